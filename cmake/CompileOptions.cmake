@@ -1,0 +1,26 @@
+# How every C++ target of this project is compiled.
+#
+# stream_store_compile_options(<target>): C++20, the baseline instruction set and the warnings of the house.
+# The compiler never gets -march=native: a build runs on any x86-64-v2 or ARMv8-A machine, and what is
+# newer (AVX2 and the like) is chosen at run time.
+
+function(stream_store_compile_options target)
+  target_compile_features(${target} PRIVATE cxx_std_20)
+  set_target_properties(${target} PROPERTIES
+    CXX_STANDARD_REQUIRED ON
+    CXX_EXTENSIONS OFF
+    CXX_VISIBILITY_PRESET hidden
+    VISIBILITY_INLINES_HIDDEN ON
+    POSITION_INDEPENDENT_CODE ON)
+
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+    target_compile_options(${target} PRIVATE -march=x86-64-v2)
+  elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64|ARM64)$")
+    target_compile_options(${target} PRIVATE -march=armv8-a)
+  endif()
+
+  target_compile_options(${target} PRIVATE
+    -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wold-style-cast -Wnon-virtual-dtor
+    $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety>
+    $<$<BOOL:${STREAMSTORE_WERROR}>:-Werror>)
+endfunction()

@@ -1,0 +1,40 @@
+// The version of StreamStore, written in this one place: CMake and the Python package both read it
+// from here.
+//
+// Who uses it: programs that print or test which library they were built against, the top
+// CMakeLists.txt and pyproject.toml (both read the three macros by pattern, so keep their form).
+
+#ifndef STREAM_STORE_VERSION_H_
+#define STREAM_STORE_VERSION_H_
+
+#include <cstdint>
+
+#define STREAM_STORE_VERSION_MAJOR 0
+#define STREAM_STORE_VERSION_MINOR 1
+#define STREAM_STORE_VERSION_PATCH 0
+
+#define STREAM_STORE_DETAIL_QUOTE(x) #x
+#define STREAM_STORE_DETAIL_VERSION(major, minor, patch) \
+  STREAM_STORE_DETAIL_QUOTE(major)                       \
+  "." STREAM_STORE_DETAIL_QUOTE(minor) "." STREAM_STORE_DETAIL_QUOTE(patch)
+
+namespace stream_store {
+
+/// The version of the headers this file was compiled with, as "major.minor.patch".
+inline constexpr const char* kVersion = STREAM_STORE_DETAIL_VERSION(
+    STREAM_STORE_VERSION_MAJOR, STREAM_STORE_VERSION_MINOR, STREAM_STORE_VERSION_PATCH);
+
+/// The version of the format on disk that this build writes and reads; persistent, see
+/// docs/format.md.
+inline constexpr uint32_t kFormatVersion = 1;
+
+/// The version of the library that was linked, as "major.minor.patch"; it differs from kVersion
+/// when headers and library come from different builds. The text lives as long as the program.
+[[nodiscard]] const char* LibraryVersion() noexcept;
+
+}  // namespace stream_store
+
+#undef STREAM_STORE_DETAIL_VERSION
+#undef STREAM_STORE_DETAIL_QUOTE
+
+#endif  // STREAM_STORE_VERSION_H_
