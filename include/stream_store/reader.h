@@ -1,0 +1,174 @@
+// Reading a store: a Reader is a snapshot that can be moved forward.
+//
+// Thread rules: a Reader is cheap to copy; give each thread its own. Any number of Readers, in any number of
+// processes, read while one writer appends; they take no locks and write nothing.
+// Lifetime: a span or RowView from a Reader stays valid while that Reader, or any copy of it taken before the
+// next Refresh(), is alive. What a Reader has seen never changes.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "stream_store/error.h"
+#include "stream_store/options.h"
+#include "stream_store/recovery.h"
+#include "stream_store/schema.h"
+#include "stream_store/types.h"
+#include "stream_store/windows.h"
+
+namespace stream_store {
+
+namespace internal {
+class ReadSource;
+struct View;
+}  // namespace internal
+
+/// All field-writes of one row: `for (auto [type, values] : view)`, values as stored words, no copy.
+class RowView {
+ public:
+  struct Entry {
+    TypeId type;
+    std::span<const Value> values;
+  };
+
+  Step step() const noexcept { return step_; }
+  auto begin() const noexcept { return entries_.begin(); }
+  auto end() const noexcept { return entries_.end(); }
+  std::size_t size() const noexcept { return entries_.size(); }
+
+ private:
+  friend class Reader;
+  Step step_ = 0;
+  std::vector<Entry> entries_;
+};
+
+/// One column of ReadRows(), decoded into the field's own dtype.
+///
+/// With P = rows.size() * length places and S = the field's item shape, `out` has room for P × S items (a ragged
+/// field: P × max_length × S). Item type by dtype: bool and uint8 1 byte, … float16/32/64 2/4/8 bytes, dates and
+/// times int64 in their unit, text and bytes uint8, decimals 2 or 4 words, packed its own item type.
+struct RowsColumn {
+  TypeId type = 0;
+  void* out = nullptr;
+  std::uint8_t* present = nullptr;   ///< P bytes, 1 where the field was written; may be null
+  std::int64_t* lengths = nullptr;   ///< P stored lengths in items of a ragged field, before any cut; may be null
+  std::uint64_t max_length = 0;      ///< ragged fields: room per place, in items; longer ones are cut
+};
+
+/// A snapshot of a store, read-only.
+class Reader {
+ public:
+  /// Opens a persistent store for reading, live or closed; writes nothing.
+  ///
+  /// Throws Error: kNotFound (no such store, after `options.wait`), kCorrupt, kVersion, kIo.
+  static Reader Open(const std::filesystem::path& path, const ReaderOptions& options = {});
+
+  Reader(const Reader&);
+  Reader& operator=(const Reader&);
+  Reader(Reader&&) noexcept;
+  Reader& operator=(Reader&&) noexcept;
+  ~Reader();
+
+  /// Moves the snapshot to what is stored now; returns size(). One acquire load when nothing is new.
+  ///
+  /// Throws Error(kCutBack) when recovery shortened the store after this Reader attached (open it again), and
+  /// kCorrupt; the snapshot is then as before. Does nothing on a Reader made by Truncated().
+  std::uint64_t Refresh();
+
+  /// A Reader fixed at the first `num_rows` rows of this snapshot; Refresh() does nothing on it.
+  ///
+  /// Throws Error(kOutOfRange) if there are fewer.
+  Reader Truncated(std::uint64_t num_rows) const;
+  Reader Frozen() const;  ///< fixed at this snapshot
+
+  const Schema& schema() const noexcept;
+  std::uint64_t size() const noexcept;     ///< values
+  std::uint64_t rows() const noexcept;     ///< rows, complete or not
+  std::uint64_t records() const noexcept;  ///< append calls and steps
+  /// Rows that cannot grow any more: all but a last row that lacks its last declared field while a writer lives.
+  std::uint64_t complete_rows() const;
+  std::uint64_t field_writes() const;  ///< entries of index_table(); counted on the first call
+  std::uint64_t bytes() const;         ///< bytes on disk in use by this snapshot
+  bool live() const;                   ///< a writer has the store open
+  const std::filesystem::path& path() const noexcept;  ///< empty for a temporary store
+  const std::array<std::uint8_t, 16>& id() const noexcept;
+  const Recovery& recovery() const noexcept;  ///< what was found when this Reader attached
+
+  /// Waits until rows() >= rows, refreshing; false after `timeout`. Sleeps, never spins.
+  bool WaitForRows(std::uint64_t rows, std::chrono::nanoseconds timeout);
+
+  /// First row with step >= `step` (LowerBound) or > `step` (UpperBound); rows() if none. O(log records).
+  Row LowerBound(Step step) const;
+  Row UpperBound(Step step) const;
+
+  /// One row, as spans into the store. Throws Error(kOutOfRange).
+  RowView row(Row row) const;
+
+  /// Row that holds each position; first position of each row (an empty row stands where the next one starts).
+  /// out.size() == in.size(). Cost: one look-up each, flat in store size. Throws Error(kOutOfRange).
+  void RowsOf(std::span<const Position> positions, std::span<Row> out) const;
+  void PositionsOf(std::span<const Row> rows, std::span<Position> out) const;
+
+  /// Copies the windows [start, start + width) of every start, window after window.
+  ///
+  /// starts  any order, repeats allowed; each in [0, size() - width].
+  /// out     starts.size() * width elements per wanted column; untouched if this throws.
+  /// Cost    one look-up per window, then block copies; allocates nothing; flat in store size.
+  /// Throws  Error(kOutOfRange) naming the first bad start, width and size(); kCorrupt.
+  void ReadWindows(std::span<const Position> starts, std::uint64_t width, const WindowsOut& out) const;
+
+  /// Copies the values at `positions`, any order, repeats allowed; runs of neighbours are copied as blocks.
+  void Gather(std::span<const Position> positions, const WindowsOut& out) const;
+
+  /// Decodes the row windows [row, row + length) of every row, field by field, as RowsColumn says.
+  ///
+  /// Missing fields and padding are zeros. `steps`, if not null, takes the step of each place.
+  /// Throws Error(kOutOfRange) naming the first bad row; nothing is written then.
+  void ReadRows(std::span<const Row> rows, std::uint64_t length, std::span<const RowsColumn> columns,
+                Step* steps = nullptr) const;
+
+  /// The longest field-write of ragged field `type` in those row windows, in items.
+  std::uint64_t LongestInRows(std::span<const Row> rows, std::uint64_t length, TypeId type) const;
+
+  /// ReadRows() of one fixed-shape field into memory of its own item type. T must match the dtype.
+  template <class T>
+  void ReadRows(std::span<const Row> rows, std::uint64_t length, TypeId type, std::span<T> out,
+                std::span<std::uint8_t> present = {}) const {
+    CheckColumn(type, sizeof(T), rows.size() * length, out.size(), present.size());
+    const RowsColumn column{type, out.data(), present.empty() ? nullptr : present.data(), nullptr, 0};
+    ReadRows(rows, length, std::span<const RowsColumn>(&column, 1));
+  }
+
+  /// Raw values of `type`, wherever they came from, decoded into the field's item type; `out` has
+  /// values.size() items. Throws Error(kInvalidArgument) for packed and decimal fields.
+  void Decode(std::span<const Value> values, TypeId type, void* out) const;
+
+  /// Number of field-writes of rows [begin, end), and the entries themselves.
+  std::uint64_t CountIndex(Row begin, Row end) const;
+  void ReadIndex(Row begin, Row end, std::span<IndexEntry> out) const;
+
+  /// Segments as half-open row ranges [first, second), the last one open.
+  ///
+  /// types  one int field (a new value begins a segment; missing is as before), or bool fields (true on the last
+  ///        row of a segment; missing is false).
+  /// Throws Error(kInvalidArgument) for other fields.
+  std::vector<std::pair<Row, Row>> Segments(std::span<const TypeId> types) const;
+
+ private:
+  friend class StreamStore;
+  explicit Reader(std::shared_ptr<internal::ReadSource> source);
+  void CheckColumn(TypeId type, std::size_t item_bytes, std::size_t places, std::size_t out_items,
+                   std::size_t present_items) const;
+
+  std::shared_ptr<internal::ReadSource> source_;
+  std::unique_ptr<internal::View> view_;
+};
+
+}  // namespace stream_store

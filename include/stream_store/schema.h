@@ -1,0 +1,109 @@
+// Fields and schemas: what a store's values mean.
+//
+// A Field says how one column is encoded; a Schema is the checked, ordered list of them. Type ids are places
+// in that list. Hidden marker fields (see Field::hidden) follow all declared ones.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "stream_store/types.h"
+
+namespace stream_store {
+
+/// The type of one item of a field. Persistent: never change the number of an existing one.
+enum class DType : std::uint8_t {
+  kNull = 0,  ///< never holds a value
+  kBool = 1,
+  kInt8 = 2,
+  kInt16 = 3,
+  kInt32 = 4,
+  kInt64 = 5,
+  kUInt8 = 6,
+  kUInt16 = 7,
+  kUInt32 = 8,
+  kUInt64 = 9,  ///< kept by its bits
+  kFloat16 = 10,
+  kFloat32 = 11,
+  kFloat64 = 12,
+  kDate32 = 13,    ///< days
+  kDate64 = 14,    ///< milliseconds
+  kTime32S = 15,   ///< seconds since midnight
+  kTime32Ms = 16,  ///< milliseconds since midnight
+  kTime64Us = 17,
+  kTime64Ns = 18,
+  kTimestampS = 19,
+  kTimestampMs = 20,
+  kTimestampUs = 21,
+  kTimestampNs = 22,
+  kDurationS = 23,
+  kDurationMs = 24,
+  kDurationUs = 25,
+  kDurationNs = 26,
+  kDecimal128 = 27,  ///< two words, the lower first
+  kDecimal256 = 28,  ///< four words, the lowest first
+  kString = 29,      ///< UTF-8, one value per byte
+  kBinary = 30,      ///< one value per byte
+  kFixedBinary = 31  ///< shape {n}: n bytes, one value per byte
+};
+
+inline constexpr int kDTypeCount = 32;
+
+/// "float32", "timestamp_ns", …: the name used in messages and in Python.
+std::string_view DTypeName(DType dtype) noexcept;
+
+/// As the first entry of Field::shape: the length varies from step to step.
+inline constexpr std::uint32_t kRagged = 0xffffffffU;
+
+/// One declared column.
+struct Field {
+  std::string name;                       ///< as shown; a struct's leaf as "outer.inner"
+  DType dtype = DType::kInt64;            ///< of one item
+  std::vector<std::uint32_t> shape = {};  ///< {} scalar, {3}, {84, 84, 3}, {kRagged}, {kRagged, 3}
+  bool packed = false;                    ///< fixed shape of 1-, 2- or 4-byte items kept as bytes
+  std::string feature_json = {};          ///< what Python declared, kept verbatim; may be empty
+  std::vector<std::string> path = {};     ///< where a struct's leaf lives; empty means {name}
+  bool hidden = false;                    ///< marker of a struct: present when all its leaves are null
+
+  friend bool operator==(const Field&, const Field&) = default;
+};
+
+/// Limits of a schema; more is kInvalidArgument.
+inline constexpr std::uint64_t kMaxFields = 65'536;
+inline constexpr std::uint64_t kMaxNameBytes = 255;
+
+/// The fields of a store, in declared order.
+class Schema {
+ public:
+  Schema() = default;
+
+  /// Throws Error(kInvalidArgument) naming the field: no fields, a repeated ("duplicate"), empty, too long or
+  /// non-UTF-8 name, a top-level name that begins with '_', a shape or dtype that cannot be stored, a declared
+  /// field after a hidden one.
+  explicit Schema(std::vector<Field> fields);
+
+  /// All fields, hidden ones last.
+  const std::vector<Field>& fields() const noexcept { return fields_; }
+  const Field& operator[](TypeId type) const noexcept { return fields_[type]; }
+  std::size_t size() const noexcept { return fields_.size(); }
+  bool empty() const noexcept { return fields_.empty(); }
+
+  /// How many fields were declared: the hidden ones are numbered from here on.
+  std::size_t declared() const noexcept { return declared_; }
+
+  /// The declared field of that shown name. One hash look-up.
+  std::optional<TypeId> find(std::string_view name) const;
+
+  friend bool operator==(const Schema& a, const Schema& b) { return a.fields_ == b.fields_; }
+
+ private:
+  std::vector<Field> fields_;
+  std::size_t declared_ = 0;
+  std::unordered_map<std::string, TypeId> by_name_;
+};
+
+}  // namespace stream_store

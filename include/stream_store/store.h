@@ -1,0 +1,208 @@
+// Writing a store: StreamStore is the one writer of a directory, or of a temporary set of files.
+//
+// Rules of the stream: fields are declared before the first append; within a step they come in declared order,
+// each at most once, and may be left out; steps never decrease; a later call may continue the last step with
+// fields after those already there. Every append is all or nothing.
+// Thread rules: Append() from any thread, serialised inside; Readers read meanwhile. A forked child may read, not
+// write.
+#pragma once
+
+#include <array>
+#include <concepts>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <initializer_list>
+#include <memory>
+#include <ranges>
+#include <span>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "stream_store/error.h"
+#include "stream_store/options.h"
+#include "stream_store/reader.h"
+#include "stream_store/recovery.h"
+#include "stream_store/schema.h"
+#include "stream_store/types.h"
+
+namespace stream_store {
+
+/// The type of the items a caller hands over; the field decides how they are stored.
+enum class Source : std::uint8_t {
+  kBool,
+  kInt8,
+  kInt16,
+  kInt32,
+  kInt64,
+  kUInt8,
+  kUInt16,
+  kUInt32,
+  kUInt64,
+  kFloat16,  ///< IEEE half bits in uint16
+  kFloat32,
+  kFloat64,
+  kBytes,  ///< text or bytes, one value per byte
+  kWords,  ///< stored words of this very field, taken as they are (copying between equal stores)
+};
+
+/// The Source of an arithmetic C++ type.
+template <class T>
+  requires std::is_arithmetic_v<T>
+constexpr Source SourceOf() noexcept {
+  if constexpr (std::same_as<T, bool>) {
+    return Source::kBool;
+  } else if constexpr (std::floating_point<T>) {
+    static_assert(sizeof(T) == 4 || sizeof(T) == 8, "float and double only");
+    return sizeof(T) == 4 ? Source::kFloat32 : Source::kFloat64;
+  } else if constexpr (std::is_signed_v<T>) {
+    return sizeof(T) == 1   ? Source::kInt8
+           : sizeof(T) == 2 ? Source::kInt16
+           : sizeof(T) == 4 ? Source::kInt32
+                            : Source::kInt64;
+  } else {
+    return sizeof(T) == 1   ? Source::kUInt8
+           : sizeof(T) == 2 ? Source::kUInt16
+           : sizeof(T) == 4 ? Source::kUInt32
+                            : Source::kUInt64;
+  }
+}
+
+/// One field's values at one step. Scalars are held by value; spans must stay alive until the append returns.
+class FieldWrite {
+ public:
+  FieldWrite() = default;
+
+  /// `count` items at `data`, in C order.
+  FieldWrite(TypeId type, Source source, const void* data, std::uint64_t count) noexcept
+      : type_(type), source_(source), scalar_(false), count_(count) {
+    where_.data = data;
+  }
+
+  /// One number or bool.
+  template <class T>
+    requires std::is_arithmetic_v<T>
+  FieldWrite(TypeId type, T value) noexcept : type_(type), source_(SourceOf<T>()), scalar_(true), count_(1) {
+    std::memcpy(&where_.bits, &value, sizeof(value));
+  }
+
+  /// A contiguous range of numbers: std::span, std::vector, std::array.
+  template <std::ranges::contiguous_range R>
+    requires std::is_arithmetic_v<std::ranges::range_value_t<R>> &&
+             (!std::convertible_to<R, std::string_view>)
+  FieldWrite(TypeId type, const R& values) noexcept
+      : FieldWrite(type, SourceOf<std::ranges::range_value_t<R>>(), std::ranges::data(values),
+                   std::ranges::size(values)) {}
+
+  /// Text or bytes.
+  FieldWrite(TypeId type, std::string_view text) noexcept
+      : FieldWrite(type, Source::kBytes, text.data(), text.size()) {}
+
+  TypeId type() const noexcept { return type_; }
+  Source source() const noexcept { return source_; }
+  bool scalar() const noexcept { return scalar_; }
+  std::uint64_t count() const noexcept { return count_; }
+
+  /// The items; for a scalar they live inside this object.
+  const void* data() const noexcept { return scalar_ ? static_cast<const void*>(&where_.bits) : where_.data; }
+
+ private:
+  union Where {
+    std::uint64_t bits;
+    const void* data;
+  };
+  TypeId type_ = 0;
+  Source source_ = Source::kWords;
+  bool scalar_ = false;
+  std::uint64_t count_ = 0;
+  Where where_{.bits = 0};
+};
+
+/// One field of many rows, for Extend(): row r has items [r * row_items, (r + 1) * row_items) of `data`, or
+/// [offsets[r], offsets[r + 1]) where offsets are given.
+struct Column {
+  TypeId type = 0;
+  Source source = Source::kInt64;
+  const void* data = nullptr;
+  std::uint64_t row_items = 1;             ///< items per row when `offsets` is null
+  const std::int64_t* offsets = nullptr;   ///< rows + 1 item offsets, or null
+  const std::uint8_t* present = nullptr;   ///< rows bytes, 0 where the field is left out; null: everywhere there
+};
+
+/// The writer of a store.
+class StreamStore {
+ public:
+  /// Opens `path` for writing: continues the store there, recovering it if its writer died, or creates one.
+  ///
+  /// Nothing is on disk until fields are declared (here by options.fields, else by DefineFields()); then the
+  /// directory appears complete, in one rename.
+  /// Throws Error: kLocked (another writer), kAlreadyExists (mode kCreate, or something that is no store),
+  /// kInvalidArgument (fields differ from the store's), kCorrupt, kVersion, kNoSpace, kIo.
+  static StreamStore Open(const std::filesystem::path& path, const Options& options = {});
+
+  /// A store on unlinked files that goes away with the object.
+  static StreamStore Temporary(const Options& options = {});
+
+  StreamStore(StreamStore&&) noexcept;
+  StreamStore& operator=(StreamStore&&) noexcept;
+  ~StreamStore();  ///< Close(), swallowing errors
+
+  /// Declares the fields. Again only while nothing was appended, else Error(kState).
+  void DefineFields(std::vector<Field> fields);
+
+  bool declared() const noexcept;
+  const Schema& schema() const;                 ///< Throws Error(kState) before fields are declared.
+  TypeId type_id(std::string_view field) const; ///< Throws Error(kInvalidArgument): "Unknown field".
+
+  /// Appends one step: any subset of the fields in declared order, none for an empty row.
+  ///
+  /// A step equal to the last continues its row with later fields. Returns the row.
+  /// Cost    one comparison of shapes with the last step, one copy of the values, one release store.
+  /// Throws  Error: kInvalidArgument (order, duplicate, length, range, decreasing step), kNoSpace, kClosed,
+  ///         kReadOnly (forked child), kIo (after a failed sync). Nothing changed then.
+  Row Append(Step step, std::span<const FieldWrite> writes);
+  Row Append(Step step, std::initializer_list<FieldWrite> writes) {
+    return Append(step, std::span<const FieldWrite>(writes.begin(), writes.size()));
+  }
+
+  /// Appends several field-writes with a step each (never decreasing), all or nothing, published at once.
+  /// Throws also Error(kInvalidArgument) if the sizes differ ("equal length").
+  void Append(std::span<const Step> steps, std::span<const FieldWrite> writes);
+
+  /// Append() that reports by code: no exception, allocation or system call on the fast path.
+  ErrorCode TryAppend(Step step, std::span<const FieldWrite> writes) noexcept;
+
+  /// Appends steps.size() rows at once, all or nothing. Steps strictly increase and are past the last one.
+  /// Columns come in declared order, each at most once. Returns the first new row.
+  Row Extend(std::span<const Step> steps, std::span<const Column> columns);
+
+  /// Allocates and faults in room for that many more values and records: no growth in the loop.
+  void Reserve(std::uint64_t values, std::uint64_t records);
+
+  /// Makes everything appended so far durable; returns the number of rows that are. Appends go on meanwhile.
+  /// A failure is final: this writer never syncs or appends again (kIo). A temporary store does nothing.
+  std::uint64_t Sync();
+
+  /// Syncs, trims the files and releases the lock. Idempotent.
+  void Close();
+
+  /// Empties a temporary store, keeping its fields; Readers keep what they see. kReadOnly on a persistent one.
+  void Clear();
+
+  /// A Reader of what is stored now. Shares the writer's mappings; outlives Close().
+  Reader reader() const;
+
+  bool closed() const noexcept;
+  std::uint64_t durable_rows() const noexcept;
+  const std::filesystem::path& path() const noexcept;  ///< empty for a temporary store
+  const std::array<std::uint8_t, 16>& id() const noexcept;
+  const Recovery& recovery() const noexcept;
+
+ private:
+  struct Impl;
+  explicit StreamStore(std::unique_ptr<Impl> impl) noexcept;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace stream_store

@@ -1,0 +1,44 @@
+// CRC32C (Castagnoli, polynomial 0x1EDC6F41 reflected 0x82F63B78; RFC 3720 appendix B.4) with the hardware's
+// instruction, three interleaved streams for long inputs.
+//
+// All functions work on the bare register: no initial or final inversion. The standard checksum of bytes is
+// ~Crc32cExtend(0xffffffff, bytes); Crc32c() below is that.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#if defined(__SSE4_2__)
+#include <nmmintrin.h>
+#elif defined(__ARM_FEATURE_CRC32)
+#include <arm_acle.h>
+#endif
+
+namespace stream_store {
+
+/// Register after `size` more bytes.
+std::uint32_t Crc32cExtend(std::uint32_t state, const void* data, std::size_t size) noexcept;
+
+/// Register after `count` more 64-bit words (little-endian bytes): the fast path for values.
+std::uint32_t Crc32cExtendWords(std::uint32_t state, const void* words, std::size_t count) noexcept;
+
+/// Register after one more word. Inline: the hot path of append.
+inline std::uint32_t Crc32cExtendWord(std::uint32_t state, std::uint64_t word) noexcept {
+#if defined(__SSE4_2__)
+  return static_cast<std::uint32_t>(_mm_crc32_u64(state, word));
+#elif defined(__ARM_FEATURE_CRC32)
+  return __crc32cd(state, word);
+#else
+  return Crc32cExtend(state, &word, sizeof(word));
+#endif
+}
+
+/// Standard CRC32C of bytes.
+inline std::uint32_t Crc32c(const void* data, std::size_t size) noexcept {
+  return ~Crc32cExtend(0xffffffffU, data, size);
+}
+
+/// Portable byte-table version, for machines without the instruction and as the model in tests.
+std::uint32_t Crc32cExtendPortable(std::uint32_t state, const void* data, std::size_t size) noexcept;
+
+}  // namespace stream_store
