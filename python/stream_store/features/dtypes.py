@@ -1,0 +1,170 @@
+"""The table of item types, and the dtype names of `datasets` that stand for them.
+
+Bottom of the features package: everything else here looks a dtype up in `DTYPES`. The names are
+those of the C++ `DType`, persistent on disk; what a name leaves out (time zone, precision, large and
+view variants) lives in the feature's JSON only.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal[
+    "null",
+    "bool",
+    "int",
+    "uint",
+    "float",
+    "date",
+    "time",
+    "timestamp",
+    "duration",
+    "decimal",
+    "bytes",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class DTypeInfo:
+    """What is fixed for an item type.
+
+    kind        family that decides the rules of append.
+    numpy       dtype of decoded items; text and bytes decode to uint8, decimals to objects.
+    value       the dtype name that `datasets.Value` uses, "" where it needs a parameter.
+    item_bytes  of one decoded item.
+    item_words  stored words of one item.
+    unit        of date, time, timestamp and duration: the NumPy unit, else "".
+    """
+
+    kind: Kind
+    numpy: str
+    value: str
+    item_bytes: int
+    item_words: int = 1
+    unit: str = ""
+
+
+def _table() -> dict[str, DTypeInfo]:
+    table = {"null": DTypeInfo("null", "O", "null", 0), "bool": DTypeInfo("bool", "?", "bool", 1)}
+    for size in (1, 2, 4, 8):
+        table[f"int{8 * size}"] = DTypeInfo("int", f"i{size}", f"int{8 * size}", size)
+        table[f"uint{8 * size}"] = DTypeInfo("uint", f"u{size}", f"uint{8 * size}", size)
+    for size in (2, 4, 8):
+        table[f"float{8 * size}"] = DTypeInfo("float", f"f{size}", f"float{8 * size}", size)
+    table["date32"] = DTypeInfo("date", "M8[D]", "date32", 4, unit="D")
+    table["date64"] = DTypeInfo("date", "M8[ms]", "date64", 8, unit="ms")
+    for bits, units in ((32, ("s", "ms")), (64, ("us", "ns"))):
+        for unit in units:
+            table[f"time{bits}_{unit}"] = DTypeInfo(
+                "time", f"m8[{unit}]", f"time{bits}[{unit}]", bits // 8, unit=unit
+            )
+    for unit in ("s", "ms", "us", "ns"):
+        table[f"timestamp_{unit}"] = DTypeInfo(
+            "timestamp", f"M8[{unit}]", f"timestamp[{unit}]", 8, unit=unit
+        )
+        table[f"duration_{unit}"] = DTypeInfo(
+            "duration", f"m8[{unit}]", f"duration[{unit}]", 8, unit=unit
+        )
+    table["decimal128"] = DTypeInfo("decimal", "O", "", 16, item_words=2)
+    table["decimal256"] = DTypeInfo("decimal", "O", "", 32, item_words=4)
+    for name in ("string", "binary"):
+        table[name] = DTypeInfo("bytes", "u1", name, 1)
+    table["fixed_binary"] = DTypeInfo("bytes", "u1", "", 1)
+    return table
+
+
+#: Item types by their persistent name.
+DTYPES: dict[str, DTypeInfo] = _table()
+
+_BY_VALUE_NAME = {info.value: name for name, info in DTYPES.items() if info.value}
+_BY_VALUE_NAME |= {f"large_{name}": name for name in ("string", "binary")}
+_BY_VALUE_NAME |= {f"{name}_view": name for name in ("string", "binary")}
+
+_ZONED = re.compile(r"timestamp\[(s|ms|us|ns),\s*tz=([a-zA-Z0-9/_+\-:]+)\]")
+_DECIMAL = re.compile(r"decimal(128|256)\((\d{1,3}),\s*(-?\d{1,5})\)")
+_FIXED_BINARY = re.compile(r"fixed_size_binary\[(\d{1,10})\]")
+
+#: Most digits that a decimal type of so many bits holds.
+MAX_PRECISION = {"128": 38, "256": 76}
+
+_UNITS = "[s], [ms], [us] or [ns]"
+_CANDIDATES = {
+    "int": "'int8', 'int16', 'int32' or 'int64'",
+    "uint": "'uint8', 'uint16', 'uint32' or 'uint64'",
+    "float": "'float16', 'float32' or 'float64'",
+    "double": "'float64'",
+    "half": "'float16'",
+    "str": "'string'",
+    "bytes": "'binary'",
+    "date": "'date32' or 'date64'",
+    "time": "'time32[s]', 'time32[ms]', 'time64[us]' or 'time64[ns]'",
+    "time32": "'time32[s]' or 'time32[ms]'",
+    "time64": "'time64[us]' or 'time64[ns]'",
+    "timestamp": f"'timestamp' with its unit, {_UNITS}",
+    "duration": f"'duration' with its unit, {_UNITS}",
+    "decimal": "'decimal128(precision, scale)' or 'decimal256(precision, scale)'",
+    "decimal128": "'decimal128(precision, scale)'",
+    "decimal256": "'decimal256(precision, scale)'",
+    "fixed_size_binary": "'fixed_size_binary[number of bytes]'",
+    "bfloat16": "'float32', which holds every bfloat16, or 'uint16' for its bits",
+    "json": "'string', and keep the text",
+}
+
+
+def parse_value(text: str) -> tuple[str, tuple[int, ...]]:
+    """Finds the item type that a dtype name of `datasets.Value` stands for.
+
+    Args:
+        text: such as ``"float32"``, ``"timestamp[us, tz=UTC]"`` or ``"decimal128(10, 2)"``.
+
+    Returns:
+        The name in `DTYPES`, and the shape it brings along: ``(n,)`` for ``fixed_size_binary[n]``,
+        else ``()``.
+
+    Raises:
+        ValueError: no such type; the message names the candidates.
+    """
+    if text in _BY_VALUE_NAME:
+        return _BY_VALUE_NAME[text], ()
+    if match := _ZONED.fullmatch(text):
+        return f"timestamp_{match[1]}", ()
+    if match := _DECIMAL.fullmatch(text):
+        if not 1 <= int(match[2]) <= MAX_PRECISION[match[1]]:
+            raise ValueError(f"{text!r}: expected a precision of 1 to {MAX_PRECISION[match[1]]}")
+        return f"decimal{match[1]}", ()
+    if match := _FIXED_BINARY.fullmatch(text):
+        return "fixed_binary", (int(match[1]),)
+    raise unknown_dtype(text)
+
+
+def unknown_dtype(text: str) -> ValueError:
+    """The error for a type nobody knows, naming what could have been meant."""
+    if candidates := _CANDIDATES.get(text.partition("[")[0].partition("(")[0]):
+        return ValueError(f"{text!r} is not a type that can be stored; write {candidates}")
+    return ValueError(
+        f"{text!r} is not a type that can be stored; expected one like 'float32', 'int64', 'bool', "
+        "'string', 'timestamp[ns]' or 'decimal128(10, 2)'"
+    )
+
+
+def canonical_value(text: str) -> str:
+    """The same dtype name, spaced as `datasets` writes it: ``"decimal128(10, 2)"``."""
+    if match := _ZONED.fullmatch(text):
+        return f"timestamp[{match[1]}, tz={match[2]}]"
+    if match := _DECIMAL.fullmatch(text):
+        return f"decimal{match[1]}({int(match[2])}, {int(match[3])})"
+    return text
+
+
+def time_zone(text: str) -> str | None:
+    """The zone in ``"timestamp[us, tz=UTC]"``, or None."""
+    match = _ZONED.fullmatch(text)
+    return match[2] if match else None
+
+
+def precision_and_scale(text: str) -> tuple[int, int] | None:
+    """``(10, 2)`` of ``"decimal128(10, 2)"``, or None."""
+    match = _DECIMAL.fullmatch(text)
+    return (int(match[2]), int(match[3])) if match else None

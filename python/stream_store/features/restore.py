@@ -1,0 +1,93 @@
+"""From the fields of a store back to what was declared."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from .nodes import Json
+from .spec import FieldSpec
+
+
+def features_json(specs: Iterable[FieldSpec]) -> Json:
+    """The declared features in the form of `datasets.Features.to_dict`: outer name -> JSON."""
+    specs = list(specs)
+    owned = {spec.path: json.loads(spec.feature_json or "{}") for spec in specs if spec.hidden}
+    root: Json = {}
+    for spec in specs:
+        if spec.hidden:
+            continue
+        node = root
+        for depth in range(1, len(spec.path)):
+            node = node.setdefault(spec.path[depth - 1], {})
+        node[spec.path[-1]] = json.loads(spec.json)
+    for path, own in owned.items():
+        if own:  # a struct that is more than a dict, such as Translation, says so itself
+            _at(root, path[:-1])[path[-1]] = own
+    return root
+
+
+def _at(root: Json, path: tuple[str, ...]) -> Json:
+    for part in path:
+        root = root[part]
+    return root
+
+
+def build_features(specs: Iterable[FieldSpec]) -> dict[str, Any]:
+    """The declared features as `datasets` objects, a struct under its outer name.
+
+    Returns:
+        A `datasets.Features`, equal to what was declared; a packed field has its plain feature.
+
+    Raises:
+        ImportError: `datasets` is not installed.
+    """
+    try:
+        features = importlib.import_module("datasets").Features
+    except ImportError as error:
+        raise ImportError(
+            "features are objects of the `datasets` package, which is not installed: "
+            "pip install 'stream-store[datasets]'"
+        ) from error
+    built: dict[str, Any] = features.from_dict(features_json(specs))
+    return built
+
+
+def same_features(a: Sequence[FieldSpec], b: Sequence[FieldSpec]) -> bool:
+    """Whether two declarations have the same names, order and features, however written."""
+    return len(a) == len(b) and all(_same(one, other) for one, other in zip(a, b, strict=True))
+
+
+def _same(a: FieldSpec, b: FieldSpec) -> bool:
+    if (a.path, a.dtype, a.shape, a.packed, a.hidden) != (
+        b.path,
+        b.dtype,
+        b.shape,
+        b.packed,
+        b.hidden,
+    ):
+        return False
+    return a.feature_json == b.feature_json or json.loads(a.json) == json.loads(b.json)
+
+
+def difference(a: Sequence[FieldSpec], b: Sequence[FieldSpec]) -> str | None:
+    """Where two declarations first differ, as text for a message; None if nowhere.
+
+    Such as ``field 'reward': float32, not float64``.
+    """
+    for one, other in zip(a, b, strict=False):
+        if not _same(one, other):
+            if one.path != other.path:
+                return f"field {one.name!r}, not {other.name!r}"
+            here, there = one.text, other.text
+            return (
+                f"field {one.name!r}: {here}, not {there}"
+                if here != there
+                else f"field {one.name!r}: {one.json}, not {other.json}"
+            )
+    if len(a) != len(b):
+        longer = a if len(a) > len(b) else b
+        return f"{len(a)} fields, not {len(b)}: {longer[min(len(a), len(b))].name!r} is in one only"
+    return None
