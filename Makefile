@@ -1,0 +1,99 @@
+# Everything a user or contributor does with this tree. Each target sets up what it needs by itself: the virtual
+# environment .venv, packages, the build. The work is done by the scripts in scripts/; here are the order and the
+# stamps (.venv/.stamp-*) that keep a second run from installing again.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# make's own default for CXX is no choice of the user's.
+ifeq ($(origin CXX),default)
+undefine CXX
+endif
+
+# A virtual environment whose interpreter is gone, or that was moved here, is made anew.
+ifneq ($(shell $(VENV)/bin/python -c 'import sys; print(sys.prefix)' 2>/dev/null),$(CURDIR)/$(VENV))
+$(shell rm -f $(VENV)/.stamp-*)
+endif
+
+# The extension is rebuilt when its sources change, and the editable install renewed when a Python file comes or goes.
+NATIVE := $(shell find include src python/bindings python/convert cmake -type f 2>/dev/null) \
+  CMakeLists.txt python/CMakeLists.txt pyproject.toml
+FILES := build/package-files.txt
+$(shell mkdir -p build; \
+  find python -type f -name '*.py*' ! -name '*.pyc' | LC_ALL=C sort > $(FILES).new; \
+  cmp -s $(FILES).new $(FILES) && rm $(FILES).new || mv $(FILES).new $(FILES))
+
+.PHONY: help demo test bench format lint develop clean
+.PHONY: test-layers test-text test-format test-lint test-types test-cpp test-clang test-asan test-tsan test-python
+
+help: ## list the targets (the default)
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r target text; do \
+	  printf '  make %-14s %s\n' "$$target" "$$text"; done
+
+demo: $(VENV)/.stamp-demo $(VENV)/.stamp-package ## record environments into a store, sample and check it
+	python examples/record_and_sample.py
+
+test: ## run every check below but test-tsan; the last lines say what was skipped
+	@scripts/check.sh all
+
+bench: $(VENV)/.stamp-demo $(VENV)/.stamp-package ## run the C++ and Python benchmarks
+	python benchmarks/run.py
+
+format: $(VENV)/.stamp-lint ## rewrite all sources as clang-format and ruff lay them out
+	git ls-files --cached --others --exclude-standard -- '*.h' '*.cc' | xargs clang-format -i
+	ruff format .
+	ruff check --fix --quiet . || true
+
+lint: test-layers test-text test-format test-lint test-types ## run the checks that build nothing
+
+test-layers: ## rooms look one way only, no include cycle, no file over 500 lines
+	@scripts/check.sh layers
+
+test-text: $(VENV)/.stamp-lint ## codespell everywhere, shellcheck on scripts
+	@scripts/check.sh text
+
+test-format: $(VENV)/.stamp-lint ## clang-format and ruff format
+	@scripts/check.sh format
+
+test-lint: $(VENV)/.stamp-lint ## ruff check
+	@scripts/check.sh lint
+
+test-types: $(VENV)/.stamp-lint ## mypy, strict
+	@scripts/check.sh types
+
+test-cpp: $(VENV)/.stamp-venv ## C++ tests, optimised build, warnings are errors
+	@scripts/check.sh cpp
+
+test-clang: $(VENV)/.stamp-venv ## library, tests and extension build with clang, warnings are errors
+	@scripts/check.sh clang
+
+test-asan: $(VENV)/.stamp-venv ## C++ tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@scripts/check.sh asan
+
+test-tsan: $(VENV)/.stamp-venv ## C++ tests under ThreadSanitizer
+	@scripts/check.sh tsan
+
+test-python: $(VENV)/.stamp-test $(VENV)/.stamp-package ## Python tests
+	@scripts/check.sh python
+
+develop: $(VENV)/.stamp-dev $(VENV)/.stamp-package ## editable install with every development tool
+
+clean: ## remove what was built; .venv stays
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis $(VENV)/.stamp-package
+
+$(VENV)/.stamp-venv: pyproject.toml scripts/setup.sh
+	@scripts/setup.sh venv
+	@touch $@
+
+$(VENV)/.stamp-package: $(VENV)/.stamp-venv $(NATIVE) $(FILES)
+	@scripts/setup.sh package
+	@touch $@
+
+# The packages of one extra of pyproject.toml.
+$(VENV)/.stamp-%: $(VENV)/.stamp-venv
+	@scripts/setup.sh extra $*
+	@touch $@

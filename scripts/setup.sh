@@ -1,0 +1,121 @@
+#!/usr/bin/env bash
+# Sets up one part of the workplace. The Makefile calls it and keeps the stamps; it can be run by hand too.
+#
+#   scripts/setup.sh venv           the virtual environment .venv with what a build needs
+#   scripts/setup.sh extra <name>…  the packages of these extras of pyproject.toml
+#   scripts/setup.sh package        the extension, built in build/python, and the package, editable
+#   scripts/setup.sh develop        a contributor's workplace with uv, for install.sh
+#
+# PIP names the installer (default: pip of .venv; install.sh uses uv). Nothing outside .venv and build/ is
+# touched, except that root on a Debian-like machine gets missing system packages with apt-get.
+set -euo pipefail
+# shellcheck source=scripts/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+pip() {
+  # shellcheck disable=SC2086  # PIP may be several words, as in "uv pip"
+  ${PIP:-$venv/bin/python -m pip} "$@"
+}
+
+# find_python: the interpreter to make .venv with: $PYTHON, else the first that is 3.10 or newer.
+find_python() {
+  local candidate
+  PATH=${PATH//"$venv/bin:"/}
+  for candidate in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11 python3.10}; do
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+      command -v "$candidate"
+      return
+    fi
+  done
+  die "no Python 3.10 or newer found; install one or set PYTHON to it"
+}
+
+has_venv() { "$1" -c 'import venv, ensurepip' 2>/dev/null; }
+
+has_headers() {
+  "$1" -c 'import pathlib, sys, sysconfig
+sys.exit(not (pathlib.Path(sysconfig.get_path("include")) / "Python.h").exists())'
+}
+
+make_venv() {
+  local python
+  python=$(find_python)
+  if ! has_venv "$python" && can_apt; then
+    apt_install python3-venv || true
+  fi
+  say "creating .venv with $python"
+  rm -rf "$venv"
+  if has_venv "$python"; then
+    "$python" -m venv "$venv"
+  elif "$python" -c 'import virtualenv' 2>/dev/null; then
+    "$python" -m virtualenv -q "$venv"
+  else
+    die "$python cannot create a virtual environment; install its venv module" \
+      "(Debian and Ubuntu: apt-get install python3-venv)"
+  fi
+}
+
+setup_venv() {
+  if ! "$venv/bin/python" -c '' 2>/dev/null; then
+    make_venv
+  fi
+  if [[ -z ${PIP:-} ]]; then
+    "$venv/bin/python" -m pip --version >/dev/null 2>&1 || "$venv/bin/python" -m ensurepip >/dev/null
+    pip install -q --upgrade 'pip>=23.1'
+  fi
+  if ! has_headers "$venv/bin/python" && can_apt; then
+    apt_install python3-dev || true
+  fi
+  has_headers "$venv/bin/python" ||
+    die "Python.h is missing, the extension cannot be built; install Python's headers" \
+      "(Debian and Ubuntu: apt-get install python3-dev)"
+  say "installing build tools into .venv"
+  install_parts build-system native
+}
+
+install_parts() {
+  local requirements
+  mapfile -t requirements < <("$venv/bin/python" scripts/requirements.py "$@")
+  ((${#requirements[@]})) || die "pyproject.toml: no requirements found for: $*"
+  pip install -q "${requirements[@]}"
+}
+
+setup_package() {
+  local compiler
+  compiler=$(find_gcc)
+  say "building the extension with $compiler"
+  CXX=$compiler CMAKE_BUILD_PARALLEL_LEVEL=$jobs pip install -q --no-deps --no-build-isolation \
+    -C build-dir=build/python -C cmake.define.STREAMSTORE_WERROR=ON -e .
+}
+
+setup_develop() {
+  export PATH="$venv/bin:$PATH" VIRTUAL_ENV="$venv"
+  unset CONDA_PREFIX
+  if ! "$venv/bin/python" -c '' 2>/dev/null; then
+    if command -v uv >/dev/null; then
+      uv venv --quiet --seed --clear --python '>=3.10' "$venv"
+    else
+      make_venv
+    fi
+  fi
+  if ! command -v uv >/dev/null; then
+    say "installing uv into .venv"
+    "$venv/bin/python" -m pip install -q uv
+  fi
+  "${MAKE:-make}" --no-print-directory develop PIP="uv pip"
+  if [[ ! -e .vscode/settings.json ]]; then
+    mkdir -p .vscode
+    cp scripts/vscode-settings.json .vscode/settings.json
+  fi
+}
+
+case ${1:-} in
+  venv) setup_venv ;;
+  extra)
+    say "installing packages for: ${*:2}"
+    install_parts "${@:2}"
+    ;;
+  package) setup_package ;;
+  develop) setup_develop ;;
+  *) die "usage: scripts/setup.sh venv | extra <name>… | package | develop" ;;
+esac

@@ -1,0 +1,162 @@
+"""The layer check finds each kind of wrong look, at its exact place, and nothing in a tidy tree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import check_layers
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def make_tree(root: Path, files: dict[str, str]) -> list[str]:
+    """Write a small repository that lists its C++ files and return the findings as text."""
+    listed = "\n".join(name for name in files if name.endswith((".cc", ".h")))
+    (root / "CMakeLists.txt").write_text(listed, encoding="utf-8")
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return [str(finding) for finding in check_layers.check_tree(root)]
+
+
+def test_tidy_tree_has_no_findings(tmp_path: Path) -> None:
+    findings = make_tree(
+        tmp_path,
+        {
+            "include/stream_store/a.h": "#include <span>\n",
+            "include/stream_store/b.h": '#include "stream_store/a.h"\n',
+            "src/base/file.h": "#include <fcntl.h>\n",
+            "src/store/store.cc": '#include "base/file.h"\n#include "stream_store/b.h"\n',
+            "python/convert/rows.h": '#include "stream_store/a.h"\n',
+            "python/bindings/bind.cc": '#include <nanobind/nanobind.h>\n#include "convert/rows.h"',
+            "python/stream_store/__init__.py": "import numpy\nimport os\nfrom . import x\n",
+        },
+    )
+    assert findings == []
+
+
+@pytest.mark.parametrize(
+    ("path", "include", "message"),
+    [
+        (
+            "src/base/a.cc",
+            "format/record.h",
+            "base includes format/record.h; it may include base, stream_store only",
+        ),
+        (
+            "src/format/a.cc",
+            "storage/writer.h",
+            "format includes storage/writer.h; it may include base, format, stream_store only",
+        ),
+        (
+            "src/arrow/a.cc",
+            "store/reader.h",
+            "arrow includes store/reader.h; it may include arrow, stream_store only",
+        ),
+        (
+            "include/stream_store/a.h",
+            "base/file.h",
+            "stream_store includes base/file.h; it may include stream_store only",
+        ),
+        (
+            "python/bindings/a.cc",
+            "store/reader.h",
+            "bindings includes store/reader.h; it may include bindings, convert, stream_store only",
+        ),
+        (
+            "python/convert/a.cc",
+            "bindings/module.h",
+            "convert includes bindings/module.h; it may include convert, stream_store only",
+        ),
+    ],
+)
+def test_include_against_the_direction_is_found(
+    tmp_path: Path, path: str, include: str, message: str
+) -> None:
+    findings = make_tree(tmp_path, {path: f'// why\n#include "{include}"\n'})
+    assert findings == [f"{path}:2: {message}"]
+
+
+def test_angle_brackets_do_not_hide_an_include(tmp_path: Path) -> None:
+    findings = make_tree(tmp_path, {"src/base/a.h": "#include <store/reader.h>\n"})
+    assert findings == [
+        "src/base/a.h:1: base includes store/reader.h; it may include base, stream_store only"
+    ]
+
+
+def test_include_without_room_is_found(tmp_path: Path) -> None:
+    findings = make_tree(tmp_path, {"src/base/a.cc": '#include "a.h"\n', "src/base/a.h": ""})
+    assert findings == ['src/base/a.cc:1: write "a.h" from its room, as in "base/a.h"']
+
+
+def test_system_header_outside_base_is_found(tmp_path: Path) -> None:
+    findings = make_tree(tmp_path, {"src/storage/a.cc": "#include <sys/mman.h>\n"})
+    assert findings == [
+        "src/storage/a.cc:1: storage includes sys/mman.h; system headers stay in src/base"
+    ]
+
+
+def test_file_that_no_list_names_is_found(tmp_path: Path) -> None:
+    findings = make_tree(
+        tmp_path, {"src/base/CMakeLists.txt": "a.cc)", "src/base/a.cc": "", "src/base/b.cc": ""}
+    )
+    assert findings == ["src/base/b.cc:1: not listed in src/base/CMakeLists.txt"]
+
+
+def test_include_of_nothing_is_found(tmp_path: Path) -> None:
+    findings = make_tree(tmp_path, {"src/base/a.cc": '#include "base/gone.h"\n'})
+    assert findings == ["src/base/a.cc:1: includes base/gone.h, which does not exist"]
+
+
+def test_include_cycle_is_found_once_with_its_files(tmp_path: Path) -> None:
+    findings = make_tree(
+        tmp_path,
+        {
+            "src/base/a.h": '#include "base/b.h"\n',
+            "src/base/b.h": '\n#include "base/c.h"\n',
+            "src/base/c.h": '\n\n#include "base/a.h"\n',
+        },
+    )
+    circle = "src/base/a.h -> src/base/b.h -> src/base/c.h -> src/base/a.h"
+    assert findings == [f"src/base/c.h:3: include cycle: {circle}"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import datasets\n",
+        "from pyarrow.lib import Table\n",
+        "if True:\n    import datasets\n",
+        "try:\n    import torch\nexcept ImportError:\n    torch = None\n",
+        "class A:\n    import gymnasium\n",
+    ],
+)
+def test_optional_package_at_module_level_is_found(tmp_path: Path, text: str) -> None:
+    findings = make_tree(tmp_path, {"python/stream_store/a.py": text})
+    assert len(findings) == 1
+    assert findings[0].startswith("python/stream_store/a.py:")
+    assert "at module level; `import stream_store` needs numpy alone" in findings[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def f():\n    import datasets\n",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import datasets\n",
+        "from stream_store import errors\n",
+    ],
+)
+def test_import_that_does_not_run_is_allowed(tmp_path: Path, text: str) -> None:
+    assert make_tree(tmp_path, {"python/stream_store/a.py": text}) == []
+
+
+def test_file_over_500_lines_is_found(tmp_path: Path) -> None:
+    findings = make_tree(tmp_path, {"src/base/long.h": "\n" * 501, "src/base/full.h": "\n" * 500})
+    assert findings == ["src/base/long.h:501: 501 lines; a file has at most 500"]
+
+
+def test_this_repository_is_tidy() -> None:
+    assert [str(finding) for finding in check_layers.check_tree(REPOSITORY)] == []
