@@ -52,11 +52,14 @@ check_text() {
 }
 
 check_format() {
-  sources '*.h' '*.cc' | xargs -d '\n' clang-format --dry-run --Werror
-  ruff format --check --quiet . || {
-    ruff format --diff . || true
-    die "Python files are not formatted as ruff does it; run make format"
-  }
+  local wrong
+  wrong=$(sources '*.h' '*.cc' | xargs -d '\n' clang-format --dry-run 2>&1 |
+    sed -n 's/^\([^:]*:[0-9]*\):.*clang-format-violations.*/\1/p' | uniq)
+  wrong+=$(ruff format --check . | sed -n 's/^Would reformat: /\n/p')
+  if [[ -n $wrong ]]; then
+    printf '%s\n' "$wrong" >&2
+    die "these places are not laid out as clang-format and ruff do it; run make format"
+  fi
 }
 
 check_lint() { ruff check .; }
