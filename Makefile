@@ -15,7 +15,7 @@ undefine CXX
 endif
 
 # A virtual environment whose interpreter is gone, or that was moved here, is made anew.
-ifneq ($(shell $(VENV)/bin/python -c 'import sys; print(sys.prefix)' 2>/dev/null),$(CURDIR)/$(VENV))
+ifneq ($(shell scripts/setup.sh usable && echo yes),yes)
 $(shell rm -f $(VENV)/.stamp-*)
 endif
 

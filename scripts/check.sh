@@ -16,7 +16,7 @@ skipped_list=${STREAMSTORE_SKIPPED_LIST:-}
 
 # skip <reason>: ends the piece, unless nothing may be skipped.
 skip() {
-  [[ -z ${STREAMSTORE_NO_SKIP:-} ]] || die "$piece would be skipped: $*"
+  [[ -z ${STREAMSTORE_NO_SKIP:-} ]] || die "test-$piece would be skipped: $*"
   say "skipped test-$piece: $*"
   [[ -z $skipped_list ]] || printf 'test-%s: %s\n' "$piece" "$*" >>"$skipped_list"
   exit 0

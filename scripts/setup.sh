@@ -4,6 +4,7 @@
 #   scripts/setup.sh venv           the virtual environment .venv with what a build needs
 #   scripts/setup.sh extra <name>…  the packages of these extras of pyproject.toml
 #   scripts/setup.sh package        the extension, built in build/python, and the package, editable
+#   scripts/setup.sh usable         nothing; fails unless .venv works
 #   scripts/setup.sh develop        a contributor's workplace with uv, for install.sh
 #
 # PIP names the installer (default: pip of .venv; install.sh uses uv). Nothing outside .venv and build/ is
@@ -28,6 +29,11 @@ find_python() {
     fi
   done
   die "no Python 3.10 or newer found; install one or set PYTHON to it"
+}
+
+# venv_usable: whether .venv has a working interpreter and was made at this very place.
+venv_usable() {
+  "$venv/bin/python" -c '' 2>/dev/null && grep -qF "$venv" "$venv/bin/activate"
 }
 
 has_venv() { "$1" -c 'import venv, ensurepip' 2>/dev/null; }
@@ -56,7 +62,7 @@ make_venv() {
 }
 
 setup_venv() {
-  if ! "$venv/bin/python" -c '' 2>/dev/null; then
+  if ! venv_usable; then
     make_venv
   fi
   if [[ -z ${PIP:-} ]]; then
@@ -91,7 +97,7 @@ setup_package() {
 setup_develop() {
   export PATH="$venv/bin:$PATH" VIRTUAL_ENV="$venv"
   unset CONDA_PREFIX
-  if ! "$venv/bin/python" -c '' 2>/dev/null; then
+  if ! venv_usable; then
     if command -v uv >/dev/null; then
       uv venv --quiet --seed --clear --python '>=3.10' "$venv"
     else
@@ -116,6 +122,7 @@ case ${1:-} in
     install_parts "${@:2}"
     ;;
   package) setup_package ;;
+  usable) venv_usable ;;
   develop) setup_develop ;;
-  *) die "usage: scripts/setup.sh venv | extra <name>… | package | develop" ;;
+  *) die "usage: scripts/setup.sh venv | extra <name>… | package | usable | develop" ;;
 esac
