@@ -66,7 +66,7 @@ check_lint() { ruff check .; }
 
 check_types() { mypy; }
 
-# build <preset> <cmake options…>: configures and builds one preset, headers alone included.
+# build <preset> <cmake options…>: configures and builds one preset.
 build() {
   local preset=$1
   shift
@@ -75,8 +75,10 @@ build() {
     die "configuring the preset $preset failed"
   }
   cmake --build --preset "$preset" -j "$jobs"
-  cmake --build --preset "$preset" -j "$jobs" --target all_verify_interface_header_sets
 }
+
+# build_headers <preset>: compiles each public header alone.
+build_headers() { cmake --build --preset "$1" -j "$jobs" --target all_verify_interface_header_sets; }
 
 # run_ctest <preset>: runs its tests; a test that skipped itself counts as skipped.
 run_ctest() {
@@ -90,6 +92,7 @@ run_ctest() {
 check_cpp() {
   need_googletest
   build release -DCMAKE_CXX_COMPILER="$(find_gcc)"
+  build_headers release
   run_ctest release
 }
 
@@ -99,6 +102,7 @@ check_clang() {
   clang=$(find_clang) || skip "no clang++ 14 or newer (Debian and Ubuntu: apt-get install clang)"
   build clang -DCMAKE_CXX_COMPILER="$clang" \
     -DSTREAMSTORE_BUILD_PYTHON=ON -DPython_EXECUTABLE="$venv/bin/python"
+  build_headers clang
 }
 
 check_sanitized() {
@@ -136,8 +140,8 @@ check_all() {
       failed+=("test-$name")
     fi
   done
-  printf '\nmake test: %d of %d checks passed in %d min %d s\n' $((${#pieces[@]} - ${#failed[@]})) \
-    "${#pieces[@]}" $(((SECONDS - began) / 60)) $(((SECONDS - began) % 60))
+  printf '\nmake test: %d checks in %d min %d s, %d failed\n' "${#pieces[@]}" \
+    $(((SECONDS - began) / 60)) $(((SECONDS - began) % 60)) "${#failed[@]}"
   if [[ -s $STREAMSTORE_SKIPPED_LIST ]]; then
     printf 'skipped, in whole or in part:\n'
     sed 's/^/  /' "$STREAMSTORE_SKIPPED_LIST"
@@ -148,6 +152,7 @@ check_all() {
     printf 'FAILED: %s\n' "${failed[*]}"
     exit 1
   fi
+  printf 'all passed\n'
 }
 
 piece=${1:-}
