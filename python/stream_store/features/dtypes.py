@@ -1,8 +1,8 @@
 """The table of item types, and the dtype names of `datasets` that stand for them.
 
 Bottom of the features package: everything else here looks a dtype up in `DTYPES`. The names are
-those of the C++ `DType`, persistent on disk; what a name leaves out (time zone, precision, large and
-view variants) lives in the feature's JSON only.
+those of the C++ `DType`, persistent on disk; what a name leaves out (time zone, precision, large
+and view variants) lives in the feature's JSON only.
 """
 
 from __future__ import annotations

@@ -1,0 +1,177 @@
+"""Any object as a NumPy array, without losing anything on the way.
+
+NumPy's own rules for lists are not used: they turn ``[2**63, -1]`` into floats. Lists become object
+arrays that hold the very items, which numeric.py and temporal.py then convert one by one; lists of
+equal arrays are stacked.
+"""
+
+from __future__ import annotations
+
+import array
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_store.features import FieldSpec
+
+from .errors import short, wrong_type, wrong_value
+from .floats import widen_bfloat16
+
+MAX_DEPTH = 32  # of lists inside each other
+
+_BYTES = (str, bytes, bytearray)
+
+
+def as_array(spec: FieldSpec, value: Any, depth: int = 0) -> NDArray[Any]:
+    """The value as an array of its own dtype, or of objects where it is a list of scalars.
+
+    Raises:
+        ValueError: a None or masked item inside, or lists of uneven length.
+        TypeError: its conversion to an array failed.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        raise wrong_value(spec, "no masked array; fill it first, or leave the field out", value)
+    if isinstance(value, np.ndarray):
+        if value.dtype != object:
+            return np.asarray(value)
+        return (
+            _from_items(spec, list(value), depth)
+            if value.ndim
+            else _boxed(spec, value.item(), depth)
+        )
+    if isinstance(value, np.generic):
+        return np.asarray(value)
+    if _is_list(value):
+        return _from_items(spec, list(value), depth)
+    return _boxed(spec, value, depth)
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, (*_BYTES, memoryview, array.array))
+
+
+def _boxed(spec: FieldSpec, value: Any, depth: int) -> NDArray[Any]:
+    """A foreign array converted, anything else as the one item of an object array."""
+    if depth > MAX_DEPTH:
+        raise wrong_value(spec, f"at most {MAX_DEPTH} lists inside each other", "deeper ones")
+    if _is_list(value):
+        return as_array(spec, value, depth + 1)
+    foreign = _foreign(spec, value)
+    if foreign is not None:
+        return as_array(spec, foreign, depth + 1)
+    boxed = np.empty((), dtype=object)
+    boxed[()] = value
+    return boxed
+
+
+def _foreign(spec: FieldSpec, value: Any) -> NDArray[Any] | None:
+    """What another library's array converts itself to; None if the value is no array."""
+    if isinstance(value, (*_BYTES, int, float, type)):
+        return None
+    try:
+        nulls = getattr(value, "null_count", 0)  # pyarrow and polars would turn them into NaN
+        has_nulls = bool(nulls() if callable(nulls) else nulls)
+        converted = None if has_nulls else _converted(value)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise TypeError(
+            f"field {spec.name!r} ({spec.text}): converting the {type(value).__name__} to an array "
+            f"failed: {type(error).__name__}: {error}"
+        ) from error
+    if has_nulls:
+        raise wrong_value(spec, "no list with a None inside; leave the field out instead", value)
+    return converted
+
+
+def _converted(value: Any) -> NDArray[Any] | None:
+    if isinstance(value, (memoryview, array.array)):
+        return np.asarray(value)
+    if type(value).__module__.partition(".")[0] == "torch" and hasattr(value, "detach"):
+        return _from_torch(value)
+    if any(hasattr(value, name) for name in ("__array__", "__array_interface__")):
+        return np.asarray(value)
+    return np.from_dlpack(value) if hasattr(value, "__dlpack__") else None
+
+
+def _from_torch(tensor: Any) -> NDArray[Any]:
+    torch = sys.modules["torch"]
+    tensor = tensor.detach()
+    if tensor.dtype != torch.bfloat16:
+        return np.asarray(tensor)
+    return widen_bfloat16(np.asarray(tensor.view(torch.int16)))
+
+
+def _from_items(spec: FieldSpec, items: list[Any], depth: int) -> NDArray[Any]:
+    if any(item is None for item in items):
+        raise wrong_value(spec, "no list with a None inside; leave the field out instead", items)
+    if all(isinstance(item, (*_BYTES, int, float)) for item in items):
+        return _objects(items, (len(items),))
+    if depth > MAX_DEPTH:
+        raise wrong_value(spec, f"at most {MAX_DEPTH} lists inside each other", items)
+    parts = [as_array(spec, item, depth + 1) for item in items]
+    shapes = {part.shape for part in parts}
+    if len(shapes) > 1:
+        one, other = sorted(shapes)[:2]
+        raise ValueError(
+            f"field {spec.name!r} ({spec.text}): expected a regular array, found items of shapes "
+            f"{one} and {other} in {short(items)}"
+        )
+    if len({part.dtype for part in parts}) == 1 and parts[0].dtype != object:
+        return np.stack(parts)
+    return _objects([item for part in parts for item in part.flat], (len(parts), *parts[0].shape))
+
+
+def _objects(items: list[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    boxed = np.empty(len(items), dtype=object)
+    for place, item in enumerate(items):
+        boxed[place] = item
+    return boxed.reshape(shape)
+
+
+def fit_shape(spec: FieldSpec, values: NDArray[Any]) -> NDArray[Any]:
+    """The array flattened in C order, if its shape is one that the field takes.
+
+    A scalar field takes ``()`` and ``(1,)``; a list field 1-D, and a scalar as a list of one; an
+    array field its shape, any number of items where the first dimension varies.
+    """
+    found, shape = values.shape, spec.shape
+    fits = found == shape
+    if not shape:
+        fits = found in ((), (1,))
+    elif spec.is_ragged:
+        fits = len(found) == len(shape) and found[1:] == shape[1:]
+        fits = fits or found == (0,) or (found == () and len(shape) == 1)
+    elif shape == (1,):
+        fits = found in ((), (1,))
+    if not fits:
+        raise ValueError(
+            f"field {spec.name!r} ({spec.text}): expected {_shape_text(shape)}, "
+            f"found {short(values)}"
+        )
+    return np.ascontiguousarray(values).reshape(-1)
+
+
+def _shape_text(shape: tuple[int, ...]) -> str:
+    if not shape:
+        return "one value, of shape () or (1,)"
+    if len(shape) == 1:
+        return f"a list of {'any length' if shape[0] < 0 else f'length {shape[0]}'}"
+    return f"an array of shape ({', '.join('any' if dim < 0 else str(dim) for dim in shape)})"
+
+
+def native(values: NDArray[Any]) -> NDArray[Any]:
+    """The same values in the machine's byte order; moves bytes, so that every NaN survives."""
+    if values.dtype.isnative:
+        return values
+    return values.byteswap().view(values.dtype.newbyteorder("="))
+
+
+def reject(spec: FieldSpec, expected: str, values: NDArray[Any]) -> Exception:
+    """The error for an array of a dtype that the field does not take: ValueError for text."""
+    if values.dtype.kind in "UST":
+        return wrong_value(spec, expected, values.flat[0] if values.size else values)
+    return wrong_type(spec, expected, values)
