@@ -4,7 +4,9 @@
 // in that list. Hidden marker fields (see Field::hidden) follow all declared ones.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -101,9 +103,15 @@ class Schema {
   friend bool operator==(const Schema& a, const Schema& b) { return a.fields_ == b.fields_; }
 
  private:
+  // Hashes without making a std::string of what is looked for.
+  struct NameHash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view name) const noexcept { return std::hash<std::string_view>{}(name); }
+  };
+
   std::vector<Field> fields_;
   std::size_t declared_ = 0;
-  std::unordered_map<std::string, TypeId> by_name_;
+  std::unordered_map<std::string, TypeId, NameHash, std::equal_to<>> by_name_;
 };
 
 }  // namespace stream_store

@@ -1,8 +1,13 @@
-// CRC32C (Castagnoli, polynomial 0x1EDC6F41 reflected 0x82F63B78; RFC 3720 appendix B.4) with the hardware's
-// instruction, three interleaved streams for long inputs.
+// CRC32C (Castagnoli, polynomial 0x1EDC6F41 reflected 0x82F63B78; RFC 3720 appendix B.4) with the
+// hardware's instruction, three interleaved streams for long inputs.
 //
-// All functions work on the bare register: no initial or final inversion. The standard checksum of bytes is
-// ~Crc32cExtend(0xffffffff, bytes); Crc32c() below is that.
+// Used by the append path, recovery and every file that carries a checksum. Thread rules: pure
+// functions. x86-64: the instruction is part of our baseline (x86-64-v2) and inline; the streams
+// are joined with PCLMULQDQ where the processor has it. AArch64: the instruction is inline if
+// compiled in, else chosen at run time.
+//
+// All functions work on the bare register: no initial or final inversion. The standard checksum of
+// bytes is ~Crc32cExtend(0xffffffff, bytes); Crc32c() below is that.
 #pragma once
 
 #include <cstddef>
@@ -39,6 +44,7 @@ inline std::uint32_t Crc32c(const void* data, std::size_t size) noexcept {
 }
 
 /// Portable byte-table version, for machines without the instruction and as the model in tests.
-std::uint32_t Crc32cExtendPortable(std::uint32_t state, const void* data, std::size_t size) noexcept;
+std::uint32_t Crc32cExtendPortable(std::uint32_t state, const void* data,
+                                   std::size_t size) noexcept;
 
 }  // namespace stream_store

@@ -1,4 +1,5 @@
-// A file descriptor with its path for messages: whole reads and writes, allocation, syncs. EINTR is retried.
+// A file descriptor with its path for messages: whole reads and writes, allocation, syncs. EINTR is
+// retried.
 #pragma once
 
 #include <cstdint>
@@ -22,22 +23,26 @@ class File {
   ~File();
 
   bool is_open() const noexcept { return fd_ >= 0; }
+
   int fd() const noexcept { return fd_; }
+
   const std::string& path() const noexcept { return path_; }
 
   /// Bytes, by fstat. Throws Error(kIo).
   std::uint64_t Size() const;
 
-  /// Reads up to out.size() bytes at `offset`; returns how many there were before the end. Throws Error(kIo).
+  /// Reads up to out.size() bytes at `offset`; returns how many there were before the end. Throws
+  /// Error(kIo).
   std::size_t ReadAt(std::span<std::byte> out, std::uint64_t offset) const;
 
   /// Writes all of `bytes` at `offset`. Throws Error(kNoSpace, kIo).
   void WriteAt(std::span<const std::byte> bytes, std::uint64_t offset) const;
 
-  /// Makes [0, size) allocated, zeros where nothing was: fallocate, or zeros by pwrite where that is not supported.
+  /// Makes [0, size) allocated, zeros where nothing was: fallocate, or zeros by pwrite where that
+  /// is not supported.
   ///
-  /// Refuses early beyond RLIMIT_FSIZE, so that no SIGXFSZ is raised. Throws Error(kNoSpace, kIo); the size may
-  /// then have grown part of the way, the content below the old size is untouched.
+  /// Refuses early beyond RLIMIT_FSIZE, so that no SIGXFSZ is raised. Throws Error(kNoSpace, kIo);
+  /// the size may then have grown part of the way, the content below the old size is untouched.
   void Allocate(std::uint64_t old_size, std::uint64_t size) const;
 
   /// Makes [begin, end) read as zeros (FALLOC_FL_ZERO_RANGE, or pwrite). The size does not change.

@@ -14,17 +14,21 @@ class Mapping {
  public:
   Mapping() = default;
 
-  /// Maps [0, reserve_bytes) of `file`, MAP_SHARED | MAP_NORESERVE. While the address space is not there the
-  /// reservation is halved, but never below `minimum_bytes`. Throws Error(kNoSpace) then, Error(kIo).
-  Mapping(const File& file, std::uint64_t reserve_bytes, std::uint64_t minimum_bytes, bool writable);
+  /// Maps [0, reserve_bytes) of `file`, MAP_SHARED | MAP_NORESERVE. While the address space is not
+  /// there the reservation is halved, but never below `minimum_bytes`. Throws Error(kNoSpace) then,
+  /// Error(kIo).
+  Mapping(const File& file, std::uint64_t reserve_bytes, std::uint64_t minimum_bytes,
+          bool writable);
   Mapping(Mapping&& other) noexcept;
   Mapping& operator=(Mapping&& other) noexcept;
   ~Mapping();
 
   std::byte* data() const noexcept { return data_; }
+
   std::uint64_t size() const noexcept { return size_; }  ///< reserved bytes
 
-  /// Faults [begin, end) in for writing (MADV_POPULATE_WRITE). False if the kernel cannot or there is no room.
+  /// Faults [begin, end) in for writing (MADV_POPULATE_WRITE). False if the kernel cannot or there
+  /// is no room.
   bool Populate(std::uint64_t begin, std::uint64_t end) const noexcept;
 
   /// Read-only from now on. Async-signal-safe: one mprotect.

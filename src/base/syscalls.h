@@ -1,15 +1,17 @@
 // Every call that touches the world, behind one small table.
 //
-// The product calls through sys(); tests replace entries to fail the n-th call or to keep a model of a disk.
-// Entries have the signature and errno rules of the call they are named after.
+// The product calls through sys(); tests replace entries to fail the n-th call or to keep a model
+// of a disk. Entries have the signature and errno rules of the call they are named after.
 #pragma once
-
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <sys/types.h>
 
 #include <cstddef>
 #include <cstdint>
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/vfs.h>
 
 namespace stream_store {
 
@@ -25,15 +27,21 @@ struct Syscalls {
   int (*fsync)(int fd);
   int (*mkdir_at)(int directory_fd, const char* name, mode_t mode);
   int (*unlink_at)(int directory_fd, const char* name, int flags);
-  int (*rename_at2)(int old_fd, const char* old_name, int new_fd, const char* new_name, unsigned flags);
+  int (*rename_at2)(int old_fd, const char* old_name, int new_fd, const char* new_name,
+                    unsigned flags);
   int (*lock)(int fd, int command, struct flock* lock);  ///< fcntl with F_OFD_SETLK or F_OFD_GETLK
   void* (*mmap)(void* address, std::size_t length, int protection, int flags, int fd, off_t offset);
   int (*munmap)(void* address, std::size_t length);
   int (*madvise)(void* address, std::size_t length, int advice);
   int (*mprotect)(void* address, std::size_t length, int protection);
+  int (*fchmod)(int fd, mode_t mode);
+  int (*fstatfs)(int fd, struct statfs* out);
+  int (*getrlimit)(int resource, struct rlimit* out);
+  ssize_t (*getrandom)(void* buffer, std::size_t count, unsigned flags);
 };
 
 /// The table in use. Replace entries only in tests, while no store is open in another thread.
+/// Constant-initialised, so that it may be used from a fork handler and before main().
 Syscalls& sys() noexcept;
 
 /// A table of the real calls.

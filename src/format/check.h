@@ -10,7 +10,8 @@ namespace stream_store {
 
 /// Register after the four head words of a record: start, step, row|session, layout | digest << 32.
 inline std::uint32_t BeginCheck(std::uint32_t seed, std::uint64_t start, std::int64_t step,
-                                std::uint64_t row_session, std::uint32_t layout, std::uint32_t digest) noexcept {
+                                std::uint64_t row_session, std::uint32_t layout,
+                                std::uint32_t digest) noexcept {
   std::uint32_t state = Crc32cExtendWord(seed, start);
   state = Crc32cExtendWord(state, static_cast<std::uint64_t>(step));
   state = Crc32cExtendWord(state, row_session);

@@ -1,7 +1,7 @@
 // The 32-byte record and the 16-byte hint, as they are on disk.
 //
-// A record stands for the field-writes of one step that were appended together. After the last record comes a
-// sentinel of which only `start` counts: it is the end of the values.
+// A record stands for the field-writes of one step that were appended together. After the last
+// record comes a sentinel of which only `start` counts: it is the end of the values.
 #pragma once
 
 #include <cstddef>
@@ -10,20 +10,23 @@
 namespace stream_store {
 
 struct Record {
-  std::uint64_t start;        ///< position of its first value
+  std::uint64_t start;  ///< position of its first value
   std::int64_t step;
   std::uint64_t row_session;  ///< row:48 in the low bits, session:16 in the high ones
   std::uint32_t layout;       ///< word offset into `layouts`
   std::uint32_t check;        ///< see check.h
 };
-static_assert(sizeof(Record) == 32 && offsetof(Record, step) == 8 && offsetof(Record, row_session) == 16 &&
-              offsetof(Record, layout) == 24 && offsetof(Record, check) == 28);
+
+static_assert(sizeof(Record) == 32 && offsetof(Record, step) == 8 &&
+              offsetof(Record, row_session) == 16 && offsetof(Record, layout) == 24 &&
+              offsetof(Record, check) == 28);
 
 /// Slot i of `hints`: the record that holds position 256·i, and the first record of row 256·i.
 struct Hint {
   std::uint64_t position_record;
   std::uint64_t row_record;
 };
+
 static_assert(sizeof(Hint) == 16);
 
 inline constexpr std::uint64_t kHintStride = 256;
@@ -34,7 +37,11 @@ inline constexpr std::uint64_t kMaxLayoutWords = std::uint64_t{1} << 32;
 inline std::uint64_t PackRowSession(std::uint64_t row, std::uint64_t session) noexcept {
   return (row & kRowMask) | (session << 48);
 }
-inline std::uint64_t RowOfRecord(std::uint64_t row_session) noexcept { return row_session & kRowMask; }
+
+inline std::uint64_t RowOfRecord(std::uint64_t row_session) noexcept {
+  return row_session & kRowMask;
+}
+
 inline std::uint16_t SessionOfRecord(std::uint64_t row_session) noexcept {
   return static_cast<std::uint16_t>(row_session >> 48);
 }

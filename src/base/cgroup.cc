@@ -1,0 +1,91 @@
+// Memory limits of control groups, read from /proc/self/cgroup and /sys/fs/cgroup.
+
+#include "base/cgroup.h"
+
+#include <algorithm>
+#include <fstream>
+#include <optional>
+#include <string_view>
+
+#include "base/str_cat.h"
+
+namespace stream_store {
+namespace {
+
+constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
+
+// The names by which one version of the interface tells the same three things.
+struct Interface {
+  std::string_view mount;
+  std::string_view limit;
+  std::string_view used;
+  std::string_view inactive_cache;
+  std::string_view active_cache;
+};
+
+constexpr Interface kVersion1 = {"/sys/fs/cgroup/memory", "memory.limit_in_bytes",
+                                 "memory.usage_in_bytes", "total_inactive_file",
+                                 "total_active_file"};
+constexpr Interface kVersion2 = {"/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file",
+                                 "active_file"};
+
+std::optional<std::uint64_t> ReadNumber(const std::string& path) {
+  std::ifstream file(path);
+  std::uint64_t number = 0;
+  if (file >> number) return number;
+  return std::nullopt;  // missing, or "max"
+}
+
+std::uint64_t DroppableCache(const std::string& group, const Interface& interface) {
+  std::ifstream file(group + "/memory.stat");
+  std::uint64_t total = 0;
+  std::string name;
+  for (std::uint64_t bytes = 0; file >> name >> bytes;) {
+    if (name == interface.inactive_cache || name == interface.active_cache) total += bytes;
+  }
+  return total;
+}
+
+std::uint64_t HeadroomOf(const std::string& group, const Interface& interface) {
+  const auto limit = ReadNumber(group + "/" + std::string(interface.limit));
+  const auto used = ReadNumber(group + "/" + std::string(interface.used));
+  if (!limit || !used) return kNoLimit;
+  const std::uint64_t kept = *used - std::min(*used, DroppableCache(group, interface));
+  return *limit - std::min(*limit, kept);
+}
+
+// The smallest headroom from `group` up to the mount point.
+std::uint64_t HeadroomUpwards(const std::string& root, std::string group,
+                              const Interface& interface) {
+  std::uint64_t least = kNoLimit;
+  for (;;) {
+    least = std::min(least, HeadroomOf(root + std::string(interface.mount) + group, interface));
+    const std::size_t slash = group.rfind('/');
+    if (group.empty() || slash == std::string::npos) return least;
+    group.resize(slash);
+  }
+}
+
+}  // namespace
+
+std::uint64_t CgroupHeadroomBytes(const std::string& root) noexcept try {
+  std::uint64_t least = kNoLimit;
+  std::ifstream file(root + "/proc/self/cgroup");
+  for (std::string line; std::getline(file, line);) {  // "id:controllers:/group"
+    const std::size_t first = line.find(':');
+    const std::size_t second = line.find(':', first + 1);
+    if (first == std::string::npos || second == std::string::npos) continue;
+    const std::string controllers = StrCat(",", line.substr(first + 1, second - first - 1), ",");
+    const std::string group = line.substr(second + 1);
+    if (controllers == ",,") {
+      least = std::min(least, HeadroomUpwards(root, group, kVersion2));
+    } else if (controllers.find(",memory,") != std::string::npos) {
+      least = std::min(least, HeadroomUpwards(root, group, kVersion1));
+    }
+  }
+  return least;
+} catch (...) {
+  return kNoLimit;
+}
+
+}  // namespace stream_store

@@ -1,0 +1,155 @@
+// A directory held open, and the files inside it.
+
+#include "base/directory.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+#include <utility>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/retry.h"
+#include "base/str_cat.h"
+#include "base/syscalls.h"
+
+namespace stream_store {
+namespace {
+
+constexpr mode_t kFileMode = 0600;
+
+const char* KindName(mode_t mode) {
+  switch (mode & S_IFMT) {
+    case S_IFDIR:
+      return "a directory";
+    case S_IFLNK:
+      return "a symbolic link";
+    case S_IFIFO:
+      return "a pipe";
+    case S_IFSOCK:
+      return "a socket";
+    case S_IFCHR:
+    case S_IFBLK:
+      return "a device";
+    default:
+      return "something else";
+  }
+}
+
+[[noreturn]] void ThrowNotRegular(const std::string& path, const char* found) {
+  throw Error(ErrorCode::kCorrupt, StrCat(path, ": expected a regular file but found ", found));
+}
+
+// What open() says of an entry that is not a regular file, before anything could be looked at.
+[[noreturn]] void ThrowOpenFailure(const std::string& path, int error) {
+  if (error == ENOENT) throw Error(ErrorCode::kNotFound, StrCat(path, ": no such file"));
+  if (error == ELOOP) ThrowNotRegular(path, "a symbolic link");
+  if (error == EISDIR) ThrowNotRegular(path, "a directory");
+  if (error == ENXIO || error == ENODEV) ThrowNotRegular(path, "a device or socket");
+  ThrowErrno(path, "opening", error);
+}
+
+}  // namespace
+
+Directory::Directory(File file, std::filesystem::path path)
+    : file_(std::move(file)), path_(std::move(path)) {}
+
+Directory Directory::Open(const std::filesystem::path& path) {
+  const int fd = RetryInterrupted(
+      [&] { return sys().open_at(AT_FDCWD, path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0); });
+  if (fd >= 0) return Directory(File(fd, PathText(path)), path);
+  const int error = errno;
+  if (error == ENOENT) {
+    throw Error(ErrorCode::kNotFound, StrCat(PathText(path), ": no such directory"));
+  }
+  if (error == ENOTDIR) {
+    throw Error(ErrorCode::kAlreadyExists, StrCat(PathText(path), ": is not a directory"));
+  }
+  ThrowErrno(PathText(path), "opening", error);
+}
+
+File Directory::OpenFile(const char* name, bool writable) const {
+  const std::string path = PathText(path_ / name);
+  const int access = writable ? O_RDWR : O_RDONLY;
+  // O_NONBLOCK: a pipe of that name must not hang us; it changes nothing for regular files.
+  const int fd = RetryInterrupted([&] {
+    return sys().open_at(file_.fd(), name, access | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+  });
+  if (fd < 0) ThrowOpenFailure(path, errno);
+  File file(fd, path);
+  struct stat status{};
+  if (sys().file_stat(fd, &status) != 0) ThrowErrno(path, "fstat", errno);
+  if (!S_ISREG(status.st_mode)) ThrowNotRegular(path, KindName(status.st_mode));
+  return file;
+}
+
+File Directory::CreateFile(const char* name) const {
+  const std::string path = PathText(path_ / name);
+  const int fd = RetryInterrupted([&] {
+    return sys().open_at(file_.fd(), name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                         kFileMode);
+  });
+  if (fd < 0 && errno == EEXIST) {
+    throw Error(ErrorCode::kAlreadyExists, StrCat(path, ": creating: it is already there"));
+  }
+  if (fd < 0) ThrowErrno(path, "creating", errno);
+  File file(fd, path);
+  if (sys().fchmod(fd, kFileMode) != 0) ThrowErrno(path, "setting mode 0600", errno);
+  return file;
+}
+
+bool Directory::Contains(const char* name) const {
+  const int fd = RetryInterrupted(
+      [&] { return sys().open_at(file_.fd(), name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0); });
+  if (fd >= 0) {
+    sys().close(fd);
+    return true;
+  }
+  if (errno != ENOENT) ThrowErrno(PathText(path_ / name), "looking for it", errno);
+  return false;
+}
+
+std::vector<std::string> Directory::Entries() const {
+  // A descriptor of its own: reading moves the offset of the open directory.
+  const int fd = RetryInterrupted(
+      [&] { return sys().open_at(file_.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0); });
+  if (fd < 0) ThrowErrno(PathText(path_), "listing", errno);
+  const std::unique_ptr<DIR, int (*)(DIR*)> stream(::fdopendir(fd), ::closedir);
+  if (stream == nullptr) {
+    const int error = errno;
+    sys().close(fd);
+    ThrowErrno(PathText(path_), "listing", error);
+  }
+  std::vector<std::string> names;
+  errno = 0;
+  while (const dirent* entry = ::readdir(stream.get())) {
+    const std::string name = entry->d_name;
+    if (name != "." && name != "..") names.push_back(name);
+    errno = 0;
+  }
+  if (errno != 0) ThrowErrno(PathText(path_), "listing", errno);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+void Directory::Unlink(const char* name) const {
+  if (sys().unlink_at(file_.fd(), name, 0) != 0 && errno != ENOENT) {
+    ThrowErrno(PathText(path_ / name), "unlinking", errno);
+  }
+}
+
+void Directory::RenameFile(const char* from, const char* to) const {
+  if (sys().rename_at2(file_.fd(), from, file_.fd(), to, 0) != 0) {
+    ThrowErrno(PathText(path_ / from), StrCat("renaming to ", to), errno);
+  }
+}
+
+void Directory::Sync() const {
+  if (RetryInterrupted([&] { return sys().fsync(file_.fd()); }) == 0) return;
+  if (errno == EINVAL || errno == EOPNOTSUPP) return;  // no sync of directories on this file system
+  ThrowErrno(PathText(path_), "fsync of the directory", errno);
+}
+
+}  // namespace stream_store

@@ -1,0 +1,84 @@
+// A shared mapping of a file, reserved beyond its end.
+
+#include "base/mapping.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/retry.h"
+#include "base/str_cat.h"
+#include "base/syscalls.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23  // Linux 5.14; older C libraries do not name it
+#endif
+
+namespace stream_store {
+namespace {
+
+std::uint64_t PageBytes() noexcept {
+  static const auto bytes = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  return bytes;
+}
+
+std::uint64_t PageUp(std::uint64_t bytes) noexcept {
+  const std::uint64_t mask = PageBytes() - 1;
+  return bytes > ~mask ? bytes & ~mask : (bytes + mask) & ~mask;
+}
+
+}  // namespace
+
+Mapping::Mapping(const File& file, std::uint64_t reserve_bytes, std::uint64_t minimum_bytes,
+                 bool writable) {
+  const std::uint64_t least = std::max(PageUp(minimum_bytes), PageBytes());
+  std::uint64_t bytes = std::max(PageUp(reserve_bytes), least);
+  const int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+  for (;;) {
+    void* address =
+        sys().mmap(nullptr, bytes, protection, MAP_SHARED | MAP_NORESERVE, file.fd(), 0);
+    if (address != MAP_FAILED) {
+      data_ = static_cast<std::byte*>(address);
+      size_ = bytes;
+      return;
+    }
+    const int error = errno;
+    const std::string doing = StrCat("mapping ", bytes, " bytes of address space");
+    if (error != ENOMEM) ThrowErrno(file.path(), doing, error);
+    if (bytes == least) {
+      throw Error(ErrorCode::kNoSpace,
+                  StrCat(file.path(), ": ", doing, ": no address space is left"), error);
+    }
+    bytes = std::max(PageUp(bytes / 2), least);
+  }
+}
+
+Mapping::Mapping(Mapping&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+Mapping& Mapping::operator=(Mapping&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+Mapping::~Mapping() {
+  if (data_ != nullptr) sys().munmap(data_, size_);
+}
+
+bool Mapping::Populate(std::uint64_t begin, std::uint64_t end) const noexcept {
+  begin &= ~(PageBytes() - 1);
+  end = std::min(PageUp(end), size_);
+  if (begin >= end) return true;
+  return RetryInterrupted(
+             [&] { return sys().madvise(data_ + begin, end - begin, MADV_POPULATE_WRITE); }) == 0;
+}
+
+void Mapping::ProtectReadOnly() const noexcept {
+  if (data_ != nullptr) sys().mprotect(data_, size_, PROT_READ);
+}
+
+}  // namespace stream_store

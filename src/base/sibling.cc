@@ -1,0 +1,113 @@
+// How a directory appears complete: it is built as a hidden sibling of its final name and renamed
+// into place.
+//
+// A sibling of `runs/a` is `runs/.a.tmp-<32 hex digits>`. Its maker holds a lock inside, so that a
+// later open can tell a leftover from one that is being built.
+
+#include <array>
+#include <cerrno>
+#include <system_error>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/directory.h"
+#include "base/random.h"
+#include "base/retry.h"
+#include "base/str_cat.h"
+#include "base/syscalls.h"
+
+namespace stream_store {
+namespace {
+
+namespace fs = std::filesystem;
+
+// ".<name>.tmp-<32 digits>" must stay within NAME_MAX (255).
+constexpr std::size_t kMaxNameInSibling = 200;
+constexpr std::size_t kRandomDigits = 32;
+
+// The place a final path means: absolute, no trailing slash, links at its end followed.
+fs::path Place(const fs::path& final_path) {
+  fs::path path = fs::absolute(final_path);
+  if (!path.has_filename()) path = path.parent_path();
+  std::error_code ignored;
+  const bool moves = path.filename() == "." || path.filename() == "..";
+  if (moves || fs::is_symlink(path, ignored)) {
+    const fs::path resolved = fs::weakly_canonical(path, ignored);
+    if (!ignored) path = resolved;
+  }
+  return path;
+}
+
+std::string SiblingPrefix(const fs::path& place) {
+  return StrCat(".", place.filename().string().substr(0, kMaxNameInSibling), ".tmp-");
+}
+
+bool IsSiblingName(const std::string& name, const std::string& prefix) {
+  return name.size() == prefix.size() + kRandomDigits && name.starts_with(prefix) &&
+         name.find_first_not_of("0123456789abcdef", prefix.size()) == std::string::npos;
+}
+
+int Rename(const fs::path& from, const fs::path& to, unsigned flags) {
+  return sys().rename_at2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), flags);
+}
+
+}  // namespace
+
+Directory Directory::CreateSibling(const fs::path& final_path) {
+  const fs::path place = Place(final_path);
+  const fs::path sibling = place.parent_path() / (SiblingPrefix(place) + RandomHex());
+  if (sys().mkdir_at(AT_FDCWD, sibling.c_str(), 0700) != 0) {
+    const int error = errno;
+    if (error == ENOENT || error == ENOTDIR) {
+      throw Error(ErrorCode::kNotFound,
+                  StrCat(PathText(final_path), ": creating: expected its parent ",
+                         PathText(place.parent_path()), " to be a directory"));
+    }
+    ThrowErrno(PathText(sibling), "creating the directory", error);
+  }
+  return Open(sibling);
+}
+
+void PublishDirectory(const Directory& sibling, const fs::path& final_path) {
+  const fs::path place = Place(final_path);
+  if (Rename(sibling.path(), place, RENAME_NOREPLACE) == 0) return;
+  const bool taken_or_unsupported = errno == EEXIST || errno == EINVAL || errno == ENOSYS;
+  // A plain rename of a directory is as safe: the kernel lets it replace an empty directory and
+  // nothing else.
+  if (taken_or_unsupported && Rename(sibling.path(), place, 0) == 0) return;
+  const int error = errno;
+  if (error == EEXIST || error == ENOTEMPTY || error == ENOTDIR) {
+    throw Error(ErrorCode::kAlreadyExists,
+                StrCat(PathText(final_path),
+                       ": creating: expected nothing or an empty directory but found ",
+                       error == ENOTDIR ? "something that is no directory" : "one with content"));
+  }
+  ThrowErrno(PathText(final_path), "renaming the finished directory into place", error);
+}
+
+void SyncParent(const fs::path& path) { Directory::Open(Place(path).parent_path()).Sync(); }
+
+void RemoveTree(const fs::path& sibling) noexcept {
+  try {
+    const Directory directory = Directory::Open(sibling);
+    for (const std::string& name : directory.Entries()) directory.Unlink(name.c_str());
+    sys().unlink_at(AT_FDCWD, sibling.c_str(), AT_REMOVEDIR);
+  } catch (...) {  // a leftover is found again by the next open
+  }
+}
+
+std::vector<fs::path> FindSiblings(const fs::path& final_path) {
+  std::vector<fs::path> found;
+  const fs::path place = Place(final_path);
+  try {
+    const std::string prefix = SiblingPrefix(place);
+    for (const std::string& name : Directory::Open(place.parent_path()).Entries()) {
+      if (IsSiblingName(name, prefix)) found.push_back(place.parent_path() / name);
+    }
+  } catch (const Error&) {  // a parent that cannot be listed holds nothing we could clean up
+  }
+  return found;
+}
+
+}  // namespace stream_store

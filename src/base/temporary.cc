@@ -1,0 +1,91 @@
+// Unlinked files on disk for stores that go away with the process.
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
+
+#include "base/directory.h"
+#include "base/random.h"
+#include "base/retry.h"
+#include "base/str_cat.h"
+#include "base/syscalls.h"
+
+namespace stream_store {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<fs::path> CandidatePlaces(const fs::path& preferred) {
+  if (!preferred.empty()) return {preferred};
+  std::vector<fs::path> places;
+  if (const char* named = std::getenv("TMPDIR"); named != nullptr && *named != '\0') {
+    places.emplace_back(named);
+  }
+  places.emplace_back("/var/tmp");
+  places.emplace_back("/tmp");
+  return places;
+}
+
+bool MemoryBacked(const Directory& directory) {
+  struct statfs status{};
+  if (sys().fstatfs(directory.fd(), &status) != 0) return false;
+  const auto magic = static_cast<std::uint32_t>(status.f_type);
+  return magic == TMPFS_MAGIC || magic == RAMFS_MAGIC || magic == HUGETLBFS_MAGIC;
+}
+
+// O_TMPFILE, or a random name that is unlinked at once where the file system has no such thing.
+File OpenUnlinked(const Directory& directory, const std::string& name) {
+  const std::string path = StrCat(PathText(directory.path() / name), " (unlinked)");
+  const int fd = RetryInterrupted(
+      [&] { return sys().open_at(directory.fd(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600); });
+  if (fd >= 0) {
+    File file(fd, path);
+    if (sys().fchmod(fd, 0600) != 0) ThrowErrno(path, "setting mode 0600", errno);
+    return file;
+  }
+  const bool unsupported = errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL;
+  if (!unsupported) ThrowErrno(path, "creating", errno);
+
+  const std::string random_name = StrCat(".", name, "-", RandomHex());
+  File named = directory.CreateFile(random_name.c_str());
+  directory.Unlink(random_name.c_str());
+  return File(named.Release(), path);
+}
+
+}  // namespace
+
+File CreateUnlinkedFile(const fs::path& preferred, const std::string& name) {
+  std::vector<Directory> places;
+  std::string refused;
+  const auto refuse = [&](const Error& error) {
+    if (!preferred.empty()) throw error;
+    refused += StrCat(refused.empty() ? "" : "; ", error.what());
+  };
+  for (const fs::path& place : CandidatePlaces(preferred)) {
+    try {
+      places.push_back(Directory::Open(place));
+    } catch (const Error& error) {
+      refuse(error);
+    }
+  }
+  // Pages of a memory-backed file system count against the memory limit and kill instead of
+  // failing.
+  std::stable_partition(places.begin(), places.end(),
+                        [](const Directory& place) { return !MemoryBacked(place); });
+  for (const Directory& place : places) {
+    try {
+      return OpenUnlinked(place, name);
+    } catch (const Error& error) {
+      refuse(error);
+    }
+  }
+  throw Error(ErrorCode::kIo,
+              StrCat(name, ": creating a temporary file: no place took it: ", refused));
+}
+
+}  // namespace stream_store

@@ -1,0 +1,174 @@
+// The fixed blocks of the `control` file.
+
+#include "format/control.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+
+#include "stream_store/error.h"
+#include "stream_store/version.h"
+
+#include "base/crc32c.h"
+#include "base/str_cat.h"
+#include "format/bytes.h"
+
+namespace stream_store {
+namespace {
+
+constexpr std::size_t kBlockBytes = 512;
+constexpr std::size_t kChecksumOffset = kBlockBytes - 4;
+static_assert(kIdentityBytes == kBlockBytes && kSlotBytes == kBlockBytes);
+
+constexpr std::string_view kIdentityMagic = "SSCONTRL";
+constexpr std::string_view kSlotMagic = "SSSYSLOT";
+constexpr std::uint32_t kEndianMark = 0x01020304U;
+constexpr std::uint64_t kCleanFlag = 1;
+
+using Block = std::array<std::byte, kBlockBytes>;
+
+template <class T>
+void PutAt(Block& block, std::size_t offset, const T& what) {
+  static_assert(std::is_trivially_copyable_v<T>);
+  std::memcpy(block.data() + offset, &what, sizeof(what));
+}
+
+void PutMagic(Block& block, std::string_view magic) {
+  std::memcpy(block.data(), magic.data(), magic.size());
+}
+
+void PutChecksum(Block& block) {
+  PutAt(block, kChecksumOffset, Crc32c(block.data(), kChecksumOffset));
+}
+
+bool HasMagic(std::span<const std::byte> bytes, std::string_view magic) noexcept {
+  return std::memcmp(bytes.data(), magic.data(), magic.size()) == 0;
+}
+
+StoreId IdAt(std::span<const std::byte> bytes, std::size_t offset) noexcept {
+  StoreId id{};
+  std::memcpy(id.data(), bytes.data() + offset, id.size());
+  return id;
+}
+
+bool AllZero(std::span<const std::byte> bytes) noexcept {
+  return std::all_of(bytes.begin(), bytes.end(),
+                     [](std::byte byte) { return byte == std::byte{0}; });
+}
+
+// Why the frame of a block is not right (length, magic, checksum), or nothing.
+std::string FrameProblem(std::span<const std::byte> bytes, std::string_view magic) {
+  if (bytes.size() != kBlockBytes) {
+    return StrCat("expected ", kBlockBytes, " bytes but found ", bytes.size());
+  }
+  if (!HasMagic(bytes, magic)) return StrCat("it does not begin with ", magic);
+  const auto expected = NumberAt<std::uint32_t>(bytes, kChecksumOffset);
+  const std::uint32_t found = Crc32c(bytes.data(), kChecksumOffset);
+  if (expected == found) return {};
+  return StrCat("checksum expected ", HexText(expected), " but found ", HexText(found));
+}
+
+}  // namespace
+
+std::array<std::byte, kIdentityBytes> EncodeIdentity(const Identity& identity) {
+  Block block{};
+  PutMagic(block, kIdentityMagic);
+  PutAt(block, 8, std::uint32_t{kFormatVersion});
+  PutAt(block, 12, kEndianMark);
+  PutAt(block, 16, identity.id);
+  PutAt(block, 32, identity.parent);
+  PutAt(block, 48, identity.check_seed);
+  PutChecksum(block);
+  return block;
+}
+
+Identity DecodeIdentity(std::span<const std::byte> bytes, const std::string& path) {
+  // The version first: another one may keep its checksum elsewhere.
+  if (bytes.size() == kBlockBytes && HasMagic(bytes, kIdentityMagic)) {
+    const auto version = NumberAt<std::uint32_t>(bytes, 8);
+    if (version != kFormatVersion) {
+      throw Error(ErrorCode::kVersion, StrCat(path, ": format version ", version,
+                                              "; this build reads ", kFormatVersion));
+    }
+  }
+  std::string problem = FrameProblem(bytes, kIdentityMagic);
+  if (problem.empty()) {
+    const auto mark = NumberAt<std::uint32_t>(bytes, 12);
+    if (mark != kEndianMark) {
+      problem = StrCat("endian mark expected ", HexText(kEndianMark), " but found ", HexText(mark));
+    } else if (!AllZero(bytes.subspan(52, kChecksumOffset - 52))) {
+      problem = "expected zeros after the check seed";
+    }
+  }
+  if (!problem.empty()) throw Error(ErrorCode::kCorrupt, StrCat(path, ": identity: ", problem));
+  return {IdAt(bytes, 16), IdAt(bytes, 32), NumberAt<std::uint32_t>(bytes, 48)};
+}
+
+std::array<std::byte, kSlotBytes> EncodeSlot(const Slot& slot) {
+  Block block{};
+  PutMagic(block, kSlotMagic);
+  PutAt(block, 8, slot.id);
+  PutAt(block, 24, slot.sequence);
+  PutAt(block, 32, slot.session);
+  PutAt(block, 40, slot.records);
+  PutAt(block, 48, slot.values);
+  PutAt(block, 56, slot.layout_words);
+  PutAt(block, 64, slot.rows);
+  PutAt(block, 72, slot.field_writes);
+  PutAt(block, 80, slot.clean ? kCleanFlag : std::uint64_t{0});
+  PutAt(block, 88, slot.unix_nanoseconds);
+  PutChecksum(block);
+  return block;
+}
+
+std::string SlotProblem(std::span<const std::byte> bytes, const StoreId& id) {
+  std::string problem = FrameProblem(bytes, kSlotMagic);
+  if (!problem.empty()) return problem;
+  if (const StoreId found = IdAt(bytes, 8); found != id) {
+    return StrCat("store id expected ", IdText(id), " but found ", IdText(found));
+  }
+  if (NumberAt<std::uint64_t>(bytes, 80) > kCleanFlag) return "unknown flags";
+  if (!AllZero(bytes.subspan(96, kChecksumOffset - 96))) return "expected zeros after the time";
+  return {};
+}
+
+std::optional<Slot> DecodeSlot(std::span<const std::byte> bytes, const StoreId& id) noexcept {
+  const bool framed =
+      bytes.size() == kBlockBytes && HasMagic(bytes, kSlotMagic) &&
+      NumberAt<std::uint32_t>(bytes, kChecksumOffset) == Crc32c(bytes.data(), kChecksumOffset);
+  if (!framed || IdAt(bytes, 8) != id || NumberAt<std::uint64_t>(bytes, 80) > kCleanFlag ||
+      !AllZero(bytes.subspan(96, kChecksumOffset - 96))) {
+    return std::nullopt;
+  }
+  Slot slot;
+  slot.id = id;
+  slot.sequence = NumberAt<std::uint64_t>(bytes, 24);
+  slot.session = NumberAt<std::uint64_t>(bytes, 32);
+  slot.records = NumberAt<std::uint64_t>(bytes, 40);
+  slot.values = NumberAt<std::uint64_t>(bytes, 48);
+  slot.layout_words = NumberAt<std::uint64_t>(bytes, 56);
+  slot.rows = NumberAt<std::uint64_t>(bytes, 64);
+  slot.field_writes = NumberAt<std::uint64_t>(bytes, 72);
+  slot.clean = NumberAt<std::uint64_t>(bytes, 80) == kCleanFlag;
+  slot.unix_nanoseconds = NumberAt<std::uint64_t>(bytes, 88);
+  return slot;
+}
+
+std::optional<Slot> ChooseSlot(const std::optional<Slot>& first,
+                               const std::optional<Slot>& second) noexcept {
+  if (!first) return second;
+  if (!second) return first;
+  return second->sequence > first->sequence ? second : first;
+}
+
+std::string IdText(const StoreId& id) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string text;
+  for (const std::uint8_t byte : id) {
+    text += kDigits[byte >> 4];
+    text += kDigits[byte & 15];
+  }
+  return text;
+}
+
+}  // namespace stream_store

@@ -1,0 +1,312 @@
+// The hot loops of append: a caller's items become stored words.
+//
+// Every loop writes all its words and only accumulates whether one did not belong, so that the
+// compiler can use vector instructions; the first bad item is looked for when there is one. Words
+// after a failure are never published.
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <type_traits>
+
+#include "format/encoding.h"
+#include "format/utf8.h"
+
+namespace stream_store {
+namespace {
+
+constexpr std::uint64_t kChunkItems = 256;
+
+template <class T>
+T Load(const unsigned char* items, std::uint64_t index) noexcept {
+  T item{};
+  std::memcpy(&item, items + index * sizeof(T), sizeof(T));
+  return item;
+}
+
+template <std::size_t kWords>
+void CopyEnds(const unsigned char* from, std::uint64_t count, Value* to) noexcept {
+  std::array<unsigned char, kWords * 8> first{};
+  std::array<unsigned char, kWords * 8> last{};
+  const std::uint64_t tail = (count - kWords) * 8;
+  std::memcpy(first.data(), from, first.size());
+  std::memcpy(last.data(), from + tail, last.size());
+  std::memcpy(to, first.data(), first.size());
+  std::memcpy(to + (count - kWords), last.data(), last.size());
+}
+
+// memcpy of words without the call for short ones: both ends, overlapping in the middle.
+void CopyWords(const unsigned char* from, std::uint64_t count, Value* to) noexcept {
+  if (count == 1) {
+    std::memcpy(to, from, 8);
+  } else if (count > 8) {
+    std::memcpy(to, from, count * 8);
+  } else if (count >= 4) {
+    CopyEnds<4>(from, count, to);
+  } else if (count >= 2) {
+    CopyEnds<2>(from, count, to);
+  }
+}
+
+template <class Belongs>
+std::uint64_t FirstBad(std::uint64_t count, Belongs&& belongs) noexcept {
+  std::uint64_t index = 0;
+  while (index < count && belongs(index)) ++index;
+  return index < count ? index : kEncodedAll;
+}
+
+std::uint64_t BoolsToIntegers(const unsigned char* items, std::uint64_t count,
+                              Value* out) noexcept {
+  for (std::uint64_t i = 0; i < count; ++i) out[i] = items[i] != 0 ? 1 : 0;
+  return kEncodedAll;
+}
+
+// Items of a type that lies within the field's range as a whole need no look; others are compared
+// after shifting the range to begin at 0, which takes one unsigned comparison.
+template <class T>
+std::uint64_t IntegersToIntegers(const Encoding& encoding, const unsigned char* items,
+                                 std::uint64_t count, Value* out) noexcept {
+  using Limits = std::numeric_limits<T>;
+  const bool low_fits =
+      std::is_unsigned_v<T> || encoding.lowest <= static_cast<Value>(Limits::min());
+  const bool high_fits = encoding.highest >= static_cast<std::uint64_t>(Limits::max());
+  if (low_fits && high_fits) {
+    if constexpr (sizeof(T) == 8) {
+      CopyWords(items, count, out);
+    } else {
+      for (std::uint64_t i = 0; i < count; ++i) out[i] = static_cast<Value>(Load<T>(items, i));
+    }
+    return kEncodedAll;
+  }
+  const std::uint64_t lowest =
+      std::is_unsigned_v<T> ? 0 : static_cast<std::uint64_t>(encoding.lowest);
+  const std::uint64_t highest =
+      std::min(encoding.highest, static_cast<std::uint64_t>(Limits::max()));
+  const std::uint64_t range = highest - lowest;
+  std::uint64_t bad = 0;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const auto word = static_cast<std::uint64_t>(Load<T>(items, i));
+    bad |= static_cast<std::uint64_t>(word - lowest > range);
+    out[i] = static_cast<Value>(word);
+  }
+  if (bad == 0) [[likely]]
+    return kEncodedAll;
+  return FirstBad(
+      count, [&](std::uint64_t i) { return static_cast<std::uint64_t>(out[i]) - lowest <= range; });
+}
+
+// Whether a number is integral and within [lowest, limit). Both ends are exact in float64, the
+// upper one because it is a power of two and excluded: 2^63 does not pass for an int64.
+bool IsIntegerWithin(double number, double lowest, double limit) noexcept {
+  return number >= lowest && number < limit && std::trunc(number) == number;
+}
+
+template <class Get>
+std::uint64_t FloatsToIntegers(const Encoding& encoding, std::uint64_t count, Value* out,
+                               Get&& get) noexcept {
+  const auto lowest = static_cast<double>(encoding.lowest);
+  const double limit = encoding.highest == UINT64_MAX  ? 0x1p64
+                       : encoding.highest == INT64_MAX ? 0x1p63
+                                                       : static_cast<double>(encoding.highest) + 1;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const double number = get(i);
+    if (!IsIntegerWithin(number, lowest, limit)) return i;
+    out[i] = number < 0x1p63 ? static_cast<Value>(number)
+                             : static_cast<Value>(static_cast<std::uint64_t>(number));
+  }
+  return kEncodedAll;
+}
+
+std::uint64_t EncodeIntegers(const Encoding& encoding, Source source, const unsigned char* items,
+                             std::uint64_t count, Value* out) noexcept {
+  switch (source) {
+    case Source::kBool:
+      return BoolsToIntegers(items, count, out);
+    case Source::kInt8:
+      return IntegersToIntegers<std::int8_t>(encoding, items, count, out);
+    case Source::kInt16:
+      return IntegersToIntegers<std::int16_t>(encoding, items, count, out);
+    case Source::kInt32:
+      return IntegersToIntegers<std::int32_t>(encoding, items, count, out);
+    case Source::kInt64:
+      return IntegersToIntegers<std::int64_t>(encoding, items, count, out);
+    case Source::kUInt8:
+      return IntegersToIntegers<std::uint8_t>(encoding, items, count, out);
+    case Source::kUInt16:
+      return IntegersToIntegers<std::uint16_t>(encoding, items, count, out);
+    case Source::kUInt32:
+      return IntegersToIntegers<std::uint32_t>(encoding, items, count, out);
+    case Source::kUInt64:
+      return IntegersToIntegers<std::uint64_t>(encoding, items, count, out);
+    case Source::kFloat16:
+      return FloatsToIntegers(encoding, count, out, [=](std::uint64_t i) {
+        return std::bit_cast<double>(WidenFloat16(Load<std::uint16_t>(items, i)));
+      });
+    case Source::kFloat32:
+      return FloatsToIntegers(encoding, count, out, [=](std::uint64_t i) {
+        return static_cast<double>(Load<float>(items, i));
+      });
+    case Source::kFloat64:
+      return FloatsToIntegers(encoding, count, out,
+                              [=](std::uint64_t i) { return Load<double>(items, i); });
+    default:
+      return count == 0 ? kEncodedAll : 0;  // text in a number field
+  }
+}
+
+// Converts as the hardware does and looks for NaNs on the way; only with one among them, again by
+// their bits.
+std::uint64_t Float32sToFloats(const unsigned char* items, std::uint64_t count,
+                               Value* out) noexcept {
+  std::uint32_t largest = 0;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const auto bits = Load<std::uint32_t>(items, i);
+    largest = std::max(largest, bits & 0x7fffffffU);
+    out[i] = std::bit_cast<Value>(static_cast<double>(std::bit_cast<float>(bits)));
+  }
+  if (IsNanFloat32(largest)) [[unlikely]] {
+    for (std::uint64_t i = 0; i < count; ++i) {
+      out[i] = static_cast<Value>(WidenFloat32(Load<std::uint32_t>(items, i)));
+    }
+  }
+  return kEncodedAll;
+}
+
+template <class T>
+std::uint64_t IntegersToFloats(const unsigned char* items, std::uint64_t count,
+                               Value* out) noexcept {
+  for (std::uint64_t i = 0; i < count; ++i) {
+    out[i] = std::bit_cast<Value>(static_cast<double>(Load<T>(items, i)));
+  }
+  return kEncodedAll;
+}
+
+std::uint64_t EncodeFloats(Source source, const unsigned char* items, std::uint64_t count,
+                           Value* out) noexcept {
+  switch (source) {
+    case Source::kBool:
+      for (std::uint64_t i = 0; i < count; ++i) {
+        out[i] = items[i] != 0 ? std::bit_cast<Value>(1.0) : 0;
+      }
+      return kEncodedAll;
+    case Source::kInt8:
+      return IntegersToFloats<std::int8_t>(items, count, out);
+    case Source::kInt16:
+      return IntegersToFloats<std::int16_t>(items, count, out);
+    case Source::kInt32:
+      return IntegersToFloats<std::int32_t>(items, count, out);
+    case Source::kInt64:
+      return IntegersToFloats<std::int64_t>(items, count, out);
+    case Source::kUInt8:
+      return IntegersToFloats<std::uint8_t>(items, count, out);
+    case Source::kUInt16:
+      return IntegersToFloats<std::uint16_t>(items, count, out);
+    case Source::kUInt32:
+      return IntegersToFloats<std::uint32_t>(items, count, out);
+    case Source::kUInt64:
+      return IntegersToFloats<std::uint64_t>(items, count, out);
+    case Source::kFloat16:
+      for (std::uint64_t i = 0; i < count; ++i) {
+        out[i] = static_cast<Value>(WidenFloat16(Load<std::uint16_t>(items, i)));
+      }
+      return kEncodedAll;
+    case Source::kFloat32:
+      return Float32sToFloats(items, count, out);
+    case Source::kFloat64:
+      CopyWords(items, count, out);
+      return kEncodedAll;
+    default:
+      return count == 0 ? kEncodedAll : 0;  // text in a number field
+  }
+}
+
+std::uint64_t EncodeBytes(const Encoding& encoding, Source source, const unsigned char* items,
+                          std::uint64_t count, Value* out) noexcept {
+  if (source != Source::kBytes && source != Source::kUInt8) return count == 0 ? kEncodedAll : 0;
+  if (encoding.dtype == DType::kString) {
+    const std::uint64_t bad = FirstInvalidUtf8(items, count);
+    if (bad != kAllUtf8) return bad;
+  }
+  for (std::uint64_t i = 0; i < count; ++i) out[i] = items[i];
+  return kEncodedAll;
+}
+
+std::uint64_t EncodeWords(const Encoding& encoding, Source source, const unsigned char* items,
+                          std::uint64_t count, Value* out) noexcept {
+  switch (encoding.kind) {
+    case WordKind::kInteger:
+      return EncodeIntegers(encoding, source, items, count, out);
+    case WordKind::kFloat:
+      return EncodeFloats(source, items, count, out);
+    case WordKind::kByte:
+      return EncodeBytes(encoding, source, items, count, out);
+    default:
+      return count == 0 ? kEncodedAll : 0;
+  }
+}
+
+// Whether the items of a packed field are kept exactly as the caller has them. Bools are not: any
+// byte is true.
+bool SameItems(DType dtype, Source source) noexcept {
+  switch (dtype) {
+    case DType::kInt8:
+      return source == Source::kInt8;
+    case DType::kInt16:
+      return source == Source::kInt16;
+    case DType::kInt32:
+      return source == Source::kInt32;
+    case DType::kUInt8:
+      return source == Source::kUInt8;
+    case DType::kUInt16:
+      return source == Source::kUInt16;
+    case DType::kUInt32:
+      return source == Source::kUInt32;
+    case DType::kFloat16:
+      return source == Source::kFloat16;
+    case DType::kFloat32:
+      return source == Source::kFloat32;
+    default:
+      return false;
+  }
+}
+
+// Through words, a chunk at a time: the same rules and the same rounding as in a field that is not
+// packed.
+std::uint64_t EncodePacked(const Encoding& encoding, Source source, const unsigned char* items,
+                           std::uint64_t count, Value* out) noexcept {
+  auto* bytes = reinterpret_cast<unsigned char*>(out);
+  if (encoding.unit_words > 0) out[encoding.unit_words - 1] = 0;  // the padding
+  if (SameItems(encoding.dtype, source)) {
+    std::memcpy(bytes, items, count * encoding.item_bytes);
+    return kEncodedAll;
+  }
+  Encoding plain = encoding;
+  plain.packed = false;
+  std::array<Value, kChunkItems> words;
+  for (std::uint64_t done = 0; done < count; done += kChunkItems) {
+    const std::uint64_t chunk = std::min(kChunkItems, count - done);
+    const std::uint64_t bad =
+        EncodeWords(plain, source, items + done * SourceBytes(source), chunk, words.data());
+    if (bad != kEncodedAll) return done + bad;
+    DecodeWords(plain, words.data(), chunk, bytes + done * encoding.item_bytes);
+  }
+  return kEncodedAll;
+}
+
+}  // namespace
+
+std::uint64_t Encode(const Encoding& encoding, Source source, const void* items,
+                     std::uint64_t count, Value* out) noexcept {
+  const auto* bytes = static_cast<const unsigned char*>(items);
+  if (count == 0) return kEncodedAll;
+  if (source == Source::kWords) {
+    CopyWords(bytes, count, out);
+    return kEncodedAll;
+  }
+  if (encoding.packed) return EncodePacked(encoding, source, bytes, count, out);
+  return EncodeWords(encoding, source, bytes, count, out);
+}
+
+}  // namespace stream_store

@@ -1,0 +1,50 @@
+// Checking of UTF-8, eight bytes at a time while they are ASCII.
+
+#include "format/utf8.h"
+
+#include <cstring>
+
+namespace stream_store {
+namespace {
+
+// Bytes of the well-formed sequence at `at`, or 0: table 3-7 of the Unicode standard.
+std::uint64_t SequenceBytes(const unsigned char* at, std::uint64_t left) noexcept {
+  const unsigned char lead = at[0];
+  if (lead < 0x80) return 1;
+  const std::uint64_t length = lead < 0xc2   ? 0
+                               : lead < 0xe0 ? 2
+                               : lead < 0xf0 ? 3
+                               : lead < 0xf5 ? 4
+                                             : 0;
+  if (length == 0 || left < length) return 0;
+  const unsigned char low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+  const unsigned char high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
+  if (at[1] < low || at[1] > high) return 0;
+  for (std::uint64_t i = 2; i < length; ++i) {
+    if (at[i] < 0x80 || at[i] > 0xbf) return 0;
+  }
+  return length;
+}
+
+}  // namespace
+
+std::uint64_t FirstInvalidUtf8(const void* bytes, std::uint64_t count) noexcept {
+  const auto* text = static_cast<const unsigned char*>(bytes);
+  std::uint64_t at = 0;
+  while (at < count) {
+    if (count - at >= 8) {
+      std::uint64_t word = 0;
+      std::memcpy(&word, text + at, sizeof(word));
+      if ((word & 0x8080808080808080U) == 0) {
+        at += 8;
+        continue;
+      }
+    }
+    const std::uint64_t length = SequenceBytes(text + at, count - at);
+    if (length == 0) return at;
+    at += length;
+  }
+  return kAllUtf8;
+}
+
+}  // namespace stream_store
