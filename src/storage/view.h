@@ -60,6 +60,9 @@ struct LayoutRef {
 /// The layout at a word offset; fields <= schema size and all words lie inside the View. Throws Error(kCorrupt).
 LayoutRef LayoutAt(const View& view, std::uint32_t offset);
 
+/// "runs/a/layouts: layout at word 17: …"
+[[noreturn]] void ThrowCorruptLayout(const View& view, std::uint32_t offset, const std::string& what);
+
 /// "runs/a/records: record 17: …"
 [[noreturn]] void ThrowCorruptRecord(const View& view, std::uint64_t record, const std::string& what);
 

@@ -1,0 +1,28 @@
+// Raw values -> a field's own type, wherever the values came from.
+#include "stream_store/error.h"
+
+#include "base/str_cat.h"
+#include "store/reads.h"
+
+namespace stream_store::internal {
+
+void Decode(const View& view, std::span<const Value> values, TypeId type, void* out) {
+  const Meaning& meaning = *view.meaning;
+  if (type >= meaning.schema.size()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                StrCat("decode: type id ", type, " is outside [0, ", meaning.schema.size(), ")"));
+  }
+  const Encoding& encoding = meaning.encodings[type];
+  const Field& field = meaning.schema[type];
+  const bool one_word =
+      !encoding.packed && encoding.item_words == 1 && encoding.dtype != DType::kNull;
+  if (!one_word) {
+    throw Error(ErrorCode::kInvalidArgument,
+                StrCat("decode: expected a field of one value per item but field '", field.name,
+                       "' is ", encoding.packed ? "packed " : "", DTypeName(encoding.dtype),
+                       "; read it with read_rows"));
+  }
+  DecodeWords(encoding, values.data(), values.size(), out);
+}
+
+}  // namespace stream_store::internal
