@@ -23,6 +23,12 @@ void Truncate(const Value* words, std::uint64_t count, void* out) noexcept {
 // Converts as the hardware does and looks for NaNs on the way; only with one among them, again by
 // their bits.
 void NarrowAll(const Value* words, std::uint64_t count, void* out) noexcept {
+  if (count < 8) {
+    for (std::uint64_t i = 0; i < count; ++i) {
+      Store(out, i, NarrowToFloat32(static_cast<std::uint64_t>(words[i])));
+    }
+    return;
+  }
   constexpr std::uint64_t kBlock = 512;  // one NaN makes only its own block be converted twice
   for (std::uint64_t begin = 0; begin < count; begin += kBlock) {
     const std::uint64_t end = std::min(count, begin + kBlock);
@@ -41,33 +47,14 @@ void NarrowAll(const Value* words, std::uint64_t count, void* out) noexcept {
   }
 }
 
-void DecodeFloats(const Encoding& encoding, const Value* words, std::uint64_t count,
-                  void* out) noexcept {
-  if (encoding.item_bytes == 8) {
-    std::memcpy(out, words, count * 8);
-  } else if (encoding.item_bytes == 4) {
-    NarrowAll(words, count, out);
-  } else {
-    for (std::uint64_t i = 0; i < count; ++i) {
-      Store(out, i, NarrowToFloat16(static_cast<std::uint64_t>(words[i])));
-    }
+void NarrowToHalves(const Value* words, std::uint64_t count, void* out) noexcept {
+  for (std::uint64_t i = 0; i < count; ++i) {
+    Store(out, i, NarrowToFloat16(static_cast<std::uint64_t>(words[i])));
   }
 }
 
-void DecodeIntegers(const Encoding& encoding, const Value* words, std::uint64_t count,
-                    void* out) noexcept {
-  if (encoding.dtype == DType::kBool) {
-    for (std::uint64_t i = 0; i < count; ++i)
-      Store(out, i, static_cast<std::uint8_t>(words[i] != 0));
-  } else if (encoding.item_bytes == 1) {
-    Truncate<std::uint8_t>(words, count, out);
-  } else if (encoding.item_bytes == 2) {
-    Truncate<std::uint16_t>(words, count, out);
-  } else if (encoding.item_bytes == 4) {
-    Truncate<std::uint32_t>(words, count, out);
-  } else {
-    std::memcpy(out, words, count * 8);
-  }
+void ToBools(const Value* words, std::uint64_t count, void* out) noexcept {
+  for (std::uint64_t i = 0; i < count; ++i) Store(out, i, static_cast<std::uint8_t>(words[i] != 0));
 }
 
 }  // namespace
@@ -79,18 +66,29 @@ void DecodeWords(const Encoding& encoding, const Value* words, std::uint64_t cou
     std::memcpy(out, words, std::min(count * 8, encoding.items * encoding.item_bytes));
     return;
   }
-  switch (encoding.kind) {
-    case WordKind::kInteger:
-      return DecodeIntegers(encoding, words, count, out);
-    case WordKind::kFloat:
-      return DecodeFloats(encoding, words, count, out);
-    case WordKind::kByte:
+  switch (encoding.dtype) {
+    case DType::kNull:
+      return;
+    case DType::kBool:
+      return ToBools(words, count, out);
+    case DType::kInt8:
+    case DType::kUInt8:
+    case DType::kString:
+    case DType::kBinary:
+    case DType::kFixedBinary:
       return Truncate<std::uint8_t>(words, count, out);
-    case WordKind::kVerbatim:
+    case DType::kInt16:
+    case DType::kUInt16:
+      return Truncate<std::uint16_t>(words, count, out);
+    case DType::kInt32:
+    case DType::kUInt32:
+      return Truncate<std::uint32_t>(words, count, out);
+    case DType::kFloat16:
+      return NarrowToHalves(words, count, out);
+    case DType::kFloat32:
+      return NarrowAll(words, count, out);
+    default:  // 64-bit items and decimals are their words
       std::memcpy(out, words, count * 8);
-      return;
-    case WordKind::kNothing:
-      return;
   }
 }
 

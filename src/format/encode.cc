@@ -38,16 +38,20 @@ void CopyEnds(const unsigned char* from, std::uint64_t count, Value* to) noexcep
 }
 
 // memcpy of words without the call for short ones: both ends, overlapping in the middle.
-void CopyWords(const unsigned char* from, std::uint64_t count, Value* to) noexcept {
+std::uint64_t CopyWords(const Encoding&, const unsigned char* from, std::uint64_t count,
+                        Value* to) noexcept {
   if (count == 1) {
     std::memcpy(to, from, 8);
-  } else if (count > 8) {
+  } else if (count > 16) {
     std::memcpy(to, from, count * 8);
+  } else if (count >= 8) {
+    CopyEnds<8>(from, count, to);
   } else if (count >= 4) {
     CopyEnds<4>(from, count, to);
-  } else if (count >= 2) {
+  } else {
     CopyEnds<2>(from, count, to);
   }
+  return kEncodedAll;
 }
 
 template <class Belongs>
@@ -57,7 +61,8 @@ std::uint64_t FirstBad(std::uint64_t count, Belongs&& belongs) noexcept {
   return index < count ? index : kEncodedAll;
 }
 
-std::uint64_t BoolsToIntegers(const unsigned char* items, std::uint64_t count,
+// Any byte but 0 is true: callers' bools come from foreign memory.
+std::uint64_t BoolsToIntegers(const Encoding&, const unsigned char* items, std::uint64_t count,
                               Value* out) noexcept {
   for (std::uint64_t i = 0; i < count; ++i) out[i] = items[i] != 0 ? 1 : 0;
   return kEncodedAll;
@@ -74,10 +79,9 @@ std::uint64_t IntegersToIntegers(const Encoding& encoding, const unsigned char* 
   const bool high_fits = encoding.highest >= static_cast<std::uint64_t>(Limits::max());
   if (low_fits && high_fits) {
     if constexpr (sizeof(T) == 8) {
-      CopyWords(items, count, out);
-    } else {
-      for (std::uint64_t i = 0; i < count; ++i) out[i] = static_cast<Value>(Load<T>(items, i));
+      return CopyWords(encoding, items, count, out);
     }
+    for (std::uint64_t i = 0; i < count; ++i) out[i] = static_cast<Value>(Load<T>(items, i));
     return kEncodedAll;
   }
   const std::uint64_t lowest =
@@ -103,15 +107,34 @@ bool IsIntegerWithin(double number, double lowest, double limit) noexcept {
   return number >= lowest && number < limit && std::trunc(number) == number;
 }
 
-template <class Get>
-std::uint64_t FloatsToIntegers(const Encoding& encoding, std::uint64_t count, Value* out,
-                               Get&& get) noexcept {
+struct BoolAsDouble {
+  static double Get(const unsigned char* items, std::uint64_t index) noexcept {
+    return items[index] != 0 ? 1.0 : 0.0;
+  }
+};
+
+struct HalfAsDouble {
+  static double Get(const unsigned char* items, std::uint64_t index) noexcept {
+    return std::bit_cast<double>(WidenFloat16(Load<std::uint16_t>(items, index)));
+  }
+};
+
+template <class T>
+struct NumberAsDouble {
+  static double Get(const unsigned char* items, std::uint64_t index) noexcept {
+    return static_cast<double>(Load<T>(items, index));
+  }
+};
+
+template <class Numbers>
+std::uint64_t FloatsToIntegers(const Encoding& encoding, const unsigned char* items,
+                               std::uint64_t count, Value* out) noexcept {
   const auto lowest = static_cast<double>(encoding.lowest);
   const double limit = encoding.highest == UINT64_MAX  ? 0x1p64
                        : encoding.highest == INT64_MAX ? 0x1p63
                                                        : static_cast<double>(encoding.highest) + 1;
   for (std::uint64_t i = 0; i < count; ++i) {
-    const double number = get(i);
+    const double number = Numbers::Get(items, i);
     if (!IsIntegerWithin(number, lowest, limit)) return i;
     out[i] = number < 0x1p63 ? static_cast<Value>(number)
                              : static_cast<Value>(static_cast<std::uint64_t>(number));
@@ -119,46 +142,16 @@ std::uint64_t FloatsToIntegers(const Encoding& encoding, std::uint64_t count, Va
   return kEncodedAll;
 }
 
-std::uint64_t EncodeIntegers(const Encoding& encoding, Source source, const unsigned char* items,
-                             std::uint64_t count, Value* out) noexcept {
-  switch (source) {
-    case Source::kBool:
-      return BoolsToIntegers(items, count, out);
-    case Source::kInt8:
-      return IntegersToIntegers<std::int8_t>(encoding, items, count, out);
-    case Source::kInt16:
-      return IntegersToIntegers<std::int16_t>(encoding, items, count, out);
-    case Source::kInt32:
-      return IntegersToIntegers<std::int32_t>(encoding, items, count, out);
-    case Source::kInt64:
-      return IntegersToIntegers<std::int64_t>(encoding, items, count, out);
-    case Source::kUInt8:
-      return IntegersToIntegers<std::uint8_t>(encoding, items, count, out);
-    case Source::kUInt16:
-      return IntegersToIntegers<std::uint16_t>(encoding, items, count, out);
-    case Source::kUInt32:
-      return IntegersToIntegers<std::uint32_t>(encoding, items, count, out);
-    case Source::kUInt64:
-      return IntegersToIntegers<std::uint64_t>(encoding, items, count, out);
-    case Source::kFloat16:
-      return FloatsToIntegers(encoding, count, out, [=](std::uint64_t i) {
-        return std::bit_cast<double>(WidenFloat16(Load<std::uint16_t>(items, i)));
-      });
-    case Source::kFloat32:
-      return FloatsToIntegers(encoding, count, out, [=](std::uint64_t i) {
-        return static_cast<double>(Load<float>(items, i));
-      });
-    case Source::kFloat64:
-      return FloatsToIntegers(encoding, count, out,
-                              [=](std::uint64_t i) { return Load<double>(items, i); });
-    default:
-      return count == 0 ? kEncodedAll : 0;  // text in a number field
-  }
+template <class Numbers>
+std::uint64_t NumbersToFloats(const Encoding&, const unsigned char* items, std::uint64_t count,
+                              Value* out) noexcept {
+  for (std::uint64_t i = 0; i < count; ++i) out[i] = std::bit_cast<Value>(Numbers::Get(items, i));
+  return kEncodedAll;
 }
 
 // Converts as the hardware does and looks for NaNs on the way; only with one among them, again by
 // their bits.
-std::uint64_t Float32sToFloats(const unsigned char* items, std::uint64_t count,
+std::uint64_t Float32sToFloats(const Encoding&, const unsigned char* items, std::uint64_t count,
                                Value* out) noexcept {
   std::uint32_t largest = 0;
   for (std::uint64_t i = 0; i < count; ++i) {
@@ -174,77 +167,74 @@ std::uint64_t Float32sToFloats(const unsigned char* items, std::uint64_t count,
   return kEncodedAll;
 }
 
-template <class T>
-std::uint64_t IntegersToFloats(const unsigned char* items, std::uint64_t count,
-                               Value* out) noexcept {
-  for (std::uint64_t i = 0; i < count; ++i) {
-    out[i] = std::bit_cast<Value>(static_cast<double>(Load<T>(items, i)));
-  }
-  return kEncodedAll;
-}
-
-std::uint64_t EncodeFloats(Source source, const unsigned char* items, std::uint64_t count,
+std::uint64_t BytesToWords(const Encoding&, const unsigned char* items, std::uint64_t count,
                            Value* out) noexcept {
-  switch (source) {
-    case Source::kBool:
-      for (std::uint64_t i = 0; i < count; ++i) {
-        out[i] = items[i] != 0 ? std::bit_cast<Value>(1.0) : 0;
-      }
-      return kEncodedAll;
-    case Source::kInt8:
-      return IntegersToFloats<std::int8_t>(items, count, out);
-    case Source::kInt16:
-      return IntegersToFloats<std::int16_t>(items, count, out);
-    case Source::kInt32:
-      return IntegersToFloats<std::int32_t>(items, count, out);
-    case Source::kInt64:
-      return IntegersToFloats<std::int64_t>(items, count, out);
-    case Source::kUInt8:
-      return IntegersToFloats<std::uint8_t>(items, count, out);
-    case Source::kUInt16:
-      return IntegersToFloats<std::uint16_t>(items, count, out);
-    case Source::kUInt32:
-      return IntegersToFloats<std::uint32_t>(items, count, out);
-    case Source::kUInt64:
-      return IntegersToFloats<std::uint64_t>(items, count, out);
-    case Source::kFloat16:
-      for (std::uint64_t i = 0; i < count; ++i) {
-        out[i] = static_cast<Value>(WidenFloat16(Load<std::uint16_t>(items, i)));
-      }
-      return kEncodedAll;
-    case Source::kFloat32:
-      return Float32sToFloats(items, count, out);
-    case Source::kFloat64:
-      CopyWords(items, count, out);
-      return kEncodedAll;
-    default:
-      return count == 0 ? kEncodedAll : 0;  // text in a number field
-  }
-}
-
-std::uint64_t EncodeBytes(const Encoding& encoding, Source source, const unsigned char* items,
-                          std::uint64_t count, Value* out) noexcept {
-  if (source != Source::kBytes && source != Source::kUInt8) return count == 0 ? kEncodedAll : 0;
-  if (encoding.dtype == DType::kString) {
-    const std::uint64_t bad = FirstInvalidUtf8(items, count);
-    if (bad != kAllUtf8) return bad;
-  }
   for (std::uint64_t i = 0; i < count; ++i) out[i] = items[i];
   return kEncodedAll;
 }
 
-std::uint64_t EncodeWords(const Encoding& encoding, Source source, const unsigned char* items,
-                          std::uint64_t count, Value* out) noexcept {
-  switch (encoding.kind) {
-    case WordKind::kInteger:
-      return EncodeIntegers(encoding, source, items, count, out);
-    case WordKind::kFloat:
-      return EncodeFloats(source, items, count, out);
-    case WordKind::kByte:
-      return EncodeBytes(encoding, source, items, count, out);
-    default:
-      return count == 0 ? kEncodedAll : 0;
-  }
+std::uint64_t TextToWords(const Encoding& encoding, const unsigned char* items, std::uint64_t count,
+                          Value* out) noexcept {
+  const std::uint64_t bad = FirstInvalidUtf8(items, count);
+  return bad != kAllUtf8 ? bad : BytesToWords(encoding, items, count, out);
+}
+
+std::uint64_t Refuse(const Encoding&, const unsigned char*, std::uint64_t, Value*) noexcept {
+  return 0;
+}
+
+using Loop = std::uint64_t (*)(const Encoding&, const unsigned char*, std::uint64_t,
+                               Value*) noexcept;
+
+// Which loop encodes a source, by kind of field. Columns are in the order of Source.
+using LoopsOfKind = std::array<Loop, 14>;
+
+constexpr LoopsOfKind kRefused = {Refuse, Refuse, Refuse, Refuse, Refuse, Refuse, Refuse,
+                                  Refuse, Refuse, Refuse, Refuse, Refuse, Refuse, CopyWords};
+
+constexpr LoopsOfKind kToIntegers = {BoolsToIntegers,
+                                     IntegersToIntegers<std::int8_t>,
+                                     IntegersToIntegers<std::int16_t>,
+                                     IntegersToIntegers<std::int32_t>,
+                                     IntegersToIntegers<std::int64_t>,
+                                     IntegersToIntegers<std::uint8_t>,
+                                     IntegersToIntegers<std::uint16_t>,
+                                     IntegersToIntegers<std::uint32_t>,
+                                     IntegersToIntegers<std::uint64_t>,
+                                     FloatsToIntegers<HalfAsDouble>,
+                                     FloatsToIntegers<NumberAsDouble<float>>,
+                                     FloatsToIntegers<NumberAsDouble<double>>,
+                                     Refuse,  // text in a number field
+                                     CopyWords};
+
+constexpr LoopsOfKind kToFloats = {NumbersToFloats<BoolAsDouble>,
+                                   NumbersToFloats<NumberAsDouble<std::int8_t>>,
+                                   NumbersToFloats<NumberAsDouble<std::int16_t>>,
+                                   NumbersToFloats<NumberAsDouble<std::int32_t>>,
+                                   NumbersToFloats<NumberAsDouble<std::int64_t>>,
+                                   NumbersToFloats<NumberAsDouble<std::uint8_t>>,
+                                   NumbersToFloats<NumberAsDouble<std::uint16_t>>,
+                                   NumbersToFloats<NumberAsDouble<std::uint32_t>>,
+                                   NumbersToFloats<NumberAsDouble<std::uint64_t>>,
+                                   NumbersToFloats<HalfAsDouble>,
+                                   Float32sToFloats,
+                                   CopyWords,
+                                   Refuse,  // text in a number field
+                                   CopyWords};
+
+constexpr LoopsOfKind OnlyBytes(Loop loop) {
+  LoopsOfKind loops = kRefused;
+  loops[static_cast<std::size_t>(Source::kUInt8)] = loop;
+  loops[static_cast<std::size_t>(Source::kBytes)] = loop;
+  return loops;
+}
+
+// In the order of WordKind.
+constexpr std::array<LoopsOfKind, 6> kLoops = {
+    kRefused, kToIntegers, kToFloats, OnlyBytes(BytesToWords), OnlyBytes(TextToWords), kRefused};
+
+Loop LoopOf(const Encoding& encoding, Source source) noexcept {
+  return kLoops[static_cast<std::size_t>(encoding.kind)][static_cast<std::size_t>(source)];
 }
 
 // Whether the items of a packed field are kept exactly as the caller has them. Bools are not: any
@@ -284,11 +274,11 @@ std::uint64_t EncodePacked(const Encoding& encoding, Source source, const unsign
   }
   Encoding plain = encoding;
   plain.packed = false;
+  const Loop loop = LoopOf(encoding, source);
   std::array<Value, kChunkItems> words;
   for (std::uint64_t done = 0; done < count; done += kChunkItems) {
     const std::uint64_t chunk = std::min(kChunkItems, count - done);
-    const std::uint64_t bad =
-        EncodeWords(plain, source, items + done * SourceBytes(source), chunk, words.data());
+    const std::uint64_t bad = loop(plain, items + done * SourceBytes(source), chunk, words.data());
     if (bad != kEncodedAll) return done + bad;
     DecodeWords(plain, words.data(), chunk, bytes + done * encoding.item_bytes);
   }
@@ -301,12 +291,10 @@ std::uint64_t Encode(const Encoding& encoding, Source source, const void* items,
                      std::uint64_t count, Value* out) noexcept {
   const auto* bytes = static_cast<const unsigned char*>(items);
   if (count == 0) return kEncodedAll;
-  if (source == Source::kWords) {
-    CopyWords(bytes, count, out);
-    return kEncodedAll;
+  if (encoding.packed && source != Source::kWords) {
+    return EncodePacked(encoding, source, bytes, count, out);
   }
-  if (encoding.packed) return EncodePacked(encoding, source, bytes, count, out);
-  return EncodeWords(encoding, source, bytes, count, out);
+  return LoopOf(encoding, source)(encoding, bytes, count, out);
 }
 
 }  // namespace stream_store

@@ -65,6 +65,7 @@ constexpr DTypeFacts FactsOf(DType dtype) {
     case DType::kDecimal256:
       return {WordKind::kVerbatim, 32, 4};
     case DType::kString:
+      return {WordKind::kText, 1};
     case DType::kBinary:
     case DType::kFixedBinary:
       return {WordKind::kByte, 1};

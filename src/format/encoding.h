@@ -25,7 +25,8 @@ enum class WordKind : std::uint8_t {
   kNothing,  ///< null: no words at all
   kInteger,  ///< the number itself: ints, bools, dates, times
   kFloat,    ///< the bits of its float64
-  kByte,     ///< one byte per word: text and bytes
+  kByte,     ///< one byte per word
+  kText,     ///< one byte per word, UTF-8
   kVerbatim  ///< only words are taken: decimals
 };
 
@@ -36,9 +37,9 @@ struct Encoding {
   bool ragged = false;  ///< any multiple of `unit_words` words; also string and binary
   std::uint8_t item_bytes =
       8;  ///< of a decoded item: bool 1, float32 4, decimal128 16, times 8, text 1 …
-  std::uint8_t item_words = 1;  ///< stored words per item; packed fields: unused
-  std::uint64_t items = 1;      ///< items of a fixed-shape write; of a ragged one, items per unit
-                            ///< (product of the trailing shape)
+  std::uint8_t item_words = 1;   ///< stored words per item; packed fields: unused
+  std::uint64_t items = 1;       ///< items of a fixed-shape write; of a ragged one, items per unit
+                                 ///< (product of the trailing shape)
   std::uint64_t unit_words = 1;  ///< words of a fixed-shape write, or per ragged unit
   WordKind kind = WordKind::kInteger;
   std::int64_t lowest = INT64_MIN;  ///< of integer kinds: the range of values, both ends included

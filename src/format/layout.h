@@ -26,18 +26,18 @@ inline std::uint64_t LayoutWord(std::uint64_t type, std::uint64_t length) noexce
   return type << 48 | length;
 }
 
-inline std::uint64_t WordType(std::uint64_t word) noexcept {
-  return word >> 48;
-}  ///< or a head's field count
+/// Type id of a layout's word; of its head, the field count.
+inline std::uint64_t WordType(std::uint64_t word) noexcept { return word >> 48; }
 
 inline std::uint64_t WordLength(std::uint64_t word) noexcept { return word & kLengthMask; }
 
 /// Standard CRC32C of a layout's k + 1 words: what ties a record's check to its shape.
 std::uint32_t LayoutDigest(std::span<const std::uint64_t> words) noexcept;
 
-/// Why a layout cannot be one, or null if it can: k and lengths fit `words` (head first, exactly k
-/// + 1 words), type ids rise and exist, lengths are what the fields allow and sum to the total
-/// without overflow.
+/// Why a layout cannot be one, or null if it can.
+///
+/// words      head first, then exactly as many words as it says.
+/// encodings  of all fields: type ids must rise and exist, lengths be allowed and sum to the total.
 const char* CheckLayout(std::span<const std::uint64_t> words,
                         std::span<const Encoding> encodings) noexcept;
 

@@ -7,10 +7,10 @@
 namespace stream_store {
 namespace {
 
-// Bytes of the well-formed sequence at `at`, or 0: table 3-7 of the Unicode standard.
+// Bytes of the well-formed sequence of more than one byte at `at`, or 0: table 3-7 of the Unicode
+// standard.
 std::uint64_t SequenceBytes(const unsigned char* at, std::uint64_t left) noexcept {
   const unsigned char lead = at[0];
-  if (lead < 0x80) return 1;
   const std::uint64_t length = lead < 0xc2   ? 0
                                : lead < 0xe0 ? 2
                                : lead < 0xf0 ? 3
@@ -39,6 +39,10 @@ std::uint64_t FirstInvalidUtf8(const void* bytes, std::uint64_t count) noexcept 
         at += 8;
         continue;
       }
+    }
+    if (text[at] < 0x80) {
+      ++at;
+      continue;
     }
     const std::uint64_t length = SequenceBytes(text + at, count - at);
     if (length == 0) return at;
