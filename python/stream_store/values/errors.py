@@ -16,7 +16,8 @@ _REPR.maxother = _REPR.maxstring = _REPR.maxlong = 60
 def short(value: object) -> str:
     """A value in at most a line, whatever its `repr` does."""
     if isinstance(value, np.ndarray):
-        return f"an array of shape {value.shape} and dtype {value.dtype}"
+        dtype = "" if value.dtype == object else f" and dtype {value.dtype}"
+        return f"an array of shape {value.shape}{dtype}"
     if isinstance(value, np.generic):
         return f"{value!s:.60} ({type(value).__name__})"
     try:

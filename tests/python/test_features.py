@@ -1,0 +1,495 @@
+"""Features declared and given back, against real objects of `datasets`, NumPy and Gymnasium."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_store.features import (
+    FieldSpec,
+    Packed,
+    build_features,
+    default_feature_json,
+    difference,
+    features_json,
+    parse_fields,
+    same_features,
+)
+
+datasets = pytest.importorskip("datasets")
+gymnasium = pytest.importorskip("gymnasium")
+
+from datasets import (  # noqa: E402
+    Array2D,
+    Array3D,
+    Array4D,
+    Array5D,
+    ClassLabel,
+    Features,
+    LargeList,
+    List,
+    Sequence,
+    Translation,
+    Value,
+)
+from gymnasium import spaces  # noqa: E402
+
+SCALAR_DTYPES = [
+    *("null", "bool", "float16", "float32", "float64", "date32", "date64"),
+    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+    *("time32[s]", "time32[ms]", "time64[us]", "time64[ns]"),
+    *(f"{kind}[{unit}]" for kind in ("timestamp", "duration") for unit in ("s", "ms", "us", "ns")),
+    *("timestamp[us, tz=UTC]", "timestamp[ns, tz=America/New_York]", "timestamp[s, tz=+01:00]"),
+    *("decimal128(10, 2)", "decimal128(38, -2)", "decimal256(76, 10)"),
+    *("string", "large_string", "string_view", "binary", "large_binary", "binary_view"),
+    "fixed_size_binary[4]",
+]
+LIST_ITEMS = [
+    name
+    for name in SCALAR_DTYPES
+    if name != "null" and not any(word in name for word in ("decimal", "string", "binary"))
+]
+
+NESTED = {
+    "list": List(Value("float32")),
+    "list with an id": List(Value("float32", id="item")),
+    "fixed list": List(Value("int8"), length=3),
+    "large list": LargeList(Value("uint64")),
+    "list of labels": List(ClassLabel(names=["a", "b"])),
+    "legacy list": [Value("int16")],
+    "sequence": Sequence(Value("bool"), length=2),
+    "sequence of dict": Sequence({"a": Value("int8"), "b": Value("float32")}),
+    "labels": ClassLabel(names=["no", "yes"]),
+    "counted labels": ClassLabel(num_classes=3),
+    "array 2": Array2D((2, 3), "float32"),
+    "array 2 varying": Array2D((None, 3), "float32"),
+    "array 3": Array3D((4, 4, 3), "uint8"),
+    "array 4": Array4D((1, 2, 3, 4), "int64"),
+    "array 5": Array5D((1, 2, 1, 2, 1), "timestamp[us]"),
+    "fixed of fixed": List(List(Value("float64"), length=3), length=2),
+    "varying of fixed": LargeList(List(Value("float64"), length=3)),
+    "list of arrays": List(Array2D((2, 2), "int8")),
+    "translation": Translation(["fr", "de", "en"]),
+    "struct": {
+        "z": Value("int8"),
+        "a": {"deep": {"_type": Value("string")}, "_x": List(Value("int8"))},
+    },
+}
+
+
+def one(feature: object) -> FieldSpec:
+    """The only field that a feature makes."""
+    (spec,) = parse_fields({"x": feature})
+    return spec
+
+
+def shown(fields: object, **options: object) -> list[str]:
+    return [spec.name for spec in parse_fields(fields, **options) if not spec.hidden]
+
+
+@pytest.mark.parametrize("feature", [Value(name) for name in SCALAR_DTYPES], ids=SCALAR_DTYPES)
+def test_scalar_feature_comes_back_equal(feature: object) -> None:
+    built = build_features(parse_fields({"x": feature}))
+    assert built == Features({"x": feature})
+    assert Features(built).arrow_schema == Features({"x": feature}).arrow_schema
+
+
+@pytest.mark.parametrize("item", LIST_ITEMS)
+def test_list_feature_comes_back_equal(item: str) -> None:
+    fields = {"list": List(Value(item)), "fixed": List(Value(item), length=2)}
+    assert build_features(parse_fields(fields)) == Features(fields)
+
+
+@pytest.mark.parametrize("feature", NESTED.values(), ids=NESTED)
+def test_nested_feature_comes_back_equal(feature: object) -> None:
+    features = Features({"a": Value("int8"), "x": feature, "z": Value("int8")})
+    built = build_features(parse_fields({"a": "int8", "x": feature, "z": "int8"}))
+    assert built == features
+    assert list(built) == list(features)
+    assert Features(built).arrow_schema == features.arrow_schema
+
+
+@pytest.mark.parametrize("feature", NESTED.values(), ids=NESTED)
+def test_feature_json_is_the_to_dict_form(feature: object) -> None:
+    to_dict = json.dumps(Features({"x": feature}).to_dict()["x"])
+    assert features_json(parse_fields({"x": feature}))["x"] == json.loads(to_dict)
+
+
+def test_whole_features_object_is_a_declaration() -> None:
+    features = Features({"a": Value("int8"), "b": List(Value("float32"))})
+    assert build_features(parse_fields(features)) == features
+
+
+def test_names_alone_are_lists_of_int64() -> None:
+    specs = parse_fields(["a", "b"])
+    assert build_features(specs) == {"a": Sequence(Value("int64")), "b": List(Value("int64"))}
+    assert json.loads(specs[0].feature_json) == {
+        "feature": {"dtype": "int64", "_type": "Value"},
+        "_type": "List",
+    }
+
+
+FORMS = [
+    ("float32", "float32", (), Value("float32")),
+    ("float32[]", "float32", (-1,), List(Value("float32"))),
+    ("float32[3]", "float32", (3,), List(Value("float32"), length=3)),
+    ("float32[2,2]", "float32", (2, 2), Array2D((2, 2), "float32")),
+    ("float32[ 2, 2 ]", "float32", (2, 2), Array2D((2, 2), "float32")),
+    ("float32[None,3]", "float32", (-1, 3), Array2D((None, 3), "float32")),
+    ("int8[1,2,3,4,5]", "int8", (1, 2, 3, 4, 5), Array5D((1, 2, 3, 4, 5), "int8")),
+    ("timestamp[us,tz=UTC]", "timestamp_us", (), Value("timestamp[us, tz=UTC]")),
+    ("timestamp[ns][]", "timestamp_ns", (-1,), List(Value("timestamp[ns]"))),
+    ("timestamp[us, tz=UTC][3]", "timestamp_us", (3,), List(Value("timestamp[us, tz=UTC]"), 3)),
+    ("decimal128(10,2)", "decimal128", (), Value("decimal128(10, 2)")),
+    ("fixed_size_binary[4]", "fixed_binary", (4,), Value("fixed_size_binary[4]")),
+    ("string", "string", (), Value("string")),
+    (None, "int64", (-1,), List(Value("int64"))),
+    (["float32"], "float32", (-1,), List(Value("float32"))),
+    (bool, "bool", (), Value("bool")),
+    (str, "string", (), Value("string")),
+    (bytes, "binary", (), Value("binary")),
+    (np.float32, "float32", (), Value("float32")),
+    (np.dtype("f8"), "float64", (), Value("float64")),
+    (np.dtype("i8"), "int64", (), Value("int64")),
+    (np.dtype(">u2"), "uint16", (), Value("uint16")),
+    (np.dtype(("f4", (3,))), "float32", (3,), List(Value("float32"), length=3)),
+    (np.dtype(("u1", (2, 3))), "uint8", (2, 3), Array2D((2, 3), "uint8")),
+    (np.dtype("M8[D]"), "date32", (), Value("date32")),
+    (np.dtype("M8[ns]"), "timestamp_ns", (), Value("timestamp[ns]")),
+    (np.dtype("m8[ms]"), "duration_ms", (), Value("duration[ms]")),
+    (np.dtype("U10"), "string", (), Value("string")),
+    (np.dtype("V4"), "fixed_binary", (4,), Value("fixed_size_binary[4]")),
+    (spaces.Box(-1, 1, ()), "float32", (), Value("float32")),
+    (spaces.Box(-1, 1, (3,)), "float32", (3,), List(Value("float32"), length=3)),
+    (spaces.Box(0, 255, (4, 4, 3), np.uint8), "uint8", (4, 4, 3), Array3D((4, 4, 3), "uint8")),
+    (spaces.Discrete(4), "int64", (), Value("int64")),
+    (spaces.MultiBinary(3), "int8", (3,), List(Value("int8"), length=3)),
+    (spaces.MultiBinary([2, 3]), "int8", (2, 3), Array2D((2, 3), "int8")),
+    (spaces.MultiDiscrete([2, 3]), "int64", (2,), List(Value("int64"), length=2)),
+    (spaces.Text(5), "string", (), Value("string")),
+]
+
+
+@pytest.mark.parametrize(
+    ("form", "dtype", "shape", "feature"), FORMS, ids=[str(f[0]) for f in FORMS]
+)
+def test_form_means_dtype_shape_and_feature(form, dtype, shape, feature) -> None:
+    spec = one(form)
+    assert (spec.dtype, spec.shape, spec.packed) == (dtype, shape, False)
+    assert build_features([spec]) == {"x": feature}
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "packed uint8[84,84,4]",
+        Packed("uint8[84,84,4]"),
+        Packed(Array3D((84, 84, 4), "uint8")),
+        Packed(np.dtype(("u1", (84, 84, 4)))),
+        Packed(spaces.Box(0, 255, (84, 84, 4), np.uint8)),
+    ],
+)
+def test_packed_field_keeps_its_plain_feature(form: object) -> None:
+    spec = one(form)
+    assert (spec.packed, spec.unit_words, spec.text) == (True, 3528, "packed uint8[84,84,4]")
+    assert build_features([spec]) == {"x": Array3D((84, 84, 4), "uint8")}
+
+
+def test_struct_leaves_stand_in_place_with_markers_last() -> None:
+    specs = parse_fields({"a": "int8", "s": {"x": "int8", "t": {"y": "bool"}}, "b": "int8"})
+    assert [(spec.path, spec.hidden) for spec in specs] == [
+        (("a",), False),
+        (("s", "x"), False),
+        (("s", "t", "y"), False),
+        (("b",), False),
+        (("s",), True),
+        (("s", "t"), True),
+    ]
+
+
+@pytest.mark.parametrize(
+    "struct",
+    [
+        {"u": "float32", "v": Packed("int8[2]")},
+        spaces.Dict({"u": spaces.Box(-1, 1, ()), "v": spaces.Box(0, 1, (2,), np.int8)}),
+        np.dtype([("u", "f4"), ("v", "i1", (2,))]),
+    ],
+)
+def test_struct_can_be_a_dict_a_space_or_a_structured_dtype(struct: object) -> None:
+    specs = parse_fields({"s": struct})
+    assert [spec.name for spec in specs] == ["s.u", "s.v", "s"]
+    assert build_features(specs) == {
+        "s": {"u": Value("float32"), "v": List(Value("int8"), length=2)}
+    }
+
+
+def test_column_with_a_dot_stays_one_column() -> None:
+    specs = parse_fields({"a.b": "int8", "a": {"c": "int8"}})
+    assert [spec.path for spec in specs] == [("a.b",), ("a", "c"), ("a",)]
+    assert list(build_features(specs)) == ["a.b", "a"]
+
+
+def test_features_may_come_beside_the_names() -> None:
+    beside = parse_fields(["a", "b"], {"b": "float32"})
+    assert same_features(beside, parse_fields({"a": None, "b": "float32"}))
+    assert same_features(beside, parse_fields(["a", "b"], [None, "float32"]))
+
+
+REFUSED = [
+    (int, "'int64'"),
+    (float, "'float32'"),
+    ("int", "'int64'"),
+    ("float", "'float32'"),
+    ("float[3]", "'float32'"),
+    ("timestamp", r"\[ns\]"),
+    ("bfloat16", "float32"),
+    ("floot", "expected one like"),
+    ("", "expected one like"),
+    ("packed", "expected one like"),
+    ("float32[2][3]", "one pair of brackets"),
+    ("float32[x]", "dimensions"),
+    ("float32[2,None]", "dimensions"),
+    ("float32[0]", "a dimension of 0"),
+    ("float32[None,0]", "a dimension of 0"),
+    ("float32[1,1,1,1,1,1]", "at most 5"),
+    ("uint8[4000000000,4000000000]", "items a step"),
+    ("decimal128(39, 0)", "precision"),
+    ("fixed_size_binary[0]", "a dimension of 0"),
+    ("string[]", "list of strings"),
+    ("string[2,2]", "list of strings"),
+    ("binary[]", "list of binary"),
+    ("decimal128(5, 2)[]", "list of decimals"),
+    ("packed int64[3]", "1, 2 or 4 bytes"),
+    ("packed uint8", "fixed shape"),
+    ("packed uint8[]", "fixed shape"),
+    ("packed string", "1, 2 or 4 bytes"),
+    (Packed({"a": "int8"}), "pack its leaves"),
+    ([Packed("int8[2]")], "pack the whole field"),
+    (List(List(Value("int8"))), "varying length"),
+    (List(Array2D((None, 2), "int8")), "varying length"),
+    (List({"a": Value("int8")}), "list of structs"),
+    ([{"a": Value("int8")}], "list of structs"),
+    (["int8", "int8"], "a list of 2 features"),
+    (List(Value("null")), "list of nulls"),
+    (Array2D((2, None), "int8"), "only the first dimension"),
+    (Array2D((2, 2, 2), "int8"), "dimensions"),
+    (datasets.Image(), "Image is media"),
+    (datasets.Audio(), "Audio is media"),
+    (datasets.Video(), "Video is media"),
+    (datasets.Json(), "'string'"),
+    (List(datasets.Image()), "Image is media"),
+    (datasets.TranslationVariableLanguages(languages=["en"]), "one for|for each language"),
+    (Value("utf8"), "'utf8'"),
+    (Value("month_day_nano_interval"), "month_day_nano_interval"),
+    ({}, "without fields"),
+    (spaces.Tuple([spaces.Discrete(2)]), "Tuple"),
+    (spaces.Graph(spaces.Discrete(2), None), "Graph"),
+    (np.complex64, "complex64"),
+    (np.longdouble, "float128|longdouble"),
+    (np.object_, "object"),
+    (np.floating, "no size"),
+    (np.dtype("M8[h]"), "unit"),
+    (np.dtype("m8"), "unit"),
+    (42, "no feature"),
+    (dict, "the class dict"),
+]
+
+
+@pytest.mark.parametrize(("feature", "text"), REFUSED, ids=[str(r[0])[:40] for r in REFUSED])
+def test_refused_feature_names_the_field_and_the_reason(feature: object, text: str) -> None:
+    with pytest.raises(ValueError, match=text) as caught:
+        parse_fields({"ok": "int8", "bad": feature})
+    assert "'bad'" in str(caught.value)
+
+
+def test_arrow_types_are_refused_by_name() -> None:
+    pa = pytest.importorskip("pyarrow")
+    with pytest.raises(ValueError, match="Arrow type map<string, int32>"):
+        parse_fields({"x": pa.map_(pa.string(), pa.int32())})
+
+
+def test_all_refused_fields_are_in_one_error() -> None:
+    with pytest.raises(ValueError, match="4 fields") as caught:
+        parse_fields({"a": "int", "ok": "int8", "s": {"b": "string[]", "c": {}}, "_d": "int8"})
+    assert all(name in str(caught.value) for name in ("'a'", "'s.b'", "'s.c'", "'_d'"))
+
+
+NAMES = [
+    ([], ValueError, "no fields"),
+    ({}, ValueError, "no fields"),
+    (["a", "a"], ValueError, "duplicate"),
+    (["_a"], ValueError, "begins with '_'"),
+    ([""], ValueError, "empty"),
+    (["a\n"], ValueError, "control"),
+    (["\ud800"], ValueError, "surrogate"),
+    (["é" * 128], ValueError, "256 bytes"),
+    ({"s": {"x" * 254: "int8"}}, ValueError, "256 bytes"),
+    ({"a.b": "int8", "a": {"b": "int8"}}, ValueError, "duplicate"),
+    ({"a": {"b": {"c": "int8"}, "b.c": "int8"}}, ValueError, "duplicate"),
+    ([1], TypeError, "int"),
+    ([None], TypeError, "NoneType"),
+    ({"s": {1: "int8"}}, TypeError, "int"),
+    ("name", TypeError, "found str"),
+    (None, TypeError, "NoneType"),
+    ([f"f{i}" for i in range(65_537)], ValueError, "65536"),
+]
+
+
+@pytest.mark.parametrize(("fields", "error", "text"), NAMES, ids=[str(n[2]) for n in NAMES])
+def test_bad_names_are_refused(fields: object, error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        parse_fields(fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "features", "error", "text"),
+    [
+        (["a"], {"b": "int8"}, ValueError, "Unknown field"),
+        (["a", "b"], ["int8"], ValueError, "equal length"),
+        (["a"], "int8", TypeError, "found str"),
+        ({"a": "int8"}, {"a": "int8"}, ValueError, "mapping"),
+    ],
+)
+def test_features_that_do_not_fit_the_names_are_refused(fields, features, error, text) -> None:
+    with pytest.raises(error, match=text):
+        parse_fields(fields, features)
+
+
+def test_longest_name_is_allowed() -> None:
+    assert shown(["é" * 127 + "a"]) == ["é" * 127 + "a"]
+
+
+@pytest.mark.parametrize("name", [n for n in SCALAR_DTYPES if n != "null" and "_view" not in n])
+def test_default_json_is_the_matching_feature(name: str) -> None:
+    spec = one(name)
+    bare = FieldSpec("x", ("x",), spec.dtype, spec.shape)
+    built = build_features([bare])["x"]
+    assert one(built).dtype == spec.dtype
+    assert (one(built).dtype, one(built).shape) == (bare.dtype, bare.shape)
+
+
+@pytest.mark.parametrize(
+    ("shape", "feature"),
+    [
+        ((), Value("float32")),
+        ((3,), List(Value("float32"), length=3)),
+        ((-1,), List(Value("float32"))),
+        ((2, 3), Array2D((2, 3), "float32")),
+        ((-1, 3), Array2D((None, 3), "float32")),
+    ],
+)
+def test_shape_declared_in_cpp_is_the_matching_feature(shape, feature) -> None:
+    assert Features.from_dict({"x": json.loads(default_feature_json("float32", shape))}) == {
+        "x": feature
+    }
+    assert same_features([FieldSpec("x", ("x",), "float32", shape)], parse_fields({"x": feature}))
+
+
+DIFFERENT = [
+    ({"x": "int8"}, {"y": "int8"}),
+    ({"x": "int8"}, {"x": "int16"}),
+    ({"x": "int8"}, {"x": "int8", "y": "int8"}),
+    ({"x": "int8", "y": "int8"}, {"y": "int8", "x": "int8"}),
+    ({"x": "int64"}, {"x": ClassLabel(names=["a"])}),
+    ({"x": ClassLabel(names=["a"])}, {"x": ClassLabel(names=["b"])}),
+    ({"x": "uint8[4]"}, {"x": "packed uint8[4]"}),
+    ({"x": "string"}, {"x": "large_string"}),
+    ({"x": "timestamp[us]"}, {"x": "timestamp[us, tz=UTC]"}),
+    ({"x": "int8[2,2]"}, {"x": List(List(Value("int8"), length=2), length=2)}),
+    ({"x.y": "int8"}, {"x": {"y": "int8"}}),
+]
+
+
+@pytest.mark.parametrize(("one_way", "other_way"), DIFFERENT)
+def test_different_declarations_are_told_apart(one_way, other_way) -> None:
+    a, b = parse_fields(one_way), parse_fields(other_way)
+    assert not same_features(a, b)
+    assert difference(a, b)
+    assert same_features(a, parse_fields(one_way))
+    assert difference(a, parse_fields(one_way)) is None
+
+
+@pytest.mark.parametrize(
+    ("feature", "numpy", "ragged", "item_shape", "words", "fixed"),
+    [
+        ("float32", "f4", False, (), 1, 1),
+        ("float32[]", "f4", True, (), 1, None),
+        ("float32[None,3]", "f4", True, (3,), 3, None),
+        ("int8[2,3]", "i1", False, (2, 3), 6, 6),
+        ("packed bool[9]", "?", False, (9,), 2, 2),
+        ("decimal256(5, 2)", "O", False, (), 4, 4),
+        ("string", "u1", True, (), 1, None),
+        ("fixed_size_binary[5]", "u1", False, (5,), 5, 5),
+        ("date32", "M8[D]", False, (), 1, 1),
+        ("time32[s]", "m8[s]", False, (), 1, 1),
+    ],
+)
+def test_derived_facts(feature, numpy, ragged, item_shape, words, fixed) -> None:
+    spec = one(feature)
+    assert spec.numpy_dtype == np.dtype(numpy)
+    assert (spec.is_ragged, spec.item_shape) == (ragged, item_shape)
+    assert (spec.unit_words, spec.fixed_length) == (words, fixed)
+    assert spec.text == feature
+
+
+def test_parameters_are_read_from_the_feature() -> None:
+    assert one("timestamp[ms, tz=Asia/Tokyo]").time_zone == "Asia/Tokyo"
+    assert one("timestamp[ms]").time_zone is None
+    assert one("timestamp[ms]").unit == "ms"
+    assert one("decimal128(10, -2)").decimal == (10, -2)
+    assert one(ClassLabel(names=["a", "b"])).class_names == ("a", "b")
+    assert one("int64").class_names is None
+
+
+ITEM = st.sampled_from(LIST_ITEMS).map(Value) | st.just(ClassLabel(names=["a", "b"]))
+NODE = st.recursive(
+    ITEM
+    | st.sampled_from(SCALAR_DTYPES).map(Value)
+    | st.builds(List, ITEM, length=st.sampled_from([-1, 1, 7]))
+    | st.builds(
+        List, st.builds(List, ITEM, length=st.integers(1, 4)), length=st.sampled_from([-1, 2])
+    )
+    | st.builds(
+        Array3D,
+        st.tuples(*[st.integers(1, 9)] * 3),
+        st.sampled_from(LIST_ITEMS),
+    ),
+    lambda child: st.dictionaries(
+        st.text("abc_.é", min_size=1, max_size=3), child, min_size=1, max_size=3
+    ),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(st.text("xyz", min_size=1, max_size=3), NODE, min_size=1, max_size=4))
+def test_any_storable_features_come_back_equal(fields: dict[str, object]) -> None:
+    try:
+        specs = parse_fields(fields)
+    except ValueError as error:
+        assert "duplicate" in str(error)  # noqa: PT017 - dots may make two leaves look alike
+        return
+    built = Features(build_features(specs))
+    assert built == Features(fields)
+    assert built.arrow_schema == Features(fields).arrow_schema
+
+
+def test_declaring_imports_numpy_alone() -> None:
+    code = (
+        "import sys, stream_store.features as f, stream_store.values as v\n"
+        "f.parse_fields({'a': 'float32[3]', 's': {'b': 'string'}})\n"
+        "print([m for m in ('datasets', 'pyarrow', 'gymnasium', 'torch') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_missing_datasets_is_an_import_error_with_the_pip_line(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(ImportError, match=r"pip install 'stream-store\[datasets\]'"):
+        build_features(parse_fields(["a"]))
