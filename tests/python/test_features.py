@@ -269,6 +269,7 @@ REFUSED = [
     ("packed uint8", "fixed shape"),
     ("packed uint8[]", "fixed shape"),
     ("packed string", "1, 2 or 4 bytes"),
+    ("packed date32[2]", "1, 2 or 4 bytes"),
     (Packed({"a": "int8"}), "pack its leaves"),
     ([Packed("int8[2]")], "pack the whole field"),
     (List(List(Value("int8"))), "varying length"),

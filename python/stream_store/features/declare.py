@@ -86,10 +86,10 @@ def declare(feature: Any) -> Leaf | Struct:
 
 def _check_packed(dtype: str, shape: tuple[int, ...]) -> None:
     info = DTYPES[dtype]
-    if info.kind in ("bytes", "decimal", "null") or info.item_bytes not in (1, 2, 4):
+    if info.kind not in ("bool", "int", "uint", "float") or info.item_bytes > 4:
         raise ValueError(
             f"packed with items of type {dtype}; "
-            "expected items of 1, 2 or 4 bytes such as uint8, float16 or float32"
+            "expected numbers of 1, 2 or 4 bytes such as uint8, float16 or float32"
         )
     if not shape or shape[0] == RAGGED:
         raise ValueError(

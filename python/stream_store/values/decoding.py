@@ -60,8 +60,6 @@ def _unpack(spec: FieldSpec, words: NDArray[np.int64]) -> NDArray[Any]:
     data = words.astype("<i8", copy=False).view(np.uint8)[: prod(spec.shape) * size]
     if dtype.kind == "b":
         return np.asarray(data != 0).reshape(spec.shape)
-    if dtype.kind in "Mm":  # counts of 32 bits; NumPy's are 64
-        return data.view("<i4").astype(np.int64).view(dtype).reshape(spec.shape)
     return data.view(dtype.newbyteorder("<")).astype(dtype).reshape(spec.shape)
 
 

@@ -52,7 +52,4 @@ def convert_array(spec: FieldSpec, values: NDArray[Any]) -> NDArray[Any]:
 
     For whole columns: the shape is not compared with the field's.
     """
-    if spec.unit is None:
-        return convert_numbers(spec, values)
-    counts = convert_temporal(spec, values)
-    return counts.astype(np.int32) if spec.packed else counts
+    return convert_numbers(spec, values) if spec.unit is None else convert_temporal(spec, values)
