@@ -169,6 +169,7 @@ class Reader {
 
   std::shared_ptr<internal::ReadSource> source_;
   std::unique_ptr<internal::View> view_;
+  bool fixed_ = false;  // Refresh() does nothing
 };
 
 }  // namespace stream_store

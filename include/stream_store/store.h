@@ -196,7 +196,7 @@ class StreamStore {
   bool closed() const noexcept;
   std::uint64_t durable_rows() const noexcept;
   const std::filesystem::path& path() const noexcept;  ///< empty for a temporary store
-  const std::array<std::uint8_t, 16>& id() const noexcept;
+  const std::array<std::uint8_t, 16>& id() const;      ///< Throws Error(kState) before fields are declared.
   const Recovery& recovery() const noexcept;
 
  private:

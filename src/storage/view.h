@@ -39,6 +39,7 @@ struct View {
   std::uint64_t row_count = 0;     ///< R
   std::uint64_t layout_words = 0;  ///< words of `layouts` that are there: bounds layout offsets
   std::uint64_t hint_slots = 0;    ///< hints that are there; a hint may be absent or wrong, never trusted
+  bool rows_final = false;         ///< later rows exist behind this View: its last row cannot grow
   std::uint64_t mapping_key = 0;   ///< unique per set of mappings in this process: key for caches of layouts
   std::shared_ptr<const Meaning> meaning;
   std::shared_ptr<const void> mappings;  ///< keeps the memory above alive

@@ -1,0 +1,213 @@
+// Appends of several records with one publish: Append(steps, writes) and Extend(columns).
+//
+// Three passes: decide every record (shape, place, layout), encode every value, store every record. Only the last one
+// cannot fail, and it is the first to touch `records`.
+#include <algorithm>
+
+#include "base/crc32c.h"
+#include "format/check.h"
+#include "storage/append_flag.h"
+#include "storage/writer.h"
+
+namespace stream_store::internal {
+namespace {
+
+Verdict RefuseColumn(Verdict::Rule rule, std::uint64_t column, std::uint64_t row, std::uint64_t item = 0) {
+  return Verdict{.code = ErrorCode::kInvalidArgument, .rule = rule, .write = column, .row = row, .item = item};
+}
+
+// The items of one row of a column: as a FieldWrite.
+FieldWrite WriteOf(const Column& column, std::uint64_t row) noexcept {
+  const std::uint64_t first =
+      column.offsets == nullptr ? row * column.row_items : static_cast<std::uint64_t>(column.offsets[row]);
+  const std::uint64_t count = column.offsets == nullptr
+                                  ? column.row_items
+                                  : static_cast<std::uint64_t>(column.offsets[row + 1] - column.offsets[row]);
+  const auto* data = static_cast<const std::byte*>(column.data) + first * SourceBytes(column.source);
+  return FieldWrite(column.type, column.source, data, count);
+}
+
+bool Present(const Column& column, std::uint64_t row) noexcept {
+  return column.present == nullptr || column.present[row] != 0;
+}
+
+// Every row of such columns has the same shape.
+bool Regular(std::span<const Column> columns) noexcept {
+  return std::ranges::all_of(columns, [](const Column& column) {
+    return column.offsets == nullptr && column.present == nullptr;
+  });
+}
+
+}  // namespace
+
+void Writer::Stage(Step step, const Memo& memo, bool continues, Cursor& at) {
+  staged_.push_back(Staged{.step = step,
+                           .start = at.values,
+                           .row = at.rows - (continues ? 1 : 0),
+                           .total = memo.total,
+                           .layout = memo.offset,
+                           .digest = memo.digest,
+                           .begins_row = !continues});
+  MoveCursor(memo, step, continues, at);
+}
+
+void Writer::CommitStaged(const Cursor& after) noexcept {
+  std::uint64_t record = cursor_.records;
+  for (const Staged& staged : staged_) {
+    StoreRecord(staged, record++);
+  }
+  const std::uint64_t layout_words = cursor_.layout_words;
+  cursor_ = after;
+  cursor_.layout_words = layout_words;
+  published_.store(cursor_.records, std::memory_order_release);
+}
+
+Verdict Writer::AppendGroups(std::span<const Group> groups, std::size_t* failed_group) {
+  const AppendFlag hold(flag_);
+  CheckWritable();
+  staged_.clear();
+  Cursor at = cursor_;
+  std::vector<std::size_t> kept;
+  for (std::size_t g = 0; g < groups.size(); ++g) {
+    *failed_group = g;
+    const Group& group = groups[g];
+    const bool continues = at.rows > 0 && group.step == at.step;
+    Memo& memo = memos_[continues];
+    if (const Verdict verdict = Shape(group.writes, memo); verdict.code != ErrorCode::kOk) {
+      return verdict;
+    }
+    if (const Verdict verdict = CheckPlace(group.step, memo, continues, at); verdict.code != ErrorCode::kOk) {
+      return verdict;
+    }
+    if (!continues || memo.fields > 0) {
+      kept.push_back(g);
+      Stage(group.step, memo, continues, at);
+    }
+  }
+  if (at.values > values_limit_.load(std::memory_order_relaxed) ||
+      at.records + 1 > records_limit_.load(std::memory_order_relaxed)) {
+    MakeRoom(at.values, at.records + 1, cursor_.layout_words);
+  }
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    *failed_group = kept[i];
+    if (const Verdict verdict = EncodeWrites(groups[kept[i]].writes, staged_[i]); verdict.code != ErrorCode::kOk) {
+      return verdict;
+    }
+  }
+  CommitStaged(at);
+  return {};
+}
+
+Verdict Writer::CheckColumns(std::span<const Column> columns) const {
+  for (std::size_t c = 0; c < columns.size(); ++c) {
+    if (columns[c].type >= meaning_->encodings.size()) {
+      return RefuseColumn(Verdict::Rule::kUnknownType, c, 0);
+    }
+    if (c > 0 && columns[c].type <= columns[c - 1].type) {
+      return RefuseColumn(Verdict::Rule::kOrder, c, 0);
+    }
+  }
+  return columns.size() > kLayoutMaxFields ? RefuseColumn(Verdict::Rule::kOrder, kLayoutMaxFields, 0) : Verdict{};
+}
+
+Verdict Writer::ShapeRow(std::span<const Column> columns, std::uint64_t row, Memo& memo) {
+  scratch_words_.resize(1);
+  std::uint64_t total = 0;
+  for (std::size_t c = 0; c < columns.size(); ++c) {
+    const Column& column = columns[c];
+    if (!Present(column, row)) {
+      continue;
+    }
+    if (column.offsets != nullptr && (column.offsets[row] < 0 || column.offsets[row + 1] < column.offsets[row])) {
+      return RefuseColumn(Verdict::Rule::kLength, c, row);
+    }
+    const FieldWrite write = WriteOf(column, row);
+    const std::uint64_t length = EncodedWords(meaning_->encodings[column.type], column.source, write.count());
+    if (length > kMaxWriteValues || total + length > kMaxWriteValues) {
+      return RefuseColumn(Verdict::Rule::kLength, c, row);
+    }
+    total += length;
+    scratch_words_.push_back(LayoutWord(column.type, length));
+  }
+  scratch_words_[0] = LayoutHead(scratch_words_.size() - 1, total);
+  const bool same = memo.fields == scratch_words_.size() - 1 &&
+                    std::equal(scratch_words_.begin() + 1, scratch_words_.end(), memo.words);
+  if (!same) {
+    UseLayout(scratch_words_, memo);
+  }
+  return {};
+}
+
+Verdict Writer::StageRows(std::span<const Step> steps, std::span<const Column> columns, Cursor& at) {
+  const bool regular = Regular(columns);
+  Memo& memo = memos_[0];
+  for (std::size_t row = 0; row < steps.size(); ++row) {
+    if (at.rows > 0 && steps[row] <= at.step) {
+      return RefuseColumn(Verdict::Rule::kStepNotAfter, 0, row);
+    }
+    if (row == 0 || !regular) {
+      if (const Verdict verdict = ShapeRow(columns, row, memo); verdict.code != ErrorCode::kOk) {
+        return verdict;
+      }
+    }
+    if (const Verdict verdict = CheckPlace(steps[row], memo, false, at); verdict.code != ErrorCode::kOk) {
+      return verdict;
+    }
+    Stage(steps[row], memo, false, at);
+  }
+  return {};
+}
+
+Verdict Writer::EncodeRows(std::span<const Column> columns) {
+  for (std::size_t row = 0; row < staged_.size(); ++row) {
+    Staged& staged = staged_[row];
+    std::uint32_t state = BeginStagedCheck(staged);
+    Value* out = values_ + staged.start;
+    for (std::size_t c = 0; c < columns.size(); ++c) {
+      const Column& column = columns[c];
+      if (!Present(column, row)) {
+        continue;
+      }
+      const FieldWrite write = WriteOf(column, row);
+      const Encoding& encoding = meaning_->encodings[column.type];
+      const std::uint64_t bad = Encode(encoding, column.source, write.data(), write.count(), out);
+      if (bad != kEncodedAll) {
+        return RefuseColumn(Verdict::Rule::kValue, c, row, bad);
+      }
+      out += EncodedWords(encoding, column.source, write.count());
+    }
+    const Value* begin = values_ + staged.start;
+    state = Crc32cExtendWords(state, begin, staged.total);
+    staged.check = FinishCheck(state);
+  }
+  return {};
+}
+
+Verdict Writer::Extend(std::span<const Step> steps, std::span<const Column> columns, Row* first_row) {
+  const AppendFlag hold(flag_);
+  CheckWritable();
+  *first_row = static_cast<Row>(cursor_.rows);
+  if (const Verdict verdict = CheckColumns(columns); verdict.code != ErrorCode::kOk) {
+    return verdict;
+  }
+  if (steps.empty()) {
+    return {};
+  }
+  staged_.clear();
+  staged_.reserve(steps.size());
+  Cursor at = cursor_;
+  if (const Verdict verdict = StageRows(steps, columns, at); verdict.code != ErrorCode::kOk) {
+    return verdict;
+  }
+  if (at.values > values_limit_.load(std::memory_order_relaxed) ||
+      at.records + 1 > records_limit_.load(std::memory_order_relaxed)) {
+    MakeRoom(at.values, at.records + 1, cursor_.layout_words);
+  }
+  if (const Verdict verdict = EncodeRows(columns); verdict.code != ErrorCode::kOk) {
+    return verdict;
+  }
+  CommitStaged(at);
+  return {};
+}
+
+}  // namespace stream_store::internal

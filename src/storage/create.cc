@@ -1,0 +1,156 @@
+// Creation: everything is built in a sibling directory, synced, and appears under its name in one rename.
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/lock.h"
+#include "base/random.h"
+#include "base/str_cat.h"
+#include "storage/open.h"
+
+namespace stream_store::internal {
+namespace {
+
+Identity NewIdentity() {
+  Identity identity;
+  identity.id = RandomBytes16();
+  const auto seed = RandomBytes16();
+  std::memcpy(&identity.check_seed, seed.data(), sizeof(identity.check_seed));
+  return identity;
+}
+
+// The content of an empty store: a sentinel, the empty layout, identity and two clean slots.
+void WriteEmptyStore(const Files::Parts& parts) {
+  const std::array<std::byte, sizeof(Record)> sentinel{};
+  parts.records.WriteAt(sentinel, 0);
+  const std::array<std::byte, sizeof(std::uint64_t)> empty_layout{};
+  parts.layouts.WriteAt(empty_layout, 0);
+  parts.control.Allocate(0, kControlBytes);
+  parts.control.WriteAt(EncodeIdentity(parts.identity), kIdentityOffset);
+  Slot slot{.id = parts.identity.id, .clean = true};
+  for (const std::uint64_t sequence : {0U, 1U}) {
+    slot.sequence = sequence;
+    parts.control.WriteAt(EncodeSlot(slot), kSlotOffset[sequence & 1]);
+  }
+}
+
+void WriteSchema(const Directory& directory, const char* name, const Schema& schema, const StoreId& id) {
+  const File file = directory.CreateFile(name);
+  file.WriteAt(EncodeSchema(schema, id), 0);
+  file.Sync();
+}
+
+Opened Ready(Files::Parts parts) {
+  Opened opened;
+  opened.files = std::make_shared<Files>(std::move(parts));
+  opened.files->control.session().store(1, std::memory_order_release);
+  opened.files->control.state().store(kLiveOpen, std::memory_order_release);
+  opened.options.slot_sequence = 1;
+  opened.options.session = 1;
+  return opened;
+}
+
+void WriteHolder(const File& lock) {
+  const std::string holder = LockHolderText() + "\n";
+  lock.Truncate(0);
+  lock.WriteAt(std::as_bytes(std::span(holder)), 0);
+}
+
+Opened CreateOnce(const std::filesystem::path& path, const Schema& schema) {
+  Directory directory = Directory::CreateSibling(path);
+  const std::filesystem::path sibling = directory.path();
+  try {
+    Files::Parts parts;
+    parts.identity = NewIdentity();
+    parts.lock = directory.CreateFile(kLockName);
+    if (!TryLockByte(parts.lock, kWriterLockByte) || !TryLockByte(parts.lock, kLiveLockByte)) {
+      throw Error(ErrorCode::kLocked, StrCat(parts.lock.path(), ": somebody holds the lock of a store being created"));
+    }
+    WriteHolder(parts.lock);
+    parts.values = directory.CreateFile(kValuesName);
+    parts.records = directory.CreateFile(kRecordsName);
+    parts.layouts = directory.CreateFile(kLayoutsName);
+    parts.hints = directory.CreateFile(kHintsName);
+    parts.control = directory.CreateFile(kControlName);
+    WriteEmptyStore(parts);
+    WriteSchema(directory, kSchemaName, schema, parts.identity.id);
+    parts.schema = schema;
+    for (const File* file : {&parts.lock, &parts.values, &parts.records, &parts.layouts, &parts.hints, &parts.control}) {
+      file->Sync();
+    }
+    directory.Sync();
+    parts.directory = std::move(directory);
+    Opened opened = Ready(std::move(parts));
+    PublishDirectory(opened.files->directory(), path);
+    opened.files->MoveTo(path);
+    SyncParent(path);
+    return opened;
+  } catch (...) {
+    RemoveTree(sibling);
+    throw;
+  }
+}
+
+}  // namespace
+
+Opened CreateStore(const std::filesystem::path& path, const Schema& schema) {
+  constexpr int kAttempts = 5;
+  for (int attempt = 1;; ++attempt) {
+    RemoveLeftovers(path);
+    try {
+      return CreateOnce(path, schema);
+    } catch (const Error& error) {
+      // Another process cleaning up may have taken our sibling before we could lock it.
+      const bool swept = error.code() == ErrorCode::kNotFound || error.code() == ErrorCode::kLocked ||
+                         error.system_errno() == ENOENT;
+      if (!swept || attempt == kAttempts) {
+        throw;
+      }
+    }
+  }
+}
+
+Opened CreateTemporaryStore(const std::filesystem::path& directory, Schema schema) {
+  Files::Parts parts;
+  parts.identity = NewIdentity();
+  parts.values = CreateUnlinkedFile(directory, kValuesName);
+  parts.records = CreateUnlinkedFile(directory, kRecordsName);
+  parts.layouts = CreateUnlinkedFile(directory, kLayoutsName);
+  parts.hints = CreateUnlinkedFile(directory, kHintsName);
+  parts.control = CreateUnlinkedFile(directory, kControlName);
+  WriteEmptyStore(parts);
+  parts.schema = std::move(schema);
+  return Ready(std::move(parts));
+}
+
+void ReplaceSchema(Files& files, Schema schema) {
+  if (files.persistent()) {
+    const Directory& directory = files.directory();
+    directory.Unlink(kSchemaTemporaryName);
+    WriteSchema(directory, kSchemaTemporaryName, schema, files.identity().id);
+    directory.RenameFile(kSchemaTemporaryName, kSchemaName);
+    directory.Sync();
+  }
+  files.SetSchema(std::move(schema));
+}
+
+void RemoveLeftovers(const std::filesystem::path& path) noexcept {
+  try {
+    for (const std::filesystem::path& sibling : FindSiblings(path)) {
+      const Directory directory = Directory::Open(sibling);
+      if (directory.Entries().empty()) {
+        RemoveTree(sibling);  // died before its lock was made; a creator that lives tries again
+      } else if (directory.Contains(kLockName)) {
+        const File lock = directory.OpenFile(kLockName, /*writable=*/true);
+        if (TryLockByte(lock, kWriterLockByte)) {
+          RemoveTree(sibling);
+        }
+      }
+    }
+  } catch (const Error&) {
+    // Somebody else is cleaning up, or may and we may not: leftovers do no harm.
+  }
+}
+
+}  // namespace stream_store::internal

@@ -1,0 +1,20 @@
+// Cursor: where the next record of a store goes, and what the rules of the stream compare it with.
+#pragma once
+
+#include <cstdint>
+
+#include "stream_store/types.h"
+
+namespace stream_store::internal {
+
+struct Cursor {
+  std::uint64_t records = 0;       ///< N: number of the next record
+  std::uint64_t values = 0;        ///< D: position of the next value
+  std::uint64_t layout_words = 1;  ///< L: offset of the next layout
+  std::uint64_t rows = 0;          ///< R
+  std::uint64_t field_writes = 0;  ///< F
+  Step step = 0;                   ///< of the last row; meaningless while rows is 0
+  std::int32_t last_type = -1;     ///< last type id of the last row, -1 if it has no field yet
+};
+
+}  // namespace stream_store::internal

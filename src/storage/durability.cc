@@ -1,0 +1,149 @@
+// Sync, close and the open record: what makes appended records survive a power cut. Numbers in comments are the
+// steps of "Sync" in docs/format.md.
+#include <algorithm>
+#include <chrono>
+
+#include "base/str_cat.h"
+#include "storage/append_flag.h"
+#include "storage/growth_helper.h"
+#include "storage/writer.h"
+
+namespace stream_store::internal {
+namespace {
+
+std::uint64_t UnixNanoseconds() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
+}
+
+}  // namespace
+
+// Before the first append of a session: from here on a walk believes only this session's records.
+void Writer::OpenRecord() {
+  const std::scoped_lock lock(sync_mutex_);
+  try {
+    files_->values.AllocateTail(cursor_.values * sizeof(Value));
+    files_->records.AllocateTail((cursor_.records + 1) * sizeof(Record));
+    files_->layouts.AllocateTail(cursor_.layout_words * sizeof(std::uint64_t));
+    files_->hints.AllocateTail(0);
+    if (files_->persistent()) {
+      // Numbers of 16 bits come around: nothing that carries an old one may be left.
+      if (options_.session >> 16 != slot_session_ >> 16) {
+        files_->records.file().ZeroRange((cursor_.records + 1) * sizeof(Record), files_->records.bytes());
+      }
+    }
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kNoSpace) {
+      throw;  // nothing was promised yet; the next append tries again
+    }
+    Poison(error);
+    throw;
+  }
+  if (files_->persistent()) {
+    slot_session_ = options_.session;
+    WriteDurable(cursor_, /*clean=*/false, /*both_slots=*/true);
+  }
+  session_open_.store(true, std::memory_order_release);
+}
+
+// REQUIRES: sync mutex. Steps 2 to 5.
+void Writer::WriteDurable(const Cursor& at, bool clean, bool both_slots) {
+  Control& control = files_->control;
+  control.state().store(kLiveSyncing, std::memory_order_release);
+  try {
+    files_->values.file().SyncData();
+    files_->layouts.file().SyncData();
+    files_->hints.file().SyncData();
+    files_->records.file().SyncData();
+    Slot slot{.id = files_->identity().id,
+              .sequence = slot_sequence_,
+              .session = slot_session_,
+              .records = at.records,
+              .values = at.values,
+              .layout_words = at.layout_words,
+              .rows = at.rows,
+              .field_writes = at.field_writes,
+              .clean = clean,
+              .unix_nanoseconds = UnixNanoseconds()};
+    for (int written = 0; written < (both_slots ? 2 : 1); ++written) {
+      slot.sequence += 1;
+      control.WriteSlot(slot);
+      control.file().SyncData();
+    }
+    slot_sequence_ = slot.sequence;
+  } catch (const Error& error) {
+    Poison(error);
+    throw;
+  }
+  control.state().store(kLiveOpen, std::memory_order_release);
+  control.durable().store(at.records, std::memory_order_release);
+  durable_records_ = at.records;
+  durable_rows_.store(at.rows, std::memory_order_relaxed);
+}
+
+// The first failure is the only honest one: the kernel may forget the pages it could not write.
+void Writer::Poison(const Error& error) {
+  const std::scoped_lock lock(state_mutex_);
+  if (!failed_.load(std::memory_order_relaxed)) {
+    failure_ = error.what();
+    failure_errno_ = error.system_errno();
+    failed_.store(true);
+  }
+  DropLimits();
+}
+
+std::uint64_t Writer::Sync() {
+  CheckWritable();
+  const Cursor at = cursor();  // step 1
+  const std::scoped_lock lock(sync_mutex_);
+  CheckWritable();
+  if (!files_->persistent() || at.records <= durable_records_ || !session_open_.load(std::memory_order_acquire)) {
+    return files_->persistent() ? durable_rows() : at.rows;
+  }
+  WriteDurable(at, /*clean=*/false, /*both_slots=*/false);
+  return at.rows;
+}
+
+void Writer::Close() {
+  if (forked_.load(std::memory_order_relaxed)) {
+    closed_.store(true);
+    return;  // only unmaps; the helper thread is the parent's
+  }
+  Cursor at;
+  {
+    const AppendFlag hold(flag_);
+    if (closed_.exchange(true)) {
+      return;
+    }
+    at = cursor_;
+  }
+  {
+    const std::scoped_lock lock(state_mutex_);
+    DropLimits();
+  }
+  delete std::exchange(helper_, nullptr);
+  const std::scoped_lock lock(sync_mutex_);
+  files_->writer_open.store(false, std::memory_order_release);
+  if (files_->persistent() && !failed_.load()) {
+    try {
+      WriteDurable(at, /*clean=*/true, /*both_slots=*/false);
+      Trim(at);
+      files_->control.state().store(kLiveClosed, std::memory_order_release);
+    } catch (const Error&) {
+      files_->lock.Close();
+      throw;
+    }
+  }
+  files_->lock.Close();
+}
+
+// The only place that ever shortens a file of a store.
+void Writer::Trim(const Cursor& at) {
+  const std::uint64_t reach = std::max(at.values, at.rows);
+  files_->values.Truncate(at.values * sizeof(Value));
+  files_->records.Truncate((at.records + 1) * sizeof(Record));
+  files_->layouts.Truncate(at.layout_words * sizeof(std::uint64_t));
+  files_->hints.Truncate((reach + kHintStride - 1) / kHintStride * sizeof(Hint));
+}
+
+}  // namespace stream_store::internal

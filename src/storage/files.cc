@@ -1,0 +1,166 @@
+#include "storage/files.h"
+
+#include <array>
+#include <utility>
+#include <vector>
+
+#include "base/str_cat.h"
+
+namespace stream_store::internal {
+namespace {
+
+// Address space reserved per file. Halved by Mapping while the system refuses.
+constexpr std::uint64_t kReserveValues = 1ULL << 40;
+constexpr std::uint64_t kReserveRecords = 512ULL << 30;
+constexpr std::uint64_t kReserveLayouts = 32ULL << 30;
+constexpr std::uint64_t kReserveHints = 8ULL << 30;
+
+std::atomic<std::uint64_t> next_maps_key{1};
+
+File CheckedControl(File file) {
+  if (file.Size() < kControlBytes) {
+    throw Error(ErrorCode::kCorrupt, StrCat(file.path(), ": expected at least ", kControlBytes,
+                                            " bytes but found ", file.Size()));
+  }
+  return file;
+}
+
+}  // namespace
+
+Control::Control(File file, bool writable)
+    : file_(CheckedControl(std::move(file))), mapping_(file_, kControlBytes, kControlBytes, writable) {}
+
+std::atomic_ref<std::uint64_t> Control::Word(std::uint64_t LiveWords::* member) const noexcept {
+  auto* live = reinterpret_cast<LiveWords*>(mapping_.data() + kLiveOffset);
+  return std::atomic_ref<std::uint64_t>(live->*member);
+}
+
+std::optional<Slot> Control::ReadSlot(int which, const StoreId& id) const {
+  std::array<std::byte, kSlotBytes> bytes;
+  const std::size_t count = file_.ReadAt(bytes, kSlotOffset[which]);
+  return DecodeSlot(std::span<const std::byte>(bytes.data(), count), id);
+}
+
+Slot Control::NewestSlot(const StoreId& id) const {
+  const std::optional<Slot> slot = ChooseSlot(ReadSlot(0, id), ReadSlot(1, id));
+  if (!slot) {
+    throw Error(ErrorCode::kCorrupt,
+                StrCat(file_.path(), ": expected a valid sync slot but both fail their check"));
+  }
+  return *slot;
+}
+
+void Control::WriteSlot(const Slot& slot) const {
+  const auto bytes = EncodeSlot(slot);
+  file_.WriteAt(bytes, kSlotOffset[slot.sequence & 1]);
+}
+
+Schema ReadSchema(const Directory& directory, const StoreId& id) {
+  const File file = directory.OpenFile(kSchemaName, /*writable=*/false);
+  const std::uint64_t size = file.Size();
+  if (size > kMaxSchemaBytes) {
+    throw Error(ErrorCode::kCorrupt, StrCat(file.path(), ": expected at most ", kMaxSchemaBytes,
+                                            " bytes but found ", size));
+  }
+  std::vector<std::byte> bytes(size);
+  bytes.resize(file.ReadAt(bytes, 0));
+  return DecodeSchema(bytes, id, file.path());
+}
+
+bool LooksLikeStore(const Directory& directory) {
+  for (const char* name : {kControlName, kSchemaName, kValuesName, kRecordsName, kLayoutsName}) {
+    if (directory.Contains(name)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+std::shared_ptr<Files> Files::Open(Directory directory, bool writable) {
+  const auto open = [&](const char* name) {
+    try {
+      return directory.OpenFile(name, writable);
+    } catch (const Error& error) {
+      if (error.code() == ErrorCode::kNotFound) {
+        throw Error(ErrorCode::kCorrupt,
+                    StrCat(PathText(directory.path() / name), ": expected a file of the store but it is missing"));
+      }
+      throw;
+    }
+  };
+  Parts parts;
+  parts.control = CheckedControl(open(kControlName));
+  std::array<std::byte, kIdentityBytes> bytes;
+  const std::size_t count = parts.control.ReadAt(bytes, kIdentityOffset);
+  parts.identity = DecodeIdentity(std::span<const std::byte>(bytes.data(), count), parts.control.path());
+  parts.lock = open(kLockName);
+  parts.values = open(kValuesName);
+  parts.records = open(kRecordsName);
+  parts.layouts = open(kLayoutsName);
+  parts.hints = open(kHintsName);
+  parts.writable = writable;
+  parts.directory = std::move(directory);
+  return std::make_shared<Files>(std::move(parts));
+}
+
+Files::Files(Parts parts)
+    : values(std::move(parts.values), kReserveValues, parts.writable),
+      records(std::move(parts.records), kReserveRecords, parts.writable),
+      layouts(std::move(parts.layouts), kReserveLayouts, parts.writable),
+      hints(std::move(parts.hints), kReserveHints, parts.writable),
+      control(std::move(parts.control), parts.writable),
+      lock(std::move(parts.lock)),
+      directory_(std::move(parts.directory)),
+      path_(directory_ ? directory_->path() : std::filesystem::path()),
+      path_text_(directory_ ? PathText(path_) : "temporary store"),
+      identity_(parts.identity) {
+  SetSchema(std::move(parts.schema));
+  RefreshMaps();
+}
+
+void Files::MoveTo(std::filesystem::path path) {
+  path_ = std::move(path);
+  path_text_ = PathText(path_);
+  SetSchema(meaning()->schema);
+}
+
+std::shared_ptr<const Meaning> Files::meaning() const {
+  const std::scoped_lock hold(mutex_);
+  return meaning_;
+}
+
+void Files::SetSchema(Schema schema) {
+  auto meaning = std::make_shared<Meaning>();
+  meaning->encodings = MakeEncodings(schema);
+  meaning->schema = std::move(schema);
+  meaning->path = path_text_;
+  const std::scoped_lock hold(mutex_);
+  meaning_ = std::move(meaning);
+}
+
+void Files::ReloadSchema() {
+  Schema schema = ReadSchema(*directory_, identity_.id);
+  if (!(schema == meaning()->schema)) {
+    SetSchema(std::move(schema));
+  }
+}
+
+std::shared_ptr<const Maps> Files::maps() const {
+  const std::scoped_lock hold(mutex_);
+  return maps_;
+}
+
+void Files::RefreshMaps() {
+  auto maps = std::make_shared<Maps>();
+  maps->values = values.mapping();
+  maps->records = records.mapping();
+  maps->layouts = layouts.mapping();
+  maps->hints = hints.mapping();
+  maps->key = next_maps_key.fetch_add(1, std::memory_order_relaxed);
+  const std::uint64_t key = maps->key;
+  const std::scoped_lock hold(mutex_);
+  maps_ = std::move(maps);
+  maps_key_.store(key, std::memory_order_release);
+}
+
+}  // namespace stream_store::internal

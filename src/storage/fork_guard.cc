@@ -1,0 +1,51 @@
+#include "storage/fork_guard.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <mutex>
+#include <vector>
+
+#include "storage/writer.h"
+
+namespace stream_store::internal {
+namespace {
+
+struct Registry {
+  std::mutex mutex;
+  std::vector<Writer*> writers;
+};
+
+// Never destroyed: writers may outlive static destruction.
+Registry& registry() {
+  static auto* instance = new Registry;
+  return *instance;
+}
+
+void Prepare() { registry().mutex.lock(); }
+
+void InParent() { registry().mutex.unlock(); }
+
+// No allocation here: other threads may have held the allocator's lock when the process was copied.
+void InChild() {
+  for (Writer* writer : registry().writers) {
+    writer->BecomeForkedChild();
+  }
+  registry().mutex.unlock();
+}
+
+}  // namespace
+
+void GuardAgainstFork(Writer* writer) {
+  static const int installed = pthread_atfork(Prepare, InParent, InChild);
+  static_cast<void>(installed);
+  const std::scoped_lock lock(registry().mutex);
+  registry().writers.push_back(writer);
+}
+
+void UnguardAgainstFork(Writer* writer) noexcept {
+  const std::scoped_lock lock(registry().mutex);
+  std::erase(registry().writers, writer);
+}
+
+}  // namespace stream_store::internal

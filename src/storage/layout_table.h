@@ -1,0 +1,40 @@
+// LayoutTable: the layouts this session wrote, so that a repeated shape is stored once.
+//
+// Fixed size, no allocation after construction. A collision forgets the older layout, which then may be written a
+// second time: harmless. Only this session's layouts are in it; no session reuses another's, because what an
+// earlier session wrote beyond its last sync may not be what is on disk.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <span>
+
+namespace stream_store::internal {
+
+class LayoutTable {
+ public:
+  struct Entry {
+    std::uint32_t digest = 0;
+    std::uint32_t offset = 0;  ///< word offset into `layouts`; 0 marks an unused entry
+  };
+
+  /// The layout of these words (head first), or null. `layouts` is the mapped file.
+  const Entry* Find(std::uint32_t digest, std::span<const std::uint64_t> words,
+                    const std::uint64_t* layouts) const noexcept {
+    const Entry& entry = entries_[digest % kSlots];
+    const bool same = entry.offset != 0 && entry.digest == digest &&
+                      std::memcmp(layouts + entry.offset, words.data(), words.size_bytes()) == 0;
+    return same ? &entry : nullptr;
+  }
+
+  void Insert(std::uint32_t digest, std::uint32_t offset) noexcept {
+    entries_[digest % kSlots] = Entry{digest, offset};
+  }
+
+ private:
+  static constexpr std::size_t kSlots = 1024;
+  std::array<Entry, kSlots> entries_{};
+};
+
+}  // namespace stream_store::internal

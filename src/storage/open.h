@@ -1,0 +1,45 @@
+// Creating and opening stores for writing: from a path to Files and a Cursor.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "storage/cursor.h"
+#include "storage/files.h"
+#include "storage/writer.h"
+#include "stream_store/options.h"
+#include "stream_store/recovery.h"
+
+namespace stream_store::internal {
+
+/// A store ready for a Writer.
+struct Opened {
+  std::shared_ptr<Files> files;
+  Cursor cursor;
+  WriterOptions options;  ///< sessions and slots; capacity and grow_ahead are the caller's to set
+  Recovery recovery;
+};
+
+/// What is at a path, before anything is touched.
+enum class PathState { kNothing, kEmptyDirectory, kStore, kSomethingElse };
+PathState LookAt(const std::filesystem::path& path);
+
+/// Creates a store with those fields, complete in one rename. Throws Error(kAlreadyExists, kNoSpace, kIo).
+Opened CreateStore(const std::filesystem::path& path, const Schema& schema);
+
+/// A store on unlinked files.
+Opened CreateTemporaryStore(const std::filesystem::path& directory, Schema schema);
+
+/// Takes the writer's lock, recovers and makes the live words true, as docs/format.md numbers the steps.
+///
+/// Throws Error(kLocked) naming the holder, Error(kCorrupt, kVersion, kNoSpace, kIo).
+Opened OpenForWriting(const std::filesystem::path& path);
+
+/// Replaces the schema of a store that holds nothing yet.
+void ReplaceSchema(Files& files, Schema schema);
+
+/// Deletes what creations that died left beside `path`.
+void RemoveLeftovers(const std::filesystem::path& path) noexcept;
+
+}  // namespace stream_store::internal

@@ -1,0 +1,180 @@
+#include "storage/read_source.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/lock.h"
+#include "base/str_cat.h"
+#include "storage/recover.h"
+
+namespace stream_store::internal {
+
+std::shared_ptr<ReadSource> ReadSource::Attach(const std::filesystem::path& path) {
+  Directory directory = Directory::Open(path);
+  if (!LooksLikeStore(directory)) {
+    throw Error(ErrorCode::kNotFound, StrCat(PathText(path), ": no such store: the directory holds none"));
+  }
+  std::shared_ptr<Files> files = Files::Open(std::move(directory), /*writable=*/false);
+  files->ReloadSchema();
+  const Control& control = files->control;
+  const std::uint64_t session = control.session().load(std::memory_order_acquire);
+  const std::uint64_t history = control.history().load(std::memory_order_acquire);
+  std::shared_ptr<ReadSource> source(new ReadSource(std::move(files), session, history));
+  if (!ByteLockedElsewhere(source->files_->lock, kLiveLockByte)) {
+    const Recovered recovered = Recover(*source->files_);
+    source->recovery_ = recovered.report;
+    source->fixed_ = End{recovered.cursor.records, recovered.cursor.values};
+    source->counted_records_ = recovered.cursor.records;
+    source->counted_writes_ = recovered.cursor.field_writes;
+    source->following_.store(false);
+  }
+  return source;
+}
+
+ReadSource::ReadSource(std::shared_ptr<Files> files, std::uint64_t session, std::uint64_t history)
+    : files_(std::move(files)), shared_(false), history_(history), session_(session) {}
+
+ReadSource::ReadSource(std::shared_ptr<Files> files, const Recovery& recovery, const Cursor& at)
+    : files_(std::move(files)),
+      recovery_(recovery),
+      shared_(true),
+      counted_records_(at.records),
+      counted_writes_(at.field_writes) {}
+
+void ReadSource::CheckHistory() const {
+  if (!shared_ && files_->control.history().load(std::memory_order_acquire) != history_.load()) {
+    throw Error(ErrorCode::kCutBack,
+                StrCat(files_->path_text(), ": recovery cut this store back after it was opened here: open it again"));
+  }
+}
+
+// A new writer recovers the same prefix we found. It may cut off what we never saw; then `history` moved by one.
+void ReadSource::FollowNewSession() {
+  const Control& control = files_->control;
+  const std::uint64_t session = control.session().load(std::memory_order_acquire);
+  const std::uint64_t history = control.history().load(std::memory_order_acquire);
+  const bool next_session = session == session_ + 1;
+  if (next_session && history == history_.load() + 1 &&
+      control.published().load(std::memory_order_acquire) >= fixed_.records) {
+    history_.store(history);
+  }
+  following_.store(true);
+}
+
+bool ReadSource::StillFixed() {
+  if (following_.load(std::memory_order_acquire)) {
+    return false;
+  }
+  const std::scoped_lock lock(mutex_);
+  if (!following_.load() && files_->control.session().load(std::memory_order_acquire) != session_) {
+    FollowNewSession();
+  }
+  return !following_.load();
+}
+
+// Looks at a file's size, and maps it anew, when `bytes` lie beyond what we know of it.
+void ReadSource::FitFile(DataFile& file, std::uint64_t bytes, std::uint64_t record) {
+  if (bytes > file.bytes() && bytes > file.RefreshBytes()) {
+    throw Error(ErrorCode::kCorrupt, StrCat(file.file().path(), ": expected at least ", bytes, " bytes for record ",
+                                            record, " but found ", file.bytes()));
+  }
+  if (bytes > file.reserved()) {
+    file.Remap(bytes);
+    files_->RefreshMaps();
+  }
+}
+
+ReadSource::End ReadSource::FindEnd(const View& view) {
+  if (StillFixed()) {
+    return fixed_;
+  }
+  End end;
+  end.records = files_->control.published().load(std::memory_order_acquire);
+  if (end.records == view.record_count) {
+    end.values = view.value_count;
+    return end;
+  }
+  if (end.records < view.record_count || end.records > kMaxRows) {
+    CheckHistory();
+    throw Error(ErrorCode::kCorrupt, StrCat(files_->path_text(), "/control: expected at least ", view.record_count,
+                                            " published records but found ", end.records));
+  }
+  if (!shared_) {
+    const std::scoped_lock lock(mutex_);
+    FitFile(files_->records, (end.records + 1) * sizeof(Record), end.records);
+  }
+  const std::shared_ptr<const Maps> maps = files_->maps();
+  end.values = LoadOnce(reinterpret_cast<const Record*>(maps->records->data())[end.records].start);
+  if (end.values < view.value_count || end.values > kLengthMask) {
+    throw Error(ErrorCode::kCorrupt, StrCat(files_->path_text(), "/records: record ", end.records,
+                                            ": expected the end of the values but found ", end.values));
+  }
+  if (!shared_) {
+    const std::scoped_lock lock(mutex_);
+    FitFile(files_->values, end.values * sizeof(Value), end.records);
+  }
+  return end;
+}
+
+void ReadSource::Advance(View& view) {
+  CheckHistory();
+  if (view.record_count == 0 && !shared_ && view.meaning != nullptr) {
+    files_->ReloadSchema();  // an empty store may be redeclared
+  }
+  const End end = FindEnd(view);
+  if (end.records == view.record_count && view.mappings != nullptr && end.records > 0) {
+    return;
+  }
+  if (!shared_) {
+    const std::scoped_lock lock(mutex_);
+    files_->layouts.RefreshBytes();
+    files_->hints.RefreshBytes();
+  }
+  View next;
+  const std::shared_ptr<const Maps> maps = files_->maps();
+  next.values = reinterpret_cast<const Value*>(maps->values->data());
+  next.records = reinterpret_cast<const Record*>(maps->records->data());
+  next.layouts = reinterpret_cast<const std::uint64_t*>(maps->layouts->data());
+  next.hints = reinterpret_cast<const Hint*>(maps->hints->data());
+  next.value_count = end.values;
+  next.record_count = end.records;
+  next.row_count = end.records == 0 ? 0 : RowOfRecord(LoadOnce(next.records[end.records - 1].row_session)) + 1;
+  if (next.row_count > next.record_count) {
+    throw Error(ErrorCode::kCorrupt, StrCat(files_->path_text(), "/records: record ", end.records - 1,
+                                            ": expected a row below ", end.records, " but found ", next.row_count - 1));
+  }
+  const std::uint64_t layout_bytes = std::min(files_->layouts.bytes(), maps->layouts->size());
+  next.layout_words = shared_ ? files_->layout_words.load(std::memory_order_relaxed) : layout_bytes / 8;
+  const std::uint64_t reach = std::max(next.value_count, next.row_count);
+  next.hint_slots = std::min({files_->hints.bytes() / sizeof(Hint), maps->hints->size() / sizeof(Hint),
+                              (reach + kHintStride - 1) / kHintStride});
+  next.mapping_key = maps->key;
+  next.meaning = files_->meaning();
+  next.mappings = maps;
+  CheckHistory();
+  view = std::move(next);
+}
+
+bool ReadSource::live() const {
+  return shared_ ? files_->writer_open.load(std::memory_order_acquire)
+                 : ByteLockedElsewhere(files_->lock, kLiveLockByte);
+}
+
+std::uint64_t ReadSource::CountFieldWrites(const View& view) {
+  const std::scoped_lock lock(mutex_);
+  if (view.record_count < counted_records_) {  // an older snapshot: take off what came after it
+    View later = view;
+    later.layout_words = files_->layouts.bytes() / sizeof(std::uint64_t);
+    std::uint64_t writes = counted_writes_;
+    for (std::uint64_t i = view.record_count; i < counted_records_; ++i) {
+      writes -= LayoutAt(later, LoadOnce(view.records[i].layout)).fields;
+    }
+    return writes;
+  }
+  for (; counted_records_ < view.record_count; ++counted_records_) {
+    counted_writes_ += LayoutAt(view, LoadOnce(view.records[counted_records_].layout)).fields;
+  }
+  return counted_writes_;
+}
+
+}  // namespace stream_store::internal

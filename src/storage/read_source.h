@@ -1,0 +1,69 @@
+// ReadSource: where a Reader's Views come from.
+//
+// Two kinds: one shares the Files of a writer in this process, one attached by path with Files of its own, opened
+// read-only. A source attached by path either follows `published` (a writer has the store, or had it since we
+// attached) or stays at the prefix its own recovery found, until the session number changes.
+// Thread rules: Advance() and the other methods from any thread; each View belongs to one thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+
+#include "storage/cursor.h"
+#include "storage/files.h"
+#include "storage/view.h"
+#include "stream_store/recovery.h"
+
+namespace stream_store::internal {
+
+class ReadSource {
+ public:
+  /// Opens a store by path, writing nothing. Throws Error(kNotFound, kCorrupt, kVersion, kIo).
+  static std::shared_ptr<ReadSource> Attach(const std::filesystem::path& path);
+
+  /// Reads what a writer of this process appends. `at` is where counting field-writes starts.
+  ReadSource(std::shared_ptr<Files> files, const Recovery& recovery, const Cursor& at);
+
+  /// Moves `view` to what is stored now. One acquire load when nothing is new. Throws Error(kCutBack, kCorrupt) with
+  /// the view as before.
+  void Advance(View& view);
+
+  /// Throws Error(kCutBack) if recovery has shortened the store since we attached.
+  void CheckHistory() const;
+
+  /// Whether a writer has the store open.
+  bool live() const;
+
+  /// Field-writes of the first `view.record_count` records; counts what no call has counted before.
+  std::uint64_t CountFieldWrites(const View& view);
+
+  const Files& files() const noexcept { return *files_; }
+  const Recovery& recovery() const noexcept { return recovery_; }
+
+ private:
+  struct End {
+    std::uint64_t records = 0;
+    std::uint64_t values = 0;
+  };
+  ReadSource(std::shared_ptr<Files> files, std::uint64_t session, std::uint64_t history);
+  bool StillFixed();
+  void FollowNewSession();
+  End FindEnd(const View& view);
+  void FitFile(DataFile& file, std::uint64_t bytes, std::uint64_t record);
+
+  std::shared_ptr<Files> files_;
+  Recovery recovery_;
+  const bool shared_;                 // with a writer of this process
+  std::atomic<bool> following_{true};
+  std::atomic<std::uint64_t> history_{0};
+  std::uint64_t session_ = 0;         // when we attached
+  End fixed_;                         // while not following
+  std::mutex mutex_;                  // looks at sizes, mapping anew, counting
+  std::uint64_t counted_records_ = 0;
+  std::uint64_t counted_writes_ = 0;
+};
+
+}  // namespace stream_store::internal

@@ -1,0 +1,90 @@
+#include "storage/writer.h"
+
+#include <unistd.h>
+
+#include <utility>
+
+#include "base/str_cat.h"
+#include "base/syscalls.h"
+#include "storage/append_flag.h"
+#include "storage/fork_guard.h"
+#include "storage/growth_helper.h"
+#include "storage/open.h"
+
+namespace stream_store::internal {
+
+Writer::Writer(std::shared_ptr<Files> files, const Cursor& cursor, const WriterOptions& options)
+    : cursor_(cursor),
+      published_(files->control.published()),
+      session_bits_(options.session),
+      seed_(files->identity().check_seed),
+      meaning_(files->meaning()),
+      files_(std::move(files)),
+      options_(options),
+      slot_sequence_(options.slot_sequence),
+      slot_session_(options.slot_session),
+      durable_records_(options.durable_records),
+      durable_rows_(options.durable_rows) {
+  RefreshPointers();
+  files_->layout_words.store(cursor_.layout_words, std::memory_order_relaxed);
+  files_->writer_open.store(true, std::memory_order_release);
+  GuardAgainstFork(this);
+}
+
+Writer::~Writer() {
+  try {
+    Close();
+  } catch (const Error&) {
+    // Nobody is left to tell; the next open recovers what the last sync left.
+  }
+  UnguardAgainstFork(this);
+}
+
+Cursor Writer::cursor() noexcept {
+  const AppendFlag hold(flag_);
+  return cursor_;
+}
+
+void Writer::Redeclare(Schema schema) {
+  CheckWritable();
+  const AppendFlag hold(flag_);
+  if (cursor_.records > 0) {
+    throw Error(ErrorCode::kState, StrCat(files_->path_text(), ": define_fields after the first append: the store holds ",
+                                          cursor_.rows, " rows; fields are final"));
+  }
+  ReplaceSchema(*files_, std::move(schema));
+  meaning_ = files_->meaning();
+  memos_[0] = Memo{};
+  memos_[1] = Memo{};
+}
+
+// Walks the records of the last row back to its first.
+std::int64_t Writer::LastTypeBefore(TypeId type) {
+  const AppendFlag hold(flag_);
+  const std::uint64_t row = cursor_.rows - 1;
+  for (std::uint64_t i = cursor_.records; i-- > 0 && RowOfRecord(records_[i].row_session) == row;) {
+    const std::uint64_t* words = layouts_ + records_[i].layout;
+    for (std::uint64_t k = 1; k <= WordType(words[0]); ++k) {
+      if (WordType(words[k]) == type) {
+        return type;
+      }
+    }
+  }
+  return cursor_.last_type;
+}
+
+void Writer::BecomeForkedChild() noexcept {
+  forked_.store(true, std::memory_order_relaxed);
+  DropLimits();
+  flag_.store(false, std::memory_order_relaxed);
+  files_->values.mapping()->ProtectReadOnly();
+  files_->records.mapping()->ProtectReadOnly();
+  files_->layouts.mapping()->ProtectReadOnly();
+  files_->hints.mapping()->ProtectReadOnly();
+  files_->control.mapping().ProtectReadOnly();
+  if (files_->lock.is_open()) {
+    ::close(files_->lock.Release());
+  }
+}
+
+}  // namespace stream_store::internal

@@ -1,0 +1,205 @@
+// Writer: appends to the Files of one store and publishes. The hot path of the project.
+//
+// Used by the StreamStore facade. One Writer per store, guaranteed by the lock byte.
+// Thread rules: Append*() from any thread, serialised by the append flag; Sync() from any thread while appends go
+// on; Close() waits for both. Lock order: append flag, then sync mutex, then state mutex; whoever holds a mutex
+// never waits for the flag.
+// Invariants:
+//   1. Bytes below the cursor are never stored to again.
+//   2. Everything that can fail in a call is done before its first record is stored; values beyond the cursor may
+//      hold anything.
+//   3. `published` is stored with release after everything it publishes, and is the only word readers follow.
+//   4. A limit is raised under the state mutex only, only when not failed, closed or forked, and only after the space
+//      and the hints for it are there. Limits of 0 send every append to the slow path, which says why.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "storage/cursor.h"
+#include "storage/files.h"
+#include "storage/layout_table.h"
+#include "stream_store/store.h"
+
+namespace stream_store::internal {
+
+class GrowthHelper;
+
+struct WriterOptions {
+  std::uint64_t capacity_values = 1'000'000;
+  bool grow_ahead = true;
+  std::uint64_t slot_sequence = 0;      ///< of the newest slot
+  std::uint64_t slot_session = 0;       ///< session of the newest slot
+  std::uint64_t session = 1;            ///< of this writer
+  std::uint64_t durable_records = 0;    ///< records of the newest slot
+  std::uint64_t durable_rows = 0;
+};
+
+/// Why an append was refused: enough to build the message, cheap to return.
+struct Verdict {
+  ErrorCode code = ErrorCode::kOk;
+  enum class Rule : std::uint8_t {
+    kNone,
+    kUnknownType,
+    kOrder,
+    kLength,
+    kValue,
+    kStepDecreases,
+    kStepNotAfter,
+    kTooManyRows,
+  } rule = Rule::kNone;
+  std::uint64_t write = 0;  ///< which field-write (Append) or column (Extend)
+  std::uint64_t row = 0;    ///< which row of the call (Extend)
+  std::uint64_t item = 0;   ///< which item of it
+};
+
+/// A run of field-writes with one step: what becomes one record.
+struct Group {
+  Step step = 0;
+  std::span<const FieldWrite> writes;
+};
+
+class Writer {
+ public:
+  Writer(std::shared_ptr<Files> files, const Cursor& cursor, const WriterOptions& options);
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+
+  /// Close(), swallowing errors; in a forked child only unmaps.
+  ~Writer();
+
+  /// One step. The verdict's code is kOk or kInvalidArgument; throws only on the slow path (no space, closed, …).
+  Verdict Append(Step step, std::span<const FieldWrite> writes, Row* row);
+
+  /// Several steps, published together. After a refusal `failed_group` is the one that was refused.
+  Verdict AppendGroups(std::span<const Group> groups, std::size_t* failed_group);
+
+  /// steps.size() new rows, published together.
+  Verdict Extend(std::span<const Step> steps, std::span<const Column> columns, Row* first_row);
+
+  void Reserve(std::uint64_t values, std::uint64_t records);
+  std::uint64_t Sync();
+  void Close();
+
+  /// Takes the append flag for a moment: a consistent look at where the stream is.
+  Cursor cursor() noexcept;
+  std::uint64_t durable_rows() const noexcept { return durable_rows_.load(std::memory_order_relaxed); }
+  bool closed() const noexcept { return closed_.load(std::memory_order_relaxed); }
+  const std::shared_ptr<Files>& files() const noexcept { return files_; }
+
+  /// Declares other fields. Throws Error(kState) if anything was appended.
+  void Redeclare(Schema schema);
+  const Schema& schema() const noexcept { return meaning_->schema; }
+
+  /// For messages: the last type id of the row so far, or `type` itself if the row already has that field.
+  std::int64_t LastTypeBefore(TypeId type);
+
+  /// pthread_atfork child handler: async-signal-safe.
+  void BecomeForkedChild() noexcept;
+
+ private:
+  friend class GrowthHelper;
+
+  /// The last layout used for new rows, or for continuations: equal shapes need no check.
+  struct Memo {
+    std::uint64_t fields = ~std::uint64_t{0};
+    const std::uint64_t* words = nullptr;  ///< k words after the head, in `layouts`
+    std::uint64_t total = 0;
+    std::uint32_t offset = 0;
+    std::uint32_t digest = 0;
+    std::int32_t first_type = -1;
+    std::int32_t last_type = -1;
+  };
+
+  /// A record that is decided but not stored.
+  struct Staged {
+    Step step = 0;
+    std::uint64_t start = 0;
+    std::uint64_t row = 0;
+    std::uint64_t total = 0;
+    std::uint32_t layout = 0;
+    std::uint32_t digest = 0;
+    std::uint32_t check = 0;
+    bool begins_row = true;
+  };
+
+  // append.cc
+  Verdict Shape(std::span<const FieldWrite> writes, Memo& memo);
+  void UseLayout(std::span<const std::uint64_t> words, Memo& memo);
+  Verdict EncodeWrites(std::span<const FieldWrite> writes, Staged& staged) noexcept;
+  Verdict CheckPlace(Step step, const Memo& memo, bool continues, const Cursor& at) const noexcept;
+  void StoreRecord(const Staged& staged, std::uint64_t record) noexcept;
+  void MoveCursor(const Memo& memo, Step step, bool continues, Cursor& at) const noexcept;
+
+  // append_many.cc
+  void Stage(Step step, const Memo& memo, bool continues, Cursor& at);
+  Verdict CheckColumns(std::span<const Column> columns) const;
+  Verdict StageRows(std::span<const Step> steps, std::span<const Column> columns, Cursor& at);
+  Verdict ShapeRow(std::span<const Column> columns, std::uint64_t row, Memo& memo);
+  Verdict EncodeRows(std::span<const Column> columns);
+  std::uint32_t BeginStagedCheck(const Staged& staged) const noexcept;
+  void CommitStaged(const Cursor& after) noexcept;
+
+  // growth.cc
+  void MakeRoom(std::uint64_t values, std::uint64_t records, std::uint64_t layout_words);
+  bool UseHardLimits(std::uint64_t values, std::uint64_t records) noexcept;
+  void CheckWritable();
+  void GrowFiles(std::uint64_t values, std::uint64_t records, std::uint64_t layout_words);
+  void GrowFilesAhead(std::uint64_t values, std::uint64_t records);
+  void RaiseLimits(std::uint64_t soft_values, std::uint64_t soft_records) noexcept;
+  void RefreshPointers() noexcept;
+  void DropLimits() noexcept;
+  void GrowAhead();
+
+  // durability.cc
+  void OpenRecord();
+  void WriteDurable(const Cursor& at, bool clean, bool both_slots);
+  void Poison(const Error& error);
+  void Trim(const Cursor& at);
+
+  // -- Hot: one writer thread at a time, under the append flag.
+  Cursor cursor_;
+  Value* values_ = nullptr;
+  Record* records_ = nullptr;
+  std::uint64_t* layouts_ = nullptr;
+  Hint* hints_ = nullptr;
+  std::atomic_ref<std::uint64_t> published_;
+  std::uint64_t session_bits_ = 0;
+  std::uint32_t seed_ = 0;
+  std::shared_ptr<const Meaning> meaning_;
+  Memo memos_[2];  // [0] new rows, [1] continuations
+  std::atomic<bool> flag_{false};
+  std::atomic<std::uint64_t> values_limit_{0};   // soft: beyond it the slow path is taken
+  std::atomic<std::uint64_t> records_limit_{0};
+  std::atomic<std::uint64_t> layout_limit_{0};  // words
+  LayoutTable layout_table_;
+  std::vector<std::uint64_t> scratch_words_;
+  std::vector<Staged> staged_;
+
+  // -- Cold.
+  std::shared_ptr<Files> files_;
+  WriterOptions options_;
+  std::atomic<std::uint64_t> hard_values_{0};    // what is allocated
+  std::atomic<std::uint64_t> hard_records_{0};
+  std::atomic<bool> closed_{false};
+  std::atomic<bool> failed_{false};
+  std::atomic<bool> forked_{false};
+  std::atomic<bool> session_open_{false};  // the open record was written
+  std::string failure_;        // first failed sync, for messages; under the state mutex
+  int failure_errno_ = 0;
+  std::mutex state_mutex_;     // files' sizes, limits, failure
+  std::mutex sync_mutex_;      // slots
+  std::uint64_t slot_sequence_ = 0;
+  std::uint64_t slot_session_ = 0;
+  std::uint64_t durable_records_ = 0;
+  std::atomic<std::uint64_t> durable_rows_{0};
+  GrowthHelper* helper_ = nullptr;  // owned; leaked in a forked child, where its thread does not exist
+};
+
+}  // namespace stream_store::internal

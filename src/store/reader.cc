@@ -1,0 +1,211 @@
+// Reader: the public face of a View and the functions that read through it.
+#include "stream_store/reader.h"
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "base/str_cat.h"
+#include "storage/locate.h"
+#include "storage/read_source.h"
+#include "store/reads.h"
+
+namespace stream_store {
+
+using internal::ReadSource;
+using internal::View;
+
+Reader Reader::Open(const std::filesystem::path& path, const ReaderOptions& options) {
+  constexpr auto kPause = std::chrono::milliseconds(2);
+  const auto deadline = std::chrono::steady_clock::now() + options.wait;
+  while (true) {
+    try {
+      return Reader(ReadSource::Attach(path));
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kNotFound || std::chrono::steady_clock::now() >= deadline) {
+        throw;
+      }
+    }
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
+Reader::Reader(std::shared_ptr<ReadSource> source) : source_(std::move(source)), view_(std::make_unique<View>()) {
+  source_->Advance(*view_);
+}
+
+Reader::Reader(const Reader& other)
+    : source_(other.source_), view_(std::make_unique<View>(*other.view_)), fixed_(other.fixed_) {}
+
+Reader& Reader::operator=(const Reader& other) {
+  *this = Reader(other);
+  return *this;
+}
+
+Reader::Reader(Reader&&) noexcept = default;
+Reader& Reader::operator=(Reader&&) noexcept = default;
+Reader::~Reader() = default;
+
+std::uint64_t Reader::Refresh() {
+  if (!fixed_) {
+    source_->Advance(*view_);
+  }
+  return view_->value_count;
+}
+
+Reader Reader::Truncated(std::uint64_t num_rows) const {
+  if (num_rows > view_->row_count) {
+    throw Error(ErrorCode::kOutOfRange, StrCat(view_->meaning->path, ": a snapshot of ", num_rows,
+                                               " rows: expected at most ", view_->row_count));
+  }
+  Reader reader(*this);
+  reader.fixed_ = true;
+  if (num_rows < view_->row_count) {
+    View& view = *reader.view_;
+    view.record_count = num_rows == 0 ? 0 : internal::RecordOfRow(view, static_cast<Row>(num_rows));
+    view.value_count = view.record_count == 0 ? 0 : internal::LoadOnce(view.records[view.record_count].start);
+    view.row_count = num_rows;
+    const std::uint64_t reach = std::max(view.value_count, view.row_count);
+    view.hint_slots = std::min(view.hint_slots, (reach + kHintStride - 1) / kHintStride);
+    view.rows_final = true;
+  }
+  return reader;
+}
+
+Reader Reader::Frozen() const {
+  Reader reader(*this);
+  reader.fixed_ = true;
+  return reader;
+}
+
+const Schema& Reader::schema() const noexcept { return view_->meaning->schema; }
+std::uint64_t Reader::size() const noexcept { return view_->value_count; }
+std::uint64_t Reader::rows() const noexcept { return view_->row_count; }
+std::uint64_t Reader::records() const noexcept { return view_->record_count; }
+bool Reader::live() const { return source_->live(); }
+const std::filesystem::path& Reader::path() const noexcept { return source_->files().path(); }
+const std::array<std::uint8_t, 16>& Reader::id() const noexcept { return source_->files().identity().id; }
+const Recovery& Reader::recovery() const noexcept { return source_->recovery(); }
+std::uint64_t Reader::field_writes() const { return source_->CountFieldWrites(*view_); }
+
+std::uint64_t Reader::bytes() const {
+  return view_->value_count * sizeof(Value) + (view_->record_count + 1) * sizeof(Record) +
+         view_->layout_words * sizeof(std::uint64_t) + view_->hint_slots * sizeof(Hint);
+}
+
+std::uint64_t Reader::complete_rows() const {
+  if (view_->row_count == 0 || view_->rows_final) {
+    return view_->row_count;
+  }
+  const std::uint32_t offset = internal::LoadOnce(view_->records[view_->record_count - 1].layout);
+  const internal::LayoutRef layout = internal::LayoutAt(*view_, offset);
+  const bool ended =
+      layout.fields > 0 && WordType(internal::LoadOnce(layout.words[layout.fields - 1])) + 1 >= schema().declared();
+  return view_->row_count - (ended || !live() ? 0 : 1);
+}
+
+bool Reader::WaitForRows(std::uint64_t rows, std::chrono::nanoseconds timeout) {
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  std::chrono::nanoseconds pause = std::chrono::microseconds(20);
+  while (true) {
+    Refresh();
+    if (this->rows() >= rows) {
+      return true;
+    }
+    const auto left = deadline - std::chrono::steady_clock::now();
+    if (left <= std::chrono::nanoseconds(0) || fixed_) {
+      return false;
+    }
+    std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(left, pause));
+    pause = std::min<std::chrono::nanoseconds>(pause * 2, std::chrono::milliseconds(2));
+  }
+}
+
+Row Reader::LowerBound(Step step) const { return internal::RowAtStep(*view_, step, /*after=*/false); }
+Row Reader::UpperBound(Step step) const { return internal::RowAtStep(*view_, step, /*after=*/true); }
+
+RowView Reader::row(Row row) const {
+  internal::RowEntries read = internal::ReadRow(*view_, row);
+  source_->CheckHistory();
+  RowView view;
+  view.step_ = read.step;
+  view.entries_.reserve(read.entries.size());
+  for (const auto& [type, values] : read.entries) {
+    view.entries_.push_back(RowView::Entry{type, values});
+  }
+  return view;
+}
+
+void Reader::RowsOf(std::span<const Position> positions, std::span<Row> out) const {
+  internal::RowsOf(*view_, positions, out);
+  source_->CheckHistory();
+}
+
+void Reader::PositionsOf(std::span<const Row> rows, std::span<Position> out) const {
+  internal::PositionsOf(*view_, rows, out);
+  source_->CheckHistory();
+}
+
+void Reader::ReadWindows(std::span<const Position> starts, std::uint64_t width, const WindowsOut& out) const {
+  internal::ReadWindows(*view_, starts, width, out);
+  source_->CheckHistory();
+}
+
+void Reader::Gather(std::span<const Position> positions, const WindowsOut& out) const {
+  internal::Gather(*view_, positions, out);
+  source_->CheckHistory();
+}
+
+void Reader::ReadRows(std::span<const Row> rows, std::uint64_t length, std::span<const RowsColumn> columns,
+                      Step* steps) const {
+  internal::ReadRows(*view_, rows, length, columns, steps);
+  source_->CheckHistory();
+}
+
+std::uint64_t Reader::LongestInRows(std::span<const Row> rows, std::uint64_t length, TypeId type) const {
+  const std::uint64_t longest = internal::LongestInRows(*view_, rows, length, type);
+  source_->CheckHistory();
+  return longest;
+}
+
+void Reader::CheckColumn(TypeId type, std::size_t item_bytes, std::size_t places, std::size_t out_items,
+                         std::size_t present_items) const {
+  const auto refuse = [&](const std::string& what) {
+    throw Error(ErrorCode::kInvalidArgument, StrCat(view_->meaning->path, ": reading rows of type ", type, ": ", what));
+  };
+  if (type >= schema().size()) {
+    refuse(StrCat("expected a type id below ", schema().size()));
+  }
+  const Encoding& encoding = view_->meaning->encodings[type];
+  if (encoding.ragged) {
+    refuse("its length varies; use the RowsColumn form");
+  }
+  if (item_bytes != encoding.item_bytes) {
+    refuse(StrCat("expected items of ", int{encoding.item_bytes}, " bytes but found ", item_bytes));
+  }
+  if (out_items != places * encoding.items) {
+    refuse(StrCat("expected room for ", places * encoding.items, " items but found ", out_items));
+  }
+  if (present_items != 0 && present_items != places) {
+    refuse(StrCat("expected room for ", places, " present flags but found ", present_items));
+  }
+}
+
+void Reader::Decode(std::span<const Value> values, TypeId type, void* out) const {
+  internal::Decode(*view_, values, type, out);
+}
+
+std::uint64_t Reader::CountIndex(Row begin, Row end) const { return internal::CountIndex(*view_, begin, end); }
+
+void Reader::ReadIndex(Row begin, Row end, std::span<IndexEntry> out) const {
+  internal::ReadIndex(*view_, begin, end, out);
+  source_->CheckHistory();
+}
+
+std::vector<std::pair<Row, Row>> Reader::Segments(std::span<const TypeId> types) const {
+  auto segments = internal::Segments(*view_, types);
+  source_->CheckHistory();
+  return segments;
+}
+
+}  // namespace stream_store

@@ -1,0 +1,246 @@
+// StreamStore: the public face of a Writer, through the three lives of a store: nothing declared yet, open, closed.
+#include "stream_store/store.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/str_cat.h"
+#include "storage/open.h"
+#include "storage/read_source.h"
+#include "storage/writer.h"
+#include "store/verdict_text.h"
+
+namespace stream_store {
+
+using internal::Opened;
+using internal::ReadSource;
+using internal::Verdict;
+using internal::Writer;
+
+struct StreamStore::Impl {
+  std::filesystem::path path;  // empty for a temporary store
+  Options options;
+  std::unique_ptr<Writer> writer;  // null until fields are declared
+  std::shared_ptr<ReadSource> source;
+  Recovery recovery;
+  bool closed_undeclared = false;
+
+  Writer& Declared(const char* doing) const {
+    if (closed_undeclared) {
+      throw Error(ErrorCode::kClosed, StrCat(Name(), ": ", doing, " on a store that is closed"));
+    }
+    if (writer == nullptr) {
+      throw Error(ErrorCode::kState, StrCat(Name(), ": ", doing, " needs declared fields: call define_fields() first"));
+    }
+    return *writer;
+  }
+
+  std::string Name() const { return path.empty() ? "temporary store" : PathText(path); }
+
+  void Start(Opened opened) {
+    opened.options.capacity_values = options.capacity_values;
+    opened.options.grow_ahead = options.grow_ahead;
+    recovery = opened.recovery;
+    source = std::make_shared<ReadSource>(opened.files, recovery, opened.cursor);
+    writer = std::make_unique<Writer>(opened.files, opened.cursor, opened.options);
+  }
+
+  void Create(std::vector<Field> fields) {
+    Schema schema(std::move(fields));
+    Start(path.empty() ? internal::CreateTemporaryStore(options.temporary_directory, std::move(schema))
+                       : internal::CreateStore(path, schema));
+  }
+};
+
+namespace {
+
+void CheckOptions(const Options& options) {
+  if (options.capacity_values == 0) {
+    throw Error(ErrorCode::kInvalidArgument, "capacity: expected at least 1 value but found 0");
+  }
+}
+
+void CheckSameFields(const std::string& path, const Schema& stored, const std::vector<Field>& wanted) {
+  if (!(stored == Schema(wanted))) {
+    std::string names;
+    for (const Field& field : stored.fields()) {
+      names += StrCat(names.empty() ? "" : ", ", field.name);
+    }
+    throw Error(ErrorCode::kInvalidArgument,
+                StrCat(path, ": opening with fields: expected those of the store (", names, ")"));
+  }
+}
+
+}  // namespace
+
+StreamStore::StreamStore(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
+StreamStore::StreamStore(StreamStore&&) noexcept = default;
+StreamStore& StreamStore::operator=(StreamStore&&) noexcept = default;
+StreamStore::~StreamStore() = default;
+
+StreamStore StreamStore::Open(const std::filesystem::path& path, const Options& options) {
+  CheckOptions(options);
+  auto impl = std::make_unique<Impl>();
+  impl->path = path;
+  impl->options = options;
+  const internal::PathState there = internal::LookAt(path);
+  if (there == internal::PathState::kSomethingElse) {
+    throw Error(ErrorCode::kAlreadyExists, StrCat(PathText(path), ": opening a store: expected a store, an empty directory "
+                                                                  "or nothing but found something else"));
+  }
+  if (there == internal::PathState::kStore) {
+    if (options.mode == Mode::kCreate) {
+      throw Error(ErrorCode::kAlreadyExists, StrCat(PathText(path), ": creating a store: one is there already"));
+    }
+    Opened opened = internal::OpenForWriting(path);
+    if (!options.fields.empty()) {
+      CheckSameFields(PathText(path), opened.files->meaning()->schema, options.fields);
+    }
+    impl->Start(std::move(opened));
+  } else if (!options.fields.empty()) {
+    impl->Create(options.fields);
+  }
+  return StreamStore(std::move(impl));
+}
+
+StreamStore StreamStore::Temporary(const Options& options) {
+  CheckOptions(options);
+  auto impl = std::make_unique<Impl>();
+  impl->options = options;
+  if (!options.fields.empty()) {
+    impl->Create(options.fields);
+  }
+  return StreamStore(std::move(impl));
+}
+
+void StreamStore::DefineFields(std::vector<Field> fields) {
+  if (closed()) {
+    throw Error(ErrorCode::kClosed, StrCat(impl_->Name(), ": define_fields on a store that is closed"));
+  }
+  if (impl_->writer == nullptr) {
+    impl_->Create(std::move(fields));
+    return;
+  }
+  impl_->writer->Redeclare(Schema(std::move(fields)));
+}
+
+bool StreamStore::declared() const noexcept { return impl_->writer != nullptr; }
+
+const Schema& StreamStore::schema() const { return impl_->Declared("schema").schema(); }
+
+TypeId StreamStore::type_id(std::string_view field) const {
+  if (const auto type = schema().find(field)) {
+    return *type;
+  }
+  std::string names;
+  for (std::size_t i = 0; i < schema().declared(); ++i) {
+    names += StrCat(i == 0 ? "" : ", ", schema().fields()[i].name);
+  }
+  throw Error(ErrorCode::kInvalidArgument, StrCat("Unknown field '", field, "'; declared are ", names));
+}
+
+Row StreamStore::Append(Step step, std::span<const FieldWrite> writes) {
+  Writer& writer = impl_->Declared("append");
+  Row row = 0;
+  const Verdict verdict = writer.Append(step, writes, &row);
+  if (verdict.code != ErrorCode::kOk) [[unlikely]] {
+    internal::ThrowVerdict(verdict, writer, step, writes);
+  }
+  return row;
+}
+
+void StreamStore::Append(std::span<const Step> steps, std::span<const FieldWrite> writes) {
+  if (steps.size() != writes.size()) {
+    throw Error(ErrorCode::kInvalidArgument, StrCat("append: steps and field-writes must have equal length, found ",
+                                                    steps.size(), " and ", writes.size()));
+  }
+  Writer& writer = impl_->Declared("append");
+  std::vector<internal::Group> groups;
+  for (std::size_t begin = 0; begin < steps.size();) {
+    std::size_t end = begin + 1;
+    while (end < steps.size() && steps[end] == steps[begin]) {
+      ++end;
+    }
+    groups.push_back({steps[begin], writes.subspan(begin, end - begin)});
+    begin = end;
+  }
+  if (groups.size() == 1) {
+    Append(groups[0].step, groups[0].writes);
+    return;
+  }
+  std::size_t failed = 0;
+  const Verdict verdict = writer.AppendGroups(groups, &failed);
+  if (verdict.code != ErrorCode::kOk) {
+    internal::ThrowVerdict(verdict, writer, groups[failed].step, groups[failed].writes);
+  }
+}
+
+ErrorCode StreamStore::TryAppend(Step step, std::span<const FieldWrite> writes) noexcept {
+  try {
+    Row row = 0;
+    return impl_->Declared("append").Append(step, writes, &row).code;
+  } catch (const Error& error) {
+    return error.code();
+  } catch (...) {
+    return ErrorCode::kNoSpace;  // the allocator's
+  }
+}
+
+Row StreamStore::Extend(std::span<const Step> steps, std::span<const Column> columns) {
+  Writer& writer = impl_->Declared("extend");
+  Row first = 0;
+  const Verdict verdict = writer.Extend(steps, columns, &first);
+  if (verdict.code != ErrorCode::kOk) {
+    internal::ThrowVerdict(verdict, writer, steps, columns);
+  }
+  return first;
+}
+
+void StreamStore::Reserve(std::uint64_t values, std::uint64_t records) {
+  impl_->Declared("reserve").Reserve(values, records);
+}
+
+std::uint64_t StreamStore::Sync() { return impl_->Declared("sync").Sync(); }
+
+void StreamStore::Close() {
+  if (impl_->writer != nullptr) {
+    impl_->writer->Close();
+  } else {
+    impl_->closed_undeclared = true;
+  }
+}
+
+void StreamStore::Clear() {
+  Writer& writer = impl_->Declared("clear");
+  if (!impl_->path.empty()) {
+    throw Error(ErrorCode::kReadOnly,
+                StrCat(impl_->Name(), ": clear empties temporary stores only; what a path holds is never deleted"));
+  }
+  if (writer.closed()) {
+    throw Error(ErrorCode::kClosed, "temporary store: clear on a store that is closed");
+  }
+  impl_->Create(writer.schema().fields());
+}
+
+Reader StreamStore::reader() const {
+  impl_->Declared("reader");
+  return Reader(impl_->source);
+}
+
+bool StreamStore::closed() const noexcept {
+  return impl_->closed_undeclared || (impl_->writer != nullptr && impl_->writer->closed());
+}
+
+std::uint64_t StreamStore::durable_rows() const noexcept {
+  return impl_->writer == nullptr ? 0 : impl_->writer->durable_rows();
+}
+
+const std::filesystem::path& StreamStore::path() const noexcept { return impl_->path; }
+
+const std::array<std::uint8_t, 16>& StreamStore::id() const {
+  return impl_->Declared("id").files()->identity().id;
+}
+
+const Recovery& StreamStore::recovery() const noexcept { return impl_->recovery; }
+
+}  // namespace stream_store

@@ -1,0 +1,137 @@
+#include "store/verdict_text.h"
+
+#include <string>
+
+#include "base/str_cat.h"
+#include "format/encoding.h"
+
+namespace stream_store::internal {
+namespace {
+
+using Rule = Verdict::Rule;
+
+std::string FieldText(const Schema& schema, TypeId type) {
+  if (type >= schema.size()) {
+    return StrCat("type id ", type);
+  }
+  return StrCat("field '", schema[type].name, "' (type id ", type, ")");
+}
+
+std::string ShapeText(const Field& field) {
+  std::string text(DTypeName(field.dtype));
+  for (std::size_t i = 0; i < field.shape.size(); ++i) {
+    text += i == 0 ? "[" : ",";
+    text += field.shape[i] == kRagged ? std::string() : StrCat(field.shape[i]);
+  }
+  return StrCat(field.packed ? "packed " : "", text, field.shape.empty() ? "" : "]");
+}
+
+std::string LengthText(const Schema& schema, const Encoding& encoding, const FieldWrite& write) {
+  const std::string unit = write.source() == Source::kBytes ? "bytes" : write.source() == Source::kWords ? "words" : "items";
+  const std::uint64_t expected =
+      write.source() == Source::kWords && !encoding.ragged ? encoding.unit_words : encoding.items;
+  return StrCat(FieldText(schema, write.type()), ", ", ShapeText(schema[write.type()]), ": expected ",
+                encoding.ragged ? "a multiple of " : "", expected, " ", unit, " but found ", write.count());
+}
+
+std::string ValueText(const Schema& schema, const FieldWrite& write, std::uint64_t item) {
+  const std::string place = write.count() == 1 ? "" : StrCat(" at ", item);
+  return StrCat(FieldText(schema, write.type()), ": value ", ItemText(write.source(), write.data(), item), place,
+                " does not belong into ", ShapeText(schema[write.type()]));
+}
+
+std::string DeclaredOrder(const Schema& schema) {
+  constexpr std::size_t kShown = 12;
+  std::string text;
+  for (std::size_t i = 0; i < schema.declared() && i < kShown; ++i) {
+    text += StrCat(i == 0 ? "" : ", ", schema.fields()[i].name);
+  }
+  return schema.declared() > kShown ? text + ", …" : text;
+}
+
+// `before`: the type id that came before, in this call or in an earlier one of the same step.
+std::string OrderText(const Schema& schema, TypeId type, std::int64_t before, const char* where) {
+  if (before == type) {
+    return StrCat("duplicate ", FieldText(schema, type), where, ": each field at most once a step");
+  }
+  const std::string previous = FieldText(schema, static_cast<TypeId>(before));
+  return StrCat(FieldText(schema, type), " came after ", previous, where, "; declared order is ",
+                DeclaredOrder(schema));
+}
+
+[[noreturn]] void ThrowAs(const Verdict& verdict, const Writer& writer, const std::string& text) {
+  throw Error(verdict.code, StrCat(writer.files()->path_text(), ": append: ", text));
+}
+
+}  // namespace
+
+void ThrowVerdict(const Verdict& verdict, Writer& writer, Step step, std::span<const FieldWrite> writes) {
+  const Schema& schema = writer.schema();
+  const Cursor cursor = writer.cursor();
+  const std::size_t i = verdict.write;
+  switch (verdict.rule) {
+    case Rule::kUnknownType:
+      ThrowAs(verdict, writer, StrCat("Unknown field: type id ", writes[i].type(), " of ", schema.size()));
+    case Rule::kOrder:
+      if (i >= kLayoutMaxFields) {
+        ThrowAs(verdict, writer, StrCat(writes.size(), " field-writes: expected at most ", kLayoutMaxFields));
+      }
+      if (i > 0) {
+        ThrowAs(verdict, writer, OrderText(schema, writes[i].type(), writes[i - 1].type(), ""));
+      }
+      ThrowAs(verdict, writer, OrderText(schema, writes[0].type(), writer.LastTypeBefore(writes[0].type()),
+                                         StrCat(" at step ", step).c_str()));
+    case Rule::kLength:
+      ThrowAs(verdict, writer, LengthText(schema, MakeEncoding(schema[writes[i].type()]), writes[i]));
+    case Rule::kValue:
+      ThrowAs(verdict, writer, ValueText(schema, writes[i], verdict.item));
+    case Rule::kStepDecreases:
+      ThrowAs(verdict, writer, StrCat("step ", step, " after step ", cursor.step, ": steps never decrease (order)"));
+    case Rule::kTooManyRows:
+      ThrowAs(verdict, writer, StrCat("a store holds at most ", kMaxRows, " rows"));
+    case Rule::kStepNotAfter:
+    case Rule::kNone:
+      break;
+  }
+  ThrowAs(verdict, writer, "refused");
+}
+
+void ThrowVerdict(const Verdict& verdict, Writer& writer, std::span<const Step> steps,
+                  std::span<const Column> columns) {
+  const Schema& schema = writer.schema();
+  const std::size_t c = verdict.write;
+  const std::size_t row = verdict.row;
+  const auto write_of_row = [&] {
+    const Column& column = columns[c];
+    const std::uint64_t first =
+        column.offsets == nullptr ? row * column.row_items : static_cast<std::uint64_t>(column.offsets[row]);
+    const std::uint64_t count = column.offsets == nullptr
+                                    ? column.row_items
+                                    : static_cast<std::uint64_t>(column.offsets[row + 1] - column.offsets[row]);
+    return FieldWrite(column.type, column.source,
+                      static_cast<const std::byte*>(column.data) + first * SourceBytes(column.source), count);
+  };
+  switch (verdict.rule) {
+    case Rule::kUnknownType:
+      ThrowAs(verdict, writer, StrCat("Unknown field: type id ", columns[c].type, " of ", schema.size()));
+    case Rule::kOrder:
+      if (c >= kLayoutMaxFields || c == 0) {
+        ThrowAs(verdict, writer, StrCat(columns.size(), " columns: expected at most ", kLayoutMaxFields));
+      }
+      ThrowAs(verdict, writer, OrderText(schema, columns[c].type, columns[c - 1].type, ""));
+    case Rule::kLength:
+      ThrowAs(verdict, writer,
+              StrCat("row ", row, " of the call: ",
+                     LengthText(schema, MakeEncoding(schema[columns[c].type]), write_of_row())));
+    case Rule::kValue:
+      ThrowAs(verdict, writer, StrCat("row ", row, " of the call: ", ValueText(schema, write_of_row(), verdict.item)));
+    case Rule::kStepNotAfter:
+      ThrowAs(verdict, writer, StrCat("row ", row, " of the call: step ", steps[row],
+                                      " does not come after the step before it (order): steps strictly increase"));
+    default:
+      break;
+  }
+  ThrowAs(verdict, writer, StrCat("a store holds at most ", kMaxRows, " rows"));
+}
+
+}  // namespace stream_store::internal

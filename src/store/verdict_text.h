@@ -1,0 +1,18 @@
+// Words for a refused append: which field, which value, what was expected and what was found.
+#pragma once
+
+#include <span>
+
+#include "storage/writer.h"
+#include "stream_store/store.h"
+
+namespace stream_store::internal {
+
+/// Throws the Error of a refused Append().
+[[noreturn]] void ThrowVerdict(const Verdict& verdict, Writer& writer, Step step, std::span<const FieldWrite> writes);
+
+/// Throws the Error of a refused Extend().
+[[noreturn]] void ThrowVerdict(const Verdict& verdict, Writer& writer, std::span<const Step> steps,
+                               std::span<const Column> columns);
+
+}  // namespace stream_store::internal
