@@ -1,0 +1,34 @@
+// The methods called in loops, added to the type by hand: nanobind's own dispatch costs more than an append.
+
+#include "bindings/bind.h"
+#include "bindings/docs.h"
+#include "convert/append.h"
+#include "convert/errors.h"
+#include "convert/extend.h"
+#include "convert/read.h"
+#include "convert/read_rows.h"
+
+namespace stream_store::python {
+namespace {
+
+using FastFunction = PyObject* (*)(PyObject*, PyObject* const*, Py_ssize_t, PyObject*) noexcept;
+
+void Add(nb::handle type, const char* name, FastFunction function, const char* doc) {
+  // Python keeps the pointer: a definition lives as long as the type, which is for ever.
+  auto* definition = new PyMethodDef{name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function)),
+                                     METH_FASTCALL | METH_KEYWORDS, doc};
+  const nb::object method = Own(PyDescr_NewMethod(reinterpret_cast<PyTypeObject*>(type.ptr()), definition));
+  Check(PyObject_SetAttrString(type.ptr(), name, method.ptr()));
+}
+
+}  // namespace
+
+void BindFastMethods(nb::handle store_type) {
+  Add(store_type, "append", &Append, kAppendDoc);
+  Add(store_type, "append_step", &AppendStep, kAppendStepDoc);
+  Add(store_type, "extend", &Extend, kExtendDoc);
+  Add(store_type, "windows", &Windows, kWindowsDoc);
+  Add(store_type, "read_rows", &ReadRows, kReadRowsDoc);
+}
+
+}  // namespace stream_store::python

@@ -1,0 +1,62 @@
+// stream_store._core.Store: the base of StreamStore. Everything but the loops' methods, which bind_fast.cc adds.
+
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+
+#include "bindings/bind.h"
+#include "bindings/docs.h"
+#include "convert/facts.h"
+#include "convert/lookup.h"
+#include "convert/read.h"
+#include "convert/store.h"
+
+namespace stream_store::python {
+
+using nanobind::literals::operator""_a;
+
+void BindStore(nb::module_& module) {
+  static PyType_Slot slots[] = {{Py_mp_subscript, reinterpret_cast<void*>(&GetItem)},
+                                {Py_mp_length, reinterpret_cast<void*>(&Length)},
+                                {0, nullptr}};
+  auto store = nb::class_<Store>(module, "Store", nb::type_slots(slots), kStoreDoc);
+
+  // Opening and declaring: store.py stands in front of these.
+  store.def("__init__", &OpenStore, "path"_a.none(), "mode"_a, "capacity"_a, "wait"_a);
+  store.def("__init__", &OpenSnapshot, "source"_a, "num_rows"_a.none());
+  store.def("_define_fields", &DefineFields, "specs"_a);
+  store.def("_field_specs", &FieldSpecs);
+  store.def_prop_ro("_fields_version", &Store::fields_version);
+  store.def_prop_ro("_temporary", &Store::temporary);
+  store.def_prop_ro("_path", &Store::path);
+  store.def_prop_ro("_is_snapshot", &Store::is_snapshot);
+
+  // Facts.
+  store.def_prop_ro("fields", &FieldNames, kFieldsDoc);
+  store.def_prop_ro("num_rows", &Store::rows, kNumRowsDoc);
+  store.def_prop_ro("complete_rows", &CompleteRows, kCompleteRowsDoc);
+  store.def_prop_ro("num_field_writes", &NumFieldWrites, kNumFieldWritesDoc);
+  store.def_prop_ro("last_step", &Store::LastStep, kLastStepDoc);
+  store.def_prop_ro("nbytes", &NumBytes, kNumBytesDoc);
+  store.def_prop_ro("mode", &Store::mode, kModeDoc);
+  store.def_prop_ro("closed", &Store::closed, kClosedDoc);
+  store.def_prop_ro("id", &Store::id, kIdDoc);
+  store.def_prop_ro("recovery", &Store::recovery, nb::rv_policy::copy, kRecoveryDoc);
+
+  // Reading.
+  store.def("row_of", &RowOf, "positions"_a.none(), kRowOfDoc);
+  store.def("position_of", &PositionOf, "rows"_a.none(), kPositionOfDoc);
+  store.def("row_at", &RowAt, "steps"_a.none(), "side"_a.none() = "left", kRowAtDoc);
+  store.def("decode", &Decode, "values"_a.none(), "field"_a.none(), kDecodeDoc);
+  store.def("segments", &Segments, "by"_a.none(), kSegmentsDoc);
+  store.def("_decode_row", [](nb::handle self, std::int64_t row) { return DecodeRow(self, row); }, "row"_a);
+  store.def("_index_table", &IndexTable, "start"_a, "stop"_a);
+
+  // Lifetime.
+  store.def("sync", &Store::Sync, kSyncDoc);
+  store.def("close", &Store::Close, kCloseDoc);
+  store.def("clear", &Store::Clear, kClearDoc);
+
+  BindFastMethods(store);
+}
+
+}  // namespace stream_store::python

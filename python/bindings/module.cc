@@ -1,0 +1,40 @@
+// The extension module stream_store._core: its table of contents.
+
+#include <exception>
+
+#include "bindings/bind.h"
+#include "convert/arrays.h"
+#include "convert/block_pool.h"
+#include "convert/errors.h"
+#include "stream_store/version.h"
+
+namespace stream_store::python {
+namespace {
+
+void Translate(const std::exception_ptr& exception, void* /*payload*/) {
+  try {
+    std::rethrow_exception(exception);
+  } catch (const Error& error) {
+    SetPythonError(error);
+  }
+}
+
+}  // namespace
+}  // namespace stream_store::python
+
+// nanobind's own macro declares functions that no header does.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wold-style-cast"
+NB_MODULE(_core, module) {
+#pragma GCC diagnostic pop
+  using namespace stream_store::python;  // NOLINT(google-build-using-namespace)
+  ImportNumpy();
+  nb::set_leak_warnings(false);  // a store in a global of an interactive session is no bug
+  nb::register_exception_translator(Translate);
+  module.doc() = "The C++ side of stream_store; use the package, not this.";
+  module.attr("__version__") = stream_store::LibraryVersion();
+  module.attr("format_version") = stream_store::kFormatVersion;
+  module.def("pooled_free_bytes", &PooledFreeBytes, "Bytes of recycled output memory that no array uses now.");
+  BindRecovery(module);
+  BindStore(module);
+}

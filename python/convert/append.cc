@@ -1,0 +1,284 @@
+// append() and append_step().
+//
+// Both first turn everything into FieldWrites (here foreign code may run), then make one C++ call (nothing of Python
+// runs inside it). All or nothing follows from the C++ append.
+
+#include "convert/append.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "convert/arguments.h"
+#include "convert/arrays.h"
+#include "convert/errors.h"
+#include "convert/store.h"
+#include "convert/value.h"
+
+namespace stream_store::python {
+namespace {
+
+// A list or tuple of the caller's, or a new list of what another sequence holds.
+class FastSequence {
+ public:
+  FastSequence(PyObject* object, const char* what) {
+    if (PyList_CheckExact(object) || PyTuple_CheckExact(object)) {
+      sequence_ = Borrow(object);
+      return;
+    }
+    if (PyUnicode_Check(object) || PyBytes_Check(object) || PyDict_Check(object) || !PySequence_Check(object)) {
+      Throw(PyExc_TypeError, std::string("append: ") + what + " must be a sequence, one item per field-write, not " +
+                                 ShortRepr(object) + " (" + TypeName(object) + ")");
+    }
+    sequence_ = Own(PySequence_List(object));
+  }
+
+  Py_ssize_t size() const noexcept { return PySequence_Fast_GET_SIZE(sequence_.ptr()); }
+
+  // Borrowed. Foreign code may have shortened the caller's list since its size was looked at.
+  PyObject* at(Py_ssize_t place) const {
+    if (place >= size()) {
+      Throw(PyExc_ValueError, "append: a list changed its length while its items were converted");
+    }
+    return PySequence_Fast_GET_ITEM(sequence_.ptr(), place);
+  }
+
+ private:
+  nb::object sequence_;
+};
+
+Step ToStep(PyObject* step) {
+  if (PyLong_CheckExact(step)) {
+    int overflow = 0;
+    const long long value = PyLong_AsLongLongAndOverflow(step, &overflow);
+    if (overflow == 0) {
+      return value;
+    }
+  }
+  return AsInt64(step, "a step");
+}
+
+TypeId TypeOf(Store& store, const FieldTable& fields, std::size_t place, PyObject* name) {
+  const int known = store.names().Find(place, name);
+  if (known >= 0) {
+    return static_cast<TypeId>(known);
+  }
+  const TypeId type = fields.Require(name);
+  if (PyUnicode_CheckExact(name)) {
+    store.names().Learn(place, name, type);
+  }
+  return type;
+}
+
+bool WorthReleasing(std::span<const FieldWrite> writes) {
+  std::uint64_t items = 0;
+  for (const FieldWrite& write : writes) {
+    items += write.count();
+  }
+  return items >= kReleaseBytes;  // items of at least a byte
+}
+
+// The one C++ call, and what the store remembers of it.
+void Write(Store& store, AppendTurn& turn, StreamStore& writer, const Scratch& scratch, bool one_step) {
+  const std::span<const FieldWrite> writes(scratch.writes);
+  auto work = [&] {
+    if (one_step) {
+      writer.Append(scratch.steps.front(), writes);
+    } else {
+      writer.Append(scratch.steps, writes);
+    }
+  };
+  if (WorthReleasing(writes)) {
+    turn.RunWithoutGil(work);
+  } else {
+    work();
+  }
+  store.NoteLastStep(scratch.steps.back());
+}
+
+// True if one of the names is that of a struct: then the hook spreads its mapping over the leaves.
+bool NamesStruct(const FieldTable& fields, const FastSequence& names) {
+  for (Py_ssize_t i = 0; i < names.size(); ++i) {
+    if (!fields.Find(names.at(i))) {
+      return true;
+    }
+  }
+  return false;
+}
+
+struct AppendArguments {
+  nb::object steps;
+  nb::object names;
+  nb::object values;
+  bool types_given = false;  // `names` are type ids, from the hook
+};
+
+void ConvertSteps(PyObject* steps, Py_ssize_t count, Scratch& scratch, bool* one_step) {
+  if (PyList_CheckExact(steps) || PyTuple_CheckExact(steps)) {
+    const FastSequence list(steps, "steps");
+    PyObject* first = nullptr;
+    for (Py_ssize_t i = 0; i < count; ++i) {
+      PyObject* step = list.at(i);
+      if (step == first) {
+        scratch.steps.push_back(scratch.steps.back());
+        continue;
+      }
+      first = PyLong_CheckExact(step) ? step : nullptr;
+      scratch.steps.push_back(ToStep(step));
+    }
+  } else {
+    const Int64s array(steps, "steps");
+    scratch.steps.assign(array.values().begin(), array.values().end());
+    if (scratch.steps.size() != static_cast<std::size_t>(count)) {
+      Throw(PyExc_ValueError, "append: steps changed their length while they were converted");
+    }
+  }
+  *one_step = std::equal(scratch.steps.begin() + 1, scratch.steps.end(), scratch.steps.begin());
+}
+
+Py_ssize_t CountOf(PyObject* sequence, const char* what) {
+  if (PyArray_Check(sequence) && PyArray_NDIM(reinterpret_cast<PyArrayObject*>(sequence)) == 1) {
+    return PyArray_DIM(reinterpret_cast<PyArrayObject*>(sequence), 0);
+  }
+  return FastSequence(sequence, what).size();
+}
+
+void AppendAll(PyObject* self, Store& store, const AppendArguments& arguments) {
+  StreamStore& writer = store.Writer("append");
+  const std::shared_ptr<const FieldTable> fields = store.shared_fields();
+  const FastSequence names(arguments.names.ptr(), "names");
+  const FastSequence values(arguments.values.ptr(), "values");
+  const Py_ssize_t count = names.size();
+  const Py_ssize_t steps = CountOf(arguments.steps.ptr(), "steps");
+  if (steps != count || values.size() != count) {
+    Throw(PyExc_ValueError, "append: steps, names and values must have equal length, found " +
+                                std::to_string(steps) + ", " + std::to_string(count) + " and " +
+                                std::to_string(values.size()));
+  }
+  if (fields->has_structs() && !arguments.types_given && NamesStruct(*fields, names)) {
+    const nb::object spread = CallHook("spread_append", self, arguments.steps.ptr(), arguments.names.ptr(),
+                                       arguments.values.ptr());
+    return AppendAll(self, store,
+                     {Own(PySequence_GetItem(spread.ptr(), 0)), Own(PySequence_GetItem(spread.ptr(), 1)),
+                      Own(PySequence_GetItem(spread.ptr(), 2)), true});
+  }
+  if (count == 0) {
+    return;
+  }
+  const ScratchLease scratch(store.scratch());
+  bool one_step = true;
+  ConvertSteps(arguments.steps.ptr(), count, *scratch, &one_step);
+  const Conversion conversion{self, *fields, *scratch};
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    const TypeId type = arguments.types_given
+                            ? static_cast<TypeId>(PyLong_AsLong(names.at(i)))
+                            : TypeOf(store, *fields, static_cast<std::size_t>(i), names.at(i));
+    scratch->writes.push_back(ConvertValue(conversion, type, values.at(i)));
+  }
+  AppendTurn turn(store);
+  Write(store, turn, writer, *scratch, one_step);
+}
+
+// --- append_step ---
+
+struct StepItem {
+  TypeId type;
+  nb::object value;
+};
+
+// Items of any mapping in its own order; the mapping may do what it likes meanwhile.
+std::vector<std::pair<nb::object, nb::object>> ItemsOf(PyObject* mapping) {
+  std::vector<std::pair<nb::object, nb::object>> items;
+  if (PyDict_CheckExact(mapping)) {
+    items.reserve(static_cast<std::size_t>(PyDict_Size(mapping)));
+    PyObject* key = nullptr;
+    PyObject* value = nullptr;
+    for (Py_ssize_t at = 0; PyDict_Next(mapping, &at, &key, &value) != 0;) {
+      items.emplace_back(Borrow(key), Borrow(value));
+    }
+    return items;
+  }
+  if (!PyMapping_Check(mapping) || PySequence_Check(mapping) != 0) {
+    nb::object keys = nb::steal<nb::object>(PyObject_GetAttrString(mapping, "keys"));
+    if (!keys.is_valid()) {
+      PyErr_Clear();
+      Throw(PyExc_TypeError, "append_step: values must be a mapping of field names to values, not " +
+                                 ShortRepr(mapping) + " (" + TypeName(mapping) + ")");
+    }
+  }
+  const nb::object list = Own(PyMapping_Items(mapping));
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list.ptr()); ++i) {
+    PyObject* pair = PyList_GET_ITEM(list.ptr(), i);
+    items.emplace_back(Own(PySequence_GetItem(pair, 0)), Own(PySequence_GetItem(pair, 1)));
+  }
+  return items;
+}
+
+bool NamesStruct(const FieldTable& fields, const std::vector<std::pair<nb::object, nb::object>>& items) {
+  return std::any_of(items.begin(), items.end(), [&fields](const auto& item) { return !fields.Find(item.first.ptr()); });
+}
+
+// Present fields of the step, by type id.
+std::vector<StepItem> SortedItems(PyObject* self, Store& store, const FieldTable& fields, PyObject* mapping) {
+  auto items = ItemsOf(mapping);
+  bool types_given = false;
+  if (fields.has_structs() && NamesStruct(fields, items)) {
+    const nb::object spread = CallHook("spread_step", self, mapping);
+    items = ItemsOf(spread.ptr());
+    types_given = true;
+  }
+  std::vector<StepItem> sorted;
+  sorted.reserve(items.size());
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    const TypeId type = types_given ? static_cast<TypeId>(PyLong_AsLong(items[i].first.ptr()))
+                                    : TypeOf(store, fields, i, items[i].first.ptr());
+    if (items[i].second.is_none()) {
+      continue;
+    }
+    auto place = sorted.end();
+    while (place != sorted.begin() && (place - 1)->type > type) {
+      --place;
+    }
+    sorted.insert(place, StepItem{type, std::move(items[i].second)});
+  }
+  return sorted;
+}
+
+Step AppendOneStep(PyObject* self, Store& store, PyObject* mapping, PyObject* step) {
+  StreamStore& writer = store.Writer("append_step");
+  const std::shared_ptr<const FieldTable> fields = store.shared_fields();
+  const std::vector<StepItem> items = SortedItems(self, store, *fields, mapping);
+  const bool default_step = step == nullptr || step == Py_None;
+  const ScratchLease scratch(store.scratch());
+  scratch->steps.push_back(default_step ? 0 : ToStep(step));
+  const Conversion conversion{self, *fields, *scratch};
+  for (const StepItem& item : items) {
+    scratch->writes.push_back(ConvertValue(conversion, item.type, item.value.ptr()));
+  }
+  AppendTurn turn(store);
+  if (default_step) {
+    scratch->steps.front() = store.NextStep();  // only now: conversions may have appended
+  }
+  Write(store, turn, writer, *scratch, true);
+  return scratch->steps.front();
+}
+
+}  // namespace
+
+PyObject* Append(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) noexcept {
+  return Guarded([&]() -> PyObject* {
+    static constexpr Parameters<3> kParameters{"append", {"steps", "names", "values"}, 3, 3};
+    const auto given = kParameters.Sort(args, count, names);
+    AppendAll(self, StoreOf(self), {Borrow(given[0]), Borrow(given[1]), Borrow(given[2]), false});
+    Py_RETURN_NONE;
+  });
+}
+
+PyObject* AppendStep(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) noexcept {
+  return Guarded([&] {
+    static constexpr Parameters<2> kParameters{"append_step", {"values", "step"}, 1, 2};
+    const auto given = kParameters.Sort(args, count, names);
+    return PyLong_FromLongLong(AppendOneStep(self, StoreOf(self), given[0], given[1]));
+  });
+}
+
+}  // namespace stream_store::python

@@ -1,0 +1,283 @@
+// Columns: arrays are passed on as they lie, lists are gathered into items, offsets and a mask.
+
+#include "convert/column.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "convert/errors.h"
+
+namespace stream_store::python {
+namespace {
+
+constexpr std::int64_t kExactInFloat64 = std::int64_t{1} << 53;
+
+std::size_t BytesOf(Source source) {
+  switch (source) {
+    case Source::kBool:
+    case Source::kInt8:
+    case Source::kUInt8:
+    case Source::kBytes:
+      return 1;
+    case Source::kInt16:
+    case Source::kUInt16:
+    case Source::kFloat16:
+      return 2;
+    case Source::kInt32:
+    case Source::kUInt32:
+    case Source::kFloat32:
+      return 4;
+    default:
+      return 8;
+  }
+}
+
+bool IsInteger(Source source) { return source <= Source::kUInt64; }
+
+[[noreturn]] void ThrowMixed(const FieldInfo& field, std::size_t row) {
+  Throw(PyExc_ValueError, "field " + field.text + ": row " + std::to_string(row) +
+                              " has another kind of number than the rows before, and no type holds both exactly; give "
+                              "the column one dtype");
+}
+
+// --- widening: every item of `from` as `to`, kInt64 or kFloat64; false if one does not fit exactly ---
+
+template <class From, class To>
+bool WidenItems(const std::byte* from, std::size_t count, std::byte* to) {
+  for (std::size_t i = 0; i < count; ++i) {
+    From item;
+    std::memcpy(&item, from + i * sizeof(From), sizeof(From));
+    if constexpr (sizeof(From) == 8 && std::is_integral_v<From> && std::is_floating_point_v<To>) {
+      if (item > kExactInFloat64 || (std::is_signed_v<From> && static_cast<std::int64_t>(item) < -kExactInFloat64)) {
+        return false;
+      }
+    }
+    if constexpr (std::is_same_v<From, std::uint64_t> && std::is_same_v<To, std::int64_t>) {
+      if (item > static_cast<std::uint64_t>(INT64_MAX)) {
+        return false;
+      }
+    }
+    const To wide = static_cast<To>(item);
+    std::memcpy(to + i * sizeof(To), &wide, sizeof(To));
+  }
+  return true;
+}
+
+template <class To>
+bool WidenTo(Source source, const std::byte* from, std::size_t count, std::byte* to) {
+  switch (source) {
+    case Source::kBool:
+    case Source::kUInt8:
+      return WidenItems<std::uint8_t, To>(from, count, to);
+    case Source::kInt8:
+      return WidenItems<std::int8_t, To>(from, count, to);
+    case Source::kInt16:
+      return WidenItems<std::int16_t, To>(from, count, to);
+    case Source::kUInt16:
+      return WidenItems<std::uint16_t, To>(from, count, to);
+    case Source::kInt32:
+      return WidenItems<std::int32_t, To>(from, count, to);
+    case Source::kUInt32:
+      return WidenItems<std::uint32_t, To>(from, count, to);
+    case Source::kInt64:
+      return WidenItems<std::int64_t, To>(from, count, to);
+    case Source::kUInt64:
+      return WidenItems<std::uint64_t, To>(from, count, to);
+    default:
+      break;
+  }
+  if constexpr (std::is_same_v<To, double>) {
+    if (source == Source::kFloat32) {
+      return WidenItems<float, double>(from, count, to);
+    }
+    if (source == Source::kFloat64) {
+      std::memcpy(to, from, count * sizeof(double));
+      return true;
+    }
+  }
+  return false;
+}
+
+bool WidenInto(Source to, Source from, const std::byte* items, std::size_t count, std::byte* out) {
+  return to == Source::kInt64 ? WidenTo<std::int64_t>(from, items, count, out)
+                              : WidenTo<double>(from, items, count, out);
+}
+
+// DESIGN part 3, one dimension up: (n,), (n, 1) for a scalar; (n, k) for a list; (n, …) for an array.
+bool FitsColumn(const FieldInfo& field, PyArrayObject* array) {
+  const int inner = PyArray_NDIM(array) - 1;
+  const npy_intp* dimensions = PyArray_DIMS(array) + 1;
+  if (field.dimensions() <= 1) {
+    return inner == 0 || (inner == 1 && (field.dimensions() == 1 || dimensions[0] == 1));
+  }
+  return inner == static_cast<int>(field.dimensions()) &&
+         std::equal(field.shape.begin(), field.shape.end(), dimensions + (field.ragged ? 1 : 0));
+}
+
+}  // namespace
+
+ColumnData::ColumnData(const Conversion& conversion, TypeId type, PyObject* object) : type_(type) {
+  const FieldInfo& field = conversion.fields[type];
+  if (field.hidden) {
+    TakeMarker(object);
+    return;
+  }
+  nb::object given = Borrow(object);
+  if (!PyArray_CheckExact(object) && !PyList_CheckExact(object) && !PyTuple_CheckExact(object)) {
+    const nb::object number = Own(PyLong_FromLong(type));
+    given = CallHook("column", conversion.self, number.ptr(), object);  // an array or a list
+  }
+  if (PyArray_Check(given.ptr())) {
+    if (TakeArray(conversion, given)) {
+      return;
+    }
+    const nb::object number = Own(PyLong_FromLong(type));
+    given = CallHook("array_column", conversion.self, number.ptr(), given.ptr());
+    if (PyArray_Check(given.ptr()) && TakeArray(conversion, given)) {
+      return;
+    }
+  }
+  if (!PyList_Check(given.ptr()) && !PyTuple_Check(given.ptr())) {
+    Throw(PyExc_TypeError, "field " + field.text + ": a column must be an array or a list of one value a row, not " +
+                               TypeName(object));
+  }
+  if (!TakeNumbers(conversion, given.ptr())) {
+    TakeList(conversion, given.ptr());
+  }
+}
+
+Column ColumnData::column() const noexcept {
+  Column column;
+  column.type = type_;
+  column.source = source_;
+  column.data = data_;
+  column.row_items = row_items_;
+  column.offsets = offsets_.empty() ? nullptr : offsets_.data();
+  column.present = present_.empty() ? nullptr : present_.data();
+  return column;
+}
+
+// A struct's marker: where it is present, a field-write without values.
+void ColumnData::TakeMarker(PyObject* present) {
+  const std::string_view bytes(PyBytes_AsString(present), static_cast<std::size_t>(PyBytes_Size(present)));
+  present_.assign(bytes.begin(), bytes.end());
+  rows_ = present_.size();
+  row_items_ = 0;
+}
+
+// A whole array at once; false if a hook must turn it into something else first.
+bool ColumnData::TakeArray(const Conversion& conversion, nb::object given) {
+  const FieldInfo& field = conversion.fields[type_];
+  auto* array = reinterpret_cast<PyArrayObject*>(given.ptr());
+  const std::optional<Source> source = SourceOfArray(array);
+  if (!source || !TakesPlainNumbers(field) || PyArray_NDIM(array) == 0) {
+    return false;
+  }
+  if (!FitsColumn(field, array)) {
+    Throw(PyExc_ValueError, "field " + field.text + ": a column of shape " +
+                                ShortRepr(Own(PyObject_GetAttrString(given.ptr(), "shape")).ptr()) +
+                                " is not one value a row");
+  }
+  owner_ = Contiguous(given.ptr());
+  array = reinterpret_cast<PyArrayObject*>(owner_.ptr());
+  source_ = *source;
+  data_ = PyArray_DATA(array);
+  rows_ = static_cast<std::size_t>(PyArray_DIM(array, 0));
+  row_items_ = 1;
+  for (int i = 1; i < PyArray_NDIM(array); ++i) {
+    row_items_ *= static_cast<std::uint64_t>(PyArray_DIM(array, i));
+  }
+  bytes_ = static_cast<std::uint64_t>(PyArray_NBYTES(array));
+  return true;
+}
+
+// A list of plain numbers for a field of one number a row.
+bool ColumnData::TakeNumbers(const Conversion& conversion, PyObject* list) {
+  const FieldInfo& field = conversion.fields[type_];
+  if (field.dimensions() > 1 || !TakesPlainNumbers(field)) {
+    return false;
+  }
+  const Py_ssize_t count = PySequence_Fast_GET_SIZE(list);
+  const std::optional<Numbers> numbers =
+      ConvertNumbers(conversion.scratch.arena, PySequence_Fast_ITEMS(list), count);
+  if (!numbers) {
+    return false;
+  }
+  source_ = numbers->source;
+  data_ = numbers->data;
+  rows_ = static_cast<std::size_t>(count);
+  row_items_ = 1;
+  bytes_ = 8 * rows_;
+  return true;
+}
+
+void ColumnData::TakeList(const Conversion& conversion, PyObject* list) {
+  rows_ = static_cast<std::size_t>(PySequence_Fast_GET_SIZE(list));
+  offsets_.reserve(rows_ + 1);
+  offsets_.push_back(0);
+  Scratch scratch;  // what one value needs; its items are copied at once
+  const Conversion one{conversion.self, conversion.fields, scratch};
+  for (std::size_t row = 0; row < rows_; ++row) {
+    if (row >= static_cast<std::size_t>(PySequence_Fast_GET_SIZE(list))) {
+      Throw(PyExc_ValueError, "extend: a list changed its length while its items were converted");
+    }
+    const nb::object value = Borrow(PySequence_Fast_GET_ITEM(list, static_cast<Py_ssize_t>(row)));
+    AddRow(one, row, value.ptr());
+    scratch.Reset();
+  }
+  data_ = items_.data();
+  bytes_ = items_.size();
+}
+
+void ColumnData::AddRow(const Conversion& one, std::size_t row, PyObject* value) {
+  if (value == Py_None) {
+    if (present_.empty()) {
+      present_.assign(rows_, 1);
+    }
+    present_[row] = 0;
+    offsets_.push_back(offsets_.back());
+    return;
+  }
+  const FieldWrite write = ConvertValue(one, type_, value);
+  AddItems(write, one.fields[type_], row);
+  offsets_.push_back(offsets_.back() + static_cast<std::int64_t>(write.count()));
+}
+
+void ColumnData::AddItems(const FieldWrite& write, const FieldInfo& field, std::size_t row) {
+  const auto* items = static_cast<const std::byte*>(write.data());
+  const auto count = static_cast<std::size_t>(write.count());
+  if (!source_known_) {
+    source_ = write.source();
+    source_known_ = count > 0;
+  }
+  if (count == 0) {
+    return;
+  }
+  if (write.source() != source_) {
+    const bool integers = IsInteger(write.source()) && IsInteger(source_);
+    Widen(integers ? Source::kInt64 : Source::kFloat64, field, row);
+  }
+  const std::size_t old = items_.size();
+  items_.resize(old + count * BytesOf(source_));
+  if (write.source() == source_) {
+    std::memcpy(items_.data() + old, items, count * BytesOf(source_));
+  } else if (!WidenInto(source_, write.source(), items, count, items_.data() + old)) {
+    ThrowMixed(field, row);
+  }
+}
+
+// Turns the items so far into the wider kind.
+void ColumnData::Widen(Source to, const FieldInfo& field, std::size_t row) {
+  if (source_ == to || (source_ == Source::kFloat64 && to == Source::kInt64)) {
+    return;
+  }
+  const auto count = static_cast<std::size_t>(offsets_.back());
+  std::vector<std::byte> wide(count * BytesOf(to));
+  if (!WidenInto(to, source_, items_.data(), count, wide.data())) {
+    ThrowMixed(field, row);
+  }
+  items_ = std::move(wide);
+  source_ = to;
+}
+
+}  // namespace stream_store::python

@@ -1,0 +1,128 @@
+// extend(): reads every column, checks that they agree, makes one C++ call.
+
+#include "convert/extend.h"
+
+#include <algorithm>
+#include <memory>
+#include <numeric>
+
+#include "convert/arguments.h"
+#include "convert/arrays.h"
+#include "convert/column.h"
+#include "convert/errors.h"
+#include "convert/store.h"
+
+namespace stream_store::python {
+namespace {
+
+using Columns = std::vector<std::pair<TypeId, std::unique_ptr<ColumnData>>>;
+
+nb::object Items(PyObject* columns) {
+  if (PyDict_CheckExact(columns)) {
+    return Own(PyDict_Items(columns));
+  }
+  if (PyObject_HasAttrString(columns, "keys") == 0 || PyObject_HasAttrString(columns, "items") == 0) {
+    Throw(PyExc_TypeError, "extend: columns must be a mapping of field names to columns, not " + ShortRepr(columns) +
+                               " (" + TypeName(columns) + ")");
+  }
+  return Own(PyMapping_Items(columns));
+}
+
+// Columns in declared order.
+Columns ReadColumns(PyObject* self, const FieldTable& fields, Scratch& scratch, PyObject* mapping) {
+  nb::object items = Items(mapping);
+  const auto name_at = [&items](Py_ssize_t i) {
+    return Own(PySequence_GetItem(PyList_GET_ITEM(items.ptr(), i), 0));
+  };
+  bool types_given = false;
+  for (Py_ssize_t i = 0; fields.has_structs() && i < PyList_GET_SIZE(items.ptr()); ++i) {
+    types_given = types_given || !fields.Find(name_at(i).ptr());
+  }
+  if (types_given) {
+    items = Items(CallHook("spread_columns", self, mapping).ptr());
+  }
+  const Conversion conversion{self, fields, scratch};
+  Columns columns;
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(items.ptr()); ++i) {
+    const nb::object name = name_at(i);
+    const nb::object column = Own(PySequence_GetItem(PyList_GET_ITEM(items.ptr(), i), 1));
+    const TypeId type = types_given ? static_cast<TypeId>(PyLong_AsLong(name.ptr())) : fields.Require(name.ptr());
+    columns.emplace_back(type, std::make_unique<ColumnData>(conversion, type, column.ptr()));
+  }
+  std::stable_sort(columns.begin(), columns.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  return columns;
+}
+
+std::size_t RowsOf(const FieldTable& fields, const Columns& columns, const std::optional<Int64s>& steps) {
+  if (columns.empty()) {
+    return steps ? steps->size() : 0;
+  }
+  const std::size_t rows = columns.front().second->rows();
+  for (const auto& [type, column] : columns) {
+    if (column->rows() != rows) {
+      Throw(PyExc_ValueError, "extend: columns must have equal length, found " + std::to_string(rows) +
+                                  " rows of field " + fields[columns.front().first].text + " and " +
+                                  std::to_string(column->rows()) + " of " + fields[type].text);
+    }
+  }
+  if (steps && steps->size() != rows) {
+    Throw(PyExc_ValueError, "extend: steps and columns must have equal length, found " +
+                                std::to_string(steps->size()) + " steps and " + std::to_string(rows) + " rows");
+  }
+  return rows;
+}
+
+std::size_t ExtendRows(PyObject* self, Store& store, PyObject* mapping, PyObject* given_steps) {
+  StreamStore& writer = store.Writer("extend");
+  const std::shared_ptr<const FieldTable> fields = store.shared_fields();
+  const ScratchLease scratch(store.scratch());
+  const Columns data = ReadColumns(self, *fields, *scratch, mapping);
+  std::optional<Int64s> steps;
+  if (given_steps != nullptr && given_steps != Py_None) {
+    steps.emplace(given_steps, "steps");
+    if (steps->shape().dimensions.size() != 1) {
+      Throw(PyExc_ValueError, "extend: steps must be one-dimensional, one step a row");
+    }
+  }
+  const std::size_t rows = RowsOf(*fields, data, steps);
+  if (rows == 0) {
+    return 0;
+  }
+  std::vector<Column> columns;
+  std::uint64_t bytes = 8 * rows;
+  for (const auto& [type, column] : data) {
+    columns.push_back(column->column());
+    bytes += column->bytes();
+  }
+  AppendTurn turn(store);
+  if (steps) {
+    scratch->steps.assign(steps->values().begin(), steps->values().end());
+  } else {
+    scratch->steps.resize(rows);
+    const Step first = store.NextStep();
+    if (__builtin_add_overflow_p(first, static_cast<Step>(rows) - 1, Step{0})) {
+      Throw(PyExc_ValueError, "extend: the steps would go past 2**63 - 1; give them");
+    }
+    std::iota(scratch->steps.begin(), scratch->steps.end(), first);
+  }
+  auto work = [&] { writer.Extend(scratch->steps, columns); };
+  if (bytes >= kReleaseBytes) {
+    turn.RunWithoutGil(work);
+  } else {
+    work();
+  }
+  store.NoteLastStep(scratch->steps.back());
+  return rows;
+}
+
+}  // namespace
+
+PyObject* Extend(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) noexcept {
+  return Guarded([&] {
+    static constexpr Parameters<2> kParameters{"extend", {"columns", "steps"}, 1, 2};
+    const auto given = kParameters.Sort(args, count, names);
+    return PyLong_FromSize_t(ExtendRows(self, StoreOf(self), given[0], given[1]));
+  });
+}
+
+}  // namespace stream_store::python

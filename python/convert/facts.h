@@ -1,0 +1,39 @@
+// What a Store tells about itself, as Python objects.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "convert/python.h"
+#include "convert/store.h"
+
+namespace stream_store::python {
+
+inline std::uint64_t CompleteRows(Store& store) {
+  const Reader* reader = store.Look();
+  return reader == nullptr ? 0 : reader->complete_rows();
+}
+
+inline std::uint64_t NumFieldWrites(Store& store) {
+  const Reader* reader = store.Look();
+  return reader == nullptr ? 0 : reader->field_writes();
+}
+
+inline std::uint64_t NumBytes(Store& store) {
+  const Reader* reader = store.Look();
+  return reader == nullptr ? 0 : reader->bytes();
+}
+
+nb::object FieldNames(Store& store);
+
+/// Opens a store in the memory that nanobind made for it; arguments are those of Store's constructors.
+void OpenStore(Store* where, nb::object path, const std::string& mode, std::uint64_t capacity, double wait);
+void OpenSnapshot(Store* where, Store& source, std::optional<std::uint64_t> num_rows);
+
+/// Declares fields given as FieldSpecs.
+void DefineFields(Store& store, nb::handle specs);
+
+/// What FieldSpec takes, of every field; empty before fields are declared.
+nb::object FieldSpecs(Store& store);
+
+}  // namespace stream_store::python

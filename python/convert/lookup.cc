@@ -1,0 +1,194 @@
+// The smaller reads; each converts its input, makes one C++ call and wraps what comes back.
+
+#include "convert/lookup.h"
+
+#include <algorithm>
+
+#include "convert/arguments.h"
+#include "convert/arrays.h"
+#include "convert/decode.h"
+#include "convert/errors.h"
+
+namespace stream_store::python {
+namespace {
+
+[[noreturn]] void ThrowOutside(const char* what, std::int64_t found, std::uint64_t size) {
+  throw Error(ErrorCode::kOutOfRange, std::string(what) + " " + std::to_string(found) + " is outside [0, " +
+                                          std::to_string(size) + ")");
+}
+
+void CheckInside(const Int64s& input, const char* what, std::uint64_t size) {
+  for (const std::int64_t value : input.values()) {
+    if (value < 0 || static_cast<std::uint64_t>(value) >= size) {
+      ThrowOutside(what, value, size);
+    }
+  }
+}
+
+// An array as NumPy's own functions return it: a scalar where the shape is ().
+nb::object Returned(nb::object array) {
+  return Own(PyArray_Return(reinterpret_cast<PyArrayObject*>(array.release().ptr())));
+}
+
+// A Reader that no other call moves or drops; null while no fields are declared.
+std::optional<Reader> Private(Store& store) {
+  Reader* reader = store.Look();
+  return reader == nullptr ? std::nullopt : std::optional<Reader>(*reader);
+}
+
+// Maps every input inside [0, size(reader)) to an int64.
+template <class Size, class LookUp>
+nb::object MapInside(Store& store, PyObject* given, const char* whats, const char* what, Size size, LookUp look_up) {
+  Int64s input(given, whats);
+  const nb::object output = NewArray(NPY_INT64, input.shape());
+  const std::optional<Reader> reader = Private(store);
+  CheckInside(input, what, reader ? size(*reader) : 0);
+  if (input.size() > 0) {
+    const bool release = input.size() * 8 >= kReleaseBytes;
+    if (release) {
+      input.MakePrivate();
+    }
+    const MaybeWithoutGil released(release);
+    look_up(*reader, input.values(), std::span(DataAs<std::int64_t>(output), input.size()));
+  }
+  return Returned(output);
+}
+
+TypeId RequireNumber(const FieldTable& fields, PyObject* name) {
+  const TypeId type = fields.Require(name);
+  if (fields[type].packed || fields[type].kind == ValueKind::kDecimal || fields[type].kind == ValueKind::kNull) {
+    Throw(PyExc_ValueError, "decode: field " + fields[type].text +
+                                " has no item per value; row() and read_rows() decode whole rows");
+  }
+  return type;
+}
+
+// Any ints as int64; a uint64 by its bits.
+nb::object RawValues(PyObject* values) {
+  nb::object array = Own(PyArray_FromAny(values, nullptr, 0, 0, 0, nullptr));
+  auto* given = reinterpret_cast<PyArrayObject*>(array.ptr());
+  if (!PyArray_ISINTEGER(given) && PyArray_SIZE(given) > 0) {
+    Throw(PyExc_TypeError, "decode: values must be raw int64 values, not " +
+                               ShortRepr(Own(PyObject_GetAttrString(array.ptr(), "dtype")).ptr()));
+  }
+  return Own(PyArray_FromArray(given, PyArray_DescrFromType(NPY_INT64), NPY_ARRAY_CARRAY_RO | NPY_ARRAY_FORCECAST));
+}
+
+}  // namespace
+
+nb::object RowOf(Store& store, nb::handle positions) {
+  return MapInside(
+      store, positions.ptr(), "positions", "position", [](const Reader& reader) { return reader.size(); },
+      [](const Reader& reader, auto in, auto out) { reader.RowsOf(in, out); });
+}
+
+nb::object PositionOf(Store& store, nb::handle rows) {
+  return MapInside(
+      store, rows.ptr(), "rows", "row", [](const Reader& reader) { return reader.rows(); },
+      [](const Reader& reader, auto in, auto out) { reader.PositionsOf(in, out); });
+}
+
+nb::object RowAt(Store& store, nb::handle given, nb::handle side) {
+  const std::string_view name = AsText(side.ptr(), "row_at: side");
+  const bool right = name == "right";
+  if (!right && name != "left") {
+    Throw(PyExc_ValueError, "row_at: side must be 'left' or 'right', not " + ShortRepr(side.ptr()));
+  }
+  Int64s steps(given.ptr(), "steps");
+  const nb::object output = NewArray(NPY_INT64, steps.shape());
+  const std::optional<Reader> reader = Private(store);
+  std::transform(steps.values().begin(), steps.values().end(), DataAs<Row>(output), [&](Step step) {
+    return !reader ? Row{0} : right ? reader->UpperBound(step) : reader->LowerBound(step);
+  });
+  return Returned(output);
+}
+
+nb::object Decode(Store& store, nb::handle values, nb::handle field) {
+  store.Look();
+  const std::shared_ptr<const FieldTable> fields = store.shared_fields();
+  const TypeId type = RequireNumber(*fields, field.ptr());
+  const Int64s words(RawValues(values.ptr()).ptr(), "values");
+  const nb::object output = NewArray((*fields)[type].NewDescr(), words.shape());
+  if (words.size() > 0) {
+    const std::optional<Reader> reader = Private(store);
+    reader->Decode(words.values(), type, DataOf(output));
+  }
+  return output;
+}
+
+nb::object DecodeRow(nb::handle self, std::int64_t row) {
+  Store& store = StoreOf(self.ptr());
+  const std::optional<Reader> reader = Private(store);
+  const std::uint64_t rows = reader ? reader->rows() : 0;
+  if (row < 0 || static_cast<std::uint64_t>(row) >= rows) {
+    ThrowOutside("row", row, rows);
+  }
+  const std::shared_ptr<const FieldTable> fields = store.shared_fields();
+  nb::object dict = Own(PyDict_New());
+  for (std::size_t i = 0; i < fields->declared(); ++i) {
+    Check(PyDict_SetItem(dict.ptr(), (*fields)[static_cast<TypeId>(i)].name.ptr(), Py_None));
+  }
+  for (const auto& [type, words] : reader->row(row)) {
+    const FieldInfo& field = (*fields)[type];
+    if (field.hidden) {
+      Check(PyDict_SetItem(dict.ptr(), Own(PyLong_FromLong(type)).ptr(), Py_True));
+    } else {
+      const nb::object value = DecodeValue(self.ptr(), *reader, field, type, words);
+      Check(PyDict_SetItem(dict.ptr(), field.name.ptr(), value.ptr()));
+    }
+  }
+  return dict;
+}
+
+nb::object Segments(Store& store, nb::handle names) {
+  const nb::object list = PyUnicode_Check(names.ptr()) ? Own(PyList_New(0)) : Own(PySequence_List(names.ptr()));
+  if (PyUnicode_Check(names.ptr())) {
+    Check(PyList_Append(list.ptr(), names.ptr()));
+  }
+  const std::optional<Reader> reader = Private(store);
+  std::vector<TypeId> types;
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list.ptr()); ++i) {
+    types.push_back(store.fields().Require(PyList_GET_ITEM(list.ptr(), i)));
+  }
+  if (types.empty()) {
+    Throw(PyExc_ValueError, "segments: expected a field name or a list of them, found none");
+  }
+  std::vector<std::pair<Row, Row>> segments;
+  {
+    const MaybeWithoutGil released(true);
+    segments = reader->Segments(types);
+  }
+  nb::object output = NewArray(NPY_INT64, Shape{{static_cast<npy_intp>(segments.size()), 2}});
+  auto* out = DataAs<std::int64_t>(output);
+  for (const auto& [begin, end] : segments) {
+    *out++ = begin;
+    *out++ = end;
+  }
+  return output;
+}
+
+nb::object IndexTable(Store& store, std::int64_t start, std::int64_t stop) {
+  PyArray_Descr* descr = nullptr;
+  const nb::object fields = Own(Py_BuildValue("[(ss)(ss)(ss)]", "start", "<i8", "type", "<i8", "step", "<i8"));
+  if (PyArray_DescrConverter(fields.ptr(), &descr) != NPY_SUCCEED) {
+    nb::raise_python_error();
+  }
+  const nb::object owner = nb::steal<nb::object>(reinterpret_cast<PyObject*>(descr));
+  const std::optional<Reader> reader = Private(store);
+  std::uint64_t count = 0;
+  if (reader && start < stop) {
+    const MaybeWithoutGil released(true);
+    count = reader->CountIndex(start, stop);
+  }
+  Py_INCREF(descr);
+  nb::object output = NewArray(descr, Shape{{static_cast<npy_intp>(count)}});
+  if (count > 0) {
+    static_assert(sizeof(IndexEntry) == 24);
+    const std::span<IndexEntry> entries(DataAs<IndexEntry>(output), count);
+    const MaybeWithoutGil released(true);
+    reader->ReadIndex(start, stop, entries);
+  }
+  return output;
+}
+
+}  // namespace stream_store::python

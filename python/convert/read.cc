@@ -1,0 +1,301 @@
+// Raw reads: positions or windows in, one int64 array a column out.
+
+#include "convert/read.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include "convert/arguments.h"
+#include "convert/arrays.h"
+#include "convert/errors.h"
+#include "convert/store.h"
+
+namespace stream_store::python {
+namespace {
+
+enum class ColumnId : std::uint8_t { kValues, kTypes, kStep, kNumber, kOffset, kRow };
+
+struct OutputColumn {
+  const char* name;
+  int type_number;
+  void (*set)(WindowsOut&, void*);
+};
+
+// In the order of ColumnId.
+constexpr std::array<OutputColumn, 6> kColumns = {{
+    {"values", NPY_INT64, [](WindowsOut& out, void* data) { out.values = static_cast<Value*>(data); }},
+    {"types", NPY_INT64, [](WindowsOut& out, void* data) { out.types = static_cast<std::int64_t*>(data); }},
+    {"step", NPY_INT64, [](WindowsOut& out, void* data) { out.steps = static_cast<Step*>(data); }},
+    {"number", NPY_FLOAT32, [](WindowsOut& out, void* data) { out.number = static_cast<float*>(data); }},
+    {"offset", NPY_INT64, [](WindowsOut& out, void* data) { out.offset = static_cast<std::int64_t*>(data); }},
+    {"row", NPY_INT64, [](WindowsOut& out, void* data) { out.row = static_cast<Row*>(data); }},
+}};
+
+constexpr std::array<ColumnId, 3> kItemColumns = {ColumnId::kStep, ColumnId::kTypes, ColumnId::kValues};
+constexpr std::array<ColumnId, 3> kWindowColumns = {ColumnId::kValues, ColumnId::kTypes, ColumnId::kStep};
+
+const OutputColumn& Spec(ColumnId id) { return kColumns[static_cast<std::size_t>(id)]; }
+
+// The str of a column's name, made once and kept for ever.
+PyObject* NameOf(ColumnId id) {
+  static std::array<PyObject*, kColumns.size()> names{};
+  PyObject*& name = names[static_cast<std::size_t>(id)];
+  if (name == nullptr) {
+    name = Own(PyUnicode_InternFromString(Spec(id).name)).release().ptr();
+  }
+  return name;
+}
+
+// The dict a read returns, and where C++ is to write.
+struct Outputs {
+  nb::object dict = Own(PyDict_New());
+  WindowsOut out;
+  std::uint64_t bytes = 0;
+
+  void Add(ColumnId id, const Shape& shape, std::uint64_t places, PyObject* given) {
+    const OutputColumn& column = Spec(id);
+    nb::object array;
+    if (given == nullptr) {
+      array = NewArray(column.type_number, shape);
+    } else {
+      const nb::object descr = nb::steal<nb::object>(
+          reinterpret_cast<PyObject*>(PyArray_DescrFromType(column.type_number)));
+      array = CheckOut(given, reinterpret_cast<PyArray_Descr*>(descr.ptr()), shape,
+                       std::string("windows: out['") + column.name + "']");
+    }
+    column.set(out, DataOf(array));
+    bytes += places * 8;
+    Check(PyDict_SetItem(dict.ptr(), NameOf(id), array.ptr()));
+  }
+
+  void AddItemColumns(const Shape& shape, std::uint64_t places) {
+    for (const ColumnId id : kItemColumns) {
+      Add(id, shape, places, nullptr);
+    }
+  }
+};
+
+// Runs a read, without the GIL if that is worth it: then on a Reader of its own and on inputs nobody else can change.
+template <class Read>
+void RunRead(Reader* reader, std::uint64_t bytes, Int64s* input, Read&& read) {
+  if (reader == nullptr) {
+    return;  // no fields yet: nothing can have been asked for
+  }
+  if (bytes < kReleaseBytes) {
+    read(*reader);
+    return;
+  }
+  if (input != nullptr) {
+    input->MakePrivate();
+  }
+  const Reader copy(*reader);
+  const MaybeWithoutGil released(true);
+  read(copy);
+}
+
+[[noreturn]] void ThrowOutside(std::int64_t position, std::uint64_t size) {
+  throw Error(ErrorCode::kOutOfRange,
+              "position " + std::to_string(position) + " is outside [0, " + std::to_string(size) + ")");
+}
+
+// Negative positions count from the end.
+void Wrap(Int64s& positions, std::uint64_t size) {
+  std::int64_t signs = 0;
+  for (const std::int64_t position : positions.values()) {
+    signs |= position;
+  }
+  if (signs >= 0) {
+    return;
+  }
+  std::int64_t* own = positions.MakePrivate();
+  const auto end = static_cast<std::int64_t>(size);
+  for (std::size_t i = 0; i < positions.size(); ++i) {
+    if (own[i] < 0) {
+      if (own[i] < -end) {
+        ThrowOutside(own[i], size);
+      }
+      own[i] += end;
+    }
+  }
+}
+
+PyObject* GetSlice(Reader* reader, std::uint64_t size, PyObject* slice) {
+  Py_ssize_t start = 0;
+  Py_ssize_t stop = 0;
+  Py_ssize_t step = 0;
+  Check(PySlice_Unpack(slice, &start, &stop, &step));
+  const Py_ssize_t count = PySlice_AdjustIndices(static_cast<Py_ssize_t>(size), &start, &stop, step);
+  const auto places = static_cast<std::uint64_t>(count);
+  Outputs outputs;
+  outputs.AddItemColumns(Shape{{count}}, places);
+  if (count == 0) {
+    return outputs.dict.release().ptr();
+  }
+  if (step == 1) {
+    const Position first = start;
+    RunRead(reader, outputs.bytes, nullptr, [&](const Reader& from) {
+      from.ReadWindows(std::span(&first, 1), places, outputs.out);
+    });
+  } else {
+    std::vector<Position> positions(places);
+    for (std::size_t i = 0; i < positions.size(); ++i) {
+      positions[i] = start + static_cast<Position>(i) * step;
+    }
+    RunRead(reader, outputs.bytes, nullptr,
+            [&](const Reader& from) { from.Gather(positions, outputs.out); });
+  }
+  return outputs.dict.release().ptr();
+}
+
+PyObject* GetPositions(Reader* reader, std::uint64_t size, PyObject* index) {
+  Int64s positions(index, "positions");
+  Wrap(positions, size);
+  Outputs outputs;
+  outputs.AddItemColumns(positions.shape(), positions.size());
+  if (positions.size() == 0) {
+    return outputs.dict.release().ptr();
+  }
+  if (reader == nullptr) {
+    ThrowOutside(positions.data()[0], size);
+  }
+  RunRead(reader, outputs.bytes, &positions,
+          [&](const Reader& from) { from.Gather(positions.values(), outputs.out); });
+  return outputs.dict.release().ptr();
+}
+
+[[noreturn]] void RefuseIndex(PyObject* index) {
+  if (PyTuple_Check(index)) {
+    Throw(PyExc_TypeError,
+          "a store has one dimension: index it with an int, a slice or an int array of any shape, not a tuple");
+  }
+  if (PyUnicode_Check(index)) {
+    Throw(PyExc_TypeError, "positions must be ints, not " + ShortRepr(index) +
+                               "; read_rows(rows, fields=[…]) reads fields by name");
+  }
+  Throw(PyExc_TypeError, "positions must be ints, not " + ShortRepr(index) + "; store[:] reads everything");
+}
+
+ColumnId FindColumn(PyObject* name) {
+  for (std::size_t i = 0; i < kColumns.size(); ++i) {
+    if (PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, kColumns[i].name) == 0) {
+      return static_cast<ColumnId>(i);
+    }
+  }
+  std::string known;
+  for (const OutputColumn& column : kColumns) {
+    known += (known.empty() ? "'" : ", '") + std::string(column.name) + "'";
+  }
+  Throw(PyUnicode_Check(name) ? PyExc_ValueError : PyExc_TypeError,
+        "windows: unknown column " + ShortRepr(name) + "; the columns are " + known);
+}
+
+std::vector<ColumnId> WantedColumns(PyObject* columns) {
+  if (columns == nullptr) {
+    return {kWindowColumns.begin(), kWindowColumns.end()};
+  }
+  if (PyUnicode_Check(columns)) {
+    Throw(PyExc_TypeError, "windows: columns must be a sequence of names, as in columns=(" + ShortRepr(columns) + ",)");
+  }
+  const nb::object list = Own(PySequence_List(columns));
+  std::vector<ColumnId> wanted;
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list.ptr()); ++i) {
+    const ColumnId id = FindColumn(PyList_GET_ITEM(list.ptr(), i));
+    if (std::find(wanted.begin(), wanted.end(), id) == wanted.end()) {
+      wanted.push_back(id);
+    }
+  }
+  return wanted;
+}
+
+// Arrays of `out` by column; every key must be a wanted column.
+std::array<nb::object, kColumns.size()> GivenOutputs(PyObject* out, const std::vector<ColumnId>& wanted) {
+  std::array<nb::object, kColumns.size()> given;
+  if (out == nullptr || out == Py_None) {
+    return given;
+  }
+  if (PyObject_HasAttrString(out, "keys") == 0) {
+    Throw(PyExc_TypeError, "windows: out must be a mapping of columns to arrays, not " + TypeName(out));
+  }
+  const nb::object items = Own(PyMapping_Items(out));
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(items.ptr()); ++i) {
+    PyObject* pair = PyList_GET_ITEM(items.ptr(), i);
+    const nb::object name = Own(PySequence_GetItem(pair, 0));
+    const ColumnId id = FindColumn(name.ptr());
+    if (std::find(wanted.begin(), wanted.end(), id) == wanted.end()) {
+      Throw(PyExc_ValueError, "windows: out has " + ShortRepr(name.ptr()) + ", which is not among the columns asked for");
+    }
+    given[static_cast<std::size_t>(id)] = Own(PySequence_GetItem(pair, 1));
+  }
+  return given;
+}
+
+void CheckStarts(const Int64s& starts, std::int64_t width, std::uint64_t size) {
+  const std::int64_t last = static_cast<std::int64_t>(size) - width;
+  for (const std::int64_t start : starts.values()) {
+    if (start < 0 || start > last) {
+      throw Error(ErrorCode::kOutOfRange,
+                  "windows: start " + std::to_string(start) + " is outside [0, " +
+                      std::to_string(std::max<std::int64_t>(last + 1, 0)) + "): windows of " + std::to_string(width) +
+                      " in " + std::to_string(size) + " values");
+    }
+  }
+}
+
+PyObject* ReadWindows(Store& store, PyObject* given_starts, std::int64_t width, PyObject* columns, PyObject* out) {
+  Reader* reader = store.Look();
+  const std::uint64_t size = reader == nullptr ? 0 : reader->size();
+  if (width < 1) {
+    Throw(PyExc_ValueError, "windows: width must be at least 1, found " + std::to_string(width));
+  }
+  Int64s starts(given_starts, "starts");
+  CheckStarts(starts, width, size);
+  const std::vector<ColumnId> wanted = WantedColumns(columns);
+  const auto given = GivenOutputs(out, wanted);
+  Shape shape = starts.shape();
+  shape += static_cast<npy_intp>(width);
+  const std::uint64_t places = shape.places();
+  Outputs outputs;
+  for (const ColumnId id : wanted) {
+    outputs.Add(id, shape, places, given[static_cast<std::size_t>(id)].ptr());
+  }
+  if (places > 0) {
+    RunRead(store.Look(), outputs.bytes, &starts, [&](const Reader& from) {
+      from.ReadWindows(starts.values(), static_cast<std::uint64_t>(width), outputs.out);
+    });
+  }
+  return outputs.dict.release().ptr();
+}
+
+}  // namespace
+
+PyObject* GetItem(PyObject* self, PyObject* index) noexcept {
+  return Guarded([&] {
+    Store& store = StoreOf(self);
+    if (PyTuple_Check(index) || PyUnicode_Check(index) || index == Py_None || index == Py_Ellipsis) {
+      RefuseIndex(index);
+    }
+    Reader* reader = store.Look();
+    const std::uint64_t size = reader == nullptr ? 0 : reader->size();
+    return PySlice_Check(index) ? GetSlice(reader, size, index) : GetPositions(reader, size, index);
+  });
+}
+
+Py_ssize_t Length(PyObject* self) noexcept {
+  Py_ssize_t length = -1;
+  PyObject* done = Guarded([&] {
+    length = static_cast<Py_ssize_t>(StoreOf(self).size());
+    return Py_None;
+  });
+  return done == nullptr ? -1 : length;
+}
+
+PyObject* Windows(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) noexcept {
+  return Guarded([&] {
+    static constexpr Parameters<4> kParameters{"windows", {"starts", "width", "columns", "out"}, 2, 2};
+    const auto given = kParameters.Sort(args, count, names);
+    return ReadWindows(StoreOf(self), given[0], AsInt64(given[1], "width"), given[2], given[3]);
+  });
+}
+
+}  // namespace stream_store::python

@@ -1,0 +1,115 @@
+// Memory that one append call converts into, kept from call to call.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "convert/python.h"
+#include "stream_store/store.h"
+
+namespace stream_store::python {
+
+/// Bump memory with stable addresses: what was handed out stays where it is until Reset().
+class Arena {
+ public:
+  template <class T>
+  T* Take(std::size_t count) {
+    const std::size_t bytes = (std::max<std::size_t>(count, 1) * sizeof(T) + 7) / 8 * 8;
+    if (bytes > end_ - at_) {
+      Grow(bytes);
+    }
+    std::byte* start = chunks_.back().get() + at_;
+    at_ += bytes;
+    return reinterpret_cast<T*>(start);
+  }
+
+  void Reset() noexcept {
+    at_ = 0;
+    if (chunks_.size() > 1 || end_ > kKeptBytes) {
+      chunks_.clear();
+      end_ = 0;
+    }
+  }
+
+ private:
+  static constexpr std::size_t kFirstBytes = 4096;
+  static constexpr std::size_t kKeptBytes = std::size_t{1} << 20;
+
+  void Grow(std::size_t bytes) {
+    const std::size_t wanted = std::max({bytes, kFirstBytes, std::min(2 * end_, kKeptBytes)});
+    chunks_.push_back(std::make_unique_for_overwrite<std::byte[]>(wanted));
+    end_ = wanted;
+    at_ = 0;
+  }
+
+  std::vector<std::unique_ptr<std::byte[]>> chunks_;
+  std::size_t at_ = 0;
+  std::size_t end_ = 0;
+};
+
+struct Scratch {
+  std::vector<Step> steps;
+  std::vector<FieldWrite> writes;
+  std::vector<nb::object> kept;  ///< owners of memory that `writes` points into
+  Arena arena;
+  bool busy = false;
+
+  void Reset() noexcept {
+    steps.clear();
+    writes.clear();
+    kept.clear();
+    arena.Reset();
+    busy = false;
+  }
+};
+
+/// A scratch for one call: the store's own, or a fresh one for an append inside an append (foreign code may do so).
+class ScratchLease {
+ public:
+  explicit ScratchLease(Scratch& own) : scratch_(own.busy ? (extra_ = std::make_unique<Scratch>()).get() : &own) {
+    scratch_->busy = true;
+  }
+  ~ScratchLease() { scratch_->Reset(); }
+  ScratchLease(const ScratchLease&) = delete;
+  ScratchLease& operator=(const ScratchLease&) = delete;
+
+  Scratch& operator*() const noexcept { return *scratch_; }
+  Scratch* operator->() const noexcept { return scratch_; }
+
+ private:
+  std::unique_ptr<Scratch> extra_;
+  Scratch* scratch_;
+};
+
+/// Names of the last append and what fields they were: a loop passes the same str objects again and again, and
+/// comparing pointers is all it takes. Holds references, so a pointer cannot come to mean another str.
+class NameCache {
+ public:
+  static constexpr std::size_t kMost = 256;
+
+  /// The type of the `place`-th name if it is the object it was last time, else -1.
+  int Find(std::size_t place, PyObject* name) const noexcept {
+    return place < known_.size() && known_[place].name.ptr() == name ? known_[place].type : -1;
+  }
+
+  void Learn(std::size_t place, PyObject* name, TypeId type) {
+    if (place < known_.size()) {
+      known_[place] = {Borrow(name), type};
+    } else if (place == known_.size() && place < kMost) {
+      known_.push_back({Borrow(name), type});
+    }
+  }
+
+  void Clear() noexcept { known_.clear(); }
+
+ private:
+  struct Known {
+    nb::object name;
+    int type;
+  };
+  std::vector<Known> known_;
+};
+
+}  // namespace stream_store::python

@@ -1,0 +1,249 @@
+// Opening, refreshing, declaring and closing; see store.h for the states.
+
+#include "convert/store.h"
+
+#include <chrono>
+#include <filesystem>
+#include <limits>
+
+#include "convert/errors.h"
+
+namespace stream_store::python {
+namespace {
+
+using std::chrono::steady_clock;
+
+std::filesystem::path NativePath(const nb::object& path) {
+  const nb::object bytes = Own(PyUnicode_EncodeFSDefault(Own(PyOS_FSPath(path.ptr())).ptr()));
+  return {std::string(PyBytes_AS_STRING(bytes.ptr()), static_cast<std::size_t>(PyBytes_GET_SIZE(bytes.ptr())))};
+}
+
+bool Finalizing() {
+#if PY_VERSION_HEX >= 0x030D0000
+  return Py_IsFinalizing() != 0;
+#else
+  return _Py_IsFinalizing() != 0;
+#endif
+}
+
+}  // namespace
+
+Store::Store(nb::object path, const std::string& mode, std::uint64_t capacity, double wait)
+    : path_(std::move(path)), mode_(mode) {
+  if (mode == "r") {
+    kind_ = Kind::kReader;
+    OpenReader(wait);
+    return;
+  }
+  Options options;
+  options.mode = mode == "x" ? Mode::kCreate : Mode::kAppend;
+  options.capacity_values = capacity;
+  if (path_.is_none()) {
+    writer_.emplace(StreamStore::Temporary(options));
+  } else {
+    const std::filesystem::path native = NativePath(path_);
+    const MaybeWithoutGil released(true);
+    writer_.emplace(StreamStore::Open(native, options));
+  }
+  if (writer_->declared()) {
+    reader_.emplace(writer_->reader());
+    TakeFields(writer_->schema());
+    last_step_ = LastStep();
+  }
+}
+
+Store::Store(Store& source, std::optional<std::uint64_t> num_rows)
+    : path_(source.path_), mode_("r"), kind_(Kind::kSnapshot) {
+  Reader* reader = source.Look();
+  if (reader == nullptr) {
+    Throw(PyExc_RuntimeError, "snapshot: no fields are declared yet; call define_fields() first");
+  }
+  reader_.emplace(num_rows ? reader->Truncated(*num_rows) : reader->Frozen());
+  fields_ = source.fields_;
+  fields_version_ = 1;
+  schema_final_ = true;
+}
+
+Store::~Store() {
+  const MaybeWithoutGil released(writer_.has_value() && !closed_ && !Finalizing());
+  writer_.reset();
+  reader_.reset();
+}
+
+// Waits in short turns, so that Ctrl-C ends it.
+void Store::OpenReader(double wait) {
+  const std::filesystem::path native = NativePath(path_);
+  const auto until = steady_clock::now() + std::chrono::duration_cast<steady_clock::duration>(
+                                               std::chrono::duration<double>(std::min(wait, 1e9)));
+  while (true) {
+    const auto left = std::chrono::duration_cast<std::chrono::nanoseconds>(until - steady_clock::now());
+    ReaderOptions options;
+    options.wait = std::clamp(left, std::chrono::nanoseconds(0), std::chrono::nanoseconds(100'000'000));
+    try {
+      const MaybeWithoutGil released(true);
+      reader_.emplace(Reader::Open(native, options));
+      break;
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kNotFound || steady_clock::now() >= until) {
+        throw;
+      }
+    }
+    Check(PyErr_CheckSignals());
+  }
+  TakeFields(reader_->schema());
+}
+
+void Store::TakeFields(const Schema& schema) {
+  fields_ = std::make_shared<const FieldTable>(schema);
+  fields_seen_ = schema.fields();
+  ++fields_version_;
+  names_.Clear();
+}
+
+void Store::ThrowClosed() const {
+  Throw(PyExc_ValueError, (path_.is_none() ? std::string("a temporary store") : ShortRepr(path_.ptr())) +
+                              ": the store is closed");
+}
+
+void Store::RequireOpen() const {
+  if (closed_) {
+    ThrowClosed();
+  }
+}
+
+Reader* Store::Look() {
+  RequireOpen();
+  if (!reader_) {
+    return nullptr;
+  }
+  reader_->Refresh();
+  if (!schema_final_) {
+    // Fields may be declared anew by the writer until the first row is there.
+    schema_final_ = reader_->rows() > 0;
+    if (kind_ == Kind::kReader && reader_->schema().fields() != fields_seen_) {
+      TakeFields(reader_->schema());
+    }
+  }
+  return &*reader_;
+}
+
+std::uint64_t Store::size() {
+  const Reader* reader = Look();
+  return reader == nullptr ? 0 : reader->size();
+}
+
+std::uint64_t Store::rows() {
+  const Reader* reader = Look();
+  return reader == nullptr ? 0 : reader->rows();
+}
+
+StreamStore& Store::Writer(const char* what) {
+  if (closed_) {
+    ThrowClosed();
+  }
+  if (kind_ != Kind::kWriter) {
+    throw Error(ErrorCode::kReadOnly,
+                std::string(what) + " needs a store opened for writing; " +
+                    (kind_ == Kind::kSnapshot ? std::string("this is a snapshot")
+                                              : ShortRepr(path_.ptr()) + " was opened with mode='r'"));
+  }
+  return *writer_;
+}
+
+void Store::DefineFields(std::vector<Field> fields) {
+  StreamStore& writer = Writer("define_fields");
+  AppendTurn turn(*this);
+  turn.RunWithoutGil([&] { writer.DefineFields(std::move(fields)); });
+  reader_.emplace(writer.reader());
+  TakeFields(writer.schema());
+}
+
+std::uint64_t Store::Sync() {
+  StreamStore& writer = Writer("sync");
+  const MaybeWithoutGil released(true);
+  return writer.Sync();
+}
+
+void Store::Close() {
+  if (closed_) {
+    return;
+  }
+  {
+    const AppendTurn turn(*this);
+    closed_ = true;
+  }
+  if (writer_) {
+    const MaybeWithoutGil released(true);
+    writer_->Close();
+  }
+  reader_.reset();
+  names_.Clear();
+}
+
+void Store::Clear() {
+  StreamStore& writer = Writer("clear");
+  AppendTurn turn(*this);
+  turn.RunWithoutGil([&] { writer.Clear(); });
+  if (writer.declared()) {
+    reader_.emplace(writer.reader());
+  }
+  last_step_.reset();
+}
+
+Step Store::NextStep() const {
+  if (!last_step_) {
+    return 0;
+  }
+  if (*last_step_ == std::numeric_limits<Step>::max()) {
+    Throw(PyExc_ValueError, "the last step is 2**63 - 1, there is none after it; give the step");
+  }
+  return *last_step_ + 1;
+}
+
+std::optional<Step> Store::LastStep() {
+  Reader* reader = Look();
+  if (reader == nullptr || reader->rows() == 0) {
+    return std::nullopt;
+  }
+  return reader->row(static_cast<Row>(reader->rows() - 1)).step();
+}
+
+const Schema* Store::schema() const noexcept { return reader_ ? &reader_->schema() : nullptr; }
+
+const Recovery& Store::recovery() const {
+  RequireOpen();
+  static const Recovery clean;
+  return writer_ ? writer_->recovery() : reader_ ? reader_->recovery() : clean;
+}
+
+std::string Store::id() const {
+  RequireOpen();
+  if (!reader_) {
+    return "";
+  }
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string text;
+  for (const std::uint8_t byte : reader_->id()) {
+    text += kDigits[byte >> 4];
+    text += kDigits[byte & 15];
+  }
+  return text;
+}
+
+void AppendTurn::Wait() {
+  while (store_.busy_) {
+    const MaybeWithoutGil released(true);
+    std::unique_lock<std::mutex> lock(store_.mutex_);
+    store_.idle_.wait_for(lock, std::chrono::milliseconds(1));
+  }
+  store_.RequireOpen();
+}
+
+AppendTurn::~AppendTurn() {
+  if (mine_) {
+    store_.busy_ = false;
+    store_.idle_.notify_all();
+  }
+}
+
+}  // namespace stream_store::python

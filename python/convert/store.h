@@ -1,0 +1,151 @@
+// Store: what a Python object holds: a writer, a reader or a snapshot, and what conversions need to know.
+//
+// Base of `class StreamStore` in Python. A store is in one of these states: undeclared (a writer without fields:
+// nothing on disk yet), writing, reading (mode "r": follows another writer), a snapshot (fixed), closed.
+// A writer reads through a Reader of its own, refreshed at each call.
+// Thread rules: the GIL guards every member. What releases it works on a copy of the Reader (reads) or marks the
+// store busy (appends, see AppendTurn); the C++ writer itself takes calls from any thread.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "convert/field_table.h"
+#include "convert/python.h"
+#include "convert/scratch.h"
+#include "stream_store/reader.h"
+#include "stream_store/store.h"
+
+namespace stream_store::python {
+
+/// From how many bytes on a call releases the GIL around its C++ work.
+inline constexpr std::uint64_t kReleaseBytes = std::uint64_t{32} << 10;
+
+/// Releases the GIL, if asked to, for as long as it lives.
+class MaybeWithoutGil {
+ public:
+  explicit MaybeWithoutGil(bool release) : state_(release ? PyEval_SaveThread() : nullptr) {}
+  ~MaybeWithoutGil() {
+    if (state_ != nullptr) {
+      PyEval_RestoreThread(state_);
+    }
+  }
+  MaybeWithoutGil(const MaybeWithoutGil&) = delete;
+  MaybeWithoutGil& operator=(const MaybeWithoutGil&) = delete;
+
+ private:
+  PyThreadState* state_;
+};
+
+class Store {
+ public:
+  enum class Kind : std::uint8_t { kWriter, kReader, kSnapshot };
+
+  /// `path` None: a temporary store. `wait` seconds, mode "r" only.
+  Store(nb::object path, const std::string& mode, std::uint64_t capacity, double wait);
+  /// A snapshot of `source`: its first `num_rows` rows, or all.
+  Store(Store& source, std::optional<std::uint64_t> num_rows);
+  ~Store();
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  // --- reading ---
+
+  /// A Reader of what is stored now; null while no fields are declared. Throws ValueError when closed.
+  Reader* Look();
+  /// Values and rows stored now.
+  std::uint64_t size();
+  std::uint64_t rows();
+
+  // --- writing ---
+
+  /// The writer. Throws ValueError (closed), io.UnsupportedOperation (a reader or snapshot); `what` names the call.
+  StreamStore& Writer(const char* what);
+  void DefineFields(std::vector<Field> fields);
+  std::uint64_t Sync();
+  void Close();
+  void Clear();
+
+  /// The step after the last one, 0 for the first. Throws ValueError past int64.
+  Step NextStep() const;
+  std::optional<Step> LastStep();
+  void NoteLastStep(Step step) noexcept { last_step_ = step; }
+
+  // --- facts ---
+
+  const FieldTable& fields() const noexcept { return *fields_; }
+  /// Keeps the table alive across foreign code that may declare fields anew.
+  std::shared_ptr<const FieldTable> shared_fields() const noexcept { return fields_; }
+  /// Changes with every new table.
+  std::uint64_t fields_version() const noexcept { return fields_version_; }
+  const Schema* schema() const noexcept;
+  const Recovery& recovery() const;
+  std::string id() const;
+  const nb::object& path() const noexcept { return path_; }
+  const std::string& mode() const noexcept { return mode_; }
+  /// Rows of a snapshot that was asked for with a number, for pickling; none otherwise.
+  bool is_snapshot() const noexcept { return kind_ == Kind::kSnapshot; }
+  bool temporary() const noexcept { return path_.is_none(); }
+  bool closed() const noexcept { return closed_; }
+  void RequireOpen() const;
+
+  Scratch& scratch() noexcept { return scratch_; }
+  NameCache& names() noexcept { return names_; }
+
+ private:
+  friend class AppendTurn;
+  void OpenReader(double wait);
+  void TakeFields(const Schema& schema);
+  [[noreturn]] void ThrowClosed() const;
+
+  nb::object path_;
+  std::string mode_;
+  Kind kind_ = Kind::kWriter;
+  bool closed_ = false;
+  bool schema_final_ = false;       // rows exist: the fields cannot change any more
+  std::vector<Field> fields_seen_;  // until then, what fields_ was made of
+  std::optional<StreamStore> writer_;
+  std::optional<Reader> reader_;
+  std::shared_ptr<const FieldTable> fields_ = std::make_shared<FieldTable>();
+  std::uint64_t fields_version_ = 0;
+  std::optional<Step> last_step_;  // of a writer
+  Scratch scratch_;
+  NameCache names_;
+  bool busy_ = false;  // an append runs without the GIL
+  std::mutex mutex_;
+  std::condition_variable idle_;
+};
+
+/// The turn of one append. Appends of one store run one after the other, also where one has released the GIL: only
+/// so is "the last step" that of the append before.
+class AppendTurn {
+ public:
+  explicit AppendTurn(Store& store) : store_(store) {
+    if (store.busy_) {
+      Wait();
+    }
+  }
+  ~AppendTurn();
+  AppendTurn(const AppendTurn&) = delete;
+  AppendTurn& operator=(const AppendTurn&) = delete;
+
+  /// Runs `work` without the GIL; other appends wait.
+  template <class Work>
+  void RunWithoutGil(Work&& work) {
+    store_.busy_ = mine_ = true;
+    const MaybeWithoutGil released(true);
+    work();
+  }
+
+ private:
+  void Wait();
+  Store& store_;
+  bool mine_ = false;
+};
+
+}  // namespace stream_store::python

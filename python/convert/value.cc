@@ -1,0 +1,228 @@
+// Decides how each Python value is read; see value.h.
+
+#include "convert/value.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "convert/arrays.h"
+#include "convert/errors.h"
+
+namespace stream_store::python {
+namespace {
+
+std::string DimensionsText(PyArrayObject* array) {
+  std::string text = "(";
+  for (int i = 0; i < PyArray_NDIM(array); ++i) {
+    text += (i == 0 ? "" : ", ") + std::to_string(PyArray_DIM(array, i));
+  }
+  return text + (PyArray_NDIM(array) == 1 ? ",)" : ")");
+}
+
+// DESIGN part 3: a scalar field takes () and (1,), a list field 1-D or a scalar as a list of one, an array field its
+// shape. Lengths of lists are left to the C++ append.
+bool FitsShape(const FieldInfo& field, PyArrayObject* array) {
+  const int count = PyArray_NDIM(array);
+  const npy_intp* dimensions = PyArray_DIMS(array);
+  if (field.dimensions() <= 1) {
+    return count == 0 || (count == 1 && (field.dimensions() == 1 || dimensions[0] == 1));
+  }
+  const int leading = field.ragged ? 1 : 0;
+  return count == static_cast<int>(field.dimensions()) &&
+         std::equal(field.shape.begin(), field.shape.end(), dimensions + leading);
+}
+
+[[noreturn]] void ThrowShape(const FieldInfo& field, PyArrayObject* array) {
+  std::string expected;
+  if (field.dimensions() == 0) {
+    expected = "() or (1,)";
+  } else {
+    expected = field.ragged ? "(any length" : "(";
+    for (std::size_t i = 0; i < field.shape.size(); ++i) {
+      expected += (i > 0 || field.ragged ? ", " : "") + std::to_string(field.shape[i]);
+    }
+    expected += field.dimensions() == 1 ? ",)" : ")";
+  }
+  Throw(PyExc_ValueError, "field " + field.text + ": expected shape " + expected + ", found an array of shape " +
+                              DimensionsText(array));
+}
+
+nb::object Encode(const Conversion& conversion, TypeId type, PyObject* value) {
+  const nb::object hold = Borrow(value);
+  const nb::object number = Own(PyLong_FromLong(type));
+  return CallHook("encode", conversion.self, number.ptr(), value);
+}
+
+FieldWrite ThroughHook(const Conversion& conversion, TypeId type, PyObject* value) {
+  return ConvertPlain(conversion, type, Encode(conversion, type, value));
+}
+
+FieldWrite ConvertArray(const Conversion& conversion, TypeId type, PyObject* value) {
+  const FieldInfo& field = conversion.fields[type];
+  auto* array = reinterpret_cast<PyArrayObject*>(value);
+  const std::optional<Source> source = SourceOfArray(array);
+  if (!source || !TakesPlainNumbers(field)) {
+    return ThroughHook(conversion, type, value);
+  }
+  if (!FitsShape(field, array)) {
+    ThrowShape(field, array);
+  }
+  nb::object items = Contiguous(value);
+  auto* contiguous = reinterpret_cast<PyArrayObject*>(items.ptr());
+  const FieldWrite write(type, *source, PyArray_DATA(contiguous), static_cast<std::uint64_t>(PyArray_SIZE(contiguous)));
+  conversion.scratch.kept.push_back(std::move(items));
+  return write;
+}
+
+FieldWrite ConvertList(const Conversion& conversion, TypeId type, PyObject* list) {
+  const FieldInfo& field = conversion.fields[type];
+  const Py_ssize_t count = PySequence_Fast_GET_SIZE(list);
+  if (field.dimensions() <= 1 && TakesPlainNumbers(field)) {
+    const std::optional<Numbers> numbers =
+        ConvertNumbers(conversion.scratch.arena, PySequence_Fast_ITEMS(list), count);
+    if (numbers && (field.dimensions() == 1 || count == 1)) {
+      return {type, numbers->source, numbers->data, static_cast<std::uint64_t>(count)};
+    }
+  }
+  return ThroughHook(conversion, type, list);
+}
+
+// str and bytes that fit their field as they are.
+std::optional<FieldWrite> ConvertText(const Conversion& conversion, TypeId type, PyObject* value) {
+  const FieldInfo& field = conversion.fields[type];
+  if (field.kind == ValueKind::kText && PyUnicode_CheckExact(value)) {
+    Py_ssize_t size = 0;
+    const char* text = PyUnicode_AsUTF8AndSize(value, &size);
+    if (text == nullptr) {
+      PyErr_Clear();  // a lone surrogate: the hook says so
+      return std::nullopt;
+    }
+    conversion.scratch.kept.push_back(Borrow(value));
+    return FieldWrite(type, Source::kBytes, text, static_cast<std::uint64_t>(size));
+  }
+  if (field.kind == ValueKind::kBytes && PyBytes_CheckExact(value) && field.dtype == DType::kBinary) {
+    conversion.scratch.kept.push_back(Borrow(value));
+    return FieldWrite(type, Source::kBytes, PyBytes_AS_STRING(value),
+                      static_cast<std::uint64_t>(PyBytes_GET_SIZE(value)));
+  }
+  return std::nullopt;
+}
+
+// One number for a field that takes one: float, int, bool, NumPy scalar.
+std::optional<FieldWrite> ConvertNumber(const Conversion& conversion, TypeId type, PyObject* value) {
+  if (PyBool_Check(value)) {
+    return FieldWrite(type, value == Py_True);
+  }
+  const std::optional<Numbers> number = ConvertNumbers(conversion.scratch.arena, &value, 1);
+  if (!number) {
+    return std::nullopt;
+  }
+  return FieldWrite(type, number->source, number->data, 1);
+}
+
+}  // namespace
+
+FieldWrite ConvertValue(const Conversion& conversion, TypeId type, PyObject* value) {
+  const FieldInfo& field = conversion.fields[type];
+  if (field.hidden) {
+    return {type, Source::kWords, nullptr, 0};  // a marker has no values, only its presence
+  }
+  if (PyList_CheckExact(value) || PyTuple_CheckExact(value)) {
+    return ConvertList(conversion, type, value);
+  }
+  if (TakesPlainNumbers(field)) {
+    if (field.dimensions() <= 1) {
+      if (PyFloat_CheckExact(value)) {
+        return {type, PyFloat_AS_DOUBLE(value)};
+      }
+      if (PyLong_Check(value) || PyArray_IsScalar(value, Number) || PyArray_IsScalar(value, Bool)) {
+        if (const std::optional<FieldWrite> write = ConvertNumber(conversion, type, value)) {
+          return *write;
+        }
+      }
+    }
+    if (PyArray_CheckExact(value)) {
+      return ConvertArray(conversion, type, value);
+    }
+  } else if (field.is_text()) {
+    if (const std::optional<FieldWrite> write = ConvertText(conversion, type, value)) {
+      return *write;
+    }
+  } else if (field.class_count >= 0 && PyLong_CheckExact(value) && field.dimensions() <= 1) {
+    int overflow = 0;
+    const long long label = PyLong_AsLongLongAndOverflow(value, &overflow);
+    if (overflow == 0 && label >= -1 && label < field.class_count) {
+      return {type, std::int64_t{label}};
+    }
+  }
+  return ThroughHook(conversion, type, value);
+}
+
+FieldWrite ConvertPlain(const Conversion& conversion, TypeId type, nb::object plain) {
+  const FieldInfo& field = conversion.fields[type];
+  conversion.scratch.kept.push_back(plain);
+  if (PyBytes_Check(plain.ptr())) {
+    return {type, Source::kBytes, PyBytes_AS_STRING(plain.ptr()),
+            static_cast<std::uint64_t>(PyBytes_GET_SIZE(plain.ptr()))};
+  }
+  std::optional<Source> source;
+  if (PyArray_Check(plain.ptr())) {
+    source = SourceOfArray(reinterpret_cast<PyArrayObject*>(plain.ptr()));
+  }
+  if (!source) {
+    Throw(PyExc_TypeError, "field " + field.text + ": expected its encoding as an array of numbers or bytes, found " +
+                               TypeName(plain.ptr()));
+  }
+  conversion.scratch.kept.push_back(Contiguous(plain.ptr()));
+  auto* array = reinterpret_cast<PyArrayObject*>(conversion.scratch.kept.back().ptr());
+  return {type, field.kind == ValueKind::kDecimal ? Source::kWords : *source, PyArray_DATA(array),
+          static_cast<std::uint64_t>(PyArray_SIZE(array))};
+}
+
+std::optional<Source> SourceOfArray(PyArrayObject* array) {
+  const int type = PyArray_TYPE(array);
+  const bool is_signed = PyTypeNum_ISSIGNED(type) != 0;
+  if (PyTypeNum_ISBOOL(type)) {
+    return Source::kBool;
+  }
+  if (PyTypeNum_ISINTEGER(type)) {
+    switch (PyArray_ITEMSIZE(array)) {
+      case 1:
+        return is_signed ? Source::kInt8 : Source::kUInt8;
+      case 2:
+        return is_signed ? Source::kInt16 : Source::kUInt16;
+      case 4:
+        return is_signed ? Source::kInt32 : Source::kUInt32;
+      case 8:
+        return is_signed ? Source::kInt64 : Source::kUInt64;
+      default:
+        return std::nullopt;
+    }
+  }
+  switch (type) {
+    case NPY_HALF:
+      return Source::kFloat16;
+    case NPY_FLOAT:
+      return Source::kFloat32;
+    case NPY_DOUBLE:
+      return Source::kFloat64;
+    default:
+      return std::nullopt;
+  }
+}
+
+nb::object Contiguous(PyObject* value) {
+  auto* array = reinterpret_cast<PyArrayObject*>(value);
+  if (PyArray_ISCARRAY_RO(array)) {
+    return Borrow(value);
+  }
+  PyArray_Descr* native = PyArray_DescrNewByteorder(PyArray_DESCR(array), NPY_NATIVE);
+  if (native == nullptr) {
+    nb::raise_python_error();
+  }
+  return Own(PyArray_FromArray(array, native,
+                               NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED | NPY_ARRAY_NOTSWAPPED));
+}
+
+}  // namespace stream_store::python

@@ -1,0 +1,37 @@
+"""StreamStore: an append-only, memory-mapped store for streams of steps.
+
+    import stream_store
+
+    with stream_store.StreamStore("runs/a", fields={"obs": "float32[]", "reward": "float32"}) as store:
+        store.append_step({"obs": [0.1, 0.2], "reward": 1.0})
+        batch = store.windows([0], 3)
+
+Importing this needs NumPy alone; `datasets`, Arrow and the like are imported where they are used.
+"""
+
+from __future__ import annotations
+
+from .errors import CorruptStoreError, Error, LockedError, StoreFullError, VersionError
+from .memmap_buffer import MemmapBuffer
+
+try:
+    from ._core import Recovery, __version__
+except ImportError as error:
+    raise ImportError(
+        "stream_store: its compiled part, stream_store._core, cannot be imported "
+        f"({error}). Install the package with `pip install stream-store`, or in a checkout with "
+        "`pip install -e .`; a checkout on sys.path is not enough."
+    ) from error
+from .store import StreamStore
+
+__all__ = [
+    "CorruptStoreError",
+    "Error",
+    "LockedError",
+    "MemmapBuffer",
+    "Recovery",
+    "StoreFullError",
+    "StreamStore",
+    "VersionError",
+    "__version__",
+]

@@ -1,0 +1,114 @@
+"""What the C++ side calls for everything that its fast paths do not know.
+
+Looked up by name from python/convert. Each function gets the store first; none of them writes to it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import values as _values
+from .features.nodes import innermost
+
+if TYPE_CHECKING:
+    from .store import StreamStore
+
+#: Arrow types whose arrays without nulls NumPy takes over as they are.
+_PLAIN_ARROW = frozenset(
+    ["float", "double", "halffloat"]
+    + [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+)
+
+
+def class_count(feature_json: str) -> int:
+    """Number of names of a ClassLabel, -1 if the feature is none."""
+    node = innermost(json.loads(feature_json))
+    return len(node["names"]) if node["_type"] == "ClassLabel" else -1
+
+
+def encode(store: StreamStore, type_id: int, value: Any) -> NDArray[Any] | bytes:
+    """One value as an array of numbers or words, or as bytes."""
+    return _values.encode(store._specs[type_id], value)
+
+
+def decode(store: StreamStore, type_id: int, words: NDArray[np.int64]) -> Any:
+    """The words of one field-write as the value row() shows."""
+    return _values.decode(store._specs[type_id], words)
+
+
+def decode_decimals(store: StreamStore, type_id: int, words: NDArray[np.int64]) -> NDArray[Any]:
+    """Words of decimals, the last axis those of one, as an array of Decimal."""
+    spec = store._specs[type_id]
+    flat = words.reshape(-1, words.shape[-1])
+    result = np.empty(len(flat), dtype=object)
+    item = spec if not spec.shape else type(spec)(spec.name, spec.path, spec.dtype, (), False, spec.json)
+    for place, one in enumerate(flat):
+        result[place] = _values.decode(item, one)
+    return result.reshape(words.shape[:-1])
+
+
+def column(store: StreamStore, type_id: int, given: Any) -> NDArray[Any] | list[Any]:
+    """A column that is neither a NumPy array nor a list: Arrow, a tensor, any iterable."""
+    del store, type_id
+    if hasattr(given, "to_pylist"):  # Arrow
+        plain = given.null_count == 0 and str(given.type) in _PLAIN_ARROW
+        return np.asarray(given.to_numpy(zero_copy_only=False)) if plain else list(given.to_pylist())
+    if isinstance(given, np.ma.MaskedArray):
+        return [None if item is np.ma.masked else item for item in given]
+    if isinstance(given, (str, bytes, Mapping)):
+        raise TypeError(f"a column must be an array or a list, not {type(given).__name__}")
+    if isinstance(given, Sequence):
+        return list(given)
+    return np.array(given, copy=None)
+
+
+def array_column(store: StreamStore, type_id: int, given: NDArray[Any]) -> NDArray[Any] | list[Any]:
+    """A NumPy column that C++ cannot read as it is: dates, objects, class names."""
+    spec = store._specs[type_id]
+    if given.dtype.kind in "Mm" and spec.unit is not None:
+        return _values.convert_array(spec, given)
+    if spec.class_ids is not None and given.dtype.kind in "biu":
+        _values.convert_array(spec, given)  # checks the range
+        return given.tolist()  # ints, which C++ knows again
+    return list(given)
+
+
+def spread_append(
+    store: StreamStore, steps: Sequence[Any], names: Sequence[Any], values: Sequence[Any]
+) -> tuple[list[Any], list[int], list[Any]]:
+    """The arguments of append() with structs spread over their leaves; names become type ids."""
+    tree = store._tree
+    result: tuple[list[Any], list[int], list[Any]] = ([], [], [])
+    for step, name, value in zip(steps, names, values, strict=True):
+        for type_id, item in tree.spread(name, value):
+            result[0].append(step)
+            result[1].append(type_id)
+            result[2].append(item)
+    return result
+
+
+def spread_step(store: StreamStore, values: Mapping[Any, Any]) -> dict[int, Any]:
+    """The argument of append_step() by type id."""
+    tree = store._tree
+    result: dict[int, Any] = {}
+    for name, value in values.items():
+        for type_id, item in tree.spread(name, value):
+            if type_id in result:
+                raise ValueError(f"duplicate field {tree.names[type_id]!r}: given by {name!r} too")
+            result[type_id] = item
+    return result
+
+
+def spread_columns(store: StreamStore, columns: Mapping[Any, Any]) -> dict[int, Any]:
+    """The argument of extend() by type id."""
+    tree = store._tree
+    pairs = tree.spread_columns(columns)
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("duplicate field: a struct and one of its leaves are both given")
+    return result

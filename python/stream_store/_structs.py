@@ -1,0 +1,142 @@
+"""Structs: mappings spread over the leaves that are kept, and put together again.
+
+A struct's leaves are fields of their own; its hidden marker is written where the struct is present but
+none of its leaves and inner markers are, so that a null struct differs from a struct of nulls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from .features import FieldSpec
+
+
+class Struct:
+    """One struct: its marker's type id and its children."""
+
+    __slots__ = ("children", "marker", "name")
+
+    def __init__(self, name: str, marker: int) -> None:
+        self.name = name
+        self.marker = marker
+        self.children: dict[str, int | Struct] = {}
+
+    def spread(self, value: Any) -> Iterator[tuple[int, Any]]:
+        """The field-writes of one value: (type id, value); nothing for None."""
+        if value is None:
+            return
+        if not isinstance(value, Mapping):
+            raise TypeError(
+                f"field {self.name!r} is a struct: expected a mapping of its fields, "
+                f"found {type(value).__name__}"
+            )
+        for name in value:
+            if name not in self.children:
+                raise ValueError(
+                    f"Unknown field {name!r} in struct {self.name!r}; "
+                    f"its fields are {', '.join(self.children)}"
+                )
+        present = False
+        for name, child in self.children.items():
+            inner = value.get(name)
+            if isinstance(child, Struct):
+                for pair in child.spread(inner):
+                    present = True
+                    yield pair
+            elif inner is not None:
+                present = True
+                yield child, inner
+        if not present:
+            yield self.marker, True
+
+    def collect(self, flat: Mapping[Any, Any], names: Sequence[str]) -> dict[str, Any] | None:
+        """The struct of one decoded row, None if it is null."""
+        present = self.marker in flat
+        values: dict[str, Any] = {}
+        for name, child in self.children.items():
+            inner = (
+                child.collect(flat, names) if isinstance(child, Struct) else flat[names[child]]
+            )
+            present = present or inner is not None
+            values[name] = inner
+        return values if present else None
+
+
+class StructTree:
+    """All fields of a store as they were declared: outer names to leaves and structs."""
+
+    def __init__(self, specs: Sequence[FieldSpec]) -> None:
+        self.names = [spec.name for spec in specs]
+        self.children: dict[str, int | Struct] = {}
+        structs: dict[tuple[str, ...], Struct] = {}
+        for type_id, spec in enumerate(specs):
+            if spec.hidden:
+                structs[spec.path] = Struct(spec.name, type_id)
+        for type_id, spec in enumerate(specs):
+            if not spec.hidden:
+                self._place(spec.path, type_id, structs)
+        self._leaves = {spec.name: i for i, spec in enumerate(specs) if not spec.hidden}
+
+    def _place(
+        self, path: tuple[str, ...], type_id: int, structs: dict[tuple[str, ...], Struct]
+    ) -> None:
+        children = self.children
+        for depth in range(1, len(path)):
+            struct = structs[path[:depth]]
+            children.setdefault(path[depth - 1], struct)
+            children = struct.children
+        children[path[-1]] = type_id
+
+    def spread(self, name: object, value: Any) -> Iterator[tuple[int, Any]]:
+        """Field-writes of one named value: a leaf under its shown name, or a whole struct.
+
+        Raises:
+            ValueError: "Unknown field".
+        """
+        if isinstance(name, str):
+            node = self.children.get(name)
+            if isinstance(node, Struct):
+                yield from node.spread(value)
+                return
+            leaf = self._leaves.get(name)
+            if leaf is not None:
+                yield leaf, value
+                return
+        elif not isinstance(name, str):
+            raise TypeError(f"a field name must be a str, not {name!r} ({type(name).__name__})")
+        shown = ", ".join(list(self.children)[:12])
+        raise ValueError(f"Unknown field {name!r}; the fields are {shown}")
+
+    def collect(self, flat: Mapping[Any, Any]) -> dict[str, Any]:
+        """A decoded row with its structs put together."""
+        return {
+            name: node.collect(flat, self.names)
+            if isinstance(node, Struct)
+            else flat[self.names[node]]
+            for name, node in self.children.items()
+        }
+
+    def spread_columns(self, columns: Mapping[Any, Any]) -> list[tuple[int, Any]]:
+        """Columns with those of structs replaced by their leaves'; a marker's is bytes, 1 where present."""
+        result: list[tuple[int, Any]] = []
+        for name, column in columns.items():
+            node = self.children.get(name) if isinstance(name, str) else None
+            if not isinstance(node, Struct):
+                result.extend(self.spread(name, column))
+                continue
+            rows = column.to_pylist() if hasattr(column, "to_pylist") else list(column)
+            leaves: dict[int, list[Any]] = {}
+            for row, value in enumerate(rows):
+                for type_id, item in node.spread(value):
+                    leaves.setdefault(type_id, [None] * len(rows))[row] = item
+            result.extend(
+                (type_id, bytes(item is not None for item in items) if self._hidden(type_id) else items)
+                for type_id, items in sorted(leaves.items())
+            )
+            if not leaves:
+                result.append((node.marker, bytes(len(rows))))
+        return result
+
+    def _hidden(self, type_id: int) -> bool:
+        return type_id >= len(self._leaves)
