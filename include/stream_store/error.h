@@ -1,8 +1,8 @@
 // The one exception type of the library and the codes it carries.
 //
-// Used by every room and by both languages: Python maps each code to one exception type in one file.
-// Every error is raised before anything changed; messages read "path: what was being done: expected … but
-// found …".
+// Used by every room and by both languages: Python maps each code to one exception type in one
+// file. Every error is raised before anything changed; messages read "path: what was being done:
+// expected … but found …".
 #pragma once
 
 #include <stdexcept>
@@ -19,14 +19,14 @@ enum class ErrorCode {
   kNotFound,         ///< no such store (Python: FileNotFoundError)
   kAlreadyExists,    ///< a store is there and must not be (Python: FileExistsError)
   kLocked,           ///< another writer has it (Python: LockedError)
-  kReadOnly,         ///< a write through something that only reads (Python: io.UnsupportedOperation)
-  kClosed,           ///< the store was closed (Python: ValueError)
-  kState,            ///< the call does not fit what the store has become (Python: RuntimeError)
-  kCorrupt,          ///< bytes that cannot be what was written (Python: CorruptStoreError)
-  kVersion,          ///< another format version (Python: VersionError)
-  kNoSpace,          ///< disk, quota, file size or address space is used up (Python: StoreFullError)
-  kIo,               ///< the operating system refused (Python: OSError with errno)
-  kCutBack,          ///< recovery shortened the store under an attached reader (Python: Error)
+  kReadOnly,  ///< a write through something that only reads (Python: io.UnsupportedOperation)
+  kClosed,    ///< the store was closed (Python: ValueError)
+  kState,     ///< the call does not fit what the store has become (Python: RuntimeError)
+  kCorrupt,   ///< bytes that cannot be what was written (Python: CorruptStoreError)
+  kVersion,   ///< another format version (Python: VersionError)
+  kNoSpace,   ///< disk, quota, file size or address space is used up (Python: StoreFullError)
+  kIo,        ///< the operating system refused (Python: OSError with errno)
+  kCutBack,   ///< recovery shortened the store under an attached reader (Python: Error)
 };
 
 /// The exception of the library.

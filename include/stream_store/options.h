@@ -19,10 +19,11 @@ enum class Mode {
 /// Options of StreamStore::Open() and StreamStore::Temporary().
 struct Options {
   Mode mode = Mode::kAppend;
-  std::uint64_t capacity_values = 1'000'000;         ///< growth step in values, not a limit; > 0
-  std::vector<Field> fields = {};                    ///< declared at once; must equal those of an existing store
-  bool grow_ahead = true;                            ///< a helper thread allocates and faults in ahead of the writer
-  std::filesystem::path temporary_directory = {};    ///< where Temporary() puts its files; empty: chosen
+  std::uint64_t capacity_values = 1'000'000;  ///< growth step in values, not a limit; > 0
+  std::vector<Field> fields = {};  ///< declared at once; must equal those of an existing store
+  bool grow_ahead = true;          ///< a helper thread allocates and faults in ahead of the writer
+  std::filesystem::path temporary_directory =
+      {};  ///< where Temporary() puts its files; empty: chosen
 };
 
 /// Options of Reader::Open().

@@ -1,9 +1,9 @@
 // Reading a store: a Reader is a snapshot that can be moved forward.
 //
-// Thread rules: a Reader is cheap to copy; give each thread its own. Any number of Readers, in any number of
-// processes, read while one writer appends; they take no locks and write nothing.
-// Lifetime: a span or RowView from a Reader stays valid while that Reader, or any copy of it taken before the
-// next Refresh(), is alive. What a Reader has seen never changes.
+// Thread rules: a Reader is cheap to copy; give each thread its own. Any number of Readers, in any
+// number of processes, read while one writer appends; they take no locks and write nothing.
+// Lifetime: a span or RowView from a Reader stays valid while that Reader, or any copy of it taken
+// before the next Refresh(), is alive. What a Reader has seen never changes.
 #pragma once
 
 #include <array>
@@ -30,7 +30,8 @@ class ReadSource;
 struct View;
 }  // namespace internal
 
-/// All field-writes of one row: `for (auto [type, values] : view)`, values as stored words, no copy.
+/// All field-writes of one row: `for (auto [type, values] : view)`, values as stored words, no
+/// copy.
 class RowView {
  public:
   struct Entry {
@@ -39,8 +40,11 @@ class RowView {
   };
 
   Step step() const noexcept { return step_; }
+
   auto begin() const noexcept { return entries_.begin(); }
+
   auto end() const noexcept { return entries_.end(); }
+
   std::size_t size() const noexcept { return entries_.size(); }
 
  private:
@@ -51,15 +55,17 @@ class RowView {
 
 /// One column of ReadRows(), decoded into the field's own dtype.
 ///
-/// With P = rows.size() * length places and S = the field's item shape, `out` has room for P × S items (a ragged
-/// field: P × max_length × S). Item type by dtype: bool and uint8 1 byte, … float16/32/64 2/4/8 bytes, dates and
-/// times int64 in their unit, text and bytes uint8, decimals 2 or 4 words, packed its own item type.
+/// With P = rows.size() * length places and S = the field's item shape, `out` has room for P × S
+/// items (a ragged field: P × max_length × S). Item type by dtype: bool and uint8 1 byte, …
+/// float16/32/64 2/4/8 bytes, dates and times int64 in their unit, text and bytes uint8, decimals 2
+/// or 4 words, packed its own item type.
 struct RowsColumn {
   TypeId type = 0;
   void* out = nullptr;
-  std::uint8_t* present = nullptr;   ///< P bytes, 1 where the field was written; may be null
-  std::int64_t* lengths = nullptr;   ///< P stored lengths in items of a ragged field, before any cut; may be null
-  std::uint64_t max_length = 0;      ///< ragged fields: room per place, in items; longer ones are cut
+  std::uint8_t* present = nullptr;  ///< P bytes, 1 where the field was written; may be null
+  std::int64_t* lengths =
+      nullptr;  ///< P stored lengths in items of a ragged field, before any cut; may be null
+  std::uint64_t max_length = 0;  ///< ragged fields: room per place, in items; longer ones are cut
 };
 
 /// A snapshot of a store, read-only.
@@ -76,10 +82,12 @@ class Reader {
   Reader& operator=(Reader&&) noexcept;
   ~Reader();
 
-  /// Moves the snapshot to what is stored now; returns size(). One acquire load when nothing is new.
+  /// Moves the snapshot to what is stored now; returns size(). One acquire load when nothing is
+  /// new.
   ///
-  /// Throws Error(kCutBack) when recovery shortened the store after this Reader attached (open it again), and
-  /// kCorrupt; the snapshot is then as before. Does nothing on a Reader made by Truncated().
+  /// Throws Error(kCutBack) when recovery shortened the store after this Reader attached (open it
+  /// again), and kCorrupt; the snapshot is then as before. Does nothing on a Reader made by
+  /// Truncated().
   std::uint64_t Refresh();
 
   /// A Reader fixed at the first `num_rows` rows of this snapshot; Refresh() does nothing on it.
@@ -92,7 +100,8 @@ class Reader {
   std::uint64_t size() const noexcept;     ///< values
   std::uint64_t rows() const noexcept;     ///< rows, complete or not
   std::uint64_t records() const noexcept;  ///< append calls and steps
-  /// Rows that cannot grow any more: all but a last row that lacks its last declared field while a writer lives.
+  /// Rows that cannot grow any more: all but a last row that lacks its last declared field while a
+  /// writer lives.
   std::uint64_t complete_rows() const;
   std::uint64_t field_writes() const;  ///< entries of index_table(); counted on the first call
   std::uint64_t bytes() const;         ///< bytes on disk in use by this snapshot
@@ -104,15 +113,17 @@ class Reader {
   /// Waits until rows() >= rows, refreshing; false after `timeout`. Sleeps, never spins.
   bool WaitForRows(std::uint64_t rows, std::chrono::nanoseconds timeout);
 
-  /// First row with step >= `step` (LowerBound) or > `step` (UpperBound); rows() if none. O(log records).
+  /// First row with step >= `step` (LowerBound) or > `step` (UpperBound); rows() if none. O(log
+  /// records).
   Row LowerBound(Step step) const;
   Row UpperBound(Step step) const;
 
   /// One row, as spans into the store. Throws Error(kOutOfRange).
   RowView row(Row row) const;
 
-  /// Row that holds each position; first position of each row (an empty row stands where the next one starts).
-  /// out.size() == in.size(). Cost: one look-up each, flat in store size. Throws Error(kOutOfRange).
+  /// Row that holds each position; first position of each row (an empty row stands where the next
+  /// one starts). out.size() == in.size(). Cost: one look-up each, flat in store size. Throws
+  /// Error(kOutOfRange).
   void RowsOf(std::span<const Position> positions, std::span<Row> out) const;
   void PositionsOf(std::span<const Row> rows, std::span<Position> out) const;
 
@@ -122,17 +133,19 @@ class Reader {
   /// out     starts.size() * width elements per wanted column; untouched if this throws.
   /// Cost    one look-up per window, then block copies; allocates nothing; flat in store size.
   /// Throws  Error(kOutOfRange) naming the first bad start, width and size(); kCorrupt.
-  void ReadWindows(std::span<const Position> starts, std::uint64_t width, const WindowsOut& out) const;
+  void ReadWindows(std::span<const Position> starts, std::uint64_t width,
+                   const WindowsOut& out) const;
 
-  /// Copies the values at `positions`, any order, repeats allowed; runs of neighbours are copied as blocks.
+  /// Copies the values at `positions`, any order, repeats allowed; runs of neighbours are copied as
+  /// blocks.
   void Gather(std::span<const Position> positions, const WindowsOut& out) const;
 
   /// Decodes the row windows [row, row + length) of every row, field by field, as RowsColumn says.
   ///
   /// Missing fields and padding are zeros. `steps`, if not null, takes the step of each place.
   /// Throws Error(kOutOfRange) naming the first bad row; nothing is written then.
-  void ReadRows(std::span<const Row> rows, std::uint64_t length, std::span<const RowsColumn> columns,
-                Step* steps = nullptr) const;
+  void ReadRows(std::span<const Row> rows, std::uint64_t length,
+                std::span<const RowsColumn> columns, Step* steps = nullptr) const;
 
   /// The longest field-write of ragged field `type` in those row windows, in items.
   std::uint64_t LongestInRows(std::span<const Row> rows, std::uint64_t length, TypeId type) const;
@@ -142,7 +155,8 @@ class Reader {
   void ReadRows(std::span<const Row> rows, std::uint64_t length, TypeId type, std::span<T> out,
                 std::span<std::uint8_t> present = {}) const {
     CheckColumn(type, sizeof(T), rows.size() * length, out.size(), present.size());
-    const RowsColumn column{type, out.data(), present.empty() ? nullptr : present.data(), nullptr, 0};
+    const RowsColumn column{type, out.data(), present.empty() ? nullptr : present.data(), nullptr,
+                            0};
     ReadRows(rows, length, std::span<const RowsColumn>(&column, 1));
   }
 
@@ -156,7 +170,8 @@ class Reader {
 
   /// Segments as half-open row ranges [first, second), the last one open.
   ///
-  /// types  one int field (a new value begins a segment; missing is as before), or bool fields (true on the last
+  /// types  one int field (a new value begins a segment; missing is as before), or bool fields
+  /// (true on the last
   ///        row of a segment; missing is false).
   /// Throws Error(kInvalidArgument) for other fields.
   std::vector<std::pair<Row, Row>> Segments(std::span<const TypeId> types) const;

@@ -1,7 +1,7 @@
 // Fields and schemas: what a store's values mean.
 //
-// A Field says how one column is encoded; a Schema is the checked, ordered list of them. Type ids are places
-// in that list. Hidden marker fields (see Field::hidden) follow all declared ones.
+// A Field says how one column is encoded; a Schema is the checked, ordered list of them. Type ids
+// are places in that list. Hidden marker fields (see Field::hidden) follow all declared ones.
 #pragma once
 
 #include <cstddef>
@@ -69,7 +69,7 @@ struct Field {
   bool packed = false;                    ///< fixed shape of 1-, 2- or 4-byte items kept as bytes
   std::string feature_json = {};          ///< what Python declared, kept verbatim; may be empty
   std::vector<std::string> path = {};     ///< where a struct's leaf lives; empty means {name}
-  bool hidden = false;                    ///< marker of a struct: present when all its leaves are null
+  bool hidden = false;  ///< marker of a struct: present when all its leaves are null
 
   friend bool operator==(const Field&, const Field&) = default;
 };
@@ -83,15 +83,18 @@ class Schema {
  public:
   Schema() = default;
 
-  /// Throws Error(kInvalidArgument) naming the field: no fields, a repeated ("duplicate"), empty, too long or
-  /// non-UTF-8 name, a top-level name that begins with '_', a shape or dtype that cannot be stored, a declared
-  /// field after a hidden one.
+  /// Throws Error(kInvalidArgument) naming the field: no fields, a repeated ("duplicate"), empty,
+  /// too long or non-UTF-8 name, a top-level name that begins with '_', a shape or dtype that
+  /// cannot be stored, a declared field after a hidden one.
   explicit Schema(std::vector<Field> fields);
 
   /// All fields, hidden ones last.
   const std::vector<Field>& fields() const noexcept { return fields_; }
+
   const Field& operator[](TypeId type) const noexcept { return fields_[type]; }
+
   std::size_t size() const noexcept { return fields_.size(); }
+
   bool empty() const noexcept { return fields_.empty(); }
 
   /// How many fields were declared: the hidden ones are numbered from here on.
@@ -106,7 +109,10 @@ class Schema {
   // Hashes without making a std::string of what is looked for.
   struct NameHash {
     using is_transparent = void;
-    std::size_t operator()(std::string_view name) const noexcept { return std::hash<std::string_view>{}(name); }
+
+    std::size_t operator()(std::string_view name) const noexcept {
+      return std::hash<std::string_view>{}(name);
+    }
   };
 
   std::vector<Field> fields_;

@@ -1,10 +1,10 @@
 // Writing a store: StreamStore is the one writer of a directory, or of a temporary set of files.
 //
-// Rules of the stream: fields are declared before the first append; within a step they come in declared order,
-// each at most once, and may be left out; steps never decrease; a later call may continue the last step with
-// fields after those already there. Every append is all or nothing.
-// Thread rules: Append() from any thread, serialised inside; Readers read meanwhile. A forked child may read, not
-// write.
+// Rules of the stream: fields are declared before the first append; within a step they come in
+// declared order, each at most once, and may be left out; steps never decrease; a later call may
+// continue the last step with fields after those already there. Every append is all or nothing.
+// Thread rules: Append() from any thread, serialised inside; Readers read meanwhile. A forked child
+// may read, not write.
 #pragma once
 
 #include <array>
@@ -69,7 +69,8 @@ constexpr Source SourceOf() noexcept {
   }
 }
 
-/// One field's values at one step. Scalars are held by value; spans must stay alive until the append returns.
+/// One field's values at one step. Scalars are held by value; spans must stay alive until the
+/// append returns.
 class FieldWrite {
  public:
   FieldWrite() = default;
@@ -83,7 +84,8 @@ class FieldWrite {
   /// One number or bool.
   template <class T>
     requires std::is_arithmetic_v<T>
-  FieldWrite(TypeId type, T value) noexcept : type_(type), source_(SourceOf<T>()), scalar_(true), count_(1) {
+  FieldWrite(TypeId type, T value) noexcept
+      : type_(type), source_(SourceOf<T>()), scalar_(true), count_(1) {
     std::memcpy(&where_.bits, &value, sizeof(value));
   }
 
@@ -100,18 +102,30 @@ class FieldWrite {
       : FieldWrite(type, Source::kBytes, text.data(), text.size()) {}
 
   TypeId type() const noexcept { return type_; }
+
   Source source() const noexcept { return source_; }
+
   bool scalar() const noexcept { return scalar_; }
+
   std::uint64_t count() const noexcept { return count_; }
 
+  /// Type, source and kind in one word: equal shapes have equal words and counts.
+  std::uint64_t shape_word() const noexcept {
+    return static_cast<std::uint64_t>(type_) | static_cast<std::uint64_t>(source_) << 16 |
+           static_cast<std::uint64_t>(scalar_) << 24;
+  }
+
   /// The items; for a scalar they live inside this object.
-  const void* data() const noexcept { return scalar_ ? static_cast<const void*>(&where_.bits) : where_.data; }
+  const void* data() const noexcept {
+    return scalar_ ? static_cast<const void*>(&where_.bits) : where_.data;
+  }
 
  private:
   union Where {
     std::uint64_t bits;
     const void* data;
   };
+
   TypeId type_ = 0;
   Source source_ = Source::kWords;
   bool scalar_ = false;
@@ -119,26 +133,28 @@ class FieldWrite {
   Where where_{.bits = 0};
 };
 
-/// One field of many rows, for Extend(): row r has items [r * row_items, (r + 1) * row_items) of `data`, or
-/// [offsets[r], offsets[r + 1]) where offsets are given.
+/// One field of many rows, for Extend(): row r has items [r * row_items, (r + 1) * row_items) of
+/// `data`, or [offsets[r], offsets[r + 1]) where offsets are given.
 struct Column {
   TypeId type = 0;
   Source source = Source::kInt64;
   const void* data = nullptr;
-  std::uint64_t row_items = 1;             ///< items per row when `offsets` is null
-  const std::int64_t* offsets = nullptr;   ///< rows + 1 item offsets, or null
-  const std::uint8_t* present = nullptr;   ///< rows bytes, 0 where the field is left out; null: everywhere there
+  std::uint64_t row_items = 1;            ///< items per row when `offsets` is null
+  const std::int64_t* offsets = nullptr;  ///< rows + 1 item offsets, or null
+  const std::uint8_t* present =
+      nullptr;  ///< rows bytes, 0 where the field is left out; null: everywhere there
 };
 
 /// The writer of a store.
 class StreamStore {
  public:
-  /// Opens `path` for writing: continues the store there, recovering it if its writer died, or creates one.
+  /// Opens `path` for writing: continues the store there, recovering it if its writer died, or
+  /// creates one.
   ///
-  /// Nothing is on disk until fields are declared (here by options.fields, else by DefineFields()); then the
-  /// directory appears complete, in one rename.
-  /// Throws Error: kLocked (another writer), kAlreadyExists (mode kCreate, or something that is no store),
-  /// kInvalidArgument (fields differ from the store's), kCorrupt, kVersion, kNoSpace, kIo.
+  /// Nothing is on disk until fields are declared (here by options.fields, else by DefineFields());
+  /// then the directory appears complete, in one rename. Throws Error: kLocked (another writer),
+  /// kAlreadyExists (mode kCreate, or something that is no store), kInvalidArgument (fields differ
+  /// from the store's), kCorrupt, kVersion, kNoSpace, kIo.
   static StreamStore Open(const std::filesystem::path& path, const Options& options = {});
 
   /// A store on unlinked files that goes away with the object.
@@ -152,42 +168,47 @@ class StreamStore {
   void DefineFields(std::vector<Field> fields);
 
   bool declared() const noexcept;
-  const Schema& schema() const;                 ///< Throws Error(kState) before fields are declared.
-  TypeId type_id(std::string_view field) const; ///< Throws Error(kInvalidArgument): "Unknown field".
+  const Schema& schema() const;  ///< Throws Error(kState) before fields are declared.
+  TypeId type_id(
+      std::string_view field) const;  ///< Throws Error(kInvalidArgument): "Unknown field".
 
   /// Appends one step: any subset of the fields in declared order, none for an empty row.
   ///
   /// A step equal to the last continues its row with later fields. Returns the row.
-  /// Cost    one comparison of shapes with the last step, one copy of the values, one release store.
-  /// Throws  Error: kInvalidArgument (order, duplicate, length, range, decreasing step), kNoSpace, kClosed,
+  /// Cost    one comparison of shapes with the last step, one copy of the values, one release
+  /// store. Throws  Error: kInvalidArgument (order, duplicate, length, range, decreasing step),
+  /// kNoSpace, kClosed,
   ///         kReadOnly (forked child), kIo (after a failed sync). Nothing changed then.
   Row Append(Step step, std::span<const FieldWrite> writes);
+
   Row Append(Step step, std::initializer_list<FieldWrite> writes) {
     return Append(step, std::span<const FieldWrite>(writes.begin(), writes.size()));
   }
 
-  /// Appends several field-writes with a step each (never decreasing), all or nothing, published at once.
-  /// Throws also Error(kInvalidArgument) if the sizes differ ("equal length").
+  /// Appends several field-writes with a step each (never decreasing), all or nothing, published at
+  /// once. Throws also Error(kInvalidArgument) if the sizes differ ("equal length").
   void Append(std::span<const Step> steps, std::span<const FieldWrite> writes);
 
   /// Append() that reports by code: no exception, allocation or system call on the fast path.
   ErrorCode TryAppend(Step step, std::span<const FieldWrite> writes) noexcept;
 
-  /// Appends steps.size() rows at once, all or nothing. Steps strictly increase and are past the last one.
-  /// Columns come in declared order, each at most once. Returns the first new row.
+  /// Appends steps.size() rows at once, all or nothing. Steps strictly increase and are past the
+  /// last one. Columns come in declared order, each at most once. Returns the first new row.
   Row Extend(std::span<const Step> steps, std::span<const Column> columns);
 
   /// Allocates and faults in room for that many more values and records: no growth in the loop.
   void Reserve(std::uint64_t values, std::uint64_t records);
 
-  /// Makes everything appended so far durable; returns the number of rows that are. Appends go on meanwhile.
-  /// A failure is final: this writer never syncs or appends again (kIo). A temporary store does nothing.
+  /// Makes everything appended so far durable; returns the number of rows that are. Appends go on
+  /// meanwhile. A failure is final: this writer never syncs or appends again (kIo). A temporary
+  /// store does nothing.
   std::uint64_t Sync();
 
   /// Syncs, trims the files and releases the lock. Idempotent.
   void Close();
 
-  /// Empties a temporary store, keeping its fields; Readers keep what they see. kReadOnly on a persistent one.
+  /// Empties a temporary store, keeping its fields; Readers keep what they see. kReadOnly on a
+  /// persistent one.
   void Clear();
 
   /// A Reader of what is stored now. Shares the writer's mappings; outlives Close().
@@ -196,7 +217,8 @@ class StreamStore {
   bool closed() const noexcept;
   std::uint64_t durable_rows() const noexcept;
   const std::filesystem::path& path() const noexcept;  ///< empty for a temporary store
-  const std::array<std::uint8_t, 16>& id() const;      ///< Throws Error(kState) before fields are declared.
+  const std::array<std::uint8_t, 16>& id()
+      const;  ///< Throws Error(kState) before fields are declared.
   const Recovery& recovery() const noexcept;
 
  private:

@@ -1,6 +1,7 @@
 // The small types every room shares, under the words of docs/design.md.
 //
-// Positions, rows and steps are signed so that they meet NumPy's int64 without a cast; counts are unsigned.
+// Positions, rows and steps are signed so that they meet NumPy's int64 without a cast; counts are
+// unsigned.
 #pragma once
 
 #include <cstdint>

@@ -7,14 +7,14 @@
 
 namespace stream_store {
 
-/// The columns of windows and of scattered positions. Each pointer is null (not wanted) or has room for one
-/// element per position asked; they must not overlap each other or the store.
+/// The columns of windows and of scattered positions. Each pointer is null (not wanted) or has room
+/// for one element per position asked; they must not overlap each other or the store.
 struct WindowsOut {
-  Value* values = nullptr;         ///< raw words
-  std::int64_t* types = nullptr;   ///< type id of each value
-  Step* steps = nullptr;           ///< step each value was written at
-  float* number = nullptr;         ///< value decoded by its own field, as float32 (packed words and text bytes as
-                                   ///< the number of the word)
+  Value* values = nullptr;        ///< raw words
+  std::int64_t* types = nullptr;  ///< type id of each value
+  Step* steps = nullptr;          ///< step each value was written at
+  float* number = nullptr;  ///< value decoded by its own field, as float32 (packed words and text
+                            ///< bytes as the number of the word)
   std::int64_t* offset = nullptr;  ///< place of the value within its field-write, from 0
   Row* row = nullptr;              ///< row of each value
 };

@@ -47,7 +47,8 @@ Mapping::Mapping(const File& file, std::uint64_t reserve_bytes, std::uint64_t mi
     }
     const int error = errno;
     const std::string doing = StrCat("mapping ", bytes, " bytes of address space");
-    if (error != ENOMEM) ThrowErrno(file.path(), doing, error);
+    // EINVAL: what emulators such as valgrind say of more than they can map.
+    if (error != ENOMEM && error != EINVAL) ThrowErrno(file.path(), doing, error);
     if (bytes == least) {
       throw Error(ErrorCode::kNoSpace,
                   StrCat(file.path(), ": ", doing, ": no address space is left"), error);

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <limits>
 #include <type_traits>
+#include <utility>
 
 #include "format/encoding.h"
 #include "format/utf8.h"
@@ -183,8 +184,7 @@ std::uint64_t Refuse(const Encoding&, const unsigned char*, std::uint64_t, Value
   return 0;
 }
 
-using Loop = std::uint64_t (*)(const Encoding&, const unsigned char*, std::uint64_t,
-                               Value*) noexcept;
+using Loop = EncodeLoop;
 
 // Which loop encodes a source, by kind of field. Columns are in the order of Source.
 using LoopsOfKind = std::array<Loop, 14>;
@@ -264,7 +264,8 @@ bool SameItems(DType dtype, Source source) noexcept {
 
 // Through words, a chunk at a time: the same rules and the same rounding as in a field that is not
 // packed.
-std::uint64_t EncodePacked(const Encoding& encoding, Source source, const unsigned char* items,
+template <Source source>
+std::uint64_t EncodePacked(const Encoding& encoding, const unsigned char* items,
                            std::uint64_t count, Value* out) noexcept {
   auto* bytes = reinterpret_cast<unsigned char*>(out);
   if (encoding.unit_words > 0) out[encoding.unit_words - 1] = 0;  // the padding
@@ -285,16 +286,33 @@ std::uint64_t EncodePacked(const Encoding& encoding, Source source, const unsign
   return kEncodedAll;
 }
 
+template <std::size_t... kSources>
+constexpr LoopsOfKind PackedLoops(std::index_sequence<kSources...>) {
+  return {EncodePacked<static_cast<Source>(kSources)>..., CopyWords};
+}
+
+constexpr LoopsOfKind kPackedLoops = PackedLoops(std::make_index_sequence<13>());
+
 }  // namespace
+
+EncodeLoop FindEncodeLoop(const Encoding& encoding, Source source) noexcept {
+  return encoding.packed ? kPackedLoops[static_cast<std::size_t>(source)]
+                         : LoopOf(encoding, source);
+}
+
+bool KeepsWord(const Encoding& encoding, Source source) noexcept {
+  if (source == Source::kWords) return true;
+  if (encoding.packed) return false;
+  const bool any_int64 = encoding.lowest == INT64_MIN && encoding.highest == INT64_MAX;
+  return (encoding.kind == WordKind::kInteger && source == Source::kInt64 && any_int64) ||
+         (encoding.kind == WordKind::kFloat && source == Source::kFloat64);
+}
 
 std::uint64_t Encode(const Encoding& encoding, Source source, const void* items,
                      std::uint64_t count, Value* out) noexcept {
-  const auto* bytes = static_cast<const unsigned char*>(items);
   if (count == 0) return kEncodedAll;
-  if (encoding.packed && source != Source::kWords) {
-    return EncodePacked(encoding, source, bytes, count, out);
-  }
-  return LoopOf(encoding, source)(encoding, bytes, count, out);
+  const auto* bytes = static_cast<const unsigned char*>(items);
+  return FindEncodeLoop(encoding, source)(encoding, bytes, count, out);
 }
 
 }  // namespace stream_store

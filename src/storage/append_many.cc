@@ -1,29 +1,25 @@
 // Appends of several records with one publish: Append(steps, writes) and Extend(columns).
 //
-// Three passes: decide every record (shape, place, layout), encode every value, store every record. Only the last one
-// cannot fail, and it is the first to touch `records`.
+// Three passes: decide every record (shape, place, layout), encode every value, store every record.
+// Only the last one cannot fail, and it is the first to touch `records`.
 #include <algorithm>
 
-#include "base/crc32c.h"
-#include "format/check.h"
-#include "storage/append_flag.h"
-#include "storage/writer.h"
+#include "storage/hot.h"
 
 namespace stream_store::internal {
 namespace {
 
-Verdict RefuseColumn(Verdict::Rule rule, std::uint64_t column, std::uint64_t row, std::uint64_t item = 0) {
-  return Verdict{.code = ErrorCode::kInvalidArgument, .rule = rule, .write = column, .row = row, .item = item};
-}
-
 // The items of one row of a column: as a FieldWrite.
 FieldWrite WriteOf(const Column& column, std::uint64_t row) noexcept {
-  const std::uint64_t first =
-      column.offsets == nullptr ? row * column.row_items : static_cast<std::uint64_t>(column.offsets[row]);
-  const std::uint64_t count = column.offsets == nullptr
-                                  ? column.row_items
-                                  : static_cast<std::uint64_t>(column.offsets[row + 1] - column.offsets[row]);
-  const auto* data = static_cast<const std::byte*>(column.data) + first * SourceBytes(column.source);
+  const std::uint64_t first = column.offsets == nullptr
+                                  ? row * column.row_items
+                                  : static_cast<std::uint64_t>(column.offsets[row]);
+  const std::uint64_t count =
+      column.offsets == nullptr
+          ? column.row_items
+          : static_cast<std::uint64_t>(column.offsets[row + 1] - column.offsets[row]);
+  const auto* data =
+      static_cast<const std::byte*>(column.data) + first * SourceBytes(column.source);
   return FieldWrite(column.type, column.source, data, count);
 }
 
@@ -63,7 +59,7 @@ void Writer::CommitStaged(const Cursor& after) noexcept {
 }
 
 Verdict Writer::AppendGroups(std::span<const Group> groups, std::size_t* failed_group) {
-  const AppendFlag hold(flag_);
+  const AppendFlag::Hold hold(flag_);
   CheckWritable();
   staged_.clear();
   Cursor at = cursor_;
@@ -73,25 +69,33 @@ Verdict Writer::AppendGroups(std::span<const Group> groups, std::size_t* failed_
     const Group& group = groups[g];
     const bool continues = at.rows > 0 && group.step == at.step;
     Memo& memo = memos_[continues];
-    if (const Verdict verdict = Shape(group.writes, memo); verdict.code != ErrorCode::kOk) {
-      return verdict;
+    if (!SameShape(group.writes, memo)) {
+      if (const Verdict verdict = CheckShape(group.writes, memo); verdict.code != ErrorCode::kOk) {
+        return verdict;
+      }
     }
-    if (const Verdict verdict = CheckPlace(group.step, memo, continues, at); verdict.code != ErrorCode::kOk) {
-      return verdict;
+    if (!MayFollow(group.step, memo, continues, at)) {
+      return RefusePlace(group.step, continues, at);
     }
     if (!continues || memo.fields > 0) {
       kept.push_back(g);
       Stage(group.step, memo, continues, at);
     }
   }
-  if (at.values > values_limit_.load(std::memory_order_relaxed) ||
-      at.records + 1 > records_limit_.load(std::memory_order_relaxed)) {
+  if (!Fits(at.values, at.records + 1)) {
     MakeRoom(at.values, at.records + 1, cursor_.layout_words);
   }
   for (std::size_t i = 0; i < kept.size(); ++i) {
     *failed_group = kept[i];
-    if (const Verdict verdict = EncodeWrites(groups[kept[i]].writes, staged_[i]); verdict.code != ErrorCode::kOk) {
-      return verdict;
+    const std::span<const FieldWrite> writes = groups[kept[i]].writes;
+    Memo& memo = memos_[staged_[i].begins_row ? 0 : 1];
+    if (!SameShape(writes, memo)) {
+      CheckShape(writes, memo);  // passed once already
+    }
+    std::size_t bad_write = 0;
+    if (const std::uint64_t bad = EncodeWrites(writes, memo, staged_[i], &bad_write);
+        bad != kEncodedAll) {
+      return Refuse(Verdict::Rule::kValue, bad_write, 0, bad);
     }
   }
   CommitStaged(at);
@@ -101,13 +105,14 @@ Verdict Writer::AppendGroups(std::span<const Group> groups, std::size_t* failed_
 Verdict Writer::CheckColumns(std::span<const Column> columns) const {
   for (std::size_t c = 0; c < columns.size(); ++c) {
     if (columns[c].type >= meaning_->encodings.size()) {
-      return RefuseColumn(Verdict::Rule::kUnknownType, c, 0);
+      return Refuse(Verdict::Rule::kUnknownType, c, 0);
     }
     if (c > 0 && columns[c].type <= columns[c - 1].type) {
-      return RefuseColumn(Verdict::Rule::kOrder, c, 0);
+      return Refuse(Verdict::Rule::kOrder, c, 0);
     }
   }
-  return columns.size() > kLayoutMaxFields ? RefuseColumn(Verdict::Rule::kOrder, kLayoutMaxFields, 0) : Verdict{};
+  return columns.size() > kLayoutMaxFields ? Refuse(Verdict::Rule::kOrder, kLayoutMaxFields, 0)
+                                           : Verdict{};
 }
 
 Verdict Writer::ShapeRow(std::span<const Column> columns, std::uint64_t row, Memo& memo) {
@@ -118,13 +123,15 @@ Verdict Writer::ShapeRow(std::span<const Column> columns, std::uint64_t row, Mem
     if (!Present(column, row)) {
       continue;
     }
-    if (column.offsets != nullptr && (column.offsets[row] < 0 || column.offsets[row + 1] < column.offsets[row])) {
-      return RefuseColumn(Verdict::Rule::kLength, c, row);
+    if (column.offsets != nullptr &&
+        (column.offsets[row] < 0 || column.offsets[row + 1] < column.offsets[row])) {
+      return Refuse(Verdict::Rule::kLength, c, row);
     }
     const FieldWrite write = WriteOf(column, row);
-    const std::uint64_t length = EncodedWords(meaning_->encodings[column.type], column.source, write.count());
+    const std::uint64_t length =
+        EncodedWords(meaning_->encodings[column.type], column.source, write.count());
     if (length > kMaxWriteValues || total + length > kMaxWriteValues) {
-      return RefuseColumn(Verdict::Rule::kLength, c, row);
+      return Refuse(Verdict::Rule::kLength, c, row);
     }
     total += length;
     scratch_words_.push_back(LayoutWord(column.type, length));
@@ -138,20 +145,21 @@ Verdict Writer::ShapeRow(std::span<const Column> columns, std::uint64_t row, Mem
   return {};
 }
 
-Verdict Writer::StageRows(std::span<const Step> steps, std::span<const Column> columns, Cursor& at) {
+Verdict Writer::StageRows(std::span<const Step> steps, std::span<const Column> columns,
+                          Cursor& at) {
   const bool regular = Regular(columns);
   Memo& memo = memos_[0];
   for (std::size_t row = 0; row < steps.size(); ++row) {
     if (at.rows > 0 && steps[row] <= at.step) {
-      return RefuseColumn(Verdict::Rule::kStepNotAfter, 0, row);
+      return Refuse(Verdict::Rule::kStepNotAfter, 0, row);
     }
     if (row == 0 || !regular) {
       if (const Verdict verdict = ShapeRow(columns, row, memo); verdict.code != ErrorCode::kOk) {
         return verdict;
       }
     }
-    if (const Verdict verdict = CheckPlace(steps[row], memo, false, at); verdict.code != ErrorCode::kOk) {
-      return verdict;
+    if (!MayFollow(steps[row], memo, /*continues=*/false, at)) {
+      return RefusePlace(steps[row], /*continues=*/false, at);
     }
     Stage(steps[row], memo, false, at);
   }
@@ -161,8 +169,8 @@ Verdict Writer::StageRows(std::span<const Step> steps, std::span<const Column> c
 Verdict Writer::EncodeRows(std::span<const Column> columns) {
   for (std::size_t row = 0; row < staged_.size(); ++row) {
     Staged& staged = staged_[row];
-    std::uint32_t state = BeginStagedCheck(staged);
-    Value* out = values_ + staged.start;
+    Value* const begin = values_ + staged.start;
+    Value* out = begin;
     for (std::size_t c = 0; c < columns.size(); ++c) {
       const Column& column = columns[c];
       if (!Present(column, row)) {
@@ -172,19 +180,18 @@ Verdict Writer::EncodeRows(std::span<const Column> columns) {
       const Encoding& encoding = meaning_->encodings[column.type];
       const std::uint64_t bad = Encode(encoding, column.source, write.data(), write.count(), out);
       if (bad != kEncodedAll) {
-        return RefuseColumn(Verdict::Rule::kValue, c, row, bad);
+        return Refuse(Verdict::Rule::kValue, c, row, bad);
       }
       out += EncodedWords(encoding, column.source, write.count());
     }
-    const Value* begin = values_ + staged.start;
-    state = Crc32cExtendWords(state, begin, staged.total);
-    staged.check = FinishCheck(state);
+    staged.check = FinishCheck(ExtendCheck(BeginStagedCheck(staged), begin, staged.total));
   }
   return {};
 }
 
-Verdict Writer::Extend(std::span<const Step> steps, std::span<const Column> columns, Row* first_row) {
-  const AppendFlag hold(flag_);
+Verdict Writer::Extend(std::span<const Step> steps, std::span<const Column> columns,
+                       Row* first_row) {
+  const AppendFlag::Hold hold(flag_);
   CheckWritable();
   *first_row = static_cast<Row>(cursor_.rows);
   if (const Verdict verdict = CheckColumns(columns); verdict.code != ErrorCode::kOk) {
@@ -199,8 +206,7 @@ Verdict Writer::Extend(std::span<const Step> steps, std::span<const Column> colu
   if (const Verdict verdict = StageRows(steps, columns, at); verdict.code != ErrorCode::kOk) {
     return verdict;
   }
-  if (at.values > values_limit_.load(std::memory_order_relaxed) ||
-      at.records + 1 > records_limit_.load(std::memory_order_relaxed)) {
+  if (!Fits(at.values, at.records + 1)) {
     MakeRoom(at.values, at.records + 1, cursor_.layout_words);
   }
   if (const Verdict verdict = EncodeRows(columns); verdict.code != ErrorCode::kOk) {

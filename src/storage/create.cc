@@ -1,4 +1,5 @@
-// Creation: everything is built in a sibling directory, synced, and appears under its name in one rename.
+// Creation: everything is built in a sibling directory, synced, and appears under its name in one
+// rename.
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -35,7 +36,8 @@ void WriteEmptyStore(const Files::Parts& parts) {
   }
 }
 
-void WriteSchema(const Directory& directory, const char* name, const Schema& schema, const StoreId& id) {
+void WriteSchema(const Directory& directory, const char* name, const Schema& schema,
+                 const StoreId& id) {
   const File file = directory.CreateFile(name);
   file.WriteAt(EncodeSchema(schema, id), 0);
   file.Sync();
@@ -65,7 +67,8 @@ Opened CreateOnce(const std::filesystem::path& path, const Schema& schema) {
     parts.identity = NewIdentity();
     parts.lock = directory.CreateFile(kLockName);
     if (!TryLockByte(parts.lock, kWriterLockByte) || !TryLockByte(parts.lock, kLiveLockByte)) {
-      throw Error(ErrorCode::kLocked, StrCat(parts.lock.path(), ": somebody holds the lock of a store being created"));
+      throw Error(ErrorCode::kLocked,
+                  StrCat(parts.lock.path(), ": somebody holds the lock of a store being created"));
     }
     WriteHolder(parts.lock);
     parts.values = directory.CreateFile(kValuesName);
@@ -76,7 +79,8 @@ Opened CreateOnce(const std::filesystem::path& path, const Schema& schema) {
     WriteEmptyStore(parts);
     WriteSchema(directory, kSchemaName, schema, parts.identity.id);
     parts.schema = schema;
-    for (const File* file : {&parts.lock, &parts.values, &parts.records, &parts.layouts, &parts.hints, &parts.control}) {
+    for (const File* file : {&parts.lock, &parts.values, &parts.records, &parts.layouts,
+                             &parts.hints, &parts.control}) {
       file->Sync();
     }
     directory.Sync();
@@ -102,8 +106,8 @@ Opened CreateStore(const std::filesystem::path& path, const Schema& schema) {
       return CreateOnce(path, schema);
     } catch (const Error& error) {
       // Another process cleaning up may have taken our sibling before we could lock it.
-      const bool swept = error.code() == ErrorCode::kNotFound || error.code() == ErrorCode::kLocked ||
-                         error.system_errno() == ENOENT;
+      const bool swept = error.code() == ErrorCode::kNotFound ||
+                         error.code() == ErrorCode::kLocked || error.system_errno() == ENOENT;
       if (!swept || attempt == kAttempts) {
         throw;
       }

@@ -11,7 +11,8 @@ DataFile::DataFile(File file, std::uint64_t reserve_bytes, bool writable)
     : file_(std::move(file)), writable_(writable) {
   bytes_.store(file_.Size(), std::memory_order_relaxed);
   const std::uint64_t minimum = std::max<std::uint64_t>(bytes(), 64 << 10);
-  mapping_ = std::make_shared<const Mapping>(file_, std::max(reserve_bytes, minimum), minimum, writable_);
+  mapping_ =
+      std::make_shared<const Mapping>(file_, std::max(reserve_bytes, minimum), minimum, writable_);
 }
 
 std::uint64_t DataFile::RefreshBytes() {

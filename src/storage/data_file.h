@@ -1,9 +1,10 @@
-// DataFile: one growable file of a store (`values`, `records`, `layouts` or `hints`) and its mapping.
+// DataFile: one growable file of a store (`values`, `records`, `layouts` or `hints`) and its
+// mapping.
 //
-// The mapping is reserved far beyond the file's end, so growth moves no pointer. Only a file that outgrows its
-// reservation is mapped anew; whoever still reads through the old mapping keeps it alive by its shared pointer.
-// Thread rules: bytes() from any thread; GrowTo() and Remap() under the writer's state mutex; mapping() is swapped
-// by Remap() only, under the mutex of Files.
+// The mapping is reserved far beyond the file's end, so growth moves no pointer. Only a file that
+// outgrows its reservation is mapped anew; whoever still reads through the old mapping keeps it
+// alive by its shared pointer. Thread rules: bytes() from any thread; GrowTo() and Remap() under
+// the writer's state mutex; mapping() is swapped by Remap() only, under the mutex of Files.
 #pragma once
 
 #include <atomic>
@@ -21,21 +22,25 @@ class DataFile {
   DataFile(File file, std::uint64_t reserve_bytes, bool writable);
 
   const File& file() const noexcept { return file_; }
+
   const std::shared_ptr<const Mapping>& mapping() const noexcept { return mapping_; }
+
   std::byte* data() const noexcept { return mapping_->data(); }
 
   /// Bytes the file is known to have: allocated for a writer, seen by fstat for a reader.
   std::uint64_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
+
   std::uint64_t reserved() const noexcept { return mapping_->size(); }
 
   /// Looks at the file's size again (readers).
   std::uint64_t RefreshBytes();
 
-  /// Allocates up to `bytes`; after ENOSPC once more up to `needed` only. Throws Error(kNoSpace, kIo); bytes() then
-  /// says what there is.
+  /// Allocates up to `bytes`; after ENOSPC once more up to `needed` only. Throws Error(kNoSpace,
+  /// kIo); bytes() then says what there is.
   void GrowTo(std::uint64_t bytes, std::uint64_t needed);
 
-  /// Makes sure that [begin, bytes()) is allocated, not a hole: what a copied or crashed store may have.
+  /// Makes sure that [begin, bytes()) is allocated, not a hole: what a copied or crashed store may
+  /// have.
   void AllocateTail(std::uint64_t begin);
 
   /// Maps the file again so that `bytes` fit.

@@ -1,5 +1,5 @@
-// Sync, close and the open record: what makes appended records survive a power cut. Numbers in comments are the
-// steps of "Sync" in docs/format.md.
+// Sync, close and the open record: what makes appended records survive a power cut. Numbers in
+// comments are the steps of "Sync" in docs/format.md.
 #include <algorithm>
 #include <chrono>
 
@@ -13,7 +13,8 @@ namespace {
 
 std::uint64_t UnixNanoseconds() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
 }
 
 }  // namespace
@@ -29,7 +30,8 @@ void Writer::OpenRecord() {
     if (files_->persistent()) {
       // Numbers of 16 bits come around: nothing that carries an old one may be left.
       if (options_.session >> 16 != slot_session_ >> 16) {
-        files_->records.file().ZeroRange((cursor_.records + 1) * sizeof(Record), files_->records.bytes());
+        files_->records.file().ZeroRange((cursor_.records + 1) * sizeof(Record),
+                                         files_->records.bytes());
       }
     }
   } catch (const Error& error) {
@@ -97,7 +99,8 @@ std::uint64_t Writer::Sync() {
   const Cursor at = cursor();  // step 1
   const std::scoped_lock lock(sync_mutex_);
   CheckWritable();
-  if (!files_->persistent() || at.records <= durable_records_ || !session_open_.load(std::memory_order_acquire)) {
+  if (!files_->persistent() || at.records <= durable_records_ ||
+      !session_open_.load(std::memory_order_acquire)) {
     return files_->persistent() ? durable_rows() : at.rows;
   }
   WriteDurable(at, /*clean=*/false, /*both_slots=*/false);
@@ -111,7 +114,7 @@ void Writer::Close() {
   }
   Cursor at;
   {
-    const AppendFlag hold(flag_);
+    const AppendFlag::Hold hold(flag_);
     if (closed_.exchange(true)) {
       return;
     }

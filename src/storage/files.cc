@@ -28,7 +28,8 @@ File CheckedControl(File file) {
 }  // namespace
 
 Control::Control(File file, bool writable)
-    : file_(CheckedControl(std::move(file))), mapping_(file_, kControlBytes, kControlBytes, writable) {}
+    : file_(CheckedControl(std::move(file))),
+      mapping_(file_, kControlBytes, kControlBytes, writable) {}
 
 std::atomic_ref<std::uint64_t> Control::Word(std::uint64_t LiveWords::* member) const noexcept {
   auto* live = reinterpret_cast<LiveWords*>(mapping_.data() + kLiveOffset);
@@ -83,7 +84,8 @@ std::shared_ptr<Files> Files::Open(Directory directory, bool writable) {
     } catch (const Error& error) {
       if (error.code() == ErrorCode::kNotFound) {
         throw Error(ErrorCode::kCorrupt,
-                    StrCat(PathText(directory.path() / name), ": expected a file of the store but it is missing"));
+                    StrCat(PathText(directory.path() / name),
+                           ": expected a file of the store but it is missing"));
       }
       throw;
     }
@@ -92,7 +94,8 @@ std::shared_ptr<Files> Files::Open(Directory directory, bool writable) {
   parts.control = CheckedControl(open(kControlName));
   std::array<std::byte, kIdentityBytes> bytes;
   const std::size_t count = parts.control.ReadAt(bytes, kIdentityOffset);
-  parts.identity = DecodeIdentity(std::span<const std::byte>(bytes.data(), count), parts.control.path());
+  parts.identity =
+      DecodeIdentity(std::span<const std::byte>(bytes.data(), count), parts.control.path());
   parts.lock = open(kLockName);
   parts.values = open(kValuesName);
   parts.records = open(kRecordsName);

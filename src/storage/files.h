@@ -1,7 +1,7 @@
 // Files: everything of one open store that lives in the file system, mapped.
 //
-// Used by the Writer, which changes them, and by readers: those of the same process share the writer's Files, those
-// of other processes have their own, opened read-only.
+// Used by the Writer, which changes them, and by readers: those of the same process share the
+// writer's Files, those of other processes have their own, opened read-only.
 #pragma once
 
 #include <atomic>
@@ -43,9 +43,13 @@ class Control {
   Control(File file, bool writable);
 
   std::atomic_ref<std::uint64_t> published() const noexcept { return Word(&LiveWords::published); }
+
   std::atomic_ref<std::uint64_t> session() const noexcept { return Word(&LiveWords::session); }
+
   std::atomic_ref<std::uint64_t> history() const noexcept { return Word(&LiveWords::history); }
+
   std::atomic_ref<std::uint64_t> state() const noexcept { return Word(&LiveWords::state); }
+
   std::atomic_ref<std::uint64_t> durable() const noexcept { return Word(&LiveWords::durable); }
 
   std::optional<Slot> ReadSlot(int which, const StoreId& id) const;
@@ -53,7 +57,9 @@ class Control {
   /// The valid slot with the higher sequence. Throws Error(kCorrupt) if there is none.
   Slot NewestSlot(const StoreId& id) const;
   void WriteSlot(const Slot& slot) const;  ///< into region sequence & 1
+
   const File& file() const noexcept { return file_; }
+
   const Mapping& mapping() const noexcept { return mapping_; }
 
  private:
@@ -77,15 +83,20 @@ class Files {
     Schema schema;
     bool writable = true;
   };
+
   explicit Files(Parts parts);
 
   bool persistent() const noexcept { return directory_.has_value(); }
+
   const Directory& directory() const noexcept { return *directory_; }
+
   void MoveTo(std::filesystem::path path);  ///< after the directory was renamed
 
   /// Directory for messages, "temporary store" for one.
   const std::string& path_text() const noexcept { return path_text_; }
+
   const std::filesystem::path& path() const noexcept { return path_; }
+
   const Identity& identity() const noexcept { return identity_; }
 
   std::shared_ptr<const Meaning> meaning() const;
@@ -95,7 +106,9 @@ class Files {
   void ReloadSchema();
 
   std::shared_ptr<const Maps> maps() const;
+
   std::uint64_t maps_key() const noexcept { return maps_key_.load(std::memory_order_acquire); }
+
   /// Publishes the data files' mappings as they are now. Call after DataFile::Remap().
   void RefreshMaps();
 
@@ -105,7 +118,8 @@ class Files {
 
   /// True while a writer of this process appends through these Files.
   std::atomic<bool> writer_open{false};
-  /// Layout words that are final: set by this process's writer before it publishes records that use them.
+  /// Layout words that are final: set by this process's writer before it publishes records that use
+  /// them.
   std::atomic<std::uint64_t> layout_words{0};
 
  private:

@@ -1,10 +1,10 @@
 #include "storage/fork_guard.h"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <mutex>
 #include <vector>
+
+#include <pthread.h>
 
 #include "storage/writer.h"
 

@@ -1,8 +1,8 @@
 // Growth: the slow path of append, and the part a helper thread does ahead of it.
 //
-// The writer runs against soft limits. Crossing one costs a few nanoseconds and a wake-up: the soft limit moves to
-// the hard one (what is allocated) and the helper allocates and faults in the next stretch. Only a writer that
-// outruns the helper, or has none, allocates inline.
+// The writer runs against soft limits. Crossing one costs a few nanoseconds and a wake-up: the soft
+// limit moves to the hard one (what is allocated) and the helper allocates and faults in the next
+// stretch. Only a writer that outruns the helper, or has none, allocates inline.
 
 #include <algorithm>
 
@@ -21,7 +21,9 @@ constexpr std::uint64_t kLargestStep = 1 << 30;
 constexpr std::uint64_t kSmallestStretch = 1 << 20;
 constexpr std::uint64_t kLargestStretch = 32 << 20;
 
-std::uint64_t RoundUp(std::uint64_t bytes, std::uint64_t grain) { return (bytes + grain - 1) / grain * grain; }
+std::uint64_t RoundUp(std::uint64_t bytes, std::uint64_t grain) {
+  return (bytes + grain - 1) / grain * grain;
+}
 
 // By max(64 KiB, half the file up to 1 GiB, at_least); never less than what is needed.
 std::uint64_t NextSize(std::uint64_t bytes, std::uint64_t needed, std::uint64_t at_least) {
@@ -53,20 +55,23 @@ std::uint64_t StretchOf(std::uint64_t file_bytes) {
 void Writer::CheckWritable() {
   const std::string& path = files_->path_text();
   if (forked_.load(std::memory_order_relaxed)) {
-    throw Error(ErrorCode::kReadOnly,
-                StrCat(path, ": append in a forked child: only the process that opened the store may write"));
+    throw Error(
+        ErrorCode::kReadOnly,
+        StrCat(path,
+               ": append in a forked child: only the process that opened the store may write"));
   }
   if (closed_.load(std::memory_order_relaxed)) {
     throw Error(ErrorCode::kClosed, StrCat(path, ": append to a store that is closed"));
   }
   if (failed_.load(std::memory_order_relaxed)) {
     const std::scoped_lock lock(state_mutex_);
-    throw Error(ErrorCode::kIo, StrCat(path, ": append after a failed sync: ", failure_), failure_errno_);
+    throw Error(ErrorCode::kIo, StrCat(path, ": append after a failed sync: ", failure_),
+                failure_errno_);
   }
 }
 
-// True if the call fits what is allocated: then the soft limits move up. By compare-and-swap, so that limits which
-// a failed sync just set to 0 stay 0.
+// True if the call fits what is allocated: then the soft limits move up. By compare-and-swap, so
+// that limits which a failed sync just set to 0 stay 0.
 bool Writer::UseHardLimits(std::uint64_t values, std::uint64_t records) noexcept {
   const std::uint64_t hard_values = hard_values_.load(std::memory_order_relaxed);
   const std::uint64_t hard_records = hard_records_.load(std::memory_order_relaxed);
@@ -94,7 +99,8 @@ void Writer::MakeRoom(std::uint64_t values, std::uint64_t records, std::uint64_t
   {
     const std::scoped_lock lock(state_mutex_);
     if (failed_.load(std::memory_order_relaxed)) {
-      throw Error(ErrorCode::kIo, StrCat(files_->path_text(), ": append after a failed sync: ", failure_),
+      throw Error(ErrorCode::kIo,
+                  StrCat(files_->path_text(), ": append after a failed sync: ", failure_),
                   failure_errno_);
     }
     GrowFiles(values, records, layout_words);
@@ -112,11 +118,12 @@ void Writer::MakeRoom(std::uint64_t values, std::uint64_t records, std::uint64_t
 // REQUIRES: state mutex and append flag. Layouts, hints, values, records, in this order.
 void Writer::GrowFiles(std::uint64_t values, std::uint64_t records, std::uint64_t layout_words) {
   if (layout_words > kMaxLayoutWords) {
-    throw Error(ErrorCode::kNoSpace, StrCat(files_->path_text(), "/layouts: growing to ", layout_words,
-                                            " words: a store holds at most ", kMaxLayoutWords));
+    throw Error(ErrorCode::kNoSpace,
+                StrCat(files_->path_text(), "/layouts: growing to ", layout_words,
+                       " words: a store holds at most ", kMaxLayoutWords));
   }
-  const std::uint64_t key = files_->values.reserved() + files_->records.reserved() + files_->layouts.reserved() +
-                            files_->hints.reserved();
+  const std::uint64_t key = files_->values.reserved() + files_->records.reserved() +
+                            files_->layouts.reserved() + files_->hints.reserved();
   GrowFile(files_->layouts, layout_words * sizeof(std::uint64_t), 0);
   const bool grow_values = values > hard_values_.load(std::memory_order_relaxed);
   const bool grow_records = records > hard_records_.load(std::memory_order_relaxed);
@@ -129,8 +136,10 @@ void Writer::GrowFiles(std::uint64_t values, std::uint64_t records, std::uint64_
   if (grow_records) {
     GrowFile(files_->records, record_bytes, 0);
   }
-  // Hints for all of that, so that the limits can reach the end of both files; a full disk leaves them shorter.
-  const std::uint64_t wanted = HintBytes(files_->values.bytes() / sizeof(Value), files_->records.bytes() / sizeof(Record));
+  // Hints for all of that, so that the limits can reach the end of both files; a full disk leaves
+  // them shorter.
+  const std::uint64_t wanted =
+      HintBytes(files_->values.bytes() / sizeof(Value), files_->records.bytes() / sizeof(Record));
   GrowFile(files_->hints, std::max(wanted, HintBytes(values, records)), 0);
   if (key != files_->values.reserved() + files_->records.reserved() + files_->layouts.reserved() +
                  files_->hints.reserved()) {
@@ -173,7 +182,8 @@ void Writer::DropLimits() noexcept {
   layout_limit_.store(0, std::memory_order_relaxed);
 }
 
-// One round of the helper thread: allocate when less than half of a growth step is left, fault in the next stretch.
+// One round of the helper thread: allocate when less than half of a growth step is left, fault in
+// the next stretch.
 void Writer::GrowAhead() {
   std::uint64_t values = 0;
   std::uint64_t records = 0;
@@ -192,7 +202,8 @@ void Writer::GrowAhead() {
   }
   const std::uint64_t value_stretch = StretchOf(files_->values.bytes());
   const std::uint64_t record_stretch = StretchOf(files_->records.bytes());
-  const auto fault_in = [](const DataFile& file, const Mapping& map, std::uint64_t begin, std::uint64_t stretch) {
+  const auto fault_in = [](const DataFile& file, const Mapping& map, std::uint64_t begin,
+                           std::uint64_t stretch) {
     const std::uint64_t end = std::min({begin + stretch, file.bytes(), map.size()});
     if (begin < end) {
       map.Populate(begin, end);
@@ -201,7 +212,8 @@ void Writer::GrowAhead() {
   fault_in(files_->values, *value_map, values * sizeof(Value), value_stretch);
   fault_in(files_->records, *record_map, records * sizeof(Record), record_stretch);
   const std::scoped_lock lock(state_mutex_);
-  RaiseLimits(values + value_stretch / sizeof(Value) / 2, records + record_stretch / sizeof(Record) / 2);
+  RaiseLimits(values + value_stretch / sizeof(Value) / 2,
+              records + record_stretch / sizeof(Record) / 2);
 }
 
 // REQUIRES: state mutex. Inside the reservations only: mapping anew needs the append flag.
@@ -223,11 +235,12 @@ void Writer::GrowFilesAhead(std::uint64_t values, std::uint64_t records) {
 }
 
 void Writer::Reserve(std::uint64_t values, std::uint64_t records) {
-  const AppendFlag hold(flag_);
+  const AppendFlag::Hold hold(flag_);
   CheckWritable();
   if (values > kLengthMask || records > kMaxRows) {
-    throw Error(ErrorCode::kNoSpace, StrCat(files_->path_text(), ": reserving ", values, " values and ", records,
-                                            " records: more than a store can hold"));
+    throw Error(ErrorCode::kNoSpace,
+                StrCat(files_->path_text(), ": reserving ", values, " values and ", records,
+                       " records: more than a store can hold"));
   }
   const std::uint64_t value_end = cursor_.values + values;
   const std::uint64_t record_end = cursor_.records + records + 1;
@@ -237,7 +250,8 @@ void Writer::Reserve(std::uint64_t values, std::uint64_t records) {
     RaiseLimits(~std::uint64_t{0}, ~std::uint64_t{0});
   }
   files_->values.mapping()->Populate(cursor_.values * sizeof(Value), value_end * sizeof(Value));
-  files_->records.mapping()->Populate(cursor_.records * sizeof(Record), record_end * sizeof(Record));
+  files_->records.mapping()->Populate(cursor_.records * sizeof(Record),
+                                      record_end * sizeof(Record));
   files_->hints.mapping()->Populate(0, HintBytes(value_end, record_end));
 }
 

@@ -1,7 +1,7 @@
 // GrowthHelper: the thread that allocates and faults in pages ahead of one Writer.
 //
-// Sleeps until Wake(). Never holds the append flag. In a forked child the thread does not exist and the object is
-// left alone for ever (its mutex may be locked by nobody).
+// Sleeps until Wake(). Never holds the append flag. In a forked child the thread does not exist and
+// the object is left alone for ever (its mutex may be locked by nobody).
 #pragma once
 
 #include <condition_variable>

@@ -1,8 +1,8 @@
 // LayoutTable: the layouts this session wrote, so that a repeated shape is stored once.
 //
-// Fixed size, no allocation after construction. A collision forgets the older layout, which then may be written a
-// second time: harmless. Only this session's layouts are in it; no session reuses another's, because what an
-// earlier session wrote beyond its last sync may not be what is on disk.
+// Fixed size, no allocation after construction. A collision forgets the older layout, which then
+// may be written a second time: harmless. Only this session's layouts are in it; no session reuses
+// another's, because what an earlier session wrote beyond its last sync may not be what is on disk.
 #pragma once
 
 #include <array>

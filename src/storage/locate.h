@@ -1,7 +1,7 @@
 // From positions and rows to records: hints first, then galloping, then plain binary search.
 //
-// Cost: O(log of one block of 256), flat in store size, while hints are there and right; a missing or wrong hint
-// costs a binary search over all records and never a wrong answer.
+// Cost: O(log of one block of 256), flat in store size, while hints are there and right; a missing
+// or wrong hint costs a binary search over all records and never a wrong answer.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,8 @@
 
 namespace stream_store::internal {
 
-/// The last record with start <= position (empty records share a start). REQUIRES: 0 <= position < value_count.
+/// The last record with start <= position (empty records share a start). REQUIRES: 0 <= position <
+/// value_count.
 std::uint64_t RecordOfPosition(const View& view, Position position);
 
 /// The first record of a row. REQUIRES: 0 <= row < row_count.
@@ -22,7 +23,8 @@ std::uint64_t EndOfRow(const View& view, std::uint64_t first);
 /// First row whose step is >= step (or > step if `after`); row_count if none. O(log records).
 Row RowAtStep(const View& view, Step step, bool after);
 
-/// Asks the processor for the hint of a position, and for the record and values a window there will need.
+/// Asks the processor for the hint of a position, and for the record and values a window there will
+/// need.
 void PrefetchHint(const View& view, Position position) noexcept;
 
 }  // namespace stream_store::internal

@@ -1,13 +1,13 @@
-// Opening for writing: lock, recover, make the live words true. Numbers in comments are the steps of docs/format.md,
-// "Open for writing".
+// Opening for writing: lock, recover, make the live words true. Numbers in comments are the steps
+// of docs/format.md, "Open for writing".
 #include "storage/open.h"
-
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <utility>
+
+#include <sys/stat.h>
 
 #include "base/lock.h"
 #include "base/str_cat.h"
@@ -37,8 +37,8 @@ void TakeWriterLock(const Files& files) {
   files.lock.WriteAt(std::as_bytes(std::span(holder)), 0);
 }
 
-// Step 4: a kernel forgets pages it failed to write. Storing a word of each page onto itself makes them dirty again, so
-// that the next fdatasync is honest.
+// Step 4: a kernel forgets pages it failed to write. Storing a word of each page onto itself makes
+// them dirty again, so that the next fdatasync is honest.
 void DirtyAgain(const DataFile& file, std::uint64_t begin, std::uint64_t end) {
   end = std::min(end, file.bytes() / sizeof(std::uint64_t) * sizeof(std::uint64_t));
   for (std::uint64_t at = begin / kPage * kPage; at < end; at += kPage) {
@@ -74,7 +74,8 @@ void CompleteTail(Files& files, const Slot& slot, const Cursor& cursor) {
   records[cursor.records].start = cursor.values;
   for (std::uint64_t i = slot.records; i < cursor.records; ++i) {
     const std::uint64_t end = records[i + 1].start;
-    for (std::uint64_t h = (records[i].start + kHintStride - 1) / kHintStride; h * kHintStride < end; ++h) {
+    for (std::uint64_t h = (records[i].start + kHintStride - 1) / kHintStride;
+         h * kHintStride < end; ++h) {
       hints[h].position_record = i;
     }
     const std::uint64_t row = RowOfRecord(records[i].row_session);
@@ -86,7 +87,8 @@ void CompleteTail(Files& files, const Slot& slot, const Cursor& cursor) {
 }
 
 std::uint64_t NextSession(const Files& files, const Slot& newest) {
-  std::uint64_t session = std::max(files.control.session().load(std::memory_order_acquire), newest.session);
+  std::uint64_t session =
+      std::max(files.control.session().load(std::memory_order_acquire), newest.session);
   for (const int which : {0, 1}) {
     if (const auto slot = files.control.ReadSlot(which, files.identity().id)) {
       session = std::max(session, slot->session);
@@ -138,7 +140,8 @@ Opened OpenForWriting(const std::filesystem::path& path) {
     control.state().store(kLiveOpen, std::memory_order_release);
   }
   if (!TryLockByte(files.lock, kLiveLockByte)) {
-    throw Error(ErrorCode::kLocked, StrCat(files.path_text(), ": somebody holds the live byte of its lock"));
+    throw Error(ErrorCode::kLocked,
+                StrCat(files.path_text(), ": somebody holds the live byte of its lock"));
   }
   opened.cursor = recovered.cursor;
   opened.recovery = recovered.report;

@@ -5,11 +5,12 @@
 #include <memory>
 #include <optional>
 
+#include "stream_store/options.h"
+#include "stream_store/recovery.h"
+
 #include "storage/cursor.h"
 #include "storage/files.h"
 #include "storage/writer.h"
-#include "stream_store/options.h"
-#include "stream_store/recovery.h"
 
 namespace stream_store::internal {
 
@@ -25,13 +26,15 @@ struct Opened {
 enum class PathState { kNothing, kEmptyDirectory, kStore, kSomethingElse };
 PathState LookAt(const std::filesystem::path& path);
 
-/// Creates a store with those fields, complete in one rename. Throws Error(kAlreadyExists, kNoSpace, kIo).
+/// Creates a store with those fields, complete in one rename. Throws Error(kAlreadyExists,
+/// kNoSpace, kIo).
 Opened CreateStore(const std::filesystem::path& path, const Schema& schema);
 
 /// A store on unlinked files.
 Opened CreateTemporaryStore(const std::filesystem::path& directory, Schema schema);
 
-/// Takes the writer's lock, recovers and makes the live words true, as docs/format.md numbers the steps.
+/// Takes the writer's lock, recovers and makes the live words true, as docs/format.md numbers the
+/// steps.
 ///
 /// Throws Error(kLocked) naming the holder, Error(kCorrupt, kVersion, kNoSpace, kIo).
 Opened OpenForWriting(const std::filesystem::path& path);

@@ -12,7 +12,8 @@ namespace stream_store::internal {
 std::shared_ptr<ReadSource> ReadSource::Attach(const std::filesystem::path& path) {
   Directory directory = Directory::Open(path);
   if (!LooksLikeStore(directory)) {
-    throw Error(ErrorCode::kNotFound, StrCat(PathText(path), ": no such store: the directory holds none"));
+    throw Error(ErrorCode::kNotFound,
+                StrCat(PathText(path), ": no such store: the directory holds none"));
   }
   std::shared_ptr<Files> files = Files::Open(std::move(directory), /*writable=*/false);
   files->ReloadSchema();
@@ -44,11 +45,13 @@ ReadSource::ReadSource(std::shared_ptr<Files> files, const Recovery& recovery, c
 void ReadSource::CheckHistory() const {
   if (!shared_ && files_->control.history().load(std::memory_order_acquire) != history_.load()) {
     throw Error(ErrorCode::kCutBack,
-                StrCat(files_->path_text(), ": recovery cut this store back after it was opened here: open it again"));
+                StrCat(files_->path_text(),
+                       ": recovery cut this store back after it was opened here: open it again"));
   }
 }
 
-// A new writer recovers the same prefix we found. It may cut off what we never saw; then `history` moved by one.
+// A new writer recovers the same prefix we found. It may cut off what we never saw; then `history`
+// moved by one.
 void ReadSource::FollowNewSession() {
   const Control& control = files_->control;
   const std::uint64_t session = control.session().load(std::memory_order_acquire);
@@ -75,8 +78,9 @@ bool ReadSource::StillFixed() {
 // Looks at a file's size, and maps it anew, when `bytes` lie beyond what we know of it.
 void ReadSource::FitFile(DataFile& file, std::uint64_t bytes, std::uint64_t record) {
   if (bytes > file.bytes() && bytes > file.RefreshBytes()) {
-    throw Error(ErrorCode::kCorrupt, StrCat(file.file().path(), ": expected at least ", bytes, " bytes for record ",
-                                            record, " but found ", file.bytes()));
+    throw Error(ErrorCode::kCorrupt,
+                StrCat(file.file().path(), ": expected at least ", bytes, " bytes for record ",
+                       record, " but found ", file.bytes()));
   }
   if (bytes > file.reserved()) {
     file.Remap(bytes);
@@ -96,8 +100,9 @@ ReadSource::End ReadSource::FindEnd(const View& view) {
   }
   if (end.records < view.record_count || end.records > kMaxRows) {
     CheckHistory();
-    throw Error(ErrorCode::kCorrupt, StrCat(files_->path_text(), "/control: expected at least ", view.record_count,
-                                            " published records but found ", end.records));
+    throw Error(ErrorCode::kCorrupt,
+                StrCat(files_->path_text(), "/control: expected at least ", view.record_count,
+                       " published records but found ", end.records));
   }
   if (!shared_) {
     const std::scoped_lock lock(mutex_);
@@ -106,8 +111,9 @@ ReadSource::End ReadSource::FindEnd(const View& view) {
   const std::shared_ptr<const Maps> maps = files_->maps();
   end.values = LoadOnce(reinterpret_cast<const Record*>(maps->records->data())[end.records].start);
   if (end.values < view.value_count || end.values > kLengthMask) {
-    throw Error(ErrorCode::kCorrupt, StrCat(files_->path_text(), "/records: record ", end.records,
-                                            ": expected the end of the values but found ", end.values));
+    throw Error(ErrorCode::kCorrupt,
+                StrCat(files_->path_text(), "/records: record ", end.records,
+                       ": expected the end of the values but found ", end.values));
   }
   if (!shared_) {
     const std::scoped_lock lock(mutex_);
@@ -138,16 +144,20 @@ void ReadSource::Advance(View& view) {
   next.hints = reinterpret_cast<const Hint*>(maps->hints->data());
   next.value_count = end.values;
   next.record_count = end.records;
-  next.row_count = end.records == 0 ? 0 : RowOfRecord(LoadOnce(next.records[end.records - 1].row_session)) + 1;
+  next.row_count =
+      end.records == 0 ? 0 : RowOfRecord(LoadOnce(next.records[end.records - 1].row_session)) + 1;
   if (next.row_count > next.record_count) {
-    throw Error(ErrorCode::kCorrupt, StrCat(files_->path_text(), "/records: record ", end.records - 1,
-                                            ": expected a row below ", end.records, " but found ", next.row_count - 1));
+    throw Error(ErrorCode::kCorrupt,
+                StrCat(files_->path_text(), "/records: record ", end.records - 1,
+                       ": expected a row below ", end.records, " but found ", next.row_count - 1));
   }
   const std::uint64_t layout_bytes = std::min(files_->layouts.bytes(), maps->layouts->size());
-  next.layout_words = shared_ ? files_->layout_words.load(std::memory_order_relaxed) : layout_bytes / 8;
+  next.layout_words =
+      shared_ ? files_->layout_words.load(std::memory_order_relaxed) : layout_bytes / 8;
   const std::uint64_t reach = std::max(next.value_count, next.row_count);
-  next.hint_slots = std::min({files_->hints.bytes() / sizeof(Hint), maps->hints->size() / sizeof(Hint),
-                              (reach + kHintStride - 1) / kHintStride});
+  next.hint_slots =
+      std::min({files_->hints.bytes() / sizeof(Hint), maps->hints->size() / sizeof(Hint),
+                (reach + kHintStride - 1) / kHintStride});
   next.mapping_key = maps->key;
   next.meaning = files_->meaning();
   next.mappings = maps;

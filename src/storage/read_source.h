@@ -1,9 +1,10 @@
 // ReadSource: where a Reader's Views come from.
 //
-// Two kinds: one shares the Files of a writer in this process, one attached by path with Files of its own, opened
-// read-only. A source attached by path either follows `published` (a writer has the store, or had it since we
-// attached) or stays at the prefix its own recovery found, until the session number changes.
-// Thread rules: Advance() and the other methods from any thread; each View belongs to one thread.
+// Two kinds: one shares the Files of a writer in this process, one attached by path with Files of
+// its own, opened read-only. A source attached by path either follows `published` (a writer has the
+// store, or had it since we attached) or stays at the prefix its own recovery found, until the
+// session number changes. Thread rules: Advance() and the other methods from any thread; each View
+// belongs to one thread.
 #pragma once
 
 #include <atomic>
@@ -12,10 +13,11 @@
 #include <memory>
 #include <mutex>
 
+#include "stream_store/recovery.h"
+
 #include "storage/cursor.h"
 #include "storage/files.h"
 #include "storage/view.h"
-#include "stream_store/recovery.h"
 
 namespace stream_store::internal {
 
@@ -27,8 +29,8 @@ class ReadSource {
   /// Reads what a writer of this process appends. `at` is where counting field-writes starts.
   ReadSource(std::shared_ptr<Files> files, const Recovery& recovery, const Cursor& at);
 
-  /// Moves `view` to what is stored now. One acquire load when nothing is new. Throws Error(kCutBack, kCorrupt) with
-  /// the view as before.
+  /// Moves `view` to what is stored now. One acquire load when nothing is new. Throws
+  /// Error(kCutBack, kCorrupt) with the view as before.
   void Advance(View& view);
 
   /// Throws Error(kCutBack) if recovery has shortened the store since we attached.
@@ -41,6 +43,7 @@ class ReadSource {
   std::uint64_t CountFieldWrites(const View& view);
 
   const Files& files() const noexcept { return *files_; }
+
   const Recovery& recovery() const noexcept { return recovery_; }
 
  private:
@@ -48,6 +51,7 @@ class ReadSource {
     std::uint64_t records = 0;
     std::uint64_t values = 0;
   };
+
   ReadSource(std::shared_ptr<Files> files, std::uint64_t session, std::uint64_t history);
   bool StillFixed();
   void FollowNewSession();
@@ -56,12 +60,12 @@ class ReadSource {
 
   std::shared_ptr<Files> files_;
   Recovery recovery_;
-  const bool shared_;                 // with a writer of this process
+  const bool shared_;  // with a writer of this process
   std::atomic<bool> following_{true};
   std::atomic<std::uint64_t> history_{0};
-  std::uint64_t session_ = 0;         // when we attached
-  End fixed_;                         // while not following
-  std::mutex mutex_;                  // looks at sizes, mapping anew, counting
+  std::uint64_t session_ = 0;  // when we attached
+  End fixed_;                  // while not following
+  std::mutex mutex_;           // looks at sizes, mapping anew, counting
   std::uint64_t counted_records_ = 0;
   std::uint64_t counted_writes_ = 0;
 };

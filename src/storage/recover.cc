@@ -46,8 +46,8 @@ struct Seen {
   const char* fault = nullptr;  // why it cannot be a record
 };
 
-// Reads record i: layout inside the file and allowed by the schema, values inside the file, check right.
-// REQUIRES: i < record_capacity.
+// Reads record i: layout inside the file and allowed by the schema, values inside the file, check
+// right. REQUIRES: i < record_capacity.
 Seen Look(const Image& image, std::uint64_t i) {
   Seen seen{.record = image.records[i]};
   const Record& record = seen.record;
@@ -71,8 +71,8 @@ Seen Look(const Image& image, std::uint64_t i) {
     seen.fault = "its values run past the values file";
     return seen;
   }
-  std::uint32_t state = BeginCheck(image.seed, record.start, record.step, record.row_session, record.layout,
-                                   LayoutDigest(words));
+  std::uint32_t state = BeginCheck(image.seed, record.start, record.step, record.row_session,
+                                   record.layout, LayoutDigest(words));
   state = Crc32cExtendWords(state, image.values + record.start, seen.total);
   if (FinishCheck(state) != record.check) {
     seen.fault = "its check is wrong";
@@ -88,7 +88,9 @@ const char* Continues(const Cursor& cursor, const Seen& seen) {
     return "it does not start where the one before ended";
   }
   if (row == cursor.rows) {
-    return cursor.rows > 0 && record.step <= cursor.step ? "its step does not come after the row before" : nullptr;
+    return cursor.rows > 0 && record.step <= cursor.step
+               ? "its step does not come after the row before"
+               : nullptr;
   }
   if (cursor.rows == 0 || row != cursor.rows - 1 || record.step != cursor.step) {
     return "its row and step do not continue the last row";
@@ -116,12 +118,13 @@ void Advance(const Seen& seen, Cursor& cursor) {
 }
 
 [[noreturn]] void ThrowTail(const Files& files, std::uint64_t record, const char* fault) {
-  throw Error(ErrorCode::kCorrupt,
-              StrCat(files.records.file().path(), ": record ", record, ", below the last sync: ", fault,
-                     "; stream_store.repair() can salvage what is before it"));
+  throw Error(ErrorCode::kCorrupt, StrCat(files.records.file().path(), ": record ", record,
+                                          ", below the last sync: ", fault,
+                                          "; stream_store.repair() can salvage what is before it"));
 }
 
-// The slot's counts must fit the files: synced bytes that are gone are damage, never a reason to fall back.
+// The slot's counts must fit the files: synced bytes that are gone are damage, never a reason to
+// fall back.
 void CheckSlotFits(const Files& files, const Image& image, const Slot& slot) {
   const auto check = [](const File& file, std::uint64_t wanted, std::uint64_t there) {
     if (wanted > there) {
@@ -171,8 +174,9 @@ void VerifyTail(const Files& files, const Image& image, const Slot& slot) {
   constexpr std::uint64_t kTailValues = kVerifiedTailBytes / sizeof(Value);
   const std::uint64_t first = slot.records > kTailRecords ? slot.records - kTailRecords : 0;
   const std::uint64_t low = slot.values > kTailValues ? slot.values - kTailValues : 0;
-  // Records tile the values without gaps, so the tail ends when both are covered. Going down, a record of the last
-  // 64 KiB of values may lie below `first` when records are long: never, since then `first` is further down.
+  // Records tile the values without gaps, so the tail ends when both are covered. Going down, a
+  // record of the last 64 KiB of values may lie below `first` when records are long: never, since
+  // then `first` is further down.
   std::uint64_t end = slot.values;
   for (std::uint64_t i = slot.records; i-- > 0;) {
     if (i < first && end <= low) {
@@ -202,7 +206,8 @@ Recovery Report(const Recovered& recovered, std::uint64_t claimed_rows, const ch
   report.state = Recovery::State::kTruncated;
   if (found < recovered.published) {
     const std::uint64_t rows = recovered.cursor.rows;
-    const bool plausible = claimed_rows > rows && claimed_rows - rows <= recovered.published - found;
+    const bool plausible =
+        claimed_rows > rows && claimed_rows - rows <= recovered.published - found;
     report.rows_cut = plausible ? claimed_rows - rows : 1;
     report.reason = StrCat("record ", found, " of ", recovered.published, ": ", stopped,
                            "; synced up to record ", recovered.slot.records);

@@ -1,10 +1,13 @@
 // View: a fixed prefix of a store in mapped memory: all that a read needs.
 //
-// Made by storage from `published` after its checks, handed to the read functions of the store room.
-// Rules for whoever reads through a View (a hostile peer may change mapped bytes at any time):
-//   1. Words of records, layouts and hints that become an offset, length or count are loaded once, with
+// Made by storage from `published` after its checks, handed to the read functions of the store
+// room. Rules for whoever reads through a View (a hostile peer may change mapped bytes at any
+// time):
+//   1. Words of records, layouts and hints that become an offset, length or count are loaded once,
+//   with
 //      LoadOnce(), and checked before a pointer is formed.
-//   2. No load past record_count records (+ the sentinel is not part of a View), value_count values, layout_words
+//   2. No load past record_count records (+ the sentinel is not part of a View), value_count
+//   values, layout_words
 //      words or hint_slots hints.
 //   3. What cannot be what was written throws Error(kCorrupt), naming `path` and the record.
 #pragma once
@@ -14,11 +17,12 @@
 #include <string>
 #include <vector>
 
+#include "stream_store/schema.h"
+#include "stream_store/types.h"
+
 #include "format/encoding.h"
 #include "format/layout.h"
 #include "format/record.h"
-#include "stream_store/schema.h"
-#include "stream_store/types.h"
 
 namespace stream_store::internal {
 
@@ -38,9 +42,11 @@ struct View {
   std::uint64_t record_count = 0;  ///< N
   std::uint64_t row_count = 0;     ///< R
   std::uint64_t layout_words = 0;  ///< words of `layouts` that are there: bounds layout offsets
-  std::uint64_t hint_slots = 0;    ///< hints that are there; a hint may be absent or wrong, never trusted
-  bool rows_final = false;         ///< later rows exist behind this View: its last row cannot grow
-  std::uint64_t mapping_key = 0;   ///< unique per set of mappings in this process: key for caches of layouts
+  std::uint64_t hint_slots =
+      0;                    ///< hints that are there; a hint may be absent or wrong, never trusted
+  bool rows_final = false;  ///< later rows exist behind this View: its last row cannot grow
+  std::uint64_t mapping_key =
+      0;  ///< unique per set of mappings in this process: key for caches of layouts
   std::shared_ptr<const Meaning> meaning;
   std::shared_ptr<const void> mappings;  ///< keeps the memory above alive
 };
@@ -51,20 +57,24 @@ T LoadOnce(const T& word) noexcept {
   return __atomic_load_n(&word, __ATOMIC_RELAXED);
 }
 
-/// A layout inside a View: `words[0, fields)` follow the head. Lengths inside are still unchecked words.
+/// A layout inside a View: `words[0, fields)` follow the head. Lengths inside are still unchecked
+/// words.
 struct LayoutRef {
   std::uint64_t fields = 0;
   std::uint64_t total = 0;
   const std::uint64_t* words = nullptr;
 };
 
-/// The layout at a word offset; fields <= schema size and all words lie inside the View. Throws Error(kCorrupt).
+/// The layout at a word offset; fields <= schema size and all words lie inside the View. Throws
+/// Error(kCorrupt).
 LayoutRef LayoutAt(const View& view, std::uint32_t offset);
 
 /// "runs/a/layouts: layout at word 17: …"
-[[noreturn]] void ThrowCorruptLayout(const View& view, std::uint32_t offset, const std::string& what);
+[[noreturn]] void ThrowCorruptLayout(const View& view, std::uint32_t offset,
+                                     const std::string& what);
 
 /// "runs/a/records: record 17: …"
-[[noreturn]] void ThrowCorruptRecord(const View& view, std::uint64_t record, const std::string& what);
+[[noreturn]] void ThrowCorruptRecord(const View& view, std::uint64_t record,
+                                     const std::string& what);
 
 }  // namespace stream_store::internal

@@ -1,8 +1,8 @@
 #include "storage/writer.h"
 
-#include <unistd.h>
-
 #include <utility>
+
+#include <unistd.h>
 
 #include "base/str_cat.h"
 #include "base/syscalls.h"
@@ -41,16 +41,18 @@ Writer::~Writer() {
 }
 
 Cursor Writer::cursor() noexcept {
-  const AppendFlag hold(flag_);
+  const AppendFlag::Hold hold(flag_);
   return cursor_;
 }
 
 void Writer::Redeclare(Schema schema) {
   CheckWritable();
-  const AppendFlag hold(flag_);
+  const AppendFlag::Hold hold(flag_);
   if (cursor_.records > 0) {
-    throw Error(ErrorCode::kState, StrCat(files_->path_text(), ": define_fields after the first append: the store holds ",
-                                          cursor_.rows, " rows; fields are final"));
+    throw Error(
+        ErrorCode::kState,
+        StrCat(files_->path_text(), ": define_fields after the first append: the store holds ",
+               cursor_.rows, " rows; fields are final"));
   }
   ReplaceSchema(*files_, std::move(schema));
   meaning_ = files_->meaning();
@@ -60,7 +62,7 @@ void Writer::Redeclare(Schema schema) {
 
 // Walks the records of the last row back to its first.
 std::int64_t Writer::LastTypeBefore(TypeId type) {
-  const AppendFlag hold(flag_);
+  const AppendFlag::Hold hold(flag_);
   const std::uint64_t row = cursor_.rows - 1;
   for (std::uint64_t i = cursor_.records; i-- > 0 && RowOfRecord(records_[i].row_session) == row;) {
     const std::uint64_t* words = layouts_ + records_[i].layout;
@@ -76,7 +78,7 @@ std::int64_t Writer::LastTypeBefore(TypeId type) {
 void Writer::BecomeForkedChild() noexcept {
   forked_.store(true, std::memory_order_relaxed);
   DropLimits();
-  flag_.store(false, std::memory_order_relaxed);
+  flag_.Free();
   files_->values.mapping()->ProtectReadOnly();
   files_->records.mapping()->ProtectReadOnly();
   files_->layouts.mapping()->ProtectReadOnly();

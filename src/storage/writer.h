@@ -1,16 +1,19 @@
 // Writer: appends to the Files of one store and publishes. The hot path of the project.
 //
 // Used by the StreamStore facade. One Writer per store, guaranteed by the lock byte.
-// Thread rules: Append*() from any thread, serialised by the append flag; Sync() from any thread while appends go
-// on; Close() waits for both. Lock order: append flag, then sync mutex, then state mutex; whoever holds a mutex
-// never waits for the flag.
-// Invariants:
+// Thread rules: Append*() from any thread, serialised by the append flag; Sync() from any thread
+// while appends go on; Close() waits for both. Lock order: append flag, then sync mutex, then state
+// mutex; whoever holds a mutex never waits for the flag. Invariants:
 //   1. Bytes below the cursor are never stored to again.
-//   2. Everything that can fail in a call is done before its first record is stored; values beyond the cursor may
+//   2. Everything that can fail in a call is done before its first record is stored; values beyond
+//   the cursor may
 //      hold anything.
-//   3. `published` is stored with release after everything it publishes, and is the only word readers follow.
-//   4. A limit is raised under the state mutex only, only when not failed, closed or forked, and only after the space
-//      and the hints for it are there. Limits of 0 send every append to the slow path, which says why.
+//   3. `published` is stored with release after everything it publishes, and is the only word
+//   readers follow.
+//   4. A limit is raised under the state mutex only, only when not failed, closed or forked, and
+//   only after the space
+//      and the hints for it are there. Limits of 0 send every append to the slow path, which says
+//      why.
 #pragma once
 
 #include <atomic>
@@ -22,10 +25,12 @@
 #include <string>
 #include <vector>
 
+#include "stream_store/store.h"
+
+#include "storage/append_flag.h"
 #include "storage/cursor.h"
 #include "storage/files.h"
 #include "storage/layout_table.h"
-#include "stream_store/store.h"
 
 namespace stream_store::internal {
 
@@ -34,10 +39,10 @@ class GrowthHelper;
 struct WriterOptions {
   std::uint64_t capacity_values = 1'000'000;
   bool grow_ahead = true;
-  std::uint64_t slot_sequence = 0;      ///< of the newest slot
-  std::uint64_t slot_session = 0;       ///< session of the newest slot
-  std::uint64_t session = 1;            ///< of this writer
-  std::uint64_t durable_records = 0;    ///< records of the newest slot
+  std::uint64_t slot_sequence = 0;    ///< of the newest slot
+  std::uint64_t slot_session = 0;     ///< session of the newest slot
+  std::uint64_t session = 1;          ///< of this writer
+  std::uint64_t durable_records = 0;  ///< records of the newest slot
   std::uint64_t durable_rows = 0;
 };
 
@@ -59,6 +64,17 @@ struct Verdict {
   std::uint64_t item = 0;   ///< which item of it
 };
 
+/// A field-write whose shape was checked: an equal one is stored the same way without another look.
+struct PlannedWrite {
+  enum class Way : std::uint8_t { kLoop, kOneWord, kOneBool, kNothing };
+  std::uint64_t shape_word = 0;
+  std::uint64_t count = 0;
+  std::uint64_t words = 0;
+  const Encoding* encoding = nullptr;
+  EncodeLoop loop = nullptr;
+  Way way = Way::kLoop;
+};
+
 /// A run of field-writes with one step: what becomes one record.
 struct Group {
   Step step = 0;
@@ -74,8 +90,9 @@ class Writer {
   /// Close(), swallowing errors; in a forked child only unmaps.
   ~Writer();
 
-  /// One step. The verdict's code is kOk or kInvalidArgument; throws only on the slow path (no space, closed, …).
-  Verdict Append(Step step, std::span<const FieldWrite> writes, Row* row);
+  /// One step. False, with the reason in `*verdict`, if it was refused; throws only on the slow
+  /// path (no space, closed, …).
+  bool Append(Step step, std::span<const FieldWrite> writes, Row* row, Verdict* verdict);
 
   /// Several steps, published together. After a refusal `failed_group` is the one that was refused.
   Verdict AppendGroups(std::span<const Group> groups, std::size_t* failed_group);
@@ -89,15 +106,22 @@ class Writer {
 
   /// Takes the append flag for a moment: a consistent look at where the stream is.
   Cursor cursor() noexcept;
-  std::uint64_t durable_rows() const noexcept { return durable_rows_.load(std::memory_order_relaxed); }
+
+  std::uint64_t durable_rows() const noexcept {
+    return durable_rows_.load(std::memory_order_relaxed);
+  }
+
   bool closed() const noexcept { return closed_.load(std::memory_order_relaxed); }
+
   const std::shared_ptr<Files>& files() const noexcept { return files_; }
 
   /// Declares other fields. Throws Error(kState) if anything was appended.
   void Redeclare(Schema schema);
+
   const Schema& schema() const noexcept { return meaning_->schema; }
 
-  /// For messages: the last type id of the row so far, or `type` itself if the row already has that field.
+  /// For messages: the last type id of the row so far, or `type` itself if the row already has that
+  /// field.
   std::int64_t LastTypeBefore(TypeId type);
 
   /// pthread_atfork child handler: async-signal-safe.
@@ -115,6 +139,7 @@ class Writer {
     std::uint32_t digest = 0;
     std::int32_t first_type = -1;
     std::int32_t last_type = -1;
+    std::vector<PlannedWrite> plan;  ///< how the last call of this shape was stored; empty: unknown
   };
 
   /// A record that is decided but not stored.
@@ -129,13 +154,20 @@ class Writer {
     bool begins_row = true;
   };
 
-  // append.cc
-  Verdict Shape(std::span<const FieldWrite> writes, Memo& memo);
-  void UseLayout(std::span<const std::uint64_t> words, Memo& memo);
-  Verdict EncodeWrites(std::span<const FieldWrite> writes, Staged& staged) noexcept;
-  Verdict CheckPlace(Step step, const Memo& memo, bool continues, const Cursor& at) const noexcept;
+  // hot.h
+  static bool SameShape(std::span<const FieldWrite> writes, const Memo& memo) noexcept;
+  static bool MayFollow(Step step, const Memo& memo, bool continues, const Cursor& at) noexcept;
+  bool Fits(std::uint64_t values, std::uint64_t records) const noexcept;
+  std::uint64_t EncodeWrites(std::span<const FieldWrite> writes, const Memo& memo, Staged& staged,
+                             std::size_t* bad_write) noexcept;
+  std::uint32_t BeginStagedCheck(const Staged& staged) const noexcept;
   void StoreRecord(const Staged& staged, std::uint64_t record) noexcept;
-  void MoveCursor(const Memo& memo, Step step, bool continues, Cursor& at) const noexcept;
+  static void MoveCursor(const Memo& memo, Step step, bool continues, Cursor& at) noexcept;
+
+  // append.cc
+  Verdict CheckShape(std::span<const FieldWrite> writes, Memo& memo);
+  void UseLayout(std::span<const std::uint64_t> words, Memo& memo);
+  static Verdict RefusePlace(Step step, bool continues, const Cursor& at) noexcept;
 
   // append_many.cc
   void Stage(Step step, const Memo& memo, bool continues, Cursor& at);
@@ -143,7 +175,6 @@ class Writer {
   Verdict StageRows(std::span<const Step> steps, std::span<const Column> columns, Cursor& at);
   Verdict ShapeRow(std::span<const Column> columns, std::uint64_t row, Memo& memo);
   Verdict EncodeRows(std::span<const Column> columns);
-  std::uint32_t BeginStagedCheck(const Staged& staged) const noexcept;
   void CommitStaged(const Cursor& after) noexcept;
 
   // growth.cc
@@ -174,8 +205,8 @@ class Writer {
   std::uint32_t seed_ = 0;
   std::shared_ptr<const Meaning> meaning_;
   Memo memos_[2];  // [0] new rows, [1] continuations
-  std::atomic<bool> flag_{false};
-  std::atomic<std::uint64_t> values_limit_{0};   // soft: beyond it the slow path is taken
+  AppendFlag flag_;
+  std::atomic<std::uint64_t> values_limit_{0};  // soft: beyond it the slow path is taken
   std::atomic<std::uint64_t> records_limit_{0};
   std::atomic<std::uint64_t> layout_limit_{0};  // words
   LayoutTable layout_table_;
@@ -185,21 +216,22 @@ class Writer {
   // -- Cold.
   std::shared_ptr<Files> files_;
   WriterOptions options_;
-  std::atomic<std::uint64_t> hard_values_{0};    // what is allocated
+  std::atomic<std::uint64_t> hard_values_{0};  // what is allocated
   std::atomic<std::uint64_t> hard_records_{0};
   std::atomic<bool> closed_{false};
   std::atomic<bool> failed_{false};
   std::atomic<bool> forked_{false};
   std::atomic<bool> session_open_{false};  // the open record was written
-  std::string failure_;        // first failed sync, for messages; under the state mutex
+  std::string failure_;                    // first failed sync, for messages; under the state mutex
   int failure_errno_ = 0;
-  std::mutex state_mutex_;     // files' sizes, limits, failure
-  std::mutex sync_mutex_;      // slots
+  std::mutex state_mutex_;  // files' sizes, limits, failure
+  std::mutex sync_mutex_;   // slots
   std::uint64_t slot_sequence_ = 0;
   std::uint64_t slot_session_ = 0;
   std::uint64_t durable_records_ = 0;
   std::atomic<std::uint64_t> durable_rows_{0};
-  GrowthHelper* helper_ = nullptr;  // owned; leaked in a forked child, where its thread does not exist
+  GrowthHelper* helper_ =
+      nullptr;  // owned; leaked in a forked child, where its thread does not exist
 };
 
 }  // namespace stream_store::internal

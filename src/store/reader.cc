@@ -30,7 +30,8 @@ Reader Reader::Open(const std::filesystem::path& path, const ReaderOptions& opti
   }
 }
 
-Reader::Reader(std::shared_ptr<ReadSource> source) : source_(std::move(source)), view_(std::make_unique<View>()) {
+Reader::Reader(std::shared_ptr<ReadSource> source)
+    : source_(std::move(source)), view_(std::make_unique<View>()) {
   source_->Advance(*view_);
 }
 
@@ -63,7 +64,8 @@ Reader Reader::Truncated(std::uint64_t num_rows) const {
   if (num_rows < view_->row_count) {
     View& view = *reader.view_;
     view.record_count = num_rows == 0 ? 0 : internal::RecordOfRow(view, static_cast<Row>(num_rows));
-    view.value_count = view.record_count == 0 ? 0 : internal::LoadOnce(view.records[view.record_count].start);
+    view.value_count =
+        view.record_count == 0 ? 0 : internal::LoadOnce(view.records[view.record_count].start);
     view.row_count = num_rows;
     const std::uint64_t reach = std::max(view.value_count, view.row_count);
     view.hint_slots = std::min(view.hint_slots, (reach + kHintStride - 1) / kHintStride);
@@ -79,13 +81,23 @@ Reader Reader::Frozen() const {
 }
 
 const Schema& Reader::schema() const noexcept { return view_->meaning->schema; }
+
 std::uint64_t Reader::size() const noexcept { return view_->value_count; }
+
 std::uint64_t Reader::rows() const noexcept { return view_->row_count; }
+
 std::uint64_t Reader::records() const noexcept { return view_->record_count; }
+
 bool Reader::live() const { return source_->live(); }
+
 const std::filesystem::path& Reader::path() const noexcept { return source_->files().path(); }
-const std::array<std::uint8_t, 16>& Reader::id() const noexcept { return source_->files().identity().id; }
+
+const std::array<std::uint8_t, 16>& Reader::id() const noexcept {
+  return source_->files().identity().id;
+}
+
 const Recovery& Reader::recovery() const noexcept { return source_->recovery(); }
+
 std::uint64_t Reader::field_writes() const { return source_->CountFieldWrites(*view_); }
 
 std::uint64_t Reader::bytes() const {
@@ -100,7 +112,8 @@ std::uint64_t Reader::complete_rows() const {
   const std::uint32_t offset = internal::LoadOnce(view_->records[view_->record_count - 1].layout);
   const internal::LayoutRef layout = internal::LayoutAt(*view_, offset);
   const bool ended =
-      layout.fields > 0 && WordType(internal::LoadOnce(layout.words[layout.fields - 1])) + 1 >= schema().declared();
+      layout.fields > 0 &&
+      WordType(internal::LoadOnce(layout.words[layout.fields - 1])) + 1 >= schema().declared();
   return view_->row_count - (ended || !live() ? 0 : 1);
 }
 
@@ -121,8 +134,13 @@ bool Reader::WaitForRows(std::uint64_t rows, std::chrono::nanoseconds timeout) {
   }
 }
 
-Row Reader::LowerBound(Step step) const { return internal::RowAtStep(*view_, step, /*after=*/false); }
-Row Reader::UpperBound(Step step) const { return internal::RowAtStep(*view_, step, /*after=*/true); }
+Row Reader::LowerBound(Step step) const {
+  return internal::RowAtStep(*view_, step, /*after=*/false);
+}
+
+Row Reader::UpperBound(Step step) const {
+  return internal::RowAtStep(*view_, step, /*after=*/true);
+}
 
 RowView Reader::row(Row row) const {
   internal::RowEntries read = internal::ReadRow(*view_, row);
@@ -146,7 +164,8 @@ void Reader::PositionsOf(std::span<const Row> rows, std::span<Position> out) con
   source_->CheckHistory();
 }
 
-void Reader::ReadWindows(std::span<const Position> starts, std::uint64_t width, const WindowsOut& out) const {
+void Reader::ReadWindows(std::span<const Position> starts, std::uint64_t width,
+                         const WindowsOut& out) const {
   internal::ReadWindows(*view_, starts, width, out);
   source_->CheckHistory();
 }
@@ -156,22 +175,24 @@ void Reader::Gather(std::span<const Position> positions, const WindowsOut& out) 
   source_->CheckHistory();
 }
 
-void Reader::ReadRows(std::span<const Row> rows, std::uint64_t length, std::span<const RowsColumn> columns,
-                      Step* steps) const {
+void Reader::ReadRows(std::span<const Row> rows, std::uint64_t length,
+                      std::span<const RowsColumn> columns, Step* steps) const {
   internal::ReadRows(*view_, rows, length, columns, steps);
   source_->CheckHistory();
 }
 
-std::uint64_t Reader::LongestInRows(std::span<const Row> rows, std::uint64_t length, TypeId type) const {
+std::uint64_t Reader::LongestInRows(std::span<const Row> rows, std::uint64_t length,
+                                    TypeId type) const {
   const std::uint64_t longest = internal::LongestInRows(*view_, rows, length, type);
   source_->CheckHistory();
   return longest;
 }
 
-void Reader::CheckColumn(TypeId type, std::size_t item_bytes, std::size_t places, std::size_t out_items,
-                         std::size_t present_items) const {
+void Reader::CheckColumn(TypeId type, std::size_t item_bytes, std::size_t places,
+                         std::size_t out_items, std::size_t present_items) const {
   const auto refuse = [&](const std::string& what) {
-    throw Error(ErrorCode::kInvalidArgument, StrCat(view_->meaning->path, ": reading rows of type ", type, ": ", what));
+    throw Error(ErrorCode::kInvalidArgument,
+                StrCat(view_->meaning->path, ": reading rows of type ", type, ": ", what));
   };
   if (type >= schema().size()) {
     refuse(StrCat("expected a type id below ", schema().size()));
@@ -195,7 +216,9 @@ void Reader::Decode(std::span<const Value> values, TypeId type, void* out) const
   internal::Decode(*view_, values, type, out);
 }
 
-std::uint64_t Reader::CountIndex(Row begin, Row end) const { return internal::CountIndex(*view_, begin, end); }
+std::uint64_t Reader::CountIndex(Row begin, Row end) const {
+  return internal::CountIndex(*view_, begin, end);
+}
 
 void Reader::ReadIndex(Row begin, Row end, std::span<IndexEntry> out) const {
   internal::ReadIndex(*view_, begin, end, out);

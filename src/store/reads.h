@@ -1,5 +1,6 @@
-// The read functions behind Reader, one source file each. All take a View and check their arguments against it;
-// contracts are those of the Reader methods of the same name (include/stream_store/reader.h).
+// The read functions behind Reader, one source file each. All take a View and check their arguments
+// against it; contracts are those of the Reader methods of the same name
+// (include/stream_store/reader.h).
 #pragma once
 
 #include <cstdint>
@@ -7,22 +8,25 @@
 #include <utility>
 #include <vector>
 
-#include "storage/view.h"
 #include "stream_store/reader.h"
 #include "stream_store/windows.h"
+
+#include "storage/view.h"
 
 namespace stream_store::internal {
 
 // windows.cc: contiguous windows.
-void ReadWindows(const View& view, std::span<const Position> starts, std::uint64_t width, const WindowsOut& out);
+void ReadWindows(const View& view, std::span<const Position> starts, std::uint64_t width,
+                 const WindowsOut& out);
 
 // gather.cc: scattered positions; runs of neighbours go the way of windows.
 void Gather(const View& view, std::span<const Position> positions, const WindowsOut& out);
 
 // rows.cc: decoded row windows.
-void ReadRows(const View& view, std::span<const Row> rows, std::uint64_t length, std::span<const RowsColumn> columns,
-              Step* steps);
-std::uint64_t LongestInRows(const View& view, std::span<const Row> rows, std::uint64_t length, TypeId type);
+void ReadRows(const View& view, std::span<const Row> rows, std::uint64_t length,
+              std::span<const RowsColumn> columns, Step* steps);
+std::uint64_t LongestInRows(const View& view, std::span<const Row> rows, std::uint64_t length,
+                            TypeId type);
 
 // index.cc: look-ups between rows, positions and steps, the index table, segments.
 void RowsOf(const View& view, std::span<const Position> positions, std::span<Row> out);
@@ -36,6 +40,7 @@ struct RowEntries {
   Step step = 0;
   std::vector<std::pair<TypeId, std::span<const Value>>> entries;
 };
+
 RowEntries ReadRow(const View& view, Row row);
 
 // decode.cc

@@ -1,4 +1,5 @@
-// StreamStore: the public face of a Writer, through the three lives of a store: nothing declared yet, open, closed.
+// StreamStore: the public face of a Writer, through the three lives of a store: nothing declared
+// yet, open, closed.
 #include "stream_store/store.h"
 
 #include <algorithm>
@@ -30,7 +31,8 @@ struct StreamStore::Impl {
       throw Error(ErrorCode::kClosed, StrCat(Name(), ": ", doing, " on a store that is closed"));
     }
     if (writer == nullptr) {
-      throw Error(ErrorCode::kState, StrCat(Name(), ": ", doing, " needs declared fields: call define_fields() first"));
+      throw Error(ErrorCode::kState, StrCat(Name(), ": ", doing,
+                                            " needs declared fields: call define_fields() first"));
     }
     return *writer;
   }
@@ -47,8 +49,9 @@ struct StreamStore::Impl {
 
   void Create(std::vector<Field> fields) {
     Schema schema(std::move(fields));
-    Start(path.empty() ? internal::CreateTemporaryStore(options.temporary_directory, std::move(schema))
-                       : internal::CreateStore(path, schema));
+    Start(path.empty()
+              ? internal::CreateTemporaryStore(options.temporary_directory, std::move(schema))
+              : internal::CreateStore(path, schema));
   }
 };
 
@@ -60,7 +63,8 @@ void CheckOptions(const Options& options) {
   }
 }
 
-void CheckSameFields(const std::string& path, const Schema& stored, const std::vector<Field>& wanted) {
+void CheckSameFields(const std::string& path, const Schema& stored,
+                     const std::vector<Field>& wanted) {
   if (!(stored == Schema(wanted))) {
     std::string names;
     for (const Field& field : stored.fields()) {
@@ -74,6 +78,7 @@ void CheckSameFields(const std::string& path, const Schema& stored, const std::v
 }  // namespace
 
 StreamStore::StreamStore(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
+
 StreamStore::StreamStore(StreamStore&&) noexcept = default;
 StreamStore& StreamStore::operator=(StreamStore&&) noexcept = default;
 StreamStore::~StreamStore() = default;
@@ -85,12 +90,15 @@ StreamStore StreamStore::Open(const std::filesystem::path& path, const Options& 
   impl->options = options;
   const internal::PathState there = internal::LookAt(path);
   if (there == internal::PathState::kSomethingElse) {
-    throw Error(ErrorCode::kAlreadyExists, StrCat(PathText(path), ": opening a store: expected a store, an empty directory "
-                                                                  "or nothing but found something else"));
+    throw Error(ErrorCode::kAlreadyExists,
+                StrCat(PathText(path),
+                       ": opening a store: expected a store, an empty directory "
+                       "or nothing but found something else"));
   }
   if (there == internal::PathState::kStore) {
     if (options.mode == Mode::kCreate) {
-      throw Error(ErrorCode::kAlreadyExists, StrCat(PathText(path), ": creating a store: one is there already"));
+      throw Error(ErrorCode::kAlreadyExists,
+                  StrCat(PathText(path), ": creating a store: one is there already"));
     }
     Opened opened = internal::OpenForWriting(path);
     if (!options.fields.empty()) {
@@ -115,7 +123,8 @@ StreamStore StreamStore::Temporary(const Options& options) {
 
 void StreamStore::DefineFields(std::vector<Field> fields) {
   if (closed()) {
-    throw Error(ErrorCode::kClosed, StrCat(impl_->Name(), ": define_fields on a store that is closed"));
+    throw Error(ErrorCode::kClosed,
+                StrCat(impl_->Name(), ": define_fields on a store that is closed"));
   }
   if (impl_->writer == nullptr) {
     impl_->Create(std::move(fields));
@@ -136,14 +145,15 @@ TypeId StreamStore::type_id(std::string_view field) const {
   for (std::size_t i = 0; i < schema().declared(); ++i) {
     names += StrCat(i == 0 ? "" : ", ", schema().fields()[i].name);
   }
-  throw Error(ErrorCode::kInvalidArgument, StrCat("Unknown field '", field, "'; declared are ", names));
+  throw Error(ErrorCode::kInvalidArgument,
+              StrCat("Unknown field '", field, "'; declared are ", names));
 }
 
 Row StreamStore::Append(Step step, std::span<const FieldWrite> writes) {
   Writer& writer = impl_->Declared("append");
   Row row = 0;
-  const Verdict verdict = writer.Append(step, writes, &row);
-  if (verdict.code != ErrorCode::kOk) [[unlikely]] {
+  Verdict verdict;
+  if (!writer.Append(step, writes, &row, &verdict)) [[unlikely]] {
     internal::ThrowVerdict(verdict, writer, step, writes);
   }
   return row;
@@ -151,8 +161,9 @@ Row StreamStore::Append(Step step, std::span<const FieldWrite> writes) {
 
 void StreamStore::Append(std::span<const Step> steps, std::span<const FieldWrite> writes) {
   if (steps.size() != writes.size()) {
-    throw Error(ErrorCode::kInvalidArgument, StrCat("append: steps and field-writes must have equal length, found ",
-                                                    steps.size(), " and ", writes.size()));
+    throw Error(ErrorCode::kInvalidArgument,
+                StrCat("append: steps and field-writes must have equal length, found ",
+                       steps.size(), " and ", writes.size()));
   }
   Writer& writer = impl_->Declared("append");
   std::vector<internal::Group> groups;
@@ -178,7 +189,9 @@ void StreamStore::Append(std::span<const Step> steps, std::span<const FieldWrite
 ErrorCode StreamStore::TryAppend(Step step, std::span<const FieldWrite> writes) noexcept {
   try {
     Row row = 0;
-    return impl_->Declared("append").Append(step, writes, &row).code;
+    Verdict verdict;
+    impl_->Declared("append").Append(step, writes, &row, &verdict);
+    return verdict.code;
   } catch (const Error& error) {
     return error.code();
   } catch (...) {
@@ -213,8 +226,10 @@ void StreamStore::Close() {
 void StreamStore::Clear() {
   Writer& writer = impl_->Declared("clear");
   if (!impl_->path.empty()) {
-    throw Error(ErrorCode::kReadOnly,
-                StrCat(impl_->Name(), ": clear empties temporary stores only; what a path holds is never deleted"));
+    throw Error(
+        ErrorCode::kReadOnly,
+        StrCat(impl_->Name(),
+               ": clear empties temporary stores only; what a path holds is never deleted"));
   }
   if (writer.closed()) {
     throw Error(ErrorCode::kClosed, "temporary store: clear on a store that is closed");

@@ -27,17 +27,21 @@ std::string ShapeText(const Field& field) {
 }
 
 std::string LengthText(const Schema& schema, const Encoding& encoding, const FieldWrite& write) {
-  const std::string unit = write.source() == Source::kBytes ? "bytes" : write.source() == Source::kWords ? "words" : "items";
+  const std::string unit = write.source() == Source::kBytes   ? "bytes"
+                           : write.source() == Source::kWords ? "words"
+                                                              : "items";
   const std::uint64_t expected =
       write.source() == Source::kWords && !encoding.ragged ? encoding.unit_words : encoding.items;
-  return StrCat(FieldText(schema, write.type()), ", ", ShapeText(schema[write.type()]), ": expected ",
-                encoding.ragged ? "a multiple of " : "", expected, " ", unit, " but found ", write.count());
+  return StrCat(FieldText(schema, write.type()), ", ", ShapeText(schema[write.type()]),
+                ": expected ", encoding.ragged ? "a multiple of " : "", expected, " ", unit,
+                " but found ", write.count());
 }
 
 std::string ValueText(const Schema& schema, const FieldWrite& write, std::uint64_t item) {
   const std::string place = write.count() == 1 ? "" : StrCat(" at ", item);
-  return StrCat(FieldText(schema, write.type()), ": value ", ItemText(write.source(), write.data(), item), place,
-                " does not belong into ", ShapeText(schema[write.type()]));
+  return StrCat(FieldText(schema, write.type()), ": value ",
+                ItemText(write.source(), write.data(), item), place, " does not belong into ",
+                ShapeText(schema[write.type()]));
 }
 
 std::string DeclaredOrder(const Schema& schema) {
@@ -65,28 +69,34 @@ std::string OrderText(const Schema& schema, TypeId type, std::int64_t before, co
 
 }  // namespace
 
-void ThrowVerdict(const Verdict& verdict, Writer& writer, Step step, std::span<const FieldWrite> writes) {
+void ThrowVerdict(const Verdict& verdict, Writer& writer, Step step,
+                  std::span<const FieldWrite> writes) {
   const Schema& schema = writer.schema();
   const Cursor cursor = writer.cursor();
   const std::size_t i = verdict.write;
   switch (verdict.rule) {
     case Rule::kUnknownType:
-      ThrowAs(verdict, writer, StrCat("Unknown field: type id ", writes[i].type(), " of ", schema.size()));
+      ThrowAs(verdict, writer,
+              StrCat("Unknown field: type id ", writes[i].type(), " of ", schema.size()));
     case Rule::kOrder:
       if (i >= kLayoutMaxFields) {
-        ThrowAs(verdict, writer, StrCat(writes.size(), " field-writes: expected at most ", kLayoutMaxFields));
+        ThrowAs(verdict, writer,
+                StrCat(writes.size(), " field-writes: expected at most ", kLayoutMaxFields));
       }
       if (i > 0) {
         ThrowAs(verdict, writer, OrderText(schema, writes[i].type(), writes[i - 1].type(), ""));
       }
-      ThrowAs(verdict, writer, OrderText(schema, writes[0].type(), writer.LastTypeBefore(writes[0].type()),
-                                         StrCat(" at step ", step).c_str()));
+      ThrowAs(verdict, writer,
+              OrderText(schema, writes[0].type(), writer.LastTypeBefore(writes[0].type()),
+                        StrCat(" at step ", step).c_str()));
     case Rule::kLength:
-      ThrowAs(verdict, writer, LengthText(schema, MakeEncoding(schema[writes[i].type()]), writes[i]));
+      ThrowAs(verdict, writer,
+              LengthText(schema, MakeEncoding(schema[writes[i].type()]), writes[i]));
     case Rule::kValue:
       ThrowAs(verdict, writer, ValueText(schema, writes[i], verdict.item));
     case Rule::kStepDecreases:
-      ThrowAs(verdict, writer, StrCat("step ", step, " after step ", cursor.step, ": steps never decrease (order)"));
+      ThrowAs(verdict, writer,
+              StrCat("step ", step, " after step ", cursor.step, ": steps never decrease (order)"));
     case Rule::kTooManyRows:
       ThrowAs(verdict, writer, StrCat("a store holds at most ", kMaxRows, " rows"));
     case Rule::kStepNotAfter:
@@ -103,20 +113,25 @@ void ThrowVerdict(const Verdict& verdict, Writer& writer, std::span<const Step> 
   const std::size_t row = verdict.row;
   const auto write_of_row = [&] {
     const Column& column = columns[c];
-    const std::uint64_t first =
-        column.offsets == nullptr ? row * column.row_items : static_cast<std::uint64_t>(column.offsets[row]);
-    const std::uint64_t count = column.offsets == nullptr
-                                    ? column.row_items
-                                    : static_cast<std::uint64_t>(column.offsets[row + 1] - column.offsets[row]);
-    return FieldWrite(column.type, column.source,
-                      static_cast<const std::byte*>(column.data) + first * SourceBytes(column.source), count);
+    const std::uint64_t first = column.offsets == nullptr
+                                    ? row * column.row_items
+                                    : static_cast<std::uint64_t>(column.offsets[row]);
+    const std::uint64_t count =
+        column.offsets == nullptr
+            ? column.row_items
+            : static_cast<std::uint64_t>(column.offsets[row + 1] - column.offsets[row]);
+    return FieldWrite(
+        column.type, column.source,
+        static_cast<const std::byte*>(column.data) + first * SourceBytes(column.source), count);
   };
   switch (verdict.rule) {
     case Rule::kUnknownType:
-      ThrowAs(verdict, writer, StrCat("Unknown field: type id ", columns[c].type, " of ", schema.size()));
+      ThrowAs(verdict, writer,
+              StrCat("Unknown field: type id ", columns[c].type, " of ", schema.size()));
     case Rule::kOrder:
       if (c >= kLayoutMaxFields || c == 0) {
-        ThrowAs(verdict, writer, StrCat(columns.size(), " columns: expected at most ", kLayoutMaxFields));
+        ThrowAs(verdict, writer,
+                StrCat(columns.size(), " columns: expected at most ", kLayoutMaxFields));
       }
       ThrowAs(verdict, writer, OrderText(schema, columns[c].type, columns[c - 1].type, ""));
     case Rule::kLength:
@@ -124,10 +139,13 @@ void ThrowVerdict(const Verdict& verdict, Writer& writer, std::span<const Step> 
               StrCat("row ", row, " of the call: ",
                      LengthText(schema, MakeEncoding(schema[columns[c].type]), write_of_row())));
     case Rule::kValue:
-      ThrowAs(verdict, writer, StrCat("row ", row, " of the call: ", ValueText(schema, write_of_row(), verdict.item)));
+      ThrowAs(
+          verdict, writer,
+          StrCat("row ", row, " of the call: ", ValueText(schema, write_of_row(), verdict.item)));
     case Rule::kStepNotAfter:
-      ThrowAs(verdict, writer, StrCat("row ", row, " of the call: step ", steps[row],
-                                      " does not come after the step before it (order): steps strictly increase"));
+      ThrowAs(verdict, writer,
+              StrCat("row ", row, " of the call: step ", steps[row],
+                     " does not come after the step before it (order): steps strictly increase"));
     default:
       break;
   }

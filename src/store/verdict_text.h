@@ -3,13 +3,15 @@
 
 #include <span>
 
-#include "storage/writer.h"
 #include "stream_store/store.h"
+
+#include "storage/writer.h"
 
 namespace stream_store::internal {
 
 /// Throws the Error of a refused Append().
-[[noreturn]] void ThrowVerdict(const Verdict& verdict, Writer& writer, Step step, std::span<const FieldWrite> writes);
+[[noreturn]] void ThrowVerdict(const Verdict& verdict, Writer& writer, Step step,
+                               std::span<const FieldWrite> writes);
 
 /// Throws the Error of a refused Extend().
 [[noreturn]] void ThrowVerdict(const Verdict& verdict, Writer& writer, std::span<const Step> steps,

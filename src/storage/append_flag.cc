@@ -1,0 +1,50 @@
+#include "storage/append_flag.h"
+
+#include <thread>
+
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace stream_store::internal {
+namespace {
+
+bool Membarrier(int command) noexcept { return ::syscall(SYS_membarrier, command, 0, 0) == 0; }
+
+// Once per process; a child of fork inherits it with the memory.
+bool BarriersWork() noexcept {
+  static const bool work = Membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+  return work;
+}
+
+}  // namespace
+
+bool AppendFlag::TakeSlowly(std::uintptr_t self) noexcept {
+  std::uintptr_t nobody = kNobody;
+  if (owner_.compare_exchange_strong(nobody, BarriersWork() ? self : kEverybody)) {
+    return Take();
+  }
+  EndBias();
+  // The old owner may still be inside: it is let out before anybody else gets in.
+  while (owner_busy_.load(std::memory_order_acquire) ||
+         taken_.exchange(true, std::memory_order_acquire)) {
+    std::this_thread::yield();
+  }
+  return false;
+}
+
+// After the barrier either the owner sees that the bias has ended, or we see that it is inside.
+void AppendFlag::EndBias() noexcept {
+  std::uintptr_t owner = owner_.load(std::memory_order_acquire);
+  while (owner != kEverybody) {
+    if (owner != kEnding && owner_.compare_exchange_weak(owner, kEnding)) {
+      Membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+      owner_.store(kEverybody, std::memory_order_release);
+      return;
+    }
+    std::this_thread::yield();
+    owner = owner_.load(std::memory_order_acquire);
+  }
+}
+
+}  // namespace stream_store::internal
