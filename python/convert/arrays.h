@@ -21,7 +21,10 @@ struct Shape {
     return *this;
   }
   Shape& operator+=(std::span<const npy_intp> more) {
-    dimensions.insert(dimensions.end(), more.begin(), more.end());
+    // One by one: g++ 12 takes a range insert of an empty span for an overrun.
+    for (const npy_intp dimension : more) {
+      dimensions.push_back(dimension);
+    }
     return *this;
   }
   /// Product of the dimensions. Throws ValueError if an array of that many 8-byte items could not exist.

@@ -100,7 +100,8 @@ std::size_t ExtendRows(PyObject* self, Store& store, PyObject* mapping, PyObject
   } else {
     scratch->steps.resize(rows);
     const Step first = store.NextStep();
-    if (__builtin_add_overflow_p(first, static_cast<Step>(rows) - 1, Step{0})) {
+    Step last = 0;
+    if (__builtin_add_overflow(first, static_cast<Step>(rows) - 1, &last)) {
       Throw(PyExc_ValueError, "extend: the steps would go past 2**63 - 1; give them");
     }
     std::iota(scratch->steps.begin(), scratch->steps.end(), first);
