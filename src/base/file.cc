@@ -10,7 +10,9 @@
 
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "base/retry.h"
 #include "base/str_cat.h"
@@ -65,6 +67,13 @@ File& File::operator=(File&& other) noexcept {
 }
 
 File::~File() { Close(); }
+
+bool File::InMemory() const noexcept {
+  struct statfs status{};
+  if (sys().fstatfs(fd_, &status) != 0) return false;
+  const auto magic = static_cast<std::uint32_t>(status.f_type);
+  return magic == TMPFS_MAGIC || magic == RAMFS_MAGIC || magic == HUGETLBFS_MAGIC;
+}
 
 std::uint64_t File::Size() const {
   struct stat status{};

@@ -28,6 +28,9 @@ class File {
 
   const std::string& path() const noexcept { return path_; }
 
+  /// Whether it lies on a memory-backed file system: tmpfs, ramfs, hugetlbfs.
+  bool InMemory() const noexcept;
+
   /// Bytes, by fstat. Throws Error(kIo).
   std::uint64_t Size() const;
 

@@ -6,8 +6,6 @@
 #include <cstdlib>
 
 #include <fcntl.h>
-#include <linux/magic.h>
-#include <sys/vfs.h>
 
 #include "base/directory.h"
 #include "base/random.h"
@@ -29,13 +27,6 @@ std::vector<fs::path> CandidatePlaces(const fs::path& preferred) {
   places.emplace_back("/var/tmp");
   places.emplace_back("/tmp");
   return places;
-}
-
-bool MemoryBacked(const Directory& directory) {
-  struct statfs status{};
-  if (sys().fstatfs(directory.fd(), &status) != 0) return false;
-  const auto magic = static_cast<std::uint32_t>(status.f_type);
-  return magic == TMPFS_MAGIC || magic == RAMFS_MAGIC || magic == HUGETLBFS_MAGIC;
 }
 
 // O_TMPFILE, or a random name that is unlinked at once where the file system has no such thing.
@@ -76,7 +67,7 @@ File CreateUnlinkedFile(const fs::path& preferred, const std::string& name) {
   // Pages of a memory-backed file system count against the memory limit and kill instead of
   // failing.
   std::stable_partition(places.begin(), places.end(),
-                        [](const Directory& place) { return !MemoryBacked(place); });
+                        [](const Directory& place) { return !place.InMemory(); });
   for (const Directory& place : places) {
     try {
       return OpenUnlinked(place, name);

@@ -1,14 +1,31 @@
 #include "storage/data_file.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
+#include "base/cgroup.h"
 #include "base/str_cat.h"
 
 namespace stream_store::internal {
+namespace {
+
+// On a memory-backed file system the kernel kills at the control group's limit, where a disk says
+// ENOSPC.
+void CheckMemory(const File& file, std::uint64_t more) {
+  const std::uint64_t headroom = CgroupHeadroomBytes();
+  if (more > headroom) {
+    throw Error(ErrorCode::kNoSpace,
+                StrCat(file.path(), ": growing by ", more,
+                       " bytes of memory: the control group has ", headroom, " left"),
+                ENOMEM);
+  }
+}
+
+}  // namespace
 
 DataFile::DataFile(File file, std::uint64_t reserve_bytes, bool writable)
-    : file_(std::move(file)), writable_(writable) {
+    : file_(std::move(file)), writable_(writable), in_memory_(file_.InMemory()) {
   bytes_.store(file_.Size(), std::memory_order_relaxed);
   const std::uint64_t minimum = std::max<std::uint64_t>(bytes(), 64 << 10);
   mapping_ =
@@ -27,6 +44,9 @@ void DataFile::GrowTo(std::uint64_t bytes, std::uint64_t needed) {
     return;
   }
   try {
+    if (in_memory_) {
+      CheckMemory(file_, bytes - old_bytes);
+    }
     file_.Allocate(old_bytes, bytes);
   } catch (const Error& error) {
     const std::uint64_t reached = RefreshBytes();
@@ -34,6 +54,9 @@ void DataFile::GrowTo(std::uint64_t bytes, std::uint64_t needed) {
       throw;
     }
     if (reached < needed) {
+      if (in_memory_) {
+        CheckMemory(file_, needed - reached);
+      }
       file_.Allocate(reached, needed);
     }
   }

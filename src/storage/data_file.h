@@ -51,6 +51,7 @@ class DataFile {
  private:
   File file_;
   bool writable_;
+  bool in_memory_;
   std::shared_ptr<const Mapping> mapping_;
   std::atomic<std::uint64_t> bytes_{0};
 };

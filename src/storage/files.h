@@ -8,11 +8,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 
 #include "base/directory.h"
+#include "base/fork_mutex.h"
 #include "format/control.h"
 #include "storage/data_file.h"
 #include "storage/view.h"
@@ -127,7 +127,7 @@ class Files {
   std::filesystem::path path_;
   std::string path_text_;
   Identity identity_;
-  mutable std::mutex mutex_;
+  mutable ForkMutex mutex_{ForkMutex::Rank::kInner};
   std::shared_ptr<const Meaning> meaning_;
   std::shared_ptr<const Maps> maps_;
   std::atomic<std::uint64_t> maps_key_{0};

@@ -11,10 +11,10 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <mutex>
 
 #include "stream_store/recovery.h"
 
+#include "base/fork_mutex.h"
 #include "storage/cursor.h"
 #include "storage/files.h"
 #include "storage/view.h"
@@ -65,7 +65,7 @@ class ReadSource {
   std::atomic<std::uint64_t> history_{0};
   std::uint64_t session_ = 0;  // when we attached
   End fixed_;                  // while not following
-  std::mutex mutex_;           // looks at sizes, mapping anew, counting
+  ForkMutex mutex_{ForkMutex::Rank::kOuter};  // looks at sizes, mapping anew, counting
   std::uint64_t counted_records_ = 0;
   std::uint64_t counted_writes_ = 0;
 };

@@ -1,5 +1,6 @@
 #include "storage/writer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <unistd.h>
@@ -12,6 +13,16 @@
 #include "storage/open.h"
 
 namespace stream_store::internal {
+namespace {
+
+// A growth step of more than the reservation asks for nothing more, and must not overflow in bytes.
+WriterOptions Bounded(WriterOptions options) {
+  constexpr std::uint64_t kMostValues = std::uint64_t{1} << 37;
+  options.capacity_values = std::min(options.capacity_values, kMostValues);
+  return options;
+}
+
+}  // namespace
 
 Writer::Writer(std::shared_ptr<Files> files, const Cursor& cursor, const WriterOptions& options)
     : cursor_(cursor),
@@ -20,7 +31,7 @@ Writer::Writer(std::shared_ptr<Files> files, const Cursor& cursor, const WriterO
       seed_(files->identity().check_seed),
       meaning_(files->meaning()),
       files_(std::move(files)),
-      options_(options),
+      options_(Bounded(options)),
       slot_sequence_(options.slot_sequence),
       slot_session_(options.slot_session),
       durable_records_(options.durable_records),

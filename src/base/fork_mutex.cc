@@ -1,0 +1,63 @@
+#include "base/fork_mutex.h"
+
+#include <pthread.h>
+
+namespace stream_store {
+
+// All living ForkMutexes, by rank. Never destroyed: some outlive static destruction.
+struct ForkMutexList {
+  std::mutex mutex;
+  ForkMutex* first[2] = {nullptr, nullptr};
+
+  static ForkMutexList& Get() {
+    static auto* list = new ForkMutexList;
+    return *list;
+  }
+
+  void Add(ForkMutex* item) {
+    static const int installed = pthread_atfork(Prepare, Resume, Resume);
+    static_cast<void>(installed);
+    const std::scoped_lock hold(mutex);
+    ForkMutex*& head = first[static_cast<int>(item->rank_)];
+    item->next_ = head;
+    if (head != nullptr) {
+      head->previous_ = item;
+    }
+    head = item;
+  }
+
+  void Remove(ForkMutex* item) {
+    const std::scoped_lock hold(mutex);
+    ForkMutex*& head = first[static_cast<int>(item->rank_)];
+    (item->previous_ == nullptr ? head : item->previous_->next_) = item->next_;
+    if (item->next_ != nullptr) {
+      item->next_->previous_ = item->previous_;
+    }
+  }
+
+  static void Prepare() {
+    ForkMutexList& list = Get();
+    list.mutex.lock();
+    for (ForkMutex* head : list.first) {
+      for (ForkMutex* item = head; item != nullptr; item = item->next_) {
+        item->mutex_.lock();
+      }
+    }
+  }
+
+  static void Resume() {
+    ForkMutexList& list = Get();
+    for (ForkMutex* head : list.first) {
+      for (ForkMutex* item = head; item != nullptr; item = item->next_) {
+        item->mutex_.unlock();
+      }
+    }
+    list.mutex.unlock();
+  }
+};
+
+ForkMutex::ForkMutex(Rank rank) : rank_(rank) { ForkMutexList::Get().Add(this); }
+
+ForkMutex::~ForkMutex() { ForkMutexList::Get().Remove(this); }
+
+}  // namespace stream_store
