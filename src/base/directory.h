@@ -23,6 +23,7 @@ class Directory {
   const std::filesystem::path& path() const noexcept { return path_; }
 
   int fd() const noexcept { return file_.fd(); }
+
   bool InMemory() const noexcept { return file_.InMemory(); }  ///< on tmpfs or the like
 
   /// Opens a regular file inside: O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, then fstat. Throws

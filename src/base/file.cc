@@ -9,8 +9,8 @@
 #include <utility>
 
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <linux/magic.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 

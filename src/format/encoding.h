@@ -84,10 +84,10 @@ inline constexpr std::uint64_t kEncodedAll = ~std::uint64_t{0};
 std::uint64_t Encode(const Encoding& encoding, Source source, const void* items,
                      std::uint64_t count, Value* out) noexcept;
 
-/// The loop behind Encode() for one kind of field and source: same arguments without the source, same result.
-/// REQUIRES of a call: count > 0.
-using EncodeLoop = std::uint64_t (*)(const Encoding& encoding, const unsigned char* items, std::uint64_t count,
-                                     Value* out) noexcept;
+/// The loop behind Encode() for one kind of field and source: same arguments without the source,
+/// same result. REQUIRES of a call: count > 0.
+using EncodeLoop = std::uint64_t (*)(const Encoding& encoding, const unsigned char* items,
+                                     std::uint64_t count, Value* out) noexcept;
 EncodeLoop FindEncodeLoop(const Encoding& encoding, Source source) noexcept;
 
 /// Whether an item of `source` is its stored word as it is, whatever its bits: 8 bytes to copy.

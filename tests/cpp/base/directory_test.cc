@@ -1,0 +1,145 @@
+// Tests of Directory: what may be opened inside a store, and how errors name it.
+
+#include "base/directory.h"
+
+#include <cerrno>
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "support/scratch.h"
+
+namespace stream_store {
+namespace {
+
+namespace fs = std::filesystem;
+
+class DirectoryTest : public ::testing::Test {
+ protected:
+  ErrorCode CodeOfOpening(const char* name) {
+    return ErrorOf([&] { directory_.OpenFile(name, false); }).code();
+  }
+
+  ScratchDirectory scratch_;
+  SyscallFaults faults_;
+  Directory directory_ = Directory::Open(scratch_.path());
+};
+
+TEST_F(DirectoryTest, MissingDirectoryIsNotFound) {
+  EXPECT_EQ(ErrorOf([&] { Directory::Open(scratch_ / "none"); }).code(), ErrorCode::kNotFound);
+}
+
+TEST_F(DirectoryTest, FileInPlaceOfADirectoryAlreadyExists) {
+  directory_.CreateFile("plain");
+  const Error error = ErrorOf([&] { Directory::Open(scratch_ / "plain"); });
+  EXPECT_EQ(error.code(), ErrorCode::kAlreadyExists);
+  EXPECT_CONTAINS(error.what(), "is not a directory");
+}
+
+TEST_F(DirectoryTest, NewFilesHaveMode0600WhateverTheUmask) {
+  for (const mode_t mask : {mode_t{0}, mode_t{0777}}) {
+    const mode_t old = ::umask(mask);
+    const File file = directory_.CreateFile("values");
+    ::umask(old);
+    struct stat status{};
+    ASSERT_EQ(::fstat(file.fd(), &status), 0);
+    EXPECT_EQ(status.st_mode & 07777, 0600U);
+    EXPECT_NE(::fcntl(file.fd(), F_GETFD) & FD_CLOEXEC, 0);
+    directory_.Unlink("values");
+  }
+}
+
+TEST_F(DirectoryTest, CreateNeverTakesAFileThatIsThere) {
+  directory_.CreateFile("values");
+  EXPECT_EQ(ErrorOf([&] { directory_.CreateFile("values"); }).code(), ErrorCode::kAlreadyExists);
+}
+
+TEST_F(DirectoryTest, MissingFileIsNotFound) {
+  EXPECT_EQ(CodeOfOpening("values"), ErrorCode::kNotFound);
+}
+
+TEST_F(DirectoryTest, AnythingButARegularFileIsCorrupt) {
+  fs::create_directory(scratch_ / "directory");
+  fs::create_symlink("/etc/passwd", scratch_ / "link");
+  ASSERT_EQ(::mkfifo((scratch_ / "pipe").c_str(), 0600), 0);
+  for (const char* name : {"directory", "link", "pipe"}) {
+    EXPECT_EQ(CodeOfOpening(name), ErrorCode::kCorrupt) << name;
+    EXPECT_EQ(ErrorOf([&] { directory_.OpenFile(name, true); }).code(), ErrorCode::kCorrupt);
+  }
+  const Error error = ErrorOf([&] { directory_.OpenFile("link", false); });
+  EXPECT_CONTAINS(error.what(), "expected a regular file but found a symbolic link");
+}
+
+TEST_F(DirectoryTest, SocketIsCorrupt) {
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  (scratch_ / "socket").string().copy(address.sun_path, sizeof(address.sun_path) - 1);
+  ASSERT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  ::close(fd);
+  EXPECT_EQ(CodeOfOpening("socket"), ErrorCode::kCorrupt);
+}
+
+TEST_F(DirectoryTest, OpensRelativeToItselfAfterItMoved) {
+  fs::create_directory(scratch_ / "before");
+  const Directory moved = Directory::Open(scratch_ / "before");
+  moved.CreateFile("values");
+  fs::rename(scratch_ / "before", scratch_ / "after");
+  EXPECT_TRUE(moved.OpenFile("values", true).is_open());
+}
+
+TEST_F(DirectoryTest, ContainsSeesEveryKindOfEntry) {
+  fs::create_symlink("nowhere", scratch_ / "dangling");
+  fs::create_directory(scratch_ / "directory");
+  EXPECT_TRUE(directory_.Contains("dangling"));
+  EXPECT_TRUE(directory_.Contains("directory"));
+  EXPECT_FALSE(directory_.Contains("none"));
+}
+
+TEST_F(DirectoryTest, EntriesAreSortedAndComplete) {
+  for (const char* name : {"b", ".hidden", "a"}) directory_.CreateFile(name);
+  EXPECT_EQ(directory_.Entries(), (std::vector<std::string>{".hidden", "a", "b"}));
+  EXPECT_EQ(directory_.Entries().size(), 3U);  // a second look sees the same
+}
+
+TEST_F(DirectoryTest, RenameReplacesAndUnlinkForgivesTheMissing) {
+  directory_.CreateFile("schema.tmp").WriteAt(Bytes("new"), 0);
+  directory_.CreateFile("schema");
+  directory_.RenameFile("schema.tmp", "schema");
+  EXPECT_EQ(directory_.OpenFile("schema", false).Size(), 3U);
+  EXPECT_FALSE(directory_.Contains("schema.tmp"));
+  EXPECT_NO_THROW(directory_.Unlink("schema.tmp"));
+}
+
+TEST_F(DirectoryTest, SyncPassesOverFileSystemsWithoutIt) {
+  sys().fsync = [](int) {
+    errno = EINVAL;
+    return -1;
+  };
+  EXPECT_NO_THROW(directory_.Sync());
+  sys().fsync = [](int) {
+    errno = EIO;
+    return -1;
+  };
+  EXPECT_EQ(ErrorOf([&] { directory_.Sync(); }).code(), ErrorCode::kIo);
+}
+
+TEST_F(DirectoryTest, NothingLeavesADescriptorOpen) {
+  const auto open_files = [] {
+    return std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator{});
+  };
+  directory_.CreateFile("a");
+  fs::create_directory(scratch_ / "directory");
+  const auto before = open_files();
+  directory_.Entries();
+  directory_.Contains("a");
+  CodeOfOpening("directory");
+  CodeOfOpening("none");
+  EXPECT_EQ(open_files(), before);
+}
+
+}  // namespace
+}  // namespace stream_store

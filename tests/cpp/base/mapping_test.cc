@@ -1,0 +1,111 @@
+// Tests of Mapping: growth without remapping, little address space, faulting in.
+
+#include "base/mapping.h"
+
+#include <cerrno>
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+
+#include "base/directory.h"
+#include "support/scratch.h"
+
+namespace stream_store {
+namespace {
+
+class MappingTest : public ::testing::Test {
+ protected:
+  ScratchDirectory scratch_;
+  SyscallFaults faults_;
+  File file_ = Directory::Open(scratch_.path()).CreateFile("values");
+};
+
+std::size_t address_space = 0;  // what the fault below grants to one mapping
+
+void* LimitedMap(void* address, std::size_t length, int protection, int flags, int fd, off_t at) {
+  if (length <= address_space)
+    return RealSyscalls().mmap(address, length, protection, flags, fd, at);
+  errno = ENOMEM;
+  return MAP_FAILED;
+}
+
+TEST_F(MappingTest, FileGrowsUnderTheSameMapping) {
+  file_.Allocate(0, 4096);
+  const Mapping mapping(file_, 1ULL << 40, 4096, true);
+  EXPECT_EQ(mapping.size(), 1ULL << 40);
+  file_.Allocate(4096, 1 << 20);
+  mapping.data()[(1 << 20) - 1] = std::byte{7};
+  std::vector<std::byte> last(1);
+  file_.ReadAt(last, (1 << 20) - 1);
+  EXPECT_EQ(last[0], std::byte{7});
+}
+
+TEST_F(MappingTest, ReservationIsHalvedWhileAddressSpaceIsShort) {
+  sys().mmap = LimitedMap;
+  address_space = 300'000'000;
+  const Mapping mapping(file_, 1ULL << 40, 4096, true);
+  EXPECT_EQ(mapping.size(), 1ULL << 28);
+}
+
+TEST_F(MappingTest, ReservationNeverFallsBelowTheMinimum) {
+  sys().mmap = LimitedMap;
+  address_space = 5 << 20;
+  EXPECT_EQ(Mapping(file_, 1ULL << 40, 5 << 20, true).size(), 5U << 20);
+  const Error error = ErrorOf([&] { Mapping(file_, 1ULL << 40, 6 << 20, true); });
+  EXPECT_EQ(error.code(), ErrorCode::kNoSpace);
+  EXPECT_EQ(error.system_errno(), ENOMEM);
+  EXPECT_CONTAINS(error.what(), "mapping 6291456 bytes of address space");
+}
+
+TEST_F(MappingTest, FileSystemThatCannotMapIsIo) {
+  sys().mmap = [](void*, std::size_t, int, int, int, off_t) -> void* {
+    errno = ENODEV;
+    return MAP_FAILED;
+  };
+  EXPECT_EQ(ErrorOf([&] { Mapping(file_, 4096, 4096, true); }).code(), ErrorCode::kIo);
+}
+
+TEST_F(MappingTest, PopulateSaysWhetherThereWasRoom) {
+  file_.Allocate(0, 1 << 16);
+  const Mapping mapping(file_, 1 << 20, 1 << 16, true);
+  if (!mapping.Populate(0, 4096)) GTEST_SKIP() << "this kernel has no MADV_POPULATE_WRITE";
+  EXPECT_TRUE(mapping.Populate(100, 1 << 16));
+  EXPECT_TRUE(mapping.Populate(50, 50));
+  EXPECT_FALSE(mapping.Populate(0, 1 << 19));  // beyond the end of the file: false, not SIGBUS
+}
+
+TEST_F(MappingTest, PopulateIsRepeatedWhenInterrupted) {
+  file_.Allocate(0, 1 << 16);
+  const Mapping mapping(file_, 1 << 16, 1 << 16, true);
+  sys().madvise = [](void*, std::size_t, int) {
+    static int calls = 0;
+    errno = EINTR;
+    return ++calls < 3 ? -1 : 0;
+  };
+  EXPECT_TRUE(mapping.Populate(0, 4096));
+}
+
+TEST_F(MappingTest, MovingLeavesNothingBehind) {
+  Mapping first(file_, 4096, 4096, true);
+  std::byte* data = first.data();
+  Mapping second = std::move(first);
+  EXPECT_EQ(second.data(), data);
+  EXPECT_EQ(first.data(), nullptr);
+  Mapping third;
+  third = std::move(second);
+  EXPECT_EQ(third.data(), data);
+}
+
+using MappingDeathTest = MappingTest;
+
+TEST_F(MappingDeathTest, ProtectedMappingCanBeReadOnly) {
+  file_.Allocate(0, 4096);
+  const Mapping mapping(file_, 4096, 4096, true);
+  mapping.data()[0] = std::byte{5};
+  mapping.ProtectReadOnly();
+  EXPECT_EQ(mapping.data()[0], std::byte{5});
+  EXPECT_DEATH(mapping.data()[0] = std::byte{6}, "");
+}
+
+}  // namespace
+}  // namespace stream_store

@@ -1,0 +1,107 @@
+// Tests of Schema: which fields can be declared, and what an error says of those that cannot.
+
+#include "stream_store/schema.h"
+
+#include <gtest/gtest.h>
+
+#include "support/scratch.h"
+
+namespace stream_store {
+namespace {
+
+std::string Refusal(std::vector<Field> fields) {
+  const Error error = ErrorOf([&] { Schema schema(std::move(fields)); });
+  EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+  return error.what();
+}
+
+TEST(SchemaTest, NumbersFieldsInDeclaredOrder) {
+  const Schema schema({{.name = "b"}, {.name = "a"}});
+  EXPECT_EQ(schema.find("b"), TypeId{0});
+  EXPECT_EQ(schema.find("a"), TypeId{1});
+  EXPECT_EQ(schema.find("c"), std::nullopt);
+  EXPECT_EQ(schema.size(), 2U);
+}
+
+TEST(SchemaTest, HiddenFieldsFollowAndAreNotFoundByName) {
+  const Schema schema({{.name = "s.x", .path = {"s", "x"}},
+                       {.name = "s", .dtype = DType::kNull, .path = {"s"}, .hidden = true}});
+  EXPECT_EQ(schema.declared(), 1U);
+  EXPECT_EQ(schema.size(), 2U);
+  EXPECT_EQ(schema.find("s"), std::nullopt);
+}
+
+TEST(SchemaTest, RefusesNoFieldsAndHiddenFieldsAlone) {
+  EXPECT_CONTAINS(Refusal({}), "at least one");
+  Refusal({{.name = "s", .dtype = DType::kNull, .hidden = true}});
+}
+
+TEST(SchemaTest, RefusesRepeatedNames) {
+  EXPECT_EQ(Refusal({{.name = "x"}, {.name = "y"}, {.name = "x"}}),
+            "field 'x' (type id 2): duplicate name, already that of type id 0");
+}
+
+TEST(SchemaTest, RefusesNamesThatCannotBeKept) {
+  Refusal({{.name = ""}});
+  Refusal({{.name = "_step"}});
+  Refusal({{.name = "a\xff"}});
+  EXPECT_CONTAINS(Refusal({{.name = std::string(256, 'x')}}),
+                  "expected at most 255 bytes but found 256");
+  Refusal({{.name = "outer.inner", .path = {"outer", std::string(256, 'x')}}});
+  Refusal({{.name = "_o.x", .path = {"_o", "x"}}});
+}
+
+TEST(SchemaTest, UnderscoreInsideAStructIsFine) {
+  EXPECT_NO_THROW(Schema({{.name = "outer._inner", .path = {"outer", "_inner"}}}));
+  EXPECT_NO_THROW(Schema({{.name = std::string(255, 'x')}}));
+}
+
+TEST(SchemaTest, RefusesShapesThatCannotBeStored) {
+  Refusal({{.name = "x", .shape = {3, kRagged}}});
+  Refusal({{.name = "x", .shape = {3, 0}}});
+  Refusal({{.name = "x", .shape = {1U << 30, 1U << 30}}});
+  Refusal({{.name = "x", .shape = std::vector<std::uint32_t>(33, 1)}});
+  Refusal({{.name = "x", .dtype = DType::kString, .shape = {kRagged}}});
+  Refusal({{.name = "x", .dtype = DType::kFixedBinary}});
+  Refusal({{.name = "x", .dtype = static_cast<DType>(32)}});
+}
+
+TEST(SchemaTest, PacksOnlyFixedShapesOfNarrowItems) {
+  Refusal({{.name = "x", .dtype = DType::kUInt8, .shape = {kRagged}, .packed = true}});
+  for (const DType dtype :
+       {DType::kInt64, DType::kFloat64, DType::kDate32, DType::kString, DType::kDecimal128}) {
+    EXPECT_CONTAINS(
+        Refusal({{.name = "x", .dtype = dtype, .shape = {2}, .packed = dtype != DType::kString}}),
+        "packed")
+        << DTypeName(dtype);
+    if (dtype == DType::kDate32) break;
+  }
+  EXPECT_NO_THROW(Schema({{.name = "x", .dtype = DType::kFloat16, .shape = {2}, .packed = true}}));
+}
+
+TEST(SchemaTest, HiddenFieldsAreNullScalarsAfterAllOthers) {
+  Refusal({{.name = "x"}, {.name = "s", .dtype = DType::kInt64, .hidden = true}});
+  const Field marker = {.name = "s", .dtype = DType::kNull, .hidden = true};
+  EXPECT_CONTAINS(Refusal({{.name = "x"}, marker, {.name = "y"}}), "came after a hidden one");
+}
+
+TEST(SchemaTest, TakesAsManyFieldsAsTypeIdsReach) {
+  std::vector<Field> fields(kMaxFields);
+  for (std::size_t i = 0; i < fields.size(); ++i) fields[i].name = std::to_string(i);
+  EXPECT_EQ(Schema(fields).find("65535"), TypeId{65535});
+  fields.push_back({.name = "more"});
+  EXPECT_CONTAINS(Refusal(fields), "expected at most 65536 but found 65537");
+}
+
+TEST(SchemaTest, NamesOfDTypesAreThoseOfTheirNumbers) {
+  EXPECT_EQ(DTypeName(DType::kNull), "null");
+  EXPECT_EQ(DTypeName(DType::kFloat16), "float16");
+  EXPECT_EQ(DTypeName(DType::kTime32Ms), "time32_ms");
+  EXPECT_EQ(DTypeName(DType::kTimestampNs), "timestamp_ns");
+  EXPECT_EQ(DTypeName(DType::kDurationNs), "duration_ns");
+  EXPECT_EQ(DTypeName(DType::kFixedBinary), "fixed_binary");
+  EXPECT_EQ(DTypeName(static_cast<DType>(200)), "unknown");
+}
+
+}  // namespace
+}  // namespace stream_store
