@@ -162,6 +162,21 @@ class RowReader {
   std::uint64_t stamp_ = 0;
 };
 
+// Words that a record of this layout has of a field; no more than the store has, so that callers
+// may trust them.
+std::uint64_t WordsOfField(const View& view, std::uint32_t offset, TypeId type) {
+  const LayoutRef layout = LayoutAt(view, offset);
+  for (std::uint64_t i = 0; i < layout.fields; ++i) {
+    const std::uint64_t word = LoadOnce(layout.words[i]);
+    if (WordType(word) < type) continue;
+    if (WordType(word) > type) return 0;
+    if (WordLength(word) > view.value_count)
+      ThrowCorruptLayout(view, offset, "a length passes the store's");
+    return WordLength(word);
+  }
+  return 0;
+}
+
 }  // namespace
 
 void CheckRowWindows(const View& view, std::span<const Row> rows, std::uint64_t length) {
@@ -185,6 +200,33 @@ void ReadRows(const View& view, std::span<const Row> rows, std::uint64_t length,
   ForEachRowWindow(view, rows, length, [&](std::uint64_t i, std::uint64_t record) {
     reader.ReadWindow(record, static_cast<std::uint64_t>(rows[i]), length, i * length);
   });
+}
+
+std::uint64_t LongestInRows(const View& view, std::span<const Row> rows, std::uint64_t length,
+                            TypeId type) {
+  const Meaning& meaning = *view.meaning;
+  if (type >= meaning.schema.size() || !meaning.encodings[type].ragged) {
+    throw Error(ErrorCode::kInvalidArgument,
+                StrCat("longest in rows: expected a ragged field but type id ", type,
+                       type >= meaning.schema.size() ? " does not exist" : " is fixed"));
+  }
+  CheckRowWindows(view, rows, length);
+  if (rows.empty() || length == 0) return 0;
+  std::uint64_t longest = 0;
+  std::uint32_t known = 0;  // a layout looked at already
+  ForEachRowWindow(view, rows, length, [&](std::uint64_t i, std::uint64_t record) {
+    const std::uint64_t end = static_cast<std::uint64_t>(rows[i]) + length;
+    for (; record < view.record_count; ++record) {
+      const Record& words = view.records[record];
+      if (RowOfRecord(LoadOnce(words.row_session)) >= end) break;
+      const std::uint32_t layout = LoadOnce(words.layout);
+      if (layout == known) continue;
+      longest = std::max(longest, WordsOfField(view, layout, type));
+      known = layout;
+    }
+  });
+  const std::uint64_t unit_words = meaning.encodings[type].unit_words;
+  return unit_words == 0 ? 0 : longest / unit_words;
 }
 
 }  // namespace stream_store::internal

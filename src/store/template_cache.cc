@@ -10,26 +10,9 @@ namespace {
 enum class NumberKind { kFloat, kInteger, kOther };
 
 NumberKind NumberKindOf(const Encoding& encoding) {
-  if (encoding.packed) return NumberKind::kOther;
-  switch (encoding.dtype) {
-    case DType::kFloat32:
-    case DType::kFloat64:
-      return NumberKind::kFloat;
-    case DType::kBool:
-    case DType::kInt8:
-    case DType::kInt16:
-    case DType::kInt32:
-    case DType::kInt64:
-    case DType::kUInt8:
-    case DType::kUInt16:
-    case DType::kUInt32:
-    case DType::kString:
-    case DType::kBinary:
-    case DType::kFixedBinary:
-      return NumberKind::kInteger;
-    default:
-      return NumberKind::kOther;
-  }
+  if (encoding.packed) return NumberKind::kInteger;  // the number of the word
+  if (encoding.kind == WordKind::kFloat) return NumberKind::kFloat;
+  return encoding.dtype == DType::kUInt64 ? NumberKind::kOther : NumberKind::kInteger;
 }
 
 void CheckInsertable(const View& view, std::uint32_t offset, LayoutTemplate& slot) {

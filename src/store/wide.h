@@ -11,7 +11,7 @@
 
 #define STREAM_STORE_INLINE [[gnu::always_inline]] inline
 
-// STREAM_STORE_AVX2: marks the second copy of a hot function, chosen at run time by HasAvx2().
+// STREAM_STORE_AVX2: marks the second copy of a hot function, chosen at run time by Avx2InUse().
 #if defined(__x86_64__) && defined(__GNUC__)
 #define STREAM_STORE_AVX2 __attribute__((target("avx2")))
 #define STREAM_STORE_HAS_AVX2_COPY 1
@@ -22,13 +22,14 @@
 
 namespace stream_store::internal {
 
-inline bool HasAvx2() noexcept {
+/// Whether hot functions take their AVX2 copy. Tests turn it off to reach the other one.
+inline bool& Avx2InUse() noexcept {
 #if STREAM_STORE_HAS_AVX2_COPY
-  static const bool has = __builtin_cpu_supports("avx2") != 0;
-  return has;
+  static bool in_use = __builtin_cpu_supports("avx2") != 0;
 #else
-  return false;
+  static bool in_use = false;
 #endif
+  return in_use;
 }
 
 using WideWords = std::int64_t __attribute__((vector_size(32)));

@@ -19,11 +19,11 @@
 namespace stream_store::internal {
 namespace {
 
-constexpr std::uint64_t kHintAhead = 12;   // windows between asking for a hint and filling
-constexpr std::uint64_t kRecordAhead = 6;  // windows between asking for records and filling
+constexpr std::uint64_t kHintAhead = 8;    // windows between asking for a hint and filling
+constexpr std::uint64_t kRecordAhead = 4;  // windows between asking for records and filling
 constexpr std::uint64_t kGuessRing = 8;    // a power of two above kRecordAhead
 constexpr std::uint64_t kMostLines =
-    24;  // cache lines asked for per window and array; hardware follows on
+    16;  // cache lines asked for per window and array; hardware follows on
 constexpr std::uint64_t kInlineWords = 512;  // longer copies are memcpy's
 
 // One window on its way. `done` counts the values written to every wanted column.
@@ -36,21 +36,8 @@ struct Fill {
   std::uint64_t done = 0;
 };
 
-// The words of a record that a window needs, each loaded once.
-struct Head {
-  std::uint64_t record;
-  std::uint64_t start;
-  Step step;
-  Row row;
-  std::uint32_t layout;
-};
-
-template <bool kExtra>
-STREAM_STORE_INLINE Head LoadHead(const View& view, std::uint64_t record) {
-  const Record& words = view.records[record];
-  Row row = 0;
-  if constexpr (kExtra) row = static_cast<Row>(RowOfRecord(LoadOnce(words.row_session)));
-  return {record, LoadOnce(words.start), LoadOnce(words.step), row, LoadOnce(words.layout)};
+bool WantsExtra(const WindowsOut& out) {
+  return out.number != nullptr || out.offset != nullptr || out.row != nullptr;
 }
 
 [[noreturn]] [[gnu::noinline]] void ThrowWrongStart(const View& view, std::uint64_t record,
@@ -85,24 +72,33 @@ STREAM_STORE_INLINE void CopyColumn(const LayoutTemplate& layout, TemplateColumn
   CopyWords(out, from, count);
 }
 
-// The columns that few ask for, of one run.
-[[gnu::noinline]] void FillExtraRun(Fill& fill, LayoutTemplate& layout, std::uint64_t skip,
-                                    std::uint64_t begin, std::uint64_t count) {
-  if (fill.out.offset != nullptr)
-    CopyColumn(layout, OffsetsOf(layout), skip, fill.out.offset + begin, count);
-  if (fill.out.number == nullptr) return;
-  FillNumbers(fill.view, layout, skip, fill.view.values + fill.start + begin, count,
-              fill.out.number + begin);
+// The columns that few ask for, of the run of records from `record` on.
+[[gnu::noinline]] void FillExtraRun(const Fill& fill, LayoutTemplate& layout, const Record* record,
+                                    std::uint64_t skip, std::uint64_t begin, std::uint64_t count) {
+  const WindowsOut& out = fill.out;
+  if (out.offset != nullptr) CopyColumn(layout, OffsetsOf(layout), skip, out.offset + begin, count);
+  if (out.number != nullptr) {
+    FillNumbers(fill.view, layout, skip, fill.view.values + fill.start + begin, count,
+                out.number + begin);
+  }
+  if (out.row == nullptr) return;
+  for (std::uint64_t done = 0; done < count; ++record) {
+    const std::uint64_t part = std::min(layout.total - skip, count - done);
+    FillWords(out.row + begin + done, static_cast<Row>(RowOfRecord(LoadOnce(record->row_session))),
+              part);
+    done += part;
+    skip = 0;
+  }
 }
 
 // One record of a layout too long for a template: its words say what lies where.
-[[gnu::noinline]] void FillLong(Fill& fill, const Head& head, std::uint64_t skip,
-                                std::uint64_t total) {
+[[gnu::noinline]] void FillLong(Fill& fill, const Record* record, std::uint32_t layout,
+                                std::uint64_t skip, std::uint64_t total) {
   const std::uint64_t count = std::min(total - skip, fill.width - fill.done);
   const std::uint64_t end = skip + count;
   const WindowsOut& out = fill.out;
   const Value* values = fill.view.values + fill.start + fill.done;
-  ForEachField(fill.view, head.layout, [&](TypeId type, std::uint64_t begin, std::uint64_t length) {
+  ForEachField(fill.view, layout, [&](TypeId type, std::uint64_t begin, std::uint64_t length) {
     const std::uint64_t first = std::max(begin, skip);
     const std::uint64_t last = std::min(begin + length, end);
     if (first >= last) return;
@@ -118,89 +114,131 @@ STREAM_STORE_INLINE void CopyColumn(const LayoutTemplate& layout, TemplateColumn
     for (std::uint64_t i = 0; i < n; ++i)
       out.number[at + i] = NumberOf(encoding, values[first - skip + i]);
   });
-  if (out.steps != nullptr) std::fill_n(out.steps + fill.done, count, head.step);
-  if (out.row != nullptr) std::fill_n(out.row + fill.done, count, head.row);
+  if (out.steps != nullptr) std::fill_n(out.steps + fill.done, count, LoadOnce(record->step));
+  if (out.row != nullptr) {
+    std::fill_n(out.row + fill.done, count,
+                static_cast<Row>(RowOfRecord(LoadOnce(record->row_session))));
+  }
   fill.done += count;
 }
 
-// Fills from records of one layout for as long as they follow each other; `head` is the first on
-// entry and the last one used on return.
-template <bool kExtra>
-STREAM_STORE_INLINE void FillRun(Fill& fill, LayoutTemplate& layout, Head& head,
-                                 std::uint64_t skip) {
-  const View& view = fill.view;
-  const WindowsOut out = fill.out;
-  const std::uint64_t width = fill.width;
-  const std::uint64_t begin = fill.done;
-  const std::uint64_t total = layout.total;
-  const auto fill_record = [&](std::uint64_t done, std::uint64_t count)
-                               __attribute__((always_inline)) {
-                                 if (done + PaddedWords(count) <= width) {
-                                   if (out.steps != nullptr)
-                                     FillPadded(out.steps + done, head.step, count);
-                                   if constexpr (kExtra) {
-                                     if (out.row != nullptr)
-                                       FillPadded(out.row + done, head.row, count);
-                                   }
-                                 } else {
-                                   if (out.steps != nullptr)
-                                     FillWords(out.steps + done, head.step, count);
-                                   if constexpr (kExtra) {
-                                     if (out.row != nullptr)
-                                       FillWords(out.row + done, head.row, count);
-                                   }
-                                 }
-                               };
-  std::uint64_t done = begin;
-  std::uint64_t count = std::min(total - skip, width - done);
-  for (;;) {
-    fill_record(done, count);
-    done += count;
-    if (done == width || head.record + 1 >= view.record_count) break;
-    const Head next = LoadHead<kExtra>(view, head.record + 1);
-    if (next.layout != head.layout || next.start != head.start + total) break;
-    head = next;
-    count = std::min(total, width - done);
-  }
-  fill.done = done;
-  if (out.types != nullptr) CopyColumn(layout, layout.types, skip, out.types + begin, done - begin);
-  if constexpr (kExtra) FillExtraRun(fill, layout, skip, begin, done - begin);
+// Records that follow each other: of one layout, each starting where the one before ended.
+struct Run {
+  const Record* record;  // the next one
+  const Record* end;     // no record from here on
+  std::uint64_t start;   // where the next one must start
+  std::uint64_t total;   // values of each
+  std::uint32_t layout;
+};
+
+STREAM_STORE_INLINE bool Continues(const Run& run) {
+  return run.record != run.end && LoadOnce(run.record->layout) == run.layout &&
+         LoadOnce(run.record->start) == run.start;
 }
 
-// The record after `head`, which must begin where that one ends; one of a row of empty ones: the
-// last of them.
-template <bool kExtra>
-STREAM_STORE_INLINE Head NextHead(const View& view, const Head& head, std::uint64_t total) {
-  const std::uint64_t expected = head.start + total;
-  std::uint64_t record = head.record + 1;
-  if (total == 0)
-    record = std::max(record, RecordOfPosition(view, static_cast<Position>(expected)));
-  if (record >= view.record_count) ThrowWrongStart(view, record, expected);
-  const Head next = LoadHead<kExtra>(view, record);
-  if (next.start != expected) ThrowWrongStart(view, record, expected);
-  return next;
+// Fills the steps of whole records while kGroups wide stores each (0: as many as it takes) stay
+// inside the window. Returns the new `done`. Everything by value: a loop over words in registers is
+// what makes it fast.
+template <std::uint64_t kGroups>
+STREAM_STORE_INLINE std::uint64_t FillWhole(Run& out_run, Step* steps, std::uint64_t done,
+                                            std::uint64_t width) {
+  Run run = out_run;
+  const std::uint64_t padded = kGroups > 0 ? kGroups * kWide : PaddedWords(run.total);
+  while (done + padded <= width && Continues(run)) {
+    const Step step = LoadOnce(run.record->step);
+    if constexpr (kGroups > 0) {
+      for (std::uint64_t i = 0; i < kGroups; ++i) StoreWide(steps + done + i * kWide, step);
+    } else {
+      FillPadded(steps + done, step, run.total);
+    }
+    done += run.total;
+    run.start += run.total;
+    ++run.record;
+  }
+  out_run = run;
+  return done;
+}
+
+STREAM_STORE_INLINE std::uint64_t FillWholeRecords(Run& run, Step* steps, std::uint64_t done,
+                                                   std::uint64_t width) {
+  switch (PaddedWords(run.total) / kWide) {
+    case 1:
+      return FillWhole<1>(run, steps, done, width);
+    case 2:
+      return FillWhole<2>(run, steps, done, width);
+    case 3:
+      return FillWhole<3>(run, steps, done, width);
+    case 4:
+      return FillWhole<4>(run, steps, done, width);
+    default:
+      return FillWhole<0>(run, steps, done, width);
+  }
+}
+
+// Fills the steps of a run, the first record from `skip` on; `run` stands at that record and ends
+// behind the last one used. Returns the new `done`.
+STREAM_STORE_INLINE std::uint64_t FillSteps(Run& run, Step* steps, std::uint64_t skip,
+                                            std::uint64_t done, std::uint64_t width) {
+  std::uint64_t count = std::min(run.total - skip, width - done);
+  do {
+    if (steps != nullptr) {
+      const Step step = LoadOnce(run.record->step);
+      if (done + PaddedWords(count) <= width) {
+        FillPadded(steps + done, step, count);
+      } else {
+        FillWords(steps + done, step, count);
+      }
+    }
+    done += count;
+    run.start += run.total;
+    ++run.record;
+    if (steps != nullptr && done < width) done = FillWholeRecords(run, steps, done, width);
+    count = std::min(run.total, width - done);
+  } while (done < width && Continues(run));
+  return done;
+}
+
+// The record that must start at `start`: the one at `record`, or the last of the empty ones there.
+STREAM_STORE_INLINE const Record* CheckNext(const View& view, const Record* record,
+                                            std::uint64_t start, bool empty) {
+  auto index = static_cast<std::uint64_t>(record - view.records);
+  if (empty) index = std::max(index, RecordOfPosition(view, static_cast<Position>(start)));
+  if (index >= view.record_count || LoadOnce(view.records[index].start) != start)
+    ThrowWrongStart(view, index, start);
+  return view.records + index;
 }
 
 // Fills every column but `values` of a window whose first record is known.
-template <bool kExtra>
-STREAM_STORE_INLINE void FillWindow(Fill& fill, std::uint64_t record) {
+STREAM_STORE_INLINE void FillWindow(Fill& fill, std::uint64_t first) {
   const View& view = fill.view;
-  Head head = LoadHead<kExtra>(view, record);
-  std::uint64_t skip = fill.start - head.start;
+  const WindowsOut& out = fill.out;
+  Run run{view.records + first, view.records + view.record_count,
+          LoadOnce(view.records[first].start), 0, 0};
+  std::uint64_t skip = fill.start - run.start;
   for (;;) {
-    LayoutTemplate* layout = fill.cache.Find(view, head.layout);
-    const std::uint64_t total =
-        layout != nullptr ? layout->total : LayoutAt(view, head.layout).total;
-    if (skip >= total) [[unlikely]] {
-      // Only an empty record between two others holds nothing.
-      if (total > 0 || fill.done == 0) ThrowNotHeld(view, head.record, fill.start);
-    } else if (layout != nullptr) [[likely]] {
-      FillRun<kExtra>(fill, *layout, head, skip);
+    run.layout = LoadOnce(run.record->layout);
+    LayoutTemplate* layout = fill.cache.Find(view, run.layout);
+    run.total = layout != nullptr ? layout->total : LayoutAt(view, run.layout).total;
+    if (skip < run.total && layout != nullptr) [[likely]] {
+      const Record* record = run.record;
+      const std::uint64_t begin = fill.done;
+      const std::uint64_t done = FillSteps(run, out.steps, skip, begin, fill.width);
+      if (out.types != nullptr)
+        CopyColumn(*layout, layout->types, skip, out.types + begin, done - begin);
+      if (WantsExtra(out)) [[unlikely]]
+        FillExtraRun(fill, *layout, record, skip, begin, done - begin);
+      fill.done = done;
     } else {
-      FillLong(fill, head, skip, total);
+      // Only an empty record between two others holds nothing.
+      if (skip >= run.total && (run.total > 0 || fill.done == 0)) {
+        ThrowNotHeld(view, static_cast<std::uint64_t>(run.record - view.records), fill.start);
+      }
+      if (run.total > 0) FillLong(fill, run.record, run.layout, skip, run.total);
+      run.start += run.total;
+      ++run.record;
     }
     if (fill.done == fill.width) return;
-    head = NextHead<kExtra>(view, head, total);
+    run.record = CheckNext(view, run.record, run.start, run.total == 0);
     skip = 0;
   }
 }
@@ -240,7 +278,6 @@ WindowsOut OutAt(const WindowsOut& out, std::uint64_t index) {
           at(out.number), at(out.offset), at(out.row)};
 }
 
-template <bool kExtra>
 STREAM_STORE_INLINE void FillOne(const Batch& batch, TemplateCache& cache, std::uint64_t i,
                                  const RecordGuess& guess) {
   const std::uint64_t start = batch.start(i);
@@ -253,10 +290,9 @@ STREAM_STORE_INLINE void FillOne(const Batch& batch, TemplateCache& cache, std::
       std::memcpy(fill.out.values, batch.view.values + start, batch.width * sizeof(Value));
     }
   }
-  FillWindow<kExtra>(fill, record);
+  FillWindow(fill, record);
 }
 
-template <bool kExtra>
 STREAM_STORE_INLINE void FillAll(const Batch& batch) {
   TemplateCache& cache = TemplateCache::ForThread();
   const std::uint64_t count = batch.starts.size();
@@ -268,19 +304,13 @@ STREAM_STORE_INLINE void FillAll(const Batch& batch) {
     if (i + kHintAhead < count) AskAhead(batch, i + kHintAhead);
     if (i + kRecordAhead < count)
       ring[(i + kRecordAhead) % kGuessRing] = PrepareWindow(batch, i + kRecordAhead);
-    FillOne<kExtra>(batch, cache, i, ring[i % kGuessRing]);
+    FillOne(batch, cache, i, ring[i % kGuessRing]);
   }
 }
 
-template <bool kExtra>
-void FillAllBaseline(const Batch& batch) {
-  FillAll<kExtra>(batch);
-}
+void FillAllBaseline(const Batch& batch) { FillAll(batch); }
 
-template <bool kExtra>
-STREAM_STORE_AVX2 void FillAllAvx2(const Batch& batch) {
-  FillAll<kExtra>(batch);
-}
+STREAM_STORE_AVX2 void FillAllAvx2(const Batch& batch) { FillAll(batch); }
 
 void CopyValuesOnly(const Batch& batch) {
   const std::uint64_t count = batch.starts.size();
@@ -317,16 +347,15 @@ void ReadWindows(const View& view, std::span<const Position> starts, std::uint64
   CheckStarts(view, starts, width);
   if (starts.empty() || width == 0) return;
   const Batch batch{view, starts, width, out};
-  const bool extra = out.number != nullptr || out.offset != nullptr || out.row != nullptr;
-  if (!extra && out.types == nullptr && out.steps == nullptr) {
+  if (out.types == nullptr && out.steps == nullptr && !WantsExtra(out)) {
     if (out.values != nullptr) CopyValuesOnly(batch);
     return;
   }
   if (view.record_count == 0) ThrowWrongStart(view, 0, 0);
-  if (HasAvx2()) {
-    extra ? FillAllAvx2<true>(batch) : FillAllAvx2<false>(batch);
+  if (Avx2InUse()) {
+    FillAllAvx2(batch);
   } else {
-    extra ? FillAllBaseline<true>(batch) : FillAllBaseline<false>(batch);
+    FillAllBaseline(batch);
   }
 }
 

@@ -1,0 +1,219 @@
+// Windows, gathers and decoded rows side by side with memcpy of the same output bytes.
+//
+// The bar (docs/design.md, "Speed"): one memcpy per window and column, from random offsets of a
+// warmed source as large as the three columns, into the same reused output. Stores of 20 k, 2 M and
+// 20 M steps of 4 fields and 11 values. Builds its View in mapped memory, so that only reading is
+// measured.
+#include <bit>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include <benchmark/benchmark.h>
+#include <sys/mman.h>
+
+#include "store/reads.h"
+
+namespace stream_store::internal {
+namespace {
+
+constexpr std::uint64_t kStepValues = 11;
+constexpr std::uint64_t kWindows = 256;
+constexpr std::uint64_t kWidth = 128;
+
+// Zeroed memory in plain pages, as files have them.
+template <class T>
+std::shared_ptr<T> MapWords(std::uint64_t count) {
+  const std::size_t bytes = count * sizeof(T);
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw std::bad_alloc();
+  return {static_cast<T*>(memory), [bytes](T* words) { munmap(words, bytes); }};
+}
+
+std::vector<Field> BenchFields() {
+  return {{.name = "episode", .dtype = DType::kInt64},
+          {.name = "observation", .dtype = DType::kFloat32, .shape = {8}},
+          {.name = "reward", .dtype = DType::kFloat32},
+          {.name = "done", .dtype = DType::kBool}};
+}
+
+// A store of regular steps and a source for memcpy of the same size as its three columns.
+struct BenchStore {
+  explicit BenchStore(std::uint64_t steps)
+      : values(MapWords<Value>(steps * kStepValues)),
+        records(MapWords<Record>(steps)),
+        hints(MapWords<Hint>(steps * kStepValues / kHintStride + 1)),
+        source(MapWords<Value>(steps * kStepValues * 3)) {
+    for (std::uint64_t i = 0; i < steps; ++i) Fill(i);
+    for (std::uint64_t i = 0; i < steps * kStepValues * 3; i += 8)
+      source.get()[i] = static_cast<Value>(i);
+    auto meaning = std::make_shared<Meaning>();
+    meaning->schema = Schema(BenchFields());
+    meaning->encodings = MakeEncodings(meaning->schema);
+    view.values = values.get();
+    view.records = records.get();
+    view.layouts = layouts.data();
+    view.hints = hints.get();
+    view.value_count = steps * kStepValues;
+    view.record_count = view.row_count = steps;
+    view.layout_words = layouts.size();
+    view.hint_slots = view.value_count / kHintStride + 1;
+    view.mapping_key = steps;
+    view.meaning = meaning;
+  }
+
+  void Fill(std::uint64_t i) {
+    const std::uint64_t start = i * kStepValues;
+    records.get()[i] = {start, static_cast<Step>(i), PackRowSession(i, 1), 1, 0};
+    for (std::uint64_t j = 0; j < kStepValues; ++j) {
+      const bool real = j >= 1 && j < 10;
+      values.get()[start + j] =
+          real ? std::bit_cast<Value>(static_cast<double>(i)) : static_cast<Value>(i / 1000 % 2);
+    }
+    for (std::uint64_t p = start; p < start + kStepValues; ++p) {
+      if (p % kHintStride == 0) hints.get()[p / kHintStride].position_record = i;
+    }
+    if (i % kHintStride == 0) hints.get()[i / kHintStride].row_record = i;
+  }
+
+  std::shared_ptr<Value> values;
+  std::shared_ptr<Record> records;
+  std::shared_ptr<Hint> hints;
+  std::shared_ptr<Value> source;
+  std::vector<std::uint64_t> layouts = {0,
+                                        LayoutHead(4, kStepValues),
+                                        LayoutWord(0, 1),
+                                        LayoutWord(1, 8),
+                                        LayoutWord(2, 1),
+                                        LayoutWord(3, 1)};
+  View view;
+};
+
+BenchStore& StoreOf(std::int64_t steps) {
+  static std::unique_ptr<BenchStore> store;
+  if (store == nullptr || static_cast<std::int64_t>(store->view.record_count) != steps) {
+    store.reset();
+    store = std::make_unique<BenchStore>(static_cast<std::uint64_t>(steps));
+  }
+  return *store;
+}
+
+// Fresh random places for every call, drawn before the clock starts.
+class Draws {
+ public:
+  Draws(std::uint64_t per_call, std::uint64_t bound)
+      : per_call_(per_call), draws_(per_call * kCalls) {
+    std::mt19937_64 random(7);
+    for (std::int64_t& draw : draws_) draw = static_cast<std::int64_t>(random() % bound);
+  }
+
+  std::span<const std::int64_t> Next() {
+    next_ = (next_ + 1) % kCalls;
+    return std::span<const std::int64_t>(draws_).subspan(next_ * per_call_, per_call_);
+  }
+
+ private:
+  static constexpr std::uint64_t kCalls = 64;
+  std::uint64_t per_call_;
+  std::uint64_t next_ = 0;
+  std::vector<std::int64_t> draws_;
+};
+
+void BM_MemcpyWindows(benchmark::State& state) {
+  const BenchStore& store = StoreOf(state.range(0));
+  const auto windows = static_cast<std::uint64_t>(state.range(1));
+  Draws draws(windows, store.view.value_count - kWidth);
+  std::vector<Value> out(windows * kWidth * 3);
+  for (auto _ : state) {
+    const std::span<const std::int64_t> starts = draws.Next();
+    for (std::uint64_t column = 0; column < 3; ++column) {
+      const Value* source = store.source.get() + column * store.view.value_count;
+      for (std::uint64_t i = 0; i < windows; ++i) {
+        std::memcpy(out.data() + (column * windows + i) * kWidth, source + starts[i],
+                    kWidth * sizeof(Value));
+      }
+    }
+    benchmark::DoNotOptimize(out.data());
+    benchmark::ClobberMemory();
+  }
+}
+
+void BM_ReadWindows(benchmark::State& state) {
+  const BenchStore& store = StoreOf(state.range(0));
+  const auto windows = static_cast<std::uint64_t>(state.range(1));
+  Draws draws(windows, store.view.value_count - kWidth);
+  std::vector<Value> out(windows * kWidth * 3);
+  const WindowsOut columns{out.data(), out.data() + windows * kWidth,
+                           out.data() + 2 * windows * kWidth};
+  for (auto _ : state) {
+    ReadWindows(store.view, draws.Next(), kWidth, columns);
+    benchmark::ClobberMemory();
+  }
+}
+
+void BM_ReadWindowsAllColumns(benchmark::State& state) {
+  const BenchStore& store = StoreOf(state.range(0));
+  Draws draws(kWindows, store.view.value_count - kWidth);
+  std::vector<Value> out(kWindows * kWidth * 5);
+  std::vector<float> number(kWindows * kWidth);
+  const auto column = [&](std::uint64_t i) { return out.data() + i * kWindows * kWidth; };
+  const WindowsOut columns{column(0), column(1), column(2), number.data(), column(3), column(4)};
+  for (auto _ : state) {
+    ReadWindows(store.view, draws.Next(), kWidth, columns);
+    benchmark::ClobberMemory();
+  }
+}
+
+void BM_Gather(benchmark::State& state) {
+  const BenchStore& store = StoreOf(state.range(0));
+  Draws draws(kWindows, store.view.value_count);
+  std::vector<Value> out(kWindows * 3);
+  const WindowsOut columns{out.data(), out.data() + kWindows, out.data() + 2 * kWindows};
+  for (auto _ : state) {
+    Gather(store.view, draws.Next(), columns);
+    benchmark::ClobberMemory();
+  }
+}
+
+void BM_ReadRows(benchmark::State& state) {
+  constexpr std::uint64_t kLength = 12;
+  constexpr std::uint64_t kPlaces = kWindows * kLength;
+  const BenchStore& store = StoreOf(state.range(0));
+  Draws draws(kWindows, store.view.row_count - kLength);
+  std::vector<std::int64_t> episode(kPlaces);
+  std::vector<float> observation(kPlaces * 8);
+  std::vector<float> reward(kPlaces);
+  std::vector<std::uint8_t> done(kPlaces);
+  std::vector<std::uint8_t> present(kPlaces * 4);
+  std::vector<Step> steps(kPlaces);
+  const RowsColumn columns[] = {{0, episode.data(), present.data()},
+                                {1, observation.data(), present.data() + kPlaces},
+                                {2, reward.data(), present.data() + 2 * kPlaces},
+                                {3, done.data(), present.data() + 3 * kPlaces}};
+  for (auto _ : state) {
+    ReadRows(store.view, draws.Next(), kLength, columns, steps.data());
+    benchmark::ClobberMemory();
+  }
+}
+
+void Sizes(benchmark::internal::Benchmark* benchmark) {
+  for (const std::int64_t steps : {20'000, 2'000'000, 20'000'000}) benchmark->Arg(steps);
+}
+
+void SizesAndWindows(benchmark::internal::Benchmark* benchmark) {
+  for (const std::int64_t steps : {20'000, 2'000'000, 20'000'000}) {
+    for (const std::int64_t windows : {1, 256}) benchmark->Args({steps, windows});
+  }
+}
+
+BENCHMARK(BM_MemcpyWindows)->Apply(SizesAndWindows)->Unit(benchmark::kMicrosecond);
+BENCHMARK(BM_ReadWindows)->Apply(SizesAndWindows)->Unit(benchmark::kMicrosecond);
+BENCHMARK(BM_ReadWindowsAllColumns)->Apply(Sizes)->Unit(benchmark::kMicrosecond);
+BENCHMARK(BM_Gather)->Apply(Sizes)->Unit(benchmark::kMicrosecond);
+BENCHMARK(BM_ReadRows)->Apply(Sizes)->Unit(benchmark::kMicrosecond);
+
+}  // namespace
+}  // namespace stream_store::internal
+
+BENCHMARK_MAIN();

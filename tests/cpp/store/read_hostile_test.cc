@@ -1,0 +1,153 @@
+// A store whose bytes a hostile peer chose: reads give something or Error(kCorrupt), soon, and
+// touch nothing else.
+//
+// Worth its time under AddressSanitizer: the arrays of a FakeStore have exactly the size the View
+// states.
+#include <gtest/gtest.h>
+
+#include "stream_store/error.h"
+
+#include "storage/locate.h"
+#include "store/fake_rows.h"
+#include "store/reads.h"
+
+namespace stream_store::internal {
+namespace {
+
+// Runs a read; anything but success or kCorrupt fails the test.
+template <class Read>
+void Survives(const Read& read) {
+  try {
+    read();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kCorrupt) << error.what();
+  }
+}
+
+void ReadEverything(const View& view, RowMaker& random) {
+  const std::uint64_t width = 1 + random.Below(std::min<std::uint64_t>(view.value_count, 700));
+  std::vector<Position> starts;
+  std::vector<Row> rows;
+  for (int i = 0; i < 20; ++i) {
+    starts.push_back(static_cast<Position>(random.Below(view.value_count - width + 1)));
+    rows.push_back(static_cast<Row>(random.Below(view.row_count - 5)));
+  }
+  std::vector<std::int64_t> out(starts.size() * width * 5);
+  std::vector<float> numbers(starts.size() * width);
+  const auto column = [&](std::size_t i) { return out.data() + i * starts.size() * width; };
+  const WindowsOut columns{column(0), column(1), column(2), numbers.data(), column(3), column(4)};
+  Survives([&] { ReadWindows(view, starts, width, columns); });
+  Survives([&] { ReadWindows(view, starts, width, {column(0), column(1), column(2)}); });
+  Survives([&] { Gather(view, starts, columns); });
+  std::vector<std::byte> decoded(rows.size() * 5 * 32 * 13);
+  std::vector<RowsColumn> asks;
+  for (TypeId type = 0; type <= kMarker; ++type) {
+    asks.push_back({type, decoded.data() + type * rows.size() * 5 * 32, nullptr, nullptr, 2});
+  }
+  std::vector<Step> steps(rows.size() * 5);
+  Survives([&] { ReadRows(view, rows, 5, asks, steps.data()); });
+  Survives([&] { EXPECT_LE(LongestInRows(view, rows, 5, kLong), view.value_count); });
+  std::vector<Position> places(rows.size());
+  Survives([&] { PositionsOf(view, rows, places); });
+  Survives([&] { Segments(view, std::vector<TypeId>{kDone}); });
+  Survives([&] { RowAtStep(view, static_cast<Step>(random.Below(1000)), true); });
+  Survives([&] { ReadRow(view, rows[0]); });
+  Survives([&] {
+    std::vector<IndexEntry> index(
+        std::min<std::uint64_t>(CountIndex(view, rows[0], rows[0] + 5), 100'000));
+    ReadIndex(view, rows[0], rows[0] + 5, index);
+  });
+}
+
+// A word that is wrong in one of the ways that matter: small, huge, near what was there, or any.
+std::uint64_t Damage(std::uint64_t word, RowMaker& random) {
+  switch (random.Below(6)) {
+    case 0:
+      return random.Below(20);
+    case 1:
+      return ~std::uint64_t{0} - random.Below(20);
+    case 2:
+      return word + random.Below(5) - 2;
+    case 3:
+      return word ^ std::uint64_t{1} << random.Below(64);
+    case 4:
+      return LayoutHead(random.Below(16), random.Below(1200));
+    default:
+      return random.Below(std::uint64_t{1} << 63) * 2;
+  }
+}
+
+void DamageRecord(Record& record, RowMaker& random) {
+  switch (random.Below(4)) {
+    case 0:
+      record.start = Damage(record.start, random);
+      break;
+    case 1:
+      record.row_session = Damage(record.row_session, random);
+      break;
+    case 2:
+      record.layout = static_cast<std::uint32_t>(Damage(record.layout, random));
+      break;
+    default:
+      record.step = static_cast<Step>(Damage(static_cast<std::uint64_t>(record.step), random));
+  }
+}
+
+TEST(HostileTest, SurvivesAFewWrongWords) {
+  for (std::uint64_t seed = 0; seed < 120; ++seed) {
+    RowMaker random(seed);
+    FakeStore store(MixedFields(), seed % 2 == 0 ? random.Wild(300) : random.Steady(300, 9),
+                    FakeHints::kRight, seed);
+    for (std::uint64_t i = 0; i <= seed % 9; ++i) {
+      DamageRecord(store.records[random.Below(store.records.size())], random);
+      std::uint64_t& word = store.layouts[random.Below(store.layouts.size())];
+      word = Damage(word, random);
+      Hint& hint = store.hints[random.Below(store.hints.size())];
+      hint = {Damage(hint.position_record, random), Damage(hint.row_record, random)};
+    }
+    store.Freeze();
+    for (int i = 0; i < 3; ++i) ReadEverything(store.view(), random);
+  }
+}
+
+TEST(HostileTest, SurvivesNothingButGarbage) {
+  for (std::uint64_t seed = 0; seed < 120; ++seed) {
+    RowMaker random(seed);
+    FakeStore store(MixedFields(), random.Wild(100), FakeHints::kRandom, seed);
+    for (Record& record : store.records) {
+      for (int i = 0; i < 4; ++i) DamageRecord(record, random);
+    }
+    for (std::uint64_t& word : store.layouts) word = Damage(word, random);
+    store.Freeze();
+    for (int i = 0; i < 3; ++i) ReadEverything(store.view(), random);
+  }
+}
+
+TEST(HostileTest, SurvivesRecordsThatAreAllAlike) {
+  FakeStore store(MixedFields(), RowMaker(1).Steady(200, 0));
+  for (int kind = 0; kind < 3; ++kind) {
+    for (Record& record : store.records) {
+      if (kind == 0) record = store.records[0];
+      if (kind == 1) record = {0, 0, 0, 0, 0};
+      if (kind == 2) record = {~std::uint64_t{0}, -1, ~std::uint64_t{0}, ~std::uint32_t{0}, 0};
+    }
+    store.Freeze();
+    RowMaker random(3);
+    ReadEverything(store.view(), random);
+  }
+}
+
+TEST(HostileTest, SurvivesAViewWithoutRecordsOrLayouts) {
+  FakeStore store(MixedFields(), RowMaker(1).Steady(200, 0));
+  RowMaker random(3);
+  store.layouts.clear();
+  store.Freeze();
+  ReadEverything(store.view(), random);
+  store.records.clear();
+  store.hints.clear();
+  store.Freeze();
+  ReadEverything(store.view(), random);
+}
+
+}  // namespace
+}  // namespace stream_store::internal

@@ -1,0 +1,163 @@
+// Scattered positions and the look-ups between positions, rows and steps equal the model.
+#include <bit>
+#include <numeric>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "stream_store/error.h"
+
+#include "storage/locate.h"
+#include "store/fake_rows.h"
+#include "store/reads.h"
+
+namespace stream_store::internal {
+namespace {
+
+constexpr FakeHints kAllHints[] = {FakeHints::kRight, FakeHints::kAbsent, FakeHints::kShort,
+                                   FakeHints::kRandom, FakeHints::kZero};
+
+std::vector<FakeStore> AllStores(std::uint64_t seed) {
+  std::vector<FakeStore> stores;
+  for (const FakeHints hints : kAllHints) {
+    stores.emplace_back(MixedFields(), RowMaker(seed).Wild(600), hints, seed);
+    stores.emplace_back(MixedFields(), RowMaker(seed).Steady(600, 11), hints, seed);
+    stores.emplace_back(MixedFields(), RowMaker(seed).Acting(600), hints, seed);
+  }
+  return stores;
+}
+
+void ExpectGathered(const FakeStore& store, const std::vector<Position>& positions) {
+  const std::size_t n = positions.size();
+  std::vector<std::int64_t> values(n), types(n), steps(n), offsets(n), rows(n);
+  std::vector<float> numbers(n);
+  Gather(store.view(), positions,
+         {values.data(), types.data(), steps.data(), numbers.data(), offsets.data(), rows.data()});
+  for (std::size_t i = 0; i < n; ++i) {
+    const auto p = static_cast<std::size_t>(positions[i]);
+    ASSERT_EQ(values[i], store.values[p]) << "position " << p;
+    ASSERT_EQ(types[i], store.types[p]) << "position " << p;
+    ASSERT_EQ(steps[i], store.steps[p]) << "position " << p;
+    ASSERT_EQ(offsets[i], store.offsets[p]) << "position " << p;
+    ASSERT_EQ(rows[i], store.rows_of[p]) << "position " << p;
+    const Encoding& encoding = store.view().meaning->encodings[static_cast<TypeId>(store.types[p])];
+    ASSERT_EQ(std::bit_cast<std::uint32_t>(numbers[i]),
+              std::bit_cast<std::uint32_t>(NumberOf(encoding, values[i])));
+  }
+}
+
+TEST(GatherTest, EqualsTheModelAtRandomPositionsAndRuns) {
+  for (const std::uint64_t seed : {1U, 2U}) {
+    for (const FakeStore& store : AllStores(seed)) {
+      RowMaker random(seed);
+      std::vector<Position> positions;
+      while (positions.size() < 900) {
+        auto p = static_cast<Position>(random.Below(store.values.size()));
+        const std::uint64_t run = random.Below(3) == 0 ? random.Below(60) : 1;
+        for (std::uint64_t i = 0; i < run && p < static_cast<Position>(store.values.size()); ++i) {
+          positions.push_back(p++);
+        }
+      }
+      ASSERT_NO_FATAL_FAILURE(ExpectGathered(store, positions));
+    }
+  }
+}
+
+TEST(GatherTest, ReadsBackwardsAndRepeatsAndNothing) {
+  const FakeStore store(MixedFields(), RowMaker(3).Wild(200));
+  std::vector<Position> backwards(store.values.size());
+  std::iota(backwards.rbegin(), backwards.rend(), 0);
+  ExpectGathered(store, backwards);
+  ExpectGathered(store, std::vector<Position>(100, 17));
+  ExpectGathered(store, {});
+}
+
+TEST(GatherTest, NamesTheFirstPositionOutside) {
+  const FakeStore store(MixedFields(), RowMaker(3).Steady(10, 0));
+  for (const auto& [bad, text] :
+       {std::pair<Position, std::string>{110, "position 110 is outside [0, 110)"},
+        {-3, "position -3 is outside [0, 110)"}}) {
+    const std::vector<Position> positions = {4, bad, 500};
+    std::vector<Value> out(3, 42);
+    WindowsOut columns;
+    columns.values = out.data();
+    try {
+      Gather(store.view(), positions, columns);
+      FAIL() << "read position " << bad;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.what(), text);
+      EXPECT_EQ(error.code(), ErrorCode::kOutOfRange);
+    }
+    EXPECT_EQ(out, std::vector<Value>(3, 42));
+  }
+}
+
+TEST(LookUpTest, FindsTheRowOfEveryPositionAndThePositionOfEveryRow) {
+  for (const FakeStore& store : AllStores(4)) {
+    std::vector<Position> positions(store.values.size());
+    std::iota(positions.begin(), positions.end(), 0);
+    std::vector<Row> rows(positions.size());
+    RowsOf(store.view(), positions, rows);
+    EXPECT_EQ(rows, store.rows_of);
+    std::vector<Row> every(store.rows().size());
+    std::iota(every.begin(), every.end(), 0);
+    std::vector<Position> starts(every.size());
+    PositionsOf(store.view(), every, starts);
+    for (const Row row : every)
+      ASSERT_EQ(starts[static_cast<std::size_t>(row)], store.StartOf(row)) << "row " << row;
+  }
+}
+
+TEST(LookUpTest, FindsRowsBySteps) {
+  for (const FakeStore& store : AllStores(5)) {
+    const auto rows = static_cast<Row>(store.rows().size());
+    for (Step step = -10; step < 1900; ++step) {
+      const auto below = [&](auto&& keep) {
+        return std::count_if(store.rows().begin(), store.rows().end(),
+                             [&](const FakeRow& row) { return keep(row.step); });
+      };
+      ASSERT_EQ(RowAtStep(store.view(), step, false), below([&](Step s) { return s < step; }));
+      ASSERT_EQ(RowAtStep(store.view(), step, true), below([&](Step s) { return s <= step; }));
+    }
+    EXPECT_EQ(RowAtStep(store.view(), std::numeric_limits<Step>::max(), false), rows);
+    EXPECT_EQ(RowAtStep(store.view(), std::numeric_limits<Step>::min(), false), 0);
+  }
+}
+
+TEST(LookUpTest, FindsTheLastOfTheEmptyRecordsThatShareAStart) {
+  // Rows: 0 empty, 1 one value, 2 empty, 3 empty and continued, 4 empty.
+  const FakeWrite one{0, {5}};
+  const FakeStore store({{.name = "x"}},
+                        {{0, {{}}}, {1, {{one}}}, {2, {{}}}, {3, {{}, {one}}}, {4, {{}}}});
+  EXPECT_EQ(RecordOfPosition(store.view(), 0), 1U);
+  EXPECT_EQ(RecordOfPosition(store.view(), 1), 4U);
+  EXPECT_EQ(RecordOfRow(store.view(), 3), 3U);
+  EXPECT_EQ(EndOfRow(store.view(), 3), 5U);
+  EXPECT_EQ(store.StartOf(4), 2);
+  std::vector<Position> starts(5);
+  PositionsOf(store.view(), std::vector<Row>{0, 1, 2, 3, 4}, starts);
+  EXPECT_EQ(starts, (std::vector<Position>{0, 0, 1, 1, 2}));
+}
+
+TEST(LookUpTest, NamesRowsAndPositionsOutside) {
+  const FakeStore store({{.name = "x"}}, {{0, {{}}}, {1, {{{0, {5}}}}}});
+  std::vector<std::int64_t> out(1);
+  const auto message = [&](auto&& call) -> std::string {
+    try {
+      call();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kOutOfRange);
+      return error.what();
+    }
+    return "no error";
+  };
+  EXPECT_EQ(message([&] { RowsOf(store.view(), std::vector<Position>{1}, out); }),
+            "position 1 is outside [0, 1)");
+  EXPECT_EQ(message([&] { PositionsOf(store.view(), std::vector<Row>{2}, out); }),
+            "row 2 is outside [0, 2)");
+  EXPECT_EQ(message([&] { PositionsOf(store.view(), std::vector<Row>{-1}, out); }),
+            "row -1 is outside [0, 2)");
+}
+
+}  // namespace
+}  // namespace stream_store::internal
