@@ -303,9 +303,11 @@ EncodeLoop FindEncodeLoop(const Encoding& encoding, Source source) noexcept {
 bool KeepsWord(const Encoding& encoding, Source source) noexcept {
   if (source == Source::kWords) return true;
   if (encoding.packed) return false;
+  if (encoding.kind == WordKind::kFloat) return source == Source::kFloat64;
+  if (encoding.kind != WordKind::kInteger) return false;
   const bool any_int64 = encoding.lowest == INT64_MIN && encoding.highest == INT64_MAX;
-  return (encoding.kind == WordKind::kInteger && source == Source::kInt64 && any_int64) ||
-         (encoding.kind == WordKind::kFloat && source == Source::kFloat64);
+  return source == Source::kInt64 ? any_int64
+                                  : source == Source::kUInt64 && encoding.highest == UINT64_MAX;
 }
 
 std::uint64_t Encode(const Encoding& encoding, Source source, const void* items,

@@ -221,5 +221,20 @@ TEST_F(FileTest, MovingTakesTheDescriptor) {
   EXPECT_EQ(::fcntl(fd, F_GETFD), -1);
 }
 
+TEST_F(FileTest, MemoryBackedFileSystemsAreKnownByTheirMagic) {
+  for (const auto& [magic, in_memory] :
+       {std::pair{0x01021994L, true}, {0x858458f6L, true}, {0xef53L, false}}) {
+    static long reported = 0;
+    reported = magic;
+    sys().fstatfs = [](int, struct statfs* out) {
+      out->f_type = reported;
+      return 0;
+    };
+    EXPECT_EQ(file_.InMemory(), in_memory);
+  }
+  sys().fstatfs = [](int, struct statfs*) { return -1; };
+  EXPECT_FALSE(file_.InMemory());
+}
+
 }  // namespace
 }  // namespace stream_store

@@ -249,5 +249,26 @@ TEST(EncodeTest, LongRunsEqualItemsOneByOne) {
   }
 }
 
+// Append copies 8 bytes without calling a loop where KeepsWord() says so: it must say so of no
+// other pair.
+TEST(EncodeTest, WordsAreKeptExactlyWhereEveryPatternEncodesToItself) {
+  const std::vector<Value> patterns = {0,         1,         -1,        2,         300,
+                                       INT64_MIN, INT64_MAX, Bits(1.5), Bits(kNaN)};
+  for (int dtype = 1; dtype < kDTypeCount; ++dtype) {
+    if (static_cast<DType>(dtype) == DType::kString) continue;
+    const Encoding encoding =
+        MakeEncoding({.name = "x", .dtype = static_cast<DType>(dtype), .shape = {kRagged}});
+    for (int source = 0; source <= static_cast<int>(Source::kWords); ++source) {
+      const auto kind = static_cast<Source>(source);
+      bool kept = SourceBytes(kind) == 8;
+      for (std::size_t i = 0; i < patterns.size() && kept; ++i) {
+        Value word = 0;
+        kept = Encode(encoding, kind, &patterns[i], 1, &word) == kEncodedAll && word == patterns[i];
+      }
+      EXPECT_EQ(KeepsWord(encoding, kind), kept) << dtype << " from " << SourceName(kind);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace stream_store
