@@ -22,6 +22,12 @@ class Directory {
 
   const std::filesystem::path& path() const noexcept { return path_; }
 
+  /// The path for messages from now on: it was renamed.
+  void MovedTo(std::filesystem::path path) {
+    file_.MovedTo(path.string());
+    path_ = std::move(path);
+  }
+
   int fd() const noexcept { return file_.fd(); }
 
   bool InMemory() const noexcept { return file_.InMemory(); }  ///< on tmpfs or the like

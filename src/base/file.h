@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "stream_store/error.h"
 
@@ -27,6 +28,9 @@ class File {
   int fd() const noexcept { return fd_; }
 
   const std::string& path() const noexcept { return path_; }
+
+  /// The path for messages from now on: its directory was renamed.
+  void MovedTo(std::string path) { path_ = std::move(path); }
 
   /// Whether it lies on a memory-backed file system: tmpfs, ramfs, hugetlbfs.
   bool InMemory() const noexcept;

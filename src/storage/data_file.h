@@ -23,6 +23,8 @@ class DataFile {
 
   const File& file() const noexcept { return file_; }
 
+  File& file() noexcept { return file_; }
+
   const std::shared_ptr<const Mapping>& mapping() const noexcept { return mapping_; }
 
   std::byte* data() const noexcept { return mapping_->data(); }

@@ -124,6 +124,12 @@ Files::Files(Parts parts)
 void Files::MoveTo(std::filesystem::path path) {
   path_ = std::move(path);
   path_text_ = PathText(path_);
+  directory_->MovedTo(path_);
+  for (DataFile* file : {&values, &records, &layouts, &hints}) {
+    file->file().MovedTo(PathText(path_ / std::filesystem::path(file->file().path()).filename()));
+  }
+  control.file().MovedTo(PathText(path_ / kControlName));
+  lock.MovedTo(PathText(path_ / kLockName));
   SetSchema(meaning()->schema);
 }
 

@@ -60,6 +60,8 @@ class Control {
 
   const File& file() const noexcept { return file_; }
 
+  File& file() noexcept { return file_; }
+
   const Mapping& mapping() const noexcept { return mapping_; }
 
  private:

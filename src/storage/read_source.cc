@@ -1,6 +1,7 @@
 #include "storage/read_source.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "base/lock.h"
@@ -9,8 +10,29 @@
 
 namespace stream_store::internal {
 
+namespace {
+
+Directory OpenDirectory(const std::filesystem::path& path) {
+  try {
+    return Directory::Open(path);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kNotFound) {
+      throw Error(ErrorCode::kNotFound, StrCat(PathText(path), ": no such store"), ENOENT);
+    }
+    if (error.code() == ErrorCode::kAlreadyExists) {
+      throw Error(
+          ErrorCode::kIo,
+          StrCat(PathText(path), ": expected the directory of a store but found something else"),
+          ENOTDIR);
+    }
+    throw;
+  }
+}
+
+}  // namespace
+
 std::shared_ptr<ReadSource> ReadSource::Attach(const std::filesystem::path& path) {
-  Directory directory = Directory::Open(path);
+  Directory directory = OpenDirectory(path);
   if (!LooksLikeStore(directory)) {
     throw Error(ErrorCode::kNotFound,
                 StrCat(PathText(path), ": no such store: the directory holds none"));

@@ -63,8 +63,8 @@ class ReadSource {
   const bool shared_;  // with a writer of this process
   std::atomic<bool> following_{true};
   std::atomic<std::uint64_t> history_{0};
-  std::uint64_t session_ = 0;  // when we attached
-  End fixed_;                  // while not following
+  std::uint64_t session_ = 0;                 // when we attached
+  End fixed_;                                 // while not following
   ForkMutex mutex_{ForkMutex::Rank::kOuter};  // looks at sizes, mapping anew, counting
   std::uint64_t counted_records_ = 0;
   std::uint64_t counted_writes_ = 0;
