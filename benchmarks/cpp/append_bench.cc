@@ -1,0 +1,122 @@
+// Appending one step of 4 field-writes, 11 values, checks on, in a reserved store: whole, and split over two calls.
+//
+// The competitor in the same run stores the same bytes without any rule: a record and eleven words into a mapped
+// file, and a release store. Every figure is the least of many short runs: the machine may be shared.
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstring>
+#include <vector>
+
+#include <sys/mman.h>
+
+#include "stream_store/store.h"
+
+namespace stream_store {
+namespace {
+
+constexpr std::int64_t kStepsPerRun = 2000;
+constexpr int kRuns = 200;
+
+Options StepOptions() {
+  Options options;
+  options.fields = {{"action", DType::kInt64},
+                    {"observation", DType::kFloat32, {8}},
+                    {"reward", DType::kFloat32},
+                    {"done", DType::kBool}};
+  return options;
+}
+
+double Least(const std::vector<double>& values) { return *std::min_element(values.begin(), values.end()); }
+
+void OneCall(benchmark::State& state) {
+  StreamStore store = StreamStore::Temporary(StepOptions());
+  store.Reserve(11 * kStepsPerRun * (kRuns + 1), kStepsPerRun * (kRuns + 1));
+  const std::array<float, 8> observation{1, 2, 3, 4, 5, 6, 7, 8};
+  Step step = 0;
+  for (auto _ : state) {
+    for (std::int64_t i = 0; i < kStepsPerRun; ++i, ++step) {
+      store.Append(step, {{0, step}, {1, observation}, {2, 1.0F}, {3, false}});
+    }
+  }
+  state.SetItemsProcessed(state.iterations() * kStepsPerRun);
+}
+
+void TwoCalls(benchmark::State& state) {
+  StreamStore store = StreamStore::Temporary(StepOptions());
+  store.Reserve(11 * kStepsPerRun * (kRuns + 1), 2 * kStepsPerRun * (kRuns + 1));
+  const std::array<float, 8> observation{1, 2, 3, 4, 5, 6, 7, 8};
+  Step step = 0;
+  for (auto _ : state) {
+    for (std::int64_t i = 0; i < kStepsPerRun; ++i, ++step) {
+      store.Append(step, {{0, step}, {1, observation}});
+      store.Append(step, {{2, 1.0F}, {3, false}});
+    }
+  }
+  state.SetItemsProcessed(state.iterations() * kStepsPerRun);
+}
+
+// The floor: the same bytes into mapped memory by hand, no shape, no check, no rule.
+void BareStores(benchmark::State& state) {
+  const std::size_t bytes = kStepsPerRun * (kRuns + 1) * 120;
+  auto* memory = static_cast<std::byte*>(
+      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0));
+  const std::array<float, 8> observation{1, 2, 3, 4, 5, 6, 7, 8};
+  std::atomic<std::uint64_t> published{0};
+  std::byte* at = memory;
+  std::int64_t step = 0;
+  for (auto _ : state) {
+    for (std::int64_t i = 0; i < kStepsPerRun; ++i, ++step) {
+      std::array<std::int64_t, 15> words{step, step, step, 0, step};
+      for (std::size_t k = 0; k < 8; ++k) {
+        const auto number = static_cast<double>(observation[k]);
+        std::memcpy(&words[5 + k], &number, sizeof(number));
+      }
+      std::memcpy(at, words.data(), sizeof(words));
+      at += sizeof(words);
+      published.store(static_cast<std::uint64_t>(step), std::memory_order_release);
+    }
+  }
+  state.SetItemsProcessed(state.iterations() * kStepsPerRun);
+  munmap(memory, bytes);
+}
+
+void Extend(benchmark::State& state) {
+  StreamStore store = StreamStore::Temporary(StepOptions());
+  store.Reserve(11 * kStepsPerRun * (kRuns + 1), kStepsPerRun * (kRuns + 1));
+  std::vector<Step> steps(kStepsPerRun);
+  const std::vector<std::int64_t> actions(kStepsPerRun, 3);
+  const std::vector<float> observations(8 * kStepsPerRun, 0.5F);
+  const std::vector<float> rewards(kStepsPerRun, 1.0F);
+  const std::vector<std::uint8_t> done(kStepsPerRun, 0);
+  const std::array<Column, 4> columns{
+      Column{.type = 0, .source = Source::kInt64, .data = actions.data(), .row_items = 1},
+      Column{.type = 1, .source = Source::kFloat32, .data = observations.data(), .row_items = 8},
+      Column{.type = 2, .source = Source::kFloat32, .data = rewards.data(), .row_items = 1},
+      Column{.type = 3, .source = Source::kBool, .data = done.data(), .row_items = 1}};
+  Step step = 0;
+  for (auto _ : state) {
+    for (Step& s : steps) {
+      s = step++;
+    }
+    store.Extend(steps, columns);
+  }
+  state.SetItemsProcessed(state.iterations() * kStepsPerRun);
+}
+
+// Short runs, the least of which counts.
+void Configure(benchmark::internal::Benchmark* bench) {
+  bench->Iterations(kRuns / 20)->Repetitions(20)->ComputeStatistics("min", Least)->ReportAggregatesOnly();
+}
+
+BENCHMARK(OneCall)->Apply(Configure);
+BENCHMARK(TwoCalls)->Apply(Configure);
+BENCHMARK(BareStores)->Apply(Configure);
+BENCHMARK(Extend)->Apply(Configure);
+
+}  // namespace
+}  // namespace stream_store
+
+BENCHMARK_MAIN();

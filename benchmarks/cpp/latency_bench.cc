@@ -1,0 +1,93 @@
+// How long single appends take at 1 kHz while a helper thread grows the files: a histogram.
+//
+//   latency_bench <seconds> <directory>
+//
+// Prints one JSON object: appends, p50, p99, p99.9, p99.99, max in nanoseconds, and counts by power of two. The clock
+// is read on both sides of each append; a reading of the clock alone is timed beside it, as the floor of the machine.
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <thread>
+#include <vector>
+
+#include "stream_store/store.h"
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::nanoseconds;
+
+std::int64_t Since(Clock::time_point start) {
+  return std::chrono::duration_cast<nanoseconds>(Clock::now() - start).count();
+}
+
+std::int64_t Quantile(const std::vector<std::int64_t>& sorted, double q) {
+  const auto index = static_cast<std::size_t>(q * static_cast<double>(sorted.size() - 1));
+  return sorted[index];
+}
+
+void Print(const char* name, std::vector<std::int64_t>& times) {
+  std::sort(times.begin(), times.end());
+  std::printf("\"%s\": {\"p50\": %lld, \"p99\": %lld, \"p99_9\": %lld, \"p99_99\": %lld, \"max\": %lld, \"histogram\": {",
+              name, static_cast<long long>(Quantile(times, 0.5)), static_cast<long long>(Quantile(times, 0.99)),
+              static_cast<long long>(Quantile(times, 0.999)), static_cast<long long>(Quantile(times, 0.9999)),
+              static_cast<long long>(times.back()));
+  std::int64_t limit = 128;
+  std::size_t begin = 0;
+  const char* comma = "";
+  while (begin < times.size()) {
+    const auto end = static_cast<std::size_t>(std::lower_bound(times.begin(), times.end(), limit) - times.begin());
+    if (end > begin) {
+      std::printf("%s\"<%lld\": %zu", comma, static_cast<long long>(limit), end - begin);
+      comma = ", ";
+    }
+    begin = end;
+    limit *= 2;
+  }
+  std::printf("}}");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace stream_store;
+  const int seconds = argc > 1 ? std::atoi(argv[1]) : 30;
+  const std::filesystem::path path = std::filesystem::path(argc > 2 ? argv[2] : ".") / "latency-store";
+  std::filesystem::remove_all(path);
+  Options options;
+  options.mode = Mode::kCreate;
+  options.capacity_values = 64 * 1024;  // small steps, so that growth happens often
+  options.fields = {{"action", DType::kInt64}, {"observation", DType::kFloat32, {8}},
+                    {"reward", DType::kFloat32}, {"done", DType::kBool}};
+  const std::array<float, 8> observation{1, 2, 3, 4, 5, 6, 7, 8};
+  std::vector<std::int64_t> appends;
+  std::vector<std::int64_t> floors;
+  const auto count = static_cast<std::size_t>(seconds) * 1000;
+  appends.reserve(count);
+  floors.reserve(count);
+  {
+    StreamStore store = StreamStore::Open(path, options);
+    auto next = Clock::now();
+    for (std::size_t i = 0; i < count; ++i) {
+      next += std::chrono::milliseconds(1);
+      std::this_thread::sleep_until(next);
+      const auto before = Clock::now();
+      floors.push_back(Since(before));
+      const auto start = Clock::now();
+      store.Append(static_cast<Step>(i), {{0, static_cast<std::int64_t>(i)}, {1, observation}, {2, 1.0F}, {3, false}});
+      appends.push_back(Since(start));
+    }
+  }
+  // The first append writes the open record with a full sync: told apart, not hidden.
+  const std::int64_t first = appends.front();
+  appends.erase(appends.begin());
+  std::printf("{\"appends\": %zu, \"first_append\": %lld, ", appends.size(), static_cast<long long>(first));
+  Print("append", appends);
+  std::printf(", ");
+  Print("clock", floors);
+  std::printf("}\n");
+  std::filesystem::remove_all(path);
+}

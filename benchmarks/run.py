@@ -1,0 +1,152 @@
+"""Run every benchmark and say what was reached: `make bench`.
+
+Builds the C++ benchmarks, runs them and those in benchmarks/python, prints a table, and writes
+benchmarks/results/latest.json. Every ratio is taken in one run; figures are the least of several runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+BUILD = ROOT / "build" / "bench"
+RESULTS = HERE / "results"
+
+Row = dict[str, Any]
+
+
+def run(*command: str | Path) -> str:
+    """Standard output of a command; its errors go to ours."""
+    print("  " + " ".join(str(part) for part in command), file=sys.stderr, flush=True)
+    return subprocess.run([str(part) for part in command], check=True, text=True, stdout=subprocess.PIPE).stdout
+
+
+def build() -> None:
+    """Build the C++ benchmarks, optimised."""
+    if not (BUILD / "CMakeCache.txt").exists():
+        options = ["-DCMAKE_BUILD_TYPE=Release", "-DSTREAMSTORE_BUILD_TESTS=OFF", "-DSTREAMSTORE_BUILD_PYTHON=OFF"]
+        run("cmake", "-S", ROOT, "-B", BUILD, "-G", "Ninja", *options)
+    run("cmake", "--build", BUILD, "-j", str(os.cpu_count() or 1))
+
+
+def google_benchmark(program: str, *options: str) -> dict[str, float]:
+    """Least nanoseconds an item (or a call) by benchmark name."""
+    text = run(BUILD / "benchmarks" / "cpp" / program, "--benchmark_format=json", *options)
+    least: dict[str, float] = {}
+    for entry in json.loads(text)["benchmarks"]:
+        rate = entry.get("items_per_second")
+        if entry.get("aggregate_name") == "min":
+            name = entry["run_name"].split("/iterations")[0]
+            least[name] = entry["real_time"]
+        elif "aggregate_name" not in entry:
+            name = entry["run_name"].split("/iterations")[0]
+            nanoseconds = 1e9 / rate if rate else entry["real_time"]
+            least[name] = min(least.get(name, float("inf")), nanoseconds)
+    return least
+
+
+def append_rows() -> list[Row]:
+    """The C++ append, whole and split, against bare stores of the same bytes."""
+    least = google_benchmark("append_bench")
+    steps = 2000  # a run of append_bench
+    bare = least["BareStores"] / steps
+    rows: list[Row] = []
+    for name, task, goal in (
+        ("OneCall", "C++ append of a step, 4 fields, 11 values", 30),
+        ("TwoCalls", "C++ append of such a step in two calls", 45),
+        ("Extend", "C++ extend, a row", None),
+    ):
+        ours = least[name] / steps
+        rows.append({"task": task, "unit": "ns", "ours": ours, "theirs": bare, "competitor": "bare stores", "goal": goal})
+    return rows
+
+
+def latency_rows(seconds: int) -> list[Row]:
+    """Appends at 1 kHz with growth behind them."""
+    with tempfile.TemporaryDirectory(prefix="stream-store-bench-") as directory:
+        text = run(BUILD / "benchmarks" / "cpp" / "latency_bench", str(seconds), directory)
+    result = json.loads(text)
+    return [
+        {
+            "task": f"append at 1 kHz for {seconds} s, p99.99",
+            "unit": "µs",
+            "ours": result["append"]["p99_99"] / 1e3,
+            "theirs": result["clock"]["p99_99"] / 1e3,
+            "competitor": "reading the clock",
+            "goal": 50,
+            "detail": result,
+        }
+    ]
+
+
+def python_rows(gigabytes: float) -> list[Row]:
+    """What the scripts in benchmarks/python print: one JSON object a line."""
+    rows: list[Row] = []
+    for script in sorted((HERE / "python").glob("bench_*.py")):
+        options = ["--gigabytes", str(gigabytes)] if script.name == "bench_files.py" else []
+        for line in run(sys.executable, script, *options).splitlines():
+            if line.startswith("{"):
+                rows.append(json.loads(line))
+    return rows
+
+
+def table(rows: list[Row]) -> str:
+    """The rows as a Markdown table."""
+    lines = ["| task | ours | goal | competitor | ratio |", "|---|---|---|---|---|"]
+    for row in rows:
+        goal = "" if row.get("goal") is None else f"≤ {row['goal']:g} {row['unit']}"
+        theirs = row.get("theirs")
+        competitor = "" if theirs is None else f"{row['competitor']}: {theirs:.3g} {row['unit']}"
+        ratio = "" if theirs is None else f"{row['ours'] / theirs:.2f}"
+        lines.append(f"| {row['task']} | {row['ours']:.3g} {row['unit']} | {goal} | {competitor} | {ratio} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=int, default=120, help="length of the 1 kHz run")
+    parser.add_argument("--gigabytes", type=float, default=10, help="size of the large store; 0: none")
+    arguments = parser.parse_args()
+    build()
+    rows = append_rows()
+    rows += window_rows()
+    rows += python_rows(arguments.gigabytes)
+    rows += latency_rows(arguments.seconds)
+    RESULTS.mkdir(exist_ok=True)
+    machine = {"machine": platform.machine(), "system": platform.platform(), "python": platform.python_version()}
+    (RESULTS / "latest.json").write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
+    print(table(rows))
+
+
+def window_rows() -> list[Row]:
+    """256 windows of 128 values, three columns, against memcpy of the same bytes."""
+    least = google_benchmark("windows_bench", "--benchmark_repetitions=5")
+    rows: list[Row] = []
+    for steps in (20_000, 2_000_000, 20_000_000):
+        ours = least.get(f"Windows/{steps}")
+        copied = least.get(f"Memcpy/{steps}")
+        if ours and copied:
+            rows.append(
+                {
+                    "task": f"C++ 256 windows of 128, {steps:,} steps",
+                    "unit": "µs",
+                    "ours": ours / 1e3,
+                    "theirs": copied / 1e3,
+                    "competitor": "memcpy",
+                    "goal": None,
+                }
+            )
+    return rows
+
+
+if __name__ == "__main__":
+    main()
