@@ -1,0 +1,107 @@
+"""The demo runs, and its comparison notices what it is there to notice."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import stream_store
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+FIELDS = {"episode": "int64", "obs": "float32[2]", "reward": "float64", "end": "bool"}
+
+
+def test_demo_records_samples_compares_and_draws(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        str(EXAMPLES / "record_and_sample.py"),
+        "--steps",
+        "2000",
+        "--out",
+        "out",
+    ]
+    for _ in range(2):  # a second run replaces the stores of the first
+        done = subprocess.run(command, cwd=tmp_path, check=False, text=True, capture_output=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    assert "differences" in done.stdout
+    assert "\r" not in done.stdout, "progress is shown on terminals only"
+    out = tmp_path / "out"
+    assert {path.name for path in out.iterdir()} == {"CartPole-v1", "Pendulum-v1", "demo.png"}
+    assert (out / "demo.png").read_bytes().startswith(b"\x89PNG")
+    with stream_store.StreamStore(out / "CartPole-v1", mode="r") as store:
+        assert store.recovery.state == "clean"
+        assert store.num_rows > 2000
+
+
+@pytest.fixture
+def parts(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The modules of the demo."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    import demo.compare
+    import demo.record
+
+    return demo
+
+
+def record_three_episodes(parts: Any, path: Path) -> Any:
+    rng = np.random.default_rng(0)
+    with stream_store.StreamStore(path, mode="x", fields=FIELDS) as store:
+        recorder = parts.record.Recorder(store)
+        for episode in range(3):
+            recorder.log.first_rows.append(recorder.log.rows)
+            recorder.begin_row(episode=episode, obs=rng.normal(size=2).astype(np.float32))
+            for _ in range(5):
+                recorder.complete_row(reward=rng.normal())
+                recorder.begin_row(obs=rng.normal(size=2).astype(np.float32))
+            recorder.complete_row(end=True)
+    return recorder.log
+
+
+def test_comparison_passes_when_nothing_differs(parts: Any, tmp_path: Path) -> None:
+    log = record_three_episodes(parts, tmp_path / "store")
+    with stream_store.StreamStore(tmp_path / "store", mode="r") as store:
+        assert parts.compare.compare(store, log) == 3 * (1 + 6 + 5 + 1)
+
+
+@pytest.mark.parametrize(
+    ("field", "row", "value"),
+    [
+        ("reward", 2, 0.5),
+        ("reward", 2, None),
+        ("end", 0, False),
+        ("obs", 1, np.zeros(2)),
+        ("episode", 0, 7),
+    ],
+)
+def test_comparison_notices_one_changed_value(
+    parts: Any, tmp_path: Path, field: str, row: int, value: Any
+) -> None:
+    log = record_three_episodes(parts, tmp_path / "store")
+    log.columns[field][row] = value
+    with (
+        stream_store.StreamStore(tmp_path / "store", mode="r") as store,
+        pytest.raises(AssertionError),
+    ):
+        parts.compare.compare(store, log)
+
+
+def test_comparison_notices_a_sign_of_zero(parts: Any, tmp_path: Path) -> None:
+    with stream_store.StreamStore(
+        tmp_path / "store", fields={"x": "float64", "episode": "int64"}
+    ) as store:
+        recorder = parts.record.Recorder(store)
+        recorder.log.first_rows.append(0)
+        for _ in range(200):
+            recorder.begin_row(x=-0.0)
+    recorder.log.columns["x"][3] = 0.0
+    with (
+        stream_store.StreamStore(tmp_path / "store", mode="r") as store,
+        pytest.raises(AssertionError, match="'x' differs"),
+    ):
+        parts.compare.compare(store, recorder.log)

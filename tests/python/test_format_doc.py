@@ -1,0 +1,412 @@
+"""docs/format.md says what this build writes: its byte tables, worked example, encodings and reader
+are compared with real stores.
+
+`python tests/python/test_format_doc.py` writes the worked example into the page again.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import stream_store
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "format.md"
+BEGIN, END = "<!-- example:begin -->\n", "<!-- example:end -->\n"
+FORMS = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "i64": "q"}
+REGION = 65536
+
+
+def python_blocks() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+
+
+def page_reader() -> dict[str, Any]:
+    """The names defined by the reader at the end of the page."""
+    names: dict[str, Any] = {"__name__": "page_reader"}
+    exec(compile(python_blocks()[-1], str(PAGE), "exec"), names)  # the page is ours
+    return names
+
+
+def make_example(path: Path) -> None:
+    exec(python_blocks()[0], {"stream_store": stream_store, "path": path})
+
+
+def table(title: str) -> list[dict[str, Any]]:
+    """The byte table under a heading: one dict per line."""
+    section = PAGE.read_text().split(f"### {title}\n", 1)[1].split("\n### ")[0]
+    rows = re.findall(r"^\| (\d+) \| (\d+) \| (\w+) \| (\w+) \| (.*?) ?\|$", section, re.MULTILINE)
+    assert rows, title
+    return [
+        {"offset": int(row[0]), "size": int(row[1]), "type": row[2], "name": row[3], "text": row[4]}
+        for row in rows
+    ]
+
+
+def decoded(title: str, data: bytes) -> dict[str, Any]:
+    """A block of a real file, read as its table says."""
+    found: dict[str, Any] = {}
+    for line in table(title):
+        part = data[line["offset"] : line["offset"] + line["size"]]
+        assert len(part) == line["size"]
+        kind = line["type"]
+        if kind == "zeros":
+            assert not any(part), line
+        elif kind == "text":
+            found[line["name"]] = part.decode()
+            assert f"`{part.decode()}`" in line["text"]
+        elif kind == "bytes":
+            found[line["name"]] = part.hex()
+        else:
+            (found[line["name"]],) = struct.unpack("<" + FORMS[kind], part)
+    return found
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Path:
+    make_example(tmp_path / "store")
+    return tmp_path / "store"
+
+
+# --- byte tables ---
+
+
+@pytest.mark.parametrize(
+    ("title", "size"),
+    [
+        ("`control`: identity", 512),
+        ("`control`: live words", 128),
+        ("`control`: slot", 512),
+        ("`records`: record", 32),
+        ("`layouts`: layout", 16),
+        ("`hints`: hint", 16),
+        ("`schema`: header", 40),
+        ("`schema`: field", 8),
+    ],
+)
+def test_byte_tables_have_no_gap_and_no_overlap(title: str, size: int) -> None:
+    at = 0
+    for line in table(title):
+        assert line["offset"] == at, line
+        at += line["size"]
+        if line["type"] in FORMS:
+            assert line["size"] == struct.calcsize(FORMS[line["type"]]), line
+    assert at == size
+
+
+def test_identity_is_as_its_table_says(example: Path) -> None:
+    block = (example / "control").read_bytes()[:REGION]
+    identity = decoded("`control`: identity", block)
+    with stream_store.StreamStore(example, mode="r") as store:
+        assert identity["id"] == store.id
+    assert identity["version"] == 1
+    assert identity["endian_mark"] == 0x01020304
+    assert identity["parent"] == "00" * 16
+    assert identity["checksum"] == page_reader()["crc32c"](block[:508])
+    assert not any(block[512:])
+
+
+def test_live_words_are_as_their_table_says(example: Path) -> None:
+    block = (example / "control").read_bytes()[REGION : 2 * REGION]
+    live = decoded("`control`: live words", block)
+    assert live == {"published": 3, "session": 1, "history": 0, "state": 0, "durable": 3}
+    assert not any(block[128:])
+    with stream_store.StreamStore(example):
+        again = (example / "control").read_bytes()[REGION : 2 * REGION]
+        assert decoded("`control`: live words", again) == {**live, "session": 2, "state": 1}
+
+
+def test_slots_are_as_their_table_says(example: Path) -> None:
+    control = (example / "control").read_bytes()
+    slots = [decoded("`control`: slot", control[at * REGION : (at + 1) * REGION]) for at in (2, 3)]
+    with stream_store.StreamStore(example, mode="r") as store:
+        expected = {
+            "id": store.id,
+            "session": 1,
+            "records": 3,
+            "values": len(store),
+            "layout_words": 8,
+            "rows": store.num_rows,
+            "field_writes": store.num_field_writes,
+            "flags": 1,
+        }
+    newest = max(slots, key=lambda slot: slot["sequence"])
+    assert newest.items() >= expected.items()
+    for place, slot in enumerate(slots):
+        assert slot["sequence"] & 1 == place
+        block = control[(place + 2) * REGION :][:508]
+        assert slot["checksum"] == page_reader()["crc32c"](block)
+
+
+def test_records_layouts_and_hints_are_as_their_tables_say(example: Path) -> None:
+    records = (example / "records").read_bytes()
+    first, second, third, end = (
+        decoded("`records`: record", records[at : at + 32]) for at in range(0, 128, 32)
+    )
+    assert [record["start"] for record in (first, second, third, end)] == [0, 3, 4, 5]
+    assert [record["step"] for record in (first, second, third)] == [10, 11, 11]
+    rows = [0, 1, 1]
+    assert [record["row_session"] for record in (first, second, third)] == [
+        r | 1 << 48 for r in rows
+    ]
+    layouts = (example / "layouts").read_bytes()
+    words = decoded("`layouts`: layout", layouts[8 * third["layout"] :])
+    assert words == {"head": 1 << 48 | 1, "first": 1 << 48 | 1}
+    hint = decoded("`hints`: hint", (example / "hints").read_bytes())
+    assert hint == {"position_record": 0, "row_record": 0}
+
+
+def test_schema_is_as_its_tables_say(example: Path) -> None:
+    data = (example / "schema").read_bytes()
+    header = decoded("`schema`: header", data)
+    assert (header["version"], header["fields"]) == (1, 2)
+    assert header["body"] == len(data) - 40 - 4
+    field = decoded("`schema`: field", data[40:])
+    assert field == {"dtype": 11, "flags": 0, "parts": field["parts"], "dims": 1}
+    assert struct.unpack("<I", data[-4:])[0] == page_reader()["crc32c"](data[:-4])
+
+
+def test_files_are_as_long_after_close_as_the_page_says(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    with stream_store.StreamStore(path, fields={"x": "float64[]"}) as store:
+        for step in range(300):
+            store.append_step({"x": np.zeros(step % 7)})
+        n, d, rows = 300, len(store), store.num_rows
+    layouts = 8 * (1 + 7 * 2)
+    hints = 16 * -(-max(d, rows) // 256)
+    sizes = {"values": 8 * d, "records": 32 * (n + 1), "layouts": layouts, "hints": hints}
+    sizes["control"] = 262144
+    assert {name: (path / name).stat().st_size for name in sizes} == sizes
+    assert {file.name for file in path.iterdir()} == {*sizes, "schema", "lock"}
+    assert path.stat().st_mode & 0o777 == 0o700
+    assert {file.stat().st_mode & 0o777 for file in path.iterdir()} == {0o600}
+
+
+# --- encodings ---
+
+
+def declared_as(name: str) -> str:
+    """A feature string for the name of a dtype."""
+    special = {"decimal128": "decimal128(10, 2)", "decimal256": "decimal256(40, 2)"}
+    return special.get(name, re.sub(r"^(time32|time64|timestamp|duration)_(\w+)$", r"\1[\2]", name))
+
+
+def dtypes_of_the_page() -> list[tuple[int, str]]:
+    section = PAGE.read_text().split("## Encodings\n", 1)[1].split("\n## ")[0]
+    found = []
+    for numbers, names in re.findall(r"^\| ([\d, ]+) \| (.+?) \|", section, re.MULTILINE):
+        words = [name.strip() for name in names.split(",")]
+        whole = words[0].rpartition("_")[0]
+        words = [whole + name if name.startswith("_") else name for name in words]
+        found += zip([int(number) for number in numbers.split(",")], words, strict=True)
+    return found
+
+
+def test_dtypes_have_the_numbers_of_the_page(tmp_path: Path) -> None:
+    numbers = dict(dtypes_of_the_page())
+    assert list(numbers) == list(range(32))
+    names = {number: name for number, name in numbers.items() if name != "fixed_binary"}
+    fields = {name: declared_as(name) for name in names.values()}
+    with stream_store.StreamStore(tmp_path / "store", fields=fields):
+        pass
+    found = page_reader()["read_schema"]((tmp_path / "store" / "schema").read_bytes())
+    assert {field["dtype"]: field["name"] for field in found} == names
+
+
+# --- the reader ---
+
+STREAMS = {
+    "ragged": {"a": "float32[]", "b": "int64", "text": "string"},
+    "fixed": {"a": "float64[2,3]", "b": "bool", "c": "uint64", "d": "packed uint8[3,5]"},
+    "struct": {"pose": {"x": "float32", "y": "float16[2]"}, "n": "int8[None,2]"},
+    "small": {"b": "binary", "h": "float16", "t": "timestamp[ns]", "p": "packed float32[3]"},
+}
+
+
+def value_of(feature: Any, rng: np.random.Generator) -> Any:
+    """A random value for one of the features in STREAMS."""
+    if isinstance(feature, dict):
+        return {name: value_of(one, rng) for name, one in feature.items()}
+    simple = {
+        "string": lambda: "né" * int(rng.integers(3)),
+        "binary": lambda: rng.bytes(int(rng.integers(5))),
+        "bool": lambda: bool(rng.integers(2)),
+        "uint64": lambda: int(rng.integers(2**63)) * 2 + 1,
+        "int64": lambda: int(rng.integers(-(2**62), 2**62)),
+        "float16": lambda: np.float16(rng.normal()),
+        "timestamp[ns]": lambda: np.datetime64(int(rng.integers(2**60)), "ns"),
+        "float32[]": lambda: rng.normal(size=rng.integers(4)).astype(np.float32),
+        "float64[2,3]": lambda: rng.normal(size=(2, 3)),
+        "packed uint8[3,5]": lambda: rng.integers(256, size=(3, 5)).astype(np.uint8),
+        "packed float32[3]": lambda: rng.normal(size=3).astype(np.float32),
+        "float16[2]": lambda: rng.normal(size=2).astype(np.float16),
+        "float32": lambda: np.float32(rng.normal()),
+        "int8[None,2]": lambda: rng.integers(-128, 128, size=(int(rng.integers(4)), 2)),
+    }
+    return simple[feature]()
+
+
+def record_stream(path: Path, fields: dict[str, Any], rows: int) -> list[dict[str, Any]]:
+    """Write rows in two calls, fields left out at random. Returns them as row() gives them."""
+    rng = np.random.default_rng(0)
+    with stream_store.StreamStore(path, fields=fields) as store:
+        for step in range(rows):
+            values = {
+                name: value_of(feature, rng)
+                for name, feature in fields.items()
+                if rng.random() < 0.7
+            }
+            names = list(values)
+            cut = int(rng.integers(len(names) + 1))
+            store.append_step({name: values[name] for name in names[:cut]}, step=3 * step)
+            store.append_step({name: values[name] for name in names[cut:]}, step=3 * step)
+        return list(store.rows())
+
+
+def flattened(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A row with a struct's leaves as outer.inner, without what is missing."""
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, dict):
+            flat |= flattened(value, f"{prefix}{name}.")
+        elif value is not None:
+            flat[prefix + name] = value
+    return flat
+
+
+def same(found: Any, expected: Any) -> bool:
+    if isinstance(expected, str):
+        return bool(found == expected.encode())
+    if isinstance(expected, bytes):
+        return bool(found == expected)
+    if isinstance(expected, np.datetime64):
+        return bool(int(found) == int(expected.astype(np.int64)))
+    expected = np.asarray(expected)
+    return found.dtype == expected.dtype and found.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_reader_of_the_page_gives_what_the_library_gives(tmp_path: Path, stream: str) -> None:
+    expected = record_stream(tmp_path / "store", STREAMS[stream], rows=60)
+    reader = page_reader()
+    fields, rows = reader["read_store"](tmp_path / "store")
+    by_name = {field["name"]: field for field in fields}
+    assert [step for step, _ in rows] == [3 * row for row in range(60)]
+    for (_, words), row in zip(rows, expected, strict=True):
+        flat = flattened(row)
+        found = {name: value for name, value in words.items() if by_name[name]["dtype"] != 0}
+        assert list(found) == list(flat)
+        for name, value in found.items():
+            assert same(reader["decode"](value, by_name[name]), flat[name]), (name, flat[name])
+
+
+def test_words_of_the_page_reader_are_the_flat_values(tmp_path: Path) -> None:
+    record_stream(tmp_path / "store", STREAMS["ragged"], rows=60)
+    _, rows = page_reader()["read_store"](tmp_path / "store")
+    words = [words for _, row in rows for words in row.values()]
+    with stream_store.StreamStore(tmp_path / "store", mode="r") as store:
+        np.testing.assert_array_equal(np.concatenate(words), store[:]["values"])
+        assert len(words) == store.num_field_writes
+
+
+@pytest.mark.parametrize("name", ["values", "records", "layouts"])
+def test_reader_of_the_page_notices_a_flipped_bit(example: Path, name: str) -> None:
+    data = bytearray((example / name).read_bytes())
+    data[8] ^= 1
+    (example / name).write_bytes(data)
+    with pytest.raises((ValueError, IndexError)):
+        page_reader()["read_store"](example)
+
+
+def test_reader_of_the_page_sees_the_synced_part_of_a_live_store(tmp_path: Path) -> None:
+    with stream_store.StreamStore(tmp_path / "store", fields={"x": "int64"}) as store:
+        for step in range(20):
+            store.append_step({"x": step})
+        assert store.sync() == 20
+        store.append_step({"x": 20})
+        _, rows = page_reader()["read_store"](tmp_path / "store")
+        assert [int(row["x"][0]) for _, row in rows] == list(range(20))
+
+
+def test_crc32c_of_the_page_has_the_standard_check_value() -> None:
+    assert page_reader()["crc32c"](b"123456789") == 0xE3069283
+
+
+# --- the worked example ---
+
+
+def masked_bytes(name: str, size: int) -> set[int]:
+    """Offsets that differ from store to store: ids, seeds, checks, times."""
+
+    def spans(*pairs: tuple[int, int]) -> set[int]:
+        return {at for begin, end in pairs for at in range(begin, end)}
+
+    identity = spans((16, 32), (48, 52), (508, 512))
+    slot = spans((8, 24), (88, 96), (508, 512))
+    moved = {at + 2 * REGION for at in slot} | {at + 3 * REGION for at in slot}
+    return {
+        "control": identity | moved,
+        "schema": spans((24, 40), (size - 4, size)),
+        "records": spans((28, 32), (60, 64), (92, 96)),
+    }.get(name, set())
+
+
+def dump_file(path: Path) -> str:
+    """Sixteen bytes a line, `..` where they differ from store to store."""
+    data = path.read_bytes()
+    masked = masked_bytes(path.name, len(data))
+    lines = [f"{path.name}: {len(data)} bytes"]
+    for at in range(0, len(data), 16):
+        places = range(at, min(at + 16, len(data)))
+        if path.name == "control" and not any(data[at : at + 16]) and not masked & set(places):
+            continue
+        shown = [".." if place in masked else f"{data[place]:02x}" for place in places]
+        text = "".join(
+            chr(data[place]) if 32 <= data[place] < 127 and place not in masked else "."
+            for place in places
+        )
+        left, right = " ".join(shown[:8]), " ".join(shown[8:])
+        lines.append(f"{at:06x}  {left:<23}  {right:<23}  {text}".rstrip())
+    return "\n".join(lines)
+
+
+def dump_store(path: Path) -> str:
+    names = ["values", "records", "layouts", "hints", "schema", "control"]
+    dumps = "\n\n".join(dump_file(path / name) for name in names)
+    return f"```text\n{dumps}\n```\n"
+
+
+def test_worked_example_is_what_this_build_writes(example: Path) -> None:
+    shown = PAGE.read_text().split(BEGIN)[1].split(END)[0]
+    assert shown == dump_store(example), "`python tests/python/test_format_doc.py` writes it again"
+
+
+# --- the page itself ---
+
+
+def test_sections_the_sources_refer_to_are_there() -> None:
+    text = PAGE.read_text()
+    for section, steps in {"Append": 8, "Sync": 5, "Open for writing": 6, "Create": 6}.items():
+        body = text.split(f"### {section}\n", 1)[1].split("\n### ")[0]
+        assert len(re.findall(r"^\d+\. ", body, re.MULTILINE)) == steps, section
+    assert "\n## Rows and records\n" in text
+
+
+def write_example(folder: Path) -> None:
+    make_example(folder / "store")
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    PAGE.write_text(before + BEGIN + dump_store(folder / "store") + END + after)
+
+
+if __name__ == "__main__":
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        write_example(Path(folder))

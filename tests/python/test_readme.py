@@ -1,0 +1,185 @@
+"""README.md is true: its programs run and are those of examples/; commands and links work."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+DOCUMENTS = [README, *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README.read_text(), re.DOTALL)
+
+
+def commands() -> list[str]:
+    lines = "".join(blocks("sh")).splitlines()
+    return [line.partition("#")[0].strip() for line in lines]
+
+
+def run(*command: str | Path, cwd: Path = ROOT) -> str:
+    done = subprocess.run(
+        command, cwd=cwd, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert done.returncode == 0, f"{command}:\n{done.stdout}"
+    return done.stdout
+
+
+# --- programs ---
+
+
+def test_python_block_is_the_quickstart_and_runs(tmp_path: Path) -> None:
+    (block,) = blocks("python")
+    assert block.rstrip() in (ROOT / "examples" / "quickstart.py").read_text()
+    (tmp_path / "block.py").write_text(block)
+    out = run(sys.executable, "block.py", cwd=tmp_path)
+    assert "(32, 64)" in out
+    assert "'note': 'lap 1'" in out
+
+
+def test_programs_have_about_twenty_lines() -> None:
+    for language in ("python", "cpp"):
+        (block,) = blocks(language)
+        assert len([line for line in block.splitlines() if line]) <= 30, language
+
+
+def test_cpp_block_is_the_quickstart() -> None:
+    (block,) = blocks("cpp")
+    assert (ROOT / "examples" / "cpp_quickstart" / "main.cc").read_text().endswith("\n\n" + block)
+
+
+def test_cpp_block_compiles_against_the_library_and_runs(tmp_path: Path) -> None:
+    (block,) = blocks("cpp")
+    (tmp_path / "block.cc").write_text(block)
+    compiler = os.environ.get("CXX", "g++")
+    flags = ["-std=c++20", "-O1", "-Wall", "-Wextra", f"-I{ROOT / 'include'}"]
+    run(compiler, *flags, "block.cc", library(), "-pthread", "-o", "block", cwd=tmp_path)
+    for total in (1000, 2000):  # a second run continues the store
+        out = run(tmp_path / "block", cwd=tmp_path)
+        assert out == f"{total} rows; step of value 4000: 800; obs of row 100: 50.5\n"
+
+
+def test_cmake_block_is_what_the_example_does(tmp_path: Path) -> None:
+    (block,) = blocks("cmake")
+    shutil.copy(ROOT / "examples" / "cpp_quickstart" / "main.cc", tmp_path / "main.cc")
+    (tmp_path / "stream-store").symlink_to(ROOT)
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.25)\nproject(mine LANGUAGES CXX)\n"
+        f"add_executable(my_program main.cc)\n{block}"
+    )
+    run("cmake", "-S", tmp_path, "-B", tmp_path / "build")
+
+
+def library() -> Path:
+    """A build of the library that is as new as its sources: one that is there, or one made now."""
+    sources = [
+        file
+        for folder in ("src", "include")
+        for file in (ROOT / folder).rglob("*")
+        if file.suffix in (".cc", ".h")
+    ]
+    newest = max(file.stat().st_mtime for file in sources)
+    there = [*ROOT.glob("build/*/libstream_store.a")]
+    if "STREAMSTORE_LIBRARY" in os.environ:
+        there.append(Path(os.environ["STREAMSTORE_LIBRARY"]))
+    for file in there:
+        sanitized = file.parent.name in ("asan", "tsan")
+        if not sanitized and file.stat().st_mtime >= newest:
+            return file
+    return build_library()
+
+
+def build_library() -> Path:
+    """examples/cpp_quickstart as a project of its own, as its CMakeLists.txt says."""
+    build = ROOT / "build" / "cpp_quickstart"
+    with only_one(ROOT / "build" / "cpp_quickstart.lock"):
+        run("cmake", "-S", ROOT / "examples" / "cpp_quickstart", "-B", build)
+        run("cmake", "--build", build, "-j", "2")
+    return build / "stream_store" / "libstream_store.a"
+
+
+@contextmanager
+def only_one(path: Path) -> Iterator[None]:
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+# --- commands ---
+
+
+def test_readme_begins_with_the_two_commands() -> None:
+    assert commands()[:2] == ["make demo", "make test"]
+
+
+def test_every_command_is_one_that_is_checked_here() -> None:
+    assert set(commands()) == {"make demo", "make test", "pip install .", "source install.sh"}
+
+
+@pytest.mark.parametrize("target", ["demo", "test", "bench"])
+def test_make_target_is_there(target: str) -> None:
+    assert f"make {target}" in README.read_text()
+    assert run("make", "-n", target)
+
+
+def test_pip_accepts_the_project() -> None:
+    pip = [sys.executable, "-m", "pip"]
+    options = [
+        "--dry-run",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+        "--disable-pip-version-check",
+    ]
+    out = run(*pip, "install", *options, "--ignore-installed", ".[demo]")
+    assert "Would install stream-store" in out.replace("_", "-")
+    assert "does not provide the extra" not in out
+
+
+def test_install_script_is_valid_shell() -> None:
+    run("bash", "-n", "install.sh")
+
+
+# --- the pages ---
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub makes of the headings of a page."""
+    found = set()
+    for heading in re.findall(r"^#+ (.+)$", without_code(page), re.MULTILINE):
+        kept = re.sub(r"[^\w\- ]", "", heading.lower())
+        found.add(kept.replace(" ", "-"))
+    return found
+
+
+def without_code(page: Path) -> str:
+    return re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", without_code(page)):
+        if target.startswith("http"):
+            continue
+        file, _, anchor = target.partition("#")
+        to = page.parent / file if file else page
+        assert to.exists(), target
+        assert not anchor or anchor in anchors(to), target
+
+
+def test_benchmark_table_has_its_place() -> None:
+    assert re.search(
+        r"<!-- benchmark:begin -->\n.*\n<!-- benchmark:end -->", README.read_text(), re.DOTALL
+    )
