@@ -1,4 +1,5 @@
-// The methods called in loops, added to the type by hand: nanobind's own dispatch costs more than an append.
+// The methods called in loops, added to the type by hand: nanobind's own dispatch costs more than
+// an append.
 
 #include "bindings/bind.h"
 #include "bindings/docs.h"
@@ -15,9 +16,11 @@ using FastFunction = PyObject* (*)(PyObject*, PyObject* const*, Py_ssize_t, PyOb
 
 void Add(nb::handle type, const char* name, FastFunction function, const char* doc) {
   // Python keeps the pointer: a definition lives as long as the type, which is for ever.
-  auto* definition = new PyMethodDef{name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function)),
-                                     METH_FASTCALL | METH_KEYWORDS, doc};
-  const nb::object method = Own(PyDescr_NewMethod(reinterpret_cast<PyTypeObject*>(type.ptr()), definition));
+  auto* definition =
+      new PyMethodDef{name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function)),
+                      METH_FASTCALL | METH_KEYWORDS, doc};
+  const nb::object method =
+      Own(PyDescr_NewMethod(reinterpret_cast<PyTypeObject*>(type.ptr()), definition));
   Check(PyObject_SetAttrString(type.ptr(), name, method.ptr()));
 }
 

@@ -1,4 +1,5 @@
-// stream_store._core.Store: the base of StreamStore. Everything but the loops' methods, which bind_fast.cc adds.
+// stream_store._core.Store: the base of StreamStore. Everything but the loops' methods, which
+// bind_fast.cc adds.
 
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
@@ -48,7 +49,9 @@ void BindStore(nb::module_& module) {
   store.def("row_at", &RowAt, "steps"_a.none(), "side"_a.none() = "left", kRowAtDoc);
   store.def("decode", &Decode, "values"_a.none(), "field"_a.none(), kDecodeDoc);
   store.def("segments", &Segments, "by"_a.none(), kSegmentsDoc);
-  store.def("_decode_row", [](nb::handle self, std::int64_t row) { return DecodeRow(self, row); }, "row"_a);
+  store.def(
+      "_decode_row", [](nb::handle self, std::int64_t row) { return DecodeRow(self, row); },
+      "row"_a);
   store.def("_index_table", &IndexTable, "start"_a, "stop"_a);
 
   // Lifetime.

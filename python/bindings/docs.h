@@ -1,4 +1,5 @@
-// Docstrings of Store's methods, which StreamStore inherits; the first line of the fast ones is their signature.
+// Docstrings of Store's methods, which StreamStore inherits; the first line of the fast ones is
+// their signature.
 #pragma once
 
 namespace stream_store::python {
@@ -60,7 +61,8 @@ Raises:
     As append(); "equal length" if columns or steps differ in length.
 )";
 
-inline constexpr char kWindowsDoc[] = R"(windows($self, /, starts, width, *, columns=('values', 'types', 'step'), out=None)
+inline constexpr char kWindowsDoc[] =
+    R"(windows($self, /, starts, width, *, columns=('values', 'types', 'step'), out=None)
 --
 
 Read windows of consecutive values.
@@ -106,16 +108,20 @@ Raises:
 )";
 
 inline constexpr char kFieldsDoc[] =
-    "Names of the declared fields in order, () before they are declared; a struct's leaves as \"outer.inner\".";
+    "Names of the declared fields in order, () before they are declared; a struct's leaves as "
+    "\"outer.inner\".";
 inline constexpr char kNumRowsDoc[] = "Number of rows, complete or not.";
 inline constexpr char kCompleteRowsDoc[] =
-    "Rows that cannot grow any more: all but a last row that lacks its last declared field while a writer lives.";
+    "Rows that cannot grow any more: all but a last row that lacks its last declared field while a "
+    "writer lives.";
 inline constexpr char kNumFieldWritesDoc[] = "Number of field-writes: entries of index_table().";
 inline constexpr char kLastStepDoc[] = "Step of the last row, None when there is none.";
 inline constexpr char kNumBytesDoc[] = "Bytes on disk in use.";
-inline constexpr char kModeDoc[] = "\"a\", \"x\" or \"r\", as the store was opened; a snapshot's is \"r\".";
+inline constexpr char kModeDoc[] =
+    "\"a\", \"x\" or \"r\", as the store was opened; a snapshot's is \"r\".";
 inline constexpr char kClosedDoc[] = "Whether close() was called.";
-inline constexpr char kIdDoc[] = "Hex text of the store's id: the same for all who open it; \"\" before fields are declared.";
+inline constexpr char kIdDoc[] =
+    "Hex text of the store's id: the same for all who open it; \"\" before fields are declared.";
 inline constexpr char kRecoveryDoc[] = "What opening found: `state`, `rows_cut`, `reason`.";
 
 inline constexpr char kRowOfDoc[] = R"(Number of the row that holds each position.
@@ -130,7 +136,8 @@ Raises:
     IndexError: a position is out of range (negative ones are).
 )";
 
-inline constexpr char kPositionOfDoc[] = R"(First position of each row; an empty row stands where the next one starts.
+inline constexpr char kPositionOfDoc[] =
+    R"(First position of each row; an empty row stands where the next one starts.
 
 Args:
     rows: int, list or int array of any shape; each in [0, num_rows).
@@ -142,7 +149,8 @@ Raises:
     IndexError: a row is out of range (negative ones are).
 )";
 
-inline constexpr char kRowAtDoc[] = R"(Row at which each step belongs, as np.searchsorted over the steps of all rows.
+inline constexpr char kRowAtDoc[] =
+    R"(Row at which each step belongs, as np.searchsorted over the steps of all rows.
 
 Args:
     steps: int, list or int array of any shape.
@@ -178,7 +186,8 @@ Raises:
     ValueError: unknown field, or one of another dtype.
 )";
 
-inline constexpr char kSyncDoc[] = R"(Make everything appended so far durable; return the number of rows that are.
+inline constexpr char kSyncDoc[] =
+    R"(Make everything appended so far durable; return the number of rows that are.
 
 Appends go on meanwhile. On a temporary store it does nothing.
 
@@ -187,7 +196,8 @@ Raises:
 )";
 
 inline constexpr char kCloseDoc[] =
-    "Sync, trim the files, let go of the store. Idempotent; everything but repr, closed, path and mode then raises "
+    "Sync, trim the files, let go of the store. Idempotent; everything but repr, closed, path and "
+    "mode then raises "
     "ValueError.\n\nArrays, snapshots and iterators made before stay valid.";
 
 inline constexpr char kClearDoc[] = R"(Empty a temporary store; its fields stay.

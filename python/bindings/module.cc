@@ -6,7 +6,6 @@
 #include "convert/arrays.h"
 #include "convert/block_pool.h"
 #include "convert/errors.h"
-#include "stream_store/version.h"
 
 namespace stream_store::python {
 namespace {
@@ -25,6 +24,7 @@ void Translate(const std::exception_ptr& exception, void* /*payload*/) {
 // nanobind's own macro declares functions that no header does.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wold-style-cast"
+
 NB_MODULE(_core, module) {
 #pragma GCC diagnostic pop
   using namespace stream_store::python;  // NOLINT(google-build-using-namespace)
@@ -32,9 +32,12 @@ NB_MODULE(_core, module) {
   nb::set_leak_warnings(false);  // a store in a global of an interactive session is no bug
   nb::register_exception_translator(Translate);
   module.doc() = "The C++ side of stream_store; use the package, not this.";
-  module.attr("__version__") = stream_store::LibraryVersion();
-  module.attr("format_version") = stream_store::kFormatVersion;
-  module.def("pooled_free_bytes", &PooledFreeBytes, "Bytes of recycled output memory that no array uses now.");
+  module.def("pooled_free_bytes", &PooledFreeBytes,
+             "Bytes of recycled output memory that no array uses now.");
+  module.def(
+      "is_ready", [](nb::handle store) { return nb::inst_ready(store); },
+      "Whether __init__ of a Store is done.");
+  BindVersion(module);
   BindRecovery(module);
   BindStore(module);
 }

@@ -1,7 +1,7 @@
 // append() and append_step().
 //
-// Both first turn everything into FieldWrites (here foreign code may run), then make one C++ call (nothing of Python
-// runs inside it). All or nothing follows from the C++ append.
+// Both first turn everything into FieldWrites (here foreign code may run), then make one C++ call
+// (nothing of Python runs inside it). All or nothing follows from the C++ append.
 
 #include "convert/append.h"
 
@@ -25,8 +25,10 @@ class FastSequence {
       sequence_ = Borrow(object);
       return;
     }
-    if (PyUnicode_Check(object) || PyBytes_Check(object) || PyDict_Check(object) || !PySequence_Check(object)) {
-      Throw(PyExc_TypeError, std::string("append: ") + what + " must be a sequence, one item per field-write, not " +
+    if (PyUnicode_Check(object) || PyBytes_Check(object) || PyDict_Check(object) ||
+        !PySequence_Check(object)) {
+      Throw(PyExc_TypeError, std::string("append: ") + what +
+                                 " must be a sequence, one item per field-write, not " +
                                  ShortRepr(object) + " (" + TypeName(object) + ")");
     }
     sequence_ = Own(PySequence_List(object));
@@ -78,7 +80,8 @@ bool WorthReleasing(std::span<const FieldWrite> writes) {
 }
 
 // The one C++ call, and what the store remembers of it.
-void Write(Store& store, AppendTurn& turn, StreamStore& writer, const Scratch& scratch, bool one_step) {
+void Write(Store& store, AppendTurn& turn, StreamStore& writer, const Scratch& scratch,
+           bool one_step) {
   const std::span<const FieldWrite> writes(scratch.writes);
   auto work = [&] {
     if (one_step) {
@@ -155,11 +158,12 @@ void AppendAll(PyObject* self, Store& store, const AppendArguments& arguments) {
                                 std::to_string(values.size()));
   }
   if (fields->has_structs() && !arguments.types_given && NamesStruct(*fields, names)) {
-    const nb::object spread = CallHook("spread_append", self, arguments.steps.ptr(), arguments.names.ptr(),
-                                       arguments.values.ptr());
-    return AppendAll(self, store,
-                     {Own(PySequence_GetItem(spread.ptr(), 0)), Own(PySequence_GetItem(spread.ptr(), 1)),
-                      Own(PySequence_GetItem(spread.ptr(), 2)), true});
+    const nb::object spread = CallHook("spread_append", self, arguments.steps.ptr(),
+                                       arguments.names.ptr(), arguments.values.ptr());
+    return AppendAll(
+        self, store,
+        {Own(PySequence_GetItem(spread.ptr(), 0)), Own(PySequence_GetItem(spread.ptr(), 1)),
+         Own(PySequence_GetItem(spread.ptr(), 2)), true});
   }
   if (count == 0) {
     return;
@@ -201,8 +205,9 @@ std::vector<std::pair<nb::object, nb::object>> ItemsOf(PyObject* mapping) {
     nb::object keys = nb::steal<nb::object>(PyObject_GetAttrString(mapping, "keys"));
     if (!keys.is_valid()) {
       PyErr_Clear();
-      Throw(PyExc_TypeError, "append_step: values must be a mapping of field names to values, not " +
-                                 ShortRepr(mapping) + " (" + TypeName(mapping) + ")");
+      Throw(PyExc_TypeError,
+            "append_step: values must be a mapping of field names to values, not " +
+                ShortRepr(mapping) + " (" + TypeName(mapping) + ")");
     }
   }
   const nb::object list = Own(PyMapping_Items(mapping));
@@ -213,12 +218,15 @@ std::vector<std::pair<nb::object, nb::object>> ItemsOf(PyObject* mapping) {
   return items;
 }
 
-bool NamesStruct(const FieldTable& fields, const std::vector<std::pair<nb::object, nb::object>>& items) {
-  return std::any_of(items.begin(), items.end(), [&fields](const auto& item) { return !fields.Find(item.first.ptr()); });
+bool NamesStruct(const FieldTable& fields,
+                 const std::vector<std::pair<nb::object, nb::object>>& items) {
+  return std::any_of(items.begin(), items.end(),
+                     [&fields](const auto& item) { return !fields.Find(item.first.ptr()); });
 }
 
 // Present fields of the step, by type id.
-std::vector<StepItem> SortedItems(PyObject* self, Store& store, const FieldTable& fields, PyObject* mapping) {
+std::vector<StepItem> SortedItems(PyObject* self, Store& store, const FieldTable& fields,
+                                  PyObject* mapping) {
   auto items = ItemsOf(mapping);
   bool types_given = false;
   if (fields.has_structs() && NamesStruct(fields, items)) {
@@ -264,7 +272,8 @@ Step AppendOneStep(PyObject* self, Store& store, PyObject* mapping, PyObject* st
 
 }  // namespace
 
-PyObject* Append(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) noexcept {
+PyObject* Append(PyObject* self, PyObject* const* args, Py_ssize_t count,
+                 PyObject* names) noexcept {
   return Guarded([&]() -> PyObject* {
     static constexpr Parameters<3> kParameters{"append", {"steps", "names", "values"}, 3, 3};
     const auto given = kParameters.Sort(args, count, names);
@@ -273,7 +282,8 @@ PyObject* Append(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObje
   });
 }
 
-PyObject* AppendStep(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) noexcept {
+PyObject* AppendStep(PyObject* self, PyObject* const* args, Py_ssize_t count,
+                     PyObject* names) noexcept {
   return Guarded([&] {
     static constexpr Parameters<2> kParameters{"append_step", {"values", "step"}, 1, 2};
     const auto given = kParameters.Sort(args, count, names);

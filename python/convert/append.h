@@ -9,6 +9,7 @@ namespace stream_store::python {
 PyObject* Append(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) noexcept;
 
 /// append_step(values, step=None) -> int.
-PyObject* AppendStep(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) noexcept;
+PyObject* AppendStep(PyObject* self, PyObject* const* args, Py_ssize_t count,
+                     PyObject* names) noexcept;
 
 }  // namespace stream_store::python

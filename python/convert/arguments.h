@@ -12,14 +12,17 @@ namespace stream_store::python {
 /// The Store inside a StreamStore. Throws RuntimeError if its __init__ has not run or failed.
 inline Store& StoreOf(PyObject* self) {
   if (!nb::inst_ready(self)) {
-    Throw(PyExc_RuntimeError, "this StreamStore was not opened: its __init__ failed or was not called");
+    Throw(PyExc_RuntimeError,
+          "this StreamStore was not opened: its __init__ failed or was not called");
   }
   return *nb::inst_ptr<Store>(self);
 }
 
-/// Sorts `args` by parameter: `result[i]` is the argument for `parameters[i]`, null if it was not given.
+/// Sorts `args` by parameter: `result[i]` is the argument for `parameters[i]`, null if it was not
+/// given.
 ///
-/// The first `required` must be given, the first `positional` may be given by position. Throws TypeError as Python does.
+/// The first `required` must be given, the first `positional` may be given by position. Throws
+/// TypeError as Python does.
 template <std::size_t N>
 struct Parameters {
   const char* function;
@@ -30,8 +33,9 @@ struct Parameters {
   std::array<PyObject*, N> Sort(PyObject* const* args, Py_ssize_t count, PyObject* names) const {
     std::array<PyObject*, N> result{};
     if (static_cast<std::size_t>(count) > positional) {
-      Throw(PyExc_TypeError, std::string(function) + "() takes at most " + std::to_string(positional) +
-                                 " positional arguments but " + std::to_string(count) + " were given");
+      Throw(PyExc_TypeError, std::string(function) + "() takes at most " +
+                                 std::to_string(positional) + " positional arguments but " +
+                                 std::to_string(count) + " were given");
     }
     for (Py_ssize_t i = 0; i < count; ++i) {
       result[static_cast<std::size_t>(i)] = args[i];
@@ -49,7 +53,8 @@ struct Parameters {
   }
 
  private:
-  void TakeKeywords(PyObject* const* args, PyObject* names, std::array<PyObject*, N>& result) const {
+  void TakeKeywords(PyObject* const* args, PyObject* names,
+                    std::array<PyObject*, N>& result) const {
     for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(names); ++k) {
       PyObject* name = PyTuple_GET_ITEM(names, k);
       std::size_t place = 0;
@@ -61,7 +66,8 @@ struct Parameters {
               std::string(function) + "() got an unexpected keyword argument " + ShortRepr(name));
       }
       if (result[place] != nullptr) {
-        Throw(PyExc_TypeError, std::string(function) + "() got the argument '" + parameters[place] + "' twice");
+        Throw(PyExc_TypeError,
+              std::string(function) + "() got the argument '" + parameters[place] + "' twice");
       }
       result[place] = args[k];
     }

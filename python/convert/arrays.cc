@@ -33,10 +33,11 @@ std::string DescrText(PyArray_Descr* descr) {
 [[noreturn]] void RefuseInput(PyObject* object, const char* what) {
   const std::string name(what);
   if (object == Py_None || object == Py_Ellipsis) {
-    Throw(PyExc_TypeError, name + " must be ints, not " + ShortRepr(object) + "; store[:] reads everything");
+    Throw(PyExc_TypeError,
+          name + " must be ints, not " + ShortRepr(object) + "; store[:] reads everything");
   }
-  Throw(PyExc_TypeError, name + " must be an int, a slice or an array of ints, not " + ShortRepr(object) + " (" +
-                             TypeName(object) + ")");
+  Throw(PyExc_TypeError, name + " must be an int, a slice or an array of ints, not " +
+                             ShortRepr(object) + " (" + TypeName(object) + ")");
 }
 
 // What NumPy could only keep as objects: ints past 64 bits, or no ints at all.
@@ -44,7 +45,8 @@ std::string DescrText(PyArray_Descr* descr) {
   if (PyArray_SIZE(array) > 0) {
     PyObject* first = *static_cast<PyObject**>(PyArray_DATA(array));
     if (first != nullptr && PyLong_Check(first)) {
-      Throw(PyExc_IndexError, std::string(what) + " must be ints that fit in int64, found " + ShortRepr(object));
+      Throw(PyExc_IndexError,
+            std::string(what) + " must be ints that fit in int64, found " + ShortRepr(object));
     }
   }
   RefuseInput(object, what);
@@ -53,7 +55,8 @@ std::string DescrText(PyArray_Descr* descr) {
 [[noreturn]] void RefuseDtype(PyArrayObject* array, const char* what) {
   const std::string name(what);
   if (PyArray_ISBOOL(array)) {
-    Throw(PyExc_IndexError, name + " are no mask: turn a mask into positions with np.flatnonzero(mask)");
+    Throw(PyExc_IndexError,
+          name + " are no mask: turn a mask into positions with np.flatnonzero(mask)");
   }
   Throw(PyExc_IndexError, name + " must be ints, not " + DescrText(PyArray_DESCR(array)));
 }
@@ -74,9 +77,10 @@ std::uint64_t Shape::places() const {
       if (std::find(dimensions.begin(), dimensions.end(), 0) != dimensions.end()) {
         return 0;
       }
-      Throw(PyExc_ValueError, "an output of shape " +
-                                  ShapeText(static_cast<int>(dimensions.size()), dimensions.data()) +
-                                  " is larger than memory can be");
+      Throw(PyExc_ValueError,
+            "an output of shape " +
+                ShapeText(static_cast<int>(dimensions.size()), dimensions.data()) +
+                " is larger than memory can be");
     }
   }
   return product;
@@ -102,7 +106,8 @@ nb::object NewArray(int type_number, const Shape& shape) {
   return NewArray(PyArray_DescrFromType(type_number), shape);
 }
 
-nb::object CheckOut(PyObject* given, PyArray_Descr* descr, const Shape& shape, const std::string& what) {
+nb::object CheckOut(PyObject* given, PyArray_Descr* descr, const Shape& shape,
+                    const std::string& what) {
   if (!PyArray_Check(given)) {
     Throw(PyExc_TypeError, what + " must be a NumPy array, not " + TypeName(given));
   }
@@ -114,8 +119,8 @@ nb::object CheckOut(PyObject* given, PyArray_Descr* descr, const Shape& shape, c
   const int count = static_cast<int>(shape.dimensions.size());
   if (PyArray_NDIM(array) != count ||
       !std::equal(shape.dimensions.begin(), shape.dimensions.end(), PyArray_DIMS(array))) {
-    Throw(PyExc_ValueError, what + ": expected shape " + ShapeText(count, shape.dimensions.data()) + ", found " +
-                                ShapeText(PyArray_NDIM(array), PyArray_DIMS(array)));
+    Throw(PyExc_ValueError, what + ": expected shape " + ShapeText(count, shape.dimensions.data()) +
+                                ", found " + ShapeText(PyArray_NDIM(array), PyArray_DIMS(array)));
   }
   if (!PyArray_ISCARRAY(array)) {
     Throw(PyExc_ValueError, what + ": expected a writable, C-contiguous array");
@@ -148,7 +153,8 @@ Int64s::Int64s(PyObject* object, const char* what) {
     Throw(PyExc_TypeError, std::string(what) + " must be ints, not a bool");
   }
   if (PyFloat_Check(object)) {
-    Throw(PyExc_IndexError, std::string(what) + " must be ints, not the float " + ShortRepr(object));
+    Throw(PyExc_IndexError,
+          std::string(what) + " must be ints, not the float " + ShortRepr(object));
   }
   nb::object array = Own(PyArray_FromAny(object, nullptr, 0, 0, 0, nullptr));
   if (PyArray_TYPE(reinterpret_cast<PyArrayObject*>(array.ptr())) == NPY_OBJECT) {
@@ -159,7 +165,8 @@ Int64s::Int64s(PyObject* object, const char* what) {
     RefuseObjects(reinterpret_cast<PyArrayObject*>(array.ptr()), object, what);
   }
   if (PyArray_SIZE(reinterpret_cast<PyArrayObject*>(array.ptr())) == 0 && !PyArray_Check(object)) {
-    array = Own(PyArray_Cast(reinterpret_cast<PyArrayObject*>(array.ptr()), NPY_INT64));  // [[]] is float64
+    array = Own(
+        PyArray_Cast(reinterpret_cast<PyArrayObject*>(array.ptr()), NPY_INT64));  // [[]] is float64
   }
   TakeArray(std::move(array), what);
 }
@@ -198,16 +205,18 @@ void Int64s::TakeArray(nb::object given, const char* what) {
   }
   const bool wide_unsigned = PyArray_ISUNSIGNED(array) && PyArray_ITEMSIZE(array) == 8;
   if (PyArray_TYPE(array) != NPY_INT64 || !PyArray_ISCARRAY_RO(array)) {
-    given = Own(PyArray_FromArray(array, PyArray_DescrFromType(NPY_INT64),
-                                  NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED | NPY_ARRAY_NOTSWAPPED |
-                                      NPY_ARRAY_FORCECAST));
+    given = Own(PyArray_FromArray(
+        array, PyArray_DescrFromType(NPY_INT64),
+        NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED | NPY_ARRAY_NOTSWAPPED | NPY_ARRAY_FORCECAST));
     array = reinterpret_cast<PyArrayObject*>(given.ptr());
   }
   array_ = std::move(given);
   data_ = static_cast<const std::int64_t*>(PyArray_DATA(array));
   size_ = static_cast<std::size_t>(PyArray_SIZE(array));
-  if (wide_unsigned && std::any_of(data_, data_ + size_, [](std::int64_t value) { return value < 0; })) {
-    Throw(PyExc_IndexError, std::string(what) + " must fit in int64, found a uint64 past 2**63 - 1");
+  if (wide_unsigned &&
+      std::any_of(data_, data_ + size_, [](std::int64_t value) { return value < 0; })) {
+    Throw(PyExc_IndexError,
+          std::string(what) + " must fit in int64, found a uint64 past 2**63 - 1");
   }
 }
 
@@ -226,7 +235,7 @@ std::int64_t* Int64s::MakePrivate() {
   if (scalar_) {
     return &one_;
   }
-  if (own_.empty()) {
+  if (data_ != own_.data()) {
     own_.assign(data_, data_ + size_);
     data_ = own_.data();
   }

@@ -20,6 +20,7 @@ struct Shape {
     dimensions.push_back(dimension);
     return *this;
   }
+
   Shape& operator+=(std::span<const npy_intp> more) {
     // One by one: g++ 12 takes a range insert of an empty span for an overrun.
     for (const npy_intp dimension : more) {
@@ -27,11 +28,14 @@ struct Shape {
     }
     return *this;
   }
-  /// Product of the dimensions. Throws ValueError if an array of that many 8-byte items could not exist.
+
+  /// Product of the dimensions. Throws ValueError if an array of that many 8-byte items could not
+  /// exist.
   std::uint64_t places() const;
 };
 
-/// A new uninitialised array that owns its memory; `descr` is taken over. Large ones get recycled memory.
+/// A new uninitialised array that owns its memory; `descr` is taken over. Large ones get recycled
+/// memory.
 nb::object NewArray(PyArray_Descr* descr, const Shape& shape);
 
 /// The same for 8-byte ints and for the other plain types.
@@ -46,25 +50,31 @@ T* DataAs(const nb::object& array) {
   return static_cast<T*>(DataOf(array));
 }
 
-/// Checks that `given` may be filled in place of NewArray(descr, shape) and returns it: dtype, shape, C order,
-/// alignment, writable. `what` names it in the ValueError or TypeError.
-nb::object CheckOut(PyObject* given, PyArray_Descr* descr, const Shape& shape, const std::string& what);
+/// Checks that `given` may be filled in place of NewArray(descr, shape) and returns it: dtype,
+/// shape, C order, alignment, writable. `what` names it in the ValueError or TypeError.
+nb::object CheckOut(PyObject* given, PyArray_Descr* descr, const Shape& shape,
+                    const std::string& what);
 
 /// Int64 inputs of any shape: positions, rows, starts, steps.
 class Int64s {
  public:
-  /// Takes an int, a list, an array of ints of any width and order, or anything NumPy makes one of. `what` names it
-  /// in errors: IndexError for floats and masks, TypeError for tuples, None, text and other objects.
+  /// Takes an int, a list, an array of ints of any width and order, or anything NumPy makes one of.
+  /// `what` names it in errors: IndexError for floats and masks, TypeError for tuples, None, text
+  /// and other objects.
   Int64s(PyObject* object, const char* what);
 
   std::span<const std::int64_t> values() const noexcept { return {data_, size_}; }
+
   const std::int64_t* data() const noexcept { return data_; }
+
   std::size_t size() const noexcept { return size_; }
+
   Shape shape() const;
+
   bool is_scalar() const noexcept { return scalar_; }
 
-  /// Makes the values private memory, so that no other thread can change them while the GIL is released, and gives
-  /// them to write to.
+  /// Makes the values private memory, so that no other thread can change them while the GIL is
+  /// released, and gives them to write to.
   std::int64_t* MakePrivate();
 
  private:

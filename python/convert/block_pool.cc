@@ -20,6 +20,7 @@ constexpr std::size_t kMostBytes = std::size_t{256} << 20;
 struct Header {
   std::size_t capacity;
 };
+
 static_assert(sizeof(Header) <= kAlignment);
 
 Header* HeaderOf(void* data) {
@@ -71,8 +72,7 @@ class BlockPool {
 
  private:
   static void* Allocate(std::size_t bytes) {
-    const std::size_t capacity =
-        std::max((bytes + kPage - 1) / kPage * kPage, kAlignment);
+    const std::size_t capacity = std::max((bytes + kPage - 1) / kPage * kPage, kAlignment);
     void* start = capacity < bytes || capacity + kAlignment < capacity
                       ? nullptr
                       : std::aligned_alloc(kAlignment, capacity + kAlignment);

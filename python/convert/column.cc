@@ -34,13 +34,25 @@ std::size_t BytesOf(Source source) {
 
 bool IsInteger(Source source) { return source <= Source::kUInt64; }
 
-[[noreturn]] void ThrowMixed(const FieldInfo& field, std::size_t row) {
-  Throw(PyExc_ValueError, "field " + field.text + ": row " + std::to_string(row) +
-                              " has another kind of number than the rows before, and no type holds both exactly; give "
-                              "the column one dtype");
+// The kind that takes numbers of both: only a uint64 field is given kUInt64, and it has no negative
+// numbers.
+Source CommonSource(Source a, Source b) {
+  if (!IsInteger(a) || !IsInteger(b)) {
+    return Source::kFloat64;
+  }
+  return a == Source::kUInt64 || b == Source::kUInt64 ? Source::kUInt64 : Source::kInt64;
 }
 
-// --- widening: every item of `from` as `to`, kInt64 or kFloat64; false if one does not fit exactly ---
+[[noreturn]] void ThrowMixed(const FieldInfo& field, std::size_t row) {
+  Throw(
+      PyExc_ValueError,
+      "field " + field.text + ": row " + std::to_string(row) +
+          " has another kind of number than the rows before, and no type holds both exactly; give "
+          "the column one dtype");
+}
+
+// --- widening: every item of `from` as `to`, kInt64 or kFloat64; false if one does not fit exactly
+// ---
 
 template <class From, class To>
 bool WidenItems(const std::byte* from, std::size_t count, std::byte* to) {
@@ -48,7 +60,13 @@ bool WidenItems(const std::byte* from, std::size_t count, std::byte* to) {
     From item;
     std::memcpy(&item, from + i * sizeof(From), sizeof(From));
     if constexpr (sizeof(From) == 8 && std::is_integral_v<From> && std::is_floating_point_v<To>) {
-      if (item > kExactInFloat64 || (std::is_signed_v<From> && static_cast<std::int64_t>(item) < -kExactInFloat64)) {
+      if (item > kExactInFloat64 ||
+          (std::is_signed_v<From> && static_cast<std::int64_t>(item) < -kExactInFloat64)) {
+        return false;
+      }
+    }
+    if constexpr (std::is_same_v<To, std::uint64_t> && std::is_signed_v<From>) {
+      if (item < 0) {
         return false;
       }
     }
@@ -99,11 +117,15 @@ bool WidenTo(Source source, const std::byte* from, std::size_t count, std::byte*
 }
 
 bool WidenInto(Source to, Source from, const std::byte* items, std::size_t count, std::byte* out) {
+  if (to == Source::kUInt64) {
+    return WidenTo<std::uint64_t>(from, items, count, out);
+  }
   return to == Source::kInt64 ? WidenTo<std::int64_t>(from, items, count, out)
                               : WidenTo<double>(from, items, count, out);
 }
 
-// DESIGN part 3, one dimension up: (n,), (n, 1) for a scalar; (n, k) for a list; (n, …) for an array.
+// DESIGN part 3, one dimension up: (n,), (n, 1) for a scalar; (n, k) for a list; (n, …) for an
+// array.
 bool FitsColumn(const FieldInfo& field, PyArrayObject* array) {
   const int inner = PyArray_NDIM(array) - 1;
   const npy_intp* dimensions = PyArray_DIMS(array) + 1;
@@ -138,7 +160,8 @@ ColumnData::ColumnData(const Conversion& conversion, TypeId type, PyObject* obje
     }
   }
   if (!PyList_Check(given.ptr()) && !PyTuple_Check(given.ptr())) {
-    Throw(PyExc_TypeError, "field " + field.text + ": a column must be an array or a list of one value a row, not " +
+    Throw(PyExc_TypeError, "field " + field.text +
+                               ": a column must be an array or a list of one value a row, not " +
                                TypeName(object));
   }
   if (!TakeNumbers(conversion, given.ptr())) {
@@ -159,7 +182,8 @@ Column ColumnData::column() const noexcept {
 
 // A struct's marker: where it is present, a field-write without values.
 void ColumnData::TakeMarker(PyObject* present) {
-  const std::string_view bytes(PyBytes_AsString(present), static_cast<std::size_t>(PyBytes_Size(present)));
+  const std::string_view bytes(PyBytes_AsString(present),
+                               static_cast<std::size_t>(PyBytes_Size(present)));
   present_.assign(bytes.begin(), bytes.end());
   rows_ = present_.size();
   row_items_ = 0;
@@ -254,8 +278,7 @@ void ColumnData::AddItems(const FieldWrite& write, const FieldInfo& field, std::
     return;
   }
   if (write.source() != source_) {
-    const bool integers = IsInteger(write.source()) && IsInteger(source_);
-    Widen(integers ? Source::kInt64 : Source::kFloat64, field, row);
+    Widen(CommonSource(write.source(), source_), field, row);
   }
   const std::size_t old = items_.size();
   items_.resize(old + count * BytesOf(source_));
@@ -268,7 +291,7 @@ void ColumnData::AddItems(const FieldWrite& write, const FieldInfo& field, std::
 
 // Turns the items so far into the wider kind.
 void ColumnData::Widen(Source to, const FieldInfo& field, std::size_t row) {
-  if (source_ == to || (source_ == Source::kFloat64 && to == Source::kInt64)) {
+  if (source_ == to || source_ == Source::kFloat64) {
     return;
   }
   const auto count = static_cast<std::size_t>(offsets_.back());

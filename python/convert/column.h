@@ -4,20 +4,24 @@
 #include <cstdint>
 #include <vector>
 
-#include "convert/value.h"
 #include "stream_store/store.h"
+
+#include "convert/value.h"
 
 namespace stream_store::python {
 
 /// Owns what its Column points at.
 class ColumnData {
  public:
-  /// Reads `object`: an array (n, …), a list of n scalars, arrays, lists, texts or None, or (through the hook) whatever
-  /// NumPy or Arrow makes of it. Throws ValueError or TypeError naming the field and the row.
+  /// Reads `object`: an array (n, …), a list of n scalars, arrays, lists, texts or None, or
+  /// (through the hook) whatever NumPy or Arrow makes of it. Throws ValueError or TypeError naming
+  /// the field and the row.
   ColumnData(const Conversion& conversion, TypeId type, PyObject* object);
 
   std::size_t rows() const noexcept { return rows_; }
+
   std::uint64_t bytes() const noexcept { return bytes_; }
+
   Column column() const noexcept;
 
  private:

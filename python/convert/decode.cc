@@ -18,7 +18,8 @@ nb::object WordsArray(std::span<const Value> words) {
   return array;
 }
 
-nb::object DecodeScalar(const Reader& reader, const FieldInfo& field, TypeId type, std::span<const Value> words) {
+nb::object DecodeScalar(const Reader& reader, const FieldInfo& field, TypeId type,
+                        std::span<const Value> words) {
   if (words.size() != 1) {
     throw Error(ErrorCode::kCorrupt, "field " + field.text + ": expected one value but found " +
                                          std::to_string(words.size()));
@@ -54,16 +55,19 @@ nb::object DecodeValue(PyObject* self, const Reader& reader, const FieldInfo& fi
   }
   shape += std::span<const npy_intp>(field.shape);
   nb::object array = NewArray(field.NewDescr(), shape);
-  const auto bytes = static_cast<std::size_t>(PyArray_NBYTES(reinterpret_cast<PyArrayObject*>(array.ptr())));
+  const auto bytes =
+      static_cast<std::size_t>(PyArray_NBYTES(reinterpret_cast<PyArrayObject*>(array.ptr())));
   if (field.packed) {
     if (words.size_bytes() < bytes) {
-      throw Error(ErrorCode::kCorrupt, "field " + field.text + ": expected " + std::to_string(bytes) +
-                                           " packed bytes but found " + std::to_string(words.size_bytes()));
+      throw Error(ErrorCode::kCorrupt, "field " + field.text + ": expected " +
+                                           std::to_string(bytes) + " packed bytes but found " +
+                                           std::to_string(words.size_bytes()));
     }
     std::memcpy(DataOf(array), words.data(), bytes);
   } else if (shape.places() != words.size()) {
-    throw Error(ErrorCode::kCorrupt, "field " + field.text + ": expected " + std::to_string(shape.places()) +
-                                         " values but found " + std::to_string(words.size()));
+    throw Error(ErrorCode::kCorrupt, "field " + field.text + ": expected " +
+                                         std::to_string(shape.places()) + " values but found " +
+                                         std::to_string(words.size()));
   } else {
     reader.Decode(words, type, DataOf(array));
   }

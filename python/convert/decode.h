@@ -4,14 +4,15 @@
 #include <cstdint>
 #include <span>
 
+#include "stream_store/reader.h"
+
 #include "convert/field_table.h"
 #include "convert/python.h"
-#include "stream_store/reader.h"
 
 namespace stream_store::python {
 
-/// A NumPy scalar, 1-D array, array in its shape, str, bytes or Decimal; None for a field that never has a value.
-/// Arrays own their memory. `self` is the StreamStore, for hooks.
+/// A NumPy scalar, 1-D array, array in its shape, str, bytes or Decimal; None for a field that
+/// never has a value. Arrays own their memory. `self` is the StreamStore, for hooks.
 nb::object DecodeValue(PyObject* self, const Reader& reader, const FieldInfo& field, TypeId type,
                        std::span<const Value> words);
 

@@ -25,7 +25,8 @@ nb::object PackageError(const char* name) {
 
 nb::object UnsupportedOperation() {
   PyObject* module = PyImport_ImportModule("io");
-  PyObject* found = module == nullptr ? nullptr : PyObject_GetAttrString(module, "UnsupportedOperation");
+  PyObject* found =
+      module == nullptr ? nullptr : PyObject_GetAttrString(module, "UnsupportedOperation");
   Py_XDECREF(module);
   if (found == nullptr) {
     PyErr_Clear();
@@ -35,8 +36,9 @@ nb::object UnsupportedOperation() {
 }
 
 void SetText(PyObject* type, const char* message) {
-  PyObject* text = PyUnicode_DecodeUTF8(message, static_cast<Py_ssize_t>(std::char_traits<char>::length(message)),
-                                        "backslashreplace");
+  PyObject* text = PyUnicode_DecodeUTF8(
+      message, static_cast<Py_ssize_t>(std::char_traits<char>::length(message)),
+      "backslashreplace");
   if (text != nullptr) {
     PyErr_SetObject(type, text);
     Py_DECREF(text);
@@ -153,8 +155,7 @@ std::int64_t AsInt64(PyObject* object, const char* what) {
   int overflow = 0;
   const long long result = PyLong_AsLongLongAndOverflow(number.ptr(), &overflow);
   if (overflow != 0) {
-    Throw(PyExc_ValueError,
-          std::string(what) + " must fit in int64, found " + ShortRepr(object));
+    Throw(PyExc_ValueError, std::string(what) + " must fit in int64, found " + ShortRepr(object));
   }
   if (result == -1 && PyErr_Occurred() != nullptr) {
     nb::raise_python_error();

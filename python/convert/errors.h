@@ -3,8 +3,9 @@
 
 #include <utility>
 
-#include "convert/python.h"
 #include "stream_store/error.h"
+
+#include "convert/python.h"
 
 namespace stream_store::python {
 
@@ -14,7 +15,8 @@ void SetPythonError(const Error& error) noexcept;
 /// Sets the Python exception for the C++ exception being handled; call inside `catch (...)`.
 void SetPythonErrorFromCurrent() noexcept;
 
-/// Runs a function written for CPython's own calling convention: its C++ exceptions become Python ones.
+/// Runs a function written for CPython's own calling convention: its C++ exceptions become Python
+/// ones.
 template <class Body>
 PyObject* Guarded(Body&& body) noexcept {
   try {

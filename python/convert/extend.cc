@@ -21,9 +21,10 @@ nb::object Items(PyObject* columns) {
   if (PyDict_CheckExact(columns)) {
     return Own(PyDict_Items(columns));
   }
-  if (PyObject_HasAttrString(columns, "keys") == 0 || PyObject_HasAttrString(columns, "items") == 0) {
-    Throw(PyExc_TypeError, "extend: columns must be a mapping of field names to columns, not " + ShortRepr(columns) +
-                               " (" + TypeName(columns) + ")");
+  if (PyObject_HasAttrString(columns, "keys") == 0 ||
+      PyObject_HasAttrString(columns, "items") == 0) {
+    Throw(PyExc_TypeError, "extend: columns must be a mapping of field names to columns, not " +
+                               ShortRepr(columns) + " (" + TypeName(columns) + ")");
   }
   return Own(PyMapping_Items(columns));
 }
@@ -46,28 +47,33 @@ Columns ReadColumns(PyObject* self, const FieldTable& fields, Scratch& scratch, 
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(items.ptr()); ++i) {
     const nb::object name = name_at(i);
     const nb::object column = Own(PySequence_GetItem(PyList_GET_ITEM(items.ptr(), i), 1));
-    const TypeId type = types_given ? static_cast<TypeId>(PyLong_AsLong(name.ptr())) : fields.Require(name.ptr());
+    const TypeId type =
+        types_given ? static_cast<TypeId>(PyLong_AsLong(name.ptr())) : fields.Require(name.ptr());
     columns.emplace_back(type, std::make_unique<ColumnData>(conversion, type, column.ptr()));
   }
-  std::stable_sort(columns.begin(), columns.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::stable_sort(columns.begin(), columns.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
   return columns;
 }
 
-std::size_t RowsOf(const FieldTable& fields, const Columns& columns, const std::optional<Int64s>& steps) {
+std::size_t RowsOf(const FieldTable& fields, const Columns& columns,
+                   const std::optional<Int64s>& steps) {
   if (columns.empty()) {
     return steps ? steps->size() : 0;
   }
   const std::size_t rows = columns.front().second->rows();
   for (const auto& [type, column] : columns) {
     if (column->rows() != rows) {
-      Throw(PyExc_ValueError, "extend: columns must have equal length, found " + std::to_string(rows) +
-                                  " rows of field " + fields[columns.front().first].text + " and " +
+      Throw(PyExc_ValueError, "extend: columns must have equal length, found " +
+                                  std::to_string(rows) + " rows of field " +
+                                  fields[columns.front().first].text + " and " +
                                   std::to_string(column->rows()) + " of " + fields[type].text);
     }
   }
   if (steps && steps->size() != rows) {
     Throw(PyExc_ValueError, "extend: steps and columns must have equal length, found " +
-                                std::to_string(steps->size()) + " steps and " + std::to_string(rows) + " rows");
+                                std::to_string(steps->size()) + " steps and " +
+                                std::to_string(rows) + " rows");
   }
   return rows;
 }
@@ -118,7 +124,8 @@ std::size_t ExtendRows(PyObject* self, Store& store, PyObject* mapping, PyObject
 
 }  // namespace
 
-PyObject* Extend(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) noexcept {
+PyObject* Extend(PyObject* self, PyObject* const* args, Py_ssize_t count,
+                 PyObject* names) noexcept {
   return Guarded([&] {
     static constexpr Parameters<2> kParameters{"extend", {"columns", "steps"}, 1, 2};
     const auto given = kParameters.Sort(args, count, names);

@@ -20,7 +20,8 @@ nb::object FieldNames(Store& store) {
   return names;
 }
 
-void OpenStore(Store* where, nb::object path, const std::string& mode, std::uint64_t capacity, double wait) {
+void OpenStore(Store* where, nb::object path, const std::string& mode, std::uint64_t capacity,
+               double wait) {
   new (where) Store(std::move(path), mode, capacity, wait);
 }
 

@@ -26,8 +26,10 @@ inline std::uint64_t NumBytes(Store& store) {
 
 nb::object FieldNames(Store& store);
 
-/// Opens a store in the memory that nanobind made for it; arguments are those of Store's constructors.
-void OpenStore(Store* where, nb::object path, const std::string& mode, std::uint64_t capacity, double wait);
+/// Opens a store in the memory that nanobind made for it; arguments are those of Store's
+/// constructors.
+void OpenStore(Store* where, nb::object path, const std::string& mode, std::uint64_t capacity,
+               double wait);
 void OpenSnapshot(Store* where, Store& source, std::optional<std::uint64_t> num_rows);
 
 /// Declares fields given as FieldSpecs.

@@ -27,9 +27,10 @@ ValueKind KindOf(DType dtype) {
 // In the order of DType; docs/design.md, decoded types.
 const char* NumpyName(DType dtype) {
   static constexpr const char* kNames[kDTypeCount] = {
-      "O",     "?",     "i1",    "i2",     "i4",     "i8",     "u1",     "u2",    "u4",     "u8",    "f2",
-      "f4",    "f8",    "M8[D]", "M8[ms]", "m8[s]",  "m8[ms]", "m8[us]", "m8[ns]", "M8[s]",  "M8[ms]", "M8[us]",
-      "M8[ns]", "m8[s]", "m8[ms]", "m8[us]", "m8[ns]", "i8",     "i8",     "u1",    "u1",     "u1"};
+      "O",      "?",      "i1",     "i2",    "i4",     "i8",     "u1",     "u2",
+      "u4",     "u8",     "f2",     "f4",    "f8",     "M8[D]",  "M8[ms]", "m8[s]",
+      "m8[ms]", "m8[us]", "m8[ns]", "M8[s]", "M8[ms]", "M8[us]", "M8[ns]", "m8[s]",
+      "m8[ms]", "m8[us]", "m8[ns]", "i8",    "i8",     "u1",     "u1",     "u1"};
   return kNames[static_cast<int>(dtype)];
 }
 
@@ -65,14 +66,15 @@ std::int64_t ClassCount(const Field& field) {
   if (field.dtype != DType::kInt64 || field.feature_json.find("ClassLabel") == std::string::npos) {
     return -1;
   }
-  const nb::object json = Own(PyUnicode_FromStringAndSize(field.feature_json.data(),
-                                                         static_cast<Py_ssize_t>(field.feature_json.size())));
+  const nb::object json = Own(PyUnicode_FromStringAndSize(
+      field.feature_json.data(), static_cast<Py_ssize_t>(field.feature_json.size())));
   return AsInt64(CallHook("class_count", json.ptr()).ptr(), "number of classes");
 }
 
 FieldInfo MakeInfo(const Field& field) {
   FieldInfo info;
-  PyObject* name = Own(PyUnicode_FromStringAndSize(field.name.data(), static_cast<Py_ssize_t>(field.name.size())))
+  PyObject* name = Own(PyUnicode_FromStringAndSize(field.name.data(),
+                                                   static_cast<Py_ssize_t>(field.name.size())))
                        .release()
                        .ptr();
   PyUnicode_InternInPlace(&name);
@@ -82,7 +84,9 @@ FieldInfo MakeInfo(const Field& field) {
   info.kind = KindOf(field.dtype);
   info.packed = field.packed;
   info.hidden = field.hidden;
-  info.item_words = field.dtype == DType::kDecimal128 ? 2 : field.dtype == DType::kDecimal256 ? 4 : 1;
+  info.item_words = field.dtype == DType::kDecimal128   ? 2
+                    : field.dtype == DType::kDecimal256 ? 4
+                                                        : 1;
   if (!info.is_text()) {
     info.ragged = !field.shape.empty() && field.shape[0] == kRagged;
     info.shape.assign(field.shape.begin() + (info.ragged ? 1 : 0), field.shape.end());
@@ -97,7 +101,8 @@ FieldInfo MakeInfo(const Field& field) {
 
 }  // namespace
 
-FieldTable::FieldTable(const Schema& schema) : declared_(schema.declared()), by_name_(Own(PyDict_New())) {
+FieldTable::FieldTable(const Schema& schema)
+    : declared_(schema.declared()), by_name_(Own(PyDict_New())) {
   fields_.reserve(schema.size());
   for (const Field& field : schema.fields()) {
     fields_.push_back(MakeInfo(field));

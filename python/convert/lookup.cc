@@ -13,8 +13,8 @@ namespace stream_store::python {
 namespace {
 
 [[noreturn]] void ThrowOutside(const char* what, std::int64_t found, std::uint64_t size) {
-  throw Error(ErrorCode::kOutOfRange, std::string(what) + " " + std::to_string(found) + " is outside [0, " +
-                                          std::to_string(size) + ")");
+  throw Error(ErrorCode::kOutOfRange, std::string(what) + " " + std::to_string(found) +
+                                          " is outside [0, " + std::to_string(size) + ")");
 }
 
 void CheckInside(const Int64s& input, const char* what, std::uint64_t size) {
@@ -38,7 +38,8 @@ std::optional<Reader> Private(Store& store) {
 
 // Maps every input inside [0, size(reader)) to an int64.
 template <class Size, class LookUp>
-nb::object MapInside(Store& store, PyObject* given, const char* whats, const char* what, Size size, LookUp look_up) {
+nb::object MapInside(Store& store, PyObject* given, const char* whats, const char* what, Size size,
+                     LookUp look_up) {
   Int64s input(given, whats);
   const nb::object output = NewArray(NPY_INT64, input.shape());
   const std::optional<Reader> reader = Private(store);
@@ -56,7 +57,8 @@ nb::object MapInside(Store& store, PyObject* given, const char* whats, const cha
 
 TypeId RequireNumber(const FieldTable& fields, PyObject* name) {
   const TypeId type = fields.Require(name);
-  if (fields[type].packed || fields[type].kind == ValueKind::kDecimal || fields[type].kind == ValueKind::kNull) {
+  if (fields[type].packed || fields[type].kind == ValueKind::kDecimal ||
+      fields[type].kind == ValueKind::kNull) {
     Throw(PyExc_ValueError, "decode: field " + fields[type].text +
                                 " has no item per value; row() and read_rows() decode whole rows");
   }
@@ -71,14 +73,16 @@ nb::object RawValues(PyObject* values) {
     Throw(PyExc_TypeError, "decode: values must be raw int64 values, not " +
                                ShortRepr(Own(PyObject_GetAttrString(array.ptr(), "dtype")).ptr()));
   }
-  return Own(PyArray_FromArray(given, PyArray_DescrFromType(NPY_INT64), NPY_ARRAY_CARRAY_RO | NPY_ARRAY_FORCECAST));
+  return Own(PyArray_FromArray(given, PyArray_DescrFromType(NPY_INT64),
+                               NPY_ARRAY_CARRAY_RO | NPY_ARRAY_FORCECAST));
 }
 
 }  // namespace
 
 nb::object RowOf(Store& store, nb::handle positions) {
   return MapInside(
-      store, positions.ptr(), "positions", "position", [](const Reader& reader) { return reader.size(); },
+      store, positions.ptr(), "positions", "position",
+      [](const Reader& reader) { return reader.size(); },
       [](const Reader& reader, auto in, auto out) { reader.RowsOf(in, out); });
 }
 
@@ -141,7 +145,8 @@ nb::object DecodeRow(nb::handle self, std::int64_t row) {
 }
 
 nb::object Segments(Store& store, nb::handle names) {
-  const nb::object list = PyUnicode_Check(names.ptr()) ? Own(PyList_New(0)) : Own(PySequence_List(names.ptr()));
+  const nb::object list =
+      PyUnicode_Check(names.ptr()) ? Own(PyList_New(0)) : Own(PySequence_List(names.ptr()));
   if (PyUnicode_Check(names.ptr())) {
     Check(PyList_Append(list.ptr(), names.ptr()));
   }
@@ -169,7 +174,8 @@ nb::object Segments(Store& store, nb::handle names) {
 
 nb::object IndexTable(Store& store, std::int64_t start, std::int64_t stop) {
   PyArray_Descr* descr = nullptr;
-  const nb::object fields = Own(Py_BuildValue("[(ss)(ss)(ss)]", "start", "<i8", "type", "<i8", "step", "<i8"));
+  const nb::object fields =
+      Own(Py_BuildValue("[(ss)(ss)(ss)]", "start", "<i8", "type", "<i8", "step", "<i8"));
   if (PyArray_DescrConverter(fields.ptr(), &descr) != NPY_SUCCEED) {
     nb::raise_python_error();
   }

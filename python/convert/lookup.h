@@ -16,7 +16,8 @@ nb::object RowAt(Store& store, nb::handle steps, nb::handle side);
 /// Raw values -> the field's own dtype, same shape.
 nb::object Decode(Store& store, nb::handle values, nb::handle field);
 
-/// Row `row` >= 0 as a dict: name -> value or None; a struct's marker, where it is present, under its type id.
+/// Row `row` >= 0 as a dict: name -> value or None; a struct's marker, where it is present, under
+/// its type id.
 nb::object DecodeRow(nb::handle self, std::int64_t row);
 
 /// (n, 2) int64 half-open row ranges.

@@ -27,10 +27,12 @@ Taken TakeScalar(PyObject* item, std::int64_t* integer, double* real) {
     float f32;
     npy_bool boolean;
   } value;
+
   if (PyArray_IsScalar(item, Float)) {
     PyArray_ScalarAsCtype(item, &value);
     *real = static_cast<double>(value.f32);
-    return std::isnan(value.f32) ? Taken::kNeither : Taken::kFloat;  // the hook keeps the bits of every NaN
+    return std::isnan(value.f32) ? Taken::kNeither
+                                 : Taken::kFloat;  // the hook keeps the bits of every NaN
   }
   if (PyArray_IsScalar(item, Bool)) {
     PyArray_ScalarAsCtype(item, &value);
@@ -69,11 +71,17 @@ inline Taken Take(PyObject* item, std::int64_t* integer, double* real) {
   return TakeScalar(item, integer, real);
 }
 
-bool IsExact(std::int64_t integer) { return integer >= -kExactInFloat64 && integer <= kExactInFloat64; }
+bool IsExact(std::int64_t integer) {
+  return integer >= -kExactInFloat64 && integer <= kExactInFloat64;
+}
 
-// items[0, done) are in `words` as ints; turns them and the rest into floats. False where that would lose bits.
-bool ContinueAsFloats(std::int64_t* words, Py_ssize_t done, PyObject* const* items, Py_ssize_t count) {
-  auto put = [words](Py_ssize_t place, double real) { std::memcpy(words + place, &real, sizeof(real)); };
+// items[0, done) are in `words` as ints; turns them and the rest into floats. False where that
+// would lose bits.
+bool ContinueAsFloats(std::int64_t* words, Py_ssize_t done, PyObject* const* items,
+                      Py_ssize_t count) {
+  auto put = [words](Py_ssize_t place, double real) {
+    std::memcpy(words + place, &real, sizeof(real));
+  };
   for (Py_ssize_t i = 0; i < done; ++i) {
     if (!IsExact(words[i])) {
       return false;
@@ -105,8 +113,9 @@ std::optional<Numbers> ConvertNumbers(Arena& arena, PyObject* const* items, Py_s
     return Numbers{Source::kFloat64, words};
   }
   if (i > 0) {
-    return ContinueAsFloats(words, 0, items, count) ? std::optional(Numbers{Source::kFloat64, words})
-                                                    : std::nullopt;
+    return ContinueAsFloats(words, 0, items, count)
+               ? std::optional(Numbers{Source::kFloat64, words})
+               : std::nullopt;
   }
   for (; i < count; ++i) {
     double real = 0;
@@ -115,8 +124,9 @@ std::optional<Numbers> ConvertNumbers(Arena& arena, PyObject* const* items, Py_s
       return std::nullopt;
     }
     if (taken == Taken::kFloat) {
-      return ContinueAsFloats(words, i, items, count) ? std::optional(Numbers{Source::kFloat64, words})
-                                                      : std::nullopt;
+      return ContinueAsFloats(words, i, items, count)
+                 ? std::optional(Numbers{Source::kFloat64, words})
+                 : std::nullopt;
     }
   }
   return Numbers{Source::kInt64, words};

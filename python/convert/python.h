@@ -1,14 +1,14 @@
 // What every file of convert/ starts from: Python, nanobind's owning handles and the NumPy C API.
 //
-// Thread rule of the room: everything here runs with the GIL held, but for the few blocks that release it around a
-// call of the C++ library and touch no Python object meanwhile.
+// Thread rule of the room: everything here runs with the GIL held, but for the few blocks that
+// release it around a call of the C++ library and touch no Python object meanwhile.
 #pragma once
 
 #define PY_SSIZE_T_CLEAN
-#include <nanobind/nanobind.h>
-
 #include <string>
 #include <string_view>
+
+#include <nanobind/nanobind.h>
 
 // One table of NumPy's functions for the whole extension, filled by ImportNumpy() (arrays.cc).
 #define PY_ARRAY_UNIQUE_SYMBOL stream_store_numpy_api
@@ -48,8 +48,8 @@ std::string TypeName(PyObject* object);
 /// repr(object), cut to about 60 characters; never throws.
 std::string ShortRepr(PyObject* object);
 
-/// The int64 of an int, of a NumPy integer or of anything with __index__ (bool is refused); `what` names it in the
-/// TypeError or, past int64, ValueError.
+/// The int64 of an int, of a NumPy integer or of anything with __index__ (bool is refused); `what`
+/// names it in the TypeError or, past int64, ValueError.
 std::int64_t AsInt64(PyObject* object, const char* what);
 
 /// The UTF-8 of a str, valid while it lives. Throws TypeError: `what` must be a str.
@@ -59,8 +59,8 @@ std::string_view AsText(PyObject* object, const char* what);
 template <class... Arguments>
 nb::object CallHook(const char* name, Arguments... arguments) {
   const nb::object module = Own(PyImport_ImportModule("stream_store._hooks"));
-  return Own(PyObject_CallMethodObjArgs(module.ptr(), Own(PyUnicode_InternFromString(name)).ptr(), arguments...,
-                                        nullptr));
+  return Own(PyObject_CallMethodObjArgs(module.ptr(), Own(PyUnicode_InternFromString(name)).ptr(),
+                                        arguments..., nullptr));
 }
 
 }  // namespace stream_store::python

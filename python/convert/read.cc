@@ -24,16 +24,22 @@ struct OutputColumn {
 
 // In the order of ColumnId.
 constexpr std::array<OutputColumn, 6> kColumns = {{
-    {"values", NPY_INT64, [](WindowsOut& out, void* data) { out.values = static_cast<Value*>(data); }},
-    {"types", NPY_INT64, [](WindowsOut& out, void* data) { out.types = static_cast<std::int64_t*>(data); }},
+    {"values", NPY_INT64,
+     [](WindowsOut& out, void* data) { out.values = static_cast<Value*>(data); }},
+    {"types", NPY_INT64,
+     [](WindowsOut& out, void* data) { out.types = static_cast<std::int64_t*>(data); }},
     {"step", NPY_INT64, [](WindowsOut& out, void* data) { out.steps = static_cast<Step*>(data); }},
-    {"number", NPY_FLOAT32, [](WindowsOut& out, void* data) { out.number = static_cast<float*>(data); }},
-    {"offset", NPY_INT64, [](WindowsOut& out, void* data) { out.offset = static_cast<std::int64_t*>(data); }},
+    {"number", NPY_FLOAT32,
+     [](WindowsOut& out, void* data) { out.number = static_cast<float*>(data); }},
+    {"offset", NPY_INT64,
+     [](WindowsOut& out, void* data) { out.offset = static_cast<std::int64_t*>(data); }},
     {"row", NPY_INT64, [](WindowsOut& out, void* data) { out.row = static_cast<Row*>(data); }},
 }};
 
-constexpr std::array<ColumnId, 3> kItemColumns = {ColumnId::kStep, ColumnId::kTypes, ColumnId::kValues};
-constexpr std::array<ColumnId, 3> kWindowColumns = {ColumnId::kValues, ColumnId::kTypes, ColumnId::kStep};
+constexpr std::array<ColumnId, 3> kItemColumns = {ColumnId::kStep, ColumnId::kTypes,
+                                                  ColumnId::kValues};
+constexpr std::array<ColumnId, 3> kWindowColumns = {ColumnId::kValues, ColumnId::kTypes,
+                                                    ColumnId::kStep};
 
 const OutputColumn& Spec(ColumnId id) { return kColumns[static_cast<std::size_t>(id)]; }
 
@@ -76,7 +82,8 @@ struct Outputs {
   }
 };
 
-// Runs a read, without the GIL if that is worth it: then on a Reader of its own and on inputs nobody else can change.
+// Runs a read, without the GIL if that is worth it: then on a Reader of its own and on inputs
+// nobody else can change.
 template <class Read>
 void RunRead(Reader* reader, std::uint64_t bytes, Int64s* input, Read&& read) {
   if (reader == nullptr) {
@@ -95,8 +102,8 @@ void RunRead(Reader* reader, std::uint64_t bytes, Int64s* input, Read&& read) {
 }
 
 [[noreturn]] void ThrowOutside(std::int64_t position, std::uint64_t size) {
-  throw Error(ErrorCode::kOutOfRange,
-              "position " + std::to_string(position) + " is outside [0, " + std::to_string(size) + ")");
+  throw Error(ErrorCode::kOutOfRange, "position " + std::to_string(position) + " is outside [0, " +
+                                          std::to_string(size) + ")");
 }
 
 // Negative positions count from the end.
@@ -125,7 +132,8 @@ PyObject* GetSlice(Reader* reader, std::uint64_t size, PyObject* slice) {
   Py_ssize_t stop = 0;
   Py_ssize_t step = 0;
   Check(PySlice_Unpack(slice, &start, &stop, &step));
-  const Py_ssize_t count = PySlice_AdjustIndices(static_cast<Py_ssize_t>(size), &start, &stop, step);
+  const Py_ssize_t count =
+      PySlice_AdjustIndices(static_cast<Py_ssize_t>(size), &start, &stop, step);
   const auto places = static_cast<std::uint64_t>(count);
   Outputs outputs;
   outputs.AddItemColumns(Shape{{count}}, places);
@@ -167,13 +175,15 @@ PyObject* GetPositions(Reader* reader, std::uint64_t size, PyObject* index) {
 [[noreturn]] void RefuseIndex(PyObject* index) {
   if (PyTuple_Check(index)) {
     Throw(PyExc_TypeError,
-          "a store has one dimension: index it with an int, a slice or an int array of any shape, not a tuple");
+          "a store has one dimension: index it with an int, a slice or an int array of any shape, "
+          "not a tuple");
   }
   if (PyUnicode_Check(index)) {
     Throw(PyExc_TypeError, "positions must be ints, not " + ShortRepr(index) +
                                "; read_rows(rows, fields=[…]) reads fields by name");
   }
-  Throw(PyExc_TypeError, "positions must be ints, not " + ShortRepr(index) + "; store[:] reads everything");
+  Throw(PyExc_TypeError,
+        "positions must be ints, not " + ShortRepr(index) + "; store[:] reads everything");
 }
 
 ColumnId FindColumn(PyObject* name) {
@@ -195,7 +205,8 @@ std::vector<ColumnId> WantedColumns(PyObject* columns) {
     return {kWindowColumns.begin(), kWindowColumns.end()};
   }
   if (PyUnicode_Check(columns)) {
-    Throw(PyExc_TypeError, "windows: columns must be a sequence of names, as in columns=(" + ShortRepr(columns) + ",)");
+    Throw(PyExc_TypeError, "windows: columns must be a sequence of names, as in columns=(" +
+                               ShortRepr(columns) + ",)");
   }
   const nb::object list = Own(PySequence_List(columns));
   std::vector<ColumnId> wanted;
@@ -209,13 +220,15 @@ std::vector<ColumnId> WantedColumns(PyObject* columns) {
 }
 
 // Arrays of `out` by column; every key must be a wanted column.
-std::array<nb::object, kColumns.size()> GivenOutputs(PyObject* out, const std::vector<ColumnId>& wanted) {
+std::array<nb::object, kColumns.size()> GivenOutputs(PyObject* out,
+                                                     const std::vector<ColumnId>& wanted) {
   std::array<nb::object, kColumns.size()> given;
   if (out == nullptr || out == Py_None) {
     return given;
   }
   if (PyObject_HasAttrString(out, "keys") == 0) {
-    Throw(PyExc_TypeError, "windows: out must be a mapping of columns to arrays, not " + TypeName(out));
+    Throw(PyExc_TypeError,
+          "windows: out must be a mapping of columns to arrays, not " + TypeName(out));
   }
   const nb::object items = Own(PyMapping_Items(out));
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(items.ptr()); ++i) {
@@ -223,7 +236,8 @@ std::array<nb::object, kColumns.size()> GivenOutputs(PyObject* out, const std::v
     const nb::object name = Own(PySequence_GetItem(pair, 0));
     const ColumnId id = FindColumn(name.ptr());
     if (std::find(wanted.begin(), wanted.end(), id) == wanted.end()) {
-      Throw(PyExc_ValueError, "windows: out has " + ShortRepr(name.ptr()) + ", which is not among the columns asked for");
+      Throw(PyExc_ValueError, "windows: out has " + ShortRepr(name.ptr()) +
+                                  ", which is not among the columns asked for");
     }
     given[static_cast<std::size_t>(id)] = Own(PySequence_GetItem(pair, 1));
   }
@@ -236,13 +250,14 @@ void CheckStarts(const Int64s& starts, std::int64_t width, std::uint64_t size) {
     if (start < 0 || start > last) {
       throw Error(ErrorCode::kOutOfRange,
                   "windows: start " + std::to_string(start) + " is outside [0, " +
-                      std::to_string(std::max<std::int64_t>(last + 1, 0)) + "): windows of " + std::to_string(width) +
-                      " in " + std::to_string(size) + " values");
+                      std::to_string(std::max<std::int64_t>(last + 1, 0)) + "): windows of " +
+                      std::to_string(width) + " in " + std::to_string(size) + " values");
     }
   }
 }
 
-PyObject* ReadWindows(Store& store, PyObject* given_starts, std::int64_t width, PyObject* columns, PyObject* out) {
+PyObject* ReadWindows(Store& store, PyObject* given_starts, std::int64_t width, PyObject* columns,
+                      PyObject* out) {
   Reader* reader = store.Look();
   const std::uint64_t size = reader == nullptr ? 0 : reader->size();
   if (width < 1) {
@@ -272,7 +287,8 @@ PyObject* ReadWindows(Store& store, PyObject* given_starts, std::int64_t width, 
 PyObject* GetItem(PyObject* self, PyObject* index) noexcept {
   return Guarded([&] {
     Store& store = StoreOf(self);
-    if (PyTuple_Check(index) || PyUnicode_Check(index) || index == Py_None || index == Py_Ellipsis) {
+    if (PyTuple_Check(index) || PyUnicode_Check(index) || index == Py_None ||
+        index == Py_Ellipsis) {
       RefuseIndex(index);
     }
     Reader* reader = store.Look();
@@ -290,9 +306,11 @@ Py_ssize_t Length(PyObject* self) noexcept {
   return done == nullptr ? -1 : length;
 }
 
-PyObject* Windows(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) noexcept {
+PyObject* Windows(PyObject* self, PyObject* const* args, Py_ssize_t count,
+                  PyObject* names) noexcept {
   return Guarded([&] {
-    static constexpr Parameters<4> kParameters{"windows", {"starts", "width", "columns", "out"}, 2, 2};
+    static constexpr Parameters<4> kParameters{
+        "windows", {"starts", "width", "columns", "out"}, 2, 2};
     const auto given = kParameters.Sort(args, count, names);
     return ReadWindows(StoreOf(self), given[0], AsInt64(given[1], "width"), given[2], given[3]);
   });

@@ -1,4 +1,5 @@
-// read_rows(): one C++ ReadRows for all fields of numbers, then text and decimals made into objects.
+// read_rows(): one C++ ReadRows for all fields of numbers, then text and decimals made into
+// objects.
 
 #include "convert/read_rows.h"
 
@@ -22,7 +23,8 @@ class Given {
       return;
     }
     if (PyObject_HasAttrString(mapping, "keys") == 0) {
-      Throw(PyExc_TypeError, std::string("read_rows: ") + what + " must be a mapping, not " + TypeName(mapping));
+      Throw(PyExc_TypeError,
+            std::string("read_rows: ") + what + " must be a mapping, not " + TypeName(mapping));
     }
     dict_ = Own(PyDict_New());
     Check(PyDict_Update(dict_.ptr(), mapping));
@@ -44,8 +46,8 @@ class Given {
   void CheckAllTaken() const {
     if (dict_.is_valid() && PyDict_Size(dict_.ptr()) != taken_) {
       const nb::object keys = Own(PyDict_Keys(dict_.ptr()));
-      Throw(PyExc_ValueError, std::string("read_rows: ") + what_ + " names something that is not read: " +
-                                  ShortRepr(keys.ptr()));
+      Throw(PyExc_ValueError, std::string("read_rows: ") + what_ +
+                                  " names something that is not read: " + ShortRepr(keys.ptr()));
     }
   }
 
@@ -63,8 +65,8 @@ struct Arguments {
 
 class RowsCall {
  public:
-  RowsCall(PyObject* self, const Reader& reader, std::shared_ptr<const FieldTable> fields, Arguments& arguments,
-           PyObject* out, PyObject* max_length)
+  RowsCall(PyObject* self, const Reader& reader, std::shared_ptr<const FieldTable> fields,
+           Arguments& arguments, PyObject* out, PyObject* max_length)
       : self_(self),
         reader_(reader),
         fields_(std::move(fields)),
@@ -88,9 +90,6 @@ class RowsCall {
       values.push_back(AddColumn(type));
     }
     const nb::object steps = Make("_step", NPY_INT64, places_, out_);
-    Check(PyDict_SetItemString(result_.ptr(), "_step", steps.ptr()));
-    Check(PyDict_SetItemString(result_.ptr(), "_mask", masks_.ptr()));
-    Check(PyDict_SetItemString(result_.ptr(), "_length", lengths_.ptr()));
     out_.CheckAllTaken();
     masks_out_.CheckAllTaken();
     lengths_out_.CheckAllTaken();
@@ -99,6 +98,9 @@ class RowsCall {
     for (std::size_t i = 0; i < types_.size(); ++i) {
       FinishColumn(types_[i], std::move(values[i]));
     }
+    Check(PyDict_SetItemString(result_.ptr(), "_step", steps.ptr()));
+    Check(PyDict_SetItemString(result_.ptr(), "_mask", masks_.ptr()));
+    Check(PyDict_SetItemString(result_.ptr(), "_length", lengths_.ptr()));
     return result_;
   }
 
@@ -111,7 +113,8 @@ class RowsCall {
         throw Error(ErrorCode::kOutOfRange,
                     "row " + std::to_string(row) + " is outside [0, " +
                         std::to_string(std::max<std::int64_t>(last + 1, 0)) + ")" +
-                        (length_ > 1 ? ": windows of " + std::to_string(length_) + " in " + std::to_string(rows) + " rows"
+                        (length_ > 1 ? ": windows of " + std::to_string(length_) + " in " +
+                                           std::to_string(rows) + " rows"
                                      : ""));
       }
     }
@@ -119,7 +122,8 @@ class RowsCall {
 
   nb::object Make(const char* name, int type_number, const Shape& shape, Given& given) {
     PyObject* array = given.Take(name);
-    const nb::object descr = nb::steal<nb::object>(reinterpret_cast<PyObject*>(PyArray_DescrFromType(type_number)));
+    const nb::object descr =
+        nb::steal<nb::object>(reinterpret_cast<PyObject*>(PyArray_DescrFromType(type_number)));
     if (array == nullptr) {
       return NewArray(type_number, shape);
     }
@@ -129,7 +133,8 @@ class RowsCall {
 
   nb::object Make(const FieldInfo& field, int type_number, Given& given, const char* prefix) {
     PyObject* array = given.Take(field.name.ptr());
-    const nb::object descr = nb::steal<nb::object>(reinterpret_cast<PyObject*>(PyArray_DescrFromType(type_number)));
+    const nb::object descr =
+        nb::steal<nb::object>(reinterpret_cast<PyObject*>(PyArray_DescrFromType(type_number)));
     if (array == nullptr) {
       return NewArray(type_number, places_);
     }
@@ -137,12 +142,14 @@ class RowsCall {
                     std::string("read_rows: ") + prefix + " for field " + field.text);
   }
 
-  // Room for the padded length of a ragged field: asked for, given by `out`, or the longest there is.
+  // Room for the padded length of a ragged field: asked for, given by `out`, or the longest there
+  // is.
   std::uint64_t RaggedLength(TypeId type, const FieldInfo& field, PyObject* given) {
     if (PyObject* most = max_length_.Take(field.name.ptr())) {
       const std::int64_t length = AsInt64(most, "read_rows: max_length");
       if (length < 0) {
-        Throw(PyExc_ValueError, "read_rows: max_length of field " + field.text + " must not be negative");
+        Throw(PyExc_ValueError,
+              "read_rows: max_length of field " + field.text + " must not be negative");
       }
       return static_cast<std::uint64_t>(length);
     }
@@ -188,11 +195,13 @@ class RowsCall {
     if (field.kind == ValueKind::kDecimal) {
       shape += static_cast<npy_intp>(field.item_words);
     }
-    nb::object array = given == nullptr ? NewArray(field.NewDescr(), shape)
-                                        : CheckOut(given, reinterpret_cast<PyArray_Descr*>(field.descr.ptr()), shape,
-                                                   "read_rows: out for field " + field.text);
+    nb::object array = given == nullptr
+                           ? NewArray(field.NewDescr(), shape)
+                           : CheckOut(given, reinterpret_cast<PyArray_Descr*>(field.descr.ptr()),
+                                      shape, "read_rows: out for field " + field.text);
     column.out = DataOf(array);
-    bytes_ += static_cast<std::uint64_t>(PyArray_NBYTES(reinterpret_cast<PyArrayObject*>(array.ptr())));
+    bytes_ +=
+        static_cast<std::uint64_t>(PyArray_NBYTES(reinterpret_cast<PyArrayObject*>(array.ptr())));
     return array;
   }
 
@@ -221,11 +230,13 @@ class RowsCall {
     Check(PyDict_SetItem(result_.ptr(), field.name.ptr(), array.ptr()));
   }
 
-  // The text of every place, one row at a time; "" or b"" where it is missing, None for a field that has no values.
+  // The text of every place, one row at a time; "" or b"" where it is missing, None for a field
+  // that has no values.
   std::vector<nb::object> ReadObjects(TypeId type, const FieldInfo& field) {
     std::vector<nb::object> items;
     items.reserve(places_.places());
-    const nb::object missing = field.kind == ValueKind::kNull ? nb::object(nb::none()) : DecodeText(field, {});
+    const nb::object missing =
+        field.kind == ValueKind::kNull ? nb::object(nb::none()) : DecodeText(field, {});
     for (const std::int64_t row : rows_.values()) {
       for (std::uint64_t i = 0; i < length_; ++i) {
         nb::object item = missing;
@@ -279,7 +290,8 @@ std::vector<TypeId> WantedTypes(const FieldTable& fields, PyObject* names) {
     return types;
   }
   if (PyUnicode_Check(names)) {
-    Throw(PyExc_TypeError, "read_rows: fields must be a list of names, as in fields=[" + ShortRepr(names) + "]");
+    Throw(PyExc_TypeError,
+          "read_rows: fields must be a list of names, as in fields=[" + ShortRepr(names) + "]");
   }
   const nb::object list = Own(PySequence_List(names));
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list.ptr()); ++i) {
@@ -299,7 +311,8 @@ nb::object ReadAll(PyObject* self, const std::array<PyObject*, 5>& given) {
   if (given[1] != nullptr && given[1] != Py_None) {
     arguments.length = AsInt64(given[1], "length");
     if (*arguments.length < 1) {
-      Throw(PyExc_ValueError, "read_rows: length must be at least 1, found " + std::to_string(*arguments.length));
+      Throw(PyExc_ValueError,
+            "read_rows: length must be at least 1, found " + std::to_string(*arguments.length));
     }
   }
   Reader* reader = store.Look();
@@ -312,7 +325,8 @@ nb::object ReadAll(PyObject* self, const std::array<PyObject*, 5>& given) {
 
 }  // namespace
 
-PyObject* ReadRows(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) noexcept {
+PyObject* ReadRows(PyObject* self, PyObject* const* args, Py_ssize_t count,
+                   PyObject* names) noexcept {
   return Guarded([&] {
     static constexpr Parameters<5> kParameters{
         "read_rows", {"rows", "length", "fields", "out", "max_length"}, 1, 2};

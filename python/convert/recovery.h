@@ -3,8 +3,9 @@
 
 #include <string>
 
-#include "convert/python.h"
 #include "stream_store/recovery.h"
+
+#include "convert/python.h"
 
 namespace stream_store::python {
 
@@ -23,7 +24,8 @@ inline std::size_t Hash(const Recovery& recovery) {
 }
 
 inline std::string Represent(const Recovery& recovery) {
-  return std::string("Recovery(state='") + StateText(recovery) + "', rows_cut=" + std::to_string(recovery.rows_cut) +
+  return std::string("Recovery(state='") + StateText(recovery) +
+         "', rows_cut=" + std::to_string(recovery.rows_cut) +
          ", reason=" + ShortRepr(Own(PyUnicode_FromString(recovery.reason.c_str())).ptr()) + ")";
 }
 

@@ -7,9 +7,13 @@
 namespace stream_store::python {
 namespace {
 
-nb::object Attribute(PyObject* spec, const char* name) { return Own(PyObject_GetAttrString(spec, name)); }
+nb::object Attribute(PyObject* spec, const char* name) {
+  return Own(PyObject_GetAttrString(spec, name));
+}
 
-std::string Text(const nb::object& text, const char* what) { return std::string(AsText(text.ptr(), what)); }
+std::string Text(const nb::object& text, const char* what) {
+  return std::string(AsText(text.ptr(), what));
+}
 
 bool Truth(const nb::object& object) {
   const int truth = PyObject_IsTrue(object.ptr());
@@ -37,12 +41,14 @@ Field FieldFromSpec(PyObject* spec) {
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(shape.ptr()); ++i) {
     const std::int64_t dimension = AsInt64(PyTuple_GET_ITEM(shape.ptr(), i), "a dimension");
     if (dimension < -1 || dimension >= std::int64_t{kRagged}) {
-      Throw(PyExc_ValueError, "field '" + field.name + "': no dimension can be " + std::to_string(dimension));
+      Throw(PyExc_ValueError,
+            "field '" + field.name + "': no dimension can be " + std::to_string(dimension));
     }
     field.shape.push_back(dimension < 0 ? kRagged : static_cast<std::uint32_t>(dimension));
   }
   const nb::object path = Own(PySequence_Tuple(Attribute(spec, "path").ptr()));
-  const bool plain = PyTuple_GET_SIZE(path.ptr()) == 1 && !field.hidden;  // then C++ needs the name alone
+  const bool plain =
+      PyTuple_GET_SIZE(path.ptr()) == 1 && !field.hidden;  // then C++ needs the name alone
   for (Py_ssize_t i = 0; !plain && i < PyTuple_GET_SIZE(path.ptr()); ++i) {
     field.path.emplace_back(AsText(PyTuple_GET_ITEM(path.ptr(), i), "a part of a path"));
   }
@@ -50,14 +56,16 @@ Field FieldFromSpec(PyObject* spec) {
 }
 
 nb::object PyText(const std::string& text) {
-  return Own(PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "surrogateescape"));
+  return Own(
+      PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "surrogateescape"));
 }
 
 nb::object SpecArgument(const Field& field) {
   const nb::object shape = Own(PyTuple_New(static_cast<Py_ssize_t>(field.shape.size())));
   for (std::size_t i = 0; i < field.shape.size(); ++i) {
-    const long long dimension = field.shape[i] == kRagged ? -1 : field.shape[i];
-    PyTuple_SET_ITEM(shape.ptr(), static_cast<Py_ssize_t>(i), Own(PyLong_FromLongLong(dimension)).release().ptr());
+    const std::int64_t dimension = field.shape[i] == kRagged ? -1 : std::int64_t{field.shape[i]};
+    PyTuple_SET_ITEM(shape.ptr(), static_cast<Py_ssize_t>(i),
+                     Own(PyLong_FromLongLong(dimension)).release().ptr());
   }
   const std::vector<std::string> path = field.path.empty() ? std::vector{field.name} : field.path;
   const nb::object parts = Own(PyTuple_New(static_cast<Py_ssize_t>(path.size())));
@@ -66,8 +74,9 @@ nb::object SpecArgument(const Field& field) {
   }
   const std::string_view dtype = DTypeName(field.dtype);
   return Own(Py_BuildValue("(OOs#OOOO)", PyText(field.name).ptr(), parts.ptr(), dtype.data(),
-                           static_cast<Py_ssize_t>(dtype.size()), shape.ptr(), field.packed ? Py_True : Py_False,
-                           PyText(field.feature_json).ptr(), field.hidden ? Py_True : Py_False));
+                           static_cast<Py_ssize_t>(dtype.size()), shape.ptr(),
+                           field.packed ? Py_True : Py_False, PyText(field.feature_json).ptr(),
+                           field.hidden ? Py_True : Py_False));
 }
 
 }  // namespace

@@ -6,8 +6,9 @@
 #include <memory>
 #include <vector>
 
-#include "convert/python.h"
 #include "stream_store/store.h"
+
+#include "convert/python.h"
 
 namespace stream_store::python {
 
@@ -65,17 +66,22 @@ struct Scratch {
   }
 };
 
-/// A scratch for one call: the store's own, or a fresh one for an append inside an append (foreign code may do so).
+/// A scratch for one call: the store's own, or a fresh one for an append inside an append (foreign
+/// code may do so).
 class ScratchLease {
  public:
-  explicit ScratchLease(Scratch& own) : scratch_(own.busy ? (extra_ = std::make_unique<Scratch>()).get() : &own) {
+  explicit ScratchLease(Scratch& own)
+      : scratch_(own.busy ? (extra_ = std::make_unique<Scratch>()).get() : &own) {
     scratch_->busy = true;
   }
+
   ~ScratchLease() { scratch_->Reset(); }
+
   ScratchLease(const ScratchLease&) = delete;
   ScratchLease& operator=(const ScratchLease&) = delete;
 
   Scratch& operator*() const noexcept { return *scratch_; }
+
   Scratch* operator->() const noexcept { return scratch_; }
 
  private:
@@ -83,8 +89,9 @@ class ScratchLease {
   Scratch* scratch_;
 };
 
-/// Names of the last append and what fields they were: a loop passes the same str objects again and again, and
-/// comparing pointers is all it takes. Holds references, so a pointer cannot come to mean another str.
+/// Names of the last append and what fields they were: a loop passes the same str objects again and
+/// again, and comparing pointers is all it takes. Holds references, so a pointer cannot come to
+/// mean another str.
 class NameCache {
  public:
   static constexpr std::size_t kMost = 256;
@@ -109,6 +116,7 @@ class NameCache {
     nb::object name;
     int type;
   };
+
   std::vector<Known> known_;
 };
 

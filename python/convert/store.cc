@@ -15,7 +15,8 @@ using std::chrono::steady_clock;
 
 std::filesystem::path NativePath(const nb::object& path) {
   const nb::object bytes = Own(PyUnicode_EncodeFSDefault(Own(PyOS_FSPath(path.ptr())).ptr()));
-  return {std::string(PyBytes_AS_STRING(bytes.ptr()), static_cast<std::size_t>(PyBytes_GET_SIZE(bytes.ptr())))};
+  return {std::string(PyBytes_AS_STRING(bytes.ptr()),
+                      static_cast<std::size_t>(PyBytes_GET_SIZE(bytes.ptr())))};
 }
 
 bool Finalizing() {
@@ -76,9 +77,11 @@ void Store::OpenReader(double wait) {
   const auto until = steady_clock::now() + std::chrono::duration_cast<steady_clock::duration>(
                                                std::chrono::duration<double>(std::min(wait, 1e9)));
   while (true) {
-    const auto left = std::chrono::duration_cast<std::chrono::nanoseconds>(until - steady_clock::now());
+    const auto left =
+        std::chrono::duration_cast<std::chrono::nanoseconds>(until - steady_clock::now());
     ReaderOptions options;
-    options.wait = std::clamp(left, std::chrono::nanoseconds(0), std::chrono::nanoseconds(100'000'000));
+    options.wait =
+        std::clamp(left, std::chrono::nanoseconds(0), std::chrono::nanoseconds(100'000'000));
     try {
       const MaybeWithoutGil released(true);
       reader_.emplace(Reader::Open(native, options));
@@ -101,8 +104,9 @@ void Store::TakeFields(const Schema& schema) {
 }
 
 void Store::ThrowClosed() const {
-  Throw(PyExc_ValueError, (path_.is_none() ? std::string("a temporary store") : ShortRepr(path_.ptr())) +
-                              ": the store is closed");
+  Throw(PyExc_ValueError,
+        (path_.is_none() ? std::string("a temporary store") : ShortRepr(path_.ptr())) +
+            ": the store is closed");
 }
 
 void Store::RequireOpen() const {
@@ -142,10 +146,11 @@ StreamStore& Store::Writer(const char* what) {
     ThrowClosed();
   }
   if (kind_ != Kind::kWriter) {
-    throw Error(ErrorCode::kReadOnly,
-                std::string(what) + " needs a store opened for writing; " +
-                    (kind_ == Kind::kSnapshot ? std::string("this is a snapshot")
-                                              : ShortRepr(path_.ptr()) + " was opened with mode='r'"));
+    throw Error(
+        ErrorCode::kReadOnly,
+        std::string(what) + " needs a store opened for writing; " +
+            (kind_ == Kind::kSnapshot ? std::string("this is a snapshot")
+                                      : ShortRepr(path_.ptr()) + " was opened with mode='r'"));
   }
   return *writer_;
 }

@@ -1,10 +1,12 @@
-// Store: what a Python object holds: a writer, a reader or a snapshot, and what conversions need to know.
+// Store: what a Python object holds: a writer, a reader or a snapshot, and what conversions need to
+// know.
 //
-// Base of `class StreamStore` in Python. A store is in one of these states: undeclared (a writer without fields:
-// nothing on disk yet), writing, reading (mode "r": follows another writer), a snapshot (fixed), closed.
-// A writer reads through a Reader of its own, refreshed at each call.
-// Thread rules: the GIL guards every member. What releases it works on a copy of the Reader (reads) or marks the
-// store busy (appends, see AppendTurn); the C++ writer itself takes calls from any thread.
+// Base of `class StreamStore` in Python. A store is in one of these states: undeclared (a writer
+// without fields: nothing on disk yet), writing, reading (mode "r": follows another writer), a
+// snapshot (fixed), closed. A writer reads through a Reader of its own, refreshed at each call.
+// Thread rules: the GIL guards every member. What releases it works on a copy of the Reader (reads)
+// or marks the store busy (appends, see AppendTurn); the C++ writer itself takes calls from any
+// thread.
 #pragma once
 
 #include <condition_variable>
@@ -15,11 +17,12 @@
 #include <string>
 #include <vector>
 
+#include "stream_store/reader.h"
+#include "stream_store/store.h"
+
 #include "convert/field_table.h"
 #include "convert/python.h"
 #include "convert/scratch.h"
-#include "stream_store/reader.h"
-#include "stream_store/store.h"
 
 namespace stream_store::python {
 
@@ -30,11 +33,13 @@ inline constexpr std::uint64_t kReleaseBytes = std::uint64_t{32} << 10;
 class MaybeWithoutGil {
  public:
   explicit MaybeWithoutGil(bool release) : state_(release ? PyEval_SaveThread() : nullptr) {}
+
   ~MaybeWithoutGil() {
     if (state_ != nullptr) {
       PyEval_RestoreThread(state_);
     }
   }
+
   MaybeWithoutGil(const MaybeWithoutGil&) = delete;
   MaybeWithoutGil& operator=(const MaybeWithoutGil&) = delete;
 
@@ -56,7 +61,8 @@ class Store {
 
   // --- reading ---
 
-  /// A Reader of what is stored now; null while no fields are declared. Throws ValueError when closed.
+  /// A Reader of what is stored now; null while no fields are declared. Throws ValueError when
+  /// closed.
   Reader* Look();
   /// Values and rows stored now.
   std::uint64_t size();
@@ -64,7 +70,8 @@ class Store {
 
   // --- writing ---
 
-  /// The writer. Throws ValueError (closed), io.UnsupportedOperation (a reader or snapshot); `what` names the call.
+  /// The writer. Throws ValueError (closed), io.UnsupportedOperation (a reader or snapshot); `what`
+  /// names the call.
   StreamStore& Writer(const char* what);
   void DefineFields(std::vector<Field> fields);
   std::uint64_t Sync();
@@ -74,27 +81,38 @@ class Store {
   /// The step after the last one, 0 for the first. Throws ValueError past int64.
   Step NextStep() const;
   std::optional<Step> LastStep();
+
   void NoteLastStep(Step step) noexcept { last_step_ = step; }
 
   // --- facts ---
 
   const FieldTable& fields() const noexcept { return *fields_; }
+
   /// Keeps the table alive across foreign code that may declare fields anew.
   std::shared_ptr<const FieldTable> shared_fields() const noexcept { return fields_; }
+
   /// Changes with every new table.
   std::uint64_t fields_version() const noexcept { return fields_version_; }
+
   const Schema* schema() const noexcept;
   const Recovery& recovery() const;
   std::string id() const;
+
   const nb::object& path() const noexcept { return path_; }
+
   const std::string& mode() const noexcept { return mode_; }
+
   /// Rows of a snapshot that was asked for with a number, for pickling; none otherwise.
   bool is_snapshot() const noexcept { return kind_ == Kind::kSnapshot; }
+
   bool temporary() const noexcept { return path_.is_none(); }
+
   bool closed() const noexcept { return closed_; }
+
   void RequireOpen() const;
 
   Scratch& scratch() noexcept { return scratch_; }
+
   NameCache& names() noexcept { return names_; }
 
  private:
@@ -121,8 +139,8 @@ class Store {
   std::condition_variable idle_;
 };
 
-/// The turn of one append. Appends of one store run one after the other, also where one has released the GIL: only
-/// so is "the last step" that of the append before.
+/// The turn of one append. Appends of one store run one after the other, also where one has
+/// released the GIL: only so is "the last step" that of the append before.
 class AppendTurn {
  public:
   explicit AppendTurn(Store& store) : store_(store) {
@@ -130,6 +148,7 @@ class AppendTurn {
       Wait();
     }
   }
+
   ~AppendTurn();
   AppendTurn(const AppendTurn&) = delete;
   AppendTurn& operator=(const AppendTurn&) = delete;

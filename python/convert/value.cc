@@ -20,8 +20,8 @@ std::string DimensionsText(PyArrayObject* array) {
   return text + (PyArray_NDIM(array) == 1 ? ",)" : ")");
 }
 
-// DESIGN part 3: a scalar field takes () and (1,), a list field 1-D or a scalar as a list of one, an array field its
-// shape. Lengths of lists are left to the C++ append.
+// DESIGN part 3: a scalar field takes () and (1,), a list field 1-D or a scalar as a list of one,
+// an array field its shape. Lengths of lists are left to the C++ append.
 bool FitsShape(const FieldInfo& field, PyArrayObject* array) {
   const int count = PyArray_NDIM(array);
   const npy_intp* dimensions = PyArray_DIMS(array);
@@ -44,8 +44,8 @@ bool FitsShape(const FieldInfo& field, PyArrayObject* array) {
     }
     expected += field.dimensions() == 1 ? ",)" : ")";
   }
-  Throw(PyExc_ValueError, "field " + field.text + ": expected shape " + expected + ", found an array of shape " +
-                              DimensionsText(array));
+  Throw(PyExc_ValueError, "field " + field.text + ": expected shape " + expected +
+                              ", found an array of shape " + DimensionsText(array));
 }
 
 nb::object Encode(const Conversion& conversion, TypeId type, PyObject* value) {
@@ -70,7 +70,8 @@ FieldWrite ConvertArray(const Conversion& conversion, TypeId type, PyObject* val
   }
   nb::object items = Contiguous(value);
   auto* contiguous = reinterpret_cast<PyArrayObject*>(items.ptr());
-  const FieldWrite write(type, *source, PyArray_DATA(contiguous), static_cast<std::uint64_t>(PyArray_SIZE(contiguous)));
+  const FieldWrite write(type, *source, PyArray_DATA(contiguous),
+                         static_cast<std::uint64_t>(PyArray_SIZE(contiguous)));
   conversion.scratch.kept.push_back(std::move(items));
   return write;
 }
@@ -101,7 +102,8 @@ std::optional<FieldWrite> ConvertText(const Conversion& conversion, TypeId type,
     conversion.scratch.kept.push_back(Borrow(value));
     return FieldWrite(type, Source::kBytes, text, static_cast<std::uint64_t>(size));
   }
-  if (field.kind == ValueKind::kBytes && PyBytes_CheckExact(value) && field.dtype == DType::kBinary) {
+  if (field.kind == ValueKind::kBytes && PyBytes_CheckExact(value) &&
+      field.dtype == DType::kBinary) {
     conversion.scratch.kept.push_back(Borrow(value));
     return FieldWrite(type, Source::kBytes, PyBytes_AS_STRING(value),
                       static_cast<std::uint64_t>(PyBytes_GET_SIZE(value)));
@@ -110,7 +112,8 @@ std::optional<FieldWrite> ConvertText(const Conversion& conversion, TypeId type,
 }
 
 // One number for a field that takes one: float, int, bool, NumPy scalar.
-std::optional<FieldWrite> ConvertNumber(const Conversion& conversion, TypeId type, PyObject* value) {
+std::optional<FieldWrite> ConvertNumber(const Conversion& conversion, TypeId type,
+                                        PyObject* value) {
   if (PyBool_Check(value)) {
     return FieldWrite(type, value == Py_True);
   }
@@ -171,7 +174,8 @@ FieldWrite ConvertPlain(const Conversion& conversion, TypeId type, nb::object pl
     source = SourceOfArray(reinterpret_cast<PyArrayObject*>(plain.ptr()));
   }
   if (!source) {
-    Throw(PyExc_TypeError, "field " + field.text + ": expected its encoding as an array of numbers or bytes, found " +
+    Throw(PyExc_TypeError, "field " + field.text +
+                               ": expected its encoding as an array of numbers or bytes, found " +
                                TypeName(plain.ptr()));
   }
   conversion.scratch.kept.push_back(Contiguous(plain.ptr()));

@@ -2,7 +2,8 @@
 
     import stream_store
 
-    with stream_store.StreamStore("runs/a", fields={"obs": "float32[]", "reward": "float32"}) as store:
+    fields = {"obs": "float32[]", "reward": "float32"}
+    with stream_store.StreamStore("runs/a", fields=fields) as store:
         store.append_step({"obs": [0.1, 0.2], "reward": 1.0})
         batch = store.windows([0], 3)
 

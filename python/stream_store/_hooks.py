@@ -1,12 +1,14 @@
 """What the C++ side calls for everything that its fast paths do not know.
 
-Looked up by name from python/convert. Each function gets the store first; none of them writes to it.
+Looked up by name from python/convert. Each function gets the store first; none of them writes to
+it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,7 +48,7 @@ def decode_decimals(store: StreamStore, type_id: int, words: NDArray[np.int64]) 
     spec = store._specs[type_id]
     flat = words.reshape(-1, words.shape[-1])
     result = np.empty(len(flat), dtype=object)
-    item = spec if not spec.shape else type(spec)(spec.name, spec.path, spec.dtype, (), False, spec.json)
+    item = replace(spec, shape=(), feature_json=spec.json)
     for place, one in enumerate(flat):
         result[place] = _values.decode(item, one)
     return result.reshape(words.shape[:-1])
@@ -57,7 +59,9 @@ def column(store: StreamStore, type_id: int, given: Any) -> NDArray[Any] | list[
     del store, type_id
     if hasattr(given, "to_pylist"):  # Arrow
         plain = given.null_count == 0 and str(given.type) in _PLAIN_ARROW
-        return np.asarray(given.to_numpy(zero_copy_only=False)) if plain else list(given.to_pylist())
+        return (
+            np.asarray(given.to_numpy(zero_copy_only=False)) if plain else list(given.to_pylist())
+        )
     if isinstance(given, np.ma.MaskedArray):
         return [None if item is np.ma.masked else item for item in given]
     if isinstance(given, (str, bytes, Mapping)):
@@ -74,7 +78,7 @@ def array_column(store: StreamStore, type_id: int, given: NDArray[Any]) -> NDArr
         return _values.convert_array(spec, given)
     if spec.class_ids is not None and given.dtype.kind in "biu":
         _values.convert_array(spec, given)  # checks the range
-        return given.tolist()  # ints, which C++ knows again
+        return list(given.tolist())  # ints, which C++ knows again
     return list(given)
 
 
@@ -84,11 +88,28 @@ def spread_append(
     """The arguments of append() with structs spread over their leaves; names become type ids."""
     tree = store._tree
     result: tuple[list[Any], list[int], list[Any]] = ([], [], [])
+    markers: list[int] = []  # of the step under way; they come after all its leaves
+
+    def put(step: Any, type_id: int, item: Any) -> None:
+        for part, value in zip(result, (step, type_id, item), strict=True):
+            part.append(value)
+
+    def finish(step: Any) -> None:
+        for type_id in sorted(markers):
+            put(step, type_id, True)
+        markers.clear()
+
+    last = None
     for step, name, value in zip(steps, names, values, strict=True):
+        if markers and step != last:
+            finish(last)
+        last = step
         for type_id, item in tree.spread(name, value):
-            result[0].append(step)
-            result[1].append(type_id)
-            result[2].append(item)
+            if tree.is_marker(type_id):
+                markers.append(type_id)
+            else:
+                put(step, type_id, item)
+    finish(last)
     return result
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._core import is_ready
+
 if TYPE_CHECKING:
     from .store import StreamStore
 
@@ -19,6 +21,8 @@ _short.maxstring = _short.maxother = 40
 
 def represent(store: StreamStore) -> str:
     """Never fails: a store that is closed, undeclared or damaged says so."""
+    if not is_ready(store):
+        return "<StreamStore, not opened>"
     try:
         where = "temporary" if store._path is None else repr(str(store._path))
         if store.closed:
@@ -32,7 +36,9 @@ def represent(store: StreamStore) -> str:
 
 def _describe(store: StreamStore, where: str) -> str:
     rows, values, fields = store.num_rows, len(store), store.fields
-    shown = [f"{spec.name}: {spec.text}" for spec in store._specs[: min(len(fields), _SHOWN_FIELDS)]]
+    shown = [
+        f"{spec.name}: {spec.text}" for spec in store._specs[: min(len(fields), _SHOWN_FIELDS)]
+    ]
     if len(fields) > _SHOWN_FIELDS:
         shown.append(f"… {len(fields) - _SHOWN_FIELDS} more")
     kind = "snapshot" if store._is_snapshot else f"mode {store.mode!r}"

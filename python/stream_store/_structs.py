@@ -1,7 +1,7 @@
 """Structs: mappings spread over the leaves that are kept, and put together again.
 
-A struct's leaves are fields of their own; its hidden marker is written where the struct is present but
-none of its leaves and inner markers are, so that a null struct differs from a struct of nulls.
+A struct's leaves are fields of their own; its hidden marker is written where the struct is present
+but none of its leaves and inner markers are, so that a null struct differs from a struct of nulls.
 """
 
 from __future__ import annotations
@@ -55,9 +55,7 @@ class Struct:
         present = self.marker in flat
         values: dict[str, Any] = {}
         for name, child in self.children.items():
-            inner = (
-                child.collect(flat, names) if isinstance(child, Struct) else flat[names[child]]
-            )
+            inner = child.collect(flat, names) if isinstance(child, Struct) else flat[names[child]]
             present = present or inner is not None
             values[name] = inner
         return values if present else None
@@ -87,6 +85,9 @@ class StructTree:
             children.setdefault(path[depth - 1], struct)
             children = struct.children
         children[path[-1]] = type_id
+
+    def is_marker(self, type_id: int) -> bool:
+        return type_id >= len(self._leaves)
 
     def spread(self, name: object, value: Any) -> Iterator[tuple[int, Any]]:
         """Field-writes of one named value: a leaf under its shown name, or a whole struct.
@@ -118,7 +119,7 @@ class StructTree:
         }
 
     def spread_columns(self, columns: Mapping[Any, Any]) -> list[tuple[int, Any]]:
-        """Columns with those of structs replaced by their leaves'; a marker's is bytes, 1 where present."""
+        """Columns with a struct's replaced by its leaves'; a marker's is bytes, 1 where present."""
         result: list[tuple[int, Any]] = []
         for name, column in columns.items():
             node = self.children.get(name) if isinstance(name, str) else None
@@ -130,13 +131,9 @@ class StructTree:
             for row, value in enumerate(rows):
                 for type_id, item in node.spread(value):
                     leaves.setdefault(type_id, [None] * len(rows))[row] = item
-            result.extend(
-                (type_id, bytes(item is not None for item in items) if self._hidden(type_id) else items)
-                for type_id, items in sorted(leaves.items())
-            )
+            for type_id, items in sorted(leaves.items()):
+                present = bytes(item is not None for item in items)
+                result.append((type_id, present if self.is_marker(type_id) else items))
             if not leaves:
                 result.append((node.marker, bytes(len(rows))))
         return result
-
-    def _hidden(self, type_id: int) -> bool:
-        return type_id >= len(self._leaves)

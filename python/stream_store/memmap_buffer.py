@@ -7,21 +7,26 @@ import operator
 import os
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class MemmapBuffer:
     """An array that grows at its end, kept in a memory-mapped temporary file without a name.
 
-    It holds more than memory does: pages go to disk when others need the room, and the file vanishes with the
-    object or the process, however that ends.
+    It holds more than memory does: pages go to disk when others need the room, and the file
+    vanishes with the object or the process, however that ends.
 
     Args:
-        dtype: of one item; any NumPy dtype without Python objects, structured and sub-array ones too.
+        dtype: of one item; any NumPy dtype without Python objects, structured and sub-array ones
+            too.
         size_increment: items by which the file grows.
 
     Raises:
@@ -35,7 +40,7 @@ class MemmapBuffer:
             raise ValueError(f"size_increment must be at least 1, not {size_increment}")
         if self._dtype.hasobject or self._dtype.itemsize == 0:
             raise ValueError(
-                f"dtype {self._dtype} cannot be kept in a file: expected items of a fixed number of bytes"
+                f"dtype {self._dtype} cannot be kept in a file: expected a fixed number of bytes"
             )
         # A sub-array dtype becomes dimensions of every array; items are kept as its base.
         self._item_shape = self._dtype.shape
@@ -68,7 +73,8 @@ class MemmapBuffer:
         """Append one item, or an array (or list) of items along its first axis.
 
         Raises:
-            ValueError: the shape is neither that of one item nor that of several; nothing is appended then.
+            ValueError: the shape is neither that of one item nor that of several; nothing is
+                appended then.
             OSError: no space is left.
         """
         self._require_open()
@@ -101,10 +107,11 @@ class MemmapBuffer:
         return self._size
 
     def __getitem__(self, index: Any) -> Any:
-        """Items at an int, a slice, an int array or a mask, as NumPy indexes an array of ``len(self)`` items.
+        """Items at an int, a slice, an int array or a mask, as NumPy indexes ``len(self)`` items.
 
         Returns:
-            A copy, which later appends, reset() and close() leave as it is; a NumPy scalar for one plain item.
+            A copy, which later appends, reset() and close() leave as it is; a NumPy scalar for one
+            plain item.
         """
         self._require_open()
         return self._array[: self._size][index].copy()
@@ -123,7 +130,7 @@ class MemmapBuffer:
         os.ftruncate(self._file, 0)
 
     def close(self) -> None:
-        """Free memory and disk. Idempotent; everything but len, repr and the properties then raises ValueError."""
+        """Free memory and disk. Idempotent; appends and reads then raise ValueError."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -134,7 +141,7 @@ class MemmapBuffer:
         if self._file is None:
             raise ValueError("the MemmapBuffer is closed")
 
-    def __enter__(self) -> MemmapBuffer:
+    def __enter__(self) -> Self:
         self._require_open()
         return self
 
@@ -155,12 +162,16 @@ class MemmapBuffer:
         return f"<MemmapBuffer of {self._dtype}: {state}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        raise TypeError("a MemmapBuffer lives in this process only and cannot be pickled: pass buffer[:]")
+        raise TypeError(
+            "a MemmapBuffer lives in this process only and cannot be pickled: pass buffer[:]"
+        )
 
 
 def _unlinked_file() -> int:
-    """A descriptor of a nameless file in the directory for temporary files that outlive reboots, if there is one."""
-    directory = os.environ.get("TMPDIR") or ("/var/tmp" if os.access("/var/tmp", os.W_OK) else None)
+    """A descriptor of a nameless file, on disk rather than in memory where there is a choice."""
+    directory = os.environ.get("TMPDIR")
+    if not directory and os.access("/var/tmp", os.W_OK):
+        directory = "/var/tmp"
     descriptor, name = tempfile.mkstemp(prefix="stream_store-", dir=directory)
-    os.unlink(name)
+    Path(name).unlink()
     return descriptor

@@ -1,7 +1,8 @@
 """StreamStore: the class users open.
 
-Appends and reads are methods of the C++ base (`_core.Store`, stubs in _core.pyi), so that no Python frame
-stands in front of them. Here is what is asked once: opening, declaring, features, rows as dicts, pickling.
+Appends and reads are methods of the C++ base (`_core.Store`, stubs in _core.pyi), so that no Python
+frame stands in front of them. Here is what is asked once: opening, declaring, features, rows as
+dicts, pickling.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, Literal, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,9 @@ from . import _core
 from ._repr import represent
 from ._structs import StructTree
 from .features import FieldSpec, build_features, difference, parse_fields, same_features
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Fields = Sequence[str] | Mapping[str, Any]
 
@@ -36,11 +40,11 @@ class StreamStore(_core.Store):
 
     Args:
         path: directory of the store; None for a temporary one that goes away with the object.
-        mode: "a" continues a store or creates one; "x" creates (`FileExistsError` if anything but an empty
-            directory is there); "r" reads one and follows what another process appends.
+        mode: "a" continues a store or creates one; "x" creates (`FileExistsError` if anything but
+            an empty directory is there); "r" reads one and follows what another process appends.
         capacity: growth step in values, not a limit.
-        fields: as `define_fields`. For an existing store a list must equal its names, a mapping its names and
-            features.
+        fields: as `define_fields`. For an existing store a list must equal its names, a mapping its
+            names and features.
         wait: with mode "r", seconds to wait for the store to appear.
 
     Nothing is on disk until fields are declared; then the directory appears complete.
@@ -53,7 +57,7 @@ class StreamStore(_core.Store):
 
     def __init__(
         self,
-        path: str | os.PathLike[str] | None = None,
+        path: str | bytes | os.PathLike[str] | None = None,
         mode: Literal["a", "x", "r"] = "a",
         *,
         capacity: int = 1_000_000,
@@ -63,6 +67,7 @@ class StreamStore(_core.Store):
         checked = _checked(path, mode, capacity, wait)
         specs = None if fields is None else parse_fields(fields)
         super().__init__(*checked)
+        self._absolute = None if checked[0] is None else str(Path(checked[0]).absolute())
         try:
             if mode != "r":
                 _open_writers.add(self)
@@ -83,11 +88,12 @@ class StreamStore(_core.Store):
 
         Args:
             fields: names, or name -> feature.
-            field_features: features for a list of names: a mapping, or a sequence parallel to them. Without,
-                a field is a list of int64.
+            field_features: features for a list of names: a mapping, or a sequence parallel to them.
+                Without, a field is a list of int64.
 
-        A feature is a `datasets` feature, a NumPy dtype, a Gymnasium space, or a string such as "float32",
-        "float32[]" (a list), "float32[3]", "packed uint8[84,84,4]", "string", "timestamp[ns]".
+        A feature is a `datasets` feature, a NumPy dtype, a Gymnasium space, or a string such as
+        "float32", "float32[]" (a list), "float32[3]", "packed uint8[84,84,4]", "string",
+        "timestamp[ns]".
 
         Raises:
             ValueError: no fields, a "duplicate" name, one that begins with "_", a refused feature.
@@ -98,7 +104,7 @@ class StreamStore(_core.Store):
         self._define_fields(parse_fields(fields, field_features))
 
     def _declare(self, specs: list[FieldSpec], *, names_only: bool) -> None:
-        """Fields given when opening: declared on a new store, compared with those of an existing one."""
+        """Fields given when opening: declared, or compared with those of an existing store."""
         if not self.fields:
             if self.mode == "r":
                 raise ValueError(f"{self.path}: the store has no fields")
@@ -109,11 +115,13 @@ class StreamStore(_core.Store):
             here = tuple(self._tree.children)
             if names != here and tuple(spec.name for spec in specs) != self.fields:
                 raise ValueError(
-                    f"{self.path}: the store has the fields {', '.join(here)}, not {', '.join(names)}"
+                    f"{self.path}: the store has the fields {', '.join(here)}, "
+                    f"not {', '.join(names)}"
                 )
         elif not same_features(self._specs, specs):
             raise ValueError(
-                f"{self.path}: the store was declared with other fields: {difference(self._specs, specs)}"
+                f"{self.path}: the store was declared with other fields: "
+                f"{difference(self._specs, specs)}"
             )
 
     @property
@@ -164,8 +172,8 @@ class StreamStore(_core.Store):
             i: in [-num_rows, num_rows); negative counts from the end.
 
         Returns:
-            NumPy scalars, str, bytes and Decimal for scalar fields; 1-D arrays for lists; arrays in the shape
-            of array fields.
+            NumPy scalars, str, bytes and Decimal for scalar fields; 1-D arrays for lists; arrays in
+            the shape of array fields.
 
         Raises:
             IndexError: there is no such row.
@@ -179,10 +187,10 @@ class StreamStore(_core.Store):
         return self._put_together(self._decode_row(i))
 
     def rows(self, start: int = 0, stop: int | None = None) -> Iterator[dict[str, Any]]:
-        """Iterate over rows [start, stop), as `row` gives them; stop is by default what is stored now.
+        """Iterate over rows [start, stop), as `row` gives them; by default all there are.
 
-        Negative bounds count from the end, as in a slice. The iterator reads a snapshot, which outlives
-        `close`.
+        Negative bounds count from the end, as in a slice. The iterator reads a snapshot, which
+        outlives `close`.
         """
         if not self.fields:
             return iter(())
@@ -199,15 +207,16 @@ class StreamStore(_core.Store):
         return flat if len(tree.names) == len(tree.children) else tree.collect(flat)
 
     def index_table(self, start: int = 0, stop: int | None = None) -> NDArray[np.void]:
-        """The field-writes of rows [start, stop) as a structured array (start, type, step) of int64.
+        """The field-writes of rows [start, stop): a structured array (start, type, step) of int64.
 
-        The length of a field-write is the next start minus its own. Negative bounds count from the end.
+        The length of a field-write is the next start minus its own. Negative bounds count from the
+        end.
         """
         first, last, _ = slice(start, stop).indices(self.num_rows)
         return self._index_table(first, last)
 
     def snapshot(self, num_rows: int | None = None) -> StreamStore:
-        """A read-only view of fixed length: the first `num_rows` rows, by default all that are there.
+        """A read-only view of fixed length: the first `num_rows` rows, by default all of now.
 
         Cost: nothing is copied. It stays valid when the store grows, is cleared or closed.
 
@@ -220,6 +229,7 @@ class StreamStore(_core.Store):
                 raise IndexError(f"a snapshot of {num_rows} rows: expected 0 or more")
         view = StreamStore.__new__(StreamStore)
         _core.Store.__init__(view, self, num_rows)
+        view._absolute = self._absolute
         return view
 
     @property
@@ -231,7 +241,8 @@ class StreamStore(_core.Store):
 
     def __iter__(self) -> NoReturn:
         raise TypeError(
-            "a StreamStore is not iterated as such: rows() iterates over rows, store[:] gives all values"
+            "a StreamStore is not iterated as such: rows() iterates over rows, "
+            "store[:] gives all values"
         )
 
     def __contains__(self, item: object) -> NoReturn:
@@ -240,7 +251,7 @@ class StreamStore(_core.Store):
     def __repr__(self) -> str:
         return represent(self)
 
-    def __enter__(self) -> StreamStore:
+    def __enter__(self) -> Self:
         if self.closed:
             self.sync()  # says so
         return self
@@ -258,23 +269,21 @@ class StreamStore(_core.Store):
             raise ValueError(f"{self.path}: a closed store cannot be pickled or copied")
         if self._path is None:
             raise TypeError(
-                "a temporary store lives in this process only and cannot be pickled or copied: give it a path, "
-                "StreamStore('some/directory'), and the copy opens that for reading"
+                "a temporary store lives in this process only and cannot be pickled or copied: "
+                "give it a path, StreamStore('some/directory'), and the copy opens that to read"
             )
         if not self.fields:
             raise TypeError(f"{self.path}: declare fields before pickling; nothing is on disk yet")
         rows = self.num_rows if self._is_snapshot else None
-        return _reopen, (str(Path(self._path).absolute()), rows)
+        return _reopen, (self._absolute, rows)
 
 
 def _checked(
-    path: str | os.PathLike[str] | None, mode: str, capacity: int, wait: float | None
+    path: str | bytes | os.PathLike[str] | None, mode: str, capacity: int, wait: float | None
 ) -> tuple[str | None, str, int, float]:
     """The arguments of StreamStore, each checked."""
     if path is not None:
-        path = os.fspath(path)
-        if isinstance(path, bytes):
-            path = os.fsdecode(path)
+        path = os.fsdecode(path)
         if not path:
             raise ValueError("path is empty; None makes a temporary store")
     if mode not in {"a", "x", "r"}:
@@ -285,7 +294,7 @@ def _checked(
     if not 0 < capacity < 2**63:
         raise ValueError(f"capacity must be a positive number of values, not {capacity}")
     if wait is not None and mode != "r":
-        raise ValueError(f"wait is for mode='r', which waits for a store to appear; mode is {mode!r}")
+        raise ValueError(f"wait is for mode='r' only; mode is {mode!r}")
     seconds = 0.0 if wait is None else float(wait)
     if not seconds >= 0:
         raise ValueError(f"wait must be seconds, 0 or more, not {wait!r}")

@@ -1,0 +1,40 @@
+"""The small vocabulary of the tests of StreamStore."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from stream_store import StreamStore
+
+FIELDS = {"observation": "float64[]", "action": "int64", "reward": "float32", "done": "bool"}
+NAMES = list(FIELDS)
+
+
+def new_store(fields: Any = None, **arguments: Any) -> StreamStore:
+    """A temporary store of an agent's fields."""
+    return StreamStore(fields=FIELDS if fields is None else fields, **arguments)
+
+
+def append_rows(store: StreamStore, count: int, first: int = 0) -> None:
+    """Rows whose numbers tell where they stand; 11 values each."""
+    for step in range(first, first + count):
+        observation = [float(step), 0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5]
+        store.append([step] * 4, NAMES, [observation, step, step / 2, step % 5 == 4])
+
+
+def filled(count: int = 10) -> StreamStore:
+    store = new_store()
+    append_rows(store, count)
+    return store
+
+
+def bits(*numbers: float) -> list[int]:
+    """Numbers of a float field as they are kept."""
+    return [int(word) for word in np.array(numbers, np.float64).view(np.int64)]
+
+
+def facts(store: StreamStore) -> tuple[Any, ...]:
+    """Everything that a refused call must leave as it was."""
+    return len(store), store.num_rows, store.last_step, store[:]["values"].tolist()
