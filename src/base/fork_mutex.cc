@@ -1,6 +1,6 @@
 #include "base/fork_mutex.h"
 
-#include <pthread.h>
+#include "base/threads.h"
 
 namespace stream_store {
 
@@ -15,7 +15,7 @@ struct ForkMutexList {
   }
 
   void Add(ForkMutex* item) {
-    static const int installed = pthread_atfork(Prepare, Resume, Resume);
+    static const bool installed = (InstallForkHandlers(Prepare, Resume, Resume), true);
     static_cast<void>(installed);
     const std::scoped_lock hold(mutex);
     ForkMutex*& head = first[static_cast<int>(item->rank_)];

@@ -2,26 +2,13 @@
 
 #include <thread>
 
-#include <linux/membarrier.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+#include "base/threads.h"
 
 namespace stream_store::internal {
-namespace {
-
-bool Membarrier(int command) noexcept { return ::syscall(SYS_membarrier, command, 0, 0) == 0; }
-
-// Once per process; a child of fork inherits it with the memory.
-bool BarriersWork() noexcept {
-  static const bool work = Membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
-  return work;
-}
-
-}  // namespace
 
 bool AppendFlag::TakeSlowly(std::uintptr_t self) noexcept {
   std::uintptr_t nobody = kNobody;
-  if (owner_.compare_exchange_strong(nobody, BarriersWork() ? self : kEverybody)) {
+  if (owner_.compare_exchange_strong(nobody, ThreadBarriersWork() ? self : kEverybody)) {
     return Take();
   }
   EndBias();
@@ -38,7 +25,7 @@ void AppendFlag::EndBias() noexcept {
   std::uintptr_t owner = owner_.load(std::memory_order_acquire);
   while (owner != kEverybody) {
     if (owner != kEnding && owner_.compare_exchange_weak(owner, kEnding)) {
-      Membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+      ThreadBarrier();
       owner_.store(kEverybody, std::memory_order_release);
       return;
     }

@@ -134,9 +134,11 @@ void ReplaceSchema(Files& files, Schema schema) {
     directory.Unlink(kSchemaTemporaryName);
     WriteSchema(directory, kSchemaTemporaryName, schema, files.identity().id);
     directory.RenameFile(kSchemaTemporaryName, kSchemaName);
+    files.SetSchema(std::move(schema));
     directory.Sync();
+  } else {
+    files.SetSchema(std::move(schema));
   }
-  files.SetSchema(std::move(schema));
 }
 
 void RemoveLeftovers(const std::filesystem::path& path) noexcept {

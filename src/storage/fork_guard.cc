@@ -4,8 +4,7 @@
 #include <mutex>
 #include <vector>
 
-#include <pthread.h>
-
+#include "base/threads.h"
 #include "storage/writer.h"
 
 namespace stream_store::internal {
@@ -37,7 +36,7 @@ void InChild() {
 }  // namespace
 
 void GuardAgainstFork(Writer* writer) {
-  static const int installed = pthread_atfork(Prepare, InParent, InChild);
+  static const bool installed = (InstallForkHandlers(Prepare, InParent, InChild), true);
   static_cast<void>(installed);
   const std::scoped_lock lock(registry().mutex);
   registry().writers.push_back(writer);

@@ -1,26 +1,12 @@
 #include "storage/growth_helper.h"
 
-#include <pthread.h>
-#include <signal.h>
-
+#include "base/threads.h"
 #include "storage/writer.h"
 
 namespace stream_store::internal {
 
-GrowthHelper::GrowthHelper(Writer& writer) : writer_(writer) {
-  // The thread takes no signals: handlers belong to the host's threads.
-  sigset_t all;
-  sigset_t old;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &old);
-  try {
-    thread_ = std::thread([this] { Run(); });
-  } catch (...) {
-    pthread_sigmask(SIG_SETMASK, &old, nullptr);
-    throw;
-  }
-  pthread_sigmask(SIG_SETMASK, &old, nullptr);
-}
+GrowthHelper::GrowthHelper(Writer& writer)
+    : writer_(writer), thread_(StartThreadWithoutSignals([this] { Run(); })) {}
 
 GrowthHelper::~GrowthHelper() {
   {

@@ -39,7 +39,8 @@ Opened CreateTemporaryStore(const std::filesystem::path& directory, Schema schem
 /// Throws Error(kLocked) naming the holder, Error(kCorrupt, kVersion, kNoSpace, kIo).
 Opened OpenForWriting(const std::filesystem::path& path);
 
-/// Replaces the schema of a store that holds nothing yet.
+/// Replaces the schema of a store that holds nothing yet. If it throws with the new schema in
+/// place, what is on disk is unknown.
 void ReplaceSchema(Files& files, Schema schema);
 
 /// Deletes what creations that died left beside `path`.

@@ -1,0 +1,52 @@
+#include "base/threads.h"
+
+#include <utility>
+
+#include <linux/membarrier.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace stream_store {
+namespace {
+
+bool Membarrier(int command) noexcept { return ::syscall(SYS_membarrier, command, 0, 0) == 0; }
+
+// Blocks all signals of this thread for a scope; a thread started meanwhile keeps them blocked.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() noexcept {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+ private:
+  sigset_t before_;
+};
+
+}  // namespace
+
+bool ThreadBarriersWork() noexcept {
+  static const bool work = Membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+  return work;
+}
+
+void ThreadBarrier() noexcept { Membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED); }
+
+std::thread StartThreadWithoutSignals(std::function<void()> run) {
+  const SignalsBlocked blocked;
+  return std::thread(std::move(run));
+}
+
+void InstallForkHandlers(void (*before)(), void (*in_parent)(), void (*in_child)()) {
+  pthread_atfork(before, in_parent, in_child);
+}
+
+}  // namespace stream_store
