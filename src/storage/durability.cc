@@ -28,8 +28,14 @@ void Writer::OpenRecord() {
     files_->layouts.AllocateTail(cursor_.layout_words * sizeof(std::uint64_t));
     files_->hints.AllocateTail(0);
     if (files_->persistent()) {
-      // Numbers of 16 bits come around: nothing that carries an old one may be left.
+      // Numbers of 16 bits come around: nothing that carries an old one may be left, not even
+      // where the sentinel stands.
       if (options_.session >> 16 != slot_session_ >> 16) {
+        Record& sentinel = records_[cursor_.records];
+        sentinel.step = 0;
+        sentinel.row_session = 0;
+        sentinel.layout = 0;
+        sentinel.check = 0;
         files_->records.file().ZeroRange((cursor_.records + 1) * sizeof(Record),
                                          files_->records.bytes());
       }
