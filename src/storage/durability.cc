@@ -73,6 +73,14 @@ void Writer::WriteDurable(const Cursor& at, bool clean, bool both_slots) {
               .field_writes = at.field_writes,
               .clean = clean,
               .unix_nanoseconds = UnixNanoseconds()};
+    // The one slot must be whole on disk before the other is overwritten.
+    if (options_.slot_doubtful) {
+      if (const auto newest = control.ReadSlot(static_cast<int>(slot_sequence_ & 1), slot.id)) {
+        control.WriteSlot(*newest);
+      }
+      control.file().SyncData();
+      options_.slot_doubtful = false;
+    }
     for (int written = 0; written < (both_slots ? 2 : 1); ++written) {
       slot.sequence += 1;
       control.WriteSlot(slot);

@@ -5,9 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <system_error>
 #include <utility>
-
-#include <sys/stat.h>
 
 #include "base/lock.h"
 #include "base/str_cat.h"
@@ -101,11 +100,12 @@ std::uint64_t NextSession(const Files& files, const Slot& newest) {
 }  // namespace
 
 PathState LookAt(const std::filesystem::path& path) {
-  struct stat status;
-  if (::stat(path.c_str(), &status) != 0) {
+  std::error_code error;
+  const std::filesystem::file_status status = std::filesystem::status(path, error);
+  if (!std::filesystem::exists(status)) {
     return PathState::kNothing;
   }
-  if (!S_ISDIR(status.st_mode)) {
+  if (!std::filesystem::is_directory(status)) {
     return PathState::kSomethingElse;
   }
   const Directory directory = Directory::Open(path);
@@ -125,7 +125,9 @@ Opened OpenForWriting(const std::filesystem::path& path) {
   files.ReloadSchema();
   const Recovered recovered = Recover(files);  // steps 2 and 3
   Control& control = files.control;
-  if (control.state().load(std::memory_order_acquire) == kLiveSyncing) {
+  // Step 4. A sync that did not end: neither pages nor the newest slot need be on disk.
+  const bool doubtful = control.state().load(std::memory_order_acquire) == kLiveSyncing;
+  if (doubtful) {
     DirtyUnsynced(files, recovered.slot, recovered.cursor);
   }
   if (recovered.cursor.records < recovered.published) {
@@ -134,9 +136,9 @@ Opened OpenForWriting(const std::filesystem::path& path) {
   CompleteTail(files, recovered.slot, recovered.cursor);
   const std::uint64_t session = NextSession(files, recovered.slot);
   control.published().store(recovered.cursor.records, std::memory_order_release);
-  control.durable().store(recovered.slot.records, std::memory_order_relaxed);
+  control.durable().store(doubtful ? 0 : recovered.slot.records, std::memory_order_relaxed);
   control.session().store(session, std::memory_order_release);
-  if (control.state().load(std::memory_order_relaxed) != kLiveSyncing) {
+  if (!doubtful) {
     control.state().store(kLiveOpen, std::memory_order_release);
   }
   if (!TryLockByte(files.lock, kLiveLockByte)) {
@@ -148,8 +150,9 @@ Opened OpenForWriting(const std::filesystem::path& path) {
   opened.options.slot_sequence = recovered.slot.sequence;
   opened.options.slot_session = recovered.slot.session;
   opened.options.session = session;
-  opened.options.durable_records = recovered.slot.records;
-  opened.options.durable_rows = recovered.slot.rows;
+  opened.options.durable_records = doubtful ? 0 : recovered.slot.records;
+  opened.options.durable_rows = doubtful ? 0 : recovered.slot.rows;
+  opened.options.slot_doubtful = doubtful;
   return opened;
 }
 

@@ -44,6 +44,7 @@ struct WriterOptions {
   std::uint64_t session = 1;          ///< of this writer
   std::uint64_t durable_records = 0;  ///< records of the newest slot
   std::uint64_t durable_rows = 0;
+  bool slot_doubtful = false;  ///< a sync did not end: the newest slot may be in memory only
 };
 
 /// Why an append was refused: enough to build the message, cheap to return.
