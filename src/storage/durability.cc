@@ -109,8 +109,16 @@ void Writer::Poison(const Error& error) {
 }
 
 std::uint64_t Writer::Sync() {
-  CheckWritable();
-  const Cursor at = cursor();  // step 1
+  Cursor at;
+  {
+    const AppendFlag::Hold hold(flag_);
+    CheckWritable();
+    at = cursor_;  // step 1
+    // What recovery found beyond the newest slot is not durable yet: the open record makes it so.
+    if (!session_open_.load(std::memory_order_relaxed) && at.records > options_.durable_records) {
+      OpenRecord();
+    }
+  }
   const std::scoped_lock lock(sync_mutex_);
   CheckWritable();
   if (!files_->persistent() || at.records <= durable_records_ ||
