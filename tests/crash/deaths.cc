@@ -1,0 +1,196 @@
+// How the lives of a store end, and what must be there afterwards.
+#include <algorithm>
+#include <stdexcept>
+
+#include "base/str_cat.h"
+#include "crash/lives.h"
+
+namespace stream_store::crash {
+namespace {
+
+[[noreturn]] void Fail(const std::string& what) { throw std::runtime_error(what); }
+
+const char* StateName(Recovery::State state) {
+  switch (state) {
+    case Recovery::State::kClean:
+      return "clean";
+    case Recovery::State::kProcessCrash:
+      return "process crash";
+    case Recovery::State::kTruncated:
+      return "truncated";
+  }
+  return "?";
+}
+
+}  // namespace
+
+void Lives::End() {
+  if (disk_.dead()) {
+    counts_.inside_calls += 1;
+    Crash(random_.Chance(65));
+  } else if (random_.Chance(poisoned_ ? 40 : 15)) {
+    Close();
+  } else {
+    disk_.Die();
+    Crash(random_.Chance(65));
+  }
+}
+
+// A proper close, or one in which a sync fails, the process dies, or after which the power is cut.
+void Lives::Close() {
+  if (!poisoned_) {
+    closed_at_ = model_.records.size();
+    closing_ = true;
+    if (random_.Chance(10)) disk_.FailSync(random_.Between(1, 5));
+  }
+  Tell("close");
+  try {
+    store_->Close();
+    if (!disk_.dead() && !poisoned_) {
+      model_.synced = model_.records.size();
+      counts_.clean_closes += 1;
+    }
+  } catch (const Error& error) {
+    Tell(StrCat("  ", error.what()));
+    if (!disk_.dead() && error.code() != ErrorCode::kIo) throw;
+    counts_.failed_syncs += 1;
+  }
+  const bool inside = disk_.dead();
+  if (inside || random_.Chance(50)) {
+    counts_.inside_calls += inside ? 1 : 0;
+    disk_.Die();
+    Crash(random_.Chance(65));
+  } else {
+    store_.reset();
+    NextProcess();
+  }
+}
+
+// The process or the machine is gone; the files are as that leaves them. REQUIRES: the disk is
+// dead.
+void Lives::Crash(bool power) {
+  store_.reset();
+  if (power) {
+    Tell("power cut");
+    counts_.power_cuts += 1;
+    disk_.CutPower();
+    may_lose_ = true;
+    power_was_cut_ = true;
+  } else {
+    Tell("process death");
+    counts_.process_deaths += 1;
+    NextProcess();
+  }
+  if (random_.Chance(2)) {
+    counts_.session_jumps += 1;
+    disk_.ExhaustSessions();
+  }
+}
+
+// Nothing was lost but the process. What a failed sync left may be read back from the disk.
+void Lives::NextProcess() {
+  disk_.Revive();
+  if (disk_.forgets() && random_.Chance(50)) {
+    Tell("pages of a failed sync are dropped");
+    counts_.dropped_pages += 1;
+    disk_.DropForgotten();
+    may_lose_ = true;
+  }
+}
+
+// A reader finds what the dead left, writing nothing.
+void Lives::Recover() {
+  const Reader reader = Reader::Open(path_);
+  const std::size_t found = reader.records();
+  Resurrect(found);
+  const std::size_t before = model_.records.size();
+  report_ = reader.recovery();
+  Tell(StrCat("found ", found, " of ", before, " records, ", model_.synced,
+              " synced: ", StateName(report_.state), " ", report_.reason));
+  model_.Check(reader, random_);
+  if (found < model_.synced) {
+    Fail(StrCat(model_.synced, " records were synced but ", found, " were recovered"));
+  }
+  if (!may_lose_ && found != before) {
+    Fail(StrCat(before, " records were appended, only the process died, but ", found,
+                " were recovered"));
+  }
+  before_cut_ = std::max(before_cut_, before);
+  CheckReport(report_, found);
+  if (power_was_cut_) {
+    counts_.unsynced_kept += found - model_.synced;
+    model_.synced = found;  // it was read from the disk
+  }
+  if (found < before) {
+    counts_.cuts += 1;
+    counts_.records_cut += before - found;
+    replay_.assign(model_.records.begin() + static_cast<std::ptrdiff_t>(found),
+                   model_.records.end());
+    cut_off_ = replay_;
+    model_.records.resize(found);
+  }
+  power_was_cut_ = false;
+}
+
+// Where a disk tears records of 32 bytes apart, the sentinel a recovery stores may complete the
+// record it just cut off. As long as nothing was appended since, that record is no lie.
+void Lives::Resurrect(std::size_t found) {
+  while (disk_.sector_bytes() < 32 && found > model_.records.size() && !cut_off_.empty()) {
+    model_.records.push_back(cut_off_.front());
+    cut_off_.erase(cut_off_.begin());
+    replay_.clear();
+    may_lose_ = true;
+  }
+}
+
+void Lives::CheckReport(const Recovery& report, std::size_t found) const {
+  switch (report.state) {
+    case Recovery::State::kClean:
+      if (!closing_ || found != closed_at_) {
+        Fail(StrCat("recovery says clean with ", found, " records; the last close was at ",
+                    closed_at_));
+      }
+      break;
+    case Recovery::State::kProcessCrash:
+      break;
+    case Recovery::State::kTruncated:
+      if (!may_lose_) Fail("recovery says truncated though only the process died");
+      if (report.reason.empty()) Fail("recovery says truncated but not why");
+      if (report.rows_cut > before_cut_ - found) {
+        Fail(StrCat("recovery says that ", report.rows_cut, " rows were cut; it was ",
+                    before_cut_ - found, " records"));
+      }
+      break;
+  }
+}
+
+// The writer must find what the reader found, also when it dies while it recovers.
+void Lives::Reopen() {
+  while (true) {
+    if (random_.Chance(25)) disk_.DieAtCall(random_.Between(1, 60));
+    try {
+      store_.emplace(StreamStore::Open(path_, StoreOptions()));
+    } catch (const Error&) {
+      if (!disk_.dead()) throw;
+    }
+    if (!disk_.dead()) break;
+    counts_.inside_calls += 1;
+    Crash(random_.Chance(65));
+    Recover();
+  }
+  Reader reader = store_->reader();
+  if (reader.records() != model_.records.size()) {
+    Fail(StrCat("a reader recovered ", model_.records.size(), " records, the writer ",
+                reader.records()));
+  }
+  model_.Check(reader, random_);
+  const Recovery& report = store_->recovery();
+  if (report.state != report_.state || report.rows_cut != report_.rows_cut ||
+      report.reason != report_.reason) {
+    Fail(StrCat("a reader reports ", StateName(report_.state), " ", report_.reason, ", the writer ",
+                StateName(report.state), " ", report.reason));
+  }
+  may_lose_ = false;
+}
+
+}  // namespace stream_store::crash

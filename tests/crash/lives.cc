@@ -1,0 +1,302 @@
+// What a store does while it lives: appends, refusals, syncs.
+#include "crash/lives.h"
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <ostream>
+#include <stdexcept>
+
+#include "base/str_cat.h"
+
+namespace stream_store::crash {
+namespace {
+
+constexpr std::uint64_t kSectors[] = {512, 32, 8};
+
+[[noreturn]] void Fail(const std::string& what) { throw std::runtime_error(what); }
+
+std::size_t FullRecords(const std::vector<ModelRecord>& records) {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(records, [](const ModelRecord& r) { return r.last_field() >= 0; }));
+}
+
+}  // namespace
+
+std::ostream& operator<<(std::ostream& out, const Counts& c) {
+  return out << c.crashes() << " crashes (" << c.power_cuts << " power cuts, " << c.process_deaths
+             << " process deaths; " << c.inside_calls << " inside a system call), "
+             << c.clean_closes << " clean closes, " << c.stores << " stores, " << c.records
+             << " records, " << c.refused << " refused calls, " << c.syncs << " syncs, "
+             << c.failed_syncs << " failed syncs, " << c.dropped_pages << " times pages dropped, "
+             << c.session_jumps << " session jumps; " << c.cuts << " recoveries cut "
+             << c.records_cut << " records, " << c.unsynced_kept << " unsynced records survived";
+}
+
+Lives::Lives(std::uint64_t seed, std::filesystem::path directory, Counts& counts,
+             std::ostream* trace)
+    : random_(seed),
+      path_(std::move(directory) / "store"),
+      counts_(counts),
+      trace_(trace),
+      wide_(random_.Below(500) == 0),
+      disk_(random_, kSectors[random_.Below(3)], wide_) {}
+
+void Lives::Tell(const std::string& what) {
+  if (trace_ != nullptr) *trace_ << what << std::endl;
+}
+
+Options Lives::StoreOptions() const {
+  return Options{.capacity_values = 1, .fields = ModelFields(), .grow_ahead = false};
+}
+
+void Lives::Run() {
+  counts_.stores += 1;
+  store_.emplace(StreamStore::Open(path_, StoreOptions()));
+  for (std::uint64_t lives = random_.Between(3, 8); lives > 0; --lives) {
+    Live();
+    End();
+    Recover();
+    Reopen();
+  }
+  if (random_.Below(64) == 0) disk_.CheckExtents();
+  disk_.Die();
+  store_.reset();
+  disk_.Revive();
+}
+
+bool Lives::Full() const {
+  return model_.records.size() > (wide_ ? 900 : 180) ||
+         store_->reader().size() > (wide_ ? 100'000U : 800U);
+}
+
+void Lives::Live() {
+  if (random_.Chance(40)) disk_.DieAtCall(random_.Between(1, 40));
+  appended_ = false;
+  poisoned_ = false;
+  for (std::uint64_t acts = random_.Below(wide_ ? 30 : 13); acts > 0; --acts) {
+    if (disk_.dead() || poisoned_ || Full()) return;
+    Act();
+  }
+}
+
+void Lives::Act() {
+  const std::uint64_t dice = random_.Below(100);
+  if (dice < 55) {
+    Append(1);
+  } else if (dice < 70) {
+    Append(random_.Between(2, 5));
+  } else if (dice < 80) {
+    Refuse();
+  } else if (dice < 87) {
+    Sync();
+  } else if (dice < 89) {
+    FailSync();
+  } else {
+    Tell("write-back");
+    disk_.WriteBack();
+  }
+}
+
+ModelRecord Lives::NextRecord(const ModelRecord* last) {
+  ModelRecord record;
+  record.seed = random_.Below(4);
+  const int after = last == nullptr ? static_cast<int>(kFields) : last->last_field();
+  const bool continues = after < static_cast<int>(kFields) - 1 && random_.Chance(25);
+  record.begins_row = !continues;
+  record.step = last == nullptr
+                    ? -1
+                    : last->step + (continues ? 0 : static_cast<Step>(random_.Between(1, 2)));
+  const std::uint64_t most = wide_ && random_.Chance(30) ? 3000 : random_.Chance(5) ? 50 : 4;
+  const int lengths[kFields] = {1, static_cast<int>(random_.Below(most)), 2, 1};
+  for (std::size_t field = 0; field < kFields; ++field) {
+    const bool allowed = !continues || static_cast<int>(field) > after;
+    if (allowed && random_.Chance(60)) record.lengths[field] = lengths[field];
+  }
+  if (continues && record.last_field() < 0) record.lengths[kFields - 1] = 1;
+  return record;
+}
+
+// The records of one call: those that a crash cut off, or new ones.
+std::vector<ModelRecord> Lives::NextRecords(std::uint64_t count) {
+  std::vector<ModelRecord> records;
+  if (random_.Chance(10)) replay_.clear();
+  while (records.size() < count) {
+    if (!replay_.empty()) {
+      records.push_back(replay_.front());
+      replay_.erase(replay_.begin());
+      continue;
+    }
+    const ModelRecord* last = !records.empty()         ? &records.back()
+                              : model_.records.empty() ? nullptr
+                                                       : &model_.records.back();
+    records.push_back(NextRecord(last));
+  }
+  return records;
+}
+
+// How many of the records one call can append. One call makes one record of each step; Extend()
+// takes rows only, the call with a step per field-write no empty records.
+std::size_t Lives::FitOneCall(const std::vector<ModelRecord>& records) {
+  std::size_t fit = 1;
+  while (fit < records.size() && records[fit].begins_row &&
+         (records[0].begins_row || records[fit].last_field() >= 0)) {
+    ++fit;
+  }
+  return fit;
+}
+
+// True: appended. False: refused, the process died inside, or a sync failed.
+bool Lives::Attempt(const std::vector<ModelRecord>& records, bool broken) {
+  Tell(StrCat(broken ? "refused call" : "append", " of ", records.size(), " records from record ",
+              model_.records.size(), " on"));
+  const bool rows_only = std::ranges::all_of(records, &ModelRecord::begins_row);
+  try {
+    if (records.size() == 1 && (!rows_only || random_.Chance(80))) {
+      const ModelRecord& record = records[0];
+      store_->Append(record.step, Call(record, broken).writes());
+    } else if (rows_only && (FullRecords(records) < records.size() || random_.Chance(50))) {
+      CallExtend(records, broken);
+    } else {
+      CallGroups(records, broken);
+    }
+  } catch (const Error& error) {
+    const bool expected = broken && error.code() == ErrorCode::kInvalidArgument;
+    if (!expected && !disk_.dead() && !(failing_ && error.code() == ErrorCode::kIo)) throw;
+    Tell(StrCat("  ", error.what()));
+    poisoned_ = failing_ && !expected;
+    return false;
+  }
+  return !disk_.dead();
+}
+
+void Lives::CallGroups(const std::vector<ModelRecord>& records, bool broken) {
+  std::vector<std::unique_ptr<Call>> calls;
+  std::vector<Step> steps;
+  std::vector<FieldWrite> writes;
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    calls.push_back(std::make_unique<Call>(records[i], broken && i + 1 == records.size()));
+    for (const FieldWrite& write : calls.back()->writes()) {
+      steps.push_back(records[i].step);
+      writes.push_back(write);
+    }
+  }
+  store_->Append(steps, writes);
+}
+
+void Lives::CallExtend(const std::vector<ModelRecord>& records, bool broken) {
+  std::vector<Step> steps;
+  for (const ModelRecord& record : records) steps.push_back(record.step);
+  std::array<std::vector<Value>, kFields> values;
+  std::array<std::vector<std::int64_t>, kFields> offsets;
+  std::array<std::vector<std::uint8_t>, kFields> present;
+  std::vector<Column> columns;
+  for (std::size_t field = 0; field < kFields; ++field) {
+    offsets[field].push_back(0);
+    for (const ModelRecord& record : records) {
+      present[field].push_back(record.lengths[field] != kMissing);
+      for (int i = 0; i < record.lengths[field]; ++i)
+        values[field].push_back(record.value(field, i));
+      offsets[field].push_back(static_cast<std::int64_t>(values[field].size()));
+    }
+    if (broken && field + 1 == kFields) values[field].back() = 2;  // no bool
+    columns.push_back(Column{.type = static_cast<TypeId>(field),
+                             .source = Source::kInt64,
+                             .data = values[field].data(),
+                             .offsets = offsets[field].data(),
+                             .present = present[field].data()});
+  }
+  store_->Extend(steps, columns);
+}
+
+void Lives::Append(std::uint64_t most) {
+  std::vector<ModelRecord> records = NextRecords(most);
+  while (!records.empty()) {
+    const auto end = records.begin() + static_cast<std::ptrdiff_t>(FitOneCall(records));
+    const std::vector<ModelRecord> call(records.begin(), end);
+    records.erase(records.begin(), end);
+    if (!Attempt(call, /*broken=*/false)) {
+      replay_.clear();
+      return;
+    }
+    if (!appended_) model_.synced = model_.records.size();  // the open record made them durable
+    appended_ = true;
+    closing_ = false;
+    cut_off_.clear();
+    before_cut_ = 0;  // what earlier recoveries cut is not told again
+    model_.records.insert(model_.records.end(), call.begin(), call.end());
+    counts_.records += call.size();
+  }
+}
+
+// A call that is refused for its last value: what it wrote before that lies beyond the end.
+void Lives::Refuse() {
+  std::vector<ModelRecord> records = NextRecords(random_.Between(1, 3));
+  replay_.clear();
+  records.resize(FitOneCall(records));
+  records.back().lengths[kFields - 1] = 1;
+  const std::uint64_t before = store_->reader().records();
+  if (Attempt(records, /*broken=*/true)) Fail("a call with a value that does not belong was taken");
+  if (!disk_.dead() && store_->reader().records() != before)
+    Fail("a refused call stored something");
+  counts_.refused += 1;
+}
+
+void Lives::Sync() {
+  Tell("sync");
+  try {
+    const std::uint64_t rows = store_->Sync();
+    if (disk_.dead()) return;
+    if (rows != model_.rows(model_.records.size())) {
+      Fail(StrCat("sync says that ", rows, " rows are durable of ",
+                  model_.rows(model_.records.size())));
+    }
+  } catch (const Error&) {
+    if (!disk_.dead()) throw;
+    return;
+  }
+  model_.synced = model_.records.size();
+  counts_.syncs += 1;
+}
+
+// One fdatasync fails: in a sync, or in whatever syncs first.
+void Lives::FailSync() {
+  failing_ = true;
+  disk_.FailSync(random_.Between(1, 6));
+  Append(1);
+  if (!poisoned_ && !disk_.dead()) {
+    Tell("sync that may fail");
+    try {
+      store_->Sync();
+      if (!disk_.dead()) model_.synced = model_.records.size();
+    } catch (const Error& error) {
+      Tell(StrCat("  ", error.what()));
+      if (!disk_.dead() && error.code() != ErrorCode::kIo) throw;
+      poisoned_ = true;
+    }
+  }
+  failing_ = false;
+  disk_.FailSync(0);
+  if (!disk_.dead() && poisoned_) RequirePoisoned();
+}
+
+void Lives::RequirePoisoned() {
+  counts_.failed_syncs += 1;
+  const auto refused = [](const auto& call) {
+    try {
+      call();
+    } catch (const Error& error) {
+      return error.code() == ErrorCode::kIo;
+    }
+    return false;
+  };
+  if (!refused([&] { store_->Sync(); })) Fail("a sync after a failed sync succeeded");
+  if (!refused([&] { store_->Append(1'000'000'000, {}); })) {
+    Fail("an append after a failed sync succeeded");
+  }
+  Reader reader = store_->reader();
+  if (reader.records() != model_.records.size()) Fail("a failed sync hides records from a reader");
+  model_.Check(reader, random_);
+}
+
+}  // namespace stream_store::crash

@@ -1,0 +1,105 @@
+// Lives: one store from its creation through several lives and crashes, against the Model.
+//
+// A life: open, append (rows, continuations, several steps at once, calls that are refused, the
+// same records as before a crash and then others), sync, lose the machine, the process or a sync.
+// After each death the store is recovered by the real Reader and the real writer, and both must
+// agree with the Model.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <iosfwd>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "stream_store/store.h"
+
+#include "crash/disk.h"
+#include "crash/model.h"
+#include "crash/random.h"
+
+namespace stream_store::crash {
+
+/// What happened, over many stores.
+struct Counts {
+  std::uint64_t stores = 0;
+  std::uint64_t records = 0;  ///< appended
+  std::uint64_t refused = 0;  ///< calls with a value that does not belong
+  std::uint64_t syncs = 0;
+  std::uint64_t failed_syncs = 0;
+  std::uint64_t power_cuts = 0;
+  std::uint64_t process_deaths = 0;
+  std::uint64_t inside_calls = 0;  ///< deaths at a system call, of both kinds
+  std::uint64_t clean_closes = 0;
+  std::uint64_t dropped_pages = 0;  ///< times pages of a failed sync were read back from the disk
+  std::uint64_t cuts = 0;           ///< recoveries that cut something
+  std::uint64_t records_cut = 0;
+  std::uint64_t unsynced_kept = 0;  ///< records that survived a power cut without a sync
+  std::uint64_t session_jumps = 0;
+
+  std::uint64_t crashes() const noexcept { return power_cuts + process_deaths; }
+};
+
+std::ostream& operator<<(std::ostream& out, const Counts& counts);
+
+class Lives {
+ public:
+  /// `directory` holds the store; everything that happens follows from `seed`. `trace`: where to
+  /// tell it, or null.
+  Lives(std::uint64_t seed, std::filesystem::path directory, Counts& counts, std::ostream* trace);
+
+  /// Throws std::runtime_error or Error when the store is not what it should be.
+  void Run();
+
+ private:
+  // Between deaths.
+  void Live();
+  void Act();
+  void Append(std::uint64_t most);
+  void Refuse();
+  void Sync();
+  void FailSync();
+  void RequirePoisoned();
+  static std::size_t FitOneCall(const std::vector<ModelRecord>& records);
+  bool Attempt(const std::vector<ModelRecord>& records, bool broken);
+  void CallGroups(const std::vector<ModelRecord>& records, bool broken);
+  void CallExtend(const std::vector<ModelRecord>& records, bool broken);
+  std::vector<ModelRecord> NextRecords(std::uint64_t count);
+  ModelRecord NextRecord(const ModelRecord* last);
+  bool Full() const;
+
+  // Death and what comes after.
+  void End();
+  void Close();
+  void Crash(bool power);
+  void NextProcess();
+  void Recover();
+  void Resurrect(std::size_t found);
+  void CheckReport(const Recovery& report, std::size_t found) const;
+  void Reopen();
+  Options StoreOptions() const;
+  void Tell(const std::string& what);
+
+  Random random_;
+  std::filesystem::path path_;
+  Counts& counts_;
+  std::ostream* trace_;
+  const bool wide_;
+  SimulatedDisk disk_;
+  Model model_;
+  std::optional<StreamStore> store_;
+  std::vector<ModelRecord> replay_;   // what a crash cut off, to be appended again
+  std::vector<ModelRecord> cut_off_;  // the same, until something is appended
+  Recovery report_;
+  std::size_t closed_at_ = 0;   // records when a clean slot was last attempted
+  bool closing_ = true;         // a clean slot may be the newest
+  bool appended_ = false;       // in this life
+  bool failing_ = false;        // a sync is about to fail
+  bool poisoned_ = false;       // a sync of this life failed
+  bool may_lose_ = false;       // the next recovery may cut what was not synced
+  std::size_t before_cut_ = 0;  // most records there were since the last append or close
+  bool power_was_cut_ = false;  // since the last recovery: page cache and disk are the same
+};
+
+}  // namespace stream_store::crash

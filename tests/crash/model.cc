@@ -1,0 +1,131 @@
+// The list of records a store should hold, and its comparison with a Reader.
+#include "crash/model.h"
+
+#include <stdexcept>
+
+#include "base/str_cat.h"
+
+namespace stream_store::crash {
+namespace {
+
+[[noreturn]] void Differ(const std::string& what) { throw std::runtime_error(what); }
+
+}  // namespace
+
+Value ModelRecord::value(std::size_t field, int index) const noexcept {
+  const std::uint64_t mixed =
+      (seed * 4 + field) * 0x9e3779b97f4a7c15U + static_cast<std::uint64_t>(index);
+  const auto bit = static_cast<Value>((mixed * 0xbf58476d1ce4e5b9U) >> 63);
+  return field == 3 ? bit : 1 + bit;
+}
+
+int ModelRecord::first_field() const noexcept {
+  int field = 0;
+  while (field < static_cast<int>(kFields) && lengths[static_cast<std::size_t>(field)] == kMissing)
+    ++field;
+  return field;
+}
+
+int ModelRecord::last_field() const noexcept {
+  int field = static_cast<int>(kFields) - 1;
+  while (field >= 0 && lengths[static_cast<std::size_t>(field)] == kMissing) --field;
+  return field;
+}
+
+std::vector<Field> ModelFields() {
+  return {Field{.name = "scalar"}, Field{.name = "ragged", .shape = {kRagged}},
+          Field{.name = "pair", .shape = {2}}, Field{.name = "flag", .dtype = DType::kBool}};
+}
+
+Call::Call(const ModelRecord& record, bool broken) {
+  std::size_t total = 0;
+  for (const int length : record.lengths)
+    total += static_cast<std::size_t>(length > 0 ? length : 0);
+  values_.resize(total);
+  Value* next = values_.data();
+  for (std::size_t field = 0; field < kFields; ++field) {
+    const int length = record.lengths[field];
+    if (length == kMissing) continue;
+    for (int i = 0; i < length; ++i) next[i] = record.value(field, i);
+    if (broken && field + 1 == kFields) next[length - 1] = 2;  // no bool
+    writes_[count_++] = FieldWrite(static_cast<TypeId>(field), Source::kInt64, next,
+                                   static_cast<std::uint64_t>(length));
+    next += length;
+  }
+}
+
+std::uint64_t Model::rows(std::size_t count) const {
+  std::uint64_t rows = 0;
+  for (std::size_t i = 0; i < count; ++i) rows += records[i].begins_row ? 1U : 0U;
+  return rows;
+}
+
+std::uint64_t Model::values(std::size_t count) const {
+  std::uint64_t values = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    for (const int length : records[i].lengths)
+      values += static_cast<std::uint64_t>(length > 0 ? length : 0);
+  }
+  return values;
+}
+
+// Compares a row that begins with record `first`; returns the first record of the next row.
+std::size_t Model::CheckRow(const Reader& reader, Row row, std::size_t first) const {
+  const RowView view = reader.row(row);
+  if (view.step() != records[first].step) {
+    Differ(StrCat("row ", row, ": step ", view.step(), " instead of ", records[first].step));
+  }
+  auto found = view.begin();
+  std::size_t record = first;
+  do {
+    const ModelRecord& expected = records[record];
+    for (std::size_t field = 0; field < kFields; ++field) {
+      if (expected.lengths[field] == kMissing) continue;
+      if (found == view.end() || found->type != field ||
+          found->values.size() != static_cast<std::size_t>(expected.lengths[field])) {
+        Differ(StrCat("row ", row, ": record ", record, " has another shape in field ", field));
+      }
+      for (int i = 0; i < expected.lengths[field]; ++i) {
+        if (found->values[static_cast<std::size_t>(i)] != expected.value(field, i)) {
+          Differ(StrCat("row ", row, ": record ", record, ", field ", field, ": value ", i, " is ",
+                        found->values[static_cast<std::size_t>(i)], " instead of ",
+                        expected.value(field, i)));
+        }
+      }
+      ++found;
+    }
+    ++record;
+  } while (record < reader.records() && !records[record].begins_row);
+  if (found != view.end()) Differ(StrCat("row ", row, " has fields that were never appended"));
+  return record;
+}
+
+void Model::Check(const Reader& reader, Random& random) const {
+  if (reader.records() > records.size()) {
+    Differ(StrCat(reader.records(), " records found, only ", records.size(), " were appended"));
+  }
+  const std::size_t count = reader.records();
+  std::size_t record = 0;
+  for (Row row = 0; row < static_cast<Row>(reader.rows()); ++row) {
+    if (record >= count) Differ(StrCat("row ", row, " was never appended"));
+    record = CheckRow(reader, row, record);
+  }
+  if (record != count) Differ(StrCat(count - record, " records belong to no row"));
+  if (reader.size() != values(count)) {
+    Differ(StrCat(reader.size(), " values found instead of ", values(count)));
+  }
+  if (reader.rows() == 0 || reader.size() == 0) return;
+  // The look-up by hints: a position lies between the first of its row and that of the next.
+  const auto position = static_cast<Position>(random.Below(reader.size()));
+  Row row = -1;
+  Position start = -1;
+  reader.RowsOf({&position, 1}, {&row, 1});
+  reader.PositionsOf({&row, 1}, {&start, 1});
+  const RowView view = reader.row(row);
+  Position length = 0;
+  for (const auto& [type, span] : view) length += static_cast<Position>(span.size());
+  if (position < start || position >= start + length)
+    Differ(StrCat("position ", position, " is not in row ", row));
+}
+
+}  // namespace stream_store::crash

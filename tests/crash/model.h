@@ -1,0 +1,66 @@
+// Model: what a store should hold, as a plain list. Shares no code with the product.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "stream_store/reader.h"
+#include "stream_store/store.h"
+
+#include "crash/random.h"
+
+namespace stream_store::crash {
+
+inline constexpr std::size_t kFields = 4;
+inline constexpr int kMissing = -1;
+
+/// What one append stored. Values follow from `seed`, so that a record is small.
+struct ModelRecord {
+  Step step = 0;
+  bool begins_row = true;
+  std::array<int, kFields> lengths{kMissing, kMissing, kMissing, kMissing};
+  std::uint64_t seed = 0;
+
+  /// From {1, 2} (the bool field: {0, 1}): replays of other records look the same.
+  Value value(std::size_t field, int index) const noexcept;
+  int first_field() const noexcept;  ///< kFields if it has none
+  int last_field() const noexcept;   ///< -1 if it has none
+};
+
+/// The fields of every store of the crash tests: scalar, ragged, shape [2], bool.
+std::vector<Field> ModelFields();
+
+/// The values of a record in memory, and the field-writes that point to them.
+class Call {
+ public:
+  /// `broken`: the last field-write gets an item that does not belong.
+  Call(const ModelRecord& record, bool broken);
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+  std::span<const FieldWrite> writes() const noexcept { return {writes_.data(), count_}; }
+
+ private:
+  std::vector<Value> values_;
+  std::array<FieldWrite, kFields> writes_;
+  std::size_t count_ = 0;
+};
+
+class Model {
+ public:
+  std::vector<ModelRecord> records;  ///< everything appended, in order
+  std::size_t synced = 0;            ///< records that must survive a power cut
+
+  /// Throws std::runtime_error saying where `reader` is not the first reader.records() records.
+  void Check(const Reader& reader, Random& random) const;
+
+  std::uint64_t rows(std::size_t records) const;
+  std::uint64_t values(std::size_t records) const;
+
+ private:
+  std::size_t CheckRow(const Reader& reader, Row row, std::size_t first) const;
+};
+
+}  // namespace stream_store::crash
