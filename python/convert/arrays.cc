@@ -69,18 +69,26 @@ void ImportNumpy() {
   }
 }
 
+Shape& Shape::operator+=(std::span<const npy_intp> more) {
+  if (more.size() > dimensions_.size() - size_) {
+    Throw(PyExc_ValueError, "an output would have " + std::to_string(size_ + more.size()) +
+                                " dimensions; NumPy takes at most " + std::to_string(NPY_MAXDIMS));
+  }
+  std::copy(more.begin(), more.end(), dimensions_.data() + size_);
+  size_ += more.size();
+  return *this;
+}
+
 std::uint64_t Shape::places() const {
   std::uint64_t product = 1;
-  for (const npy_intp dimension : dimensions) {
+  for (const npy_intp dimension : dimensions()) {
     if (__builtin_mul_overflow(product, static_cast<std::uint64_t>(dimension), &product) ||
         product > (std::uint64_t{1} << 59)) {
-      if (std::find(dimensions.begin(), dimensions.end(), 0) != dimensions.end()) {
+      if (std::find(data(), data() + size_, 0) != data() + size_) {
         return 0;
       }
-      Throw(PyExc_ValueError,
-            "an output of shape " +
-                ShapeText(static_cast<int>(dimensions.size()), dimensions.data()) +
-                " is larger than memory can be");
+      Throw(PyExc_ValueError, "an output of shape " + ShapeText(static_cast<int>(size_), data()) +
+                                  " is larger than memory can be");
     }
   }
   return product;
@@ -88,18 +96,14 @@ std::uint64_t Shape::places() const {
 
 nb::object NewArray(PyArray_Descr* descr, const Shape& shape) {
   const nb::object owner = nb::steal<nb::object>(reinterpret_cast<PyObject*>(descr));
-  if (shape.dimensions.size() > NPY_MAXDIMS) {
-    Throw(PyExc_ValueError, "an output would have " + std::to_string(shape.dimensions.size()) +
-                                " dimensions; NumPy takes at most " + std::to_string(NPY_MAXDIMS));
-  }
   const std::uint64_t bytes = shape.places() * static_cast<std::uint64_t>(PyDataType_ELSIZE(descr));
   std::optional<PooledArrays> pooled;
   if (bytes >= kPooledBytes && !PyDataType_REFCHK(descr)) {
     pooled.emplace();
   }
   Py_INCREF(descr);  // PyArray_NewFromDescr takes one over
-  return Own(PyArray_NewFromDescr(&PyArray_Type, descr, static_cast<int>(shape.dimensions.size()),
-                                  shape.dimensions.data(), nullptr, nullptr, 0, nullptr));
+  return Own(PyArray_NewFromDescr(&PyArray_Type, descr, static_cast<int>(shape.size()),
+                                  shape.data(), nullptr, nullptr, 0, nullptr));
 }
 
 nb::object NewArray(int type_number, const Shape& shape) {
@@ -116,10 +120,10 @@ nb::object CheckOut(PyObject* given, PyArray_Descr* descr, const Shape& shape,
     Throw(PyExc_ValueError, what + ": expected dtype " + DescrText(descr) + ", found " +
                                 DescrText(PyArray_DESCR(array)));
   }
-  const int count = static_cast<int>(shape.dimensions.size());
+  const int count = static_cast<int>(shape.size());
   if (PyArray_NDIM(array) != count ||
-      !std::equal(shape.dimensions.begin(), shape.dimensions.end(), PyArray_DIMS(array))) {
-    Throw(PyExc_ValueError, what + ": expected shape " + ShapeText(count, shape.dimensions.data()) +
+      !std::equal(shape.data(), shape.data() + count, PyArray_DIMS(array))) {
+    Throw(PyExc_ValueError, what + ": expected shape " + ShapeText(count, shape.data()) +
                                 ", found " + ShapeText(PyArray_NDIM(array), PyArray_DIMS(array)));
   }
   if (!PyArray_ISCARRAY(array)) {
@@ -223,12 +227,13 @@ void Int64s::TakeArray(nb::object given, const char* what) {
 Shape Int64s::shape() const {
   if (array_.is_valid()) {
     auto* array = reinterpret_cast<PyArrayObject*>(array_.ptr());
-    return Shape{{PyArray_DIMS(array), PyArray_DIMS(array) + PyArray_NDIM(array)}};
+    return Shape(std::span<const npy_intp>(PyArray_DIMS(array),
+                                           static_cast<std::size_t>(PyArray_NDIM(array))));
   }
   if (scalar_) {
     return Shape{};
   }
-  return Shape{{static_cast<npy_intp>(size_)}};
+  return Shape{static_cast<npy_intp>(size_)};
 }
 
 std::int64_t* Int64s::MakePrivate() {

@@ -1,7 +1,9 @@
 // NumPy arrays in and out: outputs of a dtype and shape, and int64 inputs of any shape.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 #include <vector>
 
@@ -12,26 +14,38 @@ namespace stream_store::python {
 /// Loads NumPy's function table; once, when the extension is imported.
 void ImportNumpy();
 
-/// A shape under construction: S, S + (width,), S + (length,) + item shape.
-struct Shape {
-  std::vector<npy_intp> dimensions;
+/// A shape under construction: S, S + (width,), S + (length,) + item shape. Kept in place: making
+/// one allocates nothing.
+class Shape {
+ public:
+  Shape() noexcept {}  // NOLINT(modernize-use-equals-default): dimensions_ stays uninitialised
 
-  Shape& operator+=(npy_intp dimension) {
-    dimensions.push_back(dimension);
-    return *this;
+  Shape(std::initializer_list<npy_intp> dimensions) {
+    *this += std::span(dimensions.begin(), dimensions.size());
   }
 
-  Shape& operator+=(std::span<const npy_intp> more) {
-    // One by one: g++ 12 takes a range insert of an empty span for an overrun.
-    for (const npy_intp dimension : more) {
-      dimensions.push_back(dimension);
-    }
-    return *this;
-  }
+  explicit Shape(std::span<const npy_intp> dimensions) { *this += dimensions; }
+
+  Shape& operator+=(npy_intp dimension) { return *this += std::span(&dimension, 1); }
+
+  /// Throws ValueError past the dimensions that NumPy takes.
+  Shape& operator+=(std::span<const npy_intp> more);
+
+  std::size_t size() const noexcept { return size_; }
+
+  npy_intp operator[](std::size_t axis) const noexcept { return dimensions_[axis]; }
+
+  const npy_intp* data() const noexcept { return dimensions_.data(); }
+
+  std::span<const npy_intp> dimensions() const noexcept { return {dimensions_.data(), size_}; }
 
   /// Product of the dimensions. Throws ValueError if an array of that many 8-byte items could not
   /// exist.
   std::uint64_t places() const;
+
+ private:
+  std::array<npy_intp, NPY_MAXDIMS> dimensions_;
+  std::size_t size_ = 0;
 };
 
 /// A new uninitialised array that owns its memory; `descr` is taken over. Large ones get recycled

@@ -11,7 +11,7 @@ namespace stream_store::python {
 namespace {
 
 nb::object WordsArray(std::span<const Value> words) {
-  nb::object array = NewArray(NPY_INT64, Shape{{static_cast<npy_intp>(words.size())}});
+  nb::object array = NewArray(NPY_INT64, Shape{static_cast<npy_intp>(words.size())});
   if (!words.empty()) {
     std::memcpy(DataOf(array), words.data(), words.size_bytes());
   }

@@ -86,7 +86,7 @@ std::size_t ExtendRows(PyObject* self, Store& store, PyObject* mapping, PyObject
   std::optional<Int64s> steps;
   if (given_steps != nullptr && given_steps != Py_None) {
     steps.emplace(given_steps, "steps");
-    if (steps->shape().dimensions.size() != 1) {
+    if (steps->shape().size() != 1) {
       Throw(PyExc_ValueError, "extend: steps must be one-dimensional, one step a row");
     }
   }

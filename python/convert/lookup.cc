@@ -163,7 +163,7 @@ nb::object Segments(Store& store, nb::handle names) {
     const MaybeWithoutGil released(true);
     segments = reader->Segments(types);
   }
-  nb::object output = NewArray(NPY_INT64, Shape{{static_cast<npy_intp>(segments.size()), 2}});
+  nb::object output = NewArray(NPY_INT64, Shape{static_cast<npy_intp>(segments.size()), 2});
   auto* out = DataAs<std::int64_t>(output);
   for (const auto& [begin, end] : segments) {
     *out++ = begin;
@@ -187,7 +187,7 @@ nb::object IndexTable(Store& store, std::int64_t start, std::int64_t stop) {
     count = reader->CountIndex(start, stop);
   }
   Py_INCREF(descr);
-  nb::object output = NewArray(descr, Shape{{static_cast<npy_intp>(count)}});
+  nb::object output = NewArray(descr, Shape{static_cast<npy_intp>(count)});
   if (count > 0) {
     static_assert(sizeof(IndexEntry) == 24);
     const std::span<IndexEntry> entries(DataAs<IndexEntry>(output), count);

@@ -127,48 +127,65 @@ void Wrap(Int64s& positions, std::uint64_t size) {
   }
 }
 
-PyObject* GetSlice(Reader* reader, std::uint64_t size, PyObject* slice) {
+// Whether the positions are first, first + 1, …: then one block copy does it. No branch inside, so
+// that the compiler uses vectors.
+bool IsRun(std::span<const std::int64_t> positions) {
+  const auto first = static_cast<std::uint64_t>(positions.front());
+  std::uint64_t differences = 0;
+  for (std::size_t i = 0; i < positions.size(); ++i) {
+    differences |= (static_cast<std::uint64_t>(positions[i]) - first) ^ i;
+  }
+  return differences == 0;
+}
+
+PyObject* GetSlice(Store& store, PyObject* slice) {
   Py_ssize_t start = 0;
   Py_ssize_t stop = 0;
   Py_ssize_t step = 0;
   Check(PySlice_Unpack(slice, &start, &stop, &step));
-  const Py_ssize_t count =
-      PySlice_AdjustIndices(static_cast<Py_ssize_t>(size), &start, &stop, step);
+  const auto size = static_cast<Py_ssize_t>(store.size());
+  const Py_ssize_t count = PySlice_AdjustIndices(size, &start, &stop, step);
   const auto places = static_cast<std::uint64_t>(count);
   Outputs outputs;
-  outputs.AddItemColumns(Shape{{count}}, places);
-  if (count == 0) {
-    return outputs.dict.release().ptr();
-  }
-  if (step == 1) {
+  outputs.AddItemColumns(Shape{count}, places);
+  if (count > 0 && step == 1) {
     const Position first = start;
-    RunRead(reader, outputs.bytes, nullptr, [&](const Reader& from) {
+    RunRead(store.Current(), outputs.bytes, nullptr, [&](const Reader& from) {
       from.ReadWindows(std::span(&first, 1), places, outputs.out);
     });
-  } else {
+  } else if (count > 0) {
     std::vector<Position> positions(places);
     for (std::size_t i = 0; i < positions.size(); ++i) {
       positions[i] = start + static_cast<Position>(i) * step;
     }
-    RunRead(reader, outputs.bytes, nullptr,
+    RunRead(store.Current(), outputs.bytes, nullptr,
             [&](const Reader& from) { from.Gather(positions, outputs.out); });
   }
   return outputs.dict.release().ptr();
 }
 
-PyObject* GetPositions(Reader* reader, std::uint64_t size, PyObject* index) {
+PyObject* GetPositions(Store& store, PyObject* index) {
   Int64s positions(index, "positions");
+  const std::uint64_t size = store.size();
   Wrap(positions, size);
   Outputs outputs;
   outputs.AddItemColumns(positions.shape(), positions.size());
   if (positions.size() == 0) {
     return outputs.dict.release().ptr();
   }
+  Reader* reader = store.Current();
   if (reader == nullptr) {
     ThrowOutside(positions.data()[0], size);
   }
-  RunRead(reader, outputs.bytes, &positions,
-          [&](const Reader& from) { from.Gather(positions.values(), outputs.out); });
+  RunRead(reader, outputs.bytes, &positions, [&](const Reader& from) {
+    const std::span<const Position> values = positions.values();
+    const auto last = static_cast<std::uint64_t>(values.back());
+    if (IsRun(values) && last < from.size()) {
+      from.ReadWindows(values.first(1), values.size(), outputs.out);
+    } else {
+      from.Gather(values, outputs.out);
+    }
+  });
   return outputs.dict.release().ptr();
 }
 
@@ -258,15 +275,13 @@ void CheckStarts(const Int64s& starts, std::int64_t width, std::uint64_t size) {
 
 PyObject* ReadWindows(Store& store, PyObject* given_starts, std::int64_t width, PyObject* columns,
                       PyObject* out) {
-  Reader* reader = store.Look();
-  const std::uint64_t size = reader == nullptr ? 0 : reader->size();
   if (width < 1) {
     Throw(PyExc_ValueError, "windows: width must be at least 1, found " + std::to_string(width));
   }
   Int64s starts(given_starts, "starts");
-  CheckStarts(starts, width, size);
   const std::vector<ColumnId> wanted = WantedColumns(columns);
   const auto given = GivenOutputs(out, wanted);
+  CheckStarts(starts, width, store.size());
   Shape shape = starts.shape();
   shape += static_cast<npy_intp>(width);
   const std::uint64_t places = shape.places();
@@ -275,7 +290,7 @@ PyObject* ReadWindows(Store& store, PyObject* given_starts, std::int64_t width, 
     outputs.Add(id, shape, places, given[static_cast<std::size_t>(id)].ptr());
   }
   if (places > 0) {
-    RunRead(store.Look(), outputs.bytes, &starts, [&](const Reader& from) {
+    RunRead(store.Current(), outputs.bytes, &starts, [&](const Reader& from) {
       from.ReadWindows(starts.values(), static_cast<std::uint64_t>(width), outputs.out);
     });
   }
@@ -291,9 +306,7 @@ PyObject* GetItem(PyObject* self, PyObject* index) noexcept {
         index == Py_Ellipsis) {
       RefuseIndex(index);
     }
-    Reader* reader = store.Look();
-    const std::uint64_t size = reader == nullptr ? 0 : reader->size();
-    return PySlice_Check(index) ? GetSlice(reader, size, index) : GetPositions(reader, size, index);
+    return PySlice_Check(index) ? GetSlice(store, index) : GetPositions(store, index);
   });
 }
 

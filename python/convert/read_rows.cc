@@ -155,7 +155,7 @@ class RowsCall {
     }
     if (given != nullptr && PyArray_Check(given)) {
       auto* array = reinterpret_cast<PyArrayObject*>(given);
-      const auto axis = static_cast<int>(places_.dimensions.size());
+      const auto axis = static_cast<int>(places_.size());
       if (PyArray_NDIM(array) > axis) {
         return static_cast<std::uint64_t>(PyArray_DIM(array, axis));
       }
@@ -253,11 +253,11 @@ class RowsCall {
 
   // Nested lists in the shape of the places; the item itself where that is ().
   nb::object Nest(std::size_t axis, std::vector<nb::object>& items, std::size_t& next) {
-    if (axis == places_.dimensions.size()) {
+    if (axis == places_.size()) {
       return std::move(items[next++]);
     }
-    nb::object list = Own(PyList_New(places_.dimensions[axis]));
-    for (npy_intp i = 0; i < places_.dimensions[axis]; ++i) {
+    nb::object list = Own(PyList_New(places_[axis]));
+    for (npy_intp i = 0; i < places_[axis]; ++i) {
       PyList_SET_ITEM(list.ptr(), i, Nest(axis + 1, items, next).release().ptr());
     }
     return list;

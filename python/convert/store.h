@@ -64,6 +64,14 @@ class Store {
   /// A Reader of what is stored now; null while no fields are declared. Throws ValueError when
   /// closed.
   Reader* Look();
+
+  /// What the last Look() found, unless the store was closed meanwhile: between the two,
+  /// allocations and conversions may have run foreign code.
+  Reader* Current() {
+    RequireOpen();
+    return reader_ ? &*reader_ : nullptr;
+  }
+
   /// Values and rows stored now.
   std::uint64_t size();
   std::uint64_t rows();
