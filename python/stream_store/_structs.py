@@ -2,6 +2,8 @@
 
 A struct's leaves are fields of their own; its hidden marker is written where the struct is present
 but none of its leaves and inner markers are, so that a null struct differs from a struct of nulls.
+Markers are numbered after all declared fields: a step that has one is complete, and later calls add
+no declared field to it.
 """
 
 from __future__ import annotations
