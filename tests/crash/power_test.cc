@@ -10,44 +10,22 @@
 #include <string>
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "crash/lives.h"
+#include "crash/place.h"
 
 namespace stream_store::crash {
 namespace {
-
-std::uint64_t FromEnvironment(const char* name, std::uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
-
-// In memory where that is possible: the files stand for the page cache.
-std::filesystem::path FastPlace() {
-  const std::filesystem::path memory = "/dev/shm";
-  return ::access(memory.c_str(), W_OK) == 0 ? memory : std::filesystem::temp_directory_path();
-}
 
 constexpr std::uint64_t kParts = 4;
 
 class PowerTest : public ::testing::TestWithParam<std::uint64_t> {
  protected:
-  PowerTest() {
-    std::string name = (FastPlace() / "stream_store_crash_XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) std::abort();
-    directory_ = name;
-  }
-
-  ~PowerTest() override {
-    std::error_code ignored;
-    std::filesystem::remove_all(directory_, ignored);
-  }
-
   // False after a failure.
   bool Run(std::uint64_t seed) {
     std::filesystem::remove_all(directory_ / "store");
     try {
-      Lives(seed, directory_, counts_, trace_).Run();
+      Lives(seed, directory_.path(), counts_, trace_).Run();
       return true;
     } catch (const std::exception& error) {
       ADD_FAILURE() << error.what() << "\nreplay: SEED=" << seed
@@ -56,7 +34,7 @@ class PowerTest : public ::testing::TestWithParam<std::uint64_t> {
     }
   }
 
-  std::filesystem::path directory_;
+  FastDirectory directory_;
   Counts counts_;
   std::ostream* trace_ = std::getenv("TRACE") == nullptr ? nullptr : &std::cout;
 };

@@ -1,0 +1,48 @@
+// Where crash tests put their stores, and the numbers they take from the environment.
+#pragma once
+
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+#include <unistd.h>
+
+namespace stream_store::crash {
+
+/// A number from the environment: how many crashes, which seed.
+inline std::uint64_t FromEnvironment(const char* name, std::uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+/// A fresh directory, in memory where that is possible: no process that dies loses what lies there,
+/// and syncs cost nothing. Deleted with all its content at the end.
+class FastDirectory {
+ public:
+  FastDirectory() {
+    const std::filesystem::path memory = "/dev/shm";
+    const bool usable = ::access(memory.c_str(), W_OK) == 0;
+    const std::filesystem::path place = usable ? memory : std::filesystem::temp_directory_path();
+    std::string name = (place / "stream_store_crash_XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) std::abort();
+    path_ = name;
+  }
+
+  FastDirectory(const FastDirectory&) = delete;
+  FastDirectory& operator=(const FastDirectory&) = delete;
+
+  ~FastDirectory() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+
+  const std::filesystem::path& path() const noexcept { return path_; }
+
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+}  // namespace stream_store::crash
