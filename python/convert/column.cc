@@ -3,45 +3,15 @@
 #include "convert/column.h"
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <cstring>
 
 #include "convert/errors.h"
+#include "convert/widen.h"
 
 namespace stream_store::python {
 namespace {
-
-constexpr std::int64_t kExactInFloat64 = std::int64_t{1} << 53;
-
-std::size_t BytesOf(Source source) {
-  switch (source) {
-    case Source::kBool:
-    case Source::kInt8:
-    case Source::kUInt8:
-    case Source::kBytes:
-      return 1;
-    case Source::kInt16:
-    case Source::kUInt16:
-    case Source::kFloat16:
-      return 2;
-    case Source::kInt32:
-    case Source::kUInt32:
-    case Source::kFloat32:
-      return 4;
-    default:
-      return 8;
-  }
-}
-
-bool IsInteger(Source source) { return source <= Source::kUInt64; }
-
-// The kind that takes numbers of both: only a uint64 field is given kUInt64, and it has no negative
-// numbers.
-Source CommonSource(Source a, Source b) {
-  if (!IsInteger(a) || !IsInteger(b)) {
-    return Source::kFloat64;
-  }
-  return a == Source::kUInt64 || b == Source::kUInt64 ? Source::kUInt64 : Source::kInt64;
-}
 
 [[noreturn]] void ThrowMixed(const FieldInfo& field, std::size_t row) {
   Throw(
@@ -49,79 +19,6 @@ Source CommonSource(Source a, Source b) {
       "field " + field.text + ": row " + std::to_string(row) +
           " has another kind of number than the rows before, and no type holds both exactly; give "
           "the column one dtype");
-}
-
-// --- widening: every item of `from` as `to`, kInt64 or kFloat64; false if one does not fit exactly
-// ---
-
-template <class From, class To>
-bool WidenItems(const std::byte* from, std::size_t count, std::byte* to) {
-  for (std::size_t i = 0; i < count; ++i) {
-    From item;
-    std::memcpy(&item, from + i * sizeof(From), sizeof(From));
-    if constexpr (sizeof(From) == 8 && std::is_integral_v<From> && std::is_floating_point_v<To>) {
-      if (item > kExactInFloat64 ||
-          (std::is_signed_v<From> && static_cast<std::int64_t>(item) < -kExactInFloat64)) {
-        return false;
-      }
-    }
-    if constexpr (std::is_same_v<To, std::uint64_t> && std::is_signed_v<From>) {
-      if (item < 0) {
-        return false;
-      }
-    }
-    if constexpr (std::is_same_v<From, std::uint64_t> && std::is_same_v<To, std::int64_t>) {
-      if (item > static_cast<std::uint64_t>(INT64_MAX)) {
-        return false;
-      }
-    }
-    const To wide = static_cast<To>(item);
-    std::memcpy(to + i * sizeof(To), &wide, sizeof(To));
-  }
-  return true;
-}
-
-template <class To>
-bool WidenTo(Source source, const std::byte* from, std::size_t count, std::byte* to) {
-  switch (source) {
-    case Source::kBool:
-    case Source::kUInt8:
-      return WidenItems<std::uint8_t, To>(from, count, to);
-    case Source::kInt8:
-      return WidenItems<std::int8_t, To>(from, count, to);
-    case Source::kInt16:
-      return WidenItems<std::int16_t, To>(from, count, to);
-    case Source::kUInt16:
-      return WidenItems<std::uint16_t, To>(from, count, to);
-    case Source::kInt32:
-      return WidenItems<std::int32_t, To>(from, count, to);
-    case Source::kUInt32:
-      return WidenItems<std::uint32_t, To>(from, count, to);
-    case Source::kInt64:
-      return WidenItems<std::int64_t, To>(from, count, to);
-    case Source::kUInt64:
-      return WidenItems<std::uint64_t, To>(from, count, to);
-    default:
-      break;
-  }
-  if constexpr (std::is_same_v<To, double>) {
-    if (source == Source::kFloat32) {
-      return WidenItems<float, double>(from, count, to);
-    }
-    if (source == Source::kFloat64) {
-      std::memcpy(to, from, count * sizeof(double));
-      return true;
-    }
-  }
-  return false;
-}
-
-bool WidenInto(Source to, Source from, const std::byte* items, std::size_t count, std::byte* out) {
-  if (to == Source::kUInt64) {
-    return WidenTo<std::uint64_t>(from, items, count, out);
-  }
-  return to == Source::kInt64 ? WidenTo<std::int64_t>(from, items, count, out)
-                              : WidenTo<double>(from, items, count, out);
 }
 
 // DESIGN part 3, one dimension up: (n,), (n, 1) for a scalar; (n, k) for a list; (n, …) for an
@@ -284,7 +181,7 @@ void ColumnData::AddItems(const FieldWrite& write, const FieldInfo& field, std::
   items_.resize(old + count * BytesOf(source_));
   if (write.source() == source_) {
     std::memcpy(items_.data() + old, items, count * BytesOf(source_));
-  } else if (!WidenInto(source_, write.source(), items, count, items_.data() + old)) {
+  } else if (!WidenItems(source_, write.source(), items, count, items_.data() + old)) {
     ThrowMixed(field, row);
   }
 }
@@ -296,7 +193,7 @@ void ColumnData::Widen(Source to, const FieldInfo& field, std::size_t row) {
   }
   const auto count = static_cast<std::size_t>(offsets_.back());
   std::vector<std::byte> wide(count * BytesOf(to));
-  if (!WidenInto(to, source_, items_.data(), count, wide.data())) {
+  if (!WidenItems(to, source_, items_.data(), count, wide.data())) {
     ThrowMixed(field, row);
   }
   items_ = std::move(wide);

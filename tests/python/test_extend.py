@@ -147,3 +147,19 @@ def test_arrow_columns() -> None:
     assert store.row(1)["b"] is None
     assert store.row(2)["b"].tolist() == [2, 3]
     assert [row["c"] for row in store.rows()] == ["x", None, "z"]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "words"),
+    [("float32", [0x7F800001, 0x3F800000, 0xFF800123]), ("float16", [0x7C01, 0x0001, 0xFC12])],
+)
+def test_bits_of_nans_survive_mixed_columns(dtype: str, words: list[int]) -> None:
+    bits = f"u{np.dtype(dtype).itemsize}"
+    array = np.array(words, bits).view(dtype)
+    store = new_store({"x": f"{dtype}[]", "y": dtype})
+    store.extend({"x": [array, [1.5], list(array), [1]]})
+    store.extend({"y": [*array, 1.5, 2]})
+    for row in (0, 2):
+        assert store.row(row)["x"].view(bits).tolist() == words
+    found = store.read_rows(np.arange(4, 7))["y"]
+    assert found.view(bits).tolist() == words
