@@ -52,10 +52,13 @@ check_text() {
 }
 
 check_format() {
-  local wrong
-  wrong=$(sources '*.h' '*.cc' | xargs -d '\n' clang-format --dry-run 2>&1 |
-    sed -n 's/^\([^:]*:[0-9]*\):.*clang-format-violations.*/\1/p' | uniq)
-  wrong+=$(ruff format --check . | sed -n 's/^Would reformat: /\n/p')
+  local cpp python wrong
+  cpp=$(sources '*.h' '*.cc' | xargs -d '\n' clang-format --dry-run 2>&1) || die "clang-format: $cpp"
+  python=$(ruff format --check . 2>&1) || (($? == 1)) || die "ruff: $python"
+  wrong=$(
+    sed -n 's/^\([^:]*:[0-9]*\):.*clang-format-violations.*/\1/p' <<<"$cpp" | uniq
+    sed -n 's/^Would reformat: //p' <<<"$python"
+  )
   if [[ -n $wrong ]]; then
     printf '%s\n' "$wrong" >&2
     die "these places are not laid out as clang-format and ruff do it; run make format"
