@@ -158,9 +158,13 @@ check_all() {
   printf 'all passed\n'
 }
 
-piece=${1:-}
-mkdir -p build
-case $piece in
-  layers | text | format | lint | types | cpp | clang | asan | tsan | python | all) "check_$piece" ;;
-  *) die "usage: scripts/check.sh all | tsan | ${pieces[*]}" ;;
-esac
+# In braces, so that bash has read all of it before a check runs and the file may change meanwhile.
+{
+  piece=${1:-}
+  mkdir -p build
+  case $piece in
+    layers | text | format | lint | types | cpp | clang | asan | tsan | python | all) "check_$piece" ;;
+    *) die "usage: scripts/check.sh all | tsan | ${pieces[*]}" ;;
+  esac
+  exit
+}
