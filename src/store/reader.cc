@@ -109,11 +109,12 @@ std::uint64_t Reader::complete_rows() const {
   if (view_->row_count == 0 || view_->rows_final) {
     return view_->row_count;
   }
-  const std::uint32_t offset = internal::LoadOnce(view_->records[view_->record_count - 1].layout);
-  const internal::LayoutRef layout = internal::LayoutAt(*view_, offset);
-  const bool ended =
-      layout.fields > 0 &&
-      WordType(internal::LoadOnce(layout.words[layout.fields - 1])) + 1 >= schema().declared();
+  // The last declared field stands at the end of the last record, or before hidden markers.
+  const auto last = static_cast<TypeId>(schema().declared() - 1);
+  bool ended = false;
+  for (const auto& [type, values] : row(static_cast<Row>(view_->row_count - 1))) {
+    ended = ended || type == last;
+  }
   return view_->row_count - (ended || !live() ? 0 : 1);
 }
 

@@ -1,5 +1,6 @@
 #include "store/verdict_text.h"
 
+#include <algorithm>
 #include <string>
 
 #include "base/str_cat.h"
@@ -84,7 +85,11 @@ void ThrowVerdict(const Verdict& verdict, Writer& writer, Step step,
                 StrCat(writes.size(), " field-writes: expected at most ", kLayoutMaxFields));
       }
       if (i > 0) {
-        ThrowAs(verdict, writer, OrderText(schema, writes[i].type(), writes[i - 1].type(), ""));
+        const TypeId type = writes[i].type();
+        const bool repeated = std::ranges::any_of(
+            writes.first(i), [type](const FieldWrite& write) { return write.type() == type; });
+        ThrowAs(verdict, writer,
+                OrderText(schema, type, repeated ? type : writes[i - 1].type(), ""));
       }
       ThrowAs(verdict, writer,
               OrderText(schema, writes[0].type(), writer.LastTypeBefore(writes[0].type()),
