@@ -7,6 +7,7 @@
 #
 # A piece whose system tool is missing (no clang, say) is skipped by name. With STREAMSTORE_NO_SKIP=1, as in
 # .ci/run, skipping is a failure.
+# shellcheck disable=SC2317  # the checks are called by name
 set -euo pipefail
 # shellcheck source=scripts/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
