@@ -3,10 +3,12 @@
 #include "base/mapping.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <utility>
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/retry.h"
@@ -30,12 +32,30 @@ std::uint64_t PageUp(std::uint64_t bytes) noexcept {
   return bytes > ~mask ? bytes & ~mask : (bytes + mask) & ~mask;
 }
 
+// What all reservations together may take. A process has 128 TiB (less under RLIMIT_AS), and the
+// rest belongs to malloc, to stacks and to everybody else.
+constexpr std::uint64_t kMostReserved = 32ULL << 40;
+
+std::atomic<std::uint64_t> reserved_bytes{0};
+
+// A 32nd of what is left: hundreds of stores then fit side by side, each with less than the one
+// before. Full reservations would leave the ninetieth store, and malloc, nothing.
+std::uint64_t ShareOfAddressSpace() noexcept {
+  std::uint64_t most = kMostReserved;
+  struct rlimit limit{};
+  if (sys().getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
+    most = std::min<std::uint64_t>(most, limit.rlim_cur / 4);
+  }
+  const std::uint64_t taken = reserved_bytes.load(std::memory_order_relaxed);
+  return taken < most ? (most - taken) / 32 : 0;
+}
+
 }  // namespace
 
 Mapping::Mapping(const File& file, std::uint64_t reserve_bytes, std::uint64_t minimum_bytes,
                  bool writable) {
   const std::uint64_t least = std::max(PageUp(minimum_bytes), PageBytes());
-  std::uint64_t bytes = std::max(PageUp(reserve_bytes), least);
+  std::uint64_t bytes = std::max(PageUp(std::min(reserve_bytes, ShareOfAddressSpace())), least);
   const int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
   for (;;) {
     void* address =
@@ -43,6 +63,7 @@ Mapping::Mapping(const File& file, std::uint64_t reserve_bytes, std::uint64_t mi
     if (address != MAP_FAILED) {
       data_ = static_cast<std::byte*>(address);
       size_ = bytes;
+      reserved_bytes.fetch_add(size_, std::memory_order_relaxed);
       return;
     }
     const int error = errno;
@@ -67,7 +88,9 @@ Mapping& Mapping::operator=(Mapping&& other) noexcept {
 }
 
 Mapping::~Mapping() {
-  if (data_ != nullptr) sys().munmap(data_, size_);
+  if (data_ == nullptr) return;
+  sys().munmap(data_, size_);
+  reserved_bytes.fetch_sub(size_, std::memory_order_relaxed);
 }
 
 bool Mapping::Populate(std::uint64_t begin, std::uint64_t end) const noexcept {

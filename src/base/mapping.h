@@ -14,9 +14,10 @@ class Mapping {
  public:
   Mapping() = default;
 
-  /// Maps [0, reserve_bytes) of `file`, MAP_SHARED | MAP_NORESERVE. While the address space is not
-  /// there the reservation is halved, but never below `minimum_bytes`. Throws Error(kNoSpace) then,
-  /// Error(kIo).
+  /// Maps [0, reserve_bytes) of `file`, MAP_SHARED | MAP_NORESERVE. All mappings of a process
+  /// share 32 TiB, or a quarter of RLIMIT_AS; each reserves at most a 32nd of what is left of that,
+  /// and half as much while the address space is not there, but never below `minimum_bytes`.
+  /// Throws Error(kNoSpace) then, Error(kIo).
   Mapping(const File& file, std::uint64_t reserve_bytes, std::uint64_t minimum_bytes,
           bool writable);
   Mapping(Mapping&& other) noexcept;

@@ -5,6 +5,7 @@
 // stretch. Only a writer that outruns the helper, or has none, allocates inline.
 
 #include <algorithm>
+#include <system_error>
 
 #include "base/str_cat.h"
 #include "storage/append_flag.h"
@@ -108,10 +109,19 @@ void Writer::MakeRoom(std::uint64_t values, std::uint64_t records, std::uint64_t
   }
   RefreshPointers();
   if (options_.grow_ahead) {
+    StartHelper();
+  }
+}
+
+// Without a thread (the process or its control group has no more) every growth is inline.
+void Writer::StartHelper() {
+  try {
     if (helper_ == nullptr) {
       helper_ = new GrowthHelper(*this);
     }
     helper_->Wake();
+  } catch (const std::system_error&) {
+    return;  // the next growth asks again
   }
 }
 

@@ -182,6 +182,7 @@ class Writer {
   void MakeRoom(std::uint64_t values, std::uint64_t records, std::uint64_t layout_words);
   bool UseHardLimits(std::uint64_t values, std::uint64_t records) noexcept;
   void CheckWritable();
+  void StartHelper();
   void GrowFiles(std::uint64_t values, std::uint64_t records, std::uint64_t layout_words);
   void GrowFilesAhead(std::uint64_t values, std::uint64_t records);
   void RaiseLimits(std::uint64_t soft_values, std::uint64_t soft_records) noexcept;

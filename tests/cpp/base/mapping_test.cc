@@ -3,6 +3,7 @@
 #include "base/mapping.h"
 
 #include <cerrno>
+#include <vector>
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -45,6 +46,32 @@ TEST_F(MappingTest, ReservationIsHalvedWhileAddressSpaceIsShort) {
   address_space = 300'000'000;
   const Mapping mapping(file_, 1ULL << 40, 4096, true);
   EXPECT_EQ(mapping.size(), 1ULL << 28);
+}
+
+// Every store once reserved 1.5 TiB while there was any: the ninetieth found no room for its
+// control file, and the process none for malloc.
+TEST_F(MappingTest, ManyReservationsLeaveAddressSpaceForOthers) {
+  std::vector<Mapping> mappings;
+  std::uint64_t total = 0;
+  for (int i = 0; i < 1000; ++i) {
+    mappings.emplace_back(file_, 1ULL << 40, 4096, true);
+    EXPECT_GE(mappings.back().size(), 4096U);
+    total += mappings.back().size();
+  }
+  EXPECT_LE(total, (32ULL << 40) + 1000 * 4096);
+  mappings.clear();
+  EXPECT_EQ(Mapping(file_, 1ULL << 40, 4096, true).size(), 1ULL << 40);
+}
+
+TEST_F(MappingTest, ReservationsTakeAPartOfALimitedAddressSpace) {
+  sys().getrlimit = [](int, struct rlimit* limit) {
+    limit->rlim_cur = limit->rlim_max = 8ULL << 30;
+    return 0;
+  };
+  const Mapping first(file_, 1ULL << 40, 4096, true);
+  EXPECT_EQ(first.size(), 64ULL << 20);
+  const Mapping second(file_, 1ULL << 40, 4096, true);
+  EXPECT_EQ(second.size(), 62ULL << 20);
 }
 
 TEST_F(MappingTest, ReservationNeverFallsBelowTheMinimum) {
