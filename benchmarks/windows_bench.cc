@@ -27,7 +27,9 @@ template <class T>
 std::shared_ptr<T> MapWords(std::uint64_t count) {
   const std::size_t bytes = count * sizeof(T);
   void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) throw std::bad_alloc();
+  if (memory == MAP_FAILED) {
+    throw std::bad_alloc();
+  }
   return {static_cast<T*>(memory), [bytes](T* words) { munmap(words, bytes); }};
 }
 
@@ -45,9 +47,12 @@ struct BenchStore {
         records(MapWords<Record>(steps)),
         hints(MapWords<Hint>(steps * kStepValues / kHintStride + 1)),
         source(MapWords<Value>(steps * kStepValues * 3)) {
-    for (std::uint64_t i = 0; i < steps; ++i) Fill(i);
-    for (std::uint64_t i = 0; i < steps * kStepValues * 3; i += 8)
+    for (std::uint64_t i = 0; i < steps; ++i) {
+      Fill(i);
+    }
+    for (std::uint64_t i = 0; i < steps * kStepValues * 3; i += 8) {
       source.get()[i] = static_cast<Value>(i);
+    }
     auto meaning = std::make_shared<Meaning>();
     meaning->schema = Schema(BenchFields());
     meaning->encodings = MakeEncodings(meaning->schema);
@@ -72,9 +77,13 @@ struct BenchStore {
           real ? std::bit_cast<Value>(static_cast<double>(i)) : static_cast<Value>(i / 1000 % 2);
     }
     for (std::uint64_t p = start; p < start + kStepValues; ++p) {
-      if (p % kHintStride == 0) hints.get()[p / kHintStride].position_record = i;
+      if (p % kHintStride == 0) {
+        hints.get()[p / kHintStride].position_record = i;
+      }
     }
-    if (i % kHintStride == 0) hints.get()[i / kHintStride].row_record = i;
+    if (i % kHintStride == 0) {
+      hints.get()[i / kHintStride].row_record = i;
+    }
   }
 
   std::shared_ptr<Value> values;
@@ -105,7 +114,9 @@ class Draws {
   Draws(std::uint64_t per_call, std::uint64_t bound)
       : per_call_(per_call), draws_(per_call * kCalls) {
     std::mt19937_64 random(7);
-    for (std::int64_t& draw : draws_) draw = static_cast<std::int64_t>(random() % bound);
+    for (std::int64_t& draw : draws_) {
+      draw = static_cast<std::int64_t>(random() % bound);
+    }
   }
 
   std::span<const std::int64_t> Next() {
@@ -198,12 +209,16 @@ void BM_ReadRows(benchmark::State& state) {
 }
 
 void Sizes(benchmark::internal::Benchmark* benchmark) {
-  for (const std::int64_t steps : {20'000, 2'000'000, 20'000'000}) benchmark->Arg(steps);
+  for (const std::int64_t steps : {20'000, 2'000'000, 20'000'000}) {
+    benchmark->Arg(steps);
+  }
 }
 
 void SizesAndWindows(benchmark::internal::Benchmark* benchmark) {
   for (const std::int64_t steps : {20'000, 2'000'000, 20'000'000}) {
-    for (const std::int64_t windows : {1, 256}) benchmark->Args({steps, windows});
+    for (const std::int64_t windows : {1, 256}) {
+      benchmark->Args({steps, windows});
+    }
   }
 }
 

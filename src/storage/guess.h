@@ -29,18 +29,26 @@ inline RecordGuess GuessRecord(const View& view, std::uint64_t index,
                                std::uint64_t count) noexcept {
   const std::uint64_t last = view.record_count - 1;
   const std::uint64_t slot = index / kHintStride;
-  if (slot >= view.hint_slots) return {0, last, last / 2};
+  if (slot >= view.hint_slots) {
+    return {0, last, last / 2};
+  }
   const std::uint64_t lo = LoadOnce(view.hints[slot].*kRecord);
-  if (lo > last) return {0, last, last / 2};
+  if (lo > last) {
+    return {0, last, last / 2};
+  }
   const std::uint64_t base = slot * kHintStride;
   const bool whole = count - base > kHintStride && slot + 1 < view.hint_slots;
   const std::uint64_t hi = whole ? std::min(LoadOnce(view.hints[slot + 1].*kRecord), last) : last;
   const std::uint64_t gap = hi - lo;
-  if (hi < lo || gap >= kMaxRows) return {0, last, last / 2};
+  if (hi < lo || gap >= kMaxRows) {
+    return {0, last, last / 2};
+  }
   // Steady streams spread their records evenly: the line between the two hints is right to one
   // record.
   const std::uint64_t within = index - base;
-  if (whole) return {lo, hi, lo + within * gap / kHintStride};
+  if (whole) {
+    return {lo, hi, lo + within * gap / kHintStride};
+  }
   return {lo, hi,
           lo + static_cast<std::uint64_t>(static_cast<double>(gap) * static_cast<double>(within) /
                                           static_cast<double>(count - base))};
@@ -57,7 +65,9 @@ inline RecordGuess GuessOfRow(const View& view, std::uint64_t row) noexcept {
 /// Asks for the hints of a position or row: the first step of the pipeline.
 inline void PrefetchHintSlot(const View& view, std::uint64_t index) noexcept {
   const std::uint64_t slot = index / kHintStride;
-  if (slot < view.hint_slots) PrefetchLine(view.hints + slot);
+  if (slot < view.hint_slots) {
+    PrefetchLine(view.hints + slot);
+  }
 }
 
 /// RecordOfPosition() and RecordOfRow() when the guess is not right: search in its range, then
@@ -77,8 +87,9 @@ inline std::uint64_t RecordFromGuess(const View& view, std::uint64_t position,
   at = LoadOnce(view.records[next].start) <= position ? next : at;
   const bool right = LoadOnce(view.records[at].start) <= position &&
                      (at == last || LoadOnce(view.records[at + 1].start) > position);
-  if (right) [[likely]]
+  if (right) [[likely]] {
     return at;
+  }
   return SearchPosition(view, position, guess);
 }
 
@@ -88,8 +99,9 @@ inline std::uint64_t RowRecordFromGuess(const View& view, std::uint64_t row,
   const std::uint64_t at = guess.at;
   const bool right = RowOfRecord(LoadOnce(view.records[at].row_session)) == row &&
                      (at == 0 || RowOfRecord(LoadOnce(view.records[at - 1].row_session)) < row);
-  if (right) [[likely]]
+  if (right) [[likely]] {
     return at;
+  }
   return SearchRow(view, row, guess);
 }
 

@@ -32,7 +32,9 @@ std::uint64_t GallopAfter(std::uint64_t begin, std::uint64_t end, std::uint64_t 
   if (after(from)) {
     end = from;
     while (end - begin > reach) {
-      if (!after(end - reach)) return FirstAfter(end - reach + 1, end, after);
+      if (!after(end - reach)) {
+        return FirstAfter(end - reach + 1, end, after);
+      }
       end -= reach;
       reach *= 2;
     }
@@ -40,7 +42,9 @@ std::uint64_t GallopAfter(std::uint64_t begin, std::uint64_t end, std::uint64_t 
   }
   begin = from + 1;
   while (end - begin > reach) {
-    if (after(begin + reach - 1)) return FirstAfter(begin, begin + reach - 1, after);
+    if (after(begin + reach - 1)) {
+      return FirstAfter(begin, begin + reach - 1, after);
+    }
     begin += reach;
     reach *= 2;
   }
@@ -48,8 +52,9 @@ std::uint64_t GallopAfter(std::uint64_t begin, std::uint64_t end, std::uint64_t 
 }
 
 void RequireRecords(const View& view) {
-  if (view.record_count == 0)
+  if (view.record_count == 0) {
     ThrowCorruptRecord(view, 0, "expected records for the values but found none");
+  }
 }
 
 }  // namespace
@@ -63,9 +68,13 @@ std::uint64_t SearchPosition(const View& view, std::uint64_t position, const Rec
     return !after(record) && (record + 1 == count || after(record + 1));
   };
   const std::uint64_t near = GallopAfter(guess.lo, guess.hi + 1, guess.at, after);
-  if (near > 0 && right(near - 1)) return near - 1;
+  if (near > 0 && right(near - 1)) {
+    return near - 1;
+  }
   const std::uint64_t found = FirstAfter(0, count, after);
-  if (found > 0 && right(found - 1)) return found - 1;
+  if (found > 0 && right(found - 1)) {
+    return found - 1;
+  }
   ThrowCorruptRecord(view, found, StrCat("no record holds position ", position));
 }
 
@@ -79,9 +88,13 @@ std::uint64_t SearchRow(const View& view, std::uint64_t row, const RecordGuess& 
     return record < count && row_at(record) == row && (record == 0 || row_at(record - 1) < row);
   };
   const std::uint64_t near = GallopAfter(guess.lo, guess.hi + 1, guess.at, reached);
-  if (right(near)) return near;
+  if (right(near)) {
+    return near;
+  }
   const std::uint64_t found = FirstAfter(0, count, reached);
-  if (right(found)) return found;
+  if (right(found)) {
+    return found;
+  }
   ThrowCorruptRecord(view, found, StrCat("no record begins row ", row));
 }
 
@@ -117,7 +130,9 @@ Row RowAtStep(const View& view, Step step, bool after) {
     return after ? found > step : found >= step;
   };
   const std::uint64_t record = FirstAfter(0, view.record_count, reached);
-  if (record == view.record_count) return static_cast<Row>(view.row_count);
+  if (record == view.record_count) {
+    return static_cast<Row>(view.row_count);
+  }
   const std::uint64_t row = RowOfRecord(LoadOnce(view.records[record].row_session));
   if (row >= view.row_count) {
     ThrowCorruptRecord(view, record,
@@ -129,7 +144,9 @@ Row RowAtStep(const View& view, Step step, bool after) {
 void PrefetchHint(const View& view, Position position) noexcept {
   const auto place = static_cast<std::uint64_t>(position);
   PrefetchHintSlot(view, place);
-  if (place < view.value_count) PrefetchLine(view.values + place);
+  if (place < view.value_count) {
+    PrefetchLine(view.values + place);
+  }
 }
 
 }  // namespace stream_store::internal

@@ -8,7 +8,9 @@
 
 namespace stream_store::internal {
 LayoutRef LayoutAt(const View& view, std::uint32_t offset) {
-  if (offset == 0) return {};  // word 0 is the empty layout in every store
+  if (offset == 0) {
+    return {};  // word 0 is the empty layout in every store
+  }
   if (offset >= view.layout_words) {
     ThrowCorruptLayout(view, offset, StrCat("expected an offset below ", view.layout_words));
   }

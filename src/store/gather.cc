@@ -59,7 +59,9 @@ Place PlaceIn(const View& view, TemplateCache& cache, const Held& held, std::uin
   }
   Place place;
   ForEachField(view, held.layout, [&](TypeId type, std::uint64_t begin, std::uint64_t length) {
-    if (skip - begin < length) place = {type, skip - begin};
+    if (skip - begin < length) {
+      place = {type, skip - begin};
+    }
   });
   return place;
 }
@@ -67,14 +69,28 @@ Place PlaceIn(const View& view, TemplateCache& cache, const Held& held, std::uin
 void ReadOne(const View& view, TemplateCache& cache, const Held& held, std::uint64_t position,
              std::uint64_t at, const WindowsOut& out) {
   const Value value = view.values[position];
-  if (out.values != nullptr) out.values[at] = value;
-  if (out.steps != nullptr) out.steps[at] = held.step;
-  if (out.row != nullptr) out.row[at] = held.row;
-  if (out.types == nullptr && out.offset == nullptr && out.number == nullptr) return;
+  if (out.values != nullptr) {
+    out.values[at] = value;
+  }
+  if (out.steps != nullptr) {
+    out.steps[at] = held.step;
+  }
+  if (out.row != nullptr) {
+    out.row[at] = held.row;
+  }
+  if (out.types == nullptr && out.offset == nullptr && out.number == nullptr) {
+    return;
+  }
   const Place place = PlaceIn(view, cache, held, position - held.start, out.offset != nullptr);
-  if (out.types != nullptr) out.types[at] = place.type;
-  if (out.offset != nullptr) out.offset[at] = static_cast<std::int64_t>(place.offset);
-  if (out.number != nullptr) out.number[at] = NumberOf(view.meaning->encodings[place.type], value);
+  if (out.types != nullptr) {
+    out.types[at] = place.type;
+  }
+  if (out.offset != nullptr) {
+    out.offset[at] = static_cast<std::int64_t>(place.offset);
+  }
+  if (out.number != nullptr) {
+    out.number[at] = NumberOf(view.meaning->encodings[place.type], value);
+  }
 }
 
 WindowsOut OutAt(const WindowsOut& out, std::uint64_t index) {
@@ -86,7 +102,9 @@ WindowsOut OutAt(const WindowsOut& out, std::uint64_t index) {
 // How many positions from `at` on are neighbours, one after the other.
 std::uint64_t RunLength(std::span<const Position> positions, std::uint64_t at) {
   std::uint64_t end = at + 1;
-  while (end < positions.size() && positions[end] == positions[end - 1] + 1) ++end;
+  while (end < positions.size() && positions[end] == positions[end - 1] + 1) {
+    ++end;
+  }
   return end - at;
 }
 
@@ -100,13 +118,20 @@ void GatherScattered(const View& view, TemplateCache& cache, std::span<const Pos
     PrefetchLine(view.records + ring[i % kGuessRing].at);
     PrefetchLine(view.values + position(i));
   };
-  for (std::uint64_t i = begin; i < std::min(end, begin + kHintAhead); ++i)
+  for (std::uint64_t i = begin; i < std::min(end, begin + kHintAhead); ++i) {
     PrefetchHintSlot(view, position(i));
-  for (std::uint64_t i = begin; i < std::min(end, begin + kRecordAhead); ++i) prepare(i);
+  }
+  for (std::uint64_t i = begin; i < std::min(end, begin + kRecordAhead); ++i) {
+    prepare(i);
+  }
   Held held;
   for (std::uint64_t i = begin; i < end; ++i) {
-    if (i + kHintAhead < end) PrefetchHintSlot(view, position(i + kHintAhead));
-    if (i + kRecordAhead < end) prepare(i + kRecordAhead);
+    if (i + kHintAhead < end) {
+      PrefetchHintSlot(view, position(i + kHintAhead));
+    }
+    if (i + kRecordAhead < end) {
+      prepare(i + kRecordAhead);
+    }
     if (position(i) - held.start >= held.total) {
       held = HoldRecord(view, cache, RecordFromGuess(view, position(i), ring[i % kGuessRing]),
                         position(i));
@@ -128,9 +153,12 @@ void CheckPositions(const View& view, std::span<const Position> positions) {
 
 void Gather(const View& view, std::span<const Position> positions, const WindowsOut& out) {
   CheckPositions(view, positions);
-  if (positions.empty()) return;
-  if (view.record_count == 0)
+  if (positions.empty()) {
+    return;
+  }
+  if (view.record_count == 0) {
     ThrowCorruptRecord(view, 0, "expected records for the values but found none");
+  }
   TemplateCache& cache = TemplateCache::ForThread();
   std::uint64_t scattered = 0;  // positions from here on wait to be read one by one
   for (std::uint64_t i = 0; i < positions.size();) {

@@ -15,7 +15,9 @@ namespace {
 
 void CheckRowRange(const View& view, Row begin, Row end) {
   const auto rows = static_cast<Row>(view.row_count);
-  if (begin >= 0 && begin <= end && end <= rows) return;
+  if (begin >= 0 && begin <= end && end <= rows) {
+    return;
+  }
   throw Error(ErrorCode::kOutOfRange,
               StrCat("rows [", begin, ", ", end, ") are outside [0, ", rows, ")"));
 }
@@ -32,10 +34,14 @@ class RecordWalk {
 
   // Moves to the next record; false at the end of the rows.
   bool Next() {
-    if (record_ >= view_.record_count) return false;
+    if (record_ >= view_.record_count) {
+      return false;
+    }
     const Record& words = view_.records[record_];
     const std::uint64_t row = RowOfRecord(LoadOnce(words.row_session));
-    if (row >= end_row_) return false;
+    if (row >= end_row_) {
+      return false;
+    }
     const std::uint64_t start = LoadOnce(words.start);
     if (start != start_ || row < row_) {
       ThrowCorruptRecord(view_, record_,
@@ -96,7 +102,9 @@ void RowsOf(const View& view, std::span<const Position> positions, std::span<Row
 
 void PositionsOf(const View& view, std::span<const Row> rows, std::span<Position> out) {
   CheckRowWindows(view, rows, 1);
-  if (rows.empty()) return;
+  if (rows.empty()) {
+    return;
+  }
   ForEachRowWindow(view, rows, 1, [&](std::uint64_t i, std::uint64_t record) {
     const std::uint64_t start = LoadOnce(view.records[record].start);
     if (start > view.value_count) {
@@ -110,7 +118,9 @@ void PositionsOf(const View& view, std::span<const Row> rows, std::span<Position
 
 std::uint64_t CountIndex(const View& view, Row begin, Row end) {
   CheckRowRange(view, begin, end);
-  if (begin == end) return 0;
+  if (begin == end) {
+    return 0;
+  }
   RecordWalk walk(view, begin, end);
   std::uint64_t count = 0;
   std::uint32_t known_offset = 0;
@@ -128,18 +138,24 @@ std::uint64_t CountIndex(const View& view, Row begin, Row end) {
 
 void ReadIndex(const View& view, Row begin, Row end, std::span<IndexEntry> out) {
   CheckRowRange(view, begin, end);
-  if (begin == end) return;
+  if (begin == end) {
+    return;
+  }
   RecordWalk walk(view, begin, end);
   std::size_t done = 0;
   while (walk.Next()) {
     const std::uint64_t total =
         ForEachField(view, walk.layout(), [&](TypeId type, std::uint64_t offset, std::uint64_t) {
-          if (done == out.size()) ThrowIndexChanged(view, out.size());
+          if (done == out.size()) {
+            ThrowIndexChanged(view, out.size());
+          }
           out[done++] = {static_cast<Position>(walk.start() + offset), type, walk.step()};
         });
     walk.Leave(total);
   }
-  if (done != out.size()) ThrowIndexChanged(view, out.size());
+  if (done != out.size()) {
+    ThrowIndexChanged(view, out.size());
+  }
 }
 
 RowEntries ReadRow(const View& view, Row row) {

@@ -5,19 +5,89 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 
 #include "store/wide.h"
 
 namespace stream_store::internal {
 namespace {
 
-// One word whose kind is known: the same answer as NumberOf(), without a look at the field. False
-// for NaNs, whose payload NumberOf() keeps.
-STREAM_STORE_INLINE float PlainNumber(Value word, std::int64_t integer, bool& odd) {
-  const double real = std::bit_cast<double>(word);
-  const bool nan = integer == 0 && real != real;
-  odd |= nan;
+using WideBits = std::uint64_t __attribute__((vector_size(32)));  // sums may wrap
+using WideReals = double __attribute__((vector_size(32)));
+using FourFloats = float __attribute__((vector_size(16)));
+
+// Adding it to an integer below 2^51 in size gives the bits of that integer plus 1.5 * 2^52 as
+// float64.
+constexpr std::uint64_t kRoundBits = 0x4338000000000000;
+constexpr double kRound = 0x1.8p52;
+
+// Converts four words, each of the kind its lane of `integers` says. Returns lanes that are not
+// zero where the answer is not the right one: NaNs, whose payload must survive, and integers that
+// float64 cannot hold for sure.
+STREAM_STORE_INLINE void FourNumbers(const Value* words, const std::int64_t* integers, float* out,
+                                     WideBits& odd) {
+  WideBits bits;
+  WideBits integer;
+  std::memcpy(&bits, words, sizeof(bits));
+  std::memcpy(&integer, integers, sizeof(integer));
+  WideReals real;
+  std::memcpy(&real, &bits, sizeof(real));
+  const WideBits shifted = bits + kRoundBits;
+  WideReals counted;
+  std::memcpy(&counted, &shifted, sizeof(counted));
+  counted -= kRound;
+  WideBits counted_bits;
+  std::memcpy(&counted_bits, &counted, sizeof(counted_bits));
+  const WideBits chosen_bits = (integer & counted_bits) | (~integer & bits);
+  WideReals chosen;
+  std::memcpy(&chosen, &chosen_bits, sizeof(chosen));
+  const auto floats = __builtin_convertvector(chosen, FourFloats);
+  std::memcpy(out, &floats, sizeof(floats));
+  const WideBits large = (bits + (std::uint64_t{1} << 51)) & ~((std::uint64_t{1} << 52) - 1);
+  // NOLINTNEXTLINE(misc-redundant-expression): a NaN is not equal to itself
+  odd |= (integer & large) | (~integer & reinterpret_cast<WideBits>(real != real));
+}
+
+// One word: the same answer as NumberOf(), but for NaNs, which it reports.
+STREAM_STORE_INLINE float PlainNumber(Value word, std::int64_t integer, bool& nan) {
+  const auto real = std::bit_cast<double>(word);
+  nan |= integer == 0 && std::isnan(real);
   return integer != 0 ? static_cast<float>(word) : static_cast<float>(real);
+}
+
+// False if a word was odd: then `out` holds anything.
+STREAM_STORE_INLINE bool FillPlain(const Value* words, const std::int64_t* integers,
+                                   std::uint64_t count, float* out) {
+  WideBits odd = {0, 0, 0, 0};
+  std::uint64_t i = 0;
+  for (; i + kWide <= count; i += kWide) {
+    FourNumbers(words + i, integers + i, out + i, odd);
+  }
+  bool nan = false;
+  for (; i < count; ++i) {
+    out[i] = PlainNumber(words[i], integers[i], nan);
+  }
+  return (odd[0] | odd[1] | odd[2] | odd[3]) == 0 && !nan;
+}
+
+bool FillPlainBaseline(const Value* words, const std::int64_t* integers, std::uint64_t count,
+                       float* out) {
+  return FillPlain(words, integers, count, out);
+}
+
+STREAM_STORE_AVX2 bool FillPlainAvx2(const Value* words, const std::int64_t* integers,
+                                     std::uint64_t count, float* out) {
+  return FillPlain(words, integers, count, out);
+}
+
+// Large integers, but no NaN.
+bool FillOneByOne(const Value* words, const std::int64_t* integers, std::uint64_t count,
+                  float* out) {
+  bool nan = false;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    out[i] = PlainNumber(words[i], integers[i], nan);
+  }
+  return !nan;
 }
 
 void FillExactly(const View& view, const LayoutTemplate& layout, std::uint64_t skip,
@@ -26,7 +96,9 @@ void FillExactly(const View& view, const LayoutTemplate& layout, std::uint64_t s
   for (std::uint64_t i = 0; i < count; ++i) {
     const auto type = static_cast<TypeId>(layout.types.values[phase]);
     out[i] = NumberOf(view.meaning->encodings[type], values[i]);
-    if (++phase == layout.total) phase = 0;
+    if (++phase == layout.total) {
+      phase = 0;
+    }
   }
 }
 
@@ -34,17 +106,22 @@ void FillExactly(const View& view, const LayoutTemplate& layout, std::uint64_t s
 
 void FillNumbers(const View& view, LayoutTemplate& layout, std::uint64_t skip, const Value* values,
                  std::uint64_t count, float* out) {
-  if (!layout.plain_numbers) return FillExactly(view, layout, skip, values, count, out);
+  if (!layout.plain_numbers) {
+    return FillExactly(view, layout, skip, values, count, out);
+  }
   TemplateColumn& column = IntegersOf(view, layout);
-  if (count > layout.total - skip && column.period_values == 0) RepeatColumn(layout, column);
+  if (count > layout.total - skip && column.period_values == 0) {
+    RepeatColumn(layout, column);
+  }
   while (count > 0) {
     const std::uint64_t most = column.period_values == 0 ? count : column.period_values;
     const std::uint64_t n = std::min(count, most);
     const std::int64_t* integers = column.values.data() + skip;
-    bool odd = false;
-    for (std::uint64_t i = 0; i < n; ++i) out[i] = PlainNumber(values[i], integers[i], odd);
-    if (odd) [[unlikely]]
+    const bool plain = Avx2InUse() ? FillPlainAvx2(values, integers, n, out)
+                                   : FillPlainBaseline(values, integers, n, out);
+    if (!plain && !FillOneByOne(values, integers, n, out)) {
       FillExactly(view, layout, skip, values, n, out);
+    }
     values += n;
     out += n;
     count -= n;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <type_traits>
 
@@ -10,12 +11,15 @@
 
 #include "base/str_cat.h"
 #include "store/template_cache.h"
+#include "store/wide.h"
 
 namespace stream_store::internal {
 namespace {
 
 DecodeOp OpOf(const Encoding& encoding) {
-  if (encoding.packed) return DecodeOp::kBytes;
+  if (encoding.packed) {
+    return DecodeOp::kBytes;
+  }
   switch (encoding.dtype) {
     case DType::kNull:
       return DecodeOp::kNothing;
@@ -28,8 +32,12 @@ DecodeOp OpOf(const Encoding& encoding) {
     default:
       break;
   }
-  if (encoding.item_bytes == 8 * encoding.item_words) return DecodeOp::kWords;
-  if (encoding.item_words != 1) return DecodeOp::kOther;
+  if (encoding.item_bytes == 8 * encoding.item_words) {
+    return DecodeOp::kWords;
+  }
+  if (encoding.item_words != 1) {
+    return DecodeOp::kOther;
+  }
   switch (encoding.item_bytes) {
     case 1:
       return DecodeOp::kInt8;
@@ -60,31 +68,8 @@ struct ToBool {
   static std::uint8_t One(Value word) noexcept { return word != 0 ? 1 : 0; }
 
   static void Many(const Value* words, std::uint64_t count, std::byte* out) noexcept {
-    for (std::uint64_t i = 0; i < count; ++i) out[i] = static_cast<std::byte>(One(words[i]));
-  }
-};
-
-struct ToFloat32 {
-  static float One(Value word) noexcept {
-    const double real = std::bit_cast<double>(word);
-    if (real == real) [[likely]]
-      return static_cast<float>(real);
-    return std::bit_cast<float>(NarrowToFloat32(static_cast<std::uint64_t>(word)));
-  }
-
-  static void Many(const Value* words, std::uint64_t count, std::byte* out) noexcept {
-    bool nan = false;
     for (std::uint64_t i = 0; i < count; ++i) {
-      const double real = std::bit_cast<double>(words[i]);
-      const float item = static_cast<float>(real);
-      nan |= real != real;
-      std::memcpy(out + i * sizeof(item), &item, sizeof(item));
-    }
-    if (!nan) [[likely]]
-      return;
-    for (std::uint64_t i = 0; i < count; ++i) {
-      const std::uint32_t bits = std::bit_cast<std::uint32_t>(One(words[i]));
-      std::memcpy(out + i * sizeof(bits), &bits, sizeof(bits));
+      out[i] = static_cast<std::byte>(One(words[i]));
     }
   }
 };
@@ -93,7 +78,9 @@ struct Words {
   static Value One(Value word) noexcept { return word; }
 
   static void Many(const Value* words, std::uint64_t count, std::byte* out) noexcept {
-    if (count > 0) std::memcpy(out, words, count * sizeof(Value));
+    if (count > 0) {
+      std::memcpy(out, words, count * sizeof(Value));
+    }
   }
 };
 
@@ -121,8 +108,58 @@ void ConvertRun(const Run& run) noexcept {
   for (std::uint64_t i = 0; i < run.rows; ++i) {
     std::byte* out = run.out + i * run.place_bytes;
     Convert::Many(run.first + i * run.stride, run.words, out);
-    if (run.used_bytes < run.place_bytes)
+    if (run.used_bytes < run.place_bytes) {
       std::memset(out + run.used_bytes, 0, run.place_bytes - run.used_bytes);
+    }
+  }
+}
+
+using WideReals = double __attribute__((vector_size(32)));
+using FourFloats = float __attribute__((vector_size(16)));
+
+// Narrows the words of a run as the hardware does; false if a NaN was among them, whose payload it
+// may have changed.
+STREAM_STORE_INLINE bool NarrowRun(const Run& run) {
+  WideWords nan = {0, 0, 0, 0};
+  bool odd = false;
+  for (std::uint64_t row = 0; row < run.rows; ++row) {
+    const Value* words = run.first + row * run.stride;
+    std::byte* out = run.out + row * run.place_bytes;
+    std::uint64_t i = 0;
+    for (; i + kWide <= run.words; i += kWide) {
+      WideReals reals;
+      std::memcpy(&reals, words + i, sizeof(reals));
+      const auto floats = __builtin_convertvector(reals, FourFloats);
+      std::memcpy(out + i * sizeof(float), &floats, sizeof(floats));
+      nan |= reals != reals;  // NOLINT(misc-redundant-expression): a NaN is not equal to itself
+    }
+    for (; i < run.words; ++i) {
+      const auto real = std::bit_cast<double>(words[i]);
+      const auto item = static_cast<float>(real);
+      odd |= std::isnan(real);
+      std::memcpy(out + i * sizeof(float), &item, sizeof(item));
+    }
+    if (run.used_bytes < run.place_bytes) {
+      std::memset(out + run.used_bytes, 0, run.place_bytes - run.used_bytes);
+    }
+  }
+  return !odd && (nan[0] | nan[1] | nan[2] | nan[3]) == 0;
+}
+
+bool NarrowRunBaseline(const Run& run) { return NarrowRun(run); }
+
+STREAM_STORE_AVX2 bool NarrowRunAvx2(const Run& run) { return NarrowRun(run); }
+
+void NarrowFloats(const Run& run) {
+  if (Avx2InUse() ? NarrowRunAvx2(run) : NarrowRunBaseline(run)) {
+    return;
+  }
+  for (std::uint64_t row = 0; row < run.rows; ++row) {
+    for (std::uint64_t i = 0; i < run.words; ++i) {
+      const auto word = static_cast<std::uint64_t>(run.first[row * run.stride + i]);
+      const std::uint32_t bits = NarrowToFloat32(word);
+      std::memcpy(run.out + row * run.place_bytes + i * sizeof(bits), &bits, sizeof(bits));
+    }
   }
 }
 
@@ -132,8 +169,9 @@ void ConvertOther(const Run& run, const Decode& decode) {
   for (std::uint64_t i = 0; i < run.rows; ++i) {
     std::byte* out = run.out + i * run.place_bytes;
     decode(run.first + i * run.stride, out);
-    if (run.used_bytes < run.place_bytes)
+    if (run.used_bytes < run.place_bytes) {
       std::memset(out + run.used_bytes, 0, run.place_bytes - run.used_bytes);
+    }
   }
 }
 
@@ -156,7 +194,7 @@ void DecodeItems(const RowColumn& column, const Run& run) {
     case DecodeOp::kInt32:
       return ConvertRun<Truncate<std::uint32_t>>(run);
     case DecodeOp::kFloat32:
-      return ConvertRun<ToFloat32>(run);
+      return NarrowFloats(run);
     case DecodeOp::kOther:
       return ConvertOther(run, [&](const Value* words, std::byte* out) {
         DecodeWords(*column.encoding, words, run.words, out);
@@ -173,7 +211,9 @@ RowColumn MakeRowColumn(const Encoding& encoding, const RowsColumn& column) {
   made.encoding = &encoding;
   made.unit_words = encoding.unit_words;
   made.unit_bytes = encoding.items * encoding.item_bytes;
-  if (encoding.packed) made.unit_bytes = std::min(made.unit_bytes, made.unit_words * sizeof(Value));
+  if (encoding.packed) {
+    made.unit_bytes = std::min(made.unit_bytes, made.unit_words * sizeof(Value));
+  }
   made.most_words = encoding.ragged ? column.max_length * encoding.unit_words : encoding.unit_words;
   made.place_bytes = encoding.ragged ? column.max_length * made.unit_bytes : made.unit_bytes;
   made.out = static_cast<std::byte*>(column.out);
@@ -184,11 +224,16 @@ RowColumn MakeRowColumn(const Encoding& encoding, const RowsColumn& column) {
 
 void DecodeRun(const RowColumn& column, const Value* first, std::uint64_t stride,
                std::uint64_t words, std::uint64_t rows, std::uint64_t place) {
-  if (column.present != nullptr) std::memset(column.present + place, 1, rows);
+  if (column.present != nullptr) {
+    std::memset(column.present + place, 1, rows);
+  }
   const std::uint64_t units = column.unit_words == 0 ? 0 : words / column.unit_words;
-  if (column.lengths != nullptr)
+  if (column.lengths != nullptr) {
     std::fill_n(column.lengths + place, rows, static_cast<std::int64_t>(units));
-  if (column.place_bytes == 0 || column.op == DecodeOp::kNothing) return;
+  }
+  if (column.place_bytes == 0 || column.op == DecodeOp::kNothing) {
+    return;
+  }
   Run run{first,
           stride,
           words,
@@ -204,9 +249,15 @@ void DecodeRun(const RowColumn& column, const Value* first, std::uint64_t stride
 }
 
 void ZeroRun(const RowColumn& column, std::uint64_t rows, std::uint64_t place) {
-  if (column.present != nullptr) std::memset(column.present + place, 0, rows);
-  if (column.lengths != nullptr) std::fill_n(column.lengths + place, rows, 0);
-  if (column.op == DecodeOp::kNothing || column.place_bytes == 0) return;
+  if (column.present != nullptr) {
+    std::memset(column.present + place, 0, rows);
+  }
+  if (column.lengths != nullptr) {
+    std::fill_n(column.lengths + place, rows, 0);
+  }
+  if (column.op == DecodeOp::kNothing || column.place_bytes == 0) {
+    return;
+  }
   std::memset(column.out + place * column.place_bytes, 0, rows * column.place_bytes);
 }
 
@@ -243,9 +294,13 @@ const RowPlan& RowPlanner::Insert(std::uint32_t layout, RowPlan& plan) {
         }
       });
   std::vector<bool> found(columns_.size(), false);
-  for (const RowPlan::Part& part : plan.parts) found[part.column] = true;
+  for (const RowPlan::Part& part : plan.parts) {
+    found[part.column] = true;
+  }
   for (std::uint32_t index = 0; index < columns_.size(); ++index) {
-    if (!found[index]) plan.missing.push_back(index);
+    if (!found[index]) {
+      plan.missing.push_back(index);
+    }
   }
   plan.layout = layout;
   plan.used = true;

@@ -78,8 +78,9 @@ class RowPlanner {
   /// Valid until the next call. Throws Error(kCorrupt).
   const RowPlan& PlanOf(std::uint32_t layout) {
     RowPlan& plan = plans_[layout * 0x9e3779b1U >> 28];
-    if (plan.used && plan.layout == layout) [[likely]]
+    if (plan.used && plan.layout == layout) [[likely]] {
       return plan;
+    }
     return Insert(layout, plan);
   }
 

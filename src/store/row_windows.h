@@ -25,8 +25,9 @@ void ForEachRowWindow(const View& view, std::span<const Row> rows, std::uint64_t
   constexpr std::uint64_t kValuesAhead = 4;
   constexpr std::uint64_t kRing = 16;  // a power of two above kRecordAhead
   constexpr std::uint64_t kMostLines = 16;
-  if (view.record_count == 0)
+  if (view.record_count == 0) {
     ThrowCorruptRecord(view, 0, "expected records for the rows but found none");
+  }
   const std::uint64_t count = rows.size();
   RecordGuess ring[kRing];
   const auto row = [&](std::uint64_t i) { return static_cast<std::uint64_t>(rows[i]); };
@@ -35,23 +36,39 @@ void ForEachRowWindow(const View& view, std::span<const Row> rows, std::uint64_t
     ring[i % kRing] = guess;
     const std::uint64_t most =
         std::min(view.record_count - guess.at, std::min(length, 2 * kMostLines));
-    for (std::uint64_t j = 0; j < most; j += 2) PrefetchLine(view.records + guess.at + j);
+    for (std::uint64_t j = 0; j < most; j += 2) {
+      PrefetchLine(view.records + guess.at + j);
+    }
   };
   const auto ask_values = [&](std::uint64_t i) {
     const std::uint64_t at = ring[i % kRing].at;
     const std::uint64_t end = std::min(at + length, view.record_count - 1);
     const std::uint64_t first = LoadOnce(view.records[at].start);
     const std::uint64_t last = std::min(LoadOnce(view.records[end].start), view.value_count);
-    if (first >= last) return;
+    if (first >= last) {
+      return;
+    }
     const std::uint64_t most = std::min(last - first, kMostLines * 8);
-    for (std::uint64_t j = 0; j < most; j += 8) PrefetchLine(view.values + first + j);
+    for (std::uint64_t j = 0; j < most; j += 8) {
+      PrefetchLine(view.values + first + j);
+    }
   };
-  for (std::uint64_t i = 0; i < std::min(count, kHintAhead); ++i) PrefetchHintSlot(view, row(i));
-  for (std::uint64_t i = 0; i < std::min(count, kRecordAhead); ++i) ask_records(i);
+  for (std::uint64_t i = 0; i < std::min(count, kHintAhead); ++i) {
+    PrefetchHintSlot(view, row(i));
+  }
+  for (std::uint64_t i = 0; i < std::min(count, kRecordAhead); ++i) {
+    ask_records(i);
+  }
   for (std::uint64_t i = 0; i < count; ++i) {
-    if (i + kHintAhead < count) PrefetchHintSlot(view, row(i + kHintAhead));
-    if (i + kRecordAhead < count) ask_records(i + kRecordAhead);
-    if (i + kValuesAhead < count) ask_values(i + kValuesAhead);
+    if (i + kHintAhead < count) {
+      PrefetchHintSlot(view, row(i + kHintAhead));
+    }
+    if (i + kRecordAhead < count) {
+      ask_records(i + kRecordAhead);
+    }
+    if (i + kValuesAhead < count) {
+      ask_values(i + kValuesAhead);
+    }
     visit(i, RowRecordFromGuess(view, row(i), ring[i % kRing]));
   }
 }

@@ -46,7 +46,9 @@ class RowReader {
     while (place < end) {
       bool continued = false;
       place = ReadRun(cursor, place, end, continued);
-      if (continued) place = ReadContinuedRow(cursor, place);
+      if (continued) {
+        place = ReadContinuedRow(cursor, place);
+      }
     }
   }
 
@@ -86,14 +88,20 @@ class RowReader {
     for (;;) {
       // The record after decides whether this row is whole.
       if (cursor.record + rows + 1 >= view_.record_count) {
-        if (steps_ != nullptr) steps_[place + rows] = step;
+        if (steps_ != nullptr) {
+          steps_[place + rows] = step;
+        }
         ++rows;
         break;
       }
       const Head next = LoadHead(view_, cursor.record + rows + 1);
       continued = next.row == cursor.row + rows;
-      if (continued) break;
-      if (steps_ != nullptr) steps_[place + rows] = step;
+      if (continued) {
+        break;
+      }
+      if (steps_ != nullptr) {
+        steps_[place + rows] = step;
+      }
       ++rows;
       start += total;
       if (rows == most || next.layout != plan.layout || next.row != cursor.row + rows ||
@@ -108,13 +116,17 @@ class RowReader {
   }
 
   void Decode(const RowPlan& plan, std::uint64_t start, std::uint64_t rows, std::uint64_t place) {
-    if (rows == 0) return;
+    if (rows == 0) {
+      return;
+    }
     const std::vector<RowColumn>& columns = planner_.columns();
     for (const RowPlan::Part& part : plan.parts) {
       DecodeRun(columns[part.column], view_.values + start + part.begin, plan.total, part.words,
                 rows, place);
     }
-    for (const std::uint32_t column : plan.missing) ZeroRun(columns[column], rows, place);
+    for (const std::uint32_t column : plan.missing) {
+      ZeroRun(columns[column], rows, place);
+    }
   }
 
   // Reads the row at the cursor, which several records make up.
@@ -123,12 +135,15 @@ class RowReader {
     const std::uint64_t most = view_.meaning->schema.size() + 1;
     ++stamp_;
     for (std::uint64_t i = 0; Continues(cursor, i); ++i) {
-      if (i == most)
+      if (i == most) {
         ThrowCorruptRecord(view_, cursor.record,
                            StrCat("expected at most ", most, " records in its row"));
+      }
       Head head{};
       const RowPlan& plan = Enter(cursor, head);
-      if (i == 0 && steps_ != nullptr) steps_[place] = head.step;
+      if (i == 0 && steps_ != nullptr) {
+        steps_[place] = head.step;
+      }
       for (const RowPlan::Part& part : plan.parts) {
         DecodeRun(columns[part.column], view_.values + head.start + part.begin, plan.total,
                   part.words, 1, place);
@@ -138,7 +153,9 @@ class RowReader {
       cursor.position = head.start + plan.total;
     }
     for (std::size_t column = 0; column < columns.size(); ++column) {
-      if (written_[column] != stamp_) ZeroRun(columns[column], 1, place);
+      if (written_[column] != stamp_) {
+        ZeroRun(columns[column], 1, place);
+      }
     }
     cursor.row += 1;
     return place + 1;
@@ -168,10 +185,15 @@ std::uint64_t WordsOfField(const View& view, std::uint32_t offset, TypeId type) 
   const LayoutRef layout = LayoutAt(view, offset);
   for (std::uint64_t i = 0; i < layout.fields; ++i) {
     const std::uint64_t word = LoadOnce(layout.words[i]);
-    if (WordType(word) < type) continue;
-    if (WordType(word) > type) return 0;
-    if (WordLength(word) > view.value_count)
+    if (WordType(word) < type) {
+      continue;
+    }
+    if (WordType(word) > type) {
+      return 0;
+    }
+    if (WordLength(word) > view.value_count) {
       ThrowCorruptLayout(view, offset, "a length passes the store's");
+    }
     return WordLength(word);
   }
   return 0;
@@ -183,10 +205,13 @@ void CheckRowWindows(const View& view, std::span<const Row> rows, std::uint64_t 
   for (const Row row : rows) {
     const bool inside =
         length <= view.row_count && static_cast<std::uint64_t>(row) <= view.row_count - length;
-    if (inside) continue;
-    if (length == 1)
+    if (inside) {
+      continue;
+    }
+    if (length == 1) {
       throw Error(ErrorCode::kOutOfRange,
                   StrCat("row ", row, " is outside [0, ", view.row_count, ")"));
+    }
     throw Error(ErrorCode::kOutOfRange, StrCat("row window [", row, ", ", row, " + ", length,
                                                ") is outside [0, ", view.row_count, ")"));
   }
@@ -196,7 +221,9 @@ void ReadRows(const View& view, std::span<const Row> rows, std::uint64_t length,
               std::span<const RowsColumn> columns, Step* steps) {
   CheckRowWindows(view, rows, length);
   RowReader reader(view, columns, steps);
-  if (rows.empty() || length == 0) return;
+  if (rows.empty() || length == 0) {
+    return;
+  }
   ForEachRowWindow(view, rows, length, [&](std::uint64_t i, std::uint64_t record) {
     reader.ReadWindow(record, static_cast<std::uint64_t>(rows[i]), length, i * length);
   });
@@ -211,16 +238,22 @@ std::uint64_t LongestInRows(const View& view, std::span<const Row> rows, std::ui
                        type >= meaning.schema.size() ? " does not exist" : " is fixed"));
   }
   CheckRowWindows(view, rows, length);
-  if (rows.empty() || length == 0) return 0;
+  if (rows.empty() || length == 0) {
+    return 0;
+  }
   std::uint64_t longest = 0;
   std::uint32_t known = 0;  // a layout looked at already
   ForEachRowWindow(view, rows, length, [&](std::uint64_t i, std::uint64_t record) {
     const std::uint64_t end = static_cast<std::uint64_t>(rows[i]) + length;
     for (; record < view.record_count; ++record) {
       const Record& words = view.records[record];
-      if (RowOfRecord(LoadOnce(words.row_session)) >= end) break;
+      if (RowOfRecord(LoadOnce(words.row_session)) >= end) {
+        break;
+      }
       const std::uint32_t layout = LoadOnce(words.layout);
-      if (layout == known) continue;
+      if (layout == known) {
+        continue;
+      }
       longest = std::max(longest, WordsOfField(view, layout, type));
       known = layout;
     }

@@ -25,11 +25,14 @@ bool IsInteger(DType dtype) { return dtype >= DType::kInt8 && dtype <= DType::kU
 }
 
 CutBy CheckFields(const Schema& schema, std::span<const TypeId> types) {
-  if (types.empty()) ThrowCannotCut("no field was named");
+  if (types.empty()) {
+    ThrowCannotCut("no field was named");
+  }
   bool all_bool = true;
   for (const TypeId type : types) {
-    if (type >= schema.size())
+    if (type >= schema.size()) {
       ThrowCannotCut(StrCat("type id ", type, " is outside [0, ", schema.size(), ")"));
+    }
     const Field& field = schema[type];
     const bool fits =
         (IsInteger(field.dtype) || field.dtype == DType::kBool) && field.shape.empty();
@@ -39,8 +42,12 @@ CutBy CheckFields(const Schema& schema, std::span<const TypeId> types) {
     }
     all_bool = all_bool && field.dtype == DType::kBool;
   }
-  if (all_bool) return CutBy::kTrue;
-  if (types.size() > 1) ThrowCannotCut("several were named and not all are bool");
+  if (all_bool) {
+    return CutBy::kTrue;
+  }
+  if (types.size() > 1) {
+    ThrowCannotCut("several were named and not all are bool");
+  }
   return CutBy::kChange;
 }
 
@@ -56,8 +63,12 @@ void FindPlaces(const View& view, std::uint32_t layout, std::span<const TypeId> 
   places.begins.clear();
   places.total =
       ForEachField(view, layout, [&](TypeId type, std::uint64_t begin, std::uint64_t length) {
-        if (std::find(types.begin(), types.end(), type) == types.end()) return;
-        if (length != 1) ThrowCorruptLayout(view, layout, "expected one value of a scalar field");
+        if (std::find(types.begin(), types.end(), type) == types.end()) {
+          return;
+        }
+        if (length != 1) {
+          ThrowCorruptLayout(view, layout, "expected one value of a scalar field");
+        }
         places.begins.push_back(begin);
       });
   places.layout = layout;
@@ -69,7 +80,9 @@ class Cutter {
   explicit Cutter(CutBy by) : by_(by) {}
 
   void Enter(Row row) {
-    if (by_ == CutBy::kTrue && ended_ && row > begin_) Cut(row);
+    if (by_ == CutBy::kTrue && ended_ && row > begin_) {
+      Cut(row);
+    }
     ended_ = false;
     row_ = row;
   }
@@ -79,13 +92,17 @@ class Cutter {
       ended_ = ended_ || value != 0;
       return;
     }
-    if (known_ && value != last_ && row_ > begin_) Cut(row_);
+    if (known_ && value != last_ && row_ > begin_) {
+      Cut(row_);
+    }
     known_ = true;
     last_ = value;
   }
 
   std::vector<std::pair<Row, Row>> Finish(Row rows) {
-    if (rows > begin_) Cut(rows);
+    if (rows > begin_) {
+      Cut(rows);
+    }
     return std::move(segments_);
   }
 
@@ -116,7 +133,9 @@ std::vector<std::pair<Row, Row>> Segments(const View& view, std::span<const Type
     const std::uint64_t start = LoadOnce(words.start);
     const std::uint64_t found_row = RowOfRecord(LoadOnce(words.row_session));
     const std::uint32_t layout = LoadOnce(words.layout);
-    if (layout != places.layout) FindPlaces(view, layout, types, places);
+    if (layout != places.layout) {
+      FindPlaces(view, layout, types, places);
+    }
     const bool begins_row = record == 0 || found_row == row + 1;
     const bool row_fits = begins_row ? found_row == (record == 0 ? 0 : row + 1) : found_row == row;
     if (start != expected || !row_fits || places.total > view.value_count ||
@@ -125,8 +144,12 @@ std::vector<std::pair<Row, Row>> Segments(const View& view, std::span<const Type
                          StrCat("expected row ", row, " or the next at position ", expected,
                                 " but found row ", found_row, " at ", start));
     }
-    if (begins_row) cutter.Enter(static_cast<Row>(found_row));
-    for (const std::uint64_t begin : places.begins) cutter.Take(view.values[start + begin]);
+    if (begins_row) {
+      cutter.Enter(static_cast<Row>(found_row));
+    }
+    for (const std::uint64_t begin : places.begins) {
+      cutter.Take(view.values[start + begin]);
+    }
     expected = start + places.total;
     row = found_row;
   }

@@ -1,8 +1,6 @@
 // Building layout templates. The hot half, finding them, is in the header.
 #include "store/template_cache.h"
 
-#include <memory>
-
 namespace stream_store::internal {
 namespace {
 
@@ -10,8 +8,12 @@ namespace {
 enum class NumberKind { kFloat, kInteger, kOther };
 
 NumberKind NumberKindOf(const Encoding& encoding) {
-  if (encoding.packed) return NumberKind::kInteger;  // the number of the word
-  if (encoding.kind == WordKind::kFloat) return NumberKind::kFloat;
+  if (encoding.packed) {
+    return NumberKind::kInteger;  // the number of the word
+  }
+  if (encoding.kind == WordKind::kFloat) {
+    return NumberKind::kFloat;
+  }
   return encoding.dtype == DType::kUInt64 ? NumberKind::kOther : NumberKind::kInteger;
 }
 
@@ -22,8 +24,9 @@ void CheckInsertable(const View& view, std::uint32_t offset, LayoutTemplate& slo
       ForEachField(view, offset, [&](TypeId type, std::uint64_t begin, std::uint64_t length) {
         slot.fields.push_back(
             {type, static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(length)});
-        if (NumberKindOf(view.meaning->encodings[type]) == NumberKind::kOther)
+        if (NumberKindOf(view.meaning->encodings[type]) == NumberKind::kOther) {
           slot.plain_numbers = false;
+        }
       });
 }
 
@@ -35,19 +38,21 @@ void ClearColumn(TemplateColumn& column) {
 }  // namespace
 
 TemplateCache& TemplateCache::ForThread() {
-  // On the heap: thread-local storage of a shared library is scarce.
-  thread_local const std::unique_ptr<TemplateCache> cache = std::make_unique<TemplateCache>();
-  return *cache;
+  thread_local TemplateCache cache;
+  return cache;
 }
 
 LayoutTemplate* TemplateCache::Insert(const View& view, std::uint32_t offset,
                                       LayoutTemplate& slot) {
   const LayoutRef layout = LayoutAt(view, offset);
-  if (layout.total > kTemplateValues || layout.fields > kTemplateValues) return nullptr;
+  if (layout.total > kTemplateValues || layout.fields > kTemplateValues) {
+    return nullptr;
+  }
   slot.used = false;  // until all of it is there
   CheckInsertable(view, offset, slot);
-  if (slot.total > kTemplateValues || slot.fields.size() > kTemplateValues)
+  if (slot.total > kTemplateValues || slot.fields.size() > kTemplateValues) {
     return nullptr;  // changed in between
+  }
   ClearColumn(slot.types);
   ClearColumn(slot.offsets);
   ClearColumn(slot.integers);
@@ -62,16 +67,22 @@ LayoutTemplate* TemplateCache::Insert(const View& view, std::uint32_t offset,
 
 TemplateColumn& OffsetsOf(LayoutTemplate& layout) {
   std::vector<std::int64_t>& values = layout.offsets.values;
-  if (!values.empty()) return layout.offsets;
+  if (!values.empty()) {
+    return layout.offsets;
+  }
   for (const LayoutTemplate::FieldRun& field : layout.fields) {
-    for (std::uint32_t i = 0; i < field.length; ++i) values.push_back(i);
+    for (std::uint32_t i = 0; i < field.length; ++i) {
+      values.push_back(i);
+    }
   }
   return layout.offsets;
 }
 
 TemplateColumn& IntegersOf(const View& view, LayoutTemplate& layout) {
   std::vector<std::int64_t>& values = layout.integers.values;
-  if (!values.empty()) return layout.integers;
+  if (!values.empty()) {
+    return layout.integers;
+  }
   for (const LayoutTemplate::FieldRun& field : layout.fields) {
     const NumberKind kind = NumberKindOf(view.meaning->encodings[field.type]);
     values.insert(values.end(), field.length, kind == NumberKind::kInteger ? -1 : 0);
@@ -84,7 +95,9 @@ void RepeatColumn(const LayoutTemplate& layout, TemplateColumn& column) {
   std::vector<std::int64_t>& values = column.values;
   values.reserve(layout.total * (repeats + 1));
   for (std::uint64_t i = 0; i < repeats; ++i) {
-    for (std::uint64_t j = 0; j < layout.total; ++j) values.push_back(values[j]);
+    for (std::uint64_t j = 0; j < layout.total; ++j) {
+      values.push_back(values[j]);
+    }
   }
   column.period_values = layout.total * repeats;
 }

@@ -32,14 +32,19 @@ std::uint64_t ForEachField(const View& view, std::uint32_t offset, const Visit& 
     const std::uint64_t word = LoadOnce(layout.words[i]);
     const std::uint64_t type = WordType(word);
     const std::uint64_t length = WordLength(word);
-    if (type < least_type || type >= known_types)
+    if (type < least_type || type >= known_types) {
       ThrowCorruptLayout(view, offset, "type ids do not rise or exist");
-    if (length > layout.total - begin) ThrowCorruptLayout(view, offset, "lengths pass the total");
+    }
+    if (length > layout.total - begin) {
+      ThrowCorruptLayout(view, offset, "lengths pass the total");
+    }
     visit(static_cast<TypeId>(type), begin, length);
     begin += length;
     least_type = type + 1;
   }
-  if (begin != layout.total) ThrowCorruptLayout(view, offset, "lengths do not reach the total");
+  if (begin != layout.total) {
+    ThrowCorruptLayout(view, offset, "lengths do not reach the total");
+  }
   return layout.total;
 }
 
@@ -81,15 +86,16 @@ class TemplateCache {
     // Offsets of different layouts differ by a few words: a multiplication spreads them over the
     // slots.
     LayoutTemplate& slot = slots_[offset * 0x9e3779b1U >> 26];
-    if (slot.used && slot.offset == offset && slot.mapping_key == view.mapping_key) [[likely]]
+    if (slot.used && slot.offset == offset && slot.mapping_key == view.mapping_key) [[likely]] {
       return &slot;
+    }
     return Insert(view, offset, slot);
   }
 
  private:
   static LayoutTemplate* Insert(const View& view, std::uint32_t offset, LayoutTemplate& slot);
 
-  LayoutTemplate slots_[kTemplates];
+  std::vector<LayoutTemplate> slots_{kTemplates};  // on the heap: thread-local storage is scarce
 };
 
 /// The integers or offsets of a template, written out on the first call.

@@ -46,7 +46,9 @@ STREAM_STORE_INLINE void CopyOneWide(std::int64_t* out, const std::int64_t* in) 
 STREAM_STORE_INLINE void CopyWords(std::int64_t* __restrict out, const std::int64_t* __restrict in,
                                    std::uint64_t count) noexcept {
   if (count < kWide) {
-    for (std::uint64_t i = 0; i < count; ++i) out[i] = in[i];
+    for (std::uint64_t i = 0; i < count; ++i) {
+      out[i] = in[i];
+    }
     return;
   }
   std::uint64_t i = 0;
@@ -56,8 +58,12 @@ STREAM_STORE_INLINE void CopyWords(std::int64_t* __restrict out, const std::int6
     CopyOneWide(out + i + 2 * kWide, in + i + 2 * kWide);
     CopyOneWide(out + i + 3 * kWide, in + i + 3 * kWide);
   }
-  for (; i + kWide <= count; i += kWide) CopyOneWide(out + i, in + i);
-  if (i < count) CopyOneWide(out + count - kWide, in + count - kWide);
+  for (; i + kWide <= count; i += kWide) {
+    CopyOneWide(out + i, in + i);
+  }
+  if (i < count) {
+    CopyOneWide(out + count - kWide, in + count - kWide);
+  }
 }
 
 STREAM_STORE_INLINE void StoreWide(std::int64_t* out, std::int64_t value) noexcept {
@@ -69,10 +75,14 @@ STREAM_STORE_INLINE void StoreWide(std::int64_t* out, std::int64_t value) noexce
 STREAM_STORE_INLINE void FillWords(std::int64_t* out, std::int64_t value,
                                    std::uint64_t count) noexcept {
   if (count < kWide) {
-    for (std::uint64_t i = 0; i < count; ++i) out[i] = value;
+    for (std::uint64_t i = 0; i < count; ++i) {
+      out[i] = value;
+    }
     return;
   }
-  for (std::uint64_t i = 0; i + kWide <= count; i += kWide) StoreWide(out + i, value);
+  for (std::uint64_t i = 0; i + kWide <= count; i += kWide) {
+    StoreWide(out + i, value);
+  }
   StoreWide(out + count - kWide, value);
 }
 
@@ -86,7 +96,9 @@ constexpr std::uint64_t PaddedWords(std::uint64_t count) noexcept {
 STREAM_STORE_INLINE void FillPadded(std::int64_t* out, std::int64_t value,
                                     std::uint64_t count) noexcept {
   StoreWide(out, value);
-  for (std::uint64_t i = kWide; i < count; i += kWide) StoreWide(out + i, value);
+  for (std::uint64_t i = kWide; i < count; i += kWide) {
+    StoreWide(out + i, value);
+  }
 }
 
 }  // namespace stream_store::internal

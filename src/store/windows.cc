@@ -19,11 +19,10 @@
 namespace stream_store::internal {
 namespace {
 
-constexpr std::uint64_t kHintAhead = 8;    // windows between asking for a hint and filling
-constexpr std::uint64_t kRecordAhead = 4;  // windows between asking for records and filling
-constexpr std::uint64_t kGuessRing = 8;    // a power of two above kRecordAhead
-constexpr std::uint64_t kMostLines =
-    16;  // cache lines asked for per window and array; hardware follows on
+constexpr std::uint64_t kHintAhead = 8;      // windows between asking for a hint and filling
+constexpr std::uint64_t kRecordAhead = 4;    // windows between asking for records and filling
+constexpr std::uint64_t kGuessRing = 8;      // a power of two above kRecordAhead
+constexpr std::uint64_t kMostLines = 16;     // cache lines asked for per window and array
 constexpr std::uint64_t kInlineWords = 512;  // longer copies are memcpy's
 
 // One window on its way. `done` counts the values written to every wanted column.
@@ -31,8 +30,9 @@ struct Fill {
   const View& view;
   TemplateCache& cache;
   WindowsOut out;  // at the window's first value
-  std::uint64_t start;
-  std::uint64_t width;
+  std::uint64_t start = 0;
+  std::uint64_t width = 0;
+  std::uint64_t room = 0;  // elements of every column that this and later windows fill
   std::uint64_t done = 0;
 };
 
@@ -65,10 +65,14 @@ STREAM_STORE_INLINE void CopyColumn(const LayoutTemplate& layout, TemplateColumn
     CopyWords(out, column.values.data() + skip, count);
     return;
   }
-  if (column.period_values == 0) RepeatColumn(layout, column);
+  if (column.period_values == 0) {
+    RepeatColumn(layout, column);
+  }
   const std::int64_t* from = column.values.data() + skip;
   const std::uint64_t most = column.period_values;
-  for (; count > most; count -= most, out += most) CopyWords(out, from, most);
+  for (; count > most; count -= most, out += most) {
+    CopyWords(out, from, most);
+  }
   CopyWords(out, from, count);
 }
 
@@ -76,12 +80,16 @@ STREAM_STORE_INLINE void CopyColumn(const LayoutTemplate& layout, TemplateColumn
 [[gnu::noinline]] void FillExtraRun(const Fill& fill, LayoutTemplate& layout, const Record* record,
                                     std::uint64_t skip, std::uint64_t begin, std::uint64_t count) {
   const WindowsOut& out = fill.out;
-  if (out.offset != nullptr) CopyColumn(layout, OffsetsOf(layout), skip, out.offset + begin, count);
+  if (out.offset != nullptr) {
+    CopyColumn(layout, OffsetsOf(layout), skip, out.offset + begin, count);
+  }
   if (out.number != nullptr) {
     FillNumbers(fill.view, layout, skip, fill.view.values + fill.start + begin, count,
                 out.number + begin);
   }
-  if (out.row == nullptr) return;
+  if (out.row == nullptr) {
+    return;
+  }
   for (std::uint64_t done = 0; done < count; ++record) {
     const std::uint64_t part = std::min(layout.total - skip, count - done);
     FillWords(out.row + begin + done, static_cast<Row>(RowOfRecord(LoadOnce(record->row_session))),
@@ -101,20 +109,30 @@ STREAM_STORE_INLINE void CopyColumn(const LayoutTemplate& layout, TemplateColumn
   ForEachField(fill.view, layout, [&](TypeId type, std::uint64_t begin, std::uint64_t length) {
     const std::uint64_t first = std::max(begin, skip);
     const std::uint64_t last = std::min(begin + length, end);
-    if (first >= last) return;
+    if (first >= last) {
+      return;
+    }
     const std::uint64_t at = fill.done + (first - skip);
     const std::uint64_t n = last - first;
-    if (out.types != nullptr) std::fill_n(out.types + at, n, type);
-    if (out.offset != nullptr) {
-      for (std::uint64_t i = 0; i < n; ++i)
-        out.offset[at + i] = static_cast<std::int64_t>(first - begin + i);
+    if (out.types != nullptr) {
+      std::fill_n(out.types + at, n, type);
     }
-    if (out.number == nullptr) return;
+    if (out.offset != nullptr) {
+      for (std::uint64_t i = 0; i < n; ++i) {
+        out.offset[at + i] = static_cast<std::int64_t>(first - begin + i);
+      }
+    }
+    if (out.number == nullptr) {
+      return;
+    }
     const Encoding& encoding = fill.view.meaning->encodings[type];
-    for (std::uint64_t i = 0; i < n; ++i)
+    for (std::uint64_t i = 0; i < n; ++i) {
       out.number[at + i] = NumberOf(encoding, values[first - skip + i]);
+    }
   });
-  if (out.steps != nullptr) std::fill_n(out.steps + fill.done, count, LoadOnce(record->step));
+  if (out.steps != nullptr) {
+    std::fill_n(out.steps + fill.done, count, LoadOnce(record->step));
+  }
   if (out.row != nullptr) {
     std::fill_n(out.row + fill.done, count,
                 static_cast<Row>(RowOfRecord(LoadOnce(record->row_session))));
@@ -124,11 +142,12 @@ STREAM_STORE_INLINE void CopyColumn(const LayoutTemplate& layout, TemplateColumn
 
 // Records that follow each other: of one layout, each starting where the one before ended.
 struct Run {
-  const Record* record;  // the next one
-  const Record* end;     // no record from here on
-  std::uint64_t start;   // where the next one must start
-  std::uint64_t total;   // values of each
-  std::uint32_t layout;
+  const Record* record = nullptr;  // the next one
+  const Record* end = nullptr;     // no record from here on
+  std::uint64_t start = 0;         // where the next one must start
+  std::uint64_t total = 0;         // values of each
+  std::uint64_t skip = 0;          // values of the next one that lie before the window
+  std::uint32_t layout = 0;
 };
 
 STREAM_STORE_INLINE bool Continues(const Run& run) {
@@ -136,22 +155,26 @@ STREAM_STORE_INLINE bool Continues(const Run& run) {
          LoadOnce(run.record->start) == run.start;
 }
 
-// Fills the steps of whole records while kGroups wide stores each (0: as many as it takes) stay
-// inside the window. Returns the new `done`. Everything by value: a loop over words in registers is
-// what makes it fast.
+// Fills the steps of a run with kGroups wide stores a record, whatever part of the record the
+// window needs: what is too much lies where the next record, or the next window, is filled later.
+// Stops where that would pass `room`. Everything by value: a loop over words in registers, without
+// a branch that depends on where the window begins in a record, is what makes it fast. Returns the
+// new `done`, which may be past `width`.
 template <std::uint64_t kGroups>
 STREAM_STORE_INLINE std::uint64_t FillWhole(Run& out_run, Step* steps, std::uint64_t done,
-                                            std::uint64_t width) {
+                                            std::uint64_t width, std::uint64_t room) {
+  if (room < kGroups * kWide) {
+    return done;
+  }
+  const std::uint64_t last = std::min(width - 1, room - kGroups * kWide);
   Run run = out_run;
-  const std::uint64_t padded = kGroups > 0 ? kGroups * kWide : PaddedWords(run.total);
-  while (done + padded <= width && Continues(run)) {
+  while (done <= last && Continues(run)) {
     const Step step = LoadOnce(run.record->step);
-    if constexpr (kGroups > 0) {
-      for (std::uint64_t i = 0; i < kGroups; ++i) StoreWide(steps + done + i * kWide, step);
-    } else {
-      FillPadded(steps + done, step, run.total);
+    for (std::uint64_t i = 0; i < kGroups; ++i) {
+      StoreWide(steps + done + i * kWide, step);
     }
-    done += run.total;
+    done += run.total - run.skip;
+    run.skip = 0;
     run.start += run.total;
     ++run.record;
   }
@@ -160,93 +183,114 @@ STREAM_STORE_INLINE std::uint64_t FillWhole(Run& out_run, Step* steps, std::uint
 }
 
 STREAM_STORE_INLINE std::uint64_t FillWholeRecords(Run& run, Step* steps, std::uint64_t done,
-                                                   std::uint64_t width) {
+                                                   std::uint64_t width, std::uint64_t room) {
   switch (PaddedWords(run.total) / kWide) {
     case 1:
-      return FillWhole<1>(run, steps, done, width);
+      return FillWhole<1>(run, steps, done, width, room);
     case 2:
-      return FillWhole<2>(run, steps, done, width);
+      return FillWhole<2>(run, steps, done, width, room);
     case 3:
-      return FillWhole<3>(run, steps, done, width);
+      return FillWhole<3>(run, steps, done, width, room);
     case 4:
-      return FillWhole<4>(run, steps, done, width);
+      return FillWhole<4>(run, steps, done, width, room);
     default:
-      return FillWhole<0>(run, steps, done, width);
+      return done;
   }
 }
 
-// Fills the steps of a run, the first record from `skip` on; `run` stands at that record and ends
-// behind the last one used. Returns the new `done`.
-STREAM_STORE_INLINE std::uint64_t FillSteps(Run& run, Step* steps, std::uint64_t skip,
-                                            std::uint64_t done, std::uint64_t width) {
-  std::uint64_t count = std::min(run.total - skip, width - done);
-  do {
+// Fills the steps of a run; `run` stands at its first record and ends behind the last one used.
+// Returns the new `done`.
+STREAM_STORE_INLINE std::uint64_t FillSteps(Run& run, Step* steps, std::uint64_t done,
+                                            std::uint64_t width, std::uint64_t room) {
+  if (steps != nullptr) {
+    done = FillWholeRecords(run, steps, done, width, room);
+  }
+  while (done < width && Continues(run)) {
+    const std::uint64_t count = std::min(run.total - run.skip, width - done);
     if (steps != nullptr) {
-      const Step step = LoadOnce(run.record->step);
-      if (done + PaddedWords(count) <= width) {
-        FillPadded(steps + done, step, count);
-      } else {
-        FillWords(steps + done, step, count);
-      }
+      FillWords(steps + done, LoadOnce(run.record->step), count);
     }
     done += count;
+    run.skip = 0;
     run.start += run.total;
     ++run.record;
-    if (steps != nullptr && done < width) done = FillWholeRecords(run, steps, done, width);
-    count = std::min(run.total, width - done);
-  } while (done < width && Continues(run));
-  return done;
+  }
+  return std::min(done, width);
 }
 
 // The record that must start at `start`: the one at `record`, or the last of the empty ones there.
 STREAM_STORE_INLINE const Record* CheckNext(const View& view, const Record* record,
                                             std::uint64_t start, bool empty) {
   auto index = static_cast<std::uint64_t>(record - view.records);
-  if (empty) index = std::max(index, RecordOfPosition(view, static_cast<Position>(start)));
-  if (index >= view.record_count || LoadOnce(view.records[index].start) != start)
+  if (empty) {
+    index = std::max(index, RecordOfPosition(view, static_cast<Position>(start)));
+  }
+  if (index >= view.record_count || LoadOnce(view.records[index].start) != start) {
     ThrowWrongStart(view, index, start);
+  }
   return view.records + index;
+}
+
+// Fills from the run at `run`, whose layout has a template. REQUIRES: run.skip < run.total.
+STREAM_STORE_INLINE void FillRun(Fill& fill, LayoutTemplate& layout, Run& run) {
+  const WindowsOut& out = fill.out;
+  const Record* first = run.record;
+  const std::uint64_t skip = run.skip;
+  const std::uint64_t begin = fill.done;
+  fill.done = FillSteps(run, out.steps, begin, fill.width, fill.room);
+  const std::uint64_t count = fill.done - begin;
+  if (out.types != nullptr) {
+    CopyColumn(layout, layout.types, skip, out.types + begin, count);
+  }
+  if (WantsExtra(out)) [[unlikely]] {
+    FillExtraRun(fill, layout, first, skip, begin, count);
+  }
+}
+
+// Fills from one record that is empty or too long for a template.
+[[gnu::noinline]] void FillOther(Fill& fill, Run& run) {
+  // Only an empty record between two others holds nothing.
+  if (run.skip >= run.total && (run.total > 0 || fill.done == 0)) {
+    ThrowNotHeld(fill.view, static_cast<std::uint64_t>(run.record - fill.view.records), fill.start);
+  }
+  if (run.total > 0) {
+    FillLong(fill, run.record, run.layout, run.skip, run.total);
+  }
+  run.start += run.total;
+  ++run.record;
 }
 
 // Fills every column but `values` of a window whose first record is known.
 STREAM_STORE_INLINE void FillWindow(Fill& fill, std::uint64_t first) {
   const View& view = fill.view;
-  const WindowsOut& out = fill.out;
-  Run run{view.records + first, view.records + view.record_count,
-          LoadOnce(view.records[first].start), 0, 0};
-  std::uint64_t skip = fill.start - run.start;
+  Run run;
+  run.record = view.records + first;
+  run.end = view.records + view.record_count;
+  run.start = LoadOnce(run.record->start);
+  run.skip = fill.start - run.start;
   for (;;) {
     run.layout = LoadOnce(run.record->layout);
     LayoutTemplate* layout = fill.cache.Find(view, run.layout);
     run.total = layout != nullptr ? layout->total : LayoutAt(view, run.layout).total;
-    if (skip < run.total && layout != nullptr) [[likely]] {
-      const Record* record = run.record;
-      const std::uint64_t begin = fill.done;
-      const std::uint64_t done = FillSteps(run, out.steps, skip, begin, fill.width);
-      if (out.types != nullptr)
-        CopyColumn(*layout, layout->types, skip, out.types + begin, done - begin);
-      if (WantsExtra(out)) [[unlikely]]
-        FillExtraRun(fill, *layout, record, skip, begin, done - begin);
-      fill.done = done;
+    if (layout != nullptr && run.skip < run.total) [[likely]] {
+      FillRun(fill, *layout, run);
     } else {
-      // Only an empty record between two others holds nothing.
-      if (skip >= run.total && (run.total > 0 || fill.done == 0)) {
-        ThrowNotHeld(view, static_cast<std::uint64_t>(run.record - view.records), fill.start);
-      }
-      if (run.total > 0) FillLong(fill, run.record, run.layout, skip, run.total);
-      run.start += run.total;
-      ++run.record;
+      FillOther(fill, run);
     }
-    if (fill.done == fill.width) return;
+    if (fill.done == fill.width) {
+      return;
+    }
     run.record = CheckNext(view, run.record, run.start, run.total == 0);
-    skip = 0;
+    run.skip = 0;
   }
 }
 
 STREAM_STORE_INLINE void PrefetchWords(const void* from, std::uint64_t bytes) {
   const char* line = static_cast<const char*>(from);
   const std::uint64_t lines = std::min(bytes / 64 + 1, kMostLines);
-  for (std::uint64_t i = 0; i < lines; ++i) PrefetchLine(line + i * 64);
+  for (std::uint64_t i = 0; i < lines; ++i) {
+    PrefetchLine(line + i * 64);
+  }
 }
 
 struct Batch {
@@ -268,8 +312,9 @@ STREAM_STORE_INLINE RecordGuess PrepareWindow(const Batch& batch, std::uint64_t 
 
 STREAM_STORE_INLINE void AskAhead(const Batch& batch, std::uint64_t i) {
   PrefetchHintSlot(batch.view, batch.start(i));
-  if (batch.out.values != nullptr)
+  if (batch.out.values != nullptr) {
     PrefetchWords(batch.view.values + batch.start(i), batch.width * sizeof(Value));
+  }
 }
 
 WindowsOut OutAt(const WindowsOut& out, std::uint64_t index) {
@@ -281,7 +326,8 @@ WindowsOut OutAt(const WindowsOut& out, std::uint64_t index) {
 STREAM_STORE_INLINE void FillOne(const Batch& batch, TemplateCache& cache, std::uint64_t i,
                                  const RecordGuess& guess) {
   const std::uint64_t start = batch.start(i);
-  Fill fill{batch.view, cache, OutAt(batch.out, i * batch.width), start, batch.width};
+  Fill fill{batch.view, cache,       OutAt(batch.out, i * batch.width),
+            start,      batch.width, (batch.starts.size() - i) * batch.width};
   const std::uint64_t record = RecordFromGuess(batch.view, start, guess);
   if (fill.out.values != nullptr) {
     if (batch.width <= kInlineWords) {
@@ -297,13 +343,19 @@ STREAM_STORE_INLINE void FillAll(const Batch& batch) {
   TemplateCache& cache = TemplateCache::ForThread();
   const std::uint64_t count = batch.starts.size();
   RecordGuess ring[kGuessRing];
-  for (std::uint64_t i = 1; i < std::min(count, kHintAhead); ++i) AskAhead(batch, i);
-  for (std::uint64_t i = 0; i < std::min(count, kRecordAhead); ++i)
+  for (std::uint64_t i = 1; i < std::min(count, kHintAhead); ++i) {
+    AskAhead(batch, i);
+  }
+  for (std::uint64_t i = 0; i < std::min(count, kRecordAhead); ++i) {
     ring[i % kGuessRing] = PrepareWindow(batch, i);
+  }
   for (std::uint64_t i = 0; i < count; ++i) {
-    if (i + kHintAhead < count) AskAhead(batch, i + kHintAhead);
-    if (i + kRecordAhead < count)
+    if (i + kHintAhead < count) {
+      AskAhead(batch, i + kHintAhead);
+    }
+    if (i + kRecordAhead < count) {
       ring[(i + kRecordAhead) % kGuessRing] = PrepareWindow(batch, i + kRecordAhead);
+    }
     FillOne(batch, cache, i, ring[i % kGuessRing]);
   }
 }
@@ -329,14 +381,24 @@ void CopyValuesOnly(const Batch& batch) {
 }
 
 void CheckStarts(const View& view, std::span<const Position> starts, std::uint64_t width) {
-  if (starts.empty()) return;
-  if (width > view.value_count) ThrowOutside(view, starts[0], width);
+  if (starts.empty()) {
+    return;
+  }
+  if (width > view.value_count) {
+    ThrowOutside(view, starts[0], width);
+  }
   const std::uint64_t last = view.value_count - width;
   bool outside = false;
-  for (const Position start : starts) outside |= static_cast<std::uint64_t>(start) > last;
-  if (!outside) return;
   for (const Position start : starts) {
-    if (static_cast<std::uint64_t>(start) > last) ThrowOutside(view, start, width);
+    outside |= static_cast<std::uint64_t>(start) > last;
+  }
+  if (!outside) {
+    return;
+  }
+  for (const Position start : starts) {
+    if (static_cast<std::uint64_t>(start) > last) {
+      ThrowOutside(view, start, width);
+    }
   }
 }
 
@@ -345,13 +407,19 @@ void CheckStarts(const View& view, std::span<const Position> starts, std::uint64
 void ReadWindows(const View& view, std::span<const Position> starts, std::uint64_t width,
                  const WindowsOut& out) {
   CheckStarts(view, starts, width);
-  if (starts.empty() || width == 0) return;
-  const Batch batch{view, starts, width, out};
-  if (out.types == nullptr && out.steps == nullptr && !WantsExtra(out)) {
-    if (out.values != nullptr) CopyValuesOnly(batch);
+  if (starts.empty() || width == 0) {
     return;
   }
-  if (view.record_count == 0) ThrowWrongStart(view, 0, 0);
+  const Batch batch{view, starts, width, out};
+  if (out.types == nullptr && out.steps == nullptr && !WantsExtra(out)) {
+    if (out.values != nullptr) {
+      CopyValuesOnly(batch);
+    }
+    return;
+  }
+  if (view.record_count == 0) {
+    ThrowWrongStart(view, 0, 0);
+  }
   if (Avx2InUse()) {
     FillAllAvx2(batch);
   } else {

@@ -88,7 +88,9 @@ class RowMaker {
   FakeWrite Write(TypeId type) {
     FakeWrite write{type, {}};
     const std::uint64_t words = WordsOf(type);
-    for (std::uint64_t i = 0; i < words; ++i) write.values.push_back(ValueOf(type));
+    for (std::uint64_t i = 0; i < words; ++i) {
+      write.values.push_back(ValueOf(type));
+    }
     return write;
   }
 
@@ -97,10 +99,13 @@ class RowMaker {
     FakeRow row{step, {{}}};
     const std::uint64_t density = Below(5);
     for (TypeId type = 0; type <= kMarker; ++type) {
-      if (Below(5) > density) continue;
+      if (Below(5) > density) {
+        continue;
+      }
       const bool may_split = row.records.size() == 1 || !row.records.back().empty();
-      if (may_split && Below(6) == 0)
+      if (may_split && Below(6) == 0) {
         row.records.emplace_back();  // only a row's first record may be empty
+      }
       row.records.back().push_back(Write(type));
     }
     return row;
@@ -130,7 +135,7 @@ class RowMaker {
   }
 
   Value Float() {
-    switch (Below(12)) {
+    switch (Below(90)) {
       case 0:
         return static_cast<Value>(0x7ff4dead00000000ULL + Below(1000));  // a NaN with a payload
       case 1:
@@ -157,8 +162,9 @@ class RowMaker {
         return static_cast<Value>(Below(65'536)) - 32'768;
       case kLong:
         return static_cast<Value>(Below(1ULL << 32)) - (Value{1} << 31);
-      default:
-        return static_cast<Value>(random_());
+      default:  // mostly small: what is common takes other ways than what is not
+        return Below(40) == 0 ? static_cast<Value>(random_())
+                              : static_cast<Value>(Below(2'000'000)) - 1'000'000;
     }
   }
 

@@ -62,7 +62,9 @@ class FakeStore {
     meaning->encodings = MakeEncodings(meaning->schema);
     meaning->path = "runs/a";
     meaning_ = std::move(meaning);
-    for (std::size_t row = 0; row < rows_.size(); ++row) WriteRow(static_cast<Row>(row));
+    for (std::size_t row = 0; row < rows_.size(); ++row) {
+      WriteRow(static_cast<Row>(row));
+    }
     WriteHints(hint_kind, seed);
     Freeze();
   }
@@ -80,7 +82,9 @@ class FakeStore {
   const FakeWrite* Find(Row row, TypeId type) const {
     for (const auto& record : rows_[static_cast<std::size_t>(row)].records) {
       for (const FakeWrite& write : record) {
-        if (write.type == type) return &write;
+        if (write.type == type) {
+          return &write;
+        }
       }
     }
     return nullptr;
@@ -114,8 +118,9 @@ class FakeStore {
   void WriteRow(Row row) {
     row_starts_.push_back(static_cast<Position>(values.size()));
     const FakeRow& content = rows_[static_cast<std::size_t>(row)];
-    for (const std::vector<FakeWrite>& record : content.records)
+    for (const std::vector<FakeWrite>& record : content.records) {
       WriteRecord(row, content.step, record);
+    }
   }
 
   void WriteRecord(Row row, Step step, const std::vector<FakeWrite>& writes) {
@@ -138,7 +143,9 @@ class FakeStore {
   }
 
   std::uint32_t LayoutOf(const std::vector<FakeWrite>& writes) {
-    if (writes.empty()) return 0;
+    if (writes.empty()) {
+      return 0;
+    }
     std::vector<std::uint64_t> words = {0};
     std::uint64_t total = 0;
     for (const FakeWrite& write : writes) {
@@ -148,18 +155,24 @@ class FakeStore {
     words[0] = LayoutHead(writes.size(), total);
     const auto [known, added] =
         known_layouts_.try_emplace(words, static_cast<std::uint32_t>(layouts.size()));
-    if (added) layouts.insert(layouts.end(), words.begin(), words.end());
+    if (added) {
+      layouts.insert(layouts.end(), words.begin(), words.end());
+    }
     return known->second;
   }
 
   void WriteHints(FakeHints kind, std::uint64_t seed) {
-    if (kind == FakeHints::kAbsent) return;
+    if (kind == FakeHints::kAbsent) {
+      return;
+    }
     const std::size_t slots = std::max(values.size(), rows_.size()) / kHintStride + 1;
     hints.resize(kind == FakeHints::kShort ? slots / 2 : slots);
     std::mt19937_64 random(seed);
     for (std::size_t slot = 0; slot < hints.size(); ++slot) {
       hints[slot] = RightHint(slot);
-      if (kind == FakeHints::kZero) hints[slot] = {};
+      if (kind == FakeHints::kZero) {
+        hints[slot] = {};
+      }
       if (kind == FakeHints::kRandom) {
         const std::uint64_t bound =
             slot % 3 == 0 ? std::numeric_limits<std::uint64_t>::max() : records.size() + 2;
@@ -171,10 +184,14 @@ class FakeStore {
   Hint RightHint(std::size_t slot) const {
     Hint hint{};
     for (std::size_t i = 0; i < records.size(); ++i) {
-      if (records[i].start <= slot * kHintStride) hint.position_record = i;
+      if (records[i].start <= slot * kHintStride) {
+        hint.position_record = i;
+      }
     }
     for (std::size_t i = records.size(); i-- > 0;) {
-      if (RowOfRecord(records[i].row_session) == slot * kHintStride) hint.row_record = i;
+      if (RowOfRecord(records[i].row_session) == slot * kHintStride) {
+        hint.row_record = i;
+      }
     }
     return hint;
   }

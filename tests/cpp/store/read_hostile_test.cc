@@ -106,7 +106,9 @@ TEST(HostileTest, SurvivesAFewWrongWords) {
       hint = {Damage(hint.position_record, random), Damage(hint.row_record, random)};
     }
     store.Freeze();
-    for (int i = 0; i < 3; ++i) ReadEverything(store.view(), random);
+    for (int i = 0; i < 3; ++i) {
+      ReadEverything(store.view(), random);
+    }
   }
 }
 
@@ -115,11 +117,17 @@ TEST(HostileTest, SurvivesNothingButGarbage) {
     RowMaker random(seed);
     FakeStore store(MixedFields(), random.Wild(100), FakeHints::kRandom, seed);
     for (Record& record : store.records) {
-      for (int i = 0; i < 4; ++i) DamageRecord(record, random);
+      for (int i = 0; i < 4; ++i) {
+        DamageRecord(record, random);
+      }
     }
-    for (std::uint64_t& word : store.layouts) word = Damage(word, random);
+    for (std::uint64_t& word : store.layouts) {
+      word = Damage(word, random);
+    }
     store.Freeze();
-    for (int i = 0; i < 3; ++i) ReadEverything(store.view(), random);
+    for (int i = 0; i < 3; ++i) {
+      ReadEverything(store.view(), random);
+    }
   }
 }
 
@@ -127,9 +135,15 @@ TEST(HostileTest, SurvivesRecordsThatAreAllAlike) {
   FakeStore store(MixedFields(), RowMaker(1).Steady(200, 0));
   for (int kind = 0; kind < 3; ++kind) {
     for (Record& record : store.records) {
-      if (kind == 0) record = store.records[0];
-      if (kind == 1) record = {0, 0, 0, 0, 0};
-      if (kind == 2) record = {~std::uint64_t{0}, -1, ~std::uint64_t{0}, ~std::uint32_t{0}, 0};
+      if (kind == 0) {
+        record = store.records[0];
+      }
+      if (kind == 1) {
+        record = {0, 0, 0, 0, 0};
+      }
+      if (kind == 2) {
+        record = {~std::uint64_t{0}, -1, ~std::uint64_t{0}, ~std::uint32_t{0}, 0};
+      }
     }
     store.Freeze();
     RowMaker random(3);

@@ -74,7 +74,9 @@ FakeStore Episodes(const std::vector<std::vector<Value>>& rows) {
   for (std::size_t i = 0; i < rows.size(); ++i) {
     FakeRow row{static_cast<Step>(i), {{}}};
     for (TypeId type = 0; type < 3; ++type) {
-      if (rows[i][type] != kMissing) row.records.back().push_back({type, {rows[i][type]}});
+      if (rows[i][type] != kMissing) {
+        row.records.back().push_back({type, {rows[i][type]}});
+      }
     }
     made.push_back(row);
   }

@@ -103,8 +103,9 @@ TEST(LookUpTest, FindsTheRowOfEveryPositionAndThePositionOfEveryRow) {
     std::iota(every.begin(), every.end(), 0);
     std::vector<Position> starts(every.size());
     PositionsOf(store.view(), every, starts);
-    for (const Row row : every)
+    for (const Row row : every) {
       ASSERT_EQ(starts[static_cast<std::size_t>(row)], store.StartOf(row)) << "row " << row;
+    }
   }
 }
 

@@ -47,7 +47,9 @@ std::vector<std::byte> DecodePlainly(const Field& field, const std::vector<Value
         AppendItem(bytes, word);
     }
   }
-  if (field.packed) bytes.resize(15);
+  if (field.packed) {
+    bytes.resize(15);
+  }
   return bytes;
 }
 
@@ -87,7 +89,9 @@ void ExpectPlace(const FakeStore& store, const Column& column, std::size_t place
   const std::string where =
       "row " + std::to_string(row) + " field " + store.schema()[column.type].name;
   std::vector<std::byte> expected;
-  if (write != nullptr) expected = DecodePlainly(store.schema()[column.type], write->values);
+  if (write != nullptr) {
+    expected = DecodePlainly(store.schema()[column.type], write->values);
+  }
   if (IsRagged(column.type)) {
     ASSERT_EQ(column.lengths[place],
               static_cast<std::int64_t>(expected.size() / UnitBytes(column.type)))
@@ -103,27 +107,35 @@ void ExpectRows(const FakeStore& store, const std::vector<Row>& rows, std::uint6
                 std::uint64_t most) {
   const std::size_t places = rows.size() * length;
   std::vector<Column> columns;
-  for (TypeId type = 0; type <= kMarker; ++type) columns.emplace_back(type, places, most);
+  for (TypeId type = 0; type <= kMarker; ++type) {
+    columns.emplace_back(type, places, most);
+  }
   std::vector<RowsColumn> asks;
-  for (Column& column : columns) asks.push_back(column.ask());
+  for (Column& column : columns) {
+    asks.push_back(column.ask());
+  }
   std::vector<Step> steps(places, -1);
   ReadRows(store.view(), rows, length, asks, steps.data());
   for (std::size_t place = 0; place < places; ++place) {
     const Row row = rows[place / length] + static_cast<Row>(place % length);
     ASSERT_EQ(steps[place], store.rows()[static_cast<std::size_t>(row)].step);
-    for (const Column& column : columns)
+    for (const Column& column : columns) {
       ASSERT_NO_FATAL_FAILURE(ExpectPlace(store, column, place, row));
+    }
   }
   for (const Column& column : columns) {
-    for (std::size_t i = places * column.place_bytes; i < column.out.size(); ++i)
+    for (std::size_t i = places * column.place_bytes; i < column.out.size(); ++i) {
       ASSERT_EQ(column.out[i], kDirt);
+    }
   }
 }
 
 std::vector<Row> RandomRows(std::uint64_t seed, std::size_t count, std::uint64_t bound) {
   RowMaker random(seed);
   std::vector<Row> rows;
-  for (std::size_t i = 0; i < count; ++i) rows.push_back(static_cast<Row>(random.Below(bound)));
+  for (std::size_t i = 0; i < count; ++i) {
+    rows.push_back(static_cast<Row>(random.Below(bound)));
+  }
   return rows;
 }
 
@@ -162,8 +174,9 @@ TEST(ReadRowsTest, FillsSeveralColumnsOfOneField) {
   const std::vector<RowsColumn> asks = {first.ask(), second.ask()};
   ReadRows(store.view(), std::vector<Row>{0}, 20, asks, nullptr);
   EXPECT_EQ(first.out, second.out);
-  for (std::size_t place = 0; place < 20; ++place)
+  for (std::size_t place = 0; place < 20; ++place) {
     ExpectPlace(store, first, place, static_cast<Row>(place));
+  }
 }
 
 TEST(ReadRowsTest, TellsPresenceWithoutOutput) {
@@ -185,7 +198,9 @@ TEST(ReadRowsTest, FindsTheLongestRaggedWrite) {
       for (const Row begin : rows) {
         for (Row row = begin; row < begin + static_cast<Row>(length); ++row) {
           const FakeWrite* write = store.Find(row, type);
-          if (write != nullptr) longest = std::max(longest, write->values.size());
+          if (write != nullptr) {
+            longest = std::max(longest, write->values.size());
+          }
         }
       }
       EXPECT_EQ(LongestInRows(store.view(), rows, length, type),

@@ -30,8 +30,9 @@ struct Guarded {
   bool GuardsStand() const {
     for (std::size_t i = 0; i < kGuard; ++i) {
       if (words[i] != static_cast<T>(kCanary) ||
-          words[words.size() - 1 - i] != static_cast<T>(kCanary))
+          words[words.size() - 1 - i] != static_cast<T>(kCanary)) {
         return false;
+      }
     }
     return true;
   }
@@ -61,7 +62,9 @@ std::uint32_t ModelNumberBits(const FakeStore& store, std::size_t position) {
   const Value word = store.values[position];
   if (dtype == DType::kFloat16 || dtype == DType::kFloat32 || dtype == DType::kFloat64) {
     const double real = std::bit_cast<double>(word);
-    if (!std::isnan(real)) return std::bit_cast<std::uint32_t>(static_cast<float>(real));
+    if (!std::isnan(real)) {
+      return std::bit_cast<std::uint32_t>(static_cast<float>(real));
+    }
     const auto bits = static_cast<std::uint64_t>(word);
     return static_cast<std::uint32_t>(bits >> 32 & 0x80000000U) | 0x7f800000U |
            static_cast<std::uint32_t>(bits >> 29 & 0x7fffffU);
@@ -93,9 +96,15 @@ void ExpectModel(const FakeStore& store, std::span<const Position> starts, std::
 
 std::vector<FakeRow> RowsOfKind(const std::string& kind, std::uint64_t seed) {
   RowMaker maker(seed);
-  if (kind == "wild") return maker.Wild(700);
-  if (kind == "steady") return maker.Steady(900, 0);
-  if (kind == "mixed") return maker.Steady(900, 7);
+  if (kind == "wild") {
+    return maker.Wild(700);
+  }
+  if (kind == "steady") {
+    return maker.Steady(900, 0);
+  }
+  if (kind == "mixed") {
+    return maker.Steady(900, 7);
+  }
   return maker.Acting(900);
 }
 
@@ -123,10 +132,14 @@ TEST_P(WindowsTest, EqualTheModelAtEveryWidth) {
     const FakeStore store(MixedFields(), RowsOfKind(kind, seed), hints, seed);
     RowMaker random(seed + 100);
     for (const std::size_t width : {1U, 2U, 3U, 5U, 16U, 64U, 127U, 128U, 600U, 1500U}) {
-      if (width > store.values.size()) continue;
+      if (width > store.values.size()) {
+        continue;
+      }
       std::vector<Position> starts;
       const std::uint64_t last = store.values.size() - width;
-      for (int i = 0; i < 40; ++i) starts.push_back(static_cast<Position>(random.Below(last + 1)));
+      for (int i = 0; i < 40; ++i) {
+        starts.push_back(static_cast<Position>(random.Below(last + 1)));
+      }
       starts.insert(starts.end(), {0, static_cast<Position>(last), static_cast<Position>(last), 0});
       Columns read(starts.size() * width);
       ReadWindows(store.view(), starts, width, read.out());
@@ -162,12 +175,24 @@ TEST_P(WindowsTest, FillOnlyTheColumnsWanted) {
   for (unsigned wanted = 0; wanted < 64; ++wanted) {
     Columns some(3 * 50);
     WindowsOut out = some.out();
-    if ((wanted & 1) == 0) out.values = nullptr;
-    if ((wanted & 2) == 0) out.types = nullptr;
-    if ((wanted & 4) == 0) out.steps = nullptr;
-    if ((wanted & 8) == 0) out.number = nullptr;
-    if ((wanted & 16) == 0) out.offset = nullptr;
-    if ((wanted & 32) == 0) out.row = nullptr;
+    if ((wanted & 1) == 0) {
+      out.values = nullptr;
+    }
+    if ((wanted & 2) == 0) {
+      out.types = nullptr;
+    }
+    if ((wanted & 4) == 0) {
+      out.steps = nullptr;
+    }
+    if ((wanted & 8) == 0) {
+      out.number = nullptr;
+    }
+    if ((wanted & 16) == 0) {
+      out.offset = nullptr;
+    }
+    if ((wanted & 32) == 0) {
+      out.row = nullptr;
+    }
     ReadWindows(store.view(), starts, 50, out);
     EXPECT_EQ(some.values.words == all.values.words, (wanted & 1) != 0);
     EXPECT_EQ(some.types.words == all.types.words, (wanted & 2) != 0);
@@ -187,8 +212,12 @@ INSTANTIATE_TEST_SUITE_P(Kinds, WindowsTest,
 TEST(WindowsEdgeTest, PassOverAThousandEmptyRows) {
   RowMaker maker(5);
   std::vector<FakeRow> rows = maker.Steady(30, 0);
-  for (Step step = 100; step < 2100; ++step) rows.push_back({step, {{}}});
-  for (Step step = 2100; step < 2130; ++step) rows.push_back({step, {{maker.Write(kPose)}}});
+  for (Step step = 100; step < 2100; ++step) {
+    rows.push_back({step, {{}}});
+  }
+  for (Step step = 2100; step < 2130; ++step) {
+    rows.push_back({step, {{maker.Write(kPose)}}});
+  }
   const FakeStore store(MixedFields(), rows);
   const std::vector<Position> starts = {300, 320, 329, 330};
   Columns read(4 * 100);
@@ -201,12 +230,16 @@ TEST(WindowsEdgeTest, ReadLayoutsLongerThanATemplate) {
   RowMaker maker(6);
   for (Step step = 0; step < 20; ++step) {
     FakeWrite list{kLong, {}};
-    for (Value i = 0; i < 505 + step; ++i) list.values.push_back(i * step);
+    for (Value i = 0; i < 505 + step; ++i) {
+      list.values.push_back(i * step);
+    }
     rows.push_back({step, {{maker.Write(kEpisode), list}}});
   }
   const FakeStore store(MixedFields(), rows);
   std::vector<Position> starts;
-  for (Position p = 0; p < 8000; p += 37) starts.push_back(p);
+  for (Position p = 0; p < 8000; p += 37) {
+    starts.push_back(p);
+  }
   Columns read(starts.size() * 700);
   ReadWindows(store.view(), starts, 700, read.out());
   ExpectModel(store, starts, 700, read);
@@ -216,7 +249,9 @@ TEST(WindowsEdgeTest, KeepTemplatesOfDifferentStoresApart) {
   for (const Value words : {1, 2, 3}) {
     FakeWrite list{0, std::vector<Value>(static_cast<std::size_t>(words), 7)};
     std::vector<FakeRow> rows(50);
-    for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = {static_cast<Step>(i), {{list}}};
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      rows[i] = {static_cast<Step>(i), {{list}}};
+    }
     const FakeStore store({{.name = "x", .shape = {kRagged}}}, rows);
     const std::vector<Position> starts = {0, 7, 30};
     Columns read(3 * 20);
