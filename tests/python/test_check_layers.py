@@ -8,8 +8,6 @@ import pytest
 
 import check_layers
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-
 
 def make_tree(root: Path, files: dict[str, str]) -> list[str]:
     """Write a small repository that lists its C++ files and return the findings as text."""
@@ -156,7 +154,3 @@ def test_import_that_does_not_run_is_allowed(tmp_path: Path, text: str) -> None:
 def test_file_over_500_lines_is_found(tmp_path: Path) -> None:
     findings = make_tree(tmp_path, {"src/base/long.h": "\n" * 501, "src/base/full.h": "\n" * 500})
     assert findings == ["src/base/long.h:501: 501 lines; a file has at most 500"]
-
-
-def test_this_repository_is_tidy() -> None:
-    assert [str(finding) for finding in check_layers.check_tree(REPOSITORY)] == []
