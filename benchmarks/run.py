@@ -27,36 +27,39 @@ Row = dict[str, Any]
 def run(*command: str | Path) -> str:
     """Standard output of a command; its errors go to ours."""
     print("  " + " ".join(str(part) for part in command), file=sys.stderr, flush=True)
-    return subprocess.run([str(part) for part in command], check=True, text=True, stdout=subprocess.PIPE).stdout
+    return subprocess.run(
+        [str(part) for part in command], check=True, text=True, stdout=subprocess.PIPE
+    ).stdout
 
 
 def build() -> None:
     """Build the C++ benchmarks, optimised."""
     if not (BUILD / "CMakeCache.txt").exists():
-        options = ["-DCMAKE_BUILD_TYPE=Release", "-DSTREAMSTORE_BUILD_TESTS=OFF", "-DSTREAMSTORE_BUILD_PYTHON=OFF"]
+        options = [
+            "-DCMAKE_BUILD_TYPE=Release",
+            "-DSTREAMSTORE_BUILD_TESTS=OFF",
+            "-DSTREAMSTORE_BUILD_PYTHON=OFF",
+        ]
         run("cmake", "-S", ROOT, "-B", BUILD, "-G", "Ninja", *options)
     run("cmake", "--build", BUILD, "-j", str(os.cpu_count() or 1))
 
 
 def google_benchmark(program: str, *options: str) -> dict[str, float]:
-    """Least nanoseconds an item (or a call) by benchmark name."""
-    text = run(BUILD / "benchmarks" / "cpp" / program, "--benchmark_format=json", *options)
+    """Least nanoseconds of a call by benchmark name."""
+    scale = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
+    text = run(BUILD / "benchmarks" / program, "--benchmark_format=json", *options)
     least: dict[str, float] = {}
     for entry in json.loads(text)["benchmarks"]:
-        rate = entry.get("items_per_second")
-        if entry.get("aggregate_name") == "min":
+        if entry.get("aggregate_name", "min") == "min":
             name = entry["run_name"].split("/iterations")[0]
-            least[name] = entry["real_time"]
-        elif "aggregate_name" not in entry:
-            name = entry["run_name"].split("/iterations")[0]
-            nanoseconds = 1e9 / rate if rate else entry["real_time"]
+            nanoseconds = entry["real_time"] * scale[entry["time_unit"]]
             least[name] = min(least.get(name, float("inf")), nanoseconds)
     return least
 
 
 def append_rows() -> list[Row]:
     """The C++ append, whole and split, against bare stores of the same bytes."""
-    least = google_benchmark("append_bench")
+    least = google_benchmark("cpp/append_bench")
     steps = 2000  # a run of append_bench
     bare = least["BareStores"] / steps
     rows: list[Row] = []
@@ -66,8 +69,36 @@ def append_rows() -> list[Row]:
         ("Extend", "C++ extend, a row", None),
     ):
         ours = least[name] / steps
-        rows.append({"task": task, "unit": "ns", "ours": ours, "theirs": bare, "competitor": "bare stores", "goal": goal})
+        rows.append(
+            {
+                "task": task,
+                "unit": "ns",
+                "ours": ours,
+                "theirs": bare,
+                "competitor": "bare stores",
+                "goal": goal,
+            }
+        )
     return rows
+
+
+def window_rows() -> list[Row]:
+    """256 windows of 128 values, three columns, against memcpy of the same bytes."""
+    least = google_benchmark(
+        "windows_bench", "--benchmark_filter=Windows/", "--benchmark_repetitions=5"
+    )
+    return [
+        {
+            "task": f"C++ {windows} x 128 values, {steps:,} steps",
+            "unit": "µs",
+            "ours": least[f"BM_ReadWindows/{steps}/{windows}"] / 1e3,
+            "theirs": least[f"BM_MemcpyWindows/{steps}/{windows}"] / 1e3,
+            "competitor": "memcpy",
+            "goal": None,
+        }
+        for steps in (20_000, 2_000_000, 20_000_000)
+        for windows in (1, 256)
+    ]
 
 
 def latency_rows(seconds: int) -> list[Row]:
@@ -107,14 +138,18 @@ def table(rows: list[Row]) -> str:
         theirs = row.get("theirs")
         competitor = "" if theirs is None else f"{row['competitor']}: {theirs:.3g} {row['unit']}"
         ratio = "" if theirs is None else f"{row['ours'] / theirs:.2f}"
-        lines.append(f"| {row['task']} | {row['ours']:.3g} {row['unit']} | {goal} | {competitor} | {ratio} |")
+        lines.append(
+            f"| {row['task']} | {row['ours']:.3g} {row['unit']} | {goal} | {competitor} | {ratio} |"
+        )
     return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=120, help="length of the 1 kHz run")
-    parser.add_argument("--gigabytes", type=float, default=10, help="size of the large store; 0: none")
+    parser.add_argument(
+        "--gigabytes", type=float, default=10, help="size of the large store; 0: none"
+    )
     arguments = parser.parse_args()
     build()
     rows = append_rows()
@@ -122,30 +157,15 @@ def main() -> None:
     rows += python_rows(arguments.gigabytes)
     rows += latency_rows(arguments.seconds)
     RESULTS.mkdir(exist_ok=True)
-    machine = {"machine": platform.machine(), "system": platform.platform(), "python": platform.python_version()}
-    (RESULTS / "latest.json").write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
+    machine = {
+        "machine": platform.machine(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
+    (RESULTS / "latest.json").write_text(
+        json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n"
+    )
     print(table(rows))
-
-
-def window_rows() -> list[Row]:
-    """256 windows of 128 values, three columns, against memcpy of the same bytes."""
-    least = google_benchmark("windows_bench", "--benchmark_repetitions=5")
-    rows: list[Row] = []
-    for steps in (20_000, 2_000_000, 20_000_000):
-        ours = least.get(f"Windows/{steps}")
-        copied = least.get(f"Memcpy/{steps}")
-        if ours and copied:
-            rows.append(
-                {
-                    "task": f"C++ 256 windows of 128, {steps:,} steps",
-                    "unit": "µs",
-                    "ours": ours / 1e3,
-                    "theirs": copied / 1e3,
-                    "competitor": "memcpy",
-                    "goal": None,
-                }
-            )
-    return rows
 
 
 if __name__ == "__main__":
