@@ -1,7 +1,7 @@
 """Run every benchmark and say what was reached: `make bench`.
 
 Builds the C++ benchmarks, runs them and those in benchmarks/python, prints a table, and writes
-benchmarks/results/latest.json. Every ratio is taken in one run; figures are the least of several runs.
+benchmarks/results/latest.json. Every ratio is taken in one run; figures are the least of several.
 """
 
 from __future__ import annotations

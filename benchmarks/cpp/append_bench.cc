@@ -1,15 +1,16 @@
-// Appending one step of 4 field-writes, 11 values, checks on, in a reserved store: whole, and split over two calls.
+// Appending one step of 4 field-writes, 11 values, checks on, in a reserved store: whole, and split
+// over two calls.
 //
-// The competitor in the same run stores the same bytes without any rule: a record and eleven words into a mapped
-// file, and a release store. Every figure is the least of many short runs: the machine may be shared.
-#include <benchmark/benchmark.h>
-
+// The competitor in the same run stores the same bytes without any rule: a record and eleven words
+// into a mapped file, and a release store. Every figure is the least of many short runs: the
+// machine may be shared.
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstring>
 #include <vector>
 
+#include <benchmark/benchmark.h>
 #include <sys/mman.h>
 
 #include "stream_store/store.h"
@@ -29,7 +30,9 @@ Options StepOptions() {
   return options;
 }
 
-double Least(const std::vector<double>& values) { return *std::min_element(values.begin(), values.end()); }
+double Least(const std::vector<double>& values) {
+  return *std::min_element(values.begin(), values.end());
+}
 
 void OneCall(benchmark::State& state) {
   StreamStore store = StreamStore::Temporary(StepOptions());
@@ -61,8 +64,8 @@ void TwoCalls(benchmark::State& state) {
 // The floor: the same bytes into mapped memory by hand, no shape, no check, no rule.
 void BareStores(benchmark::State& state) {
   const std::size_t bytes = kStepsPerRun * (kRuns + 1) * 120;
-  auto* memory = static_cast<std::byte*>(
-      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0));
+  auto* memory = static_cast<std::byte*>(mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                                              MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0));
   const std::array<float, 8> observation{1, 2, 3, 4, 5, 6, 7, 8};
   std::atomic<std::uint64_t> published{0};
   std::byte* at = memory;
@@ -108,7 +111,10 @@ void Extend(benchmark::State& state) {
 
 // Short runs, the least of which counts.
 void Configure(benchmark::internal::Benchmark* bench) {
-  bench->Iterations(kRuns / 20)->Repetitions(20)->ComputeStatistics("min", Least)->ReportAggregatesOnly();
+  bench->Iterations(kRuns / 20)
+      ->Repetitions(20)
+      ->ComputeStatistics("min", Least)
+      ->ReportAggregatesOnly();
 }
 
 BENCHMARK(OneCall)->Apply(Configure);

@@ -2,8 +2,9 @@
 //
 //   latency_bench <seconds> <directory>
 //
-// Prints one JSON object: appends, p50, p99, p99.9, p99.99, max in nanoseconds, and counts by power of two. The clock
-// is read on both sides of each append; a reading of the clock alone is timed beside it, as the floor of the machine.
+// Prints one JSON object: appends, p50, p99, p99.9, p99.99, max in nanoseconds, and counts by power
+// of two. The clock is read on both sides of each append; a reading of the clock alone is timed
+// beside it, as the floor of the machine.
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -31,15 +32,18 @@ std::int64_t Quantile(const std::vector<std::int64_t>& sorted, double q) {
 
 void Print(const char* name, std::vector<std::int64_t>& times) {
   std::sort(times.begin(), times.end());
-  std::printf("\"%s\": {\"p50\": %lld, \"p99\": %lld, \"p99_9\": %lld, \"p99_99\": %lld, \"max\": %lld, \"histogram\": {",
-              name, static_cast<long long>(Quantile(times, 0.5)), static_cast<long long>(Quantile(times, 0.99)),
-              static_cast<long long>(Quantile(times, 0.999)), static_cast<long long>(Quantile(times, 0.9999)),
-              static_cast<long long>(times.back()));
+  std::printf(
+      "\"%s\": {\"p50\": %lld, \"p99\": %lld, \"p99_9\": %lld, \"p99_99\": %lld, \"max\": %lld, "
+      "\"histogram\": {",
+      name, static_cast<long long>(Quantile(times, 0.5)),
+      static_cast<long long>(Quantile(times, 0.99)), static_cast<long long>(Quantile(times, 0.999)),
+      static_cast<long long>(Quantile(times, 0.9999)), static_cast<long long>(times.back()));
   std::int64_t limit = 128;
   std::size_t begin = 0;
   const char* comma = "";
   while (begin < times.size()) {
-    const auto end = static_cast<std::size_t>(std::lower_bound(times.begin(), times.end(), limit) - times.begin());
+    const auto end = static_cast<std::size_t>(std::lower_bound(times.begin(), times.end(), limit) -
+                                              times.begin());
     if (end > begin) {
       std::printf("%s\"<%lld\": %zu", comma, static_cast<long long>(limit), end - begin);
       comma = ", ";
@@ -55,13 +59,16 @@ void Print(const char* name, std::vector<std::int64_t>& times) {
 int main(int argc, char** argv) {
   using namespace stream_store;
   const int seconds = argc > 1 ? std::atoi(argv[1]) : 30;
-  const std::filesystem::path path = std::filesystem::path(argc > 2 ? argv[2] : ".") / "latency-store";
+  const std::filesystem::path path =
+      std::filesystem::path(argc > 2 ? argv[2] : ".") / "latency-store";
   std::filesystem::remove_all(path);
   Options options;
   options.mode = Mode::kCreate;
   options.capacity_values = 64 * 1024;  // small steps, so that growth happens often
-  options.fields = {{"action", DType::kInt64}, {"observation", DType::kFloat32, {8}},
-                    {"reward", DType::kFloat32}, {"done", DType::kBool}};
+  options.fields = {{"action", DType::kInt64},
+                    {"observation", DType::kFloat32, {8}},
+                    {"reward", DType::kFloat32},
+                    {"done", DType::kBool}};
   const std::array<float, 8> observation{1, 2, 3, 4, 5, 6, 7, 8};
   std::vector<std::int64_t> appends;
   std::vector<std::int64_t> floors;
@@ -77,14 +84,16 @@ int main(int argc, char** argv) {
       const auto before = Clock::now();
       floors.push_back(Since(before));
       const auto start = Clock::now();
-      store.Append(static_cast<Step>(i), {{0, static_cast<std::int64_t>(i)}, {1, observation}, {2, 1.0F}, {3, false}});
+      store.Append(static_cast<Step>(i),
+                   {{0, static_cast<std::int64_t>(i)}, {1, observation}, {2, 1.0F}, {3, false}});
       appends.push_back(Since(start));
     }
   }
   // The first append writes the open record with a full sync: told apart, not hidden.
   const std::int64_t first = appends.front();
   appends.erase(appends.begin());
-  std::printf("{\"appends\": %zu, \"first_append\": %lld, ", appends.size(), static_cast<long long>(first));
+  std::printf("{\"appends\": %zu, \"first_append\": %lld, ", appends.size(),
+              static_cast<long long>(first));
   Print("append", appends);
   std::printf(", ");
   Print("clock", floors);

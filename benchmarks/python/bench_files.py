@@ -1,7 +1,7 @@
 """What a store costs on disk, and how long opening a large one takes.
 
-Prints one JSON object a line, as run.py reads them. Needs about twice the size of the large store free on disk;
---gigabytes 0 leaves that part out.
+Prints one JSON object a line, as run.py reads them. Needs half more than the size of the large
+store free on disk; --gigabytes 0 leaves that part out.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -60,10 +61,11 @@ def open_large(directory: Path, gigabytes: float, runs: int = 20) -> dict[str, o
             extend(store, ROWS_AT_ONCE)
         rows = store.num_rows
     times = {"r": float("inf"), "a": float("inf")}
-    for mode in times:
+    modes: tuple[Literal["r", "a"], ...] = ("r", "a")
+    for mode in modes:
         for _ in range(runs):
             start = time.perf_counter()
-            opened = StreamStore(path, mode)  # type: ignore[arg-type]
+            opened = StreamStore(path, mode)
             times[mode] = min(times[mode], time.perf_counter() - start)
             if opened.num_rows != rows:
                 raise RuntimeError(f"expected {rows} rows but found {opened.num_rows}")
