@@ -66,7 +66,12 @@ Directory Directory::CreateSibling(const fs::path& final_path) {
     }
     ThrowErrno(PathText(sibling), "creating the directory", error);
   }
-  return Open(sibling);
+  try {
+    return Open(sibling);
+  } catch (...) {
+    sys().unlink_at(AT_FDCWD, sibling.c_str(), AT_REMOVEDIR);
+    throw;
+  }
 }
 
 void PublishDirectory(const Directory& sibling, const fs::path& final_path) {

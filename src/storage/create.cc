@@ -3,6 +3,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 #include <utility>
 
 #include "base/lock.h"
@@ -96,6 +97,27 @@ Opened CreateOnce(const std::filesystem::path& path, const Schema& schema) {
   }
 }
 
+// A creator makes its lock first, so a sibling with files but no lock was being removed when its
+// remover died.
+void RemoveLeftover(const std::filesystem::path& sibling) {
+  const Directory directory = Directory::Open(sibling);
+  if (directory.Entries().empty()) {
+    // Its creator died, or is about to make the lock: then it finds the directory gone and tries
+    // again. Only an empty directory may go: what it makes meanwhile must not lose a file.
+    std::error_code ignored;
+    std::filesystem::remove(sibling, ignored);
+    return;
+  }
+  File lock;
+  if (directory.Contains(kLockName)) {
+    lock = directory.OpenFile(kLockName, /*writable=*/true);
+    if (!TryLockByte(lock, kWriterLockByte)) {
+      return;
+    }
+  }
+  RemoveTree(sibling);
+}
+
 }  // namespace
 
 Opened CreateStore(const std::filesystem::path& path, const Schema& schema) {
@@ -142,20 +164,12 @@ void ReplaceSchema(Files& files, Schema schema) {
 }
 
 void RemoveLeftovers(const std::filesystem::path& path) noexcept {
-  try {
-    for (const std::filesystem::path& sibling : FindSiblings(path)) {
-      const Directory directory = Directory::Open(sibling);
-      if (directory.Entries().empty()) {
-        RemoveTree(sibling);  // died before its lock was made; a creator that lives tries again
-      } else if (directory.Contains(kLockName)) {
-        const File lock = directory.OpenFile(kLockName, /*writable=*/true);
-        if (TryLockByte(lock, kWriterLockByte)) {
-          RemoveTree(sibling);
-        }
-      }
+  for (const std::filesystem::path& sibling : FindSiblings(path)) {
+    try {
+      RemoveLeftover(sibling);
+    } catch (const Error&) {
+      // Somebody else is cleaning up, or may and we may not: leftovers do no harm.
     }
-  } catch (const Error&) {
-    // Somebody else is cleaning up, or may and we may not: leftovers do no harm.
   }
 }
 
