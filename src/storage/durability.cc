@@ -140,11 +140,10 @@ void Writer::Close() {
     if (closed_.exchange(true)) {
       return;
     }
-    at = cursor_;
-  }
-  {
+    // Before the flag is free again: an append of another thread must not slip in behind `at`.
     const std::scoped_lock lock(state_mutex_);
     DropLimits();
+    at = cursor_;
   }
   delete std::exchange(helper_, nullptr);
   const std::scoped_lock lock(sync_mutex_);
