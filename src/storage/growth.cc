@@ -254,7 +254,7 @@ void Writer::Reserve(std::uint64_t values, std::uint64_t records) {
   }
   const std::uint64_t value_end = cursor_.values + values;
   const std::uint64_t record_end = cursor_.records + records + 1;
-  MakeRoom(value_end, record_end, cursor_.layout_words);
+  MakeRoom(value_end, record_end, cursor_.layout_words + kGrain / sizeof(std::uint64_t));
   {
     const std::scoped_lock lock(state_mutex_);
     RaiseLimits(~std::uint64_t{0}, ~std::uint64_t{0});
