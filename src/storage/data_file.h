@@ -50,6 +50,12 @@ class DataFile {
 
   void Truncate(std::uint64_t bytes);
 
+  /// Now and when mapped anew. Async-signal-safe.
+  void ProtectReadOnly() noexcept {
+    writable_ = false;
+    mapping_->ProtectReadOnly();
+  }
+
  private:
   File file_;
   bool writable_;

@@ -120,6 +120,8 @@ class Files {
 
   /// True while a writer of this process appends through these Files.
   std::atomic<bool> writer_open{false};
+  /// True in a forked child of the process that has, or had, the writer.
+  std::atomic<bool> forked{false};
   /// Layout words that are final: set by this process's writer before it publishes records that use
   /// them.
   std::atomic<std::uint64_t> layout_words{0};

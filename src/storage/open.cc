@@ -121,6 +121,12 @@ Opened OpenForWriting(const std::filesystem::path& path) {
   opened.files = Files::Open(Directory::Open(path), /*writable=*/true);  // step 1
   Files& files = *opened.files;
   TakeWriterLock(files);
+  // What was opened before the lock was ours may have changed since.
+  for (DataFile* file : {&files.values, &files.records, &files.layouts, &files.hints}) {
+    if (file->RefreshBytes() > file->reserved()) {
+      file->Remap(file->bytes());
+    }
+  }
   files.directory().Unlink(kSchemaTemporaryName);
   files.ReloadSchema();
   const Recovered recovered = Recover(files);  // steps 2 and 3
@@ -137,7 +143,6 @@ Opened OpenForWriting(const std::filesystem::path& path) {
   const std::uint64_t session = NextSession(files, recovered.slot);
   control.published().store(recovered.cursor.records, std::memory_order_release);
   control.durable().store(doubtful ? 0 : recovered.slot.records, std::memory_order_relaxed);
-  control.session().store(session, std::memory_order_release);
   if (!doubtful) {
     control.state().store(kLiveOpen, std::memory_order_release);
   }
@@ -145,6 +150,8 @@ Opened OpenForWriting(const std::filesystem::path& path) {
     throw Error(ErrorCode::kLocked,
                 StrCat(files.path_text(), ": somebody holds the live byte of its lock"));
   }
+  // Last: a reader that saw the live byte free waits for another session than it saw.
+  control.session().store(session, std::memory_order_release);
   opened.cursor = recovered.cursor;
   opened.recovery = recovered.report;
   opened.options.slot_sequence = recovered.slot.sequence;

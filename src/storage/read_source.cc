@@ -37,53 +37,63 @@ std::shared_ptr<ReadSource> ReadSource::Attach(const std::filesystem::path& path
     throw Error(ErrorCode::kNotFound,
                 StrCat(PathText(path), ": no such store: the directory holds none"));
   }
-  std::shared_ptr<Files> files = Files::Open(std::move(directory), /*writable=*/false);
-  files->ReloadSchema();
-  const Control& control = files->control;
-  const std::uint64_t session = control.session().load(std::memory_order_acquire);
-  const std::uint64_t history = control.history().load(std::memory_order_acquire);
-  std::shared_ptr<ReadSource> source(new ReadSource(std::move(files), session, history));
-  if (!ByteLockedElsewhere(source->files_->lock, kLiveLockByte)) {
-    const Recovered recovered = Recover(*source->files_);
-    source->recovery_ = recovered.report;
-    source->fixed_ = End{recovered.cursor.records, recovered.cursor.values};
-    source->counted_records_ = recovered.cursor.records;
-    source->counted_writes_ = recovered.cursor.field_writes;
-    source->following_.store(false);
+  std::shared_ptr<ReadSource> source(
+      new ReadSource(Files::Open(std::move(directory), /*writable=*/false)));
+  while (!source->FindPrefix()) {
   }
   return source;
 }
 
-ReadSource::ReadSource(std::shared_ptr<Files> files, std::uint64_t session, std::uint64_t history)
-    : files_(std::move(files)), shared_(false), history_(history), session_(session) {}
+ReadSource::ReadSource(std::shared_ptr<Files> files) : files_(std::move(files)), shared_(false) {}
 
 ReadSource::ReadSource(std::shared_ptr<Files> files, const Recovery& recovery, const Cursor& at)
     : files_(std::move(files)),
       recovery_(recovery),
       shared_(true),
+      history_(files_->control.history().load(std::memory_order_acquire)),
       counted_records_(at.records),
       counted_writes_(at.field_writes) {}
 
+// False if a writer came meanwhile: what was found may be a mixture.
+bool ReadSource::FindPrefix() {
+  const Control& control = files_->control;
+  following_.store(true);
+  next_writer_cuts_ = false;
+  session_ = control.session().load(std::memory_order_acquire);
+  history_ = control.history().load(std::memory_order_acquire);
+  files_->ReloadSchema();
+  if (ByteLockedElsewhere(files_->lock, kLiveLockByte)) {
+    return true;
+  }
+  const Recovered recovered = Recover(*files_);
+  recovery_ = recovered.report;
+  fixed_ = End{recovered.cursor.records, recovered.cursor.values};
+  counted_records_ = recovered.cursor.records;
+  counted_writes_ = recovered.cursor.field_writes;
+  next_writer_cuts_ = recovered.cursor.records < recovered.published;
+  following_.store(false);
+  return session_ == control.session().load(std::memory_order_acquire) &&
+         history_ == control.history().load(std::memory_order_acquire);
+}
+
+bool ReadSource::SharesMappings() const noexcept {
+  return shared_ && files_->writer_open.load(std::memory_order_acquire);
+}
+
+// While we stay at the prefix we found ourselves, a writer that recovers finds the same one. What
+// it cuts off we never saw.
 void ReadSource::CheckHistory() const {
-  if (!shared_ && files_->control.history().load(std::memory_order_acquire) != history_.load()) {
+  if (SharesMappings()) {
+    return;
+  }
+  const std::uint64_t history = files_->control.history().load(std::memory_order_acquire);
+  const std::uint64_t ours = history_.load();
+  const bool same = history == ours || (next_writer_cuts_ && history == ours + 1);
+  if (!same) {
     throw Error(ErrorCode::kCutBack,
                 StrCat(files_->path_text(),
                        ": recovery cut this store back after it was opened here: open it again"));
   }
-}
-
-// A new writer recovers the same prefix we found. It may cut off what we never saw; then `history`
-// moved by one.
-void ReadSource::FollowNewSession() {
-  const Control& control = files_->control;
-  const std::uint64_t session = control.session().load(std::memory_order_acquire);
-  const std::uint64_t history = control.history().load(std::memory_order_acquire);
-  const bool next_session = session == session_ + 1;
-  if (next_session && history == history_.load() + 1 &&
-      control.published().load(std::memory_order_acquire) >= fixed_.records) {
-    history_.store(history);
-  }
-  following_.store(true);
 }
 
 bool ReadSource::StillFixed() {
@@ -92,7 +102,7 @@ bool ReadSource::StillFixed() {
   }
   const std::scoped_lock lock(mutex_);
   if (!following_.load() && files_->control.session().load(std::memory_order_acquire) != session_) {
-    FollowNewSession();
+    following_.store(true);
   }
   return !following_.load();
 }
@@ -107,6 +117,17 @@ void ReadSource::FitFile(DataFile& file, std::uint64_t bytes, std::uint64_t reco
   if (bytes > file.reserved()) {
     file.Remap(bytes);
     files_->RefreshMaps();
+  }
+}
+
+// What another process may have let grow, apart from what FindEnd() looked at.
+void ReadSource::RefreshTables() {
+  const std::scoped_lock lock(mutex_);
+  for (DataFile* file : {&files_->layouts, &files_->hints}) {
+    if (file->RefreshBytes() > file->reserved()) {
+      file->Remap(file->bytes());
+      files_->RefreshMaps();
+    }
   }
 }
 
@@ -126,7 +147,7 @@ ReadSource::End ReadSource::FindEnd(const View& view) {
                 StrCat(files_->path_text(), "/control: expected at least ", view.record_count,
                        " published records but found ", end.records));
   }
-  if (!shared_) {
+  if (!SharesMappings()) {
     const std::scoped_lock lock(mutex_);
     FitFile(files_->records, (end.records + 1) * sizeof(Record), end.records);
   }
@@ -137,7 +158,7 @@ ReadSource::End ReadSource::FindEnd(const View& view) {
                 StrCat(files_->path_text(), "/records: record ", end.records,
                        ": expected the end of the values but found ", end.values));
   }
-  if (!shared_) {
+  if (!SharesMappings()) {
     const std::scoped_lock lock(mutex_);
     FitFile(files_->values, end.values * sizeof(Value), end.records);
   }
@@ -146,17 +167,16 @@ ReadSource::End ReadSource::FindEnd(const View& view) {
 
 void ReadSource::Advance(View& view) {
   CheckHistory();
-  if (view.record_count == 0 && !shared_ && view.meaning != nullptr) {
-    files_->ReloadSchema();  // an empty store may be redeclared
-  }
   const End end = FindEnd(view);
   if (end.records == view.record_count && view.mappings != nullptr && end.records > 0) {
     return;
   }
-  if (!shared_) {
-    const std::scoped_lock lock(mutex_);
-    files_->layouts.RefreshBytes();
-    files_->hints.RefreshBytes();
+  const bool alone = !SharesMappings();
+  if (alone) {
+    RefreshTables();
+    if (view.record_count == 0 && files_->persistent()) {
+      files_->ReloadSchema();  // final from the first record on, and may have changed until then
+    }
   }
   View next;
   const std::shared_ptr<const Maps> maps = files_->maps();
@@ -175,7 +195,7 @@ void ReadSource::Advance(View& view) {
   }
   const std::uint64_t layout_bytes = std::min(files_->layouts.bytes(), maps->layouts->size());
   next.layout_words =
-      shared_ ? files_->layout_words.load(std::memory_order_relaxed) : layout_bytes / 8;
+      alone ? layout_bytes / 8 : files_->layout_words.load(std::memory_order_relaxed);
   const std::uint64_t reach = std::max(next.value_count, next.row_count);
   next.hint_slots =
       std::min({files_->hints.bytes() / sizeof(Hint), maps->hints->size() / sizeof(Hint),
@@ -188,8 +208,22 @@ void ReadSource::Advance(View& view) {
 }
 
 bool ReadSource::live() const {
-  return shared_ ? files_->writer_open.load(std::memory_order_acquire)
-                 : ByteLockedElsewhere(files_->lock, kLiveLockByte);
+  if (SharesMappings()) {
+    return true;
+  }
+  if (!shared_) {
+    return ByteLockedElsewhere(files_->lock, kLiveLockByte);
+  }
+  // Our writer closed its descriptor of the lock, or a fork did.
+  if (!files_->persistent()) {
+    return files_->forked.load(std::memory_order_relaxed);
+  }
+  try {
+    return ByteLockedElsewhere(files_->directory().OpenFile(kLockName, /*writable=*/false),
+                               kLiveLockByte);
+  } catch (const Error&) {
+    return false;  // the directory was deleted
+  }
 }
 
 std::uint64_t ReadSource::CountFieldWrites(const View& view) {

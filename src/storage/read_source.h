@@ -1,10 +1,10 @@
 // ReadSource: where a Reader's Views come from.
 //
-// Two kinds: one shares the Files of a writer in this process, one attached by path with Files of
-// its own, opened read-only. A source attached by path either follows `published` (a writer has the
-// store, or had it since we attached) or stays at the prefix its own recovery found, until the
-// session number changes. Thread rules: Advance() and the other methods from any thread; each View
-// belongs to one thread.
+// Two kinds: one shares the Files of a writer in this process, as long as that is open and this is
+// no forked child; one attached by path with Files of its own, opened read-only. A source that does
+// not share follows `published` (a writer has the store, or had it since we attached) or stays at
+// the prefix its own recovery found, until the session number changes.
+// Thread rules: Advance() and the other methods from any thread; each View belongs to one thread.
 #pragma once
 
 #include <atomic>
@@ -52,19 +52,22 @@ class ReadSource {
     std::uint64_t values = 0;
   };
 
-  ReadSource(std::shared_ptr<Files> files, std::uint64_t session, std::uint64_t history);
+  explicit ReadSource(std::shared_ptr<Files> files);
+  bool FindPrefix();
+  bool SharesMappings() const noexcept;
   bool StillFixed();
-  void FollowNewSession();
+  void RefreshTables();
   End FindEnd(const View& view);
   void FitFile(DataFile& file, std::uint64_t bytes, std::uint64_t record);
 
   std::shared_ptr<Files> files_;
   Recovery recovery_;
-  const bool shared_;  // with a writer of this process
+  const bool shared_;  // with a writer of this process, while it is open
   std::atomic<bool> following_{true};
   std::atomic<std::uint64_t> history_{0};
   std::uint64_t session_ = 0;                 // when we attached
   End fixed_;                                 // while not following
+  bool next_writer_cuts_ = false;             // off what our own recovery left out
   ForkMutex mutex_{ForkMutex::Rank::kOuter};  // looks at sizes, mapping anew, counting
   std::uint64_t counted_records_ = 0;
   std::uint64_t counted_writes_ = 0;

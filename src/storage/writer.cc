@@ -90,13 +90,15 @@ void Writer::BecomeForkedChild() noexcept {
   forked_.store(true, std::memory_order_relaxed);
   DropLimits();
   flag_.Free();
-  files_->values.mapping()->ProtectReadOnly();
-  files_->records.mapping()->ProtectReadOnly();
-  files_->layouts.mapping()->ProtectReadOnly();
-  files_->hints.mapping()->ProtectReadOnly();
+  files_->forked.store(true, std::memory_order_relaxed);
+  files_->writer_open.store(false, std::memory_order_relaxed);
+  files_->values.ProtectReadOnly();
+  files_->records.ProtectReadOnly();
+  files_->layouts.ProtectReadOnly();
+  files_->hints.ProtectReadOnly();
   files_->control.mapping().ProtectReadOnly();
   if (files_->lock.is_open()) {
-    ::close(files_->lock.Release());
+    files_->lock.Close();
   }
 }
 
