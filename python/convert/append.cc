@@ -60,12 +60,14 @@ Step ToStep(PyObject* step) {
 }
 
 TypeId TypeOf(Store& store, const FieldTable& fields, std::size_t place, PyObject* name) {
-  const int known = store.names().Find(place, name);
+  // The cache is that of the store's fields: other ones, if a conversion declared them anew.
+  const bool same = &store.fields() == &fields;
+  const int known = same ? store.names().Find(place, name) : -1;
   if (known >= 0) {
     return static_cast<TypeId>(known);
   }
   const TypeId type = fields.Require(name);
-  if (PyUnicode_CheckExact(name)) {
+  if (same && PyUnicode_CheckExact(name)) {
     store.names().Learn(place, name, type);
   }
   return type;
@@ -129,7 +131,7 @@ void ConvertSteps(PyObject* steps, Py_ssize_t count, Scratch& scratch, bool* one
       scratch.steps.push_back(ToStep(step));
     }
   } else {
-    const Int64s array(steps, "steps");
+    const Int64s array(steps, "steps", PyExc_ValueError);
     scratch.steps.assign(array.values().begin(), array.values().end());
     if (scratch.steps.size() != static_cast<std::size_t>(count)) {
       Throw(PyExc_ValueError, "append: steps changed their length while they were converted");
@@ -179,6 +181,7 @@ void AppendAll(PyObject* self, Store& store, const AppendArguments& arguments) {
     scratch->writes.push_back(ConvertValue(conversion, type, values.at(i)));
   }
   AppendTurn turn(store);
+  store.RequireFields(*fields);
   Write(store, turn, writer, *scratch, one_step);
 }
 
@@ -263,6 +266,7 @@ Step AppendOneStep(PyObject* self, Store& store, PyObject* mapping, PyObject* st
     scratch->writes.push_back(ConvertValue(conversion, item.type, item.value.ptr()));
   }
   AppendTurn turn(store);
+  store.RequireFields(*fields);
   if (default_step) {
     scratch->steps.front() = store.NextStep();  // only now: conversions may have appended
   }

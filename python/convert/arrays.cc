@@ -41,24 +41,25 @@ std::string DescrText(PyArray_Descr* descr) {
 }
 
 // What NumPy could only keep as objects: ints past 64 bits, or no ints at all.
-[[noreturn]] void RefuseObjects(PyArrayObject* array, PyObject* object, const char* what) {
+[[noreturn]] void RefuseObjects(PyArrayObject* array, PyObject* object, const char* what,
+                                PyObject* error) {
   if (PyArray_SIZE(array) > 0) {
     PyObject* first = *static_cast<PyObject**>(PyArray_DATA(array));
     if (first != nullptr && PyLong_Check(first)) {
-      Throw(PyExc_IndexError,
+      Throw(error,
             std::string(what) + " must be ints that fit in int64, found " + ShortRepr(object));
     }
   }
   RefuseInput(object, what);
 }
 
-[[noreturn]] void RefuseDtype(PyArrayObject* array, const char* what) {
+[[noreturn]] void RefuseDtype(PyArrayObject* array, const char* what, PyObject* error) {
   const std::string name(what);
-  if (PyArray_ISBOOL(array)) {
+  if (PyArray_ISBOOL(array) && error == PyExc_IndexError) {
     Throw(PyExc_IndexError,
           name + " are no mask: turn a mask into positions with np.flatnonzero(mask)");
   }
-  Throw(PyExc_IndexError, name + " must be ints, not " + DescrText(PyArray_DESCR(array)));
+  Throw(error, name + " must be ints, not " + DescrText(PyArray_DESCR(array)));
 }
 
 }  // namespace
@@ -132,16 +133,16 @@ nb::object CheckOut(PyObject* given, PyArray_Descr* descr, const Shape& shape,
   return Borrow(given);
 }
 
-Int64s::Int64s(PyObject* object, const char* what) {
+Int64s::Int64s(PyObject* object, const char* what, PyObject* error) {
   if (PyArray_CheckExact(object)) {
-    TakeArray(Borrow(object), what);
+    TakeArray(Borrow(object), what, error);
     return;
   }
   if (PyLong_Check(object) && !PyBool_Check(object)) {
     int overflow = 0;
     const long long value = PyLong_AsLongLongAndOverflow(object, &overflow);
     if (overflow != 0) {
-      Throw(PyExc_IndexError, std::string(what) + " must fit in int64, found " + ShortRepr(object));
+      Throw(error, std::string(what) + " must fit in int64, found " + ShortRepr(object));
     }
     TakeScalar(value);
     return;
@@ -157,8 +158,7 @@ Int64s::Int64s(PyObject* object, const char* what) {
     Throw(PyExc_TypeError, std::string(what) + " must be ints, not a bool");
   }
   if (PyFloat_Check(object)) {
-    Throw(PyExc_IndexError,
-          std::string(what) + " must be ints, not the float " + ShortRepr(object));
+    Throw(error, std::string(what) + " must be ints, not the float " + ShortRepr(object));
   }
   nb::object array = Own(PyArray_FromAny(object, nullptr, 0, 0, 0, nullptr));
   if (PyArray_TYPE(reinterpret_cast<PyArrayObject*>(array.ptr())) == NPY_OBJECT) {
@@ -166,13 +166,13 @@ Int64s::Int64s(PyObject* object, const char* what) {
       TakeScalar(AsInt64(object, what));
       return;
     }
-    RefuseObjects(reinterpret_cast<PyArrayObject*>(array.ptr()), object, what);
+    RefuseObjects(reinterpret_cast<PyArrayObject*>(array.ptr()), object, what, error);
   }
   if (PyArray_SIZE(reinterpret_cast<PyArrayObject*>(array.ptr())) == 0 && !PyArray_Check(object)) {
     array = Own(
         PyArray_Cast(reinterpret_cast<PyArrayObject*>(array.ptr()), NPY_INT64));  // [[]] is float64
   }
-  TakeArray(std::move(array), what);
+  TakeArray(std::move(array), what, error);
 }
 
 void Int64s::TakeScalar(std::int64_t value) {
@@ -202,10 +202,10 @@ bool Int64s::TakeList(PyObject* list) {
   return true;
 }
 
-void Int64s::TakeArray(nb::object given, const char* what) {
+void Int64s::TakeArray(nb::object given, const char* what, PyObject* error) {
   auto* array = reinterpret_cast<PyArrayObject*>(given.ptr());
   if (!PyArray_ISINTEGER(array)) {
-    RefuseDtype(array, what);
+    RefuseDtype(array, what, error);
   }
   const bool wide_unsigned = PyArray_ISUNSIGNED(array) && PyArray_ITEMSIZE(array) == 8;
   if (PyArray_TYPE(array) != NPY_INT64 || !PyArray_ISCARRAY_RO(array)) {
@@ -219,8 +219,7 @@ void Int64s::TakeArray(nb::object given, const char* what) {
   size_ = static_cast<std::size_t>(PyArray_SIZE(array));
   if (wide_unsigned &&
       std::any_of(data_, data_ + size_, [](std::int64_t value) { return value < 0; })) {
-    Throw(PyExc_IndexError,
-          std::string(what) + " must fit in int64, found a uint64 past 2**63 - 1");
+    Throw(error, std::string(what) + " must fit in int64, found a uint64 past 2**63 - 1");
   }
 }
 

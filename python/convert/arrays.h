@@ -73,9 +73,9 @@ nb::object CheckOut(PyObject* given, PyArray_Descr* descr, const Shape& shape,
 class Int64s {
  public:
   /// Takes an int, a list, an array of ints of any width and order, or anything NumPy makes one of.
-  /// `what` names it in errors: IndexError for floats and masks, TypeError for tuples, None, text
-  /// and other objects.
-  Int64s(PyObject* object, const char* what);
+  /// `what` names it in errors: `error` for floats, masks and ints past 64 bits, TypeError for
+  /// tuples, None, text and other objects.
+  Int64s(PyObject* object, const char* what, PyObject* error = PyExc_IndexError);
 
   std::span<const std::int64_t> values() const noexcept { return {data_, size_}; }
 
@@ -94,7 +94,7 @@ class Int64s {
  private:
   void TakeScalar(std::int64_t value);
   bool TakeList(PyObject* list);
-  void TakeArray(nb::object array, const char* what);
+  void TakeArray(nb::object array, const char* what, PyObject* error);
 
   nb::object array_;               // owns data_, if it is NumPy's
   std::vector<std::int64_t> own_;  // owns data_, if it is ours

@@ -85,7 +85,7 @@ std::size_t ExtendRows(PyObject* self, Store& store, PyObject* mapping, PyObject
   const Columns data = ReadColumns(self, *fields, *scratch, mapping);
   std::optional<Int64s> steps;
   if (given_steps != nullptr && given_steps != Py_None) {
-    steps.emplace(given_steps, "steps");
+    steps.emplace(given_steps, "steps", PyExc_ValueError);
     if (steps->shape().size() != 1) {
       Throw(PyExc_ValueError, "extend: steps must be one-dimensional, one step a row");
     }
@@ -101,6 +101,7 @@ std::size_t ExtendRows(PyObject* self, Store& store, PyObject* mapping, PyObject
     bytes += column->bytes();
   }
   AppendTurn turn(store);
+  store.RequireFields(*fields);
   if (steps) {
     scratch->steps.assign(steps->values().begin(), steps->values().end());
   } else {

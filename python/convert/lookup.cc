@@ -115,6 +115,7 @@ nb::object Decode(Store& store, nb::handle values, nb::handle field) {
   const nb::object output = NewArray((*fields)[type].NewDescr(), words.shape());
   if (words.size() > 0) {
     const std::optional<Reader> reader = Private(store);
+    store.RequireFields(*fields);
     reader->Decode(words.values(), type, DataOf(output));
   }
   return output;

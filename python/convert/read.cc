@@ -281,6 +281,9 @@ PyObject* ReadWindows(Store& store, PyObject* given_starts, std::int64_t width, 
   Int64s starts(given_starts, "starts");
   const std::vector<ColumnId> wanted = WantedColumns(columns);
   const auto given = GivenOutputs(out, wanted);
+  if (out != nullptr) {
+    starts.MakePrivate();  // `out` may share memory with them
+  }
   CheckStarts(starts, width, store.size());
   Shape shape = starts.shape();
   shape += static_cast<npy_intp>(width);

@@ -30,6 +30,8 @@ class Given {
     Check(PyDict_Update(dict_.ptr(), mapping));
   }
 
+  bool given() const { return dict_.is_valid(); }
+
   // Borrowed; null if not given. What was asked for counts as known.
   PyObject* Take(PyObject* key) {
     PyObject* value = dict_.is_valid() ? PyDict_GetItemWithError(dict_.ptr(), key) : nullptr;
@@ -210,8 +212,8 @@ class RowsCall {
       return;
     }
     const bool release = bytes_ >= kReleaseBytes;
-    if (release) {
-      rows_.MakePrivate();
+    if (release || out_.given()) {
+      rows_.MakePrivate();  // also where `out` shares memory with the rows asked for
     }
     const MaybeWithoutGil released(release);
     reader_.ReadRows(rows_.values(), length_, columns_, steps);
@@ -319,6 +321,7 @@ nb::object ReadAll(PyObject* self, const std::array<PyObject*, 5>& given) {
   if (reader == nullptr) {
     Throw(PyExc_IndexError, "read_rows: no fields are declared yet, there are no rows");
   }
+  store.RequireFields(*fields);
   const Reader copy(*reader);
   return RowsCall(self, copy, std::move(fields), arguments, given[3], given[4]).Run();
 }

@@ -115,6 +115,12 @@ void Store::RequireOpen() const {
   }
 }
 
+void Store::RequireFields(const FieldTable& fields) const {
+  if (fields_.get() != &fields) {
+    Throw(PyExc_RuntimeError, "the fields were declared anew while the arguments were converted");
+  }
+}
+
 Reader* Store::Look() {
   RequireOpen();
   if (!reader_) {

@@ -96,6 +96,10 @@ class Store {
 
   const FieldTable& fields() const noexcept { return *fields_; }
 
+  /// Throws RuntimeError if the fields are no longer those: foreign code in a conversion, or
+  /// another thread, has declared them anew.
+  void RequireFields(const FieldTable& fields) const;
+
   /// Keeps the table alive across foreign code that may declare fields anew.
   std::shared_ptr<const FieldTable> shared_fields() const noexcept { return fields_; }
 

@@ -56,7 +56,6 @@ def decode_decimals(store: StreamStore, type_id: int, words: NDArray[np.int64]) 
 
 def column(store: StreamStore, type_id: int, given: Any) -> NDArray[Any] | list[Any]:
     """A column that is neither a NumPy array nor a list: Arrow, a tensor, any iterable."""
-    del store, type_id
     if hasattr(given, "to_pylist"):  # Arrow
         plain = given.null_count == 0 and str(given.type) in _PLAIN_ARROW
         return (
@@ -65,14 +64,27 @@ def column(store: StreamStore, type_id: int, given: Any) -> NDArray[Any] | list[
     if isinstance(given, np.ma.MaskedArray):
         return [None if item is np.ma.masked else item for item in given]
     if isinstance(given, (str, bytes, Mapping)):
-        raise TypeError(f"a column must be an array or a list, not {type(given).__name__}")
+        raise _no_column(store, type_id, given)
     if isinstance(given, Sequence):
         return list(given)
-    return np.array(given, copy=None)
+    array = np.array(given, copy=None)
+    if array.ndim == 0:
+        raise _no_column(store, type_id, given)
+    return array
+
+
+def _no_column(store: StreamStore, type_id: int, given: Any) -> TypeError:
+    spec = store._specs[type_id]
+    return TypeError(
+        f"field {spec.name!r} ({spec.text}): a column must be an array or a list, one value a "
+        f"row, not {type(given).__name__}"
+    )
 
 
 def array_column(store: StreamStore, type_id: int, given: NDArray[Any]) -> NDArray[Any] | list[Any]:
     """A NumPy column that C++ cannot read as it is: dates, objects, class names."""
+    if given.ndim == 0:
+        raise _no_column(store, type_id, given)
     spec = store._specs[type_id]
     if given.dtype.kind in "Mm" and spec.unit is not None:
         return _values.convert_array(spec, given)
