@@ -25,6 +25,18 @@ File CheckedControl(File file) {
   return file;
 }
 
+File OpenPart(const Directory& directory, const char* name, bool writable) {
+  try {
+    return directory.OpenFile(name, writable);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kNotFound) {
+      throw;
+    }
+    throw Error(ErrorCode::kCorrupt, StrCat(PathText(directory.path() / name),
+                                            ": expected a file of the store but it is missing"));
+  }
+}
+
 }  // namespace
 
 Control::Control(File file, bool writable)
@@ -57,7 +69,7 @@ void Control::WriteSlot(const Slot& slot) const {
 }
 
 Schema ReadSchema(const Directory& directory, const StoreId& id) {
-  const File file = directory.OpenFile(kSchemaName, /*writable=*/false);
+  const File file = OpenPart(directory, kSchemaName, /*writable=*/false);
   const std::uint64_t size = file.Size();
   if (size > kMaxSchemaBytes) {
     throw Error(ErrorCode::kCorrupt, StrCat(file.path(), ": expected at most ", kMaxSchemaBytes,
@@ -78,18 +90,7 @@ bool LooksLikeStore(const Directory& directory) {
 }
 
 std::shared_ptr<Files> Files::Open(Directory directory, bool writable) {
-  const auto open = [&](const char* name) {
-    try {
-      return directory.OpenFile(name, writable);
-    } catch (const Error& error) {
-      if (error.code() == ErrorCode::kNotFound) {
-        throw Error(ErrorCode::kCorrupt,
-                    StrCat(PathText(directory.path() / name),
-                           ": expected a file of the store but it is missing"));
-      }
-      throw;
-    }
-  };
+  const auto open = [&](const char* name) { return OpenPart(directory, name, writable); };
   Parts parts;
   parts.control = CheckedControl(open(kControlName));
   std::array<std::byte, kIdentityBytes> bytes;
