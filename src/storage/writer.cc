@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include <unistd.h>
-
 #include "base/str_cat.h"
 #include "base/syscalls.h"
 #include "storage/append_flag.h"
@@ -65,7 +63,15 @@ void Writer::Redeclare(Schema schema) {
         StrCat(files_->path_text(), ": define_fields after the first append: the store holds ",
                cursor_.rows, " rows; fields are final"));
   }
-  ReplaceSchema(*files_, std::move(schema));
+  try {
+    ReplaceSchema(*files_, std::move(schema));
+  } catch (const Error& error) {
+    // Renamed, but perhaps not on disk: nobody knows which schema the next open finds.
+    if (files_->meaning() != meaning_) {
+      Poison(error);
+    }
+    throw;
+  }
   meaning_ = files_->meaning();
   memos_[0] = Memo{};
   memos_[1] = Memo{};
