@@ -286,6 +286,8 @@ def _checked(
         path = os.fsdecode(path)
         if not path:
             raise ValueError("path is empty; None makes a temporary store")
+        if "\0" in path:
+            raise ValueError(f"path {path!r} has a zero byte, which no file's name can have")
     if mode not in {"a", "x", "r"}:
         raise ValueError(f"mode must be 'a', 'x' or 'r', not {mode!r}")
     if mode == "r" and path is None:

@@ -1,0 +1,53 @@
+"""Other processes of the tests: a script each, so that a crash of one is seen and not shared."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import IO
+
+PREAMBLE = """
+import io, os, signal, sys, time
+import numpy as np
+import stream_store
+from stream_store import StreamStore
+"""
+
+
+def start(script: str, *arguments: object) -> subprocess.Popen[str]:
+    """Starts a Python process that runs `script`; sys.argv[1:] are the arguments as text."""
+    return subprocess.Popen(
+        [sys.executable, "-X", "faulthandler", "-c", PREAMBLE + textwrap.dedent(script)]
+        + [os.fspath(a) if isinstance(a, Path) else str(a) for a in arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str], timeout: float = 120) -> str:
+    """What the process printed; fails with its stderr if it died or ended badly."""
+    try:
+        out, err = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+        raise AssertionError(f"no end after {timeout} s:\n{out}\n{err}") from None
+    assert process.returncode == 0, f"exit status {process.returncode}:\n{out}\n{err}"
+    return out
+
+
+def run(script: str, *arguments: object, timeout: float = 120) -> str:
+    return finish(start(script, *arguments), timeout)
+
+
+def line_of(stream: IO[str] | None) -> str:
+    """The next line that a process prints; fails if it ends instead."""
+    assert stream is not None
+    line = stream.readline()
+    assert line, "the process ended before it said anything"
+    return line.strip()
