@@ -13,6 +13,7 @@ from hypothesis import settings
 
 settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.register_profile("deep", deadline=None, max_examples=3000)  # by hand: hours
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 
