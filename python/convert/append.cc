@@ -204,14 +204,10 @@ std::vector<std::pair<nb::object, nb::object>> ItemsOf(PyObject* mapping) {
     }
     return items;
   }
-  if (!PyMapping_Check(mapping) || PySequence_Check(mapping) != 0) {
-    nb::object keys = nb::steal<nb::object>(PyObject_GetAttrString(mapping, "keys"));
-    if (!keys.is_valid()) {
-      PyErr_Clear();
-      Throw(PyExc_TypeError,
-            "append_step: values must be a mapping of field names to values, not " +
-                ShortRepr(mapping) + " (" + TypeName(mapping) + ")");
-    }
+  if (PyObject_HasAttrString(mapping, "keys") == 0 ||
+      PyObject_HasAttrString(mapping, "items") == 0) {
+    Throw(PyExc_TypeError, "append_step: values must be a mapping of field names to values, not " +
+                               ShortRepr(mapping) + " (" + TypeName(mapping) + ")");
   }
   const nb::object list = Own(PyMapping_Items(mapping));
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list.ptr()); ++i) {

@@ -179,9 +179,9 @@ class StreamStore(_core.Store):
             IndexError: there is no such row.
         """
         i = operator.index(i)
-        if i < 0:
+        if i < 0 or i >= 2**63:
             rows = self.num_rows
-            if i < -rows:
+            if not -rows <= i < rows:
                 raise IndexError(f"row {i} is outside [-{rows}, {rows})")
             i += rows
         return self._put_together(self._decode_row(i))
@@ -225,8 +225,8 @@ class StreamStore(_core.Store):
         """
         if num_rows is not None:
             num_rows = operator.index(num_rows)
-            if num_rows < 0:
-                raise IndexError(f"a snapshot of {num_rows} rows: expected 0 or more")
+            if not 0 <= num_rows < 2**63:
+                raise IndexError(f"a snapshot of {num_rows} rows: expected [0, {self.num_rows}]")
         view = StreamStore.__new__(StreamStore)
         _core.Store.__init__(view, self, num_rows)
         view._absolute = self._absolute

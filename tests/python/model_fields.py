@@ -39,11 +39,11 @@ def _layout(size: int) -> tuple[int, int]:
 
 
 def narrow(word: int, size: int) -> bytes:
-    """The float64 of a word, rounded to a float of `size` bytes; of a NaN sign and top payload."""
+    """The float64 of a word, rounded to `size` bytes; of a NaN sign and top payload, else quiet."""
     exponent, mantissa = _layout(size)
     bits = word % 2**64
     if bits >> 52 & 0x7FF == 0x7FF and bits % 2**52:
-        payload = max(bits % 2**52 >> (52 - mantissa), 1)
+        payload = bits % 2**52 >> (52 - mantissa) or 1 << (mantissa - 1)
         whole = (bits >> 63) << (8 * size - 1) | (2**exponent - 1) << mantissa | payload
         return whole.to_bytes(size, "little")
     code = {2: "<e", 4: "<f", 8: "<d"}[size]

@@ -40,7 +40,7 @@ def crc32c(data: bytes) -> int:
 
 
 def stretch(path: Path, more: int) -> None:
-    """Makes the list of row 0 longer by `more` zeros: a hole in `values`, and all after it moved."""
+    """Makes the list of row 0 longer by `more` zeros: a hole in `values`, all after it moved."""
     records = np.fromfile(path / "records", [("start", "<u8"), ("rest", "V24")])
     records["start"][1:] += np.uint64(more)
     records.tofile(path / "records")

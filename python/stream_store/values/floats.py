@@ -49,7 +49,7 @@ def narrow(doubles: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
         bits = doubles.view(np.uint64)[nan]
         sign = (bits >> 63) << (8 * size - 1)
         mantissa = (bits & ((1 << 52) - 1)) >> (52 - _MANTISSA_BITS[size])
-        mantissa = np.maximum(mantissa, 1)  # 0 would be infinity
+        mantissa[mantissa == 0] = 1 << (_MANTISSA_BITS[size] - 1)  # 0 would be infinity: quiet
         kept = sign | _exponent_ones(size) | mantissa
         narrowed.view(_UNSIGNED[size])[nan] = kept.astype(_UNSIGNED[size])
     return narrowed
