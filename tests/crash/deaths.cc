@@ -81,9 +81,10 @@ void Lives::Crash(bool power) {
     counts_.process_deaths += 1;
     NextProcess();
   }
-  if (random_.Chance(2)) {
+  if (random_.Chance(20)) {
     counts_.session_jumps += 1;
     disk_.ExhaustSessions();
+    if (random_.Chance(50)) replay_.clear();
   }
 }
 

@@ -249,7 +249,9 @@ void SimulatedDisk::TearSlot(File& file, std::vector<std::byte>& image) {
 void SimulatedDisk::ExhaustSessions() {
   File& control = files_[kControl];
   auto* live = reinterpret_cast<LiveWords*>(control.view + kLiveOffset);
-  live->session = std::max<std::uint64_t>(live->session, (live->session | 0xffff) - 1);
+  // To the number that comes next but for its high bits, or to just below the border.
+  const std::uint64_t same = live->session + 0xffff;
+  live->session = random_.Chance(70) ? same : std::max(live->session, (live->session | 0xffff) - 1);
   auto* durable = reinterpret_cast<LiveWords*>(control.durable.data() + kLiveOffset);
   if (random_.Chance(80)) durable->session = live->session;
 }

@@ -66,7 +66,7 @@ class SimulatedDisk {
   void DropForgotten();  ///< the kernel reads pages of a failed sync from the disk again
   bool forgets() const noexcept;
 
-  /// The live session number jumps to just below the next multiple of 65,536.
+  /// Some ten thousand sessions pass in which nothing is appended: their numbers come around.
   void ExhaustSessions();
 
   /// Throws std::runtime_error if a byte outside the extents is not zero: the model would miss it.

@@ -40,6 +40,7 @@ Lives::Lives(std::uint64_t seed, std::filesystem::path directory, Counts& counts
       counts_(counts),
       trace_(trace),
       wide_(random_.Below(500) == 0),
+      plain_(!wide_ && random_.Chance(40)),
       disk_(random_, kSectors[random_.Below(3)], wide_) {}
 
 void Lives::Tell(const std::string& what) {
@@ -101,19 +102,22 @@ void Lives::Act() {
 ModelRecord Lives::NextRecord(const ModelRecord* last) {
   ModelRecord record;
   record.seed = random_.Below(4);
-  const int after = last == nullptr ? static_cast<int>(kFields) : last->last_field();
-  const bool continues = after < static_cast<int>(kFields) - 1 && random_.Chance(25);
-  record.begins_row = !continues;
-  record.step = last == nullptr
-                    ? -1
-                    : last->step + (continues ? 0 : static_cast<Step>(random_.Between(1, 2)));
+  const Step step = last == nullptr ? -1 : last->step;
+  if (plain_) {
+    record.step = step + 1;
+    record.lengths = {1, kMissing, 2, kMissing};
+    return record;
+  }
+  const int last_field = last == nullptr ? static_cast<int>(kFields) : last->last_field();
+  record.begins_row = last_field >= static_cast<int>(kFields) - 1 || !random_.Chance(25);
+  record.step = step + (record.begins_row ? static_cast<Step>(random_.Between(1, 2)) : 0);
   const std::uint64_t most = wide_ && random_.Chance(30) ? 3000 : random_.Chance(5) ? 50 : 4;
   const int lengths[kFields] = {1, static_cast<int>(random_.Below(most)), 2, 1};
   for (std::size_t field = 0; field < kFields; ++field) {
-    const bool allowed = !continues || static_cast<int>(field) > after;
+    const bool allowed = record.begins_row || static_cast<int>(field) > last_field;
     if (allowed && random_.Chance(60)) record.lengths[field] = lengths[field];
   }
-  if (continues && record.last_field() < 0) record.lengths[kFields - 1] = 1;
+  if (!record.begins_row && record.last_field() < 0) record.lengths[kFields - 1] = 1;
   return record;
 }
 

@@ -85,7 +85,8 @@ class Lives {
   std::filesystem::path path_;
   Counts& counts_;
   std::ostream* trace_;
-  const bool wide_;
+  const bool wide_;   // long lists, large files
+  const bool plain_;  // one shape, one step apart: abandoned records look right most easily
   SimulatedDisk disk_;
   Model model_;
   std::optional<StreamStore> store_;

@@ -222,25 +222,29 @@ TEST_F(DurabilityTest, OldRecordsAreZeroedWhenSessionNumbersComeAround) {
   EXPECT_TRUE(std::all_of(used, bytes.end(), [](std::byte byte) { return byte == std::byte{0}; }));
 }
 
-TEST_F(DurabilityTest, TheSentinelOfAWrapIsCleared) {
+// Found by the crash model: the record at the sentinel's place survives a trim.
+TEST_F(DurabilityTest, TheSentinelIsClearedTooWhenSessionNumbersComeAround) {
   WriteAndDie([](StreamStore& store) {
     for (Step step = 0; step < 9; ++step) store.Append(step, {{0, 5}});
   });
   LiveWords live = Live();
   live.published = 4;
-  live.session = 65'534;
   SetLive(live);
-  Open().Close();  // trims to four records and a sentinel that carries the words of record 4
+  Open().Close();  // trims to four records and a sentinel with the words of record 4
+  const auto words_of_sentinel = [this] {
+    std::array<std::byte, 24> words{};
+    Directory::Open(path_).OpenFile("records", false).ReadAt(words, 32 * 4 + 8);
+    return words;
+  };
+  const std::array<std::byte, 24> zeros{};
+  EXPECT_NE(words_of_sentinel(), zeros);
   live = Live();
-  live.session = 65'536 + 65'534;
+  live.session = 65'536;  // the next ends in 1, as that of the nine records
   SetLive(live);
   StreamStore store = Open();
+  EXPECT_EQ(Live().session, 65'537U);
   EXPECT_EQ(ErrorOf([&] { store.Append(4, {{0, 1.5}}); }).code(), ErrorCode::kInvalidArgument);
-  store.Append(4, {});
-  store.Sync();
-  std::array<std::byte, 24> rest{};
-  Directory::Open(path_).OpenFile("records", false).ReadAt(rest, 32 * 5 + 8);
-  EXPECT_TRUE(std::ranges::all_of(rest, [](std::byte byte) { return byte == std::byte{0}; }));
+  EXPECT_EQ(words_of_sentinel(), zeros) << "the open record was written, and nothing else";
 }
 
 }  // namespace
