@@ -3,8 +3,6 @@
 #include "convert/column.h"
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
 #include <cstring>
 
 #include "convert/errors.h"

@@ -154,7 +154,7 @@ Row StreamStore::Append(Step step, std::span<const FieldWrite> writes) {
   Row row = 0;
   Verdict verdict;
   if (!writer.Append(step, writes, &row, &verdict)) [[unlikely]] {
-    internal::ThrowVerdict(verdict, writer, step, writes);
+    internal::ThrowVerdict(verdict, writer, step, writes, writer.cursor().step);
   }
   return row;
 }
@@ -182,7 +182,8 @@ void StreamStore::Append(std::span<const Step> steps, std::span<const FieldWrite
   std::size_t failed = 0;
   const Verdict verdict = writer.AppendGroups(groups, &failed);
   if (verdict.code != ErrorCode::kOk) {
-    internal::ThrowVerdict(verdict, writer, groups[failed].step, groups[failed].writes);
+    const Step before = failed > 0 ? groups[failed - 1].step : writer.cursor().step;
+    internal::ThrowVerdict(verdict, writer, groups[failed].step, groups[failed].writes, before);
   }
 }
 

@@ -71,9 +71,8 @@ std::string OrderText(const Schema& schema, TypeId type, std::int64_t before, co
 }  // namespace
 
 void ThrowVerdict(const Verdict& verdict, Writer& writer, Step step,
-                  std::span<const FieldWrite> writes) {
+                  std::span<const FieldWrite> writes, Step before) {
   const Schema& schema = writer.schema();
-  const Cursor cursor = writer.cursor();
   const std::size_t i = verdict.write;
   switch (verdict.rule) {
     case Rule::kUnknownType:
@@ -101,7 +100,7 @@ void ThrowVerdict(const Verdict& verdict, Writer& writer, Step step,
       ThrowAs(verdict, writer, ValueText(schema, writes[i], verdict.item));
     case Rule::kStepDecreases:
       ThrowAs(verdict, writer,
-              StrCat("step ", step, " after step ", cursor.step, ": steps never decrease (order)"));
+              StrCat("step ", step, " after step ", before, ": steps never decrease (order)"));
     case Rule::kTooManyRows:
       ThrowAs(verdict, writer, StrCat("a store holds at most ", kMaxRows, " rows"));
     case Rule::kStepNotAfter:

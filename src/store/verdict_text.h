@@ -9,9 +9,9 @@
 
 namespace stream_store::internal {
 
-/// Throws the Error of a refused Append().
+/// Throws the Error of a refused Append(); `before` is the step that `step` comes after.
 [[noreturn]] void ThrowVerdict(const Verdict& verdict, Writer& writer, Step step,
-                               std::span<const FieldWrite> writes);
+                               std::span<const FieldWrite> writes, Step before);
 
 /// Throws the Error of a refused Extend().
 [[noreturn]] void ThrowVerdict(const Verdict& verdict, Writer& writer, std::span<const Step> steps,

@@ -171,7 +171,7 @@ def test_a_bad_row_deep_in_a_column_refuses_all_of_it(store: StreamStore) -> Non
         ([11, 11], ["i8"], ["equal length", "2", "1"]),
         ([], ["i8"], ["equal length", "0", "1"]),
         ([9], ["i8"], ["order", "9", "10"]),
-        ([12, 11], ["i8", "i8"], ["order", "11"]),
+        ([12, 11], ["i8", "i8"], ["order", "step 11 after step 12"]),
         ([-(2**63)], ["i8"], ["order"]),
     ],
 )
