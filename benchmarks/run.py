@@ -144,13 +144,26 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def write_readme(rows: list[Row]) -> None:
+    """Put the table between the markers of README.md."""
+    begin, end = "<!-- benchmark:begin -->\n", "<!-- benchmark:end -->"
+    readme = ROOT / "README.md"
+    text = readme.read_text()
+    head, rest = text.split(begin)
+    readme.write_text(head + begin + table(rows) + "\n" + end + rest.split(end, 1)[1])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=120, help="length of the 1 kHz run")
     parser.add_argument(
         "--gigabytes", type=float, default=10, help="size of the large store; 0: none"
     )
+    parser.add_argument("--readme", action="store_true", help="put the last results into README.md")
     arguments = parser.parse_args()
+    if arguments.readme:
+        write_readme(json.loads((RESULTS / "latest.json").read_text())["rows"])
+        return
     build()
     rows = append_rows()
     rows += window_rows()
