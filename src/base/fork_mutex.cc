@@ -15,8 +15,6 @@ struct ForkMutexList {
   }
 
   void Add(ForkMutex* item) {
-    static const bool installed = (InstallForkHandlers(Prepare, Resume, Resume), true);
-    static_cast<void>(installed);
     const std::scoped_lock hold(mutex);
     ForkMutex*& head = first[static_cast<int>(item->rank_)];
     item->next_ = head;
@@ -55,6 +53,17 @@ struct ForkMutexList {
     list.mutex.unlock();
   }
 };
+
+namespace {
+
+// When the library is loaded, before there are threads: a child must not find this half done.
+[[maybe_unused]] const bool installed = [] {
+  ForkMutexList::Get();
+  InstallForkHandlers(ForkMutexList::Prepare, ForkMutexList::Resume, ForkMutexList::Resume);
+  return true;
+}();
+
+}  // namespace
 
 ForkMutex::ForkMutex(Rank rank) : rank_(rank) { ForkMutexList::Get().Add(this); }
 

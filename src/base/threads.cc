@@ -1,5 +1,6 @@
 #include "base/threads.h"
 
+#include <atomic>
 #include <utility>
 
 #include <linux/membarrier.h>
@@ -33,9 +34,17 @@ class SignalsBlocked {
 
 }  // namespace
 
+// Registering may take milliseconds. Not a guarded static: a child forked meanwhile would wait for
+// ever for the thread that holds the guard. Registering twice does no harm.
 bool ThreadBarriersWork() noexcept {
-  static const bool work = Membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
-  return work;
+  enum : int { kUnknown, kWork, kDoNot };
+
+  static constinit std::atomic<int> known{kUnknown};
+  if (known.load(std::memory_order_relaxed) == kUnknown) {
+    const bool work = Membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+    known.store(work ? kWork : kDoNot, std::memory_order_relaxed);
+  }
+  return known.load(std::memory_order_relaxed) == kWork;
 }
 
 void ThreadBarrier() noexcept { Membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED); }

@@ -33,11 +33,16 @@ void InChild() {
   registry().mutex.unlock();
 }
 
+// When the library is loaded, before there are threads: a child must not find this half done.
+[[maybe_unused]] const bool installed = [] {
+  registry();
+  InstallForkHandlers(Prepare, InParent, InChild);
+  return true;
+}();
+
 }  // namespace
 
 void GuardAgainstFork(Writer* writer) {
-  static const bool installed = (InstallForkHandlers(Prepare, InParent, InChild), true);
-  static_cast<void>(installed);
   const std::scoped_lock lock(registry().mutex);
   registry().writers.push_back(writer);
 }
