@@ -4,24 +4,11 @@
 // Only the last one cannot fail, and it is the first to touch `records`.
 #include <algorithm>
 
+#include "storage/column_rows.h"
 #include "storage/hot.h"
 
 namespace stream_store::internal {
 namespace {
-
-// The items of one row of a column: as a FieldWrite.
-FieldWrite WriteOf(const Column& column, std::uint64_t row) noexcept {
-  const std::uint64_t first = column.offsets == nullptr
-                                  ? row * column.row_items
-                                  : static_cast<std::uint64_t>(column.offsets[row]);
-  const std::uint64_t count =
-      column.offsets == nullptr
-          ? column.row_items
-          : static_cast<std::uint64_t>(column.offsets[row + 1] - column.offsets[row]);
-  const auto* data =
-      static_cast<const std::byte*>(column.data) + first * SourceBytes(column.source);
-  return FieldWrite(column.type, column.source, data, count);
-}
 
 bool Present(const Column& column, std::uint64_t row) noexcept {
   return column.present == nullptr || column.present[row] != 0;
@@ -127,7 +114,7 @@ Verdict Writer::ShapeRow(std::span<const Column> columns, std::uint64_t row, Mem
         (column.offsets[row] < 0 || column.offsets[row + 1] < column.offsets[row])) {
       return Refuse(Verdict::Rule::kLength, c, row);
     }
-    const FieldWrite write = WriteOf(column, row);
+    const FieldWrite write = WriteOfRow(column, row);
     const std::uint64_t length =
         EncodedWords(meaning_->encodings[column.type], column.source, write.count());
     if (length > kMaxWriteValues || total + length > kMaxWriteValues) {
@@ -176,7 +163,7 @@ Verdict Writer::EncodeRows(std::span<const Column> columns) {
       if (!Present(column, row)) {
         continue;
       }
-      const FieldWrite write = WriteOf(column, row);
+      const FieldWrite write = WriteOfRow(column, row);
       const Encoding& encoding = meaning_->encodings[column.type];
       const std::uint64_t bad = Encode(encoding, column.source, write.data(), write.count(), out);
       if (bad != kEncodedAll) {

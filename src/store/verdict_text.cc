@@ -5,6 +5,7 @@
 
 #include "base/str_cat.h"
 #include "format/encoding.h"
+#include "storage/column_rows.h"
 
 namespace stream_store::internal {
 namespace {
@@ -115,19 +116,7 @@ void ThrowVerdict(const Verdict& verdict, Writer& writer, std::span<const Step> 
   const Schema& schema = writer.schema();
   const std::size_t c = verdict.write;
   const std::size_t row = verdict.row;
-  const auto write_of_row = [&] {
-    const Column& column = columns[c];
-    const std::uint64_t first = column.offsets == nullptr
-                                    ? row * column.row_items
-                                    : static_cast<std::uint64_t>(column.offsets[row]);
-    const std::uint64_t count =
-        column.offsets == nullptr
-            ? column.row_items
-            : static_cast<std::uint64_t>(column.offsets[row + 1] - column.offsets[row]);
-    return FieldWrite(
-        column.type, column.source,
-        static_cast<const std::byte*>(column.data) + first * SourceBytes(column.source), count);
-  };
+  const auto write_of_row = [&] { return WriteOfRow(columns[c], row); };
   switch (verdict.rule) {
     case Rule::kUnknownType:
       ThrowAs(verdict, writer,
