@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "stream_store/error.h"
+#include "stream_store/export.h"
 #include "stream_store/options.h"
 #include "stream_store/reader.h"
 #include "stream_store/recovery.h"
@@ -146,7 +147,7 @@ struct Column {
 };
 
 /// The writer of a store.
-class StreamStore {
+class STREAM_STORE_API StreamStore {
  public:
   /// Opens `path` for writing: continues the store there, recovering it if its writer died, or
   /// creates one.
@@ -191,6 +192,28 @@ class StreamStore {
 
   /// Append() that reports by code: no exception, allocation or system call on the fast path.
   ErrorCode TryAppend(Step step, std::span<const FieldWrite> writes) noexcept;
+
+  ErrorCode TryAppend(Step step, std::initializer_list<FieldWrite> writes) noexcept {
+    return TryAppend(step, std::span<const FieldWrite>(writes.begin(), writes.size()));
+  }
+
+  /// Appends a new row at the step after the last one, 0 for the first; returns that step.
+  ///
+  /// The step is chosen inside the call: several threads record what arrives in the order in which
+  /// it arrives, without a lock of their own. Otherwise as Append().
+  Step AppendNext(std::span<const FieldWrite> writes);
+
+  Step AppendNext(std::initializer_list<FieldWrite> writes) {
+    return AppendNext(std::span<const FieldWrite>(writes.begin(), writes.size()));
+  }
+
+  /// AppendNext() that reports by code, as TryAppend(). `step`, if not null, takes the step.
+  ErrorCode TryAppendNext(std::span<const FieldWrite> writes, Step* step = nullptr) noexcept;
+
+  ErrorCode TryAppendNext(std::initializer_list<FieldWrite> writes,
+                          Step* step = nullptr) noexcept {
+    return TryAppendNext(std::span<const FieldWrite>(writes.begin(), writes.size()), step);
+  }
 
   /// Appends steps.size() rows at once, all or nothing. Steps strictly increase and are past the
   /// last one. Columns come in declared order, each at most once. Returns the first new row.

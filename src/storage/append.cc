@@ -1,5 +1,6 @@
 // The hot path: one step. Numbers in comments are the steps of "Append" in docs/format.md.
 #include <cstring>
+#include <limits>
 
 #include "storage/hot.h"
 
@@ -100,6 +101,23 @@ Verdict Writer::RefusePlace(Step step, bool continues, const Cursor& at) noexcep
 
 bool Writer::Append(Step step, std::span<const FieldWrite> writes, Row* row, Verdict* verdict) {
   const AppendFlag::Hold hold(flag_);
+  return AppendHeld(step, writes, row, verdict);
+}
+
+bool Writer::AppendNext(std::span<const FieldWrite> writes, Row* row, Step* step,
+                        Verdict* verdict) {
+  const AppendFlag::Hold hold(flag_);
+  if (cursor_.rows > 0 && cursor_.step == std::numeric_limits<Step>::max()) {
+    *verdict = Refuse(Verdict::Rule::kStepNotAfter, 0);
+    return false;
+  }
+  *step = cursor_.rows == 0 ? 0 : cursor_.step + 1;
+  return AppendHeld(*step, writes, row, verdict);
+}
+
+// REQUIRES: the append flag.
+inline bool Writer::AppendHeld(Step step, std::span<const FieldWrite> writes, Row* row,
+                               Verdict* verdict) {
   const bool continues = cursor_.rows > 0 && step == cursor_.step;
   Memo& memo = memos_[continues];
   if (!SameShape(writes, memo)) [[unlikely]] {

@@ -95,6 +95,9 @@ class Writer {
   /// path (no space, closed, …).
   bool Append(Step step, std::span<const FieldWrite> writes, Row* row, Verdict* verdict);
 
+  /// One new row at the step after the last one, which only the holder of the append flag knows.
+  bool AppendNext(std::span<const FieldWrite> writes, Row* row, Step* step, Verdict* verdict);
+
   /// Several steps, published together. After a refusal `failed_group` is the one that was refused.
   Verdict AppendGroups(std::span<const Group> groups, std::size_t* failed_group);
 
@@ -166,6 +169,7 @@ class Writer {
   static void MoveCursor(const Memo& memo, Step step, bool continues, Cursor& at) noexcept;
 
   // append.cc
+  bool AppendHeld(Step step, std::span<const FieldWrite> writes, Row* row, Verdict* verdict);
   Verdict CheckShape(std::span<const FieldWrite> writes, Memo& memo);
   void UseLayout(std::span<const std::uint64_t> words, Memo& memo);
   static Verdict RefusePlace(Step step, bool continues, const Cursor& at) noexcept;

@@ -75,6 +75,18 @@ void CheckSameFields(const std::string& path, const Schema& stored,
   }
 }
 
+// The code that `body` returns, or that of the exception it throws.
+template <class Body>
+ErrorCode CodeOf(const Body& body) noexcept {
+  try {
+    return body();
+  } catch (const Error& error) {
+    return error.code();
+  } catch (...) {
+    return ErrorCode::kNoSpace;  // the allocator's
+  }
+}
+
 }  // namespace
 
 StreamStore::StreamStore(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
@@ -188,16 +200,35 @@ void StreamStore::Append(std::span<const Step> steps, std::span<const FieldWrite
 }
 
 ErrorCode StreamStore::TryAppend(Step step, std::span<const FieldWrite> writes) noexcept {
-  try {
+  return CodeOf([&] {
     Row row = 0;
     Verdict verdict;
     impl_->Declared("append").Append(step, writes, &row, &verdict);
     return verdict.code;
-  } catch (const Error& error) {
-    return error.code();
-  } catch (...) {
-    return ErrorCode::kNoSpace;  // the allocator's
+  });
+}
+
+Step StreamStore::AppendNext(std::span<const FieldWrite> writes) {
+  Writer& writer = impl_->Declared("append");
+  Row row = 0;
+  Step step = 0;
+  Verdict verdict;
+  if (!writer.AppendNext(writes, &row, &step, &verdict)) [[unlikely]] {
+    internal::ThrowVerdict(verdict, writer, step, writes, writer.cursor().step);
   }
+  return step;
+}
+
+ErrorCode StreamStore::TryAppendNext(std::span<const FieldWrite> writes, Step* step) noexcept {
+  return CodeOf([&] {
+    Row row = 0;
+    Step chosen = 0;
+    Verdict verdict;
+    if (impl_->Declared("append").AppendNext(writes, &row, &chosen, &verdict) && step != nullptr) {
+      *step = chosen;
+    }
+    return verdict.code;
+  });
 }
 
 Row StreamStore::Extend(std::span<const Step> steps, std::span<const Column> columns) {

@@ -105,6 +105,7 @@ void ThrowVerdict(const Verdict& verdict, Writer& writer, Step step,
     case Rule::kTooManyRows:
       ThrowAs(verdict, writer, StrCat("a store holds at most ", kMaxRows, " rows"));
     case Rule::kStepNotAfter:
+      ThrowAs(verdict, writer, StrCat("no step comes after the last one, ", before));
     case Rule::kNone:
       break;
   }

@@ -1,6 +1,8 @@
 // Tests of the rules of the stream: what an append takes, what it refuses, and that refusals leave
 // nothing.
 
+#include <limits>
+
 #include "storage/fixture.h"
 
 namespace stream_store::internal {
@@ -11,7 +13,7 @@ class AppendTest : public StoreTest {
   std::string Shown() const { return Show(store_.reader()); }
 
   ErrorCode CodeOf(Step step, std::initializer_list<FieldWrite> writes) {
-    return store_.TryAppend(step, std::span<const FieldWrite>(writes.begin(), writes.size()));
+    return store_.TryAppend(step, writes);
   }
 
   StreamStore store_ = Open();
@@ -62,6 +64,25 @@ TEST_F(AppendTest, EmptyAppendToTheLastStepStoresNothing) {
   store_.Append(1, {{0, 1}});
   EXPECT_EQ(store_.Append(1, {}), 0);
   EXPECT_EQ(store_.reader().records(), 2U);
+}
+
+TEST_F(AppendTest, NextStepIsTheOneAfterTheLast) {
+  EXPECT_EQ(store_.AppendNext({{0, 7}}), 0);
+  store_.Append(40, {{0, 8}});
+  EXPECT_EQ(store_.AppendNext({}), 41);
+  Step step = -1;
+  EXPECT_EQ(store_.TryAppendNext({{0, 1}, {0, 1}}, &step), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(step, -1);
+  EXPECT_EQ(store_.TryAppendNext({{2, true}}, &step), ErrorCode::kOk);
+  EXPECT_EQ(step, 42);
+  EXPECT_EQ(Shown(), "0{0:7} 40{0:8} 41{} 42{2:1}");
+}
+
+TEST_F(AppendTest, NoStepComesAfterTheLastOfAll) {
+  store_.Append(std::numeric_limits<Step>::max(), {{0, 1}});
+  EXPECT_EQ(store_.TryAppendNext({{0, 2}}), ErrorCode::kInvalidArgument);
+  EXPECT_THROW(store_.AppendNext({{0, 2}}), Error);
+  EXPECT_EQ(Shown(), "9223372036854775807{0:1}");
 }
 
 TEST_F(AppendTest, RefusesFieldsOutOfOrderOrTwice) {

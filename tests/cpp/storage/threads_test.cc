@@ -38,6 +38,32 @@ class ThreadsTest : public StoreTest {
 #endif
 };
 
+TEST_F(ThreadsTest, EachThreadGetsANextStepOfItsOwn) {
+  StreamStore store = Open();
+  constexpr Value kThreads = 4;
+  std::vector<std::thread> writers;
+  for (Value writer = 0; writer < kThreads; ++writer) {
+    writers.emplace_back([&store, writer] {
+      Step before = -1;
+      for (Step i = 0; i < kRows / kThreads; ++i) {
+        const Step step = store.AppendNext({{0, writer}});
+        ASSERT_GT(step, before);
+        before = step;
+      }
+    });
+  }
+  for (std::thread& writer : writers) writer.join();
+  const Reader reader = store.reader();
+  ASSERT_EQ(reader.rows(), static_cast<std::uint64_t>(kRows));
+  std::array<Step, kThreads> rows_of{};
+  for (Row row = 0; row < kRows; ++row) {
+    const RowView view = reader.row(row);
+    ASSERT_EQ(view.step(), row);
+    ++rows_of[static_cast<std::size_t>(view.begin()->values[0])];
+  }
+  EXPECT_TRUE(std::ranges::all_of(rows_of, [](Step rows) { return rows == kRows / kThreads; }));
+}
+
 TEST_F(ThreadsTest, ReadersSeeWholeAppendsOnly) {
   StreamStore store = Open();
   std::atomic<bool> done{false};
