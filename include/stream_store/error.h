@@ -8,6 +8,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "stream_store/export.h"
+
 namespace stream_store {
 
 /// What kind of thing went wrong. Not persistent; the order carries no meaning.
@@ -30,7 +32,7 @@ enum class ErrorCode {
 };
 
 /// The exception of the library.
-class Error : public std::runtime_error {
+class STREAM_STORE_API Error : public std::runtime_error {
  public:
   Error(ErrorCode code, const std::string& message, int system_errno = 0)
       : std::runtime_error(message), code_(code), errno_(system_errno) {}

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "stream_store/error.h"
+#include "stream_store/export.h"
 #include "stream_store/options.h"
 #include "stream_store/recovery.h"
 #include "stream_store/schema.h"
@@ -69,7 +70,7 @@ struct RowsColumn {
 };
 
 /// A snapshot of a store, read-only.
-class Reader {
+class STREAM_STORE_API Reader {
  public:
   /// Opens a persistent store for reading, live or closed; writes nothing.
   ///

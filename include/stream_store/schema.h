@@ -13,6 +13,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "stream_store/export.h"
 #include "stream_store/types.h"
 
 namespace stream_store {
@@ -56,7 +57,7 @@ enum class DType : std::uint8_t {
 inline constexpr int kDTypeCount = 32;
 
 /// "float32", "timestamp_ns", …: the name used in messages and in Python.
-std::string_view DTypeName(DType dtype) noexcept;
+STREAM_STORE_API std::string_view DTypeName(DType dtype) noexcept;
 
 /// As the first entry of Field::shape: the length varies from step to step.
 inline constexpr std::uint32_t kRagged = 0xffffffffU;
@@ -79,7 +80,7 @@ inline constexpr std::uint64_t kMaxFields = 65'536;
 inline constexpr std::uint64_t kMaxNameBytes = 255;
 
 /// The fields of a store, in declared order.
-class Schema {
+class STREAM_STORE_API Schema {
  public:
   Schema() = default;
 

@@ -3,11 +3,11 @@
 //
 // Who uses it: programs that print or test which library they were built against, the top
 // CMakeLists.txt and pyproject.toml (both read the three macros by pattern, so keep their form).
-
-#ifndef STREAM_STORE_VERSION_H_
-#define STREAM_STORE_VERSION_H_
+#pragma once
 
 #include <cstdint>
+
+#include "stream_store/export.h"
 
 #define STREAM_STORE_VERSION_MAJOR 0
 #define STREAM_STORE_VERSION_MINOR 1
@@ -26,15 +26,13 @@ inline constexpr const char* kVersion = STREAM_STORE_DETAIL_VERSION(
 
 /// The version of the format on disk that this build writes and reads; persistent, see
 /// docs/format.md.
-inline constexpr uint32_t kFormatVersion = 1;
+inline constexpr std::uint32_t kFormatVersion = 1;
 
 /// The version of the library that was linked, as "major.minor.patch"; it differs from kVersion
 /// when headers and library come from different builds. The text lives as long as the program.
-[[nodiscard]] const char* LibraryVersion() noexcept;
+[[nodiscard]] STREAM_STORE_API const char* LibraryVersion() noexcept;
 
 }  // namespace stream_store
 
 #undef STREAM_STORE_DETAIL_VERSION
 #undef STREAM_STORE_DETAIL_QUOTE
-
-#endif  // STREAM_STORE_VERSION_H_
