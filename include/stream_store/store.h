@@ -8,6 +8,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <concepts>
 #include <cstdint>
 #include <cstring>
@@ -48,6 +49,18 @@ enum class Source : std::uint8_t {
   kWords,  ///< stored words of this very field, taken as they are (copying between equal stores)
 };
 
+namespace internal {
+
+constexpr Source IntegerSource(std::size_t bytes, bool is_signed) noexcept {
+  constexpr Source kSigned[] = {Source::kInt8, Source::kInt16, Source::kInt32, Source::kInt64};
+  constexpr Source kUnsigned[] = {Source::kUInt8, Source::kUInt16, Source::kUInt32,
+                                  Source::kUInt64};
+  const int power = std::countr_zero(bytes);
+  return is_signed ? kSigned[power] : kUnsigned[power];
+}
+
+}  // namespace internal
+
 /// The Source of an arithmetic C++ type.
 template <class T>
   requires std::is_arithmetic_v<T>
@@ -57,16 +70,8 @@ constexpr Source SourceOf() noexcept {
   } else if constexpr (std::floating_point<T>) {
     static_assert(sizeof(T) == 4 || sizeof(T) == 8, "float and double only");
     return sizeof(T) == 4 ? Source::kFloat32 : Source::kFloat64;
-  } else if constexpr (std::is_signed_v<T>) {
-    return sizeof(T) == 1   ? Source::kInt8
-           : sizeof(T) == 2 ? Source::kInt16
-           : sizeof(T) == 4 ? Source::kInt32
-                            : Source::kInt64;
   } else {
-    return sizeof(T) == 1   ? Source::kUInt8
-           : sizeof(T) == 2 ? Source::kUInt16
-           : sizeof(T) == 4 ? Source::kUInt32
-                            : Source::kUInt64;
+    return internal::IntegerSource(sizeof(T), std::is_signed_v<T>);
   }
 }
 
@@ -78,7 +83,7 @@ class FieldWrite {
 
   /// `count` items at `data`, in C order.
   FieldWrite(TypeId type, Source source, const void* data, std::uint64_t count) noexcept
-      : type_(type), source_(source), scalar_(false), count_(count) {
+      : type_(type), source_(source), count_(count) {
     where_.data = data;
   }
 
@@ -210,8 +215,7 @@ class STREAM_STORE_API StreamStore {
   /// AppendNext() that reports by code, as TryAppend(). `step`, if not null, takes the step.
   ErrorCode TryAppendNext(std::span<const FieldWrite> writes, Step* step = nullptr) noexcept;
 
-  ErrorCode TryAppendNext(std::initializer_list<FieldWrite> writes,
-                          Step* step = nullptr) noexcept {
+  ErrorCode TryAppendNext(std::initializer_list<FieldWrite> writes, Step* step = nullptr) noexcept {
     return TryAppendNext(std::span<const FieldWrite>(writes.begin(), writes.size()), step);
   }
 

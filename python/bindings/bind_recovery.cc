@@ -10,7 +10,7 @@ namespace stream_store::python {
 void BindRecovery(nb::module_& module) {
   nb::class_<Recovery>(module, "Recovery",
                        "How the last session of a store ended, as seen when it was opened.")
-      .def_prop_ro("state", &StateText, "\"clean\", \"process_crash\" or \"truncated\".")
+      .def_prop_ro("state", &StateText, R"("clean", "process_crash" or "truncated".)")
       .def_ro("rows_cut", &Recovery::rows_cut,
               "Rows known to be lost; after a power cut a lower bound.")
       .def_ro("reason", &Recovery::reason, "Why rows were cut; empty unless truncated.")

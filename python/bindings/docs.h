@@ -118,7 +118,7 @@ inline constexpr char kNumFieldWritesDoc[] = "Number of field-writes: entries of
 inline constexpr char kLastStepDoc[] = "Step of the last row, None when there is none.";
 inline constexpr char kNumBytesDoc[] = "Bytes on disk in use.";
 inline constexpr char kModeDoc[] =
-    "\"a\", \"x\" or \"r\", as the store was opened; a snapshot's is \"r\".";
+    R"("a", "x" or "r", as the store was opened; a snapshot's is "r".)";
 inline constexpr char kClosedDoc[] = "Whether close() was called.";
 inline constexpr char kIdDoc[] =
     "Hex text of the store's id: the same for all who open it; \"\" before fields are declared.";

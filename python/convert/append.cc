@@ -85,7 +85,7 @@ bool WorthReleasing(std::span<const FieldWrite> writes) {
 void Write(Store& store, AppendTurn& turn, StreamStore& writer, const Scratch& scratch,
            bool one_step) {
   const std::span<const FieldWrite> writes(scratch.writes);
-  auto work = [&] {
+  const auto work = [&] {
     if (one_step) {
       writer.Append(scratch.steps.front(), writes);
     } else {
@@ -219,8 +219,8 @@ std::vector<std::pair<nb::object, nb::object>> ItemsOf(PyObject* mapping) {
 
 bool NamesStruct(const FieldTable& fields,
                  const std::vector<std::pair<nb::object, nb::object>>& items) {
-  return std::any_of(items.begin(), items.end(),
-                     [&fields](const auto& item) { return !fields.Find(item.first.ptr()); });
+  return std::ranges::any_of(
+      items, [&fields](const auto& item) { return !fields.Find(item.first.ptr()); });
 }
 
 // Present fields of the step, by type id.

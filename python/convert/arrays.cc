@@ -75,7 +75,7 @@ Shape& Shape::operator+=(std::span<const npy_intp> more) {
     Throw(PyExc_ValueError, "an output would have " + std::to_string(size_ + more.size()) +
                                 " dimensions; NumPy takes at most " + std::to_string(NPY_MAXDIMS));
   }
-  std::copy(more.begin(), more.end(), dimensions_.data() + size_);
+  std::ranges::copy(more, dimensions_.data() + size_);
   size_ += more.size();
   return *this;
 }
@@ -96,7 +96,7 @@ std::uint64_t Shape::places() const {
 }
 
 nb::object NewArray(PyArray_Descr* descr, const Shape& shape) {
-  const nb::object owner = nb::steal<nb::object>(reinterpret_cast<PyObject*>(descr));
+  const auto owner = nb::steal<nb::object>(reinterpret_cast<PyObject*>(descr));
   const std::uint64_t bytes = shape.places() * static_cast<std::uint64_t>(PyDataType_ELSIZE(descr));
   std::optional<PooledArrays> pooled;
   if (bytes >= kPooledBytes && !PyDataType_REFCHK(descr)) {

@@ -18,13 +18,17 @@ void ImportNumpy();
 /// one allocates nothing.
 class Shape {
  public:
-  Shape() noexcept {}  // NOLINT(modernize-use-equals-default): dimensions_ stays uninitialised
+  // dimensions_ stays uninitialised: most of its 64 places are never used.
+  // NOLINTBEGIN(cppcoreguidelines-pro-type-member-init, modernize-use-equals-default)
+  Shape() noexcept {}
 
   Shape(std::initializer_list<npy_intp> dimensions) {
     *this += std::span(dimensions.begin(), dimensions.size());
   }
 
   explicit Shape(std::span<const npy_intp> dimensions) { *this += dimensions; }
+
+  // NOLINTEND(cppcoreguidelines-pro-type-member-init, modernize-use-equals-default)
 
   Shape& operator+=(npy_intp dimension) { return *this += std::span(&dimension, 1); }
 
@@ -94,7 +98,7 @@ class Int64s {
  private:
   void TakeScalar(std::int64_t value);
   bool TakeList(PyObject* list);
-  void TakeArray(nb::object array, const char* what, PyObject* error);
+  void TakeArray(nb::object given, const char* what, PyObject* error);
 
   nb::object array_;               // owns data_, if it is NumPy's
   std::vector<std::int64_t> own_;  // owns data_, if it is ours

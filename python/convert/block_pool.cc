@@ -31,7 +31,7 @@ class BlockPool {
  public:
   void* Take(std::size_t bytes) {
     {
-      const std::lock_guard<std::mutex> lock(mutex_);
+      const std::scoped_lock lock(mutex_);
       auto best = free_.end();
       for (auto block = free_.begin(); block != free_.end(); ++block) {
         const std::size_t capacity = HeaderOf(*block)->capacity;
@@ -55,7 +55,7 @@ class BlockPool {
     if (capacity < kPooledBytes || capacity > kMostBytes) {
       return Release(data);
     }
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::scoped_lock lock(mutex_);
     while (!free_.empty() && (free_.size() >= kMostBlocks || free_bytes_ + capacity > kMostBytes)) {
       free_bytes_ -= HeaderOf(free_.front())->capacity;
       Release(free_.front());
@@ -66,7 +66,7 @@ class BlockPool {
   }
 
   std::size_t free_bytes() {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::scoped_lock lock(mutex_);
     return free_bytes_;
   }
 

@@ -85,7 +85,7 @@ void ColumnData::TakeMarker(PyObject* present) {
 }
 
 // A whole array at once; false if a hook must turn it into something else first.
-bool ColumnData::TakeArray(const Conversion& conversion, nb::object given) {
+bool ColumnData::TakeArray(const Conversion& conversion, const nb::object& given) {
   const FieldInfo& field = conversion.fields[type_];
   auto* array = reinterpret_cast<PyArrayObject*>(given.ptr());
   const std::optional<Source> source = SourceOfArray(array);

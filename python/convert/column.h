@@ -26,7 +26,7 @@ class ColumnData {
 
  private:
   void TakeMarker(PyObject* present);
-  bool TakeArray(const Conversion& conversion, nb::object array);
+  bool TakeArray(const Conversion& conversion, const nb::object& given);
   bool TakeNumbers(const Conversion& conversion, PyObject* list);
   void TakeList(const Conversion& conversion, PyObject* list);
   void AddRow(const Conversion& one, std::size_t row, PyObject* value);

@@ -151,7 +151,7 @@ std::int64_t AsInt64(PyObject* object, const char* what) {
     Throw(PyExc_TypeError, std::string(what) + " must be an int, not " + ShortRepr(object) + " (" +
                                TypeName(object) + ")");
   }
-  nb::object number = Own(PyNumber_Index(object));
+  const nb::object number = Own(PyNumber_Index(object));
   int overflow = 0;
   const long long result = PyLong_AsLongLongAndOverflow(number.ptr(), &overflow);
   if (overflow != 0) {

@@ -51,8 +51,7 @@ Columns ReadColumns(PyObject* self, const FieldTable& fields, Scratch& scratch, 
         types_given ? static_cast<TypeId>(PyLong_AsLong(name.ptr())) : fields.Require(name.ptr());
     columns.emplace_back(type, std::make_unique<ColumnData>(conversion, type, column.ptr()));
   }
-  std::stable_sort(columns.begin(), columns.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::ranges::stable_sort(columns, [](const auto& a, const auto& b) { return a.first < b.first; });
   return columns;
 }
 
@@ -113,7 +112,7 @@ std::size_t ExtendRows(PyObject* self, Store& store, PyObject* mapping, PyObject
     }
     std::iota(scratch->steps.begin(), scratch->steps.end(), first);
   }
-  auto work = [&] { writer.Extend(scratch->steps, columns); };
+  const auto work = [&] { writer.Extend(scratch->steps, columns); };
   if (bytes >= kReleaseBytes) {
     turn.RunWithoutGil(work);
   } else {

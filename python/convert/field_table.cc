@@ -51,13 +51,13 @@ std::string Describe(const Field& field) {
   text += field.packed ? "packed " : "";
   text += DTypeName(field.dtype);
   if (!field.shape.empty()) {
-    text += "[";
+    text += '[';
     for (std::size_t i = 0; i < field.shape.size(); ++i) {
       const bool alone = field.shape.size() == 1 && field.shape[i] == kRagged;
       text += i == 0 ? "" : ",";
       text += alone ? "" : field.shape[i] == kRagged ? "None" : std::to_string(field.shape[i]);
     }
-    text += "]";
+    text += ']';
   }
   return text + ")";
 }

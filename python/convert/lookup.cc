@@ -67,7 +67,7 @@ TypeId RequireNumber(const FieldTable& fields, PyObject* name) {
 
 // Any ints as int64; a uint64 by its bits.
 nb::object RawValues(PyObject* values) {
-  nb::object array = Own(PyArray_FromAny(values, nullptr, 0, 0, 0, nullptr));
+  const nb::object array = Own(PyArray_FromAny(values, nullptr, 0, 0, 0, nullptr));
   auto* given = reinterpret_cast<PyArrayObject*>(array.ptr());
   if (!PyArray_ISINTEGER(given) && PyArray_SIZE(given) > 0) {
     Throw(PyExc_TypeError, "decode: values must be raw int64 values, not " +
@@ -92,16 +92,16 @@ nb::object PositionOf(Store& store, nb::handle rows) {
       [](const Reader& reader, auto in, auto out) { reader.PositionsOf(in, out); });
 }
 
-nb::object RowAt(Store& store, nb::handle given, nb::handle side) {
+nb::object RowAt(Store& store, nb::handle steps, nb::handle side) {
   const std::string_view name = AsText(side.ptr(), "row_at: side");
   const bool right = name == "right";
   if (!right && name != "left") {
     Throw(PyExc_ValueError, "row_at: side must be 'left' or 'right', not " + ShortRepr(side.ptr()));
   }
-  Int64s steps(given.ptr(), "steps");
-  const nb::object output = NewArray(NPY_INT64, steps.shape());
+  const Int64s asked(steps.ptr(), "steps");
+  const nb::object output = NewArray(NPY_INT64, asked.shape());
   const std::optional<Reader> reader = Private(store);
-  std::transform(steps.values().begin(), steps.values().end(), DataAs<Row>(output), [&](Step step) {
+  std::transform(asked.values().begin(), asked.values().end(), DataAs<Row>(output), [&](Step step) {
     return !reader ? Row{0} : right ? reader->UpperBound(step) : reader->LowerBound(step);
   });
   return Returned(output);
@@ -153,6 +153,7 @@ nb::object Segments(Store& store, nb::handle names) {
   }
   const std::optional<Reader> reader = Private(store);
   std::vector<TypeId> types;
+  types.reserve(static_cast<std::size_t>(PyList_GET_SIZE(list.ptr())));
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list.ptr()); ++i) {
     types.push_back(store.fields().Require(PyList_GET_ITEM(list.ptr(), i)));
   }
@@ -180,7 +181,7 @@ nb::object IndexTable(Store& store, std::int64_t start, std::int64_t stop) {
   if (PyArray_DescrConverter(fields.ptr(), &descr) != NPY_SUCCEED) {
     nb::raise_python_error();
   }
-  const nb::object owner = nb::steal<nb::object>(reinterpret_cast<PyObject*>(descr));
+  const auto owner = nb::steal<nb::object>(reinterpret_cast<PyObject*>(descr));
   const std::optional<Reader> reader = Private(store);
   std::uint64_t count = 0;
   if (reader && start < stop) {

@@ -14,46 +14,56 @@ constexpr std::int64_t kExactInFloat64 = std::int64_t{1} << 53;
 
 enum class Taken : std::uint8_t { kInt, kFloat, kNeither };
 
+template <class T>
+T ScalarAs(PyObject* item) {
+  T value{};
+  PyArray_ScalarAsCtype(item, &value);
+  return value;
+}
+
+// A NumPy integer; one that int64 may not hold is left to others.
+Taken TakeInteger(PyObject* item, std::int64_t* integer) {
+  PyArray_Descr* descr = PyArray_DescrFromScalar(item);
+  const int type = descr->type_num;
+  const npy_intp size = PyDataType_ELSIZE(descr);
+  Py_DECREF(descr);
+  const bool is_signed = PyTypeNum_ISSIGNED(type) != 0;
+  if (!PyTypeNum_ISINTEGER(type) || (!is_signed && size == 8)) {
+    return Taken::kNeither;
+  }
+  switch (size) {
+    case 8:
+      *integer = ScalarAs<std::int64_t>(item);
+      break;
+    case 4:
+      *integer = is_signed ? std::int64_t{ScalarAs<std::int32_t>(item)}
+                           : std::int64_t{ScalarAs<std::uint32_t>(item)};
+      break;
+    case 2:
+      *integer = is_signed ? std::int64_t{ScalarAs<std::int16_t>(item)}
+                           : std::int64_t{ScalarAs<std::uint16_t>(item)};
+      break;
+    default:
+      *integer = is_signed ? std::int64_t{ScalarAs<std::int8_t>(item)}
+                           : std::int64_t{ScalarAs<std::uint8_t>(item)};
+  }
+  return Taken::kInt;
+}
+
 // A NumPy scalar other than float64, which is a Python float.
 Taken TakeScalar(PyObject* item, std::int64_t* integer, double* real) {
-  union {
-    std::int64_t i64;
-    std::int32_t i32;
-    std::int16_t i16;
-    std::int8_t i8;
-    std::uint32_t u32;
-    std::uint16_t u16;
-    std::uint8_t u8;
-    float f32;
-    npy_bool boolean;
-  } value;
-
   if (PyArray_IsScalar(item, Float)) {
-    PyArray_ScalarAsCtype(item, &value);
-    *real = static_cast<double>(value.f32);
-    return std::isnan(value.f32) ? Taken::kNeither
-                                 : Taken::kFloat;  // the hook keeps the bits of every NaN
+    const auto value = ScalarAs<float>(item);
+    *real = static_cast<double>(value);
+    return std::isnan(value) ? Taken::kNeither
+                             : Taken::kFloat;  // the hook keeps the bits of every NaN
   }
   if (PyArray_IsScalar(item, Bool)) {
-    PyArray_ScalarAsCtype(item, &value);
-    *integer = value.boolean != 0 ? 1 : 0;
+    *integer = ScalarAs<npy_bool>(item) != 0 ? 1 : 0;
     return Taken::kInt;
   }
   if (PyArray_IsScalar(item, SignedInteger) || PyArray_IsScalar(item, UnsignedInteger)) {
-    const bool is_signed = PyArray_IsScalar(item, SignedInteger);
-    PyArray_Descr* descr = PyArray_DescrFromScalar(item);
-    const npy_intp size = PyDataType_ELSIZE(descr);
-    const bool plain = PyTypeNum_ISINTEGER(descr->type_num) && (is_signed || size < 8);
-    Py_DECREF(descr);
-    if (!plain) {
-      return Taken::kNeither;
-    }
-    PyArray_ScalarAsCtype(item, &value);
-    *integer = size == 8   ? value.i64
-               : size == 4 ? (is_signed ? std::int64_t{value.i32} : std::int64_t{value.u32})
-               : size == 2 ? (is_signed ? std::int64_t{value.i16} : std::int64_t{value.u16})
-                           : (is_signed ? std::int64_t{value.i8} : std::int64_t{value.u8});
-    return Taken::kInt;
+    return TakeInteger(item, integer);
   }
   return Taken::kNeither;
 }
@@ -79,7 +89,7 @@ bool IsExact(std::int64_t integer) {
 // would lose bits.
 bool ContinueAsFloats(std::int64_t* words, Py_ssize_t done, PyObject* const* items,
                       Py_ssize_t count) {
-  auto put = [words](Py_ssize_t place, double real) {
+  const auto put = [words](Py_ssize_t place, double real) {
     std::memcpy(words + place, &real, sizeof(real));
   };
   for (Py_ssize_t i = 0; i < done; ++i) {

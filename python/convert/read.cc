@@ -65,7 +65,7 @@ struct Outputs {
     if (given == nullptr) {
       array = NewArray(column.type_number, shape);
     } else {
-      const nb::object descr = nb::steal<nb::object>(
+      const auto descr = nb::steal<nb::object>(
           reinterpret_cast<PyObject*>(PyArray_DescrFromType(column.type_number)));
       array = CheckOut(given, reinterpret_cast<PyArray_Descr*>(descr.ptr()), shape,
                        std::string("windows: out['") + column.name + "']");
@@ -229,7 +229,7 @@ std::vector<ColumnId> WantedColumns(PyObject* columns) {
   std::vector<ColumnId> wanted;
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list.ptr()); ++i) {
     const ColumnId id = FindColumn(PyList_GET_ITEM(list.ptr(), i));
-    if (std::find(wanted.begin(), wanted.end(), id) == wanted.end()) {
+    if (std::ranges::find(wanted, id) == wanted.end()) {
       wanted.push_back(id);
     }
   }
@@ -252,7 +252,7 @@ std::array<nb::object, kColumns.size()> GivenOutputs(PyObject* out,
     PyObject* pair = PyList_GET_ITEM(items.ptr(), i);
     const nb::object name = Own(PySequence_GetItem(pair, 0));
     const ColumnId id = FindColumn(name.ptr());
-    if (std::find(wanted.begin(), wanted.end(), id) == wanted.end()) {
+    if (std::ranges::find(wanted, id) == wanted.end()) {
       Throw(PyExc_ValueError, "windows: out has " + ShortRepr(name.ptr()) +
                                   ", which is not among the columns asked for");
     }

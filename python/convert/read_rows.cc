@@ -88,6 +88,7 @@ class RowsCall {
   nb::object Run() {
     CheckRows();
     std::vector<nb::object> values;
+    values.reserve(types_.size());
     for (const TypeId type : types_) {
       values.push_back(AddColumn(type));
     }
@@ -124,7 +125,7 @@ class RowsCall {
 
   nb::object Make(const char* name, int type_number, const Shape& shape, Given& given) {
     PyObject* array = given.Take(name);
-    const nb::object descr =
+    const auto descr =
         nb::steal<nb::object>(reinterpret_cast<PyObject*>(PyArray_DescrFromType(type_number)));
     if (array == nullptr) {
       return NewArray(type_number, shape);
@@ -135,7 +136,7 @@ class RowsCall {
 
   nb::object Make(const FieldInfo& field, int type_number, Given& given, const char* prefix) {
     PyObject* array = given.Take(field.name.ptr());
-    const nb::object descr =
+    const auto descr =
         nb::steal<nb::object>(reinterpret_cast<PyObject*>(PyArray_DescrFromType(type_number)));
     if (array == nullptr) {
       return NewArray(type_number, places_);
@@ -298,7 +299,7 @@ std::vector<TypeId> WantedTypes(const FieldTable& fields, PyObject* names) {
   const nb::object list = Own(PySequence_List(names));
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list.ptr()); ++i) {
     const TypeId type = fields.Require(PyList_GET_ITEM(list.ptr(), i));
-    if (std::find(types.begin(), types.end(), type) == types.end()) {
+    if (std::ranges::find(types, type) == types.end()) {
       types.push_back(type);
     }
   }

@@ -84,6 +84,7 @@ nb::object SpecArgument(const Field& field) {
 std::vector<Field> FieldsFromSpecs(nb::handle specs) {
   const nb::object list = Own(PySequence_List(specs.ptr()));
   std::vector<Field> fields;
+  fields.reserve(static_cast<std::size_t>(PyList_GET_SIZE(list.ptr())));
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list.ptr()); ++i) {
     fields.push_back(FieldFromSpec(PyList_GET_ITEM(list.ptr(), i)));
   }

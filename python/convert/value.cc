@@ -114,8 +114,14 @@ std::optional<FieldWrite> ConvertText(const Conversion& conversion, TypeId type,
 // One number for a field that takes one: float, int, bool, NumPy scalar.
 std::optional<FieldWrite> ConvertNumber(const Conversion& conversion, TypeId type,
                                         PyObject* value) {
+  if (PyFloat_CheckExact(value)) {
+    return FieldWrite(type, PyFloat_AS_DOUBLE(value));
+  }
   if (PyBool_Check(value)) {
     return FieldWrite(type, value == Py_True);
+  }
+  if (!PyLong_Check(value) && !PyArray_IsScalar(value, Number) && !PyArray_IsScalar(value, Bool)) {
+    return std::nullopt;
   }
   const std::optional<Numbers> number = ConvertNumbers(conversion.scratch.arena, &value, 1);
   if (!number) {
@@ -136,13 +142,8 @@ FieldWrite ConvertValue(const Conversion& conversion, TypeId type, PyObject* val
   }
   if (TakesPlainNumbers(field)) {
     if (field.dimensions() <= 1) {
-      if (PyFloat_CheckExact(value)) {
-        return {type, PyFloat_AS_DOUBLE(value)};
-      }
-      if (PyLong_Check(value) || PyArray_IsScalar(value, Number) || PyArray_IsScalar(value, Bool)) {
-        if (const std::optional<FieldWrite> write = ConvertNumber(conversion, type, value)) {
-          return *write;
-        }
+      if (const std::optional<FieldWrite> write = ConvertNumber(conversion, type, value)) {
+        return *write;
       }
     }
     if (PyArray_CheckExact(value)) {
@@ -162,7 +163,7 @@ FieldWrite ConvertValue(const Conversion& conversion, TypeId type, PyObject* val
   return ThroughHook(conversion, type, value);
 }
 
-FieldWrite ConvertPlain(const Conversion& conversion, TypeId type, nb::object plain) {
+FieldWrite ConvertPlain(const Conversion& conversion, TypeId type, const nb::object& plain) {
   const FieldInfo& field = conversion.fields[type];
   conversion.scratch.kept.push_back(plain);
   if (PyBytes_Check(plain.ptr())) {

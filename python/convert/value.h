@@ -32,13 +32,13 @@ struct Conversion {
 FieldWrite ConvertValue(const Conversion& conversion, TypeId type, PyObject* value);
 
 /// The hook's answer, or any array that needs no more questions: its items in C order.
-FieldWrite ConvertPlain(const Conversion& conversion, TypeId type, nb::object plain);
+FieldWrite ConvertPlain(const Conversion& conversion, TypeId type, const nb::object& plain);
 
 /// The Source of an array's items, if C++ can read them; byte order and alignment aside.
 std::optional<Source> SourceOfArray(PyArrayObject* array);
 
 /// The same array C-contiguous, aligned and in native byte order: itself, or a copy.
-nb::object Contiguous(PyObject* array);
+nb::object Contiguous(PyObject* value);
 
 /// Numbers of a list or tuple of exact ints, floats, bools and NumPy scalars; none if anything else
 /// is inside.

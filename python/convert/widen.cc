@@ -64,7 +64,7 @@ bool Fits(From item) {
 template <class To, class From>
 bool Widen(const std::byte* items, std::size_t count, std::byte* out) {
   for (std::size_t i = 0; i < count; ++i) {
-    From item;
+    From item{};
     std::memcpy(&item, items + i * sizeof(From), sizeof(From));
     To wide{};
     if constexpr (std::is_integral_v<From>) {

@@ -32,7 +32,9 @@ constexpr Interface kVersion2 = {"/sys/fs/cgroup", "memory.max", "memory.current
 std::optional<std::uint64_t> ReadNumber(const std::string& path) {
   std::ifstream file(path);
   std::uint64_t number = 0;
-  if (file >> number) return number;
+  if (file >> number) {
+    return number;
+  }
   return std::nullopt;  // missing, or "max"
 }
 
@@ -41,7 +43,9 @@ std::uint64_t DroppableCache(const std::string& group, const Interface& interfac
   std::uint64_t total = 0;
   std::string name;
   for (std::uint64_t bytes = 0; file >> name >> bytes;) {
-    if (name == interface.inactive_cache || name == interface.active_cache) total += bytes;
+    if (name == interface.inactive_cache || name == interface.active_cache) {
+      total += bytes;
+    }
   }
   return total;
 }
@@ -49,7 +53,9 @@ std::uint64_t DroppableCache(const std::string& group, const Interface& interfac
 std::uint64_t HeadroomOf(const std::string& group, const Interface& interface) {
   const auto limit = ReadNumber(group + "/" + std::string(interface.limit));
   const auto used = ReadNumber(group + "/" + std::string(interface.used));
-  if (!limit || !used) return kNoLimit;
+  if (!limit || !used) {
+    return kNoLimit;
+  }
   const std::uint64_t kept = *used - std::min(*used, DroppableCache(group, interface));
   return *limit - std::min(*limit, kept);
 }
@@ -59,9 +65,11 @@ std::uint64_t HeadroomUpwards(const std::string& root, std::string group,
                               const Interface& interface) {
   std::uint64_t least = kNoLimit;
   for (;;) {
-    least = std::min(least, HeadroomOf(root + std::string(interface.mount) + group, interface));
+    least = std::min(least, HeadroomOf(StrCat(root, interface.mount, group), interface));
     const std::size_t slash = group.rfind('/');
-    if (group.empty() || slash == std::string::npos) return least;
+    if (group.empty() || slash == std::string::npos) {
+      return least;
+    }
     group.resize(slash);
   }
 }
@@ -74,7 +82,9 @@ std::uint64_t CgroupHeadroomBytes(const std::string& root) noexcept try {
   for (std::string line; std::getline(file, line);) {  // "id:controllers:/group"
     const std::size_t first = line.find(':');
     const std::size_t second = line.find(':', first + 1);
-    if (first == std::string::npos || second == std::string::npos) continue;
+    if (first == std::string::npos || second == std::string::npos) {
+      continue;
+    }
     const std::string controllers = StrCat(",", line.substr(first + 1, second - first - 1), ",");
     const std::string group = line.substr(second + 1);
     if (controllers == ",,") {

@@ -31,7 +31,9 @@ constexpr SlicingTables MakeSlicingTables() {
   SlicingTables tables{};
   for (std::uint32_t byte = 0; byte < 256; ++byte) {
     std::uint32_t state = byte;
-    for (int bit = 0; bit < 8; ++bit) state = (state >> 1) ^ ((state & 1U) * kPolynomial);
+    for (int bit = 0; bit < 8; ++bit) {
+      state = (state >> 1) ^ ((state & 1U) * kPolynomial);
+    }
     tables[0][byte] = state;
   }
   for (std::size_t slice = 1; slice < 8; ++slice) {
@@ -65,8 +67,12 @@ std::uint32_t PortableWord(std::uint32_t state, std::uint64_t word) noexcept {
 std::uint32_t Crc32cExtendPortable(std::uint32_t state, const void* data,
                                    std::size_t size) noexcept {
   const auto* bytes = static_cast<const unsigned char*>(data);
-  for (; size >= 8; size -= 8, bytes += 8) state = PortableWord(state, LoadWord(bytes));
-  for (; size > 0; --size, ++bytes) state = (state >> 8) ^ kSlicing[0][(state ^ *bytes) & 0xffU];
+  for (; size >= 8; size -= 8, bytes += 8) {
+    state = PortableWord(state, LoadWord(bytes));
+  }
+  for (; size > 0; --size, ++bytes) {
+    state = (state >> 8) ^ kSlicing[0][(state ^ *bytes) & 0xffU];
+  }
   return state;
 }
 
@@ -93,7 +99,9 @@ constexpr std::array<std::uint32_t, 2 * kMaxLaneWords + 1> MakeShifts() {
   std::uint32_t power = 1;  // x^31: bit 31 - k of a register is the coefficient of x^k
   for (std::size_t words = 1; words < shifts.size(); ++words) {
     shifts[words] = power;
-    for (int bit = 0; bit < 64; ++bit) power = (power >> 1) ^ ((power & 1U) * kPolynomial);
+    for (int bit = 0; bit < 64; ++bit) {
+      power = (power >> 1) ^ ((power & 1U) * kPolynomial);
+    }
   }
   return shifts;
 }
@@ -176,7 +184,9 @@ std::uint32_t ExtendJoinedBySoftware(std::uint32_t state, const unsigned char* b
     bytes += 24 * lane;
     count -= 3 * lane;
   }
-  for (; count > 0; --count, bytes += 8) state = HardwareWord(state, LoadWord(bytes));
+  for (; count > 0; --count, bytes += 8) {
+    state = HardwareWord(state, LoadWord(bytes));
+  }
   return state;
 }
 
@@ -184,7 +194,7 @@ std::uint32_t ExtendJoinedBySoftware(std::uint32_t state, const unsigned char* b
 
 constexpr std::size_t kLaneThresholdWords = 24;
 
-const bool has_pclmul = __builtin_cpu_supports("pclmul") != 0;
+const bool kHasPclmul = __builtin_cpu_supports("pclmul") != 0;
 
 [[gnu::target("pclmul")]] inline std::uint64_t MultiplyByInstruction(std::uint32_t a,
                                                                      std::uint32_t b) noexcept {
@@ -205,7 +215,9 @@ const bool has_pclmul = __builtin_cpu_supports("pclmul") != 0;
     bytes += 24 * lane;
     count -= 3 * lane;
   }
-  for (; count > 0; --count, bytes += 8) state = HardwareWord(state, LoadWord(bytes));
+  for (; count > 0; --count, bytes += 8) {
+    state = HardwareWord(state, LoadWord(bytes));
+  }
   return state;
 }
 
@@ -216,15 +228,21 @@ const bool has_pclmul = __builtin_cpu_supports("pclmul") != 0;
 std::uint32_t Crc32cExtendWords(std::uint32_t state, const void* words,
                                 std::size_t count) noexcept {
   const auto* bytes = static_cast<const unsigned char*>(words);
-  if (!HasInstruction()) return Crc32cExtendPortable(state, words, count * 8);
+  if (!HasInstruction()) {
+    return Crc32cExtendPortable(state, words, count * 8);
+  }
 #if defined(__x86_64__)
-  if (has_pclmul) return ExtendJoinedByInstruction(state, bytes, count);
+  if (kHasPclmul) {
+    return ExtendJoinedByInstruction(state, bytes, count);
+  }
 #endif
   return ExtendJoinedBySoftware(state, bytes, count);
 }
 
 std::uint32_t Crc32cExtend(std::uint32_t state, const void* data, std::size_t size) noexcept {
-  if (!HasInstruction()) return Crc32cExtendPortable(state, data, size);
+  if (!HasInstruction()) {
+    return Crc32cExtendPortable(state, data, size);
+  }
   const auto* bytes = static_cast<const unsigned char*>(data);
   state = Crc32cExtendWords(state, bytes, size / 8);
   for (std::size_t at = size & ~std::size_t{7}; at < size; ++at) {

@@ -44,10 +44,18 @@ const char* KindName(mode_t mode) {
 
 // What open() says of an entry that is not a regular file, before anything could be looked at.
 [[noreturn]] void ThrowOpenFailure(const std::string& path, int error) {
-  if (error == ENOENT) throw Error(ErrorCode::kNotFound, StrCat(path, ": no such file"));
-  if (error == ELOOP) ThrowNotRegular(path, "a symbolic link");
-  if (error == EISDIR) ThrowNotRegular(path, "a directory");
-  if (error == ENXIO || error == ENODEV) ThrowNotRegular(path, "a device or socket");
+  if (error == ENOENT) {
+    throw Error(ErrorCode::kNotFound, StrCat(path, ": no such file"));
+  }
+  if (error == ELOOP) {
+    ThrowNotRegular(path, "a symbolic link");
+  }
+  if (error == EISDIR) {
+    ThrowNotRegular(path, "a directory");
+  }
+  if (error == ENXIO || error == ENODEV) {
+    ThrowNotRegular(path, "a device or socket");
+  }
   ThrowErrno(path, "opening", error);
 }
 
@@ -59,7 +67,9 @@ Directory::Directory(File file, std::filesystem::path path)
 Directory Directory::Open(const std::filesystem::path& path) {
   const int fd = RetryInterrupted(
       [&] { return sys().open_at(AT_FDCWD, path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0); });
-  if (fd >= 0) return Directory(File(fd, PathText(path)), path);
+  if (fd >= 0) {
+    return Directory(File(fd, PathText(path)), path);
+  }
   const int error = errno;
   if (error == ENOENT) {
     throw Error(ErrorCode::kNotFound, StrCat(PathText(path), ": no such directory"));
@@ -77,11 +87,17 @@ File Directory::OpenFile(const char* name, bool writable) const {
   const int fd = RetryInterrupted([&] {
     return sys().open_at(file_.fd(), name, access | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
   });
-  if (fd < 0) ThrowOpenFailure(path, errno);
+  if (fd < 0) {
+    ThrowOpenFailure(path, errno);
+  }
   File file(fd, path);
   struct stat status{};
-  if (sys().file_stat(fd, &status) != 0) ThrowErrno(path, "fstat", errno);
-  if (!S_ISREG(status.st_mode)) ThrowNotRegular(path, KindName(status.st_mode));
+  if (sys().file_stat(fd, &status) != 0) {
+    ThrowErrno(path, "fstat", errno);
+  }
+  if (!S_ISREG(status.st_mode)) {
+    ThrowNotRegular(path, KindName(status.st_mode));
+  }
   return file;
 }
 
@@ -94,9 +110,13 @@ File Directory::CreateFile(const char* name) const {
   if (fd < 0 && errno == EEXIST) {
     throw Error(ErrorCode::kAlreadyExists, StrCat(path, ": creating: it is already there"));
   }
-  if (fd < 0) ThrowErrno(path, "creating", errno);
+  if (fd < 0) {
+    ThrowErrno(path, "creating", errno);
+  }
   File file(fd, path);
-  if (sys().fchmod(fd, kFileMode) != 0) ThrowErrno(path, "setting mode 0600", errno);
+  if (sys().fchmod(fd, kFileMode) != 0) {
+    ThrowErrno(path, "setting mode 0600", errno);
+  }
   return file;
 }
 
@@ -107,7 +127,9 @@ bool Directory::Contains(const char* name) const {
     sys().close(fd);
     return true;
   }
-  if (errno != ENOENT) ThrowErrno(PathText(path_ / name), "looking for it", errno);
+  if (errno != ENOENT) {
+    ThrowErrno(PathText(path_ / name), "looking for it", errno);
+  }
   return false;
 }
 
@@ -115,7 +137,9 @@ std::vector<std::string> Directory::Entries() const {
   // A descriptor of its own: reading moves the offset of the open directory.
   const int fd = RetryInterrupted(
       [&] { return sys().open_at(file_.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0); });
-  if (fd < 0) ThrowErrno(PathText(path_), "listing", errno);
+  if (fd < 0) {
+    ThrowErrno(PathText(path_), "listing", errno);
+  }
   const std::unique_ptr<DIR, int (*)(DIR*)> stream(::fdopendir(fd), ::closedir);
   if (stream == nullptr) {
     const int error = errno;
@@ -126,11 +150,15 @@ std::vector<std::string> Directory::Entries() const {
   errno = 0;
   while (const dirent* entry = ::readdir(stream.get())) {
     const std::string name = entry->d_name;
-    if (name != "." && name != "..") names.push_back(name);
+    if (name != "." && name != "..") {
+      names.push_back(name);
+    }
     errno = 0;
   }
-  if (errno != 0) ThrowErrno(PathText(path_), "listing", errno);
-  std::sort(names.begin(), names.end());
+  if (errno != 0) {
+    ThrowErrno(PathText(path_), "listing", errno);
+  }
+  std::ranges::sort(names);
   return names;
 }
 
@@ -147,8 +175,12 @@ void Directory::RenameFile(const char* from, const char* to) const {
 }
 
 void Directory::Sync() const {
-  if (RetryInterrupted([&] { return sys().fsync(file_.fd()); }) == 0) return;
-  if (errno == EINVAL || errno == EOPNOTSUPP) return;  // no sync of directories on this file system
+  if (RetryInterrupted([&] { return sys().fsync(file_.fd()); }) == 0) {
+    return;
+  }
+  if (errno == EINVAL || errno == EOPNOTSUPP) {
+    return;  // no sync of directories on this file system
+  }
   ThrowErrno(PathText(path_), "fsync of the directory", errno);
 }
 

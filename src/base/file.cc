@@ -36,8 +36,12 @@ bool NotSupported(int error) { return error == EOPNOTSUPP || error == ENOSYS || 
 // first.
 void CheckFileSizeLimit(const std::string& path, const std::string& doing, std::uint64_t size) {
   struct rlimit limit{};
-  if (sys().getrlimit(RLIMIT_FSIZE, &limit) != 0) return;
-  if (limit.rlim_cur == RLIM_INFINITY || size <= limit.rlim_cur) return;
+  if (sys().getrlimit(RLIMIT_FSIZE, &limit) != 0) {
+    return;
+  }
+  if (limit.rlim_cur == RLIM_INFINITY || size <= limit.rlim_cur) {
+    return;
+  }
   throw Error(ErrorCode::kNoSpace,
               StrCat(Message(path, doing, EFBIG), " (RLIMIT_FSIZE is ", limit.rlim_cur, ")"),
               EFBIG);
@@ -70,14 +74,18 @@ File::~File() { Close(); }
 
 bool File::InMemory() const noexcept {
   struct statfs status{};
-  if (sys().fstatfs(fd_, &status) != 0) return false;
+  if (sys().fstatfs(fd_, &status) != 0) {
+    return false;
+  }
   const auto magic = static_cast<std::uint32_t>(status.f_type);
   return magic == TMPFS_MAGIC || magic == RAMFS_MAGIC || magic == HUGETLBFS_MAGIC;
 }
 
 std::uint64_t File::Size() const {
   struct stat status{};
-  if (sys().file_stat(fd_, &status) != 0) ThrowErrno(path_, "fstat", errno);
+  if (sys().file_stat(fd_, &status) != 0) {
+    ThrowErrno(path_, "fstat", errno);
+  }
   return static_cast<std::uint64_t>(status.st_size);
 }
 
@@ -91,7 +99,9 @@ std::size_t File::ReadAt(std::span<std::byte> out, std::uint64_t offset) const {
     if (got < 0) {
       ThrowErrno(path_, StrCat("reading ", out.size(), " bytes at ", offset), errno);
     }
-    if (got == 0) break;
+    if (got == 0) {
+      break;
+    }
     done += static_cast<std::size_t>(got);
   }
   return done;
@@ -99,7 +109,9 @@ std::size_t File::ReadAt(std::span<std::byte> out, std::uint64_t offset) const {
 
 void File::WriteAt(std::span<const std::byte> bytes, std::uint64_t offset) const {
   const auto doing = [&] { return StrCat("writing ", bytes.size(), " bytes at ", offset); };
-  if (bytes.empty()) return;
+  if (bytes.empty()) {
+    return;
+  }
   CheckFileSizeLimit(path_, doing(), offset + bytes.size());
   std::size_t done = 0;
   while (done < bytes.size()) {
@@ -107,21 +119,31 @@ void File::WriteAt(std::span<const std::byte> bytes, std::uint64_t offset) const
       return sys().pwrite(fd_, bytes.data() + done, bytes.size() - done,
                           static_cast<off_t>(offset + done));
     });
-    if (put < 0) ThrowErrno(path_, doing(), errno);
-    if (put == 0) ThrowErrno(path_, doing(), EIO);  // a regular file never takes nothing
+    if (put < 0) {
+      ThrowErrno(path_, doing(), errno);
+    }
+    if (put == 0) {
+      ThrowErrno(path_, doing(), EIO);  // a regular file never takes nothing
+    }
     done += static_cast<std::size_t>(put);
   }
 }
 
 void File::Allocate(std::uint64_t old_size, std::uint64_t size) const {
-  if (size <= old_size) return;
+  if (size <= old_size) {
+    return;
+  }
   CheckFileSizeLimit(path_, GrowingTo(size), size);
   const int result = RetryInterrupted([&] {
     return sys().fallocate(fd_, 0, static_cast<off_t>(old_size),
                            static_cast<off_t>(size - old_size));
   });
-  if (result == 0) return;
-  if (!NotSupported(errno)) ThrowErrno(path_, GrowingTo(size), errno);
+  if (result == 0) {
+    return;
+  }
+  if (!NotSupported(errno)) {
+    ThrowErrno(path_, GrowingTo(size), errno);
+  }
 
   // Never posix_fallocate(): it emulates by touching bytes that may already hold data.
   for (std::uint64_t at = std::max(old_size, Size()); at < size; at += kZeroBlockBytes) {
@@ -136,12 +158,16 @@ void File::Allocate(std::uint64_t old_size, std::uint64_t size) const {
 
 void File::ZeroRange(std::uint64_t begin, std::uint64_t end) const {
   end = std::min(end, Size());
-  if (begin >= end) return;
+  if (begin >= end) {
+    return;
+  }
   const int result = RetryInterrupted([&] {
     return sys().fallocate(fd_, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
                            static_cast<off_t>(begin), static_cast<off_t>(end - begin));
   });
-  if (result == 0) return;
+  if (result == 0) {
+    return;
+  }
   if (!NotSupported(errno)) {
     ThrowErrno(path_, StrCat("zeroing bytes [", begin, ", ", end, ")"), errno);
   }
@@ -152,7 +178,9 @@ void File::ZeroRange(std::uint64_t begin, std::uint64_t end) const {
 
 void File::Truncate(std::uint64_t size) const {
   const std::string doing = StrCat("truncating to ", size, " bytes");
-  if (size > Size()) CheckFileSizeLimit(path_, doing, size);
+  if (size > Size()) {
+    CheckFileSizeLimit(path_, doing, size);
+  }
   if (RetryInterrupted([&] { return sys().ftruncate(fd_, static_cast<off_t>(size)); }) != 0) {
     ThrowErrno(path_, doing, errno);
   }
@@ -161,19 +189,25 @@ void File::Truncate(std::uint64_t size) const {
 // A sync that fails is kIo whatever the errno: data may be lost, and making room does not bring it
 // back.
 void File::SyncData() const {
-  if (RetryInterrupted([&] { return sys().fdatasync(fd_); }) == 0) return;
+  if (RetryInterrupted([&] { return sys().fdatasync(fd_); }) == 0) {
+    return;
+  }
   const int error = errno;
   throw Error(ErrorCode::kIo, Message(path_, "fdatasync", error), error);
 }
 
 void File::Sync() const {
-  if (RetryInterrupted([&] { return sys().fsync(fd_); }) == 0) return;
+  if (RetryInterrupted([&] { return sys().fsync(fd_); }) == 0) {
+    return;
+  }
   const int error = errno;
   throw Error(ErrorCode::kIo, Message(path_, "fsync", error), error);
 }
 
 void File::Close() noexcept {
-  if (fd_ < 0) return;
+  if (fd_ < 0) {
+    return;
+  }
   const int saved = errno;
   sys().close(std::exchange(fd_, -1));  // not retried: Linux has closed it even after EINTR
   errno = saved;

@@ -57,7 +57,7 @@ struct ForkMutexList {
 namespace {
 
 // When the library is loaded, before there are threads: a child must not find this half done.
-[[maybe_unused]] const bool installed = [] {
+[[maybe_unused]] const bool kInstalled = [] {
   ForkMutexList::Get();
   InstallForkHandlers(ForkMutexList::Prepare, ForkMutexList::Resume, ForkMutexList::Resume);
   return true;

@@ -28,8 +28,12 @@ struct flock ByteLock(std::int64_t byte) noexcept {
 
 bool TryLockByte(const File& file, std::int64_t byte) {
   struct flock lock = ByteLock(byte);
-  if (RetryInterrupted([&] { return sys().lock(file.fd(), F_OFD_SETLK, &lock); }) == 0) return true;
-  if (errno == EAGAIN || errno == EACCES) return false;
+  if (RetryInterrupted([&] { return sys().lock(file.fd(), F_OFD_SETLK, &lock); }) == 0) {
+    return true;
+  }
+  if (errno == EAGAIN || errno == EACCES) {
+    return false;
+  }
   ThrowErrno(file.path(), StrCat("locking byte ", byte), errno);
 }
 

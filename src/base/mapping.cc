@@ -69,7 +69,9 @@ Mapping::Mapping(const File& file, std::uint64_t reserve_bytes, std::uint64_t mi
     const int error = errno;
     const std::string doing = StrCat("mapping ", bytes, " bytes of address space");
     // EINVAL: what emulators such as valgrind say of more than they can map.
-    if (error != ENOMEM && error != EINVAL) ThrowErrno(file.path(), doing, error);
+    if (error != ENOMEM && error != EINVAL) {
+      ThrowErrno(file.path(), doing, error);
+    }
     if (bytes == least) {
       throw Error(ErrorCode::kNoSpace,
                   StrCat(file.path(), ": ", doing, ": no address space is left"), error);
@@ -88,7 +90,9 @@ Mapping& Mapping::operator=(Mapping&& other) noexcept {
 }
 
 Mapping::~Mapping() {
-  if (data_ == nullptr) return;
+  if (data_ == nullptr) {
+    return;
+  }
   sys().munmap(data_, size_);
   reserved_bytes.fetch_sub(size_, std::memory_order_relaxed);
 }
@@ -96,13 +100,17 @@ Mapping::~Mapping() {
 bool Mapping::Populate(std::uint64_t begin, std::uint64_t end) const noexcept {
   begin &= ~(PageBytes() - 1);
   end = std::min(PageUp(end), size_);
-  if (begin >= end) return true;
+  if (begin >= end) {
+    return true;
+  }
   return RetryInterrupted(
              [&] { return sys().madvise(data_ + begin, end - begin, MADV_POPULATE_WRITE); }) == 0;
 }
 
 void Mapping::ProtectReadOnly() const noexcept {
-  if (data_ != nullptr) sys().mprotect(data_, size_, PROT_READ);
+  if (data_ != nullptr) {
+    sys().mprotect(data_, size_, PROT_READ);
+  }
 }
 
 }  // namespace stream_store

@@ -16,7 +16,9 @@ std::array<std::uint8_t, 16> RandomBytes16() {
   while (filled < bytes.size()) {
     const ssize_t got = RetryInterrupted(
         [&] { return sys().getrandom(bytes.data() + filled, bytes.size() - filled, 0); });
-    if (got < 0) ThrowErrno("getrandom", "reading 16 random bytes", errno);
+    if (got < 0) {
+      ThrowErrno("getrandom", "reading 16 random bytes", errno);
+    }
     filled += static_cast<std::size_t>(got);
   }
   return bytes;

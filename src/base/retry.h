@@ -10,7 +10,9 @@ namespace stream_store {
 template <class Call>
 auto RetryInterrupted(Call&& call) {
   auto result = call();
-  while (result == -1 && errno == EINTR) result = call();
+  while (result == -1 && errno == EINTR) {
+    result = call();
+  }
   return result;
 }
 

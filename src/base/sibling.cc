@@ -29,12 +29,16 @@ constexpr std::size_t kRandomDigits = 32;
 // The place a final path means: absolute, no trailing slash, links at its end followed.
 fs::path Place(const fs::path& final_path) {
   fs::path path = fs::absolute(final_path);
-  if (!path.has_filename()) path = path.parent_path();
+  if (!path.has_filename()) {
+    path = path.parent_path();
+  }
   std::error_code ignored;
   const bool moves = path.filename() == "." || path.filename() == "..";
   if (moves || fs::is_symlink(path, ignored)) {
     const fs::path resolved = fs::weakly_canonical(path, ignored);
-    if (!ignored) path = resolved;
+    if (!ignored) {
+      path = resolved;
+    }
   }
   return path;
 }
@@ -76,11 +80,15 @@ Directory Directory::CreateSibling(const fs::path& final_path) {
 
 void PublishDirectory(const Directory& sibling, const fs::path& final_path) {
   const fs::path place = Place(final_path);
-  if (Rename(sibling.path(), place, RENAME_NOREPLACE) == 0) return;
+  if (Rename(sibling.path(), place, RENAME_NOREPLACE) == 0) {
+    return;
+  }
   const bool taken_or_unsupported = errno == EEXIST || errno == EINVAL || errno == ENOSYS;
   // A plain rename of a directory is as safe: the kernel lets it replace an empty directory and
   // nothing else.
-  if (taken_or_unsupported && Rename(sibling.path(), place, 0) == 0) return;
+  if (taken_or_unsupported && Rename(sibling.path(), place, 0) == 0) {
+    return;
+  }
   const int error = errno;
   if (error == EEXIST || error == ENOTEMPTY || error == ENOTDIR) {
     throw Error(ErrorCode::kAlreadyExists,
@@ -96,7 +104,9 @@ void SyncParent(const fs::path& path) { Directory::Open(Place(path).parent_path(
 void RemoveTree(const fs::path& sibling) noexcept {
   try {
     const Directory directory = Directory::Open(sibling);
-    for (const std::string& name : directory.Entries()) directory.Unlink(name.c_str());
+    for (const std::string& name : directory.Entries()) {
+      directory.Unlink(name.c_str());
+    }
     sys().unlink_at(AT_FDCWD, sibling.c_str(), AT_REMOVEDIR);
   } catch (...) {  // a leftover is found again by the next open
   }
@@ -108,7 +118,9 @@ std::vector<fs::path> FindSiblings(const fs::path& final_path) {
   try {
     const std::string prefix = SiblingPrefix(place);
     for (const std::string& name : Directory::Open(place.parent_path()).Entries()) {
-      if (IsSiblingName(name, prefix)) found.push_back(place.parent_path() / name);
+      if (IsSiblingName(name, prefix)) {
+        found.push_back(place.parent_path() / name);
+      }
     }
   } catch (const Error&) {  // a parent that cannot be listed holds nothing we could clean up
   }

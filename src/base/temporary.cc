@@ -19,7 +19,9 @@ namespace {
 namespace fs = std::filesystem;
 
 std::vector<fs::path> CandidatePlaces(const fs::path& preferred) {
-  if (!preferred.empty()) return {preferred};
+  if (!preferred.empty()) {
+    return {preferred};
+  }
   std::vector<fs::path> places;
   if (const char* named = std::getenv("TMPDIR"); named != nullptr && *named != '\0') {
     places.emplace_back(named);
@@ -36,16 +38,20 @@ File OpenUnlinked(const Directory& directory, const std::string& name) {
       [&] { return sys().open_at(directory.fd(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600); });
   if (fd >= 0) {
     File file(fd, path);
-    if (sys().fchmod(fd, 0600) != 0) ThrowErrno(path, "setting mode 0600", errno);
+    if (sys().fchmod(fd, 0600) != 0) {
+      ThrowErrno(path, "setting mode 0600", errno);
+    }
     return file;
   }
   const bool unsupported = errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL;
-  if (!unsupported) ThrowErrno(path, "creating", errno);
+  if (!unsupported) {
+    ThrowErrno(path, "creating", errno);
+  }
 
   const std::string random_name = StrCat(".", name, "-", RandomHex());
   File named = directory.CreateFile(random_name.c_str());
   directory.Unlink(random_name.c_str());
-  return File(named.Release(), path);
+  return {named.Release(), path};
 }
 
 }  // namespace
@@ -54,7 +60,9 @@ File CreateUnlinkedFile(const fs::path& preferred, const std::string& name) {
   std::vector<Directory> places;
   std::string refused;
   const auto refuse = [&](const Error& error) {
-    if (!preferred.empty()) throw error;
+    if (!preferred.empty()) {
+      throw error;
+    }
     refused += StrCat(refused.empty() ? "" : "; ", error.what());
   };
   for (const fs::path& place : CandidatePlaces(preferred)) {
@@ -66,8 +74,7 @@ File CreateUnlinkedFile(const fs::path& preferred, const std::string& name) {
   }
   // Pages of a memory-backed file system count against the memory limit and kill instead of
   // failing.
-  std::stable_partition(places.begin(), places.end(),
-                        [](const Directory& place) { return !place.InMemory(); });
+  std::ranges::stable_partition(places, [](const Directory& place) { return !place.InMemory(); });
   for (const Directory& place : places) {
     try {
       return OpenUnlinked(place, name);

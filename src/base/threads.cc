@@ -5,7 +5,7 @@
 
 #include <linux/membarrier.h>
 #include <pthread.h>
-#include <signal.h>
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): sigfillset() is POSIX
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -18,7 +18,7 @@ bool Membarrier(int command) noexcept { return ::syscall(SYS_membarrier, command
 class SignalsBlocked {
  public:
   SignalsBlocked() noexcept {
-    sigset_t all;
+    sigset_t all{};
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before_);
   }
@@ -29,7 +29,7 @@ class SignalsBlocked {
   ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
 
  private:
-  sigset_t before_;
+  sigset_t before_{};
 };
 
 }  // namespace

@@ -63,14 +63,16 @@ class ByteReader {
 
   void TakeBytes(void* out, std::size_t size) noexcept {
     const std::span<const std::byte> bytes = TakeSpan(size);
-    if (bytes.size() == size && size > 0) std::memcpy(out, bytes.data(), size);
+    if (bytes.size() == size && size > 0) {
+      std::memcpy(out, bytes.data(), size);
+    }
   }
 
   /// A length of type Length, then that many bytes.
   template <class Length>
   std::string TakeText() {
     const std::span<const std::byte> bytes = TakeSpan(Take<Length>());
-    return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
   }
 
   std::size_t left() const noexcept { return left_.size(); }
@@ -80,7 +82,9 @@ class ByteReader {
  private:
   std::span<const std::byte> TakeSpan(std::size_t size) noexcept {
     failed_ = failed_ || size > left_.size();
-    if (failed_) return {};
+    if (failed_) {
+      return {};
+    }
     const std::span<const std::byte> taken = left_.first(size);
     left_ = left_.subspan(size);
     return taken;
@@ -102,7 +106,9 @@ T NumberAt(std::span<const std::byte> bytes, std::size_t offset) noexcept {
 inline std::string HexText(std::uint32_t number) {
   static constexpr char kDigits[] = "0123456789abcdef";
   std::string text = "0x";
-  for (int shift = 28; shift >= 0; shift -= 4) text += kDigits[number >> shift & 15U];
+  for (int shift = 28; shift >= 0; shift -= 4) {
+    text += kDigits[number >> shift & 15U];
+  }
   return text;
 }
 

@@ -52,8 +52,7 @@ StoreId IdAt(std::span<const std::byte> bytes, std::size_t offset) noexcept {
 }
 
 bool AllZero(std::span<const std::byte> bytes) noexcept {
-  return std::all_of(bytes.begin(), bytes.end(),
-                     [](std::byte byte) { return byte == std::byte{0}; });
+  return std::ranges::all_of(bytes, [](std::byte byte) { return byte == std::byte{0}; });
 }
 
 // Why the frame of a block is not right (length, magic, checksum), or nothing.
@@ -61,10 +60,14 @@ std::string FrameProblem(std::span<const std::byte> bytes, std::string_view magi
   if (bytes.size() != kBlockBytes) {
     return StrCat("expected ", kBlockBytes, " bytes but found ", bytes.size());
   }
-  if (!HasMagic(bytes, magic)) return StrCat("it does not begin with ", magic);
+  if (!HasMagic(bytes, magic)) {
+    return StrCat("it does not begin with ", magic);
+  }
   const auto expected = NumberAt<std::uint32_t>(bytes, kChecksumOffset);
   const std::uint32_t found = Crc32c(bytes.data(), kChecksumOffset);
-  if (expected == found) return {};
+  if (expected == found) {
+    return {};
+  }
   return StrCat("checksum expected ", HexText(expected), " but found ", HexText(found));
 }
 
@@ -100,7 +103,9 @@ Identity DecodeIdentity(std::span<const std::byte> bytes, const std::string& pat
       problem = "expected zeros after the check seed";
     }
   }
-  if (!problem.empty()) throw Error(ErrorCode::kCorrupt, StrCat(path, ": identity: ", problem));
+  if (!problem.empty()) {
+    throw Error(ErrorCode::kCorrupt, StrCat(path, ": identity: ", problem));
+  }
   return {IdAt(bytes, 16), IdAt(bytes, 32), NumberAt<std::uint32_t>(bytes, 48)};
 }
 
@@ -123,12 +128,18 @@ std::array<std::byte, kSlotBytes> EncodeSlot(const Slot& slot) {
 
 std::string SlotProblem(std::span<const std::byte> bytes, const StoreId& id) {
   std::string problem = FrameProblem(bytes, kSlotMagic);
-  if (!problem.empty()) return problem;
+  if (!problem.empty()) {
+    return problem;
+  }
   if (const StoreId found = IdAt(bytes, 8); found != id) {
     return StrCat("store id expected ", IdText(id), " but found ", IdText(found));
   }
-  if (NumberAt<std::uint64_t>(bytes, 80) > kCleanFlag) return "unknown flags";
-  if (!AllZero(bytes.subspan(96, kChecksumOffset - 96))) return "expected zeros after the time";
+  if (NumberAt<std::uint64_t>(bytes, 80) > kCleanFlag) {
+    return "unknown flags";
+  }
+  if (!AllZero(bytes.subspan(96, kChecksumOffset - 96))) {
+    return "expected zeros after the time";
+  }
   return {};
 }
 
@@ -156,8 +167,12 @@ std::optional<Slot> DecodeSlot(std::span<const std::byte> bytes, const StoreId& 
 
 std::optional<Slot> ChooseSlot(const std::optional<Slot>& first,
                                const std::optional<Slot>& second) noexcept {
-  if (!first) return second;
-  if (!second) return first;
+  if (!first) {
+    return second;
+  }
+  if (!second) {
+    return first;
+  }
   return second->sequence > first->sequence ? second : first;
 }
 

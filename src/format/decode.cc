@@ -17,7 +17,9 @@ void Store(void* out, std::uint64_t index, T item) noexcept {
 
 template <class T>
 void Truncate(const Value* words, std::uint64_t count, void* out) noexcept {
-  for (std::uint64_t i = 0; i < count; ++i) Store(out, i, static_cast<T>(words[i]));
+  for (std::uint64_t i = 0; i < count; ++i) {
+    Store(out, i, static_cast<T>(words[i]));
+  }
 }
 
 // Converts as the hardware does and looks for NaNs on the way; only with one among them, again by
@@ -39,8 +41,9 @@ void NarrowAll(const Value* words, std::uint64_t count, void* out) noexcept {
       largest = std::max(largest, bits & 0x7fffffffU);
       Store(out, i, bits);
     }
-    if (!IsNanFloat32(largest)) [[likely]]
-      continue;
+    if (!IsNanFloat32(largest)) {
+      [[likely]] continue;
+    }
     for (std::uint64_t i = begin; i < end; ++i) {
       Store(out, i, NarrowToFloat32(static_cast<std::uint64_t>(words[i])));
     }
@@ -54,14 +57,18 @@ void NarrowToHalves(const Value* words, std::uint64_t count, void* out) noexcept
 }
 
 void ToBools(const Value* words, std::uint64_t count, void* out) noexcept {
-  for (std::uint64_t i = 0; i < count; ++i) Store(out, i, static_cast<std::uint8_t>(words[i] != 0));
+  for (std::uint64_t i = 0; i < count; ++i) {
+    Store(out, i, static_cast<std::uint8_t>(words[i] != 0));
+  }
 }
 
 }  // namespace
 
 void DecodeWords(const Encoding& encoding, const Value* words, std::uint64_t count,
                  void* out) noexcept {
-  if (count == 0) return;
+  if (count == 0) {
+    return;
+  }
   if (encoding.packed) {
     std::memcpy(out, words, std::min(count * 8, encoding.items * encoding.item_bytes));
     return;
@@ -107,7 +114,9 @@ void NumbersOf(const Encoding& encoding, const Value* words, std::uint64_t count
       out[i] = static_cast<float>(static_cast<std::uint64_t>(words[i]));
     }
   } else {
-    for (std::uint64_t i = 0; i < count; ++i) out[i] = static_cast<float>(words[i]);
+    for (std::uint64_t i = 0; i < count; ++i) {
+      out[i] = static_cast<float>(words[i]);
+    }
   }
 }
 

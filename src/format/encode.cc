@@ -58,14 +58,18 @@ std::uint64_t CopyWords(const Encoding&, const unsigned char* from, std::uint64_
 template <class Belongs>
 std::uint64_t FirstBad(std::uint64_t count, Belongs&& belongs) noexcept {
   std::uint64_t index = 0;
-  while (index < count && belongs(index)) ++index;
+  while (index < count && belongs(index)) {
+    ++index;
+  }
   return index < count ? index : kEncodedAll;
 }
 
 // Any byte but 0 is true: callers' bools come from foreign memory.
 std::uint64_t BoolsToIntegers(const Encoding&, const unsigned char* items, std::uint64_t count,
                               Value* out) noexcept {
-  for (std::uint64_t i = 0; i < count; ++i) out[i] = items[i] != 0 ? 1 : 0;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    out[i] = items[i] != 0 ? 1 : 0;
+  }
   return kEncodedAll;
 }
 
@@ -82,7 +86,9 @@ std::uint64_t IntegersToIntegers(const Encoding& encoding, const unsigned char* 
     if constexpr (sizeof(T) == 8) {
       return CopyWords(encoding, items, count, out);
     }
-    for (std::uint64_t i = 0; i < count; ++i) out[i] = static_cast<Value>(Load<T>(items, i));
+    for (std::uint64_t i = 0; i < count; ++i) {
+      out[i] = static_cast<Value>(Load<T>(items, i));
+    }
     return kEncodedAll;
   }
   const std::uint64_t lowest =
@@ -96,8 +102,9 @@ std::uint64_t IntegersToIntegers(const Encoding& encoding, const unsigned char* 
     bad |= static_cast<std::uint64_t>(word - lowest > range);
     out[i] = static_cast<Value>(word);
   }
-  if (bad == 0) [[likely]]
-    return kEncodedAll;
+  if (bad == 0) {
+    [[likely]] return kEncodedAll;
+  }
   return FirstBad(
       count, [&](std::uint64_t i) { return static_cast<std::uint64_t>(out[i]) - lowest <= range; });
 }
@@ -136,7 +143,9 @@ std::uint64_t FloatsToIntegers(const Encoding& encoding, const unsigned char* it
                                                        : static_cast<double>(encoding.highest) + 1;
   for (std::uint64_t i = 0; i < count; ++i) {
     const double number = Numbers::Get(items, i);
-    if (!IsIntegerWithin(number, lowest, limit)) return i;
+    if (!IsIntegerWithin(number, lowest, limit)) {
+      return i;
+    }
     out[i] = number < 0x1p63 ? static_cast<Value>(number)
                              : static_cast<Value>(static_cast<std::uint64_t>(number));
   }
@@ -146,7 +155,9 @@ std::uint64_t FloatsToIntegers(const Encoding& encoding, const unsigned char* it
 template <class Numbers>
 std::uint64_t NumbersToFloats(const Encoding&, const unsigned char* items, std::uint64_t count,
                               Value* out) noexcept {
-  for (std::uint64_t i = 0; i < count; ++i) out[i] = std::bit_cast<Value>(Numbers::Get(items, i));
+  for (std::uint64_t i = 0; i < count; ++i) {
+    out[i] = std::bit_cast<Value>(Numbers::Get(items, i));
+  }
   return kEncodedAll;
 }
 
@@ -170,7 +181,9 @@ std::uint64_t Float32sToFloats(const Encoding&, const unsigned char* items, std:
 
 std::uint64_t BytesToWords(const Encoding&, const unsigned char* items, std::uint64_t count,
                            Value* out) noexcept {
-  for (std::uint64_t i = 0; i < count; ++i) out[i] = items[i];
+  for (std::uint64_t i = 0; i < count; ++i) {
+    out[i] = items[i];
+  }
   return kEncodedAll;
 }
 
@@ -268,7 +281,9 @@ template <Source source>
 std::uint64_t EncodePacked(const Encoding& encoding, const unsigned char* items,
                            std::uint64_t count, Value* out) noexcept {
   auto* bytes = reinterpret_cast<unsigned char*>(out);
-  if (encoding.unit_words > 0) out[encoding.unit_words - 1] = 0;  // the padding
+  if (encoding.unit_words > 0) {
+    out[encoding.unit_words - 1] = 0;  // the padding
+  }
   if (SameItems(encoding.dtype, source)) {
     std::memcpy(bytes, items, count * encoding.item_bytes);
     return kEncodedAll;
@@ -280,7 +295,9 @@ std::uint64_t EncodePacked(const Encoding& encoding, const unsigned char* items,
   for (std::uint64_t done = 0; done < count; done += kChunkItems) {
     const std::uint64_t chunk = std::min(kChunkItems, count - done);
     const std::uint64_t bad = loop(plain, items + done * SourceBytes(source), chunk, words.data());
-    if (bad != kEncodedAll) return done + bad;
+    if (bad != kEncodedAll) {
+      return done + bad;
+    }
     DecodeWords(plain, words.data(), chunk, bytes + done * encoding.item_bytes);
   }
   return kEncodedAll;
@@ -301,10 +318,18 @@ EncodeLoop FindEncodeLoop(const Encoding& encoding, Source source) noexcept {
 }
 
 bool KeepsWord(const Encoding& encoding, Source source) noexcept {
-  if (source == Source::kWords) return true;
-  if (encoding.packed) return false;
-  if (encoding.kind == WordKind::kFloat) return source == Source::kFloat64;
-  if (encoding.kind != WordKind::kInteger) return false;
+  if (source == Source::kWords) {
+    return true;
+  }
+  if (encoding.packed) {
+    return false;
+  }
+  if (encoding.kind == WordKind::kFloat) {
+    return source == Source::kFloat64;
+  }
+  if (encoding.kind != WordKind::kInteger) {
+    return false;
+  }
   const bool any_int64 = encoding.lowest == INT64_MIN && encoding.highest == INT64_MAX;
   return source == Source::kInt64 ? any_int64
                                   : source == Source::kUInt64 && encoding.highest == UINT64_MAX;
@@ -312,7 +337,9 @@ bool KeepsWord(const Encoding& encoding, Source source) noexcept {
 
 std::uint64_t Encode(const Encoding& encoding, Source source, const void* items,
                      std::uint64_t count, Value* out) noexcept {
-  if (count == 0) return kEncodedAll;
+  if (count == 0) {
+    return kEncodedAll;
+  }
   const auto* bytes = static_cast<const unsigned char*>(items);
   return FindEncodeLoop(encoding, source)(encoding, bytes, count, out);
 }

@@ -14,15 +14,15 @@ namespace {
 
 // What follows from a dtype alone.
 struct DTypeFacts {
-  WordKind kind;
-  std::uint8_t item_bytes;
+  WordKind kind = WordKind::kNothing;
+  std::uint8_t item_bytes = 0;
   std::uint8_t item_words = 1;
   std::int64_t lowest = INT64_MIN;
   std::uint64_t highest = INT64_MAX;
 };
 
 constexpr DTypeFacts SignedInteger(std::uint8_t item_bytes, int bits) {
-  const std::int64_t highest = static_cast<std::int64_t>((std::uint64_t{1} << (bits - 1)) - 1);
+  const auto highest = static_cast<std::int64_t>((std::uint64_t{1} << (bits - 1)) - 1);
   return {WordKind::kInteger, item_bytes, 1, -highest - 1, static_cast<std::uint64_t>(highest)};
 }
 
@@ -88,7 +88,9 @@ T ItemAt(const void* items, std::uint64_t index) noexcept {
 
 template <class T>
 std::string FloatText(T number) {
-  if (std::isnan(number)) return "NaN";
+  if (std::isnan(number)) {
+    return "NaN";
+  }
   std::array<char, 32> text{};
   const auto result = std::to_chars(text.data(), text.data() + text.size(), number);
   return std::string(text.data(), result.ptr);
@@ -114,7 +116,9 @@ Encoding MakeEncoding(const Field& field) {
       encoding.items *= dimension;
     }
   }
-  if (field.dtype == DType::kString || field.dtype == DType::kBinary) encoding.ragged = true;
+  if (field.dtype == DType::kString || field.dtype == DType::kBinary) {
+    encoding.ragged = true;
+  }
   encoding.unit_words = encoding.packed ? (encoding.items * encoding.item_bytes + 7) / 8
                                         : encoding.items * encoding.item_words;
   if (field.dtype == DType::kNull) {  // a write of null items has none, whatever the shape
@@ -128,15 +132,25 @@ Encoding MakeEncoding(const Field& field) {
 std::vector<Encoding> MakeEncodings(const Schema& schema) {
   std::vector<Encoding> encodings;
   encodings.reserve(schema.size());
-  for (const Field& field : schema.fields()) encodings.push_back(MakeEncoding(field));
+  for (const Field& field : schema.fields()) {
+    encodings.push_back(MakeEncoding(field));
+  }
   return encodings;
 }
 
 std::uint64_t EncodedWords(const Encoding& encoding, Source source, std::uint64_t count) noexcept {
-  if (count > kMaxWriteValues) return kBadLength;  // so that no product below overflows
-  if (source == Source::kWords) return encoding.AllowsLength(count) ? count : kBadLength;
-  if (!encoding.ragged) return count == encoding.items ? encoding.unit_words : kBadLength;
-  if (encoding.items > 1 && count % encoding.items != 0) return kBadLength;
+  if (count > kMaxWriteValues) {
+    return kBadLength;  // so that no product below overflows
+  }
+  if (source == Source::kWords) {
+    return encoding.AllowsLength(count) ? count : kBadLength;
+  }
+  if (!encoding.ragged) {
+    return count == encoding.items ? encoding.unit_words : kBadLength;
+  }
+  if (encoding.items > 1 && count % encoding.items != 0) {
+    return kBadLength;
+  }
   const std::uint64_t words = count * encoding.item_words;
   return words <= kMaxWriteValues ? words : kBadLength;
 }

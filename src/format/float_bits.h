@@ -45,7 +45,9 @@ inline std::uint64_t WidenFloat16(std::uint16_t bits) noexcept {
   const std::uint64_t sign = std::uint64_t{bits & 0x8000U} << 48;
   const std::uint32_t exponent = bits >> 10 & 0x1fU;
   const std::uint64_t mantissa = bits & 0x3ffU;
-  if (exponent == 0x1fU) return sign | kFloat64Exponent | mantissa << 42;
+  if (exponent == 0x1fU) {
+    return sign | kFloat64Exponent | mantissa << 42;
+  }
   if (exponent == 0) {  // zero or subnormal: mantissa * 2^-24
     return sign | std::bit_cast<std::uint64_t>(static_cast<double>(mantissa) * 0x1p-24);
   }
@@ -61,8 +63,12 @@ inline std::uint16_t NarrowToFloat16(std::uint64_t bits) noexcept {
     return static_cast<std::uint16_t>(sign | 0x7c00U | (payload != 0 ? payload : 0x200U));
   }
   const auto exponent = static_cast<std::int64_t>(magnitude >> 52) - 1023;
-  if (exponent > 15) return static_cast<std::uint16_t>(sign | 0x7c00U);  // 65536 and more, infinity
-  if (exponent < -25) return static_cast<std::uint16_t>(sign);           // less than half of 2^-24
+  if (exponent > 15) {
+    return static_cast<std::uint16_t>(sign | 0x7c00U);  // 65536 and more, infinity
+  }
+  if (exponent < -25) {
+    return static_cast<std::uint16_t>(sign);  // less than half of 2^-24
+  }
   std::uint64_t kept = magnitude & kFloat64Mantissa;
   unsigned dropped = 42;  // low bits of the mantissa that float16 has no room for
   if (exponent >= -14) {
@@ -74,8 +80,9 @@ inline std::uint16_t NarrowToFloat16(std::uint64_t bits) noexcept {
   const std::uint64_t half = std::uint64_t{1} << (dropped - 1);
   const std::uint64_t rest = kept & ((half << 1) - 1);
   kept >>= dropped;
-  if (rest > half || (rest == half && (kept & 1U) != 0))
+  if (rest > half || (rest == half && (kept & 1U) != 0)) {
     ++kept;  // may carry into the exponent: as it should
+  }
   return static_cast<std::uint16_t>(sign | kept);
 }
 

@@ -42,9 +42,13 @@ void CheckText(const Field& field, std::size_t type, const char* what, const std
 }
 
 void CheckNames(const Field& field, std::size_t type) {
-  if (field.name.empty()) Refuse(field, type, "expected a name but found an empty one");
+  if (field.name.empty()) {
+    Refuse(field, type, "expected a name but found an empty one");
+  }
   CheckText(field, type, "its name", field.name);
-  for (const std::string& part : field.path) CheckText(field, type, "a part of its path", part);
+  for (const std::string& part : field.path) {
+    CheckText(field, type, "a part of its path", part);
+  }
   const std::string& top = field.path.empty() ? field.name : field.path.front();
   if (top.starts_with('_')) {
     Refuse(field, type, "names that begin with '_' are kept for the keys of batches");
@@ -60,11 +64,15 @@ void CheckShape(const Field& field, std::size_t type) {
   std::uint64_t items = 1;
   for (std::size_t i = 0; i < field.shape.size(); ++i) {
     const std::uint32_t dimension = field.shape[i];
-    if (dimension == 0) Refuse(field, type, StrCat("dimension ", i, " of its shape is 0"));
+    if (dimension == 0) {
+      Refuse(field, type, StrCat("dimension ", i, " of its shape is 0"));
+    }
     if (dimension == kRagged && i > 0) {
       Refuse(field, type, StrCat("only the first dimension may vary in length, not dimension ", i));
     }
-    if (dimension == kRagged) continue;
+    if (dimension == kRagged) {
+      continue;
+    }
     if (items > kMaxWriteValues / kMaxDecimalWords / dimension) {
       Refuse(field, type, "its shape has too many items");
     }
@@ -91,7 +99,9 @@ bool CanBePacked(DType dtype) noexcept {
 
 void CheckDType(const Field& field, std::size_t type) {
   const auto number = static_cast<int>(field.dtype);
-  if (number >= kDTypeCount) Refuse(field, type, StrCat("dtype ", number, " does not exist"));
+  if (number >= kDTypeCount) {
+    Refuse(field, type, StrCat("dtype ", number, " does not exist"));
+  }
   const std::string_view name = DTypeName(field.dtype);
   const bool ragged = !field.shape.empty() && field.shape.front() == kRagged;
   const bool text = field.dtype == DType::kString || field.dtype == DType::kBinary;
@@ -128,10 +138,16 @@ Schema::Schema(std::vector<Field> fields) : fields_(std::move(fields)) {
     CheckNames(field, type);
     CheckShape(field, type);
     CheckDType(field, type);
-    if (field.hidden) continue;
-    if (declared_ != type) Refuse(field, type, "a declared field came after a hidden one");
+    if (field.hidden) {
+      continue;
+    }
+    if (declared_ != type) {
+      Refuse(field, type, "a declared field came after a hidden one");
+    }
     const auto [at, fresh] = by_name_.try_emplace(field.name, static_cast<TypeId>(type));
-    if (!fresh) Refuse(field, type, StrCat("duplicate name, already that of type id ", at->second));
+    if (!fresh) {
+      Refuse(field, type, StrCat("duplicate name, already that of type id ", at->second));
+    }
     ++declared_;
   }
   if (declared_ == 0) {
@@ -142,7 +158,9 @@ Schema::Schema(std::vector<Field> fields) : fields_(std::move(fields)) {
 
 std::optional<TypeId> Schema::find(std::string_view name) const {
   const auto found = by_name_.find(name);
-  if (found == by_name_.end()) return std::nullopt;
+  if (found == by_name_.end()) {
+    return std::nullopt;
+  }
   return found->second;
 }
 

@@ -27,9 +27,13 @@ void PutField(ByteWriter& out, const Field& field) {
                                     (field.hidden ? kHiddenFlag : 0)));
   out.Put(static_cast<std::uint16_t>(field.path.size()));
   out.Put(static_cast<std::uint32_t>(field.shape.size()));
-  for (const std::uint32_t dimension : field.shape) out.Put(dimension);
+  for (const std::uint32_t dimension : field.shape) {
+    out.Put(dimension);
+  }
   out.PutText<std::uint16_t>(field.name);
-  for (const std::string& part : field.path) out.PutText<std::uint16_t>(part);
+  for (const std::string& part : field.path) {
+    out.PutText<std::uint16_t>(part);
+  }
   out.PutText<std::uint32_t>(field.feature_json);
 }
 
@@ -41,17 +45,25 @@ Field TakeField(ByteReader& in, const auto& corrupt) {
   const auto flags = in.Take<std::uint8_t>();
   const auto parts = in.Take<std::uint16_t>();
   const auto dimensions = in.Take<std::uint32_t>();
-  if ((flags & ~(kPackedFlag | kHiddenFlag)) != 0) corrupt("unknown flags");
-  if (dimensions > in.left() / sizeof(std::uint32_t)) corrupt("more dimensions than bytes");
+  if ((flags & ~(kPackedFlag | kHiddenFlag)) != 0) {
+    corrupt("unknown flags");
+  }
+  if (dimensions > in.left() / sizeof(std::uint32_t)) {
+    corrupt("more dimensions than bytes");
+  }
   field.packed = (flags & kPackedFlag) != 0;
   field.hidden = (flags & kHiddenFlag) != 0;
-  for (std::uint32_t i = 0; i < dimensions; ++i) field.shape.push_back(in.Take<std::uint32_t>());
+  for (std::uint32_t i = 0; i < dimensions; ++i) {
+    field.shape.push_back(in.Take<std::uint32_t>());
+  }
   field.name = in.TakeText<std::uint16_t>();
   for (std::uint16_t i = 0; i < parts && !in.failed(); ++i) {
     field.path.push_back(in.TakeText<std::uint16_t>());
   }
   field.feature_json = in.TakeText<std::uint32_t>();
-  if (in.failed()) corrupt("it ends early");
+  if (in.failed()) {
+    corrupt("it ends early");
+  }
   return field;
 }
 
@@ -84,7 +96,9 @@ void CheckFrame(std::span<const std::byte> bytes, const std::string& path) {
 
 std::vector<std::byte> EncodeSchema(const Schema& schema, const StoreId& id) {
   ByteWriter body;
-  for (const Field& field : schema.fields()) PutField(body, field);
+  for (const Field& field : schema.fields()) {
+    PutField(body, field);
+  }
   const std::size_t total = kHeaderBytes + body.size() + kChecksumBytes;
   if (total > kMaxSchemaBytes) {
     throw Error(ErrorCode::kInvalidArgument,
@@ -112,16 +126,23 @@ Schema DecodeSchema(std::span<const std::byte> bytes, const StoreId& id, const s
   const auto body_bytes = in.Take<std::uint64_t>();
   StoreId found{};
   in.TakeBytes(found.data(), found.size());
-  if (found != id) corrupt("it belongs to another store");
+  if (found != id) {
+    corrupt("it belongs to another store");
+  }
   if (body_bytes != in.left()) {
     corrupt(StrCat("expected ", body_bytes, " bytes of fields but found ", in.left()));
   }
-  std::vector<Field> fields;  // grows with what is really there, not with what `count` says
+  // Grows with what is really there, not with what `count` says.
+  // NOLINTBEGIN(performance-inefficient-vector-operation)
+  std::vector<Field> fields;
   for (std::uint32_t type = 0; type < count; ++type) {
     fields.push_back(TakeField(
         in, [&](const char* why) { corrupt(StrCat("type id ", type, " of ", count, ": ", why)); }));
   }
-  if (in.left() != 0) corrupt(StrCat(in.left(), " bytes follow the last field"));
+  // NOLINTEND(performance-inefficient-vector-operation)
+  if (in.left() != 0) {
+    corrupt(StrCat(in.left(), " bytes follow the last field"));
+  }
   try {
     return Schema(std::move(fields));
   } catch (const Error& error) {

@@ -7,21 +7,31 @@
 namespace stream_store {
 namespace {
 
+// Length of a sequence of more than one byte that begins so, or 0.
+std::uint64_t LengthByLead(unsigned char lead) noexcept {
+  if (lead < 0xc2 || lead > 0xf4) {
+    return 0;
+  }
+  return lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+}
+
 // Bytes of the well-formed sequence of more than one byte at `at`, or 0: table 3-7 of the Unicode
 // standard.
 std::uint64_t SequenceBytes(const unsigned char* at, std::uint64_t left) noexcept {
   const unsigned char lead = at[0];
-  const std::uint64_t length = lead < 0xc2   ? 0
-                               : lead < 0xe0 ? 2
-                               : lead < 0xf0 ? 3
-                               : lead < 0xf5 ? 4
-                                             : 0;
-  if (length == 0 || left < length) return 0;
+  const std::uint64_t length = LengthByLead(lead);
+  if (length == 0 || left < length) {
+    return 0;
+  }
   const unsigned char low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
   const unsigned char high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-  if (at[1] < low || at[1] > high) return 0;
+  if (at[1] < low || at[1] > high) {
+    return 0;
+  }
   for (std::uint64_t i = 2; i < length; ++i) {
-    if (at[i] < 0x80 || at[i] > 0xbf) return 0;
+    if (at[i] < 0x80 || at[i] > 0xbf) {
+      return 0;
+    }
   }
   return length;
 }
@@ -45,7 +55,9 @@ std::uint64_t FirstInvalidUtf8(const void* bytes, std::uint64_t count) noexcept 
       continue;
     }
     const std::uint64_t length = SequenceBytes(text + at, count - at);
-    if (length == 0) return at;
+    if (length == 0) {
+      return at;
+    }
     at += length;
   }
   return kAllUtf8;

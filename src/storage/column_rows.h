@@ -18,7 +18,7 @@ inline FieldWrite WriteOfRow(const Column& column, std::uint64_t row) noexcept {
           : static_cast<std::uint64_t>(column.offsets[row + 1] - column.offsets[row]);
   const auto* data =
       static_cast<const std::byte*>(column.data) + first * SourceBytes(column.source);
-  return FieldWrite(column.type, column.source, data, count);
+  return {column.type, column.source, data, count};
 }
 
 }  // namespace stream_store::internal

@@ -34,7 +34,7 @@ void InChild() {
 }
 
 // When the library is loaded, before there are threads: a child must not find this half done.
-[[maybe_unused]] const bool installed = [] {
+[[maybe_unused]] const bool kInstalled = [] {
   registry();
   InstallForkHandlers(Prepare, InParent, InChild);
   return true;

@@ -21,7 +21,7 @@ std::string ReadHolder(const File& lock) {
   std::array<std::byte, 256> bytes;
   const std::size_t count = lock.ReadAt(bytes, 0);
   std::string text(reinterpret_cast<const char*>(bytes.data()), count);
-  text.erase(std::find(text.begin(), text.end(), '\n'), text.end());
+  text.erase(std::ranges::find(text, '\n'), text.end());
   const bool plain = std::ranges::all_of(text, [](char c) { return c >= ' ' && c <= '~'; });
   return plain && !text.empty() ? text : "unknown holder";
 }

@@ -46,9 +46,9 @@ std::shared_ptr<ReadSource> ReadSource::Attach(const std::filesystem::path& path
 
 ReadSource::ReadSource(std::shared_ptr<Files> files) : files_(std::move(files)), shared_(false) {}
 
-ReadSource::ReadSource(std::shared_ptr<Files> files, const Recovery& recovery, const Cursor& at)
+ReadSource::ReadSource(std::shared_ptr<Files> files, Recovery recovery, const Cursor& at)
     : files_(std::move(files)),
-      recovery_(recovery),
+      recovery_(std::move(recovery)),
       shared_(true),
       history_(files_->control.history().load(std::memory_order_acquire)),
       counted_records_(at.records),

@@ -27,7 +27,7 @@ class ReadSource {
   static std::shared_ptr<ReadSource> Attach(const std::filesystem::path& path);
 
   /// Reads what a writer of this process appends. `at` is where counting field-writes starts.
-  ReadSource(std::shared_ptr<Files> files, const Recovery& recovery, const Cursor& at);
+  ReadSource(std::shared_ptr<Files> files, Recovery recovery, const Cursor& at);
 
   /// Moves `view` to what is stored now. One acquire load when nothing is new. Throws
   /// Error(kCutBack, kCorrupt) with the view as before.

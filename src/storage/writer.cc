@@ -81,8 +81,12 @@ void Writer::Redeclare(Schema schema) {
 std::int64_t Writer::LastTypeBefore(TypeId type) {
   const AppendFlag::Hold hold(flag_);
   const std::uint64_t row = cursor_.rows - 1;
-  for (std::uint64_t i = cursor_.records; i-- > 0 && RowOfRecord(records_[i].row_session) == row;) {
-    const std::uint64_t* words = layouts_ + records_[i].layout;
+  for (std::uint64_t i = cursor_.records; i > 0; --i) {
+    const Record& record = records_[i - 1];
+    if (RowOfRecord(record.row_session) != row) {
+      break;
+    }
+    const std::uint64_t* words = layouts_ + record.layout;
     for (std::uint64_t k = 1; k <= WordType(words[0]); ++k) {
       if (WordType(words[k]) == type) {
         return type;

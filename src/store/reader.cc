@@ -144,7 +144,7 @@ Row Reader::UpperBound(Step step) const {
 }
 
 RowView Reader::row(Row row) const {
-  internal::RowEntries read = internal::ReadRow(*view_, row);
+  const internal::RowEntries read = internal::ReadRow(*view_, row);
   source_->CheckHistory();
   RowView view;
   view.step_ = read.step;

@@ -34,8 +34,7 @@ void ForEachRowWindow(const View& view, std::span<const Row> rows, std::uint64_t
   const auto ask_records = [&](std::uint64_t i) {
     const RecordGuess guess = GuessOfRow(view, row(i));
     ring[i % kRing] = guess;
-    const std::uint64_t most =
-        std::min(view.record_count - guess.at, std::min(length, 2 * kMostLines));
+    const std::uint64_t most = std::min({view.record_count - guess.at, length, 2 * kMostLines});
     for (std::uint64_t j = 0; j < most; j += 2) {
       PrefetchLine(view.records + guess.at + j);
     }

@@ -63,7 +63,7 @@ void FindPlaces(const View& view, std::uint32_t layout, std::span<const TypeId> 
   places.begins.clear();
   places.total =
       ForEachField(view, layout, [&](TypeId type, std::uint64_t begin, std::uint64_t length) {
-        if (std::find(types.begin(), types.end(), type) == types.end()) {
+        if (std::ranges::find(types, type) == types.end()) {
           return;
         }
         if (length != 1) {
