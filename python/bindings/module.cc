@@ -1,5 +1,6 @@
 // The extension module stream_store._core: its table of contents.
 
+#include <cstdlib>
 #include <exception>
 
 #include "bindings/bind.h"
@@ -29,7 +30,8 @@ NB_MODULE(_core, module) {
 #pragma GCC diagnostic pop
   using namespace stream_store::python;  // NOLINT(google-build-using-namespace)
   ImportNumpy();
-  nb::set_leak_warnings(false);  // a store in a global of an interactive session is no bug
+  // A store in a global of an interactive session is no bug; tests ask for the warnings.
+  nb::set_leak_warnings(std::getenv("STREAM_STORE_LEAK_WARNINGS") != nullptr);
   nb::register_exception_translator(Translate);
   module.doc() = "The C++ side of stream_store; use the package, not this.";
   module.def("pooled_free_bytes", &PooledFreeBytes,
