@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from library import library
+
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-DOCUMENTS = [README, *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [README, *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def blocks(language: str) -> list[str]:
@@ -79,42 +78,6 @@ def test_cmake_block_is_what_the_example_does(tmp_path: Path) -> None:
         f"add_executable(my_program main.cc)\n{block}"
     )
     run("cmake", "-S", tmp_path, "-B", tmp_path / "build")
-
-
-def library() -> Path:
-    """A build of the library that is as new as its sources: one that is there, or one made now."""
-    sources = [
-        file
-        for folder in ("src", "include")
-        for file in (ROOT / folder).rglob("*")
-        if file.suffix in (".cc", ".h")
-    ]
-    newest = max(file.stat().st_mtime for file in sources)
-    there = [*ROOT.glob("build/*/libstream_store.a")]
-    if "STREAMSTORE_LIBRARY" in os.environ:
-        there.append(Path(os.environ["STREAMSTORE_LIBRARY"]))
-    for file in there:
-        sanitized = file.parent.name in ("asan", "tsan")
-        if not sanitized and file.stat().st_mtime >= newest:
-            return file
-    return build_library()
-
-
-def build_library() -> Path:
-    """examples/cpp_quickstart as a project of its own, as its CMakeLists.txt says."""
-    build = ROOT / "build" / "cpp_quickstart"
-    with only_one(ROOT / "build" / "cpp_quickstart.lock"):
-        run("cmake", "-S", ROOT / "examples" / "cpp_quickstart", "-B", build)
-        run("cmake", "--build", build, "-j", "2")
-    return build / "stream_store" / "libstream_store.a"
-
-
-@contextmanager
-def only_one(path: Path) -> Iterator[None]:
-    path.parent.mkdir(exist_ok=True)
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 # --- commands ---

@@ -1,0 +1,55 @@
+"""A build of the C++ library, for tests that compile programs of the documents against it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def library() -> Path:
+    """A build of the library that is as new as its sources: one that is there, or one made now."""
+    sources = [
+        file
+        for folder in ("src", "include")
+        for file in (ROOT / folder).rglob("*")
+        if file.suffix in (".cc", ".h")
+    ]
+    newest = max(file.stat().st_mtime for file in sources)
+    there = [*ROOT.glob("build/*/libstream_store.a")]
+    if "STREAMSTORE_LIBRARY" in os.environ:
+        there.append(Path(os.environ["STREAMSTORE_LIBRARY"]))
+    for file in there:
+        sanitized = file.parent.name in ("asan", "tsan")
+        if not sanitized and file.stat().st_mtime >= newest:
+            return file
+    return _build()
+
+
+def _build() -> Path:
+    """examples/cpp_quickstart as a project of its own, as its CMakeLists.txt says."""
+    build = ROOT / "build" / "cpp_quickstart"
+    with _only_one(ROOT / "build" / "cpp_quickstart.lock"):
+        _run("cmake", "-S", ROOT / "examples" / "cpp_quickstart", "-B", build)
+        _run("cmake", "--build", build, "-j", "2")
+    return build / "stream_store" / "libstream_store.a"
+
+
+@contextmanager
+def _only_one(path: Path) -> Iterator[None]:
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _run(*command: str | Path) -> None:
+    done = subprocess.run(
+        command, cwd=ROOT, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert done.returncode == 0, f"{command}:\n{done.stdout}"

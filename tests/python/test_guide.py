@@ -1,0 +1,66 @@
+"""The documents are true: the code of every page runs, in order, as a reader would type it.
+
+The Python blocks of a page share one namespace and an empty directory of their own. The C++ blocks
+are compiled against the library and run one after the other in one directory.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from library import library
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [DOCS / "index.md", DOCS / "get-started.md", *sorted((DOCS / "guide").glob("*.md"))]
+
+
+def blocks(page: Path, language: str) -> list[tuple[int, str]]:
+    """The code blocks of a language, each with the line it begins at."""
+    text = page.read_text(encoding="utf-8")
+    found = re.finditer(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [(text.count("\n", 0, match.start(1)), match[1]) for match in found]
+
+
+def pages_with(language: str) -> list[Path]:
+    return [page for page in PAGES if blocks(page, language)]
+
+
+def name(page: Path) -> str:
+    return page.relative_to(DOCS).with_suffix("").as_posix()
+
+
+@pytest.mark.parametrize("page", pages_with("python"), ids=name)
+def test_python_of_the_page_runs(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "runs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    namespace = {"__name__": "__main__"}
+    for line, code in blocks(page, "python"):
+        exec(compile("\n" * line + code, str(page), "exec"), namespace)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("page", pages_with("cpp"), ids=name)
+def test_cpp_of_the_page_compiles_and_runs(page: Path, tmp_path: Path) -> None:
+    compiler = os.environ.get("CXX", "g++")
+    flags = ["-std=c++20", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'include'}"]
+    for number, (_, code) in enumerate(blocks(page, "cpp")):
+        (tmp_path / f"{number}.cc").write_text(code)
+        command = [compiler, *flags, f"{number}.cc", library(), "-pthread", "-o", f"{number}"]
+        for step in (command, [f"./{number}"]):
+            done = subprocess.run(step, cwd=tmp_path, check=False, text=True, capture_output=True)
+            assert done.returncode == 0, done.stderr
+        assert "rows" in done.stdout
+
+
+def test_every_page_of_the_guide_is_in_the_navigation() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    pages = {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")}
+    assert {page for page in pages if f"- {page}\n" not in navigation} == set()
