@@ -28,7 +28,8 @@ $(shell mkdir -p build; \
   cmp -s $(FILES).new $(FILES) && rm $(FILES).new || mv $(FILES).new $(FILES))
 
 .PHONY: help demo test bench format lint develop clean
-.PHONY: test-layers test-text test-format test-lint test-types test-cpp test-clang test-asan test-tsan test-python
+.PHONY: test-layers test-text test-format test-lint test-types test-docs test-cpp test-tidy test-asan test-tsan
+.PHONY: test-coverage test-python test-package docs
 
 help: ## list the targets (the default)
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r target text; do \
@@ -37,7 +38,7 @@ help: ## list the targets (the default)
 demo: $(VENV)/.stamp-demo $(VENV)/.stamp-package ## record environments into a store, sample and check it
 	python examples/record_and_sample.py
 
-test: ## run every check below but test-tsan; the last lines say what was skipped
+test: ## run every check below; the last lines say what was skipped
 	@scripts/check.sh all
 
 bench: $(VENV)/.stamp-demo $(VENV)/.stamp-package ## run the C++ and Python benchmarks
@@ -68,17 +69,29 @@ test-types: $(VENV)/.stamp-lint ## mypy, strict
 test-cpp: $(VENV)/.stamp-venv ## C++ tests, optimised build, warnings are errors
 	@scripts/check.sh cpp
 
-test-clang: $(VENV)/.stamp-venv ## library, tests and extension build with clang, warnings are errors
-	@scripts/check.sh clang
+test-tidy: $(VENV)/.stamp-lint ## clang-tidy on the library and the extension
+	@scripts/check.sh tidy
 
-test-asan: $(VENV)/.stamp-venv ## C++ tests under AddressSanitizer and UndefinedBehaviorSanitizer
+test-asan: $(VENV)/.stamp-venv ## all of C++ built by clang, tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@scripts/check.sh asan
 
-test-tsan: $(VENV)/.stamp-venv ## C++ tests under ThreadSanitizer
+test-tsan: $(VENV)/.stamp-venv ## C++ tests of threads under ThreadSanitizer
 	@scripts/check.sh tsan
+
+test-coverage: $(VENV)/.stamp-coverage ## C++ tests count the lines they run: at least 95 of 100
+	@scripts/check.sh coverage
 
 test-python: $(VENV)/.stamp-test $(VENV)/.stamp-package ## Python tests
 	@scripts/check.sh python
+
+test-package: $(VENV)/.stamp-packaging $(VENV)/.stamp-package ## installed C++ library and wheel, with the C++ examples
+	@scripts/check.sh package
+
+test-docs: $(VENV)/.stamp-docs $(VENV)/.stamp-package ## the site builds, its links lead somewhere
+	@scripts/check.sh docs
+
+docs: $(VENV)/.stamp-docs $(VENV)/.stamp-package ## build the documents as a site, in build/site
+	mkdocs build --strict --site-dir build/site
 
 develop: $(VENV)/.stamp-dev $(VENV)/.stamp-package ## editable install with every development tool
 

@@ -2,8 +2,8 @@
 # The project's checks. `make test` runs all of them, `make test-<piece>` one; the Makefile has set up what a
 # piece needs from PyPI before it calls this.
 #
-#   scripts/check.sh <piece>   layers text format lint types cpp clang asan tsan python
-#   scripts/check.sh all       every piece but tsan; its last lines name what failed and what was skipped
+#   scripts/check.sh <piece>   layers text format lint types cpp tidy asan tsan coverage python package docs
+#   scripts/check.sh all       every piece; its last lines name what failed and what was skipped
 #
 # A piece whose system tool is missing (no clang, say) is skipped by name. With STREAMSTORE_NO_SKIP=1, as in
 # .ci/run, skipping is a failure.
@@ -12,7 +12,8 @@ set -euo pipefail
 # shellcheck source=scripts/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-pieces=(layers text format lint types cpp clang asan python)
+pieces=(layers text format lint types cpp tidy asan tsan coverage python package docs)
+least_coverage=95 # percent of lines
 skipped_list=${STREAMSTORE_SKIPPED_LIST:-}
 
 # skip <reason>: ends the piece, unless nothing may be skipped.
@@ -70,7 +71,7 @@ check_lint() { ruff check .; }
 
 check_types() { mypy; }
 
-# build <preset> <cmake options…>: configures and builds one preset.
+# build <preset> <cmake options…>: configures and builds one preset; `target` may name a part of it.
 build() {
   local preset=$1
   shift
@@ -78,16 +79,16 @@ build() {
     cat "build/$preset.log"
     die "configuring the preset $preset failed"
   }
-  cmake --build --preset "$preset" -j "$jobs"
+  cmake --build --preset "$preset" -j "$jobs" --target "${target:-all}"
 }
 
 # build_headers <preset>: compiles each public header alone.
 build_headers() { cmake --build --preset "$1" -j "$jobs" --target all_verify_interface_header_sets; }
 
-# run_ctest <preset>: runs its tests; a test that skipped itself counts as skipped.
+# run_ctest <preset> <options…>: runs its tests; a test that skipped itself counts as skipped.
 run_ctest() {
   local log="build/$1-tests.log"
-  ctest --preset "$1" -j "$jobs" | tee "$log" | sed -u '/^ *Start /d'
+  ctest --preset "$1" -j "$jobs" "${@:2}" | tee "$log" | sed -u '/^ *Start /d'
   if grep -q 'did not run:' "$log"; then
     skip "tests that skipped themselves:$(sed -n 's/^.*[0-9] - \(.*\) (Skipped)/ \1/p' "$log" | tr '\n' ' ')"
   fi
@@ -100,35 +101,66 @@ check_cpp() {
   run_ctest release
 }
 
-check_clang() {
-  need_googletest
-  local clang
-  clang=$(find_clang) || skip "no clang++ 14 or newer (Debian and Ubuntu: apt-get install clang)"
-  build clang -DCMAKE_CXX_COMPILER="$clang" \
-    -DSTREAMSTORE_BUILD_PYTHON=ON -DPython_EXECUTABLE="$venv/bin/python"
-  build_headers clang
+# Each file of the library and of the extension; .clang-tidy says what is looked for. clang's static analyzer takes
+# six times as long as all the rest: ANALYZE=1 asks for it.
+check_tidy() {
+  local analyzer=(--checks=-clang-analyzer-*)
+  [[ -z ${ANALYZE:-} ]] || analyzer=()
+  cmake --preset dev -DCMAKE_CXX_COMPILER="$(find_gcc)" -DSTREAMSTORE_BUILD_TESTS=OFF -B build/tidy \
+    -DSTREAMSTORE_BUILD_PYTHON=ON -DPython_EXECUTABLE="$venv/bin/python" >build/tidy.log
+  sources 'src/*.cc' 'python/*.cc' |
+    xargs -P "$jobs" -n 4 clang-tidy -p build/tidy --quiet --extra-arg=-Wno-deprecated-declarations "${analyzer[@]}"
 }
 
-check_sanitized() {
+# sanitized <preset> <sanitizers> <options…>: with clang, which compiles it in half the time and is the second
+# compiler that must take every file; with g++ where there is no clang.
+sanitized() {
+  local preset=$1 sanitizers=$2 compiler
+  shift 2
   need_googletest
-  local compiler
-  compiler=$(find_gcc)
-  echo 'int main() {}' | compiles "$compiler" "-fsanitize=$2" ||
-    skip "$compiler cannot link -fsanitize=$2 (its sanitizer runtime is missing)"
-  build "$1" -DCMAKE_CXX_COMPILER="$compiler"
-  run_ctest "$1"
+  compiler=$(find_clang) || compiler=$(find_gcc)
+  echo 'int main() {}' | compiles "$compiler" "-fsanitize=$sanitizers" ||
+    skip "$compiler cannot link -fsanitize=$sanitizers (Debian and Ubuntu: apt-get install clang-14 libclang-rt-14-dev)"
+  build "$preset" -DCMAKE_CXX_COMPILER="$compiler" "$@"
 }
 
 check_asan() {
   export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1}
   export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
   export CRASHES=${CRASHES:-20000} # five times slower here; test-cpp runs all 100,000
-  check_sanitized asan address,undefined
+  sanitized asan address,undefined \
+    -DSTREAMSTORE_BUILD_PYTHON=ON -DPython_EXECUTABLE="$venv/bin/python"
+  build_headers asan
+  run_ctest asan
+  find_clang >/dev/null ||
+    skip "no clang++ 14 or newer, so only one compiler built it (Debian and Ubuntu: apt-get install clang)"
 }
 
-check_tsan() { check_sanitized tsan thread; }
+# The tests that run threads: marked so where they are declared.
+check_tsan() {
+  target=threads_tests sanitized tsan thread
+  run_ctest tsan -L threads
+}
+
+# Lines of the library that the C++ tests run; build/coverage.html shows which do not.
+check_coverage() {
+  need_googletest
+  export CRASHES=${CRASHES:-5000}
+  build coverage -DCMAKE_CXX_COMPILER="$(find_gcc)"
+  find build/coverage -name '*.gcda' -delete
+  run_ctest coverage
+  gcovr --root . --object-directory build/coverage --filter src/ --filter include/ \
+    --exclude-unreachable-branches --gcov-ignore-parse-errors \
+    --html-details build/coverage.html --txt build/coverage.txt --fail-under-line "$least_coverage"
+  tail -n 4 build/coverage.txt
+}
 
 check_python() { python -m pytest -n "$jobs"; }
+
+# The packages of both languages, as their users get them. One process: its tests wait for compilers.
+check_package() { python -m pytest tests/package; }
+
+check_docs() { mkdocs build --strict --quiet --site-dir build/site; }
 
 check_all() {
   local name began=$SECONDS failed=()
@@ -165,8 +197,11 @@ check_all() {
   piece=${1:-}
   mkdir -p build
   case $piece in
-    layers | text | format | lint | types | cpp | clang | asan | tsan | python | all) "check_$piece" ;;
-    *) die "usage: scripts/check.sh all | tsan | ${pieces[*]}" ;;
+    all) check_all ;;
+    *)
+      [[ " ${pieces[*]} " == *" $piece "* ]] || die "usage: scripts/check.sh all | ${pieces[*]}"
+      "check_$piece"
+      ;;
   esac
   exit
 }

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 #include "storage/fixture.h"
+#include "support/sanitizers.h"
 
 namespace stream_store::internal {
 namespace {
@@ -136,7 +137,7 @@ TEST_F(GrowthTest, FileSizeLimitIsAnErrorAndNoSignal) {
   ExpectFilled(Reader::Open(path_), 25);
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !STREAM_STORE_ASAN && !STREAM_STORE_TSAN
 TEST_F(GrowthTest, WorksInASmallAddressSpace) {
   const int code = InChild([this] {
     const struct rlimit limit{512 << 20, 512 << 20};

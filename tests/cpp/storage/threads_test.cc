@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "storage/fixture.h"
+#include "support/sanitizers.h"
 
 namespace stream_store::internal {
 namespace {
@@ -31,7 +32,7 @@ class ThreadsTest : public StoreTest {
     store.Append(step, {{0, number}, {1, list}});
   }
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#if STREAM_STORE_TSAN || STREAM_STORE_ASAN
   static constexpr Step kRows = 5'000;
 #else
   static constexpr Step kRows = 50'000;

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "storage/fixture.h"
+#include "support/sanitizers.h"
 
 namespace stream_store::internal {
 namespace {
@@ -161,7 +162,7 @@ TEST_F(WritersTest, AReaderOfAClosedWriterSeesWhatTheNextWriterAppends) {
 
 // AddressSanitizer's allocator is not for children of processes with threads: its own locks stay
 // taken in them.
-#if !defined(__SANITIZE_ADDRESS__)
+#if !STREAM_STORE_ASAN
 TEST_F(WritersTest, AChildForkedDuringAnAppendIsNotStuck) {
   options_.grow_ahead = true;
   StreamStore store = Open();
@@ -194,7 +195,7 @@ TEST_F(WritersTest, ALockOfAKilledWriterIsFreeAtOnce) {
 }
 
 // Each reserves address space far beyond its files; together they must leave room for others.
-#if defined(__SANITIZE_THREAD__)
+#if STREAM_STORE_TSAN
 constexpr int kStores = 10;  // little address space is left beside its shadows
 #else
 constexpr int kStores = 150;
@@ -207,7 +208,7 @@ TEST_F(WritersTest, ManyStoresAtOnceLeaveRoomForMemory) {
     stores.push_back(Open());
     stores.back().Append(0, {{0, i}});
   }
-#if !defined(__SANITIZE_THREAD__)
+#if !STREAM_STORE_TSAN
   EXPECT_NO_THROW(std::make_unique<char[]>(std::size_t{1} << 30));
 #endif
   for (int i = 0; i < kStores; ++i) {
