@@ -145,12 +145,12 @@ check_tsan() {
 # Lines of the library that the C++ tests run; build/coverage.html shows which do not.
 check_coverage() {
   need_googletest
-  export CRASHES=${CRASHES:-5000}
+  export CRASHES=${CRASHES:-5000} KILLS=${KILLS:-200}
   build coverage -DCMAKE_CXX_COMPILER="$(find_gcc)"
   find build/coverage -name '*.gcda' -delete
   run_ctest coverage
   gcovr --root . --object-directory build/coverage --filter src/ --filter include/ \
-    --exclude-unreachable-branches --gcov-ignore-parse-errors \
+    --merge-lines --gcov-ignore-parse-errors \
     --html-details build/coverage.html --txt build/coverage.txt --fail-under-line "$least_coverage"
   tail -n 4 build/coverage.txt
 }

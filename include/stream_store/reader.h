@@ -13,6 +13,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -151,11 +152,18 @@ class STREAM_STORE_API Reader {
   /// The longest field-write of ragged field `type` in those row windows, in items.
   std::uint64_t LongestInRows(std::span<const Row> rows, std::uint64_t length, TypeId type) const;
 
-  /// ReadRows() of one fixed-shape field into memory of its own item type. T must match the dtype.
+  /// ReadRows() of one fixed-shape field into memory of its own item type: T is float, double or an
+  /// integer of the dtype's size and sign (uint8_t also for bool and text, uint16_t for float16,
+  /// int64_t for dates and times).
+  ///
+  /// out      rows.size() * length items of the field's shape; present, if given, a flag each.
+  /// Throws   Error(kInvalidArgument) if T, a size or the field does not fit; kOutOfRange as above.
   template <class T>
+    requires std::is_arithmetic_v<T>
   void ReadRows(std::span<const Row> rows, std::uint64_t length, TypeId type, std::span<T> out,
                 std::span<std::uint8_t> present = {}) const {
-    CheckColumn(type, sizeof(T), rows.size() * length, out.size(), present.size());
+    CheckColumn(type, {sizeof(T), std::is_floating_point_v<T>, std::is_signed_v<T>},
+                rows.size() * length, out.size(), present.size());
     const RowsColumn column{type, out.data(), present.empty() ? nullptr : present.data(), nullptr,
                             0};
     ReadRows(rows, length, std::span<const RowsColumn>(&column, 1));
@@ -180,7 +188,14 @@ class STREAM_STORE_API Reader {
  private:
   friend class StreamStore;
   explicit Reader(std::shared_ptr<internal::ReadSource> source);
-  void CheckColumn(TypeId type, std::size_t item_bytes, std::size_t places, std::size_t out_items,
+
+  struct ItemType {
+    std::size_t bytes;
+    bool is_floating;
+    bool is_signed;
+  };
+
+  void CheckColumn(TypeId type, ItemType item, std::size_t places, std::size_t out_items,
                    std::size_t present_items) const;
 
   std::shared_ptr<internal::ReadSource> source_;

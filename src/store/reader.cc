@@ -15,6 +15,16 @@ namespace stream_store {
 using internal::ReadSource;
 using internal::View;
 
+namespace {
+
+// Of decoded items: dates and times are int64, text and float16 unsigned.
+bool IsSigned(DType dtype) {
+  return (dtype >= DType::kInt8 && dtype <= DType::kInt64) || dtype == DType::kFloat32 ||
+         dtype == DType::kFloat64 || (dtype >= DType::kDate32 && dtype <= DType::kDurationNs);
+}
+
+}  // namespace
+
 Reader Reader::Open(const std::filesystem::path& path, const ReaderOptions& options) {
   constexpr auto kPause = std::chrono::milliseconds(2);
   const auto deadline = std::chrono::steady_clock::now() + options.wait;
@@ -189,21 +199,35 @@ std::uint64_t Reader::LongestInRows(std::span<const Row> rows, std::uint64_t len
   return longest;
 }
 
-void Reader::CheckColumn(TypeId type, std::size_t item_bytes, std::size_t places,
-                         std::size_t out_items, std::size_t present_items) const {
+void Reader::CheckColumn(TypeId type, ItemType item, std::size_t places, std::size_t out_items,
+                         std::size_t present_items) const {
+  const std::string& path = view_->meaning->path;
+  if (type >= schema().size()) {
+    throw Error(ErrorCode::kInvalidArgument, StrCat(path, ": reading rows of type id ", type,
+                                                    ": expected one below ", schema().size()));
+  }
+  const Field& field = schema()[type];
   const auto refuse = [&](const std::string& what) {
     throw Error(ErrorCode::kInvalidArgument,
-                StrCat(view_->meaning->path, ": reading rows of type ", type, ": ", what));
+                StrCat(path, ": reading rows of field '", field.name, "' (type id ", type, "), ",
+                       DTypeName(field.dtype), ": ", what));
   };
-  if (type >= schema().size()) {
-    refuse(StrCat("expected a type id below ", schema().size()));
-  }
   const Encoding& encoding = view_->meaning->encodings[type];
   if (encoding.ragged) {
     refuse("its length varies; use the RowsColumn form");
   }
-  if (item_bytes != encoding.item_bytes) {
-    refuse(StrCat("expected items of ", int{encoding.item_bytes}, " bytes but found ", item_bytes));
+  const bool is_floating = field.dtype == DType::kFloat32 || field.dtype == DType::kFloat64;
+  if (item.bytes != encoding.item_bytes || item.is_floating != is_floating ||
+      item.is_signed != IsSigned(field.dtype)) {
+    refuse(StrCat("expected ",
+                  is_floating             ? "floating"
+                  : IsSigned(field.dtype) ? "signed"
+                                          : "unsigned",
+                  " items of ", int{encoding.item_bytes}, " bytes but found ",
+                  item.is_floating ? "floating"
+                  : item.is_signed ? "signed"
+                                   : "unsigned",
+                  " ones of ", item.bytes));
   }
   if (out_items != places * encoding.items) {
     refuse(StrCat("expected room for ", places * encoding.items, " items but found ", out_items));
