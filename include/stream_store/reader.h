@@ -179,10 +179,9 @@ class STREAM_STORE_API Reader {
 
   /// Segments as half-open row ranges [first, second), the last one open.
   ///
-  /// types  one int field (a new value begins a segment; missing is as before), or bool fields
-  /// (true on the last
-  ///        row of a segment; missing is false).
-  /// Throws Error(kInvalidArgument) for other fields.
+  /// types   one int field (a new value begins a segment; missing is as before), or bool fields
+  ///         (true on the last row of a segment; missing is false).
+  /// Throws  Error(kInvalidArgument) for other fields.
   std::vector<std::pair<Row, Row>> Segments(std::span<const TypeId> types) const;
 
  private:

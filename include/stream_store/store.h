@@ -181,10 +181,9 @@ class STREAM_STORE_API StreamStore {
   /// Appends one step: any subset of the fields in declared order, none for an empty row.
   ///
   /// A step equal to the last continues its row with later fields. Returns the row.
-  /// Cost    one comparison of shapes with the last step, one copy of the values, one release
-  /// store. Throws  Error: kInvalidArgument (order, duplicate, length, range, decreasing step),
-  /// kNoSpace, kClosed,
-  ///         kReadOnly (forked child), kIo (after a failed sync). Nothing changed then.
+  /// Cost    one comparison of shapes with the last step, one copy of the values, one release store.
+  /// Throws  Error: kInvalidArgument (order, duplicate, length, range, decreasing step), kNoSpace,
+  ///         kClosed, kReadOnly (forked child), kIo (after a failed sync). Nothing changed then.
   Row Append(Step step, std::span<const FieldWrite> writes);
 
   Row Append(Step step, std::initializer_list<FieldWrite> writes) {

@@ -5,11 +5,10 @@
 // little-endian.
 //
 //   identity  0 "SSCONTRL" | 8 u32 format version | 12 u32 endian mark 0x01020304 | 16 store id |
-//   32 parent id
-//             48 u32 check seed | zeros | 508 u32 CRC32C of the 508 bytes before
+//             32 parent id | 48 u32 check seed | zeros | 508 u32 CRC32C of the 508 bytes before
 //   slot      0 "SSSYSLOT" | 8 store id | 24 u64 sequence | 32 session | 40 records | 48 values |
-//   56 layout words
-//             64 rows | 72 field-writes | 80 flags (1 clean) | 88 time | zeros | 508 u32 CRC32C
+//             56 layout words | 64 rows | 72 field-writes | 80 flags (1 clean) | 88 time | zeros |
+//             508 u32 CRC32C of the 508 bytes before
 #pragma once
 
 #include <array>

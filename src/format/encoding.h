@@ -2,9 +2,9 @@
 //
 // Used by append (Encode), by every decoded read (DecodeWords, NumbersOf) and by the checks of
 // layouts (AllowsLength). Thread rules: pure functions; an Encoding is made once and shared.
-// Invariants: 1. Encode() followed by DecodeWords() gives back every bit of an item of the field's
-// own type.
-//             2. Decoding is defined for any word, also one that no append wrote.
+// Invariants:
+//   1. Encode() followed by DecodeWords() gives back every bit of an item of the field's own type.
+//   2. Decoding is defined for any word, also one that no append wrote.
 #pragma once
 
 #include <cstddef>

@@ -1,14 +1,11 @@
 // View: a fixed prefix of a store in mapped memory: all that a read needs.
 //
 // Made by storage from `published` after its checks, handed to the read functions of the store
-// room. Rules for whoever reads through a View (a hostile peer may change mapped bytes at any
-// time):
+// room. Rules for whoever reads through a View (a hostile peer may change mapped bytes any time):
 //   1. Words of records, layouts and hints that become an offset, length or count are loaded once,
-//   with
-//      LoadOnce(), and checked before a pointer is formed.
-//   2. No load past record_count records (+ the sentinel is not part of a View), value_count
-//   values, layout_words
-//      words or hint_slots hints.
+//      with LoadOnce(), and checked before a pointer is formed.
+//   2. No load past record_count records (the sentinel is not part of a View), value_count values,
+//      layout_words words or hint_slots hints.
 //   3. What cannot be what was written throws Error(kCorrupt), naming `path` and the record.
 #pragma once
 

@@ -6,14 +6,12 @@
 // mutex; whoever holds a mutex never waits for the flag. Invariants:
 //   1. Bytes below the cursor are never stored to again.
 //   2. Everything that can fail in a call is done before its first record is stored; values beyond
-//   the cursor may
-//      hold anything.
+//      the cursor may hold anything.
 //   3. `published` is stored with release after everything it publishes, and is the only word
-//   readers follow.
+//      readers follow.
 //   4. A limit is raised under the state mutex only, only when not failed, closed or forked, and
-//   only after the space
-//      and the hints for it are there. Limits of 0 send every append to the slow path, which says
-//      why.
+//      only after the space and the hints for it are there. Limits of 0 send every append to the
+//      slow path, which says why.
 #pragma once
 
 #include <atomic>
