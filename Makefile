@@ -91,7 +91,7 @@ test-docs: $(VENV)/.stamp-docs $(VENV)/.stamp-package ## the site builds, its li
 	@scripts/check.sh docs
 
 docs: $(VENV)/.stamp-docs $(VENV)/.stamp-package ## build the documents as a site, in build/site
-	mkdocs build --strict --site-dir build/site
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --site-dir build/site
 
 develop: $(VENV)/.stamp-dev $(VENV)/.stamp-package ## editable install with every development tool
 

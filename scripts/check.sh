@@ -160,7 +160,7 @@ check_python() { python -m pytest -n "$jobs"; }
 # The packages of both languages, as their users get them. One process: its tests wait for compilers.
 check_package() { python -m pytest tests/package; }
 
-check_docs() { mkdocs build --strict --quiet --site-dir build/site; }
+check_docs() { NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet --site-dir build/site; }
 
 check_all() {
   local name began=$SECONDS failed=()
