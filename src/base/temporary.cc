@@ -74,7 +74,8 @@ File CreateUnlinkedFile(const fs::path& preferred, const std::string& name) {
   }
   // Pages of a memory-backed file system count against the memory limit and kill instead of
   // failing.
-  std::ranges::stable_partition(places, [](const Directory& place) { return !place.InMemory(); });
+  std::stable_partition(places.begin(), places.end(),  // clang 14 takes no ranges:: one
+                        [](const Directory& place) { return !place.InMemory(); });
   for (const Directory& place : places) {
     try {
       return OpenUnlinked(place, name);
