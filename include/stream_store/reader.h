@@ -68,6 +68,9 @@ struct RowsColumn {
   std::int64_t* lengths =
       nullptr;  ///< P stored lengths in items of a ragged field, before any cut; may be null
   std::uint64_t max_length = 0;  ///< ragged fields: room per place, in items; longer ones are cut
+  std::span<const Value>* spans = nullptr;  ///< P spans of stored words in the store, empty where
+                                            ///< missing; may be null. They live as long as the
+                                            ///< snapshot they were read through
 };
 
 /// A snapshot of a store, read-only.
@@ -149,8 +152,13 @@ class STREAM_STORE_API Reader {
   void ReadRows(std::span<const Row> rows, std::uint64_t length,
                 std::span<const RowsColumn> columns, Step* steps = nullptr) const;
 
+  /// The same for runs of any length, each to the places it names; other places stay as they are.
+  void ReadRows(std::span<const RowRun> runs, std::span<const RowsColumn> columns,
+                Step* steps = nullptr) const;
+
   /// The longest field-write of ragged field `type` in those row windows, in items.
   std::uint64_t LongestInRows(std::span<const Row> rows, std::uint64_t length, TypeId type) const;
+  std::uint64_t LongestInRows(std::span<const RowRun> runs, TypeId type) const;
 
   /// ReadRows() of one fixed-shape field into memory of its own item type: T is float, double or an
   /// integer of the dtype's size and sign (uint8_t also for bool and text, uint16_t for float16,

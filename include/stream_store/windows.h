@@ -1,4 +1,4 @@
-// What a window read fills: one pointer per column, null for the columns not wanted.
+// What reads of windows and rows take and fill.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,14 @@ struct WindowsOut {
                             ///< bytes as the number of the word)
   std::int64_t* offset = nullptr;  ///< place of the value within its field-write, from 0
   Row* row = nullptr;              ///< row of each value
+};
+
+/// Rows [row, row + count) and where they go: the first one to place `place` of every column, the
+/// others behind it.
+struct RowRun {
+  Row row = 0;
+  std::uint64_t count = 0;
+  std::uint64_t place = 0;
 };
 
 }  // namespace stream_store

@@ -94,7 +94,8 @@ Args:
     rows: int, list or int array of any shape S; each in [0, num_rows), with `length` in [0, num_rows - length].
     length: rows a window.
     fields: names to read; all by default.
-    out: field -> array to fill, also "_step", and "_mask" and "_length" with mappings of their own.
+    out: field -> array to fill, also "_step", and "_mask" and "_length" with mappings of their own. A tensor in host
+        memory, pinned or not, does as well: its memory is filled, an array over it is returned.
     max_length: ragged field -> items to pad or cut to; by default the longest there is.
 
 Returns:

@@ -113,10 +113,15 @@ nb::object NewArray(int type_number, const Shape& shape) {
 
 nb::object CheckOut(PyObject* given, PyArray_Descr* descr, const Shape& shape,
                     const std::string& what) {
-  if (!PyArray_Check(given)) {
+  nb::object owner = Borrow(given);
+  if (!PyArray_Check(given) && PyObject_HasAttrString(given, "__dlpack__") != 0 &&
+      PyObject_HasAttrString(given, "numpy") != 0) {
+    owner = Own(PyObject_CallMethod(given, "numpy", nullptr));  // a tensor's own memory
+  }
+  if (!PyArray_Check(owner.ptr())) {
     Throw(PyExc_TypeError, what + " must be a NumPy array, not " + TypeName(given));
   }
-  auto* array = reinterpret_cast<PyArrayObject*>(given);
+  auto* array = reinterpret_cast<PyArrayObject*>(owner.ptr());
   if (PyArray_EquivTypes(PyArray_DESCR(array), descr) == 0) {
     Throw(PyExc_ValueError, what + ": expected dtype " + DescrText(descr) + ", found " +
                                 DescrText(PyArray_DESCR(array)));
@@ -130,7 +135,7 @@ nb::object CheckOut(PyObject* given, PyArray_Descr* descr, const Shape& shape,
   if (!PyArray_ISCARRAY(array)) {
     Throw(PyExc_ValueError, what + ": expected a writable, C-contiguous array");
   }
-  return Borrow(given);
+  return owner;
 }
 
 Int64s::Int64s(PyObject* object, const char* what, PyObject* error) {

@@ -69,7 +69,8 @@ T* DataAs(const nb::object& array) {
 }
 
 /// Checks that `given` may be filled in place of NewArray(descr, shape) and returns it: dtype,
-/// shape, C order, alignment, writable. `what` names it in the ValueError or TypeError.
+/// shape, C order, alignment, writable. `what` names it in the ValueError or TypeError. A tensor is
+/// taken by its numpy(), which shares its memory (also pinned memory).
 nb::object CheckOut(PyObject* given, PyArray_Descr* descr, const Shape& shape,
                     const std::string& what);
 

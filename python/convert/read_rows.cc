@@ -233,23 +233,24 @@ class RowsCall {
     Check(PyDict_SetItem(result_.ptr(), field.name.ptr(), array.ptr()));
   }
 
-  // The text of every place, one row at a time; "" or b"" where it is missing, None for a field
-  // that has no values.
+  // The text of every place; "" or b"" where it is missing, None for a field that has no values.
   std::vector<nb::object> ReadObjects(TypeId type, const FieldInfo& field) {
+    if (field.kind == ValueKind::kNull) {
+      return std::vector<nb::object>(places_.places(), nb::object(nb::none()));
+    }
+    std::vector<std::span<const Value>> words(places_.places());
+    RowsColumn column;
+    column.type = type;
+    column.spans = words.data();
+    if (!words.empty()) {
+      const MaybeWithoutGil released(words.size() >= kReleaseBytes / sizeof(words[0]));
+      reader_.ReadRows(rows_.values(), length_, std::span<const RowsColumn>(&column, 1));
+    }
+    const nb::object empty = DecodeText(field, {});
     std::vector<nb::object> items;
-    items.reserve(places_.places());
-    const nb::object missing =
-        field.kind == ValueKind::kNull ? nb::object(nb::none()) : DecodeText(field, {});
-    for (const std::int64_t row : rows_.values()) {
-      for (std::uint64_t i = 0; i < length_; ++i) {
-        nb::object item = missing;
-        for (const auto& [written, words] : reader_.row(row + static_cast<Row>(i))) {
-          if (written == type && field.kind != ValueKind::kNull) {
-            item = DecodeText(field, words);
-          }
-        }
-        items.push_back(std::move(item));
-      }
+    items.reserve(words.size());
+    for (const std::span<const Value> text : words) {
+      items.push_back(text.empty() ? empty : DecodeText(field, text));
     }
     return items;
   }

@@ -192,6 +192,18 @@ void Reader::ReadRows(std::span<const Row> rows, std::uint64_t length,
   source_->CheckHistory();
 }
 
+void Reader::ReadRows(std::span<const RowRun> runs, std::span<const RowsColumn> columns,
+                      Step* steps) const {
+  internal::ReadRows(*view_, runs, columns, steps);
+  source_->CheckHistory();
+}
+
+std::uint64_t Reader::LongestInRows(std::span<const RowRun> runs, TypeId type) const {
+  const std::uint64_t longest = internal::LongestInRows(*view_, runs, type);
+  source_->CheckHistory();
+  return longest;
+}
+
 std::uint64_t Reader::LongestInRows(std::span<const Row> rows, std::uint64_t length,
                                     TypeId type) const {
   const std::uint64_t longest = internal::LongestInRows(*view_, rows, length, type);

@@ -25,8 +25,15 @@ void Gather(const View& view, std::span<const Position> positions, const Windows
 // rows.cc: decoded row windows.
 void ReadRows(const View& view, std::span<const Row> rows, std::uint64_t length,
               std::span<const RowsColumn> columns, Step* steps);
+void ReadRows(const View& view, std::span<const RowRun> runs, std::span<const RowsColumn> columns,
+              Step* steps);
 std::uint64_t LongestInRows(const View& view, std::span<const Row> rows, std::uint64_t length,
                             TypeId type);
+std::uint64_t LongestInRows(const View& view, std::span<const RowRun> runs, TypeId type);
+
+/// Writes places [place, place + count) of all columns as missing.
+void ZeroRows(const View& view, std::uint64_t place, std::uint64_t count,
+              std::span<const RowsColumn> columns, Step* steps);
 
 // index.cc: look-ups between rows, positions and steps, the index table, segments.
 void RowsOf(const View& view, std::span<const Position> positions, std::span<Row> out);

@@ -189,6 +189,87 @@ TEST(ReadRowsTest, TellsPresenceWithoutOutput) {
   }
 }
 
+TEST(ReadRowsTest, HandsOutSpansOfStoredWords) {
+  const FakeStore store(MixedFields(), RowMaker(8).Wild(200));
+  for (const TypeId type : {kText, kImage, kMarker}) {
+    std::vector<std::span<const Value>> spans(200, std::span<const Value>(store.values));
+    RowsColumn ask{type};
+    ask.spans = spans.data();
+    ReadRows(store.view(), std::vector<Row>{0}, 200, {&ask, 1}, nullptr);
+    for (Row row = 0; row < 200; ++row) {
+      const FakeWrite* write = store.Find(row, type);
+      const auto& span = spans[static_cast<std::size_t>(row)];
+      const std::vector<Value> expected = write == nullptr ? std::vector<Value>() : write->values;
+      ASSERT_EQ(std::vector<Value>(span.begin(), span.end()), expected);
+    }
+  }
+}
+
+// Runs of every length fill the places they name and no others.
+TEST(ReadRowsTest, ReadsRunsIntoTheirPlaces) {
+  for (const FakeHints hints : {FakeHints::kRight, FakeHints::kRandom}) {
+    const FakeStore store(MixedFields(), RowMaker(4).Wild(400), hints, 4);
+    RowMaker random(9);
+    std::vector<RowRun> runs;
+    std::uint64_t places = 3;
+    for (int i = 0; i < 60; ++i) {
+      const std::uint64_t count = random.Below(9);
+      runs.push_back({static_cast<Row>(random.Below(400 - count + 1)), count, places});
+      places += count + random.Below(3);
+    }
+    std::swap(runs.front(), runs.back());
+    Column column(kPose, places, 0);
+    std::vector<Step> steps(places, -77);
+    const RowsColumn ask = column.ask();
+    ReadRows(store.view(), runs, {&ask, 1}, steps.data());
+    std::vector<bool> filled(places, false);
+    for (const RowRun& run : runs) {
+      for (std::uint64_t i = 0; i < run.count; ++i) {
+        const Row row = run.row + static_cast<Row>(i);
+        ASSERT_NO_FATAL_FAILURE(ExpectPlace(store, column, run.place + i, row));
+        ASSERT_EQ(steps[run.place + i], store.rows()[static_cast<std::size_t>(row)].step);
+        filled[run.place + i] = true;
+      }
+    }
+    for (std::uint64_t place = 0; place < places; ++place) {
+      ASSERT_EQ(column.present[place] == 0xee, !filled[place]) << place;
+      ASSERT_EQ(steps[place] == -77, !filled[place]) << place;
+    }
+    ZeroRows(store.view(), 0, places, {&ask, 1}, steps.data());
+    EXPECT_EQ(column.present, std::vector<std::uint8_t>(places, 0));
+    EXPECT_EQ(steps, std::vector<Step>(places, 0));
+  }
+}
+
+TEST(ReadRowsTest, RefusesRunsOutsideTheStore) {
+  const FakeStore store(MixedFields(), RowMaker(1).Steady(10, 0));
+  for (const RowRun& run : {RowRun{8, 3, 0}, RowRun{-1, 1, 0}, RowRun{11, 0, 0}}) {
+    EXPECT_THROW(ReadRows(store.view(), {&run, 1}, {}, nullptr), Error);
+    EXPECT_THROW(LongestInRows(store.view(), {&run, 1}, kLong), Error);
+  }
+  const RowRun none{10, 0, 0};
+  ReadRows(store.view(), {&none, 1}, {}, nullptr);
+  EXPECT_EQ(LongestInRows(store.view(), {&none, 1}, kLong), 0U);
+}
+
+// Plans are kept from call to call: another set of columns, or another store, must not get them.
+TEST(ReadRowsTest, KeepsThePlansOfColumnsApart) {
+  const FakeStore first(MixedFields(), RowMaker(21).Wild(100));
+  const FakeStore second(MixedFields(), RowMaker(22).Wild(100));
+  for (int i = 0; i < 3; ++i) {
+    for (const FakeStore* store : {&first, &second}) {
+      for (TypeId type = 0; type < kMarker; ++type) {
+        Column column(type, 100, 4);
+        const RowsColumn ask = column.ask();
+        ReadRows(store->view(), std::vector<Row>{0}, 100, {&ask, 1}, nullptr);
+        for (std::size_t place = 0; place < 100; ++place) {
+          ASSERT_NO_FATAL_FAILURE(ExpectPlace(*store, column, place, static_cast<Row>(place)));
+        }
+      }
+    }
+  }
+}
+
 TEST(ReadRowsTest, FindsTheLongestRaggedWrite) {
   const FakeStore store(MixedFields(), RowMaker(5).Wild(300));
   const std::vector<Row> rows = {0, 40, 250, 7};

@@ -1,0 +1,93 @@
+#include "store/row_plans.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "store/template_cache.h"
+
+namespace stream_store::internal {
+namespace {
+
+constexpr std::size_t kColumnSets = 4;       // per thread
+constexpr std::size_t kMostPlans = 1024;     // per set of columns
+constexpr std::size_t kFewestPlans = 16;
+constexpr std::size_t kMostParts = 1 << 14;  // per set of columns, so that wide rows stay cheap
+
+struct ThreadPlans {
+  std::vector<RowPlans> sets = std::vector<RowPlans>(kColumnSets);  // on the heap
+  std::size_t next = 0;
+};
+
+}  // namespace
+
+RowPlans& RowPlans::ForThread(const View& view, std::span<const TypeId> types) {
+  thread_local ThreadPlans plans;
+  for (RowPlans& set : plans.sets) {
+    if (set.Fit(view, types)) {
+      return set;
+    }
+  }
+  RowPlans& set = plans.sets[plans.next];
+  plans.next = (plans.next + 1) % kColumnSets;
+  set.Reset(view, types);
+  return set;
+}
+
+bool RowPlans::Fit(const View& view, std::span<const TypeId> types) const {
+  return mapping_key_ == view.mapping_key && !plans_.empty() &&
+         std::equal(types.begin(), types.end(), types_.begin(), types_.end());
+}
+
+void RowPlans::Reset(const View& view, std::span<const TypeId> types) {
+  const std::size_t wanted = kMostParts / std::max<std::size_t>(types.size(), 1);
+  const std::size_t count = std::bit_floor(std::clamp(wanted, kFewestPlans, kMostPlans));
+  plans_.clear();  // until all of it is there
+  types_.assign(types.begin(), types.end());
+  first_of_type_.assign(view.meaning->schema.size(), kNone);
+  next_same_type_.assign(types.size(), kNone);
+  for (std::uint32_t column = 0; column < types.size(); ++column) {
+    next_same_type_[column] = first_of_type_[types[column]];
+    first_of_type_[types[column]] = column;
+  }
+  mapping_key_ = view.mapping_key;
+  shift_ = 32U - static_cast<std::uint32_t>(std::countr_zero(count));
+  plans_.resize(count);
+}
+
+const RowPlan& RowPlans::Insert(const View& view, std::uint32_t layout, RowPlan& plan) {
+  plan.used = false;
+  plan.parts.clear();
+  plan.missing.clear();
+  const std::vector<Encoding>& encodings = view.meaning->encodings;
+  plan.total =
+      ForEachField(view, layout, [&](TypeId type, std::uint64_t begin, std::uint64_t words) {
+        std::uint32_t column = first_of_type_[type];
+        if (column == kNone) {
+          return;
+        }
+        const Encoding& encoding = encodings[type];
+        if (!encoding.AllowsLength(words)) {
+          ThrowCorruptLayout(view, layout, "a length is none that its field can have");
+        }
+        const bool counts = encoding.ragged && encoding.unit_words > 0;
+        const std::uint64_t units = counts ? words / encoding.unit_words : encoding.ragged ? 0 : 1;
+        for (; column != kNone; column = next_same_type_[column]) {
+          plan.parts.push_back({column, begin, units});
+        }
+      });
+  // Parts come in the order of types, columns in any: mark what is there, list the rest.
+  std::vector<bool> found(types_.size(), false);
+  for (const RowPlan::Part& part : plan.parts) {
+    found[part.column] = true;
+  }
+  for (std::uint32_t column = 0; column < types_.size(); ++column) {
+    if (!found[column]) {
+      plan.missing.push_back(column);
+    }
+  }
+  plan.layout = layout;
+  plan.used = true;
+  return plan;
+}
+
+}  // namespace stream_store::internal
