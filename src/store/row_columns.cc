@@ -13,15 +13,19 @@ RowColumn MakeRowColumn(const Encoding& encoding, const RowsColumn& column) {
   RowColumn made;
   made.ragged = encoding.ragged;
   made.encoding = &encoding;
-  made.unit_words = encoding.unit_words;
-  made.unit_bytes = encoding.items * encoding.item_bytes;
+  KernelRoom& room = made.room;
+  room.unit_words = encoding.unit_words;
+  room.unit_bytes = encoding.items * encoding.item_bytes;
   if (encoding.packed) {
-    made.unit_bytes = std::min(made.unit_bytes, made.unit_words * sizeof(Value));
+    room.unit_bytes = std::min(room.unit_bytes, room.unit_words * sizeof(Value));
   }
-  made.most_units = encoding.ragged ? column.max_length : 1;
-  made.place_bytes = column.out == nullptr ? 0 : made.most_units * made.unit_bytes;
-  made.kernel = made.place_bytes == 0 ? nullptr : KernelOf(encoding);
-  made.out = static_cast<std::byte*>(column.out);
+  room.most_units = encoding.ragged ? column.max_length : 1;
+  room.place_bytes = column.out == nullptr ? 0 : room.most_units * room.unit_bytes;
+  room.out = static_cast<std::byte*>(column.out);
+  if (room.place_bytes > 0) {
+    made.kernels = KernelsOf(encoding);
+  }
+  made.missing.words = ZeroSource(encoding.ragged ? 0 : encoding.unit_words);
   made.present = column.present;
   made.lengths = column.lengths;
   made.spans = column.spans;
@@ -44,6 +48,29 @@ std::vector<RowColumn> MakeRowColumns(const View& view, std::span<const RowsColu
   return made;
 }
 
+void DecodeScattered(const RowColumn& column, const RowSource* sources, std::uint64_t rows,
+                     std::uint64_t place) {
+  if (column.kernels.scatter != nullptr) {
+    column.kernels.scatter(*column.encoding, column.RoomAt(place), sources, rows);
+  }
+  if (column.present != nullptr) {
+    for (std::uint64_t i = 0; i < rows; ++i) {
+      column.present[place + i] = sources[i].units >= 0 ? 1 : 0;
+    }
+  }
+  if (column.lengths != nullptr) {
+    for (std::uint64_t i = 0; i < rows; ++i) {
+      column.lengths[place + i] = std::max<std::int64_t>(sources[i].units, 0);
+    }
+  }
+  if (column.spans != nullptr) {
+    for (std::uint64_t i = 0; i < rows; ++i) {
+      const auto units = static_cast<std::uint64_t>(std::max<std::int64_t>(sources[i].units, 0));
+      column.spans[place + i] = {sources[i].words, units * column.room.unit_words};
+    }
+  }
+}
+
 void MarkPresent(const RowColumn& column, std::uint64_t rows, std::uint64_t place) {
   if (column.present != nullptr) {
     std::memset(column.present + place, 1, rows);
@@ -60,8 +87,9 @@ void ZeroRun(const RowColumn& column, std::uint64_t rows, std::uint64_t place) {
   if (column.spans != nullptr) {
     std::fill_n(column.spans + place, rows, std::span<const Value>());
   }
-  if (column.place_bytes > 0) {
-    std::memset(column.out + place * column.place_bytes, 0, rows * column.place_bytes);
+  const KernelRoom room = column.RoomAt(place);
+  if (room.place_bytes > 0) {
+    std::memset(room.out, 0, rows * room.place_bytes);
   }
 }
 

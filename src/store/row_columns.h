@@ -22,15 +22,18 @@ namespace stream_store::internal {
 struct RowColumn {
   bool ragged = false;
   const Encoding* encoding = nullptr;
-  Kernel kernel = nullptr;  ///< null if nobody wants items
-  std::uint64_t unit_words = 1;
-  std::uint64_t unit_bytes = 0;   ///< decoded
-  std::uint64_t most_units = 1;   ///< more are cut off
-  std::uint64_t place_bytes = 0;  ///< room in `out` per place
-  std::byte* out = nullptr;
+  Kernels kernels = {};    ///< none if nobody wants items
+  KernelRoom room = {};    ///< at place 0
+  RowSource missing = {};  ///< where a missing row is read from
   std::uint8_t* present = nullptr;
   std::int64_t* lengths = nullptr;
   std::span<const Value>* spans = nullptr;
+
+  KernelRoom RoomAt(std::uint64_t place) const {
+    KernelRoom at = room;
+    at.out += place * room.place_bytes;
+    return at;
+  }
 };
 
 /// Throws Error(kInvalidArgument) for a type that does not exist.
@@ -40,22 +43,22 @@ std::vector<RowColumn> MakeRowColumns(const View& view, std::span<const RowsColu
 /// `first + i * stride`.
 inline void DecodeRun(const RowColumn& column, const Value* first, std::uint64_t stride,
                       std::uint64_t units, std::uint64_t rows, std::uint64_t place) {
-  if (column.kernel != nullptr) {
-    const std::uint64_t used = std::min(units, column.most_units);
-    column.kernel(*column.encoding,
-                  {first, stride, used * column.unit_words, rows,
-                   column.out + place * column.place_bytes, column.place_bytes,
-                   used * column.unit_bytes});
+  if (column.kernels.run != nullptr) {
+    column.kernels.run(*column.encoding, column.RoomAt(place), first, stride, units, rows);
   }
   if (column.lengths != nullptr) {
     std::fill_n(column.lengths + place, rows, static_cast<std::int64_t>(units));
   }
   if (column.spans != nullptr) {
     for (std::uint64_t i = 0; i < rows; ++i) {
-      column.spans[place + i] = {first + i * stride, units * column.unit_words};
+      column.spans[place + i] = {first + i * stride, units * column.room.unit_words};
     }
   }
 }
+
+/// Writes places [place, place + rows), present flags included: row i from sources[i].
+void DecodeScattered(const RowColumn& column, const RowSource* sources, std::uint64_t rows,
+                     std::uint64_t place);
 
 /// Marks places as present; ZeroRun() takes that back where the field is missing.
 void MarkPresent(const RowColumn& column, std::uint64_t rows, std::uint64_t place);

@@ -1,7 +1,8 @@
-// Each kernel works on a copy of its KernelRun: stores through std::byte* might change the original,
-// and a loop would load it anew for every row.
+// Loops take what they need by value: stores through std::byte* might change anything in memory,
+// and would have it loaded anew for every row.
 #include "store/row_kernels.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -9,217 +10,332 @@
 
 #include "store/wide.h"
 
+#if STREAM_STORE_HAS_AVX2_COPY
+#include <immintrin.h>
+#endif
+
 namespace stream_store::internal {
 namespace {
 
-STREAM_STORE_INLINE void ZeroRest(const KernelRun& run, std::byte* out) {
-  if (run.used_bytes < run.place_bytes) {
-    std::memset(out + run.used_bytes, 0, run.place_bytes - run.used_bytes);
-  }
-}
+constexpr Value kZeros[kZeroWords] = {};
+
+// --- one field-write: Many() converts `count` words ---
 
 template <class Item>
 struct Truncate {
   static Item One(Value word) noexcept {
     return static_cast<Item>(static_cast<std::make_unsigned_t<Value>>(word));
   }
-
-  static void Many(const Value* words, std::uint64_t count, std::byte* out) noexcept {
-    for (std::uint64_t i = 0; i < count; ++i) {
-      const Item item = One(words[i]);
-      std::memcpy(out + i * sizeof(Item), &item, sizeof(Item));
-    }
-  }
 };
 
 struct ToBool {
   static std::uint8_t One(Value word) noexcept { return word != 0 ? 1 : 0; }
-
-  static void Many(const Value* words, std::uint64_t count, std::byte* out) noexcept {
-    for (std::uint64_t i = 0; i < count; ++i) {
-      out[i] = static_cast<std::byte>(One(words[i]));
-    }
-  }
 };
 
 struct Words {
   static Value One(Value word) noexcept { return word; }
+};
 
-  static void Many(const Value* words, std::uint64_t count, std::byte* out) noexcept {
-    if (count > 0) {
-      std::memcpy(out, words, count * sizeof(Value));
+// The payload of a NaN would be changed by the hardware: those go by their bits.
+struct ToFloat {
+  static std::uint32_t One(Value word) noexcept {
+    const auto real = std::bit_cast<double>(word);
+    if (std::isnan(real)) [[unlikely]] {
+      return NarrowToFloat32(static_cast<std::uint64_t>(word));
     }
+    return std::bit_cast<std::uint32_t>(static_cast<float>(real));
   }
 };
 
-// One item a row, no more room than that.
 template <class Convert>
-void ScalarKernel(const Encoding& /*encoding*/, const KernelRun& given) {
+STREAM_STORE_INLINE void ConvertMany(const Value* words, std::uint64_t count, std::byte* out) {
   using Item = decltype(Convert::One(Value{}));
-  const KernelRun run = given;
-  for (std::uint64_t i = 0; i < run.rows; ++i) {
-    const Item item = Convert::One(run.first[i * run.stride]);
-    std::memcpy(run.out + i * sizeof(Item), &item, sizeof(Item));
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const Item item = Convert::One(words[i]);
+    std::memcpy(out + i * sizeof(Item), &item, sizeof(Item));
   }
 }
-
-template <class Convert>
-void VectorKernel(const Encoding& /*encoding*/, const KernelRun& given) {
-  const KernelRun run = given;
-  for (std::uint64_t i = 0; i < run.rows; ++i) {
-    std::byte* out = run.out + i * run.place_bytes;
-    Convert::Many(run.first + i * run.stride, run.words, out);
-    ZeroRest(run, out);
-  }
-}
-
-template <class Convert>
-Kernel ChooseShape(const Encoding& encoding) {
-  const bool scalar = !encoding.ragged && encoding.unit_words == 1;
-  return scalar ? &ScalarKernel<Convert> : &VectorKernel<Convert>;
-}
-
-// Bytes of packed blocks.
-void BytesKernel(const Encoding& /*encoding*/, const KernelRun& run) {
-  for (std::uint64_t i = 0; i < run.rows; ++i) {
-    std::memcpy(run.out + i * run.place_bytes, run.first + i * run.stride, run.used_bytes);
-  }
-}
-
-// What is rare, as the format room decodes it.
-void OtherKernel(const Encoding& encoding, const KernelRun& run) {
-  for (std::uint64_t i = 0; i < run.rows; ++i) {
-    std::byte* out = run.out + i * run.place_bytes;
-    DecodeWords(encoding, run.first + i * run.stride, run.words, out);
-    ZeroRest(run, out);
-  }
-}
-
-// --- float32, as the hardware narrows; with a NaN among them again by their bits ---
 
 using WideReals = double __attribute__((vector_size(32)));
 using FourFloats = float __attribute__((vector_size(16)));
 
-[[gnu::noinline]] void NarrowByBits(const KernelRun& run) {
-  for (std::uint64_t row = 0; row < run.rows; ++row) {
-    for (std::uint64_t i = 0; i < run.words; ++i) {
-      const auto word = static_cast<std::uint64_t>(run.first[row * run.stride + i]);
-      const std::uint32_t bits = NarrowToFloat32(word);
-      std::memcpy(run.out + row * run.place_bytes + i * sizeof(bits), &bits, sizeof(bits));
-    }
-  }
-}
-
-// The payload of a NaN would be changed by the hardware.
-STREAM_STORE_INLINE bool NarrowScalars(const KernelRun run) {
-  bool nan = false;
-  for (std::uint64_t row = 0; row < run.rows; ++row) {
-    const auto real = std::bit_cast<double>(run.first[row * run.stride]);
-    const auto item = static_cast<float>(real);
-    nan |= std::isnan(real);
-    std::memcpy(run.out + row * sizeof(item), &item, sizeof(item));
-  }
-  return nan;
-}
-
-// kWords: known when compiled, or 0.
-template <std::uint64_t kWords>
-STREAM_STORE_INLINE bool NarrowVectors(const KernelRun run) {
-  const std::uint64_t count = kWords > 0 ? kWords : run.words;
+STREAM_STORE_INLINE void NarrowMany(const Value* words, std::uint64_t count, std::byte* out) {
   WideWords nan = {0, 0, 0, 0};
-  bool odd = false;
-  for (std::uint64_t row = 0; row < run.rows; ++row) {
-    const Value* words = run.first + row * run.stride;
-    std::byte* out = run.out + row * run.place_bytes;
-    std::uint64_t i = 0;
-    for (; i + kWide <= count; i += kWide) {
-      WideReals reals;
-      std::memcpy(&reals, words + i, sizeof(reals));
-      const auto floats = __builtin_convertvector(reals, FourFloats);
-      std::memcpy(out + i * sizeof(float), &floats, sizeof(floats));
-      nan |= reals != reals;  // NOLINT(misc-redundant-expression): a NaN is not equal to itself
+  std::uint64_t i = 0;
+  for (; i + kWide <= count; i += kWide) {
+    WideReals reals;
+    std::memcpy(&reals, words + i, sizeof(reals));
+    const auto floats = __builtin_convertvector(reals, FourFloats);
+    std::memcpy(out + i * sizeof(float), &floats, sizeof(floats));
+    nan |= reals != reals;  // NOLINT(misc-redundant-expression): a NaN is not equal to itself
+  }
+  if ((nan[0] | nan[1] | nan[2] | nan[3]) != 0) [[unlikely]] {
+    i = 0;  // all of them again
+  }
+  ConvertMany<ToFloat>(words + i, count - i, out + i * sizeof(float));
+}
+
+template <class Convert>
+STREAM_STORE_INLINE void Many(const Value* words, std::uint64_t count, std::byte* out) {
+  if constexpr (std::is_same_v<Convert, ToFloat>) {
+    NarrowMany(words, count, out);
+  } else if constexpr (std::is_same_v<Convert, Words>) {
+    CopyWords(reinterpret_cast<std::int64_t*>(out), words, count);
+  } else {
+    ConvertMany<Convert>(words, count, out);
+  }
+}
+
+// --- rows: where each has its words ---
+
+struct Strided {
+  const Value* first;
+  std::uint64_t stride;
+
+  const Value* operator[](std::uint64_t i) const { return first + i * stride; }
+};
+
+struct Scattered {
+  const RowSource* sources;
+
+  const Value* operator[](std::uint64_t i) const { return sources[i].words; }
+};
+
+// One word a row. kWords as below: here always 1.
+template <class Convert, class Rows>
+STREAM_STORE_INLINE void Scalars(Rows source, std::byte* out, std::uint64_t rows) {
+  using Item = decltype(Convert::One(Value{}));
+  for (std::uint64_t i = 0; i < rows; ++i) {
+    const Item item = Convert::One(*source[i]);
+    std::memcpy(out + i * sizeof(Item), &item, sizeof(Item));
+  }
+}
+
+// kWords words a row, or `words` where that is 0. Rows without words become zeros.
+template <class Convert, std::uint64_t kWords, class Rows>
+STREAM_STORE_INLINE void Vectors(Rows source, std::byte* out, std::uint64_t rows,
+                                 std::uint64_t words, std::uint64_t place_bytes) {
+  const std::uint64_t count = kWords > 0 ? kWords : words;
+  for (std::uint64_t i = 0; i < rows; ++i, out += place_bytes) {
+    const Value* from = source[i];
+    if (from == nullptr) [[unlikely]] {
+      std::memset(out, 0, place_bytes);
+    } else {
+      Many<Convert>(from, count, out);
     }
-    for (; i < count; ++i) {
-      const auto real = std::bit_cast<double>(words[i]);
-      const auto item = static_cast<float>(real);
-      odd |= std::isnan(real);
-      std::memcpy(out + i * sizeof(float), &item, sizeof(item));
+  }
+}
+
+template <class Convert, std::uint64_t kWords, class Rows>
+STREAM_STORE_INLINE void Fixed(const KernelRoom& room, Rows source, std::uint64_t rows) {
+  if constexpr (kWords == 1) {
+    Scalars<Convert>(source, room.out, rows);
+  } else {
+    Vectors<Convert, kWords>(source, room.out, rows, room.unit_words, room.place_bytes);
+  }
+}
+
+template <class Convert, std::uint64_t kWords>
+struct FixedKernels {
+  static void Run(const Encoding& /*encoding*/, const KernelRoom& room, const Value* first,
+                  std::uint64_t stride, std::uint64_t /*units*/, std::uint64_t rows) {
+    Fixed<Convert, kWords>(room, Strided{first, stride}, rows);
+  }
+
+  static void Scatter(const Encoding& /*encoding*/, const KernelRoom& room,
+                      const RowSource* sources, std::uint64_t rows) {
+    Fixed<Convert, kWords>(room, Scattered{sources}, rows);
+  }
+
+  STREAM_STORE_AVX2 static void RunAvx2(const Encoding& /*encoding*/, const KernelRoom& room,
+                                        const Value* first, std::uint64_t stride,
+                                        std::uint64_t /*units*/, std::uint64_t rows) {
+    Fixed<Convert, kWords>(room, Strided{first, stride}, rows);
+  }
+
+  STREAM_STORE_AVX2 static void ScatterAvx2(const Encoding& /*encoding*/, const KernelRoom& room,
+                                            const RowSource* sources, std::uint64_t rows) {
+    Fixed<Convert, kWords>(room, Scattered{sources}, rows);
+  }
+
+  static Kernels Choose() {
+    return Avx2InUse() ? Kernels{&RunAvx2, &ScatterAvx2} : Kernels{&Run, &Scatter};
+  }
+};
+
+// --- ragged rows: all places are zeroed first, which costs less than many short ends ---
+
+template <class Convert>
+STREAM_STORE_INLINE void RaggedRow(const Encoding& encoding, const KernelRoom& room,
+                                   const Value* words, std::uint64_t units, std::byte* out) {
+  const std::uint64_t count = std::min(units, room.most_units) * room.unit_words;
+  if constexpr (std::is_void_v<Convert>) {
+    DecodeWords(encoding, words, count, out);
+  } else {
+    Many<Convert>(words, count, out);
+  }
+}
+
+template <class Convert>
+struct RaggedKernels {
+  static void Run(const Encoding& encoding, const KernelRoom& given, const Value* first,
+                  std::uint64_t stride, std::uint64_t units, std::uint64_t rows) {
+    const KernelRoom room = given;
+    if (units < room.most_units) {
+      std::memset(room.out, 0, rows * room.place_bytes);
     }
-    ZeroRest(run, out);
+    for (std::uint64_t i = 0; i < rows; ++i) {
+      RaggedRow<Convert>(encoding, room, first + i * stride, units,
+                         room.out + i * room.place_bytes);
+    }
   }
-  return odd || (nan[0] | nan[1] | nan[2] | nan[3]) != 0;
-}
 
-void FloatScalars(const Encoding& /*encoding*/, const KernelRun& run) {
-  if (NarrowScalars(run)) [[unlikely]] {
-    NarrowByBits(run);
+  static void Scatter(const Encoding& encoding, const KernelRoom& given, const RowSource* sources,
+                      std::uint64_t rows) {
+    const KernelRoom room = given;
+    std::memset(room.out, 0, rows * room.place_bytes);
+    for (std::uint64_t i = 0; i < rows; ++i) {
+      const auto units = static_cast<std::uint64_t>(std::max<std::int64_t>(sources[i].units, 0));
+      RaggedRow<Convert>(encoding, room, sources[i].words, units, room.out + i * room.place_bytes);
+    }
+  }
+
+  static Kernels Choose() { return {&Run, &Scatter}; }
+};
+
+#if STREAM_STORE_HAS_AVX2_COPY
+// Short lists of floats: as many wide steps for every row, whatever its length, so that nothing
+// depends on lengths that nobody could predict. Masked loads touch no word that is not there.
+constexpr std::uint64_t kShortList = 16;
+
+STREAM_STORE_AVX2 void ShortFloatRow(const Value* words, std::uint64_t count, std::byte* out,
+                                     std::uint64_t steps) {
+  const __m256i lanes = _mm256_set_epi64x(3, 2, 1, 0);
+  __m256d nan = _mm256_setzero_pd();
+  for (std::uint64_t i = 0; i < steps; ++i) {
+    const auto left = static_cast<std::int64_t>(count) - static_cast<std::int64_t>(i * kWide);
+    const __m256i mask = _mm256_cmpgt_epi64(_mm256_set1_epi64x(left), lanes);
+    const __m256d reals =
+        _mm256_maskload_pd(reinterpret_cast<const double*>(words) + i * kWide, mask);
+    nan = _mm256_or_pd(nan, _mm256_cmp_pd(reals, reals, _CMP_UNORD_Q));
+    _mm_storeu_ps(reinterpret_cast<float*>(out) + i * kWide, _mm256_cvtpd_ps(reals));
+  }
+  if (_mm256_movemask_pd(nan) != 0) [[unlikely]] {
+    ConvertMany<ToFloat>(words, count, out);
   }
 }
 
-template <std::uint64_t kWords>
-void FloatVectors(const Encoding& /*encoding*/, const KernelRun& run) {
-  if (NarrowVectors<kWords>(run)) [[unlikely]] {
-    NarrowByBits(run);
+// A row may be stored past its place, into the next one, which is written later; the last may not.
+STREAM_STORE_AVX2 void ScatterShortFloats(const Encoding& encoding, const KernelRoom& given,
+                                          const RowSource* sources, std::uint64_t rows) {
+  const KernelRoom room = given;
+  if (room.most_units > kShortList || room.unit_words != 1) {
+    RaggedKernels<ToFloat>::Scatter(encoding, given, sources, rows);
+    return;
+  }
+  const std::uint64_t steps = (room.most_units + kWide - 1) / kWide;
+  const auto count = [&](std::uint64_t i) {
+    return std::min(static_cast<std::uint64_t>(std::max<std::int64_t>(sources[i].units, 0)),
+                    room.most_units);
+  };
+  for (std::uint64_t i = 0; i + 1 < rows; ++i) {
+    ShortFloatRow(sources[i].words, count(i), room.out + i * room.place_bytes, steps);
+  }
+  alignas(16) std::byte last[kShortList * sizeof(float)];
+  ShortFloatRow(sources[rows - 1].words, count(rows - 1), last, steps);
+  std::memcpy(room.out + (rows - 1) * room.place_bytes, last, room.place_bytes);
+}
+#endif
+
+Kernels RaggedFloats() {
+  Kernels kernels = RaggedKernels<ToFloat>::Choose();
+#if STREAM_STORE_HAS_AVX2_COPY
+  if (Avx2InUse()) {
+    kernels.scatter = &ScatterShortFloats;
+  }
+#endif
+  return kernels;
+}
+
+// --- fixed rows of the rest: packed bytes, and what the format room decodes ---
+
+template <bool kBytes, class Rows>
+STREAM_STORE_INLINE void Other(const Encoding& encoding, const KernelRoom& room, Rows source,
+                               std::uint64_t rows) {
+  for (std::uint64_t i = 0; i < rows; ++i) {
+    std::byte* out = room.out + i * room.place_bytes;
+    const Value* words = source[i];
+    if (words == nullptr) {
+      std::memset(out, 0, room.place_bytes);
+    } else if constexpr (kBytes) {
+      std::memcpy(out, words, room.unit_bytes);
+    } else {
+      DecodeWords(encoding, words, room.unit_words, out);
+    }
   }
 }
 
-template <std::uint64_t kWords>
-STREAM_STORE_AVX2 void FloatVectorsAvx2(const Encoding& /*encoding*/, const KernelRun& run) {
-  if (NarrowVectors<kWords>(run)) [[unlikely]] {
-    NarrowByBits(run);
+template <bool kBytes>
+struct OtherKernels {
+  static void Run(const Encoding& encoding, const KernelRoom& room, const Value* first,
+                  std::uint64_t stride, std::uint64_t /*units*/, std::uint64_t rows) {
+    Other<kBytes>(encoding, room, Strided{first, stride}, rows);
   }
-}
 
-template <std::uint64_t kWords>
-Kernel ChooseSet() {
-  return Avx2InUse() ? &FloatVectorsAvx2<kWords> : &FloatVectors<kWords>;
-}
+  static void Scatter(const Encoding& encoding, const KernelRoom& room, const RowSource* sources,
+                      std::uint64_t rows) {
+    Other<kBytes>(encoding, room, Scattered{sources}, rows);
+  }
 
-Kernel ChooseFloat(const Encoding& encoding) {
-  switch (encoding.ragged ? 0 : encoding.unit_words) {
+  static Kernels Choose() { return {&Run, &Scatter}; }
+};
+
+template <class Convert>
+Kernels Choose(const Encoding& encoding) {
+  if (encoding.ragged) {
+    return std::is_same_v<Convert, ToFloat> ? RaggedFloats() : RaggedKernels<Convert>::Choose();
+  }
+  switch (encoding.unit_words) {
     case 1:
-      return &FloatScalars;
+      return FixedKernels<Convert, 1>::Choose();
     case 4:
-      return ChooseSet<4>();
+      return FixedKernels<Convert, 4>::Choose();
     case 8:
-      return ChooseSet<8>();
-    case 16:
-      return ChooseSet<16>();
+      return FixedKernels<Convert, 8>::Choose();
     default:
-      return ChooseSet<0>();
+      return FixedKernels<Convert, 0>::Choose();
   }
 }
 
 }  // namespace
 
-Kernel KernelOf(const Encoding& encoding) {
+const Value* ZeroSource(std::uint64_t words) noexcept {
+  return words <= kZeroWords ? kZeros : nullptr;
+}
+
+Kernels KernelsOf(const Encoding& encoding) {
   if (encoding.packed) {
-    return &BytesKernel;
+    return OtherKernels<true>::Choose();
   }
-  switch (encoding.dtype) {
-    case DType::kNull:
-      return nullptr;
-    case DType::kBool:
-      return ChooseShape<ToBool>(encoding);
-    case DType::kFloat32:
-      return ChooseFloat(encoding);
-    case DType::kFloat16:
-      return &OtherKernel;
-    default:
-      break;
+  if (encoding.dtype == DType::kBool) {
+    return Choose<ToBool>(encoding);
+  }
+  if (encoding.dtype == DType::kFloat32) {
+    return Choose<ToFloat>(encoding);
   }
   if (encoding.item_bytes == 8 * encoding.item_words) {
-    return encoding.item_words == 1 ? ChooseShape<Words>(encoding) : &VectorKernel<Words>;
+    return Choose<Words>(encoding);
   }
-  switch (encoding.item_words == 1 ? encoding.item_bytes : 0) {
+  const bool plain = encoding.item_words == 1 && encoding.dtype != DType::kFloat16;
+  switch (plain ? encoding.item_bytes : 0) {
     case 1:
-      return ChooseShape<Truncate<std::uint8_t>>(encoding);
+      return Choose<Truncate<std::uint8_t>>(encoding);
     case 2:
-      return ChooseShape<Truncate<std::uint16_t>>(encoding);
+      return Choose<Truncate<std::uint16_t>>(encoding);
     case 4:
-      return ChooseShape<Truncate<std::uint32_t>>(encoding);
+      return Choose<Truncate<std::uint32_t>>(encoding);
     default:
-      return &OtherKernel;
+      return encoding.ragged ? RaggedKernels<void>::Choose() : OtherKernels<false>::Choose();
   }
 }
 

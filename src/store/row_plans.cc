@@ -8,8 +8,8 @@
 namespace stream_store::internal {
 namespace {
 
-constexpr std::size_t kColumnSets = 4;       // per thread
-constexpr std::size_t kMostPlans = 1024;     // per set of columns
+constexpr std::size_t kColumnSets = 4;    // per thread
+constexpr std::size_t kMostPlans = 1024;  // per set of columns
 constexpr std::size_t kFewestPlans = 16;
 constexpr std::size_t kMostParts = 1 << 14;  // per set of columns, so that wide rows stay cheap
 
@@ -34,14 +34,14 @@ RowPlans& RowPlans::ForThread(const View& view, std::span<const TypeId> types) {
 }
 
 bool RowPlans::Fit(const View& view, std::span<const TypeId> types) const {
-  return mapping_key_ == view.mapping_key && !plans_.empty() &&
+  return mapping_key_ == view.mapping_key && !slots_.empty() &&
          std::equal(types.begin(), types.end(), types_.begin(), types_.end());
 }
 
 void RowPlans::Reset(const View& view, std::span<const TypeId> types) {
   const std::size_t wanted = kMostParts / std::max<std::size_t>(types.size(), 1);
   const std::size_t count = std::bit_floor(std::clamp(wanted, kFewestPlans, kMostPlans));
-  plans_.clear();  // until all of it is there
+  slots_.clear();  // until all of it is there
   types_.assign(types.begin(), types.end());
   first_of_type_.assign(view.meaning->schema.size(), kNone);
   next_same_type_.assign(types.size(), kNone);
@@ -51,15 +51,17 @@ void RowPlans::Reset(const View& view, std::span<const TypeId> types) {
   }
   mapping_key_ = view.mapping_key;
   shift_ = 32U - static_cast<std::uint32_t>(std::countr_zero(count));
-  plans_.resize(count);
+  parts_.assign(count * types.size(), {});
+  slots_.resize(count);
 }
 
-const RowPlan& RowPlans::Insert(const View& view, std::uint32_t layout, RowPlan& plan) {
-  plan.used = false;
-  plan.parts.clear();
-  plan.missing.clear();
+void RowPlans::Insert(const View& view, std::uint32_t layout, std::size_t index) {
+  Slot& slot = slots_[index];
+  slot = {};  // until all of it is there
+  const std::span<RowPart> parts(parts_.data() + index * types_.size(), types_.size());
+  std::fill(parts.begin(), parts.end(), RowPart());
   const std::vector<Encoding>& encodings = view.meaning->encodings;
-  plan.total =
+  const std::uint64_t total =
       ForEachField(view, layout, [&](TypeId type, std::uint64_t begin, std::uint64_t words) {
         std::uint32_t column = first_of_type_[type];
         if (column == kNone) {
@@ -72,22 +74,10 @@ const RowPlan& RowPlans::Insert(const View& view, std::uint32_t layout, RowPlan&
         const bool counts = encoding.ragged && encoding.unit_words > 0;
         const std::uint64_t units = counts ? words / encoding.unit_words : encoding.ragged ? 0 : 1;
         for (; column != kNone; column = next_same_type_[column]) {
-          plan.parts.push_back({column, begin, units});
+          parts[column] = {begin, static_cast<std::int64_t>(units)};
         }
       });
-  // Parts come in the order of types, columns in any: mark what is there, list the rest.
-  std::vector<bool> found(types_.size(), false);
-  for (const RowPlan::Part& part : plan.parts) {
-    found[part.column] = true;
-  }
-  for (std::uint32_t column = 0; column < types_.size(); ++column) {
-    if (!found[column]) {
-      plan.missing.push_back(column);
-    }
-  }
-  plan.layout = layout;
-  plan.used = true;
-  return plan;
+  slot = {layout, total};
 }
 
 }  // namespace stream_store::internal

@@ -15,19 +15,16 @@
 
 namespace stream_store::internal {
 
+/// What one layout holds of one column.
+struct RowPart {
+  std::uint64_t begin = 0;  ///< first value, counted in the record
+  std::int64_t units = -1;  ///< items of a ragged field, 1 of a fixed one, -1: it is missing
+};
+
 /// What one layout holds of the wanted columns.
 struct RowPlan {
-  struct Part {
-    std::uint32_t column;
-    std::uint64_t begin;  // first value, counted in the record
-    std::uint64_t units;  // items of a ragged field, 1 of a fixed one
-  };
-
-  bool used = false;
-  std::uint32_t layout = 0;
-  std::uint64_t total = 0;
-  std::vector<Part> parts = {};
-  std::vector<std::uint32_t> missing = {};  // columns it does not have
+  std::uint64_t total = 0;         ///< values of a record
+  const RowPart* parts = nullptr;  ///< one per column
 };
 
 /// The plans for one list of wanted types in one set of mappings.
@@ -38,12 +35,12 @@ class RowPlans {
   static RowPlans& ForThread(const View& view, std::span<const TypeId> types);
 
   /// Valid until the next call. Throws Error(kCorrupt).
-  const RowPlan& Of(const View& view, std::uint32_t layout) {
-    RowPlan& plan = plans_[layout * 0x9e3779b1U >> shift_];
-    if (plan.used && plan.layout == layout) [[likely]] {
-      return plan;
+  RowPlan Of(const View& view, std::uint32_t layout) {
+    const std::size_t index = layout * 0x9e3779b1U >> shift_;
+    if (slots_[index].layout != layout) [[unlikely]] {
+      Insert(view, layout, index);
     }
-    return Insert(view, layout, plan);
+    return {slots_[index].total, parts_.data() + index * types_.size()};
   }
 
  private:
@@ -51,13 +48,19 @@ class RowPlans {
 
   bool Fit(const View& view, std::span<const TypeId> types) const;
   void Reset(const View& view, std::span<const TypeId> types);
-  const RowPlan& Insert(const View& view, std::uint32_t layout, RowPlan& plan);
+  void Insert(const View& view, std::uint32_t layout, std::size_t index);
+
+  struct Slot {
+    std::uint64_t layout = ~std::uint64_t{0};  // none: offsets have 32 bits
+    std::uint64_t total = 0;
+  };
 
   std::uint64_t mapping_key_ = 0;
   std::vector<TypeId> types_;                  // of the columns
   std::vector<std::uint32_t> first_of_type_;   // the first column of each type, or kNone
   std::vector<std::uint32_t> next_same_type_;  // the next column of the same type, or kNone
-  std::vector<RowPlan> plans_;
+  std::vector<Slot> slots_;
+  std::vector<RowPart> parts_;  // of each slot one per column
   std::uint32_t shift_ = 0;
 };
 

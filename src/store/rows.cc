@@ -1,6 +1,6 @@
-// Decoded row windows: records are read as runs of equal layout whose rows count on by one, and
-// each run is decoded column by column. Rows continued over several records are put together one by
-// one.
+// Decoded row windows. Rows of one record each and one layout are decoded column by column where
+// they lie, at equal distances. Of others it is first noted where every field of each row lies,
+// which also puts rows of several records together.
 #include <algorithm>
 
 #include "stream_store/error.h"
@@ -43,16 +43,23 @@ std::vector<TypeId> TypesOf(std::span<const RowsColumn> columns) {
   return types;
 }
 
+// `there` where units >= 0, else `missing`: without the branch that a compiler makes of it, since
+// nobody could predict it.
+const Value* Choose(std::int64_t units, const Value* there, const Value* missing) {
+  const auto mask = static_cast<std::uintptr_t>(units >> 63);
+  return reinterpret_cast<const Value*>((reinterpret_cast<std::uintptr_t>(there) & ~mask) |
+                                        (reinterpret_cast<std::uintptr_t>(missing) & mask));
+}
+
 class RowReader {
  public:
   RowReader(const View& view, std::span<const RowsColumn> columns, Step* steps)
       : view_(view),
         columns_(MakeRowColumns(view, columns)),
         plans_(RowPlans::ForThread(view, TypesOf(columns))),
-        steps_(steps),
-        written_(columns.size(), 0) {}
+        steps_(steps) {}
 
-  /// Before places are read: a present flag is only touched again where a field is missing.
+  // Before places are read: a present flag is only touched again where a field is missing.
   void MarkPresent(std::uint64_t place, std::uint64_t count) const {
     for (const RowColumn& column : columns_) {
       internal::MarkPresent(column, count, place);
@@ -63,25 +70,27 @@ class RowReader {
   void ReadWindow(std::uint64_t record, std::uint64_t row, std::uint64_t length,
                   std::uint64_t place) {
     Cursor cursor{record, LoadOnce(view_.records[record].start), row};
-    const std::uint64_t end = place + length;
-    while (place < end) {
-      bool continued = false;
-      place = ReadRun(cursor, place, end, continued);
-      if (continued) {
-        place = ReadContinuedRow(cursor, place);
+    while (length > 0) {
+      const std::uint64_t rows = std::min(length, kMostRows);
+      if (!ReadRun(cursor, rows, place)) {
+        ReadMixed(cursor, rows, place);
       }
+      place += rows;
+      length -= rows;
     }
   }
 
  private:
+  static constexpr std::uint64_t kMostRows = 32;  // read together
+
   // The head of the record at the cursor, checked, and its plan.
-  const RowPlan& Enter(const Cursor& cursor, Head& head) {
+  RowPlan Enter(const Cursor& cursor, Head& head) {
     if (cursor.record >= view_.record_count) {
       ThrowCorruptRecord(view_, cursor.record,
                          StrCat("expected row ", cursor.row, " but there is no such record"));
     }
     head = LoadHead(view_, cursor.record);
-    const RowPlan& plan = plans_.Of(view_, head.layout);
+    const RowPlan plan = plans_.Of(view_, head.layout);
     if (head.start != cursor.position || head.row != cursor.row) {
       ThrowCorruptRecord(view_, cursor.record,
                          StrCat("expected row ", cursor.row, " at position ", cursor.position,
@@ -95,109 +104,115 @@ class RowReader {
     return plan;
   }
 
-  // Reads rows of one record each and one layout; stops at the end, before another layout's row is
-  // needed, or before a continued row, and says if that was why. Returns the next place.
-  std::uint64_t ReadRun(Cursor& cursor, std::uint64_t place, std::uint64_t end, bool& continued) {
-    Head head{};
-    const RowPlan& plan = Enter(cursor, head);
-    const std::uint64_t total = plan.total;
-    const std::uint64_t left = view_.record_count - cursor.record;
-    const std::uint64_t most = std::min(end - place, left);
-    const Record* records = view_.records + cursor.record;
-    std::uint64_t rows = 1;
-    std::uint64_t start = head.start + total;
-    Step* steps = steps_ == nullptr ? nullptr : steps_ + place;
-    if (steps != nullptr) {
-      steps[0] = head.step;
-    }
-    while (rows < most && LoadOnce(records[rows].layout) == plan.layout &&
-           LoadOnce(records[rows].start) == start &&
-           RowOfRecord(LoadOnce(records[rows].row_session)) == cursor.row + rows) {
-      if (steps != nullptr) {
-        steps[rows] = LoadOnce(records[rows].step);
-      }
-      start += total;
-      ++rows;
-    }
-    // Each record but the last is followed by one of the next row: only the last row may go on.
-    continued = rows < left &&
-                RowOfRecord(LoadOnce(records[rows].row_session)) == cursor.row + rows - 1;
-    rows -= continued ? 1 : 0;
-    if (rows * total > view_.value_count - head.start) {
-      ThrowPastEnd(cursor.record + rows - 1);
-    }
-    Decode(plan, head.start, rows, place);
-    cursor = {cursor.record + rows, head.start + rows * total, cursor.row + rows};
-    return place + rows;
-  }
-
-  void Decode(const RowPlan& plan, std::uint64_t start, std::uint64_t rows, std::uint64_t place) {
-    if (rows == 0) {
-      return;
-    }
-    for (const RowPlan::Part& part : plan.parts) {
-      DecodeRun(columns_[part.column], view_.values + start + part.begin, plan.total, part.units,
-                rows, place);
-    }
-    for (const std::uint32_t column : plan.missing) {
-      ZeroRun(columns_[column], rows, place);
-    }
-  }
-
-  // Reads the row at the cursor, which several records make up.
-  std::uint64_t ReadContinuedRow(Cursor& cursor, std::uint64_t place) {
-    const std::uint64_t most = view_.meaning->schema.size() + 1;
-    ++stamp_;
-    for (std::uint64_t i = 0; Continues(cursor, i); ++i) {
-      if (i == most) {
-        ThrowCorruptRecord(view_, cursor.record,
-                           StrCat("expected at most ", most, " records in its row"));
-      }
-      Head head{};
-      const RowPlan& plan = Enter(cursor, head);
-      if (i == 0 && steps_ != nullptr) {
-        steps_[place] = head.step;
-      }
-      for (const RowPlan::Part& part : plan.parts) {
-        DecodeRun(columns_[part.column], view_.values + head.start + part.begin, plan.total,
-                  part.units, 1, place);
-        written_[part.column] = stamp_;
-      }
-      cursor.record += 1;
-      cursor.position = head.start + plan.total;
-    }
-    for (std::size_t column = 0; column < columns_.size(); ++column) {
-      if (written_[column] != stamp_) {
-        ZeroRun(columns_[column], 1, place);
-      }
-    }
-    cursor.row += 1;
-    return place + 1;
-  }
-
-  [[noreturn]] void ThrowPastEnd(std::uint64_t record) const {
-    ThrowCorruptRecord(
-        view_, record,
-        StrCat("expected to end at or before position ", view_.value_count, " but it does not"));
-  }
-
   std::uint64_t RowAt(std::uint64_t record) const {
     return RowOfRecord(LoadOnce(view_.records[record].row_session));
   }
 
-  // Whether the cursor stands at a record of its row; the first always counts, so that Enter() can
-  // object.
-  bool Continues(const Cursor& cursor, std::uint64_t records_read) const {
-    return records_read == 0 ||
-           (cursor.record < view_.record_count && RowAt(cursor.record) == cursor.row);
+  // Whether the record at the cursor is one more of the row that was read last.
+  bool Continues(const Cursor& cursor) const {
+    return cursor.record < view_.record_count && RowAt(cursor.record) == cursor.row;
+  }
+
+  // Reads `rows` rows if they are of one record each and all of one layout; else nothing.
+  bool ReadRun(Cursor& cursor, std::uint64_t rows, std::uint64_t place) {
+    const std::uint64_t left = view_.record_count - std::min(cursor.record, view_.record_count);
+    if (rows > left) {
+      return false;
+    }
+    const Record* records = view_.records + cursor.record;
+    const std::uint32_t layout = LoadOnce(records[0].layout);
+    const RowPlan plan = plans_.Of(view_, layout);
+    std::uint64_t start = cursor.position;
+    for (std::uint64_t i = 0; i < rows; ++i) {
+      if (LoadOnce(records[i].layout) != layout || LoadOnce(records[i].start) != start ||
+          RowOfRecord(LoadOnce(records[i].row_session)) != cursor.row + i) {
+        return false;
+      }
+      if (steps_ != nullptr) {
+        steps_[place + i] = LoadOnce(records[i].step);
+      }
+      start += plan.total;
+    }
+    // Each record but the last is followed by one of the next row.
+    const bool last_continues = rows < left && RowAt(cursor.record + rows) == cursor.row + rows - 1;
+    if (last_continues || start > view_.value_count || start < cursor.position) {
+      return false;
+    }
+    const Value* values = view_.values + cursor.position;
+    for (std::size_t i = 0; i < columns_.size(); ++i) {
+      const RowPart& part = plan.parts[i];
+      if (part.units >= 0) [[likely]] {
+        DecodeRun(columns_[i], values + part.begin, plan.total,
+                  static_cast<std::uint64_t>(part.units), rows, place);
+      } else {
+        ZeroRun(columns_[i], rows, place);
+      }
+    }
+    cursor = {cursor.record + rows, start, cursor.row + rows};
+    return true;
+  }
+
+  // Reads rows of any layouts and any number of records: first where every field of each lies,
+  // column by column, then the columns.
+  void ReadMixed(Cursor& cursor, std::uint64_t rows, std::uint64_t place) {
+    sources_.resize(columns_.size() * kMostRows);
+    for (std::uint64_t i = 0; i < rows; ++i) {
+      FindRow(cursor, i, place);
+    }
+    for (std::size_t column = 0; column < columns_.size(); ++column) {
+      DecodeScattered(columns_[column], &sources_[column * kMostRows], rows, place);
+    }
+  }
+
+  void FindRow(Cursor& cursor, std::uint64_t i, std::uint64_t place) {
+    Head head{};
+    const RowPlan plan = Enter(cursor, head);
+    if (steps_ != nullptr) {
+      steps_[place + i] = head.step;
+    }
+    const Value* values = view_.values + head.start;
+    RowSource* source = sources_.data() + i;
+    for (std::size_t column = 0; column < columns_.size(); ++column, source += kMostRows) {
+      const RowPart part = plan.parts[column];
+      source->words = Choose(part.units, values + part.begin, columns_[column].missing.words);
+      source->units = part.units;
+    }
+    Leave(cursor, head.start + plan.total);
+    for (std::uint64_t records = 1; Continues(cursor); ++records) {
+      TakeContinuation(cursor, i, records);
+    }
+    cursor.row += 1;
+  }
+
+  void Leave(Cursor& cursor, std::uint64_t position) const {
+    cursor.record += 1;
+    cursor.position = position;
+  }
+
+  void TakeContinuation(Cursor& cursor, std::uint64_t i, std::uint64_t records) {
+    // A row's records have rising types, and only the first may be empty.
+    const std::uint64_t most = view_.meaning->schema.size() + 1;
+    if (records == most) {
+      ThrowCorruptRecord(view_, cursor.record,
+                         StrCat("expected at most ", most, " records in its row"));
+    }
+    Head head{};
+    const RowPlan plan = Enter(cursor, head);
+    const Value* values = view_.values + head.start;
+    RowSource* source = sources_.data() + i;
+    for (std::size_t column = 0; column < columns_.size(); ++column, source += kMostRows) {
+      const RowPart part = plan.parts[column];
+      source->words = Choose(part.units, values + part.begin, source->words);
+      source->units = part.units >= 0 ? part.units : source->units;
+    }
+    Leave(cursor, head.start + plan.total);
   }
 
   const View& view_;
   std::vector<RowColumn> columns_;
   RowPlans& plans_;
   Step* steps_;
-  std::vector<std::uint64_t> written_;  // per column: the last continued row that had it
-  std::uint64_t stamp_ = 0;
+  std::vector<RowSource> sources_;  // of mixed rows: kMostRows per column
 };
 
 [[noreturn]] void ThrowOutside(const View& view, Row row, std::uint64_t length) {
@@ -249,25 +264,23 @@ class LongestWrite {
     }
   }
 
-  std::uint64_t units() const { return units_; }
+  std::uint64_t units() const { return static_cast<std::uint64_t>(units_); }
 
  private:
   // No more than the store has, so that callers may trust it.
   void LookAtLayout(std::uint32_t layout) {
-    const RowPlan& plan = plans_.Of(view_, layout);
+    const RowPlan plan = plans_.Of(view_, layout);
     if (plan.total > view_.value_count) {
       ThrowCorruptLayout(view_, layout, "a length passes the store's");
     }
-    if (!plan.parts.empty()) {
-      units_ = std::max(units_, plan.parts.front().units);
-    }
+    units_ = std::max(units_, plan.parts[0].units);
     known_ = layout;
   }
 
   const View& view_;
   RowPlans& plans_;
   std::uint32_t known_ = 0;  // a layout looked at already
-  std::uint64_t units_ = 0;
+  std::int64_t units_ = 0;
 };
 
 }  // namespace
