@@ -12,6 +12,7 @@
 
 #include <benchmark/benchmark.h>
 
+#include "stream_store/sampler.h"
 #include "stream_store/store.h"
 
 namespace stream_store {
@@ -140,6 +141,73 @@ void ReadRows(benchmark::State& state) {
   }
 }
 
+enum How : std::int64_t { kReplacing, kEpochs, kSegments, kSegmentEpochs, kAfterAppend };
+
+WindowSampler MakeSampler(const StreamStore& store, How how) {
+  SamplerOptions options{.length = kLength, .unit = SampleUnit::kRow, .batch_size = kBatch};
+  options.replacement = how != kEpochs && how != kSegmentEpochs;
+  if (how >= kSegments) {
+    options.segment_by = {kDone};
+  }
+  return {{store.reader()}, options};
+}
+
+// Choosing windows, without reading them; kAfterAppend: of a store that grew by a row meanwhile.
+void Choose(benchmark::State& state) {
+  StreamStore& store = StoreOf(state.range(0), kPlain);
+  const auto how = static_cast<How>(state.range(1));
+  WindowSampler sampler = MakeSampler(store, how);
+  WindowBatch batch;
+  sampler.NumStarts();
+  if (!sampler.options().replacement) {
+    sampler.BeginEpoch();
+  }
+  auto step = static_cast<Step>(store.reader().rows());
+  for (auto _ : state) {
+    if (how == kAfterAppend) {
+      store.Append(step++, {{kReward, 1.0F}, {kDone, step % 200 == 0}});
+    }
+    if (sampler.options().replacement) {
+      sampler.Sample(batch);
+    } else if (!sampler.Next(batch)) {
+      sampler.BeginEpoch();
+    }
+    benchmark::DoNotOptimize(batch.starts().data());
+  }
+}
+
+// Choosing and reading.
+void SampleRows(benchmark::State& state) {
+  StreamStore& store = StoreOf(state.range(0), kPlain);
+  WindowSampler sampler = MakeSampler(store, static_cast<How>(state.range(1)));
+  WindowBatch batch;
+  Output output;
+  std::vector<std::uint8_t> valid(kPlaces);
+  const std::vector<RowsColumn> columns = output.Columns(kPlain);
+  sampler.NumStarts();
+  for (auto _ : state) {
+    sampler.Sample(batch);
+    batch.ReadRows(columns, output.steps.data(), valid.data());
+    benchmark::ClobberMemory();
+  }
+}
+
+void SizesAndHows(benchmark::internal::Benchmark* benchmark) {
+  for (const std::int64_t rows : {20'000, 2'000'000, 20'000'000}) {
+    for (const How how : {kReplacing, kEpochs, kSegments, kSegmentEpochs, kAfterAppend}) {
+      benchmark->Args({rows, how});
+    }
+  }
+}
+
+void SizesAndTwoHows(benchmark::internal::Benchmark* benchmark) {
+  for (const std::int64_t rows : {20'000, 2'000'000, 20'000'000}) {
+    for (const How how : {kReplacing, kSegments}) {
+      benchmark->Args({rows, how});
+    }
+  }
+}
+
 void Sizes(benchmark::internal::Benchmark* benchmark) {
   for (const std::int64_t rows : {20'000, 2'000'000, 20'000'000}) {
     benchmark->Arg(rows);
@@ -157,6 +225,8 @@ void SizesAndKinds(benchmark::internal::Benchmark* benchmark) {
 
 BENCHMARK(Memcpy)->Apply(Sizes)->Unit(benchmark::kMicrosecond);
 BENCHMARK(ReadRows)->Apply(SizesAndKinds)->Unit(benchmark::kMicrosecond);
+BENCHMARK(Choose)->Apply(SizesAndHows)->Unit(benchmark::kMicrosecond);
+BENCHMARK(SampleRows)->Apply(SizesAndTwoHows)->Unit(benchmark::kMicrosecond);
 
 }  // namespace
 }  // namespace stream_store

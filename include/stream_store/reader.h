@@ -29,6 +29,7 @@ namespace stream_store {
 
 namespace internal {
 class ReadSource;
+struct ReaderAccess;
 struct View;
 }  // namespace internal
 
@@ -194,6 +195,7 @@ class STREAM_STORE_API Reader {
 
  private:
   friend class StreamStore;
+  friend struct internal::ReaderAccess;
   explicit Reader(std::shared_ptr<internal::ReadSource> source);
 
   struct ItemType {

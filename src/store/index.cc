@@ -186,4 +186,30 @@ RowEntries ReadRow(const View& view, Row row) {
   return found;
 }
 
+std::uint64_t FinalRows(const View& view) {
+  if (view.row_count == 0 || view.rows_final) {
+    return view.row_count;
+  }
+  const std::uint64_t last_type = view.meaning->schema.declared() - 1;
+  const std::uint64_t row = view.row_count - 1;
+  // From the last record on: types rise, so it is there or among hidden markers.
+  for (std::uint64_t record = view.record_count; record > 0; --record) {
+    const Record& words = view.records[record - 1];
+    if (RowOfRecord(LoadOnce(words.row_session)) != row) {
+      break;
+    }
+    const LayoutRef layout = LayoutAt(view, LoadOnce(words.layout));
+    for (std::uint64_t i = layout.fields; i > 0; --i) {
+      const std::uint64_t type = WordType(LoadOnce(layout.words[i - 1]));
+      if (type == last_type) {
+        return view.row_count;
+      }
+      if (type < last_type) {
+        return row;
+      }
+    }
+  }
+  return row;
+}
+
 }  // namespace stream_store::internal

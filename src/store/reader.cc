@@ -116,16 +116,8 @@ std::uint64_t Reader::bytes() const {
 }
 
 std::uint64_t Reader::complete_rows() const {
-  if (view_->row_count == 0 || view_->rows_final) {
-    return view_->row_count;
-  }
-  // The last declared field stands at the end of the last record, or before hidden markers.
-  const auto last = static_cast<TypeId>(schema().declared() - 1);
-  bool ended = false;
-  for (const auto& [type, values] : row(static_cast<Row>(view_->row_count - 1))) {
-    ended = ended || type == last;
-  }
-  return view_->row_count - (ended || !live() ? 0 : 1);
+  const std::uint64_t final_rows = internal::FinalRows(*view_);
+  return final_rows == view_->row_count || live() ? final_rows : view_->row_count;
 }
 
 bool Reader::WaitForRows(std::uint64_t rows, std::chrono::nanoseconds timeout) {

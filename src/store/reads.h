@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <utility>
 #include <vector>
@@ -50,7 +51,17 @@ struct RowEntries {
 
 RowEntries ReadRow(const View& view, Row row);
 
+/// The rows that cannot grow any more: all, or all but a last one without its last declared field.
+std::uint64_t FinalRows(const View& view);
+
 // decode.cc
 void Decode(const View& view, std::span<const Value> values, TypeId type, void* out);
+
+/// What the sampler needs of a Reader beside its public face.
+struct ReaderAccess {
+  static const View& ViewOf(const Reader& reader) { return *reader.view_; }
+
+  static std::shared_ptr<const void> SourceOf(const Reader& reader) { return reader.source_; }
+};
 
 }  // namespace stream_store::internal

@@ -1,0 +1,88 @@
+#include "store/permutation.h"
+
+#include <cmath>
+
+namespace stream_store::internal {
+
+// NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): one of list_ and keys_ is used
+KeyedPermutation::KeyedPermutation(std::uint64_t size, std::uint64_t key) noexcept : size_(size) {
+  if (size <= kListed) {
+    for (std::uint64_t i = 0; i < size; ++i) {
+      const std::uint64_t other = RandomBelow(key, i, i + 1);
+      list_[i] = list_[other];
+      list_[other] = static_cast<std::uint8_t>(i);
+    }
+    return;
+  }
+  width_ = static_cast<std::uint64_t>(std::ceil(std::sqrt(static_cast<double>(size))));
+  height_ = (size + width_ - 1) / width_;
+  inverse_ = ~std::uint64_t{0} / width_;
+  for (std::size_t i = 0; i < keys_.size(); ++i) {
+    keys_[i] = MixKeys(key, i);
+  }
+}
+
+namespace {
+
+// Half a SplitMix64: two multiplications are enough before the third, which scales down.
+inline std::uint64_t MixRound(std::uint64_t word, std::uint64_t key) noexcept {
+  word = (word ^ key) * 0xbf58476d1ce4e5b9U;
+  return (word ^ (word >> 32)) * 0x94d049bb133111ebU;
+}
+
+}  // namespace
+
+// One pass of the network for several places, round by round, so that their arithmetic overlaps.
+template <std::size_t kTogether>
+void KeyedPermutation::Step(std::uint64_t* places) const noexcept {
+  std::uint64_t rows[kTogether];
+  std::uint64_t columns[kTogether];
+  for (std::size_t i = 0; i < kTogether; ++i) {
+    std::uint64_t row = ScaleDown(places[i], inverse_);  // the quotient, or one less
+    std::uint64_t column = places[i] - row * width_;
+    const bool less = column >= width_;
+    rows[i] = row + (less ? 1 : 0);
+    columns[i] = column - (less ? width_ : 0);
+  }
+  for (int round = 0; round < kRounds; round += 2) {
+    const std::uint64_t row_key = keys_[static_cast<std::size_t>(round)];
+    const std::uint64_t column_key = keys_[static_cast<std::size_t>(round) + 1];
+    for (std::size_t i = 0; i < kTogether; ++i) {
+      const std::uint64_t row = rows[i] + ScaleDown(MixRound(columns[i], row_key), height_);
+      rows[i] = row - (row >= height_ ? height_ : 0);
+    }
+    for (std::size_t i = 0; i < kTogether; ++i) {
+      const std::uint64_t column = columns[i] + ScaleDown(MixRound(rows[i], column_key), width_);
+      columns[i] = column - (column >= width_ ? width_ : 0);
+    }
+  }
+  for (std::size_t i = 0; i < kTogether; ++i) {
+    places[i] = rows[i] * width_ + columns[i];
+  }
+}
+
+void KeyedPermutation::Many(std::uint64_t first, std::uint64_t stride,
+                            std::span<std::uint64_t> out) const noexcept {
+  constexpr std::size_t kTogether = 8;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const std::uint64_t place = first + i * stride;
+    out[i] = size_ <= kListed ? list_[place] : place;
+  }
+  if (size_ <= kListed) {
+    return;
+  }
+  std::size_t i = 0;
+  for (; i + kTogether <= out.size(); i += kTogether) {
+    Step<kTogether>(&out[i]);
+  }
+  for (; i < out.size(); ++i) {
+    Step<1>(&out[i]);
+  }
+  for (std::uint64_t& place : out) {
+    while (place >= size_) {
+      Step<1>(&place);
+    }
+  }
+}
+
+}  // namespace stream_store::internal

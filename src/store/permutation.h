@@ -1,0 +1,89 @@
+// Random order without a list: a permutation of [0, size) computed place by place, and
+// counter-based random numbers.
+//
+// The permutation is a generalised Feistel network over the least rectangle that holds `size`,
+// walking its cycle while the result lies outside (Black and Rogaway, "Ciphers with Arbitrary
+// Finite Domains", CT-RSA 2002, methods 2 and 3). The rectangle has less than sqrt(size) + 1 places
+// too many, so a walk hardly ever takes a second step. Keys and random numbers are mixed with the
+// finalizer of SplitMix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators",
+// OOPSLA 2014). It shuffles well; it hides nothing. A network of few places cannot reach every
+// order: up to kListed they are shuffled as a list (Fisher and Yates).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+namespace stream_store::internal {
+
+// NOLINTNEXTLINE(modernize-use-using): only a typedef may be an extension
+__extension__ typedef unsigned __int128 Product;
+
+/// A bijection of 64-bit words whose output bits each depend on all input bits.
+constexpr std::uint64_t MixBits(std::uint64_t word) noexcept {
+  word = (word ^ (word >> 30)) * 0xbf58476d1ce4e5b9U;
+  word = (word ^ (word >> 27)) * 0x94d049bb133111ebU;
+  return word ^ (word >> 31);
+}
+
+inline constexpr std::uint64_t kGolden = 0x9e3779b97f4a7c15U;
+
+/// A key of two numbers.
+constexpr std::uint64_t MixKeys(std::uint64_t a, std::uint64_t b) noexcept {
+  return MixBits(MixBits(a + kGolden) ^ (b * kGolden + 0x2545f4914f6cdd1dU));
+}
+
+/// `word` scaled to [0, bound): floor(word * bound / 2^64).
+inline std::uint64_t ScaleDown(std::uint64_t word, std::uint64_t bound) noexcept {
+  return static_cast<std::uint64_t>(static_cast<Product>(word) * bound >> 64);
+}
+
+/// Number `index` of the stream of `key`, uniform in [0, bound). REQUIRES: bound > 0.
+///
+/// Scaled with rejection, so that no place is likelier (Lemire, "Fast Random Integer Generation in
+/// an Interval", ACM TOMACS 2019).
+inline std::uint64_t RandomBelow(std::uint64_t key, std::uint64_t index,
+                                 std::uint64_t bound) noexcept {
+  std::uint64_t word = MixBits(key + (index + 1) * kGolden);
+  auto product = static_cast<Product>(word) * bound;
+  if (static_cast<std::uint64_t>(product) < bound) [[unlikely]] {
+    const std::uint64_t least = -bound % bound;
+    while (static_cast<std::uint64_t>(product) < least) {
+      word = MixBits(word + key);
+      product = static_cast<Product>(word) * bound;
+    }
+  }
+  return static_cast<std::uint64_t>(product >> 64);
+}
+
+/// A seeded order of [0, size).
+class KeyedPermutation {
+ public:
+  KeyedPermutation(std::uint64_t size, std::uint64_t key) noexcept;
+
+  /// What comes at `place`. REQUIRES: place < size.
+  std::uint64_t At(std::uint64_t place) const noexcept {
+    std::uint64_t found = 0;
+    Many(place, 1, std::span(&found, 1));
+    return found;
+  }
+
+  /// What comes at first, first + stride, …: out.size() places, several at a time.
+  void Many(std::uint64_t first, std::uint64_t stride, std::span<std::uint64_t> out) const noexcept;
+
+ private:
+  static constexpr int kRounds = 6;
+  static constexpr std::uint64_t kListed = 256;
+
+  template <std::size_t kTogether>
+  void Step(std::uint64_t* places) const noexcept;
+
+  std::uint64_t size_;
+  std::uint64_t height_ = 1;  // of the rectangle: height * width >= size
+  std::uint64_t width_ = 1;
+  std::uint64_t inverse_ = 0;  // floor(2^64 / width)
+  std::array<std::uint64_t, kRounds> keys_;
+  std::array<std::uint8_t, kListed> list_;
+};
+
+}  // namespace stream_store::internal

@@ -1,0 +1,50 @@
+// Binary searches of many keys at once: their loads overlap, which one after the other would wait
+// for.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace stream_store::internal {
+
+/// out[i] = the last place in sorted[0, count) with a value <= keys[i].
+/// REQUIRES: count > 0, sorted[0] <= keys[i], out.size() == keys.size().
+inline void SearchMany(const std::uint64_t* sorted, std::size_t count,
+                       std::span<const std::uint64_t> keys, std::span<std::uint64_t> out) {
+  constexpr std::size_t kTogether = 16;
+  std::size_t i = 0;
+  for (; i + kTogether <= keys.size(); i += kTogether) {
+    const std::uint64_t* bases[kTogether];
+    for (const std::uint64_t*& base : bases) {
+      base = sorted;
+    }
+    for (std::size_t left = count; left > 1;) {
+      const std::size_t half = left / 2;
+      for (std::size_t k = 0; k < kTogether; ++k) {
+        bases[k] += bases[k][half] <= keys[i + k] ? half : 0;
+      }
+      left -= half;
+    }
+    for (std::size_t k = 0; k < kTogether; ++k) {
+      out[i + k] = static_cast<std::uint64_t>(bases[k] - sorted);
+    }
+  }
+  for (; i < keys.size(); ++i) {
+    const std::uint64_t* base = sorted;
+    for (std::size_t left = count; left > 1;) {
+      const std::size_t half = left / 2;
+      base += base[half] <= keys[i] ? half : 0;
+      left -= half;
+    }
+    out[i] = static_cast<std::uint64_t>(base - sorted);
+  }
+}
+
+inline std::uint64_t SearchOne(const std::uint64_t* sorted, std::size_t count, std::uint64_t key) {
+  std::uint64_t found = 0;
+  SearchMany(sorted, count, std::span(&key, 1), std::span(&found, 1));
+  return found;
+}
+
+}  // namespace stream_store::internal

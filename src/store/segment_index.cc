@@ -1,0 +1,173 @@
+#include "store/segment_index.h"
+
+#include <algorithm>
+#include <mutex>
+
+#include "stream_store/error.h"
+
+#include "storage/locate.h"
+
+namespace stream_store::internal {
+namespace {
+
+struct Known {
+  std::weak_ptr<const void> source;
+  std::vector<TypeId> types;
+  std::uint64_t lanes = 1;
+  std::weak_ptr<SegmentIndex> index;
+};
+
+// Never destroyed: samplers may outlive static destruction.
+struct Registry {
+  ForkMutex mutex{ForkMutex::Rank::kOuter};
+  std::vector<Known> known;
+
+  static Registry& Get() {
+    static auto* registry = new Registry;
+    return *registry;
+  }
+};
+
+// When the library is loaded, before there are threads: a forked child must not find it half done.
+[[maybe_unused]] const bool installed = [] {
+  Registry::Get();
+  return true;
+}();
+
+}  // namespace
+
+std::shared_ptr<SegmentIndex> SegmentIndex::Of(const std::shared_ptr<const void>& source,
+                                               const View& view, const std::vector<TypeId>& types,
+                                               std::uint64_t lanes) {
+  const CutBy by = CheckCutFields(view.meaning->schema, types);
+  // Whatever may be the last owner of an index goes after the lock: locks are nested from outer to
+  // inner only, and an index has one.
+  auto made = std::make_shared<SegmentIndex>(by, types, lanes);
+  std::vector<std::shared_ptr<SegmentIndex>> alive;
+  Registry& registry = Registry::Get();
+  const std::scoped_lock lock(registry.mutex);
+  std::shared_ptr<SegmentIndex> found;
+  std::erase_if(registry.known, [&](const Known& known) {
+    alive.push_back(known.index.lock());
+    if (alive.back() == nullptr) {
+      return true;
+    }
+    const bool same_source =
+        !known.source.owner_before(source) && !source.owner_before(known.source);
+    if (same_source && known.lanes == lanes && known.types == types) {
+      found = alive.back();
+    }
+    return false;
+  });
+  if (found == nullptr) {
+    found = std::move(made);
+    registry.known.push_back({source, types, lanes, found});
+  }
+  return found;
+}
+
+SegmentIndex::SegmentIndex(CutBy by, const std::vector<TypeId>& types, std::uint64_t lanes)
+    : by_(by), reader_(types), lanes_(lanes) {
+  for (Lane& lane : lanes_) {
+    lane.begins.Add(0);
+  }
+}
+
+void SegmentIndex::Extend(const View& view, std::uint64_t final_rows) {
+  const std::uint64_t count = lanes_.size();
+  std::uint64_t lane = reader_.next_row() % count;
+  reader_.ReadTo(view, final_rows, [&](std::uint64_t row, const RowCut& cut) {
+    if (lanes_[lane].cutter.Enter(by_, cut)) [[unlikely]] {
+      lanes_[lane].begins.Add(row / count);
+    }
+    lane = lane + 1 == count ? 0 : lane + 1;
+  });
+}
+
+bool SegmentIndex::NextBegins(const View& view) const {
+  CutReader reader = reader_;
+  const std::uint64_t row = reader.next_row();
+  bool begins = false;
+  reader.ReadTo(view, row + 1, [&](std::uint64_t, const RowCut& cut) {
+    begins = lanes_[row % lanes_.size()].cutter.Begins(by_, cut);
+  });
+  return begins;
+}
+
+std::uint64_t SegmentIndex::segments() const noexcept {
+  std::uint64_t count = 0;
+  for (const Lane& lane : lanes_) {
+    count += lane.begins.size();
+  }
+  return count;
+}
+
+std::shared_ptr<StartCounts> SegmentIndex::CountsOf(const StartRule& rule) {
+  std::erase_if(counts_, [](const auto& counts) { return counts.expired(); });
+  for (const auto& known : counts_) {
+    std::shared_ptr<StartCounts> counts = known.lock();
+    if (counts != nullptr && counts->rule() == rule) {
+      return counts;
+    }
+  }
+  auto made = std::make_shared<StartCounts>(rule, lanes_.size());
+  counts_.push_back(made);
+  return made;
+}
+
+void SegmentIndex::ExtendCounts(const View& view, StartCounts& counts) const {
+  for (std::size_t lane = 0; lane < lanes_.size(); ++lane) {
+    const WordList& begins = lanes_[lane].begins;
+    WordList& sums = counts.lanes_[lane];
+    if (sums.size() == 0) {
+      sums.Add(0);
+    }
+    while (sums.size() < begins.size()) {
+      const std::size_t segment = sums.size() - 1;
+      const std::uint64_t end = begins[segment + 1];
+      const bool by_rows = counts.rule().count == StartRule::Count::kRows;
+      const std::uint64_t end_position = by_rows ? 0 : PositionOfRow(view, end);
+      sums.Add(sums[segment] + StartsIn(view, counts.rule(), begins[segment], end, end_position));
+    }
+  }
+}
+
+std::uint64_t PositionOfRow(const View& view, std::uint64_t row) {
+  const std::uint64_t record = RecordOfRow(view, static_cast<Row>(row));
+  const std::uint64_t start = LoadOnce(view.records[record].start);
+  if (start > view.value_count) {
+    ThrowCorruptRecord(view, record, "it starts behind the values");
+  }
+  return start;
+}
+
+std::uint64_t RowOfPosition(const View& view, std::uint64_t position) {
+  const std::uint64_t record = RecordOfPosition(view, static_cast<Position>(position));
+  const std::uint64_t row = RowOfRecord(LoadOnce(view.records[record].row_session));
+  if (row >= view.row_count) {
+    ThrowCorruptRecord(view, record, "its row is none of the store");
+  }
+  return row;
+}
+
+std::uint64_t StartsIn(const View& view, const StartRule& rule, std::uint64_t begin,
+                       std::uint64_t end, std::uint64_t end_position) {
+  if (begin >= end) {
+    return 0;
+  }
+  if (rule.count == StartRule::Count::kRows) {
+    return end - begin >= rule.length ? end - begin - rule.length + 1 : 0;
+  }
+  const std::uint64_t begin_position = PositionOfRow(view, begin);
+  if (end_position < begin_position || end_position - begin_position < rule.length) {
+    return 0;
+  }
+  const std::uint64_t last = end_position - rule.length;  // where the last window starts
+  if (rule.count == StartRule::Count::kValues) {
+    return last - begin_position + 1;
+  }
+  const std::uint64_t last_row = RowOfPosition(view, last);
+  return last_row < begin || last_row >= end ? 0 : last_row - begin + 1;
+}
+
+}  // namespace stream_store::internal

@@ -1,0 +1,111 @@
+// WindowBatch: reading the windows that a sampler chose.
+#include <algorithm>
+#include <cstring>
+
+#include "stream_store/sampler.h"
+
+#include "store/reads.h"
+
+namespace stream_store {
+namespace {
+
+// Windows [begin, end) of the batch that follow each other and are of one store.
+template <class Visit>
+void ForEachPiece(std::span<const std::int64_t> stores, const Visit& visit) {
+  for (std::size_t begin = 0; begin < stores.size();) {
+    std::size_t end = begin + 1;
+    while (end < stores.size() && stores[end] == stores[begin]) {
+      ++end;
+    }
+    visit(static_cast<std::size_t>(stores[begin]), begin, end - begin);
+    begin = end;
+  }
+}
+
+WindowsOut OutAt(const WindowsOut& out, std::uint64_t index) {
+  const auto at = [index](auto* column) { return column == nullptr ? nullptr : column + index; };
+  return {at(out.values), at(out.types),  at(out.steps),
+          at(out.number), at(out.offset), at(out.row)};
+}
+
+}  // namespace
+
+// Splits windows into runs of consecutive rows, store by store, where they are not all plain.
+void WindowBatch::MakeRuns() {
+  runs_.clear();
+  run_begins_.clear();
+  const bool plain = readers_.size() == 1 && lanes_ == 1 && count_.empty();
+  if (!rows_ || plain) {
+    return;
+  }
+  for (std::size_t store = 0; store < readers_.size(); ++store) {
+    run_begins_.push_back(runs_.size());
+    for (std::size_t i = 0; i < size(); ++i) {
+      if (stores_[i] != static_cast<std::int64_t>(store)) {
+        continue;
+      }
+      const std::uint64_t count = count_.empty() ? length_ : count_[i];
+      const std::uint64_t place = i * length_ + (lead_.empty() ? 0 : lead_[i]);
+      if (lanes_ == 1) {
+        runs_.push_back({starts_[i], count, place});
+        continue;
+      }
+      for (std::uint64_t j = 0; j < count; ++j) {
+        runs_.push_back({starts_[i] + static_cast<Row>(j * lanes_), 1, place + j});
+      }
+    }
+  }
+  run_begins_.push_back(runs_.size());
+}
+
+std::span<const RowRun> WindowBatch::RunsOf(std::size_t store) const {
+  return std::span(runs_).subspan(run_begins_[store], run_begins_[store + 1] - run_begins_[store]);
+}
+
+void WindowBatch::ReadWindows(const WindowsOut& out) const {
+  ForEachPiece(stores_, [&](std::size_t store, std::size_t begin, std::size_t count) {
+    readers_[store].ReadWindows(std::span(starts_).subspan(begin, count), length_,
+                                OutAt(out, begin * length_));
+  });
+}
+
+void WindowBatch::ReadRows(std::span<const RowsColumn> columns, Step* steps,
+                           std::uint8_t* valid) const {
+  if (valid != nullptr) {
+    std::memset(valid, 1, size() * length_);
+  }
+  if (run_begins_.empty()) {
+    readers_[0].ReadRows(starts_, length_, columns, steps);
+    return;
+  }
+  for (std::size_t i = 0; i < count_.size(); ++i) {
+    const auto empty = [&](std::uint64_t place, std::uint64_t count) {
+      if (count > 0) {
+        internal::ZeroRows(internal::ReaderAccess::ViewOf(readers_[0]), place, count, columns,
+                           steps);
+        if (valid != nullptr) {
+          std::memset(valid + place, 0, count);
+        }
+      }
+    };
+    const std::uint64_t begin = i * length_;
+    empty(begin, lead_[i]);
+    empty(begin + lead_[i] + count_[i], length_ - lead_[i] - count_[i]);
+  }
+  for (std::size_t store = 0; store < readers_.size(); ++store) {
+    readers_[store].ReadRows(RunsOf(store), columns, steps);
+  }
+}
+
+std::uint64_t WindowBatch::LongestInRows(TypeId type) const {
+  if (run_begins_.empty()) {
+    return readers_[0].LongestInRows(starts_, length_, type);
+  }
+  std::uint64_t longest = 0;
+  for (std::size_t store = 0; store < readers_.size(); ++store) {
+    longest = std::max(longest, readers_[store].LongestInRows(RunsOf(store), type));
+  }
+  return longest;
+}
+
+}  // namespace stream_store
