@@ -188,4 +188,19 @@ inline void AddWindows(const WindowBatch& batch, std::vector<ModelWindow>& windo
   }
 }
 
+inline std::vector<ModelWindow> EpochOf(WindowSampler& sampler) {
+  std::vector<ModelWindow> windows;
+  WindowBatch batch;
+  sampler.BeginEpoch();
+  while (sampler.Next(batch)) {
+    AddWindows(batch, windows);
+  }
+  return windows;
+}
+
+inline std::vector<ModelWindow> Sorted(std::vector<ModelWindow> windows) {
+  std::sort(windows.begin(), windows.end());
+  return windows;
+}
+
 }  // namespace stream_store
