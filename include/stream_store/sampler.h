@@ -149,6 +149,10 @@ class WindowSampler {
   /// are looked at once.
   std::uint64_t NumStarts();
 
+  /// Rows of its stores that the next call will look at first: none without segments. A program
+  /// that must not stand still may want to make that call elsewhere.
+  std::uint64_t RowsBehind();
+
   /// Waits until there is a valid start; false after `timeout`. Sleeps, never spins.
   bool WaitForStart(std::chrono::nanoseconds timeout);
 
@@ -187,6 +191,8 @@ class WindowSampler {
 
   /// Batches drawn but not handed out, by a reader ahead: state() counts `batches` less.
   void NoteAhead(std::uint64_t batches) noexcept { ahead_ = batches; }
+
+  std::uint64_t ahead() const noexcept { return ahead_; }
 
   /// Draws those again.
   void Rewind() noexcept;

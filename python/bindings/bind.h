@@ -9,6 +9,7 @@ namespace stream_store::python {
 void BindRecovery(nb::module_& module);
 void BindVersion(nb::module_& module);
 void BindStore(nb::module_& module);
+void BindSampler(nb::module_& module);
 
 /// The methods of Store that are called in loops, in CPython's fast calling convention:
 /// `store.append` is then a C method descriptor and no Python frame or argument dispatch stands in

@@ -42,4 +42,5 @@ NB_MODULE(_core, module) {
   BindVersion(module);
   BindRecovery(module);
   BindStore(module);
+  BindSampler(module);
 }

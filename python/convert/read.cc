@@ -10,77 +10,10 @@
 #include "convert/arrays.h"
 #include "convert/errors.h"
 #include "convert/store.h"
+#include "convert/window_columns.h"
 
 namespace stream_store::python {
 namespace {
-
-enum class ColumnId : std::uint8_t { kValues, kTypes, kStep, kNumber, kOffset, kRow };
-
-struct OutputColumn {
-  const char* name;
-  int type_number;
-  void (*set)(WindowsOut&, void*);
-};
-
-// In the order of ColumnId.
-constexpr std::array<OutputColumn, 6> kColumns = {{
-    {"values", NPY_INT64,
-     [](WindowsOut& out, void* data) { out.values = static_cast<Value*>(data); }},
-    {"types", NPY_INT64,
-     [](WindowsOut& out, void* data) { out.types = static_cast<std::int64_t*>(data); }},
-    {"step", NPY_INT64, [](WindowsOut& out, void* data) { out.steps = static_cast<Step*>(data); }},
-    {"number", NPY_FLOAT32,
-     [](WindowsOut& out, void* data) { out.number = static_cast<float*>(data); }},
-    {"offset", NPY_INT64,
-     [](WindowsOut& out, void* data) { out.offset = static_cast<std::int64_t*>(data); }},
-    {"row", NPY_INT64, [](WindowsOut& out, void* data) { out.row = static_cast<Row*>(data); }},
-}};
-
-constexpr std::array<ColumnId, 3> kItemColumns = {ColumnId::kStep, ColumnId::kTypes,
-                                                  ColumnId::kValues};
-constexpr std::array<ColumnId, 3> kWindowColumns = {ColumnId::kValues, ColumnId::kTypes,
-                                                    ColumnId::kStep};
-
-const OutputColumn& Spec(ColumnId id) { return kColumns[static_cast<std::size_t>(id)]; }
-
-// The str of a column's name, made once and kept for ever.
-PyObject* NameOf(ColumnId id) {
-  static std::array<PyObject*, kColumns.size()> names{};
-  PyObject*& name = names[static_cast<std::size_t>(id)];
-  if (name == nullptr) {
-    name = Own(PyUnicode_InternFromString(Spec(id).name)).release().ptr();
-  }
-  return name;
-}
-
-// The dict a read returns, and where C++ is to write.
-struct Outputs {
-  nb::object dict = Own(PyDict_New());
-  WindowsOut out;
-  std::uint64_t bytes = 0;
-
-  void Add(ColumnId id, const Shape& shape, std::uint64_t places, PyObject* given) {
-    const OutputColumn& column = Spec(id);
-    nb::object array;
-    if (given == nullptr) {
-      array = NewArray(column.type_number, shape);
-    } else {
-      const auto descr = nb::steal<nb::object>(
-          reinterpret_cast<PyObject*>(PyArray_DescrFromType(column.type_number)));
-      array = CheckOut(given, reinterpret_cast<PyArray_Descr*>(descr.ptr()), shape,
-                       std::string("windows: out['") + column.name + "']");
-    }
-    column.set(out, DataOf(array));
-    bytes += places * 8;
-    Check(PyDict_SetItem(dict.ptr(), NameOf(id), array.ptr()));
-  }
-
-  void AddItemColumns(const Shape& shape, std::uint64_t places) {
-    for (const ColumnId id : kItemColumns) {
-      Add(id, shape, places, nullptr);
-    }
-  }
-};
 
 // Runs a read, without the GIL if that is worth it: then on a Reader of its own and on inputs
 // nobody else can change.
@@ -146,7 +79,7 @@ PyObject* GetSlice(Store& store, PyObject* slice) {
   const auto size = static_cast<Py_ssize_t>(store.size());
   const Py_ssize_t count = PySlice_AdjustIndices(size, &start, &stop, step);
   const auto places = static_cast<std::uint64_t>(count);
-  Outputs outputs;
+  WindowsOutput outputs;
   outputs.AddItemColumns(Shape{count}, places);
   if (count > 0 && step == 1) {
     const Position first = start;
@@ -168,7 +101,7 @@ PyObject* GetPositions(Store& store, PyObject* index) {
   Int64s positions(index, "positions");
   const std::uint64_t size = store.size();
   Wrap(positions, size);
-  Outputs outputs;
+  WindowsOutput outputs;
   outputs.AddItemColumns(positions.shape(), positions.size());
   if (positions.size() == 0) {
     return outputs.dict.release().ptr();
@@ -203,43 +136,10 @@ PyObject* GetPositions(Store& store, PyObject* index) {
         "positions must be ints, not " + ShortRepr(index) + "; store[:] reads everything");
 }
 
-ColumnId FindColumn(PyObject* name) {
-  for (std::size_t i = 0; i < kColumns.size(); ++i) {
-    if (PyUnicode_Check(name) && PyUnicode_CompareWithASCIIString(name, kColumns[i].name) == 0) {
-      return static_cast<ColumnId>(i);
-    }
-  }
-  std::string known;
-  for (const OutputColumn& column : kColumns) {
-    known += (known.empty() ? "'" : ", '") + std::string(column.name) + "'";
-  }
-  Throw(PyUnicode_Check(name) ? PyExc_ValueError : PyExc_TypeError,
-        "windows: unknown column " + ShortRepr(name) + "; the columns are " + known);
-}
-
-std::vector<ColumnId> WantedColumns(PyObject* columns) {
-  if (columns == nullptr) {
-    return {kWindowColumns.begin(), kWindowColumns.end()};
-  }
-  if (PyUnicode_Check(columns)) {
-    Throw(PyExc_TypeError, "windows: columns must be a sequence of names, as in columns=(" +
-                               ShortRepr(columns) + ",)");
-  }
-  const nb::object list = Own(PySequence_List(columns));
-  std::vector<ColumnId> wanted;
-  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list.ptr()); ++i) {
-    const ColumnId id = FindColumn(PyList_GET_ITEM(list.ptr(), i));
-    if (std::ranges::find(wanted, id) == wanted.end()) {
-      wanted.push_back(id);
-    }
-  }
-  return wanted;
-}
-
 // Arrays of `out` by column; every key must be a wanted column.
-std::array<nb::object, kColumns.size()> GivenOutputs(PyObject* out,
-                                                     const std::vector<ColumnId>& wanted) {
-  std::array<nb::object, kColumns.size()> given;
+std::array<nb::object, kColumnIds> GivenOutputs(PyObject* out,
+                                                const std::vector<ColumnId>& wanted) {
+  std::array<nb::object, kColumnIds> given;
   if (out == nullptr || out == Py_None) {
     return given;
   }
@@ -251,8 +151,8 @@ std::array<nb::object, kColumns.size()> GivenOutputs(PyObject* out,
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(items.ptr()); ++i) {
     PyObject* pair = PyList_GET_ITEM(items.ptr(), i);
     const nb::object name = Own(PySequence_GetItem(pair, 0));
-    const ColumnId id = FindColumn(name.ptr());
-    if (std::ranges::find(wanted, id) == wanted.end()) {
+    const ColumnId id = FindColumn(name.ptr(), "windows");
+    if (std::find(wanted.begin(), wanted.end(), id) == wanted.end()) {
       Throw(PyExc_ValueError, "windows: out has " + ShortRepr(name.ptr()) +
                                   ", which is not among the columns asked for");
     }
@@ -279,7 +179,7 @@ PyObject* ReadWindows(Store& store, PyObject* given_starts, std::int64_t width, 
     Throw(PyExc_ValueError, "windows: width must be at least 1, found " + std::to_string(width));
   }
   Int64s starts(given_starts, "starts");
-  const std::vector<ColumnId> wanted = WantedColumns(columns);
+  const std::vector<ColumnId> wanted = WantedColumns(columns, "windows");
   const auto given = GivenOutputs(out, wanted);
   if (out != nullptr) {
     starts.MakePrivate();  // `out` may share memory with them
@@ -288,7 +188,7 @@ PyObject* ReadWindows(Store& store, PyObject* given_starts, std::int64_t width, 
   Shape shape = starts.shape();
   shape += static_cast<npy_intp>(width);
   const std::uint64_t places = shape.places();
-  Outputs outputs;
+  WindowsOutput outputs;
   for (const ColumnId id : wanted) {
     outputs.Add(id, shape, places, given[static_cast<std::size_t>(id)].ptr());
   }

@@ -131,6 +131,7 @@ Reader* Store::Look() {
     // Fields may be declared anew by the writer until the first row is there.
     schema_final_ = reader_->rows() > 0;
     if (kind_ == Kind::kReader && reader_->schema().fields() != fields_seen_) {
+      ++generation_;
       TakeFields(reader_->schema());
     }
   }
@@ -166,6 +167,7 @@ void Store::DefineFields(std::vector<Field> fields) {
   AppendTurn turn(*this);
   turn.RunWithoutGil([&] { writer.DefineFields(std::move(fields)); });
   reader_.emplace(writer.reader());
+  ++generation_;
   TakeFields(writer.schema());
 }
 
@@ -198,6 +200,7 @@ void Store::Clear() {
   if (writer.declared()) {
     reader_.emplace(writer.reader());
   }
+  ++generation_;
   last_step_.reset();
 }
 

@@ -100,6 +100,9 @@ class Store {
   /// another thread, has declared them anew.
   void RequireFields(const FieldTable& fields) const;
 
+  /// Changes when what is read becomes another store: fields were declared anew, or it was cleared.
+  std::uint64_t generation() const noexcept { return generation_; }
+
   /// Keeps the table alive across foreign code that may declare fields anew.
   std::shared_ptr<const FieldTable> shared_fields() const noexcept { return fields_; }
 
@@ -143,6 +146,7 @@ class Store {
   std::optional<Reader> reader_;
   std::shared_ptr<const FieldTable> fields_ = std::make_shared<FieldTable>();
   std::uint64_t fields_version_ = 0;
+  std::uint64_t generation_ = 0;
   std::optional<Step> last_step_;  // of a writer
   Scratch scratch_;
   NameCache names_;

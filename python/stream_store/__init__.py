@@ -23,6 +23,7 @@ except ImportError as error:
         f"({error}). Install the package with `pip install stream-store`, or in a checkout with "
         "`pip install -e .`; a checkout on sys.path is not enough."
     ) from error
+from .sampler import WindowSampler
 from .store import StreamStore
 
 __all__ = [
@@ -34,5 +35,6 @@ __all__ = [
     "StoreFullError",
     "StreamStore",
     "VersionError",
+    "WindowSampler",
     "__version__",
 ]

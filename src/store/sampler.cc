@@ -105,6 +105,14 @@ std::uint64_t WindowSampler::NumStarts() {
   return Refresh();
 }
 
+std::uint64_t WindowSampler::RowsBehind() {
+  std::uint64_t behind = 0;
+  for (const auto& store : stores_) {
+    behind += store->RowsBehind();
+  }
+  return behind;
+}
+
 bool WindowSampler::WaitForStart(std::chrono::nanoseconds timeout) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   std::chrono::nanoseconds pause = std::chrono::microseconds(50);

@@ -46,6 +46,15 @@ StoreStarts::StoreStarts(Reader reader, const SamplerOptions& options)
 
 const View& StoreStarts::view() const noexcept { return ReaderAccess::ViewOf(reader_); }
 
+std::uint64_t StoreStarts::RowsBehind() {
+  if (!by_segments()) {
+    return 0;
+  }
+  reader_.Refresh();
+  const std::scoped_lock lock(index_->mutex());
+  return view().row_count - std::min(index_->rows(), view().row_count);
+}
+
 void StoreStarts::Follow() {
   reader_.Refresh();
   const bool same = followed_ && view().record_count == seen_records_;

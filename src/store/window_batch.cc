@@ -71,6 +71,9 @@ void WindowBatch::ReadWindows(const WindowsOut& out) const {
 
 void WindowBatch::ReadRows(std::span<const RowsColumn> columns, Step* steps,
                            std::uint8_t* valid) const {
+  if (starts_.empty()) {
+    return;
+  }
   if (valid != nullptr) {
     std::memset(valid, 1, size() * length_);
   }
@@ -98,6 +101,9 @@ void WindowBatch::ReadRows(std::span<const RowsColumn> columns, Step* steps,
 }
 
 std::uint64_t WindowBatch::LongestInRows(TypeId type) const {
+  if (starts_.empty()) {
+    return 0;
+  }
   if (run_begins_.empty()) {
     return readers_[0].LongestInRows(starts_, length_, type);
   }

@@ -1,0 +1,185 @@
+#include "convert/prefetch.h"
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "convert/errors.h"
+#include "convert/store.h"
+
+namespace stream_store::python {
+namespace {
+
+long ProcessId() {
+  const nb::object os = Own(PyImport_ImportModule("os"));
+  return PyLong_AsLong(Own(PyObject_CallMethod(os.ptr(), "getpid", nullptr)).ptr());
+}
+
+}  // namespace
+
+// The caller adds and removes slots; the other thread only reads those it finds in `to_read`, and
+// leaves a slot alone once it is done. So Python objects are made and dropped by the caller alone.
+struct Prefetch::Thread {
+  struct Slot {
+    std::unique_ptr<PendingBatch> batch;
+    std::exception_ptr error = nullptr;
+    bool done = false;
+  };
+
+  Thread() : thread([this] { Run(); }) {}
+
+  void Add(std::unique_ptr<PendingBatch> batch) {
+    slots.push_back(std::make_unique<Slot>());
+    slots.back()->batch = std::move(batch);
+    const std::scoped_lock lock(mutex);
+    to_read.push_back(slots.back().get());
+    wake_reader.notify_one();
+  }
+
+  // Whether the first slot is done within a moment.
+  bool WaitForFirst() {
+    constexpr auto kMoment = std::chrono::milliseconds(50);  // then signals are looked at
+    std::unique_lock lock(mutex);
+    return wake_caller.wait_for(lock, kMoment, [this] { return slots.front()->done; });
+  }
+
+  void Join() {
+    {
+      const std::scoped_lock lock(mutex);
+      stop = true;
+      wake_reader.notify_one();
+    }
+    thread.join();
+  }
+
+  void Run() {
+    std::unique_lock lock(mutex);
+    while (true) {
+      wake_reader.wait(lock, [this] { return stop || !to_read.empty(); });
+      if (stop) {
+        return;
+      }
+      Slot* slot = to_read.front();
+      to_read.pop_front();
+      lock.unlock();
+      try {
+        slot->batch->Read();
+      } catch (...) {
+        slot->error = std::current_exception();
+      }
+      lock.lock();
+      slot->done = true;
+      wake_caller.notify_one();
+    }
+  }
+
+  std::mutex mutex;
+  std::condition_variable wake_reader;
+  std::condition_variable wake_caller;
+  std::deque<std::unique_ptr<Slot>> slots;  // all in flight, in order; the caller's
+  std::deque<Slot*> to_read;
+  bool stop = false;
+  std::thread thread;
+};
+
+Prefetch::Prefetch(nb::handle_t<Sampler> sampler, std::uint64_t ahead)
+    : owner_(Borrow(sampler.ptr())),
+      sampler_(*nb::inst_ptr<Sampler>(owner_)),
+      ahead_(ahead),
+      iteration_(sampler_.BeginIteration()),
+      process_(ProcessId()),
+      thread_(std::make_unique<Thread>()) {}
+
+Prefetch::~Prefetch() {
+  try {
+    Close();
+  } catch (...) {
+    PyErr_Clear();  // its store was closed: there is nothing to draw again
+  }
+}
+
+bool Prefetch::InOtherProcess() const { return ProcessId() != process_; }
+
+void Prefetch::Stop() noexcept {
+  if (thread_ == nullptr) {
+    return;
+  }
+  try {
+    if (InOtherProcess()) {
+      (void)thread_.release();  // a forked child has no such thread to wait for
+      return;
+    }
+  } catch (...) {
+    PyErr_Clear();  // the interpreter is shutting down: it forks no more
+  }
+  {
+    const MaybeWithoutGil released(true);
+    thread_->Join();
+  }
+  thread_.reset();
+}
+
+void Prefetch::Close() {
+  const bool mine = thread_ != nullptr && sampler_.iteration() == iteration_;
+  Stop();
+  if (mine) {
+    sampler_.Rewind();
+  }
+}
+
+void Prefetch::Fill() {
+  while (!drained_ && thread_->slots.size() < ahead_) {
+    std::unique_ptr<PendingBatch> batch = sampler_.Draw();
+    if (batch == nullptr) {
+      drained_ = true;
+    } else {
+      thread_->Add(std::move(batch));
+      sampler_.NoteAhead(thread_->slots.size());
+    }
+  }
+}
+
+nb::object Prefetch::Next() {
+  if (thread_ != nullptr && InOtherProcess()) {
+    Throw(PyExc_RuntimeError,
+          "prefetch: its thread did not come along when this process was forked; call prefetch() "
+          "again here");
+  }
+  if (thread_ != nullptr && sampler_.iteration() != iteration_) {
+    Stop();
+  }
+  if (thread_ == nullptr) {
+    return {};
+  }
+  Fill();
+  if (thread_->slots.empty()) {
+    Stop();
+    return {};
+  }
+  while (true) {
+    bool done = false;
+    {
+      const MaybeWithoutGil released(true);
+      done = thread_->WaitForFirst();
+    }
+    if (done) {
+      break;
+    }
+    Check(PyErr_CheckSignals());
+  }
+  const std::unique_ptr<Thread::Slot> slot = std::move(thread_->slots.front());
+  thread_->slots.pop_front();
+  if (slot->error != nullptr) {
+    Close();
+    std::rethrow_exception(slot->error);
+  }
+  sampler_.NoteAhead(thread_->slots.size());
+  Fill();  // the next one is read while the caller uses this one
+  return slot->batch->Finish();
+}
+
+}  // namespace stream_store::python

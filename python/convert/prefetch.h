@@ -1,0 +1,44 @@
+// Prefetch: an iterator over a sampler's batches that are read ahead in a thread of C++.
+//
+// Windows are chosen, and room for them is made, on the caller's thread; the other one only copies.
+// What was chosen but not handed out does not count in the sampler's state.
+#pragma once
+
+#include <memory>
+
+#include "convert/sampler.h"
+
+namespace stream_store::python {
+
+class Prefetch {
+ public:
+  /// Begins an epoch, or goes on drawing; up to `ahead` batches are read before they are asked for.
+  /// `sampler` is kept alive.
+  Prefetch(nb::handle_t<Sampler> sampler, std::uint64_t ahead);
+  ~Prefetch();
+  Prefetch(const Prefetch&) = delete;
+  Prefetch& operator=(const Prefetch&) = delete;
+
+  /// The next batch; null at the end of the epoch, after Close(), and once the sampler has begun
+  /// another iteration. Throws RuntimeError in a forked child, which has no such thread.
+  nb::object Next();
+
+  /// Ends the iteration; what was read ahead will be drawn again.
+  void Close();
+
+ private:
+  struct Thread;  // what both threads see
+  void Fill();
+  void Stop() noexcept;
+  bool InOtherProcess() const;
+
+  nb::object owner_;
+  Sampler& sampler_;
+  std::uint64_t ahead_;
+  std::uint64_t iteration_;
+  bool drained_ = false;  // nothing more to draw
+  long process_;
+  std::unique_ptr<Thread> thread_;  // null when closed
+};
+
+}  // namespace stream_store::python

@@ -1,0 +1,423 @@
+#include "convert/sampler.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "convert/arguments.h"
+#include "convert/arrays.h"
+#include "convert/errors.h"
+#include "convert/store.h"
+
+namespace stream_store::python {
+namespace {
+
+constexpr const char* kCall = "WindowSampler";
+constexpr std::uint64_t kManyRows = 4096;  // to look at with the GIL held
+
+// The rows of a batch that a sampler chose.
+class SampledRows : public RowsSource {
+ public:
+  explicit SampledRows(std::shared_ptr<const WindowBatch> batch) : batch_(std::move(batch)) {}
+
+  std::uint64_t Longest(TypeId type) const override { return batch_->LongestInRows(type); }
+
+  void Read(std::span<const RowsColumn> columns, Step* steps) const override {
+    batch_->ReadRows(columns, steps, valid);
+  }
+
+  std::uint8_t* valid = nullptr;
+
+ private:
+  std::shared_ptr<const WindowBatch> batch_;
+};
+
+Shape PlacesOf(const WindowBatch& batch) {
+  return Shape{static_cast<npy_intp>(batch.size()), static_cast<npy_intp>(batch.length())};
+}
+
+}  // namespace
+
+// --- one batch ---
+
+PendingBatch::PendingBatch(WindowBatch batch, bool with_stores)
+    : batch_(std::make_shared<WindowBatch>(std::move(batch))), with_stores_(with_stores) {}
+
+void PendingBatch::MakeWindows(const std::vector<ColumnId>& columns) {
+  const Shape places = PlacesOf(*batch_);
+  windows_.emplace();
+  for (const ColumnId id : columns) {
+    windows_->Add(id, places, places.places(), nullptr);
+  }
+  bytes_ = windows_->bytes;
+}
+
+void PendingBatch::MakeRows(PyObject* store, std::shared_ptr<const FieldTable> fields,
+                            const std::vector<TypeId>& types, PyObject* max_length) {
+  const Shape places = PlacesOf(*batch_);
+  auto source = std::make_unique<SampledRows>(batch_);
+  valid_ = NewArray(NPY_BOOL, places);
+  source->valid = DataAs<std::uint8_t>(valid_);
+  rows_.emplace(store, kCall, std::move(source), std::move(fields), types, places, nullptr,
+                max_length);
+  bytes_ = rows_->bytes();
+}
+
+void PendingBatch::Read() {
+  if (rows_) {
+    rows_->Read();
+  } else {
+    batch_->ReadWindows(windows_->out);
+  }
+}
+
+nb::object PendingBatch::Finish() {
+  nb::object dict = rows_ ? rows_->Finish() : windows_->dict;
+  if (rows_) {
+    Check(PyDict_SetItemString(dict.ptr(), "_valid", valid_.ptr()));
+  }
+  if (with_stores_) {
+    const nb::object which = NewArray(NPY_INT64, Shape{static_cast<npy_intp>(batch_->size())});
+    std::copy(batch_->stores().begin(), batch_->stores().end(), DataAs<std::int64_t>(which));
+    Check(PyDict_SetItemString(dict.ptr(), "_store", which.ptr()));
+  }
+  return dict;
+}
+
+// --- the sampler ---
+
+// One call's turn: others wait while it has released the GIL.
+class Sampler::Turn {
+ public:
+  explicit Turn(Sampler& sampler) : sampler_(sampler) {
+    while (sampler_.busy_) {
+      const MaybeWithoutGil released(true);
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+    }
+    sampler_.busy_ = true;
+  }
+
+  ~Turn() { sampler_.busy_ = false; }
+
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+ private:
+  Sampler& sampler_;
+};
+
+Sampler::Sampler(nb::list stores, const SamplerOptions& options, nb::object segment_by,
+                 nb::object columns, nb::object fields, nb::object max_length, bool with_stores)
+    : options_(options), max_length_(std::move(max_length)), with_stores_(with_stores) {
+  for (const nb::handle store : stores) {
+    stores_.push_back(nb::borrow(store));
+  }
+  if (stores_.empty()) {
+    Throw(PyExc_ValueError, "WindowSampler: expected at least one store");
+  }
+  Store& first = StoreAt(0);
+  first.Look();
+  fields_ = first.shared_fields();
+  const nb::object names = Own(PySequence_List(segment_by.ptr()));
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(names.ptr()); ++i) {
+    options_.segment_by.push_back(fields_->Require(PyList_GET_ITEM(names.ptr(), i)));
+  }
+  types_ = WantedTypes(*fields_, fields.ptr(), kCall);
+  columns_ = WantedColumns(columns.is_none() ? nullptr : columns.ptr(), kCall);
+  MakeCore();
+  if (options_.unit == SampleUnit::kRow && !max_length_.is_none()) {
+    Prepare(WindowBatch()).reset();  // says what is wrong with max_length
+  }
+}
+
+Store& Sampler::StoreAt(std::size_t i) const { return StoreOf(stores_[i].ptr()); }
+
+void Sampler::MakeCore() {
+  std::vector<Reader> readers;
+  generations_.clear();
+  for (std::size_t i = 0; i < stores_.size(); ++i) {
+    Store& store = StoreAt(i);
+    Reader* reader = store.Look();
+    if (reader == nullptr) {
+      Throw(PyExc_ValueError,
+            "WindowSampler: store " + std::to_string(i) +
+                " has no fields yet; call define_fields() before sampling from it");
+    }
+    readers.push_back(*reader);
+    generations_.push_back(store.generation());
+  }
+  const std::shared_ptr<const FieldTable> fields = StoreAt(0).shared_fields();
+  if (fields != fields_ && fields->NamesText() != fields_->NamesText()) {
+    Throw(PyExc_RuntimeError, "WindowSampler: its store has other fields now");
+  }
+  core_.emplace(std::move(readers), options_);
+}
+
+// The C++ sampler, over what its stores are now.
+WindowSampler& Sampler::core() {
+  bool same = true;
+  for (std::size_t i = 0; i < stores_.size(); ++i) {
+    Store& store = StoreAt(i);
+    store.RequireOpen();
+    same = same && store.generation() == generations_[i];
+  }
+  if (!same) {
+    const SamplerState state = core_->state();
+    MakeCore();
+    SamplerState again = core_->state();  // of the new ids, without the old extents
+    again.seed = state.seed;
+    again.epoch = state.epoch;
+    again.batches = options_.replacement ? state.batches : 0;
+    core_->Restore(again);
+  }
+  return *core_;
+}
+
+template <class Choose>
+bool Sampler::ChooseBatch(WindowBatch& batch, Choose&& choose) {
+  const Turn turn(*this);
+  WindowSampler& sampler = core();
+  const MaybeWithoutGil released(sampler.RowsBehind() > kManyRows);
+  return choose(sampler, batch);
+}
+
+std::unique_ptr<PendingBatch> Sampler::Prepare(WindowBatch batch) {
+  auto pending = std::make_unique<PendingBatch>(std::move(batch), with_stores_);
+  if (options_.unit == SampleUnit::kRow) {
+    pending->MakeRows(stores_[0].ptr(), fields_, types_, max_length_.ptr());
+  } else {
+    pending->MakeWindows(columns_);
+  }
+  return pending;
+}
+
+nb::object Sampler::Complete(std::unique_ptr<PendingBatch> pending) {
+  {
+    const MaybeWithoutGil released(pending->bytes() >= kReleaseBytes);
+    pending->Read();
+  }
+  return pending->Finish();
+}
+
+std::unique_ptr<PendingBatch> Sampler::Draw() {
+  WindowBatch batch;
+  const bool there = ChooseBatch(batch, [this](WindowSampler& sampler, WindowBatch& chosen) {
+    if (!options_.replacement) {
+      return sampler.Next(chosen);
+    }
+    sampler.Sample(chosen);
+    return true;
+  });
+  return there ? Prepare(std::move(batch)) : nullptr;
+}
+
+nb::object Sampler::Sample() {
+  if (core_->ahead() > 0) {
+    ++iteration_;  // ends who reads ahead, and draws that again
+    Rewind();
+  }
+  WindowBatch batch;
+  ChooseBatch(batch, [](WindowSampler& sampler, WindowBatch& chosen) {
+    sampler.Sample(chosen);
+    return true;
+  });
+  return Complete(Prepare(std::move(batch)));
+}
+
+nb::object Sampler::NextBatch() {
+  std::unique_ptr<PendingBatch> pending = Draw();
+  return pending == nullptr ? nb::object(nb::none()) : Complete(std::move(pending));
+}
+
+void Sampler::BeginEpoch() {
+  WindowBatch none;
+  ChooseBatch(none, [](WindowSampler& sampler, WindowBatch&) {
+    sampler.BeginEpoch();
+    return true;
+  });
+}
+
+nb::object Sampler::ReadStarts(nb::handle indices) {
+  Int64s given(indices.ptr(), "indices");
+  std::vector<std::uint64_t> numbers(given.values().begin(), given.values().end());
+  WindowBatch batch;
+  ChooseBatch(batch, [&](WindowSampler& sampler, WindowBatch& chosen) {
+    sampler.ReadStarts(numbers, chosen);
+    return true;
+  });
+  return Complete(Prepare(std::move(batch)));
+}
+
+std::uint64_t Sampler::NumStarts() {
+  WindowBatch none;
+  std::uint64_t starts = 0;
+  ChooseBatch(none, [&](WindowSampler& sampler, WindowBatch&) {
+    starts = sampler.NumStarts();
+    return true;
+  });
+  return starts;
+}
+
+std::uint64_t Sampler::EpochBatches() {
+  WindowBatch none;
+  std::uint64_t batches = 0;
+  ChooseBatch(none, [&](WindowSampler& sampler, WindowBatch&) {
+    batches = sampler.EpochBatches();
+    return true;
+  });
+  return batches;
+}
+
+// Waits in short turns, so that Ctrl-C ends it and other threads get theirs.
+bool Sampler::WaitForStart(double seconds) {
+  constexpr std::chrono::nanoseconds kTurn = std::chrono::milliseconds(50);
+  const auto until = std::chrono::steady_clock::now() +
+                     std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+                         std::chrono::duration<double>(std::min(seconds, 1e9)));
+  while (true) {
+    const auto left = until - std::chrono::steady_clock::now();
+    {
+      const Turn turn(*this);
+      WindowSampler& sampler = core();
+      const MaybeWithoutGil released(true);
+      if (sampler.WaitForStart(
+              std::clamp<std::chrono::nanoseconds>(left, std::chrono::nanoseconds(0), kTurn))) {
+        return true;
+      }
+    }
+    if (left <= std::chrono::nanoseconds(0)) {
+      return false;
+    }
+    Check(PyErr_CheckSignals());
+  }
+}
+
+std::uint64_t Sampler::BeginIteration() {
+  Rewind();
+  if (!options_.replacement) {
+    BeginEpoch();
+  }
+  return ++iteration_;
+}
+
+void Sampler::Rewind() {
+  const Turn turn(*this);
+  core_->Rewind();
+}
+
+// --- its state ---
+
+namespace {
+
+std::string HexOf(const std::array<std::uint8_t, 16>& id) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string text;
+  for (const std::uint8_t byte : id) {
+    text += kDigits[byte >> 4];
+    text += kDigits[byte & 15];
+  }
+  return text;
+}
+
+[[noreturn]] void RefuseState(const std::string& what) {
+  Throw(PyExc_ValueError, "load_state_dict: " + what);
+}
+
+nb::object Item(const nb::dict& state, const char* key) {
+  PyObject* item = PyDict_GetItemString(state.ptr(), key);
+  if (item == nullptr) {
+    RefuseState(std::string("expected a state of a WindowSampler but it has no '") + key + "'");
+  }
+  return Borrow(item);
+}
+
+std::uint64_t Count(PyObject* item, const char* key) {
+  const std::int64_t count =
+      PyLong_Check(item) ? AsInt64(item, key) : -1;  // what may be is checked by C++
+  if (count < 0) {
+    RefuseState(std::string("'") + key + "' must be an int from 0 on, found " + ShortRepr(item));
+  }
+  return static_cast<std::uint64_t>(count);
+}
+
+std::vector<std::uint64_t> Counts(const nb::dict& state, const char* key) {
+  const nb::object list = Item(state, key);
+  if (!PyList_Check(list.ptr()) && !PyTuple_Check(list.ptr())) {
+    RefuseState(std::string("'") + key + "' must be a list, found " + ShortRepr(list.ptr()));
+  }
+  const nb::object items = Own(PySequence_List(list.ptr()));
+  std::vector<std::uint64_t> counts;
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(items.ptr()); ++i) {
+    counts.push_back(Count(PyList_GET_ITEM(items.ptr(), i), key));
+  }
+  return counts;
+}
+
+nb::list ListOf(const std::vector<EpochExtent>& extents, std::uint64_t EpochExtent::* member) {
+  nb::list list;
+  for (const EpochExtent& extent : extents) {
+    list.append(extent.*member);
+  }
+  return list;
+}
+
+}  // namespace
+
+nb::dict Sampler::State() {
+  const Turn turn(*this);
+  const SamplerState state = core().state();
+  nb::list ids;
+  for (const auto& id : state.stores) {
+    const std::string text = HexOf(id);
+    ids.append(nb::str(text.data(), text.size()));
+  }
+  nb::dict dict;
+  dict["stores"] = ids;
+  dict["seed"] = state.seed;
+  dict["epoch"] = state.epoch;
+  dict["batches"] = state.batches;
+  dict["finished"] = state.finished ? 1 : 0;
+  dict["rows"] = ListOf(state.extents, &EpochExtent::rows);
+  dict["values"] = ListOf(state.extents, &EpochExtent::values);
+  dict["tails"] = ListOf(state.extents, &EpochExtent::tail);
+  return dict;
+}
+
+void Sampler::Restore(nb::dict dict) {
+  const Turn turn(*this);
+  WindowSampler& sampler = core();
+  SamplerState state = sampler.state();
+  const nb::object ids = Own(PySequence_List(Item(dict, "stores").ptr()));
+  if (PyList_GET_SIZE(ids.ptr()) != static_cast<Py_ssize_t>(state.stores.size())) {
+    RefuseState("the state is of " + std::to_string(PyList_GET_SIZE(ids.ptr())) +
+                " stores, this sampler of " + std::to_string(state.stores.size()));
+  }
+  for (std::size_t i = 0; i < state.stores.size(); ++i) {
+    const nb::object id = Borrow(PyList_GET_ITEM(ids.ptr(), static_cast<Py_ssize_t>(i)));
+    const std::string here = HexOf(state.stores[i]);
+    if (!PyUnicode_Check(id.ptr()) ||
+        PyUnicode_CompareWithASCIIString(id.ptr(), here.c_str()) != 0) {
+      RefuseState("the state is of another store: expected id " + here + " but found " +
+                  ShortRepr(id.ptr()));
+    }
+  }
+  state.seed = Count(Item(dict, "seed").ptr(), "seed");
+  state.epoch = Count(Item(dict, "epoch").ptr(), "epoch");
+  state.batches = Count(Item(dict, "batches").ptr(), "batches");
+  state.finished = Count(Item(dict, "finished").ptr(), "finished") != 0;
+  const std::vector<std::uint64_t> rows = Counts(dict, "rows");
+  const std::vector<std::uint64_t> values = Counts(dict, "values");
+  const std::vector<std::uint64_t> tails = Counts(dict, "tails");
+  if (rows.size() != values.size() || rows.size() != tails.size()) {
+    RefuseState("'rows', 'values' and 'tails' differ in length");
+  }
+  state.extents.clear();
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    state.extents.push_back({rows[i], values[i], tails[i]});
+  }
+  ++iteration_;  // iterators of before do not go on
+  const MaybeWithoutGil released(sampler.RowsBehind() > kManyRows);
+  sampler.Restore(state);
+}
+
+}  // namespace stream_store::python

@@ -1,0 +1,107 @@
+// Sampler: a WindowSampler over Python's stores, and the batches it makes of it.
+//
+// Base of `class WindowSampler` in Python. It holds the StreamStore objects, so that a store lives
+// as long as its samplers, and starts anew when a temporary store was cleared.
+// Thread rules: the GIL guards every member; choosing windows may release it (the first look at a
+// long store), and other calls wait for that.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "stream_store/sampler.h"
+
+#include "convert/field_table.h"
+#include "convert/python.h"
+#include "convert/rows_output.h"
+#include "convert/window_columns.h"
+
+namespace stream_store::python {
+
+class Store;
+
+/// One batch under way: room was made, then it is read, then it becomes a dict.
+class PendingBatch {
+ public:
+  PendingBatch(WindowBatch batch, bool with_stores);
+
+  /// Makes room for the columns of windows of values.
+  void MakeWindows(const std::vector<ColumnId>& columns);
+
+  /// Makes room for decoded rows.
+  void MakeRows(PyObject* store, std::shared_ptr<const FieldTable> fields,
+                const std::vector<TypeId>& types, PyObject* max_length);
+
+  std::uint64_t bytes() const noexcept { return bytes_; }
+
+  void Read();          ///< Touches no Python object.
+  nb::object Finish();  ///< The dict.
+
+ private:
+  std::shared_ptr<WindowBatch> batch_;
+  bool with_stores_;
+  std::optional<WindowsOutput> windows_;
+  std::optional<RowsOutput> rows_;
+  nb::object valid_;
+  std::uint64_t bytes_ = 0;
+};
+
+class Sampler {
+ public:
+  /// `stores`: StreamStore objects; `options` whose segment_by is still empty; names of fields.
+  Sampler(nb::list stores, const SamplerOptions& options, nb::object segment_by, nb::object columns,
+          nb::object fields, nb::object max_length, bool with_stores);
+
+  nb::object Sample();     ///< a batch with replacement
+  void BeginEpoch();       ///< without
+  nb::object NextBatch();  ///< of the epoch, or with replacement; None at its end
+  nb::object ReadStarts(nb::handle indices);
+
+  std::uint64_t NumStarts();
+  std::uint64_t EpochBatches();
+  bool WaitForStart(double seconds);
+
+  nb::dict State();
+  void Restore(nb::dict state);
+
+  /// Counts iterators: only the youngest goes on.
+  std::uint64_t BeginIteration();
+
+  std::uint64_t iteration() const noexcept { return iteration_; }
+
+  /// The next batch, room made but not read; null at the end of the epoch.
+  std::unique_ptr<PendingBatch> Draw();
+
+  void NoteAhead(std::uint64_t batches) { core().NoteAhead(batches); }
+
+  void Rewind();
+
+ private:
+  class Turn;
+  WindowSampler& core();
+  void MakeCore();
+  std::unique_ptr<PendingBatch> Prepare(WindowBatch batch);
+  nb::object Complete(std::unique_ptr<PendingBatch> pending);
+  template <class Choose>
+  bool ChooseBatch(WindowBatch& batch, Choose&& choose);
+  Store& StoreAt(std::size_t i) const;
+
+  std::vector<nb::object> stores_;
+  SamplerOptions options_;
+  std::vector<TypeId> types_;
+  std::vector<ColumnId> columns_;
+  nb::object max_length_;
+  bool with_stores_;
+  std::shared_ptr<const FieldTable> fields_;
+  std::vector<std::uint64_t> generations_;  // of the stores' readers
+  std::optional<WindowSampler> core_;
+  std::uint64_t iteration_ = 0;
+  bool busy_ = false;  // choosing without the GIL
+};
+
+}  // namespace stream_store::python

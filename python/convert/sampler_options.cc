@@ -1,0 +1,69 @@
+#include "convert/sampler_options.h"
+
+#include <new>
+#include <utility>
+
+#include "convert/errors.h"
+
+namespace stream_store::python {
+namespace {
+
+PyObject* Take(const nb::dict& options, const char* name) {
+  PyObject* value = PyDict_GetItemString(options.ptr(), name);
+  if (value == nullptr) {
+    Throw(PyExc_TypeError, std::string("sampler: the option '") + name + "' is missing");
+  }
+  return value;
+}
+
+std::uint64_t Count(const nb::dict& options, const char* name) {
+  const std::int64_t count = AsInt64(Take(options, name), name);
+  if (count < 0) {
+    Throw(PyExc_ValueError, std::string(name) + " must not be negative");
+  }
+  return static_cast<std::uint64_t>(count);
+}
+
+bool Truth(const nb::dict& options, const char* name) {
+  const int truth = PyObject_IsTrue(Take(options, name));
+  Check(truth);
+  return truth != 0;
+}
+
+bool Is(const nb::dict& options, const char* name, const char* text) {
+  PyObject* value = Take(options, name);
+  return PyUnicode_Check(value) && PyUnicode_CompareWithASCIIString(value, text) == 0;
+}
+
+}  // namespace
+
+void MakeSampler(Sampler* where, nb::list stores, nb::dict options) {
+  SamplerOptions made;
+  made.length = Count(options, "length");
+  made.unit = Is(options, "unit", "row") ? SampleUnit::kRow : SampleUnit::kValue;
+  made.align = Is(options, "align", "row") ? SampleAlign::kRow : SampleAlign::kAny;
+  made.batch_size = Count(options, "batch_size");
+  made.replacement = Truth(options, "replacement");
+  made.seed = Count(options, "seed");
+  made.pad = Is(options, "pad", "right")  ? SamplePad::kRight
+             : Is(options, "pad", "left") ? SamplePad::kLeft
+                                          : SamplePad::kNone;
+  made.lanes = Count(options, "lanes");
+  made.first_row = AsInt64(Take(options, "first_row"), "rows");
+  if (PyObject* last = Take(options, "last_row"); last != Py_None) {
+    made.last_row = AsInt64(last, "rows");
+  }
+  made.rank = Count(options, "rank");
+  made.world_size = Count(options, "world_size");
+  made.drop_last = Truth(options, "drop_last");
+  new (where) Sampler(std::move(stores), made, Borrow(Take(options, "segment_by")),
+                      Borrow(Take(options, "columns")), Borrow(Take(options, "fields")),
+                      Borrow(Take(options, "max_length")), Truth(options, "with_stores"));
+}
+
+nb::object NextPrefetched(Prefetch& prefetch) {
+  nb::object batch = prefetch.Next();
+  return batch.is_valid() ? std::move(batch) : nb::object(nb::none());
+}
+
+}  // namespace stream_store::python

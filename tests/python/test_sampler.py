@@ -1,0 +1,588 @@
+"""WindowSampler: which windows come, how often, in which order, and what they hold."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import stream_store
+from model_process import run
+from sampler_model import FIELDS, append, check_content, make_rows, row_windows, windows_of
+from stream_store import StreamStore, WindowSampler
+
+
+def filled(count: int = 60, seed: int = 0) -> tuple[StreamStore, list[dict[str, Any]]]:
+    store, rows = StreamStore(fields=FIELDS), make_rows(np.random.default_rng(seed), count)
+    append(store, rows)
+    return store, rows
+
+
+def epoch(sampler: WindowSampler) -> list[tuple[int | None, ...]]:
+    return [window for batch in sampler for window in windows_of(batch)]
+
+
+CHOICES = {
+    "length": st.integers(1, 7),
+    "segment_by": st.sampled_from([None, "episode", "done"]),
+    "pad": st.sampled_from([None, "right", "left"]),
+    "lanes": st.integers(1, 4),
+}
+
+
+# --- epochs ---
+
+
+@given(count=st.integers(1, 60), seed=st.integers(0, 99), **CHOICES)
+@settings(max_examples=60)
+def test_an_epoch_is_every_valid_window_once(
+    count: int, seed: int, length: int, segment_by: str | None, pad: Any, lanes: int
+) -> None:
+    store, rows = filled(count, seed)
+    sampler = WindowSampler(
+        store,
+        length,
+        unit="row",
+        replacement=False,
+        batch_size=5,
+        segment_by=segment_by,
+        pad=pad,
+        lanes=lanes,
+    )
+    expected = row_windows(rows, length, segment_by, pad, lanes)
+    assert sampler.num_starts == len(expected)
+    if not expected:
+        with pytest.raises(ValueError, match=f"{count} rows"):
+            iter(sampler)
+        return
+    assert len(sampler) == -(-len(expected) // 5)
+    batches = list(sampler)
+    assert len(batches) == -(-len(expected) // 5)
+    for batch in batches:
+        check_content(batch, rows)
+    assert sorted((w for b in batches for w in windows_of(b)), key=str) == expected
+
+
+def test_epochs_have_orders_of_their_own_that_the_seed_decides() -> None:
+    store, _ = filled()
+    arguments: dict[str, Any] = {"unit": "row", "replacement": False, "batch_size": 7}
+    sampler = WindowSampler(store, 3, **arguments)
+    first, second = epoch(sampler), epoch(sampler)
+    assert first != second
+    assert sorted(first) == sorted(second)
+    again = WindowSampler(store, 3, **arguments)
+    assert [epoch(again), epoch(again)] == [first, second]
+    assert epoch(WindowSampler(store, 3, seed=1, **arguments)) != first
+
+
+def test_an_epoch_keeps_the_store_it_began_with() -> None:
+    store, rows = filled(30)
+    sampler = WindowSampler(store, 4, unit="row", replacement=False, segment_by="episode")
+    batches = iter(sampler)
+    found = windows_of(next(batches))
+    promised = len(sampler)
+    more = make_rows(np.random.default_rng(1), 30, first=30)
+    append(store, more)
+    assert len(sampler) == promised
+    found += [window for batch in batches for window in windows_of(batch)]
+    assert sorted(found, key=str) == row_windows(rows, 4, "episode")
+    assert sorted(epoch(sampler), key=str) == row_windows(rows + more, 4, "episode")
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_ranks_share_an_epoch(drop_last: bool) -> None:
+    store, rows = filled(50)
+    parts = []
+    for rank in range(3):
+        sampler = WindowSampler(
+            store,
+            3,
+            unit="row",
+            replacement=False,
+            batch_size=4,
+            rank=rank,
+            world_size=3,
+            drop_last=drop_last,
+        )
+        parts.append(list(sampler))
+        assert len(sampler) == len(parts[-1])
+    found = [window for part in parts for batch in part for window in windows_of(batch)]
+    assert len(set(found)) == len(found)
+    if drop_last:
+        assert {len(part) for part in parts} == {4}  # 48 starts
+        assert set(found) <= set(row_windows(rows, 3))
+    else:
+        assert sorted(found, key=str) == row_windows(rows, 3)
+
+
+def test_a_new_iterator_ends_the_older_one() -> None:
+    store, _ = filled()
+    for replacement in (False, True):
+        sampler = WindowSampler(store, 3, unit="row", replacement=replacement)
+        older = iter(sampler)
+        next(older)
+        newer = iter(sampler)
+        next(newer)
+        assert next(older, None) is None
+        assert next(newer, None) is not None
+
+
+# --- with replacement ---
+
+
+@given(seed=st.integers(0, 99), **CHOICES)
+@settings(max_examples=25)
+def test_sampling_is_uniform_over_the_valid_windows(
+    seed: int, length: int, segment_by: str | None, pad: Any, lanes: int
+) -> None:
+    store, rows = filled(80, seed)
+    valid = row_windows(rows, length, segment_by, pad, lanes)
+    if not valid:
+        return
+    sampler = WindowSampler(
+        store,
+        length,
+        unit="row",
+        batch_size=50 * len(valid),
+        seed=seed,
+        segment_by=segment_by,
+        pad=pad,
+        lanes=lanes,
+        fields=["done"],
+    )
+    counts = Counter(windows_of(sampler.sample()))
+    assert set(counts) <= set(valid)
+    statistic = sum((counts[window] - 50) ** 2 / 50 for window in valid)
+    freedom = len(valid) - 1
+    assert statistic - freedom <= 6 * (2 * freedom) ** 0.5 + 1e-9
+
+
+def test_a_sampler_follows_its_store_from_the_first_row_on() -> None:
+    store = StreamStore(fields=FIELDS)
+    sampler = WindowSampler(store, 2, unit="row", batch_size=64, segment_by="episode")
+    with pytest.raises(ValueError, match="0 rows"):
+        sampler.sample()
+    assert not sampler.wait(0.01)
+    rows: list[dict[str, Any]] = []
+    for number in range(40):
+        new = make_rows(np.random.default_rng(number), 1, first=number)
+        append(store, new)
+        rows += new
+        valid = row_windows(rows, 2, "episode")
+        assert sampler.num_starts == len(valid)
+        if valid:
+            assert set(windows_of(sampler.sample())) <= set(valid)
+    assert sampler.wait(0)
+
+
+def test_wait_ends_when_another_thread_appends() -> None:
+    store = StreamStore(fields=FIELDS)
+    sampler = WindowSampler(store, 5, unit="row")
+    thread = threading.Timer(0.1, append, [store, make_rows(np.random.default_rng(0), 10)])
+    thread.start()
+    assert sampler.wait(60)
+    thread.join()
+
+
+def test_rows_limit_starts_and_follow_the_live_end() -> None:
+    store, _ = filled(100)
+    cases = {(10, 20): range(10, 20), (-7, None): range(93, 98), (None, 4): range(4)}
+    cases[-10, -5] = range(90, 95)
+    for limits, expected in cases.items():
+        sampler = WindowSampler(store, 3, unit="row", rows=limits, replacement=False)
+        assert sorted(w[0] for w in epoch(sampler)) == list(expected), limits  # type: ignore[type-var]
+    newest = WindowSampler(store, 3, unit="row", rows=(-10, None), batch_size=200)
+    append(store, make_rows(np.random.default_rng(1), 100, first=100))
+    assert {window[0] for window in windows_of(newest.sample())} == set(range(190, 198))
+
+
+# --- values ---
+
+
+def test_value_windows_are_those_of_windows() -> None:
+    store, rows = filled(40)
+    sampler = WindowSampler(store, 9, batch_size=1000, columns=["values", "row", "step"])
+    batch = sampler.sample()
+    assert list(batch) == ["values", "row", "step"]
+    assert batch["values"].shape == (1000, 9)
+    starts = {
+        tuple(window): start
+        for start, window in enumerate(
+            store.windows(np.arange(len(store) - 8), 9, columns=["row"])["row"].tolist()
+        )
+    }
+    for window in batch["row"].tolist():
+        assert tuple(window) in starts
+    every = WindowSampler(store, 9, replacement=False, batch_size=16)
+    assert every.num_starts == len(store) - 8
+    whole = np.concatenate([b["values"] for b in every])
+    expected = store.windows(np.arange(len(store) - 8), 9)["values"]
+    assert Counter(map(tuple, whole.tolist())) == Counter(map(tuple, expected.tolist()))
+    aligned = WindowSampler(store, 9, replacement=False, align="row", columns=["row", "offset"])
+    firsts = [int(b["row"][0, 0]) for b in aligned]
+    fits = [r for r in range(len(rows)) if store.position_of(r) + 9 <= len(store)]
+    assert sorted(firsts) == fits
+
+
+def test_value_windows_stay_in_their_segment() -> None:
+    store, _ = filled(60)
+    bounds = store.segments("done")
+    of_row = np.searchsorted(bounds[:, 1], np.arange(60), side="right")
+    sampler = WindowSampler(store, 6, segment_by="done", batch_size=500, columns=["row"])
+    rows = sampler.sample()["row"]
+    assert (of_row[rows] == of_row[rows[:, :1]]).all()
+    ends = np.append(store.position_of(bounds[1:, 0]), len(store))
+    starts = store.position_of(bounds[:, 0])
+    assert sampler.num_starts == np.maximum(ends - starts - 5, 0).sum()
+
+
+# --- several stores ---
+
+
+def test_several_stores_count_together() -> None:
+    stores = [filled(20, 1)[0], filled(5, 2)[0], filled(40, 3)[0]]
+    sampler = WindowSampler(stores, 4, unit="row", replacement=False, batch_size=6)
+    pairs = [
+        (int(which), window)
+        for batch in sampler
+        for which, window in zip(batch["_store"], windows_of(batch), strict=True)
+    ]
+    expected = [
+        (which, tuple(range(start, start + 4)))
+        for which, rows in enumerate((20, 5, 40))
+        for start in range(rows - 3)
+    ]
+    assert sorted(pairs) == expected  # type: ignore[type-var]
+    values = WindowSampler(stores, 8, batch_size=100).sample()
+    assert values["_store"].dtype == np.int64
+    assert set(values["_store"].tolist()) == {0, 1, 2}
+    for which, window in zip(values["_store"], values["values"], strict=True):
+        found = stores[which].windows(np.arange(len(stores[which]) - 7), 8)["values"]
+        assert (found == window).all(axis=1).any()
+    other = StreamStore(fields={"x": "int64"})
+    with pytest.raises(ValueError, match="equal fields"):
+        WindowSampler([stores[0], other], 4)
+
+
+# --- resuming ---
+
+
+@given(seed=st.integers(0, 99), done=st.integers(0, 12), replacement=st.booleans(), **CHOICES)
+@settings(max_examples=40)
+def test_a_state_resumes_exactly(
+    seed: int,
+    done: int,
+    replacement: bool,
+    length: int,
+    segment_by: str | None,
+    pad: Any,
+    lanes: int,
+) -> None:
+    store, rows = filled(50, seed)
+    arguments: dict[str, Any] = {
+        "unit": "row",
+        "batch_size": 6,
+        "replacement": replacement,
+        "segment_by": segment_by,
+        "pad": pad,
+        "lanes": lanes,
+    }
+    if not row_windows(rows, length, segment_by, pad, lanes):
+        return
+    sampler = WindowSampler(store, length, seed=seed, **arguments)
+    batches = iter(sampler)
+    for _ in range(done):
+        next(batches, None)
+    state = json.loads(json.dumps(sampler.state_dict()))
+    if not replacement:
+        append(store, make_rows(np.random.default_rng(9), 20, first=50))
+    resumed = WindowSampler(store, length, **arguments)
+    resumed.load_state_dict(state)
+    rest = [windows_of(batch) for batch, _ in zip(batches, range(20), strict=False)]
+    if rest or replacement:
+        again = [windows_of(batch) for batch, _ in zip(resumed, range(20), strict=False)]
+        assert again == rest
+    else:  # the epoch was over: another begins
+        assert len(epoch(resumed)) == len(epoch(sampler))
+
+
+def test_a_state_resumes_in_another_process(tmp_path: Path) -> None:
+    with StreamStore(tmp_path / "s", fields=FIELDS) as store:
+        append(store, make_rows(np.random.default_rng(0), 50))
+        sampler = WindowSampler(
+            store, 3, unit="row", replacement=False, batch_size=5, seed=3, segment_by="episode"
+        )
+        batches = iter(sampler)
+        for _ in range(3):
+            next(batches)
+        (tmp_path / "state").write_text(json.dumps(sampler.state_dict()))
+        expected = [batch["_step"].tolist() for batch in batches]
+    script = """
+import json
+from stream_store import WindowSampler
+store = StreamStore(sys.argv[1] + "/s", "r")
+sampler = WindowSampler(
+    store, 3, unit="row", replacement=False, batch_size=5, segment_by="episode"
+)
+sampler.load_state_dict(json.loads(open(sys.argv[1] + "/state").read()))
+print(json.dumps([batch["_step"].tolist() for batch in sampler]))
+"""
+    assert json.loads(run(script, tmp_path)) == expected
+
+
+def test_a_sampler_pickles_with_its_state(tmp_path: Path) -> None:
+    with StreamStore(tmp_path / "s", fields=FIELDS) as store:
+        append(store, make_rows(np.random.default_rng(0), 50))
+        sampler = WindowSampler(store, 3, unit="row", batch_size=5, rows=(3, None), seed=8)
+        sampler.sample()
+        twin = pickle.loads(pickle.dumps(sampler))
+        assert twin.sample()["_step"].tolist() == sampler.sample()["_step"].tolist()
+
+
+def test_states_of_others_are_refused() -> None:
+    store, _ = filled()
+    sampler = WindowSampler(store, 3, unit="row", replacement=False, batch_size=4)
+    next(iter(sampler))
+    state = sampler.state_dict()
+    plain = (int, str, list)
+    assert all(isinstance(value, plain) for value in state.values())
+    other, _ = filled(seed=1)
+    same = WindowSampler(other, 3, unit="row", replacement=False, batch_size=4)
+    with pytest.raises(ValueError, match=f"another store.*{store.id}"):
+        same.load_state_dict(state)
+    for wrong, match in (
+        ({"version": 2}, "version 1"),
+        ({"length": 4}, "length"),
+        ({"batch_size": 5}, "batch_size"),
+        ({"rows": [10**6]}, "1000000 rows"),
+        ({"rows": [-1]}, "rows"),
+        ({"rows": []}, "length"),
+        ({"batches": "3"}, "batches"),
+        ({"stores": []}, "0 stores"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            sampler.load_state_dict({**state, **wrong})
+    for wrong in ({}, None, 5, {"version": 1}):
+        with pytest.raises(ValueError, match=r"state|version|length"):
+            sampler.load_state_dict(wrong)  # type: ignore[arg-type]
+    incomplete = dict(state)
+    del incomplete["epoch"]
+    with pytest.raises(ValueError, match="epoch"):
+        sampler.load_state_dict(incomplete)
+    assert sampler.state_dict() == state
+
+
+# --- reading ahead ---
+
+
+@pytest.mark.parametrize("replacement", [False, True])
+def test_prefetch_gives_the_same_batches(replacement: bool) -> None:
+    store, rows = filled(200)
+    arguments: dict[str, Any] = {"unit": "row", "batch_size": 9, "replacement": replacement}
+    plain = WindowSampler(store, 4, **arguments)
+    ahead = WindowSampler(store, 4, **arguments)
+    for n in (1, 3, 50):
+        pairs = zip(plain, ahead.prefetch(n), range(15), strict=False)
+        for expected, found, _ in pairs:
+            assert windows_of(found) == windows_of(expected)
+            check_content(found, rows)
+            assert ahead.state_dict() == plain.state_dict()
+    text = StreamStore(fields={"t": "string", "n": "int64"})
+    text.extend({"t": [f"row {i}" for i in range(50)], "n": np.arange(50)})
+    with WindowSampler(text, 2, unit="row", batch_size=8).prefetch(2) as batches:
+        batch = next(batches)
+        assert batch["t"] == [[f"row {i}" for i in window] for window in batch["n"].tolist()]
+
+
+def test_what_was_read_ahead_is_drawn_again() -> None:
+    store, _ = filled(100)
+    arguments: dict[str, Any] = {"unit": "row", "batch_size": 5, "replacement": False}
+    expected = epoch(WindowSampler(store, 3, **arguments))
+    sampler = WindowSampler(store, 3, **arguments)
+    with sampler.prefetch(4) as batches:
+        found = windows_of(next(batches)) + windows_of(next(batches))
+        state = sampler.state_dict()
+        assert state["batches"] == 2
+    assert next(batches, None) is None
+    assert sampler.state_dict() == state
+    sampler.load_state_dict(state)
+    found += [window for batch in sampler.prefetch(2) for window in windows_of(batch)]
+    assert found == expected
+
+
+def test_an_error_while_reading_ahead_is_raised_when_its_batch_is_due() -> None:
+    store, _ = filled(40)
+    sampler = WindowSampler(store, 3, unit="row")
+    batches = sampler.prefetch(2)
+    next(batches)
+    store.close()
+    with pytest.raises(ValueError, match="closed"):
+        list(batches)
+
+
+# --- the life of a sampler ---
+
+
+def test_samplers_of_a_store_share_what_they_know() -> None:
+    store = StreamStore(fields={"done": "bool", "x": "int64"})
+    store.extend({"done": np.arange(300_000) % 3 == 2, "x": np.arange(300_000)})
+    samplers = [WindowSampler(store, 2, unit="row", segment_by="done") for _ in range(50)]
+    for sampler in samplers:
+        assert sampler.num_starts == 200_000
+    del samplers
+
+
+def test_a_cleared_store_is_sampled_anew() -> None:
+    store, _ = filled(50)
+    sampler = WindowSampler(store, 3, unit="row", segment_by="episode", batch_size=100)
+    sampler.sample()
+    store.clear()
+    with pytest.raises(ValueError, match="0 rows"):
+        sampler.sample()
+    rows = make_rows(np.random.default_rng(5), 12)
+    append(store, rows)
+    assert set(windows_of(sampler.sample())) <= set(row_windows(rows, 3, "episode"))
+
+
+def test_a_closed_store_is_not_sampled() -> None:
+    store, _ = filled(50)
+    sampler = WindowSampler(store, 3)
+    store.close()
+    for call in (sampler.sample, lambda: sampler.num_starts, sampler.state_dict):
+        with pytest.raises(ValueError, match="closed"):
+            call()
+
+
+def test_a_snapshot_is_sampled_as_it_is() -> None:
+    store, rows = filled(50)
+    sampler = WindowSampler(store, 3, unit="row", segment_by="episode")
+    assert sampler.num_starts == len(row_windows(rows, 3, "episode"))
+    view = store.snapshot(20)
+    early = WindowSampler(view, 3, unit="row", segment_by="episode", replacement=False)
+    assert sorted(epoch(early), key=str) == row_windows(rows[:20], 3, "episode")
+
+
+def test_incomplete_rows_wait_for_the_writer(tmp_path: Path) -> None:
+    with StreamStore(tmp_path / "s", fields=FIELDS) as store:
+        append(store, make_rows(np.random.default_rng(0), 10))
+        store.append([10], ["episode"], [1])  # `done` is still to come
+        assert WindowSampler(store, 1, unit="row").num_starts == 10
+        assert WindowSampler(store, 1).num_starts == len(store)
+        store.append([10], ["done"], [True])
+        assert WindowSampler(store, 1, unit="row").num_starts == 11
+        store.append([11], ["episode"], [1])
+    with StreamStore(tmp_path / "s", "r") as reader:
+        for by in (None, "episode", "done"):
+            assert WindowSampler(reader, 1, unit="row", segment_by=by).num_starts == 12
+
+
+def test_many_threads_share_a_sampler() -> None:
+    store, rows = filled(100)
+    sampler = WindowSampler(store, 3, unit="row", batch_size=20, segment_by="episode")
+    valid = set(row_windows(rows, 3, "episode"))
+    wrong: list[Any] = []
+
+    def work() -> None:
+        for _ in range(200):
+            if not set(windows_of(sampler.sample())) <= valid:
+                wrong.append(1)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert sampler.state_dict()["batches"] == 800
+
+
+def test_a_sampler_is_true_and_tells_what_it_is() -> None:
+    store, _ = filled()
+    sampler = WindowSampler(store, 3, unit="row", segment_by="episode")
+    assert sampler
+    with pytest.raises(TypeError, match="endless"):
+        len(sampler)
+    assert "segment_by=['episode'] of a temporary store" in repr(sampler)
+    assert stream_store.WindowSampler is WindowSampler
+
+
+# --- bad input ---
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"length": 0}, "length must be an int, 1 or more"),
+        ({"length": 1.5}, "length"),
+        ({"length": True}, "length"),
+        ({"length": "3"}, "length"),
+        ({"unit": "rows"}, "unit must be 'value' or 'row'"),
+        ({"unit": None}, "unit"),
+        ({"align": "step"}, "align must be 'any' or 'row'"),
+        ({"pad": "both"}, "pad must be None or 'right' or 'left'"),
+        ({"pad": True}, "pad"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"lanes": 0}, "lanes"),
+        ({"seed": -1}, "seed"),
+        ({"replacement": "no"}, "replacement must be True or False"),
+        ({"drop_last": 1}, "drop_last"),
+        ({"rank": 2, "world_size": 2}, r"rank must be an int, in \[0, 2\)"),
+        ({"world_size": 0}, "world_size"),
+        ({"rows": 5}, r"rows must be \(start, stop\)"),
+        ({"rows": (1, 2, 3)}, "rows"),
+        ({"rows": (1.5, None)}, "rows"),
+        ({"rows": (2**70, None)}, "rows"),
+        ({"segment_by": "nope"}, "Unknown field 'nope'; the fields are episode"),
+        ({"segment_by": "obs"}, "segments: .*'obs' is float32"),
+        ({"segment_by": ["episode", "done"]}, "segments"),
+        ({"segment_by": []}, "segment_by must name at least one"),
+        ({"segment_by": 5}, "segment_by"),
+        ({"fields": ["nope"]}, "Unknown field 'nope'"),
+        ({"fields": "obs"}, "fields must be a list of names"),
+        ({"columns": ["values"]}, "columns is for unit='value'"),
+        ({"max_length": {"nope": 3}}, "max_length.*nope"),
+        ({"max_length": {"obs": 3}}, "max_length.*obs"),
+        ({"max_length": {"items": -1}}, "max_length"),
+        ({"max_length": 3}, "max_length"),
+        ({"unit": "value", "pad": "right"}, "pad is for unit='row'"),
+        ({"unit": "value", "lanes": 2}, "lanes is for unit='row'"),
+        ({"unit": "value", "fields": ["obs"]}, "fields is for unit='row'"),
+        ({"unit": "value", "columns": ["nope"]}, "unknown column 'nope'; the columns are 'values'"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments: dict[str, Any], match: str) -> None:
+    store, _ = filled()
+    with pytest.raises(ValueError, match=match):
+        WindowSampler(store, **{"length": 3, "unit": "row", **arguments})
+
+
+def test_what_is_no_store_is_refused() -> None:
+    for wrong in (None, 5, "path", [1], {"a": 1}):
+        with pytest.raises(TypeError, match="StreamStore"):
+            WindowSampler(wrong, 3)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="at least one"):
+        WindowSampler([], 3)
+    with pytest.raises(ValueError, match="define_fields"):
+        WindowSampler(StreamStore(), 3)
+
+
+def test_calls_that_do_not_fit_are_refused() -> None:
+    store, _ = filled()
+    with pytest.raises(ValueError, match="with replacement"):
+        WindowSampler(store, 3, replacement=False).sample()
+    with pytest.raises(ValueError, match="ahead"):
+        WindowSampler(store, 3).prefetch(0)
+    with pytest.raises(ValueError, match="timeout"):
+        WindowSampler(store, 3).wait(-1)
+    tooshort = WindowSampler(store, 100, unit="row", segment_by="episode")
+    for call in (tooshort.sample, lambda: next(iter(tooshort))):
+        with pytest.raises(ValueError, match="60 rows"):
+            call()
