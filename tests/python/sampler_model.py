@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from hypothesis import strategies as st
 
-from stream_store import StreamStore
+from stream_store import StreamStore, WindowSampler
 
 FIELDS = {"episode": "int32", "obs": "float32[2]", "items": "int16[]", "done": "bool"}
 
@@ -96,3 +97,21 @@ def check_content(batch: dict[str, Any], rows: Sequence[dict[str, Any]]) -> None
             assert batch["_length"]["items"][at] == len(items)
             np.testing.assert_array_equal(batch["items"][at][: len(items)], items)
             assert not batch["items"][at][len(items) :].any()
+
+
+def filled(count: int = 60, seed: int = 0) -> tuple[StreamStore, list[dict[str, Any]]]:
+    store, rows = StreamStore(fields=FIELDS), make_rows(np.random.default_rng(seed), count)
+    append(store, rows)
+    return store, rows
+
+
+def epoch(sampler: WindowSampler) -> list[tuple[int | None, ...]]:
+    return [window for batch in sampler for window in windows_of(batch)]
+
+
+CHOICES = {
+    "length": st.integers(1, 7),
+    "segment_by": st.sampled_from([None, "episode", "done"]),
+    "pad": st.sampled_from([None, "right", "left"]),
+    "lanes": st.integers(1, 4),
+}

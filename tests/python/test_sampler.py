@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import pickle
 import threading
 from collections import Counter
 from pathlib import Path
@@ -15,28 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import stream_store
-from model_process import run
-from sampler_model import FIELDS, append, check_content, make_rows, row_windows, windows_of
+from sampler_model import (
+    CHOICES,
+    FIELDS,
+    append,
+    check_content,
+    epoch,
+    filled,
+    make_rows,
+    row_windows,
+    windows_of,
+)
 from stream_store import StreamStore, WindowSampler
-
-
-def filled(count: int = 60, seed: int = 0) -> tuple[StreamStore, list[dict[str, Any]]]:
-    store, rows = StreamStore(fields=FIELDS), make_rows(np.random.default_rng(seed), count)
-    append(store, rows)
-    return store, rows
-
-
-def epoch(sampler: WindowSampler) -> list[tuple[int | None, ...]]:
-    return [window for batch in sampler for window in windows_of(batch)]
-
-
-CHOICES = {
-    "length": st.integers(1, 7),
-    "segment_by": st.sampled_from([None, "episode", "done"]),
-    "pad": st.sampled_from([None, "right", "left"]),
-    "lanes": st.integers(1, 4),
-}
-
 
 # --- epochs ---
 
@@ -272,162 +260,6 @@ def test_several_stores_count_together() -> None:
         WindowSampler([stores[0], other], 4)
 
 
-# --- resuming ---
-
-
-@given(seed=st.integers(0, 99), done=st.integers(0, 12), replacement=st.booleans(), **CHOICES)
-@settings(max_examples=40)
-def test_a_state_resumes_exactly(
-    seed: int,
-    done: int,
-    replacement: bool,
-    length: int,
-    segment_by: str | None,
-    pad: Any,
-    lanes: int,
-) -> None:
-    store, rows = filled(50, seed)
-    arguments: dict[str, Any] = {
-        "unit": "row",
-        "batch_size": 6,
-        "replacement": replacement,
-        "segment_by": segment_by,
-        "pad": pad,
-        "lanes": lanes,
-    }
-    if not row_windows(rows, length, segment_by, pad, lanes):
-        return
-    sampler = WindowSampler(store, length, seed=seed, **arguments)
-    batches = iter(sampler)
-    for _ in range(done):
-        next(batches, None)
-    state = json.loads(json.dumps(sampler.state_dict()))
-    if not replacement:
-        append(store, make_rows(np.random.default_rng(9), 20, first=50))
-    resumed = WindowSampler(store, length, **arguments)
-    resumed.load_state_dict(state)
-    rest = [windows_of(batch) for batch, _ in zip(batches, range(20), strict=False)]
-    if rest or replacement:
-        again = [windows_of(batch) for batch, _ in zip(resumed, range(20), strict=False)]
-        assert again == rest
-    else:  # the epoch was over: another begins
-        assert len(epoch(resumed)) == len(epoch(sampler))
-
-
-def test_a_state_resumes_in_another_process(tmp_path: Path) -> None:
-    with StreamStore(tmp_path / "s", fields=FIELDS) as store:
-        append(store, make_rows(np.random.default_rng(0), 50))
-        sampler = WindowSampler(
-            store, 3, unit="row", replacement=False, batch_size=5, seed=3, segment_by="episode"
-        )
-        batches = iter(sampler)
-        for _ in range(3):
-            next(batches)
-        (tmp_path / "state").write_text(json.dumps(sampler.state_dict()))
-        expected = [batch["_step"].tolist() for batch in batches]
-    script = """
-import json
-from stream_store import WindowSampler
-store = StreamStore(sys.argv[1] + "/s", "r")
-sampler = WindowSampler(
-    store, 3, unit="row", replacement=False, batch_size=5, segment_by="episode"
-)
-sampler.load_state_dict(json.loads(open(sys.argv[1] + "/state").read()))
-print(json.dumps([batch["_step"].tolist() for batch in sampler]))
-"""
-    assert json.loads(run(script, tmp_path)) == expected
-
-
-def test_a_sampler_pickles_with_its_state(tmp_path: Path) -> None:
-    with StreamStore(tmp_path / "s", fields=FIELDS) as store:
-        append(store, make_rows(np.random.default_rng(0), 50))
-        sampler = WindowSampler(store, 3, unit="row", batch_size=5, rows=(3, None), seed=8)
-        sampler.sample()
-        twin = pickle.loads(pickle.dumps(sampler))
-        assert twin.sample()["_step"].tolist() == sampler.sample()["_step"].tolist()
-
-
-def test_states_of_others_are_refused() -> None:
-    store, _ = filled()
-    sampler = WindowSampler(store, 3, unit="row", replacement=False, batch_size=4)
-    next(iter(sampler))
-    state = sampler.state_dict()
-    plain = (int, str, list)
-    assert all(isinstance(value, plain) for value in state.values())
-    other, _ = filled(seed=1)
-    same = WindowSampler(other, 3, unit="row", replacement=False, batch_size=4)
-    with pytest.raises(ValueError, match=f"another store.*{store.id}"):
-        same.load_state_dict(state)
-    for wrong, match in (
-        ({"version": 2}, "version 1"),
-        ({"length": 4}, "length"),
-        ({"batch_size": 5}, "batch_size"),
-        ({"rows": [10**6]}, "1000000 rows"),
-        ({"rows": [-1]}, "rows"),
-        ({"rows": []}, "length"),
-        ({"batches": "3"}, "batches"),
-        ({"stores": []}, "0 stores"),
-    ):
-        with pytest.raises(ValueError, match=match):
-            sampler.load_state_dict({**state, **wrong})
-    for wrong in ({}, None, 5, {"version": 1}):
-        with pytest.raises(ValueError, match=r"state|version|length"):
-            sampler.load_state_dict(wrong)  # type: ignore[arg-type]
-    incomplete = dict(state)
-    del incomplete["epoch"]
-    with pytest.raises(ValueError, match="epoch"):
-        sampler.load_state_dict(incomplete)
-    assert sampler.state_dict() == state
-
-
-# --- reading ahead ---
-
-
-@pytest.mark.parametrize("replacement", [False, True])
-def test_prefetch_gives_the_same_batches(replacement: bool) -> None:
-    store, rows = filled(200)
-    arguments: dict[str, Any] = {"unit": "row", "batch_size": 9, "replacement": replacement}
-    plain = WindowSampler(store, 4, **arguments)
-    ahead = WindowSampler(store, 4, **arguments)
-    for n in (1, 3, 50):
-        pairs = zip(plain, ahead.prefetch(n), range(15), strict=False)
-        for expected, found, _ in pairs:
-            assert windows_of(found) == windows_of(expected)
-            check_content(found, rows)
-            assert ahead.state_dict() == plain.state_dict()
-    text = StreamStore(fields={"t": "string", "n": "int64"})
-    text.extend({"t": [f"row {i}" for i in range(50)], "n": np.arange(50)})
-    with WindowSampler(text, 2, unit="row", batch_size=8).prefetch(2) as batches:
-        batch = next(batches)
-        assert batch["t"] == [[f"row {i}" for i in window] for window in batch["n"].tolist()]
-
-
-def test_what_was_read_ahead_is_drawn_again() -> None:
-    store, _ = filled(100)
-    arguments: dict[str, Any] = {"unit": "row", "batch_size": 5, "replacement": False}
-    expected = epoch(WindowSampler(store, 3, **arguments))
-    sampler = WindowSampler(store, 3, **arguments)
-    with sampler.prefetch(4) as batches:
-        found = windows_of(next(batches)) + windows_of(next(batches))
-        state = sampler.state_dict()
-        assert state["batches"] == 2
-    assert next(batches, None) is None
-    assert sampler.state_dict() == state
-    sampler.load_state_dict(state)
-    found += [window for batch in sampler.prefetch(2) for window in windows_of(batch)]
-    assert found == expected
-
-
-def test_an_error_while_reading_ahead_is_raised_when_its_batch_is_due() -> None:
-    store, _ = filled(40)
-    sampler = WindowSampler(store, 3, unit="row")
-    batches = sampler.prefetch(2)
-    next(batches)
-    store.close()
-    with pytest.raises(ValueError, match="closed"):
-        list(batches)
-
-
 # --- the life of a sampler ---
 
 
@@ -512,77 +344,3 @@ def test_a_sampler_is_true_and_tells_what_it_is() -> None:
         len(sampler)
     assert "segment_by=['episode'] of a temporary store" in repr(sampler)
     assert stream_store.WindowSampler is WindowSampler
-
-
-# --- bad input ---
-
-
-@pytest.mark.parametrize(
-    ("arguments", "match"),
-    [
-        ({"length": 0}, "length must be an int, 1 or more"),
-        ({"length": 1.5}, "length"),
-        ({"length": True}, "length"),
-        ({"length": "3"}, "length"),
-        ({"unit": "rows"}, "unit must be 'value' or 'row'"),
-        ({"unit": None}, "unit"),
-        ({"align": "step"}, "align must be 'any' or 'row'"),
-        ({"pad": "both"}, "pad must be None or 'right' or 'left'"),
-        ({"pad": True}, "pad"),
-        ({"batch_size": 0}, "batch_size"),
-        ({"lanes": 0}, "lanes"),
-        ({"seed": -1}, "seed"),
-        ({"replacement": "no"}, "replacement must be True or False"),
-        ({"drop_last": 1}, "drop_last"),
-        ({"rank": 2, "world_size": 2}, r"rank must be an int, in \[0, 2\)"),
-        ({"world_size": 0}, "world_size"),
-        ({"rows": 5}, r"rows must be \(start, stop\)"),
-        ({"rows": (1, 2, 3)}, "rows"),
-        ({"rows": (1.5, None)}, "rows"),
-        ({"rows": (2**70, None)}, "rows"),
-        ({"segment_by": "nope"}, "Unknown field 'nope'; the fields are episode"),
-        ({"segment_by": "obs"}, "segments: .*'obs' is float32"),
-        ({"segment_by": ["episode", "done"]}, "segments"),
-        ({"segment_by": []}, "segment_by must name at least one"),
-        ({"segment_by": 5}, "segment_by"),
-        ({"fields": ["nope"]}, "Unknown field 'nope'"),
-        ({"fields": "obs"}, "fields must be a list of names"),
-        ({"columns": ["values"]}, "columns is for unit='value'"),
-        ({"max_length": {"nope": 3}}, "max_length.*nope"),
-        ({"max_length": {"obs": 3}}, "max_length.*obs"),
-        ({"max_length": {"items": -1}}, "max_length"),
-        ({"max_length": 3}, "max_length"),
-        ({"unit": "value", "pad": "right"}, "pad is for unit='row'"),
-        ({"unit": "value", "lanes": 2}, "lanes is for unit='row'"),
-        ({"unit": "value", "fields": ["obs"]}, "fields is for unit='row'"),
-        ({"unit": "value", "columns": ["nope"]}, "unknown column 'nope'; the columns are 'values'"),
-    ],
-)
-def test_wrong_arguments_are_named(arguments: dict[str, Any], match: str) -> None:
-    store, _ = filled()
-    with pytest.raises(ValueError, match=match):
-        WindowSampler(store, **{"length": 3, "unit": "row", **arguments})
-
-
-def test_what_is_no_store_is_refused() -> None:
-    for wrong in (None, 5, "path", [1], {"a": 1}):
-        with pytest.raises(TypeError, match="StreamStore"):
-            WindowSampler(wrong, 3)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="at least one"):
-        WindowSampler([], 3)
-    with pytest.raises(ValueError, match="define_fields"):
-        WindowSampler(StreamStore(), 3)
-
-
-def test_calls_that_do_not_fit_are_refused() -> None:
-    store, _ = filled()
-    with pytest.raises(ValueError, match="with replacement"):
-        WindowSampler(store, 3, replacement=False).sample()
-    with pytest.raises(ValueError, match="ahead"):
-        WindowSampler(store, 3).prefetch(0)
-    with pytest.raises(ValueError, match="timeout"):
-        WindowSampler(store, 3).wait(-1)
-    tooshort = WindowSampler(store, 100, unit="row", segment_by="episode")
-    for call in (tooshort.sample, lambda: next(iter(tooshort))):
-        with pytest.raises(ValueError, match="60 rows"):
-            call()

@@ -1,0 +1,184 @@
+"""WindowSampler: states, and batches read ahead."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model_process import run
+from sampler_model import (
+    CHOICES,
+    FIELDS,
+    append,
+    check_content,
+    epoch,
+    filled,
+    make_rows,
+    row_windows,
+    windows_of,
+)
+from stream_store import StreamStore, WindowSampler
+
+# --- resuming ---
+
+
+@given(seed=st.integers(0, 99), done=st.integers(0, 12), replacement=st.booleans(), **CHOICES)
+@settings(max_examples=40)
+def test_a_state_resumes_exactly(
+    seed: int,
+    done: int,
+    replacement: bool,
+    length: int,
+    segment_by: str | None,
+    pad: Any,
+    lanes: int,
+) -> None:
+    store, rows = filled(50, seed)
+    arguments: dict[str, Any] = {
+        "unit": "row",
+        "batch_size": 6,
+        "replacement": replacement,
+        "segment_by": segment_by,
+        "pad": pad,
+        "lanes": lanes,
+    }
+    if not row_windows(rows, length, segment_by, pad, lanes):
+        return
+    sampler = WindowSampler(store, length, seed=seed, **arguments)
+    batches = iter(sampler)
+    for _ in range(done):
+        next(batches, None)
+    state = json.loads(json.dumps(sampler.state_dict()))
+    if not replacement:
+        append(store, make_rows(np.random.default_rng(9), 20, first=50))
+    resumed = WindowSampler(store, length, **arguments)
+    resumed.load_state_dict(state)
+    rest = [windows_of(batch) for batch, _ in zip(batches, range(20), strict=False)]
+    if rest or replacement:
+        again = [windows_of(batch) for batch, _ in zip(resumed, range(20), strict=False)]
+        assert again == rest
+    else:  # the epoch was over: another begins, at once if its end was seen
+        if not state["finished"]:
+            assert epoch(resumed) == []
+        assert sorted(epoch(resumed), key=str) == sorted(epoch(sampler), key=str)
+
+
+def test_a_state_resumes_in_another_process(tmp_path: Path) -> None:
+    with StreamStore(tmp_path / "s", fields=FIELDS) as store:
+        append(store, make_rows(np.random.default_rng(0), 50))
+        sampler = WindowSampler(
+            store, 3, unit="row", replacement=False, batch_size=5, seed=3, segment_by="episode"
+        )
+        batches = iter(sampler)
+        for _ in range(3):
+            next(batches)
+        (tmp_path / "state").write_text(json.dumps(sampler.state_dict()))
+        expected = [batch["_step"].tolist() for batch in batches]
+    script = """
+import json
+from stream_store import WindowSampler
+store = StreamStore(sys.argv[1] + "/s", "r")
+sampler = WindowSampler(
+    store, 3, unit="row", replacement=False, batch_size=5, segment_by="episode"
+)
+sampler.load_state_dict(json.loads(open(sys.argv[1] + "/state").read()))
+print(json.dumps([batch["_step"].tolist() for batch in sampler]))
+"""
+    assert json.loads(run(script, tmp_path)) == expected
+
+
+def test_a_sampler_pickles_with_its_state(tmp_path: Path) -> None:
+    with StreamStore(tmp_path / "s", fields=FIELDS) as store:
+        append(store, make_rows(np.random.default_rng(0), 50))
+        sampler = WindowSampler(store, 3, unit="row", batch_size=5, rows=(3, None), seed=8)
+        sampler.sample()
+        twin = pickle.loads(pickle.dumps(sampler))
+        assert twin.sample()["_step"].tolist() == sampler.sample()["_step"].tolist()
+
+
+def test_states_of_others_are_refused() -> None:
+    store, _ = filled()
+    sampler = WindowSampler(store, 3, unit="row", replacement=False, batch_size=4)
+    next(iter(sampler))
+    state = sampler.state_dict()
+    plain = (int, str, list)
+    assert all(isinstance(value, plain) for value in state.values())
+    other, _ = filled(seed=1)
+    same = WindowSampler(other, 3, unit="row", replacement=False, batch_size=4)
+    with pytest.raises(ValueError, match=f"another store.*{store.id}"):
+        same.load_state_dict(state)
+    for wrong, match in (
+        ({"version": 2}, "version 1"),
+        ({"length": 4}, "length"),
+        ({"batch_size": 5}, "batch_size"),
+        ({"rows": [10**6]}, "1000000 rows"),
+        ({"rows": [-1]}, "rows"),
+        ({"rows": []}, "length"),
+        ({"batches": "3"}, "batches"),
+        ({"stores": []}, "0 stores"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            sampler.load_state_dict({**state, **wrong})
+    for wrong in ({}, None, 5, {"version": 1}):
+        with pytest.raises(ValueError, match=r"state|version|length"):
+            sampler.load_state_dict(wrong)  # type: ignore[arg-type]
+    incomplete = dict(state)
+    del incomplete["epoch"]
+    with pytest.raises(ValueError, match="epoch"):
+        sampler.load_state_dict(incomplete)
+    assert sampler.state_dict() == state
+
+
+# --- reading ahead ---
+
+
+@pytest.mark.parametrize("replacement", [False, True])
+def test_prefetch_gives_the_same_batches(replacement: bool) -> None:
+    store, rows = filled(200)
+    arguments: dict[str, Any] = {"unit": "row", "batch_size": 9, "replacement": replacement}
+    plain = WindowSampler(store, 4, **arguments)
+    ahead = WindowSampler(store, 4, **arguments)
+    for n in (1, 3, 50):
+        pairs = zip(plain, ahead.prefetch(n), range(15), strict=False)
+        for expected, found, _ in pairs:
+            assert windows_of(found) == windows_of(expected)
+            check_content(found, rows)
+            assert ahead.state_dict() == plain.state_dict()
+    text = StreamStore(fields={"t": "string", "n": "int64"})
+    text.extend({"t": [f"row {i}" for i in range(50)], "n": np.arange(50)})
+    with WindowSampler(text, 2, unit="row", batch_size=8).prefetch(2) as batches:
+        batch = next(batches)
+        assert batch["t"] == [[f"row {i}" for i in window] for window in batch["n"].tolist()]
+
+
+def test_what_was_read_ahead_is_drawn_again() -> None:
+    store, _ = filled(100)
+    arguments: dict[str, Any] = {"unit": "row", "batch_size": 5, "replacement": False}
+    expected = epoch(WindowSampler(store, 3, **arguments))
+    sampler = WindowSampler(store, 3, **arguments)
+    with sampler.prefetch(4) as batches:
+        found = windows_of(next(batches)) + windows_of(next(batches))
+        state = sampler.state_dict()
+        assert state["batches"] == 2
+    assert next(batches, None) is None
+    assert sampler.state_dict() == state
+    sampler.load_state_dict(state)
+    found += [window for batch in sampler.prefetch(2) for window in windows_of(batch)]
+    assert found == expected
+
+
+def test_an_error_while_reading_ahead_is_raised_when_its_batch_is_due() -> None:
+    store, _ = filled(40)
+    sampler = WindowSampler(store, 3, unit="row")
+    batches = sampler.prefetch(2)
+    next(batches)
+    store.close()
+    with pytest.raises(ValueError, match="closed"):
+        list(batches)
