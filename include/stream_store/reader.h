@@ -74,6 +74,12 @@ struct RowsColumn {
                                             ///< snapshot they were read through
 };
 
+/// The open files of a temporary store, to be passed to another process of this host.
+struct Handover {
+  std::array<int, 5> descriptors{};  ///< values, records, layouts, hints, control
+  std::vector<std::byte> schema;
+};
+
 /// A snapshot of a store, read-only.
 class STREAM_STORE_API Reader {
  public:
@@ -81,6 +87,16 @@ class STREAM_STORE_API Reader {
   ///
   /// Throws Error: kNotFound (no such store, after `options.wait`), kCorrupt, kVersion, kIo.
   static Reader Open(const std::filesystem::path& path, const ReaderOptions& options = {});
+
+  /// The files of a temporary store. The descriptors stay its own: duplicate them for the other
+  /// process. Throws Error(kInvalidArgument) for a persistent store, which is opened by its path.
+  Handover HandOver() const;
+
+  /// Reads a temporary store of another process through duplicates of its descriptors, which are
+  /// taken over, also if this throws. It follows the writer while that lives.
+  ///
+  /// Throws Error(kCorrupt, kVersion, kIo).
+  static Reader TakeOver(const Handover& files);
 
   Reader(const Reader&);
   Reader& operator=(const Reader&);

@@ -178,9 +178,9 @@ class WindowSampler {
   /// Batches of this rank: of the epoch under way, or of one that began now.
   std::uint64_t EpochBatches();
 
-  /// The starts numbered `indices`, each below NumStarts() as last asked or as of the epoch. In a
-  /// store that grows a number keeps its start, unless there are lanes with segments or first_row
-  /// counts from the end. Throws Error(kOutOfRange).
+  /// The starts numbered `indices`, each below NumStarts() as of now, or as of the epoch. In a store
+  /// that grows a number keeps its start, unless there are lanes with segments or first_row counts
+  /// from the end. Throws Error(kOutOfRange).
   void ReadStarts(std::span<const std::uint64_t> indices, WindowBatch& batch);
 
   SamplerState state() const;

@@ -24,6 +24,8 @@ void BindStore(nb::module_& module) {
   // Opening and declaring: store.py stands in front of these.
   store.def("__init__", &OpenStore, "path"_a.none(), "mode"_a, "capacity"_a, "wait"_a);
   store.def("__init__", &OpenSnapshot, "source"_a, "num_rows"_a.none());
+  store.def("__init__", &OpenHandover, "descriptors"_a, "schema"_a);
+  store.def("_hand_over", &HandOver);
   store.def("_define_fields", &DefineFields, "specs"_a);
   store.def("_field_specs", &FieldSpecs);
   store.def_prop_ro("_fields_version", &Store::fields_version);

@@ -29,6 +29,35 @@ void OpenSnapshot(Store* where, Store& source, std::optional<std::uint64_t> num_
   new (where) Store(source, num_rows);
 }
 
+void OpenHandover(Store* where, nb::handle descriptors, nb::bytes schema) {
+  Handover files;
+  const nb::object list = Own(PySequence_List(descriptors.ptr()));
+  if (PyList_GET_SIZE(list.ptr()) != static_cast<Py_ssize_t>(files.descriptors.size())) {
+    Throw(PyExc_ValueError, "a temporary store has " + std::to_string(files.descriptors.size()) +
+                                " descriptors, found " + ShortRepr(list.ptr()));
+  }
+  for (std::size_t i = 0; i < files.descriptors.size(); ++i) {
+    files.descriptors[i] = static_cast<int>(
+        AsInt64(PyList_GET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i)), "a descriptor"));
+  }
+  const auto* bytes = static_cast<const std::byte*>(schema.data());
+  files.schema.assign(bytes, bytes + schema.size());
+  new (where) Store(files);
+}
+
+nb::object HandOver(Store& store) {
+  Reader* reader = store.Look();
+  if (reader == nullptr) {
+    Throw(PyExc_TypeError, "declare fields before this store goes to another process");
+  }
+  const Handover files = reader->HandOver();
+  nb::list descriptors;
+  for (const int descriptor : files.descriptors) {
+    descriptors.append(descriptor);
+  }
+  return nb::make_tuple(descriptors, nb::bytes(files.schema.data(), files.schema.size()));
+}
+
 void DefineFields(Store& store, nb::handle specs) { store.DefineFields(FieldsFromSpecs(specs)); }
 
 nb::object FieldSpecs(Store& store) {

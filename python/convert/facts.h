@@ -33,6 +33,12 @@ void OpenStore(Store* where, nb::object path, const std::string& mode, std::uint
 void OpenSnapshot(Store* where, Store& source, std::optional<std::uint64_t> num_rows);
 
 /// Declares fields given as FieldSpecs.
+/// Store.__init__(descriptors, schema): a temporary store of another process.
+void OpenHandover(Store* where, nb::handle descriptors, nb::bytes schema);
+
+/// (descriptors, schema) of a temporary store; the descriptors stay its own.
+nb::object HandOver(Store& store);
+
 void DefineFields(Store& store, nb::handle specs);
 
 /// What FieldSpec takes, of every field; empty before fields are declared.

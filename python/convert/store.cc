@@ -53,6 +53,11 @@ Store::Store(nb::object path, const std::string& mode, std::uint64_t capacity, d
   }
 }
 
+Store::Store(const Handover& files) : path_(nb::none()), mode_("r"), kind_(Kind::kReader) {
+  reader_.emplace(Reader::TakeOver(files));
+  TakeFields(reader_->schema());
+}
+
 Store::Store(Store& source, std::optional<std::uint64_t> num_rows)
     : path_(source.path_), mode_("r"), kind_(Kind::kSnapshot) {
   Reader* reader = source.Look();
@@ -157,6 +162,7 @@ StreamStore& Store::Writer(const char* what) {
         ErrorCode::kReadOnly,
         std::string(what) + " needs a store opened for writing; " +
             (kind_ == Kind::kSnapshot ? std::string("this is a snapshot")
+             : path_.is_none()        ? std::string("this is another process's temporary store")
                                       : ShortRepr(path_.ptr()) + " was opened with mode='r'"));
   }
   return *writer_;

@@ -53,6 +53,8 @@ class Store {
 
   /// `path` None: a temporary store. `wait` seconds, mode "r" only.
   Store(nb::object path, const std::string& mode, std::uint64_t capacity, double wait);
+  /// A temporary store of another process, by duplicates of its descriptors, which are taken over.
+  explicit Store(const Handover& files);
   /// A snapshot of `source`: its first `num_rows` rows, or all.
   Store(Store& source, std::optional<std::uint64_t> num_rows);
   ~Store();

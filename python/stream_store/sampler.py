@@ -160,6 +160,18 @@ class WindowSampler:
     def __bool__(self) -> bool:
         return True  # whatever len() says
 
+    def set_epoch(self, epoch: int) -> None:
+        """Make the next iteration the one of that number, from its beginning.
+
+        The order of an epoch without replacement depends on seed and number alone. With replacement
+        each number stands for a stream of its own.
+        """
+        epoch = check_epoch(epoch)
+        begun = {"epoch": epoch, "batches": 0, "finished": 0, "rows": [], "values": [], "tails": []}
+        if self._options["replacement"]:
+            begun["batches"] = epoch << 40
+        self._core.restore({**self._core.state(), **begun})
+
     # --- what there is ---
 
     @property
@@ -311,6 +323,11 @@ class PrefetchedBatches:
 
 
 # --- arguments ---
+
+
+def check_epoch(epoch: Any) -> int:
+    """The number of an epoch; ValueError if it is none."""
+    return _int("epoch", epoch, 0, 2**22)
 
 
 def _list_stores(store: Any) -> tuple[list[StreamStore], bool]:

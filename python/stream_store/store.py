@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
+from ._handover import hand_over, is_spawning
 from ._repr import represent
 from ._structs import StructTree
 from .features import FieldSpec, build_features, difference, parse_fields, same_features
@@ -268,6 +269,8 @@ class StreamStore(_core.Store):
         if self.closed:
             raise ValueError(f"{self.path}: a closed store cannot be pickled or copied")
         if self._path is None:
+            if is_spawning():
+                return hand_over(self)
             raise TypeError(
                 "a temporary store lives in this process only and cannot be pickled or copied: "
                 "give it a path, StreamStore('some/directory'), and the copy opens that to read"

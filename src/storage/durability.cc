@@ -158,6 +158,9 @@ void Writer::Close() {
       throw;
     }
   }
+  if (!files_->persistent()) {
+    files_->control.state().store(kLiveClosed, std::memory_order_release);
+  }
   files_->lock.Close();
 }
 

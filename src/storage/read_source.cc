@@ -6,6 +6,7 @@
 
 #include "base/lock.h"
 #include "base/str_cat.h"
+#include "format/schema_codec.h"
 #include "storage/recover.h"
 
 namespace stream_store::internal {
@@ -41,6 +42,34 @@ std::shared_ptr<ReadSource> ReadSource::Attach(const std::filesystem::path& path
       new ReadSource(Files::Open(std::move(directory), /*writable=*/false)));
   while (!source->FindPrefix()) {
   }
+  return source;
+}
+
+Handover ReadSource::HandOver() const {
+  const Files& files = *files_;
+  return {{files.values.file().fd(), files.records.file().fd(), files.layouts.file().fd(),
+           files.hints.file().fd(), files.control.file().fd()},
+          EncodeSchema(files.meaning()->schema, files.identity().id)};
+}
+
+std::shared_ptr<ReadSource> ReadSource::TakeOver(const Handover& handover) {
+  const auto file = [&](std::size_t i, const char* name) {
+    return File(handover.descriptors[i], StrCat(name, " (temporary, of another process)"));
+  };
+  Files::Parts parts;
+  parts.values = file(0, kValuesName);
+  parts.records = file(1, kRecordsName);
+  parts.layouts = file(2, kLayoutsName);
+  parts.hints = file(3, kHintsName);
+  parts.control = file(4, kControlName);
+  std::array<std::byte, kIdentityBytes> bytes;
+  const std::size_t count = parts.control.ReadAt(bytes, kIdentityOffset);
+  parts.identity =
+      DecodeIdentity(std::span<const std::byte>(bytes.data(), count), parts.control.path());
+  parts.schema = DecodeSchema(handover.schema, parts.identity.id, "schema (temporary)");
+  parts.writable = false;
+  std::shared_ptr<ReadSource> source(new ReadSource(std::make_shared<Files>(std::move(parts))));
+  source->history_ = source->files_->control.history().load(std::memory_order_acquire);
   return source;
 }
 
@@ -211,13 +240,13 @@ bool ReadSource::live() const {
   if (SharesMappings()) {
     return true;
   }
+  if (!files_->persistent()) {  // no lock tells: its writer says when it closes
+    return files_->control.state().load(std::memory_order_acquire) != kLiveClosed;
+  }
   if (!shared_) {
     return ByteLockedElsewhere(files_->lock, kLiveLockByte);
   }
   // Our writer closed its descriptor of the lock, or a fork did.
-  if (!files_->persistent()) {
-    return files_->forked.load(std::memory_order_relaxed);
-  }
   try {
     return ByteLockedElsewhere(files_->directory().OpenFile(kLockName, /*writable=*/false),
                                kLiveLockByte);

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "stream_store/reader.h"
 #include "stream_store/recovery.h"
 
 #include "base/fork_mutex.h"
@@ -25,6 +26,10 @@ class ReadSource {
  public:
   /// Opens a store by path, writing nothing. Throws Error(kNotFound, kCorrupt, kVersion, kIo).
   static std::shared_ptr<ReadSource> Attach(const std::filesystem::path& path);
+
+  /// The descriptors and the schema of a temporary store, and reading through them elsewhere.
+  Handover HandOver() const;
+  static std::shared_ptr<ReadSource> TakeOver(const Handover& handover);
 
   /// Reads what a writer of this process appends. `at` is where counting field-writes starts.
   ReadSource(std::shared_ptr<Files> files, Recovery recovery, const Cursor& at);

@@ -40,6 +40,16 @@ Reader Reader::Open(const std::filesystem::path& path, const ReaderOptions& opti
   }
 }
 
+Handover Reader::HandOver() const {
+  if (!path().empty()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                StrCat(view_->meaning->path, ": handing over its files: it has a path, open that"));
+  }
+  return source_->HandOver();
+}
+
+Reader Reader::TakeOver(const Handover& files) { return Reader(ReadSource::TakeOver(files)); }
+
 Reader::Reader(std::shared_ptr<ReadSource> source)
     : source_(std::move(source)), view_(std::make_unique<View>()) {
   source_->Advance(*view_);

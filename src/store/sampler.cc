@@ -268,13 +268,9 @@ bool WindowSampler::Next(WindowBatch& batch) {
 }
 
 void WindowSampler::ReadStarts(std::span<const std::uint64_t> indices, WindowBatch& batch) {
-  std::uint64_t total = Total();
+  const std::uint64_t total = in_epoch_ || restored_ ? Total() : Refresh();
   const auto outside = [&](std::uint64_t index) { return index >= total; };
-  auto wrong = std::find_if(indices.begin(), indices.end(), outside);
-  if (wrong != indices.end() && !in_epoch_ && !restored_) {
-    total = Refresh();  // starts that came since
-    wrong = std::find_if(indices.begin(), indices.end(), outside);
-  }
+  const auto wrong = std::find_if(indices.begin(), indices.end(), outside);
   if (wrong != indices.end()) {
     throw Error(ErrorCode::kOutOfRange, StrCat("start ", *wrong, " is outside [0, ", total, ")"));
   }

@@ -1,0 +1,23 @@
+"""PyTorch data sets over stores: windows for `torch.utils.data.DataLoader`.
+
+    from stream_store.torch import WindowDataset, WindowIterableDataset
+
+`WindowDataset` is map-style: the valid windows, numbered. `WindowIterableDataset` draws batches as
+`WindowSampler` does. Both pickle to a path or to open descriptors, keep no copy of the data, work
+under fork, spawn and forkserver, and give tensors that share memory with the arrays read. Importing
+`stream_store` imports neither this package nor torch.
+"""
+
+from __future__ import annotations
+
+try:
+    import torch as _torch  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        f"stream_store.torch needs PyTorch, which cannot be imported ({error}); install it with "
+        "`pip install torch`"
+    ) from error
+
+from .datasets import WindowDataset, WindowIterableDataset
+
+__all__ = ["WindowDataset", "WindowIterableDataset"]

@@ -1,0 +1,96 @@
+"""Batches of arrays as tensors, and as the list of samples that a DataLoader collates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data._utils.collate import default_collate_fn_map
+
+# Items of keys that have one array per field.
+_NESTED = ("_mask", "_length")
+
+
+def to_tensors(batch: dict[str, Any]) -> dict[str, Any]:
+    """A batch with its arrays as tensors over the same memory.
+
+    Dates and times become their int64 counts; text, bytes and decimals, which no tensor holds, stay
+    lists.
+    """
+    return {name: _to_tensor(value) for name, value in batch.items()}
+
+
+def _to_tensor(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _to_tensor(item) for name, item in value.items()}
+    if not isinstance(value, np.ndarray):
+        return value
+    if value.dtype.kind in "mM":
+        value = value.view(np.int64)
+    return torch.from_numpy(value) if value.dtype.kind in "biuf" else value.tolist()
+
+
+class Sample(dict[str, Any]):
+    """One window of a batch: a dict of tensors without the batch dimension."""
+
+
+def sample_of(batch: dict[str, Any], i: int) -> Sample:
+    return Sample(
+        (name, {key: item[i] for key, item in value.items()} if name in _NESTED else value[i])
+        for name, value in batch.items()
+    )
+
+
+class Samples(Sequence[Sample]):
+    """A batch that looks like the list of its samples, for whoever collates those themselves.
+
+    torch's default collation asks for the type of the first sample and finds `_collate` for it,
+    which takes the batch out as it is.
+    """
+
+    def __init__(self, batch: dict[str, Any], size: int) -> None:
+        self.batch = batch
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, i: Any) -> Any:
+        if isinstance(i, slice):
+            return [self[k] for k in range(*i.indices(self._size))]
+        if not -self._size <= i < self._size:
+            raise IndexError(f"sample {i} is outside [0, {self._size})")
+        return sample_of(self.batch, i % self._size)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (sample_of(self.batch, i) for i in range(self._size))
+
+
+def _collate(samples: Any, *, collate_fn_map: Any = None) -> dict[str, Any]:  # noqa: ARG001
+    if isinstance(samples, Samples):
+        return samples.batch
+    first = samples[0]  # samples fetched one by one
+    return {
+        name: (
+            {key: _stack([sample[name][key] for sample in samples]) for key in first[name]}
+            if name in _NESTED
+            else _stack([sample[name] for sample in samples])
+        )
+        for name in first
+    }
+
+
+def _stack(items: list[Any]) -> Any:
+    """One batch of tensors; ragged ones are padded with zeros to the longest."""
+    if not isinstance(items[0], torch.Tensor):
+        return items
+    longest = [max(sizes) for sizes in zip(*(item.shape for item in items), strict=True)]
+    batch = items[0].new_zeros((len(items), *longest))
+    for place, item in zip(batch, items, strict=True):
+        place[tuple(slice(0, size) for size in item.shape)] = item
+    return batch
+
+
+default_collate_fn_map[Sample] = _collate
