@@ -86,6 +86,17 @@ install_parts() {
   pip install -q "${requirements[@]}"
 }
 
+# install_torch: what the tests and examples of stream_store.torch need; STREAMSTORE_TORCH names another build of
+# it, or nothing.
+install_torch() {
+  local torch=${STREAMSTORE_TORCH-torch==2.13.0}
+  if [[ -z $torch ]] || "$venv/bin/python" -c 'import torch' 2>/dev/null; then
+    return
+  fi
+  say "installing $torch"
+  "$venv/bin/python" -m pip install -q "$torch"
+}
+
 setup_package() {
   local compiler
   compiler=$(find_gcc)
@@ -120,6 +131,9 @@ case ${1:-} in
   extra)
     say "installing packages for: ${*:2}"
     install_parts "${@:2}"
+    case " ${*:2} " in
+      *" test "* | *" dev "* | *" packaging "*) install_torch ;;
+    esac
     ;;
   package) setup_package ;;
   usable) venv_usable ;;

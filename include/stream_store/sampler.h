@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "stream_store/export.h"
 #include "stream_store/reader.h"
 #include "stream_store/types.h"
 #include "stream_store/windows.h"
@@ -67,7 +68,7 @@ struct SamplerOptions {
 };
 
 /// A batch of windows: where they lie. Valid as long as it lives, whatever is appended.
-class WindowBatch {
+class STREAM_STORE_API WindowBatch {
  public:
   std::size_t size() const noexcept { return starts_.size(); }
 
@@ -100,6 +101,7 @@ class WindowBatch {
   friend class WindowSampler;
   friend class internal::StoreStarts;
   void MakeRuns();
+  void AddRuns(std::size_t window);
   std::span<const RowRun> RunsOf(std::size_t store) const;
 
   std::uint64_t length_ = 0;
@@ -132,7 +134,7 @@ struct SamplerState {
 };
 
 /// Draws batches of windows. See the top of this file.
-class WindowSampler {
+class STREAM_STORE_API WindowSampler {
  public:
   /// Copies the Readers and moves the copies forward as it samples.
   ///

@@ -29,7 +29,7 @@ void OpenSnapshot(Store* where, Store& source, std::optional<std::uint64_t> num_
   new (where) Store(source, num_rows);
 }
 
-void OpenHandover(Store* where, nb::handle descriptors, nb::bytes schema) {
+void OpenHandover(Store* where, nb::handle descriptors, const nb::bytes& schema) {
   Handover files;
   const nb::object list = Own(PySequence_List(descriptors.ptr()));
   if (PyList_GET_SIZE(list.ptr()) != static_cast<Py_ssize_t>(files.descriptors.size())) {

@@ -34,7 +34,7 @@ void OpenSnapshot(Store* where, Store& source, std::optional<std::uint64_t> num_
 
 /// Declares fields given as FieldSpecs.
 /// Store.__init__(descriptors, schema): a temporary store of another process.
-void OpenHandover(Store* where, nb::handle descriptors, nb::bytes schema);
+void OpenHandover(Store* where, nb::handle descriptors, const nb::bytes& schema);
 
 /// (descriptors, schema) of a temporary store; the descriptors stay its own.
 nb::object HandOver(Store& store);

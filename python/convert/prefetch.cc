@@ -110,7 +110,8 @@ void Prefetch::Stop() noexcept {
   }
   try {
     if (InOtherProcess()) {
-      (void)thread_.release();  // a forked child has no such thread to wait for
+      // NOLINTNEXTLINE(bugprone-unused-return-value): a forked child has no such thread to wait for
+      (void)thread_.release();
       return;
     }
   } catch (...) {

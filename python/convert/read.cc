@@ -152,7 +152,7 @@ std::array<nb::object, kColumnIds> GivenOutputs(PyObject* out,
     PyObject* pair = PyList_GET_ITEM(items.ptr(), i);
     const nb::object name = Own(PySequence_GetItem(pair, 0));
     const ColumnId id = FindColumn(name.ptr(), "windows");
-    if (std::find(wanted.begin(), wanted.end(), id) == wanted.end()) {
+    if (std::ranges::find(wanted, id) == wanted.end()) {
       Throw(PyExc_ValueError, "windows: out has " + ShortRepr(name.ptr()) +
                                   ", which is not among the columns asked for");
     }

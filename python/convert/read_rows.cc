@@ -3,7 +3,7 @@
 #include "convert/read_rows.h"
 
 #include <algorithm>
-#include <optional>
+#include <utility>
 
 #include "convert/arguments.h"
 #include "convert/arrays.h"
@@ -19,8 +19,8 @@ constexpr const char* kCall = "read_rows";
 // Windows of rows at the rows asked for, on a Reader that no other call moves.
 class AskedRows : public RowsSource {
  public:
-  AskedRows(const Reader& reader, Int64s& rows, std::uint64_t length)
-      : reader_(reader), rows_(rows), length_(length) {}
+  AskedRows(Reader reader, Int64s& rows, std::uint64_t length)
+      : reader_(std::move(reader)), rows_(rows), length_(length) {}
 
   std::uint64_t Longest(TypeId type) const override {
     return reader_.LongestInRows(rows_.values(), length_, type);
@@ -74,8 +74,8 @@ nb::object ReadAll(PyObject* self, const std::array<PyObject*, 5>& given) {
   store.RequireFields(*fields);
   auto source = std::make_unique<AskedRows>(*reader, rows, static_cast<std::uint64_t>(length));
   source->CheckRows();
-  RowsOutput output(self, kCall, std::move(source), std::move(fields), std::move(types), places,
-                    given[3], given[4]);
+  RowsOutput output(std::move(source),
+                    {self, kCall, std::move(fields), std::move(types), places, given[3], given[4]});
   const bool release = output.bytes() >= kReleaseBytes;
   if (release || output.has_out()) {
     rows.MakePrivate();  // also where `out` shares memory with the rows asked for

@@ -53,27 +53,26 @@ std::vector<TypeId> WantedTypes(const FieldTable& fields, PyObject* names, const
   const nb::object list = Own(PySequence_List(names));
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list.ptr()); ++i) {
     const TypeId type = fields.Require(PyList_GET_ITEM(list.ptr(), i));
-    if (std::find(types.begin(), types.end(), type) == types.end()) {
+    if (std::ranges::find(types, type) == types.end()) {
       types.push_back(type);
     }
   }
   return types;
 }
 
-RowsOutput::RowsOutput(PyObject* self, const char* call, std::unique_ptr<RowsSource> source,
-                       std::shared_ptr<const FieldTable> fields, std::vector<TypeId> types,
-                       const Shape& places, PyObject* out, PyObject* max_length)
-    : self_(Borrow(self)),
-      call_(call),
+RowsOutput::RowsOutput(std::unique_ptr<RowsSource> source, RowsRequest request)
+    : self_(Borrow(request.self)),
+      call_(request.call),
       source_(std::move(source)),
-      fields_(std::move(fields)),
-      types_(std::move(types)),
-      places_(places),
-      out_(out, call, "out"),
-      masks_out_(out_.Take("_mask"), call, "out['_mask']"),
-      lengths_out_(out_.Take("_length"), call, "out['_length']"),
-      max_length_(max_length, call, "max_length") {
+      fields_(std::move(request.fields)),
+      types_(std::move(request.types)),
+      places_(request.places),
+      out_(request.out, call_, "out"),
+      masks_out_(out_.Take("_mask"), call_, "out['_mask']"),
+      lengths_out_(out_.Take("_length"), call_, "out['_length']"),
+      max_length_(request.max_length, call_, "max_length") {
   texts_.resize(types_.size());
+  arrays_.reserve(types_.size());
   for (const TypeId type : types_) {
     arrays_.push_back(AddColumn(type));
   }
@@ -89,7 +88,7 @@ nb::object RowsOutput::Make(const char* name, int type_number, GivenMapping& giv
   if (array == nullptr) {
     return NewArray(type_number, places_);
   }
-  const nb::object descr =
+  const auto descr =
       nb::steal<nb::object>(reinterpret_cast<PyObject*>(PyArray_DescrFromType(type_number)));
   return CheckOut(array, reinterpret_cast<PyArray_Descr*>(descr.ptr()), places_,
                   std::string(call_) + ": out['" + name + "']");
@@ -101,7 +100,7 @@ nb::object RowsOutput::Make(const FieldInfo& field, int type_number, GivenMappin
   if (array == nullptr) {
     return NewArray(type_number, places_);
   }
-  const nb::object descr =
+  const auto descr =
       nb::steal<nb::object>(reinterpret_cast<PyObject*>(PyArray_DescrFromType(type_number)));
   return CheckOut(array, reinterpret_cast<PyArray_Descr*>(descr.ptr()), places_,
                   std::string(call_) + ": " + prefix + " for field " + field.text);

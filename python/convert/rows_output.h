@@ -51,12 +51,21 @@ class GivenMapping {
 /// Types of the fields named, or of all; each once. Throws ValueError, TypeError.
 std::vector<TypeId> WantedTypes(const FieldTable& fields, PyObject* names, const char* call);
 
+/// What a read of rows is asked for. Objects are borrowed.
+struct RowsRequest {
+  PyObject* self = nullptr;    ///< the StreamStore, for hooks
+  const char* call = nullptr;  ///< for messages
+  std::shared_ptr<const FieldTable> fields;
+  std::vector<TypeId> types;
+  Shape places;
+  PyObject* out = nullptr;
+  PyObject* max_length = nullptr;
+};
+
 class RowsOutput {
  public:
-  /// `self` is the StreamStore, for hooks. Throws as read_rows() does, before anything is read.
-  RowsOutput(PyObject* self, const char* call, std::unique_ptr<RowsSource> source,
-             std::shared_ptr<const FieldTable> fields, std::vector<TypeId> types,
-             const Shape& places, PyObject* out, PyObject* max_length);
+  /// Throws as read_rows() does, before anything is read.
+  RowsOutput(std::unique_ptr<RowsSource> source, RowsRequest request);
 
   /// Bytes that Read() fills, about.
   std::uint64_t bytes() const noexcept { return bytes_; }

@@ -58,8 +58,8 @@ void PendingBatch::MakeRows(PyObject* store, std::shared_ptr<const FieldTable> f
   auto source = std::make_unique<SampledRows>(batch_);
   valid_ = NewArray(NPY_BOOL, places);
   source->valid = DataAs<std::uint8_t>(valid_);
-  rows_.emplace(store, kCall, std::move(source), std::move(fields), types, places, nullptr,
-                max_length);
+  rows_.emplace(std::move(source),
+                RowsRequest{store, kCall, std::move(fields), types, places, nullptr, max_length});
   bytes_ = rows_->bytes();
 }
 
@@ -78,7 +78,7 @@ nb::object PendingBatch::Finish() {
   }
   if (with_stores_) {
     const nb::object which = NewArray(NPY_INT64, Shape{static_cast<npy_intp>(batch_->size())});
-    std::copy(batch_->stores().begin(), batch_->stores().end(), DataAs<std::int64_t>(which));
+    std::ranges::copy(batch_->stores(), DataAs<std::int64_t>(which));
     Check(PyDict_SetItemString(dict.ptr(), "_store", which.ptr()));
   }
   return dict;
@@ -106,10 +106,11 @@ class Sampler::Turn {
   Sampler& sampler_;
 };
 
-Sampler::Sampler(nb::list stores, const SamplerOptions& options, nb::object segment_by,
-                 nb::object columns, nb::object fields, nb::object max_length, bool with_stores)
-    : options_(options), max_length_(std::move(max_length)), with_stores_(with_stores) {
-  for (const nb::handle store : stores) {
+Sampler::Sampler(const Arguments& arguments)
+    : options_(arguments.options),
+      max_length_(arguments.max_length),
+      with_stores_(arguments.with_stores) {
+  for (const nb::handle store : arguments.stores) {
     stores_.push_back(nb::borrow(store));
   }
   if (stores_.empty()) {
@@ -118,12 +119,13 @@ Sampler::Sampler(nb::list stores, const SamplerOptions& options, nb::object segm
   Store& first = StoreAt(0);
   first.Look();
   fields_ = first.shared_fields();
-  const nb::object names = Own(PySequence_List(segment_by.ptr()));
+  const nb::object names = Own(PySequence_List(arguments.segment_by.ptr()));
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(names.ptr()); ++i) {
     options_.segment_by.push_back(fields_->Require(PyList_GET_ITEM(names.ptr(), i)));
   }
-  types_ = WantedTypes(*fields_, fields.ptr(), kCall);
-  columns_ = WantedColumns(columns.is_none() ? nullptr : columns.ptr(), kCall);
+  types_ = WantedTypes(*fields_, arguments.fields.ptr(), kCall);
+  const bool all_columns = arguments.columns.is_none();
+  columns_ = WantedColumns(all_columns ? nullptr : arguments.columns.ptr(), kCall);
   MakeCore();
   if (options_.unit == SampleUnit::kRow && !max_length_.is_none()) {
     Prepare(WindowBatch()).reset();  // says what is wrong with max_length
@@ -238,8 +240,8 @@ void Sampler::BeginEpoch() {
 }
 
 nb::object Sampler::ReadStarts(nb::handle indices) {
-  Int64s given(indices.ptr(), "indices");
-  std::vector<std::uint64_t> numbers(given.values().begin(), given.values().end());
+  const Int64s given(indices.ptr(), "indices");
+  const std::vector<std::uint64_t> numbers(given.values().begin(), given.values().end());
   WindowBatch batch;
   ChooseBatch(batch, [&](WindowSampler& sampler, WindowBatch& chosen) {
     sampler.ReadStarts(numbers, chosen);
@@ -347,6 +349,7 @@ std::vector<std::uint64_t> Counts(const nb::dict& state, const char* key) {
   }
   const nb::object items = Own(PySequence_List(list.ptr()));
   std::vector<std::uint64_t> counts;
+  counts.reserve(static_cast<std::size_t>(PyList_GET_SIZE(items.ptr())));
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(items.ptr()); ++i) {
     counts.push_back(Count(PyList_GET_ITEM(items.ptr(), i), key));
   }
@@ -383,11 +386,11 @@ nb::dict Sampler::State() {
   return dict;
 }
 
-void Sampler::Restore(nb::dict dict) {
+void Sampler::Restore(const nb::dict& state_dict) {
   const Turn turn(*this);
   WindowSampler& sampler = core();
   SamplerState state = sampler.state();
-  const nb::object ids = Own(PySequence_List(Item(dict, "stores").ptr()));
+  const nb::object ids = Own(PySequence_List(Item(state_dict, "stores").ptr()));
   if (PyList_GET_SIZE(ids.ptr()) != static_cast<Py_ssize_t>(state.stores.size())) {
     RefuseState("the state is of " + std::to_string(PyList_GET_SIZE(ids.ptr())) +
                 " stores, this sampler of " + std::to_string(state.stores.size()));
@@ -401,13 +404,13 @@ void Sampler::Restore(nb::dict dict) {
                   ShortRepr(id.ptr()));
     }
   }
-  state.seed = Count(Item(dict, "seed").ptr(), "seed");
-  state.epoch = Count(Item(dict, "epoch").ptr(), "epoch");
-  state.batches = Count(Item(dict, "batches").ptr(), "batches");
-  state.finished = Count(Item(dict, "finished").ptr(), "finished") != 0;
-  const std::vector<std::uint64_t> rows = Counts(dict, "rows");
-  const std::vector<std::uint64_t> values = Counts(dict, "values");
-  const std::vector<std::uint64_t> tails = Counts(dict, "tails");
+  state.seed = Count(Item(state_dict, "seed").ptr(), "seed");
+  state.epoch = Count(Item(state_dict, "epoch").ptr(), "epoch");
+  state.batches = Count(Item(state_dict, "batches").ptr(), "batches");
+  state.finished = Count(Item(state_dict, "finished").ptr(), "finished") != 0;
+  const std::vector<std::uint64_t> rows = Counts(state_dict, "rows");
+  const std::vector<std::uint64_t> values = Counts(state_dict, "values");
+  const std::vector<std::uint64_t> tails = Counts(state_dict, "tails");
   if (rows.size() != values.size() || rows.size() != tails.size()) {
     RefuseState("'rows', 'values' and 'tails' differ in length");
   }

@@ -53,9 +53,18 @@ class PendingBatch {
 
 class Sampler {
  public:
-  /// `stores`: StreamStore objects; `options` whose segment_by is still empty; names of fields.
-  Sampler(nb::list stores, const SamplerOptions& options, nb::object segment_by, nb::object columns,
-          nb::object fields, nb::object max_length, bool with_stores);
+  /// What a sampler is made of, as Python gives it.
+  struct Arguments {
+    nb::list stores;         ///< StreamStore objects
+    SamplerOptions options;  ///< segment_by still empty
+    nb::object segment_by;   ///< names
+    nb::object columns;
+    nb::object fields;
+    nb::object max_length;
+    bool with_stores = false;  ///< whether batches say which store each window is of
+  };
+
+  explicit Sampler(const Arguments& arguments);
 
   nb::object Sample();     ///< a batch with replacement
   void BeginEpoch();       ///< without
@@ -67,7 +76,7 @@ class Sampler {
   bool WaitForStart(double seconds);
 
   nb::dict State();
-  void Restore(nb::dict state);
+  void Restore(const nb::dict& state_dict);
 
   /// Counts iterators: only the youngest goes on.
   std::uint64_t BeginIteration();

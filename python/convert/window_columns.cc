@@ -50,7 +50,7 @@ void WindowsOutput::Add(ColumnId id, const Shape& shape, std::uint64_t places, P
   if (given == nullptr) {
     array = NewArray(column.type_number, shape);
   } else {
-    const nb::object descr = nb::steal<nb::object>(
+    const auto descr = nb::steal<nb::object>(
         reinterpret_cast<PyObject*>(PyArray_DescrFromType(column.type_number)));
     array = CheckOut(given, reinterpret_cast<PyArray_Descr*>(descr.ptr()), shape,
                      std::string("windows: out['") + column.name + "']");
@@ -93,7 +93,7 @@ std::vector<ColumnId> WantedColumns(PyObject* columns, const char* call) {
   std::vector<ColumnId> wanted;
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list.ptr()); ++i) {
     const ColumnId id = FindColumn(PyList_GET_ITEM(list.ptr(), i), call);
-    if (std::find(wanted.begin(), wanted.end(), id) == wanted.end()) {
+    if (std::ranges::find(wanted, id) == wanted.end()) {
       wanted.push_back(id);
     }
   }

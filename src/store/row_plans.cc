@@ -34,8 +34,7 @@ RowPlans& RowPlans::ForThread(const View& view, std::span<const TypeId> types) {
 }
 
 bool RowPlans::Fit(const View& view, std::span<const TypeId> types) const {
-  return mapping_key_ == view.mapping_key && !slots_.empty() &&
-         std::equal(types.begin(), types.end(), types_.begin(), types_.end());
+  return mapping_key_ == view.mapping_key && !slots_.empty() && std::ranges::equal(types, types_);
 }
 
 void RowPlans::Reset(const View& view, std::span<const TypeId> types) {
@@ -59,7 +58,7 @@ void RowPlans::Insert(const View& view, std::uint32_t layout, std::size_t index)
   Slot& slot = slots_[index];
   slot = {};  // until all of it is there
   const std::span<RowPart> parts(parts_.data() + index * types_.size(), types_.size());
-  std::fill(parts.begin(), parts.end(), RowPart());
+  std::ranges::fill(parts, RowPart());
   const std::vector<Encoding>& encodings = view.meaning->encodings;
   const std::uint64_t total =
       ForEachField(view, layout, [&](TypeId type, std::uint64_t begin, std::uint64_t words) {

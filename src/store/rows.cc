@@ -47,6 +47,7 @@ std::vector<TypeId> TypesOf(std::span<const RowsColumn> columns) {
 // nobody could predict it.
 const Value* Choose(std::int64_t units, const Value* there, const Value* missing) {
   const auto mask = static_cast<std::uintptr_t>(units >> 63);
+  // NOLINTNEXTLINE(performance-no-int-to-ptr)
   return reinterpret_cast<const Value*>((reinterpret_cast<std::uintptr_t>(there) & ~mask) |
                                         (reinterpret_cast<std::uintptr_t>(missing) & mask));
 }

@@ -97,6 +97,7 @@ std::uint64_t WindowSampler::NumStarts() {
   if (in_epoch_ || restored_) {
     // The epoch keeps its extents: count beside it.
     std::vector<Reader> readers;
+    readers.reserve(stores_.size());
     for (const auto& store : stores_) {
       readers.push_back(store->reader());
     }
@@ -270,7 +271,7 @@ bool WindowSampler::Next(WindowBatch& batch) {
 void WindowSampler::ReadStarts(std::span<const std::uint64_t> indices, WindowBatch& batch) {
   const std::uint64_t total = in_epoch_ || restored_ ? Total() : Refresh();
   const auto outside = [&](std::uint64_t index) { return index >= total; };
-  const auto wrong = std::find_if(indices.begin(), indices.end(), outside);
+  const auto wrong = std::ranges::find_if(indices, outside);
   if (wrong != indices.end()) {
     throw Error(ErrorCode::kOutOfRange, StrCat("start ", *wrong, " is outside [0, ", total, ")"));
   }

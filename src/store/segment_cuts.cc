@@ -51,7 +51,7 @@ void CutReader::FindPlaces(const View& view, std::uint32_t layout) {
   mapping_key_ = 0;  // until all of it is known
   places_.clear();
   total_ = ForEachField(view, layout, [&](TypeId type, std::uint64_t begin, std::uint64_t length) {
-    if (std::find(types_.begin(), types_.end(), type) == types_.end()) {
+    if (std::ranges::find(types_, type) == types_.end()) {
       return;
     }
     if (length != 1) {

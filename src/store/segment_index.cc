@@ -29,7 +29,7 @@ struct Registry {
 };
 
 // When the library is loaded, before there are threads: a forked child must not find it half done.
-[[maybe_unused]] const bool installed = [] {
+[[maybe_unused]] const bool kMade = [] {
   Registry::Get();
   return true;
 }();

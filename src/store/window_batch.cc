@@ -41,21 +41,24 @@ void WindowBatch::MakeRuns() {
   for (std::size_t store = 0; store < readers_.size(); ++store) {
     run_begins_.push_back(runs_.size());
     for (std::size_t i = 0; i < size(); ++i) {
-      if (stores_[i] != static_cast<std::int64_t>(store)) {
-        continue;
-      }
-      const std::uint64_t count = count_.empty() ? length_ : count_[i];
-      const std::uint64_t place = i * length_ + (lead_.empty() ? 0 : lead_[i]);
-      if (lanes_ == 1) {
-        runs_.push_back({starts_[i], count, place});
-        continue;
-      }
-      for (std::uint64_t j = 0; j < count; ++j) {
-        runs_.push_back({starts_[i] + static_cast<Row>(j * lanes_), 1, place + j});
+      if (stores_[i] == static_cast<std::int64_t>(store)) {
+        AddRuns(i);
       }
     }
   }
   run_begins_.push_back(runs_.size());
+}
+
+void WindowBatch::AddRuns(std::size_t window) {
+  const std::uint64_t count = count_.empty() ? length_ : count_[window];
+  const std::uint64_t place = window * length_ + (lead_.empty() ? 0 : lead_[window]);
+  if (lanes_ == 1) {
+    runs_.push_back({starts_[window], count, place});
+    return;
+  }
+  for (std::uint64_t i = 0; i < count; ++i) {
+    runs_.push_back({starts_[window] + static_cast<Row>(i * lanes_), 1, place + i});
+  }
 }
 
 std::span<const RowRun> WindowBatch::RunsOf(std::size_t store) const {
