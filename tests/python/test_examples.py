@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -105,3 +107,38 @@ def test_comparison_notices_a_sign_of_zero(parts: Any, tmp_path: Path) -> None:
         pytest.raises(AssertionError, match="'x' differs"),
     ):
         parts.compare.compare(store, recorder.log)
+
+
+# --- learning ---
+
+
+def run_example(name: str, *arguments: object, cwd: Path) -> str:
+    command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
+    environment = os.environ | {"JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(
+        command, cwd=cwd, check=False, text=True, capture_output=True, env=environment
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_learner_learns_from_a_live_stream(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    arguments = ("--updates", 200, "--steps", 8000, "--out", "out")
+    out = run_example("learn_from_stream.py", *arguments, cwd=tmp_path)
+    assert float(out.split("error at the end: ")[1].split()[0]) <= 0.5
+    assert (tmp_path / "out" / "learning.png").read_bytes().startswith(b"\x89PNG")
+    with stream_store.StreamStore(tmp_path / "out" / "stream", mode="r") as store:
+        assert store.num_rows > 1000  # whatever became of its recorder
+
+
+def test_a_transformer_learns_flat_windows(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    out = run_example("learn_tokens.py", "--updates", 400, "--steps", 10_000, cwd=tmp_path)
+    assert float(out.split("error at the end: ")[1].split()[0]) <= 0.5
+
+
+def test_batches_reach_jax_without_a_copy(tmp_path: Path) -> None:
+    if importlib.util.find_spec("jax") is None:  # importing it here would warn of every fork
+        pytest.skip("jax is missing")
+    assert "0 of their observations copied" in run_example("sample_with_jax.py", cwd=tmp_path)

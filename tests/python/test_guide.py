@@ -6,9 +6,11 @@ are compiled against the library and run one after the other in one directory.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,12 +37,26 @@ def name(page: Path) -> str:
     return page.relative_to(DOCS).with_suffix("").as_posix()
 
 
+def run_apart(page: Path) -> None:
+    """The Python of a page in a process of its own."""
+    if importlib.util.find_spec("jax") is None:
+        pytest.skip("jax is missing")
+    code = "".join(code for _, code in blocks(page, "python"))
+    command = [sys.executable, "-W", "error", "-c", code]
+    environment = os.environ | {"JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(command, check=False, text=True, capture_output=True, env=environment)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("page", pages_with("python"), ids=name)
 def test_python_of_the_page_runs(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "runs").mkdir()
     monkeypatch.chdir(tmp_path)
+    if any("import jax" in code for _, code in blocks(page, "python")):
+        run_apart(page)  # JAX, once imported, warns of every fork in this process
+        return
     namespace = {"__name__": "__main__"}
     for line, code in blocks(page, "python"):
         exec(compile("\n" * line + code, str(page), "exec"), namespace)
