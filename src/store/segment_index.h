@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <vector>
 
@@ -16,24 +17,33 @@
 
 namespace stream_store::internal {
 
-/// A list of words that grows by an eighth, so that little memory is unused.
+/// A list of words that grows by an eighth. Large ones grow where they lie, by moving pages, so that
+/// memory they have not filled is never touched.
 class WordList {
  public:
   void Add(std::uint64_t word) {
-    if (words_.size() == words_.capacity()) {
-      words_.reserve(words_.size() + words_.size() / 8 + 2);
+    if (size_ == capacity_) {
+      Grow();
     }
-    words_.push_back(word);
+    words_.get()[size_++] = word;
   }
 
-  std::size_t size() const noexcept { return words_.size(); }
+  std::size_t size() const noexcept { return size_; }
 
-  std::uint64_t operator[](std::size_t i) const noexcept { return words_[i]; }
+  std::uint64_t operator[](std::size_t i) const noexcept { return words_.get()[i]; }
 
-  const std::uint64_t* data() const noexcept { return words_.data(); }
+  const std::uint64_t* data() const noexcept { return words_.get(); }
 
  private:
-  std::vector<std::uint64_t> words_;
+  struct Free {
+    void operator()(std::uint64_t* words) const noexcept { std::free(words); }
+  };
+
+  void Grow();
+
+  std::unique_ptr<std::uint64_t, Free> words_;
+  std::size_t size_ = 0;
+  std::size_t capacity_ = 0;
 };
 
 /// What a window costs of a segment: decides how many windows start in one.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,17 +33,35 @@ def _to_tensor(value: Any) -> Any:
 
 
 class Sample(dict[str, Any]):
-    """One window of a batch: a dict of tensors without the batch dimension."""
+    """One window: a dict of tensors without the batch dimension."""
 
 
 def sample_of(batch: dict[str, Any], i: int) -> Sample:
-    return Sample(
-        (name, {key: item[i] for key, item in value.items()} if name in _NESTED else value[i])
-        for name, value in batch.items()
-    )
+    return Sample((name, _item(name, value, i)) for name, value in batch.items())
 
 
-class Samples(Sequence[Sample]):
+def _item(name: str, value: Any, i: int) -> Any:
+    return {key: item[i] for key, item in value.items()} if name in _NESTED else value[i]
+
+
+class LazySample(Mapping[str, Any]):
+    """A Sample that takes its tensors out of the batch when they are asked for."""
+
+    def __init__(self, batch: dict[str, Any], i: int) -> None:
+        self._batch = batch
+        self._i = i
+
+    def __getitem__(self, name: str) -> Any:
+        return _item(name, self._batch[name], self._i)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._batch)
+
+    def __len__(self) -> int:
+        return len(self._batch)
+
+
+class Samples(Sequence[LazySample]):
     """A batch that looks like the list of its samples, for whoever collates those themselves.
 
     torch's default collation asks for the type of the first sample and finds `_collate` for it,
@@ -62,10 +80,7 @@ class Samples(Sequence[Sample]):
             return [self[k] for k in range(*i.indices(self._size))]
         if not -self._size <= i < self._size:
             raise IndexError(f"sample {i} is outside [0, {self._size})")
-        return sample_of(self.batch, i % self._size)
-
-    def __iter__(self) -> Iterator[Sample]:
-        return (sample_of(self.batch, i) for i in range(self._size))
+        return LazySample(self.batch, i % self._size)
 
 
 def _collate(samples: Any, *, collate_fn_map: Any = None) -> dict[str, Any]:  # noqa: ARG001
@@ -93,4 +108,4 @@ def _stack(items: list[Any]) -> Any:
     return batch
 
 
-default_collate_fn_map[Sample] = _collate
+default_collate_fn_map[Sample] = default_collate_fn_map[LazySample] = _collate

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
@@ -86,8 +85,7 @@ class WindowDataset(Dataset[dict[str, Any]]):
 
     def __getitems__(self, indices: Sequence[int]) -> Samples:
         """Windows of those numbers, read in one call."""
-        numbers = np.asarray(indices, dtype=np.int64)
-        return Samples(to_tensors(self._sampler._core.read_starts(numbers)), len(numbers))
+        return Samples(to_tensors(self._sampler._core.read_starts(indices)), len(indices))
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
