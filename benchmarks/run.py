@@ -101,6 +101,29 @@ def window_rows() -> list[Row]:
     ]
 
 
+def sampling_rows() -> list[Row]:
+    """256 row windows of 12 steps, read and sampled, against memcpy of their stored bytes."""
+    options = ("--benchmark_repetitions=5", "--benchmark_min_time=0.1")
+    least = google_benchmark("cpp/sampling_bench", *options)
+    kinds = {
+        "ReadRows/{}/0": "rows read",
+        "SampleRows/{}/0": "rows sampled",
+        "SampleRows/{}/2": "rows sampled by segments",
+    }
+    return [
+        {
+            "task": f"C++ 256 x 12 {text}, {steps:,} steps",
+            "unit": "µs",
+            "ours": least[name.format(steps)] / 1e3,
+            "theirs": least[f"Memcpy/{steps}"] / 1e3,
+            "competitor": "memcpy of what is stored",
+            "goal": None,
+        }
+        for steps in (20_000, 2_000_000, 20_000_000)
+        for name, text in kinds.items()
+    ]
+
+
 def latency_rows(seconds: int) -> list[Row]:
     """Appends at 1 kHz with growth behind them."""
     with tempfile.TemporaryDirectory(prefix="stream-store-bench-") as directory:
@@ -167,6 +190,7 @@ def main() -> None:
     build()
     rows = append_rows()
     rows += window_rows()
+    rows += sampling_rows()
     rows += python_rows(arguments.gigabytes)
     rows += latency_rows(arguments.seconds)
     RESULTS.mkdir(exist_ok=True)

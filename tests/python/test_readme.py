@@ -88,7 +88,10 @@ def test_readme_begins_with_the_two_commands() -> None:
 
 
 def test_every_command_is_one_that_is_checked_here() -> None:
-    assert set(commands()) == {"make demo", "make test", "pip install .", "source install.sh"}
+    learners = ["learn_from_stream", "learn_tokens", "sample_with_jax"]  # run by test_examples.py
+    programs = {f"python examples/{name}.py" for name in learners}
+    shell = {"make demo", "make test", "pip install .", "source install.sh"}
+    assert set(commands()) == shell | programs
 
 
 @pytest.mark.parametrize("target", ["demo", "test", "bench"])
