@@ -148,10 +148,11 @@ void Sampler::MakeCore() {
     readers.push_back(*reader);
     generations_.push_back(store.generation());
   }
-  const std::shared_ptr<const FieldTable> fields = StoreAt(0).shared_fields();
-  if (fields != fields_ && fields->NamesText() != fields_->NamesText()) {
-    Throw(PyExc_RuntimeError, "WindowSampler: its store has other fields now");
+  if (core_ && !(readers[0].schema() == schema_)) {
+    Throw(PyExc_RuntimeError,
+          "WindowSampler: the fields of its store were declared anew; make another sampler");
   }
+  schema_ = readers[0].schema();
   core_.emplace(std::move(readers), options_);
 }
 
@@ -171,6 +172,9 @@ WindowSampler& Sampler::core() {
     again.epoch = state.epoch;
     again.batches = options_.replacement ? state.batches : 0;
     core_->Restore(again);
+    if (!state.extents.empty() && !state.finished) {
+      Throw(PyExc_RuntimeError, "WindowSampler: its store was cleared in the middle of an epoch");
+    }
   }
   return *core_;
 }

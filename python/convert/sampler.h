@@ -107,6 +107,7 @@ class Sampler {
   nb::object max_length_;
   bool with_stores_;
   std::shared_ptr<const FieldTable> fields_;
+  Schema schema_;
   std::vector<std::uint64_t> generations_;  // of the stores' readers
   std::optional<WindowSampler> core_;
   std::uint64_t iteration_ = 0;

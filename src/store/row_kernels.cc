@@ -225,7 +225,7 @@ STREAM_STORE_AVX2 void ShortFloatRow(const Value* words, std::uint64_t count, st
   }
 }
 
-// A row may be stored past its place, into the next one, which is written later; the last may not.
+// A row may be stored past its place, into those that are written later, but not past the last.
 STREAM_STORE_AVX2 void ScatterShortFloats(const Encoding& encoding, const KernelRoom& given,
                                           const RowSource* sources, std::uint64_t rows) {
   const KernelRoom room = given;
@@ -238,12 +238,17 @@ STREAM_STORE_AVX2 void ScatterShortFloats(const Encoding& encoding, const Kernel
     return std::min(static_cast<std::uint64_t>(std::max<std::int64_t>(sources[i].units, 0)),
                     room.most_units);
   };
-  for (std::uint64_t i = 0; i + 1 < rows; ++i) {
+  const std::uint64_t room_bytes = rows * room.place_bytes;
+  const std::uint64_t stored_bytes = steps * kWide * sizeof(float);
+  std::uint64_t i = 0;
+  for (; i < rows && i * room.place_bytes + stored_bytes <= room_bytes; ++i) {
     ShortFloatRow(sources[i].words, count(i), room.out + i * room.place_bytes, steps);
   }
   alignas(16) std::byte last[kShortList * sizeof(float)];
-  ShortFloatRow(sources[rows - 1].words, count(rows - 1), last, steps);
-  std::memcpy(room.out + (rows - 1) * room.place_bytes, last, room.place_bytes);
+  for (; i < rows; ++i) {
+    ShortFloatRow(sources[i].words, count(i), last, steps);
+    std::memcpy(room.out + i * room.place_bytes, last, room.place_bytes);
+  }
 }
 #endif
 

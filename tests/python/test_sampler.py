@@ -284,6 +284,27 @@ def test_a_cleared_store_is_sampled_anew() -> None:
     assert set(windows_of(sampler.sample())) <= set(row_windows(rows, 3, "episode"))
 
 
+def test_an_epoch_says_that_its_store_was_cleared() -> None:
+    store, _ = filled(50)
+    sampler = WindowSampler(store, 3, unit="row", replacement=False)
+    batches = iter(sampler)
+    next(batches)
+    store.clear()
+    append(store, make_rows(np.random.default_rng(5), 12))
+    with pytest.raises(RuntimeError, match="cleared"):
+        next(batches)
+    assert len(epoch(sampler)) == 10
+
+
+def test_a_sampler_notices_fields_that_were_declared_anew() -> None:
+    store = StreamStore(fields={"x": "int64"})
+    sampler = WindowSampler(store, 1)
+    store.define_fields({"x": "float32"})
+    store.append_step({"x": 1.5})
+    with pytest.raises(RuntimeError, match="anew"):
+        sampler.sample()
+
+
 def test_a_closed_store_is_not_sampled() -> None:
     store, _ = filled(50)
     sampler = WindowSampler(store, 3)

@@ -131,8 +131,9 @@ def test_items_and_batches_are_tensors_of_the_right_dtype() -> None:
     assert item["text"] == ["row 4", "row 5", "row 6"]
     assert item["_mask"]["i"].shape == (3,)
     assert dataset[-1]["i"].tolist() == [17, 18, 19]
-    with pytest.raises(IndexError, match="18"):
-        dataset[18]
+    for wrong in (18, -19):
+        with pytest.raises(IndexError, match="18"):
+            dataset[wrong]
     batch = next(iter(DataLoader(dataset, batch_size=4)))
     assert batch["i"].tolist() == [[i, i + 1, i + 2] for i in range(4)]
     assert batch["ragged"].shape == (4, 3, 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -79,8 +80,10 @@ class WindowDataset(Dataset[dict[str, Any]]):
         return self._sampler.num_starts
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        if index < 0:
-            index += len(self)
+        size = len(self)
+        if not -size <= index < size:
+            raise IndexError(f"window {index} is outside [{-size}, {size})")
+        index = operator.index(index) % size
         return sample_of(to_tensors(self._sampler._core.read_starts([index])), 0)
 
     def __getitems__(self, indices: Sequence[int]) -> Samples:
