@@ -158,12 +158,11 @@ StreamStore& Store::Writer(const char* what) {
     ThrowClosed();
   }
   if (kind_ != Kind::kWriter) {
-    throw Error(
-        ErrorCode::kReadOnly,
-        std::string(what) + " needs a store opened for writing; " +
-            (kind_ == Kind::kSnapshot ? std::string("this is a snapshot")
-             : path_.is_none()        ? std::string("this is another process's temporary store")
-                                      : ShortRepr(path_.ptr()) + " was opened with mode='r'"));
+    throw Error(ErrorCode::kReadOnly,
+                std::string(what) + " needs a store opened for writing; " +
+                    (kind_ == Kind::kSnapshot ? std::string("this is a snapshot")
+                     : path_.is_none() ? std::string("this is another process's temporary store")
+                                       : ShortRepr(path_.ptr()) + " was opened with mode='r'"));
   }
   return *writer_;
 }

@@ -22,7 +22,7 @@ using internal::StoreStarts;
 namespace {
 
 constexpr std::uint64_t kMostLength = std::numeric_limits<std::uint32_t>::max();
-constexpr std::uint64_t kMostLanes = std::uint64_t{1} << 24;
+constexpr std::uint64_t kMostLanes = std::uint64_t{1} << 16;
 
 [[noreturn]] void Refuse(const std::string& what) {
   throw Error(ErrorCode::kInvalidArgument, StrCat("sampler: ", what));

@@ -1,4 +1,6 @@
 // Samplers draw exactly the windows of a plain model, each as often as any other, and resume.
+#include "store/sampler_model.h"
+
 #include <cmath>
 #include <map>
 #include <set>
@@ -8,7 +10,6 @@
 #include "stream_store/sampler.h"
 
 #include "base/str_cat.h"
-#include "store/sampler_model.h"
 #include "support/scratch.h"
 
 namespace stream_store {
