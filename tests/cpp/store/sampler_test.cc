@@ -1,7 +1,9 @@
 // What a WindowSampler promises beside the choice of windows, and what it refuses.
 #include "stream_store/sampler.h"
 
+#include <chrono>
 #include <numeric>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -228,6 +230,78 @@ TEST(WindowSamplerTest, ReadsWhatItChose) {
   }
 }
 
+TEST(WindowSamplerTest, ReadsValueWindowsOfSeveralStores) {
+  std::vector<StreamStore> stores;
+  for (std::int64_t which = 0; which < 2; ++which) {
+    stores.push_back(StreamStore::Temporary({.fields = {{.name = "x"}}}));
+    for (Step step = 0; step < 50; ++step) {
+      stores.back().Append(step, {{TypeId{0}, 1000 * which + step}});
+    }
+  }
+  for (const std::size_t count : {1U, 2U}) {
+    std::vector<Reader> readers;
+    for (std::size_t which = 0; which < count; ++which) {
+      readers.push_back(stores[which].reader());
+    }
+    WindowSampler sampler(readers, {.length = 7, .batch_size = 40});
+    WindowBatch batch;
+    sampler.Sample(batch);
+    std::vector<Value> values(40 * 7);
+    std::vector<std::int64_t> types(40 * 7, -1);
+    std::vector<Step> steps(40 * 7);
+    std::vector<float> numbers(40 * 7);
+    std::vector<std::int64_t> offsets(40 * 7, -1);
+    std::vector<Row> rows(40 * 7);
+    batch.ReadWindows(
+        {values.data(), types.data(), steps.data(), numbers.data(), offsets.data(), rows.data()});
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const std::int64_t at = batch.starts()[i / 7] + static_cast<std::int64_t>(i % 7);
+      ASSERT_EQ(values[i], 1000 * batch.stores()[i / 7] + at);
+      ASSERT_EQ(numbers[i], static_cast<float>(values[i]));
+      ASSERT_EQ(steps[i], at);
+      ASSERT_EQ(rows[i], at);
+      ASSERT_EQ(types[i], 0);
+      ASSERT_EQ(offsets[i], 0);
+    }
+  }
+}
+
+TEST(WindowSamplerTest, AnEmptyBatchReadsNothing) {
+  const WindowBatch batch;
+  batch.ReadWindows({});
+  batch.ReadRows({});
+  EXPECT_EQ(batch.LongestInRows(0), 0U);
+}
+
+TEST(WindowSamplerTest, WaitsForTheFirstWindow) {
+  StreamStore store = StreamStore::Temporary({.fields = SamplerFields()});
+  WindowSampler sampler({store.reader()},
+                        {.length = 3, .unit = SampleUnit::kRow, .segment_by = {kCutType}});
+  EXPECT_FALSE(sampler.WaitForStart(std::chrono::milliseconds(3)));
+  std::thread writer([&store] {
+    for (Step step = 0; step < 5; ++step) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      store.Append(step, {{kCutType, false}});
+    }
+  });
+  EXPECT_TRUE(sampler.WaitForStart(std::chrono::minutes(1)));
+  writer.join();
+  EXPECT_EQ(sampler.NumStarts(), 3U);
+  EXPECT_EQ(sampler.RowsBehind(), 0U);
+  store.Append(5, {{kCutType, true}});
+  EXPECT_EQ(sampler.RowsBehind(), 1U);
+}
+
+TEST(WindowSamplerTest, MovesWithItsState) {
+  Plain plain;
+  WindowSampler sampler({plain.store.reader()}, {.length = 2, .batch_size = 3});
+  WindowBatch batch;
+  sampler.Sample(batch);
+  WindowSampler moved = std::move(sampler);
+  EXPECT_EQ(moved.state().batches, 1U);
+  EXPECT_EQ(moved.options().batch_size, 3U);
+}
+
 // --- bad input ---
 
 std::string MessageOf(const std::vector<Reader>& readers, const SamplerOptions& options) {
@@ -272,6 +346,24 @@ TEST(WindowSamplerTest, SaysHowManyRowsThereAreWhenNoWindowFits) {
   EXPECT_EQ(MessageOf(one, {.length = 3, .first_row = 99}),
             "no valid start: expected 3 values from rows [99, end) on but found 100 rows, 200 "
             "values");
+}
+
+TEST(WindowSamplerTest, SaysWhichWindowsDoNotFitWithLanesAndPadding) {
+  StreamStore store = StreamStore::Temporary({.fields = SamplerFields()});
+  const std::vector<Reader> two = {store.reader(), store.reader()};
+  EXPECT_EQ(MessageOf(two, {.length = 4, .unit = SampleUnit::kRow, .lanes = 2, .last_row = 9}),
+            "no valid start: expected 4 rows in one of 2 lanes from rows [0, 9) on but found 0 "
+            "rows; 0 rows");
+  EXPECT_EQ(MessageOf({two[0]}, {.length = 4, .unit = SampleUnit::kRow, .pad = SamplePad::kRight}),
+            "no valid start: expected at least one row but found 0 rows");
+  store.Append(0, {{kEpisodeType, 1}});
+  EXPECT_EQ(MessageOf({store.reader()}, {.length = 1, .unit = SampleUnit::kRow}),
+            "no valid start: expected 1 rows but found 1 rows (0 complete)");
+  WindowSampler epochs({store.reader()},
+                       {.length = 1, .unit = SampleUnit::kRow, .replacement = false});
+  WindowBatch batch;
+  EXPECT_THROW(epochs.Next(batch), Error);
+  EXPECT_THROW(epochs.BeginEpoch(), Error);
 }
 
 TEST(WindowSamplerTest, RefusesStatesOfOthers) {
