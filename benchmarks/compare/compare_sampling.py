@@ -107,6 +107,7 @@ def torchrl(directory: Path, steps: int) -> dict[str, float]:
     from tensordict import TensorDict
     from torchrl.data import LazyMemmapStorage, ReplayBuffer, SliceSampler
 
+    torch.set_num_threads(1)  # on a busy machine its threads would wait for each other
     buffer = ReplayBuffer(
         storage=LazyMemmapStorage(steps + 1000, scratch_dir=str(directory / "torchrl")),
         sampler=SliceSampler(slice_len=LENGTH, end_key="done", traj_key=None, strict_length=True),
