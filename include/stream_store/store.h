@@ -15,6 +15,7 @@
 #include <filesystem>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <ranges>
 #include <span>
 #include <string_view>
@@ -151,6 +152,38 @@ struct Column {
       nullptr;  ///< rows bytes, 0 where the field is left out; null: everywhere there
 };
 
+/// Rows that are on their way into a store: stored, but seen by nobody until Commit() shows them
+/// all at once.
+///
+/// For imports of any size: what is staged lies in the store's files beyond what readers see, not
+/// in memory. Without Commit(), and after a crash, the store is as it was before. Meanwhile other
+/// appends, and Clear(), throw Error(kState). Use from one thread; it must not outlive its store.
+class STREAM_STORE_API StagedRows {
+ public:
+  StagedRows(StagedRows&&) noexcept;
+  StagedRows& operator=(StagedRows&&) noexcept;
+  ~StagedRows();  ///< drops the rows that were not committed
+
+  const Schema& schema() const noexcept;           ///< of the rows
+  std::uint64_t rows() const noexcept;             ///< staged so far
+  std::optional<Step> last_step() const noexcept;  ///< that the next row must come after
+
+  /// Stages more rows, as StreamStore::Extend() appends them. After an exception what was staged
+  /// before is still there.
+  void Extend(std::span<const Step> steps, std::span<const Column> columns);
+
+  /// Shows all rows; returns the first new one. Throws Error: kClosed, kIo (a failed sync),
+  /// kAlreadyExists (a store appeared at the path meanwhile); nothing has changed then. Cost: one
+  /// pass over the staged records.
+  Row Commit();
+
+ private:
+  friend class StreamStore;
+  struct Impl;
+  explicit StagedRows(std::unique_ptr<Impl> impl) noexcept;
+  std::unique_ptr<Impl> impl_;
+};
+
 /// The writer of a store.
 class STREAM_STORE_API StreamStore {
  public:
@@ -222,6 +255,16 @@ class STREAM_STORE_API StreamStore {
   /// last one. Columns come in declared order, each at most once. Returns the first new row.
   Row Extend(std::span<const Step> steps, std::span<const Column> columns);
 
+  /// Begins to append many rows with one publish. Throws as Append(), and Error(kState) while
+  /// others are staged.
+  StagedRows Stage();
+
+  /// Begins to fill a temporary store anew, or any store without declared fields: Commit() declares
+  /// `fields` and puts the rows in place of everything there was. A persistent store then appears
+  /// at its path complete, with its rows. Readers keep what they see; the store's id is a new one.
+  /// Throws Error(kReadOnly) for a persistent store that has fields.
+  StagedRows StageAnew(std::vector<Field> fields);
+
   /// Allocates and faults in room for that many more values and records: no growth in the loop.
   void Reserve(std::uint64_t values, std::uint64_t records);
 
@@ -248,6 +291,7 @@ class STREAM_STORE_API StreamStore {
   const Recovery& recovery() const noexcept;
 
  private:
+  friend class StagedRows;
   struct Impl;
   explicit StreamStore(std::unique_ptr<Impl> impl) noexcept;
   std::unique_ptr<Impl> impl_;

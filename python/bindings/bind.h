@@ -6,9 +6,12 @@
 
 namespace stream_store::python {
 
+class Store;
+
 void BindRecovery(nb::module_& module);
 void BindVersion(nb::module_& module);
 void BindStore(nb::module_& module);
+void BindArrow(nb::class_<Store>& store);
 void BindSampler(nb::module_& module);
 
 /// The methods of Store that are called in loops, in CPython's fast calling convention:

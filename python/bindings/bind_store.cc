@@ -61,6 +61,7 @@ void BindStore(nb::module_& module) {
   store.def("close", &Store::Close, kCloseDoc);
   store.def("clear", &Store::Clear, kClearDoc);
 
+  BindArrow(store);
   BindFastMethods(store);
 }
 

@@ -238,6 +238,34 @@ class StreamStore(_core.Store):
         """Directory of the store, None for a temporary one."""
         return None if self._path is None else Path(self._path)
 
+    # --- Arrow ---
+
+    def to_arrow(self, start: int = 0, stop: int | None = None) -> Any:
+        """Rows [start, stop) as a `pyarrow.RecordBatchReader`; negative bounds count from the end.
+
+        The reader owns a snapshot, which outlives `close`. Batches of about 64 MiB are made when
+        they are asked for. `pyarrow.table(store)`, `polars.DataFrame(store)` and whatever else
+        takes an Arrow stream read a store as it is, without pyarrow.
+
+        Raises:
+            ImportError: pyarrow is not installed. RuntimeError: no fields are declared.
+        """
+        from ._exchange.arrow import to_arrow
+
+        return to_arrow(self, start, stop)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """A capsule with the Arrow C stream of a snapshot of all rows."""
+        from ._exchange.arrow import c_stream
+
+        return c_stream(self, requested_schema)
+
+    def __arrow_c_schema__(self) -> object:
+        """A capsule with the Arrow C schema of that stream."""
+        from ._exchange.arrow import c_schema
+
+        return c_schema(self)
+
     # --- what a store is to Python ---
 
     def __iter__(self) -> NoReturn:

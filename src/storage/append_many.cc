@@ -48,6 +48,7 @@ void Writer::CommitStaged(const Cursor& after) noexcept {
 Verdict Writer::AppendGroups(std::span<const Group> groups, std::size_t* failed_group) {
   const AppendFlag::Hold hold(flag_);
   CheckWritable();
+  CheckNotStaging();
   staged_.clear();
   Cursor at = cursor_;
   std::vector<std::size_t> kept;
@@ -132,8 +133,8 @@ Verdict Writer::ShapeRow(std::span<const Column> columns, std::uint64_t row, Mem
   return {};
 }
 
-Verdict Writer::StageRows(std::span<const Step> steps, std::span<const Column> columns,
-                          Cursor& at) {
+Verdict Writer::DecideRows(std::span<const Step> steps, std::span<const Column> columns,
+                           Cursor& at) {
   const bool regular = Regular(columns);
   Memo& memo = memos_[0];
   for (std::size_t row = 0; row < steps.size(); ++row) {
@@ -176,27 +177,37 @@ Verdict Writer::EncodeRows(std::span<const Column> columns) {
   return {};
 }
 
-Verdict Writer::Extend(std::span<const Step> steps, std::span<const Column> columns,
-                       Row* first_row) {
-  const AppendFlag::Hold hold(flag_);
-  CheckWritable();
-  *first_row = static_cast<Row>(cursor_.rows);
+// The passes that can fail, of rows that go to `at` and move it on.
+Verdict Writer::PrepareRows(std::span<const Step> steps, std::span<const Column> columns,
+                            Cursor& at) {
   if (const Verdict verdict = CheckColumns(columns); verdict.code != ErrorCode::kOk) {
     return verdict;
   }
-  if (steps.empty()) {
-    return {};
-  }
   staged_.clear();
   staged_.reserve(steps.size());
-  Cursor at = cursor_;
-  if (const Verdict verdict = StageRows(steps, columns, at); verdict.code != ErrorCode::kOk) {
+  if (const Verdict verdict = DecideRows(steps, columns, at); verdict.code != ErrorCode::kOk) {
     return verdict;
   }
   if (!Fits(at.values, at.records + 1)) {
     MakeRoom(at.values, at.records + 1, cursor_.layout_words);
   }
-  if (const Verdict verdict = EncodeRows(columns); verdict.code != ErrorCode::kOk) {
+  if (staging_.load(std::memory_order_relaxed)) {
+    FaultInStaged(at);
+  }
+  return EncodeRows(columns);
+}
+
+Verdict Writer::Extend(std::span<const Step> steps, std::span<const Column> columns,
+                       Row* first_row) {
+  const AppendFlag::Hold hold(flag_);
+  CheckWritable();
+  CheckNotStaging();
+  *first_row = static_cast<Row>(cursor_.rows);
+  if (steps.empty()) {
+    return CheckColumns(columns);
+  }
+  Cursor at = cursor_;
+  if (const Verdict verdict = PrepareRows(steps, columns, at); verdict.code != ErrorCode::kOk) {
     return verdict;
   }
   CommitStaged(at);

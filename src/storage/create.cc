@@ -60,7 +60,7 @@ void WriteHolder(const File& lock) {
   lock.WriteAt(std::as_bytes(std::span(holder)), 0);
 }
 
-Opened CreateOnce(const std::filesystem::path& path, const Schema& schema) {
+Opened BuildOnce(const std::filesystem::path& path, const Schema& schema) {
   Directory directory = Directory::CreateSibling(path);
   const std::filesystem::path sibling = directory.path();
   try {
@@ -86,11 +86,7 @@ Opened CreateOnce(const std::filesystem::path& path, const Schema& schema) {
     }
     directory.Sync();
     parts.directory = std::move(directory);
-    Opened opened = Ready(std::move(parts));
-    PublishDirectory(opened.files->directory(), path);
-    opened.files->MoveTo(path);
-    SyncParent(path);
-    return opened;
+    return Ready(std::move(parts));
   } catch (...) {
     RemoveTree(sibling);
     throw;
@@ -120,12 +116,12 @@ void RemoveLeftover(const std::filesystem::path& sibling) {
 
 }  // namespace
 
-Opened CreateStore(const std::filesystem::path& path, const Schema& schema) {
+Opened BuildStore(const std::filesystem::path& path, const Schema& schema) {
   constexpr int kAttempts = 5;
   for (int attempt = 1;; ++attempt) {
     RemoveLeftovers(path);
     try {
-      return CreateOnce(path, schema);
+      return BuildOnce(path, schema);
     } catch (const Error& error) {
       // Another process cleaning up may have taken our sibling before we could lock it.
       const bool swept = error.code() == ErrorCode::kNotFound ||
@@ -135,6 +131,24 @@ Opened CreateStore(const std::filesystem::path& path, const Schema& schema) {
       }
     }
   }
+}
+
+void PublishStore(Files& files, const std::filesystem::path& path) {
+  PublishDirectory(files.directory(), path);
+  files.MoveTo(path);
+  SyncParent(path);
+}
+
+Opened CreateStore(const std::filesystem::path& path, const Schema& schema) {
+  Opened opened = BuildStore(path, schema);
+  const std::filesystem::path sibling = opened.files->path();
+  try {
+    PublishStore(*opened.files, path);
+  } catch (...) {
+    RemoveTree(sibling);  // not there any more if it was renamed
+    throw;
+  }
+  return opened;
 }
 
 Opened CreateTemporaryStore(const std::filesystem::path& directory, Schema schema) {

@@ -169,8 +169,9 @@ void Writer::RaiseLimits(std::uint64_t soft_values, std::uint64_t soft_records) 
   hard_values_.store(values, std::memory_order_relaxed);
   hard_records_.store(records, std::memory_order_relaxed);
   layout_limit_.store(files_->layouts.bytes() / sizeof(std::uint64_t), std::memory_order_relaxed);
-  values_limit_.store(std::min(values, soft_values), std::memory_order_relaxed);
-  records_limit_.store(std::min(records, soft_records), std::memory_order_relaxed);
+  const std::uint64_t most = staging_.load(std::memory_order_relaxed) ? 0 : ~std::uint64_t{0};
+  values_limit_.store(std::min({values, soft_values, most}), std::memory_order_relaxed);
+  records_limit_.store(std::min({records, soft_records, most}), std::memory_order_relaxed);
 }
 
 // REQUIRES: append flag.
@@ -247,6 +248,7 @@ void Writer::GrowFilesAhead(std::uint64_t values, std::uint64_t records) {
 void Writer::Reserve(std::uint64_t values, std::uint64_t records) {
   const AppendFlag::Hold hold(flag_);
   CheckWritable();
+  CheckNotStaging();
   if (values > kLengthMask || records > kMaxRows) {
     throw Error(ErrorCode::kNoSpace,
                 StrCat(files_->path_text(), ": reserving ", values, " values and ", records,

@@ -30,6 +30,11 @@ PathState LookAt(const std::filesystem::path& path);
 /// kNoSpace, kIo).
 Opened CreateStore(const std::filesystem::path& path, const Schema& schema);
 
+/// The two halves of CreateStore(): a store in a hidden sibling directory of `path`, which
+/// RemoveTree() takes away again, and the rename that lets it appear.
+Opened BuildStore(const std::filesystem::path& path, const Schema& schema);
+void PublishStore(Files& files, const std::filesystem::path& path);
+
 /// A store on unlinked files.
 Opened CreateTemporaryStore(const std::filesystem::path& directory, Schema schema);
 

@@ -57,6 +57,7 @@ Cursor Writer::cursor() noexcept {
 void Writer::Redeclare(Schema schema) {
   CheckWritable();
   const AppendFlag::Hold hold(flag_);
+  CheckNotStaging();
   if (cursor_.records > 0) {
     throw Error(
         ErrorCode::kState,
@@ -74,6 +75,13 @@ void Writer::Redeclare(Schema schema) {
   }
   meaning_ = files_->meaning();
   memos_[0] = Memo{};
+  memos_[1] = Memo{};
+}
+
+void Writer::FollowMove() {
+  const AppendFlag::Hold hold(flag_);
+  meaning_ = files_->meaning();
+  memos_[0] = Memo{};  // plans point into what a schema means
   memos_[1] = Memo{};
 }
 

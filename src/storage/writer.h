@@ -102,6 +102,17 @@ class Writer {
   /// steps.size() new rows, published together.
   Verdict Extend(std::span<const Step> steps, std::span<const Column> columns, Row* first_row);
 
+  /// Staging: rows stored beyond what is published, until PublishStaged() shows them all at once.
+  /// Meanwhile other appends throw Error(kState). stage.cc.
+  void BeginStaging();
+  Verdict StageRows(std::span<const Step> steps, std::span<const Column> columns);
+  void PublishStaged();
+  void DropStaged() noexcept;
+  void CheckNotStaging() const;
+
+  /// REQUIRES: BeginStaging(). Where the next staged row goes; for the one who stages.
+  const Cursor& staged_cursor() const noexcept { return stage_; }
+
   void Reserve(std::uint64_t values, std::uint64_t records);
   std::uint64_t Sync();
   void Close();
@@ -125,6 +136,9 @@ class Writer {
   /// For messages: the last type id of the row so far, or `type` itself if the row already has that
   /// field.
   std::int64_t LastTypeBefore(TypeId type);
+
+  /// After the directory of the store was renamed.
+  void FollowMove();
 
   /// pthread_atfork child handler: async-signal-safe.
   void BecomeForkedChild() noexcept;
@@ -175,7 +189,8 @@ class Writer {
   // append_many.cc
   void Stage(Step step, const Memo& memo, bool continues, Cursor& at);
   Verdict CheckColumns(std::span<const Column> columns) const;
-  Verdict StageRows(std::span<const Step> steps, std::span<const Column> columns, Cursor& at);
+  Verdict DecideRows(std::span<const Step> steps, std::span<const Column> columns, Cursor& at);
+  Verdict PrepareRows(std::span<const Step> steps, std::span<const Column> columns, Cursor& at);
   Verdict ShapeRow(std::span<const Column> columns, std::uint64_t row, Memo& memo);
   Verdict EncodeRows(std::span<const Column> columns);
   void CommitStaged(const Cursor& after) noexcept;
@@ -191,6 +206,10 @@ class Writer {
   void RefreshPointers() noexcept;
   void DropLimits() noexcept;
   void GrowAhead();
+
+  // stage.cc
+  void FaultInStaged(const Cursor& at);
+  void EndStaging() noexcept;
 
   // durability.cc
   void OpenRecord();
@@ -216,6 +235,9 @@ class Writer {
   LayoutTable layout_table_;
   std::vector<std::uint64_t> scratch_words_;
   std::vector<Staged> staged_;
+  Cursor stage_;                     // where the next staged row goes
+  std::uint64_t staged_values_ = 0;  // faulted in ahead of it, in bytes
+  std::uint64_t staged_records_ = 0;
 
   // -- Cold.
   std::shared_ptr<Files> files_;
@@ -226,6 +248,7 @@ class Writer {
   std::atomic<bool> failed_{false};
   std::atomic<bool> forked_{false};
   std::atomic<bool> session_open_{false};  // the open record was written
+  std::atomic<bool> staging_{false};       // soft limits stay 0: every append takes the slow path
   std::string failure_;                    // first failed sync, for messages; under the state mutex
   int failure_errno_ = 0;
   std::mutex state_mutex_;  // files' sizes, limits, failure

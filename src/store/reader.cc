@@ -167,6 +167,12 @@ RowView Reader::row(Row row) const {
   return view;
 }
 
+void Reader::ScanRows(Row begin, Row end,
+                      const std::function<bool(const RecordRun&)>& visit) const {
+  internal::ScanRows(*view_, begin, end, visit);
+  source_->CheckHistory();
+}
+
 void Reader::RowsOf(std::span<const Position> positions, std::span<Row> out) const {
   internal::RowsOf(*view_, positions, out);
   source_->CheckHistory();

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <utility>
@@ -53,6 +54,10 @@ RowEntries ReadRow(const View& view, Row row);
 
 /// The rows that cannot grow any more: all, or all but a last one without its last declared field.
 std::uint64_t FinalRows(const View& view);
+
+// scan.cc: runs of equal records, in place.
+void ScanRows(const View& view, Row begin, Row end,
+              const std::function<bool(const RecordRun&)>& visit);
 
 // decode.cc
 void Decode(const View& view, std::span<const Value> values, TypeId type, void* out);

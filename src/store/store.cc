@@ -7,53 +7,14 @@
 
 #include "base/str_cat.h"
 #include "storage/open.h"
-#include "storage/read_source.h"
-#include "storage/writer.h"
+#include "store/store_impl.h"
 #include "store/verdict_text.h"
 
 namespace stream_store {
 
 using internal::Opened;
-using internal::ReadSource;
 using internal::Verdict;
 using internal::Writer;
-
-struct StreamStore::Impl {
-  std::filesystem::path path;  // empty for a temporary store
-  Options options;
-  std::unique_ptr<Writer> writer;  // null until fields are declared
-  std::shared_ptr<ReadSource> source;
-  Recovery recovery;
-  bool closed_undeclared = false;
-
-  Writer& Declared(const char* doing) const {
-    if (closed_undeclared) {
-      throw Error(ErrorCode::kClosed, StrCat(Name(), ": ", doing, " on a store that is closed"));
-    }
-    if (writer == nullptr) {
-      throw Error(ErrorCode::kState, StrCat(Name(), ": ", doing,
-                                            " needs declared fields: call define_fields() first"));
-    }
-    return *writer;
-  }
-
-  std::string Name() const { return path.empty() ? "temporary store" : PathText(path); }
-
-  void Start(Opened opened) {
-    opened.options.capacity_values = options.capacity_values;
-    opened.options.grow_ahead = options.grow_ahead;
-    recovery = opened.recovery;
-    source = std::make_shared<ReadSource>(opened.files, recovery, opened.cursor);
-    writer = std::make_unique<Writer>(opened.files, opened.cursor, opened.options);
-  }
-
-  void Create(std::vector<Field> fields) {
-    Schema schema(std::move(fields));
-    Start(path.empty()
-              ? internal::CreateTemporaryStore(options.temporary_directory, std::move(schema))
-              : internal::CreateStore(path, schema));
-  }
-};
 
 namespace {
 
@@ -236,7 +197,7 @@ Row StreamStore::Extend(std::span<const Step> steps, std::span<const Column> col
   Row first = 0;
   const Verdict verdict = writer.Extend(steps, columns, &first);
   if (verdict.code != ErrorCode::kOk) {
-    internal::ThrowVerdict(verdict, writer, steps, columns);
+    internal::ThrowVerdict(verdict, writer, steps, columns, 0);
   }
   return first;
 }
@@ -266,6 +227,7 @@ void StreamStore::Clear() {
   if (writer.closed()) {
     throw Error(ErrorCode::kClosed, "temporary store: clear on a store that is closed");
   }
+  writer.CheckNotStaging();
   impl_->Create(writer.schema().fields());
 }
 

@@ -113,7 +113,7 @@ void ThrowVerdict(const Verdict& verdict, Writer& writer, Step step,
 }
 
 void ThrowVerdict(const Verdict& verdict, Writer& writer, std::span<const Step> steps,
-                  std::span<const Column> columns) {
+                  std::span<const Column> columns, std::uint64_t rows_before) {
   const Schema& schema = writer.schema();
   const std::size_t c = verdict.write;
   const std::size_t row = verdict.row;
@@ -130,15 +130,15 @@ void ThrowVerdict(const Verdict& verdict, Writer& writer, std::span<const Step> 
       ThrowAs(verdict, writer, OrderText(schema, columns[c].type, columns[c - 1].type, ""));
     case Rule::kLength:
       ThrowAs(verdict, writer,
-              StrCat("row ", row, " of the call: ",
+              StrCat("row ", rows_before + row, " of the call: ",
                      LengthText(schema, MakeEncoding(schema[columns[c].type]), write_of_row())));
     case Rule::kValue:
-      ThrowAs(
-          verdict, writer,
-          StrCat("row ", row, " of the call: ", ValueText(schema, write_of_row(), verdict.item)));
+      ThrowAs(verdict, writer,
+              StrCat("row ", rows_before + row,
+                     " of the call: ", ValueText(schema, write_of_row(), verdict.item)));
     case Rule::kStepNotAfter:
       ThrowAs(verdict, writer,
-              StrCat("row ", row, " of the call: step ", steps[row],
+              StrCat("row ", rows_before + row, " of the call: step ", steps[row],
                      " does not come after the step before it (order): steps strictly increase"));
     default:
       break;

@@ -13,8 +13,8 @@ namespace stream_store::internal {
 [[noreturn]] void ThrowVerdict(const Verdict& verdict, Writer& writer, Step step,
                                std::span<const FieldWrite> writes, Step before);
 
-/// Throws the Error of a refused Extend().
+/// Throws the Error of refused rows; the first of them is row `rows_before` of the caller's call.
 [[noreturn]] void ThrowVerdict(const Verdict& verdict, Writer& writer, std::span<const Step> steps,
-                               std::span<const Column> columns);
+                               std::span<const Column> columns, std::uint64_t rows_before);
 
 }  // namespace stream_store::internal

@@ -1,0 +1,18 @@
+// The methods of stream_store._core.Store that exchange rows with Arrow.
+
+#include <nanobind/stl/string.h>
+
+#include "bindings/bind.h"
+#include "convert/arrow.h"
+
+namespace stream_store::python {
+
+using nanobind::literals::operator""_a;
+
+void BindArrow(nb::class_<Store>& store) {
+  store.def("_arrow_stream", &ExportStream, "requested"_a.none(), "start"_a, "stop"_a, "fields"_a,
+            "metadata"_a, "step_column"_a);
+  store.def("_arrow_schema", &ExportSchema, "fields"_a, "metadata"_a);
+}
+
+}  // namespace stream_store::python

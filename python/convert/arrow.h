@@ -1,0 +1,24 @@
+// Arrow capsules <-> the C++ side: exports of a snapshot, imports into a store.
+#pragma once
+
+#include <string>
+
+#include "stream_store/arrow.h"
+
+#include "convert/python.h"
+#include "convert/store.h"
+
+namespace stream_store::python {
+
+/// What Python knows of a store's fields in Arrow: a sequence of (levels, classes) by type id.
+std::vector<ArrowField> ArrowFieldsOf(nb::handle fields);
+
+/// A capsule "arrow_array_stream" of rows [start, stop) of a snapshot. `requested`: a capsule
+/// "arrow_schema" or None; `metadata`: of the key "huggingface", "" for none.
+nb::object ExportStream(Store& store, nb::handle requested, Row start, Row stop, nb::handle fields,
+                        const std::string& metadata, const std::string& step_column);
+
+/// A capsule "arrow_schema" of what such a stream has.
+nb::object ExportSchema(Store& store, nb::handle fields, const std::string& metadata);
+
+}  // namespace stream_store::python

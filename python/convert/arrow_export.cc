@@ -1,0 +1,100 @@
+// Capsules that hand a snapshot out. Their consumers call back without the GIL: nothing in them is
+// Python's.
+
+#include <memory>
+
+#include "convert/arrow.h"
+
+namespace stream_store::python {
+namespace {
+
+constexpr const char* kStreamName = "arrow_array_stream";
+constexpr const char* kSchemaName = "arrow_schema";
+
+// Consumers move the struct out of the capsule, or leave it to be released here.
+template <class Struct>
+void DestroyCapsule(PyObject* capsule) {
+  auto* held = static_cast<Struct*>(PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule)));
+  if (held == nullptr) {
+    PyErr_WriteUnraisable(capsule);
+    return;
+  }
+  if (held->release != nullptr) {
+    held->release(held);
+  }
+  delete held;
+}
+
+template <class Struct>
+nb::object MakeCapsule(std::unique_ptr<Struct> held, const char* name) {
+  PyObject* capsule = PyCapsule_New(held.get(), name, &DestroyCapsule<Struct>);
+  if (capsule == nullptr) {
+    held->release(held.get());
+    nb::raise_python_error();
+  }
+  static_cast<void>(held.release());
+  return nb::steal<nb::object>(capsule);
+}
+
+const ArrowSchema* RequestedSchema(nb::handle requested) {
+  if (requested.is_none()) {
+    return nullptr;
+  }
+  if (PyCapsule_IsValid(requested.ptr(), kSchemaName) == 0) {
+    Throw(PyExc_TypeError, "requested_schema must be a capsule 'arrow_schema' or None, not " +
+                               ShortRepr(requested.ptr()));
+  }
+  return static_cast<const ArrowSchema*>(PyCapsule_GetPointer(requested.ptr(), kSchemaName));
+}
+
+const Reader& ReaderOf(Store& store) {
+  const Reader* reader = store.Look();
+  if (reader == nullptr) {
+    Throw(PyExc_RuntimeError,
+          "exporting to Arrow: no fields are declared yet; call define_fields() first");
+  }
+  return *reader;
+}
+
+}  // namespace
+
+std::vector<ArrowField> ArrowFieldsOf(nb::handle fields) {
+  const nb::object list = Own(PySequence_List(fields.ptr()));
+  std::vector<ArrowField> result;
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list.ptr()); ++i) {
+    const nb::object pair = Own(PySequence_Tuple(PyList_GET_ITEM(list.ptr(), i)));
+    const nb::object levels = Own(PySequence_Tuple(PyTuple_GetItem(pair.ptr(), 0)));
+    ArrowField field;
+    for (Py_ssize_t level = 0; level < PyTuple_GET_SIZE(levels.ptr()); ++level) {
+      field.levels.emplace_back(AsText(PyTuple_GET_ITEM(levels.ptr(), level), "a format"));
+    }
+    field.classes = AsInt64(PyTuple_GetItem(pair.ptr(), 1), "classes");
+    result.push_back(std::move(field));
+  }
+  return result;
+}
+
+nb::object ExportStream(Store& store, nb::handle requested, Row start, Row stop, nb::handle fields,
+                        const std::string& metadata, const std::string& step_column) {
+  ArrowExportOptions options;
+  options.begin = start;
+  options.end = stop;
+  options.fields = ArrowFieldsOf(fields);
+  options.huggingface_metadata = metadata;
+  options.step_column = step_column;
+  options.requested = RequestedSchema(requested);
+  auto stream = std::make_unique<ArrowArrayStream>();
+  ExportArrow(ReaderOf(store), options, stream.get());
+  return MakeCapsule(std::move(stream), kStreamName);
+}
+
+nb::object ExportSchema(Store& store, nb::handle fields, const std::string& metadata) {
+  ArrowExportOptions options;
+  options.fields = ArrowFieldsOf(fields);
+  options.huggingface_metadata = metadata;
+  auto schema = std::make_unique<ArrowSchema>();
+  ExportArrowSchema(ReaderOf(store).schema(), options, schema.get());
+  return MakeCapsule(std::move(schema), kSchemaName);
+}
+
+}  // namespace stream_store::python

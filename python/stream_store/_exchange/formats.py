@@ -1,0 +1,91 @@
+"""Features as Arrow formats: what C++ needs to know of them, without reading their JSON.
+
+Format strings are those of https://arrow.apache.org/docs/format/CDataInterface.html.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+
+from stream_store.features import FieldSpec, features_json
+from stream_store.features.dtypes import precision_and_scale, time_zone
+from stream_store.features.nodes import RAGGED, Json
+
+#: (formats from the outside in, names of a ClassLabel or -1)
+ArrowField = tuple[tuple[str, ...], int]
+
+_FORMATS = {
+    "null": "n",
+    "bool": "b",
+    "int8": "c",
+    "int16": "s",
+    "int32": "i",
+    "int64": "l",
+    "uint8": "C",
+    "uint16": "S",
+    "uint32": "I",
+    "uint64": "L",
+    "float16": "e",
+    "float32": "f",
+    "float64": "g",
+    "date32": "tdD",
+    "date64": "tdm",
+    "string": "u",
+    "large_string": "U",
+    "string_view": "vu",
+    "binary": "z",
+    "large_binary": "Z",
+    "binary_view": "vz",
+}
+_UNITS = {"s": "s", "ms": "m", "us": "u", "ns": "n"}
+
+
+def _value_format(dtype: str) -> str:
+    """Format of a dtype name of `datasets.Value`, one that `parse_value` takes."""
+    if known := _FORMATS.get(dtype):
+        return known
+    if digits := precision_and_scale(dtype):
+        width = ",256" if dtype.startswith("decimal256") else ""
+        return f"d:{digits[0]},{digits[1]}{width}"
+    name, _, rest = dtype.partition("[")
+    if name == "fixed_size_binary":
+        return f"w:{rest.rstrip(']')}"
+    unit = _UNITS[rest.rstrip("]").partition(",")[0]]
+    if name == "timestamp":
+        return f"ts{unit}:{time_zone(dtype) or ''}"
+    return ("tt" if name.startswith("time") else "tD") + unit
+
+
+def _levels(node: Json) -> tuple[str, ...]:
+    kind = node["_type"]
+    if kind == "Value":
+        return (_value_format(node["dtype"]),)
+    if kind == "ClassLabel":
+        return ("l",)
+    if kind == "LargeList":
+        return ("+L", *_levels(node["feature"]))
+    if kind == "List":
+        length = node.get("length", RAGGED)
+        return ("+l" if length == RAGGED else f"+w:{length}", *_levels(node["feature"]))
+    return (*("+l" for _ in node["shape"]), _value_format(node["dtype"]))  # Array2D to Array5D
+
+
+@lru_cache(maxsize=4096)
+def _field(feature_json: str) -> ArrowField:
+    node = json.loads(feature_json)
+    inner = node
+    while "feature" in inner:
+        inner = inner["feature"]
+    return _levels(node), len(inner["names"]) if inner["_type"] == "ClassLabel" else -1
+
+
+def arrow_fields(specs: Sequence[FieldSpec]) -> list[ArrowField]:
+    """What each field is in Arrow, by type id; hidden markers are null columns."""
+    return [(("n",), -1) if spec.hidden else _field(spec.json) for spec in specs]
+
+
+def huggingface_metadata(specs: Sequence[FieldSpec]) -> str:
+    """The value of the schema's key "huggingface", from which `datasets` takes its features."""
+    return json.dumps({"info": {"features": features_json(specs)}})

@@ -1,0 +1,83 @@
+#include "arrow/buffers.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+namespace stream_store::arrow {
+namespace {
+
+constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kWorthKeeping = 64 << 10;  // smaller blocks are the allocator's to recycle
+
+}  // namespace
+
+BlockPool::~BlockPool() {
+  for (const Block& block : free_) {
+    std::free(block.data);
+  }
+}
+
+// The smallest free block that is large enough and not wasteful.
+Block BlockPool::Take(std::size_t bytes) {
+  const std::size_t rounded =
+      (std::max<std::size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
+  if (rounded >= kWorthKeeping) {
+    const std::scoped_lock lock(mutex_);
+    auto best = free_.end();
+    for (auto at = free_.begin(); at != free_.end(); ++at) {
+      const bool fits = at->bytes >= rounded && at->bytes / 4 <= rounded;
+      if (fits && (best == free_.end() || at->bytes < best->bytes)) {
+        best = at;
+      }
+    }
+    if (best != free_.end()) {
+      const Block block = *best;
+      free_.erase(best);
+      free_bytes_ -= block.bytes;
+      return block;
+    }
+  }
+  auto* data = static_cast<std::byte*>(std::aligned_alloc(kAlignment, rounded));
+  if (data == nullptr) {
+    throw std::bad_alloc();
+  }
+  return {data, rounded};
+}
+
+void BlockPool::Give(Block block) noexcept {
+  if (block.bytes >= kWorthKeeping) {
+    const std::scoped_lock lock(mutex_);
+    if (free_bytes_ + block.bytes <= most_bytes_) {
+      try {
+        free_.push_back(block);
+        free_bytes_ += block.bytes;
+        return;
+      } catch (const std::bad_alloc&) {
+        // freed below
+      }
+    }
+  }
+  std::free(block.data);
+}
+
+BatchMemory::~BatchMemory() {
+  for (const Block& block : blocks_) {
+    pool_->Give(block);
+  }
+}
+
+std::byte* BatchMemory::Make(std::size_t bytes) {
+  blocks_.emplace_back();  // first, so that no block is lost if there is no room for it here
+  blocks_.back() = pool_->Take(bytes);
+  return blocks_.back().data;
+}
+
+std::byte* BatchMemory::MakeZeroed(std::size_t bytes) {
+  std::byte* data = Make(bytes);
+  std::memset(data, 0, std::max<std::size_t>(bytes, 1));
+  return data;
+}
+
+}  // namespace stream_store::arrow

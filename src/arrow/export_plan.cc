@@ -1,0 +1,255 @@
+#include "arrow/export_plan.h"
+
+#include <algorithm>
+#include <unordered_map>
+#include <utility>
+
+#include "stream_store/error.h"
+
+namespace stream_store::arrow {
+namespace {
+
+[[noreturn]] void Refuse(const std::string& what) {
+  throw Error(ErrorCode::kInvalidArgument, "exporting to Arrow: " + what);
+}
+
+std::uint64_t ItemBits(const Type& type) {
+  switch (type.kind) {
+    case Kind::kNull:
+      return 0;
+    case Kind::kBool:
+      return 1;
+    case Kind::kString:
+    case Kind::kBinary:
+      return 8;
+    case Kind::kFixedBinary:
+      return 8 * static_cast<std::uint64_t>(type.size);
+    default:
+      return static_cast<std::uint64_t>(type.bits);
+  }
+}
+
+bool IsInteger(DType dtype) { return dtype >= DType::kInt8 && dtype <= DType::kUInt64; }
+
+// How a field of such items comes out as `asked`; kNothing if it cannot.
+ItemWay WayOf(const Field& field, const Type& declared, const Type& asked) {
+  const auto dtype = DTypeOf(asked);
+  if (field.packed) {
+    const bool same = dtype == field.dtype;
+    return !same                         ? ItemWay::kNothing
+           : field.dtype == DType::kBool ? ItemWay::kPackedBits
+                                         : ItemWay::kPacked;
+  }
+  if (dtype != field.dtype) {
+    const bool is_float = field.dtype == DType::kFloat16 || field.dtype == DType::kFloat32;
+    if (is_float && dtype == DType::kFloat64) {
+      return ItemWay::kWords;
+    }
+    const bool integers = IsInteger(field.dtype) && dtype && IsInteger(*dtype);
+    return integers ? ItemWay::kChecked : ItemWay::kNothing;
+  }
+  switch (asked.kind) {
+    case Kind::kBool:
+      return ItemWay::kBits;
+    case Kind::kDate:
+    case Kind::kTime:
+      return asked.bits == 64 ? ItemWay::kWords : ItemWay::kChecked;
+    case Kind::kDecimal:
+      return asked.precision == declared.precision && asked.scale == declared.scale
+                 ? ItemWay::kWords
+                 : ItemWay::kNothing;
+    default:
+      break;
+  }
+  return ItemBits(asked) == 64 ? ItemWay::kWords : ItemWay::kDecode;
+}
+
+class Planner {
+ public:
+  Planner(const Schema& schema, const ArrowExportOptions& options)
+      : schema_(schema), options_(options), plan_{} {
+    plan_.leaf_of_type.assign(schema.size(), 0);
+  }
+
+  ExportPlan Plan() {
+    const std::vector<ColumnNode> columns = ColumnsOf(schema_);
+    auto root = std::make_shared<SchemaNode>(DefaultSchema(schema_, options_));
+    if (options_.requested != nullptr) {
+      Adopt(*root);
+    }
+    std::unordered_map<std::string_view, const ColumnNode*> by_name;
+    for (const ColumnNode& column : columns) {
+      by_name.emplace(column.name, &column);
+    }
+    for (const SchemaNode& node : root->children) {
+      const auto at = by_name.find(node.name);
+      const bool is_step = !options_.step_column.empty() && node.name == options_.step_column;
+      if (is_step == (at != by_name.end())) {
+        Refuse(is_step ? "the step column '" + node.name + "' has the name of a field"
+                       : "column '" + node.name + "' was asked for, which is no field");
+      }
+      plan_.columns.push_back(is_step ? Steps(node) : Column(node, *at->second));
+      if (!is_step) {
+        by_name.erase(at);
+      }
+    }
+    plan_.schema = std::move(root);
+    return std::move(plan_);
+  }
+
+ private:
+  void Adopt(SchemaNode& root) const {
+    SchemaNode asked = CopySchema(*options_.requested);
+    if (ParseFormat(asked.format.c_str()).kind != Kind::kStruct) {
+      Refuse("the requested schema must be a struct of columns, not " +
+             TypeText(*options_.requested));
+    }
+    if (asked.children.size() != root.children.size()) {
+      Refuse("the requested schema has " + std::to_string(asked.children.size()) +
+             " columns, the store " + std::to_string(root.children.size()));
+    }
+    root = std::move(asked);
+  }
+
+  ColumnPlan Steps(const SchemaNode& node) const {
+    if (node.format != "l") {
+      Refuse("the step column '" + node.name + "' is int64, not " +
+             TypeText(ParseFormat(node.format.c_str())));
+    }
+    return ColumnPlan{.what = ColumnPlan::What::kStep};
+  }
+
+  ColumnPlan Column(const SchemaNode& node, const ColumnNode& column) {
+    ColumnPlan plan;
+    if (column.leaf) {
+      plan.leaf = AddLeaf(node, *column.leaf);
+      return plan;
+    }
+    plan.what = ColumnPlan::What::kStruct;
+    if (ParseFormat(node.format.c_str()).kind != Kind::kStruct ||
+        node.children.size() != column.children.size()) {
+      Refuse("column '" + node.name + "' is a struct of " + std::to_string(column.children.size()) +
+             " fields; asked for was " + TypeText(ParseFormat(node.format.c_str())) + " of " +
+             std::to_string(node.children.size()));
+    }
+    if (column.marker) {
+      plan.markers.push_back(AddMarker(*column.marker));
+    }
+    for (std::size_t i = 0; i < node.children.size(); ++i) {
+      const SchemaNode& child = node.children[i];
+      if (child.name != column.children[i].name) {
+        Refuse("column '" + node.name + "' has the field '" + column.children[i].name +
+               "' where '" + child.name + "' was asked for");
+      }
+      plan.children.push_back(Column(child, column.children[i]));
+    }
+    return plan;
+  }
+
+  std::size_t AddMarker(TypeId type) {
+    LeafPlan leaf;
+    leaf.type = type;
+    leaf.name = schema_[type].name;
+    leaf.unit_words = 0;
+    leaf.unit_items = 0;
+    return Add(std::move(leaf));
+  }
+
+  std::size_t AddLeaf(const SchemaNode& top, TypeId type) {
+    const Field& field = schema_[type];
+    const ArrowField given = type < options_.fields.size() ? options_.fields[type] : ArrowField{};
+    const std::vector<std::string> declared = LevelsOf(field, given);
+    LeafPlan leaf;
+    leaf.type = type;
+    leaf.name = field.name;
+    const SchemaNode* node = &top;
+    const std::size_t lists = declared.size() - 1;
+    for (std::size_t i = 0; i < lists; ++i) {
+      leaf.lists.push_back(ParseFormat(node->format.c_str()));
+      const Type& list = leaf.lists.back();
+      const bool fits =
+          list.kind == Kind::kList || (list.kind == Kind::kFixedList && field.shape[i] != kRagged &&
+                                       list.size == static_cast<std::int64_t>(field.shape[i]));
+      if (!fits || node->children.size() != 1) {
+        RefuseType(field, declared, top);
+      }
+      node = &node->children[0];
+    }
+    leaf.item = ParseFormat(node->format.c_str());
+    const Type own = ParseFormat(declared.back().c_str());
+    leaf.way = WayOf(field, own, leaf.item);
+    const bool empty = field.dtype == DType::kNull && leaf.item.kind == Kind::kNull;
+    if ((leaf.way == ItemWay::kNothing && !empty) || !node->children.empty()) {
+      RefuseType(field, declared, top);
+    }
+    leaf.way = empty ? ItemWay::kNothing : leaf.way;
+    Measure(field, leaf);
+    return Add(std::move(leaf));
+  }
+
+  static void Measure(const Field& field, LeafPlan& leaf) {
+    leaf.source_is_signed = field.dtype != DType::kUInt64;
+    leaf.item_bits = ItemBits(leaf.item);
+    leaf.ragged = leaf.is_text() || (!field.shape.empty() && field.shape[0] == kRagged);
+    if (field.dtype == DType::kNull) {
+      leaf.ragged = false;
+      leaf.unit_words = 0;
+      leaf.unit_items = 0;
+      return;
+    }
+    std::uint64_t items = 1;
+    for (const std::uint32_t dimension : field.shape) {
+      items *= dimension == kRagged ? 1 : dimension;
+      leaf.fixed.push_back(dimension == kRagged ? 0 : dimension);
+    }
+    const bool is_decimal = leaf.item.kind == Kind::kDecimal;
+    leaf.unit_words = is_decimal ? items * leaf.item_bits / 64 : items;
+    leaf.unit_items = items;
+    if (field.packed) {
+      const std::uint64_t item_bytes = field.dtype == DType::kBool ? 1 : leaf.item_bits / 8;
+      leaf.unit_words = (items * item_bytes + 7) / 8;
+    }
+    if (field.dtype == DType::kFixedBinary) {
+      leaf.unit_items = 1;
+    }
+  }
+
+  [[noreturn]] static void RefuseType(const Field& field, const std::vector<std::string>& declared,
+                                      const SchemaNode& asked) {
+    std::string own;
+    for (const std::string& level : declared) {
+      own += (own.empty() ? "" : " of ") + TypeText(ParseFormat(level.c_str()));
+    }
+    std::string wanted;
+    for (const SchemaNode* node = &asked; node != nullptr;
+         node = node->children.empty() ? nullptr : &node->children[0]) {
+      wanted += (wanted.empty() ? "" : " of ") + TypeText(ParseFormat(node->format.c_str()));
+    }
+    Refuse("column '" + field.name + "' is " + own + "; it cannot be shown as " + wanted +
+           ". Ask for its own type, and cast what comes out");
+  }
+
+  std::size_t Add(LeafPlan leaf) {
+    plan_.leaf_of_type[leaf.type] = static_cast<std::uint32_t>(plan_.leaves.size());
+    plan_.leaves.push_back(std::move(leaf));
+    return plan_.leaves.size() - 1;
+  }
+
+  const Schema& schema_;
+  const ArrowExportOptions& options_;
+  ExportPlan plan_;
+};
+
+}  // namespace
+
+bool LeafPlan::has_narrow_offsets() const noexcept {
+  return (is_text() && item.bits != 64) || std::ranges::any_of(lists, [](const Type& list) {
+           return list.kind == Kind::kList && list.bits == 32;
+         });
+}
+
+ExportPlan PlanExport(const Schema& schema, const ArrowExportOptions& options) {
+  return Planner(schema, options).Plan();
+}
+
+}  // namespace stream_store::arrow

@@ -1,0 +1,353 @@
+#include "arrow/leaf_builder.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <type_traits>
+
+#include "stream_store/error.h"
+
+#include "arrow/bits.h"
+
+namespace stream_store::arrow {
+namespace {
+
+// Words converted at a time: they stay in the first-level cache.
+constexpr std::uint64_t kChunkWords = 2048;
+
+template <class Item>
+void NarrowAll(const Value* words, std::uint64_t count, std::byte* out) {
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const auto item = static_cast<Item>(words[i]);
+    std::memcpy(out + i * sizeof(Item), &item, sizeof(Item));
+  }
+}
+
+template <class Item>
+bool Holds(Value word, bool word_is_signed) {
+  using Limits = std::numeric_limits<Item>;
+  if (!word_is_signed || word >= 0) {
+    return static_cast<std::uint64_t>(word) <= static_cast<std::uint64_t>(Limits::max());
+  }
+  return std::is_signed_v<Item> && word >= static_cast<Value>(Limits::min());
+}
+
+template <class Item>
+std::uint64_t FirstThatDoesNotFit(const Value* words, std::uint64_t count, bool is_signed) {
+  std::uint64_t i = 0;
+  while (i < count && Holds<Item>(words[i], is_signed)) {
+    ++i;
+  }
+  return i;
+}
+
+// Calls `visit` with an item of the integer type.
+template <class Visit>
+auto WithInteger(const Type& type, const Visit& visit) {
+  switch (type.bits) {
+    case 8:
+      return type.is_signed ? visit(std::int8_t{}) : visit(std::uint8_t{});
+    case 16:
+      return type.is_signed ? visit(std::int16_t{}) : visit(std::uint16_t{});
+    case 32:
+      return type.is_signed || type.kind != Kind::kInteger ? visit(std::int32_t{})
+                                                           : visit(std::uint32_t{});
+    default:
+      return type.is_signed ? visit(std::int64_t{}) : visit(std::uint64_t{});
+  }
+}
+
+template <class Offset>
+void FillOffsets(std::byte* offsets, std::uint64_t first, std::uint64_t count, std::uint64_t from,
+                 std::uint64_t each) {
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const auto offset = static_cast<Offset>(from + i * each);
+    std::memcpy(offsets + (first + i) * sizeof(Offset), &offset, sizeof(offset));
+  }
+}
+
+void FillOffsetsOf(bool wide, std::byte* offsets, std::uint64_t first, std::uint64_t count,
+                   std::uint64_t from, std::uint64_t each) {
+  wide ? FillOffsets<std::int64_t>(offsets, first, count, from, each)
+       : FillOffsets<std::int32_t>(offsets, first, count, from, each);
+}
+
+}  // namespace
+
+void LeafBuilder::Begin(BatchMemory& memory, Row first_row, std::uint64_t rows,
+                        std::uint64_t units) {
+  memory_ = &memory;
+  first_row_ = first_row;
+  rows_ = rows;
+  next_row_ = 0;
+  present_ = 0;
+  items_ = 0;
+  validity_ = reinterpret_cast<std::uint8_t*>(memory.MakeZeroed(BitmapBytes(rows)));
+  row_items_ = plan_.has_row_offsets() ? 0 : plan_.unit_items;
+  item_room_ = plan_.has_row_offsets() ? units * plan_.unit_items : rows * plan_.unit_items;
+  inner_items_ = 1;
+  for (std::size_t level = 1; level < plan_.lists.size(); ++level) {
+    inner_items_ *= plan_.fixed[level];
+  }
+  offsets_ = nullptr;
+  if (plan_.has_row_offsets()) {
+    wide_offsets_ = plan_.is_text() ? plan_.item.bits != 32 : plan_.lists[0].bits == 64;
+    offsets_ = memory.Make((rows + 1) * (wide_offsets_ ? 8 : 4));
+    FillOffsetsOf(wide_offsets_, offsets_, 0, 1, 0, 0);
+  }
+  const std::uint64_t bytes = BitmapBytes(item_room_ * plan_.item_bits);
+  data_ = plan_.item_bits == 1 ? memory.MakeZeroed(bytes) : memory.Make(bytes);
+}
+
+// Rows [next_row_, row) are null.
+void LeafBuilder::SkipTo(std::uint64_t row) {
+  const std::uint64_t count = row - next_row_;
+  if (count == 0) {
+    return;
+  }
+  if (offsets_ != nullptr) {
+    FillOffsetsOf(wide_offsets_, offsets_, next_row_ + 1, count, items_ / inner_items_, 0);
+  } else if (row_items_ > 0) {
+    if (plan_.item_bits >= 8) {
+      const std::uint64_t item_bytes = plan_.item_bits / 8;
+      std::memset(data_ + items_ * item_bytes, 0, count * row_items_ * item_bytes);
+    }
+    items_ += count * row_items_;
+  }
+  next_row_ = row;
+}
+
+void LeafBuilder::Write(std::uint64_t row, std::uint64_t count, const Value* first,
+                        std::uint64_t stride, std::uint64_t words) {
+  const std::uint64_t items_each =
+      plan_.unit_words == 0 ? 0 : words / plan_.unit_words * plan_.unit_items;
+  const bool fits = row >= next_row_ && count <= rows_ - row &&
+                    (row_items_ == items_each || offsets_ != nullptr) &&
+                    (items_each == 0 || count <= (item_room_ - items_) / items_each);
+  if (!fits) {
+    throw Error(ErrorCode::kCorrupt,
+                "exporting to Arrow: field '" + plan_.name + "': row " +
+                    std::to_string(first_row_ + static_cast<Row>(row)) +
+                    ": expected one field-write of the length it had a moment ago");
+  }
+  SkipTo(row);
+  SetBits(validity_, row, count);
+  present_ += count;
+  next_row_ = row + count;
+  if (offsets_ != nullptr) {
+    FillOffsetsOf(wide_offsets_, offsets_, row + 1, count, (items_ + items_each) / inner_items_,
+                  items_each / inner_items_);
+  }
+  if (words > 0 && plan_.way != ItemWay::kNothing) {
+    WriteItems(row, count, first, stride, words);
+  }
+}
+
+void LeafBuilder::WriteItems(std::uint64_t row, std::uint64_t count, const Value* first,
+                             std::uint64_t stride, std::uint64_t words) {
+  row_words_ = words;
+  if (plan_.way == ItemWay::kWords && words == 1) {  // scalars, straight to their place
+    auto* out = reinterpret_cast<Value*>(data_) + items_;
+    for (std::uint64_t i = 0; i < count; ++i) {
+      out[i] = first[i * stride];
+    }
+    items_ += count;
+    return;
+  }
+  const bool packed = plan_.way == ItemWay::kPacked || plan_.way == ItemWay::kPackedBits;
+  if (packed || words > kChunkWords) {  // row by row
+    for (std::uint64_t i = 0; i < count; ++i) {
+      Convert(row + i, first + i * stride, words);
+    }
+    return;
+  }
+  if (words == stride || count == 1) {
+    Convert(row, first, count * words);
+    return;
+  }
+  gathered_.resize(kChunkWords);
+  const std::uint64_t rows_at_once = kChunkWords / words;
+  for (std::uint64_t done = 0; done < count; done += rows_at_once) {
+    const std::uint64_t now = std::min(rows_at_once, count - done);
+    Value* out = gathered_.data();
+    const Value* in = first + done * stride;
+    if (words == 1) {
+      for (std::uint64_t i = 0; i < now; ++i) {
+        out[i] = in[i * stride];
+      }
+    } else {
+      for (std::uint64_t i = 0; i < now; ++i) {
+        std::memcpy(out + i * words, in + i * stride, words * sizeof(Value));
+      }
+    }
+    Convert(row + done, out, now * words);
+  }
+}
+
+// `words` of whole rows from `row` on, one after the other; packed: of one row.
+void LeafBuilder::Convert(std::uint64_t row, const Value* words, std::uint64_t count) {
+  std::byte* out = data_ + items_ * plan_.item_bits / 8;
+  switch (plan_.way) {
+    case ItemWay::kNothing:
+      return;
+    case ItemWay::kWords:
+      std::memcpy(out, words, count * sizeof(Value));
+      items_ += count * 64 / plan_.item_bits;
+      return;
+    case ItemWay::kDecode:
+      reader_.Decode({words, count}, plan_.type, out);
+      items_ += count * 8 / (plan_.item.kind == Kind::kFixedBinary ? plan_.item_bits : 8);
+      return;
+    case ItemWay::kBits:
+      for (std::uint64_t done = 0; done < count; done += kChunkWords) {
+        const std::uint64_t now = std::min(kChunkWords, count - done);
+        bools_.resize(kChunkWords);
+        reader_.Decode({words + done, now}, plan_.type, bools_.data());
+        PackBools(bools_.data(), now, reinterpret_cast<std::uint8_t*>(data_), items_);
+        items_ += now;
+      }
+      return;
+    case ItemWay::kPacked:
+      std::memcpy(out, words, plan_.unit_items * plan_.item_bits / 8);
+      items_ += plan_.unit_items;
+      return;
+    case ItemWay::kPackedBits:
+      for (std::uint64_t i = 0; i < plan_.unit_items; ++i) {
+        std::uint8_t item = 0;
+        std::memcpy(&item, reinterpret_cast<const std::byte*>(words) + i, 1);
+        if (item != 0) {
+          SetBit(reinterpret_cast<std::uint8_t*>(data_), items_ + i);
+        }
+      }
+      items_ += plan_.unit_items;
+      return;
+    case ItemWay::kChecked:
+      CheckAndNarrow(row, words, count);
+      items_ += count;
+  }
+}
+
+void LeafBuilder::CheckAndNarrow(std::uint64_t row, const Value* words, std::uint64_t count) {
+  std::byte* out = data_ + items_ * plan_.item_bits / 8;
+  const std::uint64_t good = WithInteger(plan_.item, [&](auto item) {
+    using Item = decltype(item);
+    const std::uint64_t first = FirstThatDoesNotFit<Item>(words, count, plan_.source_is_signed);
+    if (first == count) {
+      NarrowAll<Item>(words, count, out);
+    }
+    return first;
+  });
+  if (good == count) {
+    return;
+  }
+  throw Error(
+      ErrorCode::kInvalidArgument,
+      "exporting to Arrow: field '" + plan_.name + "': row " +
+          std::to_string(first_row_ + static_cast<Row>(row + good / row_words_)) + ": " +
+          (plan_.source_is_signed ? std::to_string(words[good])
+                                  : std::to_string(static_cast<std::uint64_t>(words[good]))) +
+          " does not fit " + TypeText(plan_.item));
+}
+
+OutArray LeafBuilder::Finish() {
+  SkipTo(rows_);
+  const std::uint64_t nulls = rows_ - present_;
+  const void* valid = validity();
+  if (plan_.is_text()) {
+    OutArray text = plan_.item.bits == 0 ? FinishViews() : FinishText();
+    text.length = rows_;
+    text.null_count = nulls;
+    text.buffers[0] = valid;
+    return text;
+  }
+  OutArray made = FinishItems();
+  if (plan_.item.kind == Kind::kNull || plan_.way == ItemWay::kNothing) {
+    made.length = rows_;
+    made.null_count = rows_;
+    made.buffers.clear();
+    return made;
+  }
+  if (plan_.lists.empty()) {
+    made.null_count = nulls;
+    made.buffers[0] = valid;
+    return made;
+  }
+  // From the inside out. Inner lists are all of one length; only rows can be missing.
+  std::uint64_t length = items_;
+  for (std::size_t level = plan_.lists.size(); level-- > 0;) {
+    const Type& list = plan_.lists[level];
+    const bool outermost = level == 0;
+    const std::uint64_t children = length;
+    length = outermost ? rows_ : length / plan_.fixed[level];
+    OutArray out;
+    out.length = length;
+    out.buffers.push_back(outermost ? valid : nullptr);
+    out.null_count = outermost ? nulls : 0;
+    if (list.kind == Kind::kList) {
+      std::byte* offsets = offsets_;
+      if (!outermost) {
+        const bool wide = list.bits == 64;
+        offsets = memory_->Make((length + 1) * (wide ? 8 : 4));
+        FillOffsetsOf(wide, offsets, 0, length + 1, 0, plan_.fixed[level]);
+      }
+      out.buffers.push_back(offsets);
+    } else if (outermost && nulls > 0) {
+      // The slots of a missing row are null too, as builders leave them.
+      auto* bits = reinterpret_cast<std::uint8_t*>(memory_->MakeZeroed(BitmapBytes(children)));
+      for (std::uint64_t row = 0; row < rows_; ++row) {
+        if (GetBit(validity_, row)) {
+          SetBits(bits, row * plan_.fixed[0], plan_.fixed[0]);
+        }
+      }
+      made.buffers[0] = bits;
+      made.null_count = nulls * plan_.fixed[0];
+    }
+    out.children.push_back(std::move(made));
+    made = std::move(out);
+  }
+  return made;
+}
+
+OutArray LeafBuilder::FinishItems() {
+  OutArray items;
+  items.length = items_;
+  items.buffers = {nullptr, data_};
+  return items;
+}
+
+OutArray LeafBuilder::FinishText() {
+  OutArray text;
+  text.buffers = {nullptr, offsets_, data_};
+  return text;
+}
+
+// 16 bytes a row: length, and the text itself up to 12 bytes, else its first 4, buffer and offset.
+OutArray LeafBuilder::FinishViews() {
+  constexpr std::int64_t kInline = 12;
+  constexpr std::uint64_t kView = 16;
+  std::byte* views = memory_->MakeZeroed(rows_ * kView);
+  const auto* offsets = reinterpret_cast<const std::int64_t*>(offsets_);
+  for (std::uint64_t row = 0; row < rows_; ++row) {
+    const std::int64_t begin = offsets[row];
+    const std::int64_t bytes = offsets[row + 1] - begin;
+    std::byte* view = views + row * kView;
+    const auto short_bytes = static_cast<std::int32_t>(bytes);
+    std::memcpy(view, &short_bytes, 4);
+    if (bytes <= kInline) {
+      std::memcpy(view + 4, data_ + begin, static_cast<std::size_t>(bytes));
+      continue;
+    }
+    const auto at = static_cast<std::int32_t>(begin);
+    std::memcpy(view + 4, data_ + begin, 4);
+    std::memcpy(view + 12, &at, 4);  // in buffer 0
+  }
+  std::byte* sizes = memory_->Make(sizeof(std::int64_t));
+  const auto size = static_cast<std::int64_t>(items_);
+  std::memcpy(sizes, &size, sizeof(size));
+  OutArray text;
+  text.buffers = {nullptr, views, data_, sizes};
+  return text;
+}
+
+}  // namespace stream_store::arrow

@@ -1,0 +1,337 @@
+#include "arrow/type.h"
+
+#include <array>
+#include <charconv>
+
+#include "stream_store/error.h"
+
+namespace stream_store::arrow {
+namespace {
+
+using Units = std::string_view;
+
+// The number that all of `text` is.
+std::optional<std::int64_t> Number(std::string_view text) {
+  std::int64_t number = 0;
+  const auto result = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (text.empty() || result.ec != std::errc() || result.ptr != text.data() + text.size()) {
+    return std::nullopt;
+  }
+  return number;
+}
+
+Type Simple(Kind kind, int bits = 0, bool is_signed = false) {
+  Type type;
+  type.kind = kind;
+  type.bits = bits;
+  type.is_signed = is_signed;
+  return type;
+}
+
+Type Other(std::string_view format) {
+  Type type;
+  type.text = std::string(format);
+  return type;
+}
+
+Type OneLetter(char letter, std::string_view format) {
+  switch (letter) {
+    case 'n':
+      return Simple(Kind::kNull);
+    case 'b':
+      return Simple(Kind::kBool);
+    case 'c':
+      return Simple(Kind::kInteger, 8, true);
+    case 's':
+      return Simple(Kind::kInteger, 16, true);
+    case 'i':
+      return Simple(Kind::kInteger, 32, true);
+    case 'l':
+      return Simple(Kind::kInteger, 64, true);
+    case 'C':
+      return Simple(Kind::kInteger, 8);
+    case 'S':
+      return Simple(Kind::kInteger, 16);
+    case 'I':
+      return Simple(Kind::kInteger, 32);
+    case 'L':
+      return Simple(Kind::kInteger, 64);
+    case 'e':
+      return Simple(Kind::kFloat, 16);
+    case 'f':
+      return Simple(Kind::kFloat, 32);
+    case 'g':
+      return Simple(Kind::kFloat, 64);
+    case 'u':
+      return Simple(Kind::kString, 32);
+    case 'U':
+      return Simple(Kind::kString, 64);
+    case 'z':
+      return Simple(Kind::kBinary, 32);
+    case 'Z':
+      return Simple(Kind::kBinary, 64);
+    default:
+      return Other(format);
+  }
+}
+
+bool IsUnit(char unit) { return unit == 's' || unit == 'm' || unit == 'u' || unit == 'n'; }
+
+// "tdD", "tts", "tsu:UTC", "tDn".
+Type Temporal(std::string_view format) {
+  if (format.size() < 3) {
+    return Other(format);
+  }
+  const char unit = format[2];
+  Type type;
+  if (format[1] == 'd' && format.size() == 3 && (unit == 'D' || unit == 'm')) {
+    return Simple(Kind::kDate, unit == 'D' ? 32 : 64);
+  }
+  if (!IsUnit(unit)) {
+    return Other(format);
+  }
+  type.unit = unit;
+  if (format[1] == 't' && format.size() == 3) {
+    type.kind = Kind::kTime;
+    type.bits = unit == 's' || unit == 'm' ? 32 : 64;
+  } else if (format[1] == 's' && format.size() > 3 && format[3] == ':') {
+    type.kind = Kind::kTimestamp;
+    type.bits = 64;
+    type.text = std::string(format.substr(4));
+  } else if (format[1] == 'D' && format.size() == 3) {
+    type.kind = Kind::kDuration;
+    type.bits = 64;
+  } else {
+    return Other(format);
+  }
+  return type;
+}
+
+// "d:precision,scale[,bits]".
+Type Decimal(std::string_view format) {
+  std::array<std::int64_t, 3> numbers = {0, 0, 128};
+  std::string_view rest = format.substr(2);
+  std::size_t found = 0;
+  for (; found < numbers.size() && !rest.empty(); ++found) {
+    const std::size_t comma = rest.find(',');
+    const auto number = Number(rest.substr(0, comma));
+    if (!number || *number < -100'000 || *number > 100'000) {
+      return Other(format);
+    }
+    numbers[found] = *number;
+    rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
+  }
+  const int most = numbers[2] == 128 ? 38 : 76;
+  if (found < 2 || !rest.empty() || numbers[0] < 1 || numbers[0] > most ||
+      (numbers[2] != 128 && numbers[2] != 256)) {
+    return Other(format);
+  }
+  Type type = Simple(Kind::kDecimal, static_cast<int>(numbers[2]));
+  type.precision = static_cast<int>(numbers[0]);
+  type.scale = static_cast<int>(numbers[1]);
+  return type;
+}
+
+Type Sized(Kind kind, std::string_view format, std::string_view size) {
+  const auto number = Number(size);
+  if (!number || *number < 0 || *number > INT32_MAX) {
+    return Other(format);
+  }
+  Type type = Simple(kind);
+  type.size = *number;
+  return type;
+}
+
+std::string UnitText(char unit) { return unit == 's' ? "s" : std::string(1, unit) + "s"; }
+
+}  // namespace
+
+Type ParseFormat(const char* format) {
+  const std::string_view text = format == nullptr ? "" : format;
+  if (text.size() == 1) {
+    return OneLetter(text[0], text);
+  }
+  if (text == "vu" || text == "vz") {
+    return Simple(text == "vu" ? Kind::kString : Kind::kBinary);
+  }
+  if (text == "+l" || text == "+L") {
+    return Simple(Kind::kList, text == "+l" ? 32 : 64);
+  }
+  if (text == "+vl" || text == "+vL") {
+    return Simple(Kind::kListView, text == "+vl" ? 32 : 64);
+  }
+  if (text == "+s") {
+    return Simple(Kind::kStruct);
+  }
+  if (text.starts_with("+w:")) {
+    return Sized(Kind::kFixedList, text, text.substr(3));
+  }
+  if (text.starts_with("w:")) {
+    return Sized(Kind::kFixedBinary, text, text.substr(2));
+  }
+  if (text.starts_with("d:")) {
+    return Decimal(text);
+  }
+  return text.starts_with("t") ? Temporal(text) : Other(text);
+}
+
+std::string TypeText(const Type& type) {
+  switch (type.kind) {
+    case Kind::kNull:
+      return "null";
+    case Kind::kBool:
+      return "bool";
+    case Kind::kInteger:
+      return (type.is_signed ? "int" : "uint") + std::to_string(type.bits);
+    case Kind::kFloat:
+      return "float" + std::to_string(type.bits);
+    case Kind::kDate:
+      return "date" + std::to_string(type.bits);
+    case Kind::kTime:
+      return "time" + std::to_string(type.bits) + "[" + UnitText(type.unit) + "]";
+    case Kind::kTimestamp:
+      return "timestamp[" + UnitText(type.unit) + (type.text.empty() ? "" : ", tz=" + type.text) +
+             "]";
+    case Kind::kDuration:
+      return "duration[" + UnitText(type.unit) + "]";
+    case Kind::kDecimal:
+      return "decimal" + std::to_string(type.bits) + "(" + std::to_string(type.precision) + ", " +
+             std::to_string(type.scale) + ")";
+    case Kind::kString:
+    case Kind::kBinary: {
+      const std::string name = type.kind == Kind::kString ? "string" : "binary";
+      return type.bits == 0 ? name + "_view" : (type.bits == 64 ? "large_" : "") + name;
+    }
+    case Kind::kFixedBinary:
+      return "fixed_size_binary[" + std::to_string(type.size) + "]";
+    case Kind::kList:
+      return type.bits == 64 ? "large_list" : "list";
+    case Kind::kListView:
+      return type.bits == 64 ? "large_list_view" : "list_view";
+    case Kind::kFixedList:
+      return "fixed_size_list[" + std::to_string(type.size) + "]";
+    case Kind::kStruct:
+      return "struct";
+    case Kind::kOther:
+      break;
+  }
+  if (type.text == "+m") {
+    return "map";
+  }
+  if (type.text == "+r") {
+    return "run_end_encoded";
+  }
+  return "a type of Arrow format '" + type.text + "'";
+}
+
+std::string TypeText(const ArrowSchema& schema) {
+  const Type type = ParseFormat(schema.format);
+  std::string text = TypeText(type);
+  if (schema.dictionary != nullptr) {
+    return "dictionary<" + TypeText(*schema.dictionary) + ">";
+  }
+  constexpr std::int64_t kMostShown = 8;
+  if ((type.is_list() || type.kind == Kind::kStruct) && schema.children != nullptr) {
+    std::string inner;
+    for (std::int64_t i = 0; i < schema.n_children && i < kMostShown; ++i) {
+      const ArrowSchema* child = schema.children[i];
+      if (child == nullptr) {
+        continue;
+      }
+      inner += i == 0 ? "" : ", ";
+      if (type.kind == Kind::kStruct) {
+        inner += std::string(child->name == nullptr ? "" : child->name) + ": ";
+      }
+      inner += TypeText(*child);
+    }
+    text += "<" + inner + (schema.n_children > kMostShown ? ", …>" : ">");
+  }
+  return text;
+}
+
+std::optional<DType> DTypeOf(const Type& type) {
+  const auto of_unit = [&](DType seconds) {
+    const int place = type.unit == 's' ? 0 : type.unit == 'm' ? 1 : type.unit == 'u' ? 2 : 3;
+    return static_cast<DType>(static_cast<int>(seconds) + place);
+  };
+  switch (type.kind) {
+    case Kind::kNull:
+      return DType::kNull;
+    case Kind::kBool:
+      return DType::kBool;
+    case Kind::kInteger: {
+      const int place = type.bits == 8 ? 0 : type.bits == 16 ? 1 : type.bits == 32 ? 2 : 3;
+      return static_cast<DType>(static_cast<int>(type.is_signed ? DType::kInt8 : DType::kUInt8) +
+                                place);
+    }
+    case Kind::kFloat:
+      return type.bits == 16   ? DType::kFloat16
+             : type.bits == 32 ? DType::kFloat32
+                               : DType::kFloat64;
+    case Kind::kDate:
+      return type.bits == 32 ? DType::kDate32 : DType::kDate64;
+    case Kind::kTime:
+      return of_unit(DType::kTime32S);
+    case Kind::kTimestamp:
+      return of_unit(DType::kTimestampS);
+    case Kind::kDuration:
+      return of_unit(DType::kDurationS);
+    case Kind::kDecimal:
+      return type.bits == 128 ? DType::kDecimal128 : DType::kDecimal256;
+    case Kind::kString:
+      return DType::kString;
+    case Kind::kBinary:
+      return DType::kBinary;
+    case Kind::kFixedBinary:
+      return DType::kFixedBinary;
+    default:
+      return std::nullopt;
+  }
+}
+
+namespace {
+
+std::string DefaultItem(const Field& field) {
+  constexpr std::array<const char*, kDTypeCount> kItems = {
+      "n",    "b",   "c",   "s",   "i",   "l",      "C",          "S",   "I",    "L",    "e",
+      "f",    "g",   "tdD", "tdm", "tts", "ttm",    "ttu",        "ttn", "tss:", "tsm:", "tsu:",
+      "tsn:", "tDs", "tDm", "tDu", "tDn", "d:38,0", "d:76,0,256", "u",   "z",    ""};
+  if (field.dtype == DType::kFixedBinary) {
+    return "w:" + std::to_string(field.shape.at(0));
+  }
+  return kItems[static_cast<std::size_t>(field.dtype)];
+}
+
+bool LevelFits(const Type& level, std::uint32_t dimension) {
+  if (level.kind == Kind::kFixedList) {
+    return dimension != kRagged && level.size == static_cast<std::int64_t>(dimension);
+  }
+  return level.kind == Kind::kList;
+}
+
+}  // namespace
+
+std::vector<std::string> LevelsOf(const Field& field, const ArrowField& given) {
+  const std::size_t lists = field.dtype == DType::kFixedBinary ? 0 : field.shape.size();
+  if (given.levels.empty()) {
+    std::vector<std::string> levels(lists, "+l");
+    if (lists == 1 && field.shape[0] != kRagged) {
+      levels[0] = "+w:" + std::to_string(field.shape[0]);
+    }
+    levels.push_back(DefaultItem(field));
+    return levels;
+  }
+  bool fits = given.levels.size() == lists + 1 &&
+              DTypeOf(ParseFormat(given.levels.back().c_str())) == field.dtype;
+  for (std::size_t i = 0; fits && i < lists; ++i) {
+    fits = LevelFits(ParseFormat(given.levels[i].c_str()), field.shape[i]);
+  }
+  if (!fits) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "field '" + field.name + "': the Arrow formats given for it are not those of a " +
+                    std::string(DTypeName(field.dtype)) + " of its shape");
+  }
+  return given.levels;
+}
+
+}  // namespace stream_store::arrow

@@ -1,0 +1,123 @@
+// StagedRows: many rows with one publish, into a store as it is or into a new one that takes its
+// place.
+#include <utility>
+
+#include "base/directory.h"
+#include "store/store_impl.h"
+#include "store/verdict_text.h"
+
+namespace stream_store {
+
+struct StagedRows::Impl {
+  StreamStore::Impl* store = nullptr;
+  StreamStore::Impl fresh;        // built aside, when `anew`
+  std::filesystem::path sibling;  // where a persistent one is built
+  bool anew = false;
+  bool staging = false;
+  std::uint64_t rows = 0;
+
+  internal::Writer& writer() const { return anew ? *fresh.writer : *store->writer; }
+
+  void Begin() {
+    writer().BeginStaging();
+    staging = true;
+  }
+
+  ~Impl() {
+    if (staging) {
+      writer().DropStaged();
+    }
+    if (anew && !sibling.empty()) {
+      fresh.writer.reset();
+      RemoveTree(sibling);
+    }
+  }
+};
+
+StagedRows::StagedRows(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
+
+StagedRows::StagedRows(StagedRows&&) noexcept = default;
+StagedRows& StagedRows::operator=(StagedRows&&) noexcept = default;
+StagedRows::~StagedRows() = default;
+
+const Schema& StagedRows::schema() const noexcept { return impl_->writer().schema(); }
+
+std::uint64_t StagedRows::rows() const noexcept { return impl_->rows; }
+
+std::optional<Step> StagedRows::last_step() const noexcept {
+  const internal::Cursor& at = impl_->writer().staged_cursor();
+  return at.rows == 0 ? std::nullopt : std::optional<Step>(at.step);
+}
+
+void StagedRows::Extend(std::span<const Step> steps, std::span<const Column> columns) {
+  internal::Writer& writer = impl_->writer();
+  const internal::Verdict verdict = writer.StageRows(steps, columns);
+  if (verdict.code != ErrorCode::kOk) {
+    internal::ThrowVerdict(verdict, writer, steps, columns, impl_->rows);
+  }
+  impl_->rows += steps.size();
+}
+
+Row StagedRows::Commit() {
+  Impl& impl = *impl_;
+  if (!impl.staging) {
+    throw Error(ErrorCode::kState, impl.store->Name() + ": its staged rows were committed already");
+  }
+  const auto first = static_cast<Row>(impl.writer().staged_cursor().rows - impl.rows);
+  if (impl.anew && impl.store->closed_undeclared) {
+    throw Error(ErrorCode::kClosed, impl.store->Name() + ": append to a store that is closed");
+  }
+  impl.writer().PublishStaged();
+  impl.staging = false;
+  if (!impl.anew) {
+    return first;
+  }
+  if (!impl.sibling.empty()) {
+    internal::PublishStore(*impl.fresh.writer->files(), impl.store->path);
+    impl.sibling.clear();
+    impl.fresh.writer->FollowMove();
+  }
+  impl.store->source = std::move(impl.fresh.source);
+  impl.store->recovery = impl.fresh.recovery;
+  std::swap(impl.store->writer, impl.fresh.writer);
+  return first;
+}
+
+StagedRows StreamStore::Stage() {
+  impl_->Declared("import");
+  auto impl = std::make_unique<StagedRows::Impl>();
+  impl->store = impl_.get();
+  impl->Begin();
+  return StagedRows(std::move(impl));
+}
+
+StagedRows StreamStore::StageAnew(std::vector<Field> fields) {
+  if (closed()) {
+    throw Error(ErrorCode::kClosed, impl_->Name() + ": append to a store that is closed");
+  }
+  if (impl_->writer != nullptr) {
+    if (!impl_->path.empty()) {
+      throw Error(ErrorCode::kReadOnly,
+                  impl_->Name() +
+                      ": only temporary stores are filled anew; what a path holds is "
+                      "never deleted");
+    }
+    impl_->writer->CheckNotStaging();
+  }
+  auto impl = std::make_unique<StagedRows::Impl>();
+  impl->store = impl_.get();
+  impl->anew = true;
+  impl->fresh.path = impl_->path;
+  impl->fresh.options = impl_->options;
+  if (impl_->path.empty()) {
+    impl->fresh.Create(std::move(fields));
+  } else {
+    internal::Opened built = internal::BuildStore(impl_->path, Schema(std::move(fields)));
+    impl->sibling = built.files->path();
+    impl->fresh.Start(std::move(built));
+  }
+  impl->Begin();
+  return StagedRows(std::move(impl));
+}
+
+}  // namespace stream_store
