@@ -10,7 +10,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -126,5 +125,66 @@ STREAM_STORE_API void ExportArrow(const Reader& reader, const ArrowExportOptions
 /// The schema that such a stream has.
 STREAM_STORE_API void ExportArrowSchema(const Schema& schema, const ArrowExportOptions& options,
                                         ArrowSchema* out);
+
+/// Options of ArrowImporter.
+struct ArrowImportOptions {
+  std::vector<ArrowField> fields = {};  ///< by type id; missing ones are default
+  std::string step_column = {};         ///< int column with the steps; "": counted on from the last
+  std::function<void(std::uint64_t)> progress = {};  ///< called with the rows staged so far, now
+                                                     ///< and then; what it throws ends the import
+};
+
+/// Rows of Arrow batches on their way into a store.
+///
+/// Columns go to the fields of their name, a struct's to its leaves; others are ignored, and fields
+/// without a column are missing in every row. Types must be those of the fields, or convert without
+/// a change of any value: integers of any width, floats of any width, offsets of any kind,
+/// dictionaries of such. What a foreign array says of itself is checked as far as it can be
+/// checked: lengths against each other, offsets against lengths. Only one thread at a time.
+class STREAM_STORE_API ArrowImporter {
+ public:
+  /// `rows` must outlive it; `schema` is read during the call only.
+  ///
+  /// Throws Error(kInvalidArgument): no column is a field, a column has a type that its field does
+  /// not take (all are named, with both types), the step column is missing or no integer.
+  ArrowImporter(StagedRows& rows, const ArrowSchema& schema,
+                const ArrowImportOptions& options = {});
+  ArrowImporter(const ArrowImporter&) = delete;
+  ArrowImporter& operator=(const ArrowImporter&) = delete;
+  ~ArrowImporter();
+
+  /// Stages all rows of a batch, which it takes over and releases.
+  ///
+  /// Cost: values are read where they lie. Throws Error(kInvalidArgument) naming column and row: a
+  /// null inside a list, a value out of the field's range, text that is no UTF-8, a list of another
+  /// length, an array that contradicts itself; and as StagedRows::Extend().
+  void Append(ArrowArray* batch);
+
+  /// Takes a batch over and keeps it for AppendKept(): its buffers stay where they are.
+  void Keep(ArrowArray* batch);
+
+  /// Rows of all kept batches; their numbers go on from batch to batch.
+  std::uint64_t kept_rows() const noexcept;
+
+  /// Stages kept rows in any order, repeats allowed. Throws also Error(kOutOfRange).
+  void AppendKept(std::span<const std::uint64_t> rows);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Stages all rows of a stream, which it reads to the end and releases; returns how many.
+///
+/// Throws as ArrowImporter, and Error(kIo, for EINVAL kInvalidArgument) with the stream's own text
+/// when it fails.
+STREAM_STORE_API std::uint64_t ImportArrow(StagedRows& rows, ArrowArrayStream* stream,
+                                           const ArrowImportOptions& options = {});
+
+/// The same for chosen rows in any order: `picks` is a stream of one uint64 column of row numbers.
+/// Keeps every batch of `stream` until the end: for streams whose buffers are mapped files.
+STREAM_STORE_API std::uint64_t ImportArrowRows(StagedRows& rows, ArrowArrayStream* stream,
+                                               ArrowArrayStream* picks,
+                                               const ArrowImportOptions& options = {});
 
 }  // namespace stream_store

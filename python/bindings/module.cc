@@ -5,6 +5,7 @@
 
 #include "bindings/bind.h"
 #include "convert/arrays.h"
+#include "convert/arrow.h"
 #include "convert/block_pool.h"
 #include "convert/errors.h"
 
@@ -39,6 +40,8 @@ NB_MODULE(_core, module) {
   module.def(
       "is_ready", [](nb::handle store) { return nb::inst_ready(store); },
       "Whether __init__ of a Store is done.");
+  module.def("describe_arrow_stream", &DescribeStream,
+             "The schema of an Arrow stream as nested tuples.");
   BindVersion(module);
   BindRecovery(module);
   BindStore(module);

@@ -21,4 +21,14 @@ nb::object ExportStream(Store& store, nb::handle requested, Row start, Row stop,
 /// A capsule "arrow_schema" of what such a stream has.
 nb::object ExportSchema(Store& store, nb::handle fields, const std::string& metadata);
 
+/// The schema of a capsule "arrow_array_stream", which stays whole: nested tuples (format, name,
+/// metadata or None, children, dictionary or None).
+nb::object DescribeStream(nb::handle stream);
+
+/// Imports the rows of a capsule "arrow_array_stream"; with `picks`, another one of one uint64
+/// column, only those, in that order. `specs`: FieldSpecs that are declared with the rows, in place
+/// of everything there was; None: they are appended. Returns the rows.
+std::uint64_t ImportStream(Store& store, nb::handle stream, nb::handle picks, nb::handle specs,
+                           nb::handle fields, const std::string& step_column, nb::handle progress);
+
 }  // namespace stream_store::python

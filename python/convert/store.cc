@@ -209,6 +209,34 @@ void Store::Clear() {
   last_step_.reset();
 }
 
+std::uint64_t Store::Import(std::optional<std::vector<Field>> fields,
+                            const std::function<void(StagedRows&)>& work) {
+  StreamStore& writer = Writer("import");
+  AppendTurn turn(*this);
+  std::uint64_t rows = 0;
+  const bool anew = fields.has_value();
+  importing_ = std::this_thread::get_id();
+  try {
+    turn.RunWithoutGil([&] {
+      StagedRows staged = anew ? writer.StageAnew(std::move(*fields)) : writer.Stage();
+      work(staged);
+      rows = staged.rows();
+      staged.Commit();
+    });
+  } catch (...) {
+    importing_ = {};
+    throw;
+  }
+  importing_ = {};
+  reader_.emplace(writer.reader());
+  if (anew) {
+    schema_final_ = false;
+    TakeFields(writer.schema());
+  }
+  last_step_ = LastStep();
+  return rows;
+}
+
 Step Store::NextStep() const {
   if (!last_step_) {
     return 0;
@@ -250,6 +278,10 @@ std::string Store::id() const {
 }
 
 void AppendTurn::Wait() {
+  if (store_.busy_ && store_.importing_ == std::this_thread::get_id()) {
+    Throw(PyExc_RuntimeError,
+          "this store is being imported into; what the import reads from cannot write to it");
+  }
   while (store_.busy_) {
     const MaybeWithoutGil released(true);
     std::unique_lock<std::mutex> lock(store_.mutex_);

@@ -11,10 +11,13 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "stream_store/reader.h"
@@ -88,6 +91,12 @@ class Store {
   void Close();
   void Clear();
 
+  /// Runs `work` on rows that are staged, then commits them: appended to what is there, or, with
+  /// `fields`, in its place. Without the GIL, except where `work` takes it. Whatever it throws
+  /// leaves the store as it was. Returns the rows.
+  std::uint64_t Import(std::optional<std::vector<Field>> fields,
+                       const std::function<void(StagedRows&)>& work);
+
   /// The step after the last one, 0 for the first. Throws ValueError past int64.
   Step NextStep() const;
   std::optional<Step> LastStep();
@@ -152,7 +161,8 @@ class Store {
   std::optional<Step> last_step_;  // of a writer
   Scratch scratch_;
   NameCache names_;
-  bool busy_ = false;  // an append runs without the GIL
+  bool busy_ = false;            // an append runs without the GIL
+  std::thread::id importing_{};  // the thread of an import, which runs foreign code
   std::mutex mutex_;
   std::condition_variable idle_;
 };

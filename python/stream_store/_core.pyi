@@ -1,6 +1,6 @@
 # The compiled part: the base of StreamStore. Docstrings are in the extension.
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, SupportsIndex, TypeAlias, TypedDict, final, overload
 
 import numpy as np
@@ -11,6 +11,7 @@ format_version: int
 
 def pooled_free_bytes() -> int: ...
 def is_ready(store: Store) -> bool: ...
+def describe_arrow_stream(stream: object) -> tuple[Any, ...]: ...
 
 # Ints of any shape: an int, a list (of lists …) of ints, an int array or tensor.
 _Ints: TypeAlias = SupportsIndex | Sequence[Any] | NDArray[np.integer[Any]] | range
@@ -59,6 +60,15 @@ class Store:
     def _arrow_schema(
         self, fields: Sequence[tuple[Sequence[str], int]], metadata: str
     ) -> object: ...
+    def _import_arrow(
+        self,
+        stream: object,
+        picks: object,
+        specs: Sequence[Any] | None,
+        fields: Sequence[tuple[Sequence[str], int]],
+        step_column: str,
+        progress: Callable[[int], object] | None,
+    ) -> int: ...
     def _index_table(self, start: int, stop: int) -> NDArray[np.void]: ...
     @property
     def _fields_version(self) -> int: ...

@@ -254,6 +254,28 @@ class StreamStore(_core.Store):
 
         return to_arrow(self, start, stop)
 
+    def from_arrow(self, stream: Any, *, append: bool = False) -> int:
+        """Import the rows of an Arrow stream; returns how many.
+
+        Args:
+            stream: anything with `__arrow_c_stream__`: a pyarrow Table or RecordBatchReader, a
+                polars DataFrame, a DuckDB relation, another store.
+            append: add to what is there. Else a temporary store is filled anew, and a persistent
+                one must be empty.
+
+        Columns go to the fields of their name, others are ignored; without declared fields, they
+        are declared from the columns. Steps go on from the last one, from 0 in an empty store. Rows
+        appear all at once at the end; on any failure the store is as it was. Memory: one batch.
+
+        Raises:
+            ValueError: a column does not fit its field, naming both types; a value does not, naming
+                column and row; a persistent store has rows and `append` is False.
+            TypeError: no Arrow stream.
+        """
+        from ._exchange.arrow import from_arrow
+
+        return from_arrow(self, stream, append)
+
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """A capsule with the Arrow C stream of a snapshot of all rows."""
         from ._exchange.arrow import c_stream

@@ -311,8 +311,13 @@ bool LevelFits(const Type& level, std::uint32_t dimension) {
 
 }  // namespace
 
+std::span<const std::uint32_t> ListShape(const Field& field) {
+  const bool none = field.dtype == DType::kFixedBinary || field.dtype == DType::kNull;
+  return none ? std::span<const std::uint32_t>() : std::span(field.shape);
+}
+
 std::vector<std::string> LevelsOf(const Field& field, const ArrowField& given) {
-  const std::size_t lists = field.dtype == DType::kFixedBinary ? 0 : field.shape.size();
+  const std::size_t lists = ListShape(field).size();
   if (given.levels.empty()) {
     std::vector<std::string> levels(lists, "+l");
     if (lists == 1 && field.shape[0] != kRagged) {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -64,6 +65,10 @@ std::string TypeText(const ArrowSchema& schema);
 /// The item type of fields that hold such items; nothing for lists, structs and what no field
 /// holds.
 std::optional<DType> DTypeOf(const Type& type);
+
+/// The dimensions of a field that are lists: all, but for a fixed-size binary, whose one is its
+/// bytes, and for nulls, which are none in any shape.
+std::span<const std::uint32_t> ListShape(const Field& field);
 
 /// The formats of a field, from the outside in; those given, or the default. Throws
 /// Error(kInvalidArgument) if those given cannot be its.

@@ -3,6 +3,7 @@
 // Three passes: decide every record (shape, place, layout), encode every value, store every record.
 // Only the last one cannot fail, and it is the first to touch `records`.
 #include <algorithm>
+#include <cstring>
 
 #include "storage/column_rows.h"
 #include "storage/hot.h"
@@ -154,7 +155,55 @@ Verdict Writer::DecideRows(std::span<const Step> steps, std::span<const Column> 
   return {};
 }
 
+// Rows of one shape: what is the same for all of them is found out once.
+Verdict Writer::EncodeRegularRows(std::span<const Column> columns) {
+  struct Part {
+    EncodeLoop loop;  // null: one word, as it is
+    const Encoding* encoding;
+    const unsigned char* data;
+    std::uint64_t row_bytes;
+    std::uint64_t count;
+    std::uint64_t words;
+    std::size_t column;
+  };
+
+  std::vector<Part> parts;
+  parts.reserve(columns.size());
+  for (std::size_t c = 0; c < columns.size(); ++c) {
+    const Column& column = columns[c];
+    if (column.row_items == 0) {
+      continue;
+    }
+    const Encoding& encoding = meaning_->encodings[column.type];
+    const bool one_word = column.row_items == 1 && KeepsWord(encoding, column.source);
+    parts.push_back({one_word ? nullptr : FindEncodeLoop(encoding, column.source), &encoding,
+                     static_cast<const unsigned char*>(column.data),
+                     column.row_items * SourceBytes(column.source), column.row_items,
+                     EncodedWords(encoding, column.source, column.row_items), c});
+  }
+  for (std::size_t row = 0; row < staged_.size(); ++row) {
+    Staged& staged = staged_[row];
+    Value* const begin = values_ + staged.start;
+    Value* out = begin;
+    for (const Part& part : parts) {
+      const unsigned char* items = part.data + row * part.row_bytes;
+      if (part.loop == nullptr) {
+        std::memcpy(out, items, sizeof(Value));
+      } else if (const std::uint64_t bad = part.loop(*part.encoding, items, part.count, out);
+                 bad != kEncodedAll) {
+        return Refuse(Verdict::Rule::kValue, part.column, row, bad);
+      }
+      out += part.words;
+    }
+    staged.check = FinishCheck(ExtendCheck(BeginStagedCheck(staged), begin, staged.total));
+  }
+  return {};
+}
+
 Verdict Writer::EncodeRows(std::span<const Column> columns) {
+  if (Regular(columns)) {
+    return EncodeRegularRows(columns);
+  }
   for (std::size_t row = 0; row < staged_.size(); ++row) {
     Staged& staged = staged_[row];
     Value* const begin = values_ + staged.start;
@@ -190,9 +239,6 @@ Verdict Writer::PrepareRows(std::span<const Step> steps, std::span<const Column>
   }
   if (!Fits(at.values, at.records + 1)) {
     MakeRoom(at.values, at.records + 1, cursor_.layout_words);
-  }
-  if (staging_.load(std::memory_order_relaxed)) {
-    FaultInStaged(at);
   }
   return EncodeRows(columns);
 }

@@ -209,6 +209,10 @@ void Writer::GrowAhead() {
     record_map = files_->records.mapping();
     records = published_.load(std::memory_order_acquire);
     values = reinterpret_cast<const Record*>(record_map->data())[records].start;
+    if (staging_.load(std::memory_order_relaxed)) {
+      records = std::max(records, staged_records_.load(std::memory_order_relaxed));
+      values = std::max(values, staged_values_.load(std::memory_order_relaxed));
+    }
     GrowFilesAhead(values, records);
   }
   const std::uint64_t value_stretch = StretchOf(files_->values.bytes());

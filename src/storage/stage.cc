@@ -4,18 +4,11 @@
 // A staged record is whole but for its check, which is inverted: whatever a crash leaves of it, no
 // walk believes it. So dropping staged rows needs nothing, and what is written over them later can
 // not be mistaken for them.
-#include <algorithm>
-
 #include "base/str_cat.h"
+#include "storage/growth_helper.h"
 #include "storage/hot.h"
 
 namespace stream_store::internal {
-namespace {
-
-// Faulted in at a time: fewer, larger calls cost less than a fault per page.
-constexpr std::uint64_t kStretchBytes = 4 << 20;
-
-}  // namespace
 
 void Writer::CheckNotStaging() const {
   if (staging_.load(std::memory_order_relaxed)) {
@@ -31,12 +24,12 @@ void Writer::BeginStaging() {
   CheckWritable();
   CheckNotStaging();
   stage_ = cursor_;
-  staged_values_ = 0;
-  staged_records_ = 0;
   const std::scoped_lock lock(state_mutex_);
   staging_.store(true);
   values_limit_.store(0);
   records_limit_.store(0);
+  staged_values_.store(stage_.values, std::memory_order_relaxed);
+  staged_records_.store(stage_.records, std::memory_order_relaxed);
 }
 
 // 1. Everything that can fail; 2. records with inverted checks; nothing is published.
@@ -56,27 +49,12 @@ Verdict Writer::StageRows(std::span<const Step> steps, std::span<const Column> c
     StoreRecord(staged, record++);
   }
   stage_ = at;
+  staged_values_.store(at.values, std::memory_order_relaxed);
+  staged_records_.store(at.records, std::memory_order_relaxed);
+  if (helper_ != nullptr) {
+    helper_->Wake();
+  }
   return {};
-}
-
-// The pages that the next rows will be written to. A failure is none: they are faulted in one by
-// one then.
-void Writer::FaultInStaged(const Cursor& at) {
-  const auto fault_in = [](const DataFile& file, std::uint64_t from, std::uint64_t to,
-                           std::uint64_t& done) {
-    if (to <= done) {
-      return;
-    }
-    const std::uint64_t begin = std::max(from, done);
-    done = std::min(to + kStretchBytes, file.bytes());
-    if (begin < done) {
-      file.mapping()->Populate(begin, done);
-    }
-  };
-  fault_in(files_->values, stage_.values * sizeof(Value), at.values * sizeof(Value),
-           staged_values_);
-  fault_in(files_->records, stage_.records * sizeof(Record), (at.records + 1) * sizeof(Record),
-           staged_records_);
 }
 
 // 3. The checks become right; 4. one publish.

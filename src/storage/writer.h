@@ -192,6 +192,7 @@ class Writer {
   Verdict DecideRows(std::span<const Step> steps, std::span<const Column> columns, Cursor& at);
   Verdict PrepareRows(std::span<const Step> steps, std::span<const Column> columns, Cursor& at);
   Verdict ShapeRow(std::span<const Column> columns, std::uint64_t row, Memo& memo);
+  Verdict EncodeRegularRows(std::span<const Column> columns);
   Verdict EncodeRows(std::span<const Column> columns);
   void CommitStaged(const Cursor& after) noexcept;
 
@@ -208,7 +209,6 @@ class Writer {
   void GrowAhead();
 
   // stage.cc
-  void FaultInStaged(const Cursor& at);
   void EndStaging() noexcept;
 
   // durability.cc
@@ -235,9 +235,7 @@ class Writer {
   LayoutTable layout_table_;
   std::vector<std::uint64_t> scratch_words_;
   std::vector<Staged> staged_;
-  Cursor stage_;                     // where the next staged row goes
-  std::uint64_t staged_values_ = 0;  // faulted in ahead of it, in bytes
-  std::uint64_t staged_records_ = 0;
+  Cursor stage_;  // where the next staged row goes
 
   // -- Cold.
   std::shared_ptr<Files> files_;
@@ -249,7 +247,9 @@ class Writer {
   std::atomic<bool> forked_{false};
   std::atomic<bool> session_open_{false};  // the open record was written
   std::atomic<bool> staging_{false};       // soft limits stay 0: every append takes the slow path
-  std::string failure_;                    // first failed sync, for messages; under the state mutex
+  std::atomic<std::uint64_t> staged_values_{0};  // of stage_, for the helper
+  std::atomic<std::uint64_t> staged_records_{0};
+  std::string failure_;  // first failed sync, for messages; under the state mutex
   int failure_errno_ = 0;
   std::mutex state_mutex_;  // files' sizes, limits, failure
   std::mutex sync_mutex_;   // slots

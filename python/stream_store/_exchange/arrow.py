@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from stream_store.features import FieldSpec
+
 from .formats import arrow_fields, huggingface_metadata
+from .schemas import describe, infer_fields
 
 if TYPE_CHECKING:
     from stream_store.store import StreamStore
@@ -57,6 +61,92 @@ class Rows:
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         return c_stream(self._store, requested_schema, *self._arguments)
+
+
+def import_stream(
+    store: StreamStore,
+    stream: object,
+    *,
+    append: bool,
+    picks: object = None,
+    specs: list[FieldSpec] | None = None,
+    step_column: str = "",
+    progress: Callable[[int], object] | None = None,
+) -> int:
+    """Import a capsule "arrow_array_stream": what from_arrow and from_dataset come to.
+
+    specs: fields for a store that has none; by default they follow from the stream's schema.
+    """
+    anew = anew_or_append(store, append)
+    if store.fields:
+        specs = store._specs
+    elif specs is None:
+        specs = infer_fields(describe(stream), (step_column,) if step_column else ())
+    return store._import_arrow(
+        stream, picks, specs if anew else None, arrow_fields(specs), step_column, progress
+    )
+
+
+def anew_or_append(store: StreamStore, append: bool) -> bool:
+    """Whether an import takes the place of what is there.
+
+    Raises:
+        ValueError: a persistent store has rows, and `append` was not asked for.
+        io.UnsupportedOperation: the store was not opened for writing.
+    """
+    if store.closed or store.mode == "r":
+        store._import_arrow(None, None, None, (), "", None)  # says so
+    if not store.fields:
+        return True
+    if append:
+        return False
+    if store._temporary:
+        return True
+    if store.num_rows:
+        raise ValueError(
+            f"{store.path} holds {store.num_rows} rows: append=True adds to them; "
+            "only a temporary store is filled anew"
+        )
+    return False
+
+
+def c_stream_of(source: Any) -> object:
+    """A capsule "arrow_array_stream" of anything that speaks Arrow.
+
+    pyarrow's own objects are validated first: their buffers have sizes, a C stream's have not.
+    """
+    name = type(source).__name__
+    if type(source).__module__.partition(".")[0] == "pyarrow":
+        if name in ("Table", "RecordBatch"):
+            source.validate()
+        elif name == "RecordBatchReader":
+            source = _validated(source)
+    if hasattr(source, "__arrow_c_stream__"):
+        return source.__arrow_c_stream__()
+    if hasattr(source, "__arrow_c_array__"):
+        return c_stream_of(require("pyarrow", "an Arrow array").record_batch(source))
+    if type(source).__name__ == "PyCapsule":
+        return source
+    raise TypeError(
+        "expected an Arrow stream, such as a pyarrow Table or RecordBatchReader, a polars "
+        f"DataFrame or a DuckDB relation, not {type(source).__name__}"
+    )
+
+
+def _validated(reader: Any) -> Any:
+    def batches() -> Iterator[Any]:
+        for batch in reader:
+            batch.validate()
+            yield batch
+
+    pyarrow = require("pyarrow", "a RecordBatchReader")
+    return pyarrow.RecordBatchReader.from_batches(reader.schema, batches())
+
+
+def from_arrow(store: StreamStore, stream: Any, append: bool) -> int:
+    """Rows of an Arrow stream; how many."""
+    anew_or_append(store, append)  # before the stream is asked for anything
+    return import_stream(store, c_stream_of(stream), append=append)
 
 
 def to_arrow(store: StreamStore, start: int, stop: int | None) -> Any:

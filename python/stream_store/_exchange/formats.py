@@ -16,7 +16,8 @@ from stream_store.features.nodes import RAGGED, Json
 #: (formats from the outside in, names of a ClassLabel or -1)
 ArrowField = tuple[tuple[str, ...], int]
 
-_FORMATS = {
+#: Formats of the dtype names of `datasets.Value` that have no parameters.
+FORMATS = {
     "null": "n",
     "bool": "b",
     "int8": "c",
@@ -44,7 +45,7 @@ _UNITS = {"s": "s", "ms": "m", "us": "u", "ns": "n"}
 
 def _value_format(dtype: str) -> str:
     """Format of a dtype name of `datasets.Value`, one that `parse_value` takes."""
-    if known := _FORMATS.get(dtype):
+    if known := FORMATS.get(dtype):
         return known
     if digits := precision_and_scale(dtype):
         width = ",256" if dtype.startswith("decimal256") else ""
@@ -58,17 +59,18 @@ def _value_format(dtype: str) -> str:
     return ("tt" if name.startswith("time") else "tD") + unit
 
 
-def _levels(node: Json) -> tuple[str, ...]:
+def feature_levels(node: Json) -> tuple[str, ...]:
+    """Formats of a feature that is no struct, from the outside in."""
     kind = node["_type"]
     if kind == "Value":
         return (_value_format(node["dtype"]),)
     if kind == "ClassLabel":
         return ("l",)
     if kind == "LargeList":
-        return ("+L", *_levels(node["feature"]))
+        return ("+L", *feature_levels(node["feature"]))
     if kind == "List":
         length = node.get("length", RAGGED)
-        return ("+l" if length == RAGGED else f"+w:{length}", *_levels(node["feature"]))
+        return ("+l" if length == RAGGED else f"+w:{length}", *feature_levels(node["feature"]))
     return (*("+l" for _ in node["shape"]), _value_format(node["dtype"]))  # Array2D to Array5D
 
 
@@ -78,7 +80,7 @@ def _field(feature_json: str) -> ArrowField:
     inner = node
     while "feature" in inner:
         inner = inner["feature"]
-    return _levels(node), len(inner["names"]) if inner["_type"] == "ClassLabel" else -1
+    return feature_levels(node), len(inner["names"]) if inner["_type"] == "ClassLabel" else -1
 
 
 def arrow_fields(specs: Sequence[FieldSpec]) -> list[ArrowField]:

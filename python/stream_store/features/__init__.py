@@ -11,7 +11,7 @@ Needs NumPy alone; `datasets` only where objects of it are asked for.
 
 from __future__ import annotations
 
-from .declare import Packed
+from .declare import FromJson, Packed
 from .nodes import default_feature_json
 from .parse import parse_fields
 from .restore import build_features, difference, features_json, same_features
@@ -19,6 +19,7 @@ from .spec import FieldSpec
 
 __all__ = [
     "FieldSpec",
+    "FromJson",
     "Packed",
     "build_features",
     "default_feature_json",

@@ -37,6 +37,13 @@ class Packed:
 
 
 @dataclass(frozen=True, slots=True)
+class FromJson:
+    """A feature that is in the form of `datasets` JSON already, and no struct."""
+
+    node: Json
+
+
+@dataclass(frozen=True, slots=True)
 class Leaf:
     """A feature that is one field."""
 
@@ -76,6 +83,8 @@ def declare(feature: Any) -> Leaf | Struct:
         if packed:
             raise ValueError("a packed struct; pack its leaves instead")
         return children
+    if isinstance(feature, FromJson):
+        return Leaf(feature.node, *leaf_of(feature.node), packed=False)
     node, asked = _leaf_json(feature, depth=0)
     dtype, shape = leaf_of(node)
     packed = packed or asked

@@ -1,0 +1,400 @@
+// The importer: batches in, some thousand rows at a time staged in a store.
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "stream_store/arrow.h"
+#include "stream_store/error.h"
+
+#include "arrow/import_plan.h"
+#include "arrow/leaf_loader.h"
+
+namespace stream_store {
+namespace {
+
+using arrow::ColumnView;
+using arrow::ImportLeaf;
+using arrow::ImportMarker;
+using arrow::LeafLoader;
+using arrow::RowRef;
+using arrow::StructView;
+
+// Rows staged at a time: few enough that what one pass read is still in the cache for the next.
+constexpr std::uint64_t kMostRows = 16'384;
+constexpr std::uint64_t kFirstRows = 256;
+constexpr std::uint64_t kTargetBytes = 4 << 20;
+
+// Takes a foreign struct over and releases it at the end.
+template <class Struct>
+class Taken {
+ public:
+  explicit Taken(Struct* from) : held_(*from) { from->release = nullptr; }
+
+  Taken(Taken&& other) noexcept : held_(other.held_) { other.held_.release = nullptr; }
+
+  Taken& operator=(Taken&&) = delete;
+  Taken(const Taken&) = delete;
+  Taken& operator=(const Taken&) = delete;
+
+  ~Taken() {
+    if (held_.release != nullptr) {
+      held_.release(&held_);
+    }
+  }
+
+  Struct& operator*() noexcept { return held_; }
+
+  Struct* get() noexcept { return &held_; }
+
+ private:
+  Struct held_;
+};
+
+[[noreturn]] void Refuse(const std::string& what) {
+  throw Error(ErrorCode::kInvalidArgument, "importing from Arrow: " + what);
+}
+
+}  // namespace
+
+struct ArrowImporter::Impl {
+  Impl(StagedRows& into, const ArrowSchema& schema, const ArrowImportOptions& options)
+      : rows(into),
+        plan(arrow::PlanImport(into.schema(), schema, options)),
+        columns_of_batch(schema.n_children) {
+    for (const ImportLeaf& leaf : plan.leaves) {
+      loaders.emplace_back(leaf);
+      kept_views.emplace_back();
+    }
+    if (plan.steps) {
+      step_loader.emplace(*plan.steps);
+    }
+    marker_present.resize(plan.markers.size());
+    for (std::size_t i = 0; i < plan.markers.size(); ++i) {
+      marker_order.push_back(i);
+    }
+    std::ranges::sort(marker_order, {}, [&](std::size_t i) { return plan.markers[i].type; });
+  }
+
+  // Rows of one batch, in order.
+  void Append(const ArrowArray& batch) {
+    arrow::CheckBatch(batch, columns_of_batch);
+    const auto count = static_cast<std::uint64_t>(batch.length);
+    std::vector<ColumnView> views;
+    views.reserve(plan.leaves.size());
+    for (const ImportLeaf& leaf : plan.leaves) {
+      views.push_back(arrow::ViewColumn(batch, leaf));
+    }
+    std::vector<StructView> structs;
+    for (const ImportMarker& marker : plan.markers) {
+      structs.push_back(arrow::ViewStruct(batch, marker));
+    }
+    std::optional<ColumnView> step_view;
+    if (plan.steps) {
+      step_view = arrow::ViewColumn(batch, *plan.steps);
+    }
+    for (std::uint64_t done = 0; done < count;) {
+      const std::uint64_t now = std::min(rows_at_once, count - done);
+      columns.clear();
+      for (std::size_t i = 0; i < loaders.size(); ++i) {
+        columns.push_back(loaders[i].LoadRange(views[i], done, now, rows.rows()));
+      }
+      for (std::size_t i = 0; i < structs.size(); ++i) {
+        FindMarker(i, now, [&](std::uint64_t row) { return std::pair(&structs[i], done + row); });
+      }
+      Stage(now, step_view
+                     ? std::optional(step_loader->LoadRange(*step_view, done, now, rows.rows()))
+                     : std::nullopt);
+      done += now;
+    }
+  }
+
+  // Rows of all kept batches, in any order.
+  void AppendKept(std::span<const std::uint64_t> numbers) {
+    while (!numbers.empty()) {
+      const std::span<const std::uint64_t> now =
+          numbers.first(std::min<std::size_t>(rows_at_once, numbers.size()));
+      numbers = numbers.subspan(now.size());
+      Find(now);
+      columns.clear();
+      for (std::size_t i = 0; i < loaders.size(); ++i) {
+        columns.push_back(loaders[i].LoadRows(kept_views[i], refs, rows.rows()));
+      }
+      for (std::size_t i = 0; i < plan.markers.size(); ++i) {
+        FindMarker(i, now.size(), [&](std::uint64_t row) {
+          return std::pair(&kept_structs[refs[row].batch][i], refs[row].row);
+        });
+      }
+      Stage(now.size(), plan.steps
+                            ? std::optional(step_loader->LoadRows(kept_steps, refs, rows.rows()))
+                            : std::nullopt);
+    }
+  }
+
+  void Keep(Taken<ArrowArray> taken) {
+    const ArrowArray& batch = *taken;
+    arrow::CheckBatch(batch, columns_of_batch);
+    for (std::size_t i = 0; i < plan.leaves.size(); ++i) {
+      kept_views[i].push_back(arrow::ViewColumn(batch, plan.leaves[i]));
+    }
+    std::vector<StructView>& structs = kept_structs.emplace_back();
+    for (const ImportMarker& marker : plan.markers) {
+      structs.push_back(arrow::ViewStruct(batch, marker));
+    }
+    if (plan.steps) {
+      kept_steps.push_back(arrow::ViewColumn(batch, *plan.steps));
+    }
+    kept_ends.push_back(kept_rows() + static_cast<std::uint64_t>(batch.length));
+    kept.push_back(std::move(taken));
+  }
+
+  std::uint64_t kept_rows() const { return kept_ends.empty() ? 0 : kept_ends.back(); }
+
+  // Batch and row of each number. Batches are mostly of one size, so a guess is mostly right.
+  void Find(std::span<const std::uint64_t> numbers) {
+    refs.resize(numbers.size());
+    const std::uint64_t all = kept_rows();
+    const std::uint64_t each = kept.empty() ? 1 : std::max<std::uint64_t>(1, kept_ends.front());
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+      const std::uint64_t number = numbers[i];
+      if (number >= all) {
+        throw Error(ErrorCode::kOutOfRange, "importing from Arrow: row " + std::to_string(number) +
+                                                " is outside [0, " + std::to_string(all) + ")");
+      }
+      std::uint64_t batch = std::min<std::uint64_t>(number / each, kept_ends.size() - 1);
+      if (number >= kept_ends[batch] || (batch > 0 && number < kept_ends[batch - 1])) {
+        batch = static_cast<std::uint64_t>(std::ranges::upper_bound(kept_ends, number) -
+                                           kept_ends.begin());
+      }
+      refs[i] = {static_cast<std::uint32_t>(batch),
+                 number - (batch == 0 ? 0 : kept_ends[batch - 1])};
+    }
+  }
+
+  // In which rows marker `i` is written: its struct is there and nothing inside it is.
+  template <class Where>
+  void FindMarker(std::size_t i, std::uint64_t count, const Where& where) {
+    const ImportMarker& marker = plan.markers[i];
+    std::vector<std::uint8_t>& present = marker_present[i];
+    present.assign(count, 1);
+    for (std::uint64_t row = 0; row < count; ++row) {
+      const auto [view, at] = where(row);
+      for (const arrow::Validity& validity : view->validities) {
+        const std::uint64_t bit = validity.shift + at;
+        present[row] = static_cast<std::uint8_t>(
+            present[row] & (static_cast<unsigned>(validity.bits[bit / 8]) >> (bit % 8) & 1U));
+      }
+    }
+    for (const std::size_t leaf : marker.leaves) {
+      Exclude(loaders[leaf].present(), present);
+    }
+    for (const std::size_t inner : marker.markers) {
+      Exclude(marker_present[inner].data(), present);
+    }
+  }
+
+  static void Exclude(const std::uint8_t* others, std::vector<std::uint8_t>& present) {
+    for (std::size_t row = 0; row < present.size(); ++row) {
+      present[row] =
+          static_cast<std::uint8_t>(others == nullptr || others[row] != 0 ? 0 : present[row]);
+    }
+  }
+
+  void Stage(std::uint64_t count, const std::optional<Column>& given_steps) {
+    for (const std::size_t i : marker_order) {
+      columns.push_back(Column{.type = plan.markers[i].type,
+                               .source = Source::kBool,
+                               .row_items = 0,
+                               .present = marker_present[i].data()});
+    }
+    given_steps ? ReadSteps(*given_steps, count) : CountSteps(count);
+    rows.Extend(steps, columns);
+    std::uint64_t bytes = count * sizeof(Step);
+    for (const LeafLoader& loader : loaders) {
+      bytes += loader.loaded_bytes();
+    }
+    const std::uint64_t fitting = kTargetBytes * count / std::max<std::uint64_t>(1, bytes);
+    rows_at_once = std::clamp<std::uint64_t>(fitting, 1, std::min(kMostRows, 8 * rows_at_once));
+  }
+
+  void CountSteps(std::uint64_t count) {
+    const std::optional<Step> last = rows.last_step();
+    Step first = 0;
+    Step end = 0;
+    if (last) {
+      const bool past = __builtin_add_overflow(*last, 1, &first);
+      if (past || __builtin_add_overflow(first, static_cast<Step>(count) - 1, &end)) {
+        Refuse("the steps would go past 2^63 - 1");
+      }
+    }
+    steps.resize(count);
+    for (std::uint64_t row = 0; row < count; ++row) {
+      steps[row] = first + static_cast<Step>(row);
+    }
+  }
+
+  void ReadSteps(const Column& column, std::uint64_t count) {
+    steps.resize(count);
+    const arrow::Type& type = plan.steps->item;
+    const std::uint64_t bytes = plan.steps->item_bytes;
+    for (std::uint64_t row = 0; row < count; ++row) {
+      if (column.present != nullptr && column.present[row] == 0) {
+        Refuse("column '" + plan.steps->name + "', row " + std::to_string(rows.rows() + row) +
+               ": a null; every row needs its step");
+      }
+      std::uint64_t word = 0;
+      std::memcpy(&word, static_cast<const std::byte*>(column.data) + row * bytes, bytes);
+      const auto unused = static_cast<unsigned>(64 - type.bits);
+      const auto step = static_cast<Step>(word << unused) >> unused;
+      steps[row] = type.is_signed ? step : static_cast<Step>(word);
+      if (!type.is_signed && steps[row] < 0) {
+        Refuse("column '" + plan.steps->name + "', row " + std::to_string(rows.rows() + row) +
+               ": " + std::to_string(word) + " is past 2^63 - 1");
+      }
+    }
+  }
+
+  StagedRows& rows;
+  const arrow::ImportPlan plan;
+  const std::int64_t columns_of_batch;
+  std::vector<LeafLoader> loaders;
+  std::optional<LeafLoader> step_loader;
+  std::vector<std::vector<std::uint8_t>> marker_present;
+  std::vector<std::size_t> marker_order;  // by rising type id
+  std::vector<Column> columns;
+  std::vector<Step> steps;
+  std::uint64_t rows_at_once = kFirstRows;
+
+  std::vector<Taken<ArrowArray>> kept;
+  std::vector<std::uint64_t> kept_ends;               // rows up to the end of each
+  std::vector<std::vector<ColumnView>> kept_views;    // by leaf, by batch
+  std::vector<std::vector<StructView>> kept_structs;  // by batch, by marker
+  std::vector<ColumnView> kept_steps;
+  std::vector<RowRef> refs;
+};
+
+ArrowImporter::ArrowImporter(StagedRows& rows, const ArrowSchema& schema,
+                             const ArrowImportOptions& options)
+    : impl_(std::make_unique<Impl>(rows, schema, options)) {}
+
+ArrowImporter::~ArrowImporter() = default;
+
+void ArrowImporter::Append(ArrowArray* batch) {
+  Taken<ArrowArray> taken(batch);
+  impl_->Append(*taken);
+}
+
+void ArrowImporter::Keep(ArrowArray* batch) { impl_->Keep(Taken<ArrowArray>(batch)); }
+
+std::uint64_t ArrowImporter::kept_rows() const noexcept { return impl_->kept_rows(); }
+
+void ArrowImporter::AppendKept(std::span<const std::uint64_t> rows) { impl_->AppendKept(rows); }
+
+namespace {
+
+// A stream, read to its end and released.
+class Batches {
+ public:
+  explicit Batches(ArrowArrayStream* stream) : stream_(stream) {
+    if ((*stream_).release == nullptr) {
+      Refuse("a stream that was released already");
+    }
+    Check((*stream_).get_schema(stream_.get(), &schema_));
+    if (schema_.release == nullptr) {
+      Refuse("a stream without a schema");
+    }
+  }
+
+  Batches(const Batches&) = delete;
+  Batches& operator=(const Batches&) = delete;
+
+  ~Batches() {
+    if (schema_.release != nullptr) {
+      schema_.release(&schema_);
+    }
+  }
+
+  const ArrowSchema& schema() const noexcept { return schema_; }
+
+  // Nothing at the end.
+  std::optional<Taken<ArrowArray>> Next() {
+    ArrowArray batch{};
+    Check((*stream_).get_next(stream_.get(), &batch));
+    return batch.release == nullptr ? std::nullopt
+                                    : std::optional<Taken<ArrowArray>>(std::in_place, &batch);
+  }
+
+ private:
+  void Check(int code) {
+    if (code == 0) {
+      return;
+    }
+    const char* text = (*stream_).get_last_error(stream_.get());
+    throw Error(code == EINVAL ? ErrorCode::kInvalidArgument : ErrorCode::kIo,
+                std::string("importing from Arrow: the stream failed: ") +
+                    (text != nullptr ? text : std::strerror(code)),
+                code);
+  }
+
+  Taken<ArrowArrayStream> stream_;
+  ArrowSchema schema_{};
+};
+
+// The numbers in a batch of the stream of picks.
+std::span<const std::uint64_t> NumbersOf(const ArrowSchema& schema, const ArrowArray& batch) {
+  const bool one_column = schema.n_children == 1 && batch.n_children == 1 &&
+                          std::string_view(schema.children[0]->format) == "L";
+  const ArrowArray* column = one_column ? batch.children[0] : nullptr;
+  if (column == nullptr || column->n_buffers != 2 || column->null_count > 0 || batch.length < 0 ||
+      column->offset < 0 || batch.offset < 0 || column->length - batch.offset < batch.length ||
+      (column->buffers[1] == nullptr && batch.length > 0)) {
+    Refuse("row numbers must be one uint64 column without nulls");
+  }
+  return {static_cast<const std::uint64_t*>(column->buffers[1]) + column->offset + batch.offset,
+          static_cast<std::size_t>(batch.length)};
+}
+
+}  // namespace
+
+std::uint64_t ImportArrow(StagedRows& rows, ArrowArrayStream* stream,
+                          const ArrowImportOptions& options) {
+  Batches batches(stream);
+  ArrowImporter importer(rows, batches.schema(), options);
+  const std::uint64_t before = rows.rows();
+  while (auto batch = batches.Next()) {
+    importer.Append(batch->get());
+    if (options.progress) {
+      options.progress(rows.rows() - before);
+    }
+  }
+  return rows.rows() - before;
+}
+
+std::uint64_t ImportArrowRows(StagedRows& rows, ArrowArrayStream* stream, ArrowArrayStream* picks,
+                              const ArrowImportOptions& options) {
+  constexpr std::size_t kAtOnce = 65'536;
+  Batches numbers(picks);
+  Batches batches(stream);
+  ArrowImporter importer(rows, batches.schema(), options);
+  const std::uint64_t before = rows.rows();
+  while (auto batch = batches.Next()) {
+    importer.Keep(batch->get());
+  }
+  while (auto batch = numbers.Next()) {
+    auto left = NumbersOf(numbers.schema(), **batch);
+    while (!left.empty()) {
+      const auto now = left.first(std::min(kAtOnce, left.size()));
+      left = left.subspan(now.size());
+      importer.AppendKept(now);
+      if (options.progress) {
+        options.progress(rows.rows() - before);
+      }
+    }
+  }
+  return rows.rows() - before;
+}
+
+}  // namespace stream_store

@@ -1,0 +1,346 @@
+#include "arrow/import_plan.h"
+
+#include <algorithm>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+
+#include "stream_store/error.h"
+
+namespace stream_store::arrow {
+namespace {
+
+[[noreturn]] void Refuse(const std::string& what) {
+  throw Error(ErrorCode::kInvalidArgument, "importing from Arrow: " + what);
+}
+
+bool IsInteger(DType dtype) { return dtype >= DType::kInt8 && dtype <= DType::kUInt64; }
+
+bool IsFloat(DType dtype) { return dtype >= DType::kFloat16 && dtype <= DType::kFloat64; }
+
+int FloatBits(DType dtype) {
+  return dtype == DType::kFloat16 ? 16 : dtype == DType::kFloat32 ? 32 : 64;
+}
+
+// Whether every item of `column` is one of a field of `dtype`, or can be looked at one by one.
+bool TakesItems(DType dtype, const Type& declared, const Type& column) {
+  const auto other = DTypeOf(column);
+  if (!other) {
+    return false;
+  }
+  if ((IsInteger(dtype) && IsInteger(*other)) || (IsFloat(dtype) && IsFloat(*other))) {
+    return true;
+  }
+  if (dtype != *other) {
+    return false;
+  }
+  switch (column.kind) {
+    case Kind::kTimestamp:
+      return column.text == declared.text;
+    case Kind::kDecimal:
+      return column.scale == declared.scale && column.precision <= declared.precision;
+    case Kind::kFixedBinary:
+      return column.size == declared.size;
+    default:
+      return true;
+  }
+}
+
+Source SourceOfType(const Type& type) {
+  const auto pick = [&](Source narrowest) {
+    const int place = type.bits == 8 ? 0 : type.bits == 16 ? 1 : type.bits == 32 ? 2 : 3;
+    return static_cast<Source>(static_cast<int>(narrowest) + place);
+  };
+  switch (type.kind) {
+    case Kind::kBool:
+      return Source::kBool;
+    case Kind::kInteger:
+      return pick(type.is_signed ? Source::kInt8 : Source::kUInt8);
+    case Kind::kFloat:
+      return type.bits == 16   ? Source::kFloat16
+             : type.bits == 32 ? Source::kFloat32
+                               : Source::kFloat64;
+    case Kind::kDecimal:
+      return Source::kWords;
+    case Kind::kString:
+    case Kind::kBinary:
+    case Kind::kFixedBinary:
+      return Source::kBytes;
+    default:
+      return pick(Source::kInt8);
+  }
+}
+
+std::uint64_t ItemBytes(const Type& type) {
+  switch (type.kind) {
+    case Kind::kNull:
+    case Kind::kBool:
+    case Kind::kString:
+    case Kind::kBinary:
+      return 1;
+    case Kind::kFixedBinary:
+      return static_cast<std::uint64_t>(type.size);
+    default:
+      return static_cast<std::uint64_t>(type.bits) / 8;
+  }
+}
+
+std::string DeclaredText(const Field& field, const std::vector<std::string>& levels) {
+  std::string text;
+  std::string closing;
+  for (std::size_t i = 0; i + 1 < levels.size(); ++i) {
+    text += TypeText(ParseFormat(levels[i].c_str())) + "<";
+    closing += ">";
+  }
+  text += TypeText(ParseFormat(levels.back().c_str())) + closing;
+  return field.packed ? "packed " + text : text;
+}
+
+class Planner {
+ public:
+  Planner(const Schema& fields, const ArrowSchema& columns, const ArrowImportOptions& options)
+      : fields_(fields), columns_(columns), options_(options) {}
+
+  ImportPlan Plan() {
+    CheckSchema(columns_);
+    if (ParseFormat(columns_.format).kind != Kind::kStruct) {
+      Refuse("expected record batches, which are structs of columns, but found " +
+             TypeText(columns_));
+    }
+    PlanSteps();
+    const std::size_t found = PlanStruct(columns_, ColumnsOf(fields_), {}, "", nullptr);
+    if (!problems_.empty()) {
+      Refuse((problems_.size() == 1
+                  ? ""
+                  : std::to_string(problems_.size()) + " columns do not fit:\n  ") +
+             Joined(problems_, "\n  "));
+    }
+    if (found == 0) {
+      Refuse("no column is a field of the store; the columns are " + Names(columns_) +
+             "; the fields are " + FieldNames());
+    }
+    std::ranges::sort(plan_.leaves, {}, &ImportLeaf::type);
+    LinkMarkers();
+    return std::move(plan_);
+  }
+
+ private:
+  static std::string Joined(const std::vector<std::string>& parts, const char* between) {
+    std::string text;
+    for (const std::string& part : parts) {
+      text += text.empty() ? "" : between;
+      text += part;
+    }
+    return text;
+  }
+
+  static std::string NameOf(const ArrowSchema& schema) {
+    return schema.name == nullptr ? "" : schema.name;
+  }
+
+  static std::string Names(const ArrowSchema& schema) {
+    constexpr std::int64_t kMostShown = 20;
+    std::string text;
+    for (std::int64_t i = 0; i < std::min(schema.n_children, kMostShown); ++i) {
+      text += i == 0 ? "" : ", ";
+      text += NameOf(*schema.children[i]);
+    }
+    return text + (schema.n_children > kMostShown ? ", …" : "");
+  }
+
+  std::string FieldNames() const {
+    constexpr std::size_t kMostShown = 20;
+    std::vector<std::string> names;
+    for (std::size_t i = 0; i < std::min(fields_.declared(), kMostShown); ++i) {
+      names.push_back(fields_.fields()[i].name);
+    }
+    return Joined(names, ", ") + (fields_.declared() > kMostShown ? ", …" : "");
+  }
+
+  void PlanSteps() {
+    if (options_.step_column.empty()) {
+      return;
+    }
+    for (std::int64_t i = 0; i < columns_.n_children; ++i) {
+      const ArrowSchema& column = *columns_.children[i];
+      if (NameOf(column) != options_.step_column) {
+        continue;
+      }
+      ImportLeaf steps;
+      steps.name = options_.step_column;
+      steps.path = {i};
+      steps.item = ParseFormat(column.format);
+      if (steps.item.kind != Kind::kInteger || column.dictionary != nullptr) {
+        Refuse("the step column '" + steps.name + "' must hold integers, not " + TypeText(column));
+      }
+      steps.source = SourceOfType(steps.item);
+      steps.item_bytes = ItemBytes(steps.item);
+      plan_.steps = std::move(steps);
+      return;
+    }
+    Refuse("there is no step column '" + options_.step_column + "'; the columns are " +
+           Names(columns_));
+  }
+
+  // Returns how many of the columns are known.
+  std::size_t PlanStruct(const ArrowSchema& schema, const std::vector<ColumnNode>& nodes,
+                         const std::vector<std::int64_t>& path, const std::string& outer,
+                         std::vector<std::size_t>* inner_markers) {
+    std::unordered_map<std::string_view, const ColumnNode*> by_name;
+    for (const ColumnNode& node : nodes) {
+      by_name.emplace(node.name, &node);
+    }
+    std::unordered_map<std::string, bool> seen;
+    std::size_t found = 0;
+    for (std::int64_t i = 0; i < schema.n_children; ++i) {
+      const ArrowSchema& column = *schema.children[i];
+      const std::string name = NameOf(column);
+      const auto at = by_name.find(name);
+      const bool is_step = outer.empty() && plan_.steps && name == options_.step_column;
+      if (at == by_name.end() || is_step) {
+        if (!outer.empty()) {
+          problems_.push_back("column '" + outer.substr(0, outer.size() - 1) + "' has a field '" +
+                              name + "' that the store's has not");
+        }
+        continue;
+      }
+      if (!seen.emplace(name, true).second) {
+        problems_.push_back("there are two columns '" + outer + name + "'");
+        continue;
+      }
+      ++found;
+      std::vector<std::int64_t> inner = path;
+      inner.push_back(i);
+      PlanColumn(column, *at->second, std::move(inner), outer + name, inner_markers);
+    }
+    return found;
+  }
+
+  void PlanColumn(const ArrowSchema& column, const ColumnNode& node, std::vector<std::int64_t> path,
+                  const std::string& name, std::vector<std::size_t>* outer_markers) {
+    const Type type = ParseFormat(column.format);
+    if (type.kind == Kind::kNull && column.dictionary == nullptr) {
+      return;  // null in every row: as if it were not there
+    }
+    if (node.leaf) {
+      PlanLeaf(column, *node.leaf, std::move(path), name);
+      return;
+    }
+    if (type.kind != Kind::kStruct) {
+      problems_.push_back("column '" + name + "' is " + TypeText(column) +
+                          "; the store's field is a struct");
+      return;
+    }
+    std::vector<std::size_t> markers;
+    PlanStruct(column, node.children, path, name + ".", &markers);
+    if (node.marker) {
+      plan_.markers.push_back(
+          ImportMarker{.type = *node.marker, .path = std::move(path), .markers = markers});
+      markers = {plan_.markers.size() - 1};
+    }
+    if (outer_markers != nullptr) {
+      outer_markers->insert(outer_markers->end(), markers.begin(), markers.end());
+    }
+  }
+
+  void PlanLeaf(const ArrowSchema& column, TypeId type, std::vector<std::int64_t> path,
+                const std::string& name) {
+    const Field& field = fields_[type];
+    const ArrowField given = type < options_.fields.size() ? options_.fields[type] : ArrowField{};
+    const std::vector<std::string> levels = LevelsOf(field, given);
+    ImportLeaf leaf;
+    leaf.type = type;
+    leaf.name = name;
+    leaf.path = std::move(path);
+    leaf.classes = given.classes;
+    const ArrowSchema* node = &column;
+    if (node->dictionary != nullptr) {
+      leaf.is_dictionary = true;
+      leaf.index = ParseFormat(node->format);
+      node = node->dictionary;
+    }
+    bool fits = !leaf.is_dictionary || leaf.index.kind == Kind::kInteger;
+    for (leaf.item = ParseFormat(node->format); leaf.item.is_list();
+         leaf.item = ParseFormat(node->format)) {
+      leaf.lists.push_back(leaf.item);
+      fits = fits && node->n_children == 1 && node->dictionary == nullptr;
+      if (!fits) {
+        break;
+      }
+      node = node->children[0];
+    }
+    fits = fits && (node->dictionary == nullptr || (leaf.lists.empty() && !leaf.is_dictionary)) &&
+           node->n_children == 0 && FitsShape(field, leaf) && FitsItems(field, levels, leaf);
+    if (!fits) {
+      problems_.push_back("column '" + name + "' is " + TypeText(column) + ", field '" +
+                          field.name + "' is " + DeclaredText(field, levels) +
+                          ": cast the column first, or declare the field as the column's type");
+      return;
+    }
+    leaf.source = SourceOfType(leaf.item);
+    leaf.item_bytes = ItemBytes(leaf.item);
+    leaf.source_items = leaf.item.kind == Kind::kDecimal       ? leaf.item_bytes / 8
+                        : leaf.item.kind == Kind::kFixedBinary ? leaf.item_bytes
+                                                               : 1;
+    if (leaf.item.kind == Kind::kFloat && FloatBits(field.dtype) < leaf.item.bits) {
+      leaf.exact_bits = FloatBits(field.dtype);
+    }
+    plan_.leaves.push_back(std::move(leaf));
+  }
+
+  static bool FitsShape(const Field& field, ImportLeaf& leaf) {
+    const std::span<const std::uint32_t> shape = ListShape(field);
+    leaf.shape.assign(shape.begin(), shape.end());
+    if (leaf.lists.empty() && leaf.shape.size() == 1) {
+      leaf.scalar_as_list = true;
+      return true;
+    }
+    if (leaf.lists.size() != leaf.shape.size()) {
+      return false;
+    }
+    for (std::size_t i = 0; i < leaf.lists.size(); ++i) {
+      const bool other_size = leaf.lists[i].kind == Kind::kFixedList && leaf.shape[i] != kRagged &&
+                              leaf.lists[i].size != static_cast<std::int64_t>(leaf.shape[i]);
+      if (other_size) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  static bool FitsItems(const Field& field, const std::vector<std::string>& levels,
+                        const ImportLeaf& leaf) {
+    if (leaf.item.kind == Kind::kNull) {  // lists that are all empty
+      return !leaf.lists.empty();
+    }
+    return TakesItems(field.dtype, ParseFormat(levels.back().c_str()), leaf.item);
+  }
+
+  // Which leaves lie inside which struct, now that leaves have their places.
+  void LinkMarkers() {
+    for (ImportMarker& marker : plan_.markers) {
+      for (std::size_t i = 0; i < plan_.leaves.size(); ++i) {
+        const std::vector<std::int64_t>& path = plan_.leaves[i].path;
+        if (path.size() > marker.path.size() &&
+            std::equal(marker.path.begin(), marker.path.end(), path.begin())) {
+          marker.leaves.push_back(i);
+        }
+      }
+    }
+  }
+
+  const Schema& fields_;
+  const ArrowSchema& columns_;
+  const ArrowImportOptions& options_;
+  ImportPlan plan_;
+  std::vector<std::string> problems_;
+};
+
+}  // namespace
+
+ImportPlan PlanImport(const Schema& fields, const ArrowSchema& columns,
+                      const ArrowImportOptions& options) {
+  return Planner(fields, columns, options).Plan();
+}
+
+}  // namespace stream_store::arrow

@@ -1,0 +1,275 @@
+#include "arrow/leaf_loader.h"
+
+#include <algorithm>
+
+#include "stream_store/error.h"
+
+#include "arrow/bits.h"
+#include "arrow/exact.h"
+#include "arrow/loads.h"
+
+namespace stream_store::arrow {
+void LeafLoader::Refuse(std::uint64_t row, const std::string& what) const {
+  throw Error(ErrorCode::kInvalidArgument, "importing from Arrow: column '" + leaf_.name +
+                                               "', row " + std::to_string(first_ + row) + ": " +
+                                               what);
+}
+
+void LeafLoader::Begin(std::uint64_t first, std::uint64_t count) {
+  first_ = first;
+  missing_ = false;
+  loaded_bytes_ = 0;
+  present_.assign(count, 1);
+}
+
+void LeafLoader::AndBits(const Validity& validity, std::uint64_t begin, std::uint64_t count) {
+  if (validity.bits == nullptr || AllSet(validity, begin, begin + count)) {
+    return;
+  }
+  for (std::uint64_t i = 0; i < count; ++i) {
+    present_[i] = static_cast<std::uint8_t>(present_[i] & (IsSet(validity, begin + i) ? 1 : 0));
+  }
+  missing_ = true;
+}
+
+Column LeafLoader::LoadRange(const ColumnView& view, std::uint64_t begin, std::uint64_t count,
+                             std::uint64_t first) {
+  Begin(first, count);
+  const bool views = (leaf_.item.is_bytes() && leaf_.item.bits == 0) ||
+                     std::ranges::any_of(leaf_.lists, [](const Type& list) {
+                       return list.kind == Kind::kListView;
+                     });
+  if (views || leaf_.is_dictionary) {
+    offsets_.assign(1, 0);
+    bytes_.clear();
+    for (std::uint64_t i = 0; i < count; ++i) {
+      Gather(view, begin + i, i);
+    }
+    return FinishGathered(count);
+  }
+  for (const Validity& validity : view.around.validities) {
+    AndBits(validity, begin, count);
+  }
+  AndBits(view.top().validity, begin, count);
+  if (!leaf_.lists.empty()) {
+    return LoadLists(view, begin, count);
+  }
+  return leaf_.item.is_bytes() ? LoadText(view, begin, count) : LoadFixed(view, begin, count);
+}
+
+// --- where they lie ---
+
+Column LeafLoader::LoadFixed(const ColumnView& view, std::uint64_t begin, std::uint64_t count) {
+  const std::uint64_t at = view.item.shift + begin;
+  offsets_.clear();
+  if (leaf_.item.kind == Kind::kBool) {
+    bytes_.resize(count);
+    UnpackBits(reinterpret_cast<const std::uint8_t*>(view.item.first), at, count,
+               reinterpret_cast<std::uint8_t*>(bytes_.data()));
+    return Made(bytes_.data(), count);
+  }
+  return Made(view.item.first + at * leaf_.item_bytes, count);
+}
+
+// Offsets of rows [begin, begin + count], each in [0, most] and none below the one before.
+void LeafLoader::ReadOffsets(const ArrayView& array, std::uint64_t begin, std::uint64_t count,
+                             std::uint64_t most) {
+  offsets_.resize(count + 1);
+  const std::uint64_t at = array.shift + begin;
+  std::int64_t before = 0;
+  bool rises = true;
+  for (std::uint64_t i = 0; i <= count; ++i) {
+    const std::int64_t offset = LoadOffset(array.first, array.type.bits, at + i);
+    rises &= offset >= before;
+    offsets_[i] = before = offset;
+  }
+  if (rises && static_cast<std::uint64_t>(before) <= most) {
+    return;
+  }
+  for (std::uint64_t i = 0; i <= count; ++i) {
+    const std::int64_t least = i == 0 ? 0 : offsets_[i - 1];
+    if (offsets_[i] < least || static_cast<std::uint64_t>(offsets_[i]) > most) {
+      Refuse(i == 0 ? 0 : i - 1, "an offset of " + std::to_string(offsets_[i]) +
+                                     "; expected one from " + std::to_string(least) + " to " +
+                                     std::to_string(most));
+    }
+  }
+}
+
+Column LeafLoader::LoadText(const ColumnView& view, std::uint64_t begin, std::uint64_t count) {
+  ReadOffsets(view.item, begin, count, INT64_MAX);
+  if (view.item.second == nullptr && offsets_.back() > offsets_.front()) {
+    Refuse(0, "text of " + std::to_string(offsets_.back()) + " bytes without a buffer");
+  }
+  ArrayView text = view.item;
+  text.first = view.item.second;
+  text.shift = 0;
+  return Ragged(text, count);
+}
+
+Column LeafLoader::LoadLists(const ColumnView& view, std::uint64_t begin, std::uint64_t count) {
+  const auto length_below = [&](std::size_t level) {
+    return level + 1 < view.lists.size() ? view.lists[level + 1].length : view.item.length;
+  };
+  const ArrayView& outer = view.lists.front();
+  if (outer.type.kind == Kind::kFixedList) {
+    offsets_.resize(count + 1);
+    for (std::uint64_t i = 0; i <= count; ++i) {
+      offsets_[i] = static_cast<std::int64_t>(outer.shift + begin + i) * outer.type.size;
+    }
+  } else {
+    ReadOffsets(outer, begin, count, length_below(0));
+  }
+  for (std::size_t level = 1; level < view.lists.size(); ++level) {
+    EnterInner(view.lists[level], leaf_.shape[level], length_below(level), count);
+  }
+  CheckNoNulls(view.item, count);
+  return Ragged(view.item, count);
+}
+
+// From ranges of an inner list to ranges of what it holds: each of them has `dimension` of those.
+void LeafLoader::EnterInner(const ArrayView& list, std::uint32_t dimension,
+                            std::uint64_t child_length, std::uint64_t count) {
+  CheckNoNulls(list, count);
+  if (list.type.kind == Kind::kFixedList) {
+    for (std::int64_t& offset : offsets_) {
+      offset = (offset + static_cast<std::int64_t>(list.shift)) * list.type.size;
+    }
+    return;
+  }
+  if (offsets_.back() == offsets_.front()) {  // nothing there, perhaps not even offsets
+    std::ranges::fill(offsets_, 0);
+    return;
+  }
+  const auto offset_at = [&](std::int64_t i) {
+    return LoadOffset(list.first, list.type.bits, list.shift + static_cast<std::uint64_t>(i));
+  };
+  std::int64_t before = offset_at(offsets_[0]);
+  if (before < 0) {
+    Refuse(0, "an offset of " + std::to_string(before) + " inside a list");
+  }
+  std::int64_t next = before;
+  for (std::uint64_t row = 0; row < count; ++row) {
+    for (std::int64_t i = offsets_[row]; i < offsets_[row + 1]; ++i) {
+      const std::int64_t end = offset_at(i + 1);
+      if (end < next || static_cast<std::uint64_t>(end) > child_length) {
+        Refuse(row, "an offset of " + std::to_string(end) + " inside a list; expected one from " +
+                        std::to_string(next) + " to " + std::to_string(child_length));
+      }
+      if (end - next != dimension && IsPresent(row)) {
+        Refuse(row, "an inner list of " + std::to_string(end - next) + " items; expected " +
+                        std::to_string(dimension));
+      }
+      next = end;
+    }
+    offsets_[row] = before;
+    before = next;
+  }
+  offsets_[count] = next;
+}
+
+// No null among the elements of present rows, which offsets_ delimits.
+void LeafLoader::CheckNoNulls(const ArrayView& array, std::uint64_t count) const {
+  const auto at = [&](std::uint64_t i) { return static_cast<std::uint64_t>(offsets_[i]); };
+  const bool any = array.type.kind == Kind::kNull ||
+                   (array.validity.bits != nullptr && !AllSet(array.validity, at(0), at(count)));
+  for (std::uint64_t row = 0; any && row < count; ++row) {
+    const bool bad = array.type.kind == Kind::kNull ? at(row) < at(row + 1)
+                                                    : !AllSet(array.validity, at(row), at(row + 1));
+    if (bad && IsPresent(row)) {
+      Refuse(row, kNullInside);
+    }
+  }
+}
+
+// Rows of items that offsets_ delimits.
+Column LeafLoader::Ragged(const ArrayView& item, std::uint64_t count) {
+  const std::int64_t begin = offsets_.front();
+  const auto items = static_cast<std::uint64_t>(offsets_.back() - begin);
+  for (std::int64_t& offset : offsets_) {
+    offset -= begin;
+  }
+  const std::uint64_t at = item.shift + static_cast<std::uint64_t>(begin);
+  if (leaf_.item.kind == Kind::kBool) {
+    bytes_.resize(items);
+    if (items > 0) {
+      UnpackBits(reinterpret_cast<const std::uint8_t*>(item.first), at, items,
+                 reinterpret_cast<std::uint8_t*>(bytes_.data()));
+    }
+    return Made(bytes_.data(), count);
+  }
+  return Made(items == 0 ? nullptr : item.first + at * leaf_.item_bytes, count);
+}
+
+// --- what a type alone does not say ---
+
+// The column of the rows that offsets_ delimits; without offsets one item each.
+Column LeafLoader::Made(const std::byte* items, std::uint64_t count) {
+  if (NeedsCheck()) {
+    CheckItems(items, count);
+  }
+  Column column;
+  column.type = leaf_.type;
+  column.source = leaf_.source;
+  column.data = items;
+  column.present = present();
+  column.row_items = leaf_.source_items;
+  loaded_bytes_ = count * leaf_.item_bytes;
+  if (offsets_.empty() || count == 0) {
+    return column;
+  }
+  loaded_bytes_ = static_cast<std::uint64_t>(offsets_.back()) * leaf_.item_bytes;
+  const auto scale = static_cast<std::int64_t>(leaf_.source_items);
+  const std::int64_t each = offsets_[1];
+  bool regular = !missing_;
+  for (std::uint64_t i = 0; i < count && regular; ++i) {
+    regular = offsets_[i + 1] - offsets_[i] == each;
+  }
+  if (regular) {
+    column.row_items = static_cast<std::uint64_t>(each * scale);
+    return column;
+  }
+  if (scale != 1) {
+    for (std::int64_t& offset : offsets_) {
+      offset *= scale;
+    }
+  }
+  column.offsets = offsets_.data();
+  return column;
+}
+
+void LeafLoader::CheckItems(const std::byte* items, std::uint64_t count) const {
+  for (std::uint64_t row = 0; row < count; ++row) {
+    if (!IsPresent(row)) {
+      continue;
+    }
+    const std::uint64_t begin = offsets_.empty() ? row : static_cast<std::uint64_t>(offsets_[row]);
+    const std::uint64_t end =
+        offsets_.empty() ? row + 1 : static_cast<std::uint64_t>(offsets_[row + 1]);
+    for (std::uint64_t i = begin; i < end; ++i) {
+      const std::byte* item = items + i * leaf_.item_bytes;
+      if (Belongs(item)) {
+        continue;
+      }
+      if (leaf_.exact_bits == 0) {
+        Refuse(row, "class " + std::to_string(LoadInteger(leaf_.item, item)) +
+                        "; expected -1 or one of " + std::to_string(leaf_.classes) + " names");
+      }
+      Refuse(row, "a " + TypeText(leaf_.item) + " that is not exact as float" +
+                      std::to_string(leaf_.exact_bits) +
+                      "; cast the column, which rounds, or declare the field as " +
+                      TypeText(leaf_.item));
+    }
+  }
+}
+
+bool LeafLoader::Belongs(const std::byte* item) const {
+  if (leaf_.exact_bits == 0) {
+    const std::int64_t number = LoadInteger(leaf_.item, item);
+    return number >= -1 && number < leaf_.classes;
+  }
+  return leaf_.item.bits == 64 ? IsExact(Load<std::uint64_t>(item, 0), leaf_.exact_bits)
+                               : IsExactHalf(Load<std::uint32_t>(item, 0));
+}
+
+}  // namespace stream_store::arrow

@@ -1,0 +1,73 @@
+// Loads from foreign memory, which may lie at any address, and looks at foreign bitmaps.
+//
+// Who uses it: leaf_loader.cc and leaf_gather.cc.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "arrow/bits.h"
+#include "arrow/column_view.h"
+
+namespace stream_store::arrow {
+
+template <class T>
+T Load(const std::byte* from, std::uint64_t i) noexcept {
+  T item{};
+  std::memcpy(&item, from + i * sizeof(T), sizeof(T));
+  return item;
+}
+
+inline std::int64_t LoadOffset(const std::byte* offsets, int bits, std::uint64_t i) noexcept {
+  return bits == 64 ? Load<std::int64_t>(offsets, i) : Load<std::int32_t>(offsets, i);
+}
+
+inline bool AllSet(const Validity& validity, std::uint64_t begin, std::uint64_t end) noexcept {
+  std::uint64_t i = validity.shift + begin;
+  const std::uint64_t last = validity.shift + end;
+  while (i < last && i % 8 != 0) {
+    if (!GetBit(validity.bits, i++)) {
+      return false;
+    }
+  }
+  for (; i + 8 <= last; i += 8) {
+    if (validity.bits[i / 8] != 0xff) {
+      return false;
+    }
+  }
+  while (i < last) {
+    if (!GetBit(validity.bits, i++)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+inline bool IsSet(const Validity& validity, std::uint64_t i) noexcept {
+  return validity.bits == nullptr || GetBit(validity.bits, validity.shift + i);
+}
+
+inline std::int64_t LoadInteger(const Type& type, const std::byte* item) noexcept {
+  switch (type.bits) {
+    case 8:
+      return type.is_signed ? std::int64_t{Load<std::int8_t>(item, 0)}
+                            : std::int64_t{Load<std::uint8_t>(item, 0)};
+    case 16:
+      return type.is_signed ? std::int64_t{Load<std::int16_t>(item, 0)}
+                            : std::int64_t{Load<std::uint16_t>(item, 0)};
+    case 32:
+      return type.is_signed ? std::int64_t{Load<std::int32_t>(item, 0)}
+                            : std::int64_t{Load<std::uint32_t>(item, 0)};
+    default: {
+      const auto word = Load<std::int64_t>(item, 0);
+      return type.is_signed || word >= 0 ? word : INT64_MAX;  // past 2^63: beyond any class
+    }
+  }
+}
+
+inline constexpr const char* kNullInside =
+    "a null inside a list; a store has only missing lists: "
+    "fill it, or split the list into fields";
+
+}  // namespace stream_store::arrow

@@ -1,0 +1,259 @@
+// Batches into a store: values, steps, rows in any order, arrays that contradict themselves.
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "stream_store/error.h"
+
+#include "arrow/consumer.h"
+#include "arrow/producer.h"
+#include "support/scratch.h"
+
+namespace stream_store::testing {
+namespace {
+
+StreamStore StoreOf(std::vector<Field> fields) {
+  Options options;
+  options.fields = std::move(fields);
+  options.grow_ahead = false;
+  return StreamStore::Temporary(options);
+}
+
+std::uint64_t Import(StreamStore& store, std::vector<std::vector<Column>> batches,
+                     const ArrowImportOptions& options = {}) {
+  Producer producer(std::move(batches));
+  ArrowArrayStream stream = producer.stream();
+  StagedRows staged = store.Stage();
+  const std::uint64_t rows = ImportArrow(staged, &stream, options);
+  staged.Commit();
+  return rows;
+}
+
+std::string Refusal(const std::vector<Field>& fields, std::vector<Column> columns) {
+  StreamStore store = StoreOf(fields);
+  const Error error = ErrorOf([&] { Import(store, {std::move(columns)}); });
+  EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(store.reader().rows(), 0U);
+  return error.what();
+}
+
+std::vector<Value> Values(const StreamStore& store) {
+  std::vector<Value> values;
+  const Reader reader = store.reader();
+  for (Row row = 0; row < static_cast<Row>(reader.rows()); ++row) {
+    for (const auto& [type, words] : reader.row(row)) {
+      values.insert(values.end(), words.begin(), words.end());
+    }
+  }
+  return values;
+}
+
+const std::vector<Field> kNumber = {{.name = "n", .dtype = DType::kInt64}};
+const std::vector<Field> kList = {{.name = "l", .dtype = DType::kInt64, .shape = {kRagged}}};
+
+TEST(Import, ReadsBatchAfterBatch) {
+  StreamStore store = StoreOf(kNumber);
+  EXPECT_EQ(Import(store, {{Int64s("n", {1, 2})}, {Int64s("n", {})}, {Int64s("n", {3})}}), 3U);
+  EXPECT_EQ(Values(store), (std::vector<Value>{1, 2, 3}));
+  EXPECT_EQ(store.reader().row(2).step(), 2);
+}
+
+TEST(Import, TakesStepsFromAColumn) {
+  StreamStore store = StoreOf(kNumber);
+  ArrowImportOptions options;
+  options.step_column = "s";
+  Column steps{.format = "I",
+               .name = "s",
+               .length = 2,
+               .buffers = {{}, Bytes<std::uint32_t>({7, 4000000000U})}};
+  Import(store, {{steps, Int64s("n", {1, 2})}}, options);
+  EXPECT_EQ(store.reader().row(1).step(), 4000000000);
+  options.step_column = "n";
+  const Error again = ErrorOf([&] { Import(store, {{steps, Int64s("n", {1, 2})}}, options); });
+  EXPECT_NE(std::string(again.what()).find("no column is a field"), std::string::npos);
+  options.step_column = "missing";
+  EXPECT_EQ(ErrorOf([&] { Import(store, {{Int64s("n", {1})}}, options); }).code(),
+            ErrorCode::kInvalidArgument);
+}
+
+TEST(Import, RefusesStepsThatAreMissingOrDoNotRise) {
+  StreamStore store = StoreOf(kNumber);
+  ArrowImportOptions options;
+  options.step_column = "s";
+  Column steps = Int64s("s", {5, 6});
+  steps.buffers[0] = {0x01};
+  const Error missing = ErrorOf([&] { Import(store, {{steps, Int64s("n", {1, 2})}}, options); });
+  EXPECT_NE(std::string(missing.what()).find("'s', row 1"), std::string::npos) << missing.what();
+  const Error falls =
+      ErrorOf([&] { Import(store, {{Int64s("s", {5, 5}), Int64s("n", {1, 2})}}, options); });
+  EXPECT_NE(std::string(falls.what()).find("row 1"), std::string::npos) << falls.what();
+}
+
+TEST(Import, StopsBeforeStepsOverflow) {
+  StreamStore store = StoreOf(kNumber);
+  store.Append(INT64_MAX - 1, {{0, 1}});
+  EXPECT_EQ(Import(store, {{Int64s("n", {1})}}), 1U);
+  EXPECT_EQ(ErrorOf([&] { Import(store, {{Int64s("n", {1})}}); }).code(),
+            ErrorCode::kInvalidArgument);
+}
+
+TEST(Import, PicksRowsOfKeptBatchesInAnyOrder) {
+  StreamStore store = StoreOf(kNumber);
+  Producer producer(
+      {{Int64s("n", {0, 1, 2})}, {Int64s("n", {})}, {Int64s("n", {3})}, {Int64s("n", {4, 5})}});
+  Column numbers = Int64s("i", {5, 0, 0, 3, 4});
+  numbers.format = "L";
+  Producer picks({{numbers}});
+  ArrowArrayStream stream = producer.stream();
+  ArrowArrayStream pick_stream = picks.stream();
+  StagedRows staged = store.Stage();
+  EXPECT_EQ(ImportArrowRows(staged, &stream, &pick_stream), 5U);
+  staged.Commit();
+  EXPECT_EQ(Values(store), (std::vector<Value>{5, 0, 0, 3, 4}));
+}
+
+TEST(Import, RefusesPicksThatAreNotThere) {
+  StreamStore store = StoreOf(kNumber);
+  StagedRows staged = store.Stage();
+  Producer producer({{Int64s("n", {0, 1, 2})}});
+  ArrowArrayStream stream = producer.stream();
+  Schemas schema;
+  stream.get_schema(&stream, schema.get());
+  ArrowImporter importer(staged, *schema);
+  ArrowArray batch{};
+  stream.get_next(&stream, &batch);
+  importer.Keep(&batch);
+  EXPECT_EQ(importer.kept_rows(), 3U);
+  const std::uint64_t picks[] = {2, 3};
+  EXPECT_EQ(ErrorOf([&] { importer.AppendKept(picks); }).code(), ErrorCode::kOutOfRange);
+}
+
+TEST(Import, EndsWithWhatProgressThrows) {
+  StreamStore store = StoreOf(kNumber);
+  ArrowImportOptions options;
+  options.progress = [](std::uint64_t rows) {
+    if (rows == 2) {
+      throw std::runtime_error("enough");
+    }
+  };
+  EXPECT_THROW(Import(store, {{Int64s("n", {1})}, {Int64s("n", {2})}, {Int64s("n", {3})}}, options),
+               std::runtime_error);
+  EXPECT_EQ(store.reader().rows(), 0U);
+}
+
+TEST(Import, AddsOffsetsOfStructsToThoseOfTheirChildren) {
+  StreamStore store =
+      StoreOf({{.name = "s.x", .dtype = DType::kInt64, .path = {"s", "x"}},
+               {.name = "s", .dtype = DType::kNull, .path = {"s"}, .hidden = true}});
+  Column x = Int64s("x", {90, 91, 92, 93, 94});
+  x.offset = 1;
+  x.length = 4;
+  const Column s{
+      .format = "+s", .name = "s", .length = 2, .buffers = {{0x0a}}, .children = {x}, .offset = 2};
+  Import(store, {{s}});  // bits 2 and 3 are 0 and 1: only the second row is there
+  EXPECT_EQ(Values(store), (std::vector<Value>{94}));
+  EXPECT_EQ(store.reader().row(0).size(), 0U);
+}
+
+TEST(Import, NamesTheRowOfALyingOffset) {
+  const auto lists = [](std::initializer_list<std::int32_t> offsets) {
+    return Column{.format = "+l",
+                  .name = "l",
+                  .length = 2,
+                  .buffers = {{}, Bytes(offsets)},
+                  .children = {Int64s("item", {1, 2, 3})}};
+  };
+  EXPECT_NE(Refusal(kList, {lists({0, 2, 4})}).find("'l', row 1"), std::string::npos);
+  EXPECT_NE(Refusal(kList, {lists({0, 3, 2})}).find("'l', row 1"), std::string::npos);
+  EXPECT_NE(Refusal(kList, {lists({-1, 1, 2})}).find("'l', row 0"), std::string::npos);
+}
+
+TEST(Import, RefusesArraysThatAreShorterThanTheySay) {
+  Column number = Int64s("n", {1, 2, 3});
+  number.length = 2;
+  Column longer = Int64s("m", {1, 2, 3});
+  EXPECT_NE(Refusal({{.name = "m", .dtype = DType::kInt64}, {.name = "n", .dtype = DType::kInt64}},
+                    {longer, number})
+                .find("'n'"),
+            std::string::npos);
+  Column negative = Int64s("n", {1});
+  negative.offset = -1;
+  Refusal(kNumber, {negative});
+  Column bitmap = Int64s("n", {1});
+  bitmap.null_count = 1;
+  EXPECT_NE(Refusal(kNumber, {bitmap}).find("without a bitmap"), std::string::npos);
+  Column buffers = Int64s("n", {1});
+  buffers.buffers.pop_back();
+  EXPECT_NE(Refusal(kNumber, {buffers}).find("buffers"), std::string::npos);
+  Column missing = Int64s("n", {1});
+  missing.buffers[1].clear();
+  EXPECT_NE(Refusal(kNumber, {missing}).find("missing buffer"), std::string::npos);
+  const Column fixed{.format = "+w:2",
+                     .name = "l",
+                     .length = 2,
+                     .buffers = {{}},
+                     .children = {Int64s("item", {1, 2, 3})}};
+  EXPECT_NE(Refusal(kList, {fixed}).find("past the end"), std::string::npos);
+}
+
+TEST(Import, RefusesSchemasThatAreNone) {
+  StreamStore store = StoreOf(kNumber);
+  StagedRows staged = store.Stage();
+  ArrowSchema schema{};
+  EXPECT_THROW(ArrowImporter(staged, schema), Error);
+  schema.release = [](ArrowSchema* self) { self->release = nullptr; };
+  EXPECT_THROW(ArrowImporter(staged, schema), Error);
+  schema.format = "l";
+  EXPECT_THROW(ArrowImporter(staged, schema), Error);
+  schema.format = "+s";
+  schema.n_children = 1;
+  EXPECT_THROW(ArrowImporter(staged, schema), Error);
+  std::vector<ArrowSchema> deep(100);
+  std::vector<ArrowSchema*> pointers;
+  for (std::size_t i = 0; i < deep.size(); ++i) {
+    pointers.push_back(&deep[i]);
+  }
+  for (std::size_t i = 0; i + 1 < deep.size(); ++i) {
+    deep[i] = schema;
+    deep[i].children = &pointers[i + 1];
+  }
+  deep.back() = schema;
+  deep.back().n_children = 0;
+  EXPECT_THROW(ArrowImporter(staged, deep.front()), Error);
+}
+
+TEST(Import, RoundTripsWhatWasExported) {
+  const std::vector<Field> fields = {
+      {.name = "n", .dtype = DType::kUInt64},
+      {.name = "t", .dtype = DType::kString},
+      {.name = "p", .dtype = DType::kUInt8, .shape = {3, 3}, .packed = true},
+      {.name = "d", .dtype = DType::kDecimal256},
+      {.name = "r", .dtype = DType::kFloat16, .shape = {kRagged, 2}}};
+  StreamStore source = StoreOf(fields);
+  for (Step step = 0; step < 3000; ++step) {
+    const std::string text(static_cast<std::size_t>(step % 5), 'x');
+    const std::vector<std::uint8_t> pixels(9, static_cast<std::uint8_t>(step));
+    const std::vector<Value> words(4, step - 1500);
+    const std::vector<float> pairs(static_cast<std::size_t>(2 * (step % 3)), 0.5F);
+    std::vector<FieldWrite> writes = {{0, static_cast<std::uint64_t>(-step)},
+                                      {1, std::string_view(text)},
+                                      {2, pixels},
+                                      FieldWrite(3, Source::kWords, words.data(), 4),
+                                      {4, pairs}};
+    writes.erase(writes.begin() + step % 6 % 5);
+    source.Append(step, writes);
+  }
+  StreamStore copy = StoreOf(fields);
+  auto stream = Export(source.reader());
+  StagedRows staged = copy.Stage();
+  EXPECT_EQ(ImportArrow(staged, stream.get()), 3000U);
+  staged.Commit();
+  EXPECT_EQ(Values(copy), Values(source));
+  EXPECT_EQ(copy.reader().CountIndex(0, 3000), source.reader().CountIndex(0, 3000));
+}
+
+}  // namespace
+}  // namespace stream_store::testing

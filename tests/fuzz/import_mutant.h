@@ -1,0 +1,15 @@
+// One round of fuzzing the importer: a mutant stream into a store, and what must hold whatever it
+// was.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+namespace stream_store::fuzz {
+
+enum class Outcome { kNoFields, kRefused, kImported };
+
+/// Aborts with a message if a promise is broken.
+Outcome ImportMutant(std::span<const std::uint8_t> bytes);
+
+}  // namespace stream_store::fuzz
