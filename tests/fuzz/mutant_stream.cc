@@ -101,7 +101,7 @@ struct Maker {
     auto node = std::make_unique<Node>();
     node->format = like != nullptr ? like->format : kFormats[draw.Below(kFormats.size())];
     if (depth >= kMaxDepth && node->format[0] == '+') {
-      node->format = "l";
+      node->format.assign(1, 'l');
     }
     node->offset = static_cast<std::int64_t>(draw.Below(4));
     node->length = wanted + (depth > 0 ? static_cast<std::int64_t>(draw.Below(2)) : 0);
