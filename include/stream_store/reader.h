@@ -159,7 +159,10 @@ class STREAM_STORE_API Reader {
   std::uint64_t complete_rows() const;
   std::uint64_t field_writes() const;  ///< entries of index_table(); counted on the first call
   std::uint64_t bytes() const;         ///< bytes on disk in use by this snapshot
-  bool live() const;                   ///< a writer has the store open
+  /// Check of the last record, over its values, shape, place and session; 0 if there is none. With
+  /// id() and records() it tells whether two snapshots of a store are equal.
+  std::uint32_t last_check() const noexcept;
+  bool live() const;                                   ///< a writer has the store open
   const std::filesystem::path& path() const noexcept;  ///< empty for a temporary store
   const std::array<std::uint8_t, 16>& id() const noexcept;
   const Recovery& recovery() const noexcept;  ///< what was found when this Reader attached

@@ -29,6 +29,7 @@ void BindStore(nb::module_& module) {
   store.def("_define_fields", &DefineFields, "specs"_a);
   store.def("_field_specs", &FieldSpecs);
   store.def_prop_ro("_fields_version", &Store::fields_version);
+  store.def_prop_ro("_content_key", &ContentKey);
   store.def_prop_ro("_temporary", &Store::temporary);
   store.def_prop_ro("_path", &Store::path);
   store.def_prop_ro("_is_snapshot", &Store::is_snapshot);

@@ -9,6 +9,16 @@
 
 namespace stream_store::python {
 
+nb::object ContentKey(Store& store) {
+  const Reader* reader = store.Look();
+  if (reader == nullptr) {
+    Throw(PyExc_RuntimeError, "no fields are declared yet; call define_fields() first");
+  }
+  return Own(Py_BuildValue("(sKk)", store.id().c_str(),
+                           static_cast<unsigned long long>(reader->records()),
+                           static_cast<unsigned long>(reader->last_check())));
+}
+
 nb::object FieldNames(Store& store) {
   store.Look();
   const FieldTable& fields = store.fields();

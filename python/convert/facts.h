@@ -24,6 +24,10 @@ inline std::uint64_t NumBytes(Store& store) {
   return reader == nullptr ? 0 : reader->bytes();
 }
 
+/// What differs between two snapshots unless they hold the same: id, number of records, check of
+/// the last.
+nb::object ContentKey(Store& store);
+
 nb::object FieldNames(Store& store);
 
 /// Opens a store in the memory that nanobind made for it; arguments are those of Store's

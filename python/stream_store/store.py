@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
+from ._exchange.methods import ExchangeMethods
 from ._handover import hand_over, is_spawning
 from ._repr import represent
 from ._structs import StructTree
@@ -36,7 +37,7 @@ _ROWS_AT_ONCE = 256  # rows() looks this far ahead before it looks at the store 
 _open_writers: weakref.WeakSet[StreamStore] = weakref.WeakSet()
 
 
-class StreamStore(_core.Store):
+class StreamStore(_core.Store, ExchangeMethods):
     """An append-only, memory-mapped store of a stream of steps.
 
     Args:
@@ -237,56 +238,6 @@ class StreamStore(_core.Store):
     def path(self) -> Path | None:
         """Directory of the store, None for a temporary one."""
         return None if self._path is None else Path(self._path)
-
-    # --- Arrow ---
-
-    def to_arrow(self, start: int = 0, stop: int | None = None) -> Any:
-        """Rows [start, stop) as a `pyarrow.RecordBatchReader`; negative bounds count from the end.
-
-        The reader owns a snapshot, which outlives `close`. Batches of about 64 MiB are made when
-        they are asked for. `pyarrow.table(store)`, `polars.DataFrame(store)` and whatever else
-        takes an Arrow stream read a store as it is, without pyarrow.
-
-        Raises:
-            ImportError: pyarrow is not installed. RuntimeError: no fields are declared.
-        """
-        from ._exchange.arrow import to_arrow
-
-        return to_arrow(self, start, stop)
-
-    def from_arrow(self, stream: Any, *, append: bool = False) -> int:
-        """Import the rows of an Arrow stream; returns how many.
-
-        Args:
-            stream: anything with `__arrow_c_stream__`: a pyarrow Table or RecordBatchReader, a
-                polars DataFrame, a DuckDB relation, another store.
-            append: add to what is there. Else a temporary store is filled anew, and a persistent
-                one must be empty.
-
-        Columns go to the fields of their name, others are ignored; without declared fields, they
-        are declared from the columns. Steps go on from the last one, from 0 in an empty store. Rows
-        appear all at once at the end; on any failure the store is as it was. Memory: one batch.
-
-        Raises:
-            ValueError: a column does not fit its field, naming both types; a value does not, naming
-                column and row; a persistent store has rows and `append` is False.
-            TypeError: no Arrow stream.
-        """
-        from ._exchange.arrow import from_arrow
-
-        return from_arrow(self, stream, append)
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """A capsule with the Arrow C stream of a snapshot of all rows."""
-        from ._exchange.arrow import c_stream
-
-        return c_stream(self, requested_schema)
-
-    def __arrow_c_schema__(self) -> object:
-        """A capsule with the Arrow C schema of that stream."""
-        from ._exchange.arrow import c_schema
-
-        return c_schema(self)
 
     # --- what a store is to Python ---
 

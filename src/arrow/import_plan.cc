@@ -196,8 +196,7 @@ class Planner {
       const ArrowSchema& column = *schema.children[i];
       const std::string name = NameOf(column);
       const auto at = by_name.find(name);
-      const bool is_step = outer.empty() && plan_.steps && name == options_.step_column;
-      if (at == by_name.end() || is_step) {
+      if (at == by_name.end()) {
         if (!outer.empty()) {
           problems_.push_back("column '" + outer.substr(0, outer.size() - 1) + "' has a field '" +
                               name + "' that the store's has not");

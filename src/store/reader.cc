@@ -108,6 +108,12 @@ std::uint64_t Reader::rows() const noexcept { return view_->row_count; }
 
 std::uint64_t Reader::records() const noexcept { return view_->record_count; }
 
+std::uint32_t Reader::last_check() const noexcept {
+  return view_->record_count == 0
+             ? 0
+             : internal::LoadOnce(view_->records[view_->record_count - 1].check);
+}
+
 bool Reader::live() const { return source_->live(); }
 
 const std::filesystem::path& Reader::path() const noexcept { return source_->files().path(); }

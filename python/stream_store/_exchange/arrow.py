@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from stream_store.features import FieldSpec
@@ -72,19 +72,26 @@ def import_stream(
     specs: list[FieldSpec] | None = None,
     step_column: str = "",
     progress: Callable[[int], object] | None = None,
+    failures: Sequence[BaseException] = (),
 ) -> int:
     """Import a capsule "arrow_array_stream": what from_arrow and from_dataset come to.
 
-    specs: fields for a store that has none; by default they follow from the stream's schema.
+    specs     fields for a store that has none; by default they follow from the stream's schema.
+    failures  what Python code behind the stream raised: through the stream only its text comes.
     """
     anew = anew_or_append(store, append)
     if store.fields:
         specs = store._specs
     elif specs is None:
         specs = infer_fields(describe(stream), (step_column,) if step_column else ())
-    return store._import_arrow(
-        stream, picks, specs if anew else None, arrow_fields(specs), step_column, progress
-    )
+    try:
+        return store._import_arrow(
+            stream, picks, specs if anew else None, arrow_fields(specs), step_column, progress
+        )
+    except (OSError, ValueError):
+        if failures:
+            raise failures[0] from None
+        raise
 
 
 def anew_or_append(store: StreamStore, append: bool) -> bool:
@@ -110,21 +117,23 @@ def anew_or_append(store: StreamStore, append: bool) -> bool:
     return False
 
 
-def c_stream_of(source: Any) -> object:
+def c_stream_of(source: Any, failures: list[BaseException]) -> object:
     """A capsule "arrow_array_stream" of anything that speaks Arrow.
 
     pyarrow's own objects are validated first: their buffers have sizes, a C stream's have not.
+    What Python code raises behind the stream is put into `failures`.
     """
     name = type(source).__name__
     if type(source).__module__.partition(".")[0] == "pyarrow":
         if name in ("Table", "RecordBatch"):
             source.validate()
         elif name == "RecordBatchReader":
-            source = _validated(source)
+            source = reader_of(source.schema, _validated(source), failures)
     if hasattr(source, "__arrow_c_stream__"):
         return source.__arrow_c_stream__()
     if hasattr(source, "__arrow_c_array__"):
-        return c_stream_of(require("pyarrow", "an Arrow array").record_batch(source))
+        batch = require("pyarrow", "an Arrow array").record_batch(source)
+        return c_stream_of(batch, failures)
     if type(source).__name__ == "PyCapsule":
         return source
     raise TypeError(
@@ -133,20 +142,32 @@ def c_stream_of(source: Any) -> object:
     )
 
 
-def _validated(reader: Any) -> Any:
-    def batches() -> Iterator[Any]:
-        for batch in reader:
-            batch.validate()
-            yield batch
+def _validated(reader: Any) -> Iterator[Any]:
+    for batch in reader:
+        batch.validate()
+        yield batch
+
+
+def reader_of(schema: Any, batches: Iterator[Any], failures: list[BaseException]) -> Any:
+    """A `pyarrow.RecordBatchReader` of an iterator; what that raises is put into `failures`."""
+
+    def watched() -> Iterator[Any]:
+        try:
+            yield from batches
+        except BaseException as error:
+            failures.append(error)
+            raise
 
     pyarrow = require("pyarrow", "a RecordBatchReader")
-    return pyarrow.RecordBatchReader.from_batches(reader.schema, batches())
+    return pyarrow.RecordBatchReader.from_batches(schema, watched())
 
 
 def from_arrow(store: StreamStore, stream: Any, append: bool) -> int:
     """Rows of an Arrow stream; how many."""
     anew_or_append(store, append)  # before the stream is asked for anything
-    return import_stream(store, c_stream_of(stream), append=append)
+    failures: list[BaseException] = []
+    capsule = c_stream_of(stream, failures)
+    return import_stream(store, capsule, append=append, failures=failures)
 
 
 def to_arrow(store: StreamStore, start: int, stop: int | None) -> Any:

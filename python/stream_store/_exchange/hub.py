@@ -1,0 +1,133 @@
+"""The Hub, and datasets in local files: load_dataset and save_dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .arrow import anew_or_append, require
+from .from_dataset import from_dataset
+from .to_dataset import check_split, to_dataset
+
+if TYPE_CHECKING:
+    from stream_store.store import StreamStore
+
+_Result = TypeVar("_Result")
+
+
+def load_dataset(
+    store: StreamStore,
+    name: str,
+    split: str,
+    sort_by: str | Sequence[str] | None,
+    append: bool,
+    config_name: str | None,
+    columns: Sequence[str] | None,
+    step_column: str | None,
+    arguments: dict[str, Any],
+) -> int:
+    """Rows of one split of a dataset on the Hub, in a builder's files, or saved to disk."""
+    _check_names(name, split)
+    anew_or_append(store, append)
+    datasets = require("datasets", "load_dataset")
+    streaming = bool(arguments.get("streaming"))
+    if streaming and sort_by is not None:
+        raise ValueError("sort_by needs the whole dataset and cannot go with streaming=True")
+    ds = _without_token(
+        lambda: (
+            _from_disk(datasets, Path(name), split)
+            if _saved_to_disk(Path(name))
+            else datasets.load_dataset(name, config_name, split=split, **arguments)
+        ),
+        arguments,
+    )
+    order = None if sort_by is None else _order(ds, sort_by)
+    return from_dataset(store, ds, append, columns, step_column, order)
+
+
+def save_dataset(
+    store: StreamStore,
+    name: str,
+    split: str,
+    config_name: str | None,
+    step_column: str | None,
+    arguments: dict[str, Any],
+) -> Any:
+    """Push all rows there are now to the Hub, as one split; what `push_to_hub` returns."""
+    _check_names(name, split)
+    check_split(split)
+    shards, processes = arguments.get("num_shards"), arguments.get("num_proc")
+    if shards is not None and processes is not None and processes > shards:
+        # Processes without a shard of their own are of no use, and have lost rows in some versions
+        # (https://github.com/huggingface/datasets/pull/8044).
+        arguments = {**arguments, "num_proc": shards}
+    ds = to_dataset(store, split, step_column)
+    if config_name is not None:
+        arguments = {**arguments, "config_name": config_name}
+    return _without_token(lambda: ds.push_to_hub(name, split=split, **arguments), arguments)
+
+
+def _check_names(name: object, split: object) -> None:
+    for what, text in (("name", name), ("split", split)):
+        if not isinstance(text, str):
+            raise TypeError(f"{what} must be a str, not {text!r} ({type(text).__name__})")
+        if not text.strip():
+            raise ValueError(f"{what} is empty")
+
+
+def _saved_to_disk(path: Path) -> bool:
+    return (path / "state.json").is_file() or (path / "dataset_dict.json").is_file()
+
+
+def _from_disk(datasets: Any, path: Path, split: str) -> Any:
+    """A split of what `save_to_disk` wrote."""
+    saved = datasets.load_from_disk(str(path))
+    if isinstance(saved, datasets.DatasetDict):
+        if split not in saved:
+            raise ValueError(f"{path} has no split {split!r}; it has {', '.join(map(repr, saved))}")
+        return saved[split]
+    if saved.split is not None and str(saved.split) != split:
+        raise ValueError(f"{path} is the split {str(saved.split)!r}, not {split!r}")
+    return saved
+
+
+def _order(ds: Any, sort_by: str | Sequence[str]) -> Any:
+    """Numbers of the rows sorted by those columns, missing values last: 8 bytes a row, no row."""
+    keys = [sort_by] if isinstance(sort_by, str) else list(sort_by)
+    if not keys:
+        raise ValueError("sort_by is empty; None leaves the order as it is")
+    for key in keys:
+        if key not in ds.column_names:
+            raise ValueError(
+                f"sort_by: there is no column {key!r}; the columns are {', '.join(ds.column_names)}"
+            )
+    pyarrow = require("pyarrow", "load_dataset")
+    compute = require("pyarrow.compute", "load_dataset")
+    table = ds.data.table.select(keys)
+    try:
+        if int(pyarrow.__version__.partition(".")[0]) >= 25:
+            return compute.sort_indices(
+                table, sort_keys=[(key, "ascending", "at_end") for key in keys]
+            )
+        return compute.sort_indices(
+            table, sort_keys=[(key, "ascending") for key in keys], null_placement="at_end"
+        )
+    except (TypeError, NotImplementedError) as error:
+        raise ValueError(f"sort_by: columns of this type cannot be sorted: {error}") from error
+
+
+def _without_token(call: Callable[[], _Result], arguments: dict[str, Any]) -> _Result:
+    """The result of a call; the token in `arguments` is in no error that comes out."""
+    token = arguments.get("token")
+    if not isinstance(token, str) or not token:
+        return call()
+    try:
+        return call()
+    except Exception as error:
+        seen: BaseException | None = error
+        while seen is not None:
+            if token in str(seen) or token in repr(seen):
+                raise OSError(str(error).replace(token, "<token>")) from None
+            seen = seen.__cause__ or seen.__context__
+        raise

@@ -1,0 +1,357 @@
+"""from_dataset: mappings of rows, choices of columns, streams, and everything that is refused."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import pytest
+from datasets import ClassLabel, Dataset, DatasetDict, Features, IterableDataset, List, Value
+
+from dataset_helpers import cache, contents, imported
+from store_helpers import FIELDS, append_rows, filled
+from stream_store import StreamStore
+
+__all__ = ["cache"]  # a fixture
+
+
+def numbers(count: int) -> Dataset:
+    """Rows of a number, its list, its text and a struct; every seventh lacks something."""
+    return Dataset(
+        pa.table(
+            {
+                "n": pa.array([None if i % 7 == 6 else i for i in range(count)], pa.int32()),
+                "l": pa.array([[float(i)] * (i % 4) for i in range(count)], pa.list_(pa.float32())),
+                "t": pa.array([None if i % 7 == 5 else f"row {i}" for i in range(count)]),
+                "s": pa.array(
+                    [None if i % 7 == 4 else {"x": i % 2 == 0} for i in range(count)],
+                    pa.struct([("x", pa.bool_())]),
+                ),
+                "i": pa.array(range(count)),
+            }
+        )
+    )
+
+
+MAPPINGS: dict[str, Callable[[Dataset], Dataset]] = {
+    "shuffle": lambda ds: ds.shuffle(seed=3),
+    "select": lambda ds: ds.select([5, 3, 3, 0, 199, 42]),
+    "select range": lambda ds: ds.select(range(3, 190)),
+    "select step": lambda ds: ds.select(range(3, 190, 7)),
+    "select none": lambda ds: ds.select([]),
+    "sort": lambda ds: ds.sort("n", reverse=True),
+    "filter": lambda ds: ds.filter(lambda i: i % 3 == 0, input_columns="i"),
+    "shard": lambda ds: ds.shard(4, 1, contiguous=False),
+    "contiguous shard": lambda ds: ds.shard(4, 1),
+    "shuffled shuffle": lambda ds: ds.shuffle(seed=1).shuffle(seed=2).select(range(50)),
+    "split": lambda ds: ds.train_test_split(0.3, seed=1)["test"],
+    "concatenated": lambda ds: datasets.concatenate_datasets(
+        [ds.select(range(5)), ds.shuffle(seed=1)]
+    ),
+    "concatenated columns": lambda ds: datasets.concatenate_datasets(
+        [ds.select_columns(["n", "l"]), ds.remove_columns(["n", "l"])], axis=1
+    ),
+    "formatted": lambda ds: ds.with_format("numpy", columns=["n"]),
+    "skip and take": lambda ds: ds.skip(3).take(40),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Specifying null_placement")  # datasets' own sort
+@pytest.mark.parametrize("name", MAPPINGS)
+def test_rows_come_in_the_order_of_the_dataset(name: str) -> None:
+    ds = MAPPINGS[name](numbers(200))
+    store = imported(ds)
+    plain = ds.with_format(None)
+    assert store.num_rows == plain.num_rows
+    if plain.num_rows:
+        expected = imported(Dataset.from_list(list(plain), features=plain.features))
+        assert contents(store) == contents(expected)
+
+
+def test_many_small_batches_are_gathered_from() -> None:
+    ds = numbers(5000)
+    small = Dataset(pa.Table.from_batches(ds.data.table.to_batches(max_chunksize=7)))
+    order = np.random.default_rng(1).permutation(5000)
+    assert contents(imported(small.select(order))) == contents(imported(ds.select(order)))
+
+
+def test_large_rows_are_gathered_too() -> None:
+    images = np.arange(40 * 300_000, dtype=np.uint32).view(np.uint8)[: 40 * 300_000]
+    values = pa.FixedSizeListArray.from_arrays(pa.array(images), 300_000)
+    ds = Dataset(pa.table({"image": values, "i": range(40)})).shuffle(seed=1)
+    store = StreamStore(fields={"image": "packed uint8[300000]", "i": "int64"})
+    store.from_dataset(ds)
+    for row in store.rows():
+        at = int(row["i"]) * 300_000
+        np.testing.assert_array_equal(row["image"], images[at : at + 300_000])
+
+
+# --- columns ---
+
+
+def test_undeclared_columns_are_ignored_and_order_is_the_declared_one() -> None:
+    store = StreamStore(fields={"t": "string", "n": "int64"})
+    store.from_dataset(numbers(10))
+    assert store.fields == ("t", "n")
+    assert store.index_table(0, 1)["type"].tolist() == [0, 1]
+    assert store.row(2) == {"t": "row 2", "n": 2}
+
+
+def test_columns_choose_what_is_imported() -> None:
+    store = imported(numbers(10), columns=["t", "i"])
+    assert store.fields == ("t", "i")
+    declared = StreamStore(fields={"n": "int64", "t": "string"})
+    declared.from_dataset(numbers(10), columns=["t"])
+    assert declared.row(1) == {"n": None, "t": "row 1"}
+
+
+@pytest.mark.parametrize(
+    ("columns", "error", "said"),
+    [
+        (["x"], ValueError, "no column 'x'"),
+        ("n", TypeError, "list of names"),
+        (["n", "n"], ValueError, "duplicate"),
+        ([], ValueError, "no fields"),
+    ],
+)
+def test_odd_columns_are_refused(columns: Any, error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        imported(numbers(3), columns=columns)
+
+
+def test_columns_that_cannot_be_stored_are_all_named_with_those_that_can() -> None:
+    features = Features(
+        {
+            "ok": Value("int64"),
+            "photo": datasets.Image(),
+            "sound": datasets.Audio(),
+            "ragged": List(List(Value("int64"))),
+            "words": List(Value("string")),
+            "also": Value("string"),
+        }
+    )
+    ds = Dataset(pa.Table.from_pylist([], schema=features.arrow_schema))
+    with pytest.raises(ValueError, match="cannot be stored") as refusal:
+        imported(ds)
+    for name in ("photo", "sound", "ragged", "words"):
+        assert f"'{name}'" in str(refusal.value)
+    assert "columns=['ok', 'also']" in str(refusal.value)
+    assert imported(ds, columns=["ok", "also"]) is not None
+
+
+def test_classes_must_have_the_same_numbers() -> None:
+    def labelled(names: list[str]) -> Dataset:
+        return Dataset.from_dict({"c": [0, 1]}, features=Features({"c": ClassLabel(names=names)}))
+
+    store = StreamStore(fields={"c": ClassLabel(names=["no", "yes"])})
+    store.from_dataset(labelled(["no", "yes"]))
+    with pytest.raises(ValueError, match=r"yes, no.*no, yes"):
+        store.from_dataset(labelled(["yes", "no"]))
+    assert store.num_rows == 2
+
+
+def test_a_declared_type_must_fit() -> None:
+    store = StreamStore(fields={"n": "string", "l": "int64[]", "t": "string"})
+    with pytest.raises(ValueError, match="2 columns do not fit") as refusal:
+        store.from_dataset(numbers(5))
+    for part in ("'n' is int32", "string", "list<float32>", "list<int64>", "cast"):
+        assert part in str(refusal.value)
+
+
+# --- steps ---
+
+
+def test_steps_are_counted_or_taken_from_a_column() -> None:
+    store = imported(numbers(5))
+    assert store.row_at(4) == 4
+    ds = numbers(5).add_column("when", [3, 5, 8, 13, 21])
+    store = imported(ds, step_column="when")
+    assert store.last_step == 21
+    assert "when" not in store.fields
+    assert store.from_dataset(numbers(2), append=True) == 2
+    assert store.last_step == 23
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        ([1, 1], "row 1"),
+        ([2, 1], "row 1"),
+        ([1, None], "row 1"),
+        (["a", "b"], "integers"),
+        ([0.5, 1.5], "integers"),
+    ],
+)
+def test_odd_steps_are_refused(steps: list[Any], said: str) -> None:
+    ds = Dataset.from_dict({"when": steps, "n": [1, 2]})
+    with pytest.raises(ValueError, match=said):
+        imported(ds, step_column="when")
+    with pytest.raises(ValueError, match="no step column 'x'"):
+        imported(ds, step_column="x")
+
+
+# --- streams ---
+
+
+def rows(count: int) -> Iterator[dict[str, Any]]:
+    for i in range(count):
+        yield {"n": None if i % 3 == 0 else i, "l": [float(i)] * (i % 3)}
+
+
+FEATURES = Features({"n": Value("int16"), "l": List(Value("float32"))})
+
+
+def test_an_iterable_dataset_is_streamed() -> None:
+    ds = IterableDataset.from_generator(rows, gen_kwargs={"count": 2500}, features=FEATURES)
+    expected = Dataset.from_list(list(rows(2500)), features=FEATURES)
+    store = imported(ds)
+    assert store.features == FEATURES
+    assert contents(store) == contents(imported(expected))
+
+
+def test_an_iterable_dataset_over_arrow_is_streamed(tmp_path: Path) -> None:
+    ds = numbers(3000)
+    assert contents(imported(ds.to_iterable_dataset())) == contents(imported(ds))
+    ds.to_parquet(tmp_path / "a.parquet")
+    streamed = datasets.load_dataset(
+        "parquet", data_files=str(tmp_path / "a.parquet"), split="train", streaming=True
+    )
+    assert contents(imported(streamed)) == contents(imported(ds))
+    assert contents(imported(streamed.take(10).skip(3))) == contents(
+        imported(ds.select(range(3, 10)))
+    )
+
+
+def test_an_iterable_dataset_that_was_mapped_is_streamed() -> None:
+    ds = numbers(100).to_iterable_dataset().map(lambda row: {"i": row["i"] * 2})
+    store = imported(ds, columns=["i", "t"])
+    assert store.row(30)["i"] == 60
+
+
+def test_what_an_iterable_dataset_raises_comes_out() -> None:
+    class OwnError(Exception):
+        pass
+
+    def failing() -> Iterator[dict[str, Any]]:
+        yield from ({"n": i} for i in range(3000))
+        raise OwnError("the sensor fell off")
+
+    ds = IterableDataset.from_generator(failing, features=Features({"n": Value("int64")}))
+    store = filled(3)
+    with pytest.raises(OwnError, match="fell off"):
+        StreamStore(fields={"n": "int64"}).from_dataset(ds)
+    assert store.num_rows == 3
+
+
+def test_an_empty_iterable_dataset_has_no_rows() -> None:
+    ds = IterableDataset.from_generator(rows, gen_kwargs={"count": 0}, features=FEATURES)
+    assert imported(ds).num_rows == 0
+
+
+# --- what is asked for otherwise ---
+
+
+def test_a_dataset_dict_asks_for_a_split() -> None:
+    both = DatasetDict({"train": numbers(3), "test": numbers(3)})
+    with pytest.raises(ValueError, match=r"'train'.*'test'"):
+        imported(both)
+    assert imported(both["test"]).num_rows == 3
+
+
+@pytest.mark.parametrize("wrong", [None, [1], pa.table({"a": [1]}), "name", object()])
+def test_what_is_no_dataset_is_refused(wrong: Any) -> None:
+    with pytest.raises(TypeError, match="Dataset"):
+        imported(wrong)
+
+
+def test_a_persistent_store_with_rows_needs_append(tmp_path: Path) -> None:
+    with StreamStore(tmp_path / "s", fields=FIELDS) as store:
+        append_rows(store, 3)
+        with pytest.raises(ValueError, match="append=True"):
+            store.from_dataset(filled(2).to_dataset())
+        assert store.from_dataset(filled(2).to_dataset(), append=True) == 2
+        assert store.num_rows == 5
+
+
+# --- all or nothing ---
+
+
+def test_a_failure_in_the_last_row_leaves_nothing(tmp_path: Path) -> None:
+    lists = [[1]] * 50_000 + [[None]]
+    ds = Dataset(pa.table({"n": range(50_001), "l": pa.array(lists, pa.list_(pa.int64()))}))
+    with StreamStore(tmp_path / "s", fields={"n": "int64", "l": "int64[]"}) as store:
+        store.append_step({"n": 1})
+        with pytest.raises(ValueError, match="row 50000"):
+            store.from_dataset(ds, append=True)
+        assert (store.num_rows, len(store)) == (1, 1)
+        with pytest.raises(ValueError, match="row 0"):
+            store.from_dataset(ds.select([50_000, 3]), append=True)
+        store.append_step({"n": 2})
+    with StreamStore(tmp_path / "s", "r") as reader:
+        assert reader[:]["values"].tolist() == [1, 2]
+        assert reader.recovery.state == "clean"
+
+
+def test_a_reader_sees_all_rows_or_none(tmp_path: Path) -> None:
+    with StreamStore(tmp_path / "s", fields={"n": "int64"}) as store:
+        store.append_step({"n": -1})
+        with StreamStore(tmp_path / "s", "r") as reader:
+            seen: set[int] = set()
+
+            def batches() -> Iterator[pa.RecordBatch]:
+                for first in range(0, 60_000, 20_000):
+                    yield pa.record_batch({"n": pa.array(range(first, first + 20_000))})
+                    seen.add(reader.num_rows)
+
+            source = pa.RecordBatchReader.from_batches(pa.schema({"n": pa.int64()}), batches())
+            store.from_arrow(source, append=True)
+            assert seen == {1}
+            assert reader.num_rows == 60_001
+
+
+def test_a_killed_import_leaves_the_store_as_it_was(tmp_path: Path) -> None:
+    script = textwrap.dedent(
+        f"""
+        import os, pyarrow as pa
+        from stream_store import StreamStore
+        store = StreamStore({str(tmp_path / "s")!r}, fields={{"n": "int64"}})
+        store.append_step({{"n": 1}})
+        def batches():
+            for i in range(20):
+                yield pa.record_batch({{"n": pa.array(range(10_000))}})
+            os.kill(os.getpid(), 9)
+        source = pa.RecordBatchReader.from_batches(pa.schema({{"n": pa.int64()}}), batches())
+        store.from_arrow(source, append=True)
+        """
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=False, env=os.environ)
+    assert done.returncode == -9
+    with StreamStore(tmp_path / "s") as store:
+        assert store.recovery.state == "process_crash"
+        assert store.recovery.rows_cut == 0
+        assert store[:]["values"].tolist() == [1]
+        store.append_step({"n": 2})
+        assert store[:]["values"].tolist() == [1, 2]
+
+
+def test_ctrl_c_ends_an_import() -> None:
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield pa.record_batch({"n": pa.array([1])})
+        os.kill(os.getpid(), 2)
+        for _ in range(1000):
+            yield pa.record_batch({"n": pa.array([1])})
+
+    store = StreamStore(fields={"n": "int64"})
+    source = pa.RecordBatchReader.from_batches(pa.schema({"n": pa.int64()}), batches())
+    with pytest.raises(KeyboardInterrupt):
+        store.from_arrow(source)
+    assert store.num_rows == 0
+    store.append_step({"n": 1})
