@@ -27,7 +27,7 @@ $(shell mkdir -p build; \
   find python -type f -name '*.py*' ! -name '*.pyc' | LC_ALL=C sort > $(FILES).new; \
   cmp -s $(FILES).new $(FILES) && rm $(FILES).new || mv $(FILES).new $(FILES))
 
-.PHONY: help demo test bench format lint develop clean
+.PHONY: help demo test bench fuzz format lint develop clean
 .PHONY: test-layers test-text test-format test-lint test-types test-docs test-cpp test-tidy test-asan test-tsan
 .PHONY: test-coverage test-python test-package docs
 
@@ -89,6 +89,9 @@ test-package: $(VENV)/.stamp-packaging $(VENV)/.stamp-package ## installed C++ l
 
 test-docs: $(VENV)/.stamp-docs $(VENV)/.stamp-package ## the site builds, its links lead somewhere
 	@scripts/check.sh docs
+
+fuzz: $(VENV)/.stamp-venv ## fuzz with libFuzzer, five minutes a fuzzer or SECONDS_EACH
+	@scripts/check.sh fuzz
 
 docs: $(VENV)/.stamp-docs $(VENV)/.stamp-package ## build the documents as a site, in build/site
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --site-dir build/site

@@ -3,6 +3,7 @@
 # piece needs from PyPI before it calls this.
 #
 #   scripts/check.sh <piece>   layers text format lint types cpp tidy asan tsan coverage python package docs
+#   scripts/check.sh fuzz      the fuzzers, for as long as SECONDS_EACH says
 #   scripts/check.sh all       every piece; its last lines name what failed and what was skipped
 #
 # A piece whose system tool is missing (no clang, say) is skipped by name. With STREAMSTORE_NO_SKIP=1, as in
@@ -124,6 +125,24 @@ sanitized() {
   build "$preset" -DCMAKE_CXX_COMPILER="$compiler" "$@"
 }
 
+# Not among the checks: as long as SECONDS_EACH says. What it finds is left in build/fuzz/corpus.
+check_fuzz() {
+  local clang fuzzer corpus
+  need_googletest
+  clang=$(find_clang) || die "fuzzing needs clang (Debian and Ubuntu: apt-get install clang)"
+  echo 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }' |
+    compiles "$clang" -fsanitize=fuzzer,address ||
+    die "$clang cannot link -fsanitize=fuzzer,address (Debian and Ubuntu: apt-get install libclang-rt-14-dev)"
+  build fuzz -DCMAKE_CXX_COMPILER="$clang"
+  for fuzzer in build/fuzz/tests/fuzz/*_fuzzer; do
+    corpus=build/fuzz/corpus/$(basename "$fuzzer")
+    mkdir -p "$corpus"
+    say "fuzzing with $fuzzer for ${SECONDS_EACH:-300} s"
+    "$fuzzer" -max_total_time="${SECONDS_EACH:-300}" -max_len=4096 -print_final_stats=1 \
+      -artifact_prefix="$corpus-" "$corpus"
+  done
+}
+
 check_asan() {
   export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1}
   export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
@@ -198,8 +217,9 @@ check_all() {
   mkdir -p build
   case $piece in
     all) check_all ;;
+    fuzz) check_fuzz ;;
     *)
-      [[ " ${pieces[*]} " == *" $piece "* ]] || die "usage: scripts/check.sh all | ${pieces[*]}"
+      [[ " ${pieces[*]} " == *" $piece "* ]] || die "usage: scripts/check.sh all | fuzz | ${pieces[*]}"
       "check_$piece"
       ;;
   esac

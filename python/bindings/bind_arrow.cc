@@ -10,11 +10,11 @@ namespace stream_store::python {
 using nanobind::literals::operator""_a;
 
 void BindArrow(nb::class_<Store>& store) {
-  store.def("_arrow_stream", &ExportStream, "requested"_a.none(), "start"_a, "stop"_a, "fields"_a,
+  store.def("_arrow_stream", &ExportStream, "requested"_a.none(), "rows"_a, "fields"_a,
             "metadata"_a, "step_column"_a);
   store.def("_arrow_schema", &ExportSchema, "fields"_a, "metadata"_a);
-  store.def("_import_arrow", &ImportStream, "stream"_a.none(), "picks"_a.none(), "specs"_a.none(),
-            "fields"_a, "step_column"_a, "progress"_a.none());
+  store.def("_import_arrow", &ImportStreams, "streams"_a, "specs"_a.none(), "fields"_a,
+            "step_column"_a, "progress"_a.none());
 }
 
 }  // namespace stream_store::python

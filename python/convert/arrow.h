@@ -13,9 +13,12 @@ namespace stream_store::python {
 /// What Python knows of a store's fields in Arrow: a sequence of (levels, classes) by type id.
 std::vector<ArrowField> ArrowFieldsOf(nb::handle fields);
 
-/// A capsule "arrow_array_stream" of rows [start, stop) of a snapshot. `requested`: a capsule
-/// "arrow_schema" or None; `metadata`: of the key "huggingface", "" for none.
-nb::object ExportStream(Store& store, nb::handle requested, Row start, Row stop, nb::handle fields,
+/// A capsule "arrow_array_stream" of some rows of a snapshot.
+///
+/// requested  a capsule "arrow_schema" or None.
+/// rows       (start, stop, bytes of a batch).
+/// metadata   of the key "huggingface", "" for none.
+nb::object ExportStream(Store& store, nb::handle requested, nb::handle rows, nb::handle fields,
                         const std::string& metadata, const std::string& step_column);
 
 /// A capsule "arrow_schema" of what such a stream has.
@@ -23,12 +26,15 @@ nb::object ExportSchema(Store& store, nb::handle fields, const std::string& meta
 
 /// The schema of a capsule "arrow_array_stream", which stays whole: nested tuples (format, name,
 /// metadata or None, children, dictionary or None).
-nb::object DescribeStream(nb::handle stream);
+nb::object DescribeStream(nb::handle capsule);
 
-/// Imports the rows of a capsule "arrow_array_stream"; with `picks`, another one of one uint64
-/// column, only those, in that order. `specs`: FieldSpecs that are declared with the rows, in place
-/// of everything there was; None: they are appended. Returns the rows.
-std::uint64_t ImportStream(Store& store, nb::handle stream, nb::handle picks, nb::handle specs,
-                           nb::handle fields, const std::string& step_column, nb::handle progress);
+/// Imports rows; returns how many.
+///
+/// streams  (stream, picks): a capsule "arrow_array_stream" and None, or a second capsule of one
+///          uint64 column: then only the rows of those numbers, in that order.
+/// specs    FieldSpecs that are declared with the rows, in place of everything there was; None: the
+///          rows are appended.
+std::uint64_t ImportStreams(Store& store, nb::handle streams, nb::handle specs, nb::handle fields,
+                            const std::string& step_column, nb::handle progress);
 
 }  // namespace stream_store::python

@@ -74,11 +74,13 @@ std::vector<ArrowField> ArrowFieldsOf(nb::handle fields) {
   return result;
 }
 
-nb::object ExportStream(Store& store, nb::handle requested, Row start, Row stop, nb::handle fields,
+nb::object ExportStream(Store& store, nb::handle requested, nb::handle rows, nb::handle fields,
                         const std::string& metadata, const std::string& step_column) {
   ArrowExportOptions options;
-  options.begin = start;
-  options.end = stop;
+  options.begin = AsInt64(Own(PySequence_GetItem(rows.ptr(), 0)).ptr(), "start");
+  options.end = AsInt64(Own(PySequence_GetItem(rows.ptr(), 1)).ptr(), "stop");
+  options.batch_bytes = static_cast<std::uint64_t>(
+      AsInt64(Own(PySequence_GetItem(rows.ptr(), 2)).ptr(), "batch_bytes"));
   options.fields = ArrowFieldsOf(fields);
   options.huggingface_metadata = metadata;
   options.step_column = step_column;

@@ -56,7 +56,7 @@ nb::object DescribeMetadata(const char* metadata) {
     return nb::none();
   }
   const auto number = [&metadata] {
-    std::int32_t value = 0;
+    std::int32_t value{};
     std::memcpy(&value, metadata, sizeof(value));
     metadata += sizeof(value);
     if (value < 0) {
@@ -71,7 +71,8 @@ nb::object DescribeMetadata(const char* metadata) {
     return made;
   };
   nb::object dict = Own(PyDict_New());
-  for (std::int32_t left = number(); left > 0; --left) {
+  const std::int32_t pairs = number();
+  for (std::int32_t pair = 0; pair < pairs; ++pair) {
     const nb::object key = bytes();
     const nb::object value = bytes();
     Check(PyDict_SetItem(dict.ptr(), key.ptr(), value.ptr()));
@@ -111,9 +112,11 @@ nb::object DescribeStream(nb::handle capsule) {
   return Describe(holder.schema, 0);
 }
 
-std::uint64_t ImportStream(Store& store, nb::handle stream, nb::handle picks, nb::handle specs,
-                           nb::handle fields, const std::string& step_column, nb::handle progress) {
+std::uint64_t ImportStreams(Store& store, nb::handle streams, nb::handle specs, nb::handle fields,
+                            const std::string& step_column, nb::handle progress) {
   static_cast<void>(store.Writer("import"));  // says first if there is none
+  const nb::object stream = Own(PySequence_GetItem(streams.ptr(), 0));
+  const nb::object picks = Own(PySequence_GetItem(streams.ptr(), 1));
   ArrowArrayStream* rows = StreamOf(stream, "stream");
   ArrowArrayStream* numbers = picks.is_none() ? nullptr : StreamOf(picks, "picks");
   std::optional<std::vector<Field>> anew;

@@ -51,8 +51,7 @@ class Store:
     def _arrow_stream(
         self,
         requested: object,
-        start: int,
-        stop: int,
+        rows: tuple[int, int, int],
         fields: Sequence[tuple[Sequence[str], int]],
         metadata: str,
         step_column: str,
@@ -62,8 +61,7 @@ class Store:
     ) -> object: ...
     def _import_arrow(
         self,
-        stream: object,
-        picks: object,
+        streams: tuple[object, object],
         specs: Sequence[Any] | None,
         fields: Sequence[tuple[Sequence[str], int]],
         step_column: str,

@@ -148,6 +148,22 @@ void ViewLevels(const ArrowArray& top, const ImportLeaf& leaf, std::uint64_t shi
   view.item = View(*array, leaf.item, shift, elements, leaf.name);
 }
 
+ColumnView::Plain PlainOf(const ColumnView& view) {
+  const bool nulls = !view.around.validities.empty() || view.item.validity.bits != nullptr ||
+                     view.top().validity.bits != nullptr;
+  const Kind item = view.item.type.kind;
+  if (nulls || item == Kind::kNull) {
+    return ColumnView::Plain::kNot;
+  }
+  if (view.lists.empty() && !view.item.type.is_bytes()) {
+    return ColumnView::Plain::kScalars;
+  }
+  const bool text = view.lists.empty() && view.item.type.bits != 0;
+  const bool lists = view.lists.size() == 1 && view.lists[0].type.kind == Kind::kList &&
+                     item != Kind::kBool && !view.item.type.is_bytes();
+  return text || lists ? ColumnView::Plain::kRagged : ColumnView::Plain::kNot;
+}
+
 }  // namespace
 
 const ArrowArray& Descend(const ArrowArray& batch, const std::vector<std::int64_t>& path,
@@ -185,9 +201,7 @@ ColumnView ViewColumn(const ArrowArray& batch, const ImportLeaf& leaf) {
   } else {
     ViewLevels(array, leaf, shift, rows, view);
   }
-  const bool fixed_width = leaf.lists.empty() && !leaf.item.is_bytes() && !leaf.is_dictionary &&
-                           leaf.item.kind != Kind::kBool;
-  view.plain = fixed_width && view.around.validities.empty() && view.item.validity.bits == nullptr;
+  view.plain = leaf.is_dictionary ? ColumnView::Plain::kNot : PlainOf(view);
   return view;
 }
 

@@ -47,7 +47,13 @@ struct ColumnView {
   /// The array that says whether a row is null, dictionaries aside.
   const ArrayView& top() const noexcept { return lists.empty() ? item : lists.front(); }
 
-  bool plain = false;  ///< fixed-width scalars without a null anywhere
+  /// What rows in any order can be picked from without a look at nulls: there are none.
+  enum class Plain : std::uint8_t {
+    kNot,
+    kScalars,  ///< one fixed-width item or bool a row
+    kRagged    ///< text, or lists of fixed-width items, by offsets
+  };
+  Plain plain = Plain::kNot;
 };
 
 /// The array at a path inside a batch. `shift`: what to add to a row to find it there. Throws

@@ -49,7 +49,7 @@ class Exporter {
     }
     const BatchExtent extent =
         MeasureBatch(reader_, plan_, next_, end_, batch_bytes_, offset_limit_);
-    auto memory = std::make_shared<BatchMemory>(pool_);
+    const auto memory = std::make_shared<BatchMemory>(pool_);
     const auto rows = static_cast<std::uint64_t>(extent.end - next_);
     for (std::size_t i = 0; i < builders_.size(); ++i) {
       builders_[i].Begin(*memory, next_, rows, extent.units[i]);

@@ -31,22 +31,22 @@ std::uint64_t ItemBits(const Type& type) {
 
 bool IsInteger(DType dtype) { return dtype >= DType::kInt8 && dtype <= DType::kUInt64; }
 
+// How items of a field come out as those of another type.
+ItemWay OtherWay(DType field, DType asked) {
+  if ((field == DType::kFloat16 || field == DType::kFloat32) && asked == DType::kFloat64) {
+    return ItemWay::kWords;
+  }
+  return IsInteger(field) && IsInteger(asked) ? ItemWay::kChecked : ItemWay::kNothing;
+}
+
 // How a field of such items comes out as `asked`; kNothing if it cannot.
 ItemWay WayOf(const Field& field, const Type& declared, const Type& asked) {
   const auto dtype = DTypeOf(asked);
-  if (field.packed) {
-    const bool same = dtype == field.dtype;
-    return !same                         ? ItemWay::kNothing
-           : field.dtype == DType::kBool ? ItemWay::kPackedBits
-                                         : ItemWay::kPacked;
-  }
   if (dtype != field.dtype) {
-    const bool is_float = field.dtype == DType::kFloat16 || field.dtype == DType::kFloat32;
-    if (is_float && dtype == DType::kFloat64) {
-      return ItemWay::kWords;
-    }
-    const bool integers = IsInteger(field.dtype) && dtype && IsInteger(*dtype);
-    return integers ? ItemWay::kChecked : ItemWay::kNothing;
+    return field.packed || !dtype ? ItemWay::kNothing : OtherWay(field.dtype, *dtype);
+  }
+  if (field.packed) {
+    return field.dtype == DType::kBool ? ItemWay::kPackedBits : ItemWay::kPacked;
   }
   switch (asked.kind) {
     case Kind::kBool:

@@ -89,6 +89,7 @@ struct ArrowImporter::Impl {
       views.push_back(arrow::ViewColumn(batch, leaf));
     }
     std::vector<StructView> structs;
+    structs.reserve(plan.markers.size());
     for (const ImportMarker& marker : plan.markers) {
       structs.push_back(arrow::ViewStruct(batch, marker));
     }

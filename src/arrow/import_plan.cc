@@ -90,7 +90,7 @@ std::string DeclaredText(const Field& field, const std::vector<std::string>& lev
   std::string closing;
   for (std::size_t i = 0; i + 1 < levels.size(); ++i) {
     text += TypeText(ParseFormat(levels[i].c_str())) + "<";
-    closing += ">";
+    closing += '>';
   }
   text += TypeText(ParseFormat(levels.back().c_str())) + closing;
   return field.packed ? "packed " + text : text;
@@ -195,6 +195,7 @@ class Planner {
     for (std::int64_t i = 0; i < schema.n_children; ++i) {
       const ArrowSchema& column = *schema.children[i];
       const std::string name = NameOf(column);
+      const std::string full = outer + name;
       const auto at = by_name.find(name);
       if (at == by_name.end()) {
         if (!outer.empty()) {
@@ -204,13 +205,13 @@ class Planner {
         continue;
       }
       if (!seen.emplace(name, true).second) {
-        problems_.push_back("there are two columns '" + outer + name + "'");
+        problems_.push_back("there are two columns '" + full + "'");
         continue;
       }
       ++found;
       std::vector<std::int64_t> inner = path;
       inner.push_back(i);
-      PlanColumn(column, *at->second, std::move(inner), outer + name, inner_markers);
+      PlanColumn(column, *at->second, std::move(inner), full, inner_markers);
     }
     return found;
   }

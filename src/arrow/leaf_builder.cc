@@ -67,6 +67,20 @@ void FillOffsets(std::byte* offsets, std::uint64_t first, std::uint64_t count, s
   }
 }
 
+// Rows that lie apart, one after the other.
+void GatherRows(const Value* first, std::uint64_t stride, std::uint64_t words, std::uint64_t rows,
+                Value* out) {
+  if (words == 1) {
+    for (std::uint64_t i = 0; i < rows; ++i) {
+      out[i] = first[i * stride];
+    }
+    return;
+  }
+  for (std::uint64_t i = 0; i < rows; ++i) {
+    std::memcpy(out + i * words, first + i * stride, words * sizeof(Value));
+  }
+}
+
 void FillOffsetsOf(bool wide, std::byte* offsets, std::uint64_t first, std::uint64_t count,
                    std::uint64_t from, std::uint64_t each) {
   wide ? FillOffsets<std::int64_t>(offsets, first, count, from, each)
@@ -170,18 +184,8 @@ void LeafBuilder::WriteItems(std::uint64_t row, std::uint64_t count, const Value
   const std::uint64_t rows_at_once = kChunkWords / words;
   for (std::uint64_t done = 0; done < count; done += rows_at_once) {
     const std::uint64_t now = std::min(rows_at_once, count - done);
-    Value* out = gathered_.data();
-    const Value* in = first + done * stride;
-    if (words == 1) {
-      for (std::uint64_t i = 0; i < now; ++i) {
-        out[i] = in[i * stride];
-      }
-    } else {
-      for (std::uint64_t i = 0; i < now; ++i) {
-        std::memcpy(out + i * words, in + i * stride, words * sizeof(Value));
-      }
-    }
-    Convert(row + done, out, now * words);
+    GatherRows(first + done * stride, stride, words, now, gathered_.data());
+    Convert(row + done, gathered_.data(), now * words);
   }
 }
 
@@ -252,61 +256,59 @@ void LeafBuilder::CheckAndNarrow(std::uint64_t row, const Value* words, std::uin
 
 OutArray LeafBuilder::Finish() {
   SkipTo(rows_);
-  const std::uint64_t nulls = rows_ - present_;
-  const void* valid = validity();
-  if (plan_.is_text()) {
-    OutArray text = plan_.item.bits == 0 ? FinishViews() : FinishText();
-    text.length = rows_;
-    text.null_count = nulls;
-    text.buffers[0] = valid;
-    return text;
-  }
-  OutArray made = FinishItems();
-  if (plan_.item.kind == Kind::kNull || plan_.way == ItemWay::kNothing) {
+  OutArray made = plan_.is_text() ? FinishText() : FinishItems();
+  if (plan_.way == ItemWay::kNothing) {
     made.length = rows_;
     made.null_count = rows_;
     made.buffers.clear();
     return made;
   }
   if (plan_.lists.empty()) {
-    made.null_count = nulls;
-    made.buffers[0] = valid;
-    return made;
+    made.length = rows_;
   }
   // From the inside out. Inner lists are all of one length; only rows can be missing.
-  std::uint64_t length = items_;
   for (std::size_t level = plan_.lists.size(); level-- > 0;) {
-    const Type& list = plan_.lists[level];
-    const bool outermost = level == 0;
-    const std::uint64_t children = length;
-    length = outermost ? rows_ : length / plan_.fixed[level];
-    OutArray out;
-    out.length = length;
-    out.buffers.push_back(outermost ? valid : nullptr);
-    out.null_count = outermost ? nulls : 0;
-    if (list.kind == Kind::kList) {
-      std::byte* offsets = offsets_;
-      if (!outermost) {
-        const bool wide = list.bits == 64;
-        offsets = memory_->Make((length + 1) * (wide ? 8 : 4));
-        FillOffsetsOf(wide, offsets, 0, length + 1, 0, plan_.fixed[level]);
-      }
-      out.buffers.push_back(offsets);
-    } else if (outermost && nulls > 0) {
-      // The slots of a missing row are null too, as builders leave them.
-      auto* bits = reinterpret_cast<std::uint8_t*>(memory_->MakeZeroed(BitmapBytes(children)));
-      for (std::uint64_t row = 0; row < rows_; ++row) {
-        if (GetBit(validity_, row)) {
-          SetBits(bits, row * plan_.fixed[0], plan_.fixed[0]);
-        }
-      }
-      made.buffers[0] = bits;
-      made.null_count = nulls * plan_.fixed[0];
-    }
-    out.children.push_back(std::move(made));
-    made = std::move(out);
+    made = level == 0 ? FinishRows(std::move(made)) : FinishInner(level, std::move(made));
   }
+  made.null_count = rows_ - present_;
+  made.buffers[0] = validity();
   return made;
+}
+
+OutArray LeafBuilder::FinishInner(std::size_t level, OutArray items) {
+  const Type& list = plan_.lists[level];
+  OutArray out;
+  out.length = items.length / plan_.fixed[level];
+  out.buffers = {nullptr};
+  if (list.kind == Kind::kList) {
+    const bool wide = list.bits == 64;
+    std::byte* offsets = memory_->Make((out.length + 1) * (wide ? 8 : 4));
+    FillOffsetsOf(wide, offsets, 0, out.length + 1, 0, plan_.fixed[level]);
+    out.buffers.push_back(offsets);
+  }
+  out.children.push_back(std::move(items));
+  return out;
+}
+
+OutArray LeafBuilder::FinishRows(OutArray items) {
+  OutArray out;
+  out.length = rows_;
+  out.buffers = {nullptr};
+  if (plan_.lists[0].kind == Kind::kList) {
+    out.buffers.push_back(offsets_);
+  } else if (present_ < rows_) {
+    // The slots of a missing row are null too, as builders leave them.
+    auto* bits = reinterpret_cast<std::uint8_t*>(memory_->MakeZeroed(BitmapBytes(items.length)));
+    for (std::uint64_t row = 0; row < rows_; ++row) {
+      if (GetBit(validity_, row)) {
+        SetBits(bits, row * plan_.fixed[0], plan_.fixed[0]);
+      }
+    }
+    items.buffers[0] = bits;
+    items.null_count = (rows_ - present_) * plan_.fixed[0];
+  }
+  out.children.push_back(std::move(items));
+  return out;
 }
 
 OutArray LeafBuilder::FinishItems() {
@@ -317,6 +319,9 @@ OutArray LeafBuilder::FinishItems() {
 }
 
 OutArray LeafBuilder::FinishText() {
+  if (plan_.item.bits == 0) {
+    return FinishViews();
+  }
   OutArray text;
   text.buffers = {nullptr, offsets_, data_};
   return text;

@@ -40,6 +40,8 @@ class LeafBuilder {
   void Convert(std::uint64_t row, const Value* words, std::uint64_t count);
   void CheckAndNarrow(std::uint64_t row, const Value* words, std::uint64_t count);
   OutArray FinishItems();
+  OutArray FinishInner(std::size_t level, OutArray items);
+  OutArray FinishRows(OutArray items);
   OutArray FinishText();
   OutArray FinishViews();
 

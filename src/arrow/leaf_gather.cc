@@ -10,9 +10,7 @@ namespace stream_store::arrow {
 Column LeafLoader::LoadRows(std::span<const ColumnView> views, std::span<const RowRef> rows,
                             std::uint64_t first) {
   Begin(first, rows.size());
-  bytes_.clear();
   if (GatherPlain(views, rows)) {
-    offsets_.clear();
     return Made(bytes_.data(), rows.size());
   }
   offsets_.assign(1, 0);
@@ -25,8 +23,14 @@ Column LeafLoader::LoadRows(std::span<const ColumnView> views, std::span<const R
 
 namespace {
 
+// Of two offsets that may be anything.
+std::int64_t Difference(std::int64_t end, std::int64_t begin) noexcept {
+  std::int64_t difference = 0;
+  return __builtin_sub_overflow(end, begin, &difference) ? -1 : difference;
+}
+
 template <class Item>
-void CopyPlain(std::span<const ColumnView> views, std::span<const RowRef> rows, std::byte* out) {
+void CopyScalars(std::span<const ColumnView> views, std::span<const RowRef> rows, std::byte* out) {
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const ArrayView& item = views[rows[i].batch].item;
     std::memcpy(out + i * sizeof(Item), item.first + (item.shift + rows[i].row) * sizeof(Item),
@@ -34,24 +38,85 @@ void CopyPlain(std::span<const ColumnView> views, std::span<const RowRef> rows, 
   }
 }
 
+void CopyBools(std::span<const ColumnView> views, std::span<const RowRef> rows, std::byte* out) {
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const ArrayView& item = views[rows[i].batch].item;
+    out[i] = static_cast<std::byte>(
+        GetBit(reinterpret_cast<const std::uint8_t*>(item.first), item.shift + rows[i].row));
+  }
+}
+
 }  // namespace
 
-// Scalars without nulls: one load each. False if there is anything else.
+// Columns without nulls, a loop for all rows. False if there is anything else.
 bool LeafLoader::GatherPlain(std::span<const ColumnView> views, std::span<const RowRef> rows) {
-  const std::uint64_t bytes = leaf_.item_bytes;
-  if (bytes != 1 && bytes != 2 && bytes != 4 && bytes != 8) {
+  const auto all = [&](ColumnView::Plain plain) {
+    return std::ranges::all_of(rows,
+                               [&](const RowRef& row) { return views[row.batch].plain == plain; });
+  };
+  if (all(ColumnView::Plain::kRagged)) {
+    GatherRagged(views, rows);
+    return true;
+  }
+  if (!all(ColumnView::Plain::kScalars)) {
     return false;
   }
-  if (!std::ranges::all_of(rows, [&](const RowRef& row) { return views[row.batch].plain; })) {
-    return false;
-  }
-  bytes_.resize(rows.size() * bytes);
+  offsets_.clear();
+  bytes_.resize(rows.size() * leaf_.item_bytes);
   std::byte* out = bytes_.data();
-  bytes == 1   ? CopyPlain<std::uint8_t>(views, rows, out)
-  : bytes == 2 ? CopyPlain<std::uint16_t>(views, rows, out)
-  : bytes == 4 ? CopyPlain<std::uint32_t>(views, rows, out)
-               : CopyPlain<std::uint64_t>(views, rows, out);
-  return true;
+  if (leaf_.item.kind == Kind::kBool) {
+    CopyBools(views, rows, out);
+    return true;
+  }
+  switch (leaf_.item_bytes) {
+    case 1:
+      CopyScalars<std::uint8_t>(views, rows, out);
+      return true;
+    case 2:
+      CopyScalars<std::uint16_t>(views, rows, out);
+      return true;
+    case 4:
+      CopyScalars<std::uint32_t>(views, rows, out);
+      return true;
+    case 8:
+      CopyScalars<std::uint64_t>(views, rows, out);
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Two passes, so that the loads of neither wait for each other: where each row's items are, then
+// the items.
+void LeafLoader::GatherRagged(std::span<const ColumnView> views, std::span<const RowRef> rows) {
+  const std::uint64_t item_bytes = leaf_.item_bytes;
+  offsets_.resize(rows.size() + 1);
+  sources_.resize(rows.size());
+  offsets_[0] = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const ColumnView& view = views[rows[i].batch];
+    const ArrayView& top = view.top();
+    const bool text = view.lists.empty();
+    const std::int64_t begin = LoadOffset(top.first, top.type.bits, top.shift + rows[i].row);
+    const std::int64_t end = LoadOffset(top.first, top.type.bits, top.shift + rows[i].row + 1);
+    const std::int64_t most = text ? INT64_MAX : static_cast<std::int64_t>(view.item.length);
+    const std::byte* items = text ? view.item.second : view.item.first;
+    if (begin < 0 || end < begin || end > most || (items == nullptr && end > begin)) {
+      Refuse(i, "offsets from " + std::to_string(begin) + " to " + std::to_string(end));
+    }
+    const std::uint64_t shift = text ? 0 : view.item.shift;
+    sources_[i] = items + (shift + static_cast<std::uint64_t>(begin)) * item_bytes;
+    __builtin_prefetch(sources_[i]);
+    offsets_[i + 1] = offsets_[i] + (end - begin);
+  }
+  bytes_.resize(static_cast<std::size_t>(offsets_.back()) * item_bytes);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const auto count = static_cast<std::size_t>(offsets_[i + 1] - offsets_[i]) * item_bytes;
+    if (count > 0) {
+      std::memcpy(bytes_.data() + static_cast<std::size_t>(offsets_[i]) * item_bytes, sources_[i],
+                  count);
+    }
+  }
 }
 
 void LeafLoader::Gather(const ColumnView& view, std::uint64_t row, std::uint64_t place) {
@@ -150,55 +215,63 @@ void LeafLoader::LocateText(const ArrayView& array, std::uint64_t at, std::uint6
 // The list of one row, and into it level by level.
 void LeafLoader::LocateInList(const ColumnView& view, std::uint64_t at, std::uint64_t place,
                               Span& span) const {
-  std::uint64_t begin = at;
-  std::uint64_t end = at + 1;
+  Span range{nullptr, at, at + 1};
   for (std::size_t level = 0; level < view.lists.size(); ++level) {
     const ArrayView& list = view.lists[level];
-    const std::uint64_t child_length =
-        level + 1 < view.lists.size() ? view.lists[level + 1].length : view.item.length;
-    if (level > 0 && list.validity.bits != nullptr && !AllSet(list.validity, begin, end)) {
+    if (level > 0 && list.validity.bits != nullptr &&
+        !AllSet(list.validity, range.begin, range.end)) {
       Refuse(place, kNullInside);
     }
     if (list.type.kind == Kind::kFixedList) {
       const auto size = static_cast<std::uint64_t>(list.type.size);
-      begin = (begin + list.shift) * size;
-      end = (end + list.shift) * size;
-      continue;
+      range.begin = (range.begin + list.shift) * size;
+      range.end = (range.end + list.shift) * size;
+    } else {
+      EnterLists(view, level, place, range);
     }
-    const bool is_view = list.type.kind == Kind::kListView;
-    std::int64_t first = 0;
-    std::int64_t last = 0;
-    for (std::uint64_t i = begin; i < end; ++i) {
-      const std::int64_t from = LoadOffset(list.first, list.type.bits, list.shift + i);
-      const std::int64_t size =
-          is_view ? LoadOffset(list.second, list.type.bits, list.shift + i)
-                  : LoadOffset(list.first, list.type.bits, list.shift + i + 1) - from;
-      if (from < 0 || size < 0 || static_cast<std::uint64_t>(from) > child_length ||
-          static_cast<std::uint64_t>(size) > child_length - static_cast<std::uint64_t>(from)) {
-        Refuse(place, "a list of " + std::to_string(size) + " items at " + std::to_string(from) +
-                          " of " + std::to_string(child_length));
-      }
-      if (level > 0 && size != std::int64_t{leaf_.shape[level]}) {
-        Refuse(place, "an inner list of " + std::to_string(size) + " items; expected " +
-                          std::to_string(leaf_.shape[level]));
-      }
-      if (i > begin && from != last) {
-        Refuse(place, "inner lists that do not lie one after the other; cast the column to lists");
-      }
-      first = i == begin ? from : first;
-      last = from + size;
-    }
-    begin = static_cast<std::uint64_t>(first);
-    end = static_cast<std::uint64_t>(last);
   }
-  const bool null =
-      view.item.type.kind == Kind::kNull
-          ? begin < end
-          : view.item.validity.bits != nullptr && !AllSet(view.item.validity, begin, end);
+  const bool null = view.item.type.kind == Kind::kNull
+                        ? range.begin < range.end
+                        : view.item.validity.bits != nullptr &&
+                              !AllSet(view.item.validity, range.begin, range.end);
   if (null) {
     Refuse(place, kNullInside);
   }
-  span = {view.item.first, view.item.shift + begin, view.item.shift + end};
+  span = {view.item.first, view.item.shift + range.begin, view.item.shift + range.end};
+}
+
+// From a range of lists that carry offsets to the range of what they hold, which must be one.
+void LeafLoader::EnterLists(const ColumnView& view, std::size_t level, std::uint64_t place,
+                            Span& range) const {
+  const ArrayView& list = view.lists[level];
+  const auto most = static_cast<std::int64_t>(
+      level + 1 < view.lists.size() ? view.lists[level + 1].length : view.item.length);
+  const auto offset_at = [&](const std::byte* from, std::uint64_t i) {
+    return LoadOffset(from, list.type.bits, list.shift + i);
+  };
+  std::int64_t first = 0;
+  std::int64_t last = 0;
+  for (std::uint64_t i = range.begin; i < range.end; ++i) {
+    const std::int64_t from = offset_at(list.first, i);
+    const std::int64_t size = list.type.kind == Kind::kListView
+                                  ? offset_at(list.second, i)
+                                  : Difference(offset_at(list.first, i + 1), from);
+    if (from < 0 || from > most || size < 0 || size > most - from) {
+      Refuse(place, "a list of " + std::to_string(size) + " items at " + std::to_string(from) +
+                        " of " + std::to_string(most));
+    }
+    if (level > 0 && size != std::int64_t{leaf_.shape[level]}) {
+      Refuse(place, "an inner list of " + std::to_string(size) + " items; expected " +
+                        std::to_string(leaf_.shape[level]));
+    }
+    if (i > range.begin && from != last) {
+      Refuse(place, "inner lists that do not lie one after the other; cast the column to lists");
+    }
+    first = i == range.begin ? from : first;
+    last = from + size;
+  }
+  range.begin = static_cast<std::uint64_t>(first);
+  range.end = static_cast<std::uint64_t>(last);
 }
 
 }  // namespace stream_store::arrow

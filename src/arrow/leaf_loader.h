@@ -66,10 +66,13 @@ class LeafLoader {
   void Gather(const ColumnView& view, std::uint64_t row, std::uint64_t place);
   Column FinishGathered(std::uint64_t count);
   bool GatherPlain(std::span<const ColumnView> views, std::span<const RowRef> rows);
+  void GatherRagged(std::span<const ColumnView> views, std::span<const RowRef> rows);
   bool Locate(const ColumnView& view, std::uint64_t row, std::uint64_t place, Span& span) const;
   void LocateText(const ArrayView& array, std::uint64_t at, std::uint64_t place, Span& span) const;
   void LocateInList(const ColumnView& view, std::uint64_t at, std::uint64_t place,
                     Span& span) const;
+  void EnterLists(const ColumnView& view, std::size_t level, std::uint64_t place,
+                  Span& range) const;
 
   // What a type alone does not say.
   Column Made(const std::byte* items, std::uint64_t count);
@@ -83,8 +86,9 @@ class LeafLoader {
   std::uint64_t loaded_bytes_ = 0;
   bool missing_ = false;
   std::vector<std::uint8_t> present_;
-  std::vector<std::int64_t> offsets_;  // of items, count + 1
-  std::vector<std::byte> bytes_;       // items that were copied
+  std::vector<std::int64_t> offsets_;      // of items, count + 1
+  std::vector<std::byte> bytes_;           // items that were copied
+  std::vector<const std::byte*> sources_;  // of rows that are being copied
 };
 
 }  // namespace stream_store::arrow

@@ -166,7 +166,7 @@ std::string EncodeMetadata(const std::string& key, const std::string& value) {
   return out;
 }
 
-void ExportNode(std::shared_ptr<const SchemaNode> root, ArrowSchema* out) {
+void ExportNode(const std::shared_ptr<const SchemaNode>& root, ArrowSchema* out) {
   const SchemaNode& node = *root;
   try {
     FillSchema(root, node, out);

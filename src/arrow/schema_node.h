@@ -33,7 +33,7 @@ void CheckSchema(const ArrowSchema& schema);
 std::string EncodeMetadata(const std::string& key, const std::string& value);
 
 /// Hands `root` out.
-void ExportNode(std::shared_ptr<const SchemaNode> root, ArrowSchema* out);
+void ExportNode(const std::shared_ptr<const SchemaNode>& root, ArrowSchema* out);
 
 /// A column of a store: a field, or a struct of columns.
 struct ColumnNode {

@@ -1,5 +1,6 @@
 #include "arrow/type.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -172,7 +173,7 @@ Type ParseFormat(const char* format) {
   if (text.starts_with("d:")) {
     return Decimal(text);
   }
-  return text.starts_with("t") ? Temporal(text) : Other(text);
+  return text.starts_with('t') ? Temporal(text) : Other(text);
 }
 
 std::string TypeText(const Type& type) {
@@ -224,58 +225,62 @@ std::string TypeText(const Type& type) {
   return "a type of Arrow format '" + type.text + "'";
 }
 
+namespace {
+
+// "list's item" or "name: type, name: type".
+std::string ChildrenText(const ArrowSchema& schema, bool named) {
+  constexpr std::int64_t kMostShown = 8;
+  std::string text;
+  for (std::int64_t i = 0; i < std::min(schema.n_children, kMostShown); ++i) {
+    const ArrowSchema& child = *schema.children[i];
+    text += i == 0 ? "" : ", ";
+    if (named) {
+      text += child.name == nullptr ? "" : child.name;
+      text += ": ";
+    }
+    text += TypeText(child);
+  }
+  return text + (schema.n_children > kMostShown ? ", …" : "");
+}
+
+int PlaceOfBits(int bits) { return bits == 8 ? 0 : bits == 16 ? 1 : bits == 32 ? 2 : 3; }
+
+int PlaceOfUnit(char unit) { return unit == 's' ? 0 : unit == 'm' ? 1 : unit == 'u' ? 2 : 3; }
+
+DType Later(DType first, int place) { return static_cast<DType>(static_cast<int>(first) + place); }
+
+}  // namespace
+
 std::string TypeText(const ArrowSchema& schema) {
-  const Type type = ParseFormat(schema.format);
-  std::string text = TypeText(type);
   if (schema.dictionary != nullptr) {
     return "dictionary<" + TypeText(*schema.dictionary) + ">";
   }
-  constexpr std::int64_t kMostShown = 8;
-  if ((type.is_list() || type.kind == Kind::kStruct) && schema.children != nullptr) {
-    std::string inner;
-    for (std::int64_t i = 0; i < schema.n_children && i < kMostShown; ++i) {
-      const ArrowSchema* child = schema.children[i];
-      if (child == nullptr) {
-        continue;
-      }
-      inner += i == 0 ? "" : ", ";
-      if (type.kind == Kind::kStruct) {
-        inner += std::string(child->name == nullptr ? "" : child->name) + ": ";
-      }
-      inner += TypeText(*child);
-    }
-    text += "<" + inner + (schema.n_children > kMostShown ? ", …>" : ">");
+  const Type type = ParseFormat(schema.format);
+  const bool is_struct = type.kind == Kind::kStruct;
+  if (!type.is_list() && !is_struct) {
+    return TypeText(type);
   }
-  return text;
+  return TypeText(type) + "<" + ChildrenText(schema, is_struct) + ">";
 }
 
 std::optional<DType> DTypeOf(const Type& type) {
-  const auto of_unit = [&](DType seconds) {
-    const int place = type.unit == 's' ? 0 : type.unit == 'm' ? 1 : type.unit == 'u' ? 2 : 3;
-    return static_cast<DType>(static_cast<int>(seconds) + place);
-  };
   switch (type.kind) {
     case Kind::kNull:
       return DType::kNull;
     case Kind::kBool:
       return DType::kBool;
-    case Kind::kInteger: {
-      const int place = type.bits == 8 ? 0 : type.bits == 16 ? 1 : type.bits == 32 ? 2 : 3;
-      return static_cast<DType>(static_cast<int>(type.is_signed ? DType::kInt8 : DType::kUInt8) +
-                                place);
-    }
+    case Kind::kInteger:
+      return Later(type.is_signed ? DType::kInt8 : DType::kUInt8, PlaceOfBits(type.bits));
     case Kind::kFloat:
-      return type.bits == 16   ? DType::kFloat16
-             : type.bits == 32 ? DType::kFloat32
-                               : DType::kFloat64;
+      return Later(DType::kFloat16, PlaceOfBits(type.bits) - 1);
     case Kind::kDate:
       return type.bits == 32 ? DType::kDate32 : DType::kDate64;
     case Kind::kTime:
-      return of_unit(DType::kTime32S);
+      return Later(DType::kTime32S, PlaceOfUnit(type.unit));
     case Kind::kTimestamp:
-      return of_unit(DType::kTimestampS);
+      return Later(DType::kTimestampS, PlaceOfUnit(type.unit));
     case Kind::kDuration:
-      return of_unit(DType::kDurationS);
+      return Later(DType::kDurationS, PlaceOfUnit(type.unit));
     case Kind::kDecimal:
       return type.bits == 128 ? DType::kDecimal128 : DType::kDecimal256;
     case Kind::kString:

@@ -59,7 +59,7 @@ Type ParseFormat(const char* format);
 /// The type as pyarrow writes it, without its children: "timestamp[us, tz=UTC]", "list".
 std::string TypeText(const Type& type);
 
-/// The same with children: "list<list<float>>", "struct<a, b>".
+/// The same with children: "list<list<float32>>", "struct<a: int8>". REQUIRES: CheckSchema().
 std::string TypeText(const ArrowSchema& schema);
 
 /// The item type of fields that hold such items; nothing for lists, structs and what no field

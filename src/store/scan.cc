@@ -59,6 +59,79 @@ Head HeadOf(const View& view, std::uint64_t record) {
   return {LoadOnce(words.start), RowOfRecord(LoadOnce(words.row_session)), LoadOnce(words.layout)};
 }
 
+class Scan {
+ public:
+  Scan(const View& view, Row begin, Row end)
+      : view_(view),
+        shapes_(view),
+        first_row_(static_cast<std::uint64_t>(begin)),
+        end_row_(static_cast<std::uint64_t>(end)),
+        next_row_(first_row_),
+        record_(RecordOfRow(view, begin)),
+        start_(LoadOnce(view.records[record_].start)) {}
+
+  // The next run; false at the end of the rows.
+  bool Next(RecordRun& run) {
+    if (record_ >= view_.record_count) {
+      return false;
+    }
+    const Head head = HeadOf(view_, record_);
+    if (head.row >= end_row_) {
+      return false;
+    }
+    const bool begins_row = head.row == next_row_;
+    const bool continues = head.row + 1 == next_row_ && head.row >= first_row_;
+    if (head.start != start_ || (!begins_row && !continues)) {
+      ThrowCorruptRecord(view_, record_,
+                         StrCat("expected row ", next_row_, " or the one before at position ",
+                                start_, " but found row ", head.row, " at ", head.start));
+    }
+    const Shape& shape = shapes_.Of(head.layout);
+    const std::uint64_t count = begins_row ? CountLike(head, shape.total) : 1;
+    const std::uint64_t left = view_.value_count - std::min(start_, view_.value_count);
+    if (shape.total > 0 && count > left / shape.total) {
+      ThrowCorruptRecord(view_, record_,
+                         StrCat("expected to end at or before position ", view_.value_count));
+    }
+    run.row = static_cast<Row>(head.row);
+    run.count = count;
+    run.begins_row = begins_row;
+    run.values = view_.values + start_;
+    run.stride = shape.total;
+    run.parts = shape.parts;
+    run.steps =
+        reinterpret_cast<const std::byte*>(view_.records + record_) + offsetof(Record, step);
+    run.step_stride_bytes = sizeof(Record);
+    next_row_ = begins_row ? head.row + count : next_row_;
+    record_ += count;
+    start_ += count * shape.total;
+    return true;
+  }
+
+ private:
+  // How many records from record_ on are like it, each the next row.
+  std::uint64_t CountLike(const Head& head, std::uint64_t total) const {
+    const std::uint64_t most = std::min(view_.record_count - record_, end_row_ - head.row);
+    std::uint64_t at = start_ + total;
+    std::uint64_t count = 1;
+    for (; count < most; ++count, at += total) {
+      const Head next = HeadOf(view_, record_ + count);
+      if (next.layout != head.layout || next.row != head.row + count || next.start != at) {
+        break;
+      }
+    }
+    return count;
+  }
+
+  const View& view_;
+  Shapes shapes_;
+  const std::uint64_t first_row_;
+  const std::uint64_t end_row_;
+  std::uint64_t next_row_;
+  std::uint64_t record_;
+  std::uint64_t start_;
+};
+
 }  // namespace
 
 void ScanRows(const View& view, Row begin, Row end,
@@ -71,56 +144,9 @@ void ScanRows(const View& view, Row begin, Row end,
   if (begin == end) {
     return;
   }
-  Shapes shapes(view);
-  std::uint64_t record = RecordOfRow(view, begin);
-  std::uint64_t start = LoadOnce(view.records[record].start);
-  auto next_row = static_cast<std::uint64_t>(begin);
-  const auto end_row = static_cast<std::uint64_t>(end);
-  while (record < view.record_count) {
-    const Head head = HeadOf(view, record);
-    if (head.row >= end_row) {
-      return;
-    }
-    const bool begins_row = head.row == next_row;
-    const bool continues =
-        head.row + 1 == next_row && head.row >= static_cast<std::uint64_t>(begin);
-    if (head.start != start || (!begins_row && !continues)) {
-      ThrowCorruptRecord(view, record,
-                         StrCat("expected row ", next_row, " or the one before at position ", start,
-                                " but found row ", head.row, " at ", head.start));
-    }
-    const Shape& shape = shapes.Of(head.layout);
-    std::uint64_t count = 1;
-    if (begins_row) {
-      const std::uint64_t most = std::min(view.record_count - record, end_row - head.row);
-      std::uint64_t at = start + shape.total;
-      for (; count < most; ++count, at += shape.total) {
-        const Head next = HeadOf(view, record + count);
-        if (next.layout != head.layout || next.row != head.row + count || next.start != at) {
-          break;
-        }
-      }
-      next_row = head.row + count;
-    }
-    const std::uint64_t left = view.value_count - std::min(start, view.value_count);
-    if (shape.total > 0 && count > left / shape.total) {
-      ThrowCorruptRecord(view, record,
-                         StrCat("expected to end at or before position ", view.value_count));
-    }
-    RecordRun run;
-    run.row = static_cast<Row>(head.row);
-    run.count = count;
-    run.begins_row = begins_row;
-    run.values = view.values + start;
-    run.stride = shape.total;
-    run.parts = shape.parts;
-    run.steps = reinterpret_cast<const std::byte*>(view.records + record) + offsetof(Record, step);
-    run.step_stride_bytes = sizeof(Record);
-    if (!visit(run)) {
-      return;
-    }
-    record += count;
-    start += count * shape.total;
+  Scan scan(view, begin, end);
+  RecordRun run;
+  while (scan.Next(run) && visit(run)) {
   }
 }
 

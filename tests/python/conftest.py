@@ -1,4 +1,4 @@
-"""What all Python tests share: Hypothesis profiles, and the rule that nothing is skipped unseen.
+"""What all Python tests share: Hypothesis profiles, a place for caches, nothing skipped unseen.
 
 In CI the examples are the same at every run; elsewhere they are new each time. With
 STREAMSTORE_NO_SKIP=1 a run in which any test was skipped fails.
@@ -6,10 +6,18 @@ STREAMSTORE_NO_SKIP=1 a run in which any test was skipped fails.
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 
 import pytest
 from hypothesis import settings
+
+# `datasets` reads where its cache is when it is imported: not in anybody's home.
+CACHE = tempfile.mkdtemp(prefix="stream-store-cache-")
+os.environ["HF_HOME"] = CACHE
+atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
 
 settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)

@@ -41,6 +41,28 @@ def test_demo_records_samples_compares_and_draws(tmp_path: Path) -> None:
         assert store.num_rows > 2000
 
 
+def test_datasets_example_ends_with_windows(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / "datasets_round_trip.py")],
+        cwd=tmp_path,
+        check=False,
+        text=True,
+        capture_output=True,
+        env={
+            **os.environ,
+            "HF_HOME": str(tmp_path / "hf"),
+            "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+        },
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "5000 rows" in done.stdout
+    assert "(32, 64)" in done.stdout
+    with stream_store.StreamStore(tmp_path / "late", mode="r") as store:
+        assert store.num_rows == 5000
+        assert store.last_step == 9999
+        assert store.row(1)["note"] is None
+
+
 @pytest.fixture
 def parts(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The modules of the demo."""

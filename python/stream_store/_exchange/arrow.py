@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from stream_store.store import StreamStore
 
 
+BATCH_BYTES = 64 << 20  # of the batches of a stream, about
+
+
 def require(package: str, what: str) -> Any:
     """An optional package, or an ImportError that says how to get it."""
     try:
@@ -32,14 +35,14 @@ def c_stream(
     start: int = 0,
     stop: int | None = None,
     step_column: str = "",
+    batch_bytes: int = BATCH_BYTES,
 ) -> object:
     """A capsule "arrow_array_stream" of the rows [start, stop) there are now."""
     first, last, _ = slice(start, stop).indices(store.num_rows)
     specs = store._specs
     return store._arrow_stream(
         requested_schema,
-        first,
-        max(first, last),
+        (first, max(first, last), batch_bytes),
         arrow_fields(specs),
         huggingface_metadata(specs) if specs else "",
         step_column,
@@ -55,9 +58,16 @@ def c_schema(store: StreamStore) -> object:
 class Rows:
     """Some rows of a store, for consumers of Arrow streams."""
 
-    def __init__(self, store: StreamStore, start: int, stop: int | None, step_column: str) -> None:
+    def __init__(
+        self,
+        store: StreamStore,
+        start: int = 0,
+        stop: int | None = None,
+        step_column: str = "",
+        batch_bytes: int = BATCH_BYTES,
+    ) -> None:
         self._store = store
-        self._arguments = (start, stop, step_column)
+        self._arguments = (start, stop, step_column, batch_bytes)
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         return c_stream(self._store, requested_schema, *self._arguments)
@@ -86,7 +96,11 @@ def import_stream(
         specs = infer_fields(describe(stream), (step_column,) if step_column else ())
     try:
         return store._import_arrow(
-            stream, picks, specs if anew else None, arrow_fields(specs), step_column, progress
+            (stream, picks),
+            specs if anew else None,
+            arrow_fields(specs),
+            step_column,
+            progress,
         )
     except (OSError, ValueError):
         if failures:
@@ -102,7 +116,7 @@ def anew_or_append(store: StreamStore, append: bool) -> bool:
         io.UnsupportedOperation: the store was not opened for writing.
     """
     if store.closed or store.mode == "r":
-        store._import_arrow(None, None, None, (), "", None)  # says so
+        store._import_arrow((None, None), None, (), "", None)  # says so
     if not store.fields:
         return True
     if append:
@@ -173,4 +187,4 @@ def from_arrow(store: StreamStore, stream: Any, append: bool) -> int:
 def to_arrow(store: StreamStore, start: int, stop: int | None) -> Any:
     """A `pyarrow.RecordBatchReader` of rows [start, stop)."""
     pyarrow = require("pyarrow", "to_arrow")
-    return pyarrow.RecordBatchReader.from_stream(Rows(store, start, stop, ""))
+    return pyarrow.RecordBatchReader.from_stream(Rows(store, start, stop))

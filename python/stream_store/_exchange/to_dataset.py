@@ -14,12 +14,13 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stream_store.features import build_features, features_json
 
-from .arrow import Rows, require
+from .arrow import BATCH_BYTES, Rows, require
 
 if TYPE_CHECKING:
     from stream_store.store import StreamStore
@@ -28,6 +29,8 @@ _FILE = "stream_store.arrow"
 _VERSION = 1  # of how such files are written; part of their name
 _SPLIT = re.compile(r"\w+(\.\w+)*")
 _SPARE_BYTES = 16 << 20
+_LEAST_BATCH_BYTES = 16 << 20
+_MOST_BATCHES = 4096
 
 
 def to_dataset(store: StreamStore, split: str | None, step_column: str | None) -> Any:
@@ -131,7 +134,7 @@ def _write(
     metadata = json.loads(schema.metadata[b"huggingface"])
     metadata["fingerprint"] = fingerprint
     schema = schema.with_metadata({"huggingface": json.dumps(metadata)})
-    rows = Rows(store, 0, None, step_column or "")
+    rows = Rows(store, step_column=step_column or "", batch_bytes=_batch_bytes(store))
     reader = pyarrow.RecordBatchReader.from_stream(rows, schema=schema)
     progress = datasets.utils.tqdm(
         total=store.num_rows, unit=" examples", desc="Writing the store as a dataset"
@@ -142,13 +145,28 @@ def _write(
         pyarrow.ipc.new_stream(sink, schema) as writer,
     ):
         first = True  # progress.n stays 0 when bars are off
-        for batch in reader:
+        for batch in _one_ahead(reader):
             if first:
                 _check_space(path, batch.nbytes * store.num_rows // max(1, batch.num_rows))
                 first = False
             writer.write_batch(batch)
             progress.update(batch.num_rows)
             del batch  # its memory is that of the next one
+
+
+def _batch_bytes(store: StreamStore) -> int:
+    """Small batches need few fresh pages, few batches are quick to open."""
+    return min(BATCH_BYTES, max(_LEAST_BATCH_BYTES, store.nbytes // _MOST_BATCHES))
+
+
+def _one_ahead(batches: Iterator[Any]) -> Iterator[Any]:
+    """The same batches, the next one made by a thread while this one is written."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        coming = thread.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = thread.submit(next, batches, None)
+            yield batch
+            del batch
 
 
 def _check_space(path: Path, needed: int) -> None:

@@ -1,0 +1,274 @@
+"""What exchange with datasets costs: to_dataset, from_dataset, memory at two sizes.
+
+Rows of 4 fields and 11 values, and of a list of 128 floats. Beside each: the same bytes by pwrite
+and by a copy into a mapped file, pyarrow's own IPC writer for the same batches. Prints one JSON
+object a line, as run.py reads them; figures are the least of several runs. Memory is measured in
+processes of their own: RssAnon, which mapped files are no part of.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stream_store import StreamStore
+
+FIELDS = {"action": "int64", "observation": "float32[]", "reward": "float32", "done": "bool"}
+VALUES = 11  # of a row
+RECORD_BYTES = 32
+LIST = 128
+CHUNK = 100_000
+
+
+def seconds(work: Callable[[], object], runs: int = 5) -> float:
+    """Least time of a call."""
+    least = float("inf")
+    for _ in range(runs):
+        start = time.perf_counter()
+        work()
+        least = min(least, time.perf_counter() - start)
+    return least
+
+
+def filled(rows: int) -> StreamStore:
+    """A store of that many rows of 11 values."""
+    store = StreamStore(fields=FIELDS)
+    observation = np.random.default_rng(0).normal(size=(CHUNK, 8)).astype(np.float32)
+    for first in range(0, rows, CHUNK):
+        count = min(CHUNK, rows - first)
+        store.extend(
+            {
+                "action": np.arange(first, first + count),
+                "observation": observation[:count],
+                "reward": np.ones(count, np.float32),
+                "done": np.zeros(count, bool),
+            }
+        )
+    return store
+
+
+def report(
+    task: str, ours: float, goal: float | None, theirs: float, who: str, **more: Any
+) -> None:
+    row = {"task": task, "unit": "µs", "ours": ours, "goal": goal, "theirs": theirs}
+    print(json.dumps(row | {"competitor": who} | more), flush=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """The least that putting these bytes into a file can cost."""
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_TRUNC)
+    os.pwrite(descriptor, data, 0)
+    os.close(descriptor)
+
+
+def copy_into_map(path: Path, data: bytes) -> None:
+    """The least that appending these bytes to a mapped file can cost."""
+    with path.open("w+b") as file:
+        os.posix_fallocate(file.fileno(), 0, len(data))
+        np.memmap(file, np.uint8, "r+", shape=(len(data),))[:] = np.frombuffer(data, np.uint8)
+
+
+def remove(ds: Any) -> None:
+    """Take a dataset's file out of the cache, so that the next call writes it again."""
+    Path(ds.cache_files[0]["filename"]).unlink()
+
+
+def bench_rows(rows: int, directory: Path) -> None:
+    """to_dataset, from_dataset and from_dataset of a shuffled dataset, a row."""
+    store = filled(rows)
+    ds = store.to_dataset()
+    size = Path(ds.cache_files[0]["filename"]).stat().st_size
+    data = bytes(size)
+    raw = seconds(lambda: write_bytes(directory / "raw", data))
+
+    def out() -> None:
+        remove(store.to_dataset())
+
+    remove(ds)
+    ours = seconds(out)
+    report(f"to_dataset, a row of {rows:,}", ours / rows * 1e6, 0.1, raw / rows * 1e6, "pwrite")
+
+    ds = store.to_dataset()
+    data = bytes(rows * (8 * VALUES + RECORD_BYTES))
+    raw = seconds(lambda: copy_into_map(directory / "raw", data))
+
+    def into(given: Any) -> Callable[[], None]:
+        target = StreamStore(fields=FIELDS)
+
+        def work() -> None:
+            target.from_dataset(given)
+
+        return work
+
+    plain = seconds(into(ds))
+    report(
+        f"from_dataset, a row of {rows:,}",
+        plain / rows * 1e6,
+        0.1,
+        raw / rows * 1e6,
+        "a mapped copy",
+    )
+    mixed = seconds(into(ds.shuffle(seed=0)), runs=3)
+    report(
+        "from_dataset of a shuffled dataset, a row",
+        mixed / rows * 1e6,
+        5 * plain / rows * 1e6,
+        plain / rows * 1e6,
+        "unshuffled",
+    )
+
+
+def bench_loop(rows: int) -> None:
+    """What a loop over rows in Python takes: the way every other tool goes."""
+    import datasets  # noqa: PLC0415 (reads HF_HOME when it is imported)
+
+    store = filled(rows)
+    ds = store.to_dataset()
+
+    def out() -> None:
+        datasets.Dataset.from_generator(
+            lambda: iter(store.rows()), features=store.features, fingerprint=uuid.uuid4().hex
+        )
+
+    def into() -> None:
+        target = StreamStore(fields=FIELDS)
+        for row in ds:
+            target.append_step(row)
+
+    for task, ours, loop in (
+        ("to_dataset, a row, against from_generator", store.to_dataset, out),
+        ("from_dataset, a row, against a loop", lambda: StreamStore().from_dataset(ds), into),
+    ):
+        took = seconds(ours, runs=3)
+        report(task, took / rows * 1e6, None, seconds(loop, runs=1) / rows * 1e6, "a Python loop")
+
+
+def bench_lists(rows: int, directory: Path) -> None:
+    """Lists of 128 floats, against pyarrow writing batches that are there already."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    store = StreamStore(fields={"x": f"float32[{LIST}]"})
+    block = np.random.default_rng(0).normal(size=(CHUNK, LIST)).astype(np.float32)
+    for _ in range(0, rows, CHUNK):
+        store.extend({"x": block})
+    batches = list(store.to_arrow())
+
+    def theirs() -> None:
+        with (
+            pa.OSFile(str(directory / "lists.arrow"), "wb") as sink,
+            pa.ipc.new_stream(sink, batches[0].schema) as writer,
+        ):
+            for batch in batches:
+                writer.write_batch(batch)
+
+    def ours() -> None:
+        remove(store.to_dataset())
+
+    took, other = seconds(ours), seconds(theirs)
+    goal = 2 * other / rows * 1e6
+    report(
+        f"to_dataset, a row of {LIST} floats",
+        took / rows * 1e6,
+        goal,
+        other / rows * 1e6,
+        "pyarrow's IPC writer",
+    )
+
+
+def anonymous_bytes() -> int:
+    """RssAnon of this process."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024
+    raise OSError("/proc/self/status has no RssAnon")
+
+
+@contextmanager
+def peak() -> Iterator[list[int]]:
+    """The most anonymous memory over that at the beginning, looked at every millisecond."""
+    most = [0]
+    done = threading.Event()
+    before = anonymous_bytes()
+
+    def watch() -> None:
+        while not done.wait(0.001):
+            most[0] = max(most[0], anonymous_bytes() - before)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield most
+    finally:
+        done.set()
+        watcher.join()
+
+
+def measure_memory(rows: int) -> None:
+    """In a process of its own: peaks of to_dataset and from_dataset."""
+    store = filled(rows)
+    filled(10).to_dataset()  # imports, caches and pools of pyarrow
+    with peak() as out:
+        ds = store.to_dataset()
+    target = StreamStore(fields=FIELDS)
+    with peak() as into:
+        target.from_dataset(ds)
+    print(json.dumps([out[0], into[0]]))
+
+
+def bench_memory(sizes: list[int]) -> None:
+    """The same at any size: within 300 MiB."""
+    for rows in sizes:
+        done = subprocess.run(
+            [sys.executable, __file__, "--memory-of", str(rows)],
+            check=True,
+            text=True,
+            stdout=subprocess.PIPE,
+        )
+        peaks = json.loads(done.stdout.splitlines()[-1])
+        for task, most in zip(("to_dataset", "from_dataset"), peaks, strict=True):
+            print(
+                json.dumps(
+                    {
+                        "task": f"{task} of {rows:,} rows, extra memory",
+                        "unit": "MiB",
+                        "ours": most / 2**20,
+                        "goal": 300,
+                    }
+                ),
+                flush=True,
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--most", type=int, default=20_000_000, help="rows of the memory test")
+    parser.add_argument("--memory-of", type=int, help="measure one size and print it")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="stream-store-bench-", dir="/var/tmp") as directory:
+        os.environ.setdefault("HF_HOME", directory)
+        os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
+        if arguments.memory_of:
+            measure_memory(arguments.memory_of)
+            return
+        bench_rows(arguments.rows, Path(directory))
+        bench_lists(arguments.rows // 2, Path(directory))
+        bench_loop(5_000)
+        bench_memory([arguments.most // 100, arguments.most])
+
+
+if __name__ == "__main__":
+    main()
