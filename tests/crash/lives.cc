@@ -5,6 +5,7 @@
 #include <array>
 #include <memory>
 #include <ostream>
+#include <span>
 #include <stdexcept>
 
 #include "base/str_cat.h"
@@ -28,9 +29,10 @@ std::ostream& operator<<(std::ostream& out, const Counts& c) {
              << " process deaths; " << c.inside_calls << " inside a system call), "
              << c.clean_closes << " clean closes, " << c.stores << " stores, " << c.records
              << " records, " << c.refused << " refused calls, " << c.syncs << " syncs, "
-             << c.failed_syncs << " failed syncs, " << c.dropped_pages << " times pages dropped, "
-             << c.session_jumps << " session jumps; " << c.cuts << " recoveries cut "
-             << c.records_cut << " records, " << c.unsynced_kept << " unsynced records survived";
+             << c.failed_syncs << " failed syncs, " << c.given_up << " imports given up, "
+             << c.dropped_pages << " times pages dropped, " << c.session_jumps << " session jumps; "
+             << c.cuts << " recoveries cut " << c.records_cut << " records, " << c.unsynced_kept
+             << " unsynced records survived";
 }
 
 Lives::Lives(std::uint64_t seed, std::filesystem::path directory, Counts& counts,
@@ -89,10 +91,12 @@ void Lives::Act() {
     Append(random_.Between(2, 5));
   } else if (dice < 80) {
     Refuse();
-  } else if (dice < 87) {
+  } else if (dice < 86) {
     Sync();
-  } else if (dice < 89) {
+  } else if (dice < 88) {
     FailSync();
+  } else if (dice < 94) {
+    GiveUp();
   } else {
     Tell("write-back");
     disk_.WriteBack();
@@ -156,7 +160,9 @@ bool Lives::Attempt(const std::vector<ModelRecord>& records, bool broken) {
               model_.records.size(), " on"));
   const bool rows_only = std::ranges::all_of(records, &ModelRecord::begins_row);
   try {
-    if (records.size() == 1 && (!rows_only || random_.Chance(80))) {
+    if (rows_only && random_.Chance(15)) {
+      CallStaged(records, broken, /*commit=*/true);
+    } else if (records.size() == 1 && (!rows_only || random_.Chance(80))) {
       const ModelRecord& record = records[0];
       store_->Append(record.step, Call(record, broken).writes());
     } else if (rows_only && (FullRecords(records) < records.size() || random_.Chance(50))) {
@@ -188,29 +194,81 @@ void Lives::CallGroups(const std::vector<ModelRecord>& records, bool broken) {
   store_->Append(steps, writes);
 }
 
-void Lives::CallExtend(const std::vector<ModelRecord>& records, bool broken) {
-  std::vector<Step> steps;
-  for (const ModelRecord& record : records) steps.push_back(record.step);
-  std::array<std::vector<Value>, kFields> values;
-  std::array<std::vector<std::int64_t>, kFields> offsets;
-  std::array<std::vector<std::uint8_t>, kFields> present;
-  std::vector<Column> columns;
-  for (std::size_t field = 0; field < kFields; ++field) {
-    offsets[field].push_back(0);
-    for (const ModelRecord& record : records) {
-      present[field].push_back(record.lengths[field] != kMissing);
-      for (int i = 0; i < record.lengths[field]; ++i)
-        values[field].push_back(record.value(field, i));
-      offsets[field].push_back(static_cast<std::int64_t>(values[field].size()));
+// Columns of rows, as Extend() and StagedRows take them.
+class Lives::Rows {
+ public:
+  Rows(std::span<const ModelRecord> records, bool broken) {
+    for (const ModelRecord& record : records) steps_.push_back(record.step);
+    for (std::size_t field = 0; field < kFields; ++field) {
+      offsets_[field].push_back(0);
+      for (const ModelRecord& record : records) {
+        present_[field].push_back(record.lengths[field] != kMissing);
+        for (int i = 0; i < record.lengths[field]; ++i)
+          values_[field].push_back(record.value(field, i));
+        offsets_[field].push_back(static_cast<std::int64_t>(values_[field].size()));
+      }
+      if (broken && field + 1 == kFields) values_[field].back() = 2;  // no bool
+      columns_.push_back(Column{.type = static_cast<TypeId>(field),
+                                .source = Source::kInt64,
+                                .data = values_[field].data(),
+                                .offsets = offsets_[field].data(),
+                                .present = present_[field].data()});
     }
-    if (broken && field + 1 == kFields) values[field].back() = 2;  // no bool
-    columns.push_back(Column{.type = static_cast<TypeId>(field),
-                             .source = Source::kInt64,
-                             .data = values[field].data(),
-                             .offsets = offsets[field].data(),
-                             .present = present[field].data()});
   }
-  store_->Extend(steps, columns);
+
+  Rows(const Rows&) = delete;
+  Rows& operator=(const Rows&) = delete;
+
+  std::span<const Step> steps() const { return steps_; }
+
+  std::span<const Column> columns() const { return columns_; }
+
+ private:
+  std::vector<Step> steps_;
+  std::array<std::vector<Value>, kFields> values_;
+  std::array<std::vector<std::int64_t>, kFields> offsets_;
+  std::array<std::vector<std::uint8_t>, kFields> present_;
+  std::vector<Column> columns_;
+};
+
+void Lives::CallExtend(const std::vector<ModelRecord>& records, bool broken) {
+  const Rows rows(records, broken);
+  store_->Extend(rows.steps(), rows.columns());
+}
+
+// An import of some calls; what is on disk may be written back between them.
+void Lives::CallStaged(const std::vector<ModelRecord>& records, bool broken, bool commit) {
+  StagedRows staged = store_->Stage();
+  for (std::span<const ModelRecord> left(records); !left.empty();) {
+    const std::span<const ModelRecord> now = left.first(random_.Between(1, left.size()));
+    left = left.subspan(now.size());
+    const Rows rows(now, broken && left.empty());
+    staged.Extend(rows.steps(), rows.columns());
+    if (random_.Chance(20)) disk_.WriteBack();
+    if (random_.Chance(5) && !disk_.dead()) store_->Sync();
+  }
+  if (commit) staged.Commit();
+}
+
+// An import that is given up: its records lie beyond the end, of this very session.
+void Lives::GiveUp() {
+  std::vector<ModelRecord> records = NextRecords(random_.Between(1, 6));
+  records.resize(FitOneCall(records));
+  if (!std::ranges::all_of(records, &ModelRecord::begins_row)) return;
+  // The records that come next may be the same, or others of their shape.
+  replay_ = records;
+  if (random_.Chance(50)) {
+    for (ModelRecord& record : replay_) record.seed = random_.Below(4);
+  }
+  Tell(StrCat("import of ", records.size(), " records that is given up"));
+  try {
+    CallStaged(records, /*broken=*/false, /*commit=*/false);
+  } catch (const Error&) {
+    if (!disk_.dead()) throw;
+  }
+  if (!disk_.dead() && store_->reader().records() != model_.records.size())
+    Fail("an import that was given up shows");
+  counts_.given_up += 1;
 }
 
 void Lives::Append(std::uint64_t most) {

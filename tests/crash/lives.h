@@ -28,6 +28,7 @@ struct Counts {
   std::uint64_t refused = 0;  ///< calls with a value that does not belong
   std::uint64_t syncs = 0;
   std::uint64_t failed_syncs = 0;
+  std::uint64_t given_up = 0;  ///< imports that staged rows and did not commit them
   std::uint64_t power_cuts = 0;
   std::uint64_t process_deaths = 0;
   std::uint64_t inside_calls = 0;  ///< deaths at a system call, of both kinds
@@ -53,6 +54,8 @@ class Lives {
   void Run();
 
  private:
+  class Rows;
+
   // Between deaths.
   void Live();
   void Act();
@@ -65,6 +68,8 @@ class Lives {
   bool Attempt(const std::vector<ModelRecord>& records, bool broken);
   void CallGroups(const std::vector<ModelRecord>& records, bool broken);
   void CallExtend(const std::vector<ModelRecord>& records, bool broken);
+  void CallStaged(const std::vector<ModelRecord>& records, bool broken, bool commit);
+  void GiveUp();
   std::vector<ModelRecord> NextRecords(std::uint64_t count);
   ModelRecord NextRecord(const ModelRecord* last);
   bool Full() const;
