@@ -36,6 +36,12 @@ struct ReaderAccess;
 struct View;
 }  // namespace internal
 
+class Reader;
+struct VerifyOptions;
+struct VerifyReport;
+STREAM_STORE_API VerifyReport Verify(const Reader& reader,
+                                     const VerifyOptions& options);  // verify.h
+
 /// All field-writes of one row: `for (auto [type, values] : view)`, values as stored words, no
 /// copy.
 class RowView {
@@ -250,9 +256,22 @@ class STREAM_STORE_API Reader {
   /// Throws  Error(kInvalidArgument) for other fields.
   std::vector<std::pair<Row, Row>> Segments(std::span<const TypeId> types) const;
 
+  /// Copies this snapshot into a store of its own at `path`: nothing or an empty directory, where
+  /// it appears complete and cleanly closed. Returns its rows.
+  ///
+  /// The copy has a new id and keeps the checks; each of them is proved from the bytes that were
+  /// written. Appends go on meanwhile. Also copies a temporary store, and what a store whose sync
+  /// failed still holds. `progress`: bytes done and in all; what it throws ends the copying.
+  /// Throws Error: kAlreadyExists, kCorrupt naming the record that is not right, kCutBack,
+  /// kNoSpace, kIo; nothing is left at `path` then.
+  std::uint64_t Checkpoint(
+      const std::filesystem::path& path,
+      const std::function<void(std::uint64_t, std::uint64_t)>& progress = {}) const;
+
  private:
   friend class StreamStore;
   friend struct internal::ReaderAccess;
+  friend VerifyReport Verify(const Reader& reader, const VerifyOptions& options);
   explicit Reader(std::shared_ptr<internal::ReadSource> source);
 
   struct ItemType {

@@ -9,6 +9,7 @@ namespace stream_store::python {
 class Store;
 
 void BindRecovery(nb::module_& module);
+void BindVerify(nb::module_& module);
 void BindVersion(nb::module_& module);
 void BindStore(nb::module_& module);
 void BindArrow(nb::class_<Store>& store);

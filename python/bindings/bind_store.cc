@@ -10,6 +10,7 @@
 #include "convert/lookup.h"
 #include "convert/read.h"
 #include "convert/store.h"
+#include "convert/verify.h"
 
 namespace stream_store::python {
 
@@ -56,6 +57,11 @@ void BindStore(nb::module_& module) {
       "_decode_row", [](nb::handle self, std::int64_t row) { return DecodeRow(self, row); },
       "row"_a);
   store.def("_index_table", &IndexTable, "start"_a, "stop"_a);
+
+  // Safety.
+  store.def("_verify", &VerifyStore, "progress"_a.none());
+  store.def("_checkpoint", &CheckpointStore, "path"_a, "progress"_a.none());
+  store.def("wait", &WaitForRows, "num_rows"_a.none(), "timeout"_a.none() = nb::none(), kWaitDoc);
 
   // Lifetime.
   store.def("sync", &Store::Sync, kSyncDoc);

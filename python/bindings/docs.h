@@ -187,6 +187,19 @@ Raises:
     ValueError: unknown field, or one of another dtype.
 )";
 
+inline constexpr char kWaitDoc[] =
+    R"(Wait until there are `num_rows` rows; return whether there are.
+
+Sleeps between looks and lets other threads run; Ctrl-C ends it. On a snapshot it never waits.
+
+Args:
+    num_rows: how many rows, complete or not.
+    timeout: seconds; None waits for ever.
+
+Raises:
+    Error: recovery cut the store back meanwhile; open it again. ValueError: it was closed.
+)";
+
 inline constexpr char kSyncDoc[] =
     R"(Make everything appended so far durable; return the number of rows that are.
 

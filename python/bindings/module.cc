@@ -46,4 +46,5 @@ NB_MODULE(_core, module) {
   BindRecovery(module);
   BindStore(module);
   BindSampler(module);
+  BindVerify(module);
 }

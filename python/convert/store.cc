@@ -13,12 +13,6 @@ namespace {
 
 using std::chrono::steady_clock;
 
-std::filesystem::path NativePath(const nb::object& path) {
-  const nb::object bytes = Own(PyUnicode_EncodeFSDefault(Own(PyOS_FSPath(path.ptr())).ptr()));
-  return {std::string(PyBytes_AS_STRING(bytes.ptr()),
-                      static_cast<std::size_t>(PyBytes_GET_SIZE(bytes.ptr())))};
-}
-
 bool Finalizing() {
 #if PY_VERSION_HEX >= 0x030D0000
   return Py_IsFinalizing() != 0;
@@ -28,6 +22,12 @@ bool Finalizing() {
 }
 
 }  // namespace
+
+std::filesystem::path NativePath(nb::handle path) {
+  const nb::object bytes = Own(PyUnicode_EncodeFSDefault(Own(PyOS_FSPath(path.ptr())).ptr()));
+  return {std::string(PyBytes_AS_STRING(bytes.ptr()),
+                      static_cast<std::size_t>(PyBytes_GET_SIZE(bytes.ptr())))};
+}
 
 Store::Store(nb::object path, const std::string& mode, std::uint64_t capacity, double wait)
     : path_(std::move(path)), mode_(mode) {

@@ -11,6 +11,7 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -49,6 +50,9 @@ class MaybeWithoutGil {
  private:
   PyThreadState* state_;
 };
+
+/// The path of a str or os.PathLike that holds one.
+std::filesystem::path NativePath(nb::handle path);
 
 class Store {
  public:

@@ -23,18 +23,24 @@ except ImportError as error:
         f"({error}). Install the package with `pip install stream-store`, or in a checkout with "
         "`pip install -e .`; a checkout on sys.path is not enough."
     ) from error
+from .reports import Finding, RepairReport, VerifyReport, repair, verify
 from .sampler import WindowSampler
 from .store import StreamStore
 
 __all__ = [
     "CorruptStoreError",
     "Error",
+    "Finding",
     "LockedError",
     "MemmapBuffer",
     "Recovery",
+    "RepairReport",
     "StoreFullError",
     "StreamStore",
+    "VerifyReport",
     "VersionError",
     "WindowSampler",
     "__version__",
+    "repair",
+    "verify",
 ]

@@ -26,6 +26,7 @@ from ._handover import hand_over, is_spawning
 from ._repr import represent
 from ._structs import StructTree
 from .features import FieldSpec, build_features, difference, parse_fields, same_features
+from .reports import AnyPath, Progress, VerifyReport, make_report, path_text
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -233,6 +234,32 @@ class StreamStore(_core.Store, ExchangeMethods):
         _core.Store.__init__(view, self, num_rows)
         view._absolute = self._absolute
         return view
+
+    # --- safety ---
+
+    def verify(self, *, progress: Progress | None = None) -> VerifyReport:
+        """Look at every byte of this store and say what is wrong, as `stream_store.verify` does.
+
+        Works on a store that is being written, here or elsewhere, and on a temporary one.
+        """
+        return make_report(self._verify(progress))
+
+    def checkpoint(self, path: AnyPath, *, progress: Progress | None = None) -> int:
+        """Copy what is stored now into a store of its own at `path`; return the copy's rows.
+
+        Args:
+            path: nothing, or an empty directory. The copy appears there complete, durable and with
+                an id of its own; every check in it was proved.
+            progress: called now and then with bytes done and bytes in all; what it raises ends it.
+
+        Appends go on meanwhile. Also works on a temporary store, on one opened with mode "r", on a
+        snapshot, and on one whose `sync` failed.
+
+        Raises:
+            FileExistsError: something is at `path`. CorruptStoreError: a record is not right.
+            StoreFullError, OSError: there is no room, or the disk refused. Nothing is left then.
+        """
+        return self._checkpoint(path_text(path), progress)
 
     @property
     def path(self) -> Path | None:

@@ -3,6 +3,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <functional>
 #include <system_error>
 #include <utility>
 
@@ -60,10 +61,22 @@ void WriteHolder(const File& lock) {
   lock.WriteAt(std::as_bytes(std::span(holder)), 0);
 }
 
-Opened BuildOnce(const std::filesystem::path& path, const Schema& schema) {
-  Directory directory = Directory::CreateSibling(path);
-  const std::filesystem::path sibling = directory.path();
+// What `step` returns; whatever it throws, the sibling goes, unless it was renamed.
+template <typename Step>
+auto OrRemove(const std::filesystem::path& sibling, Step step) {
   try {
+    return step();
+  } catch (...) {
+    RemoveTree(sibling);
+    throw;
+  }
+}
+
+// Builds the sibling: locks, files with what `fill` puts into them, schema, all synced.
+Files::Parts BuildOnce(const std::filesystem::path& path, const Schema& schema,
+                       const std::function<void(Files::Parts&)>& fill) {
+  Directory directory = Directory::CreateSibling(path);
+  return OrRemove(directory.path(), [&] {
     Files::Parts parts;
     parts.identity = NewIdentity();
     parts.lock = directory.CreateFile(kLockName);
@@ -77,7 +90,7 @@ Opened BuildOnce(const std::filesystem::path& path, const Schema& schema) {
     parts.layouts = directory.CreateFile(kLayoutsName);
     parts.hints = directory.CreateFile(kHintsName);
     parts.control = directory.CreateFile(kControlName);
-    WriteEmptyStore(parts);
+    fill(parts);
     WriteSchema(directory, kSchemaName, schema, parts.identity.id);
     parts.schema = schema;
     for (const File* file : {&parts.lock, &parts.values, &parts.records, &parts.layouts,
@@ -86,10 +99,25 @@ Opened BuildOnce(const std::filesystem::path& path, const Schema& schema) {
     }
     directory.Sync();
     parts.directory = std::move(directory);
-    return Ready(std::move(parts));
-  } catch (...) {
-    RemoveTree(sibling);
-    throw;
+    return parts;
+  });
+}
+
+Files::Parts Build(const std::filesystem::path& path, const Schema& schema,
+                   const std::function<void(Files::Parts&)>& fill) {
+  constexpr int kAttempts = 5;
+  for (int attempt = 1;; ++attempt) {
+    RemoveLeftovers(path);
+    try {
+      return BuildOnce(path, schema, fill);
+    } catch (const Error& error) {
+      // Another process cleaning up may have taken our sibling before we could lock it.
+      const bool swept = error.code() == ErrorCode::kNotFound ||
+                         error.code() == ErrorCode::kLocked || error.system_errno() == ENOENT;
+      if (!swept || attempt == kAttempts) {
+        throw;
+      }
+    }
   }
 }
 
@@ -117,20 +145,9 @@ void RemoveLeftover(const std::filesystem::path& sibling) {
 }  // namespace
 
 Opened BuildStore(const std::filesystem::path& path, const Schema& schema) {
-  constexpr int kAttempts = 5;
-  for (int attempt = 1;; ++attempt) {
-    RemoveLeftovers(path);
-    try {
-      return BuildOnce(path, schema);
-    } catch (const Error& error) {
-      // Another process cleaning up may have taken our sibling before we could lock it.
-      const bool swept = error.code() == ErrorCode::kNotFound ||
-                         error.code() == ErrorCode::kLocked || error.system_errno() == ENOENT;
-      if (!swept || attempt == kAttempts) {
-        throw;
-      }
-    }
-  }
+  Files::Parts parts = Build(path, schema, WriteEmptyStore);
+  const std::filesystem::path sibling = parts.directory->path();
+  return OrRemove(sibling, [&] { return Ready(std::move(parts)); });
 }
 
 void PublishStore(Files& files, const std::filesystem::path& path) {
@@ -142,13 +159,17 @@ void PublishStore(Files& files, const std::filesystem::path& path) {
 Opened CreateStore(const std::filesystem::path& path, const Schema& schema) {
   Opened opened = BuildStore(path, schema);
   const std::filesystem::path sibling = opened.files->path();
-  try {
-    PublishStore(*opened.files, path);
-  } catch (...) {
-    RemoveTree(sibling);  // not there any more if it was renamed
-    throw;
-  }
+  OrRemove(sibling, [&] { PublishStore(*opened.files, path); });
   return opened;
+}
+
+void CreateClosedStore(const std::filesystem::path& path, const Schema& schema,
+                       const std::function<void(Files::Parts&)>& fill) {
+  const Files::Parts parts = Build(path, schema, fill);
+  OrRemove(parts.directory->path(), [&] {
+    PublishDirectory(*parts.directory, path);
+    SyncParent(path);
+  });
 }
 
 Opened CreateTemporaryStore(const std::filesystem::path& directory, Schema schema) {

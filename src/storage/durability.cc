@@ -1,23 +1,14 @@
 // Sync, close and the open record: what makes appended records survive a power cut. Numbers in
 // comments are the steps of "Sync" in docs/format.md.
 #include <algorithm>
-#include <chrono>
 
+#include "base/clock.h"
 #include "base/str_cat.h"
 #include "storage/append_flag.h"
 #include "storage/growth_helper.h"
 #include "storage/writer.h"
 
 namespace stream_store::internal {
-namespace {
-
-std::uint64_t UnixNanoseconds() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
-}
-
-}  // namespace
 
 // Before the first append of a session: from here on a walk believes only this session's records.
 void Writer::OpenRecord() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -34,6 +35,11 @@ Opened CreateStore(const std::filesystem::path& path, const Schema& schema);
 /// RemoveTree() takes away again, and the rename that lets it appear.
 Opened BuildStore(const std::filesystem::path& path, const Schema& schema);
 void PublishStore(Files& files, const std::filesystem::path& path);
+
+/// Creates a closed store whose data files and control `fill` writes; complete in one rename.
+/// `fill` finds empty files and a new identity. Throws as CreateStore(), and what `fill` throws.
+void CreateClosedStore(const std::filesystem::path& path, const Schema& schema,
+                       const std::function<void(Files::Parts&)>& fill);
 
 /// A store on unlinked files.
 Opened CreateTemporaryStore(const std::filesystem::path& directory, Schema schema);

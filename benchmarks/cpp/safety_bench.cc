@@ -1,0 +1,98 @@
+// What safety costs: verify from the page cache, opening after a kill, the first append then, a
+// checkpoint. One JSON object on standard output; every figure is the least of several runs.
+//
+// Usage: safety_bench [gigabytes] [directory]
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "stream_store/store.h"
+#include "stream_store/verify.h"
+
+namespace {
+
+using namespace stream_store;  // NOLINT(google-build-using-namespace)
+namespace fs = std::filesystem;
+
+double Seconds(const auto& work) {
+  const auto begin = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+double Least(int runs, const auto& work) {
+  double least = 1e9;
+  for (int i = 0; i < runs; ++i) least = std::min(least, Seconds(work));
+  return least;
+}
+
+Options WriterOptions(std::uint32_t width) {
+  Options options;
+  options.fields = {{"action", DType::kInt64},
+                    {"observation", DType::kFloat32, {width}},
+                    {"reward", DType::kFloat32},
+                    {"done", DType::kBool}};
+  return options;
+}
+
+// Appends that many bytes; `die`: without closing.
+void Write(const fs::path& path, std::uint32_t width, double bytes, bool die) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    auto* store = new StreamStore(StreamStore::Open(path, WriterOptions(width)));
+    const std::vector<float> observation(width, 0.5F);
+    const auto steps = static_cast<Step>(bytes / ((width + 3) * 8.0 + 32));
+    for (Step step = 0; step < steps; ++step) {
+      store->Append(step, {{0, step}, {1, observation}, {2, 1.0F}, {3, false}});
+    }
+    if (!die) store->Close();
+    ::_exit(0);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  if (status != 0) std::abort();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const double gigabytes = argc > 1 ? std::atof(argv[1]) : 1.0;
+  const fs::path place = argc > 2 ? fs::path(argv[2]) : fs::temp_directory_path();
+  const double bytes = gigabytes * 1e9;
+  const fs::path path = place / ("safety-bench-" + std::to_string(::getpid()));
+  std::cout << "{";
+  for (const std::uint32_t width : {8U, 64U, 512U}) {
+    Write(path, width, bytes, /*die=*/false);
+    std::uint64_t looked_at = 0;
+    const double verify = Least(5, [&] { looked_at = Verify(path).bytes; });
+    fs::remove_all(path);
+    Write(path, width, bytes, /*die=*/true);
+    const double attach = Least(5, [&] { Reader::Open(path); });
+    double open = 0;
+    double first = 0;
+    {
+      std::vector<StreamStore> store;
+      const std::vector<float> observation(width, 0.5F);
+      open = Seconds([&] { store.push_back(StreamStore::Open(path, WriterOptions(width))); });
+      first = Seconds([&] { store[0].Append(1'000'000'000'000, {{0, 1}, {1, observation}}); });
+    }
+    fs::remove_all(path);
+    std::cout << (width == 8 ? "" : ", ") << "\"" << width + 3
+              << " values\": {\"verify_gb_per_s\": "
+              << static_cast<double>(looked_at) / verify / 1e9
+              << ", \"reader_opens_after_kill_s_per_gib\": " << attach / bytes * 1073741824.0
+              << ", \"writer_opens_after_kill_s\": " << open << ", \"first_append_s\": " << first
+              << ", \"gigabytes\": " << gigabytes << "}";
+  }
+  std::cout << "}" << std::endl;
+  return 0;
+}

@@ -1,0 +1,15 @@
+// stream_store._core._verify and _repair: what stream_store.verify and repair call.
+
+#include "bindings/bind.h"
+#include "convert/verify.h"
+
+namespace stream_store::python {
+
+using nanobind::literals::operator""_a;
+
+void BindVerify(nb::module_& module) {
+  module.def("_verify", &VerifyPath, "path"_a, "progress"_a.none());
+  module.def("_repair", &RepairPath, "path"_a, "into"_a, "progress"_a.none());
+}
+
+}  // namespace stream_store::python

@@ -1,0 +1,175 @@
+// The long calls: they run without the GIL on a Reader of their own, and look for Ctrl-C.
+
+#include "convert/verify.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <thread>
+
+#include "stream_store/verify.h"
+
+#include "convert/errors.h"
+
+namespace stream_store::python {
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr auto kBetweenLooks = std::chrono::milliseconds(50);
+
+// Tells Python how far a call is, a few times a second.
+class Teller {
+ public:
+  explicit Teller(nb::handle progress) : progress_(progress) {}
+
+  void operator()(std::uint64_t done, std::uint64_t total) {
+    const auto now = steady_clock::now();
+    if (now < next_ && done < total) {
+      return;
+    }
+    next_ = now + kBetweenLooks;
+    const nb::gil_scoped_acquire held;
+    Check(PyErr_CheckSignals());
+    if (!progress_.is_none()) {
+      Own(PyObject_CallFunction(progress_.ptr(), "KK", static_cast<unsigned long long>(done),
+                                static_cast<unsigned long long>(total)));
+    }
+  }
+
+ private:
+  nb::handle progress_;
+  steady_clock::time_point next_{};
+};
+
+Progress Tell(nb::handle progress) {
+  if (!progress.is_none() && PyCallable_Check(progress.ptr()) == 0) {
+    Throw(PyExc_TypeError, "progress must be callable or None, not " + ShortRepr(progress.ptr()));
+  }
+  return Teller(progress);
+}
+
+// What Python makes of bytes that are no UTF-8, as in names of files.
+nb::object Text(const std::string& text) {
+  return Own(
+      PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "backslashreplace"));
+}
+
+nb::object Number(std::uint64_t number) { return Own(PyLong_FromUnsignedLongLong(number)); }
+
+nb::object FindingsOf(const std::vector<Finding>& findings) {
+  nb::object list = Own(PyTuple_New(static_cast<Py_ssize_t>(findings.size())));
+  for (std::size_t i = 0; i < findings.size(); ++i) {
+    const Finding& finding = findings[i];
+    const bool damage = finding.severity == Finding::Severity::kDamage;
+    nb::object one =
+        Own(PyTuple_Pack(6, Text(damage ? "damage" : "notice").ptr(), Text(finding.file).ptr(),
+                         Number(finding.offset).ptr(), Text(finding.subject).ptr(),
+                         Text(finding.expected).ptr(), Text(finding.found).ptr()));
+    PyTuple_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i), one.release().ptr());
+  }
+  return list;
+}
+
+nb::object ReportOf(const VerifyReport& report) {
+  return Own(PyTuple_Pack(12, FindingsOf(report.findings).ptr(), Number(report.damages).ptr(),
+                          Number(report.notices).ptr(), nb::bool_(report.live).ptr(),
+                          Number(report.records).ptr(), Number(report.rows).ptr(),
+                          Number(report.values).ptr(), Number(report.good_records).ptr(),
+                          Number(report.good_rows).ptr(), Number(report.good_values).ptr(),
+                          Number(report.bytes).ptr(), nb::bool_(report.ok()).ptr()));
+}
+
+Reader Looked(Store& store, const char* what) {
+  const Reader* reader = store.Look();
+  if (reader == nullptr) {
+    Throw(PyExc_RuntimeError,
+          std::string(what) + ": no fields are declared yet; call define_fields() first");
+  }
+  return *reader;
+}
+
+}  // namespace
+
+nb::object VerifyPath(nb::handle path, nb::handle progress) {
+  const std::filesystem::path native = NativePath(path);
+  const Progress tell = Tell(progress);
+  VerifyReport report;
+  {
+    const MaybeWithoutGil released(true);
+    report = Verify(native, VerifyOptions{.progress = tell});
+  }
+  return ReportOf(report);
+}
+
+nb::object VerifyStore(Store& store, nb::handle progress) {
+  const Progress tell = Tell(progress);
+  const Reader reader = Looked(store, "verify");
+  VerifyReport report;
+  {
+    const MaybeWithoutGil released(true);
+    report = Verify(reader, VerifyOptions{.progress = tell});
+  }
+  return ReportOf(report);
+}
+
+nb::object RepairPath(nb::handle path, nb::handle into, nb::handle progress) {
+  const std::filesystem::path from = NativePath(path);
+  const std::filesystem::path to = NativePath(into);
+  const Progress tell = Tell(progress);
+  RepairReport report;
+  {
+    const MaybeWithoutGil released(true);
+    report = Repair(from, to, tell);
+  }
+  return Own(PyTuple_Pack(5, Number(report.records).ptr(), Number(report.rows).ptr(),
+                          Number(report.values).ptr(), Number(report.rows_lost).ptr(),
+                          FindingsOf(report.findings).ptr()));
+}
+
+std::uint64_t CheckpointStore(Store& store, nb::handle path, nb::handle progress) {
+  const std::filesystem::path native = NativePath(path);
+  const Progress tell = Tell(progress);
+  const Reader reader = Looked(store, "checkpoint");
+  const MaybeWithoutGil released(true);
+  return reader.Checkpoint(native, tell);
+}
+
+bool WaitForRows(Store& store, nb::handle num_rows, nb::handle timeout) {
+  const std::int64_t wanted = AsInt64(num_rows.ptr(), "num_rows");
+  double seconds = 1e9;
+  if (!timeout.is_none()) {
+    seconds = PyFloat_AsDouble(timeout.ptr());
+    if (seconds == -1.0 && PyErr_Occurred() != nullptr) {
+      nb::raise_python_error();
+    }
+    if (std::isnan(seconds)) {
+      Throw(PyExc_ValueError, "timeout must be seconds or None, not nan");
+    }
+  }
+  const auto until =
+      steady_clock::now() + std::chrono::duration_cast<steady_clock::duration>(
+                                std::chrono::duration<double>(std::clamp(seconds, 0.0, 1e9)));
+  const auto rows = static_cast<std::uint64_t>(std::max<std::int64_t>(wanted, 0));
+  while (store.rows() < rows) {
+    const auto left = until - steady_clock::now();
+    if (left <= steady_clock::duration(0) || store.is_snapshot()) {
+      return false;
+    }
+    Check(PyErr_CheckSignals());
+    const auto turn = std::min<steady_clock::duration>(left, kBetweenLooks);
+    if (const Reader* reader = store.Current()) {
+      Reader mine(*reader);
+      const MaybeWithoutGil released(true);
+      mine.WaitForRows(rows, turn);
+    } else {  // no fields yet
+      const MaybeWithoutGil released(true);
+      std::this_thread::sleep_for(
+          std::min<steady_clock::duration>(turn, std::chrono::milliseconds(2)));
+    }
+  }
+  return true;
+}
+
+}  // namespace stream_store::python

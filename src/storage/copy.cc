@@ -1,0 +1,241 @@
+#include "storage/copy.h"
+
+#include <algorithm>
+#include <array>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/str_cat.h"
+#include "storage/image.h"
+#include "storage/open.h"
+
+namespace stream_store::internal {
+namespace {
+
+constexpr std::uint64_t kBlockBytes = 1 << 20;
+constexpr std::uint64_t kBlockRecords = kBlockBytes / sizeof(Record);
+
+// Bytes done of bytes in all, over the passes of one copy.
+class Told {
+ public:
+  Told(const Progress& progress, std::uint64_t total) : progress_(progress), total_(total) {}
+
+  void Add(std::uint64_t bytes) {
+    done_ += bytes;
+    if (progress_) progress_(std::min(done_, total_), total_);
+  }
+
+ private:
+  const Progress& progress_;
+  std::uint64_t total_;
+  std::uint64_t done_ = 0;
+};
+
+[[noreturn]] void ThrowRecord(const FileSet& source, std::uint64_t record, std::uint64_t records,
+                              const char* fault) {
+  throw Error(ErrorCode::kCorrupt,
+              StrCat(source.path, "/records: record ", record, " of ", records, ": ", fault,
+                     "; nothing was copied; stream_store.repair() can salvage what is before it"));
+}
+
+void CopyBytes(const File& from, const File& to, std::uint64_t bytes, Told& told) {
+  std::vector<std::byte> block(std::min(bytes, kBlockBytes));
+  for (std::uint64_t at = 0; at < bytes;) {
+    const auto part = std::span(block).first(std::min<std::uint64_t>(block.size(), bytes - at));
+    if (from.ReadAt(part, at) != part.size()) {
+      throw Error(ErrorCode::kCorrupt,
+                  StrCat(from.path(), ": expected ", bytes, " bytes but found ", from.Size()));
+    }
+    to.WriteAt(part, at);
+    at += part.size();
+    told.Add(part.size());
+  }
+}
+
+// One of the two words of all hints. Positions and rows reach their slots at different records:
+// each word is collected in blocks of its own and put beside the other in the file.
+template <std::uint64_t Hint::* kWord>
+class HintWords {
+ public:
+  explicit HintWords(const File& file) : file_(file) {}
+
+  void Set(std::uint64_t slot, std::uint64_t record) {
+    if (slot >= first_ + kMost) {
+      Flush();
+      first_ = slot;
+    }
+    words_.resize(slot - first_ + 1);
+    words_.back() = record;
+  }
+
+  void Flush() {
+    std::vector<Hint> hints(words_.size(), Hint{});
+    const auto bytes = std::as_writable_bytes(std::span(hints));
+    file_.ReadAt(bytes, first_ * sizeof(Hint));
+    for (std::size_t i = 0; i < words_.size(); ++i) hints[i].*kWord = words_[i];
+    file_.WriteAt(bytes, first_ * sizeof(Hint));
+    words_.clear();
+  }
+
+ private:
+  static constexpr std::uint64_t kMost = 1 << 14;
+  const File& file_;
+  std::uint64_t first_ = 0;
+  std::vector<std::uint64_t> words_;
+};
+
+// The hints of the records that pass by.
+class HintWriter {
+ public:
+  explicit HintWriter(const File& file) : positions_(file), rows_(file) {}
+
+  void Pass(std::uint64_t record, const Seen& seen, const Cursor& before) {
+    const std::uint64_t end = before.values + seen.layout.total;
+    for (std::uint64_t slot = (before.values + kHintStride - 1) / kHintStride;
+         slot * kHintStride < end; ++slot) {
+      positions_.Set(slot, record);
+    }
+    const std::uint64_t row = RowOfRecord(seen.record.row_session);
+    if (row == before.rows && row % kHintStride == 0) rows_.Set(row / kHintStride, record);
+  }
+
+  void Finish() {
+    positions_.Flush();
+    rows_.Flush();
+  }
+
+ private:
+  HintWords<&Hint::position_record> positions_;
+  HintWords<&Hint::row_record> rows_;
+};
+
+// Records and hints; the values and layouts they stand for are counted, not looked at.
+Cursor CopyRecords(const FileSet& source, Image& image, std::uint64_t records,
+                   const Files::Parts& parts, Told& told) {
+  Cursor cursor;
+  HintWriter hints(parts.hints);
+  std::vector<Record> block;
+  for (std::uint64_t i = 0; i < records; ++i) {
+    Seen seen;
+    seen.record = image.record(i);
+    seen.layout = image.Layout(seen.record.layout);
+    seen.fault = seen.layout.fault;
+    if (seen.fault == nullptr) seen.fault = Continues(cursor, seen);
+    if (seen.fault != nullptr) ThrowRecord(source, i, records, seen.fault);
+    hints.Pass(i, seen, cursor);
+    Advance(seen, cursor);
+    block.push_back(seen.record);
+    if (block.size() == kBlockRecords || i + 1 == records) {
+      const std::uint64_t bytes = block.size() * sizeof(Record);
+      parts.records.WriteAt(std::as_bytes(std::span(block)), (i + 1) * sizeof(Record) - bytes);
+      told.Add(bytes);
+      block.clear();
+    }
+  }
+  hints.Finish();
+  const Record sentinel{
+      .start = cursor.values, .step = 0, .row_session = 0, .layout = 0, .check = 0};
+  parts.records.WriteAt(std::as_bytes(std::span(&sentinel, 1)), records * sizeof(Record));
+  return cursor;
+}
+
+std::uint64_t SessionOf(const FileSet& source) {
+  std::uint64_t session = source.Live(&LiveWords::session);
+  for (const int which : {0, 1}) {
+    std::array<std::byte, kSlotBytes> bytes{};
+    source.control->ReadAt(bytes, kSlotOffset[which]);
+    if (const auto slot = DecodeSlot(bytes, source.identity->id)) {
+      session = std::max(session, slot->session);
+    }
+  }
+  return session;
+}
+
+void WriteControl(const FileSet& source, const Cursor& end, const Files::Parts& parts) {
+  const std::uint64_t session = SessionOf(source);
+  const LiveWords live{.published = end.records,
+                       .session = session,
+                       .history = 0,
+                       .state = kLiveClosed,
+                       .durable = end.records};
+  parts.control.WriteAt(std::as_bytes(std::span(&live, 1)), kLiveOffset);
+  Slot slot{.id = parts.identity.id,
+            .session = session,
+            .records = end.records,
+            .values = end.values,
+            .layout_words = end.layout_words,
+            .rows = end.rows,
+            .field_writes = end.field_writes,
+            .clean = true,
+            .unix_nanoseconds = UnixNanoseconds()};
+  for (const std::uint64_t sequence : {0U, 1U}) {
+    slot.sequence = sequence;
+    parts.control.WriteAt(EncodeSlot(slot), kSlotOffset[sequence & 1]);
+  }
+}
+
+// What was written, read again.
+void Prove(const FileSet& source, const Files::Parts& parts, std::uint64_t records, Told& told) {
+  Image copy({.values = &parts.values,
+              .records = &parts.records,
+              .layouts = &parts.layouts,
+              .seed = parts.identity.check_seed,
+              .encodings = source.encodings});
+  Cursor cursor;
+  while (cursor.records < records) {
+    const std::uint64_t before = cursor.records * sizeof(Record) + cursor.values * sizeof(Value);
+    const std::uint64_t stop = std::min(records, cursor.records + kBlockRecords);
+    const std::uint64_t i =
+        copy.ProveRun(cursor.records, stop, cursor,
+                      [](std::uint64_t, const Record&, std::uint64_t, bool) { return true; });
+    if (i < stop) {
+      const Seen seen = copy.Look(i);
+      if (seen.fault != nullptr) ThrowRecord(source, i, records, seen.fault);
+      Advance(seen, cursor);
+    }
+    told.Add(cursor.records * sizeof(Record) + cursor.values * sizeof(Value) - before);
+  }
+}
+
+}  // namespace
+
+Cursor CopyStore(const FileSet& source, std::uint64_t records, const std::filesystem::path& path,
+                 const Progress& progress) {
+  const PathState there = LookAt(path);
+  if (there == PathState::kStore || there == PathState::kSomethingElse) {
+    throw Error(ErrorCode::kAlreadyExists,
+                StrCat(PathText(path), ": copying ", source.path,
+                       " there: expected nothing or an empty directory but found ",
+                       there == PathState::kStore ? "a store" : "something else"));
+  }
+  Cursor end;
+  const auto fill = [&](Files::Parts& parts) {
+    parts.identity.parent = source.identity->id;
+    parts.identity.check_seed = source.identity->check_seed;
+    Image image({.values = source.values,
+                 .records = source.records,
+                 .layouts = source.layouts,
+                 .seed = parts.identity.check_seed,
+                 .encodings = source.encodings});
+    if (records > image.record_capacity()) {
+      throw Error(ErrorCode::kCorrupt, StrCat(source.path, "/records: expected ", records,
+                                              " records but found ", image.record_capacity()));
+    }
+    const std::uint64_t values =
+        records == 0 ? 0 : std::min(image.record(records).start, image.value_capacity());
+    Told told(progress, 2 * (records * sizeof(Record) + values * sizeof(Value)));
+    end = CopyRecords(source, image, records, parts, told);
+    CopyBytes(*source.values, parts.values, end.values * sizeof(Value), told);
+    CopyBytes(*source.layouts, parts.layouts, end.layout_words * sizeof(std::uint64_t), told);
+    parts.control.Allocate(0, kControlBytes);
+    parts.control.WriteAt(EncodeIdentity(parts.identity), kIdentityOffset);
+    WriteControl(source, end, parts);
+    Prove(source, parts, records, told);
+  };
+  CreateClosedStore(path, *source.schema, fill);
+  return end;
+}
+
+}  // namespace stream_store::internal

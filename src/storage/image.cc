@@ -1,0 +1,122 @@
+#include "storage/image.h"
+
+#include "format/layout.h"
+
+namespace stream_store::internal {
+namespace {
+
+constexpr std::uint64_t kInlineWords = 24;  // longer runs go through the three-stream function
+constexpr std::uint64_t kChunkWords = (128 << 10) / 8;  // of a long record, at a time
+
+}  // namespace
+
+Image::Image(const Parts& parts)
+    : values_(*parts.values),
+      records_(*parts.records),
+      layouts_(*parts.layouts),
+      seed_(parts.seed),
+      encodings_(parts.encodings) {}
+
+Image::Image(const Files& files, const Meaning& meaning)
+    : values_(files.values.file(), *files.values.mapping()),
+      records_(files.records.file(), *files.records.mapping()),
+      layouts_(files.layouts.file(), *files.layouts.mapping()),
+      seed_(files.identity().check_seed),
+      encodings_(meaning.encodings) {}
+
+const LayoutFacts& Image::Layout(std::uint64_t offset) {
+  LayoutFacts& facts = known_[offset % known_.size()];
+  if (facts.key == offset + 1) return facts;
+  facts = LayoutFacts{.key = offset + 1};
+  if (offset >= layouts_.size()) {
+    facts.fault = "its layout lies beyond the layouts file";
+    return facts;
+  }
+  const std::uint64_t head = *layouts_.At(offset, 1);
+  facts.fields = WordType(head);
+  facts.total = WordLength(head);
+  if (offset + facts.fields + 1 > layouts_.size()) {
+    facts.fault = "its layout runs past the layouts file";
+    return facts;
+  }
+  const std::span<const std::uint64_t> words(layouts_.At(offset, facts.fields + 1),
+                                             facts.fields + 1);
+  facts.fault = CheckLayout(words, encodings_);
+  if (facts.fault == nullptr && facts.fields > 0) {
+    facts.first_type = static_cast<std::int32_t>(WordType(words[1]));
+    facts.last_type = static_cast<std::int32_t>(WordType(words[facts.fields]));
+  }
+  facts.digest = LayoutDigest(words);
+  return facts;
+}
+
+std::uint32_t Image::CheckOf(const Record& record, const LayoutFacts& layout) {
+  std::uint32_t state = BeginCheck(seed_, record.start, record.step, record.row_session,
+                                   record.layout, layout.digest);
+  if (layout.total <= kInlineWords) {
+    const Value* values = layout.total == 0 ? nullptr : values_.At(record.start, layout.total);
+    for (std::uint64_t i = 0; i < layout.total; ++i) {
+      state = Crc32cExtendWord(state, static_cast<std::uint64_t>(values[i]));
+    }
+    return FinishCheck(state);
+  }
+  for (std::uint64_t done = 0; done < layout.total;) {
+    const std::uint64_t count = std::min(layout.total - done, kChunkWords);
+    state = Crc32cExtendWords(state, values_.At(record.start + done, count), count);
+    done += count;
+  }
+  return FinishCheck(state);
+}
+
+Seen Image::Look(std::uint64_t i) {
+  Seen seen;
+  seen.record = record(i);
+  seen.layout = Layout(seen.record.layout);
+  seen.fault = seen.layout.fault;
+  if (seen.fault != nullptr) return seen;
+  const std::uint64_t start = seen.record.start;
+  if (start > value_capacity() || seen.layout.total > value_capacity() - start) {
+    seen.fault = "its values run past the values file";
+    return seen;
+  }
+  seen.check = CheckOf(seen.record, seen.layout);
+  if (seen.check != seen.record.check) seen.fault = kWrongCheck;
+  return seen;
+}
+
+const char* Continues(const Cursor& cursor, const Seen& seen) noexcept {
+  const Record& record = seen.record;
+  const std::uint64_t row = RowOfRecord(record.row_session);
+  if (record.start != cursor.values) return kWrongStart;
+  if (row == cursor.rows) {
+    return cursor.rows > 0 && record.step <= cursor.step
+               ? "its step does not come after the row before"
+               : nullptr;
+  }
+  if (cursor.rows == 0 || row != cursor.rows - 1 || record.step != cursor.step) {
+    return "its row and step do not continue the last row";
+  }
+  if (seen.layout.fields == 0 || seen.layout.first_type <= cursor.last_type) {
+    return "its fields do not come after those of the row so far";
+  }
+  return nullptr;
+}
+
+void Advance(const Seen& seen, Cursor& cursor) noexcept {
+  const std::uint64_t row = RowOfRecord(seen.record.row_session);
+  const bool begins = row == cursor.rows;
+  cursor.records += 1;
+  cursor.values += seen.layout.total;
+  cursor.field_writes += seen.layout.fields;
+  cursor.rows = row + 1;
+  cursor.step = seen.record.step;
+  if (seen.layout.fields > 0) {
+    cursor.last_type = seen.layout.last_type;
+    cursor.layout_words =
+        std::max(cursor.layout_words, seen.record.layout + seen.layout.fields + 1);
+  } else if (begins) {
+    cursor.last_type = -1;
+  }
+}
+
+}  // namespace stream_store::internal

@@ -1,0 +1,89 @@
+// Verify, Repair and Checkpoint: the public doors to the scan and the copy.
+#include "stream_store/verify.h"
+
+#include <algorithm>
+
+#include "base/lock.h"
+#include "base/str_cat.h"
+#include "storage/copy.h"
+#include "storage/file_set.h"
+#include "storage/read_source.h"
+#include "store/verify_scan.h"
+
+namespace stream_store {
+
+using internal::Cursor;
+using internal::FileSet;
+using internal::Scan;
+
+namespace {
+
+// Opens what is there; what is not is a finding of the scan to come.
+struct Opened {
+  explicit Opened(const std::filesystem::path& path)
+      : files(FileSet::Open(path,
+                            [this](Finding finding) { missing.push_back(std::move(finding)); })) {
+    if (files.lock != nullptr) live = ByteLockedElsewhere(*files.lock, kLiveLockByte);
+  }
+
+  std::vector<Finding> missing;
+  FileSet files;
+  bool live = false;
+};
+
+}  // namespace
+
+std::string FindingText(const Finding& finding) {
+  return StrCat(finding.file, ", byte ", finding.offset, ": ", finding.subject, ": expected ",
+                finding.expected, " but found ", finding.found);
+}
+
+VerifyReport Verify(const std::filesystem::path& path, const VerifyOptions& options) {
+  Opened opened(path);
+  Scan scan(opened.files, opened.live, options);
+  for (Finding& finding : opened.missing) scan.Add(std::move(finding));
+  scan.Run(/*to_first_damage=*/false);
+  return std::move(scan.report());
+}
+
+VerifyReport Verify(const Reader& reader, const VerifyOptions& options) {
+  const FileSet files = FileSet::Of(reader.source_->files(), *reader.view_);
+  Scan scan(files, reader.live(), options);
+  scan.Run(/*to_first_damage=*/false);
+  reader.source_->CheckHistory();
+  return std::move(scan.report());
+}
+
+RepairReport Repair(const std::filesystem::path& path, const std::filesystem::path& into,
+                    const Progress& progress) {
+  const Opened opened(path);
+  const FileSet& files = opened.files;
+  if (!files.provable()) {
+    throw Error(ErrorCode::kCorrupt,
+                StrCat(files.path, ": repair: nothing can be told of this store: ",
+                       opened.missing.empty() ? "" : FindingText(opened.missing.front())));
+  }
+  Scan scan(files, opened.live, {.progress = progress});
+  for (const Finding& finding : opened.missing) scan.Add(finding);
+  scan.Run(/*to_first_damage=*/true);
+  const Cursor end = internal::CopyStore(files, scan.good().records, into, progress);
+  const VerifyReport& seen = scan.report();
+  return RepairReport{.records = end.records,
+                      .rows = end.rows,
+                      .values = end.values,
+                      .rows_lost = seen.rows > end.rows ? seen.rows - end.rows : 0,
+                      .findings = seen.findings};
+}
+
+std::uint64_t Reader::Checkpoint(
+    const std::filesystem::path& path,
+    const std::function<void(std::uint64_t, std::uint64_t)>& progress) const {
+  const FileSet files = FileSet::Of(source_->files(), *view_);
+  const auto told = [&](std::uint64_t done, std::uint64_t total) {
+    source_->CheckHistory();
+    if (progress) progress(done, total);
+  };
+  return internal::CopyStore(files, view_->record_count, path, told).rows;
+}
+
+}  // namespace stream_store

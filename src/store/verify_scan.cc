@@ -1,0 +1,358 @@
+// What Verify() and Repair() look at, in order: control, sizes, records with all they stand for,
+// hints on the way, the sentinel.
+#include "store/verify_scan.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/str_cat.h"
+#include "format/bytes.h"
+
+namespace stream_store::internal {
+namespace {
+
+constexpr std::uint64_t kTellBytes = 16 << 20;
+constexpr std::uint64_t kRecordsATime = 1 << 16;
+
+std::string RecordText(const Seen& seen) {
+  return StrCat("start ", seen.record.start, ", row ", RowOfRecord(seen.record.row_session),
+                ", step ", seen.record.step, ", layout ", seen.record.layout);
+}
+
+}  // namespace
+
+void Scan::Add(Finding finding) {
+  std::uint64_t& count =
+      finding.severity == Finding::Severity::kDamage ? report_.damages : report_.notices;
+  count += 1;
+  if (report_.findings.size() < options_.max_findings) {
+    report_.findings.push_back(std::move(finding));
+  }
+}
+
+void Scan::Damage(const char* file, std::uint64_t offset, std::string subject, std::string expected,
+                  std::string found) {
+  Add({Finding::Severity::kDamage, file, offset, std::move(subject), std::move(expected),
+       std::move(found)});
+}
+
+void Scan::Notice(const char* file, std::uint64_t offset, std::string subject, std::string expected,
+                  std::string found) {
+  Add({Finding::Severity::kNotice, file, offset, std::move(subject), std::move(expected),
+       std::move(found)});
+}
+
+void Scan::Run(bool to_first_damage) {
+  if (files_.control != nullptr && files_.identity) {
+    try {
+      CheckControl();
+    } catch (const Error& error) {
+      Damage(kControlName, 0, "the file", "readable bytes", error.what());
+    }
+  }
+  if (!files_.provable()) return;
+  try {
+    Image image({.values = files_.values,
+                 .records = files_.records,
+                 .layouts = files_.layouts,
+                 .seed = files_.identity->check_seed,
+                 .encodings = files_.encodings});
+    if (files_.hints != nullptr) {
+      position_hints_.emplace(*files_.hints);
+      row_hints_.emplace(*files_.hints);
+    }
+    CheckSizes(image);
+    Walk(image, to_first_damage);
+  } catch (const Error& error) {
+    if (telling_) throw;  // the caller's own
+    Damage(kRecordsName, 0, "the data files", "readable bytes", error.what());
+  }
+}
+
+void Scan::ReadSlots() {
+  for (const int which : {0, 1}) {
+    std::array<std::byte, kSlotBytes> bytes{};
+    const auto at = static_cast<std::size_t>(which);
+    const std::size_t count = files_.control->ReadAt(bytes, kSlotOffset[which]);
+    const auto there = std::span<const std::byte>(bytes).first(count);
+    slots_[at] = DecodeSlot(there, files_.identity->id);
+    // A sync under way, or a power cut in one, leaves one slot torn; that is what the other is for.
+    if (!slots_[at]) {
+      Notice(kControlName, kSlotOffset[which], StrCat("slot ", which), "a valid sync slot",
+             SlotProblem(there, files_.identity->id));
+    } else if ((slots_[at]->sequence & 1) != at) {
+      Notice(kControlName, kSlotOffset[which] + 24, StrCat("slot ", which),
+             "a sequence number of this place", StrCat(slots_[at]->sequence));
+    }
+  }
+  slot_ = ChooseSlot(slots_[0], slots_[1]);
+  if (!slot_) {
+    Damage(kControlName, kSlotOffset[0], "both slots", "a valid sync slot", "none");
+  }
+}
+
+void Scan::ExpectZeros(std::uint64_t begin, std::uint64_t end, const char* subject) {
+  std::vector<std::byte> bytes(end - begin);
+  bytes.resize(files_.control->ReadAt(bytes, begin));
+  const auto bad = std::ranges::find_if(bytes, [](std::byte byte) { return byte != std::byte{0}; });
+  if (bad != bytes.end()) {
+    Notice(kControlName, begin + static_cast<std::uint64_t>(bad - bytes.begin()), subject, "zeros",
+           HexText(static_cast<std::uint32_t>(*bad)));
+  }
+}
+
+void Scan::CheckControl() {
+  published_ = files_.published;
+  ReadSlots();
+  ExpectZeros(kIdentityBytes, kLiveOffset, "after the identity");
+  ExpectZeros(kLiveOffset + 8, kLiveOffset + 64, "beside `published`");
+  ExpectZeros(kLiveOffset + 96, kSlotOffset[0], "after the live words");
+  ExpectZeros(kSlotOffset[0] + kSlotBytes, kSlotOffset[1], "after slot 0");
+  ExpectZeros(kSlotOffset[1] + kSlotBytes, kControlBytes, "after slot 1");
+  if (const std::uint64_t size = files_.control->Size(); size != kControlBytes) {
+    Notice(kControlName, std::min(size, kControlBytes), "its end", StrCat(kControlBytes, " bytes"),
+           StrCat(size));
+  }
+  if (!report_.live && files_.persistent) CheckLiveWords();
+  report_.bytes += kControlBytes;
+}
+
+// Of a store that nobody writes. Opening believes none of them, so nothing here is damage.
+void Scan::CheckLiveWords() {
+  const auto expect = [&](std::uint64_t LiveWords::* word, std::uint64_t offset, const char* name,
+                          std::uint64_t expected) {
+    if (const std::uint64_t found = files_.Live(word); found != expected) {
+      Notice(kControlName, kLiveOffset + offset, name, StrCat(expected), StrCat(found));
+    }
+  };
+  if (!slot_) return;
+  if (slot_->clean) {
+    expect(&LiveWords::published, 0, "`published` of a closed store", slot_->records);
+    expect(&LiveWords::state, 80, "`state` of a closed store", kLiveClosed);
+    expect(&LiveWords::durable, 88, "`durable` of a closed store", slot_->records);
+  } else if (files_.Live(&LiveWords::state) > kLiveSyncing) {
+    expect(&LiveWords::state, 80, "`state`", kLiveOpen);
+  }
+  if (const std::uint64_t session = files_.Live(&LiveWords::session); session < slot_->session) {
+    Notice(kControlName, kLiveOffset + 64, "`session`", StrCat("at least ", slot_->session),
+           StrCat(session));
+  }
+}
+
+// What the store says it holds must lie inside the files.
+void Scan::CheckSizes(Image& image) {
+  const auto fits = [&](const char* name, std::uint64_t wanted, std::uint64_t there,
+                        std::uint64_t bytes) {
+    if (wanted > there) {
+      Damage(name, there * bytes, "its end", StrCat(wanted, " entries that were synced"),
+             StrCat(there));
+    }
+  };
+  if (slot_) {
+    fits(kRecordsName, slot_->records, image.record_capacity(), sizeof(Record));
+    fits(kValuesName, slot_->values, image.value_capacity(), sizeof(Value));
+    fits(kLayoutsName, slot_->layout_words, image.layout_capacity(), 8);
+  }
+  const bool closed = slot_ && slot_->clean && !report_.live;
+  end_ = !slot_ || !closed ? published_ : slot_->records;
+  if (slot_ && !report_.live) end_ = std::max(end_, slot_->records);
+  if (!files_.persistent || report_.live) {
+    fits(kRecordsName, end_, image.record_capacity(), sizeof(Record));
+  }
+  end_ = std::min(end_, image.record_capacity());
+  if (image.layout_capacity() > 0 && image.layout_word(0) != 0) {
+    Damage(kLayoutsName, 0, "word 0", "0, the empty layout", "something else");
+  }
+}
+
+// Whether opening would end its walk here, behind the last sync, without a fault of the record.
+bool Scan::WalkEndsBefore(std::uint64_t row_session, std::uint64_t i) const {
+  const std::uint16_t session = SessionOfRecord(row_session);
+  if (!files_.persistent || report_.live) return false;
+  if (slot_) return i >= slot_->records && session != (slot_->session & 0xffff);
+  // No slot says where the last session began; its records are those before the numbers go back.
+  return static_cast<std::int16_t>(session - last_session_) < 0;
+}
+
+// False, and why in `finding`, if record i is not what it should be.
+bool Scan::Prove(Image& image, std::uint64_t i, const Cursor* cursor, Seen& seen,
+                 Finding& finding) {
+  try {
+    seen = image.Look(i);
+    if (seen.fault == nullptr && cursor != nullptr) seen.fault = Continues(*cursor, seen);
+    if (seen.fault == nullptr) return true;
+  } catch (const Error& error) {
+    seen = Seen{};
+    finding = {.file = kRecordsName,
+               .offset = i * sizeof(Record),
+               .subject = StrCat("record ", i),
+               .expected = "readable bytes",
+               .found = error.what()};
+    return false;
+  }
+  finding = Finding{.file = kRecordsName, .offset = i * sizeof(Record)};
+  finding.subject = StrCat("record ", i);
+  if (seen.fault == kWrongCheck) {
+    finding.offset += offsetof(Record, check);
+    finding.expected = StrCat("check ", HexText(seen.check));
+    finding.found = StrCat(HexText(seen.record.check), " (", RecordText(seen), ")");
+  } else if (seen.fault == kWrongStart) {
+    finding.expected = StrCat("start ", cursor->values);
+    finding.found = StrCat(seen.record.start);
+  } else {
+    finding.expected = i == 0 || cursor == nullptr ? std::string("a record of this store")
+                                                   : StrCat("a record after row ", cursor->rows - 1,
+                                                            ", step ", cursor->step);
+    finding.found = StrCat(RecordText(seen), ": ", seen.fault);
+  }
+  return false;
+}
+
+void Scan::Walk(Image& image, bool to_first_damage) {
+  Cursor cursor;
+  bool whole = true;    // no damage so far
+  bool aligned = true;  // the cursor is where record i should begin
+  const std::uint64_t synced =
+      report_.live || !files_.persistent || !slot_ ? end_ : std::min(end_, slot_->records);
+  const auto pass = [this](std::uint64_t record, const Record& seen, std::uint64_t total,
+                           bool begins) {
+    if (WalkEndsBefore(seen.row_session, record)) return false;
+    Hints(record, seen, total, begins);
+    last_session_ = SessionOfRecord(seen.row_session);
+    return true;
+  };
+  for (std::uint64_t i = 0; i < end_; ++i) {
+    if (whole && slot_ && i == slot_->records) AtBase(cursor);
+    if (aligned) {  // as far as all is right
+      const bool below = slot_ && i < slot_->records;
+      std::uint64_t stop = std::min(end_, below ? slot_->records : end_);
+      stop = std::min(stop, i + kRecordsATime);
+      try {
+        i = image.ProveRun(i, stop, cursor, pass);
+      } catch (const Error&) {
+        i = cursor.records;  // Prove() says what cannot be read
+      }
+      if (whole) good_ = cursor;
+      Tell(i, cursor.values);
+      if (i == stop) {
+        --i;
+        continue;
+      }
+    }
+    Seen seen;
+    Finding finding;
+    const bool right = Prove(image, i, aligned ? &cursor : nullptr, seen, finding);
+    if (right && !WalkEndsBefore(seen.record.row_session, i)) {
+      const std::uint64_t row = RowOfRecord(seen.record.row_session);
+      Hints(i, seen.record, seen.layout.total, aligned && row == cursor.rows);
+      if (!aligned) cursor = Cursor{.records = i, .values = seen.record.start, .rows = row};
+      Advance(seen, cursor);
+      aligned = true;
+      last_session_ = SessionOfRecord(seen.record.row_session);
+      if (whole) good_ = cursor;
+    } else if (i >= synced || right) {
+      EndWalk(i, right, seen, std::move(finding));
+    } else {
+      Add(std::move(finding));
+      whole = aligned = false;
+      if (to_first_damage) break;
+    }
+    Tell(i, cursor.values);
+  }
+  if (whole && slot_ && slot_->records == end_) AtBase(cursor);
+  if (whole) CheckSentinel(image, cursor);
+  report_.records = end_;
+  report_.values = cursor.values;
+  report_.rows = std::max(cursor.rows, slot_ && !report_.live ? slot_->rows : 0);
+  report_.good_records = good_.records;
+  report_.good_rows = good_.rows;
+  report_.good_values = good_.values;
+  report_.bytes += cursor.values * sizeof(Value) + end_ * sizeof(Record);
+}
+
+// Behind the last sync opening stops here, and so do we.
+void Scan::EndWalk(std::uint64_t i, bool right, const Seen& seen, Finding finding) {
+  finding.severity = Finding::Severity::kNotice;
+  if (right) {
+    finding.expected = "a record of the last session";
+    finding.found = StrCat("one of session ", SessionOfRecord(seen.record.row_session));
+  }
+  finding.found += StrCat("; what follows was never synced");
+  Add(std::move(finding));
+  end_ = i;
+}
+
+// Record N-1 of the slot was reached: all that the slot counts must be what was counted.
+void Scan::AtBase(const Cursor& cursor) {
+  const std::uint64_t which = slot_->sequence & 1;
+  const auto expect = [&](std::uint64_t offset, const char* what, std::uint64_t counted,
+                          std::uint64_t said) {
+    if (counted != said) {
+      Damage(kControlName, kSlotOffset[which] + offset, StrCat("slot ", which, ", ", what),
+             StrCat(counted), StrCat(said));
+    }
+  };
+  expect(48, "values", cursor.values, slot_->values);
+  expect(64, "rows", cursor.rows, slot_->rows);
+  expect(72, "field-writes", cursor.field_writes, slot_->field_writes);
+  if (cursor.layout_words > slot_->layout_words) {
+    expect(56, "layout words", cursor.layout_words, slot_->layout_words);
+  }
+}
+
+// The hints of record `record`. Nothing is decided by a hint, so a wrong one is told once.
+void Scan::Hints(std::uint64_t record, const Record& seen, std::uint64_t total, bool begins) {
+  const std::uint64_t end = seen.start + total;
+  for (std::uint64_t slot = (seen.start + kHintStride - 1) / kHintStride; slot * kHintStride < end;
+       ++slot) {
+    ExpectHint(slot, /*of_row=*/false, record);
+  }
+  const std::uint64_t row = RowOfRecord(seen.row_session);
+  if (begins && row % kHintStride == 0) ExpectHint(row / kHintStride, /*of_row=*/true, record);
+}
+
+void Scan::ExpectHint(std::uint64_t slot, bool of_row, std::uint64_t record) {
+  std::optional<WordFile<Hint>>& hints = of_row ? row_hints_ : position_hints_;
+  if (hint_told_ || !hints) return;
+  std::uint64_t found = ~std::uint64_t{0};
+  if (slot < hints->size()) {
+    try {
+      const Hint hint = *hints->At(slot, 1);
+      found = of_row ? hint.row_record : hint.position_record;
+    } catch (const Error&) {
+      found = ~std::uint64_t{0};
+    }
+  }
+  if (found == record) return;
+  hint_told_ = true;
+  Notice(kHintsName, slot * sizeof(Hint) + (of_row ? 8 : 0),
+         StrCat("hint of ", of_row ? "row " : "position ", slot * kHintStride),
+         StrCat("record ", record), slot < hints->size() ? StrCat(found) : std::string("nothing"));
+}
+
+// Asked only while a writer lives; else the next writer stores it anew.
+void Scan::CheckSentinel(Image& image, const Cursor& cursor) {
+  if (cursor.records != end_) return;
+  if (files_.records->Size() < (end_ + 1) * sizeof(Record)) {
+    Notice(kRecordsName, files_.records->Size(), "the sentinel", "32 bytes", "the end of the file");
+    return;
+  }
+  const std::uint64_t found = image.record(end_).start;
+  if (found == cursor.values) return;
+  const bool asked = report_.live || !files_.persistent;
+  Add({asked ? Finding::Severity::kDamage : Finding::Severity::kNotice, kRecordsName,
+       end_ * sizeof(Record), "the sentinel", StrCat("start ", cursor.values), StrCat(found)});
+}
+
+void Scan::Tell(std::uint64_t records, std::uint64_t values) {
+  const std::uint64_t done = records * sizeof(Record) + values * sizeof(Value);
+  if (done < told_bytes_ + kTellBytes || !options_.progress) return;
+  told_bytes_ = done;
+  const std::uint64_t total = std::max(
+      done, end_ * sizeof(Record) + (slot_ && !report_.live ? slot_->values * 8 : values * 8));
+  telling_ = true;
+  options_.progress(done, total);
+  telling_ = false;
+}
+
+}  // namespace stream_store::internal

@@ -1,0 +1,252 @@
+// Tests of Verify(): what is right has no findings; what is wrong is found, told by its place, and
+// does not end the walk.
+
+#include "stream_store/verify.h"
+
+#include <algorithm>
+#include <fstream>
+
+#include "format/record.h"
+#include "storage/fixture.h"
+
+namespace stream_store::internal {
+namespace {
+
+namespace fs = std::filesystem;
+using Severity = Finding::Severity;
+
+class VerifyTest : public StoreTest {
+ protected:
+  // Rows of a number and a list; row 700 and what follows lies in other blocks of hints.
+  static void Fill(StreamStore& store, Step first, Step last) {
+    for (Step step = first; step < last; ++step) {
+      store.Append(step, {{0, step}, {1, List(static_cast<std::size_t>(step % 5), step)}});
+      if (step % 3 == 0) store.Append(step, {{2, true}});
+    }
+  }
+
+  void MakeClosed(Step rows = 1000) const {
+    StreamStore store = Open();
+    Fill(store, 0, rows);
+    store.Close();
+  }
+
+  // Half of the rows synced, then the writer died.
+  void MakeDead() const {
+    WriteAndDie([](StreamStore& store) {
+      Fill(store, 0, 500);
+      store.Sync();
+      Fill(store, 500, 1000);
+    });
+  }
+
+  void Flip(const char* name, std::uint64_t at, int bit = 0) const {
+    std::byte byte{};
+    const File file = Directory::Open(path_).OpenFile(name, true);
+    file.ReadAt(std::span(&byte, 1), at);
+    byte ^= std::byte{1} << bit;
+    file.WriteAt(std::span(&byte, 1), at);
+  }
+
+  Record RecordAt(std::uint64_t i) const {
+    Record record{};
+    Directory::Open(path_)
+        .OpenFile("records", false)
+        .ReadAt(std::as_writable_bytes(std::span(&record, 1)), i * sizeof(Record));
+    return record;
+  }
+
+  static std::string Texts(const VerifyReport& report) {
+    std::string text;
+    for (const Finding& finding : report.findings) text += FindingText(finding) + "\n";
+    return text;
+  }
+};
+
+TEST_F(VerifyTest, AStoreThatIsRightHasNoFindings) {
+  MakeClosed();
+  const VerifyReport closed = Verify(path_);
+  EXPECT_EQ(Texts(closed), "");
+  EXPECT_EQ(closed.rows, 1000U);
+  EXPECT_EQ(closed.good_rows, 1000U);
+  EXPECT_EQ(closed.good_records, closed.records);
+  EXPECT_EQ(closed.values, Reader::Open(path_).size());
+  EXPECT_FALSE(closed.live);
+  EXPECT_GT(closed.bytes, closed.values * 8);
+}
+
+TEST_F(VerifyTest, NeitherHasOneThatAWriterHasOpen) {
+  StreamStore store = Open();
+  EXPECT_EQ(Texts(Verify(path_)), "");
+  for (const Step rows : {1, 300, 1000}) {
+    Fill(store, static_cast<Step>(store.reader().rows()), rows);
+    if (rows == 300) store.Sync();
+    for (const VerifyReport& report : {Verify(path_), Verify(store.reader())}) {
+      EXPECT_EQ(Texts(report), "");
+      EXPECT_TRUE(report.live);
+      EXPECT_EQ(report.good_rows, static_cast<std::uint64_t>(rows));
+    }
+  }
+  const auto look = [this] { EXPECT_EQ(Texts(Verify(path_)), ""); };
+  EXPECT_EQ(InChild(look), 0);
+}
+
+TEST_F(VerifyTest, NorATemporaryOne) {
+  StreamStore store = StreamStore::Temporary(options_);
+  Fill(store, 0, 600);
+  const VerifyReport report = Verify(store.reader());
+  EXPECT_EQ(Texts(report), "");
+  EXPECT_EQ(report.good_rows, 600U);
+}
+
+TEST_F(VerifyTest, NorOneWhoseWriterDied) {
+  MakeDead();
+  const VerifyReport report = Verify(path_);
+  EXPECT_EQ(Texts(report), "");
+  EXPECT_EQ(report.rows, 1000U);
+  EXPECT_FALSE(report.live);
+}
+
+TEST_F(VerifyTest, DamagedValuesAreToldWithTheirRecordsAndTheWalkGoesOn) {
+  MakeClosed();
+  for (const std::uint64_t record : {7U, 500U}) Flip("values", RecordAt(record).start * 8 + 3, 5);
+  const VerifyReport report = Verify(path_);
+  EXPECT_EQ(report.damages, 2U) << Texts(report);
+  EXPECT_FALSE(report.ok());
+  EXPECT_EQ(report.good_records, 7U);
+  EXPECT_EQ(report.rows, 1000U);
+  const Finding& finding = report.findings.front();
+  EXPECT_EQ(finding.file, "records");
+  EXPECT_EQ(finding.offset, 7U * 32 + 28);
+  EXPECT_EQ(finding.subject, "record 7");
+  EXPECT_CONTAINS(finding.expected, "check 0x");
+  EXPECT_EQ(report.findings[1].subject, "record 500");
+}
+
+TEST_F(VerifyTest, EachPartOfARecordIsLookedAt) {
+  MakeClosed();
+  fs::copy(path_, Scratch("good"), fs::copy_options::recursive);
+  for (std::uint64_t byte = 0; byte < 32; ++byte) {
+    SCOPED_TRACE(byte);
+    Flip("records", 33 * 32 + byte, static_cast<int>(byte % 8));
+    const VerifyReport report = Verify(path_);
+    EXPECT_GE(report.damages, 1U);
+    EXPECT_LE(report.damages, 2U) << Texts(report);
+    EXPECT_EQ(report.good_records, 33U);
+    Flip("records", 33 * 32 + byte, static_cast<int>(byte % 8));
+  }
+  EXPECT_EQ(Texts(Verify(path_)), "");
+}
+
+TEST_F(VerifyTest, ShortFilesAreDamage) {
+  MakeClosed();
+  fs::copy(path_, Scratch("good"), fs::copy_options::recursive);
+  for (const char* name : {"values", "records", "layouts", "schema", "control"}) {
+    SCOPED_TRACE(name);
+    fs::resize_file(path_ / name, SizeOf(name) / 2);
+    const VerifyReport report = Verify(path_);
+    EXPECT_GE(report.damages, 1U);
+    if (name != std::string("control")) {  // half of it has identity and live words
+      EXPECT_LT(report.good_rows, 1000U);
+    }
+    EXPECT_CONTAINS(Texts(report), name);
+    fs::copy_file(Scratch("good") / name, path_ / name, fs::copy_options::overwrite_existing);
+  }
+}
+
+TEST_F(VerifyTest, WhatOpeningDealsWithIsANotice) {
+  MakeClosed();
+  Flip("control", kSlotOffset[0] + 40);  // a torn slot
+  Flip("hints", 16);
+  Flip("records", 32 * 4 * 1000, 0);  // beyond the end: nothing
+  const VerifyReport report = Verify(path_);
+  EXPECT_TRUE(report.ok()) << Texts(report);
+  EXPECT_GE(report.notices, 2U);
+  EXPECT_CONTAINS(Texts(report), "slot 0");
+  EXPECT_CONTAINS(Texts(report), "hint of position 256");
+}
+
+TEST_F(VerifyTest, AppendsThatWereNeverSyncedMayEndEarly) {
+  MakeDead();
+  const std::uint64_t records = Reader::Open(path_).records();
+  Flip("values", RecordAt(records - 3).start * 8);
+  const VerifyReport report = Verify(path_);
+  EXPECT_TRUE(report.ok()) << Texts(report);
+  EXPECT_EQ(report.notices, 1U);
+  EXPECT_EQ(report.good_records, records - 3);
+  EXPECT_EQ(Reader::Open(path_).records(), records - 3) << "and opening ends there";
+}
+
+TEST_F(VerifyTest, MissingFilesAndOthersInTheirPlaceAreDamage) {
+  MakeClosed(20);
+  fs::copy(path_, Scratch("good"), fs::copy_options::recursive);
+  for (const char* name : {"values", "records", "layouts", "hints", "schema", "control", "lock"}) {
+    for (const bool directory : {false, true}) {
+      SCOPED_TRACE(name);
+      fs::remove_all(path_ / name);
+      if (directory) fs::create_directory(path_ / name);
+      const VerifyReport report = Verify(path_);
+      EXPECT_GE(report.damages, 1U);
+      EXPECT_EQ(report.findings.front().file, name);
+      fs::remove_all(path_ / name);
+      fs::copy_file(Scratch("good") / name, path_ / name);
+    }
+  }
+  EXPECT_EQ(ErrorOf([&] { Verify(Scratch("nothing")); }).code(), ErrorCode::kNotFound);
+  fs::create_directory(Scratch("empty"));
+  EXPECT_EQ(ErrorOf([&] { Verify(Scratch("empty")); }).code(), ErrorCode::kNotFound);
+}
+
+// A bad sector: reads of it fail, and the walk goes on behind it.
+std::uint64_t bad_byte = 0;
+
+TEST_F(VerifyTest, WhatCannotBeReadIsAFinding) {
+  MakeClosed();
+  bad_byte = RecordAt(100).start * 8;
+  const Faults faults;
+  sys().pread = [](int fd, void* buffer, std::size_t count, off_t at) -> ssize_t {
+    std::array<char, 512> target{};
+    const std::string link = StrCat("/proc/self/fd/", fd);
+    const auto from = static_cast<std::uint64_t>(at);
+    if (::readlink(link.c_str(), target.data(), target.size() - 1) > 0 &&
+        std::string(target.data()).ends_with("values") && from <= bad_byte &&
+        bad_byte < from + count) {
+      errno = EIO;
+      return -1;
+    }
+    return RealSyscalls().pread(fd, buffer, count, at);
+  };
+  const VerifyReport report = Verify(path_);
+  EXPECT_EQ(report.damages, 1U) << Texts(report);
+  EXPECT_CONTAINS(report.findings.front().found, "Input/output error");
+  EXPECT_EQ(report.good_records, 100U);
+  EXPECT_EQ(report.rows, 1000U);
+}
+
+TEST_F(VerifyTest, ListsAsManyAsAskedAndCountsAll) {
+  MakeClosed();
+  for (std::uint64_t i = 0; i < 50; ++i) Flip("records", i * 32 + 28);
+  const VerifyReport report = Verify(path_, {.max_findings = 10});
+  EXPECT_EQ(report.findings.size(), 10U);
+  EXPECT_EQ(report.damages, 50U);
+}
+
+TEST_F(VerifyTest, TellsHowFarItIsAndStopsWhenTold) {
+  StreamStore store = Open();
+  for (Step step = 0; step < 50; ++step) store.Append(step, {{1, List(100'000, step)}});
+  std::uint64_t last = 0;
+  const Progress tell = [&](std::uint64_t done, std::uint64_t total) {
+    EXPECT_GE(done, last);
+    EXPECT_LE(done, total);
+    last = done;
+  };
+  Verify(path_, {.progress = tell});
+  EXPECT_GT(last, 30'000'000U);
+  const Progress stop = [](std::uint64_t, std::uint64_t) {
+    throw Error(ErrorCode::kState, "enough");
+  };
+  EXPECT_EQ(ErrorOf([&] { Verify(path_, {.progress = stop}); }).code(), ErrorCode::kState);
+}
+
+}  // namespace
+}  // namespace stream_store::internal

@@ -1,0 +1,257 @@
+"""verify, repair, checkpoint and wait: of stores that are right, damaged or growing."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import stream_store
+from model_process import line_of, start
+from stream_store import (
+    CorruptStoreError,
+    Finding,
+    RepairReport,
+    StreamStore,
+    VerifyReport,
+    VersionError,
+)
+
+FIELDS = {"n": "int64", "many": "int64[]", "text": "string"}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "run"
+
+
+def fill(store: StreamStore, rows: int) -> None:
+    first = store.num_rows
+    for i in range(first, first + rows):
+        store.append_step({"n": i, "many": [i] * (i % 5), "text": f"row {i}"})
+
+
+def make(path: Path, rows: int = 1000) -> None:
+    with StreamStore(path, fields=FIELDS) as store:
+        fill(store, rows)
+
+
+def flip(file: Path, offset: int) -> None:
+    content = bytearray(file.read_bytes())
+    content[offset] ^= 1
+    file.write_bytes(bytes(content))
+
+
+def test_a_store_that_is_right_has_no_findings(path: Path) -> None:
+    make(path)
+    report = stream_store.verify(path)
+    assert isinstance(report, VerifyReport)
+    assert report.ok
+    assert report.findings == ()
+    assert (report.rows, report.good_rows, report.records) == (1000, 1000, 1000)
+    assert report.bytes > report.values * 8
+    assert not report.live
+    for given in (str(path), bytes(path)):
+        assert stream_store.verify(given) == report
+
+
+def test_the_writer_and_readers_verify_too(path: Path) -> None:
+    temporary = StreamStore(fields=FIELDS)
+    stored = StreamStore(path, fields=FIELDS)
+    for store in (stored, temporary):
+        fill(store, 300)
+        for view in (store, store.snapshot(100)):
+            report = view.verify()
+            assert report.ok
+            assert report.good_rows == view.num_rows
+    assert StreamStore(path, "r").verify().live
+    assert stream_store.verify(path).good_rows == 300
+    with pytest.raises(RuntimeError, match="define_fields"):
+        StreamStore().verify()
+    temporary.close()
+    with pytest.raises(ValueError, match="closed"):
+        temporary.verify()
+
+
+def test_damage_is_told_by_its_place_and_not_raised(path: Path) -> None:
+    make(path)
+    flip(path / "records", 32 * 700 + 28)
+    report = stream_store.verify(path)
+    assert not report.ok
+    assert (report.damages, report.good_rows, report.rows) == (1, 700, 1000)
+    (finding,) = report.findings
+    assert isinstance(finding, Finding)
+    assert (finding.severity, finding.file, finding.offset) == ("damage", "records", 32 * 700 + 28)
+    assert finding.subject == "record 700"
+    assert finding.expected.startswith("check 0x")
+    assert str(finding).startswith("records, byte 22428: record 700: expected check 0x")
+
+
+def test_what_is_no_store_raises(path: Path) -> None:
+    for call in (stream_store.verify, lambda at: stream_store.repair(at, path.with_name("new"))):
+        with pytest.raises(FileNotFoundError, match="run"):
+            call(path)
+        with pytest.raises(ValueError, match="empty"):
+            call("")
+    make(path)
+    control = bytearray((path / "control").read_bytes())
+    control[8] = 99
+    (path / "control").write_bytes(bytes(control))
+    with pytest.raises(VersionError, match="99"):
+        stream_store.verify(path)
+
+
+def test_repair_saves_the_rows_before_the_damage(path: Path) -> None:
+    make(path)
+    flip(path / "values", 8 * 3000)
+    into = path.with_name("repaired")
+    report = stream_store.repair(path, into)
+    assert isinstance(report, RepairReport)
+    assert 0 < report.rows < 1000
+    assert report.rows + report.rows_lost == 1000
+    assert report.findings[0].severity == "damage"
+    assert stream_store.verify(into).findings == ()
+    with StreamStore(into) as store:
+        assert store.recovery.state == "clean"
+        assert store.num_rows == report.rows
+        assert [int(row["n"]) for row in store.rows()] == list(range(report.rows))
+        fill(store, 1)
+    assert not stream_store.verify(path).ok
+    with pytest.raises(FileExistsError):
+        stream_store.repair(path, into)
+
+
+def test_repair_says_when_nothing_can_be_told(path: Path) -> None:
+    make(path, 3)
+    (path / "schema").unlink()
+    with pytest.raises(CorruptStoreError, match="schema"):
+        stream_store.repair(path, path.with_name("new"))
+    assert not path.with_name("new").exists()
+
+
+def test_a_checkpoint_is_a_store_with_the_same_rows(path: Path) -> None:
+    copy = path.with_name("copy")
+    with StreamStore(path, fields=FIELDS) as store:
+        fill(store, 100)
+        assert store.checkpoint(copy) == 100
+        fill(store, 50)
+        assert store.snapshot(20).checkpoint(path.with_name("twenty")) == 20
+        assert StreamStore(path, "r").checkpoint(path.with_name("later")) == 150
+        with pytest.raises(FileExistsError):
+            store.checkpoint(copy)
+        assert store.checkpoint(path.with_name("by text").as_posix()) == 150
+    with StreamStore(copy) as store:
+        assert store.recovery.state == "clean"
+        assert store.num_rows == 100
+        assert store.id != StreamStore(path, "r").id
+        assert store.row(99)["text"] == "row 99"
+        fill(store, 10)
+    assert stream_store.verify(copy).ok
+
+
+def test_a_checkpoint_keeps_a_temporary_store(path: Path) -> None:
+    store = StreamStore(fields=FIELDS)
+    fill(store, 10)
+    store.checkpoint(path)
+    store.close()
+    assert StreamStore(path, "r").row(9)["n"] == 9
+
+
+def test_damage_is_not_copied(path: Path) -> None:
+    make(path, 100)
+    flip(path / "records", 32 * 70 + 28)
+    with pytest.raises(CorruptStoreError, match=r"record 70 .*repair"):
+        StreamStore(path, "r").checkpoint(path.with_name("copy"))
+    assert [entry.name for entry in path.parent.iterdir()] == ["run"]
+
+
+def test_a_checkpoint_while_another_process_appends(path: Path) -> None:
+    writer = start(
+        """
+store = StreamStore(sys.argv[1], fields={"n": "int64"}, capacity=1000)
+print("ready", flush=True)
+for i in range(10**9):
+    store.append_step({"n": i})
+""",
+        path,
+    )
+    try:
+        line_of(writer.stdout)
+        reader = StreamStore(path, "r")
+        for i in range(5):
+            assert reader.wait(1000 * (i + 1), timeout=60)
+            copy = path.with_name(f"copy{i}")
+            rows = reader.checkpoint(copy)
+            assert rows >= 1000 * (i + 1)
+            assert stream_store.verify(copy).findings == ()
+            assert (StreamStore(copy, "r")[:]["values"] == np.arange(rows)).all()
+            assert stream_store.verify(path).ok
+            shutil.rmtree(copy)
+    finally:
+        writer.kill()
+        writer.communicate()
+
+
+def test_progress_is_told_and_can_stop_the_work(path: Path) -> None:
+    make(path, 3000)
+    told: list[tuple[int, int]] = []
+    StreamStore(path, "r").checkpoint(
+        path.with_name("copy"), progress=lambda *now: told.append(now)
+    )
+    assert told[-1][0] == told[-1][1] > 0
+    assert told == sorted(told)
+
+    def stop(*_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        StreamStore(path, "r").checkpoint(path.with_name("other"), progress=stop)
+    assert sorted(entry.name for entry in path.parent.iterdir()) == ["copy", "run"]
+    with pytest.raises(TypeError, match="progress"):
+        stream_store.verify(path, progress=3)  # type: ignore[arg-type]
+
+
+# --- wait ---
+
+
+def test_wait_says_whether_the_rows_came() -> None:
+    store = StreamStore(fields=FIELDS)
+    assert store.wait(0, timeout=0)
+    assert not store.wait(1, timeout=0)
+    began = time.monotonic()
+    assert not store.wait(1, timeout=0.2)
+    assert 0.15 < time.monotonic() - began < 10
+    fill(store, 3)
+    assert store.wait(3)
+    assert store.wait(-1)
+    assert not store.snapshot().wait(4)
+    with pytest.raises(ValueError, match="nan"):
+        store.wait(9, timeout=float("nan"))
+    with pytest.raises(TypeError, match="num_rows"):
+        store.wait(2.5)  # type: ignore[arg-type]
+
+
+def test_wait_lets_another_thread_append_declare_and_close() -> None:
+    store = StreamStore()
+    done: list[object] = []
+
+    def work() -> None:
+        time.sleep(0.05)
+        store.define_fields(FIELDS)
+        time.sleep(0.05)
+        fill(store, 2)
+        done.append("appended")
+        time.sleep(0.1)
+        store.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert store.wait(2, timeout=60)
+    with pytest.raises(ValueError, match="closed"):
+        store.wait(3, timeout=60)
+    thread.join()
+    assert done
