@@ -41,6 +41,8 @@ Options WriterOptions(std::uint32_t width) {
                     {"observation", DType::kFloat32, {width}},
                     {"reward", DType::kFloat32},
                     {"done", DType::kBool}};
+  options.sync_interval = {};
+  options.sync_bytes = 0;
   return options;
 }
 

@@ -63,6 +63,7 @@ class RowView {
   friend class Reader;
   Step step_ = 0;
   std::vector<Entry> entries_;
+  std::shared_ptr<const void> owner_;  // of the values, when they are a copy
 };
 
 /// One column of ReadRows(), decoded into the field's own dtype.
@@ -169,6 +170,9 @@ class STREAM_STORE_API Reader {
   /// id() and records() it tells whether two snapshots of a store are equal.
   std::uint32_t last_check() const noexcept;
   bool live() const;                                   ///< a writer has the store open
+  /// Rows that survive a power cut, as far as the last sync that ended well says; 0 for a temporary
+  /// store. Throws Error(kCorrupt, kIo).
+  std::uint64_t durable_rows() const;
   const std::filesystem::path& path() const noexcept;  ///< empty for a temporary store
   const std::array<std::uint8_t, 16>& id() const noexcept;
   const Recovery& recovery() const noexcept;  ///< what was found when this Reader attached

@@ -23,7 +23,8 @@ void BindStore(nb::module_& module) {
   auto store = nb::class_<Store>(module, "Store", nb::type_slots(slots), kStoreDoc);
 
   // Opening and declaring: store.py stands in front of these.
-  store.def("__init__", &OpenStore, "path"_a.none(), "mode"_a, "capacity"_a, "wait"_a);
+  store.def("__init__", &OpenStore, "path"_a.none(), "mode"_a, "capacity"_a, "wait"_a,
+            "sync_seconds"_a, "sync_bytes"_a, "safe_reads"_a);
   store.def("__init__", &OpenSnapshot, "source"_a, "num_rows"_a.none());
   store.def("__init__", &OpenHandover, "descriptors"_a, "schema"_a);
   store.def("_hand_over", &HandOver);
@@ -34,6 +35,7 @@ void BindStore(nb::module_& module) {
   store.def_prop_ro("_temporary", &Store::temporary);
   store.def_prop_ro("_path", &Store::path);
   store.def_prop_ro("_is_snapshot", &Store::is_snapshot);
+  store.def_prop_ro("_safe_reads", &Store::safe_reads);
 
   // Facts.
   store.def_prop_ro("fields", &FieldNames, kFieldsDoc);
@@ -45,6 +47,8 @@ void BindStore(nb::module_& module) {
   store.def_prop_ro("mode", &Store::mode, kModeDoc);
   store.def_prop_ro("closed", &Store::closed, kClosedDoc);
   store.def_prop_ro("id", &Store::id, kIdDoc);
+  store.def_prop_ro("live", &Live, kLiveDoc);
+  store.def_prop_ro("durable_rows", &DurableRows, kDurableRowsDoc);
   store.def_prop_ro("recovery", &Store::recovery, nb::rv_policy::copy, kRecoveryDoc);
 
   // Reading.

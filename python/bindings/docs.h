@@ -123,6 +123,9 @@ inline constexpr char kModeDoc[] =
 inline constexpr char kClosedDoc[] = "Whether close() was called.";
 inline constexpr char kIdDoc[] =
     "Hex text of the store's id: the same for all who open it; \"\" before fields are declared.";
+inline constexpr char kLiveDoc[] = "Whether a writer has the store open, here or elsewhere.";
+inline constexpr char kDurableRowsDoc[] =
+    "Rows that survive a power cut: those of the last sync; 0 for a temporary store.";
 inline constexpr char kRecoveryDoc[] = "What opening found: `state`, `rows_cut`, `reason`.";
 
 inline constexpr char kRowOfDoc[] = R"(Number of the row that holds each position.

@@ -31,8 +31,13 @@ nb::object FieldNames(Store& store) {
 }
 
 void OpenStore(Store* where, nb::object path, const std::string& mode, std::uint64_t capacity,
-               double wait) {
-  new (where) Store(std::move(path), mode, capacity, wait);
+               double wait, double sync_seconds, std::uint64_t sync_bytes, bool safe_reads) {
+  new (where) Store(std::move(path), mode,
+                    {.capacity = capacity,
+                     .wait = wait,
+                     .sync_seconds = sync_seconds,
+                     .sync_bytes = sync_bytes,
+                     .safe_reads = safe_reads});
 }
 
 void OpenSnapshot(Store* where, Store& source, std::optional<std::uint64_t> num_rows) {

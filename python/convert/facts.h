@@ -28,12 +28,22 @@ inline std::uint64_t NumBytes(Store& store) {
 /// the last.
 nb::object ContentKey(Store& store);
 
+inline std::uint64_t DurableRows(Store& store) {
+  const Reader* reader = store.Look();
+  return reader == nullptr ? 0 : reader->durable_rows();
+}
+
+inline bool Live(Store& store) {
+  const Reader* reader = store.Look();
+  return reader != nullptr && reader->live();
+}
+
 nb::object FieldNames(Store& store);
 
 /// Opens a store in the memory that nanobind made for it; arguments are those of Store's
 /// constructors.
 void OpenStore(Store* where, nb::object path, const std::string& mode, std::uint64_t capacity,
-               double wait);
+               double wait, double sync_seconds, std::uint64_t sync_bytes, bool safe_reads);
 void OpenSnapshot(Store* where, Store& source, std::optional<std::uint64_t> num_rows);
 
 /// Declares fields given as FieldSpecs.

@@ -21,6 +21,12 @@ bool Finalizing() {
 #endif
 }
 
+// REQUIRES: seconds >= 0.
+std::chrono::nanoseconds Nanoseconds(double seconds) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+      std::chrono::duration<double>(std::min(seconds, 1e9)));
+}
+
 }  // namespace
 
 std::filesystem::path NativePath(nb::handle path) {
@@ -29,16 +35,19 @@ std::filesystem::path NativePath(nb::handle path) {
                       static_cast<std::size_t>(PyBytes_GET_SIZE(bytes.ptr())))};
 }
 
-Store::Store(nb::object path, const std::string& mode, std::uint64_t capacity, double wait)
+Store::Store(nb::object path, const std::string& mode, const Arguments& arguments)
     : path_(std::move(path)), mode_(mode) {
   if (mode == "r") {
     kind_ = Kind::kReader;
-    OpenReader(wait);
+    safe_reads_ = arguments.safe_reads;
+    OpenReader(arguments);
     return;
   }
   Options options;
   options.mode = mode == "x" ? Mode::kCreate : Mode::kAppend;
-  options.capacity_values = capacity;
+  options.capacity_values = arguments.capacity;
+  options.sync_interval = Nanoseconds(arguments.sync_seconds);
+  options.sync_bytes = arguments.sync_bytes;
   if (path_.is_none()) {
     writer_.emplace(StreamStore::Temporary(options));
   } else {
@@ -59,7 +68,7 @@ Store::Store(const Handover& files) : path_(nb::none()), mode_("r"), kind_(Kind:
 }
 
 Store::Store(Store& source, std::optional<std::uint64_t> num_rows)
-    : path_(source.path_), mode_("r"), kind_(Kind::kSnapshot) {
+    : path_(source.path_), mode_("r"), kind_(Kind::kSnapshot), safe_reads_(source.safe_reads_) {
   Reader* reader = source.Look();
   if (reader == nullptr) {
     Throw(PyExc_RuntimeError, "snapshot: no fields are declared yet; call define_fields() first");
@@ -77,14 +86,14 @@ Store::~Store() {
 }
 
 // Waits in short turns, so that Ctrl-C ends it.
-void Store::OpenReader(double wait) {
+void Store::OpenReader(const Arguments& arguments) {
   const std::filesystem::path native = NativePath(path_);
-  const auto until = steady_clock::now() + std::chrono::duration_cast<steady_clock::duration>(
-                                               std::chrono::duration<double>(std::min(wait, 1e9)));
+  const auto until = steady_clock::now() + Nanoseconds(arguments.wait);
   while (true) {
     const auto left =
         std::chrono::duration_cast<std::chrono::nanoseconds>(until - steady_clock::now());
     ReaderOptions options;
+    options.safe_reads = arguments.safe_reads;
     options.wait =
         std::clamp(left, std::chrono::nanoseconds(0), std::chrono::nanoseconds(100'000'000));
     try {

@@ -58,8 +58,17 @@ class Store {
  public:
   enum class Kind : std::uint8_t { kWriter, kReader, kSnapshot };
 
-  /// `path` None: a temporary store. `wait` seconds, mode "r" only.
-  Store(nb::object path, const std::string& mode, std::uint64_t capacity, double wait);
+  /// What opening takes beside path and mode.
+  struct Arguments {
+    std::uint64_t capacity = 0;
+    double wait = 0;          ///< seconds, mode "r" only
+    double sync_seconds = 0;  ///< 0: no sync for that reason
+    std::uint64_t sync_bytes = 0;
+    bool safe_reads = false;  ///< mode "r" only
+  };
+
+  /// `path` None: a temporary store.
+  Store(nb::object path, const std::string& mode, const Arguments& arguments);
   /// A temporary store of another process, by duplicates of its descriptors, which are taken over.
   explicit Store(const Handover& files);
   /// A snapshot of `source`: its first `num_rows` rows, or all.
@@ -135,6 +144,8 @@ class Store {
   /// Rows of a snapshot that was asked for with a number, for pickling; none otherwise.
   bool is_snapshot() const noexcept { return kind_ == Kind::kSnapshot; }
 
+  bool safe_reads() const noexcept { return safe_reads_; }
+
   bool temporary() const noexcept { return path_.is_none(); }
 
   bool closed() const noexcept { return closed_; }
@@ -147,13 +158,14 @@ class Store {
 
  private:
   friend class AppendTurn;
-  void OpenReader(double wait);
+  void OpenReader(const Arguments& arguments);
   void TakeFields(const Schema& schema);
   [[noreturn]] void ThrowClosed() const;
 
   nb::object path_;
   std::string mode_;
   Kind kind_ = Kind::kWriter;
+  bool safe_reads_ = false;
   bool closed_ = false;
   bool schema_final_ = false;       // rows exist: the fields cannot change any more
   std::vector<Field> fields_seen_;  // until then, what fields_ was made of

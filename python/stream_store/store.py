@@ -49,6 +49,11 @@ class StreamStore(_core.Store, ExchangeMethods):
         fields: as `define_fields`. For an existing store a list must equal its names, a mapping its
             names and features.
         wait: with mode "r", seconds to wait for the store to appear.
+        sync_seconds, sync_bytes: a thread syncs a store that is written when that long has passed,
+            or that much was appended, since the last sync; None for not. A failure is final and
+            told by the next append or sync. Nothing for temporary stores.
+        safe_reads: with mode "r", copy what is read with system calls instead of loading it from
+            mappings: slower; for places where others may shorten the files, which would kill us.
 
     Nothing is on disk until fields are declared; then the directory appears complete.
 
@@ -66,10 +71,16 @@ class StreamStore(_core.Store, ExchangeMethods):
         capacity: int = 1_000_000,
         fields: Fields | None = None,
         wait: float | None = None,
+        sync_seconds: float | None = 30.0,
+        sync_bytes: int | None = 1 << 30,
+        safe_reads: bool = False,
     ) -> None:
         checked = _checked(path, mode, capacity, wait)
+        syncs = _checked_syncs(sync_seconds, sync_bytes)
+        if safe_reads and mode != "r":
+            raise ValueError(f"safe_reads is for mode='r' only; mode is {mode!r}")
         specs = None if fields is None else parse_fields(fields)
-        super().__init__(*checked)
+        super().__init__(*checked, *syncs, bool(safe_reads))
         self._absolute = None if checked[0] is None else str(Path(checked[0]).absolute())
         try:
             if mode != "r":
@@ -306,7 +317,7 @@ class StreamStore(_core.Store, ExchangeMethods):
         if not self.fields:
             raise TypeError(f"{self.path}: declare fields before pickling; nothing is on disk yet")
         rows = self.num_rows if self._is_snapshot else None
-        return _reopen, (self._absolute, rows)
+        return _reopen, (self._absolute, rows, self._safe_reads)
 
 
 def _checked(
@@ -334,9 +345,20 @@ def _checked(
     return path, mode, capacity, seconds
 
 
-def _reopen(path: str, num_rows: int | None) -> StreamStore:
+def _checked_syncs(seconds: float | None, count: int | None) -> tuple[float, int]:
+    """When to sync by itself; 0 for never."""
+    given = 0.0 if seconds is None else float(seconds)
+    if seconds is not None and not given > 0:
+        raise ValueError(f"sync_seconds must be more than 0, or None for never, not {seconds!r}")
+    number = 0 if count is None else operator.index(count)
+    if count is not None and not 0 < number < 2**63:
+        raise ValueError(f"sync_bytes must be a positive number, or None for never, not {count!r}")
+    return given, number
+
+
+def _reopen(path: str, num_rows: int | None, safe_reads: bool = False) -> StreamStore:
     """What a pickled store becomes."""
-    store = StreamStore(path, "r")
+    store = StreamStore(path, "r", safe_reads=safe_reads)
     if num_rows is None:
         return store
     with store:

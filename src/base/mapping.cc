@@ -80,6 +80,21 @@ Mapping::Mapping(const File& file, std::uint64_t reserve_bytes, std::uint64_t mi
   }
 }
 
+Mapping Mapping::Private(std::uint64_t bytes) {
+  Mapping mapping;
+  const std::uint64_t size = std::max(PageUp(bytes), PageBytes());
+  void* address = sys().mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (address == MAP_FAILED) {
+    throw Error(ErrorCode::kNoSpace,
+                StrCat("mapping ", size, " bytes for copies: no memory is left"), errno);
+  }
+  mapping.data_ = static_cast<std::byte*>(address);
+  mapping.size_ = size;
+  reserved_bytes.fetch_add(size, std::memory_order_relaxed);
+  return mapping;
+}
+
 Mapping::Mapping(Mapping&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
 

@@ -20,6 +20,9 @@ class Mapping {
   /// Throws Error(kNoSpace) then, Error(kIo).
   Mapping(const File& file, std::uint64_t reserve_bytes, std::uint64_t minimum_bytes,
           bool writable);
+  /// Private memory that reads as zeros and is there only where it was touched. Throws
+  /// Error(kNoSpace).
+  static Mapping Private(std::uint64_t bytes);
   Mapping(Mapping&& other) noexcept;
   Mapping& operator=(Mapping&& other) noexcept;
   ~Mapping();

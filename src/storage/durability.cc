@@ -6,6 +6,7 @@
 #include "base/str_cat.h"
 #include "storage/append_flag.h"
 #include "storage/growth_helper.h"
+#include "storage/sync_helper.h"
 #include "storage/writer.h"
 
 namespace stream_store::internal {
@@ -85,6 +86,8 @@ void Writer::WriteDurable(const Cursor& at, bool clean, bool both_slots) {
   control.state().store(kLiveOpen, std::memory_order_release);
   control.durable().store(at.records, std::memory_order_release);
   durable_records_ = at.records;
+  durable_values_ = at.values;
+  synced_at_ = std::chrono::steady_clock::now();
   durable_rows_.store(at.rows, std::memory_order_relaxed);
 }
 
@@ -99,25 +102,91 @@ void Writer::Poison(const Error& error) {
   DropLimits();
 }
 
-std::uint64_t Writer::Sync() {
+// Where the stream is, from what is published: without the append flag, which belongs to the thread
+// that appends. REQUIRES: sync mutex.
+Cursor Writer::PublishedCursor() {
+  std::shared_ptr<const Mapping> record_map;
+  std::shared_ptr<const Mapping> layout_map;
   Cursor at;
   {
+    // Under the mutex the mappings hold all that is published: a file is mapped anew before it
+    // grows beyond them.
+    const std::scoped_lock lock(state_mutex_);
+    record_map = files_->records.mapping();
+    layout_map = files_->layouts.mapping();
+    at.records = published_.load(std::memory_order_acquire);
+  }
+  const auto* records = reinterpret_cast<const Record*>(record_map->data());
+  const auto* layouts = reinterpret_cast<const std::uint64_t*>(layout_map->data());
+  at.values = records[at.records].start;
+  at.rows = at.records == 0 ? 0 : RowOfRecord(records[at.records - 1].row_session) + 1;
+  at.layout_words = files_->layout_words.load(std::memory_order_relaxed);
+  for (; counted_records_ < at.records; ++counted_records_) {
+    counted_writes_ += WordType(layouts[records[counted_records_].layout]);
+  }
+  at.field_writes = counted_writes_;
+  return at;
+}
+
+// REQUIRES: sync mutex. Returns the rows that are durable.
+std::uint64_t Writer::SyncPublished() {
+  if (!files_->persistent()) {
+    return PublishedCursor().rows;
+  }
+  if (!session_open_.load(std::memory_order_acquire) ||
+      published_.load(std::memory_order_acquire) <= durable_records_) {
+    return durable_rows();
+  }
+  const Cursor at = PublishedCursor();
+  WriteDurable(at, /*clean=*/false, /*both_slots=*/false);
+  return at.rows;
+}
+
+std::uint64_t Writer::Sync() {
+  CheckWritable();
+  if (!session_open_.load(std::memory_order_acquire)) {
+    // What recovery found beyond the newest slot is not durable yet: the open record makes it so.
     const AppendFlag::Hold hold(flag_);
     CheckWritable();
-    at = cursor_;  // step 1
-    // What recovery found beyond the newest slot is not durable yet: the open record makes it so.
-    if (!session_open_.load(std::memory_order_relaxed) && at.records > options_.durable_records) {
+    if (!session_open_.load(std::memory_order_relaxed) &&
+        cursor_.records > options_.durable_records) {
       OpenRecord();
     }
   }
   const std::scoped_lock lock(sync_mutex_);
   CheckWritable();
-  if (!files_->persistent() || at.records <= durable_records_ ||
-      !session_open_.load(std::memory_order_acquire)) {
-    return files_->persistent() ? durable_rows() : at.rows;
+  return SyncPublished();  // step 1: all that was published before now
+}
+
+// A round of the helper thread. Returns how long to sleep until the next one.
+std::chrono::nanoseconds Writer::SyncIfDue() noexcept {
+  constexpr std::chrono::nanoseconds kIdle = std::chrono::seconds(1);
+  constexpr std::chrono::nanoseconds kBusy = std::chrono::milliseconds(250);
+  const bool timed = options_.sync_interval.count() > 0;
+  const auto pause = [&](std::chrono::nanoseconds most) {
+    return timed ? std::min(options_.sync_interval, most) : most;
+  };
+  try {
+    const std::scoped_lock lock(sync_mutex_);
+    if (closed_.load() || failed_.load() ||
+        published_.load(std::memory_order_acquire) <= durable_records_) {
+      return pause(kIdle);
+    }
+    const std::chrono::nanoseconds since = std::chrono::steady_clock::now() - synced_at_;
+    const Cursor at = PublishedCursor();
+    const std::uint64_t bytes = (at.values - durable_values_) * sizeof(Value) +
+                                (at.records - durable_records_) * sizeof(Record);
+    const bool due = (timed && since >= options_.sync_interval) ||
+                     (options_.sync_bytes > 0 && bytes >= options_.sync_bytes);
+    if (due) {
+      WriteDurable(at, /*clean=*/false, /*both_slots=*/false);
+    } else if (timed) {
+      return std::min(pause(kBusy), options_.sync_interval - since);
+    }
+  } catch (const Error&) {
+    // The writer is poisoned: its next append or sync says why.
   }
-  WriteDurable(at, /*clean=*/false, /*both_slots=*/false);
-  return at.rows;
+  return pause(kBusy);
 }
 
 void Writer::Close() {
@@ -137,6 +206,7 @@ void Writer::Close() {
     at = cursor_;
   }
   delete std::exchange(helper_, nullptr);
+  delete std::exchange(syncer_, nullptr);
   const std::scoped_lock lock(sync_mutex_);
   files_->writer_open.store(false, std::memory_order_release);
   if (files_->persistent() && !failed_.load()) {

@@ -39,9 +39,24 @@ File OpenPart(const Directory& directory, const char* name, bool writable) {
 
 }  // namespace
 
-Control::Control(File file, bool writable)
+Control::Control(File file, bool writable, bool copies)
     : file_(CheckedControl(std::move(file))),
-      mapping_(file_, kControlBytes, kControlBytes, writable) {}
+      mapping_(copies ? Mapping::Private(kControlBytes)
+                      : Mapping(file_, kControlBytes, kControlBytes, writable)),
+      copies_(copies) {
+  Refresh();
+}
+
+// Word by word: other threads may be reading the copy.
+void Control::ReadAgain() const {
+  LiveWords live{};
+  file_.ReadAt(std::as_writable_bytes(std::span(&live, 1)), kLiveOffset);
+  history().store(live.history, std::memory_order_relaxed);
+  state().store(live.state, std::memory_order_relaxed);
+  durable().store(live.durable, std::memory_order_relaxed);
+  session().store(live.session, std::memory_order_release);
+  published().store(live.published, std::memory_order_release);
+}
 
 std::atomic_ref<std::uint64_t> Control::Word(std::uint64_t LiveWords::* member) const noexcept {
   auto* live = reinterpret_cast<LiveWords*>(mapping_.data() + kLiveOffset);
@@ -68,6 +83,10 @@ void Control::WriteSlot(const Slot& slot) const {
   file_.WriteAt(bytes, kSlotOffset[slot.sequence & 1]);
 }
 
+std::uint64_t NewMapsKey() noexcept {
+  return next_maps_key.fetch_add(1, std::memory_order_relaxed);
+}
+
 Schema ReadSchema(const Directory& directory, const StoreId& id) {
   const File file = OpenPart(directory, kSchemaName, /*writable=*/false);
   const std::uint64_t size = file.Size();
@@ -89,7 +108,7 @@ bool LooksLikeStore(const Directory& directory) {
   return false;
 }
 
-std::shared_ptr<Files> Files::Open(Directory directory, bool writable) {
+std::shared_ptr<Files> Files::Open(Directory directory, bool writable, bool copies) {
   const auto open = [&](const char* name) { return OpenPart(directory, name, writable); };
   Parts parts;
   parts.control = CheckedControl(open(kControlName));
@@ -103,6 +122,7 @@ std::shared_ptr<Files> Files::Open(Directory directory, bool writable) {
   parts.layouts = open(kLayoutsName);
   parts.hints = open(kHintsName);
   parts.writable = writable;
+  parts.copies = copies;
   parts.directory = std::move(directory);
   return std::make_shared<Files>(std::move(parts));
 }
@@ -112,9 +132,10 @@ Files::Files(Parts parts)
       records(std::move(parts.records), kReserveRecords, parts.writable),
       layouts(std::move(parts.layouts), kReserveLayouts, parts.writable),
       hints(std::move(parts.hints), kReserveHints, parts.writable),
-      control(std::move(parts.control), parts.writable),
+      control(std::move(parts.control), parts.writable, parts.copies),
       lock(std::move(parts.lock)),
       directory_(std::move(parts.directory)),
+      copies_(parts.copies),
       path_(directory_ ? directory_->path() : std::filesystem::path()),
       path_text_(directory_ ? PathText(path_) : "temporary store"),
       identity_(parts.identity) {
@@ -166,7 +187,7 @@ void Files::RefreshMaps() {
   maps->records = records.mapping();
   maps->layouts = layouts.mapping();
   maps->hints = hints.mapping();
-  maps->key = next_maps_key.fetch_add(1, std::memory_order_relaxed);
+  maps->key = NewMapsKey();
   const std::uint64_t key = maps->key;
   const std::scoped_lock hold(mutex_);
   maps_ = std::move(maps);

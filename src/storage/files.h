@@ -40,7 +40,13 @@ struct Maps {
 /// The `control` file: mapped live words, slots by pread and pwrite.
 class Control {
  public:
-  Control(File file, bool writable);
+  /// `copies`: the live words are a copy, as they were at the last Refresh().
+  Control(File file, bool writable, bool copies);
+
+  /// Reads the live words anew where they are a copy. Throws Error(kIo).
+  void Refresh() const {
+    if (copies_) ReadAgain();
+  }
 
   std::atomic_ref<std::uint64_t> published() const noexcept { return Word(&LiveWords::published); }
 
@@ -66,8 +72,10 @@ class Control {
 
  private:
   std::atomic_ref<std::uint64_t> Word(std::uint64_t LiveWords::* member) const noexcept;
+  void ReadAgain() const;
   File file_;
   Mapping mapping_;
+  bool copies_;
 };
 
 class Files {
@@ -75,7 +83,7 @@ class Files {
   /// Opens the files of a persistent store inside `directory`, checking identity and schema.
   ///
   /// Throws Error(kCorrupt, kVersion, kIo), naming the file.
-  static std::shared_ptr<Files> Open(Directory directory, bool writable);
+  static std::shared_ptr<Files> Open(Directory directory, bool writable, bool copies = false);
 
   /// Takes over files that were just created.
   struct Parts {
@@ -84,11 +92,15 @@ class Files {
     Identity identity;
     Schema schema;
     bool writable = true;
+    bool copies = false;  ///< for readers: load from no mapping, copy with pread()
   };
 
   explicit Files(Parts parts);
 
   bool persistent() const noexcept { return directory_.has_value(); }
+
+  /// Nothing is to be loaded from the mappings: see SafeCopy.
+  bool copies() const noexcept { return copies_; }
 
   const Directory& directory() const noexcept { return *directory_; }
 
@@ -128,6 +140,7 @@ class Files {
 
  private:
   std::optional<Directory> directory_;
+  const bool copies_;
   std::filesystem::path path_;
   std::string path_text_;
   Identity identity_;
@@ -136,6 +149,9 @@ class Files {
   std::shared_ptr<const Maps> maps_;
   std::atomic<std::uint64_t> maps_key_{0};
 };
+
+/// A key that no set of mappings had before.
+std::uint64_t NewMapsKey() noexcept;
 
 /// Reads and decodes the `schema` file of a store. Throws Error(kCorrupt, kVersion, kIo).
 Schema ReadSchema(const Directory& directory, const StoreId& id);

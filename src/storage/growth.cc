@@ -10,6 +10,7 @@
 #include "base/str_cat.h"
 #include "storage/append_flag.h"
 #include "storage/growth_helper.h"
+#include "storage/sync_helper.h"
 #include "storage/writer.h"
 
 namespace stream_store::internal {
@@ -89,6 +90,7 @@ void Writer::MakeRoom(std::uint64_t values, std::uint64_t records, std::uint64_t
   CheckWritable();
   if (!session_open_) {
     OpenRecord();
+    StartSyncer();
   }
   const bool layouts_fit = layout_words <= layout_limit_.load(std::memory_order_relaxed);
   if (layouts_fit && UseHardLimits(values, records)) {
@@ -108,8 +110,21 @@ void Writer::MakeRoom(std::uint64_t values, std::uint64_t records, std::uint64_t
     RaiseLimits(~std::uint64_t{0}, ~std::uint64_t{0});
   }
   RefreshPointers();
+  StartSyncer();
   if (options_.grow_ahead) {
     StartHelper();
+  }
+}
+
+void Writer::StartSyncer() {
+  const bool wanted = options_.sync_interval.count() > 0 || options_.sync_bytes > 0;
+  if (!wanted || syncer_ != nullptr || !files_->persistent()) {
+    return;
+  }
+  try {
+    syncer_ = new SyncHelper(*this);
+  } catch (const std::system_error&) {
+    return;  // no more threads; the next growth asks again
   }
 }
 

@@ -8,6 +8,12 @@ namespace {
 constexpr std::uint64_t kInlineWords = 24;  // longer runs go through the three-stream function
 constexpr std::uint64_t kChunkWords = (128 << 10) / 8;  // of a long record, at a time
 
+template <class Word>
+WordFile<Word> WordsOf(const Files& files, const DataFile& file) {
+  return files.copies() ? WordFile<Word>(file.file())
+                        : WordFile<Word>(file.file(), *file.mapping());
+}
+
 }  // namespace
 
 Image::Image(const Parts& parts)
@@ -18,9 +24,9 @@ Image::Image(const Parts& parts)
       encodings_(parts.encodings) {}
 
 Image::Image(const Files& files, const Meaning& meaning)
-    : values_(files.values.file(), *files.values.mapping()),
-      records_(files.records.file(), *files.records.mapping()),
-      layouts_(files.layouts.file(), *files.layouts.mapping()),
+    : values_(WordsOf<Value>(files, files.values)),
+      records_(WordsOf<Record>(files, files.records)),
+      layouts_(WordsOf<std::uint64_t>(files, files.layouts)),
       seed_(files.identity().check_seed),
       encodings_(meaning.encodings) {}
 

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <span>
 #include <utility>
 
 #include "base/lock.h"
 #include "base/str_cat.h"
 #include "format/schema_codec.h"
+#include "storage/image.h"
 #include "storage/recover.h"
 
 namespace stream_store::internal {
@@ -30,19 +32,36 @@ Directory OpenDirectory(const std::filesystem::path& path) {
   }
 }
 
+bool Gone(const std::filesystem::path& path) {
+  try {
+    return !LooksLikeStore(Directory::Open(path));
+  } catch (const Error&) {
+    return true;
+  }
+}
+
 }  // namespace
 
-std::shared_ptr<ReadSource> ReadSource::Attach(const std::filesystem::path& path) {
+std::shared_ptr<ReadSource> ReadSource::Attach(const std::filesystem::path& path, bool copies) {
   Directory directory = OpenDirectory(path);
   if (!LooksLikeStore(directory)) {
     throw Error(ErrorCode::kNotFound,
                 StrCat(PathText(path), ": no such store: the directory holds none"));
   }
-  std::shared_ptr<ReadSource> source(
-      new ReadSource(Files::Open(std::move(directory), /*writable=*/false)));
-  while (!source->FindPrefix()) {
+  try {
+    std::shared_ptr<ReadSource> source(
+        new ReadSource(Files::Open(std::move(directory), /*writable=*/false, copies)));
+    while (!source->FindPrefix()) {
+    }
+    return source;
+  } catch (const Error& error) {
+    // Somebody is deleting it: what is half gone is gone.
+    if (error.code() == ErrorCode::kCorrupt && Gone(path)) {
+      throw Error(ErrorCode::kNotFound, StrCat(PathText(path), ": no such store: it was deleted"),
+                  ENOENT);
+    }
+    throw;
   }
-  return source;
 }
 
 Handover ReadSource::HandOver() const {
@@ -86,6 +105,7 @@ ReadSource::ReadSource(std::shared_ptr<Files> files, Recovery recovery, const Cu
 // False if a writer came meanwhile: what was found may be a mixture.
 bool ReadSource::FindPrefix() {
   const Control& control = files_->control;
+  control.Refresh();
   following_.store(true);
   next_writer_cuts_ = false;
   session_ = control.session().load(std::memory_order_acquire);
@@ -101,6 +121,7 @@ bool ReadSource::FindPrefix() {
   counted_writes_ = recovered.cursor.field_writes;
   next_writer_cuts_ = recovered.cursor.records < recovered.published;
   following_.store(false);
+  control.Refresh();
   return session_ == control.session().load(std::memory_order_acquire) &&
          history_ == control.history().load(std::memory_order_acquire);
 }
@@ -115,6 +136,7 @@ void ReadSource::CheckHistory() const {
   if (SharesMappings()) {
     return;
   }
+  files_->control.Refresh();
   const std::uint64_t history = files_->control.history().load(std::memory_order_acquire);
   const std::uint64_t ours = history_.load();
   const bool same = history == ours || (next_writer_cuts_ && history == ours + 1);
@@ -160,6 +182,20 @@ void ReadSource::RefreshTables() {
   }
 }
 
+// Each of its words loaded once. Zeros where the file has been cut short.
+Record ReadSource::LoadRecord(const Maps& maps, std::uint64_t i) const {
+  Record record{};
+  if (copies()) {
+    files_->records.file().ReadAt(std::as_writable_bytes(std::span(&record, 1)),
+                                  i * sizeof(Record));
+  } else {
+    const Record& there = reinterpret_cast<const Record*>(maps.records->data())[i];
+    record.start = LoadOnce(there.start);
+    record.row_session = LoadOnce(there.row_session);
+  }
+  return record;
+}
+
 ReadSource::End ReadSource::FindEnd(const View& view) {
   if (StillFixed()) {
     return fixed_;
@@ -180,8 +216,7 @@ ReadSource::End ReadSource::FindEnd(const View& view) {
     const std::scoped_lock lock(mutex_);
     FitFile(files_->records, (end.records + 1) * sizeof(Record), end.records);
   }
-  const std::shared_ptr<const Maps> maps = files_->maps();
-  end.values = LoadOnce(reinterpret_cast<const Record*>(maps->records->data())[end.records].start);
+  end.values = LoadRecord(*files_->maps(), end.records).start;
   if (end.values < view.value_count || end.values > kLengthMask) {
     throw Error(ErrorCode::kCorrupt,
                 StrCat(files_->path_text(), "/records: record ", end.records,
@@ -216,7 +251,7 @@ void ReadSource::Advance(View& view) {
   next.value_count = end.values;
   next.record_count = end.records;
   next.row_count =
-      end.records == 0 ? 0 : RowOfRecord(LoadOnce(next.records[end.records - 1].row_session)) + 1;
+      end.records == 0 ? 0 : RowOfRecord(LoadRecord(*maps, end.records - 1).row_session) + 1;
   if (next.row_count > next.record_count) {
     throw Error(ErrorCode::kCorrupt,
                 StrCat(files_->path_text(), "/records: record ", end.records - 1,
@@ -255,8 +290,31 @@ bool ReadSource::live() const {
   }
 }
 
+// A slot counts once it is on disk: `durable` of a writer that lives says so. A dead one may have
+// left its newest slot in memory only.
+std::uint64_t ReadSource::durable_rows() const {
+  if (!files_->persistent()) return 0;
+  const Control& control = files_->control;
+  control.Refresh();
+  const bool doubtful = control.state().load(std::memory_order_acquire) == kLiveSyncing;
+  const std::uint64_t durable = control.durable().load(std::memory_order_acquire);
+  std::optional<Slot> newest = control.NewestSlot(files_->identity().id);
+  if (doubtful && newest->records != durable) {
+    newest = control.ReadSlot(static_cast<int>(~newest->sequence & 1), files_->identity().id);
+  }
+  return newest ? newest->rows : 0;
+}
+
 std::uint64_t ReadSource::CountFieldWrites(const View& view) {
   const std::scoped_lock lock(mutex_);
+  if (copies()) {
+    Image image(*files_, *view.meaning);
+    std::uint64_t writes = 0;
+    for (std::uint64_t i = 0; i < view.record_count && i < image.record_capacity(); ++i) {
+      writes += image.Layout(image.record(i).layout).fields;
+    }
+    return writes;
+  }
   if (view.record_count < counted_records_) {  // an older snapshot: take off what came after it
     View later = view;
     later.layout_words = files_->layouts.bytes() / sizeof(std::uint64_t);

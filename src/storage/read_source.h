@@ -25,7 +25,8 @@ namespace stream_store::internal {
 class ReadSource {
  public:
   /// Opens a store by path, writing nothing. Throws Error(kNotFound, kCorrupt, kVersion, kIo).
-  static std::shared_ptr<ReadSource> Attach(const std::filesystem::path& path);
+  /// `copies`: Views of it are for SafeCopy alone.
+  static std::shared_ptr<ReadSource> Attach(const std::filesystem::path& path, bool copies);
 
   /// The descriptors and the schema of a temporary store, and reading through them elsewhere.
   Handover HandOver() const;
@@ -44,10 +45,16 @@ class ReadSource {
   /// Whether a writer has the store open.
   bool live() const;
 
+  /// Rows of the last sync that is known to have ended.
+  std::uint64_t durable_rows() const;
+
   /// Field-writes of the first `view.record_count` records; counts what no call has counted before.
   std::uint64_t CountFieldWrites(const View& view);
 
   const Files& files() const noexcept { return *files_; }
+
+  /// Reads go through a SafeCopy.
+  bool copies() const noexcept { return files_->copies(); }
 
   const Recovery& recovery() const noexcept { return recovery_; }
 
@@ -63,6 +70,7 @@ class ReadSource {
   bool StillFixed();
   void RefreshTables();
   End FindEnd(const View& view);
+  Record LoadRecord(const Maps& maps, std::uint64_t i) const;
   void FitFile(DataFile& file, std::uint64_t bytes, std::uint64_t record);
 
   std::shared_ptr<Files> files_;

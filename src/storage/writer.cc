@@ -33,6 +33,9 @@ Writer::Writer(std::shared_ptr<Files> files, const Cursor& cursor, const WriterO
       slot_sequence_(options.slot_sequence),
       slot_session_(options.slot_session),
       durable_records_(options.durable_records),
+      durable_values_(cursor.values),
+      counted_records_(cursor.records),
+      counted_writes_(cursor.field_writes),
       durable_rows_(options.durable_rows) {
   RefreshPointers();
   files_->layout_words.store(cursor_.layout_words, std::memory_order_relaxed);

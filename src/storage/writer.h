@@ -15,6 +15,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
@@ -33,6 +34,7 @@
 namespace stream_store::internal {
 
 class GrowthHelper;
+class SyncHelper;
 
 struct WriterOptions {
   std::uint64_t capacity_values = 1'000'000;
@@ -42,6 +44,8 @@ struct WriterOptions {
   std::uint64_t session = 1;          ///< of this writer
   std::uint64_t durable_records = 0;  ///< records of the newest slot
   std::uint64_t durable_rows = 0;
+  std::chrono::nanoseconds sync_interval{0};  ///< of the sync helper; 0: not by time
+  std::uint64_t sync_bytes = 0;               ///< 0: not by bytes
   bool slot_doubtful = false;  ///< a sync did not end: the newest slot may be in memory only
 };
 
@@ -145,6 +149,7 @@ class Writer {
 
  private:
   friend class GrowthHelper;
+  friend class SyncHelper;
 
   /// The last layout used for new rows, or for continuations: equal shapes need no check.
   struct Memo {
@@ -201,6 +206,7 @@ class Writer {
   bool UseHardLimits(std::uint64_t values, std::uint64_t records) noexcept;
   void CheckWritable();
   void StartHelper();
+  void StartSyncer();
   void GrowFiles(std::uint64_t values, std::uint64_t records, std::uint64_t layout_words);
   void GrowFilesAhead(std::uint64_t values, std::uint64_t records);
   void RaiseLimits(std::uint64_t soft_values, std::uint64_t soft_records) noexcept;
@@ -213,6 +219,9 @@ class Writer {
 
   // durability.cc
   void OpenRecord();
+  Cursor PublishedCursor();
+  std::uint64_t SyncPublished();
+  std::chrono::nanoseconds SyncIfDue() noexcept;
   void WriteDurable(const Cursor& at, bool clean, bool both_slots);
   void Poison(const Error& error);
   void Trim(const Cursor& at);
@@ -256,9 +265,14 @@ class Writer {
   std::uint64_t slot_sequence_ = 0;
   std::uint64_t slot_session_ = 0;
   std::uint64_t durable_records_ = 0;
+  std::uint64_t durable_values_ = 0;
+  std::chrono::steady_clock::time_point synced_at_ = std::chrono::steady_clock::now();
+  std::uint64_t counted_records_ = 0;  // field-writes of published records, for slots
+  std::uint64_t counted_writes_ = 0;
   std::atomic<std::uint64_t> durable_rows_{0};
-  GrowthHelper* helper_ =
-      nullptr;  // owned; leaked in a forked child, where its thread does not exist
+  // Owned; leaked in a forked child, where their threads do not exist.
+  GrowthHelper* helper_ = nullptr;
+  SyncHelper* syncer_ = nullptr;
 };
 
 }  // namespace stream_store::internal

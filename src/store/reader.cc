@@ -3,16 +3,19 @@
 
 #include <algorithm>
 #include <thread>
+#include <tuple>
 #include <utility>
 
 #include "base/str_cat.h"
 #include "storage/locate.h"
 #include "storage/read_source.h"
+#include "storage/safe_copy.h"
 #include "store/reads.h"
 
 namespace stream_store {
 
 using internal::ReadSource;
+using internal::SafeCopy;
 using internal::View;
 
 namespace {
@@ -23,6 +26,28 @@ bool IsSigned(DType dtype) {
          dtype == DType::kFloat64 || (dtype >= DType::kDate32 && dtype <= DType::kDurationNs);
 }
 
+// Reads through the mappings; of a store whose mappings are not to be trusted, through a copy of
+// what `fetch` asks for.
+template <class Fetch, class Read>
+auto Through(const ReadSource& source, const View& view, const Fetch& fetch, const Read& read) {
+  if (!source.copies()) [[likely]] {
+    return read(view);
+  }
+  SafeCopy copy(source.files(), view);
+  fetch(copy);
+  return read(copy.view());
+}
+
+// The rows [begin, end) with or without their values; what lies outside is left to the read itself.
+auto FetchRange(Row begin, Row end, bool values) {
+  return [=](SafeCopy& copy) {
+    if (begin < end) {
+      copy.FetchRows(std::span<const Row>(&begin, 1), static_cast<std::uint64_t>(end - begin),
+                     values);
+    }
+  };
+}
+
 }  // namespace
 
 Reader Reader::Open(const std::filesystem::path& path, const ReaderOptions& options) {
@@ -30,7 +55,7 @@ Reader Reader::Open(const std::filesystem::path& path, const ReaderOptions& opti
   const auto deadline = std::chrono::steady_clock::now() + options.wait;
   while (true) {
     try {
-      return Reader(ReadSource::Attach(path));
+      return Reader(ReadSource::Attach(path, options.safe_reads));
     } catch (const Error& error) {
       if (error.code() != ErrorCode::kNotFound || std::chrono::steady_clock::now() >= deadline) {
         throw;
@@ -83,9 +108,12 @@ Reader Reader::Truncated(std::uint64_t num_rows) const {
   reader.fixed_ = true;
   if (num_rows < view_->row_count) {
     View& view = *reader.view_;
-    view.record_count = num_rows == 0 ? 0 : internal::RecordOfRow(view, static_cast<Row>(num_rows));
-    view.value_count =
-        view.record_count == 0 ? 0 : internal::LoadOnce(view.records[view.record_count].start);
+    const auto next = static_cast<Row>(num_rows);  // the first row that is not in it
+    std::tie(view.record_count, view.value_count) = Through(
+        *source_, *view_, FetchRange(next, next + 1, /*values=*/false), [&](const View& all) {
+          const std::uint64_t end = num_rows == 0 ? 0 : internal::RecordOfRow(all, next);
+          return std::pair(end, end == 0 ? 0 : internal::LoadOnce(all.records[end].start));
+        });
     view.row_count = num_rows;
     const std::uint64_t reach = std::max(view.value_count, view.row_count);
     view.hint_slots = std::min(view.hint_slots, (reach + kHintStride - 1) / kHintStride);
@@ -115,6 +143,8 @@ std::uint32_t Reader::last_check() const noexcept {
 }
 
 bool Reader::live() const { return source_->live(); }
+
+std::uint64_t Reader::durable_rows() const { return source_->durable_rows(); }
 
 const std::filesystem::path& Reader::path() const noexcept { return source_->files().path(); }
 
@@ -154,17 +184,26 @@ bool Reader::WaitForRows(std::uint64_t rows, std::chrono::nanoseconds timeout) {
 }
 
 Row Reader::LowerBound(Step step) const {
-  return internal::RowAtStep(*view_, step, /*after=*/false);
+  return source_->copies() ? SafeCopy::RowAtStep(source_->files(), *view_, step, /*after=*/false)
+                           : internal::RowAtStep(*view_, step, /*after=*/false);
 }
 
 Row Reader::UpperBound(Step step) const {
-  return internal::RowAtStep(*view_, step, /*after=*/true);
+  return source_->copies() ? SafeCopy::RowAtStep(source_->files(), *view_, step, /*after=*/true)
+                           : internal::RowAtStep(*view_, step, /*after=*/true);
 }
 
 RowView Reader::row(Row row) const {
-  const internal::RowEntries read = internal::ReadRow(*view_, row);
-  source_->CheckHistory();
   RowView view;
+  const View* from = view_.get();
+  if (source_->copies()) {
+    const auto copy = std::make_shared<SafeCopy>(source_->files(), *view_);
+    copy->FetchRows(std::span<const Row>(&row, 1), 1, /*values=*/true);
+    from = &copy->view();
+    view.owner_ = copy;
+  }
+  internal::RowEntries read = internal::ReadRow(*from, row);
+  source_->CheckHistory();
   view.step_ = read.step;
   view.entries_.reserve(read.entries.size());
   for (const auto& [type, values] : read.entries) {
@@ -180,29 +219,39 @@ void Reader::ScanRows(Row begin, Row end,
 }
 
 void Reader::RowsOf(std::span<const Position> positions, std::span<Row> out) const {
-  internal::RowsOf(*view_, positions, out);
+  Through(
+      *source_, *view_, [&](SafeCopy& copy) { copy.FetchWindows(positions, 1); },
+      [&](const View& view) { internal::RowsOf(view, positions, out); });
   source_->CheckHistory();
 }
 
 void Reader::PositionsOf(std::span<const Row> rows, std::span<Position> out) const {
-  internal::PositionsOf(*view_, rows, out);
+  Through(
+      *source_, *view_, [&](SafeCopy& copy) { copy.FetchRows(rows, 1, /*values=*/false); },
+      [&](const View& view) { internal::PositionsOf(view, rows, out); });
   source_->CheckHistory();
 }
 
 void Reader::ReadWindows(std::span<const Position> starts, std::uint64_t width,
                          const WindowsOut& out) const {
-  internal::ReadWindows(*view_, starts, width, out);
+  Through(
+      *source_, *view_, [&](SafeCopy& copy) { copy.FetchWindows(starts, width); },
+      [&](const View& view) { internal::ReadWindows(view, starts, width, out); });
   source_->CheckHistory();
 }
 
 void Reader::Gather(std::span<const Position> positions, const WindowsOut& out) const {
-  internal::Gather(*view_, positions, out);
+  Through(
+      *source_, *view_, [&](SafeCopy& copy) { copy.FetchWindows(positions, 1); },
+      [&](const View& view) { internal::Gather(view, positions, out); });
   source_->CheckHistory();
 }
 
 void Reader::ReadRows(std::span<const Row> rows, std::uint64_t length,
                       std::span<const RowsColumn> columns, Step* steps) const {
-  internal::ReadRows(*view_, rows, length, columns, steps);
+  Through(
+      *source_, *view_, [&](SafeCopy& copy) { copy.FetchRows(rows, length, /*values=*/true); },
+      [&](const View& view) { internal::ReadRows(view, rows, length, columns, steps); });
   source_->CheckHistory();
 }
 
@@ -220,7 +269,9 @@ std::uint64_t Reader::LongestInRows(std::span<const RowRun> runs, TypeId type) c
 
 std::uint64_t Reader::LongestInRows(std::span<const Row> rows, std::uint64_t length,
                                     TypeId type) const {
-  const std::uint64_t longest = internal::LongestInRows(*view_, rows, length, type);
+  const std::uint64_t longest = Through(
+      *source_, *view_, [&](SafeCopy& copy) { copy.FetchRows(rows, length, /*values=*/false); },
+      [&](const View& view) { return internal::LongestInRows(view, rows, length, type); });
   source_->CheckHistory();
   return longest;
 }
@@ -268,16 +319,20 @@ void Reader::Decode(std::span<const Value> values, TypeId type, void* out) const
 }
 
 std::uint64_t Reader::CountIndex(Row begin, Row end) const {
-  return internal::CountIndex(*view_, begin, end);
+  return Through(*source_, *view_, FetchRange(begin, end, /*values=*/false),
+                 [&](const View& view) { return internal::CountIndex(view, begin, end); });
 }
 
 void Reader::ReadIndex(Row begin, Row end, std::span<IndexEntry> out) const {
-  internal::ReadIndex(*view_, begin, end, out);
+  Through(*source_, *view_, FetchRange(begin, end, /*values=*/false),
+          [&](const View& view) { internal::ReadIndex(view, begin, end, out); });
   source_->CheckHistory();
 }
 
 std::vector<std::pair<Row, Row>> Reader::Segments(std::span<const TypeId> types) const {
-  auto segments = internal::Segments(*view_, types);
+  auto segments =
+      Through(*source_, *view_, FetchRange(0, static_cast<Row>(view_->row_count), /*values=*/true),
+              [&](const View& view) { return internal::Segments(view, types); });
   source_->CheckHistory();
   return segments;
 }

@@ -22,6 +22,9 @@ void CheckOptions(const Options& options) {
   if (options.capacity_values == 0) {
     throw Error(ErrorCode::kInvalidArgument, "capacity: expected at least 1 value but found 0");
   }
+  if (options.sync_interval.count() < 0) {
+    throw Error(ErrorCode::kInvalidArgument, "sync_interval: expected 0 or more but found less");
+  }
 }
 
 void CheckSameFields(const std::string& path, const Schema& stored,

@@ -42,6 +42,8 @@ struct StreamStore::Impl {
   void Start(internal::Opened opened) {
     opened.options.capacity_values = options.capacity_values;
     opened.options.grow_ahead = options.grow_ahead;
+    opened.options.sync_interval = options.sync_interval;
+    opened.options.sync_bytes = options.sync_bytes;
     recovery = opened.recovery;
     source = std::make_shared<internal::ReadSource>(opened.files, recovery, opened.cursor);
     writer = std::make_unique<internal::Writer>(opened.files, opened.cursor, opened.options);

@@ -50,7 +50,11 @@ void Lives::Tell(const std::string& what) {
 }
 
 Options Lives::StoreOptions() const {
-  return Options{.capacity_values = 1, .fields = ModelFields(), .grow_ahead = false};
+  return Options{.capacity_values = 1,
+                 .fields = ModelFields(),
+                 .grow_ahead = false,
+                 .sync_interval = {},
+                 .sync_bytes = 0};
 }
 
 void Lives::Run() {

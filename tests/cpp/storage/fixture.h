@@ -232,7 +232,11 @@ class StoreTest : public ::testing::Test {
 
   std::optional<ScratchDirectory> scratch_;
   std::filesystem::path path_;
-  Options options_{.capacity_values = 1, .fields = Fields(), .grow_ahead = false};
+  Options options_{.capacity_values = 1,
+                   .fields = Fields(),
+                   .grow_ahead = false,
+                   .sync_interval = {},
+                   .sync_bytes = 0};
 };
 
 }  // namespace stream_store::internal

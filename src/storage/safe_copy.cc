@@ -1,0 +1,239 @@
+#include "storage/safe_copy.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/str_cat.h"
+#include "format/layout.h"
+
+namespace stream_store::internal {
+namespace {
+
+// Reads all of `out`, or says that the file has been cut short.
+void ReadAll(const File& file, std::span<std::byte> out, std::uint64_t offset) {
+  const std::size_t there = file.ReadAt(out, offset);
+  if (there != out.size()) {
+    throw Error(ErrorCode::kCorrupt,
+                StrCat(file.path(), ": expected at least ", offset + out.size(),
+                       " bytes but found ", offset + there, ": it was cut short"));
+  }
+}
+
+Record ReadRecord(const Files& files, std::uint64_t i) {
+  Record record{};
+  ReadAll(files.records.file(), std::as_writable_bytes(std::span(&record, 1)), i * sizeof(Record));
+  return record;
+}
+
+// The first of `count` records for which `after` holds; `count` if there is none.
+template <class After>
+std::uint64_t FirstRecord(const Files& files, std::uint64_t count, const After& after) {
+  std::uint64_t begin = 0;
+  while (begin < count) {
+    const std::uint64_t middle = begin + (count - begin) / 2;
+    if (after(ReadRecord(files, middle))) {
+      count = middle;
+    } else {
+      begin = middle + 1;
+    }
+  }
+  return begin;
+}
+
+}  // namespace
+
+SafeCopy::SafeCopy(const Files& files, const View& view)
+    : files_(files),
+      view_(view),
+      values_(Mapping::Private(view.value_count * sizeof(Value))),
+      records_(Mapping::Private((view.record_count + 1) * sizeof(Record))),
+      layouts_(Mapping::Private(view.layout_words * sizeof(std::uint64_t))),
+      hints_(Mapping::Private((std::max(view.value_count, view.row_count) / kHintStride + 2) *
+                              sizeof(Hint))) {
+  view_.values = reinterpret_cast<const Value*>(values_.data());
+  view_.records = reinterpret_cast<const Record*>(records_.data());
+  view_.layouts = reinterpret_cast<const std::uint64_t*>(layouts_.data());
+  view_.hints = reinterpret_cast<const Hint*>(hints_.data());
+  const std::uint64_t reach = std::max(view.value_count, view.row_count);
+  view_.hint_slots = (reach + kHintStride - 1) / kHintStride;
+  view_.mapping_key = NewMapsKey();
+  view_.mappings = nullptr;
+}
+
+std::uint64_t SafeCopy::HintedRecord(std::uint64_t slot, bool of_row) const {
+  Hint hint{};
+  files_.hints.file().ReadAt(std::as_writable_bytes(std::span(&hint, 1)), slot * sizeof(Hint));
+  return of_row ? hint.row_record : hint.position_record;
+}
+
+// The last record with start <= 256 * slot; the last of all beyond the values.
+std::uint64_t SafeCopy::PositionBorder(std::uint64_t slot) {
+  const std::uint64_t last = view_.record_count - 1;
+  const std::uint64_t place = slot * kHintStride;
+  if (place >= view_.value_count) return last;
+  const auto [known, fresh] = position_borders_.try_emplace(slot, 0);
+  if (!fresh) return known->second;
+  std::uint64_t record = HintedRecord(slot, /*of_row=*/false);
+  const bool right = record <= last && ReadRecord(files_, record).start <= place &&
+                     (record == last || ReadRecord(files_, record + 1).start > place);
+  if (!right) {
+    const std::uint64_t after = FirstRecord(files_, view_.record_count,
+                                            [place](const Record& at) { return at.start > place; });
+    record = after == 0 ? 0 : after - 1;
+  }
+  reinterpret_cast<Hint*>(hints_.data())[slot].position_record = record;
+  return known->second = record;
+}
+
+// The first record of row 256 * slot; the last of all beyond the rows.
+std::uint64_t SafeCopy::RowBorder(std::uint64_t slot) {
+  const std::uint64_t last = view_.record_count - 1;
+  const std::uint64_t row = slot * kHintStride;
+  if (row >= view_.row_count) return last;
+  const auto [known, fresh] = row_borders_.try_emplace(slot, 0);
+  if (!fresh) return known->second;
+  const auto row_of = [this](std::uint64_t i) {
+    return RowOfRecord(ReadRecord(files_, i).row_session);
+  };
+  std::uint64_t record = HintedRecord(slot, /*of_row=*/true);
+  const bool right =
+      record <= last && row_of(record) == row && (record == 0 || row_of(record - 1) < row);
+  if (!right) {
+    record = FirstRecord(files_, view_.record_count,
+                         [row](const Record& at) { return RowOfRecord(at.row_session) >= row; });
+    record = std::min(record, last);
+  }
+  reinterpret_cast<Hint*>(hints_.data())[slot].row_record = record;
+  return known->second = record;
+}
+
+void SafeCopy::Merge(std::vector<Range>& ranges) {
+  std::ranges::sort(ranges, {}, &Range::begin);
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < ranges.size(); ++i) {
+    if (kept > 0 && ranges[i].begin <= ranges[kept - 1].end) {
+      ranges[kept - 1].end = std::max(ranges[kept - 1].end, ranges[i].end);
+    } else {
+      ranges[kept++] = ranges[i];
+    }
+  }
+  ranges.resize(kept);
+}
+
+// Records and the layouts they use. A record behind the end of a range is copied with it.
+void SafeCopy::FetchRecords(std::vector<Range> ranges) {
+  for (Range& range : ranges) {
+    range.begin -= range.begin > 0 ? 1 : 0;  // who tests a look-up looks at both neighbours
+    range.end = std::min(range.end + 2, view_.record_count);
+  }
+  Merge(ranges);
+  for (const Range& range : ranges) {
+    auto* records = reinterpret_cast<Record*>(records_.data());
+    const std::span<Record> part(records + range.begin, range.end - range.begin);
+    ReadAll(files_.records.file(), std::as_writable_bytes(part), range.begin * sizeof(Record));
+    for (const Record& record : part) FetchLayout(record.layout);
+  }
+}
+
+// As much of a layout as can be one; what cannot is for the reader to tell.
+void SafeCopy::FetchLayout(std::uint32_t offset) {
+  constexpr std::uint64_t kAtOnce = 32;
+  if (offset >= view_.layout_words || !layouts_there_.insert(offset).second) return;
+  auto* words = reinterpret_cast<std::uint64_t*>(layouts_.data());
+  const auto read = [&](std::uint64_t begin, std::uint64_t end) {
+    ReadAll(files_.layouts.file(), std::as_writable_bytes(std::span(words + begin, end - begin)),
+            begin * sizeof(std::uint64_t));
+  };
+  std::uint64_t end = std::min(offset + kAtOnce, view_.layout_words);
+  read(offset, end);
+  const std::uint64_t fields = WordType(words[offset]);
+  if (fields > view_.meaning->schema.size()) return;
+  const std::uint64_t wanted = std::min(offset + fields + 1, view_.layout_words);
+  if (wanted > end) read(end, wanted);
+}
+
+void SafeCopy::FetchValues(std::vector<Range> ranges) {
+  std::erase_if(ranges, [this](const Range& range) {
+    return range.begin >= range.end || range.end > view_.value_count;
+  });
+  Merge(ranges);
+  for (const Range& range : ranges) {
+    auto* values = reinterpret_cast<Value*>(values_.data());
+    const std::span<Value> part(values + range.begin, range.end - range.begin);
+    ReadAll(files_.values.file(), std::as_writable_bytes(part), range.begin * sizeof(Value));
+  }
+}
+
+void SafeCopy::FetchWindows(std::span<const Position> starts, std::uint64_t width) {
+  if (view_.record_count == 0 || width == 0 || width > view_.value_count) return;
+  std::vector<Range> records;
+  std::vector<Range> values;
+  for (const Position start : starts) {
+    const auto begin = static_cast<std::uint64_t>(start);
+    if (start < 0 || begin > view_.value_count - width) continue;
+    const std::uint64_t slot = begin / kHintStride;
+    PositionBorder(slot + 1);
+    records.push_back(
+        {PositionBorder(slot), PositionBorder((begin + width - 1) / kHintStride + 1)});
+    values.push_back({begin, begin + width});
+  }
+  FetchRecords(std::move(records));
+  FetchValues(std::move(values));
+}
+
+// Among copied records [low, high]. REQUIRES: they are copied, with the one behind them.
+std::uint64_t SafeCopy::FirstOfRow(std::uint64_t row, std::uint64_t low, std::uint64_t high) const {
+  const std::span<const Record> part(view_.records + low,
+                                     std::min(high + 2, view_.record_count) - low);
+  const auto found = std::ranges::lower_bound(
+      part, row, {}, [](const Record& record) { return RowOfRecord(record.row_session); });
+  return low + static_cast<std::uint64_t>(found - part.begin());
+}
+
+void SafeCopy::FetchRows(std::span<const Row> rows, std::uint64_t length, bool values) {
+  if (view_.record_count == 0 || length == 0 || length > view_.row_count) return;
+  std::vector<Range> records;
+  const auto inside = [&](Row row) {
+    return row >= 0 && static_cast<std::uint64_t>(row) <= view_.row_count - length;
+  };
+  for (const Row row : rows) {
+    if (!inside(row)) continue;
+    const auto begin = static_cast<std::uint64_t>(row);
+    const std::uint64_t slot = begin / kHintStride;
+    RowBorder(slot + 1);
+    const std::uint64_t low = RowBorder(slot);
+    const std::uint64_t high = RowBorder((begin + length - 1) / kHintStride + 1);
+    records.push_back({low, std::max(low, high)});
+  }
+  FetchRecords(records);
+  if (!values) return;
+  std::vector<Range> needed;
+  std::size_t i = 0;
+  for (const Row row : rows) {
+    if (!inside(row)) continue;
+    const auto begin = static_cast<std::uint64_t>(row);
+    const Range& range = records[i++];
+    const std::uint64_t first = FirstOfRow(begin, range.begin, range.end);
+    const std::uint64_t end = FirstOfRow(begin + length, range.begin, range.end);
+    const auto start_of = [this](std::uint64_t record) {
+      return record < view_.record_count ? view_.records[record].start : view_.value_count;
+    };
+    needed.push_back({start_of(first), start_of(end)});
+  }
+  FetchValues(std::move(needed));
+}
+
+Row SafeCopy::RowAtStep(const Files& files, const View& view, Step step, bool after) {
+  const std::uint64_t record = FirstRecord(
+      files, view.record_count,
+      [step, after](const Record& at) { return after ? at.step > step : at.step >= step; });
+  if (record == view.record_count) return static_cast<Row>(view.row_count);
+  const std::uint64_t row = RowOfRecord(ReadRecord(files, record).row_session);
+  if (row >= view.row_count) {
+    ThrowCorruptRecord(view, record,
+                       StrCat("expected a row below ", view.row_count, " but found ", row));
+  }
+  return static_cast<Row>(row);
+}
+
+}  // namespace stream_store::internal

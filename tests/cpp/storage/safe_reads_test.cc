@@ -1,0 +1,266 @@
+// Tests of readers that copy with pread() instead of loading from mappings: they give what others
+// give, load from no mapping of a file, and outlive files that are cut short under them.
+
+#include <algorithm>
+#include <atomic>
+#include <numeric>
+#include <thread>
+
+#include <sys/mman.h>
+
+#include "format/record.h"
+#include "storage/fixture.h"
+
+namespace stream_store::internal {
+namespace {
+
+namespace fs = std::filesystem;
+
+class SafeReadsTest : public StoreTest {
+ protected:
+  // Mappings of files cannot be loaded from while this lives: a load would end the test.
+  class NoLoads {
+   public:
+    NoLoads() {
+      sys().mmap = [](void* at, std::size_t size, int protection, int flags, int fd, off_t from) {
+        return RealSyscalls().mmap(at, size, fd < 0 ? protection : PROT_NONE, flags, fd, from);
+      };
+    }
+
+    NoLoads(const NoLoads&) = delete;
+    NoLoads& operator=(const NoLoads&) = delete;
+
+    ~NoLoads() { sys() = RealSyscalls(); }
+  };
+
+  static void Fill(StreamStore& store, Step first, Step last) {
+    for (Step step = first; step < last; ++step) {
+      const auto length = static_cast<std::size_t>(step % 101 == 7 ? 700 : step % 9);
+      if (step % 13 == 5) {
+        store.Append(step, {});
+      } else if (step % 3 == 0) {
+        store.Append(step, {{0, step}, {1, List(length, step)}});
+        store.Append(step, {{2, step % 50 == 0}});
+      } else {
+        store.Append(step, {{1, List(length, step)}, {2, false}});
+      }
+    }
+  }
+
+  Reader Safe() const {
+    const NoLoads none;
+    return Reader::Open(path_, {.safe_reads = true});
+  }
+
+  // Every way to read, on both.
+  static void ExpectSame(const Reader& safe, const Reader& mapped) {
+    ASSERT_EQ(safe.rows(), mapped.rows());
+    ASSERT_EQ(safe.size(), mapped.size());
+    EXPECT_EQ(safe.records(), mapped.records());
+    EXPECT_EQ(safe.complete_rows(), mapped.complete_rows());
+    EXPECT_EQ(safe.field_writes(), mapped.field_writes());
+    EXPECT_EQ(Show(safe), Show(mapped));
+    const auto rows = static_cast<Row>(safe.rows());
+    const auto size = static_cast<Position>(safe.size());
+    std::vector<Position> positions;
+    for (Position at = 0; at < size; at += 37) positions.push_back(size - 1 - at);
+    std::vector<Row> found(positions.size());
+    std::vector<Row> expected(positions.size());
+    safe.RowsOf(positions, found);
+    mapped.RowsOf(positions, expected);
+    EXPECT_EQ(found, expected);
+    std::vector<Row> some;
+    for (Row row = 0; row < rows; row += 11) some.push_back(row);
+    std::vector<Position> places(some.size());
+    std::vector<Position> expected_places(some.size());
+    safe.PositionsOf(some, places);
+    mapped.PositionsOf(some, expected_places);
+    EXPECT_EQ(places, expected_places);
+    for (const Step step : {-1, 0, 5, 299, 5000}) {
+      EXPECT_EQ(safe.LowerBound(step), mapped.LowerBound(step));
+      EXPECT_EQ(safe.UpperBound(step), mapped.UpperBound(step));
+    }
+    ExpectSameWindows(safe, mapped);
+    ExpectSameRows(safe, mapped);
+    const std::vector<TypeId> flag = {2};
+    EXPECT_EQ(safe.Segments(flag), mapped.Segments(flag));
+  }
+
+  static void ExpectSameWindows(const Reader& safe, const Reader& mapped) {
+    for (const std::uint64_t width : {1U, 13U, 300U, 2000U}) {
+      if (width > safe.size()) continue;
+      std::vector<Position> starts;
+      for (std::uint64_t at = 0; at <= safe.size() - width; at += 97)
+        starts.push_back(static_cast<Position>(safe.size() - width - at));
+      const std::size_t count = starts.size() * width;
+      std::array<std::vector<std::int64_t>, 5> ours;
+      std::array<std::vector<std::int64_t>, 5> theirs;
+      for (auto* columns : {&ours, &theirs}) {
+        for (auto& column : *columns) column.resize(count);
+        const WindowsOut out{.values = (*columns)[0].data(),
+                             .types = (*columns)[1].data(),
+                             .steps = (*columns)[2].data(),
+                             .offset = (*columns)[3].data(),
+                             .row = (*columns)[4].data()};
+        (columns == &ours ? safe : mapped).ReadWindows(starts, width, out);
+      }
+      EXPECT_EQ(ours, theirs);
+    }
+  }
+
+  static void ExpectSameRows(const Reader& safe, const Reader& mapped) {
+    const auto rows = static_cast<Row>(safe.rows());
+    for (const Row length : {1, 7, 300}) {
+      if (length > rows) continue;
+      std::vector<Row> starts;
+      for (Row row = 0; row <= rows - length; row += 31) starts.push_back(rows - length - row);
+      const std::size_t places = starts.size() * static_cast<std::size_t>(length);
+      std::array<std::vector<std::int64_t>, 2> numbers;
+      std::array<std::vector<std::uint8_t>, 2> present;
+      for (const std::size_t which : {0U, 1U}) {
+        numbers[which].resize(places);
+        present[which].resize(places);
+        const Reader& reader = which == 0 ? safe : mapped;
+        reader.ReadRows<std::int64_t>(starts, static_cast<std::uint64_t>(length), 0, numbers[which],
+                                      present[which]);
+      }
+      EXPECT_EQ(numbers[0], numbers[1]);
+      EXPECT_EQ(present[0], present[1]);
+      EXPECT_EQ(safe.LongestInRows(starts, static_cast<std::uint64_t>(length), 1),
+                mapped.LongestInRows(starts, static_cast<std::uint64_t>(length), 1));
+    }
+    ASSERT_EQ(safe.CountIndex(3, rows), mapped.CountIndex(3, rows));
+    std::vector<IndexEntry> ours(safe.CountIndex(3, rows));
+    std::vector<IndexEntry> theirs(ours.size());
+    safe.ReadIndex(3, rows, ours);
+    mapped.ReadIndex(3, rows, theirs);
+    const auto same = [](const IndexEntry& a, const IndexEntry& b) {
+      return a.start == b.start && a.type == b.type && a.step == b.step;
+    };
+    EXPECT_TRUE(std::ranges::equal(ours, theirs, same));
+  }
+};
+
+TEST_F(SafeReadsTest, GiveWhatOthersGive) {
+  {
+    StreamStore store = Open();
+    Fill(store, 0, 1000);
+    const Reader mapped = Reader::Open(path_);
+    ExpectSame(Safe(), mapped);
+    ExpectSame(Safe().Truncated(517), mapped.Truncated(517));
+    ExpectSame(Safe().Truncated(1000), mapped.Frozen());
+  }
+  ExpectSame(Safe(), Reader::Open(path_));  // closed
+  WriteAndDie([](StreamStore& store) { Fill(store, 1000, 1500); });
+  ExpectSame(Safe(), Reader::Open(path_));  // walked
+  EXPECT_EQ(Safe().recovery().state, Recovery::State::kProcessCrash);
+}
+
+TEST_F(SafeReadsTest, DoNotBelieveHints) {
+  {
+    StreamStore store = Open();
+    Fill(store, 0, 1000);
+  }
+  const File hints = Directory::Open(path_).OpenFile("hints", true);
+  for (std::uint64_t at = 0; at + 8 <= hints.Size(); at += 8) {
+    const std::uint64_t wrong = at % 3 == 0 ? ~std::uint64_t{0} : at * 7 % 900;
+    hints.WriteAt(std::as_bytes(std::span(&wrong, 1)), at);
+  }
+  ExpectSame(Safe(), Reader::Open(path_));
+  fs::resize_file(path_ / "hints", 0);
+  ExpectSame(Safe(), Reader::Open(path_));
+}
+
+TEST_F(SafeReadsTest, FollowTheWriter) {
+  StreamStore store = Open();
+  Reader safe = Safe();
+  EXPECT_EQ(safe.rows(), 0U);
+  for (Step rows = 100; rows <= 500; rows += 100) {
+    Fill(store, rows - 100, rows);
+    safe.Refresh();
+    ExpectSame(safe, store.reader());
+    EXPECT_TRUE(safe.live());
+  }
+  EXPECT_FALSE(safe.WaitForRows(501, std::chrono::milliseconds(5)));
+  store.Close();
+  EXPECT_FALSE(safe.live());
+  StreamStore next = Open();
+  Fill(next, 500, 600);
+  safe.Refresh();
+  ExpectSame(safe, next.reader());
+}
+
+TEST_F(SafeReadsTest, RowsOutliveTheReader) {
+  {
+    StreamStore store = Open();
+    Fill(store, 0, 10);
+  }
+  RowView row = Safe().row(8);
+  EXPECT_EQ((*row.begin()).values.size(), 8U);
+  EXPECT_EQ((*row.begin()).values.back(), 8);
+}
+
+// Cut short at every length, one file after the other, under a reader that is attached: an error or
+// what was there, never a signal.
+TEST_F(SafeReadsTest, FilesCutShortUnderneathAreErrors) {
+  {
+    StreamStore store = Open();
+    Fill(store, 0, 400);
+  }
+  const std::string whole = Stored();
+  fs::rename(path_, Scratch("good"));
+  std::uint64_t errors = 0;
+  for (const char* name : {"values", "records", "layouts", "hints", "control"}) {
+    const std::uint64_t size = fs::file_size(Scratch("good") / name);
+    for (std::uint64_t i = 0; i < 20; ++i) {
+      fs::remove_all(path_);
+      fs::copy(Scratch("good"), path_, fs::copy_options::recursive);
+      Reader safe = Safe();
+      fs::resize_file(path_ / name, size * i / 20);
+      try {
+        safe.Refresh();
+        EXPECT_EQ(Show(safe), whole);
+        std::vector<Position> starts = {0, 100};
+        std::vector<Value> values(2 * 64);
+        safe.ReadWindows(starts, 64, {.values = values.data()});
+      } catch (const Error& error) {
+        ++errors;
+        const bool typed =
+            error.code() == ErrorCode::kCorrupt || error.code() == ErrorCode::kCutBack;
+        EXPECT_TRUE(typed) << error.what();
+      }
+    }
+  }
+  EXPECT_GT(errors, 50U);
+}
+
+// Another process cuts and restores the file all the time.
+TEST_F(SafeReadsTest, SurviveARaceOfCuts) {
+  {
+    StreamStore store = Open();
+    Fill(store, 0, 400);
+  }
+  const Reader safe = Safe();
+  std::atomic<bool> stop{false};
+  std::thread cutter([&] {
+    const std::uint64_t size = SizeOf("values");
+    while (!stop) {
+      fs::resize_file(path_ / "values", 0);
+      fs::resize_file(path_ / "values", size);
+    }
+  });
+  std::vector<Value> values(500);
+  for (int i = 0; i < 3000; ++i) {
+    const std::vector<Position> starts = {i % 500};
+    try {
+      safe.ReadWindows(starts, 500, {.values = values.data()});
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kCorrupt);
+    }
+  }
+  stop = true;
+  cutter.join();
+}
+
+}  // namespace
+}  // namespace stream_store::internal
