@@ -12,8 +12,8 @@ The rules:
 - system headers stay in ``src/base``;
 - no file includes itself, directly or through others;
 - every C++ file is listed in the CMakeLists.txt beside or above it;
-- at module level, ``python/stream_store`` imports the standard library, NumPy and itself, and
-  ``stream_store.torch`` torch;
+- at module level, ``python/stream_store`` imports the standard library, NumPy and itself,
+  ``stream_store.torch`` also torch, and the command line typer and rich;
 - no source file is longer than 500 lines.
 """
 
@@ -51,7 +51,7 @@ SOURCE_FOLDERS = ("benchmarks", "examples", "include", "python", "scripts", "src
 SOURCE_SUFFIXES = {".cc", ".h", ".py", ".pyi", ".sh", ".txt"}
 TOP_LEVEL_IMPORTS = {"numpy", PUBLIC} | set(sys.stdlib_module_names)
 # Subpackages that `import stream_store` does not import, with what they need.
-OWN_IMPORTS = {"torch": {"torch"}}
+OWN_IMPORTS = {"torch": {"torch"}, "_cli": {"rich", "typer"}}
 # Headers of the system, which only the rooms named here may include.
 SYSTEM_HEADER = re.compile(
     r"^(sys/|linux/|asm/)|^(fcntl|unistd|dirent|pthread|sched|poll|signal)\.h$"

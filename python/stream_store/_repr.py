@@ -56,17 +56,18 @@ def _count(number: int, word: str) -> str:
 
 
 def _row(row: dict[str, Any]) -> str:
-    shown = [f"{name}={_value(value)}" for name, value in list(row.items())[:_SHOWN_FIELDS]]
+    shown = [f"{name}={short_value(value)}" for name, value in list(row.items())[:_SHOWN_FIELDS]]
     if len(row) > _SHOWN_FIELDS:
         shown.append("…")
     return ", ".join(shown)
 
 
-def _value(value: Any) -> str:
+def short_value(value: Any) -> str:
+    """One value, on one line and not long."""
     if isinstance(value, np.ndarray):
         if value.ndim > 1:
             return f"{value.dtype}{list(value.shape)}"
-        items = [_value(item) for item in value[:_SHOWN_ITEMS]]
+        items = [short_value(item) for item in value[:_SHOWN_ITEMS]]
         return f"[{', '.join(items)}{', …' if len(value) > _SHOWN_ITEMS else ''}]"
     if isinstance(value, (np.datetime64, np.timedelta64)):
         return str(value)

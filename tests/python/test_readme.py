@@ -91,7 +91,24 @@ def test_every_command_is_one_that_is_checked_here() -> None:
     learners = ["learn_from_stream", "learn_tokens", "sample_with_jax"]  # run by test_examples.py
     programs = {f"python examples/{name}.py" for name in learners}
     shell = {"make demo", "make test", "pip install .", "source install.sh"}
-    assert set(commands()) == shell | programs
+    others = {command for command in commands() if not command.startswith("stream-store ")}
+    assert others == shell | programs
+
+
+def test_command_lines_work(tmp_path: Path) -> None:
+    """In their order, on the store that the Python block makes."""
+    pytest.importorskip("typer")
+    pytest.importorskip("datasets")
+    (block,) = blocks("python")
+    (tmp_path / "block.py").write_text(block)
+    run(sys.executable, "block.py", cwd=tmp_path)
+    program = "from stream_store._cli import main; main()"
+    lines = [command.split() for command in commands() if command.startswith("stream-store ")]
+    assert len(lines) >= 6
+    for _, *arguments in lines:
+        rest = ["--idle", "0"] if arguments[0] == "follow" else []
+        run(sys.executable, "-c", program, *arguments, *rest, cwd=tmp_path)
+    assert (tmp_path / "my_run.parquet").is_file()
 
 
 @pytest.mark.parametrize("target", ["demo", "test", "bench"])

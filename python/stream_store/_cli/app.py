@@ -1,0 +1,181 @@
+"""The commands and their arguments. What they do is in facts.py, rows.py and export.py."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import stream_store
+
+from . import DAMAGED, FAILED, INTERRUPTED
+from .facts import describe, show_facts
+from .output import bar, print_json, say, show_findings, warn
+from .rows import follow_rows, show_rows
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Look at stores of stream_store, check, copy, repair and export them.",
+    pretty_exceptions_enable=False,
+)
+
+Store = Annotated[Path, typer.Argument(help="directory of the store")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
+Lines = Annotated[bool, typer.Option("--json", help="print one JSON object a row")]
+Fields = Annotated[list[str] | None, typer.Option("--field", "-f", help="only these fields")]
+Count = Annotated[int, typer.Option("--rows", "-n", min=0, help="how many rows")]
+
+
+@contextmanager
+def answered() -> Iterator[None]:
+    """What the store says no to becomes one line and an exit code."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit from None
+    except (stream_store.Error, OSError, ValueError, RuntimeError, ImportError) as error:
+        text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        warn(text)
+        raise typer.Exit(FAILED) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        say(stream_store.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def command(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="say which")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def info(
+    store: Store,
+    by: Annotated[
+        list[str] | None, typer.Option("--by", help="count segments by an int or bool field")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fields, sizes, how far it is durable, and in which state it is."""
+    with answered(), stream_store.StreamStore(store, "r") as opened:
+        facts = describe(opened, by or [])
+        print_json(facts) if as_json else show_facts(facts)
+
+
+@app.command()
+def head(store: Store, rows: Count = 10, field: Fields = None, as_json: Lines = False) -> None:
+    """The first rows."""
+    with answered(), stream_store.StreamStore(store, "r") as opened:
+        show_rows(opened, 0, min(rows, opened.num_rows), field, as_json)
+
+
+@app.command()
+def tail(store: Store, rows: Count = 10, field: Fields = None, as_json: Lines = False) -> None:
+    """The last rows."""
+    with answered(), stream_store.StreamStore(store, "r") as opened:
+        end = opened.num_rows
+        show_rows(opened, max(end - rows, 0), end, field, as_json)
+
+
+@app.command()
+def follow(
+    store: Store,
+    rows: Count = 10,
+    field: Fields = None,
+    wait: Annotated[float, typer.Option(help="seconds to wait for the store to appear")] = 0.0,
+    idle: Annotated[
+        float | None, typer.Option(help="end after so many seconds without a new row")
+    ] = None,
+    as_json: Lines = False,
+) -> None:
+    """The last rows, then every new one as a writer appends it; until Ctrl-C."""
+    with answered(), stream_store.StreamStore(store, "r", wait=wait) as opened:
+        follow_rows(opened, max(opened.num_rows - rows, 0), field, idle, as_json)
+
+
+@app.command()
+def verify(store: Store, as_json: AsJson = False) -> None:
+    """Look at every byte. Exits with 1 if something that was synced is damaged."""
+    with answered():
+        with bar("verify", hidden=as_json) as progress:
+            report = stream_store.verify(store, progress=progress)
+        if as_json:
+            print_json(report)
+        else:
+            show_findings(report.findings, report.damages + report.notices)
+            verdict = "no damage" if report.ok else f"{report.damages:,} damages"
+            say(
+                f"{store}: {verdict}; {report.good_rows:,} of {report.rows:,} rows, "
+                f"{report.bytes:,} bytes looked at"
+            )
+    if not report.ok:
+        raise typer.Exit(DAMAGED)
+
+
+@app.command()
+def repair(
+    store: Store,
+    into: Annotated[Path, typer.Argument(help="new directory")],
+    as_json: AsJson = False,
+) -> None:
+    """Copy the longest valid prefix of a damaged store into a new one."""
+    with answered():
+        with bar("repair", hidden=as_json) as progress:
+            report = stream_store.repair(store, into, progress=progress)
+        if as_json:
+            print_json(report)
+        else:
+            show_findings(report.findings, len(report.findings))
+            say(f"{into}: {report.rows:,} rows; known to be lost: {report.rows_lost:,}")
+
+
+@app.command()
+def checkpoint(
+    store: Store,
+    into: Annotated[Path, typer.Argument(help="new directory")],
+    as_json: AsJson = False,
+) -> None:
+    """Copy what is stored now into a store of its own, also while it is being written."""
+    with answered(), stream_store.StreamStore(store, "r") as opened:
+        with bar("checkpoint", hidden=as_json) as progress:
+            rows = opened.checkpoint(into, progress=progress)
+        answer: dict[str, Any] = {"path": str(into), "rows": rows}
+        print_json(answer) if as_json else say(f"{into}: {rows:,} rows")
+
+
+@app.command()
+def export(
+    store: Store,
+    out: Annotated[Path, typer.Argument(help="file to write")],
+    kind: Annotated[
+        str | None, typer.Option("--format", help="parquet, arrow or csv; by default its suffix")
+    ] = None,
+    start: Annotated[int, typer.Option(help="first row")] = 0,
+    stop: Annotated[int | None, typer.Option(help="row to stop before; by default all")] = None,
+    field: Fields = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write rows into a Parquet, Arrow or CSV file."""
+    from .export import export_rows
+
+    with answered(), stream_store.StreamStore(store, "r") as opened:
+        with bar("export", hidden=as_json) as progress:
+            rows = export_rows(opened, out, kind, (start, stop), field, progress)
+        answer: dict[str, Any] = {"path": str(out), "rows": rows}
+        print_json(answer) if as_json else say(f"{out}: {rows:,} rows")

@@ -1,0 +1,94 @@
+"""How answers look: one JSON object, or text for people; progress on standard error."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.table import Table
+
+from stream_store.reports import Finding
+
+_SHOWN_FINDINGS = 50
+
+
+def say(text: str) -> None:
+    """One line, as it is."""
+    sys.stdout.write(text + "\n")
+
+
+def warn(text: str) -> None:
+    """One line on standard error, with the command's name."""
+    sys.stderr.write(f"stream-store: {text}\n")
+
+
+def print_json(answer: Any) -> None:
+    """One JSON value on one line."""
+    sys.stdout.write(json.dumps(plain(answer), ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def plain(value: Any) -> Any:
+    """What JSON can say of a value: bytes as hex, times and decimals as text, NaN as "nan"."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return plain(dataclasses.asdict(value))
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return [plain(item) for item in value]
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, (np.datetime64, np.timedelta64, Decimal)):
+        return str(value)
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
+    """A table as wide as it needs to be, on a terminal or not."""
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(escape(column), overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(str(cell)) for cell in row))
+    console().print(table)
+
+
+def console() -> Console:
+    """Standard output; where it is no terminal, lines are not broken at 80 columns."""
+    return Console() if sys.stdout.isatty() else Console(width=200)
+
+
+def show_findings(findings: Sequence[Finding], count: int) -> None:
+    """The first findings, one a line."""
+    for finding in findings[:_SHOWN_FINDINGS]:
+        say(f"{finding.severity}: {finding}")
+    if count > _SHOWN_FINDINGS:
+        say(f"… {count - _SHOWN_FINDINGS:,} more; --json lists up to 1,000")
+
+
+@contextmanager
+def bar(what: str, *, hidden: bool) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on standard error; nothing where that is no terminal."""
+    screen = Console(stderr=True)
+    if hidden or not screen.is_terminal:
+        yield lambda _done, _total: None
+        return
+    columns = TextColumn(what), BarColumn(), DownloadColumn(), TransferSpeedColumn()
+    with Progress(*columns, console=screen, transient=True) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

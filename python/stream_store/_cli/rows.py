@@ -1,0 +1,68 @@
+"""Rows for people and for other programs: `head`, `tail` and `follow`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+from stream_store._repr import short_value
+from stream_store.store import StreamStore
+
+from .output import plain, print_json, say
+
+_AT_ONCE = 256
+
+
+def check_fields(store: StreamStore, fields: list[str] | None) -> None:
+    """Refuse names that no column has; a struct goes by its outer name."""
+    known = list(store._tree.children)
+    for name in fields or ():
+        if name not in known:
+            raise ValueError(f"Unknown field {name!r}; the store has {', '.join(known)}")
+
+
+def show_rows(
+    store: StreamStore, start: int, stop: int, fields: list[str] | None, as_json: bool
+) -> None:
+    """Rows [start, stop), one a line."""
+    check_fields(store, fields)
+    for first in range(start, stop, _AT_ONCE):
+        last = min(first + _AT_ONCE, stop)
+        rows = np.arange(first, last)
+        steps = store.read_rows(rows, fields=list(store.fields[:1]))["_step"]
+        for number, step, row in zip(rows, steps, store.rows(first, last), strict=True):
+            shown = row if not fields else {name: row[name] for name in fields}
+            if as_json:
+                print_json({"row": int(number), "step": int(step), "values": plain(shown)})
+            else:
+                say(f"{number} (step {step}): {_line(shown)}")
+    sys.stdout.flush()
+
+
+def _line(row: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={short_value(value)}" for name, value in row.items())
+
+
+def follow_rows(
+    store: StreamStore, start: int, fields: list[str] | None, idle: float | None, as_json: bool
+) -> None:
+    """Rows from `start` on, each when no more can come to it, for ever or until it is idle."""
+    check_fields(store, fields)
+    shown, quiet_since = start, time.monotonic()
+    while True:
+        stop = store.complete_rows
+        if stop > shown:
+            show_rows(store, shown, stop, fields, as_json)
+            shown, quiet_since = stop, time.monotonic()
+            continue
+        if idle is not None and time.monotonic() - quiet_since >= idle:
+            return
+        # A row may be there and not complete: then its rest, not the next row, is waited for.
+        pause = 0.5 if idle is None else min(0.5, idle)
+        if store.num_rows > shown:
+            time.sleep(min(pause, 0.02))
+        else:
+            store.wait(shown + 1, timeout=pause)
