@@ -146,7 +146,7 @@ check_fuzz() {
 check_asan() {
   export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1}
   export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
-  export CRASHES=${CRASHES:-20000} # five times slower here; test-cpp runs all 100,000
+  export CRASHES=${CRASHES:-20000} EFFORT=${EFFORT:-10} # five times slower here; test-cpp does all of it
   sanitized asan address,undefined \
     -DSTREAMSTORE_BUILD_PYTHON=ON -DPython_EXECUTABLE="$venv/bin/python"
   build_headers asan
@@ -164,7 +164,7 @@ check_tsan() {
 # Lines of the library that the C++ tests run; build/coverage.html shows which do not.
 check_coverage() {
   need_googletest
-  export CRASHES=${CRASHES:-5000} KILLS=${KILLS:-200}
+  export CRASHES=${CRASHES:-5000} KILLS=${KILLS:-200} EFFORT=${EFFORT:-5}
   build coverage -DCMAKE_CXX_COMPILER="$(find_gcc)"
   find build/coverage -name '*.gcda' -delete
   run_ctest coverage

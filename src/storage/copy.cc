@@ -229,6 +229,8 @@ Cursor CopyStore(const FileSet& source, std::uint64_t records, const std::filesy
     end = CopyRecords(source, image, records, parts, told);
     CopyBytes(*source.values, parts.values, end.values * sizeof(Value), told);
     CopyBytes(*source.layouts, parts.layouts, end.layout_words * sizeof(std::uint64_t), told);
+    const std::array<std::byte, sizeof(std::uint64_t)> empty_layout{};
+    parts.layouts.WriteAt(empty_layout, 0);
     parts.control.Allocate(0, kControlBytes);
     parts.control.WriteAt(EncodeIdentity(parts.identity), kIdentityOffset);
     WriteControl(source, end, parts);

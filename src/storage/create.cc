@@ -199,12 +199,16 @@ void ReplaceSchema(Files& files, Schema schema) {
 }
 
 void RemoveLeftovers(const std::filesystem::path& path) noexcept {
-  for (const std::filesystem::path& sibling : FindSiblings(path)) {
-    try {
-      RemoveLeftover(sibling);
-    } catch (const Error&) {
-      // Somebody else is cleaning up, or may and we may not: leftovers do no harm.
+  try {
+    for (const std::filesystem::path& sibling : FindSiblings(path)) {
+      try {
+        RemoveLeftover(sibling);
+      } catch (const Error&) {
+        // Somebody else is cleaning up, or may and we may not: leftovers do no harm.
+      }
     }
+  } catch (...) {
+    // No memory to look: the next open does.
   }
 }
 

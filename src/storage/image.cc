@@ -41,6 +41,10 @@ const LayoutFacts& Image::Layout(std::uint64_t offset) {
   const std::uint64_t head = *layouts_.At(offset, 1);
   facts.fields = WordType(head);
   facts.total = WordLength(head);
+  if (offset == 0 && head != 0) {  // readers never look at it
+    facts.fault = "word 0 of the layouts is not the empty layout";
+    return facts;
+  }
   if (offset + facts.fields + 1 > layouts_.size()) {
     facts.fault = "its layout runs past the layouts file";
     return facts;

@@ -110,8 +110,10 @@ void Scan::CheckControl() {
   ExpectZeros(kSlotOffset[0] + kSlotBytes, kSlotOffset[1], "after slot 0");
   ExpectZeros(kSlotOffset[1] + kSlotBytes, kControlBytes, "after slot 1");
   if (const std::uint64_t size = files_.control->Size(); size != kControlBytes) {
-    Notice(kControlName, std::min(size, kControlBytes), "its end", StrCat(kControlBytes, " bytes"),
-           StrCat(size));
+    const auto severity =
+        size < kControlBytes ? Finding::Severity::kDamage : Finding::Severity::kNotice;
+    Add({severity, kControlName, std::min(size, kControlBytes), "its end",
+         StrCat(kControlBytes, " bytes"), StrCat(size)});
   }
   if (!report_.live && files_.persistent) CheckLiveWords();
   report_.bytes += kControlBytes;
@@ -261,6 +263,7 @@ void Scan::Walk(Image& image, bool to_first_damage) {
   }
   if (whole && slot_ && slot_->records == end_) AtBase(cursor);
   if (whole) CheckSentinel(image, cursor);
+  if (whole) LookBehind(image, cursor);
   report_.records = end_;
   report_.values = cursor.values;
   report_.rows = std::max(cursor.rows, slot_ && !report_.live ? slot_->rows : 0);
@@ -342,6 +345,19 @@ void Scan::CheckSentinel(Image& image, const Cursor& cursor) {
   const bool asked = report_.live || !files_.persistent;
   Add({asked ? Finding::Severity::kDamage : Finding::Severity::kNotice, kRecordsName,
        end_ * sizeof(Record), "the sentinel", StrCat("start ", cursor.values), StrCat(found)});
+}
+
+// A dead writer's `published` is the only word for where its appends ended. A right record behind it is
+// an append that was about to be published, or the word is damaged.
+void Scan::LookBehind(Image& image, const Cursor& cursor) {
+  const bool believed = files_.persistent && !report_.live && slot_ && !slot_->clean;
+  if (!believed || end_ != published_ || end_ >= image.record_capacity()) return;
+  Seen seen;
+  Finding finding;
+  if (!Prove(image, end_, &cursor, seen, finding)) return;
+  if (SessionOfRecord(seen.record.row_session) != (slot_->session & 0xffff)) return;
+  Notice(kControlName, kLiveOffset, "`published`", "no right record behind it",
+         StrCat("record ", end_, ": an append that was not published yet, or the word is damaged"));
 }
 
 void Scan::Tell(std::uint64_t records, std::uint64_t values) {

@@ -50,6 +50,7 @@ class Scan {
   void AtBase(const Cursor& cursor);
   void Hints(std::uint64_t record, const Record& seen, std::uint64_t total, bool begins);
   void ExpectHint(std::uint64_t slot, bool of_row, std::uint64_t record);
+  void LookBehind(Image& image, const Cursor& cursor);
   void CheckSentinel(Image& image, const Cursor& cursor);
   void Tell(std::uint64_t records, std::uint64_t values);
 

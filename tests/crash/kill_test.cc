@@ -125,7 +125,7 @@ class KillTest : public ::testing::Test {
   }
 
   const std::uint64_t seed_ = FromEnvironment("SEED", 1);
-  const std::uint64_t kills_ = FromEnvironment("KILLS", 1'000);
+  const std::uint64_t kills_ = FromEnvironment("KILLS", Effort(2'000));
   Random random_{seed_};
   Shared* shared_ = MakeShared();
   FastDirectory scratch_;

@@ -16,6 +16,12 @@ inline std::uint64_t FromEnvironment(const char* name, std::uint64_t otherwise) 
   return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
 }
 
+/// A share of `full` by EFFORT, in percent: sanitized builds do less of the same. Never 0.
+inline std::uint64_t Effort(std::uint64_t full) {
+  const std::uint64_t share = full * FromEnvironment("EFFORT", 100) / 100;
+  return share == 0 ? 1 : share;
+}
+
 /// A fresh directory, in memory where that is possible: no process that dies loses what lies there,
 /// and syncs cost nothing. Deleted with all its content at the end.
 class FastDirectory {

@@ -1,4 +1,4 @@
-#include "import_mutant.h"
+#include "fuzz/import_mutant.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -9,7 +9,7 @@
 #include "stream_store/arrow.h"
 #include "stream_store/error.h"
 
-#include "mutant_stream.h"
+#include "fuzz/mutant_stream.h"
 
 namespace stream_store::fuzz {
 namespace {

@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-#include "import_mutant.h"
+#include "fuzz/import_mutant.h"
 
 namespace stream_store::fuzz {
 namespace {

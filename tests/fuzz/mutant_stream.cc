@@ -1,4 +1,4 @@
-#include "mutant_stream.h"
+#include "fuzz/mutant_stream.h"
 
 #include <algorithm>
 #include <array>

@@ -1,0 +1,280 @@
+// Every system call of a store's life fails in turn, once and for ever, with each errno; and the
+// process is killed at each. Whatever happens: a typed error, nothing that was acknowledged is lost,
+// nothing is left behind, and the store goes on.
+//
+// By hand: FAULT_STRIDE=1 crash_fault_test, every call with every errno; CI lets every call fail with
+// EIO and every fifth with the others.
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <new>
+#include <optional>
+#include <string>
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "stream_store/verify.h"
+
+#include "crash/place.h"
+#include "crash/rows.h"
+#include "crash/shim.h"
+
+namespace stream_store::crash {
+namespace {
+
+namespace fs = std::filesystem;
+using Fault = Shim::Fault;
+
+constexpr Row kRows = 55;
+
+// Survives the process that stores into it.
+struct Acknowledged {
+  std::atomic<Row> begun{0};  // appends that were called
+  std::atomic<Row> rows{0};   // whose append returned
+  std::atomic<Row> synced{0};
+};
+
+// From one call that fails to the next, so that about `percent` of them are looked at.
+std::uint64_t Stride(std::uint64_t percent) {
+  return FromEnvironment("FAULT_STRIDE", 100 / Effort(percent));
+}
+
+std::size_t OpenDescriptors() {
+  return static_cast<std::size_t>(
+      std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator{}));
+}
+
+// Mappings of files below a directory.
+std::size_t Mappings(const fs::path& directory) {
+  std::ifstream maps("/proc/self/maps");
+  std::size_t count = 0;
+  for (std::string line; std::getline(maps, line);) {
+    count += line.find(directory.string()) != std::string::npos ? 1U : 0U;
+  }
+  return count;
+}
+
+class FaultTest : public ::testing::Test {
+ protected:
+  FaultTest() {
+    void* page = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    done_ = new (page) Acknowledged;
+    Renew();
+  }
+
+  ~FaultTest() override { ::munmap(done_, 4096); }
+
+  void Renew() {
+    fs::remove_all(place_);
+    fs::create_directory(place_);
+    done_->begun = done_->rows = done_->synced = 0;
+  }
+
+  // What the library throws for a call that failed. Anything else ends the test.
+  bool Refused(const std::function<void()>& call) {
+    try {
+      call();
+      return false;
+    } catch (const Error& error) {
+      const ErrorCode code = error.code();
+      const bool typed = code == ErrorCode::kIo || code == ErrorCode::kNoSpace ||
+                         code == ErrorCode::kNotFound || code == ErrorCode::kCorrupt ||
+                         code == ErrorCode::kLocked;
+      EXPECT_TRUE(typed) << error.what();
+      EXPECT_NE(std::string(error.what()), "");
+      return true;
+    }
+  }
+
+  // A whole life: create, append and grow, sync, checkpoint, close, open again, read, verify, repair.
+  void Live() {
+    for (const Row rows : {kRows, kRows + 3}) {
+      std::optional<StreamStore> store;
+      if (Refused([&] { store = StreamStore::Open(path_, RowOptions()); })) continue;
+      AppendUpTo(*store, rows);
+      Refused([&] { store->Close(); });
+    }
+    Refused([&] { Reader::Open(path_).row(0); });
+    Refused([&] { Verify(path_); });
+    Refused([&] { Repair(path_, place_ / "repaired"); });
+  }
+
+  void AppendUpTo(StreamStore& store, Row rows) {
+    bool poisoned = false;
+    int refusals = 0;
+    Row row = static_cast<Row>(store.reader().rows());
+    while (row < rows && refusals < 5) {
+      done_->begun = row + 1;
+      if (Refused([&] { AppendWholeRow(store, row); })) {
+        ++refusals;
+        EXPECT_EQ(store.reader().rows(), static_cast<std::uint64_t>(row)) << "a refused append";
+        continue;
+      }
+      EXPECT_FALSE(poisoned) << "an append after a failed sync was taken";
+      done_->rows = ++row;
+      if (row % 20 == 0) {
+        const bool failed = Refused([&] { done_->synced = static_cast<Row>(store.Sync()); });
+        EXPECT_TRUE(failed || !poisoned) << "a sync after a failed sync succeeded";
+        poisoned = poisoned || failed;
+      }
+      if (row == 30) Refused([&] { store.reader().Checkpoint(place_ / "copy"); });
+    }
+  }
+
+  // With the real calls again.
+  void ExpectAllIsWell(const std::string& what) {
+    SCOPED_TRACE(what);
+    for (const char* name : {"copy", "repaired"}) {
+      if (!fs::exists(place_ / name)) continue;
+      EXPECT_TRUE(Verify(place_ / name).findings.empty()) << name;
+      EXPECT_EQ(WrongRow(Reader::Open(place_ / name)), "");
+    }
+    if (fs::exists(path_)) {
+      const VerifyReport report = Verify(path_);
+      EXPECT_TRUE(report.ok()) << FindingText(report.findings.front());
+      const Reader reader = Reader::Open(path_);
+      EXPECT_GE(reader.rows(), static_cast<std::uint64_t>(done_->rows.load()));
+      EXPECT_LE(reader.rows(),
+                static_cast<std::uint64_t>(std::max(done_->begun.load(), done_->rows.load())));
+      EXPECT_NE(reader.recovery().state, Recovery::State::kTruncated) << reader.recovery().reason;
+      EXPECT_EQ(WrongRow(reader), "");
+    } else {
+      EXPECT_EQ(done_->rows, 0) << "the store is gone";
+    }
+    StreamStore store = StreamStore::Open(path_, RowOptions());
+    const Row row = static_cast<Row>(store.reader().rows());
+    AppendWholeRow(store, row);
+    EXPECT_EQ(store.Sync(), static_cast<std::uint64_t>(row) + 1);
+    store.Close();
+    EXPECT_TRUE(Verify(path_).findings.empty());
+    for (const auto& entry : fs::directory_iterator(place_)) {
+      EXPECT_FALSE(entry.path().filename().string().starts_with(".store.tmp-")) << entry.path();
+    }
+  }
+
+  std::uint64_t CallsOfALife() {
+    const Shim counting(0, Fault::kNone, 0);
+    Live();
+    return counting.calls();
+  }
+
+  FastDirectory scratch_;
+  const fs::path place_ = scratch_ / "place";
+  const fs::path path_ = place_ / "store";
+  Acknowledged* done_;
+};
+
+TEST_F(FaultTest, AnyCallMayFailOnceOrForEver) {
+  const std::uint64_t calls = CallsOfALife();
+  ExpectAllIsWell("no fault");
+  std::uint64_t lives = 0;
+  std::map<std::string, std::uint64_t> sites;
+  for (const int error : {EIO, ENOSPC, EINTR, EMFILE, ENOMEM}) {
+    for (const Fault fault : {Fault::kOnce, Fault::kForEver}) {
+      for (std::uint64_t nth = 1; nth <= calls; nth += Stride(error == EIO ? 100 : 20)) {
+        Renew();
+        const std::size_t descriptors = OpenDescriptors();
+        std::string what;
+        {
+          const Shim shim(nth, fault, error);
+          Live();
+          what = StrCat("call ", nth, ", ", shim.name(), ", fails ",
+                        fault == Fault::kOnce ? "once" : "for ever", " with errno ", error);
+          sites[shim.name()] += 1;
+        }
+        EXPECT_EQ(OpenDescriptors(), descriptors) << what;
+        EXPECT_EQ(Mappings(place_), 0U) << what;
+        ExpectAllIsWell(what);
+        ++lives;
+        if (HasFailure()) return;
+      }
+    }
+  }
+  std::cout << "faults: " << calls << " calls in a life, " << lives << " lives with a fault at "
+            << sites.size() << " kinds of call, 0 lost" << std::endl;
+  EXPECT_GE(sites.size(), 13U);
+}
+
+TEST_F(FaultTest, TheProcessMayBeKilledAtAnyCall) {
+  const std::uint64_t calls = CallsOfALife();
+  std::uint64_t kills = 0;
+  for (std::uint64_t nth = 1; nth <= calls; nth += Stride(100)) {
+    Renew();
+    const pid_t child = ::fork();
+    if (child == 0) {
+      const Shim shim(nth, Fault::kKill, 0);
+      Live();
+      ::_exit(0);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    kills += WIFSIGNALED(status) ? 1 : 0;
+    ExpectAllIsWell(StrCat("killed at call ", nth));
+    if (HasFailure()) return;
+  }
+  std::cout << "kills: at " << kills << " of " << calls << " calls, 0 lost" << std::endl;
+}
+
+// A store whose writer died; then each call of the opening that recovers it fails, or kills again.
+TEST_F(FaultTest, RecoveryMayFailOrDieAtAnyCall) {
+  const fs::path dead = scratch_ / "dead";
+  const auto die = [&] {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      auto& store = *new StreamStore(StreamStore::Open(path_, RowOptions()));
+      AppendUpTo(store, 38);
+      ::_exit(0);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+  };
+  die();
+  fs::copy(path_, dead, fs::copy_options::recursive);
+  const auto recover = [&] {
+    Refused([&] {
+      StreamStore store = StreamStore::Open(path_, RowOptions());
+      EXPECT_EQ(store.recovery().state, Recovery::State::kProcessCrash);
+      EXPECT_EQ(store.reader().rows(), 38U);
+      AppendUpTo(store, 40);
+    });
+  };
+  std::uint64_t lives = 0;
+  for (const Fault fault : {Fault::kOnce, Fault::kForEver, Fault::kKill}) {
+    for (std::uint64_t nth = 1;; nth += Stride(100)) {
+      fs::remove_all(path_);
+      fs::copy(dead, path_, fs::copy_options::recursive);
+      done_->begun = done_->rows = 38;
+      bool reached = false;
+      const pid_t child = ::fork();  // a failed writer's memory stays out of the next round
+      if (child == 0) {
+        const Shim shim(nth, fault, EIO);
+        recover();
+        ::_exit(shim.faults() > 0 ? 1 : HasFailure() ? 2 : 0);
+      }
+      int status = 0;
+      ::waitpid(child, &status, 0);
+      reached = WIFSIGNALED(status) || WEXITSTATUS(status) == 1;
+      ASSERT_TRUE(!WIFEXITED(status) || WEXITSTATUS(status) < 2);
+      done_->begun = 40;
+      ExpectAllIsWell(StrCat("recovery, call ", nth));
+      if (HasFailure()) return;
+      ++lives;
+      if (!reached) break;
+    }
+  }
+  std::cout << "recoveries: " << lives << " with a fault, 0 lost" << std::endl;
+}
+
+}  // namespace
+}  // namespace stream_store::crash

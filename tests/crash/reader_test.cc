@@ -1,0 +1,135 @@
+// One writer and eight readers, each a process: every window is what was written, and lengths never
+// go back. Readers are killed all the while.
+//
+// By hand: WINDOWS=10000000 SEED=7 crash_reader_test.
+
+#include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <new>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "stream_store/verify.h"
+
+#include "crash/place.h"
+#include "crash/random.h"
+#include "crash/rows.h"
+
+namespace stream_store::crash {
+namespace {
+
+constexpr int kReaders = 8;
+
+struct Shared {
+  std::atomic<bool> stop{false};
+  std::atomic<std::uint64_t> windows{0};
+  std::atomic<std::uint64_t> wrong{0};
+};
+
+// Value p of the store tells row and step by itself: see AppendWholeRow().
+void Sample(const std::filesystem::path& path, std::uint64_t seed, Shared& shared) {
+  constexpr std::uint64_t kWidth = 64;
+  constexpr std::size_t kBatch = 64;
+  Random random(seed);
+  Reader reader = Reader::Open(path, {.wait = std::chrono::seconds(60)});
+  std::vector<Value> values(kBatch * kWidth);
+  std::vector<std::int64_t> types(values.size());
+  std::vector<Step> steps(values.size());
+  std::uint64_t seen = 0;
+  while (!shared.stop) {
+    const std::uint64_t size = reader.Refresh();
+    std::uint64_t wrong = size < seen ? 1 : 0;
+    seen = size;
+    if (size < 2 * kWidth) continue;
+    std::vector<Position> starts;
+    for (std::size_t i = 0; i < kBatch; ++i) {
+      starts.push_back(static_cast<Position>(random.Chance(50)
+                                                 ? random.Below(size - kWidth + 1)
+                                                 : size - kWidth - random.Below(kWidth)));
+    }
+    reader.ReadWindows(starts, kWidth,
+                       {.values = values.data(), .types = types.data(), .steps = steps.data()});
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const Value expected = types[i] == 2 ? steps[i] % 2 : steps[i];
+      wrong += values[i] == expected && types[i] <= 2 ? 0U : 1U;
+    }
+    shared.wrong += wrong;
+    shared.windows += kBatch;
+  }
+}
+
+TEST(ReaderProcessTest, EveryWindowOfEveryReaderIsWhatWasWritten) {
+  const std::uint64_t windows = FromEnvironment("WINDOWS", Effort(200'000));
+  Random random(FromEnvironment("SEED", 1));
+  FastDirectory scratch;
+  const std::filesystem::path path = scratch / "store";
+  void* page = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  auto& shared = *new (page) Shared;
+  const auto start = [&](const auto& work) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      try {
+        work();
+      } catch (const std::exception& error) {
+        std::cerr << error.what() << std::endl;
+        ::_exit(1);
+      }
+      ::_exit(0);
+    }
+    return child;
+  };
+  const pid_t writer = start([&] {
+    Options options = RowOptions();
+    options.capacity_values = 10'000;
+    options.grow_ahead = true;
+    options.sync_interval = std::chrono::milliseconds(50);
+    StreamStore store = StreamStore::Open(path, options);
+    for (Row row = 0; !shared.stop; ++row) {
+      AppendWholeRow(store, row);
+      if (row > 60'000) ::usleep(50);  // large enough; the machine has other things to do
+    }
+  });
+  std::vector<pid_t> readers;
+  std::uint64_t kills = 0;
+  const auto sample = [&](std::uint64_t seed) {
+    return start([&, seed] { Sample(path, seed, shared); });
+  };
+  for (int i = 0; i < kReaders; ++i) readers.push_back(sample(random.Next()));
+  while (shared.windows < windows && shared.wrong == 0) {
+    ::usleep(20'000);
+    const std::size_t i = random.Below(kReaders);  // one of them dies, another comes
+    ::kill(readers[i], SIGKILL);
+    int status = 0;
+    ::waitpid(readers[i], &status, 0);
+    ASSERT_TRUE(WIFSIGNALED(status)) << "a reader ended by itself";
+    readers[i] = sample(random.Next());
+    ++kills;
+  }
+  shared.stop = true;
+  for (const pid_t child : readers) {
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+  }
+  int status = 0;
+  ::waitpid(writer, &status, 0);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(shared.wrong, 0U);
+  EXPECT_TRUE(Verify(path).findings.empty());
+  std::cout << "readers: " << shared.windows << " windows checked by " << kReaders
+            << " processes at a time, " << kills << " readers killed, " << shared.wrong << " wrong"
+            << std::endl;
+  ::munmap(page, 4096);
+}
+
+}  // namespace
+}  // namespace stream_store::crash

@@ -1,0 +1,61 @@
+// Rows whose content follows from their number, for tests that kill, fail and damage.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "stream_store/store.h"
+
+#include "base/str_cat.h"
+
+namespace stream_store::crash {
+
+inline const std::vector<Field>& RowFields() {
+  static const std::vector<Field> fields = {Field{.name = "count"},
+                                            Field{.name = "list", .shape = {kRagged}},
+                                            Field{.name = "flag", .dtype = DType::kBool}};
+  return fields;
+}
+
+/// One thread, no sync by itself: what happens is what the test does.
+inline Options RowOptions() {
+  return Options{.capacity_values = 1,
+                 .fields = RowFields(),
+                 .grow_ahead = false,
+                 .sync_interval = {},
+                 .sync_bytes = 0};
+}
+
+/// Items of row r's list; a few lists are long, so that files grow.
+inline std::size_t ListLength(Row row) {
+  return static_cast<std::size_t>(row % 17 == 16 ? 5000 : row % 7);
+}
+
+/// Row r: its number, a list of it, and whether it is odd.
+inline void AppendWholeRow(StreamStore& store, Row row) {
+  const std::vector<Value> list(ListLength(row), row);
+  store.Append(row, {{0, row}, {1, list}, {2, row % 2 == 1}});
+}
+
+/// Empty, or where the rows are not those of AppendWholeRow().
+inline std::string WrongRow(const Reader& reader) {
+  for (Row row = 0; row < static_cast<Row>(reader.rows()); ++row) {
+    const RowView view = reader.row(row);
+    const auto values = [&](std::size_t i) {
+      return (*(view.begin() + static_cast<std::ptrdiff_t>(i))).values;
+    };
+    const bool right =
+        view.step() == row && view.size() == 3 && values(0).size() == 1 && values(0)[0] == row &&
+        values(1).size() == ListLength(row) &&
+        std::ranges::all_of(values(1), [row](Value value) { return value == row; }) &&
+        values(2).size() == 1 && values(2)[0] == row % 2;
+    if (!right) return StrCat("row ", row, " of ", reader.rows(), " is not what was appended");
+  }
+  return {};
+}
+
+}  // namespace stream_store::crash

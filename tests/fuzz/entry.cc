@@ -1,0 +1,10 @@
+// libFuzzer's door: built once for each target, with STREAM_STORE_FUZZ_TARGET its function.
+#include <cstddef>
+#include <cstdint>
+
+#include "fuzz/targets.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  stream_store::fuzz::STREAM_STORE_FUZZ_TARGET({data, size});
+  return 0;
+}

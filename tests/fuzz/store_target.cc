@@ -1,0 +1,262 @@
+// Whole stores: patches on the files of one that is right.
+//
+// Input: one byte of flags, then patches of 12 bytes: file (u8), what to do (u8), place (u16), word
+// (u64).
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "stream_store/verify.h"
+
+#include "base/str_cat.h"
+#include "base/syscalls.h"
+#include "crash/place.h"
+#include "crash/rows.h"
+#include "format/check.h"
+#include "format/control.h"
+#include "format/layout.h"
+#include "fuzz/require.h"
+#include "fuzz/targets.h"
+
+namespace stream_store::fuzz {
+namespace {
+
+namespace fs = std::filesystem;
+using Image = std::map<std::string, std::vector<std::byte>>;
+
+constexpr const char* kNames[] = {"values", "records", "layouts", "hints", "schema", "control"};
+
+enum Flags : std::uint8_t { kMendControl = 1, kMendSchema = 2, kMendRecords = 4, kDied = 8 };
+
+const fs::path& Place() {
+  static const crash::FastDirectory directory;
+  return directory.path();
+}
+
+Image Load(const fs::path& path) {
+  Image image;
+  for (const char* name : kNames) {
+    std::ifstream file(path / name, std::ios::binary);
+    const std::string text((std::istreambuf_iterator<char>(file)), {});
+    const auto* bytes = reinterpret_cast<const std::byte*>(text.data());
+    image[name].assign(bytes, bytes + text.size());
+  }
+  return image;
+}
+
+void Write(const Image& image, const fs::path& path) {
+  fs::remove_all(path);
+  fs::create_directory(path);
+  for (const auto& [name, bytes] : image) {
+    std::ofstream file(path / name, std::ios::binary);
+    file.write(reinterpret_cast<const char*>(bytes.data()),
+               static_cast<std::streamsize>(bytes.size()));
+  }
+  std::ofstream(path / "lock") << "";
+}
+
+// The store everything starts from, closed or as a dead writer left it; always the same bytes.
+const Image& Template(bool died) {
+  static const std::array<Image, 2> images = [] {
+    sys().getrandom = [](void* buffer, std::size_t count, unsigned) {
+      std::memset(buffer, 0x5a, count);
+      return static_cast<ssize_t>(count);
+    };
+    std::array<Image, 2> made;
+    StreamStore store = StreamStore::Open(Place() / "template", crash::RowOptions());
+    for (Row row = 0; row < 12; ++row) {
+      crash::AppendWholeRow(store, row);
+      if (row == 7) store.Sync();
+    }
+    store.Append(12, {{0, 12}});
+    store.Append(12, {{2, true}});
+    made[1] = Load(Place() / "template");
+    for (const char* name : {"values", "records", "layouts", "hints"}) {
+      made[1][name].resize(std::min<std::size_t>(made[1][name].size(), 4096));
+    }
+    store.Close();
+    made[0] = Load(Place() / "template");
+    sys().getrandom = RealSyscalls().getrandom;
+    return made;
+  }();
+  return images[died ? 1 : 0];
+}
+
+void Patch(Image& image, Bytes patch) {
+  std::vector<std::byte>& file = image[kNames[patch[0] % 6]];
+  std::uint64_t at = patch[2] | static_cast<std::uint64_t>(patch[3]) << 8;
+  if (&file == &image["control"]) at = (at >> 14) * kControlRegion + at % 512;
+  std::uint64_t word = 0;
+  std::memcpy(&word, patch.data() + 4, sizeof(word));
+  at = file.empty() ? 0 : at % file.size();
+  const std::size_t most = std::min<std::size_t>(8, file.size() - at);
+  switch (patch[1] % 6) {
+    case 0:  // the word
+      std::memcpy(file.data() + at, &word, most);
+      break;
+    case 1:  // one byte
+      if (most > 0) file[at] = std::byte{static_cast<std::uint8_t>(word)};
+      break;
+    case 2: {  // more or less than there is
+      std::uint64_t there = 0;
+      std::memcpy(&there, file.data() + at, most);
+      there += word % 2 == 0 ? word % 256 : 0 - word % 256;
+      std::memcpy(file.data() + at, &there, most);
+      break;
+    }
+    case 3:
+      file.resize(at);
+      break;
+    case 4:
+      file.resize(std::min<std::size_t>(file.size() + word % 4096, 600'000));
+      break;
+    case 5: {  // a record or block copied
+      const std::uint64_t from = file.empty() ? 0 : word % file.size();
+      const std::size_t count = std::min<std::size_t>({32, file.size() - at, file.size() - from});
+      std::memmove(file.data() + at, file.data() + from, count);
+      break;
+    }
+  }
+}
+
+void MendBlock(std::vector<std::byte>& file, std::uint64_t begin, std::uint64_t size) {
+  if (file.size() < begin + size || size < 4) return;
+  const std::uint32_t sum = Crc32c(file.data() + begin, size - 4);
+  std::memcpy(file.data() + begin + size - 4, &sum, sizeof(sum));
+}
+
+// The check of every record whose layout and values lie in the files.
+void MendRecords(Image& image) {
+  std::vector<std::byte>& records = image["records"];
+  const std::vector<std::byte>& values = image["values"];
+  const std::vector<std::byte>& layouts = image["layouts"];
+  std::uint32_t seed = 0;
+  if (image["control"].size() >= 52) std::memcpy(&seed, image["control"].data() + 48, sizeof(seed));
+  std::vector<std::uint64_t> words(layouts.size() / 8);
+  std::memcpy(words.data(), layouts.data(), words.size() * 8);
+  for (std::size_t at = 0; at + sizeof(Record) <= records.size(); at += sizeof(Record)) {
+    Record record{};
+    std::memcpy(&record, records.data() + at, sizeof(record));
+    if (record.layout >= words.size()) continue;
+    const std::uint64_t fields = WordType(words[record.layout]);
+    const std::uint64_t total = WordLength(words[record.layout]);
+    if (fields + 1 > words.size() - record.layout || record.start > values.size() / 8 ||
+        total > values.size() / 8 - record.start) {
+      continue;
+    }
+    std::uint32_t state =
+        BeginCheck(seed, record.start, record.step, record.row_session, record.layout,
+                   LayoutDigest(std::span(words).subspan(record.layout, fields + 1)));
+    std::vector<Value> own(total);
+    std::memcpy(own.data(), values.data() + record.start * 8, total * 8);
+    state = Crc32cExtendWords(state, own.data(), own.size());
+    record.check = FinishCheck(state);
+    std::memcpy(records.data() + at, &record, sizeof(record));
+  }
+}
+
+bool Refused(const Error& error) {
+  return error.code() == ErrorCode::kCorrupt || error.code() == ErrorCode::kVersion ||
+         error.code() == ErrorCode::kNotFound;
+}
+
+// Every way to read, with errors of the right kind.
+void ReadAll(const Reader& reader) {
+  try {
+    const auto rows = static_cast<Row>(std::min<std::uint64_t>(reader.rows(), 64));
+    for (Row row = 0; row < rows; ++row) reader.row(row);
+    const std::uint64_t size = std::min<std::uint64_t>(reader.size(), 4096);
+    std::vector<Value> values(size);
+    std::vector<float> numbers(size);
+    if (size > 0) {
+      const std::array<Position, 1> start = {0};
+      reader.ReadWindows(start, size, {.values = values.data(), .number = numbers.data()});
+    }
+    std::vector<IndexEntry> entries(reader.CountIndex(0, rows));
+    reader.ReadIndex(0, rows, entries);
+    reader.LowerBound(5);
+    reader.field_writes();
+    reader.complete_rows();
+    if (reader.schema().size() > 2 && reader.schema()[2].dtype == DType::kBool) {
+      const std::array<TypeId, 1> by = {2};
+      reader.Segments(by);
+    }
+  } catch (const Error& error) {
+    Require(Refused(error) || error.code() == ErrorCode::kInvalidArgument, error.what());
+  }
+}
+
+void AppendAndReopen(const fs::path& path) {
+  std::uint64_t rows = 0;
+  {
+    StreamStore store = StreamStore::Open(path, Options{.sync_interval = {}, .sync_bytes = 0});
+    rows = store.reader().rows();
+    Step step = 0;
+    try {
+      step = rows == 0 ? 0 : store.reader().row(static_cast<Row>(rows) - 1).step();
+      if (step == INT64_MAX) return;
+      store.Append(step + 1, {});
+    } catch (const Error& error) {
+      // A last row that cannot be read, or steps and rows at their end.
+      Require(Refused(error) || error.code() == ErrorCode::kInvalidArgument ||
+                  error.code() == ErrorCode::kNoSpace,
+              error.what());
+      return;
+    }
+    store.Close();
+  }
+  Require(Reader::Open(path).rows() == rows + 1, "what was appended is there after opening again");
+}
+
+}  // namespace
+
+void FuzzStore(Bytes bytes) {
+  const std::uint8_t flags = bytes.empty() ? 0 : bytes[0];
+  Image image = Template((flags & kDied) != 0);
+  for (std::size_t at = 1; at + 12 <= bytes.size() && at < 12 * 16; at += 12) {
+    Patch(image, bytes.subspan(at, 12));
+  }
+  if ((flags & kMendControl) != 0) {
+    MendBlock(image["control"], 0, kIdentityBytes);
+    for (const std::uint64_t slot : kSlotOffset) MendBlock(image["control"], slot, kSlotBytes);
+  }
+  if ((flags & kMendSchema) != 0) MendBlock(image["schema"], 0, image["schema"].size());
+  if ((flags & kMendRecords) != 0) MendRecords(image);
+  const fs::path path = Place() / "store";
+  Write(image, path);
+  fs::remove_all(Place() / "repaired");
+  bool right = false;
+  try {
+    right = Verify(path).ok();
+  } catch (const Error& error) {
+    Require(Refused(error), error.what());
+  }
+  for (const bool safe : {false, true}) {
+    try {
+      const Reader reader = Reader::Open(path, {.safe_reads = safe});
+      ReadAll(reader);
+    } catch (const Error& error) {
+      Require(Refused(error), error.what());
+      Require(!right, StrCat("verify found no damage, but opening says: ", error.what()));
+    }
+  }
+  try {
+    const RepairReport report = Repair(path, Place() / "repaired");
+    const VerifyReport after = Verify(Place() / "repaired");
+    if (!after.findings.empty()) Require(false, "repaired: " + FindingText(after.findings[0]));
+    Require(after.rows == report.rows, "a repaired store has the rows it says");
+  } catch (const Error& error) {
+    Require(Refused(error), error.what());
+  }
+  try {
+    AppendAndReopen(path);
+  } catch (const Error& error) {
+    Require(Refused(error), error.what());
+  }
+}
+
+}  // namespace stream_store::fuzz
