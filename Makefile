@@ -27,7 +27,7 @@ $(shell mkdir -p build; \
   find python -type f -name '*.py*' ! -name '*.pyc' | LC_ALL=C sort > $(FILES).new; \
   cmp -s $(FILES).new $(FILES) && rm $(FILES).new || mv $(FILES).new $(FILES))
 
-.PHONY: help demo test bench fuzz format lint develop clean
+.PHONY: help demo test campaign mutants fuzz bench format lint develop clean
 .PHONY: test-layers test-text test-format test-lint test-types test-docs test-cpp test-tidy test-asan test-tsan
 .PHONY: test-coverage test-python test-package docs
 
@@ -40,6 +40,15 @@ demo: $(VENV)/.stamp-demo $(VENV)/.stamp-package ## record environments into a s
 
 test: ## run every check below; the last lines say what was skipped
 	@scripts/check.sh all
+
+campaign: $(VENV)/.stamp-package ## long crash tests: KILLS= STEPS= CRASHES= WINDOWS= FUZZ_RUNS= CUTS= SEED=
+	@scripts/check.sh campaign
+
+mutants: $(VENV)/.stamp-venv ## bugs on purpose, each to be caught by the crash tests: ONLY= part of a name
+	@python scripts/mutants.py
+
+fuzz: $(VENV)/.stamp-venv ## libFuzzer with AddressSanitizer on every target: SECONDS_EACH=
+	@scripts/check.sh fuzz
 
 bench: $(VENV)/.stamp-demo $(VENV)/.stamp-package ## run the C++ and Python benchmarks
 	python benchmarks/run.py
@@ -89,9 +98,6 @@ test-package: $(VENV)/.stamp-packaging $(VENV)/.stamp-package ## installed C++ l
 
 test-docs: $(VENV)/.stamp-docs $(VENV)/.stamp-package ## the site builds, its links lead somewhere
 	@scripts/check.sh docs
-
-fuzz: $(VENV)/.stamp-venv ## fuzz with libFuzzer, five minutes a fuzzer or SECONDS_EACH
-	@scripts/check.sh fuzz
 
 docs: $(VENV)/.stamp-docs $(VENV)/.stamp-package ## build the documents as a site, in build/site
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --site-dir build/site

@@ -3,7 +3,7 @@
 # piece needs from PyPI before it calls this.
 #
 #   scripts/check.sh <piece>   layers text format lint types cpp tidy asan tsan coverage python package docs
-#   scripts/check.sh fuzz      the fuzzers, for as long as SECONDS_EACH says
+#   scripts/check.sh fuzz      libFuzzer, for as long as SECONDS_EACH says; campaign: the long crash tests
 #   scripts/check.sh all       every piece; its last lines name what failed and what was skipped
 #
 # A piece whose system tool is missing (no clang, say) is skipped by name. With STREAMSTORE_NO_SKIP=1, as in
@@ -125,24 +125,6 @@ sanitized() {
   build "$preset" -DCMAKE_CXX_COMPILER="$compiler" "$@"
 }
 
-# Not among the checks: as long as SECONDS_EACH says. What it finds is left in build/fuzz/corpus.
-check_fuzz() {
-  local clang fuzzer corpus
-  need_googletest
-  clang=$(find_clang) || die "fuzzing needs clang (Debian and Ubuntu: apt-get install clang)"
-  echo 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }' |
-    compiles "$clang" -fsanitize=fuzzer,address ||
-    die "$clang cannot link -fsanitize=fuzzer,address (Debian and Ubuntu: apt-get install libclang-rt-14-dev)"
-  build fuzz -DCMAKE_CXX_COMPILER="$clang"
-  for fuzzer in build/fuzz/tests/fuzz/*_fuzzer; do
-    corpus=build/fuzz/corpus/$(basename "$fuzzer")
-    mkdir -p "$corpus"
-    say "fuzzing with $fuzzer for ${SECONDS_EACH:-300} s"
-    "$fuzzer" -max_total_time="${SECONDS_EACH:-300}" -max_len=4096 -print_final_stats=1 \
-      -artifact_prefix="$corpus-" "$corpus"
-  done
-}
-
 check_asan() {
   export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1}
   export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
@@ -172,6 +154,31 @@ check_coverage() {
     --merge-lines --gcov-ignore-parse-errors \
     --html-details build/coverage.html --txt build/coverage.txt --fail-under-line "$least_coverage"
   tail -n 4 build/coverage.txt
+}
+
+# The long crash tests; see scripts/campaign.py.
+check_campaign() {
+  need_googletest
+  build release -DCMAKE_CXX_COMPILER="$(find_gcc)"
+  python scripts/campaign.py
+}
+
+# libFuzzer on each target, beginning with the corpus; what it finds new stays in build/fuzz-corpus.
+check_fuzz() {
+  local clang target
+  clang=$(find_clang) || die "fuzzing needs clang++ 14 or newer (Debian and Ubuntu: apt-get install clang-14 libclang-rt-14-dev)"
+  build fuzz -DCMAKE_CXX_COMPILER="$clang"
+  for target in schema control store operations import; do
+    say "fuzz $target"
+    mkdir -p "build/fuzz-corpus/$target"
+    "build/fuzz/tests/fuzz/${target}_fuzzer" -max_total_time="${SECONDS_EACH:-60}" -max_len=2000 \
+      -print_final_stats=1 -artifact_prefix="build/fuzz-$target-" \
+      "build/fuzz-corpus/$target" "tests/fuzz/corpus/$target" >"build/fuzz-$target.log" 2>&1 || {
+      tail -n 40 "build/fuzz-$target.log"
+      die "the fuzz target $target broke a promise; keep its input in tests/fuzz/corpus/$target"
+    }
+    grep 'stat::' "build/fuzz-$target.log"
+  done
 }
 
 check_python() { python -m pytest -n "$jobs"; }
@@ -217,9 +224,9 @@ check_all() {
   mkdir -p build
   case $piece in
     all) check_all ;;
-    fuzz) check_fuzz ;;
+    campaign | fuzz) "check_$piece" ;;
     *)
-      [[ " ${pieces[*]} " == *" $piece "* ]] || die "usage: scripts/check.sh all | fuzz | ${pieces[*]}"
+      [[ " ${pieces[*]} " == *" $piece "* ]] || die "usage: scripts/check.sh all | campaign | fuzz | ${pieces[*]}"
       "check_$piece"
       ;;
   esac

@@ -156,7 +156,9 @@ inline bool Writer::AppendHeld(Step step, std::span<const FieldWrite> writes, Ro
   }
   StoreRecord(staged, cursor_.records);
   MoveCursor(memo, step, continues, cursor_);
-  published_.store(cursor_.records, std::memory_order_release);  // step 8
+  if constexpr (kChecked) {
+    published_.store(cursor_.records, std::memory_order_release);  // step 8
+  }
   return true;
 }
 

@@ -11,6 +11,13 @@
 
 namespace stream_store::internal {
 
+// A build for benchmarks alone measures what checks and publishing cost by leaving them out.
+#ifdef STREAM_STORE_BENCHMARK_UNCHECKED
+inline constexpr bool kChecked = false;
+#else
+inline constexpr bool kChecked = true;
+#endif
+
 // Longer runs go through the three-stream function.
 inline constexpr std::uint64_t kInlineCheckWords = 24;
 
@@ -74,7 +81,9 @@ inline std::uint64_t Writer::EncodeWrites(std::span<const FieldWrite> writes, co
     }
     out += plan.words;
   }
-  staged.check = FinishCheck(ExtendCheck(BeginStagedCheck(staged), begin, staged.total));
+  if constexpr (kChecked) {
+    staged.check = FinishCheck(ExtendCheck(BeginStagedCheck(staged), begin, staged.total));
+  }
   return kEncodedAll;
 }
 

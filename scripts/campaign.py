@@ -1,0 +1,199 @@
+"""The long versions of the crash tests: kill, step, cut, damage and fuzz, and count what was lost.
+
+    make campaign KILLS=100000 SEED=7
+
+Runs the programs of tests/crash and tests/fuzz from the release build, and
+tests/crash/filesystems.py where root and loop devices are to be had. Writes build/campaign.json and
+prints a table; with --docs puts the table into docs/reliability.md. What cannot run here is listed
+as skipped.
+
+Amounts, from the environment: KILLS, STEPS, CRASHES, WINDOWS, FUZZ_RUNS, CUTS, SEED; FULL=0 leaves
+out what takes every bit and every call.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build" / "release" / "tests"
+RESULT = ROOT / "build" / "campaign.json"
+PAGE = ROOT / "docs" / "reliability.md"
+BEGIN, END = "<!-- campaign:begin -->\n", "<!-- campaign:end -->"
+
+AMOUNTS = {
+    "SEED": "7",
+    "KILLS": "100000",
+    "STEPS": "1000000",
+    "CRASHES": "2000000",
+    "WINDOWS": "10000000",
+    "FUZZ_RUNS": "1000000",
+    "CUTS": "300",
+}
+
+
+@dataclass
+class Part:
+    """One program, and what it said."""
+
+    name: str
+    what: str
+    command: list[str]
+    amounts: dict[str, str] = field(default_factory=dict)
+    result: str = "not run"
+    seconds: float = 0.0
+    said: list[str] = field(default_factory=list)
+
+
+def gtest(program: str, filter_: str = "*") -> list[str]:
+    return [program, f"--gtest_filter={filter_}"]
+
+
+def parts(amounts: dict[str, str], full: bool) -> list[Part]:
+    """What a campaign is made of, in order."""
+    fault = {"FAULT_STRIDE": "1"} if full else {}
+    flip = {"FLIP_STRIDE": "1"} if full else {}
+    some = {name: amounts[name] for name in ("SEED",)}
+
+    def more(*names: str) -> dict[str, str]:
+        return {**some, **{name: amounts[name] for name in names}}
+
+    killed = "*NothingThatWasAcknowledgedIsLost"
+    created = "*AStoreAppearsWholeOrNotAtAll:*KeepsNoLock"
+    runs = int(amounts["FUZZ_RUNS"])
+    return [
+        Part("steps", "every instruction of append, growth and sync",
+             gtest("crash/crash_step_test", "*Append*"), more("STEPS")),
+        Part("steps in create", "every instruction of create",
+             gtest("crash/crash_step_test", "*Create*"),
+             {**some, "STEPS": str(max(int(amounts["STEPS"]) // 4, 1))}),
+        Part("power cuts", "simulated disks", gtest("crash/crash_power_test"), more("CRASHES")),
+        Part("faults", "system calls that fail, and kills at each",
+             gtest("crash/crash_fault_test"), fault),
+        Part("limits", "file size, address space, descriptors, allocations",
+             gtest("crash/crash_limit_test"), {}),
+        Part("readers", "eight reading processes, killed all the while",
+             gtest("crash/crash_reader_test"), more("WINDOWS")),
+        Part("fuzz: schema, control", "mutations of the corpus",
+             gtest("fuzz/fuzz_test", "*schema:*control"), {**some, "FUZZ_RUNS": str(10 * runs)}),
+        Part("fuzz: stores", "patches on whole stores, checks mended",
+             gtest("fuzz/fuzz_test", "*/store"), {**some, "FUZZ_RUNS": str(max(runs // 10, 1))}),
+        Part("fuzz: operations", "sequences against a model",
+             gtest("fuzz/fuzz_test", "*operations"),
+             {**some, "FUZZ_RUNS": str(max(runs // 50, 1))}),
+        Part("file systems", "forced shutdowns, failed write-back, full disks",
+             [sys.executable, str(ROOT / "tests" / "crash" / "filesystems.py")], more("CUTS")),
+        Part("kills", "kill -9 of a writer that appends", gtest("crash/crash_kill_test", killed),
+             more("KILLS")),
+        Part("kills in create", "kill -9 from nothing to the first appends",
+             gtest("crash/crash_kill_test", created),
+             {**some, "KILLS": str(max(int(amounts["KILLS"]) // 5, 1))}),
+        Part("damage", "each bit, each length, hostile numbers",
+             gtest("crash/crash_flip_test"), flip),
+    ]  # fmt: skip
+
+
+def run(part: Part) -> None:
+    """Run one part and keep its summary lines: those that count something."""
+    began = time.monotonic()
+    done = subprocess.run(
+        part.command,
+        env={**os.environ, **part.amounts},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    part.seconds = round(time.monotonic() - began, 1)
+    lines = done.stdout.splitlines()
+    part.said = [line for line in lines if re.match(r"[\w].*\d", line) and "://" not in line]
+    part.said = [line for line in part.said if not line.startswith(("Running main", "Note:"))]
+    skipped = [line for line in lines if "Skipped" in line or line.startswith("skipped")]
+    if done.returncode != 0:
+        part.result = "FAILED"
+        part.said = lines[-40:]
+    elif skipped and len(skipped) >= max(len(part.said), 1):
+        part.result = "skipped"
+    else:
+        part.result = "passed"
+
+
+def table(done: list[Part]) -> str:
+    """What was run and counted, for people."""
+    lines = ["| what | counted | seconds | result |", "|---|---|---|---|"]
+    for part in done:
+        said = "<br>".join(part.said).replace("|", "\\|")
+        lines.append(f"| {part.name}: {part.what} | {said} | {part.seconds:,.0f} | {part.result} |")
+    return "\n".join(lines)
+
+
+def write(done: list[Part], amounts: dict[str, str]) -> None:
+    report = {
+        "machine": platform.machine(),
+        "kernel": platform.release().split("-")[0],
+        "cores": os.cpu_count(),
+        "date": time.strftime("%Y-%m-%d"),
+        "amounts": amounts,
+        "parts": [
+            {**asdict(part), "command": [Path(part.command[0]).name, *part.command[1:2]]}
+            for part in done
+        ],
+    }
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def into_page(report: dict[str, object]) -> None:
+    """Put the table of a report between the markers of docs/reliability.md."""
+    listed = report["parts"]
+    assert isinstance(listed, list)
+    text = PAGE.read_text()
+    head, rest = text.split(BEGIN)
+    made = (
+        f"{report['date']}, {report['machine']}, Linux {report['kernel']}, "
+        f"{report['cores']} cores, shared.\n\n"
+    )
+    PAGE.write_text(
+        head + BEGIN + made + table([Part(**part) for part in listed]) + "\n" + END
+        + rest.split(END, 1)[1]
+    )  # fmt: skip
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", help="parts whose name contains this")
+    parser.add_argument("--tests", type=Path, help="where the test programs are")
+    parser.add_argument("--docs", action="store_true", help="put the last report into the page")
+    arguments = parser.parse_args()
+    if arguments.docs:
+        into_page(json.loads(RESULT.read_text()))
+        return 0
+    amounts = {name: os.environ.get(name, value) for name, value in AMOUNTS.items()}
+    chosen = parts(amounts, os.environ.get("FULL", "1") != "0")
+    for part in chosen:
+        if "/" in part.command[0] and not Path(part.command[0]).is_absolute():
+            part.command[0] = str((arguments.tests or BUILD) / part.command[0])
+    if arguments.only:
+        chosen = [part for part in chosen if arguments.only in part.name]
+    done: list[Part] = []
+    for part in chosen:
+        print(f"== {part.name}: {part.what}", flush=True)
+        run(part)
+        done.append(part)
+        print("\n".join(part.said), f"\n   {part.result} in {part.seconds} s", flush=True)
+        write(done, amounts)  # what has run counts, also if the rest is stopped
+    print(table(done))
+    return 1 if any(part.result == "FAILED" for part in done) else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

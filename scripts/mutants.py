@@ -1,0 +1,406 @@
+"""Do the crash tests catch what they are for? Each mutant is a bug somebody might write.
+
+    make mutants               all of them
+    make mutants ONLY=slot     those whose name contains this
+
+Works on a copy of the tree in build/mutants. Every mutant is applied alone, the tests are built and
+run until one of them fails. Writes build/mutants.json and prints which test caught which.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PLACE = ROOT / "build" / "mutants"
+TREE = PLACE / "tree"
+RESULT = ROOT / "build" / "mutants.json"
+MINUTES = 5
+
+# Each with the environment that makes it short.
+TESTS = {
+    "cpp/storage/storage_test": {},
+    "crash/crash_step_test": {"STEPS": "8000"},
+    "crash/crash_power_test": {"CRASHES": "60000"},
+    "crash/crash_fault_test": {"FAULT_STRIDE": "5"},
+    "crash/crash_kill_test": {"KILLS": "60"},
+}
+THREADS = {"cpp/storage/storage_test": {"GTEST_FILTER": "*Threads*:*Background*"}}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A bug: in `file`, each `old` (found there once) becomes its `new`."""
+
+    name: str
+    file: str
+    edits: tuple[tuple[str, str], ...]
+    threads: bool = False  # only ThreadSanitizer can see it
+
+
+def one(name: str, file: str, old: str, new: str = "", *, threads: bool = False) -> Mutant:
+    return Mutant(name, file, ((old, new),), threads)
+
+
+_PUBLISH = "    published_.store(cursor_.records, std::memory_order_release);  // step 8\n"
+_SYNC = "    files_->{}.file().SyncData();\n"
+
+MUTANTS = [
+    Mutant(
+        "publish before the record",
+        "src/storage/append.cc",
+        (
+            ("  StoreRecord(staged, cursor_.records);\n  MoveCursor", "  MoveCursor"),
+            (_PUBLISH, _PUBLISH + "  StoreRecord(staged, cursor_.records - 1);\n"),
+        ),
+    ),
+    one(
+        "relaxed publish",
+        "src/storage/append.cc",
+        _PUBLISH,
+        _PUBLISH.replace("release", "relaxed"),
+        threads=True,
+    ),
+    one(
+        "publish of many before their records",
+        "src/storage/append_many.cc",
+        "  std::uint64_t record = cursor_.records;\n",
+        "  std::uint64_t record = cursor_.records;\n"
+        "  published_.store(after.records, std::memory_order_release);\n",
+    ),
+    Mutant(
+        "slot before the data's flush",
+        "src/storage/durability.cc",
+        (
+            (_SYNC.format("values"), ""),
+            (
+                "    slot_sequence_ = slot.sequence;\n",
+                "    slot_sequence_ = slot.sequence;\n" + _SYNC.format("values"),
+            ),
+        ),
+    ),
+    one("layouts not flushed", "src/storage/durability.cc", _SYNC.format("layouts")),
+    one("records not flushed", "src/storage/durability.cc", _SYNC.format("records")),
+    one(
+        "slot not flushed",
+        "src/storage/durability.cc",
+        "      control.WriteSlot(slot);\n      control.file().SyncData();\n",
+        "      control.WriteSlot(slot);\n",
+    ),
+    one(
+        "layouts of an earlier session written again",
+        "src/storage/recover.cc",
+        ".layout_words = slot.layout_words,",
+        ".layout_words = 1,",
+    ),
+    one(
+        "digest left out of the check",
+        "src/format/check.h",
+        "layout | static_cast<std::uint64_t>(digest) << 32",
+        "layout | static_cast<std::uint64_t>(digest) * 0",
+    ),
+    one(
+        "values left out of the check",
+        "src/storage/hot.h",
+        "ExtendCheck(BeginStagedCheck(staged), begin, staged.total)",
+        "ExtendCheck(BeginStagedCheck(staged), begin, 0)",
+    ),
+    Mutant(
+        "records of any session believed",
+        "src/storage/recover.cc",
+        (
+            ("return SessionOfRecord(record.row_session) == session;",
+             "return (void)record, (void)session, true;"),
+            ("SessionOfRecord(seen.record.row_session) != session", "false"),
+        ),
+    ),
+    one("no session numbers", "src/storage/open.cc", "  session += 1;\n"),
+    one(
+        "a refused call leaves a record",
+        "src/storage/append.cc",
+        "      [[unlikely]] {\n    *verdict = Refuse(Verdict::Rule::kValue, bad_write, 0, bad);\n",
+        "      [[unlikely]] {\n"
+        "    staged.check = FinishCheck(ExtendCheck(\n"
+        "        BeginStagedCheck(staged), values_ + staged.start, staged.total));\n"
+        "    StoreRecord(staged, cursor_.records);\n"
+        "    published_.store(cursor_.records + 1, std::memory_order_release);\n"
+        "    *verdict = Refuse(Verdict::Rule::kValue, bad_write, 0, bad);\n",
+    ),
+    one("retry of a failed sync", "src/storage/durability.cc", "    failed_.store(true);\n"),
+    one(
+        "appends go on after a failed sync",
+        "src/storage/durability.cc",
+        "    failed_.store(true);\n  }\n  DropLimits();\n",
+        "    failed_.store(true);\n  }\n",
+    ),
+    one(
+        "history not raised",
+        "src/storage/open.cc",
+        "    control.history().fetch_add(1, std::memory_order_release);\n",
+    ),
+    one(
+        "trimmed below the published end",
+        "src/storage/durability.cc",
+        "files_->values.Truncate(at.values * sizeof(Value));",
+        "files_->values.Truncate(at.values * sizeof(Value) / 2);",
+    ),
+    one(
+        "the older slot chosen",
+        "src/format/control.cc",
+        "second->sequence > first->sequence ? second : first",
+        "second->sequence < first->sequence ? second : first",
+    ),
+    Mutant(
+        "fallback to the older slot when the newer does not fit",
+        "src/storage/recover.cc",
+        (
+            ("  const Slot& slot = result.slot;\n  CheckSlotFits(files, image, slot);\n",
+             "  Slot& slot = result.slot;\n"
+             "  if (slot.records > image.record_capacity() ||\n"
+             "      slot.values > image.value_capacity()) {\n"
+             "    slot = files.control.ReadSlot(static_cast<int>(~slot.sequence & 1), slot.id)\n"
+             "               .value_or(slot);\n  }\n"
+             "  CheckSlotFits(files, image, slot);\n"),
+        ),
+    ),
+    one(
+        "open record in one slot only",
+        "src/storage/durability.cc",
+        "WriteDurable(cursor_, /*clean=*/false, /*both_slots=*/true);",
+        "WriteDurable(cursor_, /*clean=*/false, /*both_slots=*/false);",
+    ),
+    one(
+        "no open record",
+        "src/storage/durability.cc",
+        "    WriteDurable(cursor_, /*clean=*/false, /*both_slots=*/true);\n",
+    ),
+    one(
+        "a sync under way is not marked",
+        "src/storage/durability.cc",
+        "  control.state().store(kLiveSyncing, std::memory_order_release);\n",
+    ),
+    one(
+        "pages of a failed sync not dirtied again",
+        "src/storage/open.cc",
+        "    DirtyUnsynced(files, recovered.slot, recovered.cursor);\n",
+    ),
+    one(
+        "a doubtful slot is believed",
+        "src/storage/open.cc",
+        "  opened.options.slot_doubtful = doubtful;\n",
+    ),
+    one(
+        "no sentinel after recovery",
+        "src/storage/open.cc",
+        "  records[cursor.records].start = cursor.values;\n",
+    ),
+    one(
+        "`published` believed after a power cut",
+        "src/storage/open.cc",
+        "  control.published().store(recovered.cursor.records, std::memory_order_release);\n",
+    ),
+    one(
+        "recovery walks without checks",
+        "src/storage/image.h",
+        "if (FinishCheck(state) != record->check || !pass(",
+        "if (!pass(",
+    ),
+    one(
+        "the tail below the slot is not verified",
+        "src/storage/recover.cc",
+        "  VerifyTail(files, image, slot);\n",
+    ),
+    one(
+        "old records not zeroed when session numbers come around",
+        "src/storage/durability.cc",
+        "if (options_.session >> 16 != slot_session_ >> 16) {",
+        "if (options_.session >> 32 != slot_session_ >> 32) {",
+    ),
+    one(
+        "a forked child keeps the lock",
+        "src/storage/writer.cc",
+        "  if (files_->lock.is_open()) {\n    files_->lock.Close();\n  }\n",
+    ),
+    one(
+        "a forked child may append",
+        "src/storage/writer.cc",
+        "  forked_.store(true, std::memory_order_relaxed);\n  DropLimits();\n",
+    ),
+    one(
+        "growth counts more than is allocated",
+        "src/storage/growth.cc",
+        "std::min(files_->values.bytes() / sizeof(Value), covered);",
+        "std::min(files_->values.bytes() / sizeof(Value) + 4096, covered + 4096);",
+    ),
+    one(
+        "space not looked at before the first store",
+        "src/storage/append.cc",
+        "    MakeRoom(staged.start + staged.total, cursor_.records + 2, cursor_.layout_words);\n",
+        "    MakeRoom(staged.start, cursor_.records + 2, cursor_.layout_words);\n",
+    ),
+    one(
+        "a full disk is not asked for less",
+        "src/storage/data_file.cc",
+        "if (error.code() != ErrorCode::kNoSpace || (needed >= bytes && reached < needed)) {",
+        "if (reached < bytes) {",
+    ),
+    one("interrupted calls not made again", "src/base/retry.h", "errno == EINTR", "errno == 0"),
+    one(
+        "descriptors left open",
+        "src/base/file.cc",
+        "  sys().close(std::exchange(fd_, -1));",
+        "  std::exchange(fd_, -1);",
+    ),
+    one(
+        "file size limit not looked at",
+        "src/base/file.cc",
+        "limit.rlim_cur == RLIM_INFINITY || size <= limit.rlim_cur",
+        "limit.rlim_cur != 1",
+    ),
+    one(
+        "leftovers not removed",
+        "src/storage/create.cc",
+        "        RemoveLeftover(sibling);\n",
+        "        (void)RemoveLeftover;\n",
+    ),
+    one(
+        "close says clean before it is",
+        "src/storage/durability.cc",
+        "      WriteDurable(at, /*clean=*/true, /*both_slots=*/false);\n      Trim(at);\n",
+        "      Trim(at);\n      WriteDurable(at, /*clean=*/true, /*both_slots=*/false);\n",
+    ),
+    one(
+        "background sync counts field-writes wrongly",
+        "src/storage/durability.cc",
+        "    counted_writes_ += WordType(",
+        "    counted_writes_ += 1 + 0 * WordType(",
+    ),
+    one(
+        "safe reads without the values",
+        "src/storage/safe_copy.cc",
+        "    ReadAll(files_.values.file(), ",
+        "    if (range.begin > 64) ReadAll(files_.values.file(), ",
+    ),
+]  # fmt: skip
+
+
+def problems(root: Path) -> list[str]:
+    """Mutants that no longer fit the sources."""
+    found = []
+    for mutant in MUTANTS:
+        text = (root / mutant.file).read_text()
+        for old, _ in mutant.edits:
+            if text.count(old) != 1:
+                found.append(
+                    f"{mutant.name}: found {text.count(old)} times in {mutant.file}: {old!r}"
+                )
+    return found
+
+
+def copy_tree() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    for name in listed.stdout.splitlines():
+        source, target = ROOT / name, TREE / name
+        if not source.is_file():
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists() or target.read_bytes() != source.read_bytes():
+            shutil.copyfile(source, target)
+
+
+def build(*, threads: bool) -> str:
+    """Build the tests; what the compiler says against it, or nothing."""
+    place = PLACE / ("threads" if threads else "plain")
+    if not (place / "build.ninja").exists():
+        sanitize = "thread" if threads else ""
+        subprocess.run(
+            ["cmake", "-S", TREE, "-B", place, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
+             "-DSTREAMSTORE_BUILD_PYTHON=OFF", "-DSTREAMSTORE_BUILD_BENCHMARKS=OFF",
+             "-DSTREAMSTORE_BUILD_EXAMPLES=OFF", f"-DSTREAMSTORE_SANITIZE={sanitize}"],
+            check=True, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+    names = [Path(name).name for name in (THREADS if threads else TESTS)]
+    done = subprocess.run(
+        ["cmake", "--build", place, "-j1", "--target", *names],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+    return done.stdout[-2000:] if done.returncode else ""
+
+
+def catch(*, threads: bool) -> str:
+    """The first test that fails, or nothing."""
+    place = PLACE / ("threads" if threads else "plain") / "tests"
+    for name, environment in (THREADS if threads else TESTS).items():
+        try:
+            done = subprocess.run(
+                [place / name, "--gtest_fail_fast"],
+                env={**os.environ, **environment}, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT, text=True, errors="replace", timeout=60 * MINUTES,
+                check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return f"{Path(name).name}: hangs"
+        if done.returncode:
+            failed = [line for line in done.stdout.splitlines() if line.startswith("[  FAILED  ]")]
+            test = (
+                failed[0].split("]", 1)[1].split("(")[0].split(",")[0].strip() if failed else "ends"
+            )
+            return f"{Path(name).name}: {test}"
+    return ""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("only", nargs="?", default=os.environ.get("ONLY", ""))
+    only = parser.parse_args().only
+    stale = problems(ROOT)
+    if stale:
+        print("\n".join(stale), file=sys.stderr)
+        return 1
+    copy_tree()
+    chosen = [mutant for mutant in MUTANTS if only in mutant.name]
+    report = []
+    for threads in sorted({mutant.threads for mutant in chosen}):
+        error = build(threads=threads)
+        caught = error or catch(threads=threads)
+        if caught:
+            print(f"without any mutant the tests fail: {caught}", file=sys.stderr)
+            return 1
+        for mutant in (one for one in chosen if one.threads == threads):
+            began = time.monotonic()
+            source = TREE / mutant.file
+            text = source.read_text()
+            changed = text
+            for old, new in mutant.edits:
+                changed = changed.replace(old, new)
+            source.write_text(changed)
+            try:
+                error = build(threads=threads)
+                caught = "" if error else catch(threads=threads)
+            finally:
+                source.write_text(text)
+            seconds = round(time.monotonic() - began, 1)
+            result = "DOES NOT COMPILE" if error else "caught" if caught else "NOT CAUGHT"
+            print(f"{result}: {mutant.name} ({caught or error}) {seconds} s", flush=True)
+            report.append(
+                {"mutant": mutant.name, "file": mutant.file, "result": result, "by": caught}
+            )
+            RESULT.write_text(json.dumps(report, indent=1) + "\n")
+    good = sum(entry["result"] == "caught" for entry in report)
+    print(f"mutants: {good} of {len(report)} caught")
+    return 0 if good == len(report) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

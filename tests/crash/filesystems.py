@@ -1,0 +1,255 @@
+"""Real file systems that go down, fail to write back, or are full. Needs root and loop devices.
+
+    CUTS=300 SEED=7 python tests/crash/filesystems.py
+
+Forced shutdowns (ext4, XFS): a writer appends and syncs, pages are written back in random order,
+the file system is shut down without flushing its log, unmounted and mounted again; several times
+with the same store. Failed write-back (ext4, XFS, Btrfs): a sparse image on a small tmpfs promises
+more than there is. Full disks: a small tmpfs. What cannot be had here is said: "skipped".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import random
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+import stream_store
+from stream_store import StoreFullError, StreamStore
+
+SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32): ext4 and XFS
+NO_LOG_FLUSH = 2
+FIELDS = {"n": "int64", "many": "int64[]"}
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+class Skipped(Exception):
+    """It cannot be done here; the text says why."""
+
+
+def run(*command: str | Path) -> None:
+    done = subprocess.run([str(part) for part in command], capture_output=True, check=False)
+    if done.returncode:
+        raise OSError(f"{command[0]}: {done.stderr.decode().strip()}")
+
+
+@contextlib.contextmanager
+def mounted(kind: str, place: Path, size: str, limit: str | None = None) -> Iterator[Path]:
+    """A fresh file system on a loop device; its image lies on a tmpfs of `limit`, if given."""
+    if os.geteuid():
+        raise Skipped("not root")
+    if not shutil.which(f"mkfs.{kind}"):
+        raise Skipped(f"mkfs.{kind} is not installed")
+    if kind not in Path("/proc/filesystems").read_text() or not Path("/dev/loop-control").exists():
+        raise Skipped(f"the kernel has no {kind} or no loop devices")
+    below, point = place / "below", place / "mounted"
+    for directory in (below, point):
+        directory.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        if limit:
+            run("mount", "-t", "tmpfs", "-o", f"size={limit}", "tmpfs", below)
+            stack.callback(lambda: run("umount", "-l", below))
+        image = below / "image"
+        run("truncate", "-s", size, image)
+        stack.callback(lambda: image.unlink(missing_ok=True))
+        run(f"mkfs.{kind}", "-q", *(["-f"] if kind != "ext4" else ["-F"]), image)
+        try:
+            run("mount", "-o", "loop", image, point)
+        except OSError as error:
+            raise Skipped(str(error)) from None
+        stack.callback(lambda: subprocess.run(["umount", "-l", point], check=False))
+        yield point
+
+
+def check(store: StreamStore, first: int = 0) -> int:
+    """Every row is the one that was appended."""
+    rows = store.num_rows
+    if rows > first:
+        read = store.read_rows(np.arange(first, rows), max_length={"many": 40})
+        assert (read["n"] == np.arange(first, rows)).all(), "rows are not what was appended"
+        assert (read["_length"]["many"] == read["n"] % 40).all()
+        assert (
+            np.where(read["many"] == 0, read["n"][:, None], read["many"]) == read["n"][:, None]
+        ).all()
+    return rows
+
+
+def write_for_ever(path: Path, seed: int, synced: np.memmap[int, np.dtype[np.int64]]) -> None:
+    """In a process of its own: append, sync now and then, and push pages out at random."""
+    rng = random.Random(seed)
+    store = StreamStore(path, fields=FIELDS, capacity=2000, sync_seconds=None, sync_bytes=None)
+    files = [
+        os.open(path / name, os.O_RDWR) for name in ("values", "records", "layouts", "control")
+    ]
+    row = store.num_rows
+    while True:
+        for _ in range(rng.randrange(1, 60)):
+            store.append_step({"n": row, "many": [row] * (row % 40)}, step=row)
+            row += 1
+        if rng.random() < 0.4:
+            fd = rng.choice(files)
+            length = os.fstat(fd).st_size
+            at = rng.randrange(max(length, 1)) & ~4095
+            LIBC.sync_file_range(
+                fd, ctypes.c_long(at), ctypes.c_long(rng.choice([4096, 65536])), 2 | 4
+            )
+        if rng.random() < 0.05:
+            synced[0] = store.sync()
+
+
+def shutdowns(kind: str, place: Path, cuts: int, rng: random.Random) -> str:
+    """Cut after cut; a store lives through five of them."""
+    counter = place / "synced"
+    done = kept = lost = 0
+    with mounted(kind, place, "300M") as point:
+        image = place / "below" / "image"
+        while done < cuts:
+            path = point / f"store{done}"
+            synced = np.memmap(counter, np.int64, "w+", shape=(1,))
+            for _ in range(min(5, cuts - done)):
+                seed = rng.randrange(2**30)
+                child = os.fork()
+                if child == 0:
+                    with contextlib.suppress(BaseException):  # what the shutdown did to its calls
+                        write_for_ever(path, seed, synced)
+                    os._exit(0)
+                time.sleep(0.02 + rng.random() * 0.15)
+                fd = os.open(point, os.O_RDONLY)
+                fcntl.ioctl(fd, SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
+                os.close(fd)
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                acknowledged = int(synced[0])
+                for _ in range(100):  # until the dead writer's mappings are gone
+                    if (
+                        subprocess.run(
+                            ["umount", point], capture_output=True, check=False
+                        ).returncode
+                        == 0
+                    ):
+                        break
+                    time.sleep(0.02)
+                run("mount", "-o", "loop", image, point)
+                done += 1
+                if not path.exists():
+                    assert acknowledged == 0, f"{acknowledged} synced rows are gone with the store"
+                    continue
+                with StreamStore(path, "r") as reader:
+                    rows = check(reader)
+                    assert reader.verify().ok
+                assert rows >= acknowledged, f"{acknowledged} rows were synced, {rows} are there"
+                kept += acknowledged
+                lost += max(acknowledged - rows, 0)
+            shutil.rmtree(path, ignore_errors=True)
+    return f"{kind}: {done} forced shutdowns, {kept} synced rows, {lost} lost, 0 invalid prefixes"
+
+
+def failed_writeback(kind: str, place: Path) -> str:
+    """A device that runs out under a file system that promised the room."""
+    rounds = failures = 0
+    size, limit = ("600M", "150M") if kind in {"btrfs", "xfs"} else ("400M", "72M")
+    for _ in range(3):
+        with mounted(kind, place, size, limit) as point:
+            path = point / "store"
+            synced = 0
+            store = StreamStore(path, fields=FIELDS, sync_seconds=None, sync_bytes=None)
+            try:
+                for row in range(4_000_000):
+                    store.append_step({"n": row, "many": [row] * (row % 40)}, step=row)
+                    if row % 200_000 == 199_999:
+                        synced = store.sync()
+            except OSError:
+                failures += 1
+            else:
+                raise Skipped("the medium never filled up")
+            for call in (store.sync, partial(store.append_step, {"n": 0})):
+                try:
+                    call()
+                except StoreFullError:
+                    continue  # no room for growth is no failed sync
+                except OSError:
+                    continue
+                raise AssertionError("a success after a failed sync")
+            with contextlib.suppress(OSError):
+                store.close()
+            Path("/proc/sys/vm/drop_caches").write_text("3")
+            try:
+                with StreamStore(path, "r") as reader:
+                    rows = check(reader)
+                assert rows >= synced, f"{synced} rows were synced, {rows} are there"
+            except (OSError, stream_store.CorruptStoreError):
+                # The medium itself has lost synced or metadata blocks: told, not hidden.
+                assert kind == "btrfs", "a store that was synced cannot be read"
+        rounds += 1
+    return (
+        f"{kind}: {rounds} rounds of failed write-back, {failures} syncs failed, 0 false successes"
+    )
+
+
+def full_disk(place: Path) -> str:
+    """A tmpfs that is full again and again, at every growth."""
+    if os.geteuid():
+        raise Skipped("not root")
+    point = place / "full"
+    point.mkdir(parents=True, exist_ok=True)
+    run("mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", point)
+    refusals = 0
+    try:
+        filler = point / "filler"
+        filler.write_bytes(b"x" * (22 << 20))
+        with StreamStore(point / "store", fields=FIELDS, capacity=100) as store:
+            row = 0
+            while filler.stat().st_size > 256 << 10:
+                try:
+                    store.append_step({"n": row, "many": [row] * (row % 40)}, step=row)
+                    row += 1
+                except StoreFullError:
+                    refusals += 1
+                    assert check(store, max(row - 1000, 0)) == row
+                    os.truncate(filler, filler.stat().st_size - (256 << 10))
+            assert store.sync() == row
+            check(store)
+        assert stream_store.verify(point / "store").findings == ()
+    finally:
+        run("umount", "-l", point)
+    return f"full disk: {refusals} refusals while {row} rows were appended, 0 lost"
+
+
+def main() -> int:
+    cuts = int(os.environ.get("CUTS", "50"))
+    rng = random.Random(int(os.environ.get("SEED", "1")))
+    place = Path(tempfile.mkdtemp(prefix="stream_store_fs_", dir="/dev/shm"))
+    failed = 0
+    works = [("full disk", lambda: full_disk(place))]
+    for kind in ("ext4", "xfs"):
+        works.append((f"shutdowns of {kind}", lambda kind=kind: shutdowns(kind, place, cuts, rng)))
+    for kind in ("ext4", "xfs", "btrfs"):
+        works.append((f"write-back of {kind}", lambda kind=kind: failed_writeback(kind, place)))
+    for name, work in works:
+        try:
+            print(work(), flush=True)
+        except Skipped as reason:
+            print(f"skipped {name}: {reason}", flush=True)
+        except Exception as error:
+            failed += 1
+            print(f"FAILED {name}: {type(error).__name__}: {error}", flush=True)
+    shutil.rmtree(place, ignore_errors=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""docs/reliability.md is true: the tests it names exist, each fault has a row, mutants fit."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import mutants
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "reliability.md"
+
+
+def named_tests() -> set[str]:
+    text = "".join(path.read_text() for path in (ROOT / "tests").rglob("*_test.cc"))
+    cpp = {
+        f"{suite}.{name}" for suite, name in re.findall(r"^TEST\w*\((\w+),\s*(\w+)\)", text, re.M)
+    }
+    python = "".join(path.read_text() for path in (ROOT / "tests" / "python").glob("test_*.py"))
+    return cpp | set(re.findall(r"^def (test_\w+)", python, re.M))
+
+
+def test_every_test_that_is_named_exists() -> None:
+    names = re.findall(r"`(\w+Test\.\w+|test_\w+)`", PAGE.read_text())
+    assert len(set(names)) > 60
+    assert not set(names) - named_tests()
+
+
+def test_every_fault_has_a_row_and_each_row_a_test_or_a_reason() -> None:
+    rows = re.findall(r"^\| (\d+) \| [^|]+ \| ([^|]+) \|$", PAGE.read_text(), re.M)
+    assert [int(number) for number, _ in rows] == list(range(1, 63))
+    for number, answer in rows:
+        assert (
+            "`" in answer
+            or "not tested" in answer
+            or "filesystems.py" in answer
+            or ("ThreadSanitizer" in answer)
+        ), number
+
+
+def test_every_mutant_still_fits_the_sources() -> None:
+    assert len(mutants.MUTANTS) >= 25
+    assert mutants.problems(ROOT) == []
+    assert len({mutant.name for mutant in mutants.MUTANTS}) == len(mutants.MUTANTS)
