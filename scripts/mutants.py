@@ -43,11 +43,25 @@ class Mutant:
     name: str
     file: str
     edits: tuple[tuple[str, str], ...]
+    first: str = "cpp/storage/storage_test"  # the test that is tried first
     threads: bool = False  # only ThreadSanitizer can see it
 
 
-def one(name: str, file: str, old: str, new: str = "", *, threads: bool = False) -> Mutant:
-    return Mutant(name, file, ((old, new),), threads)
+STEP, POWER, FAULT, KILL = (
+    f"crash/crash_{name}_test" for name in ("step", "power", "fault", "kill")
+)
+
+
+def one(
+    name: str,
+    file: str,
+    old: str,
+    new: str = "",
+    first: str = "cpp/storage/storage_test",
+    *,
+    threads: bool = False,
+) -> Mutant:
+    return Mutant(name, file, ((old, new),), first, threads)
 
 
 _PUBLISH = "    published_.store(cursor_.records, std::memory_order_release);  // step 8\n"
@@ -61,6 +75,7 @@ MUTANTS = [
             ("  StoreRecord(staged, cursor_.records);\n  MoveCursor", "  MoveCursor"),
             (_PUBLISH, _PUBLISH + "  StoreRecord(staged, cursor_.records - 1);\n"),
         ),
+        first=STEP,
     ),
     one(
         "relaxed publish",
@@ -75,6 +90,7 @@ MUTANTS = [
         "  std::uint64_t record = cursor_.records;\n",
         "  std::uint64_t record = cursor_.records;\n"
         "  published_.store(after.records, std::memory_order_release);\n",
+        first=STEP,
     ),
     Mutant(
         "slot before the data's flush",
@@ -86,32 +102,37 @@ MUTANTS = [
                 "    slot_sequence_ = slot.sequence;\n" + _SYNC.format("values"),
             ),
         ),
+        first=POWER,
     ),
-    one("layouts not flushed", "src/storage/durability.cc", _SYNC.format("layouts")),
-    one("records not flushed", "src/storage/durability.cc", _SYNC.format("records")),
+    one("layouts not flushed", "src/storage/durability.cc", _SYNC.format("layouts"), first=POWER),
+    one("records not flushed", "src/storage/durability.cc", _SYNC.format("records"), first=POWER),
     one(
         "slot not flushed",
         "src/storage/durability.cc",
         "      control.WriteSlot(slot);\n      control.file().SyncData();\n",
         "      control.WriteSlot(slot);\n",
+        first=POWER,
     ),
     one(
         "layouts of an earlier session written again",
         "src/storage/recover.cc",
         ".layout_words = slot.layout_words,",
         ".layout_words = 1,",
+        first=POWER,
     ),
     one(
         "digest left out of the check",
         "src/format/check.h",
         "layout | static_cast<std::uint64_t>(digest) << 32",
         "layout | static_cast<std::uint64_t>(digest) * 0",
+        first=POWER,
     ),
     one(
         "values left out of the check",
         "src/storage/hot.h",
         "ExtendCheck(BeginStagedCheck(staged), begin, staged.total)",
         "ExtendCheck(BeginStagedCheck(staged), begin, 0)",
+        first=POWER,
     ),
     Mutant(
         "records of any session believed",
@@ -121,8 +142,9 @@ MUTANTS = [
              "return (void)record, (void)session, true;"),
             ("SessionOfRecord(seen.record.row_session) != session", "false"),
         ),
+        first=POWER,
     ),
-    one("no session numbers", "src/storage/open.cc", "  session += 1;\n"),
+    one("no session numbers", "src/storage/open.cc", "  session += 1;\n", first=POWER),
     one(
         "a refused call leaves a record",
         "src/storage/append.cc",
@@ -133,6 +155,7 @@ MUTANTS = [
         "    StoreRecord(staged, cursor_.records);\n"
         "    published_.store(cursor_.records + 1, std::memory_order_release);\n"
         "    *verdict = Refuse(Verdict::Rule::kValue, bad_write, 0, bad);\n",
+        first=POWER,
     ),
     one("retry of a failed sync", "src/storage/durability.cc", "    failed_.store(true);\n"),
     one(
@@ -151,12 +174,14 @@ MUTANTS = [
         "src/storage/durability.cc",
         "files_->values.Truncate(at.values * sizeof(Value));",
         "files_->values.Truncate(at.values * sizeof(Value) / 2);",
+        first=POWER,
     ),
     one(
         "the older slot chosen",
         "src/format/control.cc",
         "second->sequence > first->sequence ? second : first",
         "second->sequence < first->sequence ? second : first",
+        first=POWER,
     ),
     Mutant(
         "fallback to the older slot when the newer does not fit",
@@ -170,48 +195,57 @@ MUTANTS = [
              "               .value_or(slot);\n  }\n"
              "  CheckSlotFits(files, image, slot);\n"),
         ),
+        first=POWER,
     ),
     one(
         "open record in one slot only",
         "src/storage/durability.cc",
         "WriteDurable(cursor_, /*clean=*/false, /*both_slots=*/true);",
         "WriteDurable(cursor_, /*clean=*/false, /*both_slots=*/false);",
+        first=POWER,
     ),
     one(
         "no open record",
         "src/storage/durability.cc",
         "    WriteDurable(cursor_, /*clean=*/false, /*both_slots=*/true);\n",
+        first=POWER,
     ),
     one(
         "a sync under way is not marked",
         "src/storage/durability.cc",
         "  control.state().store(kLiveSyncing, std::memory_order_release);\n",
+        first=POWER,
     ),
     one(
         "pages of a failed sync not dirtied again",
         "src/storage/open.cc",
         "    DirtyUnsynced(files, recovered.slot, recovered.cursor);\n",
+        first=POWER,
     ),
     one(
         "a doubtful slot is believed",
         "src/storage/open.cc",
         "  opened.options.slot_doubtful = doubtful;\n",
+        first=POWER,
     ),
     one(
         "no sentinel after recovery",
         "src/storage/open.cc",
         "  records[cursor.records].start = cursor.values;\n",
+        first=POWER,
     ),
     one(
         "`published` believed after a power cut",
         "src/storage/open.cc",
         "  control.published().store(recovered.cursor.records, std::memory_order_release);\n",
+        first=POWER,
     ),
     one(
         "recovery walks without checks",
         "src/storage/image.h",
         "if (FinishCheck(state) != record->check || !pass(",
         "if (!pass(",
+        first=POWER,
     ),
     one(
         "the tail below the slot is not verified",
@@ -223,11 +257,13 @@ MUTANTS = [
         "src/storage/durability.cc",
         "if (options_.session >> 16 != slot_session_ >> 16) {",
         "if (options_.session >> 32 != slot_session_ >> 32) {",
+        first=POWER,
     ),
     one(
         "a forked child keeps the lock",
         "src/storage/writer.cc",
         "  if (files_->lock.is_open()) {\n    files_->lock.Close();\n  }\n",
+        first=KILL,
     ),
     one(
         "a forked child may append",
@@ -252,12 +288,19 @@ MUTANTS = [
         "if (error.code() != ErrorCode::kNoSpace || (needed >= bytes && reached < needed)) {",
         "if (reached < bytes) {",
     ),
-    one("interrupted calls not made again", "src/base/retry.h", "errno == EINTR", "errno == 0"),
+    one(
+        "interrupted calls not made again",
+        "src/base/retry.h",
+        "errno == EINTR",
+        "errno == 0",
+        first=FAULT,
+    ),
     one(
         "descriptors left open",
         "src/base/file.cc",
         "  sys().close(std::exchange(fd_, -1));",
         "  std::exchange(fd_, -1);",
+        first=FAULT,
     ),
     one(
         "file size limit not looked at",
@@ -270,12 +313,14 @@ MUTANTS = [
         "src/storage/create.cc",
         "        RemoveLeftover(sibling);\n",
         "        (void)RemoveLeftover;\n",
+        first=FAULT,
     ),
     one(
         "close says clean before it is",
         "src/storage/durability.cc",
         "      WriteDurable(at, /*clean=*/true, /*both_slots=*/false);\n      Trim(at);\n",
         "      Trim(at);\n      WriteDurable(at, /*clean=*/true, /*both_slots=*/false);\n",
+        first=POWER,
     ),
     one(
         "background sync counts field-writes wrongly",
@@ -319,8 +364,8 @@ def copy_tree() -> None:
             shutil.copyfile(source, target)
 
 
-def build(*, threads: bool) -> str:
-    """Build the tests; what the compiler says against it, or nothing."""
+def build(test: str, *, threads: bool) -> str:
+    """Build a test; what the compiler says against it, or nothing."""
     place = PLACE / ("threads" if threads else "plain")
     if not (place / "build.ninja").exists():
         sanitize = "thread" if threads else ""
@@ -330,34 +375,55 @@ def build(*, threads: bool) -> str:
              "-DSTREAMSTORE_BUILD_EXAMPLES=OFF", f"-DSTREAMSTORE_SANITIZE={sanitize}"],
             check=True, stdout=subprocess.DEVNULL,
         )  # fmt: skip
-    names = [Path(name).name for name in (THREADS if threads else TESTS)]
     done = subprocess.run(
-        ["cmake", "--build", place, "-j1", "--target", *names],
+        ["cmake", "--build", place, "-j1", "--target", Path(test).name],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
     )  # fmt: skip
     return done.stdout[-2000:] if done.returncode else ""
 
 
-def catch(*, threads: bool) -> str:
-    """The first test that fails, or nothing."""
+class DoesNotCompile(Exception):
+    """A mutant that is no program."""
+
+
+def catch(first: str, *, threads: bool) -> str:
+    """The first test that fails, or nothing. Tests are built as they are needed."""
     place = PLACE / ("threads" if threads else "plain") / "tests"
-    for name, environment in (THREADS if threads else TESTS).items():
+    tests: dict[str, dict[str, str]] = THREADS if threads else TESTS
+    for name in sorted(tests, key=lambda name: name != first):
+        if error := build(name, threads=threads):
+            raise DoesNotCompile(error)
+        program = Path(name).name
         try:
             done = subprocess.run(
                 [place / name, "--gtest_fail_fast"],
-                env={**os.environ, **environment}, stdout=subprocess.PIPE,
+                env={**os.environ, **tests[name]}, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT, text=True, errors="replace", timeout=60 * MINUTES,
                 check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
-            return f"{Path(name).name}: hangs"
+            return f"{program}: hangs"
         if done.returncode:
             failed = [line for line in done.stdout.splitlines() if line.startswith("[  FAILED  ]")]
-            test = (
-                failed[0].split("]", 1)[1].split("(")[0].split(",")[0].strip() if failed else "ends"
-            )
-            return f"{Path(name).name}: {test}"
+            test = failed[0].split("]", 1)[1].split("(")[0].split(",")[0] if failed else "it ends"
+            return f"{program}: {test.strip()}"
     return ""
+
+
+def judge(mutant: Mutant) -> tuple[str, str]:
+    """Apply it, look, take it back: the result and what caught it."""
+    source = TREE / mutant.file
+    text = changed = source.read_text()
+    for old, new in mutant.edits:
+        changed = changed.replace(old, new)
+    source.write_text(changed)
+    try:
+        caught = catch(mutant.first, threads=mutant.threads)
+    except DoesNotCompile as error:
+        return "DOES NOT COMPILE", str(error)
+    finally:
+        source.write_text(text)
+    return ("caught" if caught else "NOT CAUGHT"), caught
 
 
 def main() -> int:
@@ -372,30 +438,16 @@ def main() -> int:
     chosen = [mutant for mutant in MUTANTS if only in mutant.name]
     report = []
     for threads in sorted({mutant.threads for mutant in chosen}):
-        error = build(threads=threads)
-        caught = error or catch(threads=threads)
-        if caught:
-            print(f"without any mutant the tests fail: {caught}", file=sys.stderr)
+        if wrong := catch("", threads=threads):
+            print(f"without any mutant a test fails: {wrong}", file=sys.stderr)
             return 1
         for mutant in (one for one in chosen if one.threads == threads):
             began = time.monotonic()
-            source = TREE / mutant.file
-            text = source.read_text()
-            changed = text
-            for old, new in mutant.edits:
-                changed = changed.replace(old, new)
-            source.write_text(changed)
-            try:
-                error = build(threads=threads)
-                caught = "" if error else catch(threads=threads)
-            finally:
-                source.write_text(text)
+            result, caught = judge(mutant)
             seconds = round(time.monotonic() - began, 1)
-            result = "DOES NOT COMPILE" if error else "caught" if caught else "NOT CAUGHT"
-            print(f"{result}: {mutant.name} ({caught or error}) {seconds} s", flush=True)
-            report.append(
-                {"mutant": mutant.name, "file": mutant.file, "result": result, "by": caught}
-            )
+            print(f"{result}: {mutant.name} ({caught}) {seconds} s", flush=True)
+            entry = {"mutant": mutant.name, "file": mutant.file, "result": result, "by": caught}
+            report.append(entry)
             RESULT.write_text(json.dumps(report, indent=1) + "\n")
     good = sum(entry["result"] == "caught" for entry in report)
     print(f"mutants: {good} of {len(report)} caught")
