@@ -3,6 +3,7 @@
 
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 
 #include "bindings/bind.h"
 #include "bindings/docs.h"
@@ -23,8 +24,7 @@ void BindStore(nb::module_& module) {
   auto store = nb::class_<Store>(module, "Store", nb::type_slots(slots), kStoreDoc);
 
   // Opening and declaring: store.py stands in front of these.
-  store.def("__init__", &OpenStore, "path"_a.none(), "mode"_a, "capacity"_a, "wait"_a,
-            "sync_seconds"_a, "sync_bytes"_a, "safe_reads"_a);
+  store.def("__init__", &OpenStore, "path"_a.none(), "mode"_a, "capacity"_a, "wait"_a, "safety"_a);
   store.def("__init__", &OpenSnapshot, "source"_a, "num_rows"_a.none());
   store.def("__init__", &OpenHandover, "descriptors"_a, "schema"_a);
   store.def("_hand_over", &HandOver);

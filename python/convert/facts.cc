@@ -31,13 +31,13 @@ nb::object FieldNames(Store& store) {
 }
 
 void OpenStore(Store* where, nb::object path, const std::string& mode, std::uint64_t capacity,
-               double wait, double sync_seconds, std::uint64_t sync_bytes, bool safe_reads) {
+               double wait, const std::tuple<double, std::uint64_t, bool>& safety) {
   new (where) Store(std::move(path), mode,
                     {.capacity = capacity,
                      .wait = wait,
-                     .sync_seconds = sync_seconds,
-                     .sync_bytes = sync_bytes,
-                     .safe_reads = safe_reads});
+                     .sync_seconds = std::get<0>(safety),
+                     .sync_bytes = std::get<1>(safety),
+                     .safe_reads = std::get<2>(safety)});
 }
 
 void OpenSnapshot(Store* where, Store& source, std::optional<std::uint64_t> num_rows) {

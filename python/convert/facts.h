@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <tuple>
 
 #include "convert/python.h"
 #include "convert/store.h"
@@ -41,9 +42,9 @@ inline bool Live(Store& store) {
 nb::object FieldNames(Store& store);
 
 /// Opens a store in the memory that nanobind made for it; arguments are those of Store's
-/// constructors.
+/// constructors, `safety` (sync_seconds, sync_bytes, safe_reads).
 void OpenStore(Store* where, nb::object path, const std::string& mode, std::uint64_t capacity,
-               double wait, double sync_seconds, std::uint64_t sync_bytes, bool safe_reads);
+               double wait, const std::tuple<double, std::uint64_t, bool>& safety);
 void OpenSnapshot(Store* where, Store& source, std::optional<std::uint64_t> num_rows);
 
 /// Declares fields given as FieldSpecs.

@@ -45,9 +45,7 @@ class Store:
         mode: str,
         capacity: int,
         wait: float,
-        sync_seconds: float,
-        sync_bytes: int,
-        safe_reads: bool,
+        safety: tuple[float, int, bool],
     ) -> None: ...
     @overload
     def __init__(self, source: Store, num_rows: int | None) -> None: ...

@@ -80,7 +80,7 @@ class StreamStore(_core.Store, ExchangeMethods):
         if safe_reads and mode != "r":
             raise ValueError(f"safe_reads is for mode='r' only; mode is {mode!r}")
         specs = None if fields is None else parse_fields(fields)
-        super().__init__(*checked, *syncs, bool(safe_reads))
+        super().__init__(*checked, (*syncs, bool(safe_reads)))
         self._absolute = None if checked[0] is None else str(Path(checked[0]).absolute())
         try:
             if mode != "r":

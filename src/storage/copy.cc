@@ -24,7 +24,9 @@ class Told {
 
   void Add(std::uint64_t bytes) {
     done_ += bytes;
-    if (progress_) progress_(std::min(done_, total_), total_);
+    if (progress_) {
+      progress_(std::min(done_, total_), total_);
+    }
   }
 
  private:
@@ -74,7 +76,9 @@ class HintWords {
     std::vector<Hint> hints(words_.size(), Hint{});
     const auto bytes = std::as_writable_bytes(std::span(hints));
     file_.ReadAt(bytes, first_ * sizeof(Hint));
-    for (std::size_t i = 0; i < words_.size(); ++i) hints[i].*kWord = words_[i];
+    for (std::size_t i = 0; i < words_.size(); ++i) {
+      hints[i].*kWord = words_[i];
+    }
     file_.WriteAt(bytes, first_ * sizeof(Hint));
     words_.clear();
   }
@@ -98,7 +102,9 @@ class HintWriter {
       positions_.Set(slot, record);
     }
     const std::uint64_t row = RowOfRecord(seen.record.row_session);
-    if (row == before.rows && row % kHintStride == 0) rows_.Set(row / kHintStride, record);
+    if (row == before.rows && row % kHintStride == 0) {
+      rows_.Set(row / kHintStride, record);
+    }
   }
 
   void Finish() {
@@ -122,8 +128,12 @@ Cursor CopyRecords(const FileSet& source, Image& image, std::uint64_t records,
     seen.record = image.record(i);
     seen.layout = image.Layout(seen.record.layout);
     seen.fault = seen.layout.fault;
-    if (seen.fault == nullptr) seen.fault = Continues(cursor, seen);
-    if (seen.fault != nullptr) ThrowRecord(source, i, records, seen.fault);
+    if (seen.fault == nullptr) {
+      seen.fault = Continues(cursor, seen);
+    }
+    if (seen.fault != nullptr) {
+      ThrowRecord(source, i, records, seen.fault);
+    }
     hints.Pass(i, seen, cursor);
     Advance(seen, cursor);
     block.push_back(seen.record);
@@ -192,7 +202,9 @@ void Prove(const FileSet& source, const Files::Parts& parts, std::uint64_t recor
                       [](std::uint64_t, const Record&, std::uint64_t, bool) { return true; });
     if (i < stop) {
       const Seen seen = copy.Look(i);
-      if (seen.fault != nullptr) ThrowRecord(source, i, records, seen.fault);
+      if (seen.fault != nullptr) {
+        ThrowRecord(source, i, records, seen.fault);
+      }
       Advance(seen, cursor);
     }
     told.Add(cursor.records * sizeof(Record) + cursor.values * sizeof(Value) - before);

@@ -59,7 +59,9 @@ FileSet FileSet::Open(const std::filesystem::path& path, const Report& report) {
                            : Reason(error, PathText(path / name))});
     }
   }
-  if (set.control != nullptr) set.ReadControl(report);
+  if (set.control != nullptr) {
+    set.ReadControl(report);
+  }
   set.ReadSchemaFile(directory, report);
   return set;
 }
@@ -71,7 +73,9 @@ void FileSet::ReadControl(const Report& report) {
     identity = DecodeIdentity(std::span(bytes).first(count), control->path());
     published = Live(&LiveWords::published);
   } catch (const Error& error) {
-    if (error.code() == ErrorCode::kVersion) throw;
+    if (error.code() == ErrorCode::kVersion) {
+      throw;
+    }
     report({.file = kControlName,
             .subject = "identity",
             .expected = "what creation wrote",
@@ -80,12 +84,16 @@ void FileSet::ReadControl(const Report& report) {
 }
 
 void FileSet::ReadSchemaFile(const Directory& directory, const Report& report) {
-  if (!identity) return;
+  if (!identity) {
+    return;
+  }
   try {
     schema = ReadSchema(directory, identity->id);
     encodings = MakeEncodings(*schema);
   } catch (const Error& error) {
-    if (error.code() == ErrorCode::kVersion) throw;
+    if (error.code() == ErrorCode::kVersion) {
+      throw;
+    }
     report({.file = kSchemaName,
             .subject = "the file",
             .expected = "the fields of this store",

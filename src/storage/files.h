@@ -45,7 +45,9 @@ class Control {
 
   /// Reads the live words anew where they are a copy. Throws Error(kIo).
   void Refresh() const {
-    if (copies_) ReadAgain();
+    if (copies_) {
+      ReadAgain();
+    }
   }
 
   std::atomic_ref<std::uint64_t> published() const noexcept { return Word(&LiveWords::published); }

@@ -5,7 +5,6 @@
 namespace stream_store::internal {
 namespace {
 
-constexpr std::uint64_t kInlineWords = 24;  // longer runs go through the three-stream function
 constexpr std::uint64_t kChunkWords = (128 << 10) / 8;  // of a long record, at a time
 
 template <class Word>
@@ -32,7 +31,9 @@ Image::Image(const Files& files, const Meaning& meaning)
 
 const LayoutFacts& Image::Layout(std::uint64_t offset) {
   LayoutFacts& facts = known_[offset % known_.size()];
-  if (facts.key == offset + 1) return facts;
+  if (facts.key == offset + 1) {
+    return facts;
+  }
   facts = LayoutFacts{.key = offset + 1};
   if (offset >= layouts_.size()) {
     facts.fault = "its layout lies beyond the layouts file";
@@ -60,16 +61,9 @@ const LayoutFacts& Image::Layout(std::uint64_t offset) {
   return facts;
 }
 
-std::uint32_t Image::CheckOf(const Record& record, const LayoutFacts& layout) {
+std::uint32_t Image::CheckOfLong(const Record& record, const LayoutFacts& layout) {
   std::uint32_t state = BeginCheck(seed_, record.start, record.step, record.row_session,
                                    record.layout, layout.digest);
-  if (layout.total <= kInlineWords) {
-    const Value* values = layout.total == 0 ? nullptr : values_.At(record.start, layout.total);
-    for (std::uint64_t i = 0; i < layout.total; ++i) {
-      state = Crc32cExtendWord(state, static_cast<std::uint64_t>(values[i]));
-    }
-    return FinishCheck(state);
-  }
   for (std::uint64_t done = 0; done < layout.total;) {
     const std::uint64_t count = std::min(layout.total - done, kChunkWords);
     state = Crc32cExtendWords(state, values_.At(record.start + done, count), count);
@@ -83,21 +77,27 @@ Seen Image::Look(std::uint64_t i) {
   seen.record = record(i);
   seen.layout = Layout(seen.record.layout);
   seen.fault = seen.layout.fault;
-  if (seen.fault != nullptr) return seen;
+  if (seen.fault != nullptr) {
+    return seen;
+  }
   const std::uint64_t start = seen.record.start;
   if (start > value_capacity() || seen.layout.total > value_capacity() - start) {
     seen.fault = "its values run past the values file";
     return seen;
   }
-  seen.check = CheckOf(seen.record, seen.layout);
-  if (seen.check != seen.record.check) seen.fault = kWrongCheck;
+  seen.check = CheckOfLong(seen.record, seen.layout);
+  if (seen.check != seen.record.check) {
+    seen.fault = kWrongCheck;
+  }
   return seen;
 }
 
 const char* Continues(const Cursor& cursor, const Seen& seen) noexcept {
   const Record& record = seen.record;
   const std::uint64_t row = RowOfRecord(record.row_session);
-  if (record.start != cursor.values) return kWrongStart;
+  if (record.start != cursor.values) {
+    return kWrongStart;
+  }
   if (row == cursor.rows) {
     return cursor.rows > 0 && record.step <= cursor.step
                ? "its step does not come after the row before"
@@ -110,23 +110,6 @@ const char* Continues(const Cursor& cursor, const Seen& seen) noexcept {
     return "its fields do not come after those of the row so far";
   }
   return nullptr;
-}
-
-void Advance(const Seen& seen, Cursor& cursor) noexcept {
-  const std::uint64_t row = RowOfRecord(seen.record.row_session);
-  const bool begins = row == cursor.rows;
-  cursor.records += 1;
-  cursor.values += seen.layout.total;
-  cursor.field_writes += seen.layout.fields;
-  cursor.rows = row + 1;
-  cursor.step = seen.record.step;
-  if (seen.layout.fields > 0) {
-    cursor.last_type = seen.layout.last_type;
-    cursor.layout_words =
-        std::max(cursor.layout_words, seen.record.layout + seen.layout.fields + 1);
-  } else if (begins) {
-    cursor.last_type = -1;
-  }
 }
 
 }  // namespace stream_store::internal

@@ -42,8 +42,12 @@ class WordFile {
   /// Words [begin, begin + count), valid until the next call. Zeros where the file has shrunk.
   /// REQUIRES: begin + count <= size(). Throws Error(kIo).
   const Word* At(std::uint64_t begin, std::uint64_t count) {
-    if (mapped_ != nullptr) return mapped_ + begin;
-    if (begin < first_ || begin + count > first_ + held_) Hold(begin, count);
+    if (mapped_ != nullptr) {
+      return mapped_ + begin;
+    }
+    if (begin < first_ || begin + count > first_ + held_) {
+      Hold(begin, count);
+    }
     return buffer_.data() + (begin - first_);
   }
 
@@ -111,6 +115,32 @@ struct Seen {
 inline constexpr char kWrongCheck[] = "its check is wrong";
 inline constexpr char kWrongStart[] = "it does not start where the one before ended";
 
+/// Whether a record may begin the next row: its place and step, not its fields.
+inline bool BeginsRow(const Cursor& cursor, const Record& record) noexcept {
+  return RowOfRecord(record.row_session) == cursor.rows &&
+         (cursor.rows == 0 || record.step > cursor.step);
+}
+
+/// Whether a record may continue the last row.
+inline bool ContinuesRow(const Cursor& cursor, const Record& record,
+                         const LayoutFacts& layout) noexcept {
+  return cursor.rows > 0 && RowOfRecord(record.row_session) == cursor.rows - 1 &&
+         record.step == cursor.step && layout.fields > 0 && layout.first_type > cursor.last_type;
+}
+
+/// Moves the cursor over a record that continues it.
+inline void Advance(const Record& record, const LayoutFacts& layout, Cursor& cursor) noexcept {
+  cursor.records += 1;
+  cursor.values += layout.total;
+  cursor.field_writes += layout.fields;
+  cursor.rows = RowOfRecord(record.row_session) + 1;
+  cursor.step = record.step;
+  cursor.last_type = layout.last_type;  // -1 without fields, which only the first of a row may be
+  if (layout.fields > 0) {
+    cursor.layout_words = std::max(cursor.layout_words, record.layout + layout.fields + 1);
+  }
+}
+
 class Image {
  public:
   /// The files and what their records mean; all must outlive the Image.
@@ -159,7 +189,23 @@ class Image {
 
  private:
   static constexpr std::uint64_t kLongestInRun = (64 << 10) / sizeof(Value);
-  std::uint32_t CheckOf(const Record& record, const LayoutFacts& layout);
+
+  // What the check should be. `values`: all of them.
+  std::uint32_t CheckOf(const Record& record, const LayoutFacts& layout,
+                        const Value* values) const noexcept {
+    constexpr std::uint64_t kInlineWords = 24;  // longer runs go through the three-stream function
+    std::uint32_t state = BeginCheck(seed_, record.start, record.step, record.row_session,
+                                     record.layout, layout.digest);
+    if (layout.total > kInlineWords) {
+      return FinishCheck(Crc32cExtendWords(state, values, layout.total));
+    }
+    for (std::uint64_t i = 0; i < layout.total; ++i) {
+      state = Crc32cExtendWord(state, static_cast<std::uint64_t>(values[i]));
+    }
+    return FinishCheck(state);
+  }
+
+  std::uint32_t CheckOfLong(const Record& record, const LayoutFacts& layout);
 
   WordFile<Value> values_;
   WordFile<Record> records_;
@@ -173,50 +219,33 @@ class Image {
 const char* Continues(const Cursor& cursor, const Seen& seen) noexcept;
 
 /// Moves the cursor over a record that continues it.
-void Advance(const Seen& seen, Cursor& cursor) noexcept;
+inline void Advance(const Seen& seen, Cursor& cursor) noexcept {
+  Advance(seen.record, seen.layout, cursor);
+}
 
 template <class Pass>
 std::uint64_t Image::ProveRun(std::uint64_t i, std::uint64_t end, Cursor& cursor,
                               const Pass& pass) {
-  constexpr std::uint64_t kInlineWords = 24;  // longer runs go through the three-stream function
   LayoutFacts layout = Layout(0);
   while (i < end) {
     const Record* record = records_.At(i, 1);
     const Record* const last = record + std::min(records_.held_from(i), end - i);
     for (; record != last; ++record, ++i) {
-      if (layout.key != record->layout + std::uint64_t{1}) layout = Layout(record->layout);
-      const std::uint64_t row = RowOfRecord(record->row_session);
-      const bool begins = row == cursor.rows && (cursor.rows == 0 || record->step > cursor.step);
-      const bool continues = cursor.rows > 0 && row == cursor.rows - 1 &&
-                             record->step == cursor.step && layout.fields > 0 &&
-                             layout.first_type > cursor.last_type;
-      const std::uint64_t total = layout.total;
-      if (layout.fault != nullptr || record->start != cursor.values || !(begins || continues) ||
-          total > value_capacity() - cursor.values || total > kLongestInRun) {
+      if (layout.key != record->layout + std::uint64_t{1}) {
+        layout = Layout(record->layout);
+      }
+      const bool begins = BeginsRow(cursor, *record);
+      const bool follows = begins || ContinuesRow(cursor, *record, layout);
+      if (layout.fault != nullptr || record->start != cursor.values || !follows ||
+          layout.total > value_capacity() - cursor.values || layout.total > kLongestInRun) {
         return i;
       }
-      std::uint32_t state = BeginCheck(seed_, record->start, record->step, record->row_session,
-                                       record->layout, layout.digest);
-      const Value* values = total == 0 ? nullptr : values_.At(cursor.values, total);
-      if (total <= kInlineWords) {
-        for (std::uint64_t k = 0; k < total; ++k) {
-          state = Crc32cExtendWord(state, static_cast<std::uint64_t>(values[k]));
-        }
-      } else {
-        state = Crc32cExtendWords(state, values, total);
+      const Value* values = layout.total == 0 ? nullptr : values_.At(cursor.values, layout.total);
+      if (CheckOf(*record, layout, values) != record->check ||
+          !pass(i, *record, layout.total, begins)) {
+        return i;
       }
-      if (FinishCheck(state) != record->check || !pass(i, *record, total, begins)) return i;
-      cursor.records += 1;
-      cursor.values += total;
-      cursor.field_writes += layout.fields;
-      cursor.rows = row + 1;
-      cursor.step = record->step;
-      if (layout.fields > 0) {
-        cursor.last_type = layout.last_type;
-        cursor.layout_words = std::max(cursor.layout_words, record->layout + layout.fields + 1);
-      } else {
-        cursor.last_type = -1;
-      }
+      Advance(*record, layout, cursor);
     }
   }
   return i;

@@ -293,7 +293,9 @@ bool ReadSource::live() const {
 // A slot counts once it is on disk: `durable` of a writer that lives says so. A dead one may have
 // left its newest slot in memory only.
 std::uint64_t ReadSource::durable_rows() const {
-  if (!files_->persistent()) return 0;
+  if (!files_->persistent()) {
+    return 0;
+  }
   const Control& control = files_->control;
   control.Refresh();
   const bool doubtful = control.state().load(std::memory_order_acquire) == kLiveSyncing;

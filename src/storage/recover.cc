@@ -126,13 +126,15 @@ Recovered Recover(const Files& files) {
   VerifyTail(files, image, slot);
   const std::uint64_t limit = std::min(result.published, image.record_capacity());
   const char* stopped = "the records file ends";
-  const std::uint16_t session = static_cast<std::uint16_t>(slot.session);
+  const auto session = static_cast<std::uint16_t>(slot.session);
   const auto of_session = [session](std::uint64_t, const Record& record, std::uint64_t, bool) {
     return SessionOfRecord(record.row_session) == session;
   };
   while (result.cursor.records < limit) {
     const std::uint64_t i = image.ProveRun(result.cursor.records, limit, result.cursor, of_session);
-    if (i == limit) break;
+    if (i == limit) {
+      break;
+    }
     const Seen seen = image.Look(i);
     const char* fault = seen.fault;
     if (fault == nullptr && SessionOfRecord(seen.record.row_session) != session) {

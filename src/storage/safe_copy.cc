@@ -70,9 +70,13 @@ std::uint64_t SafeCopy::HintedRecord(std::uint64_t slot, bool of_row) const {
 std::uint64_t SafeCopy::PositionBorder(std::uint64_t slot) {
   const std::uint64_t last = view_.record_count - 1;
   const std::uint64_t place = slot * kHintStride;
-  if (place >= view_.value_count) return last;
+  if (place >= view_.value_count) {
+    return last;
+  }
   const auto [known, fresh] = position_borders_.try_emplace(slot, 0);
-  if (!fresh) return known->second;
+  if (!fresh) {
+    return known->second;
+  }
   std::uint64_t record = HintedRecord(slot, /*of_row=*/false);
   const bool right = record <= last && ReadRecord(files_, record).start <= place &&
                      (record == last || ReadRecord(files_, record + 1).start > place);
@@ -89,9 +93,13 @@ std::uint64_t SafeCopy::PositionBorder(std::uint64_t slot) {
 std::uint64_t SafeCopy::RowBorder(std::uint64_t slot) {
   const std::uint64_t last = view_.record_count - 1;
   const std::uint64_t row = slot * kHintStride;
-  if (row >= view_.row_count) return last;
+  if (row >= view_.row_count) {
+    return last;
+  }
   const auto [known, fresh] = row_borders_.try_emplace(slot, 0);
-  if (!fresh) return known->second;
+  if (!fresh) {
+    return known->second;
+  }
   const auto row_of = [this](std::uint64_t i) {
     return RowOfRecord(ReadRecord(files_, i).row_session);
   };
@@ -131,14 +139,18 @@ void SafeCopy::FetchRecords(std::vector<Range> ranges) {
     auto* records = reinterpret_cast<Record*>(records_.data());
     const std::span<Record> part(records + range.begin, range.end - range.begin);
     ReadAll(files_.records.file(), std::as_writable_bytes(part), range.begin * sizeof(Record));
-    for (const Record& record : part) FetchLayout(record.layout);
+    for (const Record& record : part) {
+      FetchLayout(record.layout);
+    }
   }
 }
 
 // As much of a layout as can be one; what cannot is for the reader to tell.
 void SafeCopy::FetchLayout(std::uint32_t offset) {
   constexpr std::uint64_t kAtOnce = 32;
-  if (offset >= view_.layout_words || !layouts_there_.insert(offset).second) return;
+  if (offset >= view_.layout_words || !layouts_there_.insert(offset).second) {
+    return;
+  }
   auto* words = reinterpret_cast<std::uint64_t*>(layouts_.data());
   const auto read = [&](std::uint64_t begin, std::uint64_t end) {
     ReadAll(files_.layouts.file(), std::as_writable_bytes(std::span(words + begin, end - begin)),
@@ -147,9 +159,13 @@ void SafeCopy::FetchLayout(std::uint32_t offset) {
   std::uint64_t end = std::min(offset + kAtOnce, view_.layout_words);
   read(offset, end);
   const std::uint64_t fields = WordType(words[offset]);
-  if (fields > view_.meaning->schema.size()) return;
+  if (fields > view_.meaning->schema.size()) {
+    return;
+  }
   const std::uint64_t wanted = std::min(offset + fields + 1, view_.layout_words);
-  if (wanted > end) read(end, wanted);
+  if (wanted > end) {
+    read(end, wanted);
+  }
 }
 
 void SafeCopy::FetchValues(std::vector<Range> ranges) {
@@ -165,12 +181,16 @@ void SafeCopy::FetchValues(std::vector<Range> ranges) {
 }
 
 void SafeCopy::FetchWindows(std::span<const Position> starts, std::uint64_t width) {
-  if (view_.record_count == 0 || width == 0 || width > view_.value_count) return;
+  if (view_.record_count == 0 || width == 0 || width > view_.value_count) {
+    return;
+  }
   std::vector<Range> records;
   std::vector<Range> values;
   for (const Position start : starts) {
     const auto begin = static_cast<std::uint64_t>(start);
-    if (start < 0 || begin > view_.value_count - width) continue;
+    if (start < 0 || begin > view_.value_count - width) {
+      continue;
+    }
     const std::uint64_t slot = begin / kHintStride;
     PositionBorder(slot + 1);
     records.push_back(
@@ -191,13 +211,17 @@ std::uint64_t SafeCopy::FirstOfRow(std::uint64_t row, std::uint64_t low, std::ui
 }
 
 void SafeCopy::FetchRows(std::span<const Row> rows, std::uint64_t length, bool values) {
-  if (view_.record_count == 0 || length == 0 || length > view_.row_count) return;
+  if (view_.record_count == 0 || length == 0 || length > view_.row_count) {
+    return;
+  }
   std::vector<Range> records;
   const auto inside = [&](Row row) {
     return row >= 0 && static_cast<std::uint64_t>(row) <= view_.row_count - length;
   };
   for (const Row row : rows) {
-    if (!inside(row)) continue;
+    if (!inside(row)) {
+      continue;
+    }
     const auto begin = static_cast<std::uint64_t>(row);
     const std::uint64_t slot = begin / kHintStride;
     RowBorder(slot + 1);
@@ -206,11 +230,15 @@ void SafeCopy::FetchRows(std::span<const Row> rows, std::uint64_t length, bool v
     records.push_back({low, std::max(low, high)});
   }
   FetchRecords(records);
-  if (!values) return;
+  if (!values) {
+    return;
+  }
   std::vector<Range> needed;
   std::size_t i = 0;
   for (const Row row : rows) {
-    if (!inside(row)) continue;
+    if (!inside(row)) {
+      continue;
+    }
     const auto begin = static_cast<std::uint64_t>(row);
     const Range& range = records[i++];
     const std::uint64_t first = FirstOfRow(begin, range.begin, range.end);
@@ -227,7 +255,9 @@ Row SafeCopy::RowAtStep(const Files& files, const View& view, Step step, bool af
   const std::uint64_t record = FirstRecord(
       files, view.record_count,
       [step, after](const Record& at) { return after ? at.step > step : at.step >= step; });
-  if (record == view.record_count) return static_cast<Row>(view.row_count);
+  if (record == view.record_count) {
+    return static_cast<Row>(view.row_count);
+  }
   const std::uint64_t row = RowOfRecord(ReadRecord(files, record).row_session);
   if (row >= view.row_count) {
     ThrowCorruptRecord(view, record,

@@ -202,7 +202,7 @@ RowView Reader::row(Row row) const {
     from = &copy->view();
     view.owner_ = copy;
   }
-  internal::RowEntries read = internal::ReadRow(*from, row);
+  const internal::RowEntries read = internal::ReadRow(*from, row);
   source_->CheckHistory();
   view.step_ = read.step;
   view.entries_.reserve(read.entries.size());

@@ -23,7 +23,9 @@ struct Opened {
   explicit Opened(const std::filesystem::path& path)
       : files(FileSet::Open(path,
                             [this](Finding finding) { missing.push_back(std::move(finding)); })) {
-    if (files.lock != nullptr) live = ByteLockedElsewhere(*files.lock, kLiveLockByte);
+    if (files.lock != nullptr) {
+      live = ByteLockedElsewhere(*files.lock, kLiveLockByte);
+    }
   }
 
   std::vector<Finding> missing;
@@ -41,7 +43,9 @@ std::string FindingText(const Finding& finding) {
 VerifyReport Verify(const std::filesystem::path& path, const VerifyOptions& options) {
   Opened opened(path);
   Scan scan(opened.files, opened.live, options);
-  for (Finding& finding : opened.missing) scan.Add(std::move(finding));
+  for (Finding& finding : opened.missing) {
+    scan.Add(std::move(finding));
+  }
   scan.Run(/*to_first_damage=*/false);
   return std::move(scan.report());
 }
@@ -64,7 +68,9 @@ RepairReport Repair(const std::filesystem::path& path, const std::filesystem::pa
                        opened.missing.empty() ? "" : FindingText(opened.missing.front())));
   }
   Scan scan(files, opened.live, {.progress = progress});
-  for (const Finding& finding : opened.missing) scan.Add(finding);
+  for (const Finding& finding : opened.missing) {
+    scan.Add(finding);
+  }
   scan.Run(/*to_first_damage=*/true);
   const Cursor end = internal::CopyStore(files, scan.good().records, into, progress);
   const VerifyReport& seen = scan.report();
@@ -81,7 +87,9 @@ std::uint64_t Reader::Checkpoint(
   const FileSet files = FileSet::Of(source_->files(), *view_);
   const auto told = [&](std::uint64_t done, std::uint64_t total) {
     source_->CheckHistory();
-    if (progress) progress(done, total);
+    if (progress) {
+      progress(done, total);
+    }
   };
   return internal::CopyStore(files, view_->record_count, path, told).rows;
 }

@@ -50,7 +50,9 @@ void Scan::Run(bool to_first_damage) {
       Damage(kControlName, 0, "the file", "readable bytes", error.what());
     }
   }
-  if (!files_.provable()) return;
+  if (!files_.provable()) {
+    return;
+  }
   try {
     Image image({.values = files_.values,
                  .records = files_.records,
@@ -64,7 +66,9 @@ void Scan::Run(bool to_first_damage) {
     CheckSizes(image);
     Walk(image, to_first_damage);
   } catch (const Error& error) {
-    if (telling_) throw;  // the caller's own
+    if (telling_) {
+      throw;  // the caller's own
+    }
     Damage(kRecordsName, 0, "the data files", "readable bytes", error.what());
   }
 }
@@ -115,7 +119,9 @@ void Scan::CheckControl() {
     Add({severity, kControlName, std::min(size, kControlBytes), "its end",
          StrCat(kControlBytes, " bytes"), StrCat(size)});
   }
-  if (!report_.live && files_.persistent) CheckLiveWords();
+  if (!report_.live && files_.persistent) {
+    CheckLiveWords();
+  }
   report_.bytes += kControlBytes;
 }
 
@@ -127,7 +133,9 @@ void Scan::CheckLiveWords() {
       Notice(kControlName, kLiveOffset + offset, name, StrCat(expected), StrCat(found));
     }
   };
-  if (!slot_) return;
+  if (!slot_) {
+    return;
+  }
   if (slot_->clean) {
     expect(&LiveWords::published, 0, "`published` of a closed store", slot_->records);
     expect(&LiveWords::state, 80, "`state` of a closed store", kLiveClosed);
@@ -157,7 +165,9 @@ void Scan::CheckSizes(Image& image) {
   }
   const bool closed = slot_ && slot_->clean && !report_.live;
   end_ = !slot_ || !closed ? published_ : slot_->records;
-  if (slot_ && !report_.live) end_ = std::max(end_, slot_->records);
+  if (slot_ && !report_.live) {
+    end_ = std::max(end_, slot_->records);
+  }
   if (!files_.persistent || report_.live) {
     fits(kRecordsName, end_, image.record_capacity(), sizeof(Record));
   }
@@ -170,8 +180,12 @@ void Scan::CheckSizes(Image& image) {
 // Whether opening would end its walk here, behind the last sync, without a fault of the record.
 bool Scan::WalkEndsBefore(std::uint64_t row_session, std::uint64_t i) const {
   const std::uint16_t session = SessionOfRecord(row_session);
-  if (!files_.persistent || report_.live) return false;
-  if (slot_) return i >= slot_->records && session != (slot_->session & 0xffff);
+  if (!files_.persistent || report_.live) {
+    return false;
+  }
+  if (slot_) {
+    return i >= slot_->records && session != (slot_->session & 0xffff);
+  }
   // No slot says where the last session began; its records are those before the numbers go back.
   return static_cast<std::int16_t>(session - last_session_) < 0;
 }
@@ -181,8 +195,12 @@ bool Scan::Prove(Image& image, std::uint64_t i, const Cursor* cursor, Seen& seen
                  Finding& finding) {
   try {
     seen = image.Look(i);
-    if (seen.fault == nullptr && cursor != nullptr) seen.fault = Continues(*cursor, seen);
-    if (seen.fault == nullptr) return true;
+    if (seen.fault == nullptr && cursor != nullptr) {
+      seen.fault = Continues(*cursor, seen);
+    }
+    if (seen.fault == nullptr) {
+      return true;
+    }
   } catch (const Error& error) {
     seen = Seen{};
     finding = {.file = kRecordsName,
@@ -211,66 +229,93 @@ bool Scan::Prove(Image& image, std::uint64_t i, const Cursor* cursor, Seen& seen
 }
 
 void Scan::Walk(Image& image, bool to_first_damage) {
-  Cursor cursor;
-  bool whole = true;    // no damage so far
-  bool aligned = true;  // the cursor is where record i should begin
-  const std::uint64_t synced =
-      report_.live || !files_.persistent || !slot_ ? end_ : std::min(end_, slot_->records);
+  const bool all = report_.live || !files_.persistent || !slot_;
+  const std::uint64_t synced = all ? end_ : std::min(end_, slot_->records);
+  for (std::uint64_t i = 0; i < end_;) {
+    if (slot_ && i == slot_->records) {
+      AtBase();
+    }
+    if (aligned_) {
+      const std::uint64_t stop = NextStop(i);
+      i = RunAhead(image, i, stop);
+      Tell(i, cursor_.values);
+      if (i == stop) {
+        continue;
+      }
+    }
+    TakeRecord(image, i, synced);
+    if (to_first_damage && !whole_) {
+      break;
+    }
+    ++i;
+  }
+  if (slot_ && slot_->records == end_) {
+    AtBase();
+  }
+  if (whole_) {
+    CheckSentinel(image);
+    LookBehind(image);
+  }
+  report_.records = end_;
+  report_.values = cursor_.values;
+  report_.rows = std::max(cursor_.rows, slot_ && !report_.live ? slot_->rows : 0);
+  report_.good_records = good_.records;
+  report_.good_rows = good_.rows;
+  report_.good_values = good_.values;
+  report_.bytes += cursor_.values * sizeof(Value) + end_ * sizeof(Record);
+}
+
+// Where the next run ends: at the base of the walk, at the end, or to tell how far it is.
+std::uint64_t Scan::NextStop(std::uint64_t i) const {
+  const bool below = slot_ && i < slot_->records;
+  return std::min({end_, i + kRecordsATime, below ? slot_->records : end_});
+}
+
+// As far as all is right; returns the record it stopped at.
+std::uint64_t Scan::RunAhead(Image& image, std::uint64_t i, std::uint64_t stop) {
   const auto pass = [this](std::uint64_t record, const Record& seen, std::uint64_t total,
                            bool begins) {
-    if (WalkEndsBefore(seen.row_session, record)) return false;
+    if (WalkEndsBefore(seen.row_session, record)) {
+      return false;
+    }
     Hints(record, seen, total, begins);
     last_session_ = SessionOfRecord(seen.row_session);
     return true;
   };
-  for (std::uint64_t i = 0; i < end_; ++i) {
-    if (whole && slot_ && i == slot_->records) AtBase(cursor);
-    if (aligned) {  // as far as all is right
-      const bool below = slot_ && i < slot_->records;
-      std::uint64_t stop = std::min(end_, below ? slot_->records : end_);
-      stop = std::min(stop, i + kRecordsATime);
-      try {
-        i = image.ProveRun(i, stop, cursor, pass);
-      } catch (const Error&) {
-        i = cursor.records;  // Prove() says what cannot be read
-      }
-      if (whole) good_ = cursor;
-      Tell(i, cursor.values);
-      if (i == stop) {
-        --i;
-        continue;
-      }
-    }
-    Seen seen;
-    Finding finding;
-    const bool right = Prove(image, i, aligned ? &cursor : nullptr, seen, finding);
-    if (right && !WalkEndsBefore(seen.record.row_session, i)) {
-      const std::uint64_t row = RowOfRecord(seen.record.row_session);
-      Hints(i, seen.record, seen.layout.total, aligned && row == cursor.rows);
-      if (!aligned) cursor = Cursor{.records = i, .values = seen.record.start, .rows = row};
-      Advance(seen, cursor);
-      aligned = true;
-      last_session_ = SessionOfRecord(seen.record.row_session);
-      if (whole) good_ = cursor;
-    } else if (i >= synced || right) {
-      EndWalk(i, right, seen, std::move(finding));
-    } else {
-      Add(std::move(finding));
-      whole = aligned = false;
-      if (to_first_damage) break;
-    }
-    Tell(i, cursor.values);
+  try {
+    i = image.ProveRun(i, stop, cursor_, pass);
+  } catch (const Error&) {
+    i = cursor_.records;  // Prove() says what cannot be read
   }
-  if (whole && slot_ && slot_->records == end_) AtBase(cursor);
-  if (whole) CheckSentinel(image, cursor);
-  if (whole) LookBehind(image, cursor);
-  report_.records = end_;
-  report_.values = cursor.values;
-  report_.rows = std::max(cursor.rows, slot_ && !report_.live ? slot_->rows : 0);
-  report_.good_records = good_.records;
-  report_.good_rows = good_.rows;
-  report_.good_values = good_.values;
-  report_.bytes += cursor.values * sizeof(Value) + end_ * sizeof(Record);
+  if (whole_) {
+    good_ = cursor_;
+  }
+  return i;
+}
+
+// A record that is not right, or long, or behind damage.
+void Scan::TakeRecord(Image& image, std::uint64_t i, std::uint64_t synced) {
+  Seen seen;
+  Finding finding;
+  const bool right = Prove(image, i, aligned_ ? &cursor_ : nullptr, seen, finding);
+  if (right && !WalkEndsBefore(seen.record.row_session, i)) {
+    const std::uint64_t row = RowOfRecord(seen.record.row_session);
+    Hints(i, seen.record, seen.layout.total, aligned_ && row == cursor_.rows);
+    if (!aligned_) {
+      cursor_ = Cursor{.records = i, .values = seen.record.start, .rows = row};
+    }
+    Advance(seen, cursor_);
+    aligned_ = true;
+    last_session_ = SessionOfRecord(seen.record.row_session);
+    if (whole_) {
+      good_ = cursor_;
+    }
+  } else if (i >= synced || right) {
+    EndWalk(i, right, seen, std::move(finding));
+  } else {
+    Add(std::move(finding));
+    whole_ = aligned_ = false;
+  }
 }
 
 // Behind the last sync opening stops here, and so do we.
@@ -286,7 +331,10 @@ void Scan::EndWalk(std::uint64_t i, bool right, const Seen& seen, Finding findin
 }
 
 // Record N-1 of the slot was reached: all that the slot counts must be what was counted.
-void Scan::AtBase(const Cursor& cursor) {
+void Scan::AtBase() {
+  if (!whole_ || std::exchange(base_seen_, true)) {
+    return;
+  }
   const std::uint64_t which = slot_->sequence & 1;
   const auto expect = [&](std::uint64_t offset, const char* what, std::uint64_t counted,
                           std::uint64_t said) {
@@ -295,11 +343,11 @@ void Scan::AtBase(const Cursor& cursor) {
              StrCat(counted), StrCat(said));
     }
   };
-  expect(48, "values", cursor.values, slot_->values);
-  expect(64, "rows", cursor.rows, slot_->rows);
-  expect(72, "field-writes", cursor.field_writes, slot_->field_writes);
-  if (cursor.layout_words > slot_->layout_words) {
-    expect(56, "layout words", cursor.layout_words, slot_->layout_words);
+  expect(48, "values", cursor_.values, slot_->values);
+  expect(64, "rows", cursor_.rows, slot_->rows);
+  expect(72, "field-writes", cursor_.field_writes, slot_->field_writes);
+  if (cursor_.layout_words > slot_->layout_words) {
+    expect(56, "layout words", cursor_.layout_words, slot_->layout_words);
   }
 }
 
@@ -311,12 +359,16 @@ void Scan::Hints(std::uint64_t record, const Record& seen, std::uint64_t total, 
     ExpectHint(slot, /*of_row=*/false, record);
   }
   const std::uint64_t row = RowOfRecord(seen.row_session);
-  if (begins && row % kHintStride == 0) ExpectHint(row / kHintStride, /*of_row=*/true, record);
+  if (begins && row % kHintStride == 0) {
+    ExpectHint(row / kHintStride, /*of_row=*/true, record);
+  }
 }
 
 void Scan::ExpectHint(std::uint64_t slot, bool of_row, std::uint64_t record) {
   std::optional<WordFile<Hint>>& hints = of_row ? row_hints_ : position_hints_;
-  if (hint_told_ || !hints) return;
+  if (hint_told_ || !hints) {
+    return;
+  }
   std::uint64_t found = ~std::uint64_t{0};
   if (slot < hints->size()) {
     try {
@@ -326,7 +378,9 @@ void Scan::ExpectHint(std::uint64_t slot, bool of_row, std::uint64_t record) {
       found = ~std::uint64_t{0};
     }
   }
-  if (found == record) return;
+  if (found == record) {
+    return;
+  }
   hint_told_ = true;
   Notice(kHintsName, slot * sizeof(Hint) + (of_row ? 8 : 0),
          StrCat("hint of ", of_row ? "row " : "position ", slot * kHintStride),
@@ -334,35 +388,47 @@ void Scan::ExpectHint(std::uint64_t slot, bool of_row, std::uint64_t record) {
 }
 
 // Asked only while a writer lives; else the next writer stores it anew.
-void Scan::CheckSentinel(Image& image, const Cursor& cursor) {
-  if (cursor.records != end_) return;
+void Scan::CheckSentinel(Image& image) {
+  if (cursor_.records != end_) {
+    return;
+  }
   if (files_.records->Size() < (end_ + 1) * sizeof(Record)) {
     Notice(kRecordsName, files_.records->Size(), "the sentinel", "32 bytes", "the end of the file");
     return;
   }
   const std::uint64_t found = image.record(end_).start;
-  if (found == cursor.values) return;
+  if (found == cursor_.values) {
+    return;
+  }
   const bool asked = report_.live || !files_.persistent;
   Add({asked ? Finding::Severity::kDamage : Finding::Severity::kNotice, kRecordsName,
-       end_ * sizeof(Record), "the sentinel", StrCat("start ", cursor.values), StrCat(found)});
+       end_ * sizeof(Record), "the sentinel", StrCat("start ", cursor_.values), StrCat(found)});
 }
 
 // A dead writer's `published` is the only word for where its appends ended. A right record behind it is
 // an append that was about to be published, or the word is damaged.
-void Scan::LookBehind(Image& image, const Cursor& cursor) {
+void Scan::LookBehind(Image& image) {
   const bool believed = files_.persistent && !report_.live && slot_ && !slot_->clean;
-  if (!believed || end_ != published_ || end_ >= image.record_capacity()) return;
+  if (!believed || end_ != published_ || end_ >= image.record_capacity()) {
+    return;
+  }
   Seen seen;
   Finding finding;
-  if (!Prove(image, end_, &cursor, seen, finding)) return;
-  if (SessionOfRecord(seen.record.row_session) != (slot_->session & 0xffff)) return;
+  if (!Prove(image, end_, &cursor_, seen, finding)) {
+    return;
+  }
+  if (SessionOfRecord(seen.record.row_session) != (slot_->session & 0xffff)) {
+    return;
+  }
   Notice(kControlName, kLiveOffset, "`published`", "no right record behind it",
          StrCat("record ", end_, ": an append that was not published yet, or the word is damaged"));
 }
 
 void Scan::Tell(std::uint64_t records, std::uint64_t values) {
   const std::uint64_t done = records * sizeof(Record) + values * sizeof(Value);
-  if (done < told_bytes_ + kTellBytes || !options_.progress) return;
+  if (done < told_bytes_ + kTellBytes || !options_.progress) {
+    return;
+  }
   told_bytes_ = done;
   const std::uint64_t total = std::max(
       done, end_ * sizeof(Record) + (slot_ && !report_.live ? slot_->values * 8 : values * 8));

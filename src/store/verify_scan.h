@@ -47,11 +47,14 @@ class Scan {
   bool Prove(Image& image, std::uint64_t i, const Cursor* cursor, Seen& seen, Finding& finding);
   void EndWalk(std::uint64_t i, bool right, const Seen& seen, Finding finding);
   bool WalkEndsBefore(std::uint64_t row_session, std::uint64_t i) const;
-  void AtBase(const Cursor& cursor);
+  std::uint64_t NextStop(std::uint64_t i) const;
+  std::uint64_t RunAhead(Image& image, std::uint64_t i, std::uint64_t stop);
+  void TakeRecord(Image& image, std::uint64_t i, std::uint64_t synced);
+  void AtBase();
   void Hints(std::uint64_t record, const Record& seen, std::uint64_t total, bool begins);
   void ExpectHint(std::uint64_t slot, bool of_row, std::uint64_t record);
-  void LookBehind(Image& image, const Cursor& cursor);
-  void CheckSentinel(Image& image, const Cursor& cursor);
+  void LookBehind(Image& image);
+  void CheckSentinel(Image& image);
   void Tell(std::uint64_t records, std::uint64_t values);
 
   const FileSet& files_;
@@ -60,7 +63,11 @@ class Scan {
   std::array<std::optional<Slot>, 2> slots_;
   std::optional<Slot> slot_;  // the newest valid one
   std::uint64_t published_ = 0;
-  std::uint64_t end_ = 0;  // of the walk: records that the store says it holds
+  std::uint64_t end_ = 0;   // of the walk: records that the store says it holds
+  Cursor cursor_;           // behind the last record that was right
+  bool whole_ = true;       // no damage so far
+  bool aligned_ = true;     // the cursor is where the next record should begin
+  bool base_seen_ = false;  // AtBase() has looked
   Cursor good_;
   std::optional<WordFile<Hint>> position_hints_;  // one buffer each: they move at different speeds
   std::optional<WordFile<Hint>> row_hints_;

@@ -5,6 +5,7 @@
 // By hand: FAULT_STRIDE=1 crash_fault_test, every call with every errno; CI lets every call fail with
 // EIO and every fifth with the others.
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -49,6 +50,14 @@ std::uint64_t Stride(std::uint64_t percent) {
   return FromEnvironment("FAULT_STRIDE", 100 / Effort(percent));
 }
 
+// What a signal may interrupt, and nobody is to hear of.
+bool Interruptible(const std::string& call) {
+  constexpr std::array<const char*, 9> kCalls = {"open",      "pread",     "pwrite",
+                                                 "fallocate", "ftruncate", "fdatasync",
+                                                 "fsync",     "lock",      "getrandom"};
+  return std::ranges::find(kCalls, call) != kCalls.end();
+}
+
 std::size_t OpenDescriptors() {
   return static_cast<std::size_t>(
       std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator{}));
@@ -77,6 +86,7 @@ class FaultTest : public ::testing::Test {
   void Renew() {
     fs::remove_all(place_);
     fs::create_directory(place_);
+    refused_ = 0;
     done_->begun = done_->rows = done_->synced = 0;
   }
 
@@ -86,6 +96,7 @@ class FaultTest : public ::testing::Test {
       call();
       return false;
     } catch (const Error& error) {
+      refused_ += 1;
       const ErrorCode code = error.code();
       const bool typed = code == ErrorCode::kIo || code == ErrorCode::kNoSpace ||
                          code == ErrorCode::kNotFound || code == ErrorCode::kCorrupt ||
@@ -168,6 +179,7 @@ class FaultTest : public ::testing::Test {
     return counting.calls();
   }
 
+  std::uint64_t refused_ = 0;
   FastDirectory scratch_;
   const fs::path place_ = scratch_ / "place";
   const fs::path path_ = place_ / "store";
@@ -185,14 +197,19 @@ TEST_F(FaultTest, AnyCallMayFailOnceOrForEver) {
         Renew();
         const std::size_t descriptors = OpenDescriptors();
         std::string what;
+        std::string shim_name;
         {
           const Shim shim(nth, fault, error);
           Live();
           what = StrCat("call ", nth, ", ", shim.name(), ", fails ",
                         fault == Fault::kOnce ? "once" : "for ever", " with errno ", error);
           sites[shim.name()] += 1;
+          shim_name = shim.name();
         }
         EXPECT_EQ(OpenDescriptors(), descriptors) << what;
+        if (error == EINTR && Interruptible(shim_name)) {
+          EXPECT_EQ(refused_, 0U) << what;
+        }
         EXPECT_EQ(Mappings(place_), 0U) << what;
         ExpectAllIsWell(what);
         ++lives;

@@ -41,6 +41,20 @@ inline void AppendWholeRow(StreamStore& store, Row row) {
   store.Append(row, {{0, row}, {1, list}, {2, row % 2 == 1}});
 }
 
+/// Three rows in one call: seen by readers at once.
+inline void AppendThreeRows(StreamStore& store, Row row) {
+  std::array<std::vector<Value>, 3> lists;
+  std::vector<Step> steps;
+  std::vector<FieldWrite> writes;
+  for (std::size_t i = 0; i < lists.size(); ++i) {
+    const Row at = row + static_cast<Row>(i);
+    lists[i].assign(ListLength(at), at);
+    steps.insert(steps.end(), 3, at);
+    writes.insert(writes.end(), {{0, at}, {1, lists[i]}, {2, at % 2 == 1}});
+  }
+  store.Append(steps, writes);
+}
+
 /// Empty, or where the rows are not those of AppendWholeRow().
 inline std::string WrongRow(const Reader& reader) {
   for (Row row = 0; row < static_cast<Row>(reader.rows()); ++row) {

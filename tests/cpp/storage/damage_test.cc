@@ -106,6 +106,26 @@ TEST_F(DamageTest, FilesTruncatedAtAnyLength) {
   }
 }
 
+// The older slot still fits what is left: taking it would turn damage into a silent loss.
+TEST_F(DamageTest, SyncedBytesThatAreGoneAreNeverASmallerStore) {
+  WriteAndDie([](StreamStore& store) {
+    for (Step step = 0; step < 6; ++step) {
+      store.Append(step, {{0, step}, {1, List(static_cast<std::size_t>(step), 1)}});
+      store.Sync();
+    }
+  });
+  fs::rename(path_, Scratch("good"));
+  constexpr std::uint64_t kValues = 6 + 0 + 1 + 2 + 3 + 4 + 5;
+  for (const auto& [name, size] :
+       {std::pair{"records", std::uint64_t{32 * 6}}, {"values", 8 * (kValues - 1)}}) {
+    SCOPED_TRACE(name);
+    Restore();
+    fs::resize_file(path_ / name, size);
+    EXPECT_EQ(ErrorOf([this] { Stored(); }).code(), ErrorCode::kCorrupt);
+    EXPECT_EQ(ErrorOf([this] { Open(); }).code(), ErrorCode::kCorrupt);
+  }
+}
+
 TEST_F(DamageTest, FilesMissingOrOfAnotherKind) {
   Make(true);
   for (const char* name : kFiles) {
