@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "stream_store/verify.h"
 
@@ -18,8 +19,8 @@ namespace stream_store::internal {
 class Scan {
  public:
   /// `live`: a writer has the store open; then all that is published must be right.
-  Scan(const FileSet& files, bool live, const VerifyOptions& options)
-      : files_(files), options_(options) {
+  Scan(const FileSet& files, bool live, VerifyOptions options)
+      : files_(files), options_(std::move(options)) {
     report_.live = live;
   }
 
@@ -58,7 +59,7 @@ class Scan {
   void Tell(std::uint64_t records, std::uint64_t values);
 
   const FileSet& files_;
-  const VerifyOptions& options_;
+  const VerifyOptions options_;
   VerifyReport report_;
   std::array<std::optional<Slot>, 2> slots_;
   std::optional<Slot> slot_;  // the newest valid one

@@ -92,7 +92,11 @@ void Patch(Image& image, Bytes patch) {
   if (&file == &image["control"]) at = (at >> 14) * kControlRegion + at % 512;
   std::uint64_t word = 0;
   std::memcpy(&word, patch.data() + 4, sizeof(word));
-  at = file.empty() ? 0 : at % file.size();
+  if (file.empty()) {
+    file.resize(word % 64);
+    return;
+  }
+  at %= file.size();
   const std::size_t most = std::min<std::size_t>(8, file.size() - at);
   switch (patch[1] % 6) {
     case 0:  // the word
@@ -115,7 +119,7 @@ void Patch(Image& image, Bytes patch) {
       file.resize(std::min<std::size_t>(file.size() + word % 4096, 600'000));
       break;
     case 5: {  // a record or block copied
-      const std::uint64_t from = file.empty() ? 0 : word % file.size();
+      const std::uint64_t from = word % file.size();
       const std::size_t count = std::min<std::size_t>({32, file.size() - at, file.size() - from});
       std::memmove(file.data() + at, file.data() + from, count);
       break;
@@ -137,7 +141,9 @@ void MendRecords(Image& image) {
   std::uint32_t seed = 0;
   if (image["control"].size() >= 52) std::memcpy(&seed, image["control"].data() + 48, sizeof(seed));
   std::vector<std::uint64_t> words(layouts.size() / 8);
-  std::memcpy(words.data(), layouts.data(), words.size() * 8);
+  if (!words.empty()) {
+    std::memcpy(words.data(), layouts.data(), words.size() * 8);
+  }
   for (std::size_t at = 0; at + sizeof(Record) <= records.size(); at += sizeof(Record)) {
     Record record{};
     std::memcpy(&record, records.data() + at, sizeof(record));
@@ -152,7 +158,9 @@ void MendRecords(Image& image) {
         BeginCheck(seed, record.start, record.step, record.row_session, record.layout,
                    LayoutDigest(std::span(words).subspan(record.layout, fields + 1)));
     std::vector<Value> own(total);
-    std::memcpy(own.data(), values.data() + record.start * 8, total * 8);
+    if (total > 0) {
+      std::memcpy(own.data(), values.data() + record.start * 8, total * 8);
+    }
     state = Crc32cExtendWords(state, own.data(), own.size());
     record.check = FinishCheck(state);
     std::memcpy(records.data() + at, &record, sizeof(record));

@@ -1,6 +1,7 @@
 // Tests of the sync that a persistent store does by itself, while somebody appends.
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <fstream>
 #include <thread>
@@ -94,11 +95,21 @@ TEST_F(BackgroundSyncTest, NothingNewIsNotSynced) {
 
 TEST_F(BackgroundSyncTest, AFailureIsToldByTheNextCallAndIsFinal) {
   options_.sync_interval = milliseconds(5);
+  const SyscallFaults faults;  // before there is a thread
+  static std::atomic<int> failing;
+  failing = 0;
+  sys().fdatasync = [](int fd) {
+    if (failing == 0) {
+      return RealSyscalls().fdatasync(fd);
+    }
+    failing = 0;
+    errno = EIO;
+    return -1;
+  };
   StreamStore store = Open();
   store.Append(0, {{0, 1}});
   ASSERT_TRUE(Becomes([&] { return store.durable_rows() == 1; }));
-  const Faults faults;
-  Faults::Fail("fdatasync", EIO, 1, 1);
+  failing = 1;
   Step step = 0;
   const auto refused = [&] {
     try {
@@ -113,6 +124,7 @@ TEST_F(BackgroundSyncTest, AFailureIsToldByTheNextCallAndIsFinal) {
   EXPECT_TRUE(Becomes(refused));
   EXPECT_EQ(ErrorOf([&] { store.Sync(); }).code(), ErrorCode::kIo);
   EXPECT_EQ(store.durable_rows(), 1U);
+  store.Close();
 }
 
 // Syncs, growth, mappings made anew and appends at once; the slots count what they should.
