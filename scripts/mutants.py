@@ -1,7 +1,7 @@
 """Do the crash tests catch what they are for? Each mutant is a bug somebody might write.
 
     make mutants               all of them
-    make mutants ONLY=slot     those whose name contains this
+    make mutants ONLY=slot     those whose name contains this; --docs puts results into the page
 
 Works on a copy of the tree in build/mutants. Every mutant is applied alone, the tests are built and
 run until one of them fails. Writes build/mutants.json and prints which test caught which.
@@ -23,6 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PLACE = ROOT / "build" / "mutants"
 TREE = PLACE / "tree"
 RESULT = ROOT / "build" / "mutants.json"
+PAGE = ROOT / "docs" / "reliability.md"
+BEGIN, END = "<!-- mutants:begin -->\n", "<!-- mutants:end -->"
 MINUTES = 5
 
 # Each with the environment that makes it short.
@@ -426,17 +428,41 @@ def judge(mutant: Mutant) -> tuple[str, str]:
     return ("caught" if caught else "NOT CAUGHT"), caught
 
 
+def last_report() -> list[dict[str, str]]:
+    """What the runs before this one found."""
+    known = {mutant.name for mutant in MUTANTS}
+    report: list[dict[str, str]] = json.loads(RESULT.read_text()) if RESULT.exists() else []
+    return [entry for entry in report if entry["mutant"] in known]
+
+
+def into_page() -> None:
+    """Put the last results between the markers of docs/reliability.md."""
+    order = {mutant.name: place for place, mutant in enumerate(MUTANTS)}
+    report = sorted(last_report(), key=lambda entry: order[entry["mutant"]])
+    good = sum(entry["result"] == "caught" for entry in report)
+    lines = [f"{good} of {len(report)} were caught.", "", "| bug | first caught by |", "|---|---|"]
+    lines += [f"| {entry['mutant']} | {entry['by'] or entry['result']} |" for entry in report]
+    head, rest = PAGE.read_text().split(BEGIN)
+    PAGE.write_text(head + BEGIN + "\n".join(lines) + "\n" + END + rest.split(END, 1)[1])
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("only", nargs="?", default=os.environ.get("ONLY", ""))
-    only = parser.parse_args().only
+    parser.add_argument("--docs", action="store_true", help="put the last results into the page")
+    arguments = parser.parse_args()
+    if arguments.docs:
+        into_page()
+        return 0
+    only = arguments.only
     stale = problems(ROOT)
     if stale:
         print("\n".join(stale), file=sys.stderr)
         return 1
     copy_tree()
     chosen = [mutant for mutant in MUTANTS if only in mutant.name]
-    report = []
+    report = [entry for entry in last_report() if only not in entry["mutant"]] if only else []
+    seen = len(report)
     for threads in sorted({mutant.threads for mutant in chosen}):
         if wrong := catch("", threads=threads):
             print(f"without any mutant a test fails: {wrong}", file=sys.stderr)
@@ -449,9 +475,10 @@ def main() -> int:
             entry = {"mutant": mutant.name, "file": mutant.file, "result": result, "by": caught}
             report.append(entry)
             RESULT.write_text(json.dumps(report, indent=1) + "\n")
-    good = sum(entry["result"] == "caught" for entry in report)
-    print(f"mutants: {good} of {len(report)} caught")
-    return 0 if good == len(report) else 1
+    judged = report[seen:]
+    good = sum(entry["result"] == "caught" for entry in judged)
+    print(f"mutants: {good} of {len(judged)} caught")
+    return 0 if good == len(judged) else 1
 
 
 if __name__ == "__main__":
