@@ -81,7 +81,7 @@ struct RowsColumn {
   std::uint64_t max_length = 0;  ///< ragged fields: room per place, in items; longer ones are cut
   std::span<const Value>* spans = nullptr;  ///< P spans of stored words in the store, empty where
                                             ///< missing; may be null. They live as long as the
-                                            ///< snapshot they were read through
+                                            ///< snapshot, or what ReadRows() returned
 };
 
 /// The open files of a temporary store, to be passed to another process of this host.
@@ -168,8 +168,8 @@ class STREAM_STORE_API Reader {
   std::uint64_t bytes() const;         ///< bytes on disk in use by this snapshot
   /// Check of the last record, over its values, shape, place and session; 0 if there is none. With
   /// id() and records() it tells whether two snapshots of a store are equal.
-  std::uint32_t last_check() const noexcept;
-  bool live() const;                                   ///< a writer has the store open
+  std::uint32_t last_check() const;
+  bool live() const;  ///< a writer has the store open
   /// Rows that survive a power cut, as far as the last sync that ended well says; 0 for a temporary
   /// store. Throws Error(kCorrupt, kIo).
   std::uint64_t durable_rows() const;
@@ -216,13 +216,16 @@ class STREAM_STORE_API Reader {
   /// Decodes the row windows [row, row + length) of every row, field by field, as RowsColumn says.
   ///
   /// Missing fields and padding are zeros. `steps`, if not null, takes the step of each place.
+  /// Returns the owner of the copies that spans point into; null without ReaderOptions::safe_reads.
   /// Throws Error(kOutOfRange) naming the first bad row; nothing is written then.
-  void ReadRows(std::span<const Row> rows, std::uint64_t length,
-                std::span<const RowsColumn> columns, Step* steps = nullptr) const;
+  std::shared_ptr<const void> ReadRows(std::span<const Row> rows, std::uint64_t length,
+                                       std::span<const RowsColumn> columns,
+                                       Step* steps = nullptr) const;
 
   /// The same for runs of any length, each to the places it names; other places stay as they are.
-  void ReadRows(std::span<const RowRun> runs, std::span<const RowsColumn> columns,
-                Step* steps = nullptr) const;
+  std::shared_ptr<const void> ReadRows(std::span<const RowRun> runs,
+                                       std::span<const RowsColumn> columns,
+                                       Step* steps = nullptr) const;
 
   /// The longest field-write of ragged field `type` in those row windows, in items.
   std::uint64_t LongestInRows(std::span<const Row> rows, std::uint64_t length, TypeId type) const;

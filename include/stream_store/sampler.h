@@ -90,9 +90,10 @@ class STREAM_STORE_API WindowBatch {
   void ReadWindows(const WindowsOut& out) const;
 
   /// Decodes windows of rows; size() * length() places a column, as Reader::ReadRows(). Empty
-  /// places become zeros, missing. `valid`, if not null, tells them apart: one byte a place.
-  void ReadRows(std::span<const RowsColumn> columns, Step* steps = nullptr,
-                std::uint8_t* valid = nullptr) const;
+  /// places become zeros, missing. `valid`, if not null, tells them apart: one byte a place. Returns
+  /// what owns the copies that spans point into, as Reader::ReadRows().
+  std::shared_ptr<const void> ReadRows(std::span<const RowsColumn> columns, Step* steps = nullptr,
+                                       std::uint8_t* valid = nullptr) const;
 
   /// The longest field-write of ragged field `type` among the rows of the batch, in items.
   std::uint64_t LongestInRows(TypeId type) const;

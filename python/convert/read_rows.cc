@@ -26,8 +26,9 @@ class AskedRows : public RowsSource {
     return reader_.LongestInRows(rows_.values(), length_, type);
   }
 
-  void Read(std::span<const RowsColumn> columns, Step* steps) const override {
-    reader_.ReadRows(rows_.values(), length_, columns, steps);
+  std::shared_ptr<const void> Read(std::span<const RowsColumn> columns,
+                                   Step* steps) const override {
+    return reader_.ReadRows(rows_.values(), length_, columns, steps);
   }
 
   void CheckRows() const {

@@ -178,7 +178,7 @@ nb::object RowsOutput::AddItems(TypeId type, const FieldInfo& field, RowsColumn&
 
 void RowsOutput::Read() {
   if (places_.places() > 0) {
-    source_->Read(columns_, DataAs<Step>(steps_));
+    texts_owner_ = source_->Read(columns_, DataAs<Step>(steps_));
   }
 }
 

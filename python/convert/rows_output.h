@@ -22,7 +22,10 @@ class RowsSource {
  public:
   virtual ~RowsSource() = default;
   virtual std::uint64_t Longest(TypeId type) const = 0;
-  virtual void Read(std::span<const RowsColumn> columns, Step* steps) const = 0;
+
+  /// Returns what spans point into, if not into the store itself.
+  virtual std::shared_ptr<const void> Read(std::span<const RowsColumn> columns,
+                                           Step* steps) const = 0;
 };
 
 /// `out=` or `max_length=`: a mapping, or nothing.
@@ -100,6 +103,7 @@ class RowsOutput {
   std::vector<RowsColumn> columns_;
   std::vector<nb::object> arrays_;                          // one per column, or invalid
   std::vector<std::vector<std::span<const Value>>> texts_;  // one per column, or empty
+  std::shared_ptr<const void> texts_owner_;
   nb::object steps_;
   std::uint64_t bytes_ = 0;
   nb::object masks_ = Own(PyDict_New());

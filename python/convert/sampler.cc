@@ -22,8 +22,9 @@ class SampledRows : public RowsSource {
 
   std::uint64_t Longest(TypeId type) const override { return batch_->LongestInRows(type); }
 
-  void Read(std::span<const RowsColumn> columns, Step* steps) const override {
-    batch_->ReadRows(columns, steps, valid);
+  std::shared_ptr<const void> Read(std::span<const RowsColumn> columns,
+                                   Step* steps) const override {
+    return batch_->ReadRows(columns, steps, valid);
   }
 
   std::uint8_t* valid = nullptr;

@@ -211,22 +211,31 @@ std::uint64_t SafeCopy::FirstOfRow(std::uint64_t row, std::uint64_t low, std::ui
 }
 
 void SafeCopy::FetchRows(std::span<const Row> rows, std::uint64_t length, bool values) {
-  if (view_.record_count == 0 || length == 0 || length > view_.row_count) {
+  std::vector<RowRun> runs(rows.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    runs[i] = {.row = rows[i], .count = length};
+  }
+  FetchRows(runs, values);
+}
+
+void SafeCopy::FetchRows(std::span<const RowRun> runs, bool values) {
+  if (view_.record_count == 0) {
     return;
   }
   std::vector<Range> records;
-  const auto inside = [&](Row row) {
-    return row >= 0 && static_cast<std::uint64_t>(row) <= view_.row_count - length;
+  const auto inside = [&](const RowRun& run) {
+    return run.row >= 0 && run.count > 0 && run.count <= view_.row_count &&
+           static_cast<std::uint64_t>(run.row) <= view_.row_count - run.count;
   };
-  for (const Row row : rows) {
-    if (!inside(row)) {
+  for (const RowRun& run : runs) {
+    if (!inside(run)) {
       continue;
     }
-    const auto begin = static_cast<std::uint64_t>(row);
+    const auto begin = static_cast<std::uint64_t>(run.row);
     const std::uint64_t slot = begin / kHintStride;
     RowBorder(slot + 1);
     const std::uint64_t low = RowBorder(slot);
-    const std::uint64_t high = RowBorder((begin + length - 1) / kHintStride + 1);
+    const std::uint64_t high = RowBorder((begin + run.count - 1) / kHintStride + 1);
     records.push_back({low, std::max(low, high)});
   }
   FetchRecords(records);
@@ -235,14 +244,14 @@ void SafeCopy::FetchRows(std::span<const Row> rows, std::uint64_t length, bool v
   }
   std::vector<Range> needed;
   std::size_t i = 0;
-  for (const Row row : rows) {
-    if (!inside(row)) {
+  for (const RowRun& run : runs) {
+    if (!inside(run)) {
       continue;
     }
-    const auto begin = static_cast<std::uint64_t>(row);
+    const auto begin = static_cast<std::uint64_t>(run.row);
     const Range& range = records[i++];
     const std::uint64_t first = FirstOfRow(begin, range.begin, range.end);
-    const std::uint64_t end = FirstOfRow(begin + length, range.begin, range.end);
+    const std::uint64_t end = FirstOfRow(begin + run.count, range.begin, range.end);
     const auto start_of = [this](std::uint64_t record) {
       return record < view_.record_count ? view_.records[record].start : view_.value_count;
     };

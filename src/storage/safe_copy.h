@@ -30,6 +30,7 @@ class SafeCopy {
 
   /// What the row windows [row, row + length) need; `values`: their values too.
   void FetchRows(std::span<const Row> rows, std::uint64_t length, bool values);
+  void FetchRows(std::span<const RowRun> runs, bool values);
 
   const View& view() const noexcept { return view_; }
 

@@ -11,11 +11,15 @@
 #include "storage/read_source.h"
 #include "storage/safe_copy.h"
 #include "store/reads.h"
+#include "store/through.h"
 
 namespace stream_store {
 
+using internal::FetchRange;
 using internal::ReadSource;
 using internal::SafeCopy;
+using internal::Through;
+using internal::ThroughKept;
 using internal::View;
 
 namespace {
@@ -24,28 +28,6 @@ namespace {
 bool IsSigned(DType dtype) {
   return (dtype >= DType::kInt8 && dtype <= DType::kInt64) || dtype == DType::kFloat32 ||
          dtype == DType::kFloat64 || (dtype >= DType::kDate32 && dtype <= DType::kDurationNs);
-}
-
-// Reads through the mappings; of a store whose mappings are not to be trusted, through a copy of
-// what `fetch` asks for.
-template <class Fetch, class Read>
-auto Through(const ReadSource& source, const View& view, const Fetch& fetch, const Read& read) {
-  if (!source.copies()) [[likely]] {
-    return read(view);
-  }
-  SafeCopy copy(source.files(), view);
-  fetch(copy);
-  return read(copy.view());
-}
-
-// The rows [begin, end) with or without their values; what lies outside is left to the read itself.
-auto FetchRange(Row begin, Row end, bool values) {
-  return [=](SafeCopy& copy) {
-    if (begin < end) {
-      copy.FetchRows(std::span<const Row>(&begin, 1), static_cast<std::uint64_t>(end - begin),
-                     values);
-    }
-  };
 }
 
 }  // namespace
@@ -136,10 +118,15 @@ std::uint64_t Reader::rows() const noexcept { return view_->row_count; }
 
 std::uint64_t Reader::records() const noexcept { return view_->record_count; }
 
-std::uint32_t Reader::last_check() const noexcept {
-  return view_->record_count == 0
-             ? 0
-             : internal::LoadOnce(view_->records[view_->record_count - 1].check);
+std::uint32_t Reader::last_check() const {
+  if (view_->record_count == 0) {
+    return 0;
+  }
+  const auto rows = static_cast<Row>(view_->row_count);
+  return Through(*source_, *view_, FetchRange(rows - 1, rows, /*values=*/false),
+                 [](const View& view) {
+                   return internal::LoadOnce(view.records[view.record_count - 1].check);
+                 });
 }
 
 bool Reader::live() const { return source_->live(); }
@@ -162,7 +149,7 @@ std::uint64_t Reader::bytes() const {
 }
 
 std::uint64_t Reader::complete_rows() const {
-  const std::uint64_t final_rows = internal::FinalRows(*view_);
+  const std::uint64_t final_rows = internal::ReaderAccess::FinalRows(*this);
   return final_rows == view_->row_count || live() ? final_rows : view_->row_count;
 }
 
@@ -195,14 +182,11 @@ Row Reader::UpperBound(Step step) const {
 
 RowView Reader::row(Row row) const {
   RowView view;
-  const View* from = view_.get();
-  if (source_->copies()) {
-    const auto copy = std::make_shared<SafeCopy>(source_->files(), *view_);
-    copy->FetchRows(std::span<const Row>(&row, 1), 1, /*values=*/true);
-    from = &copy->view();
-    view.owner_ = copy;
-  }
-  const internal::RowEntries read = internal::ReadRow(*from, row);
+  internal::RowEntries read;
+  view.owner_ = ThroughKept(
+      *source_, *view_,
+      [&](SafeCopy& copy) { copy.FetchRows(std::span<const Row>(&row, 1), 1, /*values=*/true); },
+      [&](const View& from) { read = internal::ReadRow(from, row); });
   source_->CheckHistory();
   view.step_ = read.step;
   view.entries_.reserve(read.entries.size());
@@ -214,7 +198,9 @@ RowView Reader::row(Row row) const {
 
 void Reader::ScanRows(Row begin, Row end,
                       const std::function<bool(const RecordRun&)>& visit) const {
-  internal::ScanRows(*view_, begin, end, visit);
+  internal::ThroughParts(*source_, *view_, begin, end, [&](const View& view, Row first, Row last) {
+    return internal::ScanRows(view, first, last, visit);
+  });
   source_->CheckHistory();
 }
 
@@ -247,22 +233,30 @@ void Reader::Gather(std::span<const Position> positions, const WindowsOut& out) 
   source_->CheckHistory();
 }
 
-void Reader::ReadRows(std::span<const Row> rows, std::uint64_t length,
-                      std::span<const RowsColumn> columns, Step* steps) const {
-  Through(
+std::shared_ptr<const void> Reader::ReadRows(std::span<const Row> rows, std::uint64_t length,
+                                             std::span<const RowsColumn> columns,
+                                             Step* steps) const {
+  auto owner = ThroughKept(
       *source_, *view_, [&](SafeCopy& copy) { copy.FetchRows(rows, length, /*values=*/true); },
       [&](const View& view) { internal::ReadRows(view, rows, length, columns, steps); });
   source_->CheckHistory();
+  return owner;
 }
 
-void Reader::ReadRows(std::span<const RowRun> runs, std::span<const RowsColumn> columns,
-                      Step* steps) const {
-  internal::ReadRows(*view_, runs, columns, steps);
+std::shared_ptr<const void> Reader::ReadRows(std::span<const RowRun> runs,
+                                             std::span<const RowsColumn> columns,
+                                             Step* steps) const {
+  auto owner = ThroughKept(
+      *source_, *view_, [&](SafeCopy& copy) { copy.FetchRows(runs, /*values=*/true); },
+      [&](const View& view) { internal::ReadRows(view, runs, columns, steps); });
   source_->CheckHistory();
+  return owner;
 }
 
 std::uint64_t Reader::LongestInRows(std::span<const RowRun> runs, TypeId type) const {
-  const std::uint64_t longest = internal::LongestInRows(*view_, runs, type);
+  const std::uint64_t longest = Through(
+      *source_, *view_, [&](SafeCopy& copy) { copy.FetchRows(runs, /*values=*/false); },
+      [&](const View& view) { return internal::LongestInRows(view, runs, type); });
   source_->CheckHistory();
   return longest;
 }
@@ -336,5 +330,17 @@ std::vector<std::pair<Row, Row>> Reader::Segments(std::span<const TypeId> types)
   source_->CheckHistory();
   return segments;
 }
+
+namespace internal {
+
+std::uint64_t ReaderAccess::FinalRows(const Reader& reader) {
+  const View& view = ViewOf(reader);
+  const auto rows = static_cast<Row>(view.row_count);
+  return Through(*reader.source_, view,
+                 FetchRange(std::max<Row>(rows - 1, 0), rows, /*values=*/false),
+                 [](const View& there) { return internal::FinalRows(there); });
+}
+
+}  // namespace internal
 
 }  // namespace stream_store

@@ -17,6 +17,8 @@
 
 namespace stream_store::internal {
 
+class ReadSource;
+
 // windows.cc: contiguous windows.
 void ReadWindows(const View& view, std::span<const Position> starts, std::uint64_t width,
                  const WindowsOut& out);
@@ -55,8 +57,8 @@ RowEntries ReadRow(const View& view, Row row);
 /// The rows that cannot grow any more: all, or all but a last one without its last declared field.
 std::uint64_t FinalRows(const View& view);
 
-// scan.cc: runs of equal records, in place.
-void ScanRows(const View& view, Row begin, Row end,
+// scan.cc: runs of equal records, in place; whether `visit` wanted more.
+bool ScanRows(const View& view, Row begin, Row end,
               const std::function<bool(const RecordRun&)>& visit);
 
 // decode.cc
@@ -66,7 +68,11 @@ void Decode(const View& view, std::span<const Value> values, TypeId type, void* 
 struct ReaderAccess {
   static const View& ViewOf(const Reader& reader) { return *reader.view_; }
 
-  static std::shared_ptr<const void> SourceOf(const Reader& reader) { return reader.source_; }
+  static const std::shared_ptr<ReadSource>& SourceOf(const Reader& reader) {
+    return reader.source_;
+  }
+
+  static std::uint64_t FinalRows(const Reader& reader);
 };
 
 }  // namespace stream_store::internal

@@ -134,7 +134,7 @@ class Scan {
 
 }  // namespace
 
-void ScanRows(const View& view, Row begin, Row end,
+bool ScanRows(const View& view, Row begin, Row end,
               const std::function<bool(const RecordRun&)>& visit) {
   const auto rows = static_cast<Row>(view.row_count);
   if (begin < 0 || begin > end || end > rows) {
@@ -142,12 +142,16 @@ void ScanRows(const View& view, Row begin, Row end,
                 StrCat("rows [", begin, ", ", end, ") are outside [0, ", rows, ")"));
   }
   if (begin == end) {
-    return;
+    return true;
   }
   Scan scan(view, begin, end);
   RecordRun run;
-  while (scan.Next(run) && visit(run)) {
+  while (scan.Next(run)) {
+    if (!visit(run)) {
+      return false;
+    }
   }
+  return true;
 }
 
 }  // namespace stream_store::internal

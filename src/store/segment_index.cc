@@ -7,6 +7,8 @@
 #include "stream_store/error.h"
 
 #include "storage/locate.h"
+#include "store/reads.h"
+#include "store/through.h"
 
 namespace stream_store::internal {
 namespace {
@@ -48,10 +50,11 @@ void WordList::Grow() {
   capacity_ = capacity;
 }
 
-std::shared_ptr<SegmentIndex> SegmentIndex::Of(const std::shared_ptr<const void>& source,
-                                               const View& view, const std::vector<TypeId>& types,
+std::shared_ptr<SegmentIndex> SegmentIndex::Of(const Reader& reader,
+                                               const std::vector<TypeId>& types,
                                                std::uint64_t lanes) {
-  const CutBy by = CheckCutFields(view.meaning->schema, types);
+  const CutBy by = CheckCutFields(reader.schema(), types);
+  const std::shared_ptr<const void> source = ReaderAccess::SourceOf(reader);
   // Whatever may be the last owner of an index goes after the lock: locks are nested from outer to
   // inner only, and an index has one.
   auto made = std::make_shared<SegmentIndex>(by, types, lanes);
@@ -85,24 +88,37 @@ SegmentIndex::SegmentIndex(CutBy by, const std::vector<TypeId>& types, std::uint
   }
 }
 
-void SegmentIndex::Extend(const View& view, std::uint64_t final_rows) {
+void SegmentIndex::Extend(const Reader& reader, std::uint64_t final_rows) {
+  if (reader_.next_row() >= final_rows) {
+    return;
+  }
   const std::uint64_t count = lanes_.size();
   std::uint64_t lane = reader_.next_row() % count;
-  reader_.ReadTo(view, final_rows, [&](std::uint64_t row, const RowCut& cut) {
-    if (lanes_[lane].cutter.Enter(by_, cut)) [[unlikely]] {
-      lanes_[lane].begins.Add(row / count);
-    }
-    lane = lane + 1 == count ? 0 : lane + 1;
-  });
+  ThroughParts(*ReaderAccess::SourceOf(reader), ReaderAccess::ViewOf(reader),
+               static_cast<Row>(reader_.next_row()), static_cast<Row>(final_rows),
+               [&](const View& view, Row, Row end) {
+                 reader_.ReadTo(view, static_cast<std::uint64_t>(end),
+                                [&](std::uint64_t row, const RowCut& cut) {
+                                  if (lanes_[lane].cutter.Enter(by_, cut)) [[unlikely]] {
+                                    lanes_[lane].begins.Add(row / count);
+                                  }
+                                  lane = lane + 1 == count ? 0 : lane + 1;
+                                });
+                 return true;
+               });
 }
 
-bool SegmentIndex::NextBegins(const View& view) const {
-  CutReader reader = reader_;
-  const std::uint64_t row = reader.next_row();
+bool SegmentIndex::NextBegins(const Reader& reader) const {
+  CutReader cuts = reader_;
+  const std::uint64_t row = cuts.next_row();
+  const auto begin = static_cast<Row>(row);
   bool begins = false;
-  reader.ReadTo(view, row + 1, [&](std::uint64_t, const RowCut& cut) {
-    begins = lanes_[row % lanes_.size()].cutter.Begins(by_, cut);
-  });
+  Through(*ReaderAccess::SourceOf(reader), ReaderAccess::ViewOf(reader),
+          FetchRange(begin, begin + 1, /*values=*/true), [&](const View& view) {
+            cuts.ReadTo(view, row + 1, [&](std::uint64_t, const RowCut& cut) {
+              begins = lanes_[row % lanes_.size()].cutter.Begins(by_, cut);
+            });
+          });
   return begins;
 }
 
@@ -127,7 +143,7 @@ std::shared_ptr<StartCounts> SegmentIndex::CountsOf(const StartRule& rule) {
   return made;
 }
 
-void SegmentIndex::ExtendCounts(const View& view, StartCounts& counts) const {
+void SegmentIndex::ExtendCounts(const Reader& reader, StartCounts& counts) const {
   for (std::size_t lane = 0; lane < lanes_.size(); ++lane) {
     const WordList& begins = lanes_[lane].begins;
     WordList& sums = counts.lanes_[lane];
@@ -138,31 +154,42 @@ void SegmentIndex::ExtendCounts(const View& view, StartCounts& counts) const {
       const std::size_t segment = sums.size() - 1;
       const std::uint64_t end = begins[segment + 1];
       const bool by_rows = counts.rule().count == StartRule::Count::kRows;
-      const std::uint64_t end_position = by_rows ? 0 : PositionOfRow(view, end);
-      sums.Add(sums[segment] + StartsIn(view, counts.rule(), begins[segment], end, end_position));
+      const std::uint64_t end_position = by_rows ? 0 : PositionOfRow(reader, end);
+      sums.Add(sums[segment] + StartsIn(reader, counts.rule(), begins[segment], end, end_position));
     }
   }
 }
 
-std::uint64_t PositionOfRow(const View& view, std::uint64_t row) {
-  const std::uint64_t record = RecordOfRow(view, static_cast<Row>(row));
-  const std::uint64_t start = LoadOnce(view.records[record].start);
-  if (start > view.value_count) {
-    ThrowCorruptRecord(view, record, "it starts behind the values");
-  }
-  return start;
+std::uint64_t PositionOfRow(const Reader& reader, std::uint64_t row) {
+  const auto wanted = static_cast<Row>(row);
+  return Through(*ReaderAccess::SourceOf(reader), ReaderAccess::ViewOf(reader),
+                 FetchRange(wanted, wanted + 1, /*values=*/false), [&](const View& view) {
+                   const std::uint64_t record = RecordOfRow(view, wanted);
+                   const std::uint64_t start = LoadOnce(view.records[record].start);
+                   if (start > view.value_count) {
+                     ThrowCorruptRecord(view, record, "it starts behind the values");
+                   }
+                   return start;
+                 });
 }
 
-std::uint64_t RowOfPosition(const View& view, std::uint64_t position) {
-  const std::uint64_t record = RecordOfPosition(view, static_cast<Position>(position));
-  const std::uint64_t row = RowOfRecord(LoadOnce(view.records[record].row_session));
-  if (row >= view.row_count) {
-    ThrowCorruptRecord(view, record, "its row is none of the store");
-  }
-  return row;
+std::uint64_t RowOfPosition(const Reader& reader, std::uint64_t position) {
+  const auto wanted = static_cast<Position>(position);
+  const auto fetch = [&](SafeCopy& copy) {
+    copy.FetchWindows(std::span<const Position>(&wanted, 1), 1);
+  };
+  return Through(
+      *ReaderAccess::SourceOf(reader), ReaderAccess::ViewOf(reader), fetch, [&](const View& view) {
+        const std::uint64_t record = RecordOfPosition(view, wanted);
+        const std::uint64_t row = RowOfRecord(LoadOnce(view.records[record].row_session));
+        if (row >= view.row_count) {
+          ThrowCorruptRecord(view, record, "its row is none of the store");
+        }
+        return row;
+      });
 }
 
-std::uint64_t StartsIn(const View& view, const StartRule& rule, std::uint64_t begin,
+std::uint64_t StartsIn(const Reader& reader, const StartRule& rule, std::uint64_t begin,
                        std::uint64_t end, std::uint64_t end_position) {
   if (begin >= end) {
     return 0;
@@ -170,7 +197,7 @@ std::uint64_t StartsIn(const View& view, const StartRule& rule, std::uint64_t be
   if (rule.count == StartRule::Count::kRows) {
     return end - begin >= rule.length ? end - begin - rule.length + 1 : 0;
   }
-  const std::uint64_t begin_position = PositionOfRow(view, begin);
+  const std::uint64_t begin_position = PositionOfRow(reader, begin);
   if (end_position < begin_position || end_position - begin_position < rule.length) {
     return 0;
   }
@@ -178,7 +205,7 @@ std::uint64_t StartsIn(const View& view, const StartRule& rule, std::uint64_t be
   if (rule.count == StartRule::Count::kValues) {
     return last - begin_position + 1;
   }
-  const std::uint64_t last_row = RowOfPosition(view, last);
+  const std::uint64_t last_row = RowOfPosition(reader, last);
   return last_row < begin || last_row >= end ? 0 : last_row - begin + 1;
 }
 

@@ -12,6 +12,8 @@
 #include <memory>
 #include <vector>
 
+#include "stream_store/reader.h"
+
 #include "base/fork_mutex.h"
 #include "store/segment_cuts.h"
 
@@ -74,10 +76,9 @@ class StartCounts {
 
 class SegmentIndex {
  public:
-  /// The index of a source of Readers (known by its address) for these fields. Throws
+  /// The index of the source of a Reader (known by its address) for these fields. Throws
   /// Error(kInvalidArgument) as CheckCutFields().
-  static std::shared_ptr<SegmentIndex> Of(const std::shared_ptr<const void>& source,
-                                          const View& view, const std::vector<TypeId>& types,
+  static std::shared_ptr<SegmentIndex> Of(const Reader& reader, const std::vector<TypeId>& types,
                                           std::uint64_t lanes);
 
   SegmentIndex(CutBy by, const std::vector<TypeId>& types, std::uint64_t lanes);
@@ -87,10 +88,10 @@ class SegmentIndex {
   std::uint64_t rows() const noexcept { return reader_.next_row(); }  ///< looked at so far
 
   /// Looks at rows up to `final_rows`, none of which can grow any more.
-  void Extend(const View& view, std::uint64_t final_rows);
+  void Extend(const Reader& reader, std::uint64_t final_rows);
 
   /// Whether the row behind the last one looked at begins a segment, as it is now.
-  bool NextBegins(const View& view) const;
+  bool NextBegins(const Reader& reader) const;
 
   /// First rows of the lane's segments, the last one open; the first is 0, also without rows.
   const WordList& begins(std::uint64_t lane) const noexcept { return lanes_[lane].begins; }
@@ -99,7 +100,7 @@ class SegmentIndex {
 
   /// The shared counts of a rule, and bringing them up to what is known.
   std::shared_ptr<StartCounts> CountsOf(const StartRule& rule);
-  void ExtendCounts(const View& view, StartCounts& counts) const;
+  void ExtendCounts(const Reader& reader, StartCounts& counts) const;
 
  private:
   struct Lane {
@@ -116,13 +117,13 @@ class SegmentIndex {
 
 /// Windows that start in rows [begin, end) of a segment that ends at `end`, by a rule. Rows are
 /// those of the store; `end_position` is where its values end. Lanes: rows of the lane, kRows only.
-std::uint64_t StartsIn(const View& view, const StartRule& rule, std::uint64_t begin,
+std::uint64_t StartsIn(const Reader& reader, const StartRule& rule, std::uint64_t begin,
                        std::uint64_t end, std::uint64_t end_position);
 
 /// Position of a row. REQUIRES: row < row_count.
-std::uint64_t PositionOfRow(const View& view, std::uint64_t row);
+std::uint64_t PositionOfRow(const Reader& reader, std::uint64_t row);
 
 /// The row that holds a position. REQUIRES: position < value_count.
-std::uint64_t RowOfPosition(const View& view, std::uint64_t position);
+std::uint64_t RowOfPosition(const Reader& reader, std::uint64_t position);
 
 }  // namespace stream_store::internal

@@ -36,8 +36,7 @@ StoreStarts::StoreStarts(Reader reader, const SamplerOptions& options)
   if (options_.segment_by.empty()) {
     return;
   }
-  index_ = SegmentIndex::Of(ReaderAccess::SourceOf(reader_), view(), options_.segment_by,
-                            options_.lanes);
+  index_ = SegmentIndex::Of(reader_, options_.segment_by, options_.lanes);
   if (!padded()) {
     const std::scoped_lock lock(index_->mutex());
     counts_ = index_->CountsOf(rule_);
@@ -63,11 +62,11 @@ void StoreStarts::Follow() {
   }
   // Windows of values take what is there; rows and segments count when they cannot grow.
   const bool needs_whole_rows = !in_values() || by_segments();
-  std::uint64_t final_rows = FinalRows(view());
+  std::uint64_t final_rows = ReaderAccess::FinalRows(reader_);
   bool all = final_rows == view().row_count;
   if (!all && needs_whole_rows && !reader_.live()) {
     reader_.Refresh();  // what the writer appended before it closed
-    final_rows = FinalRows(view());
+    final_rows = ReaderAccess::FinalRows(reader_);
     all = true;
   }
   EpochExtent extent;
@@ -76,11 +75,11 @@ void StoreStarts::Follow() {
   if (by_segments()) {
     const std::scoped_lock lock(index_->mutex());
     if (index_->rows() < final_rows) {
-      index_->Extend(view(), final_rows);
+      index_->Extend(reader_, final_rows);
     }
     // Another sampler may have looked at that row as a final one already.
     if (extent.rows > final_rows && index_->rows() == final_rows) {
-      extent.tail = index_->NextBegins(view()) ? kBegins : kJoins;
+      extent.tail = index_->NextBegins(reader_) ? kBegins : kJoins;
     }
   } else if (extent.rows > final_rows) {
     extent.tail = kJoins;
@@ -100,10 +99,10 @@ void StoreStarts::Restore(const EpochExtent& extent) {
                " values but the store has ", view().row_count, " and ", view().value_count));
   }
   if (by_segments()) {
-    const std::uint64_t final_rows = FinalRows(view());
+    const std::uint64_t final_rows = ReaderAccess::FinalRows(reader_);
     const std::scoped_lock lock(index_->mutex());
     if (index_->rows() < final_rows) {
-      index_->Extend(view(), final_rows);
+      index_->Extend(reader_, final_rows);
     }
     if (index_->rows() < extent.rows - (extent.tail == kFinal ? 0 : 1)) {
       throw Error(ErrorCode::kInvalidArgument,
@@ -116,7 +115,7 @@ void StoreStarts::Restore(const EpochExtent& extent) {
 }
 
 std::uint64_t StoreStarts::EndPositionOf(std::uint64_t row) const {
-  return row < view().row_count ? PositionOfRow(view(), row) : view().value_count;
+  return row < view().row_count ? PositionOfRow(reader_, row) : view().value_count;
 }
 
 void StoreStarts::SetExtent(const EpochExtent& extent) {
@@ -146,12 +145,12 @@ void StoreStarts::CountRange() {
   } else if (extent_.values >= length) {
     const std::uint64_t last = extent_.values - length;
     if (rows_by_values()) {
-      end = std::min(last_row_, RowOfPosition(view(), last) + 1);
+      end = std::min(last_row_, RowOfPosition(reader_, last) + 1);
     } else {
       first_ = first_row_ == 0      ? 0
                : first_row_ == rows ? extent_.values
-                                    : PositionOfRow(view(), first_row_);
-      end = last_row_ == rows ? last + 1 : std::min(last + 1, PositionOfRow(view(), last_row_));
+                                    : PositionOfRow(reader_, first_row_);
+      end = last_row_ == rows ? last + 1 : std::min(last + 1, PositionOfRow(reader_, last_row_));
     }
   }
   count_ = end > first_ ? end - first_ : 0;
@@ -190,8 +189,8 @@ std::uint64_t StoreStarts::StartsOf(std::uint64_t begin, std::uint64_t end) cons
   const bool by_rows = rule_.count == StartRule::Count::kRows;
   const std::uint64_t end_position = by_rows               ? 0
                                      : end == extent_.rows ? extent_.values
-                                                           : PositionOfRow(view(), end);
-  return StartsIn(view(), rule_, begin, end, end_position);
+                                                           : PositionOfRow(reader_, end);
+  return StartsIn(reader_, rule_, begin, end, end_position);
 }
 
 // Starts of the lane in rows below `row`.
@@ -210,14 +209,14 @@ std::uint64_t StoreStarts::StartsBefore(std::uint64_t lane, const LaneShape& sha
   const std::uint64_t end = segment == shape.last ? shape.last_end : begins[segment + 1];
   std::uint64_t before = row - begins[segment];
   if (rule_.count == StartRule::Count::kValues) {
-    before = PositionOfRow(view(), row) - PositionOfRow(view(), begins[segment]);
+    before = PositionOfRow(reader_, row) - PositionOfRow(reader_, begins[segment]);
   }
   return sums[segment] + std::min(before, StartsOf(begins[segment], end));
 }
 
 void StoreStarts::CountSegments() {
   const std::scoped_lock lock(index_->mutex());
-  index_->ExtendCounts(view(), *counts_);
+  index_->ExtendCounts(reader_, *counts_);
   lanes_.resize(options_.lanes);
   lane_begins_.resize(options_.lanes);
   count_ = 0;
@@ -243,14 +242,14 @@ void StoreStarts::ResolveSegments(std::span<const std::uint64_t> numbers,
     const std::uint64_t into = key - counts_->of(lane)[found];
     std::uint64_t start = begin + into;
     if (rule_.count == StartRule::Count::kValues) {
-      start = PositionOfRow(view(), begin) + into;
+      start = PositionOfRow(reader_, begin) + into;
     }
     if (shape.extra && found == shape.last &&
         into >= StartsOf(begin, shape.last_end)) {  // in the segment of the last row alone
       const std::uint64_t rest = into - StartsOf(begin, shape.last_end);
       start = shape.last_end + rest;
       if (rule_.count == StartRule::Count::kValues) {
-        start = PositionOfRow(view(), shape.last_end) + rest;
+        start = PositionOfRow(reader_, shape.last_end) + rest;
       }
     }
     batch.starts_[place] = static_cast<std::int64_t>(
@@ -324,7 +323,7 @@ void StoreStarts::ToPositions(std::span<const std::uint64_t> places, WindowBatch
   for (std::size_t i = 0; i < places.size(); ++i) {
     rows[i] = batch.starts_[places[i]];
   }
-  PositionsOf(view(), rows, positions);
+  reader_.PositionsOf(rows, positions);
   for (std::size_t i = 0; i < places.size(); ++i) {
     batch.starts_[places[i]] = positions[i];
   }

@@ -1,6 +1,9 @@
 // WindowBatch: reading the windows that a sampler chose.
 #include <algorithm>
 #include <cstring>
+#include <memory>
+#include <utility>
+#include <vector>
 
 #include "stream_store/sampler.h"
 
@@ -72,17 +75,16 @@ void WindowBatch::ReadWindows(const WindowsOut& out) const {
   });
 }
 
-void WindowBatch::ReadRows(std::span<const RowsColumn> columns, Step* steps,
-                           std::uint8_t* valid) const {
+std::shared_ptr<const void> WindowBatch::ReadRows(std::span<const RowsColumn> columns, Step* steps,
+                                                  std::uint8_t* valid) const {
   if (starts_.empty()) {
-    return;
+    return nullptr;
   }
   if (valid != nullptr) {
     std::memset(valid, 1, size() * length_);
   }
   if (run_begins_.empty()) {
-    readers_[0].ReadRows(starts_, length_, columns, steps);
-    return;
+    return readers_[0].ReadRows(starts_, length_, columns, steps);
   }
   for (std::size_t i = 0; i < count_.size(); ++i) {
     const auto empty = [&](std::uint64_t place, std::uint64_t count) {
@@ -98,9 +100,17 @@ void WindowBatch::ReadRows(std::span<const RowsColumn> columns, Step* steps,
     empty(begin, lead_[i]);
     empty(begin + lead_[i] + count_[i], length_ - lead_[i] - count_[i]);
   }
+  std::shared_ptr<std::vector<std::shared_ptr<const void>>> copies;
   for (std::size_t store = 0; store < readers_.size(); ++store) {
-    readers_[store].ReadRows(RunsOf(store), columns, steps);
+    std::shared_ptr<const void> copy = readers_[store].ReadRows(RunsOf(store), columns, steps);
+    if (copy != nullptr) {
+      if (copies == nullptr) {
+        copies = std::make_shared<std::vector<std::shared_ptr<const void>>>();
+      }
+      copies->push_back(std::move(copy));
+    }
   }
+  return copies;
 }
 
 std::uint64_t WindowBatch::LongestInRows(TypeId type) const {

@@ -3,10 +3,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <memory>
 #include <numeric>
 #include <thread>
 
 #include <sys/mman.h>
+
+#include "stream_store/sampler.h"
 
 #include "format/record.h"
 #include "storage/fixture.h"
@@ -84,6 +87,89 @@ class SafeReadsTest : public StoreTest {
     ExpectSameRows(safe, mapped);
     const std::vector<TypeId> flag = {2};
     EXPECT_EQ(safe.Segments(flag), mapped.Segments(flag));
+    EXPECT_EQ(safe.last_check(), mapped.last_check());
+    EXPECT_EQ(Scanned(safe), Scanned(mapped));
+    ExpectSameRuns(safe, mapped);
+    ExpectSameSamples(safe, mapped);
+  }
+
+  // Each row of ScanRows() as text; a scan that is given up ends.
+  static std::string Scanned(const Reader& reader) {
+    std::string text;
+    const auto rows = static_cast<Row>(reader.rows());
+    reader.ScanRows(0, rows, [&](const RecordRun& run) {
+      for (std::uint64_t i = 0; i < run.count; ++i) {
+        text += StrCat("\n", run.row + static_cast<Row>(i), " at ", run.step(i));
+        for (const RecordRun::Part& part : run.parts) {
+          text += StrCat(" ", part.type, ":");
+          for (std::uint64_t word = 0; word < part.length; ++word)
+            text += StrCat(run.values[i * run.stride + part.begin + word], ",");
+        }
+      }
+      return true;
+    });
+    int visits = 0;
+    reader.ScanRows(0, rows, [&](const RecordRun&) { return ++visits < 3; });
+    EXPECT_LE(visits, 3);
+    return text;
+  }
+
+  // Runs of several lengths, the words of the list of each row by spans.
+  static void ExpectSameRuns(const Reader& safe, const Reader& mapped) {
+    const auto rows = static_cast<Row>(safe.rows());
+    std::vector<RowRun> runs;
+    std::uint64_t places = 0;
+    for (Row row = 0; row < rows; row += 97) {
+      const auto count = std::min<std::uint64_t>(static_cast<std::uint64_t>(row % 5 + 1),
+                                                 static_cast<std::uint64_t>(rows - row));
+      runs.push_back({rows - row - static_cast<Row>(count), count, places});
+      places += count;
+    }
+    const auto read = [&](const Reader& reader) {
+      std::vector<std::span<const Value>> spans(places);
+      const RowsColumn column{.type = 1, .spans = spans.data()};
+      const std::shared_ptr<const void> owner =
+          reader.ReadRows(runs, std::span<const RowsColumn>(&column, 1));
+      std::vector<List> lists;
+      for (const auto& span : spans) lists.emplace_back(span.begin(), span.end());
+      return lists;
+    };
+    EXPECT_EQ(read(safe), read(mapped));
+    EXPECT_EQ(safe.LongestInRows(runs, 1), mapped.LongestInRows(runs, 1));
+  }
+
+  // Epochs of every kind of sampler.
+  static void ExpectSameSamples(const Reader& safe, const Reader& mapped) {
+    std::vector<SamplerOptions> kinds(5);
+    kinds[1].segment_by = {2};
+    kinds[2].align = SampleAlign::kRow;
+    kinds[3] = {.unit = SampleUnit::kRow, .segment_by = {2}, .pad = SamplePad::kLeft};
+    kinds[4] = {.unit = SampleUnit::kRow, .segment_by = {2}, .lanes = 3, .first_row = 11};
+    for (SamplerOptions& options : kinds) {
+      options.length = 4;
+      options.batch_size = 64;
+      options.replacement = false;
+      const auto epoch = [&](const Reader& reader) {
+        std::vector<std::int64_t> all;
+        WindowSampler sampler({reader}, options);
+        WindowBatch batch;
+        sampler.BeginEpoch();
+        while (sampler.Next(batch)) {
+          all.insert(all.end(), batch.starts().begin(), batch.starts().end());
+          std::vector<Value> values(batch.size() * batch.length());
+          std::vector<std::uint8_t> present(values.size());
+          if (options.unit == SampleUnit::kValue) {
+            batch.ReadWindows({.values = values.data()});
+          } else {
+            const RowsColumn column{.type = 0, .out = values.data(), .present = present.data()};
+            batch.ReadRows(std::span<const RowsColumn>(&column, 1));
+          }
+          all.insert(all.end(), values.begin(), values.end());
+        }
+        return all;
+      };
+      EXPECT_EQ(epoch(safe), epoch(mapped));
+    }
   }
 
   static void ExpectSameWindows(const Reader& safe, const Reader& mapped) {
