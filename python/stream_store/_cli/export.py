@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,8 @@ def _write_arrow(
         raise ImportError(
             f"exporting {kind} needs pyarrow: pip install 'stream-store[datasets]'"
         ) from None
-    schema, batches = record_batches(view, rows)
+    batches = view.to_arrow(rows.start, rows.stop)
+    schema = batches.schema
     if fields:
         schema = pa.schema([schema.field(name) for name in fields])
     done = 0
@@ -82,41 +83,6 @@ def _writer(pa: Any, out: Path, kind: str, schema: Any) -> Any:
     import pyarrow.parquet as pq
 
     return pq.ParquetWriter(str(out), schema)
-
-
-def record_batches(view: StreamStore, rows: range) -> tuple[Any, Iterator[Any]]:
-    """Schema and batches of those rows: the one place that knows how rows become Arrow."""
-    to_arrow = getattr(view, "to_arrow", None)
-    if to_arrow is not None:
-        reader = to_arrow(rows.start, rows.stop)
-        return reader.schema, iter(reader)
-    return _batches_of_rows(view, rows)
-
-
-def _batches_of_rows(view: StreamStore, rows: range) -> tuple[Any, Iterator[Any]]:
-    import pyarrow as pa
-
-    features: Any = view.features
-    schema = features.arrow_schema
-
-    def batches() -> Iterator[Any]:
-        for first in range(rows.start, rows.stop, _ROWS_A_BATCH):
-            last = min(first + _ROWS_A_BATCH, rows.stop)
-            listed = [_nested(row) for row in view.rows(first, last)]
-            yield pa.RecordBatch.from_pylist(listed, schema=schema)
-
-    return schema, batches()
-
-
-def _nested(value: Any) -> Any:
-    """Arrays as lists, structs as they are, times as NumPy has them."""
-    if isinstance(value, dict):
-        return {name: _nested(item) for name, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return value.tolist() if value.dtype.kind not in "mM" else list(value)
-    if isinstance(value, np.generic) and value.dtype.kind not in "mM":
-        return value.item()
-    return value
 
 
 def _write_csv(
