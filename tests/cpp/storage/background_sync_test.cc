@@ -113,7 +113,8 @@ TEST_F(BackgroundSyncTest, AFailureIsToldByTheNextCallAndIsFinal) {
   Step step = 0;
   const auto refused = [&] {
     try {
-      store.Append(++step, {{0, step}});
+      ++step;
+      store.Append(step, {{0, step}});
       return false;
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::kIo);
