@@ -50,7 +50,7 @@ mutants: $(VENV)/.stamp-venv ## bugs on purpose, each to be caught by the crash 
 fuzz: $(VENV)/.stamp-venv ## libFuzzer with AddressSanitizer on every target: SECONDS_EACH=
 	@scripts/check.sh fuzz
 
-bench: $(VENV)/.stamp-demo $(VENV)/.stamp-package ## run the C++ and Python benchmarks
+bench: $(VENV)/.stamp-compare $(VENV)/.stamp-package ## run all benchmarks, ours and the comparison with other stores; write the report
 	python benchmarks/run.py
 
 format: $(VENV)/.stamp-lint ## rewrite all sources as clang-format and ruff lay them out

@@ -1,7 +1,9 @@
 """Run every benchmark and say what was reached: `make bench`.
 
-Builds the C++ benchmarks, runs them and those in benchmarks/python, prints a table, and writes
-benchmarks/results/latest.json. Every ratio is taken in one run; figures are the least of several.
+Builds the C++ benchmarks, runs them, those in benchmarks/python and the comparison with other
+stores, and writes benchmarks/results: latest.json, latest.md and pictures. Every ratio is taken in
+one run; figures are the least of several. `python benchmarks/report.py` puts the last run into the
+documents.
 """
 
 from __future__ import annotations
@@ -9,12 +11,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+import report
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -153,56 +156,76 @@ def python_rows(gigabytes: float) -> list[Row]:
     return rows
 
 
-def table(rows: list[Row]) -> str:
-    """The rows as a Markdown table."""
-    lines = ["| task | ours | goal | competitor | ratio |", "|---|---|---|---|---|"]
-    for row in rows:
-        goal = "" if row.get("goal") is None else f"≤ {row['goal']:g} {row['unit']}"
-        theirs = row.get("theirs")
-        competitor = "" if theirs is None else f"{row['competitor']}: {theirs:.3g} {row['unit']}"
-        ratio = "" if theirs is None else f"{row['ours'] / theirs:.2f}"
-        lines.append(
-            f"| {row['task']} | {row['ours']:.3g} {row['unit']} | {goal} | {competitor} | {ratio} |"
+def lag_rows() -> list[Row]:
+    """From the return of an append to another process that sees it."""
+    with tempfile.TemporaryDirectory(prefix="stream-store-bench-") as directory:
+        result = json.loads(run(BUILD / "benchmarks" / "cpp" / "lag_bench", directory))
+    word = result["word"]
+    return [
+        {
+            "task": f"seen in another process, {how}, {quantile}",
+            "unit": "µs",
+            "ours": result[kind][quantile] / 1e3,
+            "theirs": word[quantile] / 1e3,
+            "competitor": "a word in shared memory, spinning",
+            "goal": goal,
+        }
+        for kind, how, quantile, goal in (
+            ("spin", "both spinning", "p50", 1),
+            ("spin", "both spinning", "p99", None),
+            ("wait", "by wait()", "p50", None),
+            ("wait", "by wait()", "p99", None),
         )
-    return "\n".join(lines)
+    ]
 
 
-def write_readme(rows: list[Row]) -> None:
-    """Put the table between the markers of README.md."""
-    begin, end = "<!-- benchmark:begin -->\n", "<!-- benchmark:end -->"
-    readme = ROOT / "README.md"
-    text = readme.read_text()
-    head, rest = text.split(begin)
-    readme.write_text(head + begin + table(rows) + "\n" + end + rest.split(end, 1)[1])
+def safety_rows() -> list[Row]:
+    """Verifying, and opening after a kill."""
+    result = json.loads(run(BUILD / "benchmarks" / "cpp" / "safety_bench", "0.5"))
+    rows: list[Row] = []
+    for size, figures in result.items():
+        for key, task, unit, goal in (
+            ("verify_gb_per_s", "verify, records of {}", "GB/s", None),
+            ("reader_opens_after_kill_s_per_gib", "open after a kill, records of {}", "s/GiB", 0.1),
+        ):
+            rows.append(
+                {"task": task.format(size), "unit": unit, "ours": figures[key], "goal": goal}
+            )
+    return rows
+
+
+def compare_rows(sizes: list[int]) -> list[Row]:
+    """The same questions to every store."""
+    script = HERE / "compare" / "compare.py"
+    text = run(sys.executable, script, "--steps", *(str(size) for size in sizes))
+    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=int, default=120, help="length of the 1 kHz run")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seconds", type=int, default=60, help="length of the 1 kHz run")
     parser.add_argument(
         "--gigabytes", type=float, default=10, help="size of the large store; 0: none"
     )
-    parser.add_argument("--readme", action="store_true", help="put the last results into README.md")
+    parser.add_argument(
+        "--steps", type=int, nargs="*", default=[20_000, 2_000_000, 20_000_000],
+        help="sizes of the stores that are compared; none: compare nothing",
+    )  # fmt: skip
     arguments = parser.parse_args()
-    if arguments.readme:
-        write_readme(json.loads((RESULTS / "latest.json").read_text())["rows"])
-        return
     build()
     rows = append_rows()
     rows += window_rows()
     rows += sampling_rows()
+    rows += lag_rows()
+    rows += safety_rows()
     rows += python_rows(arguments.gigabytes)
     rows += latency_rows(arguments.seconds)
+    compared = compare_rows(arguments.steps) if arguments.steps else []
     RESULTS.mkdir(exist_ok=True)
-    machine = {
-        "machine": platform.machine(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-    }
-    (RESULTS / "latest.json").write_text(
-        json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n"
-    )
-    print(table(rows))
+    result = {"machine": report.machine(), "rows": rows, "compared": compared}
+    (RESULTS / "latest.json").write_text(json.dumps(result, indent=1) + "\n")
+    report.write(result, RESULTS)
+    print((RESULTS / "latest.md").read_text())
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ install_parts() {
   pip install -q "${requirements[@]}"
 }
 
-# install_torch: what the tests and examples of stream_store.torch need; STREAMSTORE_TORCH names another build of
+# install_torch: what the tests, examples and benchmarks of stream_store.torch need; STREAMSTORE_TORCH names another build of
 # it, or nothing.
 install_torch() {
   local torch=${STREAMSTORE_TORCH-torch==2.13.0}
@@ -129,11 +129,11 @@ setup_develop() {
 case ${1:-} in
   venv) setup_venv ;;
   extra)
+    case " ${*:2} " in # before what depends on it
+      *" test "* | *" dev "* | *" packaging "* | *" compare "*) install_torch ;;
+    esac
     say "installing packages for: ${*:2}"
     install_parts "${@:2}"
-    case " ${*:2} " in
-      *" test "* | *" dev "* | *" packaging "*) install_torch ;;
-    esac
     ;;
   package) setup_package ;;
   usable) venv_usable ;;

@@ -1,0 +1,105 @@
+"""Every question to every peer, ours among them, in processes of their own: part of `make bench`.
+
+    python benchmarks/compare/compare.py [--steps N …] [--peers NAME …] [--questions NAME …]
+
+Prints one JSON object a question and size, as run.py reads them. Peers are asked in turn, and twice
+where the store is not the largest; the lesser figure counts, so that a machine that slows down for
+a while slows down all of them. A peer that is not installed is named so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from peers import NAMES as PEERS
+from questions import NAMES as QUESTIONS
+from questions import question
+
+SIZES = (20_000, 2_000_000, 20_000_000)
+UNSIZED = 200_000  # steps, for questions to which the size does not matter
+LARGEST = {"hf_datasets": 2_000_000, "h5py_file": 2_000_000, "lance_table": 2_000_000}
+MINUTES = 10  # for one process
+
+Answers = dict[str, dict[str, Any]]
+
+
+def ask(peer: str, steps: int, questions: list[str], where: Path | None) -> Answers:
+    """What one process answers, by question; a process that does not end cannot."""
+    directory = Path(tempfile.mkdtemp(dir=where, prefix="stream-store-compare-"))
+    command = [sys.executable, "-W", "ignore", str(Path(__file__).with_name("measure.py"))]
+    command += [peer, str(steps), str(directory), *questions]
+    output, why = "", "no answer"
+    try:
+        done = subprocess.run(
+            command, check=False, text=True, capture_output=True, timeout=MINUTES * 60
+        )
+        output = done.stdout
+        why = (done.stderr.strip().splitlines() or [why])[-1][:120]
+    except subprocess.TimeoutExpired as error:
+        output = error.stdout.decode() if isinstance(error.stdout, bytes) else error.stdout or ""
+        why = f"no answer in {MINUTES} minutes"
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    answers: Answers = {name: {"cannot": why} for name in questions}
+    for line in output.splitlines():
+        if line.startswith("ANSWER "):
+            answer = json.loads(line.removeprefix("ANSWER "))
+            answers[answer.pop("question")] = answer
+    return answers
+
+
+def ask_all(
+    peers: list[str], steps: int, questions: list[str], where: Path | None
+) -> dict[str, Answers]:
+    """The lesser answer of every peer, by question and peer."""
+    best: dict[str, Answers] = {name: {} for name in questions}
+    for _ in range(1 if steps > 2_000_000 else 2):
+        for peer in peers:
+            if steps > LARGEST.get(peer, steps):
+                told = {"cannot": f"was not asked beyond {LARGEST[peer]:,} steps"}
+                answers: Answers = dict.fromkeys(questions, told)
+            else:
+                answers = ask(peer, steps, questions, where)
+            for name, answer in answers.items():
+                print(f"  {name} {steps:,} {peer}: {answer}", file=sys.stderr, flush=True)
+                before = best[name].get(peer, {}).get("figure", float("inf"))
+                if peer not in best[name] or answer.get("figure", float("inf")) < before:
+                    best[name][peer] = answer
+    return best
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--steps", type=int, nargs="*", default=SIZES, help="sizes of the stores")
+    parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS))
+    parser.add_argument("--questions", nargs="*", default=list(QUESTIONS), choices=list(QUESTIONS))
+    parser.add_argument("--directory", type=Path, default=None, help="where to put the stores")
+    given = parser.parse_args()
+    sized = [name for name in given.questions if question(name).SIZED]
+    unsized = [name for name in given.questions if not question(name).SIZED]
+    for steps, questions in [(UNSIZED, unsized), *((steps, sized) for steps in given.steps)]:
+        if not questions:
+            continue
+        for name, answers in ask_all(given.peers, steps, questions, given.directory).items():
+            asked = question(name)
+            row = {
+                "question": name,
+                "task": asked.TASK,
+                "unit": asked.UNIT,
+                "steps": steps if asked.SIZED else None,
+                "answers": {PEERS[peer]: answer for peer, answer in answers.items()},
+            }
+            print(json.dumps(row), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""One peer and some questions, in a process of its own: what compare.py starts.
+
+    python measure.py PEER STEPS DIRECTORY QUESTION…
+
+Questions that read a filled store share it. Prints one line a question: ANSWER and a JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from peers import columns, open_peer
+from questions import NAMES, question
+
+CHUNK = 100_000
+
+
+def fill(name: str, steps: int, directory: Path) -> Any:
+    directory.mkdir()
+    peer = open_peer(name, directory, steps + 10_000)
+    for first in range(0, steps, CHUNK):
+        peer.extend(columns(min(CHUNK, steps - first), first))
+    if hasattr(peer, "finish"):
+        peer.finish()
+    peer.directory = directory
+    return peer
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("peer")
+    parser.add_argument("steps", type=int)
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("questions", nargs="+", choices=NAMES)
+    given = parser.parse_args()
+    peer = None
+    for name in sorted(given.questions, key=NAMES.index):
+        asked = question(name)
+        try:
+            if asked.FILLED:
+                peer = peer or fill(given.peer, given.steps, given.directory / "filled")
+                answer = asked.ask(peer, given.peer, given.steps)
+            else:
+                directory = given.directory / name
+                directory.mkdir()
+                answer = asked.ask(given.peer, directory)
+        except ModuleNotFoundError as error:
+            answer = {"cannot": f"not installed ({error.name})"}
+        except Exception as error:  # a peer that fails is told of, and the others go on
+            traceback.print_exc()
+            answer = {"cannot": f"failed: {error}"}
+        print("ANSWER " + json.dumps({"question": name, **answer}), flush=True)
+    os._exit(0)  # some peers' threads outlive the program
+
+
+if __name__ == "__main__":
+    main()

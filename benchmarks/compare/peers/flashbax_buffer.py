@@ -1,0 +1,59 @@
+"""flashbax's trajectory buffer, in device memory: it draws its windows itself, compiled by JAX."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import flashbax
+import jax
+import jax.numpy as jnp
+from numpy.typing import NDArray
+
+from . import BATCH, LENGTH
+
+
+class Peer:
+    def __init__(self, directory: Path, capacity: int) -> None:
+        self.buffer = flashbax.make_trajectory_buffer(
+            add_batch_size=1,
+            sample_batch_size=BATCH,
+            sample_sequence_length=LENGTH,
+            period=1,
+            min_length_time_axis=LENGTH,
+            max_length_time_axis=capacity,
+        )
+        self.add = jax.jit(self.buffer.add, donate_argnums=0)
+        self.draw = jax.jit(self.buffer.sample)
+        step = {
+            "observation": jnp.zeros(8, jnp.float32),
+            "action": jnp.zeros((), jnp.int32),
+            "reward": jnp.zeros((), jnp.float32),
+            "done": jnp.zeros((), bool),
+        }
+        self.state = self.buffer.init(step)
+        self.key = jax.random.key(0)
+
+    def append(
+        self, t: int, observation: list[float], action: int, reward: float, done: bool
+    ) -> None:
+        step = {
+            "observation": jnp.asarray(observation, jnp.float32)[None, None],
+            "action": jnp.asarray(action, jnp.int32)[None, None],
+            "reward": jnp.asarray(reward, jnp.float32)[None, None],
+            "done": jnp.asarray(done)[None, None],
+        }
+        self.state = self.add(self.state, step)
+
+    def extend(self, columns: dict[str, NDArray[Any]]) -> None:
+        batch = {name: jnp.asarray(column)[None] for name, column in columns.items()}
+        batch["action"] = batch["action"].astype(jnp.int32)
+        self.state = self.add(self.state, batch)
+
+    def sample(self) -> Any:
+        """A batch of windows of its own choice."""
+        self.key, key = jax.random.split(self.key)
+        return jax.block_until_ready(self.draw(self.state, key).experience)
+
+    def close(self) -> None:
+        pass

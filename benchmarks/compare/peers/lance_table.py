@@ -1,0 +1,44 @@
+"""Lance: a fragment per extend, rows by take()."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lance
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from . import LENGTH
+
+
+def table(columns: dict[str, NDArray[Any]]) -> pa.Table:
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(columns["observation"].reshape(-1)), 8)
+    return pa.table({**columns, "observation": lists})
+
+
+class Peer:
+    def __init__(self, directory: Path, capacity: int) -> None:
+        self.path = str(directory / "table.lance")
+        self.dataset: Any = None
+
+    def append(
+        self, t: int, observation: list[float], action: int, reward: float, done: bool
+    ) -> None:
+        row = {"observation": [observation], "action": [action], "reward": [reward], "done": [done]}
+        self.extend({name: np.array(value) for name, value in row.items()})
+
+    def extend(self, columns: dict[str, NDArray[Any]]) -> None:
+        mode = "create" if self.dataset is None else "append"
+        self.dataset = lance.write_dataset(table(columns), self.path, mode=mode)
+
+    def windows(self, rows: NDArray[np.int64]) -> Any:
+        return self.dataset.take((np.asarray(rows)[..., None] + np.arange(LENGTH)).reshape(-1))
+
+    def close(self) -> None:
+        self.dataset = None
+
+    def reopen(self) -> int:
+        self.dataset = lance.dataset(self.path)
+        return int(self.dataset.count_rows())

@@ -1,0 +1,57 @@
+"""Ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_store import StreamStore, WindowSampler
+
+from . import BATCH, LENGTH, WIDTH
+
+FIELDS = {"observation": "float32[8]", "action": "int64", "reward": "float32", "done": "bool"}
+NAMES = list(FIELDS)
+
+
+class Peer:
+    def __init__(self, directory: Path, capacity: int) -> None:
+        self.path = directory / "store"
+        self.store = StreamStore(self.path, fields=FIELDS)
+        self.sampler: WindowSampler | None = None
+
+    def append(
+        self, t: int, observation: list[float], action: int, reward: float, done: bool
+    ) -> None:
+        self.store.append([t, t, t, t], NAMES, [observation, action, reward, done])
+
+    def extend(self, columns: dict[str, NDArray[Any]]) -> None:
+        self.store.extend(columns)
+
+    def windows(self, rows: NDArray[np.int64]) -> Any:
+        """The rows decoded, a column per field."""
+        return self.store.read_rows(rows, LENGTH)
+
+    def flat_windows(self, starts: NDArray[np.int64] | int) -> Any:
+        """Values with the field and the step of each."""
+        return self.store.windows(starts, WIDTH)
+
+    def flat_size(self) -> int:
+        return len(self.store)
+
+    def close(self) -> None:
+        self.store.close()
+
+    def reopen(self) -> int:
+        self.store = StreamStore(self.path, mode="r")
+        return self.store.num_rows
+
+    def sample_episodes(self) -> Any:
+        """A batch of windows of its own choice, each inside an episode."""
+        if self.sampler is None:
+            self.sampler = WindowSampler(
+                self.store, LENGTH, unit="row", batch_size=BATCH, segment_by="done"
+            )
+        return self.sampler.sample()

@@ -1,0 +1,60 @@
+"""TorchRL's ReplayBuffer on LazyMemmapStorage, sampled by SliceSampler with its cache on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("RL_LOGGING_LEVEL", "ERROR")
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tensordict import TensorDict
+from torchrl.data import LazyMemmapStorage, ReplayBuffer, SliceSampler
+
+from . import BATCH, LENGTH
+
+torch.set_num_threads(1)  # faster here: the batches are small
+
+
+class Peer:
+    def __init__(self, directory: Path, capacity: int) -> None:
+        self.storage = LazyMemmapStorage(capacity, scratch_dir=directory / "storage")
+        self.buffer = ReplayBuffer(
+            storage=self.storage,
+            sampler=SliceSampler(slice_len=LENGTH, end_key="done", cache_values=True),
+            batch_size=BATCH * LENGTH,
+        )
+
+    def append(
+        self, t: int, observation: list[float], action: int, reward: float, done: bool
+    ) -> None:
+        self.buffer.add(
+            TensorDict(
+                {
+                    "observation": torch.tensor(observation),
+                    "action": torch.tensor(action),
+                    "reward": torch.tensor(reward),
+                    "done": torch.tensor([done]),
+                }
+            )
+        )
+
+    def extend(self, columns: dict[str, NDArray[Any]]) -> None:
+        tensors = {name: torch.as_tensor(column) for name, column in columns.items()}
+        tensors["done"] = tensors["done"][:, None]
+        self.buffer.extend(TensorDict(tensors, batch_size=[len(columns["action"])]))
+
+    def sample_episodes(self) -> Any:
+        """A batch of windows of its own choice, each inside an episode."""
+        return self.buffer.sample()
+
+    def windows(self, rows: NDArray[np.int64]) -> Any:
+        """By index into the storage: faster than its sampler, which has to find the episodes."""
+        flat = (np.asarray(rows)[..., None] + np.arange(LENGTH)).reshape(-1)
+        return self.storage.get(torch.as_tensor(flat))
+
+    def close(self) -> None:
+        pass

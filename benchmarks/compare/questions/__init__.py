@@ -1,0 +1,46 @@
+"""What is asked of every store, a file each, in the order of the report.
+
+A question is a module with TASK and UNIT for the report, SIZED (whether the size of the store
+matters) and a function `ask`. One that reads a filled store takes it as `ask(peer, name, steps)`
+and has FILLED = True; the others make their own, `ask(name, directory)`. Both give
+{"figure": number} or {"cannot": why}. Those that close the store come last.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+NAMES = (
+    "append",
+    "extend",
+    "frames",
+    "one_window",
+    "flat_windows",
+    "row_windows",
+    "episode_windows",
+    "episode_windows_growing",
+    "loader",
+    "disk",
+    "reopen",
+    "cold_windows",
+)
+
+# Asked less often: a call takes long enough to be measured alone.
+SLOW = {"hf_datasets", "lance_table", "h5py_file"}
+
+
+def question(name: str) -> Any:
+    return importlib.import_module(f"{__name__}.{name}")
+
+
+def least(work: Callable[[], object], runs: int, units: int) -> float:
+    """Microseconds of a unit of work, the least of several runs of so many."""
+    best = float("inf")
+    for _ in range(runs):
+        start = time.perf_counter()
+        work()
+        best = min(best, time.perf_counter() - start)
+    return best / units * 1e6

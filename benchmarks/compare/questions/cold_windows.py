@@ -1,0 +1,38 @@
+"""A batch of 256 windows of 12 rows with nothing in memory: the store reopened, its pages dropped.
+
+posix_fadvise drops the pages of files that are not mapped; a page that is missing is read from the
+disk of the machine, whose speed and read-ahead decide most of the figure.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from peers import window_starts
+
+from . import SLOW, least
+
+TASK, UNIT, SIZED, FILLED = "256 windows of 12 rows, cold", "ms", True, True
+
+
+def drop_pages(directory: Path) -> None:
+    for file in directory.rglob("*"):
+        if file.is_file():
+            descriptor = os.open(file, os.O_RDONLY)
+            os.fsync(descriptor)
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.close(descriptor)
+
+
+def ask(peer: Any, name: str, steps: int) -> dict[str, Any]:
+    if not hasattr(peer, "reopen") or not hasattr(peer, "windows"):
+        return {"cannot": "lives as long as its process"}
+    best = float("inf")
+    for rows in window_starts(steps, 2 if name in SLOW else 5, seed=3):
+        peer.close()
+        drop_pages(peer.directory)
+        peer.reopen()
+        best = min(best, least(lambda rows=rows: peer.windows(rows), 1, 1))
+    return {"figure": best / 1e3}

@@ -1,0 +1,26 @@
+"""The same right after a row was added, as a learner beside a collector has it; both are timed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peers import columns
+
+from . import least
+
+TASK, UNIT, SIZED, FILLED = "add a row, then 256 windows inside episodes", "µs", True, True
+
+
+def ask(peer: Any, name: str, steps: int) -> dict[str, Any]:
+    if not hasattr(peer, "sample_episodes"):
+        return {"cannot": "knows no episodes"}
+    one = columns(1, steps)
+    calls = 3 if name == "torchrl_buffer" else 100
+
+    def work() -> None:
+        for _ in range(calls):
+            peer.extend(one)
+            peer.sample_episodes()
+
+    work()
+    return {"figure": least(work, 5, calls)}

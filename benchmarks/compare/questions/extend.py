@@ -1,0 +1,21 @@
+"""100,000 rows in one call, from arrays; a row's part of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from peers import columns, open_peer
+
+from . import least
+
+TASK, UNIT, SIZED, FILLED = "extend by 100,000 rows, a row", "µs", False, False
+ROWS, RUNS = 100_000, 5
+
+
+def ask(name: str, directory: Path) -> dict[str, Any]:
+    peer = open_peer(name, directory, ROWS * RUNS)
+    if hasattr(peer, "finish"):
+        return {"cannot": "a finished dataset takes no more rows"}
+    batch = columns(ROWS)
+    return {"figure": least(lambda: peer.extend(batch), RUNS, ROWS)}

@@ -1,0 +1,59 @@
+"""Batches of 256 windows of 12 rows in random order through PyTorch's DataLoader, no workers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from peers import BATCH, LENGTH
+
+from . import SLOW, least
+
+TASK, UNIT, SIZED, FILLED = "a DataLoader's batch of 256 windows", "µs", False, True
+
+
+class Windows:
+    """A map-style dataset over whatever reads windows; a batch is read at once."""
+
+    def __init__(self, peer: Any, steps: int) -> None:
+        self.peer, self.steps = peer, steps
+
+    def __len__(self) -> int:
+        return self.steps - LENGTH + 1
+
+    def __getitem__(self, row: int) -> Any:
+        return self.__getitems__([row])
+
+    def __getitems__(self, rows: list[int]) -> Any:
+        batch = self.peer.windows(np.asarray(rows))
+        if isinstance(batch, dict):  # torch wants strides of whole items
+            return {name: np.ascontiguousarray(column) for name, column in batch.items()}
+        return batch
+
+
+def ask(peer: Any, name: str, steps: int) -> dict[str, Any]:
+    if not hasattr(peer, "windows"):
+        return {"cannot": "draws its batches itself"}
+    if name == "lance_table":
+        return {"cannot": "was not asked: it gives Arrow tables"}
+    try:
+        from torch.utils.data import DataLoader
+    except ImportError:
+        return {"cannot": "needs PyTorch"}
+    if name == "stream_store":
+        from stream_store.torch import WindowDataset
+
+        dataset: Any = WindowDataset(peer.store, LENGTH, unit="row")
+        collate = None
+    else:
+        from torch.utils.data import default_convert as collate
+
+        dataset = Windows(peer, steps)
+    batches = 4 if name in SLOW else 100
+    places = np.random.default_rng(0).integers(0, len(dataset), (batches, BATCH)).tolist()
+
+    def epoch() -> None:
+        for _ in DataLoader(dataset, batch_sampler=places, collate_fn=collate):
+            pass
+
+    return {"figure": least(epoch, 3 if name in SLOW else 5, batches)}

@@ -1,0 +1,30 @@
+"""One window at a random place: 128 flat values, or their 12 rows where nothing is flat."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from peers import WIDTH, window_starts
+
+from . import SLOW, least
+
+TASK, UNIT, SIZED, FILLED = "one window of 128 values", "µs", True, True
+
+
+def ask(peer: Any, name: str, steps: int) -> dict[str, Any]:
+    if hasattr(peer, "flat_windows"):
+        places = np.random.default_rng(1).integers(0, peer.flat_size() - WIDTH, size=4096)
+        read = peer.flat_windows
+    elif hasattr(peer, "windows"):
+        places = window_starts(steps, 16).reshape(-1)
+        read = peer.windows
+    else:
+        return {"cannot": "draws whole batches only"}
+    starts = [int(place) for place in places[: 100 if name in SLOW else None]]
+
+    def work() -> None:
+        for start in starts:
+            read(start)
+
+    return {"figure": least(work, 3 if name in SLOW else 9, len(starts))}

@@ -1,0 +1,26 @@
+"""256 windows of 12 rows, a column per field, at places drawn before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peers import window_starts
+
+from . import SLOW, least
+
+TASK, UNIT, SIZED, FILLED = "256 windows of 12 rows", "µs", True, True
+
+
+def ask(peer: Any, name: str, steps: int) -> dict[str, Any]:
+    if not hasattr(peer, "windows"):
+        if not hasattr(peer, "sample"):
+            return {"cannot": "does not decode rows"}
+        peer.sample()
+        return {"figure": least(lambda: [peer.sample() for _ in range(10)], 5, 10)}
+    batches = window_starts(steps, 2 if name in SLOW else 128)
+
+    def work() -> None:
+        for rows in batches:
+            peer.windows(rows)
+
+    return {"figure": least(work, 3 if name in SLOW else 7, len(batches))}

@@ -1,0 +1,229 @@
+"""The last run of `make bench` as tables and pictures, for people.
+
+    python benchmarks/report.py    puts them into docs/benchmarks.md, docs/images and README.md
+
+Standard library and matplotlib; reads benchmarks/results/latest.json.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+RESULTS = HERE / "results"
+OURS = "StreamStore"
+PACKAGES = (
+    "numpy",
+    "torch",
+    "torchrl",
+    "cpprb",
+    "datasets",
+    "pyarrow",
+    "pylance",
+    "h5py",
+    "flashbax",
+    "jax",
+)
+
+# The size at which the README compares: large, and every store has an answer.
+COMMON = 2_000_000
+LINES = ("row_windows", "episode_windows")
+
+Row = dict[str, Any]
+Result = dict[str, Any]
+
+
+def machine() -> dict[str, str]:
+    """What ran it."""
+    cpu = next(
+        (
+            line.split(":", 1)[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith(("model name", "Model"))
+        ),
+        platform.machine(),
+    )
+    memory = int(Path("/proc/meminfo").read_text().split()[1]) / 2**20
+    compiler = subprocess.run(
+        [os.environ.get("CXX", "c++"), "--version"], check=False, text=True, stdout=subprocess.PIPE
+    ).stdout.splitlines()
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": f"{cpu}, {os.cpu_count()} cores, {memory:.0f} GiB",
+        "system": f"Linux {platform.release().split('-')[0]}",
+        "compiler": compiler[0] if compiler else "unknown",
+        "versions": f"Python {platform.python_version()}, "
+        + ", ".join(f"{name} {version}" for name, version in versions.items()),
+    }
+
+
+def number(value: float) -> str:
+    """Three digits that count."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def task(row: Row) -> str:
+    return row["task"] + (f", {row['steps']:,} steps" if row["steps"] else "")
+
+
+def goals_table(rows: list[Row]) -> str:
+    """Every figure of ours beside its goal and what it is a ratio of."""
+    lines = ["| task | ours | goal | competitor | ratio |", "|---|---|---|---|---|"]
+    for row in rows:
+        goal = "" if row.get("goal") is None else f"≤ {row['goal']:.3g} {row['unit']}"
+        theirs = row.get("theirs")
+        competitor = (
+            "" if theirs is None else f"{row['competitor']}: {number(theirs)} {row['unit']}"
+        )
+        ratio = f"{row['ours'] / theirs:.2f}" if theirs else ""
+        ours = f"{number(row['ours'])} {row['unit']}"
+        lines.append(f"| {row['task']} | {ours} | {goal} | {competitor} | {ratio} |")
+    return "\n".join(lines)
+
+
+def compared_table(compared: list[Row]) -> str:
+    """A row a question and size, a column a store; below it what a store cannot do."""
+    names = list(compared[0]["answers"])
+    lines = ["| task | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
+    reasons: dict[str, list[str]] = {}
+    for row in compared:
+        cells = []
+        for name in names:
+            answer = row["answers"].get(name, {"cannot": "was not asked"})
+            figure = answer.get("figure")
+            cells.append("-" if figure is None else number(figure))
+            if figure is None:
+                reasons.setdefault(f"{name} {answer['cannot']}", []).append(row["task"])
+        lines.append(f"| {task(row)}, {row['unit']} | " + " | ".join(cells) + " |")
+    told = [
+        f"- {reason}: {'; '.join(dict.fromkeys(tasks))}."
+        for reason, tasks in sorted(reasons.items())
+    ]
+    return "\n".join([*lines, "", "What has no figure:", "", *told])
+
+
+def best_table(compared: list[Row]) -> str:
+    """Ours beside the fastest of all others."""
+    lines = ["| task | StreamStore | the best other | ratio |", "|---|---|---|---|"]
+    for row in compared:
+        if row["steps"] not in {None, COMMON}:
+            continue
+        ours = row["answers"][OURS]["figure"]
+        others = {
+            name: answer["figure"]
+            for name, answer in row["answers"].items()
+            if name != OURS and "figure" in answer
+        }
+        if not others:
+            continue
+        name = min(others, key=lambda other: others[other])
+        unit = row["unit"]
+        lines.append(
+            f"| {task(row)} | {number(ours)} {unit} | {name}: {number(others[name])} {unit} "
+            f"| {ours / others[name]:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def pictures(compared: list[Row], where: Path) -> None:
+    """Bars a task at one size; lines over the size of the store."""
+    mpl.rcParams.update({"svg.hashsalt": OURS, "font.size": 9, "svg.fonttype": "path"})
+    where.mkdir(parents=True, exist_ok=True)
+    chosen = [row for row in compared if row["steps"] in {None, COMMON} and row["unit"] == "µs"]
+    figure, axes = plt.subplots(2, (len(chosen) + 1) // 2, figsize=(12, 5.2), layout="constrained")
+    for axis in axes.flat[len(chosen) :]:
+        axis.remove()
+    for axis, row in zip(axes.flat, chosen, strict=False):
+        figures = [(n, a["figure"]) for n, a in row["answers"].items() if "figure" in a]
+        figures.sort(key=lambda item: item[1], reverse=True)
+        colours = ["#1f6f5c" if name == OURS else "#c9ccd1" for name, _ in figures]
+        axis.barh([name for name, _ in figures], [value for _, value in figures], color=colours)
+        axis.set_xscale("log")
+        axis.set_title(f"{row['task']}, {row['unit']}", fontsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(f"Less is better; {COMMON:,} steps where the size matters")
+    figure.savefig(where / "compared.svg", metadata={"Date": None})
+    plt.close(figure)
+
+    figure, axes = plt.subplots(1, len(LINES), figsize=(10, 3.6), layout="constrained", sharey=True)
+    for axis, name in zip(axes, LINES, strict=True):
+        rows = [row for row in compared if row["question"] == name]
+        for store in rows[0]["answers"] if rows else ():
+            points = [
+                (row["steps"], row["answers"][store]["figure"])
+                for row in rows
+                if "figure" in row["answers"].get(store, {})
+            ]
+            if points:
+                ours = store == OURS
+                axis.plot(
+                    *zip(*points, strict=True), marker="o", label=store,
+                    color="#1f6f5c" if ours else None, linewidth=2.5 if ours else 1.2,
+                )  # fmt: skip
+        axis.set_xscale("log")
+        axis.set_yscale("log")
+        axis.set_xlabel("steps in the store")
+        axis.set_title(rows[0]["task"] if rows else name, fontsize=9)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.legend(fontsize=7, frameon=False)
+    axes[0].set_ylabel("µs a batch")
+    figure.savefig(where / "sizes.svg", metadata={"Date": None})
+    plt.close(figure)
+
+
+def full_report(result: Result) -> str:
+    """All tables of one run."""
+    made = result["machine"]
+    parts = [
+        f"{made['date']}: {made['machine']}, {made['system']}, {made['compiler']}. "
+        f"{made['versions']}.",
+    ]
+    if result["compared"]:
+        parts += ["### Beside other stores", compared_table(result["compared"])]
+    parts += [
+        "### Beside goals, and beside the least that the machine takes",
+        goals_table(result["rows"]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def write(result: Result, where: Path) -> None:
+    """Tables and pictures of a run into a folder."""
+    (where / "latest.md").write_text(full_report(result))
+    if result["compared"]:
+        pictures(result["compared"], where)
+
+
+def put(page: Path, marker: str, text: str) -> None:
+    """Text between the markers of a page."""
+    begin, end = f"<!-- {marker}:begin -->\n", f"<!-- {marker}:end -->"
+    head, rest = page.read_text().split(begin)
+    page.write_text(head + begin + text.rstrip() + "\n" + end + rest.split(end, 1)[1])
+
+
+def main() -> None:
+    result = json.loads((RESULTS / "latest.json").read_text())
+    put(ROOT / "docs" / "benchmarks.md", "benchmark", full_report(result))
+    pictures(result["compared"], ROOT / "docs" / "images")
+    put(ROOT / "README.md", "benchmark", best_table(result["compared"]))
+
+
+if __name__ == "__main__":
+    main()
