@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 
@@ -138,18 +139,30 @@ def bench_reads(store: StreamStore, steps: int, by_hand: float) -> None:
         for i in single[:calls]:
             store[np.arange(i, i + WIDTH)]
 
-    def windows(calls: int) -> None:
-        for some in starts[:calls]:
+    def windows_of(batches: list[np.ndarray]) -> None:
+        for some in batches:
             store.windows(some, WIDTH)
+
+    def windows(calls: int) -> None:
+        windows_of(starts[:calls])
 
     def read_rows(calls: int) -> None:
         for some in rows[:calls]:
             store.read_rows(some)
 
+    def windows_by_two(calls: int) -> None:
+        halves = [Thread(target=windows_of, args=(starts[i:calls:2],)) for i in range(2)]
+        for thread in halves:
+            thread.start()
+        for thread in halves:
+            thread.join()
+
     where = f"{steps:,} steps"
     report(f"store[np.arange(i, i+128)], {where}", microseconds(index, len(single)), 1.5)
     ours = microseconds(windows, len(starts))
     report(f"windows(256 starts, 128), {where}", ours, 100, by_hand, "np.memmap rows by hand")
+    two = microseconds(windows_by_two, len(starts))
+    report(f"the same by two threads, {where}", two, ours / 1.7, ours, "one thread")
     report(f"read_rows(256 rows), {where}", microseconds(read_rows, len(rows)))
 
 
