@@ -28,7 +28,7 @@ $(shell mkdir -p build; \
   cmp -s $(FILES).new $(FILES) && rm $(FILES).new || mv $(FILES).new $(FILES))
 
 .PHONY: help demo test campaign mutants fuzz bench format lint develop clean
-.PHONY: test-layers test-text test-format test-lint test-types test-docs test-cpp test-tidy test-asan test-tsan
+.PHONY: test-layers test-text test-format test-lint test-types test-docs test-cpp test-speed test-tidy test-asan test-tsan
 .PHONY: test-python test-package docs
 
 help: ## list the targets (the default)
@@ -77,6 +77,9 @@ test-types: $(VENV)/.stamp-lint ## mypy, strict
 
 test-cpp: $(VENV)/.stamp-venv ## C++ tests, optimised build, warnings are errors
 	@scripts/check.sh cpp
+
+test-speed: $(VENV)/.stamp-venv ## instructions of the hot paths against stored figures; ACCEPT=1 stores new ones
+	@scripts/check.sh speed
 
 test-tidy: $(VENV)/.stamp-lint ## clang-tidy on the library and the extension
 	@scripts/check.sh tidy

@@ -2,7 +2,7 @@
 # The project's checks. `make test` runs all of them, `make test-<piece>` one; the Makefile has set up what a
 # piece needs from PyPI before it calls this.
 #
-#   scripts/check.sh <piece>   layers text format lint types cpp tidy asan tsan python package docs
+#   scripts/check.sh <piece>   layers text format lint types cpp speed tidy asan tsan python package docs
 #   scripts/check.sh fuzz      libFuzzer, for as long as SECONDS_EACH says; campaign: the long crash tests
 #   scripts/check.sh all       every piece; its last lines name what failed and what was skipped
 #
@@ -13,7 +13,7 @@ set -euo pipefail
 # shellcheck source=scripts/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-pieces=(layers text format lint types cpp tidy asan tsan python package docs)
+pieces=(layers text format lint types cpp speed tidy asan tsan python package docs)
 least_coverage=95 # percent of lines
 skipped_list=${STREAMSTORE_SKIPPED_LIST:-}
 
@@ -42,6 +42,14 @@ need_googletest() {
     return
   fi
   skip "GoogleTest is missing (Debian and Ubuntu: apt-get install libgtest-dev)"
+}
+
+need_valgrind() {
+  command -v valgrind >/dev/null && return
+  if can_apt && apt_install valgrind; then
+    return
+  fi
+  skip "valgrind is missing (Debian and Ubuntu: apt-get install valgrind)"
 }
 
 check_layers() { python3 scripts/check_layers.py; }
@@ -100,6 +108,20 @@ check_cpp() {
   build release -DCMAKE_CXX_COMPILER="$(find_gcc)"
   build_headers release
   run_ctest release
+}
+
+# The instructions of the hot paths against benchmarks/guard/counts.json; ACCEPT=1 writes that file anew.
+check_speed() {
+  need_valgrind
+  need_googletest # the preset's, whose library this takes
+  local accept=() status=0
+  [[ -z ${ACCEPT:-} ]] || accept=(--accept)
+  target=speed_guard build release -DCMAKE_CXX_COMPILER="$(find_gcc)"
+  python benchmarks/guard/speed_guard.py build/release/benchmarks/guard/speed_guard "${accept[@]}" || status=$?
+  if ((status == 77)); then
+    skip "the stored counts are of another kind of processor, see above"
+  fi
+  return "$status"
 }
 
 # Each file of the library and of the extension; .clang-tidy says what is looked for. clang's static analyzer takes

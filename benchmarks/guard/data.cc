@@ -1,0 +1,99 @@
+#include "data.h"
+
+#include <array>
+#include <numeric>
+#include <random>
+
+namespace stream_store::guard {
+namespace {
+
+std::vector<Field> Fields() {
+  return {{.name = "action", .dtype = DType::kInt64},
+          {.name = "observation", .dtype = DType::kFloat32, .shape = {8}},
+          {.name = "reward", .dtype = DType::kFloat32},
+          {.name = "done", .dtype = DType::kBool}};
+}
+
+StreamStore MakeStore(std::vector<Field> fields, std::uint64_t values, std::uint64_t records) {
+  StreamStore store = StreamStore::Temporary({.fields = std::move(fields), .grow_ahead = false});
+  store.Reserve(values, records);
+  return store;
+}
+
+}  // namespace
+
+StreamStore MakeEmptyStore(std::uint64_t steps) {
+  return MakeStore(Fields(), kStepValues * steps, 2 * steps);  // a step may come in two calls
+}
+
+StreamStore MakeRegularStore(std::uint64_t steps) {
+  StreamStore store = MakeEmptyStore(steps);
+  const ColumnData data(steps);
+  store.Extend(data.steps, data.Columns());
+  return store;
+}
+
+StreamStore MakeIrregularStore(std::uint64_t steps) {
+  std::vector<Field> fields = Fields();
+  fields.push_back({.name = "ragged", .dtype = DType::kFloat32, .shape = {kRagged}});
+  StreamStore store = MakeStore(fields, (kStepValues + kMostRagged) * steps, steps);
+  std::mt19937_64 random(3);
+  const auto here = [&random] { return random() % 10 >= 3; };
+  const std::array<float, 8> observation{1, 2, 3, 4, 5, 6, 7, 8};
+  const std::array<float, kMostRagged> ragged{};
+  std::vector<FieldWrite> writes;
+  for (std::uint64_t i = 0; i < steps; ++i) {
+    writes.clear();
+    if (here()) {
+      writes.emplace_back(kAction, static_cast<std::int64_t>(i));
+    }
+    if (here()) {
+      writes.emplace_back(kObservation, observation);
+    }
+    if (here()) {
+      writes.emplace_back(kReward, 1.0F);
+    }
+    writes.emplace_back(kDone, i % kEpisodeRows == kEpisodeRows - 1);
+    if (here()) {
+      writes.emplace_back(kRaggedField, std::span(ragged).first(random() % (kMostRagged + 1)));
+    }
+    store.Append(static_cast<Step>(i), writes);
+  }
+  return store;
+}
+
+ColumnData::ColumnData(std::uint64_t rows)
+    : steps(rows), actions(rows), observations(8 * rows), rewards(rows, 1.0F), done(rows) {
+  std::iota(steps.begin(), steps.end(), Step{0});
+  std::iota(actions.begin(), actions.end(), std::int64_t{0});
+  std::iota(observations.begin(), observations.end(), 0.0F);
+  for (std::uint64_t i = kEpisodeRows - 1; i < rows; i += kEpisodeRows) {
+    done[i] = 1;
+  }
+}
+
+std::vector<Column> ColumnData::Columns() const {
+  return {{.type = kAction, .source = Source::kInt64, .data = actions.data(), .row_items = 1},
+          {.type = kObservation,
+           .source = Source::kFloat32,
+           .data = observations.data(),
+           .row_items = 8},
+          {.type = kReward, .source = Source::kFloat32, .data = rewards.data(), .row_items = 1},
+          {.type = kDone, .source = Source::kBool, .data = done.data(), .row_items = 1}};
+}
+
+Draws::Draws(std::uint64_t batches, std::uint64_t size, std::uint64_t bound)
+    : size_(size), draws_(batches * size) {
+  std::mt19937_64 random(7);
+  for (std::int64_t& draw : draws_) {
+    draw = static_cast<std::int64_t>(random() % bound);
+  }
+}
+
+std::span<const std::int64_t> Draws::Next() noexcept {
+  const auto batch = std::span<const std::int64_t>(draws_).subspan(next_, size_);
+  next_ = (next_ + size_) % draws_.size();
+  return batch;
+}
+
+}  // namespace stream_store::guard
