@@ -31,7 +31,7 @@ std::atomic<std::int64_t> allocations_left{-1};
 std::atomic<std::int64_t> failing{0};
 std::atomic<std::uint64_t> allocations{0};
 
-bool AllocationFails() {
+[[maybe_unused]] bool AllocationFails() {  // unused under sanitizers, which have their own `new`
   allocations.fetch_add(1, std::memory_order_relaxed);
   if (allocations_left.load(std::memory_order_relaxed) < 0) return false;
   if (allocations_left.fetch_sub(1, std::memory_order_relaxed) > 0) return false;
