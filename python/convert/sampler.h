@@ -1,7 +1,7 @@
 // Sampler: a WindowSampler over Python's stores, and the batches it makes of it.
 //
 // Base of `class WindowSampler` in Python. It holds the StreamStore objects, so that a store lives
-// as long as its samplers, and starts anew when a temporary store was cleared.
+// as long as its samplers, and starts anew when a temporary store was cleared or filled anew.
 // Thread rules: the GIL guards every member; choosing windows may release it (the first look at a
 // long store), and other calls wait for that.
 #pragma once

@@ -240,6 +240,7 @@ std::uint64_t Store::Import(std::optional<std::vector<Field>> fields,
   reader_.emplace(writer.reader());
   if (anew) {
     schema_final_ = false;
+    ++generation_;
     TakeFields(writer.schema());
   }
   last_step_ = LastStep();

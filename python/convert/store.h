@@ -124,7 +124,8 @@ class Store {
   /// another thread, has declared them anew.
   void RequireFields(const FieldTable& fields) const;
 
-  /// Changes when what is read becomes another store: fields were declared anew, or it was cleared.
+  /// Changes when what is read becomes another store: fields were declared anew, or it was cleared
+  /// or filled anew.
   std::uint64_t generation() const noexcept { return generation_; }
 
   /// Keeps the table alive across foreign code that may declare fields anew.

@@ -284,6 +284,17 @@ def test_a_cleared_store_is_sampled_anew() -> None:
     assert set(windows_of(sampler.sample())) <= set(row_windows(rows, 3, "episode"))
 
 
+def test_a_store_that_was_filled_anew_is_sampled_anew() -> None:
+    store, _ = filled(50)
+    sampler = WindowSampler(store, 3, unit="row", segment_by="episode", batch_size=100)
+    assert sampler.num_starts
+    other, rows = filled(20, seed=5)
+    store.from_arrow(other)
+    expected = row_windows(rows, 3, "episode")
+    assert sampler.num_starts == len(expected)
+    assert set(windows_of(sampler.sample())) <= set(expected)
+
+
 def test_an_epoch_says_that_its_store_was_cleared() -> None:
     store, _ = filled(50)
     sampler = WindowSampler(store, 3, unit="row", replacement=False)
