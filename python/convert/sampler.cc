@@ -137,7 +137,7 @@ Store& Sampler::StoreAt(std::size_t i) const { return StoreOf(stores_[i].ptr());
 
 void Sampler::MakeCore() {
   std::vector<Reader> readers;
-  generations_.clear();
+  std::vector<std::uint64_t> generations;
   for (std::size_t i = 0; i < stores_.size(); ++i) {
     Store& store = StoreAt(i);
     Reader* reader = store.Look();
@@ -147,14 +147,16 @@ void Sampler::MakeCore() {
                 " has no fields yet; call define_fields() before sampling from it");
     }
     readers.push_back(*reader);
-    generations_.push_back(store.generation());
+    generations.push_back(store.generation());
   }
   if (core_ && !(readers[0].schema() == schema_)) {
     Throw(PyExc_RuntimeError,
           "WindowSampler: the fields of its store were declared anew; make another sampler");
   }
-  schema_ = readers[0].schema();
-  core_.emplace(std::move(readers), options_);
+  const Schema schema = readers[0].schema();
+  core_ = WindowSampler(std::move(readers), options_);  // may throw: then all is as it was
+  schema_ = schema;
+  generations_ = std::move(generations);
 }
 
 // The C++ sampler, over what its stores are now.
@@ -174,7 +176,8 @@ WindowSampler& Sampler::core() {
     again.batches = options_.replacement ? state.batches : 0;
     core_->Restore(again);
     if (!state.extents.empty() && !state.finished) {
-      Throw(PyExc_RuntimeError, "WindowSampler: its store was cleared in the middle of an epoch");
+      Throw(PyExc_RuntimeError,
+            "WindowSampler: its store was cleared or filled anew in the middle of an epoch");
     }
   }
   return *core_;

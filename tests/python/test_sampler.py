@@ -312,8 +312,20 @@ def test_a_sampler_notices_fields_that_were_declared_anew() -> None:
     sampler = WindowSampler(store, 1)
     store.define_fields({"x": "float32"})
     store.append_step({"x": 1.5})
-    with pytest.raises(RuntimeError, match="anew"):
-        sampler.sample()
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="anew"):
+            sampler.sample()
+
+
+def test_a_sampler_notices_that_its_stores_differ_by_now() -> None:
+    stores = [StreamStore(fields={"x": "int64"}) for _ in range(2)]
+    sampler = WindowSampler(stores, 1)
+    stores[1].define_fields({"x": "float32"})
+    for store in stores:
+        store.append_step({"x": 1})
+    for _ in range(2):
+        with pytest.raises(ValueError, match="store 1 differ"):
+            sampler.sample()
 
 
 def test_a_closed_store_is_not_sampled() -> None:
