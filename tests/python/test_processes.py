@@ -293,6 +293,23 @@ def test_a_store_goes_to_a_spawned_worker_by_its_path(
             assert worker.exitcode == 0
 
 
+def rows_of(stores: list[StreamStore], out: Any) -> None:
+    out.put([(store.num_rows, int(store[:]["values"].sum())) for store in stores])
+
+
+def test_a_temporary_store_goes_to_a_spawned_worker_together_with_its_snapshots() -> None:
+    context = multiprocessing.get_context("spawn")
+    store = StreamStore(fields=FIELDS)
+    store.extend({"first": np.arange(1000)})
+    out = context.Queue()
+    sent = [store.snapshot(10), store, store.snapshot(20)]
+    worker = context.Process(target=rows_of, args=(sent, out))
+    worker.start()
+    assert out.get(timeout=60) == [(rows, sum(range(rows))) for rows in (10, 1000, 20)]
+    worker.join()
+    assert worker.exitcode == 0
+
+
 def test_copies_read_what_is_there_and_temporary_stores_refuse(path: Path) -> None:
     with StreamStore(path, fields=FIELDS) as store:
         store.extend({"first": [1, 2]})
