@@ -152,19 +152,22 @@ void SafeCopy::FetchLayout(std::uint32_t offset) {
     return;
   }
   auto* words = reinterpret_cast<std::uint64_t*>(layouts_.data());
-  const auto read = [&](std::uint64_t begin, std::uint64_t end) {
-    ReadAll(files_.layouts.file(), std::as_writable_bytes(std::span(words + begin, end - begin)),
-            begin * sizeof(std::uint64_t));
+  const auto bytes = [words](std::uint64_t begin, std::uint64_t end) {
+    return std::as_writable_bytes(std::span(words + begin, end - begin));
   };
-  std::uint64_t end = std::min(offset + kAtOnce, view_.layout_words);
-  read(offset, end);
-  const std::uint64_t fields = WordType(words[offset]);
+  const File& file = files_.layouts.file();
+  // A writer that closes cuts the file behind its last layout: the words ahead may be gone.
+  const std::uint64_t ahead = std::min(offset + kAtOnce, view_.layout_words);
+  const std::uint64_t there =
+      offset +
+      file.ReadAt(bytes(offset, ahead), offset * sizeof(std::uint64_t)) / sizeof(std::uint64_t);
+  const std::uint64_t fields = there > offset ? WordType(words[offset]) : 0;
   if (fields > view_.meaning->schema.size()) {
     return;
   }
   const std::uint64_t wanted = std::min(offset + fields + 1, view_.layout_words);
-  if (wanted > end) {
-    read(end, wanted);
+  if (wanted > there) {
+    ReadAll(file, bytes(there, wanted), there * sizeof(std::uint64_t));
   }
 }
 

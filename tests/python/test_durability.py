@@ -136,6 +136,14 @@ def test_safe_reads_give_the_same(path: Path) -> None:
         assert safe.num_rows == 1005
 
 
+def test_safe_reads_go_on_when_the_writer_closes_and_cuts_its_files_to_size(path: Path) -> None:
+    with StreamStore(path, fields=FIELDS) as store:
+        fill(store, 10)
+        snapshot = StreamStore(path, "r", safe_reads=True).snapshot()
+    assert [row["n"] for row in snapshot.rows()] == list(range(10))
+    assert len(snapshot[:]["values"]) == len(snapshot)
+
+
 def test_safe_reads_survive_a_file_that_is_cut_short(path: Path) -> None:
     with StreamStore(path, fields=FIELDS) as store:
         fill(store, 1000)
