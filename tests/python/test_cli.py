@@ -148,6 +148,10 @@ def test_follow_prints_rows_as_they_come(tmp_path: Path) -> None:
     assert len(cli("follow", path, "--idle", 0.1, "-n", 2).splitlines()) == 2
 
 
+def test_follow_refuses_a_time_that_never_passes(path: Path) -> None:
+    assert "idle" in cli("follow", path, "--idle", "nan", code=3)
+
+
 def test_verify_says_so_and_exits_with_one_for_damage(path: Path) -> None:
     assert "no damage; 100 of 100 rows" in cli("verify", path)
     report = json.loads(cli("verify", path, "--json"))
@@ -247,6 +251,27 @@ def test_an_export_that_fails_leaves_nothing(path: Path) -> None:
 
 
 # --- the command itself ---
+
+
+def test_an_export_replaces_files_only_and_none_of_a_store(path: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"  # as /dev/stdout is, under `| head`
+    os.mkfifo(pipe)
+    for out, why in (
+        (pipe, "found something else"),
+        (tmp_path, "found something else"),
+        (path / "values", "is a store"),
+        (tmp_path / "nowhere" / "x.csv", "no directory"),
+    ):
+        said = cli("export", path, out, "--format", "csv", code=3)
+        assert str(out) in said
+        assert why in said
+    assert pipe.is_fifo()
+    assert stream_store.verify(path).ok
+    link = tmp_path / "link.csv"
+    link.symlink_to(tmp_path / "behind.csv")
+    cli("export", path, link)
+    assert link.is_symlink()
+    assert (tmp_path / "behind.csv").is_file()
 
 
 def test_what_is_no_store_is_one_line_and_three(tmp_path: Path) -> None:

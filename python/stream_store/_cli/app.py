@@ -42,11 +42,16 @@ def answered() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit from None
     except (stream_store.Error, OSError, ValueError, RuntimeError, ImportError) as error:
-        text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        warn(text)
+        warn(_text(error))
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
+
+
+def _text(error: Exception) -> str:
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
 
 
 def _say_version(asked: bool) -> None:

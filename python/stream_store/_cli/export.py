@@ -38,6 +38,7 @@ def export_rows(
     if kind not in {"parquet", "arrow", "csv"}:
         raise ValueError(f"{out}: the format must be parquet, arrow or csv; give --format")
     check_fields(store, fields)
+    out = _target(out)
     view = store.snapshot()
     start, stop, _ = slice(*bounds).indices(view.num_rows)
     stop = max(start, stop)
@@ -49,6 +50,21 @@ def export_rows(
     finally:
         partial.unlink(missing_ok=True)
     return stop - start
+
+
+def _target(out: Path) -> Path:
+    """The file that `out` names, behind links; refused where something would be lost.
+
+    The file takes the place of what is there: of /dev/stdout, or of a file of a store.
+    """
+    if out.exists() and not out.is_file():
+        raise ValueError(f"{out}: expected nothing or a file to write over, found something else")
+    target = Path(os.path.realpath(out))
+    if not target.parent.is_dir():
+        raise ValueError(f"{out}: there is no directory {target.parent}")
+    if (target.parent / "control").exists() and (target.parent / "records").exists():
+        raise ValueError(f"{out}: {target.parent} is a store, which holds its own files only")
+    return target
 
 
 def _write_arrow(

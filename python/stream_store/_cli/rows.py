@@ -51,6 +51,8 @@ def follow_rows(
 ) -> None:
     """Rows from `start` on, each when no more can come to it, for ever or until it is idle."""
     check_fields(store, fields)
+    if idle is not None and not idle >= 0:
+        raise ValueError(f"--idle must be seconds, 0 or more, not {idle}")
     shown, quiet_since = start, time.monotonic()
     while True:
         stop = store.complete_rows
