@@ -245,6 +245,23 @@ def test_an_iterable_dataset_resumes() -> None:
     assert [windows_of(batch) for batch in resumed] == expected
 
 
+@pytest.mark.parametrize("method", [None, "fork", "spawn"])
+def test_a_resumed_dataset_goes_on_with_the_epoch_after(method: str | None) -> None:
+    store, _ = filled(60)
+    arguments: dict[str, Any] = {"unit": "row", "batch_size": 5, "replacement": False}
+    dataset = WindowIterableDataset(store, 3, **arguments)
+    all_windows(dataset)
+    batches = iter(dataset)
+    next(batches)
+    state = dataset.state_dict()
+    rest, after = all_windows(batches), all_windows(dataset)
+    resumed = WindowIterableDataset(store, 3, **arguments)
+    resumed.load_state_dict(state)
+    loader = loader_of(resumed, 0 if method is None else 1, method, batch_size=None)
+    assert all_windows(loader) == rest
+    assert all_windows(loader) == after
+
+
 def test_wrong_arguments_are_named_at_once() -> None:
     store, _ = filled(10)
     for kind in (WindowDataset, WindowIterableDataset):

@@ -130,7 +130,7 @@ class WindowIterableDataset(IterableDataset[dict[str, Any]]):
         self._epochs = EpochCounter()
         self._sampler: WindowSampler | None = None
         self._place: tuple[int, int] | None = None  # of self._sampler
-        self._resumed = False
+        self._state: dict[str, Any] | None = None  # the one that was loaded last
         self._make_sampler(0, 1)  # says what is wrong with the arguments
 
     def _make_sampler(self, worker: int, workers: int) -> WindowSampler:
@@ -141,6 +141,8 @@ class WindowIterableDataset(IterableDataset[dict[str, Any]]):
                 self._store, rank=place[0], world_size=place[1], **self._arguments
             )
             self._place = place
+            if self._state is not None and self._epochs.resumes(worker):
+                self._sampler.load_state_dict(self._state)
         return self._sampler
 
     def _ranks(self) -> tuple[int, int]:
@@ -160,11 +162,7 @@ class WindowIterableDataset(IterableDataset[dict[str, Any]]):
         info = get_worker_info()
         worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
         sampler = self._make_sampler(worker, workers)
-        if self._resumed:
-            self._resumed = False
-        else:
-            self._epochs.begin(sampler, worker)
-        return map(to_tensors, iter(sampler))
+        return map(to_tensors, self._epochs.begin(sampler, worker))
 
     def state_dict(self) -> dict[str, Any]:
         """As `WindowSampler.state_dict`, of this process's worker."""
@@ -176,7 +174,8 @@ class WindowIterableDataset(IterableDataset[dict[str, Any]]):
         info = get_worker_info()
         worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
         self._make_sampler(worker, workers).load_state_dict(state)
-        self._resumed = True
+        self._state = dict(state)
+        self._epochs.resume(worker)
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()

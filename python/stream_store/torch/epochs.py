@@ -8,6 +8,7 @@ epochs it began in a place of its own of shared memory, which outlives it.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator
 from multiprocessing import sharedctypes
 from typing import Any
 
@@ -15,6 +16,7 @@ from stream_store._handover import is_spawning
 from stream_store.sampler import WindowSampler, check_epoch
 
 _MOST_WORKERS = 4096
+_RESUMES = -1  # in the place of an epoch: the next iteration goes on from a loaded state
 
 
 class EpochCounter:
@@ -29,11 +31,20 @@ class EpochCounter:
         for worker in range(_MOST_WORKERS):
             self._begun[worker] = epoch
 
-    def begin(self, sampler: WindowSampler, worker: int) -> None:
-        """Make the sampler's next iteration this worker's next epoch."""
-        epoch = self._begun[worker % _MOST_WORKERS]
-        self._begun[worker % _MOST_WORKERS] = epoch + 1
-        sampler.set_epoch(epoch)
+    def resume(self, worker: int) -> None:
+        """This worker's next iteration is where the state it loaded was taken."""
+        self._begun[worker % _MOST_WORKERS] = _RESUMES
+
+    def resumes(self, worker: int) -> bool:
+        return bool(self._begun[worker % _MOST_WORKERS] == _RESUMES)
+
+    def begin(self, sampler: WindowSampler, worker: int) -> Iterator[Any]:
+        """The iteration of this worker's next epoch, or of the one that it resumes."""
+        if not self.resumes(worker):
+            sampler.set_epoch(self._begun[worker % _MOST_WORKERS])
+        batches = iter(sampler)
+        self._begun[worker % _MOST_WORKERS] = sampler.state_dict()["epoch"] + 1
+        return batches
 
     def __getstate__(self) -> Any:
         # Shared memory goes along while a process is started; a plain copy is one of the counts.
