@@ -134,6 +134,9 @@ def test_items_and_batches_are_tensors_of_the_right_dtype() -> None:
     for wrong in (18, -19):
         with pytest.raises(IndexError, match="18"):
             dataset[wrong]
+    assert dataset.__getitems__([-1, 0]).batch["i"].tolist() == [[17, 18, 19], [0, 1, 2]]
+    with pytest.raises(IndexError, match="window -19"):
+        dataset.__getitems__([0, -19])
     batch = next(iter(DataLoader(dataset, batch_size=4)))
     assert batch["i"].tolist() == [[i, i + 1, i + 2] for i in range(4)]
     assert batch["ragged"].shape == (4, 3, 3)

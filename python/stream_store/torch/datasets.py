@@ -87,7 +87,7 @@ class WindowDataset(Dataset[dict[str, Any]]):
         return sample_of(to_tensors(self._sampler._core.read_starts([index])), 0)
 
     def __getitems__(self, indices: Sequence[int]) -> Samples:
-        """Windows of those numbers, read in one call."""
+        """Windows of those numbers, read in one call; negative ones count from the end."""
         return Samples(to_tensors(self._sampler._core.read_starts(indices)), len(indices))
 
     def __getstate__(self) -> dict[str, Any]:
