@@ -346,12 +346,13 @@ def _list_stores(store: Any) -> tuple[list[StreamStore], bool]:
 
 
 def _int(name: str, value: Any, least: int, end: int = 2**63) -> int:
-    most = f"{least} or more" if end == 2**63 else f"in [{least}, {end})"
     try:
         number = None if isinstance(value, bool) else operator.index(value)
     except TypeError:
         number = None
     if number is None or not least <= number < end:
+        too_large = number is not None and number >= end
+        most = f"in [{least}, {end})" if too_large or end != 2**63 else f"{least} or more"
         raise ValueError(f"{name} must be an int, {most}, not {value!r}")
     return number
 

@@ -193,6 +193,8 @@ def test_odd_arguments_are_refused() -> None:
         filled(1).to_dataset(step_column="action")
     with pytest.raises(ValueError, match="step_column"):
         filled(1).to_dataset(step_column="")
+    with pytest.raises(ValueError, match="step_column must be a name or None, not 1"):
+        filled(1).to_dataset(step_column=1)  # type: ignore[arg-type]
     with pytest.raises(RuntimeError, match="no fields are declared"):
         StreamStore().to_dataset()
     closed = filled(1)

@@ -29,6 +29,7 @@ from stream_store import StreamStore, WindowSampler
         ({"batch_size": 0}, "batch_size"),
         ({"lanes": 0}, "lanes"),
         ({"seed": -1}, "seed"),
+        ({"seed": 2**63}, r"seed must be an int, in \[0, 9223372036854775808\)"),
         ({"replacement": "no"}, "replacement must be True or False"),
         ({"drop_last": 1}, "drop_last"),
         ({"rank": 2, "world_size": 2}, r"rank must be an int, in \[0, 2\)"),

@@ -76,12 +76,12 @@ def check_split(split: object) -> None:
         )
 
 
-def features_of(store: StreamStore, step_column: str | None) -> Any:
+def features_of(store: StreamStore, step_column: object) -> Any:
     """The features of the dataset, the step column first."""
     features: Any = build_features(store._specs)
     if step_column is None:
         return features
-    if not step_column:
+    if not isinstance(step_column, str) or not step_column:
         raise ValueError(f"step_column must be a name or None, not {step_column!r}")
     if step_column in features:
         raise ValueError(
