@@ -86,6 +86,32 @@ struct Prefetch::Thread {
   std::thread thread;
 };
 
+// One call's turn: others wait while it has released the GIL. Only a signal handler that runs inside
+// a call can find that the turn is its own.
+class Prefetch::Turn {
+ public:
+  explicit Turn(Prefetch& prefetch) : prefetch_(prefetch) {
+    // A forked child has the turn of a thread that it has not.
+    while (prefetch.turn_ != std::thread::id{} && !prefetch.InOtherProcess()) {
+      if (prefetch.turn_ == std::this_thread::get_id()) {
+        Throw(PyExc_RuntimeError,
+              "prefetch: called while the same thread waits for its next batch");
+      }
+      const MaybeWithoutGil released(true);
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+    }
+    prefetch.turn_ = std::this_thread::get_id();
+  }
+
+  ~Turn() { prefetch_.turn_ = {}; }
+
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+ private:
+  Prefetch& prefetch_;
+};
+
 Prefetch::Prefetch(nb::handle_t<Sampler> sampler, std::uint64_t ahead)
     : owner_(Borrow(sampler.ptr())),
       sampler_(*nb::inst_ptr<Sampler>(owner_)),
@@ -125,6 +151,11 @@ void Prefetch::Stop() noexcept {
 }
 
 void Prefetch::Close() {
+  const Turn turn(*this);
+  CloseInTurn();
+}
+
+void Prefetch::CloseInTurn() {
   const bool mine = thread_ != nullptr && sampler_.iteration() == iteration_;
   Stop();
   if (mine) {
@@ -145,6 +176,11 @@ void Prefetch::Fill() {
 }
 
 nb::object Prefetch::Next() {
+  const Turn turn(*this);
+  return NextInTurn();
+}
+
+nb::object Prefetch::NextInTurn() {
   if (thread_ != nullptr && InOtherProcess()) {
     Throw(PyExc_RuntimeError,
           "prefetch: its thread did not come along when this process was forked; call prefetch() "
@@ -175,7 +211,7 @@ nb::object Prefetch::Next() {
   const std::unique_ptr<Thread::Slot> slot = std::move(thread_->slots.front());
   thread_->slots.pop_front();
   if (slot->error != nullptr) {
-    Close();
+    CloseInTurn();
     std::rethrow_exception(slot->error);
   }
   sampler_.NoteAhead(thread_->slots.size());

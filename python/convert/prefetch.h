@@ -1,10 +1,12 @@
 // Prefetch: an iterator over a sampler's batches that are read ahead in a thread of C++.
 //
 // Windows are chosen, and room for them is made, on the caller's thread; the other one only copies.
-// What was chosen but not handed out does not count in the sampler's state.
+// What was chosen but not handed out does not count in the sampler's state. Python threads may share
+// one: they get their batches one after the other.
 #pragma once
 
 #include <memory>
+#include <thread>
 
 #include "convert/sampler.h"
 
@@ -28,6 +30,9 @@ class Prefetch {
 
  private:
   struct Thread;  // what both threads see
+  class Turn;
+  nb::object NextInTurn();
+  void CloseInTurn();
   void Fill();
   void Stop() noexcept;
   bool InOtherProcess() const;
@@ -39,6 +44,7 @@ class Prefetch {
   bool drained_ = false;  // nothing more to draw
   long process_;
   std::unique_ptr<Thread> thread_;  // null when closed
+  std::thread::id turn_{};          // the Python thread that waits for a batch without the GIL
 };
 
 }  // namespace stream_store::python

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,28 @@ def test_states_of_others_are_refused() -> None:
 
 
 # --- reading ahead ---
+
+
+def test_threads_share_what_is_read_ahead() -> None:
+    store = StreamStore(fields={"x": "int64"})
+    store.extend({"x": np.arange(3000)})
+    sampler = WindowSampler(store, 1, unit="row", replacement=False)
+    for closes in (False, True):
+        batches = sampler.prefetch(3)
+        found: list[int] = []
+
+        def take(batches: Any = batches, found: list[int] = found) -> None:
+            found.extend(int(batch["x"][0, 0]) for batch in batches)
+
+        threads = [threading.Thread(target=take) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        if closes:
+            batches.close()
+        for thread in threads:
+            thread.join()
+        assert len(found) == len(set(found))
+        assert closes or sorted(found) == list(range(3000))
 
 
 @pytest.mark.parametrize("replacement", [False, True])
