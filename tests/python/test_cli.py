@@ -334,3 +334,19 @@ def test_the_script_is_installed() -> None:
 
     (found,) = entry_points(group="console_scripts", name="stream-store")
     assert found.value == "stream_store._cli:main"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_rows_are_shown_where_their_text_cannot_be(tmp_path: Path, encoding: str) -> None:
+    with StreamStore(tmp_path / "run", fields={"note": "string"}) as store:
+        store.append_step({"note": "größer 漢"})
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+
+    def shown(*options: str) -> str:
+        line = command("head", tmp_path / "run", *options)
+        return subprocess.run(line, check=True, env=environment, capture_output=True).stdout.decode(
+            encoding
+        )
+
+    assert json.loads(shown("--json"))["values"]["note"] == "größer 漢"
+    assert "gr" in shown()

@@ -10,6 +10,7 @@ found damage; 2 wrong arguments; 3 the store said no (not there, locked, damaged
 
 from __future__ import annotations
 
+import io
 import sys
 
 DAMAGED = 1
@@ -27,4 +28,7 @@ def main() -> None:
         message = "stream-store: the command line needs typer and rich: pip install '{}'"
         sys.stderr.write(message.format("stream-store[cli]") + "\n")
         raise SystemExit(FAILED) from None
+    for stream in (sys.stdout, sys.stderr):  # a text that a terminal cannot show ends nothing
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app(prog_name="stream-store")

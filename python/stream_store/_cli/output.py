@@ -33,8 +33,9 @@ def warn(text: str) -> None:
 
 
 def print_json(answer: Any) -> None:
-    """One JSON value on one line."""
-    sys.stdout.write(json.dumps(plain(answer), ensure_ascii=False, allow_nan=False) + "\n")
+    """One JSON value on one line, in ASCII where standard output is not UTF-8."""
+    escape_all = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    sys.stdout.write(json.dumps(plain(answer), ensure_ascii=escape_all, allow_nan=False) + "\n")
 
 
 def plain(value: Any) -> Any:
