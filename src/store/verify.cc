@@ -5,6 +5,7 @@
 
 #include "base/lock.h"
 #include "base/str_cat.h"
+#include "format/control.h"
 #include "storage/copy.h"
 #include "storage/file_set.h"
 #include "storage/read_source.h"
@@ -23,14 +24,25 @@ struct Opened {
   explicit Opened(const std::filesystem::path& path)
       : files(FileSet::Open(path,
                             [this](Finding finding) { missing.push_back(std::move(finding)); })) {
-    if (files.lock != nullptr) {
-      live = ByteLockedElsewhere(*files.lock, kLiveLockByte);
-    }
+    live = HasWriter();
+    session = Session();
   }
+
+  bool HasWriter() const {
+    return files.lock != nullptr && ByteLockedElsewhere(*files.lock, kLiveLockByte);
+  }
+
+  std::uint64_t Session() const {
+    return files.control == nullptr ? 0 : files.Live(&LiveWords::session);
+  }
+
+  // What was taken for a store at rest changed under the scan.
+  bool WriterCame() const { return !live && (HasWriter() || Session() != session); }
 
   std::vector<Finding> missing;
   FileSet files;
   bool live = false;
+  std::uint64_t session = 0;
 };
 
 }  // namespace
@@ -41,13 +53,18 @@ std::string FindingText(const Finding& finding) {
 }
 
 VerifyReport Verify(const std::filesystem::path& path, const VerifyOptions& options) {
-  Opened opened(path);
-  Scan scan(opened.files, opened.live, options);
-  for (Finding& finding : opened.missing) {
-    scan.Add(std::move(finding));
+  constexpr int kAttempts = 5;
+  for (int attempt = 1;; ++attempt) {
+    Opened opened(path);
+    Scan scan(opened.files, opened.live, options);
+    for (Finding& finding : opened.missing) {
+      scan.Add(std::move(finding));
+    }
+    scan.Run(/*to_first_damage=*/false);
+    if (scan.report().findings.empty() || !opened.WriterCame() || attempt == kAttempts) {
+      return std::move(scan.report());
+    }
   }
-  scan.Run(/*to_first_damage=*/false);
-  return std::move(scan.report());
 }
 
 VerifyReport Verify(const Reader& reader, const VerifyOptions& options) {

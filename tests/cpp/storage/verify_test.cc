@@ -56,6 +56,21 @@ class VerifyTest : public StoreTest {
     return record;
   }
 
+  // A writer that opens the store before the n-th read of a scan, as in a race.
+  struct LateWriter {
+    static inline const VerifyTest* test = nullptr;
+    static inline std::optional<StreamStore> writer;
+    static inline int reads_before = -1;
+
+    static ssize_t Read(int fd, void* buffer, std::size_t count, off_t offset) {
+      if (reads_before >= 0 && reads_before-- == 0) {
+        writer.emplace(test->Open());
+        Fill(*writer, 1000, 1300);
+      }
+      return RealSyscalls().pread(fd, buffer, count, offset);
+    }
+  };
+
   static std::string Texts(const VerifyReport& report) {
     std::string text;
     for (const Finding& finding : report.findings) text += FindingText(finding) + "\n";
@@ -246,6 +261,22 @@ TEST_F(VerifyTest, TellsHowFarItIsAndStopsWhenTold) {
     throw Error(ErrorCode::kState, "enough");
   };
   EXPECT_EQ(ErrorOf([&] { Verify(path_, {.progress = stop}); }).code(), ErrorCode::kState);
+}
+
+TEST_F(VerifyTest, TakesAWriterThatComesMeanwhileForWhatItIs) {
+  int reads = 0;
+  for (; LateWriter::reads_before < 0; ++reads) {  // until it does not come any more
+    LateWriter::writer.reset();
+    fs::remove_all(path_);
+    MakeClosed();
+    LateWriter::test = this;
+    LateWriter::reads_before = reads;
+    const SyscallFaults back;  // puts pread back
+    sys().pread = LateWriter::Read;
+    EXPECT_EQ(Texts(Verify(path_)), "") << "opened at read " << reads;
+  }
+  LateWriter::reads_before = -1;
+  EXPECT_GT(reads, 5);
 }
 
 }  // namespace
