@@ -182,18 +182,16 @@ void ReadSource::RefreshTables() {
   }
 }
 
-// Each of its words loaded once. Zeros where the file has been cut short.
-Record ReadSource::LoadRecord(const Maps& maps, std::uint64_t i) const {
-  Record record{};
-  if (copies()) {
-    files_->records.file().ReadAt(std::as_writable_bytes(std::span(&record, 1)),
-                                  i * sizeof(Record));
-  } else {
-    const Record& there = reinterpret_cast<const Record*>(maps.records->data())[i];
-    record.start = LoadOnce(there.start);
-    record.row_session = LoadOnce(there.row_session);
+// A word of record i, loaded once; of the one behind the last only `start` is there. Zero where the
+// file has been cut short.
+std::uint64_t ReadSource::LoadWord(const Maps& maps, std::uint64_t i,
+                                   std::uint64_t Record::* word) const {
+  if (!copies()) {
+    return LoadOnce(reinterpret_cast<const Record*>(maps.records->data())[i].*word);
   }
-  return record;
+  Record record{};
+  files_->records.file().ReadAt(std::as_writable_bytes(std::span(&record, 1)), i * sizeof(Record));
+  return record.*word;
 }
 
 ReadSource::End ReadSource::FindEnd(const View& view) {
@@ -216,7 +214,7 @@ ReadSource::End ReadSource::FindEnd(const View& view) {
     const std::scoped_lock lock(mutex_);
     FitFile(files_->records, (end.records + 1) * sizeof(Record), end.records);
   }
-  end.values = LoadRecord(*files_->maps(), end.records).start;
+  end.values = LoadWord(*files_->maps(), end.records, &Record::start);
   if (end.values < view.value_count || end.values > kLengthMask) {
     throw Error(ErrorCode::kCorrupt,
                 StrCat(files_->path_text(), "/records: record ", end.records,
@@ -250,8 +248,9 @@ void ReadSource::Advance(View& view) {
   next.hints = reinterpret_cast<const Hint*>(maps->hints->data());
   next.value_count = end.values;
   next.record_count = end.records;
-  next.row_count =
-      end.records == 0 ? 0 : RowOfRecord(LoadRecord(*maps, end.records - 1).row_session) + 1;
+  next.row_count = end.records == 0
+                       ? 0
+                       : RowOfRecord(LoadWord(*maps, end.records - 1, &Record::row_session)) + 1;
   if (next.row_count > next.record_count) {
     throw Error(ErrorCode::kCorrupt,
                 StrCat(files_->path_text(), "/records: record ", end.records - 1,

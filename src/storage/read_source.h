@@ -70,7 +70,7 @@ class ReadSource {
   bool StillFixed();
   void RefreshTables();
   End FindEnd(const View& view);
-  Record LoadRecord(const Maps& maps, std::uint64_t i) const;
+  std::uint64_t LoadWord(const Maps& maps, std::uint64_t i, std::uint64_t Record::* word) const;
   void FitFile(DataFile& file, std::uint64_t bytes, std::uint64_t record);
 
   std::shared_ptr<Files> files_;

@@ -151,7 +151,9 @@ TEST_F(LimitTest, FileSizeAtEveryStep) {
 }
 
 TEST_F(LimitTest, DescriptorsAtEveryNumber) {
-  for (rlim_t number = 3; number <= 24; ++number) {
+  // UndefinedBehaviorSanitizer looks at objects through pipes of its own.
+  const rlim_t first = STREAM_STORE_ASAN ? 12 : 3;
+  for (rlim_t number = first; number <= 24; ++number) {
     fs::remove_all(path_);
     const int code = InChild([&] {
       for (int fd = 3; fd < 256; ++fd) ::close(fd);
@@ -173,7 +175,7 @@ TEST_F(LimitTest, DescriptorsAtEveryNumber) {
     ExpectItGoesOn(StrCat("RLIMIT_NOFILE ", number));
     fs::remove_all(scratch_ / "copy");
   }
-  std::cout << "limits: RLIMIT_NOFILE from 3 to 24, 0 lost" << std::endl;
+  std::cout << "limits: RLIMIT_NOFILE from " << first << " to 24, 0 lost" << std::endl;
 }
 
 #if defined(STREAM_STORE_COUNTS_ALLOCATIONS)
