@@ -7,6 +7,7 @@
 #include <ostream>
 #include <span>
 #include <stdexcept>
+#include <utility>
 
 #include "base/str_cat.h"
 
@@ -256,9 +257,13 @@ void Lives::CallStaged(const std::vector<ModelRecord>& records, bool broken, boo
 
 // An import that is given up: its records lie beyond the end, of this very session.
 void Lives::GiveUp() {
+  std::vector<ModelRecord> cut_off = replay_;
   std::vector<ModelRecord> records = NextRecords(random_.Between(1, 6));
   records.resize(FitOneCall(records));
-  if (!std::ranges::all_of(records, &ModelRecord::begins_row)) return;
+  if (!std::ranges::all_of(records, &ModelRecord::begins_row)) {
+    replay_ = std::move(cut_off);  // no import can make these: they still come next
+    return;
+  }
   // The records that come next may be the same, or others of their shape.
   replay_ = records;
   if (random_.Chance(50)) {
