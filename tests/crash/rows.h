@@ -55,6 +55,38 @@ inline void AppendThreeRows(StreamStore& store, Row row) {
   store.Append(steps, writes);
 }
 
+/// Rows [first, first + count) as columns, for Extend() and StagedRows.
+class RowColumns {
+ public:
+  RowColumns(Row first, Row count) {
+    offsets_.push_back(0);
+    for (Row row = first; row < first + count; ++row) {
+      steps_.push_back(row);
+      lists_.insert(lists_.end(), ListLength(row), row);
+      offsets_.push_back(static_cast<std::int64_t>(lists_.size()));
+      flags_.push_back(row % 2 == 1);
+    }
+    columns_[0] = {.type = 0, .source = Source::kInt64, .data = steps_.data()};
+    columns_[1] = {
+        .type = 1, .source = Source::kInt64, .data = lists_.data(), .offsets = offsets_.data()};
+    columns_[2] = {.type = 2, .source = Source::kBool, .data = flags_.data()};
+  }
+
+  RowColumns(const RowColumns&) = delete;
+  RowColumns& operator=(const RowColumns&) = delete;
+
+  std::span<const Step> steps() const noexcept { return steps_; }
+
+  std::span<const Column> columns() const noexcept { return columns_; }
+
+ private:
+  std::vector<Step> steps_;
+  std::vector<Value> lists_;
+  std::vector<std::int64_t> offsets_;
+  std::vector<std::uint8_t> flags_;
+  std::array<Column, 3> columns_;
+};
+
 /// Empty, or where the rows are not those of AppendWholeRow().
 inline std::string WrongRow(const Reader& reader) {
   for (Row row = 0; row < static_cast<Row>(reader.rows()); ++row) {

@@ -177,6 +177,80 @@ TEST_F(StepTest, EveryInstructionOfAppendGrowthAndSyncLeavesAWholeStore) {
             << std::endl;
 }
 
+// Calls of three rows, each from its beginning to its end: nobody sees one of the rows alone.
+TEST_F(StepTest, EveryInstructionOfAppendsOfManyRowsShowsAllOrNone) {
+  constexpr Row kMany = 3;
+  const auto extend = [](StreamStore& store, Row row) {
+    const RowColumns rows(row, kMany);
+    store.Extend(rows.steps(), rows.columns());
+  };
+  const auto stage = [](StreamStore& store, Row row) {
+    StagedRows staged = store.Stage();
+    for (const Row some : {Row{2}, kMany - 2}) {
+      const RowColumns rows(row, some);
+      staged.Extend(rows.steps(), rows.columns());
+      row += some;
+    }
+    staged.Commit();
+  };
+  StreamStore::Open(path_, RowOptions()).Close();
+  std::uint64_t steps = 0;
+  std::uint64_t calls = 0;
+  Row first = 0;
+  const auto step_through = [&](const auto& call, std::uint64_t most) {
+    const auto write = [&] {
+      auto& store = *new StreamStore(StreamStore::Open(path_, RowOptions()));
+      AppendWholeRow(store, first);  // opens the session
+      done_->rows = first + 1;
+      done_->begun = first + 1 + kMany;
+      ::raise(SIGUSR1);
+      call(store, first + 1);
+      done_->rows = first + 1 + kMany;
+    };
+    std::shared_ptr<internal::Files> files;
+    std::optional<Reader> reader;
+    std::uint64_t shown = 0;
+    const auto look = [&] {
+      if (files == nullptr) {
+        files = internal::Files::Open(Directory::Open(path_), /*writable=*/false);
+        files->ReloadSchema();
+        reader = Reader::Open(path_);
+      }
+      LookAt(*files);
+      if (HasFatalFailure()) return;
+      reader->Refresh();
+      if (reader->rows() == shown) return;
+      shown = reader->rows();
+      ASSERT_EQ(WrongRow(*reader), "");
+    };
+    steps += StepThrough(write, most, look);
+    ++calls;
+    if (HasFailure()) return;
+    const Reader after = Reader::Open(path_);
+    ASSERT_GE(after.rows(), static_cast<std::uint64_t>(done_->rows.load()));
+    ASSERT_EQ(WrongRow(after), "");
+    first = static_cast<Row>(after.rows());
+  };
+  while (calls < 3 || steps < steps_) {
+    const bool whole = calls < 3 || random_.Chance(50);  // else a kill in the middle
+    const std::uint64_t most = whole ? ~std::uint64_t{0} : random_.Below(10'000);
+    switch (calls % 3) {
+      case 0:
+        step_through(AppendThreeRows, most);
+        break;
+      case 1:
+        step_through(extend, most);
+        break;
+      default:
+        step_through(stage, most);
+    }
+    if (HasFailure()) FAIL() << "after " << steps << " instructions, in call " << calls;
+  }
+  EXPECT_TRUE(Verify(path_).ok());
+  std::cout << "steps: " << steps << " instruction boundaries of " << calls
+            << " calls of many rows, " << kills_ << " kills, 0 lost" << std::endl;
+}
+
 // From nothing: the path is absent, or a whole store.
 TEST_F(StepTest, EveryInstructionOfCreateLeavesNothingOrAWholeStore) {
   std::uint64_t steps = 0;
