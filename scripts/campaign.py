@@ -1,6 +1,7 @@
 """The long versions of the crash tests: kill, step, cut, damage and fuzz, and count what was lost.
 
     make campaign KILLS=100000 SEED=7
+    make campaign ONLY=kills      the parts whose name contains this; the report keeps the others
 
 Runs the programs of tests/crash and tests/fuzz from the release build, and
 tests/crash/filesystems.py where root and loop devices are to be had. Writes build/campaign.json and
@@ -137,7 +138,7 @@ def table(done: list[Part]) -> str:
 
 
 def write(done: list[Part], amounts: dict[str, str]) -> None:
-    report = {
+    report: dict[str, object] = {
         "machine": platform.machine(),
         "kernel": platform.release().split("-")[0],
         "cores": os.cpu_count(),
@@ -150,6 +151,12 @@ def write(done: list[Part], amounts: dict[str, str]) -> None:
     }
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def last_report() -> dict[str, Part]:
+    """The parts that the campaign before this one wrote down, by name."""
+    listed = json.loads(RESULT.read_text())["parts"] if RESULT.exists() else []
+    return {part["name"]: Part(**part) for part in listed}
 
 
 def into_page(report: dict[str, object]) -> None:
@@ -170,7 +177,9 @@ def into_page(report: dict[str, object]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--only", help="parts whose name contains this")
+    parser.add_argument(
+        "--only", default=os.environ.get("ONLY", ""), help="parts whose name contains this"
+    )
     parser.add_argument("--tests", type=Path, help="where the test programs are")
     parser.add_argument("--docs", action="store_true", help="put the last report into the page")
     arguments = parser.parse_args()
@@ -182,17 +191,19 @@ def main() -> int:
     for part in chosen:
         if "/" in part.command[0] and not Path(part.command[0]).is_absolute():
             part.command[0] = str((arguments.tests or BUILD) / part.command[0])
-    if arguments.only:
-        chosen = [part for part in chosen if arguments.only in part.name]
-    done: list[Part] = []
+    order = [part.name for part in chosen]
+    chosen = [part for part in chosen if arguments.only in part.name]
+    if not arguments.only:
+        RESULT.unlink(missing_ok=True)  # else the others stay as the last report has them
     for part in chosen:
         print(f"== {part.name}: {part.what}", flush=True)
         run(part)
-        done.append(part)
+        done = {**last_report(), part.name: part}
         print("\n".join(part.said), f"\n   {part.result} in {part.seconds} s", flush=True)
-        write(done, amounts)  # what has run counts, also if the rest is stopped
-    print(table(done))
-    return 1 if any(part.result == "FAILED" for part in done) else 0
+        # What has run counts, also if the rest is stopped.
+        write([done[name] for name in order if name in done], amounts)
+    print(table(chosen))
+    return 1 if any(part.result == "FAILED" for part in chosen) else 0
 
 
 if __name__ == "__main__":
