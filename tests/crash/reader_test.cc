@@ -39,7 +39,7 @@ void Sample(const std::filesystem::path& path, std::uint64_t seed, Shared& share
   constexpr std::uint64_t kWidth = 64;
   constexpr std::size_t kBatch = 64;
   Random random(seed);
-  Reader reader = Reader::Open(path, {.wait = std::chrono::seconds(60)});
+  Reader reader = Reader::Open(path, {.wait = std::chrono::minutes(10)});
   std::vector<Value> values(kBatch * kWidth);
   std::vector<std::int64_t> types(values.size());
   std::vector<Step> steps(values.size());

@@ -41,7 +41,7 @@ def recorded(
         stderr=subprocess.STDOUT,
     ) as learner:
         collected = run(programs["cpp_collector"], path, "2")
-        learned, _ = learner.communicate(timeout=60)
+        learned, _ = learner.communicate(timeout=600)
     assert learner.returncode == 0, learned
     return path, collected, learned
 

@@ -29,7 +29,7 @@ def start(script: str, *arguments: object) -> subprocess.Popen[str]:
     )
 
 
-def finish(process: subprocess.Popen[str], timeout: float = 120) -> str:
+def finish(process: subprocess.Popen[str], timeout: float = 600) -> str:
     """What the process printed; fails with its stderr if it died or ended badly."""
     try:
         out, err = process.communicate(timeout=timeout)
@@ -41,7 +41,7 @@ def finish(process: subprocess.Popen[str], timeout: float = 120) -> str:
     return out
 
 
-def run(script: str, *arguments: object, timeout: float = 120) -> str:
+def run(script: str, *arguments: object, timeout: float = 600) -> str:
     return finish(start(script, *arguments), timeout)
 
 

@@ -140,7 +140,7 @@ def test_follow_prints_rows_as_they_come(tmp_path: Path) -> None:
                 assert line["row"] == i
                 assert line["values"] == {"many": [i] * i}
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=60) == 130
+        assert process.wait(timeout=600) == 130
     finally:
         process.kill()
         _, err = process.communicate()
@@ -306,7 +306,7 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(path: Path) -> None:
     assert process.stdout is not None
     process.stdout.read(100)
     process.stdout.close()
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=600) == 0
     assert process.stderr is not None
     assert process.stderr.read() == b""
     process.stderr.close()

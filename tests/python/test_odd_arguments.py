@@ -88,7 +88,7 @@ for number, call in enumerate({"reads": READS, "writes": WRITES, "others": OTHER
                 assert "fields" in str(error), (number, x, y, error)
             assert (len(store), store.num_rows, store.last_step) == before, (number, x, y)
             assert "incompatible function arguments" not in str(error), (number, x, y, error)
-        assert time.monotonic() - began < 10, (number, x, y)
+        assert time.monotonic() - began < 60, (number, x, y)
         if store.num_rows != before[1]:
             assert sys.argv[1] == "writes"
             fill()

@@ -117,7 +117,7 @@ def test_a_reader_waits_for_a_store_to_appear(path: Path) -> None:
     began = time.monotonic()
     with pytest.raises(FileNotFoundError):
         StreamStore(path, "r", wait=0.2)
-    assert 0.15 < time.monotonic() - began < 5
+    assert 0.15 < time.monotonic() - began < 60
     script = """
 time.sleep(0.3)
 with StreamStore(sys.argv[1], fields=FIELDS) as store:
@@ -288,7 +288,7 @@ def test_a_store_goes_to_a_spawned_worker_by_its_path(
             out = context.Queue()
             worker = context.Process(target=sum_of, args=(sent, out))
             worker.start()
-            assert out.get(timeout=60) == ("r", rows, sum(range(rows)))
+            assert out.get(timeout=600) == ("r", rows, sum(range(rows)))
             worker.join()
             assert worker.exitcode == 0
 

@@ -185,7 +185,7 @@ def test_missing_store(path: Path) -> None:
     started = time.monotonic()
     with pytest.raises(FileNotFoundError):
         StreamStore(path, "r", wait=0.2)
-    assert 0.15 < time.monotonic() - started < 5
+    assert 0.15 < time.monotonic() - started < 60
 
 
 def test_reader_waits_for_the_store(path: Path) -> None:

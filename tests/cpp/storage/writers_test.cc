@@ -182,7 +182,7 @@ TEST_F(WritersTest, AChildForkedDuringAnAppendIsNotStuck) {
   });
   for (int i = 0; i < 30; ++i) {
     const auto child = [&] {
-      ::alarm(20);
+      ::alarm(600);
       EXPECT_EQ(ErrorOf([&] { store.Append(1 << 30, {}); }).code(), ErrorCode::kReadOnly);
       Reader reader = store.reader();
       for (Row row = 0; row < static_cast<Row>(reader.rows()); row += 1000) {

@@ -284,7 +284,7 @@ TEST(WindowSamplerTest, WaitsForTheFirstWindow) {
       store.Append(step, {{kCutType, false}});
     }
   });
-  EXPECT_TRUE(sampler.WaitForStart(std::chrono::minutes(1)));
+  EXPECT_TRUE(sampler.WaitForStart(std::chrono::minutes(5)));
   writer.join();
   EXPECT_EQ(sampler.NumStarts(), 3U);
   EXPECT_EQ(sampler.RowsBehind(), 0U);
