@@ -94,6 +94,23 @@ MUTANTS = [
         "  published_.store(after.records, std::memory_order_release);\n",
         first=STEP,
     ),
+    one(
+        "publish of an import before its checks",
+        "src/storage/stage.cc",
+        "  for (std::uint64_t record = cursor_.records; record < stage_.records; ++record) {\n",
+        "  published_.store(stage_.records, std::memory_order_release);\n"
+        "  for (std::uint64_t record = cursor_.records; record < stage_.records; ++record) {\n",
+        first=STEP,
+    ),
+    Mutant(
+        "staged records look like appended ones",
+        "src/storage/stage.cc",
+        (
+            ("    staged.check = ~staged.check;\n", ""),
+            ("    records_[record].check = ~records_[record].check;\n", "    (void)record;\n"),
+        ),
+        first=POWER,
+    ),
     Mutant(
         "slot before the data's flush",
         "src/storage/durability.cc",
