@@ -3,8 +3,7 @@
     make mutants               all of them
     make mutants ONLY=slot     those whose name contains this; --docs puts results into the page
 
-Works on a copy of the tree in build/mutants. Every mutant is applied alone, the tests are built and
-run until one of them fails. Writes build/mutants.json and prints which test caught which.
+Works on a copy of the tree. Every mutant is applied alone; the tests run until one of them fails.
 """
 
 from __future__ import annotations
@@ -22,8 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PLACE = ROOT / "build" / "mutants"
 TREE = PLACE / "tree"
-RESULT = ROOT / "build" / "mutants.json"
-PAGE = ROOT / "docs" / "reliability.md"
+RESULT, PAGE = ROOT / "build" / "mutants.json", ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- mutants:begin -->\n", "<!-- mutants:end -->"
 MINUTES = 5
 
