@@ -19,7 +19,7 @@ NAMES = list(FIELDS)
 class Peer:
     def __init__(self, directory: Path, capacity: int) -> None:
         self.path = directory / "store"
-        self.store = StreamStore(self.path, fields=FIELDS)
+        self.store: Any = StreamStore(self.path, fields=FIELDS)
         self.sampler: WindowSampler | None = None
 
     def append(
@@ -42,7 +42,9 @@ class Peer:
         return len(self.store)
 
     def close(self) -> None:
-        self.store.close()
+        if self.store is not None:
+            self.store.close()
+        self.store = self.sampler = None  # with its mappings, whose pages would stay in memory
 
     def reopen(self) -> int:
         self.store = StreamStore(self.path, mode="r")

@@ -26,9 +26,8 @@ class Windows:
 
     def __getitems__(self, rows: list[int]) -> Any:
         batch = self.peer.windows(np.asarray(rows))
-        if isinstance(batch, dict):  # torch wants strides of whole items
-            return {name: np.ascontiguousarray(column) for name, column in batch.items()}
-        return batch
+        # As PyTorch wants them: strides of whole items, a dict.
+        return {name: np.ascontiguousarray(column) for name, column in batch.items()}
 
 
 def ask(peer: Any, name: str, steps: int) -> dict[str, Any]:
