@@ -22,6 +22,32 @@ struct RecordGuess {
 
 inline void PrefetchLine(const void* address) noexcept { __builtin_prefetch(address, 0, 3); }
 
+/// Loads a word and forgets it. A prefetch is dropped where the processor does not know the page (it
+/// is not in its TLB); a load is not, and loads that nothing waits for overlap.
+template <class Word>
+inline void Touch(const Word& word) noexcept {
+  const auto* byte = reinterpret_cast<const std::byte*>(&word);
+  asm volatile("" : : "r"(*static_cast<const volatile std::byte*>(byte)));
+}
+
+/// Asks the processor for the lines of [begin, end), the first `most` of them.
+inline void PrefetchLines(const void* begin, const void* end, std::uint64_t most) noexcept {
+  constexpr std::uintptr_t kLine = 64;
+  const auto first = reinterpret_cast<std::uintptr_t>(begin) & ~(kLine - 1);
+  const auto last = std::min(reinterpret_cast<std::uintptr_t>(end), first + most * kLine);
+  for (std::uintptr_t line = first; line < last; line += kLine) {
+    PrefetchLine(reinterpret_cast<const void*>(line));  // NOLINT(performance-no-int-to-ptr)
+  }
+}
+
+/// Asks for the hints of a position or row.
+inline void PrefetchHintSlot(const View& view, std::uint64_t index) noexcept {
+  const std::uint64_t slot = index / kHintStride;
+  if (slot < view.hint_slots) {
+    PrefetchLine(view.hints + slot);
+  }
+}
+
 /// The guess for item `index` of `count`, from the hints of its block of 256 and the next. Hints
 /// that are absent or cannot be give the whole range. REQUIRES: index < count, record_count > 0.
 template <std::uint64_t Hint::* kRecord>
@@ -62,25 +88,72 @@ inline RecordGuess GuessOfRow(const View& view, std::uint64_t row) noexcept {
   return GuessRecord<&Hint::row_record>(view, row, view.row_count);
 }
 
-/// Asks for the hints of a position or row: the first step of the pipeline.
-inline void PrefetchHintSlot(const View& view, std::uint64_t index) noexcept {
-  const std::uint64_t slot = index / kHintStride;
-  if (slot < view.hint_slots) {
-    PrefetchLine(view.hints + slot);
+/// Guesses the records of many positions of one View. Where the records share the values evenly, a
+/// division tells: the hints, a miss of the caches in a large store, are left alone.
+class PositionGuesser {
+ public:
+  explicit PositionGuesser(const View& view) noexcept : view_(view) {
+    share_ = view.record_count == 0 ? 0 : view.value_count / view.record_count;
+    even_ = !view.sparse && share_ > 0 && share_ * view.record_count == view.value_count;
   }
-}
 
-/// RecordOfPosition() and RecordOfRow() when the guess is not right: search in its range, then
+  /// A record, below record_count. REQUIRES: position < value_count.
+  std::uint64_t Guess(std::uint64_t position) const noexcept {
+    return even_ ? position / share_ : GuessOfPosition(view_, position).at;
+  }
+
+  /// About how many records `width` values touch.
+  std::uint64_t Records(std::uint64_t width) const noexcept {
+    return width / std::max<std::uint64_t>(share_, 1) + 1;
+  }
+
+  /// Asks for the hints of a position, where they will be looked at.
+  void Prefetch(std::uint64_t position) const noexcept {
+    if (!even_) {
+      PrefetchHintSlot(view_, position);
+    }
+  }
+
+ private:
+  const View& view_;
+  std::uint64_t share_;  // values a record: of all where `even_`, else on average
+  bool even_;
+};
+
+/// The same for rows.
+class RowGuesser {
+ public:
+  explicit RowGuesser(const View& view) noexcept : view_(view) {
+    const std::uint64_t share = view.row_count == 0 ? 0 : view.record_count / view.row_count;
+    each_ = !view.sparse && share * view.row_count == view.record_count ? share : 0;
+  }
+
+  /// REQUIRES: row < row_count, record_count > 0.
+  /// A record, below record_count. REQUIRES: row < row_count.
+  std::uint64_t Guess(std::uint64_t row) const noexcept {
+    return each_ > 0 ? row * each_ : GuessOfRow(view_, row).at;
+  }
+
+  void Prefetch(std::uint64_t row) const noexcept {
+    if (each_ == 0) {
+      PrefetchHintSlot(view_, row);
+    }
+  }
+
+ private:
+  const View& view_;
+  std::uint64_t each_;  // records a row, 0 where rows differ
+};
+
+/// RecordOfPosition() and RecordOfRow() when a guess is not right: search where the hints say, then
 /// everywhere.
-std::uint64_t SearchPosition(const View& view, std::uint64_t position, const RecordGuess& guess);
-std::uint64_t SearchRow(const View& view, std::uint64_t row, const RecordGuess& guess);
+std::uint64_t SearchPosition(const View& view, std::uint64_t position);
+std::uint64_t SearchRow(const View& view, std::uint64_t row);
 
-/// The last record with start <= position. REQUIRES: position < value_count, a guess of
-/// GuessOfPosition().
-inline std::uint64_t RecordFromGuess(const View& view, std::uint64_t position,
-                                     const RecordGuess& guess) {
+/// The last record with start <= position. REQUIRES: position < value_count, its
+/// guess.
+inline std::uint64_t RecordFromGuess(const View& view, std::uint64_t position, std::uint64_t at) {
   const std::uint64_t last = view.record_count - 1;
-  std::uint64_t at = guess.at;
   // One step back or on, without a branch that nobody could predict.
   at -= static_cast<std::uint64_t>(at > 0 && LoadOnce(view.records[at].start) > position);
   const std::uint64_t next = at + static_cast<std::uint64_t>(at < last);
@@ -90,19 +163,17 @@ inline std::uint64_t RecordFromGuess(const View& view, std::uint64_t position,
   if (right) [[likely]] {
     return at;
   }
-  return SearchPosition(view, position, guess);
+  return SearchPosition(view, position);
 }
 
-/// The first record of a row. REQUIRES: row < row_count, a guess of GuessOfRow().
-inline std::uint64_t RowRecordFromGuess(const View& view, std::uint64_t row,
-                                        const RecordGuess& guess) {
-  const std::uint64_t at = guess.at;
+/// The first record of a row. REQUIRES: row < row_count, its guess.
+inline std::uint64_t RowRecordFromGuess(const View& view, std::uint64_t row, std::uint64_t at) {
   const bool right = RowOfRecord(LoadOnce(view.records[at].row_session)) == row &&
                      (at == 0 || RowOfRecord(LoadOnce(view.records[at - 1].row_session)) < row);
   if (right) [[likely]] {
     return at;
   }
-  return SearchRow(view, row, guess);
+  return SearchRow(view, row);
 }
 
 }  // namespace stream_store::internal

@@ -59,7 +59,8 @@ void RequireRecords(const View& view) {
 
 }  // namespace
 
-std::uint64_t SearchPosition(const View& view, std::uint64_t position, const RecordGuess& guess) {
+std::uint64_t SearchPosition(const View& view, std::uint64_t position) {
+  const RecordGuess guess = GuessOfPosition(view, position);
   const auto after = [&view, position](std::uint64_t record) {
     return LoadOnce(view.records[record].start) > position;
   };
@@ -78,7 +79,8 @@ std::uint64_t SearchPosition(const View& view, std::uint64_t position, const Rec
   ThrowCorruptRecord(view, found, StrCat("no record holds position ", position));
 }
 
-std::uint64_t SearchRow(const View& view, std::uint64_t row, const RecordGuess& guess) {
+std::uint64_t SearchRow(const View& view, std::uint64_t row) {
+  const RecordGuess guess = GuessOfRow(view, row);
   const auto row_at = [&view](std::uint64_t record) {
     return RowOfRecord(LoadOnce(view.records[record].row_session));
   };
@@ -101,13 +103,13 @@ std::uint64_t SearchRow(const View& view, std::uint64_t row, const RecordGuess& 
 std::uint64_t RecordOfPosition(const View& view, Position position) {
   RequireRecords(view);
   const auto place = static_cast<std::uint64_t>(position);
-  return RecordFromGuess(view, place, GuessOfPosition(view, place));
+  return RecordFromGuess(view, place, PositionGuesser(view).Guess(place));
 }
 
 std::uint64_t RecordOfRow(const View& view, Row row) {
   RequireRecords(view);
   const auto number = static_cast<std::uint64_t>(row);
-  return RowRecordFromGuess(view, number, GuessOfRow(view, number));
+  return RowRecordFromGuess(view, number, RowGuesser(view).Guess(number));
 }
 
 std::uint64_t EndOfRow(const View& view, std::uint64_t first) {
@@ -139,14 +141,6 @@ Row RowAtStep(const View& view, Step step, bool after) {
                        StrCat("expected a row below ", view.row_count, " but found ", row));
   }
   return static_cast<Row>(row);
-}
-
-void PrefetchHint(const View& view, Position position) noexcept {
-  const auto place = static_cast<std::uint64_t>(position);
-  PrefetchHintSlot(view, place);
-  if (place < view.value_count) {
-    PrefetchLine(view.values + place);
-  }
 }
 
 }  // namespace stream_store::internal

@@ -23,8 +23,4 @@ std::uint64_t EndOfRow(const View& view, std::uint64_t first);
 /// First row whose step is >= step (or > step if `after`); row_count if none. O(log records).
 Row RowAtStep(const View& view, Step step, bool after);
 
-/// Asks the processor for the hint of a position, and for the record and values a window there will
-/// need.
-void PrefetchHint(const View& view, Position position) noexcept;
-
 }  // namespace stream_store::internal

@@ -41,6 +41,7 @@ struct View {
   std::uint64_t layout_words = 0;  ///< words of `layouts` that are there: bounds layout offsets
   std::uint64_t hint_slots =
       0;                    ///< hints that are there; a hint may be absent or wrong, never trusted
+  bool sparse = false;      ///< a copy of parts: what nobody asked for reads as zeros
   bool rows_final = false;  ///< later rows exist behind this View: its last row cannot grow
   std::uint64_t mapping_key =
       0;  ///< unique per set of mappings in this process: key for caches of layouts

@@ -112,14 +112,15 @@ std::uint64_t RunLength(std::span<const Position> positions, std::uint64_t at) {
 void GatherScattered(const View& view, TemplateCache& cache, std::span<const Position> positions,
                      std::uint64_t begin, std::uint64_t end, const WindowsOut& out) {
   const auto position = [&](std::uint64_t i) { return static_cast<std::uint64_t>(positions[i]); };
-  RecordGuess ring[kGuessRing];
+  const PositionGuesser guesser(view);
+  std::uint64_t ring[kGuessRing];
   const auto prepare = [&](std::uint64_t i) {
-    ring[i % kGuessRing] = GuessOfPosition(view, position(i));
-    PrefetchLine(view.records + ring[i % kGuessRing].at);
+    ring[i % kGuessRing] = guesser.Guess(position(i));
+    PrefetchLine(view.records + ring[i % kGuessRing]);
     PrefetchLine(view.values + position(i));
   };
   for (std::uint64_t i = begin; i < std::min(end, begin + kHintAhead); ++i) {
-    PrefetchHintSlot(view, position(i));
+    guesser.Prefetch(position(i));
   }
   for (std::uint64_t i = begin; i < std::min(end, begin + kRecordAhead); ++i) {
     prepare(i);
@@ -127,7 +128,7 @@ void GatherScattered(const View& view, TemplateCache& cache, std::span<const Pos
   Held held;
   for (std::uint64_t i = begin; i < end; ++i) {
     if (i + kHintAhead < end) {
-      PrefetchHintSlot(view, position(i + kHintAhead));
+      guesser.Prefetch(position(i + kHintAhead));
     }
     if (i + kRecordAhead < end) {
       prepare(i + kRecordAhead);

@@ -19,10 +19,9 @@
 namespace stream_store::internal {
 namespace {
 
-constexpr std::uint64_t kHintAhead = 8;      // windows between asking for a hint and filling
-constexpr std::uint64_t kRecordAhead = 4;    // windows between asking for records and filling
-constexpr std::uint64_t kGuessRing = 8;      // a power of two above kRecordAhead
-constexpr std::uint64_t kMostLines = 16;     // cache lines asked for per window and array
+constexpr std::uint64_t kBlock = 32;         // windows whose pages are asked for together
+constexpr std::uint64_t kLinesAhead = 4;     // windows between asking for lines and filling
+constexpr std::uint64_t kMostLines = 20;     // cache lines asked for per window and array
 constexpr std::uint64_t kInlineWords = 512;  // longer copies are memcpy's
 
 // One window on its way. `done` counts the values written to every wanted column.
@@ -285,37 +284,59 @@ STREAM_STORE_INLINE void FillWindow(Fill& fill, std::uint64_t first) {
   }
 }
 
-STREAM_STORE_INLINE void PrefetchWords(const void* from, std::uint64_t bytes) {
-  const char* line = static_cast<const char*>(from);
-  const std::uint64_t lines = std::min(bytes / 64 + 1, kMostLines);
-  for (std::uint64_t i = 0; i < lines; ++i) {
-    PrefetchLine(line + i * 64);
-  }
-}
-
 struct Batch {
   const View& view;
   std::span<const Position> starts;
   std::uint64_t width;
   const WindowsOut& out;
+  PositionGuesser guesser{view};
+  std::uint64_t records = guesser.Records(width);  // of a window, about
 
   std::uint64_t start(std::uint64_t i) const { return static_cast<std::uint64_t>(starts[i]); }
 };
 
-STREAM_STORE_INLINE RecordGuess PrepareWindow(const Batch& batch, std::uint64_t i) {
-  const RecordGuess guess = GuessOfPosition(batch.view, batch.start(i));
-  const std::uint64_t per_window = (guess.hi - guess.lo) * batch.width / kHintStride + 1;
-  const std::uint64_t records = std::min(per_window, batch.view.record_count - guess.at);
-  PrefetchWords(batch.view.records + guess.at, records * sizeof(Record) - 1);
-  return guess;
-}
+// A block of windows on their way, as row_windows.h does it: a line of each end of what a window
+// needs for all of them, then all lines of one a few windows ahead of it.
+class BlockAhead {
+ public:
+  BlockAhead(const Batch& batch, std::uint64_t begin, std::uint64_t count)
+      : batch_(batch), begin_(begin), count_(count) {}
 
-STREAM_STORE_INLINE void AskAhead(const Batch& batch, std::uint64_t i) {
-  PrefetchHintSlot(batch.view, batch.start(i));
-  if (batch.out.values != nullptr) {
-    PrefetchWords(batch.view.values + batch.start(i), batch.width * sizeof(Value));
+  STREAM_STORE_INLINE void AskEnds() {
+    const View& view = batch_.view;
+    for (std::uint64_t i = 0; i < count_; ++i) {
+      const std::uint64_t start = batch_.start(begin_ + i);
+      at_[i] = batch_.guesser.Guess(start);
+      Touch(view.records[at_[i]]);
+      Touch(view.records[LastRecord(i)]);
+      if (batch_.out.values != nullptr) {
+        Touch(view.values[start]);
+        Touch(view.values[start + batch_.width - 1]);
+      }
+    }
   }
-}
+
+  STREAM_STORE_INLINE void AskLines(std::uint64_t i) const {
+    const View& view = batch_.view;
+    PrefetchLines(view.records + at_[i], view.records + LastRecord(i) + 1, kMostLines);
+    if (batch_.out.values != nullptr) {
+      const Value* values = view.values + batch_.start(begin_ + i);
+      PrefetchLines(values, values + batch_.width, kMostLines);
+    }
+  }
+
+  std::uint64_t guess(std::uint64_t i) const { return at_[i]; }
+
+ private:
+  STREAM_STORE_INLINE std::uint64_t LastRecord(std::uint64_t i) const {
+    return std::min(at_[i] + batch_.records, batch_.view.record_count - 1);
+  }
+
+  const Batch& batch_;
+  std::uint64_t begin_;
+  std::uint64_t count_;
+  std::uint64_t at_[kBlock];
+};
 
 WindowsOut OutAt(const WindowsOut& out, std::uint64_t index) {
   const auto at = [index](auto* column) { return column == nullptr ? nullptr : column + index; };
@@ -324,7 +345,7 @@ WindowsOut OutAt(const WindowsOut& out, std::uint64_t index) {
 }
 
 STREAM_STORE_INLINE void FillOne(const Batch& batch, TemplateCache& cache, std::uint64_t i,
-                                 const RecordGuess& guess) {
+                                 std::uint64_t guess) {
   const std::uint64_t start = batch.start(i);
   Fill fill{batch.view, cache,       OutAt(batch.out, i * batch.width),
             start,      batch.width, (batch.starts.size() - i) * batch.width};
@@ -342,21 +363,19 @@ STREAM_STORE_INLINE void FillOne(const Batch& batch, TemplateCache& cache, std::
 STREAM_STORE_INLINE void FillAll(const Batch& batch) {
   TemplateCache& cache = TemplateCache::ForThread();
   const std::uint64_t count = batch.starts.size();
-  RecordGuess ring[kGuessRing];
-  for (std::uint64_t i = 1; i < std::min(count, kHintAhead); ++i) {
-    AskAhead(batch, i);
-  }
-  for (std::uint64_t i = 0; i < std::min(count, kRecordAhead); ++i) {
-    ring[i % kGuessRing] = PrepareWindow(batch, i);
-  }
-  for (std::uint64_t i = 0; i < count; ++i) {
-    if (i + kHintAhead < count) {
-      AskAhead(batch, i + kHintAhead);
+  for (std::uint64_t begin = 0; begin < count; begin += kBlock) {
+    const std::uint64_t block = std::min(count - begin, kBlock);
+    for (std::uint64_t i = begin + kBlock; i < std::min(count, begin + 2 * kBlock); ++i) {
+      batch.guesser.Prefetch(batch.start(i));
     }
-    if (i + kRecordAhead < count) {
-      ring[(i + kRecordAhead) % kGuessRing] = PrepareWindow(batch, i + kRecordAhead);
+    BlockAhead ahead(batch, begin, block);
+    ahead.AskEnds();
+    for (std::uint64_t i = 0; i < block; ++i) {
+      if (i + kLinesAhead < block) {
+        ahead.AskLines(i + kLinesAhead);
+      }
+      FillOne(batch, cache, begin + i, ahead.guess(i));
     }
-    FillOne(batch, cache, i, ring[i % kGuessRing]);
   }
 }
 
@@ -367,8 +386,9 @@ STREAM_STORE_AVX2 void FillAllAvx2(const Batch& batch) { FillAll(batch); }
 void CopyValuesOnly(const Batch& batch) {
   const std::uint64_t count = batch.starts.size();
   for (std::uint64_t i = 0; i < count; ++i) {
-    if (i + kRecordAhead < count) {
-      PrefetchWords(batch.view.values + batch.start(i + kRecordAhead), batch.width * sizeof(Value));
+    if (i + kLinesAhead < count) {
+      const Value* values = batch.view.values + batch.start(i + kLinesAhead);
+      PrefetchLines(values, values + batch.width, kMostLines);
     }
     std::memcpy(batch.out.values + i * batch.width, batch.view.values + batch.start(i),
                 batch.width * sizeof(Value));

@@ -17,12 +17,29 @@ namespace {
 constexpr FakeHints kAllHints[] = {FakeHints::kRight, FakeHints::kAbsent, FakeHints::kShort,
                                    FakeHints::kRandom, FakeHints::kZero};
 
+// Twice as many records as rows and as many values as records, but nowhere so: what a division says of
+// the whole is wrong of every part.
+FakeStore Lopsided(FakeHints hints) {
+  std::vector<FakeRow> rows;
+  for (Step step = 0; step < 400; ++step) {
+    if (step < 200) {
+      rows.push_back({step, {{{0, {1, 2, 3, 4, step}}}}});
+    } else {
+      rows.push_back({step, {{{0, {step}}}, {{1, {step}}}, {{2, {step}}}}});
+    }
+  }
+  return FakeStore(
+      {{.name = "a", .dtype = DType::kInt64, .shape = {kRagged}}, {.name = "b"}, {.name = "c"}},
+      rows, hints);
+}
+
 std::vector<FakeStore> AllStores(std::uint64_t seed) {
   std::vector<FakeStore> stores;
   for (const FakeHints hints : kAllHints) {
     stores.emplace_back(MixedFields(), RowMaker(seed).Wild(600), hints, seed);
     stores.emplace_back(MixedFields(), RowMaker(seed).Steady(600, 11), hints, seed);
     stores.emplace_back(MixedFields(), RowMaker(seed).Acting(600), hints, seed);
+    stores.push_back(Lopsided(hints));
   }
   return stores;
 }
