@@ -24,6 +24,7 @@ NAMES = (
     "episode_windows",
     "episode_windows_growing",
     "loader",
+    "loader_workers",
     "disk",
     "recover",
     "reopen",
