@@ -29,6 +29,7 @@ NAMES = (
     "recover",
     "reopen",
     "cold_windows",
+    "limited_windows",
 )
 
 # Asked less often: a call takes long enough to be measured alone.
