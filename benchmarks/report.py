@@ -99,31 +99,38 @@ def goals_table(rows: list[Row]) -> str:
 
 
 def compared_table(compared: list[Row]) -> str:
-    """A row a question and size, a column a store; below it what a store cannot do."""
+    """A row a question and size, a column a store; below it notes and what a store cannot do."""
     names = list(compared[0]["answers"])
     lines = ["| task | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
+    notes: list[str] = []
     reasons: dict[str, list[str]] = {}
     for row in compared:
         cells = []
         for name in names:
             answer = row["answers"].get(name, {"cannot": "was not asked"})
-            figure = answer.get("figure")
-            cells.append("-" if figure is None else number(figure))
-            if figure is None:
+            if "figure" not in answer:
+                cells.append("-")
                 reasons.setdefault(f"{name} {answer['cannot']}", []).append(row["task"])
+                continue
+            cells.append(number(answer["figure"]))
+            if "note" in answer:
+                notes.append(f"- [{len(notes) + 1}] {name}: {answer['note']}.")
+                cells[-1] += f" [{len(notes)}]"
         lines.append(f"| {task(row)}, {row['unit']} | " + " | ".join(cells) + " |")
     told = [
         f"- {reason}: {'; '.join(dict.fromkeys(tasks))}."
         for reason, tasks in sorted(reasons.items())
     ]
+    if notes:
+        lines += ["", "What a number in brackets stands for:", "", *notes]
     return "\n".join([*lines, "", "What has no figure:", "", *told])
 
 
 def best_table(compared: list[Row]) -> str:
-    """Ours beside the fastest of all others."""
+    """Ours beside the fastest of all others; what needs a note points to the page that has it."""
     lines = ["| task | StreamStore | the best other | ratio |", "|---|---|---|---|"]
     for row in compared:
-        if row["steps"] not in {None, COMMON}:
+        if row["steps"] not in {None, COMMON} or "figure" not in row["answers"][OURS]:
             continue
         ours = row["answers"][OURS]["figure"]
         others = {
@@ -135,8 +142,9 @@ def best_table(compared: list[Row]) -> str:
             continue
         name = min(others, key=lambda other: others[other])
         unit = row["unit"]
+        see = ", [with a note](docs/benchmarks.md)" if "note" in row["answers"][name] else ""
         lines.append(
-            f"| {task(row)} | {number(ours)} {unit} | {name}: {number(others[name])} {unit} "
+            f"| {task(row)} | {number(ours)} {unit} | {name}: {number(others[name])} {unit}{see} "
             f"| {ours / others[name]:.2f} |"
         )
     return "\n".join(lines)

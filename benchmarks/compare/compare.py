@@ -57,6 +57,12 @@ def ask(peer: str, steps: int, questions: list[str], where: Path | None) -> Answ
     return answers
 
 
+def better(name: str, before: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+    """The lesser figure; none, should one be missing where a store must answer ALWAYS."""
+    missing = float("-inf" if getattr(question(name), "ALWAYS", False) else "inf")
+    return min(before, answer, key=lambda told: told.get("figure", missing))
+
+
 def ask_all(
     peers: list[str], steps: int, questions: list[str], where: Path | None
 ) -> dict[str, Answers]:
@@ -71,9 +77,7 @@ def ask_all(
                 answers = ask(peer, steps, questions, where)
             for name, answer in answers.items():
                 print(f"  {name} {steps:,} {peer}: {answer}", file=sys.stderr, flush=True)
-                before = best[name].get(peer, {}).get("figure", float("inf"))
-                if peer not in best[name] or answer.get("figure", float("inf")) < before:
-                    best[name][peer] = answer
+                best[name][peer] = better(name, best[name].get(peer, answer), answer)
     return best
 
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BENCHMARKS = ROOT / "benchmarks"
 
 STEPS = 2_000
-READS = ["row_windows", "episode_windows", "episode_windows_growing", "disk", "reopen"]
+ASKED = ["recover", "row_windows", "episode_windows", "episode_windows_growing", "disk", "reopen"]
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """Answers of two stores that need nothing beside NumPy."""
     script = BENCHMARKS / "compare" / "compare.py"
     options = ["--steps", str(STEPS), "--peers", "stream_store", "memmap_rows"]
-    options += ["--directory", str(tmp_path_factory.mktemp("stores")), "--questions", *READS]
+    options += ["--directory", str(tmp_path_factory.mktemp("stores")), "--questions", *ASKED]
     done = subprocess.run(
         [sys.executable, script, *options], check=True, text=True, stdout=subprocess.PIPE
     )
@@ -45,12 +45,15 @@ def report() -> ModuleType:
 def test_every_question_is_answered_or_refused_with_a_reason(
     compared: list[dict[str, Any]],
 ) -> None:
-    assert {row["question"] for row in compared} == set(READS)
+    assert {row["question"] for row in compared} == set(ASKED)
     for row in compared:
         ours, theirs = row["answers"]["StreamStore"], row["answers"]["np.memmap rows by hand"]
         assert ours["figure"] > 0
         if row["question"].startswith("episode"):
             assert theirs == {"cannot": "knows no episodes"}
+        elif row["question"] == "recover":
+            assert ours["note"].endswith("came back")
+            assert theirs["cannot"].startswith("has all ")
         else:
             assert theirs["figure"] > 0
 
@@ -72,7 +75,7 @@ def test_the_report_has_ratios_reasons_and_pictures(report: ModuleType, tmp_path
     answers = {
         "StreamStore": {"figure": 2.0},
         "slow": {"figure": 40.0},
-        "fast": {"figure": 1.0},
+        "fast": {"figure": 1.0, "note": "forgets"},
         "none": {"cannot": "has no rows"},
     }
     row = {"question": "row_windows", "task": "windows", "unit": "µs"}
@@ -86,7 +89,12 @@ def test_the_report_has_ratios_reasons_and_pictures(report: ModuleType, tmp_path
     report.write(result, tmp_path)
     text = (tmp_path / "latest.md").read_text()
     assert "| copy | 3 ns | ≤ 5 ns | it: 4 ns | 0.75 |" in text
-    assert "| windows, 20,000 steps, µs | 2 | 40 | 1 | - |" in text
+    assert "| windows, 20,000 steps, µs | 2 | 40 | 1 [1] | - |" in text
+    assert "- [1] fast: forgets." in text
     assert "- none has no rows: windows." in text
-    assert report.best_table(compared).splitlines()[-1].endswith("| fast: 1 µs | 2.00 |")
+    assert (
+        report.best_table(compared)
+        .splitlines()[-1]
+        .endswith("| fast: 1 µs, [with a note](docs/benchmarks.md) | 2.00 |")
+    )
     assert {path.name for path in tmp_path.glob("*.svg")} == {"compared.svg", "sizes.svg"}

@@ -21,8 +21,9 @@ torch.set_num_threads(1)  # faster here: the batches are small
 
 class Peer:
     def __init__(self, directory: Path, capacity: int) -> None:
-        self.storage = LazyMemmapStorage(capacity, scratch_dir=directory / "storage")
-        self.buffer = ReplayBuffer(
+        self.path, self.capacity = directory / "storage", capacity
+        self.storage: Any = LazyMemmapStorage(capacity, scratch_dir=self.path)
+        self.buffer: Any = ReplayBuffer(
             storage=self.storage,
             sampler=SliceSampler(slice_len=LENGTH, end_key="done", cache_values=True),
             batch_size=BATCH * LENGTH,
@@ -56,5 +57,18 @@ class Peer:
         flat = (np.asarray(rows)[..., None] + np.arange(LENGTH)).reshape(-1)
         return self.storage.get(torch.as_tensor(flat))
 
+    KEEPS = "dumps()"
+
+    def keep(self) -> None:
+        """Writes the number of rows beside the files, which stay; killed within, it leaves none."""
+        self.storage.dumps(self.path)
+
     def close(self) -> None:
-        pass
+        if self.buffer is not None and len(self.storage):
+            self.keep()
+        self.storage = self.buffer = None
+
+    def reopen(self) -> int:
+        self.storage = LazyMemmapStorage(self.capacity, scratch_dir=self.path)
+        self.storage.loads(self.path)
+        return len(self.storage)

@@ -3,7 +3,8 @@
 A question is a module with TASK and UNIT for the report, SIZED (whether the size of the store
 matters) and a function `ask`. One that reads a filled store takes it as `ask(peer, name, steps)`
 and has FILLED = True; the others make their own, `ask(name, directory)`. Both give
-{"figure": number} or {"cannot": why}. Those that close the store come last.
+{"figure": number}, with a "note" where the number does not tell all, or {"cannot": why}. With
+ALWAYS = True a figure counts only if every time gave one. Those that close the store come last.
 """
 
 from __future__ import annotations
@@ -23,9 +24,12 @@ NAMES = (
     "episode_windows",
     "episode_windows_growing",
     "loader",
+    "loader_workers",
     "disk",
+    "recover",
     "reopen",
     "cold_windows",
+    "limited_windows",
 )
 
 # Asked less often: a call takes long enough to be measured alone.

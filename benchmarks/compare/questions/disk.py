@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 TASK, UNIT, SIZED, FILLED = "a step on disk", "bytes", False, True
 
 
+def bytes_on_disk(directory: Path) -> int:
+    return sum(file.stat().st_blocks * 512 for file in directory.rglob("*") if file.is_file())
+
+
 def ask(peer: Any, name: str, steps: int) -> dict[str, Any]:
     peer.close()
-    files = [file for file in peer.directory.rglob("*") if file.is_file()]
-    if not files:
-        return {"cannot": "lives in memory"}
-    return {"figure": sum(file.stat().st_blocks * 512 for file in files) / steps}
+    size = bytes_on_disk(peer.directory)
+    return {"figure": size / steps} if size else {"cannot": "lives in memory"}

@@ -30,13 +30,16 @@ class Windows:
         return {name: np.ascontiguousarray(column) for name, column in batch.items()}
 
 
-def ask(peer: Any, name: str, steps: int) -> dict[str, Any]:
+def ask_loader(
+    peer: Any, name: str, steps: int, batches: int, kind: type[Windows] = Windows, **options: Any
+) -> dict[str, Any]:
+    """The same loader again and again: our data set, or a kind of Windows over another store."""
     if not hasattr(peer, "windows"):
         return {"cannot": "draws its batches itself"}
     if name == "lance_table":
         return {"cannot": "was not asked: it gives Arrow tables"}
     try:
-        from torch.utils.data import DataLoader
+        from torch.utils.data import DataLoader, default_convert
     except ImportError:
         return {"cannot": "needs PyTorch"}
     if name == "stream_store":
@@ -45,14 +48,16 @@ def ask(peer: Any, name: str, steps: int) -> dict[str, Any]:
         dataset: Any = WindowDataset(peer.store, LENGTH, unit="row")
         collate = None
     else:
-        from torch.utils.data import default_convert as collate
-
-        dataset = Windows(peer, steps)
-    batches = 4 if name in SLOW else 100
+        dataset, collate = kind(peer, steps), default_convert
     places = np.random.default_rng(0).integers(0, len(dataset), (batches, BATCH)).tolist()
+    loader = DataLoader(dataset, batch_sampler=places, collate_fn=collate, **options)
 
     def epoch() -> None:
-        for _ in DataLoader(dataset, batch_sampler=places, collate_fn=collate):
+        for _ in loader:
             pass
 
     return {"figure": least(epoch, 3 if name in SLOW else 5, batches)}
+
+
+def ask(peer: Any, name: str, steps: int) -> dict[str, Any]:
+    return ask_loader(peer, name, steps, 4 if name in SLOW else 100)
