@@ -108,11 +108,11 @@ BenchStore& StoreOf(std::int64_t steps) {
   return *store;
 }
 
-// Fresh random places for every call, drawn before the clock starts.
+// Fresh random places for every call, drawn before the clock starts: so many that none is still in a
+// cache of the core when its turn comes again.
 class Draws {
  public:
-  Draws(std::uint64_t per_call, std::uint64_t bound)
-      : per_call_(per_call), draws_(per_call * kCalls) {
+  Draws(std::uint64_t per_call, std::uint64_t bound) : per_call_(per_call), draws_(kPlaces) {
     std::mt19937_64 random(7);
     for (std::int64_t& draw : draws_) {
       draw = static_cast<std::int64_t>(random() % bound);
@@ -120,12 +120,12 @@ class Draws {
   }
 
   std::span<const std::int64_t> Next() {
-    next_ = (next_ + 1) % kCalls;
+    next_ = (next_ + 1) % (kPlaces / per_call_);
     return std::span<const std::int64_t>(draws_).subspan(next_ * per_call_, per_call_);
   }
 
  private:
-  static constexpr std::uint64_t kCalls = 64;
+  static constexpr std::uint64_t kPlaces = 1 << 18;
   std::uint64_t per_call_;
   std::uint64_t next_ = 0;
   std::vector<std::int64_t> draws_;

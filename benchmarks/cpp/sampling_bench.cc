@@ -101,7 +101,7 @@ struct Output {
 
 std::vector<std::vector<Row>> Draws(std::uint64_t bound) {
   std::mt19937_64 random(7);
-  std::vector<std::vector<Row>> draws(64, std::vector<Row>(kBatch));
+  std::vector<std::vector<Row>> draws(1024, std::vector<Row>(kBatch));
   for (std::vector<Row>& rows : draws) {
     for (Row& row : rows) {
       row = static_cast<Row>(random() % bound);
