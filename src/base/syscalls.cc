@@ -26,6 +26,10 @@ int GetLimit(int resource, struct rlimit* out) {
   return ::getrlimit(static_cast<__rlimit_resource_t>(resource), out);
 }
 
+int GetUsage(int who, struct rusage* out) {
+  return ::getrusage(static_cast<__rusage_who_t>(who), out);
+}
+
 constexpr Syscalls kRealTable = {
     .open_at = OpenAt,
     .close = ::close,
@@ -47,6 +51,7 @@ constexpr Syscalls kRealTable = {
     .fchmod = ::fchmod,
     .fstatfs = ::fstatfs,
     .getrlimit = GetLimit,
+    .getrusage = GetUsage,
     .getrandom = ::getrandom,
 };
 

@@ -37,6 +37,7 @@ struct Syscalls {
   int (*fchmod)(int fd, mode_t mode);
   int (*fstatfs)(int fd, struct statfs* out);
   int (*getrlimit)(int resource, struct rlimit* out);
+  int (*getrusage)(int who, struct rusage* out);
   ssize_t (*getrandom)(void* buffer, std::size_t count, unsigned flags);
 };
 

@@ -124,25 +124,29 @@ class PositionGuesser {
 class RowGuesser {
  public:
   explicit RowGuesser(const View& view) noexcept : view_(view) {
-    const std::uint64_t share = view.row_count == 0 ? 0 : view.record_count / view.row_count;
-    each_ = !view.sparse && share * view.row_count == view.record_count ? share : 0;
+    share_ = view.row_count == 0 ? 0 : view.record_count / view.row_count;
+    even_ = !view.sparse && share_ * view.row_count == view.record_count;
   }
 
   /// REQUIRES: row < row_count, record_count > 0.
   /// A record, below record_count. REQUIRES: row < row_count.
   std::uint64_t Guess(std::uint64_t row) const noexcept {
-    return each_ > 0 ? row * each_ : GuessOfRow(view_, row).at;
+    return even_ ? row * share_ : GuessOfRow(view_, row).at;
   }
 
+  /// About how many records `rows` rows have.
+  std::uint64_t Records(std::uint64_t rows) const noexcept { return rows * share_; }
+
   void Prefetch(std::uint64_t row) const noexcept {
-    if (each_ == 0) {
+    if (!even_) {
       PrefetchHintSlot(view_, row);
     }
   }
 
  private:
   const View& view_;
-  std::uint64_t each_;  // records a row, 0 where rows differ
+  std::uint64_t share_;  // records a row: of all where `even_`, else on average, and at least 1
+  bool even_;
 };
 
 /// RecordOfPosition() and RecordOfRow() when a guess is not right: search where the hints say, then

@@ -5,6 +5,7 @@
 
 #include "base/str_cat.h"
 #include "storage/guess.h"
+#include "storage/read_ahead.h"
 #include "store/reads.h"
 #include "store/template_cache.h"
 
@@ -14,6 +15,7 @@ namespace {
 constexpr std::uint64_t kHintAhead = 24;    // positions between asking for a hint and reading
 constexpr std::uint64_t kRecordAhead = 12;  // positions between asking for a record and reading
 constexpr std::uint64_t kGuessRing = 16;    // a power of two above kRecordAhead
+constexpr std::uint64_t kTogether = 256;    // positions that are one pipeline
 constexpr std::uint64_t kLeastRun = 8;      // neighbours that make a window worth its look-up
 
 // The record that held the last position: the next one is often in it, too.
@@ -109,8 +111,8 @@ std::uint64_t RunLength(std::span<const Position> positions, std::uint64_t at) {
 }
 
 // Reads positions[begin, end) one by one.
-void GatherScattered(const View& view, TemplateCache& cache, std::span<const Position> positions,
-                     std::uint64_t begin, std::uint64_t end, const WindowsOut& out) {
+void GatherSome(const View& view, TemplateCache& cache, std::span<const Position> positions,
+                std::uint64_t begin, std::uint64_t end, const WindowsOut& out) {
   const auto position = [&](std::uint64_t i) { return static_cast<std::uint64_t>(positions[i]); };
   const PositionGuesser guesser(view);
   std::uint64_t ring[kGuessRing];
@@ -138,6 +140,26 @@ void GatherScattered(const View& view, TemplateCache& cache, std::span<const Pos
                         position(i));
     }
     ReadOne(view, cache, held, position(i), i, out);
+  }
+}
+
+// The same for any number, in parts between which it is seen whether reading waits for a disk.
+void GatherScattered(const View& view, TemplateCache& cache, std::span<const Position> positions,
+                     std::uint64_t begin, std::uint64_t end, const WindowsOut& out) {
+  const PositionGuesser guesser(view);
+  ReadAhead ahead(view);
+  for (std::uint64_t next = begin; begin < end; begin = next) {
+    ahead.Before(begin, end, [&](std::uint64_t from, std::uint64_t to) {
+      for (std::uint64_t i = from; i < to; ++i) {
+        const auto position = static_cast<std::uint64_t>(positions[i]);
+        const Record* record = view.records + guesser.Guess(position);
+        ReadAhead::Ask(record, record + 1);
+        ReadAhead::Ask(view.values + position, view.values + position + 1);
+      }
+    });
+    next = std::min(end, begin + kTogether);
+    GatherSome(view, cache, positions, begin, next, out);
+    ahead.After(next - begin);
   }
 }
 

@@ -6,6 +6,7 @@
 #include "base/str_cat.h"
 #include "storage/guess.h"
 #include "storage/locate.h"
+#include "storage/read_ahead.h"
 #include "store/reads.h"
 #include "store/row_windows.h"
 #include "store/template_cache.h"
@@ -121,6 +122,7 @@ std::uint64_t CountIndex(const View& view, Row begin, Row end) {
   if (begin == end) {
     return 0;
   }
+  ReadAhead::Sequential(view);
   RecordWalk walk(view, begin, end);
   std::uint64_t count = 0;
   std::uint32_t known_offset = 0;
@@ -141,6 +143,7 @@ void ReadIndex(const View& view, Row begin, Row end, std::span<IndexEntry> out) 
   if (begin == end) {
     return;
   }
+  ReadAhead::Sequential(view);
   RecordWalk walk(view, begin, end);
   std::size_t done = 0;
   while (walk.Next()) {

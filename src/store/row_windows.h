@@ -3,7 +3,8 @@
 // A read of one window is so many instructions that the processor cannot look ahead to the next
 // one. So a block of windows is looked through first: tight loops ask for one line of every page
 // that they need, and the walks through the page tables, the longest wait of a large store, overlap.
-// Then windows are read one by one, with all lines of one asked for a few windows ahead of it.
+// Then windows are read one by one, with all lines of one asked for a few windows ahead of it. What is
+// not in memory at all is asked of the kernel, for all windows, before that.
 //
 // Who uses it: rows.cc, index.cc.
 #pragma once
@@ -15,6 +16,7 @@
 #include "stream_store/windows.h"
 
 #include "storage/guess.h"
+#include "storage/read_ahead.h"
 #include "storage/view.h"
 
 namespace stream_store::internal {
@@ -34,47 +36,56 @@ void ForEachRow(const View& view, std::uint64_t count, const RowAt& row, const L
     ThrowCorruptRecord(view, 0, "expected records for the rows but found none");
   }
   const RowGuesser guesser(view);
+  // The record behind the last of place i, which tells where that ends.
+  const auto behind = [&](std::uint64_t i, std::uint64_t first) {
+    return std::min(first + guesser.Records(length(i)), view.record_count - 1);
+  };
+  const auto values_at = [&](std::uint64_t record) {
+    return view.values + std::min(LoadOnce(view.records[record].start), view.value_count);
+  };
+  const auto ask_kernel = [&](std::uint64_t begin, std::uint64_t end) {
+    for (std::uint64_t i = begin; i < end; ++i) {
+      const std::uint64_t first = guesser.Guess(row(i));
+      ReadAhead::Ask(view.records + first, view.records + behind(i, first) + 1);
+    }
+    for (std::uint64_t i = begin; i < end; ++i) {
+      const std::uint64_t first = guesser.Guess(row(i));
+      if (const Value* last = values_at(behind(i, first)); values_at(first) < last) {
+        ReadAhead::Ask(values_at(first), last);
+      }
+    }
+  };
+  ReadAhead ahead(view);
   std::uint64_t at[kBlock];
   for (std::uint64_t begin = 0; begin < count; begin += kBlock) {
+    ahead.Before(begin, count, ask_kernel);
     const std::uint64_t block = std::min(count - begin, kBlock);
-    // The record behind the last, which tells where that ends.
-    const auto behind = [&](std::uint64_t i) {
-      return std::min(at[i] + length(begin + i), view.record_count - 1);
-    };
-    const auto values_end = [&](std::uint64_t i) {
-      return std::min(LoadOnce(view.records[behind(i)].start), view.value_count);
-    };
-    const auto ask_lines = [&](std::uint64_t i) {
-      const std::uint64_t before = at[i] - (at[i] > 0 ? 1 : 0);  // proves the look-up
-      PrefetchLines(view.records + before, view.records + behind(i) + 1, kMostLines);
-      const std::uint64_t first = LoadOnce(view.records[at[i]].start);
-      const std::uint64_t last = values_end(i);
-      if (first < last) {
-        PrefetchLines(view.values + first, view.values + last, kMostLines);
-      }
-    };
     for (std::uint64_t i = begin + kBlock; i < std::min(count, begin + 2 * kBlock); ++i) {
       guesser.Prefetch(row(i));
     }
     for (std::uint64_t i = 0; i < block; ++i) {
       at[i] = guesser.Guess(row(begin + i));
       Touch(view.records[at[i]]);
-      Touch(view.records[behind(i)]);
+      Touch(view.records[behind(begin + i, at[i])]);
     }
     for (std::uint64_t i = 0; i < block; ++i) {
-      const std::uint64_t first = LoadOnce(view.records[at[i]].start);
-      const std::uint64_t last = values_end(i);
+      const Value* first = values_at(at[i]);
+      const Value* last = values_at(behind(begin + i, at[i]));
       if (first < last) {
-        Touch(view.values[first]);
-        Touch(view.values[last - 1]);
+        Touch(*first);
+        Touch(last[-1]);
       }
     }
     for (std::uint64_t i = 0; i < block; ++i) {
-      if (i + kLinesAhead < block) {
-        ask_lines(i + kLinesAhead);
+      if (const std::uint64_t next = i + kLinesAhead; next < block) {
+        const std::uint64_t last = behind(begin + next, at[next]);
+        const std::uint64_t before = at[next] - (at[next] > 0 ? 1 : 0);  // proves the look-up
+        PrefetchLines(view.records + before, view.records + last + 1, kMostLines);
+        PrefetchLines(values_at(at[next]), values_at(last), kMostLines);
       }
       visit(begin + i, RowRecordFromGuess(view, row(begin + i), at[i]));
     }
+    ahead.After(block);
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/str_cat.h"
 #include "storage/locate.h"
+#include "storage/read_ahead.h"
 #include "store/reads.h"
 #include "store/template_cache.h"
 
@@ -144,6 +145,7 @@ bool ScanRows(const View& view, Row begin, Row end,
   if (begin == end) {
     return true;
   }
+  ReadAhead::Sequential(view);
   Scan scan(view, begin, end);
   RecordRun run;
   while (scan.Next(run)) {

@@ -11,6 +11,7 @@
 #include "base/str_cat.h"
 #include "storage/guess.h"
 #include "storage/locate.h"
+#include "storage/read_ahead.h"
 #include "store/number.h"
 #include "store/reads.h"
 #include "store/template_cache.h"
@@ -360,10 +361,28 @@ STREAM_STORE_INLINE void FillOne(const Batch& batch, TemplateCache& cache, std::
   FillWindow(fill, record);
 }
 
+// Asks the kernel for all that windows [begin, end) need.
+[[gnu::noinline]] void AskKernel(const Batch& batch, std::uint64_t begin, std::uint64_t end) {
+  const View& view = batch.view;
+  const bool records = view.record_count > 0;
+  for (std::uint64_t i = begin; records && i < end; ++i) {
+    const std::uint64_t first = batch.guesser.Guess(batch.start(i));
+    const std::uint64_t last = std::min(first + batch.records, view.record_count - 1);
+    ReadAhead::Ask(view.records + first, view.records + last + 1);
+  }
+  for (std::uint64_t i = begin; batch.out.values != nullptr && i < end; ++i) {
+    const Value* values = view.values + batch.start(i);
+    ReadAhead::Ask(values, values + batch.width);
+  }
+}
+
 STREAM_STORE_INLINE void FillAll(const Batch& batch) {
   TemplateCache& cache = TemplateCache::ForThread();
   const std::uint64_t count = batch.starts.size();
+  ReadAhead read_ahead(batch.view);
   for (std::uint64_t begin = 0; begin < count; begin += kBlock) {
+    read_ahead.Before(begin, count,
+                      [&](std::uint64_t from, std::uint64_t to) { AskKernel(batch, from, to); });
     const std::uint64_t block = std::min(count - begin, kBlock);
     for (std::uint64_t i = begin + kBlock; i < std::min(count, begin + 2 * kBlock); ++i) {
       batch.guesser.Prefetch(batch.start(i));
@@ -376,6 +395,7 @@ STREAM_STORE_INLINE void FillAll(const Batch& batch) {
       }
       FillOne(batch, cache, begin + i, ahead.guess(i));
     }
+    read_ahead.After(block);
   }
 }
 
@@ -385,13 +405,17 @@ STREAM_STORE_AVX2 void FillAllAvx2(const Batch& batch) { FillAll(batch); }
 
 void CopyValuesOnly(const Batch& batch) {
   const std::uint64_t count = batch.starts.size();
+  ReadAhead read_ahead(batch.view);
   for (std::uint64_t i = 0; i < count; ++i) {
+    read_ahead.Before(i, count,
+                      [&](std::uint64_t from, std::uint64_t to) { AskKernel(batch, from, to); });
     if (i + kLinesAhead < count) {
       const Value* values = batch.view.values + batch.start(i + kLinesAhead);
       PrefetchLines(values, values + batch.width, kMostLines);
     }
     std::memcpy(batch.out.values + i * batch.width, batch.view.values + batch.start(i),
                 batch.width * sizeof(Value));
+    read_ahead.After(1);
   }
 }
 
