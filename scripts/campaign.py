@@ -25,11 +25,12 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import pages
+
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "release" / "tests"
 RESULT = ROOT / "build" / "campaign.json"
 PAGE = ROOT / "docs" / "reliability.md"
-BEGIN, END = "<!-- campaign:begin -->\n", "<!-- campaign:end -->"
 
 AMOUNTS = {
     "SEED": "7",
@@ -163,16 +164,11 @@ def into_page(report: dict[str, object]) -> None:
     """Put the table of a report between the markers of docs/reliability.md."""
     listed = report["parts"]
     assert isinstance(listed, list)
-    text = PAGE.read_text()
-    head, rest = text.split(BEGIN)
     made = (
         f"{report['date']}, {report['machine']}, Linux {report['kernel']}, "
         f"{report['cores']} cores, shared.\n\n"
     )
-    PAGE.write_text(
-        head + BEGIN + made + table([Part(**part) for part in listed]) + "\n" + END
-        + rest.split(END, 1)[1]
-    )  # fmt: skip
+    pages.put(PAGE, "campaign", made + table([Part(**part) for part in listed]))
 
 
 def main() -> int:

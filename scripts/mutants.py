@@ -18,11 +18,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import pages
+
 ROOT = Path(__file__).resolve().parent.parent
 PLACE = ROOT / "build" / "mutants"
 TREE = PLACE / "tree"
 RESULT, PAGE = ROOT / "build" / "mutants.json", ROOT / "docs" / "reliability.md"
-BEGIN, END = "<!-- mutants:begin -->\n", "<!-- mutants:end -->"
 MINUTES = 5
 
 # Each with the environment that makes it short.
@@ -457,8 +458,7 @@ def into_page() -> None:
     good = sum(entry["result"] == "caught" for entry in report)
     lines = [f"{good} of {len(report)} were caught.", "", "| bug | first caught by |", "|---|---|"]
     lines += [f"| {entry['mutant']} | {entry['by'] or entry['result']} |" for entry in report]
-    head, rest = PAGE.read_text().split(BEGIN)
-    PAGE.write_text(head + BEGIN + "\n".join(lines) + "\n" + END + rest.split(END, 1)[1])
+    pages.put(PAGE, "mutants", "\n".join(lines))
 
 
 def main() -> int:
