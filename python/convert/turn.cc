@@ -24,7 +24,7 @@ void WatchForks() {
   static PyMethodDef note_fork{"note_fork", NoteFork, METH_NOARGS, nullptr};
   const nb::object os = Own(PyImport_ImportModule("os"));
   const nb::object watch = Own(PyObject_GetAttrString(os.ptr(), "register_at_fork"));
-  nb::dict hooks;
+  const nb::dict hooks;
   hooks["after_in_child"] = Own(PyCFunction_New(&note_fork, nullptr));
   Own(PyObject_Call(watch.ptr(), nb::tuple().ptr(), hooks.ptr()));
 }
