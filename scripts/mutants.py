@@ -137,12 +137,14 @@ def last_report() -> list[dict[str, str]]:
 
 
 def into_page() -> None:
-    """Put the last results between the markers of docs/reliability.md."""
-    order = {mutant.name: place for place, mutant in enumerate(MUTANTS)}
-    report = sorted(last_report(), key=lambda entry: order[entry["mutant"]])
-    good = sum(entry["result"] == "caught" for entry in report)
-    lines = [f"{good} of {len(report)} were caught.", "", "| bug | first caught by |", "|---|---|"]
-    lines += [f"| {entry['mutant']} | {entry['by'] or entry['result']} |" for entry in report]
+    """Put the last results, and which mutants have none, into docs/reliability.md."""
+    found = {entry["mutant"]: entry for entry in last_report()}
+    good = sum(entry["result"] == "caught" for entry in found.values())
+    lines = [f"{good} of {len(MUTANTS)} were caught.", "", "| bug | first caught by |", "|---|---|"]
+    for mutant in MUTANTS:
+        entry = found.get(mutant.name, {"result": "not run", "by": ""})
+        said = entry["by"] if entry["result"] == "caught" else entry["result"]
+        lines.append(f"| {mutant.name} | {said} |")
     pages.put(PAGE, "mutants", "\n".join(lines))
 
 

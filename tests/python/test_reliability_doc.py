@@ -42,3 +42,11 @@ def test_every_mutant_still_fits_the_sources() -> None:
     assert len(mutants.MUTANTS) >= 25
     assert mutants.problems(ROOT) == []
     assert len({mutant.name for mutant in mutants.MUTANTS}) == len(mutants.MUTANTS)
+
+
+def test_the_page_has_each_mutant_and_counts_those_that_were_caught() -> None:
+    text = PAGE.read_text().split("<!-- mutants:begin -->")[1].split("<!-- mutants:end -->")[0]
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", text, re.M)[1:]
+    assert [name for name, _ in rows] == [mutant.name for mutant in mutants.MUTANTS]
+    caught = sum("_test: " in said for _, said in rows)
+    assert f"\n{caught} of {len(mutants.MUTANTS)} were caught.\n" in text
