@@ -271,23 +271,27 @@ void Sampler::BeginEpoch() {
 
 nb::object Sampler::ReadStarts(nb::handle indices) {
   const Int64s given(indices.ptr(), "indices");
-  std::vector<std::uint64_t> numbers(given.values().begin(), given.values().end());
-  if (std::ranges::any_of(given.values(), [](std::int64_t number) { return number < 0; })) {
-    const auto starts = static_cast<std::int64_t>(NumStarts());
-    for (std::uint64_t& number : numbers) {
-      const auto from_end = static_cast<std::int64_t>(number);
-      if (from_end < -starts) {
-        Throw(PyExc_IndexError, "window " + std::to_string(from_end) + " is outside [" +
-                                    std::to_string(-starts) + ", " + std::to_string(starts) + ")");
-      }
-      number += from_end < 0 ? static_cast<std::uint64_t>(starts) : 0;
-    }
-  }
+  std::vector<std::uint64_t> numbers;
+  numbers.reserve(given.size());
+  std::int64_t starts = 0;
+  std::optional<std::int64_t> wrong;
   WindowBatch batch;
   ChooseBatch(batch, [&](WindowSampler& sampler, WindowBatch& chosen) {
+    starts = static_cast<std::int64_t>(sampler.NumStarts());
+    for (const std::int64_t number : given.values()) {
+      if (number < -starts || number >= starts) {
+        wrong = number;
+        return false;
+      }
+      numbers.push_back(static_cast<std::uint64_t>(number < 0 ? number + starts : number));
+    }
     sampler.ReadStarts(numbers, chosen);
     return true;
   });
+  if (wrong) {
+    Throw(PyExc_IndexError, "window " + std::to_string(*wrong) + " is outside [" +
+                                std::to_string(-starts) + ", " + std::to_string(starts) + ")");
+  }
   return Complete(Prepare(std::move(batch)));
 }
 

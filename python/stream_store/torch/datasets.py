@@ -80,11 +80,14 @@ class WindowDataset(Dataset[dict[str, Any]]):
         return self._sampler.num_starts
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        size = len(self)
-        if not -size <= index < size:
-            raise IndexError(f"window {index} is outside [{-size}, {size})")
-        index = operator.index(index) % size
-        return sample_of(to_tensors(self._sampler._core.read_starts([index])), 0)
+        try:
+            number = operator.index(index)
+        except TypeError:
+            raise TypeError(
+                f"dataset[i] is one window: i must be an int, not {index!r} "
+                f"({type(index).__name__})"
+            ) from None
+        return sample_of(to_tensors(self._sampler._core.read_starts([number])), 0)
 
     def __getitems__(self, indices: Sequence[int]) -> Samples:
         """Windows of those numbers, read in one call; negative ones count from the end."""
