@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from torch.utils.data import DataLoader, DistributedSampler, Subset  # noqa: E402
+from torch.utils.data import (  # noqa: E402
+    DataLoader,
+    DistributedSampler,
+    Subset,
+    get_worker_info,
+)
 
 from sampler_model import FIELDS, append, filled, make_rows, row_windows  # noqa: E402
 from stream_store import StreamStore, WindowSampler  # noqa: E402
@@ -271,6 +277,24 @@ def test_a_resumed_dataset_goes_on_with_the_epoch_after(method: str | None) -> N
     loader = loader_of(resumed, 0 if method is None else 1, method, batch_size=None)
     assert all_windows(loader) == rest
     assert all_windows(loader) == after
+
+
+def keep_state(folder: Path, worker: int) -> None:
+    (folder / f"{worker}.json").write_text(json.dumps(get_worker_info().dataset.state_dict()))
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_worker_has_a_state_of_its_own_before_its_first_epoch(
+    tmp_path: Path, method: str
+) -> None:
+    store, _ = stored("path", tmp_path)
+    dataset = WindowIterableDataset(store, 3, unit="row", batch_size=4, replacement=False)
+    keep = partial(keep_state, tmp_path)
+    all_windows(loader_of(dataset, 2, method, batch_size=None, worker_init_fn=keep))
+    for worker in range(2):
+        state = json.loads((tmp_path / f"{worker}.json").read_text())
+        assert (state["world_size"], state["batches"]) == (2, 0)
+    assert dataset.state_dict()["world_size"] == 1
 
 
 def test_wrong_arguments_are_named_at_once() -> None:
