@@ -26,7 +26,7 @@ def forked_during(call, check):
     if child == 0:
         status = 1
         try:
-            signal.alarm(540)  # ends what waits for ever
+            signal.alarm(PATIENCE - 60)  # ends what waits for ever
             assert not done, "it was over before the fork"
             check()
             status = 0

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import stream_store
+from model_process import PATIENCE
 from sampler_model import (
     CHOICES,
     FIELDS,
@@ -176,7 +177,7 @@ def test_wait_ends_when_another_thread_appends() -> None:
     sampler = WindowSampler(store, 5, unit="row")
     thread = threading.Timer(0.1, append, [store, make_rows(np.random.default_rng(0), 10)])
     thread.start()
-    assert sampler.wait(60)
+    assert sampler.wait(PATIENCE)
     thread.join()
 
 

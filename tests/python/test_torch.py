@@ -25,6 +25,7 @@ from torch.utils.data import (  # noqa: E402
     get_worker_info,
 )
 
+from model_process import PATIENCE  # noqa: E402
 from sampler_model import FIELDS, append, filled, make_rows, row_windows  # noqa: E402
 from stream_store import StreamStore, WindowSampler  # noqa: E402
 from stream_store.torch import WindowDataset, WindowIterableDataset  # noqa: E402
@@ -388,7 +389,7 @@ def test_a_temporary_store_reaches_workers_while_its_writer_goes_on() -> None:
     batches = iter(loader)
     next(batches)
     store.extend({"x": np.arange(100, 100_000)})
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         if int(next(batches)["x"].max()) > 100:
             return
