@@ -257,7 +257,9 @@ def test_several_stores_count_together() -> None:
         found = stores[which].windows(np.arange(len(stores[which]) - 7), 8)["values"]
         assert (found == window).all(axis=1).any()
     other = StreamStore(fields={"x": "int64"})
-    with pytest.raises(ValueError, match="equal fields"):
+    with pytest.raises(
+        ValueError, match=r"equal fields.*type id 0: expected .* but found 'x' \(int64\)"
+    ):
         WindowSampler([stores[0], other], 4)
 
 

@@ -332,7 +332,7 @@ TEST(WindowSamplerTest, RefusesOptionsThatCannotBe) {
   const StreamStore other = StreamStore::Temporary({.fields = {{.name = "x"}}});
   EXPECT_EQ(MessageOf({one[0], other.reader()}, {}),
             "sampler: expected stores of equal fields but those of store 1 differ from those of "
-            "store 0");
+            "store 0: type id 0: expected 'episode' (int32) but found 'x' (int64)");
 }
 
 TEST(WindowSamplerTest, SaysHowManyRowsThereAreWhenNoWindowFits) {
