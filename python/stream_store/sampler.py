@@ -166,7 +166,10 @@ class WindowSampler:
         The order of an epoch without replacement depends on seed and number alone. With replacement
         each number stands for a stream of its own.
         """
-        epoch = check_epoch(epoch)
+        self._go_to_epoch(check_epoch(epoch))
+
+    def _go_to_epoch(self, epoch: int) -> None:
+        """As set_epoch; also the numbers behind the last one it takes, by which epochs go on."""
         begun = {"epoch": epoch, "batches": 0, "finished": 0, "rows": [], "values": [], "tails": []}
         if self._options["replacement"]:
             begun["batches"] = epoch << 40

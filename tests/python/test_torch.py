@@ -298,6 +298,16 @@ def test_a_worker_has_a_state_of_its_own_before_its_first_epoch(
     assert dataset.state_dict()["world_size"] == 1
 
 
+@pytest.mark.parametrize("replacement", [True, False])
+def test_epochs_go_on_behind_the_last_that_can_be_chosen(replacement: bool) -> None:
+    store, _ = filled(10)
+    dataset = WindowIterableDataset(store, 3, unit="row", replacement=replacement)
+    dataset.set_epoch(2**22 - 1)
+    for epoch in (2**22 - 1, 2**22, 2**22 + 1):
+        next(iter(dataset))
+        assert dataset.state_dict()["epoch"] == epoch
+
+
 def test_wrong_arguments_are_named_at_once() -> None:
     store, _ = filled(10)
     for kind in (WindowDataset, WindowIterableDataset):
