@@ -184,9 +184,13 @@ class WindowSampler:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until there is a valid start; False after `timeout` seconds."""
-        seconds = float("inf") if timeout is None else float(timeout)
+        wrong = f"timeout must be seconds, 0 or more, or None, not {timeout!r}"
+        try:
+            seconds = float("inf") if timeout is None else float(timeout)
+        except (TypeError, ValueError) as error:
+            raise type(error)(wrong) from None
         if not seconds >= 0:
-            raise ValueError(f"timeout must be seconds, 0 or more, or None, not {timeout!r}")
+            raise ValueError(wrong)
         return self._core.wait(seconds)
 
     def __repr__(self) -> str:

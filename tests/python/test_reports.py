@@ -231,6 +231,8 @@ def test_wait_says_whether_the_rows_came() -> None:
     assert not store.snapshot().wait(4)
     with pytest.raises(ValueError, match="nan"):
         store.wait(9, timeout=float("nan"))
+    with pytest.raises(TypeError, match=r"timeout must be seconds or None, not 'a' \(str\)"):
+        store.wait(9, timeout="a")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="num_rows"):
         store.wait(2.5)  # type: ignore[arg-type]
 
