@@ -41,7 +41,7 @@ demo: $(VENV)/.stamp-demo $(VENV)/.stamp-package ## record environments into a s
 test: ## run every check below; the last lines say what was skipped
 	@scripts/check.sh all
 
-campaign: $(VENV)/.stamp-package ## long crash tests: KILLS= STEPS= CRASHES= WINDOWS= FUZZ_RUNS= CUTS= SEED=
+campaign: $(VENV)/.stamp-package ## long crash tests: KILLS= STEPS= CRASHES= WINDOWS= FUZZ_RUNS= CUTS= SEED= ONLY=
 	@scripts/check.sh campaign
 
 mutants: $(VENV)/.stamp-venv ## bugs on purpose, each to be caught by the crash tests: ONLY= part of a name

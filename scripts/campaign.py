@@ -25,11 +25,12 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import pages
+
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "release" / "tests"
 RESULT = ROOT / "build" / "campaign.json"
 PAGE = ROOT / "docs" / "reliability.md"
-BEGIN, END = "<!-- campaign:begin -->\n", "<!-- campaign:end -->"
 
 AMOUNTS = {
     "SEED": "7",
@@ -44,12 +45,16 @@ AMOUNTS = {
 
 @dataclass
 class Part:
-    """One program, and what it said."""
+    """One program, and what it said: when, and on what machine."""
 
     name: str
     what: str
     command: list[str]
     amounts: dict[str, str] = field(default_factory=dict)
+    date: str = ""
+    machine: str = ""
+    kernel: str = ""
+    cores: int = 0
     result: str = "not run"
     seconds: float = 0.0
     said: list[str] = field(default_factory=list)
@@ -105,6 +110,10 @@ def parts(amounts: dict[str, str], full: bool) -> list[Part]:
 
 def run(part: Part) -> None:
     """Run one part and keep its summary lines: those that count something."""
+    part.date = time.strftime("%Y-%m-%d")
+    part.machine = platform.machine()
+    part.kernel = platform.release().split("-")[0]
+    part.cores = os.cpu_count() or 0
     began = time.monotonic()
     done = subprocess.run(
         part.command,
@@ -137,42 +146,37 @@ def table(done: list[Part]) -> str:
     return "\n".join(lines)
 
 
-def write(done: list[Part], amounts: dict[str, str]) -> None:
-    report: dict[str, object] = {
-        "machine": platform.machine(),
-        "kernel": platform.release().split("-")[0],
-        "cores": os.cpu_count(),
-        "date": time.strftime("%Y-%m-%d"),
-        "amounts": amounts,
-        "parts": [
-            {**asdict(part), "command": [Path(part.command[0]).name, *part.command[1:2]]}
-            for part in done
-        ],
-    }
+def places(done: list[Part]) -> str:
+    """When and on what machine the parts ran; which of them, if not all are of one run."""
+    names: dict[str, list[str]] = {}
+    for part in done:
+        place = f"{part.date}, {part.machine}, Linux {part.kernel}, {part.cores} cores, shared"
+        names.setdefault(place, []).append(part.name)
+    if len(names) == 1:
+        return f"{next(iter(names))}."
+    return "\n".join(f"- {place}: {'; '.join(run)}." for place, run in names.items())
+
+
+def write(done: list[Part]) -> None:
+    listed = [
+        {**asdict(part), "command": [Path(part.command[0]).name, *part.command[1:2]]}
+        for part in done
+    ]
     RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(report, indent=1) + "\n")
+    RESULT.write_text(json.dumps({"parts": listed}, indent=1) + "\n")
 
 
 def last_report() -> dict[str, Part]:
-    """The parts that the campaign before this one wrote down, by name."""
-    listed = json.loads(RESULT.read_text())["parts"] if RESULT.exists() else []
-    return {part["name"]: Part(**part) for part in listed}
+    """The parts that the campaigns before this one wrote down, by name."""
+    report = json.loads(RESULT.read_text()) if RESULT.exists() else {"parts": []}
+    # Reports once had these of all parts together.
+    common = {key: report[key] for key in ("date", "machine", "kernel", "cores") if key in report}
+    return {part["name"]: Part(**{**common, **part}) for part in report["parts"]}
 
 
-def into_page(report: dict[str, object]) -> None:
+def into_page(done: list[Part]) -> None:
     """Put the table of a report between the markers of docs/reliability.md."""
-    listed = report["parts"]
-    assert isinstance(listed, list)
-    text = PAGE.read_text()
-    head, rest = text.split(BEGIN)
-    made = (
-        f"{report['date']}, {report['machine']}, Linux {report['kernel']}, "
-        f"{report['cores']} cores, shared.\n\n"
-    )
-    PAGE.write_text(
-        head + BEGIN + made + table([Part(**part) for part in listed]) + "\n" + END
-        + rest.split(END, 1)[1]
-    )  # fmt: skip
+    pages.put(PAGE, "campaign", f"{places(done)}\n\n{table(done)}")
 
 
 def main() -> int:
@@ -184,7 +188,7 @@ def main() -> int:
     parser.add_argument("--docs", action="store_true", help="put the last report into the page")
     arguments = parser.parse_args()
     if arguments.docs:
-        into_page(json.loads(RESULT.read_text()))
+        into_page(list(last_report().values()))
         return 0
     amounts = {name: os.environ.get(name, value) for name, value in AMOUNTS.items()}
     chosen = parts(amounts, os.environ.get("FULL", "1") != "0")
@@ -201,7 +205,7 @@ def main() -> int:
         done = {**last_report(), part.name: part}
         print("\n".join(part.said), f"\n   {part.result} in {part.seconds} s", flush=True)
         # What has run counts, also if the rest is stopped.
-        write([done[name] for name in order if name in done], amounts)
+        write([done[name] for name in order if name in done])
     print(table(chosen))
     return 1 if any(part.result == "FAILED" for part in chosen) else 0
 

@@ -63,10 +63,13 @@ struct VerifyReport {
 /// Walks over everything in the store at `path`: identity, schema, slots, live words, every record
 /// with its layout and check, hints, and the bytes that must be zeros.
 ///
-/// Of a store that a writer has open, everything published when the call began. Records after the
+/// Of a store that a writer has open, everything published when the walk began. Records after the
 /// last sync of a store that nobody has open are proved as opening would prove them; where they end
-/// early is a notice.
-/// Cost    one read of all bytes, near the speed of the page cache; a few MiB of memory.
+/// early is a notice. If a writer opens the store while it is taken for one that nobody has open,
+/// and the walk finds something, which may be that writer's doing, it is walked over again, in all
+/// at most five times; only the last walk is reported.
+/// Cost    one read of all bytes a walk, near the speed of the page cache; a few MiB of memory.
+///         With each walk `progress` starts at 0 again.
 /// Throws  Error: kNotFound, kVersion, kIo (the directory cannot be read). Never kCorrupt.
 STREAM_STORE_API VerifyReport Verify(const std::filesystem::path& path,
                                      const VerifyOptions& options = {});
@@ -87,6 +90,7 @@ struct RepairReport {
 
 /// Copies the longest valid prefix of the store at `path` into a new one at `into`, which must be
 /// nothing or an empty directory; it appears there complete. The damaged store stays as it is.
+/// It is walked over as by Verify(), again if a writer came, and what was found right is copied.
 ///
 /// Throws Error: kNotFound, kVersion; kAlreadyExists; kCorrupt if identity or schema are not
 /// readable, so that nothing can be told of the rest; kNoSpace, kIo.

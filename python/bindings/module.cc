@@ -8,6 +8,7 @@
 #include "convert/arrow.h"
 #include "convert/block_pool.h"
 #include "convert/errors.h"
+#include "convert/turn.h"
 
 namespace stream_store::python {
 namespace {
@@ -31,6 +32,7 @@ NB_MODULE(_core, module) {
 #pragma GCC diagnostic pop
   using namespace stream_store::python;  // NOLINT(google-build-using-namespace)
   ImportNumpy();
+  WatchForks();
   // A store in a global of an interactive session is no bug; tests ask for the warnings.
   nb::set_leak_warnings(std::getenv("STREAM_STORE_LEAK_WARNINGS") != nullptr);
   nb::register_exception_translator(Translate);

@@ -127,6 +127,19 @@ void Throw(PyObject* type, const std::string& message) {
   nb::raise_python_error();
 }
 
+nb::object ListOfNames(PyObject* names, PyObject* error, const std::string& what) {
+  if (!PyUnicode_Check(names) && !PyBytes_Check(names)) {
+    if (PyObject* items = PyObject_GetIter(names)) {
+      return Own(PySequence_List(Own(items).ptr()));
+    }
+    if (PyErr_ExceptionMatches(PyExc_TypeError) == 0) {
+      nb::raise_python_error();
+    }
+    PyErr_Clear();
+  }
+  Throw(error, what + " must be a list of names, not " + ShortRepr(names));
+}
+
 std::string TypeName(PyObject* object) { return Py_TYPE(object)->tp_name; }
 
 std::string ShortRepr(PyObject* object) {

@@ -14,10 +14,7 @@
 namespace stream_store::python {
 namespace {
 
-long ProcessId() {
-  const nb::object os = Own(PyImport_ImportModule("os"));
-  return PyLong_AsLong(Own(PyObject_CallMethod(os.ptr(), "getpid", nullptr)).ptr());
-}
+constexpr const char* kInside = "prefetch: called while the same thread waits for its next batch";
 
 }  // namespace
 
@@ -86,38 +83,12 @@ struct Prefetch::Thread {
   std::thread thread;
 };
 
-// One call's turn: others wait while it has released the GIL. Only a signal handler that runs inside
-// a call can find that the turn is its own.
-class Prefetch::Turn {
- public:
-  explicit Turn(Prefetch& prefetch) : prefetch_(prefetch) {
-    // A forked child has the turn of a thread that it has not.
-    while (prefetch.turn_ != std::thread::id{} && !prefetch.InOtherProcess()) {
-      if (prefetch.turn_ == std::this_thread::get_id()) {
-        Throw(PyExc_RuntimeError,
-              "prefetch: called while the same thread waits for its next batch");
-      }
-      const MaybeWithoutGil released(true);
-      std::this_thread::sleep_for(std::chrono::microseconds(100));
-    }
-    prefetch.turn_ = std::this_thread::get_id();
-  }
-
-  ~Turn() { prefetch_.turn_ = {}; }
-
-  Turn(const Turn&) = delete;
-  Turn& operator=(const Turn&) = delete;
-
- private:
-  Prefetch& prefetch_;
-};
-
 Prefetch::Prefetch(nb::handle_t<Sampler> sampler, std::uint64_t ahead)
     : owner_(Borrow(sampler.ptr())),
       sampler_(*nb::inst_ptr<Sampler>(owner_)),
       ahead_(ahead),
       iteration_(sampler_.BeginIteration()),
-      process_(ProcessId()),
+      forks_(ForkCount()),
       thread_(std::make_unique<Thread>()) {}
 
 Prefetch::~Prefetch() {
@@ -128,20 +99,14 @@ Prefetch::~Prefetch() {
   }
 }
 
-bool Prefetch::InOtherProcess() const { return ProcessId() != process_; }
-
 void Prefetch::Stop() noexcept {
   if (thread_ == nullptr) {
     return;
   }
-  try {
-    if (InOtherProcess()) {
-      // NOLINTNEXTLINE(bugprone-unused-return-value): a forked child has no such thread to wait for
-      (void)thread_.release();
-      return;
-    }
-  } catch (...) {
-    PyErr_Clear();  // the interpreter is shutting down: it forks no more
+  if (forked()) {
+    // NOLINTNEXTLINE(bugprone-unused-return-value): a forked child has no such thread to wait for
+    (void)thread_.release();
+    return;
   }
   {
     const MaybeWithoutGil released(true);
@@ -151,7 +116,7 @@ void Prefetch::Stop() noexcept {
 }
 
 void Prefetch::Close() {
-  const Turn turn(*this);
+  const Turn::Hold turn(turn_, kInside);
   CloseInTurn();
 }
 
@@ -176,16 +141,20 @@ void Prefetch::Fill() {
 }
 
 nb::object Prefetch::Next() {
-  const Turn turn(*this);
+  const Turn::Hold turn(turn_, kInside);
   return NextInTurn();
 }
 
-nb::object Prefetch::NextInTurn() {
-  if (thread_ != nullptr && InOtherProcess()) {
+void Prefetch::RequireThread() const {
+  if (thread_ != nullptr && forked()) {
     Throw(PyExc_RuntimeError,
           "prefetch: its thread did not come along when this process was forked; call prefetch() "
           "again here");
   }
+}
+
+nb::object Prefetch::NextInTurn() {
+  RequireThread();
   if (thread_ != nullptr && sampler_.iteration() != iteration_) {
     Stop();
   }
@@ -207,6 +176,7 @@ nb::object Prefetch::NextInTurn() {
       break;
     }
     Check(PyErr_CheckSignals());
+    RequireThread();  // a signal handler may have forked
   }
   const std::unique_ptr<Thread::Slot> slot = std::move(thread_->slots.front());
   thread_->slots.pop_front();

@@ -5,10 +5,11 @@
 // one: they get their batches one after the other.
 #pragma once
 
+#include <cstdint>
 #include <memory>
-#include <thread>
 
 #include "convert/sampler.h"
+#include "convert/turn.h"
 
 namespace stream_store::python {
 
@@ -30,21 +31,22 @@ class Prefetch {
 
  private:
   struct Thread;  // what both threads see
-  class Turn;
   nb::object NextInTurn();
   void CloseInTurn();
   void Fill();
   void Stop() noexcept;
-  bool InOtherProcess() const;
+  void RequireThread() const;
+
+  bool forked() const noexcept { return ForkCount() != forks_; }
 
   nb::object owner_;
   Sampler& sampler_;
   std::uint64_t ahead_;
   std::uint64_t iteration_;
-  bool drained_ = false;  // nothing more to draw
-  long process_;
+  bool drained_ = false;            // nothing more to draw
+  std::uint64_t forks_;             // before its thread was started
   std::unique_ptr<Thread> thread_;  // null when closed
-  std::thread::id turn_{};          // the Python thread that waits for a batch without the GIL
+  Turn turn_;                       // of the Python thread that waits for a batch without the GIL
 };
 
 }  // namespace stream_store::python

@@ -52,6 +52,10 @@ std::string ShortRepr(PyObject* object);
 /// names it in the TypeError or, past int64, ValueError.
 std::int64_t AsInt64(PyObject* object, const char* what);
 
+/// The items of a list, tuple or other iterable of names, as a new list. A single str or what has
+/// no items is no such list: throws `error`, "<what> must be a list of names, not 'x'".
+nb::object ListOfNames(PyObject* names, PyObject* error, const std::string& what);
+
 /// The UTF-8 of a str, valid while it lives. Throws TypeError: `what` must be a str.
 std::string_view AsText(PyObject* object, const char* what);
 

@@ -46,11 +46,7 @@ std::vector<TypeId> WantedTypes(const FieldTable& fields, PyObject* names, const
     }
     return types;
   }
-  if (PyUnicode_Check(names)) {
-    Throw(PyExc_TypeError, std::string(call) + ": fields must be a list of names, as in fields=[" +
-                               ShortRepr(names) + "]");
-  }
-  const nb::object list = Own(PySequence_List(names));
+  const nb::object list = ListOfNames(names, PyExc_ValueError, std::string(call) + ": fields");
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list.ptr()); ++i) {
     const TypeId type = fields.Require(PyList_GET_ITEM(list.ptr(), i));
     if (std::ranges::find(types, type) == types.end()) {

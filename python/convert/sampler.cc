@@ -87,24 +87,21 @@ nb::object PendingBatch::Finish() {
 
 // --- the sampler ---
 
-// One call's turn: others wait while it has released the GIL.
-class Sampler::Turn {
+// The turn of a call that chooses windows. Where the fork of another thread has cut such a call
+// short, this process's copy of the C++ sampler may be half changed: it is left alone for ever, and
+// core() makes another that stands where that call began.
+class Sampler::TurnToChoose {
  public:
-  explicit Turn(Sampler& sampler) : sampler_(sampler) {
-    while (sampler_.busy_) {
-      const MaybeWithoutGil released(true);
-      std::this_thread::sleep_for(std::chrono::microseconds(100));
+  explicit TurnToChoose(Sampler& sampler)
+      : turn_(sampler.turn_, "WindowSampler: called while the same thread is inside a call of it") {
+    if (turn_.was_lost()) {
+      // NOLINTNEXTLINE(bugprone-unused-return-value): nobody may touch it
+      (void)sampler.core_.release();
     }
-    sampler_.busy_ = true;
   }
 
-  ~Turn() { sampler_.busy_ = false; }
-
-  Turn(const Turn&) = delete;
-  Turn& operator=(const Turn&) = delete;
-
  private:
-  Sampler& sampler_;
+  Turn::Hold turn_;
 };
 
 Sampler::Sampler(const Arguments& arguments)
@@ -133,6 +130,13 @@ Sampler::Sampler(const Arguments& arguments)
   }
 }
 
+Sampler::~Sampler() {
+  if (turn_.lost()) {
+    // NOLINTNEXTLINE(bugprone-unused-return-value): it may be half changed
+    (void)core_.release();
+  }
+}
+
 Store& Sampler::StoreAt(std::size_t i) const { return StoreOf(stores_[i].ptr()); }
 
 void Sampler::MakeCore() {
@@ -149,12 +153,13 @@ void Sampler::MakeCore() {
     readers.push_back(*reader);
     generations.push_back(store.generation());
   }
-  if (core_ && !(readers[0].schema() == schema_)) {
+  if (!generations_.empty() && !(readers[0].schema() == schema_)) {
     Throw(PyExc_RuntimeError,
           "WindowSampler: the fields of its store were declared anew; make another sampler");
   }
   const Schema schema = readers[0].schema();
-  core_ = WindowSampler(std::move(readers), options_);  // may throw: then all is as it was
+  // May throw: then all is as it was.
+  core_ = std::make_unique<WindowSampler>(std::move(readers), options_);
   schema_ = schema;
   generations_ = std::move(generations);
 }
@@ -167,8 +172,14 @@ WindowSampler& Sampler::core() {
     store.RequireOpen();
     same = same && store.generation() == generations_[i];
   }
-  if (!same) {
-    const SamplerState state = core_->state();
+  if (core_ == nullptr && same) {
+    MakeCore();
+    core_->Restore(before_);
+    if (in_epoch_ && !before_.extents.empty() && !before_.finished) {
+      core_->BeginEpoch();  // goes on with that one
+    }
+  } else if (!same) {
+    const SamplerState state = core_ == nullptr ? before_ : core_->state();
     MakeCore();
     SamplerState again = core_->state();  // of the new ids, without the old extents
     again.seed = state.seed;
@@ -183,11 +194,21 @@ WindowSampler& Sampler::core() {
   return *core_;
 }
 
+// Whether the next look takes so long that the GIL is better released; if so, a fork may find it
+// under way.
+bool Sampler::ManyRowsBehind() {
+  const bool many = core_->RowsBehind() > kManyRows;
+  if (many) {
+    before_ = core_->state();
+  }
+  return many;
+}
+
 template <class Choose>
 bool Sampler::ChooseBatch(WindowBatch& batch, Choose&& choose) {
-  const Turn turn(*this);
+  const TurnToChoose turn(*this);
   WindowSampler& sampler = core();
-  const MaybeWithoutGil released(sampler.RowsBehind() > kManyRows);
+  const MaybeWithoutGil released(ManyRowsBehind());
   return choose(sampler, batch);
 }
 
@@ -222,7 +243,7 @@ std::unique_ptr<PendingBatch> Sampler::Draw() {
 }
 
 nb::object Sampler::Sample() {
-  if (core_->ahead() > 0) {
+  if (core_ != nullptr && core_->ahead() > 0) {
     ++iteration_;  // ends who reads ahead, and draws that again
     Rewind();
   }
@@ -245,27 +266,32 @@ void Sampler::BeginEpoch() {
     sampler.BeginEpoch();
     return true;
   });
+  in_epoch_ = true;
 }
 
 nb::object Sampler::ReadStarts(nb::handle indices) {
   const Int64s given(indices.ptr(), "indices");
-  std::vector<std::uint64_t> numbers(given.values().begin(), given.values().end());
-  if (std::ranges::any_of(given.values(), [](std::int64_t number) { return number < 0; })) {
-    const auto starts = static_cast<std::int64_t>(NumStarts());
-    for (std::uint64_t& number : numbers) {
-      const auto from_end = static_cast<std::int64_t>(number);
-      if (from_end < -starts) {
-        Throw(PyExc_IndexError, "window " + std::to_string(from_end) + " is outside [" +
-                                    std::to_string(-starts) + ", " + std::to_string(starts) + ")");
-      }
-      number += from_end < 0 ? static_cast<std::uint64_t>(starts) : 0;
-    }
-  }
+  std::vector<std::uint64_t> numbers;
+  numbers.reserve(given.size());
+  std::int64_t starts = 0;
+  std::optional<std::int64_t> wrong;
   WindowBatch batch;
   ChooseBatch(batch, [&](WindowSampler& sampler, WindowBatch& chosen) {
+    starts = static_cast<std::int64_t>(sampler.NumStarts());
+    for (const std::int64_t number : given.values()) {
+      if (number < -starts || number >= starts) {
+        wrong = number;
+        return false;
+      }
+      numbers.push_back(static_cast<std::uint64_t>(number < 0 ? number + starts : number));
+    }
     sampler.ReadStarts(numbers, chosen);
     return true;
   });
+  if (wrong) {
+    Throw(PyExc_IndexError, "window " + std::to_string(*wrong) + " is outside [" +
+                                std::to_string(-starts) + ", " + std::to_string(starts) + ")");
+  }
   return Complete(Prepare(std::move(batch)));
 }
 
@@ -298,8 +324,9 @@ bool Sampler::WaitForStart(double seconds) {
   while (true) {
     const auto left = until - std::chrono::steady_clock::now();
     {
-      const Turn turn(*this);
+      const TurnToChoose turn(*this);
       WindowSampler& sampler = core();
+      before_ = sampler.state();
       const MaybeWithoutGil released(true);
       if (sampler.WaitForStart(
               std::clamp<std::chrono::nanoseconds>(left, std::chrono::nanoseconds(0), kTurn))) {
@@ -322,8 +349,10 @@ std::uint64_t Sampler::BeginIteration() {
 }
 
 void Sampler::Rewind() {
-  const Turn turn(*this);
-  core_->Rewind();
+  const TurnToChoose turn(*this);
+  if (core_ != nullptr) {  // else `before_` counts nothing that was not handed out
+    core_->Rewind();
+  }
 }
 
 // --- its state ---
@@ -386,7 +415,7 @@ nb::list ListOf(const std::vector<EpochExtent>& extents, std::uint64_t EpochExte
 }  // namespace
 
 nb::dict Sampler::State() {
-  const Turn turn(*this);
+  const TurnToChoose turn(*this);
   const SamplerState state = core().state();
   nb::list ids;
   for (const auto& id : state.stores) {
@@ -406,7 +435,7 @@ nb::dict Sampler::State() {
 }
 
 void Sampler::Restore(const nb::dict& state_dict) {
-  const Turn turn(*this);
+  const TurnToChoose turn(*this);
   WindowSampler& sampler = core();
   SamplerState state = sampler.state();
   const nb::object ids = Own(PySequence_List(Item(state_dict, "stores").ptr()));
@@ -438,8 +467,9 @@ void Sampler::Restore(const nb::dict& state_dict) {
     state.extents.push_back({rows[i], values[i], tails[i]});
   }
   ++iteration_;  // iterators of before do not go on
-  const MaybeWithoutGil released(sampler.RowsBehind() > kManyRows);
+  const MaybeWithoutGil released(ManyRowsBehind());
   sampler.Restore(state);
+  in_epoch_ = false;
 }
 
 }  // namespace stream_store::python

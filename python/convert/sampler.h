@@ -6,10 +6,8 @@
 // long store), and other calls wait for that.
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,6 +17,7 @@
 #include "convert/field_table.h"
 #include "convert/python.h"
 #include "convert/rows_output.h"
+#include "convert/turn.h"
 #include "convert/window_columns.h"
 
 namespace stream_store::python {
@@ -65,6 +64,9 @@ class Sampler {
   };
 
   explicit Sampler(const Arguments& arguments);
+  ~Sampler();
+  Sampler(const Sampler&) = delete;
+  Sampler& operator=(const Sampler&) = delete;
 
   nb::object Sample();     ///< a batch with replacement
   void BeginEpoch();       ///< without
@@ -91,9 +93,10 @@ class Sampler {
   void Rewind();
 
  private:
-  class Turn;
+  class TurnToChoose;
   WindowSampler& core();
   void MakeCore();
+  bool ManyRowsBehind();
   std::unique_ptr<PendingBatch> Prepare(WindowBatch batch);
   nb::object Complete(std::unique_ptr<PendingBatch> pending);
   template <class Choose>
@@ -109,9 +112,11 @@ class Sampler {
   std::shared_ptr<const FieldTable> fields_;
   Schema schema_;
   std::vector<std::uint64_t> generations_;  // of the stores' readers
-  std::optional<WindowSampler> core_;
+  std::unique_ptr<WindowSampler> core_;     // null after a fork that found it at work
+  SamplerState before_;                     // of core_, when it last released the GIL
+  bool in_epoch_ = false;                   // an epoch was begun, not only restored
   std::uint64_t iteration_ = 0;
-  bool busy_ = false;  // choosing without the GIL
+  Turn turn_;  // of who chooses
 };
 
 }  // namespace stream_store::python

@@ -224,19 +224,12 @@ std::uint64_t Store::Import(std::optional<std::vector<Field>> fields,
   AppendTurn turn(*this);
   std::uint64_t rows = 0;
   const bool anew = fields.has_value();
-  importing_ = std::this_thread::get_id();
-  try {
-    turn.RunWithoutGil([&] {
-      StagedRows staged = anew ? writer.StageAnew(std::move(*fields)) : writer.Stage();
-      work(staged);
-      rows = staged.rows();
-      staged.Commit();
-    });
-  } catch (...) {
-    importing_ = {};
-    throw;
-  }
-  importing_ = {};
+  turn.RunWithoutGil([&] {
+    StagedRows staged = anew ? writer.StageAnew(std::move(*fields)) : writer.Stage();
+    work(staged);
+    rows = staged.rows();
+    staged.Commit();
+  });
   reader_.emplace(writer.reader());
   if (anew) {
     schema_final_ = false;
@@ -288,22 +281,18 @@ std::string Store::id() const {
 }
 
 void AppendTurn::Wait() {
-  if (store_.busy_ && store_.importing_ == std::this_thread::get_id()) {
+  // Of all that runs without the GIL, only an import takes it meanwhile, for foreign code.
+  if (store_.turn_.mine()) {
     Throw(PyExc_RuntimeError,
           "this store is being imported into; what the import reads from cannot write to it");
   }
-  while (store_.busy_) {
-    const MaybeWithoutGil released(true);
-    std::unique_lock<std::mutex> lock(store_.mutex_);
-    store_.idle_.wait_for(lock, std::chrono::milliseconds(1));
-  }
+  store_.turn_.Wait();
   store_.RequireOpen();
 }
 
 AppendTurn::~AppendTurn() {
   if (mine_) {
-    store_.busy_ = false;
-    store_.idle_.notify_all();
+    store_.turn_.Free();
   }
 }
 

@@ -5,19 +5,16 @@
 // without fields: nothing on disk yet), writing, reading (mode "r": follows another writer), a
 // snapshot (fixed), closed. A writer reads through a Reader of its own, refreshed at each call.
 // Thread rules: the GIL guards every member. What releases it works on a copy of the Reader (reads)
-// or marks the store busy (appends, see AppendTurn); the C++ writer itself takes calls from any
+// or has the store's turn (appends, see AppendTurn); the C++ writer itself takes calls from any
 // thread.
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -27,6 +24,7 @@
 #include "convert/field_table.h"
 #include "convert/python.h"
 #include "convert/scratch.h"
+#include "convert/turn.h"
 
 namespace stream_store::python {
 
@@ -178,10 +176,7 @@ class Store {
   std::optional<Step> last_step_;  // of a writer
   Scratch scratch_;
   NameCache names_;
-  bool busy_ = false;            // an append runs without the GIL
-  std::thread::id importing_{};  // the thread of an import, which runs foreign code
-  std::mutex mutex_;
-  std::condition_variable idle_;
+  Turn turn_;  // of an append that runs without the GIL
 };
 
 /// The turn of one append. Appends of one store run one after the other, also where one has
@@ -189,7 +184,7 @@ class Store {
 class AppendTurn {
  public:
   explicit AppendTurn(Store& store) : store_(store) {
-    if (store.busy_) {
+    if (store.turn_.taken()) {
       Wait();
     }
   }
@@ -201,7 +196,8 @@ class AppendTurn {
   /// Runs `work` without the GIL; other appends wait.
   template <class Work>
   void RunWithoutGil(Work&& work) {
-    store_.busy_ = mine_ = true;
+    store_.turn_.Take();
+    mine_ = true;
     const MaybeWithoutGil released(true);
     work();
   }

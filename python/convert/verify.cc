@@ -142,7 +142,12 @@ bool WaitForRows(Store& store, nb::handle num_rows, nb::handle timeout) {
   if (!timeout.is_none()) {
     seconds = PyFloat_AsDouble(timeout.ptr());
     if (seconds == -1.0 && PyErr_Occurred() != nullptr) {
-      nb::raise_python_error();
+      if (PyErr_ExceptionMatches(PyExc_TypeError) == 0) {
+        nb::raise_python_error();
+      }
+      PyErr_Clear();
+      Throw(PyExc_TypeError, "timeout must be seconds or None, not " + ShortRepr(timeout.ptr()) +
+                                 " (" + TypeName(timeout.ptr()) + ")");
     }
     if (std::isnan(seconds)) {
       Throw(PyExc_ValueError, "timeout must be seconds or None, not nan");

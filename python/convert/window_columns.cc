@@ -84,12 +84,7 @@ std::vector<ColumnId> WantedColumns(PyObject* columns, const char* call) {
   if (columns == nullptr) {
     return {kWindowColumns.begin(), kWindowColumns.end()};
   }
-  if (PyUnicode_Check(columns)) {
-    Throw(PyExc_TypeError, std::string(call) +
-                               ": columns must be a sequence of names, as in columns=(" +
-                               ShortRepr(columns) + ",)");
-  }
-  const nb::object list = Own(PySequence_List(columns));
+  const nb::object list = ListOfNames(columns, PyExc_TypeError, std::string(call) + ": columns");
   std::vector<ColumnId> wanted;
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list.ptr()); ++i) {
     const ColumnId id = FindColumn(PyList_GET_ITEM(list.ptr(), i), call);

@@ -88,13 +88,15 @@ def verify(path: AnyPath, *, progress: Progress | None = None) -> VerifyReport:
     Args:
         path: directory of the store; also one that another process is writing.
         progress: called now and then with bytes done and bytes in all; what it raises ends the
-            work.
+            work. Done starts at 0 again with each read of the files.
 
     Returns:
         A report; damage is in it, not raised. Nothing in the store is changed.
 
     Cost:
-        One read of all files, and a few MiB of memory.
+        One read of all files, and a few MiB of memory. If a process begins to write the store
+        meanwhile, and something is found, which may be its doing, they are read again, in all at
+        most five times.
 
     Raises:
         FileNotFoundError: no store is there. VersionError: its format is another.

@@ -166,7 +166,10 @@ class WindowSampler:
         The order of an epoch without replacement depends on seed and number alone. With replacement
         each number stands for a stream of its own.
         """
-        epoch = check_epoch(epoch)
+        self._go_to_epoch(check_epoch(epoch))
+
+    def _go_to_epoch(self, epoch: int) -> None:
+        """As set_epoch; also the numbers behind the last one it takes, by which epochs go on."""
         begun = {"epoch": epoch, "batches": 0, "finished": 0, "rows": [], "values": [], "tails": []}
         if self._options["replacement"]:
             begun["batches"] = epoch << 40
@@ -181,9 +184,13 @@ class WindowSampler:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until there is a valid start; False after `timeout` seconds."""
-        seconds = float("inf") if timeout is None else float(timeout)
+        wrong = f"timeout must be seconds, 0 or more, or None, not {timeout!r}"
+        try:
+            seconds = float("inf") if timeout is None else float(timeout)
+        except (TypeError, ValueError) as error:
+            raise type(error)(wrong) from None
         if not seconds >= 0:
-            raise ValueError(f"timeout must be seconds, 0 or more, or None, not {timeout!r}")
+            raise ValueError(wrong)
         return self._core.wait(seconds)
 
     def __repr__(self) -> str:

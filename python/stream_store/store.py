@@ -334,6 +334,7 @@ def _checked(
         raise ValueError(f"mode must be 'a', 'x' or 'r', not {mode!r}")
     if mode == "r" and path is None:
         raise ValueError("mode='r' needs a path: a temporary store has nothing to read")
+    _refuse_bool("capacity", capacity, "a positive number of values")
     capacity = operator.index(capacity)
     if not 0 < capacity < 2**63:
         raise ValueError(f"capacity must be a positive number of values, not {capacity}")
@@ -347,13 +348,20 @@ def _checked(
 
 def _checked_syncs(seconds: float | None, count: int | None) -> tuple[float, int]:
     """When to sync by itself; 0 for never."""
+    _refuse_bool("sync_seconds", seconds, "more than 0, or None for never")
     given = 0.0 if seconds is None else float(seconds)
     if seconds is not None and not given > 0:
         raise ValueError(f"sync_seconds must be more than 0, or None for never, not {seconds!r}")
+    _refuse_bool("sync_bytes", count, "a positive number, or None for never")
     number = 0 if count is None else operator.index(count)
     if count is not None and not 0 < number < 2**63:
         raise ValueError(f"sync_bytes must be a positive number, or None for never, not {count!r}")
     return given, number
+
+
+def _refuse_bool(name: str, value: object, expected: str) -> None:
+    if isinstance(value, bool):
+        raise TypeError(f"{name} must be {expected}, not {value!r}")
 
 
 def _reopen(path: str, num_rows: int | None, safe_reads: bool = False) -> StreamStore:

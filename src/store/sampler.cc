@@ -12,6 +12,7 @@
 #include "store/permutation.h"
 #include "store/reads.h"
 #include "store/starts.h"
+#include "store/verdict_text.h"
 
 namespace stream_store {
 
@@ -51,6 +52,27 @@ void CheckOptions(const SamplerOptions& options) {
   }
 }
 
+std::string FieldText(const Schema& schema, std::size_t type) {
+  if (type >= schema.size()) {
+    return "nothing";
+  }
+  const Field& field = schema.fields()[type];
+  return StrCat("'", field.name, "' (", internal::ShapeText(field), ")");
+}
+
+// The first field of two schemas that is not the same in both.
+std::string DifferenceText(const Schema& first, const Schema& other) {
+  std::size_t type = 0;
+  while (type < first.size() && type < other.size() &&
+         first.fields()[type] == other.fields()[type]) {
+    ++type;
+  }
+  const std::string expected = FieldText(first, type);
+  const std::string found = FieldText(other, type);
+  return StrCat("type id ", type, ": expected ", expected, " but found ", found,
+                expected == found ? " of another feature" : "");
+}
+
 void CheckSameFields(const std::vector<Reader>& stores) {
   if (stores.empty()) {
     Refuse("expected at least one store");
@@ -58,7 +80,8 @@ void CheckSameFields(const std::vector<Reader>& stores) {
   for (std::size_t i = 1; i < stores.size(); ++i) {
     if (!(stores[i].schema() == stores[0].schema())) {
       Refuse(StrCat("expected stores of equal fields but those of store ", i,
-                    " differ from those of store 0"));
+                    " differ from those of store 0: ",
+                    DifferenceText(stores[0].schema(), stores[i].schema())));
     }
   }
 }

@@ -8,6 +8,16 @@
 #include "storage/column_rows.h"
 
 namespace stream_store::internal {
+
+std::string ShapeText(const Field& field) {
+  std::string text(DTypeName(field.dtype));
+  for (std::size_t i = 0; i < field.shape.size(); ++i) {
+    text += i == 0 ? "[" : ",";
+    text += field.shape[i] == kRagged ? std::string() : StrCat(field.shape[i]);
+  }
+  return StrCat(field.packed ? "packed " : "", text, field.shape.empty() ? "" : "]");
+}
+
 namespace {
 
 using Rule = Verdict::Rule;
@@ -17,15 +27,6 @@ std::string FieldText(const Schema& schema, TypeId type) {
     return StrCat("type id ", type);
   }
   return StrCat("field '", schema[type].name, "' (type id ", type, ")");
-}
-
-std::string ShapeText(const Field& field) {
-  std::string text(DTypeName(field.dtype));
-  for (std::size_t i = 0; i < field.shape.size(); ++i) {
-    text += i == 0 ? "[" : ",";
-    text += field.shape[i] == kRagged ? std::string() : StrCat(field.shape[i]);
-  }
-  return StrCat(field.packed ? "packed " : "", text, field.shape.empty() ? "" : "]");
 }
 
 std::string LengthText(const Schema& schema, const Encoding& encoding, const FieldWrite& write) {

@@ -2,12 +2,16 @@
 #pragma once
 
 #include <span>
+#include <string>
 
 #include "stream_store/store.h"
 
 #include "storage/writer.h"
 
 namespace stream_store::internal {
+
+/// What a field holds: "packed uint8[84,84,4]", "float32[]".
+std::string ShapeText(const Field& field);
 
 /// Throws the Error of a refused Append(); `before` is the step that `step` comes after.
 [[noreturn]] void ThrowVerdict(const Verdict& verdict, Writer& writer, Step step,

@@ -2,6 +2,7 @@
 #include "stream_store/verify.h"
 
 #include <algorithm>
+#include <memory>
 
 #include "base/lock.h"
 #include "base/str_cat.h"
@@ -45,6 +46,34 @@ struct Opened {
   std::uint64_t session = 0;
 };
 
+// A store as it was opened, and what the scan of it found.
+struct Scanned {
+  Scanned(const std::filesystem::path& path, const VerifyOptions& options, bool to_first_damage)
+      : opened(path), scan(opened.files, opened.live, options) {
+    for (const Finding& finding : opened.missing) {
+      scan.Add(finding);
+    }
+    scan.Run(to_first_damage);
+  }
+
+  Opened opened;
+  Scan scan;
+};
+
+// Scans what is at `path`, and does so again where a writer came meanwhile and something was found,
+// which may be no more than what that writer did.
+std::unique_ptr<Scanned> ScanPath(const std::filesystem::path& path, const VerifyOptions& options,
+                                  bool to_first_damage) {
+  constexpr int kAttempts = 5;
+  for (int attempt = 1;; ++attempt) {
+    auto scanned = std::make_unique<Scanned>(path, options, to_first_damage);
+    if (scanned->scan.report().findings.empty() || !scanned->opened.WriterCame() ||
+        attempt == kAttempts) {
+      return scanned;
+    }
+  }
+}
+
 }  // namespace
 
 std::string FindingText(const Finding& finding) {
@@ -53,18 +82,7 @@ std::string FindingText(const Finding& finding) {
 }
 
 VerifyReport Verify(const std::filesystem::path& path, const VerifyOptions& options) {
-  constexpr int kAttempts = 5;
-  for (int attempt = 1;; ++attempt) {
-    Opened opened(path);
-    Scan scan(opened.files, opened.live, options);
-    for (Finding& finding : opened.missing) {
-      scan.Add(std::move(finding));
-    }
-    scan.Run(/*to_first_damage=*/false);
-    if (scan.report().findings.empty() || !opened.WriterCame() || attempt == kAttempts) {
-      return std::move(scan.report());
-    }
-  }
+  return std::move(ScanPath(path, options, /*to_first_damage=*/false)->scan.report());
 }
 
 VerifyReport Verify(const Reader& reader, const VerifyOptions& options) {
@@ -77,20 +95,16 @@ VerifyReport Verify(const Reader& reader, const VerifyOptions& options) {
 
 RepairReport Repair(const std::filesystem::path& path, const std::filesystem::path& into,
                     const Progress& progress) {
-  const Opened opened(path);
-  const FileSet& files = opened.files;
-  if (!files.provable()) {
+  const std::unique_ptr<Scanned> scanned =
+      ScanPath(path, {.progress = progress}, /*to_first_damage=*/true);
+  const auto& [opened, scan] = *scanned;
+  if (!opened.files.provable()) {
     throw Error(ErrorCode::kCorrupt,
-                StrCat(files.path, ": repair: nothing can be told of this store: ",
+                StrCat(opened.files.path, ": repair: nothing can be told of this store: ",
                        opened.missing.empty() ? "" : FindingText(opened.missing.front())));
   }
-  Scan scan(files, opened.live, {.progress = progress});
-  for (const Finding& finding : opened.missing) {
-    scan.Add(finding);
-  }
-  scan.Run(/*to_first_damage=*/true);
-  const Cursor end = internal::CopyStore(files, scan.good().records, into, progress);
-  const VerifyReport& seen = scan.report();
+  const Cursor end = internal::CopyStore(opened.files, scan.good().records, into, progress);
+  const VerifyReport& seen = scanned->scan.report();
   return RepairReport{.records = end.records,
                       .rows = end.rows,
                       .values = end.values,

@@ -22,6 +22,7 @@
 #include "crash/place.h"
 #include "crash/random.h"
 #include "crash/rows.h"
+#include "support/patience.h"
 
 namespace stream_store::crash {
 namespace {
@@ -39,7 +40,7 @@ void Sample(const std::filesystem::path& path, std::uint64_t seed, Shared& share
   constexpr std::uint64_t kWidth = 64;
   constexpr std::size_t kBatch = 64;
   Random random(seed);
-  Reader reader = Reader::Open(path, {.wait = std::chrono::minutes(10)});
+  Reader reader = Reader::Open(path, {.wait = kPatience});
   std::vector<Value> values(kBatch * kWidth);
   std::vector<std::int64_t> types(values.size());
   std::vector<Step> steps(values.size());

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model_process import PATIENCE
 from package_helpers import ROOT, run
 from stream_store import StreamStore
 
@@ -41,7 +42,7 @@ def recorded(
         stderr=subprocess.STDOUT,
     ) as learner:
         collected = run(programs["cpp_collector"], path, "2")
-        learned, _ = learner.communicate(timeout=600)
+        learned, _ = learner.communicate(timeout=PATIENCE)
     assert learner.returncode == 0, learned
     return path, collected, learned
 

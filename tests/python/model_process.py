@@ -9,11 +9,16 @@ import textwrap
 from pathlib import Path
 from typing import IO
 
-PREAMBLE = """
+#: Seconds that a test waits for what must happen before it says that it never will. No matter of
+#: speed: longer than the most loaded machine takes.
+PATIENCE = 600
+
+PREAMBLE = f"""
 import io, os, signal, sys, time
 import numpy as np
 import stream_store
 from stream_store import StreamStore
+PATIENCE = {PATIENCE}
 """
 
 
@@ -29,7 +34,7 @@ def start(script: str, *arguments: object) -> subprocess.Popen[str]:
     )
 
 
-def finish(process: subprocess.Popen[str], timeout: float = 600) -> str:
+def finish(process: subprocess.Popen[str], timeout: float = PATIENCE) -> str:
     """What the process printed; fails with its stderr if it died or ended badly."""
     try:
         out, err = process.communicate(timeout=timeout)
@@ -41,7 +46,7 @@ def finish(process: subprocess.Popen[str], timeout: float = 600) -> str:
     return out
 
 
-def run(script: str, *arguments: object, timeout: float = 600) -> str:
+def run(script: str, *arguments: object, timeout: float = PATIENCE) -> str:
     return finish(start(script, *arguments), timeout)
 
 

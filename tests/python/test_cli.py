@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import stream_store
-from model_process import line_of, start
+from model_process import PATIENCE, line_of, start
 from stream_store import StreamStore
 
 pytest.importorskip("typer")
@@ -127,7 +127,7 @@ def test_head_and_tail_show_rows(path: Path) -> None:
 def test_follow_prints_rows_as_they_come(tmp_path: Path) -> None:
     path = tmp_path / "run"
     process = subprocess.Popen(
-        command("follow", path, "--wait", 60, "--json", "-f", "many"),
+        command("follow", path, "--wait", PATIENCE, "--json", "-f", "many"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -140,7 +140,7 @@ def test_follow_prints_rows_as_they_come(tmp_path: Path) -> None:
                 assert line["row"] == i
                 assert line["values"] == {"many": [i] * i}
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=600) == 130
+        assert process.wait(timeout=PATIENCE) == 130
     finally:
         process.kill()
         _, err = process.communicate()
@@ -306,7 +306,7 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(path: Path) -> None:
     assert process.stdout is not None
     process.stdout.read(100)
     process.stdout.close()
-    assert process.wait(timeout=600) == 0
+    assert process.wait(timeout=PATIENCE) == 0
     assert process.stderr is not None
     assert process.stderr.read() == b""
     process.stderr.close()

@@ -125,7 +125,7 @@ for trial in range(10):
         attempt(mode, name, TRUE if exact and mode == "r" else None, flip)
 print(counts)
 """
-    run(LOOK + script, store_path, tmp_path, name, timeout=300)
+    run(LOOK + script, store_path, tmp_path, name)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -144,7 +144,7 @@ for trial in range(10):
         attempt(mode, sys.argv[3], None, overwrite)
 print(counts)
 """
-    run(LOOK + script, store_path, tmp_path, name, timeout=300)
+    run(LOOK + script, store_path, tmp_path, name)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -172,7 +172,7 @@ for damage in (directory, link, pipe):
     check(damage, damage.__name__)
 print(counts)
 """
-    run(LOOK + script, store_path, tmp_path, name, timeout=300)
+    run(LOOK + script, store_path, tmp_path, name)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -189,7 +189,7 @@ if name in ("schema", "control"):
     assert counts["read"] == 0, counts
 print(counts)
 """
-    run(LOOK + script, store_path, tmp_path, name, same, tmp_path / "other", timeout=300)
+    run(LOOK + script, store_path, tmp_path, name, same, tmp_path / "other")
 
 
 def listing(path: Path) -> list[tuple[str, int, bytes]]:

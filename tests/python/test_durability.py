@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model_process import line_of, run, start
+from model_process import PATIENCE, line_of, run, start
 from stream_store import CorruptStoreError, LockedError, StreamStore
 
 FIELDS = {"n": "int64", "many": "int64[]"}
@@ -36,7 +36,7 @@ def fill(store: StreamStore, rows: int) -> None:
 
 
 def becomes(condition: Callable[[], bool]) -> bool:
-    until = time.monotonic() + 300
+    until = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > until:
             return False
@@ -181,7 +181,7 @@ for i in range(10**9):
     found, missing, half_gone = 0, 0, set()
     try:
         line_of(process.stdout)
-        enough, patience = time.monotonic() + 5, time.monotonic() + 300
+        enough, patience = time.monotonic() + 5, time.monotonic() + PATIENCE
         while min(found, missing) < (200 if time.monotonic() < enough else 1):
             assert time.monotonic() < patience
             try:
@@ -250,7 +250,7 @@ def test_stores_work_under_every_start_method(path: Path, method: str) -> None:
         for worker in workers:
             worker.start()
         for _ in workers:
-            assert out.get(timeout=600) == (500, 499)
+            assert out.get(timeout=PATIENCE) == (500, 499)
         for worker in workers:
             worker.join()
             assert worker.exitcode == 0

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import fake_hub
+from model_process import PATIENCE
 
 TOKEN = "hf_secretSecretSecretSecretSecret1234"
 
@@ -86,7 +87,7 @@ def run(hub: fake_hub.FakeHub, folder: Path, script: str, **environment: str) ->
         },
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -97,7 +97,7 @@ for number, call in enumerate({"reads": READS, "writes": WRITES, "others": OTHER
 
 @pytest.mark.parametrize("kind", ["reads", "writes", "others"])
 def test_odd_arguments(kind: str) -> None:
-    run(CALLS, kind, timeout=300)
+    run(CALLS, kind)
 
 
 FIELDS = {"first": "int64", "text": "string"}

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model_process import finish, line_of, run, start
+from model_process import PATIENCE, finish, line_of, run, start
 from stream_store import LockedError, StreamStore
 
 FIELDS = {"first": "int64", "many": "int64[]", "last": "int64"}
@@ -124,7 +124,7 @@ with StreamStore(sys.argv[1], fields=FIELDS) as store:
     fill(store, 3)
 """
     with child(script, path) as writer:
-        reader = StreamStore(path, "r", wait=60)
+        reader = StreamStore(path, "r", wait=PATIENCE)
         finish(writer)
     assert check_rows(reader) == 3
 
@@ -288,7 +288,7 @@ def test_a_store_goes_to_a_spawned_worker_by_its_path(
             out = context.Queue()
             worker = context.Process(target=sum_of, args=(sent, out))
             worker.start()
-            assert out.get(timeout=600) == ("r", rows, sum(range(rows)))
+            assert out.get(timeout=PATIENCE) == ("r", rows, sum(range(rows)))
             worker.join()
             assert worker.exitcode == 0
 
@@ -305,7 +305,7 @@ def test_a_temporary_store_goes_to_a_spawned_worker_together_with_its_snapshots(
     sent = [store.snapshot(10), store, store.snapshot(20)]
     worker = context.Process(target=rows_of, args=(sent, out))
     worker.start()
-    assert out.get(timeout=60) == [(rows, sum(range(rows))) for rows in (10, 1000, 20)]
+    assert out.get(timeout=PATIENCE) == [(rows, sum(range(rows))) for rows in (10, 1000, 20)]
     worker.join()
     assert worker.exitcode == 0
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
+import campaign
 import mutants
 
 ROOT = Path(__file__).parents[2]
@@ -42,3 +45,32 @@ def test_every_mutant_still_fits_the_sources() -> None:
     assert len(mutants.MUTANTS) >= 25
     assert mutants.problems(ROOT) == []
     assert len({mutant.name for mutant in mutants.MUTANTS}) == len(mutants.MUTANTS)
+
+
+def test_the_page_has_each_mutant_and_counts_those_that_were_caught() -> None:
+    text = PAGE.read_text().split("<!-- mutants:begin -->")[1].split("<!-- mutants:end -->")[0]
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", text, re.M)[1:]
+    assert [name for name, _ in rows] == [mutant.name for mutant in mutants.MUTANTS]
+    caught = sum("_test: " in said for _, said in rows)
+    assert f"\n{caught} of {len(mutants.MUTANTS)} were caught.\n" in text
+
+
+def test_a_part_of_the_campaign_keeps_its_date_when_others_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(campaign, "RESULT", tmp_path / "campaign.json")
+    monkeypatch.setattr(campaign, "PAGE", tmp_path / "page.md")
+    campaign.PAGE.write_text("<!-- campaign:begin -->\n<!-- campaign:end -->\n")
+    old = campaign.Part("kills", "of old", ["echo"], date="2020-01-02", kernel="5.1", cores=3)
+    campaign.write([old])
+    new = campaign.Part("steps", "of now", ["echo", "steps: 3 steps"])
+    campaign.run(new)
+    campaign.write([*campaign.last_report().values(), new])
+    campaign.into_page(list(campaign.last_report().values()))
+    page = campaign.PAGE.read_text()
+    assert "- 2020-01-02, , Linux 5.1, 3 cores, shared: kills.\n" in page
+    assert (
+        f"- {new.date}, {new.machine}, Linux {new.kernel}, {new.cores} cores, shared: steps.\n"
+        in page
+    )
+    assert "| steps: of now | steps: 3 steps |" in page

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import stream_store
-from model_process import line_of, start
+from model_process import PATIENCE, line_of, start
 from stream_store import (
     CorruptStoreError,
     Finding,
@@ -183,7 +183,7 @@ for i in range(10**9):
         line_of(writer.stdout)
         reader = StreamStore(path, "r")
         for i in range(5):
-            assert reader.wait(1000 * (i + 1), timeout=600)
+            assert reader.wait(1000 * (i + 1), timeout=PATIENCE)
             copy = path.with_name(f"copy{i}")
             rows = reader.checkpoint(copy)
             assert rows >= 1000 * (i + 1)
@@ -231,6 +231,8 @@ def test_wait_says_whether_the_rows_came() -> None:
     assert not store.snapshot().wait(4)
     with pytest.raises(ValueError, match="nan"):
         store.wait(9, timeout=float("nan"))
+    with pytest.raises(TypeError, match=r"timeout must be seconds or None, not 'a' \(str\)"):
+        store.wait(9, timeout="a")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="num_rows"):
         store.wait(2.5)  # type: ignore[arg-type]
 
@@ -250,8 +252,8 @@ def test_wait_lets_another_thread_append_declare_and_close() -> None:
 
     thread = threading.Thread(target=work)
     thread.start()
-    assert store.wait(2, timeout=600)
+    assert store.wait(2, timeout=PATIENCE)
     with pytest.raises(ValueError, match="closed"):
-        store.wait(3, timeout=600)
+        store.wait(3, timeout=PATIENCE)
     thread.join()
     assert done

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from store_helpers import filled, new_store
-from stream_store import StreamStore
+from stream_store import StreamStore, WindowSampler
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_wrong_arguments(ragged: StreamStore) -> None:
         ({"length": 0}, ValueError),
         ({"length": 1.5}, TypeError),
         ({"fields": ["nope"]}, ValueError),
-        ({"fields": "x"}, TypeError),
+        ({"fields": "x"}, ValueError),
         ({"out": [1]}, TypeError),
     ):
         with pytest.raises(error):
@@ -178,6 +178,16 @@ def test_decode_gives_the_fields_dtype() -> None:
     packed = new_store({"x": "packed uint8[8]"})
     with pytest.raises(ValueError, match="x"):
         packed.decode([1], "x")
+
+
+@pytest.mark.parametrize("wrong", [3, "reward", b"reward"])
+def test_fields_that_are_no_list_are_refused_alike_by_rows_and_samplers(wrong: Any) -> None:
+    store = filled(3)
+    message = f"fields must be a list of names, not {wrong!r}$"
+    with pytest.raises(ValueError, match=message):
+        store.read_rows([0], fields=wrong)
+    with pytest.raises(ValueError, match=message):
+        WindowSampler(store, 1, unit="row", fields=wrong)
 
 
 def test_look_ups_agree_with_the_index_table(ragged: StreamStore) -> None:

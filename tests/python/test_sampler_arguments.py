@@ -80,6 +80,8 @@ def test_calls_that_do_not_fit_are_refused() -> None:
         WindowSampler(store, 3).prefetch(0)
     with pytest.raises(ValueError, match="timeout"):
         WindowSampler(store, 3).wait(-1)
+    with pytest.raises(ValueError, match="timeout must be seconds, 0 or more, or None, not 'a'"):
+        WindowSampler(store, 3).wait("a")  # type: ignore[arg-type]
     tooshort = WindowSampler(store, 100, unit="row", segment_by="episode")
     for call in (tooshort.sample, lambda: next(iter(tooshort))):
         with pytest.raises(ValueError, match="60 rows"):

@@ -97,6 +97,12 @@ def test_wrong_arguments_are_refused(
         store.windows(**{"starts": [0, 1], "width": 5} | arguments)
 
 
+@pytest.mark.parametrize("wrong", [None, 3, "values", b"values"])
+def test_columns_that_are_no_list_are_refused_by_name(store: StreamStore, wrong: Any) -> None:
+    with pytest.raises(TypeError, match=f"columns must be a list of names, not {wrong!r}"):
+        store.windows([0], 5, columns=wrong)
+
+
 def test_read_only_out_is_refused(store: StreamStore) -> None:
     array = np.zeros((1, 5), int)
     array.flags.writeable = False

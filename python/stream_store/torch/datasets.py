@@ -80,11 +80,14 @@ class WindowDataset(Dataset[dict[str, Any]]):
         return self._sampler.num_starts
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        size = len(self)
-        if not -size <= index < size:
-            raise IndexError(f"window {index} is outside [{-size}, {size})")
-        index = operator.index(index) % size
-        return sample_of(to_tensors(self._sampler._core.read_starts([index])), 0)
+        try:
+            number = operator.index(index)
+        except TypeError:
+            raise TypeError(
+                f"dataset[i] is one window: i must be an int, not {index!r} "
+                f"({type(index).__name__})"
+            ) from None
+        return sample_of(to_tensors(self._sampler._core.read_starts([number])), 0)
 
     def __getitems__(self, indices: Sequence[int]) -> Samples:
         """Windows of those numbers, read in one call; negative ones count from the end."""
@@ -159,20 +162,17 @@ class WindowIterableDataset(IterableDataset[dict[str, Any]]):
         self._epochs.set(epoch)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        info = get_worker_info()
-        worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
+        worker, workers = _worker()
         sampler = self._make_sampler(worker, workers)
         return map(to_tensors, self._epochs.begin(sampler, worker))
 
     def state_dict(self) -> dict[str, Any]:
         """As `WindowSampler.state_dict`, of this process's worker."""
-        sampler = self._sampler if self._sampler is not None else self._make_sampler(0, 1)
-        return sampler.state_dict()
+        return self._make_sampler(*_worker()).state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a state that the same worker took."""
-        info = get_worker_info()
-        worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
+        worker, workers = _worker()
         self._make_sampler(worker, workers).load_state_dict(state)
         self._state = dict(state)
         self._epochs.resume(worker)
@@ -182,6 +182,12 @@ class WindowIterableDataset(IterableDataset[dict[str, Any]]):
         state["_rank"] = self._ranks()  # the process group does not come along
         state["_sampler"] = state["_place"] = None
         return state
+
+
+def _worker() -> tuple[int, int]:
+    """Which worker of a loader this process is, and of how many; (0, 1) if it is none."""
+    info = get_worker_info()
+    return (0, 1) if info is None else (info.id, info.num_workers)
 
 
 def _numbers_move(store: Stores, arguments: Mapping[str, Any]) -> bool:

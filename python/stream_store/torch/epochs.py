@@ -41,7 +41,7 @@ class EpochCounter:
     def begin(self, sampler: WindowSampler, worker: int) -> Iterator[Any]:
         """The iteration of this worker's next epoch, or of the one that it resumes."""
         if not self.resumes(worker):
-            sampler.set_epoch(self._begun[worker % _MOST_WORKERS])
+            sampler._go_to_epoch(self._begun[worker % _MOST_WORKERS])
         batches = iter(sampler)
         self._begun[worker % _MOST_WORKERS] = sampler.state_dict()["epoch"] + 1
         return batches

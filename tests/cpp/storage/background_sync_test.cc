@@ -13,6 +13,7 @@
 #include "stream_store/verify.h"
 
 #include "storage/fixture.h"
+#include "support/patience.h"
 
 namespace stream_store::internal {
 namespace {
@@ -21,9 +22,9 @@ using std::chrono::milliseconds;
 
 class BackgroundSyncTest : public StoreTest {
  protected:
-  // Whether it becomes true within minutes: nothing here is a matter of speed.
+  // Whether it becomes true in the end: nothing here is a matter of speed.
   static bool Becomes(const std::function<bool()>& condition) {
-    const auto until = std::chrono::steady_clock::now() + std::chrono::minutes(5);
+    const auto until = std::chrono::steady_clock::now() + kPatience;
     while (!condition()) {
       if (std::chrono::steady_clock::now() > until) return false;
       std::this_thread::sleep_for(milliseconds(1));

@@ -5,6 +5,7 @@
 
 #include "base/lock.h"
 #include "storage/fixture.h"
+#include "support/patience.h"
 
 namespace stream_store::internal {
 namespace {
@@ -210,8 +211,8 @@ TEST_F(ReaderTest, WaitsForRowsAndForTheStore) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
     store.Append(1, {{0, 2}});
   });
-  Reader reader = Reader::Open(path_, {.wait = std::chrono::minutes(5)});
-  EXPECT_TRUE(reader.WaitForRows(2, std::chrono::minutes(5)));
+  Reader reader = Reader::Open(path_, {.wait = kPatience});
+  EXPECT_TRUE(reader.WaitForRows(2, kPatience));
   EXPECT_FALSE(reader.WaitForRows(3, std::chrono::milliseconds(1)));
   writer.join();
 }

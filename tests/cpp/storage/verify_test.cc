@@ -71,7 +71,27 @@ class VerifyTest : public StoreTest {
     }
   };
 
-  static std::string Texts(const VerifyReport& report) {
+  // Runs `work` on a closed store with a writer coming before its n-th read, for every n.
+  template <class Work>
+  void WithALateWriter(Work&& work) {
+    int reads = 0;
+    for (; LateWriter::reads_before < 0; ++reads) {  // until it does not come any more
+      LateWriter::writer.reset();
+      fs::remove_all(path_);
+      MakeClosed();
+      LateWriter::test = this;
+      LateWriter::reads_before = reads;
+      const SyscallFaults back;  // puts pread back
+      sys().pread = LateWriter::Read;
+      SCOPED_TRACE(reads);
+      work();
+    }
+    LateWriter::reads_before = -1;
+    EXPECT_GT(reads, 5);
+  }
+
+  template <class Report>
+  static std::string Texts(const Report& report) {
     std::string text;
     for (const Finding& finding : report.findings) text += FindingText(finding) + "\n";
     return text;
@@ -264,19 +284,17 @@ TEST_F(VerifyTest, TellsHowFarItIsAndStopsWhenTold) {
 }
 
 TEST_F(VerifyTest, TakesAWriterThatComesMeanwhileForWhatItIs) {
-  int reads = 0;
-  for (; LateWriter::reads_before < 0; ++reads) {  // until it does not come any more
-    LateWriter::writer.reset();
-    fs::remove_all(path_);
-    MakeClosed();
-    LateWriter::test = this;
-    LateWriter::reads_before = reads;
-    const SyscallFaults back;  // puts pread back
-    sys().pread = LateWriter::Read;
-    EXPECT_EQ(Texts(Verify(path_)), "") << "opened at read " << reads;
-  }
-  LateWriter::reads_before = -1;
-  EXPECT_GT(reads, 5);
+  WithALateWriter([this] { EXPECT_EQ(Texts(Verify(path_)), ""); });
+}
+
+TEST_F(VerifyTest, RepairTakesAWriterThatComesMeanwhileForWhatItIs) {
+  WithALateWriter([this] {
+    fs::remove_all(Scratch("new"));
+    const RepairReport report = Repair(path_, Scratch("new"));
+    EXPECT_EQ(Texts(report), "");
+    EXPECT_GE(report.rows, 1000U);
+    EXPECT_EQ(report.rows_lost, 0U);
+  });
 }
 
 }  // namespace

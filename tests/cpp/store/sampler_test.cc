@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "store/sampler_model.h"
+#include "support/patience.h"
 #include "support/scratch.h"
 
 namespace stream_store {
@@ -284,7 +285,7 @@ TEST(WindowSamplerTest, WaitsForTheFirstWindow) {
       store.Append(step, {{kCutType, false}});
     }
   });
-  EXPECT_TRUE(sampler.WaitForStart(std::chrono::minutes(5)));
+  EXPECT_TRUE(sampler.WaitForStart(kPatience));
   writer.join();
   EXPECT_EQ(sampler.NumStarts(), 3U);
   EXPECT_EQ(sampler.RowsBehind(), 0U);
@@ -331,7 +332,7 @@ TEST(WindowSamplerTest, RefusesOptionsThatCannotBe) {
   const StreamStore other = StreamStore::Temporary({.fields = {{.name = "x"}}});
   EXPECT_EQ(MessageOf({one[0], other.reader()}, {}),
             "sampler: expected stores of equal fields but those of store 1 differ from those of "
-            "store 0");
+            "store 0: type id 0: expected 'episode' (int32) but found 'x' (int64)");
 }
 
 TEST(WindowSamplerTest, SaysHowManyRowsThereAreWhenNoWindowFits) {

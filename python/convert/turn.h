@@ -1,0 +1,66 @@
+// Turn: calls on one object that run one after the other, though they release the GIL in between.
+//
+// Used by Store (appends), Sampler (choosing windows) and Prefetch (waiting for a batch). A fork
+// copies a turn that another thread has, and not that thread: in the child such a turn is lost, and
+// free to take. What it guarded may then be half changed; `lost()` says so until it is taken.
+// Thread rule: the GIL guards it.
+#pragma once
+
+#include <cstdint>
+#include <thread>
+
+namespace stream_store::python {
+
+/// Has the interpreter tell of every fork in its child. Called once, when the module is made.
+void WatchForks();
+
+/// How many forks lie between the first process and this one.
+std::uint64_t ForkCount() noexcept;
+
+class Turn {
+ public:
+  class Hold;
+
+  /// Whether a thread of this process has it.
+  bool taken() const noexcept { return owner_ != std::thread::id{} && !lost(); }
+
+  /// Whether the calling thread has it.
+  bool mine() const noexcept { return owner_ == std::this_thread::get_id() && !lost(); }
+
+  /// Whether a thread has it that is not in this process, since another one forked.
+  bool lost() const noexcept;
+
+  /// Waits until it is free, without the GIL. REQUIRES: !mine().
+  void Wait() const;
+
+  /// REQUIRES: !taken().
+  void Take() noexcept;
+
+  void Free() noexcept { owner_ = {}; }
+
+ private:
+  std::thread::id owner_{};  // none: free
+  std::uint64_t forks_ = 0;  // ForkCount() when it was taken
+};
+
+/// Has the turn for as long as it lives.
+class Turn::Hold {
+ public:
+  /// Waits for it. Only foreign code that runs inside a call, a signal handler or a finalizer, can
+  /// find that its own thread has it: then throws RuntimeError(`inside`).
+  Hold(Turn& turn, const char* inside);
+
+  ~Hold() { turn_.Free(); }
+
+  Hold(const Hold&) = delete;
+  Hold& operator=(const Hold&) = delete;
+
+  /// Whether the turn was lost in a fork before it was taken here.
+  bool was_lost() const noexcept { return was_lost_; }
+
+ private:
+  Turn& turn_;
+  bool was_lost_ = false;
+};
+
+}  // namespace stream_store::python
