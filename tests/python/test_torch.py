@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
 import resource
 import subprocess
@@ -29,6 +30,7 @@ from model_process import PATIENCE  # noqa: E402
 from sampler_model import FIELDS, append, filled, make_rows, row_windows  # noqa: E402
 from stream_store import StreamStore, WindowSampler  # noqa: E402
 from stream_store.torch import WindowDataset, WindowIterableDataset  # noqa: E402
+from stream_store.torch.travel import Travelling  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:'pin_memory' argument is set as true but no accelerator:UserWarning"
@@ -168,6 +170,60 @@ def test_a_batch_is_read_in_one_call_and_collates_as_samples_would() -> None:
     assert [int(step) for step in next(iter(own))] == [0, 1, 2, 3, 4]
     subset = DataLoader(Subset(dataset, [7, 9]), batch_size=2)
     assert windows_of(next(iter(subset))) == [(7, 8, 9), (9, 10, 11)]
+
+
+def collate_with_more(samples: Any) -> dict[str, Any]:
+    """Torch's own collation, and what a user may put beside it."""
+    batch: dict[str, Any] = torch.utils.data.default_collate(samples)
+    batch["weight"] = torch.ones(2, requires_grad=True)
+    batch["half"] = torch.ones(2, dtype=torch.bfloat16)
+    batch["worker"] = get_worker_info() is not None
+    return batch
+
+
+@pytest.mark.parametrize("iterable", [False, True])
+def test_a_batch_comes_from_a_worker_in_one_piece_of_memory(iterable: bool) -> None:
+    store = StreamStore(fields={"obs": "float32[8]", "text": "string", "items": "int16[]"})
+    for i in range(30):
+        store.append_step({"obs": np.full(8, i), "text": f"row {i}", "items": [i] * (i % 3)})
+    dataset: Any = (
+        WindowIterableDataset(store, 3, unit="row", batch_size=5, replacement=False)
+        if iterable
+        else WindowDataset(store, 3, unit="row")
+    )
+    arguments = {"batch_size": None if iterable else 5}
+    passes = []
+    for workers in (0, 1):
+        if iterable:
+            dataset.set_epoch(0)
+        passes.append(list(loader_of(dataset, workers, "fork", **arguments)))
+    here, there = passes
+    assert len(here) == len(there) == 6
+    for ours, theirs in zip(here, there, strict=True):
+        assert type(theirs) is type(theirs["_mask"]) is dict
+        assert theirs["text"] == ours["text"]
+        tensors = [theirs[name] for name in ("obs", "items", "_step", "_valid")]
+        tensors += [*theirs["_mask"].values(), theirs["_length"]["items"]]
+        for name in ("obs", "items", "_step", "_valid"):
+            assert torch.equal(theirs[name], ours[name]), name
+        first = min(tensor.data_ptr() for tensor in tensors)
+        last = max(tensor.data_ptr() + tensor.nbytes for tensor in tensors)
+        assert last - first < sum(tensor.nbytes + 64 for tensor in tensors)
+
+
+def test_what_a_collation_adds_comes_from_a_worker_as_it_is() -> None:
+    store, _ = filled(20)
+    dataset = WindowDataset(store, 3, unit="row")
+    loader = loader_of(dataset, 1, "fork", batch_size=4, collate_fn=collate_with_more)
+    batch = next(iter(loader))
+    assert batch["worker"]
+    assert batch["weight"].requires_grad
+    assert batch["half"].dtype == torch.bfloat16
+    assert windows_of(batch) == [(i, i + 1, i + 2) for i in range(4)]
+    copied = pickle.loads(pickle.dumps(Travelling({"a": torch.zeros(0, 3), "b": {"c": [1]}})))
+    assert type(copied) is dict
+    assert copied["a"].shape == (0, 3)
+    assert copied["b"] == {"c": [1]}
 
 
 def test_windows_that_are_not_there_are_refused_alike_alone_and_in_batches() -> None:

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch.utils.data._utils.collate import default_collate_fn_map
 
+from .travel import from_worker
+
 # Items of keys that have one array per field.
 _NESTED = ("_mask", "_length")
 
@@ -85,16 +87,18 @@ class Samples(Sequence[LazySample]):
 
 def _collate(samples: Any, *, collate_fn_map: Any = None) -> dict[str, Any]:  # noqa: ARG001
     if isinstance(samples, Samples):
-        return samples.batch
+        return from_worker(samples.batch)
     first = samples[0]  # samples fetched one by one
-    return {
-        name: (
-            {key: _stack([sample[name][key] for sample in samples]) for key in first[name]}
-            if name in _NESTED
-            else _stack([sample[name] for sample in samples])
-        )
-        for name in first
-    }
+    return from_worker(
+        {
+            name: (
+                {key: _stack([sample[name][key] for sample in samples]) for key in first[name]}
+                if name in _NESTED
+                else _stack([sample[name] for sample in samples])
+            )
+            for name in first
+        }
+    )
 
 
 def _stack(items: list[Any]) -> Any:

@@ -14,6 +14,7 @@ from stream_store.store import StreamStore
 
 from .batches import Samples, sample_of, to_tensors
 from .epochs import EpochCounter
+from .travel import from_worker
 
 Stores = StreamStore | Sequence[StreamStore]
 
@@ -164,7 +165,8 @@ class WindowIterableDataset(IterableDataset[dict[str, Any]]):
     def __iter__(self) -> Iterator[dict[str, Any]]:
         worker, workers = _worker()
         sampler = self._make_sampler(worker, workers)
-        return map(to_tensors, self._epochs.begin(sampler, worker))
+        batches = map(to_tensors, self._epochs.begin(sampler, worker))
+        return map(from_worker, batches)
 
     def state_dict(self) -> dict[str, Any]:
         """As `WindowSampler.state_dict`, of this process's worker."""
