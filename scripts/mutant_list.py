@@ -56,9 +56,9 @@ MUTANTS = [
     one(
         "publish of many before their records",
         "src/storage/append_many.cc",
-        "  std::uint64_t record = cursor_.records;\n",
-        "  std::uint64_t record = cursor_.records;\n"
-        "  published_.store(after.records, std::memory_order_release);\n",
+        "  StorePrepared(steps, cursor_, /*flipped=*/0);\n",
+        "  published_.store(at.records, std::memory_order_release);\n"
+        "  StorePrepared(steps, cursor_, /*flipped=*/0);\n",
         first=STEP,
     ),
     one(
@@ -73,7 +73,7 @@ MUTANTS = [
         "staged records look like appended ones",
         "src/storage/stage.cc",
         (
-            ("    staged.check = ~staged.check;\n", ""),
+            ("/*flipped=*/~std::uint32_t{0}", "/*flipped=*/0"),
             ("    records_[record].check = ~records_[record].check;\n", "    (void)record;\n"),
         ),
         first=POWER,

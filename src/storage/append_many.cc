@@ -35,11 +35,8 @@ void Writer::Stage(Step step, const Memo& memo, bool continues, Cursor& at) {
   MoveCursor(memo, step, continues, at);
 }
 
-void Writer::CommitStaged(const Cursor& after) noexcept {
-  std::uint64_t record = cursor_.records;
-  for (const Staged& staged : staged_) {
-    StoreRecord(staged, record++);
-  }
+// One publish for all that was stored.
+void Writer::Commit(const Cursor& after) noexcept {
   const std::uint64_t layout_words = cursor_.layout_words;
   cursor_ = after;
   cursor_.layout_words = layout_words;
@@ -87,7 +84,11 @@ Verdict Writer::AppendGroups(std::span<const Group> groups, std::size_t* failed_
       return Refuse(Verdict::Rule::kValue, bad_write, 0, bad);
     }
   }
-  CommitStaged(at);
+  std::uint64_t record = cursor_.records;
+  for (const Staged& staged : staged_) {
+    StoreRecord(staged, record++);
+  }
+  Commit(at);
   return {};
 }
 
@@ -136,16 +137,13 @@ Verdict Writer::ShapeRow(std::span<const Column> columns, std::uint64_t row, Mem
 
 Verdict Writer::DecideRows(std::span<const Step> steps, std::span<const Column> columns,
                            Cursor& at) {
-  const bool regular = Regular(columns);
   Memo& memo = memos_[0];
   for (std::size_t row = 0; row < steps.size(); ++row) {
     if (at.rows > 0 && steps[row] <= at.step) {
       return Refuse(Verdict::Rule::kStepNotAfter, 0, row);
     }
-    if (row == 0 || !regular) {
-      if (const Verdict verdict = ShapeRow(columns, row, memo); verdict.code != ErrorCode::kOk) {
-        return verdict;
-      }
+    if (const Verdict verdict = ShapeRow(columns, row, memo); verdict.code != ErrorCode::kOk) {
+      return verdict;
     }
     if (!MayFollow(steps[row], memo, /*continues=*/false, at)) {
       return RefusePlace(steps[row], /*continues=*/false, at);
@@ -155,55 +153,7 @@ Verdict Writer::DecideRows(std::span<const Step> steps, std::span<const Column> 
   return {};
 }
 
-// Rows of one shape: what is the same for all of them is found out once.
-Verdict Writer::EncodeRegularRows(std::span<const Column> columns) {
-  struct Part {
-    EncodeLoop loop;  // null: one word, as it is
-    const Encoding* encoding;
-    const unsigned char* data;
-    std::uint64_t row_bytes;
-    std::uint64_t count;
-    std::uint64_t words;
-    std::size_t column;
-  };
-
-  std::vector<Part> parts;
-  parts.reserve(columns.size());
-  for (std::size_t c = 0; c < columns.size(); ++c) {
-    const Column& column = columns[c];
-    if (column.row_items == 0) {
-      continue;
-    }
-    const Encoding& encoding = meaning_->encodings[column.type];
-    const bool one_word = column.row_items == 1 && KeepsWord(encoding, column.source);
-    parts.push_back({one_word ? nullptr : FindEncodeLoop(encoding, column.source), &encoding,
-                     static_cast<const unsigned char*>(column.data),
-                     column.row_items * SourceBytes(column.source), column.row_items,
-                     EncodedWords(encoding, column.source, column.row_items), c});
-  }
-  for (std::size_t row = 0; row < staged_.size(); ++row) {
-    Staged& staged = staged_[row];
-    Value* const begin = values_ + staged.start;
-    Value* out = begin;
-    for (const Part& part : parts) {
-      const unsigned char* items = part.data + row * part.row_bytes;
-      if (part.loop == nullptr) {
-        std::memcpy(out, items, sizeof(Value));
-      } else if (const std::uint64_t bad = part.loop(*part.encoding, items, part.count, out);
-                 bad != kEncodedAll) {
-        return Refuse(Verdict::Rule::kValue, part.column, row, bad);
-      }
-      out += part.words;
-    }
-    staged.check = FinishCheck(ExtendCheck(BeginStagedCheck(staged), begin, staged.total));
-  }
-  return {};
-}
-
 Verdict Writer::EncodeRows(std::span<const Column> columns) {
-  if (Regular(columns)) {
-    return EncodeRegularRows(columns);
-  }
   for (std::size_t row = 0; row < staged_.size(); ++row) {
     Staged& staged = staged_[row];
     Value* const begin = values_ + staged.start;
@@ -232,15 +182,31 @@ Verdict Writer::PrepareRows(std::span<const Step> steps, std::span<const Column>
   if (const Verdict verdict = CheckColumns(columns); verdict.code != ErrorCode::kOk) {
     return verdict;
   }
+  const Cursor begin = at;
+  const bool regular = Regular(columns);
   staged_.clear();
-  staged_.reserve(steps.size());
-  if (const Verdict verdict = DecideRows(steps, columns, at); verdict.code != ErrorCode::kOk) {
+  if (!regular) {
+    staged_.reserve(steps.size());
+  }
+  const Verdict verdict =
+      regular ? DecideRegular(steps, columns, at) : DecideRows(steps, columns, at);
+  if (verdict.code != ErrorCode::kOk) {
     return verdict;
   }
   if (!Fits(at.values, at.records + 1)) {
     MakeRoom(at.values, at.records + 1, cursor_.layout_words);
   }
-  return EncodeRows(columns);
+  return regular ? EncodeRegular(steps, columns, begin) : EncodeRows(columns);
+}
+
+// What PrepareRows() passed, from `begin` on; `flipped` are the bits of the checks to invert.
+void Writer::StorePrepared(std::span<const Step> steps, const Cursor& begin,
+                           std::uint32_t flipped) noexcept {
+  for (std::uint64_t i = 0; i < steps.size(); ++i) {
+    Staged staged = staged_.empty() ? RegularRow(steps, begin, i) : staged_[i];
+    staged.check = (staged_.empty() ? checks_[i] : staged.check) ^ flipped;
+    StoreRecord(staged, begin.records + i);
+  }
 }
 
 Verdict Writer::Extend(std::span<const Step> steps, std::span<const Column> columns,
@@ -256,7 +222,8 @@ Verdict Writer::Extend(std::span<const Step> steps, std::span<const Column> colu
   if (const Verdict verdict = PrepareRows(steps, columns, at); verdict.code != ErrorCode::kOk) {
     return verdict;
   }
-  CommitStaged(at);
+  StorePrepared(steps, cursor_, /*flipped=*/0);
+  Commit(at);
   return {};
 }
 

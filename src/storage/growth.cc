@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <system_error>
+#include <utility>
 
 #include "base/str_cat.h"
 #include "storage/append_flag.h"
@@ -19,7 +20,8 @@ namespace {
 constexpr std::uint64_t kGrain = 64 << 10;
 constexpr std::uint64_t kLargestStep = 1 << 30;
 
-// Faulted in ahead of the writer at a time: an eighth of the file, within these bounds.
+// Faulted in ahead of the writer at a time: an eighth of the file, or twice what it wrote since the
+// last time (calls of many rows come again), within these bounds.
 constexpr std::uint64_t kSmallestStretch = 1 << 20;
 constexpr std::uint64_t kLargestStretch = 32 << 20;
 
@@ -48,8 +50,8 @@ std::uint64_t HintBytes(std::uint64_t values, std::uint64_t rows) {
   return (std::max(values, rows) / kHintStride + 2) * sizeof(Hint);
 }
 
-std::uint64_t StretchOf(std::uint64_t file_bytes) {
-  return std::clamp(file_bytes / 8, kSmallestStretch, kLargestStretch);
+std::uint64_t StretchOf(std::uint64_t file_bytes, std::uint64_t written_bytes) {
+  return std::clamp(std::max(file_bytes / 8, 2 * written_bytes), kSmallestStretch, kLargestStretch);
 }
 
 }  // namespace
@@ -132,6 +134,8 @@ void Writer::StartSyncer() {
 void Writer::StartHelper() {
   try {
     if (helper_ == nullptr) {
+      seen_values_ = cursor_.values;
+      seen_records_ = cursor_.records;
       helper_ = new GrowthHelper(*this);
     }
     helper_->Wake();
@@ -230,8 +234,13 @@ void Writer::GrowAhead() {
     }
     GrowFilesAhead(values, records);
   }
-  const std::uint64_t value_stretch = StretchOf(files_->values.bytes());
-  const std::uint64_t record_stretch = StretchOf(files_->records.bytes());
+  const auto written = [](std::uint64_t now, std::uint64_t& before) {
+    return now - std::min(now, std::exchange(before, now));
+  };
+  const std::uint64_t value_stretch =
+      StretchOf(files_->values.bytes(), written(values, seen_values_) * sizeof(Value));
+  const std::uint64_t record_stretch =
+      StretchOf(files_->records.bytes(), written(records, seen_records_) * sizeof(Record));
   const auto fault_in = [](const DataFile& file, const Mapping& map, std::uint64_t begin,
                            std::uint64_t stretch) {
     const std::uint64_t end = std::min({begin + stretch, file.bytes(), map.size()});

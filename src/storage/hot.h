@@ -1,7 +1,7 @@
 // The pieces of the hot path that Append() and the calls of many records share, small enough to be
 // inlined.
 //
-// Included by append.cc and append_many.cc only. Numbers in comments are the steps of "Append" in
+// Included by append.cc, append_many.cc, append_regular.cc and stage.cc only. Numbers in comments are the steps of "Append" in
 // docs/format.md.
 #pragma once
 
@@ -108,6 +108,18 @@ inline void Writer::StoreRecord(const Staged& staged, std::uint64_t record) noex
   out.layout = staged.layout;
   out.check = staged.check;
   records_[record + 1].start = end;
+}
+
+// Row `row` of a call whose rows have one shape, without its check.
+inline Writer::Staged Writer::RegularRow(std::span<const Step> steps, const Cursor& begin,
+                                         std::uint64_t row) const noexcept {
+  const Memo& memo = memos_[0];
+  return {.step = steps[row],
+          .start = begin.values + row * memo.total,
+          .row = begin.rows + row,
+          .total = memo.total,
+          .layout = memo.offset,
+          .digest = memo.digest};
 }
 
 inline void Writer::MoveCursor(const Memo& memo, Step step, bool continues, Cursor& at) noexcept {

@@ -43,11 +43,7 @@ Verdict Writer::StageRows(std::span<const Step> steps, std::span<const Column> c
   if (const Verdict verdict = PrepareRows(steps, columns, at); verdict.code != ErrorCode::kOk) {
     return verdict;
   }
-  std::uint64_t record = stage_.records;
-  for (Staged& staged : staged_) {
-    staged.check = ~staged.check;
-    StoreRecord(staged, record++);
-  }
+  StorePrepared(steps, stage_, /*flipped=*/~std::uint32_t{0});
   stage_ = at;
   staged_values_.store(at.values, std::memory_order_relaxed);
   staged_records_.store(at.records, std::memory_order_relaxed);

@@ -183,6 +183,8 @@ class Writer {
                              std::size_t* bad_write) noexcept;
   std::uint32_t BeginStagedCheck(const Staged& staged) const noexcept;
   void StoreRecord(const Staged& staged, std::uint64_t record) noexcept;
+  Staged RegularRow(std::span<const Step> steps, const Cursor& begin,
+                    std::uint64_t row) const noexcept;
   static void MoveCursor(const Memo& memo, Step step, bool continues, Cursor& at) noexcept;
 
   // append.cc
@@ -197,9 +199,15 @@ class Writer {
   Verdict DecideRows(std::span<const Step> steps, std::span<const Column> columns, Cursor& at);
   Verdict PrepareRows(std::span<const Step> steps, std::span<const Column> columns, Cursor& at);
   Verdict ShapeRow(std::span<const Column> columns, std::uint64_t row, Memo& memo);
-  Verdict EncodeRegularRows(std::span<const Column> columns);
   Verdict EncodeRows(std::span<const Column> columns);
-  void CommitStaged(const Cursor& after) noexcept;
+  void StorePrepared(std::span<const Step> steps, const Cursor& begin,
+                     std::uint32_t flipped) noexcept;
+  void Commit(const Cursor& after) noexcept;
+
+  // append_regular.cc
+  Verdict DecideRegular(std::span<const Step> steps, std::span<const Column> columns, Cursor& at);
+  Verdict EncodeRegular(std::span<const Step> steps, std::span<const Column> columns,
+                        const Cursor& begin);
 
   // growth.cc
   void MakeRoom(std::uint64_t values, std::uint64_t records, std::uint64_t layout_words);
@@ -243,8 +251,10 @@ class Writer {
   std::atomic<std::uint64_t> layout_limit_{0};  // words
   LayoutTable layout_table_;
   std::vector<std::uint64_t> scratch_words_;
-  std::vector<Staged> staged_;
-  Cursor stage_;  // where the next staged row goes
+  std::vector<Staged> staged_;         // of a call whose records differ
+  std::vector<std::uint32_t> checks_;  // of a call whose rows have one shape
+  std::vector<Value> encoded_;         // one column of a block of them
+  Cursor stage_;                       // where the next staged row goes
 
   // -- Cold.
   std::shared_ptr<Files> files_;
@@ -272,6 +282,8 @@ class Writer {
   std::atomic<std::uint64_t> durable_rows_{0};
   // Owned; leaked in a forked child, where their threads do not exist.
   GrowthHelper* helper_ = nullptr;
+  std::uint64_t seen_values_ = 0;  // where the helper saw the stream end last; its own
+  std::uint64_t seen_records_ = 0;
   SyncHelper* syncer_ = nullptr;
 };
 

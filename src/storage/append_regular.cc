@@ -1,0 +1,142 @@
+// The passes of Extend() for rows of one shape, which is found out once.
+//
+// Rows are encoded in blocks: each column of a block by one call into scratch memory, from there to
+// its place in every row. What a block touches stays in the first cache, and all that is kept of a
+// row until it is stored is its check.
+#include <algorithm>
+#include <cstring>
+
+#include "storage/hot.h"
+
+namespace stream_store::internal {
+namespace {
+
+constexpr std::uint64_t kBlockRows = 64;
+constexpr std::uint64_t kLongRow = 256;  // values: rows so long are encoded in place, one by one
+
+// Copies rows of `words` words from `in` to every `stride`-th place of `out`.
+inline void Scatter(const void* in, std::uint64_t words, std::uint64_t rows, Value* out,
+                    std::uint64_t stride) noexcept {
+  const auto* from = static_cast<const unsigned char*>(in);
+  if (words == 1) {
+    for (std::uint64_t i = 0; i < rows; ++i, from += sizeof(Value), out += stride) {
+      std::memcpy(out, from, sizeof(Value));
+    }
+    return;
+  }
+  for (std::uint64_t i = 0; i < rows; ++i, from += words * sizeof(Value), out += stride) {
+    std::uint64_t k = 0;
+    for (; k + 4 <= words; k += 4) {
+      std::memcpy(out + k, from + k * sizeof(Value), 4 * sizeof(Value));
+    }
+    for (; k < words; ++k) {
+      std::memcpy(out + k, from + k * sizeof(Value), sizeof(Value));
+    }
+  }
+}
+
+}  // namespace
+
+// Pass 1: places, and the layout of them all.
+Verdict Writer::DecideRegular(std::span<const Step> steps, std::span<const Column> columns,
+                              Cursor& at) {
+  const auto refuse = [](std::uint64_t row) {
+    return Refuse(Verdict::Rule::kStepNotAfter, 0, row);
+  };
+  if (at.rows > 0 && steps[0] <= at.step) {
+    return refuse(0);
+  }
+  Memo& memo = memos_[0];
+  if (const Verdict verdict = ShapeRow(columns, 0, memo); verdict.code != ErrorCode::kOk) {
+    return verdict;
+  }
+  for (std::size_t row = 1; row < steps.size(); ++row) {
+    if (steps[row] <= steps[row - 1]) {
+      return refuse(row);
+    }
+  }
+  const std::uint64_t rows = steps.size();
+  if (at.rows > kMaxRows - std::min(rows, kMaxRows) || rows > kMaxRows) {
+    at.rows = kMaxRows;  // the row that has no place
+    return RefusePlace(steps.back(), /*continues=*/false, at);
+  }
+  at.records += rows;
+  at.values += rows * memo.total;
+  at.field_writes += rows * memo.fields;
+  at.rows += rows;
+  at.step = steps.back();
+  at.last_type = memo.last_type;
+  return {};
+}
+
+// Pass 2: values, and the checks of their records into checks_.
+Verdict Writer::EncodeRegular(std::span<const Step> steps, std::span<const Column> columns,
+                              const Cursor& begin) {
+  struct Part {
+    EncodeLoop loop;  // null: words as they are
+    const Encoding* encoding;
+    const unsigned char* data;
+    std::uint64_t row_bytes;
+    std::uint64_t count;  // items a row
+    std::uint64_t words;
+    std::size_t column;
+  };
+
+  std::vector<Part> parts;
+  parts.reserve(columns.size());
+  for (std::size_t c = 0; c < columns.size(); ++c) {
+    const Column& column = columns[c];
+    if (column.row_items == 0) {
+      continue;
+    }
+    const Encoding& encoding = meaning_->encodings[column.type];
+    const bool as_it_is = KeepsWord(encoding, column.source);
+    parts.push_back({as_it_is ? nullptr : FindEncodeLoop(encoding, column.source), &encoding,
+                     static_cast<const unsigned char*>(column.data),
+                     column.row_items * SourceBytes(column.source), column.row_items,
+                     EncodedWords(encoding, column.source, column.row_items), c});
+  }
+  const Memo& memo = memos_[0];
+  const std::uint64_t total = memo.total;
+  checks_.resize(steps.size());
+  const std::uint64_t block_rows = total > kLongRow ? 1 : kBlockRows;
+  encoded_.resize(block_rows == 1 ? 0 : kBlockRows * total);
+  for (std::uint64_t first = 0; first < steps.size(); first += block_rows) {
+    const std::uint64_t rows = std::min<std::uint64_t>(block_rows, steps.size() - first);
+    Value* const block = values_ + begin.values + first * total;
+    Value* out = block;  // of the part, in the first row
+    for (const Part& part : parts) {
+      const unsigned char* items = part.data + first * part.row_bytes;
+      if (part.loop == nullptr) {
+        Scatter(items, part.words, rows, out, total);
+      } else if (part.encoding->packed || rows == 1) {  // packed rows are padded, each for itself
+        for (std::uint64_t row = 0; row < rows; ++row) {
+          const std::uint64_t bad = part.loop(*part.encoding, items + row * part.row_bytes,
+                                              part.count, out + row * total);
+          if (bad != kEncodedAll) {
+            return Refuse(Verdict::Rule::kValue, part.column, first + row, bad);
+          }
+        }
+      } else {
+        const std::uint64_t bad =
+            part.loop(*part.encoding, items, rows * part.count, encoded_.data());
+        if (bad != kEncodedAll) {
+          return Refuse(Verdict::Rule::kValue, part.column, first + bad / part.count,
+                        bad % part.count);
+        }
+        Scatter(encoded_.data(), part.words, rows, out, total);
+      }
+      out += part.words;
+    }
+    if constexpr (kChecked) {
+      for (std::uint64_t row = 0; row < rows; ++row) {
+        const Staged staged = RegularRow(steps, begin, first + row);
+        checks_[first + row] =
+            FinishCheck(ExtendCheck(BeginStagedCheck(staged), block + row * total, total));
+      }
+    }
+  }
+  return {};
+}
+
+}  // namespace stream_store::internal
