@@ -25,7 +25,7 @@ void CheckMemory(const File& file, std::uint64_t more) {
 }  // namespace
 
 DataFile::DataFile(File file, std::uint64_t reserve_bytes, bool writable)
-    : file_(std::move(file)), writable_(writable), in_memory_(file_.InMemory()) {
+    : file_(std::move(file)), writable_(writable), in_memory_(writable && file_.InMemory()) {
   bytes_.store(file_.Size(), std::memory_order_relaxed);
   const std::uint64_t minimum = std::max<std::uint64_t>(bytes(), 64 << 10);
   mapping_ =
