@@ -124,8 +124,8 @@ check_speed() {
   return "$status"
 }
 
-# Each file of the library and of the extension; .clang-tidy says what is looked for. clang's static analyzer takes
-# six times as long as all the rest: ANALYZE=1 asks for it.
+# Each file of the library and of the extension: clang's warnings, and what .clang-tidy asks for. clang's static
+# analyzer takes six times as long as all the rest: ANALYZE=1 asks for it.
 check_tidy() {
   local analyzer=(--checks=-clang-analyzer-*)
   [[ -z ${ANALYZE:-} ]] || analyzer=()
@@ -147,21 +147,6 @@ sanitized() {
   build "$preset" -DCMAKE_CXX_COMPILER="$compiler" "$@"
 }
 
-# parse_extension <compiler>: the extension as that compiler takes it, with its warnings. Objects would take minutes
-# more, and nobody would run them.
-parse_extension() {
-  local database=build/extension/compile_commands.json
-  cmake --preset clang -DCMAKE_CXX_COMPILER="$1" -DSTREAMSTORE_BUILD_TESTS=OFF -B build/extension \
-    -DSTREAMSTORE_BUILD_PYTHON=ON -DPython_EXECUTABLE="$venv/bin/python" >build/extension.log
-  python3 - "$root" "$database" <<'END' | xargs -d '\n' -P "$jobs" -n 1 bash -c
-import json, shlex, sys
-root, database = sys.argv[1:]
-for one in json.load(open(database)):
-    if one["file"].startswith(f"{root}/python/"):
-        print(f"cd {shlex.quote(one['directory'])} && {one['command']} -fsyntax-only")
-END
-}
-
 # Under the sanitizers, counting the lines of the library that run.
 check_asan() {
   local compiler
@@ -174,7 +159,6 @@ check_asan() {
   run_ctest asan
   compiler=$(find_clang) ||
     skip "no clang++ 14 or newer, so only one compiler built it (Debian and Ubuntu: apt-get install clang)"
-  parse_extension "$compiler"
   count_lines "$compiler"
 }
 

@@ -35,6 +35,14 @@ void Writer::Stage(Step step, const Memo& memo, bool continues, Cursor& at) {
   MoveCursor(memo, step, continues, at);
 }
 
+// The records of staged_, from `record` on; `flipped` are the bits of their checks to invert.
+void Writer::StoreStaged(std::uint64_t record, std::uint32_t flipped) noexcept {
+  for (Staged& staged : staged_) {
+    staged.check ^= flipped;
+    StoreRecord(staged, record++);
+  }
+}
+
 // One publish for all that was stored.
 void Writer::Commit(const Cursor& after) noexcept {
   const std::uint64_t layout_words = cursor_.layout_words;
@@ -84,10 +92,7 @@ Verdict Writer::AppendGroups(std::span<const Group> groups, std::size_t* failed_
       return Refuse(Verdict::Rule::kValue, bad_write, 0, bad);
     }
   }
-  std::uint64_t record = cursor_.records;
-  for (const Staged& staged : staged_) {
-    StoreRecord(staged, record++);
-  }
+  StoreStaged(cursor_.records, /*flipped=*/0);
   Commit(at);
   return {};
 }
@@ -199,13 +204,17 @@ Verdict Writer::PrepareRows(std::span<const Step> steps, std::span<const Column>
   return regular ? EncodeRegular(steps, columns, begin) : EncodeRows(columns);
 }
 
-// What PrepareRows() passed, from `begin` on; `flipped` are the bits of the checks to invert.
+// What PrepareRows() passed, from `begin` on.
 void Writer::StorePrepared(std::span<const Step> steps, const Cursor& begin,
                            std::uint32_t flipped) noexcept {
+  if (!staged_.empty()) {
+    StoreStaged(begin.records, flipped);
+    return;
+  }
   for (std::uint64_t i = 0; i < steps.size(); ++i) {
-    Staged staged = staged_.empty() ? RegularRow(steps, begin, i) : staged_[i];
-    staged.check = (staged_.empty() ? checks_[i] : staged.check) ^ flipped;
-    StoreRecord(staged, begin.records + i);
+    Staged row = RegularRow(steps, begin, i);
+    row.check = checks_[i] ^ flipped;
+    StoreRecord(row, begin.records + i);
   }
 }
 

@@ -69,21 +69,20 @@ Verdict Writer::DecideRegular(std::span<const Step> steps, std::span<const Colum
   return {};
 }
 
-// Pass 2: values, and the checks of their records into checks_.
-Verdict Writer::EncodeRegular(std::span<const Step> steps, std::span<const Column> columns,
-                              const Cursor& begin) {
-  struct Part {
-    EncodeLoop loop;  // null: words as they are
-    const Encoding* encoding;
-    const unsigned char* data;
-    std::uint64_t row_bytes;
-    std::uint64_t count;  // items a row
-    std::uint64_t words;
-    std::size_t column;
-  };
+// How one column of the call is encoded.
+struct Writer::ColumnPlan {
+  EncodeLoop loop;  // null: words as they are
+  const Encoding* encoding;
+  const unsigned char* data;
+  std::uint64_t row_bytes;
+  std::uint64_t count;  // items a row
+  std::uint64_t words;
+  std::size_t column;
+};
 
-  std::vector<Part> parts;
-  parts.reserve(columns.size());
+std::vector<Writer::ColumnPlan> Writer::PlanColumns(std::span<const Column> columns) const {
+  std::vector<ColumnPlan> plans;
+  plans.reserve(columns.size());
   for (std::size_t c = 0; c < columns.size(); ++c) {
     const Column& column = columns[c];
     if (column.row_items == 0) {
@@ -91,49 +90,62 @@ Verdict Writer::EncodeRegular(std::span<const Step> steps, std::span<const Colum
     }
     const Encoding& encoding = meaning_->encodings[column.type];
     const bool as_it_is = KeepsWord(encoding, column.source);
-    parts.push_back({as_it_is ? nullptr : FindEncodeLoop(encoding, column.source), &encoding,
+    plans.push_back({as_it_is ? nullptr : FindEncodeLoop(encoding, column.source), &encoding,
                      static_cast<const unsigned char*>(column.data),
                      column.row_items * SourceBytes(column.source), column.row_items,
                      EncodedWords(encoding, column.source, column.row_items), c});
   }
-  const Memo& memo = memos_[0];
-  const std::uint64_t total = memo.total;
-  checks_.resize(steps.size());
+  return plans;
+}
+
+// Values of `rows` rows from `first` on, to `out`.
+Verdict Writer::EncodeBlock(std::span<const ColumnPlan> plans, std::uint64_t first,
+                            std::uint64_t rows, Value* out) {
+  const std::uint64_t total = memos_[0].total;
+  for (const ColumnPlan& plan : plans) {
+    const unsigned char* items = plan.data + first * plan.row_bytes;
+    // Packed rows are padded, each for itself.
+    const std::uint64_t together = plan.encoding->packed ? 1 : rows;
+    if (plan.loop == nullptr) {
+      Scatter(items, plan.words, rows, out, total);
+    }
+    for (std::uint64_t row = 0; plan.loop != nullptr && row < rows; row += together) {
+      Value* const place = out + row * total;
+      Value* const encoded = together == 1 ? place : encoded_.data();
+      const std::uint64_t bad =
+          plan.loop(*plan.encoding, items + row * plan.row_bytes, together * plan.count, encoded);
+      if (bad != kEncodedAll) {
+        return Refuse(Verdict::Rule::kValue, plan.column, first + row + bad / plan.count,
+                      bad % plan.count);
+      }
+      if (together > 1) {
+        Scatter(encoded, plan.words, together, place, total);
+      }
+    }
+    out += plan.words;
+  }
+  return {};
+}
+
+// Pass 2: values, and the checks of their records into checks_.
+Verdict Writer::EncodeRegular(std::span<const Step> steps, std::span<const Column> columns,
+                              const Cursor& begin) {
+  const std::vector<ColumnPlan> plans = PlanColumns(columns);
+  const std::uint64_t total = memos_[0].total;
   const std::uint64_t block_rows = total > kLongRow ? 1 : kBlockRows;
+  checks_.resize(steps.size());
   encoded_.resize(block_rows == 1 ? 0 : kBlockRows * total);
   for (std::uint64_t first = 0; first < steps.size(); first += block_rows) {
     const std::uint64_t rows = std::min<std::uint64_t>(block_rows, steps.size() - first);
-    Value* const block = values_ + begin.values + first * total;
-    Value* out = block;  // of the part, in the first row
-    for (const Part& part : parts) {
-      const unsigned char* items = part.data + first * part.row_bytes;
-      if (part.loop == nullptr) {
-        Scatter(items, part.words, rows, out, total);
-      } else if (part.encoding->packed || rows == 1) {  // packed rows are padded, each for itself
-        for (std::uint64_t row = 0; row < rows; ++row) {
-          const std::uint64_t bad = part.loop(*part.encoding, items + row * part.row_bytes,
-                                              part.count, out + row * total);
-          if (bad != kEncodedAll) {
-            return Refuse(Verdict::Rule::kValue, part.column, first + row, bad);
-          }
-        }
-      } else {
-        const std::uint64_t bad =
-            part.loop(*part.encoding, items, rows * part.count, encoded_.data());
-        if (bad != kEncodedAll) {
-          return Refuse(Verdict::Rule::kValue, part.column, first + bad / part.count,
-                        bad % part.count);
-        }
-        Scatter(encoded_.data(), part.words, rows, out, total);
-      }
-      out += part.words;
+    Value* const values = values_ + begin.values + first * total;
+    if (const Verdict verdict = EncodeBlock(plans, first, rows, values);
+        verdict.code != ErrorCode::kOk) {
+      return verdict;
     }
-    if constexpr (kChecked) {
-      for (std::uint64_t row = 0; row < rows; ++row) {
-        const Staged staged = RegularRow(steps, begin, first + row);
-        checks_[first + row] =
-            FinishCheck(ExtendCheck(BeginStagedCheck(staged), block + row * total, total));
-      }
+    for (std::uint64_t row = 0; kChecked && row < rows; ++row) {
+      const Staged staged = RegularRow(steps, begin, first + row);
+      checks_[first + row] =
+          FinishCheck(ExtendCheck(BeginStagedCheck(staged), values + row * total, total));
     }
   }
   return {};

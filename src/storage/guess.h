@@ -27,7 +27,7 @@ inline void PrefetchLine(const void* address) noexcept { __builtin_prefetch(addr
 template <class Word>
 inline void Touch(const Word& word) noexcept {
   const auto* byte = reinterpret_cast<const std::byte*>(&word);
-  asm volatile("" : : "r"(*static_cast<const volatile std::byte*>(byte)));
+  static_cast<void>(*static_cast<const volatile std::byte*>(byte));
 }
 
 /// Asks the processor for the lines of [begin, end), the first `most` of them.

@@ -200,12 +200,17 @@ class Writer {
   Verdict PrepareRows(std::span<const Step> steps, std::span<const Column> columns, Cursor& at);
   Verdict ShapeRow(std::span<const Column> columns, std::uint64_t row, Memo& memo);
   Verdict EncodeRows(std::span<const Column> columns);
+  void StoreStaged(std::uint64_t record, std::uint32_t flipped) noexcept;
   void StorePrepared(std::span<const Step> steps, const Cursor& begin,
                      std::uint32_t flipped) noexcept;
   void Commit(const Cursor& after) noexcept;
 
   // append_regular.cc
   Verdict DecideRegular(std::span<const Step> steps, std::span<const Column> columns, Cursor& at);
+  struct ColumnPlan;
+  std::vector<ColumnPlan> PlanColumns(std::span<const Column> columns) const;
+  Verdict EncodeBlock(std::span<const ColumnPlan> plans, std::uint64_t first, std::uint64_t rows,
+                      Value* out);
   Verdict EncodeRegular(std::span<const Step> steps, std::span<const Column> columns,
                         const Cursor& begin);
 

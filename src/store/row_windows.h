@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include "stream_store/windows.h"
 
@@ -24,6 +25,75 @@ namespace stream_store::internal {
 /// Throws Error(kOutOfRange) naming the first row window [row, row + length) outside the store.
 void CheckRowWindows(const View& view, std::span<const Row> rows, std::uint64_t length);
 
+/// Places to read, length(i) rows from row(i) on each, and where their records and values lie.
+/// What it says of memory may be wrong, but is always inside the store: it is for asking ahead.
+template <class RowAt, class LengthAt>
+class RowPlaces {
+ public:
+  RowPlaces(const View& view, const RowAt& row, const LengthAt& length)
+      : view_(view), row_(row), length_(length), guesser_(view) {}
+
+  std::uint64_t row(std::uint64_t i) const { return row_(i); }
+
+  std::uint64_t Guess(std::uint64_t i) const { return guesser_.Guess(row_(i)); }
+
+  void PrefetchHint(std::uint64_t i) const { guesser_.Prefetch(row_(i)); }
+
+  // A record of each page that holds records of place i, the first of which is about `first`.
+  void TouchRecords(std::uint64_t i, std::uint64_t first) const {
+    Touch(view_.records[first]);
+    Touch(view_.records[Behind(i, first)]);
+  }
+
+  // The same for values; waits for its records.
+  void TouchValues(std::uint64_t i, std::uint64_t first) const {
+    const auto [begin, end] = Values(i, first);
+    if (begin < end) {
+      Touch(*begin);
+      Touch(end[-1]);
+    }
+  }
+
+  void PrefetchAll(std::uint64_t i, std::uint64_t first) const {
+    constexpr std::uint64_t kMostLines = 20;
+    const std::uint64_t before = first - (first > 0 ? 1 : 0);  // proves the look-up
+    PrefetchLines(view_.records + before, view_.records + Behind(i, first) + 1, kMostLines);
+    const auto [begin, end] = Values(i, first);
+    PrefetchLines(begin, end, kMostLines);
+  }
+
+  // Asks the kernel for all that places [begin, end) need.
+  void AskKernel(std::uint64_t begin, std::uint64_t end) const {
+    for (std::uint64_t i = begin; i < end; ++i) {
+      const std::uint64_t first = Guess(i);
+      ReadAhead::Ask(view_.records + first, view_.records + Behind(i, first) + 1);
+    }
+    for (std::uint64_t i = begin; i < end; ++i) {
+      if (const auto [first, last] = Values(i, Guess(i)); first < last) {
+        ReadAhead::Ask(first, last);
+      }
+    }
+  }
+
+ private:
+  // The record behind the last, which tells where that ends.
+  std::uint64_t Behind(std::uint64_t i, std::uint64_t first) const {
+    return std::min(first + guesser_.Records(length_(i)), view_.record_count - 1);
+  }
+
+  std::pair<const Value*, const Value*> Values(std::uint64_t i, std::uint64_t first) const {
+    const auto start = [this](std::uint64_t record) {
+      return view_.values + std::min(LoadOnce(view_.records[record].start), view_.value_count);
+    };
+    return {start(first), start(Behind(i, first))};
+  }
+
+  const View& view_;
+  const RowAt& row_;
+  const LengthAt& length_;
+  RowGuesser guesser_;
+};
+
 /// Calls visit(i, first record of row_at(i)) for i in [0, count) in order; length_at(i) rows will be
 /// read there. REQUIRES: every row is in the store.
 template <class RowAt, class LengthAt, class Visit>
@@ -31,59 +101,31 @@ void ForEachRow(const View& view, std::uint64_t count, const RowAt& row, const L
                 const Visit& visit) {
   constexpr std::uint64_t kBlock = 32;      // places whose pages are asked for together
   constexpr std::uint64_t kLinesAhead = 4;  // places between asking for lines and reading
-  constexpr std::uint64_t kMostLines = 20;  // asked for per place and array
   if (view.record_count == 0) {
     ThrowCorruptRecord(view, 0, "expected records for the rows but found none");
   }
-  const RowGuesser guesser(view);
-  // The record behind the last of place i, which tells where that ends.
-  const auto behind = [&](std::uint64_t i, std::uint64_t first) {
-    return std::min(first + guesser.Records(length(i)), view.record_count - 1);
-  };
-  const auto values_at = [&](std::uint64_t record) {
-    return view.values + std::min(LoadOnce(view.records[record].start), view.value_count);
-  };
-  const auto ask_kernel = [&](std::uint64_t begin, std::uint64_t end) {
-    for (std::uint64_t i = begin; i < end; ++i) {
-      const std::uint64_t first = guesser.Guess(row(i));
-      ReadAhead::Ask(view.records + first, view.records + behind(i, first) + 1);
-    }
-    for (std::uint64_t i = begin; i < end; ++i) {
-      const std::uint64_t first = guesser.Guess(row(i));
-      if (const Value* last = values_at(behind(i, first)); values_at(first) < last) {
-        ReadAhead::Ask(values_at(first), last);
-      }
-    }
-  };
+  const RowPlaces places(view, row, length);
   ReadAhead ahead(view);
   std::uint64_t at[kBlock];
   for (std::uint64_t begin = 0; begin < count; begin += kBlock) {
-    ahead.Before(begin, count, ask_kernel);
+    ahead.Before(begin, count,
+                 [&](std::uint64_t from, std::uint64_t to) { places.AskKernel(from, to); });
     const std::uint64_t block = std::min(count - begin, kBlock);
     for (std::uint64_t i = begin + kBlock; i < std::min(count, begin + 2 * kBlock); ++i) {
-      guesser.Prefetch(row(i));
+      places.PrefetchHint(i);
     }
     for (std::uint64_t i = 0; i < block; ++i) {
-      at[i] = guesser.Guess(row(begin + i));
-      Touch(view.records[at[i]]);
-      Touch(view.records[behind(begin + i, at[i])]);
+      at[i] = places.Guess(begin + i);
+      places.TouchRecords(begin + i, at[i]);
     }
     for (std::uint64_t i = 0; i < block; ++i) {
-      const Value* first = values_at(at[i]);
-      const Value* last = values_at(behind(begin + i, at[i]));
-      if (first < last) {
-        Touch(*first);
-        Touch(last[-1]);
-      }
+      places.TouchValues(begin + i, at[i]);
     }
     for (std::uint64_t i = 0; i < block; ++i) {
       if (const std::uint64_t next = i + kLinesAhead; next < block) {
-        const std::uint64_t last = behind(begin + next, at[next]);
-        const std::uint64_t before = at[next] - (at[next] > 0 ? 1 : 0);  // proves the look-up
-        PrefetchLines(view.records + before, view.records + last + 1, kMostLines);
-        PrefetchLines(values_at(at[next]), values_at(last), kMostLines);
+        places.PrefetchAll(begin + next, at[next]);
       }
-      visit(begin + i, RowRecordFromGuess(view, row(begin + i), at[i]));
+      visit(begin + i, RowRecordFromGuess(view, places.row(begin + i), at[i]));
     }
     ahead.After(block);
   }
