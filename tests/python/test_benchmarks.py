@@ -58,17 +58,20 @@ def test_every_question_is_answered_or_refused_with_a_reason(
             assert theirs["figure"] > 0
 
 
-def test_a_store_that_is_not_installed_is_told(tmp_path: Path) -> None:
+def test_a_store_that_is_not_installed_is_told_to_every_question(tmp_path: Path) -> None:
     measure = BENCHMARKS / "compare" / "measure.py"
+    questions = ["one_window", "row_windows"]
     code = f"""
 import runpy, sys
 sys.modules["h5py"] = None  # importing it fails
-sys.argv = ["measure.py", "h5py_file", "100", {str(tmp_path)!r}, "row_windows"]
+sys.argv = ["measure.py", "h5py_file", "100", {str(tmp_path)!r}, *{questions!r}]
 runpy.run_path({str(measure)!r}, run_name="__main__")
 """
     done = subprocess.run([sys.executable, "-c", code], check=True, text=True, capture_output=True)
-    answer = json.loads(done.stdout.removeprefix("ANSWER "))
-    assert answer == {"question": "row_windows", "cannot": "not installed (h5py)"}
+    answers = [json.loads(line.removeprefix("ANSWER ")) for line in done.stdout.splitlines()]
+    assert answers == [
+        {"question": question, "cannot": "not installed (h5py)"} for question in questions
+    ]
 
 
 def test_the_report_has_ratios_reasons_and_pictures(report: ModuleType, tmp_path: Path) -> None:
