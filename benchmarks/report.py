@@ -12,12 +12,14 @@ import json
 import os
 import platform
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -150,12 +152,11 @@ def best_table(compared: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def pictures(compared: list[Row], where: Path) -> None:
-    """Bars a task at one size; lines over the size of the store."""
-    mpl.rcParams.update({"svg.hashsalt": OURS, "font.size": 9, "svg.fonttype": "path"})
-    where.mkdir(parents=True, exist_ok=True)
+def compared_picture(compared: list[Row]) -> Figure:
+    """Bars a task at one size."""
     chosen = [row for row in compared if row["steps"] in {None, COMMON} and row["unit"] == "µs"]
-    figure, axes = plt.subplots(2, (len(chosen) + 1) // 2, figsize=(12, 5.2), layout="constrained")
+    columns = max((len(chosen) + 1) // 2, 1)
+    figure, axes = plt.subplots(2, columns, figsize=(12, 5.2), layout="constrained", squeeze=False)
     for axis in axes.flat[len(chosen) :]:
         axis.remove()
     for axis, row in zip(axes.flat, chosen, strict=False):
@@ -167,9 +168,11 @@ def pictures(compared: list[Row], where: Path) -> None:
         axis.set_title(f"{row['task']}, {row['unit']}", fontsize=8)
         axis.spines[["top", "right"]].set_visible(False)
     figure.suptitle(f"Less is better; {COMMON:,} steps where the size matters")
-    figure.savefig(where / "compared.svg", metadata={"Date": None})
-    plt.close(figure)
+    return figure
 
+
+def sizes_picture(compared: list[Row]) -> Figure:
+    """Lines over the size of the store."""
     figure, axes = plt.subplots(1, len(LINES), figsize=(10, 3.6), layout="constrained", sharey=True)
     for axis, name in zip(axes, LINES, strict=True):
         rows = [row for row in compared if row["question"] == name]
@@ -190,10 +193,23 @@ def pictures(compared: list[Row], where: Path) -> None:
         axis.set_xlabel("steps in the store")
         axis.set_title(rows[0]["task"] if rows else name, fontsize=9)
         axis.spines[["top", "right"]].set_visible(False)
-        axis.legend(fontsize=7, frameon=False)
+        if rows:
+            axis.legend(fontsize=7, frameon=False)
     axes[0].set_ylabel("µs a batch")
-    figure.savefig(where / "sizes.svg", metadata={"Date": None})
-    plt.close(figure)
+    return figure
+
+
+def pictures(compared: list[Row]) -> dict[str, Figure]:
+    """Pictures by file name; none is written here."""
+    mpl.rcParams.update({"svg.hashsalt": OURS, "font.size": 9, "svg.fonttype": "path"})
+    return {"compared.svg": compared_picture(compared), "sizes.svg": sizes_picture(compared)}
+
+
+def save(figures: dict[str, Figure], where: Path) -> None:
+    where.mkdir(parents=True, exist_ok=True)
+    for name, figure in figures.items():
+        figure.savefig(where / name, metadata={"Date": None})
+        plt.close(figure)
 
 
 def full_report(result: Result) -> str:
@@ -216,7 +232,7 @@ def write(result: Result, where: Path) -> None:
     """Tables and pictures of a run into a folder."""
     (where / "latest.md").write_text(full_report(result))
     if result["compared"]:
-        pictures(result["compared"], where)
+        save(pictures(result["compared"]), where)
 
 
 def put(page: Path, marker: str, text: str) -> None:
@@ -226,12 +242,19 @@ def put(page: Path, marker: str, text: str) -> None:
     page.write_text(head + begin + text.rstrip() + "\n" + end + rest.split(end, 1)[1])
 
 
-def main() -> None:
-    result = json.loads((RESULTS / "latest.json").read_text())
-    put(ROOT / "docs" / "benchmarks.md", "benchmark", full_report(result))
-    pictures(result["compared"], ROOT / "docs" / "images")
-    put(ROOT / "README.md", "benchmark", best_table(result["compared"]))
+def publish(result: Result, root: Path) -> None:
+    """Tables and pictures of a run into the documents: all of them are made before one is written.
+
+    SystemExit where the run has not compared what the documents show.
+    """
+    compared = result["compared"]
+    if not any(row["steps"] == COMMON and OURS in row["answers"] for row in compared):
+        sys.exit(f"the documents compare stores of {COMMON:,} steps, and the last run had none")
+    page, readme, figures = full_report(result), best_table(compared), pictures(compared)
+    put(root / "docs" / "benchmarks.md", "benchmark", page)
+    put(root / "README.md", "benchmark", readme)
+    save(figures, root / "docs" / "images")
 
 
 if __name__ == "__main__":
-    main()
+    publish(json.loads((RESULTS / "latest.json").read_text()), ROOT)

@@ -15,6 +15,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 BENCHMARKS = ROOT / "benchmarks"
 
+PAGES = ("docs/benchmarks.md", "README.md")
+
 STEPS = 2_000
 ASKED = ["recover", "row_windows", "episode_windows", "episode_windows_growing", "disk", "reopen"]
 
@@ -74,7 +76,9 @@ runpy.run_path({str(measure)!r}, run_name="__main__")
     ]
 
 
-def test_the_report_has_ratios_reasons_and_pictures(report: ModuleType, tmp_path: Path) -> None:
+@pytest.fixture
+def result(report: ModuleType) -> dict[str, Any]:
+    """A run as run.py keeps it."""
     answers = {
         "StreamStore": {"figure": 2.0},
         "slow": {"figure": 40.0},
@@ -88,16 +92,59 @@ def test_the_report_has_ratios_reasons_and_pictures(report: ModuleType, tmp_path
     rows = [
         {"task": "copy", "unit": "ns", "ours": 3.0, "theirs": 4.0, "competitor": "it", "goal": 5}
     ]
-    result = {"machine": report.machine(), "rows": rows, "compared": compared}
+    return {"machine": report.machine(), "rows": rows, "compared": compared}
+
+
+@pytest.fixture
+def documents(tmp_path: Path) -> Path:
+    """A folder with the pages that report.py writes into."""
+    (tmp_path / "docs").mkdir()
+    for page in PAGES:
+        (tmp_path / page).write_text("<!-- benchmark:begin -->\nold\n<!-- benchmark:end -->\n")
+    return tmp_path
+
+
+def test_the_report_has_ratios_reasons_and_pictures(
+    report: ModuleType, result: dict[str, Any], tmp_path: Path
+) -> None:
     report.write(result, tmp_path)
     text = (tmp_path / "latest.md").read_text()
     assert "| copy | 3 ns | ≤ 5 ns | it: 4 ns | 0.75 |" in text
     assert "| windows, 20,000 steps, µs | 2 | 40 | 1 [1] | - |" in text
     assert "- [1] fast: forgets." in text
     assert "- none has no rows: windows." in text
-    assert (
-        report.best_table(compared)
-        .splitlines()[-1]
-        .endswith("| fast: 1 µs, [with a note](docs/benchmarks.md) | 2.00 |")
-    )
     assert {path.name for path in tmp_path.glob("*.svg")} == {"compared.svg", "sizes.svg"}
+
+
+def test_the_documents_show_the_run(
+    report: ModuleType, result: dict[str, Any], documents: Path
+) -> None:
+    report.publish(result, documents)
+    page, readme = ((documents / page).read_text() for page in PAGES)
+    assert "| copy | 3 ns |" in page
+    assert "| fast: 1 µs, [with a note](docs/benchmarks.md) | 2.00 |\n" in readme
+    assert {path.name for path in (documents / "docs" / "images").iterdir()} == {
+        "compared.svg",
+        "sizes.svg",
+    }
+
+
+@pytest.mark.parametrize("compared", [[], [{"steps": 20_000, "answers": {"StreamStore": {}}}]])
+def test_a_run_that_compared_nothing_leaves_the_documents(
+    report: ModuleType, result: dict[str, Any], documents: Path, compared: list[dict[str, Any]]
+) -> None:
+    with pytest.raises(SystemExit, match="the last run had none"):
+        report.publish({**result, "compared": compared}, documents)
+    assert all("old" in (documents / page).read_text() for page in PAGES)
+    assert not (documents / "docs" / "images").exists()
+
+
+def test_what_we_cannot_is_told_and_leaves_out_the_row(
+    report: ModuleType, result: dict[str, Any], documents: Path
+) -> None:
+    for row in result["compared"]:
+        row["answers"] = {**row["answers"], "StreamStore": {"cannot": "failed"}}
+    report.publish(result, documents)
+    page, readme = ((documents / page).read_text() for page in PAGES)
+    assert "- StreamStore failed: windows." in page
+    assert "windows" not in readme
