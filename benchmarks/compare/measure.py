@@ -17,8 +17,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from peers import columns, open_peer
-from questions import NAMES, question
+from peers import columns, open_peer, peer_module
+from questions import NAMES, question, refusal
 
 CHUNK = 100_000
 
@@ -66,7 +66,9 @@ def main() -> None:
     for name in sorted(given.questions, key=NAMES.index):
         asked = question(name)
         try:
-            if asked.FILLED:
+            if why := refusal(peer_module(given.peer), name):
+                answer = {"cannot": why}
+            elif asked.FILLED:
                 answer = asked.ask(filled.get(), given.peer, given.steps)
             else:
                 directory = given.directory / name

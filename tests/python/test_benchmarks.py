@@ -23,9 +23,9 @@ ASKED = ["recover", "row_windows", "episode_windows", "episode_windows_growing",
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """Answers of two stores that need nothing beside NumPy."""
+    """Answers of three stores that need nothing beside NumPy."""
     script = BENCHMARKS / "compare" / "compare.py"
-    options = ["--steps", str(STEPS), "--peers", "stream_store", "memmap_rows"]
+    options = ["--steps", str(STEPS), "--peers", "stream_store", "memmap_rows", "entries"]
     options += ["--directory", str(tmp_path_factory.mktemp("stores")), "--questions", *ASKED]
     done = subprocess.run(
         [sys.executable, script, *options], check=True, text=True, stdout=subprocess.PIPE
@@ -58,6 +58,13 @@ def test_every_question_is_answered_or_refused_with_a_reason(
             assert theirs["cannot"].startswith("has all ")
         else:
             assert theirs["figure"] > 0
+
+
+def test_a_store_says_itself_why_it_was_not_asked(compared: list[dict[str, Any]]) -> None:
+    answers = {row["question"]: row["answers"]["the same design in NumPy"] for row in compared}
+    assert answers["disk"]["figure"] > 0
+    assert answers["row_windows"] == {"cannot": "does not decode rows"}
+    assert answers["reopen"] == {"cannot": "keeps the number of its rows in memory"}
 
 
 def test_a_store_that_is_not_installed_is_told_to_every_question(tmp_path: Path) -> None:

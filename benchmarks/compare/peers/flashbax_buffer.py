@@ -15,6 +15,19 @@ from numpy.typing import NDArray
 
 from . import BATCH, LENGTH
 
+CANNOT = {
+    "one_window": "draws whole batches only",
+    "flat_windows": "has no flat values",
+    **dict.fromkeys(
+        ("episode_windows", "episode_windows_growing"), "draws no windows inside episodes"
+    ),
+    **dict.fromkeys(("loader", "loader_workers"), "draws its batches itself"),
+    **dict.fromkeys(
+        ("recover", "reopen", "cold_windows", "limited_windows"),
+        "keeps its rows in memory: its Vault was not asked",
+    ),
+}
+
 
 class Peer:
     def __init__(self, directory: Path, capacity: int) -> None:

@@ -13,8 +13,6 @@ TASK, UNIT, SIZED, FILLED = "256 windows of 12 rows", "µs", True, True
 
 def ask(peer: Any, name: str, steps: int) -> dict[str, Any]:
     if not hasattr(peer, "windows"):
-        if not hasattr(peer, "sample"):
-            return {"cannot": "does not decode rows"}
         peer.sample()
         return {"figure": least(lambda: [peer.sample() for _ in range(10)], 5, 10)}
     batches = window_starts(steps, 2 if name in SLOW else 128)
