@@ -86,17 +86,20 @@ def task(row: Row) -> str:
 
 
 def goals_table(rows: list[Row]) -> str:
-    """Every figure of ours beside its goal and what it is a ratio of."""
-    lines = ["| task | ours | goal | competitor | ratio |", "|---|---|---|---|---|"]
+    """Every figure of ours beside its goal, whether it is met, and what it is a ratio of."""
+    lines = ["| task | ours | goal | met | competitor | ratio |", "|---|---|---|---|---|---|"]
     for row in rows:
-        goal = "" if row.get("goal") is None else f"≤ {row['goal']:.3g} {row['unit']}"
+        goal, met = "", ""
+        if row.get("goal") is not None:
+            goal = f"≤ {row['goal']:.3g} {row['unit']}"
+            met = "yes" if row["ours"] <= row["goal"] else "**no**"
         theirs = row.get("theirs")
         competitor = (
             "" if theirs is None else f"{row['competitor']}: {number(theirs)} {row['unit']}"
         )
         ratio = f"{row['ours'] / theirs:.2f}" if theirs else ""
         ours = f"{number(row['ours'])} {row['unit']}"
-        lines.append(f"| {row['task']} | {ours} | {goal} | {competitor} | {ratio} |")
+        lines.append(f"| {row['task']} | {ours} | {goal} | {met} | {competitor} | {ratio} |")
     return "\n".join(lines)
 
 
@@ -128,28 +131,44 @@ def compared_table(compared: list[Row]) -> str:
     return "\n".join([*lines, "", "What has no figure:", "", *told])
 
 
-def best_table(compared: list[Row]) -> str:
-    """Ours beside the fastest of all others; what needs a note points to the page that has it."""
-    lines = ["| task | StreamStore | the best other | ratio |", "|---|---|---|---|"]
+def best_others(compared: list[Row]) -> list[tuple[Row, str, float]]:
+    """Rows of the README with the fastest of all others, and ours as a multiple of it."""
+    best = []
     for row in compared:
         if row["steps"] not in {None, COMMON} or "figure" not in row["answers"][OURS]:
             continue
-        ours = row["answers"][OURS]["figure"]
         others = {
             name: answer["figure"]
             for name, answer in row["answers"].items()
             if name != OURS and "figure" in answer
         }
-        if not others:
-            continue
-        name = min(others, key=lambda other: others[other])
-        unit = row["unit"]
-        see = ", [with a note](docs/benchmarks.md)" if "note" in row["answers"][name] else ""
+        if others:
+            name = min(others, key=lambda other: others[other])
+            best.append((row, name, row["answers"][OURS]["figure"] / others[name]))
+    return best
+
+
+def best_table(compared: list[Row]) -> str:
+    """Ours beside the fastest of all others; what needs a note points to the page that has it."""
+    lines = ["| task | StreamStore | the best other | ratio |", "|---|---|---|---|"]
+    for row, name, ratio in best_others(compared):
+        unit, ours, other = row["unit"], row["answers"][OURS], row["answers"][name]
+        see = ", [with a note](docs/benchmarks.md)" if "note" in other else ""
         lines.append(
-            f"| {task(row)} | {number(ours)} {unit} | {name}: {number(others[name])} {unit}{see} "
-            f"| {ours / others[name]:.2f} |"
+            f"| {task(row)} | {number(ours['figure'])} {unit} "
+            f"| {name}: {number(other['figure'])} {unit}{see} | {ratio:.2f} |"
         )
     return "\n".join(lines)
+
+
+def ahead(compared: list[Row]) -> str:
+    """A sentence: where others are ahead of us, as the ratios that are shown have it."""
+    behind = [
+        f"{task(row)} ({name}, {ratio:.2f})"
+        for row, name, ratio in best_others(compared)
+        if round(ratio, 2) > 1
+    ]
+    return f"Others are ahead in: {'; '.join(behind)}." if behind else "No other is ahead in these."
 
 
 def compared_picture(compared: list[Row]) -> Figure:
@@ -250,7 +269,8 @@ def publish(result: Result, root: Path) -> None:
     compared = result["compared"]
     if not any(row["steps"] == COMMON and OURS in row["answers"] for row in compared):
         sys.exit(f"the documents compare stores of {COMMON:,} steps, and the last run had none")
-    page, readme, figures = full_report(result), best_table(compared), pictures(compared)
+    page, figures = full_report(result), pictures(compared)
+    readme = f"{best_table(compared)}\n\n{ahead(compared)}"
     put(root / "docs" / "benchmarks.md", "benchmark", page)
     put(root / "README.md", "benchmark", readme)
     save(figures, root / "docs" / "images")
