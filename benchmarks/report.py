@@ -23,6 +23,10 @@ from matplotlib.figure import Figure
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
+sys.path.append(str(ROOT / "scripts"))
+
+from pages import put  # noqa: E402 (its folder is on the path from here on)
+
 RESULTS = HERE / "results"
 OURS = "StreamStore"
 PACKAGES = (
@@ -252,13 +256,6 @@ def write(result: Result, where: Path) -> None:
     (where / "latest.md").write_text(full_report(result))
     if result["compared"]:
         save(pictures(result["compared"]), where)
-
-
-def put(page: Path, marker: str, text: str) -> None:
-    """Text between the markers of a page."""
-    begin, end = f"<!-- {marker}:begin -->\n", f"<!-- {marker}:end -->"
-    head, rest = page.read_text().split(begin)
-    page.write_text(head + begin + text.rstrip() + "\n" + end + rest.split(end, 1)[1])
 
 
 def publish(result: Result, root: Path) -> None:
