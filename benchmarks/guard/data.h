@@ -61,12 +61,9 @@ class Draws {
 template <class T>
 class Pages {
  public:
-  explicit Pages(std::size_t count)
-      : items_(new (std::align_val_t{kPage}) T[count]()), count_(count) {}
+  explicit Pages(std::size_t count) : items_(new (std::align_val_t{kPage}) T[count]()) {}
 
   T* data() noexcept { return items_.get(); }
-
-  std::span<T> span() noexcept { return {items_.get(), count_}; }
 
  private:
   static constexpr std::size_t kPage = 4096;
@@ -78,7 +75,6 @@ class Pages {
   };
 
   std::unique_ptr<T[], Delete> items_;
-  std::size_t count_;
 };
 
 }  // namespace stream_store::guard
