@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -35,13 +34,11 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def report() -> ModuleType:
+    """The module, where there is what it draws with."""
     pytest.importorskip("matplotlib")
-    spec = importlib.util.spec_from_file_location("report", BENCHMARKS / "report.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    import report
+
+    return report
 
 
 def test_every_question_is_answered_or_refused_with_a_reason(
