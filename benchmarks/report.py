@@ -20,6 +20,7 @@ from typing import Any
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from sizes import COMMON
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -42,8 +43,6 @@ PACKAGES = (
     "jax",
 )
 
-# The size at which the README compares: large, and every store has an answer.
-COMMON = 2_000_000
 LINES = ("row_windows", "episode_windows")
 
 Row = dict[str, Any]

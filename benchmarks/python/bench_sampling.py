@@ -20,6 +20,10 @@ from typing import Any
 
 import numpy as np
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from sizes import SIZES
+
 from stream_store import StreamStore, WindowSampler
 
 FIELDS = {"observation": "float32[8]", "action": "int64", "reward": "float32", "done": "bool"}
@@ -249,7 +253,7 @@ def bench_torch(path: Path) -> None:
     )
 
 
-def main(sizes: Sequence[int] = (20_000, 2_000_000, 20_000_000)) -> None:
+def main(sizes: Sequence[int] = SIZES) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, nargs="*", default=sizes, help="sizes of the stores")
     parser.add_argument("--directory", type=Path, default=None, help="where to put them")

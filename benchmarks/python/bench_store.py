@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +17,10 @@ from pathlib import Path
 from threading import Thread
 
 import numpy as np
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from sizes import SIZES
 
 from stream_store import StreamStore
 
@@ -174,7 +179,7 @@ def filled(directory: Path, steps: int) -> StreamStore:
     return store
 
 
-def main(sizes: Sequence[int] = (20_000, 2_000_000, 20_000_000)) -> None:
+def main(sizes: Sequence[int] = SIZES) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, nargs="*", default=sizes, help="sizes of the stores")
     parser.add_argument("--directory", type=Path, default=None, help="where to put them")
