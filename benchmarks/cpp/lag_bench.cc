@@ -21,10 +21,13 @@
 
 #include "stream_store/store.h"
 
+#include "quantile.h"
+
 namespace {
 
 using namespace stream_store;  // NOLINT(google-build-using-namespace)
 using std::chrono::microseconds;
+using stream_store::benchmarks::Quantile;
 
 std::int64_t Now() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -80,8 +83,8 @@ void Measure(const char* name, Shared& shared, int events, microseconds pause, c
   }
   std::ranges::sort(lags);
   std::printf("\"%s\": {\"p50\": %lld, \"p99\": %lld}", name,
-              static_cast<long long>(lags[lags.size() / 2]),
-              static_cast<long long>(lags[lags.size() * 99 / 100]));
+              static_cast<long long>(Quantile(lags, 0.5)),
+              static_cast<long long>(Quantile(lags, 0.99)));
 }
 
 }  // namespace

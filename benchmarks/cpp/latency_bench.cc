@@ -16,18 +16,16 @@
 
 #include "stream_store/store.h"
 
+#include "quantile.h"
+
 namespace {
 
 using Clock = std::chrono::steady_clock;
 using std::chrono::nanoseconds;
+using stream_store::benchmarks::Quantile;
 
 std::int64_t Since(Clock::time_point start) {
   return std::chrono::duration_cast<nanoseconds>(Clock::now() - start).count();
-}
-
-std::int64_t Quantile(const std::vector<std::int64_t>& sorted, double q) {
-  const auto index = static_cast<std::size_t>(q * static_cast<double>(sorted.size() - 1));
-  return sorted[index];
 }
 
 void Print(const char* name, std::vector<std::int64_t>& times) {
