@@ -50,6 +50,17 @@ def refusal(peer: ModuleType, name: str) -> str | None:
     return peer.CANNOT.get(name, "was not asked")
 
 
+def repeated(call: Callable[[], object], times: int) -> Callable[[], None]:
+    """Work for least(). What a call returns is dropped before the next one, as a learner does:
+    kept, all of it would need new memory."""
+
+    def work() -> None:
+        for _ in range(times):
+            call()
+
+    return work
+
+
 def least(work: Callable[[], object], runs: int, units: int) -> float:
     """Microseconds of a unit of work, the least of several runs of so many."""
     best = float("inf")
