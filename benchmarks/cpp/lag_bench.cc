@@ -21,13 +21,14 @@
 
 #include "stream_store/store.h"
 
+#include "data/data.h"
 #include "quantile.h"
 
 namespace {
 
-using namespace stream_store;  // NOLINT(google-build-using-namespace)
+using namespace stream_store;              // NOLINT(google-build-using-namespace)
+using namespace stream_store::benchmarks;  // NOLINT(google-build-using-namespace)
 using std::chrono::microseconds;
-using stream_store::benchmarks::Quantile;
 
 std::int64_t Now() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -95,11 +96,12 @@ int main(int argc, char** argv) {
   const auto path = place / ("lag-bench-" + std::to_string(::getpid()));
   Shared& shared = MapShared();
   const std::vector<float> observation(8, 0.5F);
-  StreamStore store = StreamStore::Open(
-      path, {.fields = {{.name = "action", .dtype = DType::kInt64},
-                        {.name = "observation", .dtype = DType::kFloat32, .shape = {8}}}});
+  StreamStore store = StreamStore::Open(path, {.fields = StepFields()});
   Step first = 0;
-  const auto append = [&](int i) { store.Append(first + i, {{0, i}, {1, observation}}); };
+  const auto append = [&](int i) {
+    store.Append(first + i,
+                 {{kAction, i}, {kObservation, observation}, {kReward, 1.0F}, {kDone, false}});
+  };
   // Readers count from the rows that were there before.
   const auto follow = [&](bool spin) {
     return [&, spin, before = static_cast<int>(store.reader().rows())] {
