@@ -18,7 +18,7 @@ CANNOT = {
     ),
     **dict.fromkeys(
         ("recover", "reopen", "cold_windows", "limited_windows"),
-        "keeps its rows in memory: save_transitions() was not asked",
+        "keeps its rows in memory (save_transitions() was not asked)",
     ),
 }
 

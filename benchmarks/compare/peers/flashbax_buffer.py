@@ -24,7 +24,7 @@ CANNOT = {
     **dict.fromkeys(("loader", "loader_workers"), "draws its batches itself"),
     **dict.fromkeys(
         ("recover", "reopen", "cold_windows", "limited_windows"),
-        "keeps its rows in memory: its Vault was not asked",
+        "keeps its rows in memory (its Vault was not asked)",
     ),
 }
 

@@ -21,7 +21,7 @@ def table(columns: dict[str, NDArray[Any]]) -> pa.Table:
 CANNOT = {
     "flat_windows": "has no flat values",
     **dict.fromkeys(("episode_windows", "episode_windows_growing"), "knows no episodes"),
-    **dict.fromkeys(("loader", "loader_workers"), "was not asked: it gives Arrow tables"),
+    **dict.fromkeys(("loader", "loader_workers"), "gives Arrow tables (was not asked)"),
 }
 
 
