@@ -87,7 +87,8 @@ void Choose(benchmark::State& state) {
   auto step = static_cast<Step>(store.reader().rows());
   for (auto _ : state) {
     if (how == kAfterAppend) {
-      store.Append(step++, {{kReward, 1.0F}, {kDone, step % 200 == 0}});
+      store.Append(step, {{kReward, 1.0F}, {kDone, step % 200 == 199}});
+      ++step;
     }
     if (sampler.options().replacement) {
       sampler.Sample(batch);
