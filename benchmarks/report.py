@@ -12,15 +12,22 @@ import json
 import os
 import platform
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+from sizes import COMMON
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
+sys.path.append(str(ROOT / "scripts"))
+
+from pages import put  # noqa: E402 (its folder is on the path from here on)
+
 RESULTS = HERE / "results"
 OURS = "StreamStore"
 PACKAGES = (
@@ -36,8 +43,6 @@ PACKAGES = (
     "jax",
 )
 
-# The size at which the README compares: large, and every store has an answer.
-COMMON = 2_000_000
 LINES = ("row_windows", "episode_windows")
 
 Row = dict[str, Any]
@@ -84,17 +89,20 @@ def task(row: Row) -> str:
 
 
 def goals_table(rows: list[Row]) -> str:
-    """Every figure of ours beside its goal and what it is a ratio of."""
-    lines = ["| task | ours | goal | competitor | ratio |", "|---|---|---|---|---|"]
+    """Every figure of ours beside its goal, whether it is met, and what it is a ratio of."""
+    lines = ["| task | ours | goal | met | competitor | ratio |", "|---|---|---|---|---|---|"]
     for row in rows:
-        goal = "" if row.get("goal") is None else f"≤ {row['goal']:.3g} {row['unit']}"
+        goal, met = "", ""
+        if row.get("goal") is not None:
+            goal = f"≤ {row['goal']:.3g} {row['unit']}"
+            met = "yes" if row["ours"] <= row["goal"] else "**no**"
         theirs = row.get("theirs")
         competitor = (
             "" if theirs is None else f"{row['competitor']}: {number(theirs)} {row['unit']}"
         )
         ratio = f"{row['ours'] / theirs:.2f}" if theirs else ""
         ours = f"{number(row['ours'])} {row['unit']}"
-        lines.append(f"| {row['task']} | {ours} | {goal} | {competitor} | {ratio} |")
+        lines.append(f"| {row['task']} | {ours} | {goal} | {met} | {competitor} | {ratio} |")
     return "\n".join(lines)
 
 
@@ -126,36 +134,51 @@ def compared_table(compared: list[Row]) -> str:
     return "\n".join([*lines, "", "What has no figure:", "", *told])
 
 
-def best_table(compared: list[Row]) -> str:
-    """Ours beside the fastest of all others; what needs a note points to the page that has it."""
-    lines = ["| task | StreamStore | the best other | ratio |", "|---|---|---|---|"]
+def best_others(compared: list[Row]) -> list[tuple[Row, str, float]]:
+    """Rows of the README with the fastest of all others, and ours as a multiple of it."""
+    best = []
     for row in compared:
         if row["steps"] not in {None, COMMON} or "figure" not in row["answers"][OURS]:
             continue
-        ours = row["answers"][OURS]["figure"]
         others = {
             name: answer["figure"]
             for name, answer in row["answers"].items()
             if name != OURS and "figure" in answer
         }
-        if not others:
-            continue
-        name = min(others, key=lambda other: others[other])
-        unit = row["unit"]
-        see = ", [with a note](docs/benchmarks.md)" if "note" in row["answers"][name] else ""
+        if others:
+            name = min(others, key=lambda other: others[other])
+            best.append((row, name, row["answers"][OURS]["figure"] / others[name]))
+    return best
+
+
+def best_table(compared: list[Row]) -> str:
+    """Ours beside the fastest of all others; what needs a note points to the page that has it."""
+    lines = ["| task | StreamStore | the best other | ratio |", "|---|---|---|---|"]
+    for row, name, ratio in best_others(compared):
+        unit, ours, other = row["unit"], row["answers"][OURS], row["answers"][name]
+        see = ", [with a note](docs/benchmarks.md)" if "note" in other else ""
         lines.append(
-            f"| {task(row)} | {number(ours)} {unit} | {name}: {number(others[name])} {unit}{see} "
-            f"| {ours / others[name]:.2f} |"
+            f"| {task(row)} | {number(ours['figure'])} {unit} "
+            f"| {name}: {number(other['figure'])} {unit}{see} | {ratio:.2f} |"
         )
     return "\n".join(lines)
 
 
-def pictures(compared: list[Row], where: Path) -> None:
-    """Bars a task at one size; lines over the size of the store."""
-    mpl.rcParams.update({"svg.hashsalt": OURS, "font.size": 9, "svg.fonttype": "path"})
-    where.mkdir(parents=True, exist_ok=True)
+def ahead(compared: list[Row]) -> str:
+    """A sentence: where others are ahead of us, as the ratios that are shown have it."""
+    behind = [
+        f"{task(row)} ({name}, {ratio:.2f})"
+        for row, name, ratio in best_others(compared)
+        if round(ratio, 2) > 1
+    ]
+    return f"Others are ahead in: {'; '.join(behind)}." if behind else "No other is ahead in these."
+
+
+def compared_picture(compared: list[Row]) -> Figure:
+    """Bars a task at one size."""
     chosen = [row for row in compared if row["steps"] in {None, COMMON} and row["unit"] == "µs"]
-    figure, axes = plt.subplots(2, (len(chosen) + 1) // 2, figsize=(12, 5.2), layout="constrained")
+    columns = max((len(chosen) + 1) // 2, 1)
+    figure, axes = plt.subplots(2, columns, figsize=(12, 5.2), layout="constrained", squeeze=False)
     for axis in axes.flat[len(chosen) :]:
         axis.remove()
     for axis, row in zip(axes.flat, chosen, strict=False):
@@ -167,9 +190,11 @@ def pictures(compared: list[Row], where: Path) -> None:
         axis.set_title(f"{row['task']}, {row['unit']}", fontsize=8)
         axis.spines[["top", "right"]].set_visible(False)
     figure.suptitle(f"Less is better; {COMMON:,} steps where the size matters")
-    figure.savefig(where / "compared.svg", metadata={"Date": None})
-    plt.close(figure)
+    return figure
 
+
+def sizes_picture(compared: list[Row]) -> Figure:
+    """Lines over the size of the store."""
     figure, axes = plt.subplots(1, len(LINES), figsize=(10, 3.6), layout="constrained", sharey=True)
     for axis, name in zip(axes, LINES, strict=True):
         rows = [row for row in compared if row["question"] == name]
@@ -190,10 +215,23 @@ def pictures(compared: list[Row], where: Path) -> None:
         axis.set_xlabel("steps in the store")
         axis.set_title(rows[0]["task"] if rows else name, fontsize=9)
         axis.spines[["top", "right"]].set_visible(False)
-        axis.legend(fontsize=7, frameon=False)
+        if rows:
+            axis.legend(fontsize=7, frameon=False)
     axes[0].set_ylabel("µs a batch")
-    figure.savefig(where / "sizes.svg", metadata={"Date": None})
-    plt.close(figure)
+    return figure
+
+
+def pictures(compared: list[Row]) -> dict[str, Figure]:
+    """Pictures by file name; none is written here."""
+    mpl.rcParams.update({"svg.hashsalt": OURS, "font.size": 9, "svg.fonttype": "path"})
+    return {"compared.svg": compared_picture(compared), "sizes.svg": sizes_picture(compared)}
+
+
+def save(figures: dict[str, Figure], where: Path) -> None:
+    where.mkdir(parents=True, exist_ok=True)
+    for name, figure in figures.items():
+        figure.savefig(where / name, metadata={"Date": None})
+        plt.close(figure)
 
 
 def full_report(result: Result) -> str:
@@ -216,22 +254,23 @@ def write(result: Result, where: Path) -> None:
     """Tables and pictures of a run into a folder."""
     (where / "latest.md").write_text(full_report(result))
     if result["compared"]:
-        pictures(result["compared"], where)
+        save(pictures(result["compared"]), where)
 
 
-def put(page: Path, marker: str, text: str) -> None:
-    """Text between the markers of a page."""
-    begin, end = f"<!-- {marker}:begin -->\n", f"<!-- {marker}:end -->"
-    head, rest = page.read_text().split(begin)
-    page.write_text(head + begin + text.rstrip() + "\n" + end + rest.split(end, 1)[1])
+def publish(result: Result, root: Path) -> None:
+    """Tables and pictures of a run into the documents: all of them are made before one is written.
 
-
-def main() -> None:
-    result = json.loads((RESULTS / "latest.json").read_text())
-    put(ROOT / "docs" / "benchmarks.md", "benchmark", full_report(result))
-    pictures(result["compared"], ROOT / "docs" / "images")
-    put(ROOT / "README.md", "benchmark", best_table(result["compared"]))
+    SystemExit where the run has not compared what the documents show.
+    """
+    compared = result["compared"]
+    if not any(row["steps"] == COMMON and OURS in row["answers"] for row in compared):
+        sys.exit(f"the documents compare stores of {COMMON:,} steps, and the last run had none")
+    page, figures = full_report(result), pictures(compared)
+    readme = f"{best_table(compared)}\n\n{ahead(compared)}"
+    put(root / "docs" / "benchmarks.md", "benchmark", page)
+    put(root / "README.md", "benchmark", readme)
+    save(figures, root / "docs" / "images")
 
 
 if __name__ == "__main__":
-    main()
+    publish(json.loads((RESULTS / "latest.json").read_text()), ROOT)

@@ -14,10 +14,12 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import report
+from sizes import SIZES
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -99,7 +101,7 @@ def window_rows() -> list[Row]:
             "competitor": "memcpy",
             "goal": None,
         }
-        for steps in (20_000, 2_000_000, 20_000_000)
+        for steps in SIZES
         for windows in (1, 256)
     ]
 
@@ -122,7 +124,7 @@ def sampling_rows() -> list[Row]:
             "competitor": "memcpy of what is stored",
             "goal": None,
         }
-        for steps in (20_000, 2_000_000, 20_000_000)
+        for steps in SIZES
         for name, text in kinds.items()
     ]
 
@@ -194,7 +196,7 @@ def safety_rows() -> list[Row]:
     return rows
 
 
-def compare_rows(sizes: list[int]) -> list[Row]:
+def compare_rows(sizes: Sequence[int]) -> list[Row]:
     """The same questions to every store."""
     script = HERE / "compare" / "compare.py"
     text = run(sys.executable, script, "--steps", *(str(size) for size in sizes))
@@ -208,7 +210,7 @@ def main() -> None:
         "--gigabytes", type=float, default=10, help="size of the large store; 0: none"
     )
     parser.add_argument(
-        "--steps", type=int, nargs="*", default=[20_000, 2_000_000, 20_000_000],
+        "--steps", type=int, nargs="*", default=SIZES,
         help="sizes of the stores that are compared; none: compare nothing",
     )  # fmt: skip
     arguments = parser.parse_args()

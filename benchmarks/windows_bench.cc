@@ -5,22 +5,19 @@
 // 20 M steps of 4 fields and 11 values. Builds its View in mapped memory, so that only reading is
 // measured.
 #include <bit>
-#include <cstring>
 #include <memory>
-#include <random>
 #include <vector>
 
 #include <benchmark/benchmark.h>
 #include <sys/mman.h>
 
+#include "data/data.h"
 #include "store/reads.h"
 
 namespace stream_store::internal {
 namespace {
 
-constexpr std::uint64_t kStepValues = 11;
-constexpr std::uint64_t kWindows = 256;
-constexpr std::uint64_t kWidth = 128;
+using namespace benchmarks;  // NOLINT(google-build-using-namespace)
 
 // Zeroed memory in plain pages, as files have them.
 template <class T>
@@ -31,13 +28,6 @@ std::shared_ptr<T> MapWords(std::uint64_t count) {
     throw std::bad_alloc();
   }
   return {static_cast<T*>(memory), [bytes](T* words) { munmap(words, bytes); }};
-}
-
-std::vector<Field> BenchFields() {
-  return {{.name = "episode", .dtype = DType::kInt64},
-          {.name = "observation", .dtype = DType::kFloat32, .shape = {8}},
-          {.name = "reward", .dtype = DType::kFloat32},
-          {.name = "done", .dtype = DType::kBool}};
 }
 
 // A store of regular steps and a source for memcpy of the same size as its three columns.
@@ -54,7 +44,7 @@ struct BenchStore {
       source.get()[i] = static_cast<Value>(i);
     }
     auto meaning = std::make_shared<Meaning>();
-    meaning->schema = Schema(BenchFields());
+    meaning->schema = Schema(StepFields());
     meaning->encodings = MakeEncodings(meaning->schema);
     view.values = values.get();
     view.records = records.get();
@@ -108,43 +98,13 @@ BenchStore& StoreOf(std::int64_t steps) {
   return *store;
 }
 
-// Fresh random places for every call, drawn before the clock starts: so many that none is still in a
-// cache of the core when its turn comes again.
-class Draws {
- public:
-  Draws(std::uint64_t per_call, std::uint64_t bound) : per_call_(per_call), draws_(kPlaces) {
-    std::mt19937_64 random(7);
-    for (std::int64_t& draw : draws_) {
-      draw = static_cast<std::int64_t>(random() % bound);
-    }
-  }
-
-  std::span<const std::int64_t> Next() {
-    next_ = (next_ + 1) % (kPlaces / per_call_);
-    return std::span<const std::int64_t>(draws_).subspan(next_ * per_call_, per_call_);
-  }
-
- private:
-  static constexpr std::uint64_t kPlaces = 1 << 18;
-  std::uint64_t per_call_;
-  std::uint64_t next_ = 0;
-  std::vector<std::int64_t> draws_;
-};
-
 void BM_MemcpyWindows(benchmark::State& state) {
   const BenchStore& store = StoreOf(state.range(0));
   const auto windows = static_cast<std::uint64_t>(state.range(1));
-  Draws draws(windows, store.view.value_count - kWidth);
+  Draws draws(Batches(windows), windows, store.view.value_count - kWidth);
   std::vector<Value> out(windows * kWidth * 3);
   for (auto _ : state) {
-    const std::span<const std::int64_t> starts = draws.Next();
-    for (std::uint64_t column = 0; column < 3; ++column) {
-      const Value* source = store.source.get() + column * store.view.value_count;
-      for (std::uint64_t i = 0; i < windows; ++i) {
-        std::memcpy(out.data() + (column * windows + i) * kWidth, source + starts[i],
-                    kWidth * sizeof(Value));
-      }
-    }
+    CopyWindows(store.source.get(), store.view.value_count, draws.Next(), out.data());
     benchmark::DoNotOptimize(out.data());
     benchmark::ClobberMemory();
   }
@@ -153,7 +113,7 @@ void BM_MemcpyWindows(benchmark::State& state) {
 void BM_ReadWindows(benchmark::State& state) {
   const BenchStore& store = StoreOf(state.range(0));
   const auto windows = static_cast<std::uint64_t>(state.range(1));
-  Draws draws(windows, store.view.value_count - kWidth);
+  Draws draws(Batches(windows), windows, store.view.value_count - kWidth);
   std::vector<Value> out(windows * kWidth * 3);
   const WindowsOut columns{out.data(), out.data() + windows * kWidth,
                            out.data() + 2 * windows * kWidth};
@@ -165,7 +125,7 @@ void BM_ReadWindows(benchmark::State& state) {
 
 void BM_ReadWindowsAllColumns(benchmark::State& state) {
   const BenchStore& store = StoreOf(state.range(0));
-  Draws draws(kWindows, store.view.value_count - kWidth);
+  Draws draws(Batches(kWindows), kWindows, store.view.value_count - kWidth);
   std::vector<Value> out(kWindows * kWidth * 5);
   std::vector<float> number(kWindows * kWidth);
   const auto column = [&](std::uint64_t i) { return out.data() + i * kWindows * kWidth; };
@@ -178,7 +138,7 @@ void BM_ReadWindowsAllColumns(benchmark::State& state) {
 
 void BM_Gather(benchmark::State& state) {
   const BenchStore& store = StoreOf(state.range(0));
-  Draws draws(kWindows, store.view.value_count);
+  Draws draws(Batches(kWindows), kWindows, store.view.value_count);
   std::vector<Value> out(kWindows * 3);
   const WindowsOut columns{out.data(), out.data() + kWindows, out.data() + 2 * kWindows};
   for (auto _ : state) {
@@ -188,34 +148,23 @@ void BM_Gather(benchmark::State& state) {
 }
 
 void BM_ReadRows(benchmark::State& state) {
-  constexpr std::uint64_t kLength = 12;
-  constexpr std::uint64_t kPlaces = kWindows * kLength;
   const BenchStore& store = StoreOf(state.range(0));
-  Draws draws(kWindows, store.view.row_count - kLength);
-  std::vector<std::int64_t> episode(kPlaces);
-  std::vector<float> observation(kPlaces * 8);
-  std::vector<float> reward(kPlaces);
-  std::vector<std::uint8_t> done(kPlaces);
-  std::vector<std::uint8_t> present(kPlaces * 4);
-  std::vector<Step> steps(kPlaces);
-  const RowsColumn columns[] = {{0, episode.data(), present.data()},
-                                {1, observation.data(), present.data() + kPlaces},
-                                {2, reward.data(), present.data() + 2 * kPlaces},
-                                {3, done.data(), present.data() + 3 * kPlaces}};
+  Draws draws(Batches(kWindows), kWindows, store.view.row_count - kLength);
+  RowsRoom room(/*ragged_too=*/false);
   for (auto _ : state) {
-    ReadRows(store.view, draws.Next(), kLength, columns, steps.data());
+    ReadRows(store.view, draws.Next(), kLength, room.columns, room.steps.data());
     benchmark::ClobberMemory();
   }
 }
 
 void Sizes(benchmark::internal::Benchmark* benchmark) {
-  for (const std::int64_t steps : {20'000, 2'000'000, 20'000'000}) {
+  for (const std::int64_t steps : kSizes) {
     benchmark->Arg(steps);
   }
 }
 
 void SizesAndWindows(benchmark::internal::Benchmark* benchmark) {
-  for (const std::int64_t steps : {20'000, 2'000'000, 20'000'000}) {
+  for (const std::int64_t steps : kSizes) {
     for (const std::int64_t windows : {1, 256}) {
       benchmark->Args({steps, windows});
     }

@@ -18,15 +18,16 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from peers import NAMES as PEERS
 from questions import NAMES as QUESTIONS
 from questions import question
+from sizes import COMMON, SIZES
 
-SIZES = (20_000, 2_000_000, 20_000_000)
 UNSIZED = 200_000  # steps, for questions to which the size does not matter
-LARGEST = {"hf_datasets": 2_000_000, "h5py_file": 2_000_000, "lance_table": 2_000_000}
+LARGEST = dict.fromkeys(("hf_datasets", "h5py_file", "lance_table"), COMMON)
 MINUTES = 10  # for one process
 
 Answers = dict[str, dict[str, Any]]
@@ -35,7 +36,7 @@ Answers = dict[str, dict[str, Any]]
 def ask(peer: str, steps: int, questions: list[str], where: Path | None) -> Answers:
     """What one process answers, by question; a process that does not end cannot."""
     directory = Path(tempfile.mkdtemp(dir=where, prefix="stream-store-compare-"))
-    command = [sys.executable, "-W", "ignore", str(Path(__file__).with_name("measure.py"))]
+    command = [sys.executable, "-W", "ignore", str(HERE / "measure.py")]
     command += [peer, str(steps), str(directory), *questions]
     output, why = "", "no answer"
     try:
@@ -68,7 +69,7 @@ def ask_all(
 ) -> dict[str, Answers]:
     """The lesser answer of every peer, by question and peer."""
     best: dict[str, Answers] = {name: {} for name in questions}
-    for _ in range(1 if steps > 2_000_000 else 2):
+    for _ in range(1 if steps > COMMON else 2):
         for peer in peers:
             if steps > LARGEST.get(peer, steps):
                 told = {"cannot": f"was not asked beyond {LARGEST[peer]:,} steps"}

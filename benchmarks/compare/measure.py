@@ -17,8 +17,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from peers import columns, open_peer
-from questions import NAMES, question
+from peers import columns, open_peer, peer_module
+from questions import NAMES, question, refusal
 
 CHUNK = 100_000
 
@@ -34,6 +34,27 @@ def fill(name: str, steps: int, directory: Path) -> Any:
     return peer
 
 
+class Filled:
+    """The store that questions share, filled when the first of them asks for it."""
+
+    def __init__(self, name: str, steps: int, directory: Path) -> None:
+        self.how = (name, steps, directory)
+        self.peer: Any = None
+        self.error: Exception | None = None
+
+    def get(self) -> Any:
+        """The store. What kept it from being filled is raised for every question alike."""
+        if self.error is not None:
+            raise self.error
+        if self.peer is None:
+            try:
+                self.peer = fill(*self.how)
+            except Exception as error:
+                self.error = error
+                raise
+        return self.peer
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("peer")
@@ -41,13 +62,14 @@ def main() -> None:
     parser.add_argument("directory", type=Path)
     parser.add_argument("questions", nargs="+", choices=NAMES)
     given = parser.parse_args()
-    peer = None
+    filled = Filled(given.peer, given.steps, given.directory / "filled")
     for name in sorted(given.questions, key=NAMES.index):
         asked = question(name)
         try:
-            if asked.FILLED:
-                peer = peer or fill(given.peer, given.steps, given.directory / "filled")
-                answer = asked.ask(peer, given.peer, given.steps)
+            if why := refusal(peer_module(given.peer), name):
+                answer = {"cannot": why}
+            elif asked.FILLED:
+                answer = asked.ask(filled.get(), given.peer, given.steps)
             else:
                 directory = given.directory / name
                 directory.mkdir()

@@ -15,47 +15,43 @@
 
 #include "stream_store/store.h"
 
+#include "data/data.h"
+
 namespace stream_store {
 namespace {
 
+using namespace benchmarks;  // NOLINT(google-build-using-namespace)
+
 constexpr std::int64_t kStepsPerRun = 2000;
 constexpr int kRuns = 200;
-
-Options StepOptions() {
-  Options options;
-  options.fields = {{"action", DType::kInt64},
-                    {"observation", DType::kFloat32, {8}},
-                    {"reward", DType::kFloat32},
-                    {"done", DType::kBool}};
-  return options;
-}
 
 double Least(const std::vector<double>& values) {
   return *std::min_element(values.begin(), values.end());
 }
 
 void OneCall(benchmark::State& state) {
-  StreamStore store = StreamStore::Temporary(StepOptions());
-  store.Reserve(11 * kStepsPerRun * (kRuns + 1), kStepsPerRun * (kRuns + 1));
+  StreamStore store = StreamStore::Temporary({.fields = StepFields()});
+  store.Reserve(kStepValues * kStepsPerRun * (kRuns + 1), kStepsPerRun * (kRuns + 1));
   const std::array<float, 8> observation{1, 2, 3, 4, 5, 6, 7, 8};
   Step step = 0;
   for (auto _ : state) {
     for (std::int64_t i = 0; i < kStepsPerRun; ++i, ++step) {
-      store.Append(step, {{0, step}, {1, observation}, {2, 1.0F}, {3, false}});
+      store.Append(step,
+                   {{kAction, step}, {kObservation, observation}, {kReward, 1.0F}, {kDone, false}});
     }
   }
   state.SetItemsProcessed(state.iterations() * kStepsPerRun);
 }
 
 void TwoCalls(benchmark::State& state) {
-  StreamStore store = StreamStore::Temporary(StepOptions());
-  store.Reserve(11 * kStepsPerRun * (kRuns + 1), 2 * kStepsPerRun * (kRuns + 1));
+  StreamStore store = StreamStore::Temporary({.fields = StepFields()});
+  store.Reserve(kStepValues * kStepsPerRun * (kRuns + 1), 2 * kStepsPerRun * (kRuns + 1));
   const std::array<float, 8> observation{1, 2, 3, 4, 5, 6, 7, 8};
   Step step = 0;
   for (auto _ : state) {
     for (std::int64_t i = 0; i < kStepsPerRun; ++i, ++step) {
-      store.Append(step, {{0, step}, {1, observation}});
-      store.Append(step, {{2, 1.0F}, {3, false}});
+      store.Append(step, {{kAction, step}, {kObservation, observation}});
+      store.Append(step, {{kReward, 1.0F}, {kDone, false}});
     }
   }
   state.SetItemsProcessed(state.iterations() * kStepsPerRun);
@@ -87,24 +83,15 @@ void BareStores(benchmark::State& state) {
 }
 
 void Extend(benchmark::State& state) {
-  StreamStore store = StreamStore::Temporary(StepOptions());
-  store.Reserve(11 * kStepsPerRun * (kRuns + 1), kStepsPerRun * (kRuns + 1));
-  std::vector<Step> steps(kStepsPerRun);
-  const std::vector<std::int64_t> actions(kStepsPerRun, 3);
-  const std::vector<float> observations(8 * kStepsPerRun, 0.5F);
-  const std::vector<float> rewards(kStepsPerRun, 1.0F);
-  const std::vector<std::uint8_t> done(kStepsPerRun, 0);
-  const std::array<Column, 4> columns{
-      Column{.type = 0, .source = Source::kInt64, .data = actions.data(), .row_items = 1},
-      Column{.type = 1, .source = Source::kFloat32, .data = observations.data(), .row_items = 8},
-      Column{.type = 2, .source = Source::kFloat32, .data = rewards.data(), .row_items = 1},
-      Column{.type = 3, .source = Source::kBool, .data = done.data(), .row_items = 1}};
-  Step step = 0;
+  StreamStore store = StreamStore::Temporary({.fields = StepFields()});
+  store.Reserve(kStepValues * kStepsPerRun * (kRuns + 1), kStepsPerRun * (kRuns + 1));
+  ColumnData data(kStepsPerRun);
+  const std::vector<Column> columns = data.Columns();
   for (auto _ : state) {
-    for (Step& s : steps) {
-      s = step++;
+    store.Extend(data.steps, columns);
+    for (Step& step : data.steps) {
+      step += kStepsPerRun;
     }
-    store.Extend(steps, columns);
   }
   state.SetItemsProcessed(state.iterations() * kStepsPerRun);
 }

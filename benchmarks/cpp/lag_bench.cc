@@ -21,9 +21,13 @@
 
 #include "stream_store/store.h"
 
+#include "data/data.h"
+#include "quantile.h"
+
 namespace {
 
-using namespace stream_store;  // NOLINT(google-build-using-namespace)
+using namespace stream_store;              // NOLINT(google-build-using-namespace)
+using namespace stream_store::benchmarks;  // NOLINT(google-build-using-namespace)
 using std::chrono::microseconds;
 
 std::int64_t Now() {
@@ -80,8 +84,8 @@ void Measure(const char* name, Shared& shared, int events, microseconds pause, c
   }
   std::ranges::sort(lags);
   std::printf("\"%s\": {\"p50\": %lld, \"p99\": %lld}", name,
-              static_cast<long long>(lags[lags.size() / 2]),
-              static_cast<long long>(lags[lags.size() * 99 / 100]));
+              static_cast<long long>(Quantile(lags, 0.5)),
+              static_cast<long long>(Quantile(lags, 0.99)));
 }
 
 }  // namespace
@@ -92,11 +96,12 @@ int main(int argc, char** argv) {
   const auto path = place / ("lag-bench-" + std::to_string(::getpid()));
   Shared& shared = MapShared();
   const std::vector<float> observation(8, 0.5F);
-  StreamStore store = StreamStore::Open(
-      path, {.fields = {{.name = "action", .dtype = DType::kInt64},
-                        {.name = "observation", .dtype = DType::kFloat32, .shape = {8}}}});
+  StreamStore store = StreamStore::Open(path, {.fields = StepFields()});
   Step first = 0;
-  const auto append = [&](int i) { store.Append(first + i, {{0, i}, {1, observation}}); };
+  const auto append = [&](int i) {
+    store.Append(first + i,
+                 {{kAction, i}, {kObservation, observation}, {kReward, 1.0F}, {kDone, false}});
+  };
   // Readers count from the rows that were there before.
   const auto follow = [&](bool spin) {
     return [&, spin, before = static_cast<int>(store.reader().rows())] {

@@ -16,18 +16,18 @@
 
 #include "stream_store/store.h"
 
+#include "data/data.h"
+#include "quantile.h"
+
 namespace {
 
+using namespace stream_store;              // NOLINT(google-build-using-namespace)
+using namespace stream_store::benchmarks;  // NOLINT(google-build-using-namespace)
 using Clock = std::chrono::steady_clock;
 using std::chrono::nanoseconds;
 
 std::int64_t Since(Clock::time_point start) {
   return std::chrono::duration_cast<nanoseconds>(Clock::now() - start).count();
-}
-
-std::int64_t Quantile(const std::vector<std::int64_t>& sorted, double q) {
-  const auto index = static_cast<std::size_t>(q * static_cast<double>(sorted.size() - 1));
-  return sorted[index];
 }
 
 void Print(const char* name, std::vector<std::int64_t>& times) {
@@ -57,7 +57,6 @@ void Print(const char* name, std::vector<std::int64_t>& times) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  using namespace stream_store;
   const int seconds = argc > 1 ? std::atoi(argv[1]) : 30;
   const std::filesystem::path path =
       std::filesystem::path(argc > 2 ? argv[2] : ".") / "latency-store";
@@ -65,10 +64,7 @@ int main(int argc, char** argv) {
   Options options;
   options.mode = Mode::kCreate;
   options.capacity_values = 64 * 1024;  // small steps, so that growth happens often
-  options.fields = {{"action", DType::kInt64},
-                    {"observation", DType::kFloat32, {8}},
-                    {"reward", DType::kFloat32},
-                    {"done", DType::kBool}};
+  options.fields = StepFields();
   const std::array<float, 8> observation{1, 2, 3, 4, 5, 6, 7, 8};
   std::vector<std::int64_t> appends;
   std::vector<std::int64_t> floors;
@@ -84,8 +80,10 @@ int main(int argc, char** argv) {
       const auto before = Clock::now();
       floors.push_back(Since(before));
       const auto start = Clock::now();
-      store.Append(static_cast<Step>(i),
-                   {{0, static_cast<std::int64_t>(i)}, {1, observation}, {2, 1.0F}, {3, false}});
+      store.Append(static_cast<Step>(i), {{kAction, static_cast<std::int64_t>(i)},
+                                          {kObservation, observation},
+                                          {kReward, 1.0F},
+                                          {kDone, false}});
       appends.push_back(Since(start));
     }
   }

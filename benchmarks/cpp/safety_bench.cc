@@ -20,6 +20,8 @@
 #include "stream_store/store.h"
 #include "stream_store/verify.h"
 
+#include "data/data.h"
+
 namespace {
 
 using namespace stream_store;  // NOLINT(google-build-using-namespace)
@@ -51,10 +53,7 @@ double Least(int runs, const auto& work) {
 
 Options WriterOptions(std::uint32_t width) {
   Options options;
-  options.fields = {{"action", DType::kInt64},
-                    {"observation", DType::kFloat32, {width}},
-                    {"reward", DType::kFloat32},
-                    {"done", DType::kBool}};
+  options.fields = benchmarks::StepFields(width);
   options.sync_interval = {};
   options.sync_bytes = 0;
   return options;

@@ -4,10 +4,7 @@
 // Beside them one memcpy of the stored bytes of each window (records and values), from random
 // places of a source of the same size: what reading them costs at least.
 #include <cstring>
-#include <map>
-#include <memory>
 #include <optional>
-#include <random>
 #include <vector>
 
 #include <benchmark/benchmark.h>
@@ -15,110 +12,37 @@
 #include "stream_store/sampler.h"
 #include "stream_store/store.h"
 
+#include "data/data.h"
+
 namespace stream_store {
 namespace {
 
-constexpr std::uint64_t kBatch = 256;
-constexpr std::uint64_t kLength = 12;
-constexpr std::uint64_t kPlaces = kBatch * kLength;
-constexpr std::uint64_t kItems = 8;
-constexpr std::uint64_t kMostRagged = 10;
-constexpr std::uint64_t kStoredRowBytes = 11 * 8 + 32;
-constexpr TypeId kObservation = 0, kAction = 1, kReward = 2, kDone = 3, kRagged1 = 4;
+using namespace benchmarks;  // NOLINT(google-build-using-namespace)
+
+constexpr std::uint64_t kStoredRowBytes = kStepValues * sizeof(Value) + 32;
 
 enum Kind : std::int64_t { kPlain, kMissing };
-
-// 200 rows an episode. kMissing: every field but `done` is left out of 30 % of the rows, and there
-// is a list of up to 10 floats.
-StreamStore MakeStore(std::uint64_t rows, Kind kind) {
-  std::vector<Field> fields = {{.name = "observation", .dtype = DType::kFloat32, .shape = {8}},
-                               {.name = "action", .dtype = DType::kInt64},
-                               {.name = "reward", .dtype = DType::kFloat32},
-                               {.name = "done", .dtype = DType::kBool}};
-  if (kind == kMissing) {
-    fields.push_back({.name = "ragged", .dtype = DType::kFloat32, .shape = {kRagged}});
-  }
-  StreamStore store = StreamStore::Temporary({.fields = fields});
-  std::mt19937_64 random(3);
-  std::vector<float> observation(kItems, 0.5F);
-  const std::vector<float> ragged(kMostRagged, 1.5F);
-  for (std::uint64_t i = 0; i < rows; ++i) {
-    observation[0] = static_cast<float>(i);
-    std::vector<FieldWrite> writes;
-    const auto here = [&] { return kind == kPlain || random() % 10 >= 3; };
-    if (here()) {
-      writes.emplace_back(kObservation, observation);
-    }
-    if (here()) {
-      writes.emplace_back(kAction, static_cast<std::int64_t>(i));
-    }
-    if (here()) {
-      writes.emplace_back(kReward, 1.0F);
-    }
-    writes.emplace_back(kDone, i % 200 == 199);
-    if (kind == kMissing && here()) {
-      writes.emplace_back(kRagged1, std::span(ragged).first(random() % (kMostRagged + 1)));
-    }
-    store.Append(static_cast<Step>(i), writes);
-  }
-  return store;
-}
 
 StreamStore& StoreOf(std::int64_t rows, Kind kind) {
   static std::optional<StreamStore> store;
   static std::pair<std::int64_t, Kind> held{};
   if (!store || held != std::pair{rows, kind}) {
     store.reset();
-    store.emplace(MakeStore(static_cast<std::uint64_t>(rows), kind));
+    const auto steps = static_cast<std::uint64_t>(rows);
+    store.emplace(kind == kPlain ? MakeRegularStore(steps) : MakeIrregularStore(steps));
     held = {rows, kind};
   }
   return *store;
 }
 
-// Room for one batch.
-struct Output {
-  std::vector<float> observation = std::vector<float>(kPlaces * kItems);
-  std::vector<std::int64_t> action = std::vector<std::int64_t>(kPlaces);
-  std::vector<float> reward = std::vector<float>(kPlaces);
-  std::vector<std::uint8_t> done = std::vector<std::uint8_t>(kPlaces);
-  std::vector<float> ragged = std::vector<float>(kPlaces * kMostRagged);
-  std::vector<std::int64_t> lengths = std::vector<std::int64_t>(kPlaces);
-  std::vector<std::uint8_t> present = std::vector<std::uint8_t>(kPlaces * 5);
-  std::vector<Step> steps = std::vector<Step>(kPlaces);
-
-  std::vector<RowsColumn> Columns(Kind kind) {
-    const auto mask = [&](std::uint64_t i) { return present.data() + i * kPlaces; };
-    std::vector<RowsColumn> columns = {{kObservation, observation.data(), mask(0)},
-                                       {kAction, action.data(), mask(1)},
-                                       {kReward, reward.data(), mask(2)},
-                                       {kDone, done.data(), mask(3)}};
-    if (kind == kMissing) {
-      columns.push_back({kRagged1, ragged.data(), mask(4), lengths.data(), kMostRagged});
-    }
-    return columns;
-  }
-};
-
-std::vector<std::vector<Row>> Draws(std::uint64_t bound) {
-  std::mt19937_64 random(7);
-  std::vector<std::vector<Row>> draws(1024, std::vector<Row>(kBatch));
-  for (std::vector<Row>& rows : draws) {
-    for (Row& row : rows) {
-      row = static_cast<Row>(random() % bound);
-    }
-  }
-  return draws;
-}
-
 void Memcpy(benchmark::State& state) {
   const auto rows = static_cast<std::uint64_t>(state.range(0));
   std::vector<char> source(rows * kStoredRowBytes, 1);
-  std::vector<char> out(kPlaces * kStoredRowBytes);
-  const auto draws = Draws(rows - kLength);
-  std::size_t next = 0;
+  std::vector<char> out(kBatchRows * kStoredRowBytes);
+  Draws draws(Batches(kWindows), kWindows, rows - kLength);
   for (auto _ : state) {
-    const std::vector<Row>& starts = draws[++next % draws.size()];
-    for (std::uint64_t i = 0; i < kBatch; ++i) {
+    const std::span<const Row> starts = draws.Next();
+    for (std::uint64_t i = 0; i < kWindows; ++i) {
       std::memcpy(out.data() + i * kLength * kStoredRowBytes,
                   source.data() + static_cast<std::uint64_t>(starts[i]) * kStoredRowBytes,
                   kLength * kStoredRowBytes);
@@ -131,12 +55,10 @@ void Memcpy(benchmark::State& state) {
 void ReadRows(benchmark::State& state) {
   const auto kind = static_cast<Kind>(state.range(1));
   const Reader reader = StoreOf(state.range(0), kind).reader();
-  const auto draws = Draws(reader.rows() - kLength);
-  Output output;
-  const std::vector<RowsColumn> columns = output.Columns(kind);
-  std::size_t next = 0;
+  Draws draws(Batches(kWindows), kWindows, reader.rows() - kLength);
+  RowsRoom room(/*ragged_too=*/kind == kMissing);
   for (auto _ : state) {
-    reader.ReadRows(draws[++next % draws.size()], kLength, columns, output.steps.data());
+    reader.ReadRows(draws.Next(), kLength, room.columns, room.steps.data());
     benchmark::ClobberMemory();
   }
 }
@@ -144,7 +66,7 @@ void ReadRows(benchmark::State& state) {
 enum How : std::int64_t { kReplacing, kEpochs, kSegments, kSegmentEpochs, kAfterAppend };
 
 WindowSampler MakeSampler(const StreamStore& store, How how) {
-  SamplerOptions options{.length = kLength, .unit = SampleUnit::kRow, .batch_size = kBatch};
+  SamplerOptions options{.length = kLength, .unit = SampleUnit::kRow, .batch_size = kWindows};
   options.replacement = how != kEpochs && how != kSegmentEpochs;
   if (how >= kSegments) {
     options.segment_by = {kDone};
@@ -165,7 +87,8 @@ void Choose(benchmark::State& state) {
   auto step = static_cast<Step>(store.reader().rows());
   for (auto _ : state) {
     if (how == kAfterAppend) {
-      store.Append(step++, {{kReward, 1.0F}, {kDone, step % 200 == 0}});
+      store.Append(step, {{kReward, 1.0F}, {kDone, step % 200 == 199}});
+      ++step;
     }
     if (sampler.options().replacement) {
       sampler.Sample(batch);
@@ -181,19 +104,18 @@ void SampleRows(benchmark::State& state) {
   StreamStore& store = StoreOf(state.range(0), kPlain);
   WindowSampler sampler = MakeSampler(store, static_cast<How>(state.range(1)));
   WindowBatch batch;
-  Output output;
-  std::vector<std::uint8_t> valid(kPlaces);
-  const std::vector<RowsColumn> columns = output.Columns(kPlain);
+  RowsRoom room(/*ragged_too=*/false);
+  std::vector<std::uint8_t> valid(kBatchRows);
   sampler.NumStarts();
   for (auto _ : state) {
     sampler.Sample(batch);
-    batch.ReadRows(columns, output.steps.data(), valid.data());
+    batch.ReadRows(room.columns, room.steps.data(), valid.data());
     benchmark::ClobberMemory();
   }
 }
 
 void SizesAndHows(benchmark::internal::Benchmark* benchmark) {
-  for (const std::int64_t rows : {20'000, 2'000'000, 20'000'000}) {
+  for (const std::int64_t rows : kSizes) {
     for (const How how : {kReplacing, kEpochs, kSegments, kSegmentEpochs, kAfterAppend}) {
       benchmark->Args({rows, how});
     }
@@ -201,7 +123,7 @@ void SizesAndHows(benchmark::internal::Benchmark* benchmark) {
 }
 
 void SizesAndTwoHows(benchmark::internal::Benchmark* benchmark) {
-  for (const std::int64_t rows : {20'000, 2'000'000, 20'000'000}) {
+  for (const std::int64_t rows : kSizes) {
     for (const How how : {kReplacing, kSegments}) {
       benchmark->Args({rows, how});
     }
@@ -209,7 +131,7 @@ void SizesAndTwoHows(benchmark::internal::Benchmark* benchmark) {
 }
 
 void Sizes(benchmark::internal::Benchmark* benchmark) {
-  for (const std::int64_t rows : {20'000, 2'000'000, 20'000'000}) {
+  for (const std::int64_t rows : kSizes) {
     benchmark->Arg(rows);
   }
 }
@@ -218,7 +140,7 @@ void SizesAndKinds(benchmark::internal::Benchmark* benchmark) {
   for (const std::int64_t rows : {20'000, 2'000'000}) {
     benchmark->Args({rows, kMissing});
   }
-  for (const std::int64_t rows : {20'000, 2'000'000, 20'000'000}) {
+  for (const std::int64_t rows : kSizes) {
     benchmark->Args({rows, kPlain});
   }
 }

@@ -1,7 +1,6 @@
 #include "operations.h"
 
 #include <array>
-#include <cstring>
 #include <memory>
 #include <stdexcept>
 #include <utility>
@@ -9,21 +8,19 @@
 #include "stream_store/arrow.h"
 #include "stream_store/sampler.h"
 
-#include "data.h"
+#include "data/data.h"
 
 namespace stream_store::guard {
 namespace {
+
+using namespace benchmarks;  // NOLINT(google-build-using-namespace)
 
 constexpr std::uint64_t kSteps = 2000;  // of one run that appends
 constexpr std::uint64_t kRuns = 2;      // a run to warm up and the counted one
 constexpr std::uint64_t kRows = 20'000;
 constexpr std::uint64_t kExportedRows = 100'000;
-constexpr std::uint64_t kWindows = 256;  // of a batch
 constexpr std::uint64_t kBatches = 16;
 constexpr std::uint64_t kReads = kBatches * kWindows;  // windows, or scattered values, of one run
-constexpr std::uint64_t kWidth = 128;
-constexpr std::uint64_t kLength = 12;
-constexpr std::uint64_t kPlaces = kWindows * kLength;
 
 // What the compiler must not take for unused.
 inline void Keep() noexcept { asm volatile("" ::: "memory"); }
@@ -111,30 +108,6 @@ Operation Gather(const StreamStore& store) {
             }
           })};
 }
-
-// Room for one batch of row windows.
-struct RowsRoom {
-  explicit RowsRoom(bool ragged_too) {
-    columns = {{kAction, action.data(), present.data()},
-               {kObservation, observation.data(), present.data() + kPlaces},
-               {kReward, reward.data(), present.data() + 2 * kPlaces},
-               {kDone, done.data(), present.data() + 3 * kPlaces}};
-    if (ragged_too) {
-      columns.push_back(
-          {kRaggedField, ragged.data(), present.data() + 4 * kPlaces, lengths.data(), kMostRagged});
-    }
-  }
-
-  Pages<std::int64_t> action{kPlaces};
-  Pages<float> observation{8 * kPlaces};
-  Pages<float> reward{kPlaces};
-  Pages<std::uint8_t> done{kPlaces};
-  Pages<float> ragged{kMostRagged * kPlaces};
-  Pages<std::int64_t> lengths{kPlaces};
-  Pages<std::uint8_t> present{5 * kPlaces};
-  Pages<Step> steps{kPlaces};
-  std::vector<RowsColumn> columns;
-};
 
 Operation ReadRows(std::string name, const StreamStore& store, bool ragged_too) {
   struct State {
@@ -245,15 +218,7 @@ WindowsAndMemcpy MakeWindowsAndMemcpy() {
                  Keep();
                }),
           Bind(state, [](State& s) {
-            const std::span<const Position> starts = s.memcpy_draws.Next();
-            Value* out = s.room.data();
-            for (std::uint64_t column = 0; column < 3; ++column) {
-              for (const Position start : starts) {
-                std::memcpy(out, s.source.data() + column * s.column + start,
-                            kWidth * sizeof(Value));
-                out += kWidth;
-              }
-            }
+            CopyWindows(s.source.data(), s.column, s.memcpy_draws.Next(), s.room.data());
             Keep();
           })};
 }

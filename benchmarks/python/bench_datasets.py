@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import anonymous_bytes, report
+from questions import least
 
 from stream_store import StreamStore
 
@@ -31,16 +32,7 @@ VALUES = 11  # of a row
 RECORD_BYTES = 32
 LIST = 128
 CHUNK = 100_000
-
-
-def seconds(work: Callable[[], object], runs: int = 5) -> float:
-    """Least time of a call."""
-    least = float("inf")
-    for _ in range(runs):
-        start = time.perf_counter()
-        work()
-        least = min(least, time.perf_counter() - start)
-    return least
+RUNS = 5
 
 
 def filled(rows: int) -> StreamStore:
@@ -58,13 +50,6 @@ def filled(rows: int) -> StreamStore:
             }
         )
     return store
-
-
-def report(
-    task: str, ours: float, goal: float | None, theirs: float, who: str, **more: Any
-) -> None:
-    row = {"task": task, "unit": "µs", "ours": ours, "goal": goal, "theirs": theirs}
-    print(json.dumps(row | {"competitor": who} | more), flush=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -92,18 +77,17 @@ def bench_rows(rows: int, directory: Path) -> None:
     ds = store.to_dataset()
     size = Path(ds.cache_files[0]["filename"]).stat().st_size
     data = bytes(size)
-    raw = seconds(lambda: write_bytes(directory / "raw", data))
+    raw = least(lambda: write_bytes(directory / "raw", data), RUNS, rows)
 
     def out() -> None:
         remove(store.to_dataset())
 
     remove(ds)
-    ours = seconds(out)
-    report(f"to_dataset, a row of {rows:,}", ours / rows * 1e6, 0.1, raw / rows * 1e6, "pwrite")
+    report(f"to_dataset, a row of {rows:,}", least(out, RUNS, rows), 0.1, raw, "pwrite")
 
     ds = store.to_dataset()
     data = bytes(rows * (8 * VALUES + RECORD_BYTES))
-    raw = seconds(lambda: copy_into_map(directory / "raw", data))
+    raw = least(lambda: copy_into_map(directory / "raw", data), RUNS, rows)
 
     def into(given: Any) -> Callable[[], None]:
         target = StreamStore(fields=FIELDS)
@@ -113,22 +97,10 @@ def bench_rows(rows: int, directory: Path) -> None:
 
         return work
 
-    plain = seconds(into(ds))
-    report(
-        f"from_dataset, a row of {rows:,}",
-        plain / rows * 1e6,
-        0.1,
-        raw / rows * 1e6,
-        "a mapped copy",
-    )
-    mixed = seconds(into(ds.shuffle(seed=0)), runs=3)
-    report(
-        "from_dataset of a shuffled dataset, a row",
-        mixed / rows * 1e6,
-        5 * plain / rows * 1e6,
-        plain / rows * 1e6,
-        "unshuffled",
-    )
+    plain = least(into(ds), RUNS, rows)
+    report(f"from_dataset, a row of {rows:,}", plain, 0.1, raw, "a mapped copy")
+    mixed = least(into(ds.shuffle(seed=0)), 3, rows)
+    report("from_dataset of a shuffled dataset, a row", mixed, 5 * plain, plain, "unshuffled")
 
 
 def bench_loop(rows: int) -> None:
@@ -152,8 +124,8 @@ def bench_loop(rows: int) -> None:
         ("to_dataset, a row, against from_generator", store.to_dataset, out),
         ("from_dataset, a row, against a loop", lambda: StreamStore().from_dataset(ds), into),
     ):
-        took = seconds(ours, runs=3)
-        report(task, took / rows * 1e6, None, seconds(loop, runs=1) / rows * 1e6, "a Python loop")
+        took = least(ours, 3, rows)
+        report(task, took, None, least(loop, 1, rows), "a Python loop")
 
 
 def bench_lists(rows: int, directory: Path) -> None:
@@ -177,23 +149,8 @@ def bench_lists(rows: int, directory: Path) -> None:
     def ours() -> None:
         remove(store.to_dataset())
 
-    took, other = seconds(ours), seconds(theirs)
-    goal = 2 * other / rows * 1e6
-    report(
-        f"to_dataset, a row of {LIST} floats",
-        took / rows * 1e6,
-        goal,
-        other / rows * 1e6,
-        "pyarrow's IPC writer",
-    )
-
-
-def anonymous_bytes() -> int:
-    """RssAnon of this process."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("RssAnon:"):
-            return int(line.split()[1]) * 1024
-    raise OSError("/proc/self/status has no RssAnon")
+    took, other = least(ours, RUNS, rows), least(theirs, RUNS, rows)
+    report(f"to_dataset, a row of {LIST} floats", took, 2 * other, other, "pyarrow's IPC writer")
 
 
 @contextmanager
@@ -239,17 +196,7 @@ def bench_memory(sizes: list[int]) -> None:
         )
         peaks = json.loads(done.stdout.splitlines()[-1])
         for task, most in zip(("to_dataset", "from_dataset"), peaks, strict=True):
-            print(
-                json.dumps(
-                    {
-                        "task": f"{task} of {rows:,} rows, extra memory",
-                        "unit": "MiB",
-                        "ours": most / 2**20,
-                        "goal": 300,
-                    }
-                ),
-                flush=True,
-            )
+            report(f"{task} of {rows:,} rows, extra memory", most / 2**20, 300, unit="MiB")
 
 
 def main() -> None:

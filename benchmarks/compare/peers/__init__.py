@@ -2,7 +2,8 @@
 
 A peer is a module with a class `Peer`; NAMES lists them. Peers are imported one at a time, each in
 a process of its own, so that what one imports does not change what another measures. What a peer
-cannot do it does not define: the question files say so in the report.
+cannot do it does not define, and CANNOT has the reason for the report, by question; where it has
+none, the report says that the store was not asked.
 
 Steps have 4 fields and 11 values; a window is 12 rows of them, the rows that 128 values touch.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -33,9 +35,13 @@ NAMES = {
 }
 
 
-def open_peer(module: str, directory: Path, capacity: int) -> Any:
+def peer_module(name: str) -> ModuleType:
+    return importlib.import_module(f"{__name__}.{name}")
+
+
+def open_peer(name: str, directory: Path, capacity: int) -> Any:
     """An empty store of that kind with room for `capacity` steps."""
-    return importlib.import_module(f"{__name__}.{module}").Peer(directory, capacity)
+    return peer_module(name).Peer(directory, capacity)
 
 
 def columns(rows: int, first: int = 0) -> dict[str, NDArray[Any]]:

@@ -11,6 +11,17 @@ from numpy.typing import NDArray
 
 from . import LENGTH
 
+CANNOT = {
+    "flat_windows": "has no flat values",
+    **dict.fromkeys(
+        ("episode_windows", "episode_windows_growing"), "draws no windows inside episodes"
+    ),
+    **dict.fromkeys(
+        ("recover", "reopen", "cold_windows", "limited_windows"),
+        "keeps its rows in memory (save_transitions() was not asked)",
+    ),
+}
+
 
 class Peer:
     def __init__(self, directory: Path, capacity: int) -> None:

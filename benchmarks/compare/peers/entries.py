@@ -13,6 +13,15 @@ from . import WIDTH
 TYPES = {"observation": 0, "action": 1, "reward": 2, "done": 3}
 FLOATS = {"observation", "reward"}
 
+CANNOT = {
+    **dict.fromkeys(
+        ("row_windows", "loader", "loader_workers", "cold_windows", "limited_windows"),
+        "does not decode rows",
+    ),
+    **dict.fromkeys(("episode_windows", "episode_windows_growing"), "knows no episodes"),
+    **dict.fromkeys(("recover", "reopen"), "keeps the number of its rows in memory"),
+}
+
 
 class Peer:
     def __init__(self, directory: Path, capacity: int) -> None:

@@ -1,4 +1,7 @@
-"""flashbax's trajectory buffer, in device memory: it draws its windows itself, compiled by JAX."""
+"""flashbax's trajectory buffer, in device memory: it draws its windows itself, compiled by JAX.
+
+JAX returns before the work is done, on a processor too: every call here waits for it.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,19 @@ import jax.numpy as jnp
 from numpy.typing import NDArray
 
 from . import BATCH, LENGTH
+
+CANNOT = {
+    "one_window": "draws whole batches only",
+    "flat_windows": "has no flat values",
+    **dict.fromkeys(
+        ("episode_windows", "episode_windows_growing"), "draws no windows inside episodes"
+    ),
+    **dict.fromkeys(("loader", "loader_workers"), "draws its batches itself"),
+    **dict.fromkeys(
+        ("recover", "reopen", "cold_windows", "limited_windows"),
+        "keeps its rows in memory (its Vault was not asked)",
+    ),
+}
 
 
 class Peer:
@@ -43,12 +59,12 @@ class Peer:
             "reward": jnp.asarray(reward, jnp.float32)[None, None],
             "done": jnp.asarray(done)[None, None],
         }
-        self.state = self.add(self.state, step)
+        self.state = jax.block_until_ready(self.add(self.state, step))
 
     def extend(self, columns: dict[str, NDArray[Any]]) -> None:
         batch = {name: jnp.asarray(column)[None] for name, column in columns.items()}
         batch["action"] = batch["action"].astype(jnp.int32)
-        self.state = self.add(self.state, batch)
+        self.state = jax.block_until_ready(self.add(self.state, batch))
 
     def sample(self) -> Any:
         """A batch of windows of its own choice."""

@@ -19,6 +19,11 @@ SHAPES = {
     "done": ((), "?"),
 }
 
+CANNOT = {
+    "flat_windows": "has no flat values",
+    **dict.fromkeys(("episode_windows", "episode_windows_growing"), "knows no episodes"),
+}
+
 
 class Peer:
     def __init__(self, directory: Path, capacity: int) -> None:

@@ -11,6 +11,12 @@ from numpy.typing import NDArray
 
 from . import LENGTH
 
+CANNOT = {
+    **dict.fromkeys(("append", "extend", "recover"), "takes no more rows once it is written"),
+    "flat_windows": "has no flat values",
+    **dict.fromkeys(("episode_windows", "episode_windows_growing"), "knows no episodes"),
+}
+
 
 class Peer:
     def __init__(self, directory: Path, capacity: int) -> None:

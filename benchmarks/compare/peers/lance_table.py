@@ -18,6 +18,13 @@ def table(columns: dict[str, NDArray[Any]]) -> pa.Table:
     return pa.table({**columns, "observation": lists})
 
 
+CANNOT = {
+    "flat_windows": "has no flat values",
+    **dict.fromkeys(("episode_windows", "episode_windows_growing"), "knows no episodes"),
+    **dict.fromkeys(("loader", "loader_workers"), "gives Arrow tables (was not asked)"),
+}
+
+
 class Peer:
     def __init__(self, directory: Path, capacity: int) -> None:
         self.path = str(directory / "table.lance")

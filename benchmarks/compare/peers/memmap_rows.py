@@ -12,6 +12,11 @@ from . import LENGTH
 
 ROW = np.dtype([("observation", "f4", (8,)), ("action", "i8"), ("reward", "f4"), ("done", "?")])
 
+CANNOT = {
+    "flat_windows": "has no flat values",
+    **dict.fromkeys(("episode_windows", "episode_windows_growing"), "knows no episodes"),
+}
+
 
 class Peer:
     def __init__(self, directory: Path, capacity: int) -> None:

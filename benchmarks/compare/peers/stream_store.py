@@ -15,6 +15,8 @@ from . import BATCH, LENGTH, WIDTH
 FIELDS = {"observation": "float32[8]", "action": "int64", "reward": "float32", "done": "bool"}
 NAMES = list(FIELDS)
 
+CANNOT: dict[str, str] = {}
+
 
 class Peer:
     def __init__(self, directory: Path, capacity: int) -> None:

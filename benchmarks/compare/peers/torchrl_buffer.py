@@ -18,6 +18,8 @@ from . import BATCH, LENGTH
 
 torch.set_num_threads(1)  # faster here: the batches are small
 
+CANNOT = {"flat_windows": "has no flat values"}
+
 
 class Peer:
     def __init__(self, directory: Path, capacity: int) -> None:

@@ -15,6 +15,7 @@ from peers import window_starts
 from . import SLOW, least
 
 TASK, UNIT, SIZED, FILLED = "256 windows of 12 rows, cold", "ms", True, True
+NEEDS = ("windows", "reopen")
 
 
 def drop_pages(directory: Path) -> None:
@@ -27,8 +28,6 @@ def drop_pages(directory: Path) -> None:
 
 
 def ask(peer: Any, name: str, steps: int) -> dict[str, Any]:
-    if not hasattr(peer, "reopen") or not hasattr(peer, "windows"):
-        return {"cannot": "lives as long as its process"}
     best = float("inf")
     for rows in window_starts(steps, 2 if name in SLOW else 5, seed=3):
         peer.close()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import least
+from . import least, repeated
 
 TASK, UNIT, SIZED, FILLED = "256 windows of 12 rows inside episodes", "µs", True, True
+NEEDS = ("sample_episodes",)
 
 
 def ask(peer: Any, name: str, steps: int) -> dict[str, Any]:
-    if not hasattr(peer, "sample_episodes"):
-        return {"cannot": "knows no episodes"}
     peer.sample_episodes()  # what is looked at once
     calls = 10 if name == "torchrl_buffer" else 100
-    return {"figure": least(lambda: [peer.sample_episodes() for _ in range(calls)], 5, calls)}
+    return {"figure": least(repeated(peer.sample_episodes, calls), 5, calls)}

@@ -9,11 +9,10 @@ from peers import columns
 from . import least
 
 TASK, UNIT, SIZED, FILLED = "add a row, then 256 windows inside episodes", "µs", True, True
+NEEDS = ("sample_episodes",)
 
 
 def ask(peer: Any, name: str, steps: int) -> dict[str, Any]:
-    if not hasattr(peer, "sample_episodes"):
-        return {"cannot": "knows no episodes"}
     one = columns(1, steps)
     calls = 3 if name == "torchrl_buffer" else 100
 

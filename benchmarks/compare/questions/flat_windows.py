@@ -10,11 +10,10 @@ from peers import BATCH, WIDTH
 from . import least
 
 TASK, UNIT, SIZED, FILLED = "256 windows of 128 values, with field and step", "µs", True, True
+NEEDS = ("flat_windows",)
 
 
 def ask(peer: Any, name: str, steps: int) -> dict[str, Any]:
-    if not hasattr(peer, "flat_windows"):
-        return {"cannot": "has no flat values"}
     batches = np.random.default_rng(1).integers(0, peer.flat_size() - WIDTH, size=(64, BATCH))
 
     def work() -> None:

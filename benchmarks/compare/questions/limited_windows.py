@@ -22,6 +22,7 @@ from .cold_windows import drop_pages
 from .disk import bytes_on_disk
 
 TASK, UNIT, SIZED, FILLED = "256 windows of 12 rows, a quarter fits into memory", "ms", True, True
+NEEDS = ("windows", "reopen")
 LEAST = 16 << 20
 FILLING, SECONDS, PATIENCE = 15, 8, 120
 
@@ -42,8 +43,6 @@ def read(peer: Any, steps: int, group: Path, limit: int, answer: Any) -> None:
 
 
 def ask(peer: Any, name: str, steps: int) -> dict[str, Any]:
-    if not hasattr(peer, "reopen") or not hasattr(peer, "windows"):
-        return {"cannot": "lives as long as its process"}
     peer.close()
     size = bytes_on_disk(peer.directory)
     limit = max(size // 4, LEAST)

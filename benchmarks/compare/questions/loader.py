@@ -10,6 +10,7 @@ from peers import BATCH, LENGTH
 from . import SLOW, least
 
 TASK, UNIT, SIZED, FILLED = "a DataLoader's batch of 256 windows", "µs", False, True
+NEEDS = ("windows",)
 
 
 class Windows:
@@ -34,10 +35,6 @@ def ask_loader(
     peer: Any, name: str, steps: int, batches: int, kind: type[Windows] = Windows, **options: Any
 ) -> dict[str, Any]:
     """The same loader again and again: our data set, or a kind of Windows over another store."""
-    if not hasattr(peer, "windows"):
-        return {"cannot": "draws its batches itself"}
-    if name == "lance_table":
-        return {"cannot": "was not asked: it gives Arrow tables"}
     try:
         from torch.utils.data import DataLoader, default_convert
     except ImportError:

@@ -15,6 +15,7 @@ from . import SLOW
 from .loader import Windows, ask_loader
 
 TASK, UNIT, SIZED, FILLED = "a DataLoader's batch of 256 windows, 2 workers", "µs", False, True
+NEEDS = ("windows",)
 
 
 class Reopened(Windows):

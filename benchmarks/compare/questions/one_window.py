@@ -16,11 +16,9 @@ def ask(peer: Any, name: str, steps: int) -> dict[str, Any]:
     if hasattr(peer, "flat_windows"):
         places = np.random.default_rng(1).integers(0, peer.flat_size() - WIDTH, size=4096)
         read = peer.flat_windows
-    elif hasattr(peer, "windows"):
+    else:
         places = window_starts(steps, 16).reshape(-1)
         read = peer.windows
-    else:
-        return {"cannot": "draws whole batches only"}
     starts = [int(place) for place in places[: 100 if name in SLOW else None]]
 
     def work() -> None:

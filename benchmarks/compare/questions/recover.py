@@ -28,6 +28,7 @@ from . import least
 from .append import OBSERVATION
 
 TASK, UNIT, SIZED, FILLED, ALWAYS = "open after a kill", "ms", False, False, True
+NEEDS = ("append", "windows", "reopen")
 ROWS, KEPT_ROWS, CAPACITY, KILLS, OPENS = 20_000, 1_000, 1_000_000, 6, 10
 BATCHES = {"lance_table": 100}  # rows added, and acknowledged, together
 REWARD = 1.5
@@ -119,10 +120,6 @@ def ask(name: str, directory: Path) -> dict[str, Any]:
     place = directory / "store"
     place.mkdir()
     peer = open_peer(name, place, CAPACITY)  # it knows the place; a writer begins it anew
-    if hasattr(peer, "finish"):
-        return {"cannot": "a finished dataset takes no more rows"}
-    if not hasattr(peer, "reopen"):
-        return {"cannot": "keeps its rows, or their number, in memory"}
     peer.close()
     try:
         return kill_and_open(peer, name, place, keep=False)

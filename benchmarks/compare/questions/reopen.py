@@ -7,11 +7,10 @@ from typing import Any
 from . import least
 
 TASK, UNIT, SIZED, FILLED = "reopen", "µs", True, True
+NEEDS = ("reopen",)
 
 
 def ask(peer: Any, name: str, steps: int) -> dict[str, Any]:
-    if not hasattr(peer, "reopen"):
-        return {"cannot": "lives as long as its process"}
     best = float("inf")
     for _ in range(15):
         peer.close()

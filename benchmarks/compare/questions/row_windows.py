@@ -6,17 +6,15 @@ from typing import Any
 
 from peers import window_starts
 
-from . import SLOW, least
+from . import SLOW, least, repeated
 
 TASK, UNIT, SIZED, FILLED = "256 windows of 12 rows", "µs", True, True
 
 
 def ask(peer: Any, name: str, steps: int) -> dict[str, Any]:
     if not hasattr(peer, "windows"):
-        if not hasattr(peer, "sample"):
-            return {"cannot": "does not decode rows"}
         peer.sample()
-        return {"figure": least(lambda: [peer.sample() for _ in range(10)], 5, 10)}
+        return {"figure": least(repeated(peer.sample, 10), 5, 10)}
     batches = window_starts(steps, 2 if name in SLOW else 128)
 
     def work() -> None:

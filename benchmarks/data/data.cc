@@ -1,18 +1,13 @@
-#include "data.h"
+#include "data/data.h"
 
+#include <algorithm>
 #include <array>
+#include <cstring>
 #include <numeric>
 #include <random>
 
-namespace stream_store::guard {
+namespace stream_store::benchmarks {
 namespace {
-
-std::vector<Field> Fields() {
-  return {{.name = "action", .dtype = DType::kInt64},
-          {.name = "observation", .dtype = DType::kFloat32, .shape = {8}},
-          {.name = "reward", .dtype = DType::kFloat32},
-          {.name = "done", .dtype = DType::kBool}};
-}
 
 StreamStore MakeStore(std::vector<Field> fields, std::uint64_t values, std::uint64_t records) {
   StreamStore store = StreamStore::Temporary({.fields = std::move(fields), .grow_ahead = false});
@@ -22,19 +17,29 @@ StreamStore MakeStore(std::vector<Field> fields, std::uint64_t values, std::uint
 
 }  // namespace
 
+std::vector<Field> StepFields(std::uint32_t items) {
+  return {{.name = "action", .dtype = DType::kInt64},
+          {.name = "observation", .dtype = DType::kFloat32, .shape = {items}},
+          {.name = "reward", .dtype = DType::kFloat32},
+          {.name = "done", .dtype = DType::kBool}};
+}
+
 StreamStore MakeEmptyStore(std::uint64_t steps) {
-  return MakeStore(Fields(), kStepValues * steps, 2 * steps);  // a step may come in two calls
+  return MakeStore(StepFields(), kStepValues * steps, 2 * steps);  // a step may come in two calls
 }
 
 StreamStore MakeRegularStore(std::uint64_t steps) {
-  StreamStore store = MakeEmptyStore(steps);
-  const ColumnData data(steps);
-  store.Extend(data.steps, data.Columns());
+  constexpr std::uint64_t kChunk = 100'000;  // whole episodes
+  StreamStore store = MakeStore(StepFields(), kStepValues * steps, steps);
+  for (std::uint64_t first = 0; first < steps; first += kChunk) {
+    const ColumnData data(std::min(kChunk, steps - first), static_cast<Step>(first));
+    store.Extend(data.steps, data.Columns());
+  }
   return store;
 }
 
 StreamStore MakeIrregularStore(std::uint64_t steps) {
-  std::vector<Field> fields = Fields();
+  std::vector<Field> fields = StepFields();
   fields.push_back({.name = "ragged", .dtype = DType::kFloat32, .shape = {kRagged}});
   StreamStore store = MakeStore(fields, (kStepValues + kMostRagged) * steps, steps);
   std::mt19937_64 random(3);
@@ -62,10 +67,10 @@ StreamStore MakeIrregularStore(std::uint64_t steps) {
   return store;
 }
 
-ColumnData::ColumnData(std::uint64_t rows)
+ColumnData::ColumnData(std::uint64_t rows, Step first)
     : steps(rows), actions(rows), observations(8 * rows), rewards(rows, 1.0F), done(rows) {
-  std::iota(steps.begin(), steps.end(), Step{0});
-  std::iota(actions.begin(), actions.end(), std::int64_t{0});
+  std::iota(steps.begin(), steps.end(), first);
+  std::iota(actions.begin(), actions.end(), first);
   std::iota(observations.begin(), observations.end(), 0.0F);
   for (std::uint64_t i = kEpisodeRows - 1; i < rows; i += kEpisodeRows) {
     done[i] = 1;
@@ -96,4 +101,27 @@ std::span<const std::int64_t> Draws::Next() noexcept {
   return batch;
 }
 
-}  // namespace stream_store::guard
+RowsRoom::RowsRoom(bool ragged_too) {
+  const auto mask = [this](TypeId field) { return present.data() + field * kBatchRows; };
+  columns = {{kAction, action.data(), mask(kAction)},
+             {kObservation, observation.data(), mask(kObservation)},
+             {kReward, reward.data(), mask(kReward)},
+             {kDone, done.data(), mask(kDone)}};
+  if (ragged_too) {
+    columns.push_back(
+        {kRaggedField, ragged.data(), mask(kRaggedField), lengths.data(), kMostRagged});
+  }
+}
+
+void CopyWindows(const Value* source, std::uint64_t size, std::span<const Position> starts,
+                 Value* out) noexcept {
+  for (std::uint64_t column = 0; column < 3; ++column) {
+    for (const Position start : starts) {
+      std::memcpy(out, source + column * size + static_cast<std::uint64_t>(start),
+                  kWidth * sizeof(Value));
+      out += kWidth;
+    }
+  }
+}
+
+}  // namespace stream_store::benchmarks
