@@ -58,6 +58,8 @@ ItemWay WayOf(const Field& field, const Type& declared, const Type& asked) {
       return asked.precision == declared.precision && asked.scale == declared.scale
                  ? ItemWay::kWords
                  : ItemWay::kNothing;
+    case Kind::kFixedBinary:
+      return ItemWay::kDecode;  // 8 bytes of it are 8 words
     default:
       break;
   }

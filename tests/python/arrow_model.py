@@ -38,6 +38,7 @@ TYPES: dict[str, pa.DataType] = {
     "large_binary": pa.large_binary(),
     "binary_view": pa.binary_view(),
     "fixed_binary": pa.binary(3),
+    "fixed_binary_of_a_word": pa.binary(8),
     "list_float32": pa.list_(pa.float32()),
     "list_bool": pa.list_(pa.bool_()),
     "list_int64": pa.list_(pa.int64()),
