@@ -98,33 +98,35 @@ std::vector<Writer::ColumnPlan> Writer::PlanColumns(std::span<const Column> colu
   return plans;
 }
 
-// Values of `rows` rows from `first` on, to `out`.
+// Values of `rows` rows from `first` on, to `out`. What does not belong is told of the first row that
+// has it: the columns behind are looked at up to there.
 Verdict Writer::EncodeBlock(std::span<const ColumnPlan> plans, std::uint64_t first,
                             std::uint64_t rows, Value* out) {
   const std::uint64_t total = memos_[0].total;
+  Verdict verdict;
   for (const ColumnPlan& plan : plans) {
     const unsigned char* items = plan.data + first * plan.row_bytes;
-    // Packed rows are padded, each for itself.
-    const std::uint64_t together = plan.encoding->packed ? 1 : rows;
     if (plan.loop == nullptr) {
       Scatter(items, plan.words, rows, out, total);
     }
+    // Packed rows are padded, and texts are well-formed, each for itself.
+    const bool alone = plan.encoding->packed || plan.encoding->kind == WordKind::kText;
+    const std::uint64_t together = alone ? 1 : rows;
     for (std::uint64_t row = 0; plan.loop != nullptr && row < rows; row += together) {
       Value* const place = out + row * total;
       Value* const encoded = together == 1 ? place : encoded_.data();
       const std::uint64_t bad =
           plan.loop(*plan.encoding, items + row * plan.row_bytes, together * plan.count, encoded);
       if (bad != kEncodedAll) {
-        return Refuse(Verdict::Rule::kValue, plan.column, first + row + bad / plan.count,
-                      bad % plan.count);
-      }
-      if (together > 1) {
+        rows = row + bad / plan.count;
+        verdict = Refuse(Verdict::Rule::kValue, plan.column, first + rows, bad % plan.count);
+      } else if (together > 1) {
         Scatter(encoded, plan.words, together, place, total);
       }
     }
     out += plan.words;
   }
-  return {};
+  return verdict;
 }
 
 // Pass 2: values, and the checks of their records into checks_.

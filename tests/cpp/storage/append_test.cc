@@ -2,6 +2,7 @@
 // nothing.
 
 #include <limits>
+#include <numeric>
 
 #include "storage/fixture.h"
 
@@ -145,6 +146,40 @@ TEST_F(AppendTest, ExtendIsAllOrNothing) {
   flags[2] = 0;
   extend();
   EXPECT_EQ(Shown(), "0{0:1 2:0} 1{0:2 2:1} 2{0:3 2:0}");
+}
+
+TEST_F(AppendTest, ExtendTellsOfTheFirstRowThatDoesNotBelong) {
+  List flags(200, 1);
+  flags[150] = flags[130] = 2;
+  List others = flags;
+  others[129] = 2;
+  std::vector<Step> steps(200);
+  std::iota(steps.begin(), steps.end(), 0);
+  StreamStore store = StreamStore::Temporary(
+      {.fields = {{.name = "a", .dtype = DType::kBool}, {.name = "b", .dtype = DType::kBool}}});
+  const Column columns[] = {{.type = 0, .data = flags.data()}, {.type = 1, .data = others.data()}};
+  const std::string text = ErrorOf([&] { store.Extend(steps, columns); }).what();
+  EXPECT_NE(text.find("row 129"), std::string::npos) << text;
+  EXPECT_NE(text.find("'b'"), std::string::npos) << text;
+  others[129] = 1;
+  const std::string tie = ErrorOf([&] { store.Extend(steps, columns); }).what();
+  EXPECT_NE(tie.find("row 130"), std::string::npos) << tie;
+  EXPECT_NE(tie.find("'a'"), std::string::npos) << tie;
+}
+
+TEST_F(AppendTest, ExtendTakesNoTextThatIsTornOverRows) {
+  StreamStore store =
+      StreamStore::Temporary({.fields = {{.name = "text", .dtype = DType::kString}}});
+  std::vector<Step> steps(100);
+  std::iota(steps.begin(), steps.end(), 0);
+  for (const std::size_t torn : {0U, 62U, 63U, 64U}) {
+    std::string text(100, 'x');
+    text.replace(torn, 2, "\xc3\xa9");  // one character, in two rows
+    const Column column{.type = 0, .source = Source::kBytes, .data = text.data(), .row_items = 1};
+    const auto extend = [&] { store.Extend(steps, {&column, 1}); };
+    EXPECT_EQ(ErrorOf(extend).code(), ErrorCode::kInvalidArgument) << torn;
+  }
+  EXPECT_EQ(store.reader().rows(), 0U);
 }
 
 TEST_F(AppendTest, ExtendLeavesOutWhatIsMissing) {
