@@ -94,7 +94,13 @@ Reader Reader::Truncated(std::uint64_t num_rows) const {
     std::tie(view.record_count, view.value_count) = Through(
         *source_, *view_, FetchRange(next, next + 1, /*values=*/false), [&](const View& all) {
           const std::uint64_t end = num_rows == 0 ? 0 : internal::RecordOfRow(all, next);
-          return std::pair(end, end == 0 ? 0 : internal::LoadOnce(all.records[end].start));
+          const std::uint64_t start = end == 0 ? 0 : internal::LoadOnce(all.records[end].start);
+          if (start > all.value_count) {
+            internal::ThrowCorruptRecord(all, end,
+                                         StrCat("expected to start at or before position ",
+                                                all.value_count, " but found ", start));
+          }
+          return std::pair(end, start);
         });
     view.row_count = num_rows;
     const std::uint64_t reach = std::max(view.value_count, view.row_count);

@@ -89,8 +89,8 @@ class Scan {
     }
     const Shape& shape = shapes_.Of(head.layout);
     const std::uint64_t count = begins_row ? CountLike(head, shape.total) : 1;
-    const std::uint64_t left = view_.value_count - std::min(start_, view_.value_count);
-    if (shape.total > 0 && count > left / shape.total) {
+    const bool inside = start_ <= view_.value_count;
+    if (!inside || (shape.total > 0 && count > (view_.value_count - start_) / shape.total)) {
       ThrowCorruptRecord(view_, record_,
                          StrCat("expected to end at or before position ", view_.value_count));
     }

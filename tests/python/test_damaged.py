@@ -237,6 +237,22 @@ def test_a_parent_that_is_not_there(tmp_path: Path) -> None:
         StreamStore(f"{tmp_path}/nul\0inside", fields=FIELDS)
 
 
+@pytest.mark.parametrize("start", [1 << 30, 1 << 63])
+def test_a_snapshot_that_would_end_behind_the_store(tmp_path: Path, start: int) -> None:
+    with StreamStore(tmp_path / "s", fields={"a": "int64[3]"}) as store:
+        store.extend({"a": np.zeros((300, 3))})
+    with (tmp_path / "s" / "records").open("r+b") as file:
+        file.seek(100 * 32)
+        file.write(start.to_bytes(8, "little"))
+    with (
+        StreamStore(tmp_path / "s", "r") as reader,
+        pytest.raises(
+            CorruptStoreError, match="record 100: expected to start at or before position 900"
+        ),
+    ):
+        reader.snapshot(100)
+
+
 def test_a_newer_format_is_refused_by_version(tmp_path: Path) -> None:
     path = make(tmp_path / "run", 3)
     control = bytearray((path / "control").read_bytes())
