@@ -195,10 +195,13 @@ void SafeCopy::FetchWindows(std::span<const Position> starts, std::uint64_t widt
     if (start < 0 || begin > view_.value_count - width) {
       continue;
     }
+    // Behind an empty record, a window is looked up anew: every border in it may be asked for.
     const std::uint64_t slot = begin / kHintStride;
-    PositionBorder(slot + 1);
-    records.push_back(
-        {PositionBorder(slot), PositionBorder((begin + width - 1) / kHintStride + 1)});
+    const std::uint64_t end = (begin + width - 1) / kHintStride + 1;
+    for (std::uint64_t between = slot + 1; between < end; ++between) {
+      PositionBorder(between);
+    }
+    records.push_back({PositionBorder(slot), PositionBorder(end)});
     values.push_back({begin, begin + width});
   }
   FetchRecords(std::move(records));

@@ -242,6 +242,26 @@ TEST_F(SafeReadsTest, GiveWhatOthersGive) {
   EXPECT_EQ(Safe().recovery().state, Recovery::State::kProcessCrash);
 }
 
+TEST_F(SafeReadsTest, FindTheirWayBehindEmptyRecordsInAWindow) {
+  {
+    StreamStore store = Open();
+    for (Step step = 0; step < 2000; ++step) {
+      store.Append(step, {{0, step}});
+      store.Append(step, {{1, List{}}});  // a record of its own, without values
+    }
+  }
+  const Reader mapped = Reader::Open(path_);
+  const std::vector<Position> starts = {100, 1200};
+  std::vector<Row> ours(1000);
+  std::vector<Row> theirs(1000);
+  WindowsOut out;
+  out.row = ours.data();
+  Safe().ReadWindows(starts, 500, out);
+  out.row = theirs.data();
+  mapped.ReadWindows(starts, 500, out);
+  EXPECT_EQ(ours, theirs);
+}
+
 TEST_F(SafeReadsTest, DoNotBelieveHints) {
   {
     StreamStore store = Open();
