@@ -144,6 +144,7 @@ inline bool Writer::AppendHeld(Step step, std::span<const FieldWrite> writes, Ro
   }
   // Step 3: all space of the call, before the first store.
   if (!Fits(staged.start + staged.total, cursor_.records + 2)) [[unlikely]] {
+    CheckWritable();
     CheckNotStaging();
     MakeRoom(staged.start + staged.total, cursor_.records + 2, cursor_.layout_words);
   }
