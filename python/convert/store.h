@@ -184,7 +184,7 @@ class Store {
 class AppendTurn {
  public:
   explicit AppendTurn(Store& store) : store_(store) {
-    if (store.turn_.taken()) {
+    if (store.turn_.wanted()) {
       Wait();
     }
   }

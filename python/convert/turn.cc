@@ -1,6 +1,7 @@
 #include "convert/turn.h"
 
 #include <chrono>
+#include <thread>
 
 #include "convert/python.h"
 #include "convert/store.h"
@@ -10,11 +11,25 @@ namespace {
 
 // Of this process, under the GIL: a child changes them before any other thread runs in it.
 std::uint64_t fork_count = 0;
-std::thread::id forking_thread{};  // the only thread that the last fork left
+std::uint64_t thread_count = 0;
+std::uint64_t forking_thread = 0;  // the only thread that the last fork left
+
+std::uint64_t ThisThread() noexcept {
+  thread_local std::uint64_t number = 0;
+  return number == 0 ? number = ++thread_count : number;
+}
+
+// Between two looks at a turn that another thread has.
+constexpr std::chrono::microseconds kLookAgain(100);
+
+void SleepWithoutGil(std::chrono::microseconds time) {
+  const MaybeWithoutGil released(true);
+  std::this_thread::sleep_for(time);
+}
 
 PyObject* NoteFork(PyObject* /*self*/, PyObject* /*none*/) {
   ++fork_count;
-  forking_thread = std::this_thread::get_id();
+  forking_thread = ThisThread();
   Py_RETURN_NONE;
 }
 
@@ -31,20 +46,31 @@ void WatchForks() {
 
 std::uint64_t ForkCount() noexcept { return fork_count; }
 
-// A thread of the child may have got the id of one that is lost, so ids alone do not tell.
+bool Turn::mine() const noexcept { return owner_ == ThisThread() && !lost(); }
+
 bool Turn::lost() const noexcept {
-  return owner_ != std::thread::id{} && forks_ != fork_count && owner_ != forking_thread;
+  return owner_ != 0 && forks_ != fork_count && owner_ != forking_thread;
 }
 
-void Turn::Wait() const {
-  while (taken()) {
-    const MaybeWithoutGil released(true);
-    std::this_thread::sleep_for(std::chrono::microseconds(100));
+void Turn::Wait() {
+  if (waiting_forks_ != fork_count) {
+    waiting_forks_ = fork_count;  // who waited then is not in this process
+    waiting_ = 0;
   }
+  // A thread that calls again and again has the GIL whenever the turn is free: it must be made to
+  // let go of it for as long as the others take to look.
+  if (waiting_ > 0 && last_owner_ == ThisThread()) {
+    SleepWithoutGil(3 * kLookAgain);
+  }
+  ++waiting_;
+  while (taken()) {
+    SleepWithoutGil(kLookAgain);
+  }
+  --waiting_;
 }
 
 void Turn::Take() noexcept {
-  owner_ = std::this_thread::get_id();
+  owner_ = last_owner_ = ThisThread();
   forks_ = fork_count;
 }
 

@@ -7,7 +7,6 @@
 #pragma once
 
 #include <cstdint>
-#include <thread>
 
 namespace stream_store::python {
 
@@ -22,25 +21,33 @@ class Turn {
   class Hold;
 
   /// Whether a thread of this process has it.
-  bool taken() const noexcept { return owner_ != std::thread::id{} && !lost(); }
+  bool taken() const noexcept { return owner_ != 0 && !lost(); }
 
   /// Whether the calling thread has it.
-  bool mine() const noexcept { return owner_ == std::this_thread::get_id() && !lost(); }
+  bool mine() const noexcept;
 
   /// Whether a thread has it that is not in this process, since another one forked.
   bool lost() const noexcept;
 
-  /// Waits until it is free, without the GIL. REQUIRES: !mine().
-  void Wait() const;
+  /// False: it is free, and nobody waits for it.
+  bool wanted() const noexcept { return owner_ != 0 || waiting_ > 0; }
+
+  /// Waits until it is free, without the GIL; who had it last lets others go first. REQUIRES:
+  /// !mine().
+  void Wait();
 
   /// REQUIRES: !taken().
   void Take() noexcept;
 
-  void Free() noexcept { owner_ = {}; }
+  void Free() noexcept { owner_ = 0; }
 
  private:
-  std::thread::id owner_{};  // none: free
-  std::uint64_t forks_ = 0;  // ForkCount() when it was taken
+  // Threads by numbers of their own: the system gives those of lost threads to new ones.
+  std::uint64_t owner_ = 0;  // 0: free
+  std::uint64_t last_owner_ = 0;
+  std::uint64_t forks_ = 0;    // ForkCount() when it was taken
+  std::uint64_t waiting_ = 0;  // threads in Wait()
+  std::uint64_t waiting_forks_ = 0;
 };
 
 /// Has the turn for as long as it lives.

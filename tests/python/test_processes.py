@@ -369,6 +369,29 @@ def test_appends_of_threads_come_one_after_the_other(items: int) -> None:
     assert np.bincount(read["who"]).tolist() == [rounds * 3] * 4
 
 
+def test_no_thread_that_extends_again_and_again_keeps_another_from_it() -> None:
+    run("""
+import threading
+store = StreamStore(fields={"a": "float64[8]"})
+block = {"a": np.zeros((50_000, 8))}
+calls, over = [0, 0], threading.Event()
+
+def extend(which):
+    while not over.is_set():
+        store.extend(block)
+        calls[which] += 1
+        if min(calls) >= 3 or max(calls) >= 300:
+            over.set()
+
+threads = [threading.Thread(target=extend, args=(which,)) for which in (0, 1)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+assert min(calls) >= 3, calls
+""")  # fmt: skip
+
+
 def test_threads_sample_while_one_appends(path: Path) -> None:
     store = StreamStore(path, fields=FIELDS, capacity=100)
     done = threading.Event()
