@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
 import re
@@ -11,6 +12,7 @@ import sys
 import time
 from collections import Counter
 from functools import partial
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from torch.utils._pytree import tree_map  # noqa: E402
 from torch.utils.data import (  # noqa: E402
     DataLoader,
     DistributedSampler,
@@ -220,10 +223,38 @@ def test_what_a_collation_adds_comes_from_a_worker_as_it_is() -> None:
     assert batch["weight"].requires_grad
     assert batch["half"].dtype == torch.bfloat16
     assert windows_of(batch) == [(i, i + 1, i + 2) for i in range(4)]
-    copied = pickle.loads(pickle.dumps(Travelling({"a": torch.zeros(0, 3), "b": {"c": [1]}})))
-    assert type(copied) is dict
-    assert copied["a"].shape == (0, 3)
-    assert copied["b"] == {"c": [1]}
+
+
+def collate_twice_as_much(samples: Any) -> Any:
+    """What is a dict for torch's trees and files must be one for a user's collation, too."""
+    batch = torch.utils.data.default_collate(samples)
+    file = io.BytesIO()
+    torch.save(batch, file)
+    file.seek(0)
+    assert torch.equal(torch.load(file)["obs"], batch["obs"])
+    return tree_map(lambda item: item * 2, batch)
+
+
+def test_a_batch_is_a_dict_for_code_that_runs_in_a_worker() -> None:
+    store, _ = filled(20)
+    dataset = WindowDataset(store, 3, unit="row", fields=["obs"])
+    here, there = (
+        list(loader_of(dataset, n, "fork", batch_size=4, collate_fn=collate_twice_as_much))
+        for n in (0, 1)
+    )
+    for ours, theirs in zip(here, there, strict=True):
+        assert type(theirs) is dict
+        assert torch.equal(theirs["obs"], ours["obs"])
+        assert torch.equal(theirs["_step"], ours["_step"])
+
+
+def test_tensors_without_items_travel() -> None:
+    batch = Travelling({"a": torch.zeros(0, 3), "b": {"c": [1], "d": torch.ones(2)}})
+    there = pickle.loads(bytes(ForkingPickler.dumps(batch)))
+    assert type(there) is dict
+    assert there["a"].shape == (0, 3)
+    assert there["b"]["c"] == [1]
+    assert there["b"]["d"].tolist() == [1, 1]
 
 
 def test_windows_that_are_not_there_are_refused_alike_alone_and_in_batches() -> None:

@@ -7,24 +7,27 @@ into one tensor when it is pickled, and taken apart into views of it where it ar
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch.utils import _pytree
 from torch.utils.data import get_worker_info
 
 _ALIGNMENT = 64  # bytes; of every tensor in the packed one
 
 
 class Travelling(dict[str, Any]):
-    """A batch that arrives as a plain dict."""
+    """A batch in a worker, for whose own code it is a dict; it arrives as a plain one."""
 
     def __copy__(self) -> Travelling:  # torch's default_convert copies what it converts
         return Travelling(self)
 
-    def __reduce__(self) -> Any:
-        return _unpack, _pack(self)
+    def __reduce__(self) -> Any:  # for files: what torch.load() takes without more
+        return OrderedDict, (), None, None, iter(self.items())
 
 
 class _Place(NamedTuple):
@@ -79,3 +82,15 @@ def _unpack(packed: torch.Tensor, places: dict[str, Any]) -> Any:
         places,
         lambda place: torch.from_numpy(np.ndarray(place.shape, place.dtype, memory, place.offset)),
     )
+
+
+def _flatten(batch: Travelling) -> tuple[list[Any], list[str]]:
+    return list(batch.values()), list(batch)
+
+
+def _unflatten(values: Iterable[Any], names: list[str]) -> Travelling:
+    return Travelling(zip(names, values, strict=True))
+
+
+ForkingPickler.register(Travelling, lambda batch: (_unpack, _pack(batch)))
+_pytree.register_pytree_node(Travelling, _flatten, _unflatten)
