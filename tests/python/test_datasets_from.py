@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -345,7 +346,7 @@ def test_a_killed_import_leaves_the_store_as_it_was(tmp_path: Path) -> None:
 def test_ctrl_c_ends_an_import() -> None:
     def batches() -> Iterator[pa.RecordBatch]:
         yield pa.record_batch({"n": pa.array([1])})
-        os.kill(os.getpid(), 2)
+        signal.raise_signal(signal.SIGINT)
         for _ in range(1000):
             yield pa.record_batch({"n": pa.array([1])})
 
