@@ -15,11 +15,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 from sizes import COMMON
 
 HERE = Path(__file__).resolve().parent
@@ -175,19 +177,31 @@ def ahead(compared: list[Row]) -> str:
 
 
 def compared_picture(compared: list[Row]) -> Figure:
-    """Bars a task at one size."""
-    chosen = [row for row in compared if row["steps"] in {None, COMMON} and row["unit"] == "µs"]
-    columns = max((len(chosen) + 1) // 2, 1)
-    figure, axes = plt.subplots(2, columns, figsize=(12, 5.2), layout="constrained", squeeze=False)
+    """Bars a task at one size, three tasks a line."""
+    chosen = [
+        row
+        for row in compared
+        if row["steps"] in {None, COMMON} and any("figure" in a for a in row["answers"].values())
+    ]
+    lines = max((len(chosen) + 2) // 3, 1)
+    figure, axes = plt.subplots(
+        lines, 3, figsize=(12, 1.9 * lines + 0.4), layout="constrained", squeeze=False
+    )
     for axis in axes.flat[len(chosen) :]:
         axis.remove()
     for axis, row in zip(axes.flat, chosen, strict=False):
         figures = [(n, a["figure"]) for n, a in row["answers"].items() if "figure" in a]
         figures.sort(key=lambda item: item[1], reverse=True)
+        values = [value for _, value in figures]
         colours = ["#1f6f5c" if name == OURS else "#c9ccd1" for name, _ in figures]
-        axis.barh([name for name, _ in figures], [value for _, value in figures], color=colours)
+        bars = axis.barh([name for name, _ in figures], values, color=colours)
+        axis.bar_label(bars, [number(value) for value in values], padding=2, fontsize=7)
         axis.set_xscale("log")
-        axis.set_title(f"{row['task']}, {row['unit']}", fontsize=8)
+        axis.set_xlim(min(values) / 3, max(values) * (max(values) / min(values)) ** 0.15 * 2)
+        axis.xaxis.set_major_locator(LogLocator(numticks=5))
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.tick_params(labelsize=7)
+        axis.set_title("\n".join(wrap(f"{row['task']}, {row['unit']}", 46)), fontsize=8)
         axis.spines[["top", "right"]].set_visible(False)
     figure.suptitle(f"Less is better; {COMMON:,} steps where the size matters")
     return figure
@@ -195,7 +209,9 @@ def compared_picture(compared: list[Row]) -> Figure:
 
 def sizes_picture(compared: list[Row]) -> Figure:
     """Lines over the size of the store."""
-    figure, axes = plt.subplots(1, len(LINES), figsize=(10, 3.6), layout="constrained", sharey=True)
+    figure, axes = plt.subplots(1, len(LINES), figsize=(10, 4), layout="constrained", sharey=True)
+    stores = sorted({store for row in compared for store in row["answers"]} - {OURS})
+    colours = {OURS: "#1f6f5c", **{store: f"C{i}" for i, store in enumerate(stores)}}
     for axis, name in zip(axes, LINES, strict=True):
         rows = [row for row in compared if row["question"] == name]
         for store in rows[0]["answers"] if rows else ():
@@ -205,19 +221,24 @@ def sizes_picture(compared: list[Row]) -> Figure:
                 if "figure" in row["answers"].get(store, {})
             ]
             if points:
-                ours = store == OURS
                 axis.plot(
                     *zip(*points, strict=True), marker="o", label=store,
-                    color="#1f6f5c" if ours else None, linewidth=2.5 if ours else 1.2,
+                    color=colours[store], linewidth=2.5 if store == OURS else 1.2,
                 )  # fmt: skip
         axis.set_xscale("log")
         axis.set_yscale("log")
         axis.set_xlabel("steps in the store")
         axis.set_title(rows[0]["task"] if rows else name, fontsize=9)
         axis.spines[["top", "right"]].set_visible(False)
-        if rows:
-            axis.legend(fontsize=7, frameon=False)
     axes[0].set_ylabel("µs a batch")
+    labelled = {
+        label: line
+        for axis in axes
+        for line, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        labelled.values(), labelled.keys(), loc="outside lower center", ncols=5, frameon=False
+    )
     return figure
 
 
