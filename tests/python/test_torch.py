@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import pickle
 import re
 import resource
 import subprocess
@@ -12,7 +10,6 @@ import sys
 import time
 from collections import Counter
 from functools import partial
-from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +18,6 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from torch.utils._pytree import tree_map  # noqa: E402
 from torch.utils.data import (  # noqa: E402
     DataLoader,
     DistributedSampler,
@@ -33,7 +29,6 @@ from model_process import PATIENCE  # noqa: E402
 from sampler_model import FIELDS, append, filled, make_rows, row_windows  # noqa: E402
 from stream_store import StreamStore, WindowSampler  # noqa: E402
 from stream_store.torch import WindowDataset, WindowIterableDataset  # noqa: E402
-from stream_store.torch.travel import Travelling  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:'pin_memory' argument is set as true but no accelerator:UserWarning"
@@ -173,88 +168,6 @@ def test_a_batch_is_read_in_one_call_and_collates_as_samples_would() -> None:
     assert [int(step) for step in next(iter(own))] == [0, 1, 2, 3, 4]
     subset = DataLoader(Subset(dataset, [7, 9]), batch_size=2)
     assert windows_of(next(iter(subset))) == [(7, 8, 9), (9, 10, 11)]
-
-
-def collate_with_more(samples: Any) -> dict[str, Any]:
-    """Torch's own collation, and what a user may put beside it."""
-    batch: dict[str, Any] = torch.utils.data.default_collate(samples)
-    batch["weight"] = torch.ones(2, requires_grad=True)
-    batch["half"] = torch.ones(2, dtype=torch.bfloat16)
-    batch["worker"] = get_worker_info() is not None
-    return batch
-
-
-@pytest.mark.parametrize("iterable", [False, True])
-def test_a_batch_comes_from_a_worker_in_one_piece_of_memory(iterable: bool) -> None:
-    store = StreamStore(fields={"obs": "float32[8]", "text": "string", "items": "int16[]"})
-    for i in range(30):
-        store.append_step({"obs": np.full(8, i), "text": f"row {i}", "items": [i] * (i % 3)})
-    dataset: Any = (
-        WindowIterableDataset(store, 3, unit="row", batch_size=5, replacement=False)
-        if iterable
-        else WindowDataset(store, 3, unit="row")
-    )
-    arguments = {"batch_size": None if iterable else 5}
-    passes = []
-    for workers in (0, 1):
-        if iterable:
-            dataset.set_epoch(0)
-        passes.append(list(loader_of(dataset, workers, "fork", **arguments)))
-    here, there = passes
-    assert len(here) == len(there) == 6
-    for ours, theirs in zip(here, there, strict=True):
-        assert type(theirs) is type(theirs["_mask"]) is dict
-        assert theirs["text"] == ours["text"]
-        tensors = [theirs[name] for name in ("obs", "items", "_step", "_valid")]
-        tensors += [*theirs["_mask"].values(), theirs["_length"]["items"]]
-        for name in ("obs", "items", "_step", "_valid"):
-            assert torch.equal(theirs[name], ours[name]), name
-        first = min(tensor.data_ptr() for tensor in tensors)
-        last = max(tensor.data_ptr() + tensor.nbytes for tensor in tensors)
-        assert last - first < sum(tensor.nbytes + 64 for tensor in tensors)
-
-
-def test_what_a_collation_adds_comes_from_a_worker_as_it_is() -> None:
-    store, _ = filled(20)
-    dataset = WindowDataset(store, 3, unit="row")
-    loader = loader_of(dataset, 1, "fork", batch_size=4, collate_fn=collate_with_more)
-    batch = next(iter(loader))
-    assert batch["worker"]
-    assert batch["weight"].requires_grad
-    assert batch["half"].dtype == torch.bfloat16
-    assert windows_of(batch) == [(i, i + 1, i + 2) for i in range(4)]
-
-
-def collate_twice_as_much(samples: Any) -> Any:
-    """What is a dict for torch's trees and files must be one for a user's collation, too."""
-    batch = torch.utils.data.default_collate(samples)
-    file = io.BytesIO()
-    torch.save(batch, file)
-    file.seek(0)
-    assert torch.equal(torch.load(file)["obs"], batch["obs"])
-    return tree_map(lambda item: item * 2, batch)
-
-
-def test_a_batch_is_a_dict_for_code_that_runs_in_a_worker() -> None:
-    store, _ = filled(20)
-    dataset = WindowDataset(store, 3, unit="row", fields=["obs"])
-    here, there = (
-        list(loader_of(dataset, n, "fork", batch_size=4, collate_fn=collate_twice_as_much))
-        for n in (0, 1)
-    )
-    for ours, theirs in zip(here, there, strict=True):
-        assert type(theirs) is dict
-        assert torch.equal(theirs["obs"], ours["obs"])
-        assert torch.equal(theirs["_step"], ours["_step"])
-
-
-def test_tensors_without_items_travel() -> None:
-    batch = Travelling({"a": torch.zeros(0, 3), "b": {"c": [1], "d": torch.ones(2)}})
-    there = pickle.loads(bytes(ForkingPickler.dumps(batch)))
-    assert type(there) is dict
-    assert there["a"].shape == (0, 3)
-    assert there["b"]["c"] == [1]
-    assert there["b"]["d"].tolist() == [1, 1]
 
 
 def test_windows_that_are_not_there_are_refused_alike_alone_and_in_batches() -> None:
