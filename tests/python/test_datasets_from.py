@@ -343,6 +343,15 @@ def test_a_killed_import_leaves_the_store_as_it_was(tmp_path: Path) -> None:
         assert store[:]["values"].tolist() == [1, 2]
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C as in a terminal: a process in the background may have been told to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_ends_an_import() -> None:
     def batches() -> Iterator[pa.RecordBatch]:
         yield pa.record_batch({"n": pa.array([1])})

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, get_worker_info  # noqa: E402
 from sampler_model import filled  # noqa: E402
 from stream_store import StreamStore  # noqa: E402
 from stream_store.torch import WindowDataset, WindowIterableDataset  # noqa: E402
-from stream_store.torch.travel import Travelling  # noqa: E402
+from stream_store.torch.travel import pack  # noqa: E402
 
 
 def loader_of(dataset: Any, workers: int, **arguments: Any) -> Any:
@@ -100,7 +100,7 @@ def test_a_batch_is_a_dict_for_code_that_runs_in_a_worker() -> None:
 
 
 def test_tensors_without_items_travel() -> None:
-    batch = Travelling({"a": torch.zeros(0, 3), "b": {"c": [1], "d": torch.ones(2)}})
+    batch = pack({"a": torch.zeros(0, 3), "b": {"c": [1], "d": torch.ones(2)}})
     there = pickle.loads(bytes(ForkingPickler.dumps(batch)))
     assert type(there) is dict
     assert there["a"].shape == (0, 3)

@@ -2,13 +2,15 @@
 
 Each tensor that leaves a process goes through a file descriptor of its own, which costs some
 0.2 ms on both sides together, more than reading the whole batch. So a batch of a worker is packed
-into one tensor when it is pickled, and taken apart into views of it where it arrives.
+into one shared tensor, and taken apart into views of it where it arrives. That is done before the
+queue of the worker gets it: the queue's thread may be ended at any time, and must not be inside a
+call of torch that has released the GIL.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, NamedTuple
 
@@ -20,16 +22,6 @@ from torch.utils.data import get_worker_info
 _ALIGNMENT = 64  # bytes; of every tensor in the packed one
 
 
-class Travelling(dict[str, Any]):
-    """A batch in a worker, for whose own code it is a dict; it arrives as a plain one."""
-
-    def __copy__(self) -> Travelling:  # torch's default_convert copies what it converts
-        return Travelling(self)
-
-    def __reduce__(self) -> Any:  # for files: what torch.load() takes without more
-        return OrderedDict, (), None, None, iter(self.items())
-
-
 class _Place(NamedTuple):
     """Where a tensor lies in the packed one."""
 
@@ -38,50 +30,76 @@ class _Place(NamedTuple):
     shape: tuple[int, ...]
 
 
+class Travelling(dict[str, Any]):
+    """A batch in a worker, for whose own code it is a dict; it arrives as a plain one.
+
+    What that code puts into it travels as it would in any other dict.
+    """
+
+    packed: torch.Tensor | None = None
+    places: Mapping[int, tuple[torch.Tensor, _Place]] = {}  # by id of the tensors that are views
+
+    def __copy__(self) -> Travelling:  # torch's default_convert copies what it converts
+        copy = Travelling(self)
+        copy.packed, copy.places = self.packed, self.places
+        return copy
+
+    def __reduce__(self) -> Any:  # for files: what torch.load() takes without more
+        return OrderedDict, (), None, None, iter(self.items())
+
+
 def from_worker(batch: dict[str, Any]) -> dict[str, Any]:
     """The batch, made ready to travel where this process is a worker."""
-    return batch if get_worker_info() is None else Travelling(batch)
+    return batch if get_worker_info() is None else pack(batch)
+
+
+def pack(batch: dict[str, Any]) -> Travelling:
+    """The same batch, its tensors views of one shared tensor."""
+    places: list[tuple[_Place, np.ndarray[Any, Any]]] = []
+    size = 0
+
+    def place(tensor: torch.Tensor) -> _Place:
+        nonlocal size
+        array = tensor.numpy()
+        places.append((_Place(size, array.dtype.str, array.shape), array))
+        size += -(-array.nbytes // _ALIGNMENT) * _ALIGNMENT
+        return places[-1][0]
+
+    skeleton = _map(torch.Tensor, batch, place)
+    packed = torch.empty(max(size, 1), dtype=torch.uint8).share_memory_()
+    memory = packed.numpy()
+    views = {one: _view(memory, one) for one, _ in places}
+    for one, array in places:
+        views[one].numpy()[...] = array
+    travelling = Travelling(_map(_Place, skeleton, views.__getitem__))
+    travelling.packed = packed
+    travelling.places = {id(view): (view, one) for one, view in views.items()}
+    return travelling
+
+
+def _view(memory: np.ndarray[Any, Any], place: _Place) -> torch.Tensor:
+    return torch.from_numpy(np.ndarray(place.shape, place.dtype, memory, place.offset))
 
 
 def _map(kind: type, value: Any, change: Callable[[Any], Any]) -> Any:
     """The same nested dicts with `change` of every leaf of that kind."""
-    if type(value) is dict:
+    if type(value) is dict or type(value) is Travelling:
         return {name: _map(kind, item, change) for name, item in value.items()}
     return change(value) if type(value) is kind else value
 
 
-def _pack(batch: dict[str, Any]) -> tuple[torch.Tensor, dict[str, Any]]:
-    arrays: list[tuple[_Place, np.ndarray[Any, Any]]] = []
-    size = 0
-
+def _reduce(batch: Travelling) -> Any:
     def place(tensor: torch.Tensor) -> _Place | torch.Tensor:
-        nonlocal size
-        try:
-            array = tensor.numpy()
-        except (
-            RuntimeError,
-            TypeError,
-        ):  # not ours: with a gradient, on a device, of another dtype
-            return tensor
-        arrays.append((_Place(size, array.dtype.str, array.shape), array))
-        size += -(-array.nbytes // _ALIGNMENT) * _ALIGNMENT
-        return arrays[-1][0]
+        return batch.places.get(id(tensor), (None, tensor))[1]
 
-    places = _map(torch.Tensor, dict(batch), place)
-    packed = torch.empty(size, dtype=torch.uint8)
+    return _unpack, (batch.packed, _map(torch.Tensor, batch, place))
+
+
+def _unpack(packed: torch.Tensor | None, places: dict[str, Any]) -> Any:
+    if packed is None:
+        return places
     memory = packed.numpy()
-    for (offset, dtype, shape), array in arrays:
-        np.ndarray(shape, dtype, memory, offset)[...] = array
-    return packed, places
-
-
-def _unpack(packed: torch.Tensor, places: dict[str, Any]) -> Any:
-    memory = packed.numpy()
-    return _map(
-        _Place,
-        places,
-        lambda place: torch.from_numpy(np.ndarray(place.shape, place.dtype, memory, place.offset)),
-    )
+    return _map(_Place, places, lambda place: _view(memory, place))
 
 
 def _flatten(batch: Travelling) -> tuple[list[Any], list[str]]:
@@ -92,5 +110,5 @@ def _unflatten(values: Iterable[Any], names: list[str]) -> Travelling:
     return Travelling(zip(names, values, strict=True))
 
 
-ForkingPickler.register(Travelling, lambda batch: (_unpack, _pack(batch)))
+ForkingPickler.register(Travelling, _reduce)
 _pytree.register_pytree_node(Travelling, _flatten, _unflatten)
