@@ -294,6 +294,11 @@ struct Batch {
   std::uint64_t records = guesser.Records(width);  // of a window, about
 
   std::uint64_t start(std::uint64_t i) const { return static_cast<std::uint64_t>(starts[i]); }
+
+  // About the last record of a window whose first is `first`; inside the store.
+  std::uint64_t LastRecord(std::uint64_t first) const {
+    return std::min(first + records, view.record_count - 1);
+  }
 };
 
 // A block of windows on their way, as row_windows.h does it: a line of each end of what a window
@@ -309,7 +314,7 @@ class BlockAhead {
       const std::uint64_t start = batch_.start(begin_ + i);
       at_[i] = batch_.guesser.Guess(start);
       Touch(view.records[at_[i]]);
-      Touch(view.records[LastRecord(i)]);
+      Touch(view.records[batch_.LastRecord(at_[i])]);
       if (batch_.out.values != nullptr) {
         Touch(view.values[start]);
         Touch(view.values[start + batch_.width - 1]);
@@ -319,7 +324,7 @@ class BlockAhead {
 
   STREAM_STORE_INLINE void AskLines(std::uint64_t i) const {
     const View& view = batch_.view;
-    PrefetchLines(view.records + at_[i], view.records + LastRecord(i) + 1, kMostLines);
+    PrefetchLines(view.records + at_[i], view.records + batch_.LastRecord(at_[i]) + 1, kMostLines);
     if (batch_.out.values != nullptr) {
       const Value* values = view.values + batch_.start(begin_ + i);
       PrefetchLines(values, values + batch_.width, kMostLines);
@@ -329,10 +334,6 @@ class BlockAhead {
   std::uint64_t guess(std::uint64_t i) const { return at_[i]; }
 
  private:
-  STREAM_STORE_INLINE std::uint64_t LastRecord(std::uint64_t i) const {
-    return std::min(at_[i] + batch_.records, batch_.view.record_count - 1);
-  }
-
   const Batch& batch_;
   std::uint64_t begin_;
   std::uint64_t count_;
@@ -367,8 +368,7 @@ STREAM_STORE_INLINE void FillOne(const Batch& batch, TemplateCache& cache, std::
   const bool records = view.record_count > 0;
   for (std::uint64_t i = begin; records && i < end; ++i) {
     const std::uint64_t first = batch.guesser.Guess(batch.start(i));
-    const std::uint64_t last = std::min(first + batch.records, view.record_count - 1);
-    ReadAhead::Ask(view.records + first, view.records + last + 1);
+    ReadAhead::Ask(view.records + first, view.records + batch.LastRecord(first) + 1);
   }
   for (std::uint64_t i = begin; batch.out.values != nullptr && i < end; ++i) {
     const Value* values = view.values + batch.start(i);
