@@ -99,6 +99,24 @@ def test_a_batch_is_a_dict_for_code_that_runs_in_a_worker() -> None:
         assert torch.equal(theirs["_step"], ours["_step"])
 
 
+def test_tensors_that_a_worker_changed_in_place_arrive_changed() -> None:
+    square = torch.arange(9.0).reshape(3, 3)
+    names = ("as it was", "filled", "flat", "transposed", "elsewhere", "trained")
+    batch = pack({name: square.clone() for name in names})
+    batch["filled"].fill_(7)
+    batch["flat"].unsqueeze_(0)
+    batch["transposed"].t_()
+    batch["elsewhere"].data = torch.ones(3, 3)
+    batch["trained"].requires_grad_()
+    there = pickle.loads(bytes(ForkingPickler.dumps(batch)))
+    assert torch.equal(there["as it was"], square)
+    assert torch.equal(there["filled"], torch.full((3, 3), 7.0))
+    assert torch.equal(there["flat"], square[None])
+    assert torch.equal(there["transposed"], square.T)
+    assert torch.equal(there["elsewhere"], torch.ones(3, 3))
+    assert there["trained"].requires_grad
+
+
 def test_tensors_without_items_travel() -> None:
     batch = pack({"a": torch.zeros(0, 3), "b": {"c": [1], "d": torch.ones(2)}})
     there = pickle.loads(bytes(ForkingPickler.dumps(batch)))

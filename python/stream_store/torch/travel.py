@@ -90,9 +90,21 @@ def _map(kind: type, value: Any, change: Callable[[Any], Any]) -> Any:
 
 def _reduce(batch: Travelling) -> Any:
     def place(tensor: torch.Tensor) -> _Place | torch.Tensor:
-        return batch.places.get(id(tensor), (None, tensor))[1]
+        known = batch.places.get(id(tensor))
+        return known[1] if known and _is_as_packed(tensor, batch.packed, known[1]) else tensor
 
     return _unpack, (batch.packed, _map(torch.Tensor, batch, place))
+
+
+def _is_as_packed(tensor: torch.Tensor, packed: torch.Tensor | None, place: _Place) -> bool:
+    """Whether a view is what its place says: the worker may have changed it in place."""
+    return (
+        packed is not None
+        and tuple(tensor.shape) == place.shape
+        and tensor.is_contiguous()
+        and not tensor.requires_grad
+        and (tensor.numel() == 0 or tensor.data_ptr() == packed.data_ptr() + place.offset)
+    )
 
 
 def _unpack(packed: torch.Tensor | None, places: dict[str, Any]) -> Any:
