@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "stream_store/interop.h"
 #include "stream_store/sampler.h"
 
 #include "convert/field_table.h"
@@ -88,7 +89,7 @@ class Sampler {
   /// The next batch, room made but not read; null at the end of the epoch.
   std::unique_ptr<PendingBatch> Draw();
 
-  void NoteAhead(std::uint64_t batches) { core().NoteAhead(batches); }
+  void NoteAhead(std::uint64_t batches) { interop::SetPrefetched(core(), batches); }
 
   void Rewind();
 

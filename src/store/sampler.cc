@@ -130,12 +130,12 @@ std::uint64_t WindowSampler::NumStarts() {
   return Refresh();
 }
 
-std::uint64_t WindowSampler::RowsBehind() {
-  std::uint64_t behind = 0;
+std::uint64_t WindowSampler::UnscannedRows() {
+  std::uint64_t rows = 0;
   for (const auto& store : stores_) {
-    behind += store->RowsBehind();
+    rows += store->UnscannedRows();
   }
-  return behind;
+  return rows;
 }
 
 bool WindowSampler::WaitForStart(std::chrono::nanoseconds timeout) {
@@ -303,18 +303,18 @@ void WindowSampler::ReadStarts(std::span<const std::uint64_t> indices, WindowBat
   Fill(batch);
 }
 
-void WindowSampler::Rewind() noexcept {
-  batches_ -= ahead_;
-  finished_ = ahead_ > 0 ? false : finished_;
-  ahead_ = 0;
+void WindowSampler::ReturnPrefetched() noexcept {
+  batches_ -= prefetched_;
+  finished_ = prefetched_ > 0 ? false : finished_;
+  prefetched_ = 0;
 }
 
 SamplerState WindowSampler::state() const {
   SamplerState state;
   state.seed = options_.seed;
   state.epoch = epoch_;
-  state.batches = batches_ - ahead_;
-  state.finished = finished_ && ahead_ == 0;
+  state.batches = batches_ - prefetched_;
+  state.finished = finished_ && prefetched_ == 0;
   for (const auto& store : stores_) {
     state.stores.push_back(store->reader().id());
     if (in_epoch_ || restored_) {
@@ -351,7 +351,7 @@ void WindowSampler::Restore(const SamplerState& state) {
   options_.seed = state.seed;
   epoch_ = state.epoch;
   batches_ = state.batches;
-  ahead_ = 0;
+  prefetched_ = 0;
   finished_ = state.finished;
   restored_ = of_epoch;
   in_epoch_ = false;

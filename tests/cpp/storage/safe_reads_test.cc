@@ -9,6 +9,7 @@
 
 #include <sys/mman.h>
 
+#include "stream_store/interop.h"
 #include "stream_store/sampler.h"
 
 #include "format/record.h"
@@ -87,7 +88,7 @@ class SafeReadsTest : public StoreTest {
     ExpectSameRows(safe, mapped);
     const std::vector<TypeId> flag = {2};
     EXPECT_EQ(safe.Segments(flag), mapped.Segments(flag));
-    EXPECT_EQ(safe.last_checksum(), mapped.last_checksum());
+    EXPECT_EQ(interop::LastChecksum(safe), interop::LastChecksum(mapped));
     EXPECT_EQ(Scanned(safe), Scanned(mapped));
     ExpectSameRuns(safe, mapped);
     ExpectSameSamples(safe, mapped);
@@ -97,10 +98,10 @@ class SafeReadsTest : public StoreTest {
   static std::string Scanned(const Reader& reader) {
     std::string text;
     const auto rows = static_cast<Row>(reader.num_rows());
-    reader.ScanRows(0, rows, [&](const RecordRun& run) {
+    interop::ScanRows(reader, 0, rows, [&](const interop::RecordRun& run) {
       for (std::uint64_t i = 0; i < run.count; ++i) {
         text += StrCat("\n", run.row + static_cast<Row>(i), " at ", run.step(i));
-        for (const RecordRun::Part& part : run.parts) {
+        for (const interop::RecordRun::Part& part : run.parts) {
           text += StrCat(" ", part.type, ":");
           for (std::uint64_t word = 0; word < part.length; ++word)
             text += StrCat(run.values[i * run.stride + part.begin + word], ",");
@@ -109,7 +110,7 @@ class SafeReadsTest : public StoreTest {
       return true;
     });
     int visits = 0;
-    reader.ScanRows(0, rows, [&](const RecordRun&) { return ++visits < 3; });
+    interop::ScanRows(reader, 0, rows, [&](const interop::RecordRun&) { return ++visits < 3; });
     EXPECT_LE(visits, 3);
     return text;
   }
@@ -215,11 +216,11 @@ class SafeReadsTest : public StoreTest {
       EXPECT_EQ(safe.LongestInRows(starts, static_cast<std::uint64_t>(length), 1),
                 mapped.LongestInRows(starts, static_cast<std::uint64_t>(length), 1));
     }
-    ASSERT_EQ(safe.CountIndex(3, rows), mapped.CountIndex(3, rows));
-    std::vector<IndexEntry> ours(safe.CountIndex(3, rows));
+    ASSERT_EQ(interop::CountIndex(safe, 3, rows), interop::CountIndex(mapped, 3, rows));
+    std::vector<IndexEntry> ours(interop::CountIndex(safe, 3, rows));
     std::vector<IndexEntry> theirs(ours.size());
-    safe.ReadIndex(3, rows, ours);
-    mapped.ReadIndex(3, rows, theirs);
+    interop::ReadIndex(safe, 3, rows, ours);
+    interop::ReadIndex(mapped, 3, rows, theirs);
     const auto same = [](const IndexEntry& a, const IndexEntry& b) {
       return a.start == b.start && a.type == b.type && a.step == b.step;
     };

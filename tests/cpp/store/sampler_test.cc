@@ -7,6 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include "stream_store/interop.h"
+
 #include "store/sampler_model.h"
 #include "support/patience.h"
 #include "support/scratch.h"
@@ -104,9 +106,9 @@ TEST(WindowSamplerTest, AReaderAheadIsNotCounted) {
   Windows ahead;
   sampler.Next(batch);
   AddWindows(batch, ahead);
-  sampler.NoteAhead(1);
+  interop::SetPrefetched(sampler, 1);
   EXPECT_EQ(sampler.state().batches, handed_out.batches);
-  sampler.Rewind();
+  interop::ReturnPrefetched(sampler);
   Windows again;
   sampler.Next(batch);
   AddWindows(batch, again);
@@ -127,7 +129,7 @@ TEST(WindowSamplerTest, NumbersKeepTheirStartsWhileTheStoreGrows) {
       std::vector<std::uint64_t> numbers(sampler.NumStarts());
       std::iota(numbers.begin(), numbers.end(), 0);
       WindowBatch batch;
-      sampler.ReadStarts(numbers, batch);
+      interop::ReadStarts(sampler, numbers, batch);
       Windows windows;
       AddWindows(batch, windows);
       ASSERT_TRUE(std::equal(known.begin(), known.end(), windows.begin()));
@@ -135,7 +137,7 @@ TEST(WindowSamplerTest, NumbersKeepTheirStartsWhileTheStoreGrows) {
     }
     WindowBatch batch;
     const std::uint64_t outside = known.size();
-    EXPECT_THROW(sampler.ReadStarts({&outside, 1}, batch), Error);
+    EXPECT_THROW(interop::ReadStarts(sampler, {&outside, 1}, batch), Error);
   }
 }
 
@@ -288,9 +290,9 @@ TEST(WindowSamplerTest, WaitsForTheFirstWindow) {
   EXPECT_TRUE(sampler.WaitForStart(kPatience));
   writer.join();
   EXPECT_EQ(sampler.NumStarts(), 3U);
-  EXPECT_EQ(sampler.RowsBehind(), 0U);
+  EXPECT_EQ(interop::UnscannedRows(sampler), 0U);
   store.Append(5, {{kCutType, true}});
-  EXPECT_EQ(sampler.RowsBehind(), 1U);
+  EXPECT_EQ(interop::UnscannedRows(sampler), 1U);
 }
 
 TEST(WindowSamplerTest, MovesWithItsState) {
