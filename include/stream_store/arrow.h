@@ -122,7 +122,8 @@ struct ArrowExportOptions {
 
   /// The schema that the consumer asks for, or null. Columns are matched by name, and come out with
   /// the names, flags and metadata asked for; integers, floats, offsets and time zones are
-  /// converted where no value changes. It is read during the call only; the caller keeps its ownership.
+  /// converted where no value changes. It is read during the call only; the caller keeps
+  /// its ownership.
   const ArrowSchema* requested = nullptr;
 
   /// About how many bytes a batch has. A batch has at least one row.

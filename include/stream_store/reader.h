@@ -248,7 +248,7 @@ class STREAM_STORE_API Reader {
   /// types   one int field, of which a new value begins a segment and a missing value changes
   ///         nothing; or bool fields, which are true on the last row of a segment, and count as
   ///         false where they are missing.
-  /// Cost    one pass over the records. A WindowSampler keeps what it has found and is faster.
+  /// Cost    one pass over the records. A WindowSampler caches the segments and is faster.
   /// Throws  Error(kInvalidArgument) for other fields.
   std::vector<std::pair<Row, Row>> Segments(std::span<const TypeId> types) const;
 
@@ -258,8 +258,8 @@ class STREAM_STORE_API Reader {
   /// directory, and returns the number of its rows. The copy appears complete and cleanly closed.
   ///
   /// The copy has a new id. It keeps the checksums of the records, and each is verified against the
-  /// bytes that were written. The writer may append meanwhile. A temporary store, and what is left
-  /// of a store whose sync failed, can be copied too.
+  /// bytes that were written. The writer may append meanwhile. A temporary store can be
+  /// copied too, and so can a store whose sync failed.
   ///
   /// progress  is called now and then with the bytes that are done and the bytes in all. If it
   ///           throws, copying ends.

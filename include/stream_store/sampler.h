@@ -15,8 +15,8 @@
 // WindowBatch, which says where the windows lie and reads them into the caller's memory.
 //
 // Thread rules: a WindowSampler belongs to one thread at a time; a WindowBatch, once filled, may be
-// read by another. All samplers of the same Reader, and of its copies, share what they have found
-// out about segments.
+// read by another. All samplers of the same Reader, and of its copies, share one index of its
+// segments.
 #pragma once
 
 #include <array>
@@ -162,7 +162,8 @@ class STREAM_STORE_API WindowBatch {
   std::vector<std::size_t> run_begins_;  // of each store, and the end
 };
 
-/// How much of one store an epoch covers. `tail` tells of a last row that might still have grown.
+/// The part of one store that an epoch covers. `tail` describes a last row that could still grow
+/// when the epoch began.
 struct EpochExtent {
   std::uint64_t rows = 0;
   std::uint64_t values = 0;
@@ -177,7 +178,7 @@ struct SamplerState {
   std::uint64_t batches = 0;  ///< batches handed out: of this epoch, or in all with replacement
   bool finished = false;      ///< whether Next() has returned false in this epoch
   std::vector<EpochExtent>
-      extents;  ///< what the epoch covers of each store; empty before the first
+      extents;  ///< of each store; empty before the first epoch
 };
 
 /// Draws batches of windows. See the top of this file.
@@ -195,7 +196,7 @@ class STREAM_STORE_API WindowSampler {
 
   const SamplerOptions& options() const noexcept { return options_; }
 
-  /// The number of valid starts of windows in what is stored now.
+  /// The number of valid starts of windows in all rows that are stored now.
   ///
   /// Cost: with segment_by, one pass over the rows that no sampler of these Readers has seen yet;
   /// else O(1).
