@@ -177,8 +177,7 @@ struct SamplerState {
   std::uint64_t epoch = 0;    ///< epochs begun; without replacement
   std::uint64_t batches = 0;  ///< batches handed out: of this epoch, or in all with replacement
   bool finished = false;      ///< whether Next() has returned false in this epoch
-  std::vector<EpochExtent>
-      extents;  ///< of each store; empty before the first epoch
+  std::vector<EpochExtent> extents;  ///< of each store; empty before the first epoch
 };
 
 /// Draws batches of windows. See the top of this file.
