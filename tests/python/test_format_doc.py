@@ -1,4 +1,4 @@
-"""docs/format.md is accurate: its byte tables, encodings, worked example and reader are compared with
+"""docs/format.md is accurate: its tables, encodings, worked example and reader are compared with
 stores that this build writes.
 
 `python tests/python/test_format_doc.py` updates the worked example in the page.
@@ -337,8 +337,7 @@ def test_reader_of_the_page_sees_the_synced_part_of_a_live_store(tmp_path: Path)
 
 
 def test_sync_makes_durable_what_recovery_found(tmp_path: Path) -> None:
-    # A killed writer left rows after its last sync. sync() of the next writer once wrote nothing for
-    # them.
+    # A killed writer left rows after its last sync. sync() of the next writer once ignored them.
     code = """
 import os, sys, stream_store
 store = stream_store.StreamStore(sys.argv[1], fields={"x": "int64"})
