@@ -1,6 +1,6 @@
 """The Python of the README: record, open by path, sample windows, read rows.
 
-Leaves the store `my_run` behind.
+Creates the store `my_run`.
 """
 
 from __future__ import annotations
