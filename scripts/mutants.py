@@ -1,11 +1,11 @@
-"""Test the crash tests: apply plausible bugs (mutants) and check that a test fails.
+"""Do the crash tests catch what they are for? Each mutant is a bug somebody might write.
 
-    make mutants               all mutants
-    make mutants ONLY=slot     the mutants whose name contains "slot"; the report keeps the others
+    make mutants               all of them
+    make mutants ONLY=slot     those whose name contains this; the report keeps the others
 
-Writes build/mutants.json; with --docs, puts the last results into docs/reliability.md. The mutants
-are listed in scripts/mutant_list.py. The program works on a copy of the tree. It applies each
-mutant alone and runs the tests until one of them fails.
+Writes build/mutants.json; with --docs puts the last results into docs/reliability.md. The bugs
+stand in scripts/mutant_list.py. Works on a copy of the tree. Every mutant is applied alone; the
+tests run until one of them fails.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ RESULT = ROOT / "build" / "mutants.json"
 PAGE = ROOT / "docs" / "reliability.md"
 MINUTES = 5
 
-# The tests, each with the environment variables that shorten it.
+# Each with the environment that makes it short.
 TESTS = {
     "cpp/storage/storage_test": {},
     "crash/crash_step_test": {"STEPS": "8000"},
@@ -41,7 +41,7 @@ THREADS = {"cpp/storage/storage_test": {"GTEST_FILTER": "*Threads*:*Background*"
 
 
 def problems(root: Path) -> list[str]:
-    """Return a message for each mutant that no longer fits the sources."""
+    """Mutants that no longer fit the sources."""
     found = []
     for mutant in MUTANTS:
         text = (root / mutant.file).read_text()
@@ -68,7 +68,7 @@ def copy_tree() -> None:
 
 
 def build(test: str, *, threads: bool) -> str:
-    """Build a test. Return the errors of the compiler, or an empty text."""
+    """Build a test; what the compiler says against it, or nothing."""
     place = PLACE / ("threads" if threads else "plain")
     if not (place / "build.ninja").exists():
         sanitize = "thread" if threads else ""
@@ -86,11 +86,11 @@ def build(test: str, *, threads: bool) -> str:
 
 
 class DoesNotCompile(Exception):
-    """The mutant does not compile."""
+    """A mutant that is no program."""
 
 
 def catch(first: str, *, threads: bool) -> str:
-    """Return the first test that fails, or an empty text. Builds the tests on demand."""
+    """The first test that fails, or nothing. Tests are built as they are needed."""
     place = PLACE / ("threads" if threads else "plain") / "tests"
     tests: dict[str, dict[str, str]] = THREADS if threads else TESTS
     for name in sorted(tests, key=lambda name: name != first):
@@ -114,7 +114,7 @@ def catch(first: str, *, threads: bool) -> str:
 
 
 def judge(mutant: Mutant) -> tuple[str, str]:
-    """Apply a mutant, run the tests and revert it. Return the result and the failed test."""
+    """Apply it, look, take it back: the result and what caught it."""
     source = TREE / mutant.file
     text = changed = source.read_text()
     for old, new in mutant.edits:
@@ -130,14 +130,14 @@ def judge(mutant: Mutant) -> tuple[str, str]:
 
 
 def last_report() -> list[dict[str, str]]:
-    """Return the results of earlier runs."""
+    """What the runs before this one found."""
     known = {mutant.name for mutant in MUTANTS}
     report: list[dict[str, str]] = json.loads(RESULT.read_text()) if RESULT.exists() else []
     return [entry for entry in report if entry["mutant"] in known]
 
 
 def into_page() -> None:
-    """Put the last results into docs/reliability.md, with the mutants that have not run."""
+    """Put the last results, and which mutants have none, into docs/reliability.md."""
     found = {entry["mutant"]: entry for entry in last_report()}
     good = sum(entry["result"] == "caught" for entry in found.values())
     lines = [f"{good} of {len(MUTANTS)} were caught.", "", "| bug | first caught by |", "|---|---|"]
