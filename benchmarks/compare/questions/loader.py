@@ -34,7 +34,7 @@ class Windows:
 def ask_loader(
     peer: Any, name: str, steps: int, batches: int, kind: type[Windows] = Windows, **options: Any
 ) -> dict[str, Any]:
-    """Time one loader repeatedly, over our data set or over `kind` for another store."""
+    """Time one loader repeatedly, over our dataset or over `kind` for another store."""
     try:
         from torch.utils.data import DataLoader, default_convert
     except ImportError:
