@@ -104,15 +104,14 @@ int main(int argc, char** argv) {
   };
   // Readers subtract the rows that existed before.
   const auto follow = [&](bool spin) {
-    return [&, spin, before = static_cast<int>(store.reader().rows())] {
+    return [&, spin, before = static_cast<int>(store.reader().num_rows())] {
       return [before, spin, reader = Reader::Open(path)](int seen) mutable {
         if (spin) {
           reader.Refresh();
         } else {
-          reader.WaitForRows(static_cast<std::uint64_t>(before + seen + 1),
-                             std::chrono::seconds(1));
+          reader.Wait(static_cast<std::uint64_t>(before + seen + 1), std::chrono::seconds(1));
         }
-        return static_cast<int>(reader.rows()) - before;
+        return static_cast<int>(reader.num_rows()) - before;
       };
     };
   };

@@ -55,7 +55,7 @@ void Memcpy(benchmark::State& state) {
 void ReadRows(benchmark::State& state) {
   const auto kind = static_cast<Kind>(state.range(1));
   const Reader reader = StoreOf(state.range(0), kind).reader();
-  Draws draws(Batches(kWindows), kWindows, reader.rows() - kLength);
+  Draws draws(Batches(kWindows), kWindows, reader.num_rows() - kLength);
   RowsRoom room(/*ragged_too=*/kind == kMissing);
   for (auto _ : state) {
     reader.ReadRows(draws.Next(), kLength, room.columns, room.steps.data());
@@ -84,7 +84,7 @@ void Choose(benchmark::State& state) {
   if (!sampler.options().replacement) {
     sampler.BeginEpoch();
   }
-  auto step = static_cast<Step>(store.reader().rows());
+  auto step = static_cast<Step>(store.reader().num_rows());
   for (auto _ : state) {
     if (how == kAfterAppend) {
       store.Append(step, {{kReward, 1.0F}, {kDone, step % 200 == 199}});

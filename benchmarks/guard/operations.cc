@@ -80,7 +80,7 @@ struct Reading {
         room(3 * per_batch * width),
         out{.values = room.data(),
             .types = room.data() + per_batch * width,
-            .steps = room.data() + 2 * per_batch * width} {}
+            .step = room.data() + 2 * per_batch * width} {}
 
   Reader reader;
   Draws draws;

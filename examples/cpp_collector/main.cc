@@ -86,7 +86,7 @@ class Robot {
       for (std::size_t k = 0; k < 6; ++k) {
         reading[k] = static_cast<float>(i % 1000) * 0.25F + static_cast<float>(k);
       }
-      return store_.TryAppendNext({{stamp_, at}, {sample_, i}, {imu_, reading}});
+      return store_.TryAppendStep({{stamp_, at}, {sample_, i}, {imu_, reading}});
     });
   }
 
@@ -98,9 +98,9 @@ class Robot {
         speed[k] = -angle[k];
       }
       if (i == 0) {  // the speed is unknown in the first sample, so its field is left out
-        return store_.TryAppendNext({{stamp_, at}, {sample_, i}, {position_, angle}});
+        return store_.TryAppendStep({{stamp_, at}, {sample_, i}, {position_, angle}});
       }
-      return store_.TryAppendNext(
+      return store_.TryAppendStep(
           {{stamp_, at}, {sample_, i}, {position_, angle}, {velocity_, speed}});
     });
   }
@@ -111,7 +111,7 @@ class Robot {
       for (std::size_t k = 0; k < frame.size(); ++k) {
         frame[k] = static_cast<std::uint8_t>(k + static_cast<std::size_t>(i));
       }
-      return store_.TryAppendNext({{stamp_, at}, {sample_, i}, {image_, frame}});
+      return store_.TryAppendStep({{stamp_, at}, {sample_, i}, {image_, frame}});
     });
   }
 
@@ -158,7 +158,7 @@ int main(int argc, char** argv) {
     imu_thread.join();
     joints_thread.join();
     camera_thread.join();
-    const std::uint64_t rows = store.reader().rows();
+    const std::uint64_t rows = store.reader().num_rows();
     store.Close();
     imu.Print("imu");
     joints.Print("joints");

@@ -88,12 +88,12 @@ void Sample(const Reader& reader, TypeId type, std::mt19937_64& random) {
     std::vector<std::int64_t> types(values.size());
     reader.ReadWindows(starts, kWidth, {.values = values.data(), .types = types.data()});
   }
-  if (reader.rows() >= kLength) {
+  if (reader.num_rows() >= kLength) {
     std::vector<Row> rows(kWindows);
-    draw(reader.rows() - kLength, rows);
+    draw(reader.num_rows() - kLength, rows);
     Mean mean(reader, type);
     mean.Add(reader, rows, kLength);
-    std::cout << reader.rows() << " rows; mean of '" << reader.schema()[type].name
+    std::cout << reader.num_rows() << " rows; mean of '" << reader.schema()[type].name
               << "' in a batch: " << mean.value() << std::endl;
   }
 }
@@ -103,7 +103,7 @@ void ReadAll(const Reader& reader, TypeId type) {
   std::uint64_t values = 0;
   std::uint64_t writes = 0;
   Mean mean(reader, type);
-  for (Row row = 0; row < static_cast<Row>(reader.rows()); ++row) {
+  for (Row row = 0; row < static_cast<Row>(reader.num_rows()); ++row) {
     const RowView view = reader.row(row);
     for (const auto& [field, words] : view) {
       for (const Value word : words) sum += static_cast<std::uint64_t>(word);
@@ -113,7 +113,7 @@ void ReadAll(const Reader& reader, TypeId type) {
     mean.Add(reader, std::span<const Row>(&row, 1), 1);
   }
   std::cout.precision(17);
-  std::cout << "rows " << reader.rows() << " values " << values << " field-writes " << writes
+  std::cout << "rows " << reader.num_rows() << " values " << values << " field-writes " << writes
             << " sum " << sum << " mean " << mean.value() << '\n';
 }
 

@@ -14,7 +14,7 @@ int main() {
   const TypeId obs = store.type_id("obs"), action = store.type_id("action");
   const TypeId reward = store.type_id("reward");
   std::vector<float> state = {0.0F, 1.0F, 2.0F};
-  const auto first = static_cast<Step>(store.reader().rows());  // an earlier run is continued
+  const auto first = static_cast<Step>(store.reader().num_rows());  // an earlier run is continued
   for (Step step = first; step < first + 1000; ++step) {
     state[0] += 0.5F;
     store.Append(step, {{obs, state}, {action, step % 4}, {reward, 1.0F}});
@@ -26,10 +26,10 @@ int main() {
   const std::vector<Position> starts = {0, 17, 4000};
   std::vector<Value> values(starts.size() * 64);
   std::vector<Step> steps(values.size());
-  reader.ReadWindows(starts, 64, {.values = values.data(), .steps = steps.data()});
+  reader.ReadWindows(starts, 64, {.values = values.data(), .step = steps.data()});
   const std::vector<Row> rows = {100, 500};
   std::vector<float> decoded(rows.size() * 10 * 3);
   reader.ReadRows<float>(rows, 10, obs, decoded);  // two windows of ten rows
-  std::cout << reader.rows() << " rows; step of value 4000: " << steps[128]
+  std::cout << reader.num_rows() << " rows; step of value 4000: " << steps[128]
             << "; obs of row 100: " << decoded[0] << '\n';
 }

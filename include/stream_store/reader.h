@@ -20,13 +20,13 @@
 #include <utility>
 #include <vector>
 
+#include "stream_store/columns.h"
 #include "stream_store/error.h"
 #include "stream_store/export.h"
 #include "stream_store/options.h"
 #include "stream_store/recovery.h"
 #include "stream_store/schema.h"
 #include "stream_store/types.h"
-#include "stream_store/windows.h"
 
 namespace stream_store {
 
@@ -35,6 +35,12 @@ class ReadSource;
 struct ReaderAccess;
 struct View;
 }  // namespace internal
+
+/// Which of equal steps Reader::RowAt() goes to, in NumPy's words.
+enum class Side : std::uint8_t {
+  kLeft,   ///< the first row whose step is not less than the one asked for
+  kRight,  ///< the first row whose step is greater
+};
 
 class Reader;
 struct VerifyOptions;
@@ -148,19 +154,21 @@ class STREAM_STORE_API Reader {
   ///
   /// Throws Error(kCutBack) when recovery shortened the store after this Reader attached (open it
   /// again), and kCorrupt; the snapshot is then as before. Does nothing on a Reader made by
-  /// Truncated().
+  /// Snapshot().
   std::uint64_t Refresh();
 
   /// A Reader fixed at the first `num_rows` rows of this snapshot; Refresh() does nothing on it.
   ///
   /// Throws Error(kOutOfRange) if there are fewer.
-  Reader Truncated(std::uint64_t num_rows) const;
-  Reader Frozen() const;  ///< fixed at this snapshot
+  Reader Snapshot(std::uint64_t num_rows) const;
+
+  /// A Reader fixed at all rows of this snapshot.
+  Reader Snapshot() const;
 
   const Schema& schema() const noexcept;
-  std::uint64_t size() const noexcept;     ///< values
-  std::uint64_t rows() const noexcept;     ///< rows, complete or not
-  std::uint64_t records() const noexcept;  ///< append calls and steps
+  std::uint64_t size() const noexcept;      ///< values
+  std::uint64_t num_rows() const noexcept;  ///< rows, complete or not
+  std::uint64_t records() const noexcept;   ///< append calls and steps
   /// Rows that cannot grow any more: all but a last row that lacks its last declared field while a
   /// writer lives.
   std::uint64_t complete_rows() const;
@@ -168,7 +176,7 @@ class STREAM_STORE_API Reader {
   std::uint64_t bytes() const;         ///< bytes on disk in use by this snapshot
   /// Check of the last record, over its values, shape, place and session; 0 if there is none. With
   /// id() and records() it tells whether two snapshots of a store are equal.
-  std::uint32_t last_check() const;
+  std::uint32_t last_checksum() const;
   bool live() const;  ///< a writer has the store open
   /// Rows that survive a power cut, as far as the last sync that ended well says; 0 for a temporary
   /// store. Throws Error(kCorrupt, kIo).
@@ -177,13 +185,12 @@ class STREAM_STORE_API Reader {
   const std::array<std::uint8_t, 16>& id() const noexcept;
   const Recovery& recovery() const noexcept;  ///< what was found when this Reader attached
 
-  /// Waits until rows() >= rows, refreshing; false after `timeout`. Sleeps, never spins.
-  bool WaitForRows(std::uint64_t rows, std::chrono::nanoseconds timeout);
+  /// Waits until num_rows() >= `num_rows`, refreshing; false after `timeout`. Sleeps, never spins.
+  bool Wait(std::uint64_t num_rows, std::chrono::nanoseconds timeout);
 
-  /// First row with step >= `step` (LowerBound) or > `step` (UpperBound); rows() if none. O(log
-  /// records).
-  Row LowerBound(Step step) const;
-  Row UpperBound(Step step) const;
+  /// The first row whose step is >= `step` (Side::kLeft) or > `step` (Side::kRight), as NumPy's
+  /// searchsorted() has it; num_rows() if there is no such row. Cost: O(log records).
+  Row RowAt(Step step, Side side = Side::kLeft) const;
 
   /// One row, as spans into the store. Throws Error(kOutOfRange).
   RowView row(Row row) const;
@@ -197,8 +204,8 @@ class STREAM_STORE_API Reader {
   /// Row that holds each position; first position of each row (an empty row stands where the next
   /// one starts). out.size() == in.size(). Cost: one look-up each, flat in store size. Throws
   /// Error(kOutOfRange).
-  void RowsOf(std::span<const Position> positions, std::span<Row> out) const;
-  void PositionsOf(std::span<const Row> rows, std::span<Position> out) const;
+  void RowOf(std::span<const Position> positions, std::span<Row> out) const;
+  void PositionOf(std::span<const Row> rows, std::span<Position> out) const;
 
   /// Copies the windows [start, start + width) of every start, window after window.
   ///
@@ -251,6 +258,10 @@ class STREAM_STORE_API Reader {
   /// Raw values of `type`, wherever they came from, decoded into the field's item type; `out` has
   /// values.size() items. Throws Error(kInvalidArgument) for packed and decimal fields.
   void Decode(std::span<const Value> values, TypeId type, void* out) const;
+
+  /// The field-writes of rows [begin, end), in order. Cost: one entry of 24 bytes for each of them.
+  /// Throws Error(kOutOfRange).
+  std::vector<IndexEntry> IndexTable(Row begin, Row end) const;
 
   /// Number of field-writes of rows [begin, end), and the entries themselves.
   std::uint64_t CountIndex(Row begin, Row end) const;

@@ -17,10 +17,10 @@
 #include <string>
 #include <vector>
 
+#include "stream_store/columns.h"
 #include "stream_store/export.h"
 #include "stream_store/reader.h"
 #include "stream_store/types.h"
-#include "stream_store/windows.h"
 
 namespace stream_store {
 

@@ -8,7 +8,7 @@
 #include "convert/arrow.h"
 #include "convert/block_pool.h"
 #include "convert/errors.h"
-#include "convert/turn.h"
+#include "convert/gil_mutex.h"
 
 namespace stream_store::python {
 namespace {

@@ -48,7 +48,7 @@ const ArrowSchema* RequestedSchema(nb::handle requested) {
 }
 
 const Reader& ReaderOf(Store& store) {
-  const Reader* reader = store.Look();
+  const Reader* reader = store.Refresh();
   if (reader == nullptr) {
     Throw(PyExc_RuntimeError,
           "exporting to Arrow: no fields are declared yet; call define_fields() first");

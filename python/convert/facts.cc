@@ -10,17 +10,17 @@
 namespace stream_store::python {
 
 nb::object ContentKey(Store& store) {
-  const Reader* reader = store.Look();
+  const Reader* reader = store.Refresh();
   if (reader == nullptr) {
     Throw(PyExc_RuntimeError, "no fields are declared yet; call define_fields() first");
   }
   return Own(Py_BuildValue("(sKk)", store.id().c_str(),
                            static_cast<unsigned long long>(reader->records()),
-                           static_cast<unsigned long>(reader->last_check())));
+                           static_cast<unsigned long>(reader->last_checksum())));
 }
 
 nb::object FieldNames(Store& store) {
-  store.Look();
+  store.Refresh();
   const FieldTable& fields = store.fields();
   nb::object names = Own(PyTuple_New(static_cast<Py_ssize_t>(fields.declared())));
   for (std::size_t i = 0; i < fields.declared(); ++i) {
@@ -61,7 +61,7 @@ void OpenHandover(Store* where, nb::handle descriptors, const nb::bytes& schema)
 }
 
 nb::object HandOver(Store& store) {
-  Reader* reader = store.Look();
+  Reader* reader = store.Refresh();
   if (reader == nullptr) {
     Throw(PyExc_TypeError, "declare fields before this store goes to another process");
   }
@@ -76,7 +76,7 @@ nb::object HandOver(Store& store) {
 void DefineFields(Store& store, nb::handle specs) { store.DefineFields(FieldsFromSpecs(specs)); }
 
 nb::object FieldSpecs(Store& store) {
-  store.Look();
+  store.Refresh();
   return SpecArguments(store.schema());
 }
 

@@ -11,17 +11,17 @@
 namespace stream_store::python {
 
 inline std::uint64_t CompleteRows(Store& store) {
-  const Reader* reader = store.Look();
+  const Reader* reader = store.Refresh();
   return reader == nullptr ? 0 : reader->complete_rows();
 }
 
 inline std::uint64_t NumFieldWrites(Store& store) {
-  const Reader* reader = store.Look();
+  const Reader* reader = store.Refresh();
   return reader == nullptr ? 0 : reader->field_writes();
 }
 
 inline std::uint64_t NumBytes(Store& store) {
-  const Reader* reader = store.Look();
+  const Reader* reader = store.Refresh();
   return reader == nullptr ? 0 : reader->bytes();
 }
 
@@ -30,12 +30,12 @@ inline std::uint64_t NumBytes(Store& store) {
 nb::object ContentKey(Store& store);
 
 inline std::uint64_t DurableRows(Store& store) {
-  const Reader* reader = store.Look();
+  const Reader* reader = store.Refresh();
   return reader == nullptr ? 0 : reader->durable_rows();
 }
 
 inline bool Live(Store& store) {
-  const Reader* reader = store.Look();
+  const Reader* reader = store.Refresh();
   return reader != nullptr && reader->live();
 }
 

@@ -32,7 +32,7 @@ nb::object Returned(nb::object array) {
 
 // A Reader that no other call moves or drops; null while no fields are declared.
 std::optional<Reader> Private(Store& store) {
-  Reader* reader = store.Look();
+  Reader* reader = store.Refresh();
   return reader == nullptr ? std::nullopt : std::optional<Reader>(*reader);
 }
 
@@ -83,13 +83,13 @@ nb::object RowOf(Store& store, nb::handle positions) {
   return MapInside(
       store, positions.ptr(), "positions", "position",
       [](const Reader& reader) { return reader.size(); },
-      [](const Reader& reader, auto in, auto out) { reader.RowsOf(in, out); });
+      [](const Reader& reader, auto in, auto out) { reader.RowOf(in, out); });
 }
 
 nb::object PositionOf(Store& store, nb::handle rows) {
   return MapInside(
-      store, rows.ptr(), "rows", "row", [](const Reader& reader) { return reader.rows(); },
-      [](const Reader& reader, auto in, auto out) { reader.PositionsOf(in, out); });
+      store, rows.ptr(), "rows", "row", [](const Reader& reader) { return reader.num_rows(); },
+      [](const Reader& reader, auto in, auto out) { reader.PositionOf(in, out); });
 }
 
 nb::object RowAt(Store& store, nb::handle steps, nb::handle side) {
@@ -102,13 +102,15 @@ nb::object RowAt(Store& store, nb::handle steps, nb::handle side) {
   const nb::object output = NewArray(NPY_INT64, asked.shape());
   const std::optional<Reader> reader = Private(store);
   std::transform(asked.values().begin(), asked.values().end(), DataAs<Row>(output), [&](Step step) {
-    return !reader ? Row{0} : right ? reader->UpperBound(step) : reader->LowerBound(step);
+    return !reader ? Row{0}
+           : right ? reader->RowAt(step, Side::kRight)
+                   : reader->RowAt(step, Side::kLeft);
   });
   return Returned(output);
 }
 
 nb::object Decode(Store& store, nb::handle values, nb::handle field) {
-  store.Look();
+  store.Refresh();
   const std::shared_ptr<const FieldTable> fields = store.shared_fields();
   const TypeId type = RequireNumber(*fields, field.ptr());
   const Int64s words(RawValues(values.ptr()).ptr(), "values");
@@ -124,7 +126,7 @@ nb::object Decode(Store& store, nb::handle values, nb::handle field) {
 nb::object DecodeRow(nb::handle self, std::int64_t row) {
   Store& store = StoreOf(self.ptr());
   const std::optional<Reader> reader = Private(store);
-  const std::uint64_t rows = reader ? reader->rows() : 0;
+  const std::uint64_t rows = reader ? reader->num_rows() : 0;
   if (row < 0 || static_cast<std::uint64_t>(row) >= rows) {
     ThrowOutside("row", row, rows);
   }

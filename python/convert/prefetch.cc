@@ -116,7 +116,7 @@ void Prefetch::Stop() noexcept {
 }
 
 void Prefetch::Close() {
-  const Turn::Hold turn(turn_, kInside);
+  const GilMutex::Hold turn(turn_, kInside);
   CloseInTurn();
 }
 
@@ -141,7 +141,7 @@ void Prefetch::Fill() {
 }
 
 nb::object Prefetch::Next() {
-  const Turn::Hold turn(turn_, kInside);
+  const GilMutex::Hold turn(turn_, kInside);
   return NextInTurn();
 }
 

@@ -8,8 +8,8 @@
 #include <cstdint>
 #include <memory>
 
+#include "convert/gil_mutex.h"
 #include "convert/sampler.h"
-#include "convert/turn.h"
 
 namespace stream_store::python {
 
@@ -46,7 +46,7 @@ class Prefetch {
   bool drained_ = false;            // nothing more to draw
   std::uint64_t forks_;             // before its thread was started
   std::unique_ptr<Thread> thread_;  // null when closed
-  Turn turn_;                       // of the Python thread that waits for a batch without the GIL
+  GilMutex turn_;                   // of the Python thread that waits for a batch without the GIL
 };
 
 }  // namespace stream_store::python

@@ -17,7 +17,7 @@ namespace {
 constexpr const char* kCall = "read_rows";
 
 // Windows of rows at the rows asked for, on a Reader that no other call moves.
-class AskedRows : public RowsSource {
+class AskedRows : public RowsReader {
  public:
   AskedRows(Reader reader, Int64s& rows, std::uint64_t length)
       : reader_(std::move(reader)), rows_(rows), length_(length) {}
@@ -32,7 +32,7 @@ class AskedRows : public RowsSource {
   }
 
   void CheckRows() const {
-    const auto rows = static_cast<std::int64_t>(reader_.rows());
+    const auto rows = static_cast<std::int64_t>(reader_.num_rows());
     const auto last = rows - static_cast<std::int64_t>(length_);
     for (const std::int64_t row : rows_.values()) {
       if (row < 0 || row > last) {
@@ -54,7 +54,7 @@ class AskedRows : public RowsSource {
 
 nb::object ReadAll(PyObject* self, const std::array<PyObject*, 5>& given) {
   Store& store = StoreOf(self);
-  store.Look();
+  store.Refresh();
   std::shared_ptr<const FieldTable> fields = store.shared_fields();
   Int64s rows(given[0], "rows");
   Shape places = rows.shape();
@@ -68,7 +68,7 @@ nb::object ReadAll(PyObject* self, const std::array<PyObject*, 5>& given) {
     }
     places += static_cast<npy_intp>(length);
   }
-  Reader* reader = store.Look();
+  Reader* reader = store.Refresh();
   if (reader == nullptr) {
     Throw(PyExc_IndexError, "read_rows: no fields are declared yet, there are no rows");
   }

@@ -56,7 +56,7 @@ std::vector<TypeId> WantedTypes(const FieldTable& fields, PyObject* names, const
   return types;
 }
 
-RowsOutput::RowsOutput(std::unique_ptr<RowsSource> source, RowsRequest request)
+RowsOutput::RowsOutput(std::unique_ptr<RowsReader> source, RowsRequest request)
     : self_(Borrow(request.self)),
       call_(request.call),
       source_(std::move(source)),

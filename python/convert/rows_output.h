@@ -18,9 +18,9 @@
 namespace stream_store::python {
 
 /// The rows of one read. Its methods touch no Python object.
-class RowsSource {
+class RowsReader {
  public:
-  virtual ~RowsSource() = default;
+  virtual ~RowsReader() = default;
   virtual std::uint64_t Longest(TypeId type) const = 0;
 
   /// Returns what spans point into, if not into the store itself.
@@ -68,7 +68,7 @@ struct RowsRequest {
 class RowsOutput {
  public:
   /// Throws as read_rows() does, before anything is read.
-  RowsOutput(std::unique_ptr<RowsSource> source, RowsRequest request);
+  RowsOutput(std::unique_ptr<RowsReader> source, RowsRequest request);
 
   /// Bytes that Read() fills, about.
   std::uint64_t bytes() const noexcept { return bytes_; }
@@ -92,7 +92,7 @@ class RowsOutput {
 
   nb::object self_;
   const char* call_;
-  std::unique_ptr<RowsSource> source_;
+  std::unique_ptr<RowsReader> source_;
   std::shared_ptr<const FieldTable> fields_;
   std::vector<TypeId> types_;
   Shape places_;

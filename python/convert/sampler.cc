@@ -16,7 +16,7 @@ constexpr const char* kCall = "WindowSampler";
 constexpr std::uint64_t kManyRows = 4096;  // to look at with the GIL held
 
 // The rows of a batch that a sampler chose.
-class SampledRows : public RowsSource {
+class SampledRows : public RowsReader {
  public:
   explicit SampledRows(std::shared_ptr<const WindowBatch> batch) : batch_(std::move(batch)) {}
 
@@ -101,7 +101,7 @@ class Sampler::TurnToChoose {
   }
 
  private:
-  Turn::Hold turn_;
+  GilMutex::Hold turn_;
 };
 
 Sampler::Sampler(const Arguments& arguments)
@@ -115,7 +115,7 @@ Sampler::Sampler(const Arguments& arguments)
     Throw(PyExc_ValueError, "WindowSampler: expected at least one store");
   }
   Store& first = StoreAt(0);
-  first.Look();
+  first.Refresh();
   fields_ = first.shared_fields();
   const nb::object names = Own(PySequence_List(arguments.segment_by.ptr()));
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(names.ptr()); ++i) {
@@ -144,7 +144,7 @@ void Sampler::MakeCore() {
   std::vector<std::uint64_t> generations;
   for (std::size_t i = 0; i < stores_.size(); ++i) {
     Store& store = StoreAt(i);
-    Reader* reader = store.Look();
+    Reader* reader = store.Refresh();
     if (reader == nullptr) {
       Throw(PyExc_ValueError,
             "WindowSampler: store " + std::to_string(i) +

@@ -15,9 +15,9 @@
 #include "stream_store/sampler.h"
 
 #include "convert/field_table.h"
+#include "convert/gil_mutex.h"
 #include "convert/python.h"
 #include "convert/rows_output.h"
-#include "convert/turn.h"
 #include "convert/window_columns.h"
 
 namespace stream_store::python {
@@ -116,7 +116,7 @@ class Sampler {
   SamplerState before_;                     // of core_, when it last released the GIL
   bool in_epoch_ = false;                   // an epoch was begun, not only restored
   std::uint64_t iteration_ = 0;
-  Turn turn_;  // of who chooses
+  GilMutex turn_;  // of who chooses
 };
 
 }  // namespace stream_store::python

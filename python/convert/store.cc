@@ -69,11 +69,11 @@ Store::Store(const Handover& files) : path_(nb::none()), mode_("r"), kind_(Kind:
 
 Store::Store(Store& source, std::optional<std::uint64_t> num_rows)
     : path_(source.path_), mode_("r"), kind_(Kind::kSnapshot), safe_reads_(source.safe_reads_) {
-  Reader* reader = source.Look();
+  Reader* reader = source.Refresh();
   if (reader == nullptr) {
     Throw(PyExc_RuntimeError, "snapshot: no fields are declared yet; call define_fields() first");
   }
-  reader_.emplace(num_rows ? reader->Truncated(*num_rows) : reader->Frozen());
+  reader_.emplace(num_rows ? reader->Snapshot(*num_rows) : reader->Snapshot());
   fields_ = source.fields_;
   fields_version_ = 1;
   schema_final_ = true;
@@ -135,7 +135,7 @@ void Store::RequireFields(const FieldTable& fields) const {
   }
 }
 
-Reader* Store::Look() {
+Reader* Store::Refresh() {
   RequireOpen();
   if (!reader_) {
     return nullptr;
@@ -143,7 +143,7 @@ Reader* Store::Look() {
   reader_->Refresh();
   if (!schema_final_) {
     // Fields may be declared anew by the writer until the first row is there.
-    schema_final_ = reader_->rows() > 0;
+    schema_final_ = reader_->num_rows() > 0;
     if (kind_ == Kind::kReader && reader_->schema().fields() != fields_seen_) {
       ++generation_;
       TakeFields(reader_->schema());
@@ -153,13 +153,13 @@ Reader* Store::Look() {
 }
 
 std::uint64_t Store::size() {
-  const Reader* reader = Look();
+  const Reader* reader = Refresh();
   return reader == nullptr ? 0 : reader->size();
 }
 
 std::uint64_t Store::rows() {
-  const Reader* reader = Look();
-  return reader == nullptr ? 0 : reader->rows();
+  const Reader* reader = Refresh();
+  return reader == nullptr ? 0 : reader->num_rows();
 }
 
 StreamStore& Store::Writer(const char* what) {
@@ -251,11 +251,11 @@ Step Store::NextStep() const {
 }
 
 std::optional<Step> Store::LastStep() {
-  Reader* reader = Look();
-  if (reader == nullptr || reader->rows() == 0) {
+  Reader* reader = Refresh();
+  if (reader == nullptr || reader->num_rows() == 0) {
     return std::nullopt;
   }
-  return reader->row(static_cast<Row>(reader->rows() - 1)).step();
+  return reader->row(static_cast<Row>(reader->num_rows() - 1)).step();
 }
 
 const Schema* Store::schema() const noexcept { return reader_ ? &reader_->schema() : nullptr; }

@@ -22,9 +22,9 @@
 #include "stream_store/store.h"
 
 #include "convert/field_table.h"
+#include "convert/gil_mutex.h"
 #include "convert/python.h"
 #include "convert/scratch.h"
-#include "convert/turn.h"
 
 namespace stream_store::python {
 
@@ -79,9 +79,9 @@ class Store {
 
   /// A Reader of what is stored now; null while no fields are declared. Throws ValueError when
   /// closed.
-  Reader* Look();
+  Reader* Refresh();
 
-  /// What the last Look() found, unless the store was closed meanwhile: between the two,
+  /// What the last Refresh() found, unless the store was closed meanwhile: between the two,
   /// allocations and conversions may have run foreign code.
   Reader* Current() {
     RequireOpen();
@@ -176,7 +176,7 @@ class Store {
   std::optional<Step> last_step_;  // of a writer
   Scratch scratch_;
   NameCache names_;
-  Turn turn_;  // of an append that runs without the GIL
+  GilMutex turn_;  // of an append that runs without the GIL
 };
 
 /// The turn of one append. Appends of one store run one after the other, also where one has

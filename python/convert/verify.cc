@@ -82,7 +82,7 @@ nb::object ReportOf(const VerifyReport& report) {
 }
 
 Reader Looked(Store& store, const char* what) {
-  const Reader* reader = store.Look();
+  const Reader* reader = store.Refresh();
   if (reader == nullptr) {
     Throw(PyExc_RuntimeError,
           std::string(what) + ": no fields are declared yet; call define_fields() first");
@@ -136,7 +136,7 @@ std::uint64_t CheckpointStore(Store& store, nb::handle path, nb::handle progress
   return reader.Checkpoint(native, tell);
 }
 
-bool WaitForRows(Store& store, nb::handle num_rows, nb::handle timeout) {
+bool Wait(Store& store, nb::handle num_rows, nb::handle timeout) {
   const std::int64_t wanted = AsInt64(num_rows.ptr(), "num_rows");
   double seconds = 1e9;
   if (!timeout.is_none()) {
@@ -167,7 +167,7 @@ bool WaitForRows(Store& store, nb::handle num_rows, nb::handle timeout) {
     if (const Reader* reader = store.Current()) {
       Reader mine(*reader);
       const MaybeWithoutGil released(true);
-      mine.WaitForRows(rows, turn);
+      mine.Wait(rows, turn);
     } else {  // no fields yet
       const MaybeWithoutGil released(true);
       std::this_thread::sleep_for(

@@ -20,6 +20,6 @@ nb::object RepairPath(nb::handle path, nb::handle into, nb::handle progress);
 std::uint64_t CheckpointStore(Store& store, nb::handle path, nb::handle progress);
 
 /// Whether `num_rows` rows are there before `timeout` seconds (None: for ever) are over.
-bool WaitForRows(Store& store, nb::handle num_rows, nb::handle timeout);
+bool Wait(Store& store, nb::handle num_rows, nb::handle timeout);
 
 }  // namespace stream_store::python

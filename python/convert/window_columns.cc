@@ -17,7 +17,7 @@ constexpr std::array<OutputColumn, 6> kColumns = {{
      [](WindowsOut& out, void* data) { out.values = static_cast<Value*>(data); }},
     {"types", NPY_INT64,
      [](WindowsOut& out, void* data) { out.types = static_cast<std::int64_t*>(data); }},
-    {"step", NPY_INT64, [](WindowsOut& out, void* data) { out.steps = static_cast<Step*>(data); }},
+    {"step", NPY_INT64, [](WindowsOut& out, void* data) { out.step = static_cast<Step*>(data); }},
     {"number", NPY_FLOAT32,
      [](WindowsOut& out, void* data) { out.number = static_cast<float*>(data); }},
     {"offset", NPY_INT64,

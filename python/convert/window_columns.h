@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "stream_store/windows.h"
+#include "stream_store/columns.h"
 
 #include "convert/arrays.h"
 #include "convert/python.h"

@@ -22,17 +22,17 @@ namespace {
 class Exporter {
  public:
   Exporter(const Reader& reader, const ArrowExportOptions& options)
-      : reader_(reader.Frozen()),
+      : reader_(reader.Snapshot()),
         plan_(PlanExport(reader_.schema(), options)),
         next_(options.begin),
-        end_(options.end.value_or(static_cast<Row>(reader_.rows()))),
+        end_(options.end.value_or(static_cast<Row>(reader_.num_rows()))),
         batch_bytes_(options.batch_bytes),
         offset_limit_(options.offset_limit),
         pool_(std::make_shared<BlockPool>(2 * options.batch_bytes)) {
-    if (next_ < 0 || end_ < next_ || end_ > static_cast<Row>(reader_.rows())) {
+    if (next_ < 0 || end_ < next_ || end_ > static_cast<Row>(reader_.num_rows())) {
       throw Error(ErrorCode::kOutOfRange, "exporting to Arrow: rows [" + std::to_string(next_) +
                                               ", " + std::to_string(end_) + ") are outside [0, " +
-                                              std::to_string(reader_.rows()) + ")");
+                                              std::to_string(reader_.num_rows()) + ")");
     }
     for (const LeafPlan& leaf : plan_.leaves) {
       builders_.emplace_back(reader_, leaf);

@@ -36,7 +36,7 @@ ItemWay OtherWay(DType field, DType asked) {
   if ((field == DType::kFloat16 || field == DType::kFloat32) && asked == DType::kFloat64) {
     return ItemWay::kWords;
   }
-  return IsInteger(field) && IsInteger(asked) ? ItemWay::kChecked : ItemWay::kNothing;
+  return IsInteger(field) && IsInteger(asked) ? ItemWay::kChecksums : ItemWay::kNothing;
 }
 
 // How a field of such items comes out as `asked`; kNothing if it cannot.
@@ -53,7 +53,7 @@ ItemWay WayOf(const Field& field, const Type& declared, const Type& asked) {
       return ItemWay::kBits;
     case Kind::kDate:
     case Kind::kTime:
-      return asked.bits == 64 ? ItemWay::kWords : ItemWay::kChecked;
+      return asked.bits == 64 ? ItemWay::kWords : ItemWay::kChecksums;
     case Kind::kDecimal:
       return asked.precision == declared.precision && asked.scale == declared.scale
                  ? ItemWay::kWords

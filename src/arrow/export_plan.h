@@ -18,7 +18,7 @@ enum class ItemWay : std::uint8_t {
   kBits,        ///< bools, eight a byte
   kPacked,      ///< the bytes of packed words
   kPackedBits,  ///< the same of bools
-  kChecked      ///< integers of another width, each checked
+  kChecksums    ///< integers of another width, each checked
 };
 
 /// A field on its way out.
@@ -29,7 +29,7 @@ struct LeafPlan {
   Type item = {};
   ItemWay way = ItemWay::kNothing;
   bool ragged = false;
-  bool source_is_signed = true;  ///< kChecked: of the stored integers
+  bool source_is_signed = true;  ///< kChecksums: of the stored integers
   std::uint64_t unit_words = 1;  ///< of one ragged item of the outermost list, or of a write
   std::uint64_t unit_items = 1;  ///< the same in items
   std::uint64_t item_bits = 0;   ///< of one item in its data buffer

@@ -30,17 +30,17 @@ constexpr std::uint64_t kTargetBytes = 4 << 20;
 
 // Takes a foreign struct over and releases it at the end.
 template <class Struct>
-class Taken {
+class OwnedArrow {
  public:
-  explicit Taken(Struct* from) : held_(*from) { from->release = nullptr; }
+  explicit OwnedArrow(Struct* from) : held_(*from) { from->release = nullptr; }
 
-  Taken(Taken&& other) noexcept : held_(other.held_) { other.held_.release = nullptr; }
+  OwnedArrow(OwnedArrow&& other) noexcept : held_(other.held_) { other.held_.release = nullptr; }
 
-  Taken& operator=(Taken&&) = delete;
-  Taken(const Taken&) = delete;
-  Taken& operator=(const Taken&) = delete;
+  OwnedArrow& operator=(OwnedArrow&&) = delete;
+  OwnedArrow(const OwnedArrow&) = delete;
+  OwnedArrow& operator=(const OwnedArrow&) = delete;
 
-  ~Taken() {
+  ~OwnedArrow() {
     if (held_.release != nullptr) {
       held_.release(&held_);
     }
@@ -135,7 +135,7 @@ struct ArrowImporter::Impl {
     }
   }
 
-  void Keep(Taken<ArrowArray> taken) {
+  void Keep(OwnedArrow<ArrowArray> taken) {
     const ArrowArray& batch = *taken;
     arrow::CheckBatch(batch, columns_of_batch);
     for (std::size_t i = 0; i < plan.leaves.size(); ++i) {
@@ -269,7 +269,7 @@ struct ArrowImporter::Impl {
   std::vector<Step> steps;
   std::uint64_t rows_at_once = kFirstRows;
 
-  std::vector<Taken<ArrowArray>> kept;
+  std::vector<OwnedArrow<ArrowArray>> kept;
   std::vector<std::uint64_t> kept_ends;               // rows up to the end of each
   std::vector<std::vector<ColumnView>> kept_views;    // by leaf, by batch
   std::vector<std::vector<StructView>> kept_structs;  // by batch, by marker
@@ -284,11 +284,11 @@ ArrowImporter::ArrowImporter(StagedRows& rows, const ArrowSchema& schema,
 ArrowImporter::~ArrowImporter() = default;
 
 void ArrowImporter::Append(ArrowArray* batch) {
-  Taken<ArrowArray> taken(batch);
+  OwnedArrow<ArrowArray> taken(batch);
   impl_->Append(*taken);
 }
 
-void ArrowImporter::Keep(ArrowArray* batch) { impl_->Keep(Taken<ArrowArray>(batch)); }
+void ArrowImporter::Keep(ArrowArray* batch) { impl_->Keep(OwnedArrow<ArrowArray>(batch)); }
 
 std::uint64_t ArrowImporter::kept_rows() const noexcept { return impl_->kept_rows(); }
 
@@ -321,11 +321,11 @@ class Batches {
   const ArrowSchema& schema() const noexcept { return schema_; }
 
   // Nothing at the end.
-  std::optional<Taken<ArrowArray>> Next() {
+  std::optional<OwnedArrow<ArrowArray>> Next() {
     ArrowArray batch{};
     Check((*stream_).get_next(stream_.get(), &batch));
     return batch.release == nullptr ? std::nullopt
-                                    : std::optional<Taken<ArrowArray>>(std::in_place, &batch);
+                                    : std::optional<OwnedArrow<ArrowArray>>(std::in_place, &batch);
   }
 
  private:
@@ -340,7 +340,7 @@ class Batches {
                 code);
   }
 
-  Taken<ArrowArrayStream> stream_;
+  OwnedArrow<ArrowArrayStream> stream_;
   ArrowSchema schema_{};
 };
 

@@ -226,7 +226,7 @@ void LeafBuilder::Convert(std::uint64_t row, const Value* words, std::uint64_t c
       }
       items_ += plan_.unit_items;
       return;
-    case ItemWay::kChecked:
+    case ItemWay::kChecksums:
       CheckAndNarrow(row, words, count);
       items_ += count;
   }

@@ -9,7 +9,7 @@
 
 #include "base/str_cat.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
@@ -98,4 +98,4 @@ std::uint64_t CgroupHeadroomBytes(const std::string& root) noexcept try {
   return kNoLimit;
 }
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <string>
 
-namespace stream_store {
+namespace stream_store::internal {
 
 /// Limit minus use, page cache that can be dropped not counted as use; the smallest over the group
 /// and its parents, versions 1 and 2. UINT64_MAX where no limit is found.
@@ -16,4 +16,4 @@ namespace stream_store {
 /// Cost  a handful of small file reads; slow path only. Never throws.
 std::uint64_t CgroupHeadroomBytes(const std::string& root = {}) noexcept;
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <cstdint>
 
-namespace stream_store {
+namespace stream_store::internal {
 
 inline std::uint64_t UnixNanoseconds() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
@@ -12,4 +12,4 @@ inline std::uint64_t UnixNanoseconds() {
       std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
 }
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

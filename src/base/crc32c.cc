@@ -20,7 +20,7 @@
 #define STREAM_STORE_CRC_LANES 1
 #endif
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 constexpr std::uint32_t kPolynomial = 0x82F63B78U;  // reflected
@@ -253,4 +253,4 @@ std::uint32_t Crc32cExtend(std::uint32_t state, const void* data, std::size_t si
 
 #endif
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -19,7 +19,7 @@
 #include <arm_acle.h>
 #endif
 
-namespace stream_store {
+namespace stream_store::internal {
 
 /// Register after `size` more bytes.
 std::uint32_t Crc32cExtend(std::uint32_t state, const void* data, std::size_t size) noexcept;
@@ -47,4 +47,4 @@ inline std::uint32_t Crc32c(const void* data, std::size_t size) noexcept {
 std::uint32_t Crc32cExtendPortable(std::uint32_t state, const void* data,
                                    std::size_t size) noexcept;
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

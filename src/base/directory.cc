@@ -15,7 +15,7 @@
 #include "base/str_cat.h"
 #include "base/syscalls.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 constexpr mode_t kFileMode = 0600;
@@ -184,4 +184,4 @@ void Directory::Sync() const {
   ThrowErrno(PathText(path_), "fsync of the directory", errno);
 }
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

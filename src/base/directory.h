@@ -8,7 +8,7 @@
 
 #include "base/file.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 
 class Directory {
  public:
@@ -70,4 +70,4 @@ std::vector<std::filesystem::path> FindSiblings(const std::filesystem::path& fin
 /// O_TMPFILE, or create + unlink. Throws Error(kIo, kNotFound) naming the places tried.
 File CreateUnlinkedFile(const std::filesystem::path& preferred, const std::string& name);
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

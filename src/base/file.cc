@@ -18,7 +18,7 @@
 #include "base/str_cat.h"
 #include "base/syscalls.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 constexpr std::size_t kZeroBlockBytes = std::size_t{1} << 20;
@@ -215,4 +215,4 @@ void File::Close() noexcept {
 
 int File::Release() noexcept { return std::exchange(fd_, -1); }
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

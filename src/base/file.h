@@ -9,7 +9,7 @@
 
 #include "stream_store/error.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 
 /// Throws Error(kNoSpace for ENOSPC, EDQUOT, EFBIG; else kIo): "<path>: <doing>: <strerror>".
 [[noreturn]] void ThrowErrno(const std::string& path, const std::string& doing, int error);
@@ -66,4 +66,4 @@ class File {
   std::string path_;
 };
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

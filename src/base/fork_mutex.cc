@@ -2,7 +2,7 @@
 
 #include "base/threads.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 
 // All living ForkMutexes, by rank. Never destroyed: some outlive static destruction.
 struct ForkMutexList {
@@ -69,4 +69,4 @@ ForkMutex::ForkMutex(Rank rank) : rank_(rank) { ForkMutexList::Get().Add(this); 
 
 ForkMutex::~ForkMutex() { ForkMutexList::Get().Remove(this); }
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

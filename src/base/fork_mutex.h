@@ -8,7 +8,7 @@
 
 #include <mutex>
 
-namespace stream_store {
+namespace stream_store::internal {
 
 class ForkMutex {
  public:
@@ -33,4 +33,4 @@ class ForkMutex {
   ForkMutex* next_ = nullptr;
 };
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -12,7 +12,7 @@
 #include "base/str_cat.h"
 #include "base/syscalls.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 struct flock ByteLock(std::int64_t byte) noexcept {
@@ -53,4 +53,4 @@ std::string LockHolderText() {
   return StrCat("pid ", ::getpid(), " on ", host.data());
 }
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

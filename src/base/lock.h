@@ -7,7 +7,7 @@
 
 #include "base/file.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 
 inline constexpr std::int64_t kWriterLockByte = 0;  ///< "I am the writer"
 inline constexpr std::int64_t kLiveLockByte = 1;    ///< "the live words are true"
@@ -23,4 +23,4 @@ bool ByteLockedElsewhere(const File& file, std::int64_t byte);
 /// Text for the lock file: "pid 4711 on host". For messages only.
 std::string LockHolderText();
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -19,7 +19,7 @@
 #define MADV_POPULATE_WRITE 23  // Linux 5.14; older C libraries do not name it
 #endif
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 std::uint64_t PageBytes() noexcept {
@@ -128,4 +128,4 @@ void Mapping::ProtectReadOnly() const noexcept {
   }
 }
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

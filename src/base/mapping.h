@@ -8,7 +8,7 @@
 
 #include "base/file.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 
 class Mapping {
  public:
@@ -43,4 +43,4 @@ class Mapping {
   std::uint64_t size_ = 0;
 };
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

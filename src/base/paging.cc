@@ -7,7 +7,7 @@
 
 #include "base/syscalls.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 int AdviceFor(PageUse use) noexcept {
@@ -40,4 +40,4 @@ PageWaits WaitsOfThread() noexcept {
   return {static_cast<std::uint64_t>(usage.ru_majflt), static_cast<std::uint64_t>(usage.ru_nvcsw)};
 }
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace stream_store {
+namespace stream_store::internal {
 
 /// How pages of a mapping will be used; the kernel's own guess is kSequential.
 enum class PageUse : std::uint8_t {
@@ -23,4 +23,4 @@ struct PageWaits {
 /// Of the calling thread since it began. A system call.
 PageWaits WaitsOfThread() noexcept;
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

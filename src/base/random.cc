@@ -8,7 +8,7 @@
 #include "base/retry.h"
 #include "base/syscalls.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 
 std::array<std::uint8_t, 16> RandomBytes16() {
   std::array<std::uint8_t, 16> bytes{};
@@ -34,4 +34,4 @@ std::string RandomHex() {
   return text;
 }
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -4,7 +4,7 @@
 
 #include <cerrno>
 
-namespace stream_store {
+namespace stream_store::internal {
 
 /// The result of `call()`, called again as long as it returns -1 with EINTR.
 template <class Call>
@@ -16,4 +16,4 @@ auto RetryInterrupted(Call&& call) {
   return result;
 }
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -17,7 +17,7 @@
 #include "base/str_cat.h"
 #include "base/syscalls.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 namespace fs = std::filesystem;
@@ -127,4 +127,4 @@ std::vector<fs::path> FindSiblings(const fs::path& final_path) {
   return found;
 }
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -5,7 +5,7 @@
 #include <sstream>
 #include <string>
 
-namespace stream_store {
+namespace stream_store::internal {
 
 template <class... Parts>
 std::string StrCat(const Parts&... parts) {
@@ -17,4 +17,4 @@ std::string StrCat(const Parts&... parts) {
 /// Text form of a path, without the quotes of operator<<.
 inline std::string PathText(const std::filesystem::path& path) { return path.string(); }
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -8,7 +8,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 static_assert(sizeof(off_t) == 8, "files of a store pass 2 GiB: build with 64-bit offsets");
@@ -63,4 +63,4 @@ Syscalls& sys() noexcept { return table_in_use; }
 
 const Syscalls& RealSyscalls() noexcept { return kRealTable; }
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -13,7 +13,7 @@
 #include <sys/types.h>
 #include <sys/vfs.h>
 
-namespace stream_store {
+namespace stream_store::internal {
 
 struct Syscalls {
   int (*open_at)(int directory_fd, const char* name, int flags, mode_t mode);
@@ -48,4 +48,4 @@ Syscalls& sys() noexcept;
 /// A table of the real calls.
 const Syscalls& RealSyscalls() noexcept;
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -13,7 +13,7 @@
 #include "base/str_cat.h"
 #include "base/syscalls.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 namespace fs = std::filesystem;
@@ -87,4 +87,4 @@ File CreateUnlinkedFile(const fs::path& preferred, const std::string& name) {
               StrCat(name, ": creating a temporary file: no place took it: ", refused));
 }
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 bool Membarrier(int command) noexcept { return ::syscall(SYS_membarrier, command, 0, 0) == 0; }
@@ -58,4 +58,4 @@ void InstallForkHandlers(void (*before)(), void (*in_parent)(), void (*in_child)
   pthread_atfork(before, in_parent, in_child);
 }
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -5,7 +5,7 @@
 #include <functional>
 #include <thread>
 
-namespace stream_store {
+namespace stream_store::internal {
 
 /// Whether ThreadBarrier() does something here: membarrier(2), private expedited. Registers the
 /// process on the first call; children of fork inherit that.
@@ -21,4 +21,4 @@ std::thread StartThreadWithoutSignals(std::function<void()> run);
 /// pthread_atfork: before fork in the forking thread, after it in the parent and in the child.
 void InstallForkHandlers(void (*before)(), void (*in_parent)(), void (*in_child)());
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -14,7 +14,7 @@
 #include <type_traits>
 #include <vector>
 
-namespace stream_store {
+namespace stream_store::internal {
 
 static_assert(std::endian::native == std::endian::little,
               "the format is little-endian, and so are its hosts");
@@ -112,4 +112,4 @@ inline std::string HexText(std::uint32_t number) {
   return text;
 }
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

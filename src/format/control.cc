@@ -13,7 +13,7 @@
 #include "base/str_cat.h"
 #include "format/bytes.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 constexpr std::size_t kBlockBytes = 512;
@@ -80,7 +80,7 @@ std::array<std::byte, kIdentityBytes> EncodeIdentity(const Identity& identity) {
   PutAt(block, 12, kEndianMark);
   PutAt(block, 16, identity.id);
   PutAt(block, 32, identity.parent);
-  PutAt(block, 48, identity.check_seed);
+  PutAt(block, 48, identity.checksum_seed);
   PutChecksum(block);
   return block;
 }
@@ -186,4 +186,4 @@ std::string IdText(const StoreId& id) {
   return text;
 }
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

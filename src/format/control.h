@@ -20,7 +20,7 @@
 
 #include "format/schema_codec.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 
 inline constexpr std::uint64_t kControlRegion = 64ULL << 10;
 inline constexpr std::uint64_t kControlBytes = 4 * kControlRegion;
@@ -33,8 +33,8 @@ inline constexpr std::uint64_t kIdentityBytes = 512;
 /// Region 0, written once.
 struct Identity {
   StoreId id{};
-  StoreId parent{};              ///< id of the store a checkpoint was taken from, else zeros
-  std::uint32_t check_seed = 0;  ///< initial register of every record's check
+  StoreId parent{};                 ///< id of the store a checkpoint was taken from, else zeros
+  std::uint32_t checksum_seed = 0;  ///< initial register of every record's check
 };
 
 std::array<std::byte, kIdentityBytes> EncodeIdentity(const Identity& identity);
@@ -48,7 +48,7 @@ Identity DecodeIdentity(std::span<const std::byte> bytes, const std::string& pat
 struct LiveWords {
   alignas(64) std::uint64_t published;  ///< records that readers may use
   alignas(64) std::uint64_t session;    ///< of the writer that has, or last had, the store
-  std::uint64_t history;                ///< how often a recovery cut records off
+  std::uint64_t truncations;            ///< how often a recovery cut records off
   std::uint64_t state;                  ///< a LiveState
   std::uint64_t durable;                ///< records of the last good sync
 };
@@ -91,4 +91,4 @@ std::optional<Slot> ChooseSlot(const std::optional<Slot>& first,
 /// "3f9c…", 32 hex digits.
 std::string IdText(const StoreId& id);
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -6,7 +6,7 @@
 
 #include "format/encoding.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 // `out` belongs to the caller and may be unaligned.
@@ -120,4 +120,4 @@ void NumbersOf(const Encoding& encoding, const Value* words, std::uint64_t count
   }
 }
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -15,7 +15,7 @@
 #include "format/encoding.h"
 #include "format/utf8.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 constexpr std::uint64_t kChunkItems = 256;
@@ -344,4 +344,4 @@ std::uint64_t Encode(const Encoding& encoding, Source source, const void* items,
   return FindEncodeLoop(encoding, source)(encoding, bytes, count, out);
 }
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

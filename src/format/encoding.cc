@@ -9,7 +9,7 @@
 
 #include "format/layout.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 // What follows from a dtype alone.
@@ -198,4 +198,4 @@ std::string ItemText(Source source, const void* items, std::uint64_t index) {
   return {'b', 'y', 't', 'e', ' ', '0', 'x', kDigits[byte >> 4], kDigits[byte & 15]};
 }
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -13,12 +13,13 @@
 #include <string_view>
 #include <vector>
 
+#include "stream_store/error.h"
+#include "stream_store/field_write.h"
 #include "stream_store/schema.h"
-#include "stream_store/store.h"
 
 #include "format/float_bits.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 
 /// How the words of a field are made; follows from its dtype.
 enum class WordKind : std::uint8_t {
@@ -109,4 +110,4 @@ float NumberOf(const Encoding& encoding, Value word) noexcept;
 void NumbersOf(const Encoding& encoding, const Value* words, std::uint64_t count,
                float* out) noexcept;
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

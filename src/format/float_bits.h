@@ -9,7 +9,7 @@
 #include <bit>
 #include <cstdint>
 
-namespace stream_store {
+namespace stream_store::internal {
 
 inline constexpr std::uint64_t kFloat64Exponent = 0x7ff0000000000000U;
 inline constexpr std::uint64_t kFloat64Mantissa = 0x000fffffffffffffU;
@@ -86,4 +86,4 @@ inline std::uint16_t NarrowToFloat16(std::uint64_t bits) noexcept {
   return static_cast<std::uint16_t>(sign | kept);
 }
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -4,7 +4,7 @@
 
 #include "base/crc32c.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 
 std::uint32_t LayoutDigest(std::span<const std::uint64_t> words) noexcept {
   return ~Crc32cExtendWords(0xffffffffU, words.data(), words.size());
@@ -41,4 +41,4 @@ const char* CheckLayout(std::span<const std::uint64_t> words,
   return nullptr;
 }
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -12,7 +12,7 @@
 
 #include "format/encoding.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 
 inline constexpr std::uint64_t kLengthMask = (std::uint64_t{1} << 48) - 1;
 inline constexpr std::uint64_t kMaxWriteValues = kLengthMask;  ///< values a field-write may have
@@ -41,4 +41,4 @@ std::uint32_t LayoutDigest(std::span<const std::uint64_t> words) noexcept;
 const char* CheckLayout(std::span<const std::uint64_t> words,
                         std::span<const Encoding> encodings) noexcept;
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

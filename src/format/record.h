@@ -7,19 +7,19 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace stream_store {
+namespace stream_store::internal {
 
 struct Record {
   std::uint64_t start;  ///< position of its first value
   std::int64_t step;
   std::uint64_t row_session;  ///< row:48 in the low bits, session:16 in the high ones
   std::uint32_t layout;       ///< word offset into `layouts`
-  std::uint32_t check;        ///< see check.h
+  std::uint32_t checksum;     ///< see checksum.h
 };
 
 static_assert(sizeof(Record) == 32 && offsetof(Record, step) == 8 &&
               offsetof(Record, row_session) == 16 && offsetof(Record, layout) == 24 &&
-              offsetof(Record, check) == 28);
+              offsetof(Record, checksum) == 28);
 
 /// Slot i of `hints`: the record that holds position 256·i, and the first record of row 256·i.
 struct Hint {
@@ -46,4 +46,4 @@ inline std::uint16_t SessionOfRecord(std::uint64_t row_session) noexcept {
   return static_cast<std::uint16_t>(row_session >> 48);
 }
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

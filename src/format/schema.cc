@@ -12,6 +12,12 @@
 #include "format/utf8.h"
 
 namespace stream_store {
+
+using internal::FirstInvalidUtf8;
+using internal::kAllUtf8;
+using internal::kMaxWriteValues;
+using internal::StrCat;
+
 namespace {
 
 constexpr std::array<std::string_view, kDTypeCount> kDTypeNames = {

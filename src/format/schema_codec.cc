@@ -12,7 +12,7 @@
 #include "base/str_cat.h"
 #include "format/bytes.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 constexpr std::string_view kSchemaMagic = "SSSCHEMA";
@@ -151,4 +151,4 @@ Schema DecodeSchema(std::span<const std::byte> bytes, const StoreId& id, const s
   }
 }
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -17,7 +17,7 @@
 
 #include "stream_store/schema.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 
 using StoreId = std::array<std::uint8_t, 16>;
 
@@ -29,4 +29,4 @@ std::vector<std::byte> EncodeSchema(const Schema& schema, const StoreId& id);
 /// `path` names the file in messages. Throws Error(kCorrupt, kVersion).
 Schema DecodeSchema(std::span<const std::byte> bytes, const StoreId& id, const std::string& path);
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

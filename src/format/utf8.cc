@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 // Length of a sequence of more than one byte that begins so, or 0.
@@ -63,4 +63,4 @@ std::uint64_t FirstInvalidUtf8(const void* bytes, std::uint64_t count) noexcept 
   return kAllUtf8;
 }
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

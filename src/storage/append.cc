@@ -27,25 +27,25 @@ PlannedWrite PlanWrite(const FieldWrite& write, const Encoding& encoding, std::u
 }  // namespace
 
 // Steps 1 and 2, when the shape is another than last time: checks it against the schema.
-Verdict Writer::CheckShape(std::span<const FieldWrite> writes, Memo& memo) {
+Refusal Writer::CheckShape(std::span<const FieldWrite> writes, ShapeCache& memo) {
   const std::vector<Encoding>& encodings = meaning_->encodings;
   if (writes.size() > kLayoutMaxFields) {
-    return Refuse(Verdict::Rule::kOrder, kLayoutMaxFields);
+    return Refuse(Refusal::Rule::kOrder, kLayoutMaxFields);
   }
   scratch_words_.resize(writes.size() + 1);
   std::uint64_t total = 0;
   for (std::size_t i = 0; i < writes.size(); ++i) {
     const FieldWrite& write = writes[i];
     if (write.type() >= encodings.size()) {
-      return Refuse(Verdict::Rule::kUnknownType, i);
+      return Refuse(Refusal::Rule::kUnknownType, i);
     }
     if (i > 0 && write.type() <= writes[i - 1].type()) {
-      return Refuse(Verdict::Rule::kOrder, i);
+      return Refuse(Refusal::Rule::kOrder, i);
     }
     const std::uint64_t length =
         EncodedWords(encodings[write.type()], write.source(), write.count());
     if (length > kMaxWriteValues || total + length > kMaxWriteValues) {
-      return Refuse(Verdict::Rule::kLength, i);
+      return Refuse(Refusal::Rule::kLength, i);
     }
     total += length;
     scratch_words_[i + 1] = LayoutWord(write.type(), length);
@@ -61,7 +61,7 @@ Verdict Writer::CheckShape(std::span<const FieldWrite> writes, Memo& memo) {
 }
 
 // Step 4: finds the layout among those this session wrote, or writes it.
-void Writer::UseLayout(std::span<const std::uint64_t> words, Memo& memo) {
+void Writer::UseLayout(std::span<const std::uint64_t> words, ShapeCache& memo) {
   const std::uint32_t digest = LayoutDigest(words);
   std::uint32_t offset = 0;  // the empty layout
   if (words.size() > 1) {
@@ -89,26 +89,26 @@ void Writer::UseLayout(std::span<const std::uint64_t> words, Memo& memo) {
   memo.plan.clear();
 }
 
-Verdict Writer::RefusePlace(Step step, bool continues, const Cursor& at) noexcept {
+Refusal Writer::RefusePlace(Step step, bool continues, const Cursor& at) noexcept {
   if (continues) {
-    return Refuse(Verdict::Rule::kOrder, 0);
+    return Refuse(Refusal::Rule::kOrder, 0);
   }
   if (step < at.step) {
-    return Refuse(Verdict::Rule::kStepDecreases, 0);
+    return Refuse(Refusal::Rule::kStepDecreases, 0);
   }
-  return Verdict{.code = ErrorCode::kNoSpace, .rule = Verdict::Rule::kTooManyRows};
+  return Refusal{.code = ErrorCode::kNoSpace, .rule = Refusal::Rule::kTooManyRows};
 }
 
-bool Writer::Append(Step step, std::span<const FieldWrite> writes, Row* row, Verdict* verdict) {
+bool Writer::Append(Step step, std::span<const FieldWrite> writes, Row* row, Refusal* verdict) {
   const AppendFlag::Hold hold(flag_);
   return AppendHeld(step, writes, row, verdict);
 }
 
-bool Writer::AppendNext(std::span<const FieldWrite> writes, Row* row, Step* step,
-                        Verdict* verdict) {
+bool Writer::AppendStep(std::span<const FieldWrite> writes, Row* row, Step* step,
+                        Refusal* verdict) {
   const AppendFlag::Hold hold(flag_);
   if (cursor_.rows > 0 && cursor_.step == std::numeric_limits<Step>::max()) {
-    *verdict = Refuse(Verdict::Rule::kStepNotAfter, 0);
+    *verdict = Refuse(Refusal::Rule::kStepNotAfter, 0);
     return false;
   }
   *step = cursor_.rows == 0 ? 0 : cursor_.step + 1;
@@ -117,9 +117,9 @@ bool Writer::AppendNext(std::span<const FieldWrite> writes, Row* row, Step* step
 
 // REQUIRES: the append flag.
 inline bool Writer::AppendHeld(Step step, std::span<const FieldWrite> writes, Row* row,
-                               Verdict* verdict) {
+                               Refusal* verdict) {
   const bool continues = cursor_.rows > 0 && step == cursor_.step;
-  Memo& memo = memos_[continues];
+  ShapeCache& memo = memos_[continues];
   if (!SameShape(writes, memo)) [[unlikely]] {
     *verdict = CheckShape(writes, memo);
     if (verdict->code != ErrorCode::kOk) {
@@ -152,12 +152,12 @@ inline bool Writer::AppendHeld(Step step, std::span<const FieldWrite> writes, Ro
   std::size_t bad_write = 0;
   if (const std::uint64_t bad = EncodeWrites(writes, memo, staged, &bad_write); bad != kEncodedAll)
       [[unlikely]] {
-    *verdict = Refuse(Verdict::Rule::kValue, bad_write, 0, bad);
+    *verdict = Refuse(Refusal::Rule::kValue, bad_write, 0, bad);
     return false;
   }
   StoreRecord(staged, cursor_.records);
   MoveCursor(memo, step, continues, cursor_);
-  if constexpr (kChecked) {
+  if constexpr (kChecksums) {
     published_.store(cursor_.records, std::memory_order_release);  // step 8
   }
   return true;

@@ -24,7 +24,7 @@ bool Regular(std::span<const Column> columns) noexcept {
 
 }  // namespace
 
-void Writer::Stage(Step step, const Memo& memo, bool continues, Cursor& at) {
+void Writer::Stage(Step step, const ShapeCache& memo, bool continues, Cursor& at) {
   staged_.push_back(Staged{.step = step,
                            .start = at.values,
                            .row = at.rows - (continues ? 1 : 0),
@@ -38,7 +38,7 @@ void Writer::Stage(Step step, const Memo& memo, bool continues, Cursor& at) {
 // The records of staged_, from `record` on; `flipped` are the bits of their checks to invert.
 void Writer::StoreStaged(std::uint64_t record, std::uint32_t flipped) noexcept {
   for (Staged& staged : staged_) {
-    staged.check ^= flipped;
+    staged.checksum ^= flipped;
     StoreRecord(staged, record++);
   }
 }
@@ -51,7 +51,7 @@ void Writer::Commit(const Cursor& after) noexcept {
   published_.store(cursor_.records, std::memory_order_release);
 }
 
-Verdict Writer::AppendGroups(std::span<const Group> groups, std::size_t* failed_group) {
+Refusal Writer::AppendGroups(std::span<const Group> groups, std::size_t* failed_group) {
   const AppendFlag::Hold hold(flag_);
   CheckWritable();
   CheckNotStaging();
@@ -62,9 +62,9 @@ Verdict Writer::AppendGroups(std::span<const Group> groups, std::size_t* failed_
     *failed_group = g;
     const Group& group = groups[g];
     const bool continues = at.rows > 0 && group.step == at.step;
-    Memo& memo = memos_[continues];
+    ShapeCache& memo = memos_[continues];
     if (!SameShape(group.writes, memo)) {
-      if (const Verdict verdict = CheckShape(group.writes, memo); verdict.code != ErrorCode::kOk) {
+      if (const Refusal verdict = CheckShape(group.writes, memo); verdict.code != ErrorCode::kOk) {
         return verdict;
       }
     }
@@ -82,14 +82,14 @@ Verdict Writer::AppendGroups(std::span<const Group> groups, std::size_t* failed_
   for (std::size_t i = 0; i < kept.size(); ++i) {
     *failed_group = kept[i];
     const std::span<const FieldWrite> writes = groups[kept[i]].writes;
-    Memo& memo = memos_[staged_[i].begins_row ? 0 : 1];
+    ShapeCache& memo = memos_[staged_[i].begins_row ? 0 : 1];
     if (!SameShape(writes, memo)) {
       CheckShape(writes, memo);  // passed once already
     }
     std::size_t bad_write = 0;
     if (const std::uint64_t bad = EncodeWrites(writes, memo, staged_[i], &bad_write);
         bad != kEncodedAll) {
-      return Refuse(Verdict::Rule::kValue, bad_write, 0, bad);
+      return Refuse(Refusal::Rule::kValue, bad_write, 0, bad);
     }
   }
   StoreStaged(cursor_.records, /*flipped=*/0);
@@ -97,20 +97,20 @@ Verdict Writer::AppendGroups(std::span<const Group> groups, std::size_t* failed_
   return {};
 }
 
-Verdict Writer::CheckColumns(std::span<const Column> columns) const {
+Refusal Writer::CheckColumns(std::span<const Column> columns) const {
   for (std::size_t c = 0; c < columns.size(); ++c) {
     if (columns[c].type >= meaning_->encodings.size()) {
-      return Refuse(Verdict::Rule::kUnknownType, c, 0);
+      return Refuse(Refusal::Rule::kUnknownType, c, 0);
     }
     if (c > 0 && columns[c].type <= columns[c - 1].type) {
-      return Refuse(Verdict::Rule::kOrder, c, 0);
+      return Refuse(Refusal::Rule::kOrder, c, 0);
     }
   }
-  return columns.size() > kLayoutMaxFields ? Refuse(Verdict::Rule::kOrder, kLayoutMaxFields, 0)
-                                           : Verdict{};
+  return columns.size() > kLayoutMaxFields ? Refuse(Refusal::Rule::kOrder, kLayoutMaxFields, 0)
+                                           : Refusal{};
 }
 
-Verdict Writer::ShapeRow(std::span<const Column> columns, std::uint64_t row, Memo& memo) {
+Refusal Writer::ShapeRow(std::span<const Column> columns, std::uint64_t row, ShapeCache& memo) {
   scratch_words_.resize(1);
   std::uint64_t total = 0;
   for (std::size_t c = 0; c < columns.size(); ++c) {
@@ -120,13 +120,13 @@ Verdict Writer::ShapeRow(std::span<const Column> columns, std::uint64_t row, Mem
     }
     if (column.offsets != nullptr &&
         (column.offsets[row] < 0 || column.offsets[row + 1] < column.offsets[row])) {
-      return Refuse(Verdict::Rule::kLength, c, row);
+      return Refuse(Refusal::Rule::kLength, c, row);
     }
     const FieldWrite write = WriteOfRow(column, row);
     const std::uint64_t length =
         EncodedWords(meaning_->encodings[column.type], column.source, write.count());
     if (length > kMaxWriteValues || total + length > kMaxWriteValues) {
-      return Refuse(Verdict::Rule::kLength, c, row);
+      return Refuse(Refusal::Rule::kLength, c, row);
     }
     total += length;
     scratch_words_.push_back(LayoutWord(column.type, length));
@@ -140,14 +140,14 @@ Verdict Writer::ShapeRow(std::span<const Column> columns, std::uint64_t row, Mem
   return {};
 }
 
-Verdict Writer::DecideRows(std::span<const Step> steps, std::span<const Column> columns,
+Refusal Writer::DecideRows(std::span<const Step> steps, std::span<const Column> columns,
                            Cursor& at) {
-  Memo& memo = memos_[0];
+  ShapeCache& memo = memos_[0];
   for (std::size_t row = 0; row < steps.size(); ++row) {
     if (at.rows > 0 && steps[row] <= at.step) {
-      return Refuse(Verdict::Rule::kStepNotAfter, 0, row);
+      return Refuse(Refusal::Rule::kStepNotAfter, 0, row);
     }
-    if (const Verdict verdict = ShapeRow(columns, row, memo); verdict.code != ErrorCode::kOk) {
+    if (const Refusal verdict = ShapeRow(columns, row, memo); verdict.code != ErrorCode::kOk) {
       return verdict;
     }
     if (!MayFollow(steps[row], memo, /*continues=*/false, at)) {
@@ -158,7 +158,7 @@ Verdict Writer::DecideRows(std::span<const Step> steps, std::span<const Column> 
   return {};
 }
 
-Verdict Writer::EncodeRows(std::span<const Column> columns) {
+Refusal Writer::EncodeRows(std::span<const Column> columns) {
   for (std::size_t row = 0; row < staged_.size(); ++row) {
     Staged& staged = staged_[row];
     Value* const begin = values_ + staged.start;
@@ -172,19 +172,20 @@ Verdict Writer::EncodeRows(std::span<const Column> columns) {
       const Encoding& encoding = meaning_->encodings[column.type];
       const std::uint64_t bad = Encode(encoding, column.source, write.data(), write.count(), out);
       if (bad != kEncodedAll) {
-        return Refuse(Verdict::Rule::kValue, c, row, bad);
+        return Refuse(Refusal::Rule::kValue, c, row, bad);
       }
       out += EncodedWords(encoding, column.source, write.count());
     }
-    staged.check = FinishCheck(ExtendCheck(BeginStagedCheck(staged), begin, staged.total));
+    staged.checksum =
+        FinishChecksum(ExtendChecksum(BeginDecidedChecksum(staged), begin, staged.total));
   }
   return {};
 }
 
 // The passes that can fail, of rows that go to `at` and move it on.
-Verdict Writer::PrepareRows(std::span<const Step> steps, std::span<const Column> columns,
+Refusal Writer::PrepareRows(std::span<const Step> steps, std::span<const Column> columns,
                             Cursor& at) {
-  if (const Verdict verdict = CheckColumns(columns); verdict.code != ErrorCode::kOk) {
+  if (const Refusal verdict = CheckColumns(columns); verdict.code != ErrorCode::kOk) {
     return verdict;
   }
   const Cursor begin = at;
@@ -193,7 +194,7 @@ Verdict Writer::PrepareRows(std::span<const Step> steps, std::span<const Column>
   if (!regular) {
     staged_.reserve(steps.size());
   }
-  const Verdict verdict =
+  const Refusal verdict =
       regular ? DecideRegular(steps, columns, at) : DecideRows(steps, columns, at);
   if (verdict.code != ErrorCode::kOk) {
     return verdict;
@@ -213,12 +214,12 @@ void Writer::StorePrepared(std::span<const Step> steps, const Cursor& begin,
   }
   for (std::uint64_t i = 0; i < steps.size(); ++i) {
     Staged row = RegularRow(steps, begin, i);
-    row.check = checks_[i] ^ flipped;
+    row.checksum = checksums_[i] ^ flipped;
     StoreRecord(row, begin.records + i);
   }
 }
 
-Verdict Writer::Extend(std::span<const Step> steps, std::span<const Column> columns,
+Refusal Writer::Extend(std::span<const Step> steps, std::span<const Column> columns,
                        Row* first_row) {
   const AppendFlag::Hold hold(flag_);
   CheckWritable();
@@ -228,7 +229,7 @@ Verdict Writer::Extend(std::span<const Step> steps, std::span<const Column> colu
     return CheckColumns(columns);
   }
   Cursor at = cursor_;
-  if (const Verdict verdict = PrepareRows(steps, columns, at); verdict.code != ErrorCode::kOk) {
+  if (const Refusal verdict = PrepareRows(steps, columns, at); verdict.code != ErrorCode::kOk) {
     return verdict;
   }
   StorePrepared(steps, cursor_, /*flipped=*/0);

@@ -38,16 +38,16 @@ inline void Scatter(const void* in, std::uint64_t words, std::uint64_t rows, Val
 }  // namespace
 
 // Pass 1: places, and the layout of them all.
-Verdict Writer::DecideRegular(std::span<const Step> steps, std::span<const Column> columns,
+Refusal Writer::DecideRegular(std::span<const Step> steps, std::span<const Column> columns,
                               Cursor& at) {
   const auto refuse = [](std::uint64_t row) {
-    return Refuse(Verdict::Rule::kStepNotAfter, 0, row);
+    return Refuse(Refusal::Rule::kStepNotAfter, 0, row);
   };
   if (at.rows > 0 && steps[0] <= at.step) {
     return refuse(0);
   }
-  Memo& memo = memos_[0];
-  if (const Verdict verdict = ShapeRow(columns, 0, memo); verdict.code != ErrorCode::kOk) {
+  ShapeCache& memo = memos_[0];
+  if (const Refusal verdict = ShapeRow(columns, 0, memo); verdict.code != ErrorCode::kOk) {
     return verdict;
   }
   for (std::size_t row = 1; row < steps.size(); ++row) {
@@ -100,10 +100,10 @@ std::vector<Writer::ColumnPlan> Writer::PlanColumns(std::span<const Column> colu
 
 // Values of `rows` rows from `first` on, to `out`. What does not belong is told of the first row that
 // has it: the columns behind are looked at up to there.
-Verdict Writer::EncodeBlock(std::span<const ColumnPlan> plans, std::uint64_t first,
+Refusal Writer::EncodeBlock(std::span<const ColumnPlan> plans, std::uint64_t first,
                             std::uint64_t rows, Value* out) {
   const std::uint64_t total = memos_[0].total;
-  Verdict verdict;
+  Refusal verdict;
   for (const ColumnPlan& plan : plans) {
     const unsigned char* items = plan.data + first * plan.row_bytes;
     if (plan.loop == nullptr) {
@@ -119,7 +119,7 @@ Verdict Writer::EncodeBlock(std::span<const ColumnPlan> plans, std::uint64_t fir
           plan.loop(*plan.encoding, items + row * plan.row_bytes, together * plan.count, encoded);
       if (bad != kEncodedAll) {
         rows = row + bad / plan.count;
-        verdict = Refuse(Verdict::Rule::kValue, plan.column, first + rows, bad % plan.count);
+        verdict = Refuse(Refusal::Rule::kValue, plan.column, first + rows, bad % plan.count);
       } else if (together > 1) {
         Scatter(encoded, plan.words, together, place, total);
       }
@@ -129,25 +129,25 @@ Verdict Writer::EncodeBlock(std::span<const ColumnPlan> plans, std::uint64_t fir
   return verdict;
 }
 
-// Pass 2: values, and the checks of their records into checks_.
-Verdict Writer::EncodeRegular(std::span<const Step> steps, std::span<const Column> columns,
+// Pass 2: values, and the checks of their records into checksums_.
+Refusal Writer::EncodeRegular(std::span<const Step> steps, std::span<const Column> columns,
                               const Cursor& begin) {
   const std::vector<ColumnPlan> plans = PlanColumns(columns);
   const std::uint64_t total = memos_[0].total;
   const std::uint64_t block_rows = total > kLongRow ? 1 : kBlockRows;
-  checks_.resize(steps.size());
+  checksums_.resize(steps.size());
   encoded_.resize(block_rows == 1 ? 0 : kBlockRows * total);
   for (std::uint64_t first = 0; first < steps.size(); first += block_rows) {
     const std::uint64_t rows = std::min<std::uint64_t>(block_rows, steps.size() - first);
     Value* const values = values_ + begin.values + first * total;
-    if (const Verdict verdict = EncodeBlock(plans, first, rows, values);
+    if (const Refusal verdict = EncodeBlock(plans, first, rows, values);
         verdict.code != ErrorCode::kOk) {
       return verdict;
     }
-    for (std::uint64_t row = 0; kChecked && row < rows; ++row) {
+    for (std::uint64_t row = 0; kChecksums && row < rows; ++row) {
       const Staged staged = RegularRow(steps, begin, first + row);
-      checks_[first + row] =
-          FinishCheck(ExtendCheck(BeginStagedCheck(staged), values + row * total, total));
+      checksums_[first + row] =
+          FinishChecksum(ExtendChecksum(BeginDecidedChecksum(staged), values + row * total, total));
     }
   }
   return {};

@@ -1,7 +1,7 @@
 // Rows of an Extend() column as FieldWrites: for storing them, and for the text of a refusal.
 #pragma once
 
-#include "stream_store/store.h"
+#include "stream_store/field_write.h"
 
 #include "format/encoding.h"
 

@@ -8,8 +8,8 @@
 
 #include "base/clock.h"
 #include "base/str_cat.h"
-#include "storage/image.h"
 #include "storage/open.h"
+#include "storage/record_verifier.h"
 
 namespace stream_store::internal {
 namespace {
@@ -18,9 +18,10 @@ constexpr std::uint64_t kBlockBytes = 1 << 20;
 constexpr std::uint64_t kBlockRecords = kBlockBytes / sizeof(Record);
 
 // Bytes done of bytes in all, over the passes of one copy.
-class Told {
+class ProgressMeter {
  public:
-  Told(const Progress& progress, std::uint64_t total) : progress_(progress), total_(total) {}
+  ProgressMeter(const Progress& progress, std::uint64_t total)
+      : progress_(progress), total_(total) {}
 
   void Add(std::uint64_t bytes) {
     done_ += bytes;
@@ -35,14 +36,14 @@ class Told {
   std::uint64_t done_ = 0;
 };
 
-[[noreturn]] void ThrowRecord(const FileSet& source, std::uint64_t record, std::uint64_t records,
-                              const char* fault) {
+[[noreturn]] void ThrowRecord(const DamagedFiles& source, std::uint64_t record,
+                              std::uint64_t records, const char* fault) {
   throw Error(ErrorCode::kCorrupt,
               StrCat(source.path, "/records: record ", record, " of ", records, ": ", fault,
                      "; nothing was copied; stream_store.repair() can salvage what is before it"));
 }
 
-void CopyBytes(const File& from, const File& to, std::uint64_t bytes, Told& told) {
+void CopyBytes(const File& from, const File& to, std::uint64_t bytes, ProgressMeter& told) {
   std::vector<std::byte> block(std::min(bytes, kBlockBytes));
   for (std::uint64_t at = 0; at < bytes;) {
     const auto part = std::span(block).first(std::min<std::uint64_t>(block.size(), bytes - at));
@@ -95,7 +96,7 @@ class HintWriter {
  public:
   explicit HintWriter(const File& file) : positions_(file), rows_(file) {}
 
-  void Pass(std::uint64_t record, const Seen& seen, const Cursor& before) {
+  void Pass(std::uint64_t record, const VerifiedRecord& seen, const Cursor& before) {
     const std::uint64_t end = before.values + seen.layout.total;
     for (std::uint64_t slot = (before.values + kHintStride - 1) / kHintStride;
          slot * kHintStride < end; ++slot) {
@@ -118,18 +119,18 @@ class HintWriter {
 };
 
 // Records and hints; the values and layouts they stand for are counted, not looked at.
-Cursor CopyRecords(const FileSet& source, Image& image, std::uint64_t records,
-                   const Files::Parts& parts, Told& told) {
+Cursor CopyRecords(const DamagedFiles& source, RecordVerifier& image, std::uint64_t records,
+                   const StoreFiles::Parts& parts, ProgressMeter& told) {
   Cursor cursor;
   HintWriter hints(parts.hints);
   std::vector<Record> block;
   for (std::uint64_t i = 0; i < records; ++i) {
-    Seen seen;
+    VerifiedRecord seen;
     seen.record = image.record(i);
     seen.layout = image.Layout(seen.record.layout);
     seen.fault = seen.layout.fault;
     if (seen.fault == nullptr) {
-      seen.fault = Continues(cursor, seen);
+      seen.fault = WhyNotNext(cursor, seen);
     }
     if (seen.fault != nullptr) {
       ThrowRecord(source, i, records, seen.fault);
@@ -146,12 +147,12 @@ Cursor CopyRecords(const FileSet& source, Image& image, std::uint64_t records,
   }
   hints.Finish();
   const Record sentinel{
-      .start = cursor.values, .step = 0, .row_session = 0, .layout = 0, .check = 0};
+      .start = cursor.values, .step = 0, .row_session = 0, .layout = 0, .checksum = 0};
   parts.records.WriteAt(std::as_bytes(std::span(&sentinel, 1)), records * sizeof(Record));
   return cursor;
 }
 
-std::uint64_t SessionOf(const FileSet& source) {
+std::uint64_t SessionOf(const DamagedFiles& source) {
   std::uint64_t session = source.Live(&LiveWords::session);
   for (const int which : {0, 1}) {
     std::array<std::byte, kSlotBytes> bytes{};
@@ -163,11 +164,11 @@ std::uint64_t SessionOf(const FileSet& source) {
   return session;
 }
 
-void WriteControl(const FileSet& source, const Cursor& end, const Files::Parts& parts) {
+void WriteControl(const DamagedFiles& source, const Cursor& end, const StoreFiles::Parts& parts) {
   const std::uint64_t session = SessionOf(source);
   const LiveWords live{.published = end.records,
                        .session = session,
-                       .history = 0,
+                       .truncations = 0,
                        .state = kLiveClosed,
                        .durable = end.records};
   parts.control.WriteAt(std::as_bytes(std::span(&live, 1)), kLiveOffset);
@@ -187,12 +188,13 @@ void WriteControl(const FileSet& source, const Cursor& end, const Files::Parts& 
 }
 
 // What was written, read again.
-void Prove(const FileSet& source, const Files::Parts& parts, std::uint64_t records, Told& told) {
-  Image copy({.values = &parts.values,
-              .records = &parts.records,
-              .layouts = &parts.layouts,
-              .seed = parts.identity.check_seed,
-              .encodings = source.encodings});
+void Prove(const DamagedFiles& source, const StoreFiles::Parts& parts, std::uint64_t records,
+           ProgressMeter& told) {
+  RecordVerifier copy({.values = &parts.values,
+                       .records = &parts.records,
+                       .layouts = &parts.layouts,
+                       .seed = parts.identity.checksum_seed,
+                       .encodings = source.encodings});
   Cursor cursor;
   while (cursor.records < records) {
     const std::uint64_t before = cursor.records * sizeof(Record) + cursor.values * sizeof(Value);
@@ -201,7 +203,7 @@ void Prove(const FileSet& source, const Files::Parts& parts, std::uint64_t recor
         copy.ProveRun(cursor.records, stop, cursor,
                       [](std::uint64_t, const Record&, std::uint64_t, bool) { return true; });
     if (i < stop) {
-      const Seen seen = copy.Look(i);
+      const VerifiedRecord seen = copy.VerifyRecord(i);
       if (seen.fault != nullptr) {
         ThrowRecord(source, i, records, seen.fault);
       }
@@ -213,9 +215,9 @@ void Prove(const FileSet& source, const Files::Parts& parts, std::uint64_t recor
 
 }  // namespace
 
-Cursor CopyStore(const FileSet& source, std::uint64_t records, const std::filesystem::path& path,
-                 const Progress& progress) {
-  const PathState there = LookAt(path);
+Cursor CopyStore(const DamagedFiles& source, std::uint64_t records,
+                 const std::filesystem::path& path, const Progress& progress) {
+  const PathState there = InspectPath(path);
   if (there == PathState::kStore || there == PathState::kSomethingElse) {
     throw Error(ErrorCode::kAlreadyExists,
                 StrCat(PathText(path), ": copying ", source.path,
@@ -223,21 +225,21 @@ Cursor CopyStore(const FileSet& source, std::uint64_t records, const std::filesy
                        there == PathState::kStore ? "a store" : "something else"));
   }
   Cursor end;
-  const auto fill = [&](Files::Parts& parts) {
+  const auto fill = [&](StoreFiles::Parts& parts) {
     parts.identity.parent = source.identity->id;
-    parts.identity.check_seed = source.identity->check_seed;
-    Image image({.values = source.values,
-                 .records = source.records,
-                 .layouts = source.layouts,
-                 .seed = parts.identity.check_seed,
-                 .encodings = source.encodings});
+    parts.identity.checksum_seed = source.identity->checksum_seed;
+    RecordVerifier image({.values = source.values,
+                          .records = source.records,
+                          .layouts = source.layouts,
+                          .seed = parts.identity.checksum_seed,
+                          .encodings = source.encodings});
     if (records > image.record_capacity()) {
       throw Error(ErrorCode::kCorrupt, StrCat(source.path, "/records: expected ", records,
                                               " records but found ", image.record_capacity()));
     }
     const std::uint64_t values =
         records == 0 ? 0 : std::min(image.record(records).start, image.value_capacity());
-    Told told(progress, 2 * (records * sizeof(Record) + values * sizeof(Value)));
+    ProgressMeter told(progress, 2 * (records * sizeof(Record) + values * sizeof(Value)));
     end = CopyRecords(source, image, records, parts, told);
     CopyBytes(*source.values, parts.values, end.values * sizeof(Value), told);
     CopyBytes(*source.layouts, parts.layouts, end.layout_words * sizeof(std::uint64_t), told);

@@ -7,7 +7,7 @@
 #include "stream_store/verify.h"
 
 #include "storage/cursor.h"
-#include "storage/file_set.h"
+#include "storage/damaged_files.h"
 
 namespace stream_store::internal {
 
@@ -18,7 +18,7 @@ namespace stream_store::internal {
 /// source may grow meanwhile.
 /// Throws Error: kAlreadyExists (anything but nothing or an empty directory), kCorrupt naming the
 /// record that is not right, kNoSpace, kIo, and what `progress` throws; nothing is left then.
-Cursor CopyStore(const FileSet& source, std::uint64_t records, const std::filesystem::path& path,
-                 const Progress& progress);
+Cursor CopyStore(const DamagedFiles& source, std::uint64_t records,
+                 const std::filesystem::path& path, const Progress& progress);
 
 }  // namespace stream_store::internal

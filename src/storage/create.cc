@@ -19,12 +19,12 @@ Identity NewIdentity() {
   Identity identity;
   identity.id = RandomBytes16();
   const auto seed = RandomBytes16();
-  std::memcpy(&identity.check_seed, seed.data(), sizeof(identity.check_seed));
+  std::memcpy(&identity.checksum_seed, seed.data(), sizeof(identity.checksum_seed));
   return identity;
 }
 
 // The content of an empty store: a sentinel, the empty layout, identity and two clean slots.
-void WriteEmptyStore(const Files::Parts& parts) {
+void WriteEmptyStore(const StoreFiles::Parts& parts) {
   const std::array<std::byte, sizeof(Record)> sentinel{};
   parts.records.WriteAt(sentinel, 0);
   const std::array<std::byte, sizeof(std::uint64_t)> empty_layout{};
@@ -45,9 +45,9 @@ void WriteSchema(const Directory& directory, const char* name, const Schema& sch
   file.Sync();
 }
 
-Opened Ready(Files::Parts parts) {
+Opened Ready(StoreFiles::Parts parts) {
   Opened opened;
-  opened.files = std::make_shared<Files>(std::move(parts));
+  opened.files = std::make_shared<StoreFiles>(std::move(parts));
   opened.files->control.session().store(1, std::memory_order_release);
   opened.files->control.state().store(kLiveOpen, std::memory_order_release);
   opened.options.slot_sequence = 1;
@@ -73,11 +73,11 @@ auto OrRemove(const std::filesystem::path& sibling, Step step) {
 }
 
 // Builds the sibling: locks, files with what `fill` puts into them, schema, all synced.
-Files::Parts BuildOnce(const std::filesystem::path& path, const Schema& schema,
-                       const std::function<void(Files::Parts&)>& fill) {
+StoreFiles::Parts BuildOnce(const std::filesystem::path& path, const Schema& schema,
+                            const std::function<void(StoreFiles::Parts&)>& fill) {
   Directory directory = Directory::CreateSibling(path);
   return OrRemove(directory.path(), [&] {
-    Files::Parts parts;
+    StoreFiles::Parts parts;
     parts.identity = NewIdentity();
     parts.lock = directory.CreateFile(kLockName);
     if (!TryLockByte(parts.lock, kWriterLockByte) || !TryLockByte(parts.lock, kLiveLockByte)) {
@@ -103,8 +103,8 @@ Files::Parts BuildOnce(const std::filesystem::path& path, const Schema& schema,
   });
 }
 
-Files::Parts Build(const std::filesystem::path& path, const Schema& schema,
-                   const std::function<void(Files::Parts&)>& fill) {
+StoreFiles::Parts Build(const std::filesystem::path& path, const Schema& schema,
+                        const std::function<void(StoreFiles::Parts&)>& fill) {
   constexpr int kAttempts = 5;
   for (int attempt = 1;; ++attempt) {
     RemoveLeftovers(path);
@@ -145,12 +145,12 @@ void RemoveLeftover(const std::filesystem::path& sibling) {
 }  // namespace
 
 Opened BuildStore(const std::filesystem::path& path, const Schema& schema) {
-  Files::Parts parts = Build(path, schema, WriteEmptyStore);
+  StoreFiles::Parts parts = Build(path, schema, WriteEmptyStore);
   const std::filesystem::path sibling = parts.directory->path();
   return OrRemove(sibling, [&] { return Ready(std::move(parts)); });
 }
 
-void PublishStore(Files& files, const std::filesystem::path& path) {
+void PublishStore(StoreFiles& files, const std::filesystem::path& path) {
   PublishDirectory(files.directory(), path);
   files.MoveTo(path);
   SyncParent(path);
@@ -164,8 +164,8 @@ Opened CreateStore(const std::filesystem::path& path, const Schema& schema) {
 }
 
 void CreateClosedStore(const std::filesystem::path& path, const Schema& schema,
-                       const std::function<void(Files::Parts&)>& fill) {
-  const Files::Parts parts = Build(path, schema, fill);
+                       const std::function<void(StoreFiles::Parts&)>& fill) {
+  const StoreFiles::Parts parts = Build(path, schema, fill);
   OrRemove(parts.directory->path(), [&] {
     PublishDirectory(*parts.directory, path);
     SyncParent(path);
@@ -173,7 +173,7 @@ void CreateClosedStore(const std::filesystem::path& path, const Schema& schema,
 }
 
 Opened CreateTemporaryStore(const std::filesystem::path& directory, Schema schema) {
-  Files::Parts parts;
+  StoreFiles::Parts parts;
   parts.identity = NewIdentity();
   parts.values = CreateUnlinkedFile(directory, kValuesName);
   parts.records = CreateUnlinkedFile(directory, kRecordsName);
@@ -185,7 +185,7 @@ Opened CreateTemporaryStore(const std::filesystem::path& directory, Schema schem
   return Ready(std::move(parts));
 }
 
-void ReplaceSchema(Files& files, Schema schema) {
+void ReplaceSchema(StoreFiles& files, Schema schema) {
   if (files.persistent()) {
     const Directory& directory = files.directory();
     directory.Unlink(kSchemaTemporaryName);

@@ -27,7 +27,7 @@ void Writer::OpenRecord() {
         sentinel.step = 0;
         sentinel.row_session = 0;
         sentinel.layout = 0;
-        sentinel.check = 0;
+        sentinel.checksum = 0;
         files_->records.file().ZeroRange((cursor_.records + 1) * sizeof(Record),
                                          files_->records.bytes());
       }

@@ -199,7 +199,7 @@ void Writer::RefreshPointers() noexcept {
   records_ = reinterpret_cast<Record*>(files_->records.data());
   layouts_ = reinterpret_cast<std::uint64_t*>(files_->layouts.data());
   hints_ = reinterpret_cast<Hint*>(files_->hints.data());
-  for (Memo& memo : memos_) {
+  for (ShapeCache& memo : memos_) {
     memo.words = layouts_ + memo.offset + 1;
   }
 }

@@ -6,24 +6,24 @@
 #pragma once
 
 #include "base/crc32c.h"
-#include "format/check.h"
+#include "format/checksum.h"
 #include "storage/writer.h"
 
 namespace stream_store::internal {
 
 // A build for benchmarks alone measures what checks and publishing cost by leaving them out.
 #ifdef STREAM_STORE_BENCHMARK_UNCHECKED
-inline constexpr bool kChecked = false;
+inline constexpr bool kChecksums = false;
 #else
-inline constexpr bool kChecked = true;
+inline constexpr bool kChecksums = true;
 #endif
 
 // Longer runs go through the three-stream function.
-inline constexpr std::uint64_t kInlineCheckWords = 24;
+inline constexpr std::uint64_t kInlineChecksumWords = 24;
 
-inline std::uint32_t ExtendCheck(std::uint32_t state, const Value* values,
-                                 std::uint64_t count) noexcept {
-  if (count > kInlineCheckWords) {
+inline std::uint32_t ExtendChecksum(std::uint32_t state, const Value* values,
+                                    std::uint64_t count) noexcept {
+  if (count > kInlineChecksumWords) {
     return Crc32cExtendWords(state, values, count);
   }
   for (std::uint64_t i = 0; i < count; ++i) {
@@ -32,14 +32,14 @@ inline std::uint32_t ExtendCheck(std::uint32_t state, const Value* values,
   return state;
 }
 
-inline Verdict Refuse(Verdict::Rule rule, std::uint64_t write, std::uint64_t row = 0,
+inline Refusal Refuse(Refusal::Rule rule, std::uint64_t write, std::uint64_t row = 0,
                       std::uint64_t item = 0) {
-  return Verdict{
+  return Refusal{
       .code = ErrorCode::kInvalidArgument, .rule = rule, .write = write, .row = row, .item = item};
 }
 
 // Step 2: whether the call has the shape that `memo` was checked for.
-inline bool Writer::SameShape(std::span<const FieldWrite> writes, const Memo& memo) noexcept {
+inline bool Writer::SameShape(std::span<const FieldWrite> writes, const ShapeCache& memo) noexcept {
   const std::size_t count = writes.size();
   if (count != memo.plan.size() || count != memo.fields) {
     return false;
@@ -55,8 +55,9 @@ inline bool Writer::SameShape(std::span<const FieldWrite> writes, const Memo& me
 
 // Step 5: values and their check. Returns kEncodedAll, or the item that does not belong, with its
 // write in `*bad_write`.
-inline std::uint64_t Writer::EncodeWrites(std::span<const FieldWrite> writes, const Memo& memo,
-                                          Staged& staged, std::size_t* bad_write) noexcept {
+inline std::uint64_t Writer::EncodeWrites(std::span<const FieldWrite> writes,
+                                          const ShapeCache& memo, Staged& staged,
+                                          std::size_t* bad_write) noexcept {
   Value* const begin = values_ + staged.start;
   Value* out = begin;
   for (std::size_t i = 0; i < writes.size(); ++i) {
@@ -81,15 +82,16 @@ inline std::uint64_t Writer::EncodeWrites(std::span<const FieldWrite> writes, co
     }
     out += plan.words;
   }
-  if constexpr (kChecked) {
-    staged.check = FinishCheck(ExtendCheck(BeginStagedCheck(staged), begin, staged.total));
+  if constexpr (kChecksums) {
+    staged.checksum =
+        FinishChecksum(ExtendChecksum(BeginDecidedChecksum(staged), begin, staged.total));
   }
   return kEncodedAll;
 }
 
-inline std::uint32_t Writer::BeginStagedCheck(const Staged& staged) const noexcept {
-  return BeginCheck(seed_, staged.start, staged.step, PackRowSession(staged.row, session_bits_),
-                    staged.layout, staged.digest);
+inline std::uint32_t Writer::BeginDecidedChecksum(const Staged& staged) const noexcept {
+  return BeginChecksum(seed_, staged.start, staged.step, PackRowSession(staged.row, session_bits_),
+                       staged.layout, staged.digest);
 }
 
 // Steps 6 and 7: hints, then the record (never its `start`), then the sentinel behind it.
@@ -106,14 +108,14 @@ inline void Writer::StoreRecord(const Staged& staged, std::uint64_t record) noex
   out.step = staged.step;
   out.row_session = PackRowSession(staged.row, session_bits_);
   out.layout = staged.layout;
-  out.check = staged.check;
+  out.checksum = staged.checksum;
   records_[record + 1].start = end;
 }
 
 // Row `row` of a call whose rows have one shape, without its check.
 inline Writer::Staged Writer::RegularRow(std::span<const Step> steps, const Cursor& begin,
                                          std::uint64_t row) const noexcept {
-  const Memo& memo = memos_[0];
+  const ShapeCache& memo = memos_[0];
   return {.step = steps[row],
           .start = begin.values + row * memo.total,
           .row = begin.rows + row,
@@ -122,7 +124,8 @@ inline Writer::Staged Writer::RegularRow(std::span<const Step> steps, const Curs
           .digest = memo.digest};
 }
 
-inline void Writer::MoveCursor(const Memo& memo, Step step, bool continues, Cursor& at) noexcept {
+inline void Writer::MoveCursor(const ShapeCache& memo, Step step, bool continues,
+                               Cursor& at) noexcept {
   at.records += 1;
   at.values += memo.total;
   at.field_writes += memo.fields;
@@ -133,7 +136,7 @@ inline void Writer::MoveCursor(const Memo& memo, Step step, bool continues, Curs
 
 // Whether a record may stand here: a new row after the last step, or fields after those of the last
 // row.
-inline bool Writer::MayFollow(Step step, const Memo& memo, bool continues,
+inline bool Writer::MayFollow(Step step, const ShapeCache& memo, bool continues,
                               const Cursor& at) noexcept {
   if (continues) {
     return memo.fields == 0 || memo.first_type > at.last_type;

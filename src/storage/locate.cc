@@ -3,7 +3,7 @@
 #include "storage/locate.h"
 
 #include "base/str_cat.h"
-#include "storage/guess.h"
+#include "storage/record_hints.h"
 
 namespace stream_store::internal {
 namespace {
@@ -103,13 +103,13 @@ std::uint64_t SearchRow(const View& view, std::uint64_t row) {
 std::uint64_t RecordOfPosition(const View& view, Position position) {
   RequireRecords(view);
   const auto place = static_cast<std::uint64_t>(position);
-  return RecordFromGuess(view, place, PositionGuesser(view).Guess(place));
+  return RecordFromGuess(view, place, PositionGuesser(view).RecordHint(place));
 }
 
 std::uint64_t RecordOfRow(const View& view, Row row) {
   RequireRecords(view);
   const auto number = static_cast<std::uint64_t>(row);
-  return RowRecordFromGuess(view, number, RowGuesser(view).Guess(number));
+  return RowRecordFromGuess(view, number, RowGuesser(view).RecordHint(number));
 }
 
 std::uint64_t EndOfRow(const View& view, std::uint64_t first) {

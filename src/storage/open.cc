@@ -26,7 +26,7 @@ std::string ReadHolder(const File& lock) {
   return plain && !text.empty() ? text : "unknown holder";
 }
 
-void TakeWriterLock(const Files& files) {
+void TakeWriterLock(const StoreFiles& files) {
   if (!TryLockByte(files.lock, kWriterLockByte)) {
     throw Error(ErrorCode::kLocked, StrCat(files.path_text(), ": another writer has it open (",
                                            ReadHolder(files.lock), ")"));
@@ -47,7 +47,7 @@ void DirtyAgain(const DataFile& file, std::uint64_t begin, std::uint64_t end) {
   }
 }
 
-void DirtyUnsynced(const Files& files, const Slot& slot, const Cursor& cursor) {
+void DirtyUnsynced(const StoreFiles& files, const Slot& slot, const Cursor& cursor) {
   DirtyAgain(files.values, slot.values * sizeof(Value), cursor.values * sizeof(Value));
   DirtyAgain(files.records, slot.records * sizeof(Record), (cursor.records + 1) * sizeof(Record));
   DirtyAgain(files.layouts, slot.layout_words * 8, cursor.layout_words * 8);
@@ -63,7 +63,7 @@ void GrowToHold(DataFile& file, std::uint64_t bytes) {
 }
 
 // Step 5: what the walk recovered gets its sentinel and hints.
-void CompleteTail(Files& files, const Slot& slot, const Cursor& cursor) {
+void CompleteTail(StoreFiles& files, const Slot& slot, const Cursor& cursor) {
   GrowToHold(files.records, (cursor.records + 1) * sizeof(Record));
   GrowToHold(files.hints, (std::max(cursor.values, cursor.rows) / kHintStride + 1) * sizeof(Hint));
   files.RefreshMaps();
@@ -85,7 +85,7 @@ void CompleteTail(Files& files, const Slot& slot, const Cursor& cursor) {
   }
 }
 
-std::uint64_t NextSession(const Files& files, const Slot& newest) {
+std::uint64_t NextSession(const StoreFiles& files, const Slot& newest) {
   std::uint64_t session =
       std::max(files.control.session().load(std::memory_order_acquire), newest.session);
   for (const int which : {0, 1}) {
@@ -99,7 +99,7 @@ std::uint64_t NextSession(const Files& files, const Slot& newest) {
 
 }  // namespace
 
-PathState LookAt(const std::filesystem::path& path) {
+PathState InspectPath(const std::filesystem::path& path) {
   std::error_code error;
   const std::filesystem::file_status status = std::filesystem::status(path, error);
   if (!std::filesystem::exists(status)) {
@@ -118,8 +118,8 @@ PathState LookAt(const std::filesystem::path& path) {
 Opened OpenForWriting(const std::filesystem::path& path) {
   RemoveLeftovers(path);
   Opened opened;
-  opened.files = Files::Open(Directory::Open(path), /*writable=*/true);  // step 1
-  Files& files = *opened.files;
+  opened.files = StoreFiles::Open(Directory::Open(path), /*writable=*/true);  // step 1
+  StoreFiles& files = *opened.files;
   TakeWriterLock(files);
   // What was opened before the lock was ours may have changed since.
   for (DataFile* file : {&files.values, &files.records, &files.layouts, &files.hints}) {
@@ -137,7 +137,7 @@ Opened OpenForWriting(const std::filesystem::path& path) {
     DirtyUnsynced(files, recovered.slot, recovered.cursor);
   }
   if (recovered.cursor.records < recovered.published) {
-    control.history().fetch_add(1, std::memory_order_release);
+    control.truncations().fetch_add(1, std::memory_order_release);
   }
   CompleteTail(files, recovered.slot, recovered.cursor);
   const std::uint64_t session = NextSession(files, recovered.slot);

@@ -10,14 +10,14 @@
 #include "stream_store/recovery.h"
 
 #include "storage/cursor.h"
-#include "storage/files.h"
+#include "storage/store_files.h"
 #include "storage/writer.h"
 
 namespace stream_store::internal {
 
 /// A store ready for a Writer.
 struct Opened {
-  std::shared_ptr<Files> files;
+  std::shared_ptr<StoreFiles> files;
   Cursor cursor;
   WriterOptions options;  ///< sessions and slots; capacity and grow_ahead are the caller's to set
   Recovery recovery;
@@ -25,7 +25,7 @@ struct Opened {
 
 /// What is at a path, before anything is touched.
 enum class PathState { kNothing, kEmptyDirectory, kStore, kSomethingElse };
-PathState LookAt(const std::filesystem::path& path);
+PathState InspectPath(const std::filesystem::path& path);
 
 /// Creates a store with those fields, complete in one rename. Throws Error(kAlreadyExists,
 /// kNoSpace, kIo).
@@ -34,12 +34,12 @@ Opened CreateStore(const std::filesystem::path& path, const Schema& schema);
 /// The two halves of CreateStore(): a store in a hidden sibling directory of `path`, which
 /// RemoveTree() takes away again, and the rename that lets it appear.
 Opened BuildStore(const std::filesystem::path& path, const Schema& schema);
-void PublishStore(Files& files, const std::filesystem::path& path);
+void PublishStore(StoreFiles& files, const std::filesystem::path& path);
 
 /// Creates a closed store whose data files and control `fill` writes; complete in one rename.
 /// `fill` finds empty files and a new identity. Throws as CreateStore(), and what `fill` throws.
 void CreateClosedStore(const std::filesystem::path& path, const Schema& schema,
-                       const std::function<void(Files::Parts&)>& fill);
+                       const std::function<void(StoreFiles::Parts&)>& fill);
 
 /// A store on unlinked files.
 Opened CreateTemporaryStore(const std::filesystem::path& directory, Schema schema);
@@ -52,7 +52,7 @@ Opened OpenForWriting(const std::filesystem::path& path);
 
 /// Replaces the schema of a store that holds nothing yet. If it throws with the new schema in
 /// place, what is on disk is unknown.
-void ReplaceSchema(Files& files, Schema schema);
+void ReplaceSchema(StoreFiles& files, Schema schema);
 
 /// Deletes what creations that died left beside `path`.
 void RemoveLeftovers(const std::filesystem::path& path) noexcept;

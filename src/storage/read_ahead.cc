@@ -31,7 +31,7 @@ void ReadAhead::End() noexcept {
   }
 }
 
-void ReadAhead::Look() noexcept {
+void ReadAhead::SampleFaults() noexcept {
   thread_.until_look = kLookEvery;
   const std::uint64_t faults = WaitsOfThread().major_faults;
   if (faults != thread_.major_faults && !thread_.waits) {

@@ -55,7 +55,7 @@ class ReadAhead {
     if (thread_.until_look > places) [[likely]] {
       thread_.until_look -= places;
     } else {
-      Look();
+      SampleFaults();
     }
   }
 
@@ -80,7 +80,7 @@ class ReadAhead {
   static void Advise(const View& view, PageUse use) noexcept;
   void Begin() noexcept;
   void End() noexcept;
-  void Look() noexcept;
+  void SampleFaults() noexcept;
 
   const View& view_;
   Thread& thread_;

@@ -8,7 +8,7 @@
 #include "base/lock.h"
 #include "base/str_cat.h"
 #include "format/schema_codec.h"
-#include "storage/image.h"
+#include "storage/record_verifier.h"
 #include "storage/recover.h"
 
 namespace stream_store::internal {
@@ -50,7 +50,7 @@ std::shared_ptr<ReadSource> ReadSource::Attach(const std::filesystem::path& path
   }
   try {
     std::shared_ptr<ReadSource> source(
-        new ReadSource(Files::Open(std::move(directory), /*writable=*/false, copies)));
+        new ReadSource(StoreFiles::Open(std::move(directory), /*writable=*/false, copies)));
     while (!source->FindPrefix()) {
     }
     return source;
@@ -65,7 +65,7 @@ std::shared_ptr<ReadSource> ReadSource::Attach(const std::filesystem::path& path
 }
 
 Handover ReadSource::HandOver() const {
-  const Files& files = *files_;
+  const StoreFiles& files = *files_;
   return {{files.values.file().fd(), files.records.file().fd(), files.layouts.file().fd(),
            files.hints.file().fd(), files.control.file().fd()},
           EncodeSchema(files.meaning()->schema, files.identity().id)};
@@ -75,7 +75,7 @@ std::shared_ptr<ReadSource> ReadSource::TakeOver(const Handover& handover) {
   const auto file = [&](std::size_t i, const char* name) {
     return File(handover.descriptors[i], StrCat(name, " (temporary, of another process)"));
   };
-  Files::Parts parts;
+  StoreFiles::Parts parts;
   parts.values = file(0, kValuesName);
   parts.records = file(1, kRecordsName);
   parts.layouts = file(2, kLayoutsName);
@@ -87,18 +87,20 @@ std::shared_ptr<ReadSource> ReadSource::TakeOver(const Handover& handover) {
       DecodeIdentity(std::span<const std::byte>(bytes.data(), count), parts.control.path());
   parts.schema = DecodeSchema(handover.schema, parts.identity.id, "schema (temporary)");
   parts.writable = false;
-  std::shared_ptr<ReadSource> source(new ReadSource(std::make_shared<Files>(std::move(parts))));
-  source->history_ = source->files_->control.history().load(std::memory_order_acquire);
+  std::shared_ptr<ReadSource> source(
+      new ReadSource(std::make_shared<StoreFiles>(std::move(parts))));
+  source->truncations_ = source->files_->control.truncations().load(std::memory_order_acquire);
   return source;
 }
 
-ReadSource::ReadSource(std::shared_ptr<Files> files) : files_(std::move(files)), shared_(false) {}
+ReadSource::ReadSource(std::shared_ptr<StoreFiles> files)
+    : files_(std::move(files)), shared_(false) {}
 
-ReadSource::ReadSource(std::shared_ptr<Files> files, Recovery recovery, const Cursor& at)
+ReadSource::ReadSource(std::shared_ptr<StoreFiles> files, Recovery recovery, const Cursor& at)
     : files_(std::move(files)),
       recovery_(std::move(recovery)),
       shared_(true),
-      history_(files_->control.history().load(std::memory_order_acquire)),
+      truncations_(files_->control.truncations().load(std::memory_order_acquire)),
       counted_records_(at.records),
       counted_writes_(at.field_writes) {}
 
@@ -109,7 +111,7 @@ bool ReadSource::FindPrefix() {
   following_.store(true);
   next_writer_cuts_ = false;
   session_ = control.session().load(std::memory_order_acquire);
-  history_ = control.history().load(std::memory_order_acquire);
+  truncations_ = control.truncations().load(std::memory_order_acquire);
   files_->ReloadSchema();
   if (ByteLockedElsewhere(files_->lock, kLiveLockByte)) {
     return true;
@@ -123,7 +125,7 @@ bool ReadSource::FindPrefix() {
   following_.store(false);
   control.Refresh();
   return session_ == control.session().load(std::memory_order_acquire) &&
-         history_ == control.history().load(std::memory_order_acquire);
+         truncations_ == control.truncations().load(std::memory_order_acquire);
 }
 
 bool ReadSource::SharesMappings() const noexcept {
@@ -137,9 +139,9 @@ void ReadSource::CheckHistory() const {
     return;
   }
   files_->control.Refresh();
-  const std::uint64_t history = files_->control.history().load(std::memory_order_acquire);
-  const std::uint64_t ours = history_.load();
-  const bool same = history == ours || (next_writer_cuts_ && history == ours + 1);
+  const std::uint64_t truncations = files_->control.truncations().load(std::memory_order_acquire);
+  const std::uint64_t ours = truncations_.load();
+  const bool same = truncations == ours || (next_writer_cuts_ && truncations == ours + 1);
   if (!same) {
     throw Error(ErrorCode::kCutBack,
                 StrCat(files_->path_text(),
@@ -309,7 +311,7 @@ std::uint64_t ReadSource::durable_rows() const {
 std::uint64_t ReadSource::CountFieldWrites(const View& view) {
   const std::scoped_lock lock(mutex_);
   if (copies()) {
-    Image image(*files_, *view.meaning);
+    RecordVerifier image(*files_, *view.meaning);
     std::uint64_t writes = 0;
     for (std::uint64_t i = 0; i < view.record_count && i < image.record_capacity(); ++i) {
       writes += image.Layout(image.record(i).layout).fields;

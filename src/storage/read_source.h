@@ -17,7 +17,7 @@
 
 #include "base/fork_mutex.h"
 #include "storage/cursor.h"
-#include "storage/files.h"
+#include "storage/store_files.h"
 #include "storage/view.h"
 
 namespace stream_store::internal {
@@ -33,7 +33,7 @@ class ReadSource {
   static std::shared_ptr<ReadSource> TakeOver(const Handover& handover);
 
   /// Reads what a writer of this process appends. `at` is where counting field-writes starts.
-  ReadSource(std::shared_ptr<Files> files, Recovery recovery, const Cursor& at);
+  ReadSource(std::shared_ptr<StoreFiles> files, Recovery recovery, const Cursor& at);
 
   /// Moves `view` to what is stored now. One acquire load when nothing is new. Throws
   /// Error(kCutBack, kCorrupt) with the view as before.
@@ -51,7 +51,7 @@ class ReadSource {
   /// Field-writes of the first `view.record_count` records; counts what no call has counted before.
   std::uint64_t CountFieldWrites(const View& view);
 
-  const Files& files() const noexcept { return *files_; }
+  const StoreFiles& files() const noexcept { return *files_; }
 
   /// Reads go through a SafeCopy.
   bool copies() const noexcept { return files_->copies(); }
@@ -64,7 +64,7 @@ class ReadSource {
     std::uint64_t values = 0;
   };
 
-  explicit ReadSource(std::shared_ptr<Files> files);
+  explicit ReadSource(std::shared_ptr<StoreFiles> files);
   bool FindPrefix();
   bool SharesMappings() const noexcept;
   bool StillFixed();
@@ -73,11 +73,11 @@ class ReadSource {
   std::uint64_t LoadWord(const Maps& maps, std::uint64_t i, std::uint64_t Record::* word) const;
   void FitFile(DataFile& file, std::uint64_t bytes, std::uint64_t record);
 
-  std::shared_ptr<Files> files_;
+  std::shared_ptr<StoreFiles> files_;
   Recovery recovery_;
   const bool shared_;  // with a writer of this process, while it is open
   std::atomic<bool> following_{true};
-  std::atomic<std::uint64_t> history_{0};
+  std::atomic<std::uint64_t> truncations_{0};
   std::uint64_t session_ = 0;                 // when we attached
   End fixed_;                                 // while not following
   bool next_writer_cuts_ = false;             // off what our own recovery left out

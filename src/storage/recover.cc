@@ -3,14 +3,14 @@
 #include <algorithm>
 
 #include "base/str_cat.h"
-#include "storage/image.h"
+#include "storage/record_verifier.h"
 
 namespace stream_store::internal {
 namespace {
 
 constexpr std::uint64_t kVerifiedTailBytes = 64 << 10;
 
-[[noreturn]] void ThrowTail(const Files& files, std::uint64_t record, const char* fault) {
+[[noreturn]] void ThrowTail(const StoreFiles& files, std::uint64_t record, const char* fault) {
   throw Error(ErrorCode::kCorrupt, StrCat(files.records.file().path(), ": record ", record,
                                           ", below the last sync: ", fault,
                                           "; stream_store.repair() can salvage what is before it"));
@@ -18,7 +18,7 @@ constexpr std::uint64_t kVerifiedTailBytes = 64 << 10;
 
 // The slot's counts must fit the files: synced bytes that are gone are damage, never a reason to
 // fall back.
-void CheckSlotFits(const Files& files, const Image& image, const Slot& slot) {
+void CheckSlotFits(const StoreFiles& files, const RecordVerifier& image, const Slot& slot) {
   const auto check = [](const File& file, std::uint64_t wanted, std::uint64_t there) {
     if (wanted > there) {
       throw Error(ErrorCode::kCorrupt, StrCat(file.path(), ": the last sync left ", wanted,
@@ -31,7 +31,7 @@ void CheckSlotFits(const Files& files, const Image& image, const Slot& slot) {
 }
 
 // Record N-1 as the base of the walk: its end must be the slot's D, its row the slot's R - 1.
-void CheckBase(const Files& files, Image& image, const Slot& slot, Cursor& cursor) {
+void CheckBase(const StoreFiles& files, RecordVerifier& image, const Slot& slot, Cursor& cursor) {
   if (slot.records == 0) {
     if (slot.values != 0 || slot.rows != 0) {
       ThrowTail(files, 0, "the slot counts values but no record");
@@ -52,7 +52,7 @@ void CheckBase(const Files& files, Image& image, const Slot& slot, Cursor& curso
 }
 
 // Verifies the records that hold the last 64 KiB of records and of values below the slot.
-void VerifyTail(const Files& files, Image& image, const Slot& slot) {
+void VerifyTail(const StoreFiles& files, RecordVerifier& image, const Slot& slot) {
   if (slot.records == 0) {
     return;
   }
@@ -68,7 +68,7 @@ void VerifyTail(const Files& files, Image& image, const Slot& slot) {
     if (i < first && end <= low) {
       break;
     }
-    const Seen seen = image.Look(i);
+    const VerifiedRecord seen = image.VerifyRecord(i);
     if (seen.fault != nullptr) {
       ThrowTail(files, i, seen.fault);
     }
@@ -106,9 +106,9 @@ Recovery Report(const Recovered& recovered, std::uint64_t claimed_rows, const ch
 
 }  // namespace
 
-Recovered Recover(const Files& files) {
-  const std::shared_ptr<const Meaning> meaning = files.meaning();
-  Image image(files, *meaning);
+Recovered Recover(const StoreFiles& files) {
+  const std::shared_ptr<const StoreSchema> meaning = files.meaning();
+  RecordVerifier image(files, *meaning);
   Recovered result;
   result.published = files.control.published().load(std::memory_order_acquire);
   result.slot = files.control.NewestSlot(files.identity().id);
@@ -135,13 +135,13 @@ Recovered Recover(const Files& files) {
     if (i == limit) {
       break;
     }
-    const Seen seen = image.Look(i);
+    const VerifiedRecord seen = image.VerifyRecord(i);
     const char* fault = seen.fault;
     if (fault == nullptr && SessionOfRecord(seen.record.row_session) != session) {
       fault = "it was written by another session";
     }
     if (fault == nullptr) {
-      fault = Continues(result.cursor, seen);
+      fault = WhyNotNext(result.cursor, seen);
     }
     if (fault != nullptr) {
       stopped = fault;

@@ -12,7 +12,7 @@
 
 #include "format/control.h"
 #include "storage/cursor.h"
-#include "storage/files.h"
+#include "storage/store_files.h"
 
 namespace stream_store::internal {
 
@@ -28,6 +28,6 @@ struct Recovered {
 ///
 /// Cost: a cleanly closed store reads two slots and one record; another at most the last 64 KiB
 /// below the slot and everything after it. Throws Error(kCorrupt) naming the file and record.
-Recovered Recover(const Files& files);
+Recovered Recover(const StoreFiles& files);
 
 }  // namespace stream_store::internal

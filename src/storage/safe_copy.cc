@@ -19,7 +19,7 @@ void ReadAll(const File& file, std::span<std::byte> out, std::uint64_t offset) {
   }
 }
 
-Record ReadRecord(const Files& files, std::uint64_t i) {
+Record ReadRecord(const StoreFiles& files, std::uint64_t i) {
   Record record{};
   ReadAll(files.records.file(), std::as_writable_bytes(std::span(&record, 1)), i * sizeof(Record));
   return record;
@@ -27,7 +27,7 @@ Record ReadRecord(const Files& files, std::uint64_t i) {
 
 // The first of `count` records for which `after` holds; `count` if there is none.
 template <class After>
-std::uint64_t FirstRecord(const Files& files, std::uint64_t count, const After& after) {
+std::uint64_t FirstRecord(const StoreFiles& files, std::uint64_t count, const After& after) {
   std::uint64_t begin = 0;
   while (begin < count) {
     const std::uint64_t middle = begin + (count - begin) / 2;
@@ -42,7 +42,7 @@ std::uint64_t FirstRecord(const Files& files, std::uint64_t count, const After& 
 
 }  // namespace
 
-SafeCopy::SafeCopy(const Files& files, const View& view)
+SafeCopy::SafeCopy(const StoreFiles& files, const View& view)
     : files_(files),
       view_(view),
       values_(Mapping::Private(view.value_count * sizeof(Value))),
@@ -267,7 +267,7 @@ void SafeCopy::FetchRows(std::span<const RowRun> runs, bool values) {
   FetchValues(std::move(needed));
 }
 
-Row SafeCopy::RowAtStep(const Files& files, const View& view, Step step, bool after) {
+Row SafeCopy::RowAtStep(const StoreFiles& files, const View& view, Step step, bool after) {
   const std::uint64_t record = FirstRecord(
       files, view.record_count,
       [step, after](const Record& at) { return after ? at.step > step : at.step >= step; });

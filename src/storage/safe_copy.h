@@ -13,8 +13,10 @@
 #include <unordered_set>
 #include <vector>
 
+#include "stream_store/columns.h"
+
 #include "base/mapping.h"
-#include "storage/files.h"
+#include "storage/store_files.h"
 #include "storage/view.h"
 
 namespace stream_store::internal {
@@ -22,7 +24,7 @@ namespace stream_store::internal {
 class SafeCopy {
  public:
   /// `view` says how much there is. Nothing is copied yet. Throws Error(kNoSpace).
-  SafeCopy(const Files& files, const View& view);
+  SafeCopy(const StoreFiles& files, const View& view);
 
   /// What windows [start, start + width) need; of those that lie outside the store nothing.
   /// Throws Error(kCorrupt, kIo).
@@ -35,7 +37,7 @@ class SafeCopy {
   const View& view() const noexcept { return view_; }
 
   /// As RowAtStep(), with O(log records) calls of pread().
-  static Row RowAtStep(const Files& files, const View& view, Step step, bool after);
+  static Row RowAtStep(const StoreFiles& files, const View& view, Step step, bool after);
 
  private:
   struct Range {
@@ -54,7 +56,7 @@ class SafeCopy {
   std::uint64_t FirstOfRow(std::uint64_t row, std::uint64_t low, std::uint64_t high) const;
   static void Merge(std::vector<Range>& ranges);
 
-  const Files& files_;
+  const StoreFiles& files_;
   View view_;
   Mapping values_;
   Mapping records_;

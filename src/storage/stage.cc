@@ -33,14 +33,14 @@ void Writer::BeginStaging() {
 }
 
 // 1. Everything that can fail; 2. records with inverted checks; nothing is published.
-Verdict Writer::StageRows(std::span<const Step> steps, std::span<const Column> columns) {
+Refusal Writer::StageRows(std::span<const Step> steps, std::span<const Column> columns) {
   const AppendFlag::Hold hold(flag_);
   CheckWritable();
   if (steps.empty()) {
     return CheckColumns(columns);
   }
   Cursor at = stage_;
-  if (const Verdict verdict = PrepareRows(steps, columns, at); verdict.code != ErrorCode::kOk) {
+  if (const Refusal verdict = PrepareRows(steps, columns, at); verdict.code != ErrorCode::kOk) {
     return verdict;
   }
   StorePrepared(steps, stage_, /*flipped=*/~std::uint32_t{0});
@@ -58,7 +58,7 @@ void Writer::PublishStaged() {
   const AppendFlag::Hold hold(flag_);
   CheckWritable();
   for (std::uint64_t record = cursor_.records; record < stage_.records; ++record) {
-    records_[record].check = ~records_[record].check;
+    records_[record].checksum = ~records_[record].checksum;
   }
   const std::uint64_t layout_words = cursor_.layout_words;
   cursor_ = stage_;

@@ -24,7 +24,7 @@
 namespace stream_store::internal {
 
 /// What a store's values mean; shared by every View of it.
-struct Meaning {
+struct StoreSchema {
   Schema schema;
   std::vector<Encoding> encodings;  ///< one per type id
   std::string path;                 ///< directory for messages, "temporary store" for one
@@ -45,7 +45,7 @@ struct View {
   bool rows_final = false;  ///< later rows exist behind this View: its last row cannot grow
   std::uint64_t mapping_key =
       0;  ///< unique per set of mappings in this process: key for caches of layouts
-  std::shared_ptr<const Meaning> meaning;
+  std::shared_ptr<const StoreSchema> meaning;
   std::shared_ptr<const void> mappings;  ///< keeps the memory above alive
 };
 

@@ -22,11 +22,12 @@ WriterOptions Bounded(WriterOptions options) {
 
 }  // namespace
 
-Writer::Writer(std::shared_ptr<Files> files, const Cursor& cursor, const WriterOptions& options)
+Writer::Writer(std::shared_ptr<StoreFiles> files, const Cursor& cursor,
+               const WriterOptions& options)
     : cursor_(cursor),
       published_(files->control.published()),
       session_bits_(options.session),
-      seed_(files->identity().check_seed),
+      seed_(files->identity().checksum_seed),
       meaning_(files->meaning()),
       files_(std::move(files)),
       options_(Bounded(options)),
@@ -77,15 +78,15 @@ void Writer::Redeclare(Schema schema) {
     throw;
   }
   meaning_ = files_->meaning();
-  memos_[0] = Memo{};
-  memos_[1] = Memo{};
+  memos_[0] = ShapeCache{};
+  memos_[1] = ShapeCache{};
 }
 
 void Writer::FollowMove() {
   const AppendFlag::Hold hold(flag_);
   meaning_ = files_->meaning();
-  memos_[0] = Memo{};  // plans point into what a schema means
-  memos_[1] = Memo{};
+  memos_[0] = ShapeCache{};  // plans point into what a schema means
+  memos_[1] = ShapeCache{};
 }
 
 // Walks the records of the last row back to its first.

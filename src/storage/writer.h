@@ -24,12 +24,14 @@
 #include <string>
 #include <vector>
 
-#include "stream_store/store.h"
+#include "stream_store/error.h"
+#include "stream_store/field_write.h"
+#include "stream_store/schema.h"
 
 #include "storage/append_flag.h"
 #include "storage/cursor.h"
-#include "storage/files.h"
 #include "storage/layout_table.h"
+#include "storage/store_files.h"
 
 namespace stream_store::internal {
 
@@ -50,7 +52,7 @@ struct WriterOptions {
 };
 
 /// Why an append was refused: enough to build the message, cheap to return.
-struct Verdict {
+struct Refusal {
   ErrorCode code = ErrorCode::kOk;
   enum class Rule : std::uint8_t {
     kNone,
@@ -86,7 +88,7 @@ struct Group {
 
 class Writer {
  public:
-  Writer(std::shared_ptr<Files> files, const Cursor& cursor, const WriterOptions& options);
+  Writer(std::shared_ptr<StoreFiles> files, const Cursor& cursor, const WriterOptions& options);
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
 
@@ -95,21 +97,21 @@ class Writer {
 
   /// One step. False, with the reason in `*verdict`, if it was refused; throws only on the slow
   /// path (no space, closed, …).
-  bool Append(Step step, std::span<const FieldWrite> writes, Row* row, Verdict* verdict);
+  bool Append(Step step, std::span<const FieldWrite> writes, Row* row, Refusal* verdict);
 
   /// One new row at the step after the last one, which only the holder of the append flag knows.
-  bool AppendNext(std::span<const FieldWrite> writes, Row* row, Step* step, Verdict* verdict);
+  bool AppendStep(std::span<const FieldWrite> writes, Row* row, Step* step, Refusal* verdict);
 
   /// Several steps, published together. After a refusal `failed_group` is the one that was refused.
-  Verdict AppendGroups(std::span<const Group> groups, std::size_t* failed_group);
+  Refusal AppendGroups(std::span<const Group> groups, std::size_t* failed_group);
 
   /// steps.size() new rows, published together.
-  Verdict Extend(std::span<const Step> steps, std::span<const Column> columns, Row* first_row);
+  Refusal Extend(std::span<const Step> steps, std::span<const Column> columns, Row* first_row);
 
   /// Staging: rows stored beyond what is published, until PublishStaged() shows them all at once.
   /// Meanwhile other appends throw Error(kState). stage.cc.
   void BeginStaging();
-  Verdict StageRows(std::span<const Step> steps, std::span<const Column> columns);
+  Refusal StageRows(std::span<const Step> steps, std::span<const Column> columns);
   void PublishStaged();
   void DropStaged() noexcept;
   void CheckNotStaging() const;
@@ -130,7 +132,7 @@ class Writer {
 
   bool closed() const noexcept { return closed_.load(std::memory_order_relaxed); }
 
-  const std::shared_ptr<Files>& files() const noexcept { return files_; }
+  const std::shared_ptr<StoreFiles>& files() const noexcept { return files_; }
 
   /// Declares other fields. Throws Error(kState) if anything was appended.
   void Redeclare(Schema schema);
@@ -152,7 +154,7 @@ class Writer {
   friend class SyncHelper;
 
   /// The last layout used for new rows, or for continuations: equal shapes need no check.
-  struct Memo {
+  struct ShapeCache {
     std::uint64_t fields = ~std::uint64_t{0};
     const std::uint64_t* words = nullptr;  ///< k words after the head, in `layouts`
     std::uint64_t total = 0;
@@ -171,47 +173,48 @@ class Writer {
     std::uint64_t total = 0;
     std::uint32_t layout = 0;
     std::uint32_t digest = 0;
-    std::uint32_t check = 0;
+    std::uint32_t checksum = 0;
     bool begins_row = true;
   };
 
   // hot.h
-  static bool SameShape(std::span<const FieldWrite> writes, const Memo& memo) noexcept;
-  static bool MayFollow(Step step, const Memo& memo, bool continues, const Cursor& at) noexcept;
+  static bool SameShape(std::span<const FieldWrite> writes, const ShapeCache& memo) noexcept;
+  static bool MayFollow(Step step, const ShapeCache& memo, bool continues,
+                        const Cursor& at) noexcept;
   bool Fits(std::uint64_t values, std::uint64_t records) const noexcept;
-  std::uint64_t EncodeWrites(std::span<const FieldWrite> writes, const Memo& memo, Staged& staged,
-                             std::size_t* bad_write) noexcept;
-  std::uint32_t BeginStagedCheck(const Staged& staged) const noexcept;
+  std::uint64_t EncodeWrites(std::span<const FieldWrite> writes, const ShapeCache& memo,
+                             Staged& staged, std::size_t* bad_write) noexcept;
+  std::uint32_t BeginDecidedChecksum(const Staged& staged) const noexcept;
   void StoreRecord(const Staged& staged, std::uint64_t record) noexcept;
   Staged RegularRow(std::span<const Step> steps, const Cursor& begin,
                     std::uint64_t row) const noexcept;
-  static void MoveCursor(const Memo& memo, Step step, bool continues, Cursor& at) noexcept;
+  static void MoveCursor(const ShapeCache& memo, Step step, bool continues, Cursor& at) noexcept;
 
   // append.cc
-  bool AppendHeld(Step step, std::span<const FieldWrite> writes, Row* row, Verdict* verdict);
-  Verdict CheckShape(std::span<const FieldWrite> writes, Memo& memo);
-  void UseLayout(std::span<const std::uint64_t> words, Memo& memo);
-  static Verdict RefusePlace(Step step, bool continues, const Cursor& at) noexcept;
+  bool AppendHeld(Step step, std::span<const FieldWrite> writes, Row* row, Refusal* verdict);
+  Refusal CheckShape(std::span<const FieldWrite> writes, ShapeCache& memo);
+  void UseLayout(std::span<const std::uint64_t> words, ShapeCache& memo);
+  static Refusal RefusePlace(Step step, bool continues, const Cursor& at) noexcept;
 
   // append_many.cc
-  void Stage(Step step, const Memo& memo, bool continues, Cursor& at);
-  Verdict CheckColumns(std::span<const Column> columns) const;
-  Verdict DecideRows(std::span<const Step> steps, std::span<const Column> columns, Cursor& at);
-  Verdict PrepareRows(std::span<const Step> steps, std::span<const Column> columns, Cursor& at);
-  Verdict ShapeRow(std::span<const Column> columns, std::uint64_t row, Memo& memo);
-  Verdict EncodeRows(std::span<const Column> columns);
+  void Stage(Step step, const ShapeCache& memo, bool continues, Cursor& at);
+  Refusal CheckColumns(std::span<const Column> columns) const;
+  Refusal DecideRows(std::span<const Step> steps, std::span<const Column> columns, Cursor& at);
+  Refusal PrepareRows(std::span<const Step> steps, std::span<const Column> columns, Cursor& at);
+  Refusal ShapeRow(std::span<const Column> columns, std::uint64_t row, ShapeCache& memo);
+  Refusal EncodeRows(std::span<const Column> columns);
   void StoreStaged(std::uint64_t record, std::uint32_t flipped) noexcept;
   void StorePrepared(std::span<const Step> steps, const Cursor& begin,
                      std::uint32_t flipped) noexcept;
   void Commit(const Cursor& after) noexcept;
 
   // append_regular.cc
-  Verdict DecideRegular(std::span<const Step> steps, std::span<const Column> columns, Cursor& at);
+  Refusal DecideRegular(std::span<const Step> steps, std::span<const Column> columns, Cursor& at);
   struct ColumnPlan;
   std::vector<ColumnPlan> PlanColumns(std::span<const Column> columns) const;
-  Verdict EncodeBlock(std::span<const ColumnPlan> plans, std::uint64_t first, std::uint64_t rows,
+  Refusal EncodeBlock(std::span<const ColumnPlan> plans, std::uint64_t first, std::uint64_t rows,
                       Value* out);
-  Verdict EncodeRegular(std::span<const Step> steps, std::span<const Column> columns,
+  Refusal EncodeRegular(std::span<const Step> steps, std::span<const Column> columns,
                         const Cursor& begin);
 
   // growth.cc
@@ -248,21 +251,21 @@ class Writer {
   std::atomic_ref<std::uint64_t> published_;
   std::uint64_t session_bits_ = 0;
   std::uint32_t seed_ = 0;
-  std::shared_ptr<const Meaning> meaning_;
-  Memo memos_[2];  // [0] new rows, [1] continuations
+  std::shared_ptr<const StoreSchema> meaning_;
+  ShapeCache memos_[2];  // [0] new rows, [1] continuations
   AppendFlag flag_;
   std::atomic<std::uint64_t> values_limit_{0};  // soft: beyond it the slow path is taken
   std::atomic<std::uint64_t> records_limit_{0};
   std::atomic<std::uint64_t> layout_limit_{0};  // words
   LayoutTable layout_table_;
   std::vector<std::uint64_t> scratch_words_;
-  std::vector<Staged> staged_;         // of a call whose records differ
-  std::vector<std::uint32_t> checks_;  // of a call whose rows have one shape
-  std::vector<Value> encoded_;         // one column of a block of them
-  Cursor stage_;                       // where the next staged row goes
+  std::vector<Staged> staged_;            // of a call whose records differ
+  std::vector<std::uint32_t> checksums_;  // of a call whose rows have one shape
+  std::vector<Value> encoded_;            // one column of a block of them
+  Cursor stage_;                          // where the next staged row goes
 
   // -- Cold.
-  std::shared_ptr<Files> files_;
+  std::shared_ptr<StoreFiles> files_;
   WriterOptions options_;
   std::atomic<std::uint64_t> hard_values_{0};  // what is allocated
   std::atomic<std::uint64_t> hard_records_{0};

@@ -2,12 +2,12 @@
 #include "stream_store/error.h"
 
 #include "base/str_cat.h"
-#include "store/reads.h"
+#include "store/read_functions.h"
 
 namespace stream_store::internal {
 
 void Decode(const View& view, std::span<const Value> values, TypeId type, void* out) {
-  const Meaning& meaning = *view.meaning;
+  const StoreSchema& meaning = *view.meaning;
   if (type >= meaning.schema.size()) {
     throw Error(ErrorCode::kInvalidArgument,
                 StrCat("decode: type id ", type, " is outside [0, ", meaning.schema.size(), ")"));

@@ -4,9 +4,9 @@
 #include "stream_store/error.h"
 
 #include "base/str_cat.h"
-#include "storage/guess.h"
 #include "storage/read_ahead.h"
-#include "store/reads.h"
+#include "storage/record_hints.h"
+#include "store/read_functions.h"
 #include "store/template_cache.h"
 
 namespace stream_store::internal {
@@ -19,7 +19,7 @@ constexpr std::uint64_t kTogether = 256;    // positions that are one pipeline
 constexpr std::uint64_t kLeastRun = 8;      // neighbours that make a window worth its look-up
 
 // The record that held the last position: the next one is often in it, too.
-struct Held {
+struct CurrentRecord {
   std::uint64_t start = 0;
   std::uint64_t total = 0;  // 0: nothing held yet
   Step step = 0;
@@ -27,10 +27,10 @@ struct Held {
   std::uint32_t layout = 0;
 };
 
-Held HoldRecord(const View& view, TemplateCache& cache, std::uint64_t record,
-                std::uint64_t position) {
+CurrentRecord HoldRecord(const View& view, TemplateCache& cache, std::uint64_t record,
+                         std::uint64_t position) {
   const Record& words = view.records[record];
-  Held held;
+  CurrentRecord held;
   held.start = LoadOnce(words.start);
   held.step = LoadOnce(words.step);
   held.row = static_cast<Row>(RowOfRecord(LoadOnce(words.row_session)));
@@ -50,7 +50,7 @@ struct Place {
 };
 
 // Which field-write of the record a value belongs to. REQUIRES: skip < held.total.
-Place PlaceIn(const View& view, TemplateCache& cache, const Held& held, std::uint64_t skip,
+Place PlaceIn(const View& view, TemplateCache& cache, const CurrentRecord& held, std::uint64_t skip,
               bool want_offset) {
   LayoutTemplate* layout = cache.Find(view, held.layout);
   if (layout != nullptr && skip < layout->total) {
@@ -68,14 +68,14 @@ Place PlaceIn(const View& view, TemplateCache& cache, const Held& held, std::uin
   return place;
 }
 
-void ReadOne(const View& view, TemplateCache& cache, const Held& held, std::uint64_t position,
-             std::uint64_t at, const WindowsOut& out) {
+void ReadOne(const View& view, TemplateCache& cache, const CurrentRecord& held,
+             std::uint64_t position, std::uint64_t at, const WindowsOut& out) {
   const Value value = view.values[position];
   if (out.values != nullptr) {
     out.values[at] = value;
   }
-  if (out.steps != nullptr) {
-    out.steps[at] = held.step;
+  if (out.step != nullptr) {
+    out.step[at] = held.step;
   }
   if (out.row != nullptr) {
     out.row[at] = held.row;
@@ -97,8 +97,7 @@ void ReadOne(const View& view, TemplateCache& cache, const Held& held, std::uint
 
 WindowsOut OutAt(const WindowsOut& out, std::uint64_t index) {
   const auto at = [index](auto* column) { return column == nullptr ? nullptr : column + index; };
-  return {at(out.values), at(out.types),  at(out.steps),
-          at(out.number), at(out.offset), at(out.row)};
+  return {at(out.values), at(out.types), at(out.step), at(out.number), at(out.offset), at(out.row)};
 }
 
 // How many positions from `at` on are neighbours, one after the other.
@@ -117,7 +116,7 @@ void GatherSome(const View& view, TemplateCache& cache, std::span<const Position
   const PositionGuesser guesser(view);
   std::uint64_t ring[kGuessRing];
   const auto prepare = [&](std::uint64_t i) {
-    ring[i % kGuessRing] = guesser.Guess(position(i));
+    ring[i % kGuessRing] = guesser.RecordHint(position(i));
     PrefetchLine(view.records + ring[i % kGuessRing]);
     PrefetchLine(view.values + position(i));
   };
@@ -127,7 +126,7 @@ void GatherSome(const View& view, TemplateCache& cache, std::span<const Position
   for (std::uint64_t i = begin; i < std::min(end, begin + kRecordAhead); ++i) {
     prepare(i);
   }
-  Held held;
+  CurrentRecord held;
   for (std::uint64_t i = begin; i < end; ++i) {
     if (i + kHintAhead < end) {
       guesser.Prefetch(position(i + kHintAhead));
@@ -152,7 +151,7 @@ void GatherScattered(const View& view, TemplateCache& cache, std::span<const Pos
     ahead.Before(begin, end, [&](std::uint64_t from, std::uint64_t to) {
       for (std::uint64_t i = from; i < to; ++i) {
         const auto position = static_cast<std::uint64_t>(positions[i]);
-        const Record* record = view.records + guesser.Guess(position);
+        const Record* record = view.records + guesser.RecordHint(position);
         ReadAhead::Ask(record, record + 1);
         ReadAhead::Ask(view.values + position, view.values + position + 1);
       }

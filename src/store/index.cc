@@ -4,10 +4,10 @@
 #include "stream_store/error.h"
 
 #include "base/str_cat.h"
-#include "storage/guess.h"
 #include "storage/locate.h"
 #include "storage/read_ahead.h"
-#include "store/reads.h"
+#include "storage/record_hints.h"
+#include "store/read_functions.h"
 #include "store/row_windows.h"
 #include "store/template_cache.h"
 
@@ -89,7 +89,7 @@ class RecordWalk {
 
 }  // namespace
 
-void RowsOf(const View& view, std::span<const Position> positions, std::span<Row> out) {
+void RowOf(const View& view, std::span<const Position> positions, std::span<Row> out) {
   for (const Position position : positions) {
     if (static_cast<std::uint64_t>(position) >= view.value_count) {
       throw Error(ErrorCode::kOutOfRange,
@@ -101,7 +101,7 @@ void RowsOf(const View& view, std::span<const Position> positions, std::span<Row
   Gather(view, positions, columns);
 }
 
-void PositionsOf(const View& view, std::span<const Row> rows, std::span<Position> out) {
+void PositionOf(const View& view, std::span<const Row> rows, std::span<Position> out) {
   CheckRowWindows(view, rows, 1);
   if (rows.empty()) {
     return;

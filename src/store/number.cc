@@ -7,7 +7,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "store/wide.h"
+#include "store/vector_copy.h"
 
 namespace stream_store::internal {
 namespace {

@@ -10,16 +10,21 @@
 #include "storage/locate.h"
 #include "storage/read_source.h"
 #include "storage/safe_copy.h"
-#include "store/reads.h"
-#include "store/through.h"
+#include "store/read_functions.h"
+#include "store/read_via.h"
 
 namespace stream_store {
 
+using internal::Encoding;
 using internal::FetchRange;
+using internal::Hint;
+using internal::kHintStride;
 using internal::ReadSource;
+using internal::ReadVia;
+using internal::ReadViaKept;
+using internal::Record;
 using internal::SafeCopy;
-using internal::Through;
-using internal::ThroughKept;
+using internal::StrCat;
 using internal::View;
 
 namespace {
@@ -81,7 +86,7 @@ std::uint64_t Reader::Refresh() {
   return view_->value_count;
 }
 
-Reader Reader::Truncated(std::uint64_t num_rows) const {
+Reader Reader::Snapshot(std::uint64_t num_rows) const {
   if (num_rows > view_->row_count) {
     throw Error(ErrorCode::kOutOfRange, StrCat(view_->meaning->path, ": a snapshot of ", num_rows,
                                                " rows: expected at most ", view_->row_count));
@@ -91,7 +96,7 @@ Reader Reader::Truncated(std::uint64_t num_rows) const {
   if (num_rows < view_->row_count) {
     View& view = *reader.view_;
     const auto next = static_cast<Row>(num_rows);  // the first row that is not in it
-    std::tie(view.record_count, view.value_count) = Through(
+    std::tie(view.record_count, view.value_count) = ReadVia(
         *source_, *view_, FetchRange(next, next + 1, /*values=*/false), [&](const View& all) {
           const std::uint64_t end = num_rows == 0 ? 0 : internal::RecordOfRow(all, next);
           const std::uint64_t start = end == 0 ? 0 : internal::LoadOnce(all.records[end].start);
@@ -110,7 +115,7 @@ Reader Reader::Truncated(std::uint64_t num_rows) const {
   return reader;
 }
 
-Reader Reader::Frozen() const {
+Reader Reader::Snapshot() const {
   Reader reader(*this);
   reader.fixed_ = true;
   return reader;
@@ -120,18 +125,18 @@ const Schema& Reader::schema() const noexcept { return view_->meaning->schema; }
 
 std::uint64_t Reader::size() const noexcept { return view_->value_count; }
 
-std::uint64_t Reader::rows() const noexcept { return view_->row_count; }
+std::uint64_t Reader::num_rows() const noexcept { return view_->row_count; }
 
 std::uint64_t Reader::records() const noexcept { return view_->record_count; }
 
-std::uint32_t Reader::last_check() const {
+std::uint32_t Reader::last_checksum() const {
   if (view_->record_count == 0) {
     return 0;
   }
   const auto rows = static_cast<Row>(view_->row_count);
-  return Through(*source_, *view_, FetchRange(rows - 1, rows, /*values=*/false),
+  return ReadVia(*source_, *view_, FetchRange(rows - 1, rows, /*values=*/false),
                  [](const View& view) {
-                   return internal::LoadOnce(view.records[view.record_count - 1].check);
+                   return internal::LoadOnce(view.records[view.record_count - 1].checksum);
                  });
 }
 
@@ -159,12 +164,12 @@ std::uint64_t Reader::complete_rows() const {
   return final_rows == view_->row_count || live() ? final_rows : view_->row_count;
 }
 
-bool Reader::WaitForRows(std::uint64_t rows, std::chrono::nanoseconds timeout) {
+bool Reader::Wait(std::uint64_t num_rows, std::chrono::nanoseconds timeout) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   std::chrono::nanoseconds pause = std::chrono::microseconds(20);
   while (true) {
     Refresh();
-    if (this->rows() >= rows) {
+    if (this->num_rows() >= num_rows) {
       return true;
     }
     const auto left = deadline - std::chrono::steady_clock::now();
@@ -176,20 +181,16 @@ bool Reader::WaitForRows(std::uint64_t rows, std::chrono::nanoseconds timeout) {
   }
 }
 
-Row Reader::LowerBound(Step step) const {
-  return source_->copies() ? SafeCopy::RowAtStep(source_->files(), *view_, step, /*after=*/false)
-                           : internal::RowAtStep(*view_, step, /*after=*/false);
-}
-
-Row Reader::UpperBound(Step step) const {
-  return source_->copies() ? SafeCopy::RowAtStep(source_->files(), *view_, step, /*after=*/true)
-                           : internal::RowAtStep(*view_, step, /*after=*/true);
+Row Reader::RowAt(Step step, Side side) const {
+  const bool after = side == Side::kRight;
+  return source_->copies() ? SafeCopy::RowAtStep(source_->files(), *view_, step, after)
+                           : internal::RowAtStep(*view_, step, after);
 }
 
 RowView Reader::row(Row row) const {
   RowView view;
   internal::RowEntries read;
-  view.owner_ = ThroughKept(
+  view.owner_ = ReadViaKept(
       *source_, *view_,
       [&](SafeCopy& copy) { copy.FetchRows(std::span<const Row>(&row, 1), 1, /*values=*/true); },
       [&](const View& from) { read = internal::ReadRow(from, row); });
@@ -210,30 +211,30 @@ void Reader::ScanRows(Row begin, Row end,
   source_->CheckHistory();
 }
 
-void Reader::RowsOf(std::span<const Position> positions, std::span<Row> out) const {
-  Through(
+void Reader::RowOf(std::span<const Position> positions, std::span<Row> out) const {
+  ReadVia(
       *source_, *view_, [&](SafeCopy& copy) { copy.FetchWindows(positions, 1); },
-      [&](const View& view) { internal::RowsOf(view, positions, out); });
+      [&](const View& view) { internal::RowOf(view, positions, out); });
   source_->CheckHistory();
 }
 
-void Reader::PositionsOf(std::span<const Row> rows, std::span<Position> out) const {
-  Through(
+void Reader::PositionOf(std::span<const Row> rows, std::span<Position> out) const {
+  ReadVia(
       *source_, *view_, [&](SafeCopy& copy) { copy.FetchRows(rows, 1, /*values=*/false); },
-      [&](const View& view) { internal::PositionsOf(view, rows, out); });
+      [&](const View& view) { internal::PositionOf(view, rows, out); });
   source_->CheckHistory();
 }
 
 void Reader::ReadWindows(std::span<const Position> starts, std::uint64_t width,
                          const WindowsOut& out) const {
-  Through(
+  ReadVia(
       *source_, *view_, [&](SafeCopy& copy) { copy.FetchWindows(starts, width); },
       [&](const View& view) { internal::ReadWindows(view, starts, width, out); });
   source_->CheckHistory();
 }
 
 void Reader::Gather(std::span<const Position> positions, const WindowsOut& out) const {
-  Through(
+  ReadVia(
       *source_, *view_, [&](SafeCopy& copy) { copy.FetchWindows(positions, 1); },
       [&](const View& view) { internal::Gather(view, positions, out); });
   source_->CheckHistory();
@@ -242,7 +243,7 @@ void Reader::Gather(std::span<const Position> positions, const WindowsOut& out) 
 std::shared_ptr<const void> Reader::ReadRows(std::span<const Row> rows, std::uint64_t length,
                                              std::span<const RowsColumn> columns,
                                              Step* steps) const {
-  auto owner = ThroughKept(
+  auto owner = ReadViaKept(
       *source_, *view_, [&](SafeCopy& copy) { copy.FetchRows(rows, length, /*values=*/true); },
       [&](const View& view) { internal::ReadRows(view, rows, length, columns, steps); });
   source_->CheckHistory();
@@ -252,7 +253,7 @@ std::shared_ptr<const void> Reader::ReadRows(std::span<const Row> rows, std::uin
 std::shared_ptr<const void> Reader::ReadRows(std::span<const RowRun> runs,
                                              std::span<const RowsColumn> columns,
                                              Step* steps) const {
-  auto owner = ThroughKept(
+  auto owner = ReadViaKept(
       *source_, *view_, [&](SafeCopy& copy) { copy.FetchRows(runs, /*values=*/true); },
       [&](const View& view) { internal::ReadRows(view, runs, columns, steps); });
   source_->CheckHistory();
@@ -260,7 +261,7 @@ std::shared_ptr<const void> Reader::ReadRows(std::span<const RowRun> runs,
 }
 
 std::uint64_t Reader::LongestInRows(std::span<const RowRun> runs, TypeId type) const {
-  const std::uint64_t longest = Through(
+  const std::uint64_t longest = ReadVia(
       *source_, *view_, [&](SafeCopy& copy) { copy.FetchRows(runs, /*values=*/false); },
       [&](const View& view) { return internal::LongestInRows(view, runs, type); });
   source_->CheckHistory();
@@ -269,7 +270,7 @@ std::uint64_t Reader::LongestInRows(std::span<const RowRun> runs, TypeId type) c
 
 std::uint64_t Reader::LongestInRows(std::span<const Row> rows, std::uint64_t length,
                                     TypeId type) const {
-  const std::uint64_t longest = Through(
+  const std::uint64_t longest = ReadVia(
       *source_, *view_, [&](SafeCopy& copy) { copy.FetchRows(rows, length, /*values=*/false); },
       [&](const View& view) { return internal::LongestInRows(view, rows, length, type); });
   source_->CheckHistory();
@@ -319,19 +320,25 @@ void Reader::Decode(std::span<const Value> values, TypeId type, void* out) const
 }
 
 std::uint64_t Reader::CountIndex(Row begin, Row end) const {
-  return Through(*source_, *view_, FetchRange(begin, end, /*values=*/false),
+  return ReadVia(*source_, *view_, FetchRange(begin, end, /*values=*/false),
                  [&](const View& view) { return internal::CountIndex(view, begin, end); });
 }
 
+std::vector<IndexEntry> Reader::IndexTable(Row begin, Row end) const {
+  std::vector<IndexEntry> entries(CountIndex(begin, end));
+  ReadIndex(begin, end, entries);
+  return entries;
+}
+
 void Reader::ReadIndex(Row begin, Row end, std::span<IndexEntry> out) const {
-  Through(*source_, *view_, FetchRange(begin, end, /*values=*/false),
+  ReadVia(*source_, *view_, FetchRange(begin, end, /*values=*/false),
           [&](const View& view) { internal::ReadIndex(view, begin, end, out); });
   source_->CheckHistory();
 }
 
 std::vector<std::pair<Row, Row>> Reader::Segments(std::span<const TypeId> types) const {
   auto segments =
-      Through(*source_, *view_, FetchRange(0, static_cast<Row>(view_->row_count), /*values=*/true),
+      ReadVia(*source_, *view_, FetchRange(0, static_cast<Row>(view_->row_count), /*values=*/true),
               [&](const View& view) { return internal::Segments(view, types); });
   source_->CheckHistory();
   return segments;
@@ -342,7 +349,7 @@ namespace internal {
 std::uint64_t ReaderAccess::FinalRows(const Reader& reader) {
   const View& view = ViewOf(reader);
   const auto rows = static_cast<Row>(view.row_count);
-  return Through(*reader.source_, view,
+  return ReadVia(*reader.source_, view,
                  FetchRange(std::max<Row>(rows - 1, 0), rows, /*values=*/false),
                  [](const View& there) { return internal::FinalRows(there); });
 }

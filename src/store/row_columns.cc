@@ -9,8 +9,8 @@
 namespace stream_store::internal {
 namespace {
 
-RowColumn MakeRowColumn(const Encoding& encoding, const RowsColumn& column) {
-  RowColumn made;
+ColumnSink MakeRowColumn(const Encoding& encoding, const RowsColumn& column) {
+  ColumnSink made;
   made.ragged = encoding.ragged;
   made.encoding = &encoding;
   KernelRoom& room = made.room;
@@ -34,9 +34,9 @@ RowColumn MakeRowColumn(const Encoding& encoding, const RowsColumn& column) {
 
 }  // namespace
 
-std::vector<RowColumn> MakeRowColumns(const View& view, std::span<const RowsColumn> columns) {
+std::vector<ColumnSink> MakeRowColumns(const View& view, std::span<const RowsColumn> columns) {
   const std::vector<Encoding>& encodings = view.meaning->encodings;
-  std::vector<RowColumn> made;
+  std::vector<ColumnSink> made;
   made.reserve(columns.size());
   for (const RowsColumn& column : columns) {
     if (column.type >= encodings.size()) {
@@ -48,7 +48,7 @@ std::vector<RowColumn> MakeRowColumns(const View& view, std::span<const RowsColu
   return made;
 }
 
-void DecodeScattered(const RowColumn& column, const RowSource* sources, std::uint64_t rows,
+void DecodeScattered(const ColumnSink& column, const FieldSource* sources, std::uint64_t rows,
                      std::uint64_t place) {
   if (column.kernels.scatter != nullptr) {
     column.kernels.scatter(*column.encoding, column.RoomAt(place), sources, rows);
@@ -71,13 +71,13 @@ void DecodeScattered(const RowColumn& column, const RowSource* sources, std::uin
   }
 }
 
-void MarkPresent(const RowColumn& column, std::uint64_t rows, std::uint64_t place) {
+void MarkPresent(const ColumnSink& column, std::uint64_t rows, std::uint64_t place) {
   if (column.present != nullptr) {
     std::memset(column.present + place, 1, rows);
   }
 }
 
-void ZeroRun(const RowColumn& column, std::uint64_t rows, std::uint64_t place) {
+void ZeroRun(const ColumnSink& column, std::uint64_t rows, std::uint64_t place) {
   if (column.present != nullptr) {
     std::memset(column.present + place, 0, rows);
   }

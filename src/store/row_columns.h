@@ -19,12 +19,12 @@
 namespace stream_store::internal {
 
 /// One RowsColumn, ready to be filled. A unit is one item of a ragged field or a whole fixed write.
-struct RowColumn {
+struct ColumnSink {
   bool ragged = false;
   const Encoding* encoding = nullptr;
-  Kernels kernels = {};    ///< none if nobody wants items
-  KernelRoom room = {};    ///< at place 0
-  RowSource missing = {};  ///< where a missing row is read from
+  Kernels kernels = {};      ///< none if nobody wants items
+  KernelRoom room = {};      ///< at place 0
+  FieldSource missing = {};  ///< where a missing row is read from
   std::uint8_t* present = nullptr;
   std::int64_t* lengths = nullptr;
   std::span<const Value>* spans = nullptr;
@@ -37,11 +37,11 @@ struct RowColumn {
 };
 
 /// Throws Error(kInvalidArgument) for a type that does not exist.
-std::vector<RowColumn> MakeRowColumns(const View& view, std::span<const RowsColumn> columns);
+std::vector<ColumnSink> MakeRowColumns(const View& view, std::span<const RowsColumn> columns);
 
 /// Writes places [place, place + rows) but for the present flags: row i from the `units` units at
 /// `first + i * stride`.
-inline void DecodeRun(const RowColumn& column, const Value* first, std::uint64_t stride,
+inline void DecodeRun(const ColumnSink& column, const Value* first, std::uint64_t stride,
                       std::uint64_t units, std::uint64_t rows, std::uint64_t place) {
   if (column.kernels.run != nullptr) {
     column.kernels.run(*column.encoding, column.RoomAt(place), first, stride, units, rows);
@@ -57,13 +57,13 @@ inline void DecodeRun(const RowColumn& column, const Value* first, std::uint64_t
 }
 
 /// Writes places [place, place + rows), present flags included: row i from sources[i].
-void DecodeScattered(const RowColumn& column, const RowSource* sources, std::uint64_t rows,
+void DecodeScattered(const ColumnSink& column, const FieldSource* sources, std::uint64_t rows,
                      std::uint64_t place);
 
 /// Marks places as present; ZeroRun() takes that back where the field is missing.
-void MarkPresent(const RowColumn& column, std::uint64_t rows, std::uint64_t place);
+void MarkPresent(const ColumnSink& column, std::uint64_t rows, std::uint64_t place);
 
 /// Writes places [place, place + rows) as missing.
-void ZeroRun(const RowColumn& column, std::uint64_t rows, std::uint64_t place);
+void ZeroRun(const ColumnSink& column, std::uint64_t rows, std::uint64_t place);
 
 }  // namespace stream_store::internal

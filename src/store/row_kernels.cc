@@ -8,7 +8,7 @@
 #include <cstring>
 #include <type_traits>
 
-#include "store/wide.h"
+#include "store/vector_copy.h"
 
 #if STREAM_STORE_HAS_AVX2_COPY
 #include <immintrin.h>
@@ -96,7 +96,7 @@ struct Strided {
 };
 
 struct Scattered {
-  const RowSource* sources;
+  const FieldSource* sources;
 
   const Value* operator[](std::uint64_t i) const { return sources[i].words; }
 };
@@ -143,7 +143,7 @@ struct FixedKernels {
   }
 
   static void Scatter(const Encoding& /*encoding*/, const KernelRoom& room,
-                      const RowSource* sources, std::uint64_t rows) {
+                      const FieldSource* sources, std::uint64_t rows) {
     Fixed<Convert, kWords>(room, Scattered{sources}, rows);
   }
 
@@ -154,7 +154,7 @@ struct FixedKernels {
   }
 
   STREAM_STORE_AVX2 static void ScatterAvx2(const Encoding& /*encoding*/, const KernelRoom& room,
-                                            const RowSource* sources, std::uint64_t rows) {
+                                            const FieldSource* sources, std::uint64_t rows) {
     Fixed<Convert, kWords>(room, Scattered{sources}, rows);
   }
 
@@ -190,7 +190,7 @@ struct RaggedKernels {
     }
   }
 
-  static void Scatter(const Encoding& encoding, const KernelRoom& given, const RowSource* sources,
+  static void Scatter(const Encoding& encoding, const KernelRoom& given, const FieldSource* sources,
                       std::uint64_t rows) {
     const KernelRoom room = given;
     std::memset(room.out, 0, rows * room.place_bytes);
@@ -227,7 +227,7 @@ STREAM_STORE_AVX2 void ShortFloatRow(const Value* words, std::uint64_t count, st
 
 // A row may be stored past its place, into those that are written later, but not past the last.
 STREAM_STORE_AVX2 void ScatterShortFloats(const Encoding& encoding, const KernelRoom& given,
-                                          const RowSource* sources, std::uint64_t rows) {
+                                          const FieldSource* sources, std::uint64_t rows) {
   const KernelRoom room = given;
   if (room.most_units > kShortList || room.unit_words != 1) {
     RaggedKernels<ToFloat>::Scatter(encoding, given, sources, rows);
@@ -287,7 +287,7 @@ struct OtherKernels {
     Other<kBytes>(encoding, room, Strided{first, stride}, rows);
   }
 
-  static void Scatter(const Encoding& encoding, const KernelRoom& room, const RowSource* sources,
+  static void Scatter(const Encoding& encoding, const KernelRoom& room, const FieldSource* sources,
                       std::uint64_t rows) {
     Other<kBytes>(encoding, room, Scattered{sources}, rows);
   }

@@ -14,7 +14,7 @@ namespace stream_store::internal {
 
 /// Where one field of one row lies. A missing one has zeros to read instead, or no words if its
 /// fixed field is too long for that.
-struct RowSource {
+struct FieldSource {
   const Value* words = nullptr;
   std::int64_t units = -1;  ///< items of a ragged field, 1 of a fixed one, -1 of a missing one
 };
@@ -35,7 +35,7 @@ using RunKernel = void (*)(const Encoding& encoding, const KernelRoom& room, con
 
 /// Row i has sources[i].
 using ScatterKernel = void (*)(const Encoding& encoding, const KernelRoom& room,
-                               const RowSource* sources, std::uint64_t rows);
+                               const FieldSource* sources, std::uint64_t rows);
 
 struct Kernels {
   RunKernel run = nullptr;

@@ -14,10 +14,10 @@
 #include <span>
 #include <utility>
 
-#include "stream_store/windows.h"
+#include "stream_store/columns.h"
 
-#include "storage/guess.h"
 #include "storage/read_ahead.h"
+#include "storage/record_hints.h"
 #include "storage/view.h"
 
 namespace stream_store::internal {
@@ -35,7 +35,7 @@ class RowPlaces {
 
   std::uint64_t row(std::uint64_t i) const { return row_(i); }
 
-  std::uint64_t Guess(std::uint64_t i) const { return guesser_.Guess(row_(i)); }
+  std::uint64_t RecordHint(std::uint64_t i) const { return guesser_.RecordHint(row_(i)); }
 
   void PrefetchHint(std::uint64_t i) const { guesser_.Prefetch(row_(i)); }
 
@@ -65,11 +65,11 @@ class RowPlaces {
   // Asks the kernel for all that places [begin, end) need.
   void AskKernel(std::uint64_t begin, std::uint64_t end) const {
     for (std::uint64_t i = begin; i < end; ++i) {
-      const std::uint64_t first = Guess(i);
+      const std::uint64_t first = RecordHint(i);
       ReadAhead::Ask(view_.records + first, view_.records + Behind(i, first) + 1);
     }
     for (std::uint64_t i = begin; i < end; ++i) {
-      if (const auto [first, last] = Values(i, Guess(i)); first < last) {
+      if (const auto [first, last] = Values(i, RecordHint(i)); first < last) {
         ReadAhead::Ask(first, last);
       }
     }
@@ -115,7 +115,7 @@ void ForEachRow(const View& view, std::uint64_t count, const RowAt& row, const L
       places.PrefetchHint(i);
     }
     for (std::uint64_t i = 0; i < block; ++i) {
-      at[i] = places.Guess(begin + i);
+      at[i] = places.RecordHint(begin + i);
       places.TouchRecords(begin + i, at[i]);
     }
     for (std::uint64_t i = 0; i < block; ++i) {

@@ -6,7 +6,7 @@
 #include "stream_store/error.h"
 
 #include "base/str_cat.h"
-#include "store/reads.h"
+#include "store/read_functions.h"
 #include "store/row_columns.h"
 #include "store/row_plans.h"
 #include "store/row_windows.h"
@@ -62,7 +62,7 @@ class RowReader {
 
   // Before places are read: a present flag is only touched again where a field is missing.
   void MarkPresent(std::uint64_t place, std::uint64_t count) const {
-    for (const RowColumn& column : columns_) {
+    for (const ColumnSink& column : columns_) {
       internal::MarkPresent(column, count, place);
     }
   }
@@ -172,7 +172,7 @@ class RowReader {
       steps_[place + i] = head.step;
     }
     const Value* values = view_.values + head.start;
-    RowSource* source = sources_.data() + i;
+    FieldSource* source = sources_.data() + i;
     for (std::size_t column = 0; column < columns_.size(); ++column, source += kMostRows) {
       const RowPart part = plan.parts[column];
       source->words = Choose(part.units, values + part.begin, columns_[column].missing.words);
@@ -200,7 +200,7 @@ class RowReader {
     Head head{};
     const RowPlan plan = Enter(cursor, head);
     const Value* values = view_.values + head.start;
-    RowSource* source = sources_.data() + i;
+    FieldSource* source = sources_.data() + i;
     for (std::size_t column = 0; column < columns_.size(); ++column, source += kMostRows) {
       const RowPart part = plan.parts[column];
       source->words = Choose(part.units, values + part.begin, source->words);
@@ -210,10 +210,10 @@ class RowReader {
   }
 
   const View& view_;
-  std::vector<RowColumn> columns_;
+  std::vector<ColumnSink> columns_;
   RowPlans& plans_;
   Step* steps_;
-  std::vector<RowSource> sources_;  // of mixed rows: kMostRows per column
+  std::vector<FieldSource> sources_;  // of mixed rows: kMostRows per column
 };
 
 [[noreturn]] void ThrowOutside(const View& view, Row row, std::uint64_t length) {
@@ -238,7 +238,7 @@ void CheckRuns(const View& view, std::span<const RowRun> runs) {
 }
 
 void RequireRagged(const View& view, TypeId type) {
-  const Meaning& meaning = *view.meaning;
+  const StoreSchema& meaning = *view.meaning;
   if (type >= meaning.schema.size() || !meaning.encodings[type].ragged) {
     throw Error(ErrorCode::kInvalidArgument,
                 StrCat("longest in rows: expected a ragged field but type id ", type,
@@ -252,7 +252,7 @@ class LongestWrite {
   LongestWrite(const View& view, TypeId type)
       : view_(view), plans_(RowPlans::ForThread(view, std::span(&type, 1))) {}
 
-  void Look(std::uint64_t record, std::uint64_t end_row) {
+  void Visit(std::uint64_t record, std::uint64_t end_row) {
     for (; record < view_.record_count; ++record) {
       const Record& words = view_.records[record];
       if (RowOfRecord(LoadOnce(words.row_session)) >= end_row) {
@@ -317,7 +317,7 @@ void ReadRows(const View& view, std::span<const RowRun> runs, std::span<const Ro
 
 void ZeroRows(const View& view, std::uint64_t place, std::uint64_t count,
               std::span<const RowsColumn> columns, Step* steps) {
-  for (const RowColumn& column : MakeRowColumns(view, columns)) {
+  for (const ColumnSink& column : MakeRowColumns(view, columns)) {
     ZeroRun(column, count, place);
   }
   if (steps != nullptr) {
@@ -334,7 +334,7 @@ std::uint64_t LongestInRows(const View& view, std::span<const Row> rows, std::ui
   }
   LongestWrite longest(view, type);
   ForEachRowWindow(view, rows, length, [&](std::uint64_t i, std::uint64_t record) {
-    longest.Look(record, static_cast<std::uint64_t>(rows[i]) + length);
+    longest.Visit(record, static_cast<std::uint64_t>(rows[i]) + length);
   });
   return longest.units();
 }
@@ -344,7 +344,7 @@ std::uint64_t LongestInRows(const View& view, std::span<const RowRun> runs, Type
   CheckRuns(view, runs);
   LongestWrite longest(view, type);
   ForEachRowRun(view, runs, [&](const RowRun& run, std::uint64_t record) {
-    longest.Look(record, static_cast<std::uint64_t>(run.row) + run.count);
+    longest.Visit(record, static_cast<std::uint64_t>(run.row) + run.count);
   });
   return longest.units();
 }

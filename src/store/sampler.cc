@@ -10,15 +10,16 @@
 
 #include "base/str_cat.h"
 #include "store/permutation.h"
-#include "store/reads.h"
+#include "store/read_functions.h"
+#include "store/refusal_text.h"
 #include "store/starts.h"
-#include "store/verdict_text.h"
 
 namespace stream_store {
 
 using internal::KeyedPermutation;
 using internal::MixKeys;
 using internal::StoreStarts;
+using internal::StrCat;
 
 namespace {
 

@@ -6,7 +6,7 @@
 #include "base/str_cat.h"
 #include "storage/locate.h"
 #include "storage/read_ahead.h"
-#include "store/reads.h"
+#include "store/read_functions.h"
 #include "store/template_cache.h"
 
 namespace stream_store::internal {

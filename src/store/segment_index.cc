@@ -7,8 +7,8 @@
 #include "stream_store/error.h"
 
 #include "storage/locate.h"
-#include "store/reads.h"
-#include "store/through.h"
+#include "store/read_functions.h"
+#include "store/read_via.h"
 
 namespace stream_store::internal {
 namespace {
@@ -113,7 +113,7 @@ bool SegmentIndex::NextBegins(const Reader& reader) const {
   const std::uint64_t row = cuts.next_row();
   const auto begin = static_cast<Row>(row);
   bool begins = false;
-  Through(*ReaderAccess::SourceOf(reader), ReaderAccess::ViewOf(reader),
+  ReadVia(*ReaderAccess::SourceOf(reader), ReaderAccess::ViewOf(reader),
           FetchRange(begin, begin + 1, /*values=*/true), [&](const View& view) {
             cuts.ReadTo(view, row + 1, [&](std::uint64_t, const RowCut& cut) {
               begins = lanes_[row % lanes_.size()].cutter.Begins(by_, cut);
@@ -162,7 +162,7 @@ void SegmentIndex::ExtendCounts(const Reader& reader, StartCounts& counts) const
 
 std::uint64_t PositionOfRow(const Reader& reader, std::uint64_t row) {
   const auto wanted = static_cast<Row>(row);
-  return Through(*ReaderAccess::SourceOf(reader), ReaderAccess::ViewOf(reader),
+  return ReadVia(*ReaderAccess::SourceOf(reader), ReaderAccess::ViewOf(reader),
                  FetchRange(wanted, wanted + 1, /*values=*/false), [&](const View& view) {
                    const std::uint64_t record = RecordOfRow(view, wanted);
                    const std::uint64_t start = LoadOnce(view.records[record].start);
@@ -178,7 +178,7 @@ std::uint64_t RowOfPosition(const Reader& reader, std::uint64_t position) {
   const auto fetch = [&](SafeCopy& copy) {
     copy.FetchWindows(std::span<const Position>(&wanted, 1), 1);
   };
-  return Through(
+  return ReadVia(
       *ReaderAccess::SourceOf(reader), ReaderAccess::ViewOf(reader), fetch, [&](const View& view) {
         const std::uint64_t record = RecordOfPosition(view, wanted);
         const std::uint64_t row = RowOfRecord(LoadOnce(view.records[record].row_session));

@@ -2,7 +2,7 @@
 #include <utility>
 #include <vector>
 
-#include "store/reads.h"
+#include "store/read_functions.h"
 #include "store/segment_cuts.h"
 
 namespace stream_store::internal {

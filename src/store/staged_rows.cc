@@ -3,10 +3,12 @@
 #include <utility>
 
 #include "base/directory.h"
+#include "store/refusal_text.h"
 #include "store/store_impl.h"
-#include "store/verdict_text.h"
 
 namespace stream_store {
+
+using internal::RemoveTree;
 
 struct StagedRows::Impl {
   StreamStore::Impl* store = nullptr;
@@ -51,7 +53,7 @@ std::optional<Step> StagedRows::last_step() const noexcept {
 
 void StagedRows::Extend(std::span<const Step> steps, std::span<const Column> columns) {
   internal::Writer& writer = impl_->writer();
-  const internal::Verdict verdict = writer.StageRows(steps, columns);
+  const internal::Refusal verdict = writer.StageRows(steps, columns);
   if (verdict.code != ErrorCode::kOk) {
     internal::ThrowVerdict(verdict, writer, steps, columns, impl_->rows);
   }

@@ -7,7 +7,7 @@
 #include "stream_store/error.h"
 
 #include "base/str_cat.h"
-#include "store/reads.h"
+#include "store/read_functions.h"
 #include "store/search_many.h"
 
 namespace stream_store::internal {
@@ -323,7 +323,7 @@ void StoreStarts::ToPositions(std::span<const std::uint64_t> places, WindowBatch
   for (std::size_t i = 0; i < places.size(); ++i) {
     rows[i] = batch.starts_[places[i]];
   }
-  reader_.PositionsOf(rows, positions);
+  reader_.PositionOf(rows, positions);
   for (std::size_t i = 0; i < places.size(); ++i) {
     batch.starts_[places[i]] = positions[i];
   }

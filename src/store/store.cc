@@ -7,13 +7,15 @@
 
 #include "base/str_cat.h"
 #include "storage/open.h"
+#include "store/refusal_text.h"
 #include "store/store_impl.h"
-#include "store/verdict_text.h"
 
 namespace stream_store {
 
 using internal::Opened;
-using internal::Verdict;
+using internal::PathText;
+using internal::Refusal;
+using internal::StrCat;
 using internal::Writer;
 
 namespace {
@@ -64,7 +66,7 @@ StreamStore StreamStore::Open(const std::filesystem::path& path, const Options& 
   auto impl = std::make_unique<Impl>();
   impl->path = path;
   impl->options = options;
-  const internal::PathState there = internal::LookAt(path);
+  const internal::PathState there = internal::InspectPath(path);
   if (there == internal::PathState::kSomethingElse) {
     throw Error(ErrorCode::kAlreadyExists,
                 StrCat(PathText(path),
@@ -128,7 +130,7 @@ TypeId StreamStore::type_id(std::string_view field) const {
 Row StreamStore::Append(Step step, std::span<const FieldWrite> writes) {
   Writer& writer = impl_->Declared("append");
   Row row = 0;
-  Verdict verdict;
+  Refusal verdict;
   if (!writer.Append(step, writes, &row, &verdict)) [[unlikely]] {
     internal::ThrowVerdict(verdict, writer, step, writes, writer.cursor().step);
   }
@@ -156,7 +158,7 @@ void StreamStore::Append(std::span<const Step> steps, std::span<const FieldWrite
     return;
   }
   std::size_t failed = 0;
-  const Verdict verdict = writer.AppendGroups(groups, &failed);
+  const Refusal verdict = writer.AppendGroups(groups, &failed);
   if (verdict.code != ErrorCode::kOk) {
     const Step before = failed > 0 ? groups[failed - 1].step : writer.cursor().step;
     internal::ThrowVerdict(verdict, writer, groups[failed].step, groups[failed].writes, before);
@@ -166,29 +168,29 @@ void StreamStore::Append(std::span<const Step> steps, std::span<const FieldWrite
 ErrorCode StreamStore::TryAppend(Step step, std::span<const FieldWrite> writes) noexcept {
   return CodeOf([&] {
     Row row = 0;
-    Verdict verdict;
+    Refusal verdict;
     impl_->Declared("append").Append(step, writes, &row, &verdict);
     return verdict.code;
   });
 }
 
-Step StreamStore::AppendNext(std::span<const FieldWrite> writes) {
+Step StreamStore::AppendStep(std::span<const FieldWrite> writes) {
   Writer& writer = impl_->Declared("append");
   Row row = 0;
   Step step = 0;
-  Verdict verdict;
-  if (!writer.AppendNext(writes, &row, &step, &verdict)) [[unlikely]] {
+  Refusal verdict;
+  if (!writer.AppendStep(writes, &row, &step, &verdict)) [[unlikely]] {
     internal::ThrowVerdict(verdict, writer, step, writes, writer.cursor().step);
   }
   return step;
 }
 
-ErrorCode StreamStore::TryAppendNext(std::span<const FieldWrite> writes, Step* step) noexcept {
+ErrorCode StreamStore::TryAppendStep(std::span<const FieldWrite> writes, Step* step) noexcept {
   return CodeOf([&] {
     Row row = 0;
     Step chosen = 0;
-    Verdict verdict;
-    if (impl_->Declared("append").AppendNext(writes, &row, &chosen, &verdict) && step != nullptr) {
+    Refusal verdict;
+    if (impl_->Declared("append").AppendStep(writes, &row, &chosen, &verdict) && step != nullptr) {
       *step = chosen;
     }
     return verdict.code;
@@ -198,7 +200,7 @@ ErrorCode StreamStore::TryAppendNext(std::span<const FieldWrite> writes, Step* s
 Row StreamStore::Extend(std::span<const Step> steps, std::span<const Column> columns) {
   Writer& writer = impl_->Declared("extend");
   Row first = 0;
-  const Verdict verdict = writer.Extend(steps, columns, &first);
+  const Refusal verdict = writer.Extend(steps, columns, &first);
   if (verdict.code != ErrorCode::kOk) {
     internal::ThrowVerdict(verdict, writer, steps, columns, 0);
   }

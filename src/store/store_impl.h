@@ -28,16 +28,18 @@ struct StreamStore::Impl {
 
   internal::Writer& Declared(const char* doing) const {
     if (closed_undeclared) {
-      throw Error(ErrorCode::kClosed, StrCat(Name(), ": ", doing, " on a store that is closed"));
+      throw Error(ErrorCode::kClosed,
+                  internal::StrCat(Name(), ": ", doing, " on a store that is closed"));
     }
     if (writer == nullptr) {
-      throw Error(ErrorCode::kState, StrCat(Name(), ": ", doing,
-                                            " needs declared fields: call define_fields() first"));
+      throw Error(ErrorCode::kState,
+                  internal::StrCat(Name(), ": ", doing,
+                                   " needs declared fields: call define_fields() first"));
     }
     return *writer;
   }
 
-  std::string Name() const { return path.empty() ? "temporary store" : PathText(path); }
+  std::string Name() const { return path.empty() ? "temporary store" : internal::PathText(path); }
 
   void Start(internal::Opened opened) {
     opened.options.capacity_values = options.capacity_values;

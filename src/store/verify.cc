@@ -8,23 +8,26 @@
 #include "base/str_cat.h"
 #include "format/control.h"
 #include "storage/copy.h"
-#include "storage/file_set.h"
+#include "storage/damaged_files.h"
 #include "storage/read_source.h"
 #include "store/verify_scan.h"
 
 namespace stream_store {
 
 using internal::Cursor;
-using internal::FileSet;
+using internal::DamagedFiles;
+using internal::kLiveLockByte;
+using internal::LiveWords;
 using internal::Scan;
+using internal::StrCat;
 
 namespace {
 
 // Opens what is there; what is not is a finding of the scan to come.
 struct Opened {
   explicit Opened(const std::filesystem::path& path)
-      : files(FileSet::Open(path,
-                            [this](Finding finding) { missing.push_back(std::move(finding)); })) {
+      : files(DamagedFiles::Open(
+            path, [this](Finding finding) { missing.push_back(std::move(finding)); })) {
     live = HasWriter();
     session = Session();
   }
@@ -41,7 +44,7 @@ struct Opened {
   bool WriterCame() const { return !live && (HasWriter() || Session() != session); }
 
   std::vector<Finding> missing;
-  FileSet files;
+  DamagedFiles files;
   bool live = false;
   std::uint64_t session = 0;
 };
@@ -86,7 +89,7 @@ VerifyReport Verify(const std::filesystem::path& path, const VerifyOptions& opti
 }
 
 VerifyReport Verify(const Reader& reader, const VerifyOptions& options) {
-  const FileSet files = FileSet::Of(reader.source_->files(), *reader.view_);
+  const DamagedFiles files = DamagedFiles::Of(reader.source_->files(), *reader.view_);
   Scan scan(files, reader.live(), options);
   scan.Run(/*to_first_damage=*/false);
   reader.source_->CheckHistory();
@@ -115,7 +118,7 @@ RepairReport Repair(const std::filesystem::path& path, const std::filesystem::pa
 std::uint64_t Reader::Checkpoint(
     const std::filesystem::path& path,
     const std::function<void(std::uint64_t, std::uint64_t)>& progress) const {
-  const FileSet files = FileSet::Of(source_->files(), *view_);
+  const DamagedFiles files = DamagedFiles::Of(source_->files(), *view_);
   const auto told = [&](std::uint64_t done, std::uint64_t total) {
     source_->CheckHistory();
     if (progress) {

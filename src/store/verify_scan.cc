@@ -14,7 +14,7 @@ namespace {
 constexpr std::uint64_t kTellBytes = 16 << 20;
 constexpr std::uint64_t kRecordsATime = 1 << 16;
 
-std::string RecordText(const Seen& seen) {
+std::string RecordText(const VerifiedRecord& seen) {
   return StrCat("start ", seen.record.start, ", row ", RowOfRecord(seen.record.row_session),
                 ", step ", seen.record.step, ", layout ", seen.record.layout);
 }
@@ -54,11 +54,11 @@ void Scan::Run(bool to_first_damage) {
     return;
   }
   try {
-    Image image({.values = files_.values,
-                 .records = files_.records,
-                 .layouts = files_.layouts,
-                 .seed = files_.identity->check_seed,
-                 .encodings = files_.encodings});
+    RecordVerifier image({.values = files_.values,
+                          .records = files_.records,
+                          .layouts = files_.layouts,
+                          .seed = files_.identity->checksum_seed,
+                          .encodings = files_.encodings});
     if (files_.hints != nullptr) {
       position_hints_.emplace(*files_.hints);
       row_hints_.emplace(*files_.hints);
@@ -150,7 +150,7 @@ void Scan::CheckLiveWords() {
 }
 
 // What the store says it holds must lie inside the files.
-void Scan::CheckSizes(Image& image) {
+void Scan::CheckSizes(RecordVerifier& image) {
   const auto fits = [&](const char* name, std::uint64_t wanted, std::uint64_t there,
                         std::uint64_t bytes) {
     if (wanted > there) {
@@ -191,18 +191,18 @@ bool Scan::WalkEndsBefore(std::uint64_t row_session, std::uint64_t i) const {
 }
 
 // False, and why in `finding`, if record i is not what it should be.
-bool Scan::Prove(Image& image, std::uint64_t i, const Cursor* cursor, Seen& seen,
+bool Scan::Prove(RecordVerifier& image, std::uint64_t i, const Cursor* cursor, VerifiedRecord& seen,
                  Finding& finding) {
   try {
-    seen = image.Look(i);
+    seen = image.VerifyRecord(i);
     if (seen.fault == nullptr && cursor != nullptr) {
-      seen.fault = Continues(*cursor, seen);
+      seen.fault = WhyNotNext(*cursor, seen);
     }
     if (seen.fault == nullptr) {
       return true;
     }
   } catch (const Error& error) {
-    seen = Seen{};
+    seen = VerifiedRecord{};
     finding = {.file = kRecordsName,
                .offset = i * sizeof(Record),
                .subject = StrCat("record ", i),
@@ -212,10 +212,10 @@ bool Scan::Prove(Image& image, std::uint64_t i, const Cursor* cursor, Seen& seen
   }
   finding = Finding{.file = kRecordsName, .offset = i * sizeof(Record)};
   finding.subject = StrCat("record ", i);
-  if (seen.fault == kWrongCheck) {
-    finding.offset += offsetof(Record, check);
-    finding.expected = StrCat("check ", HexText(seen.check));
-    finding.found = StrCat(HexText(seen.record.check), " (", RecordText(seen), ")");
+  if (seen.fault == kWrongChecksum) {
+    finding.offset += offsetof(Record, checksum);
+    finding.expected = StrCat("checksum ", HexText(seen.checksum));
+    finding.found = StrCat(HexText(seen.record.checksum), " (", RecordText(seen), ")");
   } else if (seen.fault == kWrongStart) {
     finding.expected = StrCat("start ", cursor->values);
     finding.found = StrCat(seen.record.start);
@@ -228,7 +228,7 @@ bool Scan::Prove(Image& image, std::uint64_t i, const Cursor* cursor, Seen& seen
   return false;
 }
 
-void Scan::Walk(Image& image, bool to_first_damage) {
+void Scan::Walk(RecordVerifier& image, bool to_first_damage) {
   const bool all = report_.live || !files_.persistent || !slot_;
   const std::uint64_t synced = all ? end_ : std::min(end_, slot_->records);
   for (std::uint64_t i = 0; i < end_;) {
@@ -254,7 +254,7 @@ void Scan::Walk(Image& image, bool to_first_damage) {
   }
   if (whole_) {
     CheckSentinel(image);
-    LookBehind(image);
+    CheckBeyondPublished(image);
   }
   report_.records = end_;
   report_.values = cursor_.values;
@@ -272,7 +272,7 @@ std::uint64_t Scan::NextStop(std::uint64_t i) const {
 }
 
 // As far as all is right; returns the record it stopped at.
-std::uint64_t Scan::RunAhead(Image& image, std::uint64_t i, std::uint64_t stop) {
+std::uint64_t Scan::RunAhead(RecordVerifier& image, std::uint64_t i, std::uint64_t stop) {
   const auto pass = [this](std::uint64_t record, const Record& seen, std::uint64_t total,
                            bool begins) {
     if (WalkEndsBefore(seen.row_session, record)) {
@@ -294,8 +294,8 @@ std::uint64_t Scan::RunAhead(Image& image, std::uint64_t i, std::uint64_t stop) 
 }
 
 // A record that is not right, or long, or behind damage.
-void Scan::TakeRecord(Image& image, std::uint64_t i, std::uint64_t synced) {
-  Seen seen;
+void Scan::TakeRecord(RecordVerifier& image, std::uint64_t i, std::uint64_t synced) {
+  VerifiedRecord seen;
   Finding finding;
   const bool right = Prove(image, i, aligned_ ? &cursor_ : nullptr, seen, finding);
   if (right && !WalkEndsBefore(seen.record.row_session, i)) {
@@ -319,7 +319,7 @@ void Scan::TakeRecord(Image& image, std::uint64_t i, std::uint64_t synced) {
 }
 
 // Behind the last sync opening stops here, and so do we.
-void Scan::EndWalk(std::uint64_t i, bool right, const Seen& seen, Finding finding) {
+void Scan::EndWalk(std::uint64_t i, bool right, const VerifiedRecord& seen, Finding finding) {
   finding.severity = Finding::Severity::kNotice;
   if (right) {
     finding.expected = "a record of the last session";
@@ -388,7 +388,7 @@ void Scan::ExpectHint(std::uint64_t slot, bool of_row, std::uint64_t record) {
 }
 
 // Asked only while a writer lives; else the next writer stores it anew.
-void Scan::CheckSentinel(Image& image) {
+void Scan::CheckSentinel(RecordVerifier& image) {
   if (cursor_.records != end_) {
     return;
   }
@@ -407,12 +407,12 @@ void Scan::CheckSentinel(Image& image) {
 
 // A dead writer's `published` is the only word for where its appends ended. A right record behind it is
 // an append that was about to be published, or the word is damaged.
-void Scan::LookBehind(Image& image) {
+void Scan::CheckBeyondPublished(RecordVerifier& image) {
   const bool believed = files_.persistent && !report_.live && slot_ && !slot_->clean;
   if (!believed || end_ != published_ || end_ >= image.record_capacity()) {
     return;
   }
-  Seen seen;
+  VerifiedRecord seen;
   Finding finding;
   if (!Prove(image, end_, &cursor_, seen, finding)) {
     return;

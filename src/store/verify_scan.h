@@ -11,15 +11,15 @@
 
 #include "stream_store/verify.h"
 
-#include "storage/file_set.h"
-#include "storage/image.h"
+#include "storage/damaged_files.h"
+#include "storage/record_verifier.h"
 
 namespace stream_store::internal {
 
 class Scan {
  public:
   /// `live`: a writer has the store open; then all that is published must be right.
-  Scan(const FileSet& files, bool live, VerifyOptions options)
+  Scan(const DamagedFiles& files, bool live, VerifyOptions options)
       : files_(files), options_(std::move(options)) {
     report_.live = live;
   }
@@ -43,22 +43,23 @@ class Scan {
   void ExpectZeros(std::uint64_t begin, std::uint64_t end, const char* subject);
   void CheckControl();
   void CheckLiveWords();
-  void CheckSizes(Image& image);
-  void Walk(Image& image, bool to_first_damage);
-  bool Prove(Image& image, std::uint64_t i, const Cursor* cursor, Seen& seen, Finding& finding);
-  void EndWalk(std::uint64_t i, bool right, const Seen& seen, Finding finding);
+  void CheckSizes(RecordVerifier& image);
+  void Walk(RecordVerifier& image, bool to_first_damage);
+  bool Prove(RecordVerifier& image, std::uint64_t i, const Cursor* cursor, VerifiedRecord& seen,
+             Finding& finding);
+  void EndWalk(std::uint64_t i, bool right, const VerifiedRecord& seen, Finding finding);
   bool WalkEndsBefore(std::uint64_t row_session, std::uint64_t i) const;
   std::uint64_t NextStop(std::uint64_t i) const;
-  std::uint64_t RunAhead(Image& image, std::uint64_t i, std::uint64_t stop);
-  void TakeRecord(Image& image, std::uint64_t i, std::uint64_t synced);
+  std::uint64_t RunAhead(RecordVerifier& image, std::uint64_t i, std::uint64_t stop);
+  void TakeRecord(RecordVerifier& image, std::uint64_t i, std::uint64_t synced);
   void AtBase();
   void Hints(std::uint64_t record, const Record& seen, std::uint64_t total, bool begins);
   void ExpectHint(std::uint64_t slot, bool of_row, std::uint64_t record);
-  void LookBehind(Image& image);
-  void CheckSentinel(Image& image);
+  void CheckBeyondPublished(RecordVerifier& image);
+  void CheckSentinel(RecordVerifier& image);
   void Tell(std::uint64_t records, std::uint64_t values);
 
-  const FileSet& files_;
+  const DamagedFiles& files_;
   const VerifyOptions options_;
   VerifyReport report_;
   std::array<std::optional<Slot>, 2> slots_;

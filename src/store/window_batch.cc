@@ -7,7 +7,7 @@
 
 #include "stream_store/sampler.h"
 
-#include "store/reads.h"
+#include "store/read_functions.h"
 
 namespace stream_store {
 namespace {
@@ -27,8 +27,7 @@ void ForEachPiece(std::span<const std::int64_t> stores, const Visit& visit) {
 
 WindowsOut OutAt(const WindowsOut& out, std::uint64_t index) {
   const auto at = [index](auto* column) { return column == nullptr ? nullptr : column + index; };
-  return {at(out.values), at(out.types),  at(out.steps),
-          at(out.number), at(out.offset), at(out.row)};
+  return {at(out.values), at(out.types), at(out.step), at(out.number), at(out.offset), at(out.row)};
 }
 
 }  // namespace

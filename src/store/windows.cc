@@ -9,13 +9,13 @@
 #include "stream_store/error.h"
 
 #include "base/str_cat.h"
-#include "storage/guess.h"
 #include "storage/locate.h"
 #include "storage/read_ahead.h"
+#include "storage/record_hints.h"
 #include "store/number.h"
-#include "store/reads.h"
+#include "store/read_functions.h"
 #include "store/template_cache.h"
-#include "store/wide.h"
+#include "store/vector_copy.h"
 
 namespace stream_store::internal {
 namespace {
@@ -26,7 +26,7 @@ constexpr std::uint64_t kMostLines = 20;     // cache lines asked for per window
 constexpr std::uint64_t kInlineWords = 512;  // longer copies are memcpy's
 
 // One window on its way. `done` counts the values written to every wanted column.
-struct Fill {
+struct WindowFill {
   const View& view;
   TemplateCache& cache;
   WindowsOut out;  // at the window's first value
@@ -77,8 +77,9 @@ STREAM_STORE_INLINE void CopyColumn(const LayoutTemplate& layout, TemplateColumn
 }
 
 // The columns that few ask for, of the run of records from `record` on.
-[[gnu::noinline]] void FillExtraRun(const Fill& fill, LayoutTemplate& layout, const Record* record,
-                                    std::uint64_t skip, std::uint64_t begin, std::uint64_t count) {
+[[gnu::noinline]] void FillExtraRun(const WindowFill& fill, LayoutTemplate& layout,
+                                    const Record* record, std::uint64_t skip, std::uint64_t begin,
+                                    std::uint64_t count) {
   const WindowsOut& out = fill.out;
   if (out.offset != nullptr) {
     CopyColumn(layout, OffsetsOf(layout), skip, out.offset + begin, count);
@@ -100,7 +101,7 @@ STREAM_STORE_INLINE void CopyColumn(const LayoutTemplate& layout, TemplateColumn
 }
 
 // One record of a layout too long for a template: its words say what lies where.
-[[gnu::noinline]] void FillLong(Fill& fill, const Record* record, std::uint32_t layout,
+[[gnu::noinline]] void FillLong(WindowFill& fill, const Record* record, std::uint32_t layout,
                                 std::uint64_t skip, std::uint64_t total) {
   const std::uint64_t count = std::min(total - skip, fill.width - fill.done);
   const std::uint64_t end = skip + count;
@@ -130,8 +131,8 @@ STREAM_STORE_INLINE void CopyColumn(const LayoutTemplate& layout, TemplateColumn
       out.number[at + i] = NumberOf(encoding, values[first - skip + i]);
     }
   });
-  if (out.steps != nullptr) {
-    std::fill_n(out.steps + fill.done, count, LoadOnce(record->step));
+  if (out.step != nullptr) {
+    std::fill_n(out.step + fill.done, count, LoadOnce(record->step));
   }
   if (out.row != nullptr) {
     std::fill_n(out.row + fill.done, count,
@@ -232,12 +233,12 @@ STREAM_STORE_INLINE const Record* CheckNext(const View& view, const Record* reco
 }
 
 // Fills from the run at `run`, whose layout has a template. REQUIRES: run.skip < run.total.
-STREAM_STORE_INLINE void FillRun(Fill& fill, LayoutTemplate& layout, Run& run) {
+STREAM_STORE_INLINE void FillRun(WindowFill& fill, LayoutTemplate& layout, Run& run) {
   const WindowsOut& out = fill.out;
   const Record* first = run.record;
   const std::uint64_t skip = run.skip;
   const std::uint64_t begin = fill.done;
-  fill.done = FillSteps(run, out.steps, begin, fill.width, fill.room);
+  fill.done = FillSteps(run, out.step, begin, fill.width, fill.room);
   const std::uint64_t count = fill.done - begin;
   if (out.types != nullptr) {
     CopyColumn(layout, layout.types, skip, out.types + begin, count);
@@ -248,7 +249,7 @@ STREAM_STORE_INLINE void FillRun(Fill& fill, LayoutTemplate& layout, Run& run) {
 }
 
 // Fills from one record that is empty or too long for a template.
-[[gnu::noinline]] void FillOther(Fill& fill, Run& run) {
+[[gnu::noinline]] void FillOther(WindowFill& fill, Run& run) {
   // Only an empty record between two others holds nothing.
   if (run.skip >= run.total && (run.total > 0 || fill.done == 0)) {
     ThrowNotHeld(fill.view, static_cast<std::uint64_t>(run.record - fill.view.records), fill.start);
@@ -261,7 +262,7 @@ STREAM_STORE_INLINE void FillRun(Fill& fill, LayoutTemplate& layout, Run& run) {
 }
 
 // Fills every column but `values` of a window whose first record is known.
-STREAM_STORE_INLINE void FillWindow(Fill& fill, std::uint64_t first) {
+STREAM_STORE_INLINE void FillWindow(WindowFill& fill, std::uint64_t first) {
   const View& view = fill.view;
   Run run;
   run.record = view.records + first;
@@ -312,7 +313,7 @@ class BlockAhead {
     const View& view = batch_.view;
     for (std::uint64_t i = 0; i < count_; ++i) {
       const std::uint64_t start = batch_.start(begin_ + i);
-      at_[i] = batch_.guesser.Guess(start);
+      at_[i] = batch_.guesser.RecordHint(start);
       Touch(view.records[at_[i]]);
       Touch(view.records[batch_.LastRecord(at_[i])]);
       if (batch_.out.values != nullptr) {
@@ -342,15 +343,14 @@ class BlockAhead {
 
 WindowsOut OutAt(const WindowsOut& out, std::uint64_t index) {
   const auto at = [index](auto* column) { return column == nullptr ? nullptr : column + index; };
-  return {at(out.values), at(out.types),  at(out.steps),
-          at(out.number), at(out.offset), at(out.row)};
+  return {at(out.values), at(out.types), at(out.step), at(out.number), at(out.offset), at(out.row)};
 }
 
 STREAM_STORE_INLINE void FillOne(const Batch& batch, TemplateCache& cache, std::uint64_t i,
                                  std::uint64_t guess) {
   const std::uint64_t start = batch.start(i);
-  Fill fill{batch.view, cache,       OutAt(batch.out, i * batch.width),
-            start,      batch.width, (batch.starts.size() - i) * batch.width};
+  WindowFill fill{batch.view, cache,       OutAt(batch.out, i * batch.width),
+                  start,      batch.width, (batch.starts.size() - i) * batch.width};
   const std::uint64_t record = RecordFromGuess(batch.view, start, guess);
   if (fill.out.values != nullptr) {
     if (batch.width <= kInlineWords) {
@@ -367,7 +367,7 @@ STREAM_STORE_INLINE void FillOne(const Batch& batch, TemplateCache& cache, std::
   const View& view = batch.view;
   const bool records = view.record_count > 0;
   for (std::uint64_t i = begin; records && i < end; ++i) {
-    const std::uint64_t first = batch.guesser.Guess(batch.start(i));
+    const std::uint64_t first = batch.guesser.RecordHint(batch.start(i));
     ReadAhead::Ask(view.records + first, view.records + batch.LastRecord(first) + 1);
   }
   for (std::uint64_t i = begin; batch.out.values != nullptr && i < end; ++i) {
@@ -455,7 +455,7 @@ void ReadWindows(const View& view, std::span<const Position> starts, std::uint64
     return;
   }
   const Batch batch{view, starts, width, out};
-  if (out.types == nullptr && out.steps == nullptr && !WantsExtra(out)) {
+  if (out.types == nullptr && out.step == nullptr && !WantsExtra(out)) {
     if (out.values != nullptr) {
       CopyValuesOnly(batch);
     }

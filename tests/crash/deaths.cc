@@ -6,6 +6,9 @@
 #include "crash/lives.h"
 
 namespace stream_store::crash {
+
+using internal::StrCat;
+
 namespace {
 
 [[noreturn]] void Fail(const std::string& what) { throw std::runtime_error(what); }

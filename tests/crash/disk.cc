@@ -14,6 +14,13 @@
 
 namespace stream_store::crash {
 
+using internal::kIdentityBytes;
+using internal::kIdentityOffset;
+using internal::kLiveOffset;
+using internal::kSlotBytes;
+using internal::kSlotOffset;
+using internal::LiveWords;
+
 SimulatedDisk::SimulatedDisk(Random& random, std::uint64_t sector_bytes, bool wide)
     : random_(random), sector_bytes_(sector_bytes), wide_(wide) {
   const std::uint64_t kib = wide ? 64 << 10 : 1 << 10;

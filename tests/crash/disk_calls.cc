@@ -12,6 +12,11 @@
 #include "crash/disk.h"
 
 namespace stream_store::crash {
+
+using internal::RealSyscalls;
+using internal::sys;
+using internal::Syscalls;
+
 namespace {
 
 constexpr int kMaxDescriptors = 1024;

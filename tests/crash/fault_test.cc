@@ -31,6 +31,9 @@
 #include "crash/shim.h"
 
 namespace stream_store::crash {
+
+using internal::StrCat;
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -123,12 +126,12 @@ class FaultTest : public ::testing::Test {
   void AppendUpTo(StreamStore& store, Row rows) {
     bool poisoned = false;
     int refusals = 0;
-    Row row = static_cast<Row>(store.reader().rows());
+    Row row = static_cast<Row>(store.reader().num_rows());
     while (row < rows && refusals < 5) {
       done_->begun = row + 1;
       if (Refused([&] { AppendWholeRow(store, row); })) {
         ++refusals;
-        EXPECT_EQ(store.reader().rows(), static_cast<std::uint64_t>(row)) << "a refused append";
+        EXPECT_EQ(store.reader().num_rows(), static_cast<std::uint64_t>(row)) << "a refused append";
         continue;
       }
       EXPECT_FALSE(poisoned) << "an append after a failed sync was taken";
@@ -154,8 +157,8 @@ class FaultTest : public ::testing::Test {
       const VerifyReport report = Verify(path_);
       EXPECT_TRUE(report.ok()) << FindingText(report.findings.front());
       const Reader reader = Reader::Open(path_);
-      EXPECT_GE(reader.rows(), static_cast<std::uint64_t>(done_->rows.load()));
-      EXPECT_LE(reader.rows(),
+      EXPECT_GE(reader.num_rows(), static_cast<std::uint64_t>(done_->rows.load()));
+      EXPECT_LE(reader.num_rows(),
                 static_cast<std::uint64_t>(std::max(done_->begun.load(), done_->rows.load())));
       EXPECT_NE(reader.recovery().state, Recovery::State::kTruncated) << reader.recovery().reason;
       EXPECT_EQ(WrongRow(reader), "");
@@ -163,7 +166,7 @@ class FaultTest : public ::testing::Test {
       EXPECT_EQ(done_->rows, 0) << "the store is gone";
     }
     StreamStore store = StreamStore::Open(path_, RowOptions());
-    const Row row = static_cast<Row>(store.reader().rows());
+    const Row row = static_cast<Row>(store.reader().num_rows());
     AppendWholeRow(store, row);
     EXPECT_EQ(store.Sync(), static_cast<std::uint64_t>(row) + 1);
     store.Close();
@@ -262,7 +265,7 @@ TEST_F(FaultTest, RecoveryMayFailOrDieAtAnyCall) {
     Refused([&] {
       StreamStore store = StreamStore::Open(path_, RowOptions());
       EXPECT_EQ(store.recovery().state, Recovery::State::kProcessCrash);
-      EXPECT_EQ(store.reader().rows(), 38U);
+      EXPECT_EQ(store.reader().num_rows(), 38U);
       AppendUpTo(store, 40);
     });
   };

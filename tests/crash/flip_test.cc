@@ -24,6 +24,11 @@
 #include "support/sanitizers.h"
 
 namespace stream_store::crash {
+
+using internal::Directory;
+using internal::File;
+using internal::StrCat;
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -36,8 +41,8 @@ std::uint64_t EveryNth() { return 100 / Effort(100); }
 
 // Every row with all its values, and the steps.
 std::string Content(const Reader& reader) {
-  std::string text = StrCat(reader.rows(), ":", reader.size());
-  for (Row row = 0; row < static_cast<Row>(reader.rows()); ++row) {
+  std::string text = StrCat(reader.num_rows(), ":", reader.size());
+  for (Row row = 0; row < static_cast<Row>(reader.num_rows()); ++row) {
     const RowView view = reader.row(row);
     text += StrCat("|", view.step());
     for (const auto& [type, values] : view) {

@@ -68,9 +68,9 @@ void AppendRow(StreamStore& store, Row row) {
 
 // Every row is as AppendRow() made it; the last one may lack the part that came in a second append.
 void CheckRows(const Reader& reader) {
-  for (Row row = 0; row < static_cast<Row>(reader.rows()); ++row) {
+  for (Row row = 0; row < static_cast<Row>(reader.num_rows()); ++row) {
     const RowView view = reader.row(row);
-    const bool half = row % 5 == 0 && row + 1 == static_cast<Row>(reader.rows());
+    const bool half = row % 5 == 0 && row + 1 == static_cast<Row>(reader.num_rows());
     ASSERT_EQ(view.step(), row);
     ASSERT_TRUE(view.size() == 3 || (half && view.size() == 2)) << "row " << row;
     const auto count = (*view.begin()).values;
@@ -143,7 +143,7 @@ TEST_F(KillTest, NothingThatWasAcknowledgedIsLost) {
     }
     const auto write = [&] {
       StreamStore store = StreamStore::Open(path, WriterOptionsOf(kill));
-      Row row = static_cast<Row>(store.reader().rows());
+      Row row = static_cast<Row>(store.reader().num_rows());
       // A half row of the life before gets its second part.
       if (row > 0 && store.reader().row(row - 1).size() < 3) {
         std::array<std::uint8_t, 24> frame;
@@ -161,8 +161,8 @@ TEST_F(KillTest, NothingThatWasAcknowledgedIsLost) {
     KillDuring(write, std::chrono::milliseconds(2));
     const Reader reader = Reader::Open(path);
     const std::uint64_t acknowledged = shared_->rows.load();
-    ASSERT_GE(reader.rows(), acknowledged) << "kill " << kill << ", SEED=" << seed_;
-    ASSERT_LE(reader.rows(), acknowledged + 1) << "kill " << kill << ", SEED=" << seed_;
+    ASSERT_GE(reader.num_rows(), acknowledged) << "kill " << kill << ", SEED=" << seed_;
+    ASSERT_LE(reader.num_rows(), acknowledged + 1) << "kill " << kill << ", SEED=" << seed_;
     ASSERT_NE(reader.recovery().state, Recovery::State::kTruncated) << reader.recovery().reason;
     if (kill % 10 == 9 || kill % 20 == 0) CheckRows(reader);
     if (HasFatalFailure()) FAIL() << "kill " << kill << ", SEED=" << seed_;
@@ -192,7 +192,7 @@ TEST_F(KillTest, AStoreAppearsWholeOrNotAtAll) {
       CheckRows(Reader::Open(path));
     }
     StreamStore store = StreamStore::Open(path, WriterOptionsOf(kill));
-    if (store.reader().rows() == 0) AppendRow(store, 0);
+    if (store.reader().num_rows() == 0) AppendRow(store, 0);
     store.Close();
     const auto entries = std::distance(std::filesystem::directory_iterator(parent), {});
     ASSERT_EQ(entries, 1) << "leftovers of kill " << kill << ", SEED=" << seed_;
@@ -207,7 +207,7 @@ TEST_F(KillTest, AForkedChildOfAKilledWriterKeepsNoLock) {
   for (int round = 0; round < 20; ++round) {
     const auto fork_and_wait = [&] {
       StreamStore store = StreamStore::Open(path, WriterOptionsOf(1));
-      AppendRow(store, static_cast<Row>(store.reader().rows()));
+      AppendRow(store, static_cast<Row>(store.reader().num_rows()));
       if (::fork() == 0) {
         shared_->started.store(true);  // what runs in a child of fork has run
         ::usleep(200'000);
@@ -216,7 +216,7 @@ TEST_F(KillTest, AForkedChildOfAKilledWriterKeepsNoLock) {
       ::pause();
     };
     KillDuring(fork_and_wait, std::chrono::microseconds(100));
-    EXPECT_EQ(StreamStore::Open(path).reader().rows(), static_cast<std::uint64_t>(round) + 1);
+    EXPECT_EQ(StreamStore::Open(path).reader().num_rows(), static_cast<std::uint64_t>(round) + 1);
   }
 }
 

@@ -24,6 +24,9 @@
 #include "support/sanitizers.h"
 
 namespace stream_store::crash {
+
+using internal::StrCat;
+
 namespace {
 
 // Allocations to come until one fails; then `failing` more fail. Negative: none.
@@ -96,7 +99,7 @@ class LimitTest : public ::testing::Test {
   static void FillUntilRefused(const fs::path& path, Row most) {
     try {
       StreamStore store = StreamStore::Open(path, RowOptions());
-      Row row = static_cast<Row>(store.reader().rows());
+      Row row = static_cast<Row>(store.reader().num_rows());
       int refusals = 0;
       while (row < most && refusals < 3) {
         try {
@@ -107,7 +110,7 @@ class LimitTest : public ::testing::Test {
           ++refusals;
         }
       }
-      EXPECT_EQ(store.reader().rows(), static_cast<std::uint64_t>(row));
+      EXPECT_EQ(store.reader().num_rows(), static_cast<std::uint64_t>(row));
       EXPECT_EQ(WrongRow(store.reader()), "");
       if (row > 0) {
         EXPECT_EQ(store.Sync(), static_cast<std::uint64_t>(row));
@@ -125,7 +128,7 @@ class LimitTest : public ::testing::Test {
       EXPECT_EQ(WrongRow(Reader::Open(path_)), "");
     }
     StreamStore store = StreamStore::Open(path_, RowOptions());
-    const Row first = static_cast<Row>(store.reader().rows());
+    const Row first = static_cast<Row>(store.reader().num_rows());
     for (Row row = first; row < first + 20; ++row) AppendWholeRow(store, row);
     store.Close();
     EXPECT_TRUE(Verify(path_).findings.empty());
@@ -256,7 +259,7 @@ TEST_F(LimitTest, AnyAllocationMayFail) {
         }
         allocations_left = -1;
         ASSERT_TRUE(Verify(path_).ok()) << name << ", allocation " << nth;
-        ASSERT_GE(Reader::Open(path_).rows(), 20U) << name << ", allocation " << nth;
+        ASSERT_GE(Reader::Open(path_).num_rows(), 20U) << name << ", allocation " << nth;
         if (!failed) break;
         ++failures;
       }

@@ -12,6 +12,9 @@
 #include "base/str_cat.h"
 
 namespace stream_store::crash {
+
+using internal::StrCat;
+
 namespace {
 
 constexpr std::uint64_t kSectors[] = {512, 32, 8};

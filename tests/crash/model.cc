@@ -6,6 +6,9 @@
 #include "base/str_cat.h"
 
 namespace stream_store::crash {
+
+using internal::StrCat;
+
 namespace {
 
 [[noreturn]] void Differ(const std::string& what) { throw std::runtime_error(what); }
@@ -106,7 +109,7 @@ void Model::Check(const Reader& reader, Random& random) const {
   }
   const std::size_t count = reader.records();
   std::size_t record = 0;
-  for (Row row = 0; row < static_cast<Row>(reader.rows()); ++row) {
+  for (Row row = 0; row < static_cast<Row>(reader.num_rows()); ++row) {
     if (record >= count) Differ(StrCat("row ", row, " was never appended"));
     record = CheckRow(reader, row, record);
   }
@@ -114,13 +117,13 @@ void Model::Check(const Reader& reader, Random& random) const {
   if (reader.size() != values(count)) {
     Differ(StrCat(reader.size(), " values found instead of ", values(count)));
   }
-  if (reader.rows() == 0 || reader.size() == 0) return;
+  if (reader.num_rows() == 0 || reader.size() == 0) return;
   // The look-up by hints: a position lies between the first of its row and that of the next.
   const auto position = static_cast<Position>(random.Below(reader.size()));
   Row row = -1;
   Position start = -1;
-  reader.RowsOf({&position, 1}, {&row, 1});
-  reader.PositionsOf({&row, 1}, {&start, 1});
+  reader.RowOf({&position, 1}, {&row, 1});
+  reader.PositionOf({&row, 1}, {&start, 1});
   const RowView view = reader.row(row);
   Position length = 0;
   for (const auto& [type, span] : view) length += static_cast<Position>(span.size());

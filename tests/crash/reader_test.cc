@@ -25,6 +25,9 @@
 #include "support/patience.h"
 
 namespace stream_store::crash {
+
+using internal::kPatience;
+
 namespace {
 
 constexpr int kReaders = 8;
@@ -57,7 +60,7 @@ void Sample(const std::filesystem::path& path, std::uint64_t seed, Shared& share
                                                  : size - kWidth - random.Below(kWidth)));
     }
     reader.ReadWindows(starts, kWidth,
-                       {.values = values.data(), .types = types.data(), .steps = steps.data()});
+                       {.values = values.data(), .types = types.data(), .step = steps.data()});
     for (std::size_t i = 0; i < values.size(); ++i) {
       const Value expected = types[i] == 2 ? steps[i] % 2 : steps[i];
       wrong += values[i] == expected && types[i] <= 2 ? 0U : 1U;

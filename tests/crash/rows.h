@@ -89,7 +89,7 @@ class RowColumns {
 
 /// Empty, or where the rows are not those of AppendWholeRow().
 inline std::string WrongRow(const Reader& reader) {
-  for (Row row = 0; row < static_cast<Row>(reader.rows()); ++row) {
+  for (Row row = 0; row < static_cast<Row>(reader.num_rows()); ++row) {
     const RowView view = reader.row(row);
     const auto values = [&](std::size_t i) {
       return (*(view.begin() + static_cast<std::ptrdiff_t>(i))).values;
@@ -99,7 +99,8 @@ inline std::string WrongRow(const Reader& reader) {
         values(1).size() == ListLength(row) &&
         std::ranges::all_of(values(1), [row](Value value) { return value == row; }) &&
         values(2).size() == 1 && values(2)[0] == row % 2;
-    if (!right) return StrCat("row ", row, " of ", reader.rows(), " is not what was appended");
+    if (!right)
+      return internal::StrCat("row ", row, " of ", reader.num_rows(), " is not what was appended");
   }
   return {};
 }

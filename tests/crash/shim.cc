@@ -8,6 +8,11 @@
 #include <unistd.h>
 
 namespace stream_store::crash {
+
+using internal::RealSyscalls;
+using internal::sys;
+using internal::Syscalls;
+
 namespace {
 
 struct Plan {

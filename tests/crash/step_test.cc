@@ -27,14 +27,20 @@
 #include "crash/place.h"
 #include "crash/random.h"
 #include "crash/rows.h"
-#include "storage/files.h"
 #include "storage/recover.h"
+#include "storage/store_files.h"
 #include "support/sanitizers.h"
 
 // Sanitizers run too many instructions of their own, and look at the process themselves.
 #if !STREAM_STORE_ASAN && !STREAM_STORE_TSAN
 
 namespace stream_store::crash {
+
+using internal::Directory;
+using internal::RealSyscalls;
+using internal::Record;
+using internal::sys;
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -102,7 +108,7 @@ class StepTest : public ::testing::Test {
   }
 
   // What recovery would find now, of files opened before.
-  void LookAt(const internal::Files& files) {
+  void LookAt(const internal::StoreFiles& files) {
     const Row least = done_->rows.load(std::memory_order_acquire);
     const internal::Recovered found = internal::Recover(files);
     const Row most = std::max(done_->begun.load(std::memory_order_acquire), least);
@@ -145,7 +151,7 @@ TEST_F(StepTest, EveryInstructionOfAppendGrowthAndSyncLeavesAWholeStore) {
     const std::uint64_t skipped = random_.Below(3);  // appends before the stepping begins
     const auto write = [&] {
       StreamStore store = StreamStore::Open(path_, RowOptions());
-      const auto first = static_cast<Row>(store.reader().rows());
+      const auto first = static_cast<Row>(store.reader().num_rows());
       std::uint64_t calls = 0;
       for (Row row = first; row < first + 64; ++calls) {
         if (calls == skipped) ::raise(SIGUSR1);
@@ -157,10 +163,10 @@ TEST_F(StepTest, EveryInstructionOfAppendGrowthAndSyncLeavesAWholeStore) {
         if (calls % 4 == 3) done_->synced.store(static_cast<Row>(store.Sync()));
       }
     };
-    std::shared_ptr<internal::Files> files;
+    std::shared_ptr<internal::StoreFiles> files;
     const auto look = [&] {
       if (files == nullptr)
-        files = internal::Files::Open(Directory::Open(path_), /*writable=*/false);
+        files = internal::StoreFiles::Open(Directory::Open(path_), /*writable=*/false);
       if (files->meaning()->schema.empty()) files->ReloadSchema();
       LookAt(*files);
     };
@@ -168,10 +174,10 @@ TEST_F(StepTest, EveryInstructionOfAppendGrowthAndSyncLeavesAWholeStore) {
     if (HasFailure()) FAIL() << "after " << steps << " instructions";
     files.reset();
     const Reader reader = Reader::Open(path_);
-    ASSERT_GE(reader.rows(), static_cast<std::uint64_t>(done_->rows.load()));
+    ASSERT_GE(reader.num_rows(), static_cast<std::uint64_t>(done_->rows.load()));
     ASSERT_EQ(WrongRow(reader), "");
     ASSERT_TRUE(Verify(path_).ok());
-    done_->rows = done_->begun = static_cast<Row>(reader.rows());
+    done_->rows = done_->begun = static_cast<Row>(reader.num_rows());
   }
   std::cout << "steps: " << steps << " instruction boundaries, " << kills_ << " kills, 0 lost"
             << std::endl;
@@ -207,29 +213,29 @@ TEST_F(StepTest, EveryInstructionOfAppendsOfManyRowsShowsAllOrNone) {
       call(store, first + 1);
       done_->rows = first + 1 + kMany;
     };
-    std::shared_ptr<internal::Files> files;
+    std::shared_ptr<internal::StoreFiles> files;
     std::optional<Reader> reader;
     std::uint64_t shown = 0;
     const auto look = [&] {
       if (files == nullptr) {
-        files = internal::Files::Open(Directory::Open(path_), /*writable=*/false);
+        files = internal::StoreFiles::Open(Directory::Open(path_), /*writable=*/false);
         files->ReloadSchema();
         reader = Reader::Open(path_);
       }
       LookAt(*files);
       if (HasFatalFailure()) return;
       reader->Refresh();
-      if (reader->rows() == shown) return;
-      shown = reader->rows();
+      if (reader->num_rows() == shown) return;
+      shown = reader->num_rows();
       ASSERT_EQ(WrongRow(*reader), "");
     };
     steps += StepThrough(write, most, look);
     ++calls;
     if (HasFailure()) return;
     const Reader after = Reader::Open(path_);
-    ASSERT_GE(after.rows(), static_cast<std::uint64_t>(done_->rows.load()));
+    ASSERT_GE(after.num_rows(), static_cast<std::uint64_t>(done_->rows.load()));
     ASSERT_EQ(WrongRow(after), "");
-    first = static_cast<Row>(after.rows());
+    first = static_cast<Row>(after.num_rows());
   };
   while (calls < 3 || steps < steps_) {
     const bool whole = calls < 3 || random_.Chance(50);  // else a kill in the middle
@@ -277,7 +283,7 @@ TEST_F(StepTest, EveryInstructionOfCreateLeavesNothingOrAWholeStore) {
         return;
       }
       if (steps % 16 == 0) {
-        ASSERT_LE(Reader::Open(path_).rows(), 1U);
+        ASSERT_LE(Reader::Open(path_).num_rows(), 1U);
       }
       ASSERT_EQ(::access((path_ / "control").c_str(), F_OK), 0);
       ASSERT_EQ(::access((path_ / "schema").c_str(), F_OK), 0);

@@ -14,6 +14,9 @@
 #include "fuzz/targets.h"
 
 namespace stream_store::fuzz {
+
+using namespace internal;  // the targets check the bytes of the format themselves
+
 namespace {
 
 constexpr StoreId kId = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};

@@ -24,7 +24,7 @@ void Require(bool holds, const char* what) {
 // Reads everything, twice: as runs, and as an exported stream.
 std::uint64_t ReadAll(const Reader& reader) {
   std::uint64_t sum = 0;
-  reader.ScanRows(0, static_cast<Row>(reader.rows()), [&](const RecordRun& run) {
+  reader.ScanRows(0, static_cast<Row>(reader.num_rows()), [&](const RecordRun& run) {
     for (std::uint64_t i = 0; i < run.count * run.stride; ++i) {
       sum += static_cast<std::uint64_t>(run.values[i]);
     }
@@ -43,7 +43,7 @@ std::uint64_t ReadAll(const Reader& reader) {
     batch.release(&batch);
   }
   stream.release(&stream);
-  Require(rows == static_cast<std::int64_t>(reader.rows()), "an export has every row");
+  Require(rows == static_cast<std::int64_t>(reader.num_rows()), "an export has every row");
   return sum;
 }
 
@@ -103,9 +103,9 @@ Outcome ImportMutant(std::span<const std::uint8_t> bytes) {
   Require(mutant.AllReleased(), "every array and the stream are released once");
   const std::uint64_t after = ReadAll(store->reader());
   if (outcome == Outcome::kRefused) {
-    Require(store->reader().rows() == 1 && after == before, "a refused import changes nothing");
+    Require(store->reader().num_rows() == 1 && after == before, "a refused import changes nothing");
   }
-  store->AppendNext({});
+  store->AppendStep({});
   return outcome;
 }
 

@@ -16,6 +16,9 @@
 #include "fuzz/targets.h"
 
 namespace stream_store::fuzz {
+
+using namespace internal;  // the targets check the bytes of the format themselves
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -202,7 +205,8 @@ class Run {
   }
 
   void CompareWith(const Reader& reader) const {
-    Require(reader.rows() == model_.size(), StrCat(reader.rows(), " rows, not ", model_.size()));
+    Require(reader.num_rows() == model_.size(),
+            StrCat(reader.num_rows(), " rows, not ", model_.size()));
     const std::size_t first = model_.size() > 6 ? model_.size() - 6 : 0;
     for (std::size_t row = first; row < model_.size(); ++row) {
       const RowView view = reader.row(static_cast<Row>(row));

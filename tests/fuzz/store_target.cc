@@ -16,13 +16,16 @@
 #include "base/syscalls.h"
 #include "crash/place.h"
 #include "crash/rows.h"
-#include "format/check.h"
+#include "format/checksum.h"
 #include "format/control.h"
 #include "format/layout.h"
 #include "fuzz/require.h"
 #include "fuzz/targets.h"
 
 namespace stream_store::fuzz {
+
+using namespace internal;  // the targets check the bytes of the format themselves
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -155,14 +158,14 @@ void MendRecords(Image& image) {
       continue;
     }
     std::uint32_t state =
-        BeginCheck(seed, record.start, record.step, record.row_session, record.layout,
-                   LayoutDigest(std::span(words).subspan(record.layout, fields + 1)));
+        BeginChecksum(seed, record.start, record.step, record.row_session, record.layout,
+                      LayoutDigest(std::span(words).subspan(record.layout, fields + 1)));
     std::vector<Value> own(total);
     if (total > 0) {
       std::memcpy(own.data(), values.data() + record.start * 8, total * 8);
     }
     state = Crc32cExtendWords(state, own.data(), own.size());
-    record.check = FinishCheck(state);
+    record.checksum = FinishChecksum(state);
     std::memcpy(records.data() + at, &record, sizeof(record));
   }
 }
@@ -175,7 +178,7 @@ bool Refused(const Error& error) {
 // Every way to read, with errors of the right kind.
 void ReadAll(const Reader& reader) {
   try {
-    const auto rows = static_cast<Row>(std::min<std::uint64_t>(reader.rows(), 64));
+    const auto rows = static_cast<Row>(std::min<std::uint64_t>(reader.num_rows(), 64));
     for (Row row = 0; row < rows; ++row) reader.row(row);
     const std::uint64_t size = std::min<std::uint64_t>(reader.size(), 4096);
     std::vector<Value> values(size);
@@ -186,7 +189,7 @@ void ReadAll(const Reader& reader) {
     }
     std::vector<IndexEntry> entries(reader.CountIndex(0, rows));
     reader.ReadIndex(0, rows, entries);
-    reader.LowerBound(5);
+    reader.RowAt(5, Side::kLeft);
     reader.field_writes();
     reader.complete_rows();
     if (reader.schema().size() > 2 && reader.schema()[2].dtype == DType::kBool) {
@@ -202,7 +205,7 @@ void AppendAndReopen(const fs::path& path) {
   std::uint64_t rows = 0;
   {
     StreamStore store = StreamStore::Open(path, Options{.sync_interval = {}, .sync_bytes = 0});
-    rows = store.reader().rows();
+    rows = store.reader().num_rows();
     Step step = 0;
     try {
       step = rows == 0 ? 0 : store.reader().row(static_cast<Row>(rows) - 1).step();
@@ -217,7 +220,8 @@ void AppendAndReopen(const fs::path& path) {
     }
     store.Close();
   }
-  Require(Reader::Open(path).rows() == rows + 1, "what was appended is there after opening again");
+  Require(Reader::Open(path).num_rows() == rows + 1,
+          "what was appended is there after opening again");
 }
 
 }  // namespace

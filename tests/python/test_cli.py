@@ -158,7 +158,7 @@ def test_verify_says_so_and_exits_with_one_for_damage(path: Path) -> None:
     assert report["ok"]
     assert report["findings"] == []
     flip(path / "records", 32 * 60 + 28)
-    assert "record 60: expected check 0x" in cli("verify", path, code=1)
+    assert "record 60: expected checksum 0x" in cli("verify", path, code=1)
     report = json.loads(cli("verify", path, "--json", code=1))
     assert (report["damages"], report["good_rows"]) == (1, 60)
     assert report["findings"][0]["subject"] == "record 60"

@@ -87,8 +87,8 @@ def test_damage_is_told_by_its_place_and_not_raised(path: Path) -> None:
     assert isinstance(finding, Finding)
     assert (finding.severity, finding.file, finding.offset) == ("damage", "records", 32 * 700 + 28)
     assert finding.subject == "record 700"
-    assert finding.expected.startswith("check 0x")
-    assert str(finding).startswith("records, byte 22428: record 700: expected check 0x")
+    assert finding.expected.startswith("checksum 0x")
+    assert str(finding).startswith("records, byte 22428: record 700: expected checksum 0x")
 
 
 def test_what_is_no_store_raises(path: Path) -> None:

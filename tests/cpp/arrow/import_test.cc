@@ -13,6 +13,9 @@
 #include "support/scratch.h"
 
 namespace stream_store::testing {
+
+using internal::ErrorOf;
+
 namespace {
 
 StreamStore StoreOf(std::vector<Field> fields) {
@@ -36,14 +39,14 @@ std::string Refusal(const std::vector<Field>& fields, std::vector<Column> column
   StreamStore store = StoreOf(fields);
   const Error error = ErrorOf([&] { Import(store, {std::move(columns)}); });
   EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
-  EXPECT_EQ(store.reader().rows(), 0U);
+  EXPECT_EQ(store.reader().num_rows(), 0U);
   return error.what();
 }
 
 std::vector<Value> Values(const StreamStore& store) {
   std::vector<Value> values;
   const Reader reader = store.reader();
-  for (Row row = 0; row < static_cast<Row>(reader.rows()); ++row) {
+  for (Row row = 0; row < static_cast<Row>(reader.num_rows()); ++row) {
     for (const auto& [type, words] : reader.row(row)) {
       values.insert(values.end(), words.begin(), words.end());
     }
@@ -142,7 +145,7 @@ TEST(Import, EndsWithWhatProgressThrows) {
   };
   EXPECT_THROW(Import(store, {{Int64s("n", {1})}, {Int64s("n", {2})}, {Int64s("n", {3})}}, options),
                std::runtime_error);
-  EXPECT_EQ(store.reader().rows(), 0U);
+  EXPECT_EQ(store.reader().num_rows(), 0U);
 }
 
 TEST(Import, AddsOffsetsOfStructsToThoseOfTheirChildren) {

@@ -8,7 +8,7 @@
 
 #include "support/scratch.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 class CgroupTest : public ::testing::Test {
@@ -74,4 +74,4 @@ TEST_F(CgroupTest, NonsenseIsNoLimit) {
 }
 
 }  // namespace
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -10,7 +10,7 @@
 
 #include <gtest/gtest.h>
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 std::vector<unsigned char> RandomBytes(std::size_t count) {
@@ -86,4 +86,4 @@ TEST(Crc32cTest, OneWordAtATimeGivesTheSameRegister) {
 }
 
 }  // namespace
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -12,7 +12,7 @@
 
 #include "support/scratch.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 namespace fs = std::filesystem;
@@ -142,4 +142,4 @@ TEST_F(DirectoryTest, NothingLeavesADescriptorOpen) {
 }
 
 }  // namespace
-}  // namespace stream_store
+}  // namespace stream_store::internal

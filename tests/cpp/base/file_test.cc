@@ -13,7 +13,7 @@
 #include "base/directory.h"
 #include "support/scratch.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 int failures_left = 0;  // how many calls a fault lets fail before the real call is made
@@ -237,4 +237,4 @@ TEST_F(FileTest, MemoryBackedFileSystemsAreKnownByTheirMagic) {
 }
 
 }  // namespace
-}  // namespace stream_store
+}  // namespace stream_store::internal

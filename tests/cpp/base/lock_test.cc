@@ -11,7 +11,7 @@
 #include "base/directory.h"
 #include "support/scratch.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 class LockTest : public ::testing::Test {
@@ -77,4 +77,4 @@ TEST_F(LockTest, HolderTextNamesThisProcess) {
 }
 
 }  // namespace
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -11,7 +11,7 @@
 #include "base/directory.h"
 #include "support/scratch.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 class MappingTest : public ::testing::Test {
@@ -135,4 +135,4 @@ TEST_F(MappingDeathTest, ProtectedMappingCanBeReadOnly) {
 }
 
 }  // namespace
-}  // namespace stream_store
+}  // namespace stream_store::internal

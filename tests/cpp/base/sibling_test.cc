@@ -8,7 +8,7 @@
 #include "base/directory.h"
 #include "support/scratch.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 namespace fs = std::filesystem;
@@ -126,4 +126,4 @@ TEST_F(SiblingTest, NothingIsFoundWhereThereIsNoParent) {
 }
 
 }  // namespace
-}  // namespace stream_store
+}  // namespace stream_store::internal

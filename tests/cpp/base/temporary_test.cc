@@ -10,7 +10,7 @@
 #include "base/random.h"
 #include "support/scratch.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 namespace fs = std::filesystem;
@@ -113,4 +113,4 @@ TEST(RandomTest, BytesDifferAndShortReadsAreContinued) {
 }
 
 }  // namespace
-}  // namespace stream_store
+}  // namespace stream_store::internal

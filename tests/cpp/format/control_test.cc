@@ -9,13 +9,13 @@
 #include "base/crc32c.h"
 #include "support/scratch.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 constexpr StoreId kId = {0xa0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 constexpr StoreId kParent = {0xff};
 
-Identity SampleIdentity() { return {.id = kId, .parent = kParent, .check_seed = 0x01020304}; }
+Identity SampleIdentity() { return {.id = kId, .parent = kParent, .checksum_seed = 0x01020304}; }
 
 Slot SampleSlot() {
   return {.id = kId,
@@ -61,7 +61,7 @@ TEST(IdentityTest, ComesBack) {
   const Identity back = DecodeIdentity(EncodeIdentity(SampleIdentity()), "control");
   EXPECT_EQ(back.id, kId);
   EXPECT_EQ(back.parent, kParent);
-  EXPECT_EQ(back.check_seed, 0x01020304U);
+  EXPECT_EQ(back.checksum_seed, 0x01020304U);
 }
 
 TEST(IdentityTest, EveryBitFlipAndTruncationIsRefused) {
@@ -175,4 +175,4 @@ TEST(SlotTest, HigherSequenceIsChosen) {
 TEST(IdTextTest, IsHex) { EXPECT_EQ(IdText(kId), "a00102030405060708090a0b0c0d0e0f"); }
 
 }  // namespace
-}  // namespace stream_store
+}  // namespace stream_store::internal

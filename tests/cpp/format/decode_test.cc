@@ -10,7 +10,7 @@
 
 #include "format/encoding.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 Encoding ListOf(DType dtype) {
@@ -131,4 +131,4 @@ TEST(DecodeTest, ManyNumbersEqualEachAlone) {
 }
 
 }  // namespace
-}  // namespace stream_store
+}  // namespace stream_store::internal

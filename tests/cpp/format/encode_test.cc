@@ -10,7 +10,7 @@
 
 #include "format/encoding.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
@@ -271,4 +271,4 @@ TEST(EncodeTest, WordsAreKeptExactlyWhereEveryPatternEncodesToItself) {
 }
 
 }  // namespace
-}  // namespace stream_store
+}  // namespace stream_store::internal

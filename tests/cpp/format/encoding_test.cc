@@ -8,7 +8,7 @@
 
 #include "format/layout.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 Encoding Of(DType dtype, std::vector<std::uint32_t> shape = {}, bool packed = false) {
@@ -109,4 +109,4 @@ TEST(EncodingTest, SourcesMatchTheirTypes) {
 }
 
 }  // namespace
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -8,7 +8,7 @@
 
 #include <gtest/gtest.h>
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 std::uint64_t Bits(double number) { return std::bit_cast<std::uint64_t>(number); }
@@ -87,4 +87,4 @@ TEST(FloatBitsTest, NaNsStayNaNs) {
 }
 
 }  // namespace
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -7,10 +7,10 @@
 
 #include <gtest/gtest.h>
 
-#include "format/check.h"
+#include "format/checksum.h"
 #include "format/record.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 class LayoutTest : public ::testing::Test {
@@ -66,7 +66,7 @@ TEST(RecordTest, BytesAreAsTheFormatSays) {
                          .step = -2,
                          .row_session = PackRowSession(0x112233445566, 0xaabb),
                          .layout = 0xcafef00d,
-                         .check = 0x01234567};
+                         .checksum = 0x01234567};
   const unsigned char expected[32] = {
       8,    7,    6,    5,    4,    3,    2,    1,     // start
       0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,  // step
@@ -84,10 +84,10 @@ TEST(RecordTest, RowAndSessionComeBack) {
 
 TEST(CheckTest, IsTheChecksumOfHeadWordsAndValues) {
   const std::uint64_t words[] = {7, 8, 9, 10U | 11ULL << 32, 100, 200};
-  std::uint32_t state = BeginCheck(0x5eed, 7, 8, 9, 10, 11);
+  std::uint32_t state = BeginChecksum(0x5eed, 7, 8, 9, 10, 11);
   state = Crc32cExtendWords(state, words + 4, 2);
-  EXPECT_EQ(FinishCheck(state), ~Crc32cExtendPortable(0x5eed, words, sizeof(words)));
+  EXPECT_EQ(FinishChecksum(state), ~Crc32cExtendPortable(0x5eed, words, sizeof(words)));
 }
 
 }  // namespace
-}  // namespace stream_store
+}  // namespace stream_store::internal

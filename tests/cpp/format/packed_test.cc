@@ -8,7 +8,7 @@
 
 #include "format/encoding.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 Encoding Packed(DType dtype, std::uint32_t items) {
@@ -90,4 +90,4 @@ TEST(PackedTest, TextDoesNotBelong) {
 }
 
 }  // namespace
-}  // namespace stream_store
+}  // namespace stream_store::internal

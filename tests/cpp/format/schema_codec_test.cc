@@ -9,7 +9,7 @@
 #include "base/crc32c.h"
 #include "support/scratch.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 constexpr StoreId kId = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
@@ -138,4 +138,4 @@ TEST(SchemaCodecTest, TooLargeASchemaIsRefusedBothWays) {
 }
 
 }  // namespace
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -6,7 +6,7 @@
 
 #include "support/scratch.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 std::string Refusal(std::vector<Field> fields) {
@@ -104,4 +104,4 @@ TEST(SchemaTest, NamesOfDTypesAreThoseOfTheirNumbers) {
 }
 
 }  // namespace
-}  // namespace stream_store
+}  // namespace stream_store::internal

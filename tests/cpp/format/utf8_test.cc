@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 std::uint64_t FirstInvalid(const std::string& text) {
@@ -62,4 +62,4 @@ TEST(Utf8Test, FindsTheBadByteAtEveryPlace) {
 }
 
 }  // namespace
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -68,21 +68,21 @@ TEST_F(AppendTest, EmptyAppendToTheLastStepStoresNothing) {
 }
 
 TEST_F(AppendTest, NextStepIsTheOneAfterTheLast) {
-  EXPECT_EQ(store_.AppendNext({{0, 7}}), 0);
+  EXPECT_EQ(store_.AppendStep({{0, 7}}), 0);
   store_.Append(40, {{0, 8}});
-  EXPECT_EQ(store_.AppendNext({}), 41);
+  EXPECT_EQ(store_.AppendStep({}), 41);
   Step step = -1;
-  EXPECT_EQ(store_.TryAppendNext({{0, 1}, {0, 1}}, &step), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(store_.TryAppendStep({{0, 1}, {0, 1}}, &step), ErrorCode::kInvalidArgument);
   EXPECT_EQ(step, -1);
-  EXPECT_EQ(store_.TryAppendNext({{2, true}}, &step), ErrorCode::kOk);
+  EXPECT_EQ(store_.TryAppendStep({{2, true}}, &step), ErrorCode::kOk);
   EXPECT_EQ(step, 42);
   EXPECT_EQ(Shown(), "0{0:7} 40{0:8} 41{} 42{2:1}");
 }
 
 TEST_F(AppendTest, NoStepComesAfterTheLastOfAll) {
   store_.Append(std::numeric_limits<Step>::max(), {{0, 1}});
-  EXPECT_EQ(store_.TryAppendNext({{0, 2}}), ErrorCode::kInvalidArgument);
-  EXPECT_THROW(store_.AppendNext({{0, 2}}), Error);
+  EXPECT_EQ(store_.TryAppendStep({{0, 2}}), ErrorCode::kInvalidArgument);
+  EXPECT_THROW(store_.AppendStep({{0, 2}}), Error);
   EXPECT_EQ(Shown(), "9223372036854775807{0:1}");
 }
 
@@ -179,7 +179,7 @@ TEST_F(AppendTest, ExtendTakesNoTextThatIsTornOverRows) {
     const auto extend = [&] { store.Extend(steps, {&column, 1}); };
     EXPECT_EQ(ErrorOf(extend).code(), ErrorCode::kInvalidArgument) << torn;
   }
-  EXPECT_EQ(store.reader().rows(), 0U);
+  EXPECT_EQ(store.reader().num_rows(), 0U);
 }
 
 TEST_F(AppendTest, ExtendLeavesOutWhatIsMissing) {

@@ -172,7 +172,7 @@ TEST_F(BackgroundSyncTest, SlotsAreRightWhileTheStoreGrows) {
     };
     ASSERT_EQ(InChild(write), 0);
     ExpectNoFindings();
-    EXPECT_EQ(Reader::Open(path_).rows(), 20'000U);
+    EXPECT_EQ(Reader::Open(path_).num_rows(), 20'000U);
     EXPECT_EQ(ChooseSlot(Slots()[0], Slots()[1])->rows, 20'000U);
   }
 }
@@ -185,7 +185,7 @@ TEST_F(BackgroundSyncTest, AForkedChildIsNotDisturbedByIt) {
     const auto child = [&] {
       ::alarm(600);
       EXPECT_EQ(ErrorOf([&] { store.Sync(); }).code(), ErrorCode::kReadOnly);
-      EXPECT_EQ(store.reader().rows(), static_cast<std::uint64_t>(step) + 1);
+      EXPECT_EQ(store.reader().num_rows(), static_cast<std::uint64_t>(step) + 1);
       store.Close();
     };
     ASSERT_EQ(InChild(child), 0);

@@ -90,13 +90,13 @@ TEST_F(CopyTest, ACheckpointIsAStoreLikeAnyOther) {
 TEST_F(CopyTest, EmptyStoresSnapshotsAndTemporaryOnesCopyToo) {
   Open().reader().Checkpoint(Scratch("empty"));
   ExpectWhole(Scratch("empty"));
-  EXPECT_EQ(Reader::Open(Scratch("empty")).rows(), 0U);
+  EXPECT_EQ(Reader::Open(Scratch("empty")).num_rows(), 0U);
   StreamStore store = StreamStore::Temporary(options_);
   Fill(store, 0, 300);
   fs::create_directory(Scratch("part"));  // an empty directory is accepted
-  EXPECT_EQ(store.reader().Truncated(100).Checkpoint(Scratch("part")), 100U);
+  EXPECT_EQ(store.reader().Snapshot(100).Checkpoint(Scratch("part")), 100U);
   ExpectWhole(Scratch("part"));
-  EXPECT_EQ(Show(Reader::Open(Scratch("part"))), Show(store.reader().Truncated(100)));
+  EXPECT_EQ(Show(Reader::Open(Scratch("part"))), Show(store.reader().Snapshot(100)));
 }
 
 TEST_F(CopyTest, AppendsGoOnDuringACheckpoint) {
@@ -111,7 +111,7 @@ TEST_F(CopyTest, AppendsGoOnDuringACheckpoint) {
   for (int i = 0; i < 10; ++i) {
     const fs::path copy = Scratch(StrCat("copy", i));
     const std::uint64_t rows = Reader::Open(path_).Checkpoint(copy);
-    EXPECT_EQ(Reader::Open(copy).rows(), rows);
+    EXPECT_EQ(Reader::Open(copy).num_rows(), rows);
     ExpectWhole(copy);
     fs::remove_all(copy);
   }

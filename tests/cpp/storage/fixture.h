@@ -31,7 +31,7 @@ using List = std::vector<std::int64_t>;
 /// "0{0:7 1:1,2} 3{}": each row's step, then type:values of its field-writes.
 inline std::string Show(const Reader& reader) {
   std::string text;
-  for (Row row = 0; row < static_cast<Row>(reader.rows()); ++row) {
+  for (Row row = 0; row < static_cast<Row>(reader.num_rows()); ++row) {
     const RowView view = reader.row(row);
     text += StrCat(text.empty() ? "" : " ", view.step(), "{");
     const char* between = "";

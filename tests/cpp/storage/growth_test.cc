@@ -16,13 +16,13 @@ class GrowthTest : public StoreTest {
  protected:
   // Rows of 1,000 values until `rows`; each row holds its own number.
   static void Fill(StreamStore& store, Row rows) {
-    for (Row row = static_cast<Row>(store.reader().rows()); row < rows; ++row) {
+    for (Row row = static_cast<Row>(store.reader().num_rows()); row < rows; ++row) {
       store.Append(row, {{1, List(1000, row)}});
     }
   }
 
   static void ExpectFilled(const Reader& reader, Row rows) {
-    ASSERT_EQ(reader.rows(), static_cast<std::uint64_t>(rows));
+    ASSERT_EQ(reader.num_rows(), static_cast<std::uint64_t>(rows));
     for (Row row = 0; row < rows; ++row) {
       const RowView view = reader.row(row);
       const auto values = (*view.begin()).values;
@@ -44,7 +44,7 @@ TEST_F(GrowthTest, GoesOnAfterAnyAllocationFailed) {
       std::filesystem::remove_all(path_);
       StreamStore store = Open();
       Faults::Fail("fallocate", ENOSPC, n, times);
-      for (int attempt = 0; store.reader().rows() < 40; ++attempt) {
+      for (int attempt = 0; store.reader().num_rows() < 40; ++attempt) {
         ASSERT_LT(attempt, 10);
         try {
           Fill(store, 40);
@@ -76,7 +76,7 @@ TEST_F(GrowthTest, AFullDiskIsAnErrorAndThenRoomIsRoom) {
   EXPECT_EQ(full.code(), ErrorCode::kNoSpace);
   EXPECT_EQ(full.system_errno(), ENOSPC);
   EXPECT_CONTAINS(full.what(), (path_ / "values").string());
-  const Row kept = static_cast<Row>(store.reader().rows());
+  const Row kept = static_cast<Row>(store.reader().num_rows());
   EXPECT_EQ(kept, 8) << "what was allocated is used to its end";
   EXPECT_EQ(store.Sync(), 8U) << "a full disk does not stop a sync";
   Faults::Stop();
@@ -187,7 +187,7 @@ TEST_F(GrowthTest, NoAddressSpaceIsATypedErrorAndNothingIsLost) {
   StreamStore store = Open();
   const Error error = ErrorOf([&] { Fill(store, 1000); });
   EXPECT_EQ(error.code(), ErrorCode::kNoSpace);
-  const Row kept = static_cast<Row>(store.reader().rows());
+  const Row kept = static_cast<Row>(store.reader().num_rows());
   EXPECT_GE(kept, 70);
   ExpectFilled(store.reader(), kept);
   ReserveMuch();

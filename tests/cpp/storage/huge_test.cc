@@ -22,8 +22,9 @@ class HugeTest : public StoreTest {
   HugeTest() : StoreTest(/*on_disk=*/true) {
     Open().Close();
     const Record record{
-        .start = 0, .step = 0, .row_session = PackRowSession(0, 1), .layout = 1, .check = 0};
-    const Record sentinel{.start = kValues, .step = 0, .row_session = 0, .layout = 0, .check = 0};
+        .start = 0, .step = 0, .row_session = PackRowSession(0, 1), .layout = 1, .checksum = 0};
+    const Record sentinel{
+        .start = kValues, .step = 0, .row_session = 0, .layout = 0, .checksum = 0};
     Put("records", 0, record);
     Put("records", sizeof(Record), sentinel);
     Put("layouts", 8, LayoutHead(1, kValues));
@@ -65,7 +66,7 @@ TEST_F(HugeTest, AppendsAndReadsBeyondFourGibiValues) {
     EXPECT_EQ(rows, (std::array<Row, 6>{0, 0, 1, 1, 1, 1}));
     Position place = 0;
     const Row last = 2;
-    reader.PositionsOf({&last, 1}, {&place, 1});
+    reader.PositionOf({&last, 1}, {&place, 1});
     EXPECT_EQ(place, static_cast<Position>(kValues + 601));
   }
 }

@@ -72,7 +72,7 @@ TEST_F(ReaderTest, FollowsAWriterOfThisProcessAndOfAnother) {
   store.Append(0, {{0, 1}});
   for (Reader* reader : {&inside, &attached}) {
     EXPECT_TRUE(reader->live());
-    EXPECT_EQ(reader->rows(), 0U);
+    EXPECT_EQ(reader->num_rows(), 0U);
     reader->Refresh();
     EXPECT_EQ(Show(*reader), "0{0:1}");
   }
@@ -174,7 +174,7 @@ TEST_F(ReaderTest, ReadsByTheFieldsTheRecordsWereWrittenWith) {
   AfterSchemaOpen(redeclare_and_append);
   reader.Refresh();
   reader.Refresh();
-  EXPECT_EQ(reader.rows(), 1U);
+  EXPECT_EQ(reader.num_rows(), 1U);
   EXPECT_EQ(reader.schema()[0].name, "other");
 }
 
@@ -185,7 +185,7 @@ TEST_F(ReaderTest, AttachesByTheFieldsTheRecordsWereWrittenWith) {
     store.Append(0, {{0, 1.5}});
   });
   const Reader reader = Reader::Open(path_);
-  EXPECT_EQ(reader.rows(), 1U);
+  EXPECT_EQ(reader.num_rows(), 1U);
   EXPECT_EQ(reader.schema()[0].name, "other");
 }
 
@@ -212,8 +212,8 @@ TEST_F(ReaderTest, WaitsForRowsAndForTheStore) {
     store.Append(1, {{0, 2}});
   });
   Reader reader = Reader::Open(path_, {.wait = kPatience});
-  EXPECT_TRUE(reader.WaitForRows(2, kPatience));
-  EXPECT_FALSE(reader.WaitForRows(3, std::chrono::milliseconds(1)));
+  EXPECT_TRUE(reader.Wait(2, kPatience));
+  EXPECT_FALSE(reader.Wait(3, std::chrono::milliseconds(1)));
   writer.join();
 }
 

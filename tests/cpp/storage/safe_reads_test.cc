@@ -57,37 +57,37 @@ class SafeReadsTest : public StoreTest {
 
   // Every way to read, on both.
   static void ExpectSame(const Reader& safe, const Reader& mapped) {
-    ASSERT_EQ(safe.rows(), mapped.rows());
+    ASSERT_EQ(safe.num_rows(), mapped.num_rows());
     ASSERT_EQ(safe.size(), mapped.size());
     EXPECT_EQ(safe.records(), mapped.records());
     EXPECT_EQ(safe.complete_rows(), mapped.complete_rows());
     EXPECT_EQ(safe.field_writes(), mapped.field_writes());
     EXPECT_EQ(Show(safe), Show(mapped));
-    const auto rows = static_cast<Row>(safe.rows());
+    const auto rows = static_cast<Row>(safe.num_rows());
     const auto size = static_cast<Position>(safe.size());
     std::vector<Position> positions;
     for (Position at = 0; at < size; at += 37) positions.push_back(size - 1 - at);
     std::vector<Row> found(positions.size());
     std::vector<Row> expected(positions.size());
-    safe.RowsOf(positions, found);
-    mapped.RowsOf(positions, expected);
+    safe.RowOf(positions, found);
+    mapped.RowOf(positions, expected);
     EXPECT_EQ(found, expected);
     std::vector<Row> some;
     for (Row row = 0; row < rows; row += 11) some.push_back(row);
     std::vector<Position> places(some.size());
     std::vector<Position> expected_places(some.size());
-    safe.PositionsOf(some, places);
-    mapped.PositionsOf(some, expected_places);
+    safe.PositionOf(some, places);
+    mapped.PositionOf(some, expected_places);
     EXPECT_EQ(places, expected_places);
     for (const Step step : {-1, 0, 5, 299, 5000}) {
-      EXPECT_EQ(safe.LowerBound(step), mapped.LowerBound(step));
-      EXPECT_EQ(safe.UpperBound(step), mapped.UpperBound(step));
+      EXPECT_EQ(safe.RowAt(step, Side::kLeft), mapped.RowAt(step, Side::kLeft));
+      EXPECT_EQ(safe.RowAt(step, Side::kRight), mapped.RowAt(step, Side::kRight));
     }
     ExpectSameWindows(safe, mapped);
     ExpectSameRows(safe, mapped);
     const std::vector<TypeId> flag = {2};
     EXPECT_EQ(safe.Segments(flag), mapped.Segments(flag));
-    EXPECT_EQ(safe.last_check(), mapped.last_check());
+    EXPECT_EQ(safe.last_checksum(), mapped.last_checksum());
     EXPECT_EQ(Scanned(safe), Scanned(mapped));
     ExpectSameRuns(safe, mapped);
     ExpectSameSamples(safe, mapped);
@@ -96,7 +96,7 @@ class SafeReadsTest : public StoreTest {
   // Each row of ScanRows() as text; a scan that is given up ends.
   static std::string Scanned(const Reader& reader) {
     std::string text;
-    const auto rows = static_cast<Row>(reader.rows());
+    const auto rows = static_cast<Row>(reader.num_rows());
     reader.ScanRows(0, rows, [&](const RecordRun& run) {
       for (std::uint64_t i = 0; i < run.count; ++i) {
         text += StrCat("\n", run.row + static_cast<Row>(i), " at ", run.step(i));
@@ -116,7 +116,7 @@ class SafeReadsTest : public StoreTest {
 
   // Runs of several lengths, the words of the list of each row by spans.
   static void ExpectSameRuns(const Reader& safe, const Reader& mapped) {
-    const auto rows = static_cast<Row>(safe.rows());
+    const auto rows = static_cast<Row>(safe.num_rows());
     std::vector<RowRun> runs;
     std::uint64_t places = 0;
     for (Row row = 0; row < rows; row += 97) {
@@ -185,7 +185,7 @@ class SafeReadsTest : public StoreTest {
         for (auto& column : *columns) column.resize(count);
         const WindowsOut out{.values = (*columns)[0].data(),
                              .types = (*columns)[1].data(),
-                             .steps = (*columns)[2].data(),
+                             .step = (*columns)[2].data(),
                              .offset = (*columns)[3].data(),
                              .row = (*columns)[4].data()};
         (columns == &ours ? safe : mapped).ReadWindows(starts, width, out);
@@ -195,7 +195,7 @@ class SafeReadsTest : public StoreTest {
   }
 
   static void ExpectSameRows(const Reader& safe, const Reader& mapped) {
-    const auto rows = static_cast<Row>(safe.rows());
+    const auto rows = static_cast<Row>(safe.num_rows());
     for (const Row length : {1, 7, 300}) {
       if (length > rows) continue;
       std::vector<Row> starts;
@@ -233,8 +233,8 @@ TEST_F(SafeReadsTest, GiveWhatOthersGive) {
     Fill(store, 0, 1000);
     const Reader mapped = Reader::Open(path_);
     ExpectSame(Safe(), mapped);
-    ExpectSame(Safe().Truncated(517), mapped.Truncated(517));
-    ExpectSame(Safe().Truncated(1000), mapped.Frozen());
+    ExpectSame(Safe().Snapshot(517), mapped.Snapshot(517));
+    ExpectSame(Safe().Snapshot(1000), mapped.Snapshot());
   }
   ExpectSame(Safe(), Reader::Open(path_));  // closed
   WriteAndDie([](StreamStore& store) { Fill(store, 1000, 1500); });
@@ -280,14 +280,14 @@ TEST_F(SafeReadsTest, DoNotBelieveHints) {
 TEST_F(SafeReadsTest, FollowTheWriter) {
   StreamStore store = Open();
   Reader safe = Safe();
-  EXPECT_EQ(safe.rows(), 0U);
+  EXPECT_EQ(safe.num_rows(), 0U);
   for (Step rows = 100; rows <= 500; rows += 100) {
     Fill(store, rows - 100, rows);
     safe.Refresh();
     ExpectSame(safe, store.reader());
     EXPECT_TRUE(safe.live());
   }
-  EXPECT_FALSE(safe.WaitForRows(501, std::chrono::milliseconds(5)));
+  EXPECT_FALSE(safe.Wait(501, std::chrono::milliseconds(5)));
   store.Close();
   EXPECT_FALSE(safe.live());
   StreamStore next = Open();

@@ -17,7 +17,7 @@ class ThreadsTest : public StoreTest {
 
   // A row's list repeats its number, and is as long as the number modulo 50.
   static void ExpectWholeRows(const Reader& reader, Row from) {
-    for (Row row = from; row < static_cast<Row>(reader.rows()); ++row) {
+    for (Row row = from; row < static_cast<Row>(reader.num_rows()); ++row) {
       const RowView view = reader.row(row);
       ASSERT_EQ(view.size(), 2U);
       const Value number = view.begin()->values[0];
@@ -47,7 +47,7 @@ TEST_F(ThreadsTest, EachThreadGetsANextStepOfItsOwn) {
     writers.emplace_back([&store, writer] {
       Step before = -1;
       for (Step i = 0; i < kRows / kThreads; ++i) {
-        const Step step = store.AppendNext({{0, writer}});
+        const Step step = store.AppendStep({{0, writer}});
         ASSERT_GT(step, before);
         before = step;
       }
@@ -55,7 +55,7 @@ TEST_F(ThreadsTest, EachThreadGetsANextStepOfItsOwn) {
   }
   for (std::thread& writer : writers) writer.join();
   const Reader reader = store.reader();
-  ASSERT_EQ(reader.rows(), static_cast<std::uint64_t>(kRows));
+  ASSERT_EQ(reader.num_rows(), static_cast<std::uint64_t>(kRows));
   std::array<Step, kThreads> rows_of{};
   for (Row row = 0; row < kRows; ++row) {
     const RowView view = reader.row(row);
@@ -72,9 +72,9 @@ TEST_F(ThreadsTest, ReadersSeeWholeAppendsOnly) {
     Row seen = 0;
     while (!done) {
       reader.Refresh();
-      ASSERT_GE(static_cast<Row>(reader.rows()), seen);
+      ASSERT_GE(static_cast<Row>(reader.num_rows()), seen);
       ExpectWholeRows(reader, seen);
-      seen = static_cast<Row>(reader.rows());
+      seen = static_cast<Row>(reader.num_rows());
     }
   };
   std::vector<std::thread> readers;
@@ -104,7 +104,7 @@ TEST_F(ThreadsTest, AppendsOfManyThreadsAreSerialised) {
     });
   }
   for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(store.reader().rows(), appended);
+  EXPECT_EQ(store.reader().num_rows(), appended);
   ExpectWholeRows(store.reader(), 0);
 }
 
@@ -122,7 +122,7 @@ TEST_F(ThreadsTest, SyncsRunBesideAppends) {
   for (Step step = 0; step < kRows; ++step) AppendNumber(store, step, step);
   done = true;
   syncer.join();
-  EXPECT_LE(durable, store.reader().rows());
+  EXPECT_LE(durable, store.reader().num_rows());
   store.Close();
   ExpectWholeRows(Reader::Open(path_), 0);
 }
@@ -149,7 +149,7 @@ TEST_F(ThreadsTest, CloseEndsAppendsAndSyncsOfOtherThreads) {
     syncer.join();
     const Reader reader = Reader::Open(path_);
     EXPECT_EQ(reader.recovery().state, Recovery::State::kClean);
-    EXPECT_EQ(reader.rows(), appended);
+    EXPECT_EQ(reader.num_rows(), appended);
   }
 }
 
@@ -162,7 +162,7 @@ TEST_F(ThreadsTest, AFailedSyncStopsTheAppendsOfOtherThreads) {
               }).code(),
               ErrorCode::kIo);
   });
-  while (store.reader().rows() < 100) std::this_thread::yield();
+  while (store.reader().num_rows() < 100) std::this_thread::yield();
   const auto real = sys().fdatasync;
   sys().fdatasync = [](int) {
     errno = EIO;

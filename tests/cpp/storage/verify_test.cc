@@ -114,7 +114,7 @@ TEST_F(VerifyTest, NeitherHasOneThatAWriterHasOpen) {
   StreamStore store = Open();
   EXPECT_EQ(Texts(Verify(path_)), "");
   for (const Step rows : {1, 300, 1000}) {
-    Fill(store, static_cast<Step>(store.reader().rows()), rows);
+    Fill(store, static_cast<Step>(store.reader().num_rows()), rows);
     if (rows == 300) store.Sync();
     for (const VerifyReport& report : {Verify(path_), Verify(store.reader())}) {
       EXPECT_EQ(Texts(report), "");
@@ -154,7 +154,7 @@ TEST_F(VerifyTest, DamagedValuesAreToldWithTheirRecordsAndTheWalkGoesOn) {
   EXPECT_EQ(finding.file, "records");
   EXPECT_EQ(finding.offset, 7U * 32 + 28);
   EXPECT_EQ(finding.subject, "record 7");
-  EXPECT_CONTAINS(finding.expected, "check 0x");
+  EXPECT_CONTAINS(finding.expected, "checksum 0x");
   EXPECT_EQ(report.findings[1].subject, "record 500");
 }
 

@@ -87,7 +87,7 @@ TEST_F(WritersTest, TakesOverFromAWriterThatClosesJustNow) {
   sys() = RealSyscalls();
   for (Step step = 10; step < 10'000; ++step) store.Append(step, {{0, step}});
   const Reader reader = store.reader();
-  EXPECT_EQ(reader.rows(), 10'000U);
+  EXPECT_EQ(reader.num_rows(), 10'000U);
   EXPECT_EQ(reader.row(9'999).begin()->values[0], 9'999);
 }
 
@@ -124,10 +124,10 @@ void AppendInParentAndReadInChild(StreamStore& store) {
     bool right = ::read(ends[0], &byte, 1) == 1;
     try {
       reader.Refresh();
-      right = right && reader.rows() == 2001 && reader.live();
-      right = right && Show(reader.Truncated(2)) == "0{} 1{0:5 1:6}";
+      right = right && reader.num_rows() == 2001 && reader.live();
+      right = right && Show(reader.Snapshot(2)) == "0{} 1{0:5 1:6}";
       right = right && (*(reader.row(2000).begin() + 1)).values.size() == 1000;
-      right = right && store.reader().rows() == 2001;
+      right = right && store.reader().num_rows() == 2001;
     } catch (const Error& error) {
       ::fprintf(stderr, "child: %s\n", error.what());
       right = false;
@@ -161,7 +161,7 @@ TEST_F(WritersTest, AReaderOfAClosedWriterSeesWhatTheNextWriterAppends) {
   EXPECT_EQ(reader.complete_rows(), 1U);
   WriteAndDie([](StreamStore& next) { next.Append(1, {{0, 2}, {1, List(20'000, 3)}, {2, true}}); });
   reader.Refresh();
-  EXPECT_EQ(reader.rows(), 2U);
+  EXPECT_EQ(reader.num_rows(), 2U);
   EXPECT_EQ((*(reader.row(1).begin() + 1)).values.size(), 20'000U);
   const StreamStore third = Open();
   EXPECT_TRUE(reader.live());
@@ -185,7 +185,7 @@ TEST_F(WritersTest, AChildForkedDuringAnAppendIsNotStuck) {
       ::alarm(600);
       EXPECT_EQ(ErrorOf([&] { store.Append(1 << 30, {}); }).code(), ErrorCode::kReadOnly);
       Reader reader = store.reader();
-      for (Row row = 0; row < static_cast<Row>(reader.rows()); row += 1000) {
+      for (Row row = 0; row < static_cast<Row>(reader.num_rows()); row += 1000) {
         EXPECT_EQ(reader.row(row).begin()->values[0], row);
       }
     };

@@ -57,7 +57,7 @@ class FakeStore {
   FakeStore(std::vector<Field> fields, std::vector<FakeRow> rows,
             FakeHints hint_kind = FakeHints::kRight, std::uint64_t seed = 1)
       : rows_(std::move(rows)) {
-    auto meaning = std::make_shared<Meaning>();
+    auto meaning = std::make_shared<StoreSchema>();
     meaning->schema = Schema(std::move(fields));
     meaning->encodings = MakeEncodings(meaning->schema);
     meaning->path = "runs/a";
@@ -129,7 +129,7 @@ class FakeStore {
     record.step = step;
     record.row_session = PackRowSession(static_cast<std::uint64_t>(row), 0xbeef);
     record.layout = LayoutOf(writes);
-    record.check = 0xdeadbeef;
+    record.checksum = 0xdeadbeef;
     records.push_back(record);
     for (const FakeWrite& write : writes) {
       for (std::size_t i = 0; i < write.values.size(); ++i) {
@@ -197,7 +197,7 @@ class FakeStore {
   }
 
   std::vector<FakeRow> rows_;
-  std::shared_ptr<const Meaning> meaning_;
+  std::shared_ptr<const StoreSchema> meaning_;
   std::vector<Position> row_starts_;
   std::map<std::vector<std::uint64_t>, std::uint32_t> known_layouts_;
   std::unique_ptr<Value[]> frozen_values_;

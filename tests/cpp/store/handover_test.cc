@@ -6,7 +6,7 @@
 
 #include "support/scratch.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 Handover Duplicate(const Handover& files) {
@@ -21,7 +21,7 @@ TEST(HandoverTest, FollowsTheWriterUntilItCloses) {
   StreamStore store = StreamStore::Temporary({.capacity_values = 100, .fields = {{.name = "x"}}});
   store.Append(0, {{TypeId{0}, 7}});
   Reader reader = Reader::TakeOver(Duplicate(store.reader().HandOver()));
-  EXPECT_EQ(reader.rows(), 1U);
+  EXPECT_EQ(reader.num_rows(), 1U);
   EXPECT_EQ(reader.id(), store.id());
   EXPECT_TRUE(reader.path().empty());
   EXPECT_TRUE(reader.live());
@@ -29,7 +29,7 @@ TEST(HandoverTest, FollowsTheWriterUntilItCloses) {
     store.Append(step, {{TypeId{0}, step}});
   }
   reader.Refresh();
-  EXPECT_EQ(reader.rows(), 100'000U);
+  EXPECT_EQ(reader.num_rows(), 100'000U);
   EXPECT_EQ(reader.row(99'999).begin()->values[0], 99'999);
   EXPECT_EQ(reader.field_writes(), 100'000U);
   store.Close();
@@ -57,4 +57,4 @@ TEST(HandoverTest, RefusesWhatIsNoStore) {
 }
 
 }  // namespace
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -9,9 +9,9 @@
 
 #include "stream_store/store.h"
 
-#include "store/wide.h"
+#include "store/vector_copy.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 std::uint32_t BitsOf(float number) { return std::bit_cast<std::uint32_t>(number); }
@@ -51,12 +51,12 @@ struct Lists {
 
 class RaggedFloatsTest : public testing::TestWithParam<bool> {
  protected:
-  void SetUp() override { internal::Avx2InUse() = before_ && GetParam(); }
+  void SetUp() override { Avx2InUse() = before_ && GetParam(); }
 
-  void TearDown() override { internal::Avx2InUse() = before_; }
+  void TearDown() override { Avx2InUse() = before_; }
 
  private:
-  bool before_ = internal::Avx2InUse();
+  bool before_ = Avx2InUse();
 };
 
 INSTANTIATE_TEST_SUITE_P(Copies, RaggedFloatsTest, testing::Bool());
@@ -92,4 +92,4 @@ TEST_P(RaggedFloatsTest, EqualTheirListsAtEveryLengthAndCut) {
 }
 
 }  // namespace
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -9,7 +9,7 @@
 
 #include "base/syscalls.h"
 #include "store/fake_rows.h"
-#include "store/reads.h"
+#include "store/read_functions.h"
 
 namespace stream_store::internal {
 namespace {
@@ -169,7 +169,7 @@ TEST_F(ReadAheadTest, FlatWindowsAndScatteredValuesAreAskedFor) {
     ReadWindows(view, starts, 40, out);
     EXPECT_TRUE(all_asked(32, 40));
     kernel.asked.clear();
-    out.steps = steps.data();
+    out.step = steps.data();
     ReadWindows(view, starts, 40, out);
     EXPECT_TRUE(all_asked(0, 40));
     kernel.asked.clear();

@@ -9,7 +9,7 @@
 
 #include "storage/locate.h"
 #include "store/fake_rows.h"
-#include "store/reads.h"
+#include "store/read_functions.h"
 
 namespace stream_store::internal {
 namespace {
@@ -48,7 +48,7 @@ void ReadEverything(const View& view, RowMaker& random) {
   Survives([&] { ReadRows(view, rows, 5, asks, steps.data()); });
   Survives([&] { EXPECT_LE(LongestInRows(view, rows, 5, kLong), view.value_count); });
   std::vector<Position> places(rows.size());
-  Survives([&] { PositionsOf(view, rows, places); });
+  Survives([&] { PositionOf(view, rows, places); });
   Survives([&] { Segments(view, std::vector<TypeId>{kDone}); });
   Survives([&] { RowAtStep(view, static_cast<Step>(random.Below(1000)), true); });
   Survives([&] { ReadRow(view, rows[0]); });

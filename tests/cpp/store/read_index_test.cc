@@ -6,7 +6,7 @@
 #include "stream_store/error.h"
 
 #include "store/fake_rows.h"
-#include "store/reads.h"
+#include "store/read_functions.h"
 
 namespace stream_store::internal {
 namespace {

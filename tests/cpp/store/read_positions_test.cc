@@ -9,7 +9,7 @@
 
 #include "storage/locate.h"
 #include "store/fake_rows.h"
-#include "store/reads.h"
+#include "store/read_functions.h"
 
 namespace stream_store::internal {
 namespace {
@@ -114,12 +114,12 @@ TEST(LookUpTest, FindsTheRowOfEveryPositionAndThePositionOfEveryRow) {
     std::vector<Position> positions(store.values.size());
     std::iota(positions.begin(), positions.end(), 0);
     std::vector<Row> rows(positions.size());
-    RowsOf(store.view(), positions, rows);
+    RowOf(store.view(), positions, rows);
     EXPECT_EQ(rows, store.rows_of);
     std::vector<Row> every(store.rows().size());
     std::iota(every.begin(), every.end(), 0);
     std::vector<Position> starts(every.size());
-    PositionsOf(store.view(), every, starts);
+    PositionOf(store.view(), every, starts);
     for (const Row row : every) {
       ASSERT_EQ(starts[static_cast<std::size_t>(row)], store.StartOf(row)) << "row " << row;
     }
@@ -153,7 +153,7 @@ TEST(LookUpTest, FindsTheLastOfTheEmptyRecordsThatShareAStart) {
   EXPECT_EQ(EndOfRow(store.view(), 3), 5U);
   EXPECT_EQ(store.StartOf(4), 2);
   std::vector<Position> starts(5);
-  PositionsOf(store.view(), std::vector<Row>{0, 1, 2, 3, 4}, starts);
+  PositionOf(store.view(), std::vector<Row>{0, 1, 2, 3, 4}, starts);
   EXPECT_EQ(starts, (std::vector<Position>{0, 0, 1, 1, 2}));
 }
 
@@ -169,11 +169,11 @@ TEST(LookUpTest, NamesRowsAndPositionsOutside) {
     }
     return "no error";
   };
-  EXPECT_EQ(message([&] { RowsOf(store.view(), std::vector<Position>{1}, out); }),
+  EXPECT_EQ(message([&] { RowOf(store.view(), std::vector<Position>{1}, out); }),
             "position 1 is outside [0, 1)");
-  EXPECT_EQ(message([&] { PositionsOf(store.view(), std::vector<Row>{2}, out); }),
+  EXPECT_EQ(message([&] { PositionOf(store.view(), std::vector<Row>{2}, out); }),
             "row 2 is outside [0, 2)");
-  EXPECT_EQ(message([&] { PositionsOf(store.view(), std::vector<Row>{-1}, out); }),
+  EXPECT_EQ(message([&] { PositionOf(store.view(), std::vector<Row>{-1}, out); }),
             "row -1 is outside [0, 2)");
 }
 

@@ -9,8 +9,8 @@
 #include "stream_store/error.h"
 
 #include "store/fake_rows.h"
-#include "store/reads.h"
-#include "store/wide.h"
+#include "store/read_functions.h"
+#include "store/vector_copy.h"
 
 namespace stream_store::internal {
 namespace {
@@ -182,7 +182,7 @@ TEST_P(WindowsTest, FillOnlyTheColumnsWanted) {
       out.types = nullptr;
     }
     if ((wanted & 4) == 0) {
-      out.steps = nullptr;
+      out.step = nullptr;
     }
     if ((wanted & 8) == 0) {
       out.number = nullptr;

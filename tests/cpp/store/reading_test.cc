@@ -11,7 +11,7 @@
 
 #include "support/scratch.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 using namespace std::chrono_literals;
@@ -52,32 +52,32 @@ TEST_F(ReadingTest, ASnapshotStaysUntilItIsRefreshed) {
   Reader reader = store_.reader();
   const Reader copy = reader;
   AppendRow(kRows);
-  EXPECT_EQ(reader.rows(), 20U);
+  EXPECT_EQ(reader.num_rows(), 20U);
   const std::uint64_t size = reader.Refresh();
   EXPECT_EQ(reader.size(), size);
-  EXPECT_EQ(reader.rows(), 21U);
-  EXPECT_EQ(copy.rows(), 20U);
+  EXPECT_EQ(reader.num_rows(), 21U);
+  EXPECT_EQ(copy.num_rows(), 20U);
   Reader assigned = Reader::Open(scratch_ / "store");
   assigned = copy;
-  EXPECT_EQ(assigned.rows(), 20U);
+  EXPECT_EQ(assigned.num_rows(), 20U);
   EXPECT_EQ(assigned.Refresh(), reader.size());
 }
 
 TEST_F(ReadingTest, AFrozenOrTruncatedReaderNeverMoves) {
-  Reader frozen = store_.reader().Frozen();
-  Reader truncated = store_.reader().Truncated(4);
-  Reader nothing = store_.reader().Truncated(0);
+  Reader frozen = store_.reader().Snapshot();
+  Reader truncated = store_.reader().Snapshot(4);
+  Reader nothing = store_.reader().Snapshot(0);
   AppendRow(kRows);
   frozen.Refresh();
   truncated.Refresh();
-  EXPECT_EQ(frozen.rows(), 20U);
-  EXPECT_EQ(truncated.rows(), 4U);
+  EXPECT_EQ(frozen.num_rows(), 20U);
+  EXPECT_EQ(truncated.num_rows(), 4U);
   EXPECT_EQ(truncated.size(), 4U + 0 + 1 + 2 + 0 + 4);
   EXPECT_EQ(truncated.complete_rows(), 4U);
   EXPECT_EQ(truncated.field_writes(), 12U);
   EXPECT_EQ(nothing.size(), 0U);
-  EXPECT_FALSE(truncated.WaitForRows(5, 1h));
-  EXPECT_EQ(ErrorOf([&] { store_.reader().Truncated(99); }).code(), ErrorCode::kOutOfRange);
+  EXPECT_FALSE(truncated.Wait(5, 1h));
+  EXPECT_EQ(ErrorOf([&] { store_.reader().Snapshot(99); }).code(), ErrorCode::kOutOfRange);
 }
 
 TEST_F(ReadingTest, ARowIsCompleteOnceItsLastFieldIsThereOrNobodyWrites) {
@@ -106,16 +106,16 @@ TEST_F(ReadingTest, KnowsItsPlaceAndSize) {
 
 TEST_F(ReadingTest, FindsRowsByStepAndPlaceByRow) {
   const Reader reader = store_.reader();
-  EXPECT_EQ(reader.LowerBound(50), 5);
-  EXPECT_EQ(reader.UpperBound(50), 6);
-  EXPECT_EQ(reader.LowerBound(51), 6);
-  EXPECT_EQ(reader.UpperBound(100'000), 20);
+  EXPECT_EQ(reader.RowAt(50, Side::kLeft), 5);
+  EXPECT_EQ(reader.RowAt(50, Side::kRight), 6);
+  EXPECT_EQ(reader.RowAt(51, Side::kLeft), 6);
+  EXPECT_EQ(reader.RowAt(100'000, Side::kRight), 20);
   const Rows rows{0, 1, 4};
   std::vector<Position> positions(3);
-  reader.PositionsOf(rows, positions);
+  reader.PositionOf(rows, positions);
   EXPECT_EQ(positions, (std::vector<Position>{0, 2, 11}));
   Rows back(3);
-  reader.RowsOf(positions, back);
+  reader.RowOf(positions, back);
   EXPECT_EQ(back, rows);
 }
 
@@ -125,7 +125,7 @@ TEST_F(ReadingTest, GathersPositionsInAnyOrder) {
   std::vector<Value> values(3);
   std::vector<std::int64_t> types(3);
   std::vector<Step> steps(3);
-  reader.Gather(positions, {.values = values.data(), .types = types.data(), .steps = steps.data()});
+  reader.Gather(positions, {.values = values.data(), .types = types.data(), .step = steps.data()});
   EXPECT_EQ(values, (std::vector<Value>{1, 0, 1}));
   EXPECT_EQ(types, (std::vector<std::int64_t>{0, 0, 0}));
   EXPECT_EQ(steps, (std::vector<Step>{10, 0, 10}));
@@ -223,4 +223,4 @@ TEST_F(ReadingTest, WaitsForAStoreThatDoesNotComeAsLongAsItWasTold) {
 }
 
 }  // namespace
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -11,7 +11,7 @@
 #include "stream_store/sampler.h"
 #include "stream_store/store.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 
 enum SamplerType : TypeId { kEpisodeType, kItemsType, kDoneType, kCutType };
 
@@ -203,4 +203,4 @@ inline std::vector<ModelWindow> Sorted(std::vector<ModelWindow> windows) {
   return windows;
 }
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -12,7 +12,7 @@
 #include "base/str_cat.h"
 #include "support/scratch.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 using Windows = std::vector<ModelWindow>;
@@ -251,4 +251,4 @@ TEST_P(ModelTest, SamplingIsUniformOverTheValidWindows) {
 }
 
 }  // namespace
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -11,7 +11,7 @@
 #include "support/patience.h"
 #include "support/scratch.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 using Windows = std::vector<ModelWindow>;
@@ -396,4 +396,4 @@ TEST(WindowSamplerTest, RefusesStatesOfOthers) {
 }
 
 }  // namespace
-}  // namespace stream_store
+}  // namespace stream_store::internal

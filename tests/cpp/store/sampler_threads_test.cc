@@ -10,7 +10,7 @@
 
 #include "support/sanitizers.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 #if STREAM_STORE_TSAN || STREAM_STORE_ASAN
@@ -81,4 +81,4 @@ TEST(SamplerThreadsTest, SamplersOfOneStoreWorkBesideItsWriter) {
 }
 
 }  // namespace
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -14,7 +14,7 @@
 
 #include "support/scratch.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 const std::vector<Field> kFields = {{.name = "number", .dtype = DType::kInt64},
@@ -43,7 +43,7 @@ void StageRows(StagedRows& staged, Step first, std::size_t count) {
 }
 
 void ExpectRows(const Reader& reader, Row rows) {
-  ASSERT_EQ(reader.rows(), static_cast<std::uint64_t>(rows));
+  ASSERT_EQ(reader.num_rows(), static_cast<std::uint64_t>(rows));
   for (Row row = 0; row < rows; row += 1 + rows / 100) {
     const RowView view = reader.row(row);
     EXPECT_EQ(view.step(), row);
@@ -62,7 +62,7 @@ TEST(StagedRows, AreSeenByNobodyUntilTheyAreCommitted) {
     StageRows(staged, first, 500);
     here.Refresh();
     other.Refresh();
-    EXPECT_EQ(here.rows() + other.rows(), 0U);
+    EXPECT_EQ(here.num_rows() + other.num_rows(), 0U);
   }
   EXPECT_EQ(staged.rows(), 5000U);
   EXPECT_EQ(staged.last_step(), 4999);
@@ -130,7 +130,7 @@ TEST(StagedRows, KeepOtherWritersOut) {
   const Step step = 1;
   const Column column{.type = 0, .source = Source::kInt64, .data = &step};
   EXPECT_EQ(code([&] { store.Append(1, {{0, 1}}); }), ErrorCode::kState);
-  EXPECT_EQ(code([&] { store.AppendNext({}); }), ErrorCode::kState);
+  EXPECT_EQ(code([&] { store.AppendStep({}); }), ErrorCode::kState);
   EXPECT_EQ(code([&] { store.Extend({&step, 1}, {&column, 1}); }), ErrorCode::kState);
   EXPECT_EQ(code([&] { store.Reserve(1, 1); }), ErrorCode::kState);
   EXPECT_EQ(code([&] { store.Clear(); }), ErrorCode::kState);
@@ -151,7 +151,7 @@ TEST(StagedRows, OfAClosedStoreAreLost) {
   store.Close();
   EXPECT_EQ(ErrorOf([&] { StageRows(staged, 2000, 10); }).code(), ErrorCode::kClosed);
   EXPECT_EQ(ErrorOf([&] { staged.Commit(); }).code(), ErrorCode::kClosed);
-  EXPECT_EQ(Reader::Open(scratch / "a").rows(), 0U);
+  EXPECT_EQ(Reader::Open(scratch / "a").num_rows(), 0U);
 }
 
 TEST(StagedRows, OfAKilledProcessNeverWere) {
@@ -174,7 +174,7 @@ TEST(StagedRows, OfAKilledProcessNeverWere) {
     EXPECT_EQ(store.recovery().state, Recovery::State::kProcessCrash);
     EXPECT_EQ(store.recovery().rows_cut, 0U);
     ExpectRows(store.reader(), commit ? 4001 : 1);
-    store.AppendNext({{0, commit ? 4001 : 1}, {1, std::string_view("b")}});
+    store.AppendStep({{0, commit ? 4001 : 1}, {1, std::string_view("b")}});
     ExpectRows(store.reader(), commit ? 4002 : 2);
   }
 }
@@ -192,11 +192,11 @@ TEST(StagedRows, ReplaceATemporaryStoreAsAWhole) {
   EXPECT_EQ(store.schema()[0].name, "old");
   StagedRows staged = store.StageAnew(kFields);
   StageRows(staged, 0, 10);
-  EXPECT_EQ(store.reader().rows(), 1U);
+  EXPECT_EQ(store.reader().num_rows(), 1U);
   EXPECT_EQ(staged.Commit(), 0);
   EXPECT_NE(store.id(), id);
   ExpectRows(store.reader(), 10);
-  EXPECT_EQ(before.rows(), 1U);
+  EXPECT_EQ(before.num_rows(), 1U);
   EXPECT_EQ(before.row(0).begin()->values[0], 1);
   store.Append(10, {{0, 10}, {1, std::string_view("on")}});
   ExpectRows(store.reader(), 11);
@@ -269,8 +269,8 @@ TEST(StagedRows, OfAKilledCreatorLeaveNothingAtThePath) {
   EXPECT_FALSE(std::filesystem::exists(scratch / "a"));
   StreamStore store = StreamStore::Open(scratch / "a", OptionsOf());
   EXPECT_EQ(Entries(scratch.path()), 1U) << "what it left is swept up";
-  EXPECT_EQ(store.reader().rows(), 0U);
+  EXPECT_EQ(store.reader().num_rows(), 0U);
 }
 
 }  // namespace
-}  // namespace stream_store
+}  // namespace stream_store::internal

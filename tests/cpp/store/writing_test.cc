@@ -13,7 +13,7 @@
 #include "base/str_cat.h"
 #include "support/scratch.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 namespace {
 
 using List = std::vector<std::int64_t>;
@@ -31,11 +31,11 @@ class WritingTest : public ::testing::Test {
   // What an append throws that changes nothing.
   std::string Refusal(const std::function<void()>& append,
                       ErrorCode code = ErrorCode::kInvalidArgument) {
-    const std::uint64_t rows = store_.reader().rows();
+    const std::uint64_t rows = store_.reader().num_rows();
     const std::uint64_t values = store_.reader().size();
     const Error error = ErrorOf(append);
     EXPECT_EQ(error.code(), code);
-    EXPECT_EQ(store_.reader().rows(), rows);
+    EXPECT_EQ(store_.reader().num_rows(), rows);
     EXPECT_EQ(store_.reader().size(), values);
     return error.what();
   }
@@ -92,7 +92,7 @@ TEST_F(WritingTest, TellsTheStepThatWentBack) {
   EXPECT_CONTAINS(Refusal([&] { store_.Append(4, {{0, 1}}); }),
                   "step 4 after step 5: steps never decrease (order)");
   store_.Append(std::numeric_limits<Step>::max(), {{0, 1}});
-  EXPECT_CONTAINS(Refusal([&] { store_.AppendNext({{0, 1}}); }),
+  EXPECT_CONTAINS(Refusal([&] { store_.AppendStep({{0, 1}}); }),
                   "no step comes after the last one, 9223372036854775807");
 }
 
@@ -164,10 +164,10 @@ TEST_F(WritingTest, ClosedItRefusesAndStaysReadable) {
   store_.Close();
   EXPECT_TRUE(store_.closed());
   EXPECT_EQ(store_.TryAppend(1, {{0, 1}}), ErrorCode::kClosed);
-  EXPECT_EQ(store_.TryAppendNext({{0, 1}}), ErrorCode::kClosed);
+  EXPECT_EQ(store_.TryAppendStep({{0, 1}}), ErrorCode::kClosed);
   EXPECT_EQ(ErrorOf([&] { store_.DefineFields(RobotFields()); }).code(), ErrorCode::kClosed);
   EXPECT_EQ(reader.row(0).begin()->values[0], 7);
-  EXPECT_EQ(store_.reader().rows(), 1U);
+  EXPECT_EQ(store_.reader().num_rows(), 1U);
 }
 
 TEST_F(WritingTest, ClosedBeforeFieldsWereDeclaredItIsClosed) {
@@ -183,8 +183,8 @@ TEST_F(WritingTest, MovesTakeTheStoreAlong) {
   StreamStore moved = std::move(store_);
   store_ = StreamStore::Temporary({.fields = RobotFields()});
   moved.Append(1, {{0, 8}});
-  EXPECT_EQ(moved.reader().rows(), 2U);
-  EXPECT_EQ(store_.reader().rows(), 0U);
+  EXPECT_EQ(moved.reader().num_rows(), 2U);
+  EXPECT_EQ(store_.reader().num_rows(), 0U);
   EXPECT_TRUE(store_.path().empty());
   EXPECT_EQ(moved.path(), scratch_ / "store");
 }
@@ -210,7 +210,7 @@ TEST_F(WritingTest, OnlyTemporaryStoresAreCleared) {
   temporary.Append(0, {{0, 7}});
   const Reader before = temporary.reader();
   temporary.Clear();
-  EXPECT_EQ(temporary.reader().rows(), 0U);
+  EXPECT_EQ(temporary.reader().num_rows(), 0U);
   EXPECT_EQ(before.row(0).begin()->values[0], 7);
   temporary.Append(0, {{0, 8}});
   EXPECT_EQ(temporary.reader().row(0).begin()->values[0], 8);
@@ -229,4 +229,4 @@ TEST_F(WritingTest, SyncTellsHowManyRowsAreDurable) {
 TEST(VersionTest, LibraryIsOfTheHeadersVersion) { EXPECT_STREQ(LibraryVersion(), kVersion); }
 
 }  // namespace
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -3,9 +3,9 @@
 
 #include <chrono>
 
-namespace stream_store {
+namespace stream_store::internal {
 
 /// No matter of speed: longer than the most loaded machine takes.
 inline constexpr std::chrono::minutes kPatience{10};
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

@@ -18,7 +18,7 @@
 
 #include "base/syscalls.h"
 
-namespace stream_store {
+namespace stream_store::internal {
 
 /// A fresh directory on disk, deleted with all its content at the end.
 class ScratchDirectory {
@@ -80,4 +80,4 @@ inline std::string Text(std::span<const std::byte> bytes) {
 #define EXPECT_CONTAINS(text, part) \
   EXPECT_NE(std::string(text).find(part), std::string::npos) << "in: " << (text)
 
-}  // namespace stream_store
+}  // namespace stream_store::internal

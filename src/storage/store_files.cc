@@ -1,4 +1,4 @@
-#include "storage/files.h"
+#include "storage/store_files.h"
 
 #include <array>
 #include <utility>
@@ -51,7 +51,7 @@ Control::Control(File file, bool writable, bool copies)
 void Control::ReadAgain() const {
   LiveWords live{};
   file_.ReadAt(std::as_writable_bytes(std::span(&live, 1)), kLiveOffset);
-  history().store(live.history, std::memory_order_relaxed);
+  truncations().store(live.truncations, std::memory_order_relaxed);
   state().store(live.state, std::memory_order_relaxed);
   durable().store(live.durable, std::memory_order_relaxed);
   session().store(live.session, std::memory_order_release);
@@ -108,7 +108,7 @@ bool LooksLikeStore(const Directory& directory) {
   return false;
 }
 
-std::shared_ptr<Files> Files::Open(Directory directory, bool writable, bool copies) {
+std::shared_ptr<StoreFiles> StoreFiles::Open(Directory directory, bool writable, bool copies) {
   const auto open = [&](const char* name) { return OpenPart(directory, name, writable); };
   Parts parts;
   parts.control = CheckedControl(open(kControlName));
@@ -124,10 +124,10 @@ std::shared_ptr<Files> Files::Open(Directory directory, bool writable, bool copi
   parts.writable = writable;
   parts.copies = copies;
   parts.directory = std::move(directory);
-  return std::make_shared<Files>(std::move(parts));
+  return std::make_shared<StoreFiles>(std::move(parts));
 }
 
-Files::Files(Parts parts)
+StoreFiles::StoreFiles(Parts parts)
     : values(std::move(parts.values), kReserveValues, parts.writable),
       records(std::move(parts.records), kReserveRecords, parts.writable),
       layouts(std::move(parts.layouts), kReserveLayouts, parts.writable),
@@ -143,7 +143,7 @@ Files::Files(Parts parts)
   RefreshMaps();
 }
 
-void Files::MoveTo(std::filesystem::path path) {
+void StoreFiles::MoveTo(std::filesystem::path path) {
   path_ = std::move(path);
   path_text_ = PathText(path_);
   directory_->MovedTo(path_);
@@ -155,13 +155,13 @@ void Files::MoveTo(std::filesystem::path path) {
   SetSchema(meaning()->schema);
 }
 
-std::shared_ptr<const Meaning> Files::meaning() const {
+std::shared_ptr<const StoreSchema> StoreFiles::meaning() const {
   const std::scoped_lock hold(mutex_);
   return meaning_;
 }
 
-void Files::SetSchema(Schema schema) {
-  auto meaning = std::make_shared<Meaning>();
+void StoreFiles::SetSchema(Schema schema) {
+  auto meaning = std::make_shared<StoreSchema>();
   meaning->encodings = MakeEncodings(schema);
   meaning->schema = std::move(schema);
   meaning->path = path_text_;
@@ -169,19 +169,19 @@ void Files::SetSchema(Schema schema) {
   meaning_ = std::move(meaning);
 }
 
-void Files::ReloadSchema() {
+void StoreFiles::ReloadSchema() {
   Schema schema = ReadSchema(*directory_, identity_.id);
   if (!(schema == meaning()->schema)) {
     SetSchema(std::move(schema));
   }
 }
 
-std::shared_ptr<const Maps> Files::maps() const {
+std::shared_ptr<const Maps> StoreFiles::maps() const {
   const std::scoped_lock hold(mutex_);
   return maps_;
 }
 
-void Files::RefreshMaps() {
+void StoreFiles::RefreshMaps() {
   auto maps = std::make_shared<Maps>();
   maps->values = values.mapping();
   maps->records = records.mapping();

@@ -54,7 +54,9 @@ class Control {
 
   std::atomic_ref<std::uint64_t> session() const noexcept { return Word(&LiveWords::session); }
 
-  std::atomic_ref<std::uint64_t> history() const noexcept { return Word(&LiveWords::history); }
+  std::atomic_ref<std::uint64_t> truncations() const noexcept {
+    return Word(&LiveWords::truncations);
+  }
 
   std::atomic_ref<std::uint64_t> state() const noexcept { return Word(&LiveWords::state); }
 
@@ -80,12 +82,12 @@ class Control {
   bool copies_;
 };
 
-class Files {
+class StoreFiles {
  public:
   /// Opens the files of a persistent store inside `directory`, checking identity and schema.
   ///
   /// Throws Error(kCorrupt, kVersion, kIo), naming the file.
-  static std::shared_ptr<Files> Open(Directory directory, bool writable, bool copies = false);
+  static std::shared_ptr<StoreFiles> Open(Directory directory, bool writable, bool copies = false);
 
   /// Takes over files that were just created.
   struct Parts {
@@ -97,7 +99,7 @@ class Files {
     bool copies = false;  ///< for readers: load from no mapping, copy with pread()
   };
 
-  explicit Files(Parts parts);
+  explicit StoreFiles(Parts parts);
 
   bool persistent() const noexcept { return directory_.has_value(); }
 
@@ -115,7 +117,7 @@ class Files {
 
   const Identity& identity() const noexcept { return identity_; }
 
-  std::shared_ptr<const Meaning> meaning() const;
+  std::shared_ptr<const StoreSchema> meaning() const;
   void SetSchema(Schema schema);
 
   /// Reads `schema` again (readers, while the store is empty).
@@ -147,7 +149,7 @@ class Files {
   std::string path_text_;
   Identity identity_;
   mutable ForkMutex mutex_{ForkMutex::Rank::kInner};
-  std::shared_ptr<const Meaning> meaning_;
+  std::shared_ptr<const StoreSchema> meaning_;
   std::shared_ptr<const Maps> maps_;
   std::atomic<std::uint64_t> maps_key_{0};
 };

@@ -1,4 +1,4 @@
-// FileSet: the files of a store as far as they can be opened, for those who look at damaged stores.
+// DamagedFiles: the files of a store as far as they can be opened, for those who look at damaged stores.
 //
 // Files::Open() refuses a store of which anything is missing; here what is missing is a Finding.
 // Used by verify and repair. Reads only, with pread().
@@ -16,18 +16,18 @@
 
 #include "format/control.h"
 #include "format/encoding.h"
-#include "storage/files.h"
+#include "storage/store_files.h"
 
 namespace stream_store::internal {
 
-struct FileSet {
+struct DamagedFiles {
   using Report = std::function<void(Finding)>;
 
   /// Opens what is there, telling what is not. Throws Error(kNotFound, kVersion, kIo).
-  static FileSet Open(const std::filesystem::path& path, const Report& report);
+  static DamagedFiles Open(const std::filesystem::path& path, const Report& report);
 
   /// The files of an open store, as far as `view` sees it.
-  static FileSet Of(const Files& files, const View& view);
+  static DamagedFiles Of(const StoreFiles& files, const View& view);
 
   /// Whether records can be proved: the data files, the seed of their checks and what they mean.
   bool provable() const noexcept {

@@ -1,4 +1,4 @@
-#include "storage/image.h"
+#include "storage/record_verifier.h"
 
 #include "format/layout.h"
 
@@ -8,28 +8,28 @@ namespace {
 constexpr std::uint64_t kChunkWords = (128 << 10) / 8;  // of a long record, at a time
 
 template <class Word>
-WordFile<Word> WordsOf(const Files& files, const DataFile& file) {
+WordFile<Word> WordsOf(const StoreFiles& files, const DataFile& file) {
   return files.copies() ? WordFile<Word>(file.file())
                         : WordFile<Word>(file.file(), *file.mapping());
 }
 
 }  // namespace
 
-Image::Image(const Parts& parts)
+RecordVerifier::RecordVerifier(const Parts& parts)
     : values_(*parts.values),
       records_(*parts.records),
       layouts_(*parts.layouts),
       seed_(parts.seed),
       encodings_(parts.encodings) {}
 
-Image::Image(const Files& files, const Meaning& meaning)
+RecordVerifier::RecordVerifier(const StoreFiles& files, const StoreSchema& meaning)
     : values_(WordsOf<Value>(files, files.values)),
       records_(WordsOf<Record>(files, files.records)),
       layouts_(WordsOf<std::uint64_t>(files, files.layouts)),
-      seed_(files.identity().check_seed),
+      seed_(files.identity().checksum_seed),
       encodings_(meaning.encodings) {}
 
-const LayoutFacts& Image::Layout(std::uint64_t offset) {
+const LayoutFacts& RecordVerifier::Layout(std::uint64_t offset) {
   LayoutFacts& facts = known_[offset % known_.size()];
   if (facts.key == offset + 1) {
     return facts;
@@ -61,19 +61,19 @@ const LayoutFacts& Image::Layout(std::uint64_t offset) {
   return facts;
 }
 
-std::uint32_t Image::CheckOfLong(const Record& record, const LayoutFacts& layout) {
-  std::uint32_t state = BeginCheck(seed_, record.start, record.step, record.row_session,
-                                   record.layout, layout.digest);
+std::uint32_t RecordVerifier::CheckOfLong(const Record& record, const LayoutFacts& layout) {
+  std::uint32_t state = BeginChecksum(seed_, record.start, record.step, record.row_session,
+                                      record.layout, layout.digest);
   for (std::uint64_t done = 0; done < layout.total;) {
     const std::uint64_t count = std::min(layout.total - done, kChunkWords);
     state = Crc32cExtendWords(state, values_.At(record.start + done, count), count);
     done += count;
   }
-  return FinishCheck(state);
+  return FinishChecksum(state);
 }
 
-Seen Image::Look(std::uint64_t i) {
-  Seen seen;
+VerifiedRecord RecordVerifier::VerifyRecord(std::uint64_t i) {
+  VerifiedRecord seen;
   seen.record = record(i);
   seen.layout = Layout(seen.record.layout);
   seen.fault = seen.layout.fault;
@@ -85,14 +85,14 @@ Seen Image::Look(std::uint64_t i) {
     seen.fault = "its values run past the values file";
     return seen;
   }
-  seen.check = CheckOfLong(seen.record, seen.layout);
-  if (seen.check != seen.record.check) {
-    seen.fault = kWrongCheck;
+  seen.checksum = CheckOfLong(seen.record, seen.layout);
+  if (seen.checksum != seen.record.checksum) {
+    seen.fault = kWrongChecksum;
   }
   return seen;
 }
 
-const char* Continues(const Cursor& cursor, const Seen& seen) noexcept {
+const char* WhyNotNext(const Cursor& cursor, const VerifiedRecord& seen) noexcept {
   const Record& record = seen.record;
   const std::uint64_t row = RowOfRecord(record.row_session);
   if (record.start != cursor.values) {

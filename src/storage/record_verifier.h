@@ -15,11 +15,11 @@
 
 #include "base/crc32c.h"
 #include "base/file.h"
-#include "format/check.h"
+#include "format/checksum.h"
 #include "format/encoding.h"
 #include "format/record.h"
 #include "storage/cursor.h"
-#include "storage/files.h"
+#include "storage/store_files.h"
 
 namespace stream_store::internal {
 
@@ -105,14 +105,14 @@ struct LayoutFacts {
 };
 
 /// One record, read once and looked through.
-struct Seen {
+struct VerifiedRecord {
   Record record{};
   LayoutFacts layout;
-  std::uint32_t check = 0;      ///< what it should be
+  std::uint32_t checksum = 0;   ///< what it should be
   const char* fault = nullptr;  ///< why it cannot be a record
 };
 
-inline constexpr char kWrongCheck[] = "its check is wrong";
+inline constexpr char kWrongChecksum[] = "its check is wrong";
 inline constexpr char kWrongStart[] = "it does not start where the one before ended";
 
 /// Whether a record may begin the next row: its place and step, not its fields.
@@ -141,7 +141,7 @@ inline void Advance(const Record& record, const LayoutFacts& layout, Cursor& cur
   }
 }
 
-class Image {
+class RecordVerifier {
  public:
   /// The files and what their records mean; all must outlive the Image.
   struct Parts {
@@ -153,10 +153,10 @@ class Image {
   };
 
   /// Copies from the files.
-  explicit Image(const Parts& parts);
+  explicit RecordVerifier(const Parts& parts);
 
   /// Looks through the mappings of open files, or copies where they are not to be trusted.
-  Image(const Files& files, const Meaning& meaning);
+  RecordVerifier(const StoreFiles& files, const StoreSchema& meaning);
 
   std::uint64_t value_capacity() const noexcept { return values_.size(); }
 
@@ -178,31 +178,31 @@ class Image {
 
   /// Proves records from i on, below `end`, that continue `cursor`, and moves it over them; `pass`
   /// is called with each before that, and stops the run by returning false. Stops also at the first
-  /// that is not right, or is long: Look() says more. Returns the record it stopped at.
+  /// that is not right, or is long: VerifyRecord() says more. Returns the record it stopped at.
   /// REQUIRES: end <= record_capacity(). Throws Error(kIo).
   template <class Pass>
   std::uint64_t ProveRun(std::uint64_t i, std::uint64_t end, Cursor& cursor, const Pass& pass);
 
   /// Record i: layout inside the file and allowed by the schema, values inside the file, check
   /// right. REQUIRES: i < record_capacity(). Throws Error(kIo).
-  Seen Look(std::uint64_t i);
+  VerifiedRecord VerifyRecord(std::uint64_t i);
 
  private:
   static constexpr std::uint64_t kLongestInRun = (64 << 10) / sizeof(Value);
 
   // What the check should be. `values`: all of them.
-  std::uint32_t CheckOf(const Record& record, const LayoutFacts& layout,
-                        const Value* values) const noexcept {
+  std::uint32_t ChecksumOf(const Record& record, const LayoutFacts& layout,
+                           const Value* values) const noexcept {
     constexpr std::uint64_t kInlineWords = 24;  // longer runs go through the three-stream function
-    std::uint32_t state = BeginCheck(seed_, record.start, record.step, record.row_session,
-                                     record.layout, layout.digest);
+    std::uint32_t state = BeginChecksum(seed_, record.start, record.step, record.row_session,
+                                        record.layout, layout.digest);
     if (layout.total > kInlineWords) {
-      return FinishCheck(Crc32cExtendWords(state, values, layout.total));
+      return FinishChecksum(Crc32cExtendWords(state, values, layout.total));
     }
     for (std::uint64_t i = 0; i < layout.total; ++i) {
       state = Crc32cExtendWord(state, static_cast<std::uint64_t>(values[i]));
     }
-    return FinishCheck(state);
+    return FinishChecksum(state);
   }
 
   std::uint32_t CheckOfLong(const Record& record, const LayoutFacts& layout);
@@ -216,16 +216,16 @@ class Image {
 };
 
 /// Why `seen` cannot follow `cursor`, or null: docs/format.md, "Rows and records".
-const char* Continues(const Cursor& cursor, const Seen& seen) noexcept;
+const char* WhyNotNext(const Cursor& cursor, const VerifiedRecord& seen) noexcept;
 
 /// Moves the cursor over a record that continues it.
-inline void Advance(const Seen& seen, Cursor& cursor) noexcept {
+inline void Advance(const VerifiedRecord& seen, Cursor& cursor) noexcept {
   Advance(seen.record, seen.layout, cursor);
 }
 
 template <class Pass>
-std::uint64_t Image::ProveRun(std::uint64_t i, std::uint64_t end, Cursor& cursor,
-                              const Pass& pass) {
+std::uint64_t RecordVerifier::ProveRun(std::uint64_t i, std::uint64_t end, Cursor& cursor,
+                                       const Pass& pass) {
   LayoutFacts layout = Layout(0);
   while (i < end) {
     const Record* record = records_.At(i, 1);
@@ -241,7 +241,7 @@ std::uint64_t Image::ProveRun(std::uint64_t i, std::uint64_t end, Cursor& cursor
         return i;
       }
       const Value* values = layout.total == 0 ? nullptr : values_.At(cursor.values, layout.total);
-      if (CheckOf(*record, layout, values) != record->check ||
+      if (ChecksumOf(*record, layout, values) != record->checksum ||
           !pass(i, *record, layout.total, begins)) {
         return i;
       }

@@ -1,4 +1,4 @@
-#include "storage/file_set.h"
+#include "storage/damaged_files.h"
 
 #include <array>
 #include <cerrno>
@@ -18,13 +18,13 @@ std::string Reason(const Error& error, const std::string& path) {
 
 }  // namespace
 
-std::uint64_t FileSet::Live(std::uint64_t LiveWords::* word) const {
+std::uint64_t DamagedFiles::Live(std::uint64_t LiveWords::* word) const {
   LiveWords live{};
   control->ReadAt(std::as_writable_bytes(std::span(&live, 1)), kLiveOffset);
   return live.*word;
 }
 
-FileSet FileSet::Open(const std::filesystem::path& path, const Report& report) {
+DamagedFiles DamagedFiles::Open(const std::filesystem::path& path, const Report& report) {
   std::optional<Directory> opened;
   try {
     opened = Directory::Open(path);
@@ -39,14 +39,14 @@ FileSet FileSet::Open(const std::filesystem::path& path, const Report& report) {
     throw Error(ErrorCode::kNotFound,
                 StrCat(PathText(path), ": no such store: the directory holds none"));
   }
-  FileSet set;
+  DamagedFiles set;
   set.path = PathText(path);
-  for (const auto& [name, place] : {std::pair{kControlName, &FileSet::control},
-                                    {kValuesName, &FileSet::values},
-                                    {kRecordsName, &FileSet::records},
-                                    {kLayoutsName, &FileSet::layouts},
-                                    {kHintsName, &FileSet::hints},
-                                    {kLockName, &FileSet::lock}}) {
+  for (const auto& [name, place] : {std::pair{kControlName, &DamagedFiles::control},
+                                    {kValuesName, &DamagedFiles::values},
+                                    {kRecordsName, &DamagedFiles::records},
+                                    {kLayoutsName, &DamagedFiles::layouts},
+                                    {kHintsName, &DamagedFiles::hints},
+                                    {kLockName, &DamagedFiles::lock}}) {
     try {
       set.owned_.push_back(std::make_unique<File>(directory.OpenFile(name, /*writable=*/false)));
       set.*place = set.owned_.back().get();
@@ -66,7 +66,7 @@ FileSet FileSet::Open(const std::filesystem::path& path, const Report& report) {
   return set;
 }
 
-void FileSet::ReadControl(const Report& report) {
+void DamagedFiles::ReadControl(const Report& report) {
   std::array<std::byte, kIdentityBytes> bytes{};
   try {
     const std::size_t count = control->ReadAt(bytes, kIdentityOffset);
@@ -83,7 +83,7 @@ void FileSet::ReadControl(const Report& report) {
   }
 }
 
-void FileSet::ReadSchemaFile(const Directory& directory, const Report& report) {
+void DamagedFiles::ReadSchemaFile(const Directory& directory, const Report& report) {
   if (!identity) {
     return;
   }
@@ -101,8 +101,8 @@ void FileSet::ReadSchemaFile(const Directory& directory, const Report& report) {
   }
 }
 
-FileSet FileSet::Of(const Files& files, const View& view) {
-  FileSet set;
+DamagedFiles DamagedFiles::Of(const StoreFiles& files, const View& view) {
+  DamagedFiles set;
   set.path = files.path_text();
   set.persistent = files.persistent();
   set.values = &files.values.file();

@@ -1,4 +1,4 @@
-#include "store/verdict_text.h"
+#include "store/refusal_text.h"
 
 #include <algorithm>
 #include <string>
@@ -20,7 +20,7 @@ std::string ShapeText(const Field& field) {
 
 namespace {
 
-using Rule = Verdict::Rule;
+using Rule = Refusal::Rule;
 
 std::string FieldText(const Schema& schema, TypeId type) {
   if (type >= schema.size()) {
@@ -66,13 +66,13 @@ std::string OrderText(const Schema& schema, TypeId type, std::int64_t before, co
                 DeclaredOrder(schema));
 }
 
-[[noreturn]] void ThrowAs(const Verdict& verdict, const Writer& writer, const std::string& text) {
+[[noreturn]] void ThrowAs(const Refusal& verdict, const Writer& writer, const std::string& text) {
   throw Error(verdict.code, StrCat(writer.files()->path_text(), ": append: ", text));
 }
 
 }  // namespace
 
-void ThrowVerdict(const Verdict& verdict, Writer& writer, Step step,
+void ThrowVerdict(const Refusal& verdict, Writer& writer, Step step,
                   std::span<const FieldWrite> writes, Step before) {
   const Schema& schema = writer.schema();
   const std::size_t i = verdict.write;
@@ -113,7 +113,7 @@ void ThrowVerdict(const Verdict& verdict, Writer& writer, Step step,
   ThrowAs(verdict, writer, "refused");
 }
 
-void ThrowVerdict(const Verdict& verdict, Writer& writer, std::span<const Step> steps,
+void ThrowVerdict(const Refusal& verdict, Writer& writer, std::span<const Step> steps,
                   std::span<const Column> columns, std::uint64_t rows_before) {
   const Schema& schema = writer.schema();
   const std::size_t c = verdict.write;

@@ -14,11 +14,11 @@ namespace stream_store::internal {
 std::string ShapeText(const Field& field);
 
 /// Throws the Error of a refused Append(); `before` is the step that `step` comes after.
-[[noreturn]] void ThrowVerdict(const Verdict& verdict, Writer& writer, Step step,
+[[noreturn]] void ThrowVerdict(const Refusal& verdict, Writer& writer, Step step,
                                std::span<const FieldWrite> writes, Step before);
 
 /// Throws the Error of refused rows; the first of them is row `rows_before` of the caller's call.
-[[noreturn]] void ThrowVerdict(const Verdict& verdict, Writer& writer, std::span<const Step> steps,
+[[noreturn]] void ThrowVerdict(const Refusal& verdict, Writer& writer, std::span<const Step> steps,
                                std::span<const Column> columns, std::uint64_t rows_before);
 
 }  // namespace stream_store::internal

@@ -12,7 +12,7 @@
 #include <sys/mman.h>
 
 #include "data/data.h"
-#include "store/reads.h"
+#include "store/read_functions.h"
 
 namespace stream_store::internal {
 namespace {
@@ -43,7 +43,7 @@ struct BenchStore {
     for (std::uint64_t i = 0; i < steps * kStepValues * 3; i += 8) {
       source.get()[i] = static_cast<Value>(i);
     }
-    auto meaning = std::make_shared<Meaning>();
+    auto meaning = std::make_shared<StoreSchema>();
     meaning->schema = Schema(StepFields());
     meaning->encodings = MakeEncodings(meaning->schema);
     view.values = values.get();

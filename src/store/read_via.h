@@ -15,7 +15,7 @@ namespace stream_store::internal {
 
 /// read(view); of a source that copies, read(copy of what `fetch` asked the SafeCopy for).
 template <class Fetch, class Read>
-auto Through(const ReadSource& source, const View& view, const Fetch& fetch, const Read& read) {
+auto ReadVia(const ReadSource& source, const View& view, const Fetch& fetch, const Read& read) {
   if (!source.copies()) [[likely]] {
     return read(view);
   }
@@ -26,7 +26,7 @@ auto Through(const ReadSource& source, const View& view, const Fetch& fetch, con
 
 /// The same for reads that hand out places in the store: what they lie in, null for the mappings.
 template <class Fetch, class Read>
-std::shared_ptr<const SafeCopy> ThroughKept(const ReadSource& source, const View& view,
+std::shared_ptr<const SafeCopy> ReadViaKept(const ReadSource& source, const View& view,
                                             const Fetch& fetch, const Read& read) {
   if (!source.copies()) [[likely]] {
     read(view);
@@ -64,7 +64,7 @@ void ThroughParts(const ReadSource& source, const View& view, Row begin, Row end
   bool more = true;
   do {
     const Row part_end = end - begin > rows ? begin + rows : end;
-    more = Through(source, view, FetchRange(begin, part_end, /*values=*/true),
+    more = ReadVia(source, view, FetchRange(begin, part_end, /*values=*/true),
                    [&](const View& copy) { return read(copy, begin, part_end); });
     begin = part_end;
   } while (more && begin < end);

@@ -1,4 +1,4 @@
-#include "convert/turn.h"
+#include "convert/gil_mutex.h"
 
 #include <chrono>
 #include <thread>
@@ -46,13 +46,13 @@ void WatchForks() {
 
 std::uint64_t ForkCount() noexcept { return fork_count; }
 
-bool Turn::mine() const noexcept { return owner_ == ThisThread() && !lost(); }
+bool GilMutex::mine() const noexcept { return owner_ == ThisThread() && !lost(); }
 
-bool Turn::lost() const noexcept {
+bool GilMutex::lost() const noexcept {
   return owner_ != 0 && forks_ != fork_count && owner_ != forking_thread;
 }
 
-void Turn::Wait() {
+void GilMutex::Wait() {
   if (waiting_forks_ != fork_count) {
     waiting_forks_ = fork_count;  // who waited then is not in this process
     waiting_ = 0;
@@ -69,12 +69,12 @@ void Turn::Wait() {
   --waiting_;
 }
 
-void Turn::Take() noexcept {
+void GilMutex::Take() noexcept {
   owner_ = last_owner_ = ThisThread();
   forks_ = fork_count;
 }
 
-Turn::Hold::Hold(Turn& turn, const char* inside) : turn_(turn) {
+GilMutex::Hold::Hold(GilMutex& turn, const char* inside) : turn_(turn) {
   if (turn.mine()) {
     Throw(PyExc_RuntimeError, inside);
   }

@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "stream_store/columns.h"
 #include "stream_store/reader.h"
-#include "stream_store/windows.h"
 
 #include "storage/view.h"
 
@@ -40,8 +40,8 @@ void ZeroRows(const View& view, std::uint64_t place, std::uint64_t count,
               std::span<const RowsColumn> columns, Step* steps);
 
 // index.cc: look-ups between rows, positions and steps, the index table, segments.
-void RowsOf(const View& view, std::span<const Position> positions, std::span<Row> out);
-void PositionsOf(const View& view, std::span<const Row> rows, std::span<Position> out);
+void RowOf(const View& view, std::span<const Position> positions, std::span<Row> out);
+void PositionOf(const View& view, std::span<const Row> rows, std::span<Position> out);
 std::uint64_t CountIndex(const View& view, Row begin, Row end);
 void ReadIndex(const View& view, Row begin, Row end, std::span<IndexEntry> out);
 std::vector<std::pair<Row, Row>> Segments(const View& view, std::span<const TypeId> types);

@@ -12,7 +12,7 @@ namespace stream_store {
 struct WindowsOut {
   Value* values = nullptr;        ///< raw words
   std::int64_t* types = nullptr;  ///< type id of each value
-  Step* steps = nullptr;          ///< step each value was written at
+  Step* step = nullptr;           ///< step each value was written at
   float* number = nullptr;  ///< value decoded by its own field, as float32 (packed words and text
                             ///< bytes as the number of the word)
   std::int64_t* offset = nullptr;  ///< place of the value within its field-write, from 0

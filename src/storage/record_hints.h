@@ -98,7 +98,7 @@ class PositionGuesser {
   }
 
   /// A record, below record_count. REQUIRES: position < value_count.
-  std::uint64_t Guess(std::uint64_t position) const noexcept {
+  std::uint64_t RecordHint(std::uint64_t position) const noexcept {
     return even_ ? position / share_ : GuessOfPosition(view_, position).at;
   }
 
@@ -130,7 +130,7 @@ class RowGuesser {
 
   /// REQUIRES: row < row_count, record_count > 0.
   /// A record, below record_count. REQUIRES: row < row_count.
-  std::uint64_t Guess(std::uint64_t row) const noexcept {
+  std::uint64_t RecordHint(std::uint64_t row) const noexcept {
     return even_ ? row * share_ : GuessOfRow(view_, row).at;
   }
 

@@ -16,7 +16,7 @@ void WatchForks();
 /// How many forks lie between the first process and this one.
 std::uint64_t ForkCount() noexcept;
 
-class Turn {
+class GilMutex {
  public:
   class Hold;
 
@@ -51,11 +51,11 @@ class Turn {
 };
 
 /// Has the turn for as long as it lives.
-class Turn::Hold {
+class GilMutex::Hold {
  public:
   /// Waits for it. Only foreign code that runs inside a call, a signal handler or a finalizer, can
   /// find that its own thread has it: then throws RuntimeError(`inside`).
-  Hold(Turn& turn, const char* inside);
+  Hold(GilMutex& turn, const char* inside);
 
   ~Hold() { turn_.Free(); }
 
@@ -66,7 +66,7 @@ class Turn::Hold {
   bool was_lost() const noexcept { return was_lost_; }
 
  private:
-  Turn& turn_;
+  GilMutex& turn_;
   bool was_lost_ = false;
 };
 
