@@ -1,19 +1,19 @@
-"""Check that every room of the house looks the right way only, and that no file outgrows it.
+"""Check the dependencies between layers, the lists of sources, and the length of files.
 
     python scripts/check_layers.py [ROOT]
 
-Prints one line ``path:line: what is wrong`` per finding and exits with 1 if there is any.
-The rules:
+Prints one line ``path:line: problem`` per finding, and exits with 1 if there is any. The rules:
 
-- rooms of ``src/`` include themselves, the rooms below them (arrow, store, storage, format, base)
-  and the public headers; arrow includes itself and public headers alone;
-- public headers include public headers and the standard library, nothing of ``src/``;
-- ``python/bindings`` sees ``python/convert`` and public headers, ``python/convert`` the latter;
-- system headers stay in ``src/base``;
+- a layer of ``src/`` includes itself, the layers below it (store, storage, format, base) and the
+  public headers; ``src/arrow`` includes itself and public headers only;
+- public headers include public headers and the standard library, and nothing of ``src/``;
+- ``python/bindings`` includes ``python/convert`` and public headers; ``python/convert`` includes
+  itself and public headers;
+- only ``src/base`` includes system headers;
 - no file includes itself, directly or through others;
-- every C++ file is listed in the CMakeLists.txt beside or above it;
-- at module level, ``python/stream_store`` imports the standard library, NumPy and itself,
-  ``stream_store.torch`` also torch, and the command line typer and rich;
+- every C++ file is listed in the CMakeLists.txt of its folder or of a folder above it;
+- at module level, ``python/stream_store`` imports the standard library, NumPy and itself;
+  ``stream_store.torch`` also imports torch, and the command line typer and rich;
 - no source file is longer than 500 lines.
 """
 
@@ -29,8 +29,8 @@ from pathlib import Path
 
 MAX_LINES = 500
 PUBLIC = "stream_store"
-# Each room with the rooms whose headers it may include; every room may include public headers.
-ROOMS = {
+# Each layer, with the layers whose headers it may include. Every layer may include public headers.
+LAYERS = {
     "base": {"base"},
     "format": {"format", "base"},
     "storage": {"storage", "format", "base"},
@@ -40,9 +40,9 @@ ROOMS = {
     "bindings": {"bindings", "convert"},
     "convert": {"convert"},
 }
-# Where the headers of a quoted include such as "base/file.h" are found, by its first folder.
-ROOM_FOLDERS = {
-    **{room: f"src/{room}" for room in ("base", "format", "storage", "store", "arrow")},
+# The folder of a layer, by the first part of a quoted include such as "base/file.h".
+LAYER_FOLDERS = {
+    **{layer: f"src/{layer}" for layer in ("base", "format", "storage", "store", "arrow")},
     PUBLIC: f"include/{PUBLIC}",
     "bindings": "python/bindings",
     "convert": "python/convert",
@@ -50,19 +50,19 @@ ROOM_FOLDERS = {
 SOURCE_FOLDERS = ("benchmarks", "examples", "include", "python", "scripts", "src", "tests")
 SOURCE_SUFFIXES = {".cc", ".h", ".py", ".pyi", ".sh", ".txt"}
 TOP_LEVEL_IMPORTS = {"numpy", PUBLIC} | set(sys.stdlib_module_names)
-# Subpackages that `import stream_store` does not import, with what they need.
+# Subpackages that `import stream_store` does not import, with the packages that they import.
 OWN_IMPORTS = {"torch": {"torch"}, "_cli": {"rich", "typer"}}
-# Headers of the system, which only the rooms named here may include.
+# System headers, which only SYSTEM_LAYERS may include.
 SYSTEM_HEADER = re.compile(
     r"^(sys/|linux/|asm/)|^(fcntl|unistd|dirent|pthread|sched|poll|signal)\.h$"
 )
-SYSTEM_ROOMS = {"base"}
+SYSTEM_LAYERS = {"base"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
 
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """One broken rule and where."""
+    """A broken rule and its place."""
 
     path: str
     line: int
@@ -91,43 +91,45 @@ def read_includes(path: Path) -> list[Include]:
     return includes
 
 
-def list_cpp_files(root: Path, room: str) -> list[Path]:
-    """List the C++ files of one room, sorted."""
-    folder = root / ROOM_FOLDERS[room]
+def list_cpp_files(root: Path, layer: str) -> list[Path]:
+    """List the C++ files of a layer, sorted."""
+    folder = root / LAYER_FOLDERS[layer]
     return sorted(path for path in folder.rglob("*") if path.suffix in {".cc", ".h"})
 
 
-def check_direction(root: Path, room: str) -> Iterator[Finding]:
-    """Find includes of one room that name a room it may not see."""
-    allowed = ROOMS[room] | {PUBLIC}
-    for path in list_cpp_files(root, room):
+def check_direction(root: Path, layer: str) -> Iterator[Finding]:
+    """Find includes of a layer that it may not use."""
+    allowed = LAYERS[layer] | {PUBLIC}
+    for path in list_cpp_files(root, layer):
         where = path.relative_to(root).as_posix()
         for include in read_includes(path):
             seen = include.target.split("/")[0]
-            if seen in ROOMS and "/" in include.target:
+            if seen in LAYERS and "/" in include.target:
                 if seen not in allowed:
                     names = ", ".join(sorted(allowed))
-                    message = f"{room} includes {include.target}; it may include {names} only"
+                    message = f"{layer} includes {include.target}; it may include {names} only"
                     yield Finding(where, include.line, message)
                 elif (
-                    not (root / ROOM_FOLDERS[seen])
+                    not (root / LAYER_FOLDERS[seen])
                     .joinpath(*include.target.split("/")[1:])
                     .is_file()
                 ):
                     message = f"includes {include.target}, which does not exist"
                     yield Finding(where, include.line, message)
-            elif room not in SYSTEM_ROOMS and SYSTEM_HEADER.match(include.target):
-                message = f"{room} includes {include.target}; system headers stay in src/base"
+            elif layer not in SYSTEM_LAYERS and SYSTEM_HEADER.match(include.target):
+                message = f"{layer} includes {include.target}; system headers stay in src/base"
                 yield Finding(where, include.line, message)
             elif include.quoted:
-                message = f'write "{include.target}" from its room, as in "{room}/{include.target}"'
+                message = (
+                    f'write "{include.target}" with its layer, as in "{layer}/{include.target}"'
+                )
                 yield Finding(where, include.line, message)
 
 
 def resolve_include(root: Path, target: str) -> Path | None:
-    """The file behind an include of one of the rooms, None for any other."""
-    room, _, rest = target.partition("/")
-    path = root / ROOM_FOLDERS[room] / rest if room in ROOM_FOLDERS and rest else None
+    """Return the file of an include of a layer, or None for any other include."""
+    layer, _, rest = target.partition("/")
+    path = root / LAYER_FOLDERS[layer] / rest if layer in LAYER_FOLDERS and rest else None
     return path if path is not None and path.is_file() else None
 
 
@@ -151,8 +153,8 @@ def check_cycles(root: Path) -> Iterator[Finding]:
         open_files.pop()
         done.add(path)
 
-    for room in ROOM_FOLDERS:
-        for path in list_cpp_files(root, room):
+    for layer in LAYER_FOLDERS:
+        for path in list_cpp_files(root, layer):
             if path not in done:
                 yield from visit(path)
 
@@ -208,7 +210,7 @@ def check_imports(root: Path) -> Iterator[Finding]:
                 yield Finding(
                     path.relative_to(root).as_posix(),
                     line,
-                    f"imports {package} at module level; `import {PUBLIC}` needs numpy alone, "
+                    f"imports {package} at module level; `import {PUBLIC}` needs only numpy, "
                     "import it in the function that uses it",
                 )
 
@@ -225,15 +227,15 @@ def check_sizes(root: Path) -> Iterator[Finding]:
 
 
 def check_tree(root: Path) -> list[Finding]:
-    """All findings of the tree at `root`, sorted by place."""
+    """Return all findings of the tree at `root`, sorted by place."""
     findings = [*check_cycles(root), *check_lists(root), *check_imports(root), *check_sizes(root)]
-    for room in ROOMS:
-        findings += check_direction(root, room)
+    for layer in LAYERS:
+        findings += check_direction(root, layer)
     return sorted(findings)
 
 
 def main() -> int:
-    """Print the findings; 1 if there are any, else 0."""
+    """Print the findings. Return 1 if there are any, else 0."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     default = Path(__file__).resolve().parent.parent
     parser.add_argument("root", nargs="?", type=Path, default=default, help="the repository")

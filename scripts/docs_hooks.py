@@ -1,11 +1,11 @@
-"""What `mkdocs build` asks of us: C++ headers as reference pages, and pages that live elsewhere.
+"""Hooks of `mkdocs build`: C++ headers as reference pages, and pages from outside docs/.
 
-A page may hold lines of its own with one of two directives:
+A line of a page may be one of two directives:
 
-    ::: header stream_store/store.h    the public part of that header, a heading per class
-    ::: file CHANGELOG.md              that file of the repository, as it is
+    ::: header stream_store/store.h    the public part of that header, with a heading per class
+    ::: file CHANGELOG.md              that file of the repository, unchanged
 
-Named in mkdocs.yml. See https://www.mkdocs.org/user-guide/configuration/#hooks.
+mkdocs.yml names this file. See https://www.mkdocs.org/user-guide/configuration/#hooks.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 DIRECTIVE = re.compile(r"^::: (header|file) (\S+)$", re.MULTILINE)
-# What begins a chunk that gets a heading: a class, struct or enum, or a function by its name.
+# The beginning of a chunk that gets a heading: a class, a struct, an enum, or a function.
 ENTITY = re.compile(
     r"^(?:class|struct|enum class)\s+(?:STREAM_STORE_API\s+)?(\w+)|^[\w:&<>\[\]* ]*?\b(\w+)\(", re.M
 )
@@ -29,7 +29,7 @@ def split_chunks(lines: list[str]) -> Iterator[list[str]]:
     for line in lines:
         if not line and not chunk:
             continue
-        # A blank line ends a declaration, unless it stands inside one: those lines are indented.
+        # A blank line ends a declaration, unless it is inside one, where the lines are indented.
         if not line and not chunk[-1].startswith((" ", "\t")) and not chunk[-1].endswith("{"):
             yield chunk
             chunk = []
@@ -40,7 +40,7 @@ def split_chunks(lines: list[str]) -> Iterator[list[str]]:
 
 
 def public_part(chunk: list[str]) -> list[str]:
-    """The lines of a class up to its private part."""
+    """Return the lines of a class up to its private part."""
     private = next((i for i, line in enumerate(chunk) if line == " private:"), None)
     if private is None:
         return chunk
@@ -51,13 +51,13 @@ def public_part(chunk: list[str]) -> list[str]:
 
 
 def is_public(code: list[str]) -> bool:
-    """Whether a chunk declares something that users name."""
+    """Return whether a chunk declares a public name."""
     text = "\n".join(line for line in code if not line.lstrip().startswith("//"))
     return bool(text) and not re.match(r"#|namespace internal|class \w+;", text.lstrip())
 
 
 def render_header(name: str) -> str:
-    """One public header as Markdown: its opening comment as text, its declarations as code."""
+    """Format a public header: its opening comment as text, its declarations as code."""
     lines = (ROOT / "include" / name).read_text(encoding="utf-8").splitlines()
     opening = [line[2:].strip() for line in lines[: lines.index("#pragma once")]]
     begin = lines.index("namespace stream_store {") + 1
@@ -76,7 +76,7 @@ def render_header(name: str) -> str:
 
 
 def render_file(name: str) -> str:
-    """A page of the repository's root; its links into docs/ are made to work from there."""
+    """Return a page of the repository's root, with its links into docs/ adjusted."""
     return (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](")
 
 

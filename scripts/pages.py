@@ -1,4 +1,4 @@
-"""Text that a program writes into a page of the documents, between two comments."""
+"""Puts generated text into a page of the documents, between two comments."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
-"""Print the requirements of parts of this project, one a line, as pyproject.toml names them.
+"""Print the requirements of parts of this project from pyproject.toml, one per line.
 
     python scripts/requirements.py build-system test lint
 
-A part is ``build-system`` or the name of an extra; extras that name extras of this project are
-followed. It lets the checks install what they need without building the extension. Used by
-scripts/setup.sh.
+A part is ``build-system`` or the name of an extra. An extra may refer to other extras of this
+project. scripts/setup.sh uses this to install requirements without building the extension.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ def list_requirements(pyproject: dict[str, Any], parts: list[str]) -> list[str]:
 
 
 def main() -> None:
-    """Print what the parts named on the command line need."""
+    """Print the requirements of the parts on the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("parts", nargs="+", metavar="PART", help="build-system or an extra's name")
     parts = parser.parse_args().parts

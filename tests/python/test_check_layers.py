@@ -85,9 +85,9 @@ def test_angle_brackets_do_not_hide_an_include(tmp_path: Path) -> None:
     ]
 
 
-def test_include_without_room_is_found(tmp_path: Path) -> None:
+def test_include_without_layer_is_found(tmp_path: Path) -> None:
     findings = make_tree(tmp_path, {"src/base/a.cc": '#include "a.h"\n', "src/base/a.h": ""})
-    assert findings == ['src/base/a.cc:1: write "a.h" from its room, as in "base/a.h"']
+    assert findings == ['src/base/a.cc:1: write "a.h" with its layer, as in "base/a.h"']
 
 
 def test_system_header_outside_base_is_found(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_optional_package_at_module_level_is_found(tmp_path: Path, text: str) ->
     findings = make_tree(tmp_path, {"python/stream_store/a.py": text})
     assert len(findings) == 1
     assert findings[0].startswith("python/stream_store/a.py:")
-    assert "at module level; `import stream_store` needs numpy alone" in findings[0]
+    assert "at module level; `import stream_store` needs only numpy" in findings[0]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""README.md is true: its programs run and are those of examples/; commands and links work."""
+"""README.md is accurate: its programs run and match examples/; its commands and links work."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_every_command_is_one_that_is_checked_here() -> None:
 
 
 def test_command_lines_work(tmp_path: Path) -> None:
-    """In their order, on the store that the Python block makes."""
+    """Run them in order, on the store that the Python block creates."""
     pytest.importorskip("typer")
     pytest.importorskip("datasets")
     (block,) = blocks("python")
@@ -139,7 +139,7 @@ def test_install_script_is_valid_shell() -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """What GitHub makes of the headings of a page."""
+    """The anchors that GitHub creates for the headings of a page."""
     found = set()
     for heading in re.findall(r"^#+ (.+)$", without_code(page), re.MULTILINE):
         kept = re.sub(r"[^\w\- ]", "", heading.lower())

@@ -1,4 +1,4 @@
-"""docs/reliability.md is true: the tests it names exist, each fault has a row, mutants fit."""
+"""docs/reliability.md is accurate: its tests exist, each fault has a row, and mutants fit."""
 
 from __future__ import annotations
 
