@@ -6,7 +6,7 @@ import numpy as np
 
 from stream_store.features import FieldSpec, parse_fields
 from stream_store.values import decode, encode
-from stream_store.values.floats import widen
+from stream_store.values.numeric import widen
 
 
 def field(feature: str) -> FieldSpec:
