@@ -297,7 +297,7 @@ REFUSED = [
     (np.floating, "no size"),
     (np.dtype("M8[h]"), "unit"),
     (np.dtype("m8"), "unit"),
-    (42, "no feature"),
+    (42, "is not a feature"),
     (dict, "the class dict"),
 ]
 
