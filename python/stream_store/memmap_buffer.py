@@ -136,6 +136,13 @@ class MemmapBuffer:
         Raises:
             IndexError: the index is out of range.
             ValueError: the buffer is closed.
+
+        Examples:
+            >>> from stream_store import MemmapBuffer
+            >>> buffer = MemmapBuffer("int64")
+            >>> buffer.append([7, 8, 9])
+            >>> buffer[[0, -1]]
+            array([7, 9])
         """
         self._require_open()
         return self._array[: self._size][index].copy()

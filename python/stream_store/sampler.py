@@ -403,6 +403,7 @@ class PrefetchedBatches:
         self._prefetch = _core.Prefetch(core, ahead)
 
     def __iter__(self) -> Self:
+        """Return this iterator."""
         return self
 
     def __next__(self) -> Batch:

@@ -431,6 +431,7 @@ class StreamStore(StoreBase):
     # --- protocols of Python ---
 
     def __iter__(self) -> NoReturn:
+        """Raises TypeError, because rows and values could both be meant."""
         raise TypeError(
             "a StreamStore is not iterable: rows() iterates over rows, store[:] reads all values"
         )

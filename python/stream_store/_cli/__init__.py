@@ -13,9 +13,7 @@ from __future__ import annotations
 import io
 import sys
 
-DAMAGED = 1
-FAILED = 3
-INTERRUPTED = 130
+from .exit_codes import FAILED
 
 
 def main() -> None:

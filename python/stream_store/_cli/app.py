@@ -13,7 +13,7 @@ import typer
 
 import stream_store
 
-from . import DAMAGED, FAILED, INTERRUPTED
+from .exit_codes import DAMAGED, FAILED, INTERRUPTED
 from .facts import describe, show_facts
 from .output import bar, print_json, say, show_findings, warn
 from .rows import follow_rows, show_rows

@@ -14,6 +14,9 @@ from .spec import FieldSpec
 def features_json(specs: Iterable[FieldSpec]) -> Json:
     """The declared features in the form of `datasets.Features.to_dict`: outer name -> JSON.
 
+    Args:
+        specs: the fields, with the hidden markers of structs.
+
     Examples:
         >>> from stream_store.features import features_json, parse_fields
         >>> features_json(parse_fields({"reward": "float32"}))
@@ -44,6 +47,9 @@ def _at(root: Json, path: tuple[str, ...]) -> Json:
 def build_features(specs: Iterable[FieldSpec]) -> dict[str, Any]:
     """The declared features as `datasets` objects; a struct has its outer name.
 
+    Args:
+        specs: the fields, with the hidden markers of structs.
+
     Returns:
         A `datasets.Features`, equal to the declaration; a packed field has its plain feature.
 
@@ -69,6 +75,10 @@ def build_features(specs: Iterable[FieldSpec]) -> dict[str, Any]:
 def same_features(a: Sequence[FieldSpec], b: Sequence[FieldSpec]) -> bool:
     """Whether two declarations have the same names, order and features.
 
+    Args:
+        a: the fields of one declaration.
+        b: the fields of the other.
+
     Examples:
         >>> from stream_store.features import parse_fields, same_features
         >>> same_features(parse_fields({"a": "float32"}), parse_fields({"a": np.float32}))
@@ -91,6 +101,10 @@ def _same(a: FieldSpec, b: FieldSpec) -> bool:
 
 def difference(a: Sequence[FieldSpec], b: Sequence[FieldSpec]) -> str | None:
     """The first difference between two declarations, as text for a message, or None.
+
+    Args:
+        a: the fields that were declared.
+        b: the fields that were given now.
 
     Examples:
         >>> from stream_store.features import difference, parse_fields

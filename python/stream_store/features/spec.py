@@ -68,7 +68,7 @@ class FieldSpec:
 
     @property
     def numpy_dtype(self) -> np.dtype[Any]:
-        """dtype of decoded items; uint8 for text and bytes, object for decimals."""
+        """NumPy dtype of decoded items; uint8 for text and bytes, object for decimals."""
         return _NUMPY[self.dtype]
 
     @property

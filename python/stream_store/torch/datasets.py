@@ -130,6 +130,12 @@ class WindowDataset(Dataset[Batch]):
         Raises:
             IndexError: there is no such window.
             TypeError: `index` is not an int.
+
+        Examples:
+            >>> store = StreamStore(fields={"obs": "float32[2]"})
+            >>> rows = store.extend({"obs": np.ones((10, 2))})
+            >>> WindowDataset(store, 3, unit="row")[-1]["_step"]
+            tensor([7, 8, 9])
         """
         try:
             number = operator.index(index)

@@ -39,7 +39,7 @@ class Travelling(dict[str, Any]):
     packed: torch.Tensor | None = None
     places: Mapping[int, tuple[torch.Tensor, _Place]] = {}  # key: id of a tensor that is a view
 
-    def __copy__(self) -> Travelling:  # torch's default_convert copies what it converts
+    def __copy__(self) -> Travelling:  # torch's default_convert copies its argument
         copy = Travelling(self)
         copy.packed, copy.places = self.packed, self.places
         return copy
