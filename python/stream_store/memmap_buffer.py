@@ -216,7 +216,7 @@ class MemmapBuffer:
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError(
-            "a MemmapBuffer lives in this process only and cannot be pickled: pass buffer[:]"
+            "a MemmapBuffer exists in this process only and cannot be pickled: pass buffer[:]"
         )
 
 

@@ -443,7 +443,7 @@ def _list_stores(store: Any) -> tuple[list[StreamStore], bool]:
     stores = list(store)
     for one in stores:
         if not isinstance(one, StreamStore):
-            raise TypeError(f"store must be a StreamStore or a list of them, not of {one!r}")
+            raise TypeError(f"store must be a StreamStore or a list of them; {one!r} is not one")
     if not stores:
         raise ValueError("store must be a StreamStore or a list of at least one, found []")
     return stores, True

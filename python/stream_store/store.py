@@ -71,7 +71,7 @@ class StreamStore(StoreBase):
         >>> store = StreamStore("run", "r")
         >>> store.num_rows, store.fields, store.field_to_type["reward"]
         (4, ('obs', 'reward'), 1)
-        >>> store.read_rows([0, -1 % store.num_rows])["reward"]
+        >>> store.read_rows([0, 3])["reward"]
         array([1., 2.], dtype=float32)
     """
 
@@ -430,6 +430,10 @@ class StreamStore(StoreBase):
 
     # --- protocols of Python ---
 
+    def _where(self) -> str:
+        """The path, for messages."""
+        return "a temporary store" if self._path is None else repr(self._path)
+
     def __iter__(self) -> NoReturn:
         """Raises TypeError, because rows and values could both be meant."""
         raise TypeError(
@@ -446,7 +450,7 @@ class StreamStore(StoreBase):
 
     def __enter__(self) -> Self:
         if self.closed:
-            raise ValueError(f"{self._path or 'a temporary store'!r}: the store is closed")
+            raise ValueError(f"{self._where()}: the store is closed")
         return self
 
     def __exit__(
@@ -459,13 +463,13 @@ class StreamStore(StoreBase):
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.closed:
-            raise ValueError(f"{self.path}: a closed store cannot be pickled or copied")
+            raise ValueError(f"{self._where()}: a closed store cannot be pickled or copied")
         if self._path is None:
             if is_spawning():
                 return hand_over(self, StreamStore)
             raise TypeError(
-                "a temporary store lives in this process only and cannot be pickled or copied: "
-                "give it a path, StreamStore('some/directory'), and the copy opens that to read"
+                "a temporary store exists in this process only and cannot be pickled or copied: "
+                "with a path, as in StreamStore('some/directory'), the copy opens the directory"
             )
         if not self.fields:
             raise TypeError(f"{self.path}: declare fields before pickling; nothing is on disk yet")

@@ -241,6 +241,14 @@ def test_features_may_come_beside_the_names() -> None:
     assert same_features(beside, parse_fields(["a", "b"], [None, "float32"]))
 
 
+class OwnSpace(spaces.Space[object]):
+    """A space that Gymnasium does not know."""
+
+
+class OwnSequence(spaces.Sequence):
+    """A subclass of a space that is refused."""
+
+
 REFUSED = [
     (int, "'int64'"),
     (float, "'float32'"),
@@ -258,7 +266,7 @@ REFUSED = [
     ("float32[0]", "a dimension of 0"),
     ("float32[None,0]", "a dimension of 0"),
     ("float32[1,1,1,1,1,1]", "at most 5"),
-    ("uint8[4000000000,4000000000]", "items a step"),
+    ("uint8[4000000000,4000000000]", "items per step"),
     ("decimal128(39, 0)", "precision"),
     ("fixed_size_binary[0]", "a dimension of 0"),
     ("string[]", "list of strings"),
@@ -289,7 +297,13 @@ REFUSED = [
     (Value("utf8"), "'utf8'"),
     (Value("month_day_nano_interval"), "month_day_nano_interval"),
     ({}, "without fields"),
-    (spaces.Tuple([spaces.Discrete(2)]), "Tuple"),
+    (spaces.Tuple([spaces.Discrete(2)]), "space Tuple; .* MultiDiscrete or Text"),
+    (spaces.Sequence(spaces.Box(-1, 1, ())), r"space Sequence; .* such as 'float32\[\]'"),
+    (spaces.Sequence(spaces.Box(-1, 1, (3,))), r"such as 'float32\[None,3\]'"),
+    (spaces.Sequence(spaces.Discrete(4)), r"such as 'int64\[\]'"),
+    (spaces.Sequence(spaces.Text(4)), r"such as 'float32\[\]'"),
+    (OwnSpace(), "space OwnSpace; expected Box"),
+    (OwnSequence(spaces.Discrete(4)), r"space OwnSequence; .* 'int64\[\]'"),
     (spaces.Graph(spaces.Discrete(2), None), "Graph"),
     (np.complex64, "complex64"),
     (np.longdouble, "float128|longdouble"),

@@ -34,7 +34,9 @@ def load_dataset(
     datasets = require("datasets", "load_dataset")
     streaming = bool(arguments.get("streaming"))
     if streaming and sort_by is not None:
-        raise ValueError("sort_by needs the whole dataset and cannot go with streaming=True")
+        raise ValueError(
+            "sort_by needs the whole dataset, so it cannot be used with streaming=True"
+        )
     ds = _without_token(
         lambda: (
             _from_disk(datasets, Path(name), split)

@@ -98,7 +98,7 @@ def declare(feature: Any) -> Leaf | Struct:
     children = _children(feature)
     if children is not None:
         if packed:
-            raise ValueError("a packed struct; pack its leaves instead")
+            raise ValueError("a struct cannot be packed; pack its leaves instead")
         return children
     if isinstance(feature, FromJson):
         return Leaf(feature.node, *leaf_of(feature.node), packed=False)
@@ -114,13 +114,11 @@ def _check_packed(dtype: str, shape: tuple[int, ...]) -> None:
     info = DTYPES[dtype]
     if info.kind not in ("bool", "int", "uint", "float") or info.item_bytes > 4:
         raise ValueError(
-            f"packed with items of type {dtype}; "
+            f"items of type {dtype} cannot be packed; "
             "expected numbers of 1, 2 or 4 bytes such as uint8, float16 or float32"
         )
     if not shape or shape[0] == RAGGED:
-        raise ValueError(
-            "packed without a fixed shape; expected one such as 'packed uint8[84,84,4]'"
-        )
+        raise ValueError("a packed field needs a fixed shape, as in 'packed uint8[84,84,4]'")
 
 
 def _children(feature: Any) -> Struct | None:
@@ -135,7 +133,7 @@ def _children(feature: Any) -> Struct | None:
     if library == "datasets" and name == "Translation":
         languages = [str(language) for language in feature.languages]
         if len(set(languages)) != len(languages):
-            raise ValueError(f"Translation with a duplicate language: {languages}")
+            raise ValueError(f"Translation has a duplicate language: {languages}")
         return Struct(
             _datasets_json(feature, 0), {language: "string" for language in sorted(languages)}
         )
@@ -145,7 +143,7 @@ def _children(feature: Any) -> Struct | None:
 def _leaf_json(feature: Any, depth: int) -> tuple[Json, bool]:
     """JSON of a feature other than a struct, and whether its string says packed."""
     if depth > MAX_DEPTH:
-        raise ValueError(f"lists more than {MAX_DEPTH} deep")
+        raise ValueError(f"lists are nested more than {MAX_DEPTH} deep")
     if feature is None:
         return DEFAULT_JSON, False
     if isinstance(feature, str):
@@ -205,7 +203,7 @@ def _dtype_json(feature: Any) -> Json:
 def _legacy_list_json(feature: list[Any], depth: int) -> Json:
     if len(feature) != 1:
         raise ValueError(
-            f"a list of {len(feature)} features; expected one, the feature of the items"
+            f"a list of {len(feature)} features; expected one feature, that of the items"
         )
     return list_json(_item_json(feature[0], depth))
 
@@ -213,14 +211,15 @@ def _legacy_list_json(feature: list[Any], depth: int) -> Json:
 def _item_json(item: Any, depth: int) -> Json:
     """JSON of the items of a list."""
     if isinstance(item, Packed):
-        raise ValueError("a list of packed items; pack the whole field, with a fixed shape")
+        raise ValueError("list items cannot be packed; pack the whole field, with a fixed shape")
     if _children(item) is not None:
         raise ValueError(
-            "a list of structs; declare a struct of lists instead: one list for each of its leaves"
+            "a list of structs cannot be stored; declare a struct of lists instead, "
+            "one list for each of its leaves"
         )
     node, packed = _leaf_json(item, depth + 1)
     if packed:
-        raise ValueError("a list of packed items; pack the whole field, with a fixed shape")
+        raise ValueError("list items cannot be packed; pack the whole field, with a fixed shape")
     return node
 
 

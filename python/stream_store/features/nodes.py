@@ -50,7 +50,7 @@ def shaped_json(value: str, shape: tuple[int, ...]) -> Json:
         return list_json(value_json(value), shape[0])
     if len(shape) > max(_ARRAYS.values()):
         raise ValueError(
-            f"a shape of {len(shape)} dimensions: expected at most 5; flatten some of them"
+            f"a shape of {len(shape)} dimensions; expected at most 5: flatten some of them"
         )
     dims = [None if dim == RAGGED else dim for dim in shape]
     return {"shape": dims, "dtype": value, "_type": f"Array{len(shape)}D"}
@@ -107,7 +107,7 @@ def leaf_of(node: Json) -> tuple[str, tuple[int, ...]]:
             raise ValueError(f"a dimension of {dim} in its shape; expected 1 to {MAX_DIM}")
     if prod(abs(dim) for dim in shape) > MAX_VALUES:
         raise ValueError(
-            f"{prod(abs(dim) for dim in shape)} items a step; expected at most {MAX_VALUES}"
+            f"{prod(abs(dim) for dim in shape)} items per step; expected at most {MAX_VALUES}"
         )
     return dtype, shape
 
@@ -132,8 +132,8 @@ def _list_leaf(node: Json) -> tuple[str, tuple[int, ...]]:
     _check_list_item(dtype)
     if inner[:1] == (RAGGED,):
         raise ValueError(
-            "a list of lists of varying length; declare the items as one list and their lengths "
-            "as a second 'int64[]' field, or give the inner lists a fixed length"
+            "a list of lists of varying length cannot be stored; declare the items as one list and "
+            "their lengths as a second 'int64[]' field, or give the inner lists a fixed length"
         )
     length = node.get("length", RAGGED)
     if not isinstance(length, int) or length < RAGGED:
@@ -164,17 +164,18 @@ def _array_leaf(node: Json, dims: int) -> tuple[str, tuple[int, ...]]:
 def _check_list_item(dtype: str) -> None:
     if dtype == "string":
         raise ValueError(
-            "a list of strings; declare one 'string' field for each, or join them into one, "
-            "for example as JSON text"
+            "a list of strings cannot be stored; declare one 'string' field for each, or join them "
+            "into one, for example as JSON text"
         )
     if DTYPES[dtype].kind == "bytes":
         raise ValueError(
-            "a list of binary; declare one 'binary' field for each, or 'uint8[]' for their bytes"
+            "a list of binary values cannot be stored; declare one 'binary' field for each, "
+            "or 'uint8[]' for their bytes"
         )
     if DTYPES[dtype].kind == "decimal":
         raise ValueError(
-            "a list of decimals; declare one decimal field for each, "
+            "a list of decimals cannot be stored; declare one decimal field for each, "
             "or 'int64[]' for scaled integers"
         )
     if dtype == "null":
-        raise ValueError("a list of nulls; declare the type of its items")
+        raise ValueError("a list of nulls cannot be stored; declare the type of its items")

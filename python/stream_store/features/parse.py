@@ -121,7 +121,7 @@ class _Walk:
             self.refuse(path, "a struct without fields; remove it, or give it a field")
             return
         if len(path) > MAX_DEPTH:
-            self.refuse(path[:3], f"structs more than {MAX_DEPTH} deep")
+            self.refuse(path[:3], f"structs are nested more than {MAX_DEPTH} deep")
             return
         marker = FieldSpec(
             ".".join(path), path, "null", (), False, json.dumps(struct.node), hidden=True
@@ -143,7 +143,7 @@ class _Walk:
         count = len(self.leaves) + len(self.markers)
         if count > MAX_FIELDS:
             self.problems.append(
-                f"{count} fields with those of structs; expected at most {MAX_FIELDS}"
+                f"{count} fields, with one more for each struct; expected at most {MAX_FIELDS}"
             )
         if len(self.problems) == 1:
             raise ValueError(self.problems[0])

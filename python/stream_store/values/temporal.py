@@ -82,7 +82,7 @@ def _counts(spec: FieldSpec, values: NDArray[Any]) -> NDArray[Any]:
     counts: NDArray[Any] = values.view(np.int64)
     if (counts == _NAT).any():
         raise wrong_value(
-            spec, "a value; for a missing one, leave the field out or write None", values
+            spec, "no NaT (if the value is missing, leave the field out or write None)", values
         )
     if unit in ("Y", "M"):
         if values.dtype.kind == "m" or (abs(counts) > 10**7).any():
@@ -140,7 +140,7 @@ def _nanoseconds(spec: FieldSpec, item: Any, expected: str) -> int:
     kind = spec.info.kind
     if type(item).__name__ == "NaTType":  # pandas.NaT is an instance of datetime
         raise wrong_value(
-            spec, "a value; for a missing one, leave the field out or write None", item
+            spec, "no NaT (if the value is missing, leave the field out or write None)", item
         )
     if kind in ("date", "timestamp") and isinstance(item, dt.date):
         return _since_epoch(spec, item)
