@@ -11,11 +11,11 @@ from stream_store.features import parse_fields
 spaces = pytest.importorskip("gymnasium").spaces
 
 
-class OwnSpace(spaces.Space):  # type: ignore[misc,name-defined]
+class OwnSpace(spaces.Space):
     """A space that Gymnasium does not have."""
 
 
-class OwnSequence(spaces.Sequence):  # type: ignore[misc,name-defined]
+class OwnSequence(spaces.Sequence):
     """A subclass of a space that is refused."""
 
 
