@@ -22,8 +22,7 @@ void BindSampler(nb::module_& module);
 void BindFastMethods(nb::handle store_type);
 
 /// Gives `__getitem__` of Store a docstring without slowing it down.
-///
-/// REQUIRES: the type has the slot Py_mp_subscript.
+/// The type must have the slot Py_mp_subscript, or this throws AttributeError.
 void DocumentGetItem(nb::handle store_type);
 
 }  // namespace stream_store::python

@@ -44,8 +44,7 @@ def opening(
 ) -> tuple[str | None, str, int, float]:
     """Path, mode, capacity and seconds to wait."""
     if path is not None:
-        path = os.fsdecode(path)
-        if not path:
+        if not os.fsdecode(path):
             raise ValueError("path is empty; None makes a temporary store")
         path = path_text(path)
     if mode not in {"a", "x", "r"}:

@@ -172,7 +172,7 @@ def test_repair_and_checkpoint_copy(path: Path) -> None:
     flip(path / "records", 32 * 60 + 28)
     report = json.loads(cli("repair", path, path.with_name("saved"), "--json"))
     assert (report["rows"], report["rows_lost"]) == (60, 40)
-    assert "60 rows; at least 40 are lost" in cli("repair", path, path.with_name("again"))
+    assert "60 rows; rows known to be lost: 40" in cli("repair", path, path.with_name("again"))
     assert stream_store.verify(path.with_name("saved")).ok
     assert "record 60 of 100" in cli("checkpoint", path, path.with_name("not"), code=3)
 

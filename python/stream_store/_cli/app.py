@@ -148,7 +148,7 @@ def repair(
             print_json(report)
         else:
             show_findings(report.findings, len(report.findings))
-            say(f"{into}: {report.rows:,} rows; at least {report.rows_lost:,} are lost")
+            say(f"{into}: {report.rows:,} rows; rows known to be lost: {report.rows_lost:,}")
 
 
 @app.command()

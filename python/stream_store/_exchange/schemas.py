@@ -105,13 +105,13 @@ def _leaf(column: ArrowNode) -> Json:
     if form in ("+l", "+vl", "+L", "+vL") or form.startswith("+w:"):
         return _list(column)
     name = _VALUES.get(form) or _parameter_value(form)
-    return value_json(name) if name else {"_type": f"Arrow's type {_shown(form)}"}
+    return value_json(name) if name else {"_type": f"the Arrow type {_shown(form)}"}
 
 
 def _list(column: ArrowNode) -> Json:
     item = column.children[0]
     if item.format == "+s":
-        return {"_type": "a list of structs, which"}
+        return {"_type": "a list of structs"}
     node = _leaf(item)
     if column.format.startswith("+w:"):
         return list_json(node, int(column.format[3:]))
