@@ -1,4 +1,4 @@
-"""The command `stream-store`: what it prints, as text and as JSON, and its exit codes."""
+"""The command `stream-store`: its output as text and as JSON, and its exit codes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def command(*arguments: object) -> list[str]:
 
 
 def cli(*arguments: object, code: int = 0) -> str:
-    """What a run in this process prints that ends with that code; for others its errors."""
+    """The output of a run in this process that ends with exit code `code`; errors if not 0."""
     from typer.testing import CliRunner
 
     from stream_store._cli.app import app

@@ -1,4 +1,4 @@
-"""Features declared and given back, against real objects of `datasets`, NumPy and Gymnasium."""
+"""Declared and returned features, compared with objects of `datasets`, NumPy and Gymnasium."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ NESTED = {
 
 
 def one(feature: object) -> FieldSpec:
-    """The only field that a feature makes."""
+    """The field of a feature that makes only one."""
     (spec,) = parse_fields({"x": feature})
     return spec
 

@@ -1,4 +1,4 @@
-"""Struct features: nested in and out, nulls told apart from structs of nulls."""
+"""Struct features: nested values round-trip, and nulls differ from structs of nulls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""stream_store.torch: data sets in DataLoaders of every kind."""
+"""stream_store.torch: datasets in all kinds of DataLoader."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from stream_store.torch import WindowDataset, WindowIterableDataset  # noqa: E40
 pytestmark = pytest.mark.filterwarnings(
     "ignore:'pin_memory' argument is set as true but no accelerator:UserWarning"
 )
-# How workers start, and what the store is. Spawned ones import torch anew: not all pairs are tried.
+# Start method of the workers, and kind of store. Not all pairs: spawned workers import torch again.
 PAIRS = [
     (None, "path"),
     ("fork", "path"),
@@ -63,7 +63,7 @@ def loader_of(dataset: Any, workers: int, method: str | None = None, **arguments
 
 
 def stored(kind: str, path: Path) -> tuple[StreamStore, list[dict[str, Any]]]:
-    """A store of 60 rows, on disk or temporary, and its rows."""
+    """A store of 60 rows, on disk or temporary, and the rows."""
     rows = make_rows(np.random.default_rng(0), 60)
     store = StreamStore(path / "s" if kind == "path" else None, fields=FIELDS)
     append(store, rows)

@@ -1,4 +1,4 @@
-"""Values against independent models: struct for floats, Decimal, Fraction, datetime arithmetic."""
+"""Values compared with independent models: struct, Decimal, Fraction and datetime arithmetic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of values share: a field from its string, and a model of what the core stores."""
+"""Shared by the tests of values: a field from its string, and a model of the stored words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def field(feature: str) -> FieldSpec:
 
 
 def words_of(spec: FieldSpec, value: object) -> np.ndarray:
-    """What the core stores of an encoded value: a model of its rules, one item at a time."""
+    """The words that the core stores for an encoded value: a model, one item at a time."""
     encoded = encode(spec, value)
     if isinstance(encoded, bytes):
         return np.array(list(encoded), dtype=np.int64)
