@@ -315,7 +315,7 @@ def test_wrong_arguments_are_named_at_once() -> None:
             kind(store, 3, unit="rows")  # type: ignore[operator]
         with pytest.raises(ValueError, match="Unknown field 'nope'"):
             kind(store, 3, unit="row", segment_by="nope")  # type: ignore[operator]
-    with pytest.raises(ValueError, match="go together"):
+    with pytest.raises(ValueError, match="both rank and world_size"):
         WindowIterableDataset(store, 3, rank=1)
     with pytest.raises(ValueError, match="epoch"):
         WindowIterableDataset(store, 3).set_epoch(-1)
