@@ -98,6 +98,10 @@ class Store {
   /// The writer. Throws ValueError (closed), io.UnsupportedOperation (a reader or snapshot); `what`
   /// names the call.
   StreamStore& Writer(const char* what);
+
+  /// Throws as Writer() does. `operation` names the call in the message.
+  void RequireWritable(const std::string& operation) { Writer(operation.c_str()); }
+
   void DefineFields(std::vector<Field> fields);
   std::uint64_t Sync();
   void Close();
