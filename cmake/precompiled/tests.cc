@@ -1,1 +1,2 @@
-// A target needs a source; see tests.h.
+// A precompiled header needs a target, and a target a source; see tests.h.
+int main() { return 0; }
