@@ -5,8 +5,8 @@ They replace two directives, each of which stands on a line of its own in a page
     ::: header stream_store/store.h    the public part of that header, with a heading per class
     ::: file CHANGELOG.md              that file of the repository, unchanged
 
-They also let mkdocstrings import `stream_store.torch` without PyTorch. The site shows signatures and
-docstrings only, so installing several hundred megabytes for it would be a waste. See
+They also let mkdocstrings import `stream_store.torch` without PyTorch. The site shows signatures
+and docstrings only, which do not justify several hundred megabytes of packages. See
 https://www.mkdocs.org/user-guide/configuration/#hooks.
 """
 
@@ -67,10 +67,13 @@ class StandInFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self.package = package
 
     def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+        self,
+        fullname: str,
+        path: Sequence[str] | None,  # noqa: ARG002  # part of the protocol
+        target: ModuleType | None = None,  # noqa: ARG002
     ) -> importlib.machinery.ModuleSpec | None:
         """Claim the package and its submodules."""
-        if fullname.split(".")[0] != self.package:
+        if fullname.partition(".")[0] != self.package:
             return None
         return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
 
