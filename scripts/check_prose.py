@@ -25,8 +25,9 @@ MOST = 10  # phrases per 1,000 comment lines
 _AFTER_WHAT = (
     "a an the one it its is was were are be they he she we you i this that these those there other "
     "others does do did done has have had can cannot could may might must shall should will would "
-    "no not nobody somebody comes came stands stood lies lay goes went makes made remains follows belongs "
-    "differs fits needs takes gives says holds looks happens calls reads writes costs counts"
+    "no not nobody somebody comes came stands stood lies lay goes went makes made remains follows "
+    "belongs differs fits needs takes gives says holds looks happens calls reads writes costs "
+    "counts"
 )
 PHRASES = {
     "behind (say: after, beyond)": r"\bbehind\b(?! the scenes)",

@@ -22,6 +22,8 @@ from types import ModuleType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+REPOSITORY = "https://github.com/stream-store/stream-store/blob/main"
+LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
 DIRECTIVE = re.compile(r"^::: (header|file) (\S+)$", re.MULTILINE)
 # The first line of a chunk that gets a heading: a class, a struct, an enum or a function.
 ENTITY = re.compile(
@@ -144,8 +146,17 @@ def render_header(name: str) -> str:
 
 
 def render_file(name: str) -> str:
-    """Return a page of the repository's root, with its links into docs/ adapted."""
-    return (ROOT / name).read_text(encoding="utf-8").replace("](docs/", "](")
+    """Return a page of the repository's root, with its links adapted to the site."""
+    return LINK.sub(adapt_link, (ROOT / name).read_text(encoding="utf-8"))
+
+
+def adapt_link(match: re.Match[str]) -> str:
+    """Make a link of the repository's root work on the site: to a page, or to the repository."""
+    target = match[1]
+    if target.startswith("docs/"):
+        return f"]({target.removeprefix('docs/')}"
+    page = target.lower()
+    return f"]({page}" if (ROOT / "docs" / page).is_file() else f"]({REPOSITORY}/{target}"
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
