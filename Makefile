@@ -72,7 +72,7 @@ test-cpp: $(VENV)/.stamp-package ## C++ tests; crash and fuzz tests run for a sh
 test-python: $(VENV)/.stamp-test $(VENV)/.stamp-package ## Python tests
 	@scripts/check.sh python
 
-test-crash: $(VENV)/.stamp-package ## C++ crash and fuzz tests at their full length
+test-crash: $(VENV)/.stamp-test $(VENV)/.stamp-package ## crash and fuzz tests at their full length; tests that mount file systems
 	@scripts/check.sh crash
 
 test-headers: $(VENV)/.stamp-venv ## each public header compiles alone

@@ -20,6 +20,7 @@ lint_pieces=(layers assertions text format lint types workflows)
 slow_pieces=(crash headers speed tidy asan tsan package docs)
 check_pieces=("${lint_pieces[@]}" "${test_pieces[@]}" "${slow_pieces[@]}")
 least_coverage=95 # percent of lines
+mounts=tests/python/test_filesystems.py
 skipped_list=${STREAMSTORE_SKIPPED_LIST:-}
 
 # skip <reason>: ends the piece, unless nothing may be skipped.
@@ -134,7 +135,7 @@ build_native() {
 
 # run_ctest <folder> <options…>: runs the tests of a build folder; a test that skipped itself counts as skipped.
 run_ctest() {
-  local log="build/$piece-tests.log"
+  local log="build/$piece-ctest.log"
   ctest --test-dir "$1" --output-on-failure --no-tests=error -j "$jobs" "${@:2}" | tee "$log" | sed -u '/^ *Start /d'
   closing "$(grep 'tests passed' "$log")"
   if grep -q 'did not run:' "$log"; then
@@ -148,9 +149,10 @@ check_cpp() {
   CRASHES=${CRASHES:-20000} EFFORT=${EFFORT:-20} run_ctest build/native
 }
 
-# The crash and fuzz tests at their full length.
+# The crash and fuzz tests at their full length, and the tests that mount file systems.
 check_crash() {
   build_native
+  run_pytest "$mounts"
   run_ctest build/native -R '^(crash|fuzz)_'
 }
 
@@ -258,13 +260,14 @@ check_fuzz() {
 
 # run_pytest <options…>: runs pytest and keeps its closing line.
 run_pytest() {
-  local log="build/$piece-tests.log" status=0
+  local log="build/$piece-pytest.log" status=0
   python -m pytest "$@" | tee "$log" || status=$?
   closing "$(tail -n 1 "$log" | tr -d '=')"
   return "$status"
 }
 
-check_python() { run_pytest -n "$jobs"; }
+# All Python tests except those that mount file systems. They take a third of the time of all others together.
+check_python() { run_pytest -n "$jobs" --ignore="$mounts"; }
 
 # The packages of both languages, as their users get them. In one process, because these tests wait for compilers.
 check_package() { run_pytest tests/package; }
