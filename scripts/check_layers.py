@@ -1,17 +1,20 @@
-"""Check the dependencies between layers, the lists of sources, and the length of files.
+"""Check the layers of the code, the include graph and the size of files.
 
     python scripts/check_layers.py [ROOT]
 
-Prints one line ``path:line: problem`` per finding, and exits with 1 if there is any. The rules:
+Prints one line ``path:line: text`` per finding and exits with 1 if there is any. The rules:
 
-- a layer of ``src/`` includes itself, the layers below it (store, storage, format, base) and the
-  public headers; ``src/arrow`` includes itself and public headers only;
-- public headers include public headers and the standard library, and nothing of ``src/``;
-- ``python/bindings`` includes ``python/convert`` and public headers; ``python/convert`` includes
-  itself and public headers;
+- a layer of ``src/`` includes itself, the layers below it (arrow, store, storage, format, base) and
+  public headers; arrow includes only itself, base and public headers;
+- base and format include only those public headers that LOW_LEVEL_HEADERS lists, so that a change
+  of the public classes does not recompile them;
+- a public header includes only public headers and the standard library;
+- ``python/bindings`` includes ``python/convert`` and public headers, ``python/convert`` only public
+  headers; both may also include the assertions, ``base/assert.h``;
 - only ``src/base`` includes system headers;
-- no file includes itself, directly or through others;
-- every C++ file is listed in the CMakeLists.txt of its folder or of a folder above it;
+- no file includes itself, directly or indirectly;
+- no two headers in ``src/`` have the same name;
+- every C++ file is listed in a CMakeLists.txt of its folder or a folder above;
 - at module level, ``python/stream_store`` imports the standard library, NumPy and itself;
   ``stream_store.torch`` also imports torch, and the command line typer and rich;
 - no source file is longer than 500 lines.
@@ -29,18 +32,26 @@ from pathlib import Path
 
 MAX_LINES = 500
 PUBLIC = "stream_store"
-# Each layer, with the layers whose headers it may include. Every layer may include public headers.
+# Each layer with the layers whose headers it may include. All may also include public headers.
 LAYERS = {
     "base": {"base"},
     "format": {"format", "base"},
     "storage": {"storage", "format", "base"},
     "store": {"store", "storage", "format", "base"},
-    "arrow": {"arrow"},
+    "arrow": {"arrow", "base"},
     PUBLIC: set(),
     "bindings": {"bindings", "convert"},
     "convert": {"convert"},
 }
-# The folder of a layer, by the first part of a quoted include such as "base/file.h".
+# The public headers that base and format may include.
+LOW_LEVEL_HEADERS = {
+    f"{PUBLIC}/{name}.h"
+    for name in ("dtype", "error", "export", "field_write", "schema", "types", "version")
+}
+LOW_LEVEL_LAYERS = {"base", "format"}
+# Single headers of other layers that a layer may include.
+EXTRA_HEADERS = {layer: {"base/assert.h"} for layer in ("bindings", "convert")}
+# The folder in which a quoted include such as "base/file.h" is found, by its first part.
 LAYER_FOLDERS = {
     **{layer: f"src/{layer}" for layer in ("base", "format", "storage", "store", "arrow")},
     PUBLIC: f"include/{PUBLIC}",
@@ -50,9 +61,9 @@ LAYER_FOLDERS = {
 SOURCE_FOLDERS = ("benchmarks", "examples", "include", "python", "scripts", "src", "tests")
 SOURCE_SUFFIXES = {".cc", ".h", ".py", ".pyi", ".sh", ".txt"}
 TOP_LEVEL_IMPORTS = {"numpy", PUBLIC} | set(sys.stdlib_module_names)
-# Subpackages that `import stream_store` does not import, with the packages that they import.
+# Subpackages that `import stream_store` does not import, with the packages they need.
 OWN_IMPORTS = {"torch": {"torch"}, "_cli": {"rich", "typer"}}
-# System headers, which only SYSTEM_LAYERS may include.
+# System headers, which only the layers in SYSTEM_LAYERS may include.
 SYSTEM_HEADER = re.compile(
     r"^(sys/|linux/|asm/)|^(fcntl|unistd|dirent|pthread|sched|poll|signal)\.h$"
 )
@@ -62,7 +73,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """A broken rule and its place."""
+    """One broken rule and where."""
 
     path: str
     line: int
@@ -92,49 +103,50 @@ def read_includes(path: Path) -> list[Include]:
 
 
 def list_cpp_files(root: Path, layer: str) -> list[Path]:
-    """List the C++ files of a layer, sorted."""
+    """List the C++ files of one layer in alphabetical order."""
     folder = root / LAYER_FOLDERS[layer]
     return sorted(path for path in folder.rglob("*") if path.suffix in {".cc", ".h"})
 
 
 def check_direction(root: Path, layer: str) -> Iterator[Finding]:
-    """Find includes of a layer that it may not use."""
+    """Find includes of one layer that name another layer which it may not include."""
     allowed = LAYERS[layer] | {PUBLIC}
     for path in list_cpp_files(root, layer):
         where = path.relative_to(root).as_posix()
         for include in read_includes(path):
-            seen = include.target.split("/")[0]
-            if seen in LAYERS and "/" in include.target:
-                if seen not in allowed:
+            target = include.target
+            seen, _, rest = target.partition("/")
+            message = None
+            if seen in LAYERS and rest:
+                if seen not in allowed and target not in EXTRA_HEADERS.get(layer, set()):
                     names = ", ".join(sorted(allowed))
-                    message = f"{layer} includes {include.target}; it may include {names} only"
-                    yield Finding(where, include.line, message)
+                    message = f"{layer} includes {target}; it may include {names} only"
+                elif not (root / LAYER_FOLDERS[seen] / rest).is_file():
+                    message = f"includes {target}, which does not exist"
                 elif (
-                    not (root / LAYER_FOLDERS[seen])
-                    .joinpath(*include.target.split("/")[1:])
-                    .is_file()
+                    layer in LOW_LEVEL_LAYERS and seen == PUBLIC and target not in LOW_LEVEL_HEADERS
                 ):
-                    message = f"includes {include.target}, which does not exist"
-                    yield Finding(where, include.line, message)
-            elif layer not in SYSTEM_LAYERS and SYSTEM_HEADER.match(include.target):
-                message = f"{layer} includes {include.target}; system headers stay in src/base"
-                yield Finding(where, include.line, message)
+                    names = ", ".join(sorted(name.split("/")[1] for name in LOW_LEVEL_HEADERS))
+                    message = (
+                        f"{layer} includes {target}; of the public headers it may include {names}"
+                    )
+            elif layer not in SYSTEM_LAYERS and SYSTEM_HEADER.match(target):
+                message = f"{layer} includes {target}; system headers stay in src/base"
             elif include.quoted:
-                message = (
-                    f'write "{include.target}" with its layer, as in "{layer}/{include.target}"'
-                )
+                message = f'write "{target}" with its folder, as in "{layer}/{target}"'
+            if message is not None:
                 yield Finding(where, include.line, message)
 
 
 def resolve_include(root: Path, target: str) -> Path | None:
-    """Return the file of an include of a layer, or None for any other include."""
+    """Return the file that an include of one of the layers names, None for any other."""
     layer, _, rest = target.partition("/")
     path = root / LAYER_FOLDERS[layer] / rest if layer in LAYER_FOLDERS and rest else None
     return path if path is not None and path.is_file() else None
 
 
 def check_cycles(root: Path) -> Iterator[Finding]:
-    """Find the includes that close a circle of files."""
+    """Find the includes that close a cycle of files."""
     done: set[Path] = set()
     open_files: list[Path] = []
 
@@ -143,8 +155,8 @@ def check_cycles(root: Path) -> Iterator[Finding]:
         for include in read_includes(path):
             target = resolve_include(root, include.target)
             if target in open_files:
-                circle = [*open_files[open_files.index(target) :], target]
-                names = " -> ".join(file.relative_to(root).as_posix() for file in circle)
+                cycle = [*open_files[open_files.index(target) :], target]
+                names = " -> ".join(file.relative_to(root).as_posix() for file in cycle)
                 yield Finding(
                     path.relative_to(root).as_posix(), include.line, f"include cycle: {names}"
                 )
@@ -179,6 +191,16 @@ def check_lists(root: Path) -> Iterator[Finding]:
                     yield Finding(path.relative_to(root).as_posix(), 1, message)
 
 
+def check_header_names(root: Path) -> Iterator[Finding]:
+    """Find private headers that have the name of another one."""
+    first: dict[str, str] = {}
+    for path in sorted((root / "src").rglob("*.h")):
+        where = path.relative_to(root).as_posix()
+        if path.name in first:
+            yield Finding(where, 1, f"has the name of {first[path.name]}; use another one")
+        first.setdefault(path.name, where)
+
+
 def list_module_level_imports(body: Iterable[ast.stmt]) -> Iterator[tuple[int, str]]:
     """List (line, top package) of the imports that run when the module is imported."""
     for node in body:
@@ -197,12 +219,12 @@ def list_module_level_imports(body: Iterable[ast.stmt]) -> Iterator[tuple[int, s
 
 
 def is_type_checking(test: ast.expr) -> bool:
-    """Whether the condition is ``TYPE_CHECKING``, under which imports never run."""
+    """Return whether the condition is ``TYPE_CHECKING``, which is false at run time."""
     return ast.unparse(test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}
 
 
 def check_imports(root: Path) -> Iterator[Finding]:
-    """Find imports that ``import stream_store`` would run and a user may not have."""
+    """Find imports of optional packages that ``import stream_store`` would run."""
     for path in sorted((root / "python" / PUBLIC).rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
         for line, package in list_module_level_imports(tree.body):
@@ -227,15 +249,16 @@ def check_sizes(root: Path) -> Iterator[Finding]:
 
 
 def check_tree(root: Path) -> list[Finding]:
-    """Return all findings of the tree at `root`, sorted by place."""
+    """List all findings of the tree at `root`, sorted by place."""
     findings = [*check_cycles(root), *check_lists(root), *check_imports(root), *check_sizes(root)]
+    findings += check_header_names(root)
     for layer in LAYERS:
         findings += check_direction(root, layer)
     return sorted(findings)
 
 
 def main() -> int:
-    """Print the findings. Return 1 if there are any, else 0."""
+    """Print the findings; 1 if there are any, else 0."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     default = Path(__file__).resolve().parent.parent
     parser.add_argument("root", nargs="?", type=Path, default=default, help="the repository")

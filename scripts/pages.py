@@ -1,4 +1,4 @@
-"""Puts generated text into a page of the documents, between two comments."""
+"""Replace generated text in a page of the documents. Two comments mark where it begins and ends."""
 
 from __future__ import annotations
 

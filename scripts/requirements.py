@@ -1,9 +1,10 @@
-"""Print the requirements of parts of this project from pyproject.toml, one per line.
+"""Print the requirements of parts of this project, one per line, as pyproject.toml lists them.
 
     python scripts/requirements.py build-system test lint
 
-A part is ``build-system`` or the name of an extra. An extra may refer to other extras of this
-project. scripts/setup.sh uses this to install requirements without building the extension.
+A part is ``build-system`` or the name of an extra. If an extra refers to other extras of this
+project, their requirements are printed as well. scripts/setup.sh uses this to install packages for
+a check without building the extension.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def expand_extra(project: dict[str, Any], extra: str) -> list[str]:
     extras = project["optional-dependencies"]
     if extra not in extras:
         known = ", ".join(sorted(extras))
-        raise SystemExit(f"pyproject.toml: no extra is named {extra!r}; there are {known}")
+        raise SystemExit(f"pyproject.toml: expected one of the extras {known} but found {extra!r}")
     requirements = []
     for requirement in extras[extra]:
         own = re.fullmatch(rf"{re.escape(project['name'])}\[([\w, -]+)\]", requirement)
@@ -40,7 +41,7 @@ def expand_extra(project: dict[str, Any], extra: str) -> list[str]:
 
 
 def list_requirements(pyproject: dict[str, Any], parts: list[str]) -> list[str]:
-    """List the requirements of all `parts`, each once, in the order they are named."""
+    """List the requirements of all `parts`, each once, in the order of the parts."""
     requirements: list[str] = []
     for part in parts:
         if part == "build-system":

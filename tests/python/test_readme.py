@@ -1,4 +1,4 @@
-"""README.md is accurate: its programs run and match examples/; its commands and links work."""
+"""README.md is right: its programs run and are those of examples/; commands and links work."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_every_command_is_one_that_is_checked_here() -> None:
 
 
 def test_command_lines_work(tmp_path: Path) -> None:
-    """Run them in order, on the store that the Python block creates."""
+    """In their order, on the store that the Python block makes."""
     pytest.importorskip("typer")
     pytest.importorskip("datasets")
     (block,) = blocks("python")
@@ -111,10 +111,29 @@ def test_command_lines_work(tmp_path: Path) -> None:
     assert (tmp_path / "my_run.parquet").is_file()
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "bench"])
-def test_make_target_is_there(target: str) -> None:
+@pytest.mark.parametrize("target", ["demo", "test", "check", "bench"])
+def test_make_target_exists(target: str) -> None:
     assert f"make {target}" in README.read_text()
     assert run("make", "-n", target)
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "RELEASING.md"])
+def test_make_targets_of_the_page_exist(page: str) -> None:
+    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    text = (ROOT / page).read_text()
+    named = set(re.findall(r"(?:^ *|`(?:[A-Z]+=\w+ )?)make ([a-z-]+)", text, re.MULTILINE))
+    assert named - targets == set()
+    if page == "CONTRIBUTING.md":
+        assert {"test", "lint", "check", "format", "docs"} <= named
+
+
+def test_help_describes_every_target() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    phony = {
+        name for line in re.findall(r"^\.PHONY: (.*)", makefile, re.M) for name in line.split()
+    }
+    described = set(re.findall(r"^  make (\S+) +\S", run("make", "help"), re.MULTILINE))
+    assert described == phony
 
 
 def test_pip_accepts_the_project() -> None:
@@ -139,7 +158,7 @@ def test_install_script_is_valid_shell() -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors that GitHub creates for the headings of a page."""
+    """What GitHub makes of the headings of a page."""
     found = set()
     for heading in re.findall(r"^#+ (.+)$", without_code(page), re.MULTILINE):
         kept = re.sub(r"[^\w\- ]", "", heading.lower())
