@@ -192,8 +192,12 @@ class STREAM_STORE_API WindowSampler {
   /// grown. Throws Error(kInvalidArgument) for others; nothing changed then.
   void Restore(const SamplerState& state);
 
-  /// Batches drawn but not handed out, by a reader ahead: state() counts `batches` less.
-  void NoteAhead(std::uint64_t batches) noexcept { ahead_ = batches; }
+  /// Records that a prefetch drew `batches` batches, and with `end` also the end of the epoch, that
+  /// it has not handed out yet. state() counts them as not drawn.
+  void NoteAhead(std::uint64_t batches, bool end = false) noexcept {
+    ahead_ = batches;
+    end_ahead_ = end;
+  }
 
   std::uint64_t ahead() const noexcept { return ahead_; }
 
@@ -208,6 +212,9 @@ class STREAM_STORE_API WindowSampler {
   void Fill(WindowBatch& batch);
   [[noreturn]] void ThrowNoStart() const;
 
+  /// Whether the end of the epoch was handed out.
+  bool EndSeen() const noexcept { return finished_ && ahead_ == 0 && !end_ahead_; }
+
   SamplerOptions options_;
   std::vector<std::unique_ptr<internal::StoreStarts>> stores_;
   std::vector<std::uint64_t> indices_;  // of the batch under way
@@ -217,7 +224,8 @@ class STREAM_STORE_API WindowSampler {
   std::uint64_t ahead_ = 0;
   bool in_epoch_ = false;
   bool restored_ = false;
-  bool finished_ = false;
+  bool finished_ = false;   // Next() returned false, if only to a prefetch
+  bool end_ahead_ = false;  // the prefetch has not handed out the end yet
 };
 
 }  // namespace stream_store

@@ -88,7 +88,8 @@ class Sampler {
   /// The next batch, room made but not read; null at the end of the epoch.
   std::unique_ptr<PendingBatch> Draw();
 
-  void NoteAhead(std::uint64_t batches) { core().NoteAhead(batches); }
+  /// As WindowSampler::NoteAhead().
+  void NoteAhead(std::uint64_t batches, bool end) { core().NoteAhead(batches, end); }
 
   void Rewind();
 

@@ -181,6 +181,59 @@ def test_prefetch_gives_the_same_batches(replacement: bool) -> None:
         assert batch["t"] == [[f"row {i}" for i in window] for window in batch["n"].tolist()]
 
 
+def four_batches(store: StreamStore) -> WindowSampler:
+    """A sampler whose epoch has 4 batches: 16 windows of one row."""
+    assert store.num_rows == 16
+    return WindowSampler(store, 1, unit="row", replacement=False, batch_size=4)
+
+
+def test_closing_a_prefetch_forgets_the_end_that_it_saw() -> None:
+    store, _ = filled(16)
+    expected = epoch(four_batches(store))
+    sampler = four_batches(store)
+    batches = sampler.prefetch(10)  # reads the whole epoch at once
+    first = windows_of(next(batches))
+    batches.close()
+    state = sampler.state_dict()
+    assert (state["finished"], state["batches"]) == (0, 1)
+    resumed = four_batches(store)
+    resumed.load_state_dict(state)
+    rest = list(resumed)
+    assert len(rest) == 3
+    assert first + [window for batch in rest for window in windows_of(batch)] == expected
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 2, 4, 10])
+def test_an_epoch_is_finished_once_its_end_was_handed_out(ahead: int) -> None:
+    store, _ = filled(16)
+    sampler = four_batches(store)
+    batches: Any = sampler.prefetch(ahead) if ahead else iter(sampler)
+    for handed_out in range(1, 5):
+        next(batches)
+        state = sampler.state_dict()
+        assert (state["finished"], state["batches"]) == (0, handed_out)
+    resumed = four_batches(store)
+    resumed.load_state_dict(state)
+    assert epoch(resumed) == []  # the rest of the epoch, which is nothing
+    assert next(batches, None) is None
+    state = sampler.state_dict()
+    assert (state["finished"], state["batches"]) == (1, 4)
+    resumed.load_state_dict(state)
+    assert epoch(resumed) == epoch(sampler) != []  # the next epoch
+
+
+@pytest.mark.parametrize("ahead", [0, 10])
+def test_an_epoch_keeps_its_length_until_its_end_was_handed_out(ahead: int) -> None:
+    store, _ = filled(16)
+    sampler = four_batches(store)
+    batches: Any = sampler.prefetch(ahead) if ahead else iter(sampler)
+    next(batches)
+    append(store, make_rows(np.random.default_rng(9), 16, first=16))
+    assert len(sampler) == 4
+    assert len(list(batches)) == 3
+    assert len(sampler) == 8
+
+
 def test_what_was_read_ahead_is_drawn_again() -> None:
     store, _ = filled(100)
     arguments: dict[str, Any] = {"unit": "row", "batch_size": 5, "replacement": False}

@@ -113,6 +113,31 @@ TEST(WindowSamplerTest, AReaderAheadIsNotCounted) {
   EXPECT_EQ(ahead, again);
 }
 
+// A prefetch draws the end of the epoch long before its caller sees it.
+TEST(WindowSamplerTest, AnEndThatWasNotHandedOutIsNotCounted) {
+  Plain plain;
+  SamplerOptions options{.length = 100, .batch_size = 1, .replacement = false};
+  WindowSampler sampler({plain.store.reader()}, options);
+  WindowBatch batch;
+  sampler.BeginEpoch();
+  const std::uint64_t batches = sampler.EpochBatches();
+  while (sampler.Next(batch)) {
+  }
+  EXPECT_TRUE(sampler.state().finished);
+  sampler.NoteAhead(0, /*end=*/true);
+  EXPECT_FALSE(sampler.state().finished);
+  EXPECT_EQ(sampler.state().batches, batches);
+  sampler.NoteAhead(2, /*end=*/true);
+  EXPECT_FALSE(sampler.state().finished);
+  EXPECT_EQ(sampler.state().batches, batches - 2);
+  sampler.Rewind();
+  EXPECT_TRUE(sampler.Next(batch));
+  EXPECT_TRUE(sampler.Next(batch));
+  EXPECT_FALSE(sampler.state().finished);
+  EXPECT_FALSE(sampler.Next(batch));
+  EXPECT_TRUE(sampler.state().finished);
+}
+
 TEST(WindowSamplerTest, NumbersKeepTheirStartsWhileTheStoreGrows) {
   ModelStream model(5);
   StreamStore store = StreamStore::Temporary({.fields = SamplerFields()});
