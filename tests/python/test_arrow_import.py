@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,93 @@ def test_sliced_and_chunked_columns_are_read_where_they_begin(name: str) -> None
     chunks = [array[7:40], array[40:41], array[:0], other[3:11], array[333:]]
     store = imported(pa.table({name: pa.chunked_array(chunks)}))
     assert_same(exported(store)[name], pa.concat_arrays(chunks))
+
+
+def lists_of(store: StreamStore, name: str) -> list[Any]:
+    return [without_lists(row[name]) for row in store.rows()]
+
+
+def test_a_batch_with_an_offset_of_its_own_is_read_where_it_begins() -> None:
+    """A stream of sliced structs: the offset is that of the batch, not of its columns."""
+    rows = pa.StructArray.from_arrays(
+        [
+            pa.array(range(10)),
+            pa.array([[i, -i] for i in range(10)]),
+            pa.array([f"row {i}" for i in range(10)]),
+            pa.array([i % 3 == 0 for i in range(10)]),
+        ],
+        ["n", "l", "t", "b"],
+    )
+    store = imported(Capsules(pa.chunked_array([rows[4:7], rows[9:]])))
+    assert [
+        {key: without_lists(value) for key, value in row.items()} for row in store.rows()
+    ] == rows.take(pa.array([4, 5, 6, 9])).to_pylist()
+
+
+def test_rows_that_are_missing_in_a_batch_with_an_offset_stay_missing() -> None:
+    rows = pa.StructArray.from_arrays(
+        [
+            pa.array([1, None, 3, None, 5]),
+            pa.StructArray.from_arrays(
+                [pa.array([1, 2, 3, 4, None])],
+                ["x"],
+                mask=pa.array([False, True, False, True, False]),
+            ),
+        ],
+        ["n", "s"],
+    )
+    store = imported(Capsules(pa.chunked_array([rows[1:]])))
+    assert [row["n"] for row in store.rows()] == [None, 3, None, 5]
+    assert [row["s"] for row in store.rows()] == [None, {"x": 3}, None, {"x": None}]
+
+
+@pytest.mark.parametrize("item", [pa.int16(), pa.bool_(), pa.float32()])
+def test_lists_whose_items_have_an_offset_are_read_where_they_begin(item: pa.DataType) -> None:
+    whole = pa.array([1, 0, 0, 1, 1, 0, 1, 0, 1, 1, 0]).cast(item)
+    items = whole[3:]  # 1 1 0 1 0 1 1 0
+    expected = [[1], [1, 0], [], [1, 0, 1, 1]]
+    for lists in (
+        pa.ListArray.from_arrays(pa.array([0, 1, 3, 3, 7]), items),
+        pa.LargeListArray.from_arrays(pa.array([0, 1, 3, 3, 7], pa.int64()), items),
+        pa.ListViewArray.from_arrays(pa.array([0, 1, 3, 3]), pa.array([1, 2, 0, 4]), items),
+    ):
+        assert lists_of(imported(pa.table({"l": lists})), "l") == expected
+        assert lists_of(imported(pa.table({"l": lists[1:]})), "l") == expected[1:]
+    fixed = pa.FixedSizeListArray.from_arrays(items, 2)
+    assert lists_of(imported(pa.table({"l": fixed})), "l") == [[1, 1], [0, 1], [0, 1], [1, 0]]
+    assert lists_of(imported(pa.table({"l": fixed[1:]})), "l") == [[0, 1], [0, 1], [1, 0]]
+
+
+def test_lists_of_lists_with_an_offset_are_read_where_they_begin() -> None:
+    inner = pa.FixedSizeListArray.from_arrays(pa.array(range(10)), 2)[1:]
+    lists = pa.ListArray.from_arrays(pa.array([0, 1, 3, 4]), inner)
+    expected = [[[2, 3]], [[4, 5], [6, 7]], [[8, 9]]]
+    store = imported(pa.table({"l": lists}))
+    assert lists_of(store, "l") == expected
+    assert exported(store)["l"].to_pylist() == expected
+    assert lists_of(imported(pa.table({"l": lists[1:]})), "l") == expected[1:]
+
+
+def test_the_words_of_a_decimal_keep_their_order() -> None:
+    """The lowest word comes first, in a store as in Arrow."""
+    words = [3, 2**63 - 5, 7, 11]
+    number = Decimal(sum(word << 64 * i for i, word in enumerate(words)))
+    negative = number.copy_negate()  # a minus sign would round
+    table = pa.table({"d": pa.array([number, negative], pa.decimal256(76, 0))})
+    store = imported(table)
+    inverted = [~word for word in words]  # two's complement
+    inverted[0] += 1
+    assert store[:]["values"].tolist() == words + inverted
+    assert [row["d"] for row in store.rows()] == [number, negative]
+    assert exported(store).equals(table)
+    again = StreamStore(fields={"d": "decimal256(76, 0)"})
+    again.append_step({"d": number})
+    again.append_step({"d": negative})
+    assert again[:]["values"].tolist() == words + inverted
+    small = StreamStore(fields={"d": "decimal128(38, 0)"})
+    small.append_step({"d": Decimal(5 + (9 << 64))})
+    assert small[:]["values"].tolist() == [5, 9]
+    assert exported(small)["d"].to_pylist() == [Decimal(5 + (9 << 64))]
 
 
 @pytest.mark.parametrize("nulls", NULLS)
@@ -223,9 +311,9 @@ def test_offsets_that_lie_are_found() -> None:
 
 
 class Capsules:
-    """An Arrow producer that is not pyarrow to anybody who looks."""
+    """An Arrow producer that does not look like a class of pyarrow."""
 
-    def __init__(self, table: pa.Table) -> None:
+    def __init__(self, table: pa.Table | pa.ChunkedArray) -> None:
         self.table = table
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:

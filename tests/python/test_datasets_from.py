@@ -181,6 +181,29 @@ def test_steps_are_counted_or_taken_from_a_column() -> None:
     assert store.last_step == 23
 
 
+@pytest.mark.parametrize("bits", [8, 16, 32, 64])
+def test_steps_of_small_signed_integers_keep_their_sign(bits: int) -> None:
+    steps = pa.array([-3, -1, 0, 5], getattr(pa, f"int{bits}")())
+    ds = Dataset(pa.table({"when": steps, "n": [10, 20, 30, 40]}))
+    for order in ([0, 1, 2, 3], [1, 3]):  # in the order of the table, and picked
+        store = imported(ds.select(order), step_column="when")
+        assert store[:]["step"].tolist() == [[-3, -1, 0, 5][i] for i in order]
+
+
+def test_rows_are_picked_from_batches_of_unequal_size() -> None:
+    sizes = [3, 1, 5, 2, 0, 4]
+    chunks, first = [], 0
+    for size in sizes:
+        chunks.append(pa.array(range(first, first + size), pa.int64()))
+        first += size
+    table = pa.table({"n": pa.chunked_array(chunks)})
+    ds = Dataset(table)
+    order = np.random.default_rng(0).permutation(15).tolist()
+    for picked in (order, [3, 2, 4, 9, 8, 10, 14], [14] * 3):
+        store = imported(ds.select(picked))
+        assert store[:]["values"].tolist() == picked
+
+
 @pytest.mark.parametrize(
     ("steps", "said"),
     [
