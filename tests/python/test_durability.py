@@ -9,6 +9,7 @@ import pickle
 import shutil
 import signal
 import stat
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +23,9 @@ from model_process import PATIENCE, line_of, run, start
 from stream_store import CorruptStoreError, LockedError, StreamStore
 
 FIELDS = {"n": "int64", "many": "int64[]"}
+
+#: Place of the live words `state` and `durable` in the file `control`, and a value of `state`.
+LIVE_STATE, SYNCING = (64 << 10) + 80, 2
 
 
 @pytest.fixture
@@ -64,6 +68,26 @@ def test_it_syncs_after_so_many_bytes(path: Path) -> None:
     fill(store, 10)
     store.append_step({"many": np.arange(20_000)})
     assert becomes(lambda: store.durable_rows == 11)
+
+
+@pytest.mark.parametrize(("confirmed", "expected"), [(5, 5), (10, 10)])
+def test_a_sync_that_did_not_end_is_not_durable(path: Path, confirmed: int, expected: int) -> None:
+    """A writer that dies in a sync leaves `state` 2, and the last good sync in `durable`."""
+    script = """
+    store = StreamStore(sys.argv[1], fields={"n": "int64"}, sync_seconds=None, sync_bytes=None)
+    for first in (0, 5):
+        for i in range(first, first + 5):
+            store.append_step({"n": i})
+        store.sync()
+    os.kill(os.getpid(), signal.SIGKILL)
+    """
+    process = start(script, path)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == -signal.SIGKILL
+    with (path / "control").open("r+b") as control:
+        control.seek(LIVE_STATE)
+        control.write(struct.pack("<QQ", SYNCING, confirmed))
+    assert StreamStore(path, "r").durable_rows == expected
 
 
 def test_it_can_be_off(path: Path) -> None:

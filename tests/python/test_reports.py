@@ -91,6 +91,24 @@ def test_damage_is_told_by_its_place_and_not_raised(path: Path) -> None:
     assert str(finding).startswith("records, byte 22428: record 700: expected check 0x")
 
 
+@pytest.mark.parametrize("record", [0, 1, 998, 999])
+def test_damage_to_the_first_and_to_the_last_record_is_found(path: Path, record: int) -> None:
+    make(path)
+    flip(path / "records", 32 * record + 28)
+    report = stream_store.verify(path)
+    assert [finding.subject for finding in report.findings] == [f"record {record}"]
+    assert (report.good_rows, report.rows) == (record, 1000)
+
+
+def test_damage_to_the_last_value_is_found(path: Path) -> None:
+    with StreamStore(path, fields={"n": "int64"}) as store:
+        store.extend({"n": range(1000)})
+    flip(path / "values", 8 * 999)
+    report = stream_store.verify(path)
+    assert [finding.subject for finding in report.findings] == ["record 999"]
+    assert report.good_rows == 999
+
+
 def test_what_is_no_store_raises(path: Path) -> None:
     for call in (stream_store.verify, lambda at: stream_store.repair(at, path.with_name("new"))):
         with pytest.raises(FileNotFoundError, match="run"):

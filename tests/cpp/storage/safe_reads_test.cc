@@ -262,6 +262,47 @@ TEST_F(SafeReadsTest, FindTheirWayBehindEmptyRecordsInAWindow) {
   EXPECT_EQ(ours, theirs);
 }
 
+// A layout of 60 fields is longer than the first read of a layout.
+TEST_F(SafeReadsTest, ReadALongLayoutWhole) {
+  std::vector<Field> fields;
+  std::vector<FieldWrite> many;
+  for (TypeId type = 0; type < 100; ++type) {
+    fields.push_back({.name = StrCat("f", type)});
+    if (type < 60) many.emplace_back(type, type);
+  }
+  options_.fields = fields;
+  {
+    StreamStore store = Open();
+    store.Append(0, {{0, 0}});
+    store.Append(1, many);
+  }
+  std::vector<std::int64_t> types(60);
+  const std::vector<Position> starts = {1};
+  Safe().ReadWindows(starts, 60, {.types = types.data()});
+  std::vector<std::int64_t> expected(60);
+  std::iota(expected.begin(), expected.end(), 0);
+  EXPECT_EQ(types, expected);
+}
+
+// Rows of 600 values: most hints point into the middle of a row.
+TEST_F(SafeReadsTest, FindPositionsInsideLongRows) {
+  {
+    StreamStore store = Open();
+    for (Step step = 0; step < 6; ++step) {
+      List values(600);
+      std::iota(values.begin(), values.end(), 1000 * step);
+      store.Append(step, {{1, values}});
+    }
+  }
+  const Reader safe = Safe();
+  std::vector<Value> values(4);
+  safe.ReadWindows(std::vector<Position>{10}, 4, {.values = values.data()});
+  EXPECT_EQ(values, (List{10, 11, 12, 13}));
+  std::vector<Row> rows(3);
+  safe.RowsOf(std::vector<Position>{10, 650, 3599}, rows);
+  EXPECT_EQ(rows, (std::vector<Row>{0, 1, 5}));
+}
+
 TEST_F(SafeReadsTest, DoNotBelieveHints) {
   {
     StreamStore store = Open();
