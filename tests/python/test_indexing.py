@@ -102,6 +102,15 @@ def test_hint_tells_what_to_do(store: StreamStore) -> None:
         _ = "action" in store
 
 
+def test_positions_in_mixed_order_are_read_in_that_order() -> None:
+    store = StreamStore(fields={"x": "int64"})
+    store.extend({"x": np.arange(20) * 10})
+    assert store[[3, 5, 4, 6]]["values"].tolist() == [30, 50, 40, 60]
+    assert store[[[6, 4], [5, 3]]]["values"].tolist() == [[60, 40], [50, 30]]
+    order = [3, 5, 4, 6, 7, 9, 8, 10, 11, 13, 12, 14]  # as a run of neighbours begins and ends
+    assert store[order]["values"].tolist() == [10 * i for i in order]
+
+
 def test_torch_like_tensors_are_indices(store: StreamStore) -> None:
     class Tensor:
         def __array__(self, *_: Any, **__: Any) -> Any:

@@ -89,6 +89,26 @@ def test_out_is_filled(ragged: StreamStore) -> None:
 
 
 @pytest.mark.parametrize(
+    "out",
+    [
+        {"n": np.zeros((4, 1), np.int16)},
+        {"n": np.zeros(4, np.int16)},
+        {"x": np.zeros((4, 3), np.float32)},
+        {"x": np.zeros((2, 3, 2), np.float32)},
+        {"_step": np.zeros(4, np.int64)},
+        {"_mask": {"n": np.zeros(4, bool)}},
+        {"_length": {"x": np.zeros((4, 1), np.int64)}},
+    ],
+    ids=str,
+)
+def test_outputs_of_the_right_size_and_the_wrong_shape_are_refused(
+    ragged: StreamStore, out: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match="shape"):
+        ragged.read_rows([0, 3], 2, max_length={"x": 3}, out=out)
+
+
+@pytest.mark.parametrize(
     ("rows", "length"), [([0, -1], None), (5, None), ([3], 3), (0, 6), ([2**62], 2)]
 )
 def test_rows_out_of_range(ragged: StreamStore, rows: Any, length: int | None) -> None:

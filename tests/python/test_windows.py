@@ -49,6 +49,27 @@ def test_further_columns_follow_from_the_index_table(store: StreamStore) -> None
         np.testing.assert_array_equal(read["number"][here], expected)
 
 
+def test_the_number_of_a_packed_value_is_its_word() -> None:
+    """A word of `packed float32[4]` holds two numbers, so it has no number of its own."""
+    store = StreamStore(fields={"p": "packed float32[4]", "n": "int64"})
+    store.append_step({"p": [1.5, -2.0, 0.0, 7.25], "n": 3})
+    read = store.windows([0], 3, columns=("values", "number"))
+    words = np.array([1.5, -2.0, 0.0, 7.25], np.float32).view(np.int64)
+    assert read["values"].tolist() == [[*words.tolist(), 3]]
+    assert read["number"].tolist() == [[*words.astype(np.float32).tolist(), 3.0]]
+
+
+@pytest.mark.parametrize("shape", [(5, 2), (10,), (1, 10), (2, 5, 1), (1, 2, 5), (10, 1)])
+def test_outputs_of_the_right_size_and_the_wrong_shape_are_refused(
+    store: StreamStore, shape: tuple[int, ...]
+) -> None:
+    for name, dtype in {"values": np.int64, "number": np.float32}.items():
+        out = np.full(shape, 9, dtype)
+        with pytest.raises(ValueError, match="shape"):
+            store.windows([0, 1], 5, columns=(name,), out={name: out})  # type: ignore[misc]
+        assert (out == 9).all()
+
+
 def test_all_windows_at_the_end_are_there(store: StreamStore) -> None:
     last = len(store) - WIDTH
     np.testing.assert_array_equal(
