@@ -1,4 +1,4 @@
-"""Arrow into a store: every type, wherever its buffers begin; what is refused, and how."""
+"""Import of Arrow data: every type, buffers with any offset, refusals and their messages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def imported(table: Any, **arguments: Any) -> StreamStore:
 
 
 def without_lists(array: pa.Array) -> Any:
-    """A row as Python has it, arrays as nested lists."""
+    """A value of a row, with arrays as nested lists."""
     return array.tolist() if isinstance(array, np.ndarray) else array
 
 
@@ -173,7 +173,7 @@ def test_rows_read_as_the_values_that_were_imported() -> None:
     assert store.row(2)["s"] == {"x": None, "y": None}
 
 
-def test_all_rows_null_are_rows() -> None:
+def test_rows_of_nulls_are_rows() -> None:
     table = pa.table({"a": pa.array([None] * 5, pa.int8()), "b": pa.nulls(5)})
     store = imported(table)
     assert (store.num_rows, len(store)) == (5, 0)
@@ -198,7 +198,7 @@ def test_list_views_become_lists() -> None:
     assert [store.row(i)["v"].tolist() for i in range(3)] == [[5.5], [1, 2], []]
 
 
-def test_values_under_nulls_do_not_matter() -> None:
+def test_values_under_nulls_are_ignored() -> None:
     inner = pa.array([1, None, 2, 3], pa.int8())
     lists = pa.ListArray.from_arrays(
         pa.array([0, 1, 3, 4]), inner, mask=pa.array([False, True, False])
@@ -279,7 +279,7 @@ def test_floats_are_narrowed_where_nothing_is_lost() -> None:
         ("fixed_size_binary[3]", pa.array([b"xy"], pa.binary(2)), ["'c'", "fixed_size_binary[2]"]),
     ],
 )
-def test_what_does_not_belong_is_named(field: str, values: pa.Array, said: list[str]) -> None:
+def test_a_column_that_does_not_fit_is_named(field: str, values: pa.Array, said: list[str]) -> None:
     store = StreamStore(fields={"c": field, "d": "int64"})
     store.append_step({"d": 1})
     with pytest.raises(ValueError, match=r"Arrow|append") as refusal:
@@ -298,7 +298,7 @@ def test_text_that_is_not_utf8_is_named() -> None:
         store.from_arrow(table)
 
 
-def test_offsets_that_lie_are_found() -> None:
+def test_invalid_offsets_are_refused() -> None:
     raw = [None, pa.py_buffer(np.array([0, 9, 3], np.int32))]
     lists = pa.Array.from_buffers(
         pa.list_(pa.int8()), 2, raw, children=[pa.array([1, 2, 3], pa.int8())]
@@ -348,7 +348,7 @@ def test_structs_with_unknown_fields_are_refused() -> None:
         store.from_arrow(pa.table({"s": [1]}))
 
 
-def test_append_goes_on_and_replacement_begins_anew() -> None:
+def test_append_continues_and_replacement_starts_over() -> None:
     store = StreamStore(fields={"a": "int64"})
     store.append_step({"a": 9}, step=41)
     table = pa.table({"a": [1, 2]})
@@ -405,7 +405,7 @@ def test_a_stream_that_fails_midway_leaves_the_store_as_it_was() -> None:
     assert store[:]["values"].tolist() == [1, 2]
 
 
-def test_what_an_import_reads_cannot_write_to_the_store() -> None:
+def test_the_producer_of_an_import_cannot_write_to_the_store() -> None:
     store = StreamStore(fields={"a": "int64"})
     errors: list[str] = []
 
@@ -425,7 +425,7 @@ def test_what_an_import_reads_cannot_write_to_the_store() -> None:
 
 
 @pytest.mark.parametrize("wrong", [None, 3, "text", [1], {"a": [1]}, object()])
-def test_what_is_no_stream_is_refused(wrong: Any) -> None:
+def test_objects_without_an_arrow_stream_are_refused(wrong: Any) -> None:
     with pytest.raises(TypeError, match="Arrow stream"):
         StreamStore().from_arrow(wrong)
 
@@ -438,7 +438,7 @@ def test_a_stream_is_read_once() -> None:
         StreamStore().from_arrow(capsule)
 
 
-def test_types_no_store_has_are_all_named() -> None:
+def test_all_unsupported_types_are_named() -> None:
     table = pa.table(
         {
             "ok": [1],

@@ -1,4 +1,4 @@
-"""WindowSampler: states, and batches read ahead."""
+"""WindowSampler: its state, and prefetched batches."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_state_resumes_exactly(
     if rest or replacement:
         again = [windows_of(batch) for batch, _ in zip(resumed, range(20), strict=False)]
         assert again == rest
-    else:  # the epoch was over: another begins, at once if its end was seen
+    else:  # the epoch was over: the next one begins, at once if the end was handed out
         if not state["finished"]:
             assert epoch(resumed) == []
         assert sorted(epoch(resumed), key=str) == sorted(epoch(sampler), key=str)
@@ -104,7 +104,7 @@ def test_a_sampler_pickles_with_its_state(tmp_path: Path) -> None:
         assert twin.sample()["_step"].tolist() == sampler.sample()["_step"].tolist()
 
 
-def test_states_of_others_are_refused() -> None:
+def test_a_state_that_does_not_fit_is_refused() -> None:
     store, _ = filled()
     sampler = WindowSampler(store, 3, unit="row", replacement=False, batch_size=4)
     next(iter(sampler))
@@ -137,10 +137,10 @@ def test_states_of_others_are_refused() -> None:
     assert sampler.state_dict() == state
 
 
-# --- reading ahead ---
+# --- prefetch ---
 
 
-def test_threads_share_what_is_read_ahead() -> None:
+def test_threads_share_a_prefetch() -> None:
     store = StreamStore(fields={"x": "int64"})
     store.extend({"x": np.arange(3000)})
     sampler = WindowSampler(store, 1, unit="row", replacement=False)
@@ -163,7 +163,7 @@ def test_threads_share_what_is_read_ahead() -> None:
 
 
 @pytest.mark.parametrize("replacement", [False, True])
-def test_prefetch_gives_the_same_batches(replacement: bool) -> None:
+def test_prefetched_batches_equal_others(replacement: bool) -> None:
     store, rows = filled(200)
     arguments: dict[str, Any] = {"unit": "row", "batch_size": 9, "replacement": replacement}
     plain = WindowSampler(store, 4, **arguments)
@@ -234,7 +234,7 @@ def test_an_epoch_keeps_its_length_until_its_end_was_handed_out(ahead: int) -> N
     assert len(sampler) == 8
 
 
-def test_what_was_read_ahead_is_drawn_again() -> None:
+def test_batches_that_were_not_handed_out_are_drawn_again() -> None:
     store, _ = filled(100)
     arguments: dict[str, Any] = {"unit": "row", "batch_size": 5, "replacement": False}
     expected = epoch(WindowSampler(store, 3, **arguments))
@@ -250,7 +250,7 @@ def test_what_was_read_ahead_is_drawn_again() -> None:
     assert found == expected
 
 
-def test_an_error_while_reading_ahead_is_raised_when_its_batch_is_due() -> None:
+def test_an_error_in_a_prefetch_is_raised_when_its_batch_is_due() -> None:
     store, _ = filled(40)
     sampler = WindowSampler(store, 3, unit="row")
     batches = sampler.prefetch(2)

@@ -1,4 +1,4 @@
-"""windows(): shapes, columns, outputs given, starts that do not fit."""
+"""windows(): shapes, columns, given outputs, and starts outside the store."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_outputs_of_the_right_size_and_the_wrong_shape_are_refused(
         assert (out == 9).all()
 
 
-def test_all_windows_at_the_end_are_there(store: StreamStore) -> None:
+def test_the_last_window_of_a_store_can_be_read(store: StreamStore) -> None:
     last = len(store) - WIDTH
     np.testing.assert_array_equal(
         store.windows(last, WIDTH)["values"], store[-WIDTH:]["values"], strict=True
@@ -79,12 +79,12 @@ def test_all_windows_at_the_end_are_there(store: StreamStore) -> None:
 
 
 @pytest.mark.parametrize("start", [-1, 1071, 2**40, -(2**63)])
-def test_start_out_of_range_is_named(store: StreamStore, start: int) -> None:
+def test_a_start_out_of_range_is_named(store: StreamStore, start: int) -> None:
     with pytest.raises(IndexError, match=f"{start}.*1071"):
         store.windows([0, start], WIDTH)
 
 
-def test_store_shorter_than_a_window_has_none() -> None:
+def test_a_store_shorter_than_a_window_has_none() -> None:
     for store in (new_store(), StreamStore(), filled(1)):
         with pytest.raises(IndexError):
             store.windows([0], 12)
@@ -111,7 +111,7 @@ def test_store_shorter_than_a_window_has_none() -> None:
         ({"wrong": 1}, TypeError),
     ],
 )
-def test_wrong_arguments_are_refused(
+def test_wrong_arguments_of_windows_are_refused(
     store: StreamStore, arguments: dict[str, Any], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
@@ -119,19 +119,19 @@ def test_wrong_arguments_are_refused(
 
 
 @pytest.mark.parametrize("wrong", [None, 3, "values", b"values"])
-def test_columns_that_are_no_list_are_refused_by_name(store: StreamStore, wrong: Any) -> None:
+def test_columns_must_be_a_list_of_names(store: StreamStore, wrong: Any) -> None:
     with pytest.raises(TypeError, match=f"columns must be a list of names, not {wrong!r}"):
         store.windows([0], 5, columns=wrong)
 
 
-def test_read_only_out_is_refused(store: StreamStore) -> None:
+def test_a_read_only_output_is_refused(store: StreamStore) -> None:
     array = np.zeros((1, 5), int)
     array.flags.writeable = False
     with pytest.raises(ValueError, match="writable"):
         store.windows([0], 5, out={"values": array})
 
 
-def test_out_is_filled_and_returned(store: StreamStore) -> None:
+def test_given_outputs_are_filled_and_returned(store: StreamStore) -> None:
     values = np.full((2, 5), -1)
     number = np.zeros((2, 5), np.float32)
     read = store.windows(
@@ -142,7 +142,7 @@ def test_out_is_filled_and_returned(store: StreamStore) -> None:
     np.testing.assert_array_equal(values, store.windows([0, 9], 5)["values"])
 
 
-def test_large_batches_are_right_and_recycled() -> None:
+def test_large_batches_are_right_and_their_memory_is_recycled() -> None:
     store = filled(3000)
     starts = np.random.default_rng(2).integers(0, len(store) - 128, 256)
     expected = store[starts[:, None] + np.arange(128)]["values"]
@@ -150,7 +150,7 @@ def test_large_batches_are_right_and_recycled() -> None:
         np.testing.assert_array_equal(store.windows(starts, 128)["values"], expected)
 
 
-def test_windows_from_many_threads_while_appending() -> None:
+def test_many_threads_read_windows_while_one_appends() -> None:
     import threading
 
     store = filled(2000)
