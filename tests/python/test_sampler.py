@@ -363,6 +363,16 @@ def test_incomplete_rows_are_not_sampled_while_the_writer_lives(tmp_path: Path) 
             assert WindowSampler(reader, 1, unit="row", segment_by=by).num_starts == 12
 
 
+def test_an_incomplete_last_row_is_sampled_once_the_writer_has_closed(tmp_path: Path) -> None:
+    store = StreamStore(tmp_path / "s", fields=FIELDS)
+    append(store, make_rows(np.random.default_rng(0), 10))
+    store.append([10], ["episode"], [1])  # `done` is not there yet
+    sampler = WindowSampler(StreamStore(tmp_path / "s", "r"), 1, unit="row")
+    assert sampler.num_starts == 10
+    store.close()
+    assert sampler.num_starts == 11
+
+
 def test_many_threads_share_a_sampler() -> None:
     store, rows = filled(100)
     sampler = WindowSampler(store, 3, unit="row", batch_size=20, segment_by="episode")

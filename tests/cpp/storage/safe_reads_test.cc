@@ -318,6 +318,27 @@ TEST_F(SafeReadsTest, DoNotBelieveHints) {
   ExpectSame(Safe(), Reader::Open(path_));
 }
 
+// A hint of a row must name its first record. One that names a later record looks right unless the
+// record before it is read, too.
+TEST_F(SafeReadsTest, DoNotBelieveAHintOfALaterRecordOfTheRow) {
+  {
+    StreamStore store = Open();
+    for (Step step = 0; step < 300; ++step) {
+      store.Append(step, {{0, step}});
+      store.Append(step, {{1, List{step, -step}}});
+      store.Append(step, {{2, true}});
+    }
+  }
+  const std::uint64_t last_record_of_row = 3 * kHintStride + 2;
+  Directory::Open(path_)
+      .OpenFile("hints", true)
+      .WriteAt(std::as_bytes(std::span(&last_record_of_row, 1)),
+               sizeof(Hint) + offsetof(Hint, row_record));
+  const RowView row = Safe().row(kHintStride);
+  EXPECT_EQ(row.size(), 3U);
+  EXPECT_EQ((*row.begin()).values[0], static_cast<Value>(kHintStride));
+}
+
 TEST_F(SafeReadsTest, FollowTheWriter) {
   StreamStore store = Open();
   Reader safe = Safe();

@@ -138,6 +138,17 @@ TEST(WindowSamplerTest, AnEndThatWasNotHandedOutIsNotCounted) {
   EXPECT_TRUE(sampler.state().finished);
 }
 
+// The last row may still get its second field, until the writer closes. No record is added then.
+TEST(WindowSamplerTest, ALastRowCountsOnceItsWriterHasClosed) {
+  StreamStore store = StreamStore::Temporary({.fields = {Field{.name = "a"}, Field{.name = "b"}}});
+  store.Append(0, {{0, 1}, {1, 1}});
+  store.Append(1, {{0, 1}});
+  WindowSampler sampler({store.reader()}, {.length = 1, .unit = SampleUnit::kRow});
+  EXPECT_EQ(sampler.NumStarts(), 1U);
+  store.Close();
+  EXPECT_EQ(sampler.NumStarts(), 2U);
+}
+
 TEST(WindowSamplerTest, NumbersKeepTheirStartsWhileTheStoreGrows) {
   ModelStream model(5);
   StreamStore store = StreamStore::Temporary({.fields = SamplerFields()});
