@@ -263,6 +263,17 @@ def test_an_epoch_of_several_stores_has_the_windows_of_all() -> None:
         WindowSampler([stores[0], other], 4)
 
 
+def test_lists_of_several_stores_are_padded_to_the_longest() -> None:
+    stores = []
+    for length in (2, 5, 3):
+        store = StreamStore(fields={"l": "int64[]"})
+        store.append_step({"l": np.full(length, length)})
+        stores.append(store)
+    (batch,) = WindowSampler(stores, 1, unit="row", batch_size=3, replacement=False)
+    lists = batch["l"][:, 0]
+    assert sorted(lists.tolist()) == [[2, 2, 0, 0, 0], [3, 3, 3, 0, 0], [5, 5, 5, 5, 5]]
+
+
 # --- the life of a sampler ---
 
 

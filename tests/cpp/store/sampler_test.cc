@@ -149,6 +149,38 @@ TEST(WindowSamplerTest, ALastRowCountsOnceItsWriterHasClosed) {
   EXPECT_EQ(sampler.NumStarts(), 2U);
 }
 
+TEST(WindowSamplerTest, ReadingStartsDoesNotMoveTheEpochUnderWay) {
+  Plain plain;
+  WindowSampler sampler({plain.store.reader()},
+                        {.length = 2, .unit = SampleUnit::kRow, .replacement = false});
+  sampler.BeginEpoch();
+  plain.model.Append(plain.store, ModelRow());
+  WindowBatch batch;
+  const std::uint64_t last[] = {98};
+  const std::uint64_t after[] = {99};  // only in the next epoch
+  sampler.ReadStarts(last, batch);
+  EXPECT_EQ(sampler.state().extents[0].rows, 100U);
+  EXPECT_EQ(ErrorOf([&] { sampler.ReadStarts(after, batch); }).code(), ErrorCode::kOutOfRange);
+  EXPECT_EQ(sampler.EpochBatches(), 99U);
+}
+
+TEST(WindowSamplerTest, TheLongestListMayBeOfAnyStore) {
+  std::vector<StreamStore> stores;
+  std::vector<Reader> readers;
+  for (const std::size_t length : {2U, 5U, 3U}) {
+    stores.push_back(StreamStore::Temporary({.fields = {Field{.name = "l", .shape = {kRagged}}}}));
+    stores.back().Append(0, {{0, std::vector<std::int64_t>(length, 7)}});
+    readers.push_back(stores.back().reader());
+  }
+  WindowSampler sampler(
+      std::move(readers),
+      {.length = 1, .unit = SampleUnit::kRow, .batch_size = 3, .replacement = false});
+  sampler.BeginEpoch();
+  WindowBatch batch;
+  sampler.Next(batch);
+  EXPECT_EQ(batch.LongestInRows(0), 5U);
+}
+
 TEST(WindowSamplerTest, NumbersKeepTheirStartsWhileTheStoreGrows) {
   ModelStream model(5);
   StreamStore store = StreamStore::Temporary({.fields = SamplerFields()});
