@@ -250,6 +250,16 @@ def test_batches_that_were_not_handed_out_are_drawn_again() -> None:
     assert found == expected
 
 
+def test_a_new_iterator_begins_where_the_caller_of_a_prefetch_was() -> None:
+    store, _ = filled(100)
+    plain = iter(WindowSampler(store, 3, unit="row", batch_size=5))
+    expected = [windows_of(next(plain)), windows_of(next(plain))]
+    sampler = WindowSampler(store, 3, unit="row", batch_size=5)
+    batches = sampler.prefetch(4)
+    first = windows_of(next(batches))
+    assert [first, windows_of(next(iter(sampler)))] == expected
+
+
 def test_an_error_in_a_prefetch_is_raised_when_its_batch_is_due() -> None:
     store, _ = filled(40)
     sampler = WindowSampler(store, 3, unit="row")
