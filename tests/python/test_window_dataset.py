@@ -24,3 +24,14 @@ def test_a_pickled_dataset_keeps_the_rows_that_it_counted_from_the_end(tmp_path:
             assert [int(same[i]["x"][0]) for i in range(len(same))] == [6, 7, 8, 9]
         dataset.refresh()
         assert [int(dataset[i]["x"][0]) for i in range(len(dataset))] == [11, 12, 13, 14]
+
+
+def test_negative_numbers_count_from_the_last_window() -> None:
+    store = StreamStore(fields={"x": "int64"})
+    store.extend({"x": range(10)})
+    dataset = WindowDataset(store, 1, unit="row")
+    assert [int(dataset[i]["x"][0]) for i in (-1, -2, -10)] == [9, 8, 0]
+    assert [int(sample["x"][0]) for sample in dataset.__getitems__([-1, 3, -10])] == [9, 3, 0]
+    for outside in (10, -11):
+        with pytest.raises(IndexError, match="outside"):
+            dataset[outside]
