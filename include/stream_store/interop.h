@@ -104,11 +104,12 @@ STREAM_STORE_API std::uint32_t LastChecksum(const Reader& reader);
 /// thread.
 STREAM_STORE_API std::uint64_t UnscannedRows(WindowSampler& sampler);
 
-/// Declares that the last `batches` batches were drawn, but not yet handed to the user: state()
-/// does not count them.
-STREAM_STORE_API void SetPrefetched(WindowSampler& sampler, std::uint64_t batches) noexcept;
+/// Declares that the last `batches` batches, and if `end` is true also the end of the epoch, were
+/// drawn but not yet handed to the user: state() does not count them.
+STREAM_STORE_API void SetPrefetched(WindowSampler& sampler, std::uint64_t batches,
+                                    bool end = false) noexcept;
 
-/// The number that SetPrefetched() set.
+/// The number of batches that SetPrefetched() set.
 STREAM_STORE_API std::uint64_t Prefetched(const WindowSampler& sampler) noexcept;
 
 /// Returns the prefetched batches to the sampler, which draws them again.

@@ -253,6 +253,9 @@ class STREAM_STORE_API WindowSampler {
   void Fill(WindowBatch& batch);
   [[noreturn]] void ThrowNoStart() const;
 
+  /// Whether the end of the epoch was handed out.
+  bool EndSeen() const noexcept { return finished_ && prefetched_ == 0 && !end_prefetched_; }
+
   SamplerOptions options_;
   std::vector<std::unique_ptr<internal::StoreStarts>> stores_;
   std::vector<std::uint64_t> indices_;  // of the batch under way
@@ -262,7 +265,8 @@ class STREAM_STORE_API WindowSampler {
   std::uint64_t prefetched_ = 0;  // drawn, but not yet handed out; see interop.h
   bool in_epoch_ = false;
   bool restored_ = false;
-  bool finished_ = false;
+  bool finished_ = false;        // Next() returned false, if only to a prefetch
+  bool end_prefetched_ = false;  // a prefetch has not handed out the end of the epoch yet
 };
 
 }  // namespace stream_store

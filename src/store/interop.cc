@@ -69,8 +69,8 @@ std::uint64_t UnscannedRows(WindowSampler& sampler) {
   return SamplerAccess::UnscannedRows(sampler);
 }
 
-void SetPrefetched(WindowSampler& sampler, std::uint64_t batches) noexcept {
-  SamplerAccess::Prefetched(sampler) = batches;
+void SetPrefetched(WindowSampler& sampler, std::uint64_t batches, bool end) noexcept {
+  SamplerAccess::SetPrefetched(sampler, batches, end);
 }
 
 std::uint64_t Prefetched(const WindowSampler& sampler) noexcept {

@@ -247,7 +247,7 @@ std::uint64_t WindowSampler::EpochBatches() {
   if (options_.replacement) {
     Refuse("sampling with replacement has no end");
   }
-  const bool under_way = (in_epoch_ || restored_) && !finished_;
+  const bool under_way = (in_epoch_ || restored_) && !EndSeen();
   return BatchesOf(under_way ? Total() : NumStarts());
 }
 
@@ -305,8 +305,9 @@ void WindowSampler::ReadStarts(std::span<const std::uint64_t> indices, WindowBat
 
 void WindowSampler::ReturnPrefetched() noexcept {
   batches_ -= prefetched_;
-  finished_ = prefetched_ > 0 ? false : finished_;
+  finished_ = EndSeen();
   prefetched_ = 0;
+  end_prefetched_ = false;
 }
 
 SamplerState WindowSampler::state() const {
@@ -314,7 +315,7 @@ SamplerState WindowSampler::state() const {
   state.seed = options_.seed;
   state.epoch = epoch_;
   state.batches = batches_ - prefetched_;
-  state.finished = finished_ && prefetched_ == 0;
+  state.finished = EndSeen();
   for (const auto& store : stores_) {
     state.stores.push_back(store->reader().id());
     if (in_epoch_ || restored_) {
@@ -352,6 +353,7 @@ void WindowSampler::Restore(const SamplerState& state) {
   epoch_ = state.epoch;
   batches_ = state.batches;
   prefetched_ = 0;
+  end_prefetched_ = false;
   finished_ = state.finished;
   restored_ = of_epoch;
   in_epoch_ = false;

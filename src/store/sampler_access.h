@@ -11,7 +11,10 @@ namespace stream_store::internal {
 struct SamplerAccess {
   static std::uint64_t UnscannedRows(WindowSampler& sampler) { return sampler.UnscannedRows(); }
 
-  static std::uint64_t& Prefetched(WindowSampler& sampler) noexcept { return sampler.prefetched_; }
+  static void SetPrefetched(WindowSampler& sampler, std::uint64_t batches, bool end) noexcept {
+    sampler.prefetched_ = batches;
+    sampler.end_prefetched_ = end;
+  }
 
   static std::uint64_t Prefetched(const WindowSampler& sampler) noexcept {
     return sampler.prefetched_;

@@ -263,6 +263,47 @@ TEST_F(SafeReadsTest, FindTheirWayBehindEmptyRecordsInAWindow) {
   EXPECT_EQ(ours, theirs);
 }
 
+// A layout of 60 fields is longer than the first read of a layout.
+TEST_F(SafeReadsTest, ReadALongLayoutWhole) {
+  std::vector<Field> fields;
+  std::vector<FieldWrite> many;
+  for (TypeId type = 0; type < 100; ++type) {
+    fields.push_back({.name = StrCat("f", type)});
+    if (type < 60) many.emplace_back(type, type);
+  }
+  options_.fields = fields;
+  {
+    StreamStore store = Open();
+    store.Append(0, {{0, 0}});
+    store.Append(1, many);
+  }
+  std::vector<std::int64_t> types(60);
+  const std::vector<Position> starts = {1};
+  Safe().ReadWindows(starts, 60, {.types = types.data()});
+  std::vector<std::int64_t> expected(60);
+  std::iota(expected.begin(), expected.end(), 0);
+  EXPECT_EQ(types, expected);
+}
+
+// Rows of 600 values: most hints point into the middle of a row.
+TEST_F(SafeReadsTest, FindPositionsInsideLongRows) {
+  {
+    StreamStore store = Open();
+    for (Step step = 0; step < 6; ++step) {
+      List values(600);
+      std::iota(values.begin(), values.end(), 1000 * step);
+      store.Append(step, {{1, values}});
+    }
+  }
+  const Reader safe = Safe();
+  std::vector<Value> values(4);
+  safe.ReadWindows(std::vector<Position>{10}, 4, {.values = values.data()});
+  EXPECT_EQ(values, (List{10, 11, 12, 13}));
+  std::vector<Row> rows(3);
+  safe.RowsOf(std::vector<Position>{10, 650, 3599}, rows);
+  EXPECT_EQ(rows, (std::vector<Row>{0, 1, 5}));
+}
+
 TEST_F(SafeReadsTest, DoNotBelieveHints) {
   {
     StreamStore store = Open();
@@ -276,6 +317,27 @@ TEST_F(SafeReadsTest, DoNotBelieveHints) {
   ExpectSame(Safe(), Reader::Open(path_));
   fs::resize_file(path_ / "hints", 0);
   ExpectSame(Safe(), Reader::Open(path_));
+}
+
+// A hint of a row must name its first record. One that names a later record looks right unless the
+// record before it is read, too.
+TEST_F(SafeReadsTest, DoNotBelieveAHintOfALaterRecordOfTheRow) {
+  {
+    StreamStore store = Open();
+    for (Step step = 0; step < 300; ++step) {
+      store.Append(step, {{0, step}});
+      store.Append(step, {{1, List{step, -step}}});
+      store.Append(step, {{2, true}});
+    }
+  }
+  const std::uint64_t last_record_of_row = 3 * kHintStride + 2;
+  Directory::Open(path_)
+      .OpenFile("hints", true)
+      .WriteAt(std::as_bytes(std::span(&last_record_of_row, 1)),
+               sizeof(Hint) + offsetof(Hint, row_record));
+  const RowView row = Safe().row(kHintStride);
+  EXPECT_EQ(row.size(), 3U);
+  EXPECT_EQ((*row.begin()).values[0], static_cast<Value>(kHintStride));
 }
 
 TEST_F(SafeReadsTest, FollowTheWriter) {
