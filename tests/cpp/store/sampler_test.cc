@@ -160,9 +160,10 @@ TEST(WindowSamplerTest, ReadingStartsDoesNotMoveTheEpochUnderWay) {
   WindowBatch batch;
   const std::uint64_t last[] = {98};
   const std::uint64_t after[] = {99};  // only in the next epoch
-  sampler.ReadStarts(last, batch);
+  interop::ReadStarts(sampler, last, batch);
   EXPECT_EQ(sampler.state().extents[0].rows, 100U);
-  EXPECT_EQ(ErrorOf([&] { sampler.ReadStarts(after, batch); }).code(), ErrorCode::kOutOfRange);
+  EXPECT_EQ(ErrorOf([&] { interop::ReadStarts(sampler, after, batch); }).code(),
+            ErrorCode::kOutOfRange);
   EXPECT_EQ(sampler.EpochBatches(), 99U);
 }
 
