@@ -6,7 +6,7 @@ A comment in include/, src/ or python/convert that contains ``REQUIRES:`` docume
 after it. The body of that function has to contain STREAM_STORE_ASSERT or static_assert. For a
 function that is only declared there, the script looks for the definition: the same class, name and
 parameter types. A comment inside a function needs an assertion in the next few lines. A
-precondition that the compiler checks, by an attribute such as STREAM_STORE_REQUIRES(mutex) for a
+precondition that the compiler checks, by an attribute such as REQUIRES_LOCK(mutex) for a
 lock, needs no assertion.
 
 Prints one line ``path:line: text`` per finding and exits with 1 if there is any.
@@ -25,7 +25,7 @@ from pathlib import Path
 FOLDERS = ("include", "src", "python/convert")
 PRECONDITION = re.compile(r"(?<!`)\bREQUIRES:")
 ASSERTION = re.compile(r"\b(?:STREAM_STORE_ASSERT|static_assert)\s*\(")
-LOCK_ATTRIBUTE = re.compile(r"\b(?:\w+_)?REQUIRES(?:_SHARED)?\s*\(|\brequires_capability\b")
+LOCK_ATTRIBUTE = re.compile(r"\b\w*REQUIRES\w*\s*\(|\brequires_capability\b")
 NOT_CODE = re.compile(
     r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|(?<!\w)\'(?:\\.|[^\'\\\n])+\'', re.DOTALL
 )

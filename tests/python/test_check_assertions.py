@@ -98,7 +98,7 @@ def test_comment_in_a_function_needs_an_assertion_near_it(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "text",
     [
-        "// REQUIRES: the mutex.\nvoid F() STREAM_STORE_REQUIRES(mutex_) { G(); }\n",
+        "// REQUIRES: the mutex.\nvoid F() REQUIRES_LOCK(mutex_) { G(); }\n",
         "// Functions whose comment says `REQUIRES:` have an assertion.\nvoid F() {}\n",
         "// Requires: nothing.\nvoid F() {}\n",
         'const char* text = "REQUIRES: n";\n',
