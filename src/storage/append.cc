@@ -28,7 +28,7 @@ PlannedWrite PlanWrite(const FieldWrite& write, const Encoding& encoding, std::u
 
 // Steps 1 and 2, when the shape is another than last time: checks it against the schema.
 Refusal Writer::CheckShape(std::span<const FieldWrite> writes, ShapeCache& memo) {
-  const std::vector<Encoding>& encodings = meaning_->encodings;
+  const std::vector<Encoding>& encodings = store_schema_->encodings;
   if (writes.size() > kLayoutMaxFields) {
     return Refuse(Refusal::Rule::kOrder, kLayoutMaxFields);
   }

@@ -99,7 +99,7 @@ Refusal Writer::AppendGroups(std::span<const Group> groups, std::size_t* failed_
 
 Refusal Writer::CheckColumns(std::span<const Column> columns) const {
   for (std::size_t c = 0; c < columns.size(); ++c) {
-    if (columns[c].type >= meaning_->encodings.size()) {
+    if (columns[c].type >= store_schema_->encodings.size()) {
       return Refuse(Refusal::Rule::kUnknownType, c, 0);
     }
     if (c > 0 && columns[c].type <= columns[c - 1].type) {
@@ -124,7 +124,7 @@ Refusal Writer::ShapeRow(std::span<const Column> columns, std::uint64_t row, Sha
     }
     const FieldWrite write = WriteOfRow(column, row);
     const std::uint64_t length =
-        EncodedWords(meaning_->encodings[column.type], column.source, write.count());
+        EncodedWords(store_schema_->encodings[column.type], column.source, write.count());
     if (length > kMaxWriteValues || total + length > kMaxWriteValues) {
       return Refuse(Refusal::Rule::kLength, c, row);
     }
@@ -169,7 +169,7 @@ Refusal Writer::EncodeRows(std::span<const Column> columns) {
         continue;
       }
       const FieldWrite write = WriteOfRow(column, row);
-      const Encoding& encoding = meaning_->encodings[column.type];
+      const Encoding& encoding = store_schema_->encodings[column.type];
       const std::uint64_t bad = Encode(encoding, column.source, write.data(), write.count(), out);
       if (bad != kEncodedAll) {
         return Refuse(Refusal::Rule::kValue, c, row, bad);

@@ -112,8 +112,8 @@ DamagedFiles DamagedFiles::Of(const StoreFiles& files, const View& view) {
   set.control = &files.control.file();
   set.lock = files.lock.is_open() ? &files.lock : nullptr;
   set.identity = files.identity();
-  set.schema = view.meaning->schema;
-  set.encodings = view.meaning->encodings;
+  set.schema = view.store_schema->schema;
+  set.encodings = view.store_schema->encodings;
   set.published = view.record_count;
   return set;
 }

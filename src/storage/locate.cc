@@ -116,7 +116,7 @@ std::uint64_t EndOfRow(const View& view, std::uint64_t first) {
   const std::uint64_t row = RowOfRecord(LoadOnce(view.records[first].row_session));
   // A row's records have rising types, and only the first may be empty: more than this cannot have
   // been written.
-  const std::uint64_t most = view.meaning->schema.size() + 1;
+  const std::uint64_t most = view.store_schema->schema.size() + 1;
   std::uint64_t end = first + 1;
   while (end < view.record_count && RowOfRecord(LoadOnce(view.records[end].row_session)) == row) {
     if (++end - first > most) {

@@ -68,7 +68,7 @@ Handover ReadSource::HandOver() const {
   const StoreFiles& files = *files_;
   return {{files.values.file().fd(), files.records.file().fd(), files.layouts.file().fd(),
            files.hints.file().fd(), files.control.file().fd()},
-          EncodeSchema(files.meaning()->schema, files.identity().id)};
+          EncodeSchema(files.store_schema()->schema, files.identity().id)};
 }
 
 std::shared_ptr<ReadSource> ReadSource::TakeOver(const Handover& handover) {
@@ -266,7 +266,7 @@ void ReadSource::Advance(View& view) {
       std::min({files_->hints.bytes() / sizeof(Hint), maps->hints->size() / sizeof(Hint),
                 (reach + kHintStride - 1) / kHintStride});
   next.mapping_key = maps->key;
-  next.meaning = files_->meaning();
+  next.store_schema = files_->store_schema();
   next.mappings = maps;
   CheckHistory();
   view = std::move(next);
@@ -311,7 +311,7 @@ std::uint64_t ReadSource::durable_rows() const {
 std::uint64_t ReadSource::CountFieldWrites(const View& view) {
   const std::scoped_lock lock(mutex_);
   if (copies()) {
-    RecordVerifier image(*files_, *view.meaning);
+    RecordVerifier image(*files_, *view.store_schema);
     std::uint64_t writes = 0;
     for (std::uint64_t i = 0; i < view.record_count && i < image.record_capacity(); ++i) {
       writes += image.Layout(image.record(i).layout).fields;

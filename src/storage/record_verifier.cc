@@ -22,12 +22,12 @@ RecordVerifier::RecordVerifier(const Parts& parts)
       seed_(parts.seed),
       encodings_(parts.encodings) {}
 
-RecordVerifier::RecordVerifier(const StoreFiles& files, const StoreSchema& meaning)
+RecordVerifier::RecordVerifier(const StoreFiles& files, const StoreSchema& store_schema)
     : values_(WordsOf<Value>(files, files.values)),
       records_(WordsOf<Record>(files, files.records)),
       layouts_(WordsOf<std::uint64_t>(files, files.layouts)),
       seed_(files.identity().checksum_seed),
-      encodings_(meaning.encodings) {}
+      encodings_(store_schema.encodings) {}
 
 const LayoutFacts& RecordVerifier::Layout(std::uint64_t offset) {
   LayoutFacts& facts = known_[offset % known_.size()];

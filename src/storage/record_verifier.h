@@ -156,7 +156,7 @@ class RecordVerifier {
   explicit RecordVerifier(const Parts& parts);
 
   /// Looks through the mappings of open files, or copies where they are not to be trusted.
-  RecordVerifier(const StoreFiles& files, const StoreSchema& meaning);
+  RecordVerifier(const StoreFiles& files, const StoreSchema& store_schema);
 
   std::uint64_t value_capacity() const noexcept { return values_.size(); }
 

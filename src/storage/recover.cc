@@ -107,8 +107,8 @@ Recovery Report(const Recovered& recovered, std::uint64_t claimed_rows, const ch
 }  // namespace
 
 Recovered Recover(const StoreFiles& files) {
-  const std::shared_ptr<const StoreSchema> meaning = files.meaning();
-  RecordVerifier image(files, *meaning);
+  const std::shared_ptr<const StoreSchema> store_schema = files.store_schema();
+  RecordVerifier image(files, *store_schema);
   Recovered result;
   result.published = files.control.published().load(std::memory_order_acquire);
   result.slot = files.control.NewestSlot(files.identity().id);

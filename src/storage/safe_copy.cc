@@ -163,7 +163,7 @@ void SafeCopy::FetchLayout(std::uint32_t offset) {
       offset +
       file.ReadAt(bytes(offset, ahead), offset * sizeof(std::uint64_t)) / sizeof(std::uint64_t);
   const std::uint64_t fields = there > offset ? WordType(words[offset]) : 0;
-  if (fields > view_.meaning->schema.size()) {
+  if (fields > view_.store_schema->schema.size()) {
     return;
   }
   const std::uint64_t wanted = std::min(offset + fields + 1, view_.layout_words);

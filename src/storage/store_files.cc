@@ -152,26 +152,26 @@ void StoreFiles::MoveTo(std::filesystem::path path) {
   }
   control.file().MovedTo(PathText(path_ / kControlName));
   lock.MovedTo(PathText(path_ / kLockName));
-  SetSchema(meaning()->schema);
+  SetSchema(store_schema()->schema);
 }
 
-std::shared_ptr<const StoreSchema> StoreFiles::meaning() const {
+std::shared_ptr<const StoreSchema> StoreFiles::store_schema() const {
   const std::scoped_lock hold(mutex_);
-  return meaning_;
+  return store_schema_;
 }
 
 void StoreFiles::SetSchema(Schema schema) {
-  auto meaning = std::make_shared<StoreSchema>();
-  meaning->encodings = MakeEncodings(schema);
-  meaning->schema = std::move(schema);
-  meaning->path = path_text_;
+  auto store_schema = std::make_shared<StoreSchema>();
+  store_schema->encodings = MakeEncodings(schema);
+  store_schema->schema = std::move(schema);
+  store_schema->path = path_text_;
   const std::scoped_lock hold(mutex_);
-  meaning_ = std::move(meaning);
+  store_schema_ = std::move(store_schema);
 }
 
 void StoreFiles::ReloadSchema() {
   Schema schema = ReadSchema(*directory_, identity_.id);
-  if (!(schema == meaning()->schema)) {
+  if (!(schema == store_schema()->schema)) {
     SetSchema(std::move(schema));
   }
 }

@@ -117,7 +117,7 @@ class StoreFiles {
 
   const Identity& identity() const noexcept { return identity_; }
 
-  std::shared_ptr<const StoreSchema> meaning() const;
+  std::shared_ptr<const StoreSchema> store_schema() const;
   void SetSchema(Schema schema);
 
   /// Reads `schema` again (readers, while the store is empty).
@@ -149,7 +149,7 @@ class StoreFiles {
   std::string path_text_;
   Identity identity_;
   mutable ForkMutex mutex_{ForkMutex::Rank::kInner};
-  std::shared_ptr<const StoreSchema> meaning_;
+  std::shared_ptr<const StoreSchema> store_schema_;
   std::shared_ptr<const Maps> maps_;
   std::atomic<std::uint64_t> maps_key_{0};
 };

@@ -16,10 +16,10 @@ LayoutRef LayoutAt(const View& view, std::uint32_t offset) {
   }
   const std::uint64_t head = LoadOnce(view.layouts[offset]);
   const std::uint64_t fields = WordType(head);
-  if (fields > view.meaning->schema.size()) {
-    ThrowCorruptLayout(
-        view, offset,
-        StrCat("expected at most ", view.meaning->schema.size(), " fields but found ", fields));
+  if (fields > view.store_schema->schema.size()) {
+    ThrowCorruptLayout(view, offset,
+                       StrCat("expected at most ", view.store_schema->schema.size(),
+                              " fields but found ", fields));
   }
   const std::uint64_t room = view.layout_words - offset - 1;
   if (fields > room) {
@@ -31,12 +31,12 @@ LayoutRef LayoutAt(const View& view, std::uint32_t offset) {
 
 void ThrowCorruptLayout(const View& view, std::uint32_t offset, const std::string& what) {
   throw Error(ErrorCode::kCorrupt,
-              StrCat(view.meaning->path, "/layouts: layout at word ", offset, ": ", what));
+              StrCat(view.store_schema->path, "/layouts: layout at word ", offset, ": ", what));
 }
 
 void ThrowCorruptRecord(const View& view, std::uint64_t record, const std::string& what) {
   throw Error(ErrorCode::kCorrupt,
-              StrCat(view.meaning->path, "/records: record ", record, ": ", what));
+              StrCat(view.store_schema->path, "/records: record ", record, ": ", what));
 }
 
 }  // namespace stream_store::internal

@@ -45,7 +45,7 @@ struct View {
   bool rows_final = false;  ///< later rows exist behind this View: its last row cannot grow
   std::uint64_t mapping_key =
       0;  ///< unique per set of mappings in this process: key for caches of layouts
-  std::shared_ptr<const StoreSchema> meaning;
+  std::shared_ptr<const StoreSchema> store_schema;
   std::shared_ptr<const void> mappings;  ///< keeps the memory above alive
 };
 

@@ -28,7 +28,7 @@ Writer::Writer(std::shared_ptr<StoreFiles> files, const Cursor& cursor,
       published_(files->control.published()),
       session_bits_(options.session),
       seed_(files->identity().checksum_seed),
-      meaning_(files->meaning()),
+      store_schema_(files->store_schema()),
       files_(std::move(files)),
       options_(Bounded(options)),
       slot_sequence_(options.slot_sequence),
@@ -72,19 +72,19 @@ void Writer::Redeclare(Schema schema) {
     ReplaceSchema(*files_, std::move(schema));
   } catch (const Error& error) {
     // Renamed, but perhaps not on disk: nobody knows which schema the next open finds.
-    if (files_->meaning() != meaning_) {
+    if (files_->store_schema() != store_schema_) {
       Poison(error);
     }
     throw;
   }
-  meaning_ = files_->meaning();
+  store_schema_ = files_->store_schema();
   memos_[0] = ShapeCache{};
   memos_[1] = ShapeCache{};
 }
 
 void Writer::FollowMove() {
   const AppendFlag::Hold hold(flag_);
-  meaning_ = files_->meaning();
+  store_schema_ = files_->store_schema();
   memos_[0] = ShapeCache{};  // plans point into what a schema means
   memos_[1] = ShapeCache{};
 }

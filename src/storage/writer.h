@@ -137,7 +137,7 @@ class Writer {
   /// Declares other fields. Throws Error(kState) if anything was appended.
   void Redeclare(Schema schema);
 
-  const Schema& schema() const noexcept { return meaning_->schema; }
+  const Schema& schema() const noexcept { return store_schema_->schema; }
 
   /// For messages: the last type id of the row so far, or `type` itself if the row already has that
   /// field.
@@ -251,7 +251,7 @@ class Writer {
   std::atomic_ref<std::uint64_t> published_;
   std::uint64_t session_bits_ = 0;
   std::uint32_t seed_ = 0;
-  std::shared_ptr<const StoreSchema> meaning_;
+  std::shared_ptr<const StoreSchema> store_schema_;
   ShapeCache memos_[2];  // [0] new rows, [1] continuations
   AppendFlag flag_;
   std::atomic<std::uint64_t> values_limit_{0};  // soft: beyond it the slow path is taken

@@ -91,7 +91,7 @@ void ReadOne(const View& view, TemplateCache& cache, const CurrentRecord& held,
     out.offset[at] = static_cast<std::int64_t>(place.offset);
   }
   if (out.number != nullptr) {
-    out.number[at] = NumberOf(view.meaning->encodings[place.type], value);
+    out.number[at] = NumberOf(view.store_schema->encodings[place.type], value);
   }
 }
 

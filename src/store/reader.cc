@@ -54,8 +54,9 @@ Reader Reader::Open(const std::filesystem::path& path, const ReaderOptions& opti
 
 Handover Reader::HandOver() const {
   if (!path().empty()) {
-    throw Error(ErrorCode::kInvalidArgument,
-                StrCat(view_->meaning->path, ": handing over its files: it has a path, open that"));
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        StrCat(view_->store_schema->path, ": handing over its files: it has a path, open that"));
   }
   return source_->HandOver();
 }
@@ -88,8 +89,9 @@ std::uint64_t Reader::Refresh() {
 
 Reader Reader::Snapshot(std::uint64_t num_rows) const {
   if (num_rows > view_->row_count) {
-    throw Error(ErrorCode::kOutOfRange, StrCat(view_->meaning->path, ": a snapshot of ", num_rows,
-                                               " rows: expected at most ", view_->row_count));
+    throw Error(ErrorCode::kOutOfRange,
+                StrCat(view_->store_schema->path, ": a snapshot of ", num_rows,
+                       " rows: expected at most ", view_->row_count));
   }
   Reader reader(*this);
   reader.fixed_ = true;
@@ -121,7 +123,7 @@ Reader Reader::Snapshot() const {
   return reader;
 }
 
-const Schema& Reader::schema() const noexcept { return view_->meaning->schema; }
+const Schema& Reader::schema() const noexcept { return view_->store_schema->schema; }
 
 std::uint64_t Reader::size() const noexcept { return view_->value_count; }
 
@@ -279,7 +281,7 @@ std::uint64_t Reader::LongestInRows(std::span<const Row> rows, std::uint64_t len
 
 void Reader::CheckColumn(TypeId type, ItemType item, std::size_t places, std::size_t out_items,
                          std::size_t present_items) const {
-  const std::string& path = view_->meaning->path;
+  const std::string& path = view_->store_schema->path;
   if (type >= schema().size()) {
     throw Error(ErrorCode::kInvalidArgument, StrCat(path, ": reading rows of type id ", type,
                                                     ": expected one below ", schema().size()));
@@ -290,7 +292,7 @@ void Reader::CheckColumn(TypeId type, ItemType item, std::size_t places, std::si
                 StrCat(path, ": reading rows of field '", field.name, "' (type id ", type, "), ",
                        DTypeName(field.dtype), ": ", what));
   };
-  const Encoding& encoding = view_->meaning->encodings[type];
+  const Encoding& encoding = view_->store_schema->encodings[type];
   if (encoding.ragged) {
     refuse("its length varies; use the RowsColumn form");
   }

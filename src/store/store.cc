@@ -80,7 +80,7 @@ StreamStore StreamStore::Open(const std::filesystem::path& path, const Options& 
     }
     Opened opened = internal::OpenForWriting(path);
     if (!options.fields.empty()) {
-      CheckSameFields(PathText(path), opened.files->meaning()->schema, options.fields);
+      CheckSameFields(PathText(path), opened.files->store_schema()->schema, options.fields);
     }
     impl->Start(std::move(opened));
   } else if (!options.fields.empty()) {

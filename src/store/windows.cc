@@ -126,7 +126,7 @@ STREAM_STORE_INLINE void CopyColumn(const LayoutTemplate& layout, TemplateColumn
     if (out.number == nullptr) {
       return;
     }
-    const Encoding& encoding = fill.view.meaning->encodings[type];
+    const Encoding& encoding = fill.view.store_schema->encodings[type];
     for (std::uint64_t i = 0; i < n; ++i) {
       out.number[at + i] = NumberOf(encoding, values[first - skip + i]);
     }

@@ -57,7 +57,8 @@ void ExpectGathered(const FakeStore& store, const std::vector<Position>& positio
     ASSERT_EQ(steps[i], store.steps[p]) << "position " << p;
     ASSERT_EQ(offsets[i], store.offsets[p]) << "position " << p;
     ASSERT_EQ(rows[i], store.rows_of[p]) << "position " << p;
-    const Encoding& encoding = store.view().meaning->encodings[static_cast<TypeId>(store.types[p])];
+    const Encoding& encoding =
+        store.view().store_schema->encodings[static_cast<TypeId>(store.types[p])];
     ASSERT_EQ(std::bit_cast<std::uint32_t>(numbers[i]),
               std::bit_cast<std::uint32_t>(NumberOf(encoding, values[i])));
   }
