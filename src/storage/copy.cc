@@ -200,8 +200,8 @@ void Prove(const DamagedFiles& source, const StoreFiles::Parts& parts, std::uint
     const std::uint64_t before = cursor.records * sizeof(Record) + cursor.values * sizeof(Value);
     const std::uint64_t stop = std::min(records, cursor.records + kBlockRecords);
     const std::uint64_t i =
-        copy.ProveRun(cursor.records, stop, cursor,
-                      [](std::uint64_t, const Record&, std::uint64_t, bool) { return true; });
+        copy.VerifyRun(cursor.records, stop, cursor,
+                       [](std::uint64_t, const Record&, std::uint64_t, bool) { return true; });
     if (i < stop) {
       const VerifiedRecord seen = copy.VerifyRecord(i);
       if (seen.fault != nullptr) {

@@ -45,8 +45,8 @@ void WriteSchema(const Directory& directory, const char* name, const Schema& sch
   file.Sync();
 }
 
-Opened Ready(StoreFiles::Parts parts) {
-  Opened opened;
+OpenedStore Ready(StoreFiles::Parts parts) {
+  OpenedStore opened;
   opened.files = std::make_shared<StoreFiles>(std::move(parts));
   opened.files->control.session().store(1, std::memory_order_release);
   opened.files->control.state().store(kLiveOpen, std::memory_order_release);
@@ -144,7 +144,7 @@ void RemoveLeftover(const std::filesystem::path& sibling) {
 
 }  // namespace
 
-Opened BuildStore(const std::filesystem::path& path, const Schema& schema) {
+OpenedStore BuildStore(const std::filesystem::path& path, const Schema& schema) {
   StoreFiles::Parts parts = Build(path, schema, WriteEmptyStore);
   const std::filesystem::path sibling = parts.directory->path();
   return OrRemove(sibling, [&] { return Ready(std::move(parts)); });
@@ -156,8 +156,8 @@ void PublishStore(StoreFiles& files, const std::filesystem::path& path) {
   SyncParent(path);
 }
 
-Opened CreateStore(const std::filesystem::path& path, const Schema& schema) {
-  Opened opened = BuildStore(path, schema);
+OpenedStore CreateStore(const std::filesystem::path& path, const Schema& schema) {
+  OpenedStore opened = BuildStore(path, schema);
   const std::filesystem::path sibling = opened.files->path();
   OrRemove(sibling, [&] { PublishStore(*opened.files, path); });
   return opened;
@@ -172,7 +172,7 @@ void CreateClosedStore(const std::filesystem::path& path, const Schema& schema,
   });
 }
 
-Opened CreateTemporaryStore(const std::filesystem::path& directory, Schema schema) {
+OpenedStore CreateTemporaryStore(const std::filesystem::path& directory, Schema schema) {
   StoreFiles::Parts parts;
   parts.identity = NewIdentity();
   parts.values = CreateUnlinkedFile(directory, kValuesName);

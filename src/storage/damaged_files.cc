@@ -101,7 +101,7 @@ void DamagedFiles::ReadSchemaFile(const Directory& directory, const Report& repo
   }
 }
 
-DamagedFiles DamagedFiles::Of(const StoreFiles& files, const View& view) {
+DamagedFiles DamagedFiles::FromOpenStore(const StoreFiles& files, const View& view) {
   DamagedFiles set;
   set.path = files.path_text();
   set.persistent = files.persistent();

@@ -27,10 +27,10 @@ struct DamagedFiles {
   static DamagedFiles Open(const std::filesystem::path& path, const Report& report);
 
   /// The files of an open store, as far as `view` sees it.
-  static DamagedFiles Of(const StoreFiles& files, const View& view);
+  static DamagedFiles FromOpenStore(const StoreFiles& files, const View& view);
 
   /// Whether records can be proved: the data files, the seed of their checks and what they mean.
-  bool provable() const noexcept {
+  bool verifiable() const noexcept {
     return values != nullptr && records != nullptr && layouts != nullptr && identity && schema;
   }
 

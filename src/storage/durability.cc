@@ -66,12 +66,12 @@ void Writer::WriteDurable(const Cursor& at, bool clean, bool both_slots) {
               .clean = clean,
               .unix_nanoseconds = UnixNanoseconds()};
     // The one slot must be whole on disk before the other is overwritten.
-    if (options_.slot_doubtful) {
+    if (options_.sync_interrupted) {
       if (const auto newest = control.ReadSlot(static_cast<int>(slot_sequence_ & 1), slot.id)) {
         control.WriteSlot(*newest);
       }
       control.file().SyncData();
-      options_.slot_doubtful = false;
+      options_.sync_interrupted = false;
     }
     for (int written = 0; written < (both_slots ? 2 : 1); ++written) {
       slot.sequence += 1;

@@ -60,7 +60,7 @@ void RequireRecords(const View& view) {
 }  // namespace
 
 std::uint64_t SearchPosition(const View& view, std::uint64_t position) {
-  const RecordGuess guess = GuessOfPosition(view, position);
+  const RecordHint guess = HintOfPosition(view, position);
   const auto after = [&view, position](std::uint64_t record) {
     return LoadOnce(view.records[record].start) > position;
   };
@@ -80,7 +80,7 @@ std::uint64_t SearchPosition(const View& view, std::uint64_t position) {
 }
 
 std::uint64_t SearchRow(const View& view, std::uint64_t row) {
-  const RecordGuess guess = GuessOfRow(view, row);
+  const RecordHint guess = HintOfRow(view, row);
   const auto row_at = [&view](std::uint64_t record) {
     return RowOfRecord(LoadOnce(view.records[record].row_session));
   };
@@ -103,13 +103,13 @@ std::uint64_t SearchRow(const View& view, std::uint64_t row) {
 std::uint64_t RecordOfPosition(const View& view, Position position) {
   RequireRecords(view);
   const auto place = static_cast<std::uint64_t>(position);
-  return RecordFromGuess(view, place, PositionGuesser(view).RecordHint(place));
+  return RecordFromHint(view, place, PositionHints(view).HintedRecord(place));
 }
 
 std::uint64_t RecordOfRow(const View& view, Row row) {
   RequireRecords(view);
   const auto number = static_cast<std::uint64_t>(row);
-  return RowRecordFromGuess(view, number, RowGuesser(view).RecordHint(number));
+  return RowRecordFromHint(view, number, RowHints(view).HintedRecord(number));
 }
 
 std::uint64_t EndOfRow(const View& view, std::uint64_t first) {

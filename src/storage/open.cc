@@ -115,9 +115,9 @@ PathState InspectPath(const std::filesystem::path& path) {
   return directory.Entries().empty() ? PathState::kEmptyDirectory : PathState::kSomethingElse;
 }
 
-Opened OpenForWriting(const std::filesystem::path& path) {
+OpenedStore OpenForWriting(const std::filesystem::path& path) {
   RemoveLeftovers(path);
-  Opened opened;
+  OpenedStore opened;
   opened.files = StoreFiles::Open(Directory::Open(path), /*writable=*/true);  // step 1
   StoreFiles& files = *opened.files;
   TakeWriterLock(files);
@@ -159,7 +159,7 @@ Opened OpenForWriting(const std::filesystem::path& path) {
   opened.options.session = session;
   opened.options.durable_records = doubtful ? 0 : recovered.slot.records;
   opened.options.durable_rows = doubtful ? 0 : recovered.slot.rows;
-  opened.options.slot_doubtful = doubtful;
+  opened.options.sync_interrupted = doubtful;
   return opened;
 }
 

@@ -16,7 +16,7 @@
 namespace stream_store::internal {
 
 /// A store ready for a Writer.
-struct Opened {
+struct OpenedStore {
   std::shared_ptr<StoreFiles> files;
   Cursor cursor;
   WriterOptions options;  ///< sessions and slots; capacity and grow_ahead are the caller's to set
@@ -29,11 +29,11 @@ PathState InspectPath(const std::filesystem::path& path);
 
 /// Creates a store with those fields, complete in one rename. Throws Error(kAlreadyExists,
 /// kNoSpace, kIo).
-Opened CreateStore(const std::filesystem::path& path, const Schema& schema);
+OpenedStore CreateStore(const std::filesystem::path& path, const Schema& schema);
 
 /// The two halves of CreateStore(): a store in a hidden sibling directory of `path`, which
 /// RemoveTree() takes away again, and the rename that lets it appear.
-Opened BuildStore(const std::filesystem::path& path, const Schema& schema);
+OpenedStore BuildStore(const std::filesystem::path& path, const Schema& schema);
 void PublishStore(StoreFiles& files, const std::filesystem::path& path);
 
 /// Creates a closed store whose data files and control `fill` writes; complete in one rename.
@@ -42,13 +42,13 @@ void CreateClosedStore(const std::filesystem::path& path, const Schema& schema,
                        const std::function<void(StoreFiles::Parts&)>& fill);
 
 /// A store on unlinked files.
-Opened CreateTemporaryStore(const std::filesystem::path& directory, Schema schema);
+OpenedStore CreateTemporaryStore(const std::filesystem::path& directory, Schema schema);
 
 /// Takes the writer's lock, recovers and makes the live words true, as docs/format.md numbers the
 /// steps.
 ///
 /// Throws Error(kLocked) naming the holder, Error(kCorrupt, kVersion, kNoSpace, kIo).
-Opened OpenForWriting(const std::filesystem::path& path);
+OpenedStore OpenForWriting(const std::filesystem::path& path);
 
 /// Replaces the schema of a store that holds nothing yet. If it throws with the new schema in
 /// place, what is on disk is unknown.

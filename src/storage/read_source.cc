@@ -134,7 +134,7 @@ bool ReadSource::SharesMappings() const noexcept {
 
 // While we stay at the prefix we found ourselves, a writer that recovers finds the same one. What
 // it cuts off we never saw.
-void ReadSource::CheckHistory() const {
+void ReadSource::CheckNotTruncated() const {
   if (SharesMappings()) {
     return;
   }
@@ -207,7 +207,7 @@ ReadSource::End ReadSource::FindEnd(const View& view) {
     return end;
   }
   if (end.records < view.record_count || end.records > kMaxRows) {
-    CheckHistory();
+    CheckNotTruncated();
     throw Error(ErrorCode::kCorrupt,
                 StrCat(files_->path_text(), "/control: expected at least ", view.record_count,
                        " published records but found ", end.records));
@@ -230,7 +230,7 @@ ReadSource::End ReadSource::FindEnd(const View& view) {
 }
 
 void ReadSource::Advance(View& view) {
-  CheckHistory();
+  CheckNotTruncated();
   const End end = FindEnd(view);
   if (end.records == view.record_count && view.mappings != nullptr && end.records > 0) {
     return;
@@ -268,7 +268,7 @@ void ReadSource::Advance(View& view) {
   next.mapping_key = maps->key;
   next.store_schema = files_->store_schema();
   next.mappings = maps;
-  CheckHistory();
+  CheckNotTruncated();
   view = std::move(next);
 }
 

@@ -40,7 +40,7 @@ class ReadSource {
   void Advance(View& view);
 
   /// Throws Error(kCutBack) if recovery has shortened the store since we attached.
-  void CheckHistory() const;
+  void CheckNotTruncated() const;
 
   /// Whether a writer has the store open.
   bool live() const;

@@ -14,7 +14,7 @@
 namespace stream_store::internal {
 
 /// Where a record is expected: within [lo, hi], probably `at`. All three are below record_count.
-struct RecordGuess {
+struct RecordHint {
   std::uint64_t lo = 0;
   std::uint64_t hi = 0;
   std::uint64_t at = 0;
@@ -51,8 +51,8 @@ inline void PrefetchHintSlot(const View& view, std::uint64_t index) noexcept {
 /// The guess for item `index` of `count`, from the hints of its block of 256 and the next. Hints
 /// that are absent or cannot be give the whole range. REQUIRES: index < count, record_count > 0.
 template <std::uint64_t Hint::* kRecord>
-inline RecordGuess GuessRecord(const View& view, std::uint64_t index,
-                               std::uint64_t count) noexcept {
+inline RecordHint ReadRecordHint(const View& view, std::uint64_t index,
+                                 std::uint64_t count) noexcept {
   const std::uint64_t last = view.record_count - 1;
   const std::uint64_t slot = index / kHintStride;
   if (slot >= view.hint_slots) {
@@ -80,26 +80,26 @@ inline RecordGuess GuessRecord(const View& view, std::uint64_t index,
                                           static_cast<double>(count - base))};
 }
 
-inline RecordGuess GuessOfPosition(const View& view, std::uint64_t position) noexcept {
-  return GuessRecord<&Hint::position_record>(view, position, view.value_count);
+inline RecordHint HintOfPosition(const View& view, std::uint64_t position) noexcept {
+  return ReadRecordHint<&Hint::position_record>(view, position, view.value_count);
 }
 
-inline RecordGuess GuessOfRow(const View& view, std::uint64_t row) noexcept {
-  return GuessRecord<&Hint::row_record>(view, row, view.row_count);
+inline RecordHint HintOfRow(const View& view, std::uint64_t row) noexcept {
+  return ReadRecordHint<&Hint::row_record>(view, row, view.row_count);
 }
 
 /// Guesses the records of many positions of one View. Where the records share the values evenly, a
 /// division tells: the hints, a miss of the caches in a large store, are left alone.
-class PositionGuesser {
+class PositionHints {
  public:
-  explicit PositionGuesser(const View& view) noexcept : view_(view) {
+  explicit PositionHints(const View& view) noexcept : view_(view) {
     share_ = view.record_count == 0 ? 0 : view.value_count / view.record_count;
     even_ = !view.sparse && share_ > 0 && share_ * view.record_count == view.value_count;
   }
 
   /// A record, below record_count. REQUIRES: position < value_count.
-  std::uint64_t RecordHint(std::uint64_t position) const noexcept {
-    return even_ ? position / share_ : GuessOfPosition(view_, position).at;
+  std::uint64_t HintedRecord(std::uint64_t position) const noexcept {
+    return even_ ? position / share_ : HintOfPosition(view_, position).at;
   }
 
   /// About how many records `width` values touch.
@@ -121,17 +121,17 @@ class PositionGuesser {
 };
 
 /// The same for rows.
-class RowGuesser {
+class RowHints {
  public:
-  explicit RowGuesser(const View& view) noexcept : view_(view) {
+  explicit RowHints(const View& view) noexcept : view_(view) {
     share_ = view.row_count == 0 ? 0 : view.record_count / view.row_count;
     even_ = !view.sparse && share_ * view.row_count == view.record_count;
   }
 
   /// REQUIRES: row < row_count, record_count > 0.
   /// A record, below record_count. REQUIRES: row < row_count.
-  std::uint64_t RecordHint(std::uint64_t row) const noexcept {
-    return even_ ? row * share_ : GuessOfRow(view_, row).at;
+  std::uint64_t HintedRecord(std::uint64_t row) const noexcept {
+    return even_ ? row * share_ : HintOfRow(view_, row).at;
   }
 
   /// About how many records `rows` rows have.
@@ -156,7 +156,7 @@ std::uint64_t SearchRow(const View& view, std::uint64_t row);
 
 /// The last record with start <= position. REQUIRES: position < value_count, its
 /// guess.
-inline std::uint64_t RecordFromGuess(const View& view, std::uint64_t position, std::uint64_t at) {
+inline std::uint64_t RecordFromHint(const View& view, std::uint64_t position, std::uint64_t at) {
   const std::uint64_t last = view.record_count - 1;
   // One step back or on, without a branch that nobody could predict.
   at -= static_cast<std::uint64_t>(at > 0 && LoadOnce(view.records[at].start) > position);
@@ -171,7 +171,7 @@ inline std::uint64_t RecordFromGuess(const View& view, std::uint64_t position, s
 }
 
 /// The first record of a row. REQUIRES: row < row_count, its guess.
-inline std::uint64_t RowRecordFromGuess(const View& view, std::uint64_t row, std::uint64_t at) {
+inline std::uint64_t RowRecordFromHint(const View& view, std::uint64_t row, std::uint64_t at) {
   const bool right = RowOfRecord(LoadOnce(view.records[at].row_session)) == row &&
                      (at == 0 || RowOfRecord(LoadOnce(view.records[at - 1].row_session)) < row);
   if (right) [[likely]] {

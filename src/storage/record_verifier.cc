@@ -61,7 +61,7 @@ const LayoutFacts& RecordVerifier::Layout(std::uint64_t offset) {
   return facts;
 }
 
-std::uint32_t RecordVerifier::CheckOfLong(const Record& record, const LayoutFacts& layout) {
+std::uint32_t RecordVerifier::ChecksumOfLong(const Record& record, const LayoutFacts& layout) {
   std::uint32_t state = BeginChecksum(seed_, record.start, record.step, record.row_session,
                                       record.layout, layout.digest);
   for (std::uint64_t done = 0; done < layout.total;) {
@@ -85,7 +85,7 @@ VerifiedRecord RecordVerifier::VerifyRecord(std::uint64_t i) {
     seen.fault = "its values run past the values file";
     return seen;
   }
-  seen.checksum = CheckOfLong(seen.record, seen.layout);
+  seen.checksum = ChecksumOfLong(seen.record, seen.layout);
   if (seen.checksum != seen.record.checksum) {
     seen.fault = kWrongChecksum;
   }

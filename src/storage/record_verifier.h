@@ -181,7 +181,7 @@ class RecordVerifier {
   /// that is not right, or is long: VerifyRecord() says more. Returns the record it stopped at.
   /// REQUIRES: end <= record_capacity(). Throws Error(kIo).
   template <class Pass>
-  std::uint64_t ProveRun(std::uint64_t i, std::uint64_t end, Cursor& cursor, const Pass& pass);
+  std::uint64_t VerifyRun(std::uint64_t i, std::uint64_t end, Cursor& cursor, const Pass& pass);
 
   /// Record i: layout inside the file and allowed by the schema, values inside the file, check
   /// right. REQUIRES: i < record_capacity(). Throws Error(kIo).
@@ -205,7 +205,7 @@ class RecordVerifier {
     return FinishChecksum(state);
   }
 
-  std::uint32_t CheckOfLong(const Record& record, const LayoutFacts& layout);
+  std::uint32_t ChecksumOfLong(const Record& record, const LayoutFacts& layout);
 
   WordFile<Value> values_;
   WordFile<Record> records_;
@@ -224,8 +224,8 @@ inline void Advance(const VerifiedRecord& seen, Cursor& cursor) noexcept {
 }
 
 template <class Pass>
-std::uint64_t RecordVerifier::ProveRun(std::uint64_t i, std::uint64_t end, Cursor& cursor,
-                                       const Pass& pass) {
+std::uint64_t RecordVerifier::VerifyRun(std::uint64_t i, std::uint64_t end, Cursor& cursor,
+                                        const Pass& pass) {
   LayoutFacts layout = Layout(0);
   while (i < end) {
     const Record* record = records_.At(i, 1);

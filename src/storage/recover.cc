@@ -131,7 +131,8 @@ Recovered Recover(const StoreFiles& files) {
     return SessionOfRecord(record.row_session) == session;
   };
   while (result.cursor.records < limit) {
-    const std::uint64_t i = image.ProveRun(result.cursor.records, limit, result.cursor, of_session);
+    const std::uint64_t i =
+        image.VerifyRun(result.cursor.records, limit, result.cursor, of_session);
     if (i == limit) {
       break;
     }

@@ -48,7 +48,7 @@ struct WriterOptions {
   std::uint64_t durable_rows = 0;
   std::chrono::nanoseconds sync_interval{0};  ///< of the sync helper; 0: not by time
   std::uint64_t sync_bytes = 0;               ///< 0: not by bytes
-  bool slot_doubtful = false;  ///< a sync did not end: the newest slot may be in memory only
+  bool sync_interrupted = false;  ///< a sync did not end: the newest slot may be in memory only
 };
 
 /// Why an append was refused: enough to build the message, cheap to return.

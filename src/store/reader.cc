@@ -196,7 +196,7 @@ RowView Reader::row(Row row) const {
       *source_, *view_,
       [&](SafeCopy& copy) { copy.FetchRows(std::span<const Row>(&row, 1), 1, /*values=*/true); },
       [&](const View& from) { read = internal::ReadRow(from, row); });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
   view.step_ = read.step;
   view.entries_.reserve(read.entries.size());
   for (const auto& [type, values] : read.entries) {
@@ -210,21 +210,21 @@ void Reader::ScanRows(Row begin, Row end,
   internal::ThroughParts(*source_, *view_, begin, end, [&](const View& view, Row first, Row last) {
     return internal::ScanRows(view, first, last, visit);
   });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
 }
 
 void Reader::RowOf(std::span<const Position> positions, std::span<Row> out) const {
   ReadVia(
       *source_, *view_, [&](SafeCopy& copy) { copy.FetchWindows(positions, 1); },
       [&](const View& view) { internal::RowOf(view, positions, out); });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
 }
 
 void Reader::PositionOf(std::span<const Row> rows, std::span<Position> out) const {
   ReadVia(
       *source_, *view_, [&](SafeCopy& copy) { copy.FetchRows(rows, 1, /*values=*/false); },
       [&](const View& view) { internal::PositionOf(view, rows, out); });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
 }
 
 void Reader::ReadWindows(std::span<const Position> starts, std::uint64_t width,
@@ -232,14 +232,14 @@ void Reader::ReadWindows(std::span<const Position> starts, std::uint64_t width,
   ReadVia(
       *source_, *view_, [&](SafeCopy& copy) { copy.FetchWindows(starts, width); },
       [&](const View& view) { internal::ReadWindows(view, starts, width, out); });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
 }
 
 void Reader::Gather(std::span<const Position> positions, const WindowsOut& out) const {
   ReadVia(
       *source_, *view_, [&](SafeCopy& copy) { copy.FetchWindows(positions, 1); },
       [&](const View& view) { internal::Gather(view, positions, out); });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
 }
 
 std::shared_ptr<const void> Reader::ReadRows(std::span<const Row> rows, std::uint64_t length,
@@ -248,7 +248,7 @@ std::shared_ptr<const void> Reader::ReadRows(std::span<const Row> rows, std::uin
   auto owner = ReadViaKept(
       *source_, *view_, [&](SafeCopy& copy) { copy.FetchRows(rows, length, /*values=*/true); },
       [&](const View& view) { internal::ReadRows(view, rows, length, columns, steps); });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
   return owner;
 }
 
@@ -258,7 +258,7 @@ std::shared_ptr<const void> Reader::ReadRows(std::span<const RowRun> runs,
   auto owner = ReadViaKept(
       *source_, *view_, [&](SafeCopy& copy) { copy.FetchRows(runs, /*values=*/true); },
       [&](const View& view) { internal::ReadRows(view, runs, columns, steps); });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
   return owner;
 }
 
@@ -266,7 +266,7 @@ std::uint64_t Reader::LongestInRows(std::span<const RowRun> runs, TypeId type) c
   const std::uint64_t longest = ReadVia(
       *source_, *view_, [&](SafeCopy& copy) { copy.FetchRows(runs, /*values=*/false); },
       [&](const View& view) { return internal::LongestInRows(view, runs, type); });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
   return longest;
 }
 
@@ -275,7 +275,7 @@ std::uint64_t Reader::LongestInRows(std::span<const Row> rows, std::uint64_t len
   const std::uint64_t longest = ReadVia(
       *source_, *view_, [&](SafeCopy& copy) { copy.FetchRows(rows, length, /*values=*/false); },
       [&](const View& view) { return internal::LongestInRows(view, rows, length, type); });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
   return longest;
 }
 
@@ -335,14 +335,14 @@ std::vector<IndexEntry> Reader::IndexTable(Row begin, Row end) const {
 void Reader::ReadIndex(Row begin, Row end, std::span<IndexEntry> out) const {
   ReadVia(*source_, *view_, FetchRange(begin, end, /*values=*/false),
           [&](const View& view) { internal::ReadIndex(view, begin, end, out); });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
 }
 
 std::vector<std::pair<Row, Row>> Reader::Segments(std::span<const TypeId> types) const {
   auto segments =
       ReadVia(*source_, *view_, FetchRange(0, static_cast<Row>(view_->row_count), /*values=*/true),
               [&](const View& view) { return internal::Segments(view, types); });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
   return segments;
 }
 

@@ -12,7 +12,7 @@
 
 namespace stream_store {
 
-using internal::Opened;
+using internal::OpenedStore;
 using internal::PathText;
 using internal::Refusal;
 using internal::StrCat;
@@ -78,7 +78,7 @@ StreamStore StreamStore::Open(const std::filesystem::path& path, const Options& 
       throw Error(ErrorCode::kAlreadyExists,
                   StrCat(PathText(path), ": creating a store: one is there already"));
     }
-    Opened opened = internal::OpenForWriting(path);
+    OpenedStore opened = internal::OpenForWriting(path);
     if (!options.fields.empty()) {
       CheckSameFields(PathText(path), opened.files->store_schema()->schema, options.fields);
     }

@@ -41,7 +41,7 @@ struct StreamStore::Impl {
 
   std::string Name() const { return path.empty() ? "temporary store" : internal::PathText(path); }
 
-  void Start(internal::Opened opened) {
+  void Start(internal::OpenedStore opened) {
     opened.options.capacity_values = options.capacity_values;
     opened.options.grow_ahead = options.grow_ahead;
     opened.options.sync_interval = options.sync_interval;
