@@ -22,7 +22,8 @@ namespace stream_store::internal {
 /// Owns a descriptor and closes it on destruction. Movable, not copyable.
 class File {
  public:
-  /// No file. The functions from InMemory() to Sync() need one: REQUIRES: is_open().
+  /// No file. The functions from InMemory() to Sync() need one:
+  /// REQUIRES: is_open().
   File() = default;
 
   /// Takes ownership of `fd`. `path` is used in messages only.

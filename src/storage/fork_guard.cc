@@ -10,32 +10,33 @@
 namespace stream_store::internal {
 namespace {
 
-struct Registry {
+struct GuardedWriters {
   std::mutex mutex;
   std::vector<Writer*> writers;
 };
 
-// Never destroyed: writers may outlive static destruction.
-Registry& registry() {
-  static auto* instance = new Registry;
+// Never destroyed, because writers may outlive static destruction.
+GuardedWriters& guarded_writers() {
+  static auto* instance = new GuardedWriters;
   return *instance;
 }
 
-void Prepare() { registry().mutex.lock(); }
+void Prepare() { guarded_writers().mutex.lock(); }
 
-void InParent() { registry().mutex.unlock(); }
+void InParent() { guarded_writers().mutex.unlock(); }
 
-// No allocation here: other threads may have held the allocator's lock when the process was copied.
+// Must not allocate: another thread may have held the allocator's lock during the fork.
 void InChild() {
-  for (Writer* writer : registry().writers) {
+  for (Writer* writer : guarded_writers().writers) {
     writer->BecomeForkedChild();
   }
-  registry().mutex.unlock();
+  guarded_writers().mutex.unlock();
 }
 
-// When the library is loaded, before there are threads: a child must not find this half done.
+// Installed when the library is loaded, before there are threads, so that no child can inherit a
+// half-finished installation.
 [[maybe_unused]] const bool kInstalled = [] {
-  registry();
+  guarded_writers();
   InstallForkHandlers(Prepare, InParent, InChild);
   return true;
 }();
@@ -43,13 +44,13 @@ void InChild() {
 }  // namespace
 
 void GuardAgainstFork(Writer* writer) {
-  const std::scoped_lock lock(registry().mutex);
-  registry().writers.push_back(writer);
+  const std::scoped_lock lock(guarded_writers().mutex);
+  guarded_writers().writers.push_back(writer);
 }
 
 void UnguardAgainstFork(Writer* writer) noexcept {
-  const std::scoped_lock lock(registry().mutex);
-  std::erase(registry().writers, writer);
+  const std::scoped_lock lock(guarded_writers().mutex);
+  std::erase(guarded_writers().writers, writer);
 }
 
 }  // namespace stream_store::internal

@@ -1,5 +1,4 @@
-// What every read through a View shares: layouts with their bounds checked, and the text of a
-// corrupt record.
+// Layouts with checked bounds, and the errors for corrupt records and layouts.
 #include "storage/view.h"
 
 #include "stream_store/error.h"
@@ -9,7 +8,7 @@
 namespace stream_store::internal {
 LayoutRef LayoutAt(const View& view, std::uint32_t offset) {
   if (offset == 0) {
-    return {};  // word 0 is the empty layout in every store
+    return {};  // word 0 is the empty layout in every store, so it is not loaded
   }
   if (offset >= view.layout_words) {
     ThrowCorruptLayout(view, offset, StrCat("expected an offset below ", view.layout_words));
