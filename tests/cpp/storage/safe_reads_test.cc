@@ -1,5 +1,6 @@
-// Tests of readers that copy with pread() instead of loading from mappings: they give what others
-// give, load from no mapping of a file, and outlive files that are cut short under them.
+// Tests of safe reads, which copy with pread() instead of loading from mappings: they give the same
+// results as ordinary reads, never load from the mapping of a file, and survive files that are
+// truncated during a read.
 
 #include <algorithm>
 #include <atomic>
@@ -21,7 +22,7 @@ namespace fs = std::filesystem;
 
 class SafeReadsTest : public StoreTest {
  protected:
-  // Mappings of files cannot be loaded from while this lives: a load would end the test.
+  // While this object exists, loading from a mapping of a file kills the test.
   class NoLoads {
    public:
     NoLoads() {
@@ -55,7 +56,7 @@ class SafeReadsTest : public StoreTest {
     return Reader::Open(path_, {.safe_reads = true});
   }
 
-  // Every way to read, on both.
+  // Calls every read function on both readers.
   static void ExpectSame(const Reader& safe, const Reader& mapped) {
     ASSERT_EQ(safe.num_rows(), mapped.num_rows());
     ASSERT_EQ(safe.size(), mapped.size());
@@ -93,7 +94,7 @@ class SafeReadsTest : public StoreTest {
     ExpectSameSamples(safe, mapped);
   }
 
-  // Each row of ScanRows() as text; a scan that is given up ends.
+  // Each row of ScanRows() as text. Also checks that a scan ends when its callback returns false.
   static std::string Scanned(const Reader& reader) {
     std::string text;
     const auto rows = static_cast<Row>(reader.num_rows());
@@ -114,7 +115,7 @@ class SafeReadsTest : public StoreTest {
     return text;
   }
 
-  // Runs of several lengths, the words of the list of each row by spans.
+  // Row windows of several lengths, and the words of each row's list as spans.
   static void ExpectSameRuns(const Reader& safe, const Reader& mapped) {
     const auto rows = static_cast<Row>(safe.num_rows());
     std::vector<RowRun> runs;
@@ -138,7 +139,7 @@ class SafeReadsTest : public StoreTest {
     EXPECT_EQ(safe.LongestInRows(runs, 1), mapped.LongestInRows(runs, 1));
   }
 
-  // Epochs of every kind of sampler.
+  // One epoch of each kind of sampler.
   static void ExpectSameSamples(const Reader& safe, const Reader& mapped) {
     std::vector<SamplerOptions> kinds(5);
     kinds[1].segment_by = {2};
@@ -227,7 +228,7 @@ class SafeReadsTest : public StoreTest {
   }
 };
 
-TEST_F(SafeReadsTest, GiveWhatOthersGive) {
+TEST_F(SafeReadsTest, GiveTheSameAsOrdinaryReads) {
   {
     StreamStore store = Open();
     Fill(store, 0, 1000);
@@ -238,16 +239,16 @@ TEST_F(SafeReadsTest, GiveWhatOthersGive) {
   }
   ExpectSame(Safe(), Reader::Open(path_));  // closed
   WriteAndDie([](StreamStore& store) { Fill(store, 1000, 1500); });
-  ExpectSame(Safe(), Reader::Open(path_));  // walked
+  ExpectSame(Safe(), Reader::Open(path_));  // recovered
   EXPECT_EQ(Safe().recovery().state, Recovery::State::kProcessCrash);
 }
 
-TEST_F(SafeReadsTest, FindTheirWayBehindEmptyRecordsInAWindow) {
+TEST_F(SafeReadsTest, HandleEmptyRecordsInsideAWindow) {
   {
     StreamStore store = Open();
     for (Step step = 0; step < 2000; ++step) {
       store.Append(step, {{0, step}});
-      store.Append(step, {{1, List{}}});  // a record of its own, without values
+      store.Append(step, {{1, List{}}});  // a separate record without values
     }
   }
   const Reader mapped = Reader::Open(path_);
@@ -262,7 +263,7 @@ TEST_F(SafeReadsTest, FindTheirWayBehindEmptyRecordsInAWindow) {
   EXPECT_EQ(ours, theirs);
 }
 
-TEST_F(SafeReadsTest, DoNotBelieveHints) {
+TEST_F(SafeReadsTest, DoNotTrustHints) {
   {
     StreamStore store = Open();
     Fill(store, 0, 1000);
@@ -306,9 +307,9 @@ TEST_F(SafeReadsTest, RowsOutliveTheReader) {
   EXPECT_EQ((*row.begin()).values.back(), 8);
 }
 
-// Cut short at every length, one file after the other, under a reader that is attached: an error or
-// what was there, never a signal.
-TEST_F(SafeReadsTest, FilesCutShortUnderneathAreErrors) {
+// Truncates one file after the other at every length while a reader is attached. A read gives an
+// error or the right values, never a signal.
+TEST_F(SafeReadsTest, TruncatedFilesAreErrors) {
   {
     StreamStore store = Open();
     Fill(store, 0, 400);
@@ -340,8 +341,8 @@ TEST_F(SafeReadsTest, FilesCutShortUnderneathAreErrors) {
   EXPECT_GT(errors, 50U);
 }
 
-// Another process cuts and restores the file all the time.
-TEST_F(SafeReadsTest, SurviveARaceOfCuts) {
+// Another process truncates and restores the file all the time.
+TEST_F(SafeReadsTest, SurviveConcurrentTruncation) {
   {
     StreamStore store = Open();
     Fill(store, 0, 400);
