@@ -1,4 +1,4 @@
-// stream_store._core.Sampler and Prefetch: what WindowSampler of sampler.py is made of.
+// stream_store._core.Sampler and Prefetch: the compiled parts of WindowSampler in sampler.py.
 
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
@@ -13,7 +13,7 @@ namespace stream_store::python {
 using nanobind::literals::operator""_a;
 
 void BindSampler(nb::module_& module) {
-  auto sampler = nb::class_<Sampler>(module, "Sampler", "What WindowSampler is made of.");
+  auto sampler = nb::class_<Sampler>(module, "Sampler", "The compiled part of WindowSampler.");
   sampler.def("__init__", &MakeSampler, "stores"_a, "options"_a);
   sampler.def("sample", &Sampler::Sample);
   sampler.def("next_batch", &Sampler::NextBatch);

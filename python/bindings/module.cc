@@ -24,7 +24,7 @@ void Translate(const std::exception_ptr& exception, void* /*payload*/) {
 }  // namespace
 }  // namespace stream_store::python
 
-// nanobind's own macro declares functions that no header does.
+// nanobind's macro defines functions without declaring them in a header.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wold-style-cast"
 
@@ -33,7 +33,7 @@ NB_MODULE(_core, module) {
   using namespace stream_store::python;  // NOLINT(google-build-using-namespace)
   ImportNumpy();
   WatchForks();
-  // A store in a global of an interactive session is no bug; tests ask for the warnings.
+  // A store in a global variable of an interactive session is not a leak. Tests turn this on.
   nb::set_leak_warnings(std::getenv("STREAM_STORE_LEAK_WARNINGS") != nullptr);
   nb::register_exception_translator(Translate);
   module.doc() = "The C++ side of stream_store; use the package, not this.";

@@ -1,8 +1,9 @@
 // The facts that need a loop or a conversion.
-
 #include "convert/facts.h"
 
 #include <new>
+
+#include "stream_store/interop.h"
 
 #include "convert/errors.h"
 #include "convert/schema.h"
@@ -16,7 +17,7 @@ nb::object ContentKey(Store& store) {
   }
   return Own(Py_BuildValue("(sKk)", store.id().c_str(),
                            static_cast<unsigned long long>(reader->records()),
-                           static_cast<unsigned long>(reader->last_checksum())));
+                           static_cast<unsigned long>(interop::LastChecksum(*reader))));
 }
 
 nb::object FieldNames(Store& store) {
@@ -45,7 +46,7 @@ void OpenSnapshot(Store* where, Store& source, std::optional<std::uint64_t> num_
 }
 
 void OpenHandover(Store* where, nb::handle descriptors, const nb::bytes& schema) {
-  Handover files;
+  interop::Handover files;
   const nb::object list = Own(PySequence_List(descriptors.ptr()));
   if (PyList_GET_SIZE(list.ptr()) != static_cast<Py_ssize_t>(files.descriptors.size())) {
     Throw(PyExc_ValueError, "a temporary store has " + std::to_string(files.descriptors.size()) +
@@ -65,7 +66,7 @@ nb::object HandOver(Store& store) {
   if (reader == nullptr) {
     Throw(PyExc_TypeError, "declare fields before this store goes to another process");
   }
-  const Handover files = reader->HandOver();
+  const interop::Handover files = interop::HandOver(*reader);
   nb::list descriptors;
   for (const int descriptor : files.descriptors) {
     descriptors.append(descriptor);

@@ -1,8 +1,9 @@
 // The smaller reads; each converts its input, makes one C++ call and wraps what comes back.
-
 #include "convert/lookup.h"
 
 #include <algorithm>
+
+#include "stream_store/interop.h"
 
 #include "convert/arguments.h"
 #include "convert/arrays.h"
@@ -188,7 +189,7 @@ nb::object IndexTable(Store& store, std::int64_t start, std::int64_t stop) {
   std::uint64_t count = 0;
   if (reader && start < stop) {
     const MaybeWithoutGil released(true);
-    count = reader->CountIndex(start, stop);
+    count = interop::CountIndex(*reader, start, stop);
   }
   Py_INCREF(descr);
   nb::object output = NewArray(descr, Shape{static_cast<npy_intp>(count)});
@@ -196,7 +197,7 @@ nb::object IndexTable(Store& store, std::int64_t start, std::int64_t stop) {
     static_assert(sizeof(IndexEntry) == 24);
     const std::span<IndexEntry> entries(DataAs<IndexEntry>(output), count);
     const MaybeWithoutGil released(true);
-    reader->ReadIndex(start, stop, entries);
+    interop::ReadIndex(*reader, start, stop, entries);
   }
   return output;
 }

@@ -62,8 +62,8 @@ Store::Store(nb::object path, const std::string& mode, const Arguments& argument
   }
 }
 
-Store::Store(const Handover& files) : path_(nb::none()), mode_("r"), kind_(Kind::kReader) {
-  reader_.emplace(Reader::TakeOver(files));
+Store::Store(const interop::Handover& files) : path_(nb::none()), mode_("r"), kind_(Kind::kReader) {
+  reader_.emplace(interop::TakeOver(files));
   TakeFields(reader_->schema());
 }
 
@@ -225,7 +225,7 @@ std::uint64_t Store::Import(std::optional<std::vector<Field>> fields,
   std::uint64_t rows = 0;
   const bool anew = fields.has_value();
   turn.RunWithoutGil([&] {
-    StagedRows staged = anew ? writer.StageAnew(std::move(*fields)) : writer.Stage();
+    StagedRows staged = anew ? writer.StageReplacement(std::move(*fields)) : writer.Stage();
     work(staged);
     rows = staged.rows();
     staged.Commit();

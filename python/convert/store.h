@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "stream_store/interop.h"
 #include "stream_store/reader.h"
 #include "stream_store/store.h"
 
@@ -68,7 +69,7 @@ class Store {
   /// `path` None: a temporary store.
   Store(nb::object path, const std::string& mode, const Arguments& arguments);
   /// A temporary store of another process, by duplicates of its descriptors, which are taken over.
-  explicit Store(const Handover& files);
+  explicit Store(const interop::Handover& files);
   /// A snapshot of `source`: its first `num_rows` rows, or all.
   Store(Store& source, std::optional<std::uint64_t> num_rows);
   ~Store();
@@ -97,6 +98,10 @@ class Store {
   /// The writer. Throws ValueError (closed), io.UnsupportedOperation (a reader or snapshot); `what`
   /// names the call.
   StreamStore& Writer(const char* what);
+
+  /// Throws as Writer() does. `operation` names the call in the message.
+  void RequireWritable(const std::string& operation) { Writer(operation.c_str()); }
+
   void DefineFields(std::vector<Field> fields);
   std::uint64_t Sync();
   void Close();

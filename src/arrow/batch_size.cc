@@ -4,6 +4,7 @@
 #include <string>
 
 #include "stream_store/error.h"
+#include "stream_store/interop.h"
 
 namespace stream_store::arrow {
 namespace {
@@ -47,9 +48,9 @@ class Measure {
   }
 
   // False at the end of the batch.
-  bool Take(const RecordRun& run) {
+  bool Take(const interop::RecordRun& run) {
     std::uint64_t bits = run.begins_row ? row_bits_ : 0;
-    for (const RecordRun::Part& part : run.parts) {
+    for (const interop::RecordRun::Part& part : run.parts) {
       bits += UnitsOf(part) * costs_[Leaf(part)].unit_bits;
     }
     std::uint64_t fits = run.count;
@@ -61,7 +62,7 @@ class Measure {
     }
     const bool first_row = run.row == begin_;
     fits = std::max(fits, std::uint64_t{first_row});
-    for (const RecordRun::Part& part : run.parts) {
+    for (const interop::RecordRun::Part& part : run.parts) {
       fits = std::min(fits, RoomFor(part));
     }
     if (fits == 0) {
@@ -71,7 +72,7 @@ class Measure {
       extent_.end = run.row;  // the row that a record continues goes to the next batch with it
       return false;
     }
-    for (const RecordRun::Part& part : run.parts) {
+    for (const interop::RecordRun::Part& part : run.parts) {
       extent_.units[Leaf(part)] += fits * UnitsOf(part);
     }
     used_bits_ += fits * bits;
@@ -82,14 +83,16 @@ class Measure {
   BatchExtent extent() && { return std::move(extent_); }
 
  private:
-  std::size_t Leaf(const RecordRun::Part& part) const { return plan_.leaf_of_type[part.type]; }
+  std::size_t Leaf(const interop::RecordRun::Part& part) const {
+    return plan_.leaf_of_type[part.type];
+  }
 
-  std::uint64_t UnitsOf(const RecordRun::Part& part) const {
+  std::uint64_t UnitsOf(const interop::RecordRun::Part& part) const {
     const std::uint64_t unit_words = plan_.leaves[Leaf(part)].unit_words;
     return unit_words == 0 ? 0 : part.length / unit_words;
   }
 
-  std::uint64_t RoomFor(const RecordRun::Part& part) const {
+  std::uint64_t RoomFor(const interop::RecordRun::Part& part) const {
     const Cost& cost = costs_[Leaf(part)];
     const std::uint64_t units = UnitsOf(part);
     if (cost.limit == kNoLimit || units == 0) {
@@ -99,8 +102,8 @@ class Measure {
     return used >= cost.limit ? 0 : (cost.limit - used) / units;
   }
 
-  [[noreturn]] void RefuseRow(const RecordRun& run) const {
-    for (const RecordRun::Part& part : run.parts) {
+  [[noreturn]] void RefuseRow(const interop::RecordRun& run) const {
+    for (const interop::RecordRun::Part& part : run.parts) {
       if (RoomFor(part) == 0) {
         const LeafPlan& leaf = plan_.leaves[Leaf(part)];
         throw Error(ErrorCode::kInvalidArgument,
@@ -129,7 +132,8 @@ class Measure {
 BatchExtent MeasureBatch(const Reader& reader, const ExportPlan& plan, Row begin, Row end,
                          std::uint64_t batch_bytes, std::uint64_t offset_limit) {
   Measure measure(plan, begin, batch_bytes, offset_limit);
-  reader.ScanRows(begin, end, [&](const RecordRun& run) { return measure.Take(run); });
+  interop::ScanRows(reader, begin, end,
+                    [&](const interop::RecordRun& run) { return measure.Take(run); });
   return std::move(measure).extent();
 }
 

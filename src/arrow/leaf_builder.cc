@@ -9,6 +9,7 @@
 #include "stream_store/error.h"
 
 #include "arrow/bits.h"
+#include "arrow/offsets.h"
 
 namespace stream_store::arrow {
 namespace {
@@ -58,15 +59,6 @@ auto WithInteger(const Type& type, const Visit& visit) {
   }
 }
 
-template <class Offset>
-void FillOffsets(std::byte* offsets, std::uint64_t first, std::uint64_t count, std::uint64_t from,
-                 std::uint64_t each) {
-  for (std::uint64_t i = 0; i < count; ++i) {
-    const auto offset = static_cast<Offset>(from + i * each);
-    std::memcpy(offsets + (first + i) * sizeof(Offset), &offset, sizeof(offset));
-  }
-}
-
 // Rows that lie apart, one after the other.
 void GatherRows(const Value* first, std::uint64_t stride, std::uint64_t words, std::uint64_t rows,
                 Value* out) {
@@ -79,12 +71,6 @@ void GatherRows(const Value* first, std::uint64_t stride, std::uint64_t words, s
   for (std::uint64_t i = 0; i < rows; ++i) {
     std::memcpy(out + i * words, first + i * stride, words * sizeof(Value));
   }
-}
-
-void FillOffsetsOf(bool wide, std::byte* offsets, std::uint64_t first, std::uint64_t count,
-                   std::uint64_t from, std::uint64_t each) {
-  wide ? FillOffsets<std::int64_t>(offsets, first, count, from, each)
-       : FillOffsets<std::int32_t>(offsets, first, count, from, each);
 }
 
 }  // namespace

@@ -27,6 +27,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "stream_store/interop.h"
 #include "stream_store/reader.h"
 #include "stream_store/recovery.h"
 
@@ -48,11 +49,11 @@ class ReadSource {
   /// Returns the descriptors and the schema of a temporary store, with which another process can
   /// read it. The descriptors stay owned by this source.
   /// REQUIRES: !files().persistent().
-  Handover HandOver() const;
+  interop::Handover HandOver() const;
 
   /// Attaches to the temporary store of another process. Takes ownership of the descriptors. Throws
   /// Error(kCorrupt, kVersion, kIo).
-  static std::shared_ptr<ReadSource> TakeOver(const Handover& handover);
+  static std::shared_ptr<ReadSource> TakeOver(const interop::Handover& handover);
 
   /// Makes the shared source of a writer in this process. `at` is the end of the store now; the
   /// field-writes up to there are counted already.

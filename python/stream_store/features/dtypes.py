@@ -1,8 +1,8 @@
 """The table of item types, and the dtype names of `datasets` that stand for them.
 
-Bottom of the features package: everything else here looks a dtype up in `DTYPES`. The names are
-those of the C++ `DType`, persistent on disk; what a name leaves out (time zone, precision, large
-and view variants) lives in the feature's JSON only.
+Lowest layer of the features package: all other modules look dtypes up in `DTYPES`. The names are
+those of the C++ `DType` and are written to disk. Time zone, precision, and large and view variants
+are not part of a name; only the feature's JSON has them.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ Kind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class DTypeInfo:
-    """What is fixed for an item type.
+    """The properties of an item type.
 
-    kind        family that decides the rules of append.
+    kind        family, which determines how values are converted.
     numpy       dtype of decoded items; text and bytes decode to uint8, decimals to objects.
     value       the dtype name that `datasets.Value` uses, "" where it needs a parameter.
-    item_bytes  of one decoded item.
+    item_bytes  bytes of one decoded item.
     item_words  stored words of one item.
     unit        of date, time, timestamp and duration: the NumPy unit, else "".
     """
@@ -86,7 +86,7 @@ _ZONED = re.compile(r"timestamp\[(s|ms|us|ns),\s*tz=([a-zA-Z0-9/_+\-:]+)\]")
 _DECIMAL = re.compile(r"decimal(128|256)\((\d{1,3}),\s*(-?\d{1,5})\)")
 _FIXED_BINARY = re.compile(r"fixed_size_binary\[(\d{1,10})\]")
 
-#: Most digits that a decimal type of so many bits holds.
+#: Maximum number of digits of a decimal type, by its bits.
 MAX_PRECISION = {"128": 38, "256": 76}
 
 _UNITS = "[s], [ms], [us] or [ns]"
@@ -114,17 +114,16 @@ _CANDIDATES = {
 
 
 def parse_value(text: str) -> tuple[str, tuple[int, ...]]:
-    """Finds the item type that a dtype name of `datasets.Value` stands for.
+    """Find the item type of a dtype name of `datasets.Value`.
 
     Args:
         text: such as ``"float32"``, ``"timestamp[us, tz=UTC]"`` or ``"decimal128(10, 2)"``.
 
     Returns:
-        The name in `DTYPES`, and the shape it brings along: ``(n,)`` for ``fixed_size_binary[n]``,
-        else ``()``.
+        The name in `DTYPES`, and a shape: ``(n,)`` for ``fixed_size_binary[n]``, else ``()``.
 
     Raises:
-        ValueError: no such type; the message names the candidates.
+        ValueError: there is no such type; the message names similar ones.
     """
     if text in _BY_VALUE_NAME:
         return _BY_VALUE_NAME[text], ()
@@ -140,7 +139,7 @@ def parse_value(text: str) -> tuple[str, tuple[int, ...]]:
 
 
 def unknown_dtype(text: str) -> ValueError:
-    """The error for a type nobody knows, naming what could have been meant."""
+    """The error for an unknown type; it names similar types."""
     if candidates := _CANDIDATES.get(text.partition("[")[0].partition("(")[0]):
         return ValueError(f"{text!r} is not a type that can be stored; write {candidates}")
     return ValueError(
@@ -150,7 +149,7 @@ def unknown_dtype(text: str) -> ValueError:
 
 
 def canonical_value(text: str) -> str:
-    """The same dtype name, spaced as `datasets` writes it: ``"decimal128(10, 2)"``."""
+    """The same dtype name with the spaces that `datasets` writes: ``"decimal128(10, 2)"``."""
     if match := _ZONED.fullmatch(text):
         return f"timestamp[{match[1]}, tz={match[2]}]"
     if match := _DECIMAL.fullmatch(text):
