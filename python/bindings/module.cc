@@ -9,6 +9,7 @@
 #include "convert/block_pool.h"
 #include "convert/errors.h"
 #include "convert/gil_mutex.h"
+#include "convert/schema.h"
 
 namespace stream_store::python {
 namespace {
@@ -44,6 +45,7 @@ NB_MODULE(_core, module) {
       "Whether __init__ of a Store is done.");
   module.def("describe_arrow_stream", &DescribeStream,
              "The schema of an Arrow stream as nested tuples.");
+  module.def("dtype_table", &DTypeTable, "The table of item types, a tuple for each.");
   BindVersion(module);
   BindRecovery(module);
   BindStore(module);

@@ -2,6 +2,9 @@
 
 #include "convert/schema.h"
 
+#include <array>
+#include <string>
+
 #include "convert/errors.h"
 
 namespace stream_store::python {
@@ -79,7 +82,24 @@ nb::object SpecArgument(const Field& field) {
                            field.hidden ? Py_True : Py_False));
 }
 
+// In the order of DTypeKind; features/dtypes.py declares the same names.
+constexpr std::array kKindNames = {"null", "bool",      "int",      "uint",    "float", "date",
+                                   "time", "timestamp", "duration", "decimal", "bytes"};
+
+nb::object PyText(std::string_view text) { return PyText(std::string(text)); }
+
 }  // namespace
+
+nb::object DTypeTable() {
+  nb::list table;
+  for (int i = 0; i < kDTypeCount; ++i) {
+    const DTypeInfo& info = InfoOf(static_cast<DType>(i));
+    table.append(nb::make_tuple(PyText(info.name), kKindNames[static_cast<std::size_t>(info.kind)],
+                                info.bits, info.item_bytes, info.item_words, PyText(info.numpy),
+                                PyText(info.arrow_format), PyText(info.unit)));
+  }
+  return table;
+}
 
 std::vector<Field> FieldsFromSpecs(nb::handle specs) {
   const nb::object list = Own(PySequence_List(specs.ptr()));

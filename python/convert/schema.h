@@ -9,6 +9,10 @@
 
 namespace stream_store::python {
 
+/// The table of item types (stream_store/dtype.h), a list of (name, kind, bits, item_bytes,
+/// item_words, numpy, arrow_format, unit) in the order of DType.
+nb::object DTypeTable();
+
 /// Fields of a sequence of `features.FieldSpec`. Throws ValueError for a dtype that does not exist.
 std::vector<Field> FieldsFromSpecs(nb::handle specs);
 

@@ -29,8 +29,6 @@ std::uint64_t ItemBits(const Type& type) {
   }
 }
 
-bool IsInteger(DType dtype) { return dtype >= DType::kInt8 && dtype <= DType::kUInt64; }
-
 // How items of a field come out as those of another type.
 ItemWay OtherWay(DType field, DType asked) {
   if ((field == DType::kFloat16 || field == DType::kFloat32) && asked == DType::kFloat64) {

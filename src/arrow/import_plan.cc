@@ -14,10 +14,6 @@ namespace {
   throw Error(ErrorCode::kInvalidArgument, "importing from Arrow: " + what);
 }
 
-bool IsInteger(DType dtype) { return dtype >= DType::kInt8 && dtype <= DType::kUInt64; }
-
-bool IsFloat(DType dtype) { return dtype >= DType::kFloat16 && dtype <= DType::kFloat64; }
-
 int FloatBits(DType dtype) {
   return dtype == DType::kFloat16 ? 16 : dtype == DType::kFloat32 ? 32 : 64;
 }

@@ -6,7 +6,12 @@
 
 #include "stream_store/error.h"
 
+#include "base/str_cat.h"
+
 namespace stream_store::arrow {
+
+using internal::StrCat;
+
 namespace {
 
 using Units = std::string_view;
@@ -243,11 +248,21 @@ std::string ChildrenText(const ArrowSchema& schema, bool named) {
   return text + (schema.n_children > kMostShown ? ", …" : "");
 }
 
-int PlaceOfBits(int bits) { return bits == 8 ? 0 : bits == 16 ? 1 : bits == 32 ? 2 : 3; }
+// The types of the default formats, in the order of DType.
+std::vector<Type> ParseDefaults() {
+  std::vector<Type> types;
+  for (int i = 0; i < kDTypeCount; ++i) {
+    types.push_back(ParseFormat(std::string(InfoOf(static_cast<DType>(i)).arrow_format).c_str()));
+  }
+  return types;
+}
 
-int PlaceOfUnit(char unit) { return unit == 's' ? 0 : unit == 'm' ? 1 : unit == 'u' ? 2 : 3; }
-
-DType Later(DType first, int place) { return static_cast<DType>(static_cast<int>(first) + place); }
+// Compares without the parameters that a DType leaves open: the time zone, the precision and scale
+// of a decimal, and the width of the offsets of strings and binaries.
+bool SameItems(const Type& a, const Type& b) {
+  return a.kind == b.kind && a.unit == b.unit && a.is_signed == b.is_signed &&
+         (a.is_bytes() || a.bits == b.bits);
+}
 
 }  // namespace
 
@@ -264,47 +279,26 @@ std::string TypeText(const ArrowSchema& schema) {
 }
 
 std::optional<DType> DTypeOf(const Type& type) {
-  switch (type.kind) {
-    case Kind::kNull:
-      return DType::kNull;
-    case Kind::kBool:
-      return DType::kBool;
-    case Kind::kInteger:
-      return Later(type.is_signed ? DType::kInt8 : DType::kUInt8, PlaceOfBits(type.bits));
-    case Kind::kFloat:
-      return Later(DType::kFloat16, PlaceOfBits(type.bits) - 1);
-    case Kind::kDate:
-      return type.bits == 32 ? DType::kDate32 : DType::kDate64;
-    case Kind::kTime:
-      return Later(DType::kTime32S, PlaceOfUnit(type.unit));
-    case Kind::kTimestamp:
-      return Later(DType::kTimestampS, PlaceOfUnit(type.unit));
-    case Kind::kDuration:
-      return Later(DType::kDurationS, PlaceOfUnit(type.unit));
-    case Kind::kDecimal:
-      return type.bits == 128 ? DType::kDecimal128 : DType::kDecimal256;
-    case Kind::kString:
-      return DType::kString;
-    case Kind::kBinary:
-      return DType::kBinary;
-    case Kind::kFixedBinary:
-      return DType::kFixedBinary;
-    default:
-      return std::nullopt;
+  if (type.kind == Kind::kFixedBinary) {
+    return DType::kFixedBinary;  // its default format has no size yet, so it cannot be parsed
   }
+  if (type.kind == Kind::kOther) {
+    return std::nullopt;
+  }
+  static const std::vector<Type> defaults = ParseDefaults();
+  const auto found = std::ranges::find_if(
+      defaults, [&](const Type& candidate) { return SameItems(candidate, type); });
+  if (found == defaults.end()) {
+    return std::nullopt;
+  }
+  return static_cast<DType>(found - defaults.begin());
 }
 
 namespace {
 
 std::string DefaultItem(const Field& field) {
-  constexpr std::array<const char*, kDTypeCount> kItems = {
-      "n",    "b",   "c",   "s",   "i",   "l",      "C",          "S",   "I",    "L",    "e",
-      "f",    "g",   "tdD", "tdm", "tts", "ttm",    "ttu",        "ttn", "tss:", "tsm:", "tsu:",
-      "tsn:", "tDs", "tDm", "tDu", "tDn", "d:38,0", "d:76,0,256", "u",   "z",    ""};
-  if (field.dtype == DType::kFixedBinary) {
-    return "w:" + std::to_string(field.shape.at(0));
-  }
-  return kItems[static_cast<std::size_t>(field.dtype)];
+  const std::string format(InfoOf(field.dtype).arrow_format);
+  return field.dtype == DType::kFixedBinary ? StrCat(format, field.shape.at(0)) : format;
 }
 
 bool LevelFits(const Type& level, std::uint32_t dimension) {

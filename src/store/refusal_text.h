@@ -10,9 +10,6 @@
 
 namespace stream_store::internal {
 
-/// What a field holds: "packed uint8[84,84,4]", "float32[]".
-std::string ShapeText(const Field& field);
-
 /// Throws the Error of a refused Append(); `before` is the step that `step` comes after.
 [[noreturn]] void ThrowVerdict(const Refusal& verdict, Writer& writer, Step step,
                                std::span<const FieldWrite> writes, Step before);
