@@ -87,9 +87,8 @@ namespace stream_store {
 ///          "i"}. One list level per entry of Field::shape. Empty: the default, which has 32-bit
 ///          offsets, no zone, decimals of full precision and scale 0, and fixed-size lists for
 ///          shapes of one dimension only.
-/// classes  of a ClassLabel: how many names; an import refuses numbers outside [-1, classes). -1:
-/// it
-///          is none.
+/// classes  of a ClassLabel: how many names; an import refuses numbers outside [-1, classes).
+///          -1: it is not a ClassLabel.
 struct ArrowField {
   std::vector<std::string> levels = {};
   std::int64_t classes = -1;
@@ -109,7 +108,6 @@ struct ArrowExportOptions {
   const ArrowSchema* requested = nullptr;
 
   std::uint64_t batch_bytes = std::uint64_t{64} << 20;  ///< about; a batch has at least one row
-  std::uint64_t offset_limit = INT32_MAX;  ///< the most a 32-bit offset may be; less in tests
 };
 
 /// Makes `out` a stream of the rows of `reader`, which it keeps a copy of. Batches are made when
