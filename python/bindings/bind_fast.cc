@@ -1,13 +1,9 @@
-// The methods called in loops, added to the type by hand: nanobind's own dispatch costs more than
-// an append.
+// The methods that are called in loops. They are added to the type by hand, because the argument
+// dispatch of nanobind costs more than a whole append.
 
 #include "bindings/bind.h"
 #include "bindings/docs.h"
-#include "convert/append.h"
-#include "convert/errors.h"
-#include "convert/extend.h"
-#include "convert/read.h"
-#include "convert/read_rows.h"
+#include "convert/methods.h"
 
 namespace stream_store::python {
 namespace {
@@ -15,7 +11,8 @@ namespace {
 using FastFunction = PyObject* (*)(PyObject*, PyObject* const*, Py_ssize_t, PyObject*) noexcept;
 
 void Add(nb::handle type, const char* name, FastFunction function, const char* doc) {
-  // Python keeps the pointer: a definition lives as long as the type, which is for ever.
+  // Python keeps the pointer, so a definition must live as long as the type: until the process
+  // ends.
   auto* definition =
       new PyMethodDef{name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function)),
                       METH_FASTCALL | METH_KEYWORDS, doc};

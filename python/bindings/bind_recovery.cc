@@ -1,9 +1,9 @@
-// stream_store._core.Recovery: what opening a store found.
+// stream_store._core.Recovery: the result of the recovery that opening a store runs.
 
 #include <nanobind/stl/string.h>
 
 #include "bindings/bind.h"
-#include "convert/recovery.h"
+#include "convert/methods.h"
 
 namespace stream_store::python {
 

@@ -25,7 +25,7 @@ void Translate(const std::exception_ptr& exception, void* /*payload*/) {
 }  // namespace
 }  // namespace stream_store::python
 
-// nanobind's own macro declares functions that no header does.
+// nanobind's macro defines functions that no header declares, with old-style casts.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wold-style-cast"
 
@@ -34,10 +34,11 @@ NB_MODULE(_core, module) {
   using namespace stream_store::python;  // NOLINT(google-build-using-namespace)
   ImportNumpy();
   WatchForks();
-  // A store in a global of an interactive session is no bug; tests ask for the warnings.
+  // A store in a global variable of an interactive session is not a leak, so warnings are off
+  // unless the tests switch them on.
   nb::set_leak_warnings(std::getenv("STREAM_STORE_LEAK_WARNINGS") != nullptr);
   nb::register_exception_translator(Translate);
-  module.doc() = "The C++ side of stream_store; use the package, not this.";
+  module.doc() = "The compiled part of stream_store; import the package instead.";
   module.def("pooled_free_bytes", &PooledFreeBytes,
              "Bytes of recycled output memory that no array uses now.");
   module.def(

@@ -1,4 +1,4 @@
-// Derives the table from a schema: names, shapes, and the NumPy dtype each field decodes to.
+// Derives the table from a schema.
 
 #include "convert/field_table.h"
 
@@ -30,6 +30,8 @@ nb::object MakeDescr(std::string_view name) {
   return nb::steal<nb::object>(reinterpret_cast<PyObject*>(descr));
 }
 
+// The number of names of a ClassLabel, which only the JSON of the feature records. The search for
+// the word avoids parsing the JSON of all other int64 fields.
 std::int64_t ClassCount(const Field& field) {
   if (field.dtype != DType::kInt64 || field.feature_json.find("ClassLabel") == std::string::npos) {
     return -1;

@@ -1,4 +1,4 @@
-// Schemas across the border, attribute by attribute.
+// Schemas between Python and C++, attribute by attribute.
 
 #include "convert/schema.h"
 
@@ -30,7 +30,7 @@ DType DTypeOf(const std::string& name) {
       return static_cast<DType>(i);
     }
   }
-  Throw(PyExc_ValueError, "no dtype is called '" + name + "'");
+  Throw(PyExc_ValueError, "unknown dtype '" + name + "'");
 }
 
 Field FieldFromSpec(PyObject* spec) {
@@ -45,13 +45,13 @@ Field FieldFromSpec(PyObject* spec) {
     const std::int64_t dimension = AsInt64(PyTuple_GET_ITEM(shape.ptr(), i), "a dimension");
     if (dimension < -1 || dimension >= std::int64_t{kRagged}) {
       Throw(PyExc_ValueError,
-            "field '" + field.name + "': no dimension can be " + std::to_string(dimension));
+            "field '" + field.name + "': invalid dimension " + std::to_string(dimension));
     }
     field.shape.push_back(dimension < 0 ? kRagged : static_cast<std::uint32_t>(dimension));
   }
   const nb::object path = Own(PySequence_Tuple(Attribute(spec, "path").ptr()));
-  const bool plain =
-      PyTuple_GET_SIZE(path.ptr()) == 1 && !field.hidden;  // then C++ needs the name alone
+  // The path of a field outside structs is its name, which C++ does not want twice.
+  const bool plain = PyTuple_GET_SIZE(path.ptr()) == 1 && !field.hidden;
   for (Py_ssize_t i = 0; !plain && i < PyTuple_GET_SIZE(path.ptr()); ++i) {
     field.path.emplace_back(AsText(PyTuple_GET_ITEM(path.ptr(), i), "a part of a path"));
   }
