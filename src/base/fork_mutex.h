@@ -8,9 +8,11 @@
 
 #include <mutex>
 
+#include "base/thread_annotations.h"
+
 namespace stream_store::internal {
 
-class ForkMutex {
+class CAPABILITY("mutex") ForkMutex {
  public:
   /// Locks are nested from lower to higher ranks only, and forking takes them in that order.
   enum class Rank { kOuter = 0, kInner = 1 };
@@ -21,9 +23,9 @@ class ForkMutex {
   ForkMutex& operator=(const ForkMutex&) = delete;
   ~ForkMutex();
 
-  void lock() { mutex_.lock(); }
+  void lock() ACQUIRE() { mutex_.lock(); }
 
-  void unlock() { mutex_.unlock(); }
+  void unlock() RELEASE() { mutex_.unlock(); }
 
  private:
   friend struct ForkMutexList;
@@ -31,6 +33,20 @@ class ForkMutex {
   const Rank rank_;
   ForkMutex* previous_ = nullptr;
   ForkMutex* next_ = nullptr;
+};
+
+/// Holds a ForkMutex from construction to destruction.
+class SCOPED_CAPABILITY ForkMutexLock {
+ public:
+  explicit ForkMutexLock(ForkMutex& mutex) ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
+
+  ForkMutexLock(const ForkMutexLock&) = delete;
+  ForkMutexLock& operator=(const ForkMutexLock&) = delete;
+
+  ~ForkMutexLock() RELEASE() { mutex_.unlock(); }
+
+ private:
+  ForkMutex& mutex_;
 };
 
 }  // namespace stream_store::internal

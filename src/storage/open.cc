@@ -73,10 +73,8 @@ void CompleteTail(StoreFiles& files, const Slot& slot, const Cursor& cursor) {
   records[cursor.records].start = cursor.values;
   for (std::uint64_t i = slot.records; i < cursor.records; ++i) {
     const std::uint64_t end = records[i + 1].start;
-    for (std::uint64_t h = (records[i].start + kHintStride - 1) / kHintStride;
-         h * kHintStride < end; ++h) {
-      hints[h].position_record = i;
-    }
+    ForEachHintSlot(records[i].start, end,
+                    [=](std::uint64_t slot) { hints[slot].position_record = i; });
     const std::uint64_t row = RowOfRecord(records[i].row_session);
     if (row == rows && row % kHintStride == 0) {
       hints[row / kHintStride].row_record = i;
@@ -152,14 +150,14 @@ Opened OpenForWriting(const std::filesystem::path& path) {
   }
   // Last: a reader that saw the live byte free waits for another session than it saw.
   control.session().store(session, std::memory_order_release);
-  opened.cursor = recovered.cursor;
   opened.recovery = recovered.report;
-  opened.options.slot_sequence = recovered.slot.sequence;
-  opened.options.slot_session = recovered.slot.session;
-  opened.options.session = session;
-  opened.options.durable_records = doubtful ? 0 : recovered.slot.records;
-  opened.options.durable_rows = doubtful ? 0 : recovered.slot.rows;
-  opened.options.slot_doubtful = doubtful;
+  opened.start = {.cursor = recovered.cursor,
+                  .session = session,
+                  .slot_sequence = recovered.slot.sequence,
+                  .slot_session = recovered.slot.session,
+                  .durable_records = doubtful ? 0 : recovered.slot.records,
+                  .durable_rows = doubtful ? 0 : recovered.slot.rows,
+                  .slot_doubtful = doubtful};
   return opened;
 }
 

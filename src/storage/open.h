@@ -9,17 +9,15 @@
 #include "stream_store/options.h"
 #include "stream_store/recovery.h"
 
-#include "storage/cursor.h"
 #include "storage/store_files.h"
-#include "storage/writer.h"
+#include "storage/writer_options.h"
 
 namespace stream_store::internal {
 
 /// A store ready for a Writer.
 struct Opened {
   std::shared_ptr<StoreFiles> files;
-  Cursor cursor;
-  WriterOptions options;  ///< sessions and slots; capacity and grow_ahead are the caller's to set
+  SessionStart start;
   Recovery recovery;
 };
 

@@ -264,7 +264,7 @@ void ReadSource::Advance(View& view) {
   const std::uint64_t reach = std::max(next.value_count, next.row_count);
   next.hint_slots =
       std::min({files_->hints.bytes() / sizeof(Hint), maps->hints->size() / sizeof(Hint),
-                (reach + kHintStride - 1) / kHintStride});
+                HintSlots(reach)});
   next.mapping_key = maps->key;
   next.meaning = files_->meaning();
   next.mappings = maps;

@@ -18,7 +18,7 @@ namespace stream_store {
 using internal::Encoding;
 using internal::FetchRange;
 using internal::Hint;
-using internal::kHintStride;
+using internal::HintSlots;
 using internal::ReadSource;
 using internal::ReadVia;
 using internal::ReadViaKept;
@@ -99,7 +99,7 @@ Reader Reader::Snapshot(std::uint64_t num_rows) const {
         });
     view.row_count = num_rows;
     const std::uint64_t reach = std::max(view.value_count, view.row_count);
-    view.hint_slots = std::min(view.hint_slots, (reach + kHintStride - 1) / kHintStride);
+    view.hint_slots = std::min(view.hint_slots, HintSlots(reach));
     view.rows_final = true;
   }
   return reader;
