@@ -19,7 +19,7 @@ Appender::Appender(StoreFiles& files, WriterStatus& status, Capacity& capacity,
       published_(files.control.published()),
       session_(start.session),
       seed_(files.identity().checksum_seed),
-      schema_(files.meaning()),
+      schema_(files.store_schema()),
       files_(files),
       status_(status),
       capacity_(capacity),
@@ -258,7 +258,7 @@ void Appender::Redeclare(Schema schema) {
     ReplaceSchema(files_, std::move(schema));
   } catch (const Error& error) {
     // Renamed, but perhaps not on disk: it is unknown which schema the next open finds.
-    if (files_.meaning() != schema_) {
+    if (files_.store_schema() != schema_) {
       capacity_.Fail(error);
     }
     throw;
@@ -273,7 +273,7 @@ void Appender::FollowMove() {
 
 // The shapes are forgotten: their plans point into the old schema.
 void Appender::UseSchemaOfFiles() {
-  schema_ = files_.meaning();
+  schema_ = files_.store_schema();
   shapes_[0] = ShapeCache{};
   shapes_[1] = ShapeCache{};
 }

@@ -69,7 +69,7 @@ class Durability {
   struct NewestSlot {
     std::uint64_t sequence = 0;
     std::uint64_t session = 0;
-    bool doubtful = false;  ///< it may be in memory only
+    bool sync_interrupted = false;  ///< it may be in memory only
   };
 
   /// Counts of the newest slot.
@@ -87,7 +87,7 @@ class Durability {
   void WriteOpenRecord(const Cursor& at) REQUIRES_LOCK(mutex_);
   void PrepareTails(const Cursor& at) REQUIRES_LOCK(mutex_);
   void WriteDurable(const Cursor& at, bool clean, bool both_slots) REQUIRES_LOCK(mutex_);
-  void RewriteDoubtfulSlot() REQUIRES_LOCK(mutex_);
+  void RewriteNewestSlot() REQUIRES_LOCK(mutex_);
   Cursor PublishedCursor() REQUIRES_LOCK(mutex_);
   bool Unsynced() const noexcept REQUIRES_LOCK(mutex_);
   std::chrono::nanoseconds SyncIfDue() noexcept EXCLUDES(mutex_);
