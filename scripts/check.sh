@@ -69,7 +69,7 @@ check_assertions() { python3 scripts/check_assertions.py; }
 check_workflows() {
   validate github-workflows '.github/workflows/*.yml'
   validate github-workflows-require-timeout '.github/workflows/*.yml'
-  validate github-issue-forms '.github/ISSUE_TEMPLATE/*.yml' ':!*/config.yml'
+  validate github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/feature.yml
   validate github-issue-config .github/ISSUE_TEMPLATE/config.yml
   validate dependabot .github/dependabot.yml
   validate citation-file-format CITATION.cff
