@@ -174,6 +174,7 @@ void StoreFiles::SetSchema(Schema schema) {
 }
 
 void StoreFiles::ReloadSchema() {
+  STREAM_STORE_ASSERT(persistent());
   Schema schema = ReadSchema(directory(), identity_.id);
   if (!(schema == store_schema()->schema)) {
     SetSchema(std::move(schema));
