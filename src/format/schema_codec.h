@@ -1,8 +1,8 @@
 // The `schema` file: converts a Schema to bytes and back.
 //
 // Used by storage (create, open). Thread rules: pure functions.
-// Invariant: DecodeSchema() either
-// throws or returns a schema for which EncodeSchema() gives the same bytes.
+// Invariant: DecodeSchema() either throws or returns a schema for which EncodeSchema() gives the
+// same bytes.
 //
 //   u64 magic "SSSCHEMA" | u32 format version | u32 field count | u64 body bytes |
 //   16 bytes store id
