@@ -17,7 +17,7 @@ _ROWS = "src/store/rows.cc"
 _KERNELS = "src/store/row_kernels.cc"
 _INDEX = "src/store/index.cc"
 _LOCATE = "src/storage/locate.cc"
-_GUESS = "src/storage/guess.h"
+_GUESS = "src/storage/record_hints.h"
 _SAFE = "src/storage/safe_copy.cc"
 
 MUTANTS = [
@@ -364,7 +364,7 @@ MUTANTS = [
         "the newest slot of a dead writer counts as durable",
         change(
             "src/storage/read_source.cc",
-            "doubtful && newest->records != durable",
+            "sync_interrupted && newest->records != durable",
             "false",
         ),
         first="storage_test:DurabilityTest.*",

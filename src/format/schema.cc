@@ -19,8 +19,8 @@ using internal::StrCat;
 
 namespace {
 
-constexpr std::size_t kMaxDimensions = 32;
-constexpr std::uint64_t kMaxDecimalWords = 4;
+constexpr std::size_t kMaxDimensions = 32;     // as many as NumPy 1 supports
+constexpr std::uint64_t kMaxDecimalWords = 4;  // words of the widest item, decimal256
 
 [[noreturn]] void Refuse(const Field& field, std::size_t type, const std::string& why) {
   throw Error(ErrorCode::kInvalidArgument,
@@ -46,6 +46,8 @@ void CheckNames(const Field& field, std::size_t type) {
   for (const std::string& part : field.path) {
     CheckText(field, type, "a part of its path", part);
   }
+  // Batches are dictionaries of fields; keys such as "_mask" must not collide with them. Fields
+  // inside a struct are not keys.
   const std::string& top = field.path.empty() ? field.name : field.path.front();
   if (top.starts_with('_')) {
     Refuse(field, type, "names that begin with '_' are kept for the keys of batches");
@@ -70,6 +72,8 @@ void CheckShape(const Field& field, std::size_t type) {
     if (dimension == kRagged) {
       continue;
     }
+    // Even items of four words must not exceed the values of a field-write. The division cannot
+    // overflow, as a product could.
     if (items > kMaxWriteValues / kMaxDecimalWords / dimension) {
       Refuse(field, type, "its shape has too many items");
     }
