@@ -17,6 +17,14 @@ struct WindowsOut {
                             ///< bytes as the number of the word)
   std::int64_t* offset = nullptr;  ///< place of the value within its field-write, from 0
   Row* row = nullptr;              ///< row of each value
+
+  /// The same columns from element `index` on; columns that are null stay null.
+  WindowsOut From(std::uint64_t index) const noexcept {
+    const auto from = [index](auto* column) {
+      return column == nullptr ? nullptr : column + index;
+    };
+    return {from(values), from(types), from(step), from(number), from(offset), from(row)};
+  }
 };
 
 /// Rows [row, row + count) and where they go: the first one to place `place` of every column, the
