@@ -1,4 +1,4 @@
-// A temporary store is read through duplicates of its descriptors, as another process would.
+// Reading a temporary store through duplicates of its descriptors, as another process would.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -38,14 +38,14 @@ TEST(HandoverTest, FollowsTheWriterUntilItCloses) {
   EXPECT_EQ(reader.row(0).begin()->values[0], 7);
 }
 
-TEST(HandoverTest, IsRefusedWhereThereIsAPath) {
+TEST(HandoverTest, IsRefusedForAStoreWithAPath) {
   const ScratchDirectory directory;
   const StreamStore store =
       StreamStore::Open(directory.path() / "store", {.fields = {{.name = "x"}}});
   EXPECT_THROW(store.reader().HandOver(), Error);
 }
 
-TEST(HandoverTest, RefusesWhatIsNoStore) {
+TEST(HandoverTest, RefusesFilesThatAreNotAStore) {
   const StreamStore store = StreamStore::Temporary({.fields = {{.name = "x"}}});
   const Handover files = store.reader().HandOver();
   Handover wrong = Duplicate(files);
