@@ -430,7 +430,11 @@ nb::dict SamplerObject::State() {
   dict["finished"] = state.finished ? 1 : 0;
   dict["rows"] = ListOf(state.extents, &EpochExtent::rows);
   dict["values"] = ListOf(state.extents, &EpochExtent::values);
-  dict["tails"] = ListOf(state.extents, &EpochExtent::tail);
+  nb::list tails;
+  for (const EpochExtent& extent : state.extents) {
+    tails.append(static_cast<std::uint64_t>(extent.last_row));
+  }
+  dict["tails"] = tails;
   return dict;
 }
 
@@ -464,7 +468,7 @@ void SamplerObject::Restore(const nb::dict& state_dict) {
   }
   state.extents.clear();
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    state.extents.push_back({rows[i], values[i], tails[i]});
+    state.extents.push_back({rows[i], values[i], static_cast<LastRow>(tails[i])});
   }
   ++iteration_;  // iterators of before do not go on
   const MaybeWithoutGil released(ManyRowsBehind());
