@@ -1,11 +1,13 @@
 #include "base/fork_mutex.h"
 
+#include "base/assert.h"
 #include "base/mutex.h"
 #include "base/threads.h"
 
 namespace stream_store::internal {
 
-// All living ForkMutexes, by rank. Never destroyed: some outlive static destruction.
+// All existing ForkMutexes, by rank. The list is never destroyed, because some of them outlive
+// static destruction.
 struct ForkMutexList {
   Mutex mutex;
   ForkMutex* first[2] GUARDED_BY(mutex) = {nullptr, nullptr};
@@ -58,7 +60,8 @@ struct ForkMutexList {
 
 namespace {
 
-// When the library is loaded, before there are threads: a child must not find this half done.
+// Installed when the library is loaded, before there are threads, so that no child can inherit a
+// half-finished installation.
 [[maybe_unused]] const bool kInstalled = [] {
   ForkMutexList::Get();
   InstallForkHandlers(ForkMutexList::Prepare, ForkMutexList::Resume, ForkMutexList::Resume);
@@ -67,8 +70,14 @@ namespace {
 
 }  // namespace
 
-ForkMutex::ForkMutex(Rank rank) : rank_(rank) { ForkMutexList::Get().Add(this); }
+ForkMutex::ForkMutex(Rank rank) : rank_(rank) {
+  STREAM_STORE_ASSERT(HeldByThread() == 0);
+  ForkMutexList::Get().Add(this);
+}
 
-ForkMutex::~ForkMutex() { ForkMutexList::Get().Remove(this); }
+ForkMutex::~ForkMutex() {
+  STREAM_STORE_ASSERT(HeldByThread() == 0);
+  ForkMutexList::Get().Remove(this);
+}
 
 }  // namespace stream_store::internal

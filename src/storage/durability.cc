@@ -19,7 +19,7 @@ Durability::Durability(StoreFiles& files, WriterStatus& status, Capacity& capaci
       sync_interval_(options.sync_interval),
       sync_bytes_(options.sync_bytes),
       durable_rows_(start.durable_rows),
-      slot_{start.slot_sequence, start.slot_session, start.slot_doubtful},
+      slot_{start.slot_sequence, start.slot_session, start.sync_interrupted},
       durable_{start.durable_records, start.cursor.values},
       counted_{start.cursor.records, start.cursor.field_writes},
       synced_at_(std::chrono::steady_clock::now()),

@@ -10,33 +10,34 @@
 namespace stream_store::internal {
 namespace {
 
-struct Registry {
+struct GuardedWriters {
   Mutex mutex;
   std::vector<Writer*> writers GUARDED_BY(mutex);
 };
 
-// Never destroyed: writers may outlive static destruction.
-Registry& registry() {
-  static auto* instance = new Registry;
+// Never destroyed, because writers may outlive static destruction.
+GuardedWriters& guarded_writers() {
+  static auto* instance = new GuardedWriters;
   return *instance;
 }
 
 // Held from before the fork until after it, on both sides: the analysis cannot follow that.
-void Prepare() NO_THREAD_SAFETY_ANALYSIS { registry().mutex.lock(); }
+void Prepare() NO_THREAD_SAFETY_ANALYSIS { guarded_writers().mutex.lock(); }
 
-void InParent() NO_THREAD_SAFETY_ANALYSIS { registry().mutex.unlock(); }
+void InParent() NO_THREAD_SAFETY_ANALYSIS { guarded_writers().mutex.unlock(); }
 
-// No allocation here: other threads may have held the allocator's lock when the process was copied.
+// Must not allocate: another thread may have held the allocator's lock during the fork.
 void InChild() NO_THREAD_SAFETY_ANALYSIS {
-  for (Writer* writer : registry().writers) {
+  for (Writer* writer : guarded_writers().writers) {
     writer->BecomeForkedChild();
   }
-  registry().mutex.unlock();
+  guarded_writers().mutex.unlock();
 }
 
-// When the library is loaded, before there are threads: a child must not find this half done.
+// Installed when the library is loaded, before there are threads, so that no child can inherit a
+// half-finished installation.
 [[maybe_unused]] const bool kInstalled = [] {
-  registry();
+  guarded_writers();
   InstallForkHandlers(Prepare, InParent, InChild);
   return true;
 }();
@@ -44,15 +45,15 @@ void InChild() NO_THREAD_SAFETY_ANALYSIS {
 }  // namespace
 
 void GuardAgainstFork(Writer* writer) {
-  Registry& all = registry();
-  const MutexLock lock(all.mutex);
-  all.writers.push_back(writer);
+  GuardedWriters& guarded = guarded_writers();
+  const MutexLock lock(guarded.mutex);
+  guarded.writers.push_back(writer);
 }
 
 void UnguardAgainstFork(Writer* writer) noexcept {
-  Registry& all = registry();
-  const MutexLock lock(all.mutex);
-  std::erase(all.writers, writer);
+  GuardedWriters& guarded = guarded_writers();
+  const MutexLock lock(guarded.mutex);
+  std::erase(guarded.writers, writer);
 }
 
 }  // namespace stream_store::internal

@@ -24,7 +24,7 @@ struct SessionStart {
   std::uint64_t slot_session = 0;     ///< of the newest slot
   std::uint64_t durable_records = 0;  ///< that a slot on disk counts
   std::uint64_t durable_rows = 0;
-  bool slot_doubtful = false;  ///< a sync did not end, so the newest slot may be in memory only
+  bool sync_interrupted = false;  ///< a sync did not end, so the newest slot may be in memory only
 };
 
 }  // namespace stream_store::internal

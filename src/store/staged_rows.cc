@@ -123,7 +123,7 @@ StagedRows StreamStore::StageReplacement(std::vector<Field> fields) {
   if (impl_->path.empty()) {
     impl->fresh.Create(std::move(fields));
   } else {
-    internal::Opened built = internal::BuildStore(impl_->path, Schema(std::move(fields)));
+    internal::OpenedStore built = internal::BuildStore(impl_->path, Schema(std::move(fields)));
     impl->sibling = built.files->path();
     impl->fresh.Start(std::move(built));
   }

@@ -12,7 +12,7 @@
 
 namespace stream_store {
 
-using internal::Opened;
+using internal::OpenedStore;
 using internal::PathText;
 using internal::Refusal;
 using internal::StrCat;
@@ -79,9 +79,9 @@ StreamStore StreamStore::Open(const std::filesystem::path& path, const Options& 
       throw Error(ErrorCode::kAlreadyExists,
                   StrCat(PathText(path), ": creating a store: expected none but found one"));
     }
-    Opened opened = internal::OpenForWriting(path);
+    OpenedStore opened = internal::OpenForWriting(path);
     if (!options.fields.empty()) {
-      CheckSameFields(PathText(path), opened.files->meaning()->schema, options.fields);
+      CheckSameFields(PathText(path), opened.files->store_schema()->schema, options.fields);
     }
     impl->Start(std::move(opened));
   } else if (!options.fields.empty()) {

@@ -43,7 +43,7 @@ struct StreamStore::Impl {
 
   std::string Name() const { return path.empty() ? "temporary store" : internal::PathText(path); }
 
-  void Start(internal::Opened opened) {
+  void Start(internal::OpenedStore opened) {
     const internal::WriterOptions wishes{.capacity_values = options.capacity_values,
                                          .grow_ahead = options.grow_ahead,
                                          .sync_interval = options.sync_interval,

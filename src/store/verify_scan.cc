@@ -50,7 +50,7 @@ void Scan::Run(bool to_first_damage) {
       Damage(kControlName, 0, "the file", "readable bytes", error.what());
     }
   }
-  if (!files_.provable()) {
+  if (!files_.verifiable()) {
     return;
   }
   try {
@@ -283,7 +283,7 @@ std::uint64_t Scan::RunAhead(RecordVerifier& image, std::uint64_t i, std::uint64
     return true;
   };
   try {
-    i = image.ProveRun(i, stop, cursor_, pass);
+    i = image.VerifyRun(i, stop, cursor_, pass);
   } catch (const Error&) {
     i = cursor_.records;  // Prove() says what cannot be read
   }

@@ -167,7 +167,7 @@ TEST_F(StepTest, EveryInstructionOfAppendGrowthAndSyncLeavesAWholeStore) {
     const auto look = [&] {
       if (files == nullptr)
         files = internal::StoreFiles::Open(Directory::Open(path_), /*writable=*/false);
-      if (files->meaning()->schema.empty()) files->ReloadSchema();
+      if (files->store_schema()->schema.empty()) files->ReloadSchema();
       LookAt(*files);
     };
     steps += StepThrough(write, 200 + random_.Below(8'000), look);

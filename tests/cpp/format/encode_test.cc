@@ -1,5 +1,6 @@
 // Tests of Encode(): which items belong to which fields, and the words they become.
 
+#include <array>
 #include <cmath>
 #include <limits>
 #include <random>
@@ -218,8 +219,16 @@ TEST(EncodeTest, UnalignedItemsAreTaken) {
   EXPECT_EQ(words, (std::vector<Value>{1, 2, 3}));
 }
 
-// Random items of every source into every field, in long runs as the vector loops see them: either
-// refused at the first item that is refused alone, or the words that each item gives alone.
+const char* SourceName(Source source) {
+  static constexpr std::array<const char*, 14> kNames = {
+      "bool",   "int8",   "int16",   "int32",   "int64",   "uint8", "uint16",
+      "uint32", "uint64", "float16", "float32", "float64", "bytes", "words"};
+  return kNames.at(static_cast<std::size_t>(source));
+}
+
+// Encodes random items of every source into every field, in runs that are long enough for the
+// vector loops. A run must be refused at the first item that is refused on its own, or give the
+// words that each item gives on its own.
 TEST(EncodeTest, LongRunsEqualItemsOneByOne) {
   std::mt19937_64 random(5);
   for (int dtype = 0; dtype < kDTypeCount; ++dtype) {
@@ -249,8 +258,8 @@ TEST(EncodeTest, LongRunsEqualItemsOneByOne) {
   }
 }
 
-// Append copies 8 bytes without calling a loop where KeepsWord() says so: it must say so of no
-// other pair.
+// Append copies 8 bytes without calling a loop if KeepsWord() is true, so it must be true for
+// exactly these pairs. The loop is called directly, because one word is less than a whole decimal.
 TEST(EncodeTest, WordsAreKeptExactlyWhereEveryPatternEncodesToItself) {
   const std::vector<Value> patterns = {0,         1,         -1,        2,         300,
                                        INT64_MIN, INT64_MAX, Bits(1.5), Bits(kNaN)};
@@ -263,7 +272,9 @@ TEST(EncodeTest, WordsAreKeptExactlyWhereEveryPatternEncodesToItself) {
       bool kept = SourceBytes(kind) == 8;
       for (std::size_t i = 0; i < patterns.size() && kept; ++i) {
         Value word = 0;
-        kept = Encode(encoding, kind, &patterns[i], 1, &word) == kEncodedAll && word == patterns[i];
+        const auto* item = reinterpret_cast<const unsigned char*>(&patterns[i]);
+        kept = FindEncodeLoop(encoding, kind)(encoding, item, 1, &word) == kEncodedAll &&
+               word == patterns[i];
       }
       EXPECT_EQ(KeepsWord(encoding, kind), kept) << dtype << " from " << SourceName(kind);
     }
