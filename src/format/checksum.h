@@ -26,7 +26,7 @@ inline std::uint32_t BeginChecksum(std::uint32_t seed, std::uint64_t start, std:
   return Crc32cExtendWord(state, layout | static_cast<std::uint64_t>(digest) << 32);
 }
 
-/// Returns the register after `count` more values. Long runs go through a function that computes three streams
+/// Register after `count` more values. Long runs go through a function that computes three streams
 /// at once; for short ones its start costs more than it saves.
 inline std::uint32_t ExtendChecksum(std::uint32_t state, const std::int64_t* values,
                                     std::uint64_t count) noexcept {

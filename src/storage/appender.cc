@@ -19,7 +19,7 @@ Appender::Appender(StoreFiles& files, WriterStatus& status, Capacity& capacity,
       published_(files.control.published()),
       session_(start.session),
       seed_(files.identity().checksum_seed),
-      store_schema_(files.store_schema()),
+      schema_(files.store_schema()),
       files_(files),
       status_(status),
       capacity_(capacity),
@@ -48,7 +48,7 @@ Appender::PlannedWrite Appender::PlanWrite(const FieldWrite& write, const Encodi
 
 // Steps 1 and 2 for a shape that differs from the last one: checks it against the schema.
 Refusal Appender::CheckShape(std::span<const FieldWrite> writes, ShapeCache& shape) {
-  const std::vector<Encoding>& encodings = store_schema_->encodings;
+  const std::vector<Encoding>& encodings = schema_->encodings;
   if (writes.size() > kLayoutMaxFields) {
     return Refuse(Refusal::Rule::kOrder, kLayoutMaxFields);
   }
@@ -258,7 +258,7 @@ void Appender::Redeclare(Schema schema) {
     ReplaceSchema(files_, std::move(schema));
   } catch (const Error& error) {
     // Renamed, but perhaps not on disk: it is unknown which schema the next open finds.
-    if (files_.store_schema() != store_schema_) {
+    if (files_.store_schema() != schema_) {
       capacity_.Fail(error);
     }
     throw;
@@ -273,7 +273,7 @@ void Appender::FollowMove() {
 
 // The shapes are forgotten: their plans point into the old schema.
 void Appender::UseSchemaOfFiles() {
-  store_schema_ = files_.store_schema();
+  schema_ = files_.store_schema();
   shapes_[0] = ShapeCache{};
   shapes_[1] = ShapeCache{};
 }

@@ -85,7 +85,7 @@ class Appender {
   void FollowMove() EXCLUDES(flag_);
 
   /// Without the flag: callers must not run it beside Redeclare() or FollowMove().
-  const Schema& schema() const noexcept NO_THREAD_SAFETY_ANALYSIS { return store_schema_->schema; }
+  const Schema& schema() const noexcept NO_THREAD_SAFETY_ANALYSIS { return schema_->schema; }
 
   /// For messages: the last type id of the last row, or `type` itself if that row has it. REQUIRES:
   /// the store has a row.
@@ -201,7 +201,7 @@ class Appender {
   const std::atomic_ref<std::uint64_t> published_;
   const std::uint64_t session_;
   const std::uint32_t seed_;
-  std::shared_ptr<const StoreSchema> store_schema_ GUARDED_BY(flag_);
+  std::shared_ptr<const StoreSchema> schema_ GUARDED_BY(flag_);
   ShapeCache shapes_[2] GUARDED_BY(flag_);  // [0] new rows, [1] continuations
   LayoutTable layout_table_ GUARDED_BY(flag_);
   std::vector<std::uint64_t> layout_words_ GUARDED_BY(flag_);  // scratch: the layout of one record

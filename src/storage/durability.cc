@@ -82,14 +82,14 @@ void Durability::StartHelper() {
 }
 
 // A slot that may be in memory only must be on disk before the other one is overwritten.
-void Durability::RewriteDoubtfulSlot() {
+void Durability::RewriteNewestSlot() {
   Control& control = files_.control;
   const int which = static_cast<int>(slot_.sequence & 1);
   if (const auto newest = control.ReadSlot(which, files_.identity().id)) {
     control.WriteSlot(*newest);
   }
   control.file().SyncData();
-  slot_.doubtful = false;
+  slot_.sync_interrupted = false;
 }
 
 // Steps 2 to 5. Each slot is synced before the next is written, so one of them is always whole.
@@ -111,8 +111,8 @@ void Durability::WriteDurable(const Cursor& at, bool clean, bool both_slots) {
               .field_writes = at.field_writes,
               .clean = clean,
               .unix_nanoseconds = UnixNanoseconds()};
-    if (slot_.doubtful) {
-      RewriteDoubtfulSlot();
+    if (slot_.sync_interrupted) {
+      RewriteNewestSlot();
     }
     for (int written = 0; written < (both_slots ? 2 : 1); ++written) {
       slot.sequence += 1;

@@ -6,8 +6,8 @@
 // bias.
 //
 // Thread rules: every function from any thread; those marked [append flag] only while the caller
-// holds the flag of the Appender. The sync mutex is acquired inside, and the state mutex of Capacity
-// while it is held. Invariants:
+// holds the flag of the Appender. The sync mutex is acquired inside, and the state mutex of
+// Capacity while it is held. Invariants:
 //   1. A slot counts only records that were synced before it was written.
 //   2. The first failure is final, and no slot is written after it: a kernel may forget pages that
 //      it could not write, so a later sync would succeed although the data is lost.
@@ -72,7 +72,7 @@ class Durability {
   struct NewestSlot {
     std::uint64_t sequence = 0;
     std::uint64_t session = 0;
-    bool doubtful = false;  ///< it may be in memory only
+    bool sync_interrupted = false;  ///< it may be in memory only
   };
 
   /// Counts of the newest slot.
@@ -90,7 +90,7 @@ class Durability {
   void WriteOpenRecord(const Cursor& at) REQUIRES_LOCK(mutex_);
   void PrepareTails(const Cursor& at) REQUIRES_LOCK(mutex_);
   void WriteDurable(const Cursor& at, bool clean, bool both_slots) REQUIRES_LOCK(mutex_);
-  void RewriteDoubtfulSlot() REQUIRES_LOCK(mutex_);
+  void RewriteNewestSlot() REQUIRES_LOCK(mutex_);
   Cursor PublishedCursor() REQUIRES_LOCK(mutex_);
   bool Unsynced() const noexcept REQUIRES_LOCK(mutex_);
   std::chrono::nanoseconds SyncIfDue() noexcept EXCLUDES(mutex_);

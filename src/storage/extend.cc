@@ -101,7 +101,7 @@ Refusal Appender::AppendGroups(std::span<const Group> groups, std::size_t* faile
 
 Refusal Appender::CheckColumns(std::span<const Column> columns) const {
   for (std::size_t c = 0; c < columns.size(); ++c) {
-    if (columns[c].type >= store_schema_->encodings.size()) {
+    if (columns[c].type >= schema_->encodings.size()) {
       return Refuse(Refusal::Rule::kUnknownType, c, 0);
     }
     if (c > 0 && columns[c].type <= columns[c - 1].type) {
@@ -126,7 +126,7 @@ Refusal Appender::ShapeRow(std::span<const Column> columns, std::uint64_t row, S
     }
     const FieldWrite write = WriteOfRow(column, row);
     const std::uint64_t length =
-        EncodedWords(store_schema_->encodings[column.type], column.source, write.count());
+        EncodedWords(schema_->encodings[column.type], column.source, write.count());
     if (length > kMaxWriteValues || total + length > kMaxWriteValues) {
       return Refuse(Refusal::Rule::kLength, c, row);
     }
@@ -171,7 +171,7 @@ Refusal Appender::EncodeRows(std::span<const Column> columns) {
         continue;
       }
       const FieldWrite write = WriteOfRow(column, row);
-      const Encoding& encoding = store_schema_->encodings[column.type];
+      const Encoding& encoding = schema_->encodings[column.type];
       const std::uint64_t bad = Encode(encoding, column.source, write.data(), write.count(), out);
       if (bad != kEncodedAll) {
         return Refuse(Refusal::Rule::kValue, c, row, bad);

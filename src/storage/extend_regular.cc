@@ -89,7 +89,7 @@ std::vector<Appender::ColumnPlan> Appender::PlanColumns(std::span<const Column> 
     if (column.row_items == 0) {
       continue;
     }
-    const Encoding& encoding = store_schema_->encodings[column.type];
+    const Encoding& encoding = schema_->encodings[column.type];
     const bool as_it_is = KeepsWord(encoding, column.source);
     plans.push_back({as_it_is ? nullptr : FindEncodeLoop(encoding, column.source), &encoding,
                      static_cast<const unsigned char*>(column.data),

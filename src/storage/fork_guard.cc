@@ -21,7 +21,8 @@ GuardedWriters& guarded_writers() {
   return *instance;
 }
 
-// Held from before the fork until after it, on both sides: the analysis cannot follow that.
+// The mutex is held from before the fork until after it, on both sides, which the analysis cannot
+// follow.
 void Prepare() NO_THREAD_SAFETY_ANALYSIS { guarded_writers().mutex.lock(); }
 
 void InParent() NO_THREAD_SAFETY_ANALYSIS { guarded_writers().mutex.unlock(); }
@@ -45,15 +46,15 @@ void InChild() NO_THREAD_SAFETY_ANALYSIS {
 }  // namespace
 
 void GuardAgainstFork(Writer* writer) {
-  GuardedWriters& guarded = guarded_writers();
-  const MutexLock lock(guarded.mutex);
-  guarded.writers.push_back(writer);
+  GuardedWriters& all = guarded_writers();
+  const MutexLock lock(all.mutex);
+  all.writers.push_back(writer);
 }
 
 void UnguardAgainstFork(Writer* writer) noexcept {
-  GuardedWriters& guarded = guarded_writers();
-  const MutexLock lock(guarded.mutex);
-  std::erase(guarded.writers, writer);
+  GuardedWriters& all = guarded_writers();
+  const MutexLock lock(all.mutex);
+  std::erase(all.writers, writer);
 }
 
 }  // namespace stream_store::internal

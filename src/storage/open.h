@@ -23,7 +23,7 @@ namespace stream_store::internal {
 /// A store that is ready for a Writer.
 struct OpenedStore {
   std::shared_ptr<StoreFiles> files;
-  SessionStart start;
+  SessionStart start;  ///< the state of the store, from which the new session continues
   Recovery recovery;
 };
 

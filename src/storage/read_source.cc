@@ -251,9 +251,8 @@ void ReadSource::Advance(View& view) {
   next.layout_words =
       alone ? layout_bytes / 8 : files_->layout_words.load(std::memory_order_relaxed);
   const std::uint64_t reach = std::max(next.value_count, next.row_count);
-  next.hint_slots =
-      std::min({files_->hints.bytes() / sizeof(Hint), maps->hints->size() / sizeof(Hint),
-                HintSlots(reach)});
+  next.hint_slots = std::min(
+      {files_->hints.bytes() / sizeof(Hint), maps->hints->size() / sizeof(Hint), HintSlots(reach)});
   next.mapping_key = maps->key;
   next.store_schema = files_->store_schema();
   next.mappings = maps;

@@ -1,4 +1,4 @@
-// Tests of Encode(): which items belong to which fields, and the words they become.
+// Tests of Encode(): which items each field accepts, and the words they are stored as.
 
 #include <array>
 #include <cmath>
@@ -37,7 +37,7 @@ std::vector<Value> Words(DType dtype, const std::vector<T>& items) {
   return words;
 }
 
-/// Index of the first item refused, or -1.
+/// The index of the first invalid item, or -1.
 template <class T>
 int FirstRefused(DType dtype, const std::vector<T>& items) {
   std::vector<Value> words;
@@ -94,7 +94,7 @@ TEST(EncodeTest, UnsignedFieldsKeepAllBitsAndRefuseNegativeNumbers) {
   EXPECT_EQ(FirstRefused<std::int8_t>(DType::kUInt32, {0, -1}), 1);
 }
 
-TEST(EncodeTest, WholeFloatsBelongToIntegerFields) {
+TEST(EncodeTest, IntegerFieldsAcceptIntegralFloats) {
   EXPECT_EQ(Words<double>(DType::kInt64, {-0.0, 3.0, -0x1p63}),
             (std::vector<Value>{0, 3, INT64_MIN}));
   EXPECT_EQ(Words<float>(DType::kDurationS, {5.0F}), (std::vector<Value>{5}));
@@ -102,7 +102,7 @@ TEST(EncodeTest, WholeFloatsBelongToIntegerFields) {
             (std::vector<Value>{INT64_MIN, static_cast<Value>(0xfffffffffffff800U)}));
 }
 
-TEST(EncodeTest, OtherFloatsDoNotBelongToIntegerFields) {
+TEST(EncodeTest, IntegerFieldsRefuseOtherFloats) {
   for (const double bad : {1.5, kNaN, kInfinity, -kInfinity, 0x1p63, 1e300, 0x1p-1074, -0.5}) {
     EXPECT_EQ(FirstRefused<double>(DType::kInt64, {1.0, bad}), 1) << bad;
   }
@@ -119,7 +119,7 @@ TEST(EncodeTest, BoolFieldsTakeZeroAndOneOfAnyType) {
   EXPECT_EQ(FirstRefused<std::int8_t>(DType::kBool, {-1}), 0);
 }
 
-TEST(EncodeTest, ForeignBoolsAreOneWhateverTheirByte) {
+TEST(EncodeTest, EveryNonzeroByteOfABoolIsTrue) {
   const unsigned char bytes[] = {0, 1, 2, 255};
   for (const DType dtype : {DType::kBool, DType::kInt64, DType::kUInt8}) {
     std::vector<Value> words(4);
@@ -180,7 +180,7 @@ TEST(EncodeTest, TextIsOneWordPerByte) {
   EXPECT_EQ(Words<std::uint8_t>(DType::kBinary, {0xff, 0}), (std::vector<Value>{0xff, 0}));
 }
 
-TEST(EncodeTest, StringFieldsRefuseWhatIsNotUtf8) {
+TEST(EncodeTest, StringFieldsRefuseInvalidUtf8) {
   EXPECT_EQ(FirstRefused<std::uint8_t>(DType::kString, {'o', 'k', 0xc3}), 2);
   EXPECT_EQ(FirstRefused<std::uint8_t>(DType::kString, {0xff}), 0);
   EXPECT_EQ(FirstRefused<std::uint8_t>(DType::kBinary, {0xff}), -1);
@@ -200,7 +200,7 @@ TEST(EncodeTest, WordsAreTakenAsTheyAre) {
   }
 }
 
-TEST(EncodeTest, NothingFollowsTheLastWord) {
+TEST(EncodeTest, NothingIsWrittenBeyondTheLastWord) {
   std::vector<double> items(40, 1.5);
   for (std::size_t count = 0; count <= 32; ++count) {
     std::vector<Value> words(count + 8, -7);

@@ -1,4 +1,4 @@
-// Tests of what an encoding is: lengths, words per item, texts of messages.
+// Tests of Encoding: lengths, words per item, and texts of items in messages.
 
 #include "format/encoding.h"
 
