@@ -160,7 +160,7 @@ void StoreFiles::MoveTo(std::filesystem::path path) {
 }
 
 std::shared_ptr<const StoreSchema> StoreFiles::store_schema() const {
-  const std::scoped_lock hold(mutex_);
+  const ForkMutexLock hold(mutex_);
   return store_schema_;
 }
 
@@ -169,7 +169,7 @@ void StoreFiles::SetSchema(Schema schema) {
   store_schema->encodings = MakeEncodings(schema);
   store_schema->schema = std::move(schema);
   store_schema->path = path_text_;
-  const std::scoped_lock hold(mutex_);
+  const ForkMutexLock hold(mutex_);
   store_schema_ = std::move(store_schema);
 }
 
@@ -181,7 +181,7 @@ void StoreFiles::ReloadSchema() {
 }
 
 std::shared_ptr<const Maps> StoreFiles::maps() const {
-  const std::scoped_lock hold(mutex_);
+  const ForkMutexLock hold(mutex_);
   return maps_;
 }
 
@@ -192,7 +192,7 @@ void StoreFiles::RefreshMaps() {
   maps->layouts = layouts.mapping();
   maps->hints = hints.mapping();
   maps->key = NewMapsKey();
-  const std::scoped_lock hold(mutex_);
+  const ForkMutexLock hold(mutex_);
   maps_ = std::move(maps);
 }
 
