@@ -1,8 +1,8 @@
-// Windows, gathers and decoded rows side by side with memcpy of the same output bytes.
+// Times windows, gathers and decoded rows next to memcpy of the same output bytes.
 //
-// The bar (docs/design.md, "Speed"): one memcpy per window and column, from random offsets of a
-// warmed source as large as the three columns, into the same reused output. Stores of 20 k, 2 M and
-// 20 M steps of 4 fields and 11 values. Builds its View in mapped memory, so that only reading is
+// The competitor is one memcpy per window and column, from random offsets of a warmed source as
+// large as the three columns, into the same reused output. The stores have 20 k, 2 M and 20 M steps
+// of 4 fields and 11 values. The program builds its View in mapped memory, so that only reading is
 // measured.
 #include <bit>
 #include <memory>
@@ -19,7 +19,7 @@ namespace {
 
 using namespace benchmarks;  // NOLINT(google-build-using-namespace)
 
-// Zeroed memory in plain pages, as files have them.
+// Zeroed memory in pages of the normal size, like the pages of files.
 template <class T>
 std::shared_ptr<T> MapWords(std::uint64_t count) {
   const std::size_t bytes = count * sizeof(T);

@@ -15,9 +15,14 @@ void BindStore(nb::module_& module);
 void BindArrow(nb::class_<StoreObject>& store);
 void BindSampler(nb::module_& module);
 
-/// Adds the methods of Store that are called in loops, in CPython's fast calling convention:
-/// `store.append` is then a C method descriptor, called without a Python frame and without the
-/// argument dispatch of nanobind.
+/// Adds the methods of Store that programs call in loops, in CPython's fast calling convention.
+///
+/// `store.append` is then a C method descriptor: a call needs neither a Python frame nor nanobind's
+/// dispatch of arguments, which costs more than an append.
 void BindFastMethods(nb::handle store_type);
+
+/// Gives `__getitem__` of Store a docstring without slowing it down.
+/// The type must have the slot Py_mp_subscript, or this throws AttributeError.
+void DocumentGetItem(nb::handle store_type);
 
 }  // namespace stream_store::python

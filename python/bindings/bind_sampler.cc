@@ -1,4 +1,4 @@
-// stream_store._core.Sampler, the base class of WindowSampler in sampler.py, and Prefetch.
+// stream_store._core.Sampler and Prefetch: the compiled parts of WindowSampler in sampler.py.
 
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
@@ -13,7 +13,8 @@ namespace stream_store::python {
 using nanobind::literals::operator""_a;
 
 void BindSampler(nb::module_& module) {
-  auto sampler = nb::class_<SamplerObject>(module, "Sampler", "The base class of WindowSampler.");
+  auto sampler =
+      nb::class_<SamplerObject>(module, "Sampler", "The compiled part of WindowSampler.");
   sampler.def("__init__", &MakeSampler, "stores"_a, "options"_a);
   sampler.def("sample", &SamplerObject::Sample);
   sampler.def("next_batch", &SamplerObject::NextBatch);

@@ -1,5 +1,8 @@
-// stream_store._core.Store, the base class of StreamStore. bind_fast.cc adds the methods that are
-// called in loops.
+// stream_store._core.Store: the base class of StreamStore.
+//
+// The methods that programs call in loops are added by bind_fast.cc. nanobind's functions have no
+// signature that Python's inspect module can read, so the public ones among them are wrapped by
+// python/stream_store/_core_methods.py, which also documents them.
 
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
@@ -23,11 +26,12 @@ void BindStore(nb::module_& module) {
                                 {0, nullptr}};
   auto store = nb::class_<StoreObject>(module, "Store", nb::type_slots(slots), kStoreDoc);
 
-  // Opening and declaring; store.py wraps these.
+  // Opening and declaring. StreamStore in store.py checks the arguments and calls these.
   store.def("__init__", &OpenStore, "path"_a.none(), "mode"_a, "capacity"_a, "wait"_a, "safety"_a);
   store.def("__init__", &OpenSnapshot, "source"_a, "num_rows"_a.none());
   store.def("__init__", &OpenHandover, "descriptors"_a, "schema"_a);
   store.def("_hand_over", &HandOver);
+  store.def("_require_writable", &StoreObject::RequireWritable, "operation"_a);
   store.def("_define_fields", &DefineFields, "specs"_a);
   store.def("_field_specs", &FieldSpecs);
   store.def_prop_ro("_fields_version", &StoreObject::fields_version);
@@ -52,11 +56,11 @@ void BindStore(nb::module_& module) {
   store.def_prop_ro("recovery", &StoreObject::recovery, nb::rv_policy::copy, kRecoveryDoc);
 
   // Reading.
-  store.def("row_of", &RowOf, "positions"_a.none(), kRowOfDoc);
-  store.def("position_of", &PositionOf, "rows"_a.none(), kPositionOfDoc);
-  store.def("row_at", &RowAt, "steps"_a.none(), "side"_a.none() = "left", kRowAtDoc);
-  store.def("decode", &Decode, "values"_a.none(), "field"_a.none(), kDecodeDoc);
-  store.def("segments", &Segments, "by"_a.none(), kSegmentsDoc);
+  store.def("row_of", &RowOf, "positions"_a.none());
+  store.def("position_of", &PositionOf, "rows"_a.none());
+  store.def("row_at", &RowAt, "steps"_a.none(), "side"_a.none() = "left");
+  store.def("decode", &Decode, "values"_a.none(), "field"_a.none());
+  store.def("segments", &Segments, "by"_a.none());
   store.def(
       "_decode_row", [](nb::handle self, std::int64_t row) { return DecodeRow(self, row); },
       "row"_a);
@@ -65,15 +69,16 @@ void BindStore(nb::module_& module) {
   // Safety.
   store.def("_verify", &VerifyStore, "progress"_a.none());
   store.def("_checkpoint", &CheckpointStore, "path"_a, "progress"_a.none());
-  store.def("wait", &Wait, "num_rows"_a.none(), "timeout"_a.none() = nb::none(), kWaitDoc);
+  store.def("wait", &Wait, "num_rows"_a.none(), "timeout"_a.none() = nb::none());
 
   // Lifetime.
-  store.def("sync", &StoreObject::Sync, kSyncDoc);
-  store.def("close", &StoreObject::Close, kCloseDoc);
-  store.def("clear", &StoreObject::Clear, kClearDoc);
+  store.def("sync", &StoreObject::Sync);
+  store.def("close", &StoreObject::Close);
+  store.def("clear", &StoreObject::Clear);
 
   BindArrow(store);
   BindFastMethods(store);
+  DocumentGetItem(store);
 }
 
 }  // namespace stream_store::python

@@ -1,6 +1,7 @@
 // The properties of facts.h that need a loop or a conversion.
-
 #include "convert/facts.h"
+
+#include "stream_store/interop.h"
 
 #include "convert/errors.h"
 #include "convert/schema.h"
@@ -14,7 +15,7 @@ nb::object ContentKey(StoreObject& store) {
   }
   return Own(Py_BuildValue("(sKk)", store.id().c_str(),
                            static_cast<unsigned long long>(reader->records()),
-                           static_cast<unsigned long>(reader->last_checksum())));
+                           static_cast<unsigned long>(interop::LastChecksum(*reader))));
 }
 
 nb::object FieldNames(StoreObject& store) {

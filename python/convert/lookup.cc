@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "stream_store/interop.h"
+
 #include "convert/arguments.h"
 #include "convert/arrays.h"
 #include "convert/decode.h"
@@ -191,7 +193,7 @@ nb::object IndexTable(StoreObject& store, std::int64_t start, std::int64_t stop)
   std::uint64_t count = 0;
   if (reader && start < stop) {
     const MaybeWithoutGil released(true);
-    count = reader->CountIndex(start, stop);
+    count = interop::CountIndex(*reader, start, stop);
   }
   Py_INCREF(descr);
   nb::object output = NewArray(descr, Shape{static_cast<npy_intp>(count)});
@@ -199,7 +201,7 @@ nb::object IndexTable(StoreObject& store, std::int64_t start, std::int64_t stop)
     static_assert(sizeof(IndexEntry) == 24);
     const std::span<IndexEntry> entries(DataAs<IndexEntry>(output), count);
     const MaybeWithoutGil released(true);
-    reader->ReadIndex(start, stop, entries);
+    interop::ReadIndex(*reader, start, stop, entries);
   }
   return output;
 }

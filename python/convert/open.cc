@@ -4,6 +4,8 @@
 
 #include <new>
 
+#include "stream_store/interop.h"
+
 #include "convert/schema.h"
 
 namespace stream_store::python {
@@ -23,7 +25,7 @@ void OpenSnapshot(StoreObject* where, StoreObject& source, std::optional<std::ui
 }
 
 void OpenHandover(StoreObject* where, nb::handle descriptors, const nb::bytes& schema) {
-  Handover files;
+  interop::Handover files;
   const nb::object list = Own(PySequence_List(descriptors.ptr()));
   if (PyList_GET_SIZE(list.ptr()) != static_cast<Py_ssize_t>(files.descriptors.size())) {
     Throw(PyExc_ValueError, "expected the " + std::to_string(files.descriptors.size()) +
@@ -44,7 +46,7 @@ nb::object HandOver(StoreObject& store) {
   if (reader == nullptr) {
     Throw(PyExc_TypeError, "declare fields before this store is sent to another process");
   }
-  const Handover files = reader->HandOver();
+  const interop::Handover files = interop::HandOver(*reader);
   nb::list descriptors;
   for (const int descriptor : files.descriptors) {
     descriptors.append(descriptor);

@@ -135,8 +135,8 @@ void Prefetch::Fill() {
       drained_ = true;
     } else {
       thread_->Add(std::move(batch));
-      sampler_.NoteAhead(thread_->slots.size());
     }
+    sampler_.NoteAhead(thread_->slots.size(), drained_);
   }
 }
 
@@ -163,6 +163,7 @@ nb::object Prefetch::NextInTurn() {
   }
   Fill();
   if (thread_->slots.empty()) {
+    sampler_.NoteAhead(0, false);  // only now does the caller see the end
     Stop();
     return {};
   }
@@ -184,7 +185,7 @@ nb::object Prefetch::NextInTurn() {
     CloseInTurn();
     std::rethrow_exception(slot->error);
   }
-  sampler_.NoteAhead(thread_->slots.size());
+  sampler_.NoteAhead(thread_->slots.size(), drained_);
   Fill();  // the next one is read while the caller uses this one
   return slot->batch->Finish();
 }

@@ -197,7 +197,7 @@ WindowSampler& SamplerObject::core() {
 // Whether the next look takes so long that the GIL is better released; if so, a fork may find it
 // under way.
 bool SamplerObject::ManyRowsBehind() {
-  const bool many = core_->RowsBehind() > kManyRows;
+  const bool many = interop::UnscannedRows(*core_) > kManyRows;
   if (many) {
     before_ = core_->state();
   }
@@ -243,7 +243,7 @@ std::unique_ptr<PendingBatch> SamplerObject::Draw() {
 }
 
 nb::object SamplerObject::Sample() {
-  if (core_ != nullptr && core_->ahead() > 0) {
+  if (core_ != nullptr && interop::Prefetched(*core_) > 0) {
     ++iteration_;  // ends who reads ahead, and draws that again
     Rewind();
   }
@@ -285,7 +285,7 @@ nb::object SamplerObject::ReadStarts(nb::handle indices) {
       }
       numbers.push_back(static_cast<std::uint64_t>(number < 0 ? number + starts : number));
     }
-    sampler.ReadStarts(numbers, chosen);
+    interop::ReadStarts(sampler, numbers, chosen);
     return true;
   });
   if (wrong) {
@@ -351,7 +351,7 @@ std::uint64_t SamplerObject::BeginIteration() {
 void SamplerObject::Rewind() {
   const TurnToChoose turn(*this);
   if (core_ != nullptr) {  // else `before_` counts nothing that was not handed out
-    core_->Rewind();
+    interop::ReturnPrefetched(*core_);
   }
 }
 

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "stream_store/interop.h"
 #include "stream_store/sampler.h"
 
 #include "convert/field_table.h"
@@ -88,7 +89,8 @@ class SamplerObject {
   /// The next batch, room made but not read; null at the end of the epoch.
   std::unique_ptr<PendingBatch> Draw();
 
-  void NoteAhead(std::uint64_t batches) { core().NoteAhead(batches); }
+  /// As interop::SetPrefetched().
+  void NoteAhead(std::uint64_t batches, bool end) { interop::SetPrefetched(core(), batches, end); }
 
   void Rewind();
 

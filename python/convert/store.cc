@@ -63,9 +63,9 @@ StoreObject::StoreObject(nb::object path, const std::string& mode, const Argumen
   }
 }
 
-StoreObject::StoreObject(const Handover& files)
+StoreObject::StoreObject(const interop::Handover& files)
     : path_(nb::none()), mode_("r"), kind_(Kind::kReader) {
-  reader_.emplace(Reader::TakeOver(files));
+  reader_.emplace(interop::TakeOver(files));
   TakeFields(reader_->schema());
 }
 
@@ -228,7 +228,7 @@ std::uint64_t StoreObject::Import(std::optional<std::vector<Field>> fields,
   std::uint64_t rows = 0;
   const bool replaces = fields.has_value();
   lock.RunWithoutGil([&] {
-    StagedRows staged = replaces ? writer.StageAnew(std::move(*fields)) : writer.Stage();
+    StagedRows staged = replaces ? writer.StageReplacement(std::move(*fields)) : writer.Stage();
     work(staged);
     rows = staged.rows();
     staged.Commit();

@@ -23,6 +23,7 @@
 #include <utility>
 #include <vector>
 
+#include "stream_store/interop.h"
 #include "stream_store/reader.h"
 #include "stream_store/store.h"
 
@@ -74,7 +75,7 @@ class StoreObject {
   /// Opens a store; a temporary one if `path` is None.
   StoreObject(nb::object path, const std::string& mode, const Arguments& arguments);
   /// A reader of a temporary store of another process. Takes ownership of the descriptors.
-  explicit StoreObject(const Handover& files);
+  explicit StoreObject(const interop::Handover& files);
   /// A snapshot of `source`: of its first `num_rows` rows, or of all rows stored now.
   StoreObject(StoreObject& source, std::optional<std::uint64_t> num_rows);
   ~StoreObject();
@@ -103,6 +104,10 @@ class StoreObject {
   /// The writer. Throws ValueError if the store is closed, io.UnsupportedOperation if it is a
   /// reader or a snapshot; `what` names the call.
   StreamStore& Writer(const char* what);
+
+  /// Throws as Writer() does. `operation` names the call in the message.
+  void RequireWritable(const std::string& operation) { Writer(operation.c_str()); }
+
   void DefineFields(std::vector<Field> fields);
   std::uint64_t Sync();
   void Close();

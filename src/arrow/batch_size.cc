@@ -4,6 +4,7 @@
 #include <string>
 
 #include "stream_store/error.h"
+#include "stream_store/interop.h"
 
 #include "base/assert.h"
 #include "base/str_cat.h"
@@ -58,9 +59,9 @@ class Measure {
   //
   // All rows of a run have the same size, so one division decides how many fit. A row may consist
   // of several records and therefore of several runs; only the first of them counts as a row.
-  bool Take(const RecordRun& run) {
+  bool Take(const interop::RecordRun& run) {
     std::uint64_t bits = run.begins_row ? row_bits_ : 0;
-    for (const RecordRun::Part& part : run.parts) {
+    for (const interop::RecordRun::Part& part : run.parts) {
       bits += UnitsOf(part) * costs_[Leaf(part)].unit_bits;
     }
     std::uint64_t fits = run.count;
@@ -72,7 +73,7 @@ class Measure {
     }
     const bool first_row = run.row == begin_;  // is taken even if it is larger than the budget
     fits = std::max(fits, std::uint64_t{first_row});
-    for (const RecordRun::Part& part : run.parts) {
+    for (const interop::RecordRun::Part& part : run.parts) {
       fits = std::min(fits, RoomFor(part));
     }
     if (fits == 0) {
@@ -84,7 +85,7 @@ class Measure {
       extent_.end = run.row;
       return false;
     }
-    for (const RecordRun::Part& part : run.parts) {
+    for (const interop::RecordRun::Part& part : run.parts) {
       extent_.units[Leaf(part)] += fits * UnitsOf(part);
     }
     used_bits_ += fits * bits;
@@ -95,14 +96,16 @@ class Measure {
   BatchExtent extent() && { return std::move(extent_); }
 
  private:
-  std::size_t Leaf(const RecordRun::Part& part) const { return plan_.leaf_of_type[part.type]; }
+  std::size_t Leaf(const interop::RecordRun::Part& part) const {
+    return plan_.leaf_of_type[part.type];
+  }
 
-  std::uint64_t UnitsOf(const RecordRun::Part& part) const {
+  std::uint64_t UnitsOf(const interop::RecordRun::Part& part) const {
     const std::uint64_t unit_words = plan_.leaves[Leaf(part)].unit_words;
     return unit_words == 0 ? 0 : part.length / unit_words;
   }
 
-  std::uint64_t RoomFor(const RecordRun::Part& part) const {
+  std::uint64_t RoomFor(const interop::RecordRun::Part& part) const {
     const Cost& cost = costs_[Leaf(part)];
     const std::uint64_t units = UnitsOf(part);
     if (cost.limit == kNoLimit || units == 0) {
@@ -112,8 +115,8 @@ class Measure {
     return used >= cost.limit ? 0 : (cost.limit - used) / units;
   }
 
-  [[noreturn]] void RefuseRow(const RecordRun& run) const {
-    for (const RecordRun::Part& part : run.parts) {
+  [[noreturn]] void RefuseRow(const interop::RecordRun& run) const {
+    for (const interop::RecordRun::Part& part : run.parts) {
       if (RoomFor(part) == 0) {
         const LeafPlan& leaf = plan_.leaves[Leaf(part)];
         throw Error(ErrorCode::kInvalidArgument,
@@ -143,7 +146,8 @@ BatchExtent MeasureBatch(const Reader& reader, const ExportPlan& plan, Row begin
                          std::uint64_t batch_bytes, std::uint64_t offset_limit) {
   STREAM_STORE_ASSERT(begin < end);
   Measure measure(plan, begin, batch_bytes, offset_limit);
-  reader.ScanRows(begin, end, [&](const RecordRun& run) { return measure.Take(run); });
+  interop::ScanRows(reader, begin, end,
+                    [&](const interop::RecordRun& run) { return measure.Take(run); });
   return std::move(measure).extent();
 }
 

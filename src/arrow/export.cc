@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "stream_store/error.h"
+#include "stream_store/interop.h"
 
 #include "arrow/batch_size.h"
 #include "arrow/bits.h"
@@ -89,9 +90,9 @@ class Exporter {
             memory.Make(static_cast<std::size_t>(end - next_) * sizeof(Step)));
       }
     }
-    reader_.ScanRows(next_, end, [&](const RecordRun& run) {
+    interop::ScanRows(reader_, next_, end, [&](const interop::RecordRun& run) {
       const auto row = static_cast<std::uint64_t>(run.row - next_);
-      for (const RecordRun::Part& part : run.parts) {
+      for (const interop::RecordRun::Part& part : run.parts) {
         builders_[plan_.leaf_of_type[part.type]].Write(row, run.count, run.values + part.begin,
                                                        run.stride, part.length);
       }

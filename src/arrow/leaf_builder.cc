@@ -9,6 +9,7 @@
 #include "stream_store/error.h"
 
 #include "arrow/bits.h"
+#include "arrow/offsets.h"
 #include "base/str_cat.h"
 
 namespace stream_store::arrow {
@@ -65,16 +66,6 @@ auto WithInteger(const Type& type, const Visit& visit) {
   }
 }
 
-// Writes offsets [first, first + count) as from, from + each, from + 2 * each, …
-template <class Offset>
-void FillOffsets(std::byte* offsets, std::uint64_t first, std::uint64_t count, std::uint64_t from,
-                 std::uint64_t each) {
-  for (std::uint64_t i = 0; i < count; ++i) {
-    const auto offset = static_cast<Offset>(from + i * each);
-    std::memcpy(offsets + (first + i) * sizeof(Offset), &offset, sizeof(offset));
-  }
-}
-
 // Copies rows that are `stride` words apart, so that they follow each other.
 void GatherRows(const Value* first, std::uint64_t stride, std::uint64_t words, std::uint64_t rows,
                 Value* out) {
@@ -87,13 +78,6 @@ void GatherRows(const Value* first, std::uint64_t stride, std::uint64_t words, s
   for (std::uint64_t i = 0; i < rows; ++i) {
     std::memcpy(out + i * words, first + i * stride, words * sizeof(Value));
   }
-}
-
-// FillOffsets() for offsets of 64 or 32 bits.
-void FillOffsetsOf(bool wide, std::byte* offsets, std::uint64_t first, std::uint64_t count,
-                   std::uint64_t from, std::uint64_t each) {
-  wide ? FillOffsets<std::int64_t>(offsets, first, count, from, each)
-       : FillOffsets<std::int32_t>(offsets, first, count, from, each);
 }
 
 }  // namespace

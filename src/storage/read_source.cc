@@ -64,14 +64,14 @@ std::shared_ptr<ReadSource> ReadSource::Attach(const std::filesystem::path& path
   }
 }
 
-Handover ReadSource::HandOver() const {
+interop::Handover ReadSource::HandOver() const {
   const StoreFiles& files = *files_;
   return {{files.values.file().fd(), files.records.file().fd(), files.layouts.file().fd(),
            files.hints.file().fd(), files.control.file().fd()},
           EncodeSchema(files.meaning()->schema, files.identity().id)};
 }
 
-std::shared_ptr<ReadSource> ReadSource::TakeOver(const Handover& handover) {
+std::shared_ptr<ReadSource> ReadSource::TakeOver(const interop::Handover& handover) {
   const auto file = [&](std::size_t i, const char* name) {
     return File(handover.descriptors[i], StrCat(name, " (temporary, of another process)"));
   };

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "stream_store/interop.h"
 #include "stream_store/reader.h"
 #include "stream_store/recovery.h"
 
@@ -29,8 +30,8 @@ class ReadSource {
   static std::shared_ptr<ReadSource> Attach(const std::filesystem::path& path, bool copies);
 
   /// The descriptors and the schema of a temporary store, and reading through them elsewhere.
-  Handover HandOver() const;
-  static std::shared_ptr<ReadSource> TakeOver(const Handover& handover);
+  interop::Handover HandOver() const;
+  static std::shared_ptr<ReadSource> TakeOver(const interop::Handover& handover);
 
   /// Reads what a writer of this process appends. `at` is where counting field-writes starts.
   ReadSource(std::shared_ptr<StoreFiles> files, Recovery recovery, const Cursor& at);

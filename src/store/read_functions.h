@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "stream_store/columns.h"
+#include "stream_store/interop.h"
 #include "stream_store/reader.h"
 
 #include "storage/view.h"
@@ -59,7 +60,7 @@ std::uint64_t FinalRows(const View& view);
 
 // scan.cc: runs of equal records, in place; whether `visit` wanted more.
 bool ScanRows(const View& view, Row begin, Row end,
-              const std::function<bool(const RecordRun&)>& visit);
+              const std::function<bool(const interop::RecordRun&)>& visit);
 
 // decode.cc
 void Decode(const View& view, std::span<const Value> values, TypeId type, void* out);
@@ -71,6 +72,8 @@ struct ReaderAccess {
   static const std::shared_ptr<ReadSource>& SourceOf(const Reader& reader) {
     return reader.source_;
   }
+
+  static Reader Make(std::shared_ptr<ReadSource> source);
 
   static std::uint64_t FinalRows(const Reader& reader);
 };

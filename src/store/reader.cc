@@ -52,16 +52,6 @@ Reader Reader::Open(const std::filesystem::path& path, const ReaderOptions& opti
   }
 }
 
-Handover Reader::HandOver() const {
-  if (!path().empty()) {
-    throw Error(ErrorCode::kInvalidArgument,
-                StrCat(view_->meaning->path, ": handing over its files: it has a path, open that"));
-  }
-  return source_->HandOver();
-}
-
-Reader Reader::TakeOver(const Handover& files) { return Reader(ReadSource::TakeOver(files)); }
-
 Reader::Reader(std::shared_ptr<ReadSource> source)
     : source_(std::move(source)), view_(std::make_unique<View>()) {
   source_->Advance(*view_);
@@ -129,17 +119,6 @@ std::uint64_t Reader::num_rows() const noexcept { return view_->row_count; }
 
 std::uint64_t Reader::records() const noexcept { return view_->record_count; }
 
-std::uint32_t Reader::last_checksum() const {
-  if (view_->record_count == 0) {
-    return 0;
-  }
-  const auto rows = static_cast<Row>(view_->row_count);
-  return ReadVia(*source_, *view_, FetchRange(rows - 1, rows, /*values=*/false),
-                 [](const View& view) {
-                   return internal::LoadOnce(view.records[view.record_count - 1].checksum);
-                 });
-}
-
 bool Reader::live() const { return source_->live(); }
 
 std::uint64_t Reader::durable_rows() const { return source_->durable_rows(); }
@@ -201,14 +180,6 @@ RowView Reader::row(Row row) const {
     view.entries_.push_back(RowView::Entry{type, values});
   }
   return view;
-}
-
-void Reader::ScanRows(Row begin, Row end,
-                      const std::function<bool(const RecordRun&)>& visit) const {
-  internal::ThroughParts(*source_, *view_, begin, end, [&](const View& view, Row first, Row last) {
-    return internal::ScanRows(view, first, last, visit);
-  });
-  source_->CheckHistory();
 }
 
 void Reader::RowOf(std::span<const Position> positions, std::span<Row> out) const {
@@ -319,21 +290,14 @@ void Reader::Decode(std::span<const Value> values, TypeId type, void* out) const
   internal::Decode(*view_, values, type, out);
 }
 
-std::uint64_t Reader::CountIndex(Row begin, Row end) const {
-  return ReadVia(*source_, *view_, FetchRange(begin, end, /*values=*/false),
-                 [&](const View& view) { return internal::CountIndex(view, begin, end); });
-}
-
 std::vector<IndexEntry> Reader::IndexTable(Row begin, Row end) const {
-  std::vector<IndexEntry> entries(CountIndex(begin, end));
-  ReadIndex(begin, end, entries);
-  return entries;
-}
-
-void Reader::ReadIndex(Row begin, Row end, std::span<IndexEntry> out) const {
-  ReadVia(*source_, *view_, FetchRange(begin, end, /*values=*/false),
-          [&](const View& view) { internal::ReadIndex(view, begin, end, out); });
+  std::vector<IndexEntry> entries;
+  ReadVia(*source_, *view_, FetchRange(begin, end, /*values=*/false), [&](const View& view) {
+    entries.resize(internal::CountIndex(view, begin, end));
+    internal::ReadIndex(view, begin, end, entries);
+  });
   source_->CheckHistory();
+  return entries;
 }
 
 std::vector<std::pair<Row, Row>> Reader::Segments(std::span<const TypeId> types) const {
@@ -345,6 +309,8 @@ std::vector<std::pair<Row, Row>> Reader::Segments(std::span<const TypeId> types)
 }
 
 namespace internal {
+
+Reader ReaderAccess::Make(std::shared_ptr<ReadSource> source) { return Reader(std::move(source)); }
 
 std::uint64_t ReaderAccess::FinalRows(const Reader& reader) {
   const View& view = ViewOf(reader);

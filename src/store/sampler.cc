@@ -130,12 +130,12 @@ std::uint64_t WindowSampler::NumStarts() {
   return Refresh();
 }
 
-std::uint64_t WindowSampler::RowsBehind() {
-  std::uint64_t behind = 0;
+std::uint64_t WindowSampler::UnscannedRows() {
+  std::uint64_t rows = 0;
   for (const auto& store : stores_) {
-    behind += store->RowsBehind();
+    rows += store->UnscannedRows();
   }
-  return behind;
+  return rows;
 }
 
 bool WindowSampler::WaitForStart(std::chrono::nanoseconds timeout) {
@@ -247,7 +247,7 @@ std::uint64_t WindowSampler::EpochBatches() {
   if (options_.replacement) {
     Refuse("sampling with replacement has no end");
   }
-  const bool under_way = (in_epoch_ || restored_) && !finished_;
+  const bool under_way = (in_epoch_ || restored_) && !EndSeen();
   return BatchesOf(under_way ? Total() : NumStarts());
 }
 
@@ -303,18 +303,19 @@ void WindowSampler::ReadStarts(std::span<const std::uint64_t> indices, WindowBat
   Fill(batch);
 }
 
-void WindowSampler::Rewind() noexcept {
-  batches_ -= ahead_;
-  finished_ = ahead_ > 0 ? false : finished_;
-  ahead_ = 0;
+void WindowSampler::ReturnPrefetched() noexcept {
+  batches_ -= prefetched_;
+  finished_ = EndSeen();
+  prefetched_ = 0;
+  end_prefetched_ = false;
 }
 
 SamplerState WindowSampler::state() const {
   SamplerState state;
   state.seed = options_.seed;
   state.epoch = epoch_;
-  state.batches = batches_ - ahead_;
-  state.finished = finished_ && ahead_ == 0;
+  state.batches = batches_ - prefetched_;
+  state.finished = EndSeen();
   for (const auto& store : stores_) {
     state.stores.push_back(store->reader().id());
     if (in_epoch_ || restored_) {
@@ -351,7 +352,8 @@ void WindowSampler::Restore(const SamplerState& state) {
   options_.seed = state.seed;
   epoch_ = state.epoch;
   batches_ = state.batches;
-  ahead_ = 0;
+  prefetched_ = 0;
+  end_prefetched_ = false;
   finished_ = state.finished;
   restored_ = of_epoch;
   in_epoch_ = false;

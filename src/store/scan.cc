@@ -2,6 +2,7 @@
 #include <array>
 
 #include "stream_store/error.h"
+#include "stream_store/interop.h"
 
 #include "base/str_cat.h"
 #include "storage/locate.h"
@@ -16,7 +17,7 @@ struct Shape {
   bool used = false;
   std::uint32_t layout = 0;
   std::uint64_t total = 0;
-  std::vector<RecordRun::Part> parts = {};
+  std::vector<interop::RecordRun::Part> parts = {};
 };
 
 // The shapes met last. Streams have few.
@@ -72,7 +73,7 @@ class Scan {
         start_(LoadOnce(view.records[record_].start)) {}
 
   // The next run; false at the end of the rows.
-  bool Next(RecordRun& run) {
+  bool Next(interop::RecordRun& run) {
     if (record_ >= view_.record_count) {
       return false;
     }
@@ -136,7 +137,7 @@ class Scan {
 }  // namespace
 
 bool ScanRows(const View& view, Row begin, Row end,
-              const std::function<bool(const RecordRun&)>& visit) {
+              const std::function<bool(const interop::RecordRun&)>& visit) {
   const auto rows = static_cast<Row>(view.row_count);
   if (begin < 0 || begin > end || end > rows) {
     throw Error(ErrorCode::kOutOfRange,
@@ -147,7 +148,7 @@ bool ScanRows(const View& view, Row begin, Row end,
   }
   ReadAhead::Sequential(view);
   Scan scan(view, begin, end);
-  RecordRun run;
+  interop::RecordRun run;
   while (scan.Next(run)) {
     if (!visit(run)) {
       return false;

@@ -93,7 +93,7 @@ StagedRows StreamStore::Stage() {
   return StagedRows(std::move(impl));
 }
 
-StagedRows StreamStore::StageAnew(std::vector<Field> fields) {
+StagedRows StreamStore::StageReplacement(std::vector<Field> fields) {
   if (closed()) {
     throw Error(ErrorCode::kClosed, impl_->Name() + ": append to a store that is closed");
   }

@@ -27,7 +27,7 @@ class StoreStarts {
   const Reader& reader() const noexcept { return reader_; }
 
   /// Rows that Follow() or Restore() would add to the index.
-  std::uint64_t RowsBehind();
+  std::uint64_t UnscannedRows();
 
   /// Moves the extent to what is stored now.
   void Follow();

@@ -10,6 +10,7 @@
 #include "storage/copy.h"
 #include "storage/damaged_files.h"
 #include "storage/read_source.h"
+#include "store/read_functions.h"
 #include "store/verify_scan.h"
 
 namespace stream_store {
@@ -89,10 +90,12 @@ VerifyReport Verify(const std::filesystem::path& path, const VerifyOptions& opti
 }
 
 VerifyReport Verify(const Reader& reader, const VerifyOptions& options) {
-  const DamagedFiles files = DamagedFiles::Of(reader.source_->files(), *reader.view_);
+  internal::ReadSource& source = *internal::ReaderAccess::SourceOf(reader);
+  const DamagedFiles files =
+      DamagedFiles::Of(source.files(), internal::ReaderAccess::ViewOf(reader));
   Scan scan(files, reader.live(), options);
   scan.Run(/*to_first_damage=*/false);
-  reader.source_->CheckHistory();
+  source.CheckHistory();
   return std::move(scan.report());
 }
 

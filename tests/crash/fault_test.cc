@@ -238,7 +238,7 @@ TEST_F(FaultTest, TheProcessMayBeKilledAtAnyCall) {
     }
     int status = 0;
     ASSERT_EQ(::waitpid(child, &status, 0), child);
-    kills += WIFSIGNALED(status) ? 1 : 0;
+    kills += WIFSIGNALED(status) ? 1U : 0U;
     ExpectAllIsWell(StrCat("killed at call ", nth));
     if (HasFailure()) return;
   }

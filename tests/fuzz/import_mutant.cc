@@ -8,6 +8,7 @@
 
 #include "stream_store/arrow.h"
 #include "stream_store/error.h"
+#include "stream_store/interop.h"
 
 #include "fuzz/mutant_stream.h"
 
@@ -24,12 +25,13 @@ void Require(bool holds, const char* what) {
 // Reads everything, twice: as runs, and as an exported stream.
 std::uint64_t ReadAll(const Reader& reader) {
   std::uint64_t sum = 0;
-  reader.ScanRows(0, static_cast<Row>(reader.num_rows()), [&](const RecordRun& run) {
-    for (std::uint64_t i = 0; i < run.count * run.stride; ++i) {
-      sum += static_cast<std::uint64_t>(run.values[i]);
-    }
-    return true;
-  });
+  interop::ScanRows(reader, 0, static_cast<Row>(reader.num_rows()),
+                    [&](const interop::RecordRun& run) {
+                      for (std::uint64_t i = 0; i < run.count * run.stride; ++i) {
+                        sum += static_cast<std::uint64_t>(run.values[i]);
+                      }
+                      return true;
+                    });
   ArrowArrayStream stream{};
   ExportArrow(reader, {}, &stream);
   std::int64_t rows = 0;

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "stream_store/interop.h"
 #include "stream_store/verify.h"
 
 #include "base/str_cat.h"
@@ -187,8 +188,8 @@ void ReadAll(const Reader& reader) {
       const std::array<Position, 1> start = {0};
       reader.ReadWindows(start, size, {.values = values.data(), .number = numbers.data()});
     }
-    std::vector<IndexEntry> entries(reader.CountIndex(0, rows));
-    reader.ReadIndex(0, rows, entries);
+    std::vector<IndexEntry> entries(interop::CountIndex(reader, 0, rows));
+    interop::ReadIndex(reader, 0, rows, entries);
     reader.RowAt(5, Side::kLeft);
     reader.field_writes();
     reader.complete_rows();

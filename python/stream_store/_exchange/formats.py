@@ -1,4 +1,4 @@
-"""Features as Arrow formats: what C++ needs to know of them, without reading their JSON.
+"""Features as Arrow formats, the form in which the C++ side gets them: it reads no JSON.
 
 Format strings are those of https://arrow.apache.org/docs/format/CDataInterface.html.
 """
@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from functools import lru_cache
 
-from stream_store.features import FieldSpec, features_json
+from stream_store.features import FieldSpec
 from stream_store.features.dtypes import DTYPES, parse_value, precision_and_scale, time_zone
 from stream_store.features.nodes import RAGGED, Json
 
@@ -26,7 +26,7 @@ FORMATS = {info.value: info.arrow_format for info in DTYPES.values() if info.val
 
 
 def _value_format(dtype: str) -> str:
-    """Format of a dtype name of `datasets.Value`, one that `parse_value` takes."""
+    """Format of a dtype name of `datasets.Value` that `parse_value` accepts."""
     if known := FORMATS.get(dtype):
         return known
     if digits := precision_and_scale(dtype):
@@ -38,7 +38,7 @@ def _value_format(dtype: str) -> str:
 
 
 def feature_levels(node: Json) -> tuple[str, ...]:
-    """Formats of a feature that is no struct, from the outside in."""
+    """Formats of a feature other than a struct, from the outside in."""
     kind = node["_type"]
     if kind == "Value":
         return (_value_format(node["dtype"]),)
@@ -62,10 +62,10 @@ def _field(feature_json: str) -> ArrowField:
 
 
 def arrow_fields(specs: Sequence[FieldSpec]) -> list[ArrowField]:
-    """What each field is in Arrow, by type id; hidden markers are null columns."""
+    """The Arrow formats of each field, by type id. Hidden markers are null columns."""
     return [(("n",), -1) if spec.hidden else _field(spec.json) for spec in specs]
 
 
-def huggingface_metadata(specs: Sequence[FieldSpec]) -> str:
+def huggingface_metadata(features: Json) -> str:
     """The value of the schema's key "huggingface", from which `datasets` takes its features."""
-    return json.dumps({"info": {"features": features_json(specs)}})
+    return json.dumps({"info": {"features": features}}) if features else ""

@@ -1,9 +1,9 @@
 """Item types by name, and the dtype names of `datasets` that stand for them.
 
-Bottom of the features package: everything else here looks a dtype up in `DTYPES`. The table itself
-is that of the C++ library (`stream_store/dtype.h`); this module adds aliases and parses the names.
-A name leaves out the time zone, the precision and the large and view variants: they are kept in the
-feature's JSON only.
+Lowest layer of the features package: all other modules look dtypes up in `DTYPES`. The table itself
+is that of the C++ library (`stream_store/dtype.h`); this module adds aliases and parses names. The
+names are written to disk. Time zone, precision, and large and view variants are not part of a name;
+only the feature's JSON has them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class DTypeInfo:
     """The properties that follow from an item type alone.
 
     name          persistent name, a key of `DTYPES`.
-    kind          family; types of one kind are appended under the same rules.
+    kind          family, which determines how values are converted.
     bits          width of the type: 32 for date32, 1 for bool.
     item_bytes    of one decoded item.
     item_words    stored words of one item.
@@ -79,7 +79,7 @@ _ZONED = re.compile(r"timestamp\[(s|ms|us|ns),\s*tz=([a-zA-Z0-9/_+\-:]+)\]")
 _DECIMAL = re.compile(r"decimal(128|256)\((\d{1,3}),\s*(-?\d{1,5})\)")
 _FIXED_BINARY = re.compile(r"fixed_size_binary\[(\d{1,10})\]")
 
-#: Most digits that a decimal type of so many bits holds.
+#: Maximum number of digits of a decimal type, by its bits.
 MAX_PRECISION = {"128": 38, "256": 76}
 
 _UNITS = "[s], [ms], [us] or [ns]"
@@ -107,17 +107,16 @@ _CANDIDATES = {
 
 
 def parse_value(text: str) -> tuple[str, tuple[int, ...]]:
-    """Finds the item type that a dtype name of `datasets.Value` stands for.
+    """Find the item type of a dtype name of `datasets.Value`.
 
     Args:
         text: such as ``"float32"``, ``"timestamp[us, tz=UTC]"`` or ``"decimal128(10, 2)"``.
 
     Returns:
-        The name in `DTYPES`, and the shape it brings along: ``(n,)`` for ``fixed_size_binary[n]``,
-        else ``()``.
+        The name in `DTYPES`, and a shape: ``(n,)`` for ``fixed_size_binary[n]``, else ``()``.
 
     Raises:
-        ValueError: no such type; the message names the candidates.
+        ValueError: there is no such type; the message names similar ones.
     """
     if text in _BY_VALUE_NAME:
         return _BY_VALUE_NAME[text], ()
@@ -133,7 +132,7 @@ def parse_value(text: str) -> tuple[str, tuple[int, ...]]:
 
 
 def unknown_dtype(text: str) -> ValueError:
-    """The error for a type nobody knows, naming what could have been meant."""
+    """The error for an unknown type; it names similar types."""
     if candidates := _CANDIDATES.get(text.partition("[")[0].partition("(")[0]):
         return ValueError(f"{text!r} is not a type that can be stored; write {candidates}")
     return ValueError(
@@ -143,7 +142,7 @@ def unknown_dtype(text: str) -> ValueError:
 
 
 def canonical_value(text: str) -> str:
-    """The same dtype name, spaced as `datasets` writes it: ``"decimal128(10, 2)"``."""
+    """The same dtype name with the spaces that `datasets` writes: ``"decimal128(10, 2)"``."""
     if match := _ZONED.fullmatch(text):
         return f"timestamp[{match[1]}, tz={match[2]}]"
     if match := _DECIMAL.fullmatch(text):

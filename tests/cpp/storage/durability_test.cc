@@ -181,6 +181,25 @@ TEST_F(DurabilityTest, SyncCoversWhatRecoveryFound) {
   EXPECT_EQ(ChooseSlot(Slots()[0], Slots()[1])->records, 1U);
 }
 
+// The live word `durable` names the slot that the dead writer knew to be on disk. The newer slot may
+// have been in memory only.
+TEST_F(DurabilityTest, AReaderUsesTheSlotThatADeadWriterConfirmed) {
+  WriteAndDie([](StreamStore& store) {
+    for (Step step = 0; step < 10; ++step) {
+      store.Append(step, {{0, 1}});
+      if (step % 5 == 4) store.Sync();
+    }
+  });
+  EXPECT_EQ(Reader::Open(path_).durable_rows(), 10U);
+  LiveWords live = Live();
+  for (const std::uint64_t confirmed : {5U, 10U}) {
+    live.state = kLiveSyncing;
+    live.durable = confirmed;
+    SetLive(live);
+    EXPECT_EQ(Reader::Open(path_).durable_rows(), confirmed);
+  }
+}
+
 TEST_F(DurabilityTest, AFailedCloseLeavesWhatTheLastSyncLeft) {
   StreamStore store = Open();
   store.Append(0, {{0, 1}});

@@ -142,6 +142,19 @@ TEST_F(VerifyTest, NorOneWhoseWriterDied) {
   EXPECT_FALSE(report.live);
 }
 
+TEST_F(VerifyTest, DamageToTheLastRecordIsFound) {
+  MakeClosed();
+  const std::uint64_t last = Reader::Open(path_).records() - 1;
+  for (const std::uint64_t record : {last - 1, last}) {
+    Flip("records", record * sizeof(Record) + offsetof(Record, check));
+    const VerifyReport report = Verify(path_);
+    EXPECT_EQ(report.damages, 1U) << Texts(report);
+    EXPECT_EQ(report.good_records, record);
+    Flip("records", record * sizeof(Record) + offsetof(Record, check));
+  }
+  EXPECT_EQ(Texts(Verify(path_)), "");
+}
+
 TEST_F(VerifyTest, DamagedValuesAreToldWithTheirRecordsAndTheWalkGoesOn) {
   MakeClosed();
   for (const std::uint64_t record : {7U, 500U}) Flip("values", RecordAt(record).start * 8 + 3, 5);

@@ -63,6 +63,19 @@ void ExpectGathered(const FakeStore& store, const std::vector<Position>& positio
   }
 }
 
+TEST(GatherTest, ReadsPositionsInTheOrderAsked) {
+  std::vector<FakeRow> rows;
+  for (Step step = 0; step < 20; ++step) {
+    rows.push_back({step, {{{0, {10 * step}}}}});
+  }
+  const FakeStore store({{.name = "x"}}, rows);
+  // Each begins and ends as a run of neighbours would.
+  for (const std::vector<Position>& positions :
+       {std::vector<Position>{3, 5, 4, 6}, {3, 5, 4, 6, 7, 9, 8, 10, 11, 13, 12, 14}}) {
+    ASSERT_NO_FATAL_FAILURE(ExpectGathered(store, positions));
+  }
+}
+
 TEST(GatherTest, EqualsTheModelAtRandomPositionsAndRuns) {
   for (const std::uint64_t seed : {1U, 2U}) {
     for (const FakeStore& store : AllStores(seed)) {

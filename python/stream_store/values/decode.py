@@ -1,7 +1,8 @@
-"""Stored words back to what was appended."""
+"""Stored words as Python objects and arrays."""
 
 from __future__ import annotations
 
+from decimal import Decimal
 from math import prod
 from typing import Any
 
@@ -10,23 +11,28 @@ from numpy.typing import ArrayLike, NDArray
 
 from stream_store.features import FieldSpec
 
-from .decimals import decode_decimal
-from .floats import narrow
+from .numeric import narrow
 
 
 def decode(spec: FieldSpec, words: NDArray[np.int64]) -> Any:
-    """The value of one field-write, as `row()` gives it.
+    """Convert the words of one field-write to the value that `row()` returns.
 
     Args:
         spec: the field.
         words: its stored words, a 1-D int64 array.
 
     Returns:
-        A NumPy scalar, str, bytes or Decimal; a 1-D array for a list, an array in its shape. Arrays
-        own their memory. None for a field that never has a value.
+        A NumPy scalar, str, bytes or Decimal; a 1-D array for a list; an array of its shape for an
+        array field; None for a field of dtype null. Arrays own their memory.
 
     Raises:
-        ValueError: as many words cannot be a field-write of this field.
+        ValueError: a field-write of this field cannot have this number of words.
+
+    Examples:
+        >>> from stream_store.features import parse_fields
+        >>> from stream_store.values import decode
+        >>> decode(parse_fields({"text": "string"})[0], np.array([104, 105]))
+        'hi'
     """
     words = np.ascontiguousarray(words, dtype=np.int64)
     _check_length(spec, words)
@@ -36,7 +42,7 @@ def decode(spec: FieldSpec, words: NDArray[np.int64]) -> Any:
         data = words.astype(np.uint8).tobytes()
         return data.decode("utf-8") if spec.dtype == "string" else data
     if spec.info.kind == "decimal":
-        return decode_decimal(spec, words)
+        return _decode_decimal(spec, words)
     if spec.packed:
         return _unpack(spec, words)
     items = _items(spec, words)
@@ -64,7 +70,7 @@ def _unpack(spec: FieldSpec, words: NDArray[np.int64]) -> NDArray[Any]:
 
 
 def decode_words(spec: FieldSpec, values: ArrayLike) -> NDArray[Any]:
-    """Raw values as the field's own dtype: the public ``decode(values, field)``.
+    """Convert raw values to the field's own dtype, as `StreamStore.decode` does.
 
     Args:
         spec: the field.
@@ -74,8 +80,14 @@ def decode_words(spec: FieldSpec, values: ArrayLike) -> NDArray[Any]:
         A new array of the same shape; uint8 for text and bytes.
 
     Raises:
-        ValueError: the field is packed, a decimal or null: a word alone is none of its items.
-        TypeError: `values` are no int64.
+        ValueError: the field is packed, a decimal or null: a single word is not one of its items.
+        TypeError: `values` are not int64.
+
+    Examples:
+        >>> from stream_store.features import parse_fields
+        >>> from stream_store.values import decode_words
+        >>> decode_words(parse_fields({"day": "date32"})[0], [2])
+        array(['1970-01-03'], dtype='datetime64[D]')
     """
     if spec.packed or spec.info.kind in ("decimal", "null"):
         raise ValueError(
@@ -91,7 +103,7 @@ def decode_words(spec: FieldSpec, values: ArrayLike) -> NDArray[Any]:
 
 
 def _items(spec: FieldSpec, words: NDArray[np.int64]) -> NDArray[Any]:
-    """int64 words of any shape as items of the field's dtype; always a new array."""
+    """A new array of int64 words of any shape as items of the field's dtype."""
     dtype = spec.numpy_dtype
     if dtype.kind == "f":
         return narrow(words.view(np.float64), dtype)
@@ -100,3 +112,11 @@ def _items(spec: FieldSpec, words: NDArray[np.int64]) -> NDArray[Any]:
     if dtype.kind == "b":
         return np.asarray(words != 0)
     return words.astype(dtype)
+
+
+def _decode_decimal(spec: FieldSpec, words: NDArray[np.int64]) -> Decimal:
+    """The Decimal with the field's scale: ``Decimal("1.20")`` at scale 2."""
+    _, scale = spec.decimal or (0, 0)
+    unscaled = int.from_bytes(words.astype("<i8").tobytes(), "little", signed=True)
+    digits = tuple(map(int, str(abs(unscaled))))
+    return Decimal((int(unscaled < 0), digits, -scale))
