@@ -61,7 +61,7 @@ MUTANTS = [
     bug(
         "staged records look like appended ones",
         change(_STAGE, "~std::uint32_t{0}", "0U"),
-        change(_STAGE, "~records_[record].check", "records_[record].check"),
+        change(_STAGE, "~records_[record].checksum", "records_[record].checksum"),
         first=POWER,
     ),
     bug(
@@ -101,7 +101,7 @@ MUTANTS = [
     bug(
         "digest left out of the check",
         change(
-            "src/format/check.h",
+            "src/format/checksum.h",
             "static_cast<std::uint64_t>(digest) << 32",
             "std::uint64_t{0}",
             within="layout | static_cast<std::uint64_t>(digest) << 32",
@@ -114,7 +114,7 @@ MUTANTS = [
             "src/storage/hot.h",
             "staged.total",
             "0U",
-            within="ExtendCheck(BeginStagedCheck(staged), begin, staged.total)",
+            within="ExtendChecksum(BeginDecidedChecksum(staged), begin, staged.total)",
         ),
         first=POWER,
     ),
@@ -129,9 +129,9 @@ MUTANTS = [
         "a refused call leaves a record",
         insert(
             _APPEND,
-            "*verdict = Refuse(Verdict::Rule::kValue, bad_write, 0, bad);",
-            "staged.check = FinishCheck(ExtendCheck("
-            "BeginStagedCheck(staged), values_ + staged.start, staged.total));"
+            "*verdict = Refuse(Refusal::Rule::kValue, bad_write, 0, bad);",
+            "staged.checksum = FinishChecksum(ExtendChecksum("
+            "BeginDecidedChecksum(staged), values_ + staged.start, staged.total));"
             "StoreRecord(staged, cursor_.records);"
             "published_.store(cursor_.records + 1, std::memory_order_release);",
         ),
@@ -144,7 +144,7 @@ MUTANTS = [
     ),
     bug(
         "history not raised",
-        change(_OPEN, "control.history().fetch_add(1, std::memory_order_release);"),
+        change(_OPEN, "control.truncations().fetch_add(1, std::memory_order_release);"),
     ),
     bug(
         "trimmed below the published end",
@@ -213,9 +213,9 @@ MUTANTS = [
     bug(
         "recovery walks without checks",
         change(
-            "src/storage/image.h",
-            "CheckOf(*record, layout, values) != record->check",
-            "CheckOf(*record, layout, values) != record->check && false",
+            "src/storage/record_verifier.h",
+            "ChecksumOf(*record, layout, values) != record->checksum",
+            "ChecksumOf(*record, layout, values) != record->checksum && false",
         ),
         first=POWER,
     ),

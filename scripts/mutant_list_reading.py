@@ -17,7 +17,7 @@ _ROWS = "src/store/rows.cc"
 _KERNELS = "src/store/row_kernels.cc"
 _INDEX = "src/store/index.cc"
 _LOCATE = "src/storage/locate.cc"
-_GUESS = "src/storage/guess.h"
+_GUESS = "src/storage/record_hints.h"
 _SAFE = "src/storage/safe_copy.cc"
 
 MUTANTS = [

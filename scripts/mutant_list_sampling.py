@@ -275,12 +275,12 @@ MUTANTS = [
     ),
     bug(
         "batches that were read ahead are lost",
-        change(_SAMPLER, "batches_ -= ahead_;"),
+        change(_SAMPLER, "batches_ -= prefetched_;"),
         first=SAMPLER,
     ),
     bug(
         "a state counts batches that were read ahead",
-        change(_SAMPLER, "batches_ - ahead_", "batches_"),
+        change(_SAMPLER, "batches_ - prefetched_", "batches_"),
         first=SAMPLER,
     ),
     bug(
