@@ -122,7 +122,7 @@ develop: $(VENV)/.stamp-dev $(VENV)/.stamp-package ## editable install with ever
 clean: ## remove everything that was built; .venv stays
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis $(VENV)/.stamp-package $(VENV)/.stamp-bench
 
-$(VENV)/.stamp-venv: pyproject.toml scripts/setup.sh
+$(VENV)/.stamp-venv: pyproject.toml scripts/constraints.txt scripts/setup.sh
 	@scripts/setup.sh venv
 	@touch $@
 

@@ -43,9 +43,9 @@ struct BenchStore {
     for (std::uint64_t i = 0; i < steps * kStepValues * 3; i += 8) {
       source.get()[i] = static_cast<Value>(i);
     }
-    auto meaning = std::make_shared<StoreSchema>();
-    meaning->schema = Schema(StepFields());
-    meaning->encodings = MakeEncodings(meaning->schema);
+    auto store_schema = std::make_shared<StoreSchema>();
+    store_schema->schema = Schema(StepFields());
+    store_schema->encodings = MakeEncodings(store_schema->schema);
     view.values = values.get();
     view.records = records.get();
     view.layouts = layouts.data();
@@ -55,7 +55,7 @@ struct BenchStore {
     view.layout_words = layouts.size();
     view.hint_slots = view.value_count / kHintStride + 1;
     view.mapping_key = steps;
-    view.meaning = meaning;
+    view.store_schema = store_schema;
   }
 
   void Fill(std::uint64_t i) {

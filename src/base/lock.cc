@@ -1,4 +1,4 @@
-// OFD byte locks.
+// Byte locks by fcntl(F_OFD_SETLK, F_OFD_GETLK).
 
 #include "base/lock.h"
 

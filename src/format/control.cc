@@ -55,7 +55,7 @@ bool AllZero(std::span<const std::byte> bytes) noexcept {
   return std::ranges::all_of(bytes, [](std::byte byte) { return byte == std::byte{0}; });
 }
 
-// Why the frame of a block is not right (length, magic, checksum), or nothing.
+// The first problem of a block's length, magic or checksum, or an empty text.
 std::string FrameProblem(std::span<const std::byte> bytes, std::string_view magic) {
   if (bytes.size() != kBlockBytes) {
     return StrCat("expected ", kBlockBytes, " bytes but found ", bytes.size());
@@ -86,7 +86,7 @@ std::array<std::byte, kIdentityBytes> EncodeIdentity(const Identity& identity) {
 }
 
 Identity DecodeIdentity(std::span<const std::byte> bytes, const std::string& path) {
-  // The version first: another one may keep its checksum elsewhere.
+  // The version comes first, because another version may keep its checksum in another place.
   if (bytes.size() == kBlockBytes && HasMagic(bytes, kIdentityMagic)) {
     const auto version = NumberAt<std::uint32_t>(bytes, 8);
     if (version != kFormatVersion) {
@@ -100,7 +100,7 @@ Identity DecodeIdentity(std::span<const std::byte> bytes, const std::string& pat
     if (mark != kEndianMark) {
       problem = StrCat("endian mark expected ", HexText(kEndianMark), " but found ", HexText(mark));
     } else if (!AllZero(bytes.subspan(52, kChecksumOffset - 52))) {
-      problem = "expected zeros after the check seed";
+      problem = "expected zeros after the checksum seed";
     }
   }
   if (!problem.empty()) {

@@ -1,4 +1,4 @@
-// What a field's encoding is, and the texts of messages about it.
+// Encodings of fields, and texts of items for messages.
 
 #include "format/encoding.h"
 
@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/assert.h"
 #include "format/layout.h"
 
 namespace stream_store::internal {
@@ -74,9 +75,6 @@ constexpr DTypeFacts FactsOf(DType dtype) {
   }
 }
 
-constexpr std::array<std::string_view, 14> kSourceNames = {
-    "bool",   "int8",   "int16",   "int32",   "int64",   "uint8", "uint16",
-    "uint32", "uint64", "float16", "float32", "float64", "bytes", "words"};
 constexpr std::array<std::uint8_t, 14> kSourceBytes = {1, 1, 2, 4, 8, 1, 2, 4, 8, 2, 4, 8, 1, 8};
 
 template <class T>
@@ -99,6 +97,7 @@ std::string FloatText(T number) {
 }  // namespace
 
 Encoding MakeEncoding(const Field& field) {
+  STREAM_STORE_ASSERT(static_cast<int>(field.dtype) < kDTypeCount);
   const DTypeFacts facts = FactsOf(field.dtype);
   Encoding encoding;
   encoding.dtype = field.dtype;
@@ -121,7 +120,7 @@ Encoding MakeEncoding(const Field& field) {
   }
   encoding.unit_words = encoding.packed ? (encoding.items * encoding.item_bytes + 7) / 8
                                         : encoding.items * encoding.item_words;
-  if (field.dtype == DType::kNull) {  // a write of null items has none, whatever the shape
+  if (field.dtype == DType::kNull) {  // a write of null items has no words, for any shape
     encoding.ragged = false;
     encoding.items = 0;
     encoding.unit_words = 0;
@@ -140,7 +139,7 @@ std::vector<Encoding> MakeEncodings(const Schema& schema) {
 
 std::uint64_t EncodedWords(const Encoding& encoding, Source source, std::uint64_t count) noexcept {
   if (count > kMaxWriteValues) {
-    return kBadLength;  // so that no product below overflows
+    return kBadLength;  // first, so that no product below overflows
   }
   if (source == Source::kWords) {
     return encoding.AllowsLength(count) ? count : kBadLength;
@@ -157,10 +156,6 @@ std::uint64_t EncodedWords(const Encoding& encoding, Source source, std::uint64_
 
 std::size_t SourceBytes(Source source) noexcept {
   return kSourceBytes[static_cast<std::size_t>(source)];
-}
-
-std::string_view SourceName(Source source) noexcept {
-  return kSourceNames[static_cast<std::size_t>(source)];
 }
 
 std::string ItemText(Source source, const void* items, std::uint64_t index) {

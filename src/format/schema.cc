@@ -1,4 +1,4 @@
-// Schemas: the checks of declared fields, and the names of dtypes.
+// Schema: the checks of declared fields, and the names of dtypes.
 
 #include "stream_store/schema.h"
 

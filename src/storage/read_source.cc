@@ -5,6 +5,7 @@
 #include <span>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/lock.h"
 #include "base/str_cat.h"
 #include "format/schema_codec.h"
@@ -14,23 +15,6 @@
 namespace stream_store::internal {
 
 namespace {
-
-Directory OpenDirectory(const std::filesystem::path& path) {
-  try {
-    return Directory::Open(path);
-  } catch (const Error& error) {
-    if (error.code() == ErrorCode::kNotFound) {
-      throw Error(ErrorCode::kNotFound, StrCat(PathText(path), ": no such store"), ENOENT);
-    }
-    if (error.code() == ErrorCode::kAlreadyExists) {
-      throw Error(
-          ErrorCode::kIo,
-          StrCat(PathText(path), ": expected the directory of a store but found something else"),
-          ENOTDIR);
-    }
-    throw;
-  }
-}
 
 bool Gone(const std::filesystem::path& path) {
   try {
@@ -43,11 +27,7 @@ bool Gone(const std::filesystem::path& path) {
 }  // namespace
 
 std::shared_ptr<ReadSource> ReadSource::Attach(const std::filesystem::path& path, bool copies) {
-  Directory directory = OpenDirectory(path);
-  if (!LooksLikeStore(directory)) {
-    throw Error(ErrorCode::kNotFound,
-                StrCat(PathText(path), ": no such store: the directory holds none"));
-  }
+  Directory directory = OpenStoreDirectory(path);
   try {
     std::shared_ptr<ReadSource> source(
         new ReadSource(StoreFiles::Open(std::move(directory), /*writable=*/false, copies)));
@@ -55,7 +35,7 @@ std::shared_ptr<ReadSource> ReadSource::Attach(const std::filesystem::path& path
     }
     return source;
   } catch (const Error& error) {
-    // Somebody is deleting it: what is half gone is gone.
+    // A missing file looks like corruption. If the whole store is gone by now, it is being deleted.
     if (error.code() == ErrorCode::kCorrupt && Gone(path)) {
       throw Error(ErrorCode::kNotFound, StrCat(PathText(path), ": no such store: it was deleted"),
                   ENOENT);
@@ -65,10 +45,11 @@ std::shared_ptr<ReadSource> ReadSource::Attach(const std::filesystem::path& path
 }
 
 interop::Handover ReadSource::HandOver() const {
+  STREAM_STORE_ASSERT(!files().persistent());
   const StoreFiles& files = *files_;
   return {{files.values.file().fd(), files.records.file().fd(), files.layouts.file().fd(),
            files.hints.file().fd(), files.control.file().fd()},
-          EncodeSchema(files.meaning()->schema, files.identity().id)};
+          EncodeSchema(files.store_schema()->schema, files.identity().id)};
 }
 
 std::shared_ptr<ReadSource> ReadSource::TakeOver(const interop::Handover& handover) {
@@ -104,7 +85,9 @@ ReadSource::ReadSource(std::shared_ptr<StoreFiles> files, Recovery recovery, con
       counted_records_(at.records),
       counted_writes_(at.field_writes) {}
 
-// False if a writer came meanwhile: what was found may be a mixture.
+// Decides between the two states of an attached source. Returns false if a writer opened the store
+// during the recovery: the recovery may then have read a mixture of old and new words, and the
+// caller tries again.
 bool ReadSource::FindPrefix() {
   const Control& control = files_->control;
   control.Refresh();
@@ -116,6 +99,7 @@ bool ReadSource::FindPrefix() {
   if (ByteLockedElsewhere(files_->lock, kLiveLockByte)) {
     return true;
   }
+  // No writer holds the live byte, so the live words are those of a writer that closed or crashed.
   const Recovered recovered = Recover(*files_);
   recovery_ = recovered.report;
   fixed_ = End{recovered.cursor.records, recovered.cursor.values};
@@ -132,9 +116,9 @@ bool ReadSource::SharesMappings() const noexcept {
   return shared_ && files_->writer_open.load(std::memory_order_acquire);
 }
 
-// While we stay at the prefix we found ourselves, a writer that recovers finds the same one. What
-// it cuts off we never saw.
-void ReadSource::CheckHistory() const {
+// A reader fixed at its own recovered prefix tolerates one truncation: a recovering writer arrives
+// at the same prefix, so it only removes records this reader never exposed.
+void ReadSource::CheckNotTruncated() const {
   if (SharesMappings()) {
     return;
   }
@@ -149,6 +133,7 @@ void ReadSource::CheckHistory() const {
   }
 }
 
+// Whether the end is still that of our own recovery. Changes to following if a writer has come.
 bool ReadSource::StillFixed() {
   if (following_.load(std::memory_order_acquire)) {
     return false;
@@ -160,7 +145,8 @@ bool ReadSource::StillFixed() {
   return !following_.load();
 }
 
-// Looks at a file's size, and maps it anew, when `bytes` lie beyond what we know of it.
+// Makes sure that `bytes` of a file exist and are mapped, before anything in them is loaded:
+// another process may have grown the file beyond its size or mapping here.
 void ReadSource::FitFile(DataFile& file, std::uint64_t bytes, std::uint64_t record) {
   if (bytes > file.bytes() && bytes > file.RefreshBytes()) {
     throw Error(ErrorCode::kCorrupt,
@@ -173,7 +159,7 @@ void ReadSource::FitFile(DataFile& file, std::uint64_t bytes, std::uint64_t reco
   }
 }
 
-// What another process may have let grow, apart from what FindEnd() looked at.
+// As FitFile(), for the files whose necessary size the live words do not determine.
 void ReadSource::RefreshTables() {
   const std::scoped_lock lock(mutex_);
   for (DataFile* file : {&files_->layouts, &files_->hints}) {
@@ -184,8 +170,8 @@ void ReadSource::RefreshTables() {
   }
 }
 
-// A word of record i, loaded once; of the one behind the last only `start` is there. Zero where the
-// file has been cut short.
+// Loads a word of record i once. Of the record after the last one, the sentinel, only `start` is
+// valid. With copies, a record that the file no longer has reads as zeros.
 std::uint64_t ReadSource::LoadWord(const Maps& maps, std::uint64_t i,
                                    std::uint64_t Record::* word) const {
   if (!copies()) {
@@ -196,6 +182,8 @@ std::uint64_t ReadSource::LoadWord(const Maps& maps, std::uint64_t i,
   return record.*word;
 }
 
+// Finds the current end and checks it against `view` and the files. The words may be hostile, so
+// each is loaded once and checked before it is used as a size.
 ReadSource::End ReadSource::FindEnd(const View& view) {
   if (StillFixed()) {
     return fixed_;
@@ -207,7 +195,7 @@ ReadSource::End ReadSource::FindEnd(const View& view) {
     return end;
   }
   if (end.records < view.record_count || end.records > kMaxRows) {
-    CheckHistory();
+    CheckNotTruncated();
     throw Error(ErrorCode::kCorrupt,
                 StrCat(files_->path_text(), "/control: expected at least ", view.record_count,
                        " published records but found ", end.records));
@@ -230,16 +218,17 @@ ReadSource::End ReadSource::FindEnd(const View& view) {
 }
 
 void ReadSource::Advance(View& view) {
-  CheckHistory();
+  CheckNotTruncated();
   const End end = FindEnd(view);
   if (end.records == view.record_count && view.mappings != nullptr && end.records > 0) {
     return;
   }
+  // With a writer in this process, files and schema are already as the published records need them.
   const bool alone = !SharesMappings();
   if (alone) {
     RefreshTables();
     if (view.record_count == 0 && files_->persistent()) {
-      files_->ReloadSchema();  // final from the first record on, and may have changed until then
+      files_->ReloadSchema();  // may have changed as long as there were no records
     }
   }
   View next;
@@ -262,13 +251,12 @@ void ReadSource::Advance(View& view) {
   next.layout_words =
       alone ? layout_bytes / 8 : files_->layout_words.load(std::memory_order_relaxed);
   const std::uint64_t reach = std::max(next.value_count, next.row_count);
-  next.hint_slots =
-      std::min({files_->hints.bytes() / sizeof(Hint), maps->hints->size() / sizeof(Hint),
-                (reach + kHintStride - 1) / kHintStride});
+  next.hint_slots = std::min(
+      {files_->hints.bytes() / sizeof(Hint), maps->hints->size() / sizeof(Hint), HintSlots(reach)});
   next.mapping_key = maps->key;
-  next.meaning = files_->meaning();
+  next.store_schema = files_->store_schema();
   next.mappings = maps;
-  CheckHistory();
+  CheckNotTruncated();  // again: the words above may have been loaded during a truncation
   view = std::move(next);
 }
 
@@ -276,13 +264,13 @@ bool ReadSource::live() const {
   if (SharesMappings()) {
     return true;
   }
-  if (!files_->persistent()) {  // no lock tells: its writer says when it closes
+  if (!files_->persistent()) {  // it has no lock file; its writer stores when it closes
     return files_->control.state().load(std::memory_order_acquire) != kLiveClosed;
   }
   if (!shared_) {
     return ByteLockedElsewhere(files_->lock, kLiveLockByte);
   }
-  // Our writer closed its descriptor of the lock, or a fork did.
+  // The writer has closed its descriptor of the lock, or this is a forked child: open another one.
   try {
     return ByteLockedElsewhere(files_->directory().OpenFile(kLockName, /*writable=*/false),
                                kLiveLockByte);
@@ -291,18 +279,19 @@ bool ReadSource::live() const {
   }
 }
 
-// A slot counts once it is on disk: `durable` of a writer that lives says so. A dead one may have
-// left its newest slot in memory only.
+// A slot is certain only when it is on disk. While a sync is running, or after one was interrupted,
+// the newest slot may be in memory only. Then the word `durable` says which slot was synced; if
+// that is not the newest one, it is the other one.
 std::uint64_t ReadSource::durable_rows() const {
   if (!files_->persistent()) {
     return 0;
   }
   const Control& control = files_->control;
   control.Refresh();
-  const bool doubtful = control.state().load(std::memory_order_acquire) == kLiveSyncing;
+  const bool sync_interrupted = control.state().load(std::memory_order_acquire) == kLiveSyncing;
   const std::uint64_t durable = control.durable().load(std::memory_order_acquire);
   std::optional<Slot> newest = control.NewestSlot(files_->identity().id);
-  if (doubtful && newest->records != durable) {
+  if (sync_interrupted && newest->records != durable) {
     newest = control.ReadSlot(static_cast<int>(~newest->sequence & 1), files_->identity().id);
   }
   return newest ? newest->rows : 0;
@@ -311,14 +300,14 @@ std::uint64_t ReadSource::durable_rows() const {
 std::uint64_t ReadSource::CountFieldWrites(const View& view) {
   const std::scoped_lock lock(mutex_);
   if (copies()) {
-    RecordVerifier image(*files_, *view.meaning);
+    RecordVerifier verifier(*files_, *view.store_schema);
     std::uint64_t writes = 0;
-    for (std::uint64_t i = 0; i < view.record_count && i < image.record_capacity(); ++i) {
-      writes += image.Layout(image.record(i).layout).fields;
+    for (std::uint64_t i = 0; i < view.record_count && i < verifier.record_capacity(); ++i) {
+      writes += verifier.Layout(verifier.record(i).layout).fields;
     }
     return writes;
   }
-  if (view.record_count < counted_records_) {  // an older snapshot: take off what came after it
+  if (view.record_count < counted_records_) {  // an older snapshot: subtract the later records
     View later = view;
     later.layout_words = files_->layouts.bytes() / sizeof(std::uint64_t);
     std::uint64_t writes = counted_writes_;

@@ -7,13 +7,13 @@
 namespace stream_store::internal {
 
 void Decode(const View& view, std::span<const Value> values, TypeId type, void* out) {
-  const StoreSchema& meaning = *view.meaning;
-  if (type >= meaning.schema.size()) {
-    throw Error(ErrorCode::kInvalidArgument,
-                StrCat("decode: type id ", type, " is outside [0, ", meaning.schema.size(), ")"));
+  const StoreSchema& store_schema = *view.store_schema;
+  if (type >= store_schema.schema.size()) {
+    throw Error(ErrorCode::kInvalidArgument, StrCat("decode: type id ", type, " is outside [0, ",
+                                                    store_schema.schema.size(), ")"));
   }
-  const Encoding& encoding = meaning.encodings[type];
-  const Field& field = meaning.schema[type];
+  const Encoding& encoding = store_schema.encodings[type];
+  const Field& field = store_schema.schema[type];
   const bool one_word =
       !encoding.packed && encoding.item_words == 1 && encoding.dtype != DType::kNull;
   if (!one_word) {

@@ -91,7 +91,7 @@ void ReadOne(const View& view, TemplateCache& cache, const CurrentRecord& held,
     out.offset[at] = static_cast<std::int64_t>(place.offset);
   }
   if (out.number != nullptr) {
-    out.number[at] = NumberOf(view.meaning->encodings[place.type], value);
+    out.number[at] = NumberOf(view.store_schema->encodings[place.type], value);
   }
 }
 
@@ -113,10 +113,10 @@ std::uint64_t RunLength(std::span<const Position> positions, std::uint64_t at) {
 void GatherSome(const View& view, TemplateCache& cache, std::span<const Position> positions,
                 std::uint64_t begin, std::uint64_t end, const WindowsOut& out) {
   const auto position = [&](std::uint64_t i) { return static_cast<std::uint64_t>(positions[i]); };
-  const PositionGuesser guesser(view);
+  const PositionHints guesser(view);
   std::uint64_t ring[kGuessRing];
   const auto prepare = [&](std::uint64_t i) {
-    ring[i % kGuessRing] = guesser.RecordHint(position(i));
+    ring[i % kGuessRing] = guesser.HintedRecord(position(i));
     PrefetchLine(view.records + ring[i % kGuessRing]);
     PrefetchLine(view.values + position(i));
   };
@@ -135,7 +135,7 @@ void GatherSome(const View& view, TemplateCache& cache, std::span<const Position
       prepare(i + kRecordAhead);
     }
     if (position(i) - held.start >= held.total) {
-      held = HoldRecord(view, cache, RecordFromGuess(view, position(i), ring[i % kGuessRing]),
+      held = HoldRecord(view, cache, RecordFromHint(view, position(i), ring[i % kGuessRing]),
                         position(i));
     }
     ReadOne(view, cache, held, position(i), i, out);
@@ -145,13 +145,13 @@ void GatherSome(const View& view, TemplateCache& cache, std::span<const Position
 // The same for any number, in parts between which it is seen whether reading waits for a disk.
 void GatherScattered(const View& view, TemplateCache& cache, std::span<const Position> positions,
                      std::uint64_t begin, std::uint64_t end, const WindowsOut& out) {
-  const PositionGuesser guesser(view);
+  const PositionHints guesser(view);
   ReadAhead ahead(view);
   for (std::uint64_t next = begin; begin < end; begin = next) {
     ahead.Before(begin, end, [&](std::uint64_t from, std::uint64_t to) {
       for (std::uint64_t i = from; i < to; ++i) {
         const auto position = static_cast<std::uint64_t>(positions[i]);
-        const Record* record = view.records + guesser.RecordHint(position);
+        const Record* record = view.records + guesser.HintedRecord(position);
         ReadAhead::Ask(record, record + 1);
         ReadAhead::Ask(view.values + position, view.values + position + 1);
       }

@@ -83,7 +83,7 @@ class RecordWalk {
 
 [[noreturn]] void ThrowIndexChanged(const View& view, std::size_t expected) {
   throw Error(ErrorCode::kCorrupt,
-              StrCat(view.meaning->path, "/records: reading the index: expected ", expected,
+              StrCat(view.store_schema->path, "/records: reading the index: expected ", expected,
                      " field-writes but found another number"));
 }
 
@@ -165,11 +165,12 @@ RowEntries ReadRow(const View& view, Row row) {
   CheckRowWindows(view, std::span<const Row>(&row, 1), 1);
   RecordWalk walk(view, row, row + 1);
   RowEntries found;
-  const std::uint64_t most = view.meaning->schema.size() + 1;
+  const std::uint64_t most = view.store_schema->schema.size() + 1;
   for (std::uint64_t records = 0; walk.Next(); ++records) {
     if (records == most) {
-      throw Error(ErrorCode::kCorrupt, StrCat(view.meaning->path, "/records: expected at most ",
-                                              most, " records in row ", row));
+      throw Error(ErrorCode::kCorrupt,
+                  StrCat(view.store_schema->path, "/records: expected at most ", most,
+                         " records in row ", row));
     }
     found.step = walk.step();
     const std::uint64_t start = walk.start();
@@ -193,7 +194,7 @@ std::uint64_t FinalRows(const View& view) {
   if (view.row_count == 0 || view.rows_final) {
     return view.row_count;
   }
-  const std::uint64_t last_type = view.meaning->schema.declared() - 1;
+  const std::uint64_t last_type = view.store_schema->schema.declared() - 1;
   const std::uint64_t row = view.row_count - 1;
   // From the last record on: types rise, so it is there or among hidden markers.
   for (std::uint64_t record = view.record_count; record > 0; --record) {

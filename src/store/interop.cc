@@ -38,7 +38,7 @@ void ScanRows(const Reader& reader, Row begin, Row end,
                          [&](const View& view, Row first, Row last) {
                            return internal::ScanRows(view, first, last, visit);
                          });
-  source.CheckHistory();
+  source.CheckNotTruncated();
 }
 
 std::uint64_t CountIndex(const Reader& reader, Row begin, Row end) {
@@ -51,7 +51,7 @@ void ReadIndex(const Reader& reader, Row begin, Row end, std::span<IndexEntry> o
   ReadSource& source = *ReaderAccess::SourceOf(reader);
   ReadVia(source, ReaderAccess::ViewOf(reader), FetchRange(begin, end, /*values=*/false),
           [&](const View& view) { internal::ReadIndex(view, begin, end, out); });
-  source.CheckHistory();
+  source.CheckNotTruncated();
 }
 
 std::uint32_t LastChecksum(const Reader& reader) {

@@ -18,7 +18,7 @@ namespace stream_store {
 using internal::Encoding;
 using internal::FetchRange;
 using internal::Hint;
-using internal::kHintStride;
+using internal::HintSlots;
 using internal::ReadSource;
 using internal::ReadVia;
 using internal::ReadViaKept;
@@ -78,8 +78,9 @@ std::uint64_t Reader::Refresh() {
 
 Reader Reader::Snapshot(std::uint64_t num_rows) const {
   if (num_rows > view_->row_count) {
-    throw Error(ErrorCode::kOutOfRange, StrCat(view_->meaning->path, ": a snapshot of ", num_rows,
-                                               " rows: expected at most ", view_->row_count));
+    throw Error(ErrorCode::kOutOfRange,
+                StrCat(view_->store_schema->path, ": a snapshot of ", num_rows,
+                       " rows: expected at most ", view_->row_count));
   }
   Reader reader(*this);
   reader.fixed_ = true;
@@ -99,7 +100,7 @@ Reader Reader::Snapshot(std::uint64_t num_rows) const {
         });
     view.row_count = num_rows;
     const std::uint64_t reach = std::max(view.value_count, view.row_count);
-    view.hint_slots = std::min(view.hint_slots, (reach + kHintStride - 1) / kHintStride);
+    view.hint_slots = std::min(view.hint_slots, HintSlots(reach));
     view.rows_final = true;
   }
   return reader;
@@ -111,7 +112,7 @@ Reader Reader::Snapshot() const {
   return reader;
 }
 
-const Schema& Reader::schema() const noexcept { return view_->meaning->schema; }
+const Schema& Reader::schema() const noexcept { return view_->store_schema->schema; }
 
 std::uint64_t Reader::size() const noexcept { return view_->value_count; }
 
@@ -173,7 +174,7 @@ RowView Reader::row(Row row) const {
       *source_, *view_,
       [&](SafeCopy& copy) { copy.FetchRows(std::span<const Row>(&row, 1), 1, /*values=*/true); },
       [&](const View& from) { read = internal::ReadRow(from, row); });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
   view.step_ = read.step;
   view.entries_.reserve(read.entries.size());
   for (const auto& [type, values] : read.entries) {
@@ -186,14 +187,14 @@ void Reader::RowOf(std::span<const Position> positions, std::span<Row> out) cons
   ReadVia(
       *source_, *view_, [&](SafeCopy& copy) { copy.FetchWindows(positions, 1); },
       [&](const View& view) { internal::RowOf(view, positions, out); });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
 }
 
 void Reader::PositionOf(std::span<const Row> rows, std::span<Position> out) const {
   ReadVia(
       *source_, *view_, [&](SafeCopy& copy) { copy.FetchRows(rows, 1, /*values=*/false); },
       [&](const View& view) { internal::PositionOf(view, rows, out); });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
 }
 
 void Reader::ReadWindows(std::span<const Position> starts, std::uint64_t width,
@@ -201,14 +202,14 @@ void Reader::ReadWindows(std::span<const Position> starts, std::uint64_t width,
   ReadVia(
       *source_, *view_, [&](SafeCopy& copy) { copy.FetchWindows(starts, width); },
       [&](const View& view) { internal::ReadWindows(view, starts, width, out); });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
 }
 
 void Reader::Gather(std::span<const Position> positions, const WindowsOut& out) const {
   ReadVia(
       *source_, *view_, [&](SafeCopy& copy) { copy.FetchWindows(positions, 1); },
       [&](const View& view) { internal::Gather(view, positions, out); });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
 }
 
 std::shared_ptr<const void> Reader::ReadRows(std::span<const Row> rows, std::uint64_t length,
@@ -217,7 +218,7 @@ std::shared_ptr<const void> Reader::ReadRows(std::span<const Row> rows, std::uin
   auto owner = ReadViaKept(
       *source_, *view_, [&](SafeCopy& copy) { copy.FetchRows(rows, length, /*values=*/true); },
       [&](const View& view) { internal::ReadRows(view, rows, length, columns, steps); });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
   return owner;
 }
 
@@ -227,7 +228,7 @@ std::shared_ptr<const void> Reader::ReadRows(std::span<const RowRun> runs,
   auto owner = ReadViaKept(
       *source_, *view_, [&](SafeCopy& copy) { copy.FetchRows(runs, /*values=*/true); },
       [&](const View& view) { internal::ReadRows(view, runs, columns, steps); });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
   return owner;
 }
 
@@ -235,7 +236,7 @@ std::uint64_t Reader::LongestInRows(std::span<const RowRun> runs, TypeId type) c
   const std::uint64_t longest = ReadVia(
       *source_, *view_, [&](SafeCopy& copy) { copy.FetchRows(runs, /*values=*/false); },
       [&](const View& view) { return internal::LongestInRows(view, runs, type); });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
   return longest;
 }
 
@@ -244,13 +245,13 @@ std::uint64_t Reader::LongestInRows(std::span<const Row> rows, std::uint64_t len
   const std::uint64_t longest = ReadVia(
       *source_, *view_, [&](SafeCopy& copy) { copy.FetchRows(rows, length, /*values=*/false); },
       [&](const View& view) { return internal::LongestInRows(view, rows, length, type); });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
   return longest;
 }
 
 void Reader::CheckColumn(TypeId type, ItemType item, std::size_t places, std::size_t out_items,
                          std::size_t present_items) const {
-  const std::string& path = view_->meaning->path;
+  const std::string& path = view_->store_schema->path;
   if (type >= schema().size()) {
     throw Error(ErrorCode::kInvalidArgument, StrCat(path, ": reading rows of type id ", type,
                                                     ": expected one below ", schema().size()));
@@ -261,7 +262,7 @@ void Reader::CheckColumn(TypeId type, ItemType item, std::size_t places, std::si
                 StrCat(path, ": reading rows of field '", field.name, "' (type id ", type, "), ",
                        DTypeName(field.dtype), ": ", what));
   };
-  const Encoding& encoding = view_->meaning->encodings[type];
+  const Encoding& encoding = view_->store_schema->encodings[type];
   if (encoding.ragged) {
     refuse("its length varies; use the RowsColumn form");
   }
@@ -296,7 +297,7 @@ std::vector<IndexEntry> Reader::IndexTable(Row begin, Row end) const {
     entries.resize(internal::CountIndex(view, begin, end));
     internal::ReadIndex(view, begin, end, entries);
   });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
   return entries;
 }
 
@@ -304,7 +305,7 @@ std::vector<std::pair<Row, Row>> Reader::Segments(std::span<const TypeId> types)
   auto segments =
       ReadVia(*source_, *view_, FetchRange(0, static_cast<Row>(view_->row_count), /*values=*/true),
               [&](const View& view) { return internal::Segments(view, types); });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
   return segments;
 }
 

@@ -42,7 +42,7 @@ void RowPlans::Reset(const View& view, std::span<const TypeId> types) {
   const std::size_t count = std::bit_floor(std::clamp(wanted, kFewestPlans, kMostPlans));
   slots_.clear();  // until all of it is there
   types_.assign(types.begin(), types.end());
-  first_of_type_.assign(view.meaning->schema.size(), kNone);
+  first_of_type_.assign(view.store_schema->schema.size(), kNone);
   next_same_type_.assign(types.size(), kNone);
   for (std::uint32_t column = 0; column < types.size(); ++column) {
     next_same_type_[column] = first_of_type_[types[column]];
@@ -59,7 +59,7 @@ void RowPlans::Insert(const View& view, std::uint32_t layout, std::size_t index)
   slot = {};  // until all of it is there
   const std::span<RowPart> parts(parts_.data() + index * types_.size(), types_.size());
   std::ranges::fill(parts, RowPart());
-  const std::vector<Encoding>& encodings = view.meaning->encodings;
+  const std::vector<Encoding>& encodings = view.store_schema->encodings;
   const std::uint64_t total =
       ForEachField(view, layout, [&](TypeId type, std::uint64_t begin, std::uint64_t words) {
         std::uint32_t column = first_of_type_[type];

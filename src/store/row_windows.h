@@ -35,7 +35,7 @@ class RowPlaces {
 
   std::uint64_t row(std::uint64_t i) const { return row_(i); }
 
-  std::uint64_t RecordHint(std::uint64_t i) const { return guesser_.RecordHint(row_(i)); }
+  std::uint64_t RecordHint(std::uint64_t i) const { return guesser_.HintedRecord(row_(i)); }
 
   void PrefetchHint(std::uint64_t i) const { guesser_.Prefetch(row_(i)); }
 
@@ -91,7 +91,7 @@ class RowPlaces {
   const View& view_;
   const RowAt& row_;
   const LengthAt& length_;
-  RowGuesser guesser_;
+  RowHints guesser_;
 };
 
 /// Calls visit(i, first record of row_at(i)) for i in [0, count) in order; length_at(i) rows will be
@@ -125,7 +125,7 @@ void ForEachRow(const View& view, std::uint64_t count, const RowAt& row, const L
       if (const std::uint64_t next = i + kLinesAhead; next < block) {
         places.PrefetchAll(begin + next, at[next]);
       }
-      visit(begin + i, RowRecordFromGuess(view, places.row(begin + i), at[i]));
+      visit(begin + i, RowRecordFromHint(view, places.row(begin + i), at[i]));
     }
     ahead.After(block);
   }

@@ -192,7 +192,7 @@ class RowReader {
 
   void TakeContinuation(Cursor& cursor, std::uint64_t i, std::uint64_t records) {
     // A row's records have rising types, and only the first may be empty.
-    const std::uint64_t most = view_.meaning->schema.size() + 1;
+    const std::uint64_t most = view_.store_schema->schema.size() + 1;
     if (records == most) {
       ThrowCorruptRecord(view_, cursor.record,
                          StrCat("expected at most ", most, " records in its row"));
@@ -238,11 +238,11 @@ void CheckRuns(const View& view, std::span<const RowRun> runs) {
 }
 
 void RequireRagged(const View& view, TypeId type) {
-  const StoreSchema& meaning = *view.meaning;
-  if (type >= meaning.schema.size() || !meaning.encodings[type].ragged) {
+  const StoreSchema& store_schema = *view.store_schema;
+  if (type >= store_schema.schema.size() || !store_schema.encodings[type].ragged) {
     throw Error(ErrorCode::kInvalidArgument,
                 StrCat("longest in rows: expected a ragged field but type id ", type,
-                       type >= meaning.schema.size() ? " does not exist" : " is fixed"));
+                       type >= store_schema.schema.size() ? " does not exist" : " is fixed"));
   }
 }
 

@@ -34,7 +34,7 @@ class Shapes {
     shape.parts.clear();
     shape.total =
         ForEachField(view_, layout, [&](TypeId type, std::uint64_t begin, std::uint64_t length) {
-          if (!view_.meaning->encodings[type].AllowsLength(length)) {
+          if (!view_.store_schema->encodings[type].AllowsLength(length)) {
             ThrowCorruptLayout(view_, layout, "a length is none that its field can have");
           }
           shape.parts.push_back({type, begin, length});

@@ -57,7 +57,7 @@ void CutReader::FindPlaces(const View& view, std::uint32_t layout) {
     if (length != 1) {
       ThrowCorruptLayout(view, layout, "expected one value of a scalar field");
     }
-    places_.emplace_back(begin, view.meaning->schema[type].dtype == DType::kBool);
+    places_.emplace_back(begin, view.store_schema->schema[type].dtype == DType::kBool);
   });
   layout_ = layout;
   mapping_key_ = view.mapping_key;

@@ -25,7 +25,7 @@ inline constexpr std::uint64_t kRepeatValues =
 template <class Visit>
 std::uint64_t ForEachField(const View& view, std::uint32_t offset, const Visit& visit) {
   const LayoutRef layout = LayoutAt(view, offset);
-  const std::uint64_t known_types = view.meaning->schema.size();
+  const std::uint64_t known_types = view.store_schema->schema.size();
   std::uint64_t begin = 0;
   std::uint64_t least_type = 0;
   for (std::uint64_t i = 0; i < layout.fields; ++i) {

@@ -92,10 +92,10 @@ VerifyReport Verify(const std::filesystem::path& path, const VerifyOptions& opti
 VerifyReport Verify(const Reader& reader, const VerifyOptions& options) {
   internal::ReadSource& source = *internal::ReaderAccess::SourceOf(reader);
   const DamagedFiles files =
-      DamagedFiles::Of(source.files(), internal::ReaderAccess::ViewOf(reader));
+      DamagedFiles::FromOpenStore(source.files(), internal::ReaderAccess::ViewOf(reader));
   Scan scan(files, reader.live(), options);
   scan.Run(/*to_first_damage=*/false);
-  source.CheckHistory();
+  source.CheckNotTruncated();
   return std::move(scan.report());
 }
 
@@ -104,7 +104,7 @@ RepairReport Repair(const std::filesystem::path& path, const std::filesystem::pa
   const std::unique_ptr<Scanned> scanned =
       ScanPath(path, {.progress = progress}, /*to_first_damage=*/true);
   const auto& [opened, scan] = *scanned;
-  if (!opened.files.provable()) {
+  if (!opened.files.verifiable()) {
     throw Error(ErrorCode::kCorrupt,
                 StrCat(opened.files.path, ": repair: nothing can be told of this store: ",
                        opened.missing.empty() ? "" : FindingText(opened.missing.front())));
@@ -121,9 +121,9 @@ RepairReport Repair(const std::filesystem::path& path, const std::filesystem::pa
 std::uint64_t Reader::Checkpoint(
     const std::filesystem::path& path,
     const std::function<void(std::uint64_t, std::uint64_t)>& progress) const {
-  const DamagedFiles files = DamagedFiles::Of(source_->files(), *view_);
+  const DamagedFiles files = DamagedFiles::FromOpenStore(source_->files(), *view_);
   const auto told = [&](std::uint64_t done, std::uint64_t total) {
-    source_->CheckHistory();
+    source_->CheckNotTruncated();
     if (progress) {
       progress(done, total);
     }

@@ -50,7 +50,7 @@ void Scan::Run(bool to_first_damage) {
       Damage(kControlName, 0, "the file", "readable bytes", error.what());
     }
   }
-  if (!files_.provable()) {
+  if (!files_.verifiable()) {
     return;
   }
   try {
@@ -283,7 +283,7 @@ std::uint64_t Scan::RunAhead(RecordVerifier& image, std::uint64_t i, std::uint64
     return true;
   };
   try {
-    i = image.ProveRun(i, stop, cursor_, pass);
+    i = image.VerifyRun(i, stop, cursor_, pass);
   } catch (const Error&) {
     i = cursor_.records;  // Prove() says what cannot be read
   }
@@ -354,10 +354,8 @@ void Scan::AtBase() {
 // The hints of record `record`. Nothing is decided by a hint, so a wrong one is told once.
 void Scan::Hints(std::uint64_t record, const Record& seen, std::uint64_t total, bool begins) {
   const std::uint64_t end = seen.start + total;
-  for (std::uint64_t slot = (seen.start + kHintStride - 1) / kHintStride; slot * kHintStride < end;
-       ++slot) {
-    ExpectHint(slot, /*of_row=*/false, record);
-  }
+  ForEachHintSlot(seen.start, end,
+                  [&](std::uint64_t slot) { ExpectHint(slot, /*of_row=*/false, record); });
   const std::uint64_t row = RowOfRecord(seen.row_session);
   if (begins && row % kHintStride == 0) {
     ExpectHint(row / kHintStride, /*of_row=*/true, record);

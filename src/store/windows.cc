@@ -126,7 +126,7 @@ STREAM_STORE_INLINE void CopyColumn(const LayoutTemplate& layout, TemplateColumn
     if (out.number == nullptr) {
       return;
     }
-    const Encoding& encoding = fill.view.meaning->encodings[type];
+    const Encoding& encoding = fill.view.store_schema->encodings[type];
     for (std::uint64_t i = 0; i < n; ++i) {
       out.number[at + i] = NumberOf(encoding, values[first - skip + i]);
     }
@@ -291,7 +291,7 @@ struct Batch {
   std::span<const Position> starts;
   std::uint64_t width;
   const WindowsOut& out;
-  PositionGuesser guesser{view};
+  PositionHints guesser{view};
   std::uint64_t records = guesser.Records(width);  // of a window, about
 
   std::uint64_t start(std::uint64_t i) const { return static_cast<std::uint64_t>(starts[i]); }
@@ -313,7 +313,7 @@ class BlockAhead {
     const View& view = batch_.view;
     for (std::uint64_t i = 0; i < count_; ++i) {
       const std::uint64_t start = batch_.start(begin_ + i);
-      at_[i] = batch_.guesser.RecordHint(start);
+      at_[i] = batch_.guesser.HintedRecord(start);
       Touch(view.records[at_[i]]);
       Touch(view.records[batch_.LastRecord(at_[i])]);
       if (batch_.out.values != nullptr) {
@@ -351,7 +351,7 @@ STREAM_STORE_INLINE void FillOne(const Batch& batch, TemplateCache& cache, std::
   const std::uint64_t start = batch.start(i);
   WindowFill fill{batch.view, cache,       OutAt(batch.out, i * batch.width),
                   start,      batch.width, (batch.starts.size() - i) * batch.width};
-  const std::uint64_t record = RecordFromGuess(batch.view, start, guess);
+  const std::uint64_t record = RecordFromHint(batch.view, start, guess);
   if (fill.out.values != nullptr) {
     if (batch.width <= kInlineWords) {
       CopyWords(fill.out.values, batch.view.values + start, batch.width);
@@ -367,7 +367,7 @@ STREAM_STORE_INLINE void FillOne(const Batch& batch, TemplateCache& cache, std::
   const View& view = batch.view;
   const bool records = view.record_count > 0;
   for (std::uint64_t i = begin; records && i < end; ++i) {
-    const std::uint64_t first = batch.guesser.RecordHint(batch.start(i));
+    const std::uint64_t first = batch.guesser.HintedRecord(batch.start(i));
     ReadAhead::Ask(view.records + first, view.records + batch.LastRecord(first) + 1);
   }
   for (std::uint64_t i = begin; batch.out.values != nullptr && i < end; ++i) {

@@ -22,7 +22,7 @@ void Require(bool holds, const char* what) {
   }
 }
 
-// Reads everything, twice: as runs, and as an exported stream.
+// Reads everything twice: with ScanRows(), and as an exported stream.
 std::uint64_t ReadAll(const Reader& reader) {
   std::uint64_t sum = 0;
   interop::ScanRows(reader, 0, static_cast<Row>(reader.num_rows()),
@@ -58,7 +58,8 @@ Outcome ImportMutant(std::span<const std::uint8_t> bytes) {
   Options options;
   options.grow_ahead = false;
   options.capacity_values = 1000;
-  const std::filesystem::path memory = "/dev/shm";  // thousands of stores: not on a disk
+  const std::filesystem::path memory =
+      "/dev/shm";  // not on a disk, because there are thousands of stores
   if (std::filesystem::is_directory(memory)) {
     options.temporary_directory = memory;
   }

@@ -1,5 +1,6 @@
-// Tests of readers that copy with pread() instead of loading from mappings: they give what others
-// give, load from no mapping of a file, and outlive files that are cut short under them.
+// Tests of safe reads, which copy with pread() instead of loading from mappings: they give the same
+// results as ordinary reads, never load from the mapping of a file, and survive files that are
+// truncated during a read.
 
 #include <algorithm>
 #include <atomic>
@@ -22,7 +23,7 @@ namespace fs = std::filesystem;
 
 class SafeReadsTest : public StoreTest {
  protected:
-  // Mappings of files cannot be loaded from while this lives: a load would end the test.
+  // While this object exists, loading from a mapping of a file kills the test.
   class NoLoads {
    public:
     NoLoads() {
@@ -56,7 +57,7 @@ class SafeReadsTest : public StoreTest {
     return Reader::Open(path_, {.safe_reads = true});
   }
 
-  // Every way to read, on both.
+  // Calls every read function on both readers.
   static void ExpectSame(const Reader& safe, const Reader& mapped) {
     ASSERT_EQ(safe.num_rows(), mapped.num_rows());
     ASSERT_EQ(safe.size(), mapped.size());
@@ -94,7 +95,7 @@ class SafeReadsTest : public StoreTest {
     ExpectSameSamples(safe, mapped);
   }
 
-  // Each row of ScanRows() as text; a scan that is given up ends.
+  // Each row of ScanRows() as text. Also checks that a scan ends when its callback returns false.
   static std::string Scanned(const Reader& reader) {
     std::string text;
     const auto rows = static_cast<Row>(reader.num_rows());
@@ -115,7 +116,7 @@ class SafeReadsTest : public StoreTest {
     return text;
   }
 
-  // Runs of several lengths, the words of the list of each row by spans.
+  // Row windows of several lengths, and the words of each row's list as spans.
   static void ExpectSameRuns(const Reader& safe, const Reader& mapped) {
     const auto rows = static_cast<Row>(safe.num_rows());
     std::vector<RowRun> runs;
@@ -139,7 +140,7 @@ class SafeReadsTest : public StoreTest {
     EXPECT_EQ(safe.LongestInRows(runs, 1), mapped.LongestInRows(runs, 1));
   }
 
-  // Epochs of every kind of sampler.
+  // One epoch of each kind of sampler.
   static void ExpectSameSamples(const Reader& safe, const Reader& mapped) {
     std::vector<SamplerOptions> kinds(5);
     kinds[1].segment_by = {2};
@@ -228,7 +229,7 @@ class SafeReadsTest : public StoreTest {
   }
 };
 
-TEST_F(SafeReadsTest, GiveWhatOthersGive) {
+TEST_F(SafeReadsTest, GiveTheSameAsOrdinaryReads) {
   {
     StreamStore store = Open();
     Fill(store, 0, 1000);
@@ -239,16 +240,16 @@ TEST_F(SafeReadsTest, GiveWhatOthersGive) {
   }
   ExpectSame(Safe(), Reader::Open(path_));  // closed
   WriteAndDie([](StreamStore& store) { Fill(store, 1000, 1500); });
-  ExpectSame(Safe(), Reader::Open(path_));  // walked
+  ExpectSame(Safe(), Reader::Open(path_));  // recovered
   EXPECT_EQ(Safe().recovery().state, Recovery::State::kProcessCrash);
 }
 
-TEST_F(SafeReadsTest, FindTheirWayBehindEmptyRecordsInAWindow) {
+TEST_F(SafeReadsTest, HandleEmptyRecordsInsideAWindow) {
   {
     StreamStore store = Open();
     for (Step step = 0; step < 2000; ++step) {
       store.Append(step, {{0, step}});
-      store.Append(step, {{1, List{}}});  // a record of its own, without values
+      store.Append(step, {{1, List{}}});  // a separate record without values
     }
   }
   const Reader mapped = Reader::Open(path_);
@@ -304,7 +305,7 @@ TEST_F(SafeReadsTest, FindPositionsInsideLongRows) {
   EXPECT_EQ(rows, (std::vector<Row>{0, 1, 5}));
 }
 
-TEST_F(SafeReadsTest, DoNotBelieveHints) {
+TEST_F(SafeReadsTest, DoNotTrustHints) {
   {
     StreamStore store = Open();
     Fill(store, 0, 1000);
@@ -369,9 +370,9 @@ TEST_F(SafeReadsTest, RowsOutliveTheReader) {
   EXPECT_EQ((*row.begin()).values.back(), 8);
 }
 
-// Cut short at every length, one file after the other, under a reader that is attached: an error or
-// what was there, never a signal.
-TEST_F(SafeReadsTest, FilesCutShortUnderneathAreErrors) {
+// Truncates one file after the other at every length while a reader is attached. A read gives an
+// error or the right values, never a signal.
+TEST_F(SafeReadsTest, TruncatedFilesAreErrors) {
   {
     StreamStore store = Open();
     Fill(store, 0, 400);
@@ -403,8 +404,8 @@ TEST_F(SafeReadsTest, FilesCutShortUnderneathAreErrors) {
   EXPECT_GT(errors, 50U);
 }
 
-// Another process cuts and restores the file all the time.
-TEST_F(SafeReadsTest, SurviveARaceOfCuts) {
+// Another process truncates and restores the file all the time.
+TEST_F(SafeReadsTest, SurviveConcurrentTruncation) {
   {
     StreamStore store = Open();
     Fill(store, 0, 400);
