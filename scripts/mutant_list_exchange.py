@@ -115,9 +115,8 @@ MUTANTS = [
         first=IMPORT,
     ),
     bug(
-        "a missing row makes a column regular",
-        change(_LOADER, "!missing_", "true", within="bool regular = !missing_;"),
-        first=IMPORT,
+        "lists of two lengths are of one length",
+        change(_LOADER, "offsets_[i + 1] - offsets_[i] == each", "true"),
     ),
     bug(
         "a class of -1 is refused",

@@ -364,7 +364,7 @@ MUTANTS = [
         "the newest slot of a dead writer counts as durable",
         change(
             "src/storage/read_source.cc",
-            "doubtful && newest->records != durable",
+            "sync_interrupted && newest->records != durable",
             "false",
         ),
         first="storage_test:DurabilityTest.*",
