@@ -171,7 +171,8 @@ MUTANTS = [
         insert(
             _RECOVER,
             "CheckSlotFits(files, verifier, slot);",
-            "if (slot.records > verifier.record_capacity() || slot.values > verifier.value_capacity()) {"
+            "if (slot.records > verifier.record_capacity() ||"
+            "    slot.values > verifier.value_capacity()) {"
             "  result.slot = files.control.ReadSlot("
             "      static_cast<int>(~slot.sequence & 1), slot.id).value_or(result.slot); }",
         ),
