@@ -1,13 +1,9 @@
-// The methods of Store that programs call in loops, added to the type by hand: nanobind's own
-// dispatch costs more than an append.
+// The methods that are called in loops. They are added to the type by hand, because the argument
+// dispatch of nanobind costs more than a whole append.
 
 #include "bindings/bind.h"
 #include "bindings/docs.h"
-#include "convert/append.h"
-#include "convert/errors.h"
-#include "convert/extend.h"
-#include "convert/read.h"
-#include "convert/read_rows.h"
+#include "convert/methods.h"
 
 namespace stream_store::python {
 namespace {

@@ -1,10 +1,10 @@
-// stream_store._core.Recovery: the report of opening a store.
+// stream_store._core.Recovery: the result of the recovery that opening a store runs.
 
 #include <nanobind/stl/string.h>
 
 #include "bindings/bind.h"
 #include "bindings/docs.h"
-#include "convert/recovery.h"
+#include "convert/methods.h"
 
 namespace stream_store::python {
 

@@ -83,9 +83,9 @@ struct Prefetch::Thread {
   std::thread thread;
 };
 
-Prefetch::Prefetch(nb::handle_t<Sampler> sampler, std::uint64_t ahead)
+Prefetch::Prefetch(nb::handle_t<SamplerObject> sampler, std::uint64_t ahead)
     : owner_(Borrow(sampler.ptr())),
-      sampler_(*nb::inst_ptr<Sampler>(owner_)),
+      sampler_(*nb::inst_ptr<SamplerObject>(owner_)),
       ahead_(ahead),
       iteration_(sampler_.BeginIteration()),
       forks_(ForkCount()),

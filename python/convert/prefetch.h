@@ -1,8 +1,8 @@
 // Prefetch: an iterator over a sampler's batches that are read ahead in a thread of C++.
 //
 // Windows are chosen, and room for them is made, on the caller's thread; the other one only copies.
-// What was chosen but not handed out does not count in the sampler's state. Python threads may share
-// one: they get their batches one after the other.
+// What was chosen but not handed out does not count in the sampler's state. Python threads may
+// share one: they get their batches one after the other.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ class Prefetch {
  public:
   /// Begins an epoch, or goes on drawing; up to `ahead` batches are read before they are asked for.
   /// `sampler` is kept alive.
-  Prefetch(nb::handle_t<Sampler> sampler, std::uint64_t ahead);
+  Prefetch(nb::handle_t<SamplerObject> sampler, std::uint64_t ahead);
   ~Prefetch();
   Prefetch(const Prefetch&) = delete;
   Prefetch& operator=(const Prefetch&) = delete;
@@ -40,7 +40,7 @@ class Prefetch {
   bool forked() const noexcept { return ForkCount() != forks_; }
 
   nb::object owner_;
-  Sampler& sampler_;
+  SamplerObject& sampler_;
   std::uint64_t ahead_;
   std::uint64_t iteration_;
   bool drained_ = false;            // nothing more to draw

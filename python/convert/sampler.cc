@@ -90,9 +90,9 @@ nb::object PendingBatch::Finish() {
 // The turn of a call that chooses windows. Where the fork of another thread has cut such a call
 // short, this process's copy of the C++ sampler may be half changed: it is left alone for ever, and
 // core() makes another that stands where that call began.
-class Sampler::TurnToChoose {
+class SamplerObject::TurnToChoose {
  public:
-  explicit TurnToChoose(Sampler& sampler)
+  explicit TurnToChoose(SamplerObject& sampler)
       : turn_(sampler.turn_, "WindowSampler: called while the same thread is inside a call of it") {
     if (turn_.was_lost()) {
       // NOLINTNEXTLINE(bugprone-unused-return-value): nobody may touch it
@@ -104,7 +104,7 @@ class Sampler::TurnToChoose {
   GilMutex::Hold turn_;
 };
 
-Sampler::Sampler(const Arguments& arguments)
+SamplerObject::SamplerObject(const Arguments& arguments)
     : options_(arguments.options),
       max_length_(arguments.max_length),
       with_stores_(arguments.with_stores) {
@@ -114,7 +114,7 @@ Sampler::Sampler(const Arguments& arguments)
   if (stores_.empty()) {
     Throw(PyExc_ValueError, "WindowSampler: expected at least one store");
   }
-  Store& first = StoreAt(0);
+  StoreObject& first = StoreAt(0);
   first.Refresh();
   fields_ = first.shared_fields();
   const nb::object names = Own(PySequence_List(arguments.segment_by.ptr()));
@@ -130,20 +130,20 @@ Sampler::Sampler(const Arguments& arguments)
   }
 }
 
-Sampler::~Sampler() {
+SamplerObject::~SamplerObject() {
   if (turn_.lost()) {
     // NOLINTNEXTLINE(bugprone-unused-return-value): it may be half changed
     (void)core_.release();
   }
 }
 
-Store& Sampler::StoreAt(std::size_t i) const { return StoreOf(stores_[i].ptr()); }
+StoreObject& SamplerObject::StoreAt(std::size_t i) const { return StoreOf(stores_[i].ptr()); }
 
-void Sampler::MakeCore() {
+void SamplerObject::MakeCore() {
   std::vector<Reader> readers;
   std::vector<std::uint64_t> generations;
   for (std::size_t i = 0; i < stores_.size(); ++i) {
-    Store& store = StoreAt(i);
+    StoreObject& store = StoreAt(i);
     Reader* reader = store.Refresh();
     if (reader == nullptr) {
       Throw(PyExc_ValueError,
@@ -165,10 +165,10 @@ void Sampler::MakeCore() {
 }
 
 // The C++ sampler, over what its stores are now.
-WindowSampler& Sampler::core() {
+WindowSampler& SamplerObject::core() {
   bool same = true;
   for (std::size_t i = 0; i < stores_.size(); ++i) {
-    Store& store = StoreAt(i);
+    StoreObject& store = StoreAt(i);
     store.RequireOpen();
     same = same && store.generation() == generations_[i];
   }
@@ -196,7 +196,7 @@ WindowSampler& Sampler::core() {
 
 // Whether the next look takes so long that the GIL is better released; if so, a fork may find it
 // under way.
-bool Sampler::ManyRowsBehind() {
+bool SamplerObject::ManyRowsBehind() {
   const bool many = interop::UnscannedRows(*core_) > kManyRows;
   if (many) {
     before_ = core_->state();
@@ -205,14 +205,14 @@ bool Sampler::ManyRowsBehind() {
 }
 
 template <class Choose>
-bool Sampler::ChooseBatch(WindowBatch& batch, Choose&& choose) {
+bool SamplerObject::ChooseBatch(WindowBatch& batch, Choose&& choose) {
   const TurnToChoose turn(*this);
   WindowSampler& sampler = core();
   const MaybeWithoutGil released(ManyRowsBehind());
   return choose(sampler, batch);
 }
 
-std::unique_ptr<PendingBatch> Sampler::Prepare(WindowBatch batch) {
+std::unique_ptr<PendingBatch> SamplerObject::Prepare(WindowBatch batch) {
   auto pending = std::make_unique<PendingBatch>(std::move(batch), with_stores_);
   if (options_.unit == SampleUnit::kRow) {
     pending->MakeRows(stores_[0].ptr(), fields_, types_, max_length_.ptr());
@@ -222,7 +222,7 @@ std::unique_ptr<PendingBatch> Sampler::Prepare(WindowBatch batch) {
   return pending;
 }
 
-nb::object Sampler::Complete(std::unique_ptr<PendingBatch> pending) {
+nb::object SamplerObject::Complete(std::unique_ptr<PendingBatch> pending) {
   {
     const MaybeWithoutGil released(pending->bytes() >= kReleaseBytes);
     pending->Read();
@@ -230,7 +230,7 @@ nb::object Sampler::Complete(std::unique_ptr<PendingBatch> pending) {
   return pending->Finish();
 }
 
-std::unique_ptr<PendingBatch> Sampler::Draw() {
+std::unique_ptr<PendingBatch> SamplerObject::Draw() {
   WindowBatch batch;
   const bool there = ChooseBatch(batch, [this](WindowSampler& sampler, WindowBatch& chosen) {
     if (!options_.replacement) {
@@ -242,7 +242,7 @@ std::unique_ptr<PendingBatch> Sampler::Draw() {
   return there ? Prepare(std::move(batch)) : nullptr;
 }
 
-nb::object Sampler::Sample() {
+nb::object SamplerObject::Sample() {
   if (core_ != nullptr && interop::Prefetched(*core_) > 0) {
     ++iteration_;  // ends who reads ahead, and draws that again
     Rewind();
@@ -255,12 +255,12 @@ nb::object Sampler::Sample() {
   return Complete(Prepare(std::move(batch)));
 }
 
-nb::object Sampler::NextBatch() {
+nb::object SamplerObject::NextBatch() {
   std::unique_ptr<PendingBatch> pending = Draw();
   return pending == nullptr ? nb::object(nb::none()) : Complete(std::move(pending));
 }
 
-void Sampler::BeginEpoch() {
+void SamplerObject::BeginEpoch() {
   WindowBatch none;
   ChooseBatch(none, [](WindowSampler& sampler, WindowBatch&) {
     sampler.BeginEpoch();
@@ -269,7 +269,7 @@ void Sampler::BeginEpoch() {
   in_epoch_ = true;
 }
 
-nb::object Sampler::ReadStarts(nb::handle indices) {
+nb::object SamplerObject::ReadStarts(nb::handle indices) {
   const Int64s given(indices.ptr(), "indices");
   std::vector<std::uint64_t> numbers;
   numbers.reserve(given.size());
@@ -295,7 +295,7 @@ nb::object Sampler::ReadStarts(nb::handle indices) {
   return Complete(Prepare(std::move(batch)));
 }
 
-std::uint64_t Sampler::NumStarts() {
+std::uint64_t SamplerObject::NumStarts() {
   WindowBatch none;
   std::uint64_t starts = 0;
   ChooseBatch(none, [&](WindowSampler& sampler, WindowBatch&) {
@@ -305,7 +305,7 @@ std::uint64_t Sampler::NumStarts() {
   return starts;
 }
 
-std::uint64_t Sampler::EpochBatches() {
+std::uint64_t SamplerObject::EpochBatches() {
   WindowBatch none;
   std::uint64_t batches = 0;
   ChooseBatch(none, [&](WindowSampler& sampler, WindowBatch&) {
@@ -316,7 +316,7 @@ std::uint64_t Sampler::EpochBatches() {
 }
 
 // Waits in short turns, so that Ctrl-C ends it and other threads get theirs.
-bool Sampler::WaitForStart(double seconds) {
+bool SamplerObject::WaitForStart(double seconds) {
   constexpr std::chrono::nanoseconds kTurn = std::chrono::milliseconds(50);
   const auto until = std::chrono::steady_clock::now() +
                      std::chrono::duration_cast<std::chrono::steady_clock::duration>(
@@ -340,7 +340,7 @@ bool Sampler::WaitForStart(double seconds) {
   }
 }
 
-std::uint64_t Sampler::BeginIteration() {
+std::uint64_t SamplerObject::BeginIteration() {
   Rewind();
   if (!options_.replacement) {
     BeginEpoch();
@@ -348,7 +348,7 @@ std::uint64_t Sampler::BeginIteration() {
   return ++iteration_;
 }
 
-void Sampler::Rewind() {
+void SamplerObject::Rewind() {
   const TurnToChoose turn(*this);
   if (core_ != nullptr) {  // else `before_` counts nothing that was not handed out
     interop::ReturnPrefetched(*core_);
@@ -414,7 +414,7 @@ nb::list ListOf(const std::vector<EpochExtent>& extents, std::uint64_t EpochExte
 
 }  // namespace
 
-nb::dict Sampler::State() {
+nb::dict SamplerObject::State() {
   const TurnToChoose turn(*this);
   const SamplerState state = core().state();
   nb::list ids;
@@ -434,7 +434,7 @@ nb::dict Sampler::State() {
   return dict;
 }
 
-void Sampler::Restore(const nb::dict& state_dict) {
+void SamplerObject::Restore(const nb::dict& state_dict) {
   const TurnToChoose turn(*this);
   WindowSampler& sampler = core();
   SamplerState state = sampler.state();

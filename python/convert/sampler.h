@@ -23,7 +23,7 @@
 
 namespace stream_store::python {
 
-class Store;
+class StoreObject;
 
 /// One batch under way: room was made, then it is read, then it becomes a dict.
 class PendingBatch {
@@ -51,7 +51,7 @@ class PendingBatch {
   std::uint64_t bytes_ = 0;
 };
 
-class Sampler {
+class SamplerObject {
  public:
   /// What a sampler is made of, as Python gives it.
   struct Arguments {
@@ -64,10 +64,10 @@ class Sampler {
     bool with_stores = false;  ///< whether batches say which store each window is of
   };
 
-  explicit Sampler(const Arguments& arguments);
-  ~Sampler();
-  Sampler(const Sampler&) = delete;
-  Sampler& operator=(const Sampler&) = delete;
+  explicit SamplerObject(const Arguments& arguments);
+  ~SamplerObject();
+  SamplerObject(const SamplerObject&) = delete;
+  SamplerObject& operator=(const SamplerObject&) = delete;
 
   nb::object Sample();     ///< a batch with replacement
   void BeginEpoch();       ///< without
@@ -103,7 +103,7 @@ class Sampler {
   nb::object Complete(std::unique_ptr<PendingBatch> pending);
   template <class Choose>
   bool ChooseBatch(WindowBatch& batch, Choose&& choose);
-  Store& StoreAt(std::size_t i) const;
+  StoreObject& StoreAt(std::size_t i) const;
 
   std::vector<nb::object> stores_;
   SamplerOptions options_;

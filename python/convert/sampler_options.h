@@ -8,7 +8,7 @@
 namespace stream_store::python {
 
 /// Sampler.__init__: `options` is a dict of all of them, checked by sampler.py.
-void MakeSampler(Sampler* where, nb::list stores, const nb::dict& options);
+void MakeSampler(SamplerObject* where, nb::list stores, const nb::dict& options);
 
 /// Prefetch::Next(), None at the end.
 nb::object NextPrefetched(Prefetch& prefetch);

@@ -58,7 +58,7 @@ std::string FieldText(const Schema& schema, std::size_t type) {
     return "nothing";
   }
   const Field& field = schema.fields()[type];
-  return StrCat("'", field.name, "' (", internal::ShapeText(field), ")");
+  return StrCat("'", field.name, "' (", FieldText(field), ")");
 }
 
 // The first field of two schemas that is not the same in both.

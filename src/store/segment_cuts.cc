@@ -10,8 +10,6 @@
 namespace stream_store::internal {
 namespace {
 
-bool IsInteger(DType dtype) { return dtype >= DType::kInt8 && dtype <= DType::kUInt64; }
-
 [[noreturn]] void ThrowCannotCut(const std::string& found) {
   throw Error(
       ErrorCode::kInvalidArgument,

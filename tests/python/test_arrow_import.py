@@ -427,7 +427,7 @@ def test_the_producer_of_an_import_cannot_write_to_the_store() -> None:
     reader = pa.RecordBatchReader.from_batches(pa.schema({"a": pa.int64()}), batches())
     assert store.from_arrow(reader) == 1
     assert len(errors) == 3
-    assert all("imported into" in error for error in errors)
+    assert all("target of an import" in error for error in errors)
     assert store[:]["values"].tolist() == [0]
 
 
