@@ -90,7 +90,7 @@ def append_rows() -> list[Row]:
 def window_rows() -> list[Row]:
     """Measure windows of 128 values, three columns, against memcpy of the same bytes."""
     least = google_benchmark(
-        "windows_bench", "--benchmark_filter=Windows/", "--benchmark_repetitions=5"
+        "cpp/windows_bench", "--benchmark_filter=Windows/", "--benchmark_repetitions=5"
     )
     return [
         {

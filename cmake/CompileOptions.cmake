@@ -23,6 +23,6 @@ function(stream_store_compile_options target)
   target_compile_definitions(${target} PRIVATE $<$<BOOL:${STREAMSTORE_ASSERTIONS}>:STREAM_STORE_ASSERTIONS>)
   target_compile_options(${target} PRIVATE
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wold-style-cast -Wnon-virtual-dtor
-    $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety>
+    "$<$<CXX_COMPILER_ID:Clang>:-Wthread-safety;-Werror=thread-safety>"
     $<$<BOOL:${STREAMSTORE_WERROR}>:-Werror>)
 endfunction()

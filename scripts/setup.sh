@@ -85,7 +85,7 @@ install_parts() {
   local requirements
   mapfile -t requirements < <("$venv/bin/python" scripts/requirements.py "$@")
   ((${#requirements[@]})) || die "pyproject.toml: no requirements found for: $*"
-  pip install -q --no-compile "${requirements[@]}"
+  pip install -q --no-compile -c scripts/constraints.txt "${requirements[@]}"
 }
 
 # install_torch: PyTorch, for the tests, examples and benchmarks of stream_store.torch. STREAMSTORE_TORCH names another

@@ -113,7 +113,7 @@ Operation ReadRows(std::string name, const StreamStore& store, bool ragged_too) 
   struct State {
     State(const StreamStore& of, bool with_ragged)
         : reader(of.reader()),
-          draws(kBatches, kWindows, reader.rows() - kLength),
+          draws(kBatches, kWindows, reader.num_rows() - kLength),
           room(with_ragged) {}
 
     Reader reader;

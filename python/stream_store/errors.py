@@ -50,11 +50,33 @@ class LockedError(Error):
 
 
 class VersionError(Error):
-    """The store has a version of the format that this build does not read."""
+    """The store has a version of the format that this build does not read.
+
+    Examples:
+        >>> import pathlib, stream_store
+        >>> StreamStore("run", fields={"reward": "float32"}).close()
+        >>> control = pathlib.Path("run/control")
+        >>> data = bytearray(control.read_bytes())
+        >>> data[8] = 99  # the version of the format
+        >>> size = control.write_bytes(data)
+        >>> try:
+        ...     StreamStore("run", "r")
+        ... except stream_store.VersionError as error:
+        ...     "99" in str(error)
+        True
+    """
 
 
 class StoreFullError(Error, OSError):
-    """No space is left: disk, quota, file size or address space. The next append tries again."""
+    """No space is left: disk, quota, file size or address space. The next append tries again.
+
+    It is also an OSError, so code that handles a full disk for other files handles it too.
+
+    Examples:
+        >>> import stream_store
+        >>> issubclass(stream_store.StoreFullError, OSError)
+        True
+    """
 
 
 for _error in (Error, CorruptStoreError, LockedError, VersionError, StoreFullError):

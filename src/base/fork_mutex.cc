@@ -1,6 +1,7 @@
 #include "base/fork_mutex.h"
 
 #include "base/assert.h"
+#include "base/mutex.h"
 #include "base/threads.h"
 
 namespace stream_store::internal {
@@ -8,16 +9,16 @@ namespace stream_store::internal {
 // All existing ForkMutexes, by rank. The list is never destroyed, because some of them outlive
 // static destruction.
 struct ForkMutexList {
-  std::mutex mutex;
-  ForkMutex* first[2] = {nullptr, nullptr};
+  Mutex mutex;
+  ForkMutex* first[2] GUARDED_BY(mutex) = {nullptr, nullptr};
 
   static ForkMutexList& Get() {
     static auto* list = new ForkMutexList;
     return *list;
   }
 
-  void Add(ForkMutex* item) {
-    const std::scoped_lock hold(mutex);
+  void Add(ForkMutex* item) EXCLUDES(mutex) {
+    const MutexLock hold(mutex);
     ForkMutex*& head = first[static_cast<int>(item->rank_)];
     item->next_ = head;
     if (head != nullptr) {
@@ -26,8 +27,8 @@ struct ForkMutexList {
     head = item;
   }
 
-  void Remove(ForkMutex* item) {
-    const std::scoped_lock hold(mutex);
+  void Remove(ForkMutex* item) EXCLUDES(mutex) {
+    const MutexLock hold(mutex);
     ForkMutex*& head = first[static_cast<int>(item->rank_)];
     (item->previous_ == nullptr ? head : item->previous_->next_) = item->next_;
     if (item->next_ != nullptr) {
@@ -35,7 +36,8 @@ struct ForkMutexList {
     }
   }
 
-  static void Prepare() {
+  // Held from before the fork until after it, on both sides: the analysis cannot follow that.
+  static void Prepare() NO_THREAD_SAFETY_ANALYSIS {
     ForkMutexList& list = Get();
     list.mutex.lock();
     for (ForkMutex* head : list.first) {
@@ -45,7 +47,7 @@ struct ForkMutexList {
     }
   }
 
-  static void Resume() {
+  static void Resume() NO_THREAD_SAFETY_ANALYSIS {
     ForkMutexList& list = Get();
     for (ForkMutex* head : list.first) {
       for (ForkMutex* item = head; item != nullptr; item = item->next_) {

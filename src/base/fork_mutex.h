@@ -9,9 +9,11 @@
 
 #include <mutex>
 
+#include "base/thread_annotations.h"
+
 namespace stream_store::internal {
 
-class ForkMutex {
+class CAPABILITY("mutex") ForkMutex {
  public:
   /// Lock order: a thread that holds a mutex locks only mutexes of a higher rank. Forking locks all
   /// of them in that order.
@@ -25,12 +27,12 @@ class ForkMutex {
   ForkMutex& operator=(const ForkMutex&) = delete;
   ~ForkMutex();
 
-  void lock() {
+  void lock() ACQUIRE() {
     mutex_.lock();
     CountHeld(1);
   }
 
-  void unlock() {
+  void unlock() RELEASE() {
     CountHeld(-1);
     mutex_.unlock();
   }
@@ -51,6 +53,20 @@ class ForkMutex {
   const Rank rank_;
   ForkMutex* previous_ = nullptr;
   ForkMutex* next_ = nullptr;
+};
+
+/// Holds a ForkMutex from construction to destruction.
+class SCOPED_CAPABILITY ForkMutexLock {
+ public:
+  explicit ForkMutexLock(ForkMutex& mutex) ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
+
+  ForkMutexLock(const ForkMutexLock&) = delete;
+  ForkMutexLock& operator=(const ForkMutexLock&) = delete;
+
+  ~ForkMutexLock() RELEASE() { mutex_.unlock(); }
+
+ private:
+  ForkMutex& mutex_;
 };
 
 }  // namespace stream_store::internal

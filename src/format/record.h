@@ -56,4 +56,17 @@ inline std::uint16_t SessionOfRecord(std::uint64_t row_session) noexcept {
   return static_cast<std::uint16_t>(row_session >> 48);
 }
 
+/// Hints that `reach` positions or rows have: the number of multiples of 256 in [0, reach).
+constexpr std::uint64_t HintSlots(std::uint64_t reach) noexcept {
+  return (reach + kHintStride - 1) / kHintStride;
+}
+
+/// Calls visit(slot) for each hint whose position, 256·slot, is in [begin, end).
+template <class Visit>
+void ForEachHintSlot(std::uint64_t begin, std::uint64_t end, Visit&& visit) {
+  for (std::uint64_t slot = HintSlots(begin); slot * kHintStride < end; ++slot) {
+    visit(slot);
+  }
+}
+
 }  // namespace stream_store::internal

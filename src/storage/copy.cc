@@ -101,10 +101,7 @@ class HintWriter {
 
   void Pass(std::uint64_t record, const VerifiedRecord& verified, const Cursor& before) {
     const std::uint64_t end = before.values + verified.layout.total;
-    for (std::uint64_t slot = (before.values + kHintStride - 1) / kHintStride;
-         slot * kHintStride < end; ++slot) {
-      positions_.Set(slot, record);
-    }
+    ForEachHintSlot(before.values, end, [&](std::uint64_t slot) { positions_.Set(slot, record); });
     const std::uint64_t row = RowOfRecord(verified.record.row_session);
     if (row == before.rows && row % kHintStride == 0) {
       rows_.Set(row / kHintStride, record);

@@ -52,8 +52,8 @@ OpenedStore Ready(StoreFiles::Parts parts) {
   opened.files = std::make_shared<StoreFiles>(std::move(parts));
   opened.files->control.session().store(1, std::memory_order_release);
   opened.files->control.state().store(kLiveOpen, std::memory_order_release);
-  opened.options.slot_sequence = 1;
-  opened.options.session = 1;
+  opened.start.slot_sequence = 1;
+  opened.start.session = 1;
   return opened;
 }
 

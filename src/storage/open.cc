@@ -81,10 +81,8 @@ void CompleteTail(StoreFiles& files, const Slot& slot, const Cursor& cursor) {
   records[cursor.records].start = cursor.values;
   for (std::uint64_t i = slot.records; i < cursor.records; ++i) {
     const std::uint64_t end = records[i + 1].start;
-    for (std::uint64_t h = (records[i].start + kHintStride - 1) / kHintStride;
-         h * kHintStride < end; ++h) {
-      hints[h].position_record = i;
-    }
+    ForEachHintSlot(records[i].start, end,
+                    [=](std::uint64_t at) { hints[at].position_record = i; });
     const std::uint64_t row = RowOfRecord(records[i].row_session);
     if (row == rows && row % kHintStride == 0) {
       hints[row / kHintStride].row_record = i;
@@ -165,14 +163,14 @@ OpenedStore OpenForWriting(const std::filesystem::path& path) {
   // Last, because a reader that found the live byte free stays at its own prefix until this word
   // changes.
   control.session().store(session, std::memory_order_release);
-  opened.cursor = recovered.cursor;
   opened.recovery = recovered.report;
-  opened.options.slot_sequence = recovered.slot.sequence;
-  opened.options.slot_session = recovered.slot.session;
-  opened.options.session = session;
-  opened.options.durable_records = sync_interrupted ? 0 : recovered.slot.records;
-  opened.options.durable_rows = sync_interrupted ? 0 : recovered.slot.rows;
-  opened.options.sync_interrupted = sync_interrupted;
+  opened.start = {.cursor = recovered.cursor,
+                  .session = session,
+                  .slot_sequence = recovered.slot.sequence,
+                  .slot_session = recovered.slot.session,
+                  .durable_records = sync_interrupted ? 0 : recovered.slot.records,
+                  .durable_rows = sync_interrupted ? 0 : recovered.slot.rows,
+                  .sync_interrupted = sync_interrupted};
   return opened;
 }
 

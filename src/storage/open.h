@@ -16,17 +16,15 @@
 #include "stream_store/options.h"
 #include "stream_store/recovery.h"
 
-#include "storage/cursor.h"
 #include "storage/store_files.h"
-#include "storage/writer.h"
+#include "storage/writer_options.h"
 
 namespace stream_store::internal {
 
 /// A store that is ready for a Writer.
 struct OpenedStore {
   std::shared_ptr<StoreFiles> files;
-  Cursor cursor;
-  WriterOptions options;  ///< the state of the store; the caller sets the wishes of the user
+  SessionStart start;  ///< the state of the store, from which the new session continues
   Recovery recovery;
 };
 

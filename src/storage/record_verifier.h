@@ -233,16 +233,9 @@ class RecordVerifier {
   // The checksum that a record with these values must have.
   std::uint32_t ChecksumOf(const Record& record, const LayoutFacts& layout,
                            const Value* values) const noexcept {
-    constexpr std::uint64_t kInlineWords = 24;  // longer runs go through the three-stream function
-    std::uint32_t state = BeginChecksum(seed_, record.start, record.step, record.row_session,
-                                        record.layout, layout.digest);
-    if (layout.total > kInlineWords) {
-      return FinishChecksum(Crc32cExtendWords(state, values, layout.total));
-    }
-    for (std::uint64_t i = 0; i < layout.total; ++i) {
-      state = Crc32cExtendWord(state, static_cast<std::uint64_t>(values[i]));
-    }
-    return FinishChecksum(state);
+    const std::uint32_t head = BeginChecksum(seed_, record.start, record.step, record.row_session,
+                                             record.layout, layout.digest);
+    return FinishChecksum(ExtendChecksum(head, values, layout.total));
   }
 
   // As ChecksumOf(), reading the values of a record of any length in parts.

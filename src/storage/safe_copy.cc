@@ -57,7 +57,7 @@ SafeCopy::SafeCopy(const StoreFiles& files, const View& view)
   view_.layouts = reinterpret_cast<const std::uint64_t*>(layouts_.data());
   view_.hints = reinterpret_cast<const Hint*>(hints_.data());
   const std::uint64_t reach = std::max(view.value_count, view.row_count);
-  view_.hint_slots = (reach + kHintStride - 1) / kHintStride;
+  view_.hint_slots = HintSlots(reach);
   view_.sparse = true;
   view_.mapping_key = NewMapsKey();
   view_.mappings = nullptr;

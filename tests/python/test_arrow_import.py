@@ -190,6 +190,13 @@ def test_dictionaries_become_their_values() -> None:
     assert [store.row(i)["n"] for i in range(4)] == [5, None, None, None]
 
 
+def test_dictionaries_with_an_offset_are_read_where_they_begin() -> None:
+    words = pa.array(["a", "b", "c", None, "e"])
+    sliced = pa.DictionaryArray.from_arrays(pa.array([2, 0, None, 1, 0]), words[2:])
+    store = imported(pa.table({"w": sliced}))
+    assert [row["w"] for row in store.rows()] == ["e", "c", None, None, "c"]
+
+
 def test_list_views_become_lists() -> None:
     views = pa.ListViewArray.from_arrays(
         pa.array([4, 0, 2]), pa.array([1, 2, 0]), pa.array([1, 2, 3, 4, 5.5])
@@ -420,7 +427,7 @@ def test_the_producer_of_an_import_cannot_write_to_the_store() -> None:
     reader = pa.RecordBatchReader.from_batches(pa.schema({"a": pa.int64()}), batches())
     assert store.from_arrow(reader) == 1
     assert len(errors) == 3
-    assert all("imported into" in error for error in errors)
+    assert all("target of an import" in error for error in errors)
     assert store[:]["values"].tolist() == [0]
 
 

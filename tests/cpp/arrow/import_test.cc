@@ -1,4 +1,4 @@
-// Batches into a store: values, steps, rows in any order, arrays that contradict themselves.
+// Imports batches: values, steps, rows in any order, and arrays that contradict themselves.
 #include <functional>
 #include <stdexcept>
 #include <string>
@@ -74,7 +74,7 @@ TEST(Import, TakesStepsFromAColumn) {
                .buffers = {{}, Bytes<std::uint32_t>({7, 4000000000U})}};
   Import(store, {{steps, Int64s("n", {1, 2})}}, options);
   EXPECT_EQ(store.reader().row(1).step(), 4000000000);
-  options.step_column = "n";  // a field, too
+  options.step_column = "n";  // the column of a field can be the steps as well
   Import(store, {{Int64s("n", {5000000000})}}, options);
   EXPECT_EQ(store.reader().row(2).step(), 5000000000);
   EXPECT_EQ(Values(store), (std::vector<Value>{1, 2, 5000000000}));
@@ -194,7 +194,7 @@ TEST(Import, PicksRowsOfBatchesOfUnequalSize) {
   EXPECT_EQ(Values(store), (std::vector<Value>{10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0}));
 }
 
-TEST(Import, RefusesPicksThatAreNotThere) {
+TEST(Import, RefusesPicksBeyondTheKeptRows) {
   StreamStore store = StoreOf(kNumber);
   StagedRows staged = store.Stage();
   Producer producer({{Int64s("n", {0, 1, 2})}});
@@ -210,7 +210,7 @@ TEST(Import, RefusesPicksThatAreNotThere) {
   EXPECT_EQ(ErrorOf([&] { importer.AppendKept(picks); }).code(), ErrorCode::kOutOfRange);
 }
 
-TEST(Import, EndsWithWhatProgressThrows) {
+TEST(Import, EndsWithTheExceptionOfTheProgressCallback) {
   StreamStore store = StoreOf(kNumber);
   ArrowImportOptions options;
   options.progress = [](std::uint64_t rows) {
@@ -232,12 +232,12 @@ TEST(Import, AddsOffsetsOfStructsToThoseOfTheirChildren) {
   x.length = 4;
   const Column s{
       .format = "+s", .name = "s", .length = 2, .buffers = {{0x0a}}, .children = {x}, .offset = 2};
-  Import(store, {{s}});  // bits 2 and 3 are 0 and 1: only the second row is there
+  Import(store, {{s}});  // bits 2 and 3 of the bitmap are 0 and 1: only the second row is present
   EXPECT_EQ(Values(store), (std::vector<Value>{94}));
   EXPECT_EQ(store.reader().row(0).size(), 0U);
 }
 
-TEST(Import, NamesTheRowOfALyingOffset) {
+TEST(Import, NamesTheRowOfAWrongOffset) {
   const auto lists = [](std::initializer_list<std::int32_t> offsets) {
     return Column{.format = "+l",
                   .name = "l",
@@ -250,7 +250,7 @@ TEST(Import, NamesTheRowOfALyingOffset) {
   EXPECT_NE(Refusal(kList, {lists({-1, 1, 2})}).find("'l', row 0"), std::string::npos);
 }
 
-TEST(Import, RefusesArraysThatAreShorterThanTheySay) {
+TEST(Import, RefusesArraysThatAreShorterThanDeclared) {
   Column number = Int64s("n", {1, 2, 3});
   number.length = 2;
   Column longer = Int64s("m", {1, 2, 3});
@@ -278,7 +278,7 @@ TEST(Import, RefusesArraysThatAreShorterThanTheySay) {
   EXPECT_NE(Refusal(kList, {fixed}).find("past the end"), std::string::npos);
 }
 
-TEST(Import, RefusesSchemasThatAreNone) {
+TEST(Import, RefusesInvalidSchemas) {
   StreamStore store = StoreOf(kNumber);
   StagedRows staged = store.Stage();
   ArrowSchema schema{};
@@ -304,7 +304,7 @@ TEST(Import, RefusesSchemasThatAreNone) {
   EXPECT_THROW(ArrowImporter(staged, deep.front()), Error);
 }
 
-TEST(Import, RoundTripsWhatWasExported) {
+TEST(Import, RestoresEveryValueOfAnExport) {
   const std::vector<Field> fields = {
       {.name = "n", .dtype = DType::kUInt64},
       {.name = "t", .dtype = DType::kString},

@@ -1,4 +1,4 @@
-// Rows that are staged appear with one publish, or never were.
+// Tests of staged rows: they appear together with one publish, or not at all.
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
@@ -52,7 +52,7 @@ void ExpectRows(const Reader& reader, Row rows) {
   }
 }
 
-TEST(StagedRows, AreSeenByNobodyUntilTheyAreCommitted) {
+TEST(StagedRows, AreInvisibleUntilTheyAreCommitted) {
   const ScratchDirectory scratch;
   StreamStore store = StreamStore::Open(scratch / "a", OptionsOf());
   Reader here = store.reader();

@@ -1,20 +1,21 @@
-// The passes of Extend() for rows of one shape, which is found out once.
+// The passes of Extend() for rows that all have the same shape, which is then checked once.
 //
-// Rows are encoded in blocks: each column of a block by one call into scratch memory, from there to
-// its place in every row. What a block touches stays in the first cache, and all that is kept of a
-// row until it is stored is its check.
+// Rows are encoded in blocks: one call encodes a column of a block into scratch memory, from which
+// it is scattered to its place in every row. A block stays in the first-level cache. Of a row only
+// the checksum is kept until its record is stored; the rest follows from its number.
 #include <algorithm>
 #include <cstring>
 
-#include "storage/hot.h"
+#include "storage/appender_inline.h"
 
 namespace stream_store::internal {
 namespace {
 
 constexpr std::uint64_t kBlockRows = 64;
-constexpr std::uint64_t kLongRow = 256;  // values: rows so long are encoded in place, one by one
+constexpr std::uint64_t kLongRow = 256;  // values; longer rows are encoded in place, one by one
 
-// Copies rows of `words` words from `in` to every `stride`-th place of `out`.
+// Copies rows of `words` words from `in` to every `stride`-th place of `out`. A memcpy() of known
+// size is a load and a store; of a size known at run time it would be a call for every row.
 inline void Scatter(const void* in, std::uint64_t words, std::uint64_t rows, Value* out,
                     std::uint64_t stride) noexcept {
   const auto* from = static_cast<const unsigned char*>(in);
@@ -37,18 +38,18 @@ inline void Scatter(const void* in, std::uint64_t words, std::uint64_t rows, Val
 
 }  // namespace
 
-// Pass 1: places, and the layout of them all.
-Refusal Writer::DecideRegular(std::span<const Step> steps, std::span<const Column> columns,
-                              Cursor& at) {
+// Pass 1: the places of the rows, and their one layout.
+Refusal Appender::DecideRegular(std::span<const Step> steps, std::span<const Column> columns,
+                                Cursor& at) {
   const auto refuse = [](std::uint64_t row) {
     return Refuse(Refusal::Rule::kStepNotAfter, 0, row);
   };
   if (at.rows > 0 && steps[0] <= at.step) {
     return refuse(0);
   }
-  ShapeCache& memo = memos_[0];
-  if (const Refusal verdict = ShapeRow(columns, 0, memo); verdict.code != ErrorCode::kOk) {
-    return verdict;
+  ShapeCache& shape = shapes_[0];
+  if (const Refusal refusal = ShapeRow(columns, 0, shape); refusal.code != ErrorCode::kOk) {
+    return refusal;
   }
   for (std::size_t row = 1; row < steps.size(); ++row) {
     if (steps[row] <= steps[row - 1]) {
@@ -57,21 +58,21 @@ Refusal Writer::DecideRegular(std::span<const Step> steps, std::span<const Colum
   }
   const std::uint64_t rows = steps.size();
   if (at.rows > kMaxRows - std::min(rows, kMaxRows) || rows > kMaxRows) {
-    at.rows = kMaxRows;  // the row that has no place
+    at.rows = kMaxRows;  // the number of the first row that has no place
     return RefusePlace(steps.back(), /*continues=*/false, at);
   }
   at.records += rows;
-  at.values += rows * memo.total;
-  at.field_writes += rows * memo.fields;
+  at.values += rows * shape.total;
+  at.field_writes += rows * shape.fields;
   at.rows += rows;
   at.step = steps.back();
-  at.last_type = memo.last_type;
+  at.last_type = shape.last_type;
   return {};
 }
 
 // How one column of the call is encoded.
-struct Writer::ColumnPlan {
-  EncodeLoop loop;  // null: words as they are
+struct Appender::ColumnPlan {
+  EncodeLoop loop;  // null: the items are stored as they are
   const Encoding* encoding;
   const unsigned char* data;
   std::uint64_t row_bytes;
@@ -80,7 +81,7 @@ struct Writer::ColumnPlan {
   std::size_t column;
 };
 
-std::vector<Writer::ColumnPlan> Writer::PlanColumns(std::span<const Column> columns) const {
+std::vector<Appender::ColumnPlan> Appender::PlanColumns(std::span<const Column> columns) const {
   std::vector<ColumnPlan> plans;
   plans.reserve(columns.size());
   for (std::size_t c = 0; c < columns.size(); ++c) {
@@ -88,7 +89,7 @@ std::vector<Writer::ColumnPlan> Writer::PlanColumns(std::span<const Column> colu
     if (column.row_items == 0) {
       continue;
     }
-    const Encoding& encoding = store_schema_->encodings[column.type];
+    const Encoding& encoding = schema_->encodings[column.type];
     const bool as_it_is = KeepsWord(encoding, column.source);
     plans.push_back({as_it_is ? nullptr : FindEncodeLoop(encoding, column.source), &encoding,
                      static_cast<const unsigned char*>(column.data),
@@ -98,18 +99,20 @@ std::vector<Writer::ColumnPlan> Writer::PlanColumns(std::span<const Column> colu
   return plans;
 }
 
-// Values of `rows` rows from `first` on, to `out`. What does not belong is told of the first row that
-// has it: the columns behind are looked at up to there.
-Refusal Writer::EncodeBlock(std::span<const ColumnPlan> plans, std::uint64_t first,
-                            std::uint64_t rows, Value* out) {
-  const std::uint64_t total = memos_[0].total;
-  Refusal verdict;
+// Encodes the values of `rows` rows from `first` on to `out`. After an invalid item the remaining
+// columns are still checked, but only up to that row, so that the reported row is the first bad row
+// of the call rather than of one column.
+Refusal Appender::EncodeBlock(std::span<const ColumnPlan> plans, std::uint64_t first,
+                              std::uint64_t rows, Value* out) {
+  const std::uint64_t total = shapes_[0].total;
+  Refusal refusal;
   for (const ColumnPlan& plan : plans) {
     const unsigned char* items = plan.data + first * plan.row_bytes;
     if (plan.loop == nullptr) {
       Scatter(items, plan.words, rows, out, total);
     }
-    // Packed rows are padded, and texts are well-formed, each for itself.
+    // Packed rows are padded per row and UTF-8 must be valid per row, so both are encoded one row
+    // at a time.
     const bool alone = plan.encoding->packed || plan.encoding->kind == WordKind::kText;
     const std::uint64_t together = alone ? 1 : rows;
     for (std::uint64_t row = 0; plan.loop != nullptr && row < rows; row += together) {
@@ -119,35 +122,35 @@ Refusal Writer::EncodeBlock(std::span<const ColumnPlan> plans, std::uint64_t fir
           plan.loop(*plan.encoding, items + row * plan.row_bytes, together * plan.count, encoded);
       if (bad != kEncodedAll) {
         rows = row + bad / plan.count;
-        verdict = Refuse(Refusal::Rule::kValue, plan.column, first + rows, bad % plan.count);
+        refusal = Refuse(Refusal::Rule::kValue, plan.column, first + rows, bad % plan.count);
       } else if (together > 1) {
         Scatter(encoded, plan.words, together, place, total);
       }
     }
     out += plan.words;
   }
-  return verdict;
+  return refusal;
 }
 
-// Pass 2: values, and the checks of their records into checksums_.
-Refusal Writer::EncodeRegular(std::span<const Step> steps, std::span<const Column> columns,
-                              const Cursor& begin) {
+// Pass 2: encodes the values, and computes the checksums of their records into checksums_.
+Refusal Appender::EncodeRegular(std::span<const Step> steps, std::span<const Column> columns,
+                                const Cursor& begin) {
   const std::vector<ColumnPlan> plans = PlanColumns(columns);
-  const std::uint64_t total = memos_[0].total;
+  const std::uint64_t total = shapes_[0].total;
   const std::uint64_t block_rows = total > kLongRow ? 1 : kBlockRows;
   checksums_.resize(steps.size());
   encoded_.resize(block_rows == 1 ? 0 : kBlockRows * total);
   for (std::uint64_t first = 0; first < steps.size(); first += block_rows) {
     const std::uint64_t rows = std::min<std::uint64_t>(block_rows, steps.size() - first);
-    Value* const values = values_ + begin.values + first * total;
-    if (const Refusal verdict = EncodeBlock(plans, first, rows, values);
-        verdict.code != ErrorCode::kOk) {
-      return verdict;
+    Value* const values = data_.values + begin.values + first * total;
+    if (const Refusal refusal = EncodeBlock(plans, first, rows, values);
+        refusal.code != ErrorCode::kOk) {
+      return refusal;
     }
     for (std::uint64_t row = 0; kChecksums && row < rows; ++row) {
-      const Staged staged = RegularRow(steps, begin, first + row);
-      checksums_[first + row] =
-          FinishChecksum(ExtendChecksum(BeginDecidedChecksum(staged), values + row * total, total));
+      const DecidedRecord decided = RegularRow(steps, begin, first + row);
+      checksums_[first + row] = FinishChecksum(
+          ExtendChecksum(BeginDecidedChecksum(decided), values + row * total, total));
     }
   }
   return {};
