@@ -1,8 +1,8 @@
-"""The last run of `make bench` as tables and pictures, for people.
+"""Format the last run of `make bench` as tables and charts.
 
     python benchmarks/report.py    puts them into docs/benchmarks.md, docs/images and README.md
 
-Standard library and matplotlib; reads benchmarks/results/latest.json.
+Needs matplotlib. Reads benchmarks/results/latest.json.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ Result = dict[str, Any]
 
 
 def machine() -> dict[str, str]:
-    """What ran it."""
+    """Describe the machine, the compiler and the versions of the packages."""
     cpu = next(
         (
             line.split(":", 1)[1].strip()
@@ -82,7 +82,7 @@ def machine() -> dict[str, str]:
 
 
 def number(value: float) -> str:
-    """Three digits that count."""
+    """Format a figure with three significant digits."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
@@ -91,7 +91,7 @@ def task(row: Row) -> str:
 
 
 def goals_table(rows: list[Row]) -> str:
-    """Every figure of ours beside its goal, whether it is met, and what it is a ratio of."""
+    """Format our figures with their goals, whether these are met, and ratios to competitors."""
     lines = ["| task | ours | goal | met | competitor | ratio |", "|---|---|---|---|---|---|"]
     for row in rows:
         goal, met = "", ""
@@ -109,7 +109,7 @@ def goals_table(rows: list[Row]) -> str:
 
 
 def compared_table(compared: list[Row]) -> str:
-    """A row a question and size, a column a store; below it notes and what a store cannot do."""
+    """Format a row per question and size and a column per store, then notes and refusals."""
     names = list(compared[0]["answers"])
     lines = ["| task | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
     notes: list[str] = []
@@ -127,17 +127,17 @@ def compared_table(compared: list[Row]) -> str:
                 notes.append(f"- [{len(notes) + 1}] {name}: {answer['note']}.")
                 cells[-1] += f" [{len(notes)}]"
         lines.append(f"| {task(row)}, {row['unit']} | " + " | ".join(cells) + " |")
-    told = [
+    missing = [
         f"- {reason}: {'; '.join(dict.fromkeys(tasks))}."
         for reason, tasks in sorted(reasons.items())
     ]
     if notes:
-        lines += ["", "What a number in brackets stands for:", "", *notes]
-    return "\n".join([*lines, "", "What has no figure:", "", *told])
+        lines += ["", "Notes:", "", *notes]
+    return "\n".join([*lines, "", "Reasons for missing figures:", "", *missing])
 
 
 def best_others(compared: list[Row]) -> list[tuple[Row, str, float]]:
-    """Rows of the README with the fastest of all others, and ours as a multiple of it."""
+    """Return the rows of the README, each with the best other store and our ratio to it."""
     best = []
     for row in compared:
         if row["steps"] not in {None, COMMON} or "figure" not in row["answers"][OURS]:
@@ -154,7 +154,7 @@ def best_others(compared: list[Row]) -> list[tuple[Row, str, float]]:
 
 
 def best_table(compared: list[Row]) -> str:
-    """Ours beside the fastest of all others; what needs a note points to the page that has it."""
+    """Format our figures next to the best other store, with links to the notes."""
     lines = ["| task | StreamStore | the best other | ratio |", "|---|---|---|---|"]
     for row, name, ratio in best_others(compared):
         unit, ours, other = row["unit"], row["answers"][OURS], row["answers"][name]
@@ -167,17 +167,19 @@ def best_table(compared: list[Row]) -> str:
 
 
 def ahead(compared: list[Row]) -> str:
-    """A sentence: where others are ahead of us, as the ratios that are shown have it."""
-    behind = [
+    """Return a sentence that lists the tasks in which another store is ahead."""
+    lost = [
         f"{task(row)} ({name}, {ratio:.2f})"
         for row, name, ratio in best_others(compared)
         if round(ratio, 2) > 1
     ]
-    return f"Others are ahead in: {'; '.join(behind)}." if behind else "No other is ahead in these."
+    return (
+        f"Others are ahead in: {'; '.join(lost)}." if lost else "No other store is ahead in these."
+    )
 
 
 def compared_picture(compared: list[Row]) -> Figure:
-    """Bars a task at one size, three tasks a line."""
+    """Draw bars for each task at one size, three tasks per line."""
     chosen = [
         row
         for row in compared
@@ -208,7 +210,7 @@ def compared_picture(compared: list[Row]) -> Figure:
 
 
 def sizes_picture(compared: list[Row]) -> Figure:
-    """Lines over the size of the store."""
+    """Draw lines over the size of the store."""
     figure, axes = plt.subplots(1, len(LINES), figsize=(10, 4), layout="constrained", sharey=True)
     stores = sorted({store for row in compared for store in row["answers"]} - {OURS})
     colours = {OURS: "#1f6f5c", **{store: f"C{i}" for i, store in enumerate(stores)}}
@@ -243,7 +245,7 @@ def sizes_picture(compared: list[Row]) -> Figure:
 
 
 def pictures(compared: list[Row]) -> dict[str, Figure]:
-    """Pictures by file name; none is written here."""
+    """Return the charts by file name, without writing them."""
     mpl.rcParams.update({"svg.hashsalt": OURS, "font.size": 9, "svg.fonttype": "path"})
     return {"compared.svg": compared_picture(compared), "sizes.svg": sizes_picture(compared)}
 
@@ -256,32 +258,33 @@ def save(figures: dict[str, Figure], where: Path) -> None:
 
 
 def full_report(result: Result) -> str:
-    """All tables of one run."""
+    """Format all tables of one run."""
     made = result["machine"]
     parts = [
         f"{made['date']}: {made['machine']}, {made['system']}, {made['compiler']}. "
         f"{made['versions']}.",
     ]
     if result["compared"]:
-        parts += ["### Beside other stores", compared_table(result["compared"])]
+        parts += ["### Comparison with other stores", compared_table(result["compared"])]
     parts += [
-        "### Beside goals, and beside the least that the machine takes",
+        "### Comparison with goals and with the floor of the machine",
         goals_table(result["rows"]),
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def write(result: Result, where: Path) -> None:
-    """Tables and pictures of a run into a folder."""
+    """Write the tables and charts of a run into a folder."""
     (where / "latest.md").write_text(full_report(result))
     if result["compared"]:
         save(pictures(result["compared"]), where)
 
 
 def publish(result: Result, root: Path) -> None:
-    """Tables and pictures of a run into the documents: all of them are made before one is written.
+    """Put the tables and charts of a run into the documents.
 
-    SystemExit where the run has not compared what the documents show.
+    All of them are created before the first is written. Raises SystemExit if the run lacks a
+    comparison that the documents show.
     """
     compared = result["compared"]
     if not any(row["steps"] == COMMON and OURS in row["answers"] for row in compared):

@@ -1,9 +1,9 @@
-"""Run every benchmark and say what was reached: `make bench`.
+"""Run every benchmark and write a report: `make bench`.
 
-Builds the C++ benchmarks, runs them, those in benchmarks/python and the comparison with other
-stores, and writes benchmarks/results: latest.json, latest.md and pictures. Every ratio is taken in
-one run; figures are the least of several. `python benchmarks/report.py` puts the last run into the
-documents.
+Builds and runs the C++ benchmarks, runs those in benchmarks/python and the comparison with other
+stores, and writes benchmarks/results: latest.json, latest.md and charts. Both sides of a ratio are
+from one run, and a figure is the least of several. `python benchmarks/report.py` puts the last run
+into the documents.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Row = dict[str, Any]
 
 
 def run(*command: str | Path) -> str:
-    """Standard output of a command; its errors go to ours."""
+    """Return the standard output of a command. Its standard error is passed through."""
     print("  " + " ".join(str(part) for part in command), file=sys.stderr, flush=True)
     return subprocess.run(
         [str(part) for part in command], check=True, text=True, stdout=subprocess.PIPE
@@ -50,7 +50,7 @@ def build() -> None:
 
 
 def google_benchmark(program: str, *options: str) -> dict[str, float]:
-    """Least nanoseconds of a call by benchmark name."""
+    """Return the least nanoseconds per call, by benchmark name."""
     scale = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
     text = run(BUILD / "benchmarks" / program, "--benchmark_format=json", *options)
     least: dict[str, float] = {}
@@ -63,15 +63,15 @@ def google_benchmark(program: str, *options: str) -> dict[str, float]:
 
 
 def append_rows() -> list[Row]:
-    """The C++ append, whole and split, against bare stores of the same bytes."""
+    """Measure the C++ append, in one and in two calls, against bare stores of the same bytes."""
     least = google_benchmark("cpp/append_bench")
-    steps = 2000  # a run of append_bench
+    steps = 2000  # per run of append_bench
     bare = least["BareStores"] / steps
     rows: list[Row] = []
     for name, task, goal in (
         ("OneCall", "C++ append of a step, 4 fields, 11 values", 30),
-        ("TwoCalls", "C++ append of such a step in two calls", 45),
-        ("Extend", "C++ extend, a row", None),
+        ("TwoCalls", "C++ append of the same step in two calls", 45),
+        ("Extend", "C++ extend, per row", None),
     ):
         ours = least[name] / steps
         rows.append(
@@ -88,9 +88,9 @@ def append_rows() -> list[Row]:
 
 
 def window_rows() -> list[Row]:
-    """256 windows of 128 values, three columns, against memcpy of the same bytes."""
+    """Measure windows of 128 values, three columns, against memcpy of the same bytes."""
     least = google_benchmark(
-        "windows_bench", "--benchmark_filter=Windows/", "--benchmark_repetitions=5"
+        "cpp/windows_bench", "--benchmark_filter=Windows/", "--benchmark_repetitions=5"
     )
     return [
         {
@@ -107,7 +107,7 @@ def window_rows() -> list[Row]:
 
 
 def sampling_rows() -> list[Row]:
-    """256 row windows of 12 steps, read and sampled, against memcpy of their stored bytes."""
+    """Measure 256 row windows, read and sampled, against memcpy of their stored bytes."""
     options = ("--benchmark_repetitions=5", "--benchmark_min_time=0.1")
     least = google_benchmark("cpp/sampling_bench", *options)
     kinds = {
@@ -121,7 +121,7 @@ def sampling_rows() -> list[Row]:
             "unit": "µs",
             "ours": least[name.format(steps)] / 1e3,
             "theirs": least[f"Memcpy/{steps}"] / 1e3,
-            "competitor": "memcpy of what is stored",
+            "competitor": "memcpy of the stored bytes",
             "goal": None,
         }
         for steps in SIZES
@@ -130,7 +130,7 @@ def sampling_rows() -> list[Row]:
 
 
 def latency_rows(seconds: int) -> list[Row]:
-    """Appends at 1 kHz with growth behind them."""
+    """Measure appends at 1 kHz while a helper thread grows the files."""
     with tempfile.TemporaryDirectory(prefix="stream-store-bench-") as directory:
         text = run(BUILD / "benchmarks" / "cpp" / "latency_bench", str(seconds), directory)
     result = json.loads(text)
@@ -148,7 +148,7 @@ def latency_rows(seconds: int) -> list[Row]:
 
 
 def python_rows(gigabytes: float) -> list[Row]:
-    """What the scripts in benchmarks/python print: one JSON object a line."""
+    """Run the scripts in benchmarks/python. Each prints one JSON object per line."""
     rows: list[Row] = []
     for script in sorted((HERE / "python").glob("bench_*.py")):
         options = ["--gigabytes", str(gigabytes)] if script.name == "bench_files.py" else []
@@ -159,13 +159,13 @@ def python_rows(gigabytes: float) -> list[Row]:
 
 
 def lag_rows() -> list[Row]:
-    """From the return of an append to another process that sees it."""
+    """Measure the time from the return of an append until another process sees it."""
     with tempfile.TemporaryDirectory(prefix="stream-store-bench-") as directory:
         result = json.loads(run(BUILD / "benchmarks" / "cpp" / "lag_bench", directory))
     word = result["word"]
     return [
         {
-            "task": f"seen in another process, {how}, {quantile}",
+            "task": f"append visible in another process, {how}, {quantile}",
             "unit": "µs",
             "ours": result[kind][quantile] / 1e3,
             "theirs": word[quantile] / 1e3,
@@ -182,7 +182,7 @@ def lag_rows() -> list[Row]:
 
 
 def safety_rows() -> list[Row]:
-    """Verifying, and opening after a kill."""
+    """Measure verifying, and opening after a kill."""
     result = json.loads(run(BUILD / "benchmarks" / "cpp" / "safety_bench", "0.5"))
     rows: list[Row] = []
     for size, figures in result.items():
@@ -197,7 +197,7 @@ def safety_rows() -> list[Row]:
 
 
 def compare_rows(sizes: Sequence[int]) -> list[Row]:
-    """The same questions to every store."""
+    """Ask every store the same questions."""
     script = HERE / "compare" / "compare.py"
     text = run(sys.executable, script, "--steps", *(str(size) for size in sizes))
     return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
@@ -207,11 +207,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=int, default=60, help="length of the 1 kHz run")
     parser.add_argument(
-        "--gigabytes", type=float, default=10, help="size of the large store; 0: none"
+        "--gigabytes", type=float, default=10, help="size of the large store; 0 skips it"
     )
     parser.add_argument(
         "--steps", type=int, nargs="*", default=SIZES,
-        help="sizes of the stores that are compared; none: compare nothing",
+        help="sizes of the compared stores; without a size, nothing is compared",
     )  # fmt: skip
     arguments = parser.parse_args()
     build()

@@ -1,8 +1,8 @@
-"""Steps of the stores that are measured, in every program here."""
+"""Numbers of steps of the measured stores, for all programs here."""
 
 from __future__ import annotations
 
 SIZES = (20_000, 2_000_000, 20_000_000)
 
-# The size at which the README compares: large, and every store has an answer.
+# The README compares stores of this size: large, and every store has an answer.
 COMMON = 2_000_000

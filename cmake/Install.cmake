@@ -1,7 +1,7 @@
-# Installing the library: `cmake --install` puts it where find_package(StreamStore) and pkg-config find it.
+# The install rules: after `cmake --install`, find_package(StreamStore) and pkg-config find the library.
 #
-# Two components: `runtime` (the shared library) and `development` (the static one, headers, package files). The
-# Python extension is a third, which its own CMakeLists.txt installs. Everything installed may be moved as a whole.
+# There are two components: `runtime` (the shared library) and `development` (the static library, headers, package
+# files). python/CMakeLists.txt installs the Python extension as a third. The installed tree can be moved as a whole.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
@@ -24,7 +24,7 @@ install(FILES
   "${PROJECT_BINARY_DIR}/StreamStoreConfig.cmake" "${PROJECT_BINARY_DIR}/StreamStoreConfigVersion.cmake"
   DESTINATION "${package_dir}" COMPONENT development)
 
-# Paths in the .pc file start from where it lies, so that an installed tree can be moved.
+# Paths in the .pc file are relative to it, so that an installed tree can be moved.
 set(pkgconfig_dir "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
 file(RELATIVE_PATH prefix_from_pc "/${pkgconfig_dir}" "/")
 string(REGEX REPLACE "/$" "" prefix_from_pc "${prefix_from_pc}")

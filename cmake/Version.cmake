@@ -1,4 +1,4 @@
-# Reads the version from include/stream_store/version.h, its only home.
+# Reads the version from include/stream_store/version.h, the only file that contains it.
 #
 # stream_store_read_version(<out>): sets <out> to "major.minor.patch".
 

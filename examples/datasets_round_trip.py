@@ -1,6 +1,6 @@
-"""A recorded store, a HuggingFace dataset, another store: record, filter and map, sample windows.
+"""Convert a recorded store to a HuggingFace dataset, filter and map it, and import the result.
 
-Leaves the stores `walk` and `late` behind. Needs `pip install 'stream-store[datasets]'`.
+Creates the stores `walk` and `late`. Needs `pip install 'stream-store[datasets]'`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ FIELDS = {"obs": "float32[3]", "action": "int64", "reward": "float32", "note": "
 
 
 def record(path: str, steps: int = 10_000) -> None:
-    """A walk; every hundredth step has a note, in the others it is missing."""
+    """Record a walk. Every hundredth step has a note, which is missing in the others."""
     rng = np.random.default_rng(0)
     with stream_store.StreamStore(path, fields=FIELDS) as store:
         for t in range(steps):

@@ -1,13 +1,14 @@
-"""A learner trains on a store while another process records into it.
+"""Train a model on a store while another process records into it.
 
     python examples/learn_from_stream.py [--updates 3000] [--steps 60000] [--out learn-output]
 
-1. A second process (this file, --record) swings a pendulum of Gymnasium with a scripted, noisy
-   policy: first a few episodes to be held out, then an endless stream of others, step by step.
-2. Meanwhile a GRU learns from windows of 17 rows, drawn from all that is there at the moment, to
-   predict the next observation from those before and the action.
-3. Its error on the held-out episodes is compared with that of predicting the last observation once
-   more. The curve is saved as learning.png; the program fails unless the error ends at half of it.
+1. A second process (this file with --record) runs Gymnasium's pendulum with a scripted, noisy
+   policy, step by step. It records a few episodes to hold out, then further episodes for training.
+2. Meanwhile a GRU learns from windows of 17 rows, drawn from all rows that are stored at the
+   moment. It predicts the next observation from the observations and actions before it.
+3. The error on the held-out episodes is compared with the error of repeating the last observation.
+   The curve is saved as learning.png. The program fails unless the model's final error is at most
+   half of the other.
 
 Needs PyTorch (pip install torch) and the extra `demo`: pip install 'stream-store[demo]'.
 """
@@ -30,7 +31,7 @@ from torch import nn
 from stream_store import StreamStore, WindowSampler
 
 FIELDS = {"episode": "int64", "obs": "float32[3]", "action": "float32[1]", "end": "bool"}
-LENGTH = 17  # rows a window: 16 to learn from and the last one to predict
+LENGTH = 17  # rows per window: 16 inputs, and the next observation for each
 HELD_OUT = 10  # episodes
 
 
@@ -38,13 +39,13 @@ HELD_OUT = 10  # episodes
 
 
 def policy(obs: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Push the way the pendulum swings, and often just anywhere."""
+    """Push in the direction of the swing, or at random in half of the steps."""
     push = 2.0 * np.sign(obs[2]) if rng.random() < 0.5 else rng.uniform(-2, 2)
     return np.array([push], np.float32)
 
 
 def record_episode(store: StreamStore, env: gymnasium.Env[Any, Any], number: int) -> int:
-    """Append one episode, a row a step: the observation, then the action that followed it."""
+    """Append one episode, one row per step: the observation and the action taken after it."""
     rng = np.random.default_rng(number)
     obs, _ = env.reset(seed=number)
     steps = 0
@@ -74,7 +75,7 @@ def record(out: Path, steps: int) -> None:
 
 
 class Predictor(nn.Module):
-    """What each next observation will be, from the observations and actions before."""
+    """Predicts each next observation from the observations and actions before it."""
 
     def __init__(self, hidden: int = 64) -> None:
         super().__init__()
@@ -88,7 +89,7 @@ class Predictor(nn.Module):
 
 
 def tensors(batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Observations, actions and next observations of a batch of windows; nothing is copied."""
+    """Return observations, actions and next observations of a batch, without a copy."""
     obs, action = torch.from_numpy(batch["obs"]), torch.from_numpy(batch["action"])
     return obs[:, :-1], action[:, :-1], obs[:, 1:]
 
@@ -101,7 +102,7 @@ def sampler_of(store: StreamStore, **arguments: Any) -> WindowSampler:
 
 @torch.no_grad()
 def errors(model: Predictor, held_out: StreamStore) -> tuple[float, float]:
-    """Mean squared errors over all held-out windows: the model's, and of the last observation."""
+    """Return the mean squared errors on held-out windows: of the model, of repeating."""
     ours = last = count = 0.0
     for batch in sampler_of(held_out, replacement=False, batch_size=256):
         obs, action, following = tensors(batch)
@@ -113,9 +114,9 @@ def errors(model: Predictor, held_out: StreamStore) -> tuple[float, float]:
 
 
 def learn(out: Path, updates: int) -> list[tuple[int, int, float]]:
-    """Train on the live stream; returns (updates, rows there, error ÷ that of the last one)."""
+    """Train on the live stream. Return (updates, stored rows, error ratio) at intervals."""
     torch.manual_seed(0)
-    torch.set_num_threads(1)  # the other processor is the recorder's
+    torch.set_num_threads(1)  # leaves the other core to the recorder
     model = Predictor()
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
@@ -123,7 +124,7 @@ def learn(out: Path, updates: int) -> list[tuple[int, int, float]]:
     held_out = StreamStore(out / "held_out", "r")
     sampler = sampler_of(stream, batch_size=64)
     if not sampler.wait(60):
-        raise SystemExit("nothing was recorded within a minute")
+        raise SystemExit("no window was recorded within a minute")
     curve = []
     began = time.perf_counter()
     with sampler.prefetch(2) as batches:
@@ -140,7 +141,7 @@ def learn(out: Path, updates: int) -> list[tuple[int, int, float]]:
             loss.backward()
             optimizer.step()
             schedule.step()
-    print(f"{updates / (time.perf_counter() - began):.0f} updates a second")
+    print(f"{updates / (time.perf_counter() - began):.0f} updates per second")
     return curve
 
 
@@ -152,7 +153,7 @@ def draw(curve: list[tuple[int, int, float]], path: Path) -> None:
 
     updates, rows, ratio = zip(*curve, strict=True)
     figure, axis = plt.subplots(figsize=(7, 4), layout="constrained")
-    axis.plot(updates, ratio, label="error ÷ that of the last observation")
+    axis.plot(updates, ratio, label="error ÷ error of repeating")
     axis.axhline(0.5, color="gray", linestyle=":", label="half")
     axis.set(xlabel="updates", yscale="log", title="Next observation, held-out episodes")
     axis.legend(loc="upper right")
@@ -165,9 +166,9 @@ def draw(curve: list[tuple[int, int, float]], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--updates", type=int, default=3000)
-    parser.add_argument("--steps", type=int, default=60_000, help="of the recorder")
+    parser.add_argument("--steps", type=int, default=60_000, help="steps to record")
     parser.add_argument("--out", type=Path, default=Path("learn-output"))
-    parser.add_argument("--record", action="store_true", help="be the recorder")
+    parser.add_argument("--record", action="store_true", help="run as the recorder")
     arguments = parser.parse_args()
     if arguments.record:
         record(arguments.out, arguments.steps)
@@ -180,10 +181,10 @@ def main() -> None:
         try:
             curve = learn(arguments.out, arguments.updates)
         finally:
-            recorder.terminate()  # its store loses nothing by that
+            recorder.terminate()  # the store loses no appended row by this
     draw(curve, arguments.out / "learning.png")
     ratio = curve[-1][2]
-    print(f"error at the end: {ratio:.3f} of that of the last observation")
+    print(f"error at the end: {ratio:.3f} of the error of repeating the last observation")
     if ratio > 0.5:
         raise SystemExit("expected at most half")
 

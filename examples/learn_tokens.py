@@ -1,15 +1,15 @@
-"""A transformer learns a stream as what it is: one flat sequence of values.
+"""Train a transformer on a stream as one flat sequence of values.
 
     python examples/learn_tokens.py [--updates 1500]
 
-Rows of a cart-pole, four fields of different kinds, are windows of 64 values to this model. It sees
-each value as a number and knows from the store what the value is: its field, its place within the
-field, and how many steps before the end it was written. From these and the values before it
-predicts each value. Windows start anywhere; there is no padding, no row and no schema in the model.
+The stream has the rows of a cart-pole, with fields of different kinds. The model reads windows of
+64 values. It gets each value as a number, and from the store the field of the value, its place
+within the field, and the number of steps before the end of the window. It predicts each value from
+the values before it. Windows start anywhere. The model has no padding, no rows and no schema.
 
-Its error on held-out windows is compared with that of repeating the value that stood in the same
-place one step before; the program fails unless it ends at half of it. Needs PyTorch and Gymnasium:
-pip install torch 'stream-store[gym]'.
+The error on held-out windows is compared with the error of repeating the value at the same place
+one step before. The program fails unless the model's final error is at most half of the other.
+Needs PyTorch and Gymnasium: pip install torch 'stream-store[gym]'.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from stream_store import StreamStore, WindowSampler
 
 WIDTH = 64
 COLUMNS = ["number", "types", "offset", "step"]
-ROW = 6  # values of a step
+ROW = 6  # values per step
 FIELDS = {"obs": "float32[4]", "action": "int64", "episode": "int32"}
 SCALE = torch.tensor([[1.0, 1.0, 0.1, 1.0], [1.0, 1, 1, 1], [1000.0, 1, 1, 1]])  # by field, place
 
 
 def record(store: StreamStore, steps: int, seed: int) -> None:
-    """A cart-pole, balanced by a policy that errs now and then."""
+    """Record a cart-pole that is balanced by a policy with occasional random actions."""
     env = gymnasium.make("CartPole-v1")
     rng = np.random.default_rng(seed)
     obs, _ = env.reset(seed=seed)
@@ -49,7 +49,7 @@ def record(store: StreamStore, steps: int, seed: int) -> None:
 
 
 class FlatTransformer(nn.Module):
-    """Causal attention over values; the embeddings are what the store knows of each."""
+    """Causal attention over values, with embeddings of their field, offset and age."""
 
     def __init__(self, fields: int, size: int = 64) -> None:
         super().__init__()
@@ -73,14 +73,14 @@ class FlatTransformer(nn.Module):
 
 
 def tensors(batch: dict[str, Any]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Scaled numbers, and everything the store says of them; nothing is decoded by hand."""
+    """Return scaled numbers and the columns of a batch; no value is decoded by hand."""
     columns = {name: torch.from_numpy(batch[name]) for name in COLUMNS}
     return columns["number"] / SCALE[columns["types"], columns["offset"]], columns
 
 
 @torch.no_grad()
 def errors(model: FlatTransformer, store: StreamStore) -> tuple[float, float]:
-    """Mean squared errors of observations: the model's, and of the value one step before."""
+    """Return mean squared errors of observations: of the model, of repeating."""
     ours, before = [], []
     sampler = WindowSampler(store, WIDTH, columns=COLUMNS, batch_size=128, seed=1)
     for _ in range(2):
@@ -98,7 +98,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20_000)
     arguments = parser.parse_args()
     torch.manual_seed(0)
-    torch.set_num_threads(1)  # small tensors: more threads would wait for each other
+    torch.set_num_threads(
+        1
+    )  # the tensors are small, and more threads would only wait for each other
     with tempfile.TemporaryDirectory() as directory:
         train = StreamStore(Path(directory) / "train", fields=FIELDS)
         held_out = StreamStore(fields=FIELDS)
@@ -115,14 +117,14 @@ def main() -> None:
                 ratio = ours / before
                 print(f"{update:6} updates: {ratio:.3f}", flush=True)
             numbers, columns = tensors(batch)
-            wanted = (columns["types"] < 2)[:, 1:]  # the number of an episode tells nothing
+            wanted = (columns["types"] < 2)[:, 1:]  # episode numbers are not predicted
             loss = (model(numbers, columns) - numbers[:, 1:])[wanted].square().mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
         train.close()
-    print(f"error at the end: {ratio:.3f} of that of the value one step before")
+    print(f"error at the end: {ratio:.3f} of the error of repeating the value one step before")
     if ratio > 0.5:
         raise SystemExit("expected at most half")
 

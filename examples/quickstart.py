@@ -1,6 +1,6 @@
 """The Python of the README: record, open by path, sample windows, read rows.
 
-Leaves the store `my_run` behind.
+Creates the store `my_run`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ with stream_store.StreamStore("my_run", fields=fields) as store:
     for t in range(1000):
         step = {"obs": [t, t / 2, 0.0], "action": t % 4, "reward": 1.0}
         if t % 100 == 0:
-            step["note"] = f"lap {t // 100}"  # a length of its own; missing in other steps
+            step["note"] = f"lap {t // 100}"  # text of any length; missing in other steps
         store.append_step(step)
     store.sync()  # from here on these steps survive a power cut
 

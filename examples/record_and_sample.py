@@ -1,11 +1,11 @@
-"""The demo: environments are recorded into stores on disk while a second process samples them.
+"""The demo: record environments into stores on disk while a second process samples them.
 
     python examples/record_and_sample.py [--steps 200000] [--out demo-output]
 
 1. Records CartPole-v1 and Pendulum-v1, `--steps` steps each, into one store each.
-2. Meanwhile a second process (demo/follow.py) opens the store by its path, follows and samples it.
-3. Opens the stores again and compares every row with what was recorded, bit by bit.
-4. Prints a table and saves demo.png: episodes read back, time of a window against store size.
+2. Meanwhile, a second process (demo/follow.py) opens the store by its path and samples it.
+3. Opens the stores again and compares every row with the recorded data, bit by bit.
+4. Prints a table and saves demo.png: episodes read back, and the time of a window by store size.
 
 Needs the extra `demo`: pip install 'stream-store[demo]'. The parts are in demo/.
 """
@@ -38,7 +38,7 @@ from stream_store import StreamStore
 
 
 class Learner:
-    """The second process, and the lines it prints."""
+    """The second process and the reports that it prints."""
 
     def __init__(self, path: Path) -> None:
         script = Path(__file__).parent / "demo" / "follow.py"
@@ -62,7 +62,7 @@ class Learner:
         return self.reports[-1]["windows"] if self.reports else 0
 
     def close(self) -> None:
-        """Tell it that recording has ended, and wait for its last report."""
+        """Close its standard input, which ends it, and wait for its last report."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         code = self._process.wait(timeout=60)
@@ -73,7 +73,7 @@ class Learner:
 
 @dataclass
 class Result:
-    """What one environment left for the table and the picture."""
+    """The results of one environment, for the table and the chart."""
 
     task: Task
     log: Log
@@ -97,14 +97,14 @@ def collect(task: Task, path: Path, steps: int, progress: Progress) -> tuple[Log
         with StreamStore(path, mode="x", fields=fields_of(env)) as store:
             log = record(store, env, task.policy, steps, seed=1, watch=watch)
             store.sync()
-            time.sleep(0.1)  # the learner sees the last rows of a live store
+            time.sleep(0.1)  # time for the learner to see the last rows
     watch(log.steps)
     env.close()
     return log, learner
 
 
 def examine(task: Task, path: Path, log: Log, learner: Learner) -> Result:
-    """Open the store again, compare it with what was recorded, and measure it."""
+    """Open the store again, compare it with the recorded data, and measure it."""
     begin = time.perf_counter()
     store = StreamStore(path, mode="r")
     opened = time.perf_counter() - begin
@@ -128,17 +128,17 @@ def examine(task: Task, path: Path, log: Log, learner: Learner) -> Result:
         "rows": f"{store.num_rows:,}",
         "field-writes": f"{store.num_field_writes:,}",
         "values": f"{len(store):,}",
-        "steps a second, environment included": f"{log.steps / log.seconds:,.0f}",
+        "steps per second, environment included": f"{log.steps / log.seconds:,.0f}",
         "time of an append": f"{log.append_seconds / log.appends * 1e6:.2f} µs",
         "share of the time spent in append": f"{100 * log.append_seconds / log.seconds:.1f} %",
         "size on disk": f"{on_disk / 1e6:.1f} MB",
-        "bytes a value, index included": f"{store.nbytes / max(len(store), 1):.1f}",
+        "bytes per value, index included": f"{store.nbytes / max(len(store), 1):.1f}",
         "windows sampled meanwhile": f"{last['windows']:,}",
         "row windows sampled meanwhile": f"{last['row_windows']:,}",
         "time of a window, smallest store": f"{result.after.microseconds[0]:.2f} µs",
         "time of a window, whole store": f"{result.after.microseconds[-1]:.2f} µs",
         "opening the closed store": f"{opened * 1e3:.1f} ms",
-        "compared with what was recorded": f"{compared:,} field-writes, {took:.1f} s",
+        "compared with the recorded data": f"{compared:,} field-writes, {took:.1f} s",
         "differences": "none",
     }
     result.episode = good_episode(store)
@@ -154,7 +154,7 @@ def print_table(console: Console, results: list[Result], out: Path) -> None:
     for name in results[0].facts:
         table.add_row(name, *(result.facts[name] for result in results))
     console.print(table)
-    console.print(f"Stores and picture: {out}", soft_wrap=True)
+    console.print(f"Stores and chart: {out}", soft_wrap=True)
 
 
 def main() -> None:
@@ -163,7 +163,7 @@ def main() -> None:
     )
     parser.add_argument("--steps", type=int, default=200_000, help="steps of each environment")
     parser.add_argument(
-        "--out", type=Path, default=Path("demo-output"), help="where to leave the results"
+        "--out", type=Path, default=Path("demo-output"), help="folder for the results"
     )
     arguments = parser.parse_args()
     if arguments.steps < 1:

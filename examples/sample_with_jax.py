@@ -1,10 +1,10 @@
-"""Batches of a store in JAX, without another copy on the CPU.
+"""Use batches of a store in JAX, without another copy on the CPU.
 
     python examples/sample_with_jax.py
 
-Records a stream, samples row windows and flat windows from it, hands them to JAX and checks every
-number against NumPy. Large batches lie where JAX can use them as they are: a device array on the
-CPU is the memory the sampler filled. Needs JAX: pip install 'stream-store[jax]'.
+Records a stream, samples row windows and flat windows from it, passes them to JAX and compares
+every number with NumPy. JAX can use the memory of large batches directly: a device array on the CPU
+is the memory that the sampler filled. Needs JAX: pip install 'stream-store[jax]'.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def record(store: StreamStore) -> None:
 
 
 def to_device(array: np.ndarray) -> jax.Array:
-    """The array as one of JAX; on the CPU the same memory, if it is aligned to 64 bytes."""
+    """Convert to a JAX array. On the CPU it shares the memory if that is aligned to 64 bytes."""
     return jax.dlpack.from_dlpack(array)
 
 
@@ -46,7 +46,7 @@ def shares_memory(array: np.ndarray, device_array: jax.Array) -> bool:
 
 @jax.jit
 def loss(weights: jax.Array, obs: jax.Array, action: jax.Array, valid: jax.Array) -> jax.Array:
-    """The error of a linear model of the next observation, over the places that are filled."""
+    """Return the error of a linear model of the next observation, without padding."""
     seen = jnp.concatenate([obs[:, :-1], action[:, :-1]], axis=-1)
     error = jnp.square(seen @ weights - obs[:, 1:]).mean(axis=-1)
     return (error * valid[:, 1:]).sum() / valid[:, 1:].sum()
@@ -70,14 +70,14 @@ def main() -> None:
             weights = weights - 0.1 * gradient
         print(f"20 batches of windows, {copies} of their observations copied")
 
-        # Without 64-bit types JAX makes other numbers of raw values: take "number" instead.
+        # Without 64-bit types, JAX truncates raw values. The column "number" has no such problem.
         flat = WindowSampler(store, 256, batch_size=256, columns=["number", "types", "values"])
         batch = flat.sample()
         number = to_device(batch["number"])
         np.testing.assert_array_equal(np.asarray(number), batch["number"])
         wrong = np.asarray(jnp.asarray(batch["values"]))
         changed = np.mean(wrong != batch["values"])
-        print(f"numbers are equal; of the raw values, as {wrong.dtype}, {changed:.0%} are others")
+        print(f"numbers are equal; as {wrong.dtype}, {changed:.0%} of the raw values change")
     if copies:
         raise SystemExit("expected no copy on the CPU")
 

@@ -1,15 +1,15 @@
-"""The long versions of the crash tests: kill, step, cut, damage and fuzz, and count what was lost.
+"""Run the long versions of the crash tests: kill, step, cut, damage and fuzz, and count losses.
 
     make campaign KILLS=100000 SEED=7
-    make campaign ONLY=kills      the parts whose name contains this; the report keeps the others
+    make campaign ONLY=kills      runs the parts whose name contains "kills"
 
 Runs the programs of tests/crash and tests/fuzz from the release build, and
-tests/crash/filesystems.py where root and loop devices are to be had. Writes build/campaign.json and
-prints a table; with --docs puts the table into docs/reliability.md. What cannot run here is listed
-as skipped.
+tests/crash/filesystems.py where root and loop devices are available. Writes build/campaign.json and
+prints a table; with --docs, puts the table into docs/reliability.md. Parts that cannot run on this
+machine are listed as skipped. With ONLY, the other parts keep their results in the report.
 
-Amounts, from the environment: KILLS, STEPS, CRASHES, WINDOWS, FUZZ_RUNS, CUTS, SEED; FULL=0 leaves
-out what takes every bit and every call.
+The amounts come from the environment: KILLS, STEPS, CRASHES, WINDOWS, FUZZ_RUNS, CUTS, SEED. FULL=0
+samples the bits and the system calls instead of testing all of them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ AMOUNTS = {
 
 @dataclass
 class Part:
-    """One program, and what it said: when, and on what machine."""
+    """One program, with its output, its date and its machine."""
 
     name: str
     what: str
@@ -65,7 +65,7 @@ def gtest(program: str, filter_: str = "*") -> list[str]:
 
 
 def parts(amounts: dict[str, str], full: bool) -> list[Part]:
-    """What a campaign is made of, in order."""
+    """Return the parts of a campaign, in order."""
     fault = {"FAULT_STRIDE": "1"} if full else {}
     flip = {"FLIP_STRIDE": "1"} if full else {}
     some = {name: amounts[name] for name in ("SEED",)}
@@ -77,9 +77,9 @@ def parts(amounts: dict[str, str], full: bool) -> list[Part]:
     created = "*AStoreAppearsWholeOrNotAtAll:*KeepsNoLock"
     runs = int(amounts["FUZZ_RUNS"])
     return [
-        Part("steps", "every instruction of append, growth and sync",
+        Part("steps", "a check at every instruction of append, growth and sync",
              gtest("crash/crash_step_test", "*Append*"), more("STEPS")),
-        Part("steps in create", "every instruction of create",
+        Part("steps in create", "a check at every instruction of create",
              gtest("crash/crash_step_test", "*Create*"),
              {**some, "STEPS": str(max(int(amounts["STEPS"]) // 4, 1))}),
         Part("power cuts", "simulated disks", gtest("crash/crash_power_test"), more("CRASHES")),
@@ -87,11 +87,11 @@ def parts(amounts: dict[str, str], full: bool) -> list[Part]:
              gtest("crash/crash_fault_test"), fault),
         Part("limits", "file size, address space, descriptors, allocations",
              gtest("crash/crash_limit_test"), {}),
-        Part("readers", "eight reading processes, killed all the while",
+        Part("readers", "eight reading processes, some of them killed",
              gtest("crash/crash_reader_test"), more("WINDOWS")),
         Part("fuzz: schema, control", "mutations of the corpus",
              gtest("fuzz/fuzz_test", "*schema:*control"), {**some, "FUZZ_RUNS": str(10 * runs)}),
-        Part("fuzz: stores", "patches on whole stores, checks mended",
+        Part("fuzz: stores", "patches on whole stores, with corrected checksums",
              gtest("fuzz/fuzz_test", "*/store"), {**some, "FUZZ_RUNS": str(max(runs // 10, 1))}),
         Part("fuzz: operations", "sequences against a model",
              gtest("fuzz/fuzz_test", "*operations"),
@@ -138,8 +138,8 @@ def run(part: Part) -> None:
 
 
 def table(done: list[Part]) -> str:
-    """What was run and counted, for people."""
-    lines = ["| what | counted | seconds | result |", "|---|---|---|---|"]
+    """Format the counts of all parts as a Markdown table."""
+    lines = ["| part | counted | seconds | result |", "|---|---|---|---|"]
     for part in done:
         said = "<br>".join(part.said).replace("|", "\\|")
         lines.append(f"| {part.name}: {part.what} | {said} | {part.seconds:,.0f} | {part.result} |")
@@ -147,7 +147,7 @@ def table(done: list[Part]) -> str:
 
 
 def places(done: list[Part]) -> str:
-    """When and on what machine the parts ran; which of them, if not all are of one run."""
+    """Format the date and machine of the parts, by part unless all are from one run."""
     names: dict[str, list[str]] = {}
     for part in done:
         place = f"{part.date}, {part.machine}, Linux {part.kernel}, {part.cores} cores, shared"
@@ -167,9 +167,9 @@ def write(done: list[Part]) -> None:
 
 
 def last_report() -> dict[str, Part]:
-    """The parts that the campaigns before this one wrote down, by name."""
+    """Return the parts of the last report, by name."""
     report = json.loads(RESULT.read_text()) if RESULT.exists() else {"parts": []}
-    # Reports once had these of all parts together.
+    # Old reports have these once, for all parts together.
     common = {key: report[key] for key in ("date", "machine", "kernel", "cores") if key in report}
     return {part["name"]: Part(**{**common, **part}) for part in report["parts"]}
 
@@ -182,9 +182,9 @@ def into_page(done: list[Part]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
-        "--only", default=os.environ.get("ONLY", ""), help="parts whose name contains this"
+        "--only", default=os.environ.get("ONLY", ""), help="run the parts with this in their name"
     )
-    parser.add_argument("--tests", type=Path, help="where the test programs are")
+    parser.add_argument("--tests", type=Path, help="folder of the test programs")
     parser.add_argument("--docs", action="store_true", help="put the last report into the page")
     arguments = parser.parse_args()
     if arguments.docs:
@@ -198,13 +198,13 @@ def main() -> int:
     order = [part.name for part in chosen]
     chosen = [part for part in chosen if arguments.only in part.name]
     if not arguments.only:
-        RESULT.unlink(missing_ok=True)  # else the others stay as the last report has them
+        RESULT.unlink(missing_ok=True)  # with --only, the other parts stay in the report
     for part in chosen:
         print(f"== {part.name}: {part.what}", flush=True)
         run(part)
         done = {**last_report(), part.name: part}
         print("\n".join(part.said), f"\n   {part.result} in {part.seconds} s", flush=True)
-        # What has run counts, also if the rest is stopped.
+        # Written after each part, so that an interrupted campaign keeps its results.
         write([done[name] for name in order if name in done])
     print(table(chosen))
     return 1 if any(part.result == "FAILED" for part in chosen) else 0

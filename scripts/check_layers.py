@@ -1,19 +1,22 @@
-"""Check that every room of the house looks the right way only, and that no file outgrows it.
+"""Check the layers of the code, the include graph and the size of files.
 
     python scripts/check_layers.py [ROOT]
 
-Prints one line ``path:line: what is wrong`` per finding and exits with 1 if there is any.
-The rules:
+Prints one line ``path:line: text`` per finding and exits with 1 if there is any. The rules:
 
-- rooms of ``src/`` include themselves, the rooms below them (arrow, store, storage, format, base)
-  and the public headers; arrow includes itself and public headers alone;
-- public headers include public headers and the standard library, nothing of ``src/``;
-- ``python/bindings`` sees ``python/convert`` and public headers, ``python/convert`` the latter;
-- system headers stay in ``src/base``;
-- no file includes itself, directly or through others;
-- every C++ file is listed in the CMakeLists.txt beside or above it;
-- at module level, ``python/stream_store`` imports the standard library, NumPy and itself,
-  ``stream_store.torch`` also torch, and the command line typer and rich;
+- a layer of ``src/`` includes itself, the layers below it (arrow, store, storage, format, base) and
+  public headers;
+- base and format include only those public headers that LOW_LEVEL_HEADERS lists, so that a change
+  of the public classes does not recompile them;
+- a public header includes only public headers and the standard library;
+- ``python/bindings`` includes ``python/convert`` and public headers, ``python/convert`` only public
+  headers; both may also include the assertions, ``base/assert.h``;
+- only ``src/base`` includes system headers;
+- no file includes itself, directly or indirectly;
+- no two headers in ``src/`` have the same name;
+- every C++ file is listed in a CMakeLists.txt of its folder or a folder above;
+- at module level, ``python/stream_store`` imports the standard library, NumPy and itself;
+  ``stream_store.torch`` also imports torch, and the command line typer and rich;
 - no source file is longer than 500 lines.
 """
 
@@ -29,20 +32,28 @@ from pathlib import Path
 
 MAX_LINES = 500
 PUBLIC = "stream_store"
-# Each room with the rooms whose headers it may include; every room may include public headers.
-ROOMS = {
+# Each layer with the layers whose headers it may include. All may also include public headers.
+LAYERS = {
     "base": {"base"},
     "format": {"format", "base"},
     "storage": {"storage", "format", "base"},
     "store": {"store", "storage", "format", "base"},
-    "arrow": {"arrow"},
+    "arrow": {"arrow", "store", "storage", "format", "base"},
     PUBLIC: set(),
     "bindings": {"bindings", "convert"},
     "convert": {"convert"},
 }
-# Where the headers of a quoted include such as "base/file.h" are found, by its first folder.
-ROOM_FOLDERS = {
-    **{room: f"src/{room}" for room in ("base", "format", "storage", "store", "arrow")},
+# The public headers that base and format may include.
+LOW_LEVEL_HEADERS = {
+    f"{PUBLIC}/{name}.h"
+    for name in ("dtype", "error", "export", "field_write", "schema", "types", "version")
+}
+LOW_LEVEL_LAYERS = {"base", "format"}
+# Single headers of other layers that a layer may include.
+EXTRA_HEADERS = {layer: {"base/assert.h"} for layer in ("bindings", "convert")}
+# The folder in which a quoted include such as "base/file.h" is found, by its first part.
+LAYER_FOLDERS = {
+    **{layer: f"src/{layer}" for layer in ("base", "format", "storage", "store", "arrow")},
     PUBLIC: f"include/{PUBLIC}",
     "bindings": "python/bindings",
     "convert": "python/convert",
@@ -50,13 +61,13 @@ ROOM_FOLDERS = {
 SOURCE_FOLDERS = ("benchmarks", "examples", "include", "python", "scripts", "src", "tests")
 SOURCE_SUFFIXES = {".cc", ".h", ".py", ".pyi", ".sh", ".txt"}
 TOP_LEVEL_IMPORTS = {"numpy", PUBLIC} | set(sys.stdlib_module_names)
-# Subpackages that `import stream_store` does not import, with what they need.
+# Subpackages that `import stream_store` does not import, with the packages they need.
 OWN_IMPORTS = {"torch": {"torch"}, "_cli": {"rich", "typer"}}
-# Headers of the system, which only the rooms named here may include.
+# System headers, which only the layers in SYSTEM_LAYERS may include.
 SYSTEM_HEADER = re.compile(
     r"^(sys/|linux/|asm/)|^(fcntl|unistd|dirent|pthread|sched|poll|signal)\.h$"
 )
-SYSTEM_ROOMS = {"base"}
+SYSTEM_LAYERS = {"base"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
 
 
@@ -91,48 +102,51 @@ def read_includes(path: Path) -> list[Include]:
     return includes
 
 
-def list_cpp_files(root: Path, room: str) -> list[Path]:
-    """List the C++ files of one room, sorted."""
-    folder = root / ROOM_FOLDERS[room]
+def list_cpp_files(root: Path, layer: str) -> list[Path]:
+    """List the C++ files of one layer in alphabetical order."""
+    folder = root / LAYER_FOLDERS[layer]
     return sorted(path for path in folder.rglob("*") if path.suffix in {".cc", ".h"})
 
 
-def check_direction(root: Path, room: str) -> Iterator[Finding]:
-    """Find includes of one room that name a room it may not see."""
-    allowed = ROOMS[room] | {PUBLIC}
-    for path in list_cpp_files(root, room):
+def check_direction(root: Path, layer: str) -> Iterator[Finding]:
+    """Find includes of one layer that name another layer which it may not include."""
+    allowed = LAYERS[layer] | {PUBLIC}
+    for path in list_cpp_files(root, layer):
         where = path.relative_to(root).as_posix()
         for include in read_includes(path):
-            seen = include.target.split("/")[0]
-            if seen in ROOMS and "/" in include.target:
-                if seen not in allowed:
+            target = include.target
+            seen, _, rest = target.partition("/")
+            message = None
+            if seen in LAYERS and rest:
+                if seen not in allowed and target not in EXTRA_HEADERS.get(layer, set()):
                     names = ", ".join(sorted(allowed))
-                    message = f"{room} includes {include.target}; it may include {names} only"
-                    yield Finding(where, include.line, message)
+                    message = f"{layer} includes {target}; it may include {names} only"
+                elif not (root / LAYER_FOLDERS[seen] / rest).is_file():
+                    message = f"includes {target}, which does not exist"
                 elif (
-                    not (root / ROOM_FOLDERS[seen])
-                    .joinpath(*include.target.split("/")[1:])
-                    .is_file()
+                    layer in LOW_LEVEL_LAYERS and seen == PUBLIC and target not in LOW_LEVEL_HEADERS
                 ):
-                    message = f"includes {include.target}, which does not exist"
-                    yield Finding(where, include.line, message)
-            elif room not in SYSTEM_ROOMS and SYSTEM_HEADER.match(include.target):
-                message = f"{room} includes {include.target}; system headers stay in src/base"
-                yield Finding(where, include.line, message)
+                    names = ", ".join(sorted(name.split("/")[1] for name in LOW_LEVEL_HEADERS))
+                    message = (
+                        f"{layer} includes {target}; of the public headers it may include {names}"
+                    )
+            elif layer not in SYSTEM_LAYERS and SYSTEM_HEADER.match(target):
+                message = f"{layer} includes {target}; system headers stay in src/base"
             elif include.quoted:
-                message = f'write "{include.target}" from its room, as in "{room}/{include.target}"'
+                message = f'write "{target}" with its folder, as in "{layer}/{target}"'
+            if message is not None:
                 yield Finding(where, include.line, message)
 
 
 def resolve_include(root: Path, target: str) -> Path | None:
-    """The file behind an include of one of the rooms, None for any other."""
-    room, _, rest = target.partition("/")
-    path = root / ROOM_FOLDERS[room] / rest if room in ROOM_FOLDERS and rest else None
+    """Return the file that an include of one of the layers names, None for any other."""
+    layer, _, rest = target.partition("/")
+    path = root / LAYER_FOLDERS[layer] / rest if layer in LAYER_FOLDERS and rest else None
     return path if path is not None and path.is_file() else None
 
 
 def check_cycles(root: Path) -> Iterator[Finding]:
-    """Find the includes that close a circle of files."""
+    """Find the includes that close a cycle of files."""
     done: set[Path] = set()
     open_files: list[Path] = []
 
@@ -141,8 +155,8 @@ def check_cycles(root: Path) -> Iterator[Finding]:
         for include in read_includes(path):
             target = resolve_include(root, include.target)
             if target in open_files:
-                circle = [*open_files[open_files.index(target) :], target]
-                names = " -> ".join(file.relative_to(root).as_posix() for file in circle)
+                cycle = [*open_files[open_files.index(target) :], target]
+                names = " -> ".join(file.relative_to(root).as_posix() for file in cycle)
                 yield Finding(
                     path.relative_to(root).as_posix(), include.line, f"include cycle: {names}"
                 )
@@ -151,8 +165,8 @@ def check_cycles(root: Path) -> Iterator[Finding]:
         open_files.pop()
         done.add(path)
 
-    for room in ROOM_FOLDERS:
-        for path in list_cpp_files(root, room):
+    for layer in LAYER_FOLDERS:
+        for path in list_cpp_files(root, layer):
             if path not in done:
                 yield from visit(path)
 
@@ -177,6 +191,16 @@ def check_lists(root: Path) -> Iterator[Finding]:
                     yield Finding(path.relative_to(root).as_posix(), 1, message)
 
 
+def check_header_names(root: Path) -> Iterator[Finding]:
+    """Find private headers that have the name of another one."""
+    first: dict[str, str] = {}
+    for path in sorted((root / "src").rglob("*.h")):
+        where = path.relative_to(root).as_posix()
+        if path.name in first:
+            yield Finding(where, 1, f"has the name of {first[path.name]}; use another one")
+        first.setdefault(path.name, where)
+
+
 def list_module_level_imports(body: Iterable[ast.stmt]) -> Iterator[tuple[int, str]]:
     """List (line, top package) of the imports that run when the module is imported."""
     for node in body:
@@ -195,12 +219,12 @@ def list_module_level_imports(body: Iterable[ast.stmt]) -> Iterator[tuple[int, s
 
 
 def is_type_checking(test: ast.expr) -> bool:
-    """Whether the condition is ``TYPE_CHECKING``, under which imports never run."""
+    """Return whether the condition is ``TYPE_CHECKING``, which is false at run time."""
     return ast.unparse(test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}
 
 
 def check_imports(root: Path) -> Iterator[Finding]:
-    """Find imports that ``import stream_store`` would run and a user may not have."""
+    """Find imports of optional packages that ``import stream_store`` would run."""
     for path in sorted((root / "python" / PUBLIC).rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
         for line, package in list_module_level_imports(tree.body):
@@ -208,7 +232,7 @@ def check_imports(root: Path) -> Iterator[Finding]:
                 yield Finding(
                     path.relative_to(root).as_posix(),
                     line,
-                    f"imports {package} at module level; `import {PUBLIC}` needs numpy alone, "
+                    f"imports {package} at module level; `import {PUBLIC}` needs only numpy, "
                     "import it in the function that uses it",
                 )
 
@@ -225,10 +249,11 @@ def check_sizes(root: Path) -> Iterator[Finding]:
 
 
 def check_tree(root: Path) -> list[Finding]:
-    """All findings of the tree at `root`, sorted by place."""
+    """List all findings of the tree at `root`, sorted by place."""
     findings = [*check_cycles(root), *check_lists(root), *check_imports(root), *check_sizes(root)]
-    for room in ROOMS:
-        findings += check_direction(root, room)
+    findings += check_header_names(root)
+    for layer in LAYERS:
+        findings += check_direction(root, layer)
     return sorted(findings)
 
 

@@ -23,10 +23,11 @@ from pathlib import Path
 MOST = 10  # phrases per 1,000 comment lines
 
 _AFTER_WHAT = (
-    "a an the one it its is was were are be they he she we you i this that these those there other others "
-    "does do did done has have had can cannot could may might must shall should will would no not "
-    "nobody somebody comes came stands stood lies lay goes went makes made remains follows belongs "
-    "differs fits needs takes gives says holds looks happens calls reads writes costs counts"
+    "a an the one it its is was were are be they he she we you i this that these those there other "
+    "others does do did done has have had can cannot could may might must shall should will would "
+    "no not nobody somebody comes came stands stood lies lay goes went makes made remains follows "
+    "belongs differs fits needs takes gives says holds looks happens calls reads writes costs "
+    "counts"
 )
 PHRASES = {
     "behind (say: after, beyond)": r"\bbehind\b(?! the scenes)",
@@ -34,7 +35,8 @@ PHRASES = {
     "nobody, somebody, whoever": r"\b(?:nobody|somebody|whoever|whomever)\b",
     "for ever (say: forever, permanently)": r"\bfor ever\b",
     "is none, is no (use a verb)": r"(?<!there )\b(?:is|are) none\b"
-    r"|(?<!there )(?<!here )\b(?:is|are) no (?!longer|more\b|less\b|later\b|earlier\b|greater\b|larger\b)",
+    r"|(?<!there )(?<!here )\b(?:is|are) no "
+    r"(?!longer|more\b|less\b|later\b|earlier\b|greater\b|larger\b)",
     "tell for report": r"\b(?:tells?|told|telling)\b",
     "belong into (say: valid)": r"\bbelongs? into\b",
     "what for a noun": r"\bwhat (?:" + "|".join(_AFTER_WHAT.split()) + r")\b(?![^.;:]*\?)",
@@ -115,7 +117,9 @@ def check(root: Path, names: list[str]) -> dict[str, tuple[int, list[str]]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("root", nargs="?", type=Path, default=Path(__file__).resolve().parent.parent)
+    parser.add_argument(
+        "root", nargs="?", type=Path, default=Path(__file__).resolve().parent.parent
+    )
     parser.add_argument("--list", action="store_true", help="print every place")
     parser.add_argument("--under", default="", help="only files whose path begins with this")
     arguments = parser.parse_args()
@@ -126,7 +130,8 @@ def main() -> int:
         failed |= rate > MOST
         if arguments.list or rate > MOST:
             print("\n".join(findings))
-        print(f"{group}: {len(findings)} phrases in {count} comment lines, {rate:.1f} per 1,000 (at most {MOST})")
+        found = f"{len(findings)} phrases in {count} comment lines"
+        print(f"{group}: {found}, {rate:.1f} per 1,000 (at most {MOST})")
     return 1 if failed else 0
 
 

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034  # variables are used where this is sourced
-# What setup.sh and check.sh share; sourced, never run. Sets `root` and goes there.
+# Functions that setup.sh and check.sh share. Sourced, never run. Sets `root` and changes to that folder.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root" || exit 1
@@ -14,7 +14,7 @@ die() {
   exit 1
 }
 
-# can_apt: true where system packages can be installed without asking anybody.
+# can_apt: true if this user may install system packages.
 can_apt() { [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; }
 
 # apt_install <package>…: installs Debian packages quietly; false if that fails.
@@ -25,15 +25,15 @@ apt_install() {
   "${get[@]}" update >/dev/null && "${get[@]}" install "$@" >/dev/null
 }
 
-# compiler_version <compiler>: its major version, 0 if it does not run.
+# compiler_version <compiler>: prints its major version, 0 if it does not run.
 compiler_version() {
   local version
   version=$("$1" -dumpversion 2>/dev/null) || version=0
   echo "${version%%.*}"
 }
 
-# find_gcc: the C++ compiler for everything but the second-compiler check: $CXX as the caller set it,
-# else the first g++ that is 12 or newer.
+# find_gcc: prints the C++ compiler for all builds except those of the sanitizers: $CXX if the caller set it, else the
+# first g++ that is 12 or newer.
 find_gcc() {
   if [[ -n ${CXX:-} ]]; then
     echo "$CXX"
@@ -49,7 +49,7 @@ find_gcc() {
   die "no g++ 12 or newer (g++ is version $(compiler_version g++)); install one (Debian: g++) or set CXX"
 }
 
-# find_clang: a clang++ that is 14 or newer, version 14 first; false if there is none.
+# find_clang: prints a clang++ that is 14 or newer, preferring version 14; false if there is none.
 find_clang() {
   local candidate
   for candidate in ${CLANGXX:-clang++-14 clang++ clang++-15 clang++-16 clang++-17 clang++-18 clang++-19}; do
@@ -61,5 +61,5 @@ find_clang() {
   return 1
 }
 
-# compiles <compiler> <flags…>: whether the program on standard input compiles and links.
+# compiles <compiler> <flags…>: true if the program on standard input compiles and links.
 compiles() { "$@" -x c++ -std=c++20 - -o /dev/null >/dev/null 2>&1; }

@@ -1,9 +1,10 @@
-"""Make golden stores of this build's format version, for tests/golden.
+"""Create the golden stores of this build's format version, for tests/golden.
 
     python scripts/make_golden.py
 
-Writes tests/golden/v<version>/<name>/ with the store and `<name>.json` with what is in it. Run once
-for each new format version; what is there is never made again, and every later build must open it.
+Writes each store to tests/golden/v<version>/<name>/ and its content to `<name>.json`. Run it once
+for each new format version. Existing stores are never created again, and every later build must
+open them.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ GOLDEN = ROOT / "tests" / "golden"
 
 
 def make_plain(path: Path) -> None:
-    """Rows with missing fields, empty lists, nothing at all, in one append and in several."""
+    """Write rows with missing fields, empty lists or no field, in one append and in several."""
     fields = {"obs": "float32[3]", "tokens": "int64[]", "reward": "float64", "text": "string"}
     with StreamStore(path, fields=fields) as store:
         for step in range(0, 300, 2):
@@ -42,7 +43,7 @@ def make_plain(path: Path) -> None:
 
 
 def make_kinds(path: Path) -> None:
-    """Every encoding."""
+    """Write values of every encoding."""
     ints = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
     fields: dict[str, Any] = {name: name for name in [*ints, "bool", "float16", "float32"]}
     fields |= {
@@ -77,7 +78,7 @@ def make_kinds(path: Path) -> None:
 
 
 def make_killed(path: Path) -> None:
-    """A writer that synced half of its rows and was killed."""
+    """Kill a writer that has synced half of its rows."""
     child = os.fork()
     if child == 0:
         store = StreamStore(path, capacity=1, fields={"count": "int64", "list": "float64[]"})
@@ -97,12 +98,12 @@ MAKERS: dict[str, Callable[[Path], None]] = {
 
 
 def plain(value: Any) -> str:
-    """A decoded value as text that no version of NumPy writes in another way."""
+    """Format a decoded value as text that does not depend on the version of NumPy."""
     return repr(value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value)
 
 
 def describe(store: StreamStore) -> dict[str, Any]:
-    """What must be read from the store by every later build, as JSON has it."""
+    """Return the content that every later build must read from the store, for JSON."""
     return {
         "id": store.id,
         "recovery": store.recovery.state,
@@ -117,15 +118,15 @@ def describe(store: StreamStore) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Make those that are missing."""
+    """Create the missing stores."""
     folder = GOLDEN / f"v{_core.format_version}"
     folder.mkdir(parents=True, exist_ok=True)
     for name, make in MAKERS.items():
         if (folder / name).exists():
-            print(f"{folder / name} is there and stays as it is", file=sys.stderr)
+            print(f"{folder / name} exists and is not changed", file=sys.stderr)
             continue
         make(folder / name)
-        (folder / name / "lock").write_bytes(b"")  # it names whoever wrote last
+        (folder / name / "lock").write_bytes(b"")  # it names the last writer
         with StreamStore(folder / name, mode="r") as store:
             facts = describe(store)
         lines = [f"{json.dumps(key)}: {json.dumps(fact)}" for key, fact in facts.items()]

@@ -1,144 +1,249 @@
-"""Do the crash tests catch what they are for? Each mutant is a bug somebody might write.
+"""Test the tests: apply plausible bugs (mutants) and check that a test fails for each.
 
-    make mutants               all of them
-    make mutants ONLY=slot     those whose name contains this; the report keeps the others
+    make mutants               all mutants
+    make mutants ONLY=slot     the mutants whose name, file or group contains "slot"; the others
+                               keep their results in the report
 
-Writes build/mutants.json; with --docs puts the last results into docs/reliability.md. The bugs
-stand in scripts/mutant_list.py. Works on a copy of the tree. Every mutant is applied alone; the
-tests run until one of them fails.
+Writes build/mutants.json; with --docs, puts the last results into docs/reliability.md. The mutants
+are listed in scripts/mutant_list.py. The program works on a copy of the tree in which every mutant
+is compiled in and one is chosen at run time (scripts/mutant_switch.py). One build therefore serves
+all mutants. A second build, with ThreadSanitizer, serves the few mutants that only it can find. For
+each mutant, the tests run until one of them fails, the likely ones first.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
+import re
+import resource
 import shutil
 import subprocess
 import sys
+import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import mutant_switch
 import pages
-from mutant_list import MUTANTS, Mutant
+from mutant_list import MUTANTS
+from mutant_switch import HEADER, VARIABLE, Mutant
 
 ROOT = Path(__file__).resolve().parent.parent
 PLACE = ROOT / "build" / "mutants"
 TREE = PLACE / "tree"
+SITE = PLACE / "site"
 RESULT = ROOT / "build" / "mutants.json"
 PAGE = ROOT / "docs" / "reliability.md"
-MINUTES = 5
+SECONDS = 300  # after this time, a test counts as hanging
 
-# Each with the environment that makes it short.
-TESTS = {
-    "cpp/storage/storage_test": {},
-    "crash/crash_step_test": {"STEPS": "8000"},
-    "crash/crash_power_test": {"CRASHES": "60000"},
-    "crash/crash_fault_test": {"FAULT_STRIDE": "5"},
-    "crash/crash_kill_test": {"KILLS": "60"},
+# Environment variables that shorten long tests.
+SHORT = {
+    "crash_step_test": {"STEPS": "8000"},
+    "crash_power_test": {"CRASHES": "60000"},
+    "crash_fault_test": {"FAULT_STRIDE": "5"},
+    "crash_kill_test": {"KILLS": "60"},
+    "pytest": {"CI": "1"},  # the same Hypothesis examples in every run
 }
-THREADS = {"cpp/storage/storage_test": {"GTEST_FILTER": "*Threads*:*Background*"}}
+
+PYTHON = (
+    "test_windows.py test_rows.py test_indexing.py test_extend.py test_safe_reads.py "
+    "test_sampler.py test_sampler_state.py test_window_dataset.py test_arrow_import.py "
+    "test_arrow_export.py test_datasets_from.py test_append.py test_values.py test_model.py "
+    "test_reports.py test_durability.py"
+)
+
+# The tests that run after those that a mutant names, by its group. A test is a program, optionally
+# with a filter of GoogleTest cases after a colon, or files of tests/python, optionally with names.
+TESTS = {
+    "durability": (
+        "storage_test",
+        "crash_step_test",
+        "crash_power_test",
+        "crash_fault_test",
+        "crash_kill_test",
+    ),
+    "reading": ("store_read_test", "storage_test", "store_staged_test", "fuzz_test", PYTHON),
+    "sampling": ("store_read_test", "storage_test", "store_threads_test", PYTHON),
+    "exchange": ("arrow_test", "fuzz_test", PYTHON),
+}
+THREADS = ("storage_test:*Threads*:*Background*",)
 
 
 def problems(root: Path) -> list[str]:
-    """Mutants that no longer fit the sources."""
-    found = []
-    for mutant in MUTANTS:
-        text = (root / mutant.file).read_text()
-        for old, _ in mutant.edits:
-            if text.count(old) != 1:
-                found.append(
-                    f"{mutant.name}: found {text.count(old)} times in {mutant.file}: {old!r}"
-                )
-    return found
+    """Return a message for each mutant that no longer fits the sources."""
+    return mutant_switch.problems(root, MUTANTS)
 
 
-def copy_tree() -> None:
+def files_of(mutant: Mutant) -> set[str]:
+    return {change.file for change in mutant.changes}
+
+
+# --- the build ---
+
+
+def write(target: Path, content: bytes) -> None:
+    """Write a file unless it has that content, so that only changes are compiled."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.exists() or target.read_bytes() != content:
+        target.write_bytes(content)
+
+
+def make_tree() -> None:
+    """Copy the tree, with a switch at each place that a mutant changes."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, check=True, capture_output=True, text=True,
     )  # fmt: skip
+    switched = mutant_switch.rewritten(ROOT, MUTANTS)
     for name in listed.stdout.splitlines():
-        source, target = ROOT / name, TREE / name
-        if not source.is_file():
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.exists() or target.read_bytes() != source.read_bytes():
-            shutil.copyfile(source, target)
+        if (ROOT / name).is_file():
+            content = (ROOT / name).read_bytes()
+            write(TREE / name, switched[name].encode() if name in switched else content)
+    write(PLACE / "mutant.h", HEADER.encode())
 
 
-def build(test: str, *, threads: bool) -> str:
-    """Build a test; what the compiler says against it, or nothing."""
+def tests_of(mutant: Mutant) -> tuple[str, ...]:
+    """Return the tests for a mutant, in the order in which they run."""
+    if mutant.threads:
+        return THREADS
+    return tuple(dict.fromkeys((*mutant.first, *TESTS[mutant.group])))
+
+
+def build(tests: set[str], *, threads: bool) -> None:
+    """Build the programs of the tests. Raises SystemExit with the compiler output on failure."""
     place = PLACE / ("threads" if threads else "plain")
-    if not (place / "build.ninja").exists():
-        sanitize = "thread" if threads else ""
-        subprocess.run(
-            ["cmake", "-S", TREE, "-B", place, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
-             "-DSTREAMSTORE_BUILD_PYTHON=OFF", "-DSTREAMSTORE_BUILD_BENCHMARKS=OFF",
-             "-DSTREAMSTORE_BUILD_EXAMPLES=OFF", f"-DSTREAMSTORE_SANITIZE={sanitize}"],
-            check=True, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-    done = subprocess.run(
-        ["cmake", "--build", place, "-j1", "--target", Path(test).name],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-    )  # fmt: skip
-    return done.stdout[-2000:] if done.returncode else ""
-
-
-class DoesNotCompile(Exception):
-    """A mutant that is no program."""
-
-
-def catch(first: str, *, threads: bool) -> str:
-    """The first test that fails, or nothing. Tests are built as they are needed."""
-    place = PLACE / ("threads" if threads else "plain") / "tests"
-    tests: dict[str, dict[str, str]] = THREADS if threads else TESTS
-    for name in sorted(tests, key=lambda name: name != first):
-        if error := build(name, threads=threads):
-            raise DoesNotCompile(error)
-        program = Path(name).name
-        try:
-            done = subprocess.run(
-                [place / name, "--gtest_fail_fast"],
-                env={**os.environ, **tests[name]}, stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT, text=True, errors="replace", timeout=60 * MINUTES,
-                check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return f"{program}: hangs"
+    flags = f"-O1 -g0 -w -DNDEBUG -include {PLACE / 'mutant.h'}"
+    options = {
+        "CMAKE_BUILD_TYPE": "None",
+        "CMAKE_CXX_FLAGS": flags,
+        "STREAMSTORE_BUILD_BENCHMARKS": "OFF",
+        "STREAMSTORE_BUILD_EXAMPLES": "OFF",
+        "STREAMSTORE_BUILD_PYTHON": "OFF" if threads else "ON",
+        "STREAMSTORE_SANITIZE": "thread" if threads else "",
+        "Python_EXECUTABLE": sys.executable,
+    }
+    targets = {"_core" if ".py" in test else test.partition(":")[0] for test in tests}
+    defined = [f"-D{name}={value}" for name, value in options.items()]
+    for command in (
+        ["cmake", "-S", str(TREE), "-B", str(place), "-G", "Ninja", *defined],
+        ["cmake", "--build", str(place), "--target", *sorted(targets), "--", "-k", "0"],
+    ):
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
         if done.returncode:
-            failed = [line for line in done.stdout.splitlines() if line.startswith("[  FAILED  ]")]
-            test = failed[0].split("]", 1)[1].split("(")[0].split(",")[0] if failed else "it ends"
-            return f"{program}: {test.strip()}"
-    return ""
+            raise SystemExit(done.stdout[-8000:])
+    if "_core" in targets:
+        shutil.copytree(TREE / "python" / "stream_store", SITE / "stream_store", dirs_exist_ok=True)
+        for module in (place / "python").glob("_core*.so"):
+            shutil.copy2(module, SITE / "stream_store" / module.name)
 
 
-def judge(mutant: Mutant) -> tuple[str, str]:
-    """Apply it, look, take it back: the result and what caught it."""
-    source = TREE / mutant.file
-    text = changed = source.read_text()
-    for old, new in mutant.edits:
-        changed = changed.replace(old, new)
-    source.write_text(changed)
-    try:
-        caught = catch(mutant.first, threads=mutant.threads)
-    except DoesNotCompile as error:
-        return "DOES NOT COMPILE", str(error)
-    finally:
-        source.write_text(text)
-    return ("caught" if caught else "NOT CAUGHT"), caught
+@functools.cache
+def program(name: str, *, threads: bool) -> Path:
+    place = PLACE / ("threads" if threads else "plain") / "tests"
+    return next(path for path in place.rglob(name) if path.is_file())
 
 
-def last_report() -> list[dict[str, str]]:
-    """What the runs before this one found."""
+# --- one test ---
+
+
+def limit() -> None:
+    """Limit core files and memory, so that a wrong size becomes an error."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_DATA, (8 << 30, 8 << 30))
+
+
+def run(test: str, number: int, *, threads: bool = False) -> str:
+    """Run a test with a mutant. Return the first failed case, or an empty text."""
+    with tempfile.TemporaryDirectory(prefix="mutant-", ignore_cleanup_errors=True) as scratch:
+        environment = {**os.environ, VARIABLE: str(number), "TMPDIR": scratch}
+        if ".py" in test:
+            name = "pytest"
+            # The interpreter of the virtual environment would import the package that is installed
+            # there. Use its base interpreter, with the import path of this one for all else.
+            environment["PYTHONPATH"] = os.pathsep.join([str(SITE), *filter(None, sys.path)])
+            environment.update(SHORT["pytest"])
+            files = [f"tests/python/{file}" for file in test.split()]
+            command = [
+                getattr(sys, "_base_executable", sys.executable), "-m", "pytest", "-x", "-q",
+                "--tb=no", "-p", "no:cacheprovider", "--basetemp", f"{scratch}/py", *files,
+            ]  # fmt: skip
+        else:
+            name, _, cases = test.partition(":")
+            environment.update(SHORT.get(name, {}))
+            if cases:
+                environment["GTEST_FILTER"] = cases
+            command = [str(program(name, threads=threads)), "--gtest_fail_fast"]
+        process = subprocess.Popen(
+            command, cwd=TREE, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, errors="replace", start_new_session=True,
+        )  # fmt: skip
+        try:
+            output, _ = process.communicate(timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, 9)
+            process.communicate()
+            return f"{name}: hangs"
+    if process.returncode == 0:
+        return ""
+    failed = re.findall(r"^\[  FAILED  \] ([\w/.]+)", output, re.M)
+    failed += re.findall(r"^(?:FAILED|ERROR) tests/python/(\S+)", output, re.M)
+    last = re.findall(r"^\[ RUN      \] ([\w/.]+)", output, re.M)
+    case = failed[0] if failed else f"it ends in {last[-1]}" if last else "it ends"
+    return f"{name}: {case}"
+
+
+class Judge:
+    """Finds the case that catches a mutant, and verifies that it passes without a mutant."""
+
+    def __init__(self, *, threads: bool) -> None:
+        self._threads = threads
+        self._clean: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def passes_without(self, test: str) -> str:
+        """Return the case that fails without any mutant, or an empty text. Runs once."""
+        with self._lock:
+            if test not in self._clean:
+                self._clean[test] = run(test, 0, threads=self._threads)
+            return self._clean[test]
+
+    def __call__(self, mutant: Mutant) -> dict[str, str]:
+        number = MUTANTS.index(mutant) + 1
+        began = time.monotonic()
+        caught = ""
+        for test in tests_of(mutant):
+            if caught := run(test, number, threads=self._threads):
+                if wrong := self.passes_without(test):
+                    raise SystemExit(f"without any mutant a test fails: {wrong}")
+                break
+        result = "caught" if caught else "NOT CAUGHT"
+        seconds = time.monotonic() - began
+        print(f"{result}: {mutant.name} ({caught}) {seconds:.1f} s", flush=True)
+        return {
+            "mutant": mutant.name, "file": mutant.changes[0].file, "result": result, "by": caught,
+        }  # fmt: skip
+
+
+# --- the report ---
+
+
+def last_report() -> dict[str, dict[str, str]]:
+    """Return the last result of each mutant that has one."""
     known = {mutant.name for mutant in MUTANTS}
     report: list[dict[str, str]] = json.loads(RESULT.read_text()) if RESULT.exists() else []
-    return [entry for entry in report if entry["mutant"] in known]
+    return {entry["mutant"]: entry for entry in report if entry["mutant"] in known}
 
 
 def into_page() -> None:
-    """Put the last results, and which mutants have none, into docs/reliability.md."""
-    found = {entry["mutant"]: entry for entry in last_report()}
+    """Put the last results into docs/reliability.md, with the mutants that have not run."""
+    found = last_report()
     good = sum(entry["result"] == "caught" for entry in found.values())
     lines = [f"{good} of {len(MUTANTS)} were caught.", "", "| bug | first caught by |", "|---|---|"]
     for mutant in MUTANTS:
@@ -156,31 +261,33 @@ def main() -> int:
     if arguments.docs:
         into_page()
         return 0
-    only = arguments.only
     stale = problems(ROOT)
     if stale:
         print("\n".join(stale), file=sys.stderr)
         return 1
-    copy_tree()
-    chosen = [mutant for mutant in MUTANTS if only in mutant.name]
-    report = [entry for entry in last_report() if only not in entry["mutant"]] if only else []
-    seen = len(report)
+    only = arguments.only
+    chosen = [
+        mutant
+        for mutant in MUTANTS
+        if any(only in text for text in (mutant.name, mutant.group, *files_of(mutant)))
+    ]
+    report = last_report() if only else {}
+    limit()
+    make_tree()
+    began = time.monotonic()
+    good = 0
     for threads in sorted({mutant.threads for mutant in chosen}):
-        if wrong := catch("", threads=threads):
-            print(f"without any mutant a test fails: {wrong}", file=sys.stderr)
-            return 1
-        for mutant in (one for one in chosen if one.threads == threads):
-            began = time.monotonic()
-            result, caught = judge(mutant)
-            seconds = round(time.monotonic() - began, 1)
-            print(f"{result}: {mutant.name} ({caught}) {seconds} s", flush=True)
-            entry = {"mutant": mutant.name, "file": mutant.file, "result": result, "by": caught}
-            report.append(entry)
-            RESULT.write_text(json.dumps(report, indent=1) + "\n")
-    judged = report[seen:]
-    good = sum(entry["result"] == "caught" for entry in judged)
-    print(f"mutants: {good} of {len(judged)} caught")
-    return 0 if good == len(judged) else 1
+        some = [mutant for mutant in chosen if mutant.threads == threads]
+        build({test for mutant in some for test in tests_of(mutant)}, threads=threads)
+        print(f"built after {time.monotonic() - began:.0f} s", flush=True)
+        judge = Judge(threads=threads)
+        with ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2)) as workers:
+            for entry in workers.map(judge, some):
+                good += entry["result"] == "caught"
+                report[entry["mutant"]] = entry
+                RESULT.write_text(json.dumps([*report.values()], indent=1) + "\n")
+    print(f"mutants: {good} of {len(chosen)} caught in {time.monotonic() - began:.0f} s")
+    return 0 if good == len(chosen) else 1
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Text that a program writes into a page of the documents, between two comments."""
+"""Replace generated text in a page of the documents. Two comments mark where it begins and ends."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Print the requirements of parts of this project, one a line, as pyproject.toml names them.
+"""Print the requirements of parts of this project, one per line, as pyproject.toml lists them.
 
     python scripts/requirements.py build-system test lint
 
-A part is ``build-system`` or the name of an extra; extras that name extras of this project are
-followed. It lets the checks install what they need without building the extension. Used by
-scripts/setup.sh.
+A part is ``build-system`` or the name of an extra. If an extra refers to other extras of this
+project, their requirements are printed as well. scripts/setup.sh uses this to install packages for
+a check without building the extension.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def expand_extra(project: dict[str, Any], extra: str) -> list[str]:
     extras = project["optional-dependencies"]
     if extra not in extras:
         known = ", ".join(sorted(extras))
-        raise SystemExit(f"pyproject.toml: no extra is named {extra!r}; there are {known}")
+        raise SystemExit(f"pyproject.toml: expected one of the extras {known} but found {extra!r}")
     requirements = []
     for requirement in extras[extra]:
         own = re.fullmatch(rf"{re.escape(project['name'])}\[([\w, -]+)\]", requirement)
@@ -41,7 +41,7 @@ def expand_extra(project: dict[str, Any], extra: str) -> list[str]:
 
 
 def list_requirements(pyproject: dict[str, Any], parts: list[str]) -> list[str]:
-    """List the requirements of all `parts`, each once, in the order they are named."""
+    """List the requirements of all `parts`, each once, in the order of the parts."""
     requirements: list[str] = []
     for part in parts:
         if part == "build-system":
@@ -52,7 +52,7 @@ def list_requirements(pyproject: dict[str, Any], parts: list[str]) -> list[str]:
 
 
 def main() -> None:
-    """Print what the parts named on the command line need."""
+    """Print the requirements of the parts on the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("parts", nargs="+", metavar="PART", help="build-system or an extra's name")
     parts = parser.parse_args().parts

@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# Sets up one part of the workplace. The Makefile calls it and keeps the stamps; it can be run by hand too.
+# Sets up one part of the development environment. The Makefile calls it and keeps the stamps; you can also call it.
 #
-#   scripts/setup.sh venv           the virtual environment .venv with what a build needs
+#   scripts/setup.sh venv           the virtual environment .venv with the build tools
 #   scripts/setup.sh extra <name>…  the packages of these extras of pyproject.toml
-#   scripts/setup.sh package        the extension, built in build/python, and the package, editable
-#   scripts/setup.sh usable         nothing; fails unless .venv works
-#   scripts/setup.sh develop        a contributor's workplace with uv, for install.sh
+#   scripts/setup.sh package        builds the extension in build/native and installs the package, editable
+#   scripts/setup.sh bench          the same without assertions, in build/bench-python, for measurements
+#   scripts/setup.sh usable         changes nothing; fails unless .venv works
+#   scripts/setup.sh develop        a contributor's environment with uv, for install.sh
 #
-# PIP names the installer (default: pip of .venv; install.sh uses uv). Nothing outside .venv and build/ is
-# touched, except that root on a Debian-like machine gets missing system packages with apt-get.
+# PIP names the installer (default: pip of .venv; install.sh uses uv). Nothing outside .venv and build/ is changed,
+# except that root on a Debian-like machine gets missing system packages with apt-get.
+# STREAMSTORE_WERROR=1 treats warnings of the compiler as errors.
 set -euo pipefail
 # shellcheck source=scripts/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -18,7 +20,7 @@ pip() {
   ${PIP:-$venv/bin/python -m pip} "$@"
 }
 
-# find_python: the interpreter to make .venv with: $PYTHON, else the first that is 3.10 or newer.
+# find_python: prints the interpreter for .venv: $PYTHON, else the first that is 3.10 or newer.
 find_python() {
   local candidate
   PATH=${PATH//"$venv/bin:"/}
@@ -31,7 +33,7 @@ find_python() {
   die "no Python 3.10 or newer found; install one or set PYTHON to it"
 }
 
-# venv_usable: whether .venv has a working interpreter and was made at this very place.
+# venv_usable: true if .venv has a working interpreter and was created at this path.
 venv_usable() {
   "$venv/bin/python" -c '' 2>/dev/null && grep -qF "$venv" "$venv/bin/activate"
 }
@@ -83,26 +85,49 @@ install_parts() {
   local requirements
   mapfile -t requirements < <("$venv/bin/python" scripts/requirements.py "$@")
   ((${#requirements[@]})) || die "pyproject.toml: no requirements found for: $*"
-  pip install -q "${requirements[@]}"
+  pip install -q --no-compile -c scripts/constraints.txt "${requirements[@]}"
 }
 
-# install_torch: what the tests, examples and benchmarks of stream_store.torch need; STREAMSTORE_TORCH names another build of
-# it, or nothing.
+# install_torch: PyTorch, for the tests, examples and benchmarks of stream_store.torch. STREAMSTORE_TORCH names another
+# build of it; if it is empty, nothing is installed.
 install_torch() {
   local torch=${STREAMSTORE_TORCH-torch==2.13.0}
   if [[ -z $torch ]] || "$venv/bin/python" -c 'import torch' 2>/dev/null; then
     return
   fi
-  say "installing $torch"
-  "$venv/bin/python" -m pip install -q "$torch"
+  say "installing $torch (some hundred MB)"
+  "$venv/bin/python" -m pip install -q --no-compile "$torch"
 }
 
+# setup_package <folder> <assertions>: builds the extension there and installs the package, editable. The C++ tests use
+# the same folder, and so the same compiled library.
 setup_package() {
-  local compiler
+  local folder=$1 assertions=$2 compiler werror=OFF log=build/extension.log
   compiler=$(find_gcc)
-  say "building the extension with $compiler"
-  CXX=$compiler CMAKE_BUILD_PARALLEL_LEVEL=$jobs pip install -q --no-deps --no-build-isolation \
-    -C build-dir=build/python -C cmake.define.STREAMSTORE_WERROR=ON -e .
+  [[ -z ${STREAMSTORE_WERROR:-} ]] || werror=ON
+  mkdir -p build
+  say "building the extension with $compiler in $folder: about two minutes of CPU time; all output is in $log"
+  CXX=$compiler CMAKE_BUILD_PARALLEL_LEVEL=$jobs pip install -v --no-deps --no-build-isolation \
+    -C build-dir="$folder" -C cmake.define.STREAMSTORE_WERROR=$werror \
+    -C cmake.define.STREAMSTORE_ASSERTIONS="$assertions" -e . 2>&1 | tee "$log" | progress || {
+    grep -E -A5 'error|FAILED' "$log" | head -n 60 >&2
+    die "building the extension failed; all output is in $log"
+  }
+}
+
+# progress: shows of the output of a build how far it is. A terminal gets one line that changes, a file every tenth.
+progress() {
+  local line shown=
+  while read -r line; do
+    [[ $line =~ ^\[([0-9]+)/([0-9]+)\] ]] || continue
+    if [[ -t 2 ]]; then
+      printf '\r%-79.79s' "$line" >&2
+      shown=yes
+    elif ((BASH_REMATCH[1] % 10 == 0 || BASH_REMATCH[1] == BASH_REMATCH[2])); then
+      printf '%s\n' "$line" >&2
+    fi
+  done
+  [[ -z $shown ]] || printf '\n' >&2
 }
 
 setup_develop() {
@@ -129,14 +154,15 @@ setup_develop() {
 case ${1:-} in
   venv) setup_venv ;;
   extra)
-    case " ${*:2} " in # before what depends on it
+    case " ${*:2} " in # before the packages that depend on it
       *" test "* | *" dev "* | *" packaging "* | *" compare "*) install_torch ;;
     esac
     say "installing packages for: ${*:2}"
     install_parts "${@:2}"
     ;;
-  package) setup_package ;;
+  package) setup_package build/native ON ;;
+  bench) setup_package build/bench-python OFF ;;
   usable) venv_usable ;;
   develop) setup_develop ;;
-  *) die "usage: scripts/setup.sh venv | extra <name>… | package | usable | develop" ;;
+  *) die "usage: scripts/setup.sh venv | extra <name>… | package | bench | usable | develop" ;;
 esac

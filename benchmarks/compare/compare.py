@@ -1,10 +1,11 @@
-"""Every question to every peer, ours among them, in processes of their own: part of `make bench`.
+"""Ask every store (peer) every question, each in a separate process: part of `make bench`.
 
     python benchmarks/compare/compare.py [--steps N …] [--peers NAME …] [--questions NAME …]
 
-Prints one JSON object a question and size, as run.py reads them. Peers are asked in turn, and twice
-where the store is not the largest; the lesser figure counts, so that a machine that slows down for
-a while slows down all of them. A peer that is not installed is named so.
+Prints one JSON object per question and size for run.py. The peers are asked one after the other, in
+two rounds, except for the largest stores, which are asked once. The lesser figure counts. A machine
+that is slow for a while therefore affects all peers alike. A peer that is not installed is reported
+as such.
 """
 
 from __future__ import annotations
@@ -26,15 +27,15 @@ from questions import NAMES as QUESTIONS
 from questions import question
 from sizes import COMMON, SIZES
 
-UNSIZED = 200_000  # steps, for questions to which the size does not matter
+UNSIZED = 200_000  # steps, for questions that do not depend on the size
 LARGEST = dict.fromkeys(("hf_datasets", "h5py_file", "lance_table"), COMMON)
-MINUTES = 10  # for one process
+MINUTES = 10  # limit for one process
 
 Answers = dict[str, dict[str, Any]]
 
 
 def ask(peer: str, steps: int, questions: list[str], where: Path | None) -> Answers:
-    """What one process answers, by question; a process that does not end cannot."""
+    """Run one process and return its answers by question. A timeout is a refusal."""
     directory = Path(tempfile.mkdtemp(dir=where, prefix="stream-store-compare-"))
     command = [sys.executable, "-W", "ignore", str(HERE / "measure.py")]
     command += [peer, str(steps), str(directory), *questions]
@@ -59,21 +60,21 @@ def ask(peer: str, steps: int, questions: list[str], where: Path | None) -> Answ
 
 
 def better(name: str, before: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
-    """The lesser figure; none, should one be missing where a store must answer ALWAYS."""
+    """Return the answer with the lesser figure, or the refusal if the question has ALWAYS."""
     missing = float("-inf" if getattr(question(name), "ALWAYS", False) else "inf")
-    return min(before, answer, key=lambda told: told.get("figure", missing))
+    return min(before, answer, key=lambda one: one.get("figure", missing))
 
 
 def ask_all(
     peers: list[str], steps: int, questions: list[str], where: Path | None
 ) -> dict[str, Answers]:
-    """The lesser answer of every peer, by question and peer."""
+    """Return the best answer of every peer, by question and peer."""
     best: dict[str, Answers] = {name: {} for name in questions}
     for _ in range(1 if steps > COMMON else 2):
         for peer in peers:
             if steps > LARGEST.get(peer, steps):
-                told = {"cannot": f"was not asked beyond {LARGEST[peer]:,} steps"}
-                answers: Answers = dict.fromkeys(questions, told)
+                refusal = {"cannot": f"was not measured beyond {LARGEST[peer]:,} steps"}
+                answers: Answers = dict.fromkeys(questions, refusal)
             else:
                 answers = ask(peer, steps, questions, where)
             for name, answer in answers.items():

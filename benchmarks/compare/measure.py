@@ -1,8 +1,8 @@
-"""One peer and some questions, in a process of its own: what compare.py starts.
+"""Ask one peer some questions. compare.py runs this program once for each peer.
 
     python measure.py PEER STEPS DIRECTORY QUESTION…
 
-Questions that read a filled store share it. Prints one line a question: ANSWER and a JSON object.
+Questions that read a filled store share it. Prints one line per question: ANSWER and a JSON object.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def fill(name: str, steps: int, directory: Path) -> Any:
 
 
 class Filled:
-    """The store that questions share, filled when the first of them asks for it."""
+    """The store that questions share. It is filled when the first question needs it."""
 
     def __init__(self, name: str, steps: int, directory: Path) -> None:
         self.how = (name, steps, directory)
@@ -43,7 +43,7 @@ class Filled:
         self.error: Exception | None = None
 
     def get(self) -> Any:
-        """The store. What kept it from being filled is raised for every question alike."""
+        """Return the store. If filling it failed, raise that error for every question."""
         if self.error is not None:
             raise self.error
         if self.peer is None:
@@ -76,11 +76,11 @@ def main() -> None:
                 answer = asked.ask(given.peer, directory)
         except ModuleNotFoundError as error:
             answer = {"cannot": f"not installed ({error.name})"}
-        except Exception as error:  # a peer that fails is told of, and the others go on
+        except Exception as error:  # reported as a refusal; other questions continue
             traceback.print_exc()
             answer = {"cannot": f"failed: {error}"}
         print("ANSWER " + json.dumps({"question": name, **answer}), flush=True)
-    os._exit(0)  # some peers' threads outlive the program
+    os._exit(0)  # threads of some peers would keep the process alive
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A memory cgroup for a process to put itself into, of version 1 or 2, whichever counts memory."""
+"""A memory cgroup that a process can join, of version 1 or 2, whichever controls memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MOUNT = Path("/sys/fs/cgroup")
 
 
 def new_group() -> tuple[Path, str]:
-    """Where to make one, and its file for the limit."""
+    """Return the path for a new group and the name of its limit file."""
     groups = {}
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         _, controllers, group = line.split(":", 2)
@@ -19,18 +19,19 @@ def new_group() -> tuple[Path, str]:
     name = f"stream-store-compare-{os.getpid()}"
     if "memory" in groups:
         own = MOUNT / "memory" / groups["memory"]
-        # A container may have its own group mounted as the root of all.
+        # In a container, the group of the container may be mounted as the root.
         return (own if own.is_dir() else MOUNT / "memory") / name, "memory.limit_in_bytes"
     own = MOUNT / groups.get("", "")
-    # Of version 2 a group that has processes has no children: beside it, if it is not the root.
+    # In version 2, a group with processes cannot have children, unless it is the root. The new
+    # group is therefore a sibling of the current one.
     return (own if own == MOUNT else own.parent) / name, "memory.max"
 
 
 @contextmanager
 def memory_group(limit: int) -> Iterator[Path]:
-    """A group that may have so many bytes; its processes have ended when it goes away.
+    """Create a group with a limit in bytes. Its processes must end before the context does.
 
-    OSError where this process has no right to make one, or nothing there counts memory.
+    Raises OSError if this process may not create a group or if no memory controller is available.
     """
     path, limit_file = new_group()
     path.mkdir()
@@ -42,7 +43,7 @@ def memory_group(limit: int) -> Iterator[Path]:
 
 
 def join(group: Path) -> None:
-    """This process, from here on: what it had before stays charged where it was."""
+    """Move this process into the group. Memory that it already has stays charged elsewhere."""
     (group / "cgroup.procs").write_text("0")
 
 

@@ -1,9 +1,9 @@
-// Appending one step of 4 field-writes, 11 values, checks on, in a reserved store: whole, and split
-// over two calls.
+// Times the append of a step with 4 field-writes and 11 values to a store with reserved space: in
+// one call, and in two.
 //
-// The competitor in the same run stores the same bytes without any rule: a record and eleven words
-// into a mapped file, and a release store. Every figure is the least of many short runs: the
-// machine may be shared.
+// The competitor in the same run stores the same bytes without validation or checksum: a record and
+// eleven words into a mapped file, then a release store. Every figure is the least of many short
+// runs, because the machine may be shared.
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -57,7 +57,7 @@ void TwoCalls(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * kStepsPerRun);
 }
 
-// The floor: the same bytes into mapped memory by hand, no shape, no check, no rule.
+// The floor: stores of the same bytes to mapped memory, without validation or checksum.
 void BareStores(benchmark::State& state) {
   const std::size_t bytes = kStepsPerRun * (kRuns + 1) * 120;
   auto* memory = static_cast<std::byte*>(mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
@@ -96,7 +96,7 @@ void Extend(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * kStepsPerRun);
 }
 
-// Short runs, the least of which counts.
+// Short runs; the least counts.
 void Configure(benchmark::internal::Benchmark* bench) {
   bench->Iterations(kRuns / 20)
       ->Repetitions(20)

@@ -1,7 +1,8 @@
-// Nanoseconds a field-write costs, by values in it; built with the library as it is and, as
-// checks_bench_off, with one that neither checks nor publishes. The difference is what safety costs.
+// Times a field-write by its number of values. The program is built twice: with the library, and as
+// checks_bench_off with a library that neither computes checksums nor publishes. The difference is
+// the cost of safety.
 //
-// Prints one JSON object: values a field-write -> nanoseconds, the least of many short runs.
+// Prints one JSON object: values per field-write -> nanoseconds, the least of many short runs.
 #include <algorithm>
 #include <array>
 #include <chrono>

@@ -1,10 +1,10 @@
-// How long after an append returned another process sees it: by spinning on Refresh() and by
-// Wait(), and a bare word in shared memory beside them, as the floor of the machine.
+// Times how long after the return of an append another process sees it: by spinning on Refresh(),
+// and by Wait(). A single word in shared memory gives the floor of the machine.
 //
 //   lag_bench <directory>
 //
-// Prints one JSON object: p50, p99 in nanoseconds of each. A reader that is faster than the
-// writer's own return counts as 0.
+// Prints one JSON object with p50 and p99 of each, in nanoseconds. If the reader sees the append
+// before it returns to the writer, the time counts as 0.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -36,7 +36,7 @@ std::int64_t Now() {
       .count();
 }
 
-// What both processes see.
+// Memory that both processes share.
 struct Shared {
   static constexpr int kMost = 20'000;
   std::atomic<std::int64_t> word{0};
@@ -52,7 +52,7 @@ Shared& MapShared() {
   return *new (at) Shared;
 }
 
-// `write(i)` makes event i; `wait(count)`, in the other process, returns how many it sees.
+// `write(i)` creates event i. `wait(count)`, in the other process, returns how many it sees.
 template <class Write, class MakeWait>
 void Measure(const char* name, Shared& shared, int events, microseconds pause, const Write& write,
              const MakeWait& make_wait) {
@@ -102,7 +102,7 @@ int main(int argc, char** argv) {
     store.Append(first + i,
                  {{kAction, i}, {kObservation, observation}, {kReward, 1.0F}, {kDone, false}});
   };
-  // Readers count from the rows that were there before.
+  // Readers subtract the rows that existed before.
   const auto follow = [&](bool spin) {
     return [&, spin, before = static_cast<int>(store.reader().num_rows())] {
       return [before, spin, reader = Reader::Open(path)](int seen) mutable {

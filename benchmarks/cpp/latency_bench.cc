@@ -1,10 +1,10 @@
-// How long single appends take at 1 kHz while a helper thread grows the files: a histogram.
+// Prints a histogram of single appends at 1 kHz while a helper thread grows the files.
 //
 //   latency_bench <seconds> <directory>
 //
-// Prints one JSON object: appends, p50, p99, p99.9, p99.99, max in nanoseconds, and counts by power
-// of two. The clock is read on both sides of each append; a reading of the clock alone is timed
-// beside it, as the floor of the machine.
+// The output is one JSON object: the number of appends, p50, p99, p99.9, p99.99 and max in
+// nanoseconds, and counts by power of two. The clock is read before and after each append. Two
+// readings without an append give the floor of the machine.
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -87,7 +87,7 @@ int main(int argc, char** argv) {
       appends.push_back(Since(start));
     }
   }
-  // The first append writes the open record with a full sync: told apart, not hidden.
+  // The first append writes the open record with a full sync, so it is reported separately.
   const std::int64_t first = appends.front();
   appends.erase(appends.begin());
   std::printf("{\"appends\": %zu, \"first_append\": %lld, ", appends.size(),

@@ -1,6 +1,6 @@
-// What safety costs: verify from the page cache, opening after a kill, the first append then, a
-// checkpoint. One JSON object on standard output; processor time, the least of several runs, but for
-// the first append, which waits for the disk.
+// Times verification from the page cache, opening after a kill, the first append after that, and a
+// checkpoint. Prints one JSON object. Verification and opening for reading are the least of several
+// runs. All figures are processor time, except that of the first append, which waits for the disk.
 //
 // Usage: safety_bench [gigabytes] [directory]
 #include <algorithm>
@@ -33,7 +33,7 @@ double Seconds(const auto& work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
-// Of this process: what a wall clock says on a machine with other things to do is not ours.
+// Processor time of this process. Wall-clock time would include the other work of the machine.
 double CpuSeconds(const auto& work) {
   const auto now = [] {
     timespec time{};
@@ -59,7 +59,7 @@ Options WriterOptions(std::uint32_t width) {
   return options;
 }
 
-// Appends that many bytes; `die`: without closing.
+// Appends that many bytes in a child process. With `die`, the child does not close the store.
 void Write(const fs::path& path, std::uint32_t width, double bytes, bool die) {
   const pid_t child = ::fork();
   if (child == 0) {

@@ -1,8 +1,8 @@
-// Row windows of 12 steps, read and sampled, through the public API: plain streams, streams with
-// missing and ragged fields, with and without segments.
+// Times row windows of 12 steps, read and sampled through the public API: regular streams, and
+// streams with missing and ragged fields, with and without segments.
 //
-// Beside them one memcpy of the stored bytes of each window (records and values), from random
-// places of a source of the same size: what reading them costs at least.
+// The competitor is one memcpy of the stored bytes of each window (records and values), from random
+// places of a source of the same size. It is the lower limit for any reader.
 #include <cstring>
 #include <optional>
 #include <vector>
@@ -74,7 +74,7 @@ WindowSampler MakeSampler(const StreamStore& store, How how) {
   return {{store.reader()}, options};
 }
 
-// Choosing windows, without reading them; kAfterAppend: of a store that grew by a row meanwhile.
+// Chooses windows without reading them. With kAfterAppend, the store grows by a row each time.
 void Choose(benchmark::State& state) {
   StreamStore& store = StoreOf(state.range(0), kPlain);
   const auto how = static_cast<How>(state.range(1));
@@ -99,7 +99,7 @@ void Choose(benchmark::State& state) {
   }
 }
 
-// Choosing and reading.
+// Chooses and reads windows.
 void SampleRows(benchmark::State& state) {
   StreamStore& store = StoreOf(state.range(0), kPlain);
   WindowSampler sampler = MakeSampler(store, static_cast<How>(state.range(1)));

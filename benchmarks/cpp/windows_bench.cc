@@ -1,8 +1,8 @@
-// Windows, gathers and decoded rows side by side with memcpy of the same output bytes.
+// Times windows, gathers and decoded rows next to memcpy of the same output bytes.
 //
-// The bar (docs/design.md, "Speed"): one memcpy per window and column, from random offsets of a
-// warmed source as large as the three columns, into the same reused output. Stores of 20 k, 2 M and
-// 20 M steps of 4 fields and 11 values. Builds its View in mapped memory, so that only reading is
+// The competitor is one memcpy per window and column, from random offsets of a warmed source as
+// large as the three columns, into the same reused output. The stores have 20 k, 2 M and 20 M steps
+// of 4 fields and 11 values. The program builds its View in mapped memory, so that only reading is
 // measured.
 #include <bit>
 #include <memory>
@@ -19,7 +19,7 @@ namespace {
 
 using namespace benchmarks;  // NOLINT(google-build-using-namespace)
 
-// Zeroed memory in plain pages, as files have them.
+// Zeroed memory in pages of the normal size, like the pages of files.
 template <class T>
 std::shared_ptr<T> MapWords(std::uint64_t count) {
   const std::size_t bytes = count * sizeof(T);
@@ -43,9 +43,9 @@ struct BenchStore {
     for (std::uint64_t i = 0; i < steps * kStepValues * 3; i += 8) {
       source.get()[i] = static_cast<Value>(i);
     }
-    auto meaning = std::make_shared<StoreSchema>();
-    meaning->schema = Schema(StepFields());
-    meaning->encodings = MakeEncodings(meaning->schema);
+    auto store_schema = std::make_shared<StoreSchema>();
+    store_schema->schema = Schema(StepFields());
+    store_schema->encodings = MakeEncodings(store_schema->schema);
     view.values = values.get();
     view.records = records.get();
     view.layouts = layouts.data();
@@ -55,7 +55,7 @@ struct BenchStore {
     view.layout_words = layouts.size();
     view.hint_slots = view.value_count / kHintStride + 1;
     view.mapping_key = steps;
-    view.meaning = meaning;
+    view.store_schema = store_schema;
   }
 
   void Fill(std::uint64_t i) {

@@ -25,7 +25,7 @@ std::vector<Field> StepFields(std::uint32_t items) {
 }
 
 StreamStore MakeEmptyStore(std::uint64_t steps) {
-  return MakeStore(StepFields(), kStepValues * steps, 2 * steps);  // a step may come in two calls
+  return MakeStore(StepFields(), kStepValues * steps, 2 * steps);  // a step may take two appends
 }
 
 StreamStore MakeRegularStore(std::uint64_t steps) {

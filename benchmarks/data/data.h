@@ -1,5 +1,5 @@
-// Stores, places and outputs for all programs here: the same in every run, and aligned so that no
-// address changes a count of instructions.
+// Stores, random places and output memory for all programs here. They are the same in every run,
+// and aligned so that addresses do not affect instruction counts.
 #pragma once
 
 #include <cstddef>
@@ -18,27 +18,28 @@ inline constexpr std::int64_t kSizes[] = {20'000, 2'000'000, 20'000'000};  ///< 
 inline constexpr std::uint64_t kStepValues = 11;
 inline constexpr std::uint64_t kEpisodeRows = 200;
 inline constexpr std::uint64_t kMostRagged = 10;  ///< items of the ragged field
-inline constexpr std::uint64_t kWindows = 256;    ///< of a batch
+inline constexpr std::uint64_t kWindows = 256;    ///< per batch
 inline constexpr std::uint64_t kWidth = 128;      ///< values of a flat window
 inline constexpr std::uint64_t kLength = 12;      ///< rows of a row window
 inline constexpr std::uint64_t kBatchRows = kWindows * kLength;
 
-/// The fields of every store here; the ragged one only where it says so.
+/// The fields of every store here. Only irregular stores have the ragged one.
 enum : TypeId { kAction = 0, kObservation = 1, kReward = 2, kDone = 3, kRaggedField = 4 };
 
-/// The fields without the ragged one, with an observation of that many items.
+/// Returns the fields without the ragged one, with an observation of `items` items.
 std::vector<Field> StepFields(std::uint32_t items = 8);
 
-/// A temporary store without rows, without a helper thread, with room for that many steps.
+/// Creates an empty temporary store with space for `steps` steps and without a helper thread.
 StreamStore MakeEmptyStore(std::uint64_t steps);
 
-/// Steps of 11 values each: all of one shape.
+/// Creates a store whose steps have 11 values each, all of one shape.
 StreamStore MakeRegularStore(std::uint64_t steps);
 
-/// Steps of many shapes: a ragged field more, and every field but `done` missing in 3 of 10 rows.
+/// Creates a store with steps of many shapes: it has the ragged field, and each field except `done`
+/// is missing in 3 of 10 rows.
 StreamStore MakeIrregularStore(std::uint64_t steps);
 
-/// Columns for Extend(), and the steps that go with them, counted from `first`.
+/// Columns for Extend(), with their steps, which count from `first`.
 struct ColumnData {
   explicit ColumnData(std::uint64_t rows, Step first = 0);
 
@@ -51,8 +52,8 @@ struct ColumnData {
   std::vector<std::uint8_t> done;
 };
 
-/// `batches` × `size` places in [0, bound), from a fixed seed; Next() gives batch after batch, round
-/// and round.
+/// `batches` × `size` places in [0, bound), from a fixed seed. Next() returns one batch after the
+/// other, and starts again after the last.
 class Draws {
  public:
   Draws(std::uint64_t batches, std::uint64_t size, std::uint64_t bound);
@@ -65,11 +66,11 @@ class Draws {
   std::vector<std::int64_t> draws_;
 };
 
-/// Batches for Draws: so many places that none is still in a cache of the core when its turn comes
-/// again.
+/// Number of batches for Draws: so many that the core's caches no longer hold a place when it is
+/// read again.
 constexpr std::uint64_t Batches(std::uint64_t size) { return (std::uint64_t{1} << 18) / size; }
 
-/// Zeros that begin at a page.
+/// Zeroed memory that begins at a page.
 template <class T>
 class Pages {
  public:
@@ -89,7 +90,7 @@ class Pages {
   std::unique_ptr<T[], Delete> items_;
 };
 
-/// Room for one batch of row windows: `columns` are those of the fields, the ragged one on request.
+/// Memory for one batch of row windows. `columns` has the fields, and the ragged one on request.
 struct RowsRoom {
   explicit RowsRoom(bool ragged_too);
 
@@ -104,8 +105,8 @@ struct RowsRoom {
   std::vector<RowsColumn> columns;
 };
 
-/// What reading flat windows is compared with: one memcpy per window and column, from a source of
-/// three columns of `size` values each, into `out`, column after column.
+/// The competitor of reading flat windows: one memcpy per window and column, from a source of three
+/// columns of `size` values each, into `out`, column after column.
 void CopyWindows(const Value* source, std::uint64_t size, std::span<const Position> starts,
                  Value* out) noexcept;
 

@@ -1,9 +1,9 @@
-// The program of the guard for hot paths; speed_guard.py runs it and reads what it prints, JSON.
+// Runs the guarded hot paths for speed_guard.py and prints JSON.
 //
-//   speed_guard counts   prepares each operation, runs it once to warm up and once in CountedRun(),
-//                        which callgrind counts and after which it writes a file; prints their names
-//   speed_guard ratio    times windows and memcpy of the same bytes in turns; prints the least of
-//                        each, in nanoseconds
+//   speed_guard counts   runs each operation once to warm up and once in CountedRun(), for which
+//                        callgrind counts instructions and writes a file; prints their names
+//   speed_guard ratio    times windows and memcpy of the same bytes alternately; prints the least
+//                        of each, in nanoseconds
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -15,10 +15,10 @@
 
 #include "operations.h"
 
-// C++ names have types and namespaces in them; this one callgrind finds as it stands here.
+// extern "C", because callgrind finds the function by its plain name.
 extern "C" [[gnu::noinline]] void CountedRun(const stream_store::guard::Operation& operation) {
   operation.run();
-  asm volatile("" ::: "memory");  // not a tail call: it must be seen to return
+  asm volatile("" ::: "memory");  // prevents a tail call, so that callgrind sees the return
 }
 
 namespace stream_store::guard {
@@ -32,7 +32,7 @@ constexpr const char* kCompiler = "g++";
 constexpr int kMajor = __GNUC__, kMinor = __GNUC_MINOR__;
 #endif
 
-// What the library may choose its loops by.
+// The instruction sets by which the library chooses its loops.
 const char* InstructionSet() {
 #if defined(__x86_64__)
   return __builtin_cpu_supports("avx2") != 0 ? "x86-64 with AVX2" : "x86-64 without AVX2";

@@ -15,17 +15,17 @@ namespace {
 
 using namespace benchmarks;  // NOLINT(google-build-using-namespace)
 
-constexpr std::uint64_t kSteps = 2000;  // of one run that appends
-constexpr std::uint64_t kRuns = 2;      // a run to warm up and the counted one
+constexpr std::uint64_t kSteps = 2000;  // per run that appends
+constexpr std::uint64_t kRuns = 2;      // one to warm up, and the counted one
 constexpr std::uint64_t kRows = 20'000;
 constexpr std::uint64_t kExportedRows = 100'000;
 constexpr std::uint64_t kBatches = 16;
-constexpr std::uint64_t kReads = kBatches * kWindows;  // windows, or scattered values, of one run
+constexpr std::uint64_t kReads = kBatches * kWindows;  // windows, or scattered values, per run
 
-// What the compiler must not take for unused.
+// Keeps the compiler from removing results as unused.
 inline void Keep() noexcept { asm volatile("" ::: "memory"); }
 
-// A run is a function of state that lives as long as the operation.
+// Binds a run to state that lives as long as the operation.
 template <class State, class Run>
 std::function<void()> Bind(std::shared_ptr<State> state, Run run) {
   return [state = std::move(state), run] { run(*state); };
@@ -72,7 +72,7 @@ Operation Extend() {
           })};
 }
 
-// A reader of a store, batches of places in it, and room for three columns of one batch.
+// A reader of a store, batches of places in it, and memory for three columns of one batch.
 struct Reading {
   Reading(const StreamStore& store, std::uint64_t per_batch, std::uint64_t width)
       : reader(store.reader()),
@@ -151,7 +151,7 @@ Operation Sample(const StreamStore& store) {
           })};
 }
 
-// Reads a stream to its end, as a consumer does that drops every batch.
+// Reads a stream to its end, like a consumer that releases each batch at once.
 std::uint64_t Drain(ArrowArrayStream& stream) {
   std::uint64_t rows = 0;
   while (true) {

@@ -1,16 +1,16 @@
-"""Fail when a hot path became slower: `make test-speed` runs this on the program of this folder.
+"""Fail if a hot path has become slower. `make test-speed` runs this on the program of this folder.
 
     python benchmarks/guard/speed_guard.py PROGRAM [--accept]
 
-Instructions of each operation, counted by callgrind, must stay within a margin of the figures in
-counts.json. The same code compiled by the same compiler gives the same count on a loaded machine
-as on an idle one; what it cannot see (caches, memory, waiting) is for `make bench`. One ratio is
-timed, windows over memcpy of the same bytes, with a limit that noise does not reach.
+The instructions of each operation, counted by callgrind, must stay within a margin of the figures
+in counts.json. The same code from the same compiler gives the same count on a busy and on an idle
+machine. `make bench` measures the effects that a count does not include: caches, memory and
+waiting. One ratio is timed, windows over memcpy of the same bytes, with a limit beyond any noise.
 
-Counts belong to a compiler and a C library. With others they are still compared, but only
-for what more than doubled. With another instruction set the library takes other loops, and they
-are not compared: exit status 77, the last line says why. --accept writes the counts that were
-found into counts.json.
+Counts depend on the compiler and the C library. With other tools, an operation fails only if its
+count has more than doubled. With another instruction set, the library chooses other loops, and the
+counts are not compared: the exit status is 77, and the last line gives the reason. --accept writes
+the new counts into counts.json.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from typing import Any
 STORED = Path(__file__).resolve().parent / "counts.json"
 ACCEPT = "ACCEPT=1 make test-speed"
 
-# Percent more than stored that still passes. Runs of one binary differ by less than 0.1 %. Another
-# compiler gives up to 57 % more (clang++ 14, choosing windows) or 17 % more (g++ 11, extend) than
-# g++ 12, for the same code.
+# Largest accepted increase in percent. Runs of one binary differ by less than 0.1 %. For the same
+# code, other compilers need up to 57 % more instructions than g++ 12 (clang++ 14, choosing windows)
+# or 17 % more (g++ 11, extend).
 MARGIN = 3.0
 OTHER_TOOLS_MARGIN = 100.0
 
-# Windows over memcpy, both in the caches: 1.1 when this was written, also on a busy machine.
+# Windows over memcpy, both in the caches. It was 1.1 when first measured, also on a busy machine.
 MOST_RATIO = 1.5
 ROUNDS = 3
 
@@ -42,7 +42,7 @@ NOT_COMPARED = 77
 
 @dataclass(frozen=True)
 class Counts:
-    """Instructions a unit of each operation, and what they depend on."""
+    """Instructions per unit of each operation, and the tools that they depend on."""
 
     compiler: str
     libc: str
@@ -59,7 +59,7 @@ class Counts:
 
 
 def read_counts(path: Path) -> Counts:
-    """The stored figures."""
+    """Read the stored figures."""
     text = json.loads(path.read_text(encoding="utf-8"))
     operations = text["operations"]
     return Counts(
@@ -72,7 +72,7 @@ def read_counts(path: Path) -> Counts:
 
 
 def write_counts(path: Path, counts: Counts) -> None:
-    """Store figures, one operation a line, so that a change shows as one."""
+    """Store the figures, one operation per line, so that a diff shows each change."""
     lines = [
         f'    "{name}": {{"instructions": {instructions:.1f}, "per": "{counts.units[name]}"}}'
         for name, instructions in counts.operations.items()
@@ -90,7 +90,7 @@ def write_counts(path: Path, counts: Counts) -> None:
 
 
 def output(*command: str | Path) -> str:
-    """Standard output of a command; one that fails ends this program with what it said."""
+    """Return the standard output of a command. Exit with its error output if it fails."""
     done = subprocess.run(
         [str(part) for part in command], check=False, text=True, capture_output=True
     )
@@ -114,22 +114,22 @@ def count(program: Path) -> Counts:
             program,
             "counts",
         )
-        told: dict[str, Any] = json.loads(text)
-        entries = told["operations"]
+        program_output: dict[str, Any] = json.loads(text)
+        entries = program_output["operations"]
         totals = {int(file.suffix[1:]): total_of(file) for file in Path(folder).glob("callgrind.*")}
     if set(totals) != set(range(1, len(entries) + 1)) or not all(totals.values()):
         sys.exit(f"callgrind counted {len(totals)} runs, expected {len(entries)}: {totals}")
     return Counts(
-        told["compiler"],
-        told["libc"],
-        told["instruction_set"],
+        program_output["compiler"],
+        program_output["libc"],
+        program_output["instruction_set"],
         {entry["name"]: totals[i] / entry["units"] for i, entry in enumerate(entries, 1)},
         {entry["name"]: entry["unit"] for entry in entries},
     )
 
 
 def total_of(file: Path) -> int:
-    """Instructions in a file of callgrind."""
+    """Read the number of instructions from a callgrind file."""
     for line in file.read_text(encoding="utf-8").splitlines():
         if line.startswith("summary:"):
             return int(line.split()[1])
@@ -141,7 +141,7 @@ def percent(found: float, stored: float) -> float:
 
 
 def slower(stored: Counts, found: Counts, margin: float) -> list[str]:
-    """One line for each operation that costs too much or that only one side knows."""
+    """Return a line for each operation that is too slow or that only one side has."""
     lines = []
     for name in sorted(stored.operations.keys() | found.operations.keys()):
         if name not in stored.operations:
@@ -158,7 +158,7 @@ def slower(stored: Counts, found: Counts, margin: float) -> list[str]:
 
 
 def table(stored: Counts | None, found: Counts) -> str:
-    """What was found, beside what is stored."""
+    """Format the counts, with their change since the stored ones."""
     lines = []
     for name, instructions in found.operations.items():
         line = f"  {name:28} {instructions:9.1f} a {found.units[name]}"
@@ -170,11 +170,11 @@ def table(stored: Counts | None, found: Counts) -> str:
 
 
 def windows_over_memcpy(program: Path) -> tuple[float, str]:
-    """The least ratio of a few rounds, the first that is good enough, and its figures."""
+    """Return the best ratio of a few rounds, stopping at the first that passes."""
     best = (float("inf"), "")
     for _ in range(ROUNDS):
-        told = json.loads(output(program, "ratio"))
-        windows, memcpy = told["windows_ns"], told["memcpy_ns"]
+        times = json.loads(output(program, "ratio"))
+        windows, memcpy = times["windows_ns"], times["memcpy_ns"]
         text = f"windows {windows / 1e3:.1f} µs, memcpy of the same bytes {memcpy / 1e3:.1f} µs"
         best = min(best, (windows / memcpy, text))
         if best[0] <= MOST_RATIO:
@@ -183,20 +183,20 @@ def windows_over_memcpy(program: Path) -> tuple[float, str]:
 
 
 def accept(path: Path, stored: Counts | None, found: Counts) -> None:
-    """Replace the stored figures and show what changed."""
+    """Replace the stored figures and print the changes."""
     write_counts(path, found)
     print(f"{path.name} now says, for {found.compiler}, {found.libc}, {found.instruction_set}:")
     print(table(stored, found))
 
 
 def check_counts(stored: Counts, found: Counts) -> list[str]:
-    """What is too slow; prints the rest."""
+    """Return the operations that are too slow, and print all counts."""
     margin = MARGIN
     if not stored.same_tools(found):
         margin = OTHER_TOOLS_MARGIN
         print(
-            f"counts.json is of {stored.compiler}, {stored.libc}; this is {found.compiler}, "
-            f"{found.libc}: only what costs more than {margin:g} % more fails"
+            f"counts.json is for {stored.compiler}, {stored.libc}; this is {found.compiler}, "
+            f"{found.libc}: an operation fails only if it is more than {margin:g} % slower"
         )
     print(f"instructions, {found.compiler}, {found.libc}, {found.instruction_set}:")
     print(table(stored, found))
@@ -207,13 +207,13 @@ def check_counts(stored: Counts, found: Counts) -> list[str]:
         if name in stored.operations and percent(instructions, stored.operations[name]) < -margin
     ]
     if cheaper and not failures:
-        print(f"faster than stored: {', '.join(cheaper)}; to hold it there: {ACCEPT}")
+        print(f"faster than stored: {', '.join(cheaper)}; to store the new counts: {ACCEPT}")
     return failures
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("program", type=Path, help="the speed_guard that was built")
+    parser.add_argument("program", type=Path, help="the speed_guard program")
     parser.add_argument("--accept", action="store_true", help="write counts.json")
     arguments = parser.parse_args()
 
@@ -229,8 +229,8 @@ def main() -> int:
     failures = [] if other_loops else check_counts(stored, found)
     if failures:
         failures.append(
-            f"Faster code is the first answer. If the cost is worth it, `{ACCEPT}` writes the new "
-            "figures into benchmarks/guard/counts.json; the commit says why."
+            f"Make the code faster. If the cost is justified, `{ACCEPT}` writes the new figures "
+            "into benchmarks/guard/counts.json; give the reason in the commit."
         )
     ratio, figures = windows_over_memcpy(arguments.program.resolve())
     print(f"{figures}: {ratio:.2f} times, at most {MOST_RATIO:g}")
@@ -244,7 +244,7 @@ def main() -> int:
         return 1
     if other_loops:
         print(
-            f"counts.json is of {stored.instruction_set}, this processor is "
+            f"counts.json is for {stored.instruction_set}, this processor is "
             f"{found.instruction_set}: instructions were not compared"
         )
         return NOT_COMPARED

@@ -1,9 +1,9 @@
-"""What exchange with datasets costs: to_dataset, from_dataset, memory at two sizes.
+"""Measure the exchange with datasets: to_dataset, from_dataset, and memory at two sizes.
 
-Rows of 4 fields and 11 values, and of a list of 128 floats. Beside each: the same bytes by pwrite
-and by a copy into a mapped file, pyarrow's own IPC writer for the same batches. Prints one JSON
-object a line, as run.py reads them; figures are the least of several runs. Memory is measured in
-processes of their own: RssAnon, which mapped files are no part of.
+The rows have 4 fields and 11 values, or a list of 128 floats. The competitors are pwrite and a copy
+into a mapped file, for the same number of bytes, and pyarrow's IPC writer for the same batches.
+Prints one JSON object per line for run.py. Figures are the least of several runs. Memory is
+measured in separate processes as RssAnon, which does not include mapped files.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from questions import least
 from stream_store import StreamStore
 
 FIELDS = {"action": "int64", "observation": "float32[]", "reward": "float32", "done": "bool"}
-VALUES = 11  # of a row
+VALUES = 11  # per row
 RECORD_BYTES = 32
 LIST = 128
 CHUNK = 100_000
@@ -36,7 +36,7 @@ RUNS = 5
 
 
 def filled(rows: int) -> StreamStore:
-    """A store of that many rows of 11 values."""
+    """Return a store of that many rows of 11 values."""
     store = StreamStore(fields=FIELDS)
     observation = np.random.default_rng(0).normal(size=(CHUNK, 8)).astype(np.float32)
     for first in range(0, rows, CHUNK):
@@ -53,26 +53,26 @@ def filled(rows: int) -> StreamStore:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """The least that putting these bytes into a file can cost."""
+    """Write the bytes to a file: the lower limit for any export."""
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_TRUNC)
     os.pwrite(descriptor, data, 0)
     os.close(descriptor)
 
 
 def copy_into_map(path: Path, data: bytes) -> None:
-    """The least that appending these bytes to a mapped file can cost."""
+    """Copy the bytes into a mapped file: the lower limit for any import."""
     with path.open("w+b") as file:
         os.posix_fallocate(file.fileno(), 0, len(data))
         np.memmap(file, np.uint8, "r+", shape=(len(data),))[:] = np.frombuffer(data, np.uint8)
 
 
 def remove(ds: Any) -> None:
-    """Take a dataset's file out of the cache, so that the next call writes it again."""
+    """Remove a dataset's file from the cache, so that the next call writes it again."""
     Path(ds.cache_files[0]["filename"]).unlink()
 
 
 def bench_rows(rows: int, directory: Path) -> None:
-    """to_dataset, from_dataset and from_dataset of a shuffled dataset, a row."""
+    """Measure to_dataset, from_dataset, and from_dataset of a shuffled dataset, per row."""
     store = filled(rows)
     ds = store.to_dataset()
     size = Path(ds.cache_files[0]["filename"]).stat().st_size
@@ -83,7 +83,7 @@ def bench_rows(rows: int, directory: Path) -> None:
         remove(store.to_dataset())
 
     remove(ds)
-    report(f"to_dataset, a row of {rows:,}", least(out, RUNS, rows), 0.1, raw, "pwrite")
+    report(f"to_dataset, per row of {rows:,}", least(out, RUNS, rows), 0.1, raw, "pwrite")
 
     ds = store.to_dataset()
     data = bytes(rows * (8 * VALUES + RECORD_BYTES))
@@ -98,13 +98,13 @@ def bench_rows(rows: int, directory: Path) -> None:
         return work
 
     plain = least(into(ds), RUNS, rows)
-    report(f"from_dataset, a row of {rows:,}", plain, 0.1, raw, "a mapped copy")
+    report(f"from_dataset, per row of {rows:,}", plain, 0.1, raw, "a mapped copy")
     mixed = least(into(ds.shuffle(seed=0)), 3, rows)
-    report("from_dataset of a shuffled dataset, a row", mixed, 5 * plain, plain, "unshuffled")
+    report("from_dataset of a shuffled dataset, per row", mixed, 5 * plain, plain, "unshuffled")
 
 
 def bench_loop(rows: int) -> None:
-    """What a loop over rows in Python takes: the way every other tool goes."""
+    """Measure a loop over rows in Python, which is how other tools convert."""
     import datasets  # noqa: PLC0415 (reads HF_HOME when it is imported)
 
     store = filled(rows)
@@ -121,15 +121,15 @@ def bench_loop(rows: int) -> None:
             target.append_step(row)
 
     for task, ours, loop in (
-        ("to_dataset, a row, against from_generator", store.to_dataset, out),
-        ("from_dataset, a row, against a loop", lambda: StreamStore().from_dataset(ds), into),
+        ("to_dataset, per row, against from_generator", store.to_dataset, out),
+        ("from_dataset, per row, against a loop", lambda: StreamStore().from_dataset(ds), into),
     ):
         took = least(ours, 3, rows)
         report(task, took, None, least(loop, 1, rows), "a Python loop")
 
 
 def bench_lists(rows: int, directory: Path) -> None:
-    """Lists of 128 floats, against pyarrow writing batches that are there already."""
+    """Measure lists of 128 floats against pyarrow writing existing batches."""
     import pyarrow as pa  # noqa: PLC0415
 
     store = StreamStore(fields={"x": f"float32[{LIST}]"})
@@ -150,12 +150,12 @@ def bench_lists(rows: int, directory: Path) -> None:
         remove(store.to_dataset())
 
     took, other = least(ours, RUNS, rows), least(theirs, RUNS, rows)
-    report(f"to_dataset, a row of {LIST} floats", took, 2 * other, other, "pyarrow's IPC writer")
+    report(f"to_dataset, per row of {LIST} floats", took, 2 * other, other, "pyarrow's IPC writer")
 
 
 @contextmanager
 def peak() -> Iterator[list[int]]:
-    """The most anonymous memory over that at the beginning, looked at every millisecond."""
+    """Measure the largest increase of anonymous memory, sampled every millisecond."""
     most = [0]
     done = threading.Event()
     before = anonymous_bytes()
@@ -174,9 +174,9 @@ def peak() -> Iterator[list[int]]:
 
 
 def measure_memory(rows: int) -> None:
-    """In a process of its own: peaks of to_dataset and from_dataset."""
+    """Print the memory peaks of to_dataset and from_dataset. Runs in a separate process."""
     store = filled(rows)
-    filled(10).to_dataset()  # imports, caches and pools of pyarrow
+    filled(10).to_dataset()  # loads the imports, caches and pools of pyarrow
     with peak() as out:
         ds = store.to_dataset()
     target = StreamStore(fields=FIELDS)
@@ -186,7 +186,7 @@ def measure_memory(rows: int) -> None:
 
 
 def bench_memory(sizes: list[int]) -> None:
-    """The same at any size: within 300 MiB."""
+    """Measure that memory stays within 300 MiB at any size."""
     for rows in sizes:
         done = subprocess.run(
             [sys.executable, __file__, "--memory-of", str(rows)],

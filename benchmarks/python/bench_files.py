@@ -1,7 +1,7 @@
-"""What a store costs on disk, and how long opening a large one takes.
+"""Measure the size of a store on disk and the time to open a large one.
 
-Prints one JSON object a line, as run.py reads them. Needs half more than the size of the large
-store free on disk; --gigabytes 0 leaves that part out.
+Prints one JSON object per line for run.py. The large store needs free disk space of 1.5 times its
+size; --gigabytes 0 skips it.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ ROWS_AT_ONCE = 1_000_000
 
 
 def bytes_per_value(directory: Path) -> None:
-    """Bytes a value takes in a closed store of steps."""
+    """Measure the bytes per value of a closed store of steps."""
     peer = fill("stream_store", ROWS_AT_ONCE, directory / "per-value")
     values = peer.flat_size()
     peer.close()
-    report("bytes a value on disk", bytes_on_disk(peer.directory) / values, 11.1, unit="bytes")
+    report("bytes per value on disk", bytes_on_disk(peer.directory) / values, 11.1, unit="bytes")
 
 
 def open_large(directory: Path, gigabytes: float, runs: int = 20) -> None:
-    """Least time to open a large store that was closed cleanly, for reading and for writing."""
+    """Measure opening a large, cleanly closed store, for reading and for writing."""
     path = directory / "large"
     chunk = columns(ROWS_AT_ONCE)
     with StreamStore(path, fields=FIELDS, capacity=100_000_000) as store:

@@ -1,9 +1,9 @@
-"""What batches for learning cost: read_rows, WindowSampler, segments, frames, a DataLoader.
+"""Measure batches for learning: read_rows, WindowSampler, segments, frames, a DataLoader.
 
-256 row windows of 12 steps, 4 fields and 11 values a step. What the comparison asks as well is
-asked as there, np.memmap by hand beside it; here are samplers without segments and in epochs, what
-they know, missing values, and workers that begin. Prints one JSON object a line, as run.py reads
-them; figures are the least of several runs.
+A batch has 256 row windows of 12 steps, with 4 fields and 11 values per step. Tasks of the
+comparison are measured by its code, with np.memmap by hand as the competitor. This program adds
+samplers without segments and in epochs, their memory, missing values, and the start of workers.
+Prints one JSON object per line for run.py. Figures are the least of several runs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ BATCHES, RUNS = 40, 25
 
 
 def batches_of(sampler: WindowSampler) -> float:
-    """Microseconds of a batch."""
+    """Measure the microseconds per batch."""
     return least(repeated(sampler.sample, BATCHES), RUNS, BATCHES)
 
 
@@ -53,15 +53,21 @@ def bench_size(directory: Path, steps: int) -> None:
     started = time.perf_counter()
     peer.sample_episodes()
     first_look = (time.perf_counter() - started) * 1e3
-    report(f"first look at the segments of {steps:,} steps", first_look, unit="ms")
+    report(f"first index of the segments of {steps:,} steps", first_look, unit="ms")
     segments = answer_filled("episode_windows", "stream_store", peer, steps)
-    report(f"the same with segment_by, {where}", segments, 78, plain, "read_rows")
+    report(f"sample() with segment_by, {where}", segments, 78, plain, "read_rows")
     epochs = WindowSampler(store, LENGTH, segment_by="done", replacement=False, **arguments)
-    report(f"the same in an epoch, {where}", epoch_microseconds(epochs), 78, plain, "read_rows")
+    report(f"sample() in an epoch, {where}", epoch_microseconds(epochs), 78, plain, "read_rows")
     one = columns(1, steps)
     appended = least(repeated(lambda: store.extend(one), BATCHES), RUNS, BATCHES)
     growing = answer_filled("episode_windows_growing", "stream_store", peer, steps)
-    report(f"the same right after an append, {where}", growing - appended, 78, plain, "read_rows")
+    report(
+        f"sample() with segment_by right after an append, {where}",
+        growing - appended,
+        78,
+        plain,
+        "read_rows",
+    )
     peer.close()
 
 
@@ -80,7 +86,7 @@ def epoch_microseconds(sampler: WindowSampler) -> float:
 
 
 def bench_mixed() -> None:
-    """30 % of the fields missing, and a list of up to 10 floats."""
+    """Measure rows with 30 % of their fields missing and a list of up to 10 floats."""
     steps = 200_000
     rng = np.random.default_rng(0)
     with StreamStore(fields=FIELDS | {"ragged": "float32[]"}) as store:
@@ -106,7 +112,7 @@ def bench_mixed() -> None:
 
 
 def bench_frames(directory: Path) -> None:
-    """64 windows of 4 packed frames, beside a copy of as many bytes from an array in memory."""
+    """Measure 64 windows of 4 packed frames against copying as many bytes from memory."""
     ours = frames.ask("stream_store", directory)["figure"]
     stored = np.concatenate(frames.chunks())
     out = np.empty((frames.WINDOWS, frames.LENGTH, *frames.SHAPE), np.uint8)
@@ -144,7 +150,7 @@ def measure_loader(directory: Path) -> None:
 
 
 def bench_torch(directory: Path) -> None:
-    """A DataLoader without workers, and the first batch of a spawned one."""
+    """Measure a DataLoader without workers, and the first batch of a spawned worker."""
     if importlib.util.find_spec("torch") is None:
         return
     command = [sys.executable, __file__, "--loader-of", str(directory)]

@@ -1,8 +1,8 @@
-"""What a call from Python costs: append, append_step, extend, store[...], windows, read_rows.
+"""Measure calls from Python: append, append_step, extend, store[...], windows, read_rows.
 
-Steps of 4 fields and 11 values. What the comparison asks as well is asked as there, np.memmap by
-hand beside it. This process imports NumPy and stream_store only, because other libraries change how
-malloc gets pages. Prints one JSON object a line, as run.py reads them; figures are the least of
+Steps have 4 fields and 11 values. Tasks of the comparison are measured by its code, with np.memmap
+by hand as the competitor. This process imports NumPy and stream_store only, because other libraries
+change how malloc gets pages. Prints one JSON object per line for run.py. Figures are the least of
 several runs.
 """
 
@@ -31,7 +31,7 @@ def bench_appends(directory: Path) -> None:
     ours = answer("append", "stream_store", directory)
     report("Python append of a step", ours, 0.6, by_hand, who)
     report("Python append_step", append_step(directory), 0.9, by_hand, who)
-    report("Python extend, a row", answer("extend", "stream_store", directory), 0.1)
+    report("Python extend, per row", answer("extend", "stream_store", directory), 0.1)
 
 
 def append_step(directory: Path, calls: int = 50_000) -> float:
@@ -79,7 +79,7 @@ def bench_reads(peer: Any, steps: int, by_hand: float) -> None:
     ours = least(lambda: windows(starts), RUNS, len(starts))
     report(f"windows(256 starts, 128), {where}", ours, 100, by_hand, "np.memmap rows by hand")
     two = least(windows_by_two, RUNS, len(starts))
-    report(f"the same by two threads, {where}", two, ours / 1.7, ours, "one thread")
+    report(f"windows(256 starts, 128) by two threads, {where}", two, ours / 1.7, ours, "one thread")
     report(f"read_rows(256 rows), {where}", least(read_rows, RUNS, len(rows)))
 
 

@@ -1,6 +1,7 @@
-"""What the programs of this folder share: the stores and the clock of the comparison, one output.
+"""Shared by the programs of this folder: the stores and timing of the comparison, and the output.
 
-They import it before the modules of benchmarks/compare, whose folder it puts on the path.
+Import this module before the modules of benchmarks/compare, because it puts their folder on the
+path.
 """
 
 from __future__ import annotations
@@ -33,18 +34,18 @@ def report(
 
 
 def answer(name: str, peer: str, directory: Path) -> float:
-    """The figure of a question to which a store of its own is made."""
+    """Return the figure of a question that creates its own store."""
     place = directory / f"{name}-{peer}"
     place.mkdir()
     return float(question(name).ask(peer, place)["figure"])
 
 
 def answer_filled(name: str, peer: str, filled: Any, steps: int) -> float:
-    """The figure of a question about a store that is filled."""
+    """Return the figure of a question about a filled store."""
     return float(question(name).ask(filled, peer, steps)["figure"])
 
 
 def anonymous_bytes() -> int:
-    """RssAnon of this process: mapped files are no part of it."""
+    """Return the anonymous memory (RssAnon) of this process. Mapped files do not count."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.split("RssAnon:")[1].split()[0]) * 1024

@@ -1,4 +1,4 @@
-// Records three sensors of a robot, each on a thread of its own, into one store:
+// Records three sensors of a robot, each on its own thread, into one store:
 //
 //   imu     1 kHz   acceleration and rate, float32[6]
 //   joints  200 Hz  position and velocity, float64[7] each
@@ -6,9 +6,9 @@
 //
 //   cpp_collector <store> [seconds]
 //
-// A row is one sample of one sensor, in the order of arrival; the other sensors' fields are missing
-// from it. `stamp` is the sensor's own clock. The readings are made up, but each can be computed
-// from its sample's number, so that whoever reads the store can check every value.
+// A row is one sample of one sensor, in the order of arrival. The fields of the other sensors are
+// missing from it. `stamp` is the clock of the sensor. The readings are simulated: each is a
+// function of the number of its sample, so a reader of the store can check every value.
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -31,14 +31,14 @@ using std::chrono::nanoseconds;
 
 const std::vector<Field> kFields = {
     {.name = "stamp", .dtype = DType::kInt64},   // nanoseconds since the start, the sensor's clock
-    {.name = "sample", .dtype = DType::kInt64},  // the sensor's own count
+    {.name = "sample", .dtype = DType::kInt64},  // the number of the sample, per sensor
     {.name = "imu", .dtype = DType::kFloat32, .shape = {6}},
     {.name = "position", .dtype = DType::kFloat64, .shape = {7}},
     {.name = "velocity", .dtype = DType::kFloat64, .shape = {7}},
     {.name = "image", .dtype = DType::kUInt8, .shape = {48, 64, 3}, .packed = true},
 };
 
-// How long appends took: bucket b counts those below 2^b nanoseconds and not below half of that.
+// A histogram of append times. Bucket b counts times in [2^(b-1), 2^b) nanoseconds.
 class Latencies {
  public:
   void Add(nanoseconds took) {
@@ -65,7 +65,7 @@ class Latencies {
   nanoseconds longest_{0};
 };
 
-// The sensors. Each Run…() is the work of one thread.
+// The sensors. Each Run…() is called on its own thread.
 class Robot {
  public:
   Robot(StreamStore& store, double seconds)
@@ -97,7 +97,7 @@ class Robot {
         angle[k] = static_cast<double>(i) / 128 + static_cast<double>(k);
         speed[k] = -angle[k];
       }
-      if (i == 0) {  // no speed is known yet: the field is left out
+      if (i == 0) {  // the speed is unknown in the first sample, so its field is left out
         return store_.TryAppendStep({{stamp_, at}, {sample_, i}, {position_, angle}});
       }
       return store_.TryAppendStep(
@@ -116,7 +116,7 @@ class Robot {
   }
 
  private:
-  // Calls `record(sample, stamp)` at a steady rate and notes how long each call took.
+  // Calls `record(sample, stamp)` at a steady rate and records the time of each call.
   template <class Record>
   Latencies Run(nanoseconds period, const Record& record) const {
     Latencies latencies;
@@ -149,7 +149,7 @@ int main(int argc, char** argv) {
   try {
     const double seconds = argc > 2 ? std::stod(argv[2]) : 10;
     StreamStore store = StreamStore::Open(argv[1], {.mode = Mode::kCreate, .fields = kFields});
-    store.Reserve(1'000'000, 10'000);  // the first appends, too, find their room
+    store.Reserve(1'000'000, 10'000);  // allocates space, so that no append has to
     Robot robot(store, seconds);
     Latencies imu, joints, camera;
     std::thread imu_thread([&] { imu = robot.RunImu(); });

@@ -1,12 +1,12 @@
-// Follows a store by its path and samples from it, as a learner in C++ would.
+// Follows a store by its path and samples from it, like a learner in C++.
 //
 //   cpp_learner <store> [field] [seconds]
 //
-// Waits for the store to appear. Then, ten times a second: 64 windows of 128 values from anywhere
-// in it and 64 row windows of 16 rows of one scalar or fixed-shape float field (default: the first
-// there is), until the time is over or the writer has closed the store. At the end it reads the
-// whole store once more and prints how many rows, values and field-writes there are, the sum of all
-// stored words (modulo 2^64) and the mean of the field.
+// Waits until the store exists. Ten times per second, it then samples 64 windows of 128 values and
+// 64 row windows of 16 rows of one scalar or fixed-shape float field (by default the first one). It
+// ends when the time is over or the writer has closed the store. It then reads the whole store once
+// and prints the numbers of rows, values and field-writes, the sum of all stored words (modulo
+// 2^64) and the mean of the field.
 #include <chrono>
 #include <cstdint>
 #include <iostream>
@@ -41,7 +41,7 @@ TypeId FieldToRead(const Schema& schema, const std::string& name) {
   throw std::runtime_error("no float field of a fixed shape called '" + name + "'");
 }
 
-// Sum and number of the field's items in those row windows; missing rows do not count.
+// Sum and number of the items of the field in these row windows. Missing fields do not count.
 class Mean {
  public:
   Mean(const Reader& reader, TypeId type) : type_(type), dtype_(reader.schema()[type].dtype) {
@@ -76,7 +76,7 @@ class Mean {
   std::uint64_t count_ = 0;
 };
 
-// One batch of flat windows and one of row windows, from anywhere in what is stored now.
+// Samples one batch of flat windows and one of row windows from the current content of the store.
 void Sample(const Reader& reader, TypeId type, std::mt19937_64& random) {
   const auto draw = [&random](std::uint64_t room, std::vector<std::int64_t>& out) {
     for (std::int64_t& one : out) one = static_cast<std::int64_t>(random() % (room + 1));

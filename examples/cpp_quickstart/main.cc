@@ -1,5 +1,4 @@
-// The C++ of the README: record, open by path, sample a window. Leaves the store `my_cpp_run`
-// behind.
+// The C++ of the README: record, open by path, sample a window. Creates the store `my_cpp_run`.
 
 #include <iostream>
 #include <vector>

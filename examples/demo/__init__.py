@@ -1,10 +1,10 @@
 """The parts of the demo, examples/record_and_sample.py.
 
-tasks.py    the environments and who acts in them
-record.py   the collector: an environment, step by step, into a store
-follow.py   the learner: a process of its own that opens the store by path and samples it
-compare.py  the store against what was recorded
-picture.py  demo.png
+tasks.py    the environments and their policies
+record.py   the collector: records an environment into a store, step by step
+follow.py   the learner: a separate process that opens the store by its path and samples it
+compare.py  compares the store with the recorded data
+picture.py  draws demo.png
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The store against what was recorded: every row, field and bit.
+"""Compare the store with the recorded data: every row, field and bit.
 
-Used by record_and_sample.py after the store was closed and opened again.
+Used by record_and_sample.py after the store has been closed and opened again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def compare(store: StreamStore, log: Log) -> int:
     """Return how many field-writes were compared.
 
     Raises:
-        AssertionError: something differs; the message says what and in which rows.
+        AssertionError: a difference was found. The message names the field and the rows.
     """
     _same("num_rows", store.num_rows, log.rows)
     _same("last_step", store.last_step, log.rows - 1)
@@ -52,7 +52,7 @@ def _compare_rows(read: dict[str, Any], log: Log, rows: np.ndarray) -> None:
 
 
 def _compare_windows(store: StreamStore) -> None:
-    """Windows give what a plain slice of the flat buffer gives."""
+    """Compare windows with slices of the flat buffer."""
     width = min(128, len(store))
     flat: Any = store[:]
     starts = np.random.default_rng(0).integers(0, len(store) - width + 1, 1000)

@@ -1,10 +1,10 @@
-"""The learner: a process of its own that opens a store by path, follows it and samples it.
+"""The learner: a separate process that opens a store by its path, follows it and samples it.
 
     python examples/demo/follow.py STORE
 
-Started by record_and_sample.py; knows nothing of the collector but the path. Prints one JSON line
-about every 50 ms, and one more when its standard input ends. It checks what it samples: steps never
-decrease within a window, rows of a row window are consecutive, the store never gets shorter.
+record_and_sample.py starts it and passes it the path only. It prints a JSON line about every 50 ms,
+and a last one when its standard input ends. It checks the samples: steps never decrease within a
+window, the rows of a row window are consecutive, and the store never becomes shorter.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import numpy as np
 
 from stream_store import StreamStore
 
-WINDOWS = 256  # a batch
-WIDTH = 128  # values a window
-ROWS = 16  # rows a row window
-LEARNING_SECONDS = 0.002  # what a step of learning would take between two batches
+WINDOWS = 256  # per batch
+WIDTH = 128  # values per window
+ROWS = 16  # rows per row window
+LEARNING_SECONDS = 0.002  # stands for the time of a training step between two batches
 REPORT_SECONDS = 0.05
 
 
@@ -33,10 +33,10 @@ class Follower:
         self.rows = 0
         self.windows = 0
         self.row_windows = 0
-        self.microseconds: list[float] = []  # of a window, since the last report
+        self.microseconds: list[float] = []  # per window, since the last report
 
     def sample(self) -> bool:
-        """One batch of windows and one of row windows; False while there is too little."""
+        """Sample a batch of windows and one of row windows. False if the store is too short."""
         values, rows = len(self.store), self.store.complete_rows
         if values < self.values or rows < self.rows:
             raise AssertionError(f"the store got shorter: {self.values} -> {values} values")

@@ -1,5 +1,6 @@
-"""demo.png: an episode of each environment read back from its store, and the time of a window
-against store size. Used by record_and_sample.py.
+"""Draw demo.png: an episode of each environment, and the time of a window by store size.
+
+Used by record_and_sample.py.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ import numpy as np
 
 from stream_store import StreamStore
 
-mpl.use("Agg")  # draws into files, also where there is no display
+mpl.use("Agg")  # draws into files and needs no display
 BLUE, ORANGE, GREEN, GREY = "#2166ac", "#d6604d", "#4d9221", "#8c8c8c"
 
 
 @dataclass
 class Curve:
-    """Microseconds of one window against values stored."""
+    """Microseconds per window, by the number of stored values."""
 
     name: str
     values: list[float]
@@ -29,7 +30,7 @@ class Curve:
 
 
 def window_times(store: StreamStore, windows: int, width: int, batches: int = 60) -> Curve:
-    """Median time of a window in snapshots of growing size."""
+    """Measure the median time of a window in snapshots of increasing size."""
     rng = np.random.default_rng(0)
     least = min(200, store.num_rows)
     curve = Curve("", [], [])
@@ -49,9 +50,10 @@ def window_times(store: StreamStore, windows: int, width: int, batches: int = 60
 
 
 def good_episode(store: StreamStore, most: int = 250) -> dict[str, Any]:
-    """Rows of one episode of at most `most` rows, in the fields' own dtypes.
+    """Return the rows of one episode of at most `most` rows, decoded.
 
-    The longest one; of several, that with the lowest return, which had to work for it.
+    It is the longest such episode. Of several, it is the one with the lowest return, because it
+    shows the most control.
     """
     segments = store.segments("episode")
     lengths = segments[:, 1] - segments[:, 0]
@@ -136,6 +138,6 @@ def _draw_times(axes: Any, live: list[Curve], after: list[Curve]) -> None:
     axes.set_ylim(0, np.quantile(every, 0.98) * 1.5 if every else 1)
     axes.set_xlabel("values stored")
     axes.set_ylabel("µs per window")
-    axes.set_title("Time of a window of 128 values (values, types and steps; 256 windows a call)")
+    axes.set_title("Time of a window of 128 values (values, types and steps; 256 windows per call)")
     axes.grid(visible=True, which="major", color="#e5e5e5", lw=0.6)
     axes.legend(frameon=False, fontsize=9, ncols=2, loc="upper right")

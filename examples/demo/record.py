@@ -1,8 +1,8 @@
 """The collector: acts in an environment and appends every step to a store.
 
-Used by record_and_sample.py. Row t gets obs_t before the agent acts; action, reward, terminated and
-truncated continue the same row when the environment has answered. One more row holds the final
-observation of an episode. Others may sample all of it meanwhile.
+Used by record_and_sample.py. Row t gets obs_t before the agent acts. Action, reward, terminated and
+truncated continue the same row after the step of the environment. One more row holds the final
+observation of an episode. Other processes may sample the store meanwhile.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SYNC_EVERY = 50_000  # steps
 
 @dataclass
 class Log:
-    """What was recorded, in plain lists: an item per row and field, None where it was left out."""
+    """The recorded data in plain lists: an item per row and field, None for a missing field."""
 
     columns: dict[str, list[Any]]
     first_rows: list[int] = field(default_factory=list)  # of each episode
@@ -35,13 +35,13 @@ class Log:
     sync_seconds: float = 0.0
 
     def put(self, **values: Any) -> None:
-        """One new row."""
+        """Add a row."""
         for name, column in self.columns.items():
             column.append(values.get(name))
         self.rows += 1
 
     def complete(self, **values: Any) -> None:
-        """More fields for the last row."""
+        """Add fields to the last row."""
         for name, value in values.items():
             self.columns[name][-1] = value
 
@@ -76,7 +76,7 @@ def record(
     seed: int,
     watch: Callable[[int], None],
 ) -> Log:
-    """Record whole episodes until `steps` steps were taken; calls `watch(steps so far)`."""
+    """Record whole episodes until at least `steps` steps are taken. Calls watch(steps so far)."""
     rng = np.random.default_rng(seed)
     recorder = Recorder(store)
     log = recorder.log

@@ -1,11 +1,21 @@
-// Exchange with anything that speaks Arrow: a store as a stream of record batches, and back.
+// Exchange with every program that speaks Arrow: a store as a stream of record batches, and back.
+//
+//     ArrowArrayStream stream;                       // rows of a store for an Arrow consumer
+//     ExportArrow(reader, {}, &stream);
+//
+//     StagedRows rows = store.Stage();               // and from an Arrow producer into a store
+//     ImportArrow(rows, &stream);
+//     rows.Commit();
 //
 // The Arrow C data and C stream interfaces
-// (https://arrow.apache.org/docs/format/CDataInterface.html) written out by hand: no library is
-// needed on either side. One row of the store is one row of a batch; a struct's leaves
-// (Field::path) become a struct column; a field left out is null. Thread rules: a stream may be
-// read from any thread, one at a time. What it hands out stays valid after the stream, the Reader
-// and the store are gone.
+// (https://arrow.apache.org/docs/format/CDataInterface.html) are declared here, so neither side
+// needs a library. One row of the store is one row of a batch. The leaves of a struct (Field::path)
+// become a struct column. A field that is missing from a row is null.
+//
+// Ownership has the specification's words: the owner of a struct calls its `release` when done,
+// and a function that takes ownership of a struct sets `release` to null in the caller's copy.
+// Thread rules: a stream may be read from any thread, by one at a time. Schemas and arrays from a
+// stream stay valid after the stream, the Reader and the store are gone.
 #pragma once
 
 #include <cstdint>
@@ -80,93 +90,113 @@ struct ArrowArrayStream {
 
 namespace stream_store {
 
-/// What a field is in Arrow, where its dtype and shape leave it open: time zones, decimals'
-/// precision and scale, large and view variants, fixed-size lists.
-///
-/// levels   format strings from the outside in, the item last: {"+l", "f"}, {"tsu:UTC"}, {"+w:3",
-///          "i"}. One list level per entry of Field::shape. Empty: the default, which has 32-bit
-///          offsets, no zone, decimals of full precision and scale 0, and fixed-size lists for
-///          shapes of one dimension only.
-/// classes  of a ClassLabel: how many names; an import refuses numbers outside [-1, classes). -1:
-/// it
-///          is none.
+/// The parts of a field's Arrow type that its dtype and shape leave open: time zones, precision and
+/// scale of decimals, large and view variants, fixed-size lists.
 struct ArrowField {
+  /// Format strings from the outside in, with the item's last, such as {"+l", "f"}, {"tsu:UTC"} or
+  /// {"+w:3", "i"}; one list level for each entry of Field::shape.
+  ///
+  /// Left empty, the field has its default type: 32-bit offsets, no time zone, decimals of full
+  /// precision and scale 0, and fixed-size lists for shapes of one dimension only.
   std::vector<std::string> levels = {};
+
+  /// The number of names of a ClassLabel, or -1 for any other field. An import refuses numbers
+  /// outside [-1, classes).
   std::int64_t classes = -1;
 };
 
 /// Options of ExportArrow() and ExportArrowSchema().
 struct ArrowExportOptions {
+  /// The rows [begin, end) to export; without `end`, all rows of the snapshot from `begin` on.
   Row begin = 0;
-  std::optional<Row> end = {};            ///< half-open; none: all rows of the snapshot
-  std::string step_column = {};           ///< name of a first int64 column with the steps; "": none
-  std::vector<ArrowField> fields = {};    ///< by type id; missing ones are default
-  std::string huggingface_metadata = {};  ///< value of the schema's key "huggingface"; "": none
+  std::optional<Row> end = {};
 
-  /// The columns and types a consumer asks for, by name; not taken over, read during the call only.
-  /// Names, flags and metadata come out as asked; integers, floats, offsets and zones are converted
-  /// where no value changes.
+  /// The name of an additional first column of int64 with the steps; if empty there is none.
+  std::string step_column = {};
+
+  /// The Arrow types of the fields, by type id; missing entries are defaults.
+  std::vector<ArrowField> fields = {};
+
+  /// The value of the schema's metadata key "huggingface"; if empty there is no such key.
+  std::string huggingface_metadata = {};
+
+  /// The schema that the consumer asks for, or null. Columns are matched by name, and come out with
+  /// the names, flags and metadata asked for; integers, floats, offsets and time zones are
+  /// converted where no value changes. It is read during the call only; the caller keeps
+  /// its ownership.
   const ArrowSchema* requested = nullptr;
 
-  std::uint64_t batch_bytes = std::uint64_t{64} << 20;  ///< about; a batch has at least one row
-  std::uint64_t offset_limit = INT32_MAX;  ///< the most a 32-bit offset may be; less in tests
+  /// About how many bytes a batch has. A batch has at least one row.
+  std::uint64_t batch_bytes = std::uint64_t{64} << 20;
 };
 
-/// Makes `out` a stream of the rows of `reader`, which it keeps a copy of. Batches are made when
-/// asked for; memory for at most two is kept.
+/// Initialises `out` as a stream of the rows of `reader`, of which it keeps a copy. The caller owns
+/// the stream.
 ///
-/// Throws Error: kOutOfRange (rows), kInvalidArgument (the requested schema has other columns, or a
-/// type that the field cannot be shown as; the message names both). The stream itself reports by
-/// errno and get_last_error: EINVAL for a value that its requested type cannot hold, or a row too
-/// large for 32-bit offsets, naming field and row; ENOMEM; EIO.
+/// Cost    batches are made when the consumer asks for them; memory for at most two is kept.
+/// Throws  Error: kOutOfRange (rows), kInvalidArgument (the requested schema has other columns, or
+///         a type that the field cannot be converted to; the message names both).
+/// The stream itself reports errors by errno and get_last_error: EINVAL for a value that its
+/// requested type cannot hold, or for a row that is too large for 32-bit offsets, naming field and
+/// row; ENOMEM; EIO.
 STREAM_STORE_API void ExportArrow(const Reader& reader, const ArrowExportOptions& options,
                                   ArrowArrayStream* out);
 
-/// The schema that such a stream has.
+/// Initialises `out` as the schema of such a stream. The caller owns it. Throws as ExportArrow().
 STREAM_STORE_API void ExportArrowSchema(const Schema& schema, const ArrowExportOptions& options,
                                         ArrowSchema* out);
 
-/// Options of ArrowImporter.
+/// Options of ArrowImporter, ImportArrow() and ImportArrowRows().
 struct ArrowImportOptions {
-  std::vector<ArrowField> fields = {};  ///< by type id; missing ones are default
-  std::string step_column = {};         ///< int column with the steps; "": counted on from the last
-  std::function<void(std::uint64_t)> progress = {};  ///< called with the rows staged so far, now
-                                                     ///< and then; what it throws ends the import
+  /// The Arrow types of the fields, by type id; missing entries are defaults.
+  std::vector<ArrowField> fields = {};
+
+  /// The int column that has the steps. If empty, steps are counted on from the last one.
+  std::string step_column = {};
+
+  /// Called now and then with the number of rows staged so far. If it throws, the import ends.
+  std::function<void(std::uint64_t)> progress = {};
 };
 
-/// Rows of Arrow batches on their way into a store.
+/// Adds the rows of Arrow batches to StagedRows.
 ///
-/// Columns go to the fields of their name, a struct's to its leaves; others are ignored, and fields
-/// without a column are missing in every row. Types must be those of the fields, or convert without
-/// a change of any value: integers of any width, floats of any width, offsets of any kind,
-/// dictionaries of such. What a foreign array says of itself is checked as far as it can be
-/// checked: lengths against each other, offsets against lengths. Only one thread at a time.
+/// A column goes to the field of its name, and a struct column to the leaves of that struct. Other
+/// columns are ignored; fields without a column are missing in every row. A column must have the
+/// type of its field, or one that converts without a change of any value: integers of any width,
+/// floats of any width, offsets of any kind, and dictionaries of those. Foreign arrays are checked
+/// as far as possible: lengths against each other, and offsets against lengths. Use it from one
+/// thread at a time.
 class STREAM_STORE_API ArrowImporter {
  public:
-  /// `rows` must outlive it; `schema` is read during the call only.
+  /// `rows` must outlive the importer; `schema` is read during the call only.
   ///
-  /// Throws Error(kInvalidArgument): no column is a field, a column has a type that its field does
-  /// not take (all are named, with both types), the step column is missing or no integer.
+  /// Throws Error(kInvalidArgument): no column belongs to a field, a column has a type that its
+  /// field does not accept (the message names all of them, with both types), or the step column is
+  /// missing or not an integer.
   ArrowImporter(StagedRows& rows, const ArrowSchema& schema,
                 const ArrowImportOptions& options = {});
   ArrowImporter(const ArrowImporter&) = delete;
   ArrowImporter& operator=(const ArrowImporter&) = delete;
   ~ArrowImporter();
 
-  /// Stages all rows of a batch, which it takes over and releases.
+  /// Stages all rows of a batch. Takes ownership of the batch and releases it.
   ///
-  /// Cost: values are read where they lie. Throws Error(kInvalidArgument) naming column and row: a
-  /// null inside a list, a value out of the field's range, text that is no UTF-8, a list of another
-  /// length, an array that contradicts itself; and as StagedRows::Extend().
+  /// Cost    values are converted straight from the batch's buffers.
+  /// Throws  Error(kInvalidArgument) naming column and row: a null inside a list, a value outside
+  ///         the field's range, text that is not UTF-8, a list of the wrong length, an array that
+  ///         contradicts itself; and the errors of StagedRows::Extend().
   void Append(ArrowArray* batch);
 
-  /// Takes a batch over and keeps it for AppendKept(): its buffers stay where they are.
+  /// Takes ownership of a batch and keeps it, for AppendKept(). Its buffers are not copied.
   void Keep(ArrowArray* batch);
 
-  /// Rows of all kept batches; their numbers go on from batch to batch.
+  /// The number of rows in all kept batches, which are numbered from 0 in the order of Keep().
   std::uint64_t kept_rows() const noexcept;
 
-  /// Stages kept rows in any order, repeats allowed. Throws also Error(kOutOfRange).
+  /// Stages kept rows in any order, repeats allowed.
+  ///
+  /// rows    each in [0, kept_rows()).
+  /// Throws  as Append(); also Error(kOutOfRange).
   void AppendKept(std::span<const std::uint64_t> rows);
 
  private:
@@ -174,15 +204,20 @@ class STREAM_STORE_API ArrowImporter {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Stages all rows of a stream, which it reads to the end and releases; returns how many.
+/// Stages all rows of a stream, and returns how many. Takes ownership of the stream: reads it to
+/// the end and releases it.
 ///
-/// Throws as ArrowImporter, and Error(kIo, for EINVAL kInvalidArgument) with the stream's own text
-/// when it fails.
+/// Throws as ArrowImporter; also Error(kInvalidArgument for EINVAL, else kIo) with the stream's own
+/// message if the stream fails.
 STREAM_STORE_API std::uint64_t ImportArrow(StagedRows& rows, ArrowArrayStream* stream,
                                            const ArrowImportOptions& options = {});
 
-/// The same for chosen rows in any order: `picks` is a stream of one uint64 column of row numbers.
-/// Keeps every batch of `stream` until the end: for streams whose buffers are mapped files.
+/// Stages chosen rows of a stream, in any order and with repeats, and returns how many.
+///
+/// picks   a stream of one uint64 column with the numbers of the rows. Takes ownership of it.
+/// Cost    every batch of `stream` is kept until the end, which suits streams whose buffers are
+///         mapped files.
+/// Throws  as ImportArrow(); also Error(kOutOfRange).
 STREAM_STORE_API std::uint64_t ImportArrowRows(StagedRows& rows, ArrowArrayStream* stream,
                                                ArrowArrayStream* picks,
                                                const ArrowImportOptions& options = {});

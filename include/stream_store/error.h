@@ -1,8 +1,7 @@
-// The one exception type of the library and the codes it carries.
+// The one exception type of the library, and the codes that it carries.
 //
-// Used by every room and by both languages: Python maps each code to one exception type in one
-// file. Every error is raised before anything changed; messages read "path: what was being done:
-// expected … but found …".
+// A call that throws has changed nothing. Messages have the form "path: operation: expected … but
+// found …". Python has one exception type for each code; the table below names them.
 #pragma once
 
 #include <stdexcept>
@@ -12,34 +11,35 @@
 
 namespace stream_store {
 
-/// What kind of thing went wrong. Not persistent; the order carries no meaning.
+/// The kind of an error. The numbers are not persistent, and their order has no meaning.
 enum class ErrorCode {
-  kOk = 0,           ///< returned by TryAppend() only, never thrown
-  kInvalidArgument,  ///< a value, name, order or length that does not belong (Python: ValueError)
-  kInvalidType,      ///< an object of the wrong kind (Python: TypeError)
+  kOk = 0,           ///< no error; returned by TryAppend() and TryAppendStep() only
+  kInvalidArgument,  ///< an invalid value, name, order or length (Python: ValueError)
+  kInvalidType,      ///< an object of the wrong type (Python: TypeError)
   kOutOfRange,       ///< a position or row outside the store (Python: IndexError)
-  kNotFound,         ///< no such store (Python: FileNotFoundError)
-  kAlreadyExists,    ///< a store is there and must not be (Python: FileExistsError)
-  kLocked,           ///< another writer has it (Python: LockedError)
-  kReadOnly,  ///< a write through something that only reads (Python: io.UnsupportedOperation)
-  kClosed,    ///< the store was closed (Python: ValueError)
-  kState,     ///< the call does not fit what the store has become (Python: RuntimeError)
-  kCorrupt,   ///< bytes that cannot be what was written (Python: CorruptStoreError)
-  kVersion,   ///< another format version (Python: VersionError)
-  kNoSpace,   ///< disk, quota, file size or address space is used up (Python: StoreFullError)
-  kIo,        ///< the operating system refused (Python: OSError with errno)
-  kCutBack,   ///< recovery shortened the store under an attached reader (Python: Error)
+  kNotFound,         ///< there is no such store (Python: FileNotFoundError)
+  kAlreadyExists,    ///< the path is already in use (Python: FileExistsError)
+  kLocked,           ///< another writer has the store open (Python: LockedError)
+  kReadOnly,         ///< a write through a read-only object (Python: io.UnsupportedOperation)
+  kClosed,           ///< the store was closed (Python: ValueError)
+  kState,            ///< not possible in the present state of the store (Python: RuntimeError)
+  kCorrupt,          ///< bytes differ from those that were written (Python: CorruptStoreError)
+  kVersion,          ///< a format version that this build cannot read (Python: VersionError)
+  kNoSpace,          ///< no disk space, quota or address space left (Python: StoreFullError)
+  kIo,               ///< the operating system reported an error (Python: OSError with errno)
+  kCutBack,          ///< a recovery removed rows that this reader had seen (Python: Error)
 };
 
-/// The exception of the library.
+/// The exception that every function of the library throws.
 class STREAM_STORE_API Error : public std::runtime_error {
  public:
   Error(ErrorCode code, const std::string& message, int system_errno = 0)
       : std::runtime_error(message), code_(code), errno_(system_errno) {}
 
+  /// The kind of the error, for programs; what() is the message, for people.
   ErrorCode code() const noexcept { return code_; }
 
-  /// The errno behind kIo and kNoSpace, else 0.
+  /// The errno that the operating system reported, for kIo and kNoSpace; else 0.
   int system_errno() const noexcept { return errno_; }
 
  private:

@@ -1,9 +1,9 @@
-// STREAM_STORE_API: what a shared library of StreamStore exports.
+// STREAM_STORE_API marks the functions that a shared library of StreamStore exports.
 //
-// Everything is hidden unless marked. In a static library nothing is marked either: calls between
-// its own functions stay direct when it is linked into another shared library, such as the Python
-// extension. CMake defines STREAM_STORE_EXPORTS where it builds the shared library itself; users
-// of it define nothing.
+// All other symbols are hidden. In a static library nothing is exported either, so that calls
+// between its own functions stay direct when it is linked into another shared library, such as the
+// Python extension. CMake defines STREAM_STORE_EXPORTS while it builds the shared library itself;
+// users of the library define nothing.
 #pragma once
 
 #ifdef STREAM_STORE_EXPORTS

@@ -1,7 +1,10 @@
-// The arguments of an append: field-writes of one step, and columns of many steps.
+// The arguments of an append: the field-writes of one step, and the columns of many steps.
 //
-// A FieldWrite or a Column names its items by type and address and does not own them; the store
-// converts them to the field's own type as it appends them.
+//     store.Append(step, {{obs, state}, {action, 3}, {done, false}});
+//
+// A FieldWrite or Column describes its items by type and address, and does not own them; the memory
+// must stay valid until the call returns. The store converts the items to the field's own type:
+// numbers are rounded to a float field's width, and refused if an integer field cannot hold them.
 #pragma once
 
 #include <bit>
@@ -17,7 +20,8 @@
 
 namespace stream_store {
 
-/// The type of the items a caller hands over; the field decides how they are stored.
+/// The type of the items that a caller passes. The field, not the Source, decides how they are
+/// stored.
 enum class Source : std::uint8_t {
   kBool,
   kInt8,
@@ -28,11 +32,11 @@ enum class Source : std::uint8_t {
   kUInt16,
   kUInt32,
   kUInt64,
-  kFloat16,  ///< IEEE half bits in uint16
+  kFloat16,  ///< the bits of an IEEE half in a uint16
   kFloat32,
   kFloat64,
-  kBytes,  ///< text or bytes, one value per byte
-  kWords,  ///< stored words of this very field, taken as they are (copying between equal stores)
+  kBytes,  ///< text or bytes, one item per byte
+  kWords,  ///< stored words of the same field, as copies between stores of equal fields have them
 };
 
 namespace internal {
@@ -47,7 +51,7 @@ constexpr Source IntegerSource(std::size_t bytes, bool is_signed) noexcept {
 
 }  // namespace internal
 
-/// The Source of an arithmetic C++ type.
+/// Returns the Source of an arithmetic C++ type.
 template <class T>
   requires std::is_arithmetic_v<T>
 constexpr Source SourceOf() noexcept {
@@ -61,8 +65,8 @@ constexpr Source SourceOf() noexcept {
   }
 }
 
-/// One field's values at one step. Scalars are held by value; spans must stay alive until the
-/// append returns.
+/// The items of one field at one step. A scalar is held by value; other items are referred to, and
+/// must stay alive until the append returns.
 class FieldWrite {
  public:
   FieldWrite() = default;
@@ -81,7 +85,7 @@ class FieldWrite {
     std::memcpy(&where_.bits, &value, sizeof(value));
   }
 
-  /// A contiguous range of numbers: std::span, std::vector, std::array.
+  /// The numbers of a contiguous range, such as std::span, std::vector or std::array.
   template <std::ranges::contiguous_range R>
     requires std::is_arithmetic_v<std::ranges::range_value_t<R>> &&
              (!std::convertible_to<R, std::string_view>)
@@ -93,23 +97,28 @@ class FieldWrite {
   FieldWrite(TypeId type, std::string_view text) noexcept
       : FieldWrite(type, Source::kBytes, text.data(), text.size()) {}
 
+  /// The field, by its type id.
   TypeId type() const noexcept { return type_; }
 
+  /// The type of the items.
   Source source() const noexcept { return source_; }
 
+  /// Whether the item is held inside this object.
   bool scalar() const noexcept { return scalar_; }
 
+  /// The number of items.
   std::uint64_t count() const noexcept { return count_; }
 
-  /// Type, source and kind in one word: equal shapes have equal words and counts.
+  /// The items. Those of a scalar are inside this object and valid as long as it is.
+  const void* data() const noexcept {
+    return scalar_ ? static_cast<const void*>(&where_.bits) : where_.data;
+  }
+
+  /// Type, source and kind of this field-write in one word. For the store itself: appends of equal
+  /// shape have equal words and counts, so one comparison replaces all checks.
   std::uint64_t shape_word() const noexcept {
     return static_cast<std::uint64_t>(type_) | static_cast<std::uint64_t>(source_) << 16 |
            static_cast<std::uint64_t>(scalar_) << 24;
-  }
-
-  /// The items; for a scalar they live inside this object.
-  const void* data() const noexcept {
-    return scalar_ ? static_cast<const void*>(&where_.bits) : where_.data;
   }
 
  private:
@@ -125,16 +134,27 @@ class FieldWrite {
   Where where_{.bits = 0};
 };
 
-/// One field of many rows, for Extend(): row r has items [r * row_items, (r + 1) * row_items) of
-/// `data`, or [offsets[r], offsets[r + 1]) where offsets are given.
+/// One field of many rows, for StreamStore::Extend(). The memory is the caller's and must stay
+/// valid until the call returns.
 struct Column {
+  /// The field, by its type id.
   TypeId type = 0;
+
+  /// The type of the items.
   Source source = Source::kInt64;
+
+  /// The items of all rows, in row order and C order.
   const void* data = nullptr;
-  std::uint64_t row_items = 1;            ///< items per row when `offsets` is null
-  const std::int64_t* offsets = nullptr;  ///< rows + 1 item offsets, or null
-  const std::uint8_t* present =
-      nullptr;  ///< rows bytes, 0 where the field is left out; null: everywhere there
+
+  /// Items in each row, if `offsets` is null: row r has items [r * row_items, (r + 1) * row_items).
+  std::uint64_t row_items = 1;
+
+  /// For rows of unequal length: rows + 1 offsets, counted in items from `data`; row r has items
+  /// [offsets[r], offsets[r + 1]). Null otherwise.
+  const std::int64_t* offsets = nullptr;
+
+  /// One byte for each row, 0 where the field is left out; null if every row has it.
+  const std::uint8_t* present = nullptr;
 };
 
 }  // namespace stream_store

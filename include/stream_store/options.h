@@ -1,4 +1,5 @@
-// How a store is opened.
+// How a store is opened: the options of StreamStore::Open(), StreamStore::Temporary() and
+// Reader::Open(). Each option has its default beside it.
 #pragma once
 
 #include <chrono>
@@ -10,35 +11,56 @@
 
 namespace stream_store {
 
-/// What StreamStore::Open() may do with the path.
+/// What StreamStore::Open() does with its path.
 enum class Mode {
-  kAppend,  ///< continue a store, or create one
-  kCreate,  ///< create; kAlreadyExists if anything but an empty directory is there
+  kAppend,  ///< continue the store that is there, or create one
+  kCreate,  ///< create one; Error(kAlreadyExists) if the path is anything but an empty directory
 };
 
 /// Options of StreamStore::Open() and StreamStore::Temporary().
 struct Options {
   Mode mode = Mode::kAppend;
-  std::uint64_t capacity_values = 1'000'000;  ///< growth step in values, not a limit; > 0
-  std::vector<Field> fields = {};  ///< declared at once; must equal those of an existing store
-  bool grow_ahead = true;          ///< a helper thread allocates and faults in ahead of the writer
-  std::filesystem::path temporary_directory =
-      {};  ///< where Temporary() puts its files; empty: chosen
-  /// A thread of a persistent store's writer syncs when that long has passed, or when that many
-  /// bytes have been appended since the last sync. What a power cut can take is bounded by the two,
-  /// and so is the time to open after a crash. 0: not for that reason; both 0: no thread. A failure
-  /// is final, as that of Sync(): the next Append() or Sync() tells it.
+
+  /// How far the files grow at a time, in values. It is a step, not a limit: a larger one means
+  /// fewer growths, and more disk space in reserve while the store is open. Must be above 0.
+  std::uint64_t capacity_values = 1'000'000;
+
+  /// The fields to declare. If the store exists, they must equal its own. Left empty, the fields
+  /// are those of the existing store, or are declared later by DefineFields().
+  std::vector<Field> fields = {};
+
+  /// Whether a helper thread allocates disk space, and touches the new pages, before the appends
+  /// need them. Without it, the append that finds no room left does that itself.
+  bool grow_ahead = true;
+
+  /// The directory for the files of Temporary(). If empty, the first of $TMPDIR, /var/tmp and /tmp
+  /// that accepts them is used; directories on disk come before directories in memory, because
+  /// pages of the latter count against the memory limit. Ignored by Open().
+  std::filesystem::path temporary_directory = {};
+
+  /// How much time may pass between two syncs in the background; together with `sync_bytes` it
+  /// bounds the rows that a power cut can take, and the time that opening takes after a crash.
+  ///
+  /// 0 disables this trigger; if both triggers are 0 no thread is started. A failed background sync
+  /// is final like a failed Sync(): the next Append() or Sync() throws kIo. Temporary stores are
+  /// never synced.
   std::chrono::nanoseconds sync_interval = std::chrono::seconds(30);
+
+  /// How many bytes may be appended between two syncs in the background. 0 disables this trigger.
   std::uint64_t sync_bytes = std::uint64_t{1} << 30;
 };
 
 /// Options of Reader::Open().
 struct ReaderOptions {
-  std::chrono::nanoseconds wait{0};  ///< how long to wait for the store to appear
-  /// Copies with pread() and loads from no mapping: for places where others may shorten files,
-  /// which ends a reader of mappings with SIGBUS, and for media with bad sectors. Every call copies
-  /// what it looks at: some 10 times slower, and its memory grows with what one call covers. Spans
-  /// of a RowView then live as long as that RowView.
+  /// How long to wait for the store to appear, before Error(kNotFound).
+  std::chrono::nanoseconds wait{0};
+
+  /// Whether to read with pread() into copies, instead of through mappings.
+  ///
+  /// A mapping ends the process with SIGBUS if another process shortens the file, or if the disk
+  /// has a bad sector; a safe reader throws Error(kIo or kCorrupt) instead. It is about ten times
+  /// slower, because each call copies all that it looks at, and its memory grows with the reach of
+  /// one call.
   bool safe_reads = false;
 };
 

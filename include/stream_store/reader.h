@@ -1,21 +1,30 @@
-// Reading a store: a Reader is a snapshot that can be moved forward.
+// Reading a store: a Reader is a snapshot of a store that can be moved forward.
 //
-// Thread rules: a Reader is cheap to copy; give each thread its own. Any number of Readers, in any
-// number of processes, read while one writer appends; they take no locks and write nothing.
-// Lifetime: a span or RowView from a Reader stays valid while that Reader, or any copy of it taken
-// before the next Refresh(), is alive. What a Reader has seen never changes.
+//     Reader reader = Reader::Open("runs/a");             // also while another process writes it
+//     std::vector<Position> starts = {0, 17, 4000};
+//     std::vector<Value> values(starts.size() * 64);
+//     std::vector<Step> steps(values.size());
+//     reader.ReadWindows(starts, 64, {.values = values.data(), .step = steps.data()});
+//     reader.Refresh();                                   // now it sees the rows that were added
+//     if (reader.Wait(reader.num_rows() + 100, std::chrono::seconds(5))) { … }
+//
+// Thread rules: a Reader may be used by one thread at a time. It is cheap to copy, so give each
+// thread its own copy. Any number of Readers in any number of processes read while one writer
+// appends; they take no lock and write nothing.
+// Lifetime: a span or RowView from a Reader stays valid while that Reader is alive and has not been
+// refreshed, or while a copy made before the Refresh() is alive. Rows that a Reader has seen never
+// change.
+// Numbering: ranges are half-open, [begin, end).
 #pragma once
 
 #include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <filesystem>
 #include <functional>
 #include <memory>
 #include <span>
-#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -36,214 +45,152 @@ struct ReaderAccess;
 struct View;
 }  // namespace internal
 
-/// Which of equal steps Reader::RowAt() goes to, in NumPy's words.
+/// Which of several equal steps Reader::RowAt() looks for, in the words of NumPy's searchsorted().
 enum class Side : std::uint8_t {
-  kLeft,   ///< the first row whose step is not less than the one asked for
-  kRight,  ///< the first row whose step is greater
+  kLeft,   ///< the first row whose step is not less than the step asked for
+  kRight,  ///< the first row whose step is greater than the step asked for
 };
 
-class Reader;
-struct VerifyOptions;
-struct VerifyReport;
-STREAM_STORE_API VerifyReport Verify(const Reader& reader,
-                                     const VerifyOptions& options);  // verify.h
-
-/// All field-writes of one row: `for (auto [type, values] : view)`, values as stored words, no
-/// copy.
-class RowView {
- public:
-  struct Entry {
-    TypeId type;
-    std::span<const Value> values;
-  };
-
-  Step step() const noexcept { return step_; }
-
-  auto begin() const noexcept { return entries_.begin(); }
-
-  auto end() const noexcept { return entries_.end(); }
-
-  std::size_t size() const noexcept { return entries_.size(); }
-
- private:
-  friend class Reader;
-  Step step_ = 0;
-  std::vector<Entry> entries_;
-  std::shared_ptr<const void> owner_;  // of the values, when they are a copy
-};
-
-/// One column of ReadRows(), decoded into the field's own dtype.
-///
-/// With P = rows.size() * length places and S = the field's item shape, `out` has room for P × S
-/// items (a ragged field: P × max_length × S). Item type by dtype: bool and uint8 1 byte, …
-/// float16/32/64 2/4/8 bytes, dates and times int64 in their unit, text and bytes uint8, decimals 2
-/// or 4 words, packed its own item type.
-struct RowsColumn {
-  TypeId type = 0;
-  void* out = nullptr;
-  std::uint8_t* present = nullptr;  ///< P bytes, 1 where the field was written; may be null
-  std::int64_t* lengths =
-      nullptr;  ///< P stored lengths in items of a ragged field, before any cut; may be null
-  std::uint64_t max_length = 0;  ///< ragged fields: room per place, in items; longer ones are cut
-  std::span<const Value>* spans = nullptr;  ///< P spans of stored words in the store, empty where
-                                            ///< missing; may be null. They live as long as the
-                                            ///< snapshot, or what ReadRows() returned
-};
-
-/// The open files of a temporary store, to be passed to another process of this host.
-struct Handover {
-  std::array<int, 5> descriptors{};  ///< values, records, layouts, hints, control
-  std::vector<std::byte> schema;
-};
-
-/// Neighbouring records of one shape, as they lie in the store: record i of `count` has its values
-/// at values + i * stride. A record begins a new row, the one after the record before; or, alone in
-/// its run, it continues the row of the record before.
-struct RecordRun {
-  /// One field-write of each record: its words begin `begin` words into the record.
-  struct Part {
-    TypeId type;
-    std::uint64_t begin;
-    std::uint64_t length;  ///< one that the field can have
-  };
-
-  Row row = 0;  ///< of the first record
-  std::uint64_t count = 0;
-  bool begins_row = true;
-  const Value* values = nullptr;
-  std::uint64_t stride = 0;
-  std::span<const Part> parts = {};  ///< type ids rise; valid during the visit
-
-  /// The step of record `i`.
-  Step step(std::uint64_t i) const noexcept {
-    Step step = 0;
-    std::memcpy(&step, steps + i * step_stride_bytes, sizeof(step));
-    return step;
-  }
-
-  const std::byte* steps = nullptr;
-  std::uint64_t step_stride_bytes = 0;
-};
-
-/// A snapshot of a store, read-only.
+/// A read-only snapshot of a store. See the top of this file.
 class STREAM_STORE_API Reader {
  public:
-  /// Opens a persistent store for reading, live or closed; writes nothing.
+  /// Opens the persistent store at `path` for reading, whether or not a writer has it open. Writes
+  /// nothing.
   ///
-  /// Throws Error: kNotFound (no such store, after `options.wait`), kCorrupt, kVersion, kIo.
+  /// Cost    a few mappings; after a crash of the machine, one pass over the rows that were not yet
+  ///         durable.
+  /// Throws  Error: kNotFound (no store there, even after `options.wait`), kCorrupt, kVersion, kIo.
   static Reader Open(const std::filesystem::path& path, const ReaderOptions& options = {});
 
-  /// The files of a temporary store. The descriptors stay its own: duplicate them for the other
-  /// process. Throws Error(kInvalidArgument) for a persistent store, which is opened by its path.
-  Handover HandOver() const;
-
-  /// Reads a temporary store of another process through duplicates of its descriptors, which are
-  /// taken over, also if this throws. It follows the writer while that lives.
-  ///
-  /// Throws Error(kCorrupt, kVersion, kIo).
-  static Reader TakeOver(const Handover& files);
-
+  /// A copy shows the same snapshot, and moves forward on its own. It shares the mappings.
   Reader(const Reader&);
   Reader& operator=(const Reader&);
   Reader(Reader&&) noexcept;
   Reader& operator=(Reader&&) noexcept;
   ~Reader();
 
-  /// Moves the snapshot to what is stored now; returns size(). One acquire load when nothing is
-  /// new.
+  // -- The snapshot
+
+  /// Moves the snapshot to all rows that are published now, and returns size().
   ///
-  /// Throws Error(kCutBack) when recovery shortened the store after this Reader attached (open it
-  /// again), and kCorrupt; the snapshot is then as before. Does nothing on a Reader made by
-  /// Snapshot().
+  /// Does nothing on a Reader that Snapshot() returned.
+  /// Cost    one acquire load if nothing was appended; else a few loads, and a mapping if a file
+  ///         has grown beyond the mapped range.
+  /// Throws  Error: kCutBack if a recovery removed rows after this Reader attached (open the store
+  ///         again), kCorrupt. The snapshot is then as before.
   std::uint64_t Refresh();
 
-  /// A Reader fixed at the first `num_rows` rows of this snapshot; Refresh() does nothing on it.
+  /// Waits until the store has at least `num_rows` rows, refreshing the snapshot; returns false if
+  /// it has fewer after `timeout`. The thread sleeps between looks, 2 ms at most.
   ///
-  /// Throws Error(kOutOfRange) if there are fewer.
-  Reader Snapshot(std::uint64_t num_rows) const;
-
-  /// A Reader fixed at all rows of this snapshot.
-  Reader Snapshot() const;
-
-  const Schema& schema() const noexcept;
-  std::uint64_t size() const noexcept;      ///< values
-  std::uint64_t num_rows() const noexcept;  ///< rows, complete or not
-  std::uint64_t records() const noexcept;   ///< append calls and steps
-  /// Rows that cannot grow any more: all but a last row that lacks its last declared field while a
-  /// writer lives.
-  std::uint64_t complete_rows() const;
-  std::uint64_t field_writes() const;  ///< entries of index_table(); counted on the first call
-  std::uint64_t bytes() const;         ///< bytes on disk in use by this snapshot
-  /// Check of the last record, over its values, shape, place and session; 0 if there is none. With
-  /// id() and records() it tells whether two snapshots of a store are equal.
-  std::uint32_t last_checksum() const;
-  bool live() const;  ///< a writer has the store open
-  /// Rows that survive a power cut, as far as the last sync that ended well says; 0 for a temporary
-  /// store. Throws Error(kCorrupt, kIo).
-  std::uint64_t durable_rows() const;
-  const std::filesystem::path& path() const noexcept;  ///< empty for a temporary store
-  const std::array<std::uint8_t, 16>& id() const noexcept;
-  const Recovery& recovery() const noexcept;  ///< what was found when this Reader attached
-
-  /// Waits until num_rows() >= `num_rows`, refreshing; false after `timeout`. Sleeps, never spins.
+  /// Throws as Refresh().
   bool Wait(std::uint64_t num_rows, std::chrono::nanoseconds timeout);
 
-  /// The first row whose step is >= `step` (Side::kLeft) or > `step` (Side::kRight), as NumPy's
-  /// searchsorted() has it; num_rows() if there is no such row. Cost: O(log records).
-  Row RowAt(Step step, Side side = Side::kLeft) const;
-
-  /// One row, as spans into the store. Throws Error(kOutOfRange).
-  RowView row(Row row) const;
-
-  /// Calls visit(run) for all records of rows [begin, end), in order, until it returns false.
+  /// Returns a Reader that is fixed at the first `num_rows` rows of this snapshot: Refresh() does
+  /// nothing on it.
   ///
-  /// For exports of whole stores. Cost: one comparison a record, one call a run; nothing is copied.
-  /// Throws Error(kOutOfRange), kCorrupt and, at the end, kCutBack: what was visited is then void.
-  void ScanRows(Row begin, Row end, const std::function<bool(const RecordRun&)>& visit) const;
+  /// Throws Error(kOutOfRange) if this snapshot has fewer rows.
+  Reader Snapshot(std::uint64_t num_rows) const;
 
-  /// Row that holds each position; first position of each row (an empty row stands where the next
-  /// one starts). out.size() == in.size(). Cost: one look-up each, flat in store size. Throws
-  /// Error(kOutOfRange).
-  void RowOf(std::span<const Position> positions, std::span<Row> out) const;
-  void PositionOf(std::span<const Row> rows, std::span<Position> out) const;
+  /// Returns a Reader that is fixed at all rows of this snapshot.
+  Reader Snapshot() const;
 
-  /// Copies the windows [start, start + width) of every start, window after window.
+  // -- Facts about the snapshot
+
+  /// The fields of the store, final as soon as a Reader can be opened.
+  const Schema& schema() const noexcept;
+
+  /// The number of values in the flat buffer.
+  std::uint64_t size() const noexcept;
+
+  /// The number of rows, including a last row that may still grow.
+  std::uint64_t num_rows() const noexcept;
+
+  /// The number of rows that can no longer grow: all rows, except a last row that lacks the last
+  /// declared field while a writer has the store open.
+  std::uint64_t complete_rows() const;
+
+  /// The number of rows that survive a power cut, according to the last sync that succeeded; 0 for
+  /// a temporary store. Throws Error(kCorrupt, kIo).
+  std::uint64_t durable_rows() const;
+
+  /// The number of records. Every append, and every row of an Extend(), is one record.
+  std::uint64_t records() const noexcept;
+
+  /// The number of field-writes, which is the length of IndexTable(). The first call counts them,
+  /// at the cost of one pass over the records; later calls count only the new ones.
+  std::uint64_t field_writes() const;
+
+  /// The number of bytes on disk that this snapshot uses.
+  std::uint64_t bytes() const;
+
+  /// Whether a writer has the store open at this moment.
+  bool live() const;
+
+  /// The directory of the store; empty for a temporary store.
+  const std::filesystem::path& path() const noexcept;
+
+  /// The random id of the store. A checkpoint and a new store at the same path have another id.
+  const std::array<std::uint8_t, 16>& id() const noexcept;
+
+  /// How the last session of the store ended, as found when this Reader attached.
+  const Recovery& recovery() const noexcept;
+
+  // -- Windows of values
+
+  /// Copies the values at positions [start, start + width) for every start, window after window.
   ///
   /// starts  any order, repeats allowed; each in [0, size() - width].
-  /// out     starts.size() * width elements per wanted column; untouched if this throws.
-  /// Cost    one look-up per window, then block copies; allocates nothing; flat in store size.
-  /// Throws  Error(kOutOfRange) naming the first bad start, width and size(); kCorrupt.
+  /// out     starts.size() * width elements in each wanted column; untouched if this throws.
+  /// Cost    one search for each window, then block copies; allocates nothing; independent of the
+  ///         size of the store.
+  /// Throws  Error: kOutOfRange naming the first bad start, width and size(); kCorrupt.
   void ReadWindows(std::span<const Position> starts, std::uint64_t width,
                    const WindowsOut& out) const;
 
-  /// Copies the values at `positions`, any order, repeats allowed; runs of neighbours are copied as
-  /// blocks.
+  /// Copies the values at `positions`, in the order asked.
+  ///
+  /// positions  any order, repeats allowed; each in [0, size()).
+  /// out        positions.size() elements in each wanted column; untouched if this throws.
+  /// Cost       one search for each position. Runs of neighbours are copied as blocks; a caller
+  ///            that knows its runs should use ReadWindows().
+  /// Throws     Error: kOutOfRange naming the first bad position and size(); kCorrupt.
   void Gather(std::span<const Position> positions, const WindowsOut& out) const;
 
-  /// Decodes the row windows [row, row + length) of every row, field by field, as RowsColumn says.
+  // -- Rows, decoded
+
+  /// Returns the field-writes of one row as spans of stored words.
   ///
-  /// Missing fields and padding are zeros. `steps`, if not null, takes the step of each place.
-  /// Returns the owner of the copies that spans point into; null without ReaderOptions::safe_reads.
-  /// Throws Error(kOutOfRange) naming the first bad row; nothing is written then.
+  /// Throws Error: kOutOfRange if `row` is not in [0, num_rows()), kCorrupt.
+  RowView row(Row row) const;
+
+  /// Decodes the windows of rows [row, row + length), field by field, each into its own column.
+  ///
+  /// rows     the first row of each window, in any order; each in [0, num_rows() - length].
+  /// columns  the fields to decode, and where to (see RowsColumn); missing fields become zeros.
+  /// steps    rows.size() * length steps, if not null.
+  /// Cost     one search for each window, then one pass over its records.
+  /// Returns  the owner of the memory that RowsColumn::spans point into, or null if that is the
+  ///          store's own mapping.
+  /// Throws   Error: kOutOfRange naming the first bad row (nothing was written then), kCorrupt.
   std::shared_ptr<const void> ReadRows(std::span<const Row> rows, std::uint64_t length,
                                        std::span<const RowsColumn> columns,
                                        Step* steps = nullptr) const;
 
-  /// The same for runs of any length, each to the places it names; other places stay as they are.
+  /// As above, for runs of rows of any length, each to the places that it names. Places that no run
+  /// names are left as they are.
   std::shared_ptr<const void> ReadRows(std::span<const RowRun> runs,
                                        std::span<const RowsColumn> columns,
                                        Step* steps = nullptr) const;
 
-  /// The longest field-write of ragged field `type` in those row windows, in items.
-  std::uint64_t LongestInRows(std::span<const Row> rows, std::uint64_t length, TypeId type) const;
-  std::uint64_t LongestInRows(std::span<const RowRun> runs, TypeId type) const;
-
-  /// ReadRows() of one fixed-shape field into memory of its own item type: T is float, double or an
-  /// integer of the dtype's size and sign (uint8_t also for bool and text, uint16_t for float16,
-  /// int64_t for dates and times).
+  /// As above, for one field of fixed shape, into memory of the field's own item type.
   ///
-  /// out      rows.size() * length items of the field's shape; present, if given, a flag each.
-  /// Throws   Error(kInvalidArgument) if T, a size or the field does not fit; kOutOfRange as above.
+  /// T is float, double, or an integer of the dtype's size and sign: uint8_t also for bool and
+  /// text, uint16_t for the bits of a float16, int64_t for dates, times and durations.
+  ///
+  /// out      rows.size() * length items of the field's shape.
+  /// present  rows.size() * length flags, 1 where the field was written; or empty.
+  /// Throws   Error: kInvalidArgument if T, a size or the field does not fit; kOutOfRange as above.
   template <class T>
     requires std::is_arithmetic_v<T>
   void ReadRows(std::span<const Row> rows, std::uint64_t length, TypeId type, std::span<T> out,
@@ -255,33 +202,70 @@ class STREAM_STORE_API Reader {
     ReadRows(rows, length, std::span<const RowsColumn>(&column, 1));
   }
 
-  /// Raw values of `type`, wherever they came from, decoded into the field's item type; `out` has
-  /// values.size() items. Throws Error(kInvalidArgument) for packed and decimal fields.
+  /// Returns the length in items of the longest field-write of ragged field `type` in the windows
+  /// [row, row + length); use it to choose RowsColumn::max_length. Throws Error(kOutOfRange).
+  std::uint64_t LongestInRows(std::span<const Row> rows, std::uint64_t length, TypeId type) const;
+  std::uint64_t LongestInRows(std::span<const RowRun> runs, TypeId type) const;
+
+  /// Decodes stored words of field `type`, from wherever they were read, into its item type.
+  ///
+  /// out     values.size() items.
+  /// Throws  Error(kInvalidArgument) for a packed or decimal field, where one word is not one item.
   void Decode(std::span<const Value> values, TypeId type, void* out) const;
 
-  /// The field-writes of rows [begin, end), in order. Cost: one entry of 24 bytes for each of them.
-  /// Throws Error(kOutOfRange).
+  // -- Searches
+
+  /// Returns the first row whose step is >= `step` (Side::kLeft) or > `step` (Side::kRight);
+  /// num_rows() if there is no such row. Cost: O(log records).
+  Row RowAt(Step step, Side side = Side::kLeft) const;
+
+  /// Writes the row of each position, in the order asked.
+  ///
+  /// positions  any order, repeats allowed; each in [0, size()).
+  /// out        out.size() == positions.size().
+  /// Cost       one search for each position, independent of the size of the store.
+  /// Throws     Error(kOutOfRange) naming the first bad position.
+  void RowOf(std::span<const Position> positions, std::span<Row> out) const;
+
+  /// Writes the first position of each row, in the order asked. The position of a row without
+  /// values is that of the next value.
+  ///
+  /// rows    any order, repeats allowed; each in [0, num_rows()).
+  /// out     out.size() == rows.size().
+  /// Cost    one search for each row, independent of the size of the store.
+  /// Throws  Error(kOutOfRange) naming the first bad row.
+  void PositionOf(std::span<const Row> rows, std::span<Position> out) const;
+
+  /// Returns the field-writes of rows [begin, end), in order.
+  ///
+  /// Cost    one pass over their records; 24 bytes for each field-write.
+  /// Throws  Error(kOutOfRange).
   std::vector<IndexEntry> IndexTable(Row begin, Row end) const;
 
-  /// Number of field-writes of rows [begin, end), and the entries themselves.
-  std::uint64_t CountIndex(Row begin, Row end) const;
-  void ReadIndex(Row begin, Row end, std::span<IndexEntry> out) const;
-
-  /// Segments as half-open row ranges [first, second), the last one open.
+  /// Returns the segments, such as episodes, as half-open row ranges in order. The last one is
+  /// open: rows that are appended may still join it.
   ///
-  /// types   one int field (a new value begins a segment; missing is as before), or bool fields
-  ///         (true on the last row of a segment; missing is false).
+  /// types   one int field, of which a new value begins a segment and a missing value changes
+  ///         nothing; or bool fields, which are true on the last row of a segment, and count as
+  ///         false where they are missing.
+  /// Cost    one pass over the records. A WindowSampler caches the segments and is faster.
   /// Throws  Error(kInvalidArgument) for other fields.
   std::vector<std::pair<Row, Row>> Segments(std::span<const TypeId> types) const;
 
-  /// Copies this snapshot into a store of its own at `path`: nothing or an empty directory, where
-  /// it appears complete and cleanly closed. Returns its rows.
+  // -- Copies
+
+  /// Copies this snapshot into a new store at `path`, where there must be nothing or an empty
+  /// directory, and returns the number of its rows. The copy appears complete and cleanly closed.
   ///
-  /// The copy has a new id and keeps the checks; each of them is proved from the bytes that were
-  /// written. Appends go on meanwhile. Also copies a temporary store, and what a store whose sync
-  /// failed still holds. `progress`: bytes done and in all; what it throws ends the copying.
-  /// Throws Error: kAlreadyExists, kCorrupt naming the record that is not right, kCutBack,
-  /// kNoSpace, kIo; nothing is left at `path` then.
+  /// The copy has a new id. It keeps the checksums of the records, and each is verified against the
+  /// bytes that were written. The writer may append meanwhile. A temporary store can be
+  /// copied too, and so can a store whose sync failed.
+  ///
+  /// progress  is called now and then with the bytes that are done and the bytes in all. If it
+  ///           throws, copying ends.
+  /// Cost      one read and one write of the snapshot's bytes, one read of the copy, one sync.
+  /// Throws    Error: kAlreadyExists, kCorrupt naming the first bad record, kCutBack, kNoSpace,
+  ///           kIo. Nothing is left at `path` then.
   std::uint64_t Checkpoint(
       const std::filesystem::path& path,
       const std::function<void(std::uint64_t, std::uint64_t)>& progress = {}) const;
@@ -289,7 +273,6 @@ class STREAM_STORE_API Reader {
  private:
   friend class StreamStore;
   friend struct internal::ReaderAccess;
-  friend VerifyReport Verify(const Reader& reader, const VerifyOptions& options);
   explicit Reader(std::shared_ptr<internal::ReadSource> source);
 
   struct ItemType {

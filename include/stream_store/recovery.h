@@ -1,4 +1,4 @@
-// What opening a store found: data, not an error.
+// The result of recovery, which every open reports as data, not as an error.
 #pragma once
 
 #include <cstdint>
@@ -6,16 +6,21 @@
 
 namespace stream_store {
 
-/// How the last session of a store ended, as seen when it was opened.
+/// How the last session of a store ended, as found when the store was opened.
 struct Recovery {
   enum class State {
-    kClean,         ///< closed properly, or new
-    kProcessCrash,  ///< the writer died; nothing that was appended is lost
-    kTruncated,     ///< the machine died; appends after the last sync were cut
+    kClean,         ///< the store was closed properly, or is new
+    kProcessCrash,  ///< the writing process died; every published row is still there
+    kTruncated,     ///< the machine died; rows after the last sync were removed
   };
   State state = State::kClean;
-  std::uint64_t rows_cut = 0;  ///< rows known to be lost; after a power cut a lower bound
-  std::string reason = {};     ///< empty unless truncated
+
+  /// Rows that are known to be lost. After a power cut this is a lower bound, because rows can be
+  /// lost without a trace.
+  std::uint64_t rows_cut = 0;
+
+  /// Why the rows from there on were not accepted; empty unless the state is kTruncated.
+  std::string reason = {};
 };
 
 }  // namespace stream_store

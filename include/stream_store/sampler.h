@@ -1,20 +1,31 @@
-// Sampling windows for learning: which windows there are, and which ones come next.
+// Sampling windows for learning: which windows there are, and in which order they come.
 //
-// A WindowSampler draws batches of windows from one store or several of equal fields, with
-// replacement from all that is stored now, or without, epoch by epoch. It hands out WindowBatches,
-// which say where the windows lie and read them; the memory they are read into is the caller's.
-// Thread rules: a WindowSampler belongs to one thread; a WindowBatch, once filled, may go to
-// another. What samplers know of segments they share with all others of the same Reader and its
-// copies.
+//     Reader reader = Reader::Open("runs/a");
+//     WindowSampler sampler({reader}, {.length = 16, .unit = SampleUnit::kRow, .batch_size = 256});
+//     WindowBatch batch;
+//     std::vector<float> obs(256 * 16 * 3);
+//     RowsColumn column{.type = *reader.schema().find("obs"), .out = obs.data()};
+//     while (training) {
+//       sampler.Sample(batch);              // 256 windows of 16 rows, uniform over all rows so far
+//       batch.ReadRows({&column, 1});       // decoded into obs
+//     }
+//
+// A WindowSampler draws batches from one store, or from several stores of equal fields: with
+// replacement from everything stored so far, or without replacement, epoch by epoch. It fills a
+// WindowBatch, which says where the windows lie and reads them into the caller's memory.
+//
+// Thread rules: a WindowSampler belongs to one thread at a time; a WindowBatch, once filled, may be
+// read by another. All samplers of the same Reader, and of its copies, share one index of its
+// segments.
 #pragma once
 
 #include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "stream_store/columns.h"
@@ -26,76 +37,110 @@ namespace stream_store {
 
 namespace internal {
 class StoreStarts;
+struct SamplerAccess;
 }  // namespace internal
 
-/// What a window is made of.
+/// The unit that the length of a window counts.
 enum class SampleUnit : std::uint8_t {
-  kValue,  ///< `length` consecutive values
-  kRow,    ///< `length` consecutive rows
+  kValue,  ///< a window is `length` consecutive values
+  kRow,    ///< a window is `length` consecutive rows
 };
 
-/// Where windows of values may start.
+/// Where windows of values may start. Windows of rows always start at a row.
 enum class SampleAlign : std::uint8_t {
   kAny,  ///< at every value
-  kRow,  ///< at the first value of a row (an empty row's is that of the next)
+  kRow,  ///< at the first value of a row; for an empty row that is the next row's first value
 };
 
-/// What becomes of a window of rows that its segment does not fill.
+/// How a segment that is shorter than a window is treated, and the ends of longer ones.
 enum class SamplePad : std::uint8_t {
-  kNone,   ///< it is not sampled
-  kRight,  ///< windows start at every row and end with empty places
-  kLeft,   ///< windows end at every row and start with empty places
+  kNone,   ///< only windows that lie inside their segment are sampled
+  kRight,  ///< a window starts at every row; places beyond the end of the segment are empty
+  kLeft,   ///< a window ends at every row; places before the begin of the segment are empty
 };
 
-/// The choices of a WindowSampler.
+/// The options of a WindowSampler.
 struct SamplerOptions {
-  std::uint64_t length = 1;  ///< values or rows a window, at least 1
+  /// Values or rows in a window, at least 1.
+  std::uint64_t length = 1;
+
   SampleUnit unit = SampleUnit::kValue;
-  SampleAlign align = SampleAlign::kAny;  ///< windows of rows always start at rows
-  std::uint64_t batch_size = 1;           ///< windows a batch, at least 1
+
+  SampleAlign align = SampleAlign::kAny;
+
+  /// Windows in a batch, at least 1.
+  std::uint64_t batch_size = 1;
+
+  /// Whether to draw with replacement (call Sample()), or epochs without (BeginEpoch(), Next()).
   bool replacement = true;
+
+  /// Decides all random choices, together with the rank, the epoch and the number of the batch.
   std::uint64_t seed = 0;
-  std::vector<TypeId> segment_by = {};  ///< as Reader::Segments(); empty: all is one segment
-  SamplePad pad = SamplePad::kNone;     ///< kRow only
-  std::uint64_t lanes = 1;              ///< kRow only: row r belongs to lane r mod lanes, and a
-                                        ///< window takes rows of one lane
-  Row first_row = 0;                    ///< windows start in rows [first_row, last_row) (pad
-                                        ///< kLeft: end there); negative: from the live end
+
+  /// The fields that mark segments, as for Reader::Segments(); no window crosses from one segment
+  /// into the next. If empty, the whole store is one segment.
+  std::vector<TypeId> segment_by = {};
+
+  /// Padding is for windows of rows only.
+  SamplePad pad = SamplePad::kNone;
+
+  /// How many regular streams are interleaved, such as the environments of a vector environment:
+  /// row r belongs to lane r mod lanes, and a window holds rows of one lane only. Windows of rows
+  /// only.
+  std::uint64_t lanes = 1;
+
+  /// Windows start at rows [first_row, last_row); with SamplePad::kLeft they end there. Negative
+  /// numbers count from the number of rows at the time of the call.
+  Row first_row = 0;
   std::optional<Row> last_row = {};
-  std::uint64_t rank = 0;        ///< in [0, world_size)
-  std::uint64_t world_size = 1;  ///< without replacement, ranks share an epoch's windows
-  bool drop_last = false;        ///< whole batches only, and as many for every rank
+
+  /// This process among `world_size` that train together, in [0, world_size). Without replacement
+  /// the ranks share the windows of an epoch; with replacement they draw independently.
+  std::uint64_t rank = 0;
+  std::uint64_t world_size = 1;
+
+  /// Whether an epoch leaves out a last batch that is not full, and gives each rank equally many.
+  bool drop_last = false;
 };
 
-/// A batch of windows: where they lie. Valid as long as it lives, whatever is appended.
+/// A batch of windows: where they lie. It stays valid for as long as it exists, whatever is
+/// appended meanwhile.
 class STREAM_STORE_API WindowBatch {
  public:
+  /// The number of windows.
   std::size_t size() const noexcept { return starts_.size(); }
 
+  /// Values or rows in each window, including empty places.
   std::uint64_t length() const noexcept { return length_; }
 
-  /// Position, or row, of the first stored place of each window.
+  /// For each window the position, or the row, of its first place that is not empty.
   std::span<const std::int64_t> starts() const noexcept { return starts_; }
 
-  /// Which store each window is of.
+  /// For each window the index of its store in the list that the sampler was made with.
   std::span<const std::int64_t> stores() const noexcept { return stores_; }
 
-  /// Empty places before, and stored rows from there on, of each window of rows; both are empty
-  /// spans unless windows are padded.
+  /// For each padded window of rows the number of empty places at its begin; an empty span if
+  /// windows are not padded.
   std::span<const std::uint32_t> lead() const noexcept { return lead_; }
 
+  /// For each padded window the number of rows that follow its lead; an empty span if windows are
+  /// not padded.
   std::span<const std::uint32_t> count() const noexcept { return count_; }
 
-  /// Copies windows of values; size() * length() elements a column, as Reader::ReadWindows().
+  /// Copies windows of values, as Reader::ReadWindows(). Each wanted column has size() * length()
+  /// elements.
   void ReadWindows(const WindowsOut& out) const;
 
-  /// Decodes windows of rows; size() * length() places a column, as Reader::ReadRows(). Empty
-  /// places become zeros, missing. `valid`, if not null, tells them apart: one byte a place. Returns
-  /// what owns the copies that spans point into, as Reader::ReadRows().
+  /// Decodes windows of rows, as Reader::ReadRows(). Each column has size() * length() places.
+  ///
+  /// steps    the step of each place, if not null.
+  /// valid    one byte for each place, if not null: 1 for a row, 0 for an empty place, whose fields
+  ///          become zeros and missing.
+  /// Returns  the owner of the memory that spans point into, as Reader::ReadRows().
   std::shared_ptr<const void> ReadRows(std::span<const RowsColumn> columns, Step* steps = nullptr,
                                        std::uint8_t* valid = nullptr) const;
 
-  /// The longest field-write of ragged field `type` among the rows of the batch, in items.
+  /// The length in items of the longest field-write of ragged field `type` in the batch.
   std::uint64_t LongestInRows(TypeId type) const;
 
  private:
@@ -124,30 +169,31 @@ enum class LastRow : std::uint64_t {
   kBegins = 2,  ///< it could, and begins a segment
 };
 
-/// How much of one store an epoch covers.
+/// The part of one store that an epoch covers.
 struct EpochExtent {
   std::uint64_t rows = 0;
   std::uint64_t values = 0;
   LastRow last_row = LastRow::kFinal;
 };
 
-/// Where a sampler stands, to be stored and restored: numbers and ids only.
+/// The position of a sampler, to be stored and restored. It holds numbers and ids only, no rows.
 struct SamplerState {
-  std::vector<std::array<std::uint8_t, 16>> stores;  ///< ids
+  std::vector<std::array<std::uint8_t, 16>> stores;  ///< the ids of the stores
   std::uint64_t seed = 0;
-  std::uint64_t epoch = 0;           ///< epochs begun (without replacement)
-  std::uint64_t batches = 0;         ///< handed out: of this epoch, or with replacement in all
-  bool finished = false;             ///< the end of the epoch was seen
-  std::vector<EpochExtent> extents;  ///< of the epoch; empty before the first
+  std::uint64_t epoch = 0;    ///< epochs begun; without replacement
+  std::uint64_t batches = 0;  ///< batches handed out: of this epoch, or in all with replacement
+  bool finished = false;      ///< whether Next() has returned false in this epoch
+  std::vector<EpochExtent> extents;  ///< of each store; empty before the first epoch
 };
 
 /// Draws batches of windows. See the top of this file.
 class STREAM_STORE_API WindowSampler {
  public:
-  /// Copies the Readers and moves the copies forward as it samples.
+  /// Copies the Readers, and refreshes the copies as it samples.
   ///
-  /// Throws Error(kInvalidArgument): no store, stores of different fields, options that are out of
-  /// range or do not go together, segment_by as Reader::Segments().
+  /// Throws Error(kInvalidArgument): no store, stores with different fields, an option that is out
+  /// of range, options that exclude each other, segment_by fields of other types than
+  /// Reader::Segments() takes.
   WindowSampler(std::vector<Reader> stores, SamplerOptions options);
   WindowSampler(WindowSampler&&) noexcept;
   WindowSampler& operator=(WindowSampler&&) noexcept;
@@ -155,59 +201,57 @@ class STREAM_STORE_API WindowSampler {
 
   const SamplerOptions& options() const noexcept { return options_; }
 
-  /// Valid starts of what is stored now. Rows that no sampler of these Readers has looked at yet
-  /// are looked at once.
+  /// The number of valid starts of windows in all rows that are stored now.
+  ///
+  /// Cost: with segment_by, one pass over the rows that no sampler of these Readers has seen yet;
+  /// else O(1).
   std::uint64_t NumStarts();
 
-  /// Rows of its stores that the next call will look at first: none without segments. A program
-  /// that must not stand still may want to make that call elsewhere.
-  std::uint64_t RowsBehind();
-
-  /// Waits until there is a valid start; false after `timeout`. Sleeps, never spins.
+  /// Waits until there is a valid start; returns false if there is none after `timeout`. The thread
+  /// sleeps between looks.
   bool WaitForStart(std::chrono::nanoseconds timeout);
 
-  /// The next batch with replacement: batch_size windows, uniform over NumStarts().
+  /// Fills `batch` with batch_size windows, drawn with replacement and uniformly from all starts
+  /// that are valid now.
   ///
-  /// The n-th batch of a seed and rank draws the same random numbers in every process.
-  /// Cost    a few ns a window; with segments O(log segments), flat in store size; no allocation
-  ///         once `batch` has its size.
-  /// Throws  Error(kInvalidArgument) with a sampler without replacement, and if there is no valid
-  ///         start, saying how many rows there are.
+  /// The n-th batch of a seed and rank is drawn with the same random numbers in every process.
+  /// Cost    a few ns for each window; with segments O(log segments), independent of the size of
+  ///         the store; no allocation once `batch` has its size.
+  /// Throws  Error(kInvalidArgument) if the sampler is without replacement, or if there is no valid
+  ///         start; the message says how many rows there are.
   void Sample(WindowBatch& batch);
 
-  /// Begins the next epoch without replacement, over what is stored now; after Restore() it goes on
-  /// with the restored one. Throws Error(kInvalidArgument) if there is no valid start.
+  /// Begins the next epoch, over all rows that are stored now. After Restore() it continues the
+  /// restored epoch instead.
+  ///
+  /// Throws Error(kInvalidArgument) if the sampler is with replacement, or there is no valid start.
   void BeginEpoch();
 
-  /// The next batch of the epoch; false when all were handed out.
+  /// Fills `batch` with the next windows of the epoch; returns false if all were handed out.
   ///
-  /// Every valid start comes once in all ranks together, in an order that seed, epoch and the
-  /// starts alone decide: a keyed permutation, no list.
+  /// Every valid start comes exactly once in all ranks together. The order is a permutation that is
+  /// computed from seed, epoch and the number of starts, so no list of starts is kept.
   bool Next(WindowBatch& batch);
 
-  /// Batches of this rank: of the epoch under way, or of one that began now.
+  /// The number of batches of this rank: in the epoch under way, or in one that would begin now.
   std::uint64_t EpochBatches();
 
-  /// The starts numbered `indices`, each below NumStarts() as of now, or as of the epoch. In a store
-  /// that grows a number keeps its start, unless there are lanes with segments or first_row counts
-  /// from the end. Throws Error(kOutOfRange).
-  void ReadStarts(std::span<const std::uint64_t> indices, WindowBatch& batch);
-
+  /// Where the sampler stands now. Cost: a few words for each store.
   SamplerState state() const;
 
-  /// Continues from a state of a sampler with the same options, of these stores, which may have
-  /// grown. Throws Error(kInvalidArgument) for others; nothing changed then.
+  /// Continues from the state of a sampler with the same options over the same stores, which may
+  /// have grown since.
+  ///
+  /// Throws Error(kInvalidArgument) for the state of other stores or options; nothing has changed
+  /// then.
   void Restore(const SamplerState& state);
 
-  /// Batches drawn but not handed out, by a reader ahead: state() counts `batches` less.
-  void NoteAhead(std::uint64_t batches) noexcept { ahead_ = batches; }
-
-  std::uint64_t ahead() const noexcept { return ahead_; }
-
-  /// Draws those again.
-  void Rewind() noexcept;
-
  private:
+  friend struct internal::SamplerAccess;  // for interop.h
+  std::uint64_t UnscannedRows();
+  void ReadStarts(std::span<const std::uint64_t> indices, WindowBatch& batch);
+  void ReturnPrefetched() noexcept;
+
   std::uint64_t Total() const noexcept;
   std::uint64_t Refresh();
   std::uint64_t BatchesOf(std::uint64_t starts) const noexcept;
@@ -215,16 +259,20 @@ class STREAM_STORE_API WindowSampler {
   void Fill(WindowBatch& batch);
   [[noreturn]] void ThrowNoStart() const;
 
+  /// Whether the end of the epoch was handed out.
+  bool EndSeen() const noexcept { return finished_ && prefetched_ == 0 && !end_prefetched_; }
+
   SamplerOptions options_;
   std::vector<std::unique_ptr<internal::StoreStarts>> stores_;
   std::vector<std::uint64_t> indices_;  // of the batch under way
   std::vector<std::uint64_t> places_;
   std::uint64_t epoch_ = 0;
   std::uint64_t batches_ = 0;
-  std::uint64_t ahead_ = 0;
+  std::uint64_t prefetched_ = 0;  // drawn, but not yet handed out; see interop.h
   bool in_epoch_ = false;
   bool restored_ = false;
-  bool finished_ = false;
+  bool finished_ = false;        // Next() returned false, if only to a prefetch
+  bool end_prefetched_ = false;  // a prefetch has not handed out the end of the epoch yet
 };
 
 }  // namespace stream_store

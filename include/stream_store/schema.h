@@ -1,7 +1,12 @@
-// Fields and schemas: what a store's values mean.
+// Fields and schemas: the meaning of a store's values.
 //
-// A Field says how one column is encoded; a Schema is the checked, ordered list of them. Type ids
-// are places in that list. Hidden marker fields (see Field::hidden) follow all declared ones.
+//     Schema schema({{.name = "image", .dtype = DType::kUInt8, .shape = {84, 84}, .packed = true},
+//                    {.name = "tokens", .dtype = DType::kInt32, .shape = {kRagged}},
+//                    {.name = "reward", .dtype = DType::kFloat32}});
+//
+// A Field describes how one column is encoded. A Schema is the validated list of them, in declared
+// order; a type id is an index into that list. Hidden marker fields (see Field::hidden) come after
+// all declared ones.
 #pragma once
 
 #include <cstddef>
@@ -13,69 +18,50 @@
 #include <unordered_map>
 #include <vector>
 
+#include "stream_store/dtype.h"
 #include "stream_store/export.h"
 #include "stream_store/types.h"
 
 namespace stream_store {
 
-/// The type of one item of a field. Persistent: never change the number of an existing one.
-enum class DType : std::uint8_t {
-  kNull = 0,  ///< never holds a value
-  kBool = 1,
-  kInt8 = 2,
-  kInt16 = 3,
-  kInt32 = 4,
-  kInt64 = 5,
-  kUInt8 = 6,
-  kUInt16 = 7,
-  kUInt32 = 8,
-  kUInt64 = 9,  ///< kept by its bits
-  kFloat16 = 10,
-  kFloat32 = 11,
-  kFloat64 = 12,
-  kDate32 = 13,    ///< days
-  kDate64 = 14,    ///< milliseconds
-  kTime32S = 15,   ///< seconds since midnight
-  kTime32Ms = 16,  ///< milliseconds since midnight
-  kTime64Us = 17,
-  kTime64Ns = 18,
-  kTimestampS = 19,
-  kTimestampMs = 20,
-  kTimestampUs = 21,
-  kTimestampNs = 22,
-  kDurationS = 23,
-  kDurationMs = 24,
-  kDurationUs = 25,
-  kDurationNs = 26,
-  kDecimal128 = 27,  ///< two words, the lower first
-  kDecimal256 = 28,  ///< four words, the lowest first
-  kString = 29,      ///< UTF-8, one value per byte
-  kBinary = 30,      ///< one value per byte
-  kFixedBinary = 31  ///< shape {n}: n bytes, one value per byte
-};
-
-inline constexpr int kDTypeCount = 32;
-
-/// "float32", "timestamp_ns", …: the name used in messages and in Python.
-STREAM_STORE_API std::string_view DTypeName(DType dtype) noexcept;
-
-/// As the first entry of Field::shape: the length varies from step to step.
+/// The first entry of the shape of a ragged field, whose length varies from step to step.
 inline constexpr std::uint32_t kRagged = 0xffffffffU;
 
 /// One declared column.
 struct Field {
-  std::string name;                       ///< as shown; a struct's leaf as "outer.inner"
-  DType dtype = DType::kInt64;            ///< of one item
-  std::vector<std::uint32_t> shape = {};  ///< {} scalar, {3}, {84, 84, 3}, {kRagged}, {kRagged, 3}
-  bool packed = false;                    ///< fixed shape of 1-, 2- or 4-byte items kept as bytes
-  std::string feature_json = {};          ///< what Python declared, kept verbatim; may be empty
-  std::vector<std::string> path = {};     ///< where a struct's leaf lives; empty means {name}
-  bool hidden = false;  ///< marker of a struct: present when all its leaves are null
+  /// The name that users see. A leaf of a struct is called "outer.inner".
+  std::string name;
+
+  /// The type of one item.
+  DType dtype = DType::kInt64;
+
+  /// The shape of one field-write: {} for a scalar, {3}, {84, 84, 3}; {kRagged} for a list of any
+  /// length, {kRagged, 3} for a list of triples.
+  std::vector<std::uint32_t> shape = {};
+
+  /// Whether items of 1, 2 or 4 bytes share words, eight bytes to a word, instead of taking one
+  /// word each. For fixed shapes; an 84 × 84 image of bytes then takes 7,056 bytes instead of
+  /// 56,448.
+  bool packed = false;
+
+  /// The declaration in Python's terms, kept verbatim; empty for fields declared in C++.
+  std::string feature_json = {};
+
+  /// The place of a leaf in its struct, such as {"outer", "inner"}; empty means {name}.
+  std::vector<std::string> path = {};
+
+  /// Whether this is the marker of a struct, which is written where all leaves of the struct are
+  /// missing although the struct itself is not. Users do not see markers.
+  bool hidden = false;
 
   friend bool operator==(const Field&, const Field&) = default;
 };
 
-/// Limits of a schema; more is kInvalidArgument.
+/// Returns the feature of a field for messages, as it could be declared in Python: "float32[]",
+/// "int8[3]", "packed uint8[84,84,4]", "float32[None,3]"; "struct" for a hidden field.
+STREAM_STORE_API std::string FieldText(const Field& field);
+
+/// The limits of a schema; beyond them Schema() throws Error(kInvalidArgument).
 inline constexpr std::uint64_t kMaxFields = 65'536;
 inline constexpr std::uint64_t kMaxNameBytes = 255;
 
@@ -84,30 +70,35 @@ class STREAM_STORE_API Schema {
  public:
   Schema() = default;
 
-  /// Throws Error(kInvalidArgument) naming the field: no fields, a repeated ("duplicate"), empty,
-  /// too long or non-UTF-8 name, a top-level name that begins with '_', a shape or dtype that
-  /// cannot be stored, a declared field after a hidden one.
+  /// Validates the fields.
+  ///
+  /// Throws Error(kInvalidArgument) naming the field: no fields, too many, a duplicate, empty, too
+  /// long or non-UTF-8 name, a top-level name that begins with '_', a shape or dtype that cannot be
+  /// stored, a declared field after a hidden one.
   explicit Schema(std::vector<Field> fields);
 
-  /// All fields, hidden ones last.
+  /// All fields by type id, hidden ones last.
   const std::vector<Field>& fields() const noexcept { return fields_; }
 
+  /// The field of a type id, which must be less than size().
   const Field& operator[](TypeId type) const noexcept { return fields_[type]; }
 
+  /// The number of fields, hidden ones included.
   std::size_t size() const noexcept { return fields_.size(); }
 
   bool empty() const noexcept { return fields_.empty(); }
 
-  /// How many fields were declared: the hidden ones are numbered from here on.
+  /// The number of declared fields. Hidden fields have the type ids from here on.
   std::size_t declared() const noexcept { return declared_; }
 
-  /// The declared field of that shown name. One hash look-up.
+  /// Returns the type id of the declared field of that name, if there is one. Cost: one hash
+  /// look-up.
   std::optional<TypeId> find(std::string_view name) const;
 
   friend bool operator==(const Schema& a, const Schema& b) { return a.fields_ == b.fields_; }
 
  private:
-  // Hashes without making a std::string of what is looked for.
+  // Lets find() hash a std::string_view without copying it into a std::string.
   struct NameHash {
     using is_transparent = void;
 

@@ -1,10 +1,23 @@
-// Writing a store: StreamStore is the one writer of a directory, or of a temporary set of files.
+// Writing a store: a StreamStore is the one writer of a directory, or of a temporary store.
 //
-// Rules of the stream: fields are declared before the first append; within a step they come in
-// declared order, each at most once, and may be left out; steps never decrease; a later call may
-// continue the last step with fields after those already there. Every append is all or nothing.
-// Thread rules: Append() from any thread, serialised inside; Readers read meanwhile. A forked child
-// may read, not write.
+//     StreamStore store = StreamStore::Open(
+//         "runs/a", {.fields = {{.name = "obs", .dtype = DType::kFloat32, .shape = {3}},
+//                               {.name = "action", .dtype = DType::kInt64}}});
+//     const TypeId obs = store.type_id("obs"), action = store.type_id("action");
+//     std::vector<float> state = {0.0F, 1.0F, 2.0F};
+//     for (Step step = 0; step < 1000; ++step) {
+//       store.Append(step, {{obs, state}, {action, step % 4}});
+//     }
+//     store.Sync();                      // these steps survive a power cut
+//     Reader reader = store.reader();    // reads them, here or with Reader::Open() elsewhere
+//
+// Rules of the stream: fields are declared before the first append. Within a step they come in
+// declared order, each at most once, and any of them may be left out. Steps never decrease. A later
+// call with the same step continues its row, with fields that come after those already there.
+// Every call is all or nothing: after an exception the store is as it was.
+//
+// Thread rules: Append() and its relatives may be called from any thread, and are serialised
+// inside; Readers read meanwhile. A forked child may read the store, but not write it.
 #pragma once
 
 #include <array>
@@ -28,29 +41,38 @@
 
 namespace stream_store {
 
-/// Rows that are on their way into a store: stored, but seen by nobody until Commit() shows them
-/// all at once.
+/// Rows that are being added to a store, and become visible all at once with Commit().
 ///
-/// For imports of any size: what is staged lies in the store's files beyond what readers see, not
-/// in memory. Without Commit(), and after a crash, the store is as it was before. Meanwhile other
-/// appends, and Clear(), throw Error(kState). Use from one thread; it must not outlive its store.
+/// Made for imports of any size: staged rows lie in the store's files, beyond the part that readers
+/// see, and not in memory. Without Commit(), and after a crash, the store is as it was before.
+/// While rows are staged, other appends and Clear() throw Error(kState). Use it from one thread at
+/// a time; it must not outlive its store.
 class STREAM_STORE_API StagedRows {
  public:
   StagedRows(StagedRows&&) noexcept;
   StagedRows& operator=(StagedRows&&) noexcept;
-  ~StagedRows();  ///< drops the rows that were not committed
 
-  const Schema& schema() const noexcept;           ///< of the rows
-  std::uint64_t rows() const noexcept;             ///< staged so far
-  std::optional<Step> last_step() const noexcept;  ///< that the next row must come after
+  /// Drops the rows that were not committed.
+  ~StagedRows();
 
-  /// Stages more rows, as StreamStore::Extend() appends them. After an exception what was staged
-  /// before is still there.
+  /// The fields of the rows.
+  const Schema& schema() const noexcept;
+
+  /// The number of rows staged so far.
+  std::uint64_t rows() const noexcept;
+
+  /// The step that the next row must be greater than; empty if any step will do.
+  std::optional<Step> last_step() const noexcept;
+
+  /// Stages more rows, with the arguments and errors of StreamStore::Extend(). After an exception
+  /// the rows staged before are still there.
   void Extend(std::span<const Step> steps, std::span<const Column> columns);
 
-  /// Shows all rows; returns the first new one. Throws Error: kClosed, kIo (a failed sync),
-  /// kAlreadyExists (a store appeared at the path meanwhile); nothing has changed then. Cost: one
-  /// pass over the staged records.
+  /// Publishes all staged rows, and returns the first of them.
+  ///
+  /// Cost    one pass over the staged records.
+  /// Throws  Error: kClosed, kIo (a failed sync), kAlreadyExists (a store appeared at the path
+  ///         meanwhile). Nothing has changed then.
   Row Commit();
 
  private:
@@ -60,110 +82,166 @@ class STREAM_STORE_API StagedRows {
   std::unique_ptr<Impl> impl_;
 };
 
-/// The writer of a store.
+/// The writer of a store. See the top of this file.
 class STREAM_STORE_API StreamStore {
  public:
-  /// Opens `path` for writing: continues the store there, recovering it if its writer died, or
-  /// creates one.
+  // -- Opening
+
+  /// Opens the store at `path` for writing: continues the store that is there, recovering it if its
+  /// last writer did not close it, or creates one.
   ///
-  /// Nothing is on disk until fields are declared (here by options.fields, else by DefineFields());
-  /// then the directory appears complete, in one rename. Throws Error: kLocked (another writer),
-  /// kAlreadyExists (mode kCreate, or something that is no store), kInvalidArgument (fields differ
-  /// from the store's), kCorrupt, kVersion, kNoSpace, kIo.
+  /// Nothing is written to disk until fields are declared, by options.fields or by DefineFields().
+  /// Then the directory appears complete, in one rename.
+  /// Cost    a few mappings; after a crash of the machine, one pass over the rows that were not yet
+  ///         durable.
+  /// Throws  Error: kLocked (another writer has the store open), kAlreadyExists (mode kCreate and
+  ///         the path is in use, or the directory is not a store), kInvalidArgument (options.fields
+  ///         differ from those of the store), kCorrupt, kVersion, kNoSpace, kIo.
   static StreamStore Open(const std::filesystem::path& path, const Options& options = {});
 
-  /// A store on unlinked files that goes away with the object.
+  /// Creates a store in unlinked files, which disappear with the last object that uses them.
+  ///
+  /// Throws Error: kInvalidArgument, kNoSpace, kIo.
   static StreamStore Temporary(const Options& options = {});
 
   StreamStore(StreamStore&&) noexcept;
   StreamStore& operator=(StreamStore&&) noexcept;
-  ~StreamStore();  ///< Close(), swallowing errors
 
-  /// Declares the fields. Again only while nothing was appended, else Error(kState).
+  /// Calls Close() and ignores its errors. Call Close() yourself to see them.
+  ~StreamStore();
+
+  // -- Fields
+
+  /// Declares the fields of a store that has none, or declares other ones while nothing has been
+  /// appended.
+  ///
+  /// Throws Error: kState if anything was appended; kInvalidArgument as Schema(); and, because a
+  /// persistent store is created now, the errors of Open().
   void DefineFields(std::vector<Field> fields);
 
+  /// Whether the store has fields.
   bool declared() const noexcept;
-  const Schema& schema() const;  ///< Throws Error(kState) before fields are declared.
-  TypeId type_id(
-      std::string_view field) const;  ///< Throws Error(kInvalidArgument): "Unknown field".
 
-  /// Appends one step: any subset of the fields in declared order, none for an empty row.
+  /// The fields. Throws Error(kState) before they are declared.
+  const Schema& schema() const;
+
+  /// The type id of the field of that name. Throws Error(kInvalidArgument) if there is none.
+  TypeId type_id(std::string_view field) const;
+
+  // -- Appending
+
+  /// Appends the field-writes of one step, and returns its row.
   ///
-  /// A step equal to the last continues its row with later fields. Returns the row.
-  /// Cost    one comparison of shapes with the last step, one copy of the values, one release store.
-  /// Throws  Error: kInvalidArgument (order, duplicate, length, range, decreasing step), kNoSpace,
-  ///         kClosed, kReadOnly (forked child), kIo (after a failed sync). Nothing changed then.
+  /// step     not less than the last step. If it equals the last step, the call continues that row.
+  /// writes   any subset of the fields, in declared order; none for an empty row.
+  /// Cost     one comparison with the shape of the last append, one copy of the values, one release
+  ///          store. Growth is done ahead by a helper thread.
+  /// Throws   Error: kInvalidArgument (order, repeated field, length, range, or a step that is less
+  ///          than the last), kState (while rows are staged), kNoSpace, kClosed, kReadOnly (in a
+  ///          forked child), kIo (after a failed sync). Nothing has changed then.
   Row Append(Step step, std::span<const FieldWrite> writes);
 
   Row Append(Step step, std::initializer_list<FieldWrite> writes) {
     return Append(step, std::span<const FieldWrite>(writes.begin(), writes.size()));
   }
 
-  /// Appends several field-writes with a step each (never decreasing), all or nothing, published at
-  /// once. Throws also Error(kInvalidArgument) if the sizes differ ("equal length").
+  /// Appends several field-writes, each with its own step, and publishes them together.
+  ///
+  /// steps    writes.size() steps that never decrease. Writes with equal steps form one row.
+  /// Throws   as Append(); also Error(kInvalidArgument) if the sizes differ.
   void Append(std::span<const Step> steps, std::span<const FieldWrite> writes);
 
-  /// Append() that reports by code: no exception, allocation or system call on the fast path.
+  /// Append() for callers that must not throw or block: returns kOk, or the code of the Error that
+  /// Append() would throw.
+  ///
+  /// Cost: as Append(); while the reserved space lasts, no exception, allocation or system call.
   ErrorCode TryAppend(Step step, std::span<const FieldWrite> writes) noexcept;
 
   ErrorCode TryAppend(Step step, std::initializer_list<FieldWrite> writes) noexcept {
     return TryAppend(step, std::span<const FieldWrite>(writes.begin(), writes.size()));
   }
 
-  /// Appends a new row at the step after the last one, 0 for the first; returns that step.
+  /// Appends a new row at the step after the last one, or at step 0 if there is none, and returns
+  /// that step.
   ///
-  /// The step is chosen inside the call: several threads record what arrives in the order in which
-  /// it arrives, without a lock of their own. Otherwise as Append().
+  /// The step is chosen inside the call, so that several threads can record in order of arrival
+  /// without a lock of their own. Cost and errors are those of Append().
   Step AppendStep(std::span<const FieldWrite> writes);
 
   Step AppendStep(std::initializer_list<FieldWrite> writes) {
     return AppendStep(std::span<const FieldWrite>(writes.begin(), writes.size()));
   }
 
-  /// AppendStep() that reports by code, as TryAppend(). `step`, if not null, takes the step.
+  /// AppendStep() that returns a code, as TryAppend() does. Writes the step to `*step` unless that
+  /// is null.
   ErrorCode TryAppendStep(std::span<const FieldWrite> writes, Step* step = nullptr) noexcept;
 
   ErrorCode TryAppendStep(std::initializer_list<FieldWrite> writes, Step* step = nullptr) noexcept {
     return TryAppendStep(std::span<const FieldWrite>(writes.begin(), writes.size()), step);
   }
 
-  /// Appends steps.size() rows at once, all or nothing. Steps strictly increase and are past the
-  /// last one. Columns come in declared order, each at most once. Returns the first new row.
+  /// Appends steps.size() rows and publishes them together; returns the first of them.
+  ///
+  /// steps    strictly increasing, and greater than the last step.
+  /// columns  any subset of the fields, in declared order, each with items for every row.
+  /// Cost     one comparison of shapes in all; then the columns are converted block by block.
+  /// Throws   as Append(); the message names the first bad row.
   Row Extend(std::span<const Step> steps, std::span<const Column> columns);
 
-  /// Begins to append many rows with one publish. Throws as Append(), and Error(kState) while
-  /// others are staged.
+  /// Begins to add many rows that are published together.
+  ///
+  /// Throws as Append(); also Error(kState) while other rows are staged.
   StagedRows Stage();
 
-  /// Begins to fill a temporary store anew, or any store without declared fields: Commit() declares
-  /// `fields` and puts the rows in place of everything there was. A persistent store then appears
-  /// at its path complete, with its rows. Readers keep what they see; the store's id is a new one.
-  /// Throws Error(kReadOnly) for a persistent store that has fields.
-  StagedRows StageAnew(std::vector<Field> fields);
+  /// Begins to replace the content of a temporary store, or to fill a store that has no fields yet.
+  ///
+  /// Commit() declares `fields` and puts the staged rows in place of everything there was; a
+  /// persistent store then appears at its path complete, with its rows. Readers keep the rows that
+  /// they see. The store gets a new id.
+  /// Throws Error(kReadOnly) for a persistent store that has fields; else as Stage().
+  StagedRows StageReplacement(std::vector<Field> fields);
 
-  /// Allocates and faults in room for that many more values and records: no growth in the loop.
+  /// Allocates room for so many more values and records, and touches its pages, so that the next
+  /// appends need no growth. Throws Error: kNoSpace, kClosed, kReadOnly, kIo.
   void Reserve(std::uint64_t values, std::uint64_t records);
 
-  /// Makes everything appended so far durable; returns the number of rows that are. Appends go on
-  /// meanwhile. A failure is final: this writer never syncs or appends again (kIo). A temporary
-  /// store does nothing.
+  // -- Durability and closing
+
+  /// Makes everything appended so far durable, and returns the number of durable rows. Appends may
+  /// go on meanwhile. Does nothing for a temporary store.
+  ///
+  /// A failure is permanent: this writer never syncs or appends again, because the kernel may have
+  /// dropped the pages that it could not write.
+  /// Throws Error: kIo, kNoSpace, kClosed, kReadOnly.
   std::uint64_t Sync();
 
-  /// Syncs, trims the files and releases the lock. Idempotent.
+  /// Syncs, returns unused space to the file system and releases the lock. Does nothing if the
+  /// store is closed. Readers that share its mappings go on reading. Throws as Sync().
   void Close();
 
-  /// Empties a temporary store, keeping its fields; Readers keep what they see. kReadOnly on a
-  /// persistent one.
+  /// Removes all rows of a temporary store and keeps its fields. Readers keep the rows that they
+  /// see. Throws Error: kReadOnly for a persistent store, kState while rows are staged.
   void Clear();
 
-  /// A Reader of what is stored now. Shares the writer's mappings; outlives Close().
+  // -- Reading and facts
+
+  /// Returns a Reader of all rows so far. It shares the writer's mappings, and outlives Close().
   Reader reader() const;
 
+  /// Whether Close() was called.
   bool closed() const noexcept;
+
+  /// The number of rows that survive a power cut, according to the last successful sync; 0 for a
+  /// temporary store.
   std::uint64_t durable_rows() const noexcept;
-  const std::filesystem::path& path() const noexcept;  ///< empty for a temporary store
-  const std::array<std::uint8_t, 16>& id()
-      const;  ///< Throws Error(kState) before fields are declared.
+
+  /// The directory of the store; empty for a temporary store.
+  const std::filesystem::path& path() const noexcept;
+
+  /// The random id of the store. Throws Error(kState) before fields are declared.
+  const std::array<std::uint8_t, 16>& id() const;
+
+  /// How the last session of the store ended, as found when it was opened.
   const Recovery& recovery() const noexcept;
 
  private:

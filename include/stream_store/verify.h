@@ -1,9 +1,14 @@
-// Looking at every byte of a store: Verify() says what is wrong, Repair() copies what is right.
+// Checking every byte of a store: Verify() lists what is damaged, Repair() copies what is intact.
 //
-// Findings are data: nothing is thrown because a store is damaged, and the walk goes on behind what
-// it found. Both read with pread() and a fixed amount of memory, take no lock, write nothing into
-// the store and work while another process writes it. Thread rules: free functions, callable from
-// any thread.
+//     const VerifyReport report = Verify("runs/a");
+//     for (const Finding& finding : report.findings) {
+//       std::cerr << FindingText(finding) << '\n';
+//     }
+//
+// Damage is reported as data: neither function throws because a store is damaged, and the check
+// continues after each finding. Both read with pread() and a fixed amount of memory, take no lock,
+// never write to the store, and work while another process appends to it. Thread rules: free
+// functions, callable from any thread.
 #pragma once
 
 #include <cstdint>
@@ -18,82 +23,95 @@
 
 namespace stream_store {
 
-/// One thing that is not as it should be.
+/// One difference between the bytes of a store and a valid store.
 struct Finding {
   enum class Severity {
-    kNotice,  ///< opening deals with it, and nothing that was synced is touched by it
-    kDamage,  ///< something that was synced, or its description, is not what was written
+    kNotice,  ///< the next writer deals with it, and no synced row is affected
+    kDamage,  ///< synced bytes, or the description of the store, are not those that were written
   };
   Severity severity = Severity::kDamage;
-  std::string file = {};     ///< name inside the store: "records"
-  std::uint64_t offset = 0;  ///< of its first byte in that file
-  std::string subject = {};  ///< what lies there: "record 17", "slot 1"
-  std::string expected = {};
-  std::string found = {};
+  std::string file = {};      ///< the file inside the store, such as "records"
+  std::uint64_t offset = 0;   ///< the first wrong byte in that file
+  std::string subject = {};   ///< the object at that place, such as "record 17" or "slot 1"
+  std::string expected = {};  ///< the valid content
+  std::string found = {};     ///< the content found
 };
 
-/// "records, byte 544: record 17: expected check 0x0d4a1185 but found 0x0d4a1184"
+/// Returns the finding as one line:
+/// "records, byte 544: record 17: expected checksum 0x0d4a1185 but found 0x0d4a1184".
 STREAM_STORE_API std::string FindingText(const Finding& finding);
 
-/// Called now and then with bytes looked at and bytes in all; what it throws ends the work.
+/// A callback that is called now and then with the bytes done and the bytes in all. If it throws,
+/// the work ends.
 using Progress = std::function<void(std::uint64_t done, std::uint64_t total)>;
 
 struct VerifyOptions {
-  std::uint64_t max_findings = 1000;  ///< listed; all are counted
+  /// How many findings are listed. All are counted.
+  std::uint64_t max_findings = 1000;
+
   Progress progress = {};
 };
 
-/// What Verify() saw.
+/// The result of Verify().
 struct VerifyReport {
-  std::vector<Finding> findings;  ///< in the order of the walk
-  std::uint64_t damages = 0;      ///< all of that severity, listed or not
-  std::uint64_t notices = 0;
-  bool live = false;          ///< a writer has the store open
-  std::uint64_t records = 0;  ///< what the store says it holds …
+  std::vector<Finding> findings;  ///< in the order in which they were found
+  std::uint64_t damages = 0;      ///< findings of severity kDamage, listed or not
+  std::uint64_t notices = 0;      ///< findings of severity kNotice, listed or not
+  bool live = false;              ///< whether a writer has the store open
+
+  /// The size of the store according to its own description.
+  std::uint64_t records = 0;
   std::uint64_t rows = 0;
   std::uint64_t values = 0;
-  std::uint64_t good_records = 0;  ///< … and the prefix of it before the first damage
+
+  /// The part before the first damage.
+  std::uint64_t good_records = 0;
   std::uint64_t good_rows = 0;
   std::uint64_t good_values = 0;
-  std::uint64_t bytes = 0;  ///< looked at
 
+  /// Bytes that were read.
+  std::uint64_t bytes = 0;
+
+  /// Whether the store is undamaged.
   bool ok() const noexcept { return damages == 0; }
 };
 
-/// Walks over everything in the store at `path`: identity, schema, slots, live words, every record
-/// with its layout and check, hints, and the bytes that must be zeros.
+/// Checks the store at `path` completely: identity, schema, slots, live words, every record with
+/// its layout and checksum, hints, and the bytes that must be zero.
 ///
-/// Of a store that a writer has open, everything published when the walk began. Records after the
-/// last sync of a store that nobody has open are proved as opening would prove them; where they end
-/// early is a notice. If a writer opens the store while it is taken for one that nobody has open,
-/// and the walk finds something, which may be that writer's doing, it is walked over again, in all
-/// at most five times; only the last walk is reported.
-/// Cost    one read of all bytes a walk, near the speed of the page cache; a few MiB of memory.
-///         With each walk `progress` starts at 0 again.
-/// Throws  Error: kNotFound, kVersion, kIo (the directory cannot be read). Never kCorrupt.
+/// If a writer has the store open, the check covers everything that was published when it began.
+/// Otherwise records after the last sync are checked as opening the store would check them; a
+/// notice says where they end early. If a writer opens the store during the check and the check has
+/// findings, they may be caused by that writer, so the check is repeated, up to five times in all.
+/// Only the last one is reported.
+/// Cost    one read of all bytes for each check, near the speed of the page cache; a few MiB of
+///         memory. With each check `progress` starts at 0 again.
+/// Throws  Error: kNotFound, kVersion, kIo (the directory cannot be read); never kCorrupt.
 STREAM_STORE_API VerifyReport Verify(const std::filesystem::path& path,
                                      const VerifyOptions& options = {});
 
-/// The same for the store that `reader` reads, also a temporary one.
+/// Checks the store that `reader` reads, as far as its snapshot; works for temporary stores too.
 STREAM_STORE_API VerifyReport Verify(const Reader& reader, const VerifyOptions& options);
 
 inline VerifyReport Verify(const Reader& reader) { return Verify(reader, VerifyOptions{}); }
 
-/// What Repair() salvaged.
+/// The result of Repair().
 struct RepairReport {
-  std::uint64_t records = 0;  ///< now in the new store
-  std::uint64_t rows = 0;
-  std::uint64_t values = 0;
-  std::uint64_t rows_lost = 0;    ///< known to have been there behind them; a lower bound
-  std::vector<Finding> findings;  ///< as Verify() of the damaged store, up to where it ended
+  std::uint64_t records = 0;      ///< in the new store
+  std::uint64_t rows = 0;         ///< in the new store
+  std::uint64_t values = 0;       ///< in the new store
+  std::uint64_t rows_lost = 0;    ///< rows known to have followed; a lower bound
+  std::vector<Finding> findings;  ///< of the damaged store, up to the first damage
 };
 
-/// Copies the longest valid prefix of the store at `path` into a new one at `into`, which must be
-/// nothing or an empty directory; it appears there complete. The damaged store stays as it is.
-/// It is walked over as by Verify(), again if a writer came, and what was found right is copied.
+/// Copies the longest valid prefix of the store at `path` into a new store at `into`, where there
+/// must be nothing or an empty directory. The damaged store is not changed.
 ///
-/// Throws Error: kNotFound, kVersion; kAlreadyExists; kCorrupt if identity or schema are not
-/// readable, so that nothing can be told of the rest; kNoSpace, kIo.
+/// The store is checked as by Verify(), and the part that was found valid is copied; the new store
+/// appears complete.
+/// Cost    Verify(), plus the copy of the valid part.
+/// Throws  Error: kNotFound, kVersion; kAlreadyExists (`into` is in use); kCorrupt if the identity
+///         or the schema cannot be read, without which no record has a meaning; kNoSpace, kIo.
 STREAM_STORE_API RepairReport Repair(const std::filesystem::path& path,
                                      const std::filesystem::path& into,
                                      const Progress& progress = {});

@@ -1,8 +1,6 @@
-// The version of StreamStore, written in this one place: CMake and the Python package both read it
-// from here.
+// The version of StreamStore, written in this one place.
 //
-// Who uses it: programs that print or test which library they were built against, the top
-// CMakeLists.txt and pyproject.toml (both read the three macros by pattern, so keep their form).
+// CMakeLists.txt and pyproject.toml read the three macros by pattern, so their form must stay.
 #pragma once
 
 #include <cstdint>
@@ -20,16 +18,15 @@
 
 namespace stream_store {
 
-/// The version of the headers this file was compiled with, as "major.minor.patch".
+/// The version of the headers, as "major.minor.patch".
 inline constexpr const char* kVersion = STREAM_STORE_DETAIL_VERSION(
     STREAM_STORE_VERSION_MAJOR, STREAM_STORE_VERSION_MINOR, STREAM_STORE_VERSION_PATCH);
 
-/// The version of the format on disk that this build writes and reads; persistent, see
-/// docs/format.md.
+/// The version of the format on disk that this build writes and reads; see docs/format.md.
 inline constexpr std::uint32_t kFormatVersion = 1;
 
-/// The version of the library that was linked, as "major.minor.patch"; it differs from kVersion
-/// when headers and library come from different builds. The text lives as long as the program.
+/// Returns the version of the linked library, as "major.minor.patch". It differs from kVersion if
+/// headers and library come from different builds. The text lives as long as the program.
 [[nodiscard]] STREAM_STORE_API const char* LibraryVersion() noexcept;
 
 }  // namespace stream_store

@@ -6,18 +6,23 @@
 
 namespace stream_store::python {
 
-class Store;
+class StoreObject;
 
 void BindRecovery(nb::module_& module);
 void BindVerify(nb::module_& module);
 void BindVersion(nb::module_& module);
 void BindStore(nb::module_& module);
-void BindArrow(nb::class_<Store>& store);
+void BindArrow(nb::class_<StoreObject>& store);
 void BindSampler(nb::module_& module);
 
-/// The methods of Store that are called in loops, in CPython's fast calling convention:
-/// `store.append` is then a C method descriptor and no Python frame or argument dispatch stands in
-/// front of it.
+/// Adds the methods of Store that programs call in loops, in CPython's fast calling convention.
+///
+/// `store.append` is then a C method descriptor: a call needs neither a Python frame nor nanobind's
+/// dispatch of arguments, which costs more than an append.
 void BindFastMethods(nb::handle store_type);
+
+/// Gives `__getitem__` of Store a docstring without slowing it down.
+/// The type must have the slot Py_mp_subscript, or this throws AttributeError.
+void DocumentGetItem(nb::handle store_type);
 
 }  // namespace stream_store::python

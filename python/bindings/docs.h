@@ -1,87 +1,172 @@
-// Docstrings of Store's methods, which StreamStore inherits; the first line of the fast ones is
-// their signature.
+// Docstrings of Store's methods and properties, which StreamStore inherits.
+//
+// The first line of a fast method's docstring is its signature, in the form that Python's inspect
+// module reads. The examples are run by tests/python/test_docstrings.py; they assume
+// `import numpy as np` and `from stream_store import StreamStore`.
 #pragma once
 
 namespace stream_store::python {
 
-inline constexpr char kStoreDoc[] = "What StreamStore is made of; open a StreamStore instead.";
+inline constexpr char kStoreDoc[] = "The compiled base class of StreamStore. Use StreamStore.";
+
+inline constexpr char kRecoveryClassDoc[] =
+    R"(How the last writer of a store ended, as found when the store was opened.
+
+Examples:
+    >>> StreamStore("run", fields={"reward": "float32"}).close()
+    >>> StreamStore("run", "r").recovery.state
+    'clean'
+)";
 
 inline constexpr char kAppendDoc[] = R"(append($self, /, steps, names, values)
 --
 
-Append field-writes: one for each item of three sequences of equal length.
+Append field-writes given as three sequences of equal length.
 
 All or nothing: a call that raises leaves the store as it was, and readers see whole calls only.
 
 Args:
-    steps: ints that never decrease. A step equal to the last one continues its row.
-    names: str; within a step in declared order, each field at most once. Fields may be left out.
-    values: what each field takes: a number or text for a scalar field, a list or 1-D array for a list field, an
-        array of the field's shape for an array field. The field's feature decides how it is kept. A struct takes a
-        mapping.
+    steps: sequence of int. Steps never decrease; a step equal to the last one continues its row.
+    names: sequence of str, the field of each value. Within one step the fields come in declared
+        order, each at most once. Fields may be left out.
+    values: sequence of values. A scalar field takes a number or text, a list field a list or 1-D
+        array, an array field an array of the field's shape, a struct a mapping.
 
 Cost:
-    About 0.3 us for 4 fields of 11 numbers. Lists of floats and ints and NumPy arrays are read where they lie.
+    About 0.3 us for 4 fields of 11 numbers. Lists of floats and ints and NumPy arrays are read
+    without copying them first.
 
 Raises:
-    ValueError: the message contains "Unknown field", "order", "equal length" or "duplicate" where they apply; or it
-        names field, value and feature of a value that does not belong. Also on a closed store.
-    TypeError: an argument is no sequence, or a value is an object that the field does not take.
+    ValueError: a step decreases; a field is unknown, repeated within its step or not in declared
+        order; the lengths differ; a value is not valid for its field; or the store is closed. The
+        message names the field and the value.
+    TypeError: an argument is not a sequence, or a value has a type that its field does not take.
     io.UnsupportedOperation: the store was not opened for writing, or this is a forked child.
-    StoreFullError: no space is left; a later append tries again.
+    StoreFullError: no space is left. A later append tries again.
+
+Examples:
+    >>> store = StreamStore(fields={"obs": "float32[]", "reward": "float32"})
+    >>> store.append([0, 0, 1], ["obs", "reward", "obs"], [[0.5, 1.5], 1.0, [2.5]])
+    >>> store.row(0)
+    {'obs': array([0.5, 1.5], dtype=float32), 'reward': np.float32(1.0)}
 )";
 
 inline constexpr char kAppendStepDoc[] = R"(append_step($self, /, values, step=None)
 --
 
-Append one step from a mapping and return the step.
+Append one step given as a mapping.
 
 Args:
-    values: field name -> value, in any order; None is missing, {} an empty row. A struct takes a mapping of its own.
-    step: the step; by default the one after the last, 0 for the first. The last step again continues its row.
+    values: mapping of field name to value, in any order. None means that the value is missing; {}
+        appends an empty row. A struct takes a mapping of its own fields.
+    step: int; by default the step after the last one, 0 for the first. The last step again
+        continues its row.
+
+Returns:
+    The step, an int.
 
 Raises:
-    As append().
+    ValueError: as for `append`.
+    TypeError: as for `append`.
+    io.UnsupportedOperation: as for `append`.
+    StoreFullError: as for `append`.
+
+Examples:
+    >>> store = StreamStore(fields={"obs": "float32[]", "reward": "float32"})
+    >>> store.append_step({"obs": [0.5, 1.5], "reward": 1.0})
+    0
+    >>> store.append_step({"obs": [2.5]}, step=7)
+    7
 )";
 
 inline constexpr char kExtendDoc[] = R"(extend($self, /, columns, steps=None)
 --
 
-Append n rows at once, all or nothing, and return n.
+Append n rows at once, all or nothing.
 
 Args:
-    columns: field name -> column: an array of shape (n, ...), a list of n scalars, arrays, lists, texts or None
-        (missing), or an Arrow array.
-    steps: n ints, strictly increasing and past the last step; by default they continue from it.
+    columns: mapping of field name to column. A column is an array of shape (n, ...), an Arrow
+        array, or a list of n scalars, arrays, lists, texts or None (missing).
+    steps: n ints, strictly increasing and greater than the last step. By default they continue
+        from the last step.
+
+Returns:
+    n, the number of rows appended.
 
 Cost:
-    NumPy columns are read where they lie: below 0.1 us a row.
+    Below 0.1 us a row for NumPy columns, which are read without copying them first.
 
 Raises:
-    As append(); "equal length" if columns or steps differ in length.
+    ValueError: as for `append`; also if columns or steps differ in length.
+    TypeError: as for `append`.
+    io.UnsupportedOperation: as for `append`.
+    StoreFullError: as for `append`.
+
+Examples:
+    >>> store = StreamStore(fields={"obs": "float32[2]", "reward": "float32"})
+    >>> store.extend({"obs": np.zeros((3, 2)), "reward": [1.0, None, 2.0]})
+    3
+)";
+
+inline constexpr char kGetItemDoc[] = R"(__getitem__($self, indices, /)
+--
+
+Read raw values at flat positions.
+
+Args:
+    indices: int, slice, or list or int array of any shape S; each in [-len(self), len(self)).
+
+Returns:
+    {"step", "types", "values"}, three int64 arrays of shape S that own their memory: the step, the
+    type id of the field and the raw bits of each value. `decode` turns raw bits into the field's
+    own dtype.
+
+Raises:
+    IndexError: a position is out of range; the message names it.
+    TypeError: `indices` is of another type.
+    ValueError: the store is closed.
+
+Examples:
+    >>> store = StreamStore(fields={"action": "int64[]", "reward": "int64"})
+    >>> store.append_step({"action": [7, 8], "reward": 1})
+    0
+    >>> store[1:]
+    {'step': array([0, 0]), 'types': array([0, 1]), 'values': array([8, 1])}
 )";
 
 inline constexpr char kWindowsDoc[] =
     R"(windows($self, /, starts, width, *, columns=('values', 'types', 'step'), out=None)
 --
 
-Read windows of consecutive values.
+Read windows of consecutive raw values.
 
 Args:
     starts: int, list or int array of any shape S; each in [0, len(store) - width].
-    width: values a window, at least 1.
-    columns: any of "values" (raw bits, int64), "types" (type id, int64), "step" (int64), "number" (the value decoded
-        by its own field, float32), "offset" (place within its field-write, int64), "row" (int64).
-    out: column -> array to fill: of that dtype, shape S + (width,), C-contiguous, writable.
+    width: int, values in each window, at least 1.
+    columns: sequence of column names: "values" (raw bits, int64), "types" (type id, int64), "step"
+        (int64), "number" (the value decoded by its own field, float32), "offset" (position within
+        its field-write, int64), "row" (int64).
+    out: mapping of column to the array to fill, of that dtype and of shape S + (width,),
+        C-contiguous and writable.
 
 Returns:
-    {column: array of shape S + (width,)}. Arrays own their memory; large ones reuse that of arrays that died.
+    {column: array of shape S + (width,)}. Arrays own their memory; large ones reuse the memory of
+    arrays that were deleted.
 
 Cost:
-    One look-up a window, then block copies, whatever the size of the store.
+    One look-up and one block copy per window, whatever the size of the store.
 
 Raises:
-    IndexError: a start is out of range; the message names it. ValueError: width, a column or an `out` array is wrong.
+    IndexError: a start is out of range; the message names it.
+    ValueError: width, a column or an array in `out` is not valid; or the store is closed.
+
+Examples:
+    >>> store = StreamStore(fields={"action": "int64"})
+    >>> store.extend({"action": [10, 20, 30, 40]})
+    4
+    >>> store.windows([0, 2], 2)["values"]
+    array([[10, 20],
+           [30, 40]])
 )";
 
 inline constexpr char kReadRowsDoc[] =
@@ -91,136 +176,63 @@ inline constexpr char kReadRowsDoc[] =
 Read decoded rows, or windows of `length` consecutive rows.
 
 Args:
-    rows: int, list or int array of any shape S; each in [0, num_rows), with `length` in [0, num_rows - length].
-    length: rows a window.
-    fields: names to read; all by default.
-    out: field -> array to fill, also "_step", and "_mask" and "_length" with mappings of their own. A tensor in host
-        memory, pinned or not, does as well: its memory is filled, an array over it is returned.
-    max_length: ragged field -> items to pad or cut to; by default the longest there is.
+    rows: int, list or int array of any shape S; each in [0, num_rows), with `length` in
+        [0, num_rows - length].
+    length: int, rows in each window; None reads single rows.
+    fields: sequence of names to read; None reads all fields.
+    out: mapping of field to the array to fill; also "_step", and "_mask" and "_length" with
+        mappings of their own. A tensor in host memory, pinned or not, is accepted too: its memory
+        is filled, and an array over that memory is returned.
+    max_length: mapping of ragged field to the number of items to pad or cut to; by default the
+        longest list that was read.
 
 Returns:
-    {field: array of shape S + item shape, with `length` S + (length,) + item shape}, in the field's own dtype; text
-    and bytes as nested lists, decimals as arrays of Decimal. Missing is 0 (or ""); lists of varying length are padded
-    with 0. Three more keys: "_step" int64; "_mask" {field: bool, True where present}; "_length" {ragged field: int64,
-    the stored length, also of one that was cut}.
+    {field: array of shape S + item shape}, with `length` of shape S + (length,) + item shape, in
+    the field's own dtype. Text and bytes are nested lists, decimals are arrays of Decimal. A
+    missing value is 0 (or ""); lists of varying length are padded with 0. Three more keys: "_step",
+    int64; "_mask", {field: bool array, True where the value is present}; "_length", {ragged field:
+    int64 array of stored lengths, also of lists that were cut}.
 
 Raises:
-    IndexError: a row is out of range; the message names it. ValueError: unknown field, wrong length or `out` array.
+    IndexError: a row is out of range; the message names it.
+    ValueError: a field is unknown; a length or an array in `out` is not valid; or the store is
+        closed.
+
+Examples:
+    >>> store = StreamStore(fields={"obs": "float32[]", "reward": "float32"})
+    >>> store.extend({"obs": [[1, 2, 3], [4]], "reward": [1.0, None]})
+    2
+    >>> rows = store.read_rows([0, 1])
+    >>> rows["obs"]
+    array([[1., 2., 3.],
+           [4., 0., 0.]], dtype=float32)
+    >>> rows["_mask"]["reward"], rows["_length"]["obs"]
+    (array([ True, False]), array([3, 1]))
 )";
 
 inline constexpr char kFieldsDoc[] =
-    "Names of the declared fields in order, () before they are declared; a struct's leaves as "
-    "\"outer.inner\".";
+    "Names of the declared fields in order, a tuple of str; () before they are declared. The "
+    "fields "
+    "of a struct are called \"outer.inner\".";
 inline constexpr char kNumRowsDoc[] = "Number of rows, complete or not.";
 inline constexpr char kCompleteRowsDoc[] =
-    "Rows that cannot grow any more: all but a last row that lacks its last declared field while a "
-    "writer lives.";
-inline constexpr char kNumFieldWritesDoc[] = "Number of field-writes: entries of index_table().";
-inline constexpr char kLastStepDoc[] = "Step of the last row, None when there is none.";
+    "Number of rows that cannot grow any more: all rows, except a last one that lacks its last "
+    "declared field while a writer has the store open.";
+inline constexpr char kNumFieldWritesDoc[] =
+    "Number of field-writes, which is the number of entries of index_table().";
+inline constexpr char kLastStepDoc[] = "Step of the last row; None if the store has no rows.";
 inline constexpr char kNumBytesDoc[] = "Bytes on disk in use.";
 inline constexpr char kModeDoc[] =
-    R"("a", "x" or "r", as the store was opened; a snapshot's is "r".)";
+    R"(The mode the store was opened with, "a", "x" or "r"; "r" for a snapshot.)";
 inline constexpr char kClosedDoc[] = "Whether close() was called.";
 inline constexpr char kIdDoc[] =
-    "Hex text of the store's id: the same for all who open it; \"\" before fields are declared.";
-inline constexpr char kLiveDoc[] = "Whether a writer has the store open, here or elsewhere.";
+    "The store's id as hexadecimal text, the same for every process that opens the store; \"\" "
+    "before fields are declared.";
+inline constexpr char kLiveDoc[] =
+    "Whether a writer, in this process or another, has the store open.";
 inline constexpr char kDurableRowsDoc[] =
-    "Rows that survive a power cut: those of the last sync; 0 for a temporary store.";
-inline constexpr char kRecoveryDoc[] = "What opening found: `state`, `rows_cut`, `reason`.";
-
-inline constexpr char kRowOfDoc[] = R"(Number of the row that holds each position.
-
-Args:
-    positions: int, list or int array of any shape; each in [0, len(store)).
-
-Returns:
-    int64 of that shape. Cost: one look-up each, flat in store size.
-
-Raises:
-    IndexError: a position is out of range (negative ones are).
-)";
-
-inline constexpr char kPositionOfDoc[] =
-    R"(First position of each row; an empty row stands where the next one starts.
-
-Args:
-    rows: int, list or int array of any shape; each in [0, num_rows).
-
-Returns:
-    int64 of that shape.
-
-Raises:
-    IndexError: a row is out of range (negative ones are).
-)";
-
-inline constexpr char kRowAtDoc[] =
-    R"(Row at which each step belongs, as np.searchsorted over the steps of all rows.
-
-Args:
-    steps: int, list or int array of any shape.
-    side: "left": the first row with step >= the one asked; "right": with step > it.
-
-Returns:
-    int64 of that shape, in [0, num_rows].
-)";
-
-inline constexpr char kDecodeDoc[] = R"(Raw values as the field's own dtype.
-
-Args:
-    values: int64 of any shape, as store[...] and windows() give them.
-    field: a name.
-
-Returns:
-    A new array of the same shape; uint8 for text and bytes.
-
-Raises:
-    ValueError: unknown field, or one that is packed or decimal: a value alone is none of its items.
-)";
-
-inline constexpr char kSegmentsDoc[] = R"(Segments (episodes) as half-open ranges of rows.
-
-Args:
-    by: name of an int field (a new value begins a segment, missing is as before) or of one or several bool fields
-        (true on the last row of a segment, missing is False).
-
-Returns:
-    (n, 2) int64, [start, stop) of each; the last one may still grow.
-
-Raises:
-    ValueError: unknown field, or one of another dtype.
-)";
-
-inline constexpr char kWaitDoc[] =
-    R"(Wait until there are `num_rows` rows; return whether there are.
-
-Sleeps between looks and lets other threads run; Ctrl-C ends it. On a snapshot it never waits.
-
-Args:
-    num_rows: how many rows, complete or not.
-    timeout: seconds; None waits for ever.
-
-Raises:
-    Error: recovery cut the store back meanwhile; open it again. ValueError: it was closed.
-)";
-
-inline constexpr char kSyncDoc[] =
-    R"(Make everything appended so far durable; return the number of rows that are.
-
-Appends go on meanwhile. On a temporary store it does nothing.
-
-Raises:
-    OSError: the disk refused. This store never syncs or appends again; close it and open it anew.
-)";
-
-inline constexpr char kCloseDoc[] =
-    "Sync, trim the files, let go of the store. Idempotent; everything but repr, closed, path and "
-    "mode then raises "
-    "ValueError.\n\nArrays, snapshots and iterators made before stay valid.";
-
-inline constexpr char kClearDoc[] = R"(Empty a temporary store; its fields stay.
-
-Raises:
-    io.UnsupportedOperation: the store is persistent.
-)";
+    "Number of rows that survive a power cut: the rows of the last sync; 0 for a temporary store.";
+inline constexpr char kRecoveryDoc[] =
+    "The `Recovery` report of opening the store: how its last writer ended.";
 
 }  // namespace stream_store::python

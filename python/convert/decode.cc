@@ -1,4 +1,4 @@
-// One field-write at a time: for row(), rows() and the text of read_rows().
+// Decoding of single field-writes.
 
 #include "convert/decode.h"
 

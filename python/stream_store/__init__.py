@@ -1,17 +1,18 @@
 """StreamStore: an append-only, memory-mapped store for streams of steps.
 
-    import stream_store
+    >>> import stream_store
+    >>> fields = {"obs": "float32[]", "reward": "float32"}
+    >>> with stream_store.StreamStore("run", fields=fields) as store:
+    ...     step = store.append_step({"obs": [0.5, 1.5], "reward": 1.0})
+    ...     batch = store.windows([0], 3)
 
-    fields = {"obs": "float32[]", "reward": "float32"}
-    with stream_store.StreamStore("runs/a", fields=fields) as store:
-        store.append_step({"obs": [0.1, 0.2], "reward": 1.0})
-        batch = store.windows([0], 3)
-
-Importing this needs NumPy alone; `datasets`, Arrow and the like are imported where they are used.
+Importing the package needs only NumPy. `datasets`, pyarrow and other optional packages are imported
+when a method that needs them is called.
 """
 
 from __future__ import annotations
 
+from ._types import Batch
 from .errors import CorruptStoreError, Error, LockedError, StoreFullError, VersionError
 from .memmap_buffer import MemmapBuffer
 
@@ -28,6 +29,7 @@ from .sampler import WindowSampler
 from .store import StreamStore
 
 __all__ = [
+    "Batch",
     "CorruptStoreError",
     "Error",
     "Finding",

@@ -1,7 +1,7 @@
-"""What the C++ side calls for everything that its fast paths do not know.
+"""Conversions that the C++ side leaves to Python: values that its fast paths do not handle.
 
-Looked up by name from python/convert. Each function gets the store first; none of them writes to
-it.
+python/convert looks these functions up by name. The first argument is always the store; no function
+here writes to it.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import _core
 from . import values as _values
+from ._fields import declared_fields
+from .features import FieldSpec
 from .features.nodes import innermost
 
-if TYPE_CHECKING:
-    from .store import StreamStore
-
-#: Arrow types whose arrays without nulls NumPy takes over as they are.
+#: Arrow types whose arrays NumPy reads unchanged if they have no nulls.
 _PLAIN_ARROW = frozenset(
     ["float", "double", "halffloat"]
     + [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
@@ -28,24 +28,28 @@ _PLAIN_ARROW = frozenset(
 
 
 def class_count(feature_json: str) -> int:
-    """Number of names of a ClassLabel, -1 if the feature is none."""
+    """Number of names of a ClassLabel; -1 for any other feature."""
     node = innermost(json.loads(feature_json))
     return len(node["names"]) if node["_type"] == "ClassLabel" else -1
 
 
-def encode(store: StreamStore, type_id: int, value: Any) -> NDArray[Any] | bytes:
+def _spec(core: _core.Store, type_id: int) -> FieldSpec:
+    return declared_fields(core).specs[type_id]
+
+
+def encode(core: _core.Store, type_id: int, value: Any) -> NDArray[Any] | bytes:
     """One value as an array of numbers or words, or as bytes."""
-    return _values.encode(store._specs[type_id], value)
+    return _values.encode(_spec(core, type_id), value)
 
 
-def decode(store: StreamStore, type_id: int, words: NDArray[np.int64]) -> Any:
-    """The words of one field-write as the value row() shows."""
-    return _values.decode(store._specs[type_id], words)
+def decode(core: _core.Store, type_id: int, words: NDArray[np.int64]) -> Any:
+    """The value that row() returns for the words of one field-write."""
+    return _values.decode(_spec(core, type_id), words)
 
 
-def decode_decimals(store: StreamStore, type_id: int, words: NDArray[np.int64]) -> NDArray[Any]:
-    """Words of decimals, the last axis those of one, as an array of Decimal."""
-    spec = store._specs[type_id]
+def decode_decimals(core: _core.Store, type_id: int, words: NDArray[np.int64]) -> NDArray[Any]:
+    """Words of decimals as an array of Decimal; the last axis holds the words of one decimal."""
+    spec = _spec(core, type_id)
     flat = words.reshape(-1, words.shape[-1])
     result = np.empty(len(flat), dtype=object)
     item = replace(spec, shape=(), feature_json=spec.json)
@@ -54,7 +58,7 @@ def decode_decimals(store: StreamStore, type_id: int, words: NDArray[np.int64]) 
     return result.reshape(words.shape[:-1])
 
 
-def column(store: StreamStore, type_id: int, given: Any) -> NDArray[Any] | list[Any]:
+def column(core: _core.Store, type_id: int, given: Any) -> NDArray[Any] | list[Any]:
     """A column that is neither a NumPy array nor a list: Arrow, a tensor, any iterable."""
     if hasattr(given, "to_pylist"):  # Arrow
         plain = given.null_count == 0 and str(given.type) in _PLAIN_ARROW
@@ -64,43 +68,43 @@ def column(store: StreamStore, type_id: int, given: Any) -> NDArray[Any] | list[
     if isinstance(given, np.ma.MaskedArray):
         return [None if item is np.ma.masked else item for item in given]
     if isinstance(given, (str, bytes, Mapping)):
-        raise _no_column(store, type_id, given)
+        raise _not_a_column(core, type_id, given)
     if isinstance(given, Sequence):
         return list(given)
     array = np.array(given, copy=None)
     if array.ndim == 0:
-        raise _no_column(store, type_id, given)
+        raise _not_a_column(core, type_id, given)
     return array
 
 
-def _no_column(store: StreamStore, type_id: int, given: Any) -> TypeError:
-    spec = store._specs[type_id]
+def _not_a_column(core: _core.Store, type_id: int, given: Any) -> TypeError:
+    spec = _spec(core, type_id)
     return TypeError(
         f"field {spec.name!r} ({spec.text}): a column must be an array or a list, one value a "
         f"row, not {type(given).__name__}"
     )
 
 
-def array_column(store: StreamStore, type_id: int, given: NDArray[Any]) -> NDArray[Any] | list[Any]:
-    """A NumPy column that C++ cannot read as it is: dates, objects, class names."""
+def array_column(core: _core.Store, type_id: int, given: NDArray[Any]) -> NDArray[Any] | list[Any]:
+    """A NumPy column that C++ cannot read directly: dates, objects, class names."""
     if given.ndim == 0:
-        raise _no_column(store, type_id, given)
-    spec = store._specs[type_id]
+        raise _not_a_column(core, type_id, given)
+    spec = _spec(core, type_id)
     if given.dtype.kind in "Mm" and spec.unit is not None:
         return _values.convert_array(spec, given)
     if spec.class_ids is not None and given.dtype.kind in "biu":
         _values.convert_array(spec, given)  # checks the range
-        return list(given.tolist())  # ints, which C++ knows again
+        return list(given.tolist())  # ints, which C++ converts
     return list(given)
 
 
 def spread_append(
-    store: StreamStore, steps: Sequence[Any], names: Sequence[Any], values: Sequence[Any]
+    core: _core.Store, steps: Sequence[Any], names: Sequence[Any], values: Sequence[Any]
 ) -> tuple[list[Any], list[int], list[Any]]:
-    """The arguments of append() with structs spread over their leaves; names become type ids."""
-    tree = store._tree
+    """The arguments of append() with structs replaced by their leaves, and names by type ids."""
+    tree = declared_fields(core).tree
     result: tuple[list[Any], list[int], list[Any]] = ([], [], [])
-    markers: list[int] = []  # of the step under way; they come after all its leaves
+    markers: list[int] = []  # of the current step; they come after all its leaves
 
     def put(step: Any, type_id: int, item: Any) -> None:
         for part, value in zip(result, (step, type_id, item), strict=True):
@@ -125,23 +129,29 @@ def spread_append(
     return result
 
 
-def spread_step(store: StreamStore, values: Mapping[Any, Any]) -> dict[int, Any]:
+def spread_step(core: _core.Store, values: Mapping[Any, Any]) -> dict[int, Any]:
     """The argument of append_step() by type id."""
-    tree = store._tree
+    tree = declared_fields(core).tree
     result: dict[int, Any] = {}
     for name, value in values.items():
         for type_id, item in tree.spread(name, value):
             if type_id in result:
-                raise ValueError(f"duplicate field {tree.names[type_id]!r}: given by {name!r} too")
+                raise ValueError(
+                    f"duplicate field {tree.names[type_id]!r}, also given by {name!r}: expected "
+                    "each field at most once, in any order"
+                )
             result[type_id] = item
     return result
 
 
-def spread_columns(store: StreamStore, columns: Mapping[Any, Any]) -> dict[int, Any]:
+def spread_columns(core: _core.Store, columns: Mapping[Any, Any]) -> dict[int, Any]:
     """The argument of extend() by type id."""
-    tree = store._tree
+    tree = declared_fields(core).tree
     pairs = tree.spread_columns(columns)
     result = dict(pairs)
     if len(result) != len(pairs):
-        raise ValueError("duplicate field: a struct and one of its leaves are both given")
+        raise ValueError(
+            "duplicate field: a struct and one of its leaves are both given; expected each field "
+            "at most once, in any order"
+        )
     return result

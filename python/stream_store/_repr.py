@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import reprlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ._core import is_ready
-
-if TYPE_CHECKING:
-    from .store import StreamStore
+from . import _core
+from ._fields import declared_fields
 
 _SHOWN_FIELDS = 8
 _SHOWN_ITEMS = 6
@@ -19,35 +17,35 @@ _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 40
 
 
-def represent(store: StreamStore) -> str:
-    """Never fails: a store that is closed, undeclared or damaged says so."""
-    if not is_ready(store):
+def represent(core: _core.Store) -> str:
+    """The repr. Never raises: a closed, undeclared or damaged store is described as such."""
+    if not _core.is_ready(core):
         return "<StreamStore, not opened>"
     try:
-        where = "temporary" if store._path is None else repr(str(store._path))
-        if store.closed:
+        where = "temporary" if core._path is None else repr(str(core._path))
+        if core.closed:
             return f"<StreamStore {where}, closed>"
-        if not store.fields:
-            return f"<StreamStore {where}, mode {store.mode!r}, no fields declared>"
-        return _describe(store, where)
+        if not core.fields:
+            return f"<StreamStore {where}, mode {core.mode!r}, no fields declared>"
+        return _describe(core, where)
     except Exception as error:
         return f"<StreamStore, {type(error).__name__}: {error}>"
 
 
-def _describe(store: StreamStore, where: str) -> str:
-    rows, values, fields = store.num_rows, len(store), store.fields
-    shown = [
-        f"{spec.name}: {spec.text}" for spec in store._specs[: min(len(fields), _SHOWN_FIELDS)]
-    ]
-    if len(fields) > _SHOWN_FIELDS:
-        shown.append(f"… {len(fields) - _SHOWN_FIELDS} more")
-    kind = "snapshot" if store._is_snapshot else f"mode {store.mode!r}"
+def _describe(core: _core.Store, where: str) -> str:
+    fields, rows, values = declared_fields(core), core.num_rows, len(core)
+    count = len(core.fields)
+    shown = [f"{spec.name}: {spec.text}" for spec in fields.specs[: min(count, _SHOWN_FIELDS)]]
+    if count > _SHOWN_FIELDS:
+        shown.append(f"… {count - _SHOWN_FIELDS} more")
+    kind = "snapshot" if core._is_snapshot else f"mode {core.mode!r}"
     lines = [
         f"<StreamStore {where}, {kind}: {_count(rows, 'row')}, {_count(values, 'value')}",
         f"  fields: {', '.join(shown)}",
     ]
     if rows:
-        lines.append(f"  last row (step {store.last_step}): {_row(store.row(-1))}")
+        last = fields.collect(core._decode_row(rows - 1))
+        lines.append(f"  last row (step {core.last_step}): {_row(last)}")
     return "\n".join(lines) + ">"
 
 
@@ -63,7 +61,7 @@ def _row(row: dict[str, Any]) -> str:
 
 
 def short_value(value: Any) -> str:
-    """One value, on one line and not long."""
+    """One value as short text on one line."""
     if isinstance(value, np.ndarray):
         if value.ndim > 1:
             return f"{value.dtype}{list(value.shape)}"

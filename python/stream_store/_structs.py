@@ -1,9 +1,9 @@
-"""Structs: mappings spread over the leaves that are kept, and put together again.
+"""Structs: mappings that are split into their leaves for storage, and put together again.
 
-A struct's leaves are fields of their own; its hidden marker is written where the struct is present
-but none of its leaves and inner markers are, so that a null struct differs from a struct of nulls.
-Markers are numbered after all declared fields: a step that has one is complete, and later calls add
-no declared field to it.
+Each leaf of a struct is a field. The struct also has a hidden marker, a field that is written when
+the struct is present but all its leaves and inner markers are missing: this distinguishes a null
+struct from a struct of nulls. Markers are numbered after all declared fields, so a step with a
+marker is complete; later calls cannot add a declared field to it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .features import FieldSpec
 
 
 class Struct:
-    """One struct: its marker's type id and its children."""
+    """One struct: its marker's type id, and its children by name."""
 
     __slots__ = ("children", "marker", "name")
 
@@ -25,7 +25,7 @@ class Struct:
         self.children: dict[str, int | Struct] = {}
 
     def spread(self, value: Any) -> Iterator[tuple[int, Any]]:
-        """The field-writes of one value: (type id, value); nothing for None."""
+        """The field-writes of one value as (type id, value); none for None."""
         if value is None:
             return
         if not isinstance(value, Mapping):
@@ -53,7 +53,7 @@ class Struct:
             yield self.marker, True
 
     def collect(self, flat: Mapping[Any, Any], names: Sequence[str]) -> dict[str, Any] | None:
-        """The struct of one decoded row, None if it is null."""
+        """The struct of one decoded row; None if it is null."""
         present = self.marker in flat
         values: dict[str, Any] = {}
         for name, child in self.children.items():
@@ -64,7 +64,7 @@ class Struct:
 
 
 class StructTree:
-    """All fields of a store as they were declared: outer names to leaves and structs."""
+    """All fields of a store in declared order: outer name -> leaf or struct."""
 
     def __init__(self, specs: Sequence[FieldSpec]) -> None:
         self.names = [spec.name for spec in specs]
@@ -89,13 +89,15 @@ class StructTree:
         children[path[-1]] = type_id
 
     def is_marker(self, type_id: int) -> bool:
+        """Whether a type id is that of a struct's marker."""
         return type_id >= len(self._leaves)
 
     def spread(self, name: object, value: Any) -> Iterator[tuple[int, Any]]:
-        """Field-writes of one named value: a leaf under its shown name, or a whole struct.
+        """The field-writes of one named value. The name is that of a leaf or of a whole struct.
 
         Raises:
-            ValueError: "Unknown field".
+            ValueError: the field is unknown.
+            TypeError: the name is not a str, or the value of a struct is not a mapping.
         """
         if isinstance(name, str):
             node = self.children.get(name)
@@ -106,7 +108,7 @@ class StructTree:
             if leaf is not None:
                 yield leaf, value
                 return
-        elif not isinstance(name, str):
+        else:
             raise TypeError(f"a field name must be a str, not {name!r} ({type(name).__name__})")
         shown = ", ".join(list(self.children)[:12])
         raise ValueError(f"Unknown field {name!r}; the fields are {shown}")
@@ -121,7 +123,7 @@ class StructTree:
         }
 
     def spread_columns(self, columns: Mapping[Any, Any]) -> list[tuple[int, Any]]:
-        """Columns with a struct's replaced by its leaves'; a marker's is bytes, 1 where present."""
+        """Columns by type id, structs split. The column of a marker is bytes, 1 where present."""
         result: list[tuple[int, Any]] = []
         for name, column in columns.items():
             node = self.children.get(name) if isinstance(name, str) else None

@@ -1,4 +1,4 @@
-"""The exceptions that are the library's own; built-in ones are used everywhere else.
+"""The library's own exceptions. All other errors are raised as built-in exceptions.
 
 The C++ side raises them by name (python/convert/errors.cc).
 """
@@ -7,23 +7,76 @@ from __future__ import annotations
 
 
 class Error(Exception):
-    """Something is wrong with a store; parent of the exceptions below."""
+    """A problem of a store; the parent of the library's other exceptions.
+
+    Examples:
+        >>> import stream_store
+        >>> with StreamStore("run", fields={"reward": "float32"}):
+        ...     try:
+        ...         StreamStore("run")
+        ...     except stream_store.Error as error:
+        ...         type(error).__name__
+        'LockedError'
+    """
 
 
 class CorruptStoreError(Error):
-    """The bytes of a store cannot be what was written; the message names the file and the place."""
+    """A store is damaged; the message names the file and the position.
+
+    Examples:
+        >>> import pathlib, stream_store
+        >>> StreamStore("run", fields={"reward": "float32"}).close()
+        >>> size = pathlib.Path("run/schema").write_bytes(b"")
+        >>> try:
+        ...     StreamStore("run", "r")
+        ... except stream_store.CorruptStoreError as error:
+        ...     "schema" in str(error)
+        True
+    """
 
 
 class LockedError(Error):
-    """Another writer has the store open."""
+    """Another writer has the store open.
+
+    Examples:
+        >>> import stream_store
+        >>> store = StreamStore("run", fields={"reward": "float32"})
+        >>> try:
+        ...     StreamStore("run")
+        ... except stream_store.LockedError:
+        ...     "locked"
+        'locked'
+    """
 
 
 class VersionError(Error):
-    """The store was written in a version of the format that this build does not read."""
+    """The store has a version of the format that this build does not read.
+
+    Examples:
+        >>> import pathlib, stream_store
+        >>> StreamStore("run", fields={"reward": "float32"}).close()
+        >>> control = pathlib.Path("run/control")
+        >>> data = bytearray(control.read_bytes())
+        >>> data[8] = 99  # the version of the format
+        >>> size = control.write_bytes(data)
+        >>> try:
+        ...     StreamStore("run", "r")
+        ... except stream_store.VersionError as error:
+        ...     "99" in str(error)
+        True
+    """
 
 
 class StoreFullError(Error, OSError):
-    """Disk, quota, file size or address space is used up; the next append tries again."""
+    """No space is left: disk, quota, file size or address space. The next append tries again.
+
+    It is also an OSError, so code that handles a full disk for other files handles it too.
+
+    Examples:
+        >>> import stream_store
+        >>> issubclass(stream_store.StoreFullError, OSError)
+        True
+    """
 
 
 for _error in (Error, CorruptStoreError, LockedError, VersionError, StoreFullError):

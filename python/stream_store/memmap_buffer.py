@@ -1,4 +1,4 @@
-"""MemmapBuffer: a growable array on disk, on its own. StreamStore does not use it."""
+"""MemmapBuffer: a growable array on disk. It is independent of StreamStore."""
 
 from __future__ import annotations
 
@@ -19,18 +19,25 @@ if TYPE_CHECKING:
 
 
 class MemmapBuffer:
-    """An array that grows at its end, kept in a memory-mapped temporary file without a name.
+    """An array that grows at its end, in an unnamed, memory-mapped temporary file.
 
-    It holds more than memory does: pages go to disk when others need the room, and the file
-    vanishes with the object or the process, however that ends.
+    It may be larger than memory: the system writes pages to disk when it needs their memory. The
+    file is deleted when the object is deleted or the process ends, in whatever way.
 
     Args:
-        dtype: of one item; any NumPy dtype without Python objects, structured and sub-array ones
-            too.
-        size_increment: items by which the file grows.
+        dtype: dtype of one item: any NumPy dtype of fixed size without Python objects, also a
+            structured or sub-array dtype.
+        size_increment: number of items by which the file grows.
 
     Raises:
-        ValueError: a size_increment below 1, a dtype that holds objects or has no size.
+        ValueError: `size_increment` is below 1, or `dtype` has objects or no size.
+
+    Examples:
+        >>> from stream_store import MemmapBuffer
+        >>> with MemmapBuffer(np.dtype(("float32", (2,)))) as buffer:
+        ...     buffer.append([[1, 2], [3, 4]])
+        ...     len(buffer), buffer[-1], buffer.nbytes
+        (2, array([3., 4.], dtype=float32), 16)
     """
 
     def __init__(self, dtype: DTypeLike, size_increment: int = 1_000_000) -> None:
@@ -40,7 +47,7 @@ class MemmapBuffer:
             raise ValueError(f"size_increment must be at least 1, not {size_increment}")
         if self._dtype.hasobject or self._dtype.itemsize == 0:
             raise ValueError(
-                f"dtype {self._dtype} cannot be kept in a file: expected a fixed number of bytes"
+                f"dtype {self._dtype}: expected a dtype with a fixed number of bytes and no objects"
             )
         # A sub-array dtype becomes dimensions of every array; items are kept as its base.
         self._item_shape = self._dtype.shape
@@ -51,7 +58,7 @@ class MemmapBuffer:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of one item."""
+        """Dtype of one item."""
         return self._dtype
 
     @property
@@ -61,21 +68,31 @@ class MemmapBuffer:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the items."""
+        """Number of bytes of the items."""
         return self._size * self._dtype.itemsize
 
     @property
     def capacity(self) -> int:
-        """Items there is room for before the file grows again."""
+        """Number of items that fit before the file grows again."""
         return len(self._array)
 
     def append(self, items: ArrayLike) -> None:
-        """Append one item, or an array (or list) of items along its first axis.
+        """Append one item, or several along the first axis of an array or list.
+
+        Args:
+            items: an array of the shape of one item, or of shape (n,) + that shape.
 
         Raises:
-            ValueError: the shape is neither that of one item nor that of several; nothing is
-                appended then.
+            ValueError: the shape is another one, or the buffer is closed. Nothing is appended then.
             OSError: no space is left.
+
+        Examples:
+            >>> from stream_store import MemmapBuffer
+            >>> buffer = MemmapBuffer("int64")
+            >>> buffer.append(7)
+            >>> buffer.append([8, 9])
+            >>> buffer[:]
+            array([7, 8, 9])
         """
         self._require_open()
         array = np.asarray(items, dtype=self._base)
@@ -98,31 +115,57 @@ class MemmapBuffer:
         increments = -(-items // self._increment)
         capacity = increments * self._increment
         size = capacity * self._dtype.itemsize
-        os.posix_fallocate(self._file, 0, size)  # here rather than as a bus error later
+        os.posix_fallocate(self._file, 0, size)  # otherwise a full disk would be a bus error later
         mapping = mmap.mmap(self._file, size)
-        # Arrays handed out are copies, so nothing else keeps the old mapping alive.
+        # Reads return copies, so nothing else refers to the old mapping.
         self._array = np.frombuffer(mapping, self._base).reshape((capacity, *self._item_shape))
 
     def __len__(self) -> int:
+        """Number of items."""
         return self._size
 
     def __getitem__(self, index: Any) -> Any:
-        """Items at an int, a slice, an int array or a mask, as NumPy indexes ``len(self)`` items.
+        """Read items, with any index that NumPy accepts for an array of ``len(self)`` items.
+
+        Args:
+            index: int, slice, int array or mask.
 
         Returns:
-            A copy, which later appends, reset() and close() leave as it is; a NumPy scalar for one
-            plain item.
+            A copy, which later calls do not change; a NumPy scalar for one plain item.
+
+        Raises:
+            IndexError: the index is out of range.
+            ValueError: the buffer is closed.
+
+        Examples:
+            >>> from stream_store import MemmapBuffer
+            >>> buffer = MemmapBuffer("int64")
+            >>> buffer.append([7, 8, 9])
+            >>> buffer[[0, -1]]
+            array([7, 9])
         """
         self._require_open()
         return self._array[: self._size][index].copy()
 
     def __iter__(self) -> Iterator[Any]:
-        """Items in order, up to the length of now."""
+        """Iterate over the items that exist now."""
         self._require_open()
         return (self[place] for place in range(self._size))
 
     def reset(self) -> None:
-        """Forget all items and give their disk space back."""
+        """Remove all items and free their disk space.
+
+        Raises:
+            ValueError: the buffer is closed.
+
+        Examples:
+            >>> from stream_store import MemmapBuffer
+            >>> buffer = MemmapBuffer("int64")
+            >>> buffer.append([8, 9])
+            >>> buffer.reset()
+            >>> len(buffer)
+            0
+        """
         self._require_open()
         assert self._file is not None
         self._size = 0
@@ -130,7 +173,17 @@ class MemmapBuffer:
         os.ftruncate(self._file, 0)
 
     def close(self) -> None:
-        """Free memory and disk. Idempotent; appends and reads then raise ValueError."""
+        """Free memory and disk space. Appends and reads then raise ValueError.
+
+        Further calls do nothing.
+
+        Examples:
+            >>> from stream_store import MemmapBuffer
+            >>> buffer = MemmapBuffer("int64")
+            >>> buffer.close()
+            >>> buffer.closed
+            True
+        """
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -163,12 +216,12 @@ class MemmapBuffer:
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError(
-            "a MemmapBuffer lives in this process only and cannot be pickled: pass buffer[:]"
+            "a MemmapBuffer exists in this process only and cannot be pickled: pass buffer[:]"
         )
 
 
 def _unlinked_file() -> int:
-    """A descriptor of a nameless file, on disk rather than in memory where there is a choice."""
+    """A descriptor of an unnamed file, in a directory on disk rather than in memory if possible."""
     directory = os.environ.get("TMPDIR")
     if not directory and os.access("/var/tmp", os.W_OK):
         directory = "/var/tmp"

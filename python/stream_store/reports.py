@@ -1,27 +1,32 @@
-"""Verify and repair: what is wrong with a store, as data, and what of it can be saved."""
+"""Verify and repair: findings about a store as data, and a copy of its valid part."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from . import _core
-
-Progress = Callable[[int, int], object]  # bytes done, bytes in all
-AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+from ._arguments import path_text
+from ._types import AnyPath, Progress
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing in a store that is not as it should be.
+    """One difference between a store and the data that was written.
 
     Attributes:
-        severity: "damage", something that was synced is not what was written; or "notice",
-            something that opening deals with.
-        file: name inside the store. offset: its first byte there.
-        subject: what lies there ("record 17"). expected, found: what should be there and what is.
+        severity: "damage" if synced data has changed; "notice" if opening the store corrects it.
+        file: name of the file inside the store.
+        offset: position of the first byte in that file.
+        subject: the part of the store, such as "record 17".
+        expected: the correct value, as text.
+        found: the value in the file, as text.
+
+    Examples:
+        >>> import stream_store
+        >>> finding = stream_store.Finding("damage", "values", 80, "record 17", "sum 5", "sum 6")
+        >>> print(finding)
+        values, byte 80: record 17: expected sum 5 but found sum 6
     """
 
     severity: Literal["damage", "notice"]
@@ -40,15 +45,26 @@ class Finding:
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What `verify` saw.
+    """The result of `verify`.
 
     Attributes:
-        findings: the first 1000, in the order of the walk; `damages` and `notices` count all.
-        live: a writer has the store open.
-        records, rows, values: what the store says it holds.
-        good_records, good_rows, good_values: the prefix of that before the first damage.
-        bytes: looked at.
-        ok: there is no damage.
+        findings: the first 1000 findings, in the order in which they were found.
+        damages: number of all findings of damage.
+        notices: number of all notices.
+        live: whether a writer has the store open.
+        records: number of records according to the store.
+        rows: number of rows according to the store.
+        values: number of values according to the store.
+        good_records: number of records before the first damage.
+        good_rows: number of rows before the first damage.
+        good_values: number of values before the first damage.
+        bytes: number of bytes checked.
+        ok: whether there is no damage.
+
+    Examples:
+        >>> report = StreamStore(fields={"reward": "float32"}).verify()
+        >>> report.ok, report.rows, report.findings
+        (True, 0, ())
     """
 
     findings: tuple[Finding, ...]
@@ -67,12 +83,20 @@ class VerifyReport:
 
 @dataclass(frozen=True)
 class RepairReport:
-    """What `repair` saved.
+    """The result of `repair`.
 
     Attributes:
-        records, rows, values: in the new store.
-        rows_lost: known to have stood behind them; a lower bound.
-        findings: of the damaged store, up to where the copy ends.
+        records: number of records in the new store.
+        rows: number of rows in the new store.
+        values: number of values in the new store.
+        rows_lost: number of rows known to be lost after them; a lower bound.
+        findings: findings in the damaged store, up to the end of the copy.
+
+    Examples:
+        >>> import stream_store
+        >>> StreamStore("run", fields={"reward": "float32"}).close()
+        >>> stream_store.repair("run", "repaired").rows_lost
+        0
     """
 
     records: int
@@ -83,23 +107,30 @@ class RepairReport:
 
 
 def verify(path: AnyPath, *, progress: Progress | None = None) -> VerifyReport:
-    """Look at every byte of the store at `path` and say what is wrong.
+    """Check every byte of the store at `path`. The store is not changed.
 
     Args:
-        path: directory of the store; also one that another process is writing.
-        progress: called now and then with bytes done and bytes in all; what it raises ends the
-            work. Done starts at 0 again with each read of the files.
+        path: directory of the store. Another process may be writing it.
+        progress: called with bytes done and bytes in all; an exception it raises ends the call.
+            Bytes done start at 0 again if the files are read again.
 
     Returns:
-        A report; damage is in it, not raised. Nothing in the store is changed.
+        A report with the findings; damage is not raised.
 
     Cost:
-        One read of all files, and a few MiB of memory. If a process begins to write the store
-        meanwhile, and something is found, which may be its doing, they are read again, in all at
-        most five times.
+        One read of all files and a few MiB of memory. If a process opens the store for writing
+        meanwhile, it may be the cause of findings, so the files are then read again, up to five
+        times in all.
 
     Raises:
-        FileNotFoundError: no store is there. VersionError: its format is another.
+        FileNotFoundError: there is no store at `path`.
+        VersionError: the store has another version of the format.
+
+    Examples:
+        >>> import stream_store
+        >>> StreamStore("run", fields={"reward": "float32"}).close()
+        >>> stream_store.verify("run").ok
+        True
     """
     return make_report(_core._verify(path_text(path), progress))
 
@@ -108,14 +139,28 @@ def repair(path: AnyPath, into: AnyPath, *, progress: Progress | None = None) ->
     """Copy the longest valid prefix of a damaged store into a new one.
 
     Args:
-        path: directory of the damaged store, which stays as it is.
-        into: directory of the new one: nothing, or empty. It appears complete.
+        path: directory of the damaged store, which is not changed.
+        into: directory of the new store: a new path or an empty directory. The copy appears there
+            complete. After an error, nothing is left there.
         progress: as for `verify`.
 
+    Returns:
+        A report.
+
     Raises:
-        FileNotFoundError, VersionError: as `verify`. FileExistsError: `into` holds something.
-        CorruptStoreError: identity or schema are not readable, so nothing can be told of the rest.
-        StoreFullError, OSError: there is no room, or the disk refused; nothing is left at `into`.
+        FileNotFoundError: there is no store at `path`.
+        VersionError: the store has another version of the format.
+        FileExistsError: `into` is anything but an empty directory.
+        CorruptStoreError: identity or schema cannot be read, so the records cannot be checked.
+        StoreFullError: there is no space.
+        OSError: the disk reported an error.
+
+    Examples:
+        >>> import stream_store
+        >>> with StreamStore("run", fields={"reward": "float32"}) as store:
+        ...     rows = store.extend({"reward": [1.0, 2.0]})
+        >>> stream_store.repair("run", "repaired").rows
+        2
     """
     records, rows, values, lost, findings = _core._repair(
         path_text(path), path_text(into), progress
@@ -124,19 +169,9 @@ def repair(path: AnyPath, into: AnyPath, *, progress: Progress | None = None) ->
 
 
 def make_report(parts: tuple[Any, ...]) -> VerifyReport:
-    """A VerifyReport of what the C++ side returns."""
+    """The VerifyReport of a tuple that the C++ side returns."""
     findings, *rest = parts
     return VerifyReport(tuple(Finding(*one) for one in findings), *rest)
-
-
-def path_text(path: AnyPath) -> str:
-    """A path as the C++ side takes it."""
-    text = os.fsdecode(path)
-    if not text:
-        raise ValueError("path is empty")
-    if "\0" in text:
-        raise ValueError(f"path {text!r} has a zero byte, which no file's name can have")
-    return text
 
 
 for _class in (Finding, VerifyReport, RepairReport):

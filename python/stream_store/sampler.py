@@ -1,76 +1,87 @@
 """WindowSampler: seeded, resumable sampling of windows for learning.
 
-The windows are chosen and read in C++ (`_core.Sampler`); here are the arguments and the iteration.
+The C++ side (`_core.Sampler`) chooses and reads the windows. This file has the arguments, the
+iteration and the state. Examples assume ``import numpy as np`` and
+``from stream_store import StreamStore, WindowSampler``.
 """
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import _core
+from . import _arguments, _core
+from ._types import Batch
 from .store import StreamStore
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-#: Version of state_dict(); another one is refused.
+#: Version of state_dict(). load_state_dict() refuses other versions.
 STATE_VERSION = 1
 
-_CHOICES: dict[str, tuple[str | None, ...]] = {
-    "unit": ("value", "row"),
-    "align": ("any", "row"),
-    "pad": (None, "right", "left"),
-}
-#: What a state must agree on with the sampler that loads it. Not the rank: ranks that go in step
-#: have the same state.
+#: Arguments that must be equal in a state and in the sampler that loads it. The rank is not among
+#: them: ranks that have handed out equally many batches have the same state.
 _IN_STATE = (
     *("length", "unit", "align", "batch_size", "replacement", "segment_by", "pad", "lanes"),
     *("first_row", "last_row", "world_size", "drop_last"),
 )
 
-Batch = dict[str, Any]
-
 
 class WindowSampler:
-    """Draws batches of windows from one store, or from several of equal fields.
+    """Draws batches of windows from one store, or from several stores with equal fields.
 
     Args:
         store: a StreamStore, or a list of them (one per environment or actor) whose valid starts
-            count together; batches of a list carry "_store", the place of each window's store.
-        length: values or rows a window.
-        unit: "value": batches as `windows()` gives them, arrays of shape (batch, length). "row":
-            decoded rows as `read_rows()` gives them, complete rows only, and "_valid" (batch,
-            length) bool, False where a window ran past its segment (there zeros, `_mask` False).
-        align: unit "value" only: "row" starts windows at rows only.
-        batch_size: windows a batch.
-        replacement: True: endless, uniform over all valid starts of what is stored at the moment.
-            False: an iteration gives every valid start of the store as it was when it began exactly
-            once, in an order of its own.
-        seed: decides all that is random, together with the epoch and the set of valid starts.
-        segment_by: name of an int field (a new value begins a segment, missing is as before), or of
-            one or several bool fields (true on the last row of a segment, missing is False). No
-            window crosses segments; those shorter than `length` are skipped.
-        pad: unit "row" only: "right" lets windows start at every row and fills what their segment
-            lacks; "left" lets them end at every row.
-        lanes: unit "row" only: rows of n environments take turns, row r belongs to lane r mod n,
-            and a window takes every n-th row.
-        rows: (start, stop) limits the rows in which windows start (pad "left": end); None is open,
-            and a negative number counts from the live end.
-        columns: unit "value": those of `windows()`.
-        fields, max_length: unit "row": those of `read_rows()`.
-        rank, world_size: without replacement the ranks share an epoch disjointly; with it each
-            draws a stream of its own.
-        drop_last: whole batches only, and as many for every rank.
+            are numbered together. Batches of a list have "_store", the index of each window's
+            store.
+        length: values or rows in each window.
+        unit: "value" gives batches as `windows()` returns them, arrays of shape (batch, length).
+            "row" gives decoded rows as `read_rows()` returns them, complete rows only, and
+            "_valid" (batch, length) bool, False where a window extends past its segment; values
+            there are 0 and `_mask` is False.
+        align: with unit "value", "row" starts windows at the first value of a row only.
+        batch_size: windows in each batch.
+        replacement: True draws endlessly and uniformly from all valid starts of the current rows.
+            False gives, in each iteration, every valid start of the store as it was when the
+            iteration began, exactly once and in random order.
+        seed: together with the epoch and the set of valid starts, determines all random choices.
+        segment_by: name of an int field, where a new value begins a segment and a missing value
+            repeats the previous one; or of one or several bool fields, true on the last row of a
+            segment and false where missing. No window crosses segments; segments shorter than
+            `length` are skipped.
+        pad: with unit "row", "right" lets windows start at every row and pads them after the end of
+            their segment; "left" lets them end at every row and pads before its start.
+        lanes: with unit "row", the number of environments whose rows alternate: row r belongs to
+            lane r mod lanes, and a window takes the rows of one lane.
+        rows: (start, stop) limits the rows in which windows start (with pad "left": end). None is
+            open, and a negative number counts from the current end.
+        columns: with unit "value", the columns of `windows()`.
+        fields: with unit "row", the fields of `read_rows()`.
+        max_length: with unit "row", as for `read_rows()`.
+        rank: number of this process among `world_size` processes. Without replacement, the ranks
+            share an epoch disjointly; with it, each draws its own sequence.
+        world_size: number of processes.
+        drop_last: give whole batches only, and equally many to every rank.
 
     Cost:
         Choosing 256 windows takes a few microseconds, whatever the size of the store. Segments take
-        16 bytes each, known once for all samplers of a store; each new row is looked at once.
+        16 bytes each, shared by all samplers of a store; each new row is scanned once.
 
     Raises:
-        ValueError: an argument is wrong; the message has the accepted values.
+        ValueError: an argument is not valid; the message has the accepted values.
+        TypeError: `store` is neither a StreamStore nor a list of them.
+
+    Examples:
+        >>> store = StreamStore(fields={"obs": "float32[2]", "done": "bool"})
+        >>> store.extend({"obs": np.ones((8, 2)), "done": [False, False, False, True] * 2})
+        8
+        >>> sampler = WindowSampler(store, 3, unit="row", batch_size=16, segment_by="done")
+        >>> sampler.num_starts
+        4
+        >>> sampler.sample()["obs"].shape
+        (16, 3, 2)
     """
 
     def __init__(
@@ -95,26 +106,26 @@ class WindowSampler:
         drop_last: bool = False,
     ) -> None:
         self._stores, with_stores = _list_stores(store)
-        first_row, last_row = _row_limits(rows)
-        world_size = _int("world_size", world_size, 1)
+        first_row, last_row = _arguments.row_limits(rows)
+        world_size = _arguments.integer("world_size", world_size, 1)
         self._options: dict[str, Any] = {
-            "length": _int("length", length, 1),
-            "unit": _choice("unit", unit),
-            "align": _choice("align", align),
-            "batch_size": _int("batch_size", batch_size, 1),
-            "replacement": _bool("replacement", replacement),
-            "seed": _int("seed", seed, 0),
-            "segment_by": _names("segment_by", segment_by, one=True) or [],
-            "pad": _choice("pad", pad),
-            "lanes": _int("lanes", lanes, 1),
+            "length": _arguments.integer("length", length, 1),
+            "unit": _arguments.choice("unit", unit),
+            "align": _arguments.choice("align", align),
+            "batch_size": _arguments.integer("batch_size", batch_size, 1),
+            "replacement": _arguments.boolean("replacement", replacement),
+            "seed": _arguments.integer("seed", seed, 0),
+            "segment_by": _arguments.names("segment_by", segment_by, one=True) or [],
+            "pad": _arguments.choice("pad", pad),
+            "lanes": _arguments.integer("lanes", lanes, 1),
             "first_row": first_row,
             "last_row": last_row,
-            "columns": _names("columns", columns),
-            "fields": _names("fields", fields),
-            "max_length": _max_length(max_length),
-            "rank": _int("rank", rank, 0, world_size),
+            "columns": _arguments.names("columns", columns),
+            "fields": _arguments.names("fields", fields),
+            "max_length": _arguments.max_lengths(max_length),
+            "rank": _arguments.integer("rank", rank, 0, world_size),
             "world_size": world_size,
-            "drop_last": _bool("drop_last", drop_last),
+            "drop_last": _arguments.boolean("drop_last", drop_last),
             "with_stores": with_stores,
         }
         _check_together(self._options)
@@ -123,32 +134,63 @@ class WindowSampler:
     # --- batches ---
 
     def sample(self) -> Batch:
-        """One batch with replacement.
+        """Draw one batch with replacement.
+
+        Returns:
+            A dict of arrays that own their memory.
 
         Raises:
-            ValueError: the sampler is one without replacement, or there is no valid start; the
-                message says how many rows there are.
+            ValueError: the sampler is without replacement, or there is no valid start.
+
+        Examples:
+            >>> store = StreamStore(fields={"action": "int64"})
+            >>> rows = store.extend({"action": np.arange(100)})
+            >>> WindowSampler(store, 4, batch_size=32).sample()["values"].shape
+            (32, 4)
         """
         return self._core.sample()
 
     def __iter__(self) -> Iterator[Batch]:
-        """Iterate: endlessly with replacement, else over the next epoch.
+        """Iterate over batches: endlessly with replacement, else over the next epoch.
 
-        Right after `load_state_dict` it goes on where the state was taken. A new iterator ends the
-        older one.
+        Directly after `load_state_dict`, the iteration continues where the state was taken. A new
+        iterator ends the previous one.
+
+        Examples:
+            >>> store = StreamStore(fields={"action": "int64"})
+            >>> rows = store.extend({"action": np.arange(10)})
+            >>> [len(batch["values"]) for batch in WindowSampler(
+            ...     store, 1, batch_size=4, replacement=False)]
+            [4, 4, 2]
         """
         return _Batches(self._core)
 
     def prefetch(self, ahead: int = 2) -> PrefetchedBatches:
-        """Iterate as `iter` does, with up to `ahead` batches read beforehand by a thread of C++.
+        """Iterate as `iter` does, while a C++ thread reads batches ahead.
 
-        What was read ahead but not handed out is not counted by `state_dict`, and is drawn again
-        when the iterator is closed. Use it in a `with` block, or call `close`, to end it early.
+        `state_dict` counts only batches that were handed out. Batches that were read ahead are
+        drawn again after the iterator is closed.
+
+        Args:
+            ahead: the number of batches to read ahead, at least 1.
+
+        Returns:
+            An iterator. To end it early, use it in a `with` block or call its `close`.
+
+        Raises:
+            ValueError: `ahead` is below 1.
+
+        Examples:
+            >>> store = StreamStore(fields={"action": "int64"})
+            >>> rows = store.extend({"action": np.arange(10)})
+            >>> with WindowSampler(store, 4, batch_size=8).prefetch() as batches:
+            ...     next(batches)["values"].shape
+            (8, 4)
         """
-        return PrefetchedBatches(self._core, _int("ahead", ahead, 1))
+        return PrefetchedBatches(self._core, _arguments.integer("ahead", ahead, 1))
 
     def __len__(self) -> int:
-        """Batches of this rank in the epoch under way, or in one that began now.
+        """Number of batches of this rank in the current epoch, or in one that begins now.
 
         Raises:
             TypeError: sampling with replacement has no end.
@@ -158,40 +200,62 @@ class WindowSampler:
         return self._core.epoch_batches()
 
     def __bool__(self) -> bool:
-        return True  # whatever len() says
+        return True  # without this, bool() would call len()
 
     def set_epoch(self, epoch: int) -> None:
-        """Make the next iteration the one of that number, from its beginning.
+        """Make the next iteration epoch number `epoch`, from its beginning.
 
-        The order of an epoch without replacement depends on seed and number alone. With replacement
-        each number stands for a stream of its own.
+        The order of an epoch without replacement depends on seed and number only. With replacement,
+        each number has its own sequence of batches.
+
+        Args:
+            epoch: int in [0, 2**22).
+
+        Raises:
+            ValueError: `epoch` is out of range.
+
+        Examples:
+            >>> store = StreamStore(fields={"action": "int64"})
+            >>> rows = store.extend({"action": np.arange(100)})
+            >>> sampler = WindowSampler(store, 4, batch_size=8, replacement=False)
+            >>> sampler.set_epoch(3)
+            >>> sampler.state_dict()["epoch"]
+            3
         """
-        self._go_to_epoch(check_epoch(epoch))
+        self._go_to_epoch(_arguments.epoch_number(epoch))
 
     def _go_to_epoch(self, epoch: int) -> None:
-        """As set_epoch; also the numbers behind the last one it takes, by which epochs go on."""
+        """As `set_epoch`, without its upper limit: automatically counted epochs may exceed it."""
         begun = {"epoch": epoch, "batches": 0, "finished": 0, "rows": [], "values": [], "tails": []}
         if self._options["replacement"]:
             begun["batches"] = epoch << 40
         self._core.restore({**self._core.state(), **begun})
 
-    # --- what there is ---
+    # --- facts ---
 
     @property
     def num_starts(self) -> int:
-        """Valid starts of what is stored now."""
+        """Number of valid starts in the current rows."""
         return self._core.num_starts()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until there is a valid start; False after `timeout` seconds."""
-        wrong = f"timeout must be seconds, 0 or more, or None, not {timeout!r}"
-        try:
-            seconds = float("inf") if timeout is None else float(timeout)
-        except (TypeError, ValueError) as error:
-            raise type(error)(wrong) from None
-        if not seconds >= 0:
-            raise ValueError(wrong)
-        return self._core.wait(seconds)
+        """Wait until there is a valid start.
+
+        Args:
+            timeout: seconds; None waits without a limit.
+
+        Returns:
+            Whether there is a valid start.
+
+        Raises:
+            ValueError: `timeout` is negative.
+
+        Examples:
+            >>> store = StreamStore(fields={"action": "int64"})
+            >>> WindowSampler(store, 4).wait(timeout=0.01)
+            False
+        """
+        return self._core.wait(_arguments.timeout_seconds(timeout))
 
     def __repr__(self) -> str:
         default = {
@@ -217,11 +281,24 @@ class WindowSampler:
     # --- resuming ---
 
     def state_dict(self) -> dict[str, Any]:
-        """Where this sampler stands: ints, strings and lists of them.
+        """Return the state: ints, strings and lists of them.
 
-        It counts batches handed out. A sampler with the same arguments continues from it exactly,
-        also in another process and after the store has grown. Any rank may load it that has handed
-        out as many batches.
+        It counts the batches that were handed out. A sampler with the same arguments continues from
+        it exactly, also in another process and after the store has grown. Every rank that has
+        handed out equally many batches can load it.
+
+        Returns:
+            A dict that `load_state_dict` accepts.
+
+        Examples:
+            >>> store = StreamStore(fields={"action": "int64"})
+            >>> rows = store.extend({"action": np.arange(100)})
+            >>> sampler = WindowSampler(store, 4, batch_size=8, seed=5)
+            >>> state = sampler.state_dict()
+            >>> batch = sampler.sample()
+            >>> sampler.load_state_dict(state)
+            >>> bool((sampler.sample()["values"] == batch["values"]).all())
+            True
         """
         return {
             "version": STATE_VERSION,
@@ -230,10 +307,23 @@ class WindowSampler:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a `state_dict`; the seed comes with it.
+        """Continue from a `state_dict`, with its seed.
+
+        Args:
+            state: the state of a sampler with the same arguments.
 
         Raises:
-            ValueError: the state is of another store, version or kind of sampler. Nothing changed.
+            ValueError: the state is of another store, version or kind of sampler. The sampler is
+                not changed then.
+
+        Examples:
+            >>> store = StreamStore(fields={"action": "int64"})
+            >>> rows = store.extend({"action": np.arange(100)})
+            >>> first = WindowSampler(store, 4, batch_size=8, seed=5)
+            >>> second = WindowSampler(store, 4, batch_size=8)
+            >>> second.load_state_dict(first.state_dict())
+            >>> bool((first.sample()["values"] == second.sample()["values"]).all())
+            True
         """
         if not isinstance(state, Mapping):
             raise ValueError(f"load_state_dict: expected a state_dict() but found {state!r}")
@@ -272,7 +362,7 @@ class WindowSampler:
 def _rebuild(
     kind: type[WindowSampler], stores: Any, arguments: dict[str, Any], state: dict[str, Any]
 ) -> WindowSampler:
-    """What a pickled sampler becomes."""
+    """The sampler that a pickled one becomes."""
     sampler = kind(stores, **arguments)
     sampler.load_state_dict(state)
     return sampler
@@ -299,12 +389,21 @@ class _Batches:
 
 
 class PrefetchedBatches:
-    """An iteration whose batches are read ahead; made by `WindowSampler.prefetch`."""
+    """An iteration whose batches are read ahead; made by `WindowSampler.prefetch`.
+
+    Examples:
+        >>> store = StreamStore(fields={"action": "int64"})
+        >>> rows = store.extend({"action": np.arange(10)})
+        >>> with WindowSampler(store, 4, batch_size=8).prefetch(ahead=3) as batches:
+        ...     next(batches)["values"].shape
+        (8, 4)
+    """
 
     def __init__(self, core: _core.Sampler, ahead: int) -> None:
         self._prefetch = _core.Prefetch(core, ahead)
 
     def __iter__(self) -> Self:
+        """Return this iterator."""
         return self
 
     def __next__(self) -> Batch:
@@ -314,7 +413,13 @@ class PrefetchedBatches:
         return batch
 
     def close(self) -> None:
-        """End the iteration and its thread. Idempotent."""
+        """End the iteration and its thread. Further calls do nothing.
+
+        Examples:
+            >>> store = StreamStore(fields={"action": "int64"})
+            >>> batches = WindowSampler(store, 4).prefetch()
+            >>> batches.close()
+        """
         self._prefetch.close()
 
     def __enter__(self) -> Self:
@@ -329,14 +434,6 @@ class PrefetchedBatches:
         self.close()
 
 
-# --- arguments ---
-
-
-def check_epoch(epoch: Any) -> int:
-    """The number of an epoch; ValueError if it is none."""
-    return _int("epoch", epoch, 0, 2**22)
-
-
 def _list_stores(store: Any) -> tuple[list[StreamStore], bool]:
     """The stores, and whether they were given as a list."""
     if isinstance(store, StreamStore):
@@ -346,82 +443,14 @@ def _list_stores(store: Any) -> tuple[list[StreamStore], bool]:
     stores = list(store)
     for one in stores:
         if not isinstance(one, StreamStore):
-            raise TypeError(f"store must be a StreamStore or a list of them; {one!r} is none")
+            raise TypeError(f"store must be a StreamStore or a list of them; {one!r} is not one")
     if not stores:
         raise ValueError("store must be a StreamStore or a list of at least one, found []")
     return stores, True
 
 
-def _int(name: str, value: Any, least: int, end: int = 2**63) -> int:
-    try:
-        number = None if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or not least <= number < end:
-        too_large = number is not None and number >= end
-        most = f"in [{least}, {end})" if too_large or end != 2**63 else f"{least} or more"
-        raise ValueError(f"{name} must be an int, {most}, not {value!r}")
-    return number
-
-
-def _bool(name: str, value: Any) -> bool:
-    if not isinstance(value, bool) and type(value).__name__ not in {"bool", "bool_"}:
-        raise ValueError(f"{name} must be True or False, not {value!r}")
-    return bool(value)
-
-
-def _choice(name: str, value: Any) -> Any:
-    choices = _CHOICES[name]
-    if not any(
-        value is choice or (isinstance(value, str) and value == choice) for choice in choices
-    ):
-        raise ValueError(f"{name} must be {' or '.join(map(repr, choices))}, not {value!r}")
-    return value
-
-
-def _names(name: str, value: Any, *, one: bool = False) -> list[str] | None:
-    """A list of names; with `one`, a single name will do."""
-    if value is None:
-        return None
-    if isinstance(value, str) and one:
-        return [value]
-    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
-        single = "a name or " if one else ""
-        raise ValueError(f"{name} must be {single}a list of names, not {value!r}")
-    names = list(value)
-    for item in names:
-        if not isinstance(item, str):
-            raise ValueError(f"{name} must be names, not {item!r}")
-    if not names:
-        raise ValueError(f"{name} must name at least one, or be None")
-    return names
-
-
-def _row_limits(rows: Any) -> tuple[int, int | None]:
-    if rows is None:
-        return 0, None
-    wrong = ValueError(f"rows must be (start, stop), ints or None each, not {rows!r}")
-    try:
-        start, stop = rows
-        start = 0 if start is None else operator.index(start)
-        stop = None if stop is None else operator.index(stop)
-    except (TypeError, ValueError):
-        raise wrong from None
-    if not -(2**63) <= start < 2**63 or (stop is not None and not -(2**63) <= stop < 2**63):
-        raise wrong
-    return start, stop
-
-
-def _max_length(value: Any) -> dict[str, int] | None:
-    if value is None:
-        return None
-    if not isinstance(value, Mapping):
-        raise ValueError(f"max_length must be a mapping of fields to ints, not {value!r}")
-    return {name: _int(f"max_length of {name!r}", most, 0) for name, most in value.items()}
-
-
 def _check_together(options: Mapping[str, Any]) -> None:
-    """Arguments that belong to the other unit."""
+    """Refuse arguments that are for the other unit only."""
     unit = options["unit"]
     others: dict[str, dict[str, Any]] = {
         "value": {"pad": None, "lanes": 1, "fields": None, "max_length": None},
@@ -436,7 +465,7 @@ def _check_together(options: Mapping[str, Any]) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """An option as it stands in a state: an int, a string or a list of strings."""
+    """An option in the form that a state has it: an int, a string or a list of strings."""
     if isinstance(value, list):
         return list(value)
     if isinstance(value, bool):

@@ -1,8 +1,11 @@
-"""StreamStore: the class users open.
+"""StreamStore: the class that users open.
 
-Appends and reads are methods of the C++ base (`_core.Store`, stubs in _core.pyi), so that no Python
-frame stands in front of them. Here is what is asked once: opening, declaring, features, rows as
-dicts, pickling.
+Its methods come from three places. The ones that programs call in loops are those of the core
+(`_core.Store`, C++), so that a call needs no Python frame. `_store_base.py` has the other reads,
+checks and the end of a store's life. This file adds opening, declaring fields, snapshots, exchange
+with other libraries, and the protocols of Python, such as pickling.
+
+Examples assume ``import numpy as np`` and ``from stream_store import StreamStore``.
 """
 
 from __future__ import annotations
@@ -10,62 +13,73 @@ from __future__ import annotations
 import atexit
 import io
 import operator
-import os
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-import numpy as np
-from numpy.typing import NDArray
-
-from . import _core
-from ._exchange.methods import ExchangeMethods
+from . import _arguments, _core
+from ._fields import declared_fields
 from ._handover import hand_over, is_spawning
 from ._repr import represent
-from ._structs import StructTree
-from .features import FieldSpec, build_features, difference, parse_fields, same_features
-from .reports import AnyPath, Progress, VerifyReport, make_report, path_text
+from ._store_base import StoreBase
+from ._types import AnyPath, Fields
+from .features import FieldSpec, parse_fields
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-Fields = Sequence[str] | Mapping[str, Any]
-
-_ROWS_AT_ONCE = 256  # rows() looks this far ahead before it looks at the store again
-
 _open_writers: weakref.WeakSet[StreamStore] = weakref.WeakSet()
 
 
-class StreamStore(_core.Store, ExchangeMethods):
+class StreamStore(StoreBase):
     """An append-only, memory-mapped store of a stream of steps.
 
-    Args:
-        path: directory of the store; None for a temporary one that goes away with the object.
-        mode: "a" continues a store or creates one; "x" creates (`FileExistsError` if anything but
-            an empty directory is there); "r" reads one and follows what another process appends.
-        capacity: growth step in values, not a limit.
-        fields: as `define_fields`. For an existing store a list must equal its names, a mapping its
-            names and features.
-        wait: with mode "r", seconds to wait for the store to appear.
-        sync_seconds, sync_bytes: a thread syncs a store that is written when that long has passed,
-            or that much was appended, since the last sync; None for not. A failure is final and
-            told by the next append or sync. Nothing for temporary stores.
-        safe_reads: with mode "r", copy what is read with system calls instead of loading it from
-            mappings: slower; for places where others may shorten the files, which would kill us.
+    Nothing is on disk until fields are declared; the directory then appears complete.
 
-    Nothing is on disk until fields are declared; then the directory appears complete.
+    Args:
+        path: directory of the store; None makes a temporary store, which is deleted with the
+            object.
+        mode: "a" opens a store or creates one; "x" creates one; "r" reads one and follows the rows
+            that another process appends.
+        capacity: growth step in values. It does not limit the store.
+        fields: as for `define_fields`. For an existing store, a list must equal its names, and a
+            mapping its names and features.
+        wait: with mode "r", seconds to wait for the store to appear.
+        sync_seconds: seconds after which a thread syncs rows that were appended; None disables
+            this. A failed background sync is permanent: the next append or sync raises it.
+            Temporary stores are not synced.
+        sync_bytes: bytes appended after which that thread syncs; None disables this.
+        safe_reads: with mode "r", read with system calls instead of from mappings. Slower, but the
+            process survives if another process shortens the files.
 
     Raises:
-        ValueError: capacity, mode or fields are wrong, or differ from the store's.
-        LockedError: another writer has it. FileNotFoundError: mode "r" and no store.
-        CorruptStoreError, VersionError: it cannot be read.
+        ValueError: an argument is not valid, or the fields differ from those of the store.
+        LockedError: another writer has the store open.
+        FileNotFoundError: mode "r", and there is no store.
+        FileExistsError: mode "x", and `path` is anything but an empty directory.
+        CorruptStoreError: the store is damaged.
+        VersionError: the store was written by a version with another format.
+
+    Examples:
+        >>> import numpy as np
+        >>> from stream_store import StreamStore
+        >>> fields = {"obs": "float32[]", "reward": "float32"}
+        >>> with StreamStore("run", fields=fields) as store:
+        ...     step = store.append_step({"obs": [0.5, 1.5], "reward": 1.0})
+        ...     rows = store.extend({"obs": np.ones((3, 2)), "reward": np.arange(3)})
+        >>> store = StreamStore("run", "r")
+        >>> store.num_rows, store.fields, store.field_to_type["reward"]
+        (4, ('obs', 'reward'), 1)
+        >>> store.read_rows([0, 3])["reward"]
+        array([1., 2.], dtype=float32)
     """
+
+    _absolute: str | None = None  # the path, for pickling
 
     def __init__(
         self,
-        path: str | bytes | os.PathLike[str] | None = None,
+        path: AnyPath | None = None,
         mode: Literal["a", "x", "r"] = "a",
         *,
         capacity: int = 1_000_000,
@@ -75,13 +89,15 @@ class StreamStore(_core.Store, ExchangeMethods):
         sync_bytes: int | None = 1 << 30,
         safe_reads: bool = False,
     ) -> None:
-        checked = _checked(path, mode, capacity, wait)
-        syncs = _checked_syncs(sync_seconds, sync_bytes)
+        """Open or create the store; the class describes the arguments."""
+        checked = _arguments.opening(path, mode, capacity, wait)
+        syncs = _arguments.background_sync(sync_seconds, sync_bytes)
         if safe_reads and mode != "r":
             raise ValueError(f"safe_reads is for mode='r' only; mode is {mode!r}")
         specs = None if fields is None else parse_fields(fields)
         super().__init__(*checked, (*syncs, bool(safe_reads)))
-        self._absolute = None if checked[0] is None else _absolute(checked[0])
+        if checked[0] is not None:
+            self._absolute = _arguments.absolute_path(checked[0])
         try:
             if mode != "r":
                 _open_writers.add(self)
@@ -91,6 +107,15 @@ class StreamStore(_core.Store, ExchangeMethods):
             self.close()
             raise
 
+    def _declare(self, specs: list[FieldSpec], *, names_only: bool) -> None:
+        """Declare the fields given on opening, or compare them with those of the store."""
+        if self.fields:
+            declared_fields(self).require_same(self.path, specs, names_only=names_only)
+        elif self.mode == "r":
+            raise ValueError(f"{self.path}: the store has no fields")
+        else:
+            self._define_fields(specs)
+
     # --- fields ---
 
     def define_fields(
@@ -98,144 +123,79 @@ class StreamStore(_core.Store, ExchangeMethods):
         fields: Fields,
         field_features: Mapping[str, Any] | Sequence[Any] | None = None,
     ) -> None:
-        """Declare the fields; their type ids are 0, 1, 2, … in order. The store is then on disk.
-
-        Args:
-            fields: names, or name -> feature.
-            field_features: features for a list of names: a mapping, or a sequence parallel to them.
-                Without, a field is a list of int64.
+        """Declare the fields. Their type ids are 0, 1, 2, … in order. The store is then on disk.
 
         A feature is a `datasets` feature, a NumPy dtype, a Gymnasium space, or a string such as
-        "float32", "float32[]" (a list), "float32[3]", "packed uint8[84,84,4]", "string",
+        "float32", "float32[]" (a list), "float32[3]", "packed uint8[84,84,4]", "string" or
         "timestamp[ns]".
 
+        Args:
+            fields: names, or a mapping of name to feature.
+            field_features: features for a list of names: a mapping of name to feature, or a
+                sequence in the order of the names. A field without a feature is a list of int64.
+
         Raises:
-            ValueError: no fields, a "duplicate" name, one that begins with "_", a refused feature.
-            RuntimeError: data exists already.
+            ValueError: there are no fields, a name is repeated or begins with "_", or a feature
+                cannot be stored.
+            RuntimeError: the store has rows already.
+            io.UnsupportedOperation: the store was not opened for writing.
+
+        Examples:
+            >>> store = StreamStore()
+            >>> store.define_fields({"frame": "packed uint8[2,2]", "action": np.dtype("int8")})
+            >>> store.fields
+            ('frame', 'action')
         """
-        if self.closed or self.mode == "r":
-            self._define_fields([])  # says which
+        self._require_writable("define_fields")
         self._define_fields(parse_fields(fields, field_features))
-
-    def _declare(self, specs: list[FieldSpec], *, names_only: bool) -> None:
-        """Fields given when opening: declared, or compared with those of an existing store."""
-        if not self.fields:
-            if self.mode == "r":
-                raise ValueError(f"{self.path}: the store has no fields")
-            self._define_fields(specs)
-            return
-        if names_only:
-            names = tuple(dict.fromkeys(spec.path[0] for spec in specs))
-            here = tuple(self._tree.children)
-            if names != here and tuple(spec.name for spec in specs) != self.fields:
-                raise ValueError(
-                    f"{self.path}: the store has the fields {', '.join(here)}, "
-                    f"not {', '.join(names)}"
-                )
-        elif not same_features(self._specs, specs):
-            raise ValueError(
-                f"{self.path}: the store was declared with other fields: "
-                f"{difference(self._specs, specs)}"
-            )
-
-    @property
-    def _specs(self) -> list[FieldSpec]:
-        """One FieldSpec per type id, hidden markers last."""
-        return cast("list[FieldSpec]", self._meaning()[0])
-
-    @property
-    def _tree(self) -> StructTree:
-        return cast("StructTree", self._meaning()[1])
-
-    def _meaning(self) -> tuple[Any, ...]:
-        # Remembered until the C++ side has read other fields; mode "r" may see them declared anew.
-        known = self.__dict__.get("_known")
-        if known is not None and known[2] == self._fields_version and not self.closed:
-            return cast("tuple[Any, ...]", known)
-        arguments = self._field_specs()
-        specs = [FieldSpec(*one) for one in arguments]
-        known = (specs, StructTree(specs), self._fields_version)
-        self.__dict__["_known"] = known
-        return known
-
-    @property
-    def features(self) -> dict[str, Any]:
-        """What was declared, as a `datasets.Features`; a struct stands under its outer name.
-
-        Raises:
-            ImportError: `datasets` is not installed.
-        """
-        return build_features(self._specs)
-
-    @property
-    def field_to_type(self) -> Mapping[str, int]:
-        """Name -> type id; read-only."""
-        return MappingProxyType({name: type_id for type_id, name in enumerate(self.fields)})
-
-    @property
-    def type_to_field(self) -> Mapping[int, str]:
-        """Type id -> name; read-only."""
-        return MappingProxyType(dict(enumerate(self.fields)))
 
     # --- reading ---
 
-    def row(self, i: int) -> dict[str, Any]:
-        """One row: field -> decoded value, None where missing; a struct is a dict of its own.
+    def rows(self, start: int = 0, stop: int | None = None) -> Iterator[dict[str, Any]]:
+        """Iterate over rows [start, stop) of a snapshot, each as `row` returns it.
 
         Args:
-            i: in [-num_rows, num_rows); negative counts from the end.
+            start: first row; a negative number counts from the end.
+            stop: row to stop before; None is the end.
 
         Returns:
-            NumPy scalars, str, bytes and Decimal for scalar fields; 1-D arrays for lists; arrays in
-            the shape of array fields.
+            An iterator, which stays valid after `close`.
 
         Raises:
-            IndexError: there is no such row.
-        """
-        i = operator.index(i)
-        if i < 0 or i >= 2**63:
-            rows = self.num_rows
-            if not -rows <= i < rows:
-                raise IndexError(f"row {i} is outside [-{rows}, {rows})")
-            i += rows
-        return self._put_together(self._decode_row(i))
+            ValueError: the store is closed.
 
-    def rows(self, start: int = 0, stop: int | None = None) -> Iterator[dict[str, Any]]:
-        """Iterate over rows [start, stop), as `row` gives them; by default all there are.
-
-        Negative bounds count from the end, as in a slice. The iterator reads a snapshot, which
-        outlives `close`.
+        Examples:
+            >>> store = StreamStore(fields={"text": "string"})
+            >>> store.extend({"text": ["a", "b", "c"]})
+            3
+            >>> [row["text"] for row in store.rows(start=-2)]
+            ['b', 'c']
         """
         if not self.fields:
             return iter(())
         view = self.snapshot()
-        return view._iterate(range(*slice(start, stop).indices(view.num_rows)))
-
-    def _iterate(self, numbers: range) -> Iterator[dict[str, Any]]:
-        for number in numbers:
-            yield self._put_together(self._decode_row(number))
-
-    def _put_together(self, flat: dict[Any, Any]) -> dict[str, Any]:
-        # A store without structs has no hidden fields: its rows are already what they should be.
-        tree = self._tree
-        return flat if len(tree.names) == len(tree.children) else tree.collect(flat)
-
-    def index_table(self, start: int = 0, stop: int | None = None) -> NDArray[np.void]:
-        """The field-writes of rows [start, stop): a structured array (start, type, step) of int64.
-
-        The length of a field-write is the next start minus its own. Negative bounds count from the
-        end.
-        """
-        first, last, _ = slice(start, stop).indices(self.num_rows)
-        return self._index_table(first, last)
+        fields = declared_fields(view)
+        numbers = range(*slice(start, stop).indices(view.num_rows))
+        return (fields.collect(view._decode_row(number)) for number in numbers)
 
     def snapshot(self, num_rows: int | None = None) -> StreamStore:
-        """A read-only view of fixed length: the first `num_rows` rows, by default all of now.
+        """Make a read-only view of the first rows. Nothing is copied.
 
-        Cost: nothing is copied. It stays valid when the store grows, is cleared or closed.
+        Args:
+            num_rows: the number of rows; None takes all current rows.
+
+        Returns:
+            A store that stays as it is when this one grows, is cleared or is closed.
 
         Raises:
-            IndexError: there are not as many rows.
+            IndexError: the store has fewer rows.
+
+        Examples:
+            >>> store = StreamStore(fields={"reward": "float32"})
+            >>> store.extend({"reward": [1.0, 2.0, 3.0]})
+            3
+            >>> store.snapshot(2).num_rows
+            2
         """
         if num_rows is not None:
             num_rows = operator.index(num_rows)
@@ -246,54 +206,251 @@ class StreamStore(_core.Store, ExchangeMethods):
         view._absolute = self._absolute
         return view
 
-    # --- safety ---
+    # --- exchange with other libraries ---
 
-    def verify(self, *, progress: Progress | None = None) -> VerifyReport:
-        """Look at every byte of this store and say what is wrong, as `stream_store.verify` does.
+    def to_dataset(self, split: str | None = None, *, step_column: str | None = None) -> Any:
+        """Write all rows as a `datasets.Dataset`, mapped from a file in the datasets cache.
 
-        Works on a store that is being written, here or elsewhere, and on a temporary one.
-        """
-        return make_report(self._verify(progress))
-
-    def checkpoint(self, path: AnyPath, *, progress: Progress | None = None) -> int:
-        """Copy what is stored now into a store of its own at `path`; return the copy's rows.
+        The features are the declared ones; a missing value is None. An unchanged store finds its
+        file again. Progress bars and caching follow the settings of `datasets`.
 
         Args:
-            path: nothing, or an empty directory. The copy appears there complete, durable and with
-                an id of its own; every check in it was proved.
-            progress: called now and then with bytes done and bytes in all; what it raises ends it.
+            split: name of the split.
+            step_column: name of a first int64 column with the steps; None leaves the steps out.
 
-        Appends go on meanwhile. Also works on a temporary store, on one opened with mode "r", on a
-        snapshot, and on one whose `sync` failed.
+        Returns:
+            A `datasets.Dataset`.
+
+        Cost:
+            The time to write the file, and memory for two batches of 64 MiB.
 
         Raises:
-            FileExistsError: something is at `path`. CorruptStoreError: a record is not right.
-            StoreFullError, OSError: there is no room, or the disk refused. Nothing is left then.
+            ImportError: `datasets` is not installed.
+            RuntimeError: no fields are declared.
+            ValueError: `split` or `step_column` is not valid.
+            OSError: there is no space for the file.
+
+        Examples:
+            >>> store = StreamStore(fields={"reward": "float32"})
+            >>> store.extend({"reward": [1.0, None]})
+            2
+            >>> store.to_dataset(step_column="step")[1]
+            {'step': 1, 'reward': None}
         """
-        return self._checkpoint(path_text(path), progress)
+        from ._exchange.to_dataset import to_dataset
 
-    @property
-    def path(self) -> Path | None:
-        """Directory of the store, None for a temporary one."""
-        return None if self._path is None else Path(self._path)
+        return to_dataset(self, declared_fields(self), split, step_column)
 
-    # --- what a store is to Python ---
+    def from_dataset(
+        self,
+        ds: Any,
+        *,
+        append: bool = False,
+        columns: Sequence[str] | None = None,
+        step_column: str | None = None,
+    ) -> int:
+        """Import the rows of a `datasets.Dataset` or `IterableDataset`.
+
+        A store without fields declares them from the columns. All rows appear at once at the end;
+        after any failure the store is as it was. Memory does not grow with the dataset.
+
+        Args:
+            ds: one split. A shuffled, sorted, selected or filtered one is read in its own order.
+            append: add to the rows of the store. Otherwise the rows of a temporary store are
+                replaced, and a persistent one must be empty.
+            columns: the columns to import; None imports all. Columns without a field are ignored.
+            step_column: int column with the steps; None continues from the last step.
+
+        Returns:
+            The number of rows imported.
+
+        Raises:
+            ValueError: columns cannot be stored or do not fit their fields; a value is not valid;
+                or a persistent store has rows and `append` is False. The message names the columns.
+            TypeError: `ds` is not a dataset.
+
+        Examples:
+            >>> import datasets
+            >>> store = StreamStore()
+            >>> store.from_dataset(datasets.Dataset.from_dict({"text": ["a", "b"]}))
+            2
+        """
+        from ._exchange.from_dataset import from_dataset
+
+        return from_dataset(self, ds, append, columns, step_column)
+
+    def load_dataset(
+        self,
+        name: str,
+        split: str,
+        sort_by: str | Sequence[str] | None = None,
+        *,
+        append: bool = False,
+        config_name: str | None = None,
+        columns: Sequence[str] | None = None,
+        step_column: str | None = None,
+        **kwargs: Any,
+    ) -> int:
+        """Import one split of a dataset on the Hub or in local files, as `from_dataset` does.
+
+        Args:
+            name: a dataset on the Hub; a builder such as "parquet", with `data_files`; or a
+                directory, also one of `save_to_disk`.
+            split: such as "train" or "train[:10%]".
+            sort_by: columns to sort by, missing values last. Needs 8 bytes of memory per row.
+            append: as for `from_dataset`.
+            config_name: the dataset's configuration.
+            columns: as for `from_dataset`.
+            step_column: as for `from_dataset`.
+            kwargs: passed to `datasets.load_dataset`: revision, token, streaming, …
+
+        Returns:
+            The number of rows imported.
+
+        Raises:
+            ValueError: as for `from_dataset`.
+            OSError: the dataset cannot be read. The token is removed from the message.
+
+        Examples:
+            >>> import datasets
+            >>> datasets.Dataset.from_dict({"text": ["b", "a"]}).save_to_disk("saved")
+            >>> StreamStore().load_dataset("saved", "train", sort_by="text")
+            2
+        """
+        from ._exchange.hub import load_dataset
+
+        return load_dataset(
+            self, name, split, sort_by, append, config_name, columns, step_column, kwargs
+        )
+
+    def save_dataset(
+        self,
+        name: str,
+        split: str,
+        *,
+        config_name: str | None = None,
+        step_column: str | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Push all rows to the Hub as one split, in the form of `to_dataset`.
+
+        Args:
+            name: "owner/dataset".
+            split: name of the split.
+            config_name: the dataset's configuration.
+            step_column: as for `to_dataset`.
+            kwargs: passed to `push_to_hub`: private, revision, token, num_shards, …
+
+        Returns:
+            The result of `Dataset.push_to_hub`.
+
+        Raises:
+            ValueError: an argument is not valid.
+            OSError: the push failed. The token is removed from the message.
+
+        Examples:
+            >>> store = StreamStore("run", fields={"reward": "float32"})
+            >>> store.save_dataset("owner/name", "train")  # doctest: +SKIP
+        """
+        from ._exchange.hub import save_dataset
+
+        return save_dataset(
+            self, declared_fields(self), name, split, config_name, step_column, kwargs
+        )
+
+    def to_arrow(self, start: int = 0, stop: int | None = None) -> Any:
+        """Read rows [start, stop) of a snapshot as a `pyarrow.RecordBatchReader`.
+
+        `pyarrow.table(store)`, `polars.DataFrame(store)` and other consumers of Arrow streams read
+        a store directly, without this method.
+
+        Args:
+            start: first row; a negative number counts from the end.
+            stop: row to stop before; None is the end.
+
+        Returns:
+            A reader, which stays valid after `close` and makes batches of about 64 MiB on demand.
+
+        Raises:
+            ImportError: pyarrow is not installed.
+            RuntimeError: no fields are declared.
+
+        Examples:
+            >>> store = StreamStore(fields={"reward": "float32"})
+            >>> store.extend({"reward": [1.0, 2.0, 3.0]})
+            3
+            >>> store.to_arrow(1).read_all().to_pydict()
+            {'reward': [2.0, 3.0]}
+        """
+        from ._exchange.arrow import to_arrow
+
+        return to_arrow(self, declared_fields(self), start, stop)
+
+    def from_arrow(self, stream: Any, *, append: bool = False) -> int:
+        """Import the rows of an Arrow stream.
+
+        A column is imported into the field of its name; other columns are ignored. A store without
+        fields declares them from the columns. Steps continue from the last one. All rows appear at
+        once at the end; after any failure the store is as it was. Memory: one batch.
+
+        Args:
+            stream: any object with `__arrow_c_stream__`: a pyarrow Table or RecordBatchReader, a
+                polars DataFrame, a DuckDB relation, another store.
+            append: add to the rows of the store. Otherwise the rows of a temporary store are
+                replaced, and a persistent one must be empty.
+
+        Returns:
+            The number of rows imported.
+
+        Raises:
+            ValueError: a column does not fit its field; a value is not valid; or a persistent store
+                has rows and `append` is False. The message names the column, and the row if any.
+            TypeError: `stream` has no Arrow data.
+
+        Examples:
+            >>> import pyarrow
+            >>> StreamStore().from_arrow(pyarrow.table({"text": ["a", "b"]}))
+            2
+        """
+        from ._exchange.arrow import from_arrow
+
+        return from_arrow(self, stream, append)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """A capsule with the Arrow C stream of a snapshot of all rows."""
+        from ._exchange.arrow import c_stream
+
+        return c_stream(self, declared_fields(self), requested_schema)
+
+    def __arrow_c_schema__(self) -> object:
+        """A capsule with the Arrow C schema of that stream."""
+        from ._exchange.arrow import c_schema
+
+        return c_schema(self, declared_fields(self))
+
+    # --- protocols of Python ---
+
+    def _where(self) -> str:
+        """The path, for messages."""
+        return "a temporary store" if self._path is None else repr(self._path)
 
     def __iter__(self) -> NoReturn:
+        """Raises TypeError, because rows and values could both be meant."""
         raise TypeError(
-            "a StreamStore is not iterated as such: rows() iterates over rows, "
-            "store[:] gives all values"
+            "a StreamStore is not iterable: rows() iterates over rows, store[:] reads all values"
         )
 
     def __contains__(self, item: object) -> NoReturn:
-        raise TypeError(f"{item!r} in store: look into store.fields, store[:]['values'] or rows()")
+        raise TypeError(
+            f"{item!r} in store: use store.fields, store[:]['values'] or rows() instead"
+        )
 
     def __repr__(self) -> str:
         return represent(self)
 
     def __enter__(self) -> Self:
         if self.closed:
-            self.sync()  # says so
+            raise ValueError(f"{self._where()}: the store is closed")
         return self
 
     def __exit__(
@@ -306,13 +463,13 @@ class StreamStore(_core.Store, ExchangeMethods):
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.closed:
-            raise ValueError(f"{self.path}: a closed store cannot be pickled or copied")
+            raise ValueError(f"{self._where()}: a closed store cannot be pickled or copied")
         if self._path is None:
             if is_spawning():
-                return hand_over(self)
+                return hand_over(self, StreamStore)
             raise TypeError(
-                "a temporary store lives in this process only and cannot be pickled or copied: "
-                "give it a path, StreamStore('some/directory'), and the copy opens that to read"
+                "a temporary store exists in this process only and cannot be pickled or copied: "
+                "with a path, as in StreamStore('some/directory'), the copy opens the directory"
             )
         if not self.fields:
             raise TypeError(f"{self.path}: declare fields before pickling; nothing is on disk yet")
@@ -320,57 +477,8 @@ class StreamStore(_core.Store, ExchangeMethods):
         return _reopen, (self._absolute, rows, self._safe_reads)
 
 
-def _checked(
-    path: str | bytes | os.PathLike[str] | None, mode: str, capacity: int, wait: float | None
-) -> tuple[str | None, str, int, float]:
-    """The arguments of StreamStore, each checked."""
-    if path is not None:
-        path = os.fsdecode(path)
-        if not path:
-            raise ValueError("path is empty; None makes a temporary store")
-        if "\0" in path:
-            raise ValueError(f"path {path!r} has a zero byte, which no file's name can have")
-    if mode not in {"a", "x", "r"}:
-        raise ValueError(f"mode must be 'a', 'x' or 'r', not {mode!r}")
-    if mode == "r" and path is None:
-        raise ValueError("mode='r' needs a path: a temporary store has nothing to read")
-    _refuse_bool("capacity", capacity, "a positive number of values")
-    capacity = operator.index(capacity)
-    if not 0 < capacity < 2**63:
-        raise ValueError(f"capacity must be a positive number of values, not {capacity}")
-    if wait is not None and mode != "r":
-        raise ValueError(f"wait is for mode='r' only; mode is {mode!r}")
-    seconds = 0.0 if wait is None else float(wait)
-    if not seconds >= 0:
-        raise ValueError(f"wait must be seconds, 0 or more, not {wait!r}")
-    return path, mode, capacity, seconds
-
-
-def _absolute(path: str) -> str:
-    """What Path.absolute() gives, in a tenth of the time: a store opens in 30 µs."""
-    return path if os.path.isabs(path) else os.path.join(os.getcwd(), path)  # noqa: PTH109, PTH117, PTH118
-
-
-def _checked_syncs(seconds: float | None, count: int | None) -> tuple[float, int]:
-    """When to sync by itself; 0 for never."""
-    _refuse_bool("sync_seconds", seconds, "more than 0, or None for never")
-    given = 0.0 if seconds is None else float(seconds)
-    if seconds is not None and not given > 0:
-        raise ValueError(f"sync_seconds must be more than 0, or None for never, not {seconds!r}")
-    _refuse_bool("sync_bytes", count, "a positive number, or None for never")
-    number = 0 if count is None else operator.index(count)
-    if count is not None and not 0 < number < 2**63:
-        raise ValueError(f"sync_bytes must be a positive number, or None for never, not {count!r}")
-    return given, number
-
-
-def _refuse_bool(name: str, value: object, expected: str) -> None:
-    if isinstance(value, bool):
-        raise TypeError(f"{name} must be {expected}, not {value!r}")
-
-
 def _reopen(path: str, num_rows: int | None, safe_reads: bool = False) -> StreamStore:
-    """What a pickled store becomes."""
+    """The store that a pickled one becomes."""
     store = StreamStore(path, "r", safe_reads=safe_reads)
     if num_rows is None:
         return store
@@ -380,7 +488,7 @@ def _reopen(path: str, num_rows: int | None, safe_reads: bool = False) -> Stream
 
 @atexit.register
 def _close_writers() -> None:
-    """A script that ends without close() still leaves a cleanly closed store."""
+    """Close the stores of a script that ends without close()."""
     for store in list(_open_writers):
         try:
             store.close()

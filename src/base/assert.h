@@ -1,9 +1,11 @@
-// STREAM_STORE_ASSERT(condition): checks a precondition, in the words of the comment that states it.
+// STREAM_STORE_ASSERT(condition): checks a precondition, in the words of the comment that states
+// it.
 //
 // Functions whose comment says `REQUIRES:` assert it in their first line. Assertions are compiled
-// in when STREAM_STORE_ASSERTIONS is defined, as in the debug, sanitizer and fuzzing builds; without
-// it the condition is not evaluated, but must still compile. A violated precondition is a bug in
-// StreamStore itself, so the process is aborted; errors of callers are reported as exceptions.
+// in when STREAM_STORE_ASSERTIONS is defined, as in the debug, sanitizer and fuzzing builds;
+// without it the condition is not evaluated, but must still compile. A violated precondition is a
+// bug in StreamStore itself, so the process is aborted; errors of callers are reported as
+// exceptions.
 #pragma once
 
 namespace stream_store::internal {

@@ -1,4 +1,7 @@
-// Memory limits of control groups, read from /proc/self/cgroup and /sys/fs/cgroup.
+// Reads memory limits of control groups from /proc/self/cgroup and /sys/fs/cgroup.
+//
+// A machine may mount version 1, version 2 or both, and the limit that binds may be that of any
+// parent group, so the smallest headroom of all is used.
 
 #include "base/cgroup.h"
 
@@ -14,7 +17,7 @@ namespace {
 
 constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
 
-// The names by which one version of the interface tells the same three things.
+// Where one version of the interface is mounted, and its names for the same figures.
 struct Interface {
   std::string_view mount;
   std::string_view limit;
@@ -38,6 +41,7 @@ std::optional<std::uint64_t> ReadNumber(const std::string& path) {
   return std::nullopt;  // missing, or "max"
 }
 
+// Page cache of files counts as used memory, but the kernel drops it before it kills a process.
 std::uint64_t DroppableCache(const std::string& group, const Interface& interface) {
   std::ifstream file(group + "/memory.stat");
   std::uint64_t total = 0;
@@ -60,7 +64,7 @@ std::uint64_t HeadroomOf(const std::string& group, const Interface& interface) {
   return *limit - std::min(*limit, kept);
 }
 
-// The smallest headroom from `group` up to the mount point.
+// The smallest headroom of `group` and its parents, up to the mount point.
 std::uint64_t HeadroomUpwards(const std::string& root, std::string group,
                               const Interface& interface) {
   std::uint64_t least = kNoLimit;
@@ -94,7 +98,7 @@ std::uint64_t CgroupHeadroomBytes(const std::string& root) noexcept try {
     }
   }
   return least;
-} catch (...) {
+} catch (...) {  // the result is an estimate, and an unreadable file must not stop an append
   return kNoLimit;
 }
 

@@ -1,7 +1,9 @@
-// How much memory the control group of this process may still take.
+// CgroupHeadroomBytes(): how much more memory the control group of this process may use.
 //
-// Used before a store grows on a memory-backed file system: there the kernel does not say ENOSPC at
-// the limit, it kills. Advice, not a promise: other processes of the group take memory meanwhile.
+// DataFile calls it before a store grows on a memory-backed file system. On a disk a growth beyond
+// the limit fails with ENOSPC; in memory the kernel kills the process instead, so the limit must be
+// checked first. The result is an estimate: other processes of the group allocate at the same time.
+// Thread rules: any thread.
 #pragma once
 
 #include <cstdint>
@@ -9,11 +11,12 @@
 
 namespace stream_store::internal {
 
-/// Limit minus use, page cache that can be dropped not counted as use; the smallest over the group
-/// and its parents, versions 1 and 2. UINT64_MAX where no limit is found.
+/// Returns the limit of the control group minus its use, in bytes, or UINT64_MAX if no limit is
+/// found. Page cache that the kernel can drop does not count as use. The smallest headroom of the
+/// group and all its parents is returned; versions 1 and 2 of the interface are understood.
 ///
-/// root  put before /proc and /sys: a test's own tree.
-/// Cost  a handful of small file reads; slow path only. Never throws.
+/// root  a directory that is put before /proc and /sys. Tests pass a tree of their own.
+/// Cost  a handful of small file reads, so for slow paths only. Never throws.
 std::uint64_t CgroupHeadroomBytes(const std::string& root = {}) noexcept;
 
 }  // namespace stream_store::internal

@@ -1,10 +1,11 @@
 // CRC32C: three interleaved streams on machines with the instruction, slicing tables elsewhere.
 //
-// A register is linear in what went in: register(A, B) = shift(register(A), bits of B) xor
-// register0(B). So three parts of a long input run side by side, hiding the three cycles the
-// instruction takes, and are joined at the end: shift(s0, 2 lanes) ^ shift(s1, 1 lane) ^ s2. A
-// shift by n bits is a carry-less multiplication by x^(n - 33) mod P and one more CRC step over the
-// 64-bit product (which stands for the missing 33 bits in this bit order).
+// The instruction takes three cycles but can start every cycle, so a single stream would use a
+// third of its speed. The register is linear in its input: register(A, B) = shift(register(A), bits
+// of B) xor register0(B). A long input is therefore split into three parts ("lanes") that are
+// computed side by side and joined at the end: shift(s0, 2 lanes) ^ shift(s1, 1 lane) ^ s2. A shift
+// by n bits is a carry-less multiplication by x^(n - 33) mod P, followed by one more CRC step over
+// the 64-bit product; that step contributes the missing 33 bits in this bit order.
 
 #include "base/crc32c.h"
 
@@ -27,7 +28,7 @@ constexpr std::uint32_t kPolynomial = 0x82F63B78U;  // reflected
 
 using SlicingTables = std::array<std::array<std::uint32_t, 256>, 8>;
 
-constexpr SlicingTables MakeSlicingTables() {
+constexpr SlicingTables MakeSlicingTables() {  // slicing-by-8: one table per byte of a word
   SlicingTables tables{};
   for (std::uint32_t byte = 0; byte < 256; ++byte) {
     std::uint32_t state = byte;
@@ -93,7 +94,7 @@ namespace {
 
 constexpr std::size_t kMaxLaneWords = 256;
 
-// kShift[n] = x^(64 n - 33) mod P, reflected: what shifts a register by n words.
+// kShift[n] = x^(64 n - 33) mod P, reflected: multiplying by it shifts a register by n words.
 constexpr std::array<std::uint32_t, 2 * kMaxLaneWords + 1> MakeShifts() {
   std::array<std::uint32_t, 2 * kMaxLaneWords + 1> shifts{};
   std::uint32_t power = 1;  // x^31: bit 31 - k of a register is the coefficient of x^k
@@ -147,7 +148,7 @@ struct Lanes {
   std::uint32_t state[3];
 };
 
-// Registers of three parts of `lane` words each.
+// The registers of three consecutive parts of `lane` words each; the first continues `state`.
 [[gnu::always_inline]] inline Lanes RunLanes(std::uint32_t state, const unsigned char* bytes,
                                              std::size_t lane) noexcept {
   Lanes lanes{{state, 0, 0}};
@@ -174,7 +175,8 @@ std::uint32_t JoinBySoftware(const Lanes& lanes, std::size_t lane) noexcept {
   return lanes.state[2] ^ HardwareWord(0, product);
 }
 
-constexpr std::size_t kSoftwareJoinWords = 192;  // below, one stream is faster than the joining
+// Below this length, joining three lanes in software costs more than they save.
+constexpr std::size_t kSoftwareJoinWords = 192;
 
 std::uint32_t ExtendJoinedBySoftware(std::uint32_t state, const unsigned char* bytes,
                                      std::size_t count) noexcept {
@@ -192,6 +194,7 @@ std::uint32_t ExtendJoinedBySoftware(std::uint32_t state, const unsigned char* b
 
 #if defined(__x86_64__)
 
+// As kSoftwareJoinWords, but joining with PCLMULQDQ is cheaper.
 constexpr std::size_t kLaneThresholdWords = 24;
 
 const bool kHasPclmul = __builtin_cpu_supports("pclmul") != 0;

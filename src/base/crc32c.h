@@ -1,13 +1,14 @@
 // CRC32C (Castagnoli, polynomial 0x1EDC6F41 reflected 0x82F63B78; RFC 3720 appendix B.4) with the
 // hardware's instruction, three interleaved streams for long inputs.
 //
-// Used by the append path, recovery and every file that carries a checksum. Thread rules: pure
-// functions. x86-64: the instruction is part of our baseline (x86-64-v2) and inline; the streams
-// are joined with PCLMULQDQ where the processor has it. AArch64: the instruction is inline if
-// compiled in, else chosen at run time.
+// Used by append, recovery and every file that carries a checksum. Thread rules: pure functions.
 //
-// All functions work on the bare register: no initial or final inversion. The standard checksum of
-// bytes is ~Crc32cExtend(0xffffffff, bytes); Crc32c() below is that.
+// On x86-64 the instruction is part of our baseline (x86-64-v2), so it is inlined; the streams are
+// joined with PCLMULQDQ if the processor has it. On AArch64 the instruction is inlined if the
+// compiler may use it, else it is chosen at run time.
+//
+// All functions work on the bare register, without an initial or final inversion. The standard
+// checksum of bytes is ~Crc32cExtend(0xffffffff, bytes), which Crc32c() returns.
 #pragma once
 
 #include <cstddef>
@@ -21,13 +22,14 @@
 
 namespace stream_store::internal {
 
-/// Register after `size` more bytes.
+/// Returns the register `state` after `size` more bytes.
 std::uint32_t Crc32cExtend(std::uint32_t state, const void* data, std::size_t size) noexcept;
 
-/// Register after `count` more 64-bit words (little-endian bytes): the fast path for values.
+/// Returns the register after `count` more 64-bit words (their little-endian bytes). The fast path
+/// for values.
 std::uint32_t Crc32cExtendWords(std::uint32_t state, const void* words, std::size_t count) noexcept;
 
-/// Register after one more word. Inline: the hot path of append.
+/// Returns the register after one more word. Inline, because every append calls it.
 inline std::uint32_t Crc32cExtendWord(std::uint32_t state, std::uint64_t word) noexcept {
 #if defined(__SSE4_2__)
   return static_cast<std::uint32_t>(_mm_crc32_u64(state, word));
@@ -38,12 +40,12 @@ inline std::uint32_t Crc32cExtendWord(std::uint32_t state, std::uint64_t word) n
 #endif
 }
 
-/// Standard CRC32C of bytes.
+/// Returns the standard CRC32C of `size` bytes.
 inline std::uint32_t Crc32c(const void* data, std::size_t size) noexcept {
   return ~Crc32cExtend(0xffffffffU, data, size);
 }
 
-/// Portable byte-table version, for machines without the instruction and as the model in tests.
+/// As Crc32cExtend(), with tables: for machines without the instruction, and as the model in tests.
 std::uint32_t Crc32cExtendPortable(std::uint32_t state, const void* data,
                                    std::size_t size) noexcept;
 

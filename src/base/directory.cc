@@ -42,7 +42,8 @@ const char* KindName(mode_t mode) {
   throw Error(ErrorCode::kCorrupt, StrCat(path, ": expected a regular file but found ", found));
 }
 
-// What open() says of an entry that is not a regular file, before anything could be looked at.
+// Translates the errors that open() returns for entries that are not regular files. With these
+// flags it refuses them before there is a descriptor to inspect.
 [[noreturn]] void ThrowOpenFailure(const std::string& path, int error) {
   if (error == ENOENT) {
     throw Error(ErrorCode::kNotFound, StrCat(path, ": no such file"));
@@ -83,7 +84,7 @@ Directory Directory::Open(const std::filesystem::path& path) {
 File Directory::OpenFile(const char* name, bool writable) const {
   const std::string path = PathText(path_ / name);
   const int access = writable ? O_RDWR : O_RDONLY;
-  // O_NONBLOCK: a pipe of that name must not hang us; it changes nothing for regular files.
+  // O_NONBLOCK: opening a pipe of that name would wait for its other end. Regular files ignore it.
   const int fd = RetryInterrupted([&] {
     return sys().open_at(file_.fd(), name, access | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
   });
@@ -114,6 +115,7 @@ File Directory::CreateFile(const char* name) const {
     ThrowErrno(path, "creating", errno);
   }
   File file(fd, path);
+  // The umask may have cleared bits of the mode.
   if (sys().fchmod(fd, kFileMode) != 0) {
     ThrowErrno(path, "setting mode 0600", errno);
   }
@@ -134,7 +136,7 @@ bool Directory::Contains(const char* name) const {
 }
 
 std::vector<std::string> Directory::Entries() const {
-  // A descriptor of its own: reading moves the offset of the open directory.
+  // A new descriptor: listing moves the offset of an open directory, which threads would share.
   const int fd = RetryInterrupted(
       [&] { return sys().open_at(file_.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0); });
   if (fd < 0) {
@@ -179,7 +181,7 @@ void Directory::Sync() const {
     return;
   }
   if (errno == EINVAL || errno == EOPNOTSUPP) {
-    return;  // no sync of directories on this file system
+    return;  // this file system has no sync of directories; there is nothing else to do
   }
   ThrowErrno(PathText(path_), "fsync of the directory", errno);
 }

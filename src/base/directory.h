@@ -1,5 +1,11 @@
-// A directory held open: everything inside a store is opened relative to it, never through a path
-// again.
+// Directory: an open directory, and the functions that create a directory atomically.
+//
+// A store keeps its directory open and opens every file relative to it, so that renaming or
+// replacing a directory on the path cannot mix the files of two stores. Used by storage (create,
+// open, read_source, damaged_files). Thread rules: const functions from any thread.
+//
+// A new store is built in a sibling directory, `.name.tmp-<32 hex digits>`, and renamed to its
+// final name when it is complete (sibling.cc).
 #pragma once
 
 #include <filesystem>
@@ -12,39 +18,52 @@ namespace stream_store::internal {
 
 class Directory {
  public:
-  /// Opens an existing directory. Throws Error(kNotFound) if nothing is there,
-  /// Error(kAlreadyExists) "is not a directory" for anything else than a directory, Error(kIo).
+  /// Opens an existing directory. Throws Error(kNotFound) if the path does not exist,
+  /// Error(kAlreadyExists) "is not a directory" if it is something else, or Error(kIo).
   static Directory Open(const std::filesystem::path& path);
 
-  /// Creates `parent/.name.tmp-<128 random bits in hex>` with mode 0700 and opens it. Throws
-  /// Error(kNoSpace, kIo).
+  /// Creates the hidden sibling of `final_path` with mode 0700 and opens it. The caller publishes
+  /// it with PublishDirectory() or deletes it with RemoveTree(). Throws Error(kNotFound) if the
+  /// parent directory does not exist, or Error(kNoSpace, kIo).
   static Directory CreateSibling(const std::filesystem::path& final_path);
 
   const std::filesystem::path& path() const noexcept { return path_; }
 
-  /// The path for messages from now on: it was renamed.
+  /// Changes the path used in messages, after the directory was renamed.
   void MovedTo(std::filesystem::path path) {
     file_.MovedTo(path.string());
     path_ = std::move(path);
   }
 
+  /// The descriptor. Stays owned by this object.
   int fd() const noexcept { return file_.fd(); }
 
-  bool InMemory() const noexcept { return file_.InMemory(); }  ///< on tmpfs or the like
+  /// Whether the directory is on a memory-backed file system, such as tmpfs.
+  bool InMemory() const noexcept { return file_.InMemory(); }
 
-  /// Opens a regular file inside: O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, then fstat. Throws
-  /// Error(kNotFound) if it is missing, Error(kCorrupt) if it is anything but a regular file
-  /// ("expected a regular file but found a directory / symbolic link / …"), Error(kIo).
+  /// Opens the regular file `name`. Symbolic links are not followed, and pipes or devices of that
+  /// name are refused without blocking. Throws Error(kNotFound) if it is missing, Error(kCorrupt)
+  /// "expected a regular file but found …" if it is anything else, or Error(kIo).
   File OpenFile(const char* name, bool writable) const;
 
-  /// Creates a new regular file, mode 0600 whatever the umask, O_EXCL.
+  /// Creates the regular file `name` with mode 0600, regardless of the umask. Throws
+  /// Error(kAlreadyExists) if an entry of that name exists, or Error(kNoSpace, kIo).
   File CreateFile(const char* name) const;
 
-  bool Contains(const char* name) const;     ///< any kind of entry
-  std::vector<std::string> Entries() const;  ///< names but "." and ".."
-  void Unlink(const char* name) const;       ///< missing is fine
+  /// Whether an entry of that name exists, of any kind. Throws Error(kIo).
+  bool Contains(const char* name) const;
+
+  /// The names of all entries except "." and "..", sorted. Throws Error(kIo).
+  std::vector<std::string> Entries() const;
+
+  /// Deletes a file; a missing one is not an error. Throws Error(kIo).
+  void Unlink(const char* name) const;
+
+  /// Renames a file, replacing an existing `to`. Throws Error(kNoSpace, kIo).
   void RenameFile(const char* from, const char* to) const;
-  void Sync() const;  ///< fsync of the directory
+
+  /// Makes created, renamed and deleted entries durable (fsync). Throws Error(kIo).
+  void Sync() const;
 
  private:
   explicit Directory(File file, std::filesystem::path path);
@@ -52,22 +71,28 @@ class Directory {
   std::filesystem::path path_;
 };
 
-/// Renames a sibling made by CreateSibling() to its final name, never replacing anything but an
-/// empty directory. Throws Error(kAlreadyExists).
+/// Renames a sibling made by CreateSibling() to its final name. Replaces nothing except an empty
+/// directory. Throws Error(kAlreadyExists), Error(kNoSpace, kIo).
 void PublishDirectory(const Directory& sibling, const std::filesystem::path& final_path);
 
-/// fsync of the directory that holds `path`.
+/// Syncs the directory that contains `path`, which makes a rename durable. Throws Error(kIo).
 void SyncParent(const std::filesystem::path& path);
 
-/// Deletes a sibling and the plain files in it; errors are ignored.
+/// Deletes a sibling and the plain files in it. Ignores errors: the next open tries again.
 void RemoveTree(const std::filesystem::path& sibling) noexcept;
 
-/// Names of leftover siblings of `final_path` (".name.tmp-…" in its parent).
+/// Returns the paths of all siblings of `final_path` (`.name.tmp-…`): stores that are being created
+/// and leftovers of creations that died. Empty if the parent cannot be listed.
 std::vector<std::filesystem::path> FindSiblings(const std::filesystem::path& final_path);
 
-/// An unlinked file, mode 0600, on a disk file system: tries `preferred` (alone if not empty), else
-/// $TMPDIR, /var/tmp, /tmp, skipping memory-backed file systems while another place is left;
-/// O_TMPFILE, or create + unlink. Throws Error(kIo, kNotFound) naming the places tried.
+/// Creates a file with mode 0600 that has no name, so that it disappears with its last descriptor
+/// (O_TMPFILE, or creating and unlinking a file).
+///
+/// preferred  the only directory that is tried, unless it is empty. Then $TMPDIR, /var/tmp and /tmp
+///            are tried, memory-backed file systems last: their pages count against the memory
+///            limit.
+/// name       for messages.
+/// Throws Error(kIo, kNotFound) with the reason for each directory that was tried.
 File CreateUnlinkedFile(const std::filesystem::path& preferred, const std::string& name);
 
 }  // namespace stream_store::internal

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "base/assert.h"
 #include "base/retry.h"
 #include "base/str_cat.h"
 #include "base/syscalls.h"
@@ -23,7 +24,8 @@ namespace {
 
 constexpr std::size_t kZeroBlockBytes = std::size_t{1} << 20;
 
-// Zeros to write where the file system cannot allocate; in .bss, so they cost nothing until used.
+// Zeros to write where the file system cannot allocate. They lie in .bss, so they take no memory
+// until they are used.
 alignas(4096) constinit std::array<std::byte, kZeroBlockBytes> zero_block{};
 
 std::string Message(const std::string& path, const std::string& doing, int error) {
@@ -32,8 +34,8 @@ std::string Message(const std::string& path, const std::string& doing, int error
 
 bool NotSupported(int error) { return error == EOPNOTSUPP || error == ENOSYS || error == EINVAL; }
 
-// A write beyond RLIMIT_FSIZE kills the process with SIGXFSZ unless the host ignores it: look
-// first.
+// A write beyond RLIMIT_FSIZE raises SIGXFSZ, which kills the process unless the host program
+// ignores it. A library must not do that, so the limit is checked first.
 void CheckFileSizeLimit(const std::string& path, const std::string& doing, std::uint64_t size) {
   struct rlimit limit{};
   if (sys().getrlimit(RLIMIT_FSIZE, &limit) != 0) {
@@ -73,6 +75,7 @@ File& File::operator=(File&& other) noexcept {
 File::~File() { Close(); }
 
 bool File::InMemory() const noexcept {
+  STREAM_STORE_ASSERT(is_open());
   struct statfs status{};
   if (sys().fstatfs(fd_, &status) != 0) {
     return false;
@@ -82,6 +85,7 @@ bool File::InMemory() const noexcept {
 }
 
 std::uint64_t File::Size() const {
+  STREAM_STORE_ASSERT(is_open());
   struct stat status{};
   if (sys().file_stat(fd_, &status) != 0) {
     ThrowErrno(path_, "fstat", errno);
@@ -90,6 +94,7 @@ std::uint64_t File::Size() const {
 }
 
 std::size_t File::ReadAt(std::span<std::byte> out, std::uint64_t offset) const {
+  STREAM_STORE_ASSERT(is_open());
   std::size_t done = 0;
   while (done < out.size()) {
     const ssize_t got = RetryInterrupted([&] {
@@ -99,7 +104,7 @@ std::size_t File::ReadAt(std::span<std::byte> out, std::uint64_t offset) const {
     if (got < 0) {
       ThrowErrno(path_, StrCat("reading ", out.size(), " bytes at ", offset), errno);
     }
-    if (got == 0) {
+    if (got == 0) {  // the end of the file
       break;
     }
     done += static_cast<std::size_t>(got);
@@ -108,6 +113,7 @@ std::size_t File::ReadAt(std::span<std::byte> out, std::uint64_t offset) const {
 }
 
 void File::WriteAt(std::span<const std::byte> bytes, std::uint64_t offset) const {
+  STREAM_STORE_ASSERT(is_open());
   const auto doing = [&] { return StrCat("writing ", bytes.size(), " bytes at ", offset); };
   if (bytes.empty()) {
     return;
@@ -123,13 +129,14 @@ void File::WriteAt(std::span<const std::byte> bytes, std::uint64_t offset) const
       ThrowErrno(path_, doing(), errno);
     }
     if (put == 0) {
-      ThrowErrno(path_, doing(), EIO);  // a regular file never takes nothing
+      ThrowErrno(path_, doing(), EIO);  // never for a regular file; avoids an endless loop
     }
     done += static_cast<std::size_t>(put);
   }
 }
 
 void File::Allocate(std::uint64_t old_size, std::uint64_t size) const {
+  STREAM_STORE_ASSERT(is_open());
   if (size <= old_size) {
     return;
   }
@@ -145,7 +152,8 @@ void File::Allocate(std::uint64_t old_size, std::uint64_t size) const {
     ThrowErrno(path_, GrowingTo(size), errno);
   }
 
-  // Never posix_fallocate(): it emulates by touching bytes that may already hold data.
+  // Not posix_fallocate(): where it emulates, it writes into blocks that may already hold data of
+  // another thread or process.
   for (std::uint64_t at = std::max(old_size, Size()); at < size; at += kZeroBlockBytes) {
     const std::size_t count = std::min<std::uint64_t>(kZeroBlockBytes, size - at);
     try {
@@ -157,6 +165,7 @@ void File::Allocate(std::uint64_t old_size, std::uint64_t size) const {
 }
 
 void File::ZeroRange(std::uint64_t begin, std::uint64_t end) const {
+  STREAM_STORE_ASSERT(is_open());
   end = std::min(end, Size());
   if (begin >= end) {
     return;
@@ -177,6 +186,7 @@ void File::ZeroRange(std::uint64_t begin, std::uint64_t end) const {
 }
 
 void File::Truncate(std::uint64_t size) const {
+  STREAM_STORE_ASSERT(is_open());
   const std::string doing = StrCat("truncating to ", size, " bytes");
   if (size > Size()) {
     CheckFileSizeLimit(path_, doing, size);
@@ -186,9 +196,10 @@ void File::Truncate(std::uint64_t size) const {
   }
 }
 
-// A sync that fails is kIo whatever the errno: data may be lost, and making room does not bring it
-// back.
+// A failed sync is kIo for every errno, even ENOSPC: data may be lost, and freeing disk space does
+// not bring it back.
 void File::SyncData() const {
+  STREAM_STORE_ASSERT(is_open());
   if (RetryInterrupted([&] { return sys().fdatasync(fd_); }) == 0) {
     return;
   }
@@ -197,6 +208,7 @@ void File::SyncData() const {
 }
 
 void File::Sync() const {
+  STREAM_STORE_ASSERT(is_open());
   if (RetryInterrupted([&] { return sys().fsync(fd_); }) == 0) {
     return;
   }
@@ -209,7 +221,7 @@ void File::Close() noexcept {
     return;
   }
   const int saved = errno;
-  sys().close(std::exchange(fd_, -1));  // not retried: Linux has closed it even after EINTR
+  sys().close(std::exchange(fd_, -1));  // not retried: Linux closes it even if it reports EINTR
   errno = saved;
 }
 

@@ -1,5 +1,9 @@
-// A file descriptor with its path for messages: whole reads and writes, allocation, syncs. EINTR is
-// retried.
+// File: an open file descriptor with the path for messages.
+//
+// Used by base, storage and tests for every file of a store. Reads and writes are complete (short
+// system calls are continued), EINTR is retried, and errors are thrown as Error with the path, the
+// operation and the reason. Thread rules: const functions may run in several threads at once; reads
+// and writes carry their offset, so they do not disturb each other.
 #pragma once
 
 #include <cstdint>
@@ -11,55 +15,82 @@
 
 namespace stream_store::internal {
 
-/// Throws Error(kNoSpace for ENOSPC, EDQUOT, EFBIG; else kIo): "<path>: <doing>: <strerror>".
+/// Throws Error "<path>: <doing>: <strerror(error)>", with the code kNoSpace for ENOSPC, EDQUOT and
+/// EFBIG, else kIo.
 [[noreturn]] void ThrowErrno(const std::string& path, const std::string& doing, int error);
 
-/// An open file. Movable; closes on destruction.
+/// Owns a descriptor and closes it on destruction. Movable, not copyable.
 class File {
  public:
+  /// No file: is_open() is false.
   File() = default;
-  File(int fd, std::string path) noexcept;  ///< takes the descriptor over
+
+  /// Takes ownership of `fd`. `path` is used in messages only.
+  File(int fd, std::string path) noexcept;
   File(File&& other) noexcept;
   File& operator=(File&& other) noexcept;
   ~File();
 
   bool is_open() const noexcept { return fd_ >= 0; }
 
+  /// The descriptor, or -1. Stays owned by this object.
   int fd() const noexcept { return fd_; }
 
   const std::string& path() const noexcept { return path_; }
 
-  /// The path for messages from now on: its directory was renamed.
+  /// Changes the path used in messages, after the directory was renamed.
   void MovedTo(std::string path) { path_ = std::move(path); }
 
-  /// Whether it lies on a memory-backed file system: tmpfs, ramfs, hugetlbfs.
+  /// Whether the file is on a memory-backed file system: tmpfs, ramfs or hugetlbfs. False if that
+  /// cannot be found out.
+  /// REQUIRES: is_open().
   bool InMemory() const noexcept;
 
-  /// Bytes, by fstat. Throws Error(kIo).
+  /// The file's size in bytes, by fstat(). Throws Error(kIo).
+  /// REQUIRES: is_open().
   std::uint64_t Size() const;
 
-  /// Reads up to out.size() bytes at `offset`; returns how many there were before the end. Throws
-  /// Error(kIo).
+  /// Reads up to out.size() bytes from byte `offset`. Returns how many there were before the end of
+  /// the file; the rest of `out` is unchanged. Throws Error(kIo).
+  /// REQUIRES: is_open().
   std::size_t ReadAt(std::span<std::byte> out, std::uint64_t offset) const;
 
-  /// Writes all of `bytes` at `offset`. Throws Error(kNoSpace, kIo).
+  /// Writes all of `bytes` from byte `offset`, extending the file if necessary. Throws
+  /// Error(kNoSpace, kIo); some of the bytes may then have been written.
+  /// REQUIRES: is_open().
   void WriteAt(std::span<const std::byte> bytes, std::uint64_t offset) const;
 
-  /// Makes [0, size) allocated, zeros where nothing was: fallocate, or zeros by pwrite where that
-  /// is not supported.
+  /// Allocates disk space for [old_size, size), so that storing through a mapping cannot fail
+  /// there. New bytes read as zeros. Uses fallocate(), or writes zeros where that is not supported.
   ///
-  /// Refuses early beyond RLIMIT_FSIZE, so that no SIGXFSZ is raised. Throws Error(kNoSpace, kIo);
-  /// the size may then have grown part of the way, the content below the old size is untouched.
+  /// Throws Error(kNoSpace, kIo). The size may then have grown part of the way; bytes below the old
+  /// size are unchanged. RLIMIT_FSIZE is checked first, because exceeding it raises SIGXFSZ.
+  /// REQUIRES: is_open().
   void Allocate(std::uint64_t old_size, std::uint64_t size) const;
 
-  /// Makes [begin, end) read as zeros (FALLOC_FL_ZERO_RANGE, or pwrite). The size does not change.
+  /// Makes [begin, end) read as zeros, up to the end of the file; the size does not change. Uses
+  /// FALLOC_FL_ZERO_RANGE, or writes zeros where that is not supported. Throws Error(kNoSpace,
+  /// kIo).
+  /// REQUIRES: is_open().
   void ZeroRange(std::uint64_t begin, std::uint64_t end) const;
 
+  /// Sets the file's size. Throws Error(kNoSpace, kIo).
+  /// REQUIRES: is_open().
   void Truncate(std::uint64_t size) const;
-  void SyncData() const;  ///< fdatasync. Throws Error(kIo).
-  void Sync() const;      ///< fsync. Throws Error(kIo).
+
+  /// Makes the content and size durable (fdatasync). Throws Error(kIo) for every errno.
+  /// REQUIRES: is_open().
+  void SyncData() const;
+
+  /// As SyncData(), with all metadata (fsync).
+  /// REQUIRES: is_open().
+  void Sync() const;
+
+  /// Closes the descriptor, if there is one. Keeps errno.
   void Close() noexcept;
-  int Release() noexcept;  ///< gives the descriptor up without closing it
+
+  /// Returns the descriptor and gives up its ownership without closing it.
+  int Release() noexcept;
 
  private:
   int fd_ = -1;

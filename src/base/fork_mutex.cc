@@ -1,21 +1,24 @@
 #include "base/fork_mutex.h"
 
+#include "base/assert.h"
+#include "base/mutex.h"
 #include "base/threads.h"
 
 namespace stream_store::internal {
 
-// All living ForkMutexes, by rank. Never destroyed: some outlive static destruction.
+// All existing ForkMutexes, by rank. The list is never destroyed, because some of them outlive
+// static destruction.
 struct ForkMutexList {
-  std::mutex mutex;
-  ForkMutex* first[2] = {nullptr, nullptr};
+  Mutex mutex;
+  ForkMutex* first[2] GUARDED_BY(mutex) = {nullptr, nullptr};
 
   static ForkMutexList& Get() {
     static auto* list = new ForkMutexList;
     return *list;
   }
 
-  void Add(ForkMutex* item) {
-    const std::scoped_lock hold(mutex);
+  void Add(ForkMutex* item) EXCLUDES(mutex) {
+    const MutexLock hold(mutex);
     ForkMutex*& head = first[static_cast<int>(item->rank_)];
     item->next_ = head;
     if (head != nullptr) {
@@ -24,8 +27,8 @@ struct ForkMutexList {
     head = item;
   }
 
-  void Remove(ForkMutex* item) {
-    const std::scoped_lock hold(mutex);
+  void Remove(ForkMutex* item) EXCLUDES(mutex) {
+    const MutexLock hold(mutex);
     ForkMutex*& head = first[static_cast<int>(item->rank_)];
     (item->previous_ == nullptr ? head : item->previous_->next_) = item->next_;
     if (item->next_ != nullptr) {
@@ -33,7 +36,8 @@ struct ForkMutexList {
     }
   }
 
-  static void Prepare() {
+  // Held from before the fork until after it, on both sides: the analysis cannot follow that.
+  static void Prepare() NO_THREAD_SAFETY_ANALYSIS {
     ForkMutexList& list = Get();
     list.mutex.lock();
     for (ForkMutex* head : list.first) {
@@ -43,7 +47,7 @@ struct ForkMutexList {
     }
   }
 
-  static void Resume() {
+  static void Resume() NO_THREAD_SAFETY_ANALYSIS {
     ForkMutexList& list = Get();
     for (ForkMutex* head : list.first) {
       for (ForkMutex* item = head; item != nullptr; item = item->next_) {
@@ -56,7 +60,8 @@ struct ForkMutexList {
 
 namespace {
 
-// When the library is loaded, before there are threads: a child must not find this half done.
+// Installed when the library is loaded, before there are threads, so that no child can inherit a
+// half-finished installation.
 [[maybe_unused]] const bool kInstalled = [] {
   ForkMutexList::Get();
   InstallForkHandlers(ForkMutexList::Prepare, ForkMutexList::Resume, ForkMutexList::Resume);
@@ -65,8 +70,14 @@ namespace {
 
 }  // namespace
 
-ForkMutex::ForkMutex(Rank rank) : rank_(rank) { ForkMutexList::Get().Add(this); }
+ForkMutex::ForkMutex(Rank rank) : rank_(rank) {
+  STREAM_STORE_ASSERT(HeldByThread() == 0);
+  ForkMutexList::Get().Add(this);
+}
 
-ForkMutex::~ForkMutex() { ForkMutexList::Get().Remove(this); }
+ForkMutex::~ForkMutex() {
+  STREAM_STORE_ASSERT(HeldByThread() == 0);
+  ForkMutexList::Get().Remove(this);
+}
 
 }  // namespace stream_store::internal

@@ -32,14 +32,15 @@ std::uint64_t PageUp(std::uint64_t bytes) noexcept {
   return bytes > ~mask ? bytes & ~mask : (bytes + mask) & ~mask;
 }
 
-// What all reservations together may take. A process has 128 TiB (less under RLIMIT_AS), and the
-// rest belongs to malloc, to stacks and to everybody else.
+// The most that all reservations together may take. A process has 128 TiB of address space (less
+// under RLIMIT_AS); the rest is left to malloc, stacks and the host program.
 constexpr std::uint64_t kMostReserved = 32ULL << 40;
 
 std::atomic<std::uint64_t> reserved_bytes{0};
 
-// A 32nd of what is left: hundreds of stores then fit side by side, each with less than the one
-// before. Full reservations would leave the ninetieth store, and malloc, nothing.
+// 1/32 of the free part, so that hundreds of stores can be open together, each with a smaller
+// reservation than the one before. With full reservations for each, the ninetieth store and malloc
+// would find no address space.
 std::uint64_t ShareOfAddressSpace() noexcept {
   std::uint64_t most = kMostReserved;
   struct rlimit limit{};
@@ -68,7 +69,7 @@ Mapping::Mapping(const File& file, std::uint64_t reserve_bytes, std::uint64_t mi
     }
     const int error = errno;
     const std::string doing = StrCat("mapping ", bytes, " bytes of address space");
-    // EINVAL: what emulators such as valgrind say of more than they can map.
+    // Valgrind and other emulators return EINVAL for more than they can map.
     if (error != ENOMEM && error != EINVAL) {
       ThrowErrno(file.path(), doing, error);
     }
@@ -98,7 +99,7 @@ Mapping Mapping::Private(std::uint64_t bytes) {
 Mapping::Mapping(Mapping&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
 
-Mapping& Mapping::operator=(Mapping&& other) noexcept {
+Mapping& Mapping::operator=(Mapping&& other) noexcept {  // `other` unmaps the old memory
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
   return *this;

@@ -1,6 +1,11 @@
-// A shared mapping of a file, reserved beyond its end so that growth needs no remapping.
+// Mapping: a shared mapping of a file that reserves address space beyond the file's end.
 //
-// Touching bytes beyond the file's end is SIGBUS: callers compare with the file size first.
+// A store's files grow while readers hold pointers into them. The reservation is much larger than
+// the file, so a growth needs no new mapping and moves no pointer. Used by DataFile, Control and
+// SafeCopy. Thread rules: const functions from any thread.
+//
+// Loading or storing beyond the file's end raises SIGBUS, so callers compare with the size of the
+// file first.
 #pragma once
 
 #include <cstddef>
@@ -12,30 +17,43 @@ namespace stream_store::internal {
 
 class Mapping {
  public:
+  /// Maps nothing: data() is null and size() is 0.
   Mapping() = default;
 
-  /// Maps [0, reserve_bytes) of `file`, MAP_SHARED | MAP_NORESERVE. All mappings of a process
-  /// share 32 TiB, or a quarter of RLIMIT_AS; each reserves at most a 32nd of what is left of that,
-  /// and half as much while the address space is not there, but never below `minimum_bytes`.
-  /// Throws Error(kNoSpace) then, Error(kIo).
+  /// Maps the first bytes of `file`, shared with other processes (MAP_SHARED | MAP_NORESERVE).
+  ///
+  /// reserve_bytes  address space to reserve, if there is enough.
+  /// minimum_bytes  the least that is of use; the reservation never gets smaller than this.
+  ///
+  /// All mappings of a process share 32 TiB of address space, or a quarter of RLIMIT_AS. Each one
+  /// reserves at most 1/32 of the part that is still free, and halves its reservation as long as
+  /// the kernel refuses it. Throws Error(kNoSpace) if not even minimum_bytes can be mapped, or
+  /// Error(kIo).
   Mapping(const File& file, std::uint64_t reserve_bytes, std::uint64_t minimum_bytes,
           bool writable);
-  /// Private memory that reads as zeros and is there only where it was touched. Throws
-  /// Error(kNoSpace).
+
+  /// Returns `bytes` of private memory that reads as zeros. Only pages that are touched take
+  /// memory.
+  /// Throws Error(kNoSpace).
   static Mapping Private(std::uint64_t bytes);
+
   Mapping(Mapping&& other) noexcept;
   Mapping& operator=(Mapping&& other) noexcept;
+
+  /// Unmaps the memory; pointers into it become invalid.
   ~Mapping();
 
   std::byte* data() const noexcept { return data_; }
 
-  std::uint64_t size() const noexcept { return size_; }  ///< reserved bytes
+  /// Bytes of address space reserved: often far more than the file has.
+  std::uint64_t size() const noexcept { return size_; }
 
-  /// Faults [begin, end) in for writing (MADV_POPULATE_WRITE). False if the kernel cannot or there
-  /// is no room.
+  /// Makes the pages that hold [begin, end) present and writable, so that stores into them do not
+  /// fault (MADV_POPULATE_WRITE). Returns false if the kernel does not support that or has no
+  /// memory; the pages are then faulted in when they are touched.
   bool Populate(std::uint64_t begin, std::uint64_t end) const noexcept;
 
-  /// Read-only from now on. Async-signal-safe: one mprotect.
+  /// Makes the memory read-only, permanently. Async-signal-safe: used after fork() in the child.
   void ProtectReadOnly() const noexcept;
 
  private:

@@ -1,10 +1,11 @@
-// madvise() and getrusage().
+// Page advice by madvise(), waits by getrusage().
 #include "base/paging.h"
 
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/syscalls.h"
 
 namespace stream_store::internal {
@@ -19,12 +20,13 @@ int AdviceFor(PageUse use) noexcept {
     case PageUse::kSequential:
       break;
   }
-  return MADV_NORMAL;  // not MADV_SEQUENTIAL, which drops what was read
+  return MADV_NORMAL;  // not MADV_SEQUENTIAL, which evicts pages soon after they were read
 }
 
 }  // namespace
 
 void AdvisePages(const void* begin, const void* end, PageUse use) noexcept {
+  STREAM_STORE_ASSERT(begin <= end);
   static const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
   const auto first = reinterpret_cast<std::uintptr_t>(begin) & ~(page - 1);
   const auto bytes = reinterpret_cast<std::uintptr_t>(end) - first;

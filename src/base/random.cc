@@ -1,4 +1,4 @@
-// Random bytes of the kernel.
+// Random bytes from getrandom(), which may return fewer than asked for.
 
 #include "base/random.h"
 

@@ -1,4 +1,5 @@
-// Random bytes of the kernel: store ids, check seeds, names of siblings.
+// Random bytes from the kernel, for store ids, checksum seeds and the names of siblings. Thread
+// rules: any thread.
 #pragma once
 
 #include <array>
@@ -7,10 +8,10 @@
 
 namespace stream_store::internal {
 
-/// 16 bytes from getrandom(2). Throws Error(kIo) where the kernel gives none.
+/// Returns 16 bytes from getrandom(). Throws Error(kIo) if the kernel returns an error.
 std::array<std::uint8_t, 16> RandomBytes16();
 
-/// RandomBytes16() as 32 hex digits, for names nobody can guess.
+/// Returns RandomBytes16() as 32 hex digits, for names that cannot be guessed.
 std::string RandomHex();
 
 }  // namespace stream_store::internal

@@ -1,8 +1,8 @@
-// How a directory appears complete: it is built as a hidden sibling of its final name and renamed
-// into place.
+// Creates a directory that appears complete or not at all: it is built under a hidden name next to
+// its final name and then renamed.
 //
-// A sibling of `runs/a` is `runs/.a.tmp-<32 hex digits>`. Its maker holds a lock inside, so that a
-// later open can tell a leftover from one that is being built.
+// The sibling of `runs/a` is `runs/.a.tmp-<32 hex digits>`. Its creator holds a lock on a file
+// inside, so that a later open can distinguish a leftover from a directory that is being built.
 
 #include <array>
 #include <cerrno>
@@ -26,7 +26,8 @@ namespace fs = std::filesystem;
 constexpr std::size_t kMaxNameInSibling = 200;
 constexpr std::size_t kRandomDigits = 32;
 
-// The place a final path means: absolute, no trailing slash, links at its end followed.
+// Resolves a final path: absolute, without a trailing slash, with a link at its end followed. A
+// rename would otherwise replace the link instead of creating the directory it points to.
 fs::path Place(const fs::path& final_path) {
   fs::path path = fs::absolute(final_path);
   if (!path.has_filename()) {
@@ -84,8 +85,8 @@ void PublishDirectory(const Directory& sibling, const fs::path& final_path) {
     return;
   }
   const bool taken_or_unsupported = errno == EEXIST || errno == EINVAL || errno == ENOSYS;
-  // A plain rename of a directory is as safe: the kernel lets it replace an empty directory and
-  // nothing else.
+  // A plain rename is as safe here, because the kernel lets a directory replace an empty directory
+  // and nothing else. It covers file systems without RENAME_NOREPLACE, and an empty target.
   if (taken_or_unsupported && Rename(sibling.path(), place, 0) == 0) {
     return;
   }
@@ -94,7 +95,7 @@ void PublishDirectory(const Directory& sibling, const fs::path& final_path) {
     throw Error(ErrorCode::kAlreadyExists,
                 StrCat(PathText(final_path),
                        ": creating: expected nothing or an empty directory but found ",
-                       error == ENOTDIR ? "something that is no directory" : "one with content"));
+                       error == ENOTDIR ? "something else" : "a directory with content"));
   }
   ThrowErrno(PathText(final_path), "renaming the finished directory into place", error);
 }
@@ -108,7 +109,7 @@ void RemoveTree(const fs::path& sibling) noexcept {
       directory.Unlink(name.c_str());
     }
     sys().unlink_at(AT_FDCWD, sibling.c_str(), AT_REMOVEDIR);
-  } catch (...) {  // a leftover is found again by the next open
+  } catch (...) {  // the next open finds the leftover and tries again
   }
 }
 
@@ -122,7 +123,7 @@ std::vector<fs::path> FindSiblings(const fs::path& final_path) {
         found.push_back(place.parent_path() / name);
       }
     }
-  } catch (const Error&) {  // a parent that cannot be listed holds nothing we could clean up
+  } catch (const Error&) {  // nothing in a directory that cannot be listed can be cleaned up
   }
   return found;
 }

@@ -1,4 +1,6 @@
-// StrCat(a, b, …): builds the text of a message. Used by every room; std::format is not in g++ 12.
+// StrCat(a, b, …): builds the text of a message. Used by all folders.
+//
+// std::format would be the standard way, but g++ 12 does not have it. Slow: for error paths only.
 #pragma once
 
 #include <filesystem>
@@ -7,6 +9,7 @@
 
 namespace stream_store::internal {
 
+/// Returns the parts as text, one after the other, as operator<< prints them.
 template <class... Parts>
 std::string StrCat(const Parts&... parts) {
   std::ostringstream out;
@@ -14,7 +17,7 @@ std::string StrCat(const Parts&... parts) {
   return std::move(out).str();
 }
 
-/// Text form of a path, without the quotes of operator<<.
+/// Returns a path as text, without the quotation marks that operator<< adds.
 inline std::string PathText(const std::filesystem::path& path) { return path.string(); }
 
 }  // namespace stream_store::internal

@@ -1,4 +1,4 @@
-// The real calls behind the table, and the table in use.
+// The table of the real system calls, and the table in use.
 
 #include "base/syscalls.h"
 
@@ -11,7 +11,7 @@
 namespace stream_store::internal {
 namespace {
 
-static_assert(sizeof(off_t) == 8, "files of a store pass 2 GiB: build with 64-bit offsets");
+static_assert(sizeof(off_t) == 8, "files of a store may exceed 2 GiB: build with 64-bit offsets");
 
 // Wrappers for the calls that are variadic, overloaded or declared with other types.
 int OpenAt(int directory_fd, const char* name, int flags, mode_t mode) {

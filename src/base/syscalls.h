@@ -1,7 +1,10 @@
-// Every call that touches the world, behind one small table.
+// One table of all system calls that affect files, memory mappings and limits.
 //
-// The product calls through sys(); tests replace entries to fail the n-th call or to keep a model
-// of a disk. Entries have the signature and errno rules of the call they are named after.
+// The library calls them through sys() only. Tests replace entries, to make the n-th call fail or
+// to record writes and syncs in a model of a disk (tests/crash). Each entry has the signature and
+// the errno rules of the call it is named after.
+// Thread rules: sys() may be called from any thread; entries may be replaced only while no other
+// thread uses a store.
 #pragma once
 
 #include <cstddef>
@@ -15,6 +18,7 @@
 
 namespace stream_store::internal {
 
+/// Function pointers, one for each call.
 struct Syscalls {
   int (*open_at)(int directory_fd, const char* name, int flags, mode_t mode);
   int (*close)(int fd);
@@ -41,11 +45,11 @@ struct Syscalls {
   ssize_t (*getrandom)(void* buffer, std::size_t count, unsigned flags);
 };
 
-/// The table in use. Replace entries only in tests, while no store is open in another thread.
-/// Constant-initialised, so that it may be used from a fork handler and before main().
+/// Returns the table in use, which starts as RealSyscalls(). It is constant-initialised, so it
+/// works in fork handlers and before main().
 Syscalls& sys() noexcept;
 
-/// A table of the real calls.
+/// Returns the table of the real calls.
 const Syscalls& RealSyscalls() noexcept;
 
 }  // namespace stream_store::internal

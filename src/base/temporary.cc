@@ -1,4 +1,4 @@
-// Unlinked files on disk for stores that go away with the process.
+// CreateUnlinkedFile(): files for temporary stores, which disappear with the process.
 
 #include <algorithm>
 #include <array>
@@ -31,7 +31,8 @@ std::vector<fs::path> CandidatePlaces(const fs::path& preferred) {
   return places;
 }
 
-// O_TMPFILE, or a random name that is unlinked at once where the file system has no such thing.
+// Uses O_TMPFILE. Where the file system does not have it, creates a file with a random name and
+// unlinks it at once.
 File OpenUnlinked(const Directory& directory, const std::string& name) {
   const std::string path = StrCat(PathText(directory.path() / name), " (unlinked)");
   const int fd = RetryInterrupted(
@@ -72,9 +73,9 @@ File CreateUnlinkedFile(const fs::path& preferred, const std::string& name) {
       refuse(error);
     }
   }
-  // Pages of a memory-backed file system count against the memory limit and kill instead of
-  // failing.
-  std::stable_partition(places.begin(), places.end(),  // clang 14 takes no ranges:: one
+  // Disks first: pages of a memory-backed file system count against the memory limit, and exceeding
+  // that kills the process where a full disk returns an error.
+  std::stable_partition(places.begin(), places.end(),  // clang 14 rejects the ranges:: version
                         [](const Directory& place) { return !place.InMemory(); });
   for (const Directory& place : places) {
     try {
@@ -83,8 +84,10 @@ File CreateUnlinkedFile(const fs::path& preferred, const std::string& name) {
       refuse(error);
     }
   }
-  throw Error(ErrorCode::kIo,
-              StrCat(name, ": creating a temporary file: no place took it: ", refused));
+  throw Error(
+      ErrorCode::kIo,
+      StrCat(name, ": creating a temporary file: expected one of these directories to accept it: ",
+             refused));
 }
 
 }  // namespace stream_store::internal

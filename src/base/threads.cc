@@ -9,12 +9,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/assert.h"
+
 namespace stream_store::internal {
 namespace {
 
 bool Membarrier(int command) noexcept { return ::syscall(SYS_membarrier, command, 0, 0) == 0; }
 
-// Blocks all signals of this thread for a scope; a thread started meanwhile keeps them blocked.
+// Blocks all signals of this thread for a scope. A thread started in it inherits the blocked mask.
 class SignalsBlocked {
  public:
   SignalsBlocked() noexcept {
@@ -34,8 +36,9 @@ class SignalsBlocked {
 
 }  // namespace
 
-// Registering may take milliseconds. Not a guarded static: a child forked meanwhile would wait for
-// ever for the thread that holds the guard. Registering twice does no harm.
+// A plain atomic instead of a function-local static: if another thread were initialising the static
+// during a fork(), the child would wait forever for a thread that it does not have. Registering
+// twice is harmless.
 bool ThreadBarriersWork() noexcept {
   enum : int { kUnknown, kWork, kDoNot };
 
@@ -47,7 +50,10 @@ bool ThreadBarriersWork() noexcept {
   return known.load(std::memory_order_relaxed) == kWork;
 }
 
-void ThreadBarrier() noexcept { Membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED); }
+void ThreadBarrier() noexcept {
+  STREAM_STORE_ASSERT(ThreadBarriersWork());
+  Membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+}
 
 std::thread StartThreadWithoutSignals(std::function<void()> run) {
   const SignalsBlocked blocked;

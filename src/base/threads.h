@@ -1,5 +1,5 @@
-// What threads need of the operating system: a barrier in all of them, a thread without signals,
-// handlers of fork().
+// Operating-system services for threads: a barrier in all threads, threads without signals, fork
+// handlers. Used by base/fork_mutex and storage.
 #pragma once
 
 #include <functional>
@@ -7,18 +7,21 @@
 
 namespace stream_store::internal {
 
-/// Whether ThreadBarrier() does something here: membarrier(2), private expedited. Registers the
-/// process on the first call; children of fork inherit that.
+/// Whether ThreadBarrier() works on this kernel: membarrier(2) with private expedited barriers. The
+/// first call registers the process, which may take milliseconds; children of fork inherit that.
+/// Thread rules: any thread.
 bool ThreadBarriersWork() noexcept;
 
-/// Makes every running thread of this process execute a full memory barrier. Costs microseconds.
+/// Makes every running thread of this process execute a full memory barrier. Cost: microseconds.
 /// REQUIRES: ThreadBarriersWork().
 void ThreadBarrier() noexcept;
 
-/// Starts a thread that takes no signals: handlers belong to the host's threads.
+/// Starts a thread that runs `run` with all signals blocked, so that the handlers of the host
+/// program never run in it. Throws std::system_error if there cannot be another thread.
 std::thread StartThreadWithoutSignals(std::function<void()> run);
 
-/// pthread_atfork: before fork in the forking thread, after it in the parent and in the child.
+/// Registers functions that run around every fork() of the process (pthread_atfork): `before` in
+/// the forking thread, `in_parent` and `in_child` after it. They cannot be unregistered.
 void InstallForkHandlers(void (*before)(), void (*in_parent)(), void (*in_child)());
 
 }  // namespace stream_store::internal

@@ -1,4 +1,4 @@
-// The version compiled into the library, for callers to compare with that of their headers.
+// The version that was compiled into the library. Programs compare it with their headers' version.
 
 #include "stream_store/version.h"
 

@@ -27,6 +27,8 @@ constexpr std::uint64_t kCleanFlag = 1;
 
 using Block = std::array<std::byte, kBlockBytes>;
 
+// Offsets are written out in the functions below, in the order of the table in control.h. Structs
+// with the layout of the file would depend on padding.
 template <class T>
 void PutAt(Block& block, std::size_t offset, const T& what) {
   static_assert(std::is_trivially_copyable_v<T>);
@@ -55,7 +57,7 @@ bool AllZero(std::span<const std::byte> bytes) noexcept {
   return std::ranges::all_of(bytes, [](std::byte byte) { return byte == std::byte{0}; });
 }
 
-// Why the frame of a block is not right (length, magic, checksum), or nothing.
+// The first problem of a block's length, magic or checksum, or an empty text.
 std::string FrameProblem(std::span<const std::byte> bytes, std::string_view magic) {
   if (bytes.size() != kBlockBytes) {
     return StrCat("expected ", kBlockBytes, " bytes but found ", bytes.size());
@@ -86,7 +88,7 @@ std::array<std::byte, kIdentityBytes> EncodeIdentity(const Identity& identity) {
 }
 
 Identity DecodeIdentity(std::span<const std::byte> bytes, const std::string& path) {
-  // The version first: another one may keep its checksum elsewhere.
+  // The version comes first, because another version may keep its checksum in another place.
   if (bytes.size() == kBlockBytes && HasMagic(bytes, kIdentityMagic)) {
     const auto version = NumberAt<std::uint32_t>(bytes, 8);
     if (version != kFormatVersion) {
@@ -100,7 +102,7 @@ Identity DecodeIdentity(std::span<const std::byte> bytes, const std::string& pat
     if (mark != kEndianMark) {
       problem = StrCat("endian mark expected ", HexText(kEndianMark), " but found ", HexText(mark));
     } else if (!AllZero(bytes.subspan(52, kChecksumOffset - 52))) {
-      problem = "expected zeros after the check seed";
+      problem = "expected zeros after the checksum seed";
     }
   }
   if (!problem.empty()) {
@@ -143,6 +145,8 @@ std::string SlotProblem(std::span<const std::byte> bytes, const StoreId& id) {
   return {};
 }
 
+// The conditions are those of SlotProblem(), without its texts: recovery and readers call this
+// often and do not need a reason.
 std::optional<Slot> DecodeSlot(std::span<const std::byte> bytes, const StoreId& id) noexcept {
   const bool framed =
       bytes.size() == kBlockBytes && HasMagic(bytes, kSlotMagic) &&

@@ -1,11 +1,11 @@
-// The `control` file: identity, live words and two sync slots, each at a 64 KiB border so that no
-// two share a page or a sector anywhere.
+// The `control` file: the store's identity, its live words and two sync slots.
 //
-// Used by storage (create, open, sync, recovery) and by verify. Pure functions; every number
-// little-endian.
+// Each part begins at a multiple of 64 KiB, so that no two of them share a page or a disk sector on
+// any machine: a torn write of one cannot damage another. Used by storage (create, open, sync,
+// recovery) and by verify. Thread rules: pure functions. All numbers are little-endian.
 //
 //   identity  0 "SSCONTRL" | 8 u32 format version | 12 u32 endian mark 0x01020304 | 16 store id |
-//             32 parent id | 48 u32 check seed | zeros | 508 u32 CRC32C of the 508 bytes before
+//             32 parent id | 48 u32 checksum seed | zeros | 508 u32 CRC32C of the 508 bytes before
 //   slot      0 "SSSYSLOT" | 8 store id | 24 u64 sequence | 32 session | 40 records | 48 values |
 //             56 layout words | 64 rows | 72 field-writes | 80 flags (1 clean) | 88 time | zeros |
 //             508 u32 CRC32C of the 508 bytes before
@@ -30,25 +30,28 @@ inline constexpr std::uint64_t kSlotOffset[2] = {2 * kControlRegion, 3 * kContro
 inline constexpr std::uint64_t kSlotBytes = 512;
 inline constexpr std::uint64_t kIdentityBytes = 512;
 
-/// Region 0, written once.
+/// The identity of a store: region 0, written once at creation.
 struct Identity {
   StoreId id{};
-  StoreId parent{};                 ///< id of the store a checkpoint was taken from, else zeros
-  std::uint32_t checksum_seed = 0;  ///< initial register of every record's check
+  StoreId parent{};                 ///< id of the store this one was copied from, else zeros
+  std::uint32_t checksum_seed = 0;  ///< initial register of every record's checksum
 };
 
+/// Returns the bytes of an identity block.
 std::array<std::byte, kIdentityBytes> EncodeIdentity(const Identity& identity);
 
-/// Throws Error(kVersion) if it is of another format version, else Error(kCorrupt) if any byte is
-/// not as written; `path` names the file in messages.
+/// Decodes an identity block. `path` names the file in messages.
+///
+/// Throws Error(kVersion) if the block has another format version, else Error(kCorrupt) if its
+/// length, magic, checksum or any byte that must be zero is wrong.
 Identity DecodeIdentity(std::span<const std::byte> bytes, const std::string& path);
 
-/// The live words, mapped; accessed through std::atomic_ref. `published` has its 64-byte line
-/// alone.
+/// The live words. All processes map them and access them through std::atomic_ref. `published` is
+/// alone in its cache line, because the writer stores it on every append. Persistent layout.
 struct LiveWords {
   alignas(64) std::uint64_t published;  ///< records that readers may use
-  alignas(64) std::uint64_t session;    ///< of the writer that has, or last had, the store
-  std::uint64_t truncations;            ///< how often a recovery cut records off
+  alignas(64) std::uint64_t session;    ///< number of the last writer's session
+  std::uint64_t truncations;            ///< how often a recovery removed records
   std::uint64_t state;                  ///< a LiveState
   std::uint64_t durable;                ///< records of the last good sync
 };
@@ -56,39 +59,49 @@ struct LiveWords {
 static_assert(sizeof(LiveWords) == 128 && offsetof(LiveWords, session) == 64 &&
               offsetof(LiveWords, durable) == 88);
 
-/// Persistent numbers.
+/// The values of LiveWords::state. Persistent: never change an existing number. kLiveSyncing means
+/// that a sync began and has not finished: if the writer died, the newest slot may not be on disk.
 enum LiveState : std::uint64_t { kLiveClosed = 0, kLiveOpen = 1, kLiveSyncing = 2 };
 
-/// A sync slot: what is durable.
+/// A sync slot: the counts of the prefix that was durable when the slot was written. The two slots
+/// are written in turn, so a torn write leaves the other one.
 struct Slot {
   StoreId id{};
-  std::uint64_t sequence = 0;
-  std::uint64_t session = 0;
-  std::uint64_t records = 0;       ///< N
-  std::uint64_t values = 0;        ///< D
-  std::uint64_t layout_words = 1;  ///< L
-  std::uint64_t rows = 0;          ///< R
-  std::uint64_t field_writes = 0;  ///< F
-  bool clean = false;
+  std::uint64_t sequence = 0;          ///< rises by 1 with each slot; the higher one is newer
+  std::uint64_t session = 0;           ///< of the writer; later records of the walk must carry it
+  std::uint64_t records = 0;           ///< N
+  std::uint64_t values = 0;            ///< D
+  std::uint64_t layout_words = 1;      ///< L
+  std::uint64_t rows = 0;              ///< R
+  std::uint64_t field_writes = 0;      ///< F
+  bool clean = false;                  ///< the store was closed; nothing follows the slot
   std::uint64_t unix_nanoseconds = 0;  ///< information only
 
   friend bool operator==(const Slot&, const Slot&) = default;
 };
 
+/// Returns the bytes of a slot.
 std::array<std::byte, kSlotBytes> EncodeSlot(const Slot& slot);
 
-/// Nothing if magic, id, CRC or any byte that must be zero is wrong.
+/// Where a slot belongs in the file: the two regions are used in turn.
+inline std::uint64_t SlotOffsetOf(const Slot& slot) noexcept {
+  return kSlotOffset[slot.sequence & 1];
+}
+
+/// Decodes a slot of the store `id`. Returns nothing if its length, magic, id, checksum, flags or
+/// any byte that must be zero is wrong.
 std::optional<Slot> DecodeSlot(std::span<const std::byte> bytes, const StoreId& id) noexcept;
 
-/// Why DecodeSlot() gives nothing, for messages and verify; empty if it gives a slot.
+/// Returns the reason why DecodeSlot() returns nothing, for messages and verify; empty if it
+/// returns a slot.
 std::string SlotProblem(std::span<const std::byte> bytes, const StoreId& id);
 
-/// The valid slot with the higher sequence; the first if they are equal, nothing if neither is
-/// valid.
+/// Returns the newer slot: the one with the higher sequence, the first if they are equal. A missing
+/// slot counts as the oldest; returns nothing if both are missing.
 std::optional<Slot> ChooseSlot(const std::optional<Slot>& first,
                                const std::optional<Slot>& second) noexcept;
 
-/// "3f9c…", 32 hex digits.
+/// Returns an id as 32 hex digits.
 std::string IdText(const StoreId& id);
 
 }  // namespace stream_store::internal

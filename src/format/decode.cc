@@ -1,5 +1,7 @@
-// The loops of every decoded read: stored words become items of the field's own type, or float32
-// numbers.
+// Decoding: converts stored words to items of the field's own type, or to float32 numbers.
+//
+// Words may be corrupt or hostile, so every loop is defined for every word: integers are truncated,
+// any word but 0 is true.
 
 #include <algorithm>
 #include <cstring>
@@ -9,7 +11,7 @@
 namespace stream_store::internal {
 namespace {
 
-// `out` belongs to the caller and may be unaligned.
+// `out` is the caller's memory and may be unaligned.
 template <class T>
 void Store(void* out, std::uint64_t index, T item) noexcept {
   std::memcpy(static_cast<unsigned char*>(out) + index * sizeof(T), &item, sizeof(T));
@@ -22,8 +24,8 @@ void Truncate(const Value* words, std::uint64_t count, void* out) noexcept {
   }
 }
 
-// Converts as the hardware does and looks for NaNs on the way; only with one among them, again by
-// their bits.
+// Converts with the hardware instruction, which the compiler can vectorise, and notes whether a NaN
+// occurred. NaNs are rare: only a block that contains one is converted again, by its bits.
 void NarrowAll(const Value* words, std::uint64_t count, void* out) noexcept {
   if (count < 8) {
     for (std::uint64_t i = 0; i < count; ++i) {
@@ -31,7 +33,7 @@ void NarrowAll(const Value* words, std::uint64_t count, void* out) noexcept {
     }
     return;
   }
-  constexpr std::uint64_t kBlock = 512;  // one NaN makes only its own block be converted twice
+  constexpr std::uint64_t kBlock = 512;
   for (std::uint64_t begin = 0; begin < count; begin += kBlock) {
     const std::uint64_t end = std::min(count, begin + kBlock);
     std::uint32_t largest = 0;
@@ -94,7 +96,7 @@ void DecodeWords(const Encoding& encoding, const Value* words, std::uint64_t cou
       return NarrowToHalves(words, count, out);
     case DType::kFloat32:
       return NarrowAll(words, count, out);
-    default:  // 64-bit items and decimals are their words
+    default:  // items of 64 bits and decimals are stored as they are
       std::memcpy(out, words, count * 8);
   }
 }

@@ -1,8 +1,9 @@
-// The hot loops of append: a caller's items become stored words.
+// Encoding: converts a caller's items to stored words. These are the hot loops of append.
 //
-// Every loop writes all its words and only accumulates whether one did not belong, so that the
-// compiler can use vector instructions; the first bad item is looked for when there is one. Words
-// after a failure are never published.
+// The integer loops write all words and only accumulate whether any item was invalid, without a
+// branch in the loop, so that the compiler can vectorise them. The first invalid item is searched
+// for only if there is one. That is safe because the words lie beyond `published`, where no reader
+// looks, and a failed append never publishes them.
 
 #include <algorithm>
 #include <array>
@@ -12,6 +13,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "base/assert.h"
 #include "format/encoding.h"
 #include "format/utf8.h"
 
@@ -27,6 +29,8 @@ T Load(const unsigned char* items, std::uint64_t index) noexcept {
   return item;
 }
 
+// Copies the first and the last kWords words, which may overlap. Both are loaded before either is
+// stored, so the compiler keeps them in registers.
 template <std::size_t kWords>
 void CopyEnds(const unsigned char* from, std::uint64_t count, Value* to) noexcept {
   std::array<unsigned char, kWords * 8> first{};
@@ -38,9 +42,12 @@ void CopyEnds(const unsigned char* from, std::uint64_t count, Value* to) noexcep
   std::memcpy(to + (count - kWords), last.data(), last.size());
 }
 
-// memcpy of words without the call for short ones: both ends, overlapping in the middle.
+// Copies words. Most writes are short, and a call of memcpy costs more than copying up to 16 words
+// as two overlapping halves.
+// REQUIRES: count > 0.
 std::uint64_t CopyWords(const Encoding&, const unsigned char* from, std::uint64_t count,
                         Value* to) noexcept {
+  STREAM_STORE_ASSERT(count > 0);
   if (count == 1) {
     std::memcpy(to, from, 8);
   } else if (count > 16) {
@@ -55,16 +62,17 @@ std::uint64_t CopyWords(const Encoding&, const unsigned char* from, std::uint64_
   return kEncodedAll;
 }
 
-template <class Belongs>
-std::uint64_t FirstBad(std::uint64_t count, Belongs&& belongs) noexcept {
+template <class IsValid>
+std::uint64_t FirstInvalid(std::uint64_t count, IsValid&& is_valid) noexcept {
   std::uint64_t index = 0;
-  while (index < count && belongs(index)) {
+  while (index < count && is_valid(index)) {
     ++index;
   }
   return index < count ? index : kEncodedAll;
 }
 
-// Any byte but 0 is true: callers' bools come from foreign memory.
+// Any byte except 0 is true. Bools come from foreign memory, where a bool may have any bits, so
+// they are read as bytes.
 std::uint64_t BoolsToIntegers(const Encoding&, const unsigned char* items, std::uint64_t count,
                               Value* out) noexcept {
   for (std::uint64_t i = 0; i < count; ++i) {
@@ -73,8 +81,8 @@ std::uint64_t BoolsToIntegers(const Encoding&, const unsigned char* items, std::
   return kEncodedAll;
 }
 
-// Items of a type that lies within the field's range as a whole need no look; others are compared
-// after shifting the range to begin at 0, which takes one unsigned comparison.
+// If every number of type T is in the field's range, no item is checked. Otherwise the range is
+// shifted to begin at 0, so that one unsigned comparison checks both ends.
 template <class T>
 std::uint64_t IntegersToIntegers(const Encoding& encoding, const unsigned char* items,
                                  std::uint64_t count, Value* out) noexcept {
@@ -105,12 +113,13 @@ std::uint64_t IntegersToIntegers(const Encoding& encoding, const unsigned char* 
   if (bad == 0) {
     [[likely]] return kEncodedAll;
   }
-  return FirstBad(
+  return FirstInvalid(
       count, [&](std::uint64_t i) { return static_cast<std::uint64_t>(out[i]) - lowest <= range; });
 }
 
-// Whether a number is integral and within [lowest, limit). Both ends are exact in float64, the
-// upper one because it is a power of two and excluded: 2^63 does not pass for an int64.
+// Whether a number is integral and in [lowest, limit). The upper end is excluded because it is a
+// power of two, which float64 represents exactly; the largest int64 would be rounded up to 2^63,
+// which is not an int64.
 bool IsIntegerWithin(double number, double lowest, double limit) noexcept {
   return number >= lowest && number < limit && std::trunc(number) == number;
 }
@@ -161,8 +170,8 @@ std::uint64_t NumbersToFloats(const Encoding&, const unsigned char* items, std::
   return kEncodedAll;
 }
 
-// Converts as the hardware does and looks for NaNs on the way; only with one among them, again by
-// their bits.
+// Converts with the hardware instruction, which the compiler can vectorise, and notes whether a NaN
+// occurred. Only then are the items converted again, by their bits.
 std::uint64_t Float32sToFloats(const Encoding&, const unsigned char* items, std::uint64_t count,
                                Value* out) noexcept {
   std::uint32_t largest = 0;
@@ -199,7 +208,8 @@ std::uint64_t Refuse(const Encoding&, const unsigned char*, std::uint64_t, Value
 
 using Loop = EncodeLoop;
 
-// Which loop encodes a source, by kind of field. Columns are in the order of Source.
+// The loops for one kind of field, in the order of Source. A table instead of a switch, so that
+// appends of many rows find their loop once per column.
 using LoopsOfKind = std::array<Loop, 14>;
 
 constexpr LoopsOfKind kRefused = {Refuse, Refuse, Refuse, Refuse, Refuse, Refuse, Refuse,
@@ -250,8 +260,8 @@ Loop LoopOf(const Encoding& encoding, Source source) noexcept {
   return kLoops[static_cast<std::size_t>(encoding.kind)][static_cast<std::size_t>(source)];
 }
 
-// Whether the items of a packed field are kept exactly as the caller has them. Bools are not: any
-// byte is true.
+// Whether the items of a packed field are stored exactly as the caller has them. Bools are not,
+// because a caller's byte 2 is stored as 1.
 bool SameItems(DType dtype, Source source) noexcept {
   switch (dtype) {
     case DType::kInt8:
@@ -275,8 +285,8 @@ bool SameItems(DType dtype, Source source) noexcept {
   }
 }
 
-// Through words, a chunk at a time: the same rules and the same rounding as in a field that is not
-// packed.
+// Items of another type are encoded to words and decoded to the packed type, a chunk at a time. So
+// a packed field applies exactly the rules and the rounding of a field that is not packed.
 template <Source source>
 std::uint64_t EncodePacked(const Encoding& encoding, const unsigned char* items,
                            std::uint64_t count, Value* out) noexcept {
@@ -337,6 +347,7 @@ bool KeepsWord(const Encoding& encoding, Source source) noexcept {
 
 std::uint64_t Encode(const Encoding& encoding, Source source, const void* items,
                      std::uint64_t count, Value* out) noexcept {
+  STREAM_STORE_ASSERT(EncodedWords(encoding, source, count) != kBadLength);
   if (count == 0) {
     return kEncodedAll;
   }

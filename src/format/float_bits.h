@@ -1,9 +1,9 @@
-// Float bits between widths such that every pattern survives: NaN payloads, signalling NaNs, -0.0,
-// subnormals.
+// Conversions of float bits between widths that preserve every bit pattern: NaN payloads,
+// signalling NaNs, -0.0 and subnormals survive widening followed by narrowing.
 //
-// Used by the loops of encode.cc and decode.cc. The hardware's own conversion sets the quiet bit of
-// a NaN, so NaNs are widened and narrowed by shifting their bits instead; all other numbers convert
-// exactly, or rounded to nearest.
+// Used by the loops of encode.cc and decode.cc. The hardware's conversion sets the quiet bit of a
+// NaN, so NaNs are converted by shifting their bits. All other numbers are widened exactly and
+// narrowed to the nearest value. Thread rules: pure functions.
 #pragma once
 
 #include <bit>
@@ -20,7 +20,7 @@ inline bool IsNanFloat64(std::uint64_t bits) noexcept {
   return (bits & ~(std::uint64_t{1} << 63)) > kFloat64Exponent;
 }
 
-/// float32 bits as float64 bits.
+/// Returns float32 bits as float64 bits, exactly.
 inline std::uint64_t WidenFloat32(std::uint32_t bits) noexcept {
   if (IsNanFloat32(bits)) {
     return std::uint64_t{bits & 0x80000000U} << 32 | kFloat64Exponent |
@@ -29,8 +29,8 @@ inline std::uint64_t WidenFloat32(std::uint32_t bits) noexcept {
   return std::bit_cast<std::uint64_t>(static_cast<double>(std::bit_cast<float>(bits)));
 }
 
-/// float64 bits as float32 bits, rounded to nearest. A NaN stays one even if its payload does not
-/// fit.
+/// Returns float64 bits as float32 bits, rounded to nearest. A NaN stays a NaN even if its payload
+/// does not fit.
 inline std::uint32_t NarrowToFloat32(std::uint64_t bits) noexcept {
   if (IsNanFloat64(bits)) {
     const auto payload = static_cast<std::uint32_t>((bits & kFloat64Mantissa) >> 29);
@@ -40,7 +40,7 @@ inline std::uint32_t NarrowToFloat32(std::uint64_t bits) noexcept {
   return std::bit_cast<std::uint32_t>(static_cast<float>(std::bit_cast<double>(bits)));
 }
 
-/// float16 bits as float64 bits.
+/// Returns float16 bits as float64 bits, exactly.
 inline std::uint64_t WidenFloat16(std::uint16_t bits) noexcept {
   const std::uint64_t sign = std::uint64_t{bits & 0x8000U} << 48;
   const std::uint32_t exponent = bits >> 10 & 0x1fU;
@@ -54,7 +54,8 @@ inline std::uint64_t WidenFloat16(std::uint16_t bits) noexcept {
   return sign | std::uint64_t{exponent + (1023 - 15)} << 52 | mantissa << 42;
 }
 
-/// float64 bits as float16 bits, rounded once, to nearest, ties to even. A NaN stays one.
+/// Returns float64 bits as float16 bits, rounded to nearest with ties to even. It rounds once:
+/// going through float32 would round twice. A NaN stays a NaN.
 inline std::uint16_t NarrowToFloat16(std::uint64_t bits) noexcept {
   const std::uint64_t sign = bits >> 48 & 0x8000U;
   const std::uint64_t magnitude = bits & ~(std::uint64_t{1} << 63);
@@ -70,7 +71,7 @@ inline std::uint16_t NarrowToFloat16(std::uint64_t bits) noexcept {
     return static_cast<std::uint16_t>(sign);  // less than half of 2^-24
   }
   std::uint64_t kept = magnitude & kFloat64Mantissa;
-  unsigned dropped = 42;  // low bits of the mantissa that float16 has no room for
+  unsigned dropped = 42;  // low bits of the mantissa that do not fit into float16
   if (exponent >= -14) {
     kept |= static_cast<std::uint64_t>(exponent + 15) << 52;
   } else {  // subnormal: the leading one becomes explicit and moves down
@@ -81,7 +82,7 @@ inline std::uint16_t NarrowToFloat16(std::uint64_t bits) noexcept {
   const std::uint64_t rest = kept & ((half << 1) - 1);
   kept >>= dropped;
   if (rest > half || (rest == half && (kept & 1U) != 0)) {
-    ++kept;  // may carry into the exponent: as it should
+    ++kept;  // a carry into the exponent gives the next power of two, or infinity, as it should
   }
   return static_cast<std::uint16_t>(sign | kept);
 }

@@ -1,4 +1,4 @@
-// Checking and digesting of layouts.
+// Checks and digests of layouts.
 
 #include "format/layout.h"
 
@@ -18,7 +18,7 @@ const char* CheckLayout(std::span<const std::uint64_t> words,
   if (words.size() - 1 != WordType(words[0])) {
     return "its field count is not that of its words";
   }
-  // At most 65,535 lengths below 2^48: the sum stays below 2^64.
+  // There are at most 65,535 lengths below 2^48, so their sum stays below 2^64.
   std::uint64_t total = 0;
   std::uint64_t next_type = 0;
   for (const std::uint64_t word : words.subspan(1)) {

@@ -1,4 +1,4 @@
-// The `schema` file.
+// The `schema` file. Its bytes may be hostile: every count in it is checked before it is used.
 
 #include "format/schema_codec.h"
 
@@ -37,8 +37,8 @@ void PutField(ByteWriter& out, const Field& field) {
   out.PutText<std::uint32_t>(field.feature_json);
 }
 
-// What cannot be told from a damaged count: each of these must be there in bytes before it is
-// believed.
+// Counts are compared with the bytes that are left before anything is allocated for them: a
+// checksum can be forged, and a huge count must not exhaust memory.
 Field TakeField(ByteReader& in, const auto& corrupt) {
   Field field;
   field.dtype = static_cast<DType>(in.Take<std::uint8_t>());
@@ -67,7 +67,7 @@ Field TakeField(ByteReader& in, const auto& corrupt) {
   return field;
 }
 
-// Everything of the file that can be checked without believing what it says.
+// Checks the length, magic, version and checksum, without interpreting the rest.
 void CheckFrame(std::span<const std::byte> bytes, const std::string& path) {
   const auto corrupt = [&](const std::string& why) {
     throw Error(ErrorCode::kCorrupt, StrCat(path, ": reading the schema: ", why));
@@ -132,7 +132,7 @@ Schema DecodeSchema(std::span<const std::byte> bytes, const StoreId& id, const s
   if (body_bytes != in.left()) {
     corrupt(StrCat("expected ", body_bytes, " bytes of fields but found ", in.left()));
   }
-  // Grows with what is really there, not with what `count` says.
+  // The vector is not reserved: it grows with the bytes that exist, not with the stored `count`.
   // NOLINTBEGIN(performance-inefficient-vector-operation)
   std::vector<Field> fields;
   for (std::uint32_t type = 0; type < count; ++type) {

@@ -1,11 +1,15 @@
-// The `schema` file: bytes <-> Schema. Pure functions; every input is either refused or
-// round-trips.
+// The `schema` file: converts a Schema to bytes and back.
 //
-//   u64 magic "SSSCHEMA" | u32 format version | u32 field count | u64 body bytes | 16 bytes store id
+// Used by storage (create, open). Thread rules: pure functions.
+// Invariant: DecodeSchema() either throws or returns a schema for which EncodeSchema() gives the
+// same bytes.
+//
+//   u64 magic "SSSCHEMA" | u32 format version | u32 field count | u64 body bytes |
+//   16 bytes store id
 //   per field: u8 dtype | u8 flags (1 packed, 2 hidden) | u16 path parts | u32 shape dims |
 //              u32 dims… | u16 name bytes, name | per part u16 bytes, part |
 //              u32 feature bytes, feature JSON
-//   u32 CRC32C of all before
+//   u32 CRC32C of all bytes before it
 #pragma once
 
 #include <array>
@@ -23,10 +27,12 @@ using StoreId = std::array<std::uint8_t, 16>;
 
 inline constexpr std::uint64_t kMaxSchemaBytes = 16ULL << 20;
 
-/// Throws Error(kInvalidArgument) if it would pass kMaxSchemaBytes.
+/// Returns the content of the `schema` file of the store `id`. Throws Error(kInvalidArgument) if it
+/// would have more than kMaxSchemaBytes.
 std::vector<std::byte> EncodeSchema(const Schema& schema, const StoreId& id);
 
-/// `path` names the file in messages. Throws Error(kCorrupt, kVersion).
+/// Decodes the content of the `schema` file of the store `id`. `path` names the file in messages.
+/// Throws Error(kVersion) for another format version, and Error(kCorrupt) for any damage.
 Schema DecodeSchema(std::span<const std::byte> bytes, const StoreId& id, const std::string& path);
 
 }  // namespace stream_store::internal

@@ -1,4 +1,4 @@
-// Checking of UTF-8, eight bytes at a time while they are ASCII.
+// Validates UTF-8, eight bytes at a time as long as they are ASCII.
 
 #include "format/utf8.h"
 
@@ -7,7 +7,7 @@
 namespace stream_store::internal {
 namespace {
 
-// Length of a sequence of more than one byte that begins so, or 0.
+// The length of a multi-byte sequence by its first byte, or 0 if no sequence begins with it.
 std::uint64_t LengthByLead(unsigned char lead) noexcept {
   if (lead < 0xc2 || lead > 0xf4) {
     return 0;
@@ -15,8 +15,8 @@ std::uint64_t LengthByLead(unsigned char lead) noexcept {
   return lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
 }
 
-// Bytes of the well-formed sequence of more than one byte at `at`, or 0: table 3-7 of the Unicode
-// standard.
+// The length of the well-formed multi-byte sequence at `at`, or 0. Follows table 3-7 of the Unicode
+// standard, where the first byte narrows the range of the second.
 std::uint64_t SequenceBytes(const unsigned char* at, std::uint64_t left) noexcept {
   const unsigned char lead = at[0];
   const std::uint64_t length = LengthByLead(lead);

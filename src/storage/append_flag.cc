@@ -7,12 +7,12 @@
 namespace stream_store::internal {
 
 bool AppendFlag::TakeSlowly(std::uintptr_t self) noexcept {
-  std::uintptr_t nobody = kNobody;
-  if (owner_.compare_exchange_strong(nobody, ThreadBarriersWork() ? self : kEverybody)) {
+  std::uintptr_t no_owner = kNoOwner;
+  if (owner_.compare_exchange_strong(no_owner, ThreadBarriersWork() ? self : kUnbiased)) {
     return Take();
   }
   EndBias();
-  // The old owner may still be inside: it is let out before anybody else gets in.
+  // The old owner may still be inside: it leaves before any other thread enters.
   while (owner_busy_.load(std::memory_order_acquire) ||
          taken_.exchange(true, std::memory_order_acquire)) {
     std::this_thread::yield();
@@ -23,10 +23,10 @@ bool AppendFlag::TakeSlowly(std::uintptr_t self) noexcept {
 // After the barrier either the owner sees that the bias has ended, or we see that it is inside.
 void AppendFlag::EndBias() noexcept {
   std::uintptr_t owner = owner_.load(std::memory_order_acquire);
-  while (owner != kEverybody) {
+  while (owner != kUnbiased) {
     if (owner != kEnding && owner_.compare_exchange_weak(owner, kEnding)) {
       ThreadBarrier();
-      owner_.store(kEverybody, std::memory_order_release);
+      owner_.store(kUnbiased, std::memory_order_release);
       return;
     }
     std::this_thread::yield();

@@ -1,47 +1,54 @@
-// AppendFlag: serialises appends; free for the one thread that usually appends.
+// AppendFlag: the lock around every append; almost free for the one thread that usually appends.
 //
-// Used by Writer around every append, growth included. Not a mutex, so that the child of a fork can
-// free it with plain stores, and biased to the first thread that takes it: that thread pays two
-// plain stores and two loads instead of a locked instruction, which would wait for every store of
-// the append before. The first time another thread comes, the bias ends for good: membarrier(2)
-// makes the owner's store and the other's look at it meet, as a full fence in the owner would.
+// Used by Appender. Not a mutex, so that the child of a fork can free it with plain stores. It is
+// biased to the first thread that acquires it: that thread pays two plain stores and two loads
+// instead of a locked instruction, which would wait for all stores of the append before. The first
+// time another thread comes, the bias ends for good. membarrier(2) then orders the owner's store to
+// `owner_busy_` and the other thread's load of it, as a full fence in the owner would.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 
+#include "base/thread_annotations.h"
+
 namespace stream_store::internal {
 
-class AppendFlag {
+class CAPABILITY("append flag") AppendFlag {
  public:
   /// Holds the flag for a scope.
-  class Hold {
+  class SCOPED_CAPABILITY Hold {
    public:
-    explicit Hold(AppendFlag& flag) noexcept : flag_(flag), biased_(flag.Take()) {}
+    explicit Hold(AppendFlag& flag) noexcept ACQUIRE(flag) : flag_(flag), biased_(flag.Take()) {}
 
     Hold(const Hold&) = delete;
     Hold& operator=(const Hold&) = delete;
 
-    ~Hold() { flag_.Release(biased_); }
+    ~Hold() RELEASE() { flag_.Release(biased_); }
 
    private:
     AppendFlag& flag_;
     const bool biased_;
   };
 
-  /// In the child of a fork, where whoever held it does not exist. Async-signal-safe.
+  /// Whether any thread holds it: for assertions.
+  bool held() const noexcept {
+    return owner_busy_.load(std::memory_order_relaxed) || taken_.load(std::memory_order_relaxed);
+  }
+
+  /// In the child of a fork, where the thread that held it does not exist. Async-signal-safe.
   void Free() noexcept {
-    owner_.store(kEverybody, std::memory_order_relaxed);
+    owner_.store(kUnbiased, std::memory_order_relaxed);
     owner_busy_.store(false, std::memory_order_relaxed);
     taken_.store(false, std::memory_order_relaxed);
   }
 
  private:
-  static constexpr std::uintptr_t kNobody = 0;
-  static constexpr std::uintptr_t kEverybody = 1;
-  static constexpr std::uintptr_t kEnding = 2;  ///< the bias: until the barrier has been everywhere
+  static constexpr std::uintptr_t kNoOwner = 0;
+  static constexpr std::uintptr_t kUnbiased = 1;
+  static constexpr std::uintptr_t kEnding = 2;  ///< the bias ends; the barrier is not done yet
 
-  /// A number no other living thread has.
+  /// A number that no other living thread has.
   static std::uintptr_t ThisThread() noexcept {
     __attribute__((tls_model("initial-exec"))) static thread_local char place = 0;
     return reinterpret_cast<std::uintptr_t>(&place);
@@ -68,9 +75,9 @@ class AppendFlag {
   bool TakeSlowly(std::uintptr_t self) noexcept;
   void EndBias() noexcept;
 
-  std::atomic<std::uintptr_t> owner_{kNobody};
+  std::atomic<std::uintptr_t> owner_{kNoOwner};
   std::atomic<bool> owner_busy_{false};  ///< the owner is inside
-  std::atomic<bool> taken_{false};       ///< somebody is inside, once the bias has ended
+  std::atomic<bool> taken_{false};       ///< another holder is inside, once the bias has ended
 };
 
 }  // namespace stream_store::internal

@@ -1,14 +1,18 @@
-// Rows of an Extend() column as FieldWrites: for storing them, and for the text of a refusal.
+// One row of an Extend() column as a FieldWrite.
+//
+// Used by extend.cc, which stores rows one by one, and by store/refusal_text for messages.
 #pragma once
 
 #include "stream_store/field_write.h"
 
+#include "base/assert.h"
 #include "format/encoding.h"
 
 namespace stream_store::internal {
 
 /// The items of one row. REQUIRES: offsets, where given, do not decrease at that row.
 inline FieldWrite WriteOfRow(const Column& column, std::uint64_t row) noexcept {
+  STREAM_STORE_ASSERT(column.offsets == nullptr || column.offsets[row] <= column.offsets[row + 1]);
   const std::uint64_t first = column.offsets == nullptr
                                   ? row * column.row_items
                                   : static_cast<std::uint64_t>(column.offsets[row]);

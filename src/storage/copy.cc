@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/clock.h"
+#include "base/assert.h"
 #include "base/str_cat.h"
 #include "storage/open.h"
 #include "storage/record_verifier.h"
@@ -17,7 +17,7 @@ namespace {
 constexpr std::uint64_t kBlockBytes = 1 << 20;
 constexpr std::uint64_t kBlockRecords = kBlockBytes / sizeof(Record);
 
-// Bytes done of bytes in all, over the passes of one copy.
+// Adds up the bytes of all passes of one copy and reports them.
 class ProgressMeter {
  public:
   ProgressMeter(const Progress& progress, std::uint64_t total)
@@ -38,12 +38,13 @@ class ProgressMeter {
 
 [[noreturn]] void ThrowRecord(const DamagedFiles& source, std::uint64_t record,
                               std::uint64_t records, const char* fault) {
-  throw Error(ErrorCode::kCorrupt,
-              StrCat(source.path, "/records: record ", record, " of ", records, ": ", fault,
-                     "; nothing was copied; stream_store.repair() can salvage what is before it"));
+  throw Error(
+      ErrorCode::kCorrupt,
+      StrCat(source.path, "/records: record ", record, " of ", records, ": ", fault,
+             "; nothing was copied; stream_store.repair() can salvage the records before it"));
 }
 
-void CopyBytes(const File& from, const File& to, std::uint64_t bytes, ProgressMeter& told) {
+void CopyBytes(const File& from, const File& to, std::uint64_t bytes, ProgressMeter& meter) {
   std::vector<std::byte> block(std::min(bytes, kBlockBytes));
   for (std::uint64_t at = 0; at < bytes;) {
     const auto part = std::span(block).first(std::min<std::uint64_t>(block.size(), bytes - at));
@@ -53,12 +54,12 @@ void CopyBytes(const File& from, const File& to, std::uint64_t bytes, ProgressMe
     }
     to.WriteAt(part, at);
     at += part.size();
-    told.Add(part.size());
+    meter.Add(part.size());
   }
 }
 
-// One of the two words of all hints. Positions and rows reach their slots at different records:
-// each word is collected in blocks of its own and put beside the other in the file.
+// Buffers one member of the hints. Position hints and row hints are produced at different rates, so
+// each member is buffered separately and merged into the file by Flush().
 template <std::uint64_t Hint::* kWord>
 class HintWords {
  public:
@@ -73,6 +74,8 @@ class HintWords {
     words_.back() = record;
   }
 
+  // The other member of these hints may be in the file already, so they are read before they are
+  // written.
   void Flush() {
     std::vector<Hint> hints(words_.size(), Hint{});
     const auto bytes = std::as_writable_bytes(std::span(hints));
@@ -91,18 +94,15 @@ class HintWords {
   std::vector<std::uint64_t> words_;
 };
 
-// The hints of the records that pass by.
+// Writes the hints of records that are given to it in order.
 class HintWriter {
  public:
   explicit HintWriter(const File& file) : positions_(file), rows_(file) {}
 
-  void Pass(std::uint64_t record, const VerifiedRecord& seen, const Cursor& before) {
-    const std::uint64_t end = before.values + seen.layout.total;
-    for (std::uint64_t slot = (before.values + kHintStride - 1) / kHintStride;
-         slot * kHintStride < end; ++slot) {
-      positions_.Set(slot, record);
-    }
-    const std::uint64_t row = RowOfRecord(seen.record.row_session);
+  void Pass(std::uint64_t record, const VerifiedRecord& verified, const Cursor& before) {
+    const std::uint64_t end = before.values + verified.layout.total;
+    ForEachHintSlot(before.values, end, [&](std::uint64_t slot) { positions_.Set(slot, record); });
+    const std::uint64_t row = RowOfRecord(verified.record.row_session);
     if (row == before.rows && row % kHintStride == 0) {
       rows_.Set(row / kHintStride, record);
     }
@@ -118,30 +118,31 @@ class HintWriter {
   HintWords<&Hint::row_record> rows_;
 };
 
-// Records and hints; the values and layouts they stand for are counted, not looked at.
-Cursor CopyRecords(const DamagedFiles& source, RecordVerifier& image, std::uint64_t records,
-                   const StoreFiles::Parts& parts, ProgressMeter& told) {
+// Copies the records and writes their hints. Checks that each record follows the one before; its
+// values are only counted here and verified by VerifyCopy().
+Cursor CopyRecords(const DamagedFiles& source, RecordVerifier& verifier, std::uint64_t records,
+                   const StoreFiles::Parts& parts, ProgressMeter& meter) {
   Cursor cursor;
   HintWriter hints(parts.hints);
   std::vector<Record> block;
   for (std::uint64_t i = 0; i < records; ++i) {
-    VerifiedRecord seen;
-    seen.record = image.record(i);
-    seen.layout = image.Layout(seen.record.layout);
-    seen.fault = seen.layout.fault;
-    if (seen.fault == nullptr) {
-      seen.fault = WhyNotNext(cursor, seen);
+    VerifiedRecord verified;
+    verified.record = verifier.record(i);
+    verified.layout = verifier.Layout(verified.record.layout);
+    verified.fault = verified.layout.fault;
+    if (verified.fault == nullptr) {
+      verified.fault = WhyNotNext(cursor, verified);
     }
-    if (seen.fault != nullptr) {
-      ThrowRecord(source, i, records, seen.fault);
+    if (verified.fault != nullptr) {
+      ThrowRecord(source, i, records, verified.fault);
     }
-    hints.Pass(i, seen, cursor);
-    Advance(seen, cursor);
-    block.push_back(seen.record);
+    hints.Pass(i, verified, cursor);
+    Advance(verified, cursor);
+    block.push_back(verified.record);
     if (block.size() == kBlockRecords || i + 1 == records) {
       const std::uint64_t bytes = block.size() * sizeof(Record);
       parts.records.WriteAt(std::as_bytes(std::span(block)), (i + 1) * sizeof(Record) - bytes);
-      told.Add(bytes);
+      meter.Add(bytes);
       block.clear();
     }
   }
@@ -152,6 +153,8 @@ Cursor CopyRecords(const DamagedFiles& source, RecordVerifier& image, std::uint6
   return cursor;
 }
 
+// The highest session number of the source, so that the copy's next session is newer than all
+// records.
 std::uint64_t SessionOf(const DamagedFiles& source) {
   std::uint64_t session = source.Live(&LiveWords::session);
   for (const int which : {0, 1}) {
@@ -172,24 +175,12 @@ void WriteControl(const DamagedFiles& source, const Cursor& end, const StoreFile
                        .state = kLiveClosed,
                        .durable = end.records};
   parts.control.WriteAt(std::as_bytes(std::span(&live, 1)), kLiveOffset);
-  Slot slot{.id = parts.identity.id,
-            .session = session,
-            .records = end.records,
-            .values = end.values,
-            .layout_words = end.layout_words,
-            .rows = end.rows,
-            .field_writes = end.field_writes,
-            .clean = true,
-            .unix_nanoseconds = UnixNanoseconds()};
-  for (const std::uint64_t sequence : {0U, 1U}) {
-    slot.sequence = sequence;
-    parts.control.WriteAt(EncodeSlot(slot), kSlotOffset[sequence & 1]);
-  }
+  WriteFirstSlots(parts.control, MakeSlot(parts.identity.id, session, end, /*clean=*/true));
 }
 
-// What was written, read again.
-void Prove(const DamagedFiles& source, const StoreFiles::Parts& parts, std::uint64_t records,
-           ProgressMeter& told) {
+// Verifies the copy from the bytes that were written.
+void VerifyCopy(const DamagedFiles& source, const StoreFiles::Parts& parts, std::uint64_t records,
+                ProgressMeter& meter) {
   RecordVerifier copy({.values = &parts.values,
                        .records = &parts.records,
                        .layouts = &parts.layouts,
@@ -200,16 +191,16 @@ void Prove(const DamagedFiles& source, const StoreFiles::Parts& parts, std::uint
     const std::uint64_t before = cursor.records * sizeof(Record) + cursor.values * sizeof(Value);
     const std::uint64_t stop = std::min(records, cursor.records + kBlockRecords);
     const std::uint64_t i =
-        copy.ProveRun(cursor.records, stop, cursor,
-                      [](std::uint64_t, const Record&, std::uint64_t, bool) { return true; });
+        copy.VerifyRun(cursor.records, stop, cursor,
+                       [](std::uint64_t, const Record&, std::uint64_t, bool) { return true; });
     if (i < stop) {
-      const VerifiedRecord seen = copy.VerifyRecord(i);
-      if (seen.fault != nullptr) {
-        ThrowRecord(source, i, records, seen.fault);
+      const VerifiedRecord verified = copy.VerifyRecord(i);
+      if (verified.fault != nullptr) {
+        ThrowRecord(source, i, records, verified.fault);
       }
-      Advance(seen, cursor);
+      Advance(verified, cursor);
     }
-    told.Add(cursor.records * sizeof(Record) + cursor.values * sizeof(Value) - before);
+    meter.Add(cursor.records * sizeof(Record) + cursor.values * sizeof(Value) - before);
   }
 }
 
@@ -217,6 +208,7 @@ void Prove(const DamagedFiles& source, const StoreFiles::Parts& parts, std::uint
 
 Cursor CopyStore(const DamagedFiles& source, std::uint64_t records,
                  const std::filesystem::path& path, const Progress& progress) {
+  STREAM_STORE_ASSERT(source.verifiable());
   const PathState there = InspectPath(path);
   if (there == PathState::kStore || there == PathState::kSomethingElse) {
     throw Error(ErrorCode::kAlreadyExists,
@@ -227,28 +219,31 @@ Cursor CopyStore(const DamagedFiles& source, std::uint64_t records,
   Cursor end;
   const auto fill = [&](StoreFiles::Parts& parts) {
     parts.identity.parent = source.identity->id;
+    // Records are copied together with their checksums, so the copy needs the same seed.
     parts.identity.checksum_seed = source.identity->checksum_seed;
-    RecordVerifier image({.values = source.values,
-                          .records = source.records,
-                          .layouts = source.layouts,
-                          .seed = parts.identity.checksum_seed,
-                          .encodings = source.encodings});
-    if (records > image.record_capacity()) {
+    RecordVerifier verifier({.values = source.values,
+                             .records = source.records,
+                             .layouts = source.layouts,
+                             .seed = parts.identity.checksum_seed,
+                             .encodings = source.encodings});
+    if (records > verifier.record_capacity()) {
       throw Error(ErrorCode::kCorrupt, StrCat(source.path, "/records: expected ", records,
-                                              " records but found ", image.record_capacity()));
+                                              " records but found ", verifier.record_capacity()));
     }
+    // Only for the total of the progress: this record may be damaged.
     const std::uint64_t values =
-        records == 0 ? 0 : std::min(image.record(records).start, image.value_capacity());
-    ProgressMeter told(progress, 2 * (records * sizeof(Record) + values * sizeof(Value)));
-    end = CopyRecords(source, image, records, parts, told);
-    CopyBytes(*source.values, parts.values, end.values * sizeof(Value), told);
-    CopyBytes(*source.layouts, parts.layouts, end.layout_words * sizeof(std::uint64_t), told);
+        records == 0 ? 0 : std::min(verifier.record(records).start, verifier.value_capacity());
+    ProgressMeter meter(progress, 2 * (records * sizeof(Record) + values * sizeof(Value)));
+    end = CopyRecords(source, verifier, records, parts, meter);
+    CopyBytes(*source.values, parts.values, end.values * sizeof(Value), meter);
+    CopyBytes(*source.layouts, parts.layouts, end.layout_words * sizeof(std::uint64_t), meter);
+    // No record refers to word 0 through the file, so damage to it would be copied unnoticed.
     const std::array<std::byte, sizeof(std::uint64_t)> empty_layout{};
     parts.layouts.WriteAt(empty_layout, 0);
     parts.control.Allocate(0, kControlBytes);
     parts.control.WriteAt(EncodeIdentity(parts.identity), kIdentityOffset);
     WriteControl(source, end, parts);
-    Prove(source, parts, records, told);
+    VerifyCopy(source, parts, records, meter);
   };
   CreateClosedStore(path, *source.schema, fill);
   return end;

@@ -1,4 +1,5 @@
-// Copying a prefix of a store into a new one: what checkpoint and repair do.
+// CopyStore(): copies a prefix of a store into a new one. Used by checkpoint and repair
+// (src/store). Thread rules: any thread; a writer may append to the source meanwhile.
 #pragma once
 
 #include <cstdint>
@@ -11,13 +12,18 @@
 
 namespace stream_store::internal {
 
-/// Writes the first `records` records of `source` into a store at `path`, with an id of its own and
-/// the source's id as parent; it appears there complete, cleanly closed. Returns its end.
+/// Copies the first `records` records of `source`, with their values, layouts and new hints, into a
+/// closed store at `path`. The copy has a new id and the source's id as its parent. Returns its
+/// end.
 ///
-/// Every record of the copy is proved before it appears, from the bytes that were written. The
-/// source may grow meanwhile.
-/// Throws Error: kAlreadyExists (anything but nothing or an empty directory), kCorrupt naming the
-/// record that is not right, kNoSpace, kIo, and what `progress` throws; nothing is left then.
+/// source    a store as far as it can be opened.
+/// path      must be nothing or an empty directory.
+/// progress  is called with the bytes copied and verified so far, and their total. May be empty.
+/// Cost      reads the source once and the copy once, because every record of the copy is verified
+///           from the written bytes before the copy appears under its path.
+/// Throws    Error(kAlreadyExists), Error(kCorrupt) naming the invalid record, Error(kNoSpace,
+///           kIo), and exceptions of `progress`. Nothing is left at `path` then.
+/// REQUIRES: source.verifiable().
 Cursor CopyStore(const DamagedFiles& source, std::uint64_t records,
                  const std::filesystem::path& path, const Progress& progress);
 

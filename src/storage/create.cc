@@ -1,5 +1,8 @@
-// Creation: everything is built in a sibling directory, synced, and appears under its name in one
-// rename.
+// Creates stores: builds all files in a sibling directory, syncs them, and renames the directory.
+//
+// Several processes may create, open and clean up at the same time. Each creator locks the `lock`
+// file of its sibling before anything else, and cleaning up deletes only siblings that are not
+// locked.
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -7,6 +10,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/lock.h"
 #include "base/random.h"
 #include "base/str_cat.h"
@@ -23,7 +27,8 @@ Identity NewIdentity() {
   return identity;
 }
 
-// The content of an empty store: a sentinel, the empty layout, identity and two clean slots.
+// Writes the content of an empty store: a sentinel, the empty layout, the identity and two clean
+// slots.
 void WriteEmptyStore(const StoreFiles::Parts& parts) {
   const std::array<std::byte, sizeof(Record)> sentinel{};
   parts.records.WriteAt(sentinel, 0);
@@ -31,11 +36,7 @@ void WriteEmptyStore(const StoreFiles::Parts& parts) {
   parts.layouts.WriteAt(empty_layout, 0);
   parts.control.Allocate(0, kControlBytes);
   parts.control.WriteAt(EncodeIdentity(parts.identity), kIdentityOffset);
-  Slot slot{.id = parts.identity.id, .clean = true};
-  for (const std::uint64_t sequence : {0U, 1U}) {
-    slot.sequence = sequence;
-    parts.control.WriteAt(EncodeSlot(slot), kSlotOffset[sequence & 1]);
-  }
+  WriteFirstSlots(parts.control, {.id = parts.identity.id, .clean = true});
 }
 
 void WriteSchema(const Directory& directory, const char* name, const Schema& schema,
@@ -45,13 +46,14 @@ void WriteSchema(const Directory& directory, const char* name, const Schema& sch
   file.Sync();
 }
 
-Opened Ready(StoreFiles::Parts parts) {
-  Opened opened;
+// Opens the finished files for their first session.
+OpenedStore Ready(StoreFiles::Parts parts) {
+  OpenedStore opened;
   opened.files = std::make_shared<StoreFiles>(std::move(parts));
   opened.files->control.session().store(1, std::memory_order_release);
   opened.files->control.state().store(kLiveOpen, std::memory_order_release);
-  opened.options.slot_sequence = 1;
-  opened.options.session = 1;
+  opened.start.slot_sequence = 1;
+  opened.start.session = 1;
   return opened;
 }
 
@@ -61,7 +63,8 @@ void WriteHolder(const File& lock) {
   lock.WriteAt(std::as_bytes(std::span(holder)), 0);
 }
 
-// What `step` returns; whatever it throws, the sibling goes, unless it was renamed.
+// Runs `step` and returns its result. If it throws, deletes the sibling; after the rename there is
+// nothing under that name.
 template <typename Step>
 auto OrRemove(const std::filesystem::path& sibling, Step step) {
   try {
@@ -72,7 +75,8 @@ auto OrRemove(const std::filesystem::path& sibling, Step step) {
   }
 }
 
-// Builds the sibling: locks, files with what `fill` puts into them, schema, all synced.
+// Builds the sibling: the locked lock file, the files with the content that `fill` writes, and the
+// schema, all synced.
 StoreFiles::Parts BuildOnce(const std::filesystem::path& path, const Schema& schema,
                             const std::function<void(StoreFiles::Parts&)>& fill) {
   Directory directory = Directory::CreateSibling(path);
@@ -81,8 +85,9 @@ StoreFiles::Parts BuildOnce(const std::filesystem::path& path, const Schema& sch
     parts.identity = NewIdentity();
     parts.lock = directory.CreateFile(kLockName);
     if (!TryLockByte(parts.lock, kWriterLockByte) || !TryLockByte(parts.lock, kLiveLockByte)) {
-      throw Error(ErrorCode::kLocked,
-                  StrCat(parts.lock.path(), ": somebody holds the lock of a store being created"));
+      throw Error(
+          ErrorCode::kLocked,
+          StrCat(parts.lock.path(), ": creating: another process holds the lock of the new store"));
     }
     WriteHolder(parts.lock);
     parts.values = directory.CreateFile(kValuesName);
@@ -111,7 +116,7 @@ StoreFiles::Parts Build(const std::filesystem::path& path, const Schema& schema,
     try {
       return BuildOnce(path, schema, fill);
     } catch (const Error& error) {
-      // Another process cleaning up may have taken our sibling before we could lock it.
+      // Another process that cleans up may have deleted our sibling before we could lock it.
       const bool swept = error.code() == ErrorCode::kNotFound ||
                          error.code() == ErrorCode::kLocked || error.system_errno() == ENOENT;
       if (!swept || attempt == kAttempts) {
@@ -121,13 +126,14 @@ StoreFiles::Parts Build(const std::filesystem::path& path, const Schema& schema,
   }
 }
 
-// A creator makes its lock first, so a sibling with files but no lock was being removed when its
-// remover died.
+// Deletes a sibling unless its creator is alive. A creator makes the lock file first, so a sibling
+// that has files but no lock file was left by a process that died while deleting it.
 void RemoveLeftover(const std::filesystem::path& sibling) {
   const Directory directory = Directory::Open(sibling);
   if (directory.Entries().empty()) {
-    // Its creator died, or is about to make the lock: then it finds the directory gone and tries
-    // again. Only an empty directory may go: what it makes meanwhile must not lose a file.
+    // Its creator died, or is about to make the lock file. In that case it finds the directory gone
+    // and tries again. remove() fails if the creator has made a file in the meantime, so that no
+    // file of a living creator is deleted.
     std::error_code ignored;
     std::filesystem::remove(sibling, ignored);
     return;
@@ -144,20 +150,21 @@ void RemoveLeftover(const std::filesystem::path& sibling) {
 
 }  // namespace
 
-Opened BuildStore(const std::filesystem::path& path, const Schema& schema) {
+OpenedStore BuildStore(const std::filesystem::path& path, const Schema& schema) {
   StoreFiles::Parts parts = Build(path, schema, WriteEmptyStore);
   const std::filesystem::path sibling = parts.directory->path();
   return OrRemove(sibling, [&] { return Ready(std::move(parts)); });
 }
 
 void PublishStore(StoreFiles& files, const std::filesystem::path& path) {
+  STREAM_STORE_ASSERT(files.persistent());
   PublishDirectory(files.directory(), path);
   files.MoveTo(path);
   SyncParent(path);
 }
 
-Opened CreateStore(const std::filesystem::path& path, const Schema& schema) {
-  Opened opened = BuildStore(path, schema);
+OpenedStore CreateStore(const std::filesystem::path& path, const Schema& schema) {
+  OpenedStore opened = BuildStore(path, schema);
   const std::filesystem::path sibling = opened.files->path();
   OrRemove(sibling, [&] { PublishStore(*opened.files, path); });
   return opened;
@@ -172,7 +179,7 @@ void CreateClosedStore(const std::filesystem::path& path, const Schema& schema,
   });
 }
 
-Opened CreateTemporaryStore(const std::filesystem::path& directory, Schema schema) {
+OpenedStore CreateTemporaryStore(const std::filesystem::path& directory, Schema schema) {
   StoreFiles::Parts parts;
   parts.identity = NewIdentity();
   parts.values = CreateUnlinkedFile(directory, kValuesName);
@@ -204,11 +211,11 @@ void RemoveLeftovers(const std::filesystem::path& path) noexcept {
       try {
         RemoveLeftover(sibling);
       } catch (const Error&) {
-        // Somebody else is cleaning up, or may and we may not: leftovers do no harm.
+        // Another process is cleaning up too, or we lack permission. Leftovers do no harm.
       }
     }
   } catch (...) {
-    // No memory to look: the next open does.
+    // Out of memory. The next open cleans up.
   }
 }
 

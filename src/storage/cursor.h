@@ -1,4 +1,7 @@
-// Cursor: where the next record of a store goes, and what the rules of the stream compare it with.
+// Cursor: where the next record of a store goes, and the facts that decide whether it may follow.
+//
+// The letters are those of docs/format.md. Used by the Appender, which moves one on with each
+// record, and by recovery, verify and copies, which move one over the records that they find.
 #pragma once
 
 #include <cstdint>

@@ -1,16 +1,16 @@
 #include "storage/damaged_files.h"
 
 #include <array>
-#include <cerrno>
 #include <span>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/str_cat.h"
 
 namespace stream_store::internal {
 namespace {
 
-// The text of an error without the path it begins with.
+// The text of an error without the path at its beginning: a Finding names the file itself.
 std::string Reason(const Error& error, const std::string& path) {
   const std::string text = error.what();
   return text.starts_with(path + ": ") ? text.substr(path.size() + 2) : text;
@@ -19,28 +19,16 @@ std::string Reason(const Error& error, const std::string& path) {
 }  // namespace
 
 std::uint64_t DamagedFiles::Live(std::uint64_t LiveWords::* word) const {
+  STREAM_STORE_ASSERT(control != nullptr);
   LiveWords live{};
   control->ReadAt(std::as_writable_bytes(std::span(&live, 1)), kLiveOffset);
   return live.*word;
 }
 
 DamagedFiles DamagedFiles::Open(const std::filesystem::path& path, const Report& report) {
-  std::optional<Directory> opened;
-  try {
-    opened = Directory::Open(path);
-  } catch (const Error& error) {
-    if (error.code() == ErrorCode::kNotFound) {
-      throw Error(ErrorCode::kNotFound, StrCat(PathText(path), ": no such store"), ENOENT);
-    }
-    throw;
-  }
-  const Directory& directory = *opened;
-  if (!LooksLikeStore(directory)) {
-    throw Error(ErrorCode::kNotFound,
-                StrCat(PathText(path), ": no such store: the directory holds none"));
-  }
-  DamagedFiles set;
-  set.path = PathText(path);
+  const Directory directory = OpenStoreDirectory(path);
+  DamagedFiles files;
+  files.path = PathText(path);
   for (const auto& [name, place] : {std::pair{kControlName, &DamagedFiles::control},
                                     {kValuesName, &DamagedFiles::values},
                                     {kRecordsName, &DamagedFiles::records},
@@ -48,8 +36,8 @@ DamagedFiles DamagedFiles::Open(const std::filesystem::path& path, const Report&
                                     {kHintsName, &DamagedFiles::hints},
                                     {kLockName, &DamagedFiles::lock}}) {
     try {
-      set.owned_.push_back(std::make_unique<File>(directory.OpenFile(name, /*writable=*/false)));
-      set.*place = set.owned_.back().get();
+      files.owned_.push_back(std::make_unique<File>(directory.OpenFile(name, /*writable=*/false)));
+      files.*place = files.owned_.back().get();
     } catch (const Error& error) {
       report({.file = name,
               .subject = "the file",
@@ -59,11 +47,11 @@ DamagedFiles DamagedFiles::Open(const std::filesystem::path& path, const Report&
                            : Reason(error, PathText(path / name))});
     }
   }
-  if (set.control != nullptr) {
-    set.ReadControl(report);
+  if (files.control != nullptr) {
+    files.ReadControl(report);
   }
-  set.ReadSchemaFile(directory, report);
-  return set;
+  files.ReadSchemaFile(directory, report);
+  return files;
 }
 
 void DamagedFiles::ReadControl(const Report& report) {
@@ -74,17 +62,17 @@ void DamagedFiles::ReadControl(const Report& report) {
     published = Live(&LiveWords::published);
   } catch (const Error& error) {
     if (error.code() == ErrorCode::kVersion) {
-      throw;
+      throw;  // a store of another version is not damaged, but its files cannot be interpreted
     }
     report({.file = kControlName,
             .subject = "identity",
-            .expected = "what creation wrote",
+            .expected = "the identity of the store",
             .found = Reason(error, control->path())});
   }
 }
 
 void DamagedFiles::ReadSchemaFile(const Directory& directory, const Report& report) {
-  if (!identity) {
+  if (!identity) {  // without the store id, the schema cannot be checked to be of this store
     return;
   }
   try {
@@ -101,21 +89,21 @@ void DamagedFiles::ReadSchemaFile(const Directory& directory, const Report& repo
   }
 }
 
-DamagedFiles DamagedFiles::Of(const StoreFiles& files, const View& view) {
-  DamagedFiles set;
-  set.path = files.path_text();
-  set.persistent = files.persistent();
-  set.values = &files.values.file();
-  set.records = &files.records.file();
-  set.layouts = &files.layouts.file();
-  set.hints = &files.hints.file();
-  set.control = &files.control.file();
-  set.lock = files.lock.is_open() ? &files.lock : nullptr;
-  set.identity = files.identity();
-  set.schema = view.meaning->schema;
-  set.encodings = view.meaning->encodings;
-  set.published = view.record_count;
-  return set;
+DamagedFiles DamagedFiles::FromOpenStore(const StoreFiles& open, const View& view) {
+  DamagedFiles files;
+  files.path = open.path_text();
+  files.persistent = open.persistent();
+  files.values = &open.values.file();
+  files.records = &open.records.file();
+  files.layouts = &open.layouts.file();
+  files.hints = &open.hints.file();
+  files.control = &open.control.file();
+  files.lock = open.lock.is_open() ? &open.lock : nullptr;
+  files.identity = open.identity();
+  files.schema = view.store_schema->schema;
+  files.encodings = view.store_schema->encodings;
+  files.published = view.record_count;
+  return files;
 }
 
 }  // namespace stream_store::internal

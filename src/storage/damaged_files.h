@@ -1,7 +1,8 @@
-// DamagedFiles: the files of a store as far as they can be opened, for those who look at damaged stores.
+// DamagedFiles: the files of a store as far as they can be opened.
 //
-// Files::Open() refuses a store of which anything is missing; here what is missing is a Finding.
-// Used by verify and repair. Reads only, with pread().
+// StoreFiles::Open() refuses a store if any file is missing or invalid. Here every problem is
+// reported as a Finding and the rest stays usable. Used by verify, repair and CopyStore(). Files
+// are opened read-only and read with pread(). Thread rules: an object belongs to one thread.
 #pragma once
 
 #include <cstdint>
@@ -21,24 +22,29 @@
 namespace stream_store::internal {
 
 struct DamagedFiles {
+  /// Receives the findings, one at a time.
   using Report = std::function<void(Finding)>;
 
-  /// Opens what is there, telling what is not. Throws Error(kNotFound, kVersion, kIo).
+  /// Opens the files that exist and reports the missing or invalid ones. Throws Error(kNotFound) if
+  /// there is no store, Error(kVersion) if its format has another version, or Error(kIo).
   static DamagedFiles Open(const std::filesystem::path& path, const Report& report);
 
-  /// The files of an open store, as far as `view` sees it.
-  static DamagedFiles Of(const StoreFiles& files, const View& view);
+  /// Refers to the files of an open store, which must outlive the result, up to the end of `view`.
+  static DamagedFiles FromOpenStore(const StoreFiles& open, const View& view);
 
-  /// Whether records can be proved: the data files, the seed of their checks and what they mean.
-  bool provable() const noexcept {
+  /// Whether records can be verified. That needs the data files, the identity (which has the seed
+  /// of the checksums) and the schema.
+  bool verifiable() const noexcept {
     return values != nullptr && records != nullptr && layouts != nullptr && identity && schema;
   }
 
-  /// A word of the live words, read once.
+  /// Reads one of the live words. Throws Error(kIo).
+  /// REQUIRES: control != nullptr.
   std::uint64_t Live(std::uint64_t LiveWords::* word) const;
 
   std::string path;  ///< for messages
   bool persistent = true;
+  /// The files, or null if they could not be opened.
   const File* values = nullptr;
   const File* records = nullptr;
   const File* layouts = nullptr;
@@ -47,8 +53,10 @@ struct DamagedFiles {
   const File* lock = nullptr;
   std::optional<Identity> identity;
   std::optional<Schema> schema;
-  std::vector<Encoding> encodings;
-  std::uint64_t published = 0;  ///< looked at before the schema, which then is that of its records
+  std::vector<Encoding> encodings;  ///< of the schema
+  /// Read before the schema. The schema is final once records exist, so it is the one these records
+  /// were written with.
+  std::uint64_t published = 0;
 
  private:
   void ReadControl(const Report& report);

@@ -10,8 +10,8 @@
 namespace stream_store::internal {
 namespace {
 
-// On a memory-backed file system the kernel kills at the control group's limit, where a disk says
-// ENOSPC.
+// On a memory-backed file system the kernel kills the process at the limit of its control group,
+// where a full disk would return ENOSPC. So the limit is checked before the file grows.
 void CheckMemory(const File& file, std::uint64_t more) {
   const std::uint64_t headroom = CgroupHeadroomBytes();
   if (more > headroom) {
@@ -49,6 +49,8 @@ void DataFile::GrowTo(std::uint64_t bytes, std::uint64_t needed) {
     }
     file_.Allocate(old_bytes, bytes);
   } catch (const Error& error) {
+    // The file may have grown part of the way. If that is not enough, a smaller growth may succeed
+    // where the full one found too little space.
     const std::uint64_t reached = RefreshBytes();
     if (error.code() != ErrorCode::kNoSpace || (needed >= bytes && reached < needed)) {
       throw;

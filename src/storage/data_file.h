@@ -1,10 +1,13 @@
 // DataFile: one growable file of a store (`values`, `records`, `layouts` or `hints`) and its
 // mapping.
 //
-// The mapping is reserved far beyond the file's end, so growth moves no pointer. Only a file that
-// outgrows its reservation is mapped anew; whoever still reads through the old mapping keeps it
-// alive by its shared pointer. Thread rules: bytes() from any thread; GrowTo() and Remap() under
-// the writer's state mutex; mapping() is swapped by Remap() only, under the mutex of Files.
+// The mapping reserves address space far beyond the file's end, so growing the file moves no
+// pointer. Only a file that outgrows its reservation is mapped again; readers that still use the
+// old mapping keep it alive by its shared pointer.
+//
+// Used by StoreFiles. Thread rules: bytes() from any thread. In a writer, GrowTo() and Remap() are
+// called under the writer's state mutex; in an attached reader, RefreshBytes() and Remap() under
+// the mutex of ReadSource. Other threads take the mapping from StoreFiles::maps().
 #pragma once
 
 #include <atomic>
@@ -16,9 +19,11 @@
 
 namespace stream_store::internal {
 
+/// A growable file and its mapping.
 class DataFile {
  public:
-  /// Takes the open file over and maps it with up to `reserve_bytes` of address space.
+  /// Takes ownership of the open file and maps it with up to `reserve_bytes` of address space.
+  /// Throws Error(kNoSpace, kIo).
   DataFile(File file, std::uint64_t reserve_bytes, bool writable);
 
   const File& file() const noexcept { return file_; }
@@ -27,30 +32,35 @@ class DataFile {
 
   const std::shared_ptr<const Mapping>& mapping() const noexcept { return mapping_; }
 
+  /// The first byte of the mapping. Valid until Remap() or as long as mapping() is kept.
   std::byte* data() const noexcept { return mapping_->data(); }
 
-  /// Bytes the file is known to have: allocated for a writer, seen by fstat for a reader.
+  /// Bytes that the file is known to have: all of them may be loaded.
   std::uint64_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
 
+  /// Bytes of address space. If the file is larger, only these are mapped.
   std::uint64_t reserved() const noexcept { return mapping_->size(); }
 
-  /// Looks at the file's size again (readers).
+  /// Updates bytes() from the file's size, which another process may have changed, and returns it.
+  /// Throws Error(kIo).
   std::uint64_t RefreshBytes();
 
-  /// Allocates up to `bytes`; after ENOSPC once more up to `needed` only. Throws Error(kNoSpace,
-  /// kIo); bytes() then says what there is.
+  /// Grows the file to `bytes`, allocated on disk. If there is not enough space for that, grows it
+  /// to `needed` only. Throws Error(kNoSpace, kIo); bytes() is then the size reached.
   void GrowTo(std::uint64_t bytes, std::uint64_t needed);
 
-  /// Makes sure that [begin, bytes()) is allocated, not a hole: what a copied or crashed store may
-  /// have.
+  /// Allocates [begin, bytes()) on disk. A copied or crashed store may have holes there, and
+  /// storing into a hole of a full disk raises SIGBUS. Throws Error(kNoSpace, kIo).
   void AllocateTail(std::uint64_t begin);
 
-  /// Maps the file again so that `bytes` fit.
+  /// Maps the file again with a reservation of at least `bytes`, if possible twice the old one.
+  /// Throws Error(kNoSpace, kIo).
   void Remap(std::uint64_t bytes);
 
+  /// Sets the size of the file. Throws Error(kNoSpace, kIo).
   void Truncate(std::uint64_t bytes);
 
-  /// Now and when mapped anew. Async-signal-safe.
+  /// Makes this and later mappings read-only. Async-signal-safe: called after fork() in the child.
   void ProtectReadOnly() noexcept {
     writable_ = false;
     mapping_->ProtectReadOnly();

@@ -1,63 +1,109 @@
-// Sync, close and the open record: what makes appended records survive a power cut. Numbers in
-// comments are the steps of "Sync" in docs/format.md.
+// Numbers in comments are the steps of "Sync" in docs/format.md.
+#include "storage/durability.h"
+
 #include <algorithm>
 
+#include "base/assert.h"
 #include "base/clock.h"
-#include "base/str_cat.h"
-#include "storage/append_flag.h"
-#include "storage/growth_helper.h"
-#include "storage/sync_helper.h"
-#include "storage/writer.h"
+#include "format/encoding.h"
+#include "format/layout.h"
 
 namespace stream_store::internal {
 
-// Before the first append of a session: from here on a walk believes only this session's records.
-void Writer::OpenRecord() {
-  const std::scoped_lock lock(sync_mutex_);
-  try {
-    files_->values.AllocateTail(cursor_.values * sizeof(Value));
-    files_->records.AllocateTail((cursor_.records + 1) * sizeof(Record));
-    files_->layouts.AllocateTail(cursor_.layout_words * sizeof(std::uint64_t));
-    files_->hints.AllocateTail(0);
-    if (files_->persistent()) {
-      // Numbers of 16 bits come around: nothing that carries an old one may be left, not even
-      // where the sentinel stands.
-      if (options_.session >> 16 != slot_session_ >> 16) {
-        Record& sentinel = records_[cursor_.records];
-        sentinel.step = 0;
-        sentinel.row_session = 0;
-        sentinel.layout = 0;
-        sentinel.checksum = 0;
-        files_->records.file().ZeroRange((cursor_.records + 1) * sizeof(Record),
-                                         files_->records.bytes());
-      }
-    }
-  } catch (const Error& error) {
-    if (error.code() == ErrorCode::kNoSpace) {
-      throw;  // nothing was promised yet; the next append tries again
-    }
-    Poison(error);
-    throw;
+Durability::Durability(StoreFiles& files, WriterStatus& status, Capacity& capacity,
+                       const SessionStart& start, const WriterOptions& options)
+    : files_(files),
+      status_(status),
+      capacity_(capacity),
+      session_(start.session),
+      sync_interval_(options.sync_interval),
+      sync_bytes_(options.sync_bytes),
+      durable_rows_(start.durable_rows),
+      slot_{start.slot_sequence, start.slot_session, start.sync_interrupted},
+      durable_{start.durable_records, start.cursor.values},
+      counted_{start.cursor.records, start.cursor.field_writes},
+      synced_at_(std::chrono::steady_clock::now()),
+      helper_([this]() -> HelperThread::Pause { return SyncIfDue(); }) {}
+
+void Durability::OpenSession(const Cursor& at) {
+  STREAM_STORE_ASSERT(!session_open());
+  {
+    const MutexLock lock(mutex_);
+    WriteOpenRecord(at);
   }
-  if (files_->persistent()) {
-    slot_session_ = options_.session;
-    WriteDurable(cursor_, /*clean=*/false, /*both_slots=*/true);
+  StartHelper();
+}
+
+void Durability::OpenSessionOfRecovered(const Cursor& at) {
+  const MutexLock lock(mutex_);
+  if (!session_open() && at.records > durable_.records) {
+    WriteOpenRecord(at);
+  }
+}
+
+void Durability::WriteOpenRecord(const Cursor& at) {
+  try {
+    PrepareTails(at);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kNoSpace) {
+      capacity_.Fail(error);
+    }
+    throw;  // without space nothing was promised yet: the next append tries again
+  }
+  if (files_.persistent()) {
+    slot_.session = session_;
+    WriteDurable(at, /*clean=*/false, /*both_slots=*/true);
   }
   session_open_.store(true, std::memory_order_release);
 }
 
-// REQUIRES: sync mutex. Steps 2 to 5.
-void Writer::WriteDurable(const Cursor& at, bool clean, bool both_slots) {
-  Control& control = files_->control;
+// Makes the files fit for records of this session from `at` on.
+void Durability::PrepareTails(const Cursor& at) {
+  files_.values.AllocateTail(at.values * sizeof(Value));
+  files_.records.AllocateTail((at.records + 1) * sizeof(Record));
+  files_.layouts.AllocateTail(at.layout_words * sizeof(std::uint64_t));
+  files_.hints.AllocateTail(0);
+  // Records store only 16 bits of the session. When those wrap, everything after the last record is
+  // zeroed, the sentinel included, so that no old record matches a reused number.
+  if (files_.persistent() && session_ >> 16 != slot_.session >> 16) {
+    Record& sentinel = reinterpret_cast<Record*>(files_.records.data())[at.records];
+    sentinel.step = 0;  // never its `start`, which readers may be looking at
+    sentinel.row_session = 0;
+    sentinel.layout = 0;
+    sentinel.checksum = 0;
+    files_.records.file().ZeroRange((at.records + 1) * sizeof(Record), files_.records.bytes());
+  }
+}
+
+void Durability::StartHelper() {
+  if (files_.persistent() && (sync_interval_.count() > 0 || sync_bytes_ > 0)) {
+    helper_.Start();  // without a thread the next growth tries again
+  }
+}
+
+// A slot that may be in memory only must be on disk before the other one is overwritten.
+void Durability::RewriteNewestSlot() {
+  Control& control = files_.control;
+  const int which = static_cast<int>(slot_.sequence & 1);
+  if (const auto newest = control.ReadSlot(which, files_.identity().id)) {
+    control.WriteSlot(*newest);
+  }
+  control.file().SyncData();
+  slot_.sync_interrupted = false;
+}
+
+// Steps 2 to 5. Each slot is synced before the next is written, so one of them is always whole.
+void Durability::WriteDurable(const Cursor& at, bool clean, bool both_slots) {
+  Control& control = files_.control;
   control.state().store(kLiveSyncing, std::memory_order_release);
   try {
-    files_->values.file().SyncData();
-    files_->layouts.file().SyncData();
-    files_->hints.file().SyncData();
-    files_->records.file().SyncData();
-    Slot slot{.id = files_->identity().id,
-              .sequence = slot_sequence_,
-              .session = slot_session_,
+    files_.values.file().SyncData();
+    files_.layouts.file().SyncData();
+    files_.hints.file().SyncData();
+    files_.records.file().SyncData();
+    Slot slot{.id = files_.identity().id,
+              .sequence = slot_.sequence,
+              .session = slot_.session,
               .records = at.records,
               .values = at.values,
               .layout_words = at.layout_words,
@@ -65,173 +111,112 @@ void Writer::WriteDurable(const Cursor& at, bool clean, bool both_slots) {
               .field_writes = at.field_writes,
               .clean = clean,
               .unix_nanoseconds = UnixNanoseconds()};
-    // The one slot must be whole on disk before the other is overwritten.
-    if (options_.slot_doubtful) {
-      if (const auto newest = control.ReadSlot(static_cast<int>(slot_sequence_ & 1), slot.id)) {
-        control.WriteSlot(*newest);
-      }
-      control.file().SyncData();
-      options_.slot_doubtful = false;
+    if (slot_.sync_interrupted) {
+      RewriteNewestSlot();
     }
     for (int written = 0; written < (both_slots ? 2 : 1); ++written) {
       slot.sequence += 1;
       control.WriteSlot(slot);
       control.file().SyncData();
     }
-    slot_sequence_ = slot.sequence;
+    slot_.sequence = slot.sequence;
   } catch (const Error& error) {
-    Poison(error);
+    capacity_.Fail(error);
     throw;
   }
   control.state().store(kLiveOpen, std::memory_order_release);
   control.durable().store(at.records, std::memory_order_release);
-  durable_records_ = at.records;
-  durable_values_ = at.values;
+  durable_ = {at.records, at.values};
   synced_at_ = std::chrono::steady_clock::now();
   durable_rows_.store(at.rows, std::memory_order_relaxed);
 }
 
-// The first failure is the only honest one: the kernel may forget the pages it could not write.
-void Writer::Poison(const Error& error) {
-  const std::scoped_lock lock(state_mutex_);
-  if (!failed_.load(std::memory_order_relaxed)) {
-    failure_ = error.what();
-    failure_errno_ = error.system_errno();
-    failed_.store(true);
-  }
-  DropLimits();
-}
-
-// Where the stream is, from what is published: without the append flag, which belongs to the thread
-// that appends. REQUIRES: sync mutex.
-Cursor Writer::PublishedCursor() {
-  std::shared_ptr<const Mapping> record_map;
-  std::shared_ptr<const Mapping> layout_map;
+// Where the published records end. The cursor of the Appender would need the append flag;
+// everything a slot counts follows from the records, but the number of field-writes, which is
+// counted on.
+Cursor Durability::PublishedCursor() {
+  const Capacity::Published published = capacity_.published();
+  const auto* records = reinterpret_cast<const Record*>(published.record_map->data());
+  const auto* layouts = reinterpret_cast<const std::uint64_t*>(published.layout_map->data());
   Cursor at;
-  {
-    // Under the mutex the mappings hold all that is published: a file is mapped anew before it
-    // grows beyond them.
-    const std::scoped_lock lock(state_mutex_);
-    record_map = files_->records.mapping();
-    layout_map = files_->layouts.mapping();
-    at.records = published_.load(std::memory_order_acquire);
-  }
-  const auto* records = reinterpret_cast<const Record*>(record_map->data());
-  const auto* layouts = reinterpret_cast<const std::uint64_t*>(layout_map->data());
+  at.records = published.count;
   at.values = records[at.records].start;
   at.rows = at.records == 0 ? 0 : RowOfRecord(records[at.records - 1].row_session) + 1;
-  at.layout_words = files_->layout_words.load(std::memory_order_relaxed);
-  for (; counted_records_ < at.records; ++counted_records_) {
-    counted_writes_ += WordType(layouts[records[counted_records_].layout]);
+  at.layout_words = files_.layout_words.load(std::memory_order_relaxed);
+  for (; counted_.records < at.records; ++counted_.records) {
+    counted_.field_writes += WordType(layouts[records[counted_.records].layout]);
   }
-  at.field_writes = counted_writes_;
+  at.field_writes = counted_.field_writes;
   return at;
 }
 
-// REQUIRES: sync mutex. Returns the rows that are durable.
-std::uint64_t Writer::SyncPublished() {
-  if (!files_->persistent()) {
+bool Durability::Unsynced() const noexcept {
+  return files_.control.published().load(std::memory_order_acquire) > durable_.records;
+}
+
+std::uint64_t Durability::Sync() {
+  const MutexLock lock(mutex_);
+  status_.RequireWritable("sync");
+  if (!files_.persistent()) {
     return PublishedCursor().rows;
   }
-  if (!session_open_.load(std::memory_order_acquire) ||
-      published_.load(std::memory_order_acquire) <= durable_records_) {
+  if (!session_open() || !Unsynced()) {
     return durable_rows();
   }
-  const Cursor at = PublishedCursor();
+  const Cursor at = PublishedCursor();  // step 1
   WriteDurable(at, /*clean=*/false, /*both_slots=*/false);
   return at.rows;
 }
 
-std::uint64_t Writer::Sync() {
-  CheckWritable();
-  if (!session_open_.load(std::memory_order_acquire)) {
-    // What recovery found beyond the newest slot is not durable yet: the open record makes it so.
-    const AppendFlag::Hold hold(flag_);
-    CheckWritable();
-    if (!session_open_.load(std::memory_order_relaxed) &&
-        cursor_.records > options_.durable_records) {
-      OpenRecord();
-    }
-  }
-  const std::scoped_lock lock(sync_mutex_);
-  CheckWritable();
-  return SyncPublished();  // step 1: all that was published before now
-}
-
-// A round of the helper thread. Returns how long to sleep until the next one.
-std::chrono::nanoseconds Writer::SyncIfDue() noexcept {
+// A round of the helper: syncs if enough time has passed or enough was appended. Returns how long
+// to sleep until the next one; nothing wakes it, so that appends need not know of it.
+std::chrono::nanoseconds Durability::SyncIfDue() noexcept {
   constexpr std::chrono::nanoseconds kIdle = std::chrono::seconds(1);
   constexpr std::chrono::nanoseconds kBusy = std::chrono::milliseconds(250);
-  const bool timed = options_.sync_interval.count() > 0;
+  const bool timed = sync_interval_.count() > 0;
   const auto pause = [&](std::chrono::nanoseconds most) {
-    return timed ? std::min(options_.sync_interval, most) : most;
+    return timed ? std::min(sync_interval_, most) : most;
   };
   try {
-    const std::scoped_lock lock(sync_mutex_);
-    if (closed_.load() || failed_.load() ||
-        published_.load(std::memory_order_acquire) <= durable_records_) {
+    const MutexLock lock(mutex_);
+    if (status_.closed() || status_.failed() || !Unsynced()) {
       return pause(kIdle);
     }
     const std::chrono::nanoseconds since = std::chrono::steady_clock::now() - synced_at_;
     const Cursor at = PublishedCursor();
-    const std::uint64_t bytes = (at.values - durable_values_) * sizeof(Value) +
-                                (at.records - durable_records_) * sizeof(Record);
-    const bool due = (timed && since >= options_.sync_interval) ||
-                     (options_.sync_bytes > 0 && bytes >= options_.sync_bytes);
+    const std::uint64_t bytes = (at.values - durable_.values) * sizeof(Value) +
+                                (at.records - durable_.records) * sizeof(Record);
+    const bool due =
+        (timed && since >= sync_interval_) || (sync_bytes_ > 0 && bytes >= sync_bytes_);
     if (due) {
       WriteDurable(at, /*clean=*/false, /*both_slots=*/false);
     } else if (timed) {
-      return std::min(pause(kBusy), options_.sync_interval - since);
+      return std::min(pause(kBusy), sync_interval_ - since);
     }
   } catch (const Error&) {
-    // The writer is poisoned: its next append or sync says why.
+    // The failure is in the status: the next append or sync throws it.
   }
   return pause(kBusy);
 }
 
-void Writer::Close() {
-  if (forked_.load(std::memory_order_relaxed)) {
-    closed_.store(true);
-    return;  // only unmaps; the helper thread is the parent's
-  }
-  Cursor at;
-  {
-    const AppendFlag::Hold hold(flag_);
-    if (closed_.exchange(true)) {
-      return;
-    }
-    // Before the flag is free again: an append of another thread must not slip in behind `at`.
-    const std::scoped_lock lock(state_mutex_);
-    DropLimits();
-    at = cursor_;
-  }
-  delete std::exchange(helper_, nullptr);
-  delete std::exchange(syncer_, nullptr);
-  const std::scoped_lock lock(sync_mutex_);
-  files_->writer_open.store(false, std::memory_order_release);
-  if (files_->persistent() && !failed_.load()) {
+void Durability::Close(const Cursor& at) {
+  STREAM_STORE_ASSERT(status_.closed());
+  const MutexLock lock(mutex_);
+  files_.writer_open.store(false, std::memory_order_release);
+  if (files_.persistent() && !status_.failed()) {
     try {
       WriteDurable(at, /*clean=*/true, /*both_slots=*/false);
-      Trim(at);
-      files_->control.state().store(kLiveClosed, std::memory_order_release);
+      capacity_.Trim(at);
+      files_.control.state().store(kLiveClosed, std::memory_order_release);
     } catch (const Error&) {
-      files_->lock.Close();
+      files_.lock.Close();
       throw;
     }
   }
-  if (!files_->persistent()) {
-    files_->control.state().store(kLiveClosed, std::memory_order_release);
+  if (!files_.persistent()) {
+    files_.control.state().store(kLiveClosed, std::memory_order_release);
   }
-  files_->lock.Close();
-}
-
-// The only place that ever shortens a file of a store.
-void Writer::Trim(const Cursor& at) {
-  const std::uint64_t reach = std::max(at.values, at.rows);
-  files_->values.Truncate(at.values * sizeof(Value));
-  files_->records.Truncate((at.records + 1) * sizeof(Record));
-  files_->layouts.Truncate(at.layout_words * sizeof(std::uint64_t));
-  files_->hints.Truncate((reach + kHintStride - 1) / kHintStride * sizeof(Hint));
+  files_.lock.Close();
 }
 
 }  // namespace stream_store::internal

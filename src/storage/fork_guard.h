@@ -1,12 +1,19 @@
-// The list of live Writers of this process, for the child handler of fork().
+// The list of all Writers of this process, which a fork() handler makes unusable in the child.
+//
+// A child inherits the writer's descriptors and its mappings, and with them the writer's lock. Two
+// processes that append to the same mapping would destroy the store, so in the child every Writer
+// refuses to write. Used by Writer. Thread rules: any thread.
 #pragma once
 
 namespace stream_store::internal {
 
 class Writer;
 
-/// Adds a Writer; the first call installs the pthread_atfork handlers.
+/// Adds a Writer: its BecomeForkedChild() is called in each child of a fork(). The caller removes
+/// it with UnguardAgainstFork() before it is destroyed.
 void GuardAgainstFork(Writer* writer);
+
+/// Removes a Writer.
 void UnguardAgainstFork(Writer* writer) noexcept;
 
 }  // namespace stream_store::internal

@@ -1,8 +1,9 @@
-// LayoutTable: the layouts this session wrote, so that a repeated shape is stored once.
+// LayoutTable: the layouts that this session wrote, so that a repeated shape is stored once.
 //
-// Fixed size, no allocation after construction. A collision forgets the older layout, which then
-// may be written a second time: harmless. Only this session's layouts are in it; no session reuses
-// another's, because what an earlier session wrote beyond its last sync may not be what is on disk.
+// Used by Appender, under the append flag. Fixed size, no allocation after construction. A
+// collision forgets the older layout, which may then be written a second time: harmless. Layouts of
+// earlier sessions are never reused: those written after the last sync may differ from the bytes on
+// disk.
 #pragma once
 
 #include <array>

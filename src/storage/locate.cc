@@ -1,5 +1,6 @@
-// Look-ups: a guess from the hints, a search near it, a binary search over everything as the last
-// word.
+// Look-ups in up to three attempts: the record that the hints suggest, a search near it, and a
+// binary search over all records. Each result is tested, because mapped words may be corrupt or
+// hostile.
 #include "storage/locate.h"
 
 #include "base/str_cat.h"
@@ -8,9 +9,9 @@
 namespace stream_store::internal {
 namespace {
 
-// The first record in [begin, end) for which `after` holds, else `end`. `after` is false, then
-// true, in any store that was written by this library; in others the answer is some record, and the
-// callers test it.
+// Returns the first record in [begin, end) for which `after` is true, else `end`, by binary search.
+// In a valid store `after` is false for some records and then true for the rest. In a corrupt one
+// the result is an arbitrary record, so callers test it.
 template <class After>
 std::uint64_t FirstAfter(std::uint64_t begin, std::uint64_t end, const After& after) {
   while (begin < end) {
@@ -24,7 +25,8 @@ std::uint64_t FirstAfter(std::uint64_t begin, std::uint64_t end, const After& af
   return begin;
 }
 
-// The same, galloping from `from`: cheap when the answer is near.
+// As FirstAfter(), but gallops: probes at distances 1, 2, 4, … from `from`, then searches between
+// the last two probes. Cheaper than a binary search if the result is near.
 template <class After>
 std::uint64_t GallopAfter(std::uint64_t begin, std::uint64_t end, std::uint64_t from,
                           const After& after) {
@@ -51,6 +53,7 @@ std::uint64_t GallopAfter(std::uint64_t begin, std::uint64_t end, std::uint64_t 
   return FirstAfter(begin, end, after);
 }
 
+// A damaged store may count values without any record.
 void RequireRecords(const View& view) {
   if (view.record_count == 0) {
     ThrowCorruptRecord(view, 0, "expected records for the values but found none");
@@ -60,7 +63,8 @@ void RequireRecords(const View& view) {
 }  // namespace
 
 std::uint64_t SearchPosition(const View& view, std::uint64_t position) {
-  const RecordGuess guess = GuessOfPosition(view, position);
+  STREAM_STORE_ASSERT(position < view.value_count && view.record_count > 0);
+  const RecordHint hint = HintOfPosition(view, position);
   const auto after = [&view, position](std::uint64_t record) {
     return LoadOnce(view.records[record].start) > position;
   };
@@ -68,7 +72,7 @@ std::uint64_t SearchPosition(const View& view, std::uint64_t position) {
   const auto right = [&](std::uint64_t record) {
     return !after(record) && (record + 1 == count || after(record + 1));
   };
-  const std::uint64_t near = GallopAfter(guess.lo, guess.hi + 1, guess.at, after);
+  const std::uint64_t near = GallopAfter(hint.lo, hint.hi + 1, hint.at, after);
   if (near > 0 && right(near - 1)) {
     return near - 1;
   }
@@ -80,7 +84,8 @@ std::uint64_t SearchPosition(const View& view, std::uint64_t position) {
 }
 
 std::uint64_t SearchRow(const View& view, std::uint64_t row) {
-  const RecordGuess guess = GuessOfRow(view, row);
+  STREAM_STORE_ASSERT(row < view.row_count && view.record_count > 0);
+  const RecordHint hint = HintOfRow(view, row);
   const auto row_at = [&view](std::uint64_t record) {
     return RowOfRecord(LoadOnce(view.records[record].row_session));
   };
@@ -89,7 +94,7 @@ std::uint64_t SearchRow(const View& view, std::uint64_t row) {
   const auto right = [&](std::uint64_t record) {
     return record < count && row_at(record) == row && (record == 0 || row_at(record - 1) < row);
   };
-  const std::uint64_t near = GallopAfter(guess.lo, guess.hi + 1, guess.at, reached);
+  const std::uint64_t near = GallopAfter(hint.lo, hint.hi + 1, hint.at, reached);
   if (right(near)) {
     return near;
   }
@@ -101,29 +106,17 @@ std::uint64_t SearchRow(const View& view, std::uint64_t row) {
 }
 
 std::uint64_t RecordOfPosition(const View& view, Position position) {
+  STREAM_STORE_ASSERT(0 <= position && static_cast<std::uint64_t>(position) < view.value_count);
   RequireRecords(view);
   const auto place = static_cast<std::uint64_t>(position);
-  return RecordFromGuess(view, place, PositionGuesser(view).RecordHint(place));
+  return RecordFromHint(view, place, PositionHints(view).HintedRecord(place));
 }
 
 std::uint64_t RecordOfRow(const View& view, Row row) {
+  STREAM_STORE_ASSERT(0 <= row && static_cast<std::uint64_t>(row) < view.row_count);
   RequireRecords(view);
   const auto number = static_cast<std::uint64_t>(row);
-  return RowRecordFromGuess(view, number, RowGuesser(view).RecordHint(number));
-}
-
-std::uint64_t EndOfRow(const View& view, std::uint64_t first) {
-  const std::uint64_t row = RowOfRecord(LoadOnce(view.records[first].row_session));
-  // A row's records have rising types, and only the first may be empty: more than this cannot have
-  // been written.
-  const std::uint64_t most = view.meaning->schema.size() + 1;
-  std::uint64_t end = first + 1;
-  while (end < view.record_count && RowOfRecord(LoadOnce(view.records[end].row_session)) == row) {
-    if (++end - first > most) {
-      ThrowCorruptRecord(view, end, StrCat("expected at most ", most, " records in row ", row));
-    }
-  }
-  return end;
+  return RowRecordFromHint(view, number, RowHints(view).HintedRecord(number));
 }
 
 Row RowAtStep(const View& view, Step step, bool after) {

@@ -1,7 +1,11 @@
-// From positions and rows to records: hints first, then galloping, then plain binary search.
+// Finds records by position, row or step.
 //
-// Cost: O(log of one block of 256), flat in store size, while hints are there and right; a missing
-// or wrong hint costs a binary search over all records and never a wrong answer.
+// Used by src/store for single look-ups; record_hints.h has the same look-ups for many positions at
+// once. Thread rules: pure functions of a View.
+//
+// Cost: a look-up starts at the record that the hints suggest. As long as hints exist and are
+// right, it costs O(log 256), independent of the size of the store. A missing or wrong hint costs a
+// binary search over all records and never gives a wrong answer.
 #pragma once
 
 #include <cstdint>
@@ -10,17 +14,19 @@
 
 namespace stream_store::internal {
 
-/// The last record with start <= position (empty records share a start). REQUIRES: 0 <= position <
-/// value_count.
+/// Returns the record that holds a position: the last one with start <= position, because records
+/// without values share their start with the next one. Throws Error(kCorrupt) if the records are
+/// not in order.
+/// REQUIRES: 0 <= position && position < value_count, of the View.
 std::uint64_t RecordOfPosition(const View& view, Position position);
 
-/// The first record of a row. REQUIRES: 0 <= row < row_count.
+/// Returns the first record of a row. Throws Error(kCorrupt) if the records are not in order.
+/// REQUIRES: 0 <= row && row < row_count, of the View.
 std::uint64_t RecordOfRow(const View& view, Row row);
 
-/// One past the last record of the row that starts at record `first`.
-std::uint64_t EndOfRow(const View& view, std::uint64_t first);
-
-/// First row whose step is >= step (or > step if `after`); row_count if none. O(log records).
+/// Returns the first row whose step is >= `step`, or > `step` if `after`; row_count if there is
+/// none. Cost: O(log records), a binary search, because there are no hints by step. Throws
+/// Error(kCorrupt).
 Row RowAtStep(const View& view, Step step, bool after);
 
 }  // namespace stream_store::internal

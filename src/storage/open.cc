@@ -1,5 +1,9 @@
-// Opening for writing: lock, recover, make the live words true. Numbers in comments are the steps
-// of docs/format.md, "Open for writing".
+// Opens a store for writing: locks it, recovers, repairs the files and sets the live words. Numbers
+// in comments are the steps of docs/format.md, "Open for writing".
+//
+// Readers of other processes may have the store open meanwhile. Until the live byte is locked they
+// do not trust the live words; they learn of the new writer from the session word, which is stored
+// last.
 #include "storage/open.h"
 
 #include <algorithm>
@@ -17,6 +21,7 @@ namespace {
 
 constexpr std::uint64_t kPage = 4096;
 
+// The text that the holder of the lock wrote, if it is printable.
 std::string ReadHolder(const File& lock) {
   std::array<std::byte, 256> bytes;
   const std::size_t count = lock.ReadAt(bytes, 0);
@@ -36,8 +41,9 @@ void TakeWriterLock(const StoreFiles& files) {
   files.lock.WriteAt(std::as_bytes(std::span(holder)), 0);
 }
 
-// Step 4: a kernel forgets pages it failed to write. Storing a word of each page onto itself makes
-// them dirty again, so that the next fdatasync is honest.
+// Step 4: after a failed write-back the kernel marks pages clean although they are not on disk, so
+// a later fdatasync would skip them and report success. Storing a word of each page onto itself
+// marks it dirty again.
 void DirtyAgain(const DataFile& file, std::uint64_t begin, std::uint64_t end) {
   end = std::min(end, file.bytes() / sizeof(std::uint64_t) * sizeof(std::uint64_t));
   for (std::uint64_t at = begin / kPage * kPage; at < end; at += kPage) {
@@ -47,6 +53,7 @@ void DirtyAgain(const DataFile& file, std::uint64_t begin, std::uint64_t end) {
   }
 }
 
+// Marks the pages dirty that the interrupted sync was to write: those after the slot.
 void DirtyUnsynced(const StoreFiles& files, const Slot& slot, const Cursor& cursor) {
   DirtyAgain(files.values, slot.values * sizeof(Value), cursor.values * sizeof(Value));
   DirtyAgain(files.records, slot.records * sizeof(Record), (cursor.records + 1) * sizeof(Record));
@@ -62,7 +69,8 @@ void GrowToHold(DataFile& file, std::uint64_t bytes) {
   file.GrowTo(bytes, bytes);
 }
 
-// Step 5: what the walk recovered gets its sentinel and hints.
+// Step 5: writes the sentinel and the hints of the records that the walk recovered. The files may
+// be too short for that, if the store was copied or its files were trimmed.
 void CompleteTail(StoreFiles& files, const Slot& slot, const Cursor& cursor) {
   GrowToHold(files.records, (cursor.records + 1) * sizeof(Record));
   GrowToHold(files.hints, (std::max(cursor.values, cursor.rows) / kHintStride + 1) * sizeof(Hint));
@@ -73,10 +81,8 @@ void CompleteTail(StoreFiles& files, const Slot& slot, const Cursor& cursor) {
   records[cursor.records].start = cursor.values;
   for (std::uint64_t i = slot.records; i < cursor.records; ++i) {
     const std::uint64_t end = records[i + 1].start;
-    for (std::uint64_t h = (records[i].start + kHintStride - 1) / kHintStride;
-         h * kHintStride < end; ++h) {
-      hints[h].position_record = i;
-    }
+    ForEachHintSlot(records[i].start, end,
+                    [=](std::uint64_t at) { hints[at].position_record = i; });
     const std::uint64_t row = RowOfRecord(records[i].row_session);
     if (row == rows && row % kHintStride == 0) {
       hints[row / kHintStride].row_record = i;
@@ -85,6 +91,8 @@ void CompleteTail(StoreFiles& files, const Slot& slot, const Cursor& cursor) {
   }
 }
 
+// A session number that no earlier writer used, higher than all in the control file. Records store
+// only 16 bits of it, where 0 marks records of no session.
 std::uint64_t NextSession(const StoreFiles& files, const Slot& newest) {
   std::uint64_t session =
       std::max(files.control.session().load(std::memory_order_acquire), newest.session);
@@ -94,7 +102,7 @@ std::uint64_t NextSession(const StoreFiles& files, const Slot& newest) {
     }
   }
   session += 1;
-  return session % (1 << 16) == 0 ? session + 1 : session;  // 0 marks nobody
+  return session % (1 << 16) == 0 ? session + 1 : session;
 }
 
 }  // namespace
@@ -115,13 +123,14 @@ PathState InspectPath(const std::filesystem::path& path) {
   return directory.Entries().empty() ? PathState::kEmptyDirectory : PathState::kSomethingElse;
 }
 
-Opened OpenForWriting(const std::filesystem::path& path) {
+OpenedStore OpenForWriting(const std::filesystem::path& path) {
   RemoveLeftovers(path);
-  Opened opened;
+  OpenedStore opened;
   opened.files = StoreFiles::Open(Directory::Open(path), /*writable=*/true);  // step 1
   StoreFiles& files = *opened.files;
   TakeWriterLock(files);
-  // What was opened before the lock was ours may have changed since.
+  // The files were opened and mapped before the lock was ours, so another writer may have grown or
+  // changed them since.
   for (DataFile* file : {&files.values, &files.records, &files.layouts, &files.hints}) {
     if (file->RefreshBytes() > file->reserved()) {
       file->Remap(file->bytes());
@@ -131,9 +140,9 @@ Opened OpenForWriting(const std::filesystem::path& path) {
   files.ReloadSchema();
   const Recovered recovered = Recover(files);  // steps 2 and 3
   Control& control = files.control;
-  // Step 4. A sync that did not end: neither pages nor the newest slot need be on disk.
-  const bool doubtful = control.state().load(std::memory_order_acquire) == kLiveSyncing;
-  if (doubtful) {
+  // Step 4. If a sync was interrupted, its pages and even the newest slot may not be on disk.
+  const bool sync_interrupted = control.state().load(std::memory_order_acquire) == kLiveSyncing;
+  if (sync_interrupted) {
     DirtyUnsynced(files, recovered.slot, recovered.cursor);
   }
   if (recovered.cursor.records < recovered.published) {
@@ -142,24 +151,26 @@ Opened OpenForWriting(const std::filesystem::path& path) {
   CompleteTail(files, recovered.slot, recovered.cursor);
   const std::uint64_t session = NextSession(files, recovered.slot);
   control.published().store(recovered.cursor.records, std::memory_order_release);
-  control.durable().store(doubtful ? 0 : recovered.slot.records, std::memory_order_relaxed);
-  if (!doubtful) {
+  control.durable().store(sync_interrupted ? 0 : recovered.slot.records, std::memory_order_relaxed);
+  if (!sync_interrupted) {  // else the state stays kLiveSyncing until a sync has finished
     control.state().store(kLiveOpen, std::memory_order_release);
   }
   if (!TryLockByte(files.lock, kLiveLockByte)) {
-    throw Error(ErrorCode::kLocked,
-                StrCat(files.path_text(), ": somebody holds the live byte of its lock"));
+    throw Error(
+        ErrorCode::kLocked,
+        StrCat(files.path_text(), ": opening: another process holds the live byte of its lock"));
   }
-  // Last: a reader that saw the live byte free waits for another session than it saw.
+  // Last, because a reader that found the live byte free stays at its own prefix until this word
+  // changes.
   control.session().store(session, std::memory_order_release);
-  opened.cursor = recovered.cursor;
   opened.recovery = recovered.report;
-  opened.options.slot_sequence = recovered.slot.sequence;
-  opened.options.slot_session = recovered.slot.session;
-  opened.options.session = session;
-  opened.options.durable_records = doubtful ? 0 : recovered.slot.records;
-  opened.options.durable_rows = doubtful ? 0 : recovered.slot.rows;
-  opened.options.slot_doubtful = doubtful;
+  opened.start = {.cursor = recovered.cursor,
+                  .session = session,
+                  .slot_sequence = recovered.slot.sequence,
+                  .slot_session = recovered.slot.session,
+                  .durable_records = sync_interrupted ? 0 : recovered.slot.records,
+                  .durable_rows = sync_interrupted ? 0 : recovered.slot.rows,
+                  .sync_interrupted = sync_interrupted};
   return opened;
 }
 

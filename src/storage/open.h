@@ -1,4 +1,11 @@
-// Creating and opening stores for writing: from a path to Files and a Cursor.
+// Creates and opens stores for writing: from a path to open files and the state a Writer starts
+// from.
+//
+// Used by StreamStore and StagedRows (src/store) and by CopyStore(). create.cc has the functions
+// that create, open.cc those that open. Thread rules: any thread; processes exclude each other with
+// the locks of base/lock.h.
+// Invariant: a store appears under its path complete or not at all. It is built in a sibling
+// directory and renamed.
 #pragma once
 
 #include <filesystem>
@@ -9,52 +16,61 @@
 #include "stream_store/options.h"
 #include "stream_store/recovery.h"
 
-#include "storage/cursor.h"
 #include "storage/store_files.h"
-#include "storage/writer.h"
+#include "storage/writer_options.h"
 
 namespace stream_store::internal {
 
-/// A store ready for a Writer.
-struct Opened {
+/// A store that is ready for a Writer.
+struct OpenedStore {
   std::shared_ptr<StoreFiles> files;
-  Cursor cursor;
-  WriterOptions options;  ///< sessions and slots; capacity and grow_ahead are the caller's to set
+  SessionStart start;  ///< the state of the store, from which the new session continues
   Recovery recovery;
 };
 
-/// What is at a path, before anything is touched.
+/// What exists at a path.
 enum class PathState { kNothing, kEmptyDirectory, kStore, kSomethingElse };
+
+/// Inspects a path without changing anything. Throws Error(kIo).
 PathState InspectPath(const std::filesystem::path& path);
 
-/// Creates a store with those fields, complete in one rename. Throws Error(kAlreadyExists,
-/// kNoSpace, kIo).
-Opened CreateStore(const std::filesystem::path& path, const Schema& schema);
+/// Creates an empty store with the fields of `schema` at `path`, where nothing or an empty
+/// directory must be. Throws Error(kAlreadyExists, kNotFound, kNoSpace, kIo); nothing is left then.
+OpenedStore CreateStore(const std::filesystem::path& path, const Schema& schema);
 
-/// The two halves of CreateStore(): a store in a hidden sibling directory of `path`, which
-/// RemoveTree() takes away again, and the rename that lets it appear.
-Opened BuildStore(const std::filesystem::path& path, const Schema& schema);
+/// The first half of CreateStore(): builds the store in a hidden sibling directory of `path`. Until
+/// PublishStore(), RemoveTree() undoes it.
+OpenedStore BuildStore(const std::filesystem::path& path, const Schema& schema);
+
+/// The second half of CreateStore(): renames the store to `path` and syncs the parent directory.
+/// REQUIRES: files.persistent().
 void PublishStore(StoreFiles& files, const std::filesystem::path& path);
 
-/// Creates a closed store whose data files and control `fill` writes; complete in one rename.
-/// `fill` finds empty files and a new identity. Throws as CreateStore(), and what `fill` throws.
+/// Creates a closed store whose content is written by `fill`.
+///
+/// fill  is called once or more with empty files and a new identity, which it may change. It writes
+///       the data files and `control`. Its exceptions are passed on.
+/// Throws as CreateStore().
 void CreateClosedStore(const std::filesystem::path& path, const Schema& schema,
                        const std::function<void(StoreFiles::Parts&)>& fill);
 
-/// A store on unlinked files.
-Opened CreateTemporaryStore(const std::filesystem::path& directory, Schema schema);
+/// Creates a temporary store on files without names in `directory`, or if that is empty in the
+/// system's directory for temporary files. Throws Error(kNotFound, kNoSpace, kIo).
+OpenedStore CreateTemporaryStore(const std::filesystem::path& directory, Schema schema);
 
-/// Takes the writer's lock, recovers and makes the live words true, as docs/format.md numbers the
-/// steps.
+/// Opens an existing store: takes the writer's lock, recovers and sets the live words, by the steps
+/// of docs/format.md, "Open for writing".
 ///
-/// Throws Error(kLocked) naming the holder, Error(kCorrupt, kVersion, kNoSpace, kIo).
-Opened OpenForWriting(const std::filesystem::path& path);
+/// Throws Error(kLocked) naming the process that has the store open, Error(kCorrupt, kVersion) if
+/// it cannot be recovered, and Error(kNoSpace, kIo).
+OpenedStore OpenForWriting(const std::filesystem::path& path);
 
-/// Replaces the schema of a store that holds nothing yet. If it throws with the new schema in
-/// place, what is on disk is unknown.
+/// Replaces the schema of a store that has no records yet. If it throws, either schema may be on
+/// disk.
 void ReplaceSchema(StoreFiles& files, Schema schema);
 
-/// Deletes what creations that died left beside `path`.
+/// Deletes the siblings of `path` that were left by creations whose process died. Siblings whose
+/// creator is alive are kept, by their lock. Ignores errors, because leftovers do no harm.
 void RemoveLeftovers(const std::filesystem::path& path) noexcept;
 
 }  // namespace stream_store::internal

@@ -1,4 +1,4 @@
-// What is known of each thread.
+// The slow paths of ReadAhead, and the state of each thread.
 #include "storage/read_ahead.h"
 
 #include <atomic>
@@ -6,9 +6,11 @@
 namespace stream_store::internal {
 namespace {
 
-constexpr std::uint64_t kLookEvery = 256;  // places
+constexpr std::uint64_t kSampleEvery = 256;  // places
 
-std::atomic<bool> scattered_once{false};  // some mapping of this process was told so
+// Whether any mapping of this process was given the advice kScattered, so that Sequential() costs
+// no system call in programs that never wait for a disk.
+std::atomic<bool> scattered_once{false};
 
 }  // namespace
 
@@ -18,11 +20,13 @@ ReadAhead::Thread& ReadAhead::ThisThread() noexcept {
 }
 
 void ReadAhead::Begin() noexcept {
-  from_the_beginning_ = true;
-  Advise(view_, PageUse::kScattered);  // anew: there may be more of it now
+  whole_batch_ = true;
+  Advise(view_, PageUse::kScattered);  // for each batch, because the store may have grown
   before_ = WaitsOfThread();
 }
 
+// Sleeps count as well: a page that was requested in time but has not arrived yet is a sleep, not a
+// major fault, and the requests were useful.
 void ReadAhead::End() noexcept {
   const PageWaits waits = WaitsOfThread();
   if (waits.major_faults == before_.major_faults && waits.sleeps == before_.sleeps) {
@@ -31,8 +35,10 @@ void ReadAhead::End() noexcept {
   }
 }
 
+// Only a rise since the thread's own last sample counts, so the first sample of a thread may see
+// faults from before its first read. That costs one batch of requests.
 void ReadAhead::SampleFaults() noexcept {
-  thread_.until_look = kLookEvery;
+  thread_.until_sample = kSampleEvery;
   const std::uint64_t faults = WaitsOfThread().major_faults;
   if (faults != thread_.major_faults && !thread_.waits) {
     thread_.waits = true;

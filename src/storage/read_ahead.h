@@ -1,30 +1,36 @@
-// ReadAhead: asks the kernel for what a batch will read, once reads of this thread wait for a disk.
+// ReadAhead: requests the pages of a batch from the kernel before they are read, as soon as reads
+// of this thread wait for a disk.
 //
-// A page that is not in memory is read when it is touched, one after the other, with as much around
-// it as the kernel thinks right for files that are read from front to back. A batch knows all its
-// places: asked for together, the disk reads them side by side, and nothing else.
+// Without it, a page that is not in memory is read when it is touched, so the pages of a batch are
+// read one after the other, each with neighbours, because the kernel assumes that files are read
+// from front to back. A batch knows all its places in advance. If they are requested together, the
+// disk reads them in parallel and reads nothing else.
 //
-// What is in memory costs a look now and then: the kernel counts the faults of a thread that had to
-// read (major faults), and a look at the count is a system call of some 0.2 µs for 256 places.
-// While the thread is found waiting, every batch is asked for before it is read, and the kernel is
-// told to read nothing around the pages that are touched: with less memory than the store takes, it
-// would drop those asked for to make room. A batch that waited for nothing ends both.
+// A store that is in memory should not pay for this. The kernel counts the page faults of a thread
+// that had to read from disk (major faults); that count is sampled once per 256 places, by a system
+// call of about 0.2 µs. If it has risen, the thread is "waiting":
+//   1. While a thread is waiting, every batch is requested before it is read.
+//   2. The kernel is advised not to read neighbours of touched pages (kScattered). If the store is
+//      larger than memory, the neighbours would evict the requested pages.
+//   3. A batch that did not have to wait ends both.
 //
-// Who uses it: the loops over many places in the store room; those from front to back end it.
-// Thread rules: an object lives within one call; what is known of a thread is that thread's own.
+// Used by the loops over many places in src/store; loops from front to back call Sequential().
+// Thread rules: an object lives within one call; the state of a thread is thread-local.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 
+#include "base/assert.h"
 #include "base/paging.h"
 #include "storage/view.h"
 
 namespace stream_store::internal {
 
+/// One batch of reads.
 class ReadAhead {
  public:
-  /// Begins a batch of reads through `view`, which outlives it.
+  /// Begins a batch of reads through `view`, which must outlive this object.
   explicit ReadAhead(const View& view) noexcept : view_(view), thread_(ThisThread()) {
     if (thread_.waits) [[unlikely]] {
       Begin();
@@ -32,7 +38,7 @@ class ReadAhead {
   }
 
   ~ReadAhead() {
-    if (from_the_beginning_) [[unlikely]] {
+    if (whole_batch_) [[unlikely]] {
       End();
     }
   }
@@ -40,8 +46,8 @@ class ReadAhead {
   ReadAhead(const ReadAhead&) = delete;
   ReadAhead& operator=(const ReadAhead&) = delete;
 
-  /// Calls ask(begin, end) for the places of [begin, count) that should be asked for now, if any:
-  /// `begin` is the next one that is read. ask() calls Ask() for all memory of its places.
+  /// To be called before place `begin` of `count` is read. If pages should be requested now, calls
+  /// ask(begin, end) for the next places; ask() calls Ask() for all memory of those places.
   template <class AskPlaces>
   void Before(std::uint64_t begin, std::uint64_t count, const AskPlaces& ask) {
     if (thread_.waits && begin >= asked_) [[unlikely]] {
@@ -50,30 +56,33 @@ class ReadAhead {
     }
   }
 
-  /// After reading `places` more.
+  /// To be called after `places` more places were read.
   void After(std::uint64_t places) noexcept {
-    if (thread_.until_look > places) [[likely]] {
-      thread_.until_look -= places;
+    if (thread_.until_sample > places) [[likely]] {
+      thread_.until_sample -= places;
     } else {
       SampleFaults();
     }
   }
 
-  /// Asks for the pages of [begin, end), which must be mapped.
+  /// Requests the pages that hold [begin, end).
+  /// REQUIRES: begin <= end, and they are mapped.
   static void Ask(const void* begin, const void* end) noexcept {
+    STREAM_STORE_ASSERT(begin <= end);
     AdvisePages(begin, end, PageUse::kSoon);
   }
 
-  /// Has the kernel read ahead as it does, for reads from front to back.
+  /// To be called before `view` is read from front to back: withdraws the advice that an earlier
+  /// batch of this process may have given, so that the kernel reads ahead again.
   static void Sequential(const View& view) noexcept;
 
  private:
-  static constexpr std::uint64_t kTogether = 1024;  // places: what a disk has to do at a time
+  static constexpr std::uint64_t kTogether = 1024;  // places requested at a time
 
   struct Thread {
     bool waits = false;
-    std::uint64_t until_look = 32;   // places; so few where a thread begins on a cold store
-    std::uint64_t major_faults = 0;  // at the last look
+    std::uint64_t until_sample = 32;  // places; few at first, because a new thread may begin cold
+    std::uint64_t major_faults = 0;   // at the last sample
   };
 
   static Thread& ThisThread() noexcept;
@@ -85,8 +94,8 @@ class ReadAhead {
   const View& view_;
   Thread& thread_;
   std::uint64_t asked_ = 0;
-  bool from_the_beginning_ = false;  // the thread waited before this batch
-  PageWaits before_;
+  bool whole_batch_ = false;  // the thread was waiting when this batch began
+  PageWaits before_;          // when this batch began
 };
 
 }  // namespace stream_store::internal

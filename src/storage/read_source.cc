@@ -5,6 +5,7 @@
 #include <span>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/lock.h"
 #include "base/str_cat.h"
 #include "format/schema_codec.h"
@@ -14,23 +15,6 @@
 namespace stream_store::internal {
 
 namespace {
-
-Directory OpenDirectory(const std::filesystem::path& path) {
-  try {
-    return Directory::Open(path);
-  } catch (const Error& error) {
-    if (error.code() == ErrorCode::kNotFound) {
-      throw Error(ErrorCode::kNotFound, StrCat(PathText(path), ": no such store"), ENOENT);
-    }
-    if (error.code() == ErrorCode::kAlreadyExists) {
-      throw Error(
-          ErrorCode::kIo,
-          StrCat(PathText(path), ": expected the directory of a store but found something else"),
-          ENOTDIR);
-    }
-    throw;
-  }
-}
 
 bool Gone(const std::filesystem::path& path) {
   try {
@@ -43,19 +27,15 @@ bool Gone(const std::filesystem::path& path) {
 }  // namespace
 
 std::shared_ptr<ReadSource> ReadSource::Attach(const std::filesystem::path& path, bool copies) {
-  Directory directory = OpenDirectory(path);
-  if (!LooksLikeStore(directory)) {
-    throw Error(ErrorCode::kNotFound,
-                StrCat(PathText(path), ": no such store: the directory holds none"));
-  }
+  Directory directory = OpenStoreDirectory(path);
   try {
     std::shared_ptr<ReadSource> source(
         new ReadSource(StoreFiles::Open(std::move(directory), /*writable=*/false, copies)));
-    while (!source->FindPrefix()) {
+    while (!source->FindPrefix()) {  // a writer came; it holds the live byte now, or soon
     }
     return source;
   } catch (const Error& error) {
-    // Somebody is deleting it: what is half gone is gone.
+    // A missing file looks like corruption. If the whole store is gone by now, it is being deleted.
     if (error.code() == ErrorCode::kCorrupt && Gone(path)) {
       throw Error(ErrorCode::kNotFound, StrCat(PathText(path), ": no such store: it was deleted"),
                   ENOENT);
@@ -64,14 +44,15 @@ std::shared_ptr<ReadSource> ReadSource::Attach(const std::filesystem::path& path
   }
 }
 
-Handover ReadSource::HandOver() const {
+interop::Handover ReadSource::HandOver() const {
+  STREAM_STORE_ASSERT(!files().persistent());
   const StoreFiles& files = *files_;
   return {{files.values.file().fd(), files.records.file().fd(), files.layouts.file().fd(),
            files.hints.file().fd(), files.control.file().fd()},
-          EncodeSchema(files.meaning()->schema, files.identity().id)};
+          EncodeSchema(files.store_schema()->schema, files.identity().id)};
 }
 
-std::shared_ptr<ReadSource> ReadSource::TakeOver(const Handover& handover) {
+std::shared_ptr<ReadSource> ReadSource::TakeOver(const interop::Handover& handover) {
   const auto file = [&](std::size_t i, const char* name) {
     return File(handover.descriptors[i], StrCat(name, " (temporary, of another process)"));
   };
@@ -104,7 +85,9 @@ ReadSource::ReadSource(std::shared_ptr<StoreFiles> files, Recovery recovery, con
       counted_records_(at.records),
       counted_writes_(at.field_writes) {}
 
-// False if a writer came meanwhile: what was found may be a mixture.
+// Decides between the two states of an attached source. Returns false if a writer opened the store
+// during the recovery: the recovery may then have read a mixture of old and new words, and the
+// caller tries again.
 bool ReadSource::FindPrefix() {
   const Control& control = files_->control;
   control.Refresh();
@@ -116,11 +99,15 @@ bool ReadSource::FindPrefix() {
   if (ByteLockedElsewhere(files_->lock, kLiveLockByte)) {
     return true;
   }
+  // No writer holds the live byte, so the live words are those of a writer that closed or crashed.
   const Recovered recovered = Recover(*files_);
   recovery_ = recovered.report;
   fixed_ = End{recovered.cursor.records, recovered.cursor.values};
-  counted_records_ = recovered.cursor.records;
-  counted_writes_ = recovered.cursor.field_writes;
+  {
+    const ForkMutexLock lock(mutex_);
+    counted_records_ = recovered.cursor.records;
+    counted_writes_ = recovered.cursor.field_writes;
+  }
   next_writer_cuts_ = recovered.cursor.records < recovered.published;
   following_.store(false);
   control.Refresh();
@@ -132,9 +119,9 @@ bool ReadSource::SharesMappings() const noexcept {
   return shared_ && files_->writer_open.load(std::memory_order_acquire);
 }
 
-// While we stay at the prefix we found ourselves, a writer that recovers finds the same one. What
-// it cuts off we never saw.
-void ReadSource::CheckHistory() const {
+// A reader fixed at its own recovered prefix tolerates one truncation: a recovering writer arrives
+// at the same prefix, so it only removes records this reader never exposed.
+void ReadSource::CheckNotTruncated() const {
   if (SharesMappings()) {
     return;
   }
@@ -149,18 +136,20 @@ void ReadSource::CheckHistory() const {
   }
 }
 
+// Whether the end is still that of our own recovery. Changes to following if a writer has come.
 bool ReadSource::StillFixed() {
   if (following_.load(std::memory_order_acquire)) {
     return false;
   }
-  const std::scoped_lock lock(mutex_);
+  const ForkMutexLock lock(mutex_);
   if (!following_.load() && files_->control.session().load(std::memory_order_acquire) != session_) {
     following_.store(true);
   }
   return !following_.load();
 }
 
-// Looks at a file's size, and maps it anew, when `bytes` lie beyond what we know of it.
+// Makes sure that `bytes` of a file exist and are mapped, before anything in them is loaded:
+// another process may have grown the file beyond its size or mapping here.
 void ReadSource::FitFile(DataFile& file, std::uint64_t bytes, std::uint64_t record) {
   if (bytes > file.bytes() && bytes > file.RefreshBytes()) {
     throw Error(ErrorCode::kCorrupt,
@@ -173,9 +162,9 @@ void ReadSource::FitFile(DataFile& file, std::uint64_t bytes, std::uint64_t reco
   }
 }
 
-// What another process may have let grow, apart from what FindEnd() looked at.
+// As FitFile(), for the files whose necessary size the live words do not determine.
 void ReadSource::RefreshTables() {
-  const std::scoped_lock lock(mutex_);
+  const ForkMutexLock lock(mutex_);
   for (DataFile* file : {&files_->layouts, &files_->hints}) {
     if (file->RefreshBytes() > file->reserved()) {
       file->Remap(file->bytes());
@@ -184,8 +173,8 @@ void ReadSource::RefreshTables() {
   }
 }
 
-// A word of record i, loaded once; of the one behind the last only `start` is there. Zero where the
-// file has been cut short.
+// Loads a word of record i once. Of the record after the last one, the sentinel, only `start` is
+// valid. With copies, a record that the file no longer has reads as zeros.
 std::uint64_t ReadSource::LoadWord(const Maps& maps, std::uint64_t i,
                                    std::uint64_t Record::* word) const {
   if (!copies()) {
@@ -196,6 +185,8 @@ std::uint64_t ReadSource::LoadWord(const Maps& maps, std::uint64_t i,
   return record.*word;
 }
 
+// Finds the current end and checks it against `view` and the files. The words may be hostile, so
+// each is loaded once and checked before it is used as a size.
 ReadSource::End ReadSource::FindEnd(const View& view) {
   if (StillFixed()) {
     return fixed_;
@@ -207,13 +198,13 @@ ReadSource::End ReadSource::FindEnd(const View& view) {
     return end;
   }
   if (end.records < view.record_count || end.records > kMaxRows) {
-    CheckHistory();
+    CheckNotTruncated();
     throw Error(ErrorCode::kCorrupt,
                 StrCat(files_->path_text(), "/control: expected at least ", view.record_count,
                        " published records but found ", end.records));
   }
   if (!SharesMappings()) {
-    const std::scoped_lock lock(mutex_);
+    const ForkMutexLock lock(mutex_);
     FitFile(files_->records, (end.records + 1) * sizeof(Record), end.records);
   }
   end.values = LoadWord(*files_->maps(), end.records, &Record::start);
@@ -223,23 +214,24 @@ ReadSource::End ReadSource::FindEnd(const View& view) {
                        ": expected the end of the values but found ", end.values));
   }
   if (!SharesMappings()) {
-    const std::scoped_lock lock(mutex_);
+    const ForkMutexLock lock(mutex_);
     FitFile(files_->values, end.values * sizeof(Value), end.records);
   }
   return end;
 }
 
 void ReadSource::Advance(View& view) {
-  CheckHistory();
+  CheckNotTruncated();
   const End end = FindEnd(view);
   if (end.records == view.record_count && view.mappings != nullptr && end.records > 0) {
     return;
   }
+  // With a writer in this process, files and schema are already as the published records need them.
   const bool alone = !SharesMappings();
   if (alone) {
     RefreshTables();
     if (view.record_count == 0 && files_->persistent()) {
-      files_->ReloadSchema();  // final from the first record on, and may have changed until then
+      files_->ReloadSchema();  // may have changed as long as there were no records
     }
   }
   View next;
@@ -253,6 +245,8 @@ void ReadSource::Advance(View& view) {
   next.row_count = end.records == 0
                        ? 0
                        : RowOfRecord(LoadWord(*maps, end.records - 1, &Record::row_session)) + 1;
+  // Each row has at least one record. Row counts become sizes of outputs, so a hostile one must be
+  // refused here.
   if (next.row_count > next.record_count) {
     throw Error(ErrorCode::kCorrupt,
                 StrCat(files_->path_text(), "/records: record ", end.records - 1,
@@ -262,13 +256,12 @@ void ReadSource::Advance(View& view) {
   next.layout_words =
       alone ? layout_bytes / 8 : files_->layout_words.load(std::memory_order_relaxed);
   const std::uint64_t reach = std::max(next.value_count, next.row_count);
-  next.hint_slots =
-      std::min({files_->hints.bytes() / sizeof(Hint), maps->hints->size() / sizeof(Hint),
-                (reach + kHintStride - 1) / kHintStride});
+  next.hint_slots = std::min(
+      {files_->hints.bytes() / sizeof(Hint), maps->hints->size() / sizeof(Hint), HintSlots(reach)});
   next.mapping_key = maps->key;
-  next.meaning = files_->meaning();
+  next.store_schema = files_->store_schema();
   next.mappings = maps;
-  CheckHistory();
+  CheckNotTruncated();  // again: the words above may have been loaded during a truncation
   view = std::move(next);
 }
 
@@ -276,13 +269,13 @@ bool ReadSource::live() const {
   if (SharesMappings()) {
     return true;
   }
-  if (!files_->persistent()) {  // no lock tells: its writer says when it closes
+  if (!files_->persistent()) {  // it has no lock file; its writer stores when it closes
     return files_->control.state().load(std::memory_order_acquire) != kLiveClosed;
   }
   if (!shared_) {
     return ByteLockedElsewhere(files_->lock, kLiveLockByte);
   }
-  // Our writer closed its descriptor of the lock, or a fork did.
+  // The writer has closed its descriptor of the lock, or this is a forked child: open another one.
   try {
     return ByteLockedElsewhere(files_->directory().OpenFile(kLockName, /*writable=*/false),
                                kLiveLockByte);
@@ -291,34 +284,35 @@ bool ReadSource::live() const {
   }
 }
 
-// A slot counts once it is on disk: `durable` of a writer that lives says so. A dead one may have
-// left its newest slot in memory only.
+// A slot is certain only when it is on disk. While a sync is running, or after one was interrupted,
+// the newest slot may be in memory only. Then the word `durable` says which slot was synced; if
+// that is not the newest one, it is the other one.
 std::uint64_t ReadSource::durable_rows() const {
   if (!files_->persistent()) {
     return 0;
   }
   const Control& control = files_->control;
   control.Refresh();
-  const bool doubtful = control.state().load(std::memory_order_acquire) == kLiveSyncing;
+  const bool sync_interrupted = control.state().load(std::memory_order_acquire) == kLiveSyncing;
   const std::uint64_t durable = control.durable().load(std::memory_order_acquire);
   std::optional<Slot> newest = control.NewestSlot(files_->identity().id);
-  if (doubtful && newest->records != durable) {
+  if (sync_interrupted && newest->records != durable) {
     newest = control.ReadSlot(static_cast<int>(~newest->sequence & 1), files_->identity().id);
   }
   return newest ? newest->rows : 0;
 }
 
 std::uint64_t ReadSource::CountFieldWrites(const View& view) {
-  const std::scoped_lock lock(mutex_);
+  const ForkMutexLock lock(mutex_);
   if (copies()) {
-    RecordVerifier image(*files_, *view.meaning);
+    RecordVerifier verifier(*files_, *view.store_schema);
     std::uint64_t writes = 0;
-    for (std::uint64_t i = 0; i < view.record_count && i < image.record_capacity(); ++i) {
-      writes += image.Layout(image.record(i).layout).fields;
+    for (std::uint64_t i = 0; i < view.record_count && i < verifier.record_capacity(); ++i) {
+      writes += verifier.Layout(verifier.record(i).layout).fields;
     }
     return writes;
   }
-  if (view.record_count < counted_records_) {  // an older snapshot: take off what came after it
+  if (view.record_count < counted_records_) {  // an older snapshot: subtract the later records
     View later = view;
     later.layout_words = files_->layouts.bytes() / sizeof(std::uint64_t);
     std::uint64_t writes = counted_writes_;

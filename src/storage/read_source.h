@@ -1,10 +1,23 @@
-// ReadSource: where a Reader's Views come from.
+// ReadSource: makes the Views of a store, for Readers.
 //
-// Two kinds: one shares the Files of a writer in this process, as long as that is open and this is
-// no forked child; one attached by path with Files of its own, opened read-only. A source that does
-// not share follows `published` (a writer has the store, or had it since we attached) or stays at
-// the prefix its own recovery found, until the session number changes.
-// Thread rules: Advance() and the other methods from any thread; each View belongs to one thread.
+// Used by Reader and StreamStore (src/store), one per opened store. There are two kinds of sources:
+//   - A shared source uses the StoreFiles of a writer in this process. After that writer is closed,
+//     or in a forked child, it continues like an attached one.
+//   - An attached source has StoreFiles of its own, opened read-only by path or by descriptors.
+//
+// An attached source is in one of two states:
+//   - Following: a writer has the store open, or has had it open since the source was attached. The
+//     end of the store is the live word `published`.
+//   - Fixed: no writer had the store open when it was attached. The last writer may have crashed,
+//     so the live words prove nothing, and the source ran a recovery of its own. It stays at the
+//     prefix that this found until the session word changes: then a writer has opened the store,
+//     and the source follows.
+//
+// Thread rules: all methods from any thread; each View belongs to one thread.
+// Invariants:
+//   1. A View only grows. A record that a View has contained never changes or disappears; if a
+//      recovery removes it, all later calls throw Error(kCutBack).
+//   2. Advance() leaves the View unchanged if it throws.
 #pragma once
 
 #include <atomic>
@@ -12,6 +25,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "stream_store/interop.h"
 #include "stream_store/reader.h"
 #include "stream_store/recovery.h"
 
@@ -24,38 +38,53 @@ namespace stream_store::internal {
 
 class ReadSource {
  public:
-  /// Opens a store by path, writing nothing. Throws Error(kNotFound, kCorrupt, kVersion, kIo).
-  /// `copies`: Views of it are for SafeCopy alone.
+  /// Attaches to the store at `path`, read-only. Runs recovery if no writer has it open.
+  ///
+  /// copies  for safe reads: Views of this source may be read through a SafeCopy only.
+  /// Throws Error(kNotFound, kCorrupt, kVersion, kIo).
   static std::shared_ptr<ReadSource> Attach(const std::filesystem::path& path, bool copies);
 
-  /// The descriptors and the schema of a temporary store, and reading through them elsewhere.
-  Handover HandOver() const;
-  static std::shared_ptr<ReadSource> TakeOver(const Handover& handover);
+  /// Returns the descriptors and the schema of a temporary store, with which another process can
+  /// read it. The descriptors stay owned by this source.
+  /// REQUIRES: !files().persistent().
+  interop::Handover HandOver() const;
 
-  /// Reads what a writer of this process appends. `at` is where counting field-writes starts.
+  /// Attaches to the temporary store of another process. Takes ownership of the descriptors. Throws
+  /// Error(kCorrupt, kVersion, kIo).
+  static std::shared_ptr<ReadSource> TakeOver(const interop::Handover& handover);
+
+  /// Makes the shared source of a writer in this process. `at` is the end of the store now; the
+  /// field-writes up to there are counted already.
   ReadSource(std::shared_ptr<StoreFiles> files, Recovery recovery, const Cursor& at);
 
-  /// Moves `view` to what is stored now. One acquire load when nothing is new. Throws
-  /// Error(kCutBack, kCorrupt) with the view as before.
+  /// Moves `view` to the current end of the store.
+  ///
+  /// Cost: one acquire load if there is nothing new and the source is shared.
+  /// Throws Error(kCutBack) if recovery has removed records, Error(kCorrupt, kIo); the view is then
+  /// unchanged.
   void Advance(View& view);
 
-  /// Throws Error(kCutBack) if recovery has shortened the store since we attached.
-  void CheckHistory() const;
+  /// Throws Error(kCutBack) if recovery has removed records since the source was attached, so that
+  /// the data of a read may be wrong. Readers call it after each read.
+  void CheckNotTruncated() const;
 
   /// Whether a writer has the store open.
   bool live() const;
 
-  /// Rows of the last sync that is known to have ended.
+  /// Rows that are certain to survive a power failure: those of the last sync that is known to have
+  /// finished. 0 for a temporary store. Throws Error(kCorrupt, kIo).
   std::uint64_t durable_rows() const;
 
-  /// Field-writes of the first `view.record_count` records; counts what no call has counted before.
+  /// Returns the number of field-writes in the records of `view`. Counts only records that no call
+  /// has counted before; with safe reads, all of them. Throws Error(kCorrupt, kIo).
   std::uint64_t CountFieldWrites(const View& view);
 
   const StoreFiles& files() const noexcept { return *files_; }
 
-  /// Reads go through a SafeCopy.
+  /// Whether reads must go through a SafeCopy.
   bool copies() const noexcept { return files_->copies(); }
 
+  /// The report of the recovery that this source, or its writer, ran when it was opened.
   const Recovery& recovery() const noexcept { return recovery_; }
 
  private:
@@ -71,19 +100,22 @@ class ReadSource {
   void RefreshTables();
   End FindEnd(const View& view);
   std::uint64_t LoadWord(const Maps& maps, std::uint64_t i, std::uint64_t Record::* word) const;
-  void FitFile(DataFile& file, std::uint64_t bytes, std::uint64_t record);
+  void FitFile(DataFile& file, std::uint64_t bytes, std::uint64_t record) REQUIRES_LOCK(mutex_);
 
   std::shared_ptr<StoreFiles> files_;
   Recovery recovery_;
-  const bool shared_;  // with a writer of this process, while it is open
+  const bool shared_;  // made for a writer of this process
   std::atomic<bool> following_{true};
   std::atomic<std::uint64_t> truncations_{0};
-  std::uint64_t session_ = 0;                 // when we attached
-  End fixed_;                                 // while not following
-  bool next_writer_cuts_ = false;             // off what our own recovery left out
-  ForkMutex mutex_{ForkMutex::Rank::kOuter};  // looks at sizes, mapping anew, counting
-  std::uint64_t counted_records_ = 0;
-  std::uint64_t counted_writes_ = 0;
+  std::uint64_t session_ = 0;  // the session word when the source was attached
+  End fixed_;                  // the end while not following_
+  bool next_writer_cuts_ =
+      false;  // the next writer's recovery will remove records we never exposed
+  // Guards the sizes and mappings of the files of an attached source, the change to following_, and
+  // the two counts below.
+  ForkMutex mutex_{ForkMutex::Rank::kOuter};
+  std::uint64_t counted_records_ GUARDED_BY(mutex_) = 0;
+  std::uint64_t counted_writes_ GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace stream_store::internal

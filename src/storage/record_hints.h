@@ -1,36 +1,42 @@
-// The steps of a look-up, apart, so that a loop over many positions or rows can run them as a
-// pipeline: fetch the hint, guess a record from it and fetch that, finish the look-up.
+// Finds the record of a position or row in three separate steps, so that a loop over many of them
+// can run the steps as a pipeline and overlap their cache misses:
+//   1. Prefetch the hint of the position or row: PositionHints::Prefetch().
+//   2. Estimate the record from the hint, and prefetch that record: PositionHints::HintedRecord().
+//   3. Test the estimate, and search only if it is wrong: RecordFromHint().
 //
-// Who uses it: locate.cc for single look-ups; windows, gather and rows of the store room for many.
-// A guess is never trusted: RecordOfPosition() and RecordOfRow() test it and search when it is
-// wrong.
+// Used by locate.cc for single look-ups, and by windows, gather and row_windows in src/store for
+// many. Thread rules: pure functions of a View.
+// Invariant: hints come from the `hints` file, which may be missing, stale or hostile. They are
+// never trusted: an estimate is only a place where a test or a search begins.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 
+#include "base/assert.h"
 #include "storage/view.h"
 
 namespace stream_store::internal {
 
-/// Where a record is expected: within [lo, hi], probably `at`. All three are below record_count.
-struct RecordGuess {
+/// Where a record is expected: in [lo, hi], most likely `at`. All three are below record_count.
+struct RecordHint {
   std::uint64_t lo = 0;
   std::uint64_t hi = 0;
   std::uint64_t at = 0;
 };
 
+/// Asks the processor for the cache line of `address`. Never faults.
 inline void PrefetchLine(const void* address) noexcept { __builtin_prefetch(address, 0, 3); }
 
-/// Loads a word and forgets it. A prefetch is dropped where the processor does not know the page (it
-/// is not in its TLB); a load is not, and loads that nothing waits for overlap.
+/// Loads a word and discards it. A processor may drop a prefetch if the page is not in its TLB, but
+/// not a load; and loads whose results are unused overlap like prefetches.
 template <class Word>
 inline void Touch(const Word& word) noexcept {
   const auto* byte = reinterpret_cast<const std::byte*>(&word);
   static_cast<void>(*static_cast<const volatile std::byte*>(byte));
 }
 
-/// Asks the processor for the lines of [begin, end), the first `most` of them.
+/// Asks the processor for the cache lines of [begin, end), at most the first `most`.
 inline void PrefetchLines(const void* begin, const void* end, std::uint64_t most) noexcept {
   constexpr std::uintptr_t kLine = 64;
   const auto first = reinterpret_cast<std::uintptr_t>(begin) & ~(kLine - 1);
@@ -40,7 +46,7 @@ inline void PrefetchLines(const void* begin, const void* end, std::uint64_t most
   }
 }
 
-/// Asks for the hints of a position or row.
+/// Asks the processor for the hint of a position or row, if there is one.
 inline void PrefetchHintSlot(const View& view, std::uint64_t index) noexcept {
   const std::uint64_t slot = index / kHintStride;
   if (slot < view.hint_slots) {
@@ -48,11 +54,14 @@ inline void PrefetchHintSlot(const View& view, std::uint64_t index) noexcept {
   }
 }
 
-/// The guess for item `index` of `count`, from the hints of its block of 256 and the next. Hints
-/// that are absent or cannot be give the whole range. REQUIRES: index < count, record_count > 0.
+/// Returns where to expect the record of item `index` (a position or row) of `count`, from the hint
+/// of its block of 256 items and the hint of the next block. If a hint is missing or impossible,
+/// returns the range of all records.
+/// REQUIRES: index < count && view.record_count > 0.
 template <std::uint64_t Hint::* kRecord>
-inline RecordGuess GuessRecord(const View& view, std::uint64_t index,
-                               std::uint64_t count) noexcept {
+inline RecordHint ReadRecordHint(const View& view, std::uint64_t index,
+                                 std::uint64_t count) noexcept {
+  STREAM_STORE_ASSERT(index < count && view.record_count > 0);
   const std::uint64_t last = view.record_count - 1;
   const std::uint64_t slot = index / kHintStride;
   if (slot >= view.hint_slots) {
@@ -69,45 +78,57 @@ inline RecordGuess GuessRecord(const View& view, std::uint64_t index,
   if (hi < lo || gap >= kMaxRows) {
     return {0, last, last / 2};
   }
-  // Steady streams spread their records evenly: the line between the two hints is right to one
-  // record.
+  // Steady streams spread their records evenly, so linear interpolation between the two hints is
+  // usually off by at most one record.
   const std::uint64_t within = index - base;
   if (whole) {
     return {lo, hi, lo + within * gap / kHintStride};
   }
+  // The last block is shorter than 256, so its length is divided by; the product could overflow.
   return {lo, hi,
           lo + static_cast<std::uint64_t>(static_cast<double>(gap) * static_cast<double>(within) /
                                           static_cast<double>(count - base))};
 }
 
-inline RecordGuess GuessOfPosition(const View& view, std::uint64_t position) noexcept {
-  return GuessRecord<&Hint::position_record>(view, position, view.value_count);
+/// As ReadRecordHint(), for a position.
+/// REQUIRES: position < view.value_count.
+inline RecordHint HintOfPosition(const View& view, std::uint64_t position) noexcept {
+  STREAM_STORE_ASSERT(position < view.value_count);
+  return ReadRecordHint<&Hint::position_record>(view, position, view.value_count);
 }
 
-inline RecordGuess GuessOfRow(const View& view, std::uint64_t row) noexcept {
-  return GuessRecord<&Hint::row_record>(view, row, view.row_count);
+/// As ReadRecordHint(), for a row.
+/// REQUIRES: row < view.row_count.
+inline RecordHint HintOfRow(const View& view, std::uint64_t row) noexcept {
+  STREAM_STORE_ASSERT(row < view.row_count);
+  return ReadRecordHint<&Hint::row_record>(view, row, view.row_count);
 }
 
-/// Guesses the records of many positions of one View. Where the records share the values evenly, a
-/// division tells: the hints, a miss of the caches in a large store, are left alone.
-class PositionGuesser {
+/// Estimates the records of many positions of one View, which must outlive this object.
+///
+/// If the values divide evenly among the records, as when every step writes the same fields, the
+/// estimate is a division. That avoids loading hints, each of which is a cache miss in a large
+/// store.
+class PositionHints {
  public:
-  explicit PositionGuesser(const View& view) noexcept : view_(view) {
+  explicit PositionHints(const View& view) noexcept : view_(view) {
     share_ = view.record_count == 0 ? 0 : view.value_count / view.record_count;
     even_ = !view.sparse && share_ > 0 && share_ * view.record_count == view.value_count;
   }
 
-  /// A record, below record_count. REQUIRES: position < value_count.
-  std::uint64_t RecordHint(std::uint64_t position) const noexcept {
-    return even_ ? position / share_ : GuessOfPosition(view_, position).at;
+  /// Returns the estimated record of a position, below record_count.
+  /// REQUIRES: position < value_count, of the View.
+  std::uint64_t HintedRecord(std::uint64_t position) const noexcept {
+    STREAM_STORE_ASSERT(position < view_.value_count);
+    return even_ ? position / share_ : HintOfPosition(view_, position).at;
   }
 
-  /// About how many records `width` values touch.
+  /// Returns roughly how many records a window of `width` values touches, for prefetching.
   std::uint64_t Records(std::uint64_t width) const noexcept {
     return width / std::max<std::uint64_t>(share_, 1) + 1;
   }
 
-  /// Asks for the hints of a position, where they will be looked at.
+  /// Prefetches the hint of a position, unless HintedRecord() does not need it.
   void Prefetch(std::uint64_t position) const noexcept {
     if (!even_) {
       PrefetchHintSlot(view_, position);
@@ -116,27 +137,29 @@ class PositionGuesser {
 
  private:
   const View& view_;
-  std::uint64_t share_;  // values a record: of all where `even_`, else on average
+  std::uint64_t share_;  // values per record: of every record if even_, else on average
   bool even_;
 };
 
-/// The same for rows.
-class RowGuesser {
+/// As PositionHints, for rows: a division if every row has the same number of records.
+class RowHints {
  public:
-  explicit RowGuesser(const View& view) noexcept : view_(view) {
+  explicit RowHints(const View& view) noexcept : view_(view) {
     share_ = view.row_count == 0 ? 0 : view.record_count / view.row_count;
     even_ = !view.sparse && share_ * view.row_count == view.record_count;
   }
 
-  /// REQUIRES: row < row_count, record_count > 0.
-  /// A record, below record_count. REQUIRES: row < row_count.
-  std::uint64_t RecordHint(std::uint64_t row) const noexcept {
-    return even_ ? row * share_ : GuessOfRow(view_, row).at;
+  /// Returns the estimated first record of a row, below record_count.
+  /// REQUIRES: row < row_count, of the View.
+  std::uint64_t HintedRecord(std::uint64_t row) const noexcept {
+    STREAM_STORE_ASSERT(row < view_.row_count);
+    return even_ ? row * share_ : HintOfRow(view_, row).at;
   }
 
-  /// About how many records `rows` rows have.
+  /// Returns roughly how many records `rows` rows have, for prefetching.
   std::uint64_t Records(std::uint64_t rows) const noexcept { return rows * share_; }
 
+  /// Prefetches the hint of a row, unless HintedRecord() does not need it.
   void Prefetch(std::uint64_t row) const noexcept {
     if (!even_) {
       PrefetchHintSlot(view_, row);
@@ -145,20 +168,27 @@ class RowGuesser {
 
  private:
   const View& view_;
-  std::uint64_t share_;  // records a row: of all where `even_`, else on average, and at least 1
+  std::uint64_t share_;  // records per row: of every row if even_, else on average; at least 1
   bool even_;
 };
 
-/// RecordOfPosition() and RecordOfRow() when a guess is not right: search where the hints say, then
-/// everywhere.
+/// Returns the last record with start <= position, by a search that begins where the hints point.
+/// Throws Error(kCorrupt) if the records are not in order.
+/// REQUIRES: position < view.value_count && view.record_count > 0.
 std::uint64_t SearchPosition(const View& view, std::uint64_t position);
+
+/// Returns the first record of a row, in the same way.
+/// REQUIRES: row < view.row_count && view.record_count > 0.
 std::uint64_t SearchRow(const View& view, std::uint64_t row);
 
-/// The last record with start <= position. REQUIRES: position < value_count, its
-/// guess.
-inline std::uint64_t RecordFromGuess(const View& view, std::uint64_t position, std::uint64_t at) {
+/// Returns the last record with start <= position, given its estimate `at`. Tests the estimate and
+/// its neighbours; calls SearchPosition() if all are wrong.
+/// REQUIRES: position < view.value_count && at < view.record_count.
+inline std::uint64_t RecordFromHint(const View& view, std::uint64_t position, std::uint64_t at) {
+  STREAM_STORE_ASSERT(position < view.value_count && at < view.record_count);
   const std::uint64_t last = view.record_count - 1;
-  // One step back or on, without a branch that nobody could predict.
+  // The estimate is often off by one. Whether it is would be a branch that cannot be predicted, so
+  // both corrections are computed without one.
   at -= static_cast<std::uint64_t>(at > 0 && LoadOnce(view.records[at].start) > position);
   const std::uint64_t next = at + static_cast<std::uint64_t>(at < last);
   at = LoadOnce(view.records[next].start) <= position ? next : at;
@@ -170,8 +200,10 @@ inline std::uint64_t RecordFromGuess(const View& view, std::uint64_t position, s
   return SearchPosition(view, position);
 }
 
-/// The first record of a row. REQUIRES: row < row_count, its guess.
-inline std::uint64_t RowRecordFromGuess(const View& view, std::uint64_t row, std::uint64_t at) {
+/// Returns the first record of a row, given its estimate `at`; calls SearchRow() if that is wrong.
+/// REQUIRES: row < view.row_count && at < view.record_count.
+inline std::uint64_t RowRecordFromHint(const View& view, std::uint64_t row, std::uint64_t at) {
+  STREAM_STORE_ASSERT(row < view.row_count && at < view.record_count);
   const bool right = RowOfRecord(LoadOnce(view.records[at].row_session)) == row &&
                      (at == 0 || RowOfRecord(LoadOnce(view.records[at - 1].row_session)) < row);
   if (right) [[likely]] {

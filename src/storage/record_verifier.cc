@@ -1,11 +1,13 @@
 #include "storage/record_verifier.h"
 
+#include "base/assert.h"
 #include "format/layout.h"
 
 namespace stream_store::internal {
 namespace {
 
-constexpr std::uint64_t kChunkWords = (128 << 10) / 8;  // of a long record, at a time
+constexpr std::uint64_t kChunkWords =
+    (128 << 10) / 8;  // a long record is read in parts of this size
 
 template <class Word>
 WordFile<Word> WordsOf(const StoreFiles& files, const DataFile& file) {
@@ -22,13 +24,15 @@ RecordVerifier::RecordVerifier(const Parts& parts)
       seed_(parts.seed),
       encodings_(parts.encodings) {}
 
-RecordVerifier::RecordVerifier(const StoreFiles& files, const StoreSchema& meaning)
+RecordVerifier::RecordVerifier(const StoreFiles& files, const StoreSchema& store_schema)
     : values_(WordsOf<Value>(files, files.values)),
       records_(WordsOf<Record>(files, files.records)),
       layouts_(WordsOf<std::uint64_t>(files, files.layouts)),
       seed_(files.identity().checksum_seed),
-      encodings_(meaning.encodings) {}
+      encodings_(store_schema.encodings) {}
 
+// The cache is direct-mapped: a store has few layouts, and most records use the one of the record
+// before. Invalid layouts are cached too.
 const LayoutFacts& RecordVerifier::Layout(std::uint64_t offset) {
   LayoutFacts& facts = known_[offset % known_.size()];
   if (facts.key == offset + 1) {
@@ -42,14 +46,15 @@ const LayoutFacts& RecordVerifier::Layout(std::uint64_t offset) {
   const std::uint64_t head = *layouts_.At(offset, 1);
   facts.fields = WordType(head);
   facts.total = WordLength(head);
-  if (offset == 0 && head != 0) {  // readers never look at it
+  if (offset == 0 && head != 0) {  // readers do not load word 0, they assume it
     facts.fault = "word 0 of the layouts is not the empty layout";
     return facts;
   }
-  if (offset + facts.fields + 1 > layouts_.size()) {
+  if (facts.fields + 1 > layouts_.size() - offset) {
     facts.fault = "its layout runs past the layouts file";
     return facts;
   }
+  // At() may have replaced its buffer, so the head is read again together with the other words.
   const std::span<const std::uint64_t> words(layouts_.At(offset, facts.fields + 1),
                                              facts.fields + 1);
   facts.fault = CheckLayout(words, encodings_);
@@ -61,7 +66,7 @@ const LayoutFacts& RecordVerifier::Layout(std::uint64_t offset) {
   return facts;
 }
 
-std::uint32_t RecordVerifier::CheckOfLong(const Record& record, const LayoutFacts& layout) {
+std::uint32_t RecordVerifier::ChecksumOfLong(const Record& record, const LayoutFacts& layout) {
   std::uint32_t state = BeginChecksum(seed_, record.start, record.step, record.row_session,
                                       record.layout, layout.digest);
   for (std::uint64_t done = 0; done < layout.total;) {
@@ -73,27 +78,31 @@ std::uint32_t RecordVerifier::CheckOfLong(const Record& record, const LayoutFact
 }
 
 VerifiedRecord RecordVerifier::VerifyRecord(std::uint64_t i) {
-  VerifiedRecord seen;
-  seen.record = record(i);
-  seen.layout = Layout(seen.record.layout);
-  seen.fault = seen.layout.fault;
-  if (seen.fault != nullptr) {
-    return seen;
+  STREAM_STORE_ASSERT(i < record_capacity());
+  VerifiedRecord verified;
+  verified.record = record(i);
+  verified.layout = Layout(verified.record.layout);
+  verified.fault = verified.layout.fault;
+  if (verified.fault != nullptr) {
+    return verified;
   }
-  const std::uint64_t start = seen.record.start;
-  if (start > value_capacity() || seen.layout.total > value_capacity() - start) {
-    seen.fault = "its values run past the values file";
-    return seen;
+  const std::uint64_t start = verified.record.start;
+  if (start > value_capacity() || verified.layout.total > value_capacity() - start) {
+    verified.fault = "its values run past the values file";
+    return verified;
   }
-  seen.checksum = CheckOfLong(seen.record, seen.layout);
-  if (seen.checksum != seen.record.checksum) {
-    seen.fault = kWrongChecksum;
+  verified.checksum = ChecksumOfLong(verified.record, verified.layout);
+  if (verified.checksum != verified.record.checksum) {
+    verified.fault = kWrongChecksum;
   }
-  return seen;
+  return verified;
 }
 
-const char* WhyNotNext(const Cursor& cursor, const VerifiedRecord& seen) noexcept {
-  const Record& record = seen.record;
+// A record either begins the row after the last one, at a later step, or continues the last row:
+// then it has the same step, and its fields come after those of the row so far. Only the first
+// record of a row may be without fields.
+const char* WhyNotNext(const Cursor& cursor, const VerifiedRecord& verified) noexcept {
+  const Record& record = verified.record;
   const std::uint64_t row = RowOfRecord(record.row_session);
   if (record.start != cursor.values) {
     return kWrongStart;
@@ -106,7 +115,7 @@ const char* WhyNotNext(const Cursor& cursor, const VerifiedRecord& seen) noexcep
   if (cursor.rows == 0 || row != cursor.rows - 1 || record.step != cursor.step) {
     return "its row and step do not continue the last row";
   }
-  if (seen.layout.fields == 0 || seen.layout.first_type <= cursor.last_type) {
+  if (verified.layout.fields == 0 || verified.layout.first_type <= cursor.last_type) {
     return "its fields do not come after those of the row so far";
   }
   return nullptr;

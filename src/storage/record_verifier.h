@@ -1,9 +1,15 @@
-// Image: the records of a store's files, proved one by one.
+// RecordVerifier: reads the records of a store and verifies them one by one.
 //
-// Used by recovery, verify, repair and checkpoint: whatever walks over records without believing
-// them. Two ways to the bytes: through the mappings of open Files, or copied with pread(), which a
-// file that shrinks meanwhile, or a bad sector, answers with zeros or an error instead of a signal.
-// Thread rules: one thread.
+// Used by recovery, verify, repair and checkpoint, that is by all code that must not trust the
+// files. A record is verified if its layout and values lie inside the files, its layout is valid,
+// and its checksum is right; whether it may follow the record before it is a question of its own,
+// answered by WhyNotNext().
+//
+// The bytes are read in one of two ways: through the mappings of an open store, or copied with
+// pread(). Copying is for files that may be damaged or shrink at any time: a load from a mapping
+// would raise SIGBUS there, while pread() returns fewer bytes or an error.
+//
+// Thread rules: an object belongs to one thread.
 #pragma once
 
 #include <algorithm>
@@ -13,6 +19,7 @@
 #include <span>
 #include <vector>
 
+#include "base/assert.h"
 #include "base/crc32c.h"
 #include "base/file.h"
 #include "format/checksum.h"
@@ -23,35 +30,39 @@
 
 namespace stream_store::internal {
 
-/// A file as an array of words of one kind, with the length it had when we looked.
+/// A file as an array of words of one type. Its length is that at construction; words that
+/// disappear later read as zeros when copied.
 template <class Word>
 class WordFile {
  public:
-  /// Copies from the file.
+  /// Reads by copying from the file, which must outlive this object.
   explicit WordFile(const File& file) : file_(&file), size_(file.Size() / sizeof(Word)) {}
 
-  /// Looks through a mapping of it.
+  /// Reads through a mapping of the file. Both must outlive this object.
   WordFile(const File& file, const Mapping& mapping)
       : file_(&file),
         mapped_(reinterpret_cast<const Word*>(mapping.data())),
         size_(std::min(file.Size(), mapping.size()) / sizeof(Word)) {}
 
-  /// Whole words there are.
+  /// The number of whole words.
   std::uint64_t size() const noexcept { return size_; }
 
-  /// Words [begin, begin + count), valid until the next call. Zeros where the file has shrunk.
-  /// REQUIRES: begin + count <= size(). Throws Error(kIo).
+  /// Returns a pointer to the words [begin, begin + count), valid until the next call. Throws
+  /// Error(kIo) if they cannot be read.
+  /// REQUIRES: begin <= size() && count <= size() - begin.
   const Word* At(std::uint64_t begin, std::uint64_t count) {
+    STREAM_STORE_ASSERT(begin <= size() && count <= size() - begin);
     if (mapped_ != nullptr) {
       return mapped_ + begin;
     }
     if (begin < first_ || begin + count > first_ + held_) {
-      Hold(begin, count);
+      Fill(begin, count);
     }
     return buffer_.data() + (begin - first_);
   }
 
-  /// How many words from `begin` on lie behind what At(begin, 1) returns, without copying any more.
+  /// Returns how many consecutive words the pointer returned by At(begin, 1) may be used for: all
+  /// words of a mapping, or those in the buffer.
   std::uint64_t held_from(std::uint64_t begin) const noexcept {
     return mapped_ != nullptr ? size_ - begin : first_ + held_ - begin;
   }
@@ -59,9 +70,11 @@ class WordFile {
  private:
   static constexpr std::uint64_t kBlock = (128 << 10) / sizeof(Word);
 
-  // Fills the buffer with a block that holds the words asked for: those after them when a walk goes
-  // up, those before when it goes down. If that cannot be read, with those words alone.
-  void Hold(std::uint64_t begin, std::uint64_t count) {
+  // Fills the buffer with a block that contains the requested words. Walks go up (recovery, verify)
+  // or down (the tail below a slot), so the block extends in the direction of the last two
+  // requests. If the block cannot be read, because a sector of it is bad, only the requested words
+  // are read.
+  void Fill(std::uint64_t begin, std::uint64_t count) {
     const std::uint64_t words = std::min(std::max(count, kBlock), size_);
     const bool down = begin < first_ && held_ > 0;
     const std::uint64_t first = std::min(down && begin + count > words ? begin + count - words
@@ -88,62 +101,68 @@ class WordFile {
   const File* file_;
   const Word* mapped_ = nullptr;
   std::uint64_t size_;
-  std::uint64_t first_ = 0;  // of the buffer
+  std::uint64_t first_ = 0;  // the buffer holds the words [first_, first_ + held_)
   std::uint64_t held_ = 0;
   std::vector<Word> buffer_;
 };
 
-/// What records need to know of a layout. `fault` says why it cannot be one.
+/// The properties of a layout that the verification of records needs.
 struct LayoutFacts {
-  std::uint64_t key = 0;  ///< offset + 1; 0 is nobody's
+  std::uint64_t key = 0;  ///< word offset of the layout + 1; 0 marks an empty entry of the cache
   std::uint64_t fields = 0;
   std::uint64_t total = 0;
   std::uint32_t digest = 0;
   std::int32_t first_type = -1;
   std::int32_t last_type = -1;
-  const char* fault = nullptr;
+  const char* fault = nullptr;  ///< why it is not a valid layout, or null
 };
 
-/// One record, read once and looked through.
+/// A record that was read once, with the result of its verification.
 struct VerifiedRecord {
   Record record{};
   LayoutFacts layout;
-  std::uint32_t checksum = 0;   ///< what it should be
-  const char* fault = nullptr;  ///< why it cannot be a record
+  std::uint32_t checksum = 0;   ///< computed from its content; 0 if that was not possible
+  const char* fault = nullptr;  ///< why it is not a valid record, or null
 };
 
-inline constexpr char kWrongChecksum[] = "its check is wrong";
+/// Faults that verify recognises by address, to report them with the numbers.
+inline constexpr char kWrongChecksum[] = "its checksum is wrong";
 inline constexpr char kWrongStart[] = "it does not start where the one before ended";
 
-/// Whether a record may begin the next row: its place and step, not its fields.
+/// Whether a record may begin the row after the last row: compares its row and step.
 inline bool BeginsRow(const Cursor& cursor, const Record& record) noexcept {
   return RowOfRecord(record.row_session) == cursor.rows &&
          (cursor.rows == 0 || record.step > cursor.step);
 }
 
-/// Whether a record may continue the last row.
+/// Whether a record may continue the last row: the same row and step, and fields that come after
+/// those of the row so far.
 inline bool ContinuesRow(const Cursor& cursor, const Record& record,
                          const LayoutFacts& layout) noexcept {
   return cursor.rows > 0 && RowOfRecord(record.row_session) == cursor.rows - 1 &&
          record.step == cursor.step && layout.fields > 0 && layout.first_type > cursor.last_type;
 }
 
-/// Moves the cursor over a record that continues it.
+/// Moves the cursor past a record.
+/// REQUIRES: the record follows the cursor, see WhyNotNext(); record.start == cursor.values.
 inline void Advance(const Record& record, const LayoutFacts& layout, Cursor& cursor) noexcept {
+  STREAM_STORE_ASSERT(record.start == cursor.values);
   cursor.records += 1;
   cursor.values += layout.total;
   cursor.field_writes += layout.fields;
   cursor.rows = RowOfRecord(record.row_session) + 1;
   cursor.step = record.step;
-  cursor.last_type = layout.last_type;  // -1 without fields, which only the first of a row may be
+  cursor.last_type = layout.last_type;  // -1 if it has no fields
   if (layout.fields > 0) {
     cursor.layout_words = std::max(cursor.layout_words, record.layout + layout.fields + 1);
   }
 }
 
+/// Reads and verifies the records of one store.
 class RecordVerifier {
  public:
-  /// The files and what their records mean; all must outlive the Image.
+  /// The files of a store and the parts of its identity and schema that verification needs. All of
+  /// them must outlive the RecordVerifier.
   struct Parts {
     const File* values;
     const File* records;
@@ -152,81 +171,98 @@ class RecordVerifier {
     std::span<const Encoding> encodings;
   };
 
-  /// Copies from the files.
+  /// Reads by copying from the files.
   explicit RecordVerifier(const Parts& parts);
 
-  /// Looks through the mappings of open files, or copies where they are not to be trusted.
-  RecordVerifier(const StoreFiles& files, const StoreSchema& meaning);
+  /// Reads through the mappings of an open store, or by copying if the store was opened for safe
+  /// reads.
+  RecordVerifier(const StoreFiles& files, const StoreSchema& store_schema);
 
+  /// Values that the file has space for.
   std::uint64_t value_capacity() const noexcept { return values_.size(); }
 
-  /// Records with a sentinel after them.
+  /// Records that the file has space for; the last word of the file can only be a sentinel.
   std::uint64_t record_capacity() const noexcept {
     return records_.size() == 0 ? 0 : records_.size() - 1;
   }
 
+  /// Layout words in the file.
   std::uint64_t layout_capacity() const noexcept { return layouts_.size(); }
 
-  /// Record i, unproved. REQUIRES: i <= record_capacity().
-  Record record(std::uint64_t i) { return *records_.At(i, 1); }
+  /// Returns record i as it is in the file, unverified. i == record_capacity() can only be a
+  /// sentinel.
+  /// REQUIRES: i <= record_capacity().
+  Record record(std::uint64_t i) {
+    STREAM_STORE_ASSERT(i <= record_capacity());
+    return *records_.At(i, 1);
+  }
 
-  /// A word of `layouts`. REQUIRES: offset < layout_capacity().
-  std::uint64_t layout_word(std::uint64_t offset) { return *layouts_.At(offset, 1); }
+  /// Returns a word of `layouts`.
+  /// REQUIRES: offset < layout_capacity().
+  std::uint64_t layout_word(std::uint64_t offset) {
+    STREAM_STORE_ASSERT(offset < layout_capacity());
+    return *layouts_.At(offset, 1);
+  }
 
-  /// The layout at a word offset; the reference lasts until the next call.
+  /// Verifies the layout at a word offset, which may be any number. The reference is valid until
+  /// the next call. Cost: a cache of 256 entries answers almost always.
   const LayoutFacts& Layout(std::uint64_t offset);
 
-  /// Proves records from i on, below `end`, that continue `cursor`, and moves it over them; `pass`
-  /// is called with each before that, and stops the run by returning false. Stops also at the first
-  /// that is not right, or is long: VerifyRecord() says more. Returns the record it stopped at.
-  /// REQUIRES: end <= record_capacity(). Throws Error(kIo).
+  /// Verifies the records [i, end) in order, advancing `cursor` past each. This is the fast path of
+  /// all walks over many records.
+  ///
+  /// pass   called as pass(i, record, total, begins_row) with each valid record, before the cursor
+  ///        advances; returning false stops the run at that record.
+  ///
+  /// Also stops at the first record that is invalid, does not follow the cursor, or has more than
+  /// 64 KiB of values. Call VerifyRecord() and WhyNotNext() on that record for the reason; if there
+  /// is none, it is valid and long. Returns the record at which it stopped, or `end`. Throws
+  /// Error(kIo).
+  /// REQUIRES: end <= record_capacity().
   template <class Pass>
-  std::uint64_t ProveRun(std::uint64_t i, std::uint64_t end, Cursor& cursor, const Pass& pass);
+  std::uint64_t VerifyRun(std::uint64_t i, std::uint64_t end, Cursor& cursor, const Pass& pass);
 
-  /// Record i: layout inside the file and allowed by the schema, values inside the file, check
-  /// right. REQUIRES: i < record_capacity(). Throws Error(kIo).
+  /// Verifies record i on its own: its layout is inside the file and allowed by the schema, its
+  /// values are inside the file, and its checksum is right. Throws Error(kIo).
+  /// REQUIRES: i < record_capacity().
   VerifiedRecord VerifyRecord(std::uint64_t i);
 
  private:
   static constexpr std::uint64_t kLongestInRun = (64 << 10) / sizeof(Value);
 
-  // What the check should be. `values`: all of them.
+  // The checksum that a record with these values must have.
   std::uint32_t ChecksumOf(const Record& record, const LayoutFacts& layout,
                            const Value* values) const noexcept {
-    constexpr std::uint64_t kInlineWords = 24;  // longer runs go through the three-stream function
-    std::uint32_t state = BeginChecksum(seed_, record.start, record.step, record.row_session,
-                                        record.layout, layout.digest);
-    if (layout.total > kInlineWords) {
-      return FinishChecksum(Crc32cExtendWords(state, values, layout.total));
-    }
-    for (std::uint64_t i = 0; i < layout.total; ++i) {
-      state = Crc32cExtendWord(state, static_cast<std::uint64_t>(values[i]));
-    }
-    return FinishChecksum(state);
+    const std::uint32_t head = BeginChecksum(seed_, record.start, record.step, record.row_session,
+                                             record.layout, layout.digest);
+    return FinishChecksum(ExtendChecksum(head, values, layout.total));
   }
 
-  std::uint32_t CheckOfLong(const Record& record, const LayoutFacts& layout);
+  // As ChecksumOf(), reading the values of a record of any length in parts.
+  std::uint32_t ChecksumOfLong(const Record& record, const LayoutFacts& layout);
 
   WordFile<Value> values_;
   WordFile<Record> records_;
   WordFile<std::uint64_t> layouts_;
   std::uint32_t seed_;
   std::span<const Encoding> encodings_;
-  std::array<LayoutFacts, 256> known_{};
+  std::array<LayoutFacts, 256> known_{};  // layouts by the low bits of their offset
 };
 
-/// Why `seen` cannot follow `cursor`, or null: docs/format.md, "Rows and records".
-const char* WhyNotNext(const Cursor& cursor, const VerifiedRecord& seen) noexcept;
+/// Returns the reason why a record cannot follow `cursor`, or null if it can. The rules are those
+/// of docs/format.md, "Rows and records".
+const char* WhyNotNext(const Cursor& cursor, const VerifiedRecord& verified) noexcept;
 
-/// Moves the cursor over a record that continues it.
-inline void Advance(const VerifiedRecord& seen, Cursor& cursor) noexcept {
-  Advance(seen.record, seen.layout, cursor);
+/// As Advance() above.
+inline void Advance(const VerifiedRecord& verified, Cursor& cursor) noexcept {
+  Advance(verified.record, verified.layout, cursor);
 }
 
 template <class Pass>
-std::uint64_t RecordVerifier::ProveRun(std::uint64_t i, std::uint64_t end, Cursor& cursor,
-                                       const Pass& pass) {
-  LayoutFacts layout = Layout(0);
+std::uint64_t RecordVerifier::VerifyRun(std::uint64_t i, std::uint64_t end, Cursor& cursor,
+                                        const Pass& pass) {
+  STREAM_STORE_ASSERT(end <= record_capacity());
+  LayoutFacts layout = Layout(0);  // a copy: Layout() of another offset may overwrite its entry
   while (i < end) {
     const Record* record = records_.At(i, 1);
     const Record* const last = record + std::min(records_.held_from(i), end - i);

@@ -11,35 +11,38 @@ namespace {
 constexpr std::uint64_t kVerifiedTailBytes = 64 << 10;
 
 [[noreturn]] void ThrowTail(const StoreFiles& files, std::uint64_t record, const char* fault) {
-  throw Error(ErrorCode::kCorrupt, StrCat(files.records.file().path(), ": record ", record,
-                                          ", below the last sync: ", fault,
-                                          "; stream_store.repair() can salvage what is before it"));
+  throw Error(ErrorCode::kCorrupt,
+              StrCat(files.records.file().path(), ": record ", record, ", below the last sync: ",
+                     fault, "; stream_store.repair() can salvage the records before it"));
 }
 
-// The slot's counts must fit the files: synced bytes that are gone are damage, never a reason to
-// fall back.
-void CheckSlotFits(const StoreFiles& files, const RecordVerifier& image, const Slot& slot) {
+// The slot's counts must fit the files. Synced bytes that are missing are damage: falling back to
+// the older slot would silently drop data that was reported as durable.
+void CheckSlotFits(const StoreFiles& files, const RecordVerifier& verifier, const Slot& slot) {
   const auto check = [](const File& file, std::uint64_t wanted, std::uint64_t there) {
     if (wanted > there) {
-      throw Error(ErrorCode::kCorrupt, StrCat(file.path(), ": the last sync left ", wanted,
-                                              " entries but the file holds ", there));
+      throw Error(ErrorCode::kCorrupt, StrCat(file.path(), ": expected at least the ", wanted,
+                                              " entries of the last sync but found ", there));
     }
   };
-  check(files.records.file(), slot.records, image.record_capacity());
-  check(files.values.file(), slot.values, image.value_capacity());
-  check(files.layouts.file(), slot.layout_words, image.layout_capacity());
+  check(files.records.file(), slot.records, verifier.record_capacity());
+  check(files.values.file(), slot.values, verifier.value_capacity());
+  check(files.layouts.file(), slot.layout_words, verifier.layout_capacity());
 }
 
-// Record N-1 as the base of the walk: its end must be the slot's D, its row the slot's R - 1.
-void CheckBase(const StoreFiles& files, RecordVerifier& image, const Slot& slot, Cursor& cursor) {
+// The last record that the slot counts is the base of the walk. Its end must be the slot's number
+// of values, its row the slot's last row. Sets the step and type of `cursor`, which slots do not
+// store.
+void CheckBase(const StoreFiles& files, RecordVerifier& verifier, const Slot& slot,
+               Cursor& cursor) {
   if (slot.records == 0) {
     if (slot.values != 0 || slot.rows != 0) {
       ThrowTail(files, 0, "the slot counts values but no record");
     }
     return;
   }
-  const Record record = image.record(slot.records - 1);
-  const LayoutFacts& layout = image.Layout(record.layout);
+  const Record record = verifier.record(slot.records - 1);
+  const LayoutFacts& layout = verifier.Layout(record.layout);
   if (layout.fault != nullptr) {
     ThrowTail(files, slot.records - 1, layout.fault);
   }
@@ -51,8 +54,9 @@ void CheckBase(const StoreFiles& files, RecordVerifier& image, const Slot& slot,
   cursor.last_type = layout.last_type;
 }
 
-// Verifies the records that hold the last 64 KiB of records and of values below the slot.
-void VerifyTail(const StoreFiles& files, RecordVerifier& image, const Slot& slot) {
+// Verifies all records of the last 64 KiB of records and of the last 64 KiB of values below the
+// slot. A disk that loses writes it had acknowledged loses the latest ones.
+void VerifyTail(const StoreFiles& files, RecordVerifier& verifier, const Slot& slot) {
   if (slot.records == 0) {
     return;
   }
@@ -60,25 +64,27 @@ void VerifyTail(const StoreFiles& files, RecordVerifier& image, const Slot& slot
   constexpr std::uint64_t kTailValues = kVerifiedTailBytes / sizeof(Value);
   const std::uint64_t first = slot.records > kTailRecords ? slot.records - kTailRecords : 0;
   const std::uint64_t low = slot.values > kTailValues ? slot.values - kTailValues : 0;
-  // Records tile the values without gaps, so the tail ends when both are covered. Going down, a
-  // record of the last 64 KiB of values may lie below `first` when records are long: never, since
-  // then `first` is further down.
+  // Walk backwards until both tails are covered: the last 64 KiB of records (down to `first`) and
+  // the last 64 KiB of values (down to `low`). Records have no gaps between them, so this checks
+  // every record of either tail.
   std::uint64_t end = slot.values;
   for (std::uint64_t i = slot.records; i-- > 0;) {
     if (i < first && end <= low) {
       break;
     }
-    const VerifiedRecord seen = image.VerifyRecord(i);
-    if (seen.fault != nullptr) {
-      ThrowTail(files, i, seen.fault);
+    const VerifiedRecord verified = verifier.VerifyRecord(i);
+    if (verified.fault != nullptr) {
+      ThrowTail(files, i, verified.fault);
     }
-    if (seen.record.start + seen.layout.total != end) {
+    if (verified.record.start + verified.layout.total != end) {
       ThrowTail(files, i, "it does not end where the next one starts");
     }
-    end = seen.record.start;
+    end = verified.record.start;
   }
 }
 
+// Describes the result for the user. `claimed_rows` is the number of rows according to the last
+// published record, which may be garbage; `stopped` is the reason why the walk ended.
 Recovery Report(const Recovered& recovered, std::uint64_t claimed_rows, const char* stopped) {
   Recovery report;
   const std::uint64_t found = recovered.cursor.records;
@@ -92,14 +98,16 @@ Recovery Report(const Recovered& recovered, std::uint64_t claimed_rows, const ch
   report.state = Recovery::State::kTruncated;
   if (found < recovered.published) {
     const std::uint64_t rows = recovered.cursor.rows;
+    // Each row has at least one record, so more lost rows than lost records cannot be true.
     const bool plausible =
         claimed_rows > rows && claimed_rows - rows <= recovered.published - found;
     report.rows_cut = plausible ? claimed_rows - rows : 1;
     report.reason = StrCat("record ", found, " of ", recovered.published, ": ", stopped,
                            "; synced up to record ", recovered.slot.records);
   } else {
-    report.reason = StrCat("the live words say ", recovered.published, " records but ", found,
-                           " were synced: the machine went down");
+    report.reason =
+        StrCat("expected at least the ", found, " synced records but the live words count ",
+               recovered.published, ": the machine went down");
   }
   return report;
 }
@@ -107,51 +115,57 @@ Recovery Report(const Recovered& recovered, std::uint64_t claimed_rows, const ch
 }  // namespace
 
 Recovered Recover(const StoreFiles& files) {
-  const std::shared_ptr<const StoreSchema> meaning = files.meaning();
-  RecordVerifier image(files, *meaning);
+  const std::shared_ptr<const StoreSchema> store_schema = files.store_schema();
+  RecordVerifier verifier(files, *store_schema);
   Recovered result;
   result.published = files.control.published().load(std::memory_order_acquire);
   result.slot = files.control.NewestSlot(files.identity().id);
   const Slot& slot = result.slot;
-  CheckSlotFits(files, image, slot);
+  CheckSlotFits(files, verifier, slot);
   result.cursor = Cursor{.records = slot.records,
                          .values = slot.values,
                          .layout_words = slot.layout_words,
                          .rows = slot.rows,
                          .field_writes = slot.field_writes};
-  CheckBase(files, image, slot, result.cursor);
+  CheckBase(files, verifier, slot, result.cursor);
   if (slot.clean) {
     return result;
   }
-  VerifyTail(files, image, slot);
-  const std::uint64_t limit = std::min(result.published, image.record_capacity());
+  VerifyTail(files, verifier, slot);
+  const std::uint64_t limit = std::min(result.published, verifier.record_capacity());
   const char* stopped = "the records file ends";
   const auto session = static_cast<std::uint16_t>(slot.session);
+  // Valid records that were never published may lie after the slot: those that an earlier recovery
+  // removed, or those of an abandoned import. They carry an earlier session, because a new session
+  // writes a slot before its first record.
   const auto of_session = [session](std::uint64_t, const Record& record, std::uint64_t, bool) {
     return SessionOfRecord(record.row_session) == session;
   };
   while (result.cursor.records < limit) {
-    const std::uint64_t i = image.ProveRun(result.cursor.records, limit, result.cursor, of_session);
+    // VerifyRun() also stops at a record that is valid but long, so a stop is not yet a fault.
+    const std::uint64_t i =
+        verifier.VerifyRun(result.cursor.records, limit, result.cursor, of_session);
     if (i == limit) {
       break;
     }
-    const VerifiedRecord seen = image.VerifyRecord(i);
-    const char* fault = seen.fault;
-    if (fault == nullptr && SessionOfRecord(seen.record.row_session) != session) {
+    const VerifiedRecord verified = verifier.VerifyRecord(i);
+    const char* fault = verified.fault;
+    if (fault == nullptr && SessionOfRecord(verified.record.row_session) != session) {
       fault = "it was written by another session";
     }
     if (fault == nullptr) {
-      fault = WhyNotNext(result.cursor, seen);
+      fault = WhyNotNext(result.cursor, verified);
     }
     if (fault != nullptr) {
       stopped = fault;
       break;
     }
-    Advance(seen, result.cursor);
+    Advance(verified, result.cursor);
   }
+  // The last published record tells how many rows there were, if it survived. Only for the report.
   std::uint64_t claimed_rows = 0;
-  if (result.published > 0 && result.published <= image.record_capacity()) {
-    claimed_rows = RowOfRecord(image.record(result.published - 1).row_session) + 1;
+  if (result.published > 0 && result.published <= verifier.record_capacity()) {
+    claimed_rows = RowOfRecord(verifier.record(result.published - 1).row_session) + 1;
   }
   result.report = Report(result, claimed_rows, stopped);
   return result;

@@ -1,9 +1,20 @@
-// Recovery: which prefix of a store's files is true.
+// Recover(): finds the prefix of a store's files that is valid after a crash.
 //
-// The stored `published` is an upper bound, never evidence: after a power cut pages are on disk in
-// any order. The newest valid sync slot is the base; from there records are believed one by one,
-// each by its own check, while they carry the slot's session and continue exactly where the one
-// before ended. Reads only; the caller acts on it.
+// Used by OpenForWriting(), which then repairs the files, and by ReadSource, which reads a store
+// that no writer has open. Recovery only reads; its callers act on the result. Thread rules: no
+// other thread or process may write the files meanwhile; ReadSource detects that afterwards and
+// repeats.
+//
+// How it decides, step by step:
+//   1. The newest valid sync slot is the base. Everything it counts was on disk when it was
+//      written.
+//   2. If the slot is clean (the store was closed), it is the result.
+//   3. The last 64 KiB of records and of values below the slot are verified, because a disk may
+//      have lost bytes that it had reported as written.
+//   4. From the slot on, records are accepted one by one, as long as each is verified by its own
+//      checksum, carries the slot's session and follows the record before it.
+// `published` bounds step 4 but proves nothing: after a power failure, pages of the files are on
+// disk in any order, so the word may be newer or older than the records.
 #pragma once
 
 #include <string>
@@ -16,18 +27,20 @@
 
 namespace stream_store::internal {
 
+/// The result of recovery.
 struct Recovered {
   Slot slot;                    ///< the base
-  Cursor cursor;                ///< end of the true prefix
-  std::uint64_t published = 0;  ///< what the live words claimed
-  Recovery report;
+  Cursor cursor;                ///< the end of the valid prefix
+  std::uint64_t published = 0;  ///< records according to the live words
+  Recovery report;              ///< for the user
 };
 
-/// Chooses the slot, verifies the tail below it and walks on from it, as docs/format.md numbers the
-/// steps.
+/// Finds the valid prefix, by the steps above (docs/format.md gives them in detail).
 ///
-/// Cost: a cleanly closed store reads two slots and one record; another at most the last 64 KiB
-/// below the slot and everything after it. Throws Error(kCorrupt) naming the file and record.
+/// Cost: for a cleanly closed store, two slots and one record. Else also the last 64 KiB of records
+/// and of values below the slot, and all records after it with their values.
+/// Throws Error(kCorrupt) naming the file and record if the store is damaged at or below the slot,
+/// where a crash alone cannot explain it, or Error(kIo).
 Recovered Recover(const StoreFiles& files);
 
 }  // namespace stream_store::internal

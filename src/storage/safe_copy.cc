@@ -3,13 +3,14 @@
 #include <algorithm>
 #include <array>
 
+#include "base/assert.h"
 #include "base/str_cat.h"
 #include "format/layout.h"
 
 namespace stream_store::internal {
 namespace {
 
-// Reads all of `out`, or says that the file has been cut short.
+// Reads all of `out`. Throws Error(kCorrupt) if the file has been truncated.
 void ReadAll(const File& file, std::span<std::byte> out, std::uint64_t offset) {
   const std::size_t there = file.ReadAt(out, offset);
   if (there != out.size()) {
@@ -25,7 +26,8 @@ Record ReadRecord(const StoreFiles& files, std::uint64_t i) {
   return record;
 }
 
-// The first of `count` records for which `after` holds; `count` if there is none.
+// Returns the first of `count` records for which `after` is true, else `count`, by binary search
+// with one pread() per probe.
 template <class After>
 std::uint64_t FirstRecord(const StoreFiles& files, std::uint64_t count, const After& after) {
   std::uint64_t begin = 0;
@@ -55,7 +57,7 @@ SafeCopy::SafeCopy(const StoreFiles& files, const View& view)
   view_.layouts = reinterpret_cast<const std::uint64_t*>(layouts_.data());
   view_.hints = reinterpret_cast<const Hint*>(hints_.data());
   const std::uint64_t reach = std::max(view.value_count, view.row_count);
-  view_.hint_slots = (reach + kHintStride - 1) / kHintStride;
+  view_.hint_slots = HintSlots(reach);
   view_.sparse = true;
   view_.mapping_key = NewMapsKey();
   view_.mappings = nullptr;
@@ -67,7 +69,9 @@ std::uint64_t SafeCopy::HintedRecord(std::uint64_t slot, bool of_row) const {
   return of_row ? hint.row_record : hint.position_record;
 }
 
-// The last record with start <= 256 * slot; the last of all beyond the values.
+// Returns the last record with start <= 256 * slot, or the last record of all if that position is
+// beyond the values. Tests the stored hint, searches if it is wrong, and puts the right record into
+// the hints of the copy. Each slot is resolved once.
 std::uint64_t SafeCopy::PositionBorder(std::uint64_t slot) {
   const std::uint64_t last = view_.record_count - 1;
   const std::uint64_t place = slot * kHintStride;
@@ -90,7 +94,8 @@ std::uint64_t SafeCopy::PositionBorder(std::uint64_t slot) {
   return known->second = record;
 }
 
-// The first record of row 256 * slot; the last of all beyond the rows.
+// Returns the first record of row 256 * slot, or the last record of all if that row is beyond the
+// rows. As PositionBorder().
 std::uint64_t SafeCopy::RowBorder(std::uint64_t slot) {
   const std::uint64_t last = view_.record_count - 1;
   const std::uint64_t row = slot * kHintStride;
@@ -129,10 +134,12 @@ void SafeCopy::Merge(std::vector<Range>& ranges) {
   ranges.resize(kept);
 }
 
-// Records and the layouts they use. A record behind the end of a range is copied with it.
+// Copies ranges of records and the layouts that they use. Each range is extended by one record
+// before it and two after it: the test of a look-up loads the neighbours of a record, and the end
+// of a record is the start of the next one.
 void SafeCopy::FetchRecords(std::vector<Range> ranges) {
   for (Range& range : ranges) {
-    range.begin -= range.begin > 0 ? 1 : 0;  // who tests a look-up looks at both neighbours
+    range.begin -= range.begin > 0 ? 1 : 0;
     range.end = std::min(range.end + 2, view_.record_count);
   }
   Merge(ranges);
@@ -146,7 +153,8 @@ void SafeCopy::FetchRecords(std::vector<Range> ranges) {
   }
 }
 
-// As much of a layout as can be one; what cannot is for the reader to tell.
+// Copies at most as many words as a valid layout can have; the read function reports an invalid
+// one.
 void SafeCopy::FetchLayout(std::uint32_t offset) {
   constexpr std::uint64_t kAtOnce = 32;
   if (offset >= view_.layout_words || !layouts_there_.insert(offset).second) {
@@ -157,13 +165,14 @@ void SafeCopy::FetchLayout(std::uint32_t offset) {
     return std::as_writable_bytes(std::span(words + begin, end - begin));
   };
   const File& file = files_.layouts.file();
-  // A writer that closes cuts the file behind its last layout: the words ahead may be gone.
+  // Most layouts are short, so one pread() of 32 words is usually enough. A writer that closes
+  // trims the file after its last layout, so some of these words may not exist.
   const std::uint64_t ahead = std::min(offset + kAtOnce, view_.layout_words);
   const std::uint64_t there =
       offset +
       file.ReadAt(bytes(offset, ahead), offset * sizeof(std::uint64_t)) / sizeof(std::uint64_t);
   const std::uint64_t fields = there > offset ? WordType(words[offset]) : 0;
-  if (fields > view_.meaning->schema.size()) {
+  if (fields > view_.store_schema->schema.size()) {
     return;
   }
   const std::uint64_t wanted = std::min(offset + fields + 1, view_.layout_words);
@@ -172,6 +181,8 @@ void SafeCopy::FetchLayout(std::uint32_t offset) {
   }
 }
 
+// Copies ranges of values. Ranges from corrupt records may be empty or outside the store; they are
+// left to the read function to report.
 void SafeCopy::FetchValues(std::vector<Range> ranges) {
   std::erase_if(ranges, [this](const Range& range) {
     return range.begin >= range.end || range.end > view_.value_count;
@@ -195,7 +206,8 @@ void SafeCopy::FetchWindows(std::span<const Position> starts, std::uint64_t widt
     if (start < 0 || begin > view_.value_count - width) {
       continue;
     }
-    // Behind an empty record, a window is looked up anew: every border in it may be asked for.
+    // After a record without values, the read function looks the next position up again, so it may
+    // use the hint of any block inside the window.
     const std::uint64_t slot = begin / kHintStride;
     const std::uint64_t end = (begin + width - 1) / kHintStride + 1;
     for (std::uint64_t between = slot + 1; between < end; ++between) {
@@ -208,8 +220,10 @@ void SafeCopy::FetchWindows(std::span<const Position> starts, std::uint64_t widt
   FetchValues(std::move(values));
 }
 
-// Among copied records [low, high]. REQUIRES: they are copied, with the one behind them.
+// Returns the first record of a row, searching the records [low, high], which are copied together
+// with the record after them. REQUIRES: low <= high && low < view_.record_count.
 std::uint64_t SafeCopy::FirstOfRow(std::uint64_t row, std::uint64_t low, std::uint64_t high) const {
+  STREAM_STORE_ASSERT(low <= high && low < view_.record_count);
   const std::span<const Record> part(view_.records + low,
                                      std::min(high + 2, view_.record_count) - low);
   const auto found = std::ranges::lower_bound(
@@ -240,10 +254,11 @@ void SafeCopy::FetchRows(std::span<const RowRun> runs, bool values) {
     }
     const auto begin = static_cast<std::uint64_t>(run.row);
     const std::uint64_t slot = begin / kHintStride;
-    RowBorder(slot + 1);
+    RowBorder(slot +
+              1);  // the look-up of the first row uses the hints of its block and of the next
     const std::uint64_t low = RowBorder(slot);
     const std::uint64_t high = RowBorder((begin + run.count - 1) / kHintStride + 1);
-    records.push_back({low, std::max(low, high)});
+    records.push_back({low, std::max(low, high)});  // hostile records may not be in order
   }
   FetchRecords(records);
   if (!values) {

@@ -1,10 +1,17 @@
-// SafeCopy: what one read call needs of a store, copied with pread() into memory of its own.
+// SafeCopy: the parts of a store that one read call needs, copied with pread() into private memory.
 //
-// For readers that were asked not to load from mappings: in places where others may shorten files a
-// load can end the process, a pread() only comes back short. The copies lie where they lie in the
-// files, in address space that is otherwise untouched, so that the read functions work on them
-// unchanged. Hints are made anew for the blocks that were copied. Thread rules: one thread; the
-// View lives as long as the SafeCopy.
+// Used by read_via.h (src/store) for readers that were opened for safe reads. If another program
+// may truncate the files at any time, loading from a mapping can kill the process with SIGBUS,
+// while a pread() just returns fewer bytes.
+//
+// The read functions work on a SafeCopy without knowing it. It reserves address space as large as
+// each file and copies every part to its own offset, so that all positions stay the same. Address
+// space that is not touched takes no memory. The hints around the copied blocks are verified and,
+// if necessary, recomputed, so that a look-up never follows a hint to a record that was not copied.
+//
+// Thread rules: one thread. The View is valid as long as the SafeCopy.
+// Invariant: a read function may load any part that the fetch for it copied; all other parts read
+// as zeros, and View::sparse says so.
 #pragma once
 
 #include <cstdint>
@@ -23,23 +30,31 @@ namespace stream_store::internal {
 
 class SafeCopy {
  public:
-  /// `view` says how much there is. Nothing is copied yet. Throws Error(kNoSpace).
+  /// Reserves address space for everything in `view`, which is a View of `files`. Nothing is copied
+  /// yet. Throws Error(kNoSpace). `files` must outlive the SafeCopy.
   SafeCopy(const StoreFiles& files, const View& view);
 
-  /// What windows [start, start + width) need; of those that lie outside the store nothing.
-  /// Throws Error(kCorrupt, kIo).
+  /// Copies all that reading the windows [start, start + width) needs. Ignores windows that are
+  /// outside the store: the read function reports those. Throws Error(kCorrupt) if a file is too
+  /// short, or Error(kIo).
   void FetchWindows(std::span<const Position> starts, std::uint64_t width);
 
-  /// What the row windows [row, row + length) need; `values`: their values too.
+  /// Copies all that reading the row windows [row, row + length) needs: their records and layouts
+  /// and, with `values`, their values. Ignores row windows outside the store. Throws as
+  /// FetchWindows().
   void FetchRows(std::span<const Row> rows, std::uint64_t length, bool values);
+
+  /// As above, with a length for each row window.
   void FetchRows(std::span<const RowRun> runs, bool values);
 
+  /// The copy, for the read functions.
   const View& view() const noexcept { return view_; }
 
-  /// As RowAtStep(), with O(log records) calls of pread().
+  /// As RowAtStep() of locate.h, with O(log records) calls of pread() and no copy.
   static Row RowAtStep(const StoreFiles& files, const View& view, Step step, bool after);
 
  private:
+  // Records or values [begin, end).
   struct Range {
     std::uint64_t begin;
     std::uint64_t end;

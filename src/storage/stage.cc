@@ -1,87 +1,69 @@
 // Staging: rows of many calls that become visible with one publish. Numbers in comments are the
 // steps of "Stage" in docs/format.md.
 //
-// A staged record is whole but for its check, which is inverted: whatever a crash leaves of it, no
-// walk believes it. So dropping staged rows needs nothing, and what is written over them later can
-// not be mistaken for them.
+// A staged record is complete but for its checksum, which is inverted: whatever a crash leaves of
+// it, recovery does not accept it. So staged rows are dropped by doing nothing, and later records
+// in the same place cannot be mistaken for them.
 #include "base/str_cat.h"
-#include "storage/growth_helper.h"
-#include "storage/hot.h"
+#include "storage/appender_inline.h"
 
 namespace stream_store::internal {
 
-void Writer::CheckNotStaging() const {
-  if (staging_.load(std::memory_order_relaxed)) {
-    throw Error(
-        ErrorCode::kState,
-        StrCat(files_->path_text(),
-               ": append while an import is under way: its rows come first, or not at all"));
+void Appender::RequireNotStaging(const char* operation) const {
+  if (capacity_.staging()) {
+    throw Error(ErrorCode::kState, StrCat(files_.path_text(), ": ", operation,
+                                          " during an import: finish or drop the import first"));
   }
 }
 
-void Writer::BeginStaging() {
+void Appender::BeginStaging() {
   const AppendFlag::Hold hold(flag_);
-  CheckWritable();
-  CheckNotStaging();
+  status_.RequireWritable("import");
+  RequireNotStaging("import");
   stage_ = cursor_;
-  const std::scoped_lock lock(state_mutex_);
-  staging_.store(true);
-  values_limit_.store(0);
-  records_limit_.store(0);
-  staged_values_.store(stage_.values, std::memory_order_relaxed);
-  staged_records_.store(stage_.records, std::memory_order_relaxed);
+  capacity_.BeginStaging(stage_);
 }
 
-// 1. Everything that can fail; 2. records with inverted checks; nothing is published.
-Refusal Writer::StageRows(std::span<const Step> steps, std::span<const Column> columns) {
+Cursor Appender::staged_cursor() noexcept {
   const AppendFlag::Hold hold(flag_);
-  CheckWritable();
+  return stage_;
+}
+
+// Step 1, everything that can fail, and step 2.
+Refusal Appender::StageRows(std::span<const Step> steps, std::span<const Column> columns) {
+  const AppendFlag::Hold hold(flag_);
+  STREAM_STORE_ASSERT(capacity_.staging());
+  status_.RequireWritable("import");
   if (steps.empty()) {
     return CheckColumns(columns);
   }
   Cursor at = stage_;
-  if (const Refusal verdict = PrepareRows(steps, columns, at); verdict.code != ErrorCode::kOk) {
-    return verdict;
+  if (const Refusal refusal = PrepareRows(steps, columns, at); refusal.code != ErrorCode::kOk) {
+    return refusal;
   }
   StorePrepared(steps, stage_, /*flipped=*/~std::uint32_t{0});
   stage_ = at;
-  staged_values_.store(at.values, std::memory_order_relaxed);
-  staged_records_.store(at.records, std::memory_order_relaxed);
-  if (helper_ != nullptr) {
-    helper_->Wake();
-  }
+  capacity_.NoteStaged(at);
   return {};
 }
 
-// 3. The checks become right; 4. one publish.
-void Writer::PublishStaged() {
+// Steps 3 and 4.
+void Appender::PublishStaged() {
   const AppendFlag::Hold hold(flag_);
-  CheckWritable();
+  STREAM_STORE_ASSERT(capacity_.staging());
+  status_.RequireWritable("import");
   for (std::uint64_t record = cursor_.records; record < stage_.records; ++record) {
-    records_[record].checksum = ~records_[record].checksum;
+    data_.records[record].checksum = ~data_.records[record].checksum;
   }
-  const std::uint64_t layout_words = cursor_.layout_words;
-  cursor_ = stage_;
-  cursor_.layout_words = layout_words;
-  published_.store(cursor_.records, std::memory_order_release);
+  Publish(stage_);
   EndStaging();
 }
 
-void Writer::DropStaged() noexcept {
+void Appender::DropStaged() noexcept {
   const AppendFlag::Hold hold(flag_);
   EndStaging();
 }
 
-// REQUIRES: append flag.
-void Writer::EndStaging() noexcept {
-  staging_.store(false);
-  if (forked_.load(std::memory_order_relaxed)) {
-    return;  // whoever held the mutex does not exist
-  }
-  const std::scoped_lock lock(state_mutex_);
-  if (session_open_.load(std::memory_order_relaxed)) {
-    RaiseLimits(~std::uint64_t{0}, ~std::uint64_t{0});
-  }
-}
+void Appender::EndStaging() noexcept { capacity_.EndStaging(durability_.session_open()); }
 
 }  // namespace stream_store::internal

@@ -1,15 +1,17 @@
 #include "storage/store_files.h"
 
 #include <array>
+#include <cerrno>
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/str_cat.h"
 
 namespace stream_store::internal {
 namespace {
 
-// Address space reserved per file. Halved by Mapping while the system refuses.
+// Address space to reserve per file. Mapping reserves less if there is not enough.
 constexpr std::uint64_t kReserveValues = 1ULL << 40;
 constexpr std::uint64_t kReserveRecords = 512ULL << 30;
 constexpr std::uint64_t kReserveLayouts = 32ULL << 30;
@@ -47,8 +49,9 @@ Control::Control(File file, bool writable, bool copies)
   Refresh();
 }
 
-// Word by word: other threads may be reading the copy.
-void Control::ReadAgain() const {
+// Stored word by word, because other threads may be loading from the copy. `published` is last, so
+// that a thread that sees it also sees the other words.
+void Control::CopyLiveWords() const {
   LiveWords live{};
   file_.ReadAt(std::as_writable_bytes(std::span(&live, 1)), kLiveOffset);
   truncations().store(live.truncations, std::memory_order_relaxed);
@@ -64,6 +67,7 @@ std::atomic_ref<std::uint64_t> Control::Word(std::uint64_t LiveWords::* member) 
 }
 
 std::optional<Slot> Control::ReadSlot(int which, const StoreId& id) const {
+  STREAM_STORE_ASSERT(which == 0 || which == 1);
   std::array<std::byte, kSlotBytes> bytes;
   const std::size_t count = file_.ReadAt(bytes, kSlotOffset[which]);
   return DecodeSlot(std::span<const std::byte>(bytes.data(), count), id);
@@ -73,14 +77,13 @@ Slot Control::NewestSlot(const StoreId& id) const {
   const std::optional<Slot> slot = ChooseSlot(ReadSlot(0, id), ReadSlot(1, id));
   if (!slot) {
     throw Error(ErrorCode::kCorrupt,
-                StrCat(file_.path(), ": expected a valid sync slot but both fail their check"));
+                StrCat(file_.path(), ": expected a valid sync slot but found none"));
   }
   return *slot;
 }
 
 void Control::WriteSlot(const Slot& slot) const {
-  const auto bytes = EncodeSlot(slot);
-  file_.WriteAt(bytes, kSlotOffset[slot.sequence & 1]);
+  file_.WriteAt(EncodeSlot(slot), SlotOffsetOf(slot));
 }
 
 std::uint64_t NewMapsKey() noexcept {
@@ -111,6 +114,8 @@ bool LooksLikeStore(const Directory& directory) {
 std::shared_ptr<StoreFiles> StoreFiles::Open(Directory directory, bool writable, bool copies) {
   const auto open = [&](const char* name) { return OpenPart(directory, name, writable); };
   Parts parts;
+  // `control` comes first: a store of another format version must be reported as such, even if its
+  // other files have other names.
   parts.control = CheckedControl(open(kControlName));
   std::array<std::byte, kIdentityBytes> bytes;
   const std::size_t count = parts.control.ReadAt(bytes, kIdentityOffset);
@@ -144,6 +149,7 @@ StoreFiles::StoreFiles(Parts parts)
 }
 
 void StoreFiles::MoveTo(std::filesystem::path path) {
+  STREAM_STORE_ASSERT(persistent());
   path_ = std::move(path);
   path_text_ = PathText(path_);
   directory_->MovedTo(path_);
@@ -152,32 +158,33 @@ void StoreFiles::MoveTo(std::filesystem::path path) {
   }
   control.file().MovedTo(PathText(path_ / kControlName));
   lock.MovedTo(PathText(path_ / kLockName));
-  SetSchema(meaning()->schema);
+  SetSchema(store_schema()->schema);  // a StoreSchema has the path too, for messages
 }
 
-std::shared_ptr<const StoreSchema> StoreFiles::meaning() const {
-  const std::scoped_lock hold(mutex_);
-  return meaning_;
+std::shared_ptr<const StoreSchema> StoreFiles::store_schema() const {
+  const ForkMutexLock hold(mutex_);
+  return store_schema_;
 }
 
 void StoreFiles::SetSchema(Schema schema) {
-  auto meaning = std::make_shared<StoreSchema>();
-  meaning->encodings = MakeEncodings(schema);
-  meaning->schema = std::move(schema);
-  meaning->path = path_text_;
-  const std::scoped_lock hold(mutex_);
-  meaning_ = std::move(meaning);
+  auto store_schema = std::make_shared<StoreSchema>();
+  store_schema->encodings = MakeEncodings(schema);
+  store_schema->schema = std::move(schema);
+  store_schema->path = path_text_;
+  const ForkMutexLock hold(mutex_);  // only now: the lock is held as briefly as possible
+  store_schema_ = std::move(store_schema);
 }
 
 void StoreFiles::ReloadSchema() {
-  Schema schema = ReadSchema(*directory_, identity_.id);
-  if (!(schema == meaning()->schema)) {
+  STREAM_STORE_ASSERT(persistent());
+  Schema schema = ReadSchema(directory(), identity_.id);
+  if (!(schema == store_schema()->schema)) {
     SetSchema(std::move(schema));
   }
 }
 
 std::shared_ptr<const Maps> StoreFiles::maps() const {
-  const std::scoped_lock hold(mutex_);
+  const ForkMutexLock hold(mutex_);
   return maps_;
 }
 
@@ -188,10 +195,50 @@ void StoreFiles::RefreshMaps() {
   maps->layouts = layouts.mapping();
   maps->hints = hints.mapping();
   maps->key = NewMapsKey();
-  const std::uint64_t key = maps->key;
-  const std::scoped_lock hold(mutex_);
+  const ForkMutexLock hold(mutex_);
   maps_ = std::move(maps);
-  maps_key_.store(key, std::memory_order_release);
+}
+
+Directory OpenStoreDirectory(const std::filesystem::path& path) {
+  std::optional<Directory> directory;
+  try {
+    directory = Directory::Open(path);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kNotFound) {
+      throw Error(ErrorCode::kNotFound, StrCat(PathText(path), ": no such store"), ENOENT);
+    }
+    if (error.code() == ErrorCode::kAlreadyExists) {
+      throw Error(
+          ErrorCode::kIo,
+          StrCat(PathText(path), ": expected the directory of a store but found something else"),
+          ENOTDIR);
+    }
+    throw;
+  }
+  if (!LooksLikeStore(*directory)) {
+    throw Error(ErrorCode::kNotFound,
+                StrCat(PathText(path), ": no such store: the directory has no file of a store"));
+  }
+  return *std::move(directory);
+}
+
+Slot MakeSlot(const StoreId& id, std::uint64_t session, const Cursor& end, bool clean) {
+  return {.id = id,
+          .session = session,
+          .records = end.records,
+          .values = end.values,
+          .layout_words = end.layout_words,
+          .rows = end.rows,
+          .field_writes = end.field_writes,
+          .clean = clean,
+          .unix_nanoseconds = UnixNanoseconds()};
+}
+
+void WriteFirstSlots(const File& control, Slot slot) {
+  for (const std::uint64_t sequence : {0U, 1U}) {
+    slot.sequence = sequence;
+    control.WriteAt(EncodeSlot(slot), SlotOffsetOf(slot));
+  }
 }
 
 }  // namespace stream_store::internal

@@ -1,7 +1,15 @@
-// Files: everything of one open store that lives in the file system, mapped.
+// StoreFiles: the open and mapped files of one store.
 //
-// Used by the Writer, which changes them, and by readers: those of the same process share the
-// writer's Files, those of other processes have their own, opened read-only.
+// Used by the Writer, which changes them, and by ReadSource. Readers in the writer's process share
+// the writer's StoreFiles; readers of other processes have their own, opened read-only.
+//
+// Thread rules: the atomic members and the functions marked so may be used from any thread. The
+// data files grow and are remapped under the writer's state mutex, or in a reader under
+// ReadSource's mutex.
+// Invariants:
+//   1. `values`, `records`, `layouts` and `hints` keep their content below the published end.
+//   2. A Maps and a StoreSchema are immutable. A change replaces the object, so that a reader may
+//      keep using the old one; its mappings stay alive as long as it does.
 #pragma once
 
 #include <atomic>
@@ -11,9 +19,11 @@
 #include <optional>
 #include <string>
 
+#include "base/assert.h"
 #include "base/directory.h"
 #include "base/fork_mutex.h"
 #include "format/control.h"
+#include "storage/cursor.h"
 #include "storage/data_file.h"
 #include "storage/view.h"
 
@@ -28,28 +38,32 @@ inline constexpr const char* kSchemaTemporaryName = "schema.tmp";
 inline constexpr const char* kControlName = "control";
 inline constexpr const char* kLockName = "lock";
 
-/// The four mappings a View reads through. Immutable; replaced as a whole.
+/// The four mappings that a View reads through.
 struct Maps {
   std::shared_ptr<const Mapping> values;
   std::shared_ptr<const Mapping> records;
   std::shared_ptr<const Mapping> layouts;
   std::shared_ptr<const Mapping> hints;
-  std::uint64_t key = 0;  ///< unique in this process
+  std::uint64_t key = 0;  ///< unique in this process, never reused
 };
 
-/// The `control` file: mapped live words, slots by pread and pwrite.
+/// The `control` file. Its live words are mapped; slots are read and written with system calls, so
+/// that a damaged disk gives an error instead of a signal. Thread rules: any thread.
 class Control {
  public:
-  /// `copies`: the live words are a copy, as they were at the last Refresh().
+  /// Maps the file. With `copies`, for safe reads, the live words are instead a private copy from
+  /// the time of the last Refresh(). Throws Error(kCorrupt) if the file is too short,
+  /// Error(kNoSpace, kIo).
   Control(File file, bool writable, bool copies);
 
-  /// Reads the live words anew where they are a copy. Throws Error(kIo).
+  /// Copies the live words again if they are a copy, else does nothing. Throws Error(kIo).
   void Refresh() const {
     if (copies_) {
-      ReadAgain();
+      CopyLiveWords();
     }
   }
 
+  /// The live words: see LiveWords.
   std::atomic_ref<std::uint64_t> published() const noexcept { return Word(&LiveWords::published); }
 
   std::atomic_ref<std::uint64_t> session() const noexcept { return Word(&LiveWords::session); }
@@ -62,11 +76,15 @@ class Control {
 
   std::atomic_ref<std::uint64_t> durable() const noexcept { return Word(&LiveWords::durable); }
 
+  /// Reads slot 0 or 1 of the store `id`; nothing if it is not valid. Throws Error(kIo).
+  /// REQUIRES: which == 0 || which == 1.
   std::optional<Slot> ReadSlot(int which, const StoreId& id) const;
 
-  /// The valid slot with the higher sequence. Throws Error(kCorrupt) if there is none.
+  /// Returns the newer valid slot. Throws Error(kCorrupt) if neither is valid, or Error(kIo).
   Slot NewestSlot(const StoreId& id) const;
-  void WriteSlot(const Slot& slot) const;  ///< into region sequence & 1
+
+  /// Writes a slot to its place, without syncing. Throws Error(kNoSpace, kIo).
+  void WriteSlot(const Slot& slot) const;
 
   const File& file() const noexcept { return file_; }
 
@@ -76,70 +94,88 @@ class Control {
 
  private:
   std::atomic_ref<std::uint64_t> Word(std::uint64_t LiveWords::* member) const noexcept;
-  void ReadAgain() const;
+  void CopyLiveWords() const;
   File file_;
   Mapping mapping_;
   bool copies_;
 };
 
+/// The files of a store, its path, its identity and its schema.
 class StoreFiles {
  public:
-  /// Opens the files of a persistent store inside `directory`, checking identity and schema.
+  /// Opens the files of the store in `directory` and checks its identity. The schema is not read
+  /// yet: call ReloadSchema() when it cannot change.
   ///
+  /// writable  opens and maps the files for writing.
+  /// copies    for readers: see copies().
   /// Throws Error(kCorrupt, kVersion, kIo), naming the file.
   static std::shared_ptr<StoreFiles> Open(Directory directory, bool writable, bool copies = false);
 
-  /// Takes over files that were just created.
+  /// Open files to construct a StoreFiles from.
   struct Parts {
-    std::optional<Directory> directory;  ///< nothing for a temporary store
+    std::optional<Directory> directory;  ///< none for a temporary store
     File values, records, layouts, hints, control, lock;
     Identity identity;
     Schema schema;
     bool writable = true;
-    bool copies = false;  ///< for readers: load from no mapping, copy with pread()
+    bool copies = false;  ///< see copies()
   };
 
+  /// Takes ownership of the files and maps them. Throws Error(kCorrupt, kNoSpace, kIo).
   explicit StoreFiles(Parts parts);
 
+  /// Whether the store has a path; a temporary store has none.
   bool persistent() const noexcept { return directory_.has_value(); }
 
-  /// Nothing is to be loaded from the mappings: see SafeCopy.
+  /// Whether the store was opened for safe reads: its mappings must not be loaded from, because
+  /// another program may truncate the files. Reads go through SafeCopy.
   bool copies() const noexcept { return copies_; }
 
-  const Directory& directory() const noexcept { return *directory_; }
+  /// The directory of the store.
+  /// REQUIRES: persistent().
+  const Directory& directory() const noexcept {
+    STREAM_STORE_ASSERT(persistent());
+    return *directory_;
+  }
 
-  void MoveTo(std::filesystem::path path);  ///< after the directory was renamed
+  /// Changes all paths in messages after the directory was renamed.
+  /// REQUIRES: persistent().
+  void MoveTo(std::filesystem::path path);
 
-  /// Directory for messages, "temporary store" for one.
+  /// The store's directory as text for messages, or "temporary store".
   const std::string& path_text() const noexcept { return path_text_; }
 
   const std::filesystem::path& path() const noexcept { return path_; }
 
   const Identity& identity() const noexcept { return identity_; }
 
-  std::shared_ptr<const StoreSchema> meaning() const;
+  /// The current schema. Thread rules: any thread.
+  std::shared_ptr<const StoreSchema> store_schema() const;
+
+  /// Replaces the schema. Only the schema of an empty store may change. Thread rules: any thread.
   void SetSchema(Schema schema);
 
-  /// Reads `schema` again (readers, while the store is empty).
+  /// Reads the `schema` file again and replaces the schema if it differs. Throws Error(kCorrupt,
+  /// kVersion, kIo).
+  /// REQUIRES: persistent().
   void ReloadSchema();
 
+  /// The current mappings. Thread rules: any thread.
   std::shared_ptr<const Maps> maps() const;
 
-  std::uint64_t maps_key() const noexcept { return maps_key_.load(std::memory_order_acquire); }
-
-  /// Publishes the data files' mappings as they are now. Call after DataFile::Remap().
+  /// Replaces maps() by the current mappings of the data files. Call it after DataFile::Remap().
   void RefreshMaps();
 
   DataFile values, records, layouts, hints;
   Control control;
   File lock;
 
-  /// True while a writer of this process appends through these Files.
+  /// Whether a writer of this process has these files open.
   std::atomic<bool> writer_open{false};
-  /// True in a forked child of the process that has, or had, the writer.
+  /// Whether this process is a forked child of the one that opened the writer.
   std::atomic<bool> forked{false};
-  /// Layout words that are final: set by this process's writer before it publishes records that use
-  /// them.
+  /// Layout words that are final. The writer of this process stores it before it publishes records
+  /// that use them.
   std::atomic<std::uint64_t> layout_words{0};
 
  private:
@@ -149,18 +185,28 @@ class StoreFiles {
   std::string path_text_;
   Identity identity_;
   mutable ForkMutex mutex_{ForkMutex::Rank::kInner};
-  std::shared_ptr<const StoreSchema> meaning_;
-  std::shared_ptr<const Maps> maps_;
-  std::atomic<std::uint64_t> maps_key_{0};
+  std::shared_ptr<const StoreSchema> store_schema_ GUARDED_BY(mutex_);
+  std::shared_ptr<const Maps> maps_ GUARDED_BY(mutex_);
 };
 
-/// A key that no set of mappings had before.
+/// Returns a key that no set of mappings of this process had before. Thread rules: any thread.
 std::uint64_t NewMapsKey() noexcept;
 
-/// Reads and decodes the `schema` file of a store. Throws Error(kCorrupt, kVersion, kIo).
+/// Reads and decodes the `schema` file of the store `id`. Throws Error(kCorrupt, kVersion, kIo).
 Schema ReadSchema(const Directory& directory, const StoreId& id);
 
-/// Whether a directory looks like a store: it has at least one file with a store's name.
+/// Whether a directory looks like a store: it has at least one file with a name of a store's file.
 bool LooksLikeStore(const Directory& directory);
+
+/// Opens the directory of an existing store. Throws Error(kNotFound) "no such store" if the path
+/// does not exist or the directory does not look like a store, or Error(kIo) if it is not a
+/// directory.
+Directory OpenStoreDirectory(const std::filesystem::path& path);
+
+/// Returns the slot of a store that ends at `end`, with the current time and sequence 0.
+Slot MakeSlot(const StoreId& id, std::uint64_t session, const Cursor& end, bool clean);
+
+/// Writes `slot` to both places of a new `control` file, with the sequences 0 and 1.
+void WriteFirstSlots(const File& control, Slot slot);
 
 }  // namespace stream_store::internal

@@ -1,5 +1,4 @@
-// What every read through a View shares: layouts with their bounds checked, and the text of a
-// corrupt record.
+// Layouts with checked bounds, and the errors for corrupt records and layouts.
 #include "storage/view.h"
 
 #include "stream_store/error.h"
@@ -9,17 +8,17 @@
 namespace stream_store::internal {
 LayoutRef LayoutAt(const View& view, std::uint32_t offset) {
   if (offset == 0) {
-    return {};  // word 0 is the empty layout in every store
+    return {};  // word 0 is the empty layout in every store, so it is not loaded
   }
   if (offset >= view.layout_words) {
     ThrowCorruptLayout(view, offset, StrCat("expected an offset below ", view.layout_words));
   }
   const std::uint64_t head = LoadOnce(view.layouts[offset]);
   const std::uint64_t fields = WordType(head);
-  if (fields > view.meaning->schema.size()) {
-    ThrowCorruptLayout(
-        view, offset,
-        StrCat("expected at most ", view.meaning->schema.size(), " fields but found ", fields));
+  if (fields > view.store_schema->schema.size()) {
+    ThrowCorruptLayout(view, offset,
+                       StrCat("expected at most ", view.store_schema->schema.size(),
+                              " fields but found ", fields));
   }
   const std::uint64_t room = view.layout_words - offset - 1;
   if (fields > room) {
@@ -31,12 +30,12 @@ LayoutRef LayoutAt(const View& view, std::uint32_t offset) {
 
 void ThrowCorruptLayout(const View& view, std::uint32_t offset, const std::string& what) {
   throw Error(ErrorCode::kCorrupt,
-              StrCat(view.meaning->path, "/layouts: layout at word ", offset, ": ", what));
+              StrCat(view.store_schema->path, "/layouts: layout at word ", offset, ": ", what));
 }
 
 void ThrowCorruptRecord(const View& view, std::uint64_t record, const std::string& what) {
   throw Error(ErrorCode::kCorrupt,
-              StrCat(view.meaning->path, "/records: record ", record, ": ", what));
+              StrCat(view.store_schema->path, "/records: record ", record, ": ", what));
 }
 
 }  // namespace stream_store::internal

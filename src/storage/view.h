@@ -1,12 +1,17 @@
-// View: a fixed prefix of a store in mapped memory: all that a read needs.
+// View: a fixed prefix of a store in memory. It has everything that a read needs.
 //
-// Made by storage from `published` after its checks, handed to the read functions of the store
-// room. Rules for whoever reads through a View (a hostile peer may change mapped bytes any time):
-//   1. Words of records, layouts and hints that become an offset, length or count are loaded once,
-//      with LoadOnce(), and checked before a pointer is formed.
-//   2. No load past record_count records (the sentinel is not part of a View), value_count values,
-//      layout_words words or hint_slots hints.
-//   3. What cannot be what was written throws Error(kCorrupt), naming `path` and the record.
+// ReadSource makes Views from `published`, after checking the sizes of the files; all read
+// functions of src/store take one. The memory is mapped from files that another process may change
+// at any time, and that process may be hostile. Therefore code that reads through a View follows
+// these rules:
+//   1. A word of a record, layout or hint that becomes an offset, length or count is loaded once,
+//      with LoadOnce(), and checked before a pointer is formed from it.
+//   2. Nothing is loaded beyond record_count records (the sentinel is not part of a View),
+//      value_count values, layout_words words or hint_slots hints.
+//   3. Words that no writer can have written throw Error(kCorrupt), naming the store and the
+//      record.
+//   4. Such words are never asserted on: assertions are for bugs of callers, not for damaged data.
+// Thread rules: a View is a value; copies may be used in different threads.
 #pragma once
 
 #include <cstdint>
@@ -23,13 +28,14 @@
 
 namespace stream_store::internal {
 
-/// What a store's values mean; shared by every View of it.
+/// The schema of a store in the forms that reads and appends need. Immutable; shared by its Views.
 struct StoreSchema {
   Schema schema;
   std::vector<Encoding> encodings;  ///< one per type id
-  std::string path;                 ///< directory for messages, "temporary store" for one
+  std::string path;                 ///< directory for messages, or "temporary store"
 };
 
+/// The prefix. All counts are those of the View, not of the store.
 struct View {
   const Value* values = nullptr;
   const Record* records = nullptr;
@@ -38,40 +44,39 @@ struct View {
   std::uint64_t value_count = 0;   ///< D
   std::uint64_t record_count = 0;  ///< N
   std::uint64_t row_count = 0;     ///< R
-  std::uint64_t layout_words = 0;  ///< words of `layouts` that are there: bounds layout offsets
-  std::uint64_t hint_slots =
-      0;                    ///< hints that are there; a hint may be absent or wrong, never trusted
-  bool sparse = false;      ///< a copy of parts: what nobody asked for reads as zeros
-  bool rows_final = false;  ///< later rows exist behind this View: its last row cannot grow
-  std::uint64_t mapping_key =
-      0;  ///< unique per set of mappings in this process: key for caches of layouts
-  std::shared_ptr<const StoreSchema> meaning;
+  std::uint64_t layout_words = 0;  ///< words of `layouts` in memory: the bound for layout offsets
+  std::uint64_t hint_slots = 0;    ///< hints in memory: there may be fewer than positions need
+  bool sparse = false;  ///< a SafeCopy: only the parts that were fetched, the rest reads as zeros
+  bool rows_final = false;  ///< the store has rows after this View, so its last row cannot grow
+  std::uint64_t mapping_key = 0;  ///< Maps::key: the key of caches of layouts
+  std::shared_ptr<const StoreSchema> store_schema;
   std::shared_ptr<const void> mappings;  ///< keeps the memory above alive
 };
 
-/// Loads a mapped word exactly once (relaxed), so that what was checked is what is used.
+/// Loads a mapped word exactly once (relaxed). With an ordinary load the compiler could load it
+/// again after the check and use another value.
 template <class T>
 T LoadOnce(const T& word) noexcept {
   return __atomic_load_n(&word, __ATOMIC_RELAXED);
 }
 
-/// A layout inside a View: `words[0, fields)` follow the head. Lengths inside are still unchecked
-/// words.
+/// A layout inside a View: `words[0, fields)` are the words after its head. They are still
+/// unchecked: load each with LoadOnce().
 struct LayoutRef {
   std::uint64_t fields = 0;
   std::uint64_t total = 0;
   const std::uint64_t* words = nullptr;
 };
 
-/// The layout at a word offset; fields <= schema size and all words lie inside the View. Throws
-/// Error(kCorrupt).
+/// Returns the layout at a word offset. Its field count is at most that of the schema, and all its
+/// words are inside the View. Throws Error(kCorrupt) otherwise.
 LayoutRef LayoutAt(const View& view, std::uint32_t offset);
 
-/// "runs/a/layouts: layout at word 17: …"
+/// Throws Error(kCorrupt) "runs/a/layouts: layout at word 17: <what>".
 [[noreturn]] void ThrowCorruptLayout(const View& view, std::uint32_t offset,
                                      const std::string& what);
 
-/// "runs/a/records: record 17: …"
+/// Throws Error(kCorrupt) "runs/a/records: record 17: <what>".
 [[noreturn]] void ThrowCorruptRecord(const View& view, std::uint64_t record,
                                      const std::string& what);
 

@@ -7,7 +7,7 @@
 namespace stream_store::internal {
 
 void Decode(const View& view, std::span<const Value> values, TypeId type, void* out) {
-  const StoreSchema& schema = *view.meaning;
+  const StoreSchema& schema = *view.store_schema;
   if (type >= schema.schema.size()) {
     throw Error(ErrorCode::kInvalidArgument,
                 StrCat("decode: type id ", type, " is outside [0, ", schema.schema.size(), ")"));

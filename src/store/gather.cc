@@ -94,7 +94,7 @@ void ReadOne(const View& view, TemplateCache& cache, const CurrentRecord& curren
     out.offset[at] = static_cast<std::int64_t>(place.offset);
   }
   if (out.number != nullptr) {
-    out.number[at] = NumberOf(view.meaning->encodings[place.type], value);
+    out.number[at] = NumberOf(view.store_schema->encodings[place.type], value);
   }
 }
 
@@ -114,10 +114,10 @@ std::uint64_t RunLength(std::span<const Position> positions, std::uint64_t at) {
 void GatherPipeline(const View& view, TemplateCache& cache, std::span<const Position> positions,
                     std::uint64_t begin, std::uint64_t end, const WindowsOut& out) {
   const auto position = [&](std::uint64_t i) { return static_cast<std::uint64_t>(positions[i]); };
-  const PositionGuesser guesser(view);
+  const PositionHints guesser(view);
   std::uint64_t ring[kGuessRing];
   const auto prepare = [&](std::uint64_t i) {
-    ring[i % kGuessRing] = guesser.RecordHint(position(i));
+    ring[i % kGuessRing] = guesser.HintedRecord(position(i));
     PrefetchLine(view.records + ring[i % kGuessRing]);
     PrefetchLine(view.values + position(i));
   };
@@ -136,7 +136,7 @@ void GatherPipeline(const View& view, TemplateCache& cache, std::span<const Posi
       prepare(i + kRecordAhead);
     }
     if (position(i) - current.start >= current.total) {
-      current = LoadRecord(view, cache, RecordFromGuess(view, position(i), ring[i % kGuessRing]),
+      current = LoadRecord(view, cache, RecordFromHint(view, position(i), ring[i % kGuessRing]),
                            position(i));
     }
     ReadOne(view, cache, current, position(i), i, out);
@@ -147,11 +147,11 @@ void GatherPipeline(const View& view, TemplateCache& cache, std::span<const Posi
 // see between them whether the thread waits for a disk.
 void GatherScattered(const View& view, TemplateCache& cache, std::span<const Position> positions,
                      std::uint64_t begin, std::uint64_t end, const WindowsOut& out) {
-  const PositionGuesser guesser(view);
+  const PositionHints guesser(view);
   const auto ask_kernel = [&](std::uint64_t from, std::uint64_t to) {
     for (std::uint64_t i = from; i < to; ++i) {
       const auto position = static_cast<std::uint64_t>(positions[i]);
-      const Record* record = view.records + guesser.RecordHint(position);
+      const Record* record = view.records + guesser.HintedRecord(position);
       ReadAhead::Ask(record, record + 1);
       ReadAhead::Ask(view.values + position, view.values + position + 1);
     }

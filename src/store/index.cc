@@ -53,7 +53,7 @@ class RecordWalk {
 
 [[noreturn]] void ThrowIndexChanged(const View& view, std::size_t expected) {
   throw Error(ErrorCode::kCorrupt,
-              StrCat(view.meaning->path, "/records: reading the index: expected ", expected,
+              StrCat(view.store_schema->path, "/records: reading the index: expected ", expected,
                      " field-writes, as counted before, but found another number"));
 }
 
@@ -156,7 +156,7 @@ std::uint64_t FinalRows(const View& view) {
   if (view.row_count == 0 || view.rows_final) {
     return view.row_count;
   }
-  const std::uint64_t last_type = view.meaning->schema.declared() - 1;
+  const std::uint64_t last_type = view.store_schema->schema.declared() - 1;
   const std::uint64_t row = view.row_count - 1;
   // The last row can no longer grow once its last declared field is written: types rise within a
   // row. Backwards, since only hidden markers, with higher types, can follow that field.

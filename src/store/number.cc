@@ -99,7 +99,7 @@ void FillExactly(const View& view, const LayoutTemplate& layout, std::uint64_t s
   std::uint64_t phase = skip;
   for (std::uint64_t i = 0; i < count; ++i) {
     const auto type = static_cast<TypeId>(layout.types.values[phase]);
-    out[i] = NumberOf(view.meaning->encodings[type], values[i]);
+    out[i] = NumberOf(view.store_schema->encodings[type], values[i]);
     if (++phase == layout.total) {
       phase = 0;
     }

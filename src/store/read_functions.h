@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "stream_store/columns.h"
+#include "stream_store/interop.h"
 #include "stream_store/reader.h"
 
 #include "storage/view.h"
@@ -69,7 +70,7 @@ std::uint64_t FinalRows(const View& view);
 
 // scan.cc: runs of records of one layout, in place. Returns false if visit() did, which ends it.
 bool ScanRows(const View& view, Row begin, Row end,
-              const std::function<bool(const RecordRun&)>& visit);
+              const std::function<bool(const interop::RecordRun&)>& visit);
 
 // decode.cc: raw values to a field's own type.
 void Decode(const View& view, std::span<const Value> values, TypeId type, void* out);
@@ -81,6 +82,8 @@ struct ReaderAccess {
   static const std::shared_ptr<ReadSource>& SourceOf(const Reader& reader) {
     return reader.source_;
   }
+
+  static Reader Make(std::shared_ptr<ReadSource> source);
 
   static std::uint64_t FinalRows(const Reader& reader);
 };

@@ -1,6 +1,6 @@
 // Reader: public methods that read through a View.
 //
-// Each read that looks at data ends with CheckHistory(): if a writer truncated the store meanwhile,
+// Each read that looks at data ends with CheckNotTruncated(): if a writer truncated the store meanwhile,
 // the bytes that were read may be those of newer records, so the result is not returned.
 #include "stream_store/reader.h"
 
@@ -25,7 +25,7 @@ using internal::FetchRows;
 using internal::FetchRuns;
 using internal::FetchWindows;
 using internal::Hint;
-using internal::kHintStride;
+using internal::HintSlots;
 using internal::ReadSource;
 using internal::ReadVia;
 using internal::ReadViaKept;
@@ -61,18 +61,6 @@ Reader Reader::Open(const std::filesystem::path& path, const ReaderOptions& opti
   }
 }
 
-Handover Reader::HandOver() const {
-  if (!path().empty()) {
-    throw Error(ErrorCode::kInvalidArgument,
-                StrCat(view_->meaning->path,
-                       ": handing over its files: expected a temporary store but it has a path; "
-                       "open that path instead"));
-  }
-  return source_->HandOver();
-}
-
-Reader Reader::TakeOver(const Handover& files) { return Reader(ReadSource::TakeOver(files)); }
-
 Reader::Reader(std::shared_ptr<ReadSource> source)
     : source_(std::move(source)), view_(std::make_unique<View>()) {
   source_->Advance(*view_);
@@ -99,8 +87,9 @@ std::uint64_t Reader::Refresh() {
 
 Reader Reader::Snapshot(std::uint64_t num_rows) const {
   if (num_rows > view_->row_count) {
-    throw Error(ErrorCode::kOutOfRange, StrCat(view_->meaning->path, ": a snapshot of ", num_rows,
-                                               " rows: expected at most ", view_->row_count));
+    throw Error(ErrorCode::kOutOfRange,
+                StrCat(view_->store_schema->path, ": a snapshot of ", num_rows,
+                       " rows: expected at most ", view_->row_count));
   }
   Reader reader(*this);
   reader.fixed_ = true;
@@ -120,7 +109,7 @@ Reader Reader::Snapshot(std::uint64_t num_rows) const {
     view.row_count = num_rows;
     // Hints beyond the snapshot refer to records beyond it, which must not be used as guesses.
     const std::uint64_t reach = std::max(view.value_count, view.row_count);
-    view.hint_slots = std::min(view.hint_slots, (reach + kHintStride - 1) / kHintStride);
+    view.hint_slots = std::min(view.hint_slots, HintSlots(reach));
     view.rows_final = true;  // a later row exists, so the last one cannot grow
   }
   return reader;
@@ -132,24 +121,13 @@ Reader Reader::Snapshot() const {
   return reader;
 }
 
-const Schema& Reader::schema() const noexcept { return view_->meaning->schema; }
+const Schema& Reader::schema() const noexcept { return view_->store_schema->schema; }
 
 std::uint64_t Reader::size() const noexcept { return view_->value_count; }
 
 std::uint64_t Reader::num_rows() const noexcept { return view_->row_count; }
 
 std::uint64_t Reader::records() const noexcept { return view_->record_count; }
-
-std::uint32_t Reader::last_checksum() const {
-  if (view_->record_count == 0) {
-    return 0;
-  }
-  const auto rows = static_cast<Row>(view_->row_count);
-  return ReadVia(*source_, *view_, FetchRange(rows - 1, rows, /*values=*/false),
-                 [](const View& view) {
-                   return internal::LoadOnce(view.records[view.record_count - 1].checksum);
-                 });
-}
 
 bool Reader::live() const { return source_->live(); }
 
@@ -206,7 +184,7 @@ RowView Reader::row(Row row) const {
   view.owner_ =
       ReadViaKept(*source_, *view_, FetchRows(std::span<const Row>(&row, 1), 1, /*values=*/true),
                   [&](const View& from) { read = internal::ReadRow(from, row); });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
   view.step_ = read.step;
   view.entries_.reserve(read.entries.size());
   for (const auto& [type, values] : read.entries) {
@@ -215,37 +193,29 @@ RowView Reader::row(Row row) const {
   return view;
 }
 
-void Reader::ScanRows(Row begin, Row end,
-                      const std::function<bool(const RecordRun&)>& visit) const {
-  internal::ReadInParts(*source_, *view_, begin, end, [&](const View& view, Row first, Row last) {
-    return internal::ScanRows(view, first, last, visit);
-  });
-  source_->CheckHistory();
-}
-
 void Reader::RowOf(std::span<const Position> positions, std::span<Row> out) const {
   ReadVia(*source_, *view_, FetchWindows(positions, 1),
           [&](const View& view) { internal::RowOf(view, positions, out); });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
 }
 
 void Reader::PositionOf(std::span<const Row> rows, std::span<Position> out) const {
   ReadVia(*source_, *view_, FetchRows(rows, 1, /*values=*/false),
           [&](const View& view) { internal::PositionOf(view, rows, out); });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
 }
 
 void Reader::ReadWindows(std::span<const Position> starts, std::uint64_t width,
                          const WindowsOut& out) const {
   ReadVia(*source_, *view_, FetchWindows(starts, width),
           [&](const View& view) { internal::ReadWindows(view, starts, width, out); });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
 }
 
 void Reader::Gather(std::span<const Position> positions, const WindowsOut& out) const {
   ReadVia(*source_, *view_, FetchWindows(positions, 1),
           [&](const View& view) { internal::Gather(view, positions, out); });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
 }
 
 std::shared_ptr<const void> Reader::ReadRows(std::span<const Row> rows, std::uint64_t length,
@@ -254,7 +224,7 @@ std::shared_ptr<const void> Reader::ReadRows(std::span<const Row> rows, std::uin
   auto owner = ReadViaKept(
       *source_, *view_, FetchRows(rows, length, /*values=*/true),
       [&](const View& view) { internal::ReadRows(view, rows, length, columns, steps); });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
   return owner;
 }
 
@@ -264,7 +234,7 @@ std::shared_ptr<const void> Reader::ReadRows(std::span<const RowRun> runs,
   auto owner =
       ReadViaKept(*source_, *view_, FetchRuns(runs, /*values=*/true),
                   [&](const View& view) { internal::ReadRows(view, runs, columns, steps); });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
   return owner;
 }
 
@@ -272,7 +242,7 @@ std::uint64_t Reader::LongestInRows(std::span<const RowRun> runs, TypeId type) c
   const std::uint64_t longest =
       ReadVia(*source_, *view_, FetchRuns(runs, /*values=*/false),
               [&](const View& view) { return internal::LongestInRows(view, runs, type); });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
   return longest;
 }
 
@@ -281,13 +251,13 @@ std::uint64_t Reader::LongestInRows(std::span<const Row> rows, std::uint64_t len
   const std::uint64_t longest =
       ReadVia(*source_, *view_, FetchRows(rows, length, /*values=*/false),
               [&](const View& view) { return internal::LongestInRows(view, rows, length, type); });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
   return longest;
 }
 
 void Reader::CheckColumn(TypeId type, ItemType item, std::size_t places, std::size_t out_items,
                          std::size_t present_items) const {
-  const std::string& path = view_->meaning->path;
+  const std::string& path = view_->store_schema->path;
   if (type >= schema().size()) {
     throw Error(ErrorCode::kInvalidArgument,
                 StrCat(path, ": reading rows of type id ", type, ": expected a type id below ",
@@ -299,7 +269,7 @@ void Reader::CheckColumn(TypeId type, ItemType item, std::size_t places, std::si
                 StrCat(path, ": reading rows of field '", field.name, "' (type id ", type, "), ",
                        DTypeName(field.dtype), ": ", problem));
   };
-  const Encoding& encoding = view_->meaning->encodings[type];
+  const Encoding& encoding = view_->store_schema->encodings[type];
   if (encoding.ragged) {
     refuse("expected a field of fixed length but found a ragged one; read it with a RowsColumn");
   }
@@ -328,32 +298,27 @@ void Reader::Decode(std::span<const Value> values, TypeId type, void* out) const
   internal::Decode(*view_, values, type, out);
 }
 
-std::uint64_t Reader::CountIndex(Row begin, Row end) const {
-  return ReadVia(*source_, *view_, FetchRange(begin, end, /*values=*/false),
-                 [&](const View& view) { return internal::CountIndex(view, begin, end); });
-}
-
 std::vector<IndexEntry> Reader::IndexTable(Row begin, Row end) const {
-  std::vector<IndexEntry> entries(CountIndex(begin, end));
-  ReadIndex(begin, end, entries);
+  std::vector<IndexEntry> entries;
+  ReadVia(*source_, *view_, FetchRange(begin, end, /*values=*/false), [&](const View& view) {
+    entries.resize(internal::CountIndex(view, begin, end));
+    internal::ReadIndex(view, begin, end, entries);
+  });
+  source_->CheckNotTruncated();
   return entries;
-}
-
-void Reader::ReadIndex(Row begin, Row end, std::span<IndexEntry> out) const {
-  ReadVia(*source_, *view_, FetchRange(begin, end, /*values=*/false),
-          [&](const View& view) { internal::ReadIndex(view, begin, end, out); });
-  source_->CheckHistory();
 }
 
 std::vector<std::pair<Row, Row>> Reader::Segments(std::span<const TypeId> types) const {
   auto segments =
       ReadVia(*source_, *view_, FetchRange(0, static_cast<Row>(view_->row_count), /*values=*/true),
               [&](const View& view) { return internal::Segments(view, types); });
-  source_->CheckHistory();
+  source_->CheckNotTruncated();
   return segments;
 }
 
 namespace internal {
+
+Reader ReaderAccess::Make(std::shared_ptr<ReadSource> source) { return Reader(std::move(source)); }
 
 std::uint64_t ReaderAccess::FinalRows(const Reader& reader) {
   const View& view = ViewOf(reader);

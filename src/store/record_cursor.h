@@ -56,7 +56,7 @@ inline RecordHead LoadHead(const View& view, std::uint64_t record) noexcept {
 /// The most records that a row can have: types rise within a row, so each record has at least one
 /// type of its own; only the first can be empty.
 inline std::uint64_t MostRecordsOfRow(const View& view) noexcept {
-  return view.meaning->schema.size() + 1;
+  return view.store_schema->schema.size() + 1;
 }
 
 /// Where a walk stands. Each record takes two steps: Enter() before its words are used, and

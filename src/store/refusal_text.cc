@@ -9,15 +9,6 @@
 
 namespace stream_store::internal {
 
-std::string ShapeText(const Field& field) {
-  std::string text(DTypeName(field.dtype));
-  for (std::size_t i = 0; i < field.shape.size(); ++i) {
-    text += i == 0 ? "[" : ",";
-    text += field.shape[i] == kRagged ? std::string() : StrCat(field.shape[i]);
-  }
-  return StrCat(field.packed ? "packed " : "", text, field.shape.empty() ? "" : "]");
-}
-
 namespace {
 
 using Rule = Refusal::Rule;
@@ -35,16 +26,18 @@ std::string LengthText(const Schema& schema, const Encoding& encoding, const Fie
                                                               : "items";
   const std::uint64_t expected =
       write.source() == Source::kWords && !encoding.ragged ? encoding.unit_words : encoding.items;
-  return StrCat(FieldText(schema, write.type()), ", ", ShapeText(schema[write.type()]),
+  return StrCat(FieldText(schema, write.type()), ", ", FieldText(schema[write.type()]),
                 ": expected ", encoding.ragged ? "a multiple of " : "", expected, " ", unit,
                 " but found ", write.count());
 }
 
 std::string ValueText(const Schema& schema, const FieldWrite& write, std::uint64_t item) {
-  const std::string place = write.count() == 1 ? "" : StrCat(" at ", item);
-  return StrCat(FieldText(schema, write.type()), ": value ",
-                ItemText(write.source(), write.data(), item), place, " does not belong into ",
-                ShapeText(schema[write.type()]));
+  const Field& field = schema[write.type()];
+  const std::string shape = field.shape.empty() ? "" : StrCat(", ", FieldText(field));
+  const std::string place = write.count() == 1 ? "" : StrCat(" (item ", item, ")");
+  return StrCat(FieldText(schema, write.type()), shape, ": ",
+                ItemText(write.source(), write.data(), item), place, " is not a valid ",
+                DTypeName(field.dtype));
 }
 
 std::string DeclaredOrder(const Schema& schema) {
@@ -56,95 +49,100 @@ std::string DeclaredOrder(const Schema& schema) {
   return schema.declared() > kShown ? text + ", …" : text;
 }
 
-// `before`: the type id that came before, in this call or in an earlier one of the same step.
-std::string OrderText(const Schema& schema, TypeId type, std::int64_t before, const char* where) {
+// Every text about repeated or misplaced fields has the word "order", which callers may look for.
+// `before` is the type id of the field-write before, in this call or an earlier one of the same
+// step.
+std::string OrderText(const Schema& schema, TypeId type, std::int64_t before,
+                      const std::string& where) {
   if (before == type) {
-    return StrCat("duplicate ", FieldText(schema, type), where, ": each field at most once a step");
+    return StrCat(FieldText(schema, type), " appears twice in ", where,
+                  "; fields come in declared order, each at most once");
   }
   const std::string previous = FieldText(schema, static_cast<TypeId>(before));
-  return StrCat(FieldText(schema, type), " came after ", previous, where, "; declared order is ",
-                DeclaredOrder(schema));
+  return StrCat(FieldText(schema, type), " came after ", previous, " in ", where,
+                "; the declared order is ", DeclaredOrder(schema));
 }
 
-[[noreturn]] void ThrowAs(const Refusal& verdict, const Writer& writer, const std::string& text) {
-  throw Error(verdict.code, StrCat(writer.files()->path_text(), ": append: ", text));
+[[noreturn]] void ThrowAs(const Refusal& refusal, const Writer& writer, const std::string& text) {
+  throw Error(refusal.code, StrCat(writer.files()->path_text(), ": append: ", text));
 }
 
 }  // namespace
 
-void ThrowVerdict(const Refusal& verdict, Writer& writer, Step step,
+void ThrowRefusal(const Refusal& refusal, Writer& writer, Step step,
                   std::span<const FieldWrite> writes, Step before) {
   const Schema& schema = writer.schema();
-  const std::size_t i = verdict.write;
-  switch (verdict.rule) {
+  const std::size_t i = refusal.write;
+  switch (refusal.rule) {
     case Rule::kUnknownType:
-      ThrowAs(verdict, writer,
+      ThrowAs(refusal, writer,
               StrCat("Unknown field: type id ", writes[i].type(), " of ", schema.size()));
     case Rule::kOrder:
       if (i >= kLayoutMaxFields) {
-        ThrowAs(verdict, writer,
+        ThrowAs(refusal, writer,
                 StrCat(writes.size(), " field-writes: expected at most ", kLayoutMaxFields));
       }
       if (i > 0) {
         const TypeId type = writes[i].type();
         const bool repeated = std::ranges::any_of(
             writes.first(i), [type](const FieldWrite& write) { return write.type() == type; });
-        ThrowAs(verdict, writer,
-                OrderText(schema, type, repeated ? type : writes[i - 1].type(), ""));
+        ThrowAs(refusal, writer,
+                OrderText(schema, type, repeated ? type : writes[i - 1].type(), "one step"));
       }
-      ThrowAs(verdict, writer,
+      ThrowAs(refusal, writer,
               OrderText(schema, writes[0].type(), writer.LastTypeBefore(writes[0].type()),
-                        StrCat(" at step ", step).c_str()));
+                        StrCat("step ", step)));
     case Rule::kLength:
-      ThrowAs(verdict, writer,
+      ThrowAs(refusal, writer,
               LengthText(schema, MakeEncoding(schema[writes[i].type()]), writes[i]));
     case Rule::kValue:
-      ThrowAs(verdict, writer, ValueText(schema, writes[i], verdict.item));
+      ThrowAs(refusal, writer, ValueText(schema, writes[i], refusal.item));
     case Rule::kStepDecreases:
-      ThrowAs(verdict, writer,
+      ThrowAs(refusal, writer,
               StrCat("step ", step, " after step ", before, ": steps never decrease (order)"));
     case Rule::kTooManyRows:
-      ThrowAs(verdict, writer, StrCat("a store holds at most ", kMaxRows, " rows"));
+      ThrowAs(refusal, writer, StrCat("a store holds at most ", kMaxRows, " rows"));
     case Rule::kStepNotAfter:
-      ThrowAs(verdict, writer, StrCat("no step comes after the last one, ", before));
+      ThrowAs(refusal, writer,
+              StrCat("the last step, ", before, ", is the largest: no step can follow"));
     case Rule::kNone:
       break;
   }
-  ThrowAs(verdict, writer, "refused");
+  ThrowAs(refusal, writer, "refused");
 }
 
-void ThrowVerdict(const Refusal& verdict, Writer& writer, std::span<const Step> steps,
+void ThrowRefusal(const Refusal& refusal, Writer& writer, std::span<const Step> steps,
                   std::span<const Column> columns, std::uint64_t rows_before) {
   const Schema& schema = writer.schema();
-  const std::size_t c = verdict.write;
-  const std::size_t row = verdict.row;
+  const std::size_t c = refusal.write;
+  const std::size_t row = refusal.row;
   const auto write_of_row = [&] { return WriteOfRow(columns[c], row); };
-  switch (verdict.rule) {
+  switch (refusal.rule) {
     case Rule::kUnknownType:
-      ThrowAs(verdict, writer,
+      ThrowAs(refusal, writer,
               StrCat("Unknown field: type id ", columns[c].type, " of ", schema.size()));
     case Rule::kOrder:
       if (c >= kLayoutMaxFields || c == 0) {
-        ThrowAs(verdict, writer,
+        ThrowAs(refusal, writer,
                 StrCat(columns.size(), " columns: expected at most ", kLayoutMaxFields));
       }
-      ThrowAs(verdict, writer, OrderText(schema, columns[c].type, columns[c - 1].type, ""));
+      ThrowAs(refusal, writer, OrderText(schema, columns[c].type, columns[c - 1].type, "one row"));
     case Rule::kLength:
-      ThrowAs(verdict, writer,
+      ThrowAs(refusal, writer,
               StrCat("row ", rows_before + row, " of the call: ",
                      LengthText(schema, MakeEncoding(schema[columns[c].type]), write_of_row())));
     case Rule::kValue:
-      ThrowAs(verdict, writer,
+      ThrowAs(refusal, writer,
               StrCat("row ", rows_before + row,
-                     " of the call: ", ValueText(schema, write_of_row(), verdict.item)));
+                     " of the call: ", ValueText(schema, write_of_row(), refusal.item)));
     case Rule::kStepNotAfter:
-      ThrowAs(verdict, writer,
+      ThrowAs(refusal, writer,
               StrCat("row ", rows_before + row, " of the call: step ", steps[row],
-                     " does not come after the step before it (order): steps strictly increase"));
+                     " is not greater than the one before it (order): steps strictly increase"));
     default:
       break;
   }
-  ThrowAs(verdict, writer, StrCat("a store holds at most ", kMaxRows, " rows"));
+  ThrowAs(refusal, writer, StrCat("a store holds at most ", kMaxRows, " rows"));
 }
 
 }  // namespace stream_store::internal

@@ -1,4 +1,6 @@
-// Words for a refused append: which field, which value, what was expected and what was found.
+// The errors of refused appends: they name the field and the value, what was expected and found.
+//
+// Used by store.cc and staged_rows.cc once the Appender has returned a Refusal.
 #pragma once
 
 #include <span>
@@ -10,15 +12,13 @@
 
 namespace stream_store::internal {
 
-/// What a field holds: "packed uint8[84,84,4]", "float32[]".
-std::string ShapeText(const Field& field);
-
-/// Throws the Error of a refused Append(); `before` is the step that `step` comes after.
-[[noreturn]] void ThrowVerdict(const Refusal& verdict, Writer& writer, Step step,
+/// Throws the Error of a refused Append(). `before` is the step that `step` was to follow.
+[[noreturn]] void ThrowRefusal(const Refusal& refusal, Writer& writer, Step step,
                                std::span<const FieldWrite> writes, Step before);
 
-/// Throws the Error of refused rows; the first of them is row `rows_before` of the caller's call.
-[[noreturn]] void ThrowVerdict(const Refusal& verdict, Writer& writer, std::span<const Step> steps,
+/// Throws the Error of refused rows. `rows_before` is the number of rows that the caller's call had
+/// stored before these `steps`, so that the message counts rows as the caller does.
+[[noreturn]] void ThrowRefusal(const Refusal& refusal, Writer& writer, std::span<const Step> steps,
                                std::span<const Column> columns, std::uint64_t rows_before);
 
 }  // namespace stream_store::internal

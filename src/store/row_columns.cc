@@ -36,7 +36,7 @@ ColumnSink MakeRowColumn(const Encoding& encoding, const RowsColumn& column) {
 }  // namespace
 
 std::vector<ColumnSink> MakeRowColumns(const View& view, std::span<const RowsColumn> columns) {
-  const std::vector<Encoding>& encodings = view.meaning->encodings;
+  const std::vector<Encoding>& encodings = view.store_schema->encodings;
   std::vector<ColumnSink> made;
   made.reserve(columns.size());
   for (const RowsColumn& column : columns) {

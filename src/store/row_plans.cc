@@ -23,8 +23,8 @@ struct ThreadPlans {
 }  // namespace
 
 RowPlans& RowPlans::ForThread(const View& view, std::span<const TypeId> types) {
-  STREAM_STORE_ASSERT(
-      std::ranges::all_of(types, [&](TypeId type) { return type < view.meaning->schema.size(); }));
+  STREAM_STORE_ASSERT(std::ranges::all_of(
+      types, [&](TypeId type) { return type < view.store_schema->schema.size(); }));
   thread_local ThreadPlans plans;
   for (RowPlans& set : plans.sets) {
     if (set.Fits(view, types)) {
@@ -47,7 +47,7 @@ void RowPlans::Reset(const View& view, std::span<const TypeId> types) {
   slots_.clear();  // marks the set as unused until all of it is set
   types_.assign(types.begin(), types.end());
   // A column may be wanted twice, so the columns of a type are a linked list.
-  first_of_type_.assign(view.meaning->schema.size(), kNone);
+  first_of_type_.assign(view.store_schema->schema.size(), kNone);
   next_same_type_.assign(types.size(), kNone);
   for (std::uint32_t column = 0; column < types.size(); ++column) {
     next_same_type_[column] = first_of_type_[types[column]];
@@ -64,7 +64,7 @@ void RowPlans::Insert(const View& view, std::uint32_t layout, std::size_t index)
   slot = {};  // empty until the plan is complete
   const std::span<RowPart> parts(parts_.data() + index * types_.size(), types_.size());
   std::ranges::fill(parts, RowPart());
-  const std::vector<Encoding>& encodings = view.meaning->encodings;
+  const std::vector<Encoding>& encodings = view.store_schema->encodings;
   const std::uint64_t total =
       ForEachField(view, layout, [&](TypeId type, std::uint64_t begin, std::uint64_t words) {
         std::uint32_t column = first_of_type_[type];

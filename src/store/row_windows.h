@@ -34,7 +34,7 @@ class RowPlaces {
 
   // The first record and the one after the last; those between are usually on the same pages.
   std::uint64_t TouchRecords(std::uint64_t i) const {
-    const std::uint64_t first = guesser_.RecordHint(row_(i));
+    const std::uint64_t first = guesser_.HintedRecord(row_(i));
     Touch(view_.records[first]);
     Touch(view_.records[RecordAfter(i, first)]);
     return first;
@@ -61,11 +61,11 @@ class RowPlaces {
   // All records first, then all values: where values lie is in the records.
   void AskKernel(std::uint64_t begin, std::uint64_t end) const {
     for (std::uint64_t i = begin; i < end; ++i) {
-      const std::uint64_t first = guesser_.RecordHint(row_(i));
+      const std::uint64_t first = guesser_.HintedRecord(row_(i));
       ReadAhead::Ask(view_.records + first, view_.records + RecordAfter(i, first) + 1);
     }
     for (std::uint64_t i = begin; i < end; ++i) {
-      if (const auto [first, last] = Values(i, guesser_.RecordHint(row_(i))); first < last) {
+      if (const auto [first, last] = Values(i, guesser_.HintedRecord(row_(i))); first < last) {
         ReadAhead::Ask(first, last);
       }
     }
@@ -87,7 +87,7 @@ class RowPlaces {
   const View& view_;
   const RowAt& row_;
   const LengthAt& length_;
-  RowGuesser guesser_;
+  RowHints guesser_;
 };
 
 /// Calls visit(i, first record of row(i)) for i in [0, count) in order; length(i) rows will be read
@@ -101,7 +101,7 @@ void ForEachRow(const View& view, std::uint64_t count, const RowAt& row, const L
   const RowPlaces places(view, row, length);
   ForEachBlock(view, count, places, [&](std::uint64_t i, std::uint64_t guess) {
     STREAM_STORE_ASSERT(row(i) < view.row_count);
-    visit(i, RowRecordFromGuess(view, row(i), guess));
+    visit(i, RowRecordFromHint(view, row(i), guess));
   });
 }
 

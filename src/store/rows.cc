@@ -180,7 +180,7 @@ class RowReader {
 };
 
 void RequireRagged(const View& view, TypeId type) {
-  const StoreSchema& schema = *view.meaning;
+  const StoreSchema& schema = *view.store_schema;
   if (type >= schema.schema.size() || !schema.encodings[type].ragged) {
     throw Error(ErrorCode::kInvalidArgument,
                 StrCat("longest in rows: expected a ragged field but type id ", type,

@@ -64,7 +64,7 @@ std::string FieldText(const Schema& schema, std::size_t type) {
     return "nothing";
   }
   const Field& field = schema.fields()[type];
-  return StrCat("'", field.name, "' (", internal::ShapeText(field), ")");
+  return StrCat("'", field.name, "' (", FieldText(field), ")");
 }
 
 // Describes the first field that differs between two schemas.
@@ -135,10 +135,10 @@ std::uint64_t WindowSampler::NumStarts() {
   return count;
 }
 
-std::uint64_t WindowSampler::RowsBehind() {
+std::uint64_t WindowSampler::UnscannedRows() {
   std::uint64_t rows = 0;
   for (const auto& store : stores_) {
-    rows += store->RowsBehind();
+    rows += store->UnscannedRows();
   }
   return rows;
 }
@@ -261,7 +261,7 @@ std::uint64_t WindowSampler::EpochBatches() {
   if (options_.replacement) {
     Refuse("batches of an epoch: expected a sampler without replacement");
   }
-  const bool under_way = (in_epoch_ || restored_) && !finished_;
+  const bool under_way = (in_epoch_ || restored_) && !EndSeen();
   return BatchesOf(under_way ? Total() : NumStarts());
 }
 
@@ -326,18 +326,19 @@ void WindowSampler::ReadStarts(std::span<const std::uint64_t> indices, WindowBat
 
 // Batches drawn ahead were counted in batches_; if they reached the end of the epoch, it is not the
 // end for the reader that discards them.
-void WindowSampler::Rewind() noexcept {
-  batches_ -= ahead_;
-  finished_ = ahead_ > 0 ? false : finished_;
-  ahead_ = 0;
+void WindowSampler::ReturnPrefetched() noexcept {
+  batches_ -= prefetched_;
+  finished_ = EndSeen();
+  prefetched_ = 0;
+  end_prefetched_ = false;
 }
 
 SamplerState WindowSampler::state() const {
   SamplerState state;
   state.seed = options_.seed;
   state.epoch = epoch_;
-  state.batches = batches_ - ahead_;
-  state.finished = finished_ && ahead_ == 0;
+  state.batches = batches_ - prefetched_;
+  state.finished = EndSeen();
   for (const auto& store : stores_) {
     state.stores.push_back(store->reader().id());
     if (in_epoch_ || restored_) {
@@ -376,7 +377,8 @@ void WindowSampler::Restore(const SamplerState& state) {
   options_.seed = state.seed;
   epoch_ = state.epoch;
   batches_ = state.batches;
-  ahead_ = 0;
+  prefetched_ = 0;
+  end_prefetched_ = false;
   finished_ = state.finished;
   restored_ = of_epoch;
   in_epoch_ = false;

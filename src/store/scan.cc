@@ -14,7 +14,7 @@ namespace {
 // The field-writes of the records of one layout.
 struct RunLayout {
   std::uint64_t total = 0;
-  std::vector<RecordRun::Part> parts = {};
+  std::vector<interop::RecordRun::Part> parts = {};
 };
 
 // Cuts rows [begin, end) into runs. REQUIRES: begin < end <= view.row_count.
@@ -29,7 +29,7 @@ class RunScan {
   }
 
   // The next run; false at the end of the rows.
-  bool Next(RecordRun& run) {
+  bool Next(interop::RecordRun& run) {
     if (cursor_.AtEnd() || cursor_.RowHere() >= end_row_) {
       return false;
     }
@@ -63,7 +63,7 @@ class RunScan {
       made.parts.clear();
       made.total =
           ForEachField(view_, layout, [&](TypeId type, std::uint64_t begin, std::uint64_t length) {
-            if (!view_.meaning->encodings[type].AllowsLength(length)) {
+            if (!view_.store_schema->encodings[type].AllowsLength(length)) {
               ThrowCorruptLayout(view_, layout, "expected a length that its field can have");
             }
             made.parts.push_back({type, begin, length});
@@ -106,14 +106,14 @@ class RunScan {
 }  // namespace
 
 bool ScanRows(const View& view, Row begin, Row end,
-              const std::function<bool(const RecordRun&)>& visit) {
+              const std::function<bool(const interop::RecordRun&)>& visit) {
   CheckRowRange(view, begin, end);
   if (begin == end) {
     return true;
   }
   ReadAhead::Sequential(view);
   RunScan scan(view, begin, end);
-  RecordRun run;
+  interop::RecordRun run;
   while (scan.Next(run)) {
     if (!visit(run)) {
       return false;

@@ -13,8 +13,6 @@
 namespace stream_store::internal {
 namespace {
 
-bool IsInteger(DType dtype) { return dtype >= DType::kInt8 && dtype <= DType::kUInt64; }
-
 [[noreturn]] void ThrowCannotCut(const std::string& found) {
   throw Error(
       ErrorCode::kInvalidArgument,
@@ -64,7 +62,7 @@ const CutReader::CutPlaces& CutReader::PlacesIn(const View& view, std::uint32_t 
           if (length != 1) {
             ThrowCorruptLayout(view, layout, "expected one value of a scalar field");
           }
-          made.values.emplace_back(begin, view.meaning->schema[type].dtype == DType::kBool);
+          made.values.emplace_back(begin, view.store_schema->schema[type].dtype == DType::kBool);
         });
     return true;
   });

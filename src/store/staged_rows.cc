@@ -1,5 +1,9 @@
-// StagedRows: many rows with one publish, into a store as it is or into a new one that takes its
-// place.
+// StagedRows: rows of many calls that become visible together, in the store itself or in a new one
+// that replaces it.
+//
+// A new store (StageReplacement()) is built aside, and everything in it is staged. Commit() publishes it
+// there first, then moves it into place: for a persistent store by the rename of its directory, for
+// a temporary one by exchanging the writers.
 #include <utility>
 
 #include "base/directory.h"
@@ -12,8 +16,8 @@ using internal::RemoveTree;
 
 struct StagedRows::Impl {
   StreamStore::Impl* store = nullptr;
-  StreamStore::Impl fresh;        // built aside, when `anew`
-  std::filesystem::path sibling;  // where a persistent one is built
+  StreamStore::Impl fresh;        // the new store, if `anew`
+  std::filesystem::path sibling;  // directory in which a persistent new one is built
   bool anew = false;
   bool staging = false;
   std::uint64_t rows = 0;
@@ -23,6 +27,12 @@ struct StagedRows::Impl {
   void Begin() {
     writer().BeginStaging();
     staging = true;
+  }
+
+  void RequireStaging() const {
+    if (!staging) {
+      throw Error(ErrorCode::kState, store->Name() + ": import: its rows were committed already");
+    }
   }
 
   ~Impl() {
@@ -47,27 +57,26 @@ const Schema& StagedRows::schema() const noexcept { return impl_->writer().schem
 std::uint64_t StagedRows::rows() const noexcept { return impl_->rows; }
 
 std::optional<Step> StagedRows::last_step() const noexcept {
-  const internal::Cursor& at = impl_->writer().staged_cursor();
+  const internal::Cursor at = impl_->writer().staged_cursor();
   return at.rows == 0 ? std::nullopt : std::optional<Step>(at.step);
 }
 
 void StagedRows::Extend(std::span<const Step> steps, std::span<const Column> columns) {
+  impl_->RequireStaging();
   internal::Writer& writer = impl_->writer();
-  const internal::Refusal verdict = writer.StageRows(steps, columns);
-  if (verdict.code != ErrorCode::kOk) {
-    internal::ThrowVerdict(verdict, writer, steps, columns, impl_->rows);
+  const internal::Refusal refusal = writer.StageRows(steps, columns);
+  if (refusal.code != ErrorCode::kOk) {
+    internal::ThrowRefusal(refusal, writer, steps, columns, impl_->rows);
   }
   impl_->rows += steps.size();
 }
 
 Row StagedRows::Commit() {
   Impl& impl = *impl_;
-  if (!impl.staging) {
-    throw Error(ErrorCode::kState, impl.store->Name() + ": its staged rows were committed already");
-  }
+  impl.RequireStaging();
   const auto first = static_cast<Row>(impl.writer().staged_cursor().rows - impl.rows);
   if (impl.anew && impl.store->closed_undeclared) {
-    throw Error(ErrorCode::kClosed, impl.store->Name() + ": append to a store that is closed");
+    throw Error(ErrorCode::kClosed, impl.store->Name() + ": import on a store that is closed");
   }
   impl.writer().PublishStaged();
   impl.staging = false;
@@ -93,18 +102,18 @@ StagedRows StreamStore::Stage() {
   return StagedRows(std::move(impl));
 }
 
-StagedRows StreamStore::StageAnew(std::vector<Field> fields) {
+StagedRows StreamStore::StageReplacement(std::vector<Field> fields) {
   if (closed()) {
-    throw Error(ErrorCode::kClosed, impl_->Name() + ": append to a store that is closed");
+    throw Error(ErrorCode::kClosed, impl_->Name() + ": import on a store that is closed");
   }
   if (impl_->writer != nullptr) {
     if (!impl_->path.empty()) {
       throw Error(ErrorCode::kReadOnly,
                   impl_->Name() +
-                      ": only temporary stores are filled anew; what a path holds is "
-                      "never deleted");
+                      ": import: only a temporary store can be replaced by the imported rows; "
+                      "a store with a path is never deleted");
     }
-    impl_->writer->CheckNotStaging();
+    impl_->writer->RequireNotStaging("import");
   }
   auto impl = std::make_unique<StagedRows::Impl>();
   impl->store = impl_.get();
@@ -114,7 +123,7 @@ StagedRows StreamStore::StageAnew(std::vector<Field> fields) {
   if (impl_->path.empty()) {
     impl->fresh.Create(std::move(fields));
   } else {
-    internal::Opened built = internal::BuildStore(impl_->path, Schema(std::move(fields)));
+    internal::OpenedStore built = internal::BuildStore(impl_->path, Schema(std::move(fields)));
     impl->sibling = built.files->path();
     impl->fresh.Start(std::move(built));
   }

@@ -47,7 +47,7 @@ StoreStarts::StoreStarts(Reader reader, const SamplerOptions& options)
 
 const View& StoreStarts::view() const noexcept { return ReaderAccess::ViewOf(reader_); }
 
-std::uint64_t StoreStarts::RowsBehind() {
+std::uint64_t StoreStarts::UnscannedRows() {
   if (!by_segments()) {
     return 0;
   }

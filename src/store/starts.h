@@ -44,7 +44,7 @@ class StoreStarts {
   const Reader& reader() const noexcept { return reader_; }
 
   /// Rows that Follow() or Restore() would add to the index; 0 without segments.
-  std::uint64_t RowsBehind();
+  std::uint64_t UnscannedRows();
 
   /// Moves the extent to the rows and values stored now.
   void Follow();

@@ -1,5 +1,5 @@
-// StreamStore: the public face of a Writer, through the three lives of a store: nothing declared
-// yet, open, closed.
+// StreamStore: forwards to the Writer of a store, and turns its refusals into errors. A store is in
+// one of three states: without fields, open, closed.
 #include "stream_store/store.h"
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 
 namespace stream_store {
 
-using internal::Opened;
+using internal::OpenedStore;
 using internal::PathText;
 using internal::Refusal;
 using internal::StrCat;
@@ -25,7 +25,8 @@ void CheckOptions(const Options& options) {
     throw Error(ErrorCode::kInvalidArgument, "capacity: expected at least 1 value but found 0");
   }
   if (options.sync_interval.count() < 0) {
-    throw Error(ErrorCode::kInvalidArgument, "sync_interval: expected 0 or more but found less");
+    throw Error(ErrorCode::kInvalidArgument,
+                "sync_interval: expected at least 0 but found a negative number");
   }
 }
 
@@ -41,7 +42,7 @@ void CheckSameFields(const std::string& path, const Schema& stored,
   }
 }
 
-// The code that `body` returns, or that of the exception it throws.
+// For the functions that do not throw: the code that `body` returns, or that of its exception.
 template <class Body>
 ErrorCode CodeOf(const Body& body) noexcept {
   try {
@@ -76,11 +77,11 @@ StreamStore StreamStore::Open(const std::filesystem::path& path, const Options& 
   if (there == internal::PathState::kStore) {
     if (options.mode == Mode::kCreate) {
       throw Error(ErrorCode::kAlreadyExists,
-                  StrCat(PathText(path), ": creating a store: one is there already"));
+                  StrCat(PathText(path), ": creating a store: expected none but found one"));
     }
-    Opened opened = internal::OpenForWriting(path);
+    OpenedStore opened = internal::OpenForWriting(path);
     if (!options.fields.empty()) {
-      CheckSameFields(PathText(path), opened.files->meaning()->schema, options.fields);
+      CheckSameFields(PathText(path), opened.files->store_schema()->schema, options.fields);
     }
     impl->Start(std::move(opened));
   } else if (!options.fields.empty()) {
@@ -130,9 +131,9 @@ TypeId StreamStore::type_id(std::string_view field) const {
 Row StreamStore::Append(Step step, std::span<const FieldWrite> writes) {
   Writer& writer = impl_->Declared("append");
   Row row = 0;
-  Refusal verdict;
-  if (!writer.Append(step, writes, &row, &verdict)) [[unlikely]] {
-    internal::ThrowVerdict(verdict, writer, step, writes, writer.cursor().step);
+  Refusal refusal;
+  if (!writer.Append(step, writes, &row, &refusal)) [[unlikely]] {
+    internal::ThrowRefusal(refusal, writer, step, writes, writer.cursor().step);
   }
   return row;
 }
@@ -158,19 +159,19 @@ void StreamStore::Append(std::span<const Step> steps, std::span<const FieldWrite
     return;
   }
   std::size_t failed = 0;
-  const Refusal verdict = writer.AppendGroups(groups, &failed);
-  if (verdict.code != ErrorCode::kOk) {
+  const Refusal refusal = writer.AppendGroups(groups, &failed);
+  if (refusal.code != ErrorCode::kOk) {
     const Step before = failed > 0 ? groups[failed - 1].step : writer.cursor().step;
-    internal::ThrowVerdict(verdict, writer, groups[failed].step, groups[failed].writes, before);
+    internal::ThrowRefusal(refusal, writer, groups[failed].step, groups[failed].writes, before);
   }
 }
 
 ErrorCode StreamStore::TryAppend(Step step, std::span<const FieldWrite> writes) noexcept {
   return CodeOf([&] {
     Row row = 0;
-    Refusal verdict;
-    impl_->Declared("append").Append(step, writes, &row, &verdict);
-    return verdict.code;
+    Refusal refusal;
+    impl_->Declared("append").Append(step, writes, &row, &refusal);
+    return refusal.code;
   });
 }
 
@@ -178,9 +179,9 @@ Step StreamStore::AppendStep(std::span<const FieldWrite> writes) {
   Writer& writer = impl_->Declared("append");
   Row row = 0;
   Step step = 0;
-  Refusal verdict;
-  if (!writer.AppendStep(writes, &row, &step, &verdict)) [[unlikely]] {
-    internal::ThrowVerdict(verdict, writer, step, writes, writer.cursor().step);
+  Refusal refusal;
+  if (!writer.AppendStep(writes, &row, &step, &refusal)) [[unlikely]] {
+    internal::ThrowRefusal(refusal, writer, step, writes, writer.cursor().step);
   }
   return step;
 }
@@ -189,20 +190,20 @@ ErrorCode StreamStore::TryAppendStep(std::span<const FieldWrite> writes, Step* s
   return CodeOf([&] {
     Row row = 0;
     Step chosen = 0;
-    Refusal verdict;
-    if (impl_->Declared("append").AppendStep(writes, &row, &chosen, &verdict) && step != nullptr) {
+    Refusal refusal;
+    if (impl_->Declared("append").AppendStep(writes, &row, &chosen, &refusal) && step != nullptr) {
       *step = chosen;
     }
-    return verdict.code;
+    return refusal.code;
   });
 }
 
 Row StreamStore::Extend(std::span<const Step> steps, std::span<const Column> columns) {
   Writer& writer = impl_->Declared("extend");
   Row first = 0;
-  const Refusal verdict = writer.Extend(steps, columns, &first);
-  if (verdict.code != ErrorCode::kOk) {
-    internal::ThrowVerdict(verdict, writer, steps, columns, 0);
+  const Refusal refusal = writer.Extend(steps, columns, &first);
+  if (refusal.code != ErrorCode::kOk) {
+    internal::ThrowRefusal(refusal, writer, steps, columns, 0);
   }
   return first;
 }
@@ -227,12 +228,13 @@ void StreamStore::Clear() {
     throw Error(
         ErrorCode::kReadOnly,
         StrCat(impl_->Name(),
-               ": clear empties temporary stores only; what a path holds is never deleted"));
+               ": clear: only a temporary store can be emptied; a store with a path is never "
+               "deleted"));
   }
   if (writer.closed()) {
     throw Error(ErrorCode::kClosed, "temporary store: clear on a store that is closed");
   }
-  writer.CheckNotStaging();
+  writer.RequireNotStaging("clear");
   impl_->Create(writer.schema().fields());
 }
 

@@ -1,7 +1,8 @@
-// What a StreamStore is made of: nothing yet, or a Writer and where its Readers come from.
+// StreamStore::Impl: the state of a store. Before fields are declared there is no writer;
+// afterwards there is one, with the source of its readers.
 //
-// Who uses it: store.cc, and staged_rows.cc, which builds a second one and puts it in the place of
-// the first.
+// Used by store.cc, and by staged_rows.cc, which builds a second one and exchanges their writers.
+// Thread rules: those of StreamStore.
 #pragma once
 
 #include <filesystem>
@@ -26,14 +27,15 @@ struct StreamStore::Impl {
   Recovery recovery;
   bool closed_undeclared = false;
 
-  internal::Writer& Declared(const char* doing) const {
+  // The writer. Throws Error(kClosed, kState), naming the operation, if there is none.
+  internal::Writer& Declared(const char* operation) const {
     if (closed_undeclared) {
       throw Error(ErrorCode::kClosed,
-                  internal::StrCat(Name(), ": ", doing, " on a store that is closed"));
+                  internal::StrCat(Name(), ": ", operation, " on a store that is closed"));
     }
     if (writer == nullptr) {
       throw Error(ErrorCode::kState,
-                  internal::StrCat(Name(), ": ", doing,
+                  internal::StrCat(Name(), ": ", operation,
                                    " needs declared fields: call define_fields() first"));
     }
     return *writer;
@@ -41,14 +43,14 @@ struct StreamStore::Impl {
 
   std::string Name() const { return path.empty() ? "temporary store" : internal::PathText(path); }
 
-  void Start(internal::Opened opened) {
-    opened.options.capacity_values = options.capacity_values;
-    opened.options.grow_ahead = options.grow_ahead;
-    opened.options.sync_interval = options.sync_interval;
-    opened.options.sync_bytes = options.sync_bytes;
+  void Start(internal::OpenedStore opened) {
+    const internal::WriterOptions wishes{.capacity_values = options.capacity_values,
+                                         .grow_ahead = options.grow_ahead,
+                                         .sync_interval = options.sync_interval,
+                                         .sync_bytes = options.sync_bytes};
     recovery = opened.recovery;
-    source = std::make_shared<internal::ReadSource>(opened.files, recovery, opened.cursor);
-    writer = std::make_unique<internal::Writer>(opened.files, opened.cursor, opened.options);
+    source = std::make_shared<internal::ReadSource>(opened.files, recovery, opened.start.cursor);
+    writer = std::make_unique<internal::Writer>(opened.files, opened.start, wishes);
   }
 
   void Create(std::vector<Field> fields) {

@@ -32,7 +32,7 @@ void Clear(TemplateColumn& column) {
       ForEachField(view, layout, [&](TypeId type, std::uint64_t begin, std::uint64_t length) {
         made.fields.push_back(
             {type, static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(length)});
-        if (NumberKindOf(view.meaning->encodings[type]) == NumberKind::kOther) {
+        if (NumberKindOf(view.store_schema->encodings[type]) == NumberKind::kOther) {
           made.plain_numbers = false;
         }
       });
@@ -86,7 +86,7 @@ TemplateColumn& IntegersOf(const View& view, LayoutTemplate& layout) {
     return layout.integers;
   }
   for (const LayoutTemplate::FieldRun& field : layout.fields) {
-    const NumberKind kind = NumberKindOf(view.meaning->encodings[field.type]);
+    const NumberKind kind = NumberKindOf(view.store_schema->encodings[field.type]);
     values.insert(values.end(), field.length, kind == NumberKind::kInteger ? -1 : 0);
   }
   return layout.integers;

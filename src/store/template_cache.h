@@ -30,7 +30,7 @@ inline constexpr std::uint64_t kRepeatValues = 512;
 template <class Visit>
 std::uint64_t ForEachField(const View& view, std::uint32_t offset, const Visit& visit) {
   const LayoutRef layout = LayoutAt(view, offset);
-  const std::uint64_t known_types = view.meaning->schema.size();
+  const std::uint64_t known_types = view.store_schema->schema.size();
   std::uint64_t begin = 0;
   std::uint64_t least_type = 0;
   for (std::uint64_t i = 0; i < layout.fields; ++i) {
@@ -68,8 +68,8 @@ struct LayoutTemplate {
     std::uint32_t length;
   };
 
-  bool plain_numbers = false;  ///< each value is an integer or float64, as `integers` says
-  std::uint64_t total = 0;     ///< values of a record, <= kTemplateValues
+  bool plain_numbers = false;         ///< each value is an integer or float64, as `integers` says
+  std::uint64_t total = 0;            ///< values of a record, <= kTemplateValues
   std::vector<FieldRun> fields = {};  ///< field-writes in order
   TemplateColumn types = {};          ///< type id of each value
   TemplateColumn offsets = {};   ///< place of each value in its field-write; empty until needed

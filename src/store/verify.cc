@@ -10,6 +10,7 @@
 #include "storage/copy.h"
 #include "storage/damaged_files.h"
 #include "storage/read_source.h"
+#include "store/read_functions.h"
 #include "store/verify_scan.h"
 
 namespace stream_store {
@@ -92,10 +93,12 @@ VerifyReport Verify(const std::filesystem::path& path, const VerifyOptions& opti
 }
 
 VerifyReport Verify(const Reader& reader, const VerifyOptions& options) {
-  const DamagedFiles files = DamagedFiles::Of(reader.source_->files(), *reader.view_);
+  internal::ReadSource& source = *internal::ReaderAccess::SourceOf(reader);
+  const DamagedFiles files =
+      DamagedFiles::FromOpenStore(source.files(), internal::ReaderAccess::ViewOf(reader));
   StoreScan scan(files, reader.live(), options);
   scan.Run(/*to_first_damage=*/false);
-  reader.source_->CheckHistory();
+  source.CheckNotTruncated();
   return std::move(scan.report());
 }
 
@@ -104,7 +107,7 @@ RepairReport Repair(const std::filesystem::path& path, const std::filesystem::pa
   const std::unique_ptr<ScannedFiles> scanned =
       ScanPath(path, {.progress = progress}, /*to_first_damage=*/true);
   const auto& [opened, scan] = *scanned;
-  if (!opened.files.provable()) {
+  if (!opened.files.verifiable()) {
     throw Error(ErrorCode::kCorrupt,
                 StrCat(opened.files.path,
                        ": repair: expected readable identity, schema and data files but found: ",
@@ -122,10 +125,10 @@ RepairReport Repair(const std::filesystem::path& path, const std::filesystem::pa
 std::uint64_t Reader::Checkpoint(
     const std::filesystem::path& path,
     const std::function<void(std::uint64_t, std::uint64_t)>& progress) const {
-  const DamagedFiles files = DamagedFiles::Of(source_->files(), *view_);
+  const DamagedFiles files = DamagedFiles::FromOpenStore(source_->files(), *view_);
   // A truncation during the copy could mix old and new records, so it is looked for on the way.
   const auto check_and_report = [&](std::uint64_t done, std::uint64_t total) {
-    source_->CheckHistory();
+    source_->CheckNotTruncated();
     if (progress) {
       progress(done, total);
     }

@@ -51,7 +51,7 @@ void StoreScan::Run(bool to_first_damage) {
       Damage(kControlName, 0, "the file", "readable bytes", error.what());
     }
   }
-  if (!files_.provable()) {
+  if (!files_.verifiable()) {
     return;
   }
   try {
@@ -299,7 +299,7 @@ std::uint64_t StoreScan::CheckRun(RecordVerifier& verifier, std::uint64_t i, std
     return true;
   };
   try {
-    i = verifier.ProveRun(i, stop, cursor_, pass);
+    i = verifier.VerifyRun(i, stop, cursor_, pass);
   } catch (const Error&) {
     i = cursor_.records;  // CheckRecord() will report the bytes that cannot be read
   }

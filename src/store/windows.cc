@@ -113,7 +113,7 @@ STREAM_STORE_INLINE void CopyColumn(const LayoutTemplate& layout, TemplateColumn
     if (out.number == nullptr) {
       return;
     }
-    const Encoding& encoding = fill.view.meaning->encodings[type];
+    const Encoding& encoding = fill.view.store_schema->encodings[type];
     for (std::uint64_t i = 0; i < n; ++i) {
       out.number[at + i] = NumberOf(encoding, values[first - skip + i]);
     }
@@ -286,7 +286,7 @@ struct Batch {
   std::span<const Position> starts;
   std::uint64_t width;
   const WindowsOut& out;
-  PositionGuesser guesser{view};
+  PositionHints guesser{view};
   std::uint64_t records = guesser.Records(width);  // of a window, about
 
   std::uint64_t start(std::uint64_t i) const { return static_cast<std::uint64_t>(starts[i]); }
@@ -294,7 +294,7 @@ struct Batch {
   STREAM_STORE_INLINE void PrefetchHint(std::uint64_t i) const { guesser.Prefetch(start(i)); }
 
   STREAM_STORE_INLINE std::uint64_t TouchRecords(std::uint64_t i) const {
-    const std::uint64_t first = guesser.RecordHint(start(i));
+    const std::uint64_t first = guesser.HintedRecord(start(i));
     Touch(view.records[first]);
     Touch(view.records[LastRecord(first)]);
     if (out.values != nullptr) {
@@ -321,7 +321,7 @@ struct Batch {
   [[gnu::noinline]] void AskKernel(std::uint64_t begin, std::uint64_t end) const {
     const bool has_records = view.record_count > 0;
     for (std::uint64_t i = begin; has_records && i < end; ++i) {
-      const std::uint64_t first = guesser.RecordHint(start(i));
+      const std::uint64_t first = guesser.HintedRecord(start(i));
       ReadAhead::Ask(view.records + first, view.records + LastRecord(first) + 1);
     }
     for (std::uint64_t i = begin; out.values != nullptr && i < end; ++i) {
@@ -342,7 +342,7 @@ STREAM_STORE_INLINE void FillOne(const Batch& batch, TemplateCache& cache, std::
   const std::uint64_t start = batch.start(i);
   WindowFill fill{batch.view, cache,       batch.out.From(i * batch.width),
                   start,      batch.width, (batch.starts.size() - i) * batch.width};
-  const std::uint64_t record = RecordFromGuess(batch.view, start, guess);
+  const std::uint64_t record = RecordFromHint(batch.view, start, guess);
   if (fill.out.values != nullptr) {
     if (batch.width <= kInlineWords) {
       CopyWords(fill.out.values, batch.view.values + start, batch.width);

@@ -1,7 +1,8 @@
-// How the lives of a store end, and what must be there afterwards.
+// Lives: how the lives of a store end, and which records must exist afterwards.
 #include <algorithm>
 #include <stdexcept>
 
+#include "base/assert.h"
 #include "base/str_cat.h"
 #include "crash/lives.h"
 
@@ -39,7 +40,8 @@ void Lives::End() {
   }
 }
 
-// A proper close, or one in which a sync fails, the process dies, or after which the power is cut.
+// Closes the store properly, or with a failing sync, or the process dies in it, or power fails
+// after it.
 void Lives::Close() {
   if (!poisoned_) {
     closed_at_ = model_.records.size();
@@ -69,9 +71,10 @@ void Lives::Close() {
   }
 }
 
-// The process or the machine is gone; the files are as that leaves them. REQUIRES: the disk is
-// dead.
+// Ends the process, or with `power` the machine, and leaves the files as that would.
+// REQUIRES: disk_.dead().
 void Lives::Crash(bool power) {
+  STREAM_STORE_ASSERT(disk_.dead());
   store_.reset();
   if (power) {
     Tell("power cut");
@@ -91,7 +94,8 @@ void Lives::Crash(bool power) {
   }
 }
 
-// Nothing was lost but the process. What a failed sync left may be read back from the disk.
+// Only the process is lost. The kernel may drop pages of a failed sync and read them from the disk
+// again.
 void Lives::NextProcess() {
   disk_.Revive();
   if (disk_.forgets() && random_.Chance(50)) {
@@ -102,7 +106,7 @@ void Lives::NextProcess() {
   }
 }
 
-// A reader finds what the dead left, writing nothing.
+// A reader recovers the store without writing, and its result is compared with the model.
 void Lives::Recover() {
   const Reader reader = Reader::Open(path_);
   const std::size_t found = reader.records();
@@ -136,8 +140,9 @@ void Lives::Recover() {
   power_was_cut_ = false;
 }
 
-// Where a disk tears records of 32 bytes apart, the sentinel a recovery stores may complete the
-// record it just cut off. As long as nothing was appended since, that record is no lie.
+// A disk with sectors smaller than a record may write half of it. The sentinel that a recovery
+// stores can then complete the record that it has just removed. That is correct as long as nothing
+// has been appended since, because the record was really appended.
 void Lives::Resurrect(std::size_t found) {
   while (disk_.sector_bytes() < 32 && found > model_.records.size() && !cut_off_.empty()) {
     model_.records.push_back(cut_off_.front());
@@ -168,7 +173,7 @@ void Lives::CheckReport(const Recovery& report, std::size_t found) const {
   }
 }
 
-// The writer must find what the reader found, also when it dies while it recovers.
+// The writer must find the same records as the reader, even if it dies during its recovery.
 void Lives::Reopen() {
   while (true) {
     if (random_.Chance(25)) disk_.DieAtCall(random_.Between(1, 60));

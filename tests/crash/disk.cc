@@ -1,5 +1,5 @@
-// The images of a SimulatedDisk: what is durable, what a power cut leaves, what a failed sync
-// loses.
+// The images of a SimulatedDisk: the durable bytes, the bytes that a power failure leaves, and
+// those that a failed sync loses.
 #include "crash/disk.h"
 
 #include <algorithm>
@@ -48,7 +48,7 @@ void SimulatedDisk::Release(File& file) noexcept {
   file.fd = -1;
 }
 
-// A file of the store was created: watch it.
+// Called when a file of the store was created: starts to model it.
 void SimulatedDisk::Adopt(FileId id, int fd) {
   File& file = files_[static_cast<std::size_t>(id)];
   Release(file);
@@ -104,7 +104,7 @@ void SimulatedDisk::Sync(File& file) {
   file.sizes.clear();
 }
 
-// The kernel could not write: part of it is on disk, and all of it counts as clean.
+// A failed sync: some of the dirty pages are on disk, and the kernel marks all of them clean.
 void SimulatedDisk::FailedSync(File& file) {
   const auto id = static_cast<FileId>(&file - files_.data());
   file.durable_size = file.size;
@@ -119,7 +119,7 @@ void SimulatedDisk::FailedSync(File& file) {
   });
 }
 
-// Something stored to [begin, end): those pages are dirty.
+// Marks the pages of [begin, end) dirty, after a store or write to them.
 void SimulatedDisk::Touch(File& file, std::uint64_t begin, std::uint64_t end) {
   for (std::uint64_t page = begin / kPage; page < kPages && page * kPage < end; ++page) {
     file.forgotten[page] = false;
@@ -217,7 +217,8 @@ void SimulatedDisk::CutPower() {
   }
 }
 
-// Turns `durable` into what survives, and the page cache into that.
+// Chooses the bytes that survive a power failure, and makes them the durable image and the page
+// cache.
 void SimulatedDisk::Surviving(FileId id, File& file) {
   std::uint64_t kept = random_.Below(file.sizes.size() + 1);
   for (const std::uint64_t size : file.sizes) {
@@ -226,7 +227,7 @@ void SimulatedDisk::Surviving(FileId id, File& file) {
     if (size < end) std::memset(file.durable.data() + size, 0, end - size);
     file.durable_size = size;
   }
-  // Some cuts lose nearly everything that was not synced, some nearly nothing.
+  // Some power failures lose nearly all unsynced bytes, some nearly none.
   const std::uint64_t survives = random_.Below(101);
   if (id == kControl) TearSlot(file, file.durable);
   const std::uint64_t limit = std::min(file.size, file.durable_size);
@@ -240,7 +241,7 @@ void SimulatedDisk::Surviving(FileId id, File& file) {
   Restore(file, file.durable, file.durable_size);
 }
 
-// A slot that was being written is a mixture of old, new and noise.
+// A slot that was being written becomes a mixture of old bytes, new bytes and noise.
 void SimulatedDisk::TearSlot(File& file, std::vector<std::byte>& image) {
   for (const std::uint64_t slot : kSlotOffset) {
     const bool in_flight = std::memcmp(image.data() + slot, file.view + slot, kSlotBytes) != 0;
@@ -256,7 +257,8 @@ void SimulatedDisk::TearSlot(File& file, std::vector<std::byte>& image) {
 void SimulatedDisk::ExhaustSessions() {
   File& control = files_[kControl];
   auto* live = reinterpret_cast<LiveWords*>(control.view + kLiveOffset);
-  // To the number that comes next but for its high bits, or to just below the border.
+  // To a number whose low 16 bits are those of the next session, or to just below the next multiple
+  // of 2^16.
   const std::uint64_t same = live->session + 0xffff;
   live->session = random_.Chance(70) ? same : std::max(live->session, (live->session | 0xffff) - 1);
   auto* durable = reinterpret_cast<LiveWords*>(control.durable.data() + kLiveOffset);

@@ -1,20 +1,23 @@
-// SimulatedDisk: what would be on disk if the machine went down now.
+// SimulatedDisk: knows which bytes would be on disk if the machine failed now.
 //
-// The store's files lie in a real directory (memory-backed where there is one: it stands for the
-// page cache). Behind them this class keeps, per file, the durable image: what the last successful
-// fdatasync or fsync left, plus what random write-back has added since. It sees syncs, writes and
-// size changes through the table of system calls; it reads the stores of the writer, which are
-// plain stores into a mapping, from a mapping of its own.
+// The store's files lie in a real directory, memory-backed if possible, which stands for the page
+// cache. For each file this class also keeps the durable image: the bytes at the last successful
+// fdatasync or fsync, plus those that random write-back has added since. It observes syncs, writes
+// and size changes through the table of system calls. The writer's plain stores into a mapping are
+// read from a second mapping of the same file.
 //
-// Model of a power cut: size changes since the last sync survive up to a random one of them; then
-// every sector that differs from the durable image is on disk or not, each by its own coin. A
-// sector is 512, 32 or 8 bytes. A slot that was in flight may be torn.
-// Model of a failed sync (ext4, XFS, Btrfs): a random part of the dirty pages is on disk, all of
-// them count as clean from then on; later syncs skip them, until something stores to them again.
-// Stores are seen by write protection. Forgotten pages may be dropped and read back from the disk.
-// Model of a dying process: from a chosen system call on nothing has any effect.
+// Model of a power failure: the size changes since the last sync survive up to a random one of
+// them. Then every sector that differs from the durable image is on disk or not, each chosen at
+// random. A sector has 512, 32 or 8 bytes. A slot that was being written may be torn.
 //
-// Thread rules: one disk at a time, one thread.
+// Model of a failed sync (as on ext4, XFS and Btrfs): a random part of the dirty pages is on disk,
+// and all of them count as clean. Later syncs skip such "forgotten" pages until something stores to
+// them again, which write protection detects. The kernel may also drop them and read them from the
+// disk.
+//
+// Model of a dying process: from a chosen system call on, no call has any effect.
+//
+// Thread rules: one SimulatedDisk at a time, used by one thread.
 #pragma once
 
 #include <array>
@@ -29,7 +32,7 @@ namespace stream_store::crash {
 
 enum FileId : int { kValues, kRecords, kLayouts, kHints, kControl, kFileIds, kOther = kFileIds };
 
-/// Bytes [begin, end) of a file that may hold anything but zeros.
+/// Bytes [begin, end) of a file that may be nonzero.
 struct Extent {
   std::uint64_t begin;
   std::uint64_t end;
@@ -41,35 +44,37 @@ class SimulatedDisk {
   SimulatedDisk(Random& random, std::uint64_t sector_bytes, bool wide);
   SimulatedDisk(const SimulatedDisk&) = delete;
   SimulatedDisk& operator=(const SimulatedDisk&) = delete;
-  ~SimulatedDisk();  ///< puts the real calls back
+  ~SimulatedDisk();  ///< restores the real calls
 
-  // -- Faults to come.
+  // -- Faults in the future.
   void DieAtCall(std::uint64_t count) noexcept { calls_to_death_ = count; }  ///< 0: never
 
   void FailSync(std::uint64_t count) noexcept {
     syncs_to_failure_ = count;
-  }  ///< the count-th from now
+  }  ///< the count-th sync from now
 
   bool dead() const noexcept { return dead_; }
 
   std::uint64_t sector_bytes() const noexcept { return sector_bytes_; }
 
-  /// From now on no call has any effect. What is in memory now is what the dead process left.
+  /// Ends the process: no call has any effect from now on, and the page cache stays as it is.
   void Die();
 
   /// The kernel writes some sectors back, as it may at any time.
   void WriteBack();
 
-  // -- After the store object is gone.
+  // -- After the store object was destroyed.
   void Revive();         ///< a new process: the page cache is as it was at Die()
-  void CutPower();       ///< Revive() on what a power cut leaves
+  void CutPower();       ///< Revive() with the bytes that a power failure leaves
   void DropForgotten();  ///< the kernel reads pages of a failed sync from the disk again
   bool forgets() const noexcept;
 
-  /// Some ten thousand sessions pass in which nothing is appended: their numbers come around.
+  /// Advances the session number as if ten thousands of sessions without appends had passed, so
+  /// that the 16 bits stored in records repeat.
   void ExhaustSessions();
 
-  /// Throws std::runtime_error if a byte outside the extents is not zero: the model would miss it.
+  /// Throws std::runtime_error if a byte outside the extents is nonzero, because the model ignores
+  /// it.
   void CheckExtents() const;
 
  private:
@@ -86,7 +91,7 @@ class SimulatedDisk {
     std::vector<std::byte> durable;
     std::vector<std::byte> frozen;
     std::uint64_t frozen_size = 0;
-    std::array<bool, kPages> forgotten{};  // clean, though not what is on disk
+    std::array<bool, kPages> forgotten{};  // clean, although the disk has other bytes
     std::array<bool, kPages> frozen_forgotten{};
     bool forgets = false;
   };

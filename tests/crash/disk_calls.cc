@@ -1,4 +1,4 @@
-// The system calls a SimulatedDisk replaces, and the write protection that sees stores.
+// The system calls that a SimulatedDisk replaces, and the write protection that detects stores.
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -25,7 +25,7 @@ constexpr std::array<const char*, kFileIds> kNames = {"values", "records", "layo
 
 int file_of[kMaxDescriptors] = {};  // descriptor -> FileId + 1, 0 for all others
 
-// A page of the store's mapping that a failed sync made clean: the next store to it is to be seen.
+// Protects a page that a failed sync marked clean, so that the next store to it is detected.
 struct Watched {
   std::byte* page = nullptr;
   bool* forgotten = nullptr;
@@ -44,7 +44,7 @@ void OnProtectedStore(int signal, siginfo_t* info, void* /*context*/) {
     ::mprotect(watched[i].page, kWatchedPage, PROT_READ | PROT_WRITE);
     return;
   }
-  ::sigaction(signal, &previous_action, nullptr);  // not ours: crash as usual
+  ::sigaction(signal, &previous_action, nullptr);  // not our fault: crash as usual
 }
 
 void WatchStores() {
@@ -88,7 +88,7 @@ void SimulatedDisk::InstallCalls() {
   table.munmap = Unmap;
   table.getrandom = GetRandom;
   table.fstatfs = [](int, struct statfs* out) {
-    *out = {};  // some disk, not memory with its limits
+    *out = {};  // looks like a disk, so that no memory limits are checked
     return 0;
   };
   table.unlink_at = [](int directory_fd, const char* name, int flags) {
@@ -105,7 +105,7 @@ void SimulatedDisk::InstallCalls() {
   };
 }
 
-// Counts a call. True: the process is dead, the call does nothing.
+// Counts a call. Returns true if the process is dead, so that the call must do nothing.
 bool SimulatedDisk::Dying() {
   if (current_ == nullptr) return false;
   if (current_->calls_to_death_ > 0 && --current_->calls_to_death_ == 0) current_->Die();
@@ -148,7 +148,7 @@ ssize_t SimulatedDisk::Write(int fd, const void* buffer, std::size_t count, off_
   return put;
 }
 
-// Space is only promised here: holes in files of memory take no time to make and to throw away.
+// Sets the size only, without allocating: holes in memory-backed files cost no time.
 int SimulatedDisk::Allocate(int fd, int mode, off_t offset, off_t length) {
   if (Dying()) return Refuse(EIO);
   File* file = Tracked(fd);
@@ -171,7 +171,7 @@ int SimulatedDisk::Truncate(int fd, off_t length) {
   return result;
 }
 
-// Files of memory need no real sync.
+// Memory-backed files need no real sync.
 int SimulatedDisk::SyncData(int fd) {
   if (Dying()) return Refuse(EIO);
   File* file = Tracked(fd);

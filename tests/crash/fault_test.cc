@@ -1,9 +1,9 @@
-// Every system call of a store's life fails in turn, once and for ever, with each errno; and the
-// process is killed at each. Whatever happens: a typed error, nothing that was acknowledged is lost,
-// nothing is left behind, and the store goes on.
+// Every system call of a store's life fails in turn, once or from then on, with each errno; and the
+// process is killed at each. In all cases the library throws a typed error, no acknowledged row is
+// lost, no leftovers remain, and the store can be used again.
 //
-// By hand: FAULT_STRIDE=1 crash_fault_test, every call with every errno; CI lets every call fail with
-// EIO and every fifth with the others.
+// By hand: FAULT_STRIDE=1 crash_fault_test tests every call with every errno. CI lets every call
+// fail with EIO, and every fifth with the other errnos.
 
 #include <algorithm>
 #include <array>
@@ -41,19 +41,19 @@ using Fault = Shim::Fault;
 
 constexpr Row kRows = 55;
 
-// Survives the process that stores into it.
+// Shared between processes, so that it survives the one that stores into it.
 struct Acknowledged {
   std::atomic<Row> begun{0};  // appends that were called
-  std::atomic<Row> rows{0};   // whose append returned
+  std::atomic<Row> rows{0};   // appends that returned
   std::atomic<Row> synced{0};
 };
 
-// From one call that fails to the next, so that about `percent` of them are looked at.
+// The distance between calls that fail, so that about `percent` of them are tested.
 std::uint64_t Stride(std::uint64_t percent) {
   return FromEnvironment("FAULT_STRIDE", 100 / Effort(percent));
 }
 
-// What a signal may interrupt, and nobody is to hear of.
+// Whether a signal may interrupt this call. The library must retry it, so no error may be thrown.
 bool Interruptible(const std::string& call) {
   constexpr std::array<const char*, 9> kCalls = {"open",      "pread",     "pwrite",
                                                  "fallocate", "ftruncate", "fdatasync",
@@ -66,7 +66,7 @@ std::size_t OpenDescriptors() {
       std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator{}));
 }
 
-// Mappings of files below a directory.
+// The number of mappings of files in a directory.
 std::size_t Mappings(const fs::path& directory) {
   std::ifstream maps("/proc/self/maps");
   std::size_t count = 0;
@@ -93,7 +93,7 @@ class FaultTest : public ::testing::Test {
     done_->begun = done_->rows = done_->synced = 0;
   }
 
-  // What the library throws for a call that failed. Anything else ends the test.
+  // Runs `work`, and expects only the errors that the library may throw for a failed call.
   bool Refused(const std::function<void()>& call) {
     try {
       call();
@@ -110,7 +110,8 @@ class FaultTest : public ::testing::Test {
     }
   }
 
-  // A whole life: create, append and grow, sync, checkpoint, close, open again, read, verify, repair.
+  // A complete life: create, append and grow, sync, checkpoint, close, reopen, read, verify,
+  // repair.
   void Live() {
     for (const Row rows : {kRows, kRows + 3}) {
       std::optional<StreamStore> store;
@@ -145,7 +146,7 @@ class FaultTest : public ::testing::Test {
     }
   }
 
-  // With the real calls again.
+  // Checks the store with the real calls.
   void ExpectAllIsWell(const std::string& what) {
     SCOPED_TRACE(what);
     for (const char* name : {"copy", "repaired"}) {
@@ -189,7 +190,7 @@ class FaultTest : public ::testing::Test {
   Acknowledged* done_;
 };
 
-TEST_F(FaultTest, AnyCallMayFailOnceOrForEver) {
+TEST_F(FaultTest, AnyCallMayFailOnceOrAlways) {
   const std::uint64_t calls = CallsOfALife();
   ExpectAllIsWell("no fault");
   std::uint64_t lives = 0;
@@ -238,14 +239,15 @@ TEST_F(FaultTest, TheProcessMayBeKilledAtAnyCall) {
     }
     int status = 0;
     ASSERT_EQ(::waitpid(child, &status, 0), child);
-    kills += WIFSIGNALED(status) ? 1 : 0;
+    kills += WIFSIGNALED(status) ? 1U : 0U;
     ExpectAllIsWell(StrCat("killed at call ", nth));
     if (HasFailure()) return;
   }
   std::cout << "kills: at " << kills << " of " << calls << " calls, 0 lost" << std::endl;
 }
 
-// A store whose writer died; then each call of the opening that recovers it fails, or kills again.
+// Opens a store whose writer died. Each call of that recovery fails in turn, or kills the process
+// again.
 TEST_F(FaultTest, RecoveryMayFailOrDieAtAnyCall) {
   const fs::path dead = scratch_ / "dead";
   const auto die = [&] {
@@ -276,7 +278,8 @@ TEST_F(FaultTest, RecoveryMayFailOrDieAtAnyCall) {
       fs::copy(dead, path_, fs::copy_options::recursive);
       done_->begun = done_->rows = 38;
       bool reached = false;
-      const pid_t child = ::fork();  // a failed writer's memory stays out of the next round
+      const pid_t child =
+          ::fork();  // in a child, so that a failed writer's memory does not affect the next round
       if (child == 0) {
         const Shim shim(nth, fault, EIO);
         recover();

@@ -1,11 +1,14 @@
-"""Real file systems that go down, fail to write back, or are full. Needs root and loop devices.
+"""Tests on real file systems that shut down, fail to write back, or are full.
 
-    CUTS=300 SEED=7 python tests/crash/filesystems.py      ONLY=ext4: those whose name contains it
+They need root and loop devices. `ONLY=ext4` runs those whose name contains it:
+
+    CUTS=300 SEED=7 python tests/crash/filesystems.py
 
 Forced shutdowns (ext4, XFS): a writer appends and syncs, pages are written back in random order,
-the file system is shut down without flushing its log, unmounted and mounted again; several times
-with the same store. Failed write-back (ext4, XFS, Btrfs): a sparse image on a small tmpfs promises
-more than there is. Full disks: a small tmpfs. What cannot be had here is said: "skipped".
+and the file system is shut down without flushing its log, unmounted and mounted again, several
+times with the same store. Failed write-back (ext4, XFS, Btrfs): a sparse image lies on a tmpfs that
+is smaller than the image. Full disks: a small tmpfs. Tests that cannot run on a machine print
+"skipped".
 """
 
 from __future__ import annotations
@@ -38,7 +41,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Skipped(Exception):
-    """It cannot be done here; the text says why."""
+    """The test cannot run on this machine; the text says why."""
 
 
 def run(*command: str | Path) -> None:
@@ -49,7 +52,7 @@ def run(*command: str | Path) -> None:
 
 @contextlib.contextmanager
 def mounted(kind: str, place: Path, size: str, limit: str | None = None) -> Iterator[Path]:
-    """A fresh file system on a loop device; its image lies on a tmpfs of `limit`, if given."""
+    """Mount a new file system from a loop device, its image on a tmpfs of `limit` if given."""
     if os.geteuid():
         raise Skipped("not root")
     if not shutil.which(f"mkfs.{kind}"):
@@ -76,7 +79,7 @@ def mounted(kind: str, place: Path, size: str, limit: str | None = None) -> Iter
 
 
 def check(store: StreamStore, first: int = 0) -> int:
-    """Every row is the one that was appended."""
+    """Check that every row is the appended one."""
     rows = store.num_rows
     if rows > first:
         read = store.read_rows(np.arange(first, rows), max_length={"many": 40})
@@ -88,8 +91,8 @@ def check(store: StreamStore, first: int = 0) -> int:
     return rows
 
 
-def write_for_ever(path: Path, seed: int, synced: np.memmap[int, np.dtype[np.int64]]) -> None:
-    """In a process of its own: append, sync now and then, and push pages out at random."""
+def write_forever(path: Path, seed: int, synced: np.memmap[int, np.dtype[np.int64]]) -> None:
+    """Append, sync sometimes, and write pages back at random. Runs in a separate process."""
     rng = random.Random(seed)
     store = StreamStore(path, fields=FIELDS, capacity=2000, sync_seconds=None, sync_bytes=None)
     files = [
@@ -112,7 +115,7 @@ def write_for_ever(path: Path, seed: int, synced: np.memmap[int, np.dtype[np.int
 
 
 def shutdowns(kind: str, place: Path, cuts: int, rng: random.Random) -> str:
-    """Cut after cut; a store lives through five of them."""
+    """Shut the file system down again and again; each store survives five shutdowns."""
     counter = place / "synced"
     done = kept = lost = 0
     with mounted(kind, place, "300M") as point:
@@ -124,8 +127,8 @@ def shutdowns(kind: str, place: Path, cuts: int, rng: random.Random) -> str:
                 seed = rng.randrange(2**30)
                 child = os.fork()
                 if child == 0:
-                    with contextlib.suppress(BaseException):  # what the shutdown did to its calls
-                        write_for_ever(path, seed, synced)
+                    with contextlib.suppress(BaseException):  # calls fail after the shutdown
+                        write_forever(path, seed, synced)
                     os._exit(0)
                 time.sleep(0.02 + rng.random() * 0.15)
                 fd = os.open(point, os.O_RDONLY)
@@ -159,7 +162,7 @@ def shutdowns(kind: str, place: Path, cuts: int, rng: random.Random) -> str:
 
 
 def failed_writeback(kind: str, place: Path) -> str:
-    """A device that runs out under a file system that promised the room."""
+    """Let the device run out of space below a file system that has promised it."""
     rounds = failures = 0
     size, limit = ("600M", "150M") if kind in {"btrfs", "xfs"} else ("400M", "72M")
     for _ in range(3):
@@ -180,7 +183,7 @@ def failed_writeback(kind: str, place: Path) -> str:
                 try:
                     call()
                 except StoreFullError:
-                    continue  # no room for growth is no failed sync
+                    continue  # a growth without space is not a failed sync
                 except OSError:
                     continue
                 raise AssertionError("a success after a failed sync")
@@ -192,7 +195,7 @@ def failed_writeback(kind: str, place: Path) -> str:
                     rows = check(reader)
                 assert rows >= synced, f"{synced} rows were synced, {rows} are there"
             except (OSError, stream_store.CorruptStoreError):
-                # The medium itself has lost synced or metadata blocks: told, not hidden.
+                # The medium has lost synced or metadata blocks. That must be reported, not hidden.
                 assert kind == "btrfs", "a store that was synced cannot be read"
         rounds += 1
     return (
@@ -201,7 +204,7 @@ def failed_writeback(kind: str, place: Path) -> str:
 
 
 def full_disk(place: Path) -> str:
-    """A tmpfs that is full again and again, at every growth."""
+    """Fill a tmpfs again and again, at every growth of a store."""
     if os.geteuid():
         raise Skipped("not root")
     point = place / "full"

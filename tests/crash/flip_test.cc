@@ -1,8 +1,8 @@
-// Damage in every place: each bit of a small store flipped, each file cut at each length. What is
-// said of it is a finding or an error; what is read without one is what was written.
+// Damage everywhere: flips each bit of a small store and truncates each file at each length. Damage
+// must give a finding or an error; a read without either must give the appended values.
 //
-// By hand: FLIP_STRIDE=1 crash_flip_test looks at every bit of every file; CI at each byte that
-// holds something and at a part of the zeros.
+// By hand: FLIP_STRIDE=1 crash_flip_test tests every bit of every file. CI tests each nonzero byte
+// and a part of the zeros.
 
 #include <filesystem>
 #include <fstream>
@@ -36,10 +36,10 @@ namespace fs = std::filesystem;
 constexpr const char* kFiles[] = {"values", "records", "layouts", "hints",
                                   "schema", "control", "lock"};
 
-// Of the places there are, which are looked at: all of them, less where a build is slow.
+// The distance between tested places: 1, or more in slow builds.
 std::uint64_t EveryNth() { return 100 / Effort(100); }
 
-// Every row with all its values, and the steps.
+// All rows with their steps and values.
 std::string Content(const Reader& reader) {
   std::string text = StrCat(reader.num_rows(), ":", reader.size());
   for (Row row = 0; row < static_cast<Row>(reader.num_rows()); ++row) {
@@ -64,7 +64,7 @@ class FlipTest : public ::testing::TestWithParam<bool> {
     if (GetParam()) {
       store.Close();
       whole_ = Content(Reader::Open(path_));
-    } else {  // as a writer that died leaves it
+    } else {  // as a dead writer leaves it
       fs::copy(path_, scratch_ / "dead", fs::copy_options::recursive);
       store.Close();
       fs::remove_all(path_);
@@ -76,13 +76,14 @@ class FlipTest : public ::testing::TestWithParam<bool> {
     fs::copy(path_, scratch_ / "good", fs::copy_options::recursive);
   }
 
-  // Off the tail of zeros that growth left: there is no end of it.
+  // Without the tail of zeros that growth left, which would take too long to test.
   void Shorten(const char* name) const {
     const std::uint64_t size = fs::file_size(path_ / name);
     fs::resize_file(path_ / name, std::min<std::uint64_t>(size, 4096));
   }
 
-  // What is wrong with how damage was met, or nothing. `exact`: some reader gave other content.
+  // Returns the mistake in how the damage was handled, or nothing. Sets `exact` to whether some
+  // reader gave other content.
   std::string Look() {
     bool found = false;
     bool opened = false;
@@ -152,7 +153,7 @@ TEST_P(FlipTest, NoFlippedBitGoesUnnoticed) {
   Tell("flips", flips);
 }
 
-TEST_P(FlipTest, NoLengthGoesUnnoticed) {
+TEST_P(FlipTest, NoTruncationGoesUnnoticed) {
   const std::uint64_t stride = FromEnvironment("FLIP_STRIDE", 0);
   std::uint64_t cuts = 0;
   for (const char* name : kFiles) {
@@ -170,8 +171,8 @@ TEST_P(FlipTest, NoLengthGoesUnnoticed) {
   Tell("cuts", cuts);
 }
 
-// Numbers no store can have: opening takes neither long nor much memory.
-TEST_P(FlipTest, HostileNumbersCostNothing) {
+// Numbers that no store can have must not make opening slow or use much memory.
+TEST_P(FlipTest, HostileNumbersCostNeitherTimeNorMemory) {
   const Directory directory = Directory::Open(path_);
   std::uint64_t images = 0;
   struct rusage before{};
@@ -194,7 +195,7 @@ TEST_P(FlipTest, HostileNumbersCostNothing) {
   }
   struct rusage after{};
   ::getrusage(RUSAGE_SELF, &after);
-#if !STREAM_STORE_ASAN  // which keeps what is freed
+#if !STREAM_STORE_ASAN  // AddressSanitizer keeps freed memory
   EXPECT_LT(after.ru_maxrss - before.ru_maxrss, 64 << 10) << "KiB";
 #endif
   Tell("hostile numbers", images);

@@ -1,6 +1,6 @@
-// Real processes, really killed: a writer that appends at full speed, and one that creates a store.
+// Kills real processes: a writer that appends at full speed, and one that creates a store.
 //
-// What was acknowledged is counted in a page that both processes share, so it outlives the writer.
+// Acknowledged rows are counted in a page that is shared with the parent, so the count survives.
 // By hand: KILLS=100000 SEED=7 crash_kill_test.
 
 #include <algorithm>
@@ -26,9 +26,9 @@
 namespace stream_store::crash {
 namespace {
 
-// Survives the process that stores into it.
+// Shared between processes, so that it survives the one that stores into it.
 struct Shared {
-  std::atomic<std::uint64_t> rows{0};  // whose append returned
+  std::atomic<std::uint64_t> rows{0};  // appends that returned
   std::atomic<bool> started{false};
 };
 
@@ -51,7 +51,8 @@ Options WriterOptionsOf(std::uint64_t seed) {
                  .grow_ahead = seed % 3 != 0};
 }
 
-// Row r, in one append or two: its number, r % 7 copies of it, and a frame of its lowest byte.
+// Appends row r with one call or two: its number, r % 7 copies of it, and a frame of its lowest
+// byte.
 void AppendRow(StreamStore& store, Row row) {
   std::array<Value, 7> list;
   list.fill(row);
@@ -66,7 +67,8 @@ void AppendRow(StreamStore& store, Row row) {
   }
 }
 
-// Every row is as AppendRow() made it; the last one may lack the part that came in a second append.
+// Checks that every row is as AppendRow() made it. The last one may lack the part of a second
+// append.
 void CheckRows(const Reader& reader) {
   for (Row row = 0; row < static_cast<Row>(reader.num_rows()); ++row) {
     const RowView view = reader.row(row);
@@ -88,7 +90,7 @@ void CheckRows(const Reader& reader) {
   }
 }
 
-// Whether the child has ended; it can still be waited for.
+// Whether the child has ended. Does not reap it.
 bool Ended(pid_t child) {
   siginfo_t info{};
   return ::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
@@ -99,7 +101,7 @@ class KillTest : public ::testing::Test {
  protected:
   ~KillTest() override { ::munmap(shared_, 4096); }
 
-  // Runs `work` in a child and kills it after up to `most` once it has started.
+  // Runs `work` in a child and kills it a random time, at most `most`, after it has started.
   template <class Work>
   void KillDuring(const Work& work, std::chrono::nanoseconds most) {
     shared_->started.store(false);
@@ -131,12 +133,12 @@ class KillTest : public ::testing::Test {
   FastDirectory scratch_;
 };
 
-// The writer is killed over and over; every life goes on where the last one was stopped.
-TEST_F(KillTest, NothingThatWasAcknowledgedIsLost) {
+// The writer is killed again and again. Each life continues where the last one was stopped.
+TEST_F(KillTest, AcknowledgedRowsAreNeverLost) {
   std::uint64_t rows_in_all = 0;
   std::filesystem::path path;
   for (std::uint64_t kill = 0; kill < kills_; ++kill) {
-    if (kill % 20 == 0) {  // a store of its own, so that growth from nothing is in it too
+    if (kill % 20 == 0) {  // a new store, so that growth from an empty one is tested too
       std::filesystem::remove_all(path);
       path = scratch_ / ("store" + std::to_string(kill));
       rows_in_all += shared_->rows.exchange(0);
@@ -144,13 +146,13 @@ TEST_F(KillTest, NothingThatWasAcknowledgedIsLost) {
     const auto write = [&] {
       StreamStore store = StreamStore::Open(path, WriterOptionsOf(kill));
       Row row = static_cast<Row>(store.reader().num_rows());
-      // A half row of the life before gets its second part.
+      // A half row of the previous life gets its second part.
       if (row > 0 && store.reader().row(row - 1).size() < 3) {
         std::array<std::uint8_t, 24> frame;
         frame.fill(static_cast<std::uint8_t>(row - 1));
         store.Append(row - 1, {{2, frame}});
       }
-      shared_->rows.store(static_cast<std::uint64_t>(row));  // all of them are whole now
+      shared_->rows.store(static_cast<std::uint64_t>(row));  // all rows are complete now
       shared_->started.store(true);
       for (;; ++row) {
         AppendRow(store, row);
@@ -171,7 +173,8 @@ TEST_F(KillTest, NothingThatWasAcknowledgedIsLost) {
   std::cout << kills_ << " kills, " << rows_in_all << " rows acknowledged, 0 lost" << std::endl;
 }
 
-// From nothing to the first appends: no directory, or a whole store.
+// Kills a creator at any time up to its first appends. There must be no directory, or a complete
+// store.
 TEST_F(KillTest, AStoreAppearsWholeOrNotAtAll) {
   const std::filesystem::path parent = scratch_ / "parent";
   const std::filesystem::path path = parent / "store";
@@ -201,7 +204,7 @@ TEST_F(KillTest, AStoreAppearsWholeOrNotAtAll) {
   std::cout << kills_ << " kills, " << absent << " before the store appeared" << std::endl;
 }
 
-// A child that forked off the writer lives on; the writer is killed; the lock is free at once.
+// A child of the writer keeps running when the writer is killed. The lock must be free at once.
 TEST_F(KillTest, AForkedChildOfAKilledWriterKeepsNoLock) {
   const std::filesystem::path path = scratch_ / "store";
   for (int round = 0; round < 20; ++round) {
@@ -209,7 +212,7 @@ TEST_F(KillTest, AForkedChildOfAKilledWriterKeepsNoLock) {
       StreamStore store = StreamStore::Open(path, WriterOptionsOf(1));
       AppendRow(store, static_cast<Row>(store.reader().num_rows()));
       if (::fork() == 0) {
-        shared_->started.store(true);  // what runs in a child of fork has run
+        shared_->started.store(true);  // the fork handlers of the child have run
         ::usleep(200'000);
         ::_exit(0);
       }

@@ -1,5 +1,6 @@
-// Limits at every value that matters: file size, address space, descriptors, memory. An error of the
-// right type, nothing lost, and the store goes on when the limit is gone.
+// Resource limits at every relevant value: file size, address space, descriptors, memory. Each
+// gives an error of the right type, loses nothing, and the store continues when the limit is
+// lifted.
 
 #include <atomic>
 #include <cerrno>
@@ -29,12 +30,12 @@ using internal::StrCat;
 
 namespace {
 
-// Allocations to come until one fails; then `failing` more fail. Negative: none.
+// Allocations that still succeed; then `failing` of them fail. Negative means that all succeed.
 std::atomic<std::int64_t> allocations_left{-1};
 std::atomic<std::int64_t> failing{0};
 std::atomic<std::uint64_t> allocations{0};
 
-[[maybe_unused]] bool AllocationFails() {  // unused under sanitizers, which have their own `new`
+[[maybe_unused]] bool AllocationFails() {  // unused with sanitizers, which replace `new` themselves
   allocations.fetch_add(1, std::memory_order_relaxed);
   if (allocations_left.load(std::memory_order_relaxed) < 0) return false;
   if (allocations_left.fetch_sub(1, std::memory_order_relaxed) > 0) return false;
@@ -73,7 +74,7 @@ namespace fs = std::filesystem;
 
 class LimitTest : public ::testing::Test {
  protected:
-  // Runs `work` in a process of its own, with its own limits; its exit code.
+  // Runs `work` in a child process with its own limits, and returns its exit code.
   static int InChild(const std::function<void()>& work) {
     const pid_t child = ::fork();
     if (child == 0) {
@@ -95,7 +96,7 @@ class LimitTest : public ::testing::Test {
     return error.code() == ErrorCode::kNoSpace || error.code() == ErrorCode::kIo;
   }
 
-  // Appends until refused, then some more; what is there stays readable and can be synced.
+  // Appends until refused, then tries some more. The stored rows stay readable and can be synced.
   static void FillUntilRefused(const fs::path& path, Row most) {
     try {
       StreamStore store = StreamStore::Open(path, RowOptions());
@@ -153,7 +154,7 @@ TEST_F(LimitTest, FileSizeAtEveryStep) {
   std::cout << "limits: RLIMIT_FSIZE at " << sizes << " sizes, no signal, 0 lost" << std::endl;
 }
 
-#if !STREAM_STORE_ASAN  // UndefinedBehaviorSanitizer looks at objects through pipes of its own
+#if !STREAM_STORE_ASAN  // UndefinedBehaviorSanitizer needs descriptors for pipes
 
 TEST_F(LimitTest, DescriptorsAtEveryNumber) {
   for (rlim_t number = 3; number <= 24; ++number) {
@@ -193,7 +194,7 @@ TEST_F(LimitTest, AddressSpaceAtEveryStep) {
       Limit(RLIMIT_AS, size);
       try {
         FillUntilRefused(path_, 200);
-      } catch (const std::bad_alloc&) {  // the allocator has as little as we
+      } catch (const std::bad_alloc&) {  // the allocator runs out of address space too
       }
     });
     EXPECT_TRUE(code == 0 || size < (24 << 20)) << size << " gave " << code;
@@ -203,8 +204,8 @@ TEST_F(LimitTest, AddressSpaceAtEveryStep) {
   std::cout << "limits: RLIMIT_AS at " << sizes << " sizes, 0 lost" << std::endl;
 }
 
-// Every allocation of every call fails in turn: std::bad_alloc or an Error, and the store is as it
-// was.
+// Each allocation of each call fails in turn. The call throws std::bad_alloc or an Error and leaves
+// the store unchanged.
 TEST_F(LimitTest, AnyAllocationMayFail) {
   const fs::path before = scratch_ / "before";
   {
@@ -254,7 +255,8 @@ TEST_F(LimitTest, AnyAllocationMayFail) {
           failed = true;
         } catch (const Error&) {
           failed = true;
-        } catch (const std::exception& error) {  // filesystem's, when its own memory fails
+        } catch (const std::exception&
+                     error) {  // std::filesystem reports a failed allocation with its own type
           failed = true;
         }
         allocations_left = -1;

@@ -1,4 +1,4 @@
-// What a store does while it lives: appends, refusals, syncs.
+// Lives: the operations between crashes, that is appends, refused calls and syncs.
 #include "crash/lives.h"
 
 #include <algorithm>
@@ -133,7 +133,7 @@ ModelRecord Lives::NextRecord(const ModelRecord* last) {
   return record;
 }
 
-// The records of one call: those that a crash cut off, or new ones.
+// Returns records to append: those that a crash removed, or new ones.
 std::vector<ModelRecord> Lives::NextRecords(std::uint64_t count) {
   std::vector<ModelRecord> records;
   if (random_.Chance(10)) replay_.clear();
@@ -151,8 +151,8 @@ std::vector<ModelRecord> Lives::NextRecords(std::uint64_t count) {
   return records;
 }
 
-// How many of the records one call can append. One call makes one record of each step; Extend()
-// takes rows only, the call with a step per field-write no empty records.
+// Returns how many of the records one call can append. A call makes one record of each step.
+// Extend() accepts complete rows only, and the call with a step per field-write no empty records.
 std::size_t Lives::FitOneCall(const std::vector<ModelRecord>& records) {
   std::size_t fit = 1;
   while (fit < records.size() && records[fit].begins_row &&
@@ -162,7 +162,8 @@ std::size_t Lives::FitOneCall(const std::vector<ModelRecord>& records) {
   return fit;
 }
 
-// True: appended. False: refused, the process died inside, or a sync failed.
+// Returns true if the records were appended, and false if they were refused, the process died, or a
+// sync failed.
 bool Lives::Attempt(const std::vector<ModelRecord>& records, bool broken) {
   Tell(StrCat(broken ? "refused call" : "append", " of ", records.size(), " records from record ",
               model_.records.size(), " on"));
@@ -202,7 +203,7 @@ void Lives::CallGroups(const std::vector<ModelRecord>& records, bool broken) {
   store_->Append(steps, writes);
 }
 
-// Columns of rows, as Extend() and StagedRows take them.
+// Rows as columns, for Extend() and StagedRows.
 class Lives::Rows {
  public:
   Rows(std::span<const ModelRecord> records, bool broken) {
@@ -215,7 +216,7 @@ class Lives::Rows {
           values_[field].push_back(record.value(field, i));
         offsets_[field].push_back(static_cast<std::int64_t>(values_[field].size()));
       }
-      if (broken && field + 1 == kFields) values_[field].back() = 2;  // no bool
+      if (broken && field + 1 == kFields) values_[field].back() = 2;  // not a valid bool
       columns_.push_back(Column{.type = static_cast<TypeId>(field),
                                 .source = Source::kInt64,
                                 .data = values_[field].data(),
@@ -244,7 +245,7 @@ void Lives::CallExtend(const std::vector<ModelRecord>& records, bool broken) {
   store_->Extend(rows.steps(), rows.columns());
 }
 
-// An import of some calls; what is on disk may be written back between them.
+// Imports records with several calls. The kernel may write pages back, or a sync run, between them.
 void Lives::CallStaged(const std::vector<ModelRecord>& records, bool broken, bool commit) {
   StagedRows staged = store_->Stage();
   for (std::span<const ModelRecord> left(records); !left.empty();) {
@@ -258,13 +259,13 @@ void Lives::CallStaged(const std::vector<ModelRecord>& records, bool broken, boo
   if (commit) staged.Commit();
 }
 
-// An import that is given up: its records lie beyond the end, of this very session.
+// Abandons an import. Its records remain in the files beyond the end and carry the current session.
 void Lives::GiveUp() {
   std::vector<ModelRecord> cut_off = replay_;
   std::vector<ModelRecord> records = NextRecords(random_.Between(1, 6));
   records.resize(FitOneCall(records));
   if (!std::ranges::all_of(records, &ModelRecord::begins_row)) {
-    replay_ = std::move(cut_off);  // no import can make these: they still come next
+    replay_ = std::move(cut_off);  // an import cannot make these, so they are still the next ones
     return;
   }
   // The records that come next may be the same, or others of their shape.
@@ -297,13 +298,13 @@ void Lives::Append(std::uint64_t most) {
     appended_ = true;
     closing_ = false;
     cut_off_.clear();
-    before_cut_ = 0;  // what earlier recoveries cut is not told again
+    before_cut_ = 0;  // later reports do not repeat the rows that earlier recoveries removed
     model_.records.insert(model_.records.end(), call.begin(), call.end());
     counts_.records += call.size();
   }
 }
 
-// A call that is refused for its last value: what it wrote before that lies beyond the end.
+// Makes a call that is refused for its last value. The values written before it lie beyond the end.
 void Lives::Refuse() {
   std::vector<ModelRecord> records = NextRecords(random_.Between(1, 3));
   replay_.clear();
@@ -333,7 +334,7 @@ void Lives::Sync() {
   counts_.syncs += 1;
 }
 
-// One fdatasync fails: in a sync, or in whatever syncs first.
+// Makes the next fdatasync fail, in a sync or in any other call that syncs.
 void Lives::FailSync() {
   failing_ = true;
   disk_.FailSync(random_.Between(1, 6));

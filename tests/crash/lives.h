@@ -1,9 +1,10 @@
-// Lives: one store from its creation through several lives and crashes, against the Model.
+// Lives: runs one store from its creation through several lives and crashes, and compares it with
+// the Model.
 //
-// A life: open, append (rows, continuations, several steps at once, calls that are refused, the
-// same records as before a crash and then others), sync, lose the machine, the process or a sync.
-// After each death the store is recovered by the real Reader and the real writer, and both must
-// agree with the Model.
+// A life consists of opening the store, appending (rows, continuations, several steps at once,
+// calls that are refused, the same records as before a crash and then others), syncing, and a
+// death: the machine, the process or a sync fails. After each death the real Reader and the real
+// writer recover the store, and both must agree with the Model.
 #pragma once
 
 #include <cstdint>
@@ -21,11 +22,11 @@
 
 namespace stream_store::crash {
 
-/// What happened, over many stores.
+/// Counts of events, over many stores.
 struct Counts {
   std::uint64_t stores = 0;
   std::uint64_t records = 0;  ///< appended
-  std::uint64_t refused = 0;  ///< calls with a value that does not belong
+  std::uint64_t refused = 0;  ///< calls with an invalid value
   std::uint64_t syncs = 0;
   std::uint64_t failed_syncs = 0;
   std::uint64_t given_up = 0;  ///< imports that staged rows and did not commit them
@@ -34,7 +35,7 @@ struct Counts {
   std::uint64_t inside_calls = 0;  ///< deaths at a system call, of both kinds
   std::uint64_t clean_closes = 0;
   std::uint64_t dropped_pages = 0;  ///< times pages of a failed sync were read back from the disk
-  std::uint64_t cuts = 0;           ///< recoveries that cut something
+  std::uint64_t cuts = 0;           ///< recoveries that removed records
   std::uint64_t records_cut = 0;
   std::uint64_t unsynced_kept = 0;  ///< records that survived a power cut without a sync
   std::uint64_t session_jumps = 0;
@@ -46,11 +47,12 @@ std::ostream& operator<<(std::ostream& out, const Counts& counts);
 
 class Lives {
  public:
-  /// `directory` holds the store; everything that happens follows from `seed`. `trace`: where to
-  /// tell it, or null.
+  /// directory  is where the store is made.
+  /// seed       determines everything that happens.
+  /// trace      receives a line per event, unless it is null.
   Lives(std::uint64_t seed, std::filesystem::path directory, Counts& counts, std::ostream* trace);
 
-  /// Throws std::runtime_error or Error when the store is not what it should be.
+  /// Throws std::runtime_error or Error if the store differs from the Model.
   void Run();
 
  private:
@@ -74,7 +76,7 @@ class Lives {
   ModelRecord NextRecord(const ModelRecord* last);
   bool Full() const;
 
-  // Death and what comes after.
+  // Deaths and recoveries.
   void End();
   void Close();
   void Crash(bool power);
@@ -90,12 +92,13 @@ class Lives {
   std::filesystem::path path_;
   Counts& counts_;
   std::ostream* trace_;
-  const bool wide_;   // long lists, large files
-  const bool plain_;  // one shape, one step apart: abandoned records look right most easily
+  const bool wide_;  // long lists, large files
+  const bool
+      plain_;  // one shape, consecutive steps: abandoned records are most likely to look valid
   SimulatedDisk disk_;
   Model model_;
   std::optional<StreamStore> store_;
-  std::vector<ModelRecord> replay_;   // what a crash cut off, to be appended again
+  std::vector<ModelRecord> replay_;   // records that a crash removed, to be appended again
   std::vector<ModelRecord> cut_off_;  // the same, until something is appended
   Recovery report_;
   std::size_t closed_at_ = 0;   // records when a clean slot was last attempted
@@ -103,8 +106,8 @@ class Lives {
   bool appended_ = false;       // in this life
   bool failing_ = false;        // a sync is about to fail
   bool poisoned_ = false;       // a sync of this life failed
-  bool may_lose_ = false;       // the next recovery may cut what was not synced
-  std::size_t before_cut_ = 0;  // most records there were since the last append or close
+  bool may_lose_ = false;       // the next recovery may remove unsynced records
+  std::size_t before_cut_ = 0;  // the most records since the last append or close
   bool power_was_cut_ = false;  // since the last recovery: page cache and disk are the same
 };
 

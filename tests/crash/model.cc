@@ -50,7 +50,7 @@ Call::Call(const ModelRecord& record, bool broken) {
     const int length = record.lengths[field];
     if (length == kMissing) continue;
     for (int i = 0; i < length; ++i) next[i] = record.value(field, i);
-    if (broken && field + 1 == kFields) next[length - 1] = 2;  // no bool
+    if (broken && field + 1 == kFields) next[length - 1] = 2;  // not a valid bool
     writes_[count_++] = FieldWrite(static_cast<TypeId>(field), Source::kInt64, next,
                                    static_cast<std::uint64_t>(length));
     next += length;

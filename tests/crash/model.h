@@ -1,4 +1,4 @@
-// Model: what a store should hold, as a plain list. Shares no code with the product.
+// Model: the records that a store should have, as a plain list. Shares no code with the library.
 #pragma once
 
 #include <array>
@@ -16,14 +16,14 @@ namespace stream_store::crash {
 inline constexpr std::size_t kFields = 4;
 inline constexpr int kMissing = -1;
 
-/// What one append stored. Values follow from `seed`, so that a record is small.
+/// The record of one append. Its values are computed from `seed`, so that it is small.
 struct ModelRecord {
   Step step = 0;
   bool begins_row = true;
   std::array<int, kFields> lengths{kMissing, kMissing, kMissing, kMissing};
   std::uint64_t seed = 0;
 
-  /// From {1, 2} (the bool field: {0, 1}): replays of other records look the same.
+  /// Values are 1 or 2 (0 or 1 in the bool field), so that different records often look alike.
   Value value(std::size_t field, int index) const noexcept;
   int first_field() const noexcept;  ///< kFields if it has none
   int last_field() const noexcept;   ///< -1 if it has none
@@ -35,7 +35,7 @@ std::vector<Field> ModelFields();
 /// The values of a record in memory, and the field-writes that point to them.
 class Call {
  public:
-  /// `broken`: the last field-write gets an item that does not belong.
+  /// With `broken`, the last field-write gets an invalid item.
   Call(const ModelRecord& record, bool broken);
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
@@ -53,7 +53,8 @@ class Model {
   std::vector<ModelRecord> records;  ///< everything appended, in order
   std::size_t synced = 0;            ///< records that must survive a power cut
 
-  /// Throws std::runtime_error saying where `reader` is not the first reader.records() records.
+  /// Throws std::runtime_error, naming the place, unless `reader` has the first reader.records()
+  /// records.
   void Check(const Reader& reader, Random& random) const;
 
   std::uint64_t rows(std::size_t records) const;

@@ -1,4 +1,4 @@
-// Where crash tests put their stores, and the numbers they take from the environment.
+// The directories of the crash tests, and the numbers that they read from the environment.
 #pragma once
 
 #include <cstdint>
@@ -10,20 +10,20 @@
 
 namespace stream_store::crash {
 
-/// A number from the environment: how many crashes, which seed.
+/// Returns a number from the environment, such as a count of crashes or a seed.
 inline std::uint64_t FromEnvironment(const char* name, std::uint64_t otherwise) {
   const char* text = std::getenv(name);
   return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
 }
 
-/// A share of `full` by EFFORT, in percent: sanitized builds do less of the same. Never 0.
+/// Returns EFFORT percent of `full`, at least 1. Sanitized builds run with a lower EFFORT.
 inline std::uint64_t Effort(std::uint64_t full) {
   const std::uint64_t share = full * FromEnvironment("EFFORT", 100) / 100;
   return share == 0 ? 1 : share;
 }
 
-/// A fresh directory, in memory where that is possible: no process that dies loses what lies there,
-/// and syncs cost nothing. Deleted with all its content at the end.
+/// A new directory, memory-backed if possible: its files survive processes that die, and syncs cost
+/// nothing. Deleted with all its content by the destructor.
 class FastDirectory {
  public:
   FastDirectory() {

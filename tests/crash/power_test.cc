@@ -1,8 +1,8 @@
-// The crash model: many stores, each through several lives and deaths on a simulated disk, with the
-// library's own code on both sides of every crash.
+// The crash model: runs many stores through several lives and deaths on a simulated disk, with the
+// real library before and after every crash.
 //
 // By hand: CRASHES=2000000 SEED=7 crash_power_test. A failure prints the SEED that replays it (with
-// CRASHES=1 in part 0); TRACE=1 tells what happened.
+// CRASHES=1 in part 0); TRACE=1 prints every event.
 
 #include <cstdlib>
 #include <filesystem>
@@ -21,7 +21,7 @@ constexpr std::uint64_t kParts = 4;
 
 class PowerTest : public ::testing::TestWithParam<std::uint64_t> {
  protected:
-  // False after a failure.
+  // Returns false after a failure.
   bool Run(std::uint64_t seed) {
     std::filesystem::remove_all(directory_ / "store");
     try {
@@ -39,8 +39,8 @@ class PowerTest : public ::testing::TestWithParam<std::uint64_t> {
   std::ostream* trace_ = std::getenv("TRACE") == nullptr ? nullptr : &std::cout;
 };
 
-// In four parts, so that they can run side by side.
-TEST_P(PowerTest, RecoversWhatWasSyncedAndNothingThatWasNotAppended) {
+// In four parts, so that they can run in parallel.
+TEST_P(PowerTest, RecoversAllSyncedRecordsAndOnlyAppendedOnes) {
   const std::uint64_t crashes = (FromEnvironment("CRASHES", 100'000) + kParts - 1) / kParts;
   const std::uint64_t first = FromEnvironment("SEED", 20'260'701) + GetParam() * 1'000'000'000;
   std::uint64_t seed = first;

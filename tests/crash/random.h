@@ -1,11 +1,13 @@
-// Seeded random numbers for the crash tests: the same everywhere, so that a seed replays a failure.
+// Seeded random numbers, the same on every machine, so that a seed replays a failure.
 #pragma once
 
 #include <cstdint>
 
+#include "base/assert.h"
+
 namespace stream_store::crash {
 
-/// splitmix64: small, fast, good enough to choose what happens next.
+/// splitmix64: small, fast, good enough to choose events.
 class Random {
  public:
   explicit Random(std::uint64_t seed) noexcept : state_(seed) {}
@@ -17,15 +19,19 @@ class Random {
     return z ^ (z >> 31);
   }
 
-  /// In [0, limit). REQUIRES: limit > 0.
-  std::uint64_t Below(std::uint64_t limit) noexcept { return Next() % limit; }
+  /// Returns a number in [0, limit).
+  /// REQUIRES: limit > 0.
+  std::uint64_t Below(std::uint64_t limit) noexcept {
+    STREAM_STORE_ASSERT(limit > 0);
+    return Next() % limit;
+  }
 
-  /// In [low, high], both included.
+  /// Returns a number in [low, high], both included.
   std::uint64_t Between(std::uint64_t low, std::uint64_t high) noexcept {
     return low + Below(high - low + 1);
   }
 
-  /// True `percent` times in a hundred.
+  /// Returns true with a probability of `percent` / 100.
   bool Chance(std::uint64_t percent) noexcept { return Below(100) < percent; }
 
  private:

@@ -1,5 +1,5 @@
-// One writer and eight readers, each a process: every window is what was written, and lengths never
-// go back. Readers are killed all the while.
+// One writer and eight readers, each in its own process: every window has the appended values, and
+// the store never gets shorter for a reader. Readers are killed at random.
 //
 // By hand: WINDOWS=10000000 SEED=7 crash_reader_test.
 
@@ -38,7 +38,7 @@ struct Shared {
   std::atomic<std::uint64_t> wrong{0};
 };
 
-// Value p of the store tells row and step by itself: see AppendWholeRow().
+// The row and step of value p follow from p alone: see AppendWholeRow().
 void Sample(const std::filesystem::path& path, std::uint64_t seed, Shared& shared) {
   constexpr std::uint64_t kWidth = 64;
   constexpr std::size_t kBatch = 64;
@@ -70,7 +70,7 @@ void Sample(const std::filesystem::path& path, std::uint64_t seed, Shared& share
   }
 }
 
-TEST(ReaderProcessTest, EveryWindowOfEveryReaderIsWhatWasWritten) {
+TEST(ReaderProcessTest, EveryWindowOfEveryReaderIsCorrect) {
   const std::uint64_t windows = FromEnvironment("WINDOWS", Effort(200'000));
   Random random(FromEnvironment("SEED", 1));
   FastDirectory scratch;
@@ -99,7 +99,7 @@ TEST(ReaderProcessTest, EveryWindowOfEveryReaderIsWhatWasWritten) {
     StreamStore store = StreamStore::Open(path, options);
     for (Row row = 0; !shared.stop; ++row) {
       AppendWholeRow(store, row);
-      if (row > 60'000) ::usleep(50);  // large enough; the machine has other things to do
+      if (row > 60'000) ::usleep(50);  // large enough: leave the processors to the readers
     }
   });
   std::vector<pid_t> readers;
@@ -110,7 +110,7 @@ TEST(ReaderProcessTest, EveryWindowOfEveryReaderIsWhatWasWritten) {
   for (int i = 0; i < kReaders; ++i) readers.push_back(sample(random.Next()));
   while (shared.windows < windows && shared.wrong == 0) {
     ::usleep(20'000);
-    const std::size_t i = random.Below(kReaders);  // one of them dies, another comes
+    const std::size_t i = random.Below(kReaders);  // kill one of them, start another
     ::kill(readers[i], SIGKILL);
     int status = 0;
     ::waitpid(readers[i], &status, 0);

@@ -1,4 +1,4 @@
-// Rows whose content follows from their number, for tests that kill, fail and damage.
+// Rows whose content follows from their number, for tests of kills, faults and damage.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +21,7 @@ inline const std::vector<Field>& RowFields() {
   return fields;
 }
 
-/// One thread, no sync by itself: what happens is what the test does.
+/// Options without helper threads and automatic syncs, so that the test determines every event.
 inline Options RowOptions() {
   return Options{.capacity_values = 1,
                  .fields = RowFields(),
@@ -30,18 +30,18 @@ inline Options RowOptions() {
                  .sync_bytes = 0};
 }
 
-/// Items of row r's list; a few lists are long, so that files grow.
+/// The number of items of row r's list. A few lists are long, so that files grow.
 inline std::size_t ListLength(Row row) {
   return static_cast<std::size_t>(row % 17 == 16 ? 5000 : row % 7);
 }
 
-/// Row r: its number, a list of it, and whether it is odd.
+/// Appends row r: its number, a list of copies of it, and whether it is odd.
 inline void AppendWholeRow(StreamStore& store, Row row) {
   const std::vector<Value> list(ListLength(row), row);
   store.Append(row, {{0, row}, {1, list}, {2, row % 2 == 1}});
 }
 
-/// Three rows in one call: seen by readers at once.
+/// Appends three rows in one call, which readers see all at once.
 inline void AppendThreeRows(StreamStore& store, Row row) {
   std::array<std::vector<Value>, 3> lists;
   std::vector<Step> steps;
@@ -87,7 +87,7 @@ class RowColumns {
   std::array<Column, 3> columns_;
 };
 
-/// Empty, or where the rows are not those of AppendWholeRow().
+/// Returns an empty text, or the first difference from the rows of AppendWholeRow().
 inline std::string WrongRow(const Reader& reader) {
   for (Row row = 0; row < static_cast<Row>(reader.num_rows()); ++row) {
     const RowView view = reader.row(row);

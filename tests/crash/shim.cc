@@ -47,7 +47,7 @@ Result Failure() {
   }
 }
 
-// The entry in the table that stands before the real call.
+// The table entry that runs before the real call.
 template <auto kEntry>
 struct Before;
 
@@ -57,7 +57,7 @@ struct Before<kEntry> {
 
   static Result Call(Arguments... arguments) {
     if (Fails(name)) {
-      // The kernel has closed and unmapped what it says it could not.
+      // The kernel closes and unmaps even if it reports an error.
       constexpr bool kLetsGo = std::is_same_v<Before, Before<&Syscalls::close>> ||
                                std::is_same_v<Before, Before<&Syscalls::munmap>>;
       if constexpr (kLetsGo) (RealSyscalls().*kEntry)(arguments...);

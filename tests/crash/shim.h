@@ -1,7 +1,7 @@
-// Shim: the n-th system call of the library fails, once or for ever, or kills the process.
+// Shim: makes the n-th system call of the library fail, once or from then on, or kill the process.
 //
-// Puts itself before every entry of the table, so that no call can be forgotten. Thread rules: one
-// thread, one Shim at a time.
+// It wraps every entry of the table, so that no call can be forgotten. Thread rules: one Shim at a
+// time, used by one thread.
 #pragma once
 
 #include <cstdint>
@@ -15,16 +15,16 @@ class Shim {
  public:
   enum class Fault { kNone, kOnce, kForEver, kKill };
 
-  /// The `nth` call from now (from 1) fails with `error`. A call that is interrupted for ever is
-  /// interrupted a hundred times: the library is right to try again.
+  /// Makes the `nth` call from now (counted from 1) fail with `error`. A call that always fails
+  /// with EINTR is interrupted a hundred times only, because the library must retry it.
   Shim(std::uint64_t nth, Fault fault, int error);
   Shim(const Shim&) = delete;
   Shim& operator=(const Shim&) = delete;
-  ~Shim();  ///< puts the real calls back
+  ~Shim();  ///< restores the real calls
 
-  std::uint64_t calls() const noexcept;  ///< made so far
+  std::uint64_t calls() const noexcept;  ///< calls made so far
   std::uint64_t faults() const noexcept;
-  const std::string& name() const noexcept;  ///< of the first call that failed
+  const std::string& name() const noexcept;  ///< the name of the first call that failed
 };
 
 }  // namespace stream_store::crash

@@ -1,6 +1,5 @@
-// Every instruction boundary: a writer is run one instruction at a time, and after each the files are
-// looked at from outside, as recovery would find them if the process were killed there. Now and then
-// it is.
+// Every instruction boundary: runs a writer one instruction at a time and examines the files after
+// each, as recovery would find them if the process were killed there. Sometimes it is killed.
 //
 // By hand: STEPS=1000000 SEED=7 crash_step_test.
 
@@ -31,7 +30,7 @@
 #include "storage/store_files.h"
 #include "support/sanitizers.h"
 
-// Sanitizers run too many instructions of their own, and look at the process themselves.
+// Sanitizers execute too many instructions, and trace the process themselves.
 #if !STREAM_STORE_ASAN && !STREAM_STORE_TSAN
 
 namespace stream_store::crash {
@@ -47,8 +46,8 @@ namespace fs = std::filesystem;
 
 struct Acknowledged {
   std::atomic<Row> begun{0};   // appends that were called
-  std::atomic<Row> rows{0};    // whose append returned
-  std::atomic<Row> synced{0};  // rows that a sync said are durable
+  std::atomic<Row> rows{0};    // appends that returned
+  std::atomic<Row> synced{0};  // rows that a sync reported as durable
 };
 
 class StepTest : public ::testing::Test {
@@ -72,9 +71,9 @@ class StepTest : public ::testing::Test {
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
   }
 
-  // Runs `work` in a child. Before it says so by raising SIGUSR1, at full speed; from then on one
-  // instruction at a time, with `look` after each, until it ends, or has made `most`: then it is
-  // killed. Returns the instructions made.
+  // Runs `work` in a child, at full speed until it raises SIGUSR1, then one instruction at a time,
+  // with `look` after each. After `most` instructions the child is killed. Returns the number of
+  // instructions stepped through.
   std::uint64_t StepThrough(const std::function<void()>& work, std::uint64_t most,
                             const std::function<void()>& look) {
     const pid_t child = ::fork();
@@ -107,7 +106,7 @@ class StepTest : public ::testing::Test {
     return steps;
   }
 
-  // What recovery would find now, of files opened before.
+  // Runs recovery on files that were opened before, and checks its result.
   void LookAt(const internal::StoreFiles& files) {
     const Row least = done_->rows.load(std::memory_order_acquire);
     const internal::Recovered found = internal::Recover(files);
@@ -118,7 +117,7 @@ class StepTest : public ::testing::Test {
     ASSERT_TRUE(rows == least || rows == most) << "part of a call";
     ASSERT_EQ(found.cursor.records, found.published);
     ASSERT_GE(static_cast<Row>(found.slot.rows), done_->synced.load());
-    if (rows > seen_) {  // the check proved its bytes; are they the right ones?
+    if (rows > seen_) {  // the checksums are right; are the values?
       const auto* records = reinterpret_cast<const Record*>(files.records.data());
       const auto* values = reinterpret_cast<const Value*>(files.values.data());
       for (std::uint64_t i = static_cast<std::uint64_t>(seen_); i < found.cursor.records; ++i) {
@@ -138,12 +137,12 @@ class StepTest : public ::testing::Test {
   std::uint64_t kills_ = 0;
 };
 
-// Append, growth and sync, through many lives that end in a kill.
+// Steps through append, growth and sync, in many lives that end in a kill.
 TEST_F(StepTest, EveryInstructionOfAppendGrowthAndSyncLeavesAWholeStore) {
   std::uint64_t steps = 0;
   std::uint64_t lives = 0;
   while (steps < steps_) {
-    if (lives++ % 25 == 0) {  // small again
+    if (lives++ % 25 == 0) {  // start with an empty store again
       fs::remove_all(path_);
       done_->begun = done_->rows = done_->synced = seen_ = 0;
       StreamStore::Open(path_, RowOptions()).Close();
@@ -167,7 +166,7 @@ TEST_F(StepTest, EveryInstructionOfAppendGrowthAndSyncLeavesAWholeStore) {
     const auto look = [&] {
       if (files == nullptr)
         files = internal::StoreFiles::Open(Directory::Open(path_), /*writable=*/false);
-      if (files->meaning()->schema.empty()) files->ReloadSchema();
+      if (files->store_schema()->schema.empty()) files->ReloadSchema();
       LookAt(*files);
     };
     steps += StepThrough(write, 200 + random_.Below(8'000), look);
@@ -183,7 +182,7 @@ TEST_F(StepTest, EveryInstructionOfAppendGrowthAndSyncLeavesAWholeStore) {
             << std::endl;
 }
 
-// Calls of three rows, each from its beginning to its end: nobody sees one of the rows alone.
+// Steps through complete calls that append three rows: a reader never sees only one or two of them.
 TEST_F(StepTest, EveryInstructionOfAppendsOfManyRowsShowsAllOrNone) {
   constexpr Row kMany = 3;
   const auto extend = [](StreamStore& store, Row row) {
@@ -238,7 +237,8 @@ TEST_F(StepTest, EveryInstructionOfAppendsOfManyRowsShowsAllOrNone) {
     first = static_cast<Row>(after.num_rows());
   };
   while (calls < 3 || steps < steps_) {
-    const bool whole = calls < 3 || random_.Chance(50);  // else a kill in the middle
+    const bool whole =
+        calls < 3 || random_.Chance(50);  // else the writer is killed inside the call
     const std::uint64_t most = whole ? ~std::uint64_t{0} : random_.Below(10'000);
     switch (calls % 3) {
       case 0:
@@ -257,14 +257,14 @@ TEST_F(StepTest, EveryInstructionOfAppendsOfManyRowsShowsAllOrNone) {
             << " calls of many rows, " << kills_ << " kills, 0 lost" << std::endl;
 }
 
-// From nothing: the path is absent, or a whole store.
+// Steps through the creation of a store: there is nothing at the path, or a complete store.
 TEST_F(StepTest, EveryInstructionOfCreateLeavesNothingOrAWholeStore) {
   std::uint64_t steps = 0;
   std::uint64_t absent = 0;
   std::uint64_t lives = 0;
   while (steps < steps_) {
     fs::remove_all(path_);
-    const std::uint64_t calls = random_.Below(60);  // of the system, before the stepping begins
+    const std::uint64_t calls = random_.Below(60);  // system calls before the stepping begins
     static std::uint64_t to_go;
     const auto create = [&] {
       to_go = calls;

@@ -1,4 +1,5 @@
-// libFuzzer's door: built once for each target, with STREAM_STORE_FUZZ_TARGET its function.
+// The entry point of libFuzzer. Built once per target, with STREAM_STORE_FUZZ_TARGET as its
+// function.
 #include <cstddef>
 #include <cstdint>
 

@@ -1,4 +1,4 @@
-// Pure functions of bytes: the schema and the control file.
+// Fuzz targets for pure functions of bytes: the schema and the control file.
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -21,7 +21,8 @@ namespace {
 
 constexpr StoreId kId = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
 
-// The checksum over all but the last four bytes, put there; else no mutation would pass it.
+// Stores the right checksum of all bytes except the last four there. Without that, no mutation
+// would get past the check.
 std::vector<std::byte> Mended(Bytes bytes) {
   std::vector<std::byte> mended(bytes.size());
   std::transform(bytes.begin(), bytes.end(), mended.begin(),
@@ -60,7 +61,7 @@ void FuzzControl(Bytes bytes) {
     const std::size_t begin = std::min(bytes.size(), i * kSlotBytes);
     const std::size_t end = std::min(bytes.size(), begin + kSlotBytes);
     const Bytes part = bytes.subspan(begin, end - begin);
-    // Half of the inputs get right checksums.
+    // Half of the inputs get valid checksums.
     blocks[i] = Mended(part);
     if (bytes.size() % 2 == 1) {
       std::transform(part.begin(), part.end(), blocks[i].begin(),

@@ -1,5 +1,5 @@
-// The corpus of every target, and seeded mutations of it, in the ordinary tests: findings of earlier
-// fuzzing stay found.
+// Runs the corpus of every fuzz target and seeded mutations of it in the ordinary tests, so that
+// bugs found by earlier fuzzing cannot return.
 //
 // By hand: FUZZ_RUNS=100000 SEED=7 fuzz_test.
 
@@ -31,7 +31,7 @@ struct Target {
 
 const Input* running = nullptr;
 
-// The input of a broken promise, to be kept in the corpus: xxd -r -p.
+// Prints the input that broke a promise as hex. Add it to the corpus with xxd -r -p.
 void TellInput(int /*signal*/) {
   std::fputs("input: ", stderr);
   if (running != nullptr) {

@@ -8,6 +8,7 @@
 
 #include "stream_store/arrow.h"
 #include "stream_store/error.h"
+#include "stream_store/interop.h"
 
 #include "fuzz/mutant_stream.h"
 
@@ -21,15 +22,16 @@ void Require(bool holds, const char* what) {
   }
 }
 
-// Reads everything, twice: as runs, and as an exported stream.
+// Reads everything twice: with ScanRows(), and as an exported stream.
 std::uint64_t ReadAll(const Reader& reader) {
   std::uint64_t sum = 0;
-  reader.ScanRows(0, static_cast<Row>(reader.num_rows()), [&](const RecordRun& run) {
-    for (std::uint64_t i = 0; i < run.count * run.stride; ++i) {
-      sum += static_cast<std::uint64_t>(run.values[i]);
-    }
-    return true;
-  });
+  interop::ScanRows(reader, 0, static_cast<Row>(reader.num_rows()),
+                    [&](const interop::RecordRun& run) {
+                      for (std::uint64_t i = 0; i < run.count * run.stride; ++i) {
+                        sum += static_cast<std::uint64_t>(run.values[i]);
+                      }
+                      return true;
+                    });
   ArrowArrayStream stream{};
   ExportArrow(reader, {}, &stream);
   std::int64_t rows = 0;
@@ -56,7 +58,8 @@ Outcome ImportMutant(std::span<const std::uint8_t> bytes) {
   Options options;
   options.grow_ahead = false;
   options.capacity_values = 1000;
-  const std::filesystem::path memory = "/dev/shm";  // thousands of stores: not on a disk
+  const std::filesystem::path memory =
+      "/dev/shm";  // not on a disk, because there are thousands of stores
   if (std::filesystem::is_directory(memory)) {
     options.temporary_directory = memory;
   }

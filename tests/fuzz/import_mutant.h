@@ -1,5 +1,5 @@
-// One round of fuzzing the importer: a mutant stream into a store, and what must hold whatever it
-// was.
+// ImportMutant(): one round of fuzzing the importer. Imports a mutant stream into a store and
+// checks the promises that hold for every stream.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// A short run of the importer's fuzzing, the same at every run; `make fuzz` is the long one.
+// A short, deterministic run of fuzzing the importer; `make fuzz` runs it longer.
 #include <cstdint>
 #include <map>
 #include <random>
@@ -22,13 +22,13 @@ TEST(ImportMutants, AreImportedOrRefusedWithoutATrace) {
     }
     ++outcomes[ImportMutant(bytes)];
   }
-  // All of them are met, so that this tests something.
+  // Each outcome must occur, else this test checks nothing.
   EXPECT_GT(outcomes[Outcome::kImported], kRounds / 20);
   EXPECT_GT(outcomes[Outcome::kRefused], kRounds / 4);
   RecordProperty("imported", outcomes[Outcome::kImported]);
 }
 
-TEST(ImportMutants, OfNoBytesAreNone) { EXPECT_NO_FATAL_FAILURE(ImportMutant({})); }
+TEST(ImportMutants, AcceptAnEmptyInput) { EXPECT_NO_FATAL_FAILURE(ImportMutant({})); }
 
 }  // namespace
 }  // namespace stream_store::fuzz

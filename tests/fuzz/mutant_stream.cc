@@ -83,7 +83,7 @@ struct Maker {
     wide ? Put<std::int64_t>(out, i, value) : Put<std::int32_t>(out, i, value);
   }
 
-  // Rising offsets of `elements` lists; returns the last.
+  // Makes rising offsets of `elements` lists and returns the last one.
   std::int64_t AddOffsets(Node& node, std::int64_t elements, bool wide) {
     std::uint8_t* out = Add(node, static_cast<std::size_t>(elements + 1) * (wide ? 8 : 4));
     auto at = static_cast<std::int64_t>(draw.Below(3));
@@ -96,7 +96,8 @@ struct Maker {
     return at;
   }
 
-  // An array of which `wanted` elements are asked for, with the same shape as `like`, if given.
+  // Makes an array that must have at least `wanted` elements, with the shape of `like` if that is
+  // given.
   std::unique_ptr<Node> Make(std::int64_t wanted, int depth, const Node* like) {
     auto node = std::make_unique<Node>();
     node->format = like != nullptr ? like->format : kFormats[draw.Below(kFormats.size())];
@@ -176,7 +177,8 @@ struct Maker {
     }
   }
 
-  // Text offsets cannot be checked against the size of their buffer: no lies but falling ones.
+  // A consumer cannot check text offsets against the size of their buffer, so the only lie is a
+  // falling offset.
   void Text(Node& node, std::int64_t elements) {
     const bool wide = node.format == "U" || node.format == "Z";
     std::uint8_t* out = Add(node, static_cast<std::size_t>(elements + 1) * (wide ? 8 : 4));
@@ -213,7 +215,7 @@ struct Maker {
     Put<std::int64_t>(Add(node, 8), 0, kText);
   }
 
-  // Lies about the array as a whole.
+  // Adds lies about the array as a whole.
   void Lie(Node& node) {
     if (!draw.Chance(12)) {
       return;

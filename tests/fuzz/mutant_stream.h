@@ -1,9 +1,9 @@
-// Arrow streams made from bytes: mostly right, with a few lies of the kind that a consumer can
-// find.
+// MutantStream: Arrow streams made from random bytes. They are mostly valid, with a few lies of
+// kinds that a consumer can detect.
 //
-// Buffers have exactly the size that the truth needs, so that AddressSanitizer sees every read that
-// believes a lie. Not among the lies: a length of an array beyond its own buffers, which nobody can
-// find, since the interface tells no sizes.
+// Buffers have exactly the size that the valid values need, so that AddressSanitizer detects every
+// read that relies on a lie. An array length beyond the array's own buffers is not among the lies:
+// a consumer cannot detect it, because the interface does not give the sizes of buffers.
 #pragma once
 
 #include <cstddef>
@@ -17,14 +17,14 @@
 
 namespace stream_store::fuzz {
 
-/// Numbers drawn from bytes; zeros when they are used up.
+/// Draws numbers from bytes; returns zeros when they are used up.
 class Draw {
  public:
   explicit Draw(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
 
   std::uint8_t Byte();
   std::uint64_t Below(std::uint64_t end);  ///< 0 if end is 0
-  std::int64_t Odd();                      ///< some number that lies like to be
+  std::int64_t Odd();                      ///< a number that is typical for a lie
 
   bool Chance(unsigned in) { return Below(in) == 1; }
 
@@ -47,7 +47,7 @@ struct Node {
   std::vector<std::unique_ptr<Node>> children;
   std::unique_ptr<Node> dictionary;
   bool drop_dictionary = false;
-  std::int64_t extra_children = 0;  ///< told less than there are
+  std::int64_t extra_children = 0;  ///< children that n_children does not count
   std::vector<ArrowArray> arrays;
   std::vector<ArrowArray*> array_pointers;
   ArrowArray dictionary_array{};
@@ -64,13 +64,13 @@ class MutantStream {
   MutantStream& operator=(const MutantStream&) = delete;
   ~MutantStream();
 
-  /// May be called once; what it fills must not outlive this.
+  /// Fills the C stream. May be called once; the stream must not outlive this object.
   ArrowArrayStream stream();
 
-  /// Fields that its columns fit, or nearly.
+  /// Returns fields that match its columns, or almost match them.
   std::vector<Field> Fields(Draw& draw) const;
 
-  /// Whether everything that was handed out was released, once.
+  /// Whether every struct that was handed out was released exactly once.
   bool AllReleased() const { return handed_out == released && !twice; }
 
   int handed_out = 0;

@@ -1,5 +1,5 @@
-// Sequences of operations against a model that is a list of rows. Two bytes an operation: which, and
-// how much.
+// Fuzz target for sequences of operations, compared with a model that is a list of rows. Each
+// operation takes two bytes: its kind and its size.
 #include <cerrno>
 #include <filesystem>
 #include <optional>
@@ -116,9 +116,9 @@ class Run {
     model_.back().writes.push_back({2, {1}});
   }
 
-  // Calls that do not fit the store; it stays as it was.
+  // Makes invalid calls, which must leave the store unchanged.
   void Refuse(std::uint8_t much) {
-    if (model_.empty()) return;  // any step may be the first
+    if (model_.empty()) return;  // the first step may have any number
     const Step step = NextStep();
     const std::array<FieldWrite, 2> wrong_order = {FieldWrite{2, true}, FieldWrite{0, 1}};
     const ErrorCode code = much % 3 == 0 ? store_->TryAppend(step, wrong_order)
@@ -140,7 +140,8 @@ class Run {
     store_->Extend(steps, std::span(&column, 1));
   }
 
-  // `failing`: which of its fdatasync calls fails; 0: none. Afterwards the next process goes on.
+  // Closes the store. `failing` is the number of the fdatasync call that fails, or 0. Then a new
+  // process continues.
   void Sync(int failing) {
     calls_to_failure = failing;
     sys().fdatasync = FailsLater<&Syscalls::fdatasync, EIO>::Call;
@@ -157,13 +158,13 @@ class Run {
     Require(store_->TryAppend(NextStep(), {}) == ErrorCode::kIo, "an append after a failed sync");
     try {
       store_->Close();
-    } catch (const Error&) {  // says once more what failed
+    } catch (const Error&) {  // repeats the failure of the sync
     }
     store_.reset();
     Open();
   }
 
-  // The files as they are now are what a killed writer leaves.
+  // Copies the files: a killed writer would leave them like this.
   void Kill() {
     const fs::path before = Path();
     ++life_;

@@ -1,4 +1,4 @@
-// Require(): a promise that does not hold ends the process, so that every driver sees it.
+// Require(): aborts the process if a promise is broken, so that every driver notices it.
 #pragma once
 
 #include <cstdio>

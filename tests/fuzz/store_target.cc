@@ -1,7 +1,7 @@
-// Whole stores: patches on the files of one that is right.
+// Fuzz target for complete stores: applies patches to the files of an intact one.
 //
-// Input: one byte of flags, then patches of 12 bytes: file (u8), what to do (u8), place (u16), word
-// (u64).
+// The input is one byte of flags, followed by patches of 12 bytes: file (u8), kind of patch (u8),
+// place (u16), word (u64).
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "stream_store/interop.h"
 #include "stream_store/verify.h"
 
 #include "base/str_cat.h"
@@ -62,7 +63,7 @@ void Write(const Image& image, const fs::path& path) {
   std::ofstream(path / "lock") << "";
 }
 
-// The store everything starts from, closed or as a dead writer left it; always the same bytes.
+// Returns the store that is patched, closed or as a dead writer leaves it; always the same bytes.
 const Image& Template(bool died) {
   static const std::array<Image, 2> images = [] {
     sys().getrandom = [](void* buffer, std::size_t count, unsigned) {
@@ -108,7 +109,7 @@ void Patch(Image& image, Bytes patch) {
     case 1:  // one byte
       if (most > 0) file[at] = std::byte{static_cast<std::uint8_t>(word)};
       break;
-    case 2: {  // more or less than there is
+    case 2: {  // truncate or extend
       std::uint64_t there = 0;
       std::memcpy(&there, file.data() + at, most);
       there += word % 2 == 0 ? word % 256 : 0 - word % 256;
@@ -121,7 +122,7 @@ void Patch(Image& image, Bytes patch) {
     case 4:
       file.resize(std::min<std::size_t>(file.size() + word % 4096, 600'000));
       break;
-    case 5: {  // a record or block copied
+    case 5: {  // copy a record or block
       const std::uint64_t from = word % file.size();
       const std::size_t count = std::min<std::size_t>({32, file.size() - at, file.size() - from});
       std::memmove(file.data() + at, file.data() + from, count);
@@ -136,7 +137,7 @@ void MendBlock(std::vector<std::byte>& file, std::uint64_t begin, std::uint64_t 
   std::memcpy(file.data() + begin + size - 4, &sum, sizeof(sum));
 }
 
-// The check of every record whose layout and values lie in the files.
+// Recomputes the checksum of every record whose layout and values lie inside the files.
 void MendRecords(Image& image) {
   std::vector<std::byte>& records = image["records"];
   const std::vector<std::byte>& values = image["values"];
@@ -175,7 +176,7 @@ bool Refused(const Error& error) {
          error.code() == ErrorCode::kNotFound;
 }
 
-// Every way to read, with errors of the right kind.
+// Calls every read function, which may throw only errors of the right kind.
 void ReadAll(const Reader& reader) {
   try {
     const auto rows = static_cast<Row>(std::min<std::uint64_t>(reader.num_rows(), 64));
@@ -187,8 +188,8 @@ void ReadAll(const Reader& reader) {
       const std::array<Position, 1> start = {0};
       reader.ReadWindows(start, size, {.values = values.data(), .number = numbers.data()});
     }
-    std::vector<IndexEntry> entries(reader.CountIndex(0, rows));
-    reader.ReadIndex(0, rows, entries);
+    std::vector<IndexEntry> entries(interop::CountIndex(reader, 0, rows));
+    interop::ReadIndex(reader, 0, rows, entries);
     reader.RowAt(5, Side::kLeft);
     reader.field_writes();
     reader.complete_rows();
@@ -212,7 +213,7 @@ void AppendAndReopen(const fs::path& path) {
       if (step == INT64_MAX) return;
       store.Append(step + 1, {});
     } catch (const Error& error) {
-      // A last row that cannot be read, or steps and rows at their end.
+      // The last row cannot be read, or steps or rows have reached their limit.
       Require(Refused(error) || error.code() == ErrorCode::kInvalidArgument ||
                   error.code() == ErrorCode::kNoSpace,
               error.what());

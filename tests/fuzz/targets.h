@@ -1,5 +1,5 @@
-// What is fuzzed: functions of bytes that must not crash, hang or break their promises, whatever the
-// bytes. A broken promise ends the process with std::abort().
+// The fuzz targets: functions of bytes that must not crash, hang or break their promises for any
+// bytes. A broken promise aborts the process.
 //
 // Driven by libFuzzer (entry.cc, `make fuzz`) and, in the ordinary tests, by the corpus and by
 // seeded mutations of it (fuzz_test.cc).
@@ -12,20 +12,20 @@ namespace stream_store::fuzz {
 
 using Bytes = std::span<const std::uint8_t>;
 
-/// A schema file: refused, or the same after encoding and decoding.
+/// A schema file is refused, or encoding its schema gives the same bytes.
 void FuzzSchema(Bytes bytes);
 
-/// The blocks of a control file: the slot that is chosen is valid and the newest.
+/// Of the blocks of a control file, the chosen slot is valid and the newest.
 void FuzzControl(Bytes bytes);
 
-/// Patches on the files of a small store, checksums mended where the first byte says so. Opening,
-/// reading, verifying, repairing and writing give typed errors or a store that is right.
+/// Applies patches to the files of a small store, and recomputes checksums if the first byte says
+/// so. Opening, reading, verifying, repairing and writing give typed errors or an intact store.
 void FuzzStore(Bytes bytes);
 
-/// A sequence of operations, compared with a model after each.
+/// Runs a sequence of operations and compares the store with a model after each.
 void FuzzOperations(Bytes bytes);
 
-/// An Arrow stream with mistakes in it: imported whole, or refused without a trace.
+/// An Arrow stream with mistakes is imported completely, or refused without any effect.
 void FuzzImport(Bytes bytes);
 
 }  // namespace stream_store::fuzz

@@ -1,4 +1,4 @@
-"""Arrow arrays of every type a store takes, made and compared by pyarrow and NumPy alone."""
+"""Arrow arrays of every type that a store takes, made and compared by pyarrow and NumPy alone."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import pyarrow as pa
 
 Nulls = Literal["none", "some", "all", "edges"]
 
-#: One column of each: name -> Arrow type. Those of fixed inner shape are not inferred from Arrow
-#: alone; `FEATURES` has what they are declared as.
+#: One column of each type: name -> Arrow type.
 TYPES: dict[str, pa.DataType] = {
     "bool": pa.bool_(),
     **{
@@ -59,7 +58,7 @@ TYPES: dict[str, pa.DataType] = {
     "a.b": pa.int64(),
 }
 
-#: Arrays whose storage is nested variable lists: what they are declared as, and their inner shape.
+#: Arrays that Arrow stores as nested variable lists: declaration, Arrow type and shape of each.
 ARRAYS: dict[str, tuple[str, pa.DataType, tuple[int, ...]]] = {
     "array2d": ("float32[2,3]", pa.list_(pa.list_(pa.float32())), (2, 3)),
     "array3d": ("int8[2,1,2]", pa.list_(pa.list_(pa.list_(pa.int8()))), (2, 1, 2)),
@@ -70,7 +69,7 @@ ARRAYS: dict[str, tuple[str, pa.DataType, tuple[int, ...]]] = {
 
 
 def items(kind: pa.DataType, count: int, rng: np.random.Generator) -> pa.Array:
-    """`count` items with any bits whatever, as far as the type allows."""
+    """`count` items with random bits, as far as the type allows."""
     if pa.types.is_boolean(kind):
         return pa.array(rng.integers(0, 2, count).astype(bool))
     if pa.types.is_decimal(kind):
@@ -100,7 +99,7 @@ def items(kind: pa.DataType, count: int, rng: np.random.Generator) -> pa.Array:
 
 
 def mask_of(count: int, nulls: Nulls, rng: np.random.Generator) -> np.ndarray:
-    """True where a row is null."""
+    """A mask that is true where a row is null."""
     mask = rng.random(count) < 0.4
     if nulls == "none":
         mask[:] = False
@@ -113,7 +112,7 @@ def mask_of(count: int, nulls: Nulls, rng: np.random.Generator) -> np.ndarray:
 
 
 def with_nulls(array: pa.Array, mask: np.ndarray) -> pa.Array:
-    """The same array, null where `mask`: whatever lies under a null stays there."""
+    """The same array, null where `mask` is true. The values under the nulls stay there."""
     if not mask.any():
         return array
     bitmap = pa.py_buffer(np.packbits(~mask, bitorder="little").tobytes())
@@ -122,7 +121,7 @@ def with_nulls(array: pa.Array, mask: np.ndarray) -> pa.Array:
         children = [array.field(i) for i in range(array.type.num_fields)]
     elif pa.types.is_nested(array.type):
         children = [array.values]
-    # A struct's or list's own buffers come first, before those of its children.
+    # The buffers of a struct or list itself come before those of its children.
     own = {True: 1}.get(
         pa.types.is_struct(array.type) or pa.types.is_fixed_size_list(array.type), 2
     )
@@ -131,7 +130,7 @@ def with_nulls(array: pa.Array, mask: np.ndarray) -> pa.Array:
 
 
 def column(kind: pa.DataType, count: int, nulls: Nulls, rng: np.random.Generator) -> pa.Array:
-    """A column of rows, lists of any length up to 5 among them."""
+    """A column of `count` rows; lists have up to 5 items."""
     mask = mask_of(count, nulls, rng)
     if pa.types.is_struct(kind):
         fields = [column(kind.field(i).type, count, nulls, rng) for i in range(kind.num_fields)]
@@ -154,7 +153,7 @@ def column(kind: pa.DataType, count: int, nulls: Nulls, rng: np.random.Generator
 def shaped_column(
     kind: pa.DataType, shape: tuple[int, ...], count: int, nulls: Nulls, rng: np.random.Generator
 ) -> pa.Array:
-    """A column of nested lists that all have one shape."""
+    """A column of nested lists of one shape."""
     leaf = kind
     while pa.types.is_nested(leaf):
         leaf = leaf.value_type
@@ -172,7 +171,7 @@ def shaped_column(
 
 
 def assert_same(a: Any, b: Any, where: str = "column") -> None:
-    """That two columns have equal types, nulls and values, every bit of them."""
+    """Assert that two columns have equal types, nulls and values, bit for bit."""
     a, b = _whole(a), _whole(b)
     assert a.type == b.type, where
     assert len(a) == len(b), where
@@ -180,7 +179,7 @@ def assert_same(a: Any, b: Any, where: str = "column") -> None:
     np.testing.assert_array_equal(there, np.asarray(b.is_valid()), where)
     if pa.types.is_struct(a.type):
         for i in range(a.type.num_fields):
-            # A child under a null struct is whatever it is.
+            # The children of a null struct may hold anything.
             assert_same(
                 a.field(i).filter(pa.array(there)),
                 b.field(i).filter(pa.array(there)),
@@ -206,7 +205,7 @@ def assert_same(a: Any, b: Any, where: str = "column") -> None:
 def _whole(array: Any) -> pa.Array:
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):  # some types stay chunked
+    if isinstance(array, pa.ChunkedArray):  # pyarrow leaves some types in chunks
         array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
     if isinstance(array, pa.ExtensionArray):
         return array.storage
@@ -214,7 +213,7 @@ def _whole(array: Any) -> pa.Array:
 
 
 def _raw(array: pa.Array) -> Any:
-    """Something whose equality is that of every bit."""
+    """A form of the array that compares equal only if every bit is equal."""
     kind = array.type
     if pa.types.is_floating(kind) or pa.types.is_temporal(kind) or pa.types.is_integer(kind):
         whole = {16: pa.int16(), 32: pa.int32(), 64: pa.int64(), 8: pa.int8()}[kind.bit_width]

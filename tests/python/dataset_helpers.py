@@ -1,4 +1,4 @@
-"""The small vocabulary of the tests with HuggingFace Datasets."""
+"""Helpers of the tests with HuggingFace Datasets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stream_store import StreamStore
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A datasets cache of the test's own; bars off."""
+    """Give each test its own cache of `datasets`, and turn progress bars off."""
     folder = tmp_path / "cache"
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", folder)
     datasets.disable_progress_bars()
@@ -31,7 +31,7 @@ def table_of(ds: datasets.Dataset) -> pa.Table:
 
 
 def assert_same_dataset(a: datasets.Dataset, b: datasets.Dataset) -> None:
-    """That two datasets have equal features and rows, every bit of them."""
+    """Assert that two datasets have equal features and rows, bit for bit."""
     assert a.features == b.features
     assert a.num_rows == b.num_rows
     one, other = table_of(a), table_of(b)
@@ -47,7 +47,7 @@ def imported(ds: Any, **arguments: Any) -> StreamStore:
 
 
 def contents(store: StreamStore) -> tuple[Any, ...]:
-    """Every value, its type and its place: two stores with equal ones are equal but for steps."""
+    """Every value with its type and position: all of a store except its steps."""
     index = store.index_table()
     rows = store.row_at(index["step"]) if store.num_rows else index["step"]
     return (

@@ -1,7 +1,7 @@
 """A Hub on loopback, small but enough for the real clients to push to and load from.
 
-In memory: repositories of branches of commits of files. What the clients ask for is noted, so that
-tests can look at it; `fail_after` makes every later upload fail, as a lost connection does.
+It keeps repositories, branches, commits and files in memory, and a list of all requests for tests
+to look at. `fail_after` makes every later upload fail, as a lost connection does.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ class FakeHub:
     requests: list[tuple[str, str]] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
     created: list[dict[str, Any]] = field(default_factory=list)
-    fail_after: int | None = None  # commits and uploads from this one on fail
+    fail_after: int | None = None  # commits and uploads fail from this one on
     uploads: int = 0
     blobs: Files = field(default_factory=dict)  # by SHA-256
-    token: str | None = None  # that private repositories ask for
+    token: str | None = None  # required by private repositories
     url: str = ""
 
     def files(self, repo: str, branch: str = "main") -> Files:
@@ -323,7 +323,7 @@ _ROUTES = [
 
 @contextlib.contextmanager
 def running() -> Iterator[FakeHub]:
-    """A Hub that answers on loopback until the end."""
+    """A Hub that answers on loopback until the test ends."""
     hub = FakeHub()
     handler = type("Handler", (_Handler,), {"hub": hub})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def library() -> Path:
-    """A build of the library that is as new as its sources: one that is there, or one made now."""
+    """Return a build of the library that is as new as its sources; build it if there is none."""
     sources = [
         file
         for folder in ("src", "include")
@@ -32,7 +32,7 @@ def library() -> Path:
 
 
 def _build() -> Path:
-    """examples/cpp_quickstart as a project of its own, as its CMakeLists.txt says."""
+    """Build examples/cpp_quickstart as a separate project, as its CMakeLists.txt describes."""
     build = ROOT / "build" / "cpp_quickstart"
     with _only_one(ROOT / "build" / "cpp_quickstart.lock"):
         _run("cmake", "-S", ROOT / "examples" / "cpp_quickstart", "-B", build)

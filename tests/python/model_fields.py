@@ -1,7 +1,7 @@
-"""Fields of the model: what to declare, what to append, which words and which values that must be.
+"""Fields of the model: declarations, values to append, and the words and values they must become.
 
-Used by test_model.py. Everything is Python ints, bytes and `struct`; nothing here comes from the
-package under test. A field-write is a list of words, ints in [-2**63, 2**63).
+Used by test_model.py. All is computed with Python ints, bytes and `struct`, without the package
+under test. A field-write is a list of words, ints in [-2**63, 2**63).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Other processes of the tests: a script each, so that a crash of one is seen and not shared."""
+"""Runs scripts in other processes, so that a crash of one fails a test and does not end the run."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import textwrap
 from pathlib import Path
 from typing import IO
 
-#: Seconds that a test waits for what must happen before it says that it never will. No matter of
-#: speed: longer than the most loaded machine takes.
+#: Seconds that a test waits for an event before it fails. It is longer than the most loaded
+#: machine needs, so it does not measure speed.
 PATIENCE = 600
 
 PREAMBLE = f"""
@@ -23,7 +23,7 @@ PATIENCE = {PATIENCE}
 
 
 def start(script: str, *arguments: object) -> subprocess.Popen[str]:
-    """Starts a Python process that runs `script`; sys.argv[1:] are the arguments as text."""
+    """Start a Python process that runs `script`; sys.argv[1:] are the arguments as text."""
     return subprocess.Popen(
         [sys.executable, "-X", "faulthandler", "-c", PREAMBLE + textwrap.dedent(script)]
         + [os.fspath(a) if isinstance(a, Path) else str(a) for a in arguments],
@@ -35,7 +35,7 @@ def start(script: str, *arguments: object) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str], timeout: float = PATIENCE) -> str:
-    """What the process printed; fails with its stderr if it died or ended badly."""
+    """Return the output of the process. Fails with its stderr if the process failed."""
     try:
         out, err = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
@@ -51,7 +51,7 @@ def run(script: str, *arguments: object, timeout: float = PATIENCE) -> str:
 
 
 def line_of(stream: IO[str] | None) -> str:
-    """The next line that a process prints; fails if it ends instead."""
+    """Return the next line that a process prints. Fails if the process ends instead."""
     assert stream is not None
     line = stream.readline()
     assert line, "the process ended before it said anything"

@@ -1,7 +1,7 @@
 """The model of a store: a plain list of rows, each a step and its field-writes.
 
-Used by test_model.py. `Rows` knows the rules of the stream (steps never decrease, fields in
-declared order) and what every read must give; nothing here comes from the package under test.
+Used by test_model.py. `Rows` knows the rules of the stream (steps never decrease, fields come in
+declared order) and the right result of every read. It shares no code with the package under test.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Tree = dict[str, Any]
 
 
 class Refused(Exception):
-    """The model says that a store must refuse this call."""
+    """Raised by the model where a store must refuse the call."""
 
 
 @dataclass
@@ -75,7 +75,7 @@ class Schema:
 
 
 class Rows:
-    """What is stored, and what reads of it give."""
+    """The stored rows, and the results of reads."""
 
     def __init__(self, schema: Schema, rows: list[Row] | None = None) -> None:
         self.schema = schema
@@ -84,7 +84,7 @@ class Rows:
     def copy(self) -> Rows:
         return Rows(self.schema, [Row(row.step, dict(row.writes)) for row in self.rows])
 
-    # --- appends: each returns what the store must hold afterwards, or raises Refused ---
+    # --- appends: each returns the rows of the store after the call, or raises Refused ---
 
     def append(self, writes: list[tuple[int, int, list[int]]]) -> Rows:
         after = self.copy()
@@ -121,7 +121,7 @@ class Rows:
 
     @property
     def last_type(self) -> int:
-        """Type id of the last field-write of the last row, -1 if there is none."""
+        """Type id of the last field-write of the last row; -1 if the row has none."""
         return max(self.rows[-1].writes, default=-1) if self.rows else -1
 
     @property
@@ -192,7 +192,7 @@ class Rows:
     def check_read_rows(
         self, read: dict[str, Any], rows: list[int], shape: tuple[int, ...], most: dict[str, int]
     ) -> None:
-        """Compares all that read_rows() gave for `rows`, the flat places of `shape`."""
+        """Compare all results of read_rows() for `rows`, the flattened places of `shape`."""
         writes = [self.rows[row].writes for row in rows]
         assert read["_step"].shape == shape
         assert read["_step"].ravel().tolist() == [self.rows[row].step for row in rows]

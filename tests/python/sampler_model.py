@@ -1,4 +1,4 @@
-"""A plain model of valid windows, for the tests of samplers: lists of rows, nothing clever."""
+"""A plain model of valid windows, for the tests of samplers: lists of rows and simple loops."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FIELDS = {"episode": "int32", "obs": "float32[2]", "items": "int16[]", "done": "
 
 
 def make_rows(rng: np.random.Generator, count: int, first: int = 0) -> list[dict[str, Any]]:
-    """Rows that tell their own number in `obs`; everything but `done` may be missing."""
+    """Rows with their own number in `obs`; every field except `done` may be missing."""
     rows = []
     for number in range(first, first + count):
         row: dict[str, Any] = {"done": bool(rng.random() < 0.1)}
@@ -60,7 +60,7 @@ def row_windows(
     pad: str | None = None,
     lanes: int = 1,
 ) -> list[tuple[int | None, ...]]:
-    """Every valid window as row numbers, None for empty places; sorted as text."""
+    """Every valid window as row numbers, with None for empty places, sorted as text."""
     windows = []
     for segment in segments(rows, by, lanes):
         for at in range(len(segment)):
@@ -83,7 +83,7 @@ def windows_of(batch: dict[str, Any]) -> list[tuple[int | None, ...]]:
 
 
 def check_content(batch: dict[str, Any], rows: Sequence[dict[str, Any]]) -> None:
-    """Every place of a batch holds what its row holds, or nothing."""
+    """Assert that every place of a batch holds the values of its row, or is empty."""
     for window, places in enumerate(windows_of(batch)):
         for place, number in enumerate(places):
             row = {} if number is None else rows[number]

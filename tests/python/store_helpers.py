@@ -1,4 +1,4 @@
-"""The small vocabulary of the tests of StreamStore."""
+"""Helpers of the tests of StreamStore."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def new_store(fields: Any = None, **arguments: Any) -> StreamStore:
 
 
 def append_rows(store: StreamStore, count: int, first: int = 0) -> None:
-    """Rows whose numbers tell where they stand; 11 values each."""
+    """Append rows that hold their own number; 11 values each."""
     for step in range(first, first + count):
         observation = [float(step), 0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5]
         store.append([step] * 4, NAMES, [observation, step, step / 2, step % 5 == 4])
@@ -31,10 +31,10 @@ def filled(count: int = 10) -> StreamStore:
 
 
 def bits(*numbers: float) -> list[int]:
-    """Numbers of a float field as they are kept."""
+    """The stored words of numbers of a float field."""
     return [int(word) for word in np.array(numbers, np.float64).view(np.int64)]
 
 
 def facts(store: StreamStore) -> tuple[Any, ...]:
-    """Everything that a refused call must leave as it was."""
+    """The facts and values that a refused call must not change."""
     return len(store), store.num_rows, store.last_step, store[:]["values"].tolist()

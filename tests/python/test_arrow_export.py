@@ -1,4 +1,4 @@
-"""A store as an Arrow stream: to pyarrow, polars and DuckDB, in whole and in part."""
+"""A store as an Arrow stream for pyarrow, polars and DuckDB, whole or in part."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from stream_store import StreamStore
 
 @pytest.fixture
 def store() -> StreamStore:
-    """A little of everything, with rows that lack something."""
+    """Fields of many types, and rows that lack some of them."""
     made = StreamStore(
         fields={
             "obs": "float32[]",
@@ -133,7 +133,7 @@ def test_polars_categories_and_lists_arrive() -> None:
     assert rows == [list(row) for row in frame.rows()]
 
 
-def test_a_part_of_a_store_has_slice_bounds() -> None:
+def test_a_part_of_a_store_is_chosen_as_by_a_slice() -> None:
     store = filled(10)
     whole = store.to_arrow().read_all()
     for start, stop in [(0, None), (3, 7), (-3, None), (2, -2), (8, 3), (100, 200), (0, 0)]:
@@ -183,7 +183,7 @@ def test_a_requested_schema_is_honoured() -> None:
     assert table.schema.equals(asked, check_metadata=True)
     assert table["reward"].to_pylist() == [0.0, 0.5, 1.0, 1.5]
     append_rows(store, 200, first=4)
-    with pytest.raises(ValueError, match=r"'action': row 128: 128 does not fit int8"):
+    with pytest.raises(ValueError, match=r"'action': row 128: 128 is not a valid int8"):
         pa.RecordBatchReader.from_stream(store, schema=asked).read_all()
 
 
@@ -221,7 +221,7 @@ def test_a_requested_schema_is_honoured() -> None:
         ),
     ],
 )
-def test_what_cannot_be_shown_is_refused(schema: pa.Schema, said: str) -> None:
+def test_a_requested_schema_that_does_not_fit_is_refused(schema: pa.Schema, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         pa.RecordBatchReader.from_stream(filled(3), schema=schema)
 
@@ -241,7 +241,7 @@ def test_an_empty_store_has_its_schema() -> None:
     assert table.schema.types == [pa.list_(pa.float16(), 3), pa.struct([("x", pa.string())])]
 
 
-def test_the_schema_alone_is_to_be_had(store: StreamStore) -> None:
+def test_pyarrow_reads_the_schema_alone(store: StreamStore) -> None:
     assert pa.schema(store).equals(pa.table(store).schema, check_metadata=True)
 
 

@@ -1,9 +1,10 @@
-"""Arrow into a store: every type, wherever its buffers begin; what is refused, and how."""
+"""Import of Arrow data: every type, buffers with any offset, refusals and their messages."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ def imported(table: Any, **arguments: Any) -> StreamStore:
 
 
 def without_lists(array: pa.Array) -> Any:
-    """A row as Python has it, arrays as nested lists."""
+    """A value of a row, with arrays as nested lists."""
     return array.tolist() if isinstance(array, np.ndarray) else array
 
 
@@ -54,6 +55,93 @@ def test_sliced_and_chunked_columns_are_read_where_they_begin(name: str) -> None
     chunks = [array[7:40], array[40:41], array[:0], other[3:11], array[333:]]
     store = imported(pa.table({name: pa.chunked_array(chunks)}))
     assert_same(exported(store)[name], pa.concat_arrays(chunks))
+
+
+def lists_of(store: StreamStore, name: str) -> list[Any]:
+    return [without_lists(row[name]) for row in store.rows()]
+
+
+def test_a_batch_with_an_offset_of_its_own_is_read_where_it_begins() -> None:
+    """A stream of sliced structs: the offset is that of the batch, not of its columns."""
+    rows = pa.StructArray.from_arrays(
+        [
+            pa.array(range(10)),
+            pa.array([[i, -i] for i in range(10)]),
+            pa.array([f"row {i}" for i in range(10)]),
+            pa.array([i % 3 == 0 for i in range(10)]),
+        ],
+        ["n", "l", "t", "b"],
+    )
+    store = imported(Capsules(pa.chunked_array([rows[4:7], rows[9:]])))
+    assert [
+        {key: without_lists(value) for key, value in row.items()} for row in store.rows()
+    ] == rows.take(pa.array([4, 5, 6, 9])).to_pylist()
+
+
+def test_rows_that_are_missing_in_a_batch_with_an_offset_stay_missing() -> None:
+    rows = pa.StructArray.from_arrays(
+        [
+            pa.array([1, None, 3, None, 5]),
+            pa.StructArray.from_arrays(
+                [pa.array([1, 2, 3, 4, None])],
+                ["x"],
+                mask=pa.array([False, True, False, True, False]),
+            ),
+        ],
+        ["n", "s"],
+    )
+    store = imported(Capsules(pa.chunked_array([rows[1:]])))
+    assert [row["n"] for row in store.rows()] == [None, 3, None, 5]
+    assert [row["s"] for row in store.rows()] == [None, {"x": 3}, None, {"x": None}]
+
+
+@pytest.mark.parametrize("item", [pa.int16(), pa.bool_(), pa.float32()])
+def test_lists_whose_items_have_an_offset_are_read_where_they_begin(item: pa.DataType) -> None:
+    whole = pa.array([1, 0, 0, 1, 1, 0, 1, 0, 1, 1, 0]).cast(item)
+    items = whole[3:]  # 1 1 0 1 0 1 1 0
+    expected = [[1], [1, 0], [], [1, 0, 1, 1]]
+    for lists in (
+        pa.ListArray.from_arrays(pa.array([0, 1, 3, 3, 7]), items),
+        pa.LargeListArray.from_arrays(pa.array([0, 1, 3, 3, 7], pa.int64()), items),
+        pa.ListViewArray.from_arrays(pa.array([0, 1, 3, 3]), pa.array([1, 2, 0, 4]), items),
+    ):
+        assert lists_of(imported(pa.table({"l": lists})), "l") == expected
+        assert lists_of(imported(pa.table({"l": lists[1:]})), "l") == expected[1:]
+    fixed = pa.FixedSizeListArray.from_arrays(items, 2)
+    assert lists_of(imported(pa.table({"l": fixed})), "l") == [[1, 1], [0, 1], [0, 1], [1, 0]]
+    assert lists_of(imported(pa.table({"l": fixed[1:]})), "l") == [[0, 1], [0, 1], [1, 0]]
+
+
+def test_lists_of_lists_with_an_offset_are_read_where_they_begin() -> None:
+    inner = pa.FixedSizeListArray.from_arrays(pa.array(range(10)), 2)[1:]
+    lists = pa.ListArray.from_arrays(pa.array([0, 1, 3, 4]), inner)
+    expected = [[[2, 3]], [[4, 5], [6, 7]], [[8, 9]]]
+    store = imported(pa.table({"l": lists}))
+    assert lists_of(store, "l") == expected
+    assert exported(store)["l"].to_pylist() == expected
+    assert lists_of(imported(pa.table({"l": lists[1:]})), "l") == expected[1:]
+
+
+def test_the_words_of_a_decimal_keep_their_order() -> None:
+    """The lowest word comes first, in a store as in Arrow."""
+    words = [3, 2**63 - 5, 7, 11]
+    number = Decimal(sum(word << 64 * i for i, word in enumerate(words)))
+    negative = number.copy_negate()  # a minus sign would round
+    table = pa.table({"d": pa.array([number, negative], pa.decimal256(76, 0))})
+    store = imported(table)
+    inverted = [~word for word in words]  # two's complement
+    inverted[0] += 1
+    assert store[:]["values"].tolist() == words + inverted
+    assert [row["d"] for row in store.rows()] == [number, negative]
+    assert exported(store).equals(table)
+    again = StreamStore(fields={"d": "decimal256(76, 0)"})
+    again.append_step({"d": number})
+    again.append_step({"d": negative})
+    assert again[:]["values"].tolist() == words + inverted
+    small = StreamStore(fields={"d": "decimal128(38, 0)"})
+    small.append_step({"d": Decimal(5 + (9 << 64))})
+    assert small[:]["values"].tolist() == [5, 9]
+    assert exported(small)["d"].to_pylist() == [Decimal(5 + (9 << 64))]
 
 
 @pytest.mark.parametrize("nulls", NULLS)
@@ -85,7 +173,7 @@ def test_rows_read_as_the_values_that_were_imported() -> None:
     assert store.row(2)["s"] == {"x": None, "y": None}
 
 
-def test_all_rows_null_are_rows() -> None:
+def test_rows_of_nulls_are_rows() -> None:
     table = pa.table({"a": pa.array([None] * 5, pa.int8()), "b": pa.nulls(5)})
     store = imported(table)
     assert (store.num_rows, len(store)) == (5, 0)
@@ -102,6 +190,13 @@ def test_dictionaries_become_their_values() -> None:
     assert [store.row(i)["n"] for i in range(4)] == [5, None, None, None]
 
 
+def test_dictionaries_with_an_offset_are_read_where_they_begin() -> None:
+    words = pa.array(["a", "b", "c", None, "e"])
+    sliced = pa.DictionaryArray.from_arrays(pa.array([2, 0, None, 1, 0]), words[2:])
+    store = imported(pa.table({"w": sliced}))
+    assert [row["w"] for row in store.rows()] == ["e", "c", None, None, "c"]
+
+
 def test_list_views_become_lists() -> None:
     views = pa.ListViewArray.from_arrays(
         pa.array([4, 0, 2]), pa.array([1, 2, 0]), pa.array([1, 2, 3, 4, 5.5])
@@ -110,7 +205,7 @@ def test_list_views_become_lists() -> None:
     assert [store.row(i)["v"].tolist() for i in range(3)] == [[5.5], [1, 2], []]
 
 
-def test_values_under_nulls_do_not_matter() -> None:
+def test_values_under_nulls_are_ignored() -> None:
     inner = pa.array([1, None, 2, 3], pa.int8())
     lists = pa.ListArray.from_arrays(
         pa.array([0, 1, 3, 4]), inner, mask=pa.array([False, True, False])
@@ -191,7 +286,7 @@ def test_floats_are_narrowed_where_nothing_is_lost() -> None:
         ("fixed_size_binary[3]", pa.array([b"xy"], pa.binary(2)), ["'c'", "fixed_size_binary[2]"]),
     ],
 )
-def test_what_does_not_belong_is_named(field: str, values: pa.Array, said: list[str]) -> None:
+def test_a_column_that_does_not_fit_is_named(field: str, values: pa.Array, said: list[str]) -> None:
     store = StreamStore(fields={"c": field, "d": "int64"})
     store.append_step({"d": 1})
     with pytest.raises(ValueError, match=r"Arrow|append") as refusal:
@@ -210,7 +305,7 @@ def test_text_that_is_not_utf8_is_named() -> None:
         store.from_arrow(table)
 
 
-def test_offsets_that_lie_are_found() -> None:
+def test_invalid_offsets_are_refused() -> None:
     raw = [None, pa.py_buffer(np.array([0, 9, 3], np.int32))]
     lists = pa.Array.from_buffers(
         pa.list_(pa.int8()), 2, raw, children=[pa.array([1, 2, 3], pa.int8())]
@@ -223,9 +318,9 @@ def test_offsets_that_lie_are_found() -> None:
 
 
 class Capsules:
-    """An Arrow producer that is not pyarrow to anybody who looks."""
+    """An Arrow producer that does not look like a class of pyarrow."""
 
-    def __init__(self, table: pa.Table) -> None:
+    def __init__(self, table: pa.Table | pa.ChunkedArray) -> None:
         self.table = table
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
@@ -260,7 +355,7 @@ def test_structs_with_unknown_fields_are_refused() -> None:
         store.from_arrow(pa.table({"s": [1]}))
 
 
-def test_append_goes_on_and_replacement_begins_anew() -> None:
+def test_append_continues_and_replacement_starts_over() -> None:
     store = StreamStore(fields={"a": "int64"})
     store.append_step({"a": 9}, step=41)
     table = pa.table({"a": [1, 2]})
@@ -317,7 +412,7 @@ def test_a_stream_that_fails_midway_leaves_the_store_as_it_was() -> None:
     assert store[:]["values"].tolist() == [1, 2]
 
 
-def test_what_an_import_reads_cannot_write_to_the_store() -> None:
+def test_the_producer_of_an_import_cannot_write_to_the_store() -> None:
     store = StreamStore(fields={"a": "int64"})
     errors: list[str] = []
 
@@ -332,12 +427,12 @@ def test_what_an_import_reads_cannot_write_to_the_store() -> None:
     reader = pa.RecordBatchReader.from_batches(pa.schema({"a": pa.int64()}), batches())
     assert store.from_arrow(reader) == 1
     assert len(errors) == 3
-    assert all("imported into" in error for error in errors)
+    assert all("target of an import" in error for error in errors)
     assert store[:]["values"].tolist() == [0]
 
 
 @pytest.mark.parametrize("wrong", [None, 3, "text", [1], {"a": [1]}, object()])
-def test_what_is_no_stream_is_refused(wrong: Any) -> None:
+def test_objects_without_an_arrow_stream_are_refused(wrong: Any) -> None:
     with pytest.raises(TypeError, match="Arrow stream"):
         StreamStore().from_arrow(wrong)
 
@@ -350,7 +445,7 @@ def test_a_stream_is_read_once() -> None:
         StreamStore().from_arrow(capsule)
 
 
-def test_types_no_store_has_are_all_named() -> None:
+def test_all_unsupported_types_are_named() -> None:
     table = pa.table(
         {
             "ok": [1],

@@ -1,4 +1,4 @@
-"""Bad input: the exception says field, expected and found, and the store stays as it was."""
+"""Bad input: the exception names field, expected and found; the store does not change."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ WRITES: dict[str, Callable[[StreamStore, str, Any], Any]] = {
 
 
 def refused(store: StreamStore, call: Callable[[], Any], kind: Any, *words: str) -> None:
-    """The call raises, its message has all the words, and nothing of the store changed."""
+    """Check that the call raises, that its message has all words, and that nothing changed."""
     before = facts(store), store.index_table().tolist()
     with pytest.raises(kind) as caught:
         call()
@@ -211,7 +211,7 @@ def test_a_step_that_is_no_int64(store: StreamStore, kind: Any, step: Any) -> No
         ({"i64": np.zeros((2, 2), int)}, None, ["i64", "(2, 2)"]),
         ({"i8": np.array(3)}, None, ["i8"]),
         ({"pair": [{"a": 1}, 3]}, None, ["pair"]),
-        ({"pair": [{"a": 1}], "pair.a": [1]}, None, ["duplicate"]),
+        ({"pair": [{"a": 1}], "pair.a": [1]}, None, ["duplicate", "order"]),
     ],
 )
 def test_a_wrong_extend(store: StreamStore, columns: Any, steps: Any, words: list[str]) -> None:
@@ -244,11 +244,11 @@ def test_steps_end_at_int64(store: StreamStore) -> None:
     assert store.append_step({"u8": 1}, step=2**63 - 1) == 2**63 - 1
 
 
-# --- objects with a life of their own ---
+# --- objects that run code while they are converted ---
 
 
 class Raises:
-    """Every way to look at it raises."""
+    """An object that raises however it is read."""
 
     def fail(self, *_: Any, **__: Any) -> Any:
         raise RuntimeError("not today")

@@ -1,4 +1,4 @@
-"""The comparison with other stores asks what it says, and the report says what was found."""
+"""The comparison asks every store its questions, and the report contains the answers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ASKED = ["recover", "row_windows", "episode_windows", "episode_windows_growing",
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """Answers of three stores that need nothing beside NumPy."""
+    """Answers of three stores that need only NumPy."""
     script = BENCHMARKS / "compare" / "compare.py"
     options = ["--steps", str(STEPS), "--peers", "stream_store", "memmap_rows", "entries"]
     options += ["--directory", str(tmp_path_factory.mktemp("stores")), "--questions", *ASKED]
@@ -34,7 +34,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def report() -> ModuleType:
-    """The module, where there is what it draws with."""
+    """The module, if matplotlib is installed."""
     pytest.importorskip("matplotlib")
     import report
 
@@ -49,7 +49,7 @@ def test_every_question_is_answered_or_refused_with_a_reason(
         ours, theirs = row["answers"]["StreamStore"], row["answers"]["np.memmap rows by hand"]
         assert ours["figure"] > 0
         if row["question"].startswith("episode"):
-            assert theirs == {"cannot": "knows no episodes"}
+            assert theirs == {"cannot": "has no episodes"}
         elif row["question"] == "recover":
             assert ours["note"].endswith("came back")
             assert theirs["cannot"].startswith("has all ")
@@ -61,7 +61,7 @@ def test_a_store_says_itself_why_it_was_not_asked(compared: list[dict[str, Any]]
     answers = {row["question"]: row["answers"]["the same design in NumPy"] for row in compared}
     assert answers["disk"]["figure"] > 0
     assert answers["row_windows"] == {"cannot": "does not decode rows"}
-    assert answers["reopen"] == {"cannot": "keeps the number of its rows in memory"}
+    assert answers["reopen"] == {"cannot": "keeps the number of its rows in memory only"}
 
 
 def test_a_store_that_is_not_installed_is_told_to_every_question(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ runpy.run_path({str(measure)!r}, run_name="__main__")
 
 @pytest.fixture
 def result(report: ModuleType) -> dict[str, Any]:
-    """A run as run.py keeps it."""
+    """A run in the form in which run.py stores it."""
     answers = {
         "StreamStore": {"figure": 2.0},
         "slow": {"figure": 40.0},
@@ -100,7 +100,7 @@ def result(report: ModuleType) -> dict[str, Any]:
 
 @pytest.fixture
 def documents(tmp_path: Path) -> Path:
-    """A folder with the pages that report.py writes into."""
+    """A folder with the pages that report.py changes."""
     (tmp_path / "docs").mkdir()
     for page in PAGES:
         (tmp_path / page).write_text("<!-- benchmark:begin -->\nold\n<!-- benchmark:end -->\n")

@@ -1,4 +1,4 @@
-"""The layer check finds each kind of wrong look, at its exact place, and nothing in a tidy tree."""
+"""The layer check finds each kind of violation, at its exact place, and none in a valid tree."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def make_tree(root: Path, files: dict[str, str]) -> list[str]:
     return [str(finding) for finding in check_layers.check_tree(root)]
 
 
-def test_tidy_tree_has_no_findings(tmp_path: Path) -> None:
+def test_valid_tree_has_no_findings(tmp_path: Path) -> None:
     findings = make_tree(
         tmp_path,
         {
@@ -51,8 +51,9 @@ def test_tidy_tree_has_no_findings(tmp_path: Path) -> None:
         ),
         (
             "src/arrow/a.cc",
-            "store/reader.h",
-            "arrow includes store/reader.h; it may include arrow, stream_store only",
+            "convert/store.h",
+            "arrow includes convert/store.h; it may include arrow, base, format, storage, store, "
+            "stream_store only",
         ),
         (
             "include/stream_store/a.h",
@@ -85,9 +86,9 @@ def test_angle_brackets_do_not_hide_an_include(tmp_path: Path) -> None:
     ]
 
 
-def test_include_without_room_is_found(tmp_path: Path) -> None:
+def test_include_without_its_folder_is_found(tmp_path: Path) -> None:
     findings = make_tree(tmp_path, {"src/base/a.cc": '#include "a.h"\n', "src/base/a.h": ""})
-    assert findings == ['src/base/a.cc:1: write "a.h" from its room, as in "base/a.h"']
+    assert findings == ['src/base/a.cc:1: write "a.h" with its folder, as in "base/a.h"']
 
 
 def test_system_header_outside_base_is_found(tmp_path: Path) -> None:
@@ -104,9 +105,40 @@ def test_file_that_no_list_names_is_found(tmp_path: Path) -> None:
     assert findings == ["src/base/b.cc:1: not listed in src/base/CMakeLists.txt"]
 
 
-def test_include_of_nothing_is_found(tmp_path: Path) -> None:
+def test_include_of_a_missing_file_is_found(tmp_path: Path) -> None:
     findings = make_tree(tmp_path, {"src/base/a.cc": '#include "base/gone.h"\n'})
     assert findings == ["src/base/a.cc:1: includes base/gone.h, which does not exist"]
+
+
+@pytest.mark.parametrize("layer", ["base", "format"])
+def test_low_layers_may_not_include_the_public_classes(tmp_path: Path, layer: str) -> None:
+    findings = make_tree(
+        tmp_path,
+        {
+            "include/stream_store/error.h": "",
+            "include/stream_store/store.h": "",
+            f"src/{layer}/a.cc": "".join(
+                f'#include "stream_store/{name}.h"\n' for name in ("error", "store")
+            ),
+        },
+    )
+    names = "dtype.h, error.h, export.h, field_write.h, schema.h, types.h, version.h"
+    include = f"{layer} includes stream_store/store.h"
+    assert findings == [
+        f"src/{layer}/a.cc:2: {include}; of the public headers it may include {names}"
+    ]
+
+
+@pytest.mark.parametrize("folder", ["src/arrow", "python/convert", "python/bindings"])
+def test_assertions_may_be_used_everywhere(tmp_path: Path, folder: str) -> None:
+    files = {"src/base/assert.h": "", f"{folder}/a.cc": '#include "base/assert.h"\n'}
+    assert make_tree(tmp_path, files) == []
+
+
+def test_private_headers_of_one_name_are_found(tmp_path: Path) -> None:
+    files = {"src/base/a.h": "", "src/store/a.h": "", "python/convert/a.h": ""}
+    findings = make_tree(tmp_path, files)
+    assert findings == ["src/store/a.h:1: has the name of src/base/a.h; use another one"]
 
 
 def test_include_cycle_is_found_once_with_its_files(tmp_path: Path) -> None:
@@ -118,8 +150,8 @@ def test_include_cycle_is_found_once_with_its_files(tmp_path: Path) -> None:
             "src/base/c.h": '\n\n#include "base/a.h"\n',
         },
     )
-    circle = "src/base/a.h -> src/base/b.h -> src/base/c.h -> src/base/a.h"
-    assert findings == [f"src/base/c.h:3: include cycle: {circle}"]
+    cycle = "src/base/a.h -> src/base/b.h -> src/base/c.h -> src/base/a.h"
+    assert findings == [f"src/base/c.h:3: include cycle: {cycle}"]
 
 
 @pytest.mark.parametrize(
@@ -136,7 +168,7 @@ def test_optional_package_at_module_level_is_found(tmp_path: Path, text: str) ->
     findings = make_tree(tmp_path, {"python/stream_store/a.py": text})
     assert len(findings) == 1
     assert findings[0].startswith("python/stream_store/a.py:")
-    assert "at module level; `import stream_store` needs numpy alone" in findings[0]
+    assert "at module level; `import stream_store` needs only numpy" in findings[0]
 
 
 @pytest.mark.parametrize(

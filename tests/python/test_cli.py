@@ -1,4 +1,4 @@
-"""The command `stream-store`: what it prints, as text and as JSON, and its exit codes."""
+"""The command `stream-store`: its output as text and as JSON, and its exit codes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def command(*arguments: object) -> list[str]:
 
 
 def cli(*arguments: object, code: int = 0) -> str:
-    """What a run in this process prints that ends with that code; for others its errors."""
+    """The output of a run in this process that ends with exit code `code`; errors if not 0."""
     from typer.testing import CliRunner
 
     from stream_store._cli.app import app
@@ -172,7 +172,7 @@ def test_repair_and_checkpoint_copy(path: Path) -> None:
     flip(path / "records", 32 * 60 + 28)
     report = json.loads(cli("repair", path, path.with_name("saved"), "--json"))
     assert (report["rows"], report["rows_lost"]) == (60, 40)
-    assert "60 rows; known to be lost: 40" in cli("repair", path, path.with_name("again"))
+    assert "60 rows; rows known to be lost: 40" in cli("repair", path, path.with_name("again"))
     assert stream_store.verify(path.with_name("saved")).ok
     assert "record 60 of 100" in cli("checkpoint", path, path.with_name("not"), code=3)
 
@@ -246,7 +246,7 @@ def test_an_export_that_fails_leaves_nothing(path: Path) -> None:
     out = path.with_name("rows.csv")
     flip(path / "records", 32 * 60 + 27)  # its layout
     cli("export", path, out, code=3)
-    assert "give --format" in cli("export", path, path.with_name("rows.xyz"), code=3)
+    assert "or --format" in cli("export", path, path.with_name("rows.xyz"), code=3)
     assert [entry.name for entry in path.parent.iterdir()] == ["run"]
 
 

@@ -1,7 +1,7 @@
-"""Damaged, truncated and foreign stores: an error that names the file, or what is true; no crash.
+"""Damaged, truncated and foreign stores: an error that names the file, or right values; no crash.
 
-Each test damages copies of one store in a process of its own, with little address space, so that a
-crash, a hang or an unbounded allocation fails the test.
+Each test damages copies of one store in a new process with little address space, so that a crash, a
+hang or an unbounded allocation fails the test.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def attempt(mode, name, expected, damage):
         return str(error)
     counts["read"] += 1
     if expected is not None:
-        # repr() tells the mode and the path
+        # repr() shows the mode and the path
         assert [x for x in found if "StreamStore" not in str(x)] == expected, (mode, name)
 
 with StreamStore(source, "r") as store:
@@ -83,7 +83,7 @@ def make(path: Path, rows: int = 120, seed: int = 1) -> Path:
 
 
 def crashed(path: Path) -> Path:
-    """A store whose writer died: nothing is synced but the first session's opening."""
+    """A store whose writer died after it had synced nothing but its open record."""
     run(
         """
         fields = {"n": "int64", "many": "int64[]", "text": "string", "frame": "packed uint8[3]"}
@@ -104,9 +104,9 @@ def store_path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_flipped_bits(store_path: Path, tmp_path: Path, name: str) -> None:
-    # What speeds up, describes or locks is checked; of values, records and layouts a clean store
-    # reads what is there. Then all that is asked is that nothing crashes.
+def test_flipped_bits_are_errors_or_harmless(store_path: Path, tmp_path: Path, name: str) -> None:
+    # Damage to hints, schema, control and lock is an error or changes nothing. Values, records and
+    # layouts of a clean store are read unchecked: there, the only claim is that nothing crashes.
     script = """
 name, exact = sys.argv[3], sys.argv[3] in ("hints", "schema", "control", "lock")
 rng = random.Random(name)
@@ -129,7 +129,7 @@ print(counts)
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_overwritten_words(store_path: Path, tmp_path: Path, name: str) -> None:
+def test_overwritten_words_never_crash(store_path: Path, tmp_path: Path, name: str) -> None:
     script = """
 rng = random.Random(sys.argv[3])
 ODD = [0, 1, 2**16, 2**31, 2**32 - 1, 2**47, 2**48, 2**61, 2**63 - 1, 2**63, 2**64 - 1]
@@ -148,7 +148,9 @@ print(counts)
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_cut_and_missing_files(store_path: Path, tmp_path: Path, name: str) -> None:
+def test_truncated_and_missing_files_are_errors(
+    store_path: Path, tmp_path: Path, name: str
+) -> None:
     script = """
 name = sys.argv[3]
 size = os.path.getsize(os.path.join(source, name))
@@ -161,7 +163,7 @@ for part in sorted({0, 1, 7, 8, 100, size // 2, size - 8, size - 1}):
         try:
             check(lambda path: os.truncate(path, part), part)
         except AssertionError:
-            # A crashed store may end anywhere: a correct prefix is right as well.
+            # A store whose writer died may end anywhere: a correct prefix is right as well.
             if name not in ("values", "records", "layouts"):
                 raise
 check(os.unlink, "missing")
@@ -176,7 +178,7 @@ print(counts)
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_of_another_store(store_path: Path, tmp_path: Path, name: str) -> None:
+def test_a_file_of_another_store_is_an_error(store_path: Path, tmp_path: Path, name: str) -> None:
     same = make(tmp_path / "same", seed=2)
     with StreamStore(tmp_path / "other", fields={"a": "float32[]", "b": "int8"}) as store:
         store.append_step({"a": np.arange(5000.0), "b": 1})
@@ -200,7 +202,7 @@ def listing(path: Path) -> list[tuple[str, int, bytes]]:
 
 
 @pytest.mark.parametrize("names", [["notes.txt"], ["values"], ["schema", "control"], ["lock"]])
-def test_a_directory_that_is_no_store_is_left_as_it_is(tmp_path: Path, names: list[str]) -> None:
+def test_a_directory_without_a_store_is_left_unchanged(tmp_path: Path, names: list[str]) -> None:
     place = tmp_path / "mine"
     place.mkdir()
     for name in names:
@@ -213,7 +215,7 @@ def test_a_directory_that_is_no_store_is_left_as_it_is(tmp_path: Path, names: li
             assert listing(tmp_path) == before
 
 
-def test_a_file_where_the_directory_should_be(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_directory_is_an_error(tmp_path: Path) -> None:
     place = tmp_path / "mine"
     place.write_text("a file")
     for path in (place, place / "below"):
@@ -224,7 +226,7 @@ def test_a_file_where_the_directory_should_be(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["mine"]
 
 
-def test_a_parent_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_parent_directory_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no"):
         StreamStore(tmp_path / "no" / "no" / "run", "r")
     (tmp_path / "loop").symlink_to("loop")
@@ -238,7 +240,7 @@ def test_a_parent_that_is_not_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("start", [1 << 30, 1 << 63])
-def test_a_snapshot_that_would_end_behind_the_store(tmp_path: Path, start: int) -> None:
+def test_a_snapshot_that_would_end_after_the_store_is_an_error(tmp_path: Path, start: int) -> None:
     with StreamStore(tmp_path / "s", fields={"a": "int64[3]"}) as store:
         store.extend({"a": np.zeros((300, 3))})
     with (tmp_path / "s" / "records").open("r+b") as file:
@@ -264,7 +266,7 @@ def test_a_newer_format_is_refused_by_version(tmp_path: Path) -> None:
             StreamStore(path, mode)  # type: ignore[arg-type]
 
 
-def test_a_store_without_rights_is_an_oserror(tmp_path: Path) -> None:
+def test_a_store_without_permissions_is_an_oserror(tmp_path: Path) -> None:
     path = make(tmp_path / "run", 3)
     if os.geteuid() == 0:
         return  # root may read everything

@@ -1,4 +1,4 @@
-"""from_dataset: mappings of rows, choices of columns, streams, and everything that is refused."""
+"""from_dataset: order of rows, choice of columns, streams, and refusals."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["cache"]  # a fixture
 
 
 def numbers(count: int) -> Dataset:
-    """Rows of a number, its list, its text and a struct; every seventh lacks something."""
+    """Rows of a number, its list, its text and a struct; every seventh row lacks a field."""
     return Dataset(
         pa.table(
             {
@@ -77,14 +77,14 @@ def test_rows_come_in_the_order_of_the_dataset(name: str) -> None:
         assert contents(store) == contents(expected)
 
 
-def test_many_small_batches_are_gathered_from() -> None:
+def test_rows_are_picked_from_many_small_batches() -> None:
     ds = numbers(5000)
     small = Dataset(pa.Table.from_batches(ds.data.table.to_batches(max_chunksize=7)))
     order = np.random.default_rng(1).permutation(5000)
     assert contents(imported(small.select(order))) == contents(imported(ds.select(order)))
 
 
-def test_large_rows_are_gathered_too() -> None:
+def test_large_rows_are_picked() -> None:
     images = np.arange(40 * 300_000, dtype=np.uint32).view(np.uint8)[: 40 * 300_000]
     values = pa.FixedSizeListArray.from_arrays(pa.array(images), 300_000)
     ds = Dataset(pa.table({"image": values, "i": range(40)})).shuffle(seed=1)
@@ -98,7 +98,7 @@ def test_large_rows_are_gathered_too() -> None:
 # --- columns ---
 
 
-def test_undeclared_columns_are_ignored_and_order_is_the_declared_one() -> None:
+def test_undeclared_columns_are_ignored_and_fields_keep_their_order() -> None:
     store = StreamStore(fields={"t": "string", "n": "int64"})
     store.from_dataset(numbers(10))
     assert store.fields == ("t", "n")
@@ -123,12 +123,12 @@ def test_columns_choose_what_is_imported() -> None:
         ([], ValueError, "no fields"),
     ],
 )
-def test_odd_columns_are_refused(columns: Any, error: type[Exception], said: str) -> None:
+def test_invalid_columns_are_refused(columns: Any, error: type[Exception], said: str) -> None:
     with pytest.raises(error, match=said):
         imported(numbers(3), columns=columns)
 
 
-def test_columns_that_cannot_be_stored_are_all_named_with_those_that_can() -> None:
+def test_all_columns_that_cannot_be_stored_are_named() -> None:
     features = Features(
         {
             "ok": Value("int64"),
@@ -181,6 +181,29 @@ def test_steps_are_counted_or_taken_from_a_column() -> None:
     assert store.last_step == 23
 
 
+@pytest.mark.parametrize("bits", [8, 16, 32, 64])
+def test_steps_of_small_signed_integers_keep_their_sign(bits: int) -> None:
+    steps = pa.array([-3, -1, 0, 5], getattr(pa, f"int{bits}")())
+    ds = Dataset(pa.table({"when": steps, "n": [10, 20, 30, 40]}))
+    for order in ([0, 1, 2, 3], [1, 3]):  # in the order of the table, and picked
+        store = imported(ds.select(order), step_column="when")
+        assert store[:]["step"].tolist() == [[-3, -1, 0, 5][i] for i in order]
+
+
+def test_rows_are_picked_from_batches_of_unequal_size() -> None:
+    sizes = [3, 1, 5, 2, 0, 4]
+    chunks, first = [], 0
+    for size in sizes:
+        chunks.append(pa.array(range(first, first + size), pa.int64()))
+        first += size
+    table = pa.table({"n": pa.chunked_array(chunks)})
+    ds = Dataset(table)
+    order = np.random.default_rng(0).permutation(15).tolist()
+    for picked in (order, [3, 2, 4, 9, 8, 10, 14], [14] * 3):
+        store = imported(ds.select(picked))
+        assert store[:]["values"].tolist() == picked
+
+
 @pytest.mark.parametrize(
     ("steps", "said"),
     [
@@ -191,7 +214,7 @@ def test_steps_are_counted_or_taken_from_a_column() -> None:
         ([0.5, 1.5], "integers"),
     ],
 )
-def test_odd_steps_are_refused(steps: list[Any], said: str) -> None:
+def test_invalid_steps_are_refused(steps: list[Any], said: str) -> None:
     ds = Dataset.from_dict({"when": steps, "n": [1, 2]})
     with pytest.raises(ValueError, match=said):
         imported(ds, step_column="when")
@@ -237,7 +260,7 @@ def test_an_iterable_dataset_that_was_mapped_is_streamed() -> None:
     assert store.row(30)["i"] == 60
 
 
-def test_what_an_iterable_dataset_raises_comes_out() -> None:
+def test_an_error_of_an_iterable_dataset_is_raised() -> None:
     class OwnError(Exception):
         pass
 
@@ -257,10 +280,10 @@ def test_an_empty_iterable_dataset_has_no_rows() -> None:
     assert imported(ds).num_rows == 0
 
 
-# --- what is asked for otherwise ---
+# --- refusals ---
 
 
-def test_a_dataset_dict_asks_for_a_split() -> None:
+def test_a_dataset_dict_needs_a_split() -> None:
     both = DatasetDict({"train": numbers(3), "test": numbers(3)})
     with pytest.raises(ValueError, match=r"'train'.*'test'"):
         imported(both)
@@ -268,7 +291,7 @@ def test_a_dataset_dict_asks_for_a_split() -> None:
 
 
 @pytest.mark.parametrize("wrong", [None, [1], pa.table({"a": [1]}), "name", object()])
-def test_what_is_no_dataset_is_refused(wrong: Any) -> None:
+def test_objects_other_than_datasets_are_refused(wrong: Any) -> None:
     with pytest.raises(TypeError, match="Dataset"):
         imported(wrong)
 
@@ -345,7 +368,7 @@ def test_a_killed_import_leaves_the_store_as_it_was(tmp_path: Path) -> None:
 
 @pytest.fixture
 def ctrl_c() -> Iterator[None]:
-    """Ctrl-C as in a terminal: a process in the background may have been told to ignore it."""
+    """Handle Ctrl-C as in a terminal: a process in the background may be set to ignore it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

@@ -1,4 +1,4 @@
-"""Dataset -> store -> dataset and store -> dataset -> store: nothing may change on the way."""
+"""Dataset -> store -> dataset and store -> dataset -> store change nothing."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_every_feature_survives() -> None:
 
 
 @pytest.mark.parametrize("order", ["none first", "none last", "none between", "none only", "empty"])
-def test_rows_of_nulls_count_wherever_they_stand(order: str) -> None:
+def test_rows_of_nulls_are_kept_at_any_place(order: str) -> None:
     full, empty = ROWS[1], ROWS[0]
     rows = {
         "none first": [empty, empty, full],
@@ -211,7 +211,7 @@ def test_rows_of_several_appends_are_one_row() -> None:
     assert contents(again) == contents(store)
 
 
-def test_a_dataset_joins_what_it_came_from(tmp_path: Path) -> None:
+def test_a_dataset_can_be_appended_to_the_store_that_it_came_from(tmp_path: Path) -> None:
     with StreamStore(tmp_path / "s", fields=filled(0).features) as store:
         store.from_dataset(filled(5).to_dataset())
         store.from_dataset(filled(3).to_dataset(), append=True)
@@ -221,7 +221,7 @@ def test_a_dataset_joins_what_it_came_from(tmp_path: Path) -> None:
 
 @st.composite
 def tables(draw: st.DrawFn) -> pa.Table:
-    """Some columns of some types, cut and chunked somehow."""
+    """Random columns of random types, sliced and chunked at random."""
     names = draw(st.lists(st.sampled_from(sorted(TYPES)), min_size=1, max_size=4, unique=True))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     count = draw(st.integers(0, 40))
@@ -241,7 +241,7 @@ def test_any_table_survives(table: pa.Table) -> None:
     assert_same_dataset(imported(ds).to_dataset(), ds)
 
 
-def test_a_parquet_file_and_back(tmp_path: Path) -> None:
+def test_a_parquet_file_survives(tmp_path: Path) -> None:
     ds = rich_dataset().remove_columns(["nothing"])
     ds.to_parquet(tmp_path / "a.parquet")
     loaded = datasets.load_dataset(

@@ -1,4 +1,4 @@
-"""to_dataset: the file it writes, when it is written anew, what happens when it cannot be."""
+"""to_dataset: the file it writes, when it writes it again, and failures to write it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_dataset_has_the_declared_features() -> None:
     assert ds.info.features == ds.features
 
 
-def test_an_unchanged_store_finds_its_file_again(cache: Path) -> None:
+def test_an_unchanged_store_reuses_its_file(cache: Path) -> None:
     store = filled(10)
     ds = store.to_dataset()
     (path,) = [Path(file["filename"]) for file in ds.cache_files]
@@ -54,7 +54,7 @@ def test_an_unchanged_store_finds_its_file_again(cache: Path) -> None:
     assert store.snapshot(9).to_dataset()._fingerprint != ds._fingerprint
 
 
-def test_a_changed_store_never_does() -> None:
+def test_a_changed_store_writes_a_new_file() -> None:
     store = new_store()
     seen = {store.to_dataset()._fingerprint}
 
@@ -67,7 +67,7 @@ def test_a_changed_store_never_does() -> None:
     changed()
     store.append([3], ["observation"], [[1.0]])
     changed()
-    store.append([3], ["action"], [1])  # the same row goes on
+    store.append([3], ["action"], [1])  # continues the same row
     changed()
     store.clear()
     append_rows(store, 3)
@@ -78,7 +78,7 @@ def test_a_changed_store_never_does() -> None:
     assert filled(3).to_dataset()._fingerprint not in seen
 
 
-def test_two_persistent_stores_differ_and_one_stays_itself(tmp_path: Path) -> None:
+def test_two_persistent_stores_have_files_of_their_own(tmp_path: Path) -> None:
     prints = []
     for name in "ab":
         with StreamStore(tmp_path / name, fields={"a": "int64"}) as store:
@@ -89,7 +89,7 @@ def test_two_persistent_stores_differ_and_one_stays_itself(tmp_path: Path) -> No
     assert prints[0] != prints[1]
 
 
-def test_a_file_that_is_not_whole_is_written_again() -> None:
+def test_an_incomplete_file_is_written_again() -> None:
     store = filled(10)
     ds = store.to_dataset()
     path = Path(ds.cache_files[0]["filename"])
@@ -102,7 +102,7 @@ def test_a_file_that_is_not_whole_is_written_again() -> None:
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_nothing_stays_when_writing_fails(
+def test_a_failed_write_leaves_no_file(
     cache: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     store = filled(10)
@@ -118,7 +118,7 @@ def test_nothing_stays_when_writing_fails(
     assert store.to_dataset().num_rows == 10
 
 
-def test_space_is_checked_first(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_free_space_is_checked_before_writing(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = type("Usage", (), {"free": 1000})
     monkeypatch.setattr(module.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(OSError, match="HF_DATASETS_CACHE"):
@@ -126,7 +126,7 @@ def test_space_is_checked_first(cache: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert [name for name in files(cache) if not name.endswith(".lock")] == []
 
 
-def test_what_a_killed_writer_left_is_swept_up(cache: Path) -> None:
+def test_leftovers_of_a_killed_writer_are_removed(cache: Path) -> None:
     store = filled(10)
     folder = Path(store.to_dataset().cache_files[0]["filename"]).parent
     (folder / "stream_store.arrow").unlink()
@@ -154,7 +154,7 @@ def test_map_works_in_two_processes() -> None:
     assert ds["action"][:] == list(range(1, 11))
 
 
-def test_without_caching_every_file_is_new() -> None:
+def test_every_file_is_new_without_caching() -> None:
     store = filled(10)
     datasets.disable_caching()
     a, b = store.to_dataset(), store.to_dataset()
@@ -163,7 +163,7 @@ def test_without_caching_every_file_is_new() -> None:
     assert a[:] == b[:]
 
 
-def test_progress_follows_the_switches_of_datasets(capfd: pytest.CaptureFixture[str]) -> None:
+def test_progress_bars_follow_the_settings_of_datasets(capfd: pytest.CaptureFixture[str]) -> None:
     filled(10).to_dataset()
     assert capfd.readouterr() == ("", "")
     datasets.enable_progress_bars()
@@ -181,12 +181,12 @@ def test_an_empty_store_is_an_empty_dataset() -> None:
 
 
 @pytest.mark.parametrize("split", ["", "a b", "train[:3]", "../x", "a/b"])
-def test_odd_split_names_are_refused(split: str) -> None:
+def test_invalid_split_names_are_refused(split: str) -> None:
     with pytest.raises(ValueError, match="split"):
         filled(1).to_dataset(split)
 
 
-def test_odd_arguments_are_refused() -> None:
+def test_invalid_arguments_of_to_dataset_are_refused() -> None:
     with pytest.raises(TypeError, match="split"):
         filled(1).to_dataset(3)
     with pytest.raises(ValueError, match="is the name of a field"):

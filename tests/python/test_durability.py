@@ -1,4 +1,4 @@
-"""Sync by itself, what is durable, safe reads, and who may open what while it comes and goes."""
+"""Background sync, durable rows, safe reads, and stores that are created and deleted meanwhile."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pickle
 import shutil
 import signal
 import stat
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +23,9 @@ from model_process import PATIENCE, line_of, run, start
 from stream_store import CorruptStoreError, LockedError, StreamStore
 
 FIELDS = {"n": "int64", "many": "int64[]"}
+
+#: Place of the live words `state` and `durable` in the file `control`, and a value of `state`.
+LIVE_STATE, SYNCING = (64 << 10) + 80, 2
 
 
 @pytest.fixture
@@ -47,7 +51,7 @@ def becomes(condition: Callable[[], bool]) -> bool:
 # --- background sync ---
 
 
-def test_a_store_syncs_by_itself(path: Path) -> None:
+def test_a_store_syncs_in_the_background(path: Path) -> None:
     store = StreamStore(path, fields=FIELDS, sync_seconds=0.02)
     reader = StreamStore(path, "r")
     assert (store.durable_rows, reader.durable_rows) == (0, 0)
@@ -59,14 +63,34 @@ def test_a_store_syncs_by_itself(path: Path) -> None:
     assert StreamStore(path, "r").durable_rows == 5
 
 
-def test_it_syncs_after_so_many_bytes(path: Path) -> None:
+def test_a_store_syncs_after_sync_bytes(path: Path) -> None:
     store = StreamStore(path, fields=FIELDS, sync_seconds=None, sync_bytes=100_000)
     fill(store, 10)
     store.append_step({"many": np.arange(20_000)})
     assert becomes(lambda: store.durable_rows == 11)
 
 
-def test_it_can_be_off(path: Path) -> None:
+@pytest.mark.parametrize(("confirmed", "expected"), [(5, 5), (10, 10)])
+def test_a_sync_that_did_not_end_is_not_durable(path: Path, confirmed: int, expected: int) -> None:
+    """A writer that dies in a sync leaves `state` 2, and the last good sync in `durable`."""
+    script = """
+    store = StreamStore(sys.argv[1], fields={"n": "int64"}, sync_seconds=None, sync_bytes=None)
+    for first in (0, 5):
+        for i in range(first, first + 5):
+            store.append_step({"n": i})
+        store.sync()
+    os.kill(os.getpid(), signal.SIGKILL)
+    """
+    process = start(script, path)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == -signal.SIGKILL
+    with (path / "control").open("r+b") as control:
+        control.seek(LIVE_STATE)
+        control.write(struct.pack("<QQ", SYNCING, confirmed))
+    assert StreamStore(path, "r").durable_rows == expected
+
+
+def test_background_sync_can_be_turned_off(path: Path) -> None:
     with StreamStore(path, fields=FIELDS, sync_seconds=None, sync_bytes=None) as store:
         fill(store, 10)
         time.sleep(0.1)
@@ -89,13 +113,15 @@ def test_it_can_be_off(path: Path) -> None:
         {"safe_reads": True},
     ],
 )
-def test_odd_arguments_are_refused(path: Path, wrong: dict[str, Any]) -> None:
+def test_invalid_sync_and_safe_reads_arguments_are_refused(
+    path: Path, wrong: dict[str, Any]
+) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         StreamStore(path, fields=FIELDS, **wrong)
     assert not path.exists()
 
 
-def test_live_says_whether_somebody_writes(path: Path) -> None:
+def test_live_says_whether_a_writer_has_the_store_open(path: Path) -> None:
     store = StreamStore(path)
     assert not store.live
     store.define_fields(FIELDS)
@@ -109,7 +135,7 @@ def test_live_says_whether_somebody_writes(path: Path) -> None:
 # --- safe reads ---
 
 
-def test_safe_reads_give_the_same(path: Path) -> None:
+def test_safe_reads_equal_other_reads(path: Path) -> None:
     with StreamStore(path, fields=FIELDS) as store:
         fill(store, 1000)
         safe = StreamStore(path, "r", safe_reads=True)
@@ -136,7 +162,7 @@ def test_safe_reads_give_the_same(path: Path) -> None:
         assert safe.num_rows == 1005
 
 
-def test_safe_reads_go_on_when_the_writer_closes_and_cuts_its_files_to_size(path: Path) -> None:
+def test_safe_reads_continue_when_the_writer_closes_and_trims_its_files(path: Path) -> None:
     with StreamStore(path, fields=FIELDS) as store:
         fill(store, 10)
         snapshot = StreamStore(path, "r", safe_reads=True).snapshot()
@@ -144,7 +170,7 @@ def test_safe_reads_go_on_when_the_writer_closes_and_cuts_its_files_to_size(path
     assert len(snapshot[:]["values"]) == len(snapshot)
 
 
-def test_safe_reads_survive_a_file_that_is_cut_short(path: Path) -> None:
+def test_safe_reads_of_a_truncated_file_are_errors(path: Path) -> None:
     with StreamStore(path, fields=FIELDS) as store:
         fill(store, 1000)
     run(
@@ -166,7 +192,7 @@ except stream_store.CorruptStoreError as error: pass
 # --- coming and going ---
 
 
-def test_opening_what_is_created_and_deleted_succeeds_or_says_no_store(path: Path) -> None:
+def test_opening_a_store_that_comes_and_goes_succeeds_or_finds_none(path: Path) -> None:
     process = start(
         """
 import shutil
@@ -201,7 +227,7 @@ for i in range(10**9):
     assert all("missing" in text for text in half_gone)
 
 
-def test_readers_that_are_killed_or_stopped_disturb_nobody(path: Path) -> None:
+def test_killed_and_stopped_readers_do_not_disturb_others(path: Path) -> None:
     store = StreamStore(path, fields=FIELDS, capacity=500)
     fill(store, 100)
     script = """
@@ -258,7 +284,7 @@ def test_stores_work_under_every_start_method(path: Path, method: str) -> None:
         assert store.sync() == 510
 
 
-def test_of_many_processes_one_may_write(path: Path) -> None:
+def test_only_one_of_many_processes_may_write(path: Path) -> None:
     with StreamStore(path, fields=FIELDS):
         pass
     script = """
@@ -287,7 +313,7 @@ except stream_store.LockedError:
 # --- security ---
 
 
-def test_files_are_for_their_owner_alone(path: Path) -> None:
+def test_only_the_owner_may_read_the_files(path: Path) -> None:
     before = os.umask(0)
     try:
         with StreamStore(path, fields=FIELDS) as store:
@@ -319,7 +345,7 @@ def test_links_inside_a_store_are_not_followed(path: Path) -> None:
 NAMES = ["../../evil", "/etc/passwd", "a/b", "..", ".", "values", "__reduce__", "é" * 80]
 
 
-def test_names_are_data_and_never_paths(path: Path) -> None:
+def test_field_names_are_never_paths(path: Path) -> None:
     fields = dict.fromkeys([name for name in NAMES if not name.startswith("_")], "int64")
     with StreamStore(path, fields=fields) as store:
         store.append_step(dict.fromkeys(fields, 7))
@@ -331,7 +357,7 @@ def test_names_are_data_and_never_paths(path: Path) -> None:
     assert {entry.name for entry in path.parent.iterdir()} == {"run", "copy"}
 
 
-def test_a_pickled_store_is_a_path_and_no_code(path: Path) -> None:
+def test_a_pickled_store_holds_a_path_and_no_code(path: Path) -> None:
     with StreamStore(path, fields=FIELDS) as store:
         fill(store, 1000)
         pickled = pickle.dumps(store)
@@ -341,7 +367,7 @@ def test_a_pickled_store_is_a_path_and_no_code(path: Path) -> None:
         pickle.loads(pickled)
 
 
-def test_nothing_of_the_package_unpickles_or_evaluates_data() -> None:
+def test_the_package_never_unpickles_or_evaluates_data() -> None:
     import stream_store
 
     package = Path(stream_store.__file__).parent

@@ -1,4 +1,4 @@
-"""The demo runs, and its comparison notices what it is there to notice."""
+"""The examples run, and the comparison of the demo finds differences."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_demo_records_samples_compares_and_draws(tmp_path: Path) -> None:
         "--out",
         "out",
     ]
-    for _ in range(2):  # a second run replaces the stores of the first
+    for _ in range(2):  # the second run replaces the stores of the first
         done = subprocess.run(command, cwd=tmp_path, check=False, text=True, capture_output=True)
         assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
@@ -151,7 +151,7 @@ def test_a_learner_learns_from_a_live_stream(tmp_path: Path) -> None:
     assert float(out.split("error at the end: ")[1].split()[0]) <= 0.5
     assert (tmp_path / "out" / "learning.png").read_bytes().startswith(b"\x89PNG")
     with stream_store.StreamStore(tmp_path / "out" / "stream", mode="r") as store:
-        assert store.num_rows > 1000  # whatever became of its recorder
+        assert store.num_rows > 1000  # the recorder may have been stopped at any row
 
 
 def test_a_transformer_learns_flat_windows(tmp_path: Path) -> None:
@@ -161,6 +161,6 @@ def test_a_transformer_learns_flat_windows(tmp_path: Path) -> None:
 
 
 def test_batches_reach_jax_without_a_copy(tmp_path: Path) -> None:
-    if importlib.util.find_spec("jax") is None:  # importing it here would warn of every fork
+    if importlib.util.find_spec("jax") is None:  # importing JAX here would warn about every fork
         pytest.skip("jax is missing")
     assert "0 of their observations copied" in run_example("sample_with_jax.py", cwd=tmp_path)

@@ -1,4 +1,4 @@
-"""extend(): columns of every kind, equal to appending row by row."""
+"""extend(): columns of every kind equal the same rows appended one by one."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def rows_of(feature: Any, column: Any) -> list[Any]:
         ("int64", range(3), [0, 1, 2]),
     ],
 )
-def test_column_equals_its_rows(feature: str, column: Any, expected: Any) -> None:
+def test_a_column_equals_its_rows_appended_one_by_one(
+    feature: str, column: Any, expected: Any
+) -> None:
     found = rows_of(feature, column)
     if expected is None:
         expected = [np.asarray(item).tolist() for item in column]
@@ -96,7 +98,7 @@ def test_column_order_does_not_matter() -> None:
         ({"action": [[1, 2]]}, None, "action"),
     ],
 )
-def test_wrong_columns_change_nothing(columns: Any, steps: Any, message: str) -> None:
+def test_refused_columns_change_nothing(columns: Any, steps: Any, message: str) -> None:
     store = filled(2)
     before = facts(store)
     with pytest.raises((ValueError, TypeError), match=message):
@@ -105,12 +107,12 @@ def test_wrong_columns_change_nothing(columns: Any, steps: Any, message: str) ->
 
 
 @pytest.mark.parametrize("columns", [3, None, [1], "action", {"action": 3}, {"action": "text"}])
-def test_extend_wants_a_mapping_of_columns(columns: Any) -> None:
+def test_extend_refuses_all_but_mappings_of_columns(columns: Any) -> None:
     with pytest.raises(TypeError):
         filled(2).extend(columns)
 
 
-def test_many_numpy_rows() -> None:
+def test_many_numpy_rows_are_extended_at_once() -> None:
     store = new_store()
     n = 10_000
     rng = np.random.default_rng(0)
@@ -126,14 +128,14 @@ def test_many_numpy_rows() -> None:
         np.testing.assert_array_equal(read[name], column, strict=True)
 
 
-def test_decimals_in_columns() -> None:
+def test_columns_of_decimals_are_stored() -> None:
     datasets = pytest.importorskip("datasets")
     store = new_store({"x": datasets.Value("decimal128(20, 2)")})
     store.extend({"x": [Decimal("1.25"), None, Decimal("-3")]})
     assert [row["x"] for row in store.rows()] == [Decimal("1.25"), None, Decimal("-3.00")]
 
 
-def test_arrow_columns() -> None:
+def test_columns_of_arrow_arrays_are_stored() -> None:
     pa = pytest.importorskip("pyarrow")
     store = new_store({"a": "int64", "b": "float64[]", "c": "string"})
     store.extend(

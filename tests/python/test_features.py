@@ -1,4 +1,4 @@
-"""Features declared and given back, against real objects of `datasets`, NumPy and Gymnasium."""
+"""Declared and returned features, compared with objects of `datasets`, NumPy and Gymnasium."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ NESTED = {
 
 
 def one(feature: object) -> FieldSpec:
-    """The only field that a feature makes."""
+    """The field of a feature that makes only one."""
     (spec,) = parse_fields({"x": feature})
     return spec
 
@@ -258,7 +258,7 @@ REFUSED = [
     ("float32[0]", "a dimension of 0"),
     ("float32[None,0]", "a dimension of 0"),
     ("float32[1,1,1,1,1,1]", "at most 5"),
-    ("uint8[4000000000,4000000000]", "items a step"),
+    ("uint8[4000000000,4000000000]", "items per step"),
     ("decimal128(39, 0)", "precision"),
     ("fixed_size_binary[0]", "a dimension of 0"),
     ("string[]", "list of strings"),
@@ -297,7 +297,7 @@ REFUSED = [
     (np.floating, "no size"),
     (np.dtype("M8[h]"), "unit"),
     (np.dtype("m8"), "unit"),
-    (42, "no feature"),
+    (42, "is not a feature"),
     (dict, "the class dict"),
 ]
 

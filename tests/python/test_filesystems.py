@@ -1,4 +1,4 @@
-"""Short runs of tests/crash/filesystems.py, where root and loop devices are to be had."""
+"""Short runs of tests/crash/filesystems.py, on machines that give root and loop devices."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Forks while another thread is inside a call that has released the GIL.
 
-The child has what that thread had begun, and not the thread: nothing there may wait for it.
+The child has a copy of the data that the call was changing, but not the thread that would finish
+it. Nothing in the child may wait for that thread.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def forked_during(call, check):
     if child == 0:
         status = 1
         try:
-            signal.alarm(PATIENCE - 60)  # ends what waits for ever
+            signal.alarm(PATIENCE - 60)  # ends a process that hangs
             status = TOO_LATE if done else check() or 0
         except BaseException:
             traceback.print_exc()
@@ -55,7 +56,7 @@ def same(batch, other):
 
 
 def run_with_forks(script: str, *arguments: object) -> None:
-    """Runs it until each fork came in time: on a busy machine the call may be over before."""
+    """Run the script until each fork came in time: on a busy machine the call may end first."""
     for _ in range(50):
         if "over before the fork" not in run(FORKS + script, *arguments):
             return
@@ -98,7 +99,7 @@ def child():
 
 assert same(forked_during(lambda: next(iter(sampler)), child), first_batch())
 
-# In the middle of an epoch, when rows have come meanwhile.
+# In the middle of an epoch, after rows were appended.
 rest = iter(sampler)
 next(rest)
 state = sampler.state_dict()
@@ -161,7 +162,7 @@ def child():
         assert os.waitpid(pid, 0)[1] == 0
         done.append(True)
     done = []
-    thread = threading.Thread(target=fork_again)  # may get the system's number of the lost one
+    thread = threading.Thread(target=fork_again)  # may get the same thread id as the lost one
     thread.start()
     thread.join()
     assert done

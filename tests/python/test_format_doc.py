@@ -1,7 +1,7 @@
-"""docs/format.md says what this build writes: its byte tables, worked example, encodings and reader
-are compared with real stores.
+"""docs/format.md is accurate: its tables, encodings, worked example and reader are compared with
+stores that this build writes.
 
-`python tests/python/test_format_doc.py` writes the worked example into the page again.
+`python tests/python/test_format_doc.py` updates the worked example in the page.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def make_example(path: Path) -> None:
 
 
 def table(title: str) -> list[dict[str, Any]]:
-    """The byte table under a heading: one dict per line."""
+    """Parse the byte table under a heading: one dict per line."""
     section = PAGE.read_text().split(f"### {title}\n", 1)[1].split("\n### ")[0]
     rows = re.findall(r"^\| (\d+) \| (\d+) \| (\w+) \| (\w+) \| (.*?) ?\|$", section, re.MULTILINE)
     assert rows, title
@@ -52,7 +52,7 @@ def table(title: str) -> list[dict[str, Any]]:
 
 
 def decoded(title: str, data: bytes) -> dict[str, Any]:
-    """A block of a real file, read as its table says."""
+    """Read a block of a real file as its table specifies."""
     found: dict[str, Any] = {}
     for line in table(title):
         part = data[line["offset"] : line["offset"] + line["size"]]
@@ -117,7 +117,7 @@ def test_identity_is_as_its_table_says(example: Path) -> None:
 def test_live_words_are_as_their_table_says(example: Path) -> None:
     block = (example / "control").read_bytes()[REGION : 2 * REGION]
     live = decoded("`control`: live words", block)
-    assert live == {"published": 3, "session": 1, "history": 0, "state": 0, "durable": 3}
+    assert live == {"published": 3, "session": 1, "truncations": 0, "state": 0, "durable": 3}
     assert not any(block[128:])
     with stream_store.StreamStore(example):
         again = (example / "control").read_bytes()[REGION : 2 * REGION]
@@ -255,7 +255,7 @@ def value_of(feature: Any, rng: np.random.Generator) -> Any:
 
 
 def record_stream(path: Path, fields: dict[str, Any], rows: int) -> list[dict[str, Any]]:
-    """Write rows in two calls, fields left out at random. Returns them as row() gives them."""
+    """Write rows in two calls, with random missing fields. Return them as row() returns them."""
     rng = np.random.default_rng(0)
     with stream_store.StreamStore(path, fields=fields) as store:
         for step in range(rows):
@@ -272,7 +272,7 @@ def record_stream(path: Path, fields: dict[str, Any], rows: int) -> list[dict[st
 
 
 def flattened(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A row with a struct's leaves as outer.inner, without what is missing."""
+    """Flatten a row: leaves of structs are named outer.inner, and missing fields are left out."""
     flat: dict[str, Any] = {}
     for name, value in row.items():
         if isinstance(value, dict):
@@ -337,7 +337,7 @@ def test_reader_of_the_page_sees_the_synced_part_of_a_live_store(tmp_path: Path)
 
 
 def test_sync_makes_durable_what_recovery_found(tmp_path: Path) -> None:
-    # Rows of a killed writer, beyond its last sync: sync() of the next one wrote nothing for them.
+    # A killed writer left rows after its last sync. sync() of the next writer once ignored them.
     code = """
 import os, sys, stream_store
 store = stream_store.StreamStore(sys.argv[1], fields={"x": "int64"})
@@ -362,7 +362,7 @@ def test_crc32c_of_the_page_has_the_standard_check_value() -> None:
 
 
 def masked_bytes(name: str, size: int) -> set[int]:
-    """Offsets that differ from store to store: ids, seeds, checks, times."""
+    """Offsets of bytes that differ from store to store: ids, seeds, checksums, times."""
 
     def spans(*pairs: tuple[int, int]) -> set[int]:
         return {at for begin, end in pairs for at in range(begin, end)}
@@ -378,7 +378,7 @@ def masked_bytes(name: str, size: int) -> set[int]:
 
 
 def dump_file(path: Path) -> str:
-    """Sixteen bytes a line, `..` where they differ from store to store."""
+    """Dump 16 bytes per line, with `..` for bytes that differ from store to store."""
     data = path.read_bytes()
     masked = masked_bytes(path.name, len(data))
     lines = [f"{path.name}: {len(data)} bytes"]
@@ -404,7 +404,7 @@ def dump_store(path: Path) -> str:
 
 def test_worked_example_is_what_this_build_writes(example: Path) -> None:
     shown = PAGE.read_text().split(BEGIN)[1].split(END)[0]
-    assert shown == dump_store(example), "`python tests/python/test_format_doc.py` writes it again"
+    assert shown == dump_store(example), "run `python tests/python/test_format_doc.py` to update it"
 
 
 # --- the page itself ---
@@ -412,7 +412,8 @@ def test_worked_example_is_what_this_build_writes(example: Path) -> None:
 
 def test_sections_the_sources_refer_to_are_there() -> None:
     text = PAGE.read_text()
-    for section, steps in {"Append": 8, "Sync": 5, "Open for writing": 6, "Create": 6}.items():
+    sections = {"Create": 6, "Append": 8, "Stage": 4, "Growth": 4, "Sync": 5, "Close": 4}
+    for section, steps in {**sections, "Open for writing": 6}.items():
         body = text.split(f"### {section}\n", 1)[1].split("\n### ")[0]
         assert len(re.findall(r"^\d+\. ", body, re.MULTILINE)) == steps, section
     assert "\n## Rows and records\n" in text

@@ -1,6 +1,6 @@
-"""Stores of every format version keep opening, and hold what they held when they were made.
+"""Stores of every format version open, and hold the same rows as when they were made.
 
-scripts/make_golden.py made them, once for each version; they are never made again.
+scripts/make_golden.py made them once for each version. They must never be made again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ STORES = sorted(path for path in GOLDEN.glob("v*/*") if path.is_dir())
 
 @pytest.fixture(params=STORES, ids=lambda path: f"{path.parent.name}-{path.name}")
 def golden(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dict[str, Any]]:
-    """A copy of a golden store, and what it holds."""
+    """A copy of a golden store, and its content."""
     source: Path = request.param
     copy = tmp_path / source.name
     shutil.copytree(source, copy)
@@ -29,12 +29,12 @@ def golden(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dict[s
     return copy, facts
 
 
-def test_there_are_stores_of_every_version() -> None:
+def test_every_version_has_golden_stores() -> None:
     versions = {path.parent.name for path in STORES}
     assert versions == {f"v{version}" for version in range(1, _core.format_version + 1)}
 
 
-def test_it_is_read_as_it_was_written(golden: tuple[Path, dict[str, Any]]) -> None:
+def test_a_golden_store_is_read_as_it_was_written(golden: tuple[Path, dict[str, Any]]) -> None:
     path, facts = golden
     before = {file.name: file.read_bytes() for file in path.iterdir()}
     with StreamStore(path, mode="r") as store:
@@ -42,7 +42,7 @@ def test_it_is_read_as_it_was_written(golden: tuple[Path, dict[str, Any]]) -> No
     assert {file.name: file.read_bytes() for file in path.iterdir()} == before
 
 
-def test_it_is_continued(golden: tuple[Path, dict[str, Any]]) -> None:
+def test_a_golden_store_can_be_continued(golden: tuple[Path, dict[str, Any]]) -> None:
     path, facts = golden
     with StreamStore(path) as store:
         assert store.recovery.state == facts["recovery"]

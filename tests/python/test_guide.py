@@ -1,7 +1,7 @@
-"""The documents are true: the code of every page runs, in order, as a reader would type it.
+"""The code of every page of the guide runs, in the order in which a reader would type it.
 
-The Python blocks of a page share one namespace and an empty directory of their own. The C++ blocks
-are compiled against the library and run one after the other in one directory.
+The Python blocks of a page share one namespace and one empty directory. The C++ blocks are compiled
+against the library and run one after the other in one directory.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PAGES = [DOCS / "index.md", DOCS / "get-started.md", *sorted((DOCS / "guide").gl
 
 
 def blocks(page: Path, language: str) -> list[tuple[int, str]]:
-    """The code blocks of a language, each with the line it begins at."""
+    """The code blocks of a language, each with the number of its first line."""
     text = page.read_text(encoding="utf-8")
     found = re.finditer(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     return [(text.count("\n", 0, match.start(1)), match[1]) for match in found]
@@ -38,7 +38,7 @@ def name(page: Path) -> str:
 
 
 def run_apart(page: Path) -> None:
-    """The Python of a page in a process of its own."""
+    """Run the Python code of a page in a separate process."""
     if importlib.util.find_spec("jax") is None:
         pytest.skip("jax is missing")
     code = "".join(code for _, code in blocks(page, "python"))
@@ -55,7 +55,7 @@ def test_python_of_the_page_runs(
     (tmp_path / "runs").mkdir()
     monkeypatch.chdir(tmp_path)
     if any("import jax" in code for _, code in blocks(page, "python")):
-        run_apart(page)  # JAX, once imported, warns of every fork in this process
+        run_apart(page)  # once imported, JAX warns about every fork in this process
         return
     namespace = {"__name__": "__main__"}
     for line, code in blocks(page, "python"):

@@ -1,7 +1,7 @@
 """load_dataset and save_dataset with the real clients, against a small Hub on loopback.
 
-The clients read where the Hub is when they are imported: each test runs its program in a process of
-its own.
+The clients read the address of the Hub when they are imported, so each test runs its program in a
+new process.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def hub() -> Iterator[fake_hub.FakeHub]:
 
 
 def run(hub: fake_hub.FakeHub, folder: Path, script: str, **environment: str) -> str:
-    """Runs a program with everything it needs to find this Hub and no other; its output."""
+    """Run a program that finds this Hub and no other; return its output."""
     home = folder / "home"
     home.mkdir(exist_ok=True)
     done = subprocess.run(
@@ -214,7 +214,7 @@ def test_an_interrupted_push_leaves_the_hub_and_can_be_repeated(
     )
 
 
-def test_what_is_wrong_is_said_and_changes_nothing(hub: fake_hub.FakeHub, tmp_path: Path) -> None:
+def test_errors_name_their_cause_and_change_nothing(hub: fake_hub.FakeHub, tmp_path: Path) -> None:
     run(
         hub,
         tmp_path,
@@ -272,7 +272,7 @@ def test_local_files_and_saved_directories_load(hub: fake_hub.FakeHub, tmp_path:
     assert hub.requests == []
 
 
-def test_the_token_is_taken_out_of_errors() -> None:
+def test_errors_do_not_contain_the_token() -> None:
     from stream_store._exchange.hub import _without_token
 
     def fail() -> None:

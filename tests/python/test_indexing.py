@@ -1,4 +1,4 @@
-"""store[indices]: every kind of index, and what is no index."""
+"""store[indices]: every kind of index, and objects that are not indices."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ INDICES = [
 
 
 @pytest.mark.parametrize("index", INDICES, ids=str)
-def test_index_gives_what_numpy_gives(
+def test_an_index_selects_as_in_numpy(
     store: StreamStore, everything: dict[str, Any], index: Any
 ) -> None:
     read = store[index]
@@ -67,12 +67,12 @@ def test_index_gives_what_numpy_gives(
 @pytest.mark.parametrize(
     "index", [1100, -1101, [0, 1100], [5, -1101], 2**63, -(2**70), [2**70], np.uint64(2**64 - 1)]
 )
-def test_outside_is_an_index_error(store: StreamStore, index: Any) -> None:
+def test_positions_outside_the_store_are_index_errors(store: StreamStore, index: Any) -> None:
     with pytest.raises(IndexError):
         store[index]
 
 
-def test_message_names_position_and_length(store: StreamStore) -> None:
+def test_the_message_names_position_and_length(store: StreamStore) -> None:
     with pytest.raises(IndexError, match=r"position 1204 is outside \[0, 1100\)"):
         store[[3, 1204, 9999]]
 
@@ -86,12 +86,12 @@ def test_message_names_position_and_length(store: StreamStore) -> None:
     ],
     ids=lambda index: type(index).__name__,  # a repr may hold an address, new in each worker
 )
-def test_what_is_no_index_is_refused(store: StreamStore, index: Any) -> None:
+def test_objects_other_than_indices_are_refused(store: StreamStore, index: Any) -> None:
     with pytest.raises((IndexError, TypeError)):
         store[index]
 
 
-def test_hint_tells_what_to_do(store: StreamStore) -> None:
+def test_the_message_suggests_another_call(store: StreamStore) -> None:
     with pytest.raises(IndexError, match="flatnonzero"):
         store[np.ones(3, bool)]
     with pytest.raises(TypeError, match="one dimension"):
@@ -100,6 +100,15 @@ def test_hint_tells_what_to_do(store: StreamStore) -> None:
         iter(store)
     with pytest.raises(TypeError):
         _ = "action" in store
+
+
+def test_positions_in_mixed_order_are_read_in_that_order() -> None:
+    store = StreamStore(fields={"x": "int64"})
+    store.extend({"x": np.arange(20) * 10})
+    assert store[[3, 5, 4, 6]]["values"].tolist() == [30, 50, 40, 60]
+    assert store[[[6, 4], [5, 3]]]["values"].tolist() == [[60, 40], [50, 30]]
+    order = [3, 5, 4, 6, 7, 9, 8, 10, 11, 13, 12, 14]  # as a run of neighbours begins and ends
+    assert store[order]["values"].tolist() == [10 * i for i in order]
 
 
 def test_torch_like_tensors_are_indices(store: StreamStore) -> None:
@@ -138,7 +147,7 @@ def test_large_outputs_do_not_share_memory() -> None:
     kept = {name: array.copy() for name, array in first.items()}
     for _ in range(20):
         for array in store[:].values():
-            array[:] = -1  # recycled memory of arrays that died, never of live ones
+            array[:] = -1  # memory of arrays that died is reused, that of live ones is not
     for name, array in first.items():
         assert array.flags.owndata
         np.testing.assert_array_equal(array, kept[name])

@@ -1,8 +1,9 @@
 """Positions past 2**31 and 2**32, bytes past 4 GiB, and hundreds of stores at once.
 
 A small store is stretched with a hole: one of its lists grows by billions of zeros that take no
-disk. What is then read and appended on both sides of the hole is real. It needs 3 GB of disk for a
-moment (files grow by up to 1 GiB ahead of use) and is skipped by name where there is less.
+disk. The values before and after the hole are real, and are read and appended to. The tests need
+3 GB of disk for a moment, because files grow by up to 1 GiB ahead of use, and are skipped where
+there is less.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def crc32c(data: bytes) -> int:
 
 
 def stretch(path: Path, more: int) -> None:
-    """Makes the list of row 0 longer by `more` zeros: a hole in `values`, all after it moved."""
+    """Make the list of row 0 longer by `more` zeros, with a hole in `values`."""
     records = np.fromfile(path / "records", [("start", "<u8"), ("rest", "V24")])
     records["start"][1:] += np.uint64(more)
     records.tofile(path / "records")
@@ -48,7 +49,7 @@ def stretch(path: Path, more: int) -> None:
     place = int(np.flatnonzero(layouts == (1 << 48 | LIST))[0])  # body, in the layout of row 0
     layouts[[place - 2, place]] += np.uint64(more)  # its total, and its length
     layouts.tofile(path / "layouts")
-    os.truncate(path / "hints", 0)  # they speed look-up and decide nothing
+    os.truncate(path / "hints", 0)  # hints only speed up look-ups
     values = np.fromfile(path / "values", "<i8")
     with (path / "values").open("r+b") as file:
         file.seek(8 * (1 + LIST))
@@ -143,7 +144,7 @@ def test_a_writer_killed_past_32_bits_loses_nothing(path: Path) -> None:
         assert store.position_of(4999) == len(store) - 3
 
 
-def test_a_call_of_many_megabytes(path: Path) -> None:
+def test_a_call_may_append_many_megabytes(path: Path) -> None:
     with StreamStore(path, fields={"blob": "binary", "frame": "packed uint8[1024,1024]"}) as store:
         blob = np.arange(3 << 22, dtype=np.uint8).tobytes()
         for _ in range(3):
@@ -155,7 +156,7 @@ def test_a_call_of_many_megabytes(path: Path) -> None:
         assert int(store[:]["values"][-1]) == struct.unpack("<q", bytes(range(248, 256)))[0]
 
 
-def test_hundreds_of_stores_at_once() -> None:
+def test_hundreds_of_stores_can_be_open_at_once() -> None:
     """Ninety open stores once took all of the address space, and malloc failed next."""
     run("""
     stores = [StreamStore(fields={"n": "int64"}) for _ in range(300)]
@@ -168,7 +169,7 @@ def test_hundreds_of_stores_at_once() -> None:
     """)
 
 
-def test_a_store_in_little_address_space(tmp_path: Path) -> None:
+def test_a_store_works_in_little_address_space(tmp_path: Path) -> None:
     run("""
     import resource
     resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))

@@ -16,7 +16,7 @@ from stream_store import MemmapBuffer
     ["i8", "f4", "?", "S5", "M8[ns]", "c16", [("a", "i4"), ("b", "f8", (2,))], ("u1", (2, 3))],
     ids=str,
 )
-def test_what_was_appended_is_there(dtype: Any) -> None:
+def test_appended_items_are_read_back(dtype: Any) -> None:
     rng = np.random.default_rng(0)
     kind = np.dtype(dtype)
     items = np.frombuffer(
@@ -34,7 +34,7 @@ def test_what_was_appended_is_there(dtype: Any) -> None:
     np.testing.assert_array_equal(np.array(list(buffer)), items)
 
 
-def test_it_grows_in_increments() -> None:
+def test_the_file_grows_in_increments() -> None:
     buffer = MemmapBuffer(np.int64, size_increment=10)
     assert buffer.capacity == 0
     buffer.append(1)
@@ -44,7 +44,7 @@ def test_it_grows_in_increments() -> None:
     assert buffer.nbytes == 88
 
 
-def test_reads_are_copies_that_survive() -> None:
+def test_reads_are_copies_that_outlive_the_buffer() -> None:
     buffer = MemmapBuffer("i8", size_increment=4)
     buffer.append(np.arange(4))
     read = buffer[:]
@@ -54,7 +54,7 @@ def test_reads_are_copies_that_survive() -> None:
     assert read.tolist() == [0, 1, 2, 3]
 
 
-def test_reset_and_close() -> None:
+def test_reset_empties_and_close_ends_the_buffer() -> None:
     with MemmapBuffer("i8") as buffer:
         buffer.append([1, 2])
         buffer.reset()
@@ -71,7 +71,7 @@ def test_reset_and_close() -> None:
 
 
 @pytest.mark.parametrize("increment", [0, -1])
-def test_increment_must_be_positive(increment: int) -> None:
+def test_the_increment_must_be_positive(increment: int) -> None:
     with pytest.raises(ValueError, match="size_increment"):
         MemmapBuffer("i8", increment)
 

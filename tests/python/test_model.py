@@ -1,4 +1,4 @@
-"""A store against a model of plain lists: whatever is appended, in whatever order, reads agree.
+"""A store and a model of plain lists agree after any sequence of appends.
 
 The model (model_rows.py, model_fields.py) shares no code with the package. Values are compared by
 their bits. `--hypothesis-profile=deep` runs many more and longer lives.
@@ -37,7 +37,7 @@ STRUCT: Tree = {
 NAMES = ["x", "y", "z", "w", "a.b", "ünïcode"]
 COLUMNS = ("values", "types", "step", "row", "offset", "number")
 
-places = st.integers(0, 2**31)  # taken modulo what there is
+places = st.integers(0, 2**31)  # taken modulo the number of rows or values
 
 
 @st.composite
@@ -162,7 +162,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @staticmethod
     def _column(data: st.DataObject, cells: list[tuple[Any, Any]]) -> Any:
-        """The cells as one array where they make one, else as a list."""
+        """The cells as one array where their shapes allow it, else as a list."""
         values = [value for value, _ in cells]
         if all(isinstance(value, (np.ndarray, np.generic)) for value in values):
             kinds = {(value.dtype, value.shape) for value in values}
@@ -305,7 +305,7 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 def wrong_values(item: Field) -> st.SearchStrategy[Any]:
-    """Values that do not belong into the field."""
+    """Values that the field must refuse."""
     wrong: list[Any] = [object(), {}, 1j, np.zeros((1, 2, 1, 2))]
     kind = item.item.kind
     if kind != "text":
@@ -327,7 +327,7 @@ def wrong_values(item: Field) -> st.SearchStrategy[Any]:
 
 
 def check_all(store: StreamStore, model: Rows, *, live: bool | None = True) -> None:
-    """Every read of everything."""
+    """Compare every read of all rows with the model."""
     values = list(model.values())
     read = store[:]
     assert read["values"].tolist() == [value[0] for value in values]

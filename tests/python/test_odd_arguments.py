@@ -1,5 +1,5 @@
-"""Every public method with every odd argument, and on stores that are closed or only read: a named
-exception or an answer, and no change.
+"""Every public method with every odd argument, also on stores that are closed or read-only: it
+returns or raises a documented exception, and the store does not change.
 
 One process with little address space takes thousands of calls, so that a crash, an exception of the
 wrong kind, a hang or an unbounded allocation fails the test.

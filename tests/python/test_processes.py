@@ -1,4 +1,4 @@
-"""Two plain processes, forks, threads and kills: what each may see and do."""
+"""Other processes, forks, threads and kills: the rows they see and the calls they may make."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WRITER = """
 FIELDS = {"first": "int64", "many": "int64[]", "last": "int64"}
 
 def fill(store, rows, begin=0):
-    # Every row tells its own number in each of its values.
+    # Each value of a row holds the number of the row.
     for i in range(begin, begin + rows):
         store.append_step({"first": i, "many": [i] * (i % 7), "last": i}, step=i)
 """
@@ -39,7 +39,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def check_rows(store: StreamStore) -> int:
-    """Every row is whole and the one that was written; returns how many there are."""
+    """Assert that every row is complete and right; return the number of rows."""
     rows = store.num_rows
     if rows:
         for row in {0, rows // 3, rows // 2, max(rows - 2, 0), rows - 1}:
@@ -66,7 +66,7 @@ def child(script: str, *arguments: object) -> Iterator[Any]:
 # --- readers and writers ---
 
 
-def test_a_reader_follows_a_writer_and_never_shrinks(path: Path) -> None:
+def test_a_reader_follows_a_writer_and_never_loses_rows(path: Path) -> None:
     script = """
 with StreamStore(sys.argv[1], fields=FIELDS, capacity=500) as store:
     print("ready", flush=True)
@@ -87,7 +87,7 @@ with StreamStore(sys.argv[1], fields=FIELDS, capacity=500) as store:
     assert reader.complete_rows == 20000
 
 
-def test_whole_calls_appear_at_once(path: Path) -> None:
+def test_the_rows_of_a_call_appear_together(path: Path) -> None:
     script = """
 with StreamStore(sys.argv[1], fields={"call": "int64"}, capacity=100) as store:
     print("ready", flush=True)
@@ -139,7 +139,7 @@ def test_a_reader_outlives_writers_and_follows_the_next(path: Path) -> None:
     assert check_rows(reader) == 31
 
 
-def test_the_second_writer_is_told_who_is_the_first(path: Path) -> None:
+def test_the_error_of_a_second_writer_names_the_first(path: Path) -> None:
     script = """
 store = StreamStore(sys.argv[1], fields=FIELDS)
 print("ready", flush=True)
@@ -310,7 +310,7 @@ def test_a_temporary_store_goes_to_a_spawned_worker_together_with_its_snapshots(
     assert worker.exitcode == 0
 
 
-def test_copies_read_what_is_there_and_temporary_stores_refuse(path: Path) -> None:
+def test_copies_read_the_same_rows_and_temporary_stores_refuse_to_be_copied(path: Path) -> None:
     with StreamStore(path, fields=FIELDS) as store:
         store.extend({"first": [1, 2]})
         for twin in (copy.copy(store), copy.deepcopy(store), pickle.loads(pickle.dumps(store))):
@@ -330,7 +330,7 @@ def test_copies_read_what_is_there_and_temporary_stores_refuse(path: Path) -> No
 
 
 def in_threads(works: list[Any]) -> None:
-    """Runs all of them at once; the first error of any is raised."""
+    """Run all of them at once; raise the first error of any."""
     errors: list[BaseException] = []
     begin = threading.Barrier(len(works))
 
@@ -351,7 +351,7 @@ def in_threads(works: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("items", [1, 6000], ids=["small", "without-the-gil"])
-def test_appends_of_threads_come_one_after_the_other(items: int) -> None:
+def test_appends_of_several_threads_do_not_mix(items: int) -> None:
     store = StreamStore(fields={"who": "int64", "many": "int64[]"}, capacity=1000)
     rounds = 60
 
@@ -369,7 +369,7 @@ def test_appends_of_threads_come_one_after_the_other(items: int) -> None:
     assert np.bincount(read["who"]).tolist() == [rounds * 3] * 4
 
 
-def test_no_thread_that_extends_again_and_again_keeps_another_from_it() -> None:
+def test_a_thread_that_extends_all_the_time_does_not_starve_another() -> None:
     run("""
 import threading
 store = StreamStore(fields={"a": "float64[8]"})

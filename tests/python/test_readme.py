@@ -1,4 +1,4 @@
-"""README.md is true: its programs run and are those of examples/; commands and links work."""
+"""README.md is right: its programs run and are those of examples/; commands and links work."""
 
 from __future__ import annotations
 
@@ -111,10 +111,29 @@ def test_command_lines_work(tmp_path: Path) -> None:
     assert (tmp_path / "my_run.parquet").is_file()
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "bench"])
-def test_make_target_is_there(target: str) -> None:
+@pytest.mark.parametrize("target", ["demo", "test", "check", "bench"])
+def test_make_target_exists(target: str) -> None:
     assert f"make {target}" in README.read_text()
     assert run("make", "-n", target)
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "RELEASING.md"])
+def test_make_targets_of_the_page_exist(page: str) -> None:
+    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    text = (ROOT / page).read_text()
+    named = set(re.findall(r"(?:^ *|`(?:[A-Z]+=\w+ )?)make ([a-z-]+)", text, re.MULTILINE))
+    assert named - targets == set()
+    if page == "CONTRIBUTING.md":
+        assert {"test", "lint", "check", "format", "docs"} <= named
+
+
+def test_help_describes_every_target() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    phony = {
+        name for line in re.findall(r"^\.PHONY: (.*)", makefile, re.M) for name in line.split()
+    }
+    described = set(re.findall(r"^  make (\S+) +\S", run("make", "help"), re.MULTILINE))
+    assert described == phony
 
 
 def test_pip_accepts_the_project() -> None:

@@ -1,4 +1,4 @@
-"""verify, repair, checkpoint and wait: of stores that are right, damaged or growing."""
+"""verify, repair, checkpoint and wait, on valid, damaged and growing stores."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def flip(file: Path, offset: int) -> None:
     file.write_bytes(bytes(content))
 
 
-def test_a_store_that_is_right_has_no_findings(path: Path) -> None:
+def test_a_valid_store_has_no_findings(path: Path) -> None:
     make(path)
     report = stream_store.verify(path)
     assert isinstance(report, VerifyReport)
@@ -77,7 +77,7 @@ def test_the_writer_and_readers_verify_too(path: Path) -> None:
         temporary.verify()
 
 
-def test_damage_is_told_by_its_place_and_not_raised(path: Path) -> None:
+def test_damage_is_reported_with_its_place_and_not_raised(path: Path) -> None:
     make(path)
     flip(path / "records", 32 * 700 + 28)
     report = stream_store.verify(path)
@@ -91,7 +91,25 @@ def test_damage_is_told_by_its_place_and_not_raised(path: Path) -> None:
     assert str(finding).startswith("records, byte 22428: record 700: expected checksum 0x")
 
 
-def test_what_is_no_store_raises(path: Path) -> None:
+@pytest.mark.parametrize("record", [0, 1, 998, 999])
+def test_damage_to_the_first_and_to_the_last_record_is_found(path: Path, record: int) -> None:
+    make(path)
+    flip(path / "records", 32 * record + 28)
+    report = stream_store.verify(path)
+    assert [finding.subject for finding in report.findings] == [f"record {record}"]
+    assert (report.good_rows, report.rows) == (record, 1000)
+
+
+def test_damage_to_the_last_value_is_found(path: Path) -> None:
+    with StreamStore(path, fields={"n": "int64"}) as store:
+        store.extend({"n": range(1000)})
+    flip(path / "values", 8 * 999)
+    report = stream_store.verify(path)
+    assert [finding.subject for finding in report.findings] == ["record 999"]
+    assert report.good_rows == 999
+
+
+def test_verify_and_repair_refuse_paths_without_a_store(path: Path) -> None:
     for call in (stream_store.verify, lambda at: stream_store.repair(at, path.with_name("new"))):
         with pytest.raises(FileNotFoundError, match="run"):
             call(path)
@@ -125,7 +143,7 @@ def test_repair_saves_the_rows_before_the_damage(path: Path) -> None:
         stream_store.repair(path, into)
 
 
-def test_repair_says_when_nothing_can_be_told(path: Path) -> None:
+def test_repair_refuses_a_store_without_a_schema(path: Path) -> None:
     make(path, 3)
     (path / "schema").unlink()
     with pytest.raises(CorruptStoreError, match="schema"):
@@ -169,7 +187,7 @@ def test_damage_is_not_copied(path: Path) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == ["run"]
 
 
-def test_a_checkpoint_while_another_process_appends(path: Path) -> None:
+def test_a_checkpoint_may_be_taken_while_another_process_appends(path: Path) -> None:
     writer = start(
         """
 store = StreamStore(sys.argv[1], fields={"n": "int64"}, capacity=1000)
@@ -196,7 +214,7 @@ for i in range(10**9):
         writer.communicate()
 
 
-def test_progress_is_told_and_can_stop_the_work(path: Path) -> None:
+def test_progress_is_reported_and_can_stop_the_work(path: Path) -> None:
     make(path, 3000)
     told: list[tuple[int, int]] = []
     StreamStore(path, "r").checkpoint(
@@ -218,7 +236,7 @@ def test_progress_is_told_and_can_stop_the_work(path: Path) -> None:
 # --- wait ---
 
 
-def test_wait_says_whether_the_rows_came() -> None:
+def test_wait_returns_whether_the_rows_came() -> None:
     store = StreamStore(fields=FIELDS)
     assert store.wait(0, timeout=0)
     assert not store.wait(1, timeout=0)

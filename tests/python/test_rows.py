@@ -1,4 +1,4 @@
-"""Decoded reads: row(), rows(), read_rows(), decode(), look-ups between rows and positions."""
+"""Decoded reads: row(), rows(), read_rows(), decode(), and look-ups of rows and positions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_read_rows_pads_and_masks(ragged: StreamStore) -> None:
     assert read["_length"]["x"].tolist() == [3, 0, 0, 0, 1]
 
 
-def test_read_rows_shapes(ragged: StreamStore) -> None:
+def test_read_rows_returns_the_shape_of_its_indices(ragged: StreamStore) -> None:
     one = ragged.read_rows(4, fields=["n", "text"])
     assert one["n"].shape == ()
     assert one["text"] == "fünf"
@@ -65,7 +65,7 @@ def test_max_length_pads_and_cuts(ragged: StreamStore) -> None:
             ragged.read_rows([0], max_length=wrong)
 
 
-def test_out_is_filled(ragged: StreamStore) -> None:
+def test_read_rows_fills_given_outputs(ragged: StreamStore) -> None:
     out: dict[str, Any] = {
         "x": np.full((2, 4), 9, np.float32),
         "n": np.zeros(2, np.int16),
@@ -89,16 +89,38 @@ def test_out_is_filled(ragged: StreamStore) -> None:
 
 
 @pytest.mark.parametrize(
+    "out",
+    [
+        {"n": np.zeros((4, 1), np.int16)},
+        {"n": np.zeros(4, np.int16)},
+        {"x": np.zeros((4, 3), np.float32)},
+        {"x": np.zeros((2, 3, 2), np.float32)},
+        {"_step": np.zeros(4, np.int64)},
+        {"_mask": {"n": np.zeros(4, bool)}},
+        {"_length": {"x": np.zeros((4, 1), np.int64)}},
+    ],
+    ids=str,
+)
+def test_outputs_of_the_right_size_and_the_wrong_shape_are_refused(
+    ragged: StreamStore, out: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match="shape"):
+        ragged.read_rows([0, 3], 2, max_length={"x": 3}, out=out)
+
+
+@pytest.mark.parametrize(
     ("rows", "length"), [([0, -1], None), (5, None), ([3], 3), (0, 6), ([2**62], 2)]
 )
-def test_rows_out_of_range(ragged: StreamStore, rows: Any, length: int | None) -> None:
+def test_rows_out_of_range_are_index_errors(
+    ragged: StreamStore, rows: Any, length: int | None
+) -> None:
     with pytest.raises(IndexError, match="outside"):
         ragged.read_rows(rows, length)
     with pytest.raises(IndexError, match="outside"):
         ragged.read_rows(rows, length, fields=["text"])
 
 
-def test_wrong_arguments(ragged: StreamStore) -> None:
+def test_wrong_arguments_of_read_rows_are_refused(ragged: StreamStore) -> None:
     for arguments, error in (
         ({"length": 0}, ValueError),
         ({"length": 1.5}, TypeError),
@@ -110,14 +132,14 @@ def test_wrong_arguments(ragged: StreamStore) -> None:
             ragged.read_rows([0], **arguments)  # type: ignore[arg-type]
 
 
-def test_rows_iterate_as_of_now(ragged: StreamStore) -> None:
+def test_rows_iterates_over_the_rows_of_its_call(ragged: StreamStore) -> None:
     rows = ragged.rows()
     ragged.append_step({"n": 9})
     ragged.close()
     assert [row["n"] for row in rows] == [1, 2, None, None, 5]
 
 
-def test_rows_bounds_and_negative_row(ragged: StreamStore) -> None:
+def test_rows_and_row_count_from_the_end(ragged: StreamStore) -> None:
     assert [row["n"] for row in ragged.rows(1, 3)] == [2, None]
     assert [row["n"] for row in ragged.rows(-2)] == [None, 5]
     assert ragged.row(-1)["n"] == 5
@@ -164,7 +186,7 @@ def test_every_dtype_decodes_the_same_everywhere() -> None:
     assert read["fixed"] == [b"abc", b""]
 
 
-def test_decode_gives_the_fields_dtype() -> None:
+def test_decode_returns_the_dtype_of_the_field() -> None:
     store = filled(3)
     read = store[:]
     rewards = read["values"][read["types"] == 2]
@@ -181,7 +203,7 @@ def test_decode_gives_the_fields_dtype() -> None:
 
 
 @pytest.mark.parametrize("wrong", [3, "reward", b"reward"])
-def test_fields_that_are_no_list_are_refused_alike_by_rows_and_samplers(wrong: Any) -> None:
+def test_rows_and_samplers_refuse_fields_that_are_not_a_list(wrong: Any) -> None:
     store = filled(3)
     message = f"fields must be a list of names, not {wrong!r}$"
     with pytest.raises(ValueError, match=message):
@@ -215,13 +237,13 @@ def test_look_ups_agree_with_the_index_table(ragged: StreamStore) -> None:
         ragged.row_at(3, "middle")  # type: ignore[arg-type]
 
 
-def test_index_table_of_some_rows(ragged: StreamStore) -> None:
+def test_the_index_table_may_be_of_some_rows(ragged: StreamStore) -> None:
     assert ragged.index_table(3)["step"].tolist() == [10] * 3 + [11] * 3
     assert ragged.index_table(-1, None)["step"].tolist() == [11] * 3
     assert len(ragged.index_table(2, 1)) == 0
 
 
-def test_segments_by_bool_and_int() -> None:
+def test_segments_end_at_true_and_begin_at_a_new_int() -> None:
     store = new_store({"done": "bool", "cut": "bool", "episode": "int32"})
     for step in range(10):
         store.append_step({"done": step in {2, 6}, "cut": step == 4, "episode": step // 4})
@@ -234,7 +256,7 @@ def test_segments_by_bool_and_int() -> None:
     assert new_store().segments("done").shape == (0, 2)
 
 
-def test_row_windows_over_many_records() -> None:
+def test_row_windows_may_span_many_records() -> None:
     store = filled(500)
     rows = np.random.default_rng(0).integers(0, 490, (7, 3))
     read = store.read_rows(rows, 10)

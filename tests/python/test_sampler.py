@@ -1,4 +1,4 @@
-"""WindowSampler: which windows come, how often, in which order, and what they hold."""
+"""WindowSampler: the windows of epochs and samples, their order, frequency and content."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_an_epoch_is_every_valid_window_once(
     assert sorted((w for b in batches for w in windows_of(b)), key=str) == expected
 
 
-def test_epochs_have_orders_of_their_own_that_the_seed_decides() -> None:
+def test_every_epoch_has_its_own_order_which_the_seed_decides() -> None:
     store, _ = filled()
     arguments: dict[str, Any] = {"unit": "row", "replacement": False, "batch_size": 7}
     sampler = WindowSampler(store, 3, **arguments)
@@ -196,7 +196,7 @@ def test_rows_limit_starts_and_follow_the_live_end() -> None:
 # --- values ---
 
 
-def test_value_windows_are_those_of_windows() -> None:
+def test_windows_of_values_equal_windows() -> None:
     store, rows = filled(40)
     sampler = WindowSampler(store, 9, batch_size=1000, columns=["values", "row", "step"])
     batch = sampler.sample()
@@ -221,7 +221,7 @@ def test_value_windows_are_those_of_windows() -> None:
     assert sorted(firsts) == fits
 
 
-def test_value_windows_stay_in_their_segment() -> None:
+def test_windows_of_values_stay_in_their_segment() -> None:
     store, _ = filled(60)
     bounds = store.segments("done")
     of_row = np.searchsorted(bounds[:, 1], np.arange(60), side="right")
@@ -236,7 +236,7 @@ def test_value_windows_stay_in_their_segment() -> None:
 # --- several stores ---
 
 
-def test_several_stores_count_together() -> None:
+def test_an_epoch_of_several_stores_has_the_windows_of_all() -> None:
     stores = [filled(20, 1)[0], filled(5, 2)[0], filled(40, 3)[0]]
     sampler = WindowSampler(stores, 4, unit="row", replacement=False, batch_size=6)
     pairs = [
@@ -263,10 +263,21 @@ def test_several_stores_count_together() -> None:
         WindowSampler([stores[0], other], 4)
 
 
+def test_lists_of_several_stores_are_padded_to_the_longest() -> None:
+    stores = []
+    for length in (2, 5, 3):
+        store = StreamStore(fields={"l": "int64[]"})
+        store.append_step({"l": np.full(length, length)})
+        stores.append(store)
+    (batch,) = WindowSampler(stores, 1, unit="row", batch_size=3, replacement=False)
+    lists = batch["l"][:, 0]
+    assert sorted(lists.tolist()) == [[2, 2, 0, 0, 0], [3, 3, 3, 0, 0], [5, 5, 5, 5, 5]]
+
+
 # --- the life of a sampler ---
 
 
-def test_samplers_of_a_store_share_what_they_know() -> None:
+def test_samplers_of_a_store_share_their_index() -> None:
     store = StreamStore(fields={"done": "bool", "x": "int64"})
     store.extend({"done": np.arange(300_000) % 3 == 2, "x": np.arange(300_000)})
     samplers = [WindowSampler(store, 2, unit="row", segment_by="done") for _ in range(50)]
@@ -275,7 +286,7 @@ def test_samplers_of_a_store_share_what_they_know() -> None:
     del samplers
 
 
-def test_a_cleared_store_is_sampled_anew() -> None:
+def test_a_sampler_follows_a_store_that_was_cleared() -> None:
     store, _ = filled(50)
     sampler = WindowSampler(store, 3, unit="row", segment_by="episode", batch_size=100)
     sampler.sample()
@@ -287,7 +298,7 @@ def test_a_cleared_store_is_sampled_anew() -> None:
     assert set(windows_of(sampler.sample())) <= set(row_windows(rows, 3, "episode"))
 
 
-def test_a_store_that_was_filled_anew_is_sampled_anew() -> None:
+def test_a_sampler_follows_a_store_that_was_replaced() -> None:
     store, _ = filled(50)
     sampler = WindowSampler(store, 3, unit="row", segment_by="episode", batch_size=100)
     assert sampler.num_starts
@@ -298,7 +309,7 @@ def test_a_store_that_was_filled_anew_is_sampled_anew() -> None:
     assert set(windows_of(sampler.sample())) <= set(expected)
 
 
-def test_an_epoch_says_that_its_store_was_cleared() -> None:
+def test_an_epoch_of_a_cleared_store_is_an_error() -> None:
     store, _ = filled(50)
     sampler = WindowSampler(store, 3, unit="row", replacement=False)
     batches = iter(sampler)
@@ -310,7 +321,7 @@ def test_an_epoch_says_that_its_store_was_cleared() -> None:
     assert len(epoch(sampler)) == 10
 
 
-def test_a_sampler_notices_fields_that_were_declared_anew() -> None:
+def test_a_sampler_refuses_a_store_with_new_fields() -> None:
     store = StreamStore(fields={"x": "int64"})
     sampler = WindowSampler(store, 1)
     store.define_fields({"x": "float32"})
@@ -320,7 +331,7 @@ def test_a_sampler_notices_fields_that_were_declared_anew() -> None:
             sampler.sample()
 
 
-def test_a_sampler_notices_that_its_stores_differ_by_now() -> None:
+def test_a_sampler_refuses_stores_whose_fields_differ_by_now() -> None:
     stores = [StreamStore(fields={"x": "int64"}) for _ in range(2)]
     sampler = WindowSampler(stores, 1)
     stores[1].define_fields({"x": "float32"})
@@ -340,7 +351,7 @@ def test_a_closed_store_is_not_sampled() -> None:
             call()
 
 
-def test_a_snapshot_is_sampled_as_it_is() -> None:
+def test_a_sampler_of_a_snapshot_takes_no_later_rows() -> None:
     store, rows = filled(50)
     sampler = WindowSampler(store, 3, unit="row", segment_by="episode")
     assert sampler.num_starts == len(row_windows(rows, 3, "episode"))
@@ -349,10 +360,10 @@ def test_a_snapshot_is_sampled_as_it_is() -> None:
     assert sorted(epoch(early), key=str) == row_windows(rows[:20], 3, "episode")
 
 
-def test_incomplete_rows_wait_for_the_writer(tmp_path: Path) -> None:
+def test_incomplete_rows_are_not_sampled_while_the_writer_lives(tmp_path: Path) -> None:
     with StreamStore(tmp_path / "s", fields=FIELDS) as store:
         append(store, make_rows(np.random.default_rng(0), 10))
-        store.append([10], ["episode"], [1])  # `done` is still to come
+        store.append([10], ["episode"], [1])  # `done` is not there yet
         assert WindowSampler(store, 1, unit="row").num_starts == 10
         assert WindowSampler(store, 1).num_starts == len(store)
         store.append([10], ["done"], [True])
@@ -361,6 +372,16 @@ def test_incomplete_rows_wait_for_the_writer(tmp_path: Path) -> None:
     with StreamStore(tmp_path / "s", "r") as reader:
         for by in (None, "episode", "done"):
             assert WindowSampler(reader, 1, unit="row", segment_by=by).num_starts == 12
+
+
+def test_an_incomplete_last_row_is_sampled_once_the_writer_has_closed(tmp_path: Path) -> None:
+    store = StreamStore(tmp_path / "s", fields=FIELDS)
+    append(store, make_rows(np.random.default_rng(0), 10))
+    store.append([10], ["episode"], [1])  # `done` is not there yet
+    sampler = WindowSampler(StreamStore(tmp_path / "s", "r"), 1, unit="row")
+    assert sampler.num_starts == 10
+    store.close()
+    assert sampler.num_starts == 11
 
 
 def test_many_threads_share_a_sampler() -> None:
@@ -383,7 +404,7 @@ def test_many_threads_share_a_sampler() -> None:
     assert sampler.state_dict()["batches"] == 800
 
 
-def test_a_sampler_is_true_and_tells_what_it_is() -> None:
+def test_a_sampler_is_true_and_its_repr_names_its_options() -> None:
     store, _ = filled()
     sampler = WindowSampler(store, 3, unit="row", segment_by="episode")
     assert sampler

@@ -1,4 +1,4 @@
-"""WindowSampler refuses what cannot be, by name."""
+"""WindowSampler refuses invalid arguments by name."""
 
 from __future__ import annotations
 

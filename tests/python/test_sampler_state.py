@@ -1,4 +1,4 @@
-"""WindowSampler: states, and batches read ahead."""
+"""WindowSampler: its state, and prefetched batches."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_state_resumes_exactly(
     if rest or replacement:
         again = [windows_of(batch) for batch, _ in zip(resumed, range(20), strict=False)]
         assert again == rest
-    else:  # the epoch was over: another begins, at once if its end was seen
+    else:  # the epoch was over: the next one begins, at once if the end was handed out
         if not state["finished"]:
             assert epoch(resumed) == []
         assert sorted(epoch(resumed), key=str) == sorted(epoch(sampler), key=str)
@@ -104,7 +104,7 @@ def test_a_sampler_pickles_with_its_state(tmp_path: Path) -> None:
         assert twin.sample()["_step"].tolist() == sampler.sample()["_step"].tolist()
 
 
-def test_states_of_others_are_refused() -> None:
+def test_a_state_that_does_not_fit_is_refused() -> None:
     store, _ = filled()
     sampler = WindowSampler(store, 3, unit="row", replacement=False, batch_size=4)
     next(iter(sampler))
@@ -137,10 +137,21 @@ def test_states_of_others_are_refused() -> None:
     assert sampler.state_dict() == state
 
 
-# --- reading ahead ---
+@pytest.mark.parametrize("replacement", [False, True])
+@pytest.mark.parametrize("ahead", [0, 3])
+def test_loading_a_state_ends_the_iteration_under_way(ahead: int, replacement: bool) -> None:
+    store, _ = filled(100)
+    sampler = WindowSampler(store, 3, unit="row", batch_size=5, replacement=replacement)
+    batches: Any = sampler.prefetch(ahead) if ahead else iter(sampler)
+    next(batches)
+    sampler.load_state_dict(sampler.state_dict())
+    assert next(batches, None) is None
 
 
-def test_threads_share_what_is_read_ahead() -> None:
+# --- prefetch ---
+
+
+def test_threads_share_a_prefetch() -> None:
     store = StreamStore(fields={"x": "int64"})
     store.extend({"x": np.arange(3000)})
     sampler = WindowSampler(store, 1, unit="row", replacement=False)
@@ -163,7 +174,7 @@ def test_threads_share_what_is_read_ahead() -> None:
 
 
 @pytest.mark.parametrize("replacement", [False, True])
-def test_prefetch_gives_the_same_batches(replacement: bool) -> None:
+def test_prefetched_batches_equal_others(replacement: bool) -> None:
     store, rows = filled(200)
     arguments: dict[str, Any] = {"unit": "row", "batch_size": 9, "replacement": replacement}
     plain = WindowSampler(store, 4, **arguments)
@@ -181,7 +192,60 @@ def test_prefetch_gives_the_same_batches(replacement: bool) -> None:
         assert batch["t"] == [[f"row {i}" for i in window] for window in batch["n"].tolist()]
 
 
-def test_what_was_read_ahead_is_drawn_again() -> None:
+def four_batches(store: StreamStore) -> WindowSampler:
+    """A sampler whose epoch has 4 batches: 16 windows of one row."""
+    assert store.num_rows == 16
+    return WindowSampler(store, 1, unit="row", replacement=False, batch_size=4)
+
+
+def test_closing_a_prefetch_forgets_the_end_that_it_saw() -> None:
+    store, _ = filled(16)
+    expected = epoch(four_batches(store))
+    sampler = four_batches(store)
+    batches = sampler.prefetch(10)  # reads the whole epoch at once
+    first = windows_of(next(batches))
+    batches.close()
+    state = sampler.state_dict()
+    assert (state["finished"], state["batches"]) == (0, 1)
+    resumed = four_batches(store)
+    resumed.load_state_dict(state)
+    rest = list(resumed)
+    assert len(rest) == 3
+    assert first + [window for batch in rest for window in windows_of(batch)] == expected
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 2, 4, 10])
+def test_an_epoch_is_finished_once_its_end_was_handed_out(ahead: int) -> None:
+    store, _ = filled(16)
+    sampler = four_batches(store)
+    batches: Any = sampler.prefetch(ahead) if ahead else iter(sampler)
+    for handed_out in range(1, 5):
+        next(batches)
+        state = sampler.state_dict()
+        assert (state["finished"], state["batches"]) == (0, handed_out)
+    resumed = four_batches(store)
+    resumed.load_state_dict(state)
+    assert epoch(resumed) == []  # the rest of the epoch, which is nothing
+    assert next(batches, None) is None
+    state = sampler.state_dict()
+    assert (state["finished"], state["batches"]) == (1, 4)
+    resumed.load_state_dict(state)
+    assert epoch(resumed) == epoch(sampler) != []  # the next epoch
+
+
+@pytest.mark.parametrize("ahead", [0, 10])
+def test_an_epoch_keeps_its_length_until_its_end_was_handed_out(ahead: int) -> None:
+    store, _ = filled(16)
+    sampler = four_batches(store)
+    batches: Any = sampler.prefetch(ahead) if ahead else iter(sampler)
+    next(batches)
+    append(store, make_rows(np.random.default_rng(9), 16, first=16))
+    assert len(sampler) == 4
+    assert len(list(batches)) == 3
+    assert len(sampler) == 8
+
+
+def test_batches_that_were_not_handed_out_are_drawn_again() -> None:
     store, _ = filled(100)
     arguments: dict[str, Any] = {"unit": "row", "batch_size": 5, "replacement": False}
     expected = epoch(WindowSampler(store, 3, **arguments))
@@ -197,7 +261,17 @@ def test_what_was_read_ahead_is_drawn_again() -> None:
     assert found == expected
 
 
-def test_an_error_while_reading_ahead_is_raised_when_its_batch_is_due() -> None:
+def test_a_new_iterator_begins_where_the_caller_of_a_prefetch_was() -> None:
+    store, _ = filled(100)
+    plain = iter(WindowSampler(store, 3, unit="row", batch_size=5))
+    expected = [windows_of(next(plain)), windows_of(next(plain))]
+    sampler = WindowSampler(store, 3, unit="row", batch_size=5)
+    batches = sampler.prefetch(4)
+    first = windows_of(next(batches))
+    assert [first, windows_of(next(iter(sampler)))] == expected
+
+
+def test_an_error_in_a_prefetch_is_raised_when_its_batch_is_due() -> None:
     store, _ = filled(40)
     sampler = WindowSampler(store, 3, unit="row")
     batches = sampler.prefetch(2)

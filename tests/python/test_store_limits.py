@@ -1,4 +1,4 @@
-"""Full disks and many threads: what a store does where things are short."""
+"""Stores on full disks and with many threads."""
 
 from __future__ import annotations
 

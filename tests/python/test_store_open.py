@@ -1,4 +1,4 @@
-"""Opening, declaring, closing: modes, fields, errors, and what each state of a store allows."""
+"""Opening, declaring and closing: modes, fields, errors, and the calls each state allows."""
 
 from __future__ import annotations
 

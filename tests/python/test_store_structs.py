@@ -1,4 +1,4 @@
-"""Struct features: nested in and out, nulls told apart from structs of nulls."""
+"""Struct features: nested values round-trip, and nulls differ from structs of nulls."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_partial_mappings_and_leaf_names(store: StreamStore) -> None:
         ({"obs": {"inner": [1]}}, TypeError, "struct"),
         ({"nope": 3}, ValueError, "Unknown field"),
         ({"obs": {"x": 1.5}}, ValueError, "obs.x"),
-        ({"obs": {"x": 1}, "obs.x": 2}, ValueError, "duplicate"),
+        ({"obs": {"x": 1}, "obs.x": 2}, ValueError, "duplicate field .* order"),
         ({3: 3}, TypeError, "str"),
     ],
 )

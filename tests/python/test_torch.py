@@ -1,4 +1,4 @@
-"""stream_store.torch: data sets in DataLoaders of every kind."""
+"""stream_store.torch: datasets in all kinds of DataLoader."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from stream_store.torch import WindowDataset, WindowIterableDataset  # noqa: E40
 pytestmark = pytest.mark.filterwarnings(
     "ignore:'pin_memory' argument is set as true but no accelerator:UserWarning"
 )
-# How workers start, and what the store is. Spawned ones import torch anew: not all pairs are tried.
+# Start method of the workers, and kind of store. Not all pairs: spawned workers import torch again.
 PAIRS = [
     (None, "path"),
     ("fork", "path"),
@@ -63,7 +63,7 @@ def loader_of(dataset: Any, workers: int, method: str | None = None, **arguments
 
 
 def stored(kind: str, path: Path) -> tuple[StreamStore, list[dict[str, Any]]]:
-    """A store of 60 rows, on disk or temporary, and its rows."""
+    """A store of 60 rows, on disk or temporary, and the rows."""
     rows = make_rows(np.random.default_rng(0), 60)
     store = StreamStore(path / "s" if kind == "path" else None, fields=FIELDS)
     append(store, rows)
@@ -315,7 +315,7 @@ def test_wrong_arguments_are_named_at_once() -> None:
             kind(store, 3, unit="rows")  # type: ignore[operator]
         with pytest.raises(ValueError, match="Unknown field 'nope'"):
             kind(store, 3, unit="row", segment_by="nope")  # type: ignore[operator]
-    with pytest.raises(ValueError, match="go together"):
+    with pytest.raises(ValueError, match="both rank and world_size"):
         WindowIterableDataset(store, 3, rank=1)
     with pytest.raises(ValueError, match="epoch"):
         WindowIterableDataset(store, 3).set_epoch(-1)

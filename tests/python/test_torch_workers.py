@@ -1,4 +1,4 @@
-"""Batches of stream_store.torch on their way out of a DataLoader's worker."""
+"""Transfer of batches of stream_store.torch from a DataLoader's worker."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def loader_of(dataset: Any, workers: int, **arguments: Any) -> Any:
 
 
 def collate_with_more(samples: Any) -> dict[str, Any]:
-    """Torch's own collation, and what a user may put beside it."""
+    """Torch's default collation, and others that a user may choose."""
     batch: dict[str, Any] = torch.utils.data.default_collate(samples)
     batch["weight"] = torch.ones(2, requires_grad=True)
     batch["half"] = torch.ones(2, dtype=torch.bfloat16)
@@ -78,7 +78,7 @@ def test_what_a_collation_adds_comes_from_a_worker_as_it_is() -> None:
 
 
 def collate_twice_as_much(samples: Any) -> Any:
-    """What is a dict for torch's trees and files must be one for a user's collation, too."""
+    """A batch is a dict for torch's trees and files, and also for a user's collation."""
     batch = torch.utils.data.default_collate(samples)
     file = io.BytesIO()
     torch.save(batch, file)

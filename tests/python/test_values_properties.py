@@ -1,4 +1,4 @@
-"""Values against independent models: struct for floats, Decimal, Fraction, datetime arithmetic."""
+"""Values compared with independent models: struct, Decimal, Fraction and datetime arithmetic."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_store.values import decode, decode_words, encode
-from stream_store.values.floats import narrow, widen
+from stream_store.values.numeric import narrow, widen
 from value_model import field, round_trip, same, words_of
 
 INT_RANGES = {

@@ -33,7 +33,8 @@ def test_extension_was_built_from_this_version() -> None:
 
 
 def test_changelog_opens_with_this_version() -> None:
+    """The first section, or the first one after a section for unreleased changes."""
     text = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
-    first = re.search(r"^## (\S+)", text, re.M)
+    first = re.search(r"^## (?!Unreleased)(\S+)", text, re.M)
     assert first is not None
     assert first[1] == read_header_version()

@@ -1,4 +1,4 @@
-"""windows(): shapes, columns, outputs given, starts that do not fit."""
+"""windows(): shapes, columns, given outputs, and starts outside the store."""
 
 from __future__ import annotations
 
@@ -49,7 +49,28 @@ def test_further_columns_follow_from_the_index_table(store: StreamStore) -> None
         np.testing.assert_array_equal(read["number"][here], expected)
 
 
-def test_all_windows_at_the_end_are_there(store: StreamStore) -> None:
+def test_the_number_of_a_packed_value_is_its_word() -> None:
+    """A word of `packed float32[4]` holds two numbers, so it has no number of its own."""
+    store = StreamStore(fields={"p": "packed float32[4]", "n": "int64"})
+    store.append_step({"p": [1.5, -2.0, 0.0, 7.25], "n": 3})
+    read = store.windows([0], 3, columns=("values", "number"))
+    words = np.array([1.5, -2.0, 0.0, 7.25], np.float32).view(np.int64)
+    assert read["values"].tolist() == [[*words.tolist(), 3]]
+    assert read["number"].tolist() == [[*words.astype(np.float32).tolist(), 3.0]]
+
+
+@pytest.mark.parametrize("shape", [(5, 2), (10,), (1, 10), (2, 5, 1), (1, 2, 5), (10, 1)])
+def test_outputs_of_the_right_size_and_the_wrong_shape_are_refused(
+    store: StreamStore, shape: tuple[int, ...]
+) -> None:
+    for name, dtype in {"values": np.int64, "number": np.float32}.items():
+        out = np.full(shape, 9, dtype)
+        with pytest.raises(ValueError, match="shape"):
+            store.windows([0, 1], 5, columns=(name,), out={name: out})  # type: ignore[misc]
+        assert (out == 9).all()
+
+
+def test_the_last_window_of_a_store_can_be_read(store: StreamStore) -> None:
     last = len(store) - WIDTH
     np.testing.assert_array_equal(
         store.windows(last, WIDTH)["values"], store[-WIDTH:]["values"], strict=True
@@ -58,12 +79,12 @@ def test_all_windows_at_the_end_are_there(store: StreamStore) -> None:
 
 
 @pytest.mark.parametrize("start", [-1, 1071, 2**40, -(2**63)])
-def test_start_out_of_range_is_named(store: StreamStore, start: int) -> None:
+def test_a_start_out_of_range_is_named(store: StreamStore, start: int) -> None:
     with pytest.raises(IndexError, match=f"{start}.*1071"):
         store.windows([0, start], WIDTH)
 
 
-def test_store_shorter_than_a_window_has_none() -> None:
+def test_a_store_shorter_than_a_window_has_none() -> None:
     for store in (new_store(), StreamStore(), filled(1)):
         with pytest.raises(IndexError):
             store.windows([0], 12)
@@ -90,7 +111,7 @@ def test_store_shorter_than_a_window_has_none() -> None:
         ({"wrong": 1}, TypeError),
     ],
 )
-def test_wrong_arguments_are_refused(
+def test_wrong_arguments_of_windows_are_refused(
     store: StreamStore, arguments: dict[str, Any], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
@@ -98,19 +119,19 @@ def test_wrong_arguments_are_refused(
 
 
 @pytest.mark.parametrize("wrong", [None, 3, "values", b"values"])
-def test_columns_that_are_no_list_are_refused_by_name(store: StreamStore, wrong: Any) -> None:
+def test_columns_must_be_a_list_of_names(store: StreamStore, wrong: Any) -> None:
     with pytest.raises(TypeError, match=f"columns must be a list of names, not {wrong!r}"):
         store.windows([0], 5, columns=wrong)
 
 
-def test_read_only_out_is_refused(store: StreamStore) -> None:
+def test_a_read_only_output_is_refused(store: StreamStore) -> None:
     array = np.zeros((1, 5), int)
     array.flags.writeable = False
     with pytest.raises(ValueError, match="writable"):
         store.windows([0], 5, out={"values": array})
 
 
-def test_out_is_filled_and_returned(store: StreamStore) -> None:
+def test_given_outputs_are_filled_and_returned(store: StreamStore) -> None:
     values = np.full((2, 5), -1)
     number = np.zeros((2, 5), np.float32)
     read = store.windows(
@@ -121,7 +142,7 @@ def test_out_is_filled_and_returned(store: StreamStore) -> None:
     np.testing.assert_array_equal(values, store.windows([0, 9], 5)["values"])
 
 
-def test_large_batches_are_right_and_recycled() -> None:
+def test_large_batches_are_right_and_their_memory_is_recycled() -> None:
     store = filled(3000)
     starts = np.random.default_rng(2).integers(0, len(store) - 128, 256)
     expected = store[starts[:, None] + np.arange(128)]["values"]
@@ -129,7 +150,7 @@ def test_large_batches_are_right_and_recycled() -> None:
         np.testing.assert_array_equal(store.windows(starts, 128)["values"], expected)
 
 
-def test_windows_from_many_threads_while_appending() -> None:
+def test_many_threads_read_windows_while_one_appends() -> None:
     import threading
 
     store = filled(2000)

@@ -1,4 +1,4 @@
-"""What the tests of values share: a field from its string, and a model of what the core stores."""
+"""Helpers of the tests of values: a field from its string, and a model of the stored words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from stream_store.features import FieldSpec, parse_fields
 from stream_store.values import decode, encode
-from stream_store.values.floats import widen
+from stream_store.values.numeric import widen
 
 
 def field(feature: str) -> FieldSpec:
@@ -15,7 +15,7 @@ def field(feature: str) -> FieldSpec:
 
 
 def words_of(spec: FieldSpec, value: object) -> np.ndarray:
-    """What the core stores of an encoded value: a model of its rules, one item at a time."""
+    """The stored words of a value: a model of the rules of the core, one item at a time."""
     encoded = encode(spec, value)
     if isinstance(encoded, bytes):
         return np.array(list(encoded), dtype=np.int64)
@@ -38,7 +38,7 @@ def round_trip(feature: str, value: object) -> object:
 
 
 def same(a: object, b: object) -> bool:
-    """Equal in type, dtype, shape and bits."""
+    """Whether two values are equal in type, dtype, shape and bits."""
     if isinstance(a, (np.ndarray, np.generic)):
         a, b = np.asarray(a), np.asarray(b)
         return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()

@@ -1,11 +1,11 @@
-"""The stores that are compared: each used as its documentation recommends.
+"""The compared stores (peers), each used as its documentation recommends.
 
-A peer is a module with a class `Peer`; NAMES lists them. Peers are imported one at a time, each in
-a process of its own, so that what one imports does not change what another measures. What a peer
-cannot do it does not define, and CANNOT has the reason for the report, by question; where it has
-none, the report says that the store was not asked.
+A peer is a module with a class `Peer`; NAMES lists them. Each peer is imported in its own process,
+so that the imports of one do not affect the figures of another. A peer does not define the methods
+that it cannot support. Its CANNOT gives the reason by question for the report; without a reason,
+the report states that the store was not measured.
 
-Steps have 4 fields and 11 values; a window is 12 rows of them, the rows that 128 values touch.
+Steps have 4 fields and 11 values. A window has 12 rows, which is how many rows 128 values touch.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-LENGTH = 12  # rows a window
-WIDTH = 128  # values a flat window, for the stores that have them
-BATCH = 256  # windows a batch
+LENGTH = 12  # rows per window
+WIDTH = 128  # values per flat window, for the stores that have flat windows
+BATCH = 256  # windows per batch
 
 NAMES = {
     "stream_store": "StreamStore",
@@ -40,12 +40,12 @@ def peer_module(name: str) -> ModuleType:
 
 
 def open_peer(name: str, directory: Path, capacity: int) -> Any:
-    """An empty store of that kind with room for `capacity` steps."""
+    """Create an empty store of that kind for up to `capacity` steps."""
     return peer_module(name).Peer(directory, capacity)
 
 
 def columns(rows: int, first: int = 0) -> dict[str, NDArray[Any]]:
-    """Steps as columns: an observation of 8, an action, a reward and the end of an episode."""
+    """Return steps as columns: an observation of 8, an action, a reward, an end of episode."""
     rng = np.random.default_rng(first)
     return {
         "observation": rng.normal(size=(rows, 8)).astype(np.float32),
@@ -56,6 +56,6 @@ def columns(rows: int, first: int = 0) -> dict[str, NDArray[Any]]:
 
 
 def window_starts(rows: int, batches: int, seed: int = 1) -> NDArray[np.int64]:
-    """First rows of the windows of so many batches, drawn before the clock starts."""
+    """Draw the first rows of the windows of `batches` batches, outside the timed part."""
     rng = np.random.default_rng(seed)
     return rng.integers(0, rows - LENGTH, size=(batches, BATCH))

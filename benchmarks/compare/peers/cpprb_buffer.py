@@ -1,4 +1,4 @@
-"""cpprb's ReplayBuffer, in memory. Rows by index, through the call that its samplers end in."""
+"""cpprb's ReplayBuffer, in memory. Rows are read by index, with the call that its samplers use."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from . import LENGTH
 CANNOT = {
     "flat_windows": "has no flat values",
     **dict.fromkeys(
-        ("episode_windows", "episode_windows_growing"), "draws no windows inside episodes"
+        ("episode_windows", "episode_windows_growing"), "cannot draw windows inside episodes"
     ),
     **dict.fromkeys(
         ("recover", "reopen", "cold_windows", "limited_windows"),
-        "keeps its rows in memory (save_transitions() was not asked)",
+        "keeps its rows in memory (save_transitions() was not measured)",
     ),
 }
 

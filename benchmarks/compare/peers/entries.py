@@ -1,4 +1,4 @@
-"""The obvious design in NumPy: an int64 buffer, an entry per field-write, searchsorted at read."""
+"""The same design in NumPy: an int64 buffer, one entry per field-write, searchsorted to read."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ CANNOT = {
         ("row_windows", "loader", "loader_workers", "cold_windows", "limited_windows"),
         "does not decode rows",
     ),
-    **dict.fromkeys(("episode_windows", "episode_windows_growing"), "knows no episodes"),
-    **dict.fromkeys(("recover", "reopen"), "keeps the number of its rows in memory"),
+    **dict.fromkeys(("episode_windows", "episode_windows_growing"), "has no episodes"),
+    **dict.fromkeys(("recover", "reopen"), "keeps the number of its rows in memory only"),
 }
 
 

@@ -1,6 +1,6 @@
-"""flashbax's trajectory buffer, in device memory: it draws its windows itself, compiled by JAX.
+"""flashbax's trajectory buffer, in device memory. It draws its windows itself, compiled by JAX.
 
-JAX returns before the work is done, on a processor too: every call here waits for it.
+JAX returns before the work is done, even on a CPU, so every call here waits for the result.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ CANNOT = {
     "one_window": "draws whole batches only",
     "flat_windows": "has no flat values",
     **dict.fromkeys(
-        ("episode_windows", "episode_windows_growing"), "draws no windows inside episodes"
+        ("episode_windows", "episode_windows_growing"), "cannot draw windows inside episodes"
     ),
     **dict.fromkeys(("loader", "loader_workers"), "draws its batches itself"),
     **dict.fromkeys(
         ("recover", "reopen", "cold_windows", "limited_windows"),
-        "keeps its rows in memory (its Vault was not asked)",
+        "keeps its rows in memory (its Vault was not measured)",
     ),
 }
 
@@ -67,7 +67,7 @@ class Peer:
         self.state = jax.block_until_ready(self.add(self.state, batch))
 
     def sample(self) -> Any:
-        """A batch of windows of its own choice."""
+        """Return a batch of windows that the buffer chooses."""
         self.key, key = jax.random.split(self.key)
         return jax.block_until_ready(self.draw(self.state, key).experience)
 

@@ -1,4 +1,4 @@
-"""h5py: a chunked, resizable dataset per field; a window is a slice of each."""
+"""h5py: one chunked, resizable dataset per field. A window is a slice of each."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ SHAPES = {
 
 CANNOT = {
     "flat_windows": "has no flat values",
-    **dict.fromkeys(("episode_windows", "episode_windows_growing"), "knows no episodes"),
+    **dict.fromkeys(("episode_windows", "episode_windows_growing"), "has no episodes"),
 }
 
 
 class Peer:
     def __init__(self, directory: Path, capacity: int) -> None:
         self.path = directory / "file.h5"
-        self.file: Any = h5py.File(self.path, "w", libver="latest")  # which keep() needs
+        self.file: Any = h5py.File(self.path, "w", libver="latest")  # "latest" is needed by keep()
         self.count = 0
         for name, (shape, dtype) in SHAPES.items():
             self.file.create_dataset(
@@ -63,7 +63,7 @@ class Peer:
     KEEPS = "flush() in SWMR mode"
 
     def keep(self) -> None:
-        """What the manual has for a file that is valid whenever its writer crashes."""
+        """Flush in SWMR mode, which the manual recommends for files that survive a crash."""
         if not self.file.swmr_mode:
             self.file.swmr_mode = True
         self.file.flush()

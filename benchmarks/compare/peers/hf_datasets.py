@@ -1,4 +1,4 @@
-"""HuggingFace datasets as a store that is read: one Arrow file, rows by index. No appends."""
+"""HuggingFace datasets, for reading only: one Arrow file, rows by index."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from . import LENGTH
 
 CANNOT = {
-    **dict.fromkeys(("append", "extend", "recover"), "takes no more rows once it is written"),
+    **dict.fromkeys(("append", "extend", "recover"), "cannot be appended to"),
     "flat_windows": "has no flat values",
-    **dict.fromkeys(("episode_windows", "episode_windows_growing"), "knows no episodes"),
+    **dict.fromkeys(("episode_windows", "episode_windows_growing"), "has no episodes"),
 }
 
 
@@ -28,7 +28,7 @@ class Peer:
         self.parts.append(columns)
 
     def finish(self) -> None:
-        """Everything at once: a dataset cannot be appended to."""
+        """Write all rows at once, because a dataset cannot be appended to."""
         joined = {
             name: np.concatenate([part[name] for part in self.parts]) for name in self.parts[0]
         }

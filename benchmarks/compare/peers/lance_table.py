@@ -1,4 +1,4 @@
-"""Lance: a fragment per extend, rows by take()."""
+"""Lance: one fragment per extend; rows are read by take()."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def table(columns: dict[str, NDArray[Any]]) -> pa.Table:
 
 CANNOT = {
     "flat_windows": "has no flat values",
-    **dict.fromkeys(("episode_windows", "episode_windows_growing"), "knows no episodes"),
-    **dict.fromkeys(("loader", "loader_workers"), "gives Arrow tables (was not asked)"),
+    **dict.fromkeys(("episode_windows", "episode_windows_growing"), "has no episodes"),
+    **dict.fromkeys(("loader", "loader_workers"), "returns Arrow tables (was not measured)"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Structured rows in np.memmap, by hand: fixed shapes, nothing missing, a capacity in advance."""
+"""Structured rows in np.memmap: fixed shapes, no missing values, a capacity fixed in advance."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROW = np.dtype([("observation", "f4", (8,)), ("action", "i8"), ("reward", "f4"),
 
 CANNOT = {
     "flat_windows": "has no flat values",
-    **dict.fromkeys(("episode_windows", "episode_windows_growing"), "knows no episodes"),
+    **dict.fromkeys(("episode_windows", "episode_windows_growing"), "has no episodes"),
 }
 
 
@@ -42,8 +42,8 @@ class Peer:
         return {name: batch[name] for name in ROW.names or ()}
 
     def close(self) -> None:
-        self.rows = None  # written back by the kernel, as ours
+        self.rows = None  # the kernel writes it back, as with StreamStore
 
     def reopen(self) -> int:
         self.rows = np.memmap(self.file, ROW, "r")
-        return len(self.rows)  # how many were written, nobody knows
+        return len(self.rows)  # the capacity: the number of written rows is not stored

@@ -1,4 +1,4 @@
-"""Ours."""
+"""StreamStore, used through its Python package."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Peer:
         self.store.extend(columns)
 
     def windows(self, rows: NDArray[np.int64]) -> Any:
-        """The rows decoded, a column per field."""
+        """Return decoded rows, one array per field."""
         return self.store.read_rows(rows, LENGTH)
 
     def flat_windows(self, starts: NDArray[np.int64] | int) -> Any:
-        """Values with the field and the step of each."""
+        """Return values with the field and the step of each."""
         return self.store.windows(starts, WIDTH)
 
     def flat_size(self) -> int:
@@ -46,14 +46,14 @@ class Peer:
     def close(self) -> None:
         if self.store is not None:
             self.store.close()
-        self.store = self.sampler = None  # with its mappings, whose pages would stay in memory
+        self.store = self.sampler = None  # releases the mappings, which would keep pages in memory
 
     def reopen(self) -> int:
         self.store = StreamStore(self.path, mode="r")
         return self.store.num_rows
 
     def sample_episodes(self) -> Any:
-        """A batch of windows of its own choice, each inside an episode."""
+        """Return a batch of windows that the store chooses, each inside an episode."""
         if self.sampler is None:
             self.sampler = WindowSampler(
                 self.store, LENGTH, unit="row", batch_size=BATCH, segment_by="done"

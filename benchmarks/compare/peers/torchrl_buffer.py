@@ -16,7 +16,7 @@ from torchrl.data import LazyMemmapStorage, ReplayBuffer, SliceSampler
 
 from . import BATCH, LENGTH
 
-torch.set_num_threads(1)  # faster here: the batches are small
+torch.set_num_threads(1)  # faster here, because the batches are small
 
 CANNOT = {"flat_windows": "has no flat values"}
 
@@ -51,18 +51,18 @@ class Peer:
         self.buffer.extend(TensorDict(tensors, batch_size=[len(columns["action"])]))
 
     def sample_episodes(self) -> Any:
-        """A batch of windows of its own choice, each inside an episode."""
+        """Return a batch of windows that the buffer chooses, each inside an episode."""
         return self.buffer.sample()
 
     def windows(self, rows: NDArray[np.int64]) -> Any:
-        """By index into the storage: faster than its sampler, which has to find the episodes."""
+        """Read by index into the storage, which is faster than its sampler."""
         flat = (np.asarray(rows)[..., None] + np.arange(LENGTH)).reshape(-1)
         return self.storage.get(torch.as_tensor(flat))
 
     KEEPS = "dumps()"
 
     def keep(self) -> None:
-        """Writes the number of rows beside the files, which stay; killed within, it leaves none."""
+        """Write the number of rows next to the files. A kill during the call loses it."""
         self.storage.dumps(self.path)
 
     def close(self) -> None:

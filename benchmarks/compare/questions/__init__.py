@@ -1,11 +1,11 @@
-"""What is asked of every store, a file each, in the order of the report.
+"""The questions of the comparison, one file each, in the order of the report.
 
-A question is a module with TASK and UNIT for the report, SIZED (whether the size of the store
-matters) and a function `ask`. One that reads a filled store takes it as `ask(peer, name, steps)`
-and has FILLED = True; the others make their own, `ask(name, directory)`. Both give
-{"figure": number}, with a "note" where the number does not tell all, or {"cannot": why}. NEEDS
-names the methods without which a store is not asked. With ALWAYS = True a figure counts only if
-every time gave one. Those that close the store come last.
+A question is a module with TASK and UNIT for the report, SIZED (whether it depends on the size of
+the store) and a function `ask`. A question with FILLED = True reads a filled store and has
+`ask(peer, name, steps)`. Other questions create their own store and have `ask(name, directory)`.
+Both return {"figure": number}, with a "note" if the number needs one, or {"cannot": reason}. NEEDS
+lists the methods that a store must have to be asked. With ALWAYS = True, a figure counts only if
+every round returned one. Questions that close the store are last.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NAMES = (
     "limited_windows",
 )
 
-# Asked less often: a call takes long enough to be measured alone.
+# Called less often: one call takes long enough to be measured alone.
 SLOW = {"hf_datasets", "lance_table", "h5py_file"}
 
 
@@ -43,16 +43,18 @@ def question(name: str) -> Any:
 
 
 def refusal(peer: ModuleType, name: str) -> str | None:
-    """Why a store is not asked this: its own reason, if it has one; None if it is asked."""
+    """Return why a store is not asked this question, or None if it is asked."""
     needs = getattr(question(name), "NEEDS", ())
     if name not in peer.CANNOT and all(hasattr(peer.Peer, method) for method in needs):
         return None
-    return peer.CANNOT.get(name, "was not asked")
+    return peer.CANNOT.get(name, "was not measured")
 
 
 def repeated(call: Callable[[], object], times: int) -> Callable[[], None]:
-    """Work for least(). What a call returns is dropped before the next one, as a learner does:
-    kept, all of it would need new memory."""
+    """Return work for least(): calls whose results are dropped at once, as a learner does.
+
+    Kept results would need new memory for every call.
+    """
 
     def work() -> None:
         for _ in range(times):

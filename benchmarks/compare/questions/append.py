@@ -1,4 +1,4 @@
-"""A step at a time, its values in a list, as a loop around an environment has them."""
+"""Append one step at a time, with its values in a list, like a loop around an environment."""
 
 from __future__ import annotations
 

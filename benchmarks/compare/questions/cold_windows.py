@@ -1,7 +1,7 @@
-"""A batch of 256 windows of 12 rows with nothing in memory: the store reopened, its pages dropped.
+"""Read a batch of 256 windows of 12 rows with cold files: the pages dropped, the store reopened.
 
-posix_fadvise drops the pages of files that are not mapped; a page that is missing is read from the
-disk of the machine, whose speed and read-ahead decide most of the figure.
+posix_fadvise drops the pages of files that are not mapped. A missing page is read from the disk of
+the machine, whose speed and read-ahead determine most of the figure.
 """
 
 from __future__ import annotations

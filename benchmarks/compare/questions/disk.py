@@ -1,4 +1,4 @@
-"""Bytes that a step takes on disk: 4 fields, 11 values, 45 bytes in their own dtypes."""
+"""Bytes per step on disk. A step has 4 fields and 11 values, 45 bytes in their own dtypes."""
 
 from __future__ import annotations
 
@@ -15,4 +15,4 @@ def bytes_on_disk(directory: Path) -> int:
 def ask(peer: Any, name: str, steps: int) -> dict[str, Any]:
     peer.close()
     size = bytes_on_disk(peer.directory)
-    return {"figure": size / steps} if size else {"cannot": "lives in memory"}
+    return {"figure": size / steps} if size else {"cannot": "stores nothing on disk"}

@@ -1,4 +1,4 @@
-"""The same right after a row was added, as a learner beside a collector has it; both are timed."""
+"""The same after each new row, like a learner next to a collector. Both calls are timed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""256 windows of 128 values, each value with its field and its step."""
+"""Read 256 windows of 128 values, each value with its field and its step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""64 windows of 4 frames of 84 x 84 bytes out of 20,000."""
+"""Read 64 windows of 4 frames of 84 x 84 bytes, out of 20,000 frames."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def memmap_rows(directory: Path) -> Any:
         frames[i * 1000 : (i + 1) * 1000] = chunk
 
     def read(starts: NDArray[np.int64]) -> Any:
-        """A copy of each window into one array: faster here than an index array of all frames."""
+        """Copy each window into one array, which is faster here than an index array."""
         out = np.empty((WINDOWS, LENGTH, *SHAPE), np.uint8)
         copy_windows(frames, starts, out)
         return out
@@ -89,7 +89,7 @@ def flat(starts: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def time_windows(read: Callable[[NDArray[np.int64]], object]) -> float:
-    """Microseconds of a batch."""
+    """Measure the microseconds per batch."""
     batches = np.random.default_rng(1).integers(0, FRAMES - LENGTH, (40, WINDOWS))
 
     def work() -> None:
@@ -103,5 +103,5 @@ def ask(name: str, directory: Path) -> dict[str, Any]:
     makers = (stream_store, memmap_rows, torchrl_buffer, cpprb_buffer, h5py_file)
     maker = {maker.__name__: maker for maker in makers}.get(name)
     if maker is None:
-        return {"cannot": "was not asked"}
+        return {"cannot": "was not measured"}
     return {"figure": time_windows(maker(directory))}

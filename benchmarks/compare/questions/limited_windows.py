@@ -1,10 +1,11 @@
-"""256 windows of 12 rows at random places of a store for a quarter of which there is memory.
+"""Read 256 windows of 12 rows at random, with memory for a quarter of the store.
 
-A process of its own puts itself into a memory cgroup and opens the store, whose pages were dropped
-before. What it reads and allocates from then on may take a quarter of the store's bytes on disk, or
-16 MiB; interpreter and libraries are not counted. So every store has the same share of itself in
-memory, not the same bytes. The figure is the mean of all batches of eight seconds, once the
-memory is full: most of it is what the kernel reads ahead, and the disk of the machine.
+A separate process joins a memory cgroup and opens the store, whose pages were dropped before. The
+pages that it reads and the memory that it allocates from then on are limited to a quarter of the
+store's bytes on disk, at least 16 MiB. The interpreter and its libraries do not count. Every store
+therefore has the same share of itself in memory, not the same number of bytes. The figure is the
+mean over all batches of eight seconds, once the memory is full. It depends mostly on the read-ahead
+of the kernel and on the disk of the machine.
 """
 
 from __future__ import annotations
@@ -28,13 +29,15 @@ FILLING, SECONDS, PATIENCE = 15, 8, 120
 
 
 def read(peer: Any, steps: int, group: Path, limit: int, answer: Any) -> None:
-    """What the process does."""
+    """Run in the limited process."""
     join(group)
     peer.reopen()
     begin, seed = time.perf_counter(), 1_000
     while used(group) < 0.9 * limit and time.perf_counter() < begin + FILLING:
         seed += 1
-        peer.windows(window_starts(steps, 1, seed)[0])  # drawn here: all places take memory, too
+        peer.windows(
+            window_starts(steps, 1, seed)[0]
+        )  # drawn one by one, because places take memory
     begin, full = time.perf_counter(), seed
     while time.perf_counter() < begin + SECONDS:
         seed += 1
@@ -47,7 +50,7 @@ def ask(peer: Any, name: str, steps: int) -> dict[str, Any]:
     size = bytes_on_disk(peer.directory)
     limit = max(size // 4, LEAST)
     if limit > size // 2:
-        return {"cannot": "was not asked: so small a store fits into the least memory"}
+        return {"cannot": "was not measured: a store this small fits into the smallest limit"}
     drop_pages(peer.directory)
     context = multiprocessing.get_context("spawn")
     receive, send = context.Pipe(duplex=False)
@@ -62,5 +65,7 @@ def ask(peer: Any, name: str, steps: int) -> dict[str, Any]:
         reader.kill()
         reader.join()
     if not receive.poll():
-        return {"cannot": f"had no answer with {limit / 2**20:.0f} MiB beside its libraries"}
+        return {
+            "cannot": f"gave no answer with {limit / 2**20:.0f} MiB in addition to its libraries"
+        }
     return {"figure": receive.recv()}

@@ -1,4 +1,4 @@
-"""Batches of 256 windows of 12 rows in random order through PyTorch's DataLoader, no workers."""
+"""Batches of 256 windows of 12 rows in random order, through a DataLoader without workers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NEEDS = ("windows",)
 
 
 class Windows:
-    """A map-style dataset over whatever reads windows; a batch is read at once."""
+    """A map-style dataset over a store that reads windows. A batch is read in one call."""
 
     def __init__(self, peer: Any, steps: int) -> None:
         self.peer, self.steps = peer, steps
@@ -27,14 +27,14 @@ class Windows:
 
     def __getitems__(self, rows: list[int]) -> Any:
         batch = self.peer.windows(np.asarray(rows))
-        # As PyTorch wants them: strides of whole items, a dict.
+        # PyTorch requires a dict of arrays whose strides are whole items.
         return {name: np.ascontiguousarray(column) for name, column in batch.items()}
 
 
 def ask_loader(
     peer: Any, name: str, steps: int, batches: int, kind: type[Windows] = Windows, **options: Any
 ) -> dict[str, Any]:
-    """The same loader again and again: our data set, or a kind of Windows over another store."""
+    """Time one loader repeatedly, over our dataset or over `kind` for another store."""
     try:
         from torch.utils.data import DataLoader, default_convert
     except ImportError:

@@ -1,10 +1,11 @@
-"""The same through a DataLoader with two worker processes, once they have started.
+"""The same through a DataLoader with two worker processes, after they have started.
 
-Compared is the time between batches as a training loop sees it: workers read them, and each tensor
-comes through a piece of shared memory of its own, which takes longer than reading it. Others give 4
-tensors, ours 10: also steps, and which values are there. Workers are persistent; the pass that
-starts them is never the least. They are spawned, as libraries with threads ask for, and open the
-store by its path. A store in memory can only be forked: cpprb's is.
+The figure is the time between batches that a training loop sees. Workers read the batches, and each
+tensor arrives in its own piece of shared memory, which takes longer than reading it. Other stores
+return 4 tensors. StreamStore returns 10, including the steps and the masks of present fields.
+Workers are persistent, and the pass that starts them is never the fastest one. They are spawned, as
+libraries with threads require, and open the store by its path. A store in memory can only be shared
+with forked workers; cpprb is one.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ NEEDS = ("windows",)
 
 
 class Reopened(Windows):
-    """Travels closed; a worker opens it."""
+    """Pickled while the store is closed; each worker opens it."""
 
     def __init__(self, peer: Any, steps: int) -> None:
         super().__init__(peer, steps)
@@ -43,5 +44,5 @@ def ask(peer: Any, name: str, steps: int) -> dict[str, Any]:
         multiprocessing_context="spawn" if spawned else "fork",
     )
     if "figure" in answer and not spawned:
-        answer["note"] = "its workers are forked, no other process can open it"
+        answer["note"] = "its workers are forked, because no other process can open it"
     return answer

@@ -1,4 +1,4 @@
-"""One window at a random place: 128 flat values, or their 12 rows where nothing is flat."""
+"""Read one window at a random place: 128 flat values, or 12 rows if a store has no flat values."""
 
 from __future__ import annotations
 

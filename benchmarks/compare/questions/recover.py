@@ -1,15 +1,16 @@
 """Open a store whose writer was killed while it added rows, and ask for its number of rows.
 
-A process of its own adds rows, an `append` each (Lance 100 rows a commit: a row alone takes 3 ms),
-and counts in shared memory each that was acknowledged. SIGKILL ends it after 20,000 or somewhat
-more of them. Timed is another process opening the store to read, the least of several. There is a
-figure only if after every kill the store knows how many rows it has (those acknowledged, or also
-what was being added) and all that were acknowledged read back, action and reward; the note counts
-them.
+A separate process adds rows, with one `append` each, and counts the acknowledged rows in shared
+memory. (Lance adds 100 rows per commit, because one row takes 3 ms.) SIGKILL ends the process after
+at least 20,000 rows. Another process then opens the store to read; the figure is the least time of
+several. A store gets a figure only if, after every kill, it knows its number of rows and returns
+the action and reward of every acknowledged row. Its number of rows may include the rows that were
+being added. The note counts the acknowledged rows.
 
-A store that fails is asked again as its documentation has it for rows that survive: with `keep`
-after every row, 1,000 rows. The note then says what a row takes, and what happens without.
-cpprb's save_transitions() and flashbax's Vault, which save a buffer when told to, are not asked.
+A store that fails is asked again with the method that its documentation recommends for rows that
+must survive: `keep` after every row, for 1,000 rows. The note then gives the cost of a row, and the
+result without `keep`. cpprb's save_transitions() and flashbax's Vault, which save a whole buffer on
+request, are not measured.
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ REWARD = 1.5
 
 
 class LostError(Exception):
-    """What was acknowledged did not come back."""
+    """An acknowledged row was not read back."""
 
 
 def write(name: str, place: Path, acknowledged: Any, keep: bool) -> None:
-    """What the process does that is killed."""
+    """Run in the process that is killed."""
     peer, batch = open_peer(name, place, CAPACITY), BATCHES.get(name, 1)
     steps = {**columns(batch), "reward": np.full(batch, REWARD, np.float32)}
     for t in range(0, CAPACITY, batch):
@@ -54,7 +55,7 @@ def write(name: str, place: Path, acknowledged: Any, keep: bool) -> None:
 
 
 def kill_writer(name: str, place: Path, keep: bool) -> tuple[int, float]:
-    """Rows acknowledged by a writer that is dead now, and the microseconds of one."""
+    """Kill a writer. Return the number of acknowledged rows and the microseconds per row."""
     rows = KEPT_ROWS if keep else ROWS
     context = multiprocessing.get_context("spawn")
     acknowledged = context.RawValue("q", 0)
@@ -74,12 +75,12 @@ def kill_writer(name: str, place: Path, keep: bool) -> tuple[int, float]:
 
 
 def check(peer: Any, acknowledged: int, batch: int) -> None:
-    """Every row that was acknowledged, and the number of all."""
+    """Check every acknowledged row and the number of rows."""
     try:
         rows = peer.reopen()
     except Exception as error:
         why = getattr(error, "strerror", None) or error  # without the path
-        raise LostError(f"does not open ({why}), all {acknowledged:,} rows are lost") from error
+        raise LostError(f"does not open ({why}): all {acknowledged:,} rows are lost") from error
     if rows < acknowledged:
         raise LostError(f"has lost {acknowledged - rows:,} of {acknowledged:,} rows")
     last = acknowledged - LENGTH
@@ -92,11 +93,11 @@ def check(peer: Any, acknowledged: int, batch: int) -> None:
     if lost:
         raise LostError(f"has lost {lost:,} of {acknowledged:,} rows")
     if rows > acknowledged + batch:
-        raise LostError(f"has all {acknowledged:,} rows, but not their number: says {rows:,}")
+        raise LostError(f"has all {acknowledged:,} rows, but reports {rows:,}")
 
 
 def kill_and_open(peer: Any, name: str, place: Path, keep: bool) -> dict[str, Any]:
-    """The answer of a store that comes back every time."""
+    """Return the answer of a store that is complete after every kill."""
     best, rows, took = float("inf"), 0, 0.0
     for _ in range(KILLS):
         shutil.rmtree(place)
@@ -110,16 +111,16 @@ def kill_and_open(peer: Any, name: str, place: Path, keep: bool) -> dict[str, An
         rows += acknowledged
     note = f"all {rows:,} rows of {KILLS} kills came back"
     if name in BATCHES:
-        note += f", {BATCHES[name]} to a commit"
+        note += f", {BATCHES[name]} per commit"
     if keep:
-        note += f", with {peer.KEEPS} after every row, which then takes {took:,.0f} µs"
+        note += f", with {peer.KEEPS} after every row, so that a row takes {took:,.0f} µs"
     return {"figure": best / 1e3, "note": note}
 
 
 def ask(name: str, directory: Path) -> dict[str, Any]:
     place = directory / "store"
     place.mkdir()
-    peer = open_peer(name, place, CAPACITY)  # it knows the place; a writer begins it anew
+    peer = open_peer(name, place, CAPACITY)  # it has the path; each writer creates the store again
     peer.close()
     try:
         return kill_and_open(peer, name, place, keep=False)
@@ -131,4 +132,4 @@ def ask(name: str, directory: Path) -> dict[str, Any]:
         answer = kill_and_open(peer, name, place, keep=True)
     except LostError as error:
         return {"cannot": f"{error}, even with {peer.KEEPS} after every row"}
-    return {**answer, "note": f"{answer['note']}; without, it {without}"}
+    return {**answer, "note": f"{answer['note']}; without this, it {without}"}

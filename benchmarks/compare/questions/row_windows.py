@@ -1,4 +1,4 @@
-"""256 windows of 12 rows, a column per field, at places drawn before."""
+"""Read 256 windows of 12 rows, one array per field, at places drawn before."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""The command `stream-store`: look at stores, check, copy, repair and export them.
+"""The command `stream-store`: inspect, check, copy, repair and export stores.
 
     stream-store info runs/a
     stream-store follow runs/a --json
 
-Needs typer and rich, which `pip install 'stream-store[cli]'` brings. Exit codes: 0 done; 1 verify
-found damage; 2 wrong arguments; 3 the store said no (not there, locked, damaged, no room);
+Needs typer and rich: `pip install 'stream-store[cli]'`. Exit codes: 0 success; 1 verify found
+damage; 2 wrong arguments; 3 the store cannot be used (missing, locked, damaged, no space);
 130 Ctrl-C.
 """
 
@@ -13,9 +13,7 @@ from __future__ import annotations
 import io
 import sys
 
-DAMAGED = 1
-FAILED = 3
-INTERRUPTED = 130
+from .exit_codes import FAILED
 
 
 def main() -> None:
@@ -28,7 +26,7 @@ def main() -> None:
         message = "stream-store: the command line needs typer and rich: pip install '{}'"
         sys.stderr.write(message.format("stream-store[cli]") + "\n")
         raise SystemExit(FAILED) from None
-    for stream in (sys.stdout, sys.stderr):  # a text that a terminal cannot show ends nothing
+    for stream in (sys.stdout, sys.stderr):  # text that a terminal cannot show is escaped
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     app(prog_name="stream-store")

@@ -1,4 +1,4 @@
-"""The commands and their arguments. What they do is in facts.py, rows.py and export.py."""
+"""The commands and their arguments; facts.py, rows.py and export.py do the work."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 
 import stream_store
 
-from . import DAMAGED, FAILED, INTERRUPTED
+from .exit_codes import DAMAGED, FAILED, INTERRUPTED
 from .facts import describe, show_facts
 from .output import bar, print_json, say, show_findings, warn
 from .rows import follow_rows, show_rows
@@ -21,24 +21,24 @@ from .rows import follow_rows, show_rows
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    help="Look at stores of stream_store, check, copy, repair and export them.",
+    help="Inspect, check, copy, repair and export stores of stream_store.",
     pretty_exceptions_enable=False,
 )
 
 Store = Annotated[Path, typer.Argument(help="directory of the store")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
-Lines = Annotated[bool, typer.Option("--json", help="print one JSON object a row")]
+Lines = Annotated[bool, typer.Option("--json", help="print one JSON object per row")]
 Fields = Annotated[list[str] | None, typer.Option("--field", "-f", help="only these fields")]
-Count = Annotated[int, typer.Option("--rows", "-n", min=0, help="how many rows")]
+Count = Annotated[int, typer.Option("--rows", "-n", min=0, help="number of rows")]
 
 
 @contextmanager
 def answered() -> Iterator[None]:
-    """What the store says no to becomes one line and an exit code."""
+    """Turns an expected error into one line on standard error and an exit code."""
     try:
         yield
         sys.stdout.flush()
-    except BrokenPipeError:  # `| head` has seen enough
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit from None
     except (stream_store.Error, OSError, ValueError, RuntimeError, ImportError) as error:
@@ -54,7 +54,7 @@ def _text(error: Exception) -> str:
     return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
 
 
-def _say_version(asked: bool) -> None:
+def _print_version(asked: bool) -> None:
     if asked:
         say(stream_store.__version__)
         raise typer.Exit
@@ -63,7 +63,8 @@ def _say_version(asked: bool) -> None:
 @app.callback()
 def command(
     version: Annotated[
-        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="say which")
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="print the version"),
     ] = False,
 ) -> None:
     pass
@@ -77,7 +78,7 @@ def info(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fields, sizes, how far it is durable, and in which state it is."""
+    """Show fields, sizes, durable rows and state."""
     with answered(), stream_store.StreamStore(store, "r") as opened:
         facts = describe(opened, by or [])
         print_json(facts) if as_json else show_facts(facts)
@@ -85,14 +86,14 @@ def info(
 
 @app.command()
 def head(store: Store, rows: Count = 10, field: Fields = None, as_json: Lines = False) -> None:
-    """The first rows."""
+    """Show the first rows."""
     with answered(), stream_store.StreamStore(store, "r") as opened:
         show_rows(opened, 0, min(rows, opened.num_rows), field, as_json)
 
 
 @app.command()
 def tail(store: Store, rows: Count = 10, field: Fields = None, as_json: Lines = False) -> None:
-    """The last rows."""
+    """Show the last rows."""
     with answered(), stream_store.StreamStore(store, "r") as opened:
         end = opened.num_rows
         show_rows(opened, max(end - rows, 0), end, field, as_json)
@@ -105,18 +106,18 @@ def follow(
     field: Fields = None,
     wait: Annotated[float, typer.Option(help="seconds to wait for the store to appear")] = 0.0,
     idle: Annotated[
-        float | None, typer.Option(help="end after so many seconds without a new row")
+        float | None, typer.Option(help="end after this many seconds without a new row")
     ] = None,
     as_json: Lines = False,
 ) -> None:
-    """The last rows, then every new one as a writer appends it; until Ctrl-C."""
+    """Show the last rows, then each new row as a writer appends it, until Ctrl-C."""
     with answered(), stream_store.StreamStore(store, "r", wait=wait) as opened:
         follow_rows(opened, max(opened.num_rows - rows, 0), field, idle, as_json)
 
 
 @app.command()
 def verify(store: Store, as_json: AsJson = False) -> None:
-    """Look at every byte. Exits with 1 if something that was synced is damaged."""
+    """Check every byte. The exit code is 1 if synced data is damaged."""
     with answered():
         with bar("verify", hidden=as_json) as progress:
             report = stream_store.verify(store, progress=progress)
@@ -124,10 +125,10 @@ def verify(store: Store, as_json: AsJson = False) -> None:
             print_json(report)
         else:
             show_findings(report.findings, report.damages + report.notices)
-            verdict = "no damage" if report.ok else f"{report.damages:,} damages"
+            verdict = "no damage" if report.ok else f"{report.damages:,} findings of damage"
             say(
-                f"{store}: {verdict}; {report.good_rows:,} of {report.rows:,} rows, "
-                f"{report.bytes:,} bytes looked at"
+                f"{store}: {verdict}; {report.good_rows:,} of {report.rows:,} rows are good, "
+                f"{report.bytes:,} bytes checked"
             )
     if not report.ok:
         raise typer.Exit(DAMAGED)
@@ -147,7 +148,7 @@ def repair(
             print_json(report)
         else:
             show_findings(report.findings, len(report.findings))
-            say(f"{into}: {report.rows:,} rows; known to be lost: {report.rows_lost:,}")
+            say(f"{into}: {report.rows:,} rows; rows known to be lost: {report.rows_lost:,}")
 
 
 @app.command()
@@ -156,7 +157,7 @@ def checkpoint(
     into: Annotated[Path, typer.Argument(help="new directory")],
     as_json: AsJson = False,
 ) -> None:
-    """Copy what is stored now into a store of its own, also while it is being written."""
+    """Copy the current rows into a new store, also while a writer appends."""
     with answered(), stream_store.StreamStore(store, "r") as opened:
         with bar("checkpoint", hidden=as_json) as progress:
             rows = opened.checkpoint(into, progress=progress)
@@ -169,10 +170,11 @@ def export(
     store: Store,
     out: Annotated[Path, typer.Argument(help="file to write")],
     kind: Annotated[
-        str | None, typer.Option("--format", help="parquet, arrow or csv; by default its suffix")
+        str | None,
+        typer.Option("--format", help="parquet, arrow or csv; by default the file's suffix"),
     ] = None,
     start: Annotated[int, typer.Option(help="first row")] = 0,
-    stop: Annotated[int | None, typer.Option(help="row to stop before; by default all")] = None,
+    stop: Annotated[int | None, typer.Option(help="row to stop before; by default the end")] = None,
     field: Fields = None,
     as_json: AsJson = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Rows into Parquet, Arrow and CSV files, a batch at a time."""
+"""Export of rows into Parquet, Arrow and CSV files, one batch at a time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from stream_store._fields import declared_fields
 from stream_store.store import StreamStore
 
 from .output import plain
@@ -33,10 +34,12 @@ def export_rows(
     fields: list[str] | None,
     progress: Callable[[int, int], None],
 ) -> int:
-    """Write rows into `out`, which appears when it is complete; return how many."""
+    """Write rows into `out`, which appears once it is complete; returns their number."""
     kind = kind or _KINDS.get(out.suffix.lower())
     if kind not in {"parquet", "arrow", "csv"}:
-        raise ValueError(f"{out}: the format must be parquet, arrow or csv; give --format")
+        raise ValueError(
+            f"{out}: expected a file name that ends in .parquet, .arrow or .csv, or --format"
+        )
     check_fields(store, fields)
     out = _target(out)
     view = store.snapshot()
@@ -53,17 +56,20 @@ def export_rows(
 
 
 def _target(out: Path) -> Path:
-    """The file that `out` names, behind links; refused where something would be lost.
+    """The file that `out` names, with links resolved.
 
-    The file takes the place of what is there: of /dev/stdout, or of a file of a store.
+    The export replaces an existing file. Paths where that would destroy something are refused:
+    devices such as /dev/stdout, and files of a store.
     """
     if out.exists() and not out.is_file():
-        raise ValueError(f"{out}: expected nothing or a file to write over, found something else")
+        raise ValueError(
+            f"{out}: expected a new path or a regular file to replace, found something else"
+        )
     target = Path(os.path.realpath(out))
     if not target.parent.is_dir():
         raise ValueError(f"{out}: there is no directory {target.parent}")
     if (target.parent / "control").exists() and (target.parent / "records").exists():
-        raise ValueError(f"{out}: {target.parent} is a store, which holds its own files only")
+        raise ValueError(f"{out}: {target.parent} is a store; choose a path outside of it")
     return target
 
 
@@ -109,10 +115,10 @@ def _write_csv(
     fields: list[str] | None,
     progress: Callable[[int, int], None],
 ) -> None:
-    """A line a row: missing is empty, lists and arrays are JSON, bytes hex, structs JSON."""
+    """One line per row. Missing is empty; lists, arrays and structs are JSON; bytes are hex."""
     import csv
 
-    names = fields or list(view._tree.children)
+    names = fields or declared_fields(view).outer_names
     with out.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(names)

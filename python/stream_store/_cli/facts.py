@@ -1,17 +1,18 @@
-"""What `info` tells of a store."""
+"""The facts that `info` reports about a store."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+from stream_store._fields import declared_fields
 from stream_store.store import StreamStore
 
 from .output import say, show_table
 
 
 def describe(store: StreamStore, by: list[str]) -> dict[str, Any]:
-    """Everything `info` shows, as plain values."""
+    """All facts as values that JSON can hold."""
     path = Path(str(store.path))
     rows = store.num_rows
     steps = None
@@ -35,7 +36,7 @@ def describe(store: StreamStore, by: list[str]) -> dict[str, Any]:
         "steps": steps,
         "fields": [
             {"name": spec.name, "type": number, "feature": spec.text}
-            for number, spec in enumerate(store._specs)
+            for number, spec in enumerate(declared_fields(store).specs)
             if not spec.hidden
         ],
         "bytes": {
@@ -52,7 +53,7 @@ def describe(store: StreamStore, by: list[str]) -> dict[str, Any]:
 
 
 def state_of(store: StreamStore) -> str:
-    """ "live", or what the last writer left: "closed", "killed" or "cut"."""
+    """ "live", or how the last writer ended: "closed", "killed" or "cut"."""
     if store.live:
         return "live"
     return {"clean": "closed", "process_crash": "killed", "truncated": "cut"}[store.recovery.state]
@@ -61,21 +62,21 @@ def state_of(store: StreamStore) -> str:
 _STATES = {
     "live": "a writer has it open",
     "closed": "closed",
-    "killed": "its writer died; nothing is lost",
-    "cut": "the machine went down; appends after the last sync were cut",
+    "killed": "its writer was killed; no rows are lost",
+    "cut": "the machine stopped; rows after the last sync were cut",
 }
 
 
 def show_facts(facts: dict[str, Any]) -> None:
-    """The same for people."""
+    """Print the facts as text."""
     say(f"{facts['path']}: {_STATES[facts['state']]}")
     if facts["recovery"]["reason"]:
-        say(f"  {facts['recovery']['reason']}; rows cut, at least: {facts['recovery']['rows_cut']}")
+        say(f"  {facts['recovery']['reason']}; at least {facts['recovery']['rows_cut']} rows cut")
     steps = facts["steps"]
     lines = {
         "id": facts["id"],
-        "rows": f"{facts['rows']:,}, of them complete {facts['complete_rows']:,}, "
-        f"durable {facts['durable_rows']:,}",
+        "rows": f"{facts['rows']:,} ({facts['complete_rows']:,} complete, "
+        f"{facts['durable_rows']:,} durable)",
         "values": f"{facts['values']:,} in {facts['field_writes']:,} field-writes",
         "steps": "none" if steps is None else f"{steps['first']} to {steps['last']}",
         "bytes": f"{facts['bytes']['used']:,} used, "

@@ -1,4 +1,4 @@
-"""How answers look: one JSON object, or text for people; progress on standard error."""
+"""Output of the commands: one JSON object or text; progress bars go to standard error."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ _SHOWN_FINDINGS = 50
 
 
 def say(text: str) -> None:
-    """One line, as it is."""
+    """Print one line."""
     sys.stdout.write(text + "\n")
 
 
 def warn(text: str) -> None:
-    """One line on standard error, with the command's name."""
+    """Print one line on standard error, after the name of the command."""
     sys.stderr.write(f"stream-store: {text}\n")
 
 
 def print_json(answer: Any) -> None:
-    """One JSON value on one line, in ASCII where standard output is not UTF-8."""
+    """Print one JSON value on one line, in ASCII if standard output is not UTF-8."""
     escape_all = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
     sys.stdout.write(json.dumps(plain(answer), ensure_ascii=escape_all, allow_nan=False) + "\n")
 
 
 def plain(value: Any) -> Any:
-    """What JSON can say of a value: bytes as hex, times and decimals as text, NaN as "nan"."""
+    """A value that JSON can hold: bytes as hex, times and decimals as text, NaN as "nan"."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return plain(dataclasses.asdict(value))
     if isinstance(value, dict):
@@ -60,7 +60,7 @@ def plain(value: Any) -> Any:
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
-    """A table as wide as it needs to be, on a terminal or not."""
+    """Print a table that is as wide as its content."""
     table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for column in columns:
         table.add_column(escape(column), overflow="fold")
@@ -70,12 +70,12 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: 
 
 
 def console() -> Console:
-    """Standard output; where it is no terminal, lines are not broken at 80 columns."""
+    """Standard output; unless it is a terminal, lines are not broken at 80 columns."""
     return Console() if sys.stdout.isatty() else Console(width=200)
 
 
 def show_findings(findings: Sequence[Finding], count: int) -> None:
-    """The first findings, one a line."""
+    """Print the first findings, one per line."""
     for finding in findings[:_SHOWN_FINDINGS]:
         say(f"{finding.severity}: {finding}")
     if count > _SHOWN_FINDINGS:
@@ -83,13 +83,13 @@ def show_findings(findings: Sequence[Finding], count: int) -> None:
 
 
 @contextmanager
-def bar(what: str, *, hidden: bool) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on standard error; nothing where that is no terminal."""
+def bar(title: str, *, hidden: bool) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on standard error, if that is a terminal."""
     screen = Console(stderr=True)
     if hidden or not screen.is_terminal:
         yield lambda _done, _total: None
         return
-    columns = TextColumn(what), BarColumn(), DownloadColumn(), TransferSpeedColumn()
+    columns = TextColumn(title), BarColumn(), DownloadColumn(), TransferSpeedColumn()
     with Progress(*columns, console=screen, transient=True) as progress:
-        task = progress.add_task(what, total=None)
+        task = progress.add_task(title, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -1,4 +1,4 @@
-"""Rows for people and for other programs: `head`, `tail` and `follow`."""
+"""The commands that print rows, as text or JSON: `head`, `tail` and `follow`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from stream_store._fields import declared_fields
 from stream_store._repr import short_value
 from stream_store.store import StreamStore
 
@@ -17,17 +18,17 @@ _AT_ONCE = 256
 
 
 def check_fields(store: StreamStore, fields: list[str] | None) -> None:
-    """Refuse names that no column has; a struct goes by its outer name."""
-    known = list(store._tree.children)
+    """Check names of fields; a struct is named by its outer name."""
+    known = declared_fields(store).outer_names
     for name in fields or ():
         if name not in known:
-            raise ValueError(f"Unknown field {name!r}; the store has {', '.join(known)}")
+            raise ValueError(f"Unknown field {name!r}; the fields are {', '.join(known)}")
 
 
 def show_rows(
     store: StreamStore, start: int, stop: int, fields: list[str] | None, as_json: bool
 ) -> None:
-    """Rows [start, stop), one a line."""
+    """Print rows [start, stop), one per line."""
     check_fields(store, fields)
     for first in range(start, stop, _AT_ONCE):
         last = min(first + _AT_ONCE, stop)
@@ -49,7 +50,7 @@ def _line(row: dict[str, Any]) -> str:
 def follow_rows(
     store: StreamStore, start: int, fields: list[str] | None, idle: float | None, as_json: bool
 ) -> None:
-    """Rows from `start` on, each when no more can come to it, for ever or until it is idle."""
+    """Print each row from `start` on once it is complete, until no row came for `idle` seconds."""
     check_fields(store, fields)
     if idle is not None and not idle >= 0:
         raise ValueError(f"--idle must be seconds, 0 or more, not {idle}")
@@ -62,7 +63,7 @@ def follow_rows(
             continue
         if idle is not None and time.monotonic() - quiet_since >= idle:
             return
-        # A row may be there and not complete: then its rest, not the next row, is waited for.
+        # If the last row is incomplete, wait for the rest of it instead of for the next row.
         pause = 0.5 if idle is None else min(0.5, idle)
         if store.num_rows > shown:
             time.sleep(min(pause, 0.02))

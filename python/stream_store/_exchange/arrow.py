@@ -4,77 +4,76 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from stream_store import _core
+from stream_store._fields import DeclaredFields, declared_fields
 from stream_store.features import FieldSpec
 
 from .formats import arrow_fields, huggingface_metadata
 from .schemas import describe, infer_fields
 
-if TYPE_CHECKING:
-    from stream_store.store import StreamStore
+BATCH_BYTES = 64 << 20  # approximate size of the batches of a stream
 
 
-BATCH_BYTES = 64 << 20  # of the batches of a stream, about
-
-
-def require(package: str, what: str) -> Any:
-    """An optional package, or an ImportError that says how to get it."""
+def require(package: str, operation: str) -> Any:
+    """An optional package; an ImportError says how to install it."""
     try:
         return importlib.import_module(package)
     except ImportError as error:
         raise ImportError(
-            f"{what} needs the `{package}` package, which is not installed: "
+            f"{operation} needs the `{package}` package, which is not installed: "
             "pip install 'stream-store[datasets]'"
         ) from error
 
 
 def c_stream(
-    store: StreamStore,
+    core: _core.Store,
+    fields: DeclaredFields,
     requested_schema: object = None,
     start: int = 0,
     stop: int | None = None,
     step_column: str = "",
     batch_bytes: int = BATCH_BYTES,
 ) -> object:
-    """A capsule "arrow_array_stream" of the rows [start, stop) there are now."""
-    first, last, _ = slice(start, stop).indices(store.num_rows)
-    specs = store._specs
-    return store._arrow_stream(
+    """A capsule "arrow_array_stream" of rows [start, stop) of the current snapshot."""
+    first, last, _ = slice(start, stop).indices(core.num_rows)
+    return core._arrow_stream(
         requested_schema,
         (first, max(first, last), batch_bytes),
-        arrow_fields(specs),
-        huggingface_metadata(specs) if specs else "",
+        arrow_fields(fields.specs),
+        huggingface_metadata(fields.json),
         step_column,
     )
 
 
-def c_schema(store: StreamStore) -> object:
-    """A capsule "arrow_schema" of what such a stream has."""
-    specs = store._specs
-    return store._arrow_schema(arrow_fields(specs), huggingface_metadata(specs) if specs else "")
+def c_schema(core: _core.Store, fields: DeclaredFields) -> object:
+    """A capsule "arrow_schema": the schema of such a stream."""
+    return core._arrow_schema(arrow_fields(fields.specs), huggingface_metadata(fields.json))
 
 
 class Rows:
-    """Some rows of a store, for consumers of Arrow streams."""
+    """A range of rows of a store, for consumers of Arrow streams."""
 
     def __init__(
         self,
-        store: StreamStore,
+        core: _core.Store,
+        fields: DeclaredFields,
         start: int = 0,
         stop: int | None = None,
         step_column: str = "",
         batch_bytes: int = BATCH_BYTES,
     ) -> None:
-        self._store = store
+        self._core = core
+        self._fields = fields
         self._arguments = (start, stop, step_column, batch_bytes)
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        return c_stream(self._store, requested_schema, *self._arguments)
+        return c_stream(self._core, self._fields, requested_schema, *self._arguments)
 
 
 def import_stream(
-    store: StreamStore,
+    core: _core.Store,
     stream: object,
     *,
     append: bool,
@@ -84,20 +83,31 @@ def import_stream(
     progress: Callable[[int], object] | None = None,
     failures: Sequence[BaseException] = (),
 ) -> int:
-    """Import a capsule "arrow_array_stream": what from_arrow and from_dataset come to.
+    """Import a capsule "arrow_array_stream"; from_arrow and from_dataset end here.
 
-    specs     fields for a store that has none; by default they follow from the stream's schema.
-    failures  what Python code behind the stream raised: through the stream only its text comes.
+    Args:
+        core: the store.
+        stream: the capsule.
+        append: add to the rows of the store.
+        picks: a capsule of a stream with the numbers of the rows to take, or None for all.
+        specs: fields for a store without fields; by default they follow from the stream's schema.
+        step_column: name of the column with the steps, or "".
+        progress: called with the number of rows done.
+        failures: exceptions of the Python code that feeds the stream. The stream itself passes on
+            only the text of an exception, so the first of these is raised instead.
+
+    Returns:
+        The number of rows.
     """
-    anew = anew_or_append(store, append)
-    if store.fields:
-        specs = store._specs
+    replaces = replaces_rows(core, append)
+    if core.fields:
+        specs = declared_fields(core).specs
     elif specs is None:
         specs = infer_fields(describe(stream), (step_column,) if step_column else ())
     try:
-        return store._import_arrow(
+        return core._import_arrow(
             (stream, picks),
-            specs if anew else None,
+            specs if replaces else None,
             arrow_fields(specs),
             step_column,
             progress,
@@ -108,34 +118,31 @@ def import_stream(
         raise
 
 
-def anew_or_append(store: StreamStore, append: bool) -> bool:
-    """Whether an import takes the place of what is there.
+def replaces_rows(core: _core.Store, append: bool) -> bool:
+    """Whether an import replaces the rows of a store that can be written.
 
     Raises:
-        ValueError: a persistent store has rows, and `append` was not asked for.
-        io.UnsupportedOperation: the store was not opened for writing.
+        ValueError: a persistent store has rows, and `append` is False.
     """
-    if store.closed or store.mode == "r":
-        store._import_arrow((None, None), None, (), "", None)  # says so
-    if not store.fields:
+    if not core.fields:
         return True
     if append:
         return False
-    if store._temporary:
+    if core._temporary:
         return True
-    if store.num_rows:
+    if core.num_rows:
         raise ValueError(
-            f"{store.path} holds {store.num_rows} rows: append=True adds to them; "
-            "only a temporary store is filled anew"
+            f"{core._path} has {core.num_rows} rows: append=True adds to them; only the rows of a "
+            "temporary store are replaced"
         )
     return False
 
 
 def c_stream_of(source: Any, failures: list[BaseException]) -> object:
-    """A capsule "arrow_array_stream" of anything that speaks Arrow.
+    """A capsule "arrow_array_stream" of any object with Arrow data.
 
-    pyarrow's own objects are validated first: their buffers have sizes, a C stream's have not.
-    What Python code raises behind the stream is put into `failures`.
+    Objects of pyarrow are validated first, because their buffers have sizes; those of a C stream
+    have none. Exceptions of the code that feeds the stream are added to `failures`.
     """
     name = type(source).__name__
     if type(source).__module__.partition(".")[0] == "pyarrow":
@@ -163,7 +170,7 @@ def _validated(reader: Any) -> Iterator[Any]:
 
 
 def reader_of(schema: Any, batches: Iterator[Any], failures: list[BaseException]) -> Any:
-    """A `pyarrow.RecordBatchReader` of an iterator; what that raises is put into `failures`."""
+    """A `pyarrow.RecordBatchReader` of an iterator, whose exceptions are added to `failures`."""
 
     def watched() -> Iterator[Any]:
         try:
@@ -176,15 +183,16 @@ def reader_of(schema: Any, batches: Iterator[Any], failures: list[BaseException]
     return pyarrow.RecordBatchReader.from_batches(schema, watched())
 
 
-def from_arrow(store: StreamStore, stream: Any, append: bool) -> int:
-    """Rows of an Arrow stream; how many."""
-    anew_or_append(store, append)  # before the stream is asked for anything
+def from_arrow(core: _core.Store, stream: Any, append: bool) -> int:
+    """Import the rows of an Arrow stream; returns their number."""
+    core._require_writable("from_arrow")
+    replaces_rows(core, append)  # fails before the stream is consumed
     failures: list[BaseException] = []
     capsule = c_stream_of(stream, failures)
-    return import_stream(store, capsule, append=append, failures=failures)
+    return import_stream(core, capsule, append=append, failures=failures)
 
 
-def to_arrow(store: StreamStore, start: int, stop: int | None) -> Any:
+def to_arrow(core: _core.Store, fields: DeclaredFields, start: int, stop: int | None) -> Any:
     """A `pyarrow.RecordBatchReader` of rows [start, stop)."""
     pyarrow = require("pyarrow", "to_arrow")
-    return pyarrow.RecordBatchReader.from_stream(Rows(store, start, stop))
+    return pyarrow.RecordBatchReader.from_stream(Rows(core, fields, start, stop))

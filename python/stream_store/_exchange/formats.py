@@ -1,4 +1,4 @@
-"""Features as Arrow formats: what C++ needs to know of them, without reading their JSON.
+"""Features as Arrow formats, the form in which the C++ side gets them: it reads no JSON.
 
 Format strings are those of https://arrow.apache.org/docs/format/CDataInterface.html.
 """
@@ -9,58 +9,36 @@ import json
 from collections.abc import Sequence
 from functools import lru_cache
 
-from stream_store.features import FieldSpec, features_json
-from stream_store.features.dtypes import precision_and_scale, time_zone
+from stream_store.features import FieldSpec
+from stream_store.features.dtypes import DTYPES, parse_value, precision_and_scale, time_zone
 from stream_store.features.nodes import RAGGED, Json
 
 #: (formats from the outside in, names of a ClassLabel or -1)
 ArrowField = tuple[tuple[str, ...], int]
 
 #: Formats of the dtype names of `datasets.Value` that have no parameters.
-FORMATS = {
-    "null": "n",
-    "bool": "b",
-    "int8": "c",
-    "int16": "s",
-    "int32": "i",
-    "int64": "l",
-    "uint8": "C",
-    "uint16": "S",
-    "uint32": "I",
-    "uint64": "L",
-    "float16": "e",
-    "float32": "f",
-    "float64": "g",
-    "date32": "tdD",
-    "date64": "tdm",
-    "string": "u",
+FORMATS = {info.value: info.arrow_format for info in DTYPES.values() if info.value} | {
     "large_string": "U",
     "string_view": "vu",
-    "binary": "z",
     "large_binary": "Z",
     "binary_view": "vz",
 }
-_UNITS = {"s": "s", "ms": "m", "us": "u", "ns": "n"}
 
 
 def _value_format(dtype: str) -> str:
-    """Format of a dtype name of `datasets.Value`, one that `parse_value` takes."""
+    """Format of a dtype name of `datasets.Value` that `parse_value` accepts."""
     if known := FORMATS.get(dtype):
         return known
     if digits := precision_and_scale(dtype):
         width = ",256" if dtype.startswith("decimal256") else ""
         return f"d:{digits[0]},{digits[1]}{width}"
-    name, _, rest = dtype.partition("[")
-    if name == "fixed_size_binary":
-        return f"w:{rest.rstrip(']')}"
-    unit = _UNITS[rest.rstrip("]").partition(",")[0]]
-    if name == "timestamp":
-        return f"ts{unit}:{time_zone(dtype) or ''}"
-    return ("tt" if name.startswith("time") else "tD") + unit
+    name, shape = parse_value(dtype)
+    parameter = str(shape[0]) if shape else time_zone(dtype) or ""
+    return DTYPES[name].arrow_format + parameter
 
 
 def feature_levels(node: Json) -> tuple[str, ...]:
-    """Formats of a feature that is no struct, from the outside in."""
+    """Formats of a feature other than a struct, from the outside in."""
     kind = node["_type"]
     if kind == "Value":
         return (_value_format(node["dtype"]),)
@@ -84,10 +62,10 @@ def _field(feature_json: str) -> ArrowField:
 
 
 def arrow_fields(specs: Sequence[FieldSpec]) -> list[ArrowField]:
-    """What each field is in Arrow, by type id; hidden markers are null columns."""
+    """The Arrow formats of each field, by type id. Hidden markers are null columns."""
     return [(("n",), -1) if spec.hidden else _field(spec.json) for spec in specs]
 
 
-def huggingface_metadata(specs: Sequence[FieldSpec]) -> str:
+def huggingface_metadata(features: Json) -> str:
     """The value of the schema's key "huggingface", from which `datasets` takes its features."""
-    return json.dumps({"info": {"features": features_json(specs)}})
+    return json.dumps({"info": {"features": features}}) if features else ""

@@ -1,34 +1,36 @@
-"""A HuggingFace `Dataset` into a store, straight from the buffers of its table.
+"""Import of a HuggingFace `Dataset` into a store, directly from the buffers of its table.
 
-What is imported is what is stored: formats and transforms that `set_format` and the like put before
-reading do not count. A shuffled, selected or filtered dataset is read through its indices.
+The stored data is imported: formats and transforms set with `set_format` and similar methods do not
+apply. A shuffled, selected or filtered dataset is read through its indices.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from stream_store import _core
+from stream_store._fields import declared_fields
 from stream_store.features import FieldSpec, parse_fields
 
-from .arrow import anew_or_append, c_stream_of, import_stream, reader_of, require
-
-if TYPE_CHECKING:
-    from stream_store.store import StreamStore
+from .arrow import c_stream_of, import_stream, reader_of, replaces_rows, require
 
 _ROWS_AT_ONCE = 1000  # of an iterable dataset; rows may be large
 
 
 def from_dataset(
-    store: StreamStore,
+    core: _core.Store,
     ds: Any,
     append: bool,
     columns: Sequence[str] | None,
     step_column: str | None,
     order: Any = None,
 ) -> int:
-    """Rows of a dataset; how many. `order`: a pyarrow array of uint64, the rows to take."""
+    """Import the rows of a dataset; returns their number.
+
+    `order` is a pyarrow array of uint64, the numbers of the rows to take, or None.
+    """
     datasets = require("datasets", "from_dataset")
     if isinstance(ds, (datasets.DatasetDict, datasets.IterableDatasetDict)):
         raise ValueError(
@@ -39,10 +41,11 @@ def from_dataset(
         raise TypeError(
             f"from_dataset takes a datasets.Dataset or IterableDataset, not {type(ds).__name__}"
         )
-    anew_or_append(store, append)
+    core._require_writable("from_dataset")
+    replaces_rows(core, append)
     if isinstance(ds, datasets.IterableDataset):
-        return _from_iterable(store, ds, append, columns, step_column)
-    wanted, specs = _columns_of(store, ds.features, columns, step_column)
+        return _from_iterable(core, ds, append, columns, step_column)
+    wanted, specs = _columns_of(core, ds.features, columns, step_column)
     table = ds.data.table.select(wanted)
     if order is None and (indices := getattr(ds, "_indices", None)) is not None:
         order = indices.table.column(0)
@@ -53,7 +56,7 @@ def from_dataset(
         total=ds.num_rows, unit=" examples", desc="Reading the dataset into the store"
     ) as progress:
         return import_stream(
-            store,
+            core,
             c_stream_of(table, []),
             append=append,
             picks=picks,
@@ -64,24 +67,25 @@ def from_dataset(
 
 
 def _columns_of(
-    store: StreamStore, features: Any, columns: Sequence[str] | None, step_column: str | None
+    core: _core.Store, features: Any, columns: Sequence[str] | None, step_column: str | None
 ) -> tuple[list[str], list[FieldSpec] | None]:
-    """The columns to read, and the fields to declare where there are none."""
+    """The columns to read, and the fields to declare if the store has none."""
     names = list(features)
     chosen = names if columns is None else _chosen(names, columns)
     if step_column is not None and step_column not in names:
         raise ValueError(
             f"there is no step column {step_column!r}; the columns are {', '.join(names)}"
         )
-    if store.fields:
-        known = store._tree.children
+    if core.fields:
+        fields = declared_fields(core)
+        known = fields.tree.children
         wanted = [name for name in chosen if name in known]
         if not wanted:
             raise ValueError(
-                f"no column is a field of the store; the columns are {', '.join(chosen)}; "
+                f"no column has the name of a field; the columns are {', '.join(chosen)}; "
                 f"the fields are {', '.join(known)}"
             )
-        _check_class_names(store._specs, {name: features[name] for name in wanted})
+        _check_class_names(fields.specs, {name: features[name] for name in wanted})
         specs = None
     else:
         wanted = [name for name in chosen if columns is not None or name != step_column]
@@ -104,7 +108,7 @@ def _chosen(names: list[str], columns: Sequence[str]) -> list[str]:
 
 
 def _declare(features: dict[str, Any]) -> list[FieldSpec]:
-    """Fields for all columns, or one error that names every column that cannot be one."""
+    """Fields for all columns; one error names every column that cannot be stored."""
     refused: list[str] = []
     good: list[str] = []
     for name, feature in features.items():
@@ -115,19 +119,19 @@ def _declare(features: dict[str, Any]) -> list[FieldSpec]:
             refused.append(str(error))
     if refused:
         shown = "\n  ".join(refused)
-        hint = f"import the others with columns={good!r}" if good else "no other column is left"
+        hint = f"import the others with columns={good!r}" if good else "there is no other column"
         raise ValueError(f"these columns cannot be stored:\n  {shown}\n{hint}")
     return parse_fields(features)
 
 
 def _check_class_names(specs: list[FieldSpec], features: dict[str, Any]) -> None:
-    """That a class has the same number here and there."""
+    """Check that each class name has the same number in the column and in the field."""
     fields = {spec.path: spec.class_names for spec in specs if spec.class_names is not None}
     for name, feature in features.items():
         try:
             others = parse_fields({name: feature})
         except ValueError:
-            continue  # its type is compared with the field's when it is read
+            continue  # the import itself compares types
         for other in others:
             here, there = fields.get(other.path), other.class_names
             if here is not None and there is not None and here != there[: len(here)]:
@@ -139,17 +143,17 @@ def _check_class_names(specs: list[FieldSpec], features: dict[str, Any]) -> None
 
 
 def _from_iterable(
-    store: StreamStore,
+    core: _core.Store,
     ds: Any,
     append: bool,
     columns: Sequence[str] | None,
     step_column: str | None,
 ) -> int:
-    """A stream of batches; nothing but one of them is in memory."""
+    """Import a stream of batches, one of which is in memory at a time."""
     datasets = require("datasets", "from_dataset")
     pyarrow = require("pyarrow", "from_dataset")
-    features, tables = _tables(store, ds)
-    wanted, specs = _columns_of(store, features, columns, step_column)
+    features, tables = _tables(core, ds)
+    wanted, specs = _columns_of(core, features, columns, step_column)
     schema = pyarrow.schema([features.arrow_schema.field(name) for name in wanted])
 
     def batches() -> Iterator[Any]:
@@ -162,7 +166,7 @@ def _from_iterable(
         unit=" examples", desc="Reading the dataset into the store"
     ) as progress:
         return import_stream(
-            store,
+            core,
             reader.__arrow_c_stream__(),
             append=append,
             specs=specs,
@@ -172,11 +176,12 @@ def _from_iterable(
         )
 
 
-def _tables(store: StreamStore, ds: Any) -> tuple[Any, Iterator[Any]]:
+def _tables(core: _core.Store, ds: Any) -> tuple[Any, Iterator[Any]]:
     """The features of an iterable dataset, and its rows as Arrow tables.
 
-    Rows that are Python objects become Arrow by those features; where it does not know them, as
-    after `map`, by the store's, and the rest by what the first rows look like.
+    Rows of Python objects are converted to Arrow with the features of the dataset. A dataset that
+    does not know its features, for example after `map`, uses those of the store's fields, and for
+    other columns the features inferred from its first rows.
     """
     datasets = require("datasets", "from_dataset")
     from_rows = getattr(getattr(ds, "_ex_iterable", None), "iter_arrow", None) is None
@@ -196,7 +201,7 @@ def _tables(store: StreamStore, ds: Any) -> tuple[Any, Iterator[Any]]:
             raise _no_features()
         pyarrow = require("pyarrow", "from_dataset")
         seen = datasets.Features.from_arrow_schema(pyarrow.Table.from_pydict(first).schema)
-        declared = store.features if store.fields else {}
+        declared = declared_fields(core).features() if core.fields else {}
         features = datasets.Features({name: declared.get(name, seen[name]) for name in seen})
         batches = chain([first], batches)
     return features, (_encoded(features, batch) for batch in batches)
@@ -208,4 +213,4 @@ def _encoded(features: Any, batch: dict[str, Any]) -> Any:
 
 
 def _no_features() -> ValueError:
-    return ValueError("the iterable dataset is empty and does not say what its features are")
+    return ValueError("the iterable dataset has neither rows nor features")

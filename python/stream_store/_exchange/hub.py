@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from .arrow import anew_or_append, require
+from stream_store import _core
+from stream_store._fields import DeclaredFields
+
+from .arrow import replaces_rows, require
 from .from_dataset import from_dataset
 from .to_dataset import check_split, to_dataset
-
-if TYPE_CHECKING:
-    from stream_store.store import StreamStore
 
 _Result = TypeVar("_Result")
 
 
 def load_dataset(
-    store: StreamStore,
+    core: _core.Store,
     name: str,
     split: str,
     sort_by: str | Sequence[str] | None,
@@ -27,13 +27,16 @@ def load_dataset(
     step_column: str | None,
     arguments: dict[str, Any],
 ) -> int:
-    """Rows of one split of a dataset on the Hub, in a builder's files, or saved to disk."""
+    """Import one split of a dataset on the Hub, in a builder's files, or saved to disk."""
     _check_names(name, split)
-    anew_or_append(store, append)
+    core._require_writable("load_dataset")
+    replaces_rows(core, append)
     datasets = require("datasets", "load_dataset")
     streaming = bool(arguments.get("streaming"))
     if streaming and sort_by is not None:
-        raise ValueError("sort_by needs the whole dataset and cannot go with streaming=True")
+        raise ValueError(
+            "sort_by needs the whole dataset, so it cannot be used with streaming=True"
+        )
     ds = _without_token(
         lambda: (
             _from_disk(datasets, Path(name), split)
@@ -43,37 +46,38 @@ def load_dataset(
         arguments,
     )
     order = None if sort_by is None else _order(ds, sort_by)
-    return from_dataset(store, ds, append, columns, step_column, order)
+    return from_dataset(core, ds, append, columns, step_column, order)
 
 
 def save_dataset(
-    store: StreamStore,
+    core: _core.Store,
+    fields: DeclaredFields,
     name: str,
     split: str,
     config_name: str | None,
     step_column: str | None,
     arguments: dict[str, Any],
 ) -> Any:
-    """Push all rows there are now to the Hub, as one split; what `push_to_hub` returns."""
+    """Push all rows to the Hub as one split; returns the result of `push_to_hub`."""
     _check_names(name, split)
     check_split(split)
     shards, processes = arguments.get("num_shards"), arguments.get("num_proc")
     if shards is not None and processes is not None and processes > shards:
-        # Processes without a shard of their own are of no use, and have lost rows in some versions
+        # Processes without a shard have nothing to do, and some versions lost rows with them
         # (https://github.com/huggingface/datasets/pull/8044).
         arguments = {**arguments, "num_proc": shards}
-    ds = to_dataset(store, split, step_column)
+    ds = to_dataset(core, fields, split, step_column)
     if config_name is not None:
         arguments = {**arguments, "config_name": config_name}
     return _without_token(lambda: ds.push_to_hub(name, split=split, **arguments), arguments)
 
 
 def _check_names(name: object, split: object) -> None:
-    for what, text in (("name", name), ("split", split)):
+    for argument, text in (("name", name), ("split", split)):
         if not isinstance(text, str):
-            raise TypeError(f"{what} must be a str, not {text!r} ({type(text).__name__})")
+            raise TypeError(f"{argument} must be a str, not {text!r} ({type(text).__name__})")
         if not text.strip():
-            raise ValueError(f"{what} is empty")
+            raise ValueError(f"{argument} is empty")
 
 
 def _saved_to_disk(path: Path) -> bool:
@@ -81,7 +85,7 @@ def _saved_to_disk(path: Path) -> bool:
 
 
 def _from_disk(datasets: Any, path: Path, split: str) -> Any:
-    """A split of what `save_to_disk` wrote."""
+    """A split of a directory that `save_to_disk` wrote."""
     saved = datasets.load_from_disk(str(path))
     if isinstance(saved, datasets.DatasetDict):
         if split not in saved:
@@ -93,10 +97,10 @@ def _from_disk(datasets: Any, path: Path, split: str) -> Any:
 
 
 def _order(ds: Any, sort_by: str | Sequence[str]) -> Any:
-    """Numbers of the rows sorted by those columns, missing values last: 8 bytes a row, no row."""
+    """Row numbers sorted by the columns, missing values last. Takes 8 bytes a row, loads no row."""
     keys = [sort_by] if isinstance(sort_by, str) else list(sort_by)
     if not keys:
-        raise ValueError("sort_by is empty; None leaves the order as it is")
+        raise ValueError("sort_by is empty; None keeps the order")
     for key in keys:
         if key not in ds.column_names:
             raise ValueError(
@@ -118,7 +122,7 @@ def _order(ds: Any, sort_by: str | Sequence[str]) -> Any:
 
 
 def _without_token(call: Callable[[], _Result], arguments: dict[str, Any]) -> _Result:
-    """The result of a call; the token in `arguments` is in no error that comes out."""
+    """The result of a call. The token in `arguments` is removed from the text of errors."""
     token = arguments.get("token")
     if not isinstance(token, str) or not token:
         return call()

@@ -1,7 +1,8 @@
-"""Foreign Arrow schemas as features: what a store without fields declares when it imports.
+"""Foreign Arrow schemas as features, for imports into a store without declared fields.
 
-A schema that `datasets` wrote carries its features as metadata; they count for a column whose Arrow
-type is the one they imply, as in `datasets` itself. Everything else follows from the Arrow type.
+A schema that `datasets` wrote has its features as metadata. As in `datasets`, they are used for the
+columns whose Arrow type is the one that the feature implies; all other features follow from the
+Arrow type.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class ArrowNode(NamedTuple):
 
 
 def describe(stream: object) -> ArrowNode:
-    """The schema of a capsule "arrow_array_stream", which can still be imported."""
+    """The schema of a capsule "arrow_array_stream". The stream can still be imported."""
     return _node(_core.describe_arrow_stream(stream))
 
 
@@ -44,10 +45,10 @@ def _node(raw: tuple[Any, ...]) -> ArrowNode:
 
 
 def infer_fields(schema: ArrowNode, leave_out: Collection[str] = ()) -> list[FieldSpec]:
-    """Fields for all columns of a schema but those of some names.
+    """Fields for all columns of a schema, except those named in `leave_out`.
 
     Raises:
-        ValueError: columns cannot be stored; one message names them all.
+        ValueError: some columns cannot be stored; the message names them all.
     """
     declared = _features_of(schema)
     names = [child.name for child in schema.children if child.name not in leave_out]
@@ -65,7 +66,7 @@ def infer_fields(schema: ArrowNode, leave_out: Collection[str] = ()) -> list[Fie
 
 
 def _features_of(schema: ArrowNode) -> Json:
-    """The features that `datasets` left in the metadata, outer name -> JSON."""
+    """The features that `datasets` wrote into the metadata, outer name -> JSON."""
     try:
         metadata = json.loads((schema.metadata or {})[b"huggingface"])
         features = metadata["info"]["features"]
@@ -75,7 +76,7 @@ def _features_of(schema: ArrowNode) -> Json:
 
 
 def _implies(node: Any, column: ArrowNode) -> bool:
-    """Whether a feature's JSON is that of a leaf with this column's Arrow type."""
+    """Whether a feature, given as JSON, is a leaf with the Arrow type of this column."""
     try:
         if not isinstance(node["_type"], str):
             return False
@@ -91,7 +92,7 @@ def _implies(node: Any, column: ArrowNode) -> bool:
 
 
 def _feature(column: ArrowNode) -> Any:
-    """The feature of a column's own type: FromJson, or a dict of those for a struct."""
+    """The feature that follows from a column's type: FromJson, or a dict of them for a struct."""
     if column.dictionary is not None:
         return _feature(column.dictionary)
     if column.format == "+s":
@@ -104,13 +105,13 @@ def _leaf(column: ArrowNode) -> Json:
     if form in ("+l", "+vl", "+L", "+vL") or form.startswith("+w:"):
         return _list(column)
     name = _VALUES.get(form) or _parameter_value(form)
-    return value_json(name) if name else {"_type": f"Arrow's type {_shown(form)}"}
+    return value_json(name) if name else {"_type": f"the Arrow type {_shown(form)}"}
 
 
 def _list(column: ArrowNode) -> Json:
     item = column.children[0]
     if item.format == "+s":
-        return {"_type": "a list of structs, which"}
+        return {"_type": "a list of structs"}
     node = _leaf(item)
     if column.format.startswith("+w:"):
         return list_json(node, int(column.format[3:]))
@@ -121,7 +122,6 @@ def _list(column: ArrowNode) -> Json:
 
 _VALUES = {form: name for name, form in FORMATS.items()}
 _SHOWN = {"+m": "map", "+r": "run_end_encoded", "tiM": "month_interval", "tiD": "day_time_interval"}
-_UNITS = {"s": "s", "m": "ms", "u": "us", "n": "ns"}
 
 
 def _shown(form: str) -> str:
@@ -136,12 +136,6 @@ def _parameter_value(form: str) -> str | None:
     if head == "d":
         precision, scale, *width = rest.split(",")
         return f"decimal{width[0] if width else 128}({precision}, {scale})"
-    if len(head) == 3 and head[2] in _UNITS:
-        unit = _UNITS[head[2]]
-        if head[:2] == "ts":
-            return f"timestamp[{unit}, tz={rest}]" if rest else f"timestamp[{unit}]"
-        if head[:2] == "tt":
-            return f"time{32 if unit in ('s', 'ms') else 64}[{unit}]"
-        if head[:2] == "tD":
-            return f"duration[{unit}]"
+    if rest and (zoneless := _VALUES.get(f"{head}:")):  # "tsu:UTC" -> "timestamp[us]"
+        return f"{zoneless[:-1]}, tz={rest}]"
     return None

@@ -1,7 +1,8 @@
 """A store as a HuggingFace `Dataset`: one Arrow file in the datasets cache, written once.
 
-The file's name comes from what it holds, so that an unchanged store finds it there again and a
-changed one never does. It appears under that name whole: written under another one, then renamed.
+The file's name is derived from its content, so an unchanged store finds its file again and a
+changed one never does. The file is written under a temporary name and then renamed, so it is always
+complete.
 """
 
 from __future__ import annotations
@@ -16,35 +17,35 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from stream_store.features import build_features, features_json
+from stream_store import _core
+from stream_store._fields import DeclaredFields
 
 from .arrow import BATCH_BYTES, Rows, require
 
-if TYPE_CHECKING:
-    from stream_store.store import StreamStore
-
 _FILE = "stream_store.arrow"
-_VERSION = 1  # of how such files are written; part of their name
+_VERSION = 1  # of the way such files are written; part of their name
 _SPLIT = re.compile(r"\w+(\.\w+)*")
 _SPARE_BYTES = 16 << 20
 _LEAST_BATCH_BYTES = 16 << 20
 _MOST_BATCHES = 4096
 
 
-def to_dataset(store: StreamStore, split: str | None, step_column: str | None) -> Any:
-    """A `datasets.Dataset` of all rows there are now."""
+def to_dataset(
+    core: _core.Store, fields: DeclaredFields, split: str | None, step_column: str | None
+) -> Any:
+    """A `datasets.Dataset` of all rows of the current snapshot."""
     datasets = require("datasets", "to_dataset")
     require("pyarrow", "to_dataset")
     if split is not None:
         check_split(split)
-    view = store.snapshot()
-    features = features_of(view, step_column)
-    fingerprint = fingerprint_of(view, step_column)
+    view = _core.Store(core, None)
+    features = features_of(fields, step_column)
+    fingerprint = fingerprint_of(view, fields, step_column)
     if datasets.is_caching_enabled():
         folder = Path(datasets.config.HF_DATASETS_CACHE) / "stream_store" / fingerprint
-    else:  # a name of its own, gone at exit
+    else:  # a unique name; `datasets` removes the folder at exit
         fingerprint = uuid.uuid4().hex
         temporary = datasets.fingerprint.get_temporary_cache_files_directory()
         folder = Path(temporary) / f"stream_store-{fingerprint}"
@@ -62,12 +63,12 @@ def to_dataset(store: StreamStore, split: str | None, step_column: str | None) -
         if _is_whole(path, view.num_rows):
             return opened()
         with _replacing(path) as unfinished:
-            _write(view, features, fingerprint, step_column, unfinished)
+            _write(view, fields, features, fingerprint, step_column, unfinished)
         return opened()
 
 
 def check_split(split: object) -> None:
-    """That this can be the name of a split."""
+    """Check the name of a split."""
     if not isinstance(split, str):
         raise TypeError(f"split must be a str, not {split!r} ({type(split).__name__})")
     if not _SPLIT.fullmatch(split):
@@ -76,9 +77,9 @@ def check_split(split: object) -> None:
         )
 
 
-def features_of(store: StreamStore, step_column: object) -> Any:
+def features_of(fields: DeclaredFields, step_column: object) -> Any:
     """The features of the dataset, the step column first."""
-    features: Any = build_features(store._specs)
+    features: Any = fields.features()
     if step_column is None:
         return features
     if not isinstance(step_column, str) or not step_column:
@@ -91,18 +92,18 @@ def features_of(store: StreamStore, step_column: object) -> Any:
     return datasets.Features({step_column: datasets.Value("int64"), **features})
 
 
-def fingerprint_of(store: StreamStore, step_column: str | None) -> str:
-    """What names the dataset: equal for equal content of one store, else different.
+def fingerprint_of(core: _core.Store, fields: DeclaredFields, step_column: str | None) -> str:
+    """A text that is equal for equal content of one store, and otherwise different.
 
-    The store's id changes when it is cleared or filled anew; the check of the last record when
-    recovery has cut records off and others took their place.
+    The store's id changes when its rows are cleared or replaced. The checksum of the last record
+    changes when recovery removes records and others are appended in their place.
     """
-    content = [_VERSION, *store._content_key, step_column, features_json(store._specs)]
+    content = [_VERSION, *core._content_key, step_column, fields.json]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
 
 
 def _is_whole(path: Path, rows: int) -> bool:
-    """Whether a file is there and readable; one that a power cut left empty is not."""
+    """Whether the file exists and has that many rows; a power cut may leave an empty one."""
     pyarrow = require("pyarrow", "to_dataset")
     try:
         with pyarrow.memory_map(str(path)) as source, pyarrow.ipc.open_stream(source) as reader:
@@ -113,7 +114,7 @@ def _is_whole(path: Path, rows: int) -> bool:
 
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
-    """A path to write to, which takes the place of `path` at the end; nothing stays otherwise."""
+    """A path to write to. It replaces `path` at the end, or is removed after an exception."""
     for leftover in path.parent.glob(f"{path.name}.*.tmp"):  # of processes that died
         leftover.unlink(missing_ok=True)
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
@@ -126,7 +127,12 @@ def _replacing(path: Path) -> Iterator[Path]:
 
 
 def _write(
-    store: StreamStore, features: Any, fingerprint: str, step_column: str | None, path: Path
+    core: _core.Store,
+    fields: DeclaredFields,
+    features: Any,
+    fingerprint: str,
+    step_column: str | None,
+    path: Path,
 ) -> None:
     datasets = require("datasets", "to_dataset")
     pyarrow = require("pyarrow", "to_dataset")
@@ -134,33 +140,33 @@ def _write(
     metadata = json.loads(schema.metadata[b"huggingface"])
     metadata["fingerprint"] = fingerprint
     schema = schema.with_metadata({"huggingface": json.dumps(metadata)})
-    rows = Rows(store, step_column=step_column or "", batch_bytes=_batch_bytes(store))
+    rows = Rows(core, fields, step_column=step_column or "", batch_bytes=_batch_bytes(core))
     reader = pyarrow.RecordBatchReader.from_stream(rows, schema=schema)
     progress = datasets.utils.tqdm(
-        total=store.num_rows, unit=" examples", desc="Writing the store as a dataset"
+        total=core.num_rows, unit=" examples", desc="Writing the store as a dataset"
     )
     with (
         progress,
         pyarrow.OSFile(str(path), "wb") as sink,
         pyarrow.ipc.new_stream(sink, schema) as writer,
     ):
-        first = True  # progress.n stays 0 when bars are off
+        first = True  # progress.n cannot be used: it stays 0 while bars are off
         for batch in _one_ahead(reader):
             if first:
-                _check_space(path, batch.nbytes * store.num_rows // max(1, batch.num_rows))
+                _check_space(path, batch.nbytes * core.num_rows // max(1, batch.num_rows))
                 first = False
             writer.write_batch(batch)
             progress.update(batch.num_rows)
-            del batch  # its memory is that of the next one
+            del batch  # so that the next one can reuse its memory
 
 
-def _batch_bytes(store: StreamStore) -> int:
-    """Small batches need few fresh pages, few batches are quick to open."""
-    return min(BATCH_BYTES, max(_LEAST_BATCH_BYTES, store.nbytes // _MOST_BATCHES))
+def _batch_bytes(core: _core.Store) -> int:
+    """Size of a batch: small ones need few new pages, but a file of few batches opens faster."""
+    return min(BATCH_BYTES, max(_LEAST_BATCH_BYTES, core.nbytes // _MOST_BATCHES))
 
 
 def _one_ahead(batches: Iterator[Any]) -> Iterator[Any]:
-    """The same batches, the next one made by a thread while this one is written."""
+    """The same batches; a thread makes the next one while the current one is written."""
     with ThreadPoolExecutor(max_workers=1) as thread:
         coming = thread.submit(next, batches, None)
         while (batch := coming.result()) is not None:
@@ -174,7 +180,7 @@ def _check_space(path: Path, needed: int) -> None:
     if needed + _SPARE_BYTES > free:
         raise OSError(
             28,
-            f"to_dataset needs about {needed >> 20} MiB and {free >> 20} MiB are free; set "
-            "HF_DATASETS_CACHE to a place with more",
+            f"to_dataset: expected {needed >> 20} MiB of free space but found {free >> 20} MiB; "
+            "set HF_DATASETS_CACHE to a directory with more space",
             str(path.parent),
         )

@@ -1,12 +1,12 @@
-"""Features: what a field may be declared as, and how that is given back.
+"""Features: declarations of fields, and their conversion back to `datasets` features.
 
-declare.py, strings.py, numpy_dtypes.py  one feature, however written, as `datasets` JSON
-nodes.py, dtypes.py                      what such JSON means: item type and shape, or a refusal
+declare.py, strings.py, numpy_dtypes.py  one feature, in any form -> `datasets` JSON
+nodes.py, dtypes.py                      such JSON -> item type and shape, or a refusal
 parse.py, names.py                       a whole declaration -> list of FieldSpec
-spec.py                                  FieldSpec, one field as everybody else sees it
+spec.py                                  FieldSpec, one field as other packages see it
 restore.py                               list of FieldSpec -> `datasets` features
 
-Needs NumPy alone; `datasets` only where objects of it are asked for.
+Needs only NumPy; `datasets` is imported by functions that return its objects.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""One feature, however it was declared, as a tree of leaves and structs.
+"""One feature, in any form that a declaration may have, as a tree of leaves and structs.
 
 Objects of `datasets`, Gymnasium and pyarrow are recognised by the name and module of their class,
-so that nothing is imported for them.
+so none of these packages is imported.
 """
 
 from __future__ import annotations
@@ -24,13 +24,21 @@ MAX_DEPTH = 32  # of structs and lists inside each other
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """Asks for a fixed-shape field to be kept as the little-endian bytes of its items.
+    """Stores a field of fixed shape as the little-endian bytes of its items.
 
-    An 84x84x4 uint8 frame then takes 28 KB instead of 226 KB; a stored value is a word of the
-    block, and decoded reads give the array. The same as the string ``"packed uint8[84,84,4]"``.
+    An 84x84x4 uint8 frame then takes 28 KB instead of 226 KB. A stored value is a word of 8 bytes;
+    decoded reads give the array. The string ``"packed uint8[84,84,4]"`` means the same.
 
     Args:
         feature: any feature of fixed shape with items of 1, 2 or 4 bytes.
+
+    Examples:
+        >>> from stream_store.features import Packed
+        >>> store = StreamStore(fields={"frame": Packed(np.dtype(("uint8", (2, 2))))})
+        >>> store.append_step({"frame": [[1, 2], [3, 4]]})
+        0
+        >>> len(store), store.row(0)["frame"].shape
+        (1, (2, 2))
     """
 
     feature: Any
@@ -38,7 +46,16 @@ class Packed:
 
 @dataclass(frozen=True, slots=True)
 class FromJson:
-    """A feature that is in the form of `datasets` JSON already, and no struct."""
+    """A feature, other than a struct, given as `datasets` JSON.
+
+    Args:
+        node: the JSON, such as ``{"dtype": "float32", "_type": "Value"}``.
+
+    Examples:
+        >>> from stream_store.features import FromJson, parse_fields
+        >>> parse_fields({"reward": FromJson({"dtype": "float32", "_type": "Value"})})[0].text
+        'float32'
+    """
 
     node: Json
 
@@ -62,7 +79,7 @@ class Struct:
     """A feature whose leaves are fields of their own.
 
     node      its own JSON without its children: ``{}`` for a dict.
-    children  features by name, not looked at yet.
+    children  features by name, not parsed yet.
     """
 
     node: Json
@@ -70,10 +87,10 @@ class Struct:
 
 
 def declare(feature: Any) -> Leaf | Struct:
-    """Recognises one feature.
+    """Recognise one feature.
 
     Raises:
-        ValueError: it cannot be stored, or is no feature; the message says what to declare instead.
+        ValueError: `feature` cannot be stored, or is not a feature; the message suggests another.
     """
     packed = False
     while isinstance(feature, Packed):
@@ -81,7 +98,7 @@ def declare(feature: Any) -> Leaf | Struct:
     children = _children(feature)
     if children is not None:
         if packed:
-            raise ValueError("a packed struct; pack its leaves instead")
+            raise ValueError("a struct cannot be packed; pack its leaves instead")
         return children
     if isinstance(feature, FromJson):
         return Leaf(feature.node, *leaf_of(feature.node), packed=False)
@@ -97,13 +114,11 @@ def _check_packed(dtype: str, shape: tuple[int, ...]) -> None:
     info = DTYPES[dtype]
     if info.kind not in ("bool", "int", "uint", "float") or info.item_bytes > 4:
         raise ValueError(
-            f"packed with items of type {dtype}; "
+            f"items of type {dtype} cannot be packed; "
             "expected numbers of 1, 2 or 4 bytes such as uint8, float16 or float32"
         )
     if not shape or shape[0] == RAGGED:
-        raise ValueError(
-            "packed without a fixed shape; expected one such as 'packed uint8[84,84,4]'"
-        )
+        raise ValueError("a packed field needs a fixed shape, as in 'packed uint8[84,84,4]'")
 
 
 def _children(feature: Any) -> Struct | None:
@@ -118,7 +133,7 @@ def _children(feature: Any) -> Struct | None:
     if library == "datasets" and name == "Translation":
         languages = [str(language) for language in feature.languages]
         if len(set(languages)) != len(languages):
-            raise ValueError(f"Translation with a duplicate language: {languages}")
+            raise ValueError(f"Translation has a duplicate language: {languages}")
         return Struct(
             _datasets_json(feature, 0), {language: "string" for language in sorted(languages)}
         )
@@ -126,9 +141,9 @@ def _children(feature: Any) -> Struct | None:
 
 
 def _leaf_json(feature: Any, depth: int) -> tuple[Json, bool]:
-    """JSON of a feature that is no struct, and whether its string says packed."""
+    """JSON of a feature other than a struct, and whether its string says packed."""
     if depth > MAX_DEPTH:
-        raise ValueError(f"lists more than {MAX_DEPTH} deep")
+        raise ValueError(f"lists are nested more than {MAX_DEPTH} deep")
     if feature is None:
         return DEFAULT_JSON, False
     if isinstance(feature, str):
@@ -142,11 +157,11 @@ def _leaf_json(feature: Any, depth: int) -> tuple[Json, bool]:
         return _datasets_json(feature, depth), False
     if library == "gymnasium":
         return _space_json(feature), False
-    raise ValueError(_no_feature(feature))
+    raise ValueError(_not_a_feature(feature))
 
 
 def _class_of(feature: Any) -> tuple[str, str]:
-    """Library and class name that decide how a feature is read; the nearest known base counts."""
+    """Library and class name of a feature; for a subclass, those of its nearest known base."""
     for cls in type(feature).__mro__:
         library = cls.__module__.partition(".")[0]
         if library in ("datasets", "gymnasium", "gym"):
@@ -154,7 +169,7 @@ def _class_of(feature: Any) -> tuple[str, str]:
     return "", type(feature).__name__
 
 
-def _no_feature(feature: Any) -> str:
+def _not_a_feature(feature: Any) -> str:
     expected = (
         "a `datasets` feature, a NumPy dtype, a Gymnasium space or a string such as 'float32[3]'"
     )
@@ -162,7 +177,7 @@ def _no_feature(feature: Any) -> str:
         return f"the Arrow type {feature}; expected {expected}"
     if isinstance(feature, type):
         return f"the class {feature.__qualname__}; expected {expected}"
-    return f"{feature!r:.80} is no feature; expected {expected}"
+    return f"{feature!r:.80} is not a feature; expected {expected}"
 
 
 def _is_scalar_type(feature: Any) -> bool:
@@ -188,7 +203,7 @@ def _dtype_json(feature: Any) -> Json:
 def _legacy_list_json(feature: list[Any], depth: int) -> Json:
     if len(feature) != 1:
         raise ValueError(
-            f"a list of {len(feature)} features; expected one, the feature of the items"
+            f"a list of {len(feature)} features; expected one feature, that of the items"
         )
     return list_json(_item_json(feature[0], depth))
 
@@ -196,19 +211,20 @@ def _legacy_list_json(feature: list[Any], depth: int) -> Json:
 def _item_json(item: Any, depth: int) -> Json:
     """JSON of the items of a list."""
     if isinstance(item, Packed):
-        raise ValueError("a list of packed items; pack the whole field, with a fixed shape")
+        raise ValueError("list items cannot be packed; pack the whole field, with a fixed shape")
     if _children(item) is not None:
         raise ValueError(
-            "a list of structs; declare a struct of lists instead: one list for each of its leaves"
+            "a list of structs cannot be stored; declare a struct of lists instead, "
+            "one list for each of its leaves"
         )
     node, packed = _leaf_json(item, depth + 1)
     if packed:
-        raise ValueError("a list of packed items; pack the whole field, with a fixed shape")
+        raise ValueError("list items cannot be packed; pack the whole field, with a fixed shape")
     return node
 
 
 def _datasets_json(feature: Any, depth: int) -> Json:
-    """The feature's own `to_dict` form: fields that have their default left out, `_type` last."""
+    """The feature in its `to_dict` form: without fields that have their default, `_type` last."""
     _, name = _class_of(feature)
     if isinstance(feature, type) or not is_dataclass(feature):
         raise ValueError(f"{feature!r:.80} of `datasets` is not a feature")
@@ -241,6 +257,20 @@ def _space_json(space: Any) -> Json:
     if name == "Text":
         return value_json("string")
     raise ValueError(
-        f"the Gymnasium space {name}; expected Box, Discrete, MultiBinary, MultiDiscrete or Dict. "
-        "Declare its parts as fields, or as a dict (a struct)"
+        f"the Gymnasium space {type(space).__name__}; "
+        "expected Box, Dict, Discrete, MultiBinary, MultiDiscrete or Text. "
+        + (
+            f"Declare a list of varying length, such as {_ragged_text(space)!r}"
+            if name == "Sequence"
+            else "Declare its parts as fields, or as a dict (a struct)"
+        )
     )
+
+
+def _ragged_text(sequence: Any) -> str:
+    """A declaration for the items of a Gymnasium Sequence; an example if they cannot be stored."""
+    try:
+        dtype, (_, *shape) = leaf_of(list_json(_space_json(sequence.feature_space)))
+    except (AttributeError, ValueError):
+        return "float32[]"
+    return f"{dtype}[{','.join(map(str, ('None', *shape)))}]" if shape else f"{dtype}[]"

@@ -1,4 +1,4 @@
-"""What a field may be called."""
+"""The rules for names of fields."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def check_type(name: object) -> str:
 
 
 def problem_of(path: tuple[str, ...]) -> str | None:
-    """Why a field at this path may not be called so, or None.
+    """The reason why a field cannot have this path, or None.
 
-    A name is shown as its path joined by dots; that text has at most 255 bytes of UTF-8.
+    The shown name is the path joined by dots; it has at most 255 bytes of UTF-8.
     """
     for part in path:
         if not part:
@@ -28,7 +28,7 @@ def problem_of(path: tuple[str, ...]) -> str | None:
         if _CONTROL.search(part):
             return "the name has control characters"
     if path[0].startswith("_"):
-        return "the name begins with '_', which is kept for columns of our own such as '_step'"
+        return "the name begins with '_', which is reserved for columns such as '_step'"
     try:
         size = len(".".join(path).encode("utf-8"))
     except UnicodeEncodeError:

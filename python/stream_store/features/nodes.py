@@ -1,7 +1,7 @@
-"""Features as plain JSON, as `datasets` writes them (`Features.to_dict`), and what they mean.
+"""Features as plain JSON, as `datasets` writes them (`Features.to_dict`), and their meaning.
 
-Every way of declaring a field is first turned into this form, so that one function, `leaf_of`,
-decides what can be stored, and under which item type and shape.
+Every form of declaration is first converted to this one, so that a single function, `leaf_of`,
+decides whether a feature can be stored, and with which item type and shape.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from .dtypes import DTYPES, parse_value
 #: One node of a feature's JSON, e.g. ``{"dtype": "float32", "_type": "Value"}``.
 Json = dict[str, Any]
 
-RAGGED = -1  # as the first entry of a shape: the length varies from step to step
-MAX_DIM = 0xFFFFFFFE  # the format keeps dims in 32 bits, and the last number means ragged
+RAGGED = -1  # as the first dimension of a shape: the length varies from step to step
+MAX_DIM = 0xFFFFFFFE  # the format stores dims in 32 bits; the largest number means ragged
 MAX_VALUES = 2**48 - 1  # of one field-write
 MAX_DIMS = 32
 
@@ -43,26 +43,31 @@ def list_json(item: Json, length: int = RAGGED) -> Json:
 
 
 def shaped_json(value: str, shape: tuple[int, ...]) -> Json:
-    """The feature that `datasets` has for items in a shape: Value, List or Array2D to Array5D."""
+    """The feature of `datasets` for items of a shape: Value, List or Array2D to Array5D."""
     if not shape:
         return value_json(value)
     if len(shape) == 1:
         return list_json(value_json(value), shape[0])
     if len(shape) > max(_ARRAYS.values()):
         raise ValueError(
-            f"a shape of {len(shape)} dimensions: expected at most 5; flatten some of them"
+            f"a shape of {len(shape)} dimensions; expected at most 5: flatten some of them"
         )
     dims = [None if dim == RAGGED else dim for dim in shape]
     return {"shape": dims, "dtype": value, "_type": f"Array{len(shape)}D"}
 
 
 def default_feature_json(dtype: str, shape: tuple[int, ...] = (), packed: bool = False) -> str:
-    """JSON of the feature for a field declared in C++, which knows an item type and a shape only.
+    """JSON of the feature of a field declared in C++, which has only an item type and a shape.
 
     Args:
         dtype: a name of `DTYPES`.
         shape: as in FieldSpec.
-        packed: does not show: a packed field has the plain feature.
+        packed: without effect: a packed field has the same feature.
+
+    Examples:
+        >>> from stream_store.features import default_feature_json
+        >>> default_feature_json("float32")
+        '{"dtype": "float32", "_type": "Value"}'
     """
     del packed
     if dtype == "fixed_binary":
@@ -72,7 +77,7 @@ def default_feature_json(dtype: str, shape: tuple[int, ...] = (), packed: bool =
         or {"decimal128": "decimal128(38, 0)", "decimal256": "decimal256(76, 0)"}[dtype]
     )
     if DTYPES[dtype].kind == "bytes":
-        shape = ()  # one value per byte: ragged by itself
+        shape = ()  # the item type implies a varying length
     if len(shape) <= max(_ARRAYS.values()):
         return json.dumps(shaped_json(value, shape))
     node = value_json(value)
@@ -92,7 +97,7 @@ def leaf_of(node: Json) -> tuple[str, tuple[int, ...]]:
     """Item type and shape of a field with this feature.
 
     Raises:
-        ValueError: it cannot be stored; the message says what to declare instead.
+        ValueError: the feature cannot be stored; the message suggests another one.
     """
     dtype, shape = _leaf(node)
     if len(shape) > MAX_DIMS:
@@ -102,7 +107,7 @@ def leaf_of(node: Json) -> tuple[str, tuple[int, ...]]:
             raise ValueError(f"a dimension of {dim} in its shape; expected 1 to {MAX_DIM}")
     if prod(abs(dim) for dim in shape) > MAX_VALUES:
         raise ValueError(
-            f"{prod(abs(dim) for dim in shape)} items a step; expected at most {MAX_VALUES}"
+            f"{prod(abs(dim) for dim in shape)} items per step; expected at most {MAX_VALUES}"
         )
     return dtype, shape
 
@@ -127,8 +132,8 @@ def _list_leaf(node: Json) -> tuple[str, tuple[int, ...]]:
     _check_list_item(dtype)
     if inner[:1] == (RAGGED,):
         raise ValueError(
-            "a list of lists of varying length; declare the items as one list and their lengths "
-            "as a second 'int64[]' field, or give the inner lists a fixed length"
+            "a list of lists of varying length cannot be stored; declare the items as one list and "
+            "their lengths as a second 'int64[]' field, or give the inner lists a fixed length"
         )
     length = node.get("length", RAGGED)
     if not isinstance(length, int) or length < RAGGED:
@@ -159,17 +164,18 @@ def _array_leaf(node: Json, dims: int) -> tuple[str, tuple[int, ...]]:
 def _check_list_item(dtype: str) -> None:
     if dtype == "string":
         raise ValueError(
-            "a list of strings; declare one 'string' field for each, or join them into one, "
-            "for example as JSON text"
+            "a list of strings cannot be stored; declare one 'string' field for each, or join them "
+            "into one, for example as JSON text"
         )
     if DTYPES[dtype].kind == "bytes":
         raise ValueError(
-            "a list of binary; declare one 'binary' field for each, or 'uint8[]' for their bytes"
+            "a list of binary values cannot be stored; declare one 'binary' field for each, "
+            "or 'uint8[]' for their bytes"
         )
     if DTYPES[dtype].kind == "decimal":
         raise ValueError(
-            "a list of decimals; declare one decimal field for each, "
+            "a list of decimals cannot be stored; declare one decimal field for each, "
             "or 'int64[]' for scaled integers"
         )
     if dtype == "null":
-        raise ValueError("a list of nulls; declare the type of its items")
+        raise ValueError("a list of nulls cannot be stored; declare the type of its items")

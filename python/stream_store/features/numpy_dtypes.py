@@ -12,7 +12,7 @@ from .dtypes import unknown_dtype
 def value_of_dtype(dtype: np.dtype[Any]) -> str:
     """``"float32"`` for ``np.dtype(">f4")``, ``"timestamp[ns]"`` for ``np.dtype("M8[ns]")``.
 
-    Byte order is no part of it.
+    The byte order does not matter.
 
     Raises:
         ValueError: items of this dtype cannot be stored.

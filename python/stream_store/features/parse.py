@@ -1,4 +1,4 @@
-"""From what the caller declares to the fields of a store."""
+"""Declarations of fields as a list of FieldSpec."""
 
 from __future__ import annotations
 
@@ -17,21 +17,27 @@ Fields = Iterable[str] | Mapping[str, Any]
 def parse_fields(
     fields: Fields, field_features: Mapping[str, Any] | Sequence[Any] | None = None
 ) -> list[FieldSpec]:
-    """Turns a declaration into fields: the leaves in order, then the hidden markers of structs.
+    """Parse a declaration of fields.
 
     Args:
-        fields: names, each with the feature ``Sequence(Value("int64"))``; or name -> feature, where
-            None means that one.
-        field_features: features for a list of names: name -> feature, or a sequence parallel to the
-            names.
+        fields: names, each with the feature ``Sequence(Value("int64"))``; or a mapping of name to
+            feature, where None means that feature.
+        field_features: features for a list of names: a mapping of name to feature, or a sequence in
+            the order of the names.
 
     Returns:
-        A struct's leaves stand in its place, depth first, shown as ``outer.inner``.
+        The leaves in declared order, then the hidden markers of structs. The leaves of a struct are
+        in its place, depth first, and are called ``outer.inner``.
 
     Raises:
-        ValueError: a name or feature is refused; one message lists every field that is, and what to
-            do instead.
-        TypeError: `fields` is no list or mapping, or a name is no str.
+        ValueError: a name or feature is refused; the message lists every such field and suggests
+            other features.
+        TypeError: `fields` is neither a list nor a mapping, or a name is not a str.
+
+    Examples:
+        >>> from stream_store.features import parse_fields
+        >>> [spec.name for spec in parse_fields({"obs": {"x": "float32", "y": "float32[2]"}})]
+        ['obs.x', 'obs.y', 'obs']
     """
     pairs = _pairs(fields, field_features)
     if not pairs:
@@ -59,7 +65,7 @@ def _pairs(
     if isinstance(fields, Mapping):
         if features is not None:
             raise ValueError(
-                "field_features: the fields are a mapping and bring their features along"
+                "field_features is for a list of names; the mapping has its own features"
             )
         return list(zip(names, fields.values(), strict=True))
     if features is None:
@@ -83,7 +89,7 @@ def _pairs(
 
 
 class _Walk:
-    """Collects leaves, markers and everything that is wrong with either."""
+    """Collects leaves, markers and problems."""
 
     def __init__(self) -> None:
         self.leaves: list[FieldSpec] = []
@@ -112,10 +118,10 @@ class _Walk:
 
     def _visit_struct(self, path: tuple[str, ...], struct: Struct) -> None:
         if not struct.children:
-            self.refuse(path, "a struct without fields; leave it out, or give it one")
+            self.refuse(path, "a struct without fields; remove it, or give it a field")
             return
         if len(path) > MAX_DEPTH:
-            self.refuse(path[:3], f"structs more than {MAX_DEPTH} deep")
+            self.refuse(path[:3], f"structs are nested more than {MAX_DEPTH} deep")
             return
         marker = FieldSpec(
             ".".join(path), path, "null", (), False, json.dumps(struct.node), hidden=True
@@ -137,7 +143,7 @@ class _Walk:
         count = len(self.leaves) + len(self.markers)
         if count > MAX_FIELDS:
             self.problems.append(
-                f"{count} fields with those of structs; expected at most {MAX_FIELDS}"
+                f"{count} fields, with one more for each struct; expected at most {MAX_FIELDS}"
             )
         if len(self.problems) == 1:
             raise ValueError(self.problems[0])

@@ -1,4 +1,4 @@
-"""From the fields of a store back to what was declared."""
+"""The declared features of a list of FieldSpec."""
 
 from __future__ import annotations
 
@@ -12,7 +12,16 @@ from .spec import FieldSpec
 
 
 def features_json(specs: Iterable[FieldSpec]) -> Json:
-    """The declared features in the form of `datasets.Features.to_dict`: outer name -> JSON."""
+    """The declared features in the form of `datasets.Features.to_dict`: outer name -> JSON.
+
+    Args:
+        specs: the fields, with the hidden markers of structs.
+
+    Examples:
+        >>> from stream_store.features import features_json, parse_fields
+        >>> features_json(parse_fields({"reward": "float32"}))
+        {'reward': {'dtype': 'float32', '_type': 'Value'}}
+    """
     specs = list(specs)
     owned = {spec.path: json.loads(spec.feature_json or "{}") for spec in specs if spec.hidden}
     root: Json = {}
@@ -24,7 +33,7 @@ def features_json(specs: Iterable[FieldSpec]) -> Json:
             node = node.setdefault(spec.path[depth - 1], {})
         node[spec.path[-1]] = json.loads(spec.json)
     for path, own in owned.items():
-        if own:  # a struct that is more than a dict, such as Translation, says so itself
+        if own:  # a struct with a feature of its own, such as Translation
             _at(root, path[:-1])[path[-1]] = own
     return root
 
@@ -36,13 +45,21 @@ def _at(root: Json, path: tuple[str, ...]) -> Json:
 
 
 def build_features(specs: Iterable[FieldSpec]) -> dict[str, Any]:
-    """The declared features as `datasets` objects, a struct under its outer name.
+    """The declared features as `datasets` objects; a struct has its outer name.
+
+    Args:
+        specs: the fields, with the hidden markers of structs.
 
     Returns:
-        A `datasets.Features`, equal to what was declared; a packed field has its plain feature.
+        A `datasets.Features`, equal to the declaration; a packed field has its plain feature.
 
     Raises:
         ImportError: `datasets` is not installed.
+
+    Examples:
+        >>> from stream_store.features import build_features, parse_fields
+        >>> build_features(parse_fields({"reward": "float32"}))
+        {'reward': Value('float32')}
     """
     try:
         features = importlib.import_module("datasets").Features
@@ -56,7 +73,17 @@ def build_features(specs: Iterable[FieldSpec]) -> dict[str, Any]:
 
 
 def same_features(a: Sequence[FieldSpec], b: Sequence[FieldSpec]) -> bool:
-    """Whether two declarations have the same names, order and features, however written."""
+    """Whether two declarations have the same names, order and features.
+
+    Args:
+        a: the fields of one declaration.
+        b: the fields of the other.
+
+    Examples:
+        >>> from stream_store.features import parse_fields, same_features
+        >>> same_features(parse_fields({"a": "float32"}), parse_fields({"a": np.float32}))
+        True
+    """
     return len(a) == len(b) and all(_same(one, other) for one, other in zip(a, b, strict=True))
 
 
@@ -73,14 +100,21 @@ def _same(a: FieldSpec, b: FieldSpec) -> bool:
 
 
 def difference(a: Sequence[FieldSpec], b: Sequence[FieldSpec]) -> str | None:
-    """Where two declarations first differ, as text for a message; None if nowhere.
+    """The first difference between two declarations, as text for a message, or None.
 
-    Such as ``field 'reward': float32, not float64``.
+    Args:
+        a: the fields that were declared.
+        b: the fields that were given now.
+
+    Examples:
+        >>> from stream_store.features import difference, parse_fields
+        >>> difference(parse_fields({"a": "float32"}), parse_fields({"a": "float64"}))
+        "field 'a': float32, not float64"
     """
     for one, other in zip(a, b, strict=False):
         if not _same(one, other):
             if one.path != other.path:
-                return f"field {one.name!r}, not {other.name!r}"
+                return f"field {one.name!r}, not {other.name!r} (fields are compared in order)"
             here, there = one.text, other.text
             return (
                 f"field {one.name!r}: {here}, not {there}"

@@ -1,7 +1,7 @@
-"""FieldSpec: one field as the rest of the package sees it, and as the C++ core keeps it.
+"""FieldSpec: one field, with the same properties as in the C++ core.
 
-Immutable, cheap to make (a store of 65,536 fields makes as many when it opens) and safe to share
-between threads.
+Immutable and safe to share between threads. Making one is cheap, because a store of 65,536 fields
+makes as many when it is opened.
 """
 
 from __future__ import annotations
@@ -34,13 +34,23 @@ def _class_ids(feature_json: str) -> dict[str, int]:
 class FieldSpec:
     """One field: a declared column, a struct's leaf, or the hidden marker of a struct.
 
-    name          as shown; a struct's leaf as ``outer.inner``.
-    path          where it lives: ``("outer", "inner")``; a column called ``a.b`` has ``("a.b",)``.
-    dtype         item type, a name of `dtypes.DTYPES`.
-    shape         ``()`` one item, ``(3,)``, ``(84, 84, 4)``; -1 in front: the length varies.
-    packed        kept as the little-endian bytes of its items, in whole words.
-    feature_json  the feature exactly as declared; "" for a field declared in C++ without one.
-    hidden        marker of a struct: a field-write of length 0 where all its leaves are missing.
+    Attributes:
+        name: the shown name; ``outer.inner`` for a struct's leaf.
+        path: the names from the outside in, ``("outer", "inner")``; ``("a.b",)`` for a column
+            called ``a.b``.
+        dtype: item type, a name of `dtypes.DTYPES`.
+        shape: ``()`` for one item, ``(3,)``, ``(84, 84, 4)``; the length varies if the first
+            dimension is -1.
+        packed: whether values are stored as the little-endian bytes of their items, in whole words.
+        feature_json: the feature exactly as declared; "" for a field declared in C++ without one.
+        hidden: whether this is the marker of a struct: a field-write of length 0 in rows that have
+            the struct but none of its leaves.
+
+    Examples:
+        >>> from stream_store.features import FieldSpec
+        >>> spec = FieldSpec("obs", ("obs",), "float32", (-1, 3))
+        >>> spec.text, spec.is_ragged, spec.item_shape
+        ('float32[None,3]', True, (3,))
     """
 
     name: str
@@ -53,16 +63,17 @@ class FieldSpec:
 
     @property
     def info(self) -> DTypeInfo:
+        """The properties of its item type."""
         return DTYPES[self.dtype]
 
     @property
     def numpy_dtype(self) -> np.dtype[Any]:
-        """Of decoded items: the field's own; uint8 for text and bytes, object for decimals."""
+        """NumPy dtype of decoded items; uint8 for text and bytes, object for decimals."""
         return _NUMPY[self.dtype]
 
     @property
     def is_bytes(self) -> bool:
-        """Whether it is string, binary or fixed-size binary: one value per byte."""
+        """Whether it is a string, binary or fixed-size binary, with one value per byte."""
         return self.info.kind == "bytes"
 
     @property
@@ -72,12 +83,12 @@ class FieldSpec:
 
     @property
     def item_shape(self) -> tuple[int, ...]:
-        """The shape without the varying dimension, if there is one."""
+        """The shape without a varying dimension."""
         return self.shape[1:] if self.shape[:1] == (RAGGED,) else self.shape
 
     @property
     def unit_words(self) -> int:
-        """Words of a field-write of fixed shape; of a ragged one, those of one more item."""
+        """Words of a field-write of fixed shape, or of one item of a ragged one."""
         items = prod(self.item_shape)
         if self.packed:
             return -(-items * self.info.item_bytes // 8)
@@ -85,24 +96,24 @@ class FieldSpec:
 
     @property
     def fixed_length(self) -> int | None:
-        """Values of every field-write, or None where the length varies."""
+        """Values of every field-write, or None if the length varies."""
         if self.dtype == "null":
             return 0
         return None if self.is_ragged else self.unit_words
 
     @property
     def json(self) -> str:
-        """`feature_json`, or what stands for it where nothing was declared."""
+        """`feature_json`, or a default for fields declared in C++."""
         return self.feature_json or default_feature_json(self.dtype, self.shape, self.packed)
 
     @property
     def unit(self) -> str | None:
-        """Unit of date, time, timestamp and duration, as NumPy writes it."""
+        """Unit of a date, time, timestamp or duration, as NumPy writes it; else None."""
         return self.info.unit or None
 
     @property
     def time_zone(self) -> str | None:
-        """Zone of a timestamp; its values count from the epoch in UTC whatever it says."""
+        """Zone of a timestamp. Values count from the epoch in UTC, whatever the zone."""
         return (
             time_zone(_item_node(self.json).get("dtype", ""))
             if self.info.kind == "timestamp"
@@ -116,7 +127,7 @@ class FieldSpec:
 
     @property
     def class_ids(self) -> dict[str, int] | None:
-        """Name -> number of a ClassLabel, else None. Shared: do not change it."""
+        """Name -> number of a ClassLabel, else None. The dict is shared; do not change it."""
         if (
             self.dtype != "int64"
             or not self.feature_json
@@ -136,7 +147,7 @@ class FieldSpec:
 
     @property
     def text(self) -> str:
-        """The feature for messages, as it could be declared: ``packed uint8[84,84,4]``."""
+        """The feature for messages, as it may be declared: ``packed uint8[84,84,4]``."""
         if self.hidden:
             return "struct"
         node = _item_node(self.json)

@@ -1,10 +1,10 @@
-"""Features written as strings: ``[packed ]<dtype>[dims]``.
+"""Features given as strings: ``[packed ]<dtype>[dims]``.
 
 ``float32``          one item
 ``float32[]``        a list of varying length
 ``float32[3]``       a list of 3
-``float32[2,2]``     an array of 2 to 5 dimensions; the first may be ``None``: it varies
-``packed uint8[84,84,4]``  kept as bytes
+``float32[2,2]``     an array of 2 to 5 dimensions; the first one varies if it is ``None``
+``packed uint8[84,84,4]``  stored as the bytes of its items
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _DIMS = re.compile(r"(None|\d{1,15})(,\d{1,15})*")
 
 
 def parse_string(text: str) -> tuple[Json, bool]:
-    """Reads a feature's string.
+    """Parse the string of a feature.
 
     Returns:
-        The JSON of the feature, and whether it shall be packed.
+        The JSON of the feature, and whether it is packed.
 
     Raises:
-        ValueError: it is not such a string; the message names the candidates.
+        ValueError: the string is not valid; the message names similar features.
     """
     words = text.strip()
     packed = words.startswith("packed ")

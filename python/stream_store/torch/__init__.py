@@ -1,11 +1,11 @@
-"""PyTorch data sets over stores: windows for `torch.utils.data.DataLoader`.
+"""PyTorch datasets over stores: windows for `torch.utils.data.DataLoader`.
 
-    from stream_store.torch import WindowDataset, WindowIterableDataset
+    >>> from stream_store.torch import WindowDataset, WindowIterableDataset
 
-`WindowDataset` is map-style: the valid windows, numbered. `WindowIterableDataset` draws batches as
-`WindowSampler` does. Both pickle to a path or to open descriptors, keep no copy of the data, work
-under fork, spawn and forkserver, and give tensors that share memory with the arrays read. Importing
-`stream_store` imports neither this package nor torch.
+`WindowDataset` is map-style: it numbers the valid windows. `WindowIterableDataset` draws batches as
+`WindowSampler` does. Both are pickled as a path or as open descriptors, without the data; work with
+fork, spawn and forkserver; and give tensors that share memory with the arrays that were read.
+Importing `stream_store` imports neither this package nor torch.
 """
 
 from __future__ import annotations

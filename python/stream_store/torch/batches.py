@@ -1,4 +1,4 @@
-"""Batches of arrays as tensors, and as the list of samples that a DataLoader collates."""
+"""Batches as dicts of tensors, and as the list of samples that a DataLoader collates."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from torch.utils.data._utils.collate import default_collate_fn_map
 
 from .travel import from_worker
 
-# Items of keys that have one array per field.
+# Keys whose items are dicts with one array per field.
 _NESTED = ("_mask", "_length")
 
 
 def to_tensors(batch: dict[str, Any]) -> dict[str, Any]:
-    """A batch with its arrays as tensors over the same memory.
+    """A batch with its arrays as tensors that share their memory.
 
-    Dates and times become their int64 counts; text, bytes and decimals, which no tensor holds, stay
-    lists.
+    Dates and times become int64 counts. Text, bytes and decimals become lists, because tensors
+    cannot hold them.
     """
     return {name: _to_tensor(value) for name, value in batch.items()}
 
@@ -47,7 +47,7 @@ def _item(name: str, value: Any, i: int) -> Any:
 
 
 class LazySample(Mapping[str, Any]):
-    """A Sample that takes its tensors out of the batch when they are asked for."""
+    """A Sample that takes each tensor from the batch on access."""
 
     def __init__(self, batch: dict[str, Any], i: int) -> None:
         self._batch = batch
@@ -64,10 +64,10 @@ class LazySample(Mapping[str, Any]):
 
 
 class Samples(Sequence[LazySample]):
-    """A batch that looks like the list of its samples, for whoever collates those themselves.
+    """A batch in the form of a list of samples, for custom collate functions.
 
-    torch's default collation asks for the type of the first sample and finds `_collate` for it,
-    which takes the batch out as it is.
+    torch's default collation looks up the type of the first sample and finds `_collate`, which
+    returns the batch unchanged.
     """
 
     def __init__(self, batch: dict[str, Any], size: int) -> None:
@@ -88,7 +88,7 @@ class Samples(Sequence[LazySample]):
 def _collate(samples: Any, *, collate_fn_map: Any = None) -> dict[str, Any]:  # noqa: ARG001
     if isinstance(samples, Samples):
         return from_worker(samples.batch)
-    first = samples[0]  # samples fetched one by one
+    first = samples[0]  # samples that were read one by one
     return from_worker(
         {
             name: (

@@ -1,4 +1,4 @@
-"""The two data sets; see the package."""
+"""WindowDataset and WindowIterableDataset; the package describes them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
+from stream_store._types import Batch
 from stream_store.sampler import WindowSampler
 from stream_store.store import StreamStore
 
@@ -19,20 +20,46 @@ from .travel import from_worker
 Stores = StreamStore | Sequence[StreamStore]
 
 
-class WindowDataset(Dataset[dict[str, Any]]):
-    """The valid windows of a store, numbered from 0: for samplers of torch.
+class WindowDataset(Dataset[Batch]):
+    """The valid windows of a store, numbered from 0: a map-style dataset.
 
-    Args: those of `WindowSampler` that say which windows there are and what is read of them.
+    `dataset[i]` is one window as a dict of tensors. A `DataLoader` reads a whole batch in one call,
+    and torch's default collation returns that batch unchanged.
 
-    `dataset[i]` is one window as a dict of tensors; a `DataLoader` reads a whole batch in one call
-    and gets it ready-made from torch's default collation.
+    The number of a window stays the same while the store grows, and `len` grows with the store.
+    That is not possible with `rows` that count from the end, with lanes and segments, or with a
+    list of stores: the windows are then those of the moment when the dataset was made, or of the
+    last `refresh`.
 
-    A number keeps its window while the store grows, and `len` grows with it. With `rows` that count
-    from the end, or lanes with segments, numbers would move: there the windows are those of when
-    the data set was made, or last `refresh`ed.
+    Args:
+        store: a StreamStore, or a list of them whose windows are numbered together.
+        length: values or rows in each window.
+        unit: "value" gives windows of raw values as `windows()` reads them, "row" windows of
+            decoded rows as `read_rows()` reads them.
+        align: with unit "value", "row" starts windows at the first value of a row only.
+        segment_by: int field, or bool field or fields, that divide the rows into segments (see
+            `StreamStore.segments`). No window crosses segments.
+        pad: with unit "row", "right" also gives windows that extend past the end of their segment,
+            "left" windows that begin before it.
+        lanes: with unit "row", the number of environments whose rows alternate.
+        rows: (start, stop) limits the rows in which windows start (with pad "left": end).
+        columns: with unit "value", the columns of `windows()`.
+        fields: with unit "row", the fields of `read_rows()`.
+        max_length: with unit "row", as for `read_rows()`.
 
     Raises:
-        ValueError: as WindowSampler. IndexError: there is no such window.
+        ValueError: an argument is not valid; the message has the accepted values.
+        TypeError: `store` is neither a StreamStore nor a list of them.
+
+    Examples:
+        >>> from torch.utils.data import DataLoader
+        >>> store = StreamStore(fields={"obs": "float32[2]"})
+        >>> rows = store.extend({"obs": np.ones((10, 2))})
+        >>> dataset = WindowDataset(store, 3, unit="row")
+        >>> len(dataset), dataset[0]["obs"].shape
+        (8, torch.Size([3, 2]))
+        >>> [batch["obs"].shape[0] for batch in DataLoader(dataset, batch_size=5)]
+        [5, 3]
     """
 
     def __init__(
@@ -68,7 +95,17 @@ class WindowDataset(Dataset[dict[str, Any]]):
         self.refresh()
 
     def refresh(self) -> int:
-        """Number the windows of what is stored now; returns how many there are."""
+        """Number the valid windows of the current rows.
+
+        Returns:
+            The number of windows.
+
+        Examples:
+            >>> store = StreamStore(fields={"obs": "float32[2]"})
+            >>> rows = store.extend({"obs": np.ones((10, 2))})
+            >>> WindowDataset(store, 1, unit="row", rows=(-4, None)).refresh()
+            4
+        """
         store = self._store
         if self._moves:
             several = not isinstance(store, StreamStore)
@@ -78,9 +115,28 @@ class WindowDataset(Dataset[dict[str, Any]]):
         return self._sampler.num_starts
 
     def __len__(self) -> int:
+        """Number of windows."""
         return self._sampler.num_starts
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
+    def __getitem__(self, index: int) -> Batch:
+        """Read one window.
+
+        Args:
+            index: number of the window, in [-len(self), len(self)).
+
+        Returns:
+            A dict of tensors of shape (length, ...); text, bytes and decimals are lists.
+
+        Raises:
+            IndexError: there is no such window.
+            TypeError: `index` is not an int.
+
+        Examples:
+            >>> store = StreamStore(fields={"obs": "float32[2]"})
+            >>> rows = store.extend({"obs": np.ones((10, 2))})
+            >>> WindowDataset(store, 3, unit="row")[-1]["_step"]
+            tensor([7, 8, 9])
+        """
         try:
             number = operator.index(index)
         except TypeError:
@@ -91,7 +147,7 @@ class WindowDataset(Dataset[dict[str, Any]]):
         return sample_of(to_tensors(self._sampler._core.read_starts([number])), 0)
 
     def __getitems__(self, indices: Sequence[int]) -> Samples:
-        """Windows of those numbers, read in one call; negative ones count from the end."""
+        """Read several windows in one call; negative numbers count from the end."""
         return Samples(to_tensors(self._sampler._core.read_starts(indices)), len(indices))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -105,16 +161,46 @@ class WindowDataset(Dataset[dict[str, Any]]):
         self._sampler = WindowSampler(store, **self._arguments)
 
 
-class WindowIterableDataset(IterableDataset[dict[str, Any]]):
-    """Batches of windows as `WindowSampler` draws them, each worker and rank its own part.
-
-    Args: those of `WindowSampler`. `rank` and `world_size` are by default those of
-    `torch.distributed` where that is initialised.
+class WindowIterableDataset(IterableDataset[Batch]):
+    """Batches of windows as `WindowSampler` draws them, divided among workers and ranks.
 
     Items are whole batches, dicts of tensors: use `DataLoader(dataset, batch_size=None)`. With
-    replacement a worker's stream is endless and its own. Without, the workers of all ranks share
-    each epoch disjointly, and every iteration of the loader begins the next one, with persistent
-    workers or new ones; `set_epoch` chooses it.
+    replacement, each worker draws its own endless sequence. Without, the workers of all ranks share
+    each epoch disjointly; every iteration of the loader begins the next epoch, with persistent
+    workers or new ones, and `set_epoch` selects it.
+
+    Args:
+        store: a StreamStore, or a list of them whose valid starts are numbered together.
+        length: values or rows in each window.
+        rank: number of this process; by default that of `torch.distributed`, if initialised.
+        world_size: number of processes; by default that of `torch.distributed`, if initialised.
+        unit: as for `WindowSampler`, like all following arguments.
+        align: see `WindowSampler`.
+        batch_size: windows in each batch.
+        replacement: whether to draw with replacement.
+        seed: see `WindowSampler`.
+        segment_by: see `WindowSampler`.
+        pad: see `WindowSampler`.
+        lanes: see `WindowSampler`.
+        rows: see `WindowSampler`.
+        columns: see `WindowSampler`.
+        fields: see `WindowSampler`.
+        max_length: see `WindowSampler`.
+        drop_last: give whole batches only, and equally many to every worker of every rank.
+
+    Raises:
+        ValueError: an argument is not valid; the message has the accepted values.
+        TypeError: `store` is neither a StreamStore nor a list of them.
+
+    Examples:
+        >>> from torch.utils.data import DataLoader
+        >>> store = StreamStore(fields={"obs": "float32[2]"})
+        >>> rows = store.extend({"obs": np.ones((10, 2))})
+        >>> dataset = WindowIterableDataset(
+        ...     store, 3, unit="row", batch_size=4, replacement=False
+        ... )
+        >>> [batch["obs"].shape[0] for batch in DataLoader(dataset, batch_size=None)]
+        [4, 4]
     """
 
     def __init__(
@@ -124,18 +210,45 @@ class WindowIterableDataset(IterableDataset[dict[str, Any]]):
         *,
         rank: int | None = None,
         world_size: int | None = None,
-        **arguments: Any,
+        unit: Literal["value", "row"] = "value",
+        align: Literal["any", "row"] = "any",
+        batch_size: int = 1,
+        replacement: bool = True,
+        seed: int = 0,
+        segment_by: str | Sequence[str] | None = None,
+        pad: Literal["right", "left"] | None = None,
+        lanes: int = 1,
+        rows: tuple[int | None, int | None] | None = None,
+        columns: Sequence[str] | None = None,
+        fields: Sequence[str] | None = None,
+        max_length: Mapping[str, int] | None = None,
+        drop_last: bool = False,
     ) -> None:
         if (rank is None) != (world_size is None):
-            raise ValueError("rank and world_size go together: give both or none")
+            raise ValueError("give both rank and world_size, or neither")
         self._store = store
-        self._arguments = {"length": length, **arguments}
+        self._arguments: dict[str, Any] = {
+            "length": length,
+            "unit": unit,
+            "align": align,
+            "batch_size": batch_size,
+            "replacement": replacement,
+            "seed": seed,
+            "segment_by": segment_by,
+            "pad": pad,
+            "lanes": lanes,
+            "rows": rows,
+            "columns": columns,
+            "fields": fields,
+            "max_length": max_length,
+            "drop_last": drop_last,
+        }
         self._rank = (rank, world_size)
         self._epochs = EpochCounter()
         self._sampler: WindowSampler | None = None
         self._place: tuple[int, int] | None = None  # of self._sampler
         self._state: dict[str, Any] | None = None  # the one that was loaded last
-        self._make_sampler(0, 1)  # says what is wrong with the arguments
+        self._make_sampler(0, 1)  # checks the arguments
 
     def _make_sampler(self, worker: int, workers: int) -> WindowSampler:
         rank, world_size = self._ranks()
@@ -159,21 +272,58 @@ class WindowIterableDataset(IterableDataset[dict[str, Any]]):
         return 0, 1
 
     def set_epoch(self, epoch: int) -> None:
-        """Make the next iteration of every worker epoch number `epoch`."""
+        """Make the next iteration of every worker epoch number `epoch`.
+
+        Args:
+            epoch: int in [0, 2**22).
+
+        Raises:
+            ValueError: `epoch` is out of range.
+
+        Examples:
+            >>> store = StreamStore(fields={"action": "int64"})
+            >>> rows = store.extend({"action": np.arange(10)})
+            >>> dataset = WindowIterableDataset(store, 3, replacement=False)
+            >>> dataset.set_epoch(7)
+            >>> batch = next(iter(dataset))
+            >>> dataset.state_dict()["epoch"]
+            7
+        """
         self._epochs.set(epoch)
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Iterator[Batch]:
+        """Iterate over batches: endlessly with replacement, else over the next epoch."""
         worker, workers = _worker()
         sampler = self._make_sampler(worker, workers)
         batches = map(to_tensors, self._epochs.begin(sampler, worker))
         return map(from_worker, batches)
 
     def state_dict(self) -> dict[str, Any]:
-        """As `WindowSampler.state_dict`, of this process's worker."""
+        """Return the state of this process's worker, as `WindowSampler.state_dict`.
+
+        Examples:
+            >>> store = StreamStore(fields={"action": "int64"})
+            >>> rows = store.extend({"action": np.arange(10)})
+            >>> dataset = WindowIterableDataset(store, 3)
+            >>> dataset.load_state_dict(dataset.state_dict())
+        """
         return self._make_sampler(*_worker()).state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a state that the same worker took."""
+        """Continue from a state that the same worker returned.
+
+        Args:
+            state: the result of `state_dict`.
+
+        Raises:
+            ValueError: the state is of another store, version or kind of sampler.
+
+        Examples:
+            >>> store = StreamStore(fields={"action": "int64"})
+            >>> rows = store.extend({"action": np.arange(10)})
+            >>> dataset = WindowIterableDataset(store, 3)
+            >>> dataset.load_state_dict(dataset.state_dict())
+        """
         worker, workers = _worker()
         self._make_sampler(worker, workers).load_state_dict(state)
         self._state = dict(state)
@@ -181,19 +331,19 @@ class WindowIterableDataset(IterableDataset[dict[str, Any]]):
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        state["_rank"] = self._ranks()  # the process group does not come along
+        state["_rank"] = self._ranks()  # the other process may have no process group
         state["_sampler"] = state["_place"] = None
         return state
 
 
 def _worker() -> tuple[int, int]:
-    """Which worker of a loader this process is, and of how many; (0, 1) if it is none."""
+    """Number of this worker of a loader, and of all its workers; (0, 1) outside of workers."""
     info = get_worker_info()
     return (0, 1) if info is None else (info.id, info.num_workers)
 
 
 def _numbers_move(store: Stores, arguments: Mapping[str, Any]) -> bool:
-    """Whether starts change their numbers when the store grows."""
+    """Whether windows get other numbers when the store grows."""
     rows = arguments["rows"] or (None, None)
     from_the_end = any(bound is not None and bound < 0 for bound in rows)
     lanes = arguments["lanes"] != 1 and arguments["segment_by"] is not None

@@ -1,10 +1,10 @@
-"""Batches on their way from a DataLoader's worker: one piece of shared memory instead of many.
+"""Transfer of batches from a DataLoader's worker: one block of shared memory per batch.
 
-Each tensor that leaves a process goes through a file descriptor of its own, which costs some
-0.2 ms on both sides together, more than reading the whole batch. So a batch of a worker is packed
-into one shared tensor, and taken apart into views of it where it arrives. That is done before the
-queue of the worker gets it: the queue's thread may be ended at any time, and must not be inside a
-call of torch that has released the GIL.
+torch sends each tensor through a file descriptor of its own, which costs about 0.2 ms in the two
+processes together, more than reading the whole batch. So a worker packs a batch into one shared
+tensor, and the receiver makes views of it. The packing happens before the batch is put into the
+worker's queue: the thread of the queue may be terminated at any time, and must not be inside a call
+of torch that has released the GIL then.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ import torch
 from torch.utils import _pytree
 from torch.utils.data import get_worker_info
 
-_ALIGNMENT = 64  # bytes; of every tensor in the packed one
+_ALIGNMENT = 64  # of every tensor inside the packed one, in bytes
 
 
 class _Place(NamedTuple):
-    """Where a tensor lies in the packed one."""
+    """Position of a tensor inside the packed one."""
 
     offset: int
     dtype: str
@@ -31,25 +31,25 @@ class _Place(NamedTuple):
 
 
 class Travelling(dict[str, Any]):
-    """A batch in a worker, for whose own code it is a dict; it arrives as a plain one.
+    """A batch in a worker. It is a dict for the worker's code, and arrives as a plain dict.
 
-    What that code puts into it travels as it would in any other dict.
+    Items that the worker's code adds are sent as in any other dict.
     """
 
     packed: torch.Tensor | None = None
-    places: Mapping[int, tuple[torch.Tensor, _Place]] = {}  # by id of the tensors that are views
+    places: Mapping[int, tuple[torch.Tensor, _Place]] = {}  # key: id of a tensor that is a view
 
-    def __copy__(self) -> Travelling:  # torch's default_convert copies what it converts
+    def __copy__(self) -> Travelling:  # torch's default_convert copies its argument
         copy = Travelling(self)
         copy.packed, copy.places = self.packed, self.places
         return copy
 
-    def __reduce__(self) -> Any:  # for files: what torch.load() takes without more
+    def __reduce__(self) -> Any:  # in files: a form that torch.load() accepts by default
         return OrderedDict, (), None, None, iter(self.items())
 
 
 def from_worker(batch: dict[str, Any]) -> dict[str, Any]:
-    """The batch, made ready to travel where this process is a worker."""
+    """The batch, packed for sending if this process is a worker."""
     return batch if get_worker_info() is None else pack(batch)
 
 
@@ -82,7 +82,7 @@ def _view(memory: np.ndarray[Any, Any], place: _Place) -> torch.Tensor:
 
 
 def _map(kind: type, value: Any, change: Callable[[Any], Any]) -> Any:
-    """The same nested dicts with `change` of every leaf of that kind."""
+    """Nested dicts with `change` applied to every leaf of type `kind`."""
     if type(value) is dict or type(value) is Travelling:
         return {name: _map(kind, item, change) for name, item in value.items()}
     return change(value) if type(value) is kind else value
@@ -97,7 +97,7 @@ def _reduce(batch: Travelling) -> Any:
 
 
 def _is_as_packed(tensor: torch.Tensor, packed: torch.Tensor | None, place: _Place) -> bool:
-    """Whether a view is what its place says: the worker may have changed it in place."""
+    """Whether a view still matches its place; the worker may have changed it in place."""
     return (
         packed is not None
         and tuple(tensor.shape) == place.shape

@@ -1,18 +1,18 @@
-"""Values: Python objects to what a store keeps, and back.
+"""Values: conversion between Python objects and the words that a store keeps.
 
-encoding.py   encode(): which rules a value falls under
-arrays.py     any object as an array
-numeric.py, temporal.py, decimals.py, texts.py   the rules of each kind of field
-decoding.py   decode(), decode_words()
-floats.py     float16 and float32 inside a float64, NaN payloads kept
+encode.py    encode(): any value; also the rules of strings, binaries and decimals
+decode.py    decode(), decode_words()
+numeric.py   the rules of numbers, and float16 and float32 inside a float64
+temporal.py  the rules of dates and times
+arrays.py    objects of any library as arrays, and the errors for invalid values
 
-The fast paths are in C++; this is for every value that they do not know. Nothing here knows of
-stores, and nothing keeps state.
+C++ converts the common values itself and calls this package for all others. The package has no
+state and does not depend on stores.
 """
 
 from __future__ import annotations
 
-from .decoding import decode, decode_words
-from .encoding import convert_array, encode
+from .decode import decode, decode_words
+from .encode import convert_array, encode
 
 __all__ = ["convert_array", "decode", "decode_words", "encode"]

@@ -1,13 +1,14 @@
-"""Any object as a NumPy array, without losing anything on the way.
+"""Objects of any library as NumPy arrays without loss, and the errors for invalid values.
 
-NumPy's own rules for lists are not used: they turn ``[2**63, -1]`` into floats. Lists become object
-arrays that hold the very items, which numeric.py and temporal.py then convert one by one; lists of
-equal arrays are stacked.
+NumPy's own conversion of lists is not used, because it turns ``[2**63, -1]`` into floats. Lists
+become object arrays of the same items, which numeric.py and temporal.py then convert one by one;
+lists of equal arrays are stacked.
 """
 
 from __future__ import annotations
 
 import array
+import reprlib
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -17,23 +18,68 @@ from numpy.typing import NDArray
 
 from stream_store.features import FieldSpec
 
-from .errors import short, wrong_type, wrong_value
-from .floats import widen_bfloat16
-
 MAX_DEPTH = 32  # of lists inside each other
 
 _BYTES = (str, bytes, bytearray)
+_REPR = reprlib.Repr()
+_REPR.maxother = _REPR.maxstring = _REPR.maxlong = 60
+
+
+# --- errors ---
+
+
+def short(value: object) -> str:
+    """A value as text of at most one line."""
+    if isinstance(value, np.ndarray):
+        dtype = "" if value.dtype == object else f" and dtype {value.dtype}"
+        return f"an array of shape {value.shape}{dtype}"
+    if isinstance(value, np.generic):
+        return f"{value!s:.60} ({type(value).__name__})"
+    try:
+        text = _REPR.repr(value)
+    except ValueError:  # an int of thousands of digits
+        text = "a huge value"
+    return text if isinstance(value, (int, float)) else f"{text} ({type(value).__name__})"
+
+
+def wrong_value(spec: FieldSpec, expected: str, value: object) -> ValueError:
+    """The error for an object of the right type that is not a valid value of the field."""
+    return ValueError(
+        f"field {spec.name!r} ({spec.text}): expected {expected}, found {short(value)}"
+    )
+
+
+def wrong_type(spec: FieldSpec, expected: str, value: object) -> TypeError:
+    """The error for an object of a type that the field does not take."""
+    return TypeError(
+        f"field {spec.name!r} ({spec.text}): expected {expected}, found {short(value)}"
+    )
+
+
+def wrong_item(spec: FieldSpec, expected: str, array: np.ndarray[Any, Any], bad: Any) -> ValueError:
+    """The error for an array, naming its first item where the mask `bad` is true."""
+    flat = np.ravel(array)
+    place = int(np.argmax(np.ravel(bad)))
+    where = f" at {place} of {flat.size}" if flat.size > 1 else ""
+    return ValueError(
+        f"field {spec.name!r} ({spec.text}): expected {expected}, found {short(flat[place])}{where}"
+    )
+
+
+# --- arrays ---
 
 
 def as_array(spec: FieldSpec, value: Any, depth: int = 0) -> NDArray[Any]:
     """The value as an array of its own dtype, or of objects where it is a list of scalars.
 
     Raises:
-        ValueError: a None or masked item inside, or lists of uneven length.
-        TypeError: its conversion to an array failed.
+        ValueError: an item is None or masked, or lists have different lengths.
+        TypeError: the conversion to an array failed.
     """
     if isinstance(value, np.ma.MaskedArray):
-        raise wrong_value(spec, "no masked array; fill it first, or leave the field out", value)
+        raise wrong_value(
+            spec, "an array without a mask (fill it first, or leave the field out)", value
+        )
     if isinstance(value, np.ndarray):
         if value.dtype != object:
             return np.asarray(value)
@@ -54,7 +100,7 @@ def _is_list(value: object) -> bool:
 
 
 def _boxed(spec: FieldSpec, value: Any, depth: int) -> NDArray[Any]:
-    """A foreign array converted, anything else as the one item of an object array."""
+    """An array of another library converted; any other object as the item of an object array."""
     if depth > MAX_DEPTH:
         raise wrong_value(spec, f"at most {MAX_DEPTH} lists inside each other", "deeper ones")
     if _is_list(value):
@@ -68,7 +114,7 @@ def _boxed(spec: FieldSpec, value: Any, depth: int) -> NDArray[Any]:
 
 
 def _foreign(spec: FieldSpec, value: Any) -> NDArray[Any] | None:
-    """What another library's array converts itself to; None if the value is no array."""
+    """The NumPy array of another library's array; None if the value is not an array."""
     if isinstance(value, (*_BYTES, int, float, type)):
         return None
     try:
@@ -83,7 +129,7 @@ def _foreign(spec: FieldSpec, value: Any) -> NDArray[Any] | None:
             f"failed: {type(error).__name__}: {error}"
         ) from error
     if has_nulls:
-        raise wrong_value(spec, "no list with a None inside; leave the field out instead", value)
+        raise wrong_value(spec, "a list without None (leave the field out instead)", value)
     return converted
 
 
@@ -107,7 +153,7 @@ def _from_torch(tensor: Any) -> NDArray[Any]:
 
 def _from_items(spec: FieldSpec, items: list[Any], depth: int) -> NDArray[Any]:
     if any(item is None for item in items):
-        raise wrong_value(spec, "no list with a None inside; leave the field out instead", items)
+        raise wrong_value(spec, "a list without None (leave the field out instead)", items)
     if all(isinstance(item, (*_BYTES, int, float)) for item in items):
         return _objects(items, (len(items),))
     if depth > MAX_DEPTH:
@@ -133,10 +179,10 @@ def _objects(items: list[Any], shape: tuple[int, ...]) -> NDArray[Any]:
 
 
 def fit_shape(spec: FieldSpec, values: NDArray[Any]) -> NDArray[Any]:
-    """The array flattened in C order, if its shape is one that the field takes.
+    """The array flattened in C order, if the field takes its shape.
 
-    A scalar field takes ``()`` and ``(1,)``; a list field 1-D, and a scalar as a list of one; an
-    array field its shape, any number of items where the first dimension varies.
+    A scalar field takes ``()`` and ``(1,)``. A list field takes 1-D arrays, and a scalar as a list
+    of one item. An array field takes its own shape, with any first dimension if that varies.
     """
     found, shape = values.shape, spec.shape
     fits = found == shape
@@ -164,14 +210,21 @@ def _shape_text(shape: tuple[int, ...]) -> str:
 
 
 def native(values: NDArray[Any]) -> NDArray[Any]:
-    """The same values in the machine's byte order; moves bytes, so that every NaN survives."""
+    """The same values in the machine's byte order. Bytes are swapped, so every NaN is kept."""
     if values.dtype.isnative:
         return values
     return values.byteswap().view(values.dtype.newbyteorder("="))
 
 
 def reject(spec: FieldSpec, expected: str, values: NDArray[Any]) -> Exception:
-    """The error for an array of a dtype that the field does not take: ValueError for text."""
+    """The error for an array of a dtype that the field does not take; ValueError for text."""
     if values.dtype.kind in "UST":
         return wrong_value(spec, expected, values.flat[0] if values.size else values)
     return wrong_type(spec, expected, values)
+
+
+def widen_bfloat16(array: NDArray[Any]) -> NDArray[np.float32]:
+    """bfloat16, given as the bits, as float32, whose upper half it is. NumPy has no bfloat16."""
+    wide = array.view(np.uint16).astype(np.uint32) << 16
+    floats: NDArray[np.float32] = wide.view(np.float32)
+    return floats

@@ -1,4 +1,9 @@
-"""Numbers: bools, ints, floats and class labels, checked against their field's range."""
+"""Numbers: bools, ints, floats and class labels, checked against the range of their field.
+
+`widen` and `narrow` convert between float64 and the shorter floats and keep every bit pattern. The
+processor's own conversions quiet a signalling NaN, so NaNs are converted by integer shifts. All
+other values are rounded to nearest, ties to even. The C++ core does the same.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +19,20 @@ from numpy.typing import NDArray
 
 from stream_store.features import FieldSpec
 
-from .arrays import native, reject
-from .errors import wrong_item, wrong_type, wrong_value
-from .floats import narrow, widen, widen_bfloat16
+from .arrays import native, reject, widen_bfloat16, wrong_item, wrong_type, wrong_value
+
+_MANTISSA_BITS = {2: 10, 4: 23}
+_UNSIGNED: dict[int, np.dtype[Any]] = {2: np.dtype("u2"), 4: np.dtype("u4")}
 
 
 def convert_numbers(spec: FieldSpec, values: NDArray[Any]) -> NDArray[Any]:
-    """Checks numbers of any shape against the field and gives them in a dtype that the core takes.
+    """Check numbers of any shape, and convert them to a dtype that the core takes.
 
-    Ints come back as ints, floats with their bits untouched, both in the item dtype if packed.
+    Ints stay ints, floats keep their bits; both have the item dtype if the field is packed.
 
     Raises:
-        ValueError: 1.5, NaN, a text or a number out of range where it does not belong.
-        TypeError: something that is no number.
+        ValueError: an item is not a valid number of the field, such as 1.5, NaN or "a" for an int.
+        TypeError: an item is not a number.
     """
     if spec.class_ids is not None and values.dtype.kind in "UTO":
         values = _class_numbers(spec, spec.class_ids, values)
@@ -105,7 +111,7 @@ def exact_int(spec: FieldSpec, item: Any, expected: str) -> int:
 
 
 def _integral(item: Any) -> int | None:
-    """The number as int if it is whole and not out of every range."""
+    """The number as int if it is whole and not far beyond 64 bits, else None."""
     if isinstance(item, Decimal) and item.adjusted() > 30:
         return None
     try:
@@ -118,7 +124,7 @@ def _integral(item: Any) -> int | None:
 def _foreign_number(
     spec: FieldSpec, expected: str, item: Any, convert: Callable[[Any], Any]
 ) -> Any:
-    """Runs an object's own conversion to a number."""
+    """Call the conversion of a foreign object to a number."""
     try:
         return convert(item)
     except MemoryError:
@@ -128,7 +134,7 @@ def _foreign_number(
 
 
 def _class_numbers(spec: FieldSpec, ids: dict[str, int], values: NDArray[Any]) -> NDArray[Any]:
-    """Names of classes replaced by their numbers; numbers stay."""
+    """The numbers of classes given by name; numbers stay as they are."""
     numbers = np.empty(values.size, dtype=object)
     for place, item in enumerate(values.flat):
         if isinstance(item, str) and item not in ids:
@@ -160,7 +166,7 @@ def _objects_to_floats(spec: FieldSpec, values: NDArray[Any]) -> NDArray[np.floa
 
 
 def _exact_float(spec: FieldSpec, item: Any) -> float:
-    """A number of any type as the nearest float; the bits of a NaN are kept."""
+    """A number of any type as the nearest float. The bits of a NaN are kept."""
     if isinstance(item, float):
         return item
     if isinstance(item, (str, bytes, bytearray)):
@@ -180,3 +186,46 @@ def _exact_float(spec: FieldSpec, item: Any) -> float:
     if hasattr(item, "__float__") and not isinstance(item, np.generic):
         return float(_foreign_number(spec, "a number", item, float))
     raise wrong_type(spec, "a number", item)
+
+
+# --- float16 and float32 ---
+
+
+def _exponent_ones(size: int) -> int:
+    """Bits of positive infinity."""
+    return (1 << (8 * size - 1)) - (1 << _MANTISSA_BITS[size])
+
+
+def widen(array: NDArray[Any]) -> NDArray[np.float64]:
+    """Floats of 2, 4 or 8 bytes as float64, of any shape. The payloads of NaNs are kept."""
+    size = array.dtype.itemsize
+    if size == 8:
+        return array
+    with np.errstate(all="ignore"):
+        doubles: NDArray[np.float64] = np.array(array, dtype=np.float64)
+    nan = np.isnan(array)
+    if nan.any():
+        bits = array.view(_UNSIGNED[size])[nan].astype(np.uint64)
+        sign = (bits >> (8 * size - 1)) << 63
+        mantissa = bits & ((1 << _MANTISSA_BITS[size]) - 1)
+        quiet = sign | 0x7FF0000000000000 | (mantissa << (52 - _MANTISSA_BITS[size]))
+        doubles.view(np.uint64)[nan] = quiet
+    return doubles
+
+
+def narrow(doubles: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """A new array of float64 rounded to `dtype`. A NaN keeps its sign and its top bits."""
+    size = dtype.itemsize
+    if size == 8:
+        return np.array(doubles)
+    with np.errstate(all="ignore"):
+        narrowed = np.array(doubles, dtype=dtype)
+    nan = np.isnan(doubles)
+    if nan.any():
+        bits = doubles.view(np.uint64)[nan]
+        sign = (bits >> 63) << (8 * size - 1)
+        mantissa = (bits & ((1 << 52) - 1)) >> (52 - _MANTISSA_BITS[size])
+        mantissa[mantissa == 0] = 1 << (_MANTISSA_BITS[size] - 1)  # 0 would mean infinity
+        kept = sign | _exponent_ones(size) | mantissa
+        narrowed.view(_UNSIGNED[size])[nan] = kept.astype(_UNSIGNED[size])
+    return narrowed

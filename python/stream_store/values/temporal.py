@@ -1,7 +1,7 @@
 """Dates, times of day, timestamps and durations as exact counts of their field's unit.
 
-A timestamp counts from 1970-01-01 in UTC. A datetime with a zone is that instant; one without is
-taken as UTC, as `datetime64` and Arrow do.
+A timestamp counts from 1970-01-01 in UTC. A datetime with a zone is converted to UTC; one without
+is taken as UTC, as in `datetime64` and Arrow.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from stream_store.features import FieldSpec
 
-from .arrays import native, reject
-from .errors import wrong_item, wrong_type, wrong_value
+from .arrays import native, reject, wrong_item, wrong_type, wrong_value
 from .numeric import exact_int, integers
 
 _NAT = -(2**63)
@@ -38,11 +37,11 @@ _TAKES = {
 
 
 def convert_temporal(spec: FieldSpec, values: NDArray[Any]) -> NDArray[Any]:
-    """Dates and times of any shape as int64 counts; integral numbers are taken as counts already.
+    """Dates and times of any shape as int64 counts. Integral numbers are counts already.
 
     Raises:
-        ValueError: not exact in the field's unit, out of range, or NaT.
-        TypeError: no date or time of this kind.
+        ValueError: an item is not exact in the field's unit, is out of range, or is NaT.
+        TypeError: an item is not a date or time of this kind.
     """
     letter, expected = _TAKES[spec.info.kind]
     kind = values.dtype.kind
@@ -57,12 +56,12 @@ def convert_temporal(spec: FieldSpec, values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _bounds(spec: FieldSpec) -> tuple[int, int]:
-    bits = 8 * spec.info.item_bytes
+    bits = spec.info.bits
     return -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
 
 
 def _limits(spec: FieldSpec) -> tuple[int, int]:
-    """Counts that make sense: a time of day lies in one day."""
+    """The range of valid counts: a time of day is less than one day."""
     if spec.info.kind == "time":
         return 0, _ATTOSECONDS["D"] // _ATTOSECONDS[spec.info.unit] - 1
     low, high = _bounds(spec)
@@ -78,14 +77,16 @@ def _check_range(spec: FieldSpec, counts: NDArray[Any], values: NDArray[Any]) ->
 
 
 def _counts(spec: FieldSpec, values: NDArray[Any]) -> NDArray[Any]:
-    """datetime64 or timedelta64 converted to the field's unit with exact integers."""
+    """datetime64 or timedelta64 in the field's unit, computed with exact integers."""
     unit, count = np.datetime_data(values.dtype)
     counts: NDArray[Any] = values.view(np.int64)
     if (counts == _NAT).any():
-        raise wrong_value(spec, "no NaT; leave the field out, or write None for the row", values)
+        raise wrong_value(
+            spec, "no NaT (if the value is missing, leave the field out or write None)", values
+        )
     if unit in ("Y", "M"):
         if values.dtype.kind == "m" or (abs(counts) > 10**7).any():
-            raise wrong_value(spec, f"something exact in {spec.info.unit}", values)
+            raise wrong_value(spec, f"a value exact in {spec.info.unit}", values)
         counts, unit, count = values.astype("M8[D]").view(np.int64), "D", 1
     if unit not in _ATTOSECONDS:
         raise wrong_value(spec, "datetimes or timedeltas with a unit", values)
@@ -102,12 +103,12 @@ def _scale(
     many, one = ratio.numerator, ratio.denominator
     inexact = counts != 0 if one > _INT64_MAX else counts % one != 0
     if inexact.any():
-        raise wrong_item(spec, f"something exact in {spec.info.unit}", values, inexact)
+        raise wrong_item(spec, f"a value exact in {spec.info.unit}", values, inexact)
     counts = counts // one
     limit = _INT64_MAX // many
     too_large = (counts > limit) | (counts < -limit)
     if too_large.any():
-        raise wrong_item(spec, f"64 bits to hold it in {spec.info.unit}", values, too_large)
+        raise wrong_item(spec, f"a value that fits 64 bits in {spec.info.unit}", values, too_large)
     return counts * many
 
 
@@ -128,7 +129,7 @@ def _count_of(spec: FieldSpec, item: Any) -> int:
     unit: int = _ATTOSECONDS[spec.info.unit] // _ATTOSECONDS["ns"]
     count, rest = nanoseconds // unit, nanoseconds % unit
     if rest:
-        raise wrong_value(spec, f"something exact in {spec.info.unit}", item)
+        raise wrong_value(spec, f"a value exact in {spec.info.unit}", item)
     low, high = _limits(spec)
     if not low <= count <= high:
         raise wrong_value(spec, f"a count in [{low}, {high}] of its unit", item)
@@ -137,8 +138,10 @@ def _count_of(spec: FieldSpec, item: Any) -> int:
 
 def _nanoseconds(spec: FieldSpec, item: Any, expected: str) -> int:
     kind = spec.info.kind
-    if type(item).__name__ == "NaTType":  # pandas.NaT, which passes for a datetime
-        raise wrong_value(spec, "no NaT; leave the field out, or write None for the row", item)
+    if type(item).__name__ == "NaTType":  # pandas.NaT is an instance of datetime
+        raise wrong_value(
+            spec, "no NaT (if the value is missing, leave the field out or write None)", item
+        )
     if kind in ("date", "timestamp") and isinstance(item, dt.date):
         return _since_epoch(spec, item)
     if kind == "time" and isinstance(item, dt.time):

@@ -1,4 +1,4 @@
-// Tests of the memory headroom, on trees of files that look like the kernel's.
+// Tests of CgroupHeadroomBytes(), on directory trees that imitate /proc and /sys.
 
 #include "base/cgroup.h"
 
@@ -31,7 +31,7 @@ class CgroupTest : public ::testing::Test {
   ScratchDirectory scratch_;
 };
 
-TEST_F(CgroupTest, NoControlGroupsIsNoLimit) { EXPECT_EQ(Headroom(), UINT64_MAX); }
+TEST_F(CgroupTest, WithoutControlGroupsThereIsNoLimit) { EXPECT_EQ(Headroom(), UINT64_MAX); }
 
 TEST_F(CgroupTest, VersionTwoIsLimitMinusUse) {
   Put("proc/self/cgroup", "0::/job\n");
@@ -45,7 +45,7 @@ TEST_F(CgroupTest, DroppableCacheIsNotUse) {
   EXPECT_EQ(Headroom(), 500U);
 }
 
-TEST_F(CgroupTest, ParentWithLessRoomDecides) {
+TEST_F(CgroupTest, ParentWithTheSmallestHeadroomDecides) {
   Put("proc/self/cgroup", "0::/user/job\n");
   PutGroup("sys/fs/cgroup/user/job", "max", "300");
   PutGroup("sys/fs/cgroup/user", "500", "400");
@@ -67,7 +67,7 @@ TEST_F(CgroupTest, VersionOneIsRead) {
   EXPECT_EQ(Headroom(), 100U);
 }
 
-TEST_F(CgroupTest, NonsenseIsNoLimit) {
+TEST_F(CgroupTest, MalformedFilesMeanNoLimit) {
   Put("proc/self/cgroup", "\n::\n:\n0::\nmemory\n0::/job\n");
   PutGroup("sys/fs/cgroup/job", "lots", "-");
   EXPECT_EQ(Headroom(), UINT64_MAX);

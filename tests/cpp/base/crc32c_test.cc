@@ -20,7 +20,7 @@ std::vector<unsigned char> RandomBytes(std::size_t count) {
   return bytes;
 }
 
-// The definition, bit by bit.
+// The definition of CRC32C, one bit at a time.
 std::uint32_t ExtendByDefinition(std::uint32_t state, const unsigned char* bytes,
                                  std::size_t size) {
   for (std::size_t i = 0; i < size; ++i) {

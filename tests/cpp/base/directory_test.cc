@@ -1,4 +1,4 @@
-// Tests of Directory: what may be opened inside a store, and how errors name it.
+// Tests of Directory: which entries can be opened inside a store, and the errors for the others.
 
 #include "base/directory.h"
 
@@ -39,7 +39,7 @@ TEST_F(DirectoryTest, FileInPlaceOfADirectoryAlreadyExists) {
   EXPECT_CONTAINS(error.what(), "is not a directory");
 }
 
-TEST_F(DirectoryTest, NewFilesHaveMode0600WhateverTheUmask) {
+TEST_F(DirectoryTest, NewFilesHaveMode0600RegardlessOfTheUmask) {
   for (const mode_t mask : {mode_t{0}, mode_t{0777}}) {
     const mode_t old = ::umask(mask);
     const File file = directory_.CreateFile("values");
@@ -52,7 +52,7 @@ TEST_F(DirectoryTest, NewFilesHaveMode0600WhateverTheUmask) {
   }
 }
 
-TEST_F(DirectoryTest, CreateNeverTakesAFileThatIsThere) {
+TEST_F(DirectoryTest, CreateFileRefusesAnExistingName) {
   directory_.CreateFile("values");
   EXPECT_EQ(ErrorOf([&] { directory_.CreateFile("values"); }).code(), ErrorCode::kAlreadyExists);
 }
@@ -61,7 +61,7 @@ TEST_F(DirectoryTest, MissingFileIsNotFound) {
   EXPECT_EQ(CodeOfOpening("values"), ErrorCode::kNotFound);
 }
 
-TEST_F(DirectoryTest, AnythingButARegularFileIsCorrupt) {
+TEST_F(DirectoryTest, EntriesOtherThanRegularFilesAreCorrupt) {
   fs::create_directory(scratch_ / "directory");
   fs::create_symlink("/etc/passwd", scratch_ / "link");
   ASSERT_EQ(::mkfifo((scratch_ / "pipe").c_str(), 0600), 0);
@@ -102,10 +102,10 @@ TEST_F(DirectoryTest, ContainsSeesEveryKindOfEntry) {
 TEST_F(DirectoryTest, EntriesAreSortedAndComplete) {
   for (const char* name : {"b", ".hidden", "a"}) directory_.CreateFile(name);
   EXPECT_EQ(directory_.Entries(), (std::vector<std::string>{".hidden", "a", "b"}));
-  EXPECT_EQ(directory_.Entries().size(), 3U);  // a second look sees the same
+  EXPECT_EQ(directory_.Entries().size(), 3U);  // listing again gives the same
 }
 
-TEST_F(DirectoryTest, RenameReplacesAndUnlinkForgivesTheMissing) {
+TEST_F(DirectoryTest, RenameReplacesAndUnlinkIgnoresAMissingFile) {
   directory_.CreateFile("schema.tmp").WriteAt(Bytes("new"), 0);
   directory_.CreateFile("schema");
   directory_.RenameFile("schema.tmp", "schema");
@@ -114,7 +114,7 @@ TEST_F(DirectoryTest, RenameReplacesAndUnlinkForgivesTheMissing) {
   EXPECT_NO_THROW(directory_.Unlink("schema.tmp"));
 }
 
-TEST_F(DirectoryTest, SyncPassesOverFileSystemsWithoutIt) {
+TEST_F(DirectoryTest, SyncSucceedsWhereDirectoriesCannotBeSynced) {
   sys().fsync = [](int) {
     errno = EINVAL;
     return -1;
@@ -127,7 +127,7 @@ TEST_F(DirectoryTest, SyncPassesOverFileSystemsWithoutIt) {
   EXPECT_EQ(ErrorOf([&] { directory_.Sync(); }).code(), ErrorCode::kIo);
 }
 
-TEST_F(DirectoryTest, NothingLeavesADescriptorOpen) {
+TEST_F(DirectoryTest, EveryFunctionClosesItsDescriptors) {
   const auto open_files = [] {
     return std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator{});
   };

@@ -1,4 +1,4 @@
-// Tests of File: whole reads and writes, allocation and syncs, under faults of every call.
+// Tests of File: complete reads and writes, allocation and syncs, with faults in every system call.
 
 #include "base/file.h"
 
@@ -16,7 +16,7 @@
 namespace stream_store::internal {
 namespace {
 
-int failures_left = 0;  // how many calls a fault lets fail before the real call is made
+int failures_left = 0;  // calls that still fail before the real call is made
 int fault_errno = 0;
 int calls_seen = 0;
 
@@ -68,7 +68,7 @@ ssize_t ShortRead(int fd, void* buffer, std::size_t count, off_t offset) {
 
 int FaultySync(int fd) { return Fails() ? -1 : RealSyscalls().fdatasync(fd); }
 
-TEST_F(FileTest, ReadsBackWhatWasWritten) {
+TEST_F(FileTest, ReadReturnsTheWrittenBytes) {
   file_.WriteAt(Bytes("0123456789"), 0);
   file_.WriteAt(Bytes("ab"), 4);
   EXPECT_EQ(Content(), "0123ab6789");
@@ -132,7 +132,7 @@ TEST_F(FileTest, AllocateWritesZerosWhereItIsNotSupported) {
   }
 }
 
-TEST_F(FileTest, ZerosNeverCoverBytesThatAreThere) {
+TEST_F(FileTest, AllocateNeverOverwritesExistingBytes) {
   file_.WriteAt(Bytes("abcdef"), 0);
   sys().fallocate = FaultyFallocate;
   Fail(EOPNOTSUPP);
@@ -176,7 +176,7 @@ TEST_F(FileTest, GrowthBeyondTheFileSizeLimitIsRefusedBeforeASignal) {
   struct rlimit low = old;
   low.rlim_cur = 8192;
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &low), 0);
-  // SIGXFSZ has its default action here: a call that reached the kernel would end the test program.
+  // SIGXFSZ has its default action here, so a call that reached the kernel would kill this program.
   std::signal(SIGXFSZ, SIG_DFL);
   const Error grown = ErrorOf([&] { file_.Allocate(0, 8193); });
   const Error written = ErrorOf([&] { file_.WriteAt(Bytes("ab"), 8191); });
@@ -202,7 +202,7 @@ TEST_F(FileTest, ZeroRangeClearsOnlyItsRangeAndKeepsTheSize) {
   }
 }
 
-TEST_F(FileTest, FailedSyncIsIoWhateverTheErrno) {
+TEST_F(FileTest, FailedSyncIsIoForEveryErrno) {
   sys().fdatasync = FaultySync;
   Fail(ENOSPC);
   const Error error = ErrorOf([&] { file_.SyncData(); });

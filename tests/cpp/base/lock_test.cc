@@ -1,4 +1,4 @@
-// Tests of byte locks: one holder in this process and in all others, gone with it.
+// Tests of byte locks: one holder across all processes, released when it ends.
 
 #include "base/lock.h"
 
@@ -33,7 +33,7 @@ TEST_F(LockTest, SecondOpenInTheSameProcessIsRefused) {
   EXPECT_TRUE(TryLockByte(second, kLiveLockByte));  // another byte is another lock
 }
 
-TEST_F(LockTest, LookingTakesNothing) {
+TEST_F(LockTest, TestingALockDoesNotTakeIt) {
   const File holder = Open();
   const File looker = Open(false);
   EXPECT_FALSE(ByteLockedElsewhere(looker, kWriterLockByte));

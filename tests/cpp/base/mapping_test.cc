@@ -1,4 +1,4 @@
-// Tests of Mapping: growth without remapping, little address space, faulting in.
+// Tests of Mapping: growth without remapping, limited address space, populating pages.
 
 #include "base/mapping.h"
 
@@ -21,7 +21,7 @@ class MappingTest : public ::testing::Test {
   File file_ = Directory::Open(scratch_.path()).CreateFile("values");
 };
 
-std::size_t address_space = 0;  // what the fault below grants to one mapping
+std::size_t address_space = 0;  // the most bytes that the fault below lets one mapping have
 
 void* LimitedMap(void* address, std::size_t length, int protection, int flags, int fd, off_t at) {
   if (length <= address_space)
@@ -48,8 +48,8 @@ TEST_F(MappingTest, ReservationIsHalvedWhileAddressSpaceIsShort) {
   EXPECT_EQ(mapping.size(), 1ULL << 28);
 }
 
-// Every store once reserved 1.5 TiB while there was any: the ninetieth found no room for its
-// control file, and the process none for malloc.
+// Once, every store reserved 1.5 TiB as long as there was address space. The ninetieth store could
+// not map its control file, and malloc() failed.
 TEST_F(MappingTest, ManyReservationsLeaveAddressSpaceForOthers) {
   std::vector<Mapping> mappings;
   std::uint64_t total = 0;
@@ -92,7 +92,7 @@ TEST_F(MappingTest, FileSystemThatCannotMapIsIo) {
   EXPECT_EQ(ErrorOf([&] { Mapping(file_, 4096, 4096, true); }).code(), ErrorCode::kIo);
 }
 
-TEST_F(MappingTest, PopulateSaysWhetherThereWasRoom) {
+TEST_F(MappingTest, PopulateReportsWhetherItSucceeded) {
   file_.Allocate(0, 1 << 16);
   const Mapping mapping(file_, 1 << 20, 1 << 16, true);
   if (!mapping.Populate(0, 4096)) GTEST_SKIP() << "this kernel has no MADV_POPULATE_WRITE";
@@ -112,7 +112,7 @@ TEST_F(MappingTest, PopulateIsRepeatedWhenInterrupted) {
   EXPECT_TRUE(mapping.Populate(0, 4096));
 }
 
-TEST_F(MappingTest, MovingLeavesNothingBehind) {
+TEST_F(MappingTest, MovedFromMappingIsEmpty) {
   Mapping first(file_, 4096, 4096, true);
   std::byte* data = first.data();
   Mapping second = std::move(first);

@@ -1,4 +1,4 @@
-// Tests of siblings: a directory appears complete and replaces nothing but an empty directory.
+// Tests of siblings: a directory appears complete and replaces only an empty directory.
 
 #include <cerrno>
 
@@ -66,7 +66,7 @@ TEST_F(SiblingTest, NeverReplacesContentFilesOrLinks) {
   EXPECT_TRUE(fs::exists(store_ / "kept"));
 }
 
-TEST_F(SiblingTest, NeverReplacesContentWithoutKernelSupportEither) {
+TEST_F(SiblingTest, NeverReplacesContentWithoutKernelSupport) {
   fs::create_directories(store_ / "kept");
   for (const int error : {EINVAL, ENOSYS}) {
     RefuseNoReplace(error);

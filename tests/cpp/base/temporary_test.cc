@@ -1,4 +1,4 @@
-// Tests of unlinked files: where they are made, and that nothing is left of them.
+// Tests of CreateUnlinkedFile(): where the files are created, and that no entry remains.
 
 #include <cerrno>
 
@@ -61,14 +61,14 @@ TEST_F(TemporaryTest, PreferredPlaceIsTheOnlyOne) {
   EXPECT_EQ(error.code(), ErrorCode::kNotFound);
 }
 
-TEST_F(TemporaryTest, TakesTheNamedDirectoryFirst) {
+TEST_F(TemporaryTest, UsesTmpdirFirst) {
   ::setenv("TMPDIR", scratch_.path().c_str(), 1);
   EXPECT_TRUE(CreateUnlinkedFile({}, "values").path().starts_with(scratch_.path().string()));
   ::setenv("TMPDIR", (scratch_ / "none").c_str(), 1);
   EXPECT_TRUE(Unlinked(CreateUnlinkedFile({}, "values")));
 }
 
-TEST_F(TemporaryTest, SkipsMemoryWhileADiskIsLeft) {
+TEST_F(TemporaryTest, PrefersDisksToMemory) {
   ::setenv("TMPDIR", scratch_.path().c_str(), 1);
   sys().fstatfs = [](int fd, struct statfs* out) {
     static int first = -1;
@@ -79,7 +79,7 @@ TEST_F(TemporaryTest, SkipsMemoryWhileADiskIsLeft) {
   EXPECT_FALSE(CreateUnlinkedFile({}, "values").path().starts_with(scratch_.path().string()));
 }
 
-TEST_F(TemporaryTest, TakesMemoryWhenNothingElseIsLeft) {
+TEST_F(TemporaryTest, UsesMemoryIfNoDiskAcceptsTheFile) {
   ::setenv("TMPDIR", scratch_.path().c_str(), 1);
   sys().fstatfs = [](int, struct statfs* out) {
     out->f_type = TMPFS_MAGIC;
@@ -88,7 +88,7 @@ TEST_F(TemporaryTest, TakesMemoryWhenNothingElseIsLeft) {
   EXPECT_TRUE(CreateUnlinkedFile({}, "values").path().starts_with(scratch_.path().string()));
 }
 
-TEST_F(TemporaryTest, NamesEveryPlaceThatRefused) {
+TEST_F(TemporaryTest, ErrorNamesEveryDirectoryThatFailed) {
   ::setenv("TMPDIR", scratch_.path().c_str(), 1);
   sys().open_at = [](int, const char*, int, mode_t) {
     errno = EACCES;

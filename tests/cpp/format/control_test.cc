@@ -1,4 +1,4 @@
-// Tests of the control file's blocks: fixed bytes, round trips, and damage refused.
+// Tests of the blocks of the `control` file: their exact bytes, round trips, and refusal of damage.
 
 #include "format/control.h"
 
@@ -36,7 +36,7 @@ void Reseal(std::array<std::byte, N>& bytes) {
   std::memcpy(bytes.data() + N - 4, &crc, 4);
 }
 
-/// Zeros of a block's size with the given bytes put in, and its checksum.
+/// A block of zeros with the given bytes at the given offsets, and its checksum.
 std::array<std::byte, 512> Golden(
     std::initializer_list<std::pair<std::size_t, std::string>> parts) {
   std::array<std::byte, 512> bytes{};
@@ -57,7 +57,7 @@ TEST(IdentityTest, BytesAreAsTheFormatSays) {
   EXPECT_EQ(crc, 0x2f2c278dU) << std::hex << crc;
 }
 
-TEST(IdentityTest, ComesBack) {
+TEST(IdentityTest, RoundTrips) {
   const Identity back = DecodeIdentity(EncodeIdentity(SampleIdentity()), "control");
   EXPECT_EQ(back.id, kId);
   EXPECT_EQ(back.parent, kParent);
@@ -126,7 +126,7 @@ TEST(SlotTest, BytesAreAsTheFormatSays) {
   EXPECT_EQ(crc, 0xb0157300U) << std::hex << crc;
 }
 
-TEST(SlotTest, ComesBack) {
+TEST(SlotTest, RoundTrips) {
   EXPECT_EQ(DecodeSlot(EncodeSlot(SampleSlot()), kId), SampleSlot());
   Slot open = SampleSlot();
   open.clean = false;

@@ -1,5 +1,4 @@
-// Tests of DecodeWords() and NumbersOf(): items come back as they were, and any word can be
-// decoded.
+// Tests of DecodeWords() and NumbersOf(): items round-trip, and every word can be decoded.
 
 #include <cmath>
 #include <limits>
@@ -17,7 +16,7 @@ Encoding ListOf(DType dtype) {
   return MakeEncoding({.name = "x", .dtype = dtype, .shape = {kRagged}});
 }
 
-/// Source of a field's own item type.
+/// The source type that has the same items as the field.
 Source OwnSource(DType dtype) {
   switch (dtype) {
     case DType::kBool:
@@ -52,7 +51,7 @@ Source OwnSource(DType dtype) {
   }
 }
 
-TEST(DecodeTest, RandomItemsOfTheFieldsOwnTypeComeBackBitForBit) {
+TEST(DecodeTest, RandomItemsOfTheFieldsOwnTypeRoundTripBitForBit) {
   std::mt19937_64 random(3);
   for (const DType dtype :
        {DType::kInt8, DType::kInt16, DType::kInt32, DType::kInt64, DType::kUInt8, DType::kUInt16,

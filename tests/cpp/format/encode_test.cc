@@ -1,5 +1,6 @@
-// Tests of Encode(): which items belong to which fields, and the words they become.
+// Tests of Encode(): which items each field accepts, and the words they are stored as.
 
+#include <array>
 #include <cmath>
 #include <limits>
 #include <random>
@@ -36,7 +37,7 @@ std::vector<Value> Words(DType dtype, const std::vector<T>& items) {
   return words;
 }
 
-/// Index of the first item refused, or -1.
+/// The index of the first invalid item, or -1.
 template <class T>
 int FirstRefused(DType dtype, const std::vector<T>& items) {
   std::vector<Value> words;
@@ -93,7 +94,7 @@ TEST(EncodeTest, UnsignedFieldsKeepAllBitsAndRefuseNegativeNumbers) {
   EXPECT_EQ(FirstRefused<std::int8_t>(DType::kUInt32, {0, -1}), 1);
 }
 
-TEST(EncodeTest, WholeFloatsBelongToIntegerFields) {
+TEST(EncodeTest, IntegerFieldsAcceptIntegralFloats) {
   EXPECT_EQ(Words<double>(DType::kInt64, {-0.0, 3.0, -0x1p63}),
             (std::vector<Value>{0, 3, INT64_MIN}));
   EXPECT_EQ(Words<float>(DType::kDurationS, {5.0F}), (std::vector<Value>{5}));
@@ -101,7 +102,7 @@ TEST(EncodeTest, WholeFloatsBelongToIntegerFields) {
             (std::vector<Value>{INT64_MIN, static_cast<Value>(0xfffffffffffff800U)}));
 }
 
-TEST(EncodeTest, OtherFloatsDoNotBelongToIntegerFields) {
+TEST(EncodeTest, IntegerFieldsRefuseOtherFloats) {
   for (const double bad : {1.5, kNaN, kInfinity, -kInfinity, 0x1p63, 1e300, 0x1p-1074, -0.5}) {
     EXPECT_EQ(FirstRefused<double>(DType::kInt64, {1.0, bad}), 1) << bad;
   }
@@ -118,7 +119,7 @@ TEST(EncodeTest, BoolFieldsTakeZeroAndOneOfAnyType) {
   EXPECT_EQ(FirstRefused<std::int8_t>(DType::kBool, {-1}), 0);
 }
 
-TEST(EncodeTest, ForeignBoolsAreOneWhateverTheirByte) {
+TEST(EncodeTest, EveryNonzeroByteOfABoolIsTrue) {
   const unsigned char bytes[] = {0, 1, 2, 255};
   for (const DType dtype : {DType::kBool, DType::kInt64, DType::kUInt8}) {
     std::vector<Value> words(4);
@@ -179,7 +180,7 @@ TEST(EncodeTest, TextIsOneWordPerByte) {
   EXPECT_EQ(Words<std::uint8_t>(DType::kBinary, {0xff, 0}), (std::vector<Value>{0xff, 0}));
 }
 
-TEST(EncodeTest, StringFieldsRefuseWhatIsNotUtf8) {
+TEST(EncodeTest, StringFieldsRefuseInvalidUtf8) {
   EXPECT_EQ(FirstRefused<std::uint8_t>(DType::kString, {'o', 'k', 0xc3}), 2);
   EXPECT_EQ(FirstRefused<std::uint8_t>(DType::kString, {0xff}), 0);
   EXPECT_EQ(FirstRefused<std::uint8_t>(DType::kBinary, {0xff}), -1);
@@ -199,7 +200,7 @@ TEST(EncodeTest, WordsAreTakenAsTheyAre) {
   }
 }
 
-TEST(EncodeTest, NothingFollowsTheLastWord) {
+TEST(EncodeTest, NothingIsWrittenBeyondTheLastWord) {
   std::vector<double> items(40, 1.5);
   for (std::size_t count = 0; count <= 32; ++count) {
     std::vector<Value> words(count + 8, -7);
@@ -218,8 +219,16 @@ TEST(EncodeTest, UnalignedItemsAreTaken) {
   EXPECT_EQ(words, (std::vector<Value>{1, 2, 3}));
 }
 
-// Random items of every source into every field, in long runs as the vector loops see them: either
-// refused at the first item that is refused alone, or the words that each item gives alone.
+const char* SourceName(Source source) {
+  static constexpr std::array<const char*, 14> kNames = {
+      "bool",   "int8",   "int16",   "int32",   "int64",   "uint8", "uint16",
+      "uint32", "uint64", "float16", "float32", "float64", "bytes", "words"};
+  return kNames.at(static_cast<std::size_t>(source));
+}
+
+// Encodes random items of every source into every field, in runs that are long enough for the
+// vector loops. A run must be refused at the first item that is refused on its own, or give the
+// words that each item gives on its own.
 TEST(EncodeTest, LongRunsEqualItemsOneByOne) {
   std::mt19937_64 random(5);
   for (int dtype = 0; dtype < kDTypeCount; ++dtype) {
@@ -249,8 +258,8 @@ TEST(EncodeTest, LongRunsEqualItemsOneByOne) {
   }
 }
 
-// Append copies 8 bytes without calling a loop where KeepsWord() says so: it must say so of no
-// other pair.
+// Append copies 8 bytes without calling a loop if KeepsWord() is true, so it must be true for
+// exactly these pairs. The loop is called directly, because one word is less than a whole decimal.
 TEST(EncodeTest, WordsAreKeptExactlyWhereEveryPatternEncodesToItself) {
   const std::vector<Value> patterns = {0,         1,         -1,        2,         300,
                                        INT64_MIN, INT64_MAX, Bits(1.5), Bits(kNaN)};
@@ -263,7 +272,9 @@ TEST(EncodeTest, WordsAreKeptExactlyWhereEveryPatternEncodesToItself) {
       bool kept = SourceBytes(kind) == 8;
       for (std::size_t i = 0; i < patterns.size() && kept; ++i) {
         Value word = 0;
-        kept = Encode(encoding, kind, &patterns[i], 1, &word) == kEncodedAll && word == patterns[i];
+        const auto* item = reinterpret_cast<const unsigned char*>(&patterns[i]);
+        kept = FindEncodeLoop(encoding, kind)(encoding, item, 1, &word) == kEncodedAll &&
+               word == patterns[i];
       }
       EXPECT_EQ(KeepsWord(encoding, kind), kept) << dtype << " from " << SourceName(kind);
     }

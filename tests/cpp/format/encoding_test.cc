@@ -1,4 +1,4 @@
-// Tests of what an encoding is: lengths, words per item, texts of messages.
+// Tests of Encoding: lengths, words per item, and texts of items in messages.
 
 #include "format/encoding.h"
 
@@ -103,9 +103,6 @@ TEST(EncodingTest, SourcesMatchTheirTypes) {
   EXPECT_EQ(SourceBytes(SourceOf<std::uint16_t>()), 2U);
   EXPECT_EQ(SourceBytes(SourceOf<long long>()), 8U);
   EXPECT_EQ(SourceBytes(SourceOf<float>()), 4U);
-  EXPECT_EQ(SourceName(Source::kBool), "bool");
-  EXPECT_EQ(SourceName(SourceOf<std::uint32_t>()), "uint32");
-  EXPECT_EQ(SourceName(Source::kWords), "words");
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Tests of float bits: every pattern survives widening and narrowing, and rounding is to nearest,
-// ties to even.
+// Tests of float_bits.h: every pattern survives widening and narrowing, and narrowing rounds to
+// nearest with ties to even.
 
 #include "format/float_bits.h"
 
@@ -19,8 +19,8 @@ TEST(FloatBitsTest, EveryFloat16Survives) {
   }
 }
 
-// A prime stride visits all exponents and signs; all 2^32 patterns take a minute and gave no
-// difference.
+// A prime stride visits all exponents and signs. Testing all 2^32 patterns takes a minute; it was
+// done once and found no difference.
 TEST(FloatBitsTest, Float32PatternsSurvive) {
   for (std::uint64_t bits = 0; bits <= 0xffffffffU; bits += 1009) {
     const auto pattern = static_cast<std::uint32_t>(bits);
@@ -46,7 +46,7 @@ TEST(FloatBitsTest, Float16RoundsToNearestEven) {
   EXPECT_EQ(NarrowToFloat16(Bits(1.0 + 0x1p-11)), 0x3c00);  // tie, even below
   EXPECT_EQ(NarrowToFloat16(Bits(1.0 + 0x3p-11)), 0x3c02);  // tie, even above
   EXPECT_EQ(NarrowToFloat16(Bits(1.0 + 0x1p-11 + 0x1p-52)),
-            0x3c01);  // a float32 on the way would lose this bit
+            0x3c01);  // rounding through float32 would lose this bit
   EXPECT_EQ(NarrowToFloat16(Bits(65519.0)), 0x7bff);
   EXPECT_EQ(NarrowToFloat16(Bits(65520.0)), 0x7c00);
   EXPECT_EQ(NarrowToFloat16(Bits(-1e300)), 0xfc00);
@@ -59,7 +59,7 @@ TEST(FloatBitsTest, Float16RoundsToNearestEven) {
   EXPECT_EQ(NarrowToFloat16(Bits(-0x1p-1074)), 0x8000);
 }
 
-// Model: of all 63,488 finite halves the nearest one, found by bisection.
+// The model finds the nearest of all 63,488 finite float16 values by bisection.
 TEST(FloatBitsTest, Float16IsTheNearestOfAll) {
   std::mt19937_64 random(11);
   for (int i = 0; i < 20'000; ++i) {
@@ -80,7 +80,7 @@ TEST(FloatBitsTest, Float16IsTheNearestOfAll) {
 }
 
 TEST(FloatBitsTest, NaNsStayNaNs) {
-  const std::uint64_t low_payload = kFloat64Exponent | 1;  // bits no narrower type has room for
+  const std::uint64_t low_payload = kFloat64Exponent | 1;  // bits that no narrower type can hold
   EXPECT_TRUE(IsNanFloat32(NarrowToFloat32(low_payload)));
   EXPECT_GT(NarrowToFloat16(low_payload), 0x7c00);
   EXPECT_EQ(NarrowToFloat32(1ULL << 63 | low_payload) >> 31, 1U);

@@ -1,4 +1,4 @@
-// Tests of layouts, records and checks: what is a shape, and which bytes reach the disk.
+// Tests of layouts, records and checksums: which layouts are valid, and the exact bytes stored.
 
 #include "format/layout.h"
 
@@ -34,7 +34,7 @@ TEST_F(LayoutTest, TakesEveryShapeTheFieldsAllow) {
   EXPECT_TRUE(Valid({LayoutHead(1, 0), LayoutWord(2, 0)}));
 }
 
-TEST_F(LayoutTest, RefusesEverythingElse) {
+TEST_F(LayoutTest, RefusesInvalidLayouts) {
   EXPECT_FALSE(Valid({}));
   EXPECT_FALSE(Valid({LayoutHead(0, 1)}));
   EXPECT_FALSE(Valid({LayoutHead(2, 3), LayoutWord(0, 3)}));  // count too high
@@ -75,14 +75,14 @@ TEST(RecordTest, BytesAreAsTheFormatSays) {
   EXPECT_EQ(std::memcmp(&record, expected, sizeof(expected)), 0);
 }
 
-TEST(RecordTest, RowAndSessionComeBack) {
+TEST(RecordTest, RowAndSessionRoundTrip) {
   const std::uint64_t packed = PackRowSession(kMaxRows - 1, 0xffff);
   EXPECT_EQ(RowOfRecord(packed), kMaxRows - 1);
   EXPECT_EQ(SessionOfRecord(packed), 0xffff);
   EXPECT_EQ(SessionOfRecord(PackRowSession(5, 0x12345)), 0x2345);  // 16 bits of the session number
 }
 
-TEST(CheckTest, IsTheChecksumOfHeadWordsAndValues) {
+TEST(CheckTest, CoversTheHeadWordsAndTheValues) {
   const std::uint64_t words[] = {7, 8, 9, 10U | 11ULL << 32, 100, 200};
   std::uint32_t state = BeginChecksum(0x5eed, 7, 8, 9, 10, 11);
   state = Crc32cExtendWords(state, words + 4, 2);

@@ -1,4 +1,4 @@
-// Tests of packed fields: little-endian bytes in whole words, under the same rules as other fields.
+// Tests of packed fields: little-endian bytes in whole words, by the same rules as other fields.
 
 #include <cstring>
 #include <numeric>
@@ -33,7 +33,7 @@ TEST(PackedTest, BytesAreInOrderAndTheLastWordIsPadded) {
   EXPECT_EQ(words, (std::vector<Value>{0x0807060504030201, 9}));
 }
 
-TEST(PackedTest, ItemsOfTheFieldsTypeComeBack) {
+TEST(PackedTest, ItemsOfTheFieldsTypeRoundTrip) {
   EXPECT_EQ((RoundTrip<float, float>(DType::kFloat32, {1.5F, -0.0F, 3e38F})),
             (std::vector<float>{1.5F, -0.0F, 3e38F}));
   EXPECT_EQ((RoundTrip<std::int16_t, std::int16_t>(DType::kInt16, {-1, 5, INT16_MIN})),
@@ -58,7 +58,7 @@ TEST(PackedTest, BoolsAreZeroOrOne) {
   EXPECT_EQ(word, 0x010100);
 }
 
-TEST(PackedTest, FirstItemThatDoesNotBelongIsNamedAcrossChunks) {
+TEST(PackedTest, FirstInvalidItemIsFoundAcrossChunks) {
   std::vector<std::int64_t> items(1000, 5);
   items[777] = 256;
   items[900] = -1;
@@ -84,7 +84,7 @@ TEST(PackedTest, WordsAreTakenAsTheyAre) {
   EXPECT_EQ(items, (std::vector<std::uint8_t>{0x88, 0x77, 0x66, 0x55, 0x44, 0xee}));
 }
 
-TEST(PackedTest, TextDoesNotBelong) {
+TEST(PackedTest, RefusesText) {
   Value word = 0;
   EXPECT_EQ(Encode(Packed(DType::kUInt8, 3), Source::kBytes, "abc", 3, &word), 0U);
 }

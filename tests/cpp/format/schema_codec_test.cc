@@ -1,4 +1,4 @@
-// Tests of the `schema` file: it comes back as it was, its bytes are fixed, and damage is refused.
+// Tests of the `schema` file: it round-trips, its bytes are fixed, and damage is refused.
 
 #include "format/schema_codec.h"
 
@@ -35,7 +35,7 @@ void Reseal(std::vector<std::byte>& bytes) {
   std::memcpy(bytes.data() + bytes.size() - 4, &crc, 4);
 }
 
-TEST(SchemaCodecTest, EverythingComesBack) {
+TEST(SchemaCodecTest, EveryPropertyRoundTrips) {
   const Schema schema = ManyFields();
   const Schema back = DecodeSchema(EncodeSchema(schema, kId), kId, "schema");
   EXPECT_EQ(back, schema);
@@ -83,8 +83,8 @@ TEST(SchemaCodecTest, EveryTruncationIsRefused) {
   }
 }
 
-// As above, but with a checksum that is right: what somebody who means harm would write. Every byte
-// takes every value; what is not refused must encode to the very same bytes.
+// As above, but with a valid checksum, as an attacker would write it. Every byte takes every value.
+// An input that is accepted must encode to exactly the same bytes.
 TEST(SchemaCodecTest, ResealedDamageIsRefusedOrRoundTrips) {
   const std::vector<std::byte> good = EncodeSchema(ManyFields(), kId);
   for (std::size_t at = 12; at < good.size() - 4; ++at) {

@@ -1,4 +1,4 @@
-// Tests of Schema: which fields can be declared, and what an error says of those that cannot.
+// Tests of Schema: which fields can be declared, and the errors for the others.
 
 #include "stream_store/schema.h"
 

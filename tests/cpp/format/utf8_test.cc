@@ -1,5 +1,5 @@
-// Tests of UTF-8 checking against an independent model: encode every code point, and refuse all
-// else.
+// Tests of UTF-8 validation against an independent model: it accepts the encoding of every code
+// point and refuses everything else.
 
 #include "format/utf8.h"
 
@@ -22,7 +22,7 @@ std::string EncodeCodePoint(std::uint32_t code) {
   return {static_cast<char>(0xf0 | code >> 18), tail(code >> 12), tail(code >> 6), tail(code)};
 }
 
-TEST(Utf8Test, TakesEveryCodePointButSurrogates) {
+TEST(Utf8Test, AcceptsEveryCodePointExceptSurrogates) {
   for (std::uint32_t code = 0; code < 0x120000; ++code) {
     const bool valid = code <= 0x10ffff && (code < 0xd800 || code > 0xdfff);
     ASSERT_EQ(FirstInvalid(EncodeCodePoint(code)) == kAllUtf8, valid) << std::hex << code;

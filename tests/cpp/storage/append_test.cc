@@ -1,5 +1,5 @@
-// Tests of the rules of the stream: what an append takes, what it refuses, and that refusals leave
-// nothing.
+// Tests of the rules of the stream: which appends are accepted, which are refused, and that a
+// refused one leaves nothing.
 
 #include <limits>
 #include <numeric>
@@ -206,7 +206,7 @@ TEST_F(AppendTest, ExtendRefusesStepsThatAreNotNew) {
 
 TEST_F(AppendTest, ManyShapesKeepTheirValues) {
   std::string expected;
-  for (Step step = 0; step < 3000; ++step) {  // more shapes than the table of layouts holds
+  for (Step step = 0; step < 3000; ++step) {  // more shapes than the table of layouts can hold
     const List items(static_cast<std::size_t>(step), step);
     store_.Append(step, {{1, items}});
   }

@@ -1,4 +1,4 @@
-// Tests of the sync that a persistent store does by itself, while somebody appends.
+// Tests of the background syncs of a persistent store, while appends go on.
 
 #include <algorithm>
 #include <atomic>
@@ -22,7 +22,7 @@ using std::chrono::milliseconds;
 
 class BackgroundSyncTest : public StoreTest {
  protected:
-  // Whether it becomes true in the end: nothing here is a matter of speed.
+  // Whether the condition becomes true in the end: no test here depends on speed.
   static bool Becomes(const std::function<bool()>& condition) {
     const auto until = std::chrono::steady_clock::now() + kPatience;
     while (!condition()) {
@@ -40,7 +40,7 @@ class BackgroundSyncTest : public StoreTest {
     return threads;
   }
 
-  // Not by their number: a thread that was joined is listed until the kernel is done with it.
+  // Threads are not counted: a joined one stays listed until the kernel is done with it.
   static std::size_t ThreadsBeside(const std::set<std::string>& known) {
     const std::set<std::string> now = Threads();
     return static_cast<std::size_t>(std::ranges::count_if(
@@ -77,7 +77,7 @@ TEST_F(BackgroundSyncTest, SoManyBytesAreEnoughToo) {
 }
 
 TEST_F(BackgroundSyncTest, OffIsNoThread) {
-  std::thread([] {}).join();  // a sanitizer starts a thread of its own with the first
+  std::thread([] {}).join();  // with the first thread a sanitizer starts one of its own
   const std::set<std::string> before = Threads();
   StreamStore store = Open();
   store.Append(0, {{0, 1}});
@@ -140,7 +140,7 @@ TEST_F(BackgroundSyncTest, AFailureIsToldByTheNextCallAndIsFinal) {
   store.Close();
 }
 
-// Syncs, growth, mappings made anew and appends at once; the slots count what they should.
+// Syncs, growth, new mappings and appends at once; the slots count the right numbers.
 TEST_F(BackgroundSyncTest, SlotsAreRightWhileTheStoreGrows) {
   options_.sync_interval = milliseconds(1);
   options_.sync_bytes = 100'000;
@@ -148,7 +148,7 @@ TEST_F(BackgroundSyncTest, SlotsAreRightWhileTheStoreGrows) {
   for (const bool little : {false, true}) {
     std::filesystem::remove_all(path_);
     const SyscallFaults faults;
-    if (little) {  // address space for little more than the file: mapped anew again and again
+    if (little) {  // address space for little more than the file: it is mapped again and again
       sys().mmap = [](void* at, std::size_t size, int protection, int flags, int fd, off_t offset) {
         struct stat file{};
         if (fd >= 0 &&

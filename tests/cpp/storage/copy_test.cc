@@ -1,5 +1,5 @@
-// Tests of checkpoint and repair: what they copy, what they refuse, and that nothing is left of a
-// copy that failed.
+// Tests of checkpoint and repair: the content of the copies, the stores that they refuse, and that
+// a failed copy leaves nothing.
 
 #include <algorithm>
 #include <atomic>
@@ -40,7 +40,7 @@ class CopyTest : public StoreTest {
     return start;
   }
 
-  // Nothing to complain of, and clean.
+  // No findings, and closed cleanly.
   static void ExpectWhole(const fs::path& path) {
     const VerifyReport report = Verify(path);
     std::string text;
@@ -49,14 +49,14 @@ class CopyTest : public StoreTest {
     EXPECT_EQ(Reader::Open(path).recovery().state, Recovery::State::kClean);
   }
 
-  // No sibling is left beside the stores.
+  // No sibling remains next to the stores.
   void ExpectNoLeftovers() const {
     for (const auto& entry : fs::directory_iterator(Scratch("")))
       EXPECT_EQ(entry.path().string().find(".tmp-"), std::string::npos) << entry.path();
   }
 };
 
-TEST_F(CopyTest, ACheckpointHoldsWhatTheStoreHeld) {
+TEST_F(CopyTest, ACheckpointHasTheContentOfTheStore) {
   StreamStore store = Open();
   Fill(store, 0, 1000);
   const Reader before = store.reader();
@@ -99,7 +99,7 @@ TEST_F(CopyTest, EmptyStoresSnapshotsAndTemporaryOnesCopyToo) {
   EXPECT_EQ(Show(Reader::Open(Scratch("part"))), Show(store.reader().Snapshot(100)));
 }
 
-TEST_F(CopyTest, AppendsGoOnDuringACheckpoint) {
+TEST_F(CopyTest, AppendsContinueDuringACheckpoint) {
   options_.capacity_values = 1000;
   options_.grow_ahead = true;
   StreamStore store = Open();
@@ -119,7 +119,7 @@ TEST_F(CopyTest, AppendsGoOnDuringACheckpoint) {
   writer.join();
 }
 
-TEST_F(CopyTest, NothingIsEverReplaced) {
+TEST_F(CopyTest, ExistingContentIsNeverReplaced) {
   StreamStore store = Open();
   Fill(store, 0, 10);
   const std::string before = Stored();
@@ -132,7 +132,7 @@ TEST_F(CopyTest, NothingIsEverReplaced) {
   ExpectNoLeftovers();
 }
 
-// The way out of a store whose sync failed: what it still holds goes elsewhere.
+// A store whose sync failed takes no more appends, but its content can be saved by copying it.
 TEST_F(CopyTest, AStoreWhoseSyncFailedCanBeCopied) {
   StreamStore store = Open();
   Fill(store, 0, 100);
@@ -208,7 +208,7 @@ TEST_F(CopyTest, RepairKeepsThePrefixBeforeTheDamage) {
   EXPECT_EQ(Verify(path_).damages, 1U) << "the damaged store is as it was";
 }
 
-TEST_F(CopyTest, RepairOfWhatIsRightCopiesAllOfIt) {
+TEST_F(CopyTest, RepairOfAnIntactStoreCopiesEverything) {
   WriteAndDie([](StreamStore& store) {
     Fill(store, 0, 100);
     store.Sync();
@@ -238,26 +238,27 @@ TEST_F(CopyTest, RepairNeedsNeitherSlotsNorHintsNorTheLock) {
   EXPECT_EQ(Show(Reader::Open(Scratch("new"))), before);
 }
 
-// Records of an abandoned session lie behind the end; without slots only their number tells.
-TEST_F(CopyTest, RepairWithoutSlotsDoesNotBelieveAnAbandonedSession) {
+// Records of an abandoned session may lie after the end of the store. Without valid slots, only the
+// session number of a record distinguishes them.
+TEST_F(CopyTest, RepairWithoutSlotsIgnoresAnAbandonedSession) {
   WriteAndDie([](StreamStore& store) {
     for (Step step = 0; step < 10; ++step) store.Append(step, {{0, step}});
   });
   LiveWords live = Live();
-  live.published = 4;  // a power cut took the rest of the published word …
+  live.published = 4;  // a power failure lost the later value of `published` …
   SetLive(live);
   WriteAndDie([](StreamStore& store) { store.Append(4, {{0, 100}}); });
   EXPECT_EQ(Stored(), "0{0:0} 1{0:1} 2{0:2} 3{0:3} 4{0:100}");
   Flip("control", kSlotOffset[0] + 9);
   Flip("control", kSlotOffset[1] + 9);
   live = Live();
-  live.published = 10;  // … and here an old page of it comes back
+  live.published = 10;  // … and here an old page of it reappears
   SetLive(live);
   EXPECT_EQ(Repair(path_, Scratch("new")).records, 5U);
   EXPECT_EQ(Show(Reader::Open(Scratch("new"))), "0{0:0} 1{0:1} 2{0:2} 3{0:3} 4{0:100}");
 }
 
-TEST_F(CopyTest, RepairSaysWhenNothingCanBeTold) {
+TEST_F(CopyTest, RepairRefusesAStoreItCannotVerify) {
   Open().Append(0, {{0, 1}});
   for (const char* name : {"schema", "control", "values", "records", "layouts"}) {
     SCOPED_TRACE(name);

@@ -1,4 +1,4 @@
-// Tests of creation and of the schema: a store appears complete in one rename, or not at all.
+// Tests of creation and declaration: a store appears complete in one rename, or not at all.
 
 #include <algorithm>
 #include <fstream>
@@ -54,7 +54,7 @@ TEST_F(CreateTest, EverythingIsOnDiskBeforeTheNameAndTheNameBeforeItReturns) {
   EXPECT_LT(at(parent), static_cast<std::ptrdiff_t>(log.size()));
 }
 
-// Every call fails in turn: a typed error and nothing left behind, or a store.
+// Each system call fails in turn. The result is a typed error and no leftovers, or a store.
 TEST_F(CreateTest, LeavesNothingWhenAnyCallFails) {
   for (const char* call : {"mkdir", "open", "pwrite", "fallocate", "fsync", "rename", "mmap"}) {
     for (const int error : {EIO, ENOSPC}) {
@@ -72,7 +72,7 @@ TEST_F(CreateTest, LeavesNothingWhenAnyCallFails) {
         const auto entries = Parent();
         EXPECT_TRUE(entries.empty() || entries == std::vector<std::string>{"store"})
             << entries.size();
-        EXPECT_EQ(Show(Open().reader()), "");  // whatever there is can be opened
+        EXPECT_EQ(Show(Open().reader()), "");  // a store that exists can be opened
         fs::remove_all(path_);
         if (!reached) break;
       }
@@ -80,7 +80,7 @@ TEST_F(CreateTest, LeavesNothingWhenAnyCallFails) {
   }
 }
 
-TEST_F(CreateTest, AnEmptyDirectoryIsTakenAndAnythingElseIsNot) {
+TEST_F(CreateTest, OnlyAnEmptyDirectoryMayExist) {
   fs::create_directory(path_);
   options_.mode = Mode::kCreate;
   Open().Close();
@@ -95,11 +95,11 @@ TEST_F(CreateTest, AnEmptyDirectoryIsTakenAndAnythingElseIsNot) {
 }
 
 TEST_F(CreateTest, LeftoversOfDeadCreatorsAreRemoved) {
-  fs::create_directory(Sibling("0"));  // died at once
-  fs::create_directory(Sibling("1"));  // died in the middle
+  fs::create_directory(Sibling("0"));  // its creator died at once
+  fs::create_directory(Sibling("1"));  // its creator died halfway
   Directory::Open(Sibling("1")).CreateFile("lock");
   Directory::Open(Sibling("1")).CreateFile("values");
-  fs::create_directory(Sibling("2"));  // its remover died in the middle
+  fs::create_directory(Sibling("2"));  // the process that deleted it died halfway
   Directory::Open(Sibling("2")).CreateFile("values");
   Open().Close();
   EXPECT_EQ(Parent(), std::vector<std::string>{"store"});
@@ -141,7 +141,7 @@ TEST_F(CreateTest, AFailedRedeclarationLeavesOneOfTheTwo) {
       const bool reached = Faults::failed() > 0;
       Faults::Stop();
       EXPECT_EQ(thrown, reached);
-      // What is on disk is what the writer goes by, or the writer goes no further.
+      // Either the writer uses the fields that are on disk, or it refuses to continue.
       const std::string in_file = Reader::Open(path_).schema()[0].name;
       bool appended = true;
       try {

@@ -1,6 +1,6 @@
-// Tests of damaged stores: truncated, replaced, flipped. Opening or reading gives an Error or a
-// prefix of what was written, and never crashes; values of a cleanly closed store are verify()'s to
-// check. Run under ASan.
+// Tests of damaged stores: files truncated, replaced, with flipped bits. Opening or reading them
+// gives an Error or a prefix of the appended rows, and never crashes. Opening does not check the
+// values of a cleanly closed store; Verify() does. Also run with AddressSanitizer.
 
 #include <algorithm>
 #include <fstream>
@@ -19,7 +19,8 @@ constexpr const char* kFiles[] = {"values", "records", "layouts", "hints",
 
 class DamageTest : public StoreTest {
  protected:
-  // Six rows with several layouts, four of them synced; closed, or left by a writer that died.
+  // Makes a store of six rows with several layouts, four of them synced. Its writer closed it, or
+  // died.
   void Make(bool closed) {
     const auto write = [closed](StreamStore& store) {
       for (Step step = 0; step < 6; ++step) {
@@ -40,7 +41,7 @@ class DamageTest : public StoreTest {
     fs::copy(Scratch("good"), path_, fs::copy_options::recursive);
   }
 
-  // Whether `shown` is the beginning of what was written; the last row may lack its second part.
+  // Whether `shown` is a prefix of the appended rows; its last row may lack its second part.
   bool IsPrefix(std::string shown) const {
     if (!shown.empty()) shown.pop_back();
     return whole_.starts_with(shown);
@@ -51,7 +52,7 @@ class DamageTest : public StoreTest {
     EXPECT_TRUE(typed) << error.what();
   }
 
-  // `exact`: what can be read must be what was written.
+  // `exact`: the readable rows must be exactly the appended ones.
   void Read(bool exact) const {
     try {
       const std::string shown = Stored();
@@ -86,7 +87,7 @@ class DamageTest : public StoreTest {
   std::string whole_;
 };
 
-TEST_F(DamageTest, FilesTruncatedAtAnyLength) {
+TEST_F(DamageTest, TruncatedFilesGiveAnErrorOrAPrefix) {
   for (const bool closed : {true, false}) {
     fs::remove_all(Scratch("good"));
     fs::remove_all(path_);
@@ -106,8 +107,8 @@ TEST_F(DamageTest, FilesTruncatedAtAnyLength) {
   }
 }
 
-// The older slot still fits what is left: taking it would turn damage into a silent loss.
-TEST_F(DamageTest, SyncedBytesThatAreGoneAreNeverASmallerStore) {
+// The older slot still fits the truncated files. Using it would turn damage into a silent loss.
+TEST_F(DamageTest, MissingSyncedBytesAreDamage) {
   WriteAndDie([](StreamStore& store) {
     for (Step step = 0; step < 6; ++step) {
       store.Append(step, {{0, step}, {1, List(static_cast<std::size_t>(step), 1)}});
@@ -126,7 +127,7 @@ TEST_F(DamageTest, SyncedBytesThatAreGoneAreNeverASmallerStore) {
   }
 }
 
-TEST_F(DamageTest, FilesMissingOrOfAnotherKind) {
+TEST_F(DamageTest, MissingFilesAndOtherKindsOfFilesAreErrors) {
   Make(true);
   for (const char* name : kFiles) {
     for (const char* kind : {"missing", "directory", "pipe", "link", "empty"}) {
@@ -153,7 +154,7 @@ TEST_F(DamageTest, FilesMissingOrOfAnotherKind) {
   }
 }
 
-TEST_F(DamageTest, FilesOfAnotherStore) {
+TEST_F(DamageTest, FilesOfAnotherStoreAreErrors) {
   Make(false);
   const fs::path other = Scratch("other");
   {
@@ -172,9 +173,9 @@ TEST_F(DamageTest, FilesOfAnotherStore) {
   }
 }
 
-// One bit at a time, in everything that holds something. Of a cleanly closed store opening reads
-// neither values nor, but for the last record, records.
-TEST_F(DamageTest, BitsFlipped) {
+// Flips one bit at a time, in all bytes that are not zero. Opening a cleanly closed store reads no
+// values and only the last record, so it cannot find damage elsewhere.
+TEST_F(DamageTest, FlippedBitsGiveAnErrorOrAPrefix) {
   std::uint64_t flips = 0;
   for (const bool closed : {true, false}) {
     fs::remove_all(Scratch("good"));

@@ -1,5 +1,5 @@
-// Tests of sync, close and the open record: what is written, in which order, and what a failure
-// does.
+// Tests of sync, close and the open record: which bytes are written, in which order, and the effect
+// of a failure.
 
 #include <algorithm>
 
@@ -12,7 +12,7 @@ using Log = std::vector<std::string>;
 
 class DurabilityTest : public StoreTest {
  protected:
-  // The calls that matter, since the last look.
+  // The calls that matter, since the last call of this function.
   static Log Calls() {
     Log calls = std::move(Faults::log());
     Faults::log().clear();
@@ -164,7 +164,7 @@ TEST_F(DurabilityTest, AfterASyncThatDidNotEndTheNewestSlotIsMadeWholeFirst) {
   StreamStore store = Open();
   EXPECT_EQ(store.durable_rows(), 0U);
   Calls();
-  EXPECT_EQ(store.Sync(), 1U);  // and does not believe the slot it found
+  EXPECT_EQ(store.Sync(), 1U);  // although the slot that was found counts it already
   Log expected = DataThenSlot();
   for (int i = 0; i < 2; ++i)
     expected.insert(expected.end(), {"pwrite control", "fdatasync control"});
@@ -179,6 +179,25 @@ TEST_F(DurabilityTest, SyncCoversWhatRecoveryFound) {
   EXPECT_EQ(store.durable_rows(), 0U);
   EXPECT_EQ(store.Sync(), 1U);
   EXPECT_EQ(ChooseSlot(Slots()[0], Slots()[1])->records, 1U);
+}
+
+// The live word `durable` names the slot that the dead writer knew to be on disk. The newer slot may
+// have been in memory only.
+TEST_F(DurabilityTest, AReaderUsesTheSlotThatADeadWriterConfirmed) {
+  WriteAndDie([](StreamStore& store) {
+    for (Step step = 0; step < 10; ++step) {
+      store.Append(step, {{0, 1}});
+      if (step % 5 == 4) store.Sync();
+    }
+  });
+  EXPECT_EQ(Reader::Open(path_).durable_rows(), 10U);
+  LiveWords live = Live();
+  for (const std::uint64_t confirmed : {5U, 10U}) {
+    live.state = kLiveSyncing;
+    live.durable = confirmed;
+    SetLive(live);
+    EXPECT_EQ(Reader::Open(path_).durable_rows(), confirmed);
+  }
 }
 
 TEST_F(DurabilityTest, AFailedCloseLeavesWhatTheLastSyncLeft) {
@@ -200,19 +219,19 @@ TEST_F(DurabilityTest, TemporaryStoresDoNotSync) {
             0);
 }
 
-// Session numbers have 16 bits in a record. When they come around, a record that an old session
-// left beyond the end must not look like one of the new session, also not at the sentinel's place.
+// Records store 16 bits of the session number. When those wrap, a record that an old session left
+// beyond the end must not look like one of the new session, not even at the sentinel's place.
 TEST_F(DurabilityTest, OldRecordsAreZeroedWhenSessionNumbersComeAround) {
   WriteAndDie([](StreamStore& store) {
     for (Step step = 0; step < 9; ++step) store.Append(step, {{0, 5}});
   });
   LiveWords live = Live();
-  live.published = 4;  // what a power cut may leave
+  live.published = 4;  // as a power cut may leave it
   live.session = 65'535;
   SetLive(live);
   StreamStore store = Open();
   EXPECT_EQ(Live().session, 65'537U) << "0 in the low bits is nobody";
-  // The walk finds 4; 5 more of session 1 lie behind them.
+  // Recovery finds 4; after them lie 5 more of session 1.
   EXPECT_EQ(store.reader().records(), 4U);
   store.Append(4, {{0, 6}});
   std::vector<std::byte> bytes(32 * 9);

@@ -1,5 +1,5 @@
-// What the tests of room storage share: a store with three small fields, its content as one line of
-// text, writers that die, and system calls that fail or are counted.
+// Shared by the tests of storage: a store with three small fields, its content as one line of text,
+// writers that die, and system calls that fail or are logged.
 #pragma once
 
 #include <array>
@@ -45,7 +45,7 @@ inline std::string Show(const Reader& reader) {
   return text;
 }
 
-/// System calls that fail from the n-th on, and the names of those that were made.
+/// Makes system calls fail from the n-th on, and logs the names of all that are made.
 class Faults {
  public:
   Faults() {
@@ -137,7 +137,7 @@ class Faults {
   }
 };
 
-/// While alive, scratch directories lie in memory where that is possible: syncs cost nothing there.
+/// While alive, scratch directories are in memory where that is possible: syncs are free there.
 class InMemory {
  public:
   explicit InMemory(bool wanted) {

@@ -1,4 +1,5 @@
-// Tests of growth: full disks, limits, small address spaces, files that outgrow what was reserved.
+// Tests of growth: full disks, limits, small address spaces, files that outgrow their
+// reserved address space.
 
 #include <algorithm>
 #include <csignal>
@@ -35,8 +36,8 @@ class GrowthTest : public StoreTest {
   Faults faults_;
 };
 
-// Every allocation of a run fails in turn, once and for a while: a typed error, nothing lost, and
-// the next append goes on.
+// Every allocation of a run fails, one after the other, once and for a while. Each failure is a
+// typed error that loses nothing, and the next append goes on.
 TEST_F(GrowthTest, GoesOnAfterAnyAllocationFailed) {
   for (const int times : {1, 2, 3}) {
     for (int n = 1;; ++n) {
@@ -84,7 +85,7 @@ TEST_F(GrowthTest, AFullDiskIsAnErrorAndThenRoomIsRoom) {
   ExpectFilled(store.reader(), 100);
 }
 
-// With half a MiB asked for and less there, the call still gets what it needs.
+// Half a MiB is asked for but less is free: the call still gets the space that it needs.
 TEST_F(GrowthTest, AsksForLessWhenTheDiskIsNearlyFull) {
   options_.capacity_values = 1 << 20;
   sys().fallocate = [](int fd, int mode, off_t offset, off_t length) {
@@ -153,7 +154,7 @@ TEST_F(GrowthTest, WorksInASmallAddressSpace) {
 }
 #endif
 
-// The address space that can be reserved: a page more than the file at a time.
+// Limits the address space that can be reserved to a page more than the file.
 void ReserveLittle() {
   sys().mmap = [](void* at, std::size_t size, int protection, int flags, int fd, off_t offset) {
     if (size > 600 << 10) {
@@ -174,7 +175,7 @@ TEST_F(GrowthTest, AFileThatOutgrowsItsReservationIsMappedAnew) {
   Reader attached = Reader::Open(path_);
   ReserveMuch();
   Fill(store, 2000);          // 16 MB of values
-  ExpectFilled(writers, 10);  // the old mapping lives as long as somebody reads through it
+  ExpectFilled(writers, 10);  // the old mapping lives as long as a reader uses it
   ExpectFilled(attached, 10);
   writers.Refresh();
   attached.Refresh();
@@ -196,7 +197,7 @@ TEST_F(GrowthTest, NoAddressSpaceIsATypedErrorAndNothingIsLost) {
   ExpectFilled(Reader::Open(path_), 1000);
 }
 
-// One call that is larger than any growth step, and a reserved store that grows no more.
+// One call that is larger than any growth step, and a reserved store that need not grow.
 TEST_F(GrowthTest, OneCallMayNeedMoreThanAStep) {
   StreamStore store = Open();
   const List large(3'000'000, 4);

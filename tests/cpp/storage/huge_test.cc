@@ -18,7 +18,7 @@ class HugeTest : public StoreTest {
     Directory::Open(path_).OpenFile(name, true).WriteAt(std::as_bytes(std::span(&content, 1)), at);
   }
 
-  // One row with a list of five thousand million zeros, as a clean close leaves it.
+  // One row with a list of five billion zeros, as a clean close leaves it.
   HugeTest() : StoreTest(/*on_disk=*/true) {
     Open().Close();
     const Record record{
@@ -71,7 +71,8 @@ TEST_F(HugeTest, AppendsAndReadsBeyondFourGibiValues) {
   }
 }
 
-// Enough rows behind the holes that recovery, which verifies the last 64 KiB, need not read them.
+// So many rows after the holes that recovery, which verifies the last 64 KiB, need not read the
+// holes.
 TEST_F(HugeTest, RecoversBeyondFourGibiValues) {
   WriteAndDie([](StreamStore& store) {
     for (Step step = 1; step < 3000; ++step) store.Append(step, {{1, List(4, step)}});

@@ -1,4 +1,4 @@
-// Tests of readers of a path: what they find, follow and are told, while writers come, die and cut.
+// Tests of readers attached by path, while writers open, append, die, and recover with truncation.
 
 #include <algorithm>
 #include <thread>
@@ -21,7 +21,7 @@ class ReaderTest : public StoreTest {
     after_schema_open = nullptr;
   }
 
-  // `work` runs when the next writer is about to take the byte that says "the live words are true".
+  // Runs `work` when the next writer is about to lock the live byte.
   static void BeforeLiveLock(std::function<void()> work) {
     before_live_lock = std::move(work);
     sys().lock = [](int fd, int command, struct flock* lock) {
@@ -32,7 +32,7 @@ class ReaderTest : public StoreTest {
     };
   }
 
-  // `work` runs when somebody has opened the schema and is about to read it.
+  // Runs `work` when the schema file has been opened and is about to be read.
   static void AfterSchemaOpen(std::function<void()> work) {
     after_schema_open = std::move(work);
     sys().open_at = [](int directory, const char* name, int flags, mode_t mode) {
@@ -44,7 +44,7 @@ class ReaderTest : public StoreTest {
     };
   }
 
-  // A store whose writer died, and of which a power cut left the first two of three rows.
+  // Makes a store whose writer died, of which a power failure left the first two of three rows.
   void MakeTruncated() {
     WriteAndDie([](StreamStore& store) {
       store.Append(0, {{0, 1}});
@@ -59,7 +59,7 @@ class ReaderTest : public StoreTest {
   }
 };
 
-TEST_F(ReaderTest, NothingThereIsNotFound) {
+TEST_F(ReaderTest, AMissingStoreIsNotFound) {
   EXPECT_EQ(ErrorOf([&] { Reader::Open(path_); }).code(), ErrorCode::kNotFound);
   std::filesystem::create_directory(path_);
   EXPECT_EQ(ErrorOf([&] { Reader::Open(path_); }).code(), ErrorCode::kNotFound);
@@ -97,7 +97,7 @@ TEST_F(ReaderTest, WritesNothing) {
   EXPECT_TRUE(content() == before);
 }
 
-TEST_F(ReaderTest, FixedUntilAWriterComesThenLive) {
+TEST_F(ReaderTest, StaysFixedUntilAWriterOpensTheStore) {
   WriteAndDie([](StreamStore& store) { store.Append(0, {{0, 1}}); });
   Reader reader = Reader::Open(path_);
   EXPECT_FALSE(reader.live());
@@ -112,8 +112,8 @@ TEST_F(ReaderTest, FixedUntilAWriterComesThenLive) {
   EXPECT_EQ(Show(reader), "0{0:1} 1{0:2}");
 }
 
-// A reader that attached just before the live byte was taken had seen the new session number
-// already and waited for another one: it never followed.
+// Regression test. A reader that attached just before the live byte was locked had already seen the
+// new session number, waited for another one, and never followed the writer.
 TEST_F(ReaderTest, FollowsAWriterThatWasOpeningWhenItAttached) {
   Open().Append(0, {{0, 1}});
   std::optional<Reader> reader;
@@ -125,8 +125,9 @@ TEST_F(ReaderTest, FollowsAWriterThatWasOpeningWhenItAttached) {
   EXPECT_EQ(Show(*reader), "0{0:1} 1{0:2}");
 }
 
-// Recovery finds for the writer what it found for the reader: nothing of the reader's is cut.
-TEST_F(ReaderTest, AReaderThatRecoveredItselfGoesOnWhenAWriterCuts) {
+// The writer's recovery finds the same prefix as the reader's, so it removes no record that the
+// reader has seen.
+TEST_F(ReaderTest, AReaderAtItsOwnPrefixSurvivesOneTruncation) {
   MakeTruncated();
   Reader reader = Reader::Open(path_);
   EXPECT_EQ(reader.recovery().state, Recovery::State::kTruncated);
@@ -139,14 +140,14 @@ TEST_F(ReaderTest, AReaderThatRecoveredItselfGoesOnWhenAWriterCuts) {
   EXPECT_EQ(Show(reader), "0{0:1} 1{0:2} 2{0:9}");
 }
 
-TEST_F(ReaderTest, IsToldWhenRecoveryCutsWhatItHasSeen) {
+TEST_F(ReaderTest, FailsWhenRecoveryRemovesRecordsItHasSeen) {
   std::optional<Reader> reader;
   {
     StreamStore store = Open();
     store.Append(0, {{0, 1}});
     store.Append(1, {{0, 2}});
     reader = Reader::Open(path_);
-    // The writer fails and goes away; then the machine loses a page of its values.
+    // The writer fails and is closed; then the machine loses a page of its values.
     Faults faults;
     Faults::Fail("fdatasync", EIO);
     EXPECT_EQ(ErrorOf([&] { store.Sync(); }).code(), ErrorCode::kIo);
@@ -161,8 +162,8 @@ TEST_F(ReaderTest, IsToldWhenRecoveryCutsWhatItHasSeen) {
   EXPECT_EQ(Stored(), "0{0:1}");
 }
 
-// The fields are declared again and used between a reader's look at the schema and its look at the
-// records: it must not read the records by the old fields.
+// The fields are declared again and used after a reader has read the schema and before it reads the
+// records. It must not decode the records with the old fields.
 TEST_F(ReaderTest, ReadsByTheFieldsTheRecordsWereWrittenWith) {
   StreamStore store = Open();
   const std::vector<Field> other = {Field{.name = "other", .dtype = DType::kFloat64}};
@@ -189,7 +190,7 @@ TEST_F(ReaderTest, AttachesByTheFieldsTheRecordsWereWrittenWith) {
   EXPECT_EQ(reader.schema()[0].name, "other");
 }
 
-TEST_F(ReaderTest, ACountThatGoesBackIsCorrupt) {
+TEST_F(ReaderTest, ADecreasingCountIsCorrupt) {
   StreamStore store = Open();
   store.Append(0, {{0, 1}});
   Reader reader = Reader::Open(path_);

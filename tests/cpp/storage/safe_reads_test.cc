@@ -1,5 +1,6 @@
-// Tests of readers that copy with pread() instead of loading from mappings: they give what others
-// give, load from no mapping of a file, and outlive files that are cut short under them.
+// Tests of safe reads, which copy with pread() instead of loading from mappings: they give the same
+// results as ordinary reads, never load from the mapping of a file, and survive files that are
+// truncated during a read.
 
 #include <algorithm>
 #include <atomic>
@@ -9,6 +10,7 @@
 
 #include <sys/mman.h>
 
+#include "stream_store/interop.h"
 #include "stream_store/sampler.h"
 
 #include "format/record.h"
@@ -21,7 +23,7 @@ namespace fs = std::filesystem;
 
 class SafeReadsTest : public StoreTest {
  protected:
-  // Mappings of files cannot be loaded from while this lives: a load would end the test.
+  // While this object exists, loading from a mapping of a file kills the test.
   class NoLoads {
    public:
     NoLoads() {
@@ -55,7 +57,7 @@ class SafeReadsTest : public StoreTest {
     return Reader::Open(path_, {.safe_reads = true});
   }
 
-  // Every way to read, on both.
+  // Calls every read function on both readers.
   static void ExpectSame(const Reader& safe, const Reader& mapped) {
     ASSERT_EQ(safe.num_rows(), mapped.num_rows());
     ASSERT_EQ(safe.size(), mapped.size());
@@ -87,20 +89,20 @@ class SafeReadsTest : public StoreTest {
     ExpectSameRows(safe, mapped);
     const std::vector<TypeId> flag = {2};
     EXPECT_EQ(safe.Segments(flag), mapped.Segments(flag));
-    EXPECT_EQ(safe.last_checksum(), mapped.last_checksum());
+    EXPECT_EQ(interop::LastChecksum(safe), interop::LastChecksum(mapped));
     EXPECT_EQ(Scanned(safe), Scanned(mapped));
     ExpectSameRuns(safe, mapped);
     ExpectSameSamples(safe, mapped);
   }
 
-  // Each row of ScanRows() as text; a scan that is given up ends.
+  // Each row of ScanRows() as text. Also checks that a scan ends when its callback returns false.
   static std::string Scanned(const Reader& reader) {
     std::string text;
     const auto rows = static_cast<Row>(reader.num_rows());
-    reader.ScanRows(0, rows, [&](const RecordRun& run) {
+    interop::ScanRows(reader, 0, rows, [&](const interop::RecordRun& run) {
       for (std::uint64_t i = 0; i < run.count; ++i) {
         text += StrCat("\n", run.row + static_cast<Row>(i), " at ", run.step(i));
-        for (const RecordRun::Part& part : run.parts) {
+        for (const interop::RecordRun::Part& part : run.parts) {
           text += StrCat(" ", part.type, ":");
           for (std::uint64_t word = 0; word < part.length; ++word)
             text += StrCat(run.values[i * run.stride + part.begin + word], ",");
@@ -109,12 +111,12 @@ class SafeReadsTest : public StoreTest {
       return true;
     });
     int visits = 0;
-    reader.ScanRows(0, rows, [&](const RecordRun&) { return ++visits < 3; });
+    interop::ScanRows(reader, 0, rows, [&](const interop::RecordRun&) { return ++visits < 3; });
     EXPECT_LE(visits, 3);
     return text;
   }
 
-  // Runs of several lengths, the words of the list of each row by spans.
+  // Row windows of several lengths, and the words of each row's list as spans.
   static void ExpectSameRuns(const Reader& safe, const Reader& mapped) {
     const auto rows = static_cast<Row>(safe.num_rows());
     std::vector<RowRun> runs;
@@ -138,7 +140,7 @@ class SafeReadsTest : public StoreTest {
     EXPECT_EQ(safe.LongestInRows(runs, 1), mapped.LongestInRows(runs, 1));
   }
 
-  // Epochs of every kind of sampler.
+  // One epoch of each kind of sampler.
   static void ExpectSameSamples(const Reader& safe, const Reader& mapped) {
     std::vector<SamplerOptions> kinds(5);
     kinds[1].segment_by = {2};
@@ -215,11 +217,11 @@ class SafeReadsTest : public StoreTest {
       EXPECT_EQ(safe.LongestInRows(starts, static_cast<std::uint64_t>(length), 1),
                 mapped.LongestInRows(starts, static_cast<std::uint64_t>(length), 1));
     }
-    ASSERT_EQ(safe.CountIndex(3, rows), mapped.CountIndex(3, rows));
-    std::vector<IndexEntry> ours(safe.CountIndex(3, rows));
+    ASSERT_EQ(interop::CountIndex(safe, 3, rows), interop::CountIndex(mapped, 3, rows));
+    std::vector<IndexEntry> ours(interop::CountIndex(safe, 3, rows));
     std::vector<IndexEntry> theirs(ours.size());
-    safe.ReadIndex(3, rows, ours);
-    mapped.ReadIndex(3, rows, theirs);
+    interop::ReadIndex(safe, 3, rows, ours);
+    interop::ReadIndex(mapped, 3, rows, theirs);
     const auto same = [](const IndexEntry& a, const IndexEntry& b) {
       return a.start == b.start && a.type == b.type && a.step == b.step;
     };
@@ -227,7 +229,7 @@ class SafeReadsTest : public StoreTest {
   }
 };
 
-TEST_F(SafeReadsTest, GiveWhatOthersGive) {
+TEST_F(SafeReadsTest, GiveTheSameAsOrdinaryReads) {
   {
     StreamStore store = Open();
     Fill(store, 0, 1000);
@@ -238,16 +240,16 @@ TEST_F(SafeReadsTest, GiveWhatOthersGive) {
   }
   ExpectSame(Safe(), Reader::Open(path_));  // closed
   WriteAndDie([](StreamStore& store) { Fill(store, 1000, 1500); });
-  ExpectSame(Safe(), Reader::Open(path_));  // walked
+  ExpectSame(Safe(), Reader::Open(path_));  // recovered
   EXPECT_EQ(Safe().recovery().state, Recovery::State::kProcessCrash);
 }
 
-TEST_F(SafeReadsTest, FindTheirWayBehindEmptyRecordsInAWindow) {
+TEST_F(SafeReadsTest, HandleEmptyRecordsInsideAWindow) {
   {
     StreamStore store = Open();
     for (Step step = 0; step < 2000; ++step) {
       store.Append(step, {{0, step}});
-      store.Append(step, {{1, List{}}});  // a record of its own, without values
+      store.Append(step, {{1, List{}}});  // a separate record without values
     }
   }
   const Reader mapped = Reader::Open(path_);
@@ -262,7 +264,48 @@ TEST_F(SafeReadsTest, FindTheirWayBehindEmptyRecordsInAWindow) {
   EXPECT_EQ(ours, theirs);
 }
 
-TEST_F(SafeReadsTest, DoNotBelieveHints) {
+// A layout of 60 fields is longer than the first read of a layout.
+TEST_F(SafeReadsTest, ReadALongLayoutWhole) {
+  std::vector<Field> fields;
+  std::vector<FieldWrite> many;
+  for (TypeId type = 0; type < 100; ++type) {
+    fields.push_back({.name = StrCat("f", type)});
+    if (type < 60) many.emplace_back(type, type);
+  }
+  options_.fields = fields;
+  {
+    StreamStore store = Open();
+    store.Append(0, {{0, 0}});
+    store.Append(1, many);
+  }
+  std::vector<std::int64_t> types(60);
+  const std::vector<Position> starts = {1};
+  Safe().ReadWindows(starts, 60, {.types = types.data()});
+  std::vector<std::int64_t> expected(60);
+  std::iota(expected.begin(), expected.end(), 0);
+  EXPECT_EQ(types, expected);
+}
+
+// Rows of 600 values: most hints point into the middle of a row.
+TEST_F(SafeReadsTest, FindPositionsInsideLongRows) {
+  {
+    StreamStore store = Open();
+    for (Step step = 0; step < 6; ++step) {
+      List values(600);
+      std::iota(values.begin(), values.end(), 1000 * step);
+      store.Append(step, {{1, values}});
+    }
+  }
+  const Reader safe = Safe();
+  std::vector<Value> values(4);
+  safe.ReadWindows(std::vector<Position>{10}, 4, {.values = values.data()});
+  EXPECT_EQ(values, (List{10, 11, 12, 13}));
+  std::vector<Row> rows(3);
+  safe.RowOf(std::vector<Position>{10, 650, 3599}, rows);
+  EXPECT_EQ(rows, (std::vector<Row>{0, 1, 5}));
+}
+
+TEST_F(SafeReadsTest, DoNotTrustHints) {
   {
     StreamStore store = Open();
     Fill(store, 0, 1000);
@@ -275,6 +318,27 @@ TEST_F(SafeReadsTest, DoNotBelieveHints) {
   ExpectSame(Safe(), Reader::Open(path_));
   fs::resize_file(path_ / "hints", 0);
   ExpectSame(Safe(), Reader::Open(path_));
+}
+
+// A hint of a row must name its first record. One that names a later record looks right unless the
+// record before it is read, too.
+TEST_F(SafeReadsTest, DoNotBelieveAHintOfALaterRecordOfTheRow) {
+  {
+    StreamStore store = Open();
+    for (Step step = 0; step < 300; ++step) {
+      store.Append(step, {{0, step}});
+      store.Append(step, {{1, List{step, -step}}});
+      store.Append(step, {{2, true}});
+    }
+  }
+  const std::uint64_t last_record_of_row = 3 * kHintStride + 2;
+  Directory::Open(path_)
+      .OpenFile("hints", true)
+      .WriteAt(std::as_bytes(std::span(&last_record_of_row, 1)),
+               sizeof(Hint) + offsetof(Hint, row_record));
+  const RowView row = Safe().row(kHintStride);
+  EXPECT_EQ(row.size(), 3U);
+  EXPECT_EQ((*row.begin()).values[0], static_cast<Value>(kHintStride));
 }
 
 TEST_F(SafeReadsTest, FollowTheWriter) {
@@ -306,9 +370,9 @@ TEST_F(SafeReadsTest, RowsOutliveTheReader) {
   EXPECT_EQ((*row.begin()).values.back(), 8);
 }
 
-// Cut short at every length, one file after the other, under a reader that is attached: an error or
-// what was there, never a signal.
-TEST_F(SafeReadsTest, FilesCutShortUnderneathAreErrors) {
+// Truncates one file after the other at every length while a reader is attached. A read gives an
+// error or the right values, never a signal.
+TEST_F(SafeReadsTest, TruncatedFilesAreErrors) {
   {
     StreamStore store = Open();
     Fill(store, 0, 400);
@@ -340,8 +404,8 @@ TEST_F(SafeReadsTest, FilesCutShortUnderneathAreErrors) {
   EXPECT_GT(errors, 50U);
 }
 
-// Another process cuts and restores the file all the time.
-TEST_F(SafeReadsTest, SurviveARaceOfCuts) {
+// Another process truncates and restores the file all the time.
+TEST_F(SafeReadsTest, SurviveConcurrentTruncation) {
   {
     StreamStore store = Open();
     Fill(store, 0, 400);

@@ -15,7 +15,7 @@ class ThreadsTest : public StoreTest {
  protected:
   ThreadsTest() { options_.grow_ahead = true; }
 
-  // A row's list repeats its number, and is as long as the number modulo 50.
+  // The list of a row repeats the number of the row, as often as that number modulo 50.
   static void ExpectWholeRows(const Reader& reader, Row from) {
     for (Row row = from; row < static_cast<Row>(reader.num_rows()); ++row) {
       const RowView view = reader.row(row);
@@ -98,7 +98,7 @@ TEST_F(ThreadsTest, AppendsOfManyThreadsAreSerialised) {
         if (step >= kRows) return;
         const List list(static_cast<std::size_t>(step % 50), step);
         const std::array<FieldWrite, 2> writes = {FieldWrite(0, step), FieldWrite(1, list)};
-        // Another thread may have passed by with a later step.
+        // Another thread may have appended a later step meanwhile.
         if (store.TryAppend(step, writes) == ErrorCode::kOk) ++appended;
       }
     });

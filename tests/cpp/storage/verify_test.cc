@@ -1,5 +1,5 @@
-// Tests of Verify(): what is right has no findings; what is wrong is found, told by its place, and
-// does not end the walk.
+// Tests of Verify(): an intact store has no findings, and damage is reported with its place without
+// ending the walk.
 
 #include "stream_store/verify.h"
 
@@ -17,7 +17,7 @@ using Severity = Finding::Severity;
 
 class VerifyTest : public StoreTest {
  protected:
-  // Rows of a number and a list; row 700 and what follows lies in other blocks of hints.
+  // Makes rows of a number and a list. Row 700 and later rows lie in other blocks of hints.
   static void Fill(StreamStore& store, Step first, Step last) {
     for (Step step = first; step < last; ++step) {
       store.Append(step, {{0, step}, {1, List(static_cast<std::size_t>(step % 5), step)}});
@@ -31,7 +31,7 @@ class VerifyTest : public StoreTest {
     store.Close();
   }
 
-  // Half of the rows synced, then the writer died.
+  // Makes a store of which half of the rows are synced, and whose writer died.
   void MakeDead() const {
     WriteAndDie([](StreamStore& store) {
       Fill(store, 0, 500);
@@ -56,7 +56,7 @@ class VerifyTest : public StoreTest {
     return record;
   }
 
-  // A writer that opens the store before the n-th read of a scan, as in a race.
+  // Opens the store for writing before the n-th read of a walk, as a race would.
   struct LateWriter {
     static inline const VerifyTest* test = nullptr;
     static inline std::optional<StreamStore> writer;
@@ -71,17 +71,17 @@ class VerifyTest : public StoreTest {
     }
   };
 
-  // Runs `work` on a closed store with a writer coming before its n-th read, for every n.
+  // Runs `work` on a closed store that a writer opens before its n-th read, for every n.
   template <class Work>
   void WithALateWriter(Work&& work) {
     int reads = 0;
-    for (; LateWriter::reads_before < 0; ++reads) {  // until it does not come any more
+    for (; LateWriter::reads_before < 0; ++reads) {  // until there are fewer than n reads
       LateWriter::writer.reset();
       fs::remove_all(path_);
       MakeClosed();
       LateWriter::test = this;
       LateWriter::reads_before = reads;
-      const SyscallFaults back;  // puts pread back
+      const SyscallFaults back;  // restores pread()
       sys().pread = LateWriter::Read;
       SCOPED_TRACE(reads);
       work();
@@ -98,7 +98,7 @@ class VerifyTest : public StoreTest {
   }
 };
 
-TEST_F(VerifyTest, AStoreThatIsRightHasNoFindings) {
+TEST_F(VerifyTest, AnIntactStoreHasNoFindings) {
   MakeClosed();
   const VerifyReport closed = Verify(path_);
   EXPECT_EQ(Texts(closed), "");
@@ -110,7 +110,7 @@ TEST_F(VerifyTest, AStoreThatIsRightHasNoFindings) {
   EXPECT_GT(closed.bytes, closed.values * 8);
 }
 
-TEST_F(VerifyTest, NeitherHasOneThatAWriterHasOpen) {
+TEST_F(VerifyTest, AStoreThatAWriterHasOpenHasNoFindings) {
   StreamStore store = Open();
   EXPECT_EQ(Texts(Verify(path_)), "");
   for (const Step rows : {1, 300, 1000}) {
@@ -126,7 +126,7 @@ TEST_F(VerifyTest, NeitherHasOneThatAWriterHasOpen) {
   EXPECT_EQ(InChild(look), 0);
 }
 
-TEST_F(VerifyTest, NorATemporaryOne) {
+TEST_F(VerifyTest, ATemporaryStoreHasNoFindings) {
   StreamStore store = StreamStore::Temporary(options_);
   Fill(store, 0, 600);
   const VerifyReport report = Verify(store.reader());
@@ -134,7 +134,7 @@ TEST_F(VerifyTest, NorATemporaryOne) {
   EXPECT_EQ(report.good_rows, 600U);
 }
 
-TEST_F(VerifyTest, NorOneWhoseWriterDied) {
+TEST_F(VerifyTest, AStoreWhoseWriterDiedHasNoFindings) {
   MakeDead();
   const VerifyReport report = Verify(path_);
   EXPECT_EQ(Texts(report), "");
@@ -142,7 +142,20 @@ TEST_F(VerifyTest, NorOneWhoseWriterDied) {
   EXPECT_FALSE(report.live);
 }
 
-TEST_F(VerifyTest, DamagedValuesAreToldWithTheirRecordsAndTheWalkGoesOn) {
+TEST_F(VerifyTest, DamageToTheLastRecordIsFound) {
+  MakeClosed();
+  const std::uint64_t last = Reader::Open(path_).records() - 1;
+  for (const std::uint64_t record : {last - 1, last}) {
+    Flip("records", record * sizeof(Record) + offsetof(Record, checksum));
+    const VerifyReport report = Verify(path_);
+    EXPECT_EQ(report.damages, 1U) << Texts(report);
+    EXPECT_EQ(report.good_records, record);
+    Flip("records", record * sizeof(Record) + offsetof(Record, checksum));
+  }
+  EXPECT_EQ(Texts(Verify(path_)), "");
+}
+
+TEST_F(VerifyTest, DamagedValuesAreReportedByRecordAndTheWalkContinues) {
   MakeClosed();
   for (const std::uint64_t record : {7U, 500U}) Flip("values", RecordAt(record).start * 8 + 3, 5);
   const VerifyReport report = Verify(path_);
@@ -158,7 +171,7 @@ TEST_F(VerifyTest, DamagedValuesAreToldWithTheirRecordsAndTheWalkGoesOn) {
   EXPECT_EQ(report.findings[1].subject, "record 500");
 }
 
-TEST_F(VerifyTest, EachPartOfARecordIsLookedAt) {
+TEST_F(VerifyTest, EachPartOfARecordIsChecked) {
   MakeClosed();
   fs::copy(path_, Scratch("good"), fs::copy_options::recursive);
   for (std::uint64_t byte = 0; byte < 32; ++byte) {
@@ -181,7 +194,7 @@ TEST_F(VerifyTest, ShortFilesAreDamage) {
     fs::resize_file(path_ / name, SizeOf(name) / 2);
     const VerifyReport report = Verify(path_);
     EXPECT_GE(report.damages, 1U);
-    if (name != std::string("control")) {  // half of it has identity and live words
+    if (name != std::string("control")) {  // its first half has the identity and the live words
       EXPECT_LT(report.good_rows, 1000U);
     }
     EXPECT_CONTAINS(Texts(report), name);
@@ -189,11 +202,11 @@ TEST_F(VerifyTest, ShortFilesAreDamage) {
   }
 }
 
-TEST_F(VerifyTest, WhatOpeningDealsWithIsANotice) {
+TEST_F(VerifyTest, ProblemsThatOpeningRepairsAreNotices) {
   MakeClosed();
   Flip("control", kSlotOffset[0] + 40);  // a torn slot
   Flip("hints", 16);
-  Flip("records", 32 * 4 * 1000, 0);  // beyond the end: nothing
+  Flip("records", 32 * 4 * 1000, 0);  // beyond the end, so no finding
   const VerifyReport report = Verify(path_);
   EXPECT_TRUE(report.ok()) << Texts(report);
   EXPECT_GE(report.notices, 2U);
@@ -232,10 +245,10 @@ TEST_F(VerifyTest, MissingFilesAndOthersInTheirPlaceAreDamage) {
   EXPECT_EQ(ErrorOf([&] { Verify(Scratch("empty")); }).code(), ErrorCode::kNotFound);
 }
 
-// A bad sector: reads of it fail, and the walk goes on behind it.
+// A bad sector: reading it fails, and the walk continues after it.
 std::uint64_t bad_byte = 0;
 
-TEST_F(VerifyTest, WhatCannotBeReadIsAFinding) {
+TEST_F(VerifyTest, UnreadableBlocksAreFindings) {
   MakeClosed();
   bad_byte = RecordAt(100).start * 8;
   const Faults faults;
@@ -258,7 +271,7 @@ TEST_F(VerifyTest, WhatCannotBeReadIsAFinding) {
   EXPECT_EQ(report.rows, 1000U);
 }
 
-TEST_F(VerifyTest, ListsAsManyAsAskedAndCountsAll) {
+TEST_F(VerifyTest, ListsUpToTheLimitAndCountsAll) {
   MakeClosed();
   for (std::uint64_t i = 0; i < 50; ++i) Flip("records", i * 32 + 28);
   const VerifyReport report = Verify(path_, {.max_findings = 10});
@@ -266,7 +279,7 @@ TEST_F(VerifyTest, ListsAsManyAsAskedAndCountsAll) {
   EXPECT_EQ(report.damages, 50U);
 }
 
-TEST_F(VerifyTest, TellsHowFarItIsAndStopsWhenTold) {
+TEST_F(VerifyTest, ReportsProgressAndStopsOnRequest) {
   StreamStore store = Open();
   for (Step step = 0; step < 50; ++step) store.Append(step, {{1, List(100'000, step)}});
   std::uint64_t last = 0;
@@ -283,11 +296,11 @@ TEST_F(VerifyTest, TellsHowFarItIsAndStopsWhenTold) {
   EXPECT_EQ(ErrorOf([&] { Verify(path_, {.progress = stop}); }).code(), ErrorCode::kState);
 }
 
-TEST_F(VerifyTest, TakesAWriterThatComesMeanwhileForWhatItIs) {
+TEST_F(VerifyTest, AWriterThatOpensDuringTheWalkCausesNoFindings) {
   WithALateWriter([this] { EXPECT_EQ(Texts(Verify(path_)), ""); });
 }
 
-TEST_F(VerifyTest, RepairTakesAWriterThatComesMeanwhileForWhatItIs) {
+TEST_F(VerifyTest, RepairIsNotMisledByAWriterThatOpensMeanwhile) {
   WithALateWriter([this] {
     fs::remove_all(Scratch("new"));
     const RepairReport report = Repair(path_, Scratch("new"));

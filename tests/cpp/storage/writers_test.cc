@@ -74,7 +74,7 @@ TEST_F(WritersTest, OfManyOneWins) {
   }
 }
 
-// Between opening the files and getting the lock, the writer before closes and trims them.
+// Between the opening of the files and the lock, the previous writer closes and shortens them.
 TEST_F(WritersTest, TakesOverFromAWriterThatClosesJustNow) {
   static std::optional<StreamStore> before;
   before = Open();
@@ -113,7 +113,7 @@ TEST_F(WritersTest, AForkedChildReadsAndMayNotWrite) {
   }
 }
 
-// The parent grows, uses shapes that are new to the child, and outgrows its reservations.
+// The parent's files grow, get layouts that are new to the child, and outgrow their reservations.
 void AppendInParentAndReadInChild(StreamStore& store) {
   Reader reader = store.reader();
   std::array<int, 2> ends{};
@@ -151,7 +151,7 @@ TEST_F(WritersTest, AForkedChildSeesWhatTheParentAppendsLater) {
   AppendInParentAndReadInChild(temporary);
 }
 
-// A reader that shared the mappings of a writer goes on as one that attached.
+// A reader that shared the mappings of a writer goes on like one of another process.
 TEST_F(WritersTest, AReaderOfAClosedWriterSeesWhatTheNextWriterAppends) {
   StreamStore store = Open();
   store.Append(0, {{0, 1}});
@@ -167,8 +167,8 @@ TEST_F(WritersTest, AReaderOfAClosedWriterSeesWhatTheNextWriterAppends) {
   EXPECT_TRUE(reader.live());
 }
 
-// AddressSanitizer's allocator is not for children of processes with threads: its own locks stay
-// taken in them.
+// AddressSanitizer's allocator does not work in the child of a process with threads: its own locks
+// stay locked there.
 #if !STREAM_STORE_ASAN
 TEST_F(WritersTest, AChildForkedDuringAnAppendIsNotStuck) {
   options_.grow_ahead = true;
@@ -201,7 +201,7 @@ TEST_F(WritersTest, ALockOfAKilledWriterIsFreeAtOnce) {
   EXPECT_EQ(Show(Open().reader()), "0{0:1}");
 }
 
-// Each reserves address space far beyond its files; together they must leave room for others.
+// Each store reserves address space far beyond its files; together they must leave enough.
 #if STREAM_STORE_TSAN
 constexpr int kStores = 10;  // little address space is left beside its shadows
 #else

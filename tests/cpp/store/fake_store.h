@@ -57,11 +57,11 @@ class FakeStore {
   FakeStore(std::vector<Field> fields, std::vector<FakeRow> rows,
             FakeHints hint_kind = FakeHints::kRight, std::uint64_t seed = 1)
       : rows_(std::move(rows)) {
-    auto meaning = std::make_shared<StoreSchema>();
-    meaning->schema = Schema(std::move(fields));
-    meaning->encodings = MakeEncodings(meaning->schema);
-    meaning->path = "runs/a";
-    meaning_ = std::move(meaning);
+    auto store_schema = std::make_shared<StoreSchema>();
+    store_schema->schema = Schema(std::move(fields));
+    store_schema->encodings = MakeEncodings(store_schema->schema);
+    store_schema->path = "runs/a";
+    store_schema_ = std::move(store_schema);
     for (std::size_t row = 0; row < rows_.size(); ++row) {
       WriteRow(static_cast<Row>(row));
     }
@@ -73,7 +73,7 @@ class FakeStore {
 
   const std::vector<FakeRow>& rows() const { return rows_; }
 
-  const Schema& schema() const { return meaning_->schema; }
+  const Schema& schema() const { return store_schema_->schema; }
 
   /// The position of a row: where its values start, or would.
   Position StartOf(Row row) const { return row_starts_[static_cast<std::size_t>(row)]; }
@@ -111,7 +111,7 @@ class FakeStore {
     view_.layout_words = layouts.size();
     view_.hint_slots = hints.size();
     view_.mapping_key = next_key++;
-    view_.meaning = meaning_;
+    view_.store_schema = store_schema_;
   }
 
  private:
@@ -197,7 +197,7 @@ class FakeStore {
   }
 
   std::vector<FakeRow> rows_;
-  std::shared_ptr<const StoreSchema> meaning_;
+  std::shared_ptr<const StoreSchema> store_schema_;
   std::vector<Position> row_starts_;
   std::map<std::vector<std::uint64_t>, std::uint32_t> known_layouts_;
   std::unique_ptr<Value[]> frozen_values_;

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "stream_store/interop.h"
 #include "stream_store/store.h"
 
 #include "support/scratch.h"
@@ -9,8 +10,8 @@
 namespace stream_store::internal {
 namespace {
 
-Handover Duplicate(const Handover& files) {
-  Handover copy = files;
+interop::Handover Duplicate(const interop::Handover& files) {
+  interop::Handover copy = files;
   for (int& descriptor : copy.descriptors) {
     descriptor = ::dup(descriptor);
   }
@@ -20,7 +21,7 @@ Handover Duplicate(const Handover& files) {
 TEST(HandoverTest, FollowsTheWriterUntilItCloses) {
   StreamStore store = StreamStore::Temporary({.capacity_values = 100, .fields = {{.name = "x"}}});
   store.Append(0, {{TypeId{0}, 7}});
-  Reader reader = Reader::TakeOver(Duplicate(store.reader().HandOver()));
+  Reader reader = interop::TakeOver(Duplicate(interop::HandOver(store.reader())));
   EXPECT_EQ(reader.num_rows(), 1U);
   EXPECT_EQ(reader.id(), store.id());
   EXPECT_TRUE(reader.path().empty());
@@ -42,18 +43,18 @@ TEST(HandoverTest, IsRefusedForAStoreWithAPath) {
   const ScratchDirectory directory;
   const StreamStore store =
       StreamStore::Open(directory.path() / "store", {.fields = {{.name = "x"}}});
-  EXPECT_THROW(store.reader().HandOver(), Error);
+  EXPECT_THROW(interop::HandOver(store.reader()), Error);
 }
 
 TEST(HandoverTest, RefusesFilesThatAreNotAStore) {
   const StreamStore store = StreamStore::Temporary({.fields = {{.name = "x"}}});
-  const Handover files = store.reader().HandOver();
-  Handover wrong = Duplicate(files);
+  const interop::Handover files = interop::HandOver(store.reader());
+  interop::Handover wrong = Duplicate(files);
   std::swap(wrong.descriptors[0], wrong.descriptors[4]);  // values in the place of control
-  EXPECT_THROW(Reader::TakeOver(wrong), Error);
+  EXPECT_THROW(interop::TakeOver(wrong), Error);
   wrong = Duplicate(files);
   wrong.schema.pop_back();
-  EXPECT_THROW(Reader::TakeOver(wrong), Error);
+  EXPECT_THROW(interop::TakeOver(wrong), Error);
 }
 
 }  // namespace

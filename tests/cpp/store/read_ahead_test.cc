@@ -186,7 +186,7 @@ TEST_F(ReadAheadTest, SequentialReadsLetTheKernelReadAheadAgain) {
   kernel.faults_per_call = 1;
   OnNewThread([&] { ReadBatch(); });
   kernel.advice.clear();
-  ScanRows(store_.view(), 0, kRows, [](const RecordRun&) { return true; });
+  ScanRows(store_.view(), 0, kRows, [](const interop::RecordRun&) { return true; });
   EXPECT_EQ(kernel.advice, (std::vector<int>{MADV_NORMAL, MADV_NORMAL}));
 }
 

@@ -207,9 +207,8 @@ TEST_F(ReadingTest, DecodesRawValuesAndRefusesPackedOnes) {
 
 TEST_F(ReadingTest, ListsTheIndexAndTheSegments) {
   const Reader reader = store_.reader();
-  EXPECT_EQ(reader.CountIndex(0, 2), 6U);
-  std::vector<IndexEntry> entries(6);
-  reader.ReadIndex(0, 2, entries);
+  const std::vector<IndexEntry> entries = reader.IndexTable(0, 2);
+  ASSERT_EQ(entries.size(), 6U);
   EXPECT_EQ(entries[3].start, 2);
   EXPECT_EQ(entries[3].type, 0);
   EXPECT_EQ(entries[3].step, 10);

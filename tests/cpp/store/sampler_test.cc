@@ -8,6 +8,8 @@
 
 #include <gtest/gtest.h>
 
+#include "stream_store/interop.h"
+
 #include "store/sampler_model.h"
 #include "support/patience.h"
 #include "support/scratch.h"
@@ -105,13 +107,82 @@ TEST(WindowSamplerTest, StateDoesNotCountBatchesDrawnAhead) {
   Windows ahead;
   sampler.Next(batch);
   AddWindows(batch, ahead);
-  sampler.NoteAhead(1);
+  interop::SetPrefetched(sampler, 1);
   EXPECT_EQ(sampler.state().batches, handed_out.batches);
-  sampler.Rewind();
+  interop::ReturnPrefetched(sampler);
   Windows again;
   sampler.Next(batch);
   AddWindows(batch, again);
   EXPECT_EQ(ahead, again);
+}
+
+// A prefetch draws the end of the epoch long before its caller sees it.
+TEST(WindowSamplerTest, AnEndThatWasNotHandedOutIsNotCounted) {
+  Plain plain;
+  SamplerOptions options{.length = 100, .batch_size = 1, .replacement = false};
+  WindowSampler sampler({plain.store.reader()}, options);
+  WindowBatch batch;
+  sampler.BeginEpoch();
+  const std::uint64_t batches = sampler.EpochBatches();
+  while (sampler.Next(batch)) {
+  }
+  EXPECT_TRUE(sampler.state().finished);
+  interop::SetPrefetched(sampler, 0, /*end=*/true);
+  EXPECT_FALSE(sampler.state().finished);
+  EXPECT_EQ(sampler.state().batches, batches);
+  interop::SetPrefetched(sampler, 2, /*end=*/true);
+  EXPECT_FALSE(sampler.state().finished);
+  EXPECT_EQ(sampler.state().batches, batches - 2);
+  interop::ReturnPrefetched(sampler);
+  EXPECT_TRUE(sampler.Next(batch));
+  EXPECT_TRUE(sampler.Next(batch));
+  EXPECT_FALSE(sampler.state().finished);
+  EXPECT_FALSE(sampler.Next(batch));
+  EXPECT_TRUE(sampler.state().finished);
+}
+
+// The last row may still get its second field, until the writer closes. No record is added then.
+TEST(WindowSamplerTest, ALastRowCountsOnceItsWriterHasClosed) {
+  StreamStore store = StreamStore::Temporary({.fields = {Field{.name = "a"}, Field{.name = "b"}}});
+  store.Append(0, {{0, 1}, {1, 1}});
+  store.Append(1, {{0, 1}});
+  WindowSampler sampler({store.reader()}, {.length = 1, .unit = SampleUnit::kRow});
+  EXPECT_EQ(sampler.NumStarts(), 1U);
+  store.Close();
+  EXPECT_EQ(sampler.NumStarts(), 2U);
+}
+
+TEST(WindowSamplerTest, ReadingStartsDoesNotMoveTheEpochUnderWay) {
+  Plain plain;
+  WindowSampler sampler({plain.store.reader()},
+                        {.length = 2, .unit = SampleUnit::kRow, .replacement = false});
+  sampler.BeginEpoch();
+  plain.model.Append(plain.store, ModelRow());
+  WindowBatch batch;
+  const std::uint64_t last[] = {98};
+  const std::uint64_t after[] = {99};  // only in the next epoch
+  interop::ReadStarts(sampler, last, batch);
+  EXPECT_EQ(sampler.state().extents[0].rows, 100U);
+  EXPECT_EQ(ErrorOf([&] { interop::ReadStarts(sampler, after, batch); }).code(),
+            ErrorCode::kOutOfRange);
+  EXPECT_EQ(sampler.EpochBatches(), 99U);
+}
+
+TEST(WindowSamplerTest, TheLongestListMayBeOfAnyStore) {
+  std::vector<StreamStore> stores;
+  std::vector<Reader> readers;
+  for (const std::size_t length : {2U, 5U, 3U}) {
+    stores.push_back(StreamStore::Temporary({.fields = {Field{.name = "l", .shape = {kRagged}}}}));
+    stores.back().Append(0, {{0, std::vector<std::int64_t>(length, 7)}});
+    readers.push_back(stores.back().reader());
+  }
+  WindowSampler sampler(
+      std::move(readers),
+      {.length = 1, .unit = SampleUnit::kRow, .batch_size = 3, .replacement = false});
+  sampler.BeginEpoch();
+  WindowBatch batch;
+  sampler.Next(batch);
+  EXPECT_EQ(batch.LongestInRows(0), 5U);
 }
 
 TEST(WindowSamplerTest, NumbersKeepTheirStartsWhileTheStoreGrows) {
@@ -128,7 +199,7 @@ TEST(WindowSamplerTest, NumbersKeepTheirStartsWhileTheStoreGrows) {
       std::vector<std::uint64_t> numbers(sampler.NumStarts());
       std::iota(numbers.begin(), numbers.end(), 0);
       WindowBatch batch;
-      sampler.ReadStarts(numbers, batch);
+      interop::ReadStarts(sampler, numbers, batch);
       Windows windows;
       AddWindows(batch, windows);
       ASSERT_TRUE(std::equal(known.begin(), known.end(), windows.begin()));
@@ -136,7 +207,7 @@ TEST(WindowSamplerTest, NumbersKeepTheirStartsWhileTheStoreGrows) {
     }
     WindowBatch batch;
     const std::uint64_t outside = known.size();
-    EXPECT_THROW(sampler.ReadStarts({&outside, 1}, batch), Error);
+    EXPECT_THROW(interop::ReadStarts(sampler, {&outside, 1}, batch), Error);
   }
 }
 
@@ -326,9 +397,9 @@ TEST(WindowSamplerTest, WaitsForTheFirstWindow) {
   EXPECT_TRUE(sampler.WaitForStart(kPatience));
   writer.join();
   EXPECT_EQ(sampler.NumStarts(), 3U);
-  EXPECT_EQ(sampler.RowsBehind(), 0U);
+  EXPECT_EQ(interop::UnscannedRows(sampler), 0U);
   store.Append(5, {{kCutType, true}});
-  EXPECT_EQ(sampler.RowsBehind(), 1U);
+  EXPECT_EQ(interop::UnscannedRows(sampler), 1U);
 }
 
 TEST(WindowSamplerTest, MovesWithItsState) {

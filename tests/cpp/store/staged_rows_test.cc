@@ -1,4 +1,4 @@
-// Rows that are staged appear with one publish, or never were.
+// Tests of staged rows: they appear together with one publish, or not at all.
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
@@ -52,7 +52,7 @@ void ExpectRows(const Reader& reader, Row rows) {
   }
 }
 
-TEST(StagedRows, AreSeenByNobodyUntilTheyAreCommitted) {
+TEST(StagedRows, AreInvisibleUntilTheyAreCommitted) {
   const ScratchDirectory scratch;
   StreamStore store = StreamStore::Open(scratch / "a", OptionsOf());
   Reader here = store.reader();
@@ -185,12 +185,12 @@ TEST(StagedRows, ReplaceATemporaryStoreAsAWhole) {
   const Reader before = store.reader();
   const auto id = store.id();
   {
-    StagedRows staged = store.StageAnew(kFields);
+    StagedRows staged = store.StageReplacement(kFields);
     StageRows(staged, 0, 10);
   }
   EXPECT_EQ(store.id(), id);
   EXPECT_EQ(store.schema()[0].name, "old");
-  StagedRows staged = store.StageAnew(kFields);
+  StagedRows staged = store.StageReplacement(kFields);
   StageRows(staged, 0, 10);
   EXPECT_EQ(store.reader().num_rows(), 1U);
   EXPECT_EQ(staged.Commit(), 0);
@@ -211,13 +211,13 @@ TEST(StagedRows, LetAStoreAppearWithItsRows) {
   const ScratchDirectory scratch;
   StreamStore store = StreamStore::Open(scratch / "a", OptionsOf({}));
   {
-    StagedRows staged = store.StageAnew(kFields);
+    StagedRows staged = store.StageReplacement(kFields);
     StageRows(staged, 0, 3000);
     EXPECT_FALSE(std::filesystem::exists(scratch / "a"));
   }
   EXPECT_FALSE(store.declared());
   EXPECT_EQ(Entries(scratch.path()), 0U);
-  StagedRows staged = store.StageAnew(kFields);
+  StagedRows staged = store.StageReplacement(kFields);
   StageRows(staged, 0, 3000);
   staged.Commit();
   EXPECT_EQ(Entries(scratch.path()), 1U);
@@ -231,7 +231,7 @@ TEST(StagedRows, LetAStoreAppearWithItsRows) {
 TEST(StagedRows, MayBeNoneInAStoreThatAppears) {
   const ScratchDirectory scratch;
   StreamStore store = StreamStore::Open(scratch / "a", OptionsOf({}));
-  StagedRows staged = store.StageAnew({{.name = "other", .dtype = DType::kInt8}});
+  StagedRows staged = store.StageReplacement({{.name = "other", .dtype = DType::kInt8}});
   staged.Commit();
   EXPECT_EQ(Reader::Open(scratch / "a").schema()[0].name, "other");
   store.DefineFields(kFields);  // nothing was appended
@@ -243,7 +243,7 @@ TEST(StagedRows, DoNotTakeThePlaceOfAnotherStore) {
   const ScratchDirectory scratch;
   StreamStore store = StreamStore::Open(scratch / "a", OptionsOf({}));
   {
-    StagedRows staged = store.StageAnew(kFields);
+    StagedRows staged = store.StageReplacement(kFields);
     StageRows(staged, 0, 10);
     StreamStore other = StreamStore::Open(scratch / "a", OptionsOf());
     other.Append(0, {{0, 0}, {1, std::string_view("theirs")}});
@@ -253,7 +253,7 @@ TEST(StagedRows, DoNotTakeThePlaceOfAnotherStore) {
   ExpectRows(Reader::Open(scratch / "a"), 1);
   EXPECT_EQ(Entries(scratch.path()), 1U);
   StreamStore persistent = StreamStore::Open(scratch / "a");
-  EXPECT_EQ(ErrorOf([&] { persistent.StageAnew(kFields); }).code(), ErrorCode::kReadOnly);
+  EXPECT_EQ(ErrorOf([&] { persistent.StageReplacement(kFields); }).code(), ErrorCode::kReadOnly);
 }
 
 TEST(StagedRows, OfAKilledCreatorLeaveNothingAtThePath) {
@@ -261,7 +261,7 @@ TEST(StagedRows, OfAKilledCreatorLeaveNothingAtThePath) {
   const pid_t child = fork();
   if (child == 0) {
     StreamStore store = StreamStore::Open(scratch / "a", OptionsOf({}));
-    StagedRows staged = store.StageAnew(kFields);
+    StagedRows staged = store.StageReplacement(kFields);
     StageRows(staged, 0, 4000);
     ::_exit(0);
   }

@@ -1,4 +1,4 @@
-// Tests of StreamStore as a C++ program uses it: its lives, and what it says when it refuses.
+// Tests of StreamStore as a C++ program uses it: its states, and the messages of refused appends.
 
 #include <array>
 #include <limits>
@@ -28,7 +28,7 @@ std::vector<Field> RobotFields() {
 
 class WritingTest : public ::testing::Test {
  protected:
-  // What an append throws that changes nothing.
+  // The message of an append that must fail, and must not change the store.
   std::string Refusal(const std::function<void()>& append,
                       ErrorCode code = ErrorCode::kInvalidArgument) {
     const std::uint64_t rows = store_.reader().num_rows();
@@ -44,7 +44,7 @@ class WritingTest : public ::testing::Test {
   StreamStore store_ = StreamStore::Open(scratch_ / "store", {.fields = RobotFields()});
 };
 
-// --- what it says ---
+// --- messages ---
 
 TEST_F(WritingTest, NamesAnUnknownTypeAndHowManyThereAre) {
   EXPECT_CONTAINS(Refusal([&] { store_.Append(0, {{9, 1}}); }), "Unknown field: type id 9 of 5");
@@ -57,19 +57,22 @@ TEST_F(WritingTest, NamesTheFieldThatCameTooLateAndTheOneBefore) {
                   "field 'tick' (type id 0) came after field 'note' (type id 4)");
   store_.Append(0, {{0, 1}, {4, "x"}});
   EXPECT_CONTAINS(Refusal([&] { store_.Append(0, {{2, List{}}}); }),
-                  "field 'contacts' (type id 2) came after field 'note' (type id 4) at step 0; "
-                  "declared order is tick, joint, contacts, frame, note");
+                  "field 'contacts' (type id 2) came after field 'note' (type id 4) in step 0; "
+                  "the declared order is tick, joint, contacts, frame, note");
 }
 
-TEST_F(WritingTest, CallsAFieldOfTheSameStepADuplicateWhereverItCame) {
-  EXPECT_CONTAINS(Refusal([&] { store_.Append(0, {{0, 1}, {0, 2}}); }),
-                  "duplicate field 'tick' (type id 0): each field at most once a step");
+TEST_F(WritingTest, NamesAFieldThatAppearsTwiceInAStepWhereverItCame) {
+  EXPECT_CONTAINS(
+      Refusal([&] { store_.Append(0, {{0, 1}, {0, 2}}); }),
+      "field 'tick' (type id 0) appears twice in one step; fields come in declared order, "
+      "each at most once");
   store_.Append(0, {{0, 1}});
   store_.Append(0, {{2, List{1}}});
-  EXPECT_CONTAINS(Refusal([&] { store_.Append(0, {{0, 1}}); }), "duplicate field 'tick'");
+  EXPECT_CONTAINS(Refusal([&] { store_.Append(0, {{0, 1}}); }),
+                  "field 'tick' (type id 0) appears twice in step 0");
 }
 
-TEST_F(WritingTest, TellsTheLengthThatWasExpected) {
+TEST_F(WritingTest, NamesTheLengthThatWasExpected) {
   const std::array<double, 2> two{};
   EXPECT_CONTAINS(Refusal([&] { store_.Append(0, {{1, two}}); }),
                   "field 'joint' (type id 1), float64[3]: expected 3 items but found 2");
@@ -79,31 +82,31 @@ TEST_F(WritingTest, TellsTheLengthThatWasExpected) {
   EXPECT_CONTAINS(Refusal([&] { store_.Append(0, {words}); }), "expected 1 words but found 2");
 }
 
-TEST_F(WritingTest, TellsTheValueThatDoesNotBelongAndItsPlace) {
+TEST_F(WritingTest, NamesTheInvalidValueAndItsPlace) {
   EXPECT_CONTAINS(Refusal([&] { store_.Append(0, {{0, 1.5}}); }),
-                  "field 'tick' (type id 0): value 1.5 does not belong into int64");
+                  "field 'tick' (type id 0): 1.5 is not a valid int64");
   EXPECT_CONTAINS(Refusal([&] { store_.Append(0, {{2, List{7, 300}}}); }),
-                  "value 300 at 1 does not belong into uint8[]");
-  EXPECT_CONTAINS(Refusal([&] { store_.Append(0, {{4, "\xff"}}); }), "does not belong into string");
+                  "field 'contacts' (type id 2), uint8[]: 300 (item 1) is not a valid uint8");
+  EXPECT_CONTAINS(Refusal([&] { store_.Append(0, {{4, "\xff"}}); }), "is not a valid string");
 }
 
-TEST_F(WritingTest, TellsTheStepThatWentBack) {
+TEST_F(WritingTest, NamesTheStepThatDecreases) {
   store_.Append(5, {{0, 1}});
   EXPECT_CONTAINS(Refusal([&] { store_.Append(4, {{0, 1}}); }),
                   "step 4 after step 5: steps never decrease (order)");
   store_.Append(std::numeric_limits<Step>::max(), {{0, 1}});
   EXPECT_CONTAINS(Refusal([&] { store_.AppendStep({{0, 1}}); }),
-                  "no step comes after the last one, 9223372036854775807");
+                  "the last step, 9223372036854775807, is the largest");
 }
 
-TEST_F(WritingTest, TellsTheRowOfACallOfMany) {
+TEST_F(WritingTest, NamesTheRowOfACallOfManyRows) {
   const List ticks{1, 2, 3};
   const List contacts{1, 2, 999};
   const std::vector<Step> steps{0, 1, 2};
   const std::vector<Column> columns{{.type = 0, .data = ticks.data()},
                                     {.type = 2, .data = contacts.data(), .row_items = 1}};
   EXPECT_CONTAINS(Refusal([&] { store_.Extend(steps, columns); }),
-                  "row 2 of the call: field 'contacts' (type id 2): value 999");
+                  "row 2 of the call: field 'contacts' (type id 2), uint8[]: 999 is not a valid");
   const std::vector<Column> swapped{columns[1], columns[0]};
   EXPECT_CONTAINS(Refusal([&] { store_.Extend(steps, swapped); }),
                   "field 'tick' (type id 0) came after field 'contacts' (type id 2)");
@@ -114,7 +117,7 @@ TEST_F(WritingTest, TellsTheRowOfACallOfMany) {
                   "row 0 of the call: field 'joint' (type id 1), float64[3]: expected 3 items");
   const std::vector<Step> again{0, 0, 1};
   EXPECT_CONTAINS(Refusal([&] { store_.Extend(again, columns); }),
-                  "row 1 of the call: step 0 does not come after the step before it");
+                  "row 1 of the call: step 0 is not greater than the one before it");
 }
 
 TEST_F(WritingTest, SeveralStepsNeedAStepEach) {
@@ -123,7 +126,7 @@ TEST_F(WritingTest, SeveralStepsNeedAStepEach) {
   EXPECT_CONTAINS(Refusal([&] { store_.Append(steps, writes); }),
                   "steps and field-writes must have equal length, found 2 and 1");
   const std::vector<FieldWrite> wrong{{0, 1}, {0, 2.5}};
-  EXPECT_CONTAINS(Refusal([&] { store_.Append(steps, wrong); }), "value 2.5");
+  EXPECT_CONTAINS(Refusal([&] { store_.Append(steps, wrong); }), "2.5 is not a valid int64");
   const std::vector<Step> back{3, 2};
   const std::vector<FieldWrite> right{{0, 1}, {0, 2}};
   EXPECT_CONTAINS(Refusal([&] { store_.Append(back, right); }), "step 2 after step 3");
@@ -140,9 +143,9 @@ TEST_F(WritingTest, LongListsOfFieldsAreCutInMessages) {
   EXPECT_EQ(std::string(error.what()).find("f12"), std::string::npos);
 }
 
-// --- its lives ---
+// --- states ---
 
-TEST_F(WritingTest, BeforeFieldsAreDeclaredItSaysSo) {
+TEST_F(WritingTest, BeforeFieldsAreDeclaredOtherCallsFail) {
   StreamStore bare = StreamStore::Open(scratch_ / "bare");
   EXPECT_FALSE(bare.declared());
   for (const auto& use : std::vector<std::function<void()>>{

@@ -1,11 +1,11 @@
-// How long a test waits for what must happen before it says that it never will.
+// kPatience: how long a test waits for an event before it fails.
 #pragma once
 
 #include <chrono>
 
 namespace stream_store::internal {
 
-/// No matter of speed: longer than the most loaded machine takes.
+/// Longer than the event takes on a heavily loaded machine. Not a measure of speed.
 inline constexpr std::chrono::minutes kPatience{10};
 
 }  // namespace stream_store::internal

@@ -1,6 +1,6 @@
-// Which sanitizer a test is built with, for g++ and clang alike.
+// STREAM_STORE_ASAN, STREAM_STORE_TSAN: which sanitizer a test is built with, for g++ and clang.
 //
-// STREAM_STORE_ASAN and STREAM_STORE_TSAN are 1 or 0.
+// Both are 1 or 0.
 #pragma once
 
 #if defined(__SANITIZE_ADDRESS__)

@@ -1,4 +1,4 @@
-// What tests with files share: a real directory that goes away, faults in the table of system
+// Helpers of tests with files: a real directory that is deleted, faults in the table of system
 // calls, and the code of a thrown Error.
 #pragma once
 
@@ -20,7 +20,7 @@
 
 namespace stream_store::internal {
 
-/// A fresh directory on disk, deleted with all its content at the end.
+/// A new directory on disk, deleted with all its content by the destructor.
 class ScratchDirectory {
  public:
   ScratchDirectory() {
@@ -46,7 +46,7 @@ class ScratchDirectory {
   std::filesystem::path path_;
 };
 
-/// Puts the real calls back when a test ends. Tests change sys() while one is alive.
+/// Restores the real system calls when a test ends. Tests change sys() while one exists.
 class SyscallFaults {
  public:
   SyscallFaults() = default;
@@ -56,7 +56,7 @@ class SyscallFaults {
   ~SyscallFaults() { sys() = RealSyscalls(); }
 };
 
-/// The Error a call throws; a failure of the test if it throws none.
+/// Returns the Error that a call throws. The test fails if it does not throw one.
 inline Error ErrorOf(const std::function<void()>& call) {
   try {
     call();

@@ -1,0 +1,127 @@
+// For bindings, exporters and data loaders that build on StreamStore: access below the public API.
+//
+// This header may change in any version; programs that read and write stores do not need it. It
+// serves the Python package, the Arrow export and readers of other processes. Everything is in
+// namespace stream_store::interop. Thread rules are those of the Reader or WindowSampler that a
+// function is given.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "stream_store/export.h"
+#include "stream_store/reader.h"
+#include "stream_store/sampler.h"
+#include "stream_store/types.h"
+
+namespace stream_store::interop {
+
+// -- Temporary stores in another process
+
+/// The open files of a temporary store, to be passed to another process on the same host.
+struct Handover {
+  std::array<int, 5> descriptors{};  ///< values, records, layouts, hints, control
+  std::vector<std::byte> schema;     ///< the content of the file `schema`
+};
+
+/// Returns the files of a temporary store. The descriptors remain the store's own: duplicate them
+/// for the other process.
+///
+/// Throws Error(kInvalidArgument) for a persistent store, which any process can open by its path.
+STREAM_STORE_API Handover HandOver(const Reader& reader);
+
+/// Returns a Reader of another process's temporary store, which follows the writer while that is
+/// alive.
+///
+/// files   duplicates of the descriptors. Takes ownership of them, even if this throws.
+/// Throws  Error: kCorrupt, kVersion, kIo.
+STREAM_STORE_API Reader TakeOver(const Handover& files);
+
+// -- Whole stores, without a copy
+
+/// A run of consecutive records of one layout, in place: record i of `count` has its values at
+/// values + i * stride.
+///
+/// Each record begins a new row, the one after the row of the record before it; or the run is a
+/// single record that continues the row of the record before it.
+struct RecordRun {
+  /// A field-write that every record of the run has: `length` words that begin `begin` words into
+  /// the record. The length is one that the field can have.
+  struct Part {
+    TypeId type;
+    std::uint64_t begin;
+    std::uint64_t length;
+  };
+
+  Row row = 0;  ///< of the first record
+  std::uint64_t count = 0;
+  bool begins_row = true;
+  const Value* values = nullptr;
+  std::uint64_t stride = 0;          ///< in values
+  std::span<const Part> parts = {};  ///< by rising type id; valid during the visit only
+
+  /// The step of record `i`.
+  Step step(std::uint64_t i) const noexcept {
+    Step step = 0;
+    std::memcpy(&step, steps + i * step_stride_bytes, sizeof(step));
+    return step;
+  }
+
+  const std::byte* steps = nullptr;
+  std::uint64_t step_stride_bytes = 0;
+};
+
+/// Calls visit(run) for all records of rows [begin, end), in order, until it returns false.
+///
+/// Cost    one comparison for each record and one call for each run; nothing is copied, except by a
+///         safe reader.
+/// Throws  Error: kOutOfRange, kCorrupt, and at the end kCutBack: the visited runs are then void.
+STREAM_STORE_API void ScanRows(const Reader& reader, Row begin, Row end,
+                               const std::function<bool(const RecordRun&)>& visit);
+
+// -- Parts of the public API, without its allocations
+
+/// Returns the number of field-writes of rows [begin, end). Throws Error(kOutOfRange).
+STREAM_STORE_API std::uint64_t CountIndex(const Reader& reader, Row begin, Row end);
+
+/// Writes what Reader::IndexTable() returns; out.size() == CountIndex(reader, begin, end).
+STREAM_STORE_API void ReadIndex(const Reader& reader, Row begin, Row end,
+                                std::span<IndexEntry> out);
+
+/// Returns the checksum of the last record, over its values, layout, position and session; 0 if
+/// there is no record. Two snapshots with equal id(), records() and checksum hold the same rows.
+STREAM_STORE_API std::uint32_t LastChecksum(const Reader& reader);
+
+// -- Samplers that read ahead
+
+/// Returns how many rows the sampler has not scanned for segments yet; its next call scans them
+/// first. 0 without `segment_by`. A caller that must not be delayed can make that call on another
+/// thread.
+STREAM_STORE_API std::uint64_t UnscannedRows(WindowSampler& sampler);
+
+/// Declares that the last `batches` batches, and if `end` is true also the end of the epoch, were
+/// drawn but not yet handed to the user: state() does not count them.
+STREAM_STORE_API void SetPrefetched(WindowSampler& sampler, std::uint64_t batches,
+                                    bool end = false) noexcept;
+
+/// The number of batches that SetPrefetched() set.
+STREAM_STORE_API std::uint64_t Prefetched(const WindowSampler& sampler) noexcept;
+
+/// Returns the prefetched batches to the sampler, which draws them again.
+STREAM_STORE_API void ReturnPrefetched(WindowSampler& sampler) noexcept;
+
+/// Fills `batch` with the starts of the given numbers.
+///
+/// indices  each in [0, NumStarts()), of the epoch under way or else of the rows stored now. While
+///          a store grows a number keeps its start, unless lanes are combined with segments, or
+///          first_row counts from the end.
+/// Throws   Error(kOutOfRange) naming the first bad number.
+STREAM_STORE_API void ReadStarts(WindowSampler& sampler, std::span<const std::uint64_t> indices,
+                                 WindowBatch& batch);
+
+}  // namespace stream_store::interop

@@ -1,0 +1,19 @@
+// The whole public API in one include: writing, reading, sampling, verifying, exchange with Arrow.
+//
+// interop.h, for bindings and exporters, is not part of it.
+#pragma once
+
+#include "stream_store/arrow.h"
+#include "stream_store/columns.h"
+#include "stream_store/dtype.h"
+#include "stream_store/error.h"
+#include "stream_store/field_write.h"
+#include "stream_store/options.h"
+#include "stream_store/reader.h"
+#include "stream_store/recovery.h"
+#include "stream_store/sampler.h"
+#include "stream_store/schema.h"
+#include "stream_store/store.h"
+#include "stream_store/types.h"
+#include "stream_store/verify.h"
+#include "stream_store/version.h"

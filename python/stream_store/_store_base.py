@@ -1,0 +1,367 @@
+"""StoreBase: the methods of StreamStore that only pass on to the core.
+
+nanobind's functions have no signature that `inspect` can read, so each public one that is not
+called in loops has a method here, which costs about 0.1 µs a call. append, append_step, extend,
+windows, read_rows and store[...] are called in loops; StreamStore inherits them unchanged.
+
+Examples assume ``import numpy as np`` and ``from stream_store import StreamStore``.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, SupportsIndex, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _arguments, _core
+from ._fields import declared_fields
+from ._types import AnyPath, Int, IntArray, Ints, Progress
+from .reports import VerifyReport, make_report
+
+
+class StoreBase(_core.Store):
+    """The base class of StreamStore."""
+
+    # --- facts ---
+
+    @property
+    def path(self) -> Path | None:
+        """Directory of the store; None for a temporary store."""
+        return None if self._path is None else Path(self._path)
+
+    @property
+    def features(self) -> dict[str, Any]:
+        """The declared features as a `datasets.Features`; a struct has its outer name.
+
+        Raises:
+            ImportError: `datasets` is not installed.
+        """
+        return declared_fields(self).features()
+
+    @property
+    def field_to_type(self) -> Mapping[str, int]:
+        """Type id of each field, a read-only mapping of name to int."""
+        return MappingProxyType({name: type_id for type_id, name in enumerate(self.fields)})
+
+    @property
+    def type_to_field(self) -> Mapping[int, str]:
+        """Name of each field, a read-only mapping of type id to str."""
+        return MappingProxyType(dict(enumerate(self.fields)))
+
+    # --- reading ---
+
+    def row(self, i: int) -> dict[str, Any]:
+        """Read one row as a dict.
+
+        Args:
+            i: in [-num_rows, num_rows); a negative number counts from the end.
+
+        Returns:
+            {field: value}, None where missing. Scalar fields give NumPy scalars, str, bytes or
+            Decimal, lists 1-D arrays, array fields arrays of their shape, structs dicts.
+
+        Raises:
+            IndexError: the row is out of range.
+
+        Examples:
+            >>> store = StreamStore(fields={"obs": "float32[]", "text": "string"})
+            >>> store.append_step({"obs": [0.5, 1.5]})
+            0
+            >>> store.row(-1)
+            {'obs': array([0.5, 1.5], dtype=float32), 'text': None}
+        """
+        i = operator.index(i)
+        if i < 0 or i >= 2**63:
+            rows = self.num_rows
+            if not -rows <= i < rows:
+                raise IndexError(f"row {i} is outside [-{rows}, {rows})")
+            i += rows
+        return declared_fields(self).collect(self._decode_row(i))
+
+    @overload
+    def row_of(self, positions: Int) -> np.int64: ...
+    @overload
+    def row_of(self, positions: IntArray) -> NDArray[np.int64]: ...
+    def row_of(self, positions: Ints) -> np.int64 | NDArray[np.int64]:
+        """Find the row that contains each position.
+
+        Args:
+            positions: int, list or int array of any shape ``S``; each in [0, len(store)).
+
+        Returns:
+            Row numbers, int64 of shape ``S``.
+
+        Cost:
+            One look-up per position, whatever the size of the store.
+
+        Raises:
+            IndexError: a position is out of range; negative ones always are.
+
+        Examples:
+            >>> store = StreamStore(fields={"obs": "float32[]"})
+            >>> store.extend({"obs": [[1, 2, 3], [4]]})
+            2
+            >>> store.row_of([0, 2, 3])
+            array([0, 0, 1])
+        """
+        return super().row_of(positions)  # type: ignore[no-any-return]
+
+    @overload
+    def position_of(self, rows: Int) -> np.int64: ...
+    @overload
+    def position_of(self, rows: IntArray) -> NDArray[np.int64]: ...
+    def position_of(self, rows: Ints) -> np.int64 | NDArray[np.int64]:
+        """Find the first position of each row.
+
+        Args:
+            rows: int, list or int array of any shape ``S``; each in [0, num_rows).
+
+        Returns:
+            Positions, int64 of shape ``S``. The position of an empty row is that of the next row.
+
+        Raises:
+            IndexError: a row is out of range; negative ones always are.
+
+        Examples:
+            >>> store = StreamStore(fields={"obs": "float32[]"})
+            >>> store.extend({"obs": [[1, 2, 3], [4]]})
+            2
+            >>> store.position_of([0, 1])
+            array([0, 3])
+        """
+        return super().position_of(rows)  # type: ignore[no-any-return]
+
+    @overload
+    def row_at(self, steps: Int, side: Literal["left", "right"] = "left") -> np.int64: ...
+    @overload
+    def row_at(
+        self, steps: IntArray, side: Literal["left", "right"] = "left"
+    ) -> NDArray[np.int64]: ...
+    def row_at(
+        self, steps: Ints, side: Literal["left", "right"] = "left"
+    ) -> np.int64 | NDArray[np.int64]:
+        """Find rows by their step, as `np.searchsorted` over the steps of all rows.
+
+        Args:
+            steps: int, list or int array of any shape ``S``.
+            side: "left" finds the first row whose step is at least the given one, "right" the first
+                row whose step is greater.
+
+        Returns:
+            Row numbers, int64 of shape ``S``, in [0, num_rows].
+
+        Raises:
+            ValueError: `side` is neither "left" nor "right", or the store is closed.
+
+        Examples:
+            >>> store = StreamStore(fields={"reward": "float32"})
+            >>> store.extend({"reward": [0.0, 1.0, 2.0]}, steps=[10, 20, 30])
+            3
+            >>> store.row_at([10, 15, 99])
+            array([0, 1, 3])
+        """
+        return super().row_at(steps, side)  # type: ignore[no-any-return]
+
+    def decode(self, values: Ints, field: str) -> NDArray[Any]:
+        """Convert raw values to the field's own dtype.
+
+        Args:
+            values: int64 array of any shape ``S``, as `windows` and ``store[...]`` return them.
+            field: the name of a field.
+
+        Returns:
+            A new array of shape ``S``; uint8 for text and bytes.
+
+        Raises:
+            ValueError: the field is unknown, or packed or decimal: a raw value of such a field is
+                not one of its items.
+
+        Examples:
+            >>> store = StreamStore(fields={"obs": "float32[]"})
+            >>> store.append_step({"obs": [0.5, 1.5]})
+            0
+            >>> store.decode(store[:]["values"], "obs")
+            array([0.5, 1.5], dtype=float32)
+        """
+        return super().decode(values, field)
+
+    def segments(self, by: str | Sequence[str]) -> NDArray[np.int64]:
+        """List segments (episodes) as half-open ranges of rows.
+
+        Args:
+            by: name of an int field, where a new value begins a segment and a missing value repeats
+                the previous one; or of one or several bool fields, true on the last row of a
+                segment and false where missing.
+
+        Returns:
+            int64 of shape (n, 2): [start, stop) of each segment. The last one may still grow.
+
+        Raises:
+            ValueError: a field is unknown or has another dtype.
+
+        Examples:
+            >>> store = StreamStore(fields={"done": "bool"})
+            >>> store.extend({"done": [False, True, False, False]})
+            4
+            >>> store.segments("done")
+            array([[0, 2],
+                   [2, 4]])
+        """
+        return super().segments(by)
+
+    def index_table(self, start: int = 0, stop: int | None = None) -> NDArray[np.void]:
+        """List the field-writes of rows [start, stop).
+
+        Args:
+            start: first row; a negative number counts from the end.
+            stop: row to stop before; None is the end.
+
+        Returns:
+            A structured array with the int64 fields "start" (position), "type" (type id) and
+            "step". A field-write ends where the next one starts.
+
+        Raises:
+            ValueError: the store is closed.
+
+        Examples:
+            >>> store = StreamStore(fields={"obs": "float32[]", "reward": "float32"})
+            >>> store.append_step({"obs": [0.5, 1.5], "reward": 1.0}, step=7)
+            7
+            >>> store.index_table().tolist()
+            [(0, 0, 7), (2, 1, 7)]
+        """
+        first, last, _ = slice(start, stop).indices(self.num_rows)
+        return self._index_table(first, last)
+
+    # --- safety ---
+
+    def verify(self, *, progress: Progress | None = None) -> VerifyReport:
+        """Check every byte of this store, as `stream_store.verify` does.
+
+        Works on a temporary store, and on one that is being written, by this process or another.
+
+        Args:
+            progress: called with bytes done and bytes in all; an exception it raises ends the call.
+
+        Returns:
+            A report with the findings; damage is not raised.
+
+        Examples:
+            >>> StreamStore(fields={"reward": "float32"}).verify().ok
+            True
+        """
+        return make_report(self._verify(progress))
+
+    def checkpoint(self, path: AnyPath, *, progress: Progress | None = None) -> int:
+        """Copy the current rows into a new store at `path`, verifying every record.
+
+        Appends continue meanwhile. Also works on a temporary store, on one opened with mode "r", on
+        a snapshot, and on one whose `sync` failed.
+
+        Args:
+            path: a new path, or an empty directory. The copy appears there complete and durable,
+                with an id of its own. After an error, nothing is left there.
+            progress: called with bytes done and bytes in all; an exception it raises ends the call.
+
+        Returns:
+            The number of rows copied.
+
+        Raises:
+            FileExistsError: `path` is anything but an empty directory.
+            CorruptStoreError: a record is damaged.
+            StoreFullError: there is no space.
+            OSError: the disk reported an error.
+
+        Examples:
+            >>> store = StreamStore(fields={"reward": "float32"})
+            >>> store.append_step({"reward": 1.0})
+            0
+            >>> store.checkpoint("copy")
+            1
+        """
+        return self._checkpoint(_arguments.path_text(path), progress)
+
+    # --- waiting and lifetime ---
+
+    def wait(self, num_rows: SupportsIndex, timeout: float | None = None) -> bool:
+        """Wait until the store has `num_rows` rows, complete or not.
+
+        Other threads run meanwhile, and Ctrl-C ends it. On a snapshot it returns at once.
+
+        Args:
+            num_rows: the number of rows to wait for.
+            timeout: seconds; None waits without a limit.
+
+        Returns:
+            Whether the store has as many rows.
+
+        Raises:
+            Error: recovery removed rows meanwhile; open the store again.
+            ValueError: the store is closed, or was closed meanwhile.
+
+        Examples:
+            >>> store = StreamStore(fields={"reward": "float32"})
+            >>> store.wait(1, timeout=0.01)
+            False
+        """
+        return super().wait(num_rows, timeout)
+
+    def sync(self) -> int:
+        """Make all appended rows durable, so that they survive a power cut.
+
+        Appends from other threads continue meanwhile. A temporary store is not changed.
+
+        Returns:
+            The number of durable rows.
+
+        Raises:
+            OSError: the disk reported an error. The store then accepts no append or sync any more;
+                close it and open it again.
+            ValueError: the store is closed.
+
+        Examples:
+            >>> store = StreamStore("run", fields={"reward": "float32"})
+            >>> store.append_step({"reward": 1.0})
+            0
+            >>> store.sync()
+            1
+        """
+        return super().sync()
+
+    def close(self) -> None:
+        """Sync the store, trim its files and release it. Further calls do nothing.
+
+        All other methods and properties, except repr, `closed`, `path` and `mode`, then raise
+        ValueError. Arrays, snapshots and iterators made earlier stay valid.
+
+        Raises:
+            OSError: the disk reported an error; the store is closed all the same.
+
+        Examples:
+            >>> store = StreamStore("run", fields={"reward": "float32"})
+            >>> store.close()
+            >>> store.closed
+            True
+        """
+        super().close()
+
+    def clear(self) -> None:
+        """Remove all rows of a temporary store. Its fields stay.
+
+        Raises:
+            io.UnsupportedOperation: the store is persistent, or was not opened for writing.
+
+        Examples:
+            >>> store = StreamStore(fields={"reward": "float32"})
+            >>> store.append_step({"reward": 1.0})
+            0
+            >>> store.clear()
+            >>> store.num_rows
+            0
+        """
+        super().clear()

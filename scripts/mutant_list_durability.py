@@ -1,0 +1,324 @@
+"""Bugs in append, growth, sync and recovery: the crash tests must catch them."""
+
+from __future__ import annotations
+
+from mutant_switch import Change, Mutant, change, insert
+
+STORAGE, STEP, POWER, FAULT, KILL = (
+    "storage_test",
+    *(f"crash_{name}_test" for name in ("step", "power", "fault", "kill")),
+)
+
+
+def bug(name: str, *changes: Change, first: str = STORAGE, threads: bool = False) -> Mutant:
+    return Mutant(name, changes, (first,), "durability", threads)
+
+
+_APPEND = "src/storage/appender.cc"
+_MANY = "src/storage/extend.cc"
+_STAGE = "src/storage/stage.cc"
+_DURABILITY = "src/storage/durability.cc"
+_RECOVER = "src/storage/recover.cc"
+_OPEN = "src/storage/open.cc"
+_CAPACITY = "src/storage/capacity.cc"
+
+_PUBLISH = "published_.store(cursor_.records, std::memory_order_release);"
+_SYNC_VALUES = "files_.values.file().SyncData();"
+_READ_VALUES = (
+    "ReadAll(files_.values.file(), std::as_writable_bytes(part), range.begin * sizeof(Value));"
+)
+_OPEN_RECORD = "WriteDurable(at, /*clean=*/false, /*both_slots=*/true);"
+
+MUTANTS = [
+    bug(
+        "publish before the record",
+        change(_APPEND, "StoreRecord(decided, cursor_.records);"),
+        change(_APPEND, _PUBLISH, _PUBLISH + " StoreRecord(decided, cursor_.records - 1);"),
+        first=STEP,
+    ),
+    bug(
+        "relaxed publish",
+        change(_APPEND, _PUBLISH, _PUBLISH.replace("release", "relaxed")),
+        threads=True,
+    ),
+    bug(
+        "publish of many before their records",
+        insert(
+            _MANY,
+            "StorePrepared(steps, cursor_, /*flipped=*/0);",
+            "published_.store(at.records, std::memory_order_release);",
+        ),
+        first=STEP,
+    ),
+    bug(
+        "publish of an import before its checks",
+        insert(
+            _STAGE,
+            "for (std::uint64_t record = cursor_.records; record < stage_.records; ++record) {",
+            "published_.store(stage_.records, std::memory_order_release);",
+        ),
+        first=STEP,
+    ),
+    bug(
+        "staged records look like appended ones",
+        change(_STAGE, "~std::uint32_t{0}", "0U"),
+        change(_STAGE, "~data_.records[record].checksum", "data_.records[record].checksum"),
+        first=POWER,
+    ),
+    bug(
+        "slot before the data's flush",
+        change(_DURABILITY, _SYNC_VALUES),
+        change(
+            _DURABILITY,
+            "slot_.sequence = slot.sequence;",
+            "slot_.sequence = slot.sequence; " + _SYNC_VALUES,
+        ),
+        first=POWER,
+    ),
+    bug(
+        "layouts not flushed",
+        change(_DURABILITY, "files_.layouts.file().SyncData();"),
+        first=POWER,
+    ),
+    bug(
+        "records not flushed",
+        change(_DURABILITY, "files_.records.file().SyncData();"),
+        first=POWER,
+    ),
+    bug(
+        "slot not flushed",
+        change(
+            _DURABILITY,
+            "control.file().SyncData();",
+            within="control.WriteSlot(slot);\n      control.file().SyncData();",
+        ),
+        first=POWER,
+    ),
+    bug(
+        "layouts of an earlier session written again",
+        change(_RECOVER, "slot.layout_words", "1U", within=".layout_words = slot.layout_words,"),
+        first=POWER,
+    ),
+    bug(
+        "digest left out of the check",
+        change(
+            "src/format/checksum.h",
+            "static_cast<std::uint64_t>(digest) << 32",
+            "std::uint64_t{0}",
+            within="layout | static_cast<std::uint64_t>(digest) << 32",
+        ),
+        first=POWER,
+    ),
+    bug(
+        "values left out of the check",
+        change(
+            "src/storage/appender_inline.h",
+            "decided.total",
+            "0U",
+            within="ExtendChecksum(BeginDecidedChecksum(decided), begin, decided.total)",
+        ),
+        first=POWER,
+    ),
+    bug(
+        "records of any session believed",
+        change(_RECOVER, "SessionOfRecord(record.row_session) == session", "true"),
+        change(_RECOVER, "SessionOfRecord(verified.record.row_session) != session", "false"),
+        first=POWER,
+    ),
+    bug("no session numbers", change(_OPEN, "session += 1;"), first=POWER),
+    bug(
+        "a refused call leaves a record",
+        insert(
+            _APPEND,
+            "*refusal = Refuse(Refusal::Rule::kValue, bad_write, 0, bad);",
+            "decided.checksum = FinishChecksum(ExtendChecksum("
+            "BeginDecidedChecksum(decided), data_.values + decided.start, decided.total));"
+            "StoreRecord(decided, cursor_.records);"
+            "published_.store(cursor_.records + 1, std::memory_order_release);",
+        ),
+        first=POWER,
+    ),
+    bug("retry of a failed sync", change("src/storage/writer_status.cc", "failed_.store(true);")),
+    bug(
+        "appends go on after a failed sync",
+        change(_CAPACITY, "DropLimits();", within="status_.SetFailed(error);\n  DropLimits();"),
+    ),
+    bug(
+        "history not raised",
+        change(_OPEN, "control.truncations().fetch_add(1, std::memory_order_release);"),
+    ),
+    bug(
+        "trimmed below the published end",
+        change(
+            _CAPACITY,
+            "at.values * sizeof(Value)",
+            "at.values * sizeof(Value) / 2",
+            within="files_.values.Truncate(at.values * sizeof(Value));",
+        ),
+        first=POWER,
+    ),
+    bug(
+        "the older slot chosen",
+        change(
+            "src/format/control.cc",
+            "second->sequence > first->sequence",
+            "second->sequence < first->sequence",
+        ),
+        first=POWER,
+    ),
+    bug(
+        "fallback to the older slot when the newer does not fit",
+        insert(
+            _RECOVER,
+            "CheckSlotFits(files, verifier, slot);",
+            "if (slot.records > verifier.record_capacity() ||"
+            "    slot.values > verifier.value_capacity()) {"
+            "  result.slot = files.control.ReadSlot("
+            "      static_cast<int>(~slot.sequence & 1), slot.id).value_or(result.slot); }",
+        ),
+        first=POWER,
+    ),
+    bug(
+        "open record in one slot only",
+        change(_DURABILITY, "true", "false", within=_OPEN_RECORD),
+        first=POWER,
+    ),
+    bug("no open record", change(_DURABILITY, _OPEN_RECORD), first=POWER),
+    bug(
+        "a sync under way is not marked",
+        change(_DURABILITY, "control.state().store(kLiveSyncing, std::memory_order_release);"),
+        first=POWER,
+    ),
+    bug(
+        "pages of a failed sync not dirtied again",
+        change(_OPEN, "DirtyUnsynced(files, recovered.slot, recovered.cursor);"),
+        first=POWER,
+    ),
+    bug(
+        "a doubtful slot is believed",
+        change(_OPEN, "sync_interrupted", "false", within="= sync_interrupted}"),
+        first=POWER,
+    ),
+    bug(
+        "no sentinel after recovery",
+        change(_OPEN, "records[cursor.records].start = cursor.values;"),
+        first=POWER,
+    ),
+    bug(
+        "`published` believed after a power cut",
+        change(
+            _OPEN,
+            "control.published().store(recovered.cursor.records, std::memory_order_release);",
+        ),
+        first=POWER,
+    ),
+    bug(
+        "recovery walks without checks",
+        change(
+            "src/storage/record_verifier.h",
+            "ChecksumOf(*record, layout, values) != record->checksum",
+            "ChecksumOf(*record, layout, values) != record->checksum && false",
+        ),
+        first=POWER,
+    ),
+    bug(
+        "the tail below the slot is not verified",
+        change(_RECOVER, "VerifyTail(files, verifier, slot);"),
+    ),
+    bug(
+        "old records not zeroed when session numbers come around",
+        change(
+            _DURABILITY,
+            "session_ >> 16 != slot_.session >> 16",
+            "session_ >> 32 != slot_.session >> 32",
+        ),
+        first=POWER,
+    ),
+    bug(
+        "a forked child keeps the lock",
+        change("src/storage/writer.cc", "files_->lock.is_open()", "false"),
+        first=KILL,
+    ),
+    bug(
+        "a forked child may append",
+        change("src/storage/writer.cc", "status_.SetForked();"),
+        change(_CAPACITY, "DropLimits();", within="ForkedChild() noexcept {\n  DropLimits();"),
+    ),
+    bug(
+        "growth counts more than is allocated",
+        change(
+            _CAPACITY,
+            "std::min(files_.values.bytes() / sizeof(Value), covered)",
+            "std::min(files_.values.bytes() / sizeof(Value) + 4096, covered + 4096)",
+        ),
+    ),
+    bug(
+        "space not looked at before the first store",
+        change(
+            _APPEND,
+            "decided.start + decided.total",
+            "decided.start",
+            within="MakeRoom(decided.start + decided.total, cursor_.records + 2,",
+        ),
+    ),
+    bug(
+        "a full disk is not asked for less",
+        change(
+            "src/storage/data_file.cc",
+            "error.code() != ErrorCode::kNoSpace || (needed >= bytes && reached < needed)",
+            "reached < bytes",
+        ),
+    ),
+    bug(
+        "interrupted calls not made again",
+        change("src/base/retry.h", "errno == EINTR", "errno == 0"),
+        first=FAULT,
+    ),
+    bug(
+        "descriptors left open",
+        change(
+            "src/base/file.cc",
+            "sys().close(std::exchange(fd_, -1));",
+            "std::exchange(fd_, -1);",
+        ),
+        first=FAULT,
+    ),
+    bug(
+        "file size limit not looked at",
+        change(
+            "src/base/file.cc",
+            "limit.rlim_cur == RLIM_INFINITY || size <= limit.rlim_cur",
+            "limit.rlim_cur != 1",
+        ),
+    ),
+    bug(
+        "leftovers not removed",
+        change("src/storage/create.cc", "RemoveLeftover(sibling);"),
+        first=FAULT,
+    ),
+    bug(
+        "close says clean before it is",
+        change(
+            _DURABILITY,
+            "WriteDurable(at, /*clean=*/true, /*both_slots=*/false);\n      capacity_.Trim(at);",
+            "capacity_.Trim(at); WriteDurable(at, /*clean=*/true, /*both_slots=*/false);",
+        ),
+        first=POWER,
+    ),
+    bug(
+        "background sync counts field-writes wrongly",
+        change(
+            _DURABILITY,
+            "WordType(layouts[records[counted_.records].layout])",
+            "1U",
+        ),
+    ),
+    bug(
+        "safe reads without the values",
+        change(
+            "src/storage/safe_copy.cc",
+            _READ_VALUES,
+            "if (range.begin > 64) " + _READ_VALUES,
+        ),
+    ),
+]

@@ -1,0 +1,340 @@
+"""Bugs in the import and the export of Arrow data, and in the conversion of Python's arrays."""
+
+from __future__ import annotations
+
+from mutant_switch import Change, Mutant, change
+
+ARROW = "arrow_test"
+IMPORT, EXPORT, DATASETS = "test_arrow_import.py", "test_arrow_export.py", "test_datasets_from.py"
+
+
+def bug(name: str, *changes: Change, first: str = ARROW) -> Mutant:
+    return Mutant(name, changes, (first,), "exchange")
+
+
+_VIEW = "src/arrow/column_view.cc"
+_LOADER = "src/arrow/leaf_loader.cc"
+_GATHER = "src/arrow/leaf_gather.cc"
+_IMPORT = "src/arrow/import.cc"
+_BUILDER = "src/arrow/leaf_builder.cc"
+_EXPORT = "src/arrow/export.cc"
+_SIZE = "src/arrow/batch_size.cc"
+_BITS = "src/arrow/bits.h"
+
+MUTANTS = [
+    # Where columns begin.
+    bug(
+        "the offset of a batch is forgotten",
+        change(_VIEW, "static_cast<std::uint64_t>(batch.offset)", "0U"),
+        first=IMPORT,
+    ),
+    bug(
+        "the offset of a child is forgotten",
+        change(
+            _VIEW,
+            "static_cast<std::uint64_t>(child.offset)",
+            "0U",
+            within="shift += static_cast<std::uint64_t>(child.offset);",
+        ),
+    ),
+    bug(
+        "the offset of the items of a list is forgotten",
+        change(
+            _VIEW,
+            "static_cast<std::uint64_t>(child.offset)",
+            "0U",
+            within="shift = static_cast<std::uint64_t>(child.offset);",
+        ),
+        first=IMPORT,
+    ),
+    bug(
+        "the offset of a dictionary is forgotten",
+        change(_VIEW, "static_cast<std::uint64_t>(array.dictionary->offset)", "0U"),
+        first=IMPORT,
+    ),
+    bug(
+        "nulls of a struct are forgotten",
+        change(_VIEW, "around.validities.push_back(validity);"),
+        first=IMPORT,
+    ),
+    bug(
+        "nulls are forgotten where their number is not known",
+        change(_VIEW, "array.null_count == 0", "array.null_count <= 0"),
+    ),
+    bug(
+        "fixed-size lists may reach past their items",
+        change(_VIEW, "shift + view.lists.back().length > most", "false"),
+    ),
+    bug(
+        "a short child is not noticed",
+        change(_VIEW, "static_cast<std::uint64_t>(array.length) < elements", "false"),
+    ),
+    # Loading in order.
+    bug(
+        "fixed-size items are read from the first on",
+        change(_LOADER, "view.item.shift + begin", "begin"),
+    ),
+    bug(
+        "offsets of lists are read from the first on",
+        change(_LOADER, "array.shift + begin", "begin"),
+    ),
+    bug(
+        "fixed-size lists begin at the first item",
+        change(
+            _LOADER,
+            "static_cast<std::int64_t>(outer.shift + begin + i)",
+            "static_cast<std::int64_t>(begin + i)",
+        ),
+        first=IMPORT,
+    ),
+    bug(
+        "inner fixed-size lists begin at the first item",
+        change(_LOADER, "offset + static_cast<std::int64_t>(list.shift)", "offset"),
+        first=IMPORT,
+    ),
+    bug(
+        "items of lists begin at the first item of their array",
+        change(
+            _LOADER,
+            "item.shift + static_cast<std::uint64_t>(begin)",
+            "static_cast<std::uint64_t>(begin)",
+        ),
+        first=IMPORT,
+    ),
+    bug(
+        "an offset past the items is read",
+        change(_LOADER, "rises && static_cast<std::uint64_t>(before) <= most", "rises"),
+    ),
+    bug(
+        "an offset that falls is read",
+        change(_LOADER, "rises &= offset >= before;"),
+    ),
+    bug(
+        "a null inside a list is read",
+        change(_LOADER, "bad && IsPresent(row)", "false"),
+        first=IMPORT,
+    ),
+    bug(
+        "lists of two lengths are of one length",
+        change(_LOADER, "offsets_[i + 1] - offsets_[i] == each", "true"),
+    ),
+    bug(
+        "a class of -1 is refused",
+        change(
+            _LOADER,
+            "number >= -1 && number < leaf_.classes",
+            "number >= 0 && number < leaf_.classes",
+        ),
+        first=IMPORT,
+    ),
+    bug(
+        "a class past the last name is taken",
+        change(
+            _LOADER,
+            "number < leaf_.classes",
+            "number <= leaf_.classes",
+            within="number >= -1 && number < leaf_.classes",
+        ),
+        first=IMPORT,
+    ),
+    # Loading rows in any order.
+    bug(
+        "scalars that are picked come from the first batch",
+        change(
+            _GATHER,
+            "views[rows[i].batch].item",
+            "views[rows[0].batch].item",
+            within="const ArrayView& item = views[rows[i].batch].item;\n    std::memcpy",
+        ),
+        first=DATASETS,
+    ),
+    bug(
+        "lists that are picked begin at the first item",
+        change(_GATHER, "text ? 0 : view.item.shift", "std::uint64_t{0}"),
+        first=DATASETS,
+    ),
+    bug(
+        "a negative index into a dictionary is followed",
+        change(
+            _GATHER, "index < 0 || static_cast<std::uint64_t>(index) >= view.top().length", "false"
+        ),
+        first="fuzz_test",
+    ),
+    bug(
+        "a view is read from the first buffer",
+        change(
+            _GATHER,
+            "array.texts[buffer]",
+            "array.texts[0]",
+            within="static_cast<const std::byte*>(array.texts[buffer])",
+        ),
+        first=IMPORT,
+    ),
+    bug(
+        "a view of 12 bytes is looked for in a buffer",
+        change(
+            _GATHER, "bytes <= kInline", "bytes < kInline", within="bytes >= 0 && bytes <= kInline"
+        ),
+        first=IMPORT,
+    ),
+    bug(
+        "list views take the sizes of the first rows",
+        change(_GATHER, "offset_at(list.second, i)", "offset_at(list.second, 0)"),
+        first=IMPORT,
+    ),
+    bug(
+        "an inner list of another length is taken",
+        change(_GATHER, "level > 0 && size != std::int64_t{leaf_.shape[level]}", "false"),
+        first=IMPORT,
+    ),
+    # Import.
+    bug(
+        "the guess for the batch of a row is believed",
+        change(
+            _IMPORT,
+            "number >= kept_ends[batch] || (batch > 0 && number < kept_ends[batch - 1])",
+            "false",
+        ),
+    ),
+    bug(
+        "a row is looked for only in later batches",
+        change(_IMPORT, "(batch > 0 && number < kept_ends[batch - 1])", "false"),
+    ),
+    bug(
+        "narrow steps lose their sign",
+        change(
+            _IMPORT, "type.is_signed ? step : static_cast<Step>(word)", "static_cast<Step>(word)"
+        ),
+    ),
+    bug(
+        "a step past 2^63 is negative",
+        change(_IMPORT, "!type.is_signed && steps[row] < 0", "false"),
+        first=DATASETS,
+    ),
+    bug(
+        "a missing step is read",
+        change(_IMPORT, "column.present != nullptr && column.present[row] == 0", "false"),
+    ),
+    bug(
+        "every batch counts its steps from zero",
+        change(_IMPORT, "first + static_cast<Step>(row)", "static_cast<Step>(row)"),
+    ),
+    bug(
+        "a struct is marked although a field of it is there",
+        change(_IMPORT, "Exclude(loaders[leaf].present(), present);"),
+        first=IMPORT,
+    ),
+    bug(
+        "row numbers of a slice begin at the first",
+        change(
+            _IMPORT,
+            "column->offset + batch.offset",
+            "0",
+            within="column->buffers[1]) + column->offset + batch.offset",
+        ),
+        first=DATASETS,
+    ),
+    # Export.
+    bug(
+        "64-bit offsets wrap at 2^32",
+        change(
+            "src/arrow/offsets.h",
+            "static_cast<Offset>(from + i * each)",
+            "static_cast<Offset>(static_cast<std::uint32_t>(from + i * each))",
+        ),
+    ),
+    bug(
+        "offsets of missing rows go back to the beginning",
+        change(
+            _BUILDER,
+            "items_ / inner_items_",
+            "0",
+            within="next_row_ + 1, count, items_ / inner_items_, 0)",
+        ),
+    ),
+    bug(
+        "missing rows of fixed-size lists have no room",
+        change(_BUILDER, "items_ += count * row_items_;"),
+    ),
+    bug(
+        "a number that does not fit is cut",
+        change(_BUILDER, "Holds<Item>(words[i], is_signed)", "true"),
+        first=EXPORT,
+    ),
+    bug(
+        "negative numbers fit unsigned types",
+        change(_BUILDER, "!word_is_signed || word >= 0", "true"),
+        first=EXPORT,
+    ),
+    bug(
+        "rows of a run are gathered from its first",
+        change(_BUILDER, "first + done * stride", "first"),
+    ),
+    bug(
+        "an exported view has the first bytes of another",
+        change(
+            _BUILDER, "std::memcpy(view + 4, data_ + begin, 4);", "std::memcpy(view + 4, data_, 4);"
+        ),
+        first=EXPORT,
+    ),
+    bug(
+        "a view of 12 bytes points into its buffer",
+        change(_BUILDER, "bytes <= kInline", "bytes < kInline"),
+        first=EXPORT,
+    ),
+    bug(
+        "steps of a second record overwrite those of other rows",
+        change(_EXPORT, "steps_ != nullptr && run.begins_row", "steps_ != nullptr"),
+    ),
+    bug(
+        "a struct is there only with its marker",
+        change(_EXPORT, "AddValidity(child, rows, valid)", "false"),
+        first=EXPORT,
+    ),
+    bug(
+        "the second batch begins at the first row",
+        change(_EXPORT, "run.row - next_", "run.row - run.row"),
+    ),
+    bug(
+        "a batch ends after its offsets overflow",
+        change(_SIZE, "(cost.limit - used) / units", "(cost.limit - used) / units + 1"),
+    ),
+    bug(
+        "a row is cut where a batch ends",
+        change(_SIZE, "extent_.end = run.row;"),
+    ),
+    bug(
+        "bits after the first byte are packed one off",
+        change(
+            _BITS,
+            "(begin + i) / 8",
+            "i / 8",
+            within="bits[(begin + i) / 8] = static_cast<std::uint8_t>(eight",
+        ),
+        first=EXPORT,
+    ),
+    bug(
+        "bits are unpacked from the first byte on",
+        change(
+            _BITS, "bits[(begin + i) / 8]", "bits[i / 8]", within="eight = bits[(begin + i) / 8];"
+        ),
+        first=IMPORT,
+    ),
+    bug(
+        "a float64 between two float32 is exact",
+        change(
+            "src/arrow/exact.h", "static_cast<double>(static_cast<float>(number)) == number", "true"
+        ),
+        first=IMPORT,
+    ),
+    # Conversion of Python's arrays.
+    bug(
+        "an output of another shape is filled",
+        change(
+            "python/convert/arrays.cc",
+            "!std::equal(shape.data(), shape.data() + count, PyArray_DIMS(array))",
+            "false",
+        ),
+        first="test_windows.py",
+    ),
+]

@@ -1,0 +1,301 @@
+// One step, and the parts of Appender that are not hot. Numbers in comments are the steps of
+// "Append" in docs/format.md.
+#include "storage/appender.h"
+
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/str_cat.h"
+#include "storage/appender_inline.h"
+#include "storage/open.h"
+
+namespace stream_store::internal {
+
+Appender::Appender(StoreFiles& files, WriterStatus& status, Capacity& capacity,
+                   Durability& durability, const SessionStart& start)
+    : cursor_(start.cursor),
+      published_(files.control.published()),
+      session_(start.session),
+      seed_(files.identity().checksum_seed),
+      schema_(files.store_schema()),
+      files_(files),
+      status_(status),
+      capacity_(capacity),
+      durability_(durability) {
+  RefreshPointers();
+}
+
+// A word that is stored as it is, or a bool, needs no loop: these are most fields of most steps.
+Appender::PlannedWrite Appender::PlanWrite(const FieldWrite& write, const Encoding& encoding,
+                                           std::uint64_t words) {
+  PlannedWrite plan{.shape_word = write.shape_word(),
+                    .count = write.count(),
+                    .words = words,
+                    .encoding = &encoding,
+                    .loop = FindEncodeLoop(encoding, write.source())};
+  if (write.count() == 0) {
+    plan.way = PlannedWrite::Way::kNothing;
+  } else if (write.count() == 1 && KeepsWord(encoding, write.source())) {
+    plan.way = PlannedWrite::Way::kOneWord;
+  } else if (write.count() == 1 && encoding.kind == WordKind::kInteger && !encoding.packed &&
+             write.source() == Source::kBool) {
+    plan.way = PlannedWrite::Way::kOneBool;
+  }
+  return plan;
+}
+
+// Steps 1 and 2 for a shape that differs from the last one: checks it against the schema.
+Refusal Appender::CheckShape(std::span<const FieldWrite> writes, ShapeCache& shape) {
+  const std::vector<Encoding>& encodings = schema_->encodings;
+  if (writes.size() > kLayoutMaxFields) {
+    return Refuse(Refusal::Rule::kOrder, kLayoutMaxFields);
+  }
+  layout_words_.resize(writes.size() + 1);
+  std::uint64_t total = 0;
+  for (std::size_t i = 0; i < writes.size(); ++i) {
+    const FieldWrite& write = writes[i];
+    if (write.type() >= encodings.size()) {
+      return Refuse(Refusal::Rule::kUnknownType, i);
+    }
+    if (i > 0 && write.type() <= writes[i - 1].type()) {
+      return Refuse(Refusal::Rule::kOrder, i);
+    }
+    const std::uint64_t length =
+        EncodedWords(encodings[write.type()], write.source(), write.count());
+    if (length > kMaxWriteValues || total + length > kMaxWriteValues) {
+      return Refuse(Refusal::Rule::kLength, i);
+    }
+    total += length;
+    layout_words_[i + 1] = LayoutWord(write.type(), length);
+  }
+  layout_words_[0] = LayoutHead(writes.size(), total);
+  UseLayout(layout_words_, shape);
+  shape.plan.resize(writes.size());
+  for (std::size_t i = 0; i < writes.size(); ++i) {
+    shape.plan[i] =
+        PlanWrite(writes[i], encodings[writes[i].type()], WordLength(layout_words_[i + 1]));
+  }
+  return {};
+}
+
+// Step 4: finds the layout among those that this session wrote, or writes it. It stays if the call
+// fails later: no record refers to it, and the next call of its shape finds it.
+void Appender::UseLayout(std::span<const std::uint64_t> words, ShapeCache& shape) {
+  const std::uint32_t digest = LayoutDigest(words);
+  std::uint32_t offset = 0;  // the empty layout
+  if (words.size() > 1) {
+    if (const LayoutTable::Entry* known = layout_table_.Find(digest, words, data_.layouts)) {
+      offset = known->offset;
+    } else {
+      const std::uint64_t end = cursor_.layout_words + words.size();
+      if (!capacity_.FitsLayouts(end)) {
+        MakeRoom(cursor_.values, cursor_.records, end);
+      }
+      std::memcpy(data_.layouts + cursor_.layout_words, words.data(), words.size_bytes());
+      offset = static_cast<std::uint32_t>(cursor_.layout_words);
+      cursor_.layout_words = end;
+      files_.layout_words.store(end, std::memory_order_relaxed);
+      layout_table_.Insert(digest, offset);
+    }
+  }
+  shape.fields = words.size() - 1;
+  shape.words = data_.layouts + offset + 1;
+  shape.total = WordLength(words[0]);
+  shape.offset = offset;
+  shape.digest = digest;
+  shape.first_type = words.size() > 1 ? static_cast<std::int32_t>(WordType(words[1])) : -1;
+  shape.last_type = words.size() > 1 ? static_cast<std::int32_t>(WordType(words.back())) : -1;
+  shape.plan.clear();
+}
+
+Refusal Appender::RefusePlace(Step step, bool continues, const Cursor& at) noexcept {
+  if (continues) {
+    return Refuse(Refusal::Rule::kOrder, 0);
+  }
+  if (step < at.step) {
+    return Refuse(Refusal::Rule::kStepDecreases, 0);
+  }
+  return Refusal{.code = ErrorCode::kNoSpace, .rule = Refusal::Rule::kTooManyRows};
+}
+
+bool Appender::Append(Step step, std::span<const FieldWrite> writes, Row* row, Refusal* refusal) {
+  const AppendFlag::Hold hold(flag_);
+  return AppendHeld(step, writes, row, refusal);
+}
+
+bool Appender::AppendStep(std::span<const FieldWrite> writes, Row* row, Step* step,
+                          Refusal* refusal) {
+  const AppendFlag::Hold hold(flag_);
+  if (cursor_.rows > 0 && cursor_.step == std::numeric_limits<Step>::max()) {
+    *refusal = Refuse(Refusal::Rule::kStepNotAfter, 0);
+    return false;
+  }
+  *step = cursor_.rows == 0 ? 0 : cursor_.step + 1;
+  return AppendHeld(*step, writes, row, refusal);
+}
+
+// The slow path. Limits are 0 before the first append of a session, so it always passes here.
+void Appender::MakeRoom(std::uint64_t values, std::uint64_t records, std::uint64_t layout_words) {
+  STREAM_STORE_ASSERT(flag_.held());
+  status_.RequireWritable("append");
+  if (!durability_.session_open()) {
+    durability_.OpenSession(cursor_);
+  }
+  if (capacity_.MakeRoom(values, records, layout_words)) {
+    RefreshPointers();
+    durability_.StartHelper();  // in case there was no thread for it before
+  }
+}
+
+void Appender::RefreshPointers() noexcept {
+  data_ = {.values = reinterpret_cast<Value*>(files_.values.data()),
+           .records = reinterpret_cast<Record*>(files_.records.data()),
+           .layouts = reinterpret_cast<std::uint64_t*>(files_.layouts.data()),
+           .hints = reinterpret_cast<Hint*>(files_.hints.data())};
+  for (ShapeCache& shape : shapes_) {
+    shape.words = data_.layouts + shape.offset + 1;
+  }
+}
+
+inline bool Appender::AppendHeld(Step step, std::span<const FieldWrite> writes, Row* row,
+                                 Refusal* refusal) {
+  const bool continues = cursor_.rows > 0 && step == cursor_.step;
+  ShapeCache& shape = shapes_[continues];
+  if (!SameShape(writes, shape)) [[unlikely]] {
+    *refusal = CheckShape(writes, shape);
+    if (refusal->code != ErrorCode::kOk) {
+      return false;
+    }
+  }
+  if (!MayFollow(step, shape, continues, cursor_)) [[unlikely]] {
+    *refusal = RefusePlace(step, continues, cursor_);
+    return false;
+  }
+  DecidedRecord decided{.step = step,
+                        .start = cursor_.values,
+                        .row = cursor_.rows - (continues ? 1 : 0),
+                        .total = shape.total,
+                        .layout = shape.offset,
+                        .digest = shape.digest,
+                        .begins_row = !continues};
+  *row = static_cast<Row>(decided.row);
+  if (continues && shape.fields == 0) [[unlikely]] {
+    status_.RequireWritable("append");
+    return true;  // an empty append to the last step stores nothing
+  }
+  // Step 3: all space of the call, before the first store.
+  if (!capacity_.Fits(decided.start + decided.total, cursor_.records + 2)) [[unlikely]] {
+    status_.RequireWritable("append");
+    RequireNotStaging("append");
+    MakeRoom(decided.start + decided.total, cursor_.records + 2, cursor_.layout_words);
+  }
+  // Step 5: the last one that can fail.
+  std::size_t bad_write = 0;
+  if (const std::uint64_t bad = EncodeWrites(writes, shape, decided, &bad_write);
+      bad != kEncodedAll) [[unlikely]] {
+    *refusal = Refuse(Refusal::Rule::kValue, bad_write, 0, bad);
+    return false;
+  }
+  StoreRecord(decided, cursor_.records);
+  MoveCursor(shape, step, continues, cursor_);
+  if constexpr (kChecksums) {
+    published_.store(cursor_.records, std::memory_order_release);  // step 8
+  }
+  return true;
+}
+
+Cursor Appender::cursor() noexcept {
+  const AppendFlag::Hold hold(flag_);
+  return cursor_;
+}
+
+void Appender::Reserve(std::uint64_t values, std::uint64_t records) {
+  const AppendFlag::Hold hold(flag_);
+  status_.RequireWritable("reserve");
+  RequireNotStaging("reserve");
+  if (values > kLengthMask || records > kMaxRows) {
+    throw Error(ErrorCode::kNoSpace,
+                StrCat(files_.path_text(), ": reserve: ", values, " values and ", records,
+                       " records are more than a store can hold"));
+  }
+  constexpr std::uint64_t kLayoutWords = 8192;  // for layouts that those records may need
+  const std::uint64_t value_end = cursor_.values + values;
+  const std::uint64_t record_end = cursor_.records + records + 1;
+  MakeRoom(value_end, record_end, cursor_.layout_words + kLayoutWords);
+  capacity_.FaultIn(cursor_, value_end, record_end);
+}
+
+void Appender::OpenSessionOfRecovered() {
+  const AppendFlag::Hold hold(flag_);
+  status_.RequireWritable("sync");
+  durability_.OpenSessionOfRecovered(cursor_);
+}
+
+// The limits drop before the flag is released: an append of another thread must not slip in after
+// the cursor that is returned.
+std::optional<Cursor> Appender::Close() {
+  const AppendFlag::Hold hold(flag_);
+  if (!status_.SetClosed()) {
+    return std::nullopt;
+  }
+  capacity_.Close();
+  return cursor_;
+}
+
+void Appender::Redeclare(Schema schema) {
+  const AppendFlag::Hold hold(flag_);
+  status_.RequireWritable("define_fields");
+  RequireNotStaging("define_fields");
+  if (cursor_.records > 0) {
+    throw Error(
+        ErrorCode::kState,
+        StrCat(files_.path_text(), ": define_fields after the first append: the store holds ",
+               cursor_.rows, " rows; fields are final"));
+  }
+  try {
+    ReplaceSchema(files_, std::move(schema));
+  } catch (const Error& error) {
+    // Renamed, but perhaps not on disk: it is unknown which schema the next open finds.
+    if (files_.store_schema() != schema_) {
+      capacity_.Fail(error);
+    }
+    throw;
+  }
+  UseSchemaOfFiles();
+}
+
+void Appender::FollowMove() {
+  const AppendFlag::Hold hold(flag_);
+  UseSchemaOfFiles();
+}
+
+// The shapes are forgotten: their plans point into the old schema.
+void Appender::UseSchemaOfFiles() {
+  schema_ = files_.store_schema();
+  shapes_[0] = ShapeCache{};
+  shapes_[1] = ShapeCache{};
+}
+
+// Walks the records of the last row back to its first.
+std::int64_t Appender::LastTypeBefore(TypeId type) {
+  const AppendFlag::Hold hold(flag_);
+  STREAM_STORE_ASSERT(cursor_.rows > 0);
+  const std::uint64_t row = cursor_.rows - 1;
+  for (std::uint64_t i = cursor_.records; i > 0; --i) {
+    const Record& record = data_.records[i - 1];
+    if (RowOfRecord(record.row_session) != row) {
+      break;
+    }
+    const std::uint64_t* words = data_.layouts + record.layout;
+    for (std::uint64_t k = 1; k <= WordType(words[0]); ++k) {
+      if (WordType(words[k]) == type) {
+        return type;
+      }
+    }
+  }
+  return cursor_.last_type;
+}
+
+}  // namespace stream_store::internal

@@ -1,0 +1,139 @@
+// The pieces of the hot path that the sources of Appender share, small enough to be inlined.
+//
+// Included by those sources only: appender.cc, extend.cc, extend_regular.cc and stage.cc. Numbers
+// in comments are the steps of "Append" in docs/format.md.
+#pragma once
+
+#include <cstring>
+
+#include "base/assert.h"
+#include "format/checksum.h"
+#include "storage/appender.h"
+
+namespace stream_store::internal {
+
+// A build for benchmarks alone measures the cost of checksums and publishing by leaving them out.
+#ifdef STREAM_STORE_BENCHMARK_UNCHECKED
+inline constexpr bool kChecksums = false;
+#else
+inline constexpr bool kChecksums = true;
+#endif
+
+inline Refusal Refuse(Refusal::Rule rule, std::uint64_t write, std::uint64_t row = 0,
+                      std::uint64_t item = 0) {
+  return Refusal{
+      .code = ErrorCode::kInvalidArgument, .rule = rule, .write = write, .row = row, .item = item};
+}
+
+// Step 2: whether the call has the shape that was checked. Collects the differences of all
+// field-writes before it branches, which is faster than to leave at the first one.
+inline bool Appender::SameShape(std::span<const FieldWrite> writes,
+                                const ShapeCache& shape) noexcept {
+  const std::size_t count = writes.size();
+  if (count != shape.plan.size() || count != shape.fields) {
+    return false;
+  }
+  const PlannedWrite* plan = shape.plan.data();
+  std::uint64_t different = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    different |=
+        (writes[i].shape_word() ^ plan[i].shape_word) | (writes[i].count() ^ plan[i].count);
+  }
+  return different == 0;
+}
+
+// Step 5: encodes the values and computes the checksum. Returns kEncodedAll, or the number of the
+// invalid item, with that of its field-write in `*bad_write`.
+inline std::uint64_t Appender::EncodeWrites(std::span<const FieldWrite> writes,
+                                            const ShapeCache& shape, DecidedRecord& decided,
+                                            std::size_t* bad_write) noexcept {
+  STREAM_STORE_ASSERT(SameShape(writes, shape));
+  Value* const begin = data_.values + decided.start;
+  Value* out = begin;
+  for (std::size_t i = 0; i < writes.size(); ++i) {
+    const PlannedWrite& plan = shape.plan[i];
+    const auto* items = static_cast<const unsigned char*>(writes[i].data());
+    switch (plan.way) {
+      case PlannedWrite::Way::kOneWord:
+        std::memcpy(out, items, sizeof(Value));
+        break;
+      case PlannedWrite::Way::kOneBool:
+        *out = *items != 0 ? 1 : 0;
+        break;
+      case PlannedWrite::Way::kLoop:
+        if (const std::uint64_t bad = plan.loop(*plan.encoding, items, plan.count, out);
+            bad != kEncodedAll) [[unlikely]] {
+          *bad_write = i;
+          return bad;
+        }
+        break;
+      case PlannedWrite::Way::kNothing:
+        break;
+    }
+    out += plan.words;
+  }
+  if constexpr (kChecksums) {
+    decided.checksum =
+        FinishChecksum(ExtendChecksum(BeginDecidedChecksum(decided), begin, decided.total));
+  }
+  return kEncodedAll;
+}
+
+inline std::uint32_t Appender::BeginDecidedChecksum(const DecidedRecord& decided) const noexcept {
+  return BeginChecksum(seed_, decided.start, decided.step, PackRowSession(decided.row, session_),
+                       decided.layout, decided.digest);
+}
+
+// Steps 6 and 7: the hints, then the record (never its `start`, which was published as the sentinel
+// of the call before, so readers may be looking at it), then the sentinel after it.
+inline void Appender::StoreRecord(const DecidedRecord& decided, std::uint64_t record) noexcept {
+  Hint* const hints = data_.hints;
+  const std::uint64_t end = decided.start + decided.total;
+  ForEachHintSlot(decided.start, end,
+                  [=](std::uint64_t slot) { hints[slot].position_record = record; });
+  if (decided.begins_row && decided.row % kHintStride == 0) {
+    hints[decided.row / kHintStride].row_record = record;
+  }
+  Record& out = data_.records[record];
+  out.step = decided.step;
+  out.row_session = PackRowSession(decided.row, session_);
+  out.layout = decided.layout;
+  out.checksum = decided.checksum;
+  data_.records[record + 1].start = end;
+}
+
+// Row `row` of a call whose rows have one shape, without its checksum.
+inline Appender::DecidedRecord Appender::RegularRow(std::span<const Step> steps,
+                                                    const Cursor& begin,
+                                                    std::uint64_t row) const noexcept {
+  STREAM_STORE_ASSERT(row < steps.size());
+  const ShapeCache& shape = shapes_[0];
+  return {.step = steps[row],
+          .start = begin.values + row * shape.total,
+          .row = begin.rows + row,
+          .total = shape.total,
+          .layout = shape.offset,
+          .digest = shape.digest};
+}
+
+inline void Appender::MoveCursor(const ShapeCache& shape, Step step, bool continues,
+                                 Cursor& at) noexcept {
+  at.records += 1;
+  at.values += shape.total;
+  at.field_writes += shape.fields;
+  at.rows += continues ? 0 : 1;
+  at.step = step;
+  at.last_type = shape.last_type;
+}
+
+// Whether a record of that shape may come next: a new row after the last step, or fields after
+// those of the last row.
+inline bool Appender::MayFollow(Step step, const ShapeCache& shape, bool continues,
+                                const Cursor& at) noexcept {
+  if (continues) {
+    return shape.fields == 0 || shape.first_type > at.last_type;
+  }
+  return at.rows == 0 || (step > at.step && at.rows < kMaxRows);
+}
+
+}  // namespace stream_store::internal

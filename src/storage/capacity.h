@@ -1,0 +1,134 @@
+// Capacity: how far a Writer may append before its files must grow, and the growing. "Growth" in
+// docs/format.md.
+//
+// Appends run against soft limits. Crossing one costs a few nanoseconds and a wake-up: the soft
+// limit moves up to the hard one, which is the end of the allocated space, and the helper thread
+// allocates and faults in the next stretch. Only a writer that outruns the helper, or has none,
+// allocates inline. Limits of 0 send every append to the slow path, which throws the reason.
+//
+// Used by the Appender, which asks Fits() before it stores anything, and by Durability, which drops
+// the limits when a sync failed. Thread rules: every function from any thread; those marked
+// [append flag] only while the caller holds the flag of the Appender. The state mutex is acquired
+// inside. Invariants:
+//   1. Limits rise under the state mutex, after the space and the hints for it are there, and never
+//      again once the writer failed or was closed. Only UseHardLimits() raises without the mutex,
+//      by compare-and-swap, so that limits of 0 stay 0.
+//   2. Files are mapped again under the append flag only; the helper stays inside the reservations.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include "base/helper_thread.h"
+#include "base/mutex.h"
+#include "storage/store_files.h"
+#include "storage/writer_options.h"
+#include "storage/writer_status.h"
+
+namespace stream_store::internal {
+
+class Capacity {
+ public:
+  /// `files` and `status` must outlive it. The limits are 0 until the first MakeRoom().
+  Capacity(StoreFiles& files, WriterStatus& status, const Cursor& start,
+           const WriterOptions& options);
+
+  /// Whether the soft limits leave room for an append that ends at these numbers.
+  bool Fits(std::uint64_t values, std::uint64_t records) const noexcept {
+    return values <= soft_.values.load(std::memory_order_relaxed) &&
+           records <= soft_.records.load(std::memory_order_relaxed);
+  }
+
+  bool FitsLayouts(std::uint64_t layout_words) const noexcept {
+    return layout_words <= layout_limit_.load(std::memory_order_relaxed);
+  }
+
+  /// [append flag] The slow path: raises the soft limits, growing the files if need be. Returns
+  /// whether the files may have been mapped again. Throws Error(kNoSpace, kIo); the limits are as
+  /// before then, although some files may have grown.
+  bool MakeRoom(std::uint64_t values, std::uint64_t records, std::uint64_t layout_words)
+      EXCLUDES(mutex_);
+
+  /// [append flag] Raises the soft limits to the hard ones, and faults in the pages from `begin` to
+  /// the given ends, for which MakeRoom() was called.
+  void FaultIn(const Cursor& begin, std::uint64_t values, std::uint64_t records) EXCLUDES(mutex_);
+
+  /// [append flag] While rows are staged, the soft limits are 0: other appends take the slow path
+  /// and are refused there. REQUIRES: !staging().
+  void BeginStaging(const Cursor& at) EXCLUDES(mutex_);
+
+  /// [append flag] Moves the end of the staged rows, ahead of which the helper grows the files.
+  /// REQUIRES: staging().
+  void NoteStaged(const Cursor& at) noexcept;
+
+  /// [append flag] `session_open` allows the limits to rise: they stay 0 until the open record is
+  /// written.
+  void EndStaging(bool session_open) noexcept EXCLUDES(mutex_);
+
+  bool staging() const noexcept { return staged_.active.load(std::memory_order_relaxed); }
+
+  /// The records that are published, with mappings that hold all of them and their layouts.
+  struct Published {
+    std::uint64_t count = 0;
+    std::shared_ptr<const Mapping> record_map;
+    std::shared_ptr<const Mapping> layout_map;
+  };
+
+  Published published() const EXCLUDES(mutex_);
+
+  /// Sets the status to failed and drops the limits, in one step for RaiseLimits().
+  void Fail(const Error& error) EXCLUDES(mutex_);
+
+  /// [append flag] Drops the limits for good. REQUIRES: the status is closed.
+  void Close() noexcept EXCLUDES(mutex_);
+
+  /// Waits for the helper's last round.
+  void StopHelper() noexcept { helper_.Stop(); }
+
+  /// Shortens the files to the content that the cursor counts; no other function ever shortens
+  /// them. REQUIRES: the status is closed, and StopHelper() was called.
+  void Trim(const Cursor& at) EXCLUDES(mutex_);
+
+  /// Async-signal-safe.
+  void BecomeForkedChild() noexcept;
+
+ private:
+  struct Limits {
+    std::atomic<std::uint64_t> values{0};
+    std::atomic<std::uint64_t> records{0};
+  };
+
+  struct Staged {
+    std::atomic<bool> active{false};
+    std::atomic<std::uint64_t> values{0};
+    std::atomic<std::uint64_t> records{0};
+  };
+
+  struct Ends {
+    std::uint64_t values = 0;
+    std::uint64_t records = 0;
+  };
+
+  bool UseHardLimits(std::uint64_t values, std::uint64_t records) noexcept;
+  void GrowFiles(const Ends& needed, std::uint64_t layout_words) REQUIRES_LOCK(mutex_);
+  void GrowFilesAhead(const Ends& used) REQUIRES_LOCK(mutex_);
+  void RaiseLimits(const Ends& most) noexcept REQUIRES_LOCK(mutex_);
+  void DropLimits() noexcept;
+  Ends AppendedEnds(const Mapping& record_map) const noexcept REQUIRES_LOCK(mutex_);
+  void GrowAhead() EXCLUDES(mutex_);
+
+  StoreFiles& files_;
+  WriterStatus& status_;
+  const std::uint64_t step_values_;  // `values` grows by at least so many
+  const bool grow_ahead_;
+  Limits soft_;                                 // beyond it the slow path is taken
+  Limits hard_;                                 // the end of the allocated space
+  std::atomic<std::uint64_t> layout_limit_{0};  // words
+  Staged staged_;
+  mutable Mutex mutex_;  // the state mutex: sizes of the files, and raising of the limits
+  Ends last_round_ GUARDED_BY(mutex_);  // where the appends ended in the helper's last round
+  HelperThread helper_;
+};
+
+}  // namespace stream_store::internal

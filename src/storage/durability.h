@@ -1,0 +1,114 @@
+// Durability: which appended records survive a power cut. Syncs, the slots of `control`, and the
+// open record; "Sync", "Close" and step 6 of "Open for writing" in docs/format.md.
+//
+// Used by Writer, and by the Appender before the first append of a session. A sync works on the
+// published records and never acquires the append flag, so that the appending thread keeps its
+// bias.
+//
+// Thread rules: every function from any thread; those marked [append flag] only while the caller
+// holds the flag of the Appender. The sync mutex is acquired inside, and the state mutex of
+// Capacity while it is held. Invariants:
+//   1. A slot counts only records that were synced before it was written.
+//   2. The first failure is final, and no slot is written after it: a kernel may forget pages that
+//      it could not write, so a later sync would succeed although the data is lost.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+
+#include "base/helper_thread.h"
+#include "base/mutex.h"
+#include "storage/capacity.h"
+#include "storage/store_files.h"
+#include "storage/writer_options.h"
+#include "storage/writer_status.h"
+
+namespace stream_store::internal {
+
+class Durability {
+ public:
+  /// The references must outlive it.
+  Durability(StoreFiles& files, WriterStatus& status, Capacity& capacity, const SessionStart& start,
+             const WriterOptions& options);
+
+  /// Whether the open record of this session was written.
+  bool session_open() const noexcept { return session_open_.load(std::memory_order_acquire); }
+
+  /// [append flag] Writes the open record, with the first slots of the session, and starts the
+  /// helper. From here on recovery accepts only records of this session after those that `at`
+  /// counts; `at` is the cursor of the Appender. REQUIRES: !session_open(). Throws Error(kNoSpace),
+  /// after which it may be called again; Error(kIo), which is final.
+  void OpenSession(const Cursor& at) EXCLUDES(mutex_);
+
+  /// [append flag] Writes the open record if recovery found records that no slot counts, so that a
+  /// sync before the first append makes them durable. Throws as OpenSession().
+  void OpenSessionOfRecovered(const Cursor& at) EXCLUDES(mutex_);
+
+  /// Starts the thread that syncs in the background, if one is wanted and not running.
+  void StartHelper();
+
+  /// Waits for a sync under way.
+  void StopHelper() noexcept { helper_.Stop(); }
+
+  /// Makes all rows durable that were published before the call, and returns their number.
+  /// Throws as WriterStatus::RequireWritable("sync"); Error(kIo), which is final.
+  std::uint64_t Sync() EXCLUDES(mutex_);
+
+  /// Writes the last slot, shortens the files and releases the locks; after a failure only the
+  /// latter. REQUIRES: the status is closed, and both helpers were stopped. Throws Error(kIo); the
+  /// locks are released then too.
+  void Close(const Cursor& at) EXCLUDES(mutex_);
+
+  std::uint64_t durable_rows() const noexcept {
+    return durable_rows_.load(std::memory_order_relaxed);
+  }
+
+  /// Async-signal-safe.
+  void BecomeForkedChild() noexcept { helper_.AbandonInForkedChild(); }
+
+ private:
+  /// The newest slot.
+  struct NewestSlot {
+    std::uint64_t sequence = 0;
+    std::uint64_t session = 0;
+    bool sync_interrupted = false;  ///< it may be in memory only
+  };
+
+  /// Counts of the newest slot.
+  struct Durable {
+    std::uint64_t records = 0;
+    std::uint64_t values = 0;
+  };
+
+  /// Field-writes of the published records, counted so far.
+  struct Counted {
+    std::uint64_t records = 0;
+    std::uint64_t field_writes = 0;
+  };
+
+  void WriteOpenRecord(const Cursor& at) REQUIRES_LOCK(mutex_);
+  void PrepareTails(const Cursor& at) REQUIRES_LOCK(mutex_);
+  void WriteDurable(const Cursor& at, bool clean, bool both_slots) REQUIRES_LOCK(mutex_);
+  void RewriteNewestSlot() REQUIRES_LOCK(mutex_);
+  Cursor PublishedCursor() REQUIRES_LOCK(mutex_);
+  bool Unsynced() const noexcept REQUIRES_LOCK(mutex_);
+  std::chrono::nanoseconds SyncIfDue() noexcept EXCLUDES(mutex_);
+
+  StoreFiles& files_;
+  WriterStatus& status_;
+  Capacity& capacity_;
+  const std::uint64_t session_;                   // number of this session
+  const std::chrono::nanoseconds sync_interval_;  // 0: not by time
+  const std::uint64_t sync_bytes_;                // 0: not by bytes
+  std::atomic<bool> session_open_{false};
+  std::atomic<std::uint64_t> durable_rows_;
+  Mutex mutex_;  // the sync mutex: the slots
+  NewestSlot slot_ GUARDED_BY(mutex_);
+  Durable durable_ GUARDED_BY(mutex_);
+  Counted counted_ GUARDED_BY(mutex_);
+  std::chrono::steady_clock::time_point synced_at_ GUARDED_BY(mutex_);
+  HelperThread helper_;
+};
+
+}  // namespace stream_store::internal

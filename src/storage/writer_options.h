@@ -1,0 +1,30 @@
+// WriterOptions and SessionStart: the wishes of the caller, and the state of the store that a
+// writer starts from.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+#include "storage/cursor.h"
+
+namespace stream_store::internal {
+
+struct WriterOptions {
+  std::uint64_t capacity_values = 1'000'000;  ///< `values` grows by at least so many
+  bool grow_ahead = true;  ///< grow files in a helper thread, before they are full
+  std::chrono::nanoseconds sync_interval{0};  ///< of background syncs; 0: not by time
+  std::uint64_t sync_bytes = 0;               ///< unsynced bytes that cause one; 0: not by bytes
+};
+
+/// Where a writer's session begins: a new store, or the results of recovery.
+struct SessionStart {
+  Cursor cursor;                      ///< where the first record of the session goes
+  std::uint64_t session = 1;          ///< number of the session
+  std::uint64_t slot_sequence = 0;    ///< of the newest slot
+  std::uint64_t slot_session = 0;     ///< of the newest slot
+  std::uint64_t durable_records = 0;  ///< that a slot on disk counts
+  std::uint64_t durable_rows = 0;
+  bool sync_interrupted = false;  ///< a sync did not end, so the newest slot may be in memory only
+};
+
+}  // namespace stream_store::internal

@@ -1,0 +1,87 @@
+// The functions of interop.h: what bindings and exporters need of Reader and WindowSampler.
+#include "stream_store/interop.h"
+
+#include "base/str_cat.h"
+#include "storage/read_source.h"
+#include "storage/safe_copy.h"
+#include "store/read_functions.h"
+#include "store/read_via.h"
+#include "store/sampler_access.h"
+
+namespace stream_store::interop {
+
+using internal::FetchRange;
+using internal::LoadOnce;
+using internal::ReaderAccess;
+using internal::ReadSource;
+using internal::ReadVia;
+using internal::SamplerAccess;
+using internal::StrCat;
+using internal::View;
+
+Handover HandOver(const Reader& reader) {
+  if (!reader.path().empty()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                StrCat(internal::PathText(reader.path()),
+                       ": handing over its files: expected a temporary store but found one with a "
+                       "path; open that path in the other process"));
+  }
+  return ReaderAccess::SourceOf(reader)->HandOver();
+}
+
+Reader TakeOver(const Handover& files) { return ReaderAccess::Make(ReadSource::TakeOver(files)); }
+
+void ScanRows(const Reader& reader, Row begin, Row end,
+              const std::function<bool(const interop::RecordRun&)>& visit) {
+  ReadSource& source = *ReaderAccess::SourceOf(reader);
+  internal::ReadInParts(source, ReaderAccess::ViewOf(reader), begin, end,
+                        [&](const View& view, Row first, Row last) {
+                          return internal::ScanRows(view, first, last, visit);
+                        });
+  source.CheckNotTruncated();
+}
+
+std::uint64_t CountIndex(const Reader& reader, Row begin, Row end) {
+  return ReadVia(*ReaderAccess::SourceOf(reader), ReaderAccess::ViewOf(reader),
+                 FetchRange(begin, end, /*values=*/false),
+                 [&](const View& view) { return internal::CountIndex(view, begin, end); });
+}
+
+void ReadIndex(const Reader& reader, Row begin, Row end, std::span<IndexEntry> out) {
+  ReadSource& source = *ReaderAccess::SourceOf(reader);
+  ReadVia(source, ReaderAccess::ViewOf(reader), FetchRange(begin, end, /*values=*/false),
+          [&](const View& view) { internal::ReadIndex(view, begin, end, out); });
+  source.CheckNotTruncated();
+}
+
+std::uint32_t LastChecksum(const Reader& reader) {
+  if (reader.records() == 0) {
+    return 0;
+  }
+  const auto rows = static_cast<Row>(reader.num_rows());
+  return ReadVia(*ReaderAccess::SourceOf(reader), ReaderAccess::ViewOf(reader),
+                 FetchRange(rows - 1, rows, /*values=*/false), [](const View& view) {
+                   return LoadOnce(view.records[view.record_count - 1].checksum);
+                 });
+}
+
+std::uint64_t UnscannedRows(WindowSampler& sampler) {
+  return SamplerAccess::UnscannedRows(sampler);
+}
+
+void SetPrefetched(WindowSampler& sampler, std::uint64_t batches, bool end) noexcept {
+  SamplerAccess::SetPrefetched(sampler, batches, end);
+}
+
+std::uint64_t Prefetched(const WindowSampler& sampler) noexcept {
+  return SamplerAccess::Prefetched(sampler);
+}
+
+void ReturnPrefetched(WindowSampler& sampler) noexcept { SamplerAccess::ReturnPrefetched(sampler); }
+
+void ReadStarts(WindowSampler& sampler, std::span<const std::uint64_t> indices,
+                WindowBatch& batch) {
+  SamplerAccess::ReadStarts(sampler, indices, batch);
+}
+
+}  // namespace stream_store::interop
