@@ -1,5 +1,5 @@
-// The methods that are called in loops. They are added to the type by hand, because the argument
-// dispatch of nanobind costs more than a whole append.
+// The methods of Store that programs call in loops, added to the type by hand: nanobind's own
+// dispatch costs more than an append.
 
 #include "bindings/bind.h"
 #include "bindings/docs.h"

@@ -1,4 +1,4 @@
-// stream_store._core.Recovery: the result of the recovery that opening a store runs.
+// stream_store._core.Recovery: the report of opening a store.
 
 #include <nanobind/stl/string.h>
 

@@ -1,4 +1,4 @@
-// stream_store._core.Sampler, the base class of WindowSampler in sampler.py, and Prefetch.
+// stream_store._core.Sampler and Prefetch: the compiled parts of WindowSampler in sampler.py.
 
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>

@@ -1,4 +1,4 @@
-// stream_store._core._verify and _repair, which stream_store.verify and repair call.
+// stream_store._core._verify and _repair: called by stream_store.verify and repair.
 
 #include "bindings/bind.h"
 #include "convert/verify.h"

@@ -25,7 +25,7 @@ void Translate(const std::exception_ptr& exception, void* /*payload*/) {
 }  // namespace
 }  // namespace stream_store::python
 
-// nanobind's macro defines functions that no header declares, with old-style casts.
+// nanobind's macro defines functions without declaring them in a header.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wold-style-cast"
 
@@ -34,8 +34,7 @@ NB_MODULE(_core, module) {
   using namespace stream_store::python;  // NOLINT(google-build-using-namespace)
   ImportNumpy();
   WatchForks();
-  // A store in a global variable of an interactive session is not a leak, so warnings are off
-  // unless the tests switch them on.
+  // A store in a global variable of an interactive session is not a leak. Tests turn this on.
   nb::set_leak_warnings(std::getenv("STREAM_STORE_LEAK_WARNINGS") != nullptr);
   nb::register_exception_translator(Translate);
   module.doc() = "The compiled part of stream_store; import the package instead.";

@@ -1,5 +1,4 @@
 // The properties of facts.h that need a loop or a conversion.
-
 #include "convert/facts.h"
 
 #include "stream_store/interop.h"

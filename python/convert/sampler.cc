@@ -13,9 +13,9 @@ namespace stream_store::python {
 namespace {
 
 constexpr const char* kCall = "WindowSampler";
-constexpr std::uint64_t kManyRows = 4096;  // to look at with the GIL held
+constexpr std::uint64_t kManyRows = 4096;  // too many to scan with the GIL held
 
-// The rows of a batch that a sampler chose.
+// Reads the rows of a batch of a sampler.
 class SampledRows : public RowsReader {
  public:
   explicit SampledRows(std::shared_ptr<const WindowBatch> batch) : batch_(std::move(batch)) {}
@@ -87,21 +87,22 @@ nb::object PendingBatch::Finish() {
 
 // --- the sampler ---
 
-// The turn of a call that chooses windows. Where the fork of another thread has cut such a call
-// short, this process's copy of the C++ sampler may be half changed: it is left alone for ever, and
-// core() makes another that stands where that call began.
-class SamplerObject::TurnToChoose {
+// Held by a call that chooses windows. If such a call was interrupted by a fork in another thread,
+// this process's copy of the C++ sampler may be half changed. It is leaked, and core() creates
+// another one in the state of the beginning of that call.
+class SamplerObject::ChooseLock {
  public:
-  explicit TurnToChoose(SamplerObject& sampler)
-      : turn_(sampler.turn_, "WindowSampler: called while the same thread is inside a call of it") {
-    if (turn_.was_lost()) {
-      // NOLINTNEXTLINE(bugprone-unused-return-value): nobody may touch it
+  explicit ChooseLock(SamplerObject& sampler)
+      : lock_(sampler.mutex_,
+              "WindowSampler: called while the same thread is inside a call of it") {
+    if (lock_.was_lost()) {
+      // NOLINTNEXTLINE(bugprone-unused-return-value): leaked, because its destructor may fail
       (void)sampler.core_.release();
     }
   }
 
  private:
-  GilMutex::Hold turn_;
+  GilMutex::Hold lock_;
 };
 
 SamplerObject::SamplerObject(const Arguments& arguments)
@@ -126,13 +127,13 @@ SamplerObject::SamplerObject(const Arguments& arguments)
   columns_ = WantedColumns(all_columns ? nullptr : arguments.columns.ptr(), kCall);
   MakeCore();
   if (options_.unit == SampleUnit::kRow && !max_length_.is_none()) {
-    Prepare(WindowBatch()).reset();  // says what is wrong with max_length
+    Prepare(WindowBatch()).reset();  // checks max_length now rather than in the first batch
   }
 }
 
 SamplerObject::~SamplerObject() {
-  if (turn_.lost()) {
-    // NOLINTNEXTLINE(bugprone-unused-return-value): it may be half changed
+  if (mutex_.lost()) {
+    // NOLINTNEXTLINE(bugprone-unused-return-value): leaked, because it may be half changed
     (void)core_.release();
   }
 }
@@ -155,16 +156,18 @@ void SamplerObject::MakeCore() {
   }
   if (!generations_.empty() && !(readers[0].schema() == schema_)) {
     Throw(PyExc_RuntimeError,
-          "WindowSampler: the fields of its store were declared anew; make another sampler");
+          "WindowSampler: other fields were declared in its store; create another sampler");
   }
   const Schema schema = readers[0].schema();
-  // May throw: then all is as it was.
+  // May throw, so the members are changed only afterwards.
   core_ = std::make_unique<WindowSampler>(std::move(readers), options_);
   schema_ = schema;
   generations_ = std::move(generations);
 }
 
-// The C++ sampler, over what its stores are now.
+// The C++ sampler, recreated if a fork has made it unusable, or if a store was cleared or its rows
+// were replaced. In the second case the numbers of the old windows mean nothing, so an epoch cannot
+// continue: the exception reports that once, and afterwards the sampler draws from the new rows.
 WindowSampler& SamplerObject::core() {
   bool same = true;
   for (std::size_t i = 0; i < stores_.size(); ++i) {
@@ -174,41 +177,43 @@ WindowSampler& SamplerObject::core() {
   }
   if (core_ == nullptr && same) {
     MakeCore();
-    core_->Restore(before_);
-    if (in_epoch_ && !before_.extents.empty() && !before_.finished) {
-      core_->BeginEpoch();  // goes on with that one
+    core_->Restore(saved_state_);
+    if (in_epoch_ && !saved_state_.extents.empty() && !saved_state_.finished) {
+      core_->BeginEpoch();  // continues the restored epoch
     }
   } else if (!same) {
-    const SamplerState state = core_ == nullptr ? before_ : core_->state();
+    const SamplerState state = core_ == nullptr ? saved_state_ : core_->state();
     MakeCore();
-    SamplerState again = core_->state();  // of the new ids, without the old extents
+    SamplerState again = core_->state();  // has the ids of the new stores and no extents
     again.seed = state.seed;
     again.epoch = state.epoch;
     again.batches = options_.replacement ? state.batches : 0;
     core_->Restore(again);
     if (!state.extents.empty() && !state.finished) {
       Throw(PyExc_RuntimeError,
-            "WindowSampler: its store was cleared or filled anew in the middle of an epoch");
+            "WindowSampler: its store was cleared, or its rows were replaced, in the middle of an "
+            "epoch");
     }
   }
   return *core_;
 }
 
-// Whether the next look takes so long that the GIL is better released; if so, a fork may find it
-// under way.
-bool SamplerObject::ManyRowsBehind() {
+// Whether the next call has so many rows to scan that it should release the GIL. If so, saves the
+// state, because a fork may then happen during that call.
+bool SamplerObject::HasManyUnscannedRows() {
   const bool many = interop::UnscannedRows(*core_) > kManyRows;
   if (many) {
-    before_ = core_->state();
+    saved_state_ = core_->state();
   }
   return many;
 }
 
+// Runs `choose` on the C++ sampler, without the GIL if it has many rows to scan.
 template <class Choose>
 bool SamplerObject::ChooseBatch(WindowBatch& batch, Choose&& choose) {
-  const TurnToChoose turn(*this);
+  const ChooseLock lock(*this);
   WindowSampler& sampler = core();
-  const MaybeWithoutGil released(ManyRowsBehind());
+  const MaybeWithoutGil released(HasManyUnscannedRows());
   return choose(sampler, batch);
 }
 
@@ -244,8 +249,8 @@ std::unique_ptr<PendingBatch> SamplerObject::Draw() {
 
 nb::object SamplerObject::Sample() {
   if (core_ != nullptr && interop::Prefetched(*core_) > 0) {
-    ++iteration_;  // ends who reads ahead, and draws that again
-    Rewind();
+    ++iteration_;  // ends the iterator that reads ahead, whose batches are drawn again
+    ReturnPrefetched();
   }
   WindowBatch batch;
   ChooseBatch(batch, [](WindowSampler& sampler, WindowBatch& chosen) {
@@ -315,21 +320,21 @@ std::uint64_t SamplerObject::EpochBatches() {
   return batches;
 }
 
-// Waits in short turns, so that Ctrl-C ends it and other threads get theirs.
+// Waits in slices of 50 ms, so that Ctrl-C can end it and other threads can use the sampler.
 bool SamplerObject::WaitForStart(double seconds) {
-  constexpr std::chrono::nanoseconds kTurn = std::chrono::milliseconds(50);
+  constexpr std::chrono::nanoseconds kSlice = std::chrono::milliseconds(50);
   const auto until = std::chrono::steady_clock::now() +
                      std::chrono::duration_cast<std::chrono::steady_clock::duration>(
                          std::chrono::duration<double>(std::min(seconds, 1e9)));
   while (true) {
     const auto left = until - std::chrono::steady_clock::now();
     {
-      const TurnToChoose turn(*this);
+      const ChooseLock lock(*this);
       WindowSampler& sampler = core();
-      before_ = sampler.state();
+      saved_state_ = sampler.state();
       const MaybeWithoutGil released(true);
       if (sampler.WaitForStart(
-              std::clamp<std::chrono::nanoseconds>(left, std::chrono::nanoseconds(0), kTurn))) {
+              std::clamp<std::chrono::nanoseconds>(left, std::chrono::nanoseconds(0), kSlice))) {
         return true;
       }
     }
@@ -341,16 +346,16 @@ bool SamplerObject::WaitForStart(double seconds) {
 }
 
 std::uint64_t SamplerObject::BeginIteration() {
-  Rewind();
+  ReturnPrefetched();
   if (!options_.replacement) {
     BeginEpoch();
   }
   return ++iteration_;
 }
 
-void SamplerObject::Rewind() {
-  const TurnToChoose turn(*this);
-  if (core_ != nullptr) {  // else `before_` counts nothing that was not handed out
+void SamplerObject::ReturnPrefetched() {
+  const ChooseLock lock(*this);
+  if (core_ != nullptr) {  // otherwise saved_state_ counts only the batches that were returned
     interop::ReturnPrefetched(*core_);
   }
 }
@@ -369,23 +374,22 @@ std::string HexOf(const std::array<std::uint8_t, 16>& id) {
   return text;
 }
 
-[[noreturn]] void RefuseState(const std::string& what) {
-  Throw(PyExc_ValueError, "load_state_dict: " + what);
+[[noreturn]] void RefuseState(const std::string& problem) {
+  Throw(PyExc_ValueError, "load_state_dict: " + problem);
 }
 
 nb::object Item(const nb::dict& state, const char* key) {
   PyObject* item = PyDict_GetItemString(state.ptr(), key);
   if (item == nullptr) {
-    RefuseState(std::string("expected a state of a WindowSampler but it has no '") + key + "'");
+    RefuseState(std::string("expected the state of a WindowSampler but it has no '") + key + "'");
   }
   return Borrow(item);
 }
 
 std::uint64_t Count(PyObject* item, const char* key) {
-  const std::int64_t count =
-      PyLong_Check(item) ? AsInt64(item, key) : -1;  // what may be is checked by C++
+  const std::int64_t count = PyLong_Check(item) ? AsInt64(item, key) : -1;  // C++ checks the range
   if (count < 0) {
-    RefuseState(std::string("'") + key + "' must be an int from 0 on, found " + ShortRepr(item));
+    RefuseState(std::string("'") + key + "' must be an int >= 0, not " + ShortRepr(item));
   }
   return static_cast<std::uint64_t>(count);
 }
@@ -393,7 +397,7 @@ std::uint64_t Count(PyObject* item, const char* key) {
 std::vector<std::uint64_t> Counts(const nb::dict& state, const char* key) {
   const nb::object list = Item(state, key);
   if (!PyList_Check(list.ptr()) && !PyTuple_Check(list.ptr())) {
-    RefuseState(std::string("'") + key + "' must be a list, found " + ShortRepr(list.ptr()));
+    RefuseState(std::string("'") + key + "' must be a list, not " + ShortRepr(list.ptr()));
   }
   const nb::object items = Own(PySequence_List(list.ptr()));
   std::vector<std::uint64_t> counts;
@@ -415,7 +419,7 @@ nb::list ListOf(const std::vector<EpochExtent>& extents, std::uint64_t EpochExte
 }  // namespace
 
 nb::dict SamplerObject::State() {
-  const TurnToChoose turn(*this);
+  const ChooseLock lock(*this);
   const SamplerState state = core().state();
   nb::list ids;
   for (const auto& id : state.stores) {
@@ -430,18 +434,22 @@ nb::dict SamplerObject::State() {
   dict["finished"] = state.finished ? 1 : 0;
   dict["rows"] = ListOf(state.extents, &EpochExtent::rows);
   dict["values"] = ListOf(state.extents, &EpochExtent::values);
-  dict["tails"] = ListOf(state.extents, &EpochExtent::tail);
+  nb::list tails;
+  for (const EpochExtent& extent : state.extents) {
+    tails.append(static_cast<std::uint64_t>(extent.last_row));
+  }
+  dict["tails"] = tails;
   return dict;
 }
 
 void SamplerObject::Restore(const nb::dict& state_dict) {
-  const TurnToChoose turn(*this);
+  const ChooseLock lock(*this);
   WindowSampler& sampler = core();
   SamplerState state = sampler.state();
   const nb::object ids = Own(PySequence_List(Item(state_dict, "stores").ptr()));
   if (PyList_GET_SIZE(ids.ptr()) != static_cast<Py_ssize_t>(state.stores.size())) {
-    RefuseState("the state is of " + std::to_string(PyList_GET_SIZE(ids.ptr())) +
-                " stores, this sampler of " + std::to_string(state.stores.size()));
+    RefuseState("expected the state of a sampler of " + std::to_string(state.stores.size()) +
+                " stores but found one of " + std::to_string(PyList_GET_SIZE(ids.ptr())));
   }
   for (std::size_t i = 0; i < state.stores.size(); ++i) {
     const nb::object id = Borrow(PyList_GET_ITEM(ids.ptr(), static_cast<Py_ssize_t>(i)));
@@ -460,14 +468,14 @@ void SamplerObject::Restore(const nb::dict& state_dict) {
   const std::vector<std::uint64_t> values = Counts(state_dict, "values");
   const std::vector<std::uint64_t> tails = Counts(state_dict, "tails");
   if (rows.size() != values.size() || rows.size() != tails.size()) {
-    RefuseState("'rows', 'values' and 'tails' differ in length");
+    RefuseState("'rows', 'values' and 'tails' must have equal lengths");
   }
   state.extents.clear();
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    state.extents.push_back({rows[i], values[i], tails[i]});
+    state.extents.push_back({rows[i], values[i], static_cast<LastRow>(tails[i])});
   }
-  ++iteration_;  // iterators of before do not go on
-  const MaybeWithoutGil released(ManyRowsBehind());
+  ++iteration_;  // ends all earlier iterators
+  const MaybeWithoutGil released(HasManyUnscannedRows());
   sampler.Restore(state);
   in_epoch_ = false;
 }

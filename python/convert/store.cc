@@ -171,7 +171,7 @@ StreamStore& StoreObject::Writer(const char* what) {
   }
   if (kind_ != Kind::kWriter) {
     throw Error(ErrorCode::kReadOnly,
-                std::string(what) + " needs a store that is open for writing; " +
+                std::string(what) + " needs a store opened for writing; " +
                     (kind_ == Kind::kSnapshot ? std::string("this is a snapshot")
                      : path_.is_none() ? std::string("this is a temporary store of another process")
                                        : ShortRepr(path_.ptr()) + " was opened with mode='r'"));

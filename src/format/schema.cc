@@ -1,4 +1,4 @@
-// Schemas: the checks of declared fields, and their text in messages.
+// Schema: the checks of declared fields, and the text of features.
 
 #include "stream_store/schema.h"
 

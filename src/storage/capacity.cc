@@ -1,8 +1,8 @@
 #include "storage/capacity.h"
 
 #include <algorithm>
-#include <utility>
 
+#include "base/assert.h"
 #include "base/str_cat.h"
 
 namespace stream_store::internal {
@@ -125,8 +125,8 @@ bool Capacity::MakeRoom(std::uint64_t values, std::uint64_t records, std::uint64
   return true;
 }
 
-// In the order layouts, hints, values, records: readers follow records to the other three.
-// REQUIRES: append flag.
+// In the order layouts, hints, values, records: readers follow records to the other three. Needs
+// the append flag, since it may map files again.
 void Capacity::GrowFiles(const Ends& needed, std::uint64_t layout_words) {
   if (layout_words > kMaxLayoutWords) {
     throw Error(ErrorCode::kNoSpace,
@@ -249,6 +249,7 @@ void Capacity::FaultIn(const Cursor& begin, std::uint64_t values, std::uint64_t 
 }
 
 void Capacity::BeginStaging(const Cursor& at) {
+  STREAM_STORE_ASSERT(!staging());
   const MutexLock lock(mutex_);
   staged_.active.store(true);
   soft_.values.store(0);
@@ -258,6 +259,7 @@ void Capacity::BeginStaging(const Cursor& at) {
 }
 
 void Capacity::NoteStaged(const Cursor& at) noexcept {
+  STREAM_STORE_ASSERT(staging());
   staged_.values.store(at.values, std::memory_order_relaxed);
   staged_.records.store(at.records, std::memory_order_relaxed);
   helper_.Wake();
@@ -290,11 +292,13 @@ void Capacity::Fail(const Error& error) {
 }
 
 void Capacity::Close() noexcept {
+  STREAM_STORE_ASSERT(status_.closed());
   const MutexLock lock(mutex_);
   DropLimits();
 }
 
 void Capacity::Trim(const Cursor& at) {
+  STREAM_STORE_ASSERT(status_.closed());
   const MutexLock lock(mutex_);
   files_.values.Truncate(at.values * sizeof(Value));
   files_.records.Truncate((at.records + 1) * sizeof(Record));

@@ -7,8 +7,9 @@
 // allocates inline. Limits of 0 send every append to the slow path, which throws the reason.
 //
 // Used by the Appender, which asks Fits() before it stores anything, and by Durability, which drops
-// the limits when a sync failed. Thread rules: "append flag" in a comment means that the caller
-// holds the flag of the Appender; the state mutex is acquired inside. Invariants:
+// the limits when a sync failed. Thread rules: every function from any thread; those marked
+// [append flag] only while the caller holds the flag of the Appender. The state mutex is acquired
+// inside. Invariants:
 //   1. Limits rise under the state mutex, after the space and the hints for it are there, and never
 //      again once the writer failed or was closed. Only UseHardLimits() raises without the mutex,
 //      by compare-and-swap, so that limits of 0 stay 0.
@@ -43,26 +44,26 @@ class Capacity {
     return layout_words <= layout_limit_.load(std::memory_order_relaxed);
   }
 
-  /// The slow path: raises the soft limits, growing the files if need be. Returns whether the files
-  /// may have been mapped again. REQUIRES: append flag. Throws Error(kNoSpace, kIo, kClosed);
-  /// nothing has been stored then.
+  /// [append flag] The slow path: raises the soft limits, growing the files if need be. Returns
+  /// whether the files may have been mapped again. Throws Error(kNoSpace, kIo); the limits are as
+  /// before then, although some files may have grown.
   bool MakeRoom(std::uint64_t values, std::uint64_t records, std::uint64_t layout_words)
       EXCLUDES(mutex_);
 
-  /// Raises the soft limits to all that is allocated, and faults in the pages from `begin` to those
-  /// ends. REQUIRES: append flag, MakeRoom() for them.
+  /// [append flag] Raises the soft limits to the hard ones, and faults in the pages from `begin` to
+  /// the given ends, for which MakeRoom() was called.
   void FaultIn(const Cursor& begin, std::uint64_t values, std::uint64_t records) EXCLUDES(mutex_);
 
-  /// While rows are staged, the soft limits are 0: other appends take the slow path and are
-  /// refused there. REQUIRES: append flag.
+  /// [append flag] While rows are staged, the soft limits are 0: other appends take the slow path
+  /// and are refused there. REQUIRES: !staging().
   void BeginStaging(const Cursor& at) EXCLUDES(mutex_);
 
-  /// Where the staged rows end now: the helper grows the files ahead of that. REQUIRES: append
-  /// flag.
+  /// [append flag] Moves the end of the staged rows, ahead of which the helper grows the files.
+  /// REQUIRES: staging().
   void NoteStaged(const Cursor& at) noexcept;
 
-  /// `session_open`: the limits may rise; before the open record is written they stay 0. REQUIRES:
-  /// append flag.
+  /// [append flag] `session_open` allows the limits to rise: they stay 0 until the open record is
+  /// written.
   void EndStaging(bool session_open) noexcept EXCLUDES(mutex_);
 
   bool staging() const noexcept { return staged_.active.load(std::memory_order_relaxed); }
@@ -79,14 +80,14 @@ class Capacity {
   /// Sets the status to failed and drops the limits, in one step for RaiseLimits().
   void Fail(const Error& error) EXCLUDES(mutex_);
 
-  /// Drops the limits for good. REQUIRES: append flag, status.closed().
+  /// [append flag] Drops the limits for good. REQUIRES: the status is closed.
   void Close() noexcept EXCLUDES(mutex_);
 
   /// Waits for the helper's last round.
   void StopHelper() noexcept { helper_.Stop(); }
 
   /// Shortens the files to the content that the cursor counts; no other function ever shortens
-  /// them. REQUIRES: Close(), StopHelper().
+  /// them. REQUIRES: the status is closed, and StopHelper() was called.
   void Trim(const Cursor& at) EXCLUDES(mutex_);
 
   /// Async-signal-safe.

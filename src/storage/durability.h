@@ -3,8 +3,11 @@
 //
 // Used by Writer, and by the Appender before the first append of a session. A sync works on the
 // published records and never acquires the append flag, so that the appending thread keeps its
-// bias. Thread rules: every function from any thread, unless it asks for the append flag; the sync
-// mutex is acquired inside, and the state mutex of Capacity while it is held. Invariants:
+// bias.
+//
+// Thread rules: every function from any thread; those marked [append flag] only while the caller
+// holds the flag of the Appender. The sync mutex is acquired inside, and the state mutex of
+// Capacity while it is held. Invariants:
 //   1. A slot counts only records that were synced before it was written.
 //   2. The first failure is final, and no slot is written after it: a kernel may forget pages that
 //      it could not write, so a later sync would succeed although the data is lost.
@@ -32,14 +35,14 @@ class Durability {
   /// Whether the open record of this session was written.
   bool session_open() const noexcept { return session_open_.load(std::memory_order_acquire); }
 
-  /// Writes the open record, with the session's first slots, and starts the helper: from here on
-  /// recovery accepts only records of this session after those that `at` counts. REQUIRES: append
-  /// flag, !session_open(), `at` is where the appends are. Throws Error(kNoSpace), after which it
-  /// may be called again; Error(kIo), which is final.
+  /// [append flag] Writes the open record, with the first slots of the session, and starts the
+  /// helper. From here on recovery accepts only records of this session after those that `at`
+  /// counts; `at` is the cursor of the Appender. REQUIRES: !session_open(). Throws Error(kNoSpace),
+  /// after which it may be called again; Error(kIo), which is final.
   void OpenSession(const Cursor& at) EXCLUDES(mutex_);
 
-  /// OpenSession(), if recovery found records that no slot counts. REQUIRES: as OpenSession(), but
-  /// the session may be open.
+  /// [append flag] Writes the open record if recovery found records that no slot counts, so that a
+  /// sync before the first append makes them durable. Throws as OpenSession().
   void OpenSessionOfRecovered(const Cursor& at) EXCLUDES(mutex_);
 
   /// Starts the thread that syncs in the background, if one is wanted and not running.
@@ -53,7 +56,7 @@ class Durability {
   std::uint64_t Sync() EXCLUDES(mutex_);
 
   /// Writes the last slot, shortens the files and releases the locks; after a failure only the
-  /// latter. REQUIRES: status.closed(), Capacity::Close(), StopHelper(). Throws Error(kIo); the
+  /// latter. REQUIRES: the status is closed, and both helpers were stopped. Throws Error(kIo); the
   /// locks are released then too.
   void Close(const Cursor& at) EXCLUDES(mutex_);
 

@@ -82,7 +82,7 @@ void CompleteTail(StoreFiles& files, const Slot& slot, const Cursor& cursor) {
   for (std::uint64_t i = slot.records; i < cursor.records; ++i) {
     const std::uint64_t end = records[i + 1].start;
     ForEachHintSlot(records[i].start, end,
-                    [=](std::uint64_t slot) { hints[slot].position_record = i; });
+                    [=](std::uint64_t at) { hints[at].position_record = i; });
     const std::uint64_t row = RowOfRecord(records[i].row_session);
     if (row == rows && row % kHintStride == 0) {
       hints[row / kHintStride].row_record = i;

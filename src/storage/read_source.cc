@@ -103,8 +103,11 @@ bool ReadSource::FindPrefix() {
   const Recovered recovered = Recover(*files_);
   recovery_ = recovered.report;
   fixed_ = End{recovered.cursor.records, recovered.cursor.values};
-  counted_records_ = recovered.cursor.records;
-  counted_writes_ = recovered.cursor.field_writes;
+  {
+    const ForkMutexLock lock(mutex_);
+    counted_records_ = recovered.cursor.records;
+    counted_writes_ = recovered.cursor.field_writes;
+  }
   next_writer_cuts_ = recovered.cursor.records < recovered.published;
   following_.store(false);
   control.Refresh();
@@ -138,7 +141,7 @@ bool ReadSource::StillFixed() {
   if (following_.load(std::memory_order_acquire)) {
     return false;
   }
-  const std::scoped_lock lock(mutex_);
+  const ForkMutexLock lock(mutex_);
   if (!following_.load() && files_->control.session().load(std::memory_order_acquire) != session_) {
     following_.store(true);
   }
@@ -161,7 +164,7 @@ void ReadSource::FitFile(DataFile& file, std::uint64_t bytes, std::uint64_t reco
 
 // As FitFile(), for the files whose necessary size the live words do not determine.
 void ReadSource::RefreshTables() {
-  const std::scoped_lock lock(mutex_);
+  const ForkMutexLock lock(mutex_);
   for (DataFile* file : {&files_->layouts, &files_->hints}) {
     if (file->RefreshBytes() > file->reserved()) {
       file->Remap(file->bytes());
@@ -201,7 +204,7 @@ ReadSource::End ReadSource::FindEnd(const View& view) {
                        " published records but found ", end.records));
   }
   if (!SharesMappings()) {
-    const std::scoped_lock lock(mutex_);
+    const ForkMutexLock lock(mutex_);
     FitFile(files_->records, (end.records + 1) * sizeof(Record), end.records);
   }
   end.values = LoadWord(*files_->maps(), end.records, &Record::start);
@@ -211,7 +214,7 @@ ReadSource::End ReadSource::FindEnd(const View& view) {
                        ": expected the end of the values but found ", end.values));
   }
   if (!SharesMappings()) {
-    const std::scoped_lock lock(mutex_);
+    const ForkMutexLock lock(mutex_);
     FitFile(files_->values, end.values * sizeof(Value), end.records);
   }
   return end;
@@ -300,7 +303,7 @@ std::uint64_t ReadSource::durable_rows() const {
 }
 
 std::uint64_t ReadSource::CountFieldWrites(const View& view) {
-  const std::scoped_lock lock(mutex_);
+  const ForkMutexLock lock(mutex_);
   if (copies()) {
     RecordVerifier verifier(*files_, *view.store_schema);
     std::uint64_t writes = 0;

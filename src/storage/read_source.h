@@ -100,7 +100,7 @@ class ReadSource {
   void RefreshTables();
   End FindEnd(const View& view);
   std::uint64_t LoadWord(const Maps& maps, std::uint64_t i, std::uint64_t Record::* word) const;
-  void FitFile(DataFile& file, std::uint64_t bytes, std::uint64_t record);
+  void FitFile(DataFile& file, std::uint64_t bytes, std::uint64_t record) REQUIRES_LOCK(mutex_);
 
   std::shared_ptr<StoreFiles> files_;
   Recovery recovery_;
@@ -114,8 +114,8 @@ class ReadSource {
   // Guards the sizes and mappings of the files of an attached source, the change to following_, and
   // the two counts below.
   ForkMutex mutex_{ForkMutex::Rank::kOuter};
-  std::uint64_t counted_records_ = 0;
-  std::uint64_t counted_writes_ = 0;
+  std::uint64_t counted_records_ GUARDED_BY(mutex_) = 0;
+  std::uint64_t counted_writes_ GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace stream_store::internal

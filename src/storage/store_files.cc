@@ -162,7 +162,7 @@ void StoreFiles::MoveTo(std::filesystem::path path) {
 }
 
 std::shared_ptr<const StoreSchema> StoreFiles::store_schema() const {
-  const std::scoped_lock hold(mutex_);
+  const ForkMutexLock hold(mutex_);
   return store_schema_;
 }
 
@@ -171,7 +171,7 @@ void StoreFiles::SetSchema(Schema schema) {
   store_schema->encodings = MakeEncodings(schema);
   store_schema->schema = std::move(schema);
   store_schema->path = path_text_;
-  const std::scoped_lock hold(mutex_);  // only now: the lock is held as briefly as possible
+  const ForkMutexLock hold(mutex_);  // only now: the lock is held as briefly as possible
   store_schema_ = std::move(store_schema);
 }
 
@@ -184,7 +184,7 @@ void StoreFiles::ReloadSchema() {
 }
 
 std::shared_ptr<const Maps> StoreFiles::maps() const {
-  const std::scoped_lock hold(mutex_);
+  const ForkMutexLock hold(mutex_);
   return maps_;
 }
 
@@ -195,7 +195,7 @@ void StoreFiles::RefreshMaps() {
   maps->layouts = layouts.mapping();
   maps->hints = hints.mapping();
   maps->key = NewMapsKey();
-  const std::scoped_lock hold(mutex_);
+  const ForkMutexLock hold(mutex_);
   maps_ = std::move(maps);
 }
 

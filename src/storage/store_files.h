@@ -185,8 +185,8 @@ class StoreFiles {
   std::string path_text_;
   Identity identity_;
   mutable ForkMutex mutex_{ForkMutex::Rank::kInner};
-  std::shared_ptr<const StoreSchema> store_schema_;
-  std::shared_ptr<const Maps> maps_;
+  std::shared_ptr<const StoreSchema> store_schema_ GUARDED_BY(mutex_);
+  std::shared_ptr<const Maps> maps_ GUARDED_BY(mutex_);
 };
 
 /// Returns a key that no set of mappings of this process had before. Thread rules: any thread.

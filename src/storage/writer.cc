@@ -22,7 +22,7 @@ Writer::~Writer() {
   try {
     Close();
   } catch (const Error&) {
-    // A destructor cannot report it; the next open recovers what the last sync made durable.
+    // A destructor cannot report it; the next open recovers at least the synced rows.
   }
   UnguardAgainstFork(this);
 }

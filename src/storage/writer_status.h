@@ -26,7 +26,7 @@ class WriterStatus {
   bool forked() const noexcept { return forked_.load(std::memory_order_relaxed); }
 
   /// Throws Error(kReadOnly) in a forked child, Error(kClosed), or Error(kIo) with the reason of
-  /// the failed sync. `operation` is what the caller was asked to do, for the message.
+  /// the failed sync. `operation` begins the message: "append", "sync".
   void RequireWritable(const char* operation) const EXCLUDES(mutex_);
 
   /// Returns false if the writer was closed already.

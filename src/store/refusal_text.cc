@@ -32,9 +32,12 @@ std::string LengthText(const Schema& schema, const Encoding& encoding, const Fie
 }
 
 std::string ValueText(const Schema& schema, const FieldWrite& write, std::uint64_t item) {
+  const Field& field = schema[write.type()];
+  const std::string shape = field.shape.empty() ? "" : StrCat(", ", FieldText(field));
   const std::string place = write.count() == 1 ? "" : StrCat(" (item ", item, ")");
-  return StrCat(FieldText(schema, write.type()), ": ", ItemText(write.source(), write.data(), item),
-                place, " is not a valid ", FieldText(schema[write.type()]));
+  return StrCat(FieldText(schema, write.type()), shape, ": ",
+                ItemText(write.source(), write.data(), item), place, " is not a valid ",
+                DTypeName(field.dtype));
 }
 
 std::string DeclaredOrder(const Schema& schema) {

@@ -1,9 +1,9 @@
 """Item types by name, and the dtype names of `datasets` that stand for them.
 
 Lowest layer of the features package: all other modules look dtypes up in `DTYPES`. The table itself
-is that of the C++ library (`stream_store/dtype.h`); this module adds aliases and parses the names.
-Time zone, precision, and large and view variants are not part of a name; only the feature's JSON
-has them.
+is that of the C++ library (`stream_store/dtype.h`); this module adds aliases and parses names. The
+names are written to disk. Time zone, precision, and large and view variants are not part of a name;
+only the feature's JSON has them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class DTypeInfo:
     """The properties that follow from an item type alone.
 
     name          persistent name, a key of `DTYPES`.
-    kind          family; types of one kind are appended under the same rules.
+    kind          family, which determines how values are converted.
     bits          width of the type: 32 for date32, 1 for bool.
     item_bytes    of one decoded item.
     item_words    stored words of one item.

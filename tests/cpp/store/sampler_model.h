@@ -1,4 +1,4 @@
-// A plain model of which windows a sampler may draw, and stores filled like it.
+// A simple model of the windows that a sampler may draw, and stores with the same rows.
 #pragma once
 
 #include <algorithm>
@@ -22,10 +22,10 @@ inline std::vector<Field> SamplerFields() {
           {.name = "cut", .dtype = DType::kBool}};
 }
 
-/// One row of SamplerFields(); what has no value is missing.
+/// One row of SamplerFields(); fields without a value are missing.
 struct ModelRow {
   std::optional<std::int64_t> episode;
-  std::optional<std::uint64_t> items;  // how many
+  std::optional<std::uint64_t> items;  // the number of items
   std::optional<bool> done;
   std::optional<bool> cut;
 
@@ -34,7 +34,7 @@ struct ModelRow {
   }
 };
 
-/// A window: store, start, empty places before it, rows there.
+/// A window: store, start, empty places before it, stored rows.
 using ModelWindow = std::tuple<std::int64_t, std::int64_t, std::uint64_t, std::uint64_t>;
 
 class ModelStream {
