@@ -12,7 +12,6 @@ def bug(name: str, *changes: Change, first: str = READ) -> Mutant:
 
 
 _WINDOWS = "src/store/windows.cc"
-_CHECKS = "src/store/checks.cc"
 _GATHER = "src/store/gather.cc"
 _ROWS = "src/store/rows.cc"
 _KERNELS = "src/store/row_kernels.cc"
@@ -74,7 +73,7 @@ MUTANTS = [
         change(
             _WINDOWS,
             "run.skip = 0;",
-            within="run.skip = 0;\n  }\n}\n\n// The windows of one call",
+            within="run.total == 0);\n    run.skip = 0;",
         ),
     ),
     bug(
@@ -121,7 +120,7 @@ MUTANTS = [
     bug(
         "the position after the last one is allowed",
         change(
-            _CHECKS,
+            "src/store/checks.cc",
             "static_cast<std::uint64_t>(position) >= view.value_count",
             "static_cast<std::uint64_t>(position) > view.value_count",
         ),
@@ -135,8 +134,8 @@ MUTANTS = [
         "a second record of the last row of a run is forgotten",
         change(
             _ROWS,
-            "RowOfRecord(LoadOnce(records[rows].row_session)) == cursor.row + rows - 1",
-            "false",
+            "cursor.row + rows - 1",
+            "~std::uint64_t{0}",
         ),
     ),
     bug(
@@ -175,7 +174,7 @@ MUTANTS = [
     bug(
         "a window of rows may end one row after the store",
         change(
-            _CHECKS,
+            "src/store/checks.cc",
             "static_cast<std::uint64_t>(row) > view.row_count - length",
             "static_cast<std::uint64_t>(row) > view.row_count - length + 1",
         ),

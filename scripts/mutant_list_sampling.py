@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mutant_switch import Change, Mutant, change
 
-MODEL, SAMPLER = "store_read_test:*Sampler*", "store_read_test:WindowSamplerTest.*"
+MODEL, SAMPLER = "store_read_test:*ModelTest*", "store_read_test:WindowSamplerTest.*"
 PERMUTATION = "store_read_test:*ermutation*"
 
 
@@ -169,7 +169,7 @@ MUTANTS = [
         change(
             _STARTS,
             "std::min(options_.length, end - at)",
-            "std::min(options_.length, RowsOfLane(lane, extent_.rows) - at)",
+            "std::min(options_.length, RowsOfLane(lane, extent.rows) - at)",
         ),
     ),
     bug(
@@ -324,6 +324,9 @@ MUTANTS = [
     bug(
         "a permutation reaches one place too far",
         change(_PERMUTATION, "place >= size_", "place > size_", within="} while (place >= size_);"),
+        change(
+            _PERMUTATION, "place >= size_", "place > size_", within="    while (place >= size_) {"
+        ),
         first=PERMUTATION,
     ),
     bug(
@@ -348,19 +351,23 @@ MUTANTS = [
             "python/convert/prefetch.cc",
             "drained_",
             "false",
-            within="    }\n    sampler_.NoteAhead(thread_->slots.size(), drained_);",
+            within="    }\n    sampler_.SetPrefetched(thread_->slots.size(), drained_);",
         ),
         change(
             "python/convert/prefetch.cc",
             "drained_",
             "false",
-            within="sampler_.NoteAhead(thread_->slots.size(), drained_);\n  Fill();",
+            within="sampler_.SetPrefetched(thread_->slots.size(), drained_);\n  Fill();",
         ),
         first="test_sampler_state.py",
     ),
     bug(
         "a new iterator begins after the batches that a prefetch read",
-        change("python/convert/sampler.cc", "Rewind();", within="BeginIteration() {\n  Rewind();"),
+        change(
+            "python/convert/sampler.cc",
+            "ReturnPrefetched();",
+            within="BeginIteration() {\n  ReturnPrefetched();",
+        ),
         first="test_sampler_state.py",
     ),
     bug(
@@ -373,7 +380,7 @@ MUTANTS = [
         change(
             "python/convert/sampler.cc",
             "++iteration_;",
-            within="++iteration_;  // iterators of before do not go on\n",
+            within="  }\n  ++iteration_;",
         ),
         first="test_sampler_state.py",
     ),

@@ -257,6 +257,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("only", nargs="?", default=os.environ.get("ONLY", ""))
     parser.add_argument("--docs", action="store_true", help="put the last results into the page")
+    parser.add_argument("--missed", action="store_true", help="only those without a good result")
     arguments = parser.parse_args()
     if arguments.docs:
         into_page()
@@ -271,7 +272,10 @@ def main() -> int:
         for mutant in MUTANTS
         if any(only in text for text in (mutant.name, mutant.group, *files_of(mutant)))
     ]
-    report = last_report() if only else {}
+    report = last_report() if only or arguments.missed else {}
+    if arguments.missed:
+        good_ones = {name for name, entry in report.items() if entry["result"] == "caught"}
+        chosen = [mutant for mutant in chosen if mutant.name not in good_ones]
     limit()
     make_tree()
     began = time.monotonic()

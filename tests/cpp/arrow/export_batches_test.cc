@@ -76,6 +76,20 @@ TEST(ExportBatches, HoldEveryValueOfEveryRow) {
   }
 }
 
+// More words than are gathered at a time.
+TEST(ExportBatches, HoldEveryPairOfManyRows) {
+  const StreamStore store = Filled(5000);
+  auto stream = Export(store.reader());
+  auto batch = Next(stream);
+  ASSERT_TRUE(batch);
+  ASSERT_EQ((*batch)->length, 5000);
+  const ArrowArray& items = *(*batch)->children[4]->children[0];
+  for (std::int64_t row = 0; row < 5000; ++row) {
+    ASSERT_EQ(At<std::uint8_t>(items, 2 * row), static_cast<std::uint8_t>(row)) << row;
+    ASSERT_EQ(At<std::uint8_t>(items, 2 * row + 1), 7) << row;
+  }
+}
+
 TEST(ExportBatches, ShowMissingFieldsAsNullsAndEmptyListsAsEmpty) {
   StreamStore store = NewStore();
   store.Append(0, {});

@@ -130,6 +130,29 @@ TEST(Import, ReadsListsWhoseItemsHaveAnOffset) {
   }
 }
 
+TEST(Import, PicksListsWhoseItemsHaveAnOffset) {
+  StreamStore store = StoreOf(kList);
+  Column items = Int64s("item", {90, 91, 92, 1, 2, 3, 4});
+  items.offset = 3;
+  items.length = 4;
+  Producer producer({{Column{.format = "+l",
+                             .name = "l",
+                             .length = 2,
+                             .buffers = {{}, Bytes<std::int32_t>({0, 1, 4})},
+                             .children = {items}}}});
+  Column numbers = Int64s("i", {77, 1, 0});
+  numbers.format = "L";
+  numbers.offset = 1;  // the row numbers may begin inside their buffer, too
+  numbers.length = 2;
+  Producer picks({{numbers}});
+  ArrowArrayStream stream = producer.stream();
+  ArrowArrayStream pick_stream = picks.stream();
+  StagedRows staged = store.Stage();
+  EXPECT_EQ(ImportArrowRows(staged, &stream, &pick_stream), 2U);
+  staged.Commit();
+  EXPECT_EQ(Values(store), (std::vector<Value>{2, 3, 4, 1}));
+}
+
 TEST(Import, KeepsTheOrderOfTheWordsOfADecimal) {
   StreamStore store = StoreOf({{.name = "d", .dtype = DType::kDecimal256}});
   const Column decimals{.format = "d:76,0,256",
@@ -151,6 +174,16 @@ TEST(Import, RefusesStepsThatAreMissingOrDoNotRise) {
   const Error falls =
       ErrorOf([&] { Import(store, {{Int64s("s", {5, 5}), Int64s("n", {1, 2})}}, options); });
   EXPECT_NE(std::string(falls.what()).find("row 1"), std::string::npos) << falls.what();
+}
+
+TEST(Import, RefusesStepsPastInt64) {
+  StreamStore store = StoreOf(kNumber);
+  ArrowImportOptions options;
+  options.step_column = "s";
+  Column steps = Int64s("s", {5, INT64_MIN});
+  steps.format = "L";  // 2^63 as uint64
+  const Error error = ErrorOf([&] { Import(store, {{steps, Int64s("n", {1, 2})}}, options); });
+  EXPECT_NE(std::string(error.what()).find("'s', row 1"), std::string::npos) << error.what();
 }
 
 TEST(Import, StopsBeforeStepsOverflow) {

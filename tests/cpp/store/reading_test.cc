@@ -81,6 +81,15 @@ TEST_F(ReadingTest, AFrozenOrTruncatedReaderNeverMoves) {
   EXPECT_EQ(ErrorOf([&] { store_.reader().Snapshot(99); }).code(), ErrorCode::kOutOfRange);
 }
 
+// The rows of a snapshot that ends before the store cannot grow, whatever fields they lack.
+TEST_F(ReadingTest, TheLastRowOfASnapshotIsComplete) {
+  store_.Append(1000, {{0, 1}});
+  store_.Append(1001, {{0, 1}});
+  EXPECT_EQ(store_.reader().complete_rows(), 21U);
+  EXPECT_EQ(store_.reader().Snapshot(21).complete_rows(), 21U);
+  EXPECT_EQ(store_.reader().Snapshot(22).complete_rows(), 21U);
+}
+
 TEST_F(ReadingTest, ARowIsCompleteWithItsLastFieldOrWithoutAWriter) {
   EXPECT_EQ(store_.reader().complete_rows(), 20U);
   store_.Append(1000, {{0, 1}});
