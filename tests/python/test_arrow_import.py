@@ -490,13 +490,3 @@ def test_all_unsupported_types_are_named() -> None:
         StreamStore().from_arrow(table)
     for name in ("lists", "texts", "structs", "map", "month"):
         assert f"'{name}'" in str(refusal.value)
-
-
-def test_a_store_imports_another() -> None:
-    source = StreamStore(fields={"a": "float16[2]", "b": {"c": "string"}})
-    source.append_step({"a": [1, 2], "b": {"c": "x"}})
-    source.append_step({"b": {}})
-    copy = StreamStore()
-    assert copy.from_arrow(source) == 2
-    assert copy.features == source.features
-    assert exported(copy).equals(exported(source))
