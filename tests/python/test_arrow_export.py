@@ -262,7 +262,6 @@ def test_many_batches_hold_every_row() -> None:
     assert batches == 3
 
 
-
 def test_a_store_imports_another() -> None:
     source = StreamStore(fields={"a": "float16[2]", "b": {"c": "string"}})
     source.append_step({"a": [1, 2], "b": {"c": "x"}})
