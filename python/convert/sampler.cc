@@ -455,7 +455,8 @@ void SamplerObject::Restore(const nb::dict& state_dict) {
   const nb::object ids = Own(PySequence_List(Item(state_dict, "stores").ptr()));
   if (PyList_GET_SIZE(ids.ptr()) != static_cast<Py_ssize_t>(state.stores.size())) {
     RefuseState("expected the state of a sampler of " + std::to_string(state.stores.size()) +
-                " stores but found one of " + std::to_string(PyList_GET_SIZE(ids.ptr())));
+                " stores but found one of " + std::to_string(PyList_GET_SIZE(ids.ptr())) +
+                " stores");
   }
   for (std::size_t i = 0; i < state.stores.size(); ++i) {
     const nb::object id = Borrow(PyList_GET_ITEM(ids.ptr(), static_cast<Py_ssize_t>(i)));
