@@ -301,7 +301,7 @@ TEST_F(SafeReadsTest, FindPositionsInsideLongRows) {
   safe.ReadWindows(std::vector<Position>{10}, 4, {.values = values.data()});
   EXPECT_EQ(values, (List{10, 11, 12, 13}));
   std::vector<Row> rows(3);
-  safe.RowsOf(std::vector<Position>{10, 650, 3599}, rows);
+  safe.RowOf(std::vector<Position>{10, 650, 3599}, rows);
   EXPECT_EQ(rows, (std::vector<Row>{0, 1, 5}));
 }
 

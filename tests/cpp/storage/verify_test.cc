@@ -146,11 +146,11 @@ TEST_F(VerifyTest, DamageToTheLastRecordIsFound) {
   MakeClosed();
   const std::uint64_t last = Reader::Open(path_).records() - 1;
   for (const std::uint64_t record : {last - 1, last}) {
-    Flip("records", record * sizeof(Record) + offsetof(Record, check));
+    Flip("records", record * sizeof(Record) + offsetof(Record, checksum));
     const VerifyReport report = Verify(path_);
     EXPECT_EQ(report.damages, 1U) << Texts(report);
     EXPECT_EQ(report.good_records, record);
-    Flip("records", record * sizeof(Record) + offsetof(Record, check));
+    Flip("records", record * sizeof(Record) + offsetof(Record, checksum));
   }
   EXPECT_EQ(Texts(Verify(path_)), "");
 }
