@@ -28,7 +28,7 @@ $(shell mkdir -p build; \
   cmp -s $(FILES).new $(FILES) && rm $(FILES).new || mv $(FILES).new $(FILES))
 
 .PHONY: help demo test check campaign mutants fuzz bench format lint develop docs clean
-.PHONY: test-layers test-assertions test-text test-format test-lint test-types test-workflows
+.PHONY: test-layers test-assertions test-prose test-text test-format test-lint test-types test-workflows
 .PHONY: test-cpp test-python test-crash test-headers test-speed test-tidy test-asan test-tsan test-package test-docs
 
 help: ## list the targets (the default)
@@ -44,7 +44,7 @@ test: ## build everything and run the C++ and Python tests: about 10 minutes on 
 check: ## everything CI runs: tests, lint, sanitizers, clang-tidy, packages, docs, speed; LEAVE_OUT="cpp python"
 	@scripts/check.sh check
 
-lint: test-layers test-assertions test-text test-format test-lint test-types test-workflows ## the checks that build nothing
+lint: test-layers test-assertions test-prose test-text test-format test-lint test-types test-workflows ## the checks that build nothing
 
 format: $(VENV)/.stamp-lint ## format all sources with clang-format and ruff
 	git ls-files --cached --others --exclude-standard -- '*.h' '*.cc' | xargs clang-format -i
@@ -101,6 +101,9 @@ test-layers: ## the layers depend in one direction, no include cycle, no file ov
 
 test-assertions: ## every REQUIRES: in a comment has an assertion
 	@scripts/check.sh assertions
+
+test-prose: ## comments and documents are in plain English
+	@scripts/check.sh prose
 
 test-text: $(VENV)/.stamp-lint ## codespell everywhere, shellcheck on scripts
 	@scripts/check.sh text

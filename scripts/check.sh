@@ -16,7 +16,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 test_pieces=(cpp python)
-lint_pieces=(layers assertions text format lint types workflows)
+lint_pieces=(layers assertions prose text format lint types workflows)
 slow_pieces=(crash headers speed tidy asan tsan package docs)
 check_pieces=("${lint_pieces[@]}" "${test_pieces[@]}" "${slow_pieces[@]}")
 least_coverage=95 # percent of lines
@@ -65,11 +65,13 @@ check_layers() { python3 scripts/check_layers.py; }
 
 check_assertions() { python3 scripts/check_assertions.py; }
 
+check_prose() { python3 scripts/check_prose.py; }
+
 # The files that a service reads: workflows, templates, citation. check-jsonschema contains the schemas.
 check_workflows() {
   validate github-workflows '.github/workflows/*.yml'
   validate github-workflows-require-timeout '.github/workflows/*.yml'
-  validate github-issue-forms '.github/ISSUE_TEMPLATE/*.yml' ':!*/config.yml'
+  validate github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/feature.yml
   validate github-issue-config .github/ISSUE_TEMPLATE/config.yml
   validate dependabot .github/dependabot.yml
   validate citation-file-format CITATION.cff

@@ -14,25 +14,26 @@ def bug(name: str, *changes: Change, first: str = STORAGE, threads: bool = False
     return Mutant(name, changes, (first,), "durability", threads)
 
 
-_APPEND = "src/storage/append.cc"
-_MANY = "src/storage/append_many.cc"
+_APPEND = "src/storage/appender.cc"
+_MANY = "src/storage/extend.cc"
 _STAGE = "src/storage/stage.cc"
 _DURABILITY = "src/storage/durability.cc"
 _RECOVER = "src/storage/recover.cc"
 _OPEN = "src/storage/open.cc"
+_CAPACITY = "src/storage/capacity.cc"
 
 _PUBLISH = "published_.store(cursor_.records, std::memory_order_release);"
-_SYNC_VALUES = "files_->values.file().SyncData();"
+_SYNC_VALUES = "files_.values.file().SyncData();"
 _READ_VALUES = (
     "ReadAll(files_.values.file(), std::as_writable_bytes(part), range.begin * sizeof(Value));"
 )
-_OPEN_RECORD = "WriteDurable(cursor_, /*clean=*/false, /*both_slots=*/true);"
+_OPEN_RECORD = "WriteDurable(at, /*clean=*/false, /*both_slots=*/true);"
 
 MUTANTS = [
     bug(
         "publish before the record",
-        change(_APPEND, "StoreRecord(staged, cursor_.records);"),
-        change(_APPEND, _PUBLISH, _PUBLISH + " StoreRecord(staged, cursor_.records - 1);"),
+        change(_APPEND, "StoreRecord(decided, cursor_.records);"),
+        change(_APPEND, _PUBLISH, _PUBLISH + " StoreRecord(decided, cursor_.records - 1);"),
         first=STEP,
     ),
     bug(
@@ -61,7 +62,7 @@ MUTANTS = [
     bug(
         "staged records look like appended ones",
         change(_STAGE, "~std::uint32_t{0}", "0U"),
-        change(_STAGE, "~records_[record].check", "records_[record].check"),
+        change(_STAGE, "~data_.records[record].checksum", "data_.records[record].checksum"),
         first=POWER,
     ),
     bug(
@@ -69,19 +70,19 @@ MUTANTS = [
         change(_DURABILITY, _SYNC_VALUES),
         change(
             _DURABILITY,
-            "slot_sequence_ = slot.sequence;",
-            "slot_sequence_ = slot.sequence; " + _SYNC_VALUES,
+            "slot_.sequence = slot.sequence;",
+            "slot_.sequence = slot.sequence; " + _SYNC_VALUES,
         ),
         first=POWER,
     ),
     bug(
         "layouts not flushed",
-        change(_DURABILITY, "files_->layouts.file().SyncData();"),
+        change(_DURABILITY, "files_.layouts.file().SyncData();"),
         first=POWER,
     ),
     bug(
         "records not flushed",
-        change(_DURABILITY, "files_->records.file().SyncData();"),
+        change(_DURABILITY, "files_.records.file().SyncData();"),
         first=POWER,
     ),
     bug(
@@ -101,7 +102,7 @@ MUTANTS = [
     bug(
         "digest left out of the check",
         change(
-            "src/format/check.h",
+            "src/format/checksum.h",
             "static_cast<std::uint64_t>(digest) << 32",
             "std::uint64_t{0}",
             within="layout | static_cast<std::uint64_t>(digest) << 32",
@@ -111,17 +112,17 @@ MUTANTS = [
     bug(
         "values left out of the check",
         change(
-            "src/storage/hot.h",
-            "staged.total",
+            "src/storage/appender_inline.h",
+            "decided.total",
             "0U",
-            within="ExtendCheck(BeginStagedCheck(staged), begin, staged.total)",
+            within="ExtendChecksum(BeginDecidedChecksum(decided), begin, decided.total)",
         ),
         first=POWER,
     ),
     bug(
         "records of any session believed",
         change(_RECOVER, "SessionOfRecord(record.row_session) == session", "true"),
-        change(_RECOVER, "SessionOfRecord(seen.record.row_session) != session", "false"),
+        change(_RECOVER, "SessionOfRecord(verified.record.row_session) != session", "false"),
         first=POWER,
     ),
     bug("no session numbers", change(_OPEN, "session += 1;"), first=POWER),
@@ -129,30 +130,30 @@ MUTANTS = [
         "a refused call leaves a record",
         insert(
             _APPEND,
-            "*verdict = Refuse(Verdict::Rule::kValue, bad_write, 0, bad);",
-            "staged.check = FinishCheck(ExtendCheck("
-            "BeginStagedCheck(staged), values_ + staged.start, staged.total));"
-            "StoreRecord(staged, cursor_.records);"
+            "*refusal = Refuse(Refusal::Rule::kValue, bad_write, 0, bad);",
+            "decided.checksum = FinishChecksum(ExtendChecksum("
+            "BeginDecidedChecksum(decided), data_.values + decided.start, decided.total));"
+            "StoreRecord(decided, cursor_.records);"
             "published_.store(cursor_.records + 1, std::memory_order_release);",
         ),
         first=POWER,
     ),
-    bug("retry of a failed sync", change(_DURABILITY, "failed_.store(true);")),
+    bug("retry of a failed sync", change("src/storage/writer_status.cc", "failed_.store(true);")),
     bug(
         "appends go on after a failed sync",
-        change(_DURABILITY, "DropLimits();", within="failed_.store(true);\n  }\n  DropLimits();"),
+        change(_CAPACITY, "DropLimits();", within="status_.SetFailed(error);\n  DropLimits();"),
     ),
     bug(
         "history not raised",
-        change(_OPEN, "control.history().fetch_add(1, std::memory_order_release);"),
+        change(_OPEN, "control.truncations().fetch_add(1, std::memory_order_release);"),
     ),
     bug(
         "trimmed below the published end",
         change(
-            _DURABILITY,
+            _CAPACITY,
             "at.values * sizeof(Value)",
             "at.values * sizeof(Value) / 2",
-            within="files_->values.Truncate(at.values * sizeof(Value));",
+            within="files_.values.Truncate(at.values * sizeof(Value));",
         ),
         first=POWER,
     ),
@@ -169,8 +170,9 @@ MUTANTS = [
         "fallback to the older slot when the newer does not fit",
         insert(
             _RECOVER,
-            "CheckSlotFits(files, image, slot);",
-            "if (slot.records > image.record_capacity() || slot.values > image.value_capacity()) {"
+            "CheckSlotFits(files, verifier, slot);",
+            "if (slot.records > verifier.record_capacity() ||"
+            "    slot.values > verifier.value_capacity()) {"
             "  result.slot = files.control.ReadSlot("
             "      static_cast<int>(~slot.sequence & 1), slot.id).value_or(result.slot); }",
         ),
@@ -194,7 +196,7 @@ MUTANTS = [
     ),
     bug(
         "a doubtful slot is believed",
-        change(_OPEN, "opened.options.slot_doubtful = doubtful;"),
+        change(_OPEN, "sync_interrupted", "false", within="= sync_interrupted}"),
         first=POWER,
     ),
     bug(
@@ -213,22 +215,22 @@ MUTANTS = [
     bug(
         "recovery walks without checks",
         change(
-            "src/storage/image.h",
-            "CheckOf(*record, layout, values) != record->check",
-            "CheckOf(*record, layout, values) != record->check && false",
+            "src/storage/record_verifier.h",
+            "ChecksumOf(*record, layout, values) != record->checksum",
+            "ChecksumOf(*record, layout, values) != record->checksum && false",
         ),
         first=POWER,
     ),
     bug(
         "the tail below the slot is not verified",
-        change(_RECOVER, "VerifyTail(files, image, slot);"),
+        change(_RECOVER, "VerifyTail(files, verifier, slot);"),
     ),
     bug(
         "old records not zeroed when session numbers come around",
         change(
             _DURABILITY,
-            "options_.session >> 16 != slot_session_ >> 16",
-            "options_.session >> 32 != slot_session_ >> 32",
+            "session_ >> 16 != slot_.session >> 16",
+            "session_ >> 32 != slot_.session >> 32",
         ),
         first=POWER,
     ),
@@ -239,28 +241,24 @@ MUTANTS = [
     ),
     bug(
         "a forked child may append",
-        change("src/storage/writer.cc", "forked_.store(true, std::memory_order_relaxed);"),
-        change(
-            "src/storage/writer.cc",
-            "DropLimits();",
-            within="forked_.store(true, std::memory_order_relaxed);\n  DropLimits();",
-        ),
+        change("src/storage/writer.cc", "status_.SetForked();"),
+        change(_CAPACITY, "DropLimits();", within="ForkedChild() noexcept {\n  DropLimits();"),
     ),
     bug(
         "growth counts more than is allocated",
         change(
-            "src/storage/growth.cc",
-            "std::min(files_->values.bytes() / sizeof(Value), covered)",
-            "std::min(files_->values.bytes() / sizeof(Value) + 4096, covered + 4096)",
+            _CAPACITY,
+            "std::min(files_.values.bytes() / sizeof(Value), covered)",
+            "std::min(files_.values.bytes() / sizeof(Value) + 4096, covered + 4096)",
         ),
     ),
     bug(
         "space not looked at before the first store",
         change(
             _APPEND,
-            "staged.start + staged.total",
-            "staged.start",
-            within="MakeRoom(staged.start + staged.total, cursor_.records + 2,",
+            "decided.start + decided.total",
+            "decided.start",
+            within="MakeRoom(decided.start + decided.total, cursor_.records + 2,",
         ),
     ),
     bug(
@@ -302,8 +300,8 @@ MUTANTS = [
         "close says clean before it is",
         change(
             _DURABILITY,
-            "WriteDurable(at, /*clean=*/true, /*both_slots=*/false);\n      Trim(at);",
-            "Trim(at); WriteDurable(at, /*clean=*/true, /*both_slots=*/false);",
+            "WriteDurable(at, /*clean=*/true, /*both_slots=*/false);\n      capacity_.Trim(at);",
+            "capacity_.Trim(at); WriteDurable(at, /*clean=*/true, /*both_slots=*/false);",
         ),
         first=POWER,
     ),
@@ -311,7 +309,7 @@ MUTANTS = [
         "background sync counts field-writes wrongly",
         change(
             _DURABILITY,
-            "WordType(layouts[records[counted_records_].layout])",
+            "WordType(layouts[records[counted_.records].layout])",
             "1U",
         ),
     ),

@@ -17,7 +17,7 @@ _ROWS = "src/store/rows.cc"
 _KERNELS = "src/store/row_kernels.cc"
 _INDEX = "src/store/index.cc"
 _LOCATE = "src/storage/locate.cc"
-_GUESS = "src/storage/guess.h"
+_GUESS = "src/storage/record_hints.h"
 _SAFE = "src/storage/safe_copy.cc"
 
 MUTANTS = [
@@ -73,7 +73,7 @@ MUTANTS = [
         change(
             _WINDOWS,
             "run.skip = 0;",
-            within="run.skip = 0;\n  }\n}\n\nstruct Batch",
+            within="run.total == 0);\n    run.skip = 0;",
         ),
     ),
     bug(
@@ -89,8 +89,8 @@ MUTANTS = [
         "the position after a record is looked for in it",
         change(
             _GATHER,
-            "position(i) - held.start >= held.total",
-            "position(i) - held.start > held.total",
+            "position(i) - current.start >= current.total",
+            "position(i) - current.start > current.total",
         ),
     ),
     bug(
@@ -115,12 +115,12 @@ MUTANTS = [
     ),
     bug(
         "a run among scattered positions is put elsewhere",
-        change(_GATHER, "OutAt(out, i)", "OutAt(out, scattered)"),
+        change(_GATHER, "out.From(i)", "out.From(scattered)"),
     ),
     bug(
         "the position after the last one is allowed",
         change(
-            _GATHER,
+            "src/store/checks.cc",
             "static_cast<std::uint64_t>(position) >= view.value_count",
             "static_cast<std::uint64_t>(position) > view.value_count",
         ),
@@ -134,8 +134,8 @@ MUTANTS = [
         "a second record of the last row of a run is forgotten",
         change(
             _ROWS,
-            "rows < left && RowAt(cursor.record + rows) == cursor.row + rows - 1",
-            "false",
+            "cursor.row + rows - 1",
+            "~std::uint64_t{0}",
         ),
     ),
     bug(
@@ -174,7 +174,7 @@ MUTANTS = [
     bug(
         "a window of rows may end one row after the store",
         change(
-            _ROWS,
+            "src/store/checks.cc",
             "static_cast<std::uint64_t>(row) > view.row_count - length",
             "static_cast<std::uint64_t>(row) > view.row_count - length + 1",
         ),
@@ -265,7 +265,7 @@ MUTANTS = [
     # Look-ups.
     bug(
         "a walk over rows takes one row too many",
-        change(_INDEX, "row >= end_row_", "row > end_row_"),
+        change(_INDEX, "cursor_.RowHere() >= end_row_", "cursor_.RowHere() > end_row_"),
     ),
     bug(
         "all fields of a row have the values of the first",
@@ -364,7 +364,7 @@ MUTANTS = [
         "the newest slot of a dead writer counts as durable",
         change(
             "src/storage/read_source.cc",
-            "doubtful && newest->records != durable",
+            "sync_interrupted && newest->records != durable",
             "false",
         ),
         first="storage_test:DurabilityTest.*",

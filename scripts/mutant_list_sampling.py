@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mutant_switch import Change, Mutant, change
 
-MODEL, SAMPLER = "store_read_test:*Sampler*", "store_read_test:WindowSamplerTest.*"
+MODEL, SAMPLER = "store_read_test:*ModelTest*", "store_read_test:WindowSamplerTest.*"
 PERMUTATION = "store_read_test:*ermutation*"
 
 
@@ -84,13 +84,17 @@ MUTANTS = [
     ),
     bug(
         "a last row that begins a segment joins the one before",
-        change(_STARTS, "index_->NextBegins(reader_) ? kBegins : kJoins", "kJoins"),
+        change(
+            _STARTS,
+            "index_->NextBegins(reader_) ? LastRow::kBegins : LastRow::kJoins",
+            "LastRow::kJoins",
+        ),
     ),
     bug(
         "rows that became final are not looked at again",
         change(
             _STARTS,
-            "same && extent_.tail == kFinal && extent_.rows == view().row_count",
+            "same && extent.last_row == LastRow::kFinal && extent.rows == view().row_count",
             "same",
         ),
     ),
@@ -105,7 +109,9 @@ MUTANTS = [
     bug(
         "the last window of rows does not start",
         change(
-            _STARTS, "std::min(last_row_, rows - reach)", "std::min(last_row_, rows - reach - 1)"
+            _STARTS,
+            "std::min(made.end_row, rows - reach)",
+            "std::min(made.end_row, rows - reach - 1)",
         ),
     ),
     bug(
@@ -118,11 +124,11 @@ MUTANTS = [
     ),
     bug(
         "windows of values start after the last row",
-        change(_STARTS, "std::min(last + 1, PositionOfRow(reader_, last_row_))", "last + 1"),
+        change(_STARTS, "std::min(last + 1, PositionOfRow(reader_, made.end_row))", "last + 1"),
     ),
     bug(
         "windows of values start before the first row",
-        change(_STARTS, "PositionOfRow(reader_, first_row_)", "0"),
+        change(_STARTS, "PositionOfRow(reader_, made.first_row)", "0"),
     ),
     bug(
         "lanes share rows that do not divide evenly",
@@ -130,38 +136,40 @@ MUTANTS = [
     ),
     bug(
         "every lane has the last row of the store",
-        change(_STARTS, "(extent_.rows - 1) % options_.lanes == lane", "true"),
+        change(_STARTS, "(extent.rows - 1) % options_.lanes == lane", "true"),
     ),
     bug(
         "starts before a row go past the starts of its segment",
-        change(_STARTS, "std::min(before, StartsOf(begins[segment], end))", "before"),
+        change(_STARTS, "std::min(before, StartsBetween(extent, begins[segment], end))", "before"),
     ),
     bug(
         "starts of a lane before the first row are counted",
-        change(_STARTS, "before_last - shape.skipped", "before_last"),
+        change(_STARTS, "before_end - segments.skipped", "before_end"),
     ),
     bug(
         "the first row is forgotten where there are segments",
-        change(_STARTS, "numbers[i] + lanes_[0].skipped", "numbers[i]"),
+        change(_STARTS, "numbers[i] + lanes[0].skipped", "numbers[i]"),
     ),
     bug(
         "the first row is forgotten in lanes with segments",
         change(
             _STARTS,
-            "numbers[i] - lane_begins_[lane] + lanes_[lane].skipped",
-            "numbers[i] - lane_begins_[lane]",
+            "numbers[i] - begins[lane] + lanes[lane].skipped",
+            "numbers[i] - begins[lane]",
         ),
     ),
     bug(
         "all lanes are read as the first",
-        change(_STARTS, "start * options_.lanes + lane", "start * options_.lanes"),
+        change(
+            _STARTS, "(begin + into) * options_.lanes + lane", "(begin + into) * options_.lanes"
+        ),
     ),
     bug(
         "a padded window goes on past its segment",
         change(
             _STARTS,
             "std::min(options_.length, end - at)",
-            "std::min(options_.length, RowsOfLane(lane, extent_.rows) - at)",
+            "std::min(options_.length, RowsOfLane(lane, extent.rows) - at)",
         ),
     ),
     bug(
@@ -178,7 +186,7 @@ MUTANTS = [
     ),
     bug(
         "padded windows of all lanes have the shape of the first",
-        change(_STARTS, "lane != shaped", "shaped == lanes"),
+        change(_STARTS, "lane != lane_of_segments", "lane_of_segments == lanes"),
     ),
     bug(
         "empty places come after the rows of a window",
@@ -210,7 +218,7 @@ MUTANTS = [
         "places after the rows of a window are valid",
         change(
             _BATCH,
-            "empty(begin + lead_[i] + count_[i], length_ - lead_[i] - count_[i]);",
+            "clear(begin + lead_[i] + count_[i], length_ - lead_[i] - count_[i]);",
         ),
     ),
     bug(
@@ -275,12 +283,12 @@ MUTANTS = [
     ),
     bug(
         "batches that were read ahead are lost",
-        change(_SAMPLER, "batches_ -= ahead_;"),
+        change(_SAMPLER, "batches_ -= prefetched_;"),
         first=SAMPLER,
     ),
     bug(
         "a state counts batches that were read ahead",
-        change(_SAMPLER, "batches_ - ahead_", "batches_"),
+        change(_SAMPLER, "batches_ - prefetched_", "batches_"),
         first=SAMPLER,
     ),
     bug(
@@ -315,7 +323,10 @@ MUTANTS = [
     # Order.
     bug(
         "a permutation reaches one place too far",
-        change(_PERMUTATION, "place >= size_", "place > size_"),
+        change(_PERMUTATION, "place >= size_", "place > size_", within="} while (place >= size_);"),
+        change(
+            _PERMUTATION, "place >= size_", "place > size_", within="    while (place >= size_) {"
+        ),
         first=PERMUTATION,
     ),
     bug(
@@ -340,19 +351,23 @@ MUTANTS = [
             "python/convert/prefetch.cc",
             "drained_",
             "false",
-            within="    }\n    sampler_.NoteAhead(thread_->slots.size(), drained_);",
+            within="    }\n    sampler_.SetPrefetched(thread_->slots.size(), drained_);",
         ),
         change(
             "python/convert/prefetch.cc",
             "drained_",
             "false",
-            within="sampler_.NoteAhead(thread_->slots.size(), drained_);\n  Fill();",
+            within="sampler_.SetPrefetched(thread_->slots.size(), drained_);\n  Fill();",
         ),
         first="test_sampler_state.py",
     ),
     bug(
         "a new iterator begins after the batches that a prefetch read",
-        change("python/convert/sampler.cc", "Rewind();", within="BeginIteration() {\n  Rewind();"),
+        change(
+            "python/convert/sampler.cc",
+            "ReturnPrefetched();",
+            within="BeginIteration() {\n  ReturnPrefetched();",
+        ),
         first="test_sampler_state.py",
     ),
     bug(
@@ -365,7 +380,7 @@ MUTANTS = [
         change(
             "python/convert/sampler.cc",
             "++iteration_;",
-            within="++iteration_;  // iterators of before do not go on\n",
+            within="  }\n  ++iteration_;",
         ),
         first="test_sampler_state.py",
     ),

@@ -1,7 +1,7 @@
-"""Many bugs in one build: both variants of each place are compiled, a number chooses at run time.
+"""Many mutants in one build: both variants of each place are compiled, and a number chooses one.
 
-A mutant is a bug that somebody might write: a few changes of the sources under one number. Where a
-mutant changes an expression, the rewritten source has
+A mutant is a plausible bug: a few changes of the sources under one number. Where a mutant changes
+an expression, the rewritten source has
 
     (STREAM_STORE_MUTANT(7) ? (its expression) : (the right expression))
 
@@ -9,10 +9,10 @@ and where it changes statements
 
     if (STREAM_STORE_MUTANT(7)) { its statements } else { the right statements }
 
-So changed statements must not declare a name that later code uses; the change of an initializer
-is a change of an expression. Memory orders that must be constants are changed with their whole
-statement. `HEADER` is what the compiler includes before every source: the number comes from the
-environment variable STREAM_STORE_MUTANT, and 0 is the program without a bug.
+Changed statements must therefore not declare a name that later code uses. The change of an
+initializer is a change of an expression. Memory orders that must be constants are changed with
+their whole statement. The compiler includes `HEADER` before every source. The number comes from the
+environment variable STREAM_STORE_MUTANT; 0 is the program without a bug.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""Do the tests catch what they are for? Each mutant is a bug that somebody might write.
+"""Test the tests: apply plausible bugs (mutants) and check that a test fails for each.
 
-    make mutants               all of them
-    make mutants ONLY=slot     those whose name, file or group contains this; the report keeps the
-                               others
+    make mutants               all mutants
+    make mutants ONLY=slot     the mutants whose name, file or group contains "slot"; the others
+                               keep their results in the report
 
-Writes build/mutants.json; with --docs puts the last results into docs/reliability.md. The bugs are
-in scripts/mutant_list.py. Works on a copy of the tree, in which every bug is compiled in and one is
-chosen at run time (scripts/mutant_switch.py), so there is one build; another one, with
-ThreadSanitizer, is made for the few bugs that only it can see. For each mutant the tests run until
-one of them fails, the likely ones first.
+Writes build/mutants.json; with --docs, puts the last results into docs/reliability.md. The mutants
+are listed in scripts/mutant_list.py. The program works on a copy of the tree in which every mutant
+is compiled in and one is chosen at run time (scripts/mutant_switch.py). One build therefore serves
+all mutants. A second build, with ThreadSanitizer, serves the few mutants that only it can find. For
+each mutant, the tests run until one of them fails, the likely ones first.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ TREE = PLACE / "tree"
 SITE = PLACE / "site"
 RESULT = ROOT / "build" / "mutants.json"
 PAGE = ROOT / "docs" / "reliability.md"
-SECONDS = 300  # more, and a test hangs
+SECONDS = 300  # after this time, a test counts as hanging
 
-# Environments that make long tests short.
+# Environment variables that shorten long tests.
 SHORT = {
     "crash_step_test": {"STEPS": "8000"},
     "crash_power_test": {"CRASHES": "60000"},
     "crash_fault_test": {"FAULT_STRIDE": "5"},
     "crash_kill_test": {"KILLS": "60"},
-    "pytest": {"CI": "1"},  # the same Hypothesis examples at every run
+    "pytest": {"CI": "1"},  # the same Hypothesis examples in every run
 }
 
 PYTHON = (
@@ -57,8 +57,8 @@ PYTHON = (
     "test_reports.py test_durability.py"
 )
 
-# What is run after the tests that a mutant names, by its group. A test is a program, perhaps with a
-# filter of GoogleTest cases after a colon, or files of tests/python, perhaps with names of cases.
+# The tests that run after those that a mutant names, by its group. A test is a program, optionally
+# with a filter of GoogleTest cases after a colon, or files of tests/python, optionally with names.
 TESTS = {
     "durability": (
         "storage_test",
@@ -75,7 +75,7 @@ THREADS = ("storage_test:*Threads*:*Background*",)
 
 
 def problems(root: Path) -> list[str]:
-    """Mutants that no longer fit the sources."""
+    """Return a message for each mutant that no longer fits the sources."""
     return mutant_switch.problems(root, MUTANTS)
 
 
@@ -87,14 +87,14 @@ def files_of(mutant: Mutant) -> set[str]:
 
 
 def write(target: Path, content: bytes) -> None:
-    """Write a file unless it has that content, so that only changes are compiled again."""
+    """Write a file unless it has that content, so that only changes are compiled."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if not target.exists() or target.read_bytes() != content:
         target.write_bytes(content)
 
 
 def make_tree() -> None:
-    """Copy the tree, with a switch wherever a mutant changes it."""
+    """Copy the tree, with a switch at each place that a mutant changes."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, check=True, capture_output=True, text=True,
@@ -108,14 +108,14 @@ def make_tree() -> None:
 
 
 def tests_of(mutant: Mutant) -> tuple[str, ...]:
-    """The tests that are to catch a mutant, in the order in which they are tried."""
+    """Return the tests for a mutant, in the order in which they run."""
     if mutant.threads:
         return THREADS
     return tuple(dict.fromkeys((*mutant.first, *TESTS[mutant.group])))
 
 
 def build(tests: set[str], *, threads: bool) -> None:
-    """Build what the tests need. Raises SystemExit with the compiler's words if that fails."""
+    """Build the programs of the tests. Raises SystemExit with the compiler output on failure."""
     place = PLACE / ("threads" if threads else "plain")
     flags = f"-O1 -g0 -w -DNDEBUG -include {PLACE / 'mutant.h'}"
     options = {
@@ -154,19 +154,19 @@ def program(name: str, *, threads: bool) -> Path:
 
 
 def limit() -> None:
-    """Allow no core files, and no more memory than tests need: a wrong size becomes an error."""
+    """Limit core files and memory, so that a wrong size becomes an error."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_DATA, (8 << 30, 8 << 30))
 
 
 def run(test: str, number: int, *, threads: bool = False) -> str:
-    """Run a test with a mutant: the case that failed first, or nothing if all passed."""
+    """Run a test with a mutant. Return the first failed case, or an empty text."""
     with tempfile.TemporaryDirectory(prefix="mutant-", ignore_cleanup_errors=True) as scratch:
         environment = {**os.environ, VARIABLE: str(number), "TMPDIR": scratch}
         if ".py" in test:
             name = "pytest"
             # The interpreter of the virtual environment would import the package that is installed
-            # there: take the one below it, and everything else from where this one has it.
+            # there. Use its base interpreter, with the import path of this one for all else.
             environment["PYTHONPATH"] = os.pathsep.join([str(SITE), *filter(None, sys.path)])
             environment.update(SHORT["pytest"])
             files = [f"tests/python/{file}" for file in test.split()]
@@ -200,7 +200,7 @@ def run(test: str, number: int, *, threads: bool = False) -> str:
 
 
 class Judge:
-    """Finds what catches a mutant, and sees to it that this test passes without one."""
+    """Finds the case that catches a mutant, and verifies that it passes without a mutant."""
 
     def __init__(self, *, threads: bool) -> None:
         self._threads = threads
@@ -208,7 +208,7 @@ class Judge:
         self._lock = threading.Lock()
 
     def passes_without(self, test: str) -> str:
-        """The case that fails without any mutant, or nothing; found out once."""
+        """Return the case that fails without any mutant, or an empty text. Runs once."""
         with self._lock:
             if test not in self._clean:
                 self._clean[test] = run(test, 0, threads=self._threads)
@@ -235,14 +235,14 @@ class Judge:
 
 
 def last_report() -> dict[str, dict[str, str]]:
-    """The last result of each mutant that has one."""
+    """Return the last result of each mutant that has one."""
     known = {mutant.name for mutant in MUTANTS}
     report: list[dict[str, str]] = json.loads(RESULT.read_text()) if RESULT.exists() else []
     return {entry["mutant"]: entry for entry in report if entry["mutant"] in known}
 
 
 def into_page() -> None:
-    """Put the last results, and which mutants have none, into docs/reliability.md."""
+    """Put the last results into docs/reliability.md, with the mutants that have not run."""
     found = last_report()
     good = sum(entry["result"] == "caught" for entry in found.values())
     lines = [f"{good} of {len(MUTANTS)} were caught.", "", "| bug | first caught by |", "|---|---|"]
@@ -257,6 +257,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("only", nargs="?", default=os.environ.get("ONLY", ""))
     parser.add_argument("--docs", action="store_true", help="put the last results into the page")
+    parser.add_argument("--missed", action="store_true", help="only those without a good result")
     arguments = parser.parse_args()
     if arguments.docs:
         into_page()
@@ -271,7 +272,10 @@ def main() -> int:
         for mutant in MUTANTS
         if any(only in text for text in (mutant.name, mutant.group, *files_of(mutant)))
     ]
-    report = last_report() if only else {}
+    report = last_report() if only or arguments.missed else {}
+    if arguments.missed:
+        good_ones = {name for name, entry in report.items() if entry["result"] == "caught"}
+        chosen = [mutant for mutant in chosen if mutant.name not in good_ones]
     limit()
     make_tree()
     began = time.monotonic()

@@ -128,8 +128,6 @@ struct ArrowExportOptions {
 
   /// About how many bytes a batch has. A batch has at least one row.
   std::uint64_t batch_bytes = std::uint64_t{64} << 20;
-
-  std::uint64_t offset_limit = INT32_MAX;  ///< the most a 32-bit offset may be; less in tests
 };
 
 /// Initialises `out` as a stream of the rows of `reader`, of which it keeps a copy. The caller owns

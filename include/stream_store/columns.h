@@ -39,6 +39,14 @@ struct WindowsOut {
 
   /// The row of each value.
   Row* row = nullptr;
+
+  /// Returns the same columns from element `index` on. Columns that are null stay null.
+  WindowsOut From(std::uint64_t index) const noexcept {
+    const auto from = [index](auto* column) {
+      return column == nullptr ? nullptr : column + index;
+    };
+    return {from(values), from(types), from(step), from(number), from(offset), from(row)};
+  }
 };
 
 /// A run of rows, and where Reader::ReadRows() writes them: row `row + i` goes to place `place + i`

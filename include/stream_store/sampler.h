@@ -145,7 +145,6 @@ class STREAM_STORE_API WindowBatch {
 
  private:
   friend class WindowSampler;
-  friend class internal::StoreStarts;
   void MakeRuns();
   void AddRuns(std::size_t window);
   std::span<const RowRun> RunsOf(std::size_t store) const;
@@ -162,12 +161,19 @@ class STREAM_STORE_API WindowBatch {
   std::vector<std::size_t> run_begins_;  // of each store, and the end
 };
 
-/// The part of one store that an epoch covers. `tail` describes a last row that could still grow
-/// when the epoch began.
+/// Whether the last row that an epoch covers could still grow when the epoch began. The numbers are
+/// stored with the states of samplers, so they must not change.
+enum class LastRow : std::uint64_t {
+  kFinal = 0,   ///< it could not
+  kJoins = 1,   ///< it could, and belongs to the segment of the row before
+  kBegins = 2,  ///< it could, and begins a segment
+};
+
+/// The part of one store that an epoch covers.
 struct EpochExtent {
   std::uint64_t rows = 0;
   std::uint64_t values = 0;
-  std::uint64_t tail = 0;  ///< 0: it is final, 1: it joins the segment before, 2: it begins one
+  LastRow last_row = LastRow::kFinal;
 };
 
 /// The position of a sampler, to be stored and restored. It holds numbers and ids only, no rows.

@@ -18,51 +18,11 @@
 #include <unordered_map>
 #include <vector>
 
+#include "stream_store/dtype.h"
 #include "stream_store/export.h"
 #include "stream_store/types.h"
 
 namespace stream_store {
-
-/// The type of one item of a field. Persistent: never change the number of an existing one.
-enum class DType : std::uint8_t {
-  kNull = 0,  ///< never holds a value
-  kBool = 1,
-  kInt8 = 2,
-  kInt16 = 3,
-  kInt32 = 4,
-  kInt64 = 5,
-  kUInt8 = 6,
-  kUInt16 = 7,
-  kUInt32 = 8,
-  kUInt64 = 9,  ///< kept by its bits
-  kFloat16 = 10,
-  kFloat32 = 11,
-  kFloat64 = 12,
-  kDate32 = 13,    ///< days
-  kDate64 = 14,    ///< milliseconds
-  kTime32S = 15,   ///< seconds since midnight
-  kTime32Ms = 16,  ///< milliseconds since midnight
-  kTime64Us = 17,
-  kTime64Ns = 18,
-  kTimestampS = 19,
-  kTimestampMs = 20,
-  kTimestampUs = 21,
-  kTimestampNs = 22,
-  kDurationS = 23,
-  kDurationMs = 24,
-  kDurationUs = 25,
-  kDurationNs = 26,
-  kDecimal128 = 27,  ///< two words, the lower first
-  kDecimal256 = 28,  ///< four words, the lowest first
-  kString = 29,      ///< UTF-8, one value per byte
-  kBinary = 30,      ///< one value per byte
-  kFixedBinary = 31  ///< shape {n}: n bytes, one value per byte
-};
-
-inline constexpr int kDTypeCount = 32;
-
-/// "float32", "timestamp_ns", …: the name used in messages and in Python.
-STREAM_STORE_API std::string_view DTypeName(DType dtype) noexcept;
 
 /// The first entry of the shape of a ragged field, whose length varies from step to step.
 inline constexpr std::uint32_t kRagged = 0xffffffffU;
@@ -96,6 +56,10 @@ struct Field {
 
   friend bool operator==(const Field&, const Field&) = default;
 };
+
+/// Returns the feature of a field for messages, as it could be declared in Python: "float32[]",
+/// "int8[3]", "packed uint8[84,84,4]", "float32[None,3]"; "struct" for a hidden field.
+STREAM_STORE_API std::string FieldText(const Field& field);
 
 /// The limits of a schema; beyond them Schema() throws Error(kInvalidArgument).
 inline constexpr std::uint64_t kMaxFields = 65'536;

@@ -5,6 +5,7 @@
 
 #include "stream_store/arrow.h"
 #include "stream_store/columns.h"
+#include "stream_store/dtype.h"
 #include "stream_store/error.h"
 #include "stream_store/field_write.h"
 #include "stream_store/options.h"

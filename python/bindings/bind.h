@@ -6,13 +6,13 @@
 
 namespace stream_store::python {
 
-class Store;
+class StoreObject;
 
 void BindRecovery(nb::module_& module);
 void BindVerify(nb::module_& module);
 void BindVersion(nb::module_& module);
 void BindStore(nb::module_& module);
-void BindArrow(nb::class_<Store>& store);
+void BindArrow(nb::class_<StoreObject>& store);
 void BindSampler(nb::module_& module);
 
 /// Adds the methods of Store that programs call in loops, in CPython's fast calling convention.

@@ -9,7 +9,7 @@ namespace stream_store::python {
 
 using nanobind::literals::operator""_a;
 
-void BindArrow(nb::class_<Store>& store) {
+void BindArrow(nb::class_<StoreObject>& store) {
   store.def("_arrow_stream", &ExportStream, "requested"_a.none(), "rows"_a, "fields"_a,
             "metadata"_a, "step_column"_a);
   store.def("_arrow_schema", &ExportSchema, "fields"_a, "metadata"_a);

@@ -3,11 +3,7 @@
 
 #include "bindings/bind.h"
 #include "bindings/docs.h"
-#include "convert/append.h"
-#include "convert/errors.h"
-#include "convert/extend.h"
-#include "convert/read.h"
-#include "convert/read_rows.h"
+#include "convert/methods.h"
 
 namespace stream_store::python {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "bindings/bind.h"
 #include "bindings/docs.h"
-#include "convert/recovery.h"
+#include "convert/methods.h"
 
 namespace stream_store::python {
 

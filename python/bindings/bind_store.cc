@@ -11,8 +11,8 @@
 #include "bindings/bind.h"
 #include "bindings/docs.h"
 #include "convert/facts.h"
-#include "convert/lookup.h"
-#include "convert/read.h"
+#include "convert/methods.h"
+#include "convert/open.h"
 #include "convert/store.h"
 #include "convert/verify.h"
 
@@ -24,36 +24,36 @@ void BindStore(nb::module_& module) {
   static PyType_Slot slots[] = {{Py_mp_subscript, reinterpret_cast<void*>(&GetItem)},
                                 {Py_mp_length, reinterpret_cast<void*>(&Length)},
                                 {0, nullptr}};
-  auto store = nb::class_<Store>(module, "Store", nb::type_slots(slots), kStoreDoc);
+  auto store = nb::class_<StoreObject>(module, "Store", nb::type_slots(slots), kStoreDoc);
 
   // Opening and declaring. StreamStore in store.py checks the arguments and calls these.
   store.def("__init__", &OpenStore, "path"_a.none(), "mode"_a, "capacity"_a, "wait"_a, "safety"_a);
   store.def("__init__", &OpenSnapshot, "source"_a, "num_rows"_a.none());
   store.def("__init__", &OpenHandover, "descriptors"_a, "schema"_a);
   store.def("_hand_over", &HandOver);
-  store.def("_require_writable", &Store::RequireWritable, "operation"_a);
+  store.def("_require_writable", &StoreObject::RequireWritable, "operation"_a);
   store.def("_define_fields", &DefineFields, "specs"_a);
   store.def("_field_specs", &FieldSpecs);
-  store.def_prop_ro("_fields_version", &Store::fields_version);
+  store.def_prop_ro("_fields_version", &StoreObject::fields_version);
   store.def_prop_ro("_content_key", &ContentKey);
-  store.def_prop_ro("_temporary", &Store::temporary);
-  store.def_prop_ro("_path", &Store::path);
-  store.def_prop_ro("_is_snapshot", &Store::is_snapshot);
-  store.def_prop_ro("_safe_reads", &Store::safe_reads);
+  store.def_prop_ro("_temporary", &StoreObject::temporary);
+  store.def_prop_ro("_path", &StoreObject::path);
+  store.def_prop_ro("_is_snapshot", &StoreObject::is_snapshot);
+  store.def_prop_ro("_safe_reads", &StoreObject::safe_reads);
 
   // Facts.
   store.def_prop_ro("fields", &FieldNames, kFieldsDoc);
-  store.def_prop_ro("num_rows", &Store::rows, kNumRowsDoc);
+  store.def_prop_ro("num_rows", &StoreObject::rows, kNumRowsDoc);
   store.def_prop_ro("complete_rows", &CompleteRows, kCompleteRowsDoc);
   store.def_prop_ro("num_field_writes", &NumFieldWrites, kNumFieldWritesDoc);
-  store.def_prop_ro("last_step", &Store::LastStep, kLastStepDoc);
+  store.def_prop_ro("last_step", &StoreObject::LastStep, kLastStepDoc);
   store.def_prop_ro("nbytes", &NumBytes, kNumBytesDoc);
-  store.def_prop_ro("mode", &Store::mode, kModeDoc);
-  store.def_prop_ro("closed", &Store::closed, kClosedDoc);
-  store.def_prop_ro("id", &Store::id, kIdDoc);
+  store.def_prop_ro("mode", &StoreObject::mode, kModeDoc);
+  store.def_prop_ro("closed", &StoreObject::closed, kClosedDoc);
+  store.def_prop_ro("id", &StoreObject::id, kIdDoc);
   store.def_prop_ro("live", &Live, kLiveDoc);
   store.def_prop_ro("durable_rows", &DurableRows, kDurableRowsDoc);
-  store.def_prop_ro("recovery", &Store::recovery, nb::rv_policy::copy, kRecoveryDoc);
+  store.def_prop_ro("recovery", &StoreObject::recovery, nb::rv_policy::copy, kRecoveryDoc);
 
   // Reading.
   store.def("row_of", &RowOf, "positions"_a.none());
@@ -72,9 +72,9 @@ void BindStore(nb::module_& module) {
   store.def("wait", &Wait, "num_rows"_a.none(), "timeout"_a.none() = nb::none());
 
   // Lifetime.
-  store.def("sync", &Store::Sync);
-  store.def("close", &Store::Close);
-  store.def("clear", &Store::Clear);
+  store.def("sync", &StoreObject::Sync);
+  store.def("close", &StoreObject::Close);
+  store.def("clear", &StoreObject::Clear);
 
   BindArrow(store);
   BindFastMethods(store);

@@ -9,6 +9,7 @@
 #include "convert/block_pool.h"
 #include "convert/errors.h"
 #include "convert/gil_mutex.h"
+#include "convert/schema.h"
 
 namespace stream_store::python {
 namespace {
@@ -36,7 +37,7 @@ NB_MODULE(_core, module) {
   // A store in a global variable of an interactive session is not a leak. Tests turn this on.
   nb::set_leak_warnings(std::getenv("STREAM_STORE_LEAK_WARNINGS") != nullptr);
   nb::register_exception_translator(Translate);
-  module.doc() = "The C++ side of stream_store; use the package, not this.";
+  module.doc() = "The compiled part of stream_store; import the package instead.";
   module.def("pooled_free_bytes", &PooledFreeBytes,
              "Bytes of recycled output memory that no array uses now.");
   module.def(
@@ -44,6 +45,7 @@ NB_MODULE(_core, module) {
       "Whether __init__ of a Store is done.");
   module.def("describe_arrow_stream", &DescribeStream,
              "The schema of an Arrow stream as nested tuples.");
+  module.def("dtype_table", &DTypeTable, "The table of item types, a tuple for each.");
   BindVersion(module);
   BindRecovery(module);
   BindStore(module);

@@ -1,9 +1,8 @@
 // append() and append_step().
 //
-// Both first turn everything into FieldWrites (here foreign code may run), then make one C++ call
-// (nothing of Python runs inside it). All or nothing follows from the C++ append.
-
-#include "convert/append.h"
+// Both first convert all arguments to FieldWrites, during which foreign code may run, and then make
+// one C++ call, during which none can. The C++ append stores all field-writes or none, and
+// therefore so do these.
 
 #include <algorithm>
 #include <utility>
@@ -11,13 +10,14 @@
 #include "convert/arguments.h"
 #include "convert/arrays.h"
 #include "convert/errors.h"
+#include "convert/methods.h"
 #include "convert/store.h"
 #include "convert/value.h"
 
 namespace stream_store::python {
 namespace {
 
-// A list or tuple of the caller's, or a new list of what another sequence holds.
+// The caller's list or tuple itself, or a new list with the items of another sequence.
 class FastSequence {
  public:
   FastSequence(PyObject* object, const char* what) {
@@ -28,7 +28,7 @@ class FastSequence {
     if (PyUnicode_Check(object) || PyBytes_Check(object) || PyDict_Check(object) ||
         !PySequence_Check(object)) {
       Throw(PyExc_TypeError, std::string("append: ") + what +
-                                 " must be a sequence, one item per field-write, not " +
+                                 " must be a sequence with an item for each field-write, not " +
                                  ShortRepr(object) + " (" + TypeName(object) + ")");
     }
     sequence_ = Own(PySequence_List(object));
@@ -36,7 +36,8 @@ class FastSequence {
 
   Py_ssize_t size() const noexcept { return PySequence_Fast_GET_SIZE(sequence_.ptr()); }
 
-  // Borrowed. Foreign code may have shortened the caller's list since its size was looked at.
+  // Returns a borrowed reference. Checks the index, because foreign code may have shortened the
+  // caller's list after its size was read.
   PyObject* at(Py_ssize_t place) const {
     if (place >= size()) {
       Throw(PyExc_ValueError, "append: a list changed its length while its items were converted");
@@ -48,6 +49,7 @@ class FastSequence {
   nb::object sequence_;
 };
 
+// The step of any int. An exact int that fits is the frequent case.
 Step ToStep(PyObject* step) {
   if (PyLong_CheckExact(step)) {
     int overflow = 0;
@@ -59,8 +61,10 @@ Step ToStep(PyObject* step) {
   return AsInt64(step, "a step");
 }
 
-TypeId TypeOf(Store& store, const FieldTable& fields, std::size_t place, PyObject* name) {
-  // The cache is that of the store's fields: other ones, if a conversion declared them anew.
+// The type id of the `place`-th name of a call.
+TypeId TypeOf(StoreObject& store, const FieldTable& fields, std::size_t place, PyObject* name) {
+  // The cache belongs to the current fields of the store. These are others than `fields` if foreign
+  // code in a conversion has declared new ones; RequireFields() reports that later.
   const bool same = &store.fields() == &fields;
   const int known = same ? store.names().Find(place, name) : -1;
   if (known >= 0) {
@@ -78,11 +82,11 @@ bool WorthReleasing(std::span<const FieldWrite> writes) {
   for (const FieldWrite& write : writes) {
     items += write.count();
   }
-  return items >= kReleaseBytes;  // items of at least a byte
+  return items >= kReleaseBytes;  // an item has at least one byte
 }
 
-// The one C++ call, and what the store remembers of it.
-void Write(Store& store, AppendTurn& turn, StreamStore& writer, const Scratch& scratch,
+// Makes the one C++ call and records the last step.
+void Write(StoreObject& store, AppendLock& lock, StreamStore& writer, const Scratch& scratch,
            bool one_step) {
   const std::span<const FieldWrite> writes(scratch.writes);
   const auto work = [&] {
@@ -93,14 +97,14 @@ void Write(Store& store, AppendTurn& turn, StreamStore& writer, const Scratch& s
     }
   };
   if (WorthReleasing(writes)) {
-    turn.RunWithoutGil(work);
+    lock.RunWithoutGil(work);
   } else {
     work();
   }
   store.NoteLastStep(scratch.steps.back());
 }
 
-// True if one of the names is that of a struct: then the hook spreads its mapping over the leaves.
+// Whether one of the names is that of a struct. The hook then replaces it by the fields inside.
 bool NamesStruct(const FieldTable& fields, const FastSequence& names) {
   for (Py_ssize_t i = 0; i < names.size(); ++i) {
     if (!fields.Find(names.at(i))) {
@@ -117,6 +121,8 @@ struct AppendArguments {
   bool types_given = false;  // `names` are type ids, from the hook
 };
 
+// Converts the steps, and reports whether all are the same. Most calls repeat one int object for
+// all field-writes, so a step is converted only if it is another object than the one before.
 void ConvertSteps(PyObject* steps, Py_ssize_t count, Scratch& scratch, bool* one_step) {
   if (PyList_CheckExact(steps) || PyTuple_CheckExact(steps)) {
     const FastSequence list(steps, "steps");
@@ -140,6 +146,7 @@ void ConvertSteps(PyObject* steps, Py_ssize_t count, Scratch& scratch, bool* one
   *one_step = std::equal(scratch.steps.begin() + 1, scratch.steps.end(), scratch.steps.begin());
 }
 
+// The length of `steps`, which may also be a one-dimensional array.
 Py_ssize_t CountOf(PyObject* sequence, const char* what) {
   if (PyArray_Check(sequence) && PyArray_NDIM(reinterpret_cast<PyArrayObject*>(sequence)) == 1) {
     return PyArray_DIM(reinterpret_cast<PyArrayObject*>(sequence), 0);
@@ -147,7 +154,13 @@ Py_ssize_t CountOf(PyObject* sequence, const char* what) {
   return FastSequence(sequence, what).size();
 }
 
-void AppendAll(PyObject* self, Store& store, const AppendArguments& arguments) {
+// append():
+//   1. The lengths are compared, and names of structs replaced by the fields inside.
+//   2. Steps, names and values are converted. Foreign code may run, append to this store, and even
+//      declare other fields.
+//   3. The append lock is acquired, and the fields are checked to be those of step 2.
+//   4. One C++ call writes everything.
+void AppendAll(PyObject* self, StoreObject& store, const AppendArguments& arguments) {
   StreamStore& writer = store.Writer("append");
   const std::shared_ptr<const FieldTable> fields = store.shared_fields();
   const FastSequence names(arguments.names.ptr(), "names");
@@ -155,7 +168,7 @@ void AppendAll(PyObject* self, Store& store, const AppendArguments& arguments) {
   const Py_ssize_t count = names.size();
   const Py_ssize_t steps = CountOf(arguments.steps.ptr(), "steps");
   if (steps != count || values.size() != count) {
-    Throw(PyExc_ValueError, "append: steps, names and values must have equal length, found " +
+    Throw(PyExc_ValueError, "append: steps, names and values must have equal lengths but have " +
                                 std::to_string(steps) + ", " + std::to_string(count) + " and " +
                                 std::to_string(values.size()));
   }
@@ -180,9 +193,9 @@ void AppendAll(PyObject* self, Store& store, const AppendArguments& arguments) {
                             : TypeOf(store, *fields, static_cast<std::size_t>(i), names.at(i));
     scratch->writes.push_back(ConvertValue(conversion, type, values.at(i)));
   }
-  AppendTurn turn(store);
+  AppendLock lock(store);
   store.RequireFields(*fields);
-  Write(store, turn, writer, *scratch, one_step);
+  Write(store, lock, writer, *scratch, one_step);
 }
 
 // --- append_step ---
@@ -192,7 +205,7 @@ struct StepItem {
   nb::object value;
 };
 
-// Items of any mapping in its own order; the mapping may do what it likes meanwhile.
+// The items of any mapping in its own order, as new references: its methods may run any code.
 std::vector<std::pair<nb::object, nb::object>> ItemsOf(PyObject* mapping) {
   std::vector<std::pair<nb::object, nb::object>> items;
   if (PyDict_CheckExact(mapping)) {
@@ -223,8 +236,9 @@ bool NamesStruct(const FieldTable& fields,
       items, [&fields](const auto& item) { return !fields.Find(item.first.ptr()); });
 }
 
-// Present fields of the step, by type id.
-std::vector<StepItem> SortedItems(PyObject* self, Store& store, const FieldTable& fields,
+// The fields that are not None, by type id. Insertion sort, because callers usually pass the fields
+// in declared order already.
+std::vector<StepItem> SortedItems(PyObject* self, StoreObject& store, const FieldTable& fields,
                                   PyObject* mapping) {
   auto items = ItemsOf(mapping);
   bool types_given = false;
@@ -250,7 +264,8 @@ std::vector<StepItem> SortedItems(PyObject* self, Store& store, const FieldTable
   return sorted;
 }
 
-Step AppendOneStep(PyObject* self, Store& store, PyObject* mapping, PyObject* step) {
+// append_step(): the same steps as AppendAll() for one mapping. Returns the step.
+Step AppendOneStep(PyObject* self, StoreObject& store, PyObject* mapping, PyObject* step) {
   StreamStore& writer = store.Writer("append_step");
   const std::shared_ptr<const FieldTable> fields = store.shared_fields();
   const std::vector<StepItem> items = SortedItems(self, store, *fields, mapping);
@@ -261,12 +276,12 @@ Step AppendOneStep(PyObject* self, Store& store, PyObject* mapping, PyObject* st
   for (const StepItem& item : items) {
     scratch->writes.push_back(ConvertValue(conversion, item.type, item.value.ptr()));
   }
-  AppendTurn turn(store);
+  AppendLock lock(store);
   store.RequireFields(*fields);
   if (default_step) {
-    scratch->steps.front() = store.NextStep();  // only now: conversions may have appended
+    scratch->steps.front() = store.NextStep();  // not earlier: the conversions may have appended
   }
-  Write(store, turn, writer, *scratch, true);
+  Write(store, lock, writer, *scratch, true);
   return scratch->steps.front();
 }
 

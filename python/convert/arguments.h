@@ -9,20 +9,17 @@
 
 namespace stream_store::python {
 
-/// The Store inside a StreamStore. Throws RuntimeError if its __init__ has not run or failed.
-inline Store& StoreOf(PyObject* self) {
+/// The StoreObject of a StreamStore. Throws RuntimeError if its __init__ has failed or not run yet.
+inline StoreObject& StoreOf(PyObject* self) {
   if (!nb::inst_ready(self)) {
     Throw(PyExc_RuntimeError,
           "this StreamStore was not opened: its __init__ failed or was not called");
   }
-  return *nb::inst_ptr<Store>(self);
+  return *nb::inst_ptr<StoreObject>(self);
 }
 
-/// Sorts `args` by parameter: `result[i]` is the argument for `parameters[i]`, null if it was not
-/// given.
-///
-/// The first `required` must be given, the first `positional` may be given by position. Throws
-/// TypeError as Python does.
+/// The parameters of a function: the first `required` must be given, and the first `positional` may
+/// be given by position.
 template <std::size_t N>
 struct Parameters {
   const char* function;
@@ -30,6 +27,8 @@ struct Parameters {
   std::size_t required;
   std::size_t positional;
 
+  /// Returns the argument for each parameter, borrowed; null if it was not given. Throws TypeError
+  /// with the messages of Python itself.
   std::array<PyObject*, N> Sort(PyObject* const* args, Py_ssize_t count, PyObject* names) const {
     std::array<PyObject*, N> result{};
     if (static_cast<std::size_t>(count) > positional) {

@@ -1,4 +1,4 @@
-// Makes outputs, checks `out=` arrays, and reads int64 inputs.
+// Creates outputs, checks `out=` arrays, and reads int64 inputs.
 
 #define STREAM_STORE_IMPORTS_NUMPY
 #include "convert/arrays.h"
@@ -40,14 +40,14 @@ std::string DescrText(PyArray_Descr* descr) {
                              ShortRepr(object) + " (" + TypeName(object) + ")");
 }
 
-// What NumPy could only keep as objects: ints past 64 bits, or no ints at all.
+// Refuses an input that NumPy could convert only to an object array: its ints exceed 64 bits, or it
+// has other objects.
 [[noreturn]] void RefuseObjects(PyArrayObject* array, PyObject* object, const char* what,
                                 PyObject* error) {
   if (PyArray_SIZE(array) > 0) {
     PyObject* first = *static_cast<PyObject**>(PyArray_DATA(array));
     if (first != nullptr && PyLong_Check(first)) {
-      Throw(error,
-            std::string(what) + " must be ints that fit in int64, found " + ShortRepr(object));
+      Throw(error, std::string(what) + " must be ints that fit in int64, not " + ShortRepr(object));
     }
   }
   RefuseInput(object, what);
@@ -57,7 +57,7 @@ std::string DescrText(PyArray_Descr* descr) {
   const std::string name(what);
   if (PyArray_ISBOOL(array) && error == PyExc_IndexError) {
     Throw(PyExc_IndexError,
-          name + " are no mask: turn a mask into positions with np.flatnonzero(mask)");
+          name + " cannot be a mask: convert it to positions with np.flatnonzero(mask)");
   }
   Throw(error, name + " must be ints, not " + DescrText(PyArray_DESCR(array)));
 }
@@ -73,7 +73,8 @@ void ImportNumpy() {
 Shape& Shape::operator+=(std::span<const npy_intp> more) {
   if (more.size() > dimensions_.size() - size_) {
     Throw(PyExc_ValueError, "an output would have " + std::to_string(size_ + more.size()) +
-                                " dimensions; NumPy takes at most " + std::to_string(NPY_MAXDIMS));
+                                " dimensions; NumPy supports at most " +
+                                std::to_string(NPY_MAXDIMS));
   }
   std::ranges::copy(more, dimensions_.data() + size_);
   size_ += more.size();
@@ -89,7 +90,7 @@ std::uint64_t Shape::places() const {
         return 0;
       }
       Throw(PyExc_ValueError, "an output of shape " + ShapeText(static_cast<int>(size_), data()) +
-                                  " is larger than memory can be");
+                                  " would not fit into memory");
     }
   }
   return product;
@@ -102,7 +103,7 @@ nb::object NewArray(PyArray_Descr* descr, const Shape& shape) {
   if (bytes >= kPooledBytes && !PyDataType_REFCHK(descr)) {
     pooled.emplace();
   }
-  Py_INCREF(descr);  // PyArray_NewFromDescr takes one over
+  Py_INCREF(descr);  // PyArray_NewFromDescr takes ownership of a reference
   return Own(PyArray_NewFromDescr(&PyArray_Type, descr, static_cast<int>(shape.size()),
                                   shape.data(), nullptr, nullptr, 0, nullptr));
 }
@@ -116,21 +117,22 @@ nb::object CheckOut(PyObject* given, PyArray_Descr* descr, const Shape& shape,
   nb::object owner = Borrow(given);
   if (!PyArray_Check(given) && PyObject_HasAttrString(given, "__dlpack__") != 0 &&
       PyObject_HasAttrString(given, "numpy") != 0) {
-    owner = Own(PyObject_CallMethod(given, "numpy", nullptr));  // a tensor's own memory
+    owner = Own(PyObject_CallMethod(given, "numpy", nullptr));  // shares the memory of a tensor
   }
   if (!PyArray_Check(owner.ptr())) {
     Throw(PyExc_TypeError, what + " must be a NumPy array, not " + TypeName(given));
   }
   auto* array = reinterpret_cast<PyArrayObject*>(owner.ptr());
   if (PyArray_EquivTypes(PyArray_DESCR(array), descr) == 0) {
-    Throw(PyExc_ValueError, what + ": expected dtype " + DescrText(descr) + ", found " +
+    Throw(PyExc_ValueError, what + ": expected dtype " + DescrText(descr) + " but found " +
                                 DescrText(PyArray_DESCR(array)));
   }
   const int count = static_cast<int>(shape.size());
   if (PyArray_NDIM(array) != count ||
       !std::equal(shape.data(), shape.data() + count, PyArray_DIMS(array))) {
     Throw(PyExc_ValueError, what + ": expected shape " + ShapeText(count, shape.data()) +
-                                ", found " + ShapeText(PyArray_NDIM(array), PyArray_DIMS(array)));
+                                " but found " +
+                                ShapeText(PyArray_NDIM(array), PyArray_DIMS(array)));
   }
   if (!PyArray_ISCARRAY(array)) {
     Throw(PyExc_ValueError, what + ": expected a writable, C-contiguous array");
@@ -138,6 +140,9 @@ nb::object CheckOut(PyObject* given, PyArray_Descr* descr, const Shape& shape,
   return owner;
 }
 
+// Arrays, ints and flat lists, the frequent inputs, are read without NumPy's conversion. That
+// conversion also accepts objects that are certainly mistakes here, such as text, sets and bools,
+// so these are refused before it.
 Int64s::Int64s(PyObject* object, const char* what, PyObject* error) {
   if (PyArray_CheckExact(object)) {
     TakeArray(Borrow(object), what, error);
@@ -147,7 +152,7 @@ Int64s::Int64s(PyObject* object, const char* what, PyObject* error) {
     int overflow = 0;
     const long long value = PyLong_AsLongLongAndOverflow(object, &overflow);
     if (overflow != 0) {
-      Throw(error, std::string(what) + " must fit in int64, found " + ShortRepr(object));
+      Throw(error, std::string(what) + " must fit in int64 but is " + ShortRepr(object));
     }
     TakeScalar(value);
     return;
@@ -174,8 +179,8 @@ Int64s::Int64s(PyObject* object, const char* what, PyObject* error) {
     RefuseObjects(reinterpret_cast<PyArrayObject*>(array.ptr()), object, what, error);
   }
   if (PyArray_SIZE(reinterpret_cast<PyArrayObject*>(array.ptr())) == 0 && !PyArray_Check(object)) {
-    array = Own(
-        PyArray_Cast(reinterpret_cast<PyArrayObject*>(array.ptr()), NPY_INT64));  // [[]] is float64
+    array = Own(PyArray_Cast(reinterpret_cast<PyArrayObject*>(array.ptr()),
+                             NPY_INT64));  // NumPy makes float64 of []
   }
   TakeArray(std::move(array), what, error);
 }
@@ -187,7 +192,7 @@ void Int64s::TakeScalar(std::int64_t value) {
   scalar_ = true;
 }
 
-// A flat list of ints; anything else is left to NumPy.
+// Reads a flat list of ints. Returns false for any other list, which is left to NumPy.
 bool Int64s::TakeList(PyObject* list) {
   const Py_ssize_t count = PyList_GET_SIZE(list);
   own_.resize(static_cast<std::size_t>(count));
@@ -212,6 +217,7 @@ void Int64s::TakeArray(nb::object given, const char* what, PyObject* error) {
   if (!PyArray_ISINTEGER(array)) {
     RefuseDtype(array, what, error);
   }
+  // The conversion to int64 keeps the bits, so a uint64 from 2**63 on becomes negative.
   const bool wide_unsigned = PyArray_ISUNSIGNED(array) && PyArray_ITEMSIZE(array) == 8;
   if (PyArray_TYPE(array) != NPY_INT64 || !PyArray_ISCARRAY_RO(array)) {
     given = Own(PyArray_FromArray(
@@ -224,7 +230,7 @@ void Int64s::TakeArray(nb::object given, const char* what, PyObject* error) {
   size_ = static_cast<std::size_t>(PyArray_SIZE(array));
   if (wide_unsigned &&
       std::any_of(data_, data_ + size_, [](std::int64_t value) { return value < 0; })) {
-    Throw(error, std::string(what) + " must fit in int64, found a uint64 past 2**63 - 1");
+    Throw(error, std::string(what) + " must fit in int64 but one is larger than 2**63 - 1");
   }
 }
 

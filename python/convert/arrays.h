@@ -1,4 +1,6 @@
-// NumPy arrays in and out: outputs of a dtype and shape, and int64 inputs of any shape.
+// NumPy arrays as outputs of a dtype and shape, and as int64 inputs of any shape.
+//
+// Used by all reads. Outputs own their memory, always.
 #pragma once
 
 #include <array>
@@ -7,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "convert/assert.h"
 #include "convert/python.h"
 
 namespace stream_store::python {
@@ -14,11 +17,11 @@ namespace stream_store::python {
 /// Loads NumPy's function table; once, when the extension is imported.
 void ImportNumpy();
 
-/// A shape under construction: S, S + (width,), S + (length,) + item shape. Kept in place: making
-/// one allocates nothing.
+/// A shape under construction: S, S + (width,), S + (length,) + item shape. Stored inside the
+/// object, so that building one allocates nothing.
 class Shape {
  public:
-  // dimensions_ stays uninitialised: most of its 64 places are never used.
+  // dimensions_ is not initialised, because most of its 64 entries are never used.
   // NOLINTBEGIN(cppcoreguidelines-pro-type-member-init, modernize-use-equals-default)
   Shape() noexcept {}
 
@@ -32,12 +35,16 @@ class Shape {
 
   Shape& operator+=(npy_intp dimension) { return *this += std::span(&dimension, 1); }
 
-  /// Throws ValueError past the dimensions that NumPy takes.
+  /// Throws ValueError if there would be more dimensions than NumPy supports.
   Shape& operator+=(std::span<const npy_intp> more);
 
   std::size_t size() const noexcept { return size_; }
 
-  npy_intp operator[](std::size_t axis) const noexcept { return dimensions_[axis]; }
+  /// REQUIRES: axis < size()
+  npy_intp operator[](std::size_t axis) const noexcept {
+    STREAM_STORE_ASSERT(axis < size());
+    return dimensions_[axis];
+  }
 
   const npy_intp* data() const noexcept { return dimensions_.data(); }
 
@@ -52,11 +59,11 @@ class Shape {
   std::size_t size_ = 0;
 };
 
-/// A new uninitialised array that owns its memory; `descr` is taken over. Large ones get recycled
-/// memory.
+/// A new array that owns its memory, not initialised. Takes ownership of a reference to `descr`.
+/// Large arrays get recycled memory (block_pool.h).
 nb::object NewArray(PyArray_Descr* descr, const Shape& shape);
 
-/// The same for 8-byte ints and for the other plain types.
+/// The same for a NumPy type number such as NPY_INT64.
 nb::object NewArray(int type_number, const Shape& shape);
 
 inline void* DataOf(const nb::object& array) {
@@ -68,18 +75,19 @@ T* DataAs(const nb::object& array) {
   return static_cast<T*>(DataOf(array));
 }
 
-/// Checks that `given` may be filled in place of NewArray(descr, shape) and returns it: dtype,
-/// shape, C order, alignment, writable. `what` names it in the ValueError or TypeError. A tensor is
-/// taken by its numpy(), which shares its memory (also pinned memory).
+/// Returns the array `given` after the check that it can be filled in place of NewArray(descr,
+/// shape): dtype, shape, C order, alignment, writable. A tensor is replaced by its numpy(), which
+/// shares its memory, also if that is pinned. Throws ValueError or TypeError; `what` names the
+/// argument.
 nb::object CheckOut(PyObject* given, PyArray_Descr* descr, const Shape& shape,
                     const std::string& what);
 
 /// Int64 inputs of any shape: positions, rows, starts, steps.
 class Int64s {
  public:
-  /// Takes an int, a list, an array of ints of any width and order, or anything NumPy makes one of.
-  /// `what` names it in errors: `error` for floats, masks and ints past 64 bits, TypeError for
-  /// tuples, None, text and other objects.
+  /// Reads an int, a list, an array of ints of any width and byte order, or any object that NumPy
+  /// converts to such an array. Throws `error` for floats, masks and ints that int64 cannot hold,
+  /// and TypeError for tuples, None, text and other objects; `what` names the argument.
   Int64s(PyObject* object, const char* what, PyObject* error = PyExc_IndexError);
 
   std::span<const std::int64_t> values() const noexcept { return {data_, size_}; }
@@ -90,10 +98,8 @@ class Int64s {
 
   Shape shape() const;
 
-  bool is_scalar() const noexcept { return scalar_; }
-
-  /// Makes the values private memory, so that no other thread can change them while the GIL is
-  /// released, and gives them to write to.
+  /// Copies the values to private memory, so that no other thread can change them while the GIL is
+  /// released. Returns that memory, which may be written to.
   std::int64_t* MakePrivate();
 
  private:
@@ -101,9 +107,9 @@ class Int64s {
   bool TakeList(PyObject* list);
   void TakeArray(nb::object given, const char* what, PyObject* error);
 
-  nb::object array_;               // owns data_, if it is NumPy's
-  std::vector<std::int64_t> own_;  // owns data_, if it is ours
-  std::int64_t one_ = 0;
+  nb::object array_;               // the array that data_ points into, if it does
+  std::vector<std::int64_t> own_;  // the memory that data_ points to otherwise
+  std::int64_t one_ = 0;           // a single int, for which nothing is allocated
   const std::int64_t* data_ = nullptr;
   std::size_t size_ = 0;
   bool scalar_ = false;

@@ -1,4 +1,5 @@
-// Arrow capsules <-> the C++ side: exports of a snapshot, imports into a store.
+// Exports of a snapshot to Arrow capsules, and imports from them. Bound by bind_arrow.cc; the
+// Python side is stream_store/_exchange.
 #pragma once
 
 #include <string>
@@ -10,31 +11,39 @@
 
 namespace stream_store::python {
 
-/// What Python knows of a store's fields in Arrow: a sequence of (levels, classes) by type id.
+/// Converts the Arrow types of the fields, a sequence of (levels, classes) by type id; see
+/// ArrowField.
 std::vector<ArrowField> ArrowFieldsOf(nb::handle fields);
 
-/// A capsule "arrow_array_stream" of some rows of a snapshot.
+/// Returns a capsule "arrow_array_stream" of a range of rows of a snapshot.
 ///
-/// requested  a capsule "arrow_schema" or None.
-/// rows       (start, stop, bytes of a batch).
-/// metadata   of the key "huggingface", "" for none.
-nb::object ExportStream(Store& store, nb::handle requested, nb::handle rows, nb::handle fields,
-                        const std::string& metadata, const std::string& step_column);
+/// requested    a capsule "arrow_schema", or None.
+/// rows         (start, stop, bytes of a batch).
+/// metadata     value of the schema's key "huggingface"; "" for no such key.
+/// step_column  name of the column of steps; "" for no such column.
+nb::object ExportStream(StoreObject& store, nb::handle requested, nb::handle rows,
+                        nb::handle fields, const std::string& metadata,
+                        const std::string& step_column);
 
-/// A capsule "arrow_schema" of what such a stream has.
-nb::object ExportSchema(Store& store, nb::handle fields, const std::string& metadata);
+/// Returns a capsule "arrow_schema" with the schema of such a stream.
+nb::object ExportSchema(StoreObject& store, nb::handle fields, const std::string& metadata);
 
-/// The schema of a capsule "arrow_array_stream", which stays whole: nested tuples (format, name,
-/// metadata or None, children, dictionary or None).
+/// The schema of a capsule "arrow_array_stream" as nested tuples (format, name, metadata or None,
+/// children, dictionary or None). The stream can still be imported afterwards.
 nb::object DescribeStream(nb::handle capsule);
 
-/// Imports rows; returns how many.
+/// Imports rows and returns their number.
 ///
-/// streams  (stream, picks): a capsule "arrow_array_stream" and None, or a second capsule of one
-///          uint64 column: then only the rows of those numbers, in that order.
-/// specs    FieldSpecs that are declared with the rows, in place of everything there was; None: the
-///          rows are appended.
-std::uint64_t ImportStreams(Store& store, nb::handle streams, nb::handle specs, nb::handle fields,
-                            const std::string& step_column, nb::handle progress);
+/// streams   (stream, picks): a capsule "arrow_array_stream", and None or a second such capsule
+/// with
+///           one uint64 column. With the latter, only the rows with those numbers are imported, in
+///           that order.
+/// specs     FieldSpecs to declare; the rows then replace all rows and fields of the store. With
+/// None
+///           the rows are appended.
+/// progress  called with the number of rows imported so far, or None. An exception that it raises
+///           ends the import and leaves the store as it was.
+std::uint64_t ImportStreams(StoreObject& store, nb::handle streams, nb::handle specs,
+                            nb::handle fields, const std::string& step_column, nb::handle progress);
 
 }  // namespace stream_store::python

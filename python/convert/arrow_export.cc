@@ -1,5 +1,5 @@
-// Capsules that hand a snapshot out. Their consumers call back without the GIL: nothing in them is
-// Python's.
+// Capsules that export a snapshot. Their consumers may read the stream without the GIL, so nothing
+// in it is a Python object.
 
 #include <memory>
 
@@ -11,7 +11,7 @@ namespace {
 constexpr const char* kStreamName = "arrow_array_stream";
 constexpr const char* kSchemaName = "arrow_schema";
 
-// Consumers move the struct out of the capsule, or leave it to be released here.
+// Releases the struct, unless the consumer has moved it out of the capsule.
 template <class Struct>
 void DestroyCapsule(PyObject* capsule) {
   auto* held = static_cast<Struct*>(PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule)));
@@ -47,7 +47,7 @@ const ArrowSchema* RequestedSchema(nb::handle requested) {
   return static_cast<const ArrowSchema*>(PyCapsule_GetPointer(requested.ptr(), kSchemaName));
 }
 
-const Reader& ReaderOf(Store& store) {
+const Reader& ReaderOf(StoreObject& store) {
   const Reader* reader = store.Refresh();
   if (reader == nullptr) {
     Throw(PyExc_RuntimeError,
@@ -74,8 +74,9 @@ std::vector<ArrowField> ArrowFieldsOf(nb::handle fields) {
   return result;
 }
 
-nb::object ExportStream(Store& store, nb::handle requested, nb::handle rows, nb::handle fields,
-                        const std::string& metadata, const std::string& step_column) {
+nb::object ExportStream(StoreObject& store, nb::handle requested, nb::handle rows,
+                        nb::handle fields, const std::string& metadata,
+                        const std::string& step_column) {
   ArrowExportOptions options;
   options.begin = AsInt64(Own(PySequence_GetItem(rows.ptr(), 0)).ptr(), "start");
   options.end = AsInt64(Own(PySequence_GetItem(rows.ptr(), 1)).ptr(), "stop");
@@ -90,7 +91,7 @@ nb::object ExportStream(Store& store, nb::handle requested, nb::handle rows, nb:
   return MakeCapsule(std::move(stream), kStreamName);
 }
 
-nb::object ExportSchema(Store& store, nb::handle fields, const std::string& metadata) {
+nb::object ExportSchema(StoreObject& store, nb::handle fields, const std::string& metadata) {
   ArrowExportOptions options;
   options.fields = ArrowFieldsOf(fields);
   options.huggingface_metadata = metadata;

@@ -1,4 +1,4 @@
-// Capsules that bring rows in.
+// Imports of rows from capsules.
 
 #include <optional>
 #include <utility>
@@ -10,7 +10,7 @@ namespace stream_store::python {
 namespace {
 
 constexpr const char* kStreamName = "arrow_array_stream";
-constexpr int kMaxDepth = 64;
+constexpr int kMaxDepth = 64;  // Describe() recurses
 
 ArrowArrayStream* StreamOf(nb::handle capsule, const char* what) {
   if (PyCapsule_IsValid(capsule.ptr(), kStreamName) == 0) {
@@ -24,6 +24,7 @@ ArrowArrayStream* StreamOf(nb::handle capsule, const char* what) {
   return stream;
 }
 
+// Releases a schema when it is destroyed.
 struct SchemaHolder {
   ArrowSchema schema{};
 
@@ -50,7 +51,7 @@ nb::object TextOf(const char* text) {
                                   "surrogateescape"));
 }
 
-// A dict of bytes, None without metadata.
+// The metadata of a schema as a dict of bytes; None if there is none.
 nb::object DescribeMetadata(const char* metadata) {
   if (metadata == nullptr) {
     return nb::none();
@@ -60,7 +61,7 @@ nb::object DescribeMetadata(const char* metadata) {
     std::memcpy(&value, metadata, sizeof(value));
     metadata += sizeof(value);
     if (value < 0) {
-      Throw(PyExc_ValueError, "an Arrow schema with metadata of a negative length");
+      Throw(PyExc_ValueError, "the metadata of the Arrow schema has a negative length");
     }
     return value;
   };
@@ -83,7 +84,7 @@ nb::object DescribeMetadata(const char* metadata) {
 nb::object Describe(const ArrowSchema& schema, int depth) {
   if (depth > kMaxDepth || schema.n_children < 0 ||
       (schema.n_children > 0 && schema.children == nullptr)) {
-    Throw(PyExc_ValueError, "an Arrow schema that is nested too deeply or lacks its children");
+    Throw(PyExc_ValueError, "the Arrow schema is nested too deeply or lacks its children");
   }
   const nb::object children = Own(PyList_New(0));
   for (std::int64_t i = 0; i < schema.n_children; ++i) {
@@ -112,20 +113,22 @@ nb::object DescribeStream(nb::handle capsule) {
   return Describe(holder.schema, 0);
 }
 
-std::uint64_t ImportStreams(Store& store, nb::handle streams, nb::handle specs, nb::handle fields,
-                            const std::string& step_column, nb::handle progress) {
-  static_cast<void>(store.Writer("import"));  // says first if there is none
+std::uint64_t ImportStreams(StoreObject& store, nb::handle streams, nb::handle specs,
+                            nb::handle fields, const std::string& step_column,
+                            nb::handle progress) {
+  static_cast<void>(store.Writer("import"));  // throws if the store is not open for writing
   const nb::object stream = Own(PySequence_GetItem(streams.ptr(), 0));
   const nb::object picks = Own(PySequence_GetItem(streams.ptr(), 1));
   ArrowArrayStream* rows = StreamOf(stream, "stream");
   ArrowArrayStream* numbers = picks.is_none() ? nullptr : StreamOf(picks, "picks");
-  std::optional<std::vector<Field>> anew;
+  std::optional<std::vector<Field>> new_fields;
   if (!specs.is_none()) {
-    anew = FieldsFromSpecs(specs);
+    new_fields = FieldsFromSpecs(specs);
   }
   ArrowImportOptions options;
   options.fields = ArrowFieldsOf(fields);
   options.step_column = step_column;
+  // The import runs without the GIL, so a signal is noticed only here.
   options.progress = [&](std::uint64_t done) {
     const nb::gil_scoped_acquire acquired;
     Check(PyErr_CheckSignals());
@@ -133,7 +136,7 @@ std::uint64_t ImportStreams(Store& store, nb::handle streams, nb::handle specs, 
       Own(PyObject_CallFunction(progress.ptr(), "K", static_cast<unsigned long long>(done)));
     }
   };
-  return store.Import(std::move(anew), [&](StagedRows& staged) {
+  return store.Import(std::move(new_fields), [&](StagedRows& staged) {
     if (numbers == nullptr) {
       ImportArrow(staged, rows, options);
     } else {

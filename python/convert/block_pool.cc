@@ -1,4 +1,6 @@
-// The pool behind NumPy's PyDataMem_Handler.
+// The pool that NumPy's PyDataMem_Handler allocates from.
+//
+// NumPy passes no reliable size when it frees memory, so each block has a header with its capacity.
 
 #include "convert/block_pool.h"
 
@@ -16,7 +18,7 @@ constexpr std::size_t kPage = 4096;
 constexpr std::size_t kMostBlocks = 32;
 constexpr std::size_t kMostBytes = std::size_t{256} << 20;
 
-// In front of the data, in the alignment gap.
+// Stored before the data, in the 64 bytes that keep the data aligned.
 struct Header {
   std::size_t capacity;
 };
@@ -29,6 +31,8 @@ Header* HeaderOf(void* data) {
 
 class BlockPool {
  public:
+  // Takes the smallest free block that is large enough, but none of more than twice the size, which
+  // would waste memory for as long as the array is kept. Null if there is no memory.
   void* Take(std::size_t bytes) {
     {
       const std::scoped_lock lock(mutex_);
@@ -50,6 +54,8 @@ class BlockPool {
     return Allocate(bytes);
   }
 
+  // Keeps the block, after freeing the oldest ones if there would be too many. Blocks that are too
+  // small or too large to be worth keeping are freed.
   void Give(void* data) {
     const std::size_t capacity = HeaderOf(data)->capacity;
     if (capacity < kPooledBytes || capacity > kMostBytes) {
@@ -92,7 +98,7 @@ class BlockPool {
 };
 
 BlockPool& Pool() {
-  static auto* const pool = new BlockPool;  // never destroyed: see the invariants
+  static auto* const pool = new BlockPool;  // never destroyed: see invariant 3
   return *pool;
 }
 
@@ -109,6 +115,7 @@ void HandlerFree(void* /*context*/, void* data, std::size_t /*bytes*/) {
   }
 }
 
+// NumPy calls this for arrays that resize() enlarges or shrinks.
 void* HandlerRealloc(void* context, void* data, std::size_t bytes) {
   void* grown = Pool().Take(bytes);
   if (grown != nullptr && data != nullptr) {
@@ -137,7 +144,9 @@ PooledArrays::~PooledArrays() {
   PyObject* type = nullptr;
   PyObject* value = nullptr;
   PyObject* trace = nullptr;
-  PyErr_Fetch(&type, &value, &trace);  // a failed allocation must stay the error that is reported
+  // The destructor may run while the MemoryError of a failed allocation is set, which must be the
+  // one that is reported.
+  PyErr_Fetch(&type, &value, &trace);
   PyObject* ours = PyDataMem_SetHandler(previous_);
   if (ours == nullptr) {
     PyErr_Clear();

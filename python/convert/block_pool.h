@@ -1,14 +1,18 @@
 // Recycled memory for large outputs.
 //
-// A sampling loop that gets fresh arrays each call pays for fresh pages each call: the kernel
-// zeroes them, and that costs more than filling them. So arrays of kPooledBytes and more are
-// allocated here, and the memory comes back when the array dies. NumPy does the owning: arrays are
-// made under our PyDataMem_Handler, so `flags.owndata` is true and there is no base object.
+// A sampling loop that gets fresh arrays in each call pays for fresh pages in each call: the kernel
+// zeroes them, which costs more than filling them. Arrays of kPooledBytes and more are therefore
+// allocated here, and the memory returns to the pool when the array is deleted. NumPy is the owner:
+// arrays are created under our PyDataMem_Handler, so `flags.owndata` is true and there is no base
+// object.
 //
-// Invariants: 1. free blocks number at most kMostBlocks and sum to at most kMostBytes; the oldest
-// goes first.
-// 2. data is 64-byte aligned. 3. the pool is never destroyed, so arrays may die at any moment of
-// the shutdown. Thread rule: any thread.
+// Invariants:
+//   1. There are at most kMostBlocks free blocks of at most kMostBytes in all; the oldest is freed
+//      first.
+//   2. Data is aligned to 64 bytes.
+//   3. The pool is never destroyed, so arrays may be deleted at any time during shutdown.
+//
+// Threads: any thread.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +23,8 @@ namespace stream_store::python {
 
 inline constexpr std::size_t kPooledBytes = std::size_t{64} << 10;
 
-/// While it lives, this thread's new NumPy arrays get their memory from the pool.
+/// While an object of this class is alive, new NumPy arrays of this thread get their memory from
+/// the pool.
 class PooledArrays {
  public:
   PooledArrays();
@@ -31,7 +36,7 @@ class PooledArrays {
   PyObject* previous_;
 };
 
-/// Bytes the pool holds free, for tests.
+/// Free bytes of the pool, for tests.
 std::size_t PooledFreeBytes();
 
 }  // namespace stream_store::python

@@ -1,38 +1,34 @@
-// Columns: arrays are passed on as they lie, lists are gathered into items, offsets and a mask.
+// Columns: arrays are passed to C++ without a copy; lists are gathered into items, offsets and a
+// mask of the rows with a value.
 
 #include "convert/column.h"
 
 #include <algorithm>
 #include <cstring>
 
-#include "convert/errors.h"
+#include "convert/assert.h"
 #include "convert/widen.h"
 
 namespace stream_store::python {
 namespace {
 
 [[noreturn]] void ThrowMixed(const FieldInfo& field, std::size_t row) {
-  Throw(
-      PyExc_ValueError,
-      "field " + field.text + ": row " + std::to_string(row) +
-          " has another kind of number than the rows before, and no type holds both exactly; give "
-          "the column one dtype");
+  Throw(PyExc_ValueError,
+        "field " + field.text + ": row " + std::to_string(row) +
+            " has another kind of number than the rows before it, and no type holds both exactly; "
+            "pass a column of one dtype");
 }
 
-// DESIGN part 3, one dimension up: (n,), (n, 1) for a scalar; (n, k) for a list; (n, …) for an
-// array.
-bool FitsColumn(const FieldInfo& field, PyArrayObject* array) {
-  const int inner = PyArray_NDIM(array) - 1;
-  const npy_intp* dimensions = PyArray_DIMS(array) + 1;
-  if (field.dimensions() <= 1) {
-    return inner == 0 || (inner == 1 && (field.dimensions() == 1 || dimensions[0] == 1));
-  }
-  return inner == static_cast<int>(field.dimensions()) &&
-         std::equal(field.shape.begin(), field.shape.end(), dimensions + (field.ragged ? 1 : 0));
+// The dimensions of one row of a column. REQUIRES: PyArray_NDIM(array) > 0
+std::span<const npy_intp> RowDimensions(PyArrayObject* array) {
+  STREAM_STORE_ASSERT(PyArray_NDIM(array) > 0);
+  return {PyArray_DIMS(array) + 1, static_cast<std::size_t>(PyArray_NDIM(array) - 1)};
 }
 
 }  // namespace
 
+// Tries the conversions from the fastest to the slowest: an array as it is, an array made by the
+// hook, a list of plain numbers, and any other list item by item.
 ColumnData::ColumnData(const Conversion& conversion, TypeId type, PyObject* object) : type_(type) {
   const FieldInfo& field = conversion.fields[type];
   if (field.hidden) {
@@ -55,9 +51,10 @@ ColumnData::ColumnData(const Conversion& conversion, TypeId type, PyObject* obje
     }
   }
   if (!PyList_Check(given.ptr()) && !PyTuple_Check(given.ptr())) {
-    Throw(PyExc_TypeError, "field " + field.text +
-                               ": a column must be an array or a list of one value a row, not " +
-                               TypeName(object));
+    Throw(PyExc_TypeError,
+          "field " + field.text +
+              ": a column must be an array or a list with a value for each row, not " +
+              TypeName(object));
   }
   if (!TakeNumbers(conversion, given.ptr())) {
     TakeList(conversion, given.ptr());
@@ -75,7 +72,8 @@ Column ColumnData::column() const noexcept {
   return column;
 }
 
-// A struct's marker: where it is present, a field-write without values.
+// Takes the presence of a marker from the hook, as bytes. Where it is present, the marker is a
+// field-write without values.
 void ColumnData::TakeMarker(PyObject* present) {
   const std::string_view bytes(PyBytes_AsString(present),
                                static_cast<std::size_t>(PyBytes_Size(present)));
@@ -84,7 +82,7 @@ void ColumnData::TakeMarker(PyObject* present) {
   row_items_ = 0;
 }
 
-// A whole array at once; false if a hook must turn it into something else first.
+// Takes a whole array. Returns false if a hook must convert it first.
 bool ColumnData::TakeArray(const Conversion& conversion, const nb::object& given) {
   const FieldInfo& field = conversion.fields[type_];
   auto* array = reinterpret_cast<PyArrayObject*>(given.ptr());
@@ -92,10 +90,10 @@ bool ColumnData::TakeArray(const Conversion& conversion, const nb::object& given
   if (!source || !TakesPlainNumbers(field) || PyArray_NDIM(array) == 0) {
     return false;
   }
-  if (!FitsColumn(field, array)) {
+  if (!FitsShape(field, RowDimensions(array))) {
     Throw(PyExc_ValueError, "field " + field.text + ": a column of shape " +
                                 ShortRepr(Own(PyObject_GetAttrString(given.ptr(), "shape")).ptr()) +
-                                " is not one value a row");
+                                " does not have one value for each row");
   }
   owner_ = Contiguous(given.ptr());
   array = reinterpret_cast<PyArrayObject*>(owner_.ptr());
@@ -110,7 +108,8 @@ bool ColumnData::TakeArray(const Conversion& conversion, const nb::object& given
   return true;
 }
 
-// A list of plain numbers for a field of one number a row.
+// Takes a list of plain numbers for a field with one number in each row. Returns false for any
+// other list.
 bool ColumnData::TakeNumbers(const Conversion& conversion, PyObject* list) {
   const FieldInfo& field = conversion.fields[type_];
   if (field.dimensions() > 1 || !TakesPlainNumbers(field)) {
@@ -130,11 +129,14 @@ bool ColumnData::TakeNumbers(const Conversion& conversion, PyObject* list) {
   return true;
 }
 
+// Takes a list by converting the values one by one.
 void ColumnData::TakeList(const Conversion& conversion, PyObject* list) {
   rows_ = static_cast<std::size_t>(PySequence_Fast_GET_SIZE(list));
   offsets_.reserve(rows_ + 1);
   offsets_.push_back(0);
-  Scratch scratch;  // what one value needs; its items are copied at once
+  // Of one value at a time, whose items are copied before the next is converted. The scratch of the
+  // call is in use by the other columns.
+  Scratch scratch;
   const Conversion one{conversion.self, conversion.fields, scratch};
   for (std::size_t row = 0; row < rows_; ++row) {
     if (row >= static_cast<std::size_t>(PySequence_Fast_GET_SIZE(list))) {
@@ -162,6 +164,8 @@ void ColumnData::AddRow(const Conversion& one, std::size_t row, PyObject* value)
   offsets_.push_back(offsets_.back() + static_cast<std::int64_t>(write.count()));
 }
 
+// Copies the items of one row. The type of the first row with a value is kept as long as all rows
+// have it; the first other type widens the items so far.
 void ColumnData::AddItems(const FieldWrite& write, const FieldInfo& field, std::size_t row) {
   const auto* items = static_cast<const std::byte*>(write.data());
   const auto count = static_cast<std::size_t>(write.count());
@@ -184,7 +188,8 @@ void ColumnData::AddItems(const FieldWrite& write, const FieldInfo& field, std::
   }
 }
 
-// Turns the items so far into the wider kind.
+// Converts the items of the rows before to a wider type. An int64 column thus becomes float64 when
+// the first float appears; floats stay float64, whatever follows.
 void ColumnData::Widen(Source to, const FieldInfo& field, std::size_t row) {
   if (source_ == to || source_ == Source::kFloat64) {
     return;

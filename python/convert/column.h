@@ -1,4 +1,6 @@
-// One column of extend(): an array, or a list of one value a row, as a C++ Column.
+// Converts one column of extend(), an array or a list with a value for each row, to a C++ Column.
+//
+// Used by extend.cc. As in value.h, foreign code runs only while a column is converted.
 #pragma once
 
 #include <cstdint>
@@ -10,18 +12,21 @@
 
 namespace stream_store::python {
 
-/// Owns what its Column points at.
+/// A converted column. Owns the memory that column() points to.
 class ColumnData {
  public:
-  /// Reads `object`: an array (n, …), a list of n scalars, arrays, lists, texts or None, or
-  /// (through the hook) whatever NumPy or Arrow makes of it. Throws ValueError or TypeError naming
-  /// the field and the row.
+  /// Converts `object`: an array of shape (n, …), a list of n scalars, arrays, lists, texts or
+  /// None, or an object that the hook turns into one of these. Throws ValueError or TypeError
+  /// naming the field and the row.
   ColumnData(const Conversion& conversion, TypeId type, PyObject* object);
 
+  /// Number of rows.
   std::size_t rows() const noexcept { return rows_; }
 
+  /// Bytes of the items, approximately.
   std::uint64_t bytes() const noexcept { return bytes_; }
 
+  /// The Column, valid as long as this object.
   Column column() const noexcept;
 
  private:
@@ -37,13 +42,13 @@ class ColumnData {
   std::size_t rows_ = 0;
   std::uint64_t bytes_ = 0;
   Source source_ = Source::kWords;
-  bool source_known_ = false;
+  bool source_known_ = false;  // whether source_ is set, by the first row with a value
   const void* data_ = nullptr;
   std::uint64_t row_items_ = 0;
-  std::vector<std::byte> items_;
+  std::vector<std::byte> items_;  // of a list, all of type source_
   std::vector<std::int64_t> offsets_;
   std::vector<std::uint8_t> present_;
-  nb::object owner_;
+  nb::object owner_;  // of an array: keeps data_ alive
 };
 
 }  // namespace stream_store::python

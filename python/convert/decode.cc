@@ -1,4 +1,4 @@
-// One field-write at a time: for row(), rows() and the text of read_rows().
+// Decoding of single field-writes.
 
 #include "convert/decode.h"
 
@@ -31,6 +31,8 @@ nb::object DecodeScalar(const Reader& reader, const FieldInfo& field, TypeId typ
 
 }  // namespace
 
+// The lengths are checked although appends guarantee them: with a damaged file, a wrong one would
+// write outside the array.
 nb::object DecodeValue(PyObject* self, const Reader& reader, const FieldInfo& field, TypeId type,
                        std::span<const Value> words) {
   switch (field.kind) {

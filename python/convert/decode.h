@@ -1,4 +1,6 @@
-// Stored words of one field-write -> the Python value that row() shows.
+// Decodes the stored words of one field-write to the Python value that row() returns.
+//
+// Used by lookup.cc for rows, and by rows_output.cc for texts.
 #pragma once
 
 #include <cstdint>
@@ -11,12 +13,13 @@
 
 namespace stream_store::python {
 
-/// A NumPy scalar, 1-D array, array in its shape, str, bytes or Decimal; None for a field that
-/// never has a value. Arrays own their memory. `self` is the StreamStore, for hooks.
+/// Returns a NumPy scalar, a 1-D array, an array in the field's shape, a str, bytes or Decimal;
+/// None for a null field. Arrays own their memory. `self` is the StreamStore, for hooks. Throws
+/// Error(kCorrupt) if the number of words is impossible for the field.
 nb::object DecodeValue(PyObject* self, const Reader& reader, const FieldInfo& field, TypeId type,
                        std::span<const Value> words);
 
-/// The str of UTF-8 words or the bytes of binary ones.
+/// Returns the str or bytes of a text field, whose words are one byte each.
 nb::object DecodeText(const FieldInfo& field, std::span<const Value> words);
 
 }  // namespace stream_store::python

@@ -1,4 +1,4 @@
-// C++ errors -> Python exceptions, in this one place.
+// Turns C++ exceptions into Python exceptions. No other file does so.
 #pragma once
 
 #include <utility>
@@ -9,14 +9,14 @@
 
 namespace stream_store::python {
 
-/// Sets the Python exception that stands for `error`: the table of docs/design.md.
+/// Sets the Python exception for `error`, as the table in stream_store/error.h says.
 void SetPythonError(const Error& error) noexcept;
 
-/// Sets the Python exception for the C++ exception being handled; call inside `catch (...)`.
+/// Sets the Python exception for the C++ exception being handled. Call it inside `catch (...)`.
 void SetPythonErrorFromCurrent() noexcept;
 
-/// Runs a function written for CPython's own calling convention: its C++ exceptions become Python
-/// ones.
+/// Runs the body of a function that CPython calls directly: returns its result, or null with a
+/// Python exception set for the C++ exception it threw.
 template <class Body>
 PyObject* Guarded(Body&& body) noexcept {
   try {

@@ -1,6 +1,4 @@
-// extend(): reads every column, checks that they agree, makes one C++ call.
-
-#include "convert/extend.h"
+// extend(): converts every column, checks that their lengths agree, and makes one C++ call.
 
 #include <algorithm>
 #include <memory>
@@ -10,6 +8,7 @@
 #include "convert/arrays.h"
 #include "convert/column.h"
 #include "convert/errors.h"
+#include "convert/methods.h"
 #include "convert/store.h"
 
 namespace stream_store::python {
@@ -29,7 +28,8 @@ nb::object Items(PyObject* columns) {
   return Own(PyMapping_Items(columns));
 }
 
-// Columns in declared order.
+// Converts the columns and sorts them into declared order. If a name is that of a struct, the hook
+// first replaces the mapping by one of type ids to the columns of the fields inside.
 Columns ReadColumns(PyObject* self, const FieldTable& fields, Scratch& scratch, PyObject* mapping) {
   nb::object items = Items(mapping);
   const auto name_at = [&items](Py_ssize_t i) {
@@ -55,6 +55,7 @@ Columns ReadColumns(PyObject* self, const FieldTable& fields, Scratch& scratch, 
   return columns;
 }
 
+// The number of rows, on which all columns and the steps must agree.
 std::size_t RowsOf(const FieldTable& fields, const Columns& columns,
                    const std::optional<Int64s>& steps) {
   if (columns.empty()) {
@@ -63,21 +64,24 @@ std::size_t RowsOf(const FieldTable& fields, const Columns& columns,
   const std::size_t rows = columns.front().second->rows();
   for (const auto& [type, column] : columns) {
     if (column->rows() != rows) {
-      Throw(PyExc_ValueError, "extend: columns must have equal length, found " +
+      Throw(PyExc_ValueError, "extend: columns must have equal lengths but there are " +
                                   std::to_string(rows) + " rows of field " +
                                   fields[columns.front().first].text + " and " +
                                   std::to_string(column->rows()) + " of " + fields[type].text);
     }
   }
   if (steps && steps->size() != rows) {
-    Throw(PyExc_ValueError, "extend: steps and columns must have equal length, found " +
+    Throw(PyExc_ValueError, "extend: steps and columns must have equal lengths but there are " +
                                 std::to_string(steps->size()) + " steps and " +
                                 std::to_string(rows) + " rows");
   }
   return rows;
 }
 
-std::size_t ExtendRows(PyObject* self, Store& store, PyObject* mapping, PyObject* given_steps) {
+// extend(): the same steps as append(). Returns the number of rows. The default steps are made
+// after the lock is acquired, because the conversions may have appended.
+std::size_t ExtendRows(PyObject* self, StoreObject& store, PyObject* mapping,
+                       PyObject* given_steps) {
   StreamStore& writer = store.Writer("extend");
   const std::shared_ptr<const FieldTable> fields = store.shared_fields();
   const ScratchLease scratch(store.scratch());
@@ -86,7 +90,7 @@ std::size_t ExtendRows(PyObject* self, Store& store, PyObject* mapping, PyObject
   if (given_steps != nullptr && given_steps != Py_None) {
     steps.emplace(given_steps, "steps", PyExc_ValueError);
     if (steps->shape().size() != 1) {
-      Throw(PyExc_ValueError, "extend: steps must be one-dimensional, one step a row");
+      Throw(PyExc_ValueError, "extend: steps must be one-dimensional, with a step for each row");
     }
   }
   const std::size_t rows = RowsOf(*fields, data, steps);
@@ -99,7 +103,7 @@ std::size_t ExtendRows(PyObject* self, Store& store, PyObject* mapping, PyObject
     columns.push_back(column->column());
     bytes += column->bytes();
   }
-  AppendTurn turn(store);
+  AppendLock lock(store);
   store.RequireFields(*fields);
   if (steps) {
     scratch->steps.assign(steps->values().begin(), steps->values().end());
@@ -108,13 +112,13 @@ std::size_t ExtendRows(PyObject* self, Store& store, PyObject* mapping, PyObject
     const Step first = store.NextStep();
     Step last = 0;
     if (__builtin_add_overflow(first, static_cast<Step>(rows) - 1, &last)) {
-      Throw(PyExc_ValueError, "extend: the steps would go past 2**63 - 1; give them");
+      Throw(PyExc_ValueError, "extend: the steps would exceed 2**63 - 1; pass them");
     }
     std::iota(scratch->steps.begin(), scratch->steps.end(), first);
   }
   const auto work = [&] { writer.Extend(scratch->steps, columns); };
   if (bytes >= kReleaseBytes) {
-    turn.RunWithoutGil(work);
+    lock.RunWithoutGil(work);
   } else {
     work();
   }

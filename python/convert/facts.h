@@ -1,62 +1,47 @@
-// What a Store tells about itself, as Python objects.
+// Properties of a store that are computed from its reader, as Python objects.
+//
+// Bound by bind_store.cc. Each refreshes the store first, so it describes the rows stored now. All
+// throw ValueError if the store is closed.
 #pragma once
-
-#include <optional>
-#include <string>
-#include <tuple>
 
 #include "convert/python.h"
 #include "convert/store.h"
 
 namespace stream_store::python {
 
-inline std::uint64_t CompleteRows(Store& store) {
+inline std::uint64_t CompleteRows(StoreObject& store) {
   const Reader* reader = store.Refresh();
   return reader == nullptr ? 0 : reader->complete_rows();
 }
 
-inline std::uint64_t NumFieldWrites(Store& store) {
+inline std::uint64_t NumFieldWrites(StoreObject& store) {
   const Reader* reader = store.Refresh();
   return reader == nullptr ? 0 : reader->field_writes();
 }
 
-inline std::uint64_t NumBytes(Store& store) {
+inline std::uint64_t NumBytes(StoreObject& store) {
   const Reader* reader = store.Refresh();
   return reader == nullptr ? 0 : reader->bytes();
 }
 
-/// What differs between two snapshots unless they hold the same: id, number of records, check of
-/// the last.
-nb::object ContentKey(Store& store);
-
-inline std::uint64_t DurableRows(Store& store) {
+inline std::uint64_t DurableRows(StoreObject& store) {
   const Reader* reader = store.Refresh();
   return reader == nullptr ? 0 : reader->durable_rows();
 }
 
-inline bool Live(Store& store) {
+inline bool Live(StoreObject& store) {
   const Reader* reader = store.Refresh();
   return reader != nullptr && reader->live();
 }
 
-nb::object FieldNames(Store& store);
+/// A key for the content of a snapshot: (store id, record count, checksum of the last record).
+/// Equal keys mean equal content.
+nb::object ContentKey(StoreObject& store);
 
-/// Opens a store in the memory that nanobind made for it; arguments are those of Store's
-/// constructors, `safety` (sync_seconds, sync_bytes, safe_reads).
-void OpenStore(Store* where, nb::object path, const std::string& mode, std::uint64_t capacity,
-               double wait, const std::tuple<double, std::uint64_t, bool>& safety);
-void OpenSnapshot(Store* where, Store& source, std::optional<std::uint64_t> num_rows);
+/// The names of the declared fields, as a tuple of str.
+nb::object FieldNames(StoreObject& store);
 
-/// Declares fields given as FieldSpecs.
-/// Store.__init__(descriptors, schema): a temporary store of another process.
-void OpenHandover(Store* where, nb::handle descriptors, const nb::bytes& schema);
-
-/// (descriptors, schema) of a temporary store; the descriptors stay its own.
-nb::object HandOver(Store& store);
-
-void DefineFields(Store& store, nb::handle specs);
-
-/// What FieldSpec takes, of every field; empty before fields are declared.
-nb::object FieldSpecs(Store& store);
+/// The arguments of a FieldSpec for each field; empty before fields are declared.
+nb::object FieldSpecs(StoreObject& store);
 
 }  // namespace stream_store::python

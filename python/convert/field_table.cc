@@ -1,4 +1,4 @@
-// Derives the table from a schema: names, shapes, and the NumPy dtype each field decodes to.
+// Derives the table from a schema.
 
 #include "convert/field_table.h"
 
@@ -8,60 +8,30 @@ namespace stream_store::python {
 namespace {
 
 ValueKind KindOf(DType dtype) {
-  switch (dtype) {
-    case DType::kNull:
+  switch (InfoOf(dtype).kind) {
+    case DTypeKind::kNull:
       return ValueKind::kNull;
-    case DType::kDecimal128:
-    case DType::kDecimal256:
+    case DTypeKind::kDecimal:
       return ValueKind::kDecimal;
-    case DType::kString:
-      return ValueKind::kText;
-    case DType::kBinary:
-    case DType::kFixedBinary:
-      return ValueKind::kBytes;
+    case DTypeKind::kBytes:
+      return dtype == DType::kString ? ValueKind::kText : ValueKind::kBytes;
     default:
       return ValueKind::kNumber;
   }
 }
 
-// In the order of DType; docs/design.md, decoded types.
-const char* NumpyName(DType dtype) {
-  static constexpr const char* kNames[kDTypeCount] = {
-      "O",      "?",      "i1",     "i2",    "i4",     "i8",     "u1",     "u2",
-      "u4",     "u8",     "f2",     "f4",    "f8",     "M8[D]",  "M8[ms]", "m8[s]",
-      "m8[ms]", "m8[us]", "m8[ns]", "M8[s]", "M8[ms]", "M8[us]", "M8[ns]", "m8[s]",
-      "m8[ms]", "m8[us]", "m8[ns]", "i8",    "i8",     "u1",     "u1",     "u1"};
-  return kNames[static_cast<int>(dtype)];
-}
-
-nb::object MakeDescr(const char* name) {
+nb::object MakeDescr(std::string_view name) {
   PyArray_Descr* descr = nullptr;
-  const nb::object text = Own(PyUnicode_FromString(name));
+  const nb::object text =
+      Own(PyUnicode_FromStringAndSize(name.data(), static_cast<Py_ssize_t>(name.size())));
   if (PyArray_DescrConverter(text.ptr(), &descr) != NPY_SUCCEED) {
     nb::raise_python_error();
   }
   return nb::steal<nb::object>(reinterpret_cast<PyObject*>(descr));
 }
 
-std::string Describe(const Field& field) {
-  std::string text = "'" + field.name + "' (";
-  if (field.hidden) {
-    return text + "struct)";
-  }
-  text += field.packed ? "packed " : "";
-  text += DTypeName(field.dtype);
-  if (!field.shape.empty()) {
-    text += '[';
-    for (std::size_t i = 0; i < field.shape.size(); ++i) {
-      const bool alone = field.shape.size() == 1 && field.shape[i] == kRagged;
-      text += i == 0 ? "" : ",";
-      text += alone ? "" : field.shape[i] == kRagged ? "None" : std::to_string(field.shape[i]);
-    }
-    text += ']';
-  }
-  return text + ")";
-}
-
+// The number of names of a ClassLabel, which only the JSON of the feature records. The search for
+// the word avoids parsing the JSON of all other int64 fields.
 std::int64_t ClassCount(const Field& field) {
   if (field.dtype != DType::kInt64 || field.feature_json.find("ClassLabel") == std::string::npos) {
     return -1;
@@ -79,14 +49,12 @@ FieldInfo MakeInfo(const Field& field) {
                        .ptr();
   PyUnicode_InternInPlace(&name);
   info.name = nb::steal<nb::object>(name);
-  info.text = Describe(field);
+  info.text = "'" + field.name + "' (" + FieldText(field) + ")";
   info.dtype = field.dtype;
   info.kind = KindOf(field.dtype);
   info.packed = field.packed;
   info.hidden = field.hidden;
-  info.item_words = field.dtype == DType::kDecimal128   ? 2
-                    : field.dtype == DType::kDecimal256 ? 4
-                                                        : 1;
+  info.item_words = InfoOf(field.dtype).item_words;
   if (!info.is_text()) {
     info.ragged = !field.shape.empty() && field.shape[0] == kRagged;
     info.shape.assign(field.shape.begin() + (info.ragged ? 1 : 0), field.shape.end());
@@ -95,7 +63,8 @@ FieldInfo MakeInfo(const Field& field) {
     }
   }
   info.class_count = ClassCount(field);
-  info.descr = MakeDescr(NumpyName(field.dtype));
+  // The words of decimals are read as int64; Python makes decimal.Decimal objects of them.
+  info.descr = MakeDescr(info.kind == ValueKind::kDecimal ? "i8" : InfoOf(field.dtype).numpy);
   return info;
 }
 

@@ -1,7 +1,7 @@
-// What the conversions must know of each field, derived once from the store's schema.
+// The properties of each field that the conversions need, derived once from the schema of a store.
 //
-// Made by Store (store.h) when fields are declared or a store is opened; read by append, extend and
-// the reads. A table never changes; new fields make a new one.
+// Made by StoreObject when fields are declared or a store is opened; read by append, extend and the
+// reads. A table never changes; declaring new fields creates a new one.
 #pragma once
 
 #include <cstdint>
@@ -11,17 +11,18 @@
 
 #include "stream_store/schema.h"
 
+#include "convert/assert.h"
 #include "convert/python.h"
 
 namespace stream_store::python {
 
-/// How the values of a field look from Python.
+/// The kind of Python objects that a field stores.
 enum class ValueKind : std::uint8_t {
   kNumber,   ///< bool, ints, floats, dates and times: arrays of numbers
   kText,     ///< str
   kBytes,    ///< bytes, of varying or fixed length
   kDecimal,  ///< decimal.Decimal
-  kNull,     ///< never a value
+  kNull,     ///< no values
 };
 
 struct FieldInfo {
@@ -30,21 +31,20 @@ struct FieldInfo {
   DType dtype = DType::kInt64;
   ValueKind kind = ValueKind::kNumber;
   bool packed = false;
-  bool ragged = false;  ///< a list whose length varies; text is not meant
-  bool hidden = false;  ///< marker of a struct
-  std::vector<npy_intp>
-      shape;  ///< of one item group: without the ragged dimension; empty for text and bytes
+  bool ragged = false;            ///< a list of varying length; false for text
+  bool hidden = false;            ///< marker of a struct
+  std::vector<npy_intp> shape;    ///< without the ragged dimension; empty for text and bytes
   std::uint64_t items = 1;        ///< product of `shape`
   std::size_t item_words = 1;     ///< stored words per item (decimals: 2 and 4)
-  std::int64_t class_count = -1;  ///< names of a ClassLabel; -1: it is none
-  nb::object descr;  ///< NumPy dtype of decoded items; uint8 for text, int64 words for decimals
+  std::int64_t class_count = -1;  ///< number of names of a ClassLabel; -1 for other fields
+  nb::object descr;  ///< NumPy dtype of decoded items; uint8 for text, int64 for words of decimals
 
-  /// Dimensions a value may have: 0 a scalar, 1 a list, more an array.
+  /// Number of dimensions of a value: 0 for a scalar, 1 for a list, more for an array.
   std::size_t dimensions() const noexcept { return shape.size() + (ragged ? 1 : 0); }
 
   bool is_text() const noexcept { return kind == ValueKind::kText || kind == ValueKind::kBytes; }
 
-  /// A new reference to the dtype, for functions that take one over.
+  /// A new reference to the dtype, for functions that take ownership of one.
   PyArray_Descr* NewDescr() const noexcept {
     Py_INCREF(descr.ptr());
     return reinterpret_cast<PyArray_Descr*>(descr.ptr());
@@ -53,24 +53,31 @@ struct FieldInfo {
 
 class FieldTable {
  public:
+  /// The table before fields are declared.
   FieldTable() = default;
   explicit FieldTable(const Schema& schema);
 
   std::size_t size() const noexcept { return fields_.size(); }
 
+  /// Number of declared fields; the hidden ones follow them.
   std::size_t declared() const noexcept { return declared_; }
 
   bool has_structs() const noexcept { return declared_ < fields_.size(); }
 
-  const FieldInfo& operator[](TypeId type) const noexcept { return fields_[type]; }
+  /// REQUIRES: type < size()
+  const FieldInfo& operator[](TypeId type) const noexcept {
+    STREAM_STORE_ASSERT(type < size());
+    return fields_[type];
+  }
 
-  /// The declared field of that name, an exact or derived str; none if there is no such field.
+  /// The declared field with that name; none if there is none. Throws TypeError if `name` is not a
+  /// str.
   std::optional<TypeId> Find(PyObject* name) const;
 
-  /// Find(), or TypeError (no str), ValueError "Unknown field".
+  /// As Find(), but throws ValueError "Unknown field" if there is none.
   TypeId Require(PyObject* name) const;
 
-  /// "action, observation, reward", cut after a dozen.
+  /// The names of the fields for messages: "action, observation, reward". At most a dozen.
   std::string NamesText() const;
 
  private:

@@ -3,24 +3,26 @@
 #include <chrono>
 #include <thread>
 
+#include "convert/assert.h"
 #include "convert/python.h"
 #include "convert/store.h"
 
 namespace stream_store::python {
 namespace {
 
-// Of this process, under the GIL: a child changes them before any other thread runs in it.
+// Guarded by the GIL. After a fork, the child updates them before any other thread can run in it.
 std::uint64_t fork_count = 0;
 std::uint64_t thread_count = 0;
-std::uint64_t forking_thread = 0;  // the only thread that the last fork left
+std::uint64_t forking_thread = 0;  // the thread that called the last fork, the only one copied
 
 std::uint64_t ThisThread() noexcept {
   thread_local std::uint64_t number = 0;
   return number == 0 ? number = ++thread_count : number;
 }
 
-// Between two looks at a turn that another thread has.
-constexpr std::chrono::microseconds kLookAgain(100);
+// Time between two checks of a mutex that another thread owns. Polling keeps this class free of
+// condition variables, which would not survive a fork.
+constexpr std::chrono::microseconds kPollInterval(100);
 
 void SleepWithoutGil(std::chrono::microseconds time) {
   const MaybeWithoutGil released(true);
@@ -48,39 +50,42 @@ std::uint64_t ForkCount() noexcept { return fork_count; }
 
 bool GilMutex::mine() const noexcept { return owner_ == ThisThread() && !lost(); }
 
+// The forking thread is in the child too, so a mutex that it owned is not lost.
 bool GilMutex::lost() const noexcept {
   return owner_ != 0 && forks_ != fork_count && owner_ != forking_thread;
 }
 
 void GilMutex::Wait() {
+  STREAM_STORE_ASSERT(!mine());
   if (waiting_forks_ != fork_count) {
-    waiting_forks_ = fork_count;  // who waited then is not in this process
+    waiting_forks_ = fork_count;  // the threads that waited do not exist in this process
     waiting_ = 0;
   }
-  // A thread that calls again and again has the GIL whenever the turn is free: it must be made to
-  // let go of it for as long as the others take to look.
+  // A thread that calls in a loop holds the GIL whenever the mutex is free, so the waiting threads
+  // would never find it free. It must release the GIL for longer than their poll interval.
   if (waiting_ > 0 && last_owner_ == ThisThread()) {
-    SleepWithoutGil(3 * kLookAgain);
+    SleepWithoutGil(3 * kPollInterval);
   }
   ++waiting_;
   while (taken()) {
-    SleepWithoutGil(kLookAgain);
+    SleepWithoutGil(kPollInterval);
   }
   --waiting_;
 }
 
 void GilMutex::Take() noexcept {
+  STREAM_STORE_ASSERT(!taken());
   owner_ = last_owner_ = ThisThread();
   forks_ = fork_count;
 }
 
-GilMutex::Hold::Hold(GilMutex& turn, const char* inside) : turn_(turn) {
-  if (turn.mine()) {
+GilMutex::Hold::Hold(GilMutex& mutex, const char* inside) : mutex_(mutex) {
+  if (mutex.mine()) {
     Throw(PyExc_RuntimeError, inside);
   }
-  turn.Wait();
-  was_lost_ = turn.lost();
-  turn.Take();
+  mutex.Wait();
+  was_lost_ = mutex.lost();
+  mutex.Take();
 }
 
 }  // namespace stream_store::python

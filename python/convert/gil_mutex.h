@@ -1,72 +1,81 @@
-// Turn: calls on one object that run one after the other, though they release the GIL in between.
+// GilMutex: a mutex, itself guarded by the GIL, that serialises calls on one object while they
+// release the GIL.
 //
-// Used by Store (appends), Sampler (choosing windows) and Prefetch (waiting for a batch). A fork
-// copies a turn that another thread has, and not that thread: in the child such a turn is lost, and
-// free to take. What it guarded may then be half changed; `lost()` says so until it is taken.
-// Thread rule: the GIL guards it.
+// Used by StoreObject (appends), SamplerObject (choosing windows) and Prefetch (waiting for a
+// batch).
+//
+// A std::mutex would not do, because of fork(). A fork copies the mutex but only the calling
+// thread, so a mutex that another thread holds stays locked in the child. Here a mutex whose owner
+// does not exist in the child is abandoned: it can be taken, but the state that it guards may be
+// inconsistent, which lost() reports until it is taken.
+//
+// Threads: the GIL guards every member.
 #pragma once
 
 #include <cstdint>
 
 namespace stream_store::python {
 
-/// Has the interpreter tell of every fork in its child. Called once, when the module is made.
+/// Registers a function that notes every fork in the child process. Called once, when the module is
+/// imported.
 void WatchForks();
 
-/// How many forks lie between the first process and this one.
+/// Number of forks between the first process that imported the module and this one.
 std::uint64_t ForkCount() noexcept;
 
 class GilMutex {
  public:
   class Hold;
 
-  /// Whether a thread of this process has it.
+  /// Whether a thread of this process owns it.
   bool taken() const noexcept { return owner_ != 0 && !lost(); }
 
-  /// Whether the calling thread has it.
+  /// Whether the calling thread owns it.
   bool mine() const noexcept;
 
-  /// Whether a thread has it that is not in this process, since another one forked.
+  /// Whether its owner is a thread that a fork did not copy into this process.
   bool lost() const noexcept;
 
-  /// False: it is free, and nobody waits for it.
+  /// False if it has no owner and no thread waits for it. Then Take() may be called without Wait():
+  /// the fast way of append.
   bool wanted() const noexcept { return owner_ != 0 || waiting_ > 0; }
 
-  /// Waits until it is free, without the GIL; who had it last lets others go first. REQUIRES:
-  /// !mine().
+  /// Waits until no thread of this process owns it, releasing the GIL meanwhile. Its last owner
+  /// lets the waiting threads go first. REQUIRES: !mine()
   void Wait();
 
-  /// REQUIRES: !taken().
+  /// Makes the calling thread the owner. REQUIRES: !taken()
   void Take() noexcept;
 
   void Free() noexcept { owner_ = 0; }
 
  private:
-  // Threads by numbers of their own: the system gives those of lost threads to new ones.
-  std::uint64_t owner_ = 0;  // 0: free
+  // Threads are numbered here, because the system may give the id of a lost thread to a new one.
+  std::uint64_t owner_ = 0;  // 0 if there is none
   std::uint64_t last_owner_ = 0;
-  std::uint64_t forks_ = 0;    // ForkCount() when it was taken
-  std::uint64_t waiting_ = 0;  // threads in Wait()
-  std::uint64_t waiting_forks_ = 0;
+  std::uint64_t forks_ = 0;          // ForkCount() when it was taken
+  std::uint64_t waiting_ = 0;        // threads in Wait()
+  std::uint64_t waiting_forks_ = 0;  // ForkCount() when waiting_ was last valid
 };
 
-/// Has the turn for as long as it lives.
+/// Owns a GilMutex from construction to destruction.
 class GilMutex::Hold {
  public:
-  /// Waits for it. Only foreign code that runs inside a call, a signal handler or a finalizer, can
-  /// find that its own thread has it: then throws RuntimeError(`inside`).
-  Hold(GilMutex& turn, const char* inside);
+  /// Waits for the mutex and takes it. Throws RuntimeError(`inside`) if the calling thread owns it
+  /// already. This can happen only in foreign code that runs inside a call, such as a signal
+  /// handler or a finalizer; waiting would be a deadlock there.
+  Hold(GilMutex& mutex, const char* inside);
 
-  ~Hold() { turn_.Free(); }
+  ~Hold() { mutex_.Free(); }
 
   Hold(const Hold&) = delete;
   Hold& operator=(const Hold&) = delete;
 
-  /// Whether the turn was lost in a fork before it was taken here.
+  /// Whether the mutex was lost in a fork before it was taken here.
   bool was_lost() const noexcept { return was_lost_; }
 
  private:
-  GilMutex& turn_;
+  GilMutex& mutex_;
   bool was_lost_ = false;
 };
 

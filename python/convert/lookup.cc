@@ -1,5 +1,4 @@
-// The smaller reads; each converts its input, makes one C++ call and wraps what comes back.
-#include "convert/lookup.h"
+// The small reads. Each converts its input, makes one C++ call and wraps the result.
 
 #include <algorithm>
 
@@ -9,6 +8,7 @@
 #include "convert/arrays.h"
 #include "convert/decode.h"
 #include "convert/errors.h"
+#include "convert/methods.h"
 
 namespace stream_store::python {
 namespace {
@@ -26,21 +26,22 @@ void CheckInside(const Int64s& input, const char* what, std::uint64_t size) {
   }
 }
 
-// An array as NumPy's own functions return it: a scalar where the shape is ().
+// Converts an array of shape () to a scalar, as the functions of NumPy do.
 nb::object Returned(nb::object array) {
   return Own(PyArray_Return(reinterpret_cast<PyArrayObject*>(array.release().ptr())));
 }
 
-// A Reader that no other call moves or drops; null while no fields are declared.
-std::optional<Reader> Private(Store& store) {
+// A copy of the reader that no other call refreshes or closes; none before fields are declared.
+std::optional<Reader> Private(StoreObject& store) {
   Reader* reader = store.Refresh();
   return reader == nullptr ? std::nullopt : std::optional<Reader>(*reader);
 }
 
-// Maps every input inside [0, size(reader)) to an int64.
+// Maps inputs, each of which must be in [0, size(reader)), to int64s of the same shape. `whats` and
+// `what` name the inputs in errors, in the plural and in the singular.
 template <class Size, class LookUp>
-nb::object MapInside(Store& store, PyObject* given, const char* whats, const char* what, Size size,
-                     LookUp look_up) {
+nb::object MapInside(StoreObject& store, PyObject* given, const char* whats, const char* what,
+                     Size size, LookUp look_up) {
   Int64s input(given, whats);
   const nb::object output = NewArray(NPY_INT64, input.shape());
   const std::optional<Reader> reader = Private(store);
@@ -56,17 +57,19 @@ nb::object MapInside(Store& store, PyObject* given, const char* whats, const cha
   return Returned(output);
 }
 
+// The type id of a field whose values can be decoded one by one.
 TypeId RequireNumber(const FieldTable& fields, PyObject* name) {
   const TypeId type = fields.Require(name);
   if (fields[type].packed || fields[type].kind == ValueKind::kDecimal ||
       fields[type].kind == ValueKind::kNull) {
-    Throw(PyExc_ValueError, "decode: field " + fields[type].text +
-                                " has no item per value; row() and read_rows() decode whole rows");
+    Throw(PyExc_ValueError,
+          "decode: field " + fields[type].text +
+              " does not have one item for each value; row() and read_rows() decode whole rows");
   }
   return type;
 }
 
-// Any ints as int64; a uint64 by its bits.
+// Any ints as int64. A uint64 is taken by its bits, because that is how it is stored.
 nb::object RawValues(PyObject* values) {
   const nb::object array = Own(PyArray_FromAny(values, nullptr, 0, 0, 0, nullptr));
   auto* given = reinterpret_cast<PyArrayObject*>(array.ptr());
@@ -80,20 +83,20 @@ nb::object RawValues(PyObject* values) {
 
 }  // namespace
 
-nb::object RowOf(Store& store, nb::handle positions) {
+nb::object RowOf(StoreObject& store, nb::handle positions) {
   return MapInside(
       store, positions.ptr(), "positions", "position",
       [](const Reader& reader) { return reader.size(); },
       [](const Reader& reader, auto in, auto out) { reader.RowOf(in, out); });
 }
 
-nb::object PositionOf(Store& store, nb::handle rows) {
+nb::object PositionOf(StoreObject& store, nb::handle rows) {
   return MapInside(
       store, rows.ptr(), "rows", "row", [](const Reader& reader) { return reader.num_rows(); },
       [](const Reader& reader, auto in, auto out) { reader.PositionOf(in, out); });
 }
 
-nb::object RowAt(Store& store, nb::handle steps, nb::handle side) {
+nb::object RowAt(StoreObject& store, nb::handle steps, nb::handle side) {
   const std::string_view name = AsText(side.ptr(), "row_at: side");
   const bool right = name == "right";
   if (!right && name != "left") {
@@ -110,7 +113,7 @@ nb::object RowAt(Store& store, nb::handle steps, nb::handle side) {
   return Returned(output);
 }
 
-nb::object Decode(Store& store, nb::handle values, nb::handle field) {
+nb::object Decode(StoreObject& store, nb::handle values, nb::handle field) {
   store.Refresh();
   const std::shared_ptr<const FieldTable> fields = store.shared_fields();
   const TypeId type = RequireNumber(*fields, field.ptr());
@@ -125,7 +128,7 @@ nb::object Decode(Store& store, nb::handle values, nb::handle field) {
 }
 
 nb::object DecodeRow(nb::handle self, std::int64_t row) {
-  Store& store = StoreOf(self.ptr());
+  StoreObject& store = StoreOf(self.ptr());
   const std::optional<Reader> reader = Private(store);
   const std::uint64_t rows = reader ? reader->num_rows() : 0;
   if (row < 0 || static_cast<std::uint64_t>(row) >= rows) {
@@ -148,7 +151,7 @@ nb::object DecodeRow(nb::handle self, std::int64_t row) {
   return dict;
 }
 
-nb::object Segments(Store& store, nb::handle names) {
+nb::object Segments(StoreObject& store, nb::handle names) {
   const nb::object list =
       PyUnicode_Check(names.ptr()) ? Own(PyList_New(0)) : Own(PySequence_List(names.ptr()));
   if (PyUnicode_Check(names.ptr())) {
@@ -161,7 +164,8 @@ nb::object Segments(Store& store, nb::handle names) {
     types.push_back(store.fields().Require(PyList_GET_ITEM(list.ptr(), i)));
   }
   if (types.empty()) {
-    Throw(PyExc_ValueError, "segments: expected a field name or a list of them, found none");
+    Throw(PyExc_ValueError,
+          "segments: expected a field name or a list of them but the list is empty");
   }
   std::vector<std::pair<Row, Row>> segments;
   {
@@ -177,7 +181,9 @@ nb::object Segments(Store& store, nb::handle names) {
   return output;
 }
 
-nb::object IndexTable(Store& store, std::int64_t start, std::int64_t stop) {
+// The number of entries of a range is known only after a search, so there are two C++ calls, on the
+// same copy of the reader.
+nb::object IndexTable(StoreObject& store, std::int64_t start, std::int64_t stop) {
   PyArray_Descr* descr = nullptr;
   const nb::object fields =
       Own(Py_BuildValue("[(ss)(ss)(ss)]", "start", "<i8", "type", "<i8", "step", "<i8"));

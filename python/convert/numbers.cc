@@ -1,6 +1,7 @@
-// Lists of numbers -> int64 or float64 items: the inner loop of append.
+// ConvertNumbers(): the numbers of a list as int64 or float64 items. The inner loop of append.
 //
-// Nothing here runs foreign code: exact types and NumPy scalars are read where they lie.
+// Runs no foreign code: only built-in numbers and NumPy scalars are read, whose memory layout is
+// known. A list with any other object is left to the hooks.
 
 #include <cmath>
 #include <cstring>
@@ -12,7 +13,8 @@ namespace {
 
 constexpr std::int64_t kExactInFloat64 = std::int64_t{1} << 53;
 
-enum class Taken : std::uint8_t { kInt, kFloat, kNeither };
+// The kind of number that an object was parsed as; kOther if it is left to the hooks.
+enum class ParsedAs : std::uint8_t { kInt, kFloat, kOther };
 
 template <class T>
 T ScalarAs(PyObject* item) {
@@ -21,15 +23,15 @@ T ScalarAs(PyObject* item) {
   return value;
 }
 
-// A NumPy integer; one that int64 may not hold is left to others.
-Taken TakeInteger(PyObject* item, std::int64_t* integer) {
+// Parses a NumPy integer. uint64 is left to the hooks, because int64 cannot hold all of its values.
+ParsedAs ParseInteger(PyObject* item, std::int64_t* integer) {
   PyArray_Descr* descr = PyArray_DescrFromScalar(item);
   const int type = descr->type_num;
   const npy_intp size = PyDataType_ELSIZE(descr);
   Py_DECREF(descr);
   const bool is_signed = PyTypeNum_ISSIGNED(type) != 0;
   if (!PyTypeNum_ISINTEGER(type) || (!is_signed && size == 8)) {
-    return Taken::kNeither;
+    return ParsedAs::kOther;
   }
   switch (size) {
     case 8:
@@ -47,46 +49,47 @@ Taken TakeInteger(PyObject* item, std::int64_t* integer) {
       *integer = is_signed ? std::int64_t{ScalarAs<std::int8_t>(item)}
                            : std::int64_t{ScalarAs<std::uint8_t>(item)};
   }
-  return Taken::kInt;
+  return ParsedAs::kInt;
 }
 
-// A NumPy scalar other than float64, which is a Python float.
-Taken TakeScalar(PyObject* item, std::int64_t* integer, double* real) {
+// Parses a NumPy scalar other than float64, which is a subclass of the Python float.
+ParsedAs ParseScalar(PyObject* item, std::int64_t* integer, double* real) {
   if (PyArray_IsScalar(item, Float)) {
     const auto value = ScalarAs<float>(item);
     *real = static_cast<double>(value);
-    return std::isnan(value) ? Taken::kNeither
-                             : Taken::kFloat;  // the hook keeps the bits of every NaN
+    // The conversion to double makes a signalling NaN quiet; the hook keeps the bits of every NaN.
+    return std::isnan(value) ? ParsedAs::kOther : ParsedAs::kFloat;
   }
   if (PyArray_IsScalar(item, Bool)) {
     *integer = ScalarAs<npy_bool>(item) != 0 ? 1 : 0;
-    return Taken::kInt;
+    return ParsedAs::kInt;
   }
   if (PyArray_IsScalar(item, SignedInteger) || PyArray_IsScalar(item, UnsignedInteger)) {
-    return TakeInteger(item, integer);
+    return ParseInteger(item, integer);
   }
-  return Taken::kNeither;
+  return ParsedAs::kOther;
 }
 
-inline Taken Take(PyObject* item, std::int64_t* integer, double* real) {
+inline ParsedAs Parse(PyObject* item, std::int64_t* integer, double* real) {
   if (PyFloat_Check(item)) {
     *real = PyFloat_AS_DOUBLE(item);
-    return Taken::kFloat;
+    return ParsedAs::kFloat;
   }
   if (PyLong_Check(item)) {
     int overflow = 0;
     *integer = PyLong_AsLongLongAndOverflow(item, &overflow);
-    return overflow == 0 ? Taken::kInt : Taken::kNeither;
+    return overflow == 0 ? ParsedAs::kInt : ParsedAs::kOther;
   }
-  return TakeScalar(item, integer, real);
+  return ParseScalar(item, integer, real);
 }
 
 bool IsExact(std::int64_t integer) {
   return integer >= -kExactInFloat64 && integer <= kExactInFloat64;
 }
 
-// items[0, done) are in `words` as ints; turns them and the rest into floats. False where that
-// would lose bits.
+// Continues a list of ints as floats from the first float on. items[0, done) are in `words` as
+// ints; converts those and the rest to floats. Returns false if an int is not exact as a float:
+// such a list is left to the hooks, which know what the field accepts.
 bool ContinueAsFloats(std::int64_t* words, Py_ssize_t done, PyObject* const* items,
                       Py_ssize_t count) {
   const auto put = [words](Py_ssize_t place, double real) {
@@ -101,11 +104,11 @@ bool ContinueAsFloats(std::int64_t* words, Py_ssize_t done, PyObject* const* ite
   for (Py_ssize_t i = done; i < count; ++i) {
     std::int64_t integer = 0;
     double real = 0;
-    const Taken taken = Take(items[i], &integer, &real);
-    if (taken == Taken::kNeither || (taken == Taken::kInt && !IsExact(integer))) {
+    const ParsedAs parsed = Parse(items[i], &integer, &real);
+    if (parsed == ParsedAs::kOther || (parsed == ParsedAs::kInt && !IsExact(integer))) {
       return false;
     }
-    put(i, taken == Taken::kInt ? static_cast<double>(integer) : real);
+    put(i, parsed == ParsedAs::kInt ? static_cast<double>(integer) : real);
   }
   return true;
 }
@@ -113,6 +116,8 @@ bool ContinueAsFloats(std::int64_t* words, Py_ssize_t done, PyObject* const* ite
 }  // namespace
 
 std::optional<Numbers> ConvertNumbers(Arena& arena, PyObject* const* items, Py_ssize_t count) {
+  // Lists of exact floats and of ints are by far the most frequent, so each has a loop of its own.
+  // A list that mixes them starts over with the loop that handles both.
   auto* words = arena.Take<std::int64_t>(static_cast<std::size_t>(count));
   Py_ssize_t i = 0;
   for (; i < count && PyFloat_CheckExact(items[i]); ++i) {
@@ -129,11 +134,11 @@ std::optional<Numbers> ConvertNumbers(Arena& arena, PyObject* const* items, Py_s
   }
   for (; i < count; ++i) {
     double real = 0;
-    const Taken taken = Take(items[i], words + i, &real);
-    if (taken == Taken::kNeither) {
+    const ParsedAs parsed = Parse(items[i], words + i, &real);
+    if (parsed == ParsedAs::kOther) {
       return std::nullopt;
     }
-    if (taken == Taken::kFloat) {
+    if (parsed == ParsedAs::kFloat) {
       return ContinueAsFloats(words, i, items, count)
                  ? std::optional(Numbers{Source::kFloat64, words})
                  : std::nullopt;

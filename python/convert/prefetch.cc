@@ -18,8 +18,9 @@ constexpr const char* kInside = "prefetch: called while the same thread waits fo
 
 }  // namespace
 
-// The caller adds and removes slots; the other thread only reads those it finds in `to_read`, and
-// leaves a slot alone once it is done. So Python objects are made and dropped by the caller alone.
+// The caller adds and removes slots. The C++ thread only fills those in `to_read`, and does not
+// touch a slot after `done` is set. Thus only the caller's thread creates and destroys Python
+// objects.
 struct Prefetch::Thread {
   struct Slot {
     std::unique_ptr<PendingBatch> batch;
@@ -37,9 +38,9 @@ struct Prefetch::Thread {
     wake_reader.notify_one();
   }
 
-  // Whether the first slot is done within a moment.
+  // Waits until the first slot is done, at most 50 ms. Returns whether it is.
   bool WaitForFirst() {
-    constexpr auto kMoment = std::chrono::milliseconds(50);  // then signals are looked at
+    constexpr auto kMoment = std::chrono::milliseconds(50);  // so that the caller can check signals
     std::unique_lock lock(mutex);
     return wake_caller.wait_for(lock, kMoment, [this] { return slots.front()->done; });
   }
@@ -53,6 +54,7 @@ struct Prefetch::Thread {
     thread.join();
   }
 
+  // The C++ thread. Reads the batches in the order in which they were added, without the lock.
   void Run() {
     std::unique_lock lock(mutex);
     while (true) {
@@ -77,15 +79,15 @@ struct Prefetch::Thread {
   std::mutex mutex;
   std::condition_variable wake_reader;
   std::condition_variable wake_caller;
-  std::deque<std::unique_ptr<Slot>> slots;  // all in flight, in order; the caller's
+  std::deque<std::unique_ptr<Slot>> slots;  // drawn and not returned, in order; only the caller's
   std::deque<Slot*> to_read;
   bool stop = false;
   std::thread thread;
 };
 
-Prefetch::Prefetch(nb::handle_t<Sampler> sampler, std::uint64_t ahead)
+Prefetch::Prefetch(nb::handle_t<SamplerObject> sampler, std::uint64_t ahead)
     : owner_(Borrow(sampler.ptr())),
-      sampler_(*nb::inst_ptr<Sampler>(owner_)),
+      sampler_(*nb::inst_ptr<SamplerObject>(owner_)),
       ahead_(ahead),
       iteration_(sampler_.BeginIteration()),
       forks_(ForkCount()),
@@ -95,16 +97,19 @@ Prefetch::~Prefetch() {
   try {
     Close();
   } catch (...) {
-    PyErr_Clear();  // its store was closed: there is nothing to draw again
+    PyErr_Clear();  // the store was closed, so nothing can be drawn again
   }
 }
 
+// Joins the thread without the GIL: it does not need the GIL itself, but a long read would
+// otherwise stop all of Python.
 void Prefetch::Stop() noexcept {
   if (thread_ == nullptr) {
     return;
   }
   if (forked()) {
-    // NOLINTNEXTLINE(bugprone-unused-return-value): a forked child has no such thread to wait for
+    // NOLINTNEXTLINE(bugprone-unused-return-value): leaked: a forked child has no such thread to
+    // join
     (void)thread_.release();
     return;
   }
@@ -116,15 +121,15 @@ void Prefetch::Stop() noexcept {
 }
 
 void Prefetch::Close() {
-  const GilMutex::Hold turn(turn_, kInside);
-  CloseInTurn();
+  const GilMutex::Hold lock(mutex_, kInside);
+  CloseLocked();
 }
 
-void Prefetch::CloseInTurn() {
+void Prefetch::CloseLocked() {
   const bool mine = thread_ != nullptr && sampler_.iteration() == iteration_;
   Stop();
   if (mine) {
-    sampler_.Rewind();
+    sampler_.ReturnPrefetched();
   }
 }
 
@@ -136,24 +141,26 @@ void Prefetch::Fill() {
     } else {
       thread_->Add(std::move(batch));
     }
-    sampler_.NoteAhead(thread_->slots.size(), drained_);
+    sampler_.SetPrefetched(thread_->slots.size(), drained_);
   }
 }
 
 nb::object Prefetch::Next() {
-  const GilMutex::Hold turn(turn_, kInside);
-  return NextInTurn();
+  const GilMutex::Hold lock(mutex_, kInside);
+  return NextLocked();
 }
 
 void Prefetch::RequireThread() const {
   if (thread_ != nullptr && forked()) {
     Throw(PyExc_RuntimeError,
-          "prefetch: its thread did not come along when this process was forked; call prefetch() "
-          "again here");
+          "prefetch: a fork does not copy its thread to the new process; call prefetch() again in "
+          "this process");
   }
 }
 
-nb::object Prefetch::NextInTurn() {
+// Waits for the first batch in slices, so that Ctrl-C can end the wait. If a read failed, the
+// iteration is closed first, so that its batches are drawn again.
+nb::object Prefetch::NextLocked() {
   RequireThread();
   if (thread_ != nullptr && sampler_.iteration() != iteration_) {
     Stop();
@@ -163,7 +170,7 @@ nb::object Prefetch::NextInTurn() {
   }
   Fill();
   if (thread_->slots.empty()) {
-    sampler_.NoteAhead(0, false);  // only now does the caller see the end
+    sampler_.SetPrefetched(0, false);  // only now does the caller see the end
     Stop();
     return {};
   }
@@ -182,11 +189,11 @@ nb::object Prefetch::NextInTurn() {
   const std::unique_ptr<Thread::Slot> slot = std::move(thread_->slots.front());
   thread_->slots.pop_front();
   if (slot->error != nullptr) {
-    CloseInTurn();
+    CloseLocked();
     std::rethrow_exception(slot->error);
   }
-  sampler_.NoteAhead(thread_->slots.size(), drained_);
-  Fill();  // the next one is read while the caller uses this one
+  sampler_.SetPrefetched(thread_->slots.size(), drained_);
+  Fill();  // so that the next one is read while the caller uses this one
   return slot->batch->Finish();
 }
 

@@ -1,8 +1,9 @@
-// Prefetch: an iterator over a sampler's batches that are read ahead in a thread of C++.
+// Prefetch: an iterator over the batches of a sampler, which are read ahead in a C++ thread.
 //
-// Windows are chosen, and room for them is made, on the caller's thread; the other one only copies.
-// What was chosen but not handed out does not count in the sampler's state. Python threads may share
-// one: they get their batches one after the other.
+// The class _core.Prefetch. The caller's thread chooses the windows and allocates the outputs; the
+// C++ thread only fills them, so it needs no GIL. Batches that were drawn but not returned do not
+// count in the state of the sampler. Python threads may share an iterator: mutex_ serialises their
+// calls.
 #pragma once
 
 #include <cstdint>
@@ -15,24 +16,25 @@ namespace stream_store::python {
 
 class Prefetch {
  public:
-  /// Begins an epoch, or goes on drawing; up to `ahead` batches are read before they are asked for.
-  /// `sampler` is kept alive.
-  Prefetch(nb::handle_t<Sampler> sampler, std::uint64_t ahead);
+  /// Begins an iteration of the sampler, which it keeps alive. Up to `ahead` batches are read
+  /// before the caller asks for them.
+  Prefetch(nb::handle_t<SamplerObject> sampler, std::uint64_t ahead);
   ~Prefetch();
   Prefetch(const Prefetch&) = delete;
   Prefetch& operator=(const Prefetch&) = delete;
 
-  /// The next batch; null at the end of the epoch, after Close(), and once the sampler has begun
-  /// another iteration. Throws RuntimeError in a forked child, which has no such thread.
+  /// The next batch; null at the end of the epoch, after Close(), and after the sampler has begun
+  /// another iteration. Throws RuntimeError in a forked child, because a fork does not copy the
+  /// thread.
   nb::object Next();
 
-  /// Ends the iteration; what was read ahead will be drawn again.
+  /// Ends the iteration. The batches that were read ahead will be drawn again.
   void Close();
 
  private:
-  struct Thread;  // what both threads see
-  nb::object NextInTurn();
-  void CloseInTurn();
+  struct Thread;  // the C++ thread and the memory that it shares with the caller's
+  nb::object NextLocked();
+  void CloseLocked();
   void Fill();
   void Stop() noexcept;
   void RequireThread() const;
@@ -40,13 +42,13 @@ class Prefetch {
   bool forked() const noexcept { return ForkCount() != forks_; }
 
   nb::object owner_;
-  Sampler& sampler_;
+  SamplerObject& sampler_;
   std::uint64_t ahead_;
   std::uint64_t iteration_;
-  bool drained_ = false;            // nothing more to draw
-  std::uint64_t forks_;             // before its thread was started
+  bool drained_ = false;            // the sampler has no more batches
+  std::uint64_t forks_;             // ForkCount() when the thread was started
   std::unique_ptr<Thread> thread_;  // null when closed
-  GilMutex turn_;                   // of the Python thread that waits for a batch without the GIL
+  GilMutex mutex_;                  // held by the Python thread that is inside a call
 };
 
 }  // namespace stream_store::python

@@ -1,7 +1,8 @@
-// What every file of convert/ starts from: Python, nanobind's owning handles and the NumPy C API.
+// Included first by every file of convert/: Python, nanobind's owning handles, the NumPy C API, and
+// small helpers for errors and arguments (python.cc).
 //
-// Thread rule of the room: everything here runs with the GIL held, but for the few blocks that
-// release it around a call of the C++ library and touch no Python object meanwhile.
+// Threads: all code of convert/ runs with the GIL held, except for the blocks that release it
+// around a call of the C++ library. Those blocks touch no Python object.
 #pragma once
 
 #define PY_SSIZE_T_CLEAN
@@ -22,7 +23,7 @@ namespace stream_store::python {
 
 namespace nb = nanobind;
 
-/// Takes over a new reference; throws the Python error that is set if there is none.
+/// Takes ownership of a new reference. If it is null, throws the Python error that is set.
 inline nb::object Own(PyObject* made) {
   if (made == nullptr) {
     nb::raise_python_error();
@@ -30,36 +31,43 @@ inline nb::object Own(PyObject* made) {
   return nb::steal<nb::object>(made);
 }
 
+/// A new reference to an object.
 inline nb::object Borrow(PyObject* object) { return nb::borrow<nb::object>(object); }
 
-/// Throws the Python error that is set if `status` says so.
+/// Throws the Python error that is set if `status` is negative, as C API functions return it.
 inline void Check(int status) {
   if (status < 0) {
     nb::raise_python_error();
   }
 }
 
-/// Throws a Python exception of that type.
+/// Sets a Python exception of type `type`. Bytes of `message` that are not UTF-8 are escaped.
+void SetError(PyObject* type, const char* message) noexcept;
+
+/// The same, thrown as a C++ exception that nanobind and Guarded() turn back into it.
 [[noreturn]] void Throw(PyObject* type, const std::string& message);
 
-/// What `object` is, for messages: "float", "numpy.ndarray".
+/// The name of the type of `object`, for messages: "float", "numpy.ndarray".
 std::string TypeName(PyObject* object);
 
 /// repr(object), cut to about 60 characters; never throws.
 std::string ShortRepr(PyObject* object);
 
-/// The int64 of an int, of a NumPy integer or of anything with __index__ (bool is refused); `what`
-/// names it in the TypeError or, past int64, ValueError.
+/// The value of an int, a NumPy integer or any object with __index__, other than a bool. Throws
+/// TypeError, or ValueError if int64 cannot hold it; `what` names the argument.
 std::int64_t AsInt64(PyObject* object, const char* what);
 
-/// The items of a list, tuple or other iterable of names, as a new list. A single str or what has
-/// no items is no such list: throws `error`, "<what> must be a list of names, not 'x'".
+/// The items of a list, tuple or other iterable of names, as a new list. Throws `error`, "<what>
+/// must be a list of names, not 'x'", for a single str or bytes and for an object that is not
+/// iterable.
 nb::object ListOfNames(PyObject* names, PyObject* error, const std::string& what);
 
-/// The UTF-8 of a str, valid while it lives. Throws TypeError: `what` must be a str.
+/// The UTF-8 text of a str, valid while the str is alive. Throws TypeError; `what` names the
+/// argument.
 std::string_view AsText(PyObject* object, const char* what);
 
-/// Calls stream_store._hooks.<name>(arguments…): the conversions that are better written in Python.
+/// Calls stream_store._hooks.<name>(arguments…), one of the conversions that are written in Python
+/// because they are rare or easier there. May run any code of the user.
 template <class... Arguments>
 nb::object CallHook(const char* name, Arguments... arguments) {
   const nb::object module = Own(PyImport_ImportModule("stream_store._hooks"));

@@ -1,6 +1,4 @@
-// Raw reads: positions or windows in, one int64 array a column out.
-
-#include "convert/read.h"
+// Raw reads: store[indices], len(store) and windows(). The result has one array for each column.
 
 #include <algorithm>
 #include <array>
@@ -8,19 +6,22 @@
 
 #include "convert/arguments.h"
 #include "convert/arrays.h"
+#include "convert/assert.h"
 #include "convert/errors.h"
+#include "convert/methods.h"
 #include "convert/store.h"
 #include "convert/window_columns.h"
 
 namespace stream_store::python {
 namespace {
 
-// Runs a read, without the GIL if that is worth it: then on a Reader of its own and on inputs
-// nobody else can change.
+// Runs a read of `bytes` bytes. A large one runs without the GIL, on a copy of the reader and on
+// private inputs, because other threads may refresh the store or change the caller's array
+// meanwhile.
 template <class Read>
 void RunRead(Reader* reader, std::uint64_t bytes, Int64s* input, Read&& read) {
   if (reader == nullptr) {
-    return;  // no fields yet: nothing can have been asked for
+    return;  // no fields are declared, so there are no values and nothing to read
   }
   if (bytes < kReleaseBytes) {
     read(*reader);
@@ -39,7 +40,8 @@ void RunRead(Reader* reader, std::uint64_t bytes, Int64s* input, Read&& read) {
                                           std::to_string(size) + ")");
 }
 
-// Negative positions count from the end.
+// Replaces negative positions, which count from the end. The first loop finds out without a branch
+// for each position whether there are any.
 void Wrap(Int64s& positions, std::uint64_t size) {
   std::int64_t signs = 0;
   for (const std::int64_t position : positions.values()) {
@@ -60,9 +62,10 @@ void Wrap(Int64s& positions, std::uint64_t size) {
   }
 }
 
-// Whether the positions are first, first + 1, …: then one block copy does it. No branch inside, so
-// that the compiler uses vectors.
+// Whether the positions are consecutive, so that one block copy reads them. The loop has no
+// branches, so that the compiler can vectorise it. REQUIRES: !positions.empty()
 bool IsRun(std::span<const std::int64_t> positions) {
+  STREAM_STORE_ASSERT(!positions.empty());
   const auto first = static_cast<std::uint64_t>(positions.front());
   std::uint64_t differences = 0;
   for (std::size_t i = 0; i < positions.size(); ++i) {
@@ -71,7 +74,8 @@ bool IsRun(std::span<const std::int64_t> positions) {
   return differences == 0;
 }
 
-PyObject* GetSlice(Store& store, PyObject* slice) {
+// store[start:stop:step]. A slice without gaps is one window, which is copied in blocks.
+PyObject* GetSlice(StoreObject& store, PyObject* slice) {
   Py_ssize_t start = 0;
   Py_ssize_t stop = 0;
   Py_ssize_t step = 0;
@@ -97,7 +101,8 @@ PyObject* GetSlice(Store& store, PyObject* slice) {
   return outputs.dict.release().ptr();
 }
 
-PyObject* GetPositions(Store& store, PyObject* index) {
+// store[positions]. Consecutive positions, as a data loader often asks for, are read as one window.
+PyObject* GetPositions(StoreObject& store, PyObject* index) {
   Int64s positions(index, "positions");
   const std::uint64_t size = store.size();
   Wrap(positions, size);
@@ -136,7 +141,7 @@ PyObject* GetPositions(Store& store, PyObject* index) {
         "positions must be ints, not " + ShortRepr(index) + "; store[:] reads everything");
 }
 
-// Arrays of `out` by column; every key must be a wanted column.
+// The arrays in `out` by column. Every key must be one of the wanted columns.
 std::array<nb::object, kColumnIds> GivenOutputs(PyObject* out,
                                                 const std::vector<ColumnId>& wanted) {
   std::array<nb::object, kColumnIds> given;
@@ -154,37 +159,40 @@ std::array<nb::object, kColumnIds> GivenOutputs(PyObject* out,
     const ColumnId id = FindColumn(name.ptr(), "windows");
     if (std::ranges::find(wanted, id) == wanted.end()) {
       Throw(PyExc_ValueError, "windows: out has " + ShortRepr(name.ptr()) +
-                                  ", which is not among the columns asked for");
+                                  ", which is not one of the requested columns");
     }
     given[static_cast<std::size_t>(id)] = Own(PySequence_GetItem(pair, 1));
   }
   return given;
 }
 
-void CheckStarts(const Int64s& starts, std::int64_t width, std::uint64_t size) {
-  const std::int64_t last = static_cast<std::int64_t>(size) - width;
-  for (const std::int64_t start : starts.values()) {
-    if (start < 0 || start > last) {
-      throw Error(ErrorCode::kOutOfRange,
-                  "windows: start " + std::to_string(start) + " is outside [0, " +
-                      std::to_string(std::max<std::int64_t>(last + 1, 0)) + "): windows of " +
-                      std::to_string(width) + " in " + std::to_string(size) + " values");
-    }
+// Throws the error of the core for windows wider than the store, whose outputs might not fit into
+// memory. All other starts are checked by the read itself, before it writes anything.
+void CheckWidth(StoreObject& store, const Int64s& starts, std::uint64_t width) {
+  Reader* reader = store.Refresh();
+  if (reader == nullptr && starts.size() > 0) {
+    throw Error(ErrorCode::kOutOfRange,
+                "windows: no fields are declared yet, so there are no values");
+  }
+  if (reader != nullptr && width > reader->size()) {
+    reader->ReadWindows(starts.values(), width, WindowsOut{});
   }
 }
 
-PyObject* ReadWindows(Store& store, PyObject* given_starts, std::int64_t width, PyObject* columns,
-                      PyObject* out) {
+// windows(). The arguments are converted before the store is refreshed, because conversions may
+// append.
+PyObject* ReadWindows(StoreObject& store, PyObject* given_starts, std::int64_t width,
+                      PyObject* columns, PyObject* out) {
   if (width < 1) {
-    Throw(PyExc_ValueError, "windows: width must be at least 1, found " + std::to_string(width));
+    Throw(PyExc_ValueError, "windows: width must be at least 1 but is " + std::to_string(width));
   }
   Int64s starts(given_starts, "starts");
   const std::vector<ColumnId> wanted = WantedColumns(columns, "windows");
   const auto given = GivenOutputs(out, wanted);
   if (out != nullptr) {
-    starts.MakePrivate();  // `out` may share memory with them
+    starts.MakePrivate();  // `out` may share memory with the starts
   }
-  CheckStarts(starts, width, store.size());
+  CheckWidth(store, starts, static_cast<std::uint64_t>(width));
   Shape shape = starts.shape();
   shape += static_cast<npy_intp>(width);
   const std::uint64_t places = shape.places();
@@ -204,7 +212,7 @@ PyObject* ReadWindows(Store& store, PyObject* given_starts, std::int64_t width, 
 
 PyObject* GetItem(PyObject* self, PyObject* index) noexcept {
   return Guarded([&] {
-    Store& store = StoreOf(self);
+    StoreObject& store = StoreOf(self);
     if (PyTuple_Check(index) || PyUnicode_Check(index) || index == Py_None ||
         index == Py_Ellipsis) {
       RefuseIndex(index);

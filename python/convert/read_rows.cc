@@ -1,6 +1,4 @@
-// read_rows(): the caller's rows, read by one C++ ReadRows.
-
-#include "convert/read_rows.h"
+// read_rows(): reads the rows that the caller names with one C++ ReadRows().
 
 #include <algorithm>
 #include <utility>
@@ -8,6 +6,7 @@
 #include "convert/arguments.h"
 #include "convert/arrays.h"
 #include "convert/errors.h"
+#include "convert/methods.h"
 #include "convert/rows_output.h"
 #include "convert/store.h"
 
@@ -16,10 +15,11 @@ namespace {
 
 constexpr const char* kCall = "read_rows";
 
-// Windows of rows at the rows asked for, on a Reader that no other call moves.
-class AskedRows : public RowsReader {
+// Windows of rows that begin at the requested rows, read through a copy of the reader that no other
+// call refreshes.
+class RequestedRows : public RowsReader {
  public:
-  AskedRows(Reader reader, Int64s& rows, std::uint64_t length)
+  RequestedRows(Reader reader, Int64s& rows, std::uint64_t length)
       : reader_(std::move(reader)), rows_(rows), length_(length) {}
 
   std::uint64_t Longest(TypeId type) const override {
@@ -31,6 +31,7 @@ class AskedRows : public RowsReader {
     return reader_.ReadRows(rows_.values(), length_, columns, steps);
   }
 
+  // Checks the rows before the outputs are allocated, whose size may depend on the rows.
   void CheckRows() const {
     const auto rows = static_cast<std::int64_t>(reader_.num_rows());
     const auto last = rows - static_cast<std::int64_t>(length_);
@@ -52,8 +53,11 @@ class AskedRows : public RowsReader {
   std::uint64_t length_;
 };
 
+// The store is refreshed twice: once to know the fields, which the conversion of the arguments
+// needs, and again after it, because the conversion may have appended rows or declared other
+// fields.
 nb::object ReadAll(PyObject* self, const std::array<PyObject*, 5>& given) {
-  Store& store = StoreOf(self);
+  StoreObject& store = StoreOf(self);
   store.Refresh();
   std::shared_ptr<const FieldTable> fields = store.shared_fields();
   Int64s rows(given[0], "rows");
@@ -64,22 +68,22 @@ nb::object ReadAll(PyObject* self, const std::array<PyObject*, 5>& given) {
     length = AsInt64(given[1], "length");
     if (length < 1) {
       Throw(PyExc_ValueError,
-            "read_rows: length must be at least 1, found " + std::to_string(length));
+            "read_rows: length must be at least 1 but is " + std::to_string(length));
     }
     places += static_cast<npy_intp>(length);
   }
   Reader* reader = store.Refresh();
   if (reader == nullptr) {
-    Throw(PyExc_IndexError, "read_rows: no fields are declared yet, there are no rows");
+    Throw(PyExc_IndexError, "read_rows: no fields are declared yet, so there are no rows");
   }
   store.RequireFields(*fields);
-  auto source = std::make_unique<AskedRows>(*reader, rows, static_cast<std::uint64_t>(length));
+  auto source = std::make_unique<RequestedRows>(*reader, rows, static_cast<std::uint64_t>(length));
   source->CheckRows();
   RowsOutput output(std::move(source),
                     {self, kCall, std::move(fields), std::move(types), places, given[3], given[4]});
   const bool release = output.bytes() >= kReleaseBytes;
   if (release || output.has_out()) {
-    rows.MakePrivate();  // also where `out` shares memory with the rows asked for
+    rows.MakePrivate();  // `out` may share memory with the rows
   }
   {
     const MaybeWithoutGil released(release);

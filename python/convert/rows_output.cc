@@ -34,7 +34,7 @@ void GivenMapping::CheckAllTaken() const {
   if (dict_.is_valid() && PyDict_Size(dict_.ptr()) != taken_) {
     const nb::object keys = Own(PyDict_Keys(dict_.ptr()));
     Throw(PyExc_ValueError, std::string(call_) + ": " + what_ +
-                                " names something that is not read: " + ShortRepr(keys.ptr()));
+                                " has keys that are not read: " + ShortRepr(keys.ptr()));
   }
 }
 
@@ -102,18 +102,19 @@ nb::object RowsOutput::Make(const FieldInfo& field, int type_number, GivenMappin
                   std::string(call_) + ": " + prefix + " for field " + field.text);
 }
 
-// Room for the padded length of a ragged field: asked for, given by `out`, or the longest there is.
+// The padded length of a ragged field: `max_length` if given, else the length of the array in
+// `out`, else that of the longest row, which takes a pass over the rows.
 std::uint64_t RowsOutput::RaggedLength(TypeId type, const FieldInfo& field, PyObject* given) {
   if (PyObject* most = max_length_.Take(field.name.ptr())) {
     const std::int64_t length = AsInt64(most, "max_length");
     if (length < 0) {
       Throw(PyExc_ValueError, std::string(call_) + ": max_length of field " + field.text +
-                                  " must not be negative, found " + std::to_string(length));
+                                  " must not be negative but is " + std::to_string(length));
     }
     return static_cast<std::uint64_t>(length);
   }
   if (given != nullptr && PyObject_HasAttrString(given, "shape") != 0) {
-    // The axis behind the places; whatever else is wrong with it, CheckOut() says.
+    // The axis after those of the rows. CheckOut() reports anything else that is wrong.
     const nb::object shape = Own(PyObject_GetAttrString(given, "shape"));
     const nb::object sizes = Own(PySequence_Tuple(shape.ptr()));
     const auto axis = static_cast<Py_ssize_t>(places_.size());
@@ -126,7 +127,8 @@ std::uint64_t RowsOutput::RaggedLength(TypeId type, const FieldInfo& field, PyOb
   return source_->Longest(type);
 }
 
-// Makes room for one field and says where C++ is to write; text and nulls get their places later.
+// Allocates the outputs of one field and adds the column that points to them. Texts are read as
+// spans of stored words and become Python objects in Finish(); null fields have a mask only.
 nb::object RowsOutput::AddColumn(TypeId type) {
   const FieldInfo& field = (*fields_)[type];
   const nb::object mask = Make(field, NPY_BOOL, masks_out_, "out['_mask']");
@@ -148,6 +150,8 @@ nb::object RowsOutput::AddColumn(TypeId type) {
   return array;
 }
 
+// The array of a field of numbers or decimals. Decimals are read as words, with one more dimension,
+// and the hook converts them in Finish(); so they cannot be read into an array of `out`.
 nb::object RowsOutput::AddItems(TypeId type, const FieldInfo& field, RowsColumn& column) {
   Shape shape = places_;
   PyObject* given = field.kind == ValueKind::kDecimal ? nullptr : out_.Take(field.name.ptr());
@@ -178,6 +182,7 @@ void RowsOutput::Read() {
   }
 }
 
+// The order of the keys is that of the requested fields, then the three that begin with "_".
 nb::object RowsOutput::Finish() {
   nb::object result = Own(PyDict_New());
   for (std::size_t i = 0; i < types_.size(); ++i) {
@@ -197,7 +202,7 @@ nb::object RowsOutput::Finish() {
   return result;
 }
 
-// The text of every place; "" or b"" where it is missing, None for a field that has no values.
+// The nested lists of a text field, with "" or b"" where a text is missing, or of a null field.
 nb::object RowsOutput::FinishObjects(std::size_t column) {
   const FieldInfo& field = (*fields_)[types_[column]];
   std::vector<nb::object> items;
@@ -214,7 +219,8 @@ nb::object RowsOutput::FinishObjects(std::size_t column) {
   return Nest(0, items, next);
 }
 
-// Nested lists in the shape of the places; the item itself where that is ().
+// Nested lists of the items from `next` on, in the shape of the rows; the item itself if that is
+// ().
 nb::object RowsOutput::Nest(std::size_t axis, std::vector<nb::object>& items, std::size_t& next) {
   if (axis == places_.size()) {
     return std::move(items[next++]);

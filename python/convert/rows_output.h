@@ -1,7 +1,10 @@
-// RowsOutput: the arrays and lists of decoded rows, whoever chooses the rows.
+// RowsOutput: the arrays and lists of a batch of decoded rows.
 //
-// In three steps, so that the second may run on another thread: make room (with the GIL), read
-// (without), put the result together (with it again). Who uses it: read_rows.cc, sampler.cc.
+// Used by read_rows.cc, where the caller names the rows, and by sampler.cc, where a sampler chooses
+// them. There are three steps, so that the second can run without the GIL and on another thread:
+//   1. The constructor allocates the outputs (with the GIL).
+//   2. Read() fills them (with or without the GIL).
+//   3. Finish() builds the dict that Python gets (with the GIL).
 #pragma once
 
 #include <memory>
@@ -17,31 +20,35 @@
 
 namespace stream_store::python {
 
-/// The rows of one read. Its methods touch no Python object.
+/// The rows of one read. Its methods touch no Python object, so they may run without the GIL.
 class RowsReader {
  public:
   virtual ~RowsReader() = default;
+
+  /// The largest number of items that a ragged field has in any of the rows.
   virtual std::uint64_t Longest(TypeId type) const = 0;
 
-  /// Returns what spans point into, if not into the store itself.
+  /// Fills the columns and the steps. Returns the owner of the memory that RowsColumn::spans point
+  /// into; null if that is the store itself.
   virtual std::shared_ptr<const void> Read(std::span<const RowsColumn> columns,
                                            Step* steps) const = 0;
 };
 
-/// `out=` or `max_length=`: a mapping, or nothing.
+/// The mapping given as `out=` or `max_length=`, or none.
 class GivenMapping {
  public:
-  /// Throws TypeError. `call` and `what` name it in messages; both live as long as the process.
+  /// Throws TypeError if `mapping` is not a mapping, None or null. `call` and `what` name it in
+  /// messages and must be string literals.
   GivenMapping(PyObject* mapping, const char* call, const char* what);
 
   bool given() const { return dict_.is_valid(); }
 
-  /// Borrowed; null if not given. What was asked for counts as known.
+  /// The value of a key, borrowed; null if there is none. Marks the key as used.
   PyObject* Take(PyObject* key);
 
   PyObject* Take(const char* key) { return Take(Own(PyUnicode_InternFromString(key)).ptr()); }
 
-  /// Throws ValueError if something was given that nothing asked for.
+  /// Throws ValueError if the mapping has keys that were not used.
   void CheckAllTaken() const;
 
  private:
@@ -51,34 +58,35 @@ class GivenMapping {
   Py_ssize_t taken_ = 0;
 };
 
-/// Types of the fields named, or of all; each once. Throws ValueError, TypeError.
+/// The type ids of the named fields, each once; of all declared fields if `names` is null or None.
+/// Throws ValueError, TypeError.
 std::vector<TypeId> WantedTypes(const FieldTable& fields, PyObject* names, const char* call);
 
-/// What a read of rows is asked for. Objects are borrowed.
+/// The arguments of a read of rows. Python objects are borrowed.
 struct RowsRequest {
   PyObject* self = nullptr;    ///< the StreamStore, for hooks
   const char* call = nullptr;  ///< for messages
   std::shared_ptr<const FieldTable> fields;
   std::vector<TypeId> types;
-  Shape places;
+  Shape places;  ///< shape of the rows: that of the requested rows, plus the length of windows
   PyObject* out = nullptr;
   PyObject* max_length = nullptr;
 };
 
 class RowsOutput {
  public:
-  /// Throws as read_rows() does, before anything is read.
+  /// Allocates the outputs, or checks those given as `out`. Throws the errors of read_rows().
   RowsOutput(std::unique_ptr<RowsReader> source, RowsRequest request);
 
-  /// Bytes that Read() fills, about.
+  /// Bytes that Read() fills, approximately.
   std::uint64_t bytes() const noexcept { return bytes_; }
 
   bool has_out() const noexcept { return out_.given(); }
 
-  /// Reads all there is. Call without the GIL or with it.
+  /// Reads the rows. Touches no Python object.
   void Read();
 
-  /// The dict.
+  /// Returns the dict of all outputs.
   nb::object Finish();
 
  private:
@@ -101,9 +109,9 @@ class RowsOutput {
   GivenMapping lengths_out_;
   GivenMapping max_length_;
   std::vector<RowsColumn> columns_;
-  std::vector<nb::object> arrays_;                          // one per column, or invalid
-  std::vector<std::vector<std::span<const Value>>> texts_;  // one per column, or empty
-  std::shared_ptr<const void> texts_owner_;
+  std::vector<nb::object> arrays_;                          // by column; invalid for texts, nulls
+  std::vector<std::vector<std::span<const Value>>> texts_;  // by column; empty for other kinds
+  std::shared_ptr<const void> texts_owner_;                 // keeps the memory of texts_ alive
   nb::object steps_;
   std::uint64_t bytes_ = 0;
   nb::object masks_ = Own(PyDict_New());

@@ -13,9 +13,9 @@ namespace stream_store::python {
 namespace {
 
 constexpr const char* kCall = "WindowSampler";
-constexpr std::uint64_t kManyRows = 4096;  // to look at with the GIL held
+constexpr std::uint64_t kManyRows = 4096;  // too many to scan with the GIL held
 
-// The rows of a batch that a sampler chose.
+// Reads the rows of a batch of a sampler.
 class SampledRows : public RowsReader {
  public:
   explicit SampledRows(std::shared_ptr<const WindowBatch> batch) : batch_(std::move(batch)) {}
@@ -87,24 +87,25 @@ nb::object PendingBatch::Finish() {
 
 // --- the sampler ---
 
-// The turn of a call that chooses windows. Where the fork of another thread has cut such a call
-// short, this process's copy of the C++ sampler may be half changed: it is left alone for ever, and
-// core() makes another that stands where that call began.
-class Sampler::TurnToChoose {
+// Held by a call that chooses windows. If such a call was interrupted by a fork in another thread,
+// this process's copy of the C++ sampler may be half changed. It is leaked, and core() creates
+// another one in the state of the beginning of that call.
+class SamplerObject::ChooseLock {
  public:
-  explicit TurnToChoose(Sampler& sampler)
-      : turn_(sampler.turn_, "WindowSampler: called while the same thread is inside a call of it") {
-    if (turn_.was_lost()) {
-      // NOLINTNEXTLINE(bugprone-unused-return-value): nobody may touch it
+  explicit ChooseLock(SamplerObject& sampler)
+      : lock_(sampler.mutex_,
+              "WindowSampler: called while the same thread is inside a call of it") {
+    if (lock_.was_lost()) {
+      // NOLINTNEXTLINE(bugprone-unused-return-value): leaked, because its destructor may fail
       (void)sampler.core_.release();
     }
   }
 
  private:
-  GilMutex::Hold turn_;
+  GilMutex::Hold lock_;
 };
 
-Sampler::Sampler(const Arguments& arguments)
+SamplerObject::SamplerObject(const Arguments& arguments)
     : options_(arguments.options),
       max_length_(arguments.max_length),
       with_stores_(arguments.with_stores) {
@@ -114,7 +115,7 @@ Sampler::Sampler(const Arguments& arguments)
   if (stores_.empty()) {
     Throw(PyExc_ValueError, "WindowSampler: expected at least one store");
   }
-  Store& first = StoreAt(0);
+  StoreObject& first = StoreAt(0);
   first.Refresh();
   fields_ = first.shared_fields();
   const nb::object names = Own(PySequence_List(arguments.segment_by.ptr()));
@@ -126,24 +127,26 @@ Sampler::Sampler(const Arguments& arguments)
   columns_ = WantedColumns(all_columns ? nullptr : arguments.columns.ptr(), kCall);
   MakeCore();
   if (options_.unit == SampleUnit::kRow && !max_length_.is_none()) {
-    Prepare(WindowBatch()).reset();  // says what is wrong with max_length
+    Prepare(WindowBatch()).reset();  // checks max_length now rather than in the first batch
   }
 }
 
-Sampler::~Sampler() {
-  if (turn_.lost()) {
-    // NOLINTNEXTLINE(bugprone-unused-return-value): it may be half changed
+SamplerObject::~SamplerObject() {
+  if (mutex_.lost()) {
+    // NOLINTNEXTLINE(bugprone-unused-return-value): leaked, because it may be half changed
     (void)core_.release();
   }
 }
 
-Store& Sampler::StoreAt(std::size_t i) const { return StoreOf(stores_[i].ptr()); }
+StoreObject& SamplerObject::StoreAt(std::size_t i) const { return StoreOf(stores_[i].ptr()); }
 
-void Sampler::MakeCore() {
+// Creates the C++ sampler on the rows that the stores have now. Other rows are accepted, other
+// fields are not: the type ids that this object has resolved would be wrong.
+void SamplerObject::MakeCore() {
   std::vector<Reader> readers;
   std::vector<std::uint64_t> generations;
   for (std::size_t i = 0; i < stores_.size(); ++i) {
-    Store& store = StoreAt(i);
+    StoreObject& store = StoreAt(i);
     Reader* reader = store.Refresh();
     if (reader == nullptr) {
       Throw(PyExc_ValueError,
@@ -155,64 +158,68 @@ void Sampler::MakeCore() {
   }
   if (!generations_.empty() && !(readers[0].schema() == schema_)) {
     Throw(PyExc_RuntimeError,
-          "WindowSampler: the fields of its store were declared anew; make another sampler");
+          "WindowSampler: other fields were declared in its store; create another sampler");
   }
   const Schema schema = readers[0].schema();
-  // May throw: then all is as it was.
+  // May throw, so the members are changed only afterwards.
   core_ = std::make_unique<WindowSampler>(std::move(readers), options_);
   schema_ = schema;
   generations_ = std::move(generations);
 }
 
-// The C++ sampler, over what its stores are now.
-WindowSampler& Sampler::core() {
+// The C++ sampler, recreated if a fork has made it unusable, or if a store was cleared or its rows
+// were replaced. In the second case the numbers of the old windows mean nothing, so an epoch cannot
+// continue: the exception reports that once, and afterwards the sampler draws from the new rows.
+WindowSampler& SamplerObject::core() {
   bool same = true;
   for (std::size_t i = 0; i < stores_.size(); ++i) {
-    Store& store = StoreAt(i);
+    StoreObject& store = StoreAt(i);
     store.RequireOpen();
     same = same && store.generation() == generations_[i];
   }
   if (core_ == nullptr && same) {
     MakeCore();
-    core_->Restore(before_);
-    if (in_epoch_ && !before_.extents.empty() && !before_.finished) {
-      core_->BeginEpoch();  // goes on with that one
+    core_->Restore(saved_state_);
+    if (in_epoch_ && !saved_state_.extents.empty() && !saved_state_.finished) {
+      core_->BeginEpoch();  // continues the restored epoch
     }
   } else if (!same) {
-    const SamplerState state = core_ == nullptr ? before_ : core_->state();
+    const SamplerState state = core_ == nullptr ? saved_state_ : core_->state();
     MakeCore();
-    SamplerState again = core_->state();  // of the new ids, without the old extents
+    SamplerState again = core_->state();  // has the ids of the new stores and no extents
     again.seed = state.seed;
     again.epoch = state.epoch;
     again.batches = options_.replacement ? state.batches : 0;
     core_->Restore(again);
     if (!state.extents.empty() && !state.finished) {
       Throw(PyExc_RuntimeError,
-            "WindowSampler: its store was cleared or filled anew in the middle of an epoch");
+            "WindowSampler: its store was cleared, or its rows were replaced, in the middle of an "
+            "epoch");
     }
   }
   return *core_;
 }
 
-// Whether the next look takes so long that the GIL is better released; if so, a fork may find it
-// under way.
-bool Sampler::ManyRowsBehind() {
+// Whether the next call has so many rows to scan that it should release the GIL. If so, saves the
+// state, because a fork may then happen during that call.
+bool SamplerObject::HasManyUnscannedRows() {
   const bool many = interop::UnscannedRows(*core_) > kManyRows;
   if (many) {
-    before_ = core_->state();
+    saved_state_ = core_->state();
   }
   return many;
 }
 
+// Runs `choose` on the C++ sampler, without the GIL if it has many rows to scan.
 template <class Choose>
-bool Sampler::ChooseBatch(WindowBatch& batch, Choose&& choose) {
-  const TurnToChoose turn(*this);
+bool SamplerObject::ChooseBatch(WindowBatch& batch, Choose&& choose) {
+  const ChooseLock lock(*this);
   WindowSampler& sampler = core();
-  const MaybeWithoutGil released(ManyRowsBehind());
+  const MaybeWithoutGil released(HasManyUnscannedRows());
   return choose(sampler, batch);
 }
 
-std::unique_ptr<PendingBatch> Sampler::Prepare(WindowBatch batch) {
+std::unique_ptr<PendingBatch> SamplerObject::Prepare(WindowBatch batch) {
   auto pending = std::make_unique<PendingBatch>(std::move(batch), with_stores_);
   if (options_.unit == SampleUnit::kRow) {
     pending->MakeRows(stores_[0].ptr(), fields_, types_, max_length_.ptr());
@@ -222,7 +229,7 @@ std::unique_ptr<PendingBatch> Sampler::Prepare(WindowBatch batch) {
   return pending;
 }
 
-nb::object Sampler::Complete(std::unique_ptr<PendingBatch> pending) {
+nb::object SamplerObject::Complete(std::unique_ptr<PendingBatch> pending) {
   {
     const MaybeWithoutGil released(pending->bytes() >= kReleaseBytes);
     pending->Read();
@@ -230,7 +237,9 @@ nb::object Sampler::Complete(std::unique_ptr<PendingBatch> pending) {
   return pending->Finish();
 }
 
-std::unique_ptr<PendingBatch> Sampler::Draw() {
+// Choosing needs the lock, allocating does not: it may run foreign code, which may call the
+// sampler.
+std::unique_ptr<PendingBatch> SamplerObject::Draw() {
   WindowBatch batch;
   const bool there = ChooseBatch(batch, [this](WindowSampler& sampler, WindowBatch& chosen) {
     if (!options_.replacement) {
@@ -242,10 +251,10 @@ std::unique_ptr<PendingBatch> Sampler::Draw() {
   return there ? Prepare(std::move(batch)) : nullptr;
 }
 
-nb::object Sampler::Sample() {
+nb::object SamplerObject::Sample() {
   if (core_ != nullptr && interop::Prefetched(*core_) > 0) {
-    ++iteration_;  // ends who reads ahead, and draws that again
-    Rewind();
+    ++iteration_;  // ends the iterator that reads ahead, whose batches are drawn again
+    ReturnPrefetched();
   }
   WindowBatch batch;
   ChooseBatch(batch, [](WindowSampler& sampler, WindowBatch& chosen) {
@@ -255,12 +264,12 @@ nb::object Sampler::Sample() {
   return Complete(Prepare(std::move(batch)));
 }
 
-nb::object Sampler::NextBatch() {
+nb::object SamplerObject::NextBatch() {
   std::unique_ptr<PendingBatch> pending = Draw();
   return pending == nullptr ? nb::object(nb::none()) : Complete(std::move(pending));
 }
 
-void Sampler::BeginEpoch() {
+void SamplerObject::BeginEpoch() {
   WindowBatch none;
   ChooseBatch(none, [](WindowSampler& sampler, WindowBatch&) {
     sampler.BeginEpoch();
@@ -269,7 +278,7 @@ void Sampler::BeginEpoch() {
   in_epoch_ = true;
 }
 
-nb::object Sampler::ReadStarts(nb::handle indices) {
+nb::object SamplerObject::ReadStarts(nb::handle indices) {
   const Int64s given(indices.ptr(), "indices");
   std::vector<std::uint64_t> numbers;
   numbers.reserve(given.size());
@@ -295,7 +304,7 @@ nb::object Sampler::ReadStarts(nb::handle indices) {
   return Complete(Prepare(std::move(batch)));
 }
 
-std::uint64_t Sampler::NumStarts() {
+std::uint64_t SamplerObject::NumStarts() {
   WindowBatch none;
   std::uint64_t starts = 0;
   ChooseBatch(none, [&](WindowSampler& sampler, WindowBatch&) {
@@ -305,7 +314,7 @@ std::uint64_t Sampler::NumStarts() {
   return starts;
 }
 
-std::uint64_t Sampler::EpochBatches() {
+std::uint64_t SamplerObject::EpochBatches() {
   WindowBatch none;
   std::uint64_t batches = 0;
   ChooseBatch(none, [&](WindowSampler& sampler, WindowBatch&) {
@@ -315,21 +324,21 @@ std::uint64_t Sampler::EpochBatches() {
   return batches;
 }
 
-// Waits in short turns, so that Ctrl-C ends it and other threads get theirs.
-bool Sampler::WaitForStart(double seconds) {
-  constexpr std::chrono::nanoseconds kTurn = std::chrono::milliseconds(50);
+// Waits in slices of 50 ms, so that Ctrl-C can end it and other threads can use the sampler.
+bool SamplerObject::WaitForStart(double seconds) {
+  constexpr std::chrono::nanoseconds kSlice = std::chrono::milliseconds(50);
   const auto until = std::chrono::steady_clock::now() +
                      std::chrono::duration_cast<std::chrono::steady_clock::duration>(
                          std::chrono::duration<double>(std::min(seconds, 1e9)));
   while (true) {
     const auto left = until - std::chrono::steady_clock::now();
     {
-      const TurnToChoose turn(*this);
+      const ChooseLock lock(*this);
       WindowSampler& sampler = core();
-      before_ = sampler.state();
+      saved_state_ = sampler.state();
       const MaybeWithoutGil released(true);
       if (sampler.WaitForStart(
-              std::clamp<std::chrono::nanoseconds>(left, std::chrono::nanoseconds(0), kTurn))) {
+              std::clamp<std::chrono::nanoseconds>(left, std::chrono::nanoseconds(0), kSlice))) {
         return true;
       }
     }
@@ -340,17 +349,17 @@ bool Sampler::WaitForStart(double seconds) {
   }
 }
 
-std::uint64_t Sampler::BeginIteration() {
-  Rewind();
+std::uint64_t SamplerObject::BeginIteration() {
+  ReturnPrefetched();
   if (!options_.replacement) {
     BeginEpoch();
   }
   return ++iteration_;
 }
 
-void Sampler::Rewind() {
-  const TurnToChoose turn(*this);
-  if (core_ != nullptr) {  // else `before_` counts nothing that was not handed out
+void SamplerObject::ReturnPrefetched() {
+  const ChooseLock lock(*this);
+  if (core_ != nullptr) {  // otherwise saved_state_ counts only the batches that were returned
     interop::ReturnPrefetched(*core_);
   }
 }
@@ -369,23 +378,22 @@ std::string HexOf(const std::array<std::uint8_t, 16>& id) {
   return text;
 }
 
-[[noreturn]] void RefuseState(const std::string& what) {
-  Throw(PyExc_ValueError, "load_state_dict: " + what);
+[[noreturn]] void RefuseState(const std::string& problem) {
+  Throw(PyExc_ValueError, "load_state_dict: " + problem);
 }
 
 nb::object Item(const nb::dict& state, const char* key) {
   PyObject* item = PyDict_GetItemString(state.ptr(), key);
   if (item == nullptr) {
-    RefuseState(std::string("expected a state of a WindowSampler but it has no '") + key + "'");
+    RefuseState(std::string("expected the state of a WindowSampler but it has no '") + key + "'");
   }
   return Borrow(item);
 }
 
 std::uint64_t Count(PyObject* item, const char* key) {
-  const std::int64_t count =
-      PyLong_Check(item) ? AsInt64(item, key) : -1;  // what may be is checked by C++
+  const std::int64_t count = PyLong_Check(item) ? AsInt64(item, key) : -1;  // C++ checks the range
   if (count < 0) {
-    RefuseState(std::string("'") + key + "' must be an int from 0 on, found " + ShortRepr(item));
+    RefuseState(std::string("'") + key + "' must be an int >= 0, not " + ShortRepr(item));
   }
   return static_cast<std::uint64_t>(count);
 }
@@ -393,7 +401,7 @@ std::uint64_t Count(PyObject* item, const char* key) {
 std::vector<std::uint64_t> Counts(const nb::dict& state, const char* key) {
   const nb::object list = Item(state, key);
   if (!PyList_Check(list.ptr()) && !PyTuple_Check(list.ptr())) {
-    RefuseState(std::string("'") + key + "' must be a list, found " + ShortRepr(list.ptr()));
+    RefuseState(std::string("'") + key + "' must be a list, not " + ShortRepr(list.ptr()));
   }
   const nb::object items = Own(PySequence_List(list.ptr()));
   std::vector<std::uint64_t> counts;
@@ -414,8 +422,8 @@ nb::list ListOf(const std::vector<EpochExtent>& extents, std::uint64_t EpochExte
 
 }  // namespace
 
-nb::dict Sampler::State() {
-  const TurnToChoose turn(*this);
+nb::dict SamplerObject::State() {
+  const ChooseLock lock(*this);
   const SamplerState state = core().state();
   nb::list ids;
   for (const auto& id : state.stores) {
@@ -430,18 +438,24 @@ nb::dict Sampler::State() {
   dict["finished"] = state.finished ? 1 : 0;
   dict["rows"] = ListOf(state.extents, &EpochExtent::rows);
   dict["values"] = ListOf(state.extents, &EpochExtent::values);
-  dict["tails"] = ListOf(state.extents, &EpochExtent::tail);
+  nb::list tails;
+  for (const EpochExtent& extent : state.extents) {
+    tails.append(static_cast<std::uint64_t>(extent.last_row));
+  }
+  dict["tails"] = tails;
   return dict;
 }
 
-void Sampler::Restore(const nb::dict& state_dict) {
-  const TurnToChoose turn(*this);
+// Converts the whole state before it changes anything. The ids of the stores are compared here,
+// because a state of another store would otherwise select windows that mean something else.
+void SamplerObject::Restore(const nb::dict& state_dict) {
+  const ChooseLock lock(*this);
   WindowSampler& sampler = core();
   SamplerState state = sampler.state();
   const nb::object ids = Own(PySequence_List(Item(state_dict, "stores").ptr()));
   if (PyList_GET_SIZE(ids.ptr()) != static_cast<Py_ssize_t>(state.stores.size())) {
-    RefuseState("the state is of " + std::to_string(PyList_GET_SIZE(ids.ptr())) +
-                " stores, this sampler of " + std::to_string(state.stores.size()));
+    RefuseState("expected the state of a sampler of " + std::to_string(state.stores.size()) +
+                " stores but found one of " + std::to_string(PyList_GET_SIZE(ids.ptr())));
   }
   for (std::size_t i = 0; i < state.stores.size(); ++i) {
     const nb::object id = Borrow(PyList_GET_ITEM(ids.ptr(), static_cast<Py_ssize_t>(i)));
@@ -460,14 +474,14 @@ void Sampler::Restore(const nb::dict& state_dict) {
   const std::vector<std::uint64_t> values = Counts(state_dict, "values");
   const std::vector<std::uint64_t> tails = Counts(state_dict, "tails");
   if (rows.size() != values.size() || rows.size() != tails.size()) {
-    RefuseState("'rows', 'values' and 'tails' differ in length");
+    RefuseState("'rows', 'values' and 'tails' must have equal lengths");
   }
   state.extents.clear();
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    state.extents.push_back({rows[i], values[i], tails[i]});
+    state.extents.push_back({rows[i], values[i], static_cast<LastRow>(tails[i])});
   }
-  ++iteration_;  // iterators of before do not go on
-  const MaybeWithoutGil released(ManyRowsBehind());
+  ++iteration_;  // ends all earlier iterators
+  const MaybeWithoutGil released(HasManyUnscannedRows());
   sampler.Restore(state);
   in_epoch_ = false;
 }

@@ -1,9 +1,16 @@
-// Sampler: a WindowSampler over Python's stores, and the batches it makes of it.
+// SamplerObject: the C++ part of a WindowSampler of Python, and the batches that it makes.
 //
-// Base of `class WindowSampler` in Python. It holds the StreamStore objects, so that a store lives
-// as long as its samplers, and starts anew when a temporary store was cleared or filled anew.
-// Thread rules: the GIL guards every member; choosing windows may release it (the first look at a
-// long store), and other calls wait for that.
+// The class _core.Sampler, base of `class WindowSampler` in Python. It keeps the StreamStore
+// objects alive. When one of them was cleared or its rows were replaced, it starts again on the new
+// rows.
+//
+// Forks: a data loader may fork while another thread chooses windows without the GIL. In the child
+// the C++ sampler may then be half changed, so it must not be used, not even destroyed. The child
+// leaks it and creates another one in the state that the sampler had when that call began
+// (`saved_state_`).
+//
+// Threads: the GIL guards every member. Choosing windows may release the GIL, because the first
+// scan of a long store takes time; other calls that choose wait for it (`mutex_`).
 #pragma once
 
 #include <cstdint>
@@ -23,24 +30,28 @@
 
 namespace stream_store::python {
 
-class Store;
+class StoreObject;
 
-/// One batch under way: room was made, then it is read, then it becomes a dict.
+/// One batch, in three steps: its outputs are allocated, then Read() fills them, then Finish()
+/// makes the dict.
 class PendingBatch {
  public:
   PendingBatch(WindowBatch batch, bool with_stores);
 
-  /// Makes room for the columns of windows of values.
+  /// Allocates the columns of windows of values.
   void MakeWindows(const std::vector<ColumnId>& columns);
 
-  /// Makes room for decoded rows.
+  /// Allocates the outputs of decoded rows.
   void MakeRows(PyObject* store, std::shared_ptr<const FieldTable> fields,
                 const std::vector<TypeId>& types, PyObject* max_length);
 
   std::uint64_t bytes() const noexcept { return bytes_; }
 
-  void Read();          ///< Touches no Python object.
-  nb::object Finish();  ///< The dict.
+  /// Fills the outputs. Touches no Python object.
+  void Read();
+
+  /// Returns the dict of the outputs.
+  nb::object Finish();
 
  private:
   std::shared_ptr<WindowBatch> batch_;
@@ -51,27 +62,34 @@ class PendingBatch {
   std::uint64_t bytes_ = 0;
 };
 
-class Sampler {
+class SamplerObject {
  public:
-  /// What a sampler is made of, as Python gives it.
+  /// The arguments of a sampler, as Python passes them.
   struct Arguments {
     nb::list stores;         ///< StreamStore objects
-    SamplerOptions options;  ///< segment_by still empty
-    nb::object segment_by;   ///< names
+    SamplerOptions options;  ///< segment_by is empty here
+    nb::object segment_by;   ///< names of fields
     nb::object columns;
     nb::object fields;
     nb::object max_length;
-    bool with_stores = false;  ///< whether batches say which store each window is of
+    bool with_stores = false;  ///< whether batches have a column with the store of each window
   };
 
-  explicit Sampler(const Arguments& arguments);
-  ~Sampler();
-  Sampler(const Sampler&) = delete;
-  Sampler& operator=(const Sampler&) = delete;
+  explicit SamplerObject(const Arguments& arguments);
+  ~SamplerObject();
+  SamplerObject(const SamplerObject&) = delete;
+  SamplerObject& operator=(const SamplerObject&) = delete;
 
-  nb::object Sample();     ///< a batch with replacement
-  void BeginEpoch();       ///< without
-  nb::object NextBatch();  ///< of the epoch, or with replacement; None at its end
+  /// A batch drawn with replacement. Ends an iteration that has read batches ahead.
+  nb::object Sample();
+
+  /// Begins the next epoch, or continues a restored one.
+  void BeginEpoch();
+
+  /// The next batch of the epoch, None at its end; with replacement, the next batch.
+  nb::object NextBatch();
+
+  /// The windows with the given numbers, in [-NumStarts(), NumStarts()).
   nb::object ReadStarts(nb::handle indices);
 
   std::uint64_t NumStarts();
@@ -81,29 +99,34 @@ class Sampler {
   nb::dict State();
   void Restore(const nb::dict& state_dict);
 
-  /// Counts iterators: only the youngest goes on.
+  /// Begins an iteration, which ends all earlier ones, and returns its number.
   std::uint64_t BeginIteration();
 
+  /// The number of the current iteration. An iterator with another number has ended.
   std::uint64_t iteration() const noexcept { return iteration_; }
 
-  /// The next batch, room made but not read; null at the end of the epoch.
+  /// The next batch, allocated but not read; null at the end of the epoch.
   std::unique_ptr<PendingBatch> Draw();
 
-  /// As interop::SetPrefetched().
-  void NoteAhead(std::uint64_t batches, bool end) { interop::SetPrefetched(core(), batches, end); }
+  /// Sets how many drawn batches have not been returned to the caller; see
+  /// interop::SetPrefetched().
+  void SetPrefetched(std::uint64_t batches, bool end) {
+    interop::SetPrefetched(core(), batches, end);
+  }
 
-  void Rewind();
+  /// Makes the sampler draw those batches again.
+  void ReturnPrefetched();
 
  private:
-  class TurnToChoose;
+  class ChooseLock;
   WindowSampler& core();
   void MakeCore();
-  bool ManyRowsBehind();
+  bool HasManyUnscannedRows();
   std::unique_ptr<PendingBatch> Prepare(WindowBatch batch);
   nb::object Complete(std::unique_ptr<PendingBatch> pending);
   template <class Choose>
   bool ChooseBatch(WindowBatch& batch, Choose&& choose);
-  Store& StoreAt(std::size_t i) const;
+  StoreObject& StoreAt(std::size_t i) const;
 
   std::vector<nb::object> stores_;
   SamplerOptions options_;
@@ -113,12 +136,12 @@ class Sampler {
   bool with_stores_;
   std::shared_ptr<const FieldTable> fields_;
   Schema schema_;
-  std::vector<std::uint64_t> generations_;  // of the stores' readers
-  std::unique_ptr<WindowSampler> core_;     // null after a fork that found it at work
-  SamplerState before_;                     // of core_, when it last released the GIL
-  bool in_epoch_ = false;                   // an epoch was begun, not only restored
+  std::vector<std::uint64_t> generations_;  // by store: StoreObject::generation() in core_
+  std::unique_ptr<WindowSampler> core_;     // null in a child that was forked while it was in use
+  SamplerState saved_state_;                // of core_, when it was last used without the GIL
+  bool in_epoch_ = false;                   // an epoch was begun after the last Restore()
   std::uint64_t iteration_ = 0;
-  GilMutex turn_;  // of who chooses
+  GilMutex mutex_;  // held by a call that chooses windows
 };
 
 }  // namespace stream_store::python

@@ -37,7 +37,7 @@ bool Is(const nb::dict& options, const char* name, const char* text) {
 
 }  // namespace
 
-void MakeSampler(Sampler* where, nb::list stores, const nb::dict& options) {
+void MakeSampler(SamplerObject* where, nb::list stores, const nb::dict& options) {
   SamplerOptions made;
   made.length = Count(options, "length");
   made.unit = Is(options, "unit", "row") ? SampleUnit::kRow : SampleUnit::kValue;
@@ -56,9 +56,9 @@ void MakeSampler(Sampler* where, nb::list stores, const nb::dict& options) {
   made.rank = Count(options, "rank");
   made.world_size = Count(options, "world_size");
   made.drop_last = Truth(options, "drop_last");
-  new (where) Sampler({std::move(stores), made, Borrow(Take(options, "segment_by")),
-                       Borrow(Take(options, "columns")), Borrow(Take(options, "fields")),
-                       Borrow(Take(options, "max_length")), Truth(options, "with_stores")});
+  new (where) SamplerObject({std::move(stores), made, Borrow(Take(options, "segment_by")),
+                             Borrow(Take(options, "columns")), Borrow(Take(options, "fields")),
+                             Borrow(Take(options, "max_length")), Truth(options, "with_stores")});
 }
 
 nb::object NextPrefetched(Prefetch& prefetch) {

@@ -1,4 +1,4 @@
-// The options of a WindowSampler across the border.
+// Converts the options of a WindowSampler from Python. Bound by bind_sampler.cc.
 #pragma once
 
 #include "convert/prefetch.h"
@@ -7,10 +7,11 @@
 
 namespace stream_store::python {
 
-/// Sampler.__init__: `options` is a dict of all of them, checked by sampler.py.
-void MakeSampler(Sampler* where, nb::list stores, const nb::dict& options);
+/// Sampler.__init__(stores, options). `options` is a dict with all options, which sampler.py has
+/// checked.
+void MakeSampler(SamplerObject* where, nb::list stores, const nb::dict& options);
 
-/// Prefetch::Next(), None at the end.
+/// Prefetch.next_batch(): the next batch, None at the end.
 nb::object NextPrefetched(Prefetch& prefetch);
 
 }  // namespace stream_store::python

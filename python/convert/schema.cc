@@ -1,6 +1,9 @@
-// Schemas across the border, attribute by attribute.
+// Schemas between Python and C++, attribute by attribute.
 
 #include "convert/schema.h"
+
+#include <array>
+#include <string>
 
 #include "convert/errors.h"
 
@@ -27,7 +30,7 @@ DType DTypeOf(const std::string& name) {
       return static_cast<DType>(i);
     }
   }
-  Throw(PyExc_ValueError, "no dtype is called '" + name + "'");
+  Throw(PyExc_ValueError, "unknown dtype '" + name + "'");
 }
 
 Field FieldFromSpec(PyObject* spec) {
@@ -42,13 +45,13 @@ Field FieldFromSpec(PyObject* spec) {
     const std::int64_t dimension = AsInt64(PyTuple_GET_ITEM(shape.ptr(), i), "a dimension");
     if (dimension < -1 || dimension >= std::int64_t{kRagged}) {
       Throw(PyExc_ValueError,
-            "field '" + field.name + "': no dimension can be " + std::to_string(dimension));
+            "field '" + field.name + "': invalid dimension " + std::to_string(dimension));
     }
     field.shape.push_back(dimension < 0 ? kRagged : static_cast<std::uint32_t>(dimension));
   }
   const nb::object path = Own(PySequence_Tuple(Attribute(spec, "path").ptr()));
-  const bool plain =
-      PyTuple_GET_SIZE(path.ptr()) == 1 && !field.hidden;  // then C++ needs the name alone
+  // The path of a field outside structs is its name, which C++ does not want twice.
+  const bool plain = PyTuple_GET_SIZE(path.ptr()) == 1 && !field.hidden;
   for (Py_ssize_t i = 0; !plain && i < PyTuple_GET_SIZE(path.ptr()); ++i) {
     field.path.emplace_back(AsText(PyTuple_GET_ITEM(path.ptr(), i), "a part of a path"));
   }
@@ -79,7 +82,24 @@ nb::object SpecArgument(const Field& field) {
                            field.hidden ? Py_True : Py_False));
 }
 
+// In the order of DTypeKind; features/dtypes.py declares the same names.
+constexpr std::array kKindNames = {"null", "bool",      "int",      "uint",    "float", "date",
+                                   "time", "timestamp", "duration", "decimal", "bytes"};
+
+nb::object PyText(std::string_view text) { return PyText(std::string(text)); }
+
 }  // namespace
+
+nb::object DTypeTable() {
+  nb::list table;
+  for (int i = 0; i < kDTypeCount; ++i) {
+    const DTypeInfo& info = InfoOf(static_cast<DType>(i));
+    table.append(nb::make_tuple(PyText(info.name), kKindNames[static_cast<std::size_t>(info.kind)],
+                                info.bits, info.item_bytes, info.item_words, PyText(info.numpy),
+                                PyText(info.arrow_format), PyText(info.unit)));
+  }
+  return table;
+}
 
 std::vector<Field> FieldsFromSpecs(nb::handle specs) {
   const nb::object list = Own(PySequence_List(specs.ptr()));

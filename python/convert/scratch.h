@@ -1,4 +1,7 @@
-// Memory that one append call converts into, kept from call to call.
+// Memory for the conversions of one append call, kept from call to call: an append must not
+// allocate.
+//
+// Used by append.cc, extend.cc and column.cc. The GIL guards it.
 #pragma once
 
 #include <algorithm>
@@ -12,9 +15,11 @@
 
 namespace stream_store::python {
 
-/// Bump memory with stable addresses: what was handed out stays where it is until Reset().
+/// Memory that is allocated piece by piece and freed all at once. A piece is valid, and does not
+/// move, until Reset().
 class Arena {
  public:
+  /// Memory for `count` items, not initialised.
   template <class T>
   T* Take(std::size_t count) {
     const std::size_t bytes = (std::max<std::size_t>(count, 1) * sizeof(T) + 7) / 8 * 8;
@@ -26,6 +31,7 @@ class Arena {
     return reinterpret_cast<T*>(start);
   }
 
+  /// Frees all pieces. Keeps one chunk for the next call, unless it is larger than kKeptBytes.
   void Reset() noexcept {
     at_ = 0;
     if (chunks_.size() > 1 || end_ > kKeptBytes) {
@@ -46,16 +52,17 @@ class Arena {
   }
 
   std::vector<std::unique_ptr<std::byte[]>> chunks_;
-  std::size_t at_ = 0;
-  std::size_t end_ = 0;
+  std::size_t at_ = 0;   // of the last chunk: bytes in use
+  std::size_t end_ = 0;  // and its size
 };
 
+/// The converted arguments of one append call.
 struct Scratch {
   std::vector<Step> steps;
   std::vector<FieldWrite> writes;
   std::vector<nb::object> kept;  ///< owners of memory that `writes` points into
   Arena arena;
-  bool busy = false;
+  bool busy = false;  ///< in use by a call
 
   void Reset() noexcept {
     steps.clear();
@@ -66,8 +73,8 @@ struct Scratch {
   }
 };
 
-/// A scratch for one call: the store's own, or a fresh one for an append inside an append (foreign
-/// code may do so).
+/// Borrows the scratch of the store for one call, or creates one if that is in use: foreign code
+/// that runs in the conversions of an append may append to the same store.
 class ScratchLease {
  public:
   explicit ScratchLease(Scratch& own)
@@ -89,18 +96,19 @@ class ScratchLease {
   Scratch* scratch_;
 };
 
-/// Names of the last append and what fields they were: a loop passes the same str objects again and
-/// again, and comparing pointers is all it takes. Holds references, so a pointer cannot come to
-/// mean another str.
+/// The names of the last append and their type ids. A loop passes the same str objects in every
+/// iteration, so comparing pointers finds the field without hashing. The cache holds references, so
+/// that no other str can get the address of a known one.
 class NameCache {
  public:
   static constexpr std::size_t kMost = 256;
 
-  /// The type of the `place`-th name if it is the object it was last time, else -1.
+  /// The type id of the `place`-th name if it is the same object as in the last call, else -1.
   int Find(std::size_t place, PyObject* name) const noexcept {
     return place < known_.size() && known_[place].name.ptr() == name ? known_[place].type : -1;
   }
 
+  /// Remembers the `place`-th name.
   void Learn(std::size_t place, PyObject* name, TypeId type) {
     if (place < known_.size()) {
       known_[place] = {Borrow(name), type};

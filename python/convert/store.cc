@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <limits>
 
-#include "convert/errors.h"
+#include "convert/assert.h"
 
 namespace stream_store::python {
 namespace {
@@ -21,8 +21,9 @@ bool Finalizing() {
 #endif
 }
 
-// REQUIRES: seconds >= 0.
+// REQUIRES: seconds >= 0
 std::chrono::nanoseconds Nanoseconds(double seconds) {
+  STREAM_STORE_ASSERT(seconds >= 0);
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
       std::chrono::duration<double>(std::min(seconds, 1e9)));
 }
@@ -35,7 +36,7 @@ std::filesystem::path NativePath(nb::handle path) {
                       static_cast<std::size_t>(PyBytes_GET_SIZE(bytes.ptr())))};
 }
 
-Store::Store(nb::object path, const std::string& mode, const Arguments& arguments)
+StoreObject::StoreObject(nb::object path, const std::string& mode, const Arguments& arguments)
     : path_(std::move(path)), mode_(mode) {
   if (mode == "r") {
     kind_ = Kind::kReader;
@@ -62,12 +63,13 @@ Store::Store(nb::object path, const std::string& mode, const Arguments& argument
   }
 }
 
-Store::Store(const interop::Handover& files) : path_(nb::none()), mode_("r"), kind_(Kind::kReader) {
+StoreObject::StoreObject(const interop::Handover& files)
+    : path_(nb::none()), mode_("r"), kind_(Kind::kReader) {
   reader_.emplace(interop::TakeOver(files));
   TakeFields(reader_->schema());
 }
 
-Store::Store(Store& source, std::optional<std::uint64_t> num_rows)
+StoreObject::StoreObject(StoreObject& source, std::optional<std::uint64_t> num_rows)
     : path_(source.path_), mode_("r"), kind_(Kind::kSnapshot), safe_reads_(source.safe_reads_) {
   Reader* reader = source.Refresh();
   if (reader == nullptr) {
@@ -79,14 +81,15 @@ Store::Store(Store& source, std::optional<std::uint64_t> num_rows)
   schema_final_ = true;
 }
 
-Store::~Store() {
+StoreObject::~StoreObject() {
+  // Closing a writer may wait for the disk. During shutdown the GIL could not be acquired again.
   const MaybeWithoutGil released(writer_.has_value() && !closed_ && !Finalizing());
   writer_.reset();
   reader_.reset();
 }
 
-// Waits in short turns, so that Ctrl-C ends it.
-void Store::OpenReader(const Arguments& arguments) {
+// Waits for the store in slices of 0.1 s, so that Ctrl-C can end it.
+void StoreObject::OpenReader(const Arguments& arguments) {
   const std::filesystem::path native = NativePath(path_);
   const auto until = steady_clock::now() + Nanoseconds(arguments.wait);
   while (true) {
@@ -110,39 +113,40 @@ void Store::OpenReader(const Arguments& arguments) {
   TakeFields(reader_->schema());
 }
 
-void Store::TakeFields(const Schema& schema) {
+void StoreObject::TakeFields(const Schema& schema) {
   fields_ = std::make_shared<const FieldTable>(schema);
   fields_seen_ = schema.fields();
   ++fields_version_;
   names_.Clear();
 }
 
-void Store::ThrowClosed() const {
+void StoreObject::ThrowClosed() const {
   Throw(PyExc_ValueError,
         (path_.is_none() ? std::string("a temporary store") : ShortRepr(path_.ptr())) +
             ": the store is closed");
 }
 
-void Store::RequireOpen() const {
+void StoreObject::RequireOpen() const {
   if (closed_) {
     ThrowClosed();
   }
 }
 
-void Store::RequireFields(const FieldTable& fields) const {
+void StoreObject::RequireFields(const FieldTable& fields) const {
   if (fields_.get() != &fields) {
-    Throw(PyExc_RuntimeError, "the fields were declared anew while the arguments were converted");
+    Throw(PyExc_RuntimeError, "new fields were declared while the arguments were converted");
   }
 }
 
-Reader* Store::Refresh() {
+// Called by every read, so it must be fast: comparing the fields ends with the first row.
+Reader* StoreObject::Refresh() {
   RequireOpen();
   if (!reader_) {
     return nullptr;
   }
   reader_->Refresh();
   if (!schema_final_) {
-    // Fields may be declared anew by the writer until the first row is there.
+    // Until there is a row, the writer may declare other fields.
     schema_final_ = reader_->num_rows() > 0;
     if (kind_ == Kind::kReader && reader_->schema().fields() != fields_seen_) {
       ++generation_;
@@ -152,17 +156,17 @@ Reader* Store::Refresh() {
   return &*reader_;
 }
 
-std::uint64_t Store::size() {
+std::uint64_t StoreObject::size() {
   const Reader* reader = Refresh();
   return reader == nullptr ? 0 : reader->size();
 }
 
-std::uint64_t Store::rows() {
+std::uint64_t StoreObject::rows() {
   const Reader* reader = Refresh();
   return reader == nullptr ? 0 : reader->num_rows();
 }
 
-StreamStore& Store::Writer(const char* what) {
+StreamStore& StoreObject::Writer(const char* what) {
   if (closed_) {
     ThrowClosed();
   }
@@ -170,33 +174,35 @@ StreamStore& Store::Writer(const char* what) {
     throw Error(ErrorCode::kReadOnly,
                 std::string(what) + " needs a store opened for writing; " +
                     (kind_ == Kind::kSnapshot ? std::string("this is a snapshot")
-                     : path_.is_none() ? std::string("this is another process's temporary store")
+                     : path_.is_none() ? std::string("this is a temporary store of another process")
                                        : ShortRepr(path_.ptr()) + " was opened with mode='r'"));
   }
   return *writer_;
 }
 
-void Store::DefineFields(std::vector<Field> fields) {
+void StoreObject::DefineFields(std::vector<Field> fields) {
   StreamStore& writer = Writer("define_fields");
-  AppendTurn turn(*this);
-  turn.RunWithoutGil([&] { writer.DefineFields(std::move(fields)); });
+  AppendLock lock(*this);
+  lock.RunWithoutGil([&] { writer.DefineFields(std::move(fields)); });
   reader_.emplace(writer.reader());
   ++generation_;
   TakeFields(writer.schema());
 }
 
-std::uint64_t Store::Sync() {
+std::uint64_t StoreObject::Sync() {
   StreamStore& writer = Writer("sync");
   const MaybeWithoutGil released(true);
   return writer.Sync();
 }
 
-void Store::Close() {
+// Sets closed_ before it releases the GIL, so that no other thread begins a call on the closing
+// writer.
+void StoreObject::Close() {
   if (closed_) {
     return;
   }
   {
-    const AppendTurn turn(*this);
+    const AppendLock lock(*this);
     closed_ = true;
   }
   if (writer_) {
@@ -207,10 +213,10 @@ void Store::Close() {
   names_.Clear();
 }
 
-void Store::Clear() {
+void StoreObject::Clear() {
   StreamStore& writer = Writer("clear");
-  AppendTurn turn(*this);
-  turn.RunWithoutGil([&] { writer.Clear(); });
+  AppendLock lock(*this);
+  lock.RunWithoutGil([&] { writer.Clear(); });
   if (writer.declared()) {
     reader_.emplace(writer.reader());
   }
@@ -218,20 +224,21 @@ void Store::Clear() {
   last_step_.reset();
 }
 
-std::uint64_t Store::Import(std::optional<std::vector<Field>> fields,
-                            const std::function<void(StagedRows&)>& work) {
+// Holds the append lock for the whole import, which may be long; reads are not affected.
+std::uint64_t StoreObject::Import(std::optional<std::vector<Field>> fields,
+                                  const std::function<void(StagedRows&)>& work) {
   StreamStore& writer = Writer("import");
-  AppendTurn turn(*this);
+  AppendLock lock(*this);
   std::uint64_t rows = 0;
-  const bool anew = fields.has_value();
-  turn.RunWithoutGil([&] {
-    StagedRows staged = anew ? writer.StageReplacement(std::move(*fields)) : writer.Stage();
+  const bool replaces = fields.has_value();
+  lock.RunWithoutGil([&] {
+    StagedRows staged = replaces ? writer.StageReplacement(std::move(*fields)) : writer.Stage();
     work(staged);
     rows = staged.rows();
     staged.Commit();
   });
   reader_.emplace(writer.reader());
-  if (anew) {
+  if (replaces) {
     schema_final_ = false;
     ++generation_;
     TakeFields(writer.schema());
@@ -240,17 +247,17 @@ std::uint64_t Store::Import(std::optional<std::vector<Field>> fields,
   return rows;
 }
 
-Step Store::NextStep() const {
+Step StoreObject::NextStep() const {
   if (!last_step_) {
     return 0;
   }
   if (*last_step_ == std::numeric_limits<Step>::max()) {
-    Throw(PyExc_ValueError, "the last step is 2**63 - 1, there is none after it; give the step");
+    Throw(PyExc_ValueError, "the last step is 2**63 - 1, and no int64 follows it; pass the step");
   }
   return *last_step_ + 1;
 }
 
-std::optional<Step> Store::LastStep() {
+std::optional<Step> StoreObject::LastStep() {
   Reader* reader = Refresh();
   if (reader == nullptr || reader->num_rows() == 0) {
     return std::nullopt;
@@ -258,15 +265,17 @@ std::optional<Step> Store::LastStep() {
   return reader->row(static_cast<Row>(reader->num_rows() - 1)).step();
 }
 
-const Schema* Store::schema() const noexcept { return reader_ ? &reader_->schema() : nullptr; }
+const Schema* StoreObject::schema() const noexcept {
+  return reader_ ? &reader_->schema() : nullptr;
+}
 
-const Recovery& Store::recovery() const {
+const Recovery& StoreObject::recovery() const {
   RequireOpen();
   static const Recovery clean;
   return writer_ ? writer_->recovery() : reader_ ? reader_->recovery() : clean;
 }
 
-std::string Store::id() const {
+std::string StoreObject::id() const {
   RequireOpen();
   if (!reader_) {
     return "";
@@ -280,19 +289,20 @@ std::string Store::id() const {
   return text;
 }
 
-void AppendTurn::Wait() {
-  // Of all that runs without the GIL, only an import takes it meanwhile, for foreign code.
-  if (store_.turn_.mine()) {
+void AppendLock::Wait() {
+  // Of the calls that run without the GIL, only an import acquires it in between, for the foreign
+  // code of its source.
+  if (store_.append_mutex_.mine()) {
     Throw(PyExc_RuntimeError,
-          "this store is being imported into; what the import reads from cannot write to it");
+          "this store is the target of an import; the source of the import cannot write to it");
   }
-  store_.turn_.Wait();
+  store_.append_mutex_.Wait();
   store_.RequireOpen();
 }
 
-AppendTurn::~AppendTurn() {
-  if (mine_) {
-    store_.turn_.Free();
+AppendLock::~AppendLock() {
+  if (taken_) {
+    store_.append_mutex_.Free();
   }
 }
 

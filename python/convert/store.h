@@ -1,12 +1,17 @@
-// Store: what a Python object holds: a writer, a reader or a snapshot, and what conversions need to
-// know.
+// StoreObject: the C++ part of a StreamStore of Python, which is a writer, a reader or a snapshot.
 //
-// Base of `class StreamStore` in Python. A store is in one of these states: undeclared (a writer
-// without fields: nothing on disk yet), writing, reading (mode "r": follows another writer), a
-// snapshot (fixed), closed. A writer reads through a Reader of its own, refreshed at each call.
-// Thread rules: the GIL guards every member. What releases it works on a copy of the Reader (reads)
-// or has the store's turn (appends, see AppendTurn); the C++ writer itself takes calls from any
-// thread.
+// The class _core.Store, base of `class StreamStore` in Python. A store is in one of these states:
+//   - undeclared: a writer without fields; nothing is on disk yet;
+//   - writing;
+//   - reading: mode "r", follows the writer of another process;
+//   - snapshot: a fixed number of rows;
+//   - closed.
+// A writer has a Reader too, which is refreshed in each call that reads.
+//
+// Threads: the GIL guards every member. A call that releases it works on a copy of the Reader
+// (reads) or holds the append lock of the store (writes, see AppendLock). Foreign code may run
+// whenever Python objects are allocated or converted, and may then close the store, clear it or
+// declare other fields: Current(), RequireFields() and generation() detect this.
 #pragma once
 
 #include <cstdint>
@@ -29,10 +34,11 @@
 
 namespace stream_store::python {
 
-/// From how many bytes on a call releases the GIL around its C++ work.
+/// A call releases the GIL if it reads or writes at least this many bytes; for less, releasing
+/// costs more than it gains.
 inline constexpr std::uint64_t kReleaseBytes = std::uint64_t{32} << 10;
 
-/// Releases the GIL, if asked to, for as long as it lives.
+/// Releases the GIL from construction to destruction, if `release` is true.
 class MaybeWithoutGil {
  public:
   explicit MaybeWithoutGil(bool release) : state_(release ? PyEval_SaveThread() : nullptr) {}
@@ -50,53 +56,53 @@ class MaybeWithoutGil {
   PyThreadState* state_;
 };
 
-/// The path of a str or os.PathLike that holds one.
+/// The path in a str, bytes or os.PathLike, encoded as the file system wants it.
 std::filesystem::path NativePath(nb::handle path);
 
-class Store {
+class StoreObject {
  public:
   enum class Kind : std::uint8_t { kWriter, kReader, kSnapshot };
 
-  /// What opening takes beside path and mode.
+  /// The arguments of opening besides path and mode.
   struct Arguments {
     std::uint64_t capacity = 0;
-    double wait = 0;          ///< seconds, mode "r" only
-    double sync_seconds = 0;  ///< 0: no sync for that reason
-    std::uint64_t sync_bytes = 0;
-    bool safe_reads = false;  ///< mode "r" only
+    double wait = 0;               ///< seconds, mode "r" only
+    double sync_seconds = 0;       ///< Options::sync_interval; 0 disables it
+    std::uint64_t sync_bytes = 0;  ///< Options::sync_bytes; 0 disables it
+    bool safe_reads = false;       ///< mode "r" only
   };
 
-  /// `path` None: a temporary store.
-  Store(nb::object path, const std::string& mode, const Arguments& arguments);
-  /// A temporary store of another process, by duplicates of its descriptors, which are taken over.
-  explicit Store(const interop::Handover& files);
-  /// A snapshot of `source`: its first `num_rows` rows, or all.
-  Store(Store& source, std::optional<std::uint64_t> num_rows);
-  ~Store();
-  Store(const Store&) = delete;
-  Store& operator=(const Store&) = delete;
+  /// Opens a store; a temporary one if `path` is None.
+  StoreObject(nb::object path, const std::string& mode, const Arguments& arguments);
+  /// A reader of a temporary store of another process. Takes ownership of the descriptors.
+  explicit StoreObject(const interop::Handover& files);
+  /// A snapshot of `source`: of its first `num_rows` rows, or of all rows stored now.
+  StoreObject(StoreObject& source, std::optional<std::uint64_t> num_rows);
+  ~StoreObject();
+  StoreObject(const StoreObject&) = delete;
+  StoreObject& operator=(const StoreObject&) = delete;
 
   // --- reading ---
 
-  /// A Reader of what is stored now; null while no fields are declared. Throws ValueError when
-  /// closed.
+  /// The reader, refreshed to the rows stored now; null before fields are declared. Throws
+  /// ValueError if the store is closed. The pointer is valid until foreign code can run.
   Reader* Refresh();
 
-  /// What the last Refresh() found, unless the store was closed meanwhile: between the two,
-  /// allocations and conversions may have run foreign code.
+  /// The reader as of the last Refresh(). Throws ValueError if the store was closed since then,
+  /// which foreign code in allocations and conversions may have done.
   Reader* Current() {
     RequireOpen();
     return reader_ ? &*reader_ : nullptr;
   }
 
-  /// Values and rows stored now.
+  /// Number of values and of rows stored now.
   std::uint64_t size();
   std::uint64_t rows();
 
   // --- writing ---
 
-  /// The writer. Throws ValueError (closed), io.UnsupportedOperation (a reader or snapshot); `what`
-  /// names the call.
+  /// The writer. Throws ValueError if the store is closed, io.UnsupportedOperation if it is a
+  /// reader or a snapshot; `what` names the call.
   StreamStore& Writer(const char* what);
 
   /// Throws as Writer() does. `operation` names the call in the message.
@@ -107,31 +113,35 @@ class Store {
   void Close();
   void Clear();
 
-  /// Runs `work` on rows that are staged, then commits them: appended to what is there, or, with
-  /// `fields`, in its place. Without the GIL, except where `work` takes it. Whatever it throws
-  /// leaves the store as it was. Returns the rows.
+  /// Stages the rows that `work` adds, and commits them: appended to the store, or with `fields` as
+  /// its new fields and only rows. Runs `work` without the GIL, which it may acquire. An exception
+  /// of `work` leaves the store as it was. Returns the number of rows.
   std::uint64_t Import(std::optional<std::vector<Field>> fields,
                        const std::function<void(StagedRows&)>& work);
 
-  /// The step after the last one, 0 for the first. Throws ValueError past int64.
+  /// The default step of the next append: one more than the last, 0 in an empty store. Throws
+  /// ValueError if int64 cannot hold it.
   Step NextStep() const;
+
+  /// The step of the last row; none in an empty store.
   std::optional<Step> LastStep();
 
+  /// Called after each append, so that NextStep() need not read the last row.
   void NoteLastStep(Step step) noexcept { last_step_ = step; }
 
   // --- facts ---
 
   const FieldTable& fields() const noexcept { return *fields_; }
 
-  /// Throws RuntimeError if the fields are no longer those: foreign code in a conversion, or
-  /// another thread, has declared them anew.
+  /// Throws RuntimeError if `fields` is no longer the table of the store, because foreign code in a
+  /// conversion, or another thread, has declared new fields.
   void RequireFields(const FieldTable& fields) const;
 
-  /// Changes when what is read becomes another store: fields were declared anew, or it was cleared
-  /// or filled anew.
+  /// Changes when positions and rows lose their meaning: new fields were declared, or the store was
+  /// cleared or its rows were replaced.
   std::uint64_t generation() const noexcept { return generation_; }
 
-  /// Keeps the table alive across foreign code that may declare fields anew.
+  /// The table, kept alive while foreign code may declare new fields.
   std::shared_ptr<const FieldTable> shared_fields() const noexcept { return fields_; }
 
   /// Changes with every new table.
@@ -145,7 +155,6 @@ class Store {
 
   const std::string& mode() const noexcept { return mode_; }
 
-  /// Rows of a snapshot that was asked for with a number, for pickling; none otherwise.
   bool is_snapshot() const noexcept { return kind_ == Kind::kSnapshot; }
 
   bool safe_reads() const noexcept { return safe_reads_; }
@@ -161,7 +170,7 @@ class Store {
   NameCache& names() noexcept { return names_; }
 
  private:
-  friend class AppendTurn;
+  friend class AppendLock;
   void OpenReader(const Arguments& arguments);
   void TakeFields(const Schema& schema);
   [[noreturn]] void ThrowClosed() const;
@@ -171,46 +180,51 @@ class Store {
   Kind kind_ = Kind::kWriter;
   bool safe_reads_ = false;
   bool closed_ = false;
-  bool schema_final_ = false;       // rows exist: the fields cannot change any more
-  std::vector<Field> fields_seen_;  // until then, what fields_ was made of
+  bool schema_final_ = false;       // rows exist, so the fields cannot change any more
+  std::vector<Field> fields_seen_;  // the fields that fields_ was made from
   std::optional<StreamStore> writer_;
   std::optional<Reader> reader_;
   std::shared_ptr<const FieldTable> fields_ = std::make_shared<FieldTable>();
   std::uint64_t fields_version_ = 0;
   std::uint64_t generation_ = 0;
-  std::optional<Step> last_step_;  // of a writer
+  std::optional<Step> last_step_;  // of a writer only
   Scratch scratch_;
   NameCache names_;
-  GilMutex turn_;  // of an append that runs without the GIL
+  GilMutex append_mutex_;  // held by an append that runs without the GIL
 };
 
-/// The turn of one append. Appends of one store run one after the other, also where one has
-/// released the GIL: only so is "the last step" that of the append before.
-class AppendTurn {
+/// Serialises the appends of one store, also those that release the GIL. Otherwise "the last step",
+/// which the default step follows, would not be that of the previous append.
+///
+/// The mutex is taken only by RunWithoutGil(): while an append keeps the GIL, no other can run
+/// anyway. That spares the small appends all work but one test.
+class AppendLock {
  public:
-  explicit AppendTurn(Store& store) : store_(store) {
-    if (store.turn_.wanted()) {
+  /// Waits for an append that runs without the GIL. Throws RuntimeError if the calling thread is
+  /// inside an import into the same store, ValueError if the store was closed meanwhile.
+  explicit AppendLock(StoreObject& store) : store_(store) {
+    if (store.append_mutex_.wanted()) {
       Wait();
     }
   }
 
-  ~AppendTurn();
-  AppendTurn(const AppendTurn&) = delete;
-  AppendTurn& operator=(const AppendTurn&) = delete;
+  ~AppendLock();
+  AppendLock(const AppendLock&) = delete;
+  AppendLock& operator=(const AppendLock&) = delete;
 
   /// Runs `work` without the GIL; other appends wait.
   template <class Work>
   void RunWithoutGil(Work&& work) {
-    store_.turn_.Take();
-    mine_ = true;
+    store_.append_mutex_.Take();
+    taken_ = true;
     const MaybeWithoutGil released(true);
     work();
   }
 
  private:
   void Wait();
-  Store& store_;
-  bool mine_ = false;
+  StoreObject& store_;
+  bool taken_ = false;
 };
 
 }  // namespace stream_store::python

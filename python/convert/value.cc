@@ -1,4 +1,4 @@
-// Decides how each Python value is read; see value.h.
+// Chooses the conversion of each Python value by its type and that of the field; see value.h.
 
 #include "convert/value.h"
 
@@ -20,17 +20,8 @@ std::string DimensionsText(PyArrayObject* array) {
   return text + (PyArray_NDIM(array) == 1 ? ",)" : ")");
 }
 
-// DESIGN part 3: a scalar field takes () and (1,), a list field 1-D or a scalar as a list of one,
-// an array field its shape. Lengths of lists are left to the C++ append.
-bool FitsShape(const FieldInfo& field, PyArrayObject* array) {
-  const int count = PyArray_NDIM(array);
-  const npy_intp* dimensions = PyArray_DIMS(array);
-  if (field.dimensions() <= 1) {
-    return count == 0 || (count == 1 && (field.dimensions() == 1 || dimensions[0] == 1));
-  }
-  const int leading = field.ragged ? 1 : 0;
-  return count == static_cast<int>(field.dimensions()) &&
-         std::equal(field.shape.begin(), field.shape.end(), dimensions + leading);
+std::span<const npy_intp> DimensionsOf(PyArrayObject* array) {
+  return {PyArray_DIMS(array), static_cast<std::size_t>(PyArray_NDIM(array))};
 }
 
 [[noreturn]] void ThrowShape(const FieldInfo& field, PyArrayObject* array) {
@@ -45,11 +36,11 @@ bool FitsShape(const FieldInfo& field, PyArrayObject* array) {
     expected += field.dimensions() == 1 ? ",)" : ")";
   }
   Throw(PyExc_ValueError, "field " + field.text + ": expected shape " + expected +
-                              ", found an array of shape " + DimensionsText(array));
+                              " but found an array of shape " + DimensionsText(array));
 }
 
 nb::object Encode(const Conversion& conversion, TypeId type, PyObject* value) {
-  const nb::object hold = Borrow(value);
+  const nb::object hold = Borrow(value);  // the hook may remove it from the list it came from
   const nb::object number = Own(PyLong_FromLong(type));
   return CallHook("encode", conversion.self, number.ptr(), value);
 }
@@ -58,6 +49,7 @@ FieldWrite ThroughHook(const Conversion& conversion, TypeId type, PyObject* valu
   return ConvertPlain(conversion, type, Encode(conversion, type, value));
 }
 
+// An array of numbers is passed on where it lies, unless it must be made contiguous.
 FieldWrite ConvertArray(const Conversion& conversion, TypeId type, PyObject* value) {
   const FieldInfo& field = conversion.fields[type];
   auto* array = reinterpret_cast<PyArrayObject*>(value);
@@ -65,7 +57,7 @@ FieldWrite ConvertArray(const Conversion& conversion, TypeId type, PyObject* val
   if (!source || !TakesPlainNumbers(field)) {
     return ThroughHook(conversion, type, value);
   }
-  if (!FitsShape(field, array)) {
+  if (!FitsShape(field, DimensionsOf(array))) {
     ThrowShape(field, array);
   }
   nb::object items = Contiguous(value);
@@ -89,14 +81,15 @@ FieldWrite ConvertList(const Conversion& conversion, TypeId type, PyObject* list
   return ThroughHook(conversion, type, list);
 }
 
-// str and bytes that fit their field as they are.
+// A str or bytes that needs no conversion. Subclasses go to the hook, because they may override
+// methods. The object is kept alive, because the FieldWrite points into it.
 std::optional<FieldWrite> ConvertText(const Conversion& conversion, TypeId type, PyObject* value) {
   const FieldInfo& field = conversion.fields[type];
   if (field.kind == ValueKind::kText && PyUnicode_CheckExact(value)) {
     Py_ssize_t size = 0;
     const char* text = PyUnicode_AsUTF8AndSize(value, &size);
     if (text == nullptr) {
-      PyErr_Clear();  // a lone surrogate: the hook says so
+      PyErr_Clear();  // a lone surrogate, which the hook reports better
       return std::nullopt;
     }
     conversion.scratch.kept.push_back(Borrow(value));
@@ -111,7 +104,7 @@ std::optional<FieldWrite> ConvertText(const Conversion& conversion, TypeId type,
   return std::nullopt;
 }
 
-// One number for a field that takes one: float, int, bool, NumPy scalar.
+// A single number: float, int, bool or NumPy scalar. The most frequent values come first.
 std::optional<FieldWrite> ConvertNumber(const Conversion& conversion, TypeId type,
                                         PyObject* value) {
   if (PyFloat_CheckExact(value)) {
@@ -132,10 +125,13 @@ std::optional<FieldWrite> ConvertNumber(const Conversion& conversion, TypeId typ
 
 }  // namespace
 
+// The frequent types are tested first, and only exact types: a subclass may override methods, so it
+// is left to the hook. Labels of a ClassLabel are checked here, because their range is known only
+// to Python.
 FieldWrite ConvertValue(const Conversion& conversion, TypeId type, PyObject* value) {
   const FieldInfo& field = conversion.fields[type];
   if (field.hidden) {
-    return {type, Source::kWords, nullptr, 0};  // a marker has no values, only its presence
+    return {type, Source::kWords, nullptr, 0};  // a marker has no values, it is only present
   }
   if (PyList_CheckExact(value) || PyTuple_CheckExact(value)) {
     return ConvertList(conversion, type, value);
@@ -175,14 +171,25 @@ FieldWrite ConvertPlain(const Conversion& conversion, TypeId type, const nb::obj
     source = SourceOfArray(reinterpret_cast<PyArrayObject*>(plain.ptr()));
   }
   if (!source) {
-    Throw(PyExc_TypeError, "field " + field.text +
-                               ": expected its encoding as an array of numbers or bytes, found " +
-                               TypeName(plain.ptr()));
+    Throw(PyExc_TypeError,
+          "field " + field.text +
+              ": expected its encoding as an array of numbers or bytes but found " +
+              TypeName(plain.ptr()));
   }
   conversion.scratch.kept.push_back(Contiguous(plain.ptr()));
   auto* array = reinterpret_cast<PyArrayObject*>(conversion.scratch.kept.back().ptr());
   return {type, field.kind == ValueKind::kDecimal ? Source::kWords : *source, PyArray_DATA(array),
           static_cast<std::uint64_t>(PyArray_SIZE(array))};
+}
+
+bool FitsShape(const FieldInfo& field, std::span<const npy_intp> dimensions) noexcept {
+  if (field.dimensions() <= 1) {
+    return dimensions.empty() ||
+           (dimensions.size() == 1 && (field.dimensions() == 1 || dimensions[0] == 1));
+  }
+  return dimensions.size() == field.dimensions() &&
+         std::equal(field.shape.begin(), field.shape.end(),
+                    dimensions.data() + (field.ragged ? 1 : 0));
 }
 
 std::optional<Source> SourceOfArray(PyArrayObject* array) {

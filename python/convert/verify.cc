@@ -1,4 +1,4 @@
-// The long calls: they run without the GIL on a Reader of their own, and look for Ctrl-C.
+// The long calls. They run without the GIL on a copy of the reader, and check for Ctrl-C.
 
 #include "convert/verify.h"
 
@@ -17,19 +17,19 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr auto kBetweenLooks = std::chrono::milliseconds(50);
+constexpr auto kCheckInterval = std::chrono::milliseconds(50);  // of signals and progress
 
-// Tells Python how far a call is, a few times a second.
-class Teller {
+// Reports the progress of a call to Python, at most once in each interval.
+class ProgressCaller {
  public:
-  explicit Teller(nb::handle progress) : progress_(progress) {}
+  explicit ProgressCaller(nb::handle progress) : progress_(progress) {}
 
   void operator()(std::uint64_t done, std::uint64_t total) {
     const auto now = steady_clock::now();
     if (now < next_ && done < total) {
       return;
     }
-    next_ = now + kBetweenLooks;
+    next_ = now + kCheckInterval;
     const nb::gil_scoped_acquire held;
     Check(PyErr_CheckSignals());
     if (!progress_.is_none()) {
@@ -43,14 +43,15 @@ class Teller {
   steady_clock::time_point next_{};
 };
 
-Progress Tell(nb::handle progress) {
+// Wraps the Python callable. Throws TypeError if it is neither callable nor None.
+Progress ProgressOf(nb::handle progress) {
   if (!progress.is_none() && PyCallable_Check(progress.ptr()) == 0) {
     Throw(PyExc_TypeError, "progress must be callable or None, not " + ShortRepr(progress.ptr()));
   }
-  return Teller(progress);
+  return ProgressCaller(progress);
 }
 
-// What Python makes of bytes that are no UTF-8, as in names of files.
+// Decodes a text that may contain bytes that are not UTF-8, such as the name of a file.
 nb::object Text(const std::string& text) {
   return Own(
       PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "backslashreplace"));
@@ -81,7 +82,8 @@ nb::object ReportOf(const VerifyReport& report) {
                           Number(report.bytes).ptr(), nb::bool_(report.ok()).ptr()));
 }
 
-Reader Looked(Store& store, const char* what) {
+// A copy of the refreshed reader. Throws RuntimeError if no fields are declared.
+Reader RefreshedReader(StoreObject& store, const char* what) {
   const Reader* reader = store.Refresh();
   if (reader == nullptr) {
     Throw(PyExc_RuntimeError,
@@ -94,22 +96,22 @@ Reader Looked(Store& store, const char* what) {
 
 nb::object VerifyPath(nb::handle path, nb::handle progress) {
   const std::filesystem::path native = NativePath(path);
-  const Progress tell = Tell(progress);
+  const Progress report_progress = ProgressOf(progress);
   VerifyReport report;
   {
     const MaybeWithoutGil released(true);
-    report = Verify(native, VerifyOptions{.progress = tell});
+    report = Verify(native, VerifyOptions{.progress = report_progress});
   }
   return ReportOf(report);
 }
 
-nb::object VerifyStore(Store& store, nb::handle progress) {
-  const Progress tell = Tell(progress);
-  const Reader reader = Looked(store, "verify");
+nb::object VerifyStore(StoreObject& store, nb::handle progress) {
+  const Progress report_progress = ProgressOf(progress);
+  const Reader reader = RefreshedReader(store, "verify");
   VerifyReport report;
   {
     const MaybeWithoutGil released(true);
-    report = Verify(reader, VerifyOptions{.progress = tell});
+    report = Verify(reader, VerifyOptions{.progress = report_progress});
   }
   return ReportOf(report);
 }
@@ -117,26 +119,26 @@ nb::object VerifyStore(Store& store, nb::handle progress) {
 nb::object RepairPath(nb::handle path, nb::handle into, nb::handle progress) {
   const std::filesystem::path from = NativePath(path);
   const std::filesystem::path to = NativePath(into);
-  const Progress tell = Tell(progress);
+  const Progress report_progress = ProgressOf(progress);
   RepairReport report;
   {
     const MaybeWithoutGil released(true);
-    report = Repair(from, to, tell);
+    report = Repair(from, to, report_progress);
   }
   return Own(PyTuple_Pack(5, Number(report.records).ptr(), Number(report.rows).ptr(),
                           Number(report.values).ptr(), Number(report.rows_lost).ptr(),
                           FindingsOf(report.findings).ptr()));
 }
 
-std::uint64_t CheckpointStore(Store& store, nb::handle path, nb::handle progress) {
+std::uint64_t CheckpointStore(StoreObject& store, nb::handle path, nb::handle progress) {
   const std::filesystem::path native = NativePath(path);
-  const Progress tell = Tell(progress);
-  const Reader reader = Looked(store, "checkpoint");
+  const Progress report_progress = ProgressOf(progress);
+  const Reader reader = RefreshedReader(store, "checkpoint");
   const MaybeWithoutGil released(true);
-  return reader.Checkpoint(native, tell);
+  return reader.Checkpoint(native, report_progress);
 }
 
-bool Wait(Store& store, nb::handle num_rows, nb::handle timeout) {
+bool Wait(StoreObject& store, nb::handle num_rows, nb::handle timeout) {
   const std::int64_t wanted = AsInt64(num_rows.ptr(), "num_rows");
   double seconds = 1e9;
   if (!timeout.is_none()) {
@@ -163,15 +165,15 @@ bool Wait(Store& store, nb::handle num_rows, nb::handle timeout) {
       return false;
     }
     Check(PyErr_CheckSignals());
-    const auto turn = std::min<steady_clock::duration>(left, kBetweenLooks);
+    const auto slice = std::min<steady_clock::duration>(left, kCheckInterval);
     if (const Reader* reader = store.Current()) {
-      Reader mine(*reader);
+      Reader copy(*reader);
       const MaybeWithoutGil released(true);
-      mine.Wait(rows, turn);
-    } else {  // no fields yet
+      copy.Wait(rows, slice);
+    } else {  // no fields are declared yet, so there is nothing in C++ to wait for
       const MaybeWithoutGil released(true);
       std::this_thread::sleep_for(
-          std::min<steady_clock::duration>(turn, std::chrono::milliseconds(2)));
+          std::min<steady_clock::duration>(slice, std::chrono::milliseconds(2)));
     }
   }
   return true;

@@ -1,4 +1,7 @@
-// Verify, repair, checkpoint and wait, for Python: reports as tuples, progress as a callable.
+// Verify, repair, checkpoint and wait for Python, with reports as tuples and progress as a
+// callable.
+//
+// All may take long, so they release the GIL and check for signals several times a second.
 #pragma once
 
 #include <cstdint>
@@ -8,18 +11,21 @@
 
 namespace stream_store::python {
 
-/// What stream_store.reports.VerifyReport takes. `progress`: None, or called with (done, total)
-/// bytes; Ctrl-C and what it raises end the work.
+/// Verifies the store at a path, or an open one. Returns the arguments of
+/// stream_store.reports.VerifyReport. `progress` is None, or is called with (done, total) bytes;
+/// Ctrl-C and any exception that it raises end the work.
 nb::object VerifyPath(nb::handle path, nb::handle progress);
-nb::object VerifyStore(Store& store, nb::handle progress);
+nb::object VerifyStore(StoreObject& store, nb::handle progress);
 
-/// What stream_store.reports.RepairReport takes.
+/// Repairs the store at `path` into a new one at `into`. Returns the arguments of
+/// stream_store.reports.RepairReport.
 nb::object RepairPath(nb::handle path, nb::handle into, nb::handle progress);
 
-/// Copies what is stored now; returns the rows of the copy.
-std::uint64_t CheckpointStore(Store& store, nb::handle path, nb::handle progress);
+/// Copies the rows stored now to a new store at `path`. Returns the number of rows of the copy.
+std::uint64_t CheckpointStore(StoreObject& store, nb::handle path, nb::handle progress);
 
-/// Whether `num_rows` rows are there before `timeout` seconds (None: for ever) are over.
-bool Wait(Store& store, nb::handle num_rows, nb::handle timeout);
+/// Waits until the store has `num_rows` rows, or `timeout` seconds have passed (None: without
+/// limit). Returns whether it has them.
+bool Wait(StoreObject& store, nb::handle num_rows, nb::handle timeout);
 
 }  // namespace stream_store::python

@@ -1,5 +1,5 @@
-// The conversions of widen.h, one loop per kind. Floats go by their bits where they are NaN: the
-// processor would make a signalling one quiet.
+// The conversions of widen.h, one loop for each pair of types. NaNs are widened by their bits,
+// because the conversion instruction of the processor would make a signalling NaN quiet.
 
 #include "convert/widen.h"
 
@@ -46,7 +46,7 @@ double ToFloat64(Float16 item) {
   return std::bit_cast<double>(std::bit_cast<std::uint64_t>(size) | sign);
 }
 
-// Whether an integer is the same number as a To.
+// Whether To holds the integer exactly.
 template <class To, class From>
 bool Fits(From item) {
   if constexpr (std::is_same_v<To, double> && sizeof(From) == 8) {

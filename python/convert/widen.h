@@ -1,4 +1,6 @@
-// Numbers of different kinds in one column: every item as int64, uint64 or float64, bits kept.
+// Widening of numbers of different types in one column to int64, uint64 or float64, without loss.
+//
+// Used by column.cc. Pure functions.
 #pragma once
 
 #include <cstddef>
@@ -7,14 +9,15 @@
 
 namespace stream_store::python {
 
-/// Bytes of one item.
+/// Size of one item.
 std::size_t BytesOf(Source source) noexcept;
 
-/// The kind that takes numbers of both: kInt64, kUInt64 or kFloat64. Only a uint64 field is given
-/// kUInt64, and it has no negative numbers.
+/// The type to which numbers of both types are widened: kInt64, kUInt64 or kFloat64. kUInt64 items
+/// are only passed for uint64 fields, which have no negative numbers.
 Source CommonSource(Source a, Source b) noexcept;
 
-/// Writes `count` items of `from` as `to`, one of those three; false if one does not fit exactly.
+/// Writes `count` items of type `from` as type `to`, a result of CommonSource(). Returns false if
+/// one of them cannot be represented exactly.
 bool WidenItems(Source to, Source from, const std::byte* items, std::size_t count,
                 std::byte* out) noexcept;
 

@@ -32,7 +32,7 @@ constexpr std::array<ColumnId, 3> kWindowColumns = {ColumnId::kValues, ColumnId:
 
 const OutputColumn& Spec(ColumnId id) { return kColumns[static_cast<std::size_t>(id)]; }
 
-// The str of a column's name, made once and kept for ever.
+// The name of a column as a str, which is created once and never freed: it is needed in every call.
 PyObject* NameOf(ColumnId id) {
   static std::array<PyObject*, kColumns.size()> names{};
   PyObject*& name = names[static_cast<std::size_t>(id)];

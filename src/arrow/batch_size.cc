@@ -6,25 +6,33 @@
 #include "stream_store/error.h"
 #include "stream_store/interop.h"
 
+#include "base/assert.h"
+#include "base/str_cat.h"
+
 namespace stream_store::arrow {
+
+using internal::StrCat;
+
 namespace {
 
-constexpr std::uint64_t kMostRows = 1 << 24;  // also of rows that take no bytes
+// Also limits batches of rows that take no bytes, such as those of null columns.
+constexpr std::uint64_t kMostRows = 1 << 24;
 constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
 
-// What one leaf adds to a batch, in bits.
+// The size that one leaf adds to a batch. In bits, because bools and validity take one bit each.
 struct Cost {
-  std::uint64_t row_bits = 0;      // also where the field is missing
-  std::uint64_t unit_bits = 0;     // of each unit that is there
-  std::uint64_t limit = kNoLimit;  // of units in a batch
+  std::uint64_t row_bits = 0;      // of each row, also if the field is missing in it
+  std::uint64_t unit_bits = 0;     // of each unit that is present, in addition
+  std::uint64_t limit = kNoLimit;  // most units in a batch
 };
 
+// Rows with offsets cost as much as they have; all others occupy their items even if they are null.
 Cost CostOf(const LeafPlan& leaf, std::uint64_t offset_limit) {
   Cost cost;
   const std::uint64_t item_bits = leaf.unit_items * leaf.item_bits;
-  cost.row_bits = 1;
+  cost.row_bits = 1;  // validity
   if (leaf.has_row_offsets()) {
-    cost.row_bits += 64;
+    cost.row_bits += 64;  // the offset, counted as a wide one: the size is approximate anyway
     cost.unit_bits = item_bits;
   } else {
     cost.row_bits += item_bits;
@@ -35,6 +43,7 @@ Cost CostOf(const LeafPlan& leaf, std::uint64_t offset_limit) {
   return cost;
 }
 
+// Adds runs of records to a batch until one does not fit.
 class Measure {
  public:
   Measure(const ExportPlan& plan, Row begin, std::uint64_t batch_bytes, std::uint64_t offset_limit)
@@ -47,7 +56,10 @@ class Measure {
     extent_.end = begin;
   }
 
-  // False at the end of the batch.
+  // Adds as many rows of the run as fit. Returns false at the end of the batch.
+  //
+  // All rows of a run have the same size, so one division decides how many fit. A row may consist
+  // of several records and therefore of several runs; only the first of them counts as a row.
   bool Take(const interop::RecordRun& run) {
     std::uint64_t bits = run.begins_row ? row_bits_ : 0;
     for (const interop::RecordRun::Part& part : run.parts) {
@@ -60,7 +72,7 @@ class Measure {
     if (run.begins_row) {
       fits = std::min(fits, kMostRows - static_cast<std::uint64_t>(extent_.end - begin_));
     }
-    const bool first_row = run.row == begin_;
+    const bool first_row = run.row == begin_;  // is taken even if it is larger than the budget
     fits = std::max(fits, std::uint64_t{first_row});
     for (const interop::RecordRun::Part& part : run.parts) {
       fits = std::min(fits, RoomFor(part));
@@ -69,7 +81,9 @@ class Measure {
       if (first_row) {
         RefuseRow(run);
       }
-      extent_.end = run.row;  // the row that a record continues goes to the next batch with it
+      // If this run continues a row whose first record was taken, the whole row moves to the next
+      // batch. `units` still counts that record, which only makes its buffers too large.
+      extent_.end = run.row;
       return false;
     }
     for (const interop::RecordRun::Part& part : run.parts) {
@@ -107,15 +121,15 @@ class Measure {
       if (RoomFor(part) == 0) {
         const LeafPlan& leaf = plan_.leaves[Leaf(part)];
         throw Error(ErrorCode::kInvalidArgument,
-                    "exporting to Arrow: field '" + leaf.name + "': row " +
-                        std::to_string(run.row) + " has " +
-                        std::to_string(UnitsOf(part) * leaf.unit_items) +
-                        " items, more than 32-bit offsets reach; declare it as " +
-                        (leaf.is_text() ? "large_string or large_binary" : "LargeList"));
+                    StrCat("exporting to Arrow: field '", leaf.name, "': row ", run.row, " has ",
+                           UnitsOf(part) * leaf.unit_items,
+                           " items, more than 32-bit offsets can count; declare it as ",
+                           leaf.is_text() ? "large_string or large_binary" : "LargeList"));
       }
     }
     throw Error(ErrorCode::kCorrupt,
-                "exporting to Arrow: row " + std::to_string(run.row) + ": expected room for it");
+                StrCat("exporting to Arrow: row ", run.row,
+                       ": expected it to fit into an empty batch, but it does not"));
   }
 
   const ExportPlan& plan_;
@@ -131,6 +145,7 @@ class Measure {
 
 BatchExtent MeasureBatch(const Reader& reader, const ExportPlan& plan, Row begin, Row end,
                          std::uint64_t batch_bytes, std::uint64_t offset_limit) {
+  STREAM_STORE_ASSERT(begin < end);
   Measure measure(plan, begin, batch_bytes, offset_limit);
   interop::ScanRows(reader, begin, end,
                     [&](const interop::RecordRun& run) { return measure.Take(run); });

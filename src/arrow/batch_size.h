@@ -1,4 +1,7 @@
-// Where a batch ends: about so many bytes, and before any 32-bit offset would overflow.
+// Decides where an exported batch ends, and how large its buffers are.
+//
+// Used by export.cc as the first of its two passes over the records of a batch. A batch ends after
+// about ArrowExportOptions::batch_bytes, and before any 32-bit offset would overflow.
 #pragma once
 
 #include <cstdint>
@@ -8,14 +11,21 @@
 
 namespace stream_store::arrow {
 
-/// How far a batch reaches.
+/// The size of a batch.
 struct BatchExtent {
-  Row end = 0;                       ///< its first row is the caller's
-  std::vector<std::uint64_t> units;  ///< per leaf: the most that its rows have
+  Row end = 0;                       ///< one past its last row; the caller knows the first
+  std::vector<std::uint64_t> units;  ///< by leaf: upper bound of the units in its rows (LeafPlan)
 };
 
-/// Measures the batch that begins at row `begin` < `end`. It has at least one row. Throws
-/// Error(kInvalidArgument) naming field and row where one row alone overflows an offset.
+/// Measures the batch of rows [begin, extent.end) with extent.end <= end. It has at least one row.
+///
+/// batch_bytes   size to aim at; exceeded only by a batch of a single row.
+/// offset_limit  largest value of a 32-bit offset.
+/// Cost          one pass over the records of the batch; no values are read.
+/// Throws        Error(kInvalidArgument) naming field and row if one row alone exceeds
+///               `offset_limit`.
+///
+/// REQUIRES: begin < end
 BatchExtent MeasureBatch(const Reader& reader, const ExportPlan& plan, Row begin, Row end,
                          std::uint64_t batch_bytes, std::uint64_t offset_limit);
 

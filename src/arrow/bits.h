@@ -1,4 +1,6 @@
-// Bitmaps as Arrow has them: bit i is bit i % 8 of byte i / 8, counted from the lowest.
+// Bitmaps in Arrow's order: bit i is bit i % 8 of byte i / 8, counted from the lowest.
+//
+// Used by both directions. Runs of bits are handled a byte at a time. Pure functions.
 #pragma once
 
 #include <cstddef>
@@ -32,7 +34,8 @@ inline void SetBits(std::uint8_t* bits, std::uint64_t begin, std::uint64_t count
   }
 }
 
-/// Writes `count` bools, one a byte, as bits from `begin` on. REQUIRES: bits from begin on are 0.
+/// Writes `count` bools of one byte each as bits from `begin` on. Those bits must be 0 before, as
+/// in fresh memory of BatchMemory::MakeZeroed().
 inline void PackBools(const std::uint8_t* bools, std::uint64_t count, std::uint8_t* bits,
                       std::uint64_t begin) noexcept {
   std::uint64_t i = 0;
@@ -44,7 +47,7 @@ inline void PackBools(const std::uint8_t* bools, std::uint64_t count, std::uint8
   for (; i + 8 <= count; i += 8) {
     std::uint64_t eight = 0;
     std::memcpy(&eight, bools + i, sizeof(eight));
-    // Every byte is 0 or 1: the multiplication moves byte k to bit 56 + k.
+    // Every byte is 0 or 1, so the multiplication moves byte k to bit 56 + k without carries.
     bits[(begin + i) / 8] = static_cast<std::uint8_t>(eight * 0x0102040810204080U >> 56);
   }
   for (; i < count; ++i) {
@@ -54,7 +57,7 @@ inline void PackBools(const std::uint8_t* bools, std::uint64_t count, std::uint8
   }
 }
 
-/// Writes bits [begin, begin + count) as bools, one a byte.
+/// Writes bits [begin, begin + count) as bools of one byte each.
 inline void UnpackBits(const std::uint8_t* bits, std::uint64_t begin, std::uint64_t count,
                        std::uint8_t* bools) noexcept {
   std::uint64_t i = 0;

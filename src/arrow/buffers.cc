@@ -9,18 +9,20 @@ namespace stream_store::arrow {
 namespace {
 
 constexpr std::size_t kAlignment = 64;
-constexpr std::size_t kWorthKeeping = 64 << 10;  // smaller blocks are the allocator's to recycle
+// Smaller blocks are left to the allocator: it recycles them without returning pages to the kernel.
+constexpr std::size_t kWorthKeeping = 64 << 10;
 
 }  // namespace
 
-BlockPool::~BlockPool() {
+ArrowBlockPool::~ArrowBlockPool() {
   for (const Block& block : free_) {
     std::free(block.data);
   }
 }
 
-// The smallest free block that is large enough and not wasteful.
-Block BlockPool::Take(std::size_t bytes) {
+// Takes the smallest free block that is large enough, but none of more than four times the size: a
+// batch keeps its blocks for as long as the consumer wants, and they should not pin unused memory.
+Block ArrowBlockPool::Take(std::size_t bytes) {
   const std::size_t rounded =
       (std::max<std::size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
   if (rounded >= kWorthKeeping) {
@@ -46,7 +48,7 @@ Block BlockPool::Take(std::size_t bytes) {
   return {data, rounded};
 }
 
-void BlockPool::Give(Block block) noexcept {
+void ArrowBlockPool::Give(Block block) noexcept {
   if (block.bytes >= kWorthKeeping) {
     const std::scoped_lock lock(mutex_);
     if (free_bytes_ + block.bytes <= most_bytes_) {
@@ -55,7 +57,7 @@ void BlockPool::Give(Block block) noexcept {
         free_bytes_ += block.bytes;
         return;
       } catch (const std::bad_alloc&) {
-        // freed below
+        // No memory to remember the block: it is freed below.
       }
     }
   }
@@ -69,7 +71,7 @@ BatchMemory::~BatchMemory() {
 }
 
 std::byte* BatchMemory::Make(std::size_t bytes) {
-  blocks_.emplace_back();  // first, so that no block is lost if there is no room for it here
+  blocks_.emplace_back();  // before Take(): if this throws, there is no block to lose
   blocks_.back() = pool_->Take(bytes);
   return blocks_.back().data;
 }

@@ -1,72 +1,74 @@
 #include "arrow/column_view.h"
 
-#include <cstring>
-
 #include "stream_store/error.h"
 
+#include "base/str_cat.h"
+
 namespace stream_store::arrow {
+
+using internal::StrCat;
+
 namespace {
 
-constexpr std::int64_t kMostElements = std::int64_t{1} << 48;  // keeps every product below 2^63
+// Lengths and offsets beyond this are rejected, so that no sum or product of them overflows 63
+// bits.
+constexpr std::int64_t kMostElements = std::int64_t{1} << 48;
 
-[[noreturn]] void Refuse(const std::string& name, const std::string& what) {
-  throw Error(ErrorCode::kInvalidArgument, "importing from Arrow: column '" + name + "': " + what);
+[[noreturn]] void Refuse(const std::string& name, const std::string& problem) {
+  throw Error(ErrorCode::kInvalidArgument,
+              StrCat("importing from Arrow: column '", name, "': ", problem));
 }
 
-std::string Expected(const char* what, std::uint64_t expected, std::int64_t found) {
-  return std::string("expected ") + what + " of " + std::to_string(expected) + " but found " +
-         std::to_string(found);
-}
-
-// What every array must be, whatever its type.
+// The checks that do not depend on the type of the array.
 void CheckArray(const ArrowArray& array, const std::string& name) {
   if (array.length < 0 || array.length > kMostElements || array.offset < 0 ||
       array.offset > kMostElements) {
-    Refuse(name, "an array with a length of " + std::to_string(array.length) +
-                     " and an offset of " + std::to_string(array.offset));
+    Refuse(name,
+           StrCat("expected an array with a length and an offset from 0 to ", kMostElements,
+                  " but found a length of ", array.length, " and an offset of ", array.offset));
   }
   if (array.null_count < -1 || array.null_count > array.length) {
-    Refuse(name, "an array of " + std::to_string(array.length) + " with a null count of " +
-                     std::to_string(array.null_count));
+    Refuse(name, StrCat("expected a null count from -1 to the length, ", array.length,
+                        ", but found ", array.null_count));
   }
   if (array.n_buffers < 0 || (array.n_buffers > 0 && array.buffers == nullptr)) {
-    Refuse(name, "an array without its " + std::to_string(array.n_buffers) + " buffers");
+    Refuse(name, StrCat("expected ", array.n_buffers, " buffers but found a null pointer"));
   }
   if (array.n_children < 0 || (array.n_children > 0 && array.children == nullptr)) {
-    Refuse(name, "an array without its " + std::to_string(array.n_children) + " children");
+    Refuse(name, StrCat("expected ", array.n_children, " children but found a null pointer"));
   }
 }
 
 void CheckBuffers(const ArrowArray& array, std::int64_t expected, const std::string& name) {
   if (array.n_buffers != expected) {
-    Refuse(name,
-           Expected("a number of buffers", static_cast<std::uint64_t>(expected), array.n_buffers));
+    Refuse(name, StrCat("expected ", expected, " buffers but found ", array.n_buffers));
   }
 }
 
+// A null count of 0 makes the bitmap irrelevant, so it is not read.
 Validity ValidityOf(const ArrowArray& array, std::uint64_t shift, const std::string& name) {
   if (array.n_buffers == 0 || array.null_count == 0) {
     return {};
   }
   const auto* bits = static_cast<const std::uint8_t*>(array.buffers[0]);
   if (bits == nullptr && array.null_count > 0) {
-    Refuse(name, "a null count of " + std::to_string(array.null_count) + " without a bitmap");
+    Refuse(name, StrCat("a null count of ", array.null_count, " without a bitmap"));
   }
   return {bits, shift};
 }
 
 const ArrowArray& Child(const ArrowArray& array, std::int64_t i, const std::string& name) {
   if (i >= array.n_children || array.children[i] == nullptr) {
-    Refuse(name, "an array without the child that its schema has");
+    Refuse(name, StrCat("expected the child ", i, " that the schema declares but found none"));
   }
   CheckArray(*array.children[i], name);
   return *array.children[i];
 }
 
-void CheckReach(const ArrowArray& array, std::uint64_t elements, const std::string& name) {
+void CheckLength(const ArrowArray& array, std::uint64_t elements, const std::string& name) {
   if (static_cast<std::uint64_t>(array.length) < elements) {
-    Refuse(name, "expected an array of " + std::to_string(elements) + " or more but found one of " +
-                     std::to_string(array.length));
+    Refuse(name, StrCat("expected an array of at least ", elements, " elements but found ",
+                        array.length));
   }
 }
 
@@ -74,6 +76,7 @@ const std::byte* Buffer(const ArrowArray& array, std::int64_t i) {
   return static_cast<const std::byte*>(array.buffers[i]);
 }
 
+// Buffers of an array, validity included. String and binary views have a variable number.
 std::int64_t BuffersOf(Kind kind) {
   switch (kind) {
     case Kind::kFixedList:
@@ -87,7 +90,7 @@ std::int64_t BuffersOf(Kind kind) {
   }
 }
 
-// `elements` of it are wanted, from `shift` on.
+// Views `elements` elements of an array, from index `shift` of its buffers on.
 ArrayView View(const ArrowArray& array, const Type& type, std::uint64_t shift,
                std::uint64_t elements, const std::string& name) {
   ArrayView view;
@@ -100,8 +103,9 @@ ArrayView View(const ArrowArray& array, const Type& type, std::uint64_t shift,
   const bool is_view = type.is_bytes() && type.bits == 0;
   if (is_view) {
     if (array.n_buffers < 3) {
-      Refuse(name, Expected("at least a number of buffers", 3, array.n_buffers));
+      Refuse(name, StrCat("expected at least 3 buffers but found ", array.n_buffers));
     }
+    // validity, views, any number of text buffers, and the sizes of the text buffers
     view.texts = array.buffers + 2;
     view.text_count = static_cast<std::uint64_t>(array.n_buffers - 3);
     view.text_sizes = Buffer(array, array.n_buffers - 1);
@@ -112,13 +116,13 @@ ArrayView View(const ArrowArray& array, const Type& type, std::uint64_t shift,
   if (type.kind != Kind::kFixedList) {
     view.first = Buffer(array, 1);
     if (view.first == nullptr && elements > 0) {
-      Refuse(name, "a missing buffer in an array of " + std::to_string(elements));
+      Refuse(name, StrCat("a missing buffer in an array of ", elements, " elements"));
     }
   }
   if (!is_view && array.n_buffers == 3) {
     view.second = Buffer(array, 2);
     if (type.kind == Kind::kListView && view.second == nullptr && elements > 0) {
-      Refuse(name, "a missing buffer in an array of " + std::to_string(elements));
+      Refuse(name, StrCat("a missing buffer in an array of ", elements, " elements"));
     }
   }
   if (is_view && view.text_count > 0 && view.text_sizes == nullptr) {
@@ -127,7 +131,9 @@ ArrayView View(const ArrowArray& array, const Type& type, std::uint64_t shift,
   return view;
 }
 
-// Lists and items, of which the outermost array has `elements` from `shift` on.
+// Views the list levels and the items of a column. `elements` elements of the outermost array are
+// needed, from `shift` on; of the arrays inside it, as many as they have, because only the offsets
+// say which of them are used.
 void ViewLevels(const ArrowArray& top, const ImportLeaf& leaf, std::uint64_t shift,
                 std::uint64_t elements, ColumnView& view) {
   const ArrowArray* array = &top;
@@ -148,24 +154,27 @@ void ViewLevels(const ArrowArray& top, const ImportLeaf& leaf, std::uint64_t shi
   view.item = View(*array, leaf.item, shift, elements, leaf.name);
 }
 
-ColumnView::Plain PlainOf(const ColumnView& view) {
+// Gathering rows is memory-bound, so most columns gain much from a loop without branches: hence
+// this choice once for each column rather than a test for each row.
+ColumnView::FastGather FastGatherOf(const ColumnView& view) {
   const bool nulls = !view.around.validities.empty() || view.item.validity.bits != nullptr ||
                      view.top().validity.bits != nullptr;
   const Kind item = view.item.type.kind;
   if (nulls || item == Kind::kNull) {
-    return ColumnView::Plain::kNot;
+    return ColumnView::FastGather::kNone;
   }
   if (view.lists.empty() && !view.item.type.is_bytes()) {
-    return ColumnView::Plain::kScalars;
+    return ColumnView::FastGather::kScalars;
   }
   const bool text = view.lists.empty() && view.item.type.bits != 0;
   const bool lists = view.lists.size() == 1 && view.lists[0].type.kind == Kind::kList &&
                      item != Kind::kBool && !view.item.type.is_bytes();
-  return text || lists ? ColumnView::Plain::kRagged : ColumnView::Plain::kNot;
+  return text || lists ? ColumnView::FastGather::kRagged : ColumnView::FastGather::kNone;
 }
 
-}  // namespace
-
+// Finds the array at `path` inside a batch. Collects the validities of the structs on the way in
+// `around`, and in `shift` the number to add to a row to find it in the array: slicing a struct
+// sets only its own offset, so the offsets of all structs on the way add up.
 const ArrowArray& Descend(const ArrowArray& batch, const std::vector<std::int64_t>& path,
                           const std::string& name, StructView& around, std::uint64_t& shift) {
   const auto rows = static_cast<std::uint64_t>(batch.length);
@@ -178,13 +187,17 @@ const ArrowArray& Descend(const ArrowArray& batch, const std::vector<std::int64_
       around.validities.push_back(validity);
     }
     const ArrowArray& child = Child(*array, i, name);
-    CheckReach(child, shift + rows, name);
+    CheckLength(child, shift + rows, name);
     shift += static_cast<std::uint64_t>(child.offset);
     array = &child;
   }
   return *array;
 }
 
+}  // namespace
+
+// Of a dictionary, the indices follow the rows of the batch; its values have positions of their
+// own.
 ColumnView ViewColumn(const ArrowArray& batch, const ImportLeaf& leaf) {
   ColumnView view;
   std::uint64_t shift = 0;
@@ -193,7 +206,7 @@ ColumnView ViewColumn(const ArrowArray& batch, const ImportLeaf& leaf) {
   if (leaf.is_dictionary) {
     view.index = View(array, leaf.index, shift, rows, leaf.name);
     if (array.dictionary == nullptr) {
-      Refuse(leaf.name, "an array without its dictionary");
+      Refuse(leaf.name, "expected a dictionary but found none");
     }
     CheckArray(*array.dictionary, leaf.name);
     ViewLevels(*array.dictionary, leaf, static_cast<std::uint64_t>(array.dictionary->offset),
@@ -201,7 +214,7 @@ ColumnView ViewColumn(const ArrowArray& batch, const ImportLeaf& leaf) {
   } else {
     ViewLevels(array, leaf, shift, rows, view);
   }
-  view.plain = leaf.is_dictionary ? ColumnView::Plain::kNot : PlainOf(view);
+  view.fast_gather = leaf.is_dictionary ? ColumnView::FastGather::kNone : FastGatherOf(view);
   return view;
 }
 
@@ -224,8 +237,8 @@ void CheckBatch(const ArrowArray& batch, std::int64_t columns) {
   CheckArray(batch, "batch");
   if (batch.n_children != columns) {
     throw Error(ErrorCode::kInvalidArgument,
-                "importing from Arrow: a batch of " + std::to_string(batch.n_children) +
-                    " columns; its schema has " + std::to_string(columns));
+                StrCat("importing from Arrow: expected a batch of ", columns,
+                       " columns, as its schema declares, but found ", batch.n_children));
   }
 }
 

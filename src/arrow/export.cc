@@ -1,7 +1,11 @@
-// The stream: batches made one after the other from a Reader of its own.
+// The exported stream: builds batches on demand from a Reader of its own.
 //
-// Each batch takes two passes over its records: how far it reaches and how large it gets, then its
-// content. So every buffer is made once, at its size.
+// Each batch takes two passes over its records: the first decides where it ends and how large it
+// is, the second copies its content. Every buffer is therefore allocated once, at its final size,
+// which costs less than growing buffers and copying them.
+
+#include "arrow/export.h"
+
 #include <cerrno>
 #include <cstring>
 #include <exception>
@@ -9,31 +13,34 @@
 #include <string>
 #include <utility>
 
-#include "stream_store/arrow.h"
 #include "stream_store/error.h"
 #include "stream_store/interop.h"
 
 #include "arrow/batch_size.h"
 #include "arrow/bits.h"
 #include "arrow/leaf_builder.h"
+#include "base/str_cat.h"
 
 namespace stream_store::arrow {
+
+using internal::StrCat;
+
 namespace {
 
+// The private_data of an exported ArrowArrayStream.
 class Exporter {
  public:
-  Exporter(const Reader& reader, const ArrowExportOptions& options)
+  Exporter(const Reader& reader, const ArrowExportOptions& options, std::uint64_t offset_limit)
       : reader_(reader.Snapshot()),
         plan_(PlanExport(reader_.schema(), options)),
         next_(options.begin),
         end_(options.end.value_or(static_cast<Row>(reader_.num_rows()))),
         batch_bytes_(options.batch_bytes),
-        offset_limit_(options.offset_limit),
-        pool_(std::make_shared<BlockPool>(2 * options.batch_bytes)) {
+        offset_limit_(offset_limit),
+        pool_(std::make_shared<ArrowBlockPool>(2 * options.batch_bytes)) {
     if (next_ < 0 || end_ < next_ || end_ > static_cast<Row>(reader_.num_rows())) {
-      throw Error(ErrorCode::kOutOfRange, "exporting to Arrow: rows [" + std::to_string(next_) +
-                                              ", " + std::to_string(end_) + ") are outside [0, " +
-                                              std::to_string(reader_.num_rows()) + ")");
+      throw Error(ErrorCode::kOutOfRange, StrCat("exporting to Arrow: rows [", next_, ", ", end_,
+                                                 ") are outside [0, ", reader_.num_rows(), ")"));
     }
     for (const LeafPlan& leaf : plan_.leaves) {
       builders_.emplace_back(reader_, leaf);
@@ -42,7 +49,7 @@ class Exporter {
 
   void Schema(ArrowSchema* out) const { ExportNode(plan_.schema, out); }
 
-  // A released array at the end.
+  // Makes the next batch, or at the end a released array, as the specification demands.
   void Next(ArrowArray* out) {
     out->release = nullptr;
     if (next_ == end_) {
@@ -71,13 +78,14 @@ class Exporter {
     next_ = extent.end;
   }
 
-  std::string error;  // of the last call that failed
+  std::string error;  // of the last call, empty if it succeeded
 
  private:
+  // The second pass: writes rows [next_, end) into the builders and the steps.
   void Fill(BatchMemory& memory, Row end) {
     steps_ = nullptr;
     for (const ColumnPlan& column : plan_.columns) {
-      if (column.what == ColumnPlan::What::kStep) {
+      if (column.role == ColumnPlan::Role::kStep) {
         steps_ = reinterpret_cast<Step*>(
             memory.Make(static_cast<std::size_t>(end - next_) * sizeof(Step)));
       }
@@ -97,14 +105,15 @@ class Exporter {
     });
   }
 
+  // Assembles a column from the arrays of its leaves.
   OutArray Column(BatchMemory& memory, const ColumnPlan& column, std::uint64_t rows,
                   std::vector<OutArray>& leaves) {
-    if (column.what == ColumnPlan::What::kLeaf) {
+    if (column.role == ColumnPlan::Role::kLeaf) {
       return std::move(leaves[column.leaf]);
     }
     OutArray out;
     out.length = rows;
-    if (column.what == ColumnPlan::What::kStep) {
+    if (column.role == ColumnPlan::Role::kStep) {
       out.buffers = {nullptr, steps_};
       return out;
     }
@@ -122,7 +131,8 @@ class Exporter {
     return out;
   }
 
-  // A struct is there where its marker or anything inside it is. True: in every row.
+  // Adds the rows in which a column is present to `valid`; a struct is present where its marker or
+  // any of its members is. Returns true, and may leave `valid` incomplete, if that is every row.
   bool AddValidity(const ColumnPlan& column, std::uint64_t rows, std::uint8_t* valid) const {
     const auto add = [&](std::size_t leaf) {
       const std::uint8_t* bits = builders_[leaf].validity();
@@ -131,7 +141,7 @@ class Exporter {
       }
       return bits == nullptr;
     };
-    if (column.what == ColumnPlan::What::kLeaf) {
+    if (column.role == ColumnPlan::Role::kLeaf) {
       return add(column.leaf);
     }
     for (const std::size_t marker : column.markers) {
@@ -153,7 +163,7 @@ class Exporter {
   Row end_;
   const std::uint64_t batch_bytes_;
   const std::uint64_t offset_limit_;
-  std::shared_ptr<BlockPool> pool_;
+  std::shared_ptr<ArrowBlockPool> pool_;
   std::vector<LeafBuilder> builders_;
   Step* steps_ = nullptr;
 };
@@ -170,7 +180,8 @@ int ErrnoOf(const Error& error) {
   }
 }
 
-// No exception crosses a C function.
+// Runs `body` on the exporter of a stream and turns exceptions into errno values and a text,
+// because no exception may cross a C function.
 template <class Body>
 int Guarded(ArrowArrayStream* stream, const Body& body) noexcept {
   auto& exporter = *static_cast<Exporter*>(stream->private_data);
@@ -190,7 +201,7 @@ int Guarded(ArrowArrayStream* stream, const Body& body) noexcept {
       exporter.error = error.what();
     }
   } catch (...) {
-    return ENOMEM;  // not even the text fits
+    return ENOMEM;  // thrown while copying the text of an error
   }
   return code;
 }
@@ -215,17 +226,23 @@ void ReleaseStream(ArrowArrayStream* stream) {
 }
 
 }  // namespace
+
+void ExportWithOffsetLimit(const Reader& reader, const ArrowExportOptions& options,
+                           std::uint64_t offset_limit, ArrowArrayStream* out) {
+  auto exporter = std::make_unique<Exporter>(reader, options, offset_limit);
+  out->get_schema = &GetSchema;
+  out->get_next = &GetNext;
+  out->get_last_error = &GetLastError;
+  out->release = &ReleaseStream;
+  out->private_data = exporter.release();
+}
+
 }  // namespace stream_store::arrow
 
 namespace stream_store {
 
 void ExportArrow(const Reader& reader, const ArrowExportOptions& options, ArrowArrayStream* out) {
-  auto exporter = std::make_unique<arrow::Exporter>(reader, options);
-  out->get_schema = &arrow::GetSchema;
-  out->get_next = &arrow::GetNext;
-  out->get_last_error = &arrow::GetLastError;
-  out->release = &arrow::ReleaseStream;
-  out->private_data = exporter.release();
+  arrow::ExportWithOffsetLimit(reader, options, INT32_MAX, out);
 }
 
 void ExportArrowSchema(const Schema& schema, const ArrowExportOptions& options, ArrowSchema* out) {

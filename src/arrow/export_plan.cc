@@ -6,11 +6,16 @@
 
 #include "stream_store/error.h"
 
+#include "base/str_cat.h"
+
 namespace stream_store::arrow {
+
+using internal::StrCat;
+
 namespace {
 
-[[noreturn]] void Refuse(const std::string& what) {
-  throw Error(ErrorCode::kInvalidArgument, "exporting to Arrow: " + what);
+[[noreturn]] void Refuse(const std::string& problem) {
+  throw Error(ErrorCode::kInvalidArgument, StrCat("exporting to Arrow: ", problem));
 }
 
 std::uint64_t ItemBits(const Type& type) {
@@ -29,46 +34,48 @@ std::uint64_t ItemBits(const Type& type) {
   }
 }
 
-bool IsInteger(DType dtype) { return dtype >= DType::kInt8 && dtype <= DType::kUInt64; }
-
-// How items of a field come out as those of another type.
-ItemWay OtherWay(DType field, DType asked) {
+// How items of one type are exported as another type; kNothing if they cannot be. Any stored float
+// is a float64 already.
+ItemConversion ConversionToOther(DType field, DType asked) {
   if ((field == DType::kFloat16 || field == DType::kFloat32) && asked == DType::kFloat64) {
-    return ItemWay::kWords;
+    return ItemConversion::kWords;
   }
-  return IsInteger(field) && IsInteger(asked) ? ItemWay::kChecksums : ItemWay::kNothing;
+  return IsInteger(field) && IsInteger(asked) ? ItemConversion::kChecked : ItemConversion::kNothing;
 }
 
-// How a field of such items comes out as `asked`; kNothing if it cannot.
-ItemWay WayOf(const Field& field, const Type& declared, const Type& asked) {
+// How a field is exported as items of type `asked`; kNothing if it cannot be. `declared` is the
+// type that the field has by default.
+ItemConversion ConversionOf(const Field& field, const Type& declared, const Type& asked) {
   const auto dtype = DTypeOf(asked);
   if (dtype != field.dtype) {
-    return field.packed || !dtype ? ItemWay::kNothing : OtherWay(field.dtype, *dtype);
+    return field.packed || !dtype ? ItemConversion::kNothing
+                                  : ConversionToOther(field.dtype, *dtype);
   }
   if (field.packed) {
-    return field.dtype == DType::kBool ? ItemWay::kPackedBits : ItemWay::kPacked;
+    return field.dtype == DType::kBool ? ItemConversion::kPackedBits : ItemConversion::kPacked;
   }
   switch (asked.kind) {
     case Kind::kBool:
-      return ItemWay::kBits;
+      return ItemConversion::kBits;
     case Kind::kDate:
     case Kind::kTime:
-      return asked.bits == 64 ? ItemWay::kWords : ItemWay::kChecksums;
+      return asked.bits == 64 ? ItemConversion::kWords : ItemConversion::kChecked;
     case Kind::kDecimal:
       return asked.precision == declared.precision && asked.scale == declared.scale
-                 ? ItemWay::kWords
-                 : ItemWay::kNothing;
+                 ? ItemConversion::kWords
+                 : ItemConversion::kNothing;
     case Kind::kFixedBinary:
-      return ItemWay::kDecode;  // 8 bytes of it are 8 words
+      return ItemConversion::kDecode;  // each byte is a word, so never kWords, also for 8 bytes
     default:
       break;
   }
-  return ItemBits(asked) == 64 ? ItemWay::kWords : ItemWay::kDecode;
+  return ItemBits(asked) == 64 ? ItemConversion::kWords : ItemConversion::kDecode;
 }
 
-class Planner {
+// Walks the schema of the stream next to the columns of the store.
+class ExportPlanner {
  public:
-  Planner(const Schema& schema, const ArrowExportOptions& options)
+  ExportPlanner(const Schema& schema, const ArrowExportOptions& options)
       : schema_(schema), options_(options), plan_{} {
     plan_.leaf_of_type.assign(schema.size(), 0);
   }
@@ -87,12 +94,12 @@ class Planner {
       const auto at = by_name.find(node.name);
       const bool is_step = !options_.step_column.empty() && node.name == options_.step_column;
       if (is_step == (at != by_name.end())) {
-        Refuse(is_step ? "the step column '" + node.name + "' has the name of a field"
-                       : "column '" + node.name + "' was asked for, which is no field");
+        Refuse(is_step ? StrCat("the step column '", node.name, "' has the name of a field")
+                       : StrCat("the requested column '", node.name, "' is not a field"));
       }
       plan_.columns.push_back(is_step ? Steps(node) : Column(node, *at->second));
       if (!is_step) {
-        by_name.erase(at);
+        by_name.erase(at);  // so that a second request for it is refused
       }
     }
     plan_.schema = std::move(root);
@@ -100,25 +107,26 @@ class Planner {
   }
 
  private:
+  // Replaces the default schema by the requested one, whose names, order and metadata it keeps.
   void Adopt(SchemaNode& root) const {
     SchemaNode asked = CopySchema(*options_.requested);
     if (ParseFormat(asked.format.c_str()).kind != Kind::kStruct) {
-      Refuse("the requested schema must be a struct of columns, not " +
-             TypeText(*options_.requested));
+      Refuse(StrCat("the requested schema must be a struct of columns, not ",
+                    TypeText(*options_.requested)));
     }
     if (asked.children.size() != root.children.size()) {
-      Refuse("the requested schema has " + std::to_string(asked.children.size()) +
-             " columns, the store " + std::to_string(root.children.size()));
+      Refuse(StrCat("expected a requested schema of ", root.children.size(),
+                    " columns, as the store has, but found ", asked.children.size(), " columns"));
     }
     root = std::move(asked);
   }
 
   ColumnPlan Steps(const SchemaNode& node) const {
     if (node.format != "l") {
-      Refuse("the step column '" + node.name + "' is int64, not " +
-             TypeText(ParseFormat(node.format.c_str())));
+      Refuse(StrCat("the step column '", node.name, "' is int64, not ",
+                    TypeText(ParseFormat(node.format.c_str()))));
     }
-    return ColumnPlan{.what = ColumnPlan::What::kStep};
+    return ColumnPlan{.role = ColumnPlan::Role::kStep};
   }
 
   ColumnPlan Column(const SchemaNode& node, const ColumnNode& column) {
@@ -127,12 +135,12 @@ class Planner {
       plan.leaf = AddLeaf(node, *column.leaf);
       return plan;
     }
-    plan.what = ColumnPlan::What::kStruct;
+    plan.role = ColumnPlan::Role::kStruct;
     if (ParseFormat(node.format.c_str()).kind != Kind::kStruct ||
         node.children.size() != column.children.size()) {
-      Refuse("column '" + node.name + "' is a struct of " + std::to_string(column.children.size()) +
-             " fields; asked for was " + TypeText(ParseFormat(node.format.c_str())) + " of " +
-             std::to_string(node.children.size()));
+      Refuse(StrCat("column '", node.name, "' is a struct of ", column.children.size(),
+                    " fields, but the requested type is ",
+                    TypeText(ParseFormat(node.format.c_str())), " of ", node.children.size()));
     }
     if (column.marker) {
       plan.markers.push_back(AddMarker(*column.marker));
@@ -140,14 +148,15 @@ class Planner {
     for (std::size_t i = 0; i < node.children.size(); ++i) {
       const SchemaNode& child = node.children[i];
       if (child.name != column.children[i].name) {
-        Refuse("column '" + node.name + "' has the field '" + column.children[i].name +
-               "' where '" + child.name + "' was asked for");
+        Refuse(StrCat("column '", node.name, "': expected its field '", column.children[i].name,
+                      "' but found '", child.name, "' in the requested schema"));
       }
       plan.children.push_back(Column(child, column.children[i]));
     }
     return plan;
   }
 
+  // A marker has no items; its validity becomes part of that of its struct.
   std::size_t AddMarker(TypeId type) {
     LeafPlan leaf;
     leaf.type = type;
@@ -157,6 +166,8 @@ class Planner {
     return Add(std::move(leaf));
   }
 
+  // Plans a field as the requested type `top`, whose levels must match the dimensions of the field:
+  // a list or fixed-size list for each, then an item that the stored words convert to.
   std::size_t AddLeaf(const SchemaNode& top, TypeId type) {
     const Field& field = schema_[type];
     const ArrowField given = type < options_.fields.size() ? options_.fields[type] : ArrowField{};
@@ -179,16 +190,17 @@ class Planner {
     }
     leaf.item = ParseFormat(node->format.c_str());
     const Type own = ParseFormat(declared.back().c_str());
-    leaf.way = WayOf(field, own, leaf.item);
+    leaf.conversion = ConversionOf(field, own, leaf.item);
     const bool empty = field.dtype == DType::kNull && leaf.item.kind == Kind::kNull;
-    if ((leaf.way == ItemWay::kNothing && !empty) || !node->children.empty()) {
+    if ((leaf.conversion == ItemConversion::kNothing && !empty) || !node->children.empty()) {
       RefuseType(field, declared, top);
     }
-    leaf.way = empty ? ItemWay::kNothing : leaf.way;
+    leaf.conversion = empty ? ItemConversion::kNothing : leaf.conversion;
     Measure(field, leaf);
     return Add(std::move(leaf));
   }
 
+  // Derives the sizes of a unit and of an item.
   static void Measure(const Field& field, LeafPlan& leaf) {
     leaf.source_is_signed = field.dtype != DType::kUInt64;
     leaf.item_bits = ItemBits(leaf.item);
@@ -211,7 +223,7 @@ class Planner {
       const std::uint64_t item_bytes = field.dtype == DType::kBool ? 1 : leaf.item_bits / 8;
       leaf.unit_words = (items * item_bytes + 7) / 8;
     }
-    if (field.dtype == DType::kFixedBinary) {
+    if (field.dtype == DType::kFixedBinary) {  // its one dimension is part of the item
       leaf.unit_items = 1;
     }
   }
@@ -227,8 +239,8 @@ class Planner {
          node = node->children.empty() ? nullptr : &node->children[0]) {
       wanted += (wanted.empty() ? "" : " of ") + TypeText(ParseFormat(node->format.c_str()));
     }
-    Refuse("column '" + field.name + "' is " + own + "; it cannot be shown as " + wanted +
-           ". Ask for its own type, and cast what comes out");
+    Refuse(StrCat("column '", field.name, "' is ", own, "; it cannot be exported as ", wanted,
+                  ". Request its own type, and cast the result"));
   }
 
   std::size_t Add(LeafPlan leaf) {
@@ -251,7 +263,7 @@ bool LeafPlan::has_narrow_offsets() const noexcept {
 }
 
 ExportPlan PlanExport(const Schema& schema, const ArrowExportOptions& options) {
-  return Planner(schema, options).Plan();
+  return ExportPlanner(schema, options).Plan();
 }
 
 }  // namespace stream_store::arrow

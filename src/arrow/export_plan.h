@@ -1,4 +1,7 @@
-// What an export does with each field: decided once, from the schema of its stream.
+// The plan of an export: how each field becomes a column, decided once from the schema of a stream.
+//
+// Made by PlanExport() when a stream is created; read by batch_size.cc and leaf_builder.cc for
+// every batch. A plan never changes.
 #pragma once
 
 #include <cstdint>
@@ -10,60 +13,65 @@
 
 namespace stream_store::arrow {
 
-/// How stored words become items.
-enum class ItemWay : std::uint8_t {
-  kNothing,     ///< null columns and markers: validity alone
-  kWords,       ///< as they are: 8-byte items, decimals, float64 bits of any float
-  kDecode,      ///< Reader::Decode(): the field's own type
-  kBits,        ///< bools, eight a byte
-  kPacked,      ///< the bytes of packed words
-  kPackedBits,  ///< the same of bools
-  kChecksums    ///< integers of another width, each checked
+/// How stored words become items of an Arrow buffer.
+enum class ItemConversion : std::uint8_t {
+  kNothing,     ///< null columns and markers: there are no items, only validity
+  kWords,       ///< copy the words: 8-byte items, decimals, and any float as float64
+  kDecode,      ///< Reader::Decode() to the field's own type
+  kBits,        ///< bools, eight in a byte
+  kPacked,      ///< copy the bytes of packed words
+  kPackedBits,  ///< packed bools, eight in a byte
+  kChecked      ///< narrow to an integer of another width, after a check of each number
 };
 
-/// A field on its way out.
+/// How one field is exported.
+///
+/// A unit is one item of the outermost list of a ragged field, and a whole field-write of any other
+/// field.
 struct LeafPlan {
   TypeId type = 0;
   std::string name = {};
   std::vector<Type> lists = {};  ///< from the outside in
   Type item = {};
-  ItemWay way = ItemWay::kNothing;
+  ItemConversion conversion = ItemConversion::kNothing;
   bool ragged = false;
-  bool source_is_signed = true;  ///< kChecksums: of the stored integers
-  std::uint64_t unit_words = 1;  ///< of one ragged item of the outermost list, or of a write
-  std::uint64_t unit_items = 1;  ///< the same in items
-  std::uint64_t item_bits = 0;   ///< of one item in its data buffer
-  std::vector<std::uint64_t> fixed = {};  ///< children of each inner list, by level; [0] of a fixed
-                                          ///< outermost one, else unused
+  bool source_is_signed = true;           ///< kChecked: whether the stored integers are
+  std::uint64_t unit_words = 1;           ///< stored words of a unit
+  std::uint64_t unit_items = 1;           ///< items of a unit
+  std::uint64_t item_bits = 0;            ///< size of one item in its buffer
+  std::vector<std::uint64_t> fixed = {};  ///< by list level: children of each list; 0 if it varies
 
+  /// Whether the items are strings or binaries.
   bool is_text() const noexcept { return item.is_bytes(); }
 
-  /// Whether rows have as many items as they like, and missing ones none: it has row offsets.
+  /// Whether the rows have offsets: each has as many items as it likes, and a missing row has none.
   bool has_row_offsets() const noexcept {
     return is_text() || (!lists.empty() && lists[0].kind == Kind::kList);
   }
 
-  /// Whether some offsets of it are 32 bits wide.
+  /// Whether any of its offsets have 32 bits.
   bool has_narrow_offsets() const noexcept;
 };
 
-/// One column of a batch.
+/// One column of a batch, or a member of a struct column.
 struct ColumnPlan {
-  enum class What : std::uint8_t { kStep, kLeaf, kStruct };
-  What what = What::kLeaf;
+  enum class Role : std::uint8_t { kStep, kLeaf, kStruct };
+  Role role = Role::kLeaf;
   std::size_t leaf = 0;                   ///< kLeaf: index into ExportPlan::leaves
-  std::vector<std::size_t> markers = {};  ///< kStruct: none or one, index into leaves
-  std::vector<ColumnPlan> children = {};
+  std::vector<std::size_t> markers = {};  ///< kStruct: at most one, index into ExportPlan::leaves
+  std::vector<ColumnPlan> children = {};  ///< kStruct: its members
 };
 
 struct ExportPlan {
   std::shared_ptr<const SchemaNode> schema;
   std::vector<ColumnPlan> columns;
   std::vector<LeafPlan> leaves;
-  std::vector<std::uint32_t> leaf_of_type;  ///< index into leaves, by type id
+  std::vector<std::uint32_t> leaf_of_type;  ///< by type id: index into `leaves`
 };
 
-/// Throws Error(kInvalidArgument), naming column and types.
+/// Makes the plan. Throws Error(kInvalidArgument) naming the column and both types if
+/// options.requested has other columns than the store, or a type that a field cannot be exported
+/// as.
 ExportPlan PlanExport(const Schema& schema, const ArrowExportOptions& options);
 
 }  // namespace stream_store::arrow

@@ -1,4 +1,9 @@
-// The importer: batches in, some thousand rows at a time staged in a store.
+// ArrowImporter: stages the rows of batches in a store, some thousand at a time.
+//
+// Every part of a batch takes these steps:
+//   1. The loaders turn each column into a Column, without copying where they can.
+//   2. FindMarker() finds the rows in which a struct is present but all of its members are null.
+//   3. Stage() adds the steps and passes the columns to StagedRows::Extend().
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -12,6 +17,8 @@
 
 #include "arrow/import_plan.h"
 #include "arrow/leaf_loader.h"
+#include "arrow/owned.h"
+#include "base/str_cat.h"
 
 namespace stream_store {
 namespace {
@@ -20,42 +27,20 @@ using arrow::ColumnView;
 using arrow::ImportLeaf;
 using arrow::ImportMarker;
 using arrow::LeafLoader;
+using arrow::OwnedArrow;
 using arrow::RowRef;
 using arrow::StructView;
+using internal::StrCat;
 
-// Rows staged at a time: few enough that what one pass read is still in the cache for the next.
+// Rows staged at a time. Loading, checking and encoding are separate passes over the same rows, so
+// the rows should be few enough to stay in the cache. Starts small, because the size of rows is not
+// known before some have been loaded.
 constexpr std::uint64_t kMostRows = 16'384;
 constexpr std::uint64_t kFirstRows = 256;
 constexpr std::uint64_t kTargetBytes = 4 << 20;
 
-// Takes a foreign struct over and releases it at the end.
-template <class Struct>
-class OwnedArrow {
- public:
-  explicit OwnedArrow(Struct* from) : held_(*from) { from->release = nullptr; }
-
-  OwnedArrow(OwnedArrow&& other) noexcept : held_(other.held_) { other.held_.release = nullptr; }
-
-  OwnedArrow& operator=(OwnedArrow&&) = delete;
-  OwnedArrow(const OwnedArrow&) = delete;
-  OwnedArrow& operator=(const OwnedArrow&) = delete;
-
-  ~OwnedArrow() {
-    if (held_.release != nullptr) {
-      held_.release(&held_);
-    }
-  }
-
-  Struct& operator*() noexcept { return held_; }
-
-  Struct* get() noexcept { return &held_; }
-
- private:
-  Struct held_;
-};
-
-[[noreturn]] void Refuse(const std::string& what) {
-  throw Error(ErrorCode::kInvalidArgument, "importing from Arrow: " + what);
+[[noreturn]] void Refuse(const std::string& problem) {
+  throw Error(ErrorCode::kInvalidArgument, StrCat("importing from Arrow: ", problem));
 }
 
 }  // namespace
@@ -79,7 +64,7 @@ struct ArrowImporter::Impl {
     std::ranges::sort(marker_order, {}, [&](std::size_t i) { return plan.markers[i].type; });
   }
 
-  // Rows of one batch, in order.
+  // Stages the rows of one batch in order.
   void Append(const ArrowArray& batch) {
     arrow::CheckBatch(batch, columns_of_batch);
     const auto count = static_cast<std::uint64_t>(batch.length);
@@ -113,7 +98,7 @@ struct ArrowImporter::Impl {
     }
   }
 
-  // Rows of all kept batches, in any order.
+  // Stages rows of the kept batches in any order.
   void AppendKept(std::span<const std::uint64_t> numbers) {
     while (!numbers.empty()) {
       const std::span<const std::uint64_t> now =
@@ -135,6 +120,7 @@ struct ArrowImporter::Impl {
     }
   }
 
+  // Keeps a batch for AppendKept(). Its views are made now, so that errors appear early.
   void Keep(OwnedArrow<ArrowArray> taken) {
     const ArrowArray& batch = *taken;
     arrow::CheckBatch(batch, columns_of_batch);
@@ -154,7 +140,8 @@ struct ArrowImporter::Impl {
 
   std::uint64_t kept_rows() const { return kept_ends.empty() ? 0 : kept_ends.back(); }
 
-  // Batch and row of each number. Batches are mostly of one size, so a guess is mostly right.
+  // Finds batch and row of each number. Batches usually have the same size, so the batch computed
+  // from that of the first is usually right and saves the binary search.
   void Find(std::span<const std::uint64_t> numbers) {
     refs.resize(numbers.size());
     const std::uint64_t all = kept_rows();
@@ -162,8 +149,8 @@ struct ArrowImporter::Impl {
     for (std::size_t i = 0; i < numbers.size(); ++i) {
       const std::uint64_t number = numbers[i];
       if (number >= all) {
-        throw Error(ErrorCode::kOutOfRange, "importing from Arrow: row " + std::to_string(number) +
-                                                " is outside [0, " + std::to_string(all) + ")");
+        throw Error(ErrorCode::kOutOfRange,
+                    StrCat("importing from Arrow: row ", number, " is outside [0, ", all, ")"));
       }
       std::uint64_t batch = std::min<std::uint64_t>(number / each, kept_ends.size() - 1);
       if (number >= kept_ends[batch] || (batch > 0 && number < kept_ends[batch - 1])) {
@@ -175,7 +162,9 @@ struct ArrowImporter::Impl {
     }
   }
 
-  // In which rows marker `i` is written: its struct is there and nothing inside it is.
+  // Finds the rows in which marker `i` is written: its struct is present and none of its members
+  // is. Without the marker such a struct would look like a null. `where(row)` returns the view of
+  // the struct and the row in it. Inner markers must have been found before.
   template <class Where>
   void FindMarker(std::size_t i, std::uint64_t count, const Where& where) {
     const ImportMarker& marker = plan.markers[i];
@@ -197,6 +186,7 @@ struct ArrowImporter::Impl {
     }
   }
 
+  // Clears the rows in which `others` is present; a null pointer means that it is in every row.
   static void Exclude(const std::uint8_t* others, std::vector<std::uint8_t>& present) {
     for (std::size_t row = 0; row < present.size(); ++row) {
       present[row] =
@@ -204,6 +194,8 @@ struct ArrowImporter::Impl {
     }
   }
 
+  // Adds the markers and the steps to `columns` and stages them. Then adapts the number of rows at
+  // a time to the size of those just loaded.
   void Stage(std::uint64_t count, const std::optional<Column>& given_steps) {
     for (const std::size_t i : marker_order) {
       columns.push_back(Column{.type = plan.markers[i].type,
@@ -221,6 +213,7 @@ struct ArrowImporter::Impl {
     rows_at_once = std::clamp<std::uint64_t>(fitting, 1, std::min(kMostRows, 8 * rows_at_once));
   }
 
+  // Steps that count on from the last one, or from 0 in an empty store.
   void CountSteps(std::uint64_t count) {
     const std::optional<Step> last = rows.last_step();
     Step first = 0;
@@ -228,7 +221,7 @@ struct ArrowImporter::Impl {
     if (last) {
       const bool past = __builtin_add_overflow(*last, 1, &first);
       if (past || __builtin_add_overflow(first, static_cast<Step>(count) - 1, &end)) {
-        Refuse("the steps would go past 2^63 - 1");
+        Refuse("the steps would exceed 2^63 - 1");
       }
     }
     steps.resize(count);
@@ -237,23 +230,25 @@ struct ArrowImporter::Impl {
     }
   }
 
+  // Steps from their column. They may be integers of any width; Extend() checks that they increase.
   void ReadSteps(const Column& column, std::uint64_t count) {
     steps.resize(count);
     const arrow::Type& type = plan.steps->item;
     const std::uint64_t bytes = plan.steps->item_bytes;
     for (std::uint64_t row = 0; row < count; ++row) {
       if (column.present != nullptr && column.present[row] == 0) {
-        Refuse("column '" + plan.steps->name + "', row " + std::to_string(rows.rows() + row) +
-               ": a null; every row needs its step");
+        Refuse(StrCat("column '", plan.steps->name, "', row ", rows.rows() + row,
+                      ": a null; every row needs a step"));
       }
       std::uint64_t word = 0;
       std::memcpy(&word, static_cast<const std::byte*>(column.data) + row * bytes, bytes);
+      // Sign-extends the little-endian number by shifting it to the top of the word and back.
       const auto unused = static_cast<unsigned>(64 - type.bits);
       const auto step = static_cast<Step>(word << unused) >> unused;
       steps[row] = type.is_signed ? step : static_cast<Step>(word);
       if (!type.is_signed && steps[row] < 0) {
-        Refuse("column '" + plan.steps->name + "', row " + std::to_string(rows.rows() + row) +
-               ": " + std::to_string(word) + " is past 2^63 - 1");
+        Refuse(StrCat("column '", plan.steps->name, "', row ", rows.rows() + row, ": ", word,
+                      " is larger than 2^63 - 1"));
       }
     }
   }
@@ -270,11 +265,11 @@ struct ArrowImporter::Impl {
   std::uint64_t rows_at_once = kFirstRows;
 
   std::vector<OwnedArrow<ArrowArray>> kept;
-  std::vector<std::uint64_t> kept_ends;               // rows up to the end of each
+  std::vector<std::uint64_t> kept_ends;               // by batch: number of rows up to its end
   std::vector<std::vector<ColumnView>> kept_views;    // by leaf, by batch
   std::vector<std::vector<StructView>> kept_structs;  // by batch, by marker
   std::vector<ColumnView> kept_steps;
-  std::vector<RowRef> refs;
+  std::vector<RowRef> refs;  // result of Find()
 };
 
 ArrowImporter::ArrowImporter(StagedRows& rows, const ArrowSchema& schema,
@@ -296,36 +291,29 @@ void ArrowImporter::AppendKept(std::span<const std::uint64_t> rows) { impl_->App
 
 namespace {
 
-// A stream, read to its end and released.
+// The batches of a stream, which is released at the end.
 class Batches {
  public:
   explicit Batches(ArrowArrayStream* stream) : stream_(stream) {
-    if ((*stream_).release == nullptr) {
-      Refuse("a stream that was released already");
+    if (stream_.empty()) {
+      Refuse("the stream was released already");
     }
-    Check((*stream_).get_schema(stream_.get(), &schema_));
-    if (schema_.release == nullptr) {
-      Refuse("a stream without a schema");
-    }
-  }
-
-  Batches(const Batches&) = delete;
-  Batches& operator=(const Batches&) = delete;
-
-  ~Batches() {
-    if (schema_.release != nullptr) {
-      schema_.release(&schema_);
+    Check(stream_->get_schema(stream_.get(), schema_.get()));
+    if (schema_.empty()) {
+      Refuse("the stream has no schema");
     }
   }
 
-  const ArrowSchema& schema() const noexcept { return schema_; }
+  const ArrowSchema& schema() const noexcept { return *schema_; }
 
-  // Nothing at the end.
+  // The next batch; none at the end.
   std::optional<OwnedArrow<ArrowArray>> Next() {
-    ArrowArray batch{};
-    Check((*stream_).get_next(stream_.get(), &batch));
-    return batch.release == nullptr ? std::nullopt
-                                    : std::optional<OwnedArrow<ArrowArray>>(std::in_place, &batch);
+    std::optional<OwnedArrow<ArrowArray>> batch(std::in_place);
+    Check(stream_->get_next(stream_.get(), batch->get()));
+    if (batch->empty()) {
+      batch.reset();
+    }
+    return batch;
   }
 
  private:
@@ -333,18 +321,18 @@ class Batches {
     if (code == 0) {
       return;
     }
-    const char* text = (*stream_).get_last_error(stream_.get());
+    const char* text = stream_->get_last_error(stream_.get());
     throw Error(code == EINVAL ? ErrorCode::kInvalidArgument : ErrorCode::kIo,
-                std::string("importing from Arrow: the stream failed: ") +
-                    (text != nullptr ? text : std::strerror(code)),
+                StrCat("importing from Arrow: the stream failed: ",
+                       text != nullptr ? text : std::strerror(code)),
                 code);
   }
 
   OwnedArrow<ArrowArrayStream> stream_;
-  ArrowSchema schema_{};
+  OwnedArrow<ArrowSchema> schema_;
 };
 
-// The numbers in a batch of the stream of picks.
+// The row numbers in a batch of `picks`.
 std::span<const std::uint64_t> NumbersOf(const ArrowSchema& schema, const ArrowArray& batch) {
   const bool one_column = schema.n_children == 1 && batch.n_children == 1 &&
                           std::string_view(schema.children[0]->format) == "L";
@@ -352,7 +340,7 @@ std::span<const std::uint64_t> NumbersOf(const ArrowSchema& schema, const ArrowA
   if (column == nullptr || column->n_buffers != 2 || column->null_count > 0 || batch.length < 0 ||
       column->offset < 0 || batch.offset < 0 || column->length - batch.offset < batch.length ||
       (column->buffers[1] == nullptr && batch.length > 0)) {
-    Refuse("row numbers must be one uint64 column without nulls");
+    Refuse("expected the row numbers as one uint64 column without nulls");
   }
   return {static_cast<const std::uint64_t*>(column->buffers[1]) + column->offset + batch.offset,
           static_cast<std::size_t>(batch.length)};
@@ -374,9 +362,10 @@ std::uint64_t ImportArrow(StagedRows& rows, ArrowArrayStream* stream,
   return rows.rows() - before;
 }
 
+// Keeps all batches until the end, because the picks may name any row at any time.
 std::uint64_t ImportArrowRows(StagedRows& rows, ArrowArrayStream* stream, ArrowArrayStream* picks,
                               const ArrowImportOptions& options) {
-  constexpr std::size_t kAtOnce = 65'536;
+  constexpr std::size_t kAtOnce = 65'536;  // so that progress is reported now and then
   Batches numbers(picks);
   Batches batches(stream);
   ArrowImporter importer(rows, batches.schema(), options);

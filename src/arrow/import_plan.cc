@@ -7,23 +7,22 @@
 
 #include "stream_store/error.h"
 
+#include "base/str_cat.h"
+
 namespace stream_store::arrow {
+
+using internal::StrCat;
+
 namespace {
 
-[[noreturn]] void Refuse(const std::string& what) {
-  throw Error(ErrorCode::kInvalidArgument, "importing from Arrow: " + what);
+[[noreturn]] void Refuse(const std::string& problem) {
+  throw Error(ErrorCode::kInvalidArgument, StrCat("importing from Arrow: ", problem));
 }
 
-bool IsInteger(DType dtype) { return dtype >= DType::kInt8 && dtype <= DType::kUInt64; }
-
-bool IsFloat(DType dtype) { return dtype >= DType::kFloat16 && dtype <= DType::kFloat64; }
-
-int FloatBits(DType dtype) {
-  return dtype == DType::kFloat16 ? 16 : dtype == DType::kFloat32 ? 32 : 64;
-}
-
-// Whether every item of `column` is one of a field of `dtype`, or can be looked at one by one.
-bool TakesItems(DType dtype, const Type& declared, const Type& column) {
+// Whether a field of `dtype` accepts items of type `column`: either every such item is valid, or
+// the import checks each of them. Time zones, decimals and sizes must be the declared ones, because
+// converting them would change the meaning of a value.
+bool AcceptsItems(DType dtype, const Type& declared, const Type& column) {
   const auto other = DTypeOf(column);
   if (!other) {
     return false;
@@ -46,6 +45,7 @@ bool TakesItems(DType dtype, const Type& declared, const Type& column) {
   }
 }
 
+// The source type for the items of a column. Dates and times are integers of the same width.
 Source SourceOfType(const Type& type) {
   const auto pick = [&](Source narrowest) {
     const int place = type.bits == 8 ? 0 : type.bits == 16 ? 1 : type.bits == 32 ? 2 : 3;
@@ -71,6 +71,7 @@ Source SourceOfType(const Type& type) {
   }
 }
 
+// Size of an item when it is loaded: bools are unpacked to one byte each, text counts in bytes.
 std::uint64_t ItemBytes(const Type& type) {
   switch (type.kind) {
     case Kind::kNull:
@@ -85,39 +86,41 @@ std::uint64_t ItemBytes(const Type& type) {
   }
 }
 
+// The Arrow type of a field for messages: "packed list<uint8>".
 std::string DeclaredText(const Field& field, const std::vector<std::string>& levels) {
   std::string text;
   std::string closing;
   for (std::size_t i = 0; i + 1 < levels.size(); ++i) {
-    text += TypeText(ParseFormat(levels[i].c_str())) + "<";
+    text += StrCat(TypeText(ParseFormat(levels[i].c_str())), "<");
     closing += '>';
   }
   text += TypeText(ParseFormat(levels.back().c_str())) + closing;
   return field.packed ? "packed " + text : text;
 }
 
-class Planner {
+// Walks the foreign schema next to the columns of the store. Columns that do not fit are collected,
+// so that one error names them all.
+class ImportPlanner {
  public:
-  Planner(const Schema& fields, const ArrowSchema& columns, const ArrowImportOptions& options)
+  ImportPlanner(const Schema& fields, const ArrowSchema& columns, const ArrowImportOptions& options)
       : fields_(fields), columns_(columns), options_(options) {}
 
   ImportPlan Plan() {
     CheckSchema(columns_);
     if (ParseFormat(columns_.format).kind != Kind::kStruct) {
-      Refuse("expected record batches, which are structs of columns, but found " +
-             TypeText(columns_));
+      Refuse(StrCat("expected record batches, which are structs of columns, but found ",
+                    TypeText(columns_)));
     }
     PlanSteps();
     const std::size_t found = PlanStruct(columns_, ColumnsOf(fields_), {}, "", nullptr);
     if (!problems_.empty()) {
-      Refuse((problems_.size() == 1
-                  ? ""
-                  : std::to_string(problems_.size()) + " columns do not fit:\n  ") +
-             Joined(problems_, "\n  "));
+      const std::string all = Joined(problems_, "\n  ");
+      Refuse(problems_.size() == 1 ? all
+                                   : StrCat(problems_.size(), " columns do not fit:\n  ", all));
     }
     if (found == 0) {
-      Refuse("no column is a field of the store; the columns are " + Names(columns_) +
-             "; the fields are " + FieldNames());
+      Refuse(StrCat("no column is a field of the store; the columns are ", Names(columns_),
+                    "; the fields are ", FieldNames()));
     }
     std::ranges::sort(plan_.leaves, {}, &ImportLeaf::type);
     LinkMarkers();
@@ -171,18 +174,23 @@ class Planner {
       steps.path = {i};
       steps.item = ParseFormat(column.format);
       if (steps.item.kind != Kind::kInteger || column.dictionary != nullptr) {
-        Refuse("the step column '" + steps.name + "' must hold integers, not " + TypeText(column));
+        Refuse(StrCat("the step column '", steps.name, "' must hold integers, not ",
+                      TypeText(column)));
       }
       steps.source = SourceOfType(steps.item);
       steps.item_bytes = ItemBytes(steps.item);
       plan_.steps = std::move(steps);
       return;
     }
-    Refuse("there is no step column '" + options_.step_column + "'; the columns are " +
-           Names(columns_));
+    Refuse(StrCat("there is no step column '", options_.step_column, "'; the columns are ",
+                  Names(columns_)));
   }
 
-  // Returns how many of the columns are known.
+  // Plans the columns of one struct and returns how many of them the store has. `nodes` are the
+  // store's columns at the same place; `inner_markers` collects the outermost markers inside.
+  //
+  // Unknown columns are ignored at the top, where a table often has more than the store needs, and
+  // are errors inside a struct, where they are more likely a mistake.
   std::size_t PlanStruct(const ArrowSchema& schema, const std::vector<ColumnNode>& nodes,
                          const std::vector<std::int64_t>& path, const std::string& outer,
                          std::vector<std::size_t>* inner_markers) {
@@ -199,13 +207,14 @@ class Planner {
       const auto at = by_name.find(name);
       if (at == by_name.end()) {
         if (!outer.empty()) {
-          problems_.push_back("column '" + outer.substr(0, outer.size() - 1) + "' has a field '" +
-                              name + "' that the store's has not");
+          problems_.push_back(StrCat("column '", outer.substr(0, outer.size() - 1),
+                                     "' has a field '", name,
+                                     "' that the struct in the store does not have"));
         }
         continue;
       }
       if (!seen.emplace(name, true).second) {
-        problems_.push_back("there are two columns '" + full + "'");
+        problems_.push_back(StrCat("there are two columns '", full, "'"));
         continue;
       }
       ++found;
@@ -220,17 +229,18 @@ class Planner {
                   const std::string& name, std::vector<std::size_t>* outer_markers) {
     const Type type = ParseFormat(column.format);
     if (type.kind == Kind::kNull && column.dictionary == nullptr) {
-      return;  // null in every row: as if it were not there
+      return;  // null in every row, which is the same as no column
     }
     if (node.leaf) {
       PlanLeaf(column, *node.leaf, std::move(path), name);
       return;
     }
     if (type.kind != Kind::kStruct) {
-      problems_.push_back("column '" + name + "' is " + TypeText(column) +
-                          "; the store's field is a struct");
+      problems_.push_back(
+          StrCat("column '", name, "' is ", TypeText(column), "; the store's field is a struct"));
       return;
     }
+    // A marker excludes only the outermost markers inside it: those exclude the ones further in.
     std::vector<std::size_t> markers;
     PlanStruct(column, node.children, path, name + ".", &markers);
     if (node.marker) {
@@ -243,6 +253,7 @@ class Planner {
     }
   }
 
+  // Plans a column for a field other than a struct, or records why it does not fit.
   void PlanLeaf(const ArrowSchema& column, TypeId type, std::vector<std::int64_t> path,
                 const std::string& name) {
     const Field& field = fields_[type];
@@ -272,9 +283,10 @@ class Planner {
     fits = fits && (node->dictionary == nullptr || (leaf.lists.empty() && !leaf.is_dictionary)) &&
            node->n_children == 0 && FitsShape(field, leaf) && FitsItems(field, levels, leaf);
     if (!fits) {
-      problems_.push_back("column '" + name + "' is " + TypeText(column) + ", field '" +
-                          field.name + "' is " + DeclaredText(field, levels) +
-                          ": cast the column first, or declare the field as the column's type");
+      problems_.push_back(StrCat("column '", name, "' is ", TypeText(column), ", field '",
+                                 field.name, "' is ", DeclaredText(field, levels),
+                                 ": cast the column first, or declare the field as the column's "
+                                 "type"));
       return;
     }
     leaf.source = SourceOfType(leaf.item);
@@ -282,12 +294,15 @@ class Planner {
     leaf.source_items = leaf.item.kind == Kind::kDecimal       ? leaf.item_bytes / 8
                         : leaf.item.kind == Kind::kFixedBinary ? leaf.item_bytes
                                                                : 1;
-    if (leaf.item.kind == Kind::kFloat && FloatBits(field.dtype) < leaf.item.bits) {
-      leaf.exact_bits = FloatBits(field.dtype);
+    const int field_bits = InfoOf(field.dtype).bits;
+    if (leaf.item.kind == Kind::kFloat && field_bits < leaf.item.bits) {
+      leaf.exact_bits = field_bits;
     }
     plan_.leaves.push_back(std::move(leaf));
   }
 
+  // Whether the lists of the column match the dimensions of the field. Sizes that the column's type
+  // does not fix are checked row by row.
   static bool FitsShape(const Field& field, ImportLeaf& leaf) {
     const std::span<const std::uint32_t> shape = ListShape(field);
     leaf.shape.assign(shape.begin(), shape.end());
@@ -310,13 +325,15 @@ class Planner {
 
   static bool FitsItems(const Field& field, const std::vector<std::string>& levels,
                         const ImportLeaf& leaf) {
-    if (leaf.item.kind == Kind::kNull) {  // lists that are all empty
+    // pyarrow infers the item type null for lists that are all empty.
+    if (leaf.item.kind == Kind::kNull) {
       return !leaf.lists.empty();
     }
-    return TakesItems(field.dtype, ParseFormat(levels.back().c_str()), leaf.item);
+    return AcceptsItems(field.dtype, ParseFormat(levels.back().c_str()), leaf.item);
   }
 
-  // Which leaves lie inside which struct, now that leaves have their places.
+  // Finds the leaves inside each marked struct. Done last, because sorting the leaves by type id
+  // changes their indices.
   void LinkMarkers() {
     for (ImportMarker& marker : plan_.markers) {
       for (std::size_t i = 0; i < plan_.leaves.size(); ++i) {
@@ -340,7 +357,7 @@ class Planner {
 
 ImportPlan PlanImport(const Schema& fields, const ArrowSchema& columns,
                       const ArrowImportOptions& options) {
-  return Planner(fields, columns, options).Plan();
+  return ImportPlanner(fields, columns, options).Plan();
 }
 
 }  // namespace stream_store::arrow

@@ -1,4 +1,7 @@
-// Which column of a foreign schema becomes which field, and whether its type may.
+// The plan of an import: which column of a foreign schema becomes which field, and in what way.
+//
+// Made by PlanImport() when an ArrowImporter is created; read by column_view.cc, leaf_loader.cc and
+// leaf_gather.cc for every batch. A plan never changes.
 #pragma once
 
 #include <cstdint>
@@ -11,40 +14,42 @@
 
 namespace stream_store::arrow {
 
-/// A column on its way to a field.
+/// How one column is imported into one field.
 struct ImportLeaf {
   TypeId type = 0;
-  std::string name = {};                ///< for messages: "outer.inner"
+  std::string name = {};                ///< of the column, for messages: "outer.inner"
   std::vector<std::int64_t> path = {};  ///< child indices from the batch to the column
-  bool is_dictionary = false;           ///< `index` picks from a dictionary of `lists` and `item`
-  Type index = {};
-  std::vector<Type> lists = {};  ///< the column's own, from the outside in
+  bool is_dictionary = false;           ///< `lists` and `item` are those of the dictionary's values
+  Type index = {};                      ///< of a dictionary: the type of its indices
+  std::vector<Type> lists = {};         ///< of the column, from the outside in
   Type item = {};
-  std::vector<std::uint32_t> shape = {};  ///< of the field; as many entries as lists, but for a
-                                          ///< scalar that becomes a list of one
-  bool scalar_as_list = false;
-  Source source = Source::kInt64;  ///< of what is handed to the store
-  std::uint64_t item_bytes = 8;    ///< in the column's buffer; bools: 1, once unpacked
-  std::uint64_t source_items = 1;  ///< items of `source` in one item: words of a decimal
-  std::int64_t classes = -1;       ///< numbers outside [-1, classes) are refused
-  int exact_bits = 0;              ///< floats must be exact in so many bits; 0: they are
+  std::vector<std::uint32_t> shape = {};  ///< of the field; as long as `lists`, unless
+                                          ///< scalar_as_list
+  bool scalar_as_list = false;            ///< a column of scalars fills lists of one item
+  Source source = Source::kInt64;         ///< type of the items given to StagedRows::Extend()
+  std::uint64_t item_bytes = 8;           ///< in the column's buffer; of bools 1, once unpacked
+  std::uint64_t source_items = 1;         ///< items of `source` in an item; of a decimal its words
+  std::int64_t classes = -1;              ///< reject numbers outside [-1, classes); -1: no check
+  int exact_bits = 0;  ///< reject floats that a float of this many bits cannot hold exactly; 0: no
+                       ///< check is needed
 };
 
-/// A struct whose presence is a field-write of its own where nothing inside it is there.
+/// A struct with a hidden marker field. The marker is written in the rows in which the struct is
+/// present but none of its members is.
 struct ImportMarker {
   TypeId type = 0;
-  std::vector<std::int64_t> path = {};
-  std::vector<std::size_t> leaves = {};   ///< inside it, index into ImportPlan::leaves
-  std::vector<std::size_t> markers = {};  ///< of structs inside it, index into ImportPlan::markers
+  std::vector<std::int64_t> path = {};    ///< child indices from the batch to the struct
+  std::vector<std::size_t> leaves = {};   ///< inside the struct: indices into ImportPlan::leaves
+  std::vector<std::size_t> markers = {};  ///< inside the struct: indices into ImportPlan::markers
 };
 
 struct ImportPlan {
-  std::vector<ImportLeaf> leaves;     ///< by rising type id
+  std::vector<ImportLeaf> leaves;     ///< by rising type id, the order that Extend() requires
   std::vector<ImportMarker> markers;  ///< inner structs before outer ones
-  std::optional<ImportLeaf> steps;
+  std::optional<ImportLeaf> steps;    ///< the column of steps, if options.step_column names one
 };
 
-/// Throws Error(kInvalidArgument): see ArrowImporter.
+/// Makes the plan. Throws Error(kInvalidArgument) as described at ArrowImporter.
 ImportPlan PlanImport(const Schema& fields, const ArrowSchema& columns,
                       const ArrowImportOptions& options);
 

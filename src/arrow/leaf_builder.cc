@@ -10,11 +10,16 @@
 
 #include "arrow/bits.h"
 #include "arrow/offsets.h"
+#include "base/str_cat.h"
 
 namespace stream_store::arrow {
+
+using internal::StrCat;
+
 namespace {
 
-// Words converted at a time: they stay in the first-level cache.
+// Words converted at a time. 16 KiB of words and their items stay in the first-level cache, so that
+// a second pass over them is cheap.
 constexpr std::uint64_t kChunkWords = 2048;
 
 template <class Item>
@@ -25,6 +30,7 @@ void NarrowAll(const Value* words, std::uint64_t count, std::byte* out) {
   }
 }
 
+// Whether Item holds the stored integer. A uint64 is stored as an int64 of the same bits.
 template <class Item>
 bool Holds(Value word, bool word_is_signed) {
   using Limits = std::numeric_limits<Item>;
@@ -43,7 +49,8 @@ std::uint64_t FirstThatDoesNotFit(const Value* words, std::uint64_t count, bool 
   return i;
 }
 
-// Calls `visit` with an item of the integer type.
+// Calls `visit` with a zero of the C++ integer type. date32 and time32 have no is_signed and are
+// int32.
 template <class Visit>
 auto WithInteger(const Type& type, const Visit& visit) {
   switch (type.bits) {
@@ -59,7 +66,7 @@ auto WithInteger(const Type& type, const Visit& visit) {
   }
 }
 
-// Rows that lie apart, one after the other.
+// Copies rows that are `stride` words apart, so that they follow each other.
 void GatherRows(const Value* first, std::uint64_t stride, std::uint64_t words, std::uint64_t rows,
                 Value* out) {
   if (words == 1) {
@@ -75,13 +82,14 @@ void GatherRows(const Value* first, std::uint64_t stride, std::uint64_t words, s
 
 }  // namespace
 
+// Bits are zeroed here, because bools are written by setting them; other items are written in full.
 void LeafBuilder::Begin(BatchMemory& memory, Row first_row, std::uint64_t rows,
                         std::uint64_t units) {
   memory_ = &memory;
   first_row_ = first_row;
   rows_ = rows;
   next_row_ = 0;
-  present_ = 0;
+  present_rows_ = 0;
   items_ = 0;
   validity_ = reinterpret_cast<std::uint8_t*>(memory.MakeZeroed(BitmapBytes(rows)));
   row_items_ = plan_.has_row_offsets() ? 0 : plan_.unit_items;
@@ -100,7 +108,8 @@ void LeafBuilder::Begin(BatchMemory& memory, Row first_row, std::uint64_t rows,
   data_ = plan_.item_bits == 1 ? memory.MakeZeroed(bytes) : memory.Make(bytes);
 }
 
-// Rows [next_row_, row) are null.
+// Makes rows [next_row_, row) null. Rows without offsets still occupy items, which are zeroed so
+// that no old memory is exposed; bits are zero from the start.
 void LeafBuilder::SkipTo(std::uint64_t row) {
   const std::uint64_t count = row - next_row_;
   if (count == 0) {
@@ -118,6 +127,8 @@ void LeafBuilder::SkipTo(std::uint64_t row) {
   next_row_ = row;
 }
 
+// Checks the sizes first, so that neither a wrong length nor a repeated row can write outside the
+// buffers.
 void LeafBuilder::Write(std::uint64_t row, std::uint64_t count, const Value* first,
                         std::uint64_t stride, std::uint64_t words) {
   const std::uint64_t items_each =
@@ -126,20 +137,22 @@ void LeafBuilder::Write(std::uint64_t row, std::uint64_t count, const Value* fir
                     (row_items_ == items_each || offsets_ != nullptr) &&
                     (items_each == 0 || count <= (item_room_ - items_) / items_each);
   if (!fits) {
+    // The first pass over the same snapshot measured other lengths: the files are damaged, or
+    // another process overwrites them.
     throw Error(ErrorCode::kCorrupt,
-                "exporting to Arrow: field '" + plan_.name + "': row " +
-                    std::to_string(first_row_ + static_cast<Row>(row)) +
-                    ": expected one field-write of the length it had a moment ago");
+                StrCat("exporting to Arrow: field '", plan_.name, "': row ",
+                       first_row_ + static_cast<Row>(row), ": expected one field-write of at most ",
+                       "the measured length but found another one"));
   }
   SkipTo(row);
   SetBits(validity_, row, count);
-  present_ += count;
+  present_rows_ += count;
   next_row_ = row + count;
   if (offsets_ != nullptr) {
     FillOffsetsOf(wide_offsets_, offsets_, row + 1, count, (items_ + items_each) / inner_items_,
                   items_each / inner_items_);
   }
-  if (words > 0 && plan_.way != ItemWay::kNothing) {
+  if (words > 0 && plan_.conversion != ItemConversion::kNothing) {
     WriteItems(row, count, first, stride, words);
   }
 }
@@ -147,7 +160,7 @@ void LeafBuilder::Write(std::uint64_t row, std::uint64_t count, const Value* fir
 void LeafBuilder::WriteItems(std::uint64_t row, std::uint64_t count, const Value* first,
                              std::uint64_t stride, std::uint64_t words) {
   row_words_ = words;
-  if (plan_.way == ItemWay::kWords && words == 1) {  // scalars, straight to their place
+  if (plan_.conversion == ItemConversion::kWords && words == 1) {  // scalars need no scratch memory
     auto* out = reinterpret_cast<Value*>(data_) + items_;
     for (std::uint64_t i = 0; i < count; ++i) {
       out[i] = first[i * stride];
@@ -155,8 +168,9 @@ void LeafBuilder::WriteItems(std::uint64_t row, std::uint64_t count, const Value
     items_ += count;
     return;
   }
-  const bool packed = plan_.way == ItemWay::kPacked || plan_.way == ItemWay::kPackedBits;
-  if (packed || words > kChunkWords) {  // row by row
+  const bool packed = plan_.conversion == ItemConversion::kPacked ||
+                      plan_.conversion == ItemConversion::kPackedBits;
+  if (packed || words > kChunkWords) {  // row by row: packed rows are padded to whole words
     for (std::uint64_t i = 0; i < count; ++i) {
       Convert(row + i, first + i * stride, words);
     }
@@ -166,6 +180,8 @@ void LeafBuilder::WriteItems(std::uint64_t row, std::uint64_t count, const Value
     Convert(row, first, count * words);
     return;
   }
+  // The words of other fields lie between the rows. Converting each short row by itself would cost
+  // a call for each, so they are gathered first.
   gathered_.resize(kChunkWords);
   const std::uint64_t rows_at_once = kChunkWords / words;
   for (std::uint64_t done = 0; done < count; done += rows_at_once) {
@@ -175,21 +191,22 @@ void LeafBuilder::WriteItems(std::uint64_t row, std::uint64_t count, const Value
   }
 }
 
-// `words` of whole rows from `row` on, one after the other; packed: of one row.
+// Converts `count` words, which are those of whole rows from `row` on without gaps. Of packed
+// fields, those of one row.
 void LeafBuilder::Convert(std::uint64_t row, const Value* words, std::uint64_t count) {
   std::byte* out = data_ + items_ * plan_.item_bits / 8;
-  switch (plan_.way) {
-    case ItemWay::kNothing:
+  switch (plan_.conversion) {
+    case ItemConversion::kNothing:
       return;
-    case ItemWay::kWords:
+    case ItemConversion::kWords:
       std::memcpy(out, words, count * sizeof(Value));
       items_ += count * 64 / plan_.item_bits;
       return;
-    case ItemWay::kDecode:
+    case ItemConversion::kDecode:
       reader_.Decode({words, count}, plan_.type, out);
       items_ += count * 8 / (plan_.item.kind == Kind::kFixedBinary ? plan_.item_bits : 8);
       return;
-    case ItemWay::kBits:
+    case ItemConversion::kBits:
       for (std::uint64_t done = 0; done < count; done += kChunkWords) {
         const std::uint64_t now = std::min(kChunkWords, count - done);
         bools_.resize(kChunkWords);
@@ -198,11 +215,11 @@ void LeafBuilder::Convert(std::uint64_t row, const Value* words, std::uint64_t c
         items_ += now;
       }
       return;
-    case ItemWay::kPacked:
+    case ItemConversion::kPacked:
       std::memcpy(out, words, plan_.unit_items * plan_.item_bits / 8);
       items_ += plan_.unit_items;
       return;
-    case ItemWay::kPackedBits:
+    case ItemConversion::kPackedBits:
       for (std::uint64_t i = 0; i < plan_.unit_items; ++i) {
         std::uint8_t item = 0;
         std::memcpy(&item, reinterpret_cast<const std::byte*>(words) + i, 1);
@@ -212,12 +229,14 @@ void LeafBuilder::Convert(std::uint64_t row, const Value* words, std::uint64_t c
       }
       items_ += plan_.unit_items;
       return;
-    case ItemWay::kChecksums:
+    case ItemConversion::kChecked:
       CheckAndNarrow(row, words, count);
       items_ += count;
   }
 }
 
+// Converts only if all words fit: the check and the conversion are separate loops, which the
+// compiler turns into vector code.
 void LeafBuilder::CheckAndNarrow(std::uint64_t row, const Value* words, std::uint64_t count) {
   std::byte* out = data_ + items_ * plan_.item_bits / 8;
   const std::uint64_t good = WithInteger(plan_.item, [&](auto item) {
@@ -231,19 +250,18 @@ void LeafBuilder::CheckAndNarrow(std::uint64_t row, const Value* words, std::uin
   if (good == count) {
     return;
   }
-  throw Error(
-      ErrorCode::kInvalidArgument,
-      "exporting to Arrow: field '" + plan_.name + "': row " +
-          std::to_string(first_row_ + static_cast<Row>(row + good / row_words_)) + ": " +
-          (plan_.source_is_signed ? std::to_string(words[good])
-                                  : std::to_string(static_cast<std::uint64_t>(words[good]))) +
-          " does not fit " + TypeText(plan_.item));
+  throw Error(ErrorCode::kInvalidArgument,
+              StrCat("exporting to Arrow: field '", plan_.name, "': row ",
+                     first_row_ + static_cast<Row>(row + good / row_words_), ": ",
+                     plan_.source_is_signed ? StrCat(words[good])
+                                            : StrCat(static_cast<std::uint64_t>(words[good])),
+                     " is not a valid ", TypeText(plan_.item)));
 }
 
 OutArray LeafBuilder::Finish() {
   SkipTo(rows_);
   OutArray made = plan_.is_text() ? FinishText() : FinishItems();
-  if (plan_.way == ItemWay::kNothing) {
+  if (plan_.conversion == ItemConversion::kNothing) {
     made.length = rows_;
     made.null_count = rows_;
     made.buffers.clear();
@@ -252,15 +270,17 @@ OutArray LeafBuilder::Finish() {
   if (plan_.lists.empty()) {
     made.length = rows_;
   }
-  // From the inside out. Inner lists are all of one length; only rows can be missing.
+  // From the inside out. Inner lists of one level have equal lengths, and only whole rows can be
+  // missing, so only level 0 needs validity.
   for (std::size_t level = plan_.lists.size(); level-- > 0;) {
     made = level == 0 ? FinishRows(std::move(made)) : FinishInner(level, std::move(made));
   }
-  made.null_count = rows_ - present_;
+  made.null_count = rows_ - present_rows_;
   made.buffers[0] = validity();
   return made;
 }
 
+// Wraps the items of one inner level in their lists, of which each has plan_.fixed[level] items.
 OutArray LeafBuilder::FinishInner(std::size_t level, OutArray items) {
   const Type& list = plan_.lists[level];
   OutArray out;
@@ -276,14 +296,16 @@ OutArray LeafBuilder::FinishInner(std::size_t level, OutArray items) {
   return out;
 }
 
+// Wraps the items in the outermost lists, one for each row.
 OutArray LeafBuilder::FinishRows(OutArray items) {
   OutArray out;
   out.length = rows_;
   out.buffers = {nullptr};
   if (plan_.lists[0].kind == Kind::kList) {
     out.buffers.push_back(offsets_);
-  } else if (present_ < rows_) {
-    // The slots of a missing row are null too, as builders leave them.
+  } else if (present_rows_ < rows_) {
+    // The items of a missing row are null too, as pyarrow's builders write them; some consumers
+    // look at the items without the validity of their list.
     auto* bits = reinterpret_cast<std::uint8_t*>(memory_->MakeZeroed(BitmapBytes(items.length)));
     for (std::uint64_t row = 0; row < rows_; ++row) {
       if (GetBit(validity_, row)) {
@@ -291,7 +313,7 @@ OutArray LeafBuilder::FinishRows(OutArray items) {
       }
     }
     items.buffers[0] = bits;
-    items.null_count = (rows_ - present_) * plan_.fixed[0];
+    items.null_count = (rows_ - present_rows_) * plan_.fixed[0];
   }
   out.children.push_back(std::move(items));
   return out;
@@ -313,7 +335,9 @@ OutArray LeafBuilder::FinishText() {
   return text;
 }
 
-// 16 bytes a row: length, and the text itself up to 12 bytes, else its first 4, buffer and offset.
+// Makes string views, 16 bytes for each row: the length, then the text itself if it has at most 12
+// bytes, else its first 4 bytes, the number of its buffer and its offset there. The text was
+// collected with offsets as for a large string, and becomes the only buffer.
 OutArray LeafBuilder::FinishViews() {
   constexpr std::int64_t kInline = 12;
   constexpr std::uint64_t kView = 16;
@@ -331,7 +355,7 @@ OutArray LeafBuilder::FinishViews() {
     }
     const auto at = static_cast<std::int32_t>(begin);
     std::memcpy(view + 4, data_ + begin, 4);
-    std::memcpy(view + 12, &at, 4);  // in buffer 0
+    std::memcpy(view + 12, &at, 4);  // bytes 8 to 11 stay 0, the number of the buffer
   }
   std::byte* sizes = memory_->Make(sizeof(std::int64_t));
   const auto size = static_cast<std::int64_t>(items_);

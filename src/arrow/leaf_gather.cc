@@ -1,29 +1,36 @@
-// The half of LeafLoader that takes rows one by one: in any order, out of views and dictionaries.
+// The part of LeafLoader that copies rows one by one: rows in any order, string views, list views
+// and dictionaries.
+//
+// A column without nulls takes one of the loops of GatherFast(); any other goes through Locate(),
+// which finds the items of a row level by level.
 #include <algorithm>
 #include <cstring>
 
 #include "arrow/leaf_loader.h"
 #include "arrow/loads.h"
+#include "base/str_cat.h"
 
 namespace stream_store::arrow {
+
+using internal::StrCat;
 
 Column LeafLoader::LoadRows(std::span<const ColumnView> views, std::span<const RowRef> rows,
                             std::uint64_t first) {
   Begin(first, rows.size());
-  if (GatherPlain(views, rows)) {
-    return Made(bytes_.data(), rows.size());
+  if (GatherFast(views, rows)) {
+    return MakeColumn(bytes_.data(), rows.size());
   }
   offsets_.assign(1, 0);
   bytes_.clear();
   for (std::uint64_t i = 0; i < rows.size(); ++i) {
     Gather(views[rows[i].batch], rows[i].row, i);
   }
-  return FinishGathered(rows.size());
+  return MakeColumn(bytes_.data(), rows.size());
 }
 
 namespace {
 
-// Of two offsets that may be anything.
+// end - begin, or -1 if that overflows: both are foreign and may be anything.
 std::int64_t Difference(std::int64_t end, std::int64_t begin) noexcept {
   std::int64_t difference = 0;
   return __builtin_sub_overflow(end, begin, &difference) ? -1 : difference;
@@ -48,17 +55,18 @@ void CopyBools(std::span<const ColumnView> views, std::span<const RowRef> rows, 
 
 }  // namespace
 
-// Columns without nulls, a loop for all rows. False if there is anything else.
-bool LeafLoader::GatherPlain(std::span<const ColumnView> views, std::span<const RowRef> rows) {
-  const auto all = [&](ColumnView::Plain plain) {
-    return std::ranges::all_of(rows,
-                               [&](const RowRef& row) { return views[row.batch].plain == plain; });
+// Gathers columns without nulls with one loop for all rows. Returns false, having done nothing, if
+// any of the batches needs the general way: a column may have nulls in some batches only.
+bool LeafLoader::GatherFast(std::span<const ColumnView> views, std::span<const RowRef> rows) {
+  const auto all = [&](ColumnView::FastGather path) {
+    return std::ranges::all_of(
+        rows, [&](const RowRef& row) { return views[row.batch].fast_gather == path; });
   };
-  if (all(ColumnView::Plain::kRagged)) {
+  if (all(ColumnView::FastGather::kRagged)) {
     GatherRagged(views, rows);
     return true;
   }
-  if (!all(ColumnView::Plain::kScalars)) {
+  if (!all(ColumnView::FastGather::kScalars)) {
     return false;
   }
   offsets_.clear();
@@ -86,8 +94,9 @@ bool LeafLoader::GatherPlain(std::span<const ColumnView> views, std::span<const 
   }
 }
 
-// Two passes, so that the loads of neither wait for each other: where each row's items are, then
-// the items.
+// Gathers text or lists without nulls in two passes: the first finds and prefetches the items of
+// each row, the second copies them. In a single pass, each copy would wait for the cache miss of
+// its own offsets and then of its items.
 void LeafLoader::GatherRagged(std::span<const ColumnView> views, std::span<const RowRef> rows) {
   const std::uint64_t item_bytes = leaf_.item_bytes;
   offsets_.resize(rows.size() + 1);
@@ -102,7 +111,8 @@ void LeafLoader::GatherRagged(std::span<const ColumnView> views, std::span<const
     const std::int64_t most = text ? INT64_MAX : static_cast<std::int64_t>(view.item.length);
     const std::byte* items = text ? view.item.second : view.item.first;
     if (begin < 0 || end < begin || end > most || (items == nullptr && end > begin)) {
-      Refuse(i, "offsets from " + std::to_string(begin) + " to " + std::to_string(end));
+      Refuse(i, StrCat("expected offsets that rise, up to ", most, ", but found ", begin, " and ",
+                       end));
     }
     const std::uint64_t shift = text ? 0 : view.item.shift;
     sources_[i] = items + (shift + static_cast<std::uint64_t>(begin)) * item_bytes;
@@ -119,6 +129,7 @@ void LeafLoader::GatherRagged(std::span<const ColumnView> views, std::span<const
   }
 }
 
+// Appends the items of one row to bytes_.
 void LeafLoader::Gather(const ColumnView& view, std::uint64_t row, std::uint64_t place) {
   Span span;
   if (!Locate(view, row, place, span)) {
@@ -143,9 +154,7 @@ void LeafLoader::Gather(const ColumnView& view, std::uint64_t row, std::uint64_t
   }
 }
 
-Column LeafLoader::FinishGathered(std::uint64_t count) { return Made(bytes_.data(), count); }
-
-// False where the row is missing.
+// Finds the items of one row. Returns false if the row is null.
 bool LeafLoader::Locate(const ColumnView& view, std::uint64_t row, std::uint64_t place,
                         Span& span) const {
   for (const Validity& validity : view.around.validities) {
@@ -162,8 +171,8 @@ bool LeafLoader::Locate(const ColumnView& view, std::uint64_t row, std::uint64_t
     const std::int64_t index =
         LoadInteger(leaf_.index, view.index.first + (view.index.shift + row) * bytes);
     if (index < 0 || static_cast<std::uint64_t>(index) >= view.top().length) {
-      Refuse(place, "the index " + std::to_string(index) + " into a dictionary of " +
-                        std::to_string(view.top().length));
+      Refuse(place,
+             StrCat("index ", index, " is outside [0, ", view.top().length, ") of the dictionary"));
     }
     at = static_cast<std::uint64_t>(index);
   }
@@ -180,6 +189,7 @@ bool LeafLoader::Locate(const ColumnView& view, std::uint64_t row, std::uint64_t
   return true;
 }
 
+// Finds the text at index `at` of the buffers, by offsets or through a view.
 void LeafLoader::LocateText(const ArrayView& array, std::uint64_t at, std::uint64_t place,
                             Span& span) const {
   constexpr std::int32_t kInline = 12;
@@ -187,11 +197,13 @@ void LeafLoader::LocateText(const ArrayView& array, std::uint64_t at, std::uint6
     const std::int64_t begin = LoadOffset(array.first, array.type.bits, at);
     const std::int64_t end = LoadOffset(array.first, array.type.bits, at + 1);
     if (begin < 0 || end < begin || (array.second == nullptr && end > begin)) {
-      Refuse(place, "text from byte " + std::to_string(begin) + " to " + std::to_string(end));
+      Refuse(place, StrCat("text from byte ", begin, " to byte ", end));
     }
     span = {array.second, static_cast<std::uint64_t>(begin), static_cast<std::uint64_t>(end)};
     return;
   }
+  // A view has 16 bytes: the length, then the text itself or its first 4 bytes, the number of its
+  // buffer and its offset there.
   const std::byte* view = array.first + at * 16;
   const auto bytes = Load<std::int32_t>(view, 0);
   if (bytes >= 0 && bytes <= kInline) {
@@ -205,14 +217,14 @@ void LeafLoader::LocateText(const ArrayView& array, std::uint64_t at, std::uint6
                      array.texts[buffer] != nullptr;
   if (!known || std::int64_t{offset} + bytes >
                     Load<std::int64_t>(array.text_sizes, static_cast<std::uint64_t>(buffer))) {
-    Refuse(place, "a view of " + std::to_string(bytes) + " bytes at " + std::to_string(offset) +
-                      " of buffer " + std::to_string(buffer) + ", which are not there");
+    Refuse(place, StrCat("a view of ", bytes, " bytes at ", offset, " of buffer ", buffer,
+                         ", which is outside the buffers"));
   }
   span = {static_cast<const std::byte*>(array.texts[buffer]), static_cast<std::uint64_t>(offset),
           static_cast<std::uint64_t>(offset) + static_cast<std::uint64_t>(bytes)};
 }
 
-// The list of one row, and into it level by level.
+// Finds the items of the list at index `at`, level by level.
 void LeafLoader::LocateInList(const ColumnView& view, std::uint64_t at, std::uint64_t place,
                               Span& span) const {
   Span range{nullptr, at, at + 1};
@@ -240,7 +252,9 @@ void LeafLoader::LocateInList(const ColumnView& view, std::uint64_t at, std::uin
   span = {view.item.first, view.item.shift + range.begin, view.item.shift + range.end};
 }
 
-// From a range of lists that carry offsets to the range of what they hold, which must be one.
+// Replaces a range of lists that have offsets by the range of their children. The children must be
+// contiguous, because a Span is one range: always so for lists, but list views may lie in any
+// order.
 void LeafLoader::EnterLists(const ColumnView& view, std::size_t level, std::uint64_t place,
                             Span& range) const {
   const ArrayView& list = view.lists[level];
@@ -257,15 +271,15 @@ void LeafLoader::EnterLists(const ColumnView& view, std::size_t level, std::uint
                                   ? offset_at(list.second, i)
                                   : Difference(offset_at(list.first, i + 1), from);
     if (from < 0 || from > most || size < 0 || size > most - from) {
-      Refuse(place, "a list of " + std::to_string(size) + " items at " + std::to_string(from) +
-                        " of " + std::to_string(most));
+      Refuse(place, StrCat("a list of ", size, " items at ", from, ", outside the ", most,
+                           " items of its array"));
     }
     if (level > 0 && size != std::int64_t{leaf_.shape[level]}) {
-      Refuse(place, "an inner list of " + std::to_string(size) + " items; expected " +
-                        std::to_string(leaf_.shape[level]));
+      Refuse(place,
+             StrCat("expected an inner list of ", leaf_.shape[level], " items but found ", size));
     }
     if (i > range.begin && from != last) {
-      Refuse(place, "inner lists that do not lie one after the other; cast the column to lists");
+      Refuse(place, "inner list views out of order; cast the column to lists");
     }
     first = i == range.begin ? from : first;
     last = from + size;

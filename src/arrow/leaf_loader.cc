@@ -1,3 +1,5 @@
+// The part of LeafLoader that passes rows in sequence on where they lie, and the checks of items.
+
 #include "arrow/leaf_loader.h"
 
 #include <algorithm>
@@ -7,12 +9,15 @@
 #include "arrow/bits.h"
 #include "arrow/exact.h"
 #include "arrow/loads.h"
+#include "base/str_cat.h"
 
 namespace stream_store::arrow {
-void LeafLoader::Refuse(std::uint64_t row, const std::string& what) const {
-  throw Error(ErrorCode::kInvalidArgument, "importing from Arrow: column '" + leaf_.name +
-                                               "', row " + std::to_string(first_ + row) + ": " +
-                                               what);
+
+using internal::StrCat;
+
+void LeafLoader::Refuse(std::uint64_t row, const std::string& problem) const {
+  throw Error(ErrorCode::kInvalidArgument, StrCat("importing from Arrow: column '", leaf_.name,
+                                                  "', row ", first_ + row, ": ", problem));
 }
 
 void LeafLoader::Begin(std::uint64_t first, std::uint64_t count) {
@@ -22,7 +27,9 @@ void LeafLoader::Begin(std::uint64_t first, std::uint64_t count) {
   present_.assign(count, 1);
 }
 
-void LeafLoader::AndBits(const Validity& validity, std::uint64_t begin, std::uint64_t count) {
+// Clears the rows of present_ that are null in `validity`. Most columns have no null in most
+// ranges, which AllSet() finds out a byte at a time.
+void LeafLoader::ClearAbsent(const Validity& validity, std::uint64_t begin, std::uint64_t count) {
   if (validity.bits == nullptr || AllSet(validity, begin, begin + count)) {
     return;
   }
@@ -35,6 +42,7 @@ void LeafLoader::AndBits(const Validity& validity, std::uint64_t begin, std::uin
 Column LeafLoader::LoadRange(const ColumnView& view, std::uint64_t begin, std::uint64_t count,
                              std::uint64_t first) {
   Begin(first, count);
+  // Views and dictionaries refer to items in any order, so they cannot be passed on where they lie.
   const bool views = (leaf_.item.is_bytes() && leaf_.item.bits == 0) ||
                      std::ranges::any_of(leaf_.lists, [](const Type& list) {
                        return list.kind == Kind::kListView;
@@ -45,19 +53,19 @@ Column LeafLoader::LoadRange(const ColumnView& view, std::uint64_t begin, std::u
     for (std::uint64_t i = 0; i < count; ++i) {
       Gather(view, begin + i, i);
     }
-    return FinishGathered(count);
+    return MakeColumn(bytes_.data(), count);
   }
   for (const Validity& validity : view.around.validities) {
-    AndBits(validity, begin, count);
+    ClearAbsent(validity, begin, count);
   }
-  AndBits(view.top().validity, begin, count);
+  ClearAbsent(view.top().validity, begin, count);
   if (!leaf_.lists.empty()) {
     return LoadLists(view, begin, count);
   }
   return leaf_.item.is_bytes() ? LoadText(view, begin, count) : LoadFixed(view, begin, count);
 }
 
-// --- where they lie ---
+// --- rows in sequence ---
 
 Column LeafLoader::LoadFixed(const ColumnView& view, std::uint64_t begin, std::uint64_t count) {
   const std::uint64_t at = view.item.shift + begin;
@@ -66,12 +74,14 @@ Column LeafLoader::LoadFixed(const ColumnView& view, std::uint64_t begin, std::u
     bytes_.resize(count);
     UnpackBits(reinterpret_cast<const std::uint8_t*>(view.item.first), at, count,
                reinterpret_cast<std::uint8_t*>(bytes_.data()));
-    return Made(bytes_.data(), count);
+    return MakeColumn(bytes_.data(), count);
   }
-  return Made(view.item.first + at * leaf_.item_bytes, count);
+  return MakeColumn(view.item.first + at * leaf_.item_bytes, count);
 }
 
-// Offsets of rows [begin, begin + count], each in [0, most] and none below the one before.
+// Reads the offsets of rows [begin, begin + count] into offsets_. Each must be in [0, most] and
+// none less than the one before. The first loop only notes whether they rise, so that it can be
+// vectorised; a second one finds the row of an error.
 void LeafLoader::ReadOffsets(const ArrayView& array, std::uint64_t begin, std::uint64_t count,
                              std::uint64_t most) {
   offsets_.resize(count + 1);
@@ -89,9 +99,8 @@ void LeafLoader::ReadOffsets(const ArrayView& array, std::uint64_t begin, std::u
   for (std::uint64_t i = 0; i <= count; ++i) {
     const std::int64_t least = i == 0 ? 0 : offsets_[i - 1];
     if (offsets_[i] < least || static_cast<std::uint64_t>(offsets_[i]) > most) {
-      Refuse(i == 0 ? 0 : i - 1, "an offset of " + std::to_string(offsets_[i]) +
-                                     "; expected one from " + std::to_string(least) + " to " +
-                                     std::to_string(most));
+      Refuse(i == 0 ? 0 : i - 1,
+             StrCat("expected an offset from ", least, " to ", most, " but found ", offsets_[i]));
     }
   }
 }
@@ -99,14 +108,18 @@ void LeafLoader::ReadOffsets(const ArrayView& array, std::uint64_t begin, std::u
 Column LeafLoader::LoadText(const ColumnView& view, std::uint64_t begin, std::uint64_t count) {
   ReadOffsets(view.item, begin, count, INT64_MAX);
   if (view.item.second == nullptr && offsets_.back() > offsets_.front()) {
-    Refuse(0, "text of " + std::to_string(offsets_.back()) + " bytes without a buffer");
+    Refuse(0, StrCat("expected a buffer of ", offsets_.back(), " bytes of text but found none"));
   }
+  // The length of the text buffer is not recorded anywhere, so the offsets cannot be checked
+  // against it. The bytes of the text are the items of the column.
   ArrayView text = view.item;
   text.first = view.item.second;
   text.shift = 0;
-  return Ragged(text, count);
+  return MakeRagged(text, count);
 }
 
+// Reads the offsets of the outermost lists, then goes one level in at a time: after each step,
+// offsets_ delimits the rows among the elements of the next level.
 Column LeafLoader::LoadLists(const ColumnView& view, std::uint64_t begin, std::uint64_t count) {
   const auto length_below = [&](std::size_t level) {
     return level + 1 < view.lists.size() ? view.lists[level + 1].length : view.item.length;
@@ -124,10 +137,11 @@ Column LeafLoader::LoadLists(const ColumnView& view, std::uint64_t begin, std::u
     EnterInner(view.lists[level], leaf_.shape[level], length_below(level), count);
   }
   CheckNoNulls(view.item, count);
-  return Ragged(view.item, count);
+  return MakeRagged(view.item, count);
 }
 
-// From ranges of an inner list to ranges of what it holds: each of them has `dimension` of those.
+// Replaces the ranges of inner lists in offsets_ by the ranges of their children. Every inner list
+// must have `dimension` children; fields cannot be ragged inside.
 void LeafLoader::EnterInner(const ArrayView& list, std::uint32_t dimension,
                             std::uint64_t child_length, std::uint64_t count) {
   CheckNoNulls(list, count);
@@ -137,7 +151,7 @@ void LeafLoader::EnterInner(const ArrayView& list, std::uint32_t dimension,
     }
     return;
   }
-  if (offsets_.back() == offsets_.front()) {  // nothing there, perhaps not even offsets
+  if (offsets_.back() == offsets_.front()) {  // no inner lists, and perhaps no buffer of offsets
     std::ranges::fill(offsets_, 0);
     return;
   }
@@ -146,19 +160,20 @@ void LeafLoader::EnterInner(const ArrayView& list, std::uint32_t dimension,
   };
   std::int64_t before = offset_at(offsets_[0]);
   if (before < 0) {
-    Refuse(0, "an offset of " + std::to_string(before) + " inside a list");
+    Refuse(0, StrCat("expected an offset of at least 0 inside a list but found ", before));
   }
   std::int64_t next = before;
   for (std::uint64_t row = 0; row < count; ++row) {
     for (std::int64_t i = offsets_[row]; i < offsets_[row + 1]; ++i) {
       const std::int64_t end = offset_at(i + 1);
       if (end < next || static_cast<std::uint64_t>(end) > child_length) {
-        Refuse(row, "an offset of " + std::to_string(end) + " inside a list; expected one from " +
-                        std::to_string(next) + " to " + std::to_string(child_length));
+        Refuse(row, StrCat("expected an offset from ", next, " to ", child_length,
+                           " inside a list but found ", end));
       }
+      // A null row may have inner lists too; they are skipped, whatever their length.
       if (end - next != dimension && IsPresent(row)) {
-        Refuse(row, "an inner list of " + std::to_string(end - next) + " items; expected " +
-                        std::to_string(dimension));
+        Refuse(row,
+               StrCat("expected an inner list of ", dimension, " items but found ", end - next));
       }
       next = end;
     }
@@ -168,7 +183,8 @@ void LeafLoader::EnterInner(const ArrayView& list, std::uint32_t dimension,
   offsets_[count] = next;
 }
 
-// No null among the elements of present rows, which offsets_ delimits.
+// Checks that no element of a present row is null; offsets_ delimits the rows. One test of the
+// whole range decides in the usual case that there is no null at all.
 void LeafLoader::CheckNoNulls(const ArrayView& array, std::uint64_t count) const {
   const auto at = [&](std::uint64_t i) { return static_cast<std::uint64_t>(offsets_[i]); };
   const bool any = array.type.kind == Kind::kNull ||
@@ -182,8 +198,9 @@ void LeafLoader::CheckNoNulls(const ArrayView& array, std::uint64_t count) const
   }
 }
 
-// Rows of items that offsets_ delimits.
-Column LeafLoader::Ragged(const ArrayView& item, std::uint64_t count) {
+// Makes the column of the rows that offsets_ delimits among the items. Afterwards offsets_ counts
+// from the first of these items.
+Column LeafLoader::MakeRagged(const ArrayView& item, std::uint64_t count) {
   const std::int64_t begin = offsets_.front();
   const auto items = static_cast<std::uint64_t>(offsets_.back() - begin);
   for (std::int64_t& offset : offsets_) {
@@ -196,15 +213,16 @@ Column LeafLoader::Ragged(const ArrayView& item, std::uint64_t count) {
       UnpackBits(reinterpret_cast<const std::uint8_t*>(item.first), at, items,
                  reinterpret_cast<std::uint8_t*>(bytes_.data()));
     }
-    return Made(bytes_.data(), count);
+    return MakeColumn(bytes_.data(), count);
   }
-  return Made(items == 0 ? nullptr : item.first + at * leaf_.item_bytes, count);
+  return MakeColumn(items == 0 ? nullptr : item.first + at * leaf_.item_bytes, count);
 }
 
-// --- what a type alone does not say ---
+// --- the end of both ways ---
 
-// The column of the rows that offsets_ delimits; without offsets one item each.
-Column LeafLoader::Made(const std::byte* items, std::uint64_t count) {
+// Makes the column of rows that offsets_ delimits among `items`, or of one item each if offsets_ is
+// empty. Rows of equal length are passed without offsets: Extend() has a faster way for them.
+Column LeafLoader::MakeColumn(const std::byte* items, std::uint64_t count) {
   if (NeedsCheck()) {
     CheckItems(items, count);
   }
@@ -238,6 +256,7 @@ Column LeafLoader::Made(const std::byte* items, std::uint64_t count) {
   return column;
 }
 
+// Checks the items that the types alone do not guarantee to be valid.
 void LeafLoader::CheckItems(const std::byte* items, std::uint64_t count) const {
   for (std::uint64_t row = 0; row < count; ++row) {
     if (!IsPresent(row)) {
@@ -248,22 +267,22 @@ void LeafLoader::CheckItems(const std::byte* items, std::uint64_t count) const {
         offsets_.empty() ? row + 1 : static_cast<std::uint64_t>(offsets_[row + 1]);
     for (std::uint64_t i = begin; i < end; ++i) {
       const std::byte* item = items + i * leaf_.item_bytes;
-      if (Belongs(item)) {
+      if (IsAllowed(item)) {
         continue;
       }
       if (leaf_.exact_bits == 0) {
-        Refuse(row, "class " + std::to_string(LoadInteger(leaf_.item, item)) +
-                        "; expected -1 or one of " + std::to_string(leaf_.classes) + " names");
+        Refuse(row, StrCat("expected the number of one of ", leaf_.classes,
+                           " classes, or -1, but found ", LoadInteger(leaf_.item, item)));
       }
-      Refuse(row, "a " + TypeText(leaf_.item) + " that is not exact as float" +
-                      std::to_string(leaf_.exact_bits) +
-                      "; cast the column, which rounds, or declare the field as " +
-                      TypeText(leaf_.item));
+      Refuse(row,
+             StrCat("a ", TypeText(leaf_.item), " that is not exact as float", leaf_.exact_bits,
+                    "; cast the column, which rounds, or declare the field as ",
+                    TypeText(leaf_.item)));
     }
   }
 }
 
-bool LeafLoader::Belongs(const std::byte* item) const {
+bool LeafLoader::IsAllowed(const std::byte* item) const {
   if (leaf_.exact_bits == 0) {
     const std::int64_t number = LoadInteger(leaf_.item, item);
     return number >= -1 && number < leaf_.classes;

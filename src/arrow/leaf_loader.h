@@ -1,8 +1,14 @@
-// LeafLoader: rows of a foreign column -> one Column that StagedRows::Extend() takes.
+// LeafLoader: turns rows of a foreign column into a Column for StagedRows::Extend().
 //
-// Rows that lie one after the other are handed on where they lie, if their type allows it; rows in
-// any order, views and dictionaries are copied together row by row. Both ways check what they read.
-// A Column points into the batch or into the loader: until its next load.
+// Used by import.cc, which has one loader for each column. There are two ways:
+//   - Rows in sequence are passed on where they lie in the batch, if their type allows it
+//     (leaf_loader.cc).
+//   - Rows in any order, string views, list views and dictionaries are copied row by row
+//     (leaf_gather.cc).
+// Both check everything that they read, because a foreign array may contradict itself.
+//
+// A returned Column points into the batch or into the loader and is valid until the next load.
+// Threads: one thread at a time.
 #pragma once
 
 #include <cstdint>
@@ -22,36 +28,41 @@ struct RowRef {
 
 class LeafLoader {
  public:
+  /// `leaf` must outlive the loader.
   explicit LeafLoader(const ImportLeaf& leaf) : leaf_(leaf) {}
 
-  /// Rows [begin, begin + count) of a batch; `first` is the number of the first one in messages.
+  /// Loads rows [begin, begin + count) of a batch. Messages number them from `first` on. Throws
+  /// Error(kInvalidArgument) naming column and row.
   Column LoadRange(const ColumnView& view, std::uint64_t begin, std::uint64_t count,
                    std::uint64_t first);
 
-  /// Rows of kept batches, views by batch.
+  /// Loads rows of several batches in any order; views[b] is the view of batch b. Throws as
+  /// LoadRange().
   Column LoadRows(std::span<const ColumnView> views, std::span<const RowRef> rows,
                   std::uint64_t first);
 
-  /// Of the last load: a byte per row, 0 where it is missing; null where none is.
+  /// Of the last load: a byte for each row, 0 where it is null; a null pointer if no row is.
   const std::uint8_t* present() const noexcept { return missing_ ? present_.data() : nullptr; }
 
+  /// Of the last load: bytes of the items.
   std::uint64_t loaded_bytes() const noexcept { return loaded_bytes_; }
 
  private:
-  /// The items of one row.
+  /// The items of one row: [begin, end) of `items`.
   struct Span {
-    const std::byte* items = nullptr;  ///< item 0; bools: the bitmap
+    const std::byte* items = nullptr;  ///< address of item 0; of bools, the bitmap
     std::uint64_t begin = 0;
     std::uint64_t end = 0;
   };
 
-  [[noreturn]] void Refuse(std::uint64_t row, const std::string& what) const;
+  // `row` counts within the current load.
+  [[noreturn]] void Refuse(std::uint64_t row, const std::string& problem) const;
   void Begin(std::uint64_t first, std::uint64_t count);
-  void AndBits(const Validity& validity, std::uint64_t begin, std::uint64_t count);
+  void ClearAbsent(const Validity& validity, std::uint64_t begin, std::uint64_t count);
 
   bool IsPresent(std::uint64_t row) const { return !missing_ || present_[row] != 0; }
 
-  // Where they lie.
+  // Rows in sequence, in leaf_loader.cc.
   Column LoadFixed(const ColumnView& view, std::uint64_t begin, std::uint64_t count);
   Column LoadText(const ColumnView& view, std::uint64_t begin, std::uint64_t count);
   Column LoadLists(const ColumnView& view, std::uint64_t begin, std::uint64_t count);
@@ -60,12 +71,11 @@ class LeafLoader {
   void EnterInner(const ArrayView& list, std::uint32_t dimension, std::uint64_t child_length,
                   std::uint64_t count);
   void CheckNoNulls(const ArrayView& array, std::uint64_t count) const;
-  Column Ragged(const ArrayView& item, std::uint64_t count);
+  Column MakeRagged(const ArrayView& item, std::uint64_t count);
 
-  // Row by row.
+  // Row by row, in leaf_gather.cc. `place` is the row within the current load.
   void Gather(const ColumnView& view, std::uint64_t row, std::uint64_t place);
-  Column FinishGathered(std::uint64_t count);
-  bool GatherPlain(std::span<const ColumnView> views, std::span<const RowRef> rows);
+  bool GatherFast(std::span<const ColumnView> views, std::span<const RowRef> rows);
   void GatherRagged(std::span<const ColumnView> views, std::span<const RowRef> rows);
   bool Locate(const ColumnView& view, std::uint64_t row, std::uint64_t place, Span& span) const;
   void LocateText(const ArrayView& array, std::uint64_t at, std::uint64_t place, Span& span) const;
@@ -74,21 +84,21 @@ class LeafLoader {
   void EnterLists(const ColumnView& view, std::size_t level, std::uint64_t place,
                   Span& range) const;
 
-  // What a type alone does not say.
-  Column Made(const std::byte* items, std::uint64_t count);
+  // The end of both ways.
+  Column MakeColumn(const std::byte* items, std::uint64_t count);
   void CheckItems(const std::byte* items, std::uint64_t count) const;
-  bool Belongs(const std::byte* item) const;
+  bool IsAllowed(const std::byte* item) const;
 
   bool NeedsCheck() const { return leaf_.classes >= 0 || leaf_.exact_bits != 0; }
 
   const ImportLeaf& leaf_;
-  std::uint64_t first_ = 0;
+  std::uint64_t first_ = 0;  // number of the first row of this load, for messages
   std::uint64_t loaded_bytes_ = 0;
-  bool missing_ = false;
+  bool missing_ = false;  // whether any byte of present_ is 0
   std::vector<std::uint8_t> present_;
-  std::vector<std::int64_t> offsets_;      // of items, count + 1
-  std::vector<std::byte> bytes_;           // items that were copied
-  std::vector<const std::byte*> sources_;  // of rows that are being copied
+  std::vector<std::int64_t> offsets_;      // of items, count + 1; empty if each row is one item
+  std::vector<std::byte> bytes_;           // items that were copied or unpacked
+  std::vector<const std::byte*> sources_;  // scratch of GatherRagged()
 };
 
 }  // namespace stream_store::arrow

@@ -1,6 +1,6 @@
-// Loads from foreign memory, which may lie at any address, and looks at foreign bitmaps.
+// Loads from foreign memory, which may be unaligned, and tests of foreign bitmaps.
 //
-// Who uses it: leaf_loader.cc and leaf_gather.cc.
+// Used by leaf_loader.cc and leaf_gather.cc.
 #pragma once
 
 #include <cstddef>
@@ -9,9 +9,11 @@
 
 #include "arrow/bits.h"
 #include "arrow/column_view.h"
+#include "base/assert.h"
 
 namespace stream_store::arrow {
 
+/// Item i of an array at `from`.
 template <class T>
 T Load(const std::byte* from, std::uint64_t i) noexcept {
   T item{};
@@ -19,11 +21,14 @@ T Load(const std::byte* from, std::uint64_t i) noexcept {
   return item;
 }
 
+/// Offset i of a buffer of offsets of 32 or 64 bits.
 inline std::int64_t LoadOffset(const std::byte* offsets, int bits, std::uint64_t i) noexcept {
   return bits == 64 ? Load<std::int64_t>(offsets, i) : Load<std::int32_t>(offsets, i);
 }
 
+/// Whether elements [begin, end) are all present. REQUIRES: validity.bits != nullptr
 inline bool AllSet(const Validity& validity, std::uint64_t begin, std::uint64_t end) noexcept {
+  STREAM_STORE_ASSERT(validity.bits != nullptr);
   std::uint64_t i = validity.shift + begin;
   const std::uint64_t last = validity.shift + end;
   while (i < last && i % 8 != 0) {
@@ -44,10 +49,13 @@ inline bool AllSet(const Validity& validity, std::uint64_t begin, std::uint64_t 
   return true;
 }
 
+/// Whether element i is present.
 inline bool IsSet(const Validity& validity, std::uint64_t i) noexcept {
   return validity.bits == nullptr || GetBit(validity.bits, validity.shift + i);
 }
 
+/// The integer at `item`. A uint64 from 2^63 on is returned as INT64_MAX, which callers reject: it
+/// is larger than any class or index.
 inline std::int64_t LoadInteger(const Type& type, const std::byte* item) noexcept {
   switch (type.bits) {
     case 8:
@@ -61,13 +69,13 @@ inline std::int64_t LoadInteger(const Type& type, const std::byte* item) noexcep
                             : std::int64_t{Load<std::uint32_t>(item, 0)};
     default: {
       const auto word = Load<std::int64_t>(item, 0);
-      return type.is_signed || word >= 0 ? word : INT64_MAX;  // past 2^63: beyond any class
+      return type.is_signed || word >= 0 ? word : INT64_MAX;
     }
   }
 }
 
 inline constexpr const char* kNullInside =
-    "a null inside a list; a store has only missing lists: "
-    "fill it, or split the list into fields";
+    "a null inside a list; in a store only a whole list can be missing: "
+    "fill the null, or split the list into fields";
 
 }  // namespace stream_store::arrow

@@ -2,64 +2,51 @@
 
 #include <utility>
 
+#include "arrow/owned.h"
+
 namespace stream_store::arrow {
 namespace {
 
-// What one exported ArrowArray owns.
+// The private_data of one exported ArrowArray. `children` releases those that the consumer has not
+// moved out.
 struct ArrayPrivate {
   std::shared_ptr<BatchMemory> memory;
   std::vector<const void*> buffers;
-  std::vector<ArrowArray> children;
+  std::vector<OwnedArrow<ArrowArray>> children;
   std::vector<ArrowArray*> pointers;
 };
 
 void ReleaseArray(ArrowArray* array) {
-  const std::unique_ptr<ArrayPrivate> mine(static_cast<ArrayPrivate*>(array->private_data));
-  for (ArrowArray& child : mine->children) {
-    if (child.release != nullptr) {
-      child.release(&child);
-    }
-  }
+  delete static_cast<ArrayPrivate*>(array->private_data);
   array->release = nullptr;
 }
 
-void FillArray(const std::shared_ptr<BatchMemory>& memory, OutArray&& tree, ArrowArray* out) {
-  auto mine = std::make_unique<ArrayPrivate>();
-  mine->memory = memory;
-  mine->buffers = std::move(tree.buffers);
-  mine->children.resize(tree.children.size());
-  mine->pointers.reserve(tree.children.size());
-  for (ArrowArray& child : mine->children) {
-    child.release = nullptr;
-    mine->pointers.push_back(&child);
+OwnedArrow<ArrowArray> MakeArray(const std::shared_ptr<BatchMemory>& memory, OutArray&& tree) {
+  auto owned = std::make_unique<ArrayPrivate>();
+  owned->memory = memory;
+  owned->buffers = std::move(tree.buffers);
+  owned->children.reserve(tree.children.size());  // so that the pointers stay valid
+  for (OutArray& child : tree.children) {
+    owned->children.push_back(MakeArray(memory, std::move(child)));
+    owned->pointers.push_back(owned->children.back().get());
   }
-  *out = ArrowArray{};
-  out->length = static_cast<std::int64_t>(tree.length);
-  out->null_count = static_cast<std::int64_t>(tree.null_count);
-  out->n_buffers = static_cast<std::int64_t>(mine->buffers.size());
-  out->buffers = mine->buffers.data();
-  out->n_children = static_cast<std::int64_t>(mine->children.size());
-  out->children = mine->pointers.data();
-  out->release = &ReleaseArray;
-  ArrayPrivate& kept = *mine;
-  out->private_data = mine.release();
-  for (std::size_t i = 0; i < tree.children.size(); ++i) {
-    FillArray(memory, std::move(tree.children[i]), &kept.children[i]);
-  }
+  ArrowArray array{};
+  array.length = static_cast<std::int64_t>(tree.length);
+  array.null_count = static_cast<std::int64_t>(tree.null_count);
+  array.n_buffers = static_cast<std::int64_t>(owned->buffers.size());
+  array.buffers = owned->buffers.data();
+  array.n_children = static_cast<std::int64_t>(owned->pointers.size());
+  array.children = owned->pointers.data();
+  array.release = &ReleaseArray;
+  array.private_data = owned.release();
+  return OwnedArrow<ArrowArray>(&array);
 }
 
 }  // namespace
 
 void ExportArray(const std::shared_ptr<BatchMemory>& memory, OutArray tree, ArrowArray* out) {
   out->release = nullptr;
-  try {
-    FillArray(memory, std::move(tree), out);
-  } catch (...) {
-    if (out->release != nullptr) {
-      out->release(out);
-    }
-    throw;
-  }
+  MakeArray(memory, std::move(tree)).MoveTo(out);
 }
 
 }  // namespace stream_store::arrow

@@ -6,16 +6,23 @@
 
 #include "stream_store/error.h"
 
+#include "arrow/owned.h"
+#include "base/str_cat.h"
+
 namespace stream_store::arrow {
+
+using internal::StrCat;
+
 namespace {
 
-[[noreturn]] void Refuse(const std::string& what) {
-  throw Error(ErrorCode::kInvalidArgument, "Arrow schema: " + what);
+[[noreturn]] void Refuse(const std::string& problem) {
+  throw Error(ErrorCode::kInvalidArgument, "Arrow schema: " + problem);
 }
 
+// Checks each pointer before it is followed: the schema comes from a foreign library.
 void CheckNode(const ArrowSchema& schema, int depth) {
   if (depth > kMaxDepth) {
-    Refuse("expected at most " + std::to_string(kMaxDepth) + " levels of nesting");
+    Refuse(StrCat("expected at most ", kMaxDepth, " levels of nesting but found more"));
   }
   if (schema.release == nullptr) {
     Refuse("it was released already");
@@ -24,11 +31,11 @@ void CheckNode(const ArrowSchema& schema, int depth) {
     Refuse("a field without a format");
   }
   if (schema.n_children < 0 || (schema.n_children > 0 && schema.children == nullptr)) {
-    Refuse("expected " + std::to_string(schema.n_children) + " children but found none");
+    Refuse(StrCat("expected ", schema.n_children, " children but found a null pointer"));
   }
   for (std::int64_t i = 0; i < schema.n_children; ++i) {
     if (schema.children[i] == nullptr) {
-      Refuse("child " + std::to_string(i) + " is missing");
+      Refuse(StrCat("child ", i, " is missing"));
     }
     CheckNode(*schema.children[i], depth + 1);
   }
@@ -37,7 +44,7 @@ void CheckNode(const ArrowSchema& schema, int depth) {
   }
 }
 
-// The bytes of a metadata block; it carries no length of its own.
+// Copies a metadata block. The block does not record its length, so its pairs must be walked.
 std::string CopyMetadata(const char* metadata) {
   if (metadata == nullptr) {
     return {};
@@ -60,7 +67,7 @@ std::string CopyMetadata(const char* metadata) {
 
 SchemaNode CopyNode(const ArrowSchema& schema) {
   if (schema.dictionary != nullptr) {
-    Refuse("a dictionary was asked for, which a store has none of");
+    Refuse("dictionaries cannot be requested; request the type of their values");
   }
   SchemaNode node;
   node.format = schema.format;
@@ -74,48 +81,41 @@ SchemaNode CopyNode(const ArrowSchema& schema) {
   return node;
 }
 
-// What one exported ArrowSchema owns.
+// The private_data of one exported ArrowSchema. `children` releases those that the consumer has not
+// moved out; `root` owns the strings.
 struct SchemaPrivate {
   std::shared_ptr<const SchemaNode> root;
-  std::vector<ArrowSchema> children;
+  std::vector<OwnedArrow<ArrowSchema>> children;
   std::vector<ArrowSchema*> pointers;
 };
 
 void ReleaseSchema(ArrowSchema* schema) {
-  const std::unique_ptr<SchemaPrivate> mine(static_cast<SchemaPrivate*>(schema->private_data));
-  for (ArrowSchema& child : mine->children) {
-    if (child.release != nullptr) {
-      child.release(&child);
-    }
-  }
+  delete static_cast<SchemaPrivate*>(schema->private_data);
   schema->release = nullptr;
 }
 
-void FillSchema(const std::shared_ptr<const SchemaNode>& root, const SchemaNode& node,
-                ArrowSchema* out) {
-  auto mine = std::make_unique<SchemaPrivate>();
-  mine->root = root;
-  mine->children.resize(node.children.size());
-  mine->pointers.reserve(node.children.size());
-  for (ArrowSchema& child : mine->children) {
-    child.release = nullptr;
-    mine->pointers.push_back(&child);
+OwnedArrow<ArrowSchema> MakeSchema(const std::shared_ptr<const SchemaNode>& root,
+                                   const SchemaNode& node) {
+  auto owned = std::make_unique<SchemaPrivate>();
+  owned->root = root;
+  owned->children.reserve(node.children.size());  // so that the pointers stay valid
+  for (const SchemaNode& child : node.children) {
+    owned->children.push_back(MakeSchema(root, child));
+    owned->pointers.push_back(owned->children.back().get());
   }
-  *out = ArrowSchema{};
-  out->format = node.format.c_str();
-  out->name = node.name.c_str();
-  out->metadata = node.metadata.empty() ? nullptr : node.metadata.data();
-  out->flags = node.flags;
-  out->n_children = static_cast<std::int64_t>(node.children.size());
-  out->children = mine->pointers.data();
-  out->release = &ReleaseSchema;
-  SchemaPrivate& kept = *mine;
-  out->private_data = mine.release();
-  for (std::size_t i = 0; i < node.children.size(); ++i) {
-    FillSchema(root, node.children[i], &kept.children[i]);
-  }
+  ArrowSchema schema{};
+  schema.format = node.format.c_str();
+  schema.name = node.name.c_str();
+  schema.metadata = node.metadata.empty() ? nullptr : node.metadata.data();
+  schema.flags = node.flags;
+  schema.n_children = static_cast<std::int64_t>(owned->pointers.size());
+  schema.children = owned->pointers.data();
+  schema.release = &ReleaseSchema;
+  schema.private_data = owned.release();
+  return OwnedArrow<ArrowSchema>(&schema);
 }
 
+// A list field as nested nodes: node `at` of the levels, with the deeper ones as children.
 SchemaNode LevelNode(const std::vector<std::string>& levels, std::size_t at,
                      const std::string& name) {
   SchemaNode node;
@@ -167,20 +167,14 @@ std::string EncodeMetadata(const std::string& key, const std::string& value) {
 }
 
 void ExportNode(const std::shared_ptr<const SchemaNode>& root, ArrowSchema* out) {
-  const SchemaNode& node = *root;
-  try {
-    FillSchema(root, node, out);
-  } catch (...) {
-    if (out->release != nullptr) {
-      out->release(out);
-    }
-    throw;
-  }
+  out->release = nullptr;
+  MakeSchema(root, *root).MoveTo(out);
 }
 
 std::vector<ColumnNode> ColumnsOf(const Schema& schema) {
   std::vector<ColumnNode> columns;
-  // Where each path stands among the children of its parent: schemas have up to 65,536 fields.
+  // Index of each path among the children of its parent. A linear search would be quadratic in the
+  // number of fields, and a schema may have 65,536.
   std::unordered_map<std::string, std::size_t> places;
   const auto node_of = [&](const std::vector<std::string>& path) -> ColumnNode* {
     std::vector<ColumnNode>* level = &columns;
@@ -188,9 +182,9 @@ std::vector<ColumnNode> ColumnsOf(const Schema& schema) {
     std::string key;
     for (const std::string& part : path) {
       if (node != nullptr && node->leaf) {
-        return nullptr;  // inside a leaf
+        return nullptr;  // the path goes through a leaf
       }
-      key += std::to_string(part.size()) + ":" + part;
+      key += StrCat(part.size(), ":", part);  // unambiguous for any characters in a name
       const auto [at, fresh] = places.try_emplace(key, level->size());
       if (fresh) {
         level->push_back(ColumnNode{.name = part});
@@ -207,7 +201,9 @@ std::vector<ColumnNode> ColumnsOf(const Schema& schema) {
     if (node == nullptr || node->leaf || node->marker ||
         (!field.hidden && !node->children.empty())) {
       throw Error(ErrorCode::kInvalidArgument,
-                  "field '" + field.name + "' has the path of another field, or lies inside one");
+                  StrCat("field '", field.name,
+                         "': expected a path of its own, but it is that of another field or inside "
+                         "another field"));
     }
     (field.hidden ? node->marker : node->leaf) = static_cast<TypeId>(type);
   }

@@ -1,5 +1,7 @@
-// Schemas as plain trees: copied from a consumer's ArrowSchema or made for a store, and handed out
-// again as ArrowSchemas that outlive everything here.
+// Schemas as plain trees: copied from a consumer's ArrowSchema or made for a store, and exported
+// again as ArrowSchemas that own a share of their tree.
+//
+// Used by both plans. Pure functions, apart from the shared ownership of an exported tree.
 #pragma once
 
 #include <cstdint>
@@ -12,42 +14,46 @@
 
 namespace stream_store::arrow {
 
-/// Deeper schemas are refused: what walks them recurses.
+/// Deepest nesting of a foreign schema. The functions that walk schemas recurse, so a deeper one
+/// could overflow the stack.
 inline constexpr int kMaxDepth = 64;
 
 struct SchemaNode {
   std::string format = {};
   std::string name = {};
-  std::string metadata = {};  ///< in the form of the specification; empty: none
+  std::string metadata = {};  ///< as the specification encodes it; empty if there is none
   std::int64_t flags = ARROW_FLAG_NULLABLE;
   std::vector<SchemaNode> children = {};
 };
 
-/// Throws Error(kInvalidArgument) for what is no schema, deeper than kMaxDepth, or dictionaries.
+/// Copies a schema. Throws Error(kInvalidArgument) if CheckSchema() does, or if the schema has
+/// dictionaries.
 SchemaNode CopySchema(const ArrowSchema& schema);
 
-/// Throws Error(kInvalidArgument) unless the tree can be walked: pointers are there, not too deep.
+/// Checks that a schema can be walked: no pointer is missing, and the nesting is at most kMaxDepth.
+/// Throws Error(kInvalidArgument).
 void CheckSchema(const ArrowSchema& schema);
 
-/// Key and value in the specification's form.
+/// One key and its value as the specification encodes metadata.
 std::string EncodeMetadata(const std::string& key, const std::string& value);
 
-/// Hands `root` out.
+/// Makes `*out` an ArrowSchema of the tree, which it keeps alive. Throws std::bad_alloc; `*out` is
+/// released then.
 void ExportNode(const std::shared_ptr<const SchemaNode>& root, ArrowSchema* out);
 
 /// A column of a store: a field, or a struct of columns.
 struct ColumnNode {
   std::string name = {};
-  std::optional<TypeId> leaf = {};
-  std::optional<TypeId> marker = {};  ///< of a struct: the hidden field, if it has one
+  std::optional<TypeId> leaf = {};    ///< the field, unless this is a struct
+  std::optional<TypeId> marker = {};  ///< of a struct: its hidden field, if it has one
   std::vector<ColumnNode> children = {};
 };
 
-/// The columns of a store, structs put together by the paths of their leaves. Throws
-/// Error(kInvalidArgument) where two fields have one path.
+/// The columns of a store, with structs assembled from the paths of their leaves. Throws
+/// Error(kInvalidArgument) if two fields have the same path or one lies inside another.
 std::vector<ColumnNode> ColumnsOf(const Schema& schema);
 
-/// The schema of a stream whose consumer asks for nothing.
+/// The schema of a stream whose consumer requests none.
 SchemaNode DefaultSchema(const Schema& schema, const ArrowExportOptions& options);
 
 }  // namespace stream_store::arrow

@@ -6,12 +6,15 @@
 
 #include "stream_store/error.h"
 
+#include "base/str_cat.h"
+
 namespace stream_store::arrow {
+
+using internal::StrCat;
+
 namespace {
 
-using Units = std::string_view;
-
-// The number that all of `text` is.
+// Parses a number; none if there is anything else in `text`.
 std::optional<std::int64_t> Number(std::string_view text) {
   std::int64_t number = 0;
   const auto result = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -35,6 +38,7 @@ Type Other(std::string_view format) {
   return type;
 }
 
+// The types whose format is a single letter.
 Type OneLetter(char letter, std::string_view format) {
   switch (letter) {
     case 'n':
@@ -108,7 +112,8 @@ Type Temporal(std::string_view format) {
   return type;
 }
 
-// "d:precision,scale[,bits]".
+// "d:precision,scale[,bits]". Precision and scale have no fixed limits in the specification; the
+// bound keeps them within an int.
 Type Decimal(std::string_view format) {
   std::array<std::int64_t, 3> numbers = {0, 0, 128};
   std::string_view rest = format.substr(2);
@@ -183,34 +188,33 @@ std::string TypeText(const Type& type) {
     case Kind::kBool:
       return "bool";
     case Kind::kInteger:
-      return (type.is_signed ? "int" : "uint") + std::to_string(type.bits);
+      return StrCat(type.is_signed ? "int" : "uint", type.bits);
     case Kind::kFloat:
-      return "float" + std::to_string(type.bits);
+      return StrCat("float", type.bits);
     case Kind::kDate:
-      return "date" + std::to_string(type.bits);
+      return StrCat("date", type.bits);
     case Kind::kTime:
-      return "time" + std::to_string(type.bits) + "[" + UnitText(type.unit) + "]";
+      return StrCat("time", type.bits, "[", UnitText(type.unit), "]");
     case Kind::kTimestamp:
-      return "timestamp[" + UnitText(type.unit) + (type.text.empty() ? "" : ", tz=" + type.text) +
-             "]";
+      return StrCat("timestamp[", UnitText(type.unit), type.text.empty() ? "" : ", tz=", type.text,
+                    "]");
     case Kind::kDuration:
-      return "duration[" + UnitText(type.unit) + "]";
+      return StrCat("duration[", UnitText(type.unit), "]");
     case Kind::kDecimal:
-      return "decimal" + std::to_string(type.bits) + "(" + std::to_string(type.precision) + ", " +
-             std::to_string(type.scale) + ")";
+      return StrCat("decimal", type.bits, "(", type.precision, ", ", type.scale, ")");
     case Kind::kString:
     case Kind::kBinary: {
       const std::string name = type.kind == Kind::kString ? "string" : "binary";
       return type.bits == 0 ? name + "_view" : (type.bits == 64 ? "large_" : "") + name;
     }
     case Kind::kFixedBinary:
-      return "fixed_size_binary[" + std::to_string(type.size) + "]";
+      return StrCat("fixed_size_binary[", type.size, "]");
     case Kind::kList:
       return type.bits == 64 ? "large_list" : "list";
     case Kind::kListView:
       return type.bits == 64 ? "large_list_view" : "list_view";
     case Kind::kFixedList:
-      return "fixed_size_list[" + std::to_string(type.size) + "]";
+      return StrCat("fixed_size_list[", type.size, "]");
     case Kind::kStruct:
       return "struct";
     case Kind::kOther:
@@ -222,12 +226,12 @@ std::string TypeText(const Type& type) {
   if (type.text == "+r") {
     return "run_end_encoded";
   }
-  return "a type of Arrow format '" + type.text + "'";
+  return StrCat("a type of Arrow format '", type.text, "'");
 }
 
 namespace {
 
-// "list's item" or "name: type, name: type".
+// "type, type" or, named, "name: type, name: type".
 std::string ChildrenText(const ArrowSchema& schema, bool named) {
   constexpr std::int64_t kMostShown = 8;
   std::string text;
@@ -240,71 +244,60 @@ std::string ChildrenText(const ArrowSchema& schema, bool named) {
     }
     text += TypeText(child);
   }
-  return text + (schema.n_children > kMostShown ? ", …" : "");
+  return schema.n_children > kMostShown ? text + ", …" : text;
 }
 
-int PlaceOfBits(int bits) { return bits == 8 ? 0 : bits == 16 ? 1 : bits == 32 ? 2 : 3; }
+// The types of the default formats, in the order of DType.
+std::vector<Type> ParseDefaults() {
+  std::vector<Type> types;
+  for (int i = 0; i < kDTypeCount; ++i) {
+    types.push_back(ParseFormat(std::string(InfoOf(static_cast<DType>(i)).arrow_format).c_str()));
+  }
+  return types;
+}
 
-int PlaceOfUnit(char unit) { return unit == 's' ? 0 : unit == 'm' ? 1 : unit == 'u' ? 2 : 3; }
-
-DType Later(DType first, int place) { return static_cast<DType>(static_cast<int>(first) + place); }
+// Compares without the parameters that a DType leaves open: the time zone, the precision and scale
+// of a decimal, and the width of the offsets of strings and binaries.
+bool SameItems(const Type& a, const Type& b) {
+  return a.kind == b.kind && a.unit == b.unit && a.is_signed == b.is_signed &&
+         (a.is_bytes() || a.bits == b.bits);
+}
 
 }  // namespace
 
 std::string TypeText(const ArrowSchema& schema) {
   if (schema.dictionary != nullptr) {
-    return "dictionary<" + TypeText(*schema.dictionary) + ">";
+    return StrCat("dictionary<", TypeText(*schema.dictionary), ">");
   }
   const Type type = ParseFormat(schema.format);
   const bool is_struct = type.kind == Kind::kStruct;
   if (!type.is_list() && !is_struct) {
     return TypeText(type);
   }
-  return TypeText(type) + "<" + ChildrenText(schema, is_struct) + ">";
+  return StrCat(TypeText(type), "<", ChildrenText(schema, is_struct), ">");
 }
 
 std::optional<DType> DTypeOf(const Type& type) {
-  switch (type.kind) {
-    case Kind::kNull:
-      return DType::kNull;
-    case Kind::kBool:
-      return DType::kBool;
-    case Kind::kInteger:
-      return Later(type.is_signed ? DType::kInt8 : DType::kUInt8, PlaceOfBits(type.bits));
-    case Kind::kFloat:
-      return Later(DType::kFloat16, PlaceOfBits(type.bits) - 1);
-    case Kind::kDate:
-      return type.bits == 32 ? DType::kDate32 : DType::kDate64;
-    case Kind::kTime:
-      return Later(DType::kTime32S, PlaceOfUnit(type.unit));
-    case Kind::kTimestamp:
-      return Later(DType::kTimestampS, PlaceOfUnit(type.unit));
-    case Kind::kDuration:
-      return Later(DType::kDurationS, PlaceOfUnit(type.unit));
-    case Kind::kDecimal:
-      return type.bits == 128 ? DType::kDecimal128 : DType::kDecimal256;
-    case Kind::kString:
-      return DType::kString;
-    case Kind::kBinary:
-      return DType::kBinary;
-    case Kind::kFixedBinary:
-      return DType::kFixedBinary;
-    default:
-      return std::nullopt;
+  if (type.kind == Kind::kFixedBinary) {
+    return DType::kFixedBinary;  // its default format has no size yet, so it cannot be parsed
   }
+  if (type.kind == Kind::kOther) {
+    return std::nullopt;
+  }
+  static const std::vector<Type> defaults = ParseDefaults();
+  const auto found = std::ranges::find_if(
+      defaults, [&](const Type& candidate) { return SameItems(candidate, type); });
+  if (found == defaults.end()) {
+    return std::nullopt;
+  }
+  return static_cast<DType>(found - defaults.begin());
 }
 
 namespace {
 
 std::string DefaultItem(const Field& field) {
-  constexpr std::array<const char*, kDTypeCount> kItems = {
-      "n",    "b",   "c",   "s",   "i",   "l",      "C",          "S",   "I",    "L",    "e",
-      "f",    "g",   "tdD", "tdm", "tts", "ttm",    "ttu",        "ttn", "tss:", "tsm:", "tsu:",
-      "tsn:", "tDs", "tDm", "tDu", "tDn", "d:38,0", "d:76,0,256", "u",   "z",    ""};
-  if (field.dtype == DType::kFixedBinary) {
-    return "w:" + std::to_string(field.shape.at(0));
-  }
-  return kItems[static_cast<std::size_t>(field.dtype)];
+  const std::string format(InfoOf(field.dtype).arrow_format);
+  return field.dtype == DType::kFixedBinary ? StrCat(format, field.shape.at(0)) : format;
 }
 
 bool LevelFits(const Type& level, std::uint32_t dimension) {
@@ -317,16 +310,18 @@ bool LevelFits(const Type& level, std::uint32_t dimension) {
 }  // namespace
 
 std::span<const std::uint32_t> ListShape(const Field& field) {
-  const bool none = field.dtype == DType::kFixedBinary || field.dtype == DType::kNull;
-  return none ? std::span<const std::uint32_t>() : std::span(field.shape);
+  const bool no_lists = field.dtype == DType::kFixedBinary || field.dtype == DType::kNull;
+  return no_lists ? std::span<const std::uint32_t>() : std::span(field.shape);
 }
 
 std::vector<std::string> LevelsOf(const Field& field, const ArrowField& given) {
   const std::size_t lists = ListShape(field).size();
   if (given.levels.empty()) {
     std::vector<std::string> levels(lists, "+l");
+    // As the features that Python declares: a List of fixed length for one dimension, an Array2D,
+    // which Arrow shows as nested lists, for more.
     if (lists == 1 && field.shape[0] != kRagged) {
-      levels[0] = "+w:" + std::to_string(field.shape[0]);
+      levels[0] = StrCat("+w:", field.shape[0]);
     }
     levels.push_back(DefaultItem(field));
     return levels;
@@ -338,8 +333,8 @@ std::vector<std::string> LevelsOf(const Field& field, const ArrowField& given) {
   }
   if (!fits) {
     throw Error(ErrorCode::kInvalidArgument,
-                "field '" + field.name + "': the Arrow formats given for it are not those of a " +
-                    std::string(DTypeName(field.dtype)) + " of its shape");
+                StrCat("field '", field.name, "': expected the Arrow formats of ", FieldText(field),
+                       " but found others"));
   }
   return given.levels;
 }

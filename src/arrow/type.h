@@ -1,6 +1,6 @@
-// Arrow types: format strings <-> what they mean. Pure functions.
+// Arrow types: converts format strings of the C data interface to and from their meaning.
 //
-// Who uses it: everything in this room.
+// Used by every file of this folder. Pure functions.
 #pragma once
 
 #include <cstdint>
@@ -21,28 +21,29 @@ enum class Kind : std::uint8_t {
   kFloat,        ///< `bits`
   kDate,         ///< `bits`
   kTime,         ///< `bits`, `unit`
-  kTimestamp,    ///< `unit`, `zone`
+  kTimestamp,    ///< `unit`, zone in `text`
   kDuration,     ///< `unit`
   kDecimal,      ///< `bits`, `precision`, `scale`
-  kString,       ///< `bits` of its offsets, 0: views
-  kBinary,       ///< the same
+  kString,       ///< `bits` of its offsets, 0 for a string view
+  kBinary,       ///< `bits` of its offsets, 0 for a binary view
   kFixedBinary,  ///< `size` bytes
   kList,         ///< `bits` of its offsets
   kListView,     ///< `bits` of its offsets
   kFixedList,    ///< `size` items
   kStruct,
-  kOther  ///< maps, unions, run-end encoding, intervals: `text` is the format
+  kOther  ///< maps, unions, run-end encoding, intervals, unknown: the format in `text`
 };
 
+/// The meaning of one format string. Children are not included.
 struct Type {
   Kind kind = Kind::kOther;
   int bits = 0;
   bool is_signed = false;
-  char unit = 0;  ///< s, m (milliseconds), u, n
+  char unit = 0;  ///< s, m (milliseconds), u or n
   int precision = 0;
   int scale = 0;
   std::int64_t size = 0;
-  std::string text = {};  ///< zone, or the format of kOther
+  std::string text = {};  ///< the time zone, or the format of kOther
 
   friend bool operator==(const Type&, const Type&) = default;
 
@@ -50,28 +51,30 @@ struct Type {
     return kind == Kind::kList || kind == Kind::kListView || kind == Kind::kFixedList;
   }
 
+  /// Whether it is a string or a binary of varying length.
   bool is_bytes() const noexcept { return kind == Kind::kString || kind == Kind::kBinary; }
 };
 
-/// What a format string means; kOther for what is unknown or malformed.
+/// Parses a format string. Returns kOther for an unknown, malformed or null one.
 Type ParseFormat(const char* format);
 
 /// The type as pyarrow writes it, without its children: "timestamp[us, tz=UTC]", "list".
 std::string TypeText(const Type& type);
 
-/// The same with children: "list<list<float32>>", "struct<a: int8>". REQUIRES: CheckSchema().
+/// The same with children: "list<list<float32>>", "struct<a: int8>". The schema must have passed
+/// CheckSchema().
 std::string TypeText(const ArrowSchema& schema);
 
-/// The item type of fields that hold such items; nothing for lists, structs and what no field
-/// holds.
+/// The item type of the fields that hold such items. None for lists and structs, and for types that
+/// no field holds.
 std::optional<DType> DTypeOf(const Type& type);
 
-/// The dimensions of a field that are lists: all, but for a fixed-size binary, whose one is its
-/// bytes, and for nulls, which are none in any shape.
+/// The dimensions of a field that become Arrow lists. These are all of them, except for two dtypes:
+/// the dimension of a fixed_binary is its number of bytes, and null columns have no lists.
 std::span<const std::uint32_t> ListShape(const Field& field);
 
-/// The formats of a field, from the outside in; those given, or the default. Throws
-/// Error(kInvalidArgument) if those given cannot be its.
+/// The format strings of a field from the outside in: `given.levels`, or the default if that is
+/// empty. Throws Error(kInvalidArgument) if `given.levels` does not match the field.
 std::vector<std::string> LevelsOf(const Field& field, const ArrowField& given);
 
 }  // namespace stream_store::arrow

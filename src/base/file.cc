@@ -104,7 +104,7 @@ std::size_t File::ReadAt(std::span<std::byte> out, std::uint64_t offset) const {
     if (got < 0) {
       ThrowErrno(path_, StrCat("reading ", out.size(), " bytes at ", offset), errno);
     }
-    if (got == 0) {
+    if (got == 0) {  // the end of the file
       break;
     }
     done += static_cast<std::size_t>(got);

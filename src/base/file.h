@@ -22,8 +22,7 @@ namespace stream_store::internal {
 /// Owns a descriptor and closes it on destruction. Movable, not copyable.
 class File {
  public:
-  /// No file. The functions from InMemory() to Sync() need one:
-  /// REQUIRES: is_open().
+  /// No file: is_open() is false.
   File() = default;
 
   /// Takes ownership of `fd`. `path` is used in messages only.
@@ -44,17 +43,21 @@ class File {
 
   /// Whether the file is on a memory-backed file system: tmpfs, ramfs or hugetlbfs. False if that
   /// cannot be found out.
+  /// REQUIRES: is_open().
   bool InMemory() const noexcept;
 
   /// The file's size in bytes, by fstat(). Throws Error(kIo).
+  /// REQUIRES: is_open().
   std::uint64_t Size() const;
 
   /// Reads up to out.size() bytes from byte `offset`. Returns how many there were before the end of
   /// the file; the rest of `out` is unchanged. Throws Error(kIo).
+  /// REQUIRES: is_open().
   std::size_t ReadAt(std::span<std::byte> out, std::uint64_t offset) const;
 
   /// Writes all of `bytes` from byte `offset`, extending the file if necessary. Throws
   /// Error(kNoSpace, kIo); some of the bytes may then have been written.
+  /// REQUIRES: is_open().
   void WriteAt(std::span<const std::byte> bytes, std::uint64_t offset) const;
 
   /// Allocates disk space for [old_size, size), so that storing through a mapping cannot fail
@@ -62,20 +65,25 @@ class File {
   ///
   /// Throws Error(kNoSpace, kIo). The size may then have grown part of the way; bytes below the old
   /// size are unchanged. RLIMIT_FSIZE is checked first, because exceeding it raises SIGXFSZ.
+  /// REQUIRES: is_open().
   void Allocate(std::uint64_t old_size, std::uint64_t size) const;
 
   /// Makes [begin, end) read as zeros, up to the end of the file; the size does not change. Uses
   /// FALLOC_FL_ZERO_RANGE, or writes zeros where that is not supported. Throws Error(kNoSpace,
   /// kIo).
+  /// REQUIRES: is_open().
   void ZeroRange(std::uint64_t begin, std::uint64_t end) const;
 
   /// Sets the file's size. Throws Error(kNoSpace, kIo).
+  /// REQUIRES: is_open().
   void Truncate(std::uint64_t size) const;
 
   /// Makes the content and size durable (fdatasync). Throws Error(kIo) for every errno.
+  /// REQUIRES: is_open().
   void SyncData() const;
 
   /// As SyncData(), with all metadata (fsync).
+  /// REQUIRES: is_open().
   void Sync() const;
 
   /// Closes the descriptor, if there is one. Keeps errno.

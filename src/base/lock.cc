@@ -37,6 +37,7 @@ bool TryLockByte(const File& file, std::int64_t byte) {
   ThrowErrno(file.path(), StrCat("locking byte ", byte), errno);
 }
 
+// F_OFD_GETLK asks whether the lock could be set, and returns a conflicting one, else F_UNLCK.
 bool ByteLockedElsewhere(const File& file, std::int64_t byte) {
   struct flock lock = ByteLock(byte);
   if (RetryInterrupted([&] { return sys().lock(file.fd(), F_OFD_GETLK, &lock); }) != 0) {

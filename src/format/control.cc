@@ -27,6 +27,8 @@ constexpr std::uint64_t kCleanFlag = 1;
 
 using Block = std::array<std::byte, kBlockBytes>;
 
+// Offsets are written out in the functions below, in the order of the table in control.h. Structs
+// with the layout of the file would depend on padding.
 template <class T>
 void PutAt(Block& block, std::size_t offset, const T& what) {
   static_assert(std::is_trivially_copyable_v<T>);
@@ -143,6 +145,8 @@ std::string SlotProblem(std::span<const std::byte> bytes, const StoreId& id) {
   return {};
 }
 
+// The conditions are those of SlotProblem(), without its texts: recovery and readers call this
+// often and do not need a reason.
 std::optional<Slot> DecodeSlot(std::span<const std::byte> bytes, const StoreId& id) noexcept {
   const bool framed =
       bytes.size() == kBlockBytes && HasMagic(bytes, kSlotMagic) &&

@@ -44,6 +44,7 @@ void CopyEnds(const unsigned char* from, std::uint64_t count, Value* to) noexcep
 
 // Copies words. Most writes are short, and a call of memcpy costs more than copying up to 16 words
 // as two overlapping halves.
+// REQUIRES: count > 0.
 std::uint64_t CopyWords(const Encoding&, const unsigned char* from, std::uint64_t count,
                         Value* to) noexcept {
   STREAM_STORE_ASSERT(count > 0);

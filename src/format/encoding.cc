@@ -13,66 +13,27 @@
 namespace stream_store::internal {
 namespace {
 
-// What follows from a dtype alone.
-struct DTypeFacts {
-  WordKind kind = WordKind::kNothing;
-  std::uint8_t item_bytes = 0;
-  std::uint8_t item_words = 1;
-  std::int64_t lowest = INT64_MIN;
-  std::uint64_t highest = INT64_MAX;
-};
-
-constexpr DTypeFacts SignedInteger(std::uint8_t item_bytes, int bits) {
-  const auto highest = static_cast<std::int64_t>((std::uint64_t{1} << (bits - 1)) - 1);
-  return {WordKind::kInteger, item_bytes, 1, -highest - 1, static_cast<std::uint64_t>(highest)};
-}
-
-constexpr DTypeFacts UnsignedInteger(std::uint8_t item_bytes, std::uint64_t highest) {
-  return {WordKind::kInteger, item_bytes, 1, 0, highest};
-}
-
-constexpr DTypeFacts FactsOf(DType dtype) {
-  switch (dtype) {
-    case DType::kNull:
-      return {WordKind::kNothing, 8, 0};
-    case DType::kBool:
-      return UnsignedInteger(1, 1);
-    case DType::kInt8:
-      return SignedInteger(1, 8);
-    case DType::kInt16:
-      return SignedInteger(2, 16);
-    case DType::kInt32:
-      return SignedInteger(4, 32);
-    case DType::kUInt8:
-      return UnsignedInteger(1, UINT8_MAX);
-    case DType::kUInt16:
-      return UnsignedInteger(2, UINT16_MAX);
-    case DType::kUInt32:
-      return UnsignedInteger(4, UINT32_MAX);
-    case DType::kUInt64:
-      return UnsignedInteger(8, UINT64_MAX);
-    case DType::kFloat16:
-      return {WordKind::kFloat, 2};
-    case DType::kFloat32:
-      return {WordKind::kFloat, 4};
-    case DType::kFloat64:
-      return {WordKind::kFloat, 8};
-    case DType::kDate32:
-    case DType::kTime32S:
-    case DType::kTime32Ms:
-      return SignedInteger(8, 32);
-    case DType::kDecimal128:
-      return {WordKind::kVerbatim, 16, 2};
-    case DType::kDecimal256:
-      return {WordKind::kVerbatim, 32, 4};
-    case DType::kString:
-      return {WordKind::kText, 1};
-    case DType::kBinary:
-    case DType::kFixedBinary:
-      return {WordKind::kByte, 1};
+WordKind WordKindOf(const DTypeInfo& info, DType dtype) {
+  switch (info.kind) {
+    case DTypeKind::kNull:
+      return WordKind::kNothing;
+    case DTypeKind::kFloat:
+      return WordKind::kFloat;
+    case DTypeKind::kDecimal:
+      return WordKind::kVerbatim;
+    case DTypeKind::kBytes:
+      return dtype == DType::kString ? WordKind::kText : WordKind::kByte;
     default:
-      return SignedInteger(8, 64);  // int64, and dates and times of 64 bits
+      return WordKind::kInteger;
   }
+}
+
+// The range of an integer kind. Dates and times are signed numbers of the type's width.
+void SetRange(Encoding& encoding, const DTypeInfo& info) {
+  const bool is_unsigned = info.kind == DTypeKind::kUInt || info.kind == DTypeKind::kBool;
+  const std::uint64_t all_bits = UINT64_MAX >> (64U - info.bits);
+  encoding.lowest = is_unsigned ? 0 : -static_cast<std::int64_t>(all_bits >> 1U) - 1;
+  encoding.highest = is_unsigned ? all_bits : all_bits >> 1U;
 }
 
 constexpr std::array<std::uint8_t, 14> kSourceBytes = {1, 1, 2, 4, 8, 1, 2, 4, 8, 2, 4, 8, 1, 8};
@@ -98,15 +59,16 @@ std::string FloatText(T number) {
 
 Encoding MakeEncoding(const Field& field) {
   STREAM_STORE_ASSERT(static_cast<int>(field.dtype) < kDTypeCount);
-  const DTypeFacts facts = FactsOf(field.dtype);
+  const DTypeInfo& info = InfoOf(field.dtype);
   Encoding encoding;
   encoding.dtype = field.dtype;
   encoding.packed = field.packed;
-  encoding.kind = facts.kind;
-  encoding.item_bytes = facts.item_bytes;
-  encoding.item_words = facts.item_words;
-  encoding.lowest = facts.lowest;
-  encoding.highest = facts.highest;
+  encoding.kind = WordKindOf(info, field.dtype);
+  encoding.item_bytes = info.item_bytes;
+  encoding.item_words = info.item_words;
+  if (encoding.kind == WordKind::kInteger) {
+    SetRange(encoding, info);
+  }
   encoding.items = 1;
   for (const std::uint32_t dimension : field.shape) {
     if (dimension == kRagged) {

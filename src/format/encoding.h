@@ -98,7 +98,7 @@ std::uint64_t Encode(const Encoding& encoding, Source source, const void* items,
 
 /// The loop of Encode() for one kind of field and source. Same arguments without the source, same
 /// result.
-/// REQUIRES: count > 0, in each call of the loop.
+/// Calls must have at least one item.
 using EncodeLoop = std::uint64_t (*)(const Encoding& encoding, const unsigned char* items,
                                      std::uint64_t count, Value* out) noexcept;
 

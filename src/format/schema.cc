@@ -1,8 +1,7 @@
-// Schema: the checks of declared fields, and the names of dtypes.
+// Schema: the checks of declared fields, and the text of features.
 
 #include "stream_store/schema.h"
 
-#include <array>
 #include <utility>
 
 #include "stream_store/error.h"
@@ -20,16 +19,8 @@ using internal::StrCat;
 
 namespace {
 
-constexpr std::array<std::string_view, kDTypeCount> kDTypeNames = {
-    "null",        "bool",        "int8",         "int16",        "int32",        "int64",
-    "uint8",       "uint16",      "uint32",       "uint64",       "float16",      "float32",
-    "float64",     "date32",      "date64",       "time32_s",     "time32_ms",    "time64_us",
-    "time64_ns",   "timestamp_s", "timestamp_ms", "timestamp_us", "timestamp_ns", "duration_s",
-    "duration_ms", "duration_us", "duration_ns",  "decimal128",   "decimal256",   "string",
-    "binary",      "fixed_binary"};
-
-constexpr std::size_t kMaxDimensions = 32;
-constexpr std::uint64_t kMaxDecimalWords = 4;
+constexpr std::size_t kMaxDimensions = 32;     // as many as NumPy 1 supports
+constexpr std::uint64_t kMaxDecimalWords = 4;  // words of the widest item, decimal256
 
 [[noreturn]] void Refuse(const Field& field, std::size_t type, const std::string& why) {
   throw Error(ErrorCode::kInvalidArgument,
@@ -55,6 +46,8 @@ void CheckNames(const Field& field, std::size_t type) {
   for (const std::string& part : field.path) {
     CheckText(field, type, "a part of its path", part);
   }
+  // Batches are dictionaries of fields; keys such as "_mask" must not collide with them. Fields
+  // inside a struct are not keys.
   const std::string& top = field.path.empty() ? field.name : field.path.front();
   if (top.starts_with('_')) {
     Refuse(field, type, "names that begin with '_' are kept for the keys of batches");
@@ -79,6 +72,8 @@ void CheckShape(const Field& field, std::size_t type) {
     if (dimension == kRagged) {
       continue;
     }
+    // Even items of four words must not exceed the values of a field-write. The division cannot
+    // overflow, as a product could.
     if (items > kMaxWriteValues / kMaxDecimalWords / dimension) {
       Refuse(field, type, "its shape has too many items");
     }
@@ -87,20 +82,8 @@ void CheckShape(const Field& field, std::size_t type) {
 }
 
 bool CanBePacked(DType dtype) noexcept {
-  switch (dtype) {
-    case DType::kBool:
-    case DType::kInt8:
-    case DType::kInt16:
-    case DType::kInt32:
-    case DType::kUInt8:
-    case DType::kUInt16:
-    case DType::kUInt32:
-    case DType::kFloat16:
-    case DType::kFloat32:
-      return true;
-    default:
-      return false;
-  }
+  const DTypeInfo& info = InfoOf(dtype);
+  return (dtype == DType::kBool || IsInteger(dtype) || IsFloat(dtype)) && info.item_bytes <= 4;
 }
 
 void CheckDType(const Field& field, std::size_t type) {
@@ -129,9 +112,20 @@ void CheckDType(const Field& field, std::size_t type) {
 
 }  // namespace
 
-std::string_view DTypeName(DType dtype) noexcept {
-  const auto number = static_cast<std::size_t>(dtype);
-  return number < kDTypeNames.size() ? kDTypeNames[number] : "unknown";
+std::string FieldText(const Field& field) {
+  if (field.hidden) {
+    return "struct";
+  }
+  std::string dimensions;
+  for (std::size_t i = 0; i < field.shape.size(); ++i) {
+    dimensions += i == 0 ? "" : ",";
+    dimensions += field.shape[i] == kRagged ? "None" : StrCat(field.shape[i]);
+  }
+  if (field.shape == std::vector{kRagged}) {
+    dimensions.clear();  // a list of scalars is declared as "float32[]"
+  }
+  return StrCat(field.packed ? "packed " : "", DTypeName(field.dtype),
+                field.shape.empty() ? "" : StrCat("[", dimensions, "]"));
 }
 
 Schema::Schema(std::vector<Field> fields) : fields_(std::move(fields)) {

@@ -1,13 +1,15 @@
 // The `schema` file: converts a Schema to bytes and back.
 //
-// Used by storage (create, open). Thread rules: pure functions. Invariant: DecodeSchema() either
-// throws or returns a schema for which EncodeSchema() gives the same bytes.
+// Used by storage (create, open). Thread rules: pure functions.
+// Invariant: DecodeSchema() either throws or returns a schema for which EncodeSchema() gives the
+// same bytes.
 //
-//   u64 magic "SSSCHEMA" | u32 format version | u32 field count | u64 body bytes | 16 bytes store
-//   id per field: u8 dtype | u8 flags (1 packed, 2 hidden) | u16 path parts | u32 shape dims |
+//   u64 magic "SSSCHEMA" | u32 format version | u32 field count | u64 body bytes |
+//   16 bytes store id
+//   per field: u8 dtype | u8 flags (1 packed, 2 hidden) | u16 path parts | u32 shape dims |
 //              u32 dims… | u16 name bytes, name | per part u16 bytes, part |
 //              u32 feature bytes, feature JSON
-//   u32 CRC32C of all before
+//   u32 CRC32C of all bytes before it
 #pragma once
 
 #include <array>

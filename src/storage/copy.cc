@@ -74,6 +74,8 @@ class HintWords {
     words_.back() = record;
   }
 
+  // The other member of these hints may be in the file already, so they are read before they are
+  // written.
   void Flush() {
     std::vector<Hint> hints(words_.size(), Hint{});
     const auto bytes = std::as_writable_bytes(std::span(hints));
@@ -217,6 +219,7 @@ Cursor CopyStore(const DamagedFiles& source, std::uint64_t records,
   Cursor end;
   const auto fill = [&](StoreFiles::Parts& parts) {
     parts.identity.parent = source.identity->id;
+    // Records are copied together with their checksums, so the copy needs the same seed.
     parts.identity.checksum_seed = source.identity->checksum_seed;
     RecordVerifier verifier({.values = source.values,
                              .records = source.records,
@@ -227,12 +230,14 @@ Cursor CopyStore(const DamagedFiles& source, std::uint64_t records,
       throw Error(ErrorCode::kCorrupt, StrCat(source.path, "/records: expected ", records,
                                               " records but found ", verifier.record_capacity()));
     }
+    // Only for the total of the progress: this record may be damaged.
     const std::uint64_t values =
         records == 0 ? 0 : std::min(verifier.record(records).start, verifier.value_capacity());
     ProgressMeter meter(progress, 2 * (records * sizeof(Record) + values * sizeof(Value)));
     end = CopyRecords(source, verifier, records, parts, meter);
     CopyBytes(*source.values, parts.values, end.values * sizeof(Value), meter);
     CopyBytes(*source.layouts, parts.layouts, end.layout_words * sizeof(std::uint64_t), meter);
+    // No record refers to word 0 through the file, so damage to it would be copied unnoticed.
     const std::array<std::byte, sizeof(std::uint64_t)> empty_layout{};
     parts.layouts.WriteAt(empty_layout, 0);
     parts.control.Allocate(0, kControlBytes);

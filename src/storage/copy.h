@@ -22,8 +22,7 @@ namespace stream_store::internal {
 /// Cost      reads the source once and the copy once, because every record of the copy is verified
 ///           from the written bytes before the copy appears under its path.
 /// Throws    Error(kAlreadyExists), Error(kCorrupt) naming the invalid record, Error(kNoSpace,
-/// kIo),
-///           and exceptions of `progress`. Nothing is left at `path` then.
+///           kIo), and exceptions of `progress`. Nothing is left at `path` then.
 /// REQUIRES: source.verifiable().
 Cursor CopyStore(const DamagedFiles& source, std::uint64_t records,
                  const std::filesystem::path& path, const Progress& progress);

@@ -62,7 +62,7 @@ void DamagedFiles::ReadControl(const Report& report) {
     published = Live(&LiveWords::published);
   } catch (const Error& error) {
     if (error.code() == ErrorCode::kVersion) {
-      throw;
+      throw;  // a store of another version is not damaged, but its files cannot be interpreted
     }
     report({.file = kControlName,
             .subject = "identity",
@@ -72,7 +72,7 @@ void DamagedFiles::ReadControl(const Report& report) {
 }
 
 void DamagedFiles::ReadSchemaFile(const Directory& directory, const Report& report) {
-  if (!identity) {
+  if (!identity) {  // without the store id, the schema cannot be checked to be of this store
     return;
   }
   try {

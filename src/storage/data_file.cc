@@ -49,6 +49,8 @@ void DataFile::GrowTo(std::uint64_t bytes, std::uint64_t needed) {
     }
     file_.Allocate(old_bytes, bytes);
   } catch (const Error& error) {
+    // The file may have grown part of the way. If that is not enough, a smaller growth may succeed
+    // where the full one found too little space.
     const std::uint64_t reached = RefreshBytes();
     if (error.code() != ErrorCode::kNoSpace || (needed >= bytes && reached < needed)) {
       throw;

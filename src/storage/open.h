@@ -3,8 +3,9 @@
 //
 // Used by StreamStore and StagedRows (src/store) and by CopyStore(). create.cc has the functions
 // that create, open.cc those that open. Thread rules: any thread; processes exclude each other with
-// the locks of base/lock.h. Invariant: a store appears under its path complete or not at all. It is
-// built in a sibling directory and renamed.
+// the locks of base/lock.h.
+// Invariant: a store appears under its path complete or not at all. It is built in a sibling
+// directory and renamed.
 #pragma once
 
 #include <filesystem>

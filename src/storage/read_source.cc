@@ -31,7 +31,7 @@ std::shared_ptr<ReadSource> ReadSource::Attach(const std::filesystem::path& path
   try {
     std::shared_ptr<ReadSource> source(
         new ReadSource(StoreFiles::Open(std::move(directory), /*writable=*/false, copies)));
-    while (!source->FindPrefix()) {
+    while (!source->FindPrefix()) {  // a writer came; it holds the live byte now, or soon
     }
     return source;
   } catch (const Error& error) {
@@ -245,6 +245,8 @@ void ReadSource::Advance(View& view) {
   next.row_count = end.records == 0
                        ? 0
                        : RowOfRecord(LoadWord(*maps, end.records - 1, &Record::row_session)) + 1;
+  // Each row has at least one record. Row counts become sizes of outputs, so a hostile one must be
+  // refused here.
   if (next.row_count > next.record_count) {
     throw Error(ErrorCode::kCorrupt,
                 StrCat(files_->path_text(), "/records: record ", end.records - 1,

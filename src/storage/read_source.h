@@ -2,16 +2,14 @@
 //
 // Used by Reader and StreamStore (src/store), one per opened store. There are two kinds of sources:
 //   - A shared source uses the StoreFiles of a writer in this process. After that writer is closed,
-//   or
-//     in a forked child, it continues like an attached one.
+//     or in a forked child, it continues like an attached one.
 //   - An attached source has StoreFiles of its own, opened read-only by path or by descriptors.
 //
 // An attached source is in one of two states:
 //   - Following: a writer has the store open, or has had it open since the source was attached. The
 //     end of the store is the live word `published`.
 //   - Fixed: no writer had the store open when it was attached. The last writer may have crashed,
-//   so
-//     the live words prove nothing, and the source ran a recovery of its own. It stays at the
+//     so the live words prove nothing, and the source ran a recovery of its own. It stays at the
 //     prefix that this found until the session word changes: then a writer has opened the store,
 //     and the source follows.
 //

@@ -5,9 +5,9 @@
 //   3. Test the estimate, and search only if it is wrong: RecordFromHint().
 //
 // Used by locate.cc for single look-ups, and by windows, gather and row_windows in src/store for
-// many. Thread rules: pure functions of a View. Invariant: hints come from the `hints` file, which
-// may be missing, stale or hostile. They are never trusted: an estimate is only a place where a
-// test or a search begins.
+// many. Thread rules: pure functions of a View.
+// Invariant: hints come from the `hints` file, which may be missing, stale or hostile. They are
+// never trusted: an estimate is only a place where a test or a search begins.
 #pragma once
 
 #include <algorithm>

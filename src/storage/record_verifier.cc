@@ -31,6 +31,8 @@ RecordVerifier::RecordVerifier(const StoreFiles& files, const StoreSchema& store
       seed_(files.identity().checksum_seed),
       encodings_(store_schema.encodings) {}
 
+// The cache is direct-mapped: a store has few layouts, and most records use the one of the record
+// before. Invalid layouts are cached too.
 const LayoutFacts& RecordVerifier::Layout(std::uint64_t offset) {
   LayoutFacts& facts = known_[offset % known_.size()];
   if (facts.key == offset + 1) {
@@ -52,6 +54,7 @@ const LayoutFacts& RecordVerifier::Layout(std::uint64_t offset) {
     facts.fault = "its layout runs past the layouts file";
     return facts;
   }
+  // At() may have replaced its buffer, so the head is read again together with the other words.
   const std::span<const std::uint64_t> words(layouts_.At(offset, facts.fields + 1),
                                              facts.fields + 1);
   facts.fault = CheckLayout(words, encodings_);
@@ -95,6 +98,9 @@ VerifiedRecord RecordVerifier::VerifyRecord(std::uint64_t i) {
   return verified;
 }
 
+// A record either begins the row after the last one, at a later step, or continues the last row:
+// then it has the same step, and its fields come after those of the row so far. Only the first
+// record of a row may be without fields.
 const char* WhyNotNext(const Cursor& cursor, const VerifiedRecord& verified) noexcept {
   const Record& record = verified.record;
   const std::uint64_t row = RowOfRecord(record.row_session);

@@ -135,6 +135,9 @@ Recovered Recover(const StoreFiles& files) {
   const std::uint64_t limit = std::min(result.published, verifier.record_capacity());
   const char* stopped = "the records file ends";
   const auto session = static_cast<std::uint16_t>(slot.session);
+  // Valid records that were never published may lie after the slot: those that an earlier recovery
+  // removed, or those of an abandoned import. They carry an earlier session, because a new session
+  // writes a slot before its first record.
   const auto of_session = [session](std::uint64_t, const Record& record, std::uint64_t, bool) {
     return SessionOfRecord(record.row_session) == session;
   };
@@ -159,6 +162,7 @@ Recovered Recover(const StoreFiles& files) {
     }
     Advance(verified, result.cursor);
   }
+  // The row of the last published record, if that survived, gives the number of lost rows.
   std::uint64_t claimed_rows = 0;
   if (result.published > 0 && result.published <= verifier.record_capacity()) {
     claimed_rows = RowOfRecord(verifier.record(result.published - 1).row_session) + 1;

@@ -7,11 +7,10 @@
 //
 // How it decides, step by step:
 //   1. The newest valid sync slot is the base. Everything it counts was on disk when it was
-//   written.
+//      written.
 //   2. If the slot is clean (the store was closed), it is the result.
 //   3. The last 64 KiB of records and of values below the slot are verified, because a disk may
-//   have
-//      lost bytes that it had reported as written.
+//      have lost bytes that it had reported as written.
 //   4. From the slot on, records are accepted one by one, as long as each is verified by its own
 //      checksum, carries the slot's session and follows the record before it.
 // `published` bounds step 4 but proves nothing: after a power failure, pages of the files are on

@@ -31,7 +31,7 @@ namespace stream_store::internal {
 class SafeCopy {
  public:
   /// Reserves address space for everything in `view`, which is a View of `files`. Nothing is copied
-  /// yet. Throws Error(kNoSpace). Both arguments must outlive the SafeCopy.
+  /// yet. Throws Error(kNoSpace). `files` must outlive the SafeCopy.
   SafeCopy(const StoreFiles& files, const View& view);
 
   /// Copies all that reading the windows [start, start + width) needs. Ignores windows that are

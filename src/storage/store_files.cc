@@ -114,6 +114,8 @@ bool LooksLikeStore(const Directory& directory) {
 std::shared_ptr<StoreFiles> StoreFiles::Open(Directory directory, bool writable, bool copies) {
   const auto open = [&](const char* name) { return OpenPart(directory, name, writable); };
   Parts parts;
+  // `control` comes first: a store of another format version must be reported as such, even if its
+  // other files have other names.
   parts.control = CheckedControl(open(kControlName));
   std::array<std::byte, kIdentityBytes> bytes;
   const std::size_t count = parts.control.ReadAt(bytes, kIdentityOffset);
@@ -156,7 +158,7 @@ void StoreFiles::MoveTo(std::filesystem::path path) {
   }
   control.file().MovedTo(PathText(path_ / kControlName));
   lock.MovedTo(PathText(path_ / kLockName));
-  SetSchema(store_schema()->schema);
+  SetSchema(store_schema()->schema);  // a StoreSchema has the path too, for messages
 }
 
 std::shared_ptr<const StoreSchema> StoreFiles::store_schema() const {
@@ -169,11 +171,12 @@ void StoreFiles::SetSchema(Schema schema) {
   store_schema->encodings = MakeEncodings(schema);
   store_schema->schema = std::move(schema);
   store_schema->path = path_text_;
-  const ForkMutexLock hold(mutex_);
+  const ForkMutexLock hold(mutex_);  // only now: the lock is held as briefly as possible
   store_schema_ = std::move(store_schema);
 }
 
 void StoreFiles::ReloadSchema() {
+  STREAM_STORE_ASSERT(persistent());
   Schema schema = ReadSchema(directory(), identity_.id);
   if (!(schema == store_schema()->schema)) {
     SetSchema(std::move(schema));

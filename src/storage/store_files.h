@@ -5,11 +5,11 @@
 //
 // Thread rules: the atomic members and the functions marked so may be used from any thread. The
 // data files grow and are remapped under the writer's state mutex, or in a reader under
-// ReadSource's mutex. Invariants:
+// ReadSource's mutex.
+// Invariants:
 //   1. `values`, `records`, `layouts` and `hints` keep their content below the published end.
 //   2. A Maps and a StoreSchema are immutable. A change replaces the object, so that a reader may
-//   keep
-//      using the old one; its mappings stay alive as long as it does.
+//      keep using the old one; its mappings stay alive as long as it does.
 #pragma once
 
 #include <atomic>

@@ -5,13 +5,11 @@
 // at any time, and that process may be hostile. Therefore code that reads through a View follows
 // these rules:
 //   1. A word of a record, layout or hint that becomes an offset, length or count is loaded once,
-//   with
-//      LoadOnce(), and checked before a pointer is formed from it.
+//      with LoadOnce(), and checked before a pointer is formed from it.
 //   2. Nothing is loaded beyond record_count records (the sentinel is not part of a View),
-//   value_count
-//      values, layout_words words or hint_slots hints.
+//      value_count values, layout_words words or hint_slots hints.
 //   3. Words that no writer can have written throw Error(kCorrupt), naming the store and the
-//   record.
+//      record.
 //   4. Such words are never asserted on: assertions are for bugs of callers, not for damaged data.
 // Thread rules: a View is a value; copies may be used in different threads.
 #pragma once

@@ -1,4 +1,4 @@
-// Raw values -> a field's own type, wherever the values came from.
+// Converts raw values, read by any function, to a field's own type.
 #include "stream_store/error.h"
 
 #include "base/str_cat.h"
@@ -7,13 +7,13 @@
 namespace stream_store::internal {
 
 void Decode(const View& view, std::span<const Value> values, TypeId type, void* out) {
-  const StoreSchema& store_schema = *view.store_schema;
-  if (type >= store_schema.schema.size()) {
-    throw Error(ErrorCode::kInvalidArgument, StrCat("decode: type id ", type, " is outside [0, ",
-                                                    store_schema.schema.size(), ")"));
+  const StoreSchema& schema = *view.store_schema;
+  if (type >= schema.schema.size()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                StrCat("decode: type id ", type, " is outside [0, ", schema.schema.size(), ")"));
   }
-  const Encoding& encoding = store_schema.encodings[type];
-  const Field& field = store_schema.schema[type];
+  const Encoding& encoding = schema.encodings[type];
+  const Field& field = schema.schema[type];
   const bool one_word =
       !encoding.packed && encoding.item_words == 1 && encoding.dtype != DType::kNull;
   if (!one_word) {

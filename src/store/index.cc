@@ -3,99 +3,64 @@
 
 #include "stream_store/error.h"
 
+#include "base/assert.h"
 #include "base/str_cat.h"
 #include "storage/locate.h"
 #include "storage/read_ahead.h"
-#include "storage/record_hints.h"
 #include "store/read_functions.h"
+#include "store/record_cursor.h"
 #include "store/row_windows.h"
 #include "store/template_cache.h"
 
 namespace stream_store::internal {
 namespace {
 
-void CheckRowRange(const View& view, Row begin, Row end) {
-  const auto rows = static_cast<Row>(view.row_count);
-  if (begin >= 0 && begin <= end && end <= rows) {
-    return;
-  }
-  throw Error(ErrorCode::kOutOfRange,
-              StrCat("rows [", begin, ", ", end, ") are outside [0, ", rows, ")"));
-}
-
-// The records of a range of rows, in order, each with its start checked against the one before.
+// The records of rows [begin, end) in order, checked. REQUIRES: begin < end <= view.row_count.
 class RecordWalk {
  public:
   RecordWalk(const View& view, Row begin, Row end)
-      : view_(view),
-        record_(RecordOfRow(view, begin)),
-        start_(LoadOnce(view.records[record_].start)),
-        row_(static_cast<std::uint64_t>(begin)),
-        end_row_(static_cast<std::uint64_t>(end)) {}
+      : cursor_(
+            RecordCursor::At(view, RecordOfRow(view, begin), static_cast<std::uint64_t>(begin))),
+        end_row_(static_cast<std::uint64_t>(end)) {
+    STREAM_STORE_ASSERT(begin < end && static_cast<std::uint64_t>(end) <= view.row_count);
+  }
 
-  // Moves to the next record; false at the end of the rows.
+  // Enters the next record; false at the end of the rows.
   bool Next() {
-    if (record_ >= view_.record_count) {
+    if (cursor_.AtEnd() || cursor_.RowHere() >= end_row_) {
       return false;
     }
-    const Record& words = view_.records[record_];
-    const std::uint64_t row = RowOfRecord(LoadOnce(words.row_session));
-    if (row >= end_row_) {
-      return false;
+    if (!cursor_.AtSameRow()) {
+      cursor_.row += 1;
     }
-    const std::uint64_t start = LoadOnce(words.start);
-    if (start != start_ || row < row_) {
-      ThrowCorruptRecord(view_, record_,
-                         StrCat("expected row ", row_, " or later at position ", start_,
-                                " but found row ", row, " at ", start));
-    }
-    row_ = row;
-    step_ = LoadOnce(words.step);
-    layout_ = LoadOnce(words.layout);
+    head_ = cursor_.Enter();
     return true;
   }
 
-  // Ends the visit of a record whose layout has `total` values.
-  void Leave(std::uint64_t total) {
-    if (total > view_.value_count || start_ > view_.value_count - total) {
-      ThrowCorruptRecord(view_, record_,
-                         StrCat("expected to end at or before position ", view_.value_count));
-    }
-    start_ += total;
-    ++record_;
-  }
+  // Leaves the record that was entered, whose layout has `total` values.
+  void Leave(std::uint64_t total) { cursor_.Leave(total); }
 
-  std::uint64_t start() const { return start_; }
+  // Words of the record that was entered last.
+  const RecordHead& head() const { return head_; }
 
-  Step step() const { return step_; }
-
-  std::uint32_t layout() const { return layout_; }
+  std::uint64_t record() const { return cursor_.record; }
 
  private:
-  const View& view_;
-  std::uint64_t record_;
-  std::uint64_t start_;
-  std::uint64_t row_;
+  RecordCursor cursor_;
   std::uint64_t end_row_;
-  Step step_ = 0;
-  std::uint32_t layout_ = 0;
+  RecordHead head_;
 };
 
 [[noreturn]] void ThrowIndexChanged(const View& view, std::size_t expected) {
   throw Error(ErrorCode::kCorrupt,
               StrCat(view.store_schema->path, "/records: reading the index: expected ", expected,
-                     " field-writes but found another number"));
+                     " field-writes, as counted before, but found another number"));
 }
 
 }  // namespace
 
 void RowOf(const View& view, std::span<const Position> positions, std::span<Row> out) {
-  for (const Position position : positions) {
-    if (static_cast<std::uint64_t>(position) >= view.value_count) {
-      throw Error(ErrorCode::kOutOfRange,
-                  StrCat("position ", position, " is outside [0, ", view.value_count, ")"));
-    }
-  }
+  CheckPositions(view, positions);
   WindowsOut columns;
   columns.row = out.data();
   Gather(view, positions, columns);
@@ -109,9 +74,7 @@ void PositionOf(const View& view, std::span<const Row> rows, std::span<Position>
   ForEachRowWindow(view, rows, 1, [&](std::uint64_t i, std::uint64_t record) {
     const std::uint64_t start = LoadOnce(view.records[record].start);
     if (start > view.value_count) {
-      ThrowCorruptRecord(view, record,
-                         StrCat("expected to start at or before position ", view.value_count,
-                                " but found ", start));
+      ThrowStartsOutside(view, record, start);
     }
     out[i] = static_cast<Position>(start);
   });
@@ -125,12 +88,13 @@ std::uint64_t CountIndex(const View& view, Row begin, Row end) {
   ReadAhead::Sequential(view);
   RecordWalk walk(view, begin, end);
   std::uint64_t count = 0;
+  // Neighbours often have one layout. 0 is the empty layout, which counts as {0, 0}.
   std::uint32_t known_offset = 0;
   LayoutRef known;
   while (walk.Next()) {
-    if (walk.layout() != known_offset) {
-      known = LayoutAt(view, walk.layout());
-      known_offset = walk.layout();
+    if (walk.head().layout != known_offset) {
+      known = LayoutAt(view, walk.head().layout);
+      known_offset = walk.head().layout;
     }
     count += known.fields;
     walk.Leave(known.total);
@@ -147,12 +111,12 @@ void ReadIndex(const View& view, Row begin, Row end, std::span<IndexEntry> out) 
   RecordWalk walk(view, begin, end);
   std::size_t done = 0;
   while (walk.Next()) {
-    const std::uint64_t total =
-        ForEachField(view, walk.layout(), [&](TypeId type, std::uint64_t offset, std::uint64_t) {
+    const std::uint64_t total = ForEachField(
+        view, walk.head().layout, [&](TypeId type, std::uint64_t offset, std::uint64_t) {
           if (done == out.size()) {
             ThrowIndexChanged(view, out.size());
           }
-          out[done++] = {static_cast<Position>(walk.start() + offset), type, walk.step()};
+          out[done++] = {static_cast<Position>(walk.head().start + offset), type, walk.head().step};
         });
     walk.Leave(total);
   }
@@ -165,23 +129,21 @@ RowEntries ReadRow(const View& view, Row row) {
   CheckRowWindows(view, std::span<const Row>(&row, 1), 1);
   RecordWalk walk(view, row, row + 1);
   RowEntries found;
-  const std::uint64_t most = view.store_schema->schema.size() + 1;
+  const std::uint64_t most = MostRecordsOfRow(view);
   for (std::uint64_t records = 0; walk.Next(); ++records) {
     if (records == most) {
-      throw Error(ErrorCode::kCorrupt,
-                  StrCat(view.store_schema->path, "/records: expected at most ", most,
-                         " records in row ", row));
+      ThrowTooManyRecords(view, walk.record(), most);
     }
-    found.step = walk.step();
-    const std::uint64_t start = walk.start();
+    found.step = walk.head().step;
+    const std::uint64_t start = walk.head().start;
     std::vector<std::pair<std::uint64_t, std::uint64_t>> places;
     const std::uint64_t total = ForEachField(
-        view, walk.layout(), [&](TypeId type, std::uint64_t offset, std::uint64_t length) {
+        view, walk.head().layout, [&](TypeId type, std::uint64_t offset, std::uint64_t length) {
           places.emplace_back(offset, length);
           found.entries.emplace_back(type, std::span<const Value>());
         });
     walk.Leave(total);
-    // Only now is it known that the record ends inside the store.
+    // Pointers are made only now, when the record is known to end inside the store.
     const std::size_t first = found.entries.size() - places.size();
     for (std::size_t i = 0; i < places.size(); ++i) {
       found.entries[first + i].second = {view.values + start + places[i].first, places[i].second};
@@ -196,7 +158,8 @@ std::uint64_t FinalRows(const View& view) {
   }
   const std::uint64_t last_type = view.store_schema->schema.declared() - 1;
   const std::uint64_t row = view.row_count - 1;
-  // From the last record on: types rise, so it is there or among hidden markers.
+  // The last row can no longer grow once its last declared field is written: types rise within a
+  // row. Backwards, since only hidden markers, with higher types, can follow that field.
   for (std::uint64_t record = view.record_count; record > 0; --record) {
     const Record& words = view.records[record - 1];
     if (RowOfRecord(LoadOnce(words.row_session)) != row) {

@@ -32,12 +32,12 @@ Handover HandOver(const Reader& reader) {
 Reader TakeOver(const Handover& files) { return ReaderAccess::Make(ReadSource::TakeOver(files)); }
 
 void ScanRows(const Reader& reader, Row begin, Row end,
-              const std::function<bool(const RecordRun&)>& visit) {
+              const std::function<bool(const interop::RecordRun&)>& visit) {
   ReadSource& source = *ReaderAccess::SourceOf(reader);
-  internal::ThroughParts(source, ReaderAccess::ViewOf(reader), begin, end,
-                         [&](const View& view, Row first, Row last) {
-                           return internal::ScanRows(view, first, last, visit);
-                         });
+  internal::ReadInParts(source, ReaderAccess::ViewOf(reader), begin, end,
+                        [&](const View& view, Row first, Row last) {
+                          return internal::ScanRows(view, first, last, visit);
+                        });
   source.CheckNotTruncated();
 }
 

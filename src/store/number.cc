@@ -1,5 +1,7 @@
-// Numbers: integers and floats of a run are converted side by side and blended, the rest word by
-// word.
+// The "number" column: a word as float32, by the kind of its field. Integers and floats alternate
+// within a record, so four words at a time are converted both ways and blended by a mask from the
+// template, without a branch. The few words for which that is wrong are found along the way, and
+// their part of the output is converted again word by word.
 #include "store/number.h"
 
 #include <algorithm>
@@ -7,6 +9,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/assert.h"
 #include "store/vector_copy.h"
 
 namespace stream_store::internal {
@@ -16,14 +19,14 @@ using WideBits = std::uint64_t __attribute__((vector_size(32)));  // sums may wr
 using WideReals = double __attribute__((vector_size(32)));
 using FourFloats = float __attribute__((vector_size(16)));
 
-// Adding it to an integer below 2^51 in size gives the bits of that integer plus 1.5 * 2^52 as
-// float64.
+// AVX2 cannot convert int64 to float64. Adding these bits to an integer of magnitude below 2^51
+// gives the bits of the float64 (integer + 1.5 * 2^52); subtracting 1.5 * 2^52 leaves the integer.
 constexpr std::uint64_t kRoundBits = 0x4338000000000000;
 constexpr double kRound = 0x1.8p52;
 
-// Converts four words, each of the kind its lane of `integers` says. Returns lanes that are not
-// zero where the answer is not the right one: NaNs, whose payload must survive, and integers that
-// float64 cannot hold for sure.
+// Converts four words, as integers where the lane of `integers` is -1. Sets lanes of `odd` where
+// the result is wrong: NaNs, whose payload the hardware would change, and integers too large for
+// the trick above.
 STREAM_STORE_INLINE void FourNumbers(const Value* words, const std::int64_t* integers, float* out,
                                      WideBits& odd) {
   WideBits bits;
@@ -48,14 +51,14 @@ STREAM_STORE_INLINE void FourNumbers(const Value* words, const std::int64_t* int
   odd |= (integer & large) | (~integer & reinterpret_cast<WideBits>(real != real));
 }
 
-// One word: the same answer as NumberOf(), but for NaNs, which it reports.
+// Converts one word as NumberOf() does; reports NaNs, for which the result is wrong.
 STREAM_STORE_INLINE float PlainNumber(Value word, std::int64_t integer, bool& nan) {
   const auto real = std::bit_cast<double>(word);
   nan |= integer == 0 && std::isnan(real);
   return integer != 0 ? static_cast<float>(word) : static_cast<float>(real);
 }
 
-// False if a word was odd: then `out` holds anything.
+// Returns false if a word was odd; `out` has no defined content then.
 STREAM_STORE_INLINE bool FillPlain(const Value* words, const std::int64_t* integers,
                                    std::uint64_t count, float* out) {
   WideBits odd = {0, 0, 0, 0};
@@ -80,7 +83,7 @@ STREAM_STORE_AVX2 bool FillPlainAvx2(const Value* words, const std::int64_t* int
   return FillPlain(words, integers, count, out);
 }
 
-// Large integers, but no NaN.
+// Handles large integers. Returns false if there is a NaN.
 bool FillOneByOne(const Value* words, const std::int64_t* integers, std::uint64_t count,
                   float* out) {
   bool nan = false;
@@ -90,6 +93,7 @@ bool FillOneByOne(const Value* words, const std::int64_t* integers, std::uint64_
   return !nan;
 }
 
+// Handles all words, one by one through NumberOf().
 void FillExactly(const View& view, const LayoutTemplate& layout, std::uint64_t skip,
                  const Value* values, std::uint64_t count, float* out) {
   std::uint64_t phase = skip;
@@ -106,6 +110,7 @@ void FillExactly(const View& view, const LayoutTemplate& layout, std::uint64_t s
 
 void FillNumbers(const View& view, LayoutTemplate& layout, std::uint64_t skip, const Value* values,
                  std::uint64_t count, float* out) {
+  STREAM_STORE_ASSERT(skip < layout.total);
   if (!layout.plain_numbers) {
     return FillExactly(view, layout, skip, values, count, out);
   }

@@ -1,4 +1,6 @@
-// The "number" column: words as float32, by the template that says which of them are integers.
+// The "number" column of windows: words as float32, with the help of layout templates.
+//
+// Who uses it: windows.cc. Thread rules: the template belongs to one thread.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +9,8 @@
 
 namespace stream_store::internal {
 
-/// Decodes `count` values of records of one layout, the first at phase `skip`, as NumberOf() would.
+/// Converts `count` values of consecutive records of one layout, the first at phase `skip`, with
+/// the results of NumberOf(). REQUIRES: skip < layout.total.
 void FillNumbers(const View& view, LayoutTemplate& layout, std::uint64_t skip, const Value* values,
                  std::uint64_t count, float* out);
 

@@ -7,6 +7,7 @@ namespace stream_store::internal {
 // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): one of list_ and keys_ is used
 KeyedPermutation::KeyedPermutation(std::uint64_t size, std::uint64_t key) noexcept : size_(size) {
   if (size <= kListed) {
+    // Fisher and Yates from an empty list: number i takes the place of a random one before it.
     for (std::uint64_t i = 0; i < size; ++i) {
       const std::uint64_t other = RandomBelow(key, i, i + 1);
       list_[i] = list_[other];
@@ -14,6 +15,7 @@ KeyedPermutation::KeyedPermutation(std::uint64_t size, std::uint64_t key) noexce
     }
     return;
   }
+  // A square root that is off by one through rounding is as good: the height makes up for it.
   width_ = static_cast<std::uint64_t>(std::ceil(std::sqrt(static_cast<double>(size))));
   height_ = (size + width_ - 1) / width_;
   inverse_ = ~std::uint64_t{0} / width_;
@@ -24,7 +26,7 @@ KeyedPermutation::KeyedPermutation(std::uint64_t size, std::uint64_t key) noexce
 
 namespace {
 
-// Half a SplitMix64: two multiplications are enough before the third, which scales down.
+// Two thirds of MixBits(): the caller's ScaleDown() is the third multiplication.
 inline std::uint64_t MixRound(std::uint64_t word, std::uint64_t key) noexcept {
   word = (word ^ key) * 0xbf58476d1ce4e5b9U;
   return (word ^ (word >> 32)) * 0x94d049bb133111ebU;
@@ -32,14 +34,15 @@ inline std::uint64_t MixRound(std::uint64_t word, std::uint64_t key) noexcept {
 
 }  // namespace
 
-// One pass of the network for several places, round by round, so that their arithmetic overlaps.
+// Applies the network to several places, round by round, so that their multiplications overlap: one
+// place is a chain of kRounds of them.
 template <std::size_t kTogether>
-void KeyedPermutation::Step(std::uint64_t* places) const noexcept {
+void KeyedPermutation::ApplyNetwork(std::uint64_t* places) const noexcept {
   std::uint64_t rows[kTogether];
   std::uint64_t columns[kTogether];
   for (std::size_t i = 0; i < kTogether; ++i) {
-    std::uint64_t row = ScaleDown(places[i], inverse_);  // the quotient, or one less
-    std::uint64_t column = places[i] - row * width_;
+    const std::uint64_t row = ScaleDown(places[i], inverse_);  // the quotient, or one less
+    const std::uint64_t column = places[i] - row * width_;
     const bool less = column >= width_;
     rows[i] = row + (less ? 1 : 0);
     columns[i] = column - (less ? width_ : 0);
@@ -61,8 +64,20 @@ void KeyedPermutation::Step(std::uint64_t* places) const noexcept {
   }
 }
 
-void KeyedPermutation::Many(std::uint64_t first, std::uint64_t stride,
-                            std::span<std::uint64_t> out) const noexcept {
+std::uint64_t KeyedPermutation::At(std::uint64_t place) const noexcept {
+  STREAM_STORE_ASSERT(place < size_);
+  if (size_ <= kListed) {
+    return list_[place];
+  }
+  do {
+    ApplyNetwork<1>(&place);
+  } while (place >= size_);
+  return place;
+}
+
+void KeyedPermutation::ReadStrided(std::uint64_t first, std::uint64_t stride,
+                                   std::span<std::uint64_t> out) const noexcept {
+  STREAM_STORE_ASSERT(out.empty() || first + (out.size() - 1) * stride < size_);
   constexpr std::size_t kTogether = 8;
   for (std::size_t i = 0; i < out.size(); ++i) {
     const std::uint64_t place = first + i * stride;
@@ -73,14 +88,15 @@ void KeyedPermutation::Many(std::uint64_t first, std::uint64_t stride,
   }
   std::size_t i = 0;
   for (; i + kTogether <= out.size(); i += kTogether) {
-    Step<kTogether>(&out[i]);
+    ApplyNetwork<kTogether>(&out[i]);
   }
   for (; i < out.size(); ++i) {
-    Step<1>(&out[i]);
+    ApplyNetwork<1>(&out[i]);
   }
+  // Results outside [0, size) are rare, so they are mended one by one afterwards.
   for (std::uint64_t& place : out) {
     while (place >= size_) {
-      Step<1>(&place);
+      ApplyNetwork<1>(&place);
     }
   }
 }

@@ -1,18 +1,24 @@
-// Random order without a list: a permutation of [0, size) computed place by place, and
-// counter-based random numbers.
+// Random order without a list: a permutation of [0, size) that is computed place by place, and
+// counter-based random numbers. Both give the same answers in every process and on every machine,
+// and any place of an epoch can be computed without those before it, so resuming costs nothing.
 //
-// The permutation is a generalised Feistel network over the least rectangle that holds `size`,
-// walking its cycle while the result lies outside (Black and Rogaway, "Ciphers with Arbitrary
-// Finite Domains", CT-RSA 2002, methods 2 and 3). The rectangle has less than sqrt(size) + 1 places
-// too many, so a walk hardly ever takes a second step. Keys and random numbers are mixed with the
-// finalizer of SplitMix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators",
-// OOPSLA 2014). It shuffles well; it hides nothing. A network of few places cannot reach every
-// order: up to kListed they are shuffled as a list (Fisher and Yates).
+// The permutation is a generalised Feistel network over the least rectangle height * width that
+// holds `size`, applied again while the result lies outside [0, size) ("cycle walking"; Black and
+// Rogaway, "Ciphers with Arbitrary Finite Domains", CT-RSA 2002, methods 2 and 3). The rectangle
+// has fewer than sqrt(size) + 1 places too many, so a second application is rare. Keys and random
+// numbers are mixed with the finalizer of SplitMix64 (Steele, Lea and Flood, "Fast Splittable
+// Pseudorandom Number Generators", OOPSLA 2014). This shuffles well but is not secure. A network
+// over few places cannot reach every order, so up to kListed places are shuffled as a list (Fisher
+// and Yates).
+//
+// Who uses it: sampler.cc. Thread rules: pure functions and immutable objects.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <span>
+
+#include "base/assert.h"
 
 namespace stream_store::internal {
 
@@ -40,10 +46,11 @@ inline std::uint64_t ScaleDown(std::uint64_t word, std::uint64_t bound) noexcept
 
 /// Number `index` of the stream of `key`, uniform in [0, bound). REQUIRES: bound > 0.
 ///
-/// Scaled with rejection, so that no place is likelier (Lemire, "Fast Random Integer Generation in
-/// an Interval", ACM TOMACS 2019).
+/// Scaled with rejection, so that no number is likelier than another (Lemire, "Fast Random Integer
+/// Generation in an Interval", ACM TOMACS 2019).
 inline std::uint64_t RandomBelow(std::uint64_t key, std::uint64_t index,
                                  std::uint64_t bound) noexcept {
+  STREAM_STORE_ASSERT(bound > 0);
   std::uint64_t word = MixBits(key + (index + 1) * kGolden);
   auto product = static_cast<Product>(word) * bound;
   if (static_cast<std::uint64_t>(product) < bound) [[unlikely]] {
@@ -61,27 +68,25 @@ class KeyedPermutation {
  public:
   KeyedPermutation(std::uint64_t size, std::uint64_t key) noexcept;
 
-  /// What comes at `place`. REQUIRES: place < size.
-  std::uint64_t At(std::uint64_t place) const noexcept {
-    std::uint64_t found = 0;
-    Many(place, 1, std::span(&found, 1));
-    return found;
-  }
+  /// The number at a place of the order. REQUIRES: place < size.
+  std::uint64_t At(std::uint64_t place) const noexcept;
 
-  /// What comes at first, first + stride, …: out.size() places, several at a time.
-  void Many(std::uint64_t first, std::uint64_t stride, std::span<std::uint64_t> out) const noexcept;
+  /// The numbers at places first, first + stride, …, out.size() of them. Faster than At() for each,
+  /// since several are computed at a time. REQUIRES: each of these places is below `size`.
+  void ReadStrided(std::uint64_t first, std::uint64_t stride,
+                   std::span<std::uint64_t> out) const noexcept;
 
  private:
   static constexpr int kRounds = 6;
   static constexpr std::uint64_t kListed = 256;
 
   template <std::size_t kTogether>
-  void Step(std::uint64_t* places) const noexcept;
+  void ApplyNetwork(std::uint64_t* places) const noexcept;
 
   std::uint64_t size_;
   std::uint64_t height_ = 1;  // of the rectangle: height * width >= size
   std::uint64_t width_ = 1;
-  std::uint64_t inverse_ = 0;  // floor(2^64 / width)
+  std::uint64_t inverse_ = 0;  // floor((2^64 - 1) / width): division by width as multiplication
   std::array<std::uint64_t, kRounds> keys_;
   std::array<std::uint8_t, kListed> list_;
 };

@@ -1,6 +1,8 @@
-// The read functions behind Reader, one source file each. All take a View and check their arguments
-// against it; contracts are those of the Reader methods of the same name
+// The read functions that Reader's methods call, one source file each. All take a View and check
+// their arguments against it. Their contracts are those of the Reader methods of the same name
 // (include/stream_store/reader.h).
+//
+// Thread rules: pure functions, apart from caches that each thread has for itself.
 #pragma once
 
 #include <cstdint>
@@ -20,11 +22,18 @@ namespace stream_store::internal {
 
 class ReadSource;
 
+// checks.cc: each throws Error(kOutOfRange), which names the first bad argument.
+void CheckPositions(const View& view, std::span<const Position> positions);
+void CheckWindows(const View& view, std::span<const Position> starts, std::uint64_t width);
+void CheckRowRange(const View& view, Row begin, Row end);
+void CheckRowWindows(const View& view, std::span<const Row> rows, std::uint64_t length);
+void CheckRowRuns(const View& view, std::span<const RowRun> runs);
+
 // windows.cc: contiguous windows.
 void ReadWindows(const View& view, std::span<const Position> starts, std::uint64_t width,
                  const WindowsOut& out);
 
-// gather.cc: scattered positions; runs of neighbours go the way of windows.
+// gather.cc: scattered positions.
 void Gather(const View& view, std::span<const Position> positions, const WindowsOut& out);
 
 // rows.cc: decoded row windows.
@@ -55,17 +64,18 @@ struct RowEntries {
 
 RowEntries ReadRow(const View& view, Row row);
 
-/// The rows that cannot grow any more: all, or all but a last one without its last declared field.
+/// The number of rows that cannot grow any more: all rows, or all but the last one if that lacks
+/// the last declared field.
 std::uint64_t FinalRows(const View& view);
 
-// scan.cc: runs of equal records, in place; whether `visit` wanted more.
+// scan.cc: runs of records of one layout, in place. Returns false if visit() did, which ends it.
 bool ScanRows(const View& view, Row begin, Row end,
               const std::function<bool(const interop::RecordRun&)>& visit);
 
-// decode.cc
+// decode.cc: raw values to a field's own type.
 void Decode(const View& view, std::span<const Value> values, TypeId type, void* out);
 
-/// What the sampler needs of a Reader beside its public face.
+/// Members of a Reader that the sampler needs beyond the public ones.
 struct ReaderAccess {
   static const View& ViewOf(const Reader& reader) { return *reader.view_; }
 

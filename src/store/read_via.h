@@ -1,5 +1,13 @@
-// Reading through a View, or through a copy of what one call needs where mappings are not to be
-// trusted. Who uses it: reader.cc, and the sampler, which looks into Readers beside their public face.
+// Reading through a View, or through a copy of the parts that one call needs.
+//
+// In some places, such as network file systems, another process can shorten a mapped file, and a
+// load from the mapping would then end this process. Readers opened with safe reads therefore copy
+// the parts they need with pread() first (SafeCopy); the read functions see no difference, as both
+// are Views. Each read is given as two functions: one asks the SafeCopy for the parts, one
+// reads. The first is one of the Fetch… functions below; without safe reads it is never called.
+//
+// Who uses it: reader.cc and segment_index.cc. Thread rules: pure functions; a copy belongs to its
+// call, or to its owner if it is kept.
 #pragma once
 
 #include <algorithm>
@@ -7,13 +15,16 @@
 #include <memory>
 #include <span>
 
+#include "stream_store/columns.h"
+
 #include "storage/read_source.h"
 #include "storage/safe_copy.h"
 #include "storage/view.h"
 
 namespace stream_store::internal {
 
-/// read(view); of a source that copies, read(copy of what `fetch` asked the SafeCopy for).
+/// Returns read(view), where `view` is the given one or, with safe reads, a copy of the parts that
+/// fetch(copy) asked for.
 template <class Fetch, class Read>
 auto ReadVia(const ReadSource& source, const View& view, const Fetch& fetch, const Read& read) {
   if (!source.copies()) [[likely]] {
@@ -24,7 +35,8 @@ auto ReadVia(const ReadSource& source, const View& view, const Fetch& fetch, con
   return read(copy.view());
 }
 
-/// The same for reads that hand out places in the store: what they lie in, null for the mappings.
+/// As ReadVia(), for reads that return pointers. Returns the owner of the memory they point into,
+/// or null if that is the store's own mapping.
 template <class Fetch, class Read>
 std::shared_ptr<const SafeCopy> ReadViaKept(const ReadSource& source, const View& view,
                                             const Fetch& fetch, const Read& read) {
@@ -38,7 +50,22 @@ std::shared_ptr<const SafeCopy> ReadViaKept(const ReadSource& source, const View
   return copy;
 }
 
-/// Asks for rows [begin, end) with or without their values; what lies outside is left to the read.
+/// Fetch functions for ReadVia(). Parts outside the store are not copied; the read reports them.
+/// The spans must outlive the call of ReadVia().
+inline auto FetchWindows(std::span<const Position> starts, std::uint64_t width) {
+  return [=](SafeCopy& copy) { copy.FetchWindows(starts, width); };
+}
+
+/// `values`: the rows' values too, not only their records and layouts.
+inline auto FetchRows(std::span<const Row> rows, std::uint64_t length, bool values) {
+  return [=](SafeCopy& copy) { copy.FetchRows(rows, length, values); };
+}
+
+inline auto FetchRuns(std::span<const RowRun> runs, bool values) {
+  return [=](SafeCopy& copy) { copy.FetchRows(runs, values); };
+}
+
+/// Rows [begin, end).
 inline auto FetchRange(Row begin, Row end, bool values) {
   return [=](SafeCopy& copy) {
     if (begin < end) {
@@ -48,19 +75,19 @@ inline auto FetchRange(Row begin, Row end, bool values) {
   };
 }
 
-/// read(view, part_begin, part_end) for parts of rows [begin, end) in order, until it returns false:
-/// one part, or where it is copied as many as keep a copy at about 64 MiB.
+/// Calls read(view, part_begin, part_end) for parts of rows [begin, end) in order, until it returns
+/// false. Without safe reads there is one part; with them, parts bound a copy at about 64 MiB.
 template <class Read>
-void ThroughParts(const ReadSource& source, const View& view, Row begin, Row end,
-                  const Read& read) {
-  constexpr std::uint64_t kValuesAtOnce = std::uint64_t{8} << 20;
+void ReadInParts(const ReadSource& source, const View& view, Row begin, Row end, const Read& read) {
+  constexpr std::uint64_t kValuesPerPart = std::uint64_t{8} << 20;
   if (!source.copies()) [[likely]] {
     read(view, begin, end);
     return;
   }
-  const std::uint64_t values_a_row = view.value_count / std::max<std::uint64_t>(view.row_count, 1);
-  const auto rows =
-      static_cast<Row>(std::max<std::uint64_t>(kValuesAtOnce / (values_a_row + 4), 1));
+  // A row's record is as large as four values.
+  const std::uint64_t values_per_row =
+      view.value_count / std::max<std::uint64_t>(view.row_count, 1) + 4;
+  const auto rows = static_cast<Row>(std::max<std::uint64_t>(kValuesPerPart / values_per_row, 1));
   bool more = true;
   do {
     const Row part_end = end - begin > rows ? begin + rows : end;

@@ -1,4 +1,7 @@
-// Reader: the public face of a View and the functions that read through it.
+// Reader: public methods that read through a View.
+//
+// Each read that looks at data ends with CheckNotTruncated(): if a writer truncated the store meanwhile,
+// the bytes that were read may be those of newer records, so the result is not returned.
 #include "stream_store/reader.h"
 
 #include <algorithm>
@@ -12,11 +15,15 @@
 #include "storage/safe_copy.h"
 #include "store/read_functions.h"
 #include "store/read_via.h"
+#include "store/record_cursor.h"
 
 namespace stream_store {
 
 using internal::Encoding;
 using internal::FetchRange;
+using internal::FetchRows;
+using internal::FetchRuns;
+using internal::FetchWindows;
 using internal::Hint;
 using internal::HintSlots;
 using internal::ReadSource;
@@ -29,7 +36,8 @@ using internal::View;
 
 namespace {
 
-// Of decoded items: dates and times are int64, text and float16 unsigned.
+// Whether decoded items are signed: dates, times and durations are int64; text and float16 come as
+// unsigned words.
 bool IsSigned(DType dtype) {
   return (dtype >= DType::kInt8 && dtype <= DType::kInt64) || dtype == DType::kFloat32 ||
          dtype == DType::kFloat64 || (dtype >= DType::kDate32 && dtype <= DType::kDurationNs);
@@ -38,6 +46,7 @@ bool IsSigned(DType dtype) {
 }  // namespace
 
 Reader Reader::Open(const std::filesystem::path& path, const ReaderOptions& options) {
+  // A store appears under its path when it is complete, so only "not found" is worth waiting for.
   constexpr auto kPause = std::chrono::milliseconds(2);
   const auto deadline = std::chrono::steady_clock::now() + options.wait;
   while (true) {
@@ -86,22 +95,22 @@ Reader Reader::Snapshot(std::uint64_t num_rows) const {
   reader.fixed_ = true;
   if (num_rows < view_->row_count) {
     View& view = *reader.view_;
-    const auto next = static_cast<Row>(num_rows);  // the first row that is not in it
+    // The snapshot ends where the first row after it begins.
+    const auto next = static_cast<Row>(num_rows);
     std::tie(view.record_count, view.value_count) = ReadVia(
         *source_, *view_, FetchRange(next, next + 1, /*values=*/false), [&](const View& all) {
           const std::uint64_t end = num_rows == 0 ? 0 : internal::RecordOfRow(all, next);
           const std::uint64_t start = end == 0 ? 0 : internal::LoadOnce(all.records[end].start);
           if (start > all.value_count) {
-            internal::ThrowCorruptRecord(all, end,
-                                         StrCat("expected to start at or before position ",
-                                                all.value_count, " but found ", start));
+            internal::ThrowStartsOutside(all, end, start);
           }
           return std::pair(end, start);
         });
     view.row_count = num_rows;
+    // Hints beyond the snapshot refer to records beyond it, which must not be used as guesses.
     const std::uint64_t reach = std::max(view.value_count, view.row_count);
     view.hint_slots = std::min(view.hint_slots, HintSlots(reach));
-    view.rows_final = true;
+    view.rows_final = true;  // a later row exists, so the last one cannot grow
   }
   return reader;
 }
@@ -139,6 +148,8 @@ std::uint64_t Reader::bytes() const {
          view_->layout_words * sizeof(std::uint64_t) + view_->hint_slots * sizeof(Hint);
 }
 
+// Without a writer a last row that lacks fields counts: no append is under way that could complete
+// it.
 std::uint64_t Reader::complete_rows() const {
   const std::uint64_t final_rows = internal::ReaderAccess::FinalRows(*this);
   return final_rows == view_->row_count || live() ? final_rows : view_->row_count;
@@ -170,10 +181,9 @@ Row Reader::RowAt(Step step, Side side) const {
 RowView Reader::row(Row row) const {
   RowView view;
   internal::RowEntries read;
-  view.owner_ = ReadViaKept(
-      *source_, *view_,
-      [&](SafeCopy& copy) { copy.FetchRows(std::span<const Row>(&row, 1), 1, /*values=*/true); },
-      [&](const View& from) { read = internal::ReadRow(from, row); });
+  view.owner_ =
+      ReadViaKept(*source_, *view_, FetchRows(std::span<const Row>(&row, 1), 1, /*values=*/true),
+                  [&](const View& from) { read = internal::ReadRow(from, row); });
   source_->CheckNotTruncated();
   view.step_ = read.step;
   view.entries_.reserve(read.entries.size());
@@ -184,31 +194,27 @@ RowView Reader::row(Row row) const {
 }
 
 void Reader::RowOf(std::span<const Position> positions, std::span<Row> out) const {
-  ReadVia(
-      *source_, *view_, [&](SafeCopy& copy) { copy.FetchWindows(positions, 1); },
-      [&](const View& view) { internal::RowOf(view, positions, out); });
+  ReadVia(*source_, *view_, FetchWindows(positions, 1),
+          [&](const View& view) { internal::RowOf(view, positions, out); });
   source_->CheckNotTruncated();
 }
 
 void Reader::PositionOf(std::span<const Row> rows, std::span<Position> out) const {
-  ReadVia(
-      *source_, *view_, [&](SafeCopy& copy) { copy.FetchRows(rows, 1, /*values=*/false); },
-      [&](const View& view) { internal::PositionOf(view, rows, out); });
+  ReadVia(*source_, *view_, FetchRows(rows, 1, /*values=*/false),
+          [&](const View& view) { internal::PositionOf(view, rows, out); });
   source_->CheckNotTruncated();
 }
 
 void Reader::ReadWindows(std::span<const Position> starts, std::uint64_t width,
                          const WindowsOut& out) const {
-  ReadVia(
-      *source_, *view_, [&](SafeCopy& copy) { copy.FetchWindows(starts, width); },
-      [&](const View& view) { internal::ReadWindows(view, starts, width, out); });
+  ReadVia(*source_, *view_, FetchWindows(starts, width),
+          [&](const View& view) { internal::ReadWindows(view, starts, width, out); });
   source_->CheckNotTruncated();
 }
 
 void Reader::Gather(std::span<const Position> positions, const WindowsOut& out) const {
-  ReadVia(
-      *source_, *view_, [&](SafeCopy& copy) { copy.FetchWindows(positions, 1); },
-      [&](const View& view) { internal::Gather(view, positions, out); });
+  ReadVia(*source_, *view_, FetchWindows(positions, 1),
+          [&](const View& view) { internal::Gather(view, positions, out); });
   source_->CheckNotTruncated();
 }
 
@@ -216,7 +222,7 @@ std::shared_ptr<const void> Reader::ReadRows(std::span<const Row> rows, std::uin
                                              std::span<const RowsColumn> columns,
                                              Step* steps) const {
   auto owner = ReadViaKept(
-      *source_, *view_, [&](SafeCopy& copy) { copy.FetchRows(rows, length, /*values=*/true); },
+      *source_, *view_, FetchRows(rows, length, /*values=*/true),
       [&](const View& view) { internal::ReadRows(view, rows, length, columns, steps); });
   source_->CheckNotTruncated();
   return owner;
@@ -225,26 +231,26 @@ std::shared_ptr<const void> Reader::ReadRows(std::span<const Row> rows, std::uin
 std::shared_ptr<const void> Reader::ReadRows(std::span<const RowRun> runs,
                                              std::span<const RowsColumn> columns,
                                              Step* steps) const {
-  auto owner = ReadViaKept(
-      *source_, *view_, [&](SafeCopy& copy) { copy.FetchRows(runs, /*values=*/true); },
-      [&](const View& view) { internal::ReadRows(view, runs, columns, steps); });
+  auto owner =
+      ReadViaKept(*source_, *view_, FetchRuns(runs, /*values=*/true),
+                  [&](const View& view) { internal::ReadRows(view, runs, columns, steps); });
   source_->CheckNotTruncated();
   return owner;
 }
 
 std::uint64_t Reader::LongestInRows(std::span<const RowRun> runs, TypeId type) const {
-  const std::uint64_t longest = ReadVia(
-      *source_, *view_, [&](SafeCopy& copy) { copy.FetchRows(runs, /*values=*/false); },
-      [&](const View& view) { return internal::LongestInRows(view, runs, type); });
+  const std::uint64_t longest =
+      ReadVia(*source_, *view_, FetchRuns(runs, /*values=*/false),
+              [&](const View& view) { return internal::LongestInRows(view, runs, type); });
   source_->CheckNotTruncated();
   return longest;
 }
 
 std::uint64_t Reader::LongestInRows(std::span<const Row> rows, std::uint64_t length,
                                     TypeId type) const {
-  const std::uint64_t longest = ReadVia(
-      *source_, *view_, [&](SafeCopy& copy) { copy.FetchRows(rows, length, /*values=*/false); },
-      [&](const View& view) { return internal::LongestInRows(view, rows, length, type); });
+  const std::uint64_t longest =
+      ReadVia(*source_, *view_, FetchRows(rows, length, /*values=*/false),
+              [&](const View& view) { return internal::LongestInRows(view, rows, length, type); });
   source_->CheckNotTruncated();
   return longest;
 }
@@ -253,18 +259,19 @@ void Reader::CheckColumn(TypeId type, ItemType item, std::size_t places, std::si
                          std::size_t present_items) const {
   const std::string& path = view_->store_schema->path;
   if (type >= schema().size()) {
-    throw Error(ErrorCode::kInvalidArgument, StrCat(path, ": reading rows of type id ", type,
-                                                    ": expected one below ", schema().size()));
+    throw Error(ErrorCode::kInvalidArgument,
+                StrCat(path, ": reading rows of type id ", type, ": expected a type id below ",
+                       schema().size()));
   }
   const Field& field = schema()[type];
-  const auto refuse = [&](const std::string& what) {
+  const auto refuse = [&](const std::string& problem) {
     throw Error(ErrorCode::kInvalidArgument,
                 StrCat(path, ": reading rows of field '", field.name, "' (type id ", type, "), ",
-                       DTypeName(field.dtype), ": ", what));
+                       DTypeName(field.dtype), ": ", problem));
   };
   const Encoding& encoding = view_->store_schema->encodings[type];
   if (encoding.ragged) {
-    refuse("its length varies; use the RowsColumn form");
+    refuse("expected a field of fixed length but found a ragged one; read it with a RowsColumn");
   }
   const bool is_floating = field.dtype == DType::kFloat32 || field.dtype == DType::kFloat64;
   if (item.bytes != encoding.item_bytes || item.is_floating != is_floating ||

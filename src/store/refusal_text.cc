@@ -9,15 +9,6 @@
 
 namespace stream_store::internal {
 
-std::string ShapeText(const Field& field) {
-  std::string text(DTypeName(field.dtype));
-  for (std::size_t i = 0; i < field.shape.size(); ++i) {
-    text += i == 0 ? "[" : ",";
-    text += field.shape[i] == kRagged ? std::string() : StrCat(field.shape[i]);
-  }
-  return StrCat(field.packed ? "packed " : "", text, field.shape.empty() ? "" : "]");
-}
-
 namespace {
 
 using Rule = Refusal::Rule;
@@ -35,7 +26,7 @@ std::string LengthText(const Schema& schema, const Encoding& encoding, const Fie
                                                               : "items";
   const std::uint64_t expected =
       write.source() == Source::kWords && !encoding.ragged ? encoding.unit_words : encoding.items;
-  return StrCat(FieldText(schema, write.type()), ", ", ShapeText(schema[write.type()]),
+  return StrCat(FieldText(schema, write.type()), ", ", FieldText(schema[write.type()]),
                 ": expected ", encoding.ragged ? "a multiple of " : "", expected, " ", unit,
                 " but found ", write.count());
 }
@@ -53,7 +44,7 @@ std::string ColumnLengthText(const Schema& schema, const Column& column, std::ui
 
 std::string ValueText(const Schema& schema, const FieldWrite& write, std::uint64_t item) {
   const Field& field = schema[write.type()];
-  const std::string shape = field.shape.empty() ? "" : StrCat(", ", ShapeText(field));
+  const std::string shape = field.shape.empty() ? "" : StrCat(", ", FieldText(field));
   const std::string place = write.count() == 1 ? "" : StrCat(" (item ", item, ")");
   return StrCat(FieldText(schema, write.type()), shape, ": ",
                 ItemText(write.source(), write.data(), item), place, " is not a valid ",

@@ -12,9 +12,6 @@
 
 namespace stream_store::internal {
 
-/// The type and shape of a field: "packed uint8[84,84,4]", "float32[]".
-std::string ShapeText(const Field& field);
-
 /// Throws the Error of a refused Append(). `before` is the step that `step` was to follow.
 [[noreturn]] void ThrowRefusal(const Refusal& refusal, Writer& writer, Step step,
                                std::span<const FieldWrite> writes, Step before);

@@ -17,6 +17,7 @@ ColumnSink MakeRowColumn(const Encoding& encoding, const RowsColumn& column) {
   room.unit_words = encoding.unit_words;
   room.unit_bytes = encoding.items * encoding.item_bytes;
   if (encoding.packed) {
+    // Packed items are the bytes of the words; the last word may be padded.
     room.unit_bytes = std::min(room.unit_bytes, room.unit_words * sizeof(Value));
   }
   room.most_units = encoding.ragged ? column.max_length : 1;

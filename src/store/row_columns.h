@@ -1,8 +1,9 @@
 // Columns of decoded rows: where the words of one field go.
 //
-// Who uses it: rows.cc. Working column by column over a run of equal records keeps the choice of
-// conversion out of the inner loops (row_kernels.h); where a field lies in a record says its plan
-// (row_plans.h).
+// Rows are decoded column by column, which keeps the choice of conversion out of the inner loops
+// (row_kernels.h). Where a field lies in a record is in the record's plan (row_plans.h).
+//
+// Who uses it: rows.cc. Thread rules: the caller's output belongs to one call.
 #pragma once
 
 #include <algorithm>
@@ -18,13 +19,13 @@
 
 namespace stream_store::internal {
 
-/// One RowsColumn, ready to be filled. A unit is one item of a ragged field or a whole fixed write.
+/// A RowsColumn with everything that is decided once per call.
 struct ColumnSink {
   bool ragged = false;
   const Encoding* encoding = nullptr;
-  Kernels kernels = {};      ///< none if nobody wants items
+  Kernels kernels = {};      ///< null if items are not wanted
   KernelRoom room = {};      ///< at place 0
-  FieldSource missing = {};  ///< where a missing row is read from
+  FieldSource missing = {};  ///< the source of rows without the field
   std::uint8_t* present = nullptr;
   std::int64_t* lengths = nullptr;
   std::span<const Value>* spans = nullptr;
@@ -39,7 +40,7 @@ struct ColumnSink {
 /// Throws Error(kInvalidArgument) for a type that does not exist.
 std::vector<ColumnSink> MakeRowColumns(const View& view, std::span<const RowsColumn> columns);
 
-/// Writes places [place, place + rows) but for the present flags: row i from the `units` units at
+/// Writes places [place, place + rows), except the present flags: row i from the `units` units at
 /// `first + i * stride`.
 inline void DecodeRun(const ColumnSink& column, const Value* first, std::uint64_t stride,
                       std::uint64_t units, std::uint64_t rows, std::uint64_t place) {
@@ -60,10 +61,10 @@ inline void DecodeRun(const ColumnSink& column, const Value* first, std::uint64_
 void DecodeScattered(const ColumnSink& column, const FieldSource* sources, std::uint64_t rows,
                      std::uint64_t place);
 
-/// Marks places as present; ZeroRun() takes that back where the field is missing.
+/// Sets the present flags of places [place, place + rows).
 void MarkPresent(const ColumnSink& column, std::uint64_t rows, std::uint64_t place);
 
-/// Writes places [place, place + rows) as missing.
+/// Writes places [place, place + rows) as missing: zeros, no length, not present.
 void ZeroRun(const ColumnSink& column, std::uint64_t rows, std::uint64_t place);
 
 }  // namespace stream_store::internal

@@ -1,5 +1,5 @@
-// Loops take what they need by value: stores through std::byte* might change anything in memory,
-// and would have it loaded anew for every row.
+// Kernel arguments are passed by value: std::byte* may alias anything, so members read through a
+// reference would be loaded again on every row.
 #include "store/row_kernels.h"
 
 #include <algorithm>
@@ -19,7 +19,7 @@ namespace {
 
 constexpr Value kZeros[kZeroWords] = {};
 
-// --- one field-write: Many() converts `count` words ---
+// --- one field-write: Many() converts `count` words to items ---
 
 template <class Item>
 struct Truncate {
@@ -36,7 +36,7 @@ struct Words {
   static Value One(Value word) noexcept { return word; }
 };
 
-// The payload of a NaN would be changed by the hardware: those go by their bits.
+// The hardware would change the payload of a NaN, so NaNs are narrowed by their bits.
 struct ToFloat {
   static std::uint32_t One(Value word) noexcept {
     const auto real = std::bit_cast<double>(word);
@@ -70,7 +70,7 @@ STREAM_STORE_INLINE void NarrowMany(const Value* words, std::uint64_t count, std
     nan |= reals != reals;  // NOLINT(misc-redundant-expression): a NaN is not equal to itself
   }
   if ((nan[0] | nan[1] | nan[2] | nan[3]) != 0) [[unlikely]] {
-    i = 0;  // all of them again
+    i = 0;  // convert all words again, one by one
   }
   ConvertMany<ToFloat>(words + i, count - i, out + i * sizeof(float));
 }
@@ -86,7 +86,7 @@ STREAM_STORE_INLINE void Many(const Value* words, std::uint64_t count, std::byte
   }
 }
 
-// --- rows: where each has its words ---
+// --- where the words of each row are: at equal distances, or anywhere ---
 
 struct Strided {
   const Value* first;
@@ -101,7 +101,7 @@ struct Scattered {
   const Value* operator[](std::uint64_t i) const { return sources[i].words; }
 };
 
-// One word a row. kWords as below: here always 1.
+// One word per row.
 template <class Convert, class Rows>
 STREAM_STORE_INLINE void Scalars(Rows source, std::byte* out, std::uint64_t rows) {
   using Item = decltype(Convert::One(Value{}));
@@ -111,7 +111,8 @@ STREAM_STORE_INLINE void Scalars(Rows source, std::byte* out, std::uint64_t rows
   }
 }
 
-// kWords words a row, or `words` where that is 0. Rows without words become zeros.
+// kWords words per row, or `words` if kWords is 0. A constant lets the compiler unroll the common
+// sizes. Rows without words become zeros.
 template <class Convert, std::uint64_t kWords, class Rows>
 STREAM_STORE_INLINE void Vectors(Rows source, std::byte* out, std::uint64_t rows,
                                  std::uint64_t words, std::uint64_t place_bytes) {
@@ -163,7 +164,9 @@ struct FixedKernels {
   }
 };
 
-// --- ragged rows: all places are zeroed first, which costs less than many short ends ---
+// --- ragged rows ---
+//
+// All places are zeroed first in one call, which costs less than clearing the end of each row.
 
 template <class Convert>
 STREAM_STORE_INLINE void RaggedRow(const Encoding& encoding, const KernelRoom& room,
@@ -204,8 +207,9 @@ struct RaggedKernels {
 };
 
 #if STREAM_STORE_HAS_AVX2_COPY
-// Short lists of floats: as many wide steps for every row, whatever its length, so that nothing
-// depends on lengths that nobody could predict. Masked loads touch no word that is not there.
+// Short lists of floats, as in ragged features: each row takes the same number of vector steps
+// whatever its length, because a loop over unpredictable lengths costs a wrong branch per row.
+// Masked loads touch only the words of the row.
 constexpr std::uint64_t kShortList = 16;
 
 STREAM_STORE_AVX2 void ShortFloatRow(const Value* words, std::uint64_t count, std::byte* out,
@@ -225,7 +229,8 @@ STREAM_STORE_AVX2 void ShortFloatRow(const Value* words, std::uint64_t count, st
   }
 }
 
-// A row may be stored past its place, into those that are written later, but not past the last.
+// A row's stores may overshoot its place into places that are written later. Rows whose stores
+// would overshoot the last place go through a buffer.
 STREAM_STORE_AVX2 void ScatterShortFloats(const Encoding& encoding, const KernelRoom& given,
                                           const FieldSource* sources, std::uint64_t rows) {
   const KernelRoom room = given;
@@ -262,7 +267,7 @@ Kernels RaggedFloats() {
   return kernels;
 }
 
-// --- fixed rows of the rest: packed bytes, and what the format room decodes ---
+// --- other fixed rows: packed bytes, and items that DecodeWords() converts ---
 
 template <bool kBytes, class Rows>
 STREAM_STORE_INLINE void Other(const Encoding& encoding, const KernelRoom& room, Rows source,

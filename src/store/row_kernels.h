@@ -1,8 +1,10 @@
 // The inner loops of decoded rows: one field's words of many rows become items.
 //
-// Who uses it: row_columns.h. A kernel is chosen once per column, so that the loops over rows hold
-// no choice. Each comes twice: for rows at equal distances (a run of equal records), and for rows
-// anywhere, where a missing one must not cost a branch that nobody could predict.
+// A kernel is chosen once per column, so that the loops over rows decide nothing. Each exists
+// twice: for rows at equal distances (a run of records of one layout), and for rows anywhere, where
+// a missing field must not cost a branch, since it could not be predicted.
+//
+// Who uses it: row_columns.h. Thread rules: pure functions.
 #pragma once
 
 #include <cstddef>
@@ -12,14 +14,16 @@
 
 namespace stream_store::internal {
 
-/// Where one field of one row lies. A missing one has zeros to read instead, or no words if its
-/// fixed field is too long for that.
+/// Where one field of one row lies. A missing field points to zeros, so that kernels need not ask,
+/// or is null if it is fixed and longer than kZeroWords.
 struct FieldSource {
   const Value* words = nullptr;
-  std::int64_t units = -1;  ///< items of a ragged field, 1 of a fixed one, -1 of a missing one
+  std::int64_t units = -1;  ///< items of a ragged field, 1 for a fixed one, -1 for a missing one
 };
 
-/// Room for the items of rows: place_bytes each at `out`, of which a unit takes unit_bytes.
+/// The output of a kernel: place_bytes per row at `out`, with room for most_units units. A unit is
+/// an item of a ragged field or a whole fixed field: unit_words in the store, unit_bytes in the
+/// output.
 struct KernelRoom {
   std::byte* out = nullptr;
   std::uint64_t place_bytes = 0;
@@ -28,12 +32,11 @@ struct KernelRoom {
   std::uint64_t most_units = 0;
 };
 
-/// Row i of the run has `units` units at `first + i * stride`; what its place has left becomes
-/// zeros.
+/// Row i of the run has `units` units at `first + i * stride`. The rest of its place becomes zeros.
 using RunKernel = void (*)(const Encoding& encoding, const KernelRoom& room, const Value* first,
                            std::uint64_t stride, std::uint64_t units, std::uint64_t rows);
 
-/// Row i has sources[i].
+/// Row i has the words and units of sources[i].
 using ScatterKernel = void (*)(const Encoding& encoding, const KernelRoom& room,
                                const FieldSource* sources, std::uint64_t rows);
 
@@ -42,11 +45,11 @@ struct Kernels {
   ScatterKernel scatter = nullptr;
 };
 
-/// Words that missing rows of a fixed field are read from: fields of more words get nullptr.
+/// Zeros to read a missing fixed field of `words` words from; null if it has more than kZeroWords.
 inline constexpr std::uint64_t kZeroWords = 64;
 const Value* ZeroSource(std::uint64_t words) noexcept;
 
-/// The kernels of a field with values.
+/// The kernels of a field, for this processor.
 Kernels KernelsOf(const Encoding& encoding);
 
 }  // namespace stream_store::internal

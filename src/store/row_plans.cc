@@ -1,3 +1,4 @@
+// Making row plans. Finding them is hot, and in the header.
 #include "store/row_plans.h"
 
 #include <algorithm>
@@ -11,19 +12,22 @@ namespace {
 constexpr std::size_t kColumnSets = 4;    // per thread
 constexpr std::size_t kMostPlans = 1024;  // per set of columns
 constexpr std::size_t kFewestPlans = 16;
-constexpr std::size_t kMostParts = 1 << 14;  // per set of columns, so that wide rows stay cheap
+constexpr std::size_t kMostParts = 1 << 14;  // per set of columns: bounds the memory for wide rows
 
 struct ThreadPlans {
-  std::vector<RowPlans> sets = std::vector<RowPlans>(kColumnSets);  // on the heap
-  std::size_t next = 0;
+  // On the heap: the space for thread-local variables of a shared library is small.
+  std::vector<RowPlans> sets = std::vector<RowPlans>(kColumnSets);
+  std::size_t next = 0;  // the set that is replaced next
 };
 
 }  // namespace
 
 RowPlans& RowPlans::ForThread(const View& view, std::span<const TypeId> types) {
+  STREAM_STORE_ASSERT(std::ranges::all_of(
+      types, [&](TypeId type) { return type < view.store_schema->schema.size(); }));
   thread_local ThreadPlans plans;
   for (RowPlans& set : plans.sets) {
-    if (set.Fit(view, types)) {
+    if (set.Fits(view, types)) {
       return set;
     }
   }
@@ -33,15 +37,16 @@ RowPlans& RowPlans::ForThread(const View& view, std::span<const TypeId> types) {
   return set;
 }
 
-bool RowPlans::Fit(const View& view, std::span<const TypeId> types) const {
+bool RowPlans::Fits(const View& view, std::span<const TypeId> types) const {
   return mapping_key_ == view.mapping_key && !slots_.empty() && std::ranges::equal(types, types_);
 }
 
 void RowPlans::Reset(const View& view, std::span<const TypeId> types) {
   const std::size_t wanted = kMostParts / std::max<std::size_t>(types.size(), 1);
   const std::size_t count = std::bit_floor(std::clamp(wanted, kFewestPlans, kMostPlans));
-  slots_.clear();  // until all of it is there
+  slots_.clear();  // marks the set as unused until all of it is set
   types_.assign(types.begin(), types.end());
+  // A column may be wanted twice, so the columns of a type are a linked list.
   first_of_type_.assign(view.store_schema->schema.size(), kNone);
   next_same_type_.assign(types.size(), kNone);
   for (std::uint32_t column = 0; column < types.size(); ++column) {
@@ -49,14 +54,14 @@ void RowPlans::Reset(const View& view, std::span<const TypeId> types) {
     first_of_type_[types[column]] = column;
   }
   mapping_key_ = view.mapping_key;
-  shift_ = 32U - static_cast<std::uint32_t>(std::countr_zero(count));
+  bits_ = static_cast<std::uint32_t>(std::countr_zero(count));
   parts_.assign(count * types.size(), {});
   slots_.resize(count);
 }
 
 void RowPlans::Insert(const View& view, std::uint32_t layout, std::size_t index) {
-  Slot& slot = slots_[index];
-  slot = {};  // until all of it is there
+  PlanSlot& slot = slots_[index];
+  slot = {};  // empty until the plan is complete
   const std::span<RowPart> parts(parts_.data() + index * types_.size(), types_.size());
   std::ranges::fill(parts, RowPart());
   const std::vector<Encoding>& encodings = view.store_schema->encodings;
@@ -68,8 +73,9 @@ void RowPlans::Insert(const View& view, std::uint32_t layout, std::size_t index)
         }
         const Encoding& encoding = encodings[type];
         if (!encoding.AllowsLength(words)) {
-          ThrowCorruptLayout(view, layout, "a length is none that its field can have");
+          ThrowCorruptLayout(view, layout, "expected a length that its field can have");
         }
+        // The length of a ragged field whose items take no words is not stored; it counts as 0.
         const bool counts = encoding.ragged && encoding.unit_words > 0;
         const std::uint64_t units = counts ? words / encoding.unit_words : encoding.ragged ? 0 : 1;
         for (; column != kNone; column = next_same_type_[column]) {

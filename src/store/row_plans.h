@@ -1,7 +1,11 @@
-// Row plans: where the wanted columns lie in the records of a layout, looked up once and kept.
+// Row plans: where the wanted columns lie in the records of a layout, found once and kept.
 //
-// Streams with ragged or missing fields have hundreds of layouts, and a batch meets most of them
-// again: so plans outlive the call. Each thread keeps those of its last few sets of columns.
+// Streams with ragged or missing fields have hundreds of layouts, and each batch meets most of them
+// again, so plans outlive the call. Each thread keeps the plans of its last few sets of columns.
+// They are a cache of layouts like LayoutCache (layout_cache.h), but an entry has one RowPart per
+// column, and the number of slots shrinks as columns grow in number; so the parts of all entries
+// are one vector.
+//
 // Who uses it: rows.cc. Thread rules: plans belong to one thread.
 #pragma once
 
@@ -11,17 +15,19 @@
 
 #include "stream_store/types.h"
 
+#include "base/assert.h"
 #include "storage/view.h"
+#include "store/layout_cache.h"
 
 namespace stream_store::internal {
 
-/// What one layout holds of one column.
+/// Where one column lies in the records of a layout.
 struct RowPart {
   std::uint64_t begin = 0;  ///< first value, counted in the record
-  std::int64_t units = -1;  ///< items of a ragged field, 1 of a fixed one, -1: it is missing
+  std::int64_t units = -1;  ///< items of a ragged field, 1 for a fixed one, -1 if it is missing
 };
 
-/// What one layout holds of the wanted columns.
+/// Where the wanted columns lie in the records of a layout.
 struct RowPlan {
   std::uint64_t total = 0;         ///< values of a record
   const RowPart* parts = nullptr;  ///< one per column
@@ -31,12 +37,12 @@ struct RowPlan {
 class RowPlans {
  public:
   /// This thread's plans for these columns. Valid until the next call on this thread.
-  /// REQUIRES: every type exists.
+  /// REQUIRES: each type is below the number of types of the schema.
   static RowPlans& ForThread(const View& view, std::span<const TypeId> types);
 
-  /// Valid until the next call. Throws Error(kCorrupt).
-  RowPlan Of(const View& view, std::uint32_t layout) {
-    const std::size_t index = layout * 0x9e3779b1U >> shift_;
+  /// The plan of a layout. Valid until the next call. Throws Error(kCorrupt).
+  RowPlan Find(const View& view, std::uint32_t layout) {
+    const std::size_t index = LayoutSlot(layout, bits_);
     if (slots_[index].layout != layout) [[unlikely]] {
       Insert(view, layout, index);
     }
@@ -46,12 +52,13 @@ class RowPlans {
  private:
   static constexpr std::uint32_t kNone = ~std::uint32_t{0};
 
-  bool Fit(const View& view, std::span<const TypeId> types) const;
+  bool Fits(const View& view, std::span<const TypeId> types) const;
   void Reset(const View& view, std::span<const TypeId> types);
   void Insert(const View& view, std::uint32_t layout, std::size_t index);
 
-  struct Slot {
-    std::uint64_t layout = ~std::uint64_t{0};  // none: offsets have 32 bits
+  struct PlanSlot {
+    std::uint64_t layout =
+        ~std::uint64_t{0};  // this value marks an empty slot: offsets have 32 bits
     std::uint64_t total = 0;
   };
 
@@ -59,9 +66,9 @@ class RowPlans {
   std::vector<TypeId> types_;                  // of the columns
   std::vector<std::uint32_t> first_of_type_;   // the first column of each type, or kNone
   std::vector<std::uint32_t> next_same_type_;  // the next column of the same type, or kNone
-  std::vector<Slot> slots_;
-  std::vector<RowPart> parts_;  // of each slot one per column
-  std::uint32_t shift_ = 0;
+  std::vector<PlanSlot> slots_;
+  std::vector<RowPart> parts_;  // for each slot, one per column
+  std::uint32_t bits_ = 0;      // slots_.size() is 2^bits_
 };
 
 }  // namespace stream_store::internal

@@ -1,38 +1,19 @@
-// Decoded row windows. Rows of one record each and one layout are decoded column by column where
-// they lie, at equal distances. Of others it is first noted where every field of each row lies,
-// which also puts rows of several records together.
+// Decoded row windows. Rows that are one record each, all of one layout, are decoded column by
+// column where they lie, at equal distances. For other rows, a first pass notes where each field of
+// each row lies, which also joins rows of several records; a second pass decodes column by column.
 #include <algorithm>
 
 #include "stream_store/error.h"
 
 #include "base/str_cat.h"
 #include "store/read_functions.h"
+#include "store/record_cursor.h"
 #include "store/row_columns.h"
 #include "store/row_plans.h"
 #include "store/row_windows.h"
 
 namespace stream_store::internal {
 namespace {
-
-struct Head {
-  std::uint64_t start;
-  Step step;
-  std::uint64_t row;
-  std::uint32_t layout;
-};
-
-Head LoadHead(const View& view, std::uint64_t record) {
-  const Record& words = view.records[record];
-  return {LoadOnce(words.start), LoadOnce(words.step), RowOfRecord(LoadOnce(words.row_session)),
-          LoadOnce(words.layout)};
-}
-
-// Where reading stands: the next record, the position it must start at, the row it must belong to.
-struct Cursor {
-  std::uint64_t record = 0;
-  std::uint64_t position = 0;
-  std::uint64_t row = 0;
-};
 
 std::vector<TypeId> TypesOf(std::span<const RowsColumn> columns) {
   std::vector<TypeId> types;
@@ -43,10 +24,10 @@ std::vector<TypeId> TypesOf(std::span<const RowsColumn> columns) {
   return types;
 }
 
-// `there` where units >= 0, else `missing`: without the branch that a compiler makes of it, since
-// nobody could predict it.
+// `there` if units >= 0, else `missing`. As a mask: compilers turn the conditional operator into a
+// branch here, and whether an optional field is present cannot be predicted.
 const Value* Choose(std::int64_t units, const Value* there, const Value* missing) {
-  const auto mask = static_cast<std::uintptr_t>(units >> 63);
+  const auto mask = static_cast<std::uintptr_t>(units >> 63);  // all ones if units < 0
   // NOLINTNEXTLINE(performance-no-int-to-ptr)
   return reinterpret_cast<const Value*>((reinterpret_cast<std::uintptr_t>(there) & ~mask) |
                                         (reinterpret_cast<std::uintptr_t>(missing) & mask));
@@ -60,7 +41,8 @@ class RowReader {
         plans_(RowPlans::ForThread(view, TypesOf(columns))),
         steps_(steps) {}
 
-  // Before places are read: a present flag is only touched again where a field is missing.
+  // Marks all places as present before they are read, in one pass. Reading then only touches the
+  // flags of missing fields.
   void MarkPresent(std::uint64_t place, std::uint64_t count) const {
     for (const ColumnSink& column : columns_) {
       internal::MarkPresent(column, count, place);
@@ -70,7 +52,7 @@ class RowReader {
   // Fills places [place, place + length) with the rows from `row` on.
   void ReadWindow(std::uint64_t record, std::uint64_t row, std::uint64_t length,
                   std::uint64_t place) {
-    Cursor cursor{record, LoadOnce(view_.records[record].start), row};
+    RecordCursor cursor = RecordCursor::At(view_, record, row);
     while (length > 0) {
       const std::uint64_t rows = std::min(length, kMostRows);
       if (!ReadRun(cursor, rows, place)) {
@@ -82,47 +64,20 @@ class RowReader {
   }
 
  private:
-  static constexpr std::uint64_t kMostRows = 32;  // read together
+  static constexpr std::uint64_t kMostRows =
+      32;  // rows read together: their sources fit the L1 cache
 
-  // The head of the record at the cursor, checked, and its plan.
-  RowPlan Enter(const Cursor& cursor, Head& head) {
-    if (cursor.record >= view_.record_count) {
-      ThrowCorruptRecord(view_, cursor.record,
-                         StrCat("expected row ", cursor.row, " but there is no such record"));
-    }
-    head = LoadHead(view_, cursor.record);
-    const RowPlan plan = plans_.Of(view_, head.layout);
-    if (head.start != cursor.position || head.row != cursor.row) {
-      ThrowCorruptRecord(view_, cursor.record,
-                         StrCat("expected row ", cursor.row, " at position ", cursor.position,
-                                " but found row ", head.row, " at ", head.start));
-    }
-    if (plan.total > view_.value_count || head.start > view_.value_count - plan.total) {
-      ThrowCorruptRecord(view_, cursor.record,
-                         StrCat("expected to end at or before position ", view_.value_count,
-                                " but it has ", plan.total, " values from ", head.start, " on"));
-    }
-    return plan;
-  }
-
-  std::uint64_t RowAt(std::uint64_t record) const {
-    return RowOfRecord(LoadOnce(view_.records[record].row_session));
-  }
-
-  // Whether the record at the cursor is one more of the row that was read last.
-  bool Continues(const Cursor& cursor) const {
-    return cursor.record < view_.record_count && RowAt(cursor.record) == cursor.row;
-  }
-
-  // Reads `rows` rows if they are of one record each and all of one layout; else nothing.
-  bool ReadRun(Cursor& cursor, std::uint64_t rows, std::uint64_t place) {
+  // Reads `rows` rows if each is one record and all have one layout; else returns false. Most
+  // streams are like that, and then a column lies at equal distances and no row needs a decision.
+  // Steps may have been written by then; ReadMixed() writes them again.
+  bool ReadRun(RecordCursor& cursor, std::uint64_t rows, std::uint64_t place) {
     const std::uint64_t left = view_.record_count - std::min(cursor.record, view_.record_count);
     if (rows > left) {
       return false;
     }
     const Record* records = view_.records + cursor.record;
     const std::uint32_t layout = LoadOnce(records[0].layout);
-    const RowPlan plan = plans_.Of(view_, layout);
+    const RowPlan plan = plans_.Find(view_, layout);
     std::uint64_t start = cursor.position;
     for (std::uint64_t i = 0; i < rows; ++i) {
       if (LoadOnce(records[i].layout) != layout || LoadOnce(records[i].start) != start ||
@@ -134,8 +89,10 @@ class RowReader {
       }
       start += plan.total;
     }
-    // Each record but the last is followed by one of the next row.
-    const bool last_continues = rows < left && RowAt(cursor.record + rows) == cursor.row + rows - 1;
+    // Each record but the last was followed by one of the next row; the last may have another one.
+    const bool last_continues =
+        rows < left && RowOfRecord(LoadOnce(records[rows].row_session)) == cursor.row + rows - 1;
+    // `start` can only be less than where it began if a hostile total made it overflow.
     if (last_continues || start > view_.value_count || start < cursor.position) {
       return false;
     }
@@ -149,13 +106,15 @@ class RowReader {
         ZeroRun(columns_[i], rows, place);
       }
     }
-    cursor = {cursor.record + rows, start, cursor.row + rows};
+    cursor.record += rows;
+    cursor.position = start;
+    cursor.row += rows;
     return true;
   }
 
-  // Reads rows of any layouts and any number of records: first where every field of each lies,
-  // column by column, then the columns.
-  void ReadMixed(Cursor& cursor, std::uint64_t rows, std::uint64_t place) {
+  // Reads rows of any layouts and any number of records: first notes where each field of each row
+  // lies, then decodes column by column.
+  void ReadMixed(RecordCursor& cursor, std::uint64_t rows, std::uint64_t place) {
     sources_.resize(columns_.size() * kMostRows);
     for (std::uint64_t i = 0; i < rows; ++i) {
       FindRow(cursor, i, place);
@@ -165,93 +124,77 @@ class RowReader {
     }
   }
 
-  void FindRow(Cursor& cursor, std::uint64_t i, std::uint64_t place) {
-    Head head{};
-    const RowPlan plan = Enter(cursor, head);
+  // Moves the cursor past the record it is at. Returns where that record's columns lie, relative to
+  // the values from the old position on, which are inside the store.
+  RowPlan EnterAndLeave(RecordCursor& cursor, Step& step) {
+    const RecordHead head = cursor.Enter();
+    step = head.step;
+    const RowPlan plan = plans_.Find(view_, head.layout);
+    cursor.Leave(plan.total);
+    return plan;
+  }
+
+  // Notes where the fields of the row at the cursor lie, as row i of sources_.
+  void FindRow(RecordCursor& cursor, std::uint64_t i, std::uint64_t place) {
+    const std::uint64_t start = cursor.position;
+    Step step = 0;
+    const RowPlan plan = EnterAndLeave(cursor, step);
+    const Value* values = view_.values + start;
     if (steps_ != nullptr) {
-      steps_[place + i] = head.step;
+      steps_[place + i] = step;
     }
-    const Value* values = view_.values + head.start;
     FieldSource* source = sources_.data() + i;
     for (std::size_t column = 0; column < columns_.size(); ++column, source += kMostRows) {
       const RowPart part = plan.parts[column];
       source->words = Choose(part.units, values + part.begin, columns_[column].missing.words);
       source->units = part.units;
     }
-    Leave(cursor, head.start + plan.total);
-    for (std::uint64_t records = 1; Continues(cursor); ++records) {
-      TakeContinuation(cursor, i, records);
+    for (std::uint64_t records = 1; cursor.AtSameRow(); ++records) {
+      AddRecord(cursor, i, records);
     }
     cursor.row += 1;
   }
 
-  void Leave(Cursor& cursor, std::uint64_t position) const {
-    cursor.record += 1;
-    cursor.position = position;
-  }
-
-  void TakeContinuation(Cursor& cursor, std::uint64_t i, std::uint64_t records) {
-    // A row's records have rising types, and only the first may be empty.
-    const std::uint64_t most = view_.store_schema->schema.size() + 1;
-    if (records == most) {
-      ThrowCorruptRecord(view_, cursor.record,
-                         StrCat("expected at most ", most, " records in its row"));
+  // Adds the fields of a further record of the same row. It has other fields than those before.
+  void AddRecord(RecordCursor& cursor, std::uint64_t i, std::uint64_t records) {
+    if (const std::uint64_t most = MostRecordsOfRow(view_); records == most) {
+      ThrowTooManyRecords(view_, cursor.record, most);
     }
-    Head head{};
-    const RowPlan plan = Enter(cursor, head);
-    const Value* values = view_.values + head.start;
+    const std::uint64_t start = cursor.position;
+    Step step = 0;
+    const RowPlan plan = EnterAndLeave(cursor, step);
+    const Value* values = view_.values + start;
     FieldSource* source = sources_.data() + i;
     for (std::size_t column = 0; column < columns_.size(); ++column, source += kMostRows) {
       const RowPart part = plan.parts[column];
       source->words = Choose(part.units, values + part.begin, source->words);
       source->units = part.units >= 0 ? part.units : source->units;
     }
-    Leave(cursor, head.start + plan.total);
   }
 
   const View& view_;
   std::vector<ColumnSink> columns_;
   RowPlans& plans_;
   Step* steps_;
-  std::vector<FieldSource> sources_;  // of mixed rows: kMostRows per column
+  std::vector<FieldSource> sources_;  // of ReadMixed(): kMostRows per column
 };
 
-[[noreturn]] void ThrowOutside(const View& view, Row row, std::uint64_t length) {
-  if (length == 1) {
-    throw Error(ErrorCode::kOutOfRange,
-                StrCat("row ", row, " is outside [0, ", view.row_count, ")"));
-  }
-  throw Error(ErrorCode::kOutOfRange, StrCat("row window [", row, ", ", row, " + ", length,
-                                             ") is outside [0, ", view.row_count, ")"));
-}
-
-void CheckInside(const View& view, Row row, std::uint64_t length) {
-  if (length > view.row_count || static_cast<std::uint64_t>(row) > view.row_count - length) {
-    ThrowOutside(view, row, length);
-  }
-}
-
-void CheckRuns(const View& view, std::span<const RowRun> runs) {
-  for (const RowRun& run : runs) {
-    CheckInside(view, run.row, run.count);
-  }
-}
-
 void RequireRagged(const View& view, TypeId type) {
-  const StoreSchema& store_schema = *view.store_schema;
-  if (type >= store_schema.schema.size() || !store_schema.encodings[type].ragged) {
+  const StoreSchema& schema = *view.store_schema;
+  if (type >= schema.schema.size() || !schema.encodings[type].ragged) {
     throw Error(ErrorCode::kInvalidArgument,
                 StrCat("longest in rows: expected a ragged field but type id ", type,
-                       type >= store_schema.schema.size() ? " does not exist" : " is fixed"));
+                       type >= schema.schema.size() ? " does not exist" : " has a fixed length"));
   }
 }
 
-// The longest write of one field among records, in words.
+// The longest field-write of one field among records, in items.
 class LongestWrite {
  public:
   LongestWrite(const View& view, TypeId type)
       : view_(view), plans_(RowPlans::ForThread(view, std::span(&type, 1))) {}
 
+  // Visits the records from `record` on that belong to rows before end_row.
   void Visit(std::uint64_t record, std::uint64_t end_row) {
     for (; record < view_.record_count; ++record) {
       const Record& words = view_.records[record];
@@ -260,7 +203,7 @@ class LongestWrite {
       }
       const std::uint32_t layout = LoadOnce(words.layout);
       if (layout != known_) {
-        LookAtLayout(layout);
+        VisitLayout(layout);
       }
     }
   }
@@ -268,11 +211,13 @@ class LongestWrite {
   std::uint64_t units() const { return static_cast<std::uint64_t>(units_); }
 
  private:
-  // No more than the store has, so that callers may trust it.
-  void LookAtLayout(std::uint32_t layout) {
-    const RowPlan plan = plans_.Of(view_, layout);
+  // A length is checked against the store's, so that callers may allocate that much.
+  void VisitLayout(std::uint32_t layout) {
+    const RowPlan plan = plans_.Find(view_, layout);
     if (plan.total > view_.value_count) {
-      ThrowCorruptLayout(view_, layout, "a length passes the store's");
+      ThrowCorruptLayout(view_, layout,
+                         StrCat("expected at most ", view_.value_count,
+                                " values, all that the store has, but found ", plan.total));
     }
     units_ = std::max(units_, plan.parts[0].units);
     known_ = layout;
@@ -280,17 +225,11 @@ class LongestWrite {
 
   const View& view_;
   RowPlans& plans_;
-  std::uint32_t known_ = 0;  // a layout looked at already
+  std::uint32_t known_ = 0;  // the last layout visited; 0, the empty layout, needs no visit
   std::int64_t units_ = 0;
 };
 
 }  // namespace
-
-void CheckRowWindows(const View& view, std::span<const Row> rows, std::uint64_t length) {
-  for (const Row row : rows) {
-    CheckInside(view, row, length);
-  }
-}
 
 void ReadRows(const View& view, std::span<const Row> rows, std::uint64_t length,
               std::span<const RowsColumn> columns, Step* steps) {
@@ -307,7 +246,7 @@ void ReadRows(const View& view, std::span<const Row> rows, std::uint64_t length,
 
 void ReadRows(const View& view, std::span<const RowRun> runs, std::span<const RowsColumn> columns,
               Step* steps) {
-  CheckRuns(view, runs);
+  CheckRowRuns(view, runs);
   RowReader reader(view, columns, steps);
   ForEachRowRun(view, runs, [&](const RowRun& run, std::uint64_t record) {
     reader.MarkPresent(run.place, run.count);
@@ -341,7 +280,7 @@ std::uint64_t LongestInRows(const View& view, std::span<const Row> rows, std::ui
 
 std::uint64_t LongestInRows(const View& view, std::span<const RowRun> runs, TypeId type) {
   RequireRagged(view, type);
-  CheckRuns(view, runs);
+  CheckRowRuns(view, runs);
   LongestWrite longest(view, type);
   ForEachRowRun(view, runs, [&](const RowRun& run, std::uint64_t record) {
     longest.Visit(record, static_cast<std::uint64_t>(run.row) + run.count);

@@ -1,4 +1,9 @@
-// WindowSampler: turns numbers, random or permuted, into windows of one or several stores.
+// WindowSampler: draws numbers, at random or permuted, and turns them into windows.
+//
+// The valid starts of all stores are numbered through: first those of store 0, then those of store
+// 1, and so on. Drawing knows only how many there are; StoreStarts (starts.h) knows where they lie.
+// Random numbers are counter-based (permutation.h): a batch depends on seed, rank and its number
+// alone, so a state is a few numbers and resuming computes nothing again.
 #include "stream_store/sampler.h"
 
 #include <algorithm>
@@ -20,14 +25,15 @@ using internal::KeyedPermutation;
 using internal::MixKeys;
 using internal::StoreStarts;
 using internal::StrCat;
+using internal::WindowStarts;
 
 namespace {
 
 constexpr std::uint64_t kMostLength = std::numeric_limits<std::uint32_t>::max();
 constexpr std::uint64_t kMostLanes = std::uint64_t{1} << 16;
 
-[[noreturn]] void Refuse(const std::string& what) {
-  throw Error(ErrorCode::kInvalidArgument, StrCat("sampler: ", what));
+[[noreturn]] void Refuse(const std::string& reason) {
+  throw Error(ErrorCode::kInvalidArgument, StrCat("sampler: ", reason));
 }
 
 void CheckAtLeastOne(const char* name, std::uint64_t found, std::uint64_t most) {
@@ -46,10 +52,10 @@ void CheckOptions(const SamplerOptions& options) {
   }
   const bool of_rows = options.unit == SampleUnit::kRow;
   if (!of_rows && options.pad != SamplePad::kNone) {
-    Refuse("pad is for windows of rows");
+    Refuse("pad: expected windows of rows but found windows of values");
   }
   if (!of_rows && options.lanes > 1) {
-    Refuse("lanes are for windows of rows");
+    Refuse("lanes: expected windows of rows but found windows of values");
   }
 }
 
@@ -58,10 +64,10 @@ std::string FieldText(const Schema& schema, std::size_t type) {
     return "nothing";
   }
   const Field& field = schema.fields()[type];
-  return StrCat("'", field.name, "' (", internal::ShapeText(field), ")");
+  return StrCat("'", field.name, "' (", FieldText(field), ")");
 }
 
-// The first field of two schemas that is not the same in both.
+// Describes the first field that differs between two schemas.
 std::string DifferenceText(const Schema& first, const Schema& other) {
   std::size_t type = 0;
   while (type < first.size() && type < other.size() &&
@@ -80,8 +86,8 @@ void CheckSameFields(const std::vector<Reader>& stores) {
   }
   for (std::size_t i = 1; i < stores.size(); ++i) {
     if (!(stores[i].schema() == stores[0].schema())) {
-      Refuse(StrCat("expected stores of equal fields but those of store ", i,
-                    " differ from those of store 0: ",
+      Refuse(StrCat("expected stores of equal fields but the fields of store ", i,
+                    " differ from the fields of store 0: ",
                     DifferenceText(stores[0].schema(), stores[i].schema())));
     }
   }
@@ -118,16 +124,15 @@ std::uint64_t WindowSampler::Refresh() {
 }
 
 std::uint64_t WindowSampler::NumStarts() {
-  if (in_epoch_ || restored_) {
-    // The epoch keeps its extents: count beside it.
-    std::vector<Reader> readers;
-    readers.reserve(stores_.size());
-    for (const auto& store : stores_) {
-      readers.push_back(store->reader());
-    }
-    return WindowSampler(std::move(readers), options_).Refresh();
+  if (!in_epoch_ && !restored_) {
+    return Refresh();
   }
-  return Refresh();
+  // The epoch keeps its extents, so the starts stored now are counted apart.
+  std::uint64_t count = 0;
+  for (const auto& store : stores_) {
+    count += store->CountNow();
+  }
+  return count;
 }
 
 std::uint64_t WindowSampler::UnscannedRows() {
@@ -140,6 +145,8 @@ std::uint64_t WindowSampler::UnscannedRows() {
 
 bool WindowSampler::WaitForStart(std::chrono::nanoseconds timeout) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
+  // The pause doubles up to 2 ms: the first row of a fast writer is seen at once, and waiting for a
+  // slow one costs no processor time.
   std::chrono::nanoseconds pause = std::chrono::microseconds(50);
   while (NumStarts() == 0) {
     const auto left = deadline - std::chrono::steady_clock::now();
@@ -153,27 +160,29 @@ bool WindowSampler::WaitForStart(std::chrono::nanoseconds timeout) {
 }
 
 void WindowSampler::ThrowNoStart() const {
-  std::string text = StrCat("no valid start: expected ", options_.length,
-                            options_.unit == SampleUnit::kRow ? " rows" : " values");
+  const bool of_rows = options_.unit == SampleUnit::kRow;
+  std::string text = StrCat("no valid start: a window needs ", options_.length, " ",
+                            of_rows ? "row" : "value", options_.length == 1 ? "" : "s");
   if (options_.pad != SamplePad::kNone) {
-    text = "no valid start: expected at least one row";
+    text = "no valid start: a window needs at least one row";
   }
   text += options_.segment_by.empty() ? "" : " of one segment";
   if (options_.lanes > 1) {
-    text += StrCat(" in one of ", options_.lanes, " lanes");
+    text += StrCat(" of one of ", options_.lanes, " lanes");
   }
   if (options_.first_row != 0 || options_.last_row) {
-    text += StrCat(" from rows [", options_.first_row, ", ",
-                   options_.last_row ? std::to_string(*options_.last_row) : "end", ") on");
+    text += StrCat(", starting in rows [", options_.first_row, ", ",
+                   options_.last_row ? std::to_string(*options_.last_row) : "end", "),");
   }
-  text += " but found ";
   for (std::size_t i = 0; i < stores_.size(); ++i) {
-    text += StrCat(i == 0 ? "" : "; ", stores_[i]->Describe());
+    text += i == 0 ? " but" : ";";
+    text += stores_.size() == 1 ? std::string(" the store") : StrCat(" store ", i);
+    text += StrCat(" has ", stores_[i]->Describe());
   }
   throw Error(ErrorCode::kInvalidArgument, text);
 }
 
-// Writes the windows numbered indices_ into the batch.
+// Writes the windows with the numbers indices_ into the batch, store by store, in their order.
 void WindowSampler::Fill(WindowBatch& batch) {
   const std::size_t size = indices_.size();
   batch.length_ = options_.length;
@@ -188,15 +197,17 @@ void WindowSampler::Fill(WindowBatch& batch) {
   for (const auto& store : stores_) {
     batch.readers_.push_back(store->reader());
   }
+  const WindowStarts windows{batch.starts_, batch.lead_, batch.count_};
   places_.resize(size);
   if (stores_.size() == 1) {
     for (std::size_t i = 0; i < size; ++i) {
       places_[i] = i;
     }
-    stores_[0]->Resolve(indices_, places_, batch);
+    stores_[0]->Resolve(indices_, places_, windows);
   } else {
+    // One call per store, since each call may lock an index and searches for many numbers at once.
     std::vector<std::uint64_t> numbers;
-    std::uint64_t begin = 0;
+    std::uint64_t begin = 0;  // the number of the store's first start
     for (std::size_t which = 0; which < stores_.size(); ++which) {
       const std::uint64_t count = stores_[which]->count();
       numbers.clear();
@@ -208,7 +219,7 @@ void WindowSampler::Fill(WindowBatch& batch) {
           batch.stores_[i] = static_cast<std::int64_t>(which);
         }
       }
-      stores_[which]->Resolve(numbers, places_, batch);
+      stores_[which]->Resolve(numbers, places_, windows);
       begin += count;
     }
   }
@@ -217,12 +228,13 @@ void WindowSampler::Fill(WindowBatch& batch) {
 
 void WindowSampler::Sample(WindowBatch& batch) {
   if (!options_.replacement) {
-    Refuse("sample() is for sampling with replacement; iterate over epochs");
+    Refuse("sample: expected a sampler with replacement; iterate over the epochs of this one");
   }
   const std::uint64_t total = Refresh();
   if (total == 0) {
     ThrowNoStart();
   }
+  // A function of seed, rank and the number of the batch, so that ranks differ and states resume.
   const std::uint64_t key = MixKeys(MixKeys(options_.seed, options_.rank), batches_);
   indices_.resize(options_.batch_size);
   for (std::size_t i = 0; i < indices_.size(); ++i) {
@@ -232,6 +244,8 @@ void WindowSampler::Sample(WindowBatch& batch) {
   ++batches_;
 }
 
+// The windows of this rank in an epoch over `starts` starts. Rank r draws places r, r + world_size,
+// … of the order, so ranks differ by at most one window; drop_last makes them equal.
 std::uint64_t WindowSampler::WindowsOf(std::uint64_t starts) const noexcept {
   if (options_.drop_last) {
     return starts / options_.world_size / options_.batch_size * options_.batch_size;
@@ -245,7 +259,7 @@ std::uint64_t WindowSampler::BatchesOf(std::uint64_t starts) const noexcept {
 
 std::uint64_t WindowSampler::EpochBatches() {
   if (options_.replacement) {
-    Refuse("sampling with replacement has no end");
+    Refuse("batches of an epoch: expected a sampler without replacement");
   }
   const bool under_way = (in_epoch_ || restored_) && !EndSeen();
   return BatchesOf(under_way ? Total() : NumStarts());
@@ -253,7 +267,7 @@ std::uint64_t WindowSampler::EpochBatches() {
 
 void WindowSampler::BeginEpoch() {
   if (options_.replacement) {
-    Refuse("an epoch is for sampling without replacement");
+    Refuse("epoch: expected a sampler without replacement");
   }
   if (restored_ && !finished_) {
     restored_ = false;
@@ -274,7 +288,7 @@ void WindowSampler::BeginEpoch() {
 
 bool WindowSampler::Next(WindowBatch& batch) {
   if (!in_epoch_) {
-    Refuse("no epoch was begun");
+    Refuse("next batch: expected an epoch but none was begun");
   }
   const std::uint64_t total = Total();
   const std::uint64_t windows = WindowsOf(total);
@@ -282,11 +296,15 @@ bool WindowSampler::Next(WindowBatch& batch) {
     finished_ = true;
     return false;
   }
+  // The order is computed again for each batch instead of being kept: that costs a few
+  // multiplications and makes the state a few numbers. The constant, "epoch" in ASCII, keeps the
+  // key apart from those of Sample(). The rank is not part of it: all ranks share one order.
   const KeyedPermutation permutation(total, MixKeys(MixKeys(options_.seed, 0x65706f6368U), epoch_));
   const std::uint64_t begin = batches_ * options_.batch_size;
   const std::uint64_t size = std::min(options_.batch_size, windows - begin);
   indices_.resize(size);
-  permutation.Many(begin * options_.world_size + options_.rank, options_.world_size, indices_);
+  permutation.ReadStrided(begin * options_.world_size + options_.rank, options_.world_size,
+                          indices_);
   Fill(batch);
   ++batches_;
   return true;
@@ -297,12 +315,17 @@ void WindowSampler::ReadStarts(std::span<const std::uint64_t> indices, WindowBat
   const auto outside = [&](std::uint64_t index) { return index >= total; };
   const auto wrong = std::ranges::find_if(indices, outside);
   if (wrong != indices.end()) {
-    throw Error(ErrorCode::kOutOfRange, StrCat("start ", *wrong, " is outside [0, ", total, ")"));
+    throw Error(ErrorCode::kOutOfRange,
+                StrCat("start ", *wrong, " is outside [0, ", total, "): there ",
+                       total == 1 ? "is " : "are ", total == 0 ? "no" : std::to_string(total),
+                       " valid start", total == 1 ? "" : "s"));
   }
   indices_.assign(indices.begin(), indices.end());
   Fill(batch);
 }
 
+// Batches drawn ahead were counted in batches_; if they reached the end of the epoch, it is not the
+// end for the reader that discards them.
 void WindowSampler::ReturnPrefetched() noexcept {
   batches_ -= prefetched_;
   finished_ = EndSeen();
@@ -327,20 +350,22 @@ SamplerState WindowSampler::state() const {
 
 void WindowSampler::Restore(const SamplerState& state) {
   if (state.stores.size() != stores_.size()) {
-    Refuse(StrCat("its state is of ", state.stores.size(), " stores, this sampler of ",
-                  stores_.size()));
+    Refuse(StrCat("state: expected ", stores_.size(), " stores but found ", state.stores.size()));
   }
   for (std::size_t i = 0; i < stores_.size(); ++i) {
     if (state.stores[i] != stores_[i]->reader().id()) {
-      Refuse(StrCat("its state is of another store than store ", i));
+      Refuse(StrCat("state: expected the id of store ", i, " but found that of another store"));
     }
   }
   const bool of_epoch = !state.extents.empty();
   if (of_epoch && (options_.replacement || state.extents.size() != stores_.size())) {
-    Refuse(options_.replacement ? "its state is of a sampler without replacement"
-                                : "its state has not one extent per store");
+    Refuse(
+        options_.replacement
+            ? std::string("state: expected one of a sampler with replacement but it has an epoch")
+            : StrCat("state: expected one extent per store, ", stores_.size(), ", but found ",
+                     state.extents.size()));
   }
-  // Tried on copies, so that a state that is refused changes nothing.
+  // Restored into new objects, so that nothing has changed if one of them throws.
   std::vector<std::unique_ptr<StoreStarts>> restored;
   for (std::size_t i = 0; i < stores_.size(); ++i) {
     restored.push_back(std::make_unique<StoreStarts>(stores_[i]->reader(), options_));

@@ -1,153 +1,118 @@
-// Records in order, neighbours of one layout as one run: what exports read through.
-#include <array>
-
-#include "stream_store/error.h"
-#include "stream_store/interop.h"
-
-#include "base/str_cat.h"
+// Records in order, with neighbours of one layout as one run. Exports read through this: a run is
+// columns at equal distances, which they copy without looking at single records.
+#include "base/assert.h"
 #include "storage/locate.h"
 #include "storage/read_ahead.h"
+#include "store/layout_cache.h"
 #include "store/read_functions.h"
+#include "store/record_cursor.h"
 #include "store/template_cache.h"
 
 namespace stream_store::internal {
 namespace {
 
-struct Shape {
-  bool used = false;
-  std::uint32_t layout = 0;
+// The field-writes of the records of one layout.
+struct RunLayout {
   std::uint64_t total = 0;
   std::vector<interop::RecordRun::Part> parts = {};
 };
 
-// The shapes met last. Streams have few.
-class Shapes {
+// Cuts rows [begin, end) into runs. REQUIRES: begin < end <= view.row_count.
+class RunScan {
  public:
-  explicit Shapes(const View& view) : view_(view) {}
-
-  const Shape& Of(std::uint32_t layout) {
-    Shape& shape = shapes_[layout * 0x9e3779b1U >> 28];
-    if (shape.used && shape.layout == layout) {
-      return shape;
-    }
-    shape.used = false;
-    shape.parts.clear();
-    shape.total =
-        ForEachField(view_, layout, [&](TypeId type, std::uint64_t begin, std::uint64_t length) {
-          if (!view_.store_schema->encodings[type].AllowsLength(length)) {
-            ThrowCorruptLayout(view_, layout, "a length is none that its field can have");
-          }
-          shape.parts.push_back({type, begin, length});
-        });
-    shape.layout = layout;
-    shape.used = true;
-    return shape;
-  }
-
- private:
-  const View& view_;
-  std::array<Shape, 16> shapes_{};
-};
-
-// One record, each word loaded once.
-struct Head {
-  std::uint64_t start;
-  std::uint64_t row;
-  std::uint32_t layout;
-};
-
-Head HeadOf(const View& view, std::uint64_t record) {
-  const Record& words = view.records[record];
-  return {LoadOnce(words.start), RowOfRecord(LoadOnce(words.row_session)), LoadOnce(words.layout)};
-}
-
-class Scan {
- public:
-  Scan(const View& view, Row begin, Row end)
+  RunScan(const View& view, Row begin, Row end)
       : view_(view),
-        shapes_(view),
-        first_row_(static_cast<std::uint64_t>(begin)),
-        end_row_(static_cast<std::uint64_t>(end)),
-        next_row_(first_row_),
-        record_(RecordOfRow(view, begin)),
-        start_(LoadOnce(view.records[record_].start)) {}
+        cursor_(
+            RecordCursor::At(view, RecordOfRow(view, begin), static_cast<std::uint64_t>(begin))),
+        end_row_(static_cast<std::uint64_t>(end)) {
+    STREAM_STORE_ASSERT(begin < end && static_cast<std::uint64_t>(end) <= view.row_count);
+  }
 
   // The next run; false at the end of the rows.
   bool Next(interop::RecordRun& run) {
-    if (record_ >= view_.record_count) {
+    if (cursor_.AtEnd() || cursor_.RowHere() >= end_row_) {
       return false;
     }
-    const Head head = HeadOf(view_, record_);
-    if (head.row >= end_row_) {
-      return false;
+    const bool begins_row = !in_row_ || !cursor_.AtSameRow();
+    if (in_row_ && begins_row) {
+      cursor_.row += 1;
     }
-    const bool begins_row = head.row == next_row_;
-    const bool continues = head.row + 1 == next_row_ && head.row >= first_row_;
-    if (head.start != start_ || (!begins_row && !continues)) {
-      ThrowCorruptRecord(view_, record_,
-                         StrCat("expected row ", next_row_, " or the one before at position ",
-                                start_, " but found row ", head.row, " at ", head.start));
-    }
-    const Shape& shape = shapes_.Of(head.layout);
-    const std::uint64_t count = begins_row ? CountLike(head, shape.total) : 1;
-    const bool inside = start_ <= view_.value_count;
-    if (!inside || (shape.total > 0 && count > (view_.value_count - start_) / shape.total)) {
-      ThrowCorruptRecord(view_, record_,
-                         StrCat("expected to end at or before position ", view_.value_count));
-    }
+    in_row_ = true;
+    const std::uint64_t first = cursor_.record;
+    const RecordHead head = cursor_.Enter();
+    const RunLayout& layout = LayoutOf(head.layout);
+    cursor_.Leave(layout.total);
     run.row = static_cast<Row>(head.row);
-    run.count = count;
+    // A further record of a row is a run of its own: the record after it is not of the next row.
+    run.count = 1 + (begins_row ? LeaveEqual(head.layout, layout.total) : 0);
     run.begins_row = begins_row;
-    run.values = view_.values + start_;
-    run.stride = shape.total;
-    run.parts = shape.parts;
-    run.steps =
-        reinterpret_cast<const std::byte*>(view_.records + record_) + offsetof(Record, step);
+    run.values = view_.values + head.start;
+    run.stride = layout.total;
+    run.parts = layout.parts;
+    run.steps = reinterpret_cast<const std::byte*>(view_.records + first) + offsetof(Record, step);
     run.step_stride_bytes = sizeof(Record);
-    next_row_ = begins_row ? head.row + count : next_row_;
-    record_ += count;
-    start_ += count * shape.total;
     return true;
   }
 
  private:
-  // How many records from record_ on are like it, each the next row.
-  std::uint64_t CountLike(const Head& head, std::uint64_t total) const {
-    const std::uint64_t most = std::min(view_.record_count - record_, end_row_ - head.row);
-    std::uint64_t at = start_ + total;
-    std::uint64_t count = 1;
-    for (; count < most; ++count, at += total) {
-      const Head next = HeadOf(view_, record_ + count);
-      if (next.layout != head.layout || next.row != head.row + count || next.start != at) {
+  const RunLayout& LayoutOf(std::uint32_t layout) {
+    if (const RunLayout* found = layouts_.Find(view_, layout); found != nullptr) [[likely]] {
+      return *found;
+    }
+    return *layouts_.Insert(view_, layout, [&](RunLayout& made) {
+      made.parts.clear();
+      made.total =
+          ForEachField(view_, layout, [&](TypeId type, std::uint64_t begin, std::uint64_t length) {
+            if (!view_.store_schema->encodings[type].AllowsLength(length)) {
+              ThrowCorruptLayout(view_, layout, "expected a length that its field can have");
+            }
+            made.parts.push_back({type, begin, length});
+          });
+      return true;
+    });
+  }
+
+  // Moves the cursor past the records that follow one of the same layout, each the next row. Stops
+  // without an error where a record differs: Next() enters that record and checks it.
+  std::uint64_t LeaveEqual(std::uint32_t layout, std::uint64_t total) {
+    std::uint64_t most = std::min(view_.record_count - cursor_.record, end_row_ - cursor_.row - 1);
+    if (total > 0) {
+      most = std::min(most, (view_.value_count - cursor_.position) / total);
+    }
+    // The loop works on copies of the cursor's members, which stay in registers.
+    const Record* next = view_.records + cursor_.record;
+    std::uint64_t position = cursor_.position;
+    std::uint64_t row = cursor_.row + 1;
+    std::uint64_t count = 0;
+    for (; count < most; ++count, ++next, ++row, position += total) {
+      if (LoadOnce(next->layout) != layout || RowOfRecord(LoadOnce(next->row_session)) != row ||
+          LoadOnce(next->start) != position) {
         break;
       }
     }
+    cursor_.record += count;
+    cursor_.row += count;
+    cursor_.position = position;
     return count;
   }
 
   const View& view_;
-  Shapes shapes_;
-  const std::uint64_t first_row_;
+  RecordCursor cursor_;
   const std::uint64_t end_row_;
-  std::uint64_t next_row_;
-  std::uint64_t record_;
-  std::uint64_t start_;
+  bool in_row_ = false;  // a record of row cursor_.row was visited
+  LayoutCache<RunLayout, 4> layouts_;
 };
 
 }  // namespace
 
 bool ScanRows(const View& view, Row begin, Row end,
               const std::function<bool(const interop::RecordRun&)>& visit) {
-  const auto rows = static_cast<Row>(view.row_count);
-  if (begin < 0 || begin > end || end > rows) {
-    throw Error(ErrorCode::kOutOfRange,
-                StrCat("rows [", begin, ", ", end, ") are outside [0, ", rows, ")"));
-  }
+  CheckRowRange(view, begin, end);
   if (begin == end) {
     return true;
   }
   ReadAhead::Sequential(view);
-  Scan scan(view, begin, end);
+  RunScan scan(view, begin, end);
   interop::RecordRun run;
   while (scan.Next(run)) {
     if (!visit(run)) {

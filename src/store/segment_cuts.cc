@@ -1,3 +1,5 @@
+// Reading the cutting fields. The words of a record are checked as in all walks (record_cursor.h),
+// since an index of segments may be built over a damaged store.
 #include "store/segment_cuts.h"
 
 #include <algorithm>
@@ -5,12 +7,11 @@
 #include "stream_store/error.h"
 
 #include "base/str_cat.h"
+#include "store/record_cursor.h"
 #include "store/template_cache.h"
 
 namespace stream_store::internal {
 namespace {
-
-bool IsInteger(DType dtype) { return dtype >= DType::kInt8 && dtype <= DType::kUInt64; }
 
 [[noreturn]] void ThrowCannotCut(const std::string& found) {
   throw Error(
@@ -47,45 +48,36 @@ CutBy CheckCutFields(const Schema& schema, std::span<const TypeId> types) {
   return CutBy::kChange;
 }
 
-void CutReader::FindPlaces(const View& view, std::uint32_t layout) {
-  mapping_key_ = 0;  // until all of it is known
-  places_.clear();
-  total_ = ForEachField(view, layout, [&](TypeId type, std::uint64_t begin, std::uint64_t length) {
-    if (std::ranges::find(types_, type) == types_.end()) {
-      return;
-    }
-    if (length != 1) {
-      ThrowCorruptLayout(view, layout, "expected one value of a scalar field");
-    }
-    places_.emplace_back(begin, view.store_schema->schema[type].dtype == DType::kBool);
+const CutReader::CutPlaces& CutReader::PlacesIn(const View& view, std::uint32_t layout) {
+  if (const CutPlaces* found = places_.Find(view, layout); found != nullptr) [[likely]] {
+    return *found;
+  }
+  return *places_.Insert(view, layout, [&](CutPlaces& made) {
+    made.values.clear();
+    made.total =
+        ForEachField(view, layout, [&](TypeId type, std::uint64_t begin, std::uint64_t length) {
+          if (std::ranges::find(types_, type) == types_.end()) {
+            return;
+          }
+          if (length != 1) {
+            ThrowCorruptLayout(view, layout, "expected one value of a scalar field");
+          }
+          made.values.emplace_back(begin, view.store_schema->schema[type].dtype == DType::kBool);
+        });
+    return true;
   });
-  layout_ = layout;
-  mapping_key_ = view.mapping_key;
 }
 
+// The members move on only once the whole row was read: if it is corrupt, nothing has changed.
 RowCut CutReader::ReadRow(const View& view) {
   RowCut cut;
-  std::uint64_t record = record_;
-  std::uint64_t position = position_;
-  for (; record < view.record_count; ++record) {
-    const Record& words = view.records[record];
-    const std::uint64_t start = LoadOnce(words.start);
-    const std::uint64_t found_row = RowOfRecord(LoadOnce(words.row_session));
-    const std::uint32_t layout = LoadOnce(words.layout);
-    if (record > record_ && found_row != row_) {
-      break;  // the row is over
-    }
-    if (layout != layout_ || view.mapping_key != mapping_key_) {
-      FindPlaces(view, layout);
-    }
-    if (start != position || found_row != row_ || total_ > view.value_count ||
-        start > view.value_count - total_) {
-      ThrowCorruptRecord(view, record,
-                         StrCat("expected row ", row_, " at position ", position, " but found row ",
-                                found_row, " at ", start));
-    }
-    for (const auto& [begin, is_bool] : places_) {
-      const Value value = view.values[start + begin];
+  RecordCursor cursor{&view, record_, position_, row_};
+  do {
+    const RecordHead head = cursor.Enter();
+    const CutPlaces& places = PlacesIn(view, head.layout);
+    cursor.Leave(places.total);
+    for (const auto& [begin, is_bool] : places.values) {
+      const Value value = view.values[head.start + begin];
       if (is_bool) {
         cut.ended = cut.ended || value != 0;
       } else {
@@ -93,13 +85,9 @@ RowCut CutReader::ReadRow(const View& view) {
         cut.value = value;
       }
     }
-    position = start + total_;
-  }
-  if (record == record_) {
-    ThrowCorruptRecord(view, record, StrCat("expected row ", row_, " but there is no such record"));
-  }
-  record_ = record;
-  position_ = position;
+  } while (cursor.AtSameRow());
+  record_ = cursor.record;
+  position_ = cursor.position;
   ++row_;
   return cut;
 }

@@ -1,7 +1,9 @@
-// What rows say of segments: the fields that cut a stream, read row by row.
+// Which rows begin a segment, decided row by row from the values of the cutting fields.
 //
-// An int field cuts where its value changes (missing is "as before"); bool fields cut after a row
-// in which one is true (missing is false). Who uses it: segments.cc, segment_index.cc.
+// An int field cuts where its value changes; a row without the field counts as unchanged. Bool
+// fields cut after a row in which one of them is true; a missing one counts as false.
+//
+// Who uses it: segments.cc, segment_index.cc. Thread rules: objects belong to one thread.
 #pragma once
 
 #include <cstdint>
@@ -10,26 +12,29 @@
 
 #include "stream_store/types.h"
 
+#include "base/assert.h"
 #include "storage/view.h"
+#include "store/layout_cache.h"
 
 namespace stream_store::internal {
 
 enum class CutBy : std::uint8_t { kChange, kTrue };
 
-/// Throws Error(kInvalidArgument) unless `types` are one int field or bool fields, scalars all.
+/// How the fields cut. Throws Error(kInvalidArgument) unless `types` are one int field or only bool
+/// fields, each of one value per row.
 CutBy CheckCutFields(const Schema& schema, std::span<const TypeId> types);
 
-/// What one row says.
+/// The cutting fields of one row.
 struct RowCut {
-  bool known = false;  ///< an int is there: `value`
+  bool known = false;  ///< the row has the int field: `value`
   Value value = 0;
-  bool ended = false;  ///< a bool is true
+  bool ended = false;  ///< a bool field is true
 };
 
-/// Decides row by row, of one lane, where segments begin.
+/// Decides for the rows of one lane, in order, which of them begin a segment.
 class Cutter {
  public:
-  /// Whether this row begins a segment, and remembers what it says. False for a first row.
+  /// Whether the row begins a segment; moves on to the next row. False for the first row.
   bool Enter(CutBy by, const RowCut& row) noexcept {
     const bool begins = Begins(by, row);
     ended_ = row.ended;
@@ -40,28 +45,29 @@ class Cutter {
     return begins;
   }
 
-  /// The same without remembering.
+  /// The same without moving on.
   bool Begins(CutBy by, const RowCut& row) const noexcept {
     return by == CutBy::kTrue ? ended_ : row.known && known_ && row.value != last_;
   }
 
  private:
   bool ended_ = false;  // the row before ended its segment
-  bool known_ = false;  // an int was seen
+  bool known_ = false;  // a row before had the int field: `last_`
   Value last_ = 0;
 };
 
-/// Reads the cuts of rows in order, each record once.
+/// Reads the cutting fields of rows in order, each record once.
 class CutReader {
  public:
   explicit CutReader(std::vector<TypeId> types) : types_(std::move(types)) {}
 
   std::uint64_t next_row() const noexcept { return row_; }
 
-  /// Calls visit(row, RowCut) for the rows from next_row() to `end`. REQUIRES: end <= row_count.
-  /// Throws Error(kCorrupt).
+  /// Calls visit(row, RowCut) for the rows from next_row() to `end`. REQUIRES: end <=
+  /// view.row_count. Throws Error(kCorrupt).
   template <class Visit>
   void ReadTo(const View& view, std::uint64_t end, const Visit& visit) {
+    STREAM_STORE_ASSERT(end <= view.row_count);
     while (row_ < end) {
       const std::uint64_t row = row_;
       visit(row, ReadRow(view));
@@ -71,18 +77,21 @@ class CutReader {
   const std::vector<TypeId>& types() const noexcept { return types_; }
 
  private:
+  // Where the fields lie in the records of one layout.
+  struct CutPlaces {
+    std::uint64_t total = 0;
+    std::vector<std::pair<std::uint64_t, bool>> values = {};  // place in the record; is it a bool
+  };
+
   RowCut ReadRow(const View& view);
-  void FindPlaces(const View& view, std::uint32_t layout);
+  const CutPlaces& PlacesIn(const View& view, std::uint32_t layout);
 
   std::vector<TypeId> types_;
-  std::uint64_t record_ = 0;    // the next one
-  std::uint64_t position_ = 0;  // where it must start
-  std::uint64_t row_ = 0;       // the row it must begin
-  // Where the fields lie in the records of the last layout met.
-  std::uint64_t mapping_key_ = 0;
-  std::uint32_t layout_ = 0;
-  std::uint64_t total_ = 0;
-  std::vector<std::pair<std::uint64_t, bool>> places_;  // value of the record; whether it is a bool
+  // A RecordCursor between calls, which may come with different Views of one store.
+  std::uint64_t record_ = 0;
+  std::uint64_t position_ = 0;
+  std::uint64_t row_ = 0;
+  LayoutCache<CutPlaces, 0> places_;  // a single layout: readers are copied to look one row ahead
 };
 
 }  // namespace stream_store::internal

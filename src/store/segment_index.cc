@@ -6,34 +6,40 @@
 
 #include "stream_store/error.h"
 
+#include "base/assert.h"
+#include "base/str_cat.h"
 #include "storage/locate.h"
 #include "store/read_functions.h"
 #include "store/read_via.h"
+#include "store/record_cursor.h"
 
 namespace stream_store::internal {
 namespace {
 
-struct Known {
+// An index and the arguments it was made for. The source is known by the identity of its control block,
+// which a weak pointer keeps from being reused for another source.
+struct SharedIndex {
   std::weak_ptr<const void> source;
   std::vector<TypeId> types;
   std::uint64_t lanes = 1;
   std::weak_ptr<SegmentIndex> index;
 };
 
-// Never destroyed: samplers may outlive static destruction.
-struct Registry {
+// All indexes of the process. Never destroyed: samplers may outlive the static objects.
+struct SharedIndexes {
   ForkMutex mutex{ForkMutex::Rank::kOuter};
-  std::vector<Known> known;
+  std::vector<SharedIndex> known;
 
-  static Registry& Get() {
-    static auto* registry = new Registry;
-    return *registry;
+  static SharedIndexes& Get() {
+    static auto* indexes = new SharedIndexes;
+    return *indexes;
   }
 };
 
-// When the library is loaded, before there are threads: a forked child must not find it half done.
+// Made while the library is loaded, before there are threads. Otherwise a process could fork while
+// another thread is inside the initialisation above, and the child would wait for it forever.
 [[maybe_unused]] const bool kMade = [] {
-  Registry::Get();
+  SharedIndexes::Get();
   return true;
 }();
 
@@ -50,19 +56,19 @@ void WordList::Grow() {
   capacity_ = capacity;
 }
 
-std::shared_ptr<SegmentIndex> SegmentIndex::Of(const Reader& reader,
-                                               const std::vector<TypeId>& types,
-                                               std::uint64_t lanes) {
+std::shared_ptr<SegmentIndex> SegmentIndex::SharedFor(const Reader& reader,
+                                                      const std::vector<TypeId>& types,
+                                                      std::uint64_t lanes) {
   const CutBy by = CheckCutFields(reader.schema(), types);
   const std::shared_ptr<const void> source = ReaderAccess::SourceOf(reader);
-  // Whatever may be the last owner of an index goes after the lock: locks are nested from outer to
-  // inner only, and an index has one.
+  // `made` and `alive` are declared before the lock so that they are destroyed after it: dropping
+  // the last reference to an index destroys its ForkMutex, which must not happen while one is held.
   auto made = std::make_shared<SegmentIndex>(by, types, lanes);
   std::vector<std::shared_ptr<SegmentIndex>> alive;
-  Registry& registry = Registry::Get();
-  const std::scoped_lock lock(registry.mutex);
+  SharedIndexes& indexes = SharedIndexes::Get();
+  const std::scoped_lock lock(indexes.mutex);
   std::shared_ptr<SegmentIndex> found;
-  std::erase_if(registry.known, [&](const Known& known) {
+  std::erase_if(indexes.known, [&](const SharedIndex& known) {
     alive.push_back(known.index.lock());
     if (alive.back() == nullptr) {
       return true;
@@ -76,7 +82,7 @@ std::shared_ptr<SegmentIndex> SegmentIndex::Of(const Reader& reader,
   });
   if (found == nullptr) {
     found = std::move(made);
-    registry.known.push_back({source, types, lanes, found});
+    indexes.known.push_back({source, types, lanes, found});
   }
   return found;
 }
@@ -89,27 +95,30 @@ SegmentIndex::SegmentIndex(CutBy by, const std::vector<TypeId>& types, std::uint
 }
 
 void SegmentIndex::Extend(const Reader& reader, std::uint64_t final_rows) {
+  STREAM_STORE_ASSERT(final_rows <= reader.num_rows());
   if (reader_.next_row() >= final_rows) {
     return;
   }
+  // The lane is counted along, since a division per row would cost more than reading the row.
   const std::uint64_t count = lanes_.size();
   std::uint64_t lane = reader_.next_row() % count;
-  ThroughParts(*ReaderAccess::SourceOf(reader), ReaderAccess::ViewOf(reader),
-               static_cast<Row>(reader_.next_row()), static_cast<Row>(final_rows),
-               [&](const View& view, Row, Row end) {
-                 reader_.ReadTo(view, static_cast<std::uint64_t>(end),
-                                [&](std::uint64_t row, const RowCut& cut) {
-                                  if (lanes_[lane].cutter.Enter(by_, cut)) [[unlikely]] {
-                                    lanes_[lane].begins.Add(row / count);
-                                  }
-                                  lane = lane + 1 == count ? 0 : lane + 1;
-                                });
-                 return true;
-               });
+  ReadInParts(*ReaderAccess::SourceOf(reader), ReaderAccess::ViewOf(reader),
+              static_cast<Row>(reader_.next_row()), static_cast<Row>(final_rows),
+              [&](const View& view, Row, Row end) {
+                reader_.ReadTo(view, static_cast<std::uint64_t>(end),
+                               [&](std::uint64_t row, const RowCut& cut) {
+                                 if (lanes_[lane].cutter.Enter(by_, cut)) [[unlikely]] {
+                                   lanes_[lane].begins.Add(row / count);
+                                 }
+                                 lane = lane + 1 == count ? 0 : lane + 1;
+                               });
+                return true;
+              });
 }
 
 bool SegmentIndex::NextBegins(const Reader& reader) const {
-  CutReader cuts = reader_;
+  STREAM_STORE_ASSERT(rows() < reader.num_rows());
+  CutReader cuts = reader_;  // a copy, so that the row is read again once it is final
   const std::uint64_t row = cuts.next_row();
   const auto begin = static_cast<Row>(row);
   bool begins = false;
@@ -150,7 +159,10 @@ void SegmentIndex::ExtendCounts(const Reader& reader, StartCounts& counts) const
     if (sums.size() == 0) {
       sums.Add(0);
     }
-    while (sums.size() < begins.size()) {
+    // The last segment is open and has no sum after it. An index that a newer Reader has extended
+    // can hold segments that end beyond this one.
+    const std::uint64_t rows = reader.num_rows();
+    while (sums.size() < begins.size() && begins[sums.size()] < rows) {
       const std::size_t segment = sums.size() - 1;
       const std::uint64_t end = begins[segment + 1];
       const bool by_rows = counts.rule().count == StartRule::Count::kRows;
@@ -161,29 +173,30 @@ void SegmentIndex::ExtendCounts(const Reader& reader, StartCounts& counts) const
 }
 
 std::uint64_t PositionOfRow(const Reader& reader, std::uint64_t row) {
+  STREAM_STORE_ASSERT(row < reader.num_rows());
   const auto wanted = static_cast<Row>(row);
   return ReadVia(*ReaderAccess::SourceOf(reader), ReaderAccess::ViewOf(reader),
                  FetchRange(wanted, wanted + 1, /*values=*/false), [&](const View& view) {
                    const std::uint64_t record = RecordOfRow(view, wanted);
                    const std::uint64_t start = LoadOnce(view.records[record].start);
                    if (start > view.value_count) {
-                     ThrowCorruptRecord(view, record, "it starts behind the values");
+                     ThrowStartsOutside(view, record, start);
                    }
                    return start;
                  });
 }
 
 std::uint64_t RowOfPosition(const Reader& reader, std::uint64_t position) {
+  STREAM_STORE_ASSERT(position < reader.size());
   const auto wanted = static_cast<Position>(position);
-  const auto fetch = [&](SafeCopy& copy) {
-    copy.FetchWindows(std::span<const Position>(&wanted, 1), 1);
-  };
   return ReadVia(
-      *ReaderAccess::SourceOf(reader), ReaderAccess::ViewOf(reader), fetch, [&](const View& view) {
+      *ReaderAccess::SourceOf(reader), ReaderAccess::ViewOf(reader),
+      FetchWindows(std::span<const Position>(&wanted, 1), 1), [&](const View& view) {
         const std::uint64_t record = RecordOfPosition(view, wanted);
         const std::uint64_t row = RowOfRecord(LoadOnce(view.records[record].row_session));
         if (row >= view.row_count) {
-          ThrowCorruptRecord(view, record, "its row is none of the store");
+          ThrowCorruptRecord(view, record,
+                             StrCat("expected a row below ", view.row_count, " but found ", row));
         }
         return row;
       });
@@ -201,10 +214,12 @@ std::uint64_t StartsIn(const Reader& reader, const StartRule& rule, std::uint64_
   if (end_position < begin_position || end_position - begin_position < rule.length) {
     return 0;
   }
-  const std::uint64_t last = end_position - rule.length;  // where the last window starts
+  const std::uint64_t last = end_position - rule.length;  // the last position where one fits
   if (rule.count == StartRule::Count::kValues) {
     return last - begin_position + 1;
   }
+  // Rows whose first value is at `last` or before it are starts. Without windows that begin in the
+  // middle of a row, the row that holds `last` is the last of them.
   const std::uint64_t last_row = RowOfPosition(reader, last);
   return last_row < begin || last_row >= end ? 0 : last_row - begin + 1;
 }

@@ -1,4 +1,5 @@
-// Segments: runs of rows that belong together, found in one pass over all records.
+// Segments of a whole View, found in one pass over its records. Samplers, which need them again and
+// again, keep them in a SegmentIndex instead.
 #include <utility>
 #include <vector>
 

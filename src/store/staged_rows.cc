@@ -1,7 +1,7 @@
 // StagedRows: rows of many calls that become visible together, in the store itself or in a new one
 // that replaces it.
 //
-// A new store (StageAnew()) is built aside, and everything in it is staged. Commit() publishes it
+// A new store (StageReplacement()) is built aside, and everything in it is staged. Commit() publishes it
 // there first, then moves it into place: for a persistent store by the rename of its directory, for
 // a temporary one by exchanging the writers.
 #include <utility>

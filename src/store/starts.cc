@@ -6,14 +6,13 @@
 
 #include "stream_store/error.h"
 
+#include "base/assert.h"
 #include "base/str_cat.h"
 #include "store/read_functions.h"
 #include "store/search_many.h"
 
 namespace stream_store::internal {
 namespace {
-
-enum Tail : std::uint64_t { kFinal = 0, kJoins = 1, kBegins = 2 };
 
 StartRule RuleOf(const SamplerOptions& options) {
   if (options.unit == SampleUnit::kRow) {
@@ -24,6 +23,7 @@ StartRule RuleOf(const SamplerOptions& options) {
           options.length};
 }
 
+// An index that may count from the end, as in Python; clamped into [0, rows].
 std::uint64_t ResolveRow(Row row, std::uint64_t rows) {
   const auto most = static_cast<Row>(rows);
   return static_cast<std::uint64_t>(std::clamp<Row>(row < 0 ? row + most : row, 0, most));
@@ -36,7 +36,9 @@ StoreStarts::StoreStarts(Reader reader, const SamplerOptions& options)
   if (options_.segment_by.empty()) {
     return;
   }
-  index_ = SegmentIndex::Of(reader_, options_.segment_by, options_.lanes);
+  index_ = SegmentIndex::SharedFor(reader_, options_.segment_by, options_.lanes);
+  // Padded windows start (or end) at every row, so their starts are a range and need no counts;
+  // only Pad() looks at the segments.
   if (!padded()) {
     const std::scoped_lock lock(index_->mutex());
     counts_ = index_->CountsOf(rule_);
@@ -54,18 +56,40 @@ std::uint64_t StoreStarts::UnscannedRows() {
   return view().row_count - std::min(index_->rows(), view().row_count);
 }
 
+// --- the extent ---
+
 void StoreStarts::Follow() {
   reader_.Refresh();
+  // Sampling calls this for each batch, so the case that nothing was appended returns at once. With
+  // a last row that is not final, that row may have become final without a new record.
+  const EpochExtent& extent = numbering_.extent;
   const bool same = followed_ && view().record_count == seen_records_;
-  if (same && extent_.tail == kFinal && extent_.rows == view().row_count) {
+  if (same && extent.last_row == LastRow::kFinal && extent.rows == view().row_count) {
     return;
   }
-  // Windows of values take what is there; rows and segments count when they cannot grow.
+  Number(ExtentNow(), numbering_);
+  seen_records_ = view().record_count;
+  followed_ = true;
+}
+
+std::uint64_t StoreStarts::CountNow() {
+  reader_.Refresh();
+  Numbering now;
+  Number(ExtentNow(), now);
+  return now.count;
+}
+
+// The extent of the rows and values stored now. Windows of values take all of them. Rows and
+// segments count once the rows are final, that is, cannot grow any more; only without a writer does
+// a last row count that is not final, since it may stay like that.
+EpochExtent StoreStarts::ExtentNow() {
   const bool needs_whole_rows = !in_values() || by_segments();
   std::uint64_t final_rows = ReaderAccess::FinalRows(reader_);
   bool all = final_rows == view().row_count;
   if (!all && needs_whole_rows && !reader_.live()) {
-    reader_.Refresh();  // what the writer appended before it closed
+    // The writer may have appended between the last refresh and its end: look again, now that it is
+    // known to be gone.
+    reader_.Refresh();
     final_rows = ReaderAccess::FinalRows(reader_);
     all = true;
   }
@@ -74,25 +98,36 @@ void StoreStarts::Follow() {
   extent.values = EndPositionOf(extent.rows);
   if (by_segments()) {
     const std::scoped_lock lock(index_->mutex());
-    if (index_->rows() < final_rows) {
-      index_->Extend(reader_, final_rows);
-    }
-    // Another sampler may have looked at that row as a final one already.
+    ExtendIndex(final_rows);
+    // If the index is further, another sampler has seen the row become final and indexed it.
     if (extent.rows > final_rows && index_->rows() == final_rows) {
-      extent.tail = index_->NextBegins(reader_) ? kBegins : kJoins;
+      extent.last_row = index_->NextBegins(reader_) ? LastRow::kBegins : LastRow::kJoins;
     }
   } else if (extent.rows > final_rows) {
-    extent.tail = kJoins;
+    extent.last_row = LastRow::kJoins;
   }
-  SetExtent(extent);
-  seen_records_ = view().record_count;
-  followed_ = true;
+  return extent;
+}
+
+// Brings the index up to `final_rows`; its mutex is held. Other samplers may have brought it
+// further.
+void StoreStarts::ExtendIndex(std::uint64_t final_rows) {
+  if (index_->rows() < final_rows) {
+    index_->Extend(reader_, final_rows);
+  }
 }
 
 void StoreStarts::Restore(const EpochExtent& extent) {
   reader_.Refresh();
-  if (extent.rows > view().row_count || extent.values > view().value_count ||
-      extent.tail > kBegins || (extent.tail != kFinal && extent.rows == 0)) {
+  if (extent.last_row > LastRow::kBegins ||
+      (extent.last_row != LastRow::kFinal && extent.rows == 0)) {
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        StrCat("sampler state: expected a last row of kind 0 to 2, and 0 without rows, but "
+               "found kind ",
+               static_cast<std::uint64_t>(extent.last_row), " with ", extent.rows, " rows"));
+  }
+  if (extent.rows > view().row_count || extent.values > view().value_count) {
     throw Error(
         ErrorCode::kInvalidArgument,
         StrCat("sampler state: its epoch covers ", extent.rows, " rows and ", extent.values,
@@ -101,262 +136,293 @@ void StoreStarts::Restore(const EpochExtent& extent) {
   if (by_segments()) {
     const std::uint64_t final_rows = ReaderAccess::FinalRows(reader_);
     const std::scoped_lock lock(index_->mutex());
-    if (index_->rows() < final_rows) {
-      index_->Extend(reader_, final_rows);
-    }
-    if (index_->rows() < extent.rows - (extent.tail == kFinal ? 0 : 1)) {
+    ExtendIndex(final_rows);
+    if (index_->rows() < extent.rows - (extent.last_row == LastRow::kFinal ? 0 : 1)) {
       throw Error(ErrorCode::kInvalidArgument,
                   StrCat("sampler state: its epoch covers ", extent.rows,
                          " final rows but the store has ", index_->rows()));
     }
   }
-  SetExtent(extent);
+  Number(extent, numbering_);
   followed_ = false;
 }
 
+// Where the values of the rows before `row` end.
 std::uint64_t StoreStarts::EndPositionOf(std::uint64_t row) const {
   return row < view().row_count ? PositionOfRow(reader_, row) : view().value_count;
 }
 
-void StoreStarts::SetExtent(const EpochExtent& extent) {
-  extent_ = extent;
-  first_row_ = ResolveRow(options_.first_row, extent.rows);
-  last_row_ = options_.last_row ? ResolveRow(*options_.last_row, extent.rows) : extent.rows;
+// Counts the starts of an extent. `made` is filled in place, since its vectors keep their memory
+// from one batch to the next.
+void StoreStarts::Number(const EpochExtent& extent, Numbering& made) {
+  made.extent = extent;
+  made.first_row = ResolveRow(options_.first_row, extent.rows);
+  made.end_row = options_.last_row ? ResolveRow(*options_.last_row, extent.rows) : extent.rows;
   if (by_segments() && !padded()) {
-    CountSegments();
+    CountSegments(made);
   } else {
-    CountRange();
+    CountRange(made);
   }
 }
 
-// --- one range ---
+// --- without segments: one range of starts [first, end) ---
 
-void StoreStarts::CountRange() {
+void StoreStarts::CountRange(Numbering& made) const {
   const std::uint64_t length = options_.length;
-  const std::uint64_t rows = extent_.rows;
+  const std::uint64_t rows = made.extent.rows;
   std::uint64_t end = 0;
-  first_ = first_row_;
+  made.first = made.first_row;
   if (padded()) {
-    end = last_row_;
+    end = made.end_row;
   } else if (!in_values()) {
-    // The last row of a window is (length - 1) * lanes behind its first.
-    const std::uint64_t reach = (length - 1) * options_.lanes;  // both are below 2^32
-    end = reach >= rows ? 0 : std::min(last_row_, rows - reach);
-  } else if (extent_.values >= length) {
-    const std::uint64_t last = extent_.values - length;
+    // The last row of a window is (length - 1) * lanes rows after its first.
+    const std::uint64_t reach = (length - 1) * options_.lanes;  // no overflow: both are below 2^32
+    end = reach >= rows ? 0 : std::min(made.end_row, rows - reach);
+  } else if (made.extent.values >= length) {
+    const std::uint64_t last = made.extent.values - length;  // the last position that can start
     if (rows_by_values()) {
-      end = std::min(last_row_, RowOfPosition(reader_, last) + 1);
+      end = std::min(made.end_row, RowOfPosition(reader_, last) + 1);
     } else {
-      first_ = first_row_ == 0      ? 0
-               : first_row_ == rows ? extent_.values
-                                    : PositionOfRow(reader_, first_row_);
-      end = last_row_ == rows ? last + 1 : std::min(last + 1, PositionOfRow(reader_, last_row_));
+      made.first = made.first_row == 0      ? 0
+                   : made.first_row == rows ? made.extent.values
+                                            : PositionOfRow(reader_, made.first_row);
+      end = made.end_row == rows ? last + 1
+                                 : std::min(last + 1, PositionOfRow(reader_, made.end_row));
     }
   }
-  count_ = end > first_ ? end - first_ : 0;
+  made.count = end > made.first ? end - made.first : 0;
 }
 
 void StoreStarts::ResolveRange(std::span<const std::uint64_t> numbers,
-                               std::span<const std::uint64_t> places, WindowBatch& batch) {
+                               std::span<const std::uint64_t> places,
+                               const WindowStarts& windows) const {
   for (std::size_t i = 0; i < numbers.size(); ++i) {
-    batch.starts_[places[i]] = static_cast<std::int64_t>(first_ + numbers[i]);
+    windows.starts[places[i]] = static_cast<std::int64_t>(numbering_.first + numbers[i]);
   }
 }
 
-// --- segments ---
+// --- with segments: starts counted segment by segment, lane after lane ---
 
+// How many of the first `rows` rows of the store belong to the lane.
 std::uint64_t StoreStarts::RowsOfLane(std::uint64_t lane, std::uint64_t rows) const {
   return rows > lane ? (rows - lane - 1) / options_.lanes + 1 : 0;
 }
 
-StoreStarts::LaneShape StoreStarts::ShapeOf(std::uint64_t lane) const {
+// The segments of a lane as the extent has them. The index may hold more rows than the extent, and
+// lacks the extent's last row if that was not final.
+StoreStarts::LaneSegments StoreStarts::SegmentsOf(const EpochExtent& extent,
+                                                  std::uint64_t lane) const {
   const WordList& begins = index_->begins(lane);
-  LaneShape shape;
-  shape.rows = RowsOfLane(lane, extent_.rows);
-  const bool has_tail = extent_.tail != kFinal && (extent_.rows - 1) % options_.lanes == lane;
-  const std::uint64_t known = shape.rows - (has_tail ? 1 : 0);
-  // The last segment that begins before row `known`: mostly the last there is.
-  shape.last = begins.size() - 1;
-  if (begins[shape.last] >= std::max<std::uint64_t>(known, 1)) {
-    shape.last = known == 0 ? 0 : SearchOne(begins.data(), begins.size(), known - 1);
+  LaneSegments segments;
+  segments.rows = RowsOfLane(lane, extent.rows);
+  const bool has_open_row =
+      extent.last_row != LastRow::kFinal && (extent.rows - 1) % options_.lanes == lane;
+  const std::uint64_t known = segments.rows - (has_open_row ? 1 : 0);  // rows known to the index
+  // The last segment that begins before row `known`. Unless the store has grown since the epoch
+  // began, that is the last one of the index, and the search is saved.
+  segments.last = begins.size() - 1;
+  if (begins[segments.last] >= std::max<std::uint64_t>(known, 1)) {
+    segments.last = known == 0 ? 0 : SearchOne(begins.data(), begins.size(), known - 1);
   }
-  shape.extra = has_tail && extent_.tail == kBegins && known > 0;
-  shape.last_end = shape.extra ? known : shape.rows;
-  return shape;
+  segments.has_extra = has_open_row && extent.last_row == LastRow::kBegins && known > 0;
+  segments.last_end = segments.has_extra ? known : segments.rows;
+  return segments;
 }
 
-std::uint64_t StoreStarts::StartsOf(std::uint64_t begin, std::uint64_t end) const {
+// Starts of a segment with rows [begin, end), which must end within the extent.
+std::uint64_t StoreStarts::StartsBetween(const EpochExtent& extent, std::uint64_t begin,
+                                         std::uint64_t end) const {
   const bool by_rows = rule_.count == StartRule::Count::kRows;
-  const std::uint64_t end_position = by_rows               ? 0
-                                     : end == extent_.rows ? extent_.values
-                                                           : PositionOfRow(reader_, end);
+  const std::uint64_t end_position = by_rows              ? 0
+                                     : end == extent.rows ? extent.values
+                                                          : PositionOfRow(reader_, end);
   return StartsIn(reader_, rule_, begin, end, end_position);
 }
 
-// Starts of the lane in rows below `row`.
-std::uint64_t StoreStarts::StartsBefore(std::uint64_t lane, const LaneShape& shape,
-                                        std::uint64_t row) const {
+// Starts of the lane in the rows before `row`.
+std::uint64_t StoreStarts::StartsBefore(const EpochExtent& extent, std::uint64_t lane,
+                                        const LaneSegments& segments, std::uint64_t row) const {
   const WordList& begins = index_->begins(lane);
   const WordList& sums = counts_->of(lane);
-  const auto in_last = [&] { return StartsOf(begins[shape.last], shape.last_end); };
-  if (row >= shape.rows) {
-    return sums[shape.last] + in_last() + (shape.extra ? StartsOf(shape.last_end, shape.rows) : 0);
+  // The sums hold the segments that have ended in the index. Those the extent cuts short, the last
+  // one and the extra one, are counted here.
+  const auto in_last = [&] {
+    return StartsBetween(extent, begins[segments.last], segments.last_end);
+  };
+  if (row >= segments.rows) {
+    return sums[segments.last] + in_last() +
+           (segments.has_extra ? StartsBetween(extent, segments.last_end, segments.rows) : 0);
   }
-  if (row >= shape.last_end) {
-    return sums[shape.last] + in_last();
+  if (row >= segments.last_end) {
+    return sums[segments.last] + in_last();
   }
-  const std::uint64_t segment = SearchOne(begins.data(), shape.last + 1, row);
-  const std::uint64_t end = segment == shape.last ? shape.last_end : begins[segment + 1];
+  const std::uint64_t segment = SearchOne(begins.data(), segments.last + 1, row);
+  const std::uint64_t end = segment == segments.last ? segments.last_end : begins[segment + 1];
   std::uint64_t before = row - begins[segment];
   if (rule_.count == StartRule::Count::kValues) {
     before = PositionOfRow(reader_, row) - PositionOfRow(reader_, begins[segment]);
   }
-  return sums[segment] + std::min(before, StartsOf(begins[segment], end));
+  return sums[segment] + std::min(before, StartsBetween(extent, begins[segment], end));
 }
 
-void StoreStarts::CountSegments() {
+void StoreStarts::CountSegments(Numbering& made) {
   const std::scoped_lock lock(index_->mutex());
   index_->ExtendCounts(reader_, *counts_);
-  lanes_.resize(options_.lanes);
-  lane_begins_.resize(options_.lanes);
-  count_ = 0;
+  made.lanes.resize(options_.lanes);
+  made.lane_begins.resize(options_.lanes);
+  made.count = 0;
   for (std::uint64_t lane = 0; lane < options_.lanes; ++lane) {
-    LaneShape shape = ShapeOf(lane);
-    const std::uint64_t first = RowsOfLane(lane, first_row_);
-    const std::uint64_t last = RowsOfLane(lane, last_row_);
-    shape.skipped = first == 0 ? 0 : StartsBefore(lane, shape, first);
-    const std::uint64_t before_last = StartsBefore(lane, shape, last);
-    lanes_[lane] = shape;
-    lane_begins_[lane] = count_;
-    count_ += before_last > shape.skipped ? before_last - shape.skipped : 0;
+    LaneSegments segments = SegmentsOf(made.extent, lane);
+    const std::uint64_t first = RowsOfLane(lane, made.first_row);
+    const std::uint64_t end = RowsOfLane(lane, made.end_row);
+    segments.skipped = first == 0 ? 0 : StartsBefore(made.extent, lane, segments, first);
+    const std::uint64_t before_end = StartsBefore(made.extent, lane, segments, end);
+    made.lanes[lane] = segments;
+    made.lane_begins[lane] = made.count;
+    made.count += before_end > segments.skipped ? before_end - segments.skipped : 0;
   }
+}
+
+// Start `number` of the lane, counted from the lane's first start, wanted or not. `segment` is the
+// last segment of the index whose sum is <= number. Inlined by force, since it has two callers.
+[[gnu::always_inline]] inline std::uint64_t StoreStarts::StartIn(std::uint64_t lane,
+                                                                 std::uint64_t segment,
+                                                                 std::uint64_t number) const {
+  const LaneSegments& segments = numbering_.lanes[lane];
+  std::uint64_t begin = index_->begins(lane)[segment];
+  std::uint64_t into = number - counts_->of(lane)[segment];
+  // The extra segment has no sum of its own: its starts follow those of the last one.
+  if (segments.has_extra && segment == segments.last) {
+    const std::uint64_t in_last = StartsBetween(numbering_.extent, begin, segments.last_end);
+    if (into >= in_last) {
+      into -= in_last;
+      begin = segments.last_end;
+    }
+  }
+  return rule_.count == StartRule::Count::kValues ? PositionOfRow(reader_, begin) + into
+                                                  : (begin + into) * options_.lanes + lane;
 }
 
 void StoreStarts::ResolveSegments(std::span<const std::uint64_t> numbers,
-                                  std::span<const std::uint64_t> places, WindowBatch& batch) {
+                                  std::span<const std::uint64_t> places,
+                                  const WindowStarts& windows) {
   const std::scoped_lock lock(index_->mutex());
-  const auto finish = [&](std::uint64_t lane, std::uint64_t key, std::uint64_t found,
-                          std::uint64_t place) {
-    const LaneShape& shape = lanes_[lane];
-    const std::uint64_t begin = index_->begins(lane)[found];
-    const std::uint64_t into = key - counts_->of(lane)[found];
-    std::uint64_t start = begin + into;
-    if (rule_.count == StartRule::Count::kValues) {
-      start = PositionOfRow(reader_, begin) + into;
-    }
-    if (shape.extra && found == shape.last &&
-        into >= StartsOf(begin, shape.last_end)) {  // in the segment of the last row alone
-      const std::uint64_t rest = into - StartsOf(begin, shape.last_end);
-      start = shape.last_end + rest;
-      if (rule_.count == StartRule::Count::kValues) {
-        start = PositionOfRow(reader_, shape.last_end) + rest;
-      }
-    }
-    batch.starts_[place] = static_cast<std::int64_t>(
-        rule_.count == StartRule::Count::kValues ? start : start * options_.lanes + lane);
-  };
-  if (options_.lanes == 1) {
+  const std::vector<LaneSegments>& lanes = numbering_.lanes;
+  if (lanes.size() == 1) {
+    // All searches are in one list, so they can run side by side.
     keys_.resize(numbers.size());
     found_.resize(numbers.size());
     for (std::size_t i = 0; i < numbers.size(); ++i) {
-      keys_[i] = numbers[i] + lanes_[0].skipped;
+      keys_[i] = numbers[i] + lanes[0].skipped;
     }
-    SearchMany(counts_->of(0).data(), lanes_[0].last + 1, keys_, found_);
+    SearchMany(counts_->of(0).data(), lanes[0].last + 1, keys_, found_);
     for (std::size_t i = 0; i < numbers.size(); ++i) {
-      finish(0, keys_[i], found_[i], places[i]);
+      windows.starts[places[i]] = static_cast<std::int64_t>(StartIn(0, found_[i], keys_[i]));
     }
     return;
   }
+  const std::vector<std::uint64_t>& begins = numbering_.lane_begins;
   for (std::size_t i = 0; i < numbers.size(); ++i) {
-    const std::uint64_t lane = SearchOne(lane_begins_.data(), lane_begins_.size(), numbers[i]);
-    const std::uint64_t key = numbers[i] - lane_begins_[lane] + lanes_[lane].skipped;
-    const std::uint64_t found = SearchOne(counts_->of(lane).data(), lanes_[lane].last + 1, key);
-    finish(lane, key, found, places[i]);
+    const std::uint64_t lane = SearchOne(begins.data(), begins.size(), numbers[i]);
+    const std::uint64_t key = numbers[i] - begins[lane] + lanes[lane].skipped;
+    const std::uint64_t segment = SearchOne(counts_->of(lane).data(), lanes[lane].last + 1, key);
+    windows.starts[places[i]] = static_cast<std::int64_t>(StartIn(lane, segment, key));
   }
 }
 
 // --- padding ---
 
-// Turns the row a padded window starts (ends) at into its first stored row, lead and count.
-void StoreStarts::Pad(std::span<const std::uint64_t> places, WindowBatch& batch) {
+// Turns the row that a padded window starts at (kLeft: ends at) into its first stored row, and
+// writes how many rows it has and how many empty places come before them. Segments are looked up
+// here, window by window, as every row is a start and no counting was needed.
+void StoreStarts::Pad(std::span<const std::uint64_t> places, const WindowStarts& windows) {
   std::optional<std::scoped_lock<ForkMutex>> lock;
   if (by_segments()) {
     lock.emplace(index_->mutex());
   }
+  const EpochExtent& extent = numbering_.extent;
   const std::uint64_t lanes = options_.lanes;
-  std::uint64_t shaped = lanes;  // the lane of `shape`; none yet
-  LaneShape shape;
+  std::uint64_t lane_of_segments = lanes;  // `lanes`: `segments` is of no lane yet
+  LaneSegments segments;
   for (const std::uint64_t place : places) {
-    const auto row = static_cast<std::uint64_t>(batch.starts_[place]);
+    const auto row = static_cast<std::uint64_t>(windows.starts[place]);
     const std::uint64_t lane = row % lanes;
     const std::uint64_t at = row / lanes;
     std::uint64_t begin = 0;
-    std::uint64_t end = RowsOfLane(lane, extent_.rows);
+    std::uint64_t end = RowsOfLane(lane, extent.rows);
     if (by_segments()) {
-      if (lane != shaped) {
-        shape = ShapeOf(lane);
-        shaped = lane;
+      if (lane != lane_of_segments) {
+        segments = SegmentsOf(extent, lane);
+        lane_of_segments = lane;
       }
-      if (shape.extra && at == shape.last_end) {
+      if (segments.has_extra && at == segments.last_end) {
         begin = at;
       } else {
         const WordList& begins = index_->begins(lane);
-        const std::uint64_t segment = SearchOne(begins.data(), shape.last + 1, at);
+        const std::uint64_t segment = SearchOne(begins.data(), segments.last + 1, at);
         begin = begins[segment];
-        end = segment == shape.last ? shape.last_end : begins[segment + 1];
+        end = segment == segments.last ? segments.last_end : begins[segment + 1];
       }
     }
     std::uint64_t count = std::min(options_.length, end - at);
     if (options_.pad == SamplePad::kLeft) {
       count = std::min(options_.length, at - begin + 1);
-      batch.starts_[place] = static_cast<std::int64_t>(row - (count - 1) * lanes);
+      windows.starts[place] = static_cast<std::int64_t>(row - (count - 1) * lanes);
     }
-    batch.count_[place] = static_cast<std::uint32_t>(count);
-    batch.lead_[place] =
+    windows.count[place] = static_cast<std::uint32_t>(count);
+    windows.lead[place] =
         static_cast<std::uint32_t>(options_.pad == SamplePad::kLeft ? options_.length - count : 0);
   }
 }
 
-void StoreStarts::ToPositions(std::span<const std::uint64_t> places, WindowBatch& batch) {
+// Windows of values that start at rows are drawn as rows; here they become positions.
+void StoreStarts::ToPositions(std::span<const std::uint64_t> places,
+                              const WindowStarts& windows) const {
   std::vector<Row> rows(places.size());
   std::vector<Position> positions(places.size());
   for (std::size_t i = 0; i < places.size(); ++i) {
-    rows[i] = batch.starts_[places[i]];
+    rows[i] = windows.starts[places[i]];
   }
   reader_.PositionOf(rows, positions);
   for (std::size_t i = 0; i < places.size(); ++i) {
-    batch.starts_[places[i]] = positions[i];
+    windows.starts[places[i]] = positions[i];
   }
 }
 
 void StoreStarts::Resolve(std::span<const std::uint64_t> numbers,
-                          std::span<const std::uint64_t> places, WindowBatch& batch) {
+                          std::span<const std::uint64_t> places, const WindowStarts& windows) {
+  STREAM_STORE_ASSERT(
+      std::ranges::all_of(numbers, [&](auto number) { return number < count(); }) &&
+      std::ranges::all_of(places, [&](auto place) { return place < windows.starts.size(); }) &&
+      numbers.size() == places.size());
   if (numbers.empty()) {
     return;
   }
   if (by_segments() && !padded()) {
-    ResolveSegments(numbers, places, batch);
+    ResolveSegments(numbers, places, windows);
   } else {
-    ResolveRange(numbers, places, batch);
+    ResolveRange(numbers, places, windows);
   }
   if (rows_by_values()) {
-    ToPositions(places, batch);
+    ToPositions(places, windows);
   } else if (padded()) {
-    Pad(places, batch);
+    Pad(places, windows);
   }
 }
 
 std::string StoreStarts::Describe() {
-  std::string text = StrCat(view().row_count, " rows");
-  if (extent_.rows != view().row_count) {
-    text += StrCat(" (", extent_.rows, " complete)");
-  }
-  if (in_values()) {
-    text += StrCat(", ", view().value_count, " values");
+  const auto counted = [](std::uint64_t count, const char* unit) {
+    return StrCat(count, " ", unit, count == 1 ? "" : "s");
+  };
+  std::string text = in_values() ? StrCat(counted(view().value_count, "value"), " in ") : "";
+  text += counted(view().row_count, "row");
+  if (numbering_.extent.rows != view().row_count) {
+    text += StrCat(" (", numbering_.extent.rows, " complete)");
   }
   if (by_segments()) {
     const std::scoped_lock lock(index_->mutex());
-    text += StrCat(" in ", extent_.rows == 0 ? 0 : index_->segments(), " segments");
+    text +=
+        StrCat(" in ", counted(numbering_.extent.rows == 0 ? 0 : index_->segments(), "segment"));
   }
   return text;
 }

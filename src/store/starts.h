@@ -1,8 +1,17 @@
 // StoreStarts: the valid starts of one store, numbered from 0.
 //
-// An extent says how much of the store counts: an epoch keeps its extent while the store and the
-// index of segments grow. Without segments the starts are one range of positions or rows; with
-// segments they are counted segment by segment. Who uses it: sampler.cc.
+// A sampler draws numbers; StoreStarts turns them into the positions or rows where windows start.
+// Without segments the starts are one range, so a number is an offset. With segments they are
+// counted segment by segment, so a number is found by a binary search over running sums.
+//
+// An extent says how much of the store counts. An epoch keeps its extent while the store and the
+// shared index of segments (segment_index.h) grow, so nothing here may depend on the part of
+// the index beyond the extent.
+//
+// Rows of a lane are counted within the lane: row q of lane l is row q * lanes + l of the store.
+//
+// Who uses it: sampler.cc. Thread rules: an object belongs to one thread; it locks the index, which
+// samplers of other threads share.
 #pragma once
 
 #include <cstdint>
@@ -19,60 +28,90 @@
 
 namespace stream_store::internal {
 
+/// Where the windows of a batch lie: the columns that StoreStarts::Resolve() fills, one element per
+/// window. They point into the batch, which must outlive the call.
+struct WindowStarts {
+  std::span<std::int64_t> starts;  ///< position or row of the first stored place
+  std::span<std::uint32_t> lead;   ///< empty places before it; without padding, an empty span
+  std::span<std::uint32_t> count;  ///< stored rows from there on; without padding, an empty span
+};
+
 class StoreStarts {
  public:
-  /// Throws Error(kInvalidArgument) for segment_by.
+  /// Throws Error(kInvalidArgument) for segment_by, as CheckCutFields().
   StoreStarts(Reader reader, const SamplerOptions& options);
 
   const Reader& reader() const noexcept { return reader_; }
 
-  /// Rows that Follow() or Restore() would add to the index.
+  /// Rows that Follow() or Restore() would add to the index; 0 without segments.
   std::uint64_t UnscannedRows();
 
-  /// Moves the extent to what is stored now.
+  /// Moves the extent to the rows and values stored now.
   void Follow();
 
-  /// Sets the extent of an epoch. Throws Error(kInvalidArgument) if the store has less.
+  /// Valid starts in the rows and values stored now; the extent stays as it is.
+  std::uint64_t CountNow();
+
+  /// Sets the extent of an epoch. Throws Error(kInvalidArgument) if the store has less; nothing
+  /// changed then.
   void Restore(const EpochExtent& extent);
 
-  const EpochExtent& extent() const noexcept { return extent_; }
+  const EpochExtent& extent() const noexcept { return numbering_.extent; }
 
   /// Valid starts within the extent.
-  std::uint64_t count() const noexcept { return count_; }
+  std::uint64_t count() const noexcept { return numbering_.count; }
 
   /// Writes window `places[i]` of the batch as start number `numbers[i]` of this store.
-  /// REQUIRES: numbers below count(); the batch has room.
+  /// REQUIRES: numbers[i] < count(), places[i] < windows.starts.size(), numbers.size() ==
+  /// places.size().
   void Resolve(std::span<const std::uint64_t> numbers, std::span<const std::uint64_t> places,
-               WindowBatch& batch);
+               const WindowStarts& windows);
 
-  /// "5 rows in 2 segments", for the message that there is no start.
+  /// "5 rows in 2 segments", for the message that there is no valid start.
   std::string Describe();
 
  private:
-  // The segments of a lane within the extent: those that begin in the first `known` of the index,
-  // and perhaps one more of a single row.
-  struct LaneShape {
+  // The segments of a lane within an extent: those of the index that begin before the extent's last
+  // row, and possibly one more, of that row alone. The last row of the store may still grow, so the
+  // index does not hold it yet, but an extent can include it.
+  struct LaneSegments {
     std::uint64_t rows = 0;      // of the lane
-    std::uint64_t last = 0;      // number of the last segment of the index
-    std::uint64_t last_end = 0;  // where that ends
-    bool extra = false;          // one more segment: the lane's last row
-    std::uint64_t skipped = 0;   // starts before the first row that is wanted
+    std::uint64_t last = 0;      // number of the last segment that the index holds
+    std::uint64_t last_end = 0;  // the row after the last one of that segment
+    bool has_extra = false;      // one more segment follows: the lane's last row
+    std::uint64_t skipped = 0;   // starts of the lane before the first wanted row
   };
 
-  void SetExtent(const EpochExtent& extent);
-  void CountRange();
-  void CountSegments();
-  LaneShape ShapeOf(std::uint64_t lane) const;
+  // The starts of an extent, counted.
+  struct Numbering {
+    EpochExtent extent;
+    std::uint64_t first_row = 0;  // starts are wanted in rows [first_row, end_row)
+    std::uint64_t end_row = 0;
+    std::uint64_t count = 0;
+    std::uint64_t first = 0;                 // without segments: start number 0
+    std::vector<LaneSegments> lanes;         // with segments
+    std::vector<std::uint64_t> lane_begins;  // with segments: number of each lane's first start
+  };
+
+  EpochExtent ExtentNow();
+  void ExtendIndex(std::uint64_t final_rows);
+  void Number(const EpochExtent& extent, Numbering& made);
+  void CountRange(Numbering& made) const;
+  void CountSegments(Numbering& made);
+  LaneSegments SegmentsOf(const EpochExtent& extent, std::uint64_t lane) const;
   std::uint64_t RowsOfLane(std::uint64_t lane, std::uint64_t rows) const;
   std::uint64_t EndPositionOf(std::uint64_t row) const;
-  std::uint64_t StartsOf(std::uint64_t begin, std::uint64_t end) const;
-  std::uint64_t StartsBefore(std::uint64_t lane, const LaneShape& shape, std::uint64_t row) const;
+  std::uint64_t StartsBetween(const EpochExtent& extent, std::uint64_t begin,
+                              std::uint64_t end) const;
+  std::uint64_t StartsBefore(const EpochExtent& extent, std::uint64_t lane,
+                             const LaneSegments& segments, std::uint64_t row) const;
+  std::uint64_t StartIn(std::uint64_t lane, std::uint64_t segment, std::uint64_t number) const;
   void ResolveRange(std::span<const std::uint64_t> numbers, std::span<const std::uint64_t> places,
-                    WindowBatch& batch);
+                    const WindowStarts& windows) const;
   void ResolveSegments(std::span<const std::uint64_t> numbers,
-                       std::span<const std::uint64_t> places, WindowBatch& batch);
-  void Pad(std::span<const std::uint64_t> places, WindowBatch& batch);
-  void ToPositions(std::span<const std::uint64_t> places, WindowBatch& batch);
+                       std::span<const std::uint64_t> places, const WindowStarts& windows);
+  void Pad(std::span<const std::uint64_t> places, const WindowStarts& windows);
+  void ToPositions(std::span<const std::uint64_t> places, const WindowStarts& windows) const;
 
   const View& view() const noexcept;
 
@@ -90,17 +129,11 @@ class StoreStarts {
   const SamplerOptions options_;
   StartRule rule_;
   std::shared_ptr<SegmentIndex> index_;  // null without segment_by
-  std::shared_ptr<StartCounts> counts_;  // null also where windows are padded
-  EpochExtent extent_;
-  bool followed_ = false;
-  std::uint64_t seen_records_ = 0;  // of the view that extent_ follows
-  std::uint64_t first_row_ = 0;     // starts are wanted in [first_row_, last_row_)
-  std::uint64_t last_row_ = 0;
-  std::uint64_t first_ = 0;  // a range: the start numbered 0
-  std::uint64_t count_ = 0;
-  std::vector<LaneShape> lanes_;            // with segments
-  std::vector<std::uint64_t> lane_begins_;  // with segments: number of each lane's first start
-  std::vector<std::uint64_t> keys_;         // of the call under way
+  std::shared_ptr<StartCounts> counts_;  // null without segment_by, and where windows are padded
+  Numbering numbering_;
+  bool followed_ = false;            // numbering_ is that of a Follow(), not of a restored epoch
+  std::uint64_t seen_records_ = 0;   // records of the View that Follow() numbered
+  std::vector<std::uint64_t> keys_;  // of the call under way; members to keep their memory
   std::vector<std::uint64_t> found_;
 };
 

@@ -1,15 +1,17 @@
-// Building layout templates. The hot half, finding them, is in the header.
+// Building layout templates. Finding them is hot, and in the header.
 #include "store/template_cache.h"
+
+#include <memory>
 
 namespace stream_store::internal {
 namespace {
 
-// What NumberOf() does with a word of this field.
+// How NumberOf() converts a word of a field: as float64 bits, as an integer, or in another way.
 enum class NumberKind { kFloat, kInteger, kOther };
 
 NumberKind NumberKindOf(const Encoding& encoding) {
   if (encoding.packed) {
-    return NumberKind::kInteger;  // the number of the word
+    return NumberKind::kInteger;  // a packed word counts as an int64
   }
   if (encoding.kind == WordKind::kFloat) {
     return NumberKind::kFloat;
@@ -17,52 +19,52 @@ NumberKind NumberKindOf(const Encoding& encoding) {
   return encoding.dtype == DType::kUInt64 ? NumberKind::kOther : NumberKind::kInteger;
 }
 
-void CheckInsertable(const View& view, std::uint32_t offset, LayoutTemplate& slot) {
-  slot.fields.clear();
-  slot.plain_numbers = true;
-  slot.total =
-      ForEachField(view, offset, [&](TypeId type, std::uint64_t begin, std::uint64_t length) {
-        slot.fields.push_back(
-            {type, static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(length)});
-        if (NumberKindOf(view.store_schema->encodings[type]) == NumberKind::kOther) {
-          slot.plain_numbers = false;
-        }
-      });
-}
-
-void ClearColumn(TemplateColumn& column) {
+void Clear(TemplateColumn& column) {
   column.values.clear();
   column.period_values = 0;
+}
+
+// Checks and writes out a layout; false if it is too long after all.
+[[gnu::noinline]] bool Fill(const View& view, std::uint32_t layout, LayoutTemplate& made) {
+  made.fields.clear();
+  made.plain_numbers = true;
+  made.total =
+      ForEachField(view, layout, [&](TypeId type, std::uint64_t begin, std::uint64_t length) {
+        made.fields.push_back(
+            {type, static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(length)});
+        if (NumberKindOf(view.store_schema->encodings[type]) == NumberKind::kOther) {
+          made.plain_numbers = false;
+        }
+      });
+  if (made.total > kTemplateValues || made.fields.size() > kTemplateValues) {
+    return false;
+  }
+  Clear(made.types);
+  Clear(made.offsets);
+  Clear(made.integers);
+  for (const LayoutTemplate::FieldRun& field : made.fields) {
+    made.types.values.insert(made.types.values.end(), field.length, field.type);
+  }
+  return true;
 }
 
 }  // namespace
 
 TemplateCache& TemplateCache::ForThread() {
-  thread_local TemplateCache cache;
-  return cache;
+  // On the heap: the space for thread-local variables of a shared library is small.
+  thread_local const auto cache = std::make_unique<TemplateCache>();
+  return *cache;
 }
 
-LayoutTemplate* TemplateCache::Insert(const View& view, std::uint32_t offset,
-                                      LayoutTemplate& slot) {
-  const LayoutRef layout = LayoutAt(view, offset);
-  if (layout.total > kTemplateValues || layout.fields > kTemplateValues) {
+LayoutTemplate* TemplateCache::Insert(const View& view, std::uint32_t layout) {
+  // Looked at before a template is overwritten: a long layout must not take the slot of a short
+  // one. Fill() tests the length again, since a hostile writer may change the words in between.
+  const LayoutRef words = LayoutAt(view, layout);
+  if (words.total > kTemplateValues || words.fields > kTemplateValues) {
     return nullptr;
   }
-  slot.used = false;  // until all of it is there
-  CheckInsertable(view, offset, slot);
-  if (slot.total > kTemplateValues || slot.fields.size() > kTemplateValues) {
-    return nullptr;  // changed in between
-  }
-  ClearColumn(slot.types);
-  ClearColumn(slot.offsets);
-  ClearColumn(slot.integers);
-  for (const LayoutTemplate::FieldRun& field : slot.fields) {
-    slot.types.values.insert(slot.types.values.end(), field.length, field.type);
-  }
-  slot.mapping_key = view.mapping_key;
-  slot.offset = offset;
-  slot.used = true;
-  return &slot;
+  return templates_.Insert(view, layout,
+                           [&](LayoutTemplate& made) { return Fill(view, layout, made); });
 }
 
 TemplateColumn& OffsetsOf(LayoutTemplate& layout) {
@@ -91,6 +93,7 @@ TemplateColumn& IntegersOf(const View& view, LayoutTemplate& layout) {
 }
 
 void RepeatColumn(const LayoutTemplate& layout, TemplateColumn& column) {
+  STREAM_STORE_ASSERT(layout.total > 0);
   const std::uint64_t repeats = (kRepeatValues + layout.total - 1) / layout.total;
   std::vector<std::int64_t>& values = column.values;
   values.reserve(layout.total * (repeats + 1));

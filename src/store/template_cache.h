@@ -1,27 +1,32 @@
 // Layout templates: a layout checked once and written out value by value, so that the types of a
 // window are copies.
 //
-// Each thread keeps kTemplates of them, found by mapping and word offset. Longer layouts than
-// kTemplateValues are not kept: their readers walk the layout's words with ForEachField(). Who uses
-// it: windows, gather, index and rows. Thread rules: a cache belongs to one thread.
+// Each thread keeps the templates of the layouts it met last. Layouts longer than kTemplateValues
+// have none: writing them out would cost more than it saves, so their readers walk the layout's
+// words with ForEachField().
+//
+// Who uses it: windows.cc, gather.cc and number.h use templates; index.cc, scan.cc, row_plans.cc
+// and segment_cuts.cc use ForEachField() only. Thread rules: a cache belongs to one thread.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
+#include "base/assert.h"
 #include "storage/view.h"
+#include "store/layout_cache.h"
 
 namespace stream_store::internal {
 
-inline constexpr std::uint64_t kTemplates = 64;
-inline constexpr std::uint64_t kTemplateValues =
-    512;  ///< values, and fields, of a layout that is kept
-inline constexpr std::uint64_t kRepeatValues =
-    512;  ///< least length of the repeats that follow a first period
+/// Most values, and most fields, of a layout with a template.
+inline constexpr std::uint64_t kTemplateValues = 512;
 
-/// Calls visit(type, begin, length) for every field-write of a layout, begin counted in values of
-/// the record, and returns the total. Every type exists, types rise, lengths sum to the total.
-/// Throws Error(kCorrupt).
+/// Least length of the repeats that follow the first period of a template column.
+inline constexpr std::uint64_t kRepeatValues = 512;
+
+/// Calls visit(type, begin, length) for each field-write of a layout, `begin` counted in values of
+/// the record, and returns the total. Throws Error(kCorrupt) unless each type exists, types rise
+/// and lengths sum to the total; visit() may have been called for the first field-writes by then.
 template <class Visit>
 std::uint64_t ForEachField(const View& view, std::uint32_t offset, const Visit& visit) {
   const LayoutRef layout = LayoutAt(view, offset);
@@ -33,29 +38,29 @@ std::uint64_t ForEachField(const View& view, std::uint32_t offset, const Visit& 
     const std::uint64_t type = WordType(word);
     const std::uint64_t length = WordLength(word);
     if (type < least_type || type >= known_types) {
-      ThrowCorruptLayout(view, offset, "type ids do not rise or exist");
+      ThrowCorruptLayout(view, offset, "expected type ids that rise and are in the schema");
     }
     if (length > layout.total - begin) {
-      ThrowCorruptLayout(view, offset, "lengths pass the total");
+      ThrowCorruptLayout(view, offset, "expected lengths whose sum is the total but it is more");
     }
     visit(static_cast<TypeId>(type), begin, length);
     begin += length;
     least_type = type + 1;
   }
   if (begin != layout.total) {
-    ThrowCorruptLayout(view, offset, "lengths do not reach the total");
+    ThrowCorruptLayout(view, offset, "expected lengths whose sum is the total but it is less");
   }
   return layout.total;
 }
 
-/// One value per value of a layout, followed by repeats once somebody reads a run of equal records.
+/// One element per value of a record. Once a read needs several records of the layout in a row, the
+/// elements are repeated, so that a copy of any phase and up to period_values elements is one copy.
 struct TemplateColumn {
   std::vector<std::int64_t> values = {};
-  std::uint64_t period_values =
-      0;  ///< a multiple of the total that a copy from any phase may take; 0: no repeats
+  std::uint64_t period_values = 0;  ///< a multiple of the total; 0: not repeated yet
 };
 
-/// A short layout, written out. REQUIRES of its users: phase < total.
+/// A short layout, written out. Users index its columns with a phase below `total`.
 struct LayoutTemplate {
   struct FieldRun {
     TypeId type;
@@ -63,15 +68,12 @@ struct LayoutTemplate {
     std::uint32_t length;
   };
 
-  std::uint64_t mapping_key = 0;
-  std::uint32_t offset = 0;
-  bool used = false;
-  bool plain_numbers = false;  ///< `integers` is enough to tell numbers; else NumberOf() each
-  std::uint64_t total = 0;     ///< values of a record, <= kTemplateValues
+  bool plain_numbers = false;         ///< each value is an integer or float64, as `integers` says
+  std::uint64_t total = 0;            ///< values of a record, <= kTemplateValues
   std::vector<FieldRun> fields = {};  ///< field-writes in order
   TemplateColumn types = {};          ///< type id of each value
-  TemplateColumn offsets = {};   ///< place of each value in its field-write; empty until wanted
-  TemplateColumn integers = {};  ///< -1: an integer word, 0: float64 bits; empty until wanted
+  TemplateColumn offsets = {};   ///< place of each value in its field-write; empty until needed
+  TemplateColumn integers = {};  ///< -1: an integer word, 0: float64 bits; empty until needed
 };
 
 /// The templates of one thread.
@@ -82,27 +84,24 @@ class TemplateCache {
 
   /// The template of a layout, or null if it is too long for one. Valid until the next Find() of
   /// another layout. Throws Error(kCorrupt).
-  LayoutTemplate* Find(const View& view, std::uint32_t offset) {
-    // Offsets of different layouts differ by a few words: a multiplication spreads them over the
-    // slots.
-    LayoutTemplate& slot = slots_[offset * 0x9e3779b1U >> 26];
-    if (slot.used && slot.offset == offset && slot.mapping_key == view.mapping_key) [[likely]] {
-      return &slot;
+  LayoutTemplate* Find(const View& view, std::uint32_t layout) {
+    if (LayoutTemplate* found = templates_.Find(view, layout); found != nullptr) [[likely]] {
+      return found;
     }
-    return Insert(view, offset, slot);
+    return Insert(view, layout);
   }
 
  private:
-  static LayoutTemplate* Insert(const View& view, std::uint32_t offset, LayoutTemplate& slot);
+  LayoutTemplate* Insert(const View& view, std::uint32_t layout);
 
-  std::vector<LayoutTemplate> slots_{kTemplates};  // on the heap: thread-local storage is scarce
+  LayoutCache<LayoutTemplate, 6> templates_;
 };
 
-/// The integers or offsets of a template, written out on the first call.
+/// The offsets or integers of a template, written out by the first call: few reads want them.
 TemplateColumn& OffsetsOf(LayoutTemplate& layout);
 TemplateColumn& IntegersOf(const View& view, LayoutTemplate& layout);
 
-/// Gives a column its repeats. REQUIRES: total > 0.
+/// Repeats the first period of a column. REQUIRES: layout.total > 0.
 void RepeatColumn(const LayoutTemplate& layout, TemplateColumn& column);
 
 }  // namespace stream_store::internal

@@ -1,15 +1,23 @@
 // Copies and fills of words with 32-byte vectors, for loops where a call of memcpy would cost more
 // than the copy.
 //
-// Everything here is inlined into its caller and takes its instruction set: AVX2 in functions
-// marked for it, pairs of 16-byte registers elsewhere. Only Fill*Padded() stores past its end, into
-// room its caller vouches for.
+// Everything here is inlined into its caller and uses its instruction set: AVX2 in functions marked
+// for it, pairs of 16-byte registers elsewhere. Only StoreWide() and FillPadded() store past the
+// words asked for; their callers own that memory.
+//
+// Who uses it: windows.cc, number.cc, row_kernels.cc, prefetch.h. Thread rules: pure functions.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
 
+#include "base/assert.h"
+
 #define STREAM_STORE_INLINE [[gnu::always_inline]] inline
+
+// For a lambda, after its parameters. A lambda that is not inlined into a function marked
+// STREAM_STORE_AVX2 is compiled for the baseline instruction set.
+#define STREAM_STORE_INLINE_LAMBDA __attribute__((always_inline))
 
 // STREAM_STORE_AVX2: marks the second copy of a hot function, chosen at run time by Avx2InUse().
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -22,7 +30,7 @@
 
 namespace stream_store::internal {
 
-/// Whether hot functions take their AVX2 copy. Tests turn it off to reach the other one.
+/// Whether hot functions run their AVX2 copy. Tests turn it off to reach the other one.
 inline bool& Avx2InUse() noexcept {
 #if STREAM_STORE_HAS_AVX2_COPY
   static bool in_use = __builtin_cpu_supports("avx2") != 0;
@@ -41,8 +49,8 @@ STREAM_STORE_INLINE void CopyOneWide(std::int64_t* out, const std::int64_t* in) 
   std::memcpy(out, &words, sizeof(words));
 }
 
-/// Copies exactly `count` words; ranges do not overlap. The end is stored twice rather than word by
-/// word.
+/// Copies exactly `count` words; ranges must not overlap. The last vector may overlap the one
+/// before it, which costs less than copying the rest word by word.
 STREAM_STORE_INLINE void CopyWords(std::int64_t* __restrict out, const std::int64_t* __restrict in,
                                    std::uint64_t count) noexcept {
   if (count < kWide) {
@@ -91,10 +99,11 @@ constexpr std::uint64_t PaddedWords(std::uint64_t count) noexcept {
   return (count + kWide - 1) & ~(kWide - 1);
 }
 
-/// Fills PaddedWords(count) words: faster, where what lies behind is written later. REQUIRES: count
-/// > 0.
+/// Fills PaddedWords(count) words: faster than FillWords() if the words after `count` are written
+/// later. REQUIRES: count > 0.
 STREAM_STORE_INLINE void FillPadded(std::int64_t* out, std::int64_t value,
                                     std::uint64_t count) noexcept {
+  STREAM_STORE_ASSERT(count > 0);
   StoreWide(out, value);
   for (std::uint64_t i = kWide; i < count; i += kWide) {
     StoreWide(out + i, value);

@@ -1,4 +1,4 @@
-// Verify, Repair and Checkpoint: the public doors to the scan and the copy.
+// Verify(), Repair() and Reader::Checkpoint(): the public functions of the scan and the copy.
 #include "stream_store/verify.h"
 
 #include <algorithm>
@@ -19,14 +19,15 @@ using internal::Cursor;
 using internal::DamagedFiles;
 using internal::kLiveLockByte;
 using internal::LiveWords;
-using internal::Scan;
+using internal::StoreScan;
 using internal::StrCat;
 
 namespace {
 
-// Opens what is there; what is not is a finding of the scan to come.
-struct Opened {
-  explicit Opened(const std::filesystem::path& path)
+// The files of a store as far as they can be opened, and whether a writer has it open. Files that
+// cannot be opened are findings.
+struct FilesToScan {
+  explicit FilesToScan(const std::filesystem::path& path)
       : files(DamagedFiles::Open(
             path, [this](Finding finding) { missing.push_back(std::move(finding)); })) {
     live = HasWriter();
@@ -41,7 +42,8 @@ struct Opened {
     return files.control == nullptr ? 0 : files.Live(&LiveWords::session);
   }
 
-  // What was taken for a store at rest changed under the scan.
+  // Whether a writer opened the store during the scan, which had found none. A writer that has come
+  // and gone shows in the session number.
   bool WriterCame() const { return !live && (HasWriter() || Session() != session); }
 
   std::vector<Finding> missing;
@@ -50,9 +52,10 @@ struct Opened {
   std::uint64_t session = 0;
 };
 
-// A store as it was opened, and what the scan of it found.
-struct Scanned {
-  Scanned(const std::filesystem::path& path, const VerifyOptions& options, bool to_first_damage)
+// The files of a store and the scan of them.
+struct ScannedFiles {
+  ScannedFiles(const std::filesystem::path& path, const VerifyOptions& options,
+               bool to_first_damage)
       : opened(path), scan(opened.files, opened.live, options) {
     for (const Finding& finding : opened.missing) {
       scan.Add(finding);
@@ -60,17 +63,17 @@ struct Scanned {
     scan.Run(to_first_damage);
   }
 
-  Opened opened;
-  Scan scan;
+  FilesToScan opened;
+  StoreScan scan;
 };
 
-// Scans what is at `path`, and does so again where a writer came meanwhile and something was found,
-// which may be no more than what that writer did.
-std::unique_ptr<Scanned> ScanPath(const std::filesystem::path& path, const VerifyOptions& options,
-                                  bool to_first_damage) {
+// Scans the store at `path`. If a writer came during the scan and there are findings, they may be
+// caused by that writer, so the scan is repeated, up to kAttempts in all.
+std::unique_ptr<ScannedFiles> ScanPath(const std::filesystem::path& path,
+                                       const VerifyOptions& options, bool to_first_damage) {
   constexpr int kAttempts = 5;
   for (int attempt = 1;; ++attempt) {
-    auto scanned = std::make_unique<Scanned>(path, options, to_first_damage);
+    auto scanned = std::make_unique<ScannedFiles>(path, options, to_first_damage);
     if (scanned->scan.report().findings.empty() || !scanned->opened.WriterCame() ||
         attempt == kAttempts) {
       return scanned;
@@ -93,7 +96,7 @@ VerifyReport Verify(const Reader& reader, const VerifyOptions& options) {
   internal::ReadSource& source = *internal::ReaderAccess::SourceOf(reader);
   const DamagedFiles files =
       DamagedFiles::FromOpenStore(source.files(), internal::ReaderAccess::ViewOf(reader));
-  Scan scan(files, reader.live(), options);
+  StoreScan scan(files, reader.live(), options);
   scan.Run(/*to_first_damage=*/false);
   source.CheckNotTruncated();
   return std::move(scan.report());
@@ -101,34 +104,36 @@ VerifyReport Verify(const Reader& reader, const VerifyOptions& options) {
 
 RepairReport Repair(const std::filesystem::path& path, const std::filesystem::path& into,
                     const Progress& progress) {
-  const std::unique_ptr<Scanned> scanned =
+  const std::unique_ptr<ScannedFiles> scanned =
       ScanPath(path, {.progress = progress}, /*to_first_damage=*/true);
   const auto& [opened, scan] = *scanned;
   if (!opened.files.verifiable()) {
     throw Error(ErrorCode::kCorrupt,
-                StrCat(opened.files.path, ": repair: nothing can be told of this store: ",
+                StrCat(opened.files.path,
+                       ": repair: expected readable identity, schema and data files but found: ",
                        opened.missing.empty() ? "" : FindingText(opened.missing.front())));
   }
   const Cursor end = internal::CopyStore(opened.files, scan.good().records, into, progress);
-  const VerifyReport& seen = scanned->scan.report();
+  const VerifyReport& report = scanned->scan.report();
   return RepairReport{.records = end.records,
                       .rows = end.rows,
                       .values = end.values,
-                      .rows_lost = seen.rows > end.rows ? seen.rows - end.rows : 0,
-                      .findings = seen.findings};
+                      .rows_lost = report.rows > end.rows ? report.rows - end.rows : 0,
+                      .findings = report.findings};
 }
 
 std::uint64_t Reader::Checkpoint(
     const std::filesystem::path& path,
     const std::function<void(std::uint64_t, std::uint64_t)>& progress) const {
   const DamagedFiles files = DamagedFiles::FromOpenStore(source_->files(), *view_);
-  const auto told = [&](std::uint64_t done, std::uint64_t total) {
+  // A truncation during the copy could mix old and new records, so it is looked for on the way.
+  const auto check_and_report = [&](std::uint64_t done, std::uint64_t total) {
     source_->CheckNotTruncated();
     if (progress) {
       progress(done, total);
     }
   };
-  return internal::CopyStore(files, view_->record_count, path, told).rows;
+  return internal::CopyStore(files, view_->record_count, path, check_and_report).rows;
 }
 
 }  // namespace stream_store

@@ -1,5 +1,6 @@
-// What Verify() and Repair() look at, in order: control, sizes, records with all they stand for,
-// hints on the way, the sentinel.
+// The checks of Verify() and Repair(), in their order. Severities: damage is data that was lost or
+// that reads would refuse; a notice is harmless, since the next writer or reader repairs or ignores
+// it.
 #include "store/verify_scan.h"
 
 #include <algorithm>
@@ -11,17 +12,17 @@
 namespace stream_store::internal {
 namespace {
 
-constexpr std::uint64_t kTellBytes = 16 << 20;
-constexpr std::uint64_t kRecordsATime = 1 << 16;
+constexpr std::uint64_t kProgressBytes = 16 << 20;  // between progress reports
+constexpr std::uint64_t kRecordsPerRun = 1 << 16;   // between chances to report progress
 
-std::string RecordText(const VerifiedRecord& seen) {
-  return StrCat("start ", seen.record.start, ", row ", RowOfRecord(seen.record.row_session),
-                ", step ", seen.record.step, ", layout ", seen.record.layout);
+std::string RecordText(const Record& record) {
+  return StrCat("start ", record.start, ", row ", RowOfRecord(record.row_session), ", step ",
+                record.step, ", layout ", record.layout);
 }
 
 }  // namespace
 
-void Scan::Add(Finding finding) {
+void StoreScan::Add(Finding finding) {
   std::uint64_t& count =
       finding.severity == Finding::Severity::kDamage ? report_.damages : report_.notices;
   count += 1;
@@ -30,19 +31,19 @@ void Scan::Add(Finding finding) {
   }
 }
 
-void Scan::Damage(const char* file, std::uint64_t offset, std::string subject, std::string expected,
-                  std::string found) {
+void StoreScan::Damage(const char* file, std::uint64_t offset, std::string subject,
+                       std::string expected, std::string found) {
   Add({Finding::Severity::kDamage, file, offset, std::move(subject), std::move(expected),
        std::move(found)});
 }
 
-void Scan::Notice(const char* file, std::uint64_t offset, std::string subject, std::string expected,
-                  std::string found) {
+void StoreScan::Notice(const char* file, std::uint64_t offset, std::string subject,
+                       std::string expected, std::string found) {
   Add({Finding::Severity::kNotice, file, offset, std::move(subject), std::move(expected),
        std::move(found)});
 }
 
-void Scan::Run(bool to_first_damage) {
+void StoreScan::Run(bool to_first_damage) {
   if (files_.control != nullptr && files_.identity) {
     try {
       CheckControl();
@@ -54,33 +55,34 @@ void Scan::Run(bool to_first_damage) {
     return;
   }
   try {
-    RecordVerifier image({.values = files_.values,
-                          .records = files_.records,
-                          .layouts = files_.layouts,
-                          .seed = files_.identity->checksum_seed,
-                          .encodings = files_.encodings});
+    RecordVerifier verifier({.values = files_.values,
+                             .records = files_.records,
+                             .layouts = files_.layouts,
+                             .seed = files_.identity->checksum_seed,
+                             .encodings = files_.encodings});
     if (files_.hints != nullptr) {
       position_hints_.emplace(*files_.hints);
       row_hints_.emplace(*files_.hints);
     }
-    CheckSizes(image);
-    Walk(image, to_first_damage);
+    CheckSizes(verifier);
+    CheckRecords(verifier, to_first_damage);
   } catch (const Error& error) {
-    if (telling_) {
-      throw;  // the caller's own
+    if (calling_progress_) {
+      throw;  // an error of the caller, not of a file
     }
     Damage(kRecordsName, 0, "the data files", "readable bytes", error.what());
   }
 }
 
-void Scan::ReadSlots() {
+void StoreScan::ReadSlots() {
   for (const int which : {0, 1}) {
     std::array<std::byte, kSlotBytes> bytes{};
     const auto at = static_cast<std::size_t>(which);
     const std::size_t count = files_.control->ReadAt(bytes, kSlotOffset[which]);
     const auto there = std::span<const std::byte>(bytes).first(count);
     slots_[at] = DecodeSlot(there, files_.identity->id);
-    // A sync under way, or a power cut in one, leaves one slot torn; that is what the other is for.
+    // A torn slot is not damage: a sync under way, or a power failure during one, leaves one slot
+    // torn, and the other holds the sync before.
     if (!slots_[at]) {
       Notice(kControlName, kSlotOffset[which], StrCat("slot ", which), "a valid sync slot",
              SlotProblem(there, files_.identity->id));
@@ -95,7 +97,7 @@ void Scan::ReadSlots() {
   }
 }
 
-void Scan::ExpectZeros(std::uint64_t begin, std::uint64_t end, const char* subject) {
+void StoreScan::ExpectZeros(std::uint64_t begin, std::uint64_t end, const char* subject) {
   std::vector<std::byte> bytes(end - begin);
   bytes.resize(files_.control->ReadAt(bytes, begin));
   const auto bad = std::ranges::find_if(bytes, [](std::byte byte) { return byte != std::byte{0}; });
@@ -105,7 +107,7 @@ void Scan::ExpectZeros(std::uint64_t begin, std::uint64_t end, const char* subje
   }
 }
 
-void Scan::CheckControl() {
+void StoreScan::CheckControl() {
   published_ = files_.published;
   ReadSlots();
   ExpectZeros(kIdentityBytes, kLiveOffset, "after the identity");
@@ -125,8 +127,9 @@ void Scan::CheckControl() {
   report_.bytes += kControlBytes;
 }
 
-// Of a store that nobody writes. Opening believes none of them, so nothing here is damage.
-void Scan::CheckLiveWords() {
+// The live words of a store without a writer. Opening a store does not use them, so wrong ones are
+// not damage.
+void StoreScan::CheckLiveWords() {
   const auto expect = [&](std::uint64_t LiveWords::* word, std::uint64_t offset, const char* name,
                           std::uint64_t expected) {
     if (const std::uint64_t found = files_.Live(word); found != expected) {
@@ -149,8 +152,8 @@ void Scan::CheckLiveWords() {
   }
 }
 
-// What the store says it holds must lie inside the files.
-void Scan::CheckSizes(RecordVerifier& image) {
+// The entries that the slot and `published` count must lie inside the files.
+void StoreScan::CheckSizes(RecordVerifier& verifier) {
   const auto fits = [&](const char* name, std::uint64_t wanted, std::uint64_t there,
                         std::uint64_t bytes) {
     if (wanted > there) {
@@ -159,9 +162,9 @@ void Scan::CheckSizes(RecordVerifier& image) {
     }
   };
   if (slot_) {
-    fits(kRecordsName, slot_->records, image.record_capacity(), sizeof(Record));
-    fits(kValuesName, slot_->values, image.value_capacity(), sizeof(Value));
-    fits(kLayoutsName, slot_->layout_words, image.layout_capacity(), 8);
+    fits(kRecordsName, slot_->records, verifier.record_capacity(), sizeof(Record));
+    fits(kValuesName, slot_->values, verifier.value_capacity(), sizeof(Value));
+    fits(kLayoutsName, slot_->layout_words, verifier.layout_capacity(), 8);
   }
   const bool closed = slot_ && slot_->clean && !report_.live;
   end_ = !slot_ || !closed ? published_ : slot_->records;
@@ -169,16 +172,17 @@ void Scan::CheckSizes(RecordVerifier& image) {
     end_ = std::max(end_, slot_->records);
   }
   if (!files_.persistent || report_.live) {
-    fits(kRecordsName, end_, image.record_capacity(), sizeof(Record));
+    fits(kRecordsName, end_, verifier.record_capacity(), sizeof(Record));
   }
-  end_ = std::min(end_, image.record_capacity());
-  if (image.layout_capacity() > 0 && image.layout_word(0) != 0) {
+  end_ = std::min(end_, verifier.record_capacity());
+  if (verifier.layout_capacity() > 0 && verifier.layout_word(0) != 0) {
     Damage(kLayoutsName, 0, "word 0", "0, the empty layout", "something else");
   }
 }
 
-// Whether opening would end its walk here, behind the last sync, without a fault of the record.
-bool Scan::WalkEndsBefore(std::uint64_t row_session, std::uint64_t i) const {
+// Whether recovery would end before this record although it is valid. Records after the last sync
+// count only if they are of the last session: older ones are left over from before a truncation.
+bool StoreScan::OpeningEndsBefore(std::uint64_t row_session, std::uint64_t i) const {
   const std::uint16_t session = SessionOfRecord(row_session);
   if (!files_.persistent || report_.live) {
     return false;
@@ -186,76 +190,86 @@ bool Scan::WalkEndsBefore(std::uint64_t row_session, std::uint64_t i) const {
   if (slot_) {
     return i >= slot_->records && session != (slot_->session & 0xffff);
   }
-  // No slot says where the last session began; its records are those before the numbers go back.
+  // Without a slot, the last session is the one with the highest number: its records end where the
+  // numbers go back. The difference is signed because the 16 bits wrap.
   return static_cast<std::int16_t>(session - last_session_) < 0;
 }
 
-// False, and why in `finding`, if record i is not what it should be.
-bool Scan::Prove(RecordVerifier& image, std::uint64_t i, const Cursor* cursor, VerifiedRecord& seen,
-                 Finding& finding) {
+// Checks record i on its own and, if `cursor` is not null, as the next one after the cursor.
+StoreScan::CheckedRecord StoreScan::CheckRecord(RecordVerifier& verifier, std::uint64_t i,
+                                                const Cursor* cursor) {
+  CheckedRecord checked;
+  VerifiedRecord& record = checked.record;
   try {
-    seen = image.VerifyRecord(i);
-    if (seen.fault == nullptr && cursor != nullptr) {
-      seen.fault = WhyNotNext(*cursor, seen);
+    record = verifier.VerifyRecord(i);
+    if (record.fault == nullptr && cursor != nullptr) {
+      record.fault = WhyNotNext(*cursor, record);
     }
-    if (seen.fault == nullptr) {
-      return true;
+    if (record.fault == nullptr) {
+      return checked;
     }
   } catch (const Error& error) {
-    seen = VerifiedRecord{};
-    finding = {.file = kRecordsName,
-               .offset = i * sizeof(Record),
-               .subject = StrCat("record ", i),
-               .expected = "readable bytes",
-               .found = error.what()};
-    return false;
+    record = VerifiedRecord{};
+    checked.finding = Finding{.file = kRecordsName,
+                              .offset = i * sizeof(Record),
+                              .subject = StrCat("record ", i),
+                              .expected = "readable bytes",
+                              .found = error.what()};
+    return checked;
   }
-  finding = Finding{.file = kRecordsName, .offset = i * sizeof(Record)};
+  Finding finding{.file = kRecordsName, .offset = i * sizeof(Record)};
   finding.subject = StrCat("record ", i);
-  if (seen.fault == kWrongChecksum) {
+  if (record.fault == kWrongChecksum) {
     finding.offset += offsetof(Record, checksum);
-    finding.expected = StrCat("checksum ", HexText(seen.checksum));
-    finding.found = StrCat(HexText(seen.record.checksum), " (", RecordText(seen), ")");
-  } else if (seen.fault == kWrongStart) {
+    finding.expected = StrCat("checksum ", HexText(record.checksum));
+    finding.found = StrCat(HexText(record.record.checksum), " (", RecordText(record.record), ")");
+  } else if (record.fault == kWrongStart) {
     finding.expected = StrCat("start ", cursor->values);
-    finding.found = StrCat(seen.record.start);
+    finding.found = StrCat(record.record.start);
   } else {
     finding.expected = i == 0 || cursor == nullptr ? std::string("a record of this store")
                                                    : StrCat("a record after row ", cursor->rows - 1,
                                                             ", step ", cursor->step);
-    finding.found = StrCat(RecordText(seen), ": ", seen.fault);
+    finding.found = StrCat(RecordText(record.record), ": ", record.fault);
   }
-  return false;
+  checked.finding = std::move(finding);
+  return checked;
 }
 
-void Scan::Walk(RecordVerifier& image, bool to_first_damage) {
+// Checks all records: whole runs as long as they are valid, which is fast, and single records with
+// an exact finding where a run stops.
+void StoreScan::CheckRecords(RecordVerifier& verifier, bool to_first_damage) {
   const bool all = report_.live || !files_.persistent || !slot_;
   const std::uint64_t synced = all ? end_ : std::min(end_, slot_->records);
   for (std::uint64_t i = 0; i < end_;) {
     if (slot_ && i == slot_->records) {
-      AtBase();
+      CompareWithSlot();
     }
-    if (aligned_) {
-      const std::uint64_t stop = NextStop(i);
-      i = RunAhead(image, i, stop);
-      Tell(i, cursor_.values);
+    if (cursor_is_next_) {
+      const std::uint64_t stop = EndOfRun(i);
+      i = CheckRun(verifier, i, stop);
+      ReportProgress(i, cursor_.values);
       if (i == stop) {
         continue;
       }
     }
-    TakeRecord(image, i, synced);
-    if (to_first_damage && !whole_) {
+    CheckOne(verifier, i, synced);
+    if (to_first_damage && !intact_) {
       break;
     }
     ++i;
   }
   if (slot_ && slot_->records == end_) {
-    AtBase();
+    CompareWithSlot();
   }
-  if (whole_) {
-    CheckSentinel(image);
-    CheckBeyondPublished(image);
+  if (intact_) {
+    CheckSentinel(verifier);
+    CheckBeyondPublished(verifier);
   }
+  WriteTotals();
+}
+
+void StoreScan::WriteTotals() {
   report_.records = end_;
   report_.values = cursor_.values;
   report_.rows = std::max(cursor_.rows, slot_ && !report_.live ? slot_->rows : 0);
@@ -265,82 +279,92 @@ void Scan::Walk(RecordVerifier& image, bool to_first_damage) {
   report_.bytes += cursor_.values * sizeof(Value) + end_ * sizeof(Record);
 }
 
-// Where the next run ends: at the base of the walk, at the end, or to tell how far it is.
-std::uint64_t Scan::NextStop(std::uint64_t i) const {
-  const bool below = slot_ && i < slot_->records;
-  return std::min({end_, i + kRecordsATime, below ? slot_->records : end_});
+// Where a run that begins at record i ends: at the last record of the slot, whose sums are compared
+// there, at the end of the walk, or where progress may be due.
+std::uint64_t StoreScan::EndOfRun(std::uint64_t i) const {
+  const bool before_slot = slot_ && i < slot_->records;
+  return std::min({end_, i + kRecordsPerRun, before_slot ? slot_->records : end_});
 }
 
-// As far as all is right; returns the record it stopped at.
-std::uint64_t Scan::RunAhead(RecordVerifier& image, std::uint64_t i, std::uint64_t stop) {
-  const auto pass = [this](std::uint64_t record, const Record& seen, std::uint64_t total,
-                           bool begins) {
-    if (WalkEndsBefore(seen.row_session, record)) {
+// Moves cursor_ over the records [i, stop) as long as they are valid. Returns the record where it
+// stopped.
+std::uint64_t StoreScan::CheckRun(RecordVerifier& verifier, std::uint64_t i, std::uint64_t stop) {
+  const auto pass = [this](std::uint64_t record, const Record& words, std::uint64_t total,
+                           bool begins_row) {
+    if (OpeningEndsBefore(words.row_session, record)) {
       return false;
     }
-    Hints(record, seen, total, begins);
-    last_session_ = SessionOfRecord(seen.row_session);
+    CheckHints(record, words, total, begins_row);
+    last_session_ = SessionOfRecord(words.row_session);
     return true;
   };
   try {
-    i = image.VerifyRun(i, stop, cursor_, pass);
+    i = verifier.VerifyRun(i, stop, cursor_, pass);
   } catch (const Error&) {
-    i = cursor_.records;  // Prove() says what cannot be read
+    i = cursor_.records;  // CheckRecord() will report the bytes that cannot be read
   }
-  if (whole_) {
+  if (intact_) {
     good_ = cursor_;
   }
   return i;
 }
 
-// A record that is not right, or long, or behind damage.
-void Scan::TakeRecord(RecordVerifier& image, std::uint64_t i, std::uint64_t synced) {
-  VerifiedRecord seen;
-  Finding finding;
-  const bool right = Prove(image, i, aligned_ ? &cursor_ : nullptr, seen, finding);
-  if (right && !WalkEndsBefore(seen.record.row_session, i)) {
-    const std::uint64_t row = RowOfRecord(seen.record.row_session);
-    Hints(i, seen.record, seen.layout.total, aligned_ && row == cursor_.rows);
-    if (!aligned_) {
-      cursor_ = Cursor{.records = i, .values = seen.record.start, .rows = row};
+// Checks a record at which a run stopped, because it is invalid or long, or one that comes after
+// damage. After damage the place of the next record is unknown, so the next record that is valid on
+// its own sets the cursor.
+void StoreScan::CheckOne(RecordVerifier& verifier, std::uint64_t i, std::uint64_t synced) {
+  CheckedRecord checked = CheckRecord(verifier, i, cursor_is_next_ ? &cursor_ : nullptr);
+  const bool valid = !checked.finding;
+  const Record& words = checked.record.record;
+  if (valid && !OpeningEndsBefore(words.row_session, i)) {
+    const std::uint64_t row = RowOfRecord(words.row_session);
+    CheckHints(i, words, checked.record.layout.total, cursor_is_next_ && row == cursor_.rows);
+    if (!cursor_is_next_) {
+      cursor_ = Cursor{.records = i, .values = words.start, .rows = row};
     }
-    Advance(seen, cursor_);
-    aligned_ = true;
-    last_session_ = SessionOfRecord(seen.record.row_session);
-    if (whole_) {
+    Advance(checked.record, cursor_);
+    cursor_is_next_ = true;
+    last_session_ = SessionOfRecord(words.row_session);
+    if (intact_) {
       good_ = cursor_;
     }
-  } else if (i >= synced || right) {
-    EndWalk(i, right, seen, std::move(finding));
+  } else if (i >= synced || valid) {
+    AddUnsyncedEnd(i, std::move(checked));
   } else {
-    Add(std::move(finding));
-    whole_ = aligned_ = false;
+    Add(std::move(*checked.finding));
+    intact_ = cursor_is_next_ = false;
   }
 }
 
-// Behind the last sync opening stops here, and so do we.
-void Scan::EndWalk(std::uint64_t i, bool right, const VerifiedRecord& seen, Finding finding) {
-  finding.severity = Finding::Severity::kNotice;
-  if (right) {
-    finding.expected = "a record of the last session";
-    finding.found = StrCat("one of session ", SessionOfRecord(seen.record.row_session));
+// Ends the walk at record i, which was never synced: recovery stops at the first such record that
+// is invalid or of another session, so its end is not damage.
+void StoreScan::AddUnsyncedEnd(std::uint64_t i, CheckedRecord checked) {
+  Finding finding = checked.finding.value_or(Finding{.file = kRecordsName,
+                                                     .offset = i * sizeof(Record),
+                                                     .subject = StrCat("record ", i),
+                                                     .expected = "a record of the last session"});
+  if (!checked.finding) {
+    finding.found = StrCat("one of session ", SessionOfRecord(checked.record.record.row_session));
   }
-  finding.found += StrCat("; what follows was never synced");
+  finding.severity = Finding::Severity::kNotice;
+  finding.found += "; the records from here on were never synced";
   Add(std::move(finding));
   end_ = i;
 }
 
-// Record N-1 of the slot was reached: all that the slot counts must be what was counted.
-void Scan::AtBase() {
-  if (!whole_ || std::exchange(base_seen_, true)) {
+// At the last record of the slot: the sums that the slot stores must be those of the records. Not
+// after damage, which would only be reported again in other words.
+void StoreScan::CompareWithSlot() {
+  if (!intact_ || slot_compared_) {
     return;
   }
+  slot_compared_ = true;
   const std::uint64_t which = slot_->sequence & 1;
-  const auto expect = [&](std::uint64_t offset, const char* what, std::uint64_t counted,
-                          std::uint64_t said) {
-    if (counted != said) {
-      Damage(kControlName, kSlotOffset[which] + offset, StrCat("slot ", which, ", ", what),
-             StrCat(counted), StrCat(said));
+  const auto expect = [&](std::uint64_t offset, const char* name, std::uint64_t counted,
+                          std::uint64_t stored) {
+    if (counted != stored) {
+      Damage(kControlName, kSlotOffset[which] + offset, StrCat("slot ", which, ", ", name),
+             StrCat(counted), StrCat(stored));
     }
   };
   expect(48, "values", cursor_.values, slot_->values);
@@ -351,20 +375,24 @@ void Scan::AtBase() {
   }
 }
 
-// The hints of record `record`. Nothing is decided by a hint, so a wrong one is told once.
-void Scan::Hints(std::uint64_t record, const Record& seen, std::uint64_t total, bool begins) {
-  const std::uint64_t end = seen.start + total;
-  ForEachHintSlot(seen.start, end,
-                  [&](std::uint64_t slot) { ExpectHint(slot, /*of_row=*/false, record); });
-  const std::uint64_t row = RowOfRecord(seen.row_session);
-  if (begins && row % kHintStride == 0) {
+// Checks the hints that refer to a record. Only the first wrong one is reported: a wrong hint costs
+// a longer search but no answer depends on it, and if one is wrong usually thousands are.
+void StoreScan::CheckHints(std::uint64_t record, const Record& words, std::uint64_t total,
+                           bool begins_row) {
+  const std::uint64_t end = words.start + total;
+  for (std::uint64_t slot = (words.start + kHintStride - 1) / kHintStride; slot * kHintStride < end;
+       ++slot) {
+    ExpectHint(slot, /*of_row=*/false, record);
+  }
+  const std::uint64_t row = RowOfRecord(words.row_session);
+  if (begins_row && row % kHintStride == 0) {
     ExpectHint(row / kHintStride, /*of_row=*/true, record);
   }
 }
 
-void Scan::ExpectHint(std::uint64_t slot, bool of_row, std::uint64_t record) {
+void StoreScan::ExpectHint(std::uint64_t slot, bool of_row, std::uint64_t record) {
   std::optional<WordFile<Hint>>& hints = of_row ? row_hints_ : position_hints_;
-  if (hint_told_ || !hints) {
+  if (hint_reported_ || !hints) {
     return;
   }
   std::uint64_t found = ~std::uint64_t{0};
@@ -379,14 +407,15 @@ void Scan::ExpectHint(std::uint64_t slot, bool of_row, std::uint64_t record) {
   if (found == record) {
     return;
   }
-  hint_told_ = true;
+  hint_reported_ = true;
   Notice(kHintsName, slot * sizeof(Hint) + (of_row ? 8 : 0),
          StrCat("hint of ", of_row ? "row " : "position ", slot * kHintStride),
          StrCat("record ", record), slot < hints->size() ? StrCat(found) : std::string("nothing"));
 }
 
-// Asked only while a writer lives; else the next writer stores it anew.
-void Scan::CheckSentinel(RecordVerifier& image) {
+// The sentinel after the last record holds the end of the values. Readers use it while a writer is
+// live. Otherwise the next writer writes it again, so a wrong one is only a notice.
+void StoreScan::CheckSentinel(RecordVerifier& verifier) {
   if (cursor_.records != end_) {
     return;
   }
@@ -394,45 +423,44 @@ void Scan::CheckSentinel(RecordVerifier& image) {
     Notice(kRecordsName, files_.records->Size(), "the sentinel", "32 bytes", "the end of the file");
     return;
   }
-  const std::uint64_t found = image.record(end_).start;
+  const std::uint64_t found = verifier.record(end_).start;
   if (found == cursor_.values) {
     return;
   }
-  const bool asked = report_.live || !files_.persistent;
-  Add({asked ? Finding::Severity::kDamage : Finding::Severity::kNotice, kRecordsName,
+  const bool used = report_.live || !files_.persistent;
+  Add({used ? Finding::Severity::kDamage : Finding::Severity::kNotice, kRecordsName,
        end_ * sizeof(Record), "the sentinel", StrCat("start ", cursor_.values), StrCat(found)});
 }
 
-// A dead writer's `published` is the only word for where its appends ended. A right record behind it is
-// an append that was about to be published, or the word is damaged.
-void Scan::CheckBeyondPublished(RecordVerifier& image) {
-  const bool believed = files_.persistent && !report_.live && slot_ && !slot_->clean;
-  if (!believed || end_ != published_ || end_ >= image.record_capacity()) {
+// After a crash only `published` says where the appends ended. A valid record beyond it is either
+// an append that was interrupted before it was published, or a sign that `published` itself is
+// damaged.
+void StoreScan::CheckBeyondPublished(RecordVerifier& verifier) {
+  const bool crashed = files_.persistent && !report_.live && slot_ && !slot_->clean;
+  if (!crashed || end_ != published_ || end_ >= verifier.record_capacity()) {
     return;
   }
-  VerifiedRecord seen;
-  Finding finding;
-  if (!Prove(image, end_, &cursor_, seen, finding)) {
+  const CheckedRecord checked = CheckRecord(verifier, end_, &cursor_);
+  if (checked.finding ||
+      SessionOfRecord(checked.record.record.row_session) != (slot_->session & 0xffff)) {
     return;
   }
-  if (SessionOfRecord(seen.record.row_session) != (slot_->session & 0xffff)) {
-    return;
-  }
-  Notice(kControlName, kLiveOffset, "`published`", "no right record behind it",
-         StrCat("record ", end_, ": an append that was not published yet, or the word is damaged"));
+  Notice(
+      kControlName, kLiveOffset, "`published`", "no valid record after it",
+      StrCat("record ", end_, ": either an append that was not published yet, or a damaged word"));
 }
 
-void Scan::Tell(std::uint64_t records, std::uint64_t values) {
+void StoreScan::ReportProgress(std::uint64_t records, std::uint64_t values) {
   const std::uint64_t done = records * sizeof(Record) + values * sizeof(Value);
-  if (done < told_bytes_ + kTellBytes || !options_.progress) {
+  if (done < reported_bytes_ + kProgressBytes || !options_.progress) {
     return;
   }
-  told_bytes_ = done;
+  reported_bytes_ = done;
   const std::uint64_t total = std::max(
       done, end_ * sizeof(Record) + (slot_ && !report_.live ? slot_->values * 8 : values * 8));
-  telling_ = true;
+  calling_progress_ = true;
   options_.progress(done, total);
-  telling_ = false;
+  calling_progress_ = false;
 }
 
 }  // namespace stream_store::internal

@@ -1,6 +1,10 @@
-// Scan: one walk over everything in a store, behind Verify() and Repair().
+// StoreScan: one walk over everything in a store, for Verify() and Repair().
 //
-// Thread rules: one thread, once. Reads with pread(); what cannot be read is a finding too.
+// It checks, in this order: the control file, the sizes of the data files, each record together
+// with its layout, values and hints, and the sentinel. Everything wrong becomes a Finding, also a
+// read that fails; only errors of the caller's progress function are thrown.
+//
+// Who uses it: verify.cc. Thread rules: an object is used by one thread, for one Run().
 #pragma once
 
 #include <array>
@@ -16,25 +20,32 @@
 
 namespace stream_store::internal {
 
-class Scan {
+class StoreScan {
  public:
-  /// `live`: a writer has the store open; then all that is published must be right.
-  Scan(const DamagedFiles& files, bool live, VerifyOptions options)
+  /// live  a writer has the store open, so all published records must be valid. Without a writer,
+  ///       records after the last sync may be invalid, as after a power failure.
+  StoreScan(const DamagedFiles& files, bool live, VerifyOptions options)
       : files_(files), options_(std::move(options)) {
     report_.live = live;
   }
 
   void Add(Finding finding);
 
-  /// Walks over all of it, or until the first damaged record.
+  /// Walks over the whole store, or up to its first damaged record.
   void Run(bool to_first_damage);
 
-  /// The longest valid prefix that Run() found.
+  /// The end of the longest valid prefix that Run() found.
   const Cursor& good() const noexcept { return good_; }
 
   VerifyReport& report() noexcept { return report_; }
 
  private:
+  // A record, and the finding about it if it is not valid.
+  struct CheckedRecord {
+    VerifiedRecord record;
+    std::optional<Finding> finding;
+  };
+
   void Damage(const char* file, std::uint64_t offset, std::string subject, std::string expected,
               std::string found);
   void Notice(const char* file, std::uint64_t offset, std::string subject, std::string expected,
@@ -43,21 +54,21 @@ class Scan {
   void ExpectZeros(std::uint64_t begin, std::uint64_t end, const char* subject);
   void CheckControl();
   void CheckLiveWords();
-  void CheckSizes(RecordVerifier& image);
-  void Walk(RecordVerifier& image, bool to_first_damage);
-  bool Prove(RecordVerifier& image, std::uint64_t i, const Cursor* cursor, VerifiedRecord& seen,
-             Finding& finding);
-  void EndWalk(std::uint64_t i, bool right, const VerifiedRecord& seen, Finding finding);
-  bool WalkEndsBefore(std::uint64_t row_session, std::uint64_t i) const;
-  std::uint64_t NextStop(std::uint64_t i) const;
-  std::uint64_t RunAhead(RecordVerifier& image, std::uint64_t i, std::uint64_t stop);
-  void TakeRecord(RecordVerifier& image, std::uint64_t i, std::uint64_t synced);
-  void AtBase();
-  void Hints(std::uint64_t record, const Record& seen, std::uint64_t total, bool begins);
+  void CheckSizes(RecordVerifier& verifier);
+  void CheckRecords(RecordVerifier& verifier, bool to_first_damage);
+  void WriteTotals();
+  CheckedRecord CheckRecord(RecordVerifier& verifier, std::uint64_t i, const Cursor* cursor);
+  void AddUnsyncedEnd(std::uint64_t i, CheckedRecord checked);
+  bool OpeningEndsBefore(std::uint64_t row_session, std::uint64_t i) const;
+  std::uint64_t EndOfRun(std::uint64_t i) const;
+  std::uint64_t CheckRun(RecordVerifier& verifier, std::uint64_t i, std::uint64_t stop);
+  void CheckOne(RecordVerifier& verifier, std::uint64_t i, std::uint64_t synced);
+  void CompareWithSlot();
+  void CheckHints(std::uint64_t record, const Record& words, std::uint64_t total, bool begins_row);
   void ExpectHint(std::uint64_t slot, bool of_row, std::uint64_t record);
-  void CheckBeyondPublished(RecordVerifier& image);
-  void CheckSentinel(RecordVerifier& image);
-  void Tell(std::uint64_t records, std::uint64_t values);
+  void CheckBeyondPublished(RecordVerifier& verifier);
+  void CheckSentinel(RecordVerifier& verifier);
+  void ReportProgress(std::uint64_t records, std::uint64_t values);
 
   const DamagedFiles& files_;
   const VerifyOptions options_;
@@ -65,18 +76,18 @@ class Scan {
   std::array<std::optional<Slot>, 2> slots_;
   std::optional<Slot> slot_;  // the newest valid one
   std::uint64_t published_ = 0;
-  std::uint64_t end_ = 0;   // of the walk: records that the store says it holds
-  Cursor cursor_;           // behind the last record that was right
-  bool whole_ = true;       // no damage so far
-  bool aligned_ = true;     // the cursor is where the next record should begin
-  bool base_seen_ = false;  // AtBase() has looked
+  std::uint64_t end_ = 0;  // records that the store says it holds; the walk ends here
+  Cursor cursor_;          // the place after the last valid record
   Cursor good_;
-  std::optional<WordFile<Hint>> position_hints_;  // one buffer each: they move at different speeds
-  std::optional<WordFile<Hint>> row_hints_;
-  bool hint_told_ = false;
-  std::uint16_t last_session_ = 0;
-  std::uint64_t told_bytes_ = 0;
-  bool telling_ = false;  // in the caller's progress function
+  bool intact_ = true;             // no damaged record so far
+  bool cursor_is_next_ = true;     // the next record should begin at cursor_: false after damage
+  bool slot_compared_ = false;     // CompareWithSlot() was done
+  bool hint_reported_ = false;     // a wrong hint was reported
+  bool calling_progress_ = false;  // in the caller's progress function
+  std::optional<WordFile<Hint>> position_hints_;  // two buffers on one file, since positions and
+  std::optional<WordFile<Hint>> row_hints_;       // rows reach their slots at different records
+  std::uint16_t last_session_ = 0;                // of the last valid record
+  std::uint64_t reported_bytes_ = 0;              // at the last progress report
 };
 
 }  // namespace stream_store::internal

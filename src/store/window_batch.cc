@@ -7,12 +7,13 @@
 
 #include "stream_store/sampler.h"
 
+#include "base/assert.h"
 #include "store/read_functions.h"
 
 namespace stream_store {
 namespace {
 
-// Windows [begin, end) of the batch that follow each other and are of one store.
+// Calls visit(store, begin, count) for each stretch of consecutive windows of one store.
 template <class Visit>
 void ForEachPiece(std::span<const std::int64_t> stores, const Visit& visit) {
   for (std::size_t begin = 0; begin < stores.size();) {
@@ -25,14 +26,10 @@ void ForEachPiece(std::span<const std::int64_t> stores, const Visit& visit) {
   }
 }
 
-WindowsOut OutAt(const WindowsOut& out, std::uint64_t index) {
-  const auto at = [index](auto* column) { return column == nullptr ? nullptr : column + index; };
-  return {at(out.values), at(out.types), at(out.step), at(out.number), at(out.offset), at(out.row)};
-}
-
 }  // namespace
 
-// Splits windows into runs of consecutive rows, store by store, where they are not all plain.
+// Splits the windows into runs of consecutive rows, store by store. A batch of one store whose
+// windows are whole stretches of rows needs none: they are read as they are.
 void WindowBatch::MakeRuns() {
   runs_.clear();
   run_begins_.clear();
@@ -54,6 +51,7 @@ void WindowBatch::MakeRuns() {
 void WindowBatch::AddRuns(std::size_t window) {
   const std::uint64_t count = count_.empty() ? length_ : count_[window];
   const std::uint64_t place = window * length_ + (lead_.empty() ? 0 : lead_[window]);
+  // With several lanes, consecutive rows of the window are `lanes_` rows apart in the store.
   if (lanes_ == 1) {
     runs_.push_back({starts_[window], count, place});
     return;
@@ -63,14 +61,16 @@ void WindowBatch::AddRuns(std::size_t window) {
   }
 }
 
+// REQUIRES: store + 1 < run_begins_.size().
 std::span<const RowRun> WindowBatch::RunsOf(std::size_t store) const {
+  STREAM_STORE_ASSERT(store + 1 < run_begins_.size());
   return std::span(runs_).subspan(run_begins_[store], run_begins_[store + 1] - run_begins_[store]);
 }
 
 void WindowBatch::ReadWindows(const WindowsOut& out) const {
   ForEachPiece(stores_, [&](std::size_t store, std::size_t begin, std::size_t count) {
     readers_[store].ReadWindows(std::span(starts_).subspan(begin, count), length_,
-                                OutAt(out, begin * length_));
+                                out.From(begin * length_));
   });
 }
 
@@ -86,7 +86,7 @@ std::shared_ptr<const void> WindowBatch::ReadRows(std::span<const RowsColumn> co
     return readers_[0].ReadRows(starts_, length_, columns, steps);
   }
   for (std::size_t i = 0; i < count_.size(); ++i) {
-    const auto empty = [&](std::uint64_t place, std::uint64_t count) {
+    const auto clear = [&](std::uint64_t place, std::uint64_t count) {
       if (count > 0) {
         internal::ZeroRows(internal::ReaderAccess::ViewOf(readers_[0]), place, count, columns,
                            steps);
@@ -96,8 +96,8 @@ std::shared_ptr<const void> WindowBatch::ReadRows(std::span<const RowsColumn> co
       }
     };
     const std::uint64_t begin = i * length_;
-    empty(begin, lead_[i]);
-    empty(begin + lead_[i] + count_[i], length_ - lead_[i] - count_[i]);
+    clear(begin, lead_[i]);
+    clear(begin + lead_[i] + count_[i], length_ - lead_[i] - count_[i]);
   }
   std::shared_ptr<std::vector<std::shared_ptr<const void>>> copies;
   for (std::size_t store = 0; store < readers_.size(); ++store) {

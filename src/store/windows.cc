@@ -1,66 +1,52 @@
-// Contiguous windows: one look-up each, then block copies.
+// Contiguous windows of values: one look-up each, then block copies.
 //
-// A loop over the starts runs as a pipeline: ask for the hint of a window far ahead, guess and ask
-// for the records of a nearer one, fill this one. Filling goes by runs of records of equal layout:
-// steps record by record, the rest as copies from the layout's template. Nothing is stored beyond a
-// window but what its own next record overwrites, and nothing beyond its end.
+// ForEachBlock() (prefetch.h) brings the memory of many windows into the cache and guesses the
+// first record of each. A window is then filled run by run, where a run is consecutive records of
+// equal layout: values are one copy for the whole window, types and other columns are copies from
+// the layout's template (template_cache.h), and only steps are written record by record.
+//
+// Nothing is written after the last window. Within a window, stores may overshoot a record into
+// elements that the next record or the next window overwrites later; hence windows are filled in
+// order, and each knows how much room is left.
 #include <algorithm>
 
-#include "stream_store/error.h"
-
-#include "base/str_cat.h"
+#include "base/assert.h"
 #include "storage/locate.h"
 #include "storage/read_ahead.h"
 #include "storage/record_hints.h"
 #include "store/number.h"
+#include "store/prefetch.h"
 #include "store/read_functions.h"
+#include "store/record_cursor.h"
 #include "store/template_cache.h"
 #include "store/vector_copy.h"
 
 namespace stream_store::internal {
 namespace {
 
-constexpr std::uint64_t kBlock = 32;         // windows whose pages are asked for together
-constexpr std::uint64_t kLinesAhead = 4;     // windows between asking for lines and filling
-constexpr std::uint64_t kMostLines = 20;     // cache lines asked for per window and array
-constexpr std::uint64_t kInlineWords = 512;  // longer copies are memcpy's
+constexpr std::uint64_t kInlineWords = 512;  // longer copies are left to memcpy
 
-// One window on its way. `done` counts the values written to every wanted column.
+// One window while it is filled.
 struct WindowFill {
   const View& view;
   TemplateCache& cache;
   WindowsOut out;  // at the window's first value
   std::uint64_t start = 0;
   std::uint64_t width = 0;
-  std::uint64_t room = 0;  // elements of every column that this and later windows fill
-  std::uint64_t done = 0;
+  std::uint64_t room = 0;  // elements that this window and those after it have in each column
+  std::uint64_t done = 0;  // elements written to each wanted column
 };
 
+// Columns that are filled apart, since few calls want them.
 bool WantsExtra(const WindowsOut& out) {
   return out.number != nullptr || out.offset != nullptr || out.row != nullptr;
 }
 
-[[noreturn]] [[gnu::noinline]] void ThrowWrongStart(const View& view, std::uint64_t record,
-                                                    std::uint64_t expected) {
-  if (record >= view.record_count) {
-    ThrowCorruptRecord(
-        view, record,
-        StrCat("expected to start at position ", expected, " but there is no such record"));
-  }
-  ThrowCorruptRecord(view, record,
-                     StrCat("expected to start at position ", expected, " but found ",
-                            LoadOnce(view.records[record].start)));
-}
-
-[[noreturn]] [[gnu::noinline]] void ThrowNotHeld(const View& view, std::uint64_t record,
-                                                 std::uint64_t position) {
-  ThrowCorruptRecord(view, record,
-                     StrCat("expected to hold position ", position, " but it ends before"));
-}
-
-// Copies `count` values of a template column that repeats, from phase `skip` on.
+// Copies `count` elements of a template column from phase `skip` on, repeating the column as often
+// as needed. REQUIRES: skip < layout.total.
 STREAM_STORE_INLINE void CopyColumn(const LayoutTemplate& layout, TemplateColumn& column,
                                     std::uint64_t skip, std::int64_t* out, std::uint64_t count) {
+  STREAM_STORE_ASSERT(skip < layout.total);
   if (count <= layout.total - skip) {
     CopyWords(out, column.values.data() + skip, count);
     return;
@@ -76,7 +62,8 @@ STREAM_STORE_INLINE void CopyColumn(const LayoutTemplate& layout, TemplateColumn
   CopyWords(out, from, count);
 }
 
-// The columns that few ask for, of the run of records from `record` on.
+// Fills the extra columns for a run of records from `record` on. Not inlined: its code would take
+// registers from the loops that nearly all calls use.
 [[gnu::noinline]] void FillExtraRun(const WindowFill& fill, LayoutTemplate& layout,
                                     const Record* record, std::uint64_t skip, std::uint64_t begin,
                                     std::uint64_t count) {
@@ -100,7 +87,7 @@ STREAM_STORE_INLINE void CopyColumn(const LayoutTemplate& layout, TemplateColumn
   }
 }
 
-// One record of a layout too long for a template: its words say what lies where.
+// Fills from one record whose layout is too long for a template, by walking the layout's words.
 [[gnu::noinline]] void FillLong(WindowFill& fill, const Record* record, std::uint32_t layout,
                                 std::uint64_t skip, std::uint64_t total) {
   const std::uint64_t count = std::min(total - skip, fill.width - fill.done);
@@ -141,10 +128,10 @@ STREAM_STORE_INLINE void CopyColumn(const LayoutTemplate& layout, TemplateColumn
   fill.done += count;
 }
 
-// Records that follow each other: of one layout, each starting where the one before ended.
+// Consecutive records of one layout, each starting where the last one ended.
 struct Run {
   const Record* record = nullptr;  // the next one
-  const Record* end = nullptr;     // no record from here on
+  const Record* end = nullptr;     // after the last record of the store
   std::uint64_t start = 0;         // where the next one must start
   std::uint64_t total = 0;         // values of each
   std::uint64_t skip = 0;          // values of the next one that lie before the window
@@ -156,11 +143,12 @@ STREAM_STORE_INLINE bool Continues(const Run& run) {
          LoadOnce(run.record->start) == run.start;
 }
 
-// Fills the steps of a run with kGroups wide stores a record, whatever part of the record the
-// window needs: what is too much lies where the next record, or the next window, is filled later.
-// Stops where that would pass `room`. Everything by value: a loop over words in registers, without
-// a branch that depends on where the window begins in a record, is what makes it fast. Returns the
-// new `done`, which may be past `width`.
+// Writes the step of each record of a run with kGroups 32-byte stores. They may overshoot the
+// record; the excess is overwritten when the next record or window is filled. Stops before it would
+// overshoot `room`. Returns the new `done`, which may be more than `width`.
+//
+// The run is copied into a local variable so that the loop works on registers, and it has no branch
+// on where in a record the window begins: both are needed for its speed.
 template <std::uint64_t kGroups>
 STREAM_STORE_INLINE std::uint64_t FillWhole(Run& out_run, Step* steps, std::uint64_t done,
                                             std::uint64_t width, std::uint64_t room) {
@@ -199,8 +187,9 @@ STREAM_STORE_INLINE std::uint64_t FillWholeRecords(Run& run, Step* steps, std::u
   }
 }
 
-// Fills the steps of a run; `run` stands at its first record and ends behind the last one used.
-// Returns the new `done`.
+// Writes the steps of a run, or only walks over it if `steps` is null, and moves `run` past the
+// records used. Records too large for FillWhole(), and the end of the room, go through the second
+// loop. Returns the new `done`.
 STREAM_STORE_INLINE std::uint64_t FillSteps(Run& run, Step* steps, std::uint64_t done,
                                             std::uint64_t width, std::uint64_t room) {
   if (steps != nullptr) {
@@ -219,7 +208,8 @@ STREAM_STORE_INLINE std::uint64_t FillSteps(Run& run, Step* steps, std::uint64_t
   return std::min(done, width);
 }
 
-// The record that must start at `start`: the one at `record`, or the last of the empty ones there.
+// The record at which the window continues: the one at `record`, which must start at `start`. Among
+// several empty records that start there, as rows without fields leave them, it is the last.
 STREAM_STORE_INLINE const Record* CheckNext(const View& view, const Record* record,
                                             std::uint64_t start, bool empty) {
   auto index = static_cast<std::uint64_t>(record - view.records);
@@ -232,8 +222,10 @@ STREAM_STORE_INLINE const Record* CheckNext(const View& view, const Record* reco
   return view.records + index;
 }
 
-// Fills from the run at `run`, whose layout has a template. REQUIRES: run.skip < run.total.
+// Fills all columns but `values` from the run at `run`, whose layout has a template. REQUIRES:
+// run.skip < run.total.
 STREAM_STORE_INLINE void FillRun(WindowFill& fill, LayoutTemplate& layout, Run& run) {
+  STREAM_STORE_ASSERT(run.skip < run.total);
   const WindowsOut& out = fill.out;
   const Record* first = run.record;
   const std::uint64_t skip = run.skip;
@@ -250,9 +242,10 @@ STREAM_STORE_INLINE void FillRun(WindowFill& fill, LayoutTemplate& layout, Run& 
 
 // Fills from one record that is empty or too long for a template.
 [[gnu::noinline]] void FillOther(WindowFill& fill, Run& run) {
-  // Only an empty record between two others holds nothing.
+  // A record without values is valid between two others, but not as the first of a window.
   if (run.skip >= run.total && (run.total > 0 || fill.done == 0)) {
-    ThrowNotHeld(fill.view, static_cast<std::uint64_t>(run.record - fill.view.records), fill.start);
+    ThrowEndsBefore(fill.view, static_cast<std::uint64_t>(run.record - fill.view.records),
+                    fill.start);
   }
   if (run.total > 0) {
     FillLong(fill, run.record, run.layout, run.skip, run.total);
@@ -261,7 +254,7 @@ STREAM_STORE_INLINE void FillRun(WindowFill& fill, LayoutTemplate& layout, Run& 
   ++run.record;
 }
 
-// Fills every column but `values` of a window whose first record is known.
+// Fills all columns but `values` of a window whose first record is `first`, run by run.
 STREAM_STORE_INLINE void FillWindow(WindowFill& fill, std::uint64_t first) {
   const View& view = fill.view;
   Run run;
@@ -286,6 +279,8 @@ STREAM_STORE_INLINE void FillWindow(WindowFill& fill, std::uint64_t first) {
   }
 }
 
+// The windows of one call, as ForEachBlock() wants them. A window's values lie at its start, so
+// they are touched together with its records; only which records it has must be guessed.
 struct Batch {
   const View& view;
   std::span<const Position> starts;
@@ -296,60 +291,56 @@ struct Batch {
 
   std::uint64_t start(std::uint64_t i) const { return static_cast<std::uint64_t>(starts[i]); }
 
+  STREAM_STORE_INLINE void PrefetchHint(std::uint64_t i) const { guesser.Prefetch(start(i)); }
+
+  STREAM_STORE_INLINE std::uint64_t TouchRecords(std::uint64_t i) const {
+    const std::uint64_t first = guesser.HintedRecord(start(i));
+    Touch(view.records[first]);
+    Touch(view.records[LastRecord(first)]);
+    if (out.values != nullptr) {
+      Touch(view.values[start(i)]);
+      Touch(view.values[start(i) + width - 1]);
+    }
+    return first;
+  }
+
+  STREAM_STORE_INLINE void TouchValues(std::uint64_t /*i*/, std::uint64_t /*first*/) const {}
+
+  STREAM_STORE_INLINE void PrefetchLines(std::uint64_t i, std::uint64_t first) const {
+    internal::PrefetchLines(view.records + first, view.records + LastRecord(first) + 1, kMostLines);
+    PrefetchValues(i);
+  }
+
+  STREAM_STORE_INLINE void PrefetchValues(std::uint64_t i) const {
+    if (out.values != nullptr) {
+      const Value* values = view.values + start(i);
+      internal::PrefetchLines(values, values + width, kMostLines);
+    }
+  }
+
+  [[gnu::noinline]] void AskKernel(std::uint64_t begin, std::uint64_t end) const {
+    const bool has_records = view.record_count > 0;
+    for (std::uint64_t i = begin; has_records && i < end; ++i) {
+      const std::uint64_t first = guesser.HintedRecord(start(i));
+      ReadAhead::Ask(view.records + first, view.records + LastRecord(first) + 1);
+    }
+    for (std::uint64_t i = begin; out.values != nullptr && i < end; ++i) {
+      const Value* values = view.values + start(i);
+      ReadAhead::Ask(values, values + width);
+    }
+  }
+
   // About the last record of a window whose first is `first`; inside the store.
   std::uint64_t LastRecord(std::uint64_t first) const {
     return std::min(first + records, view.record_count - 1);
   }
 };
 
-// A block of windows on their way, as row_windows.h does it: a line of each end of what a window
-// needs for all of them, then all lines of one a few windows ahead of it.
-class BlockAhead {
- public:
-  BlockAhead(const Batch& batch, std::uint64_t begin, std::uint64_t count)
-      : batch_(batch), begin_(begin), count_(count) {}
-
-  STREAM_STORE_INLINE void AskEnds() {
-    const View& view = batch_.view;
-    for (std::uint64_t i = 0; i < count_; ++i) {
-      const std::uint64_t start = batch_.start(begin_ + i);
-      at_[i] = batch_.guesser.HintedRecord(start);
-      Touch(view.records[at_[i]]);
-      Touch(view.records[batch_.LastRecord(at_[i])]);
-      if (batch_.out.values != nullptr) {
-        Touch(view.values[start]);
-        Touch(view.values[start + batch_.width - 1]);
-      }
-    }
-  }
-
-  STREAM_STORE_INLINE void AskLines(std::uint64_t i) const {
-    const View& view = batch_.view;
-    PrefetchLines(view.records + at_[i], view.records + batch_.LastRecord(at_[i]) + 1, kMostLines);
-    if (batch_.out.values != nullptr) {
-      const Value* values = view.values + batch_.start(begin_ + i);
-      PrefetchLines(values, values + batch_.width, kMostLines);
-    }
-  }
-
-  std::uint64_t guess(std::uint64_t i) const { return at_[i]; }
-
- private:
-  const Batch& batch_;
-  std::uint64_t begin_;
-  std::uint64_t count_;
-  std::uint64_t at_[kBlock];
-};
-
-WindowsOut OutAt(const WindowsOut& out, std::uint64_t index) {
-  const auto at = [index](auto* column) { return column == nullptr ? nullptr : column + index; };
-  return {at(out.values), at(out.types), at(out.step), at(out.number), at(out.offset), at(out.row)};
-}
-
+// Fills one window; `guess` is the guess of its first record.
 STREAM_STORE_INLINE void FillOne(const Batch& batch, TemplateCache& cache, std::uint64_t i,
                                  std::uint64_t guess) {
   const std::uint64_t start = batch.start(i);
-  WindowFill fill{batch.view, cache,       OutAt(batch.out, i * batch.width),
+  WindowFill fill{batch.view, cache,       batch.out.From(i * batch.width),
                   start,      batch.width, (batch.starts.size() - i) * batch.width};
   const std::uint64_t record = RecordFromHint(batch.view, start, guess);
   if (fill.out.values != nullptr) {
@@ -362,95 +353,39 @@ STREAM_STORE_INLINE void FillOne(const Batch& batch, TemplateCache& cache, std::
   FillWindow(fill, record);
 }
 
-// Asks the kernel for all that windows [begin, end) need.
-[[gnu::noinline]] void AskKernel(const Batch& batch, std::uint64_t begin, std::uint64_t end) {
-  const View& view = batch.view;
-  const bool records = view.record_count > 0;
-  for (std::uint64_t i = begin; records && i < end; ++i) {
-    const std::uint64_t first = batch.guesser.HintedRecord(batch.start(i));
-    ReadAhead::Ask(view.records + first, view.records + batch.LastRecord(first) + 1);
-  }
-  for (std::uint64_t i = begin; batch.out.values != nullptr && i < end; ++i) {
-    const Value* values = view.values + batch.start(i);
-    ReadAhead::Ask(values, values + batch.width);
-  }
-}
-
+// Fills all windows. Compiled twice, for the baseline instruction set and for AVX2.
 STREAM_STORE_INLINE void FillAll(const Batch& batch) {
   TemplateCache& cache = TemplateCache::ForThread();
-  const std::uint64_t count = batch.starts.size();
-  ReadAhead read_ahead(batch.view);
-  for (std::uint64_t begin = 0; begin < count; begin += kBlock) {
-    read_ahead.Before(begin, count,
-                      [&](std::uint64_t from, std::uint64_t to) { AskKernel(batch, from, to); });
-    const std::uint64_t block = std::min(count - begin, kBlock);
-    for (std::uint64_t i = begin + kBlock; i < std::min(count, begin + 2 * kBlock); ++i) {
-      batch.guesser.Prefetch(batch.start(i));
-    }
-    BlockAhead ahead(batch, begin, block);
-    ahead.AskEnds();
-    for (std::uint64_t i = 0; i < block; ++i) {
-      if (i + kLinesAhead < block) {
-        ahead.AskLines(i + kLinesAhead);
-      }
-      FillOne(batch, cache, begin + i, ahead.guess(i));
-    }
-    read_ahead.After(block);
-  }
+  ForEachBlock(batch.view, batch.starts.size(), batch,
+               [&](std::uint64_t i, std::uint64_t guess)
+                   STREAM_STORE_INLINE_LAMBDA { FillOne(batch, cache, i, guess); });
 }
 
 void FillAllBaseline(const Batch& batch) { FillAll(batch); }
 
 STREAM_STORE_AVX2 void FillAllAvx2(const Batch& batch) { FillAll(batch); }
 
+// Without columns that depend on records, a window is one copy: there is nothing to guess, so no
+// block is needed. Lines are prefetched across the whole call.
 void CopyValuesOnly(const Batch& batch) {
   const std::uint64_t count = batch.starts.size();
-  ReadAhead read_ahead(batch.view);
-  for (std::uint64_t i = 0; i < count; ++i) {
-    read_ahead.Before(i, count,
-                      [&](std::uint64_t from, std::uint64_t to) { AskKernel(batch, from, to); });
-    if (i + kLinesAhead < count) {
-      const Value* values = batch.view.values + batch.start(i + kLinesAhead);
-      PrefetchLines(values, values + batch.width, kMostLines);
-    }
-    std::memcpy(batch.out.values + i * batch.width, batch.view.values + batch.start(i),
-                batch.width * sizeof(Value));
-    read_ahead.After(1);
-  }
-}
-
-[[noreturn]] void ThrowOutside(const View& view, Position start, std::uint64_t width) {
-  throw Error(ErrorCode::kOutOfRange, StrCat("window [", start, ", ", start, " + ", width,
-                                             ") is outside [0, ", view.value_count, ")"));
-}
-
-void CheckStarts(const View& view, std::span<const Position> starts, std::uint64_t width) {
-  if (starts.empty()) {
-    return;
-  }
-  if (width > view.value_count) {
-    ThrowOutside(view, starts[0], width);
-  }
-  const std::uint64_t last = view.value_count - width;
-  bool outside = false;
-  for (const Position start : starts) {
-    outside |= static_cast<std::uint64_t>(start) > last;
-  }
-  if (!outside) {
-    return;
-  }
-  for (const Position start : starts) {
-    if (static_cast<std::uint64_t>(start) > last) {
-      ThrowOutside(view, start, width);
-    }
-  }
+  ForEachPart(
+      batch.view, 0, count, 1,
+      [&](std::uint64_t from, std::uint64_t to) { batch.AskKernel(from, to); },
+      [&](std::uint64_t i, std::uint64_t) {
+        if (i + kLinesAhead < count) {
+          batch.PrefetchValues(i + kLinesAhead);
+        }
+        std::memcpy(batch.out.values + i * batch.width, batch.view.values + batch.start(i),
+                    batch.width * sizeof(Value));
+      });
 }
 
 }  // namespace
 
 void ReadWindows(const View& view, std::span<const Position> starts, std::uint64_t width,
                  const WindowsOut& out) {
-  CheckStarts(view, starts, width);
+  CheckWindows(view, starts, width);
   if (starts.empty() || width == 0) {
     return;
   }

@@ -183,7 +183,7 @@ def test_a_requested_schema_is_honoured() -> None:
     assert table.schema.equals(asked, check_metadata=True)
     assert table["reward"].to_pylist() == [0.0, 0.5, 1.0, 1.5]
     append_rows(store, 200, first=4)
-    with pytest.raises(ValueError, match=r"'action': row 128: 128 does not fit int8"):
+    with pytest.raises(ValueError, match=r"'action': row 128: 128 is not a valid int8"):
         pa.RecordBatchReader.from_stream(store, schema=asked).read_all()
 
 

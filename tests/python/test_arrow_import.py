@@ -190,6 +190,43 @@ def test_dictionaries_become_their_values() -> None:
     assert [store.row(i)["n"] for i in range(4)] == [5, None, None, None]
 
 
+def test_dictionaries_with_an_offset_are_read_where_they_begin() -> None:
+    words = pa.array(["a", "b", "c", None, "e"])
+    sliced = pa.DictionaryArray.from_arrays(pa.array([2, 0, None, 1, 0]), words[2:])
+    store = imported(pa.table({"w": sliced}))
+    assert [row["w"] for row in store.rows()] == ["e", "c", None, None, "c"]
+
+
+def test_indices_outside_their_dictionary_are_refused() -> None:
+    for index in (-1, 2):
+        indices = pa.array([0, index], pa.int8())
+        words = pa.DictionaryArray.from_arrays(indices, pa.array(["a", "b"]), safe=False)
+        store = StreamStore(fields={"w": "string"})
+        with pytest.raises(ValueError, match=rf"'w', row 1.*index {index}"):
+            store.from_arrow(Capsules(pa.table({"w": words})))
+
+
+def test_text_views_are_read_inline_and_from_every_buffer() -> None:
+    texts = ["", "twelve bytes", "thirteen byte", "x" * 40, "y" * 50, "z" * 12, None, "z" * 13]
+    parts = [pa.array(texts[i : i + 2], pa.string_view()) for i in range(0, len(texts), 2)]
+    store = imported(pa.table({"t": pa.concat_arrays(parts)}))
+    assert [row["t"] for row in store.rows()] == texts
+    assert exported(store)["t"].to_pylist() == texts
+
+
+def test_inner_lists_of_a_view_must_have_the_declared_length() -> None:
+    for inner, fits in (([[1, 2], [3, 4]], True), ([[1, 2, 3], [4]], False)):
+        lists = pa.array(inner, pa.list_(pa.int8()))
+        views = pa.ListViewArray.from_arrays(pa.array([0]), pa.array([2]), lists)
+        store = StreamStore(fields={"v": "int8[2,2]"})
+        if fits:
+            store.from_arrow(pa.table({"v": views}))
+            assert store.row(0)["v"].tolist() == inner
+        else:
+            with pytest.raises(ValueError, match=r"'v', row 0.*an inner list of 3 items"):
+                store.from_arrow(pa.table({"v": views}))
+
+
 def test_list_views_become_lists() -> None:
     views = pa.ListViewArray.from_arrays(
         pa.array([4, 0, 2]), pa.array([1, 2, 0]), pa.array([1, 2, 3, 4, 5.5])
@@ -420,7 +457,7 @@ def test_the_producer_of_an_import_cannot_write_to_the_store() -> None:
     reader = pa.RecordBatchReader.from_batches(pa.schema({"a": pa.int64()}), batches())
     assert store.from_arrow(reader) == 1
     assert len(errors) == 3
-    assert all("imported into" in error for error in errors)
+    assert all("target of an import" in error for error in errors)
     assert store[:]["values"].tolist() == [0]
 
 

@@ -10,37 +10,19 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from stream_store.features import FieldSpec
-from stream_store.features.dtypes import precision_and_scale, time_zone
+from stream_store.features.dtypes import DTYPES, parse_value, precision_and_scale, time_zone
 from stream_store.features.nodes import RAGGED, Json
 
 #: (formats from the outside in, names of a ClassLabel or -1)
 ArrowField = tuple[tuple[str, ...], int]
 
 #: Formats of the dtype names of `datasets.Value` that have no parameters.
-FORMATS = {
-    "null": "n",
-    "bool": "b",
-    "int8": "c",
-    "int16": "s",
-    "int32": "i",
-    "int64": "l",
-    "uint8": "C",
-    "uint16": "S",
-    "uint32": "I",
-    "uint64": "L",
-    "float16": "e",
-    "float32": "f",
-    "float64": "g",
-    "date32": "tdD",
-    "date64": "tdm",
-    "string": "u",
+FORMATS = {info.value: info.arrow_format for info in DTYPES.values() if info.value} | {
     "large_string": "U",
     "string_view": "vu",
-    "binary": "z",
     "large_binary": "Z",
     "binary_view": "vz",
 }
-_UNITS = {"s": "s", "ms": "m", "us": "u", "ns": "n"}
 
 
 def _value_format(dtype: str) -> str:
@@ -50,13 +32,9 @@ def _value_format(dtype: str) -> str:
     if digits := precision_and_scale(dtype):
         width = ",256" if dtype.startswith("decimal256") else ""
         return f"d:{digits[0]},{digits[1]}{width}"
-    name, _, rest = dtype.partition("[")
-    if name == "fixed_size_binary":
-        return f"w:{rest.rstrip(']')}"
-    unit = _UNITS[rest.rstrip("]").partition(",")[0]]
-    if name == "timestamp":
-        return f"ts{unit}:{time_zone(dtype) or ''}"
-    return ("tt" if name.startswith("time") else "tD") + unit
+    name, shape = parse_value(dtype)
+    parameter = str(shape[0]) if shape else time_zone(dtype) or ""
+    return DTYPES[name].arrow_format + parameter
 
 
 def feature_levels(node: Json) -> tuple[str, ...]:

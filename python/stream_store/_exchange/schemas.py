@@ -122,7 +122,6 @@ def _list(column: ArrowNode) -> Json:
 
 _VALUES = {form: name for name, form in FORMATS.items()}
 _SHOWN = {"+m": "map", "+r": "run_end_encoded", "tiM": "month_interval", "tiD": "day_time_interval"}
-_UNITS = {"s": "s", "m": "ms", "u": "us", "n": "ns"}
 
 
 def _shown(form: str) -> str:
@@ -137,12 +136,6 @@ def _parameter_value(form: str) -> str | None:
     if head == "d":
         precision, scale, *width = rest.split(",")
         return f"decimal{width[0] if width else 128}({precision}, {scale})"
-    if len(head) == 3 and head[2] in _UNITS:
-        unit = _UNITS[head[2]]
-        if head[:2] == "ts":
-            return f"timestamp[{unit}, tz={rest}]" if rest else f"timestamp[{unit}]"
-        if head[:2] == "tt":
-            return f"time{32 if unit in ('s', 'ms') else 64}[{unit}]"
-        if head[:2] == "tD":
-            return f"duration[{unit}]"
+    if rest and (zoneless := _VALUES.get(f"{head}:")):  # "tsu:UTC" -> "timestamp[us]"
+        return f"{zoneless[:-1]}, tz={rest}]"
     return None

@@ -1,15 +1,18 @@
-"""The table of item types, and the dtype names of `datasets` that stand for them.
+"""Item types by name, and the dtype names of `datasets` that stand for them.
 
-Lowest layer of the features package: all other modules look dtypes up in `DTYPES`. The names are
-those of the C++ `DType` and are written to disk. Time zone, precision, and large and view variants
-are not part of a name; only the feature's JSON has them.
+Lowest layer of the features package: all other modules look dtypes up in `DTYPES`. The table itself
+is that of the C++ library (`stream_store/dtype.h`); this module adds aliases and parses names. The
+names are written to disk. Time zone, precision, and large and view variants are not part of a name;
+only the feature's JSON has them.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
+
+from stream_store._core import dtype_table
 
 Kind = Literal[
     "null",
@@ -28,55 +31,45 @@ Kind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class DTypeInfo:
-    """The properties of an item type.
+    """The properties that follow from an item type alone.
 
-    kind        family, which determines how values are converted.
-    numpy       dtype of decoded items; text and bytes decode to uint8, decimals to objects.
-    value       the dtype name that `datasets.Value` uses, "" where it needs a parameter.
-    item_bytes  bytes of one decoded item.
-    item_words  stored words of one item.
-    unit        of date, time, timestamp and duration: the NumPy unit, else "".
+    name          persistent name, a key of `DTYPES`.
+    kind          family, which determines how values are converted.
+    bits          width of the type: 32 for date32, 1 for bool.
+    item_bytes    of one decoded item.
+    item_words    stored words of one item.
+    numpy         dtype of decoded items; text and bytes decode to uint8, decimals to objects.
+    arrow_format  default format of the Arrow C data interface.
+    unit          of date, time, timestamp and duration: the NumPy unit, else "".
     """
 
+    name: str
     kind: Kind
-    numpy: str
-    value: str
+    bits: int
     item_bytes: int
-    item_words: int = 1
-    unit: str = ""
+    item_words: int
+    numpy: str
+    arrow_format: str
+    unit: str
+
+    @property
+    def value(self) -> str:
+        """The dtype name that `datasets.Value` uses, "" if it needs a parameter."""
+        if self.kind == "decimal" or self.name == "fixed_binary":
+            return ""
+        # datasets writes "time32[s]" and "timestamp[us]", but "date32".
+        return self.name if self.kind == "date" else _bracket_unit(self.name)
 
 
-def _table() -> dict[str, DTypeInfo]:
-    table = {"null": DTypeInfo("null", "O", "null", 0), "bool": DTypeInfo("bool", "?", "bool", 1)}
-    for size in (1, 2, 4, 8):
-        table[f"int{8 * size}"] = DTypeInfo("int", f"i{size}", f"int{8 * size}", size)
-        table[f"uint{8 * size}"] = DTypeInfo("uint", f"u{size}", f"uint{8 * size}", size)
-    for size in (2, 4, 8):
-        table[f"float{8 * size}"] = DTypeInfo("float", f"f{size}", f"float{8 * size}", size)
-    table["date32"] = DTypeInfo("date", "M8[D]", "date32", 4, unit="D")
-    table["date64"] = DTypeInfo("date", "M8[ms]", "date64", 8, unit="ms")
-    for bits, units in ((32, ("s", "ms")), (64, ("us", "ns"))):
-        for unit in units:
-            table[f"time{bits}_{unit}"] = DTypeInfo(
-                "time", f"m8[{unit}]", f"time{bits}[{unit}]", bits // 8, unit=unit
-            )
-    for unit in ("s", "ms", "us", "ns"):
-        table[f"timestamp_{unit}"] = DTypeInfo(
-            "timestamp", f"M8[{unit}]", f"timestamp[{unit}]", 8, unit=unit
-        )
-        table[f"duration_{unit}"] = DTypeInfo(
-            "duration", f"m8[{unit}]", f"duration[{unit}]", 8, unit=unit
-        )
-    table["decimal128"] = DTypeInfo("decimal", "O", "", 16, item_words=2)
-    table["decimal256"] = DTypeInfo("decimal", "O", "", 32, item_words=4)
-    for name in ("string", "binary"):
-        table[name] = DTypeInfo("bytes", "u1", name, 1)
-    table["fixed_binary"] = DTypeInfo("bytes", "u1", "", 1)
-    return table
+def _bracket_unit(name: str) -> str:
+    stem, separator, unit = name.partition("_")
+    return f"{stem}[{unit}]" if separator else name
 
 
 #: Item types by their persistent name.
-DTYPES: dict[str, DTypeInfo] = _table()
+DTYPES: dict[str, DTypeInfo] = {
+    row[0]: DTypeInfo(row[0], cast("Kind", row[1]), *row[2:]) for row in dtype_table()
+}
 
 _BY_VALUE_NAME = {info.value: name for name, info in DTYPES.items() if info.value}
 _BY_VALUE_NAME |= {f"large_{name}": name for name in ("string", "binary")}

@@ -56,7 +56,7 @@ def convert_temporal(spec: FieldSpec, values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _bounds(spec: FieldSpec) -> tuple[int, int]:
-    bits = 8 * spec.info.item_bytes
+    bits = spec.info.bits
     return -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
 
 

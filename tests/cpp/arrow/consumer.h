@@ -1,5 +1,5 @@
-// A consumer of Arrow streams, written from the specification alone: what the tests read exports
-// with.
+// A consumer of Arrow streams, with which the tests read exports. Written from the specification
+// alone, without code of the library, so that a common mistake cannot hide.
 #pragma once
 
 #include <cstdint>
@@ -58,7 +58,8 @@ inline Owned<ArrowArrayStream> Export(const Reader& reader,
   return stream;
 }
 
-/// The next batch, none at the end. Throws std::runtime_error with the stream's own text.
+/// The next batch; none at the end. Throws std::runtime_error with errno and the text of the
+/// stream.
 inline std::optional<Arrays> Next(Owned<ArrowArrayStream>& stream) {
   Arrays batch;
   if (const int code = stream->get_next(stream.get(), batch.get()); code != 0) {
@@ -78,6 +79,7 @@ inline std::vector<Arrays> All(Owned<ArrowArrayStream>& stream) {
   return batches;
 }
 
+/// Whether element `i` is not null.
 inline bool Valid(const ArrowArray& array, std::int64_t i) {
   const auto* bits = static_cast<const std::uint8_t*>(array.buffers[0]);
   i += array.offset;
@@ -105,6 +107,7 @@ std::vector<Item> ListAt(const ArrowArray& array, std::int64_t i) {
   return items;
 }
 
+/// Element `i` of a string array with 32-bit offsets.
 inline std::string TextAt(const ArrowArray& array, std::int64_t i) {
   const auto begin = At<std::int32_t>(array, i);
   const auto end = At<std::int32_t>(array, i + 1);

@@ -1,4 +1,4 @@
-// What comes out of an exported stream: values, nulls, where batches end, who owns what.
+// Exported streams: values, nulls, the ends of batches, and ownership.
 #include <cerrno>
 #include <string>
 #include <thread>
@@ -9,6 +9,7 @@
 #include "stream_store/error.h"
 
 #include "arrow/consumer.h"
+#include "arrow/export.h"
 
 namespace stream_store::testing {
 namespace {
@@ -45,6 +46,14 @@ StreamStore Filled(Step rows) {
   return store;
 }
 
+// A stream whose 32-bit offsets are at most `limit`.
+Owned<ArrowArrayStream> ExportLimited(const Reader& reader, std::uint64_t limit,
+                                      const ArrowExportOptions& options = {}) {
+  Owned<ArrowArrayStream> stream;
+  arrow::ExportWithOffsetLimit(reader, options, limit, stream.get());
+  return stream;
+}
+
 TEST(ExportBatches, HoldEveryValueOfEveryRow) {
   const StreamStore store = Filled(1000);
   auto stream = Export(store.reader());
@@ -64,6 +73,20 @@ TEST(ExportBatches, HoldEveryValueOfEveryRow) {
     EXPECT_EQ(At<std::uint8_t>(*batch.children[4]->children[0], 2 * row),
               static_cast<std::uint8_t>(row));
     EXPECT_EQ(At<std::uint8_t>(*batch.children[4]->children[0], 2 * row + 1), 7);
+  }
+}
+
+// More words than are gathered at a time.
+TEST(ExportBatches, HoldEveryPairOfManyRows) {
+  const StreamStore store = Filled(5000);
+  auto stream = Export(store.reader());
+  auto batch = Next(stream);
+  ASSERT_TRUE(batch);
+  ASSERT_EQ((*batch)->length, 5000);
+  const ArrowArray& items = *(*batch)->children[4]->children[0];
+  for (std::int64_t row = 0; row < 5000; ++row) {
+    ASSERT_EQ(At<std::uint8_t>(items, 2 * row), static_cast<std::uint8_t>(row)) << row;
+    ASSERT_EQ(At<std::uint8_t>(items, 2 * row + 1), 7) << row;
   }
 }
 
@@ -93,7 +116,7 @@ TEST(ExportBatches, ShowMissingFieldsAsNullsAndEmptyListsAsEmpty) {
   EXPECT_TRUE(ListAt<float>(*(*batch)->children[1], 1).empty());
   EXPECT_EQ(ListAt<float>(*(*batch)->children[1], 2).size(), 2U);
   EXPECT_EQ(TextAt(*(*batch)->children[3], 1), "");
-  // Missing rows of fixed-size lists have room of their own, and no value in it.
+  // A missing row of a fixed-size list occupies items, which are null too.
   const ArrowArray& items = *(*batch)->children[4]->children[0];
   EXPECT_EQ(items.length, 8);
   EXPECT_EQ(items.null_count, 6);
@@ -102,7 +125,7 @@ TEST(ExportBatches, ShowMissingFieldsAsNullsAndEmptyListsAsEmpty) {
   EXPECT_EQ(At<std::uint8_t>(items, 4), 2);
 }
 
-TEST(ExportBatches, PutARowOfSeveralAppendsTogether) {
+TEST(ExportBatches, CombineSeveralAppendsOfOneStepIntoOneRow) {
   StreamStore store = NewStore();
   for (Step step = 0; step < 100; ++step) {
     store.Append(step, {{0, 1}});
@@ -110,7 +133,7 @@ TEST(ExportBatches, PutARowOfSeveralAppendsTogether) {
     store.Append(step, {{2, true}, {3, std::string_view(text)}});
   }
   ArrowExportOptions options;
-  options.batch_bytes = 100;  // so that batches end everywhere
+  options.batch_bytes = 100;  // so that batches end at many different rows
   auto stream = Export(store.reader(), options);
   std::int64_t row = 0;
   auto batches = All(stream);
@@ -141,9 +164,7 @@ TEST(ExportBatches, EndNearTheirSize) {
 
 TEST(ExportBatches, EndBeforeAnOffsetOverflows) {
   const StreamStore store = Filled(1000);
-  ArrowExportOptions options;
-  options.offset_limit = 20;
-  auto stream = Export(store.reader(), options);
+  auto stream = ExportLimited(store.reader(), 20);
   std::int64_t rows = 0;
   for (Arrays& batch : All(stream)) {
     EXPECT_LE(At<std::int32_t>(*batch->children[1], batch->length), 20);
@@ -155,9 +176,7 @@ TEST(ExportBatches, EndBeforeAnOffsetOverflows) {
 
 TEST(ExportBatches, NameTheRowThatOverflowsAnOffsetByItself) {
   const StreamStore store = Filled(1000);
-  ArrowExportOptions options;
-  options.offset_limit = 6;  // "row 99" fits, "row 100" does not
-  auto stream = Export(store.reader(), options);
+  auto stream = ExportLimited(store.reader(), 6);  // "row 99" fits, "row 100" does not
   try {
     All(stream);
     FAIL() << "expected an error";
@@ -169,20 +188,19 @@ TEST(ExportBatches, NameTheRowThatOverflowsAnOffsetByItself) {
   }
 }
 
-TEST(ExportBatches, LargeOffsetsHaveNoSuchLimit) {
+TEST(ExportBatches, IgnoreTheLimitWhereOffsetsHave64Bits) {
   const StreamStore store = Filled(1000);
   ArrowExportOptions options;
-  options.offset_limit = 6;
   options.fields.resize(4);
   options.fields[1].levels = {"+L", "f"};
   options.fields[3].levels = {"U"};
-  auto stream = Export(store.reader(), options);
+  auto stream = ExportLimited(store.reader(), 6, options);
   auto batches = All(stream);
   ASSERT_EQ(batches.size(), 1U);
   EXPECT_EQ(At<std::int64_t>(*batches[0]->children[3], 1), 5);  // "row 0"
 }
 
-TEST(ExportBatches, AreCutToTheRowsAskedFor) {
+TEST(ExportBatches, HoldOnlyTheRequestedRows) {
   const StreamStore store = Filled(100);
   ArrowExportOptions options;
   options.begin = 90;
@@ -193,20 +211,20 @@ TEST(ExportBatches, AreCutToTheRowsAskedFor) {
   EXPECT_EQ((*batch)->length, 5);
   EXPECT_EQ(TextAt(*(*batch)->children[3], 0), "row 90");
   EXPECT_FALSE(Next(stream));
-  EXPECT_FALSE(Next(stream)) << "the end stays the end";
+  EXPECT_FALSE(Next(stream)) << "a stream at its end stays there";
   options.end = 101;
   EXPECT_THROW(Export(store.reader(), options), Error);
   options.end = 89;
   EXPECT_THROW(Export(store.reader(), options), Error);
 }
 
-TEST(ExportBatches, OfAnEmptyStoreAreNone) {
+TEST(ExportBatches, DoNotExistInAnEmptyStore) {
   const StreamStore store = NewStore();
   auto stream = Export(store.reader());
   EXPECT_FALSE(Next(stream));
 }
 
-TEST(ExportBatches, CarryStepsWhenAsked) {
+TEST(ExportBatches, HoldStepsIfRequested) {
   StreamStore store = NewStore();
   for (const Step step : {-7, 0, 3, 1000}) {
     store.Append(step, {{0, 1}});
@@ -276,7 +294,7 @@ TEST(ExportBatches, MayBeReleasedWhileTheNextAreMade) {
   EXPECT_EQ(rows, 20'000);
 }
 
-TEST(ExportBatches, FollowASnapshotNotTheStore) {
+TEST(ExportBatches, HoldTheSnapshotOfTheExport) {
   StreamStore store = Filled(10);
   auto stream = Export(store.reader());
   AppendWhole(store, 10);

@@ -1,4 +1,4 @@
-// Which types a store has in Arrow, and which others it can be asked for.
+// Schemas of exports: the default Arrow types of a store, and those that a consumer may request.
 #include <string>
 #include <vector>
 
@@ -19,7 +19,7 @@ StreamStore StoreOf(std::vector<Field> fields) {
   return StreamStore::Temporary(options);
 }
 
-// "list<item: float>" as "+l(f)".
+// The formats of a schema: "+l(f)" for "list<item: float>".
 std::string Formats(const ArrowSchema& schema) {
   std::string text = schema.format;
   for (std::int64_t i = 0; i < schema.n_children; ++i) {
@@ -38,9 +38,9 @@ std::string FormatsOf(const std::vector<Field>& fields, const ArrowExportOptions
 
 using Columns = std::vector<std::pair<std::string, std::string>>;  // name and format
 
-/// A schema as a consumer makes it.
-struct Asked {
-  explicit Asked(Columns columns) : names(std::move(columns)) {
+/// A schema made by a consumer.
+struct Requested {
+  explicit Requested(Columns columns) : names(std::move(columns)) {
     for (auto& [name, format] : names) {
       children.push_back(ArrowSchema{.format = format.c_str(),
                                      .name = name.c_str(),
@@ -97,7 +97,7 @@ TEST(ExportSchema, HasAListLevelForEveryDimension) {
             "+s(+l(c),+w:3(c),+l(+l(c)),+l(+l(+l(C))),+l(+l(c)))");
 }
 
-TEST(ExportSchema, PutsStructsTogetherByPath) {
+TEST(ExportSchema, AssemblesStructsByPath) {
   Schemas schema;
   ExportArrowSchema(
       Schema({{.name = "a.b", .dtype = DType::kInt8, .path = {"a.b"}},
@@ -134,13 +134,13 @@ TEST(ExportSchema, CarriesMetadataInTheFormOfTheSpecification) {
   EXPECT_EQ(metadata, number(1) + number(11) + "huggingface" + number(2) + "{}");
 }
 
-TEST(RequestedSchema, ComesOutAsAsked) {
+TEST(RequestedSchema, IsTheSchemaOfTheStream) {
   StreamStore store = StoreOf({{.name = "number", .dtype = DType::kInt64},
                                {.name = "text", .dtype = DType::kString},
                                {.name = "half", .dtype = DType::kFloat32}});
   store.Append(0, {{0, 100}, {1, std::string_view("a text of more than twelve")}, {2, 0.5F}});
   store.Append(1, {{0, -100}, {1, std::string_view("short")}});
-  Asked asked(Columns{{"half", "g"}, {"text", "vu"}, {"number", "c"}});
+  Requested asked(Columns{{"half", "g"}, {"text", "vu"}, {"number", "c"}});
   ArrowExportOptions options;
   options.requested = &asked.root;
   auto stream = Export(store.reader(), options);
@@ -166,7 +166,7 @@ TEST(RequestedSchema, NamesTheValueThatDoesNotFit) {
   for (Step step = 0; step < 10; ++step) {
     store.Append(step, {{0, step == 7 ? 200 : 1}, {1, std::uint64_t{1}}});
   }
-  Asked asked(Columns{{"number", "c"}, {"big", "l"}});
+  Requested asked(Columns{{"number", "c"}, {"big", "l"}});
   ArrowExportOptions options;
   options.requested = &asked.root;
   auto stream = Export(store.reader(), options);
@@ -174,7 +174,7 @@ TEST(RequestedSchema, NamesTheValueThatDoesNotFit) {
     Next(stream);
     FAIL() << "expected an error";
   } catch (const std::runtime_error& error) {
-    EXPECT_NE(std::string(error.what()).find("'number': row 7: 200 does not fit int8"),
+    EXPECT_NE(std::string(error.what()).find("'number': row 7: 200 is not a valid int8"),
               std::string::npos)
         << error.what();
   }
@@ -184,7 +184,7 @@ TEST(RequestedSchema, RefusesOtherColumnsAndTypes) {
   const StreamStore store = StoreOf(
       {{.name = "number", .dtype = DType::kInt64}, {.name = "text", .dtype = DType::kString}});
   const auto refusal = [&](const Columns& columns) {
-    const Asked asked(columns);
+    const Requested asked(columns);
     ArrowExportOptions options;
     options.requested = &asked.root;
     try {
@@ -195,7 +195,7 @@ TEST(RequestedSchema, RefusesOtherColumnsAndTypes) {
     }
     return std::string("nothing was thrown");
   };
-  EXPECT_NE(refusal(Columns{{"number", "l"}}).find("1 columns"), std::string::npos);
+  EXPECT_NE(refusal(Columns{{"number", "l"}}).find("found 1 columns"), std::string::npos);
   EXPECT_NE(refusal(Columns{{"number", "l"}, {"other", "u"}}).find("'other'"), std::string::npos);
   EXPECT_NE(refusal(Columns{{"number", "l"}, {"number", "l"}}).find("'number'"), std::string::npos);
   EXPECT_NE(refusal(Columns{{"number", "u"}, {"text", "u"}}).find("int64"), std::string::npos);
@@ -205,9 +205,9 @@ TEST(RequestedSchema, RefusesOtherColumnsAndTypes) {
             std::string::npos);
 }
 
-TEST(RequestedSchema, RefusesWhatIsNoSchema) {
+TEST(RequestedSchema, IsRefusedIfInvalid) {
   const StreamStore store = StoreOf({{.name = "number", .dtype = DType::kInt64}});
-  Asked asked(Columns{{"number", "l"}});
+  Requested asked(Columns{{"number", "l"}});
   ArrowExportOptions options;
   options.requested = &asked.root;
   asked.root.n_children = -1;
@@ -221,6 +221,22 @@ TEST(RequestedSchema, RefusesWhatIsNoSchema) {
   asked.children[0].format = "l";
   asked.root.release = nullptr;
   EXPECT_THROW(Export(store.reader(), options), Error);
+}
+
+TEST(ArrowType, FindsTheDTypeOfEveryDefaultFormat) {
+  for (int i = 0; i < kDTypeCount; ++i) {
+    const auto dtype = static_cast<DType>(i);
+    std::string format(InfoOf(dtype).arrow_format);
+    format += dtype == DType::kFixedBinary ? "5" : "";
+    EXPECT_EQ(arrow::DTypeOf(arrow::ParseFormat(format.c_str())), dtype) << DTypeName(dtype);
+  }
+  EXPECT_EQ(arrow::DTypeOf(arrow::ParseFormat("U")), DType::kString);
+  EXPECT_EQ(arrow::DTypeOf(arrow::ParseFormat("vz")), DType::kBinary);
+  EXPECT_EQ(arrow::DTypeOf(arrow::ParseFormat("tsn:Europe/Zurich")), DType::kTimestampNs);
+  EXPECT_EQ(arrow::DTypeOf(arrow::ParseFormat("d:3,-2,256")), DType::kDecimal256);
+  for (const char* other : {"+l", "+s", "+m", "tiM"}) {
+    EXPECT_EQ(arrow::DTypeOf(arrow::ParseFormat(other)), std::nullopt) << other;
+  }
 }
 
 TEST(ArrowType, ReadsFormatsOfTheSpecificationOnly) {

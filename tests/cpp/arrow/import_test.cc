@@ -1,4 +1,4 @@
-// Batches into a store: values, steps, rows in any order, arrays that contradict themselves.
+// Imports batches: values, steps, rows in any order, and arrays that contradict themselves.
 #include <functional>
 #include <stdexcept>
 #include <string>
@@ -74,7 +74,7 @@ TEST(Import, TakesStepsFromAColumn) {
                .buffers = {{}, Bytes<std::uint32_t>({7, 4000000000U})}};
   Import(store, {{steps, Int64s("n", {1, 2})}}, options);
   EXPECT_EQ(store.reader().row(1).step(), 4000000000);
-  options.step_column = "n";  // a field, too
+  options.step_column = "n";  // the column of a field can be the steps as well
   Import(store, {{Int64s("n", {5000000000})}}, options);
   EXPECT_EQ(store.reader().row(2).step(), 5000000000);
   EXPECT_EQ(Values(store), (std::vector<Value>{1, 2, 5000000000}));
@@ -130,6 +130,29 @@ TEST(Import, ReadsListsWhoseItemsHaveAnOffset) {
   }
 }
 
+TEST(Import, PicksListsWhoseItemsHaveAnOffset) {
+  StreamStore store = StoreOf(kList);
+  Column items = Int64s("item", {90, 91, 92, 1, 2, 3, 4});
+  items.offset = 3;
+  items.length = 4;
+  Producer producer({{Column{.format = "+l",
+                             .name = "l",
+                             .length = 2,
+                             .buffers = {{}, Bytes<std::int32_t>({0, 1, 4})},
+                             .children = {items}}}});
+  Column numbers = Int64s("i", {77, 1, 0});
+  numbers.format = "L";
+  numbers.offset = 1;  // the row numbers may begin inside their buffer, too
+  numbers.length = 2;
+  Producer picks({{numbers}});
+  ArrowArrayStream stream = producer.stream();
+  ArrowArrayStream pick_stream = picks.stream();
+  StagedRows staged = store.Stage();
+  EXPECT_EQ(ImportArrowRows(staged, &stream, &pick_stream), 2U);
+  staged.Commit();
+  EXPECT_EQ(Values(store), (std::vector<Value>{2, 3, 4, 1}));
+}
+
 TEST(Import, KeepsTheOrderOfTheWordsOfADecimal) {
   StreamStore store = StoreOf({{.name = "d", .dtype = DType::kDecimal256}});
   const Column decimals{.format = "d:76,0,256",
@@ -151,6 +174,16 @@ TEST(Import, RefusesStepsThatAreMissingOrDoNotRise) {
   const Error falls =
       ErrorOf([&] { Import(store, {{Int64s("s", {5, 5}), Int64s("n", {1, 2})}}, options); });
   EXPECT_NE(std::string(falls.what()).find("row 1"), std::string::npos) << falls.what();
+}
+
+TEST(Import, RefusesStepsPastInt64) {
+  StreamStore store = StoreOf(kNumber);
+  ArrowImportOptions options;
+  options.step_column = "s";
+  Column steps = Int64s("s", {5, INT64_MIN});
+  steps.format = "L";  // 2^63 as uint64
+  const Error error = ErrorOf([&] { Import(store, {{steps, Int64s("n", {1, 2})}}, options); });
+  EXPECT_NE(std::string(error.what()).find("'s', row 1"), std::string::npos) << error.what();
 }
 
 TEST(Import, StopsBeforeStepsOverflow) {
@@ -194,7 +227,7 @@ TEST(Import, PicksRowsOfBatchesOfUnequalSize) {
   EXPECT_EQ(Values(store), (std::vector<Value>{10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0}));
 }
 
-TEST(Import, RefusesPicksThatAreNotThere) {
+TEST(Import, RefusesPicksBeyondTheKeptRows) {
   StreamStore store = StoreOf(kNumber);
   StagedRows staged = store.Stage();
   Producer producer({{Int64s("n", {0, 1, 2})}});
@@ -210,7 +243,7 @@ TEST(Import, RefusesPicksThatAreNotThere) {
   EXPECT_EQ(ErrorOf([&] { importer.AppendKept(picks); }).code(), ErrorCode::kOutOfRange);
 }
 
-TEST(Import, EndsWithWhatProgressThrows) {
+TEST(Import, EndsWithTheExceptionOfTheProgressCallback) {
   StreamStore store = StoreOf(kNumber);
   ArrowImportOptions options;
   options.progress = [](std::uint64_t rows) {
@@ -232,12 +265,12 @@ TEST(Import, AddsOffsetsOfStructsToThoseOfTheirChildren) {
   x.length = 4;
   const Column s{
       .format = "+s", .name = "s", .length = 2, .buffers = {{0x0a}}, .children = {x}, .offset = 2};
-  Import(store, {{s}});  // bits 2 and 3 are 0 and 1: only the second row is there
+  Import(store, {{s}});  // bits 2 and 3 of the bitmap are 0 and 1: only the second row is present
   EXPECT_EQ(Values(store), (std::vector<Value>{94}));
   EXPECT_EQ(store.reader().row(0).size(), 0U);
 }
 
-TEST(Import, NamesTheRowOfALyingOffset) {
+TEST(Import, NamesTheRowOfAWrongOffset) {
   const auto lists = [](std::initializer_list<std::int32_t> offsets) {
     return Column{.format = "+l",
                   .name = "l",
@@ -250,7 +283,7 @@ TEST(Import, NamesTheRowOfALyingOffset) {
   EXPECT_NE(Refusal(kList, {lists({-1, 1, 2})}).find("'l', row 0"), std::string::npos);
 }
 
-TEST(Import, RefusesArraysThatAreShorterThanTheySay) {
+TEST(Import, RefusesArraysThatAreShorterThanDeclared) {
   Column number = Int64s("n", {1, 2, 3});
   number.length = 2;
   Column longer = Int64s("m", {1, 2, 3});
@@ -278,7 +311,7 @@ TEST(Import, RefusesArraysThatAreShorterThanTheySay) {
   EXPECT_NE(Refusal(kList, {fixed}).find("past the end"), std::string::npos);
 }
 
-TEST(Import, RefusesSchemasThatAreNone) {
+TEST(Import, RefusesInvalidSchemas) {
   StreamStore store = StoreOf(kNumber);
   StagedRows staged = store.Stage();
   ArrowSchema schema{};
@@ -304,7 +337,7 @@ TEST(Import, RefusesSchemasThatAreNone) {
   EXPECT_THROW(ArrowImporter(staged, deep.front()), Error);
 }
 
-TEST(Import, RoundTripsWhatWasExported) {
+TEST(Import, RestoresEveryValueOfAnExport) {
   const std::vector<Field> fields = {
       {.name = "n", .dtype = DType::kUInt64},
       {.name = "t", .dtype = DType::kString},

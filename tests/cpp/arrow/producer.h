@@ -1,4 +1,5 @@
-// A producer of Arrow batches, written from the specification alone: what the tests import.
+// A producer of Arrow batches for the tests to import. Written from the specification alone; it can
+// also produce arrays that contradict themselves.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,7 @@
 
 namespace stream_store::testing {
 
-/// One array with its schema; buffers as bytes, exactly as large as they are.
+/// One array with its schema. Buffers are not padded, so that sanitizers find reads past their end.
 struct Column {
   std::string format;
   std::string name = {};
@@ -39,7 +40,7 @@ inline Column Int64s(std::string name, std::initializer_list<std::int64_t> items
           .buffers = {{}, Bytes(items)}};
 }
 
-/// A stream of batches of the same columns. Must outlive what reads it.
+/// Produces a stream of batches that have the same columns. Must outlive the readers of the stream.
 class Producer {
  public:
   explicit Producer(std::vector<std::vector<Column>> batches) : batches_(std::move(batches)) {}
@@ -109,7 +110,7 @@ class Producer {
 
   std::vector<std::vector<Column>> batches_;
   std::size_t next_ = 0;
-  // Deques: what was handed out stays where it is.
+  // Deques, because exported structs point to their elements, which must not move.
   std::deque<Column> columns_;
   std::deque<ArrowSchema> schemas_;
   std::deque<std::vector<ArrowSchema*>> schema_pointers_;

@@ -1,4 +1,4 @@
-// Rows for FakeStore: a schema with every kind of field and seeded random rows of it.
+// Rows for FakeStore: a schema with each kind of field, and random rows of it from a seed.
 #pragma once
 
 #include <bit>
@@ -27,7 +27,7 @@ enum MixedType : TypeId {
   kMarker,
 };
 
-/// One field of every kind that the read functions tell apart.
+/// One field of each kind that the read functions treat differently.
 inline std::vector<Field> MixedFields() {
   return {{.name = "episode", .dtype = DType::kInt64},
           {.name = "pose", .dtype = DType::kFloat32, .shape = {8}},
@@ -162,7 +162,7 @@ class RowMaker {
         return static_cast<Value>(Below(65'536)) - 32'768;
       case kLong:
         return static_cast<Value>(Below(1ULL << 32)) - (Value{1} << 31);
-      default:  // mostly small: what is common takes other ways than what is not
+      default:  // mostly small: common values take other branches than rare ones
         return Below(40) == 0 ? static_cast<Value>(random_())
                               : static_cast<Value>(Below(2'000'000)) - 1'000'000;
     }

@@ -2,8 +2,8 @@
 // with.
 //
 // Used by the read tests. The model never looks at records, layouts or hints: it keeps one flat
-// list per column, as the words of docs/design.md define them. Arrays have exactly the size a View
-// states, so that AddressSanitizer sees every load beyond.
+// list per column, as docs/design.md defines them. Arrays have exactly the sizes that the View
+// states, so that AddressSanitizer sees every load beyond their end.
 #pragma once
 
 #include <algorithm>

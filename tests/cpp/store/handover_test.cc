@@ -1,4 +1,4 @@
-// A temporary store is read through duplicates of its descriptors, as another process would.
+// Reading a temporary store through duplicates of its descriptors, as another process would.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -39,14 +39,14 @@ TEST(HandoverTest, FollowsTheWriterUntilItCloses) {
   EXPECT_EQ(reader.row(0).begin()->values[0], 7);
 }
 
-TEST(HandoverTest, IsRefusedWhereThereIsAPath) {
+TEST(HandoverTest, IsRefusedForAStoreWithAPath) {
   const ScratchDirectory directory;
   const StreamStore store =
       StreamStore::Open(directory.path() / "store", {.fields = {{.name = "x"}}});
   EXPECT_THROW(interop::HandOver(store.reader()), Error);
 }
 
-TEST(HandoverTest, RefusesWhatIsNoStore) {
+TEST(HandoverTest, RefusesFilesThatAreNotAStore) {
   const StreamStore store = StreamStore::Temporary({.fields = {{.name = "x"}}});
   const interop::Handover files = interop::HandOver(store.reader());
   interop::Handover wrong = Duplicate(files);

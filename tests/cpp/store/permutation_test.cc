@@ -1,4 +1,4 @@
-// Orders are permutations, differ by key, and favour no place; random numbers are uniform.
+// Orders are permutations, depend on their key and prefer no place; random numbers are uniform.
 #include "store/permutation.h"
 
 #include <algorithm>
@@ -65,7 +65,7 @@ TEST(KeyedPermutationTest, IsAFunctionOfItsKey) {
   EXPECT_NE(OrderOf(1000, 1), OrderOf(1000, 2));
 }
 
-// Where the items come out, and which follows which, over many keys: each as often as any other.
+// Over many keys, each number comes at each place, and after each other number, equally often.
 TEST(KeyedPermutationTest, FavoursNoPlaceAndNoNeighbour) {
   for (const std::uint64_t size : {2U, 3U, 5U, 10U, 37U, 257U, 300U}) {
     std::vector<std::uint64_t> places(size * size);
@@ -114,7 +114,7 @@ TEST(RandomBelowTest, IsUniform) {
   }
 }
 
-TEST(RandomBelowTest, RejectsWhatWouldBeLikelier) {
+TEST(RandomBelowTest, RejectsNumbersThatWouldBeLikelier) {
   constexpr std::uint64_t kBound = (1ULL << 63) + (1ULL << 62);  // a quarter is rejected
   std::vector<std::uint64_t> counts(3);
   for (std::uint64_t i = 0; i < 30'000; ++i) {

@@ -1,4 +1,5 @@
-// Short lists of floats have a loop of their own: every length, cut and NaN, and not a byte beyond.
+// Short lists of floats have a loop of their own. It is right for each length, cut and NaN, and
+// writes no byte beyond its output.
 #include <bit>
 #include <limits>
 #include <memory>
@@ -16,7 +17,7 @@ namespace {
 
 std::uint32_t BitsOf(float number) { return std::bit_cast<std::uint32_t>(number); }
 
-// Lists of up to 20 floats, odd ones among them, in rows whose layouts differ.
+// Lists of up to 20 floats, including NaNs and infinities, in rows of different layouts.
 struct Lists {
   Lists() {
     std::mt19937_64 random(1);
@@ -68,7 +69,7 @@ TEST_P(RaggedFloatsTest, EqualTheirListsAtEveryLengthAndCut) {
     for (const std::uint64_t length : {1U, 3U, 33U}) {
       const std::vector<Row> rows = {0, 7, 400 - static_cast<Row>(length), 101};
       const std::uint64_t places = rows.size() * length;
-      // Exactly as large as it must be, so that a sanitizer sees the first byte beyond.
+      // No larger than needed, so that a sanitizer sees the first byte beyond.
       const std::unique_ptr<std::uint32_t[]> out(new std::uint32_t[places * most + 1]);
       std::vector<std::uint8_t> there(places);
       std::vector<std::int64_t> lengths(places);

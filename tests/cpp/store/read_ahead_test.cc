@@ -1,4 +1,5 @@
-// What batches of reads ask of the kernel, when this thread is said to wait for a disk.
+// Which pages batches of reads ask the kernel for, depending on whether the thread waits for a
+// disk.
 #include "storage/read_ahead.h"
 
 #include <algorithm>
@@ -16,18 +17,18 @@ namespace {
 
 using Range = std::pair<const std::byte*, const std::byte*>;
 
-// The kernel as these tests tell it: how often the thread waited, and what was asked of it.
+// A simulated kernel: how often the thread waited, and which pages were asked for.
 struct Kernel {
   long faults = 0;
-  long faults_a_look = 0;  // waits go on, from one look to the next
+  long faults_per_call = 0;  // added by each call of getrusage()
   std::vector<Range> asked = {};
-  std::vector<int> advice = {};  // other than asking for pages
+  std::vector<int> advice = {};  // all advice but MADV_WILLNEED
 };
 
 Kernel kernel;
 
 int Usage(int /*who*/, struct rusage* out) {
-  kernel.faults += kernel.faults_a_look;
+  kernel.faults += kernel.faults_per_call;
   *out = {};
   out->ru_majflt = kernel.faults;
   return 0;
@@ -63,13 +64,13 @@ class ReadAheadTest : public ::testing::Test {
 
   ~ReadAheadTest() override { sys() = RealSyscalls(); }
 
-  // Runs on a thread of its own, of which nothing is known yet.
+  // ReadAhead keeps its state per thread, so a new thread starts without any.
   template <class Work>
   static void OnNewThread(const Work& work) {
     std::thread(work).join();
   }
 
-  // Reads a batch of row windows; they must be what the store holds.
+  // Reads a batch of row windows and checks the values.
   void ReadBatch() {
     std::vector<Row> rows;
     for (std::uint64_t i = 0; i < kBatch; ++i) {
@@ -104,7 +105,7 @@ class ReadAheadTest : public ::testing::Test {
   std::vector<Row> rows_;
 };
 
-TEST_F(ReadAheadTest, WhoWaitsForNothingAsksForNothing) {
+TEST_F(ReadAheadTest, AThreadThatNeverWaitsAsksForNothing) {
   OnNewThread([&] {
     for (int i = 0; i < 10; ++i) {
       ReadBatch();
@@ -114,23 +115,23 @@ TEST_F(ReadAheadTest, WhoWaitsForNothingAsksForNothing) {
   EXPECT_TRUE(kernel.advice.empty());
 }
 
-TEST_F(ReadAheadTest, ABatchThatIsFoundWaitingAsksForWhatIsLeftOfIt) {
-  kernel.faults_a_look = 1;
+TEST_F(ReadAheadTest, ABatchFoundWaitingAsksForTheRestOfItsPages) {
+  kernel.faults_per_call = 1;
   OnNewThread([&] { ReadBatch(); });
   EXPECT_EQ(kernel.asked.size(), 2 * (kBatch - 32));
   EXPECT_TRUE(AskedForWindows(32, kBatch));
   EXPECT_EQ(kernel.advice, (std::vector<int>{MADV_RANDOM, MADV_RANDOM}));
 }
 
-TEST_F(ReadAheadTest, BatchesAreAskedForUntilOneWaitedForNothing) {
+TEST_F(ReadAheadTest, BatchesAskForPagesUntilOneDoesNotWait) {
   OnNewThread([&] {
-    kernel.faults_a_look = 1;
+    kernel.faults_per_call = 1;
     ReadBatch();
     kernel.asked.clear();
     ReadBatch();
     EXPECT_TRUE(AskedForWindows(0, kBatch));
     kernel.asked.clear();
-    kernel.faults_a_look = 0;
+    kernel.faults_per_call = 0;
     ReadBatch();
     EXPECT_TRUE(AskedForWindows(0, kBatch));
     kernel.asked.clear();
@@ -141,14 +142,14 @@ TEST_F(ReadAheadTest, BatchesAreAskedForUntilOneWaitedForNothing) {
 }
 
 TEST_F(ReadAheadTest, AnotherThreadThatDoesNotWaitAsksForNothing) {
-  kernel.faults_a_look = 1;
+  kernel.faults_per_call = 1;
   OnNewThread([&] { ReadBatch(); });
   kernel = {};
   OnNewThread([&] { ReadBatch(); });
   EXPECT_TRUE(kernel.asked.empty());
 }
 
-TEST_F(ReadAheadTest, FlatWindowsAndScatteredValuesAreAskedFor) {
+TEST_F(ReadAheadTest, AsksForPagesOfFlatWindowsAndScatteredValues) {
   const View& view = store_.view();
   std::vector<Position> starts;
   for (Position i = 0; i < 300; ++i) {
@@ -164,7 +165,7 @@ TEST_F(ReadAheadTest, FlatWindowsAndScatteredValuesAreAskedFor) {
           return Asked(view.values + start, view.values + start + static_cast<Position>(width));
         });
   };
-  kernel.faults_a_look = 1;
+  kernel.faults_per_call = 1;
   OnNewThread([&] {
     ReadWindows(view, starts, 40, out);
     EXPECT_TRUE(all_asked(32, 40));
@@ -181,8 +182,8 @@ TEST_F(ReadAheadTest, FlatWindowsAndScatteredValuesAreAskedFor) {
   }
 }
 
-TEST_F(ReadAheadTest, ReadsFromFrontToBackHaveTheKernelReadAheadAgain) {
-  kernel.faults_a_look = 1;
+TEST_F(ReadAheadTest, SequentialReadsLetTheKernelReadAheadAgain) {
+  kernel.faults_per_call = 1;
   OnNewThread([&] { ReadBatch(); });
   kernel.advice.clear();
   ScanRows(store_.view(), 0, kRows, [](const interop::RecordRun&) { return true; });

@@ -1,8 +1,8 @@
-// A store whose bytes a hostile peer chose: reads give something or Error(kCorrupt), soon, and
-// touch nothing else.
+// Reads of a store whose bytes were chosen by a hostile process: they return some values or throw
+// Error(kCorrupt), in bounded time, and access no memory outside the store.
 //
-// Worth its time under AddressSanitizer: the arrays of a FakeStore have exactly the size the View
-// states.
+// Most useful under AddressSanitizer: the arrays of a FakeStore have exactly the sizes that the
+// View states.
 #include <gtest/gtest.h>
 
 #include "stream_store/error.h"
@@ -14,7 +14,7 @@
 namespace stream_store::internal {
 namespace {
 
-// Runs a read; anything but success or kCorrupt fails the test.
+// Runs a read; fails the test unless it succeeds or throws kCorrupt.
 template <class Read>
 void Survives(const Read& read) {
   try {
@@ -59,7 +59,7 @@ void ReadEverything(const View& view, RowMaker& random) {
   });
 }
 
-// A word that is wrong in one of the ways that matter: small, huge, near what was there, or any.
+// A wrong word of a kind that matters: small, huge, near the right one, or random.
 std::uint64_t Damage(std::uint64_t word, RowMaker& random) {
   switch (random.Below(6)) {
     case 0:
@@ -112,7 +112,7 @@ TEST(HostileTest, SurvivesAFewWrongWords) {
   }
 }
 
-TEST(HostileTest, SurvivesNothingButGarbage) {
+TEST(HostileTest, SurvivesRandomBytesEverywhere) {
   for (std::uint64_t seed = 0; seed < 120; ++seed) {
     RowMaker random(seed);
     FakeStore store(MixedFields(), random.Wild(100), FakeHints::kRandom, seed);
@@ -131,7 +131,7 @@ TEST(HostileTest, SurvivesNothingButGarbage) {
   }
 }
 
-TEST(HostileTest, SurvivesRecordsThatAreAllAlike) {
+TEST(HostileTest, SurvivesEqualRecords) {
   FakeStore store(MixedFields(), RowMaker(1).Steady(200, 0));
   for (int kind = 0; kind < 3; ++kind) {
     for (Record& record : store.records) {

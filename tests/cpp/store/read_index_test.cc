@@ -1,4 +1,4 @@
-// The logical index, single rows and segments equal the model.
+// The index table, single rows and segments equal the model.
 #include <string>
 
 #include <gtest/gtest.h>
@@ -104,7 +104,7 @@ TEST(SegmentsTest, EndWhereAnyBoolFieldIsTrueAndMissingIsFalse) {
   EXPECT_EQ(SegmentsBy(store, {1}), (Ranges{{0, 2}, {2, 6}}));
 }
 
-TEST(SegmentsTest, LeaveTheLastOneOpenAndAreNoneInAnEmptyStore) {
+TEST(SegmentsTest, LeaveTheLastOneOpenAndDoNotExistInAnEmptyStore) {
   EXPECT_EQ(SegmentsBy(Episodes({}), {0}), Ranges{});
   EXPECT_EQ(SegmentsBy(Episodes({}), {1}), Ranges{});
   EXPECT_EQ(SegmentsBy(Episodes({{kMissing, kMissing, kMissing}}), {1}), (Ranges{{0, 1}}));

@@ -17,8 +17,8 @@ namespace {
 constexpr FakeHints kAllHints[] = {FakeHints::kRight, FakeHints::kAbsent, FakeHints::kShort,
                                    FakeHints::kRandom, FakeHints::kZero};
 
-// Twice as many records as rows and as many values as records, but nowhere so: what a division says
-// of the whole is wrong of every part.
+// A store with twice as many records as rows, and as many values as records, on average but in no
+// part of it: guesses by division, which assume even records, are wrong everywhere.
 FakeStore Lopsided(FakeHints hints) {
   std::vector<FakeRow> rows;
   for (Step step = 0; step < 400; ++step) {
@@ -106,8 +106,9 @@ TEST(GatherTest, ReadsBackwardsAndRepeatsAndNothing) {
 TEST(GatherTest, NamesTheFirstPositionOutside) {
   const FakeStore store(MixedFields(), RowMaker(3).Steady(10, 0));
   for (const auto& [bad, text] :
-       {std::pair<Position, std::string>{110, "position 110 is outside [0, 110)"},
-        {-3, "position -3 is outside [0, 110)"}}) {
+       {std::pair<Position, std::string>{
+            110, "position 110 is outside [0, 110): the store has 110 values"},
+        {-3, "position -3 is outside [0, 110): the store has 110 values"}}) {
     const std::vector<Position> positions = {4, bad, 500};
     std::vector<Value> out(3, 42);
     WindowsOut columns;
@@ -183,11 +184,11 @@ TEST(LookUpTest, NamesRowsAndPositionsOutside) {
     return "no error";
   };
   EXPECT_EQ(message([&] { RowOf(store.view(), std::vector<Position>{1}, out); }),
-            "position 1 is outside [0, 1)");
+            "position 1 is outside [0, 1): the store has 1 value");
   EXPECT_EQ(message([&] { PositionOf(store.view(), std::vector<Row>{2}, out); }),
-            "row 2 is outside [0, 2)");
+            "row 2 is outside [0, 2): the store has 2 rows");
   EXPECT_EQ(message([&] { PositionOf(store.view(), std::vector<Row>{-1}, out); }),
-            "row -1 is outside [0, 2)");
+            "row -1 is outside [0, 2): the store has 2 rows");
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ void AppendItem(std::vector<std::byte>& bytes, T item) {
   std::memcpy(bytes.data() + at, &item, sizeof(T));
 }
 
-// One field-write as the field's own items, the plain way.
+// Decodes one field-write to the field's own items, in the simplest way.
 std::vector<std::byte> DecodePlainly(const Field& field, const std::vector<Value>& words) {
   std::vector<std::byte> bytes;
   for (const Value word : words) {
@@ -53,7 +53,7 @@ std::vector<std::byte> DecodePlainly(const Field& field, const std::vector<Value
   return bytes;
 }
 
-// Bytes of a whole write, or of one unit of a ragged field.
+// Bytes of a whole field-write, or of one item of a ragged field.
 std::size_t UnitBytes(TypeId type) {
   constexpr std::size_t kBytes[] = {8, 32, 8, 1, 1, 12, 15, 8, 2, 16, 4, 8, 0};
   return kBytes[type];
@@ -61,7 +61,7 @@ std::size_t UnitBytes(TypeId type) {
 
 bool IsRagged(TypeId type) { return type == kText || type == kPoints || type == kLong; }
 
-// One column of ReadRows() and its memory, between dirt.
+// One column of ReadRows() and its memory, between guard bytes.
 struct Column {
   Column(TypeId type_id, std::size_t places, std::uint64_t max_length)
       : type(type_id),
@@ -179,7 +179,7 @@ TEST(ReadRowsTest, FillsSeveralColumnsOfOneField) {
   }
 }
 
-TEST(ReadRowsTest, TellsPresenceWithoutOutput) {
+TEST(ReadRowsTest, FillsPresentFlagsWithoutOutput) {
   const FakeStore store(MixedFields(), RowMaker(8).Wild(100));
   std::vector<std::uint8_t> present(100, 9);
   const RowsColumn ask{kPose, nullptr, present.data()};
@@ -205,7 +205,7 @@ TEST(ReadRowsTest, HandsOutSpansOfStoredWords) {
   }
 }
 
-// Runs of every length fill the places they name and no others.
+// Runs of every length fill their own places and no others.
 TEST(ReadRowsTest, ReadsRunsIntoTheirPlaces) {
   for (const FakeHints hints : {FakeHints::kRight, FakeHints::kRandom}) {
     const FakeStore store(MixedFields(), RowMaker(4).Wild(400), hints, 4);
@@ -252,7 +252,7 @@ TEST(ReadRowsTest, RefusesRunsOutsideTheStore) {
   EXPECT_EQ(LongestInRows(store.view(), {&none, 1}, kLong), 0U);
 }
 
-// Plans are kept from call to call: another set of columns, or another store, must not get them.
+// Plans are kept from call to call; another set of columns, or another store, must not use them.
 TEST(ReadRowsTest, KeepsThePlansOfColumnsApart) {
   const FakeStore first(MixedFields(), RowMaker(21).Wild(100));
   const FakeStore second(MixedFields(), RowMaker(22).Wild(100));
@@ -305,15 +305,17 @@ std::string MessageOf(const View& view, std::vector<Row> rows, std::uint64_t len
 
 TEST(ReadRowsTest, NamesTheFirstRowOutsideAndLeavesTheOutputAlone) {
   const FakeStore store(MixedFields(), RowMaker(1).Steady(10, 0));
-  EXPECT_EQ(MessageOf(store.view(), {3, 10, 11}, 1), "row 10 is outside [0, 10)");
-  EXPECT_EQ(MessageOf(store.view(), {-1}, 1), "row -1 is outside [0, 10)");
-  EXPECT_EQ(MessageOf(store.view(), {3, 6}, 5), "row window [6, 6 + 5) is outside [0, 10)");
+  EXPECT_EQ(MessageOf(store.view(), {3, 10, 11}, 1),
+            "row 10 is outside [0, 10): the store has 10 rows");
+  EXPECT_EQ(MessageOf(store.view(), {-1}, 1), "row -1 is outside [0, 10): the store has 10 rows");
+  EXPECT_EQ(MessageOf(store.view(), {3, 6}, 5),
+            "row window [6, 6 + 5) is outside [0, 10): the store has 10 rows");
   EXPECT_EQ(MessageOf(store.view(), {5}, 5), "no error");
   EXPECT_EQ(MessageOf(store.view(), {10}, 0), "no error");
   EXPECT_EQ(MessageOf(store.view(), {0}, 1, 99), "read rows: type id 99 is outside [0, 13)");
 }
 
-TEST(DecodeTest, DecodesRawWordsAndRefusesWhatIsNotOneWordEach) {
+TEST(DecodeTest, DecodesRawWordsAndRefusesItemsOfSeveralWords) {
   const FakeStore store(MixedFields(), {});
   const std::vector<Value> words = {std::bit_cast<Value>(1.5), std::bit_cast<Value>(-2.25)};
   std::vector<float> out(2);

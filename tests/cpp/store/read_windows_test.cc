@@ -1,4 +1,5 @@
-// Windows equal the model, whatever the hints say, and touch nothing outside their output.
+// Windows equal the model with right, wrong and missing hints, and write nothing outside their
+// output.
 #include <bit>
 #include <cmath>
 #include <string>
@@ -16,9 +17,9 @@ namespace stream_store::internal {
 namespace {
 
 constexpr Value kCanary = 0x5ca1ab1e;
-constexpr std::size_t kGuard = 8;  // canaries on either side of a column
+constexpr std::size_t kGuard = 8;  // guard elements on either side of a column
 
-// A column of output between canaries.
+// A column of output between guard elements.
 template <class T>
 struct Guarded {
   explicit Guarded(std::size_t count) : words(count + 2 * kGuard, static_cast<T>(kCanary)) {}
@@ -108,7 +109,7 @@ std::vector<FakeRow> RowsOfKind(const std::string& kind, std::uint64_t seed) {
   return maker.Acting(900);
 }
 
-// Takes the copy of hot functions for processors without AVX2 while it lives.
+// While it lives, hot functions run their copy for processors without AVX2.
 class WithoutAvx2 {
  public:
   WithoutAvx2() : before_(Avx2InUse()) { Avx2InUse() = false; }
@@ -275,10 +276,12 @@ std::string MessageOf(const View& view, std::vector<Position> starts, std::uint6
 
 TEST(WindowsEdgeTest, RefuseStartsOutsideAndLeaveTheOutputAlone) {
   const FakeStore store(MixedFields(), RowMaker(1).Steady(10, 0));  // 110 values
-  EXPECT_EQ(MessageOf(store.view(), {0, -1}, 10), "window [-1, -1 + 10) is outside [0, 110)");
+  EXPECT_EQ(MessageOf(store.view(), {0, -1}, 10),
+            "window [-1, -1 + 10) is outside [0, 110): the store has 110 values");
   EXPECT_EQ(MessageOf(store.view(), {5, 101, 102}, 10),
-            "window [101, 101 + 10) is outside [0, 110)");
-  EXPECT_EQ(MessageOf(store.view(), {0}, 111), "window [0, 0 + 111) is outside [0, 110)");
+            "window [101, 101 + 10) is outside [0, 110): the store has 110 values");
+  EXPECT_EQ(MessageOf(store.view(), {0}, 111),
+            "window [0, 0 + 111) is outside [0, 110): the store has 110 values");
   EXPECT_EQ(MessageOf(store.view(), {100}, 10), "no error");
   EXPECT_EQ(MessageOf(store.view(), {}, 1000), "no error");
   EXPECT_EQ(MessageOf(store.view(), {110}, 0), "no error");
@@ -286,7 +289,8 @@ TEST(WindowsEdgeTest, RefuseStartsOutsideAndLeaveTheOutputAlone) {
 
 TEST(WindowsEdgeTest, RefuseAnyWindowOfAnEmptyStore) {
   const FakeStore store(MixedFields(), {});
-  EXPECT_EQ(MessageOf(store.view(), {0}, 1), "window [0, 0 + 1) is outside [0, 0)");
+  EXPECT_EQ(MessageOf(store.view(), {0}, 1),
+            "window [0, 0 + 1) is outside [0, 0): the store is empty");
 }
 
 TEST(WindowsEdgeTest, CallARecordCorruptThatDoesNotStartWhereTheLastOneEnds) {

@@ -17,7 +17,8 @@ namespace {
 using namespace std::chrono_literals;
 using Rows = std::vector<Row>;
 
-// Row r at step 10 r: its number, r % 3 copies of it, a frame of it, and from row 5 on a flag.
+// Row r has step 10 r, its number, r % 3 copies of the number, a frame filled with it and, from row
+// 5 on, a flag.
 class ReadingTest : public ::testing::Test {
  protected:
   static constexpr Row kRows = 20;
@@ -80,7 +81,16 @@ TEST_F(ReadingTest, AFrozenOrTruncatedReaderNeverMoves) {
   EXPECT_EQ(ErrorOf([&] { store_.reader().Snapshot(99); }).code(), ErrorCode::kOutOfRange);
 }
 
-TEST_F(ReadingTest, ARowIsCompleteOnceItsLastFieldIsThereOrNobodyWrites) {
+// The rows of a snapshot that ends before the store cannot grow, whatever fields they lack.
+TEST_F(ReadingTest, TheLastRowOfASnapshotIsComplete) {
+  store_.Append(1000, {{0, 1}});
+  store_.Append(1001, {{0, 1}});
+  EXPECT_EQ(store_.reader().complete_rows(), 21U);
+  EXPECT_EQ(store_.reader().Snapshot(21).complete_rows(), 21U);
+  EXPECT_EQ(store_.reader().Snapshot(22).complete_rows(), 21U);
+}
+
+TEST_F(ReadingTest, ARowIsCompleteWithItsLastFieldOrWithoutAWriter) {
   EXPECT_EQ(store_.reader().complete_rows(), 20U);
   store_.Append(1000, {{0, 1}});
   EXPECT_EQ(store_.reader().complete_rows(), 20U);
@@ -216,7 +226,7 @@ TEST_F(ReadingTest, ListsTheIndexAndTheSegments) {
   EXPECT_EQ(segments.front(), (std::pair<Row, Row>{0, 7}));
 }
 
-TEST_F(ReadingTest, WaitsForAStoreThatDoesNotComeAsLongAsItWasTold) {
+TEST_F(ReadingTest, WaitsForAMissingStoreUntilTheTimeout) {
   const Error error = ErrorOf([&] { Reader::Open(scratch_ / "nothing", {.wait = 5ms}); });
   EXPECT_EQ(error.code(), ErrorCode::kNotFound);
 }

@@ -1,4 +1,4 @@
-// A plain model of which windows a sampler may draw, and stores filled like it.
+// A simple model of the windows that a sampler may draw, and stores with the same rows.
 #pragma once
 
 #include <algorithm>
@@ -22,10 +22,10 @@ inline std::vector<Field> SamplerFields() {
           {.name = "cut", .dtype = DType::kBool}};
 }
 
-/// One row of SamplerFields(); what has no value is missing.
+/// One row of SamplerFields(); fields without a value are missing.
 struct ModelRow {
   std::optional<std::int64_t> episode;
-  std::optional<std::uint64_t> items;  // how many
+  std::optional<std::uint64_t> items;  // the number of items
   std::optional<bool> done;
   std::optional<bool> cut;
 
@@ -34,7 +34,7 @@ struct ModelRow {
   }
 };
 
-/// A window: store, start, empty places before it, rows there.
+/// A window: store, start, empty places before it, stored rows.
 using ModelWindow = std::tuple<std::int64_t, std::int64_t, std::uint64_t, std::uint64_t>;
 
 class ModelStream {
@@ -179,7 +179,7 @@ class ModelStream {
   std::int64_t episode_ = 0;
 };
 
-/// What a batch says, as windows of the model.
+/// The windows of a batch, as those of the model.
 inline void AddWindows(const WindowBatch& batch, std::vector<ModelWindow>& windows) {
   for (std::size_t i = 0; i < batch.size(); ++i) {
     const bool padded = !batch.count().empty();
@@ -202,5 +202,20 @@ inline std::vector<ModelWindow> Sorted(std::vector<ModelWindow> windows) {
   std::sort(windows.begin(), windows.end());
   return windows;
 }
+
+/// A store of 100 rows with an episode and a cut each: ten segments of ten rows.
+struct Plain {
+  Plain() {
+    for (int i = 0; i < 100; ++i) {
+      ModelRow row;
+      row.episode = i / 10;
+      row.cut = i % 10 == 9;
+      model.Append(store, row);
+    }
+  }
+
+  ModelStream model{1};
+  StreamStore store = StreamStore::Temporary({.fields = SamplerFields()});
+};
 
 }  // namespace stream_store::internal

@@ -1,4 +1,4 @@
-// Samplers draw exactly the windows of a plain model, each as often as any other, and resume.
+// Samplers draw exactly the windows of a simple model, each equally often, and resume exactly.
 #include "store/sampler_model.h"
 
 #include <cmath>
@@ -59,7 +59,7 @@ class ModelTest : public testing::TestWithParam<std::uint64_t> {};
 
 INSTANTIATE_TEST_SUITE_P(Seeds, ModelTest, testing::Range<std::uint64_t>(0, 12));
 
-// Grows a store and, at every stop, compares samplers old and new with the model.
+// A store grows in steps; after each step, old and new samplers are compared with the model.
 TEST_P(ModelTest, AnEpochIsEveryValidWindowOnce) {
   ModelStream model(GetParam());
   StreamStore store = StreamStore::Temporary({.fields = SamplerFields()});
@@ -85,7 +85,7 @@ TEST_P(ModelTest, AnEpochIsEveryValidWindowOnce) {
   }
 }
 
-// The same of a store that nobody writes: its last row counts, whole or not.
+// Without a writer the last row counts even if it lacks fields.
 TEST_P(ModelTest, AClosedStoreHasItsLastRow) {
   ScratchDirectory directory;
   ModelStream model(100 + GetParam());
@@ -163,7 +163,7 @@ TEST_P(ModelTest, RanksAndStoresShareAnEpochDisjointly) {
   }
 }
 
-// Cuts an epoch at any batch, lets the store grow, and goes on elsewhere.
+// An epoch is interrupted at any batch, the store grows, and another sampler continues.
 TEST_P(ModelTest, AnEpochResumesExactlyAfterGrowth) {
   ModelStream model(300 + GetParam());
   StreamStore store = StreamStore::Temporary({.fields = SamplerFields()});
@@ -205,7 +205,7 @@ TEST_P(ModelTest, AnEpochResumesExactlyAfterGrowth) {
   }
 }
 
-// Pearson's statistic over 40 draws a window: within six standard deviations.
+// Pearson's statistic over 40 draws per window lies within six standard deviations.
 TEST_P(ModelTest, SamplingIsUniformOverTheValidWindows) {
   ModelStream model(400 + GetParam());
   StreamStore store = StreamStore::Temporary({.fields = SamplerFields()});

@@ -1,4 +1,5 @@
-// What a WindowSampler promises beside the choice of windows, and what it refuses.
+// WindowSampler beyond the choice of windows (sampler_model_test.cc): states, ranks, epochs of
+// growing stores, and reading batches. For errors see sampler_errors_test.cc.
 #include "stream_store/sampler.h"
 
 #include <chrono>
@@ -17,20 +18,6 @@ namespace stream_store::internal {
 namespace {
 
 using Windows = std::vector<ModelWindow>;
-
-struct Plain {
-  Plain() {
-    for (int i = 0; i < 100; ++i) {
-      ModelRow row;
-      row.episode = i / 10;
-      row.cut = i % 10 == 9;
-      model.Append(store, row);
-    }
-  }
-
-  ModelStream model{1};
-  StreamStore store = StreamStore::Temporary({.fields = SamplerFields()});
-};
 
 TEST(WindowSamplerTest, FollowsTheStoreAndContinuesFromItsState) {
   Plain plain;
@@ -69,7 +56,7 @@ TEST(WindowSamplerTest, FollowsTheStoreAndContinuesFromItsState) {
   EXPECT_GT(largest, 500);
 }
 
-TEST(WindowSamplerTest, RanksDrawStreamsOfTheirOwn) {
+TEST(WindowSamplerTest, RanksDrawDifferentWindows) {
   Plain plain;
   SamplerOptions options{.length = 3, .batch_size = 50, .world_size = 2};
   WindowSampler zero({plain.store.reader()}, options);
@@ -93,7 +80,7 @@ TEST(WindowSamplerTest, EpochsDiffer) {
   EXPECT_EQ(Sorted(first), Sorted(second));
 }
 
-TEST(WindowSamplerTest, AReaderAheadIsNotCounted) {
+TEST(WindowSamplerTest, StateDoesNotCountBatchesDrawnAhead) {
   Plain plain;
   SamplerOptions options{.length = 2, .batch_size = 10, .replacement = false};
   WindowSampler sampler({plain.store.reader()}, options);
@@ -210,7 +197,44 @@ TEST(WindowSamplerTest, NumbersKeepTheirStartsWhileTheStoreGrows) {
   }
 }
 
-// An epoch over a closed store whose last row lacks fields keeps to it when a writer goes on.
+TEST(WindowSamplerTest, CountsNewStartsDuringAnEpochThatKeepsItsOwn) {
+  Plain plain;
+  for (const auto& cuts : std::vector<std::vector<TypeId>>{{}, {kCutType}}) {
+    SamplerOptions options{
+        .length = 10, .unit = SampleUnit::kRow, .replacement = false, .segment_by = cuts};
+    WindowSampler sampler({plain.store.reader()}, options);
+    sampler.BeginEpoch();
+    const std::uint64_t batches = sampler.EpochBatches();
+    ModelRow row;
+    row.cut = false;
+    for (int i = 0; i < 10; ++i) {
+      plain.model.Append(plain.store, row);
+    }
+    EXPECT_GT(sampler.NumStarts(), batches);
+    EXPECT_EQ(sampler.EpochBatches(), batches);
+    WindowBatch batch;
+    std::uint64_t drawn = 0;
+    while (sampler.Next(batch)) {
+      ++drawn;
+    }
+    EXPECT_EQ(drawn, batches);
+  }
+}
+
+// Samplers share the index of segments, so it can hold segments that end after the last row of an
+// older snapshot, where that snapshot's Reader cannot look up positions.
+TEST(WindowSamplerTest, CountsStartsOfASnapshotOlderThanTheIndex) {
+  Plain plain;
+  const Reader snapshot = plain.store.reader().Snapshot(50);
+  WindowSampler newer({plain.store.reader()},
+                      {.length = 2, .unit = SampleUnit::kRow, .segment_by = {kCutType}});
+  EXPECT_EQ(newer.NumStarts(), 90U);
+  WindowSampler older({snapshot}, {.length = 2, .segment_by = {kCutType}});
+  EXPECT_EQ(older.NumStarts(), 5U * 19U);
+}
+
+// A closed store can end with a row that lacks fields. An epoch over it keeps that row as it was,
+// also when a writer completes it later.
 TEST(WindowSamplerTest, AnEpochKeepsTheLastRowItBeganWith) {
   ScratchDirectory directory;
   const auto path = directory.path() / "store";
@@ -224,7 +248,7 @@ TEST(WindowSamplerTest, AnEpochKeepsTheLastRowItBeganWith) {
       store.Append(step, {{kEpisodeType, 1}, {kCutType, false}});
     }
   }
-  append(10, {});  // joins, as far as anybody can know
+  append(10, {});  // without an episode the row counts as one of the segment before
   SamplerOptions options{
       .length = 2, .unit = SampleUnit::kRow, .replacement = false, .segment_by = {kEpisodeType}};
   WindowSampler sampler({Reader::Open(path)}, options);
@@ -235,7 +259,7 @@ TEST(WindowSamplerTest, AnEpochKeepsTheLastRowItBeganWith) {
   Windows found;
   AddWindows(batch, found);
   const SamplerState state = sampler.state();
-  append(10, {{kEpisodeType, 2}});  // it began a segment after all
+  append(10, {{kEpisodeType, 2}});  // the same row now begins a segment
   append(11, {{kEpisodeType, 2}, {kCutType, false}});
   WindowSampler resumed({Reader::Open(path)}, options);
   EXPECT_EQ(resumed.NumStarts(), 10U);
@@ -250,7 +274,7 @@ TEST(WindowSamplerTest, AnEpochKeepsTheLastRowItBeganWith) {
   EXPECT_EQ(std::get<1>(Sorted(found).back()), 9);
 }
 
-TEST(WindowSamplerTest, ReadsWhatItChose) {
+TEST(WindowSamplerTest, ReadsTheRowsOfItsWindows) {
   ModelStream model(3);
   std::vector<StreamStore> stores;
   std::vector<Reader> readers;
@@ -372,98 +396,6 @@ TEST(WindowSamplerTest, MovesWithItsState) {
   WindowSampler moved = std::move(sampler);
   EXPECT_EQ(moved.state().batches, 1U);
   EXPECT_EQ(moved.options().batch_size, 3U);
-}
-
-// --- bad input ---
-
-std::string MessageOf(const std::vector<Reader>& readers, const SamplerOptions& options) {
-  try {
-    WindowSampler sampler(readers, options);
-    WindowBatch batch;
-    sampler.Sample(batch);
-    return "no error";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
-    return error.what();
-  }
-}
-
-TEST(WindowSamplerTest, RefusesOptionsThatCannotBe) {
-  Plain plain;
-  const std::vector<Reader> one = {plain.store.reader()};
-  EXPECT_EQ(MessageOf({}, {}), "sampler: expected at least one store");
-  EXPECT_EQ(MessageOf(one, {.length = 0}), "sampler: length: expected 1 to 4294967295 but found 0");
-  EXPECT_EQ(MessageOf(one, {.batch_size = 0}),
-            "sampler: batch_size: expected 1 to 4294967295 but found 0");
-  EXPECT_EQ(MessageOf(one, {.rank = 2, .world_size = 2}),
-            "sampler: rank: expected [0, 2) but found 2");
-  EXPECT_EQ(MessageOf(one, {.pad = SamplePad::kLeft}), "sampler: pad is for windows of rows");
-  EXPECT_EQ(MessageOf(one, {.lanes = 2}), "sampler: lanes are for windows of rows");
-  EXPECT_EQ(MessageOf(one, {.segment_by = {kItemsType}}).substr(0, 19), "segments: expected ");
-  const StreamStore other = StreamStore::Temporary({.fields = {{.name = "x"}}});
-  EXPECT_EQ(MessageOf({one[0], other.reader()}, {}),
-            "sampler: expected stores of equal fields but those of store 1 differ from those of "
-            "store 0: type id 0: expected 'episode' (int32) but found 'x' (int64)");
-}
-
-TEST(WindowSamplerTest, SaysHowManyRowsThereAreWhenNoWindowFits) {
-  Plain plain;
-  const std::vector<Reader> one = {plain.store.reader()};
-  EXPECT_EQ(MessageOf(one, {.length = 101, .unit = SampleUnit::kRow}),
-            "no valid start: expected 101 rows but found 100 rows");
-  EXPECT_EQ(MessageOf(one, {.length = 11, .unit = SampleUnit::kRow, .segment_by = {kCutType}}),
-            "no valid start: expected 11 rows of one segment but found 100 rows in 10 segments");
-  EXPECT_EQ(MessageOf(one, {.length = 5000}),
-            "no valid start: expected 5000 values but found 100 rows, 200 values");
-  EXPECT_EQ(MessageOf(one, {.length = 3, .first_row = 99}),
-            "no valid start: expected 3 values from rows [99, end) on but found 100 rows, 200 "
-            "values");
-}
-
-TEST(WindowSamplerTest, SaysWhichWindowsDoNotFitWithLanesAndPadding) {
-  StreamStore store = StreamStore::Temporary({.fields = SamplerFields()});
-  const std::vector<Reader> two = {store.reader(), store.reader()};
-  EXPECT_EQ(MessageOf(two, {.length = 4, .unit = SampleUnit::kRow, .lanes = 2, .last_row = 9}),
-            "no valid start: expected 4 rows in one of 2 lanes from rows [0, 9) on but found 0 "
-            "rows; 0 rows");
-  EXPECT_EQ(MessageOf({two[0]}, {.length = 4, .unit = SampleUnit::kRow, .pad = SamplePad::kRight}),
-            "no valid start: expected at least one row but found 0 rows");
-  store.Append(0, {{kEpisodeType, 1}});
-  EXPECT_EQ(MessageOf({store.reader()}, {.length = 1, .unit = SampleUnit::kRow}),
-            "no valid start: expected 1 rows but found 1 rows (0 complete)");
-  WindowSampler epochs({store.reader()},
-                       {.length = 1, .unit = SampleUnit::kRow, .replacement = false});
-  WindowBatch batch;
-  EXPECT_THROW(epochs.Next(batch), Error);
-  EXPECT_THROW(epochs.BeginEpoch(), Error);
-}
-
-TEST(WindowSamplerTest, RefusesStatesOfOthers) {
-  Plain plain;
-  Plain other;
-  SamplerOptions options{.length = 2, .replacement = false};
-  WindowSampler sampler({plain.store.reader()}, options);
-  WindowBatch batch;
-  sampler.BeginEpoch();
-  sampler.Next(batch);
-  const SamplerState before = sampler.state();
-  WindowSampler foreign({other.store.reader()}, options);
-  EXPECT_THROW(foreign.Restore(before), Error);
-  SamplerState state = before;
-  state.extents[0].rows = 101;
-  EXPECT_THROW(sampler.Restore(state), Error);
-  state = before;
-  state.extents.emplace_back();
-  EXPECT_THROW(sampler.Restore(state), Error);
-  state = before;
-  state.stores.clear();
-  EXPECT_THROW(sampler.Restore(state), Error);
-  EXPECT_EQ(sampler.state().batches, 1U) << "a refused state changes nothing";
-  WindowSampler replacing({plain.store.reader()}, {.length = 2});
-  EXPECT_THROW(replacing.Restore(before), Error);
-  EXPECT_THROW(replacing.BeginEpoch(), Error);
-  EXPECT_THROW(replacing.EpochBatches(), Error);
-  EXPECT_THROW(sampler.Sample(batch), Error);
 }
 
 }  // namespace

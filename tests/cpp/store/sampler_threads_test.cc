@@ -1,4 +1,4 @@
-// Samplers of several threads share what they know of segments while a writer appends.
+// Samplers of several threads share the index of segments while a writer appends.
 #include <atomic>
 #include <thread>
 #include <vector>
@@ -22,7 +22,7 @@ constexpr Step kRows = 50'000;
 constexpr Step kEpisode = 7;  // rows
 constexpr std::uint64_t kLength = 3;
 
-// Windows lie within episodes, and every row says which one it is of.
+// Windows lie within episodes; each row holds the number of its episode.
 void ExpectWholeWindows(WindowSampler& sampler, bool epochs) {
   WindowBatch batch;
   if (epochs) {
@@ -56,7 +56,7 @@ TEST(SamplerThreadsTest, SamplersOfOneStoreWorkBesideItsWriter) {
       options.segment_by = {TypeId{0}};
       options.replacement = i != 2;
       options.seed = i;
-      do {  // one that lives on, and new ones
+      do {  // one sampler lives throughout, others are new
         WindowSampler sampler({store.reader()}, options);
         for (int round = 0; round < 20; ++round) {
           ExpectWholeWindows(sampler, /*epochs=*/i == 2);

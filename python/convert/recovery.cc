@@ -1,29 +1,26 @@
-// What Python shows of a Recovery.
-#pragma once
+// Recovery as a Python object.
 
-#include <string>
+#include <functional>
 
-#include "stream_store/recovery.h"
-
-#include "convert/python.h"
+#include "convert/methods.h"
 
 namespace stream_store::python {
 
-inline const char* StateText(const Recovery& recovery) {
+const char* StateText(const Recovery& recovery) {
   return recovery.state == Recovery::State::kClean          ? "clean"
          : recovery.state == Recovery::State::kProcessCrash ? "process_crash"
                                                             : "truncated";
 }
 
-inline bool Equal(const Recovery& a, const Recovery& b) {
+bool Equal(const Recovery& a, const Recovery& b) {
   return a.state == b.state && a.rows_cut == b.rows_cut && a.reason == b.reason;
 }
 
-inline std::size_t Hash(const Recovery& recovery) {
+std::size_t Hash(const Recovery& recovery) {
   return std::hash<std::string>()(recovery.reason) ^ static_cast<std::size_t>(recovery.rows_cut);
 }
 
-inline std::string Represent(const Recovery& recovery) {
+std::string Represent(const Recovery& recovery) {
   return std::string("Recovery(state='") + StateText(recovery) +
          "', rows_cut=" + std::to_string(recovery.rows_cut) +
          ", reason=" + ShortRepr(Own(PyUnicode_FromString(recovery.reason.c_str())).ptr()) + ")";
