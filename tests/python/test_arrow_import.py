@@ -361,7 +361,7 @@ def test_classes_are_checked_against_their_names() -> None:
     datasets = pytest.importorskip("datasets")
     store = StreamStore(fields={"c": datasets.ClassLabel(names=["no", "yes"])})
     assert store.from_arrow(pa.table({"c": [0, 1, -1, None]})) == 4
-    with pytest.raises(ValueError, match=r"'c', row 1: class 2.*2 names"):
+    with pytest.raises(ValueError, match=r"'c', row 1: .*2 classes.*found 2"):
         store.from_arrow(pa.table({"c": [0, 2]}))
     assert store.num_rows == 4
 
