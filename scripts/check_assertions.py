@@ -35,7 +35,7 @@ NOT_A_NAME = {
     "sizeof", "static_assert", "switch", "while", "__attribute__",
 }  # fmt: skip
 CLASS = re.compile(
-    r"\b(?:class|struct|union)\s+(?:\w+\s+)*?(\w+)(?:\s+final)?\s*(?::[^:;{][^;{]*)?$"
+    r"\b(?:class|struct|union)\s+(?:\w+(?:\([^()]*\))?\s+)*?(\w+)(?:\s+final)?\s*(?::[^:;{][^;{]*)?$"
 )
 BRACKETS = {"(": re.compile(r"[()]"), "{": re.compile(r"[{}]")}
 LINES_AFTER = 5  # lines after a comment in a function within which its assertion stands

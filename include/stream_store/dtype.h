@@ -1,4 +1,4 @@
-// Item types: the one table of what follows from the type of a field's items.
+// Item types: the one table of the properties that follow from the type of a field's items.
 //
 // A DType is the type of one item of a field. The names, sizes, NumPy dtypes and Arrow formats that
 // belong to it are looked up with InfoOf(); no other table of them exists, in C++ or in Python
@@ -79,8 +79,8 @@ struct DTypeInfo {
   std::string_view unit;          ///< NumPy's unit of a date, time, timestamp or duration, else ""
 };
 
-/// The entry of an item type; one named "unknown" for a number that is no DType. The reference is
-/// valid forever. One array access.
+/// The entry of an item type, or an entry named "unknown" if the number is not that of a DType, as
+/// in a damaged file. The reference is always valid. Cost: one array access.
 STREAM_STORE_API const DTypeInfo& InfoOf(DType dtype) noexcept;
 
 /// "float32", "timestamp_ns", …: the name used in messages and in Python.

@@ -154,6 +154,12 @@ Py_ssize_t CountOf(PyObject* sequence, const char* what) {
   return FastSequence(sequence, what).size();
 }
 
+// append():
+//   1. The lengths are compared, and names of structs replaced by the fields inside.
+//   2. Steps, names and values are converted. Foreign code may run, append to this store, and even
+//      declare other fields.
+//   3. The append lock is acquired, and the fields are checked to be those of step 2.
+//   4. One C++ call writes everything.
 void AppendAll(PyObject* self, StoreObject& store, const AppendArguments& arguments) {
   StreamStore& writer = store.Writer("append");
   const std::shared_ptr<const FieldTable> fields = store.shared_fields();
@@ -258,6 +264,7 @@ std::vector<StepItem> SortedItems(PyObject* self, StoreObject& store, const Fiel
   return sorted;
 }
 
+// append_step(): the same steps as AppendAll() for one mapping. Returns the step.
 Step AppendOneStep(PyObject* self, StoreObject& store, PyObject* mapping, PyObject* step) {
   StreamStore& writer = store.Writer("append_step");
   const std::shared_ptr<const FieldTable> fields = store.shared_fields();

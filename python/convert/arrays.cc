@@ -140,6 +140,9 @@ nb::object CheckOut(PyObject* given, PyArray_Descr* descr, const Shape& shape,
   return owner;
 }
 
+// Arrays, ints and flat lists, the frequent inputs, are read without NumPy's conversion. That
+// conversion also accepts objects that are certainly mistakes here, such as text, sets and bools,
+// so these are refused before it.
 Int64s::Int64s(PyObject* object, const char* what, PyObject* error) {
   if (PyArray_CheckExact(object)) {
     TakeArray(Borrow(object), what, error);

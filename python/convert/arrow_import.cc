@@ -128,6 +128,7 @@ std::uint64_t ImportStreams(StoreObject& store, nb::handle streams, nb::handle s
   ArrowImportOptions options;
   options.fields = ArrowFieldsOf(fields);
   options.step_column = step_column;
+  // The import runs without the GIL, so a signal is noticed only here.
   options.progress = [&](std::uint64_t done) {
     const nb::gil_scoped_acquire acquired;
     Check(PyErr_CheckSignals());

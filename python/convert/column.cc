@@ -27,6 +27,8 @@ std::span<const npy_intp> RowDimensions(PyArrayObject* array) {
 
 }  // namespace
 
+// Tries the conversions from the fastest to the slowest: an array as it is, an array made by the
+// hook, a list of plain numbers, and any other list item by item.
 ColumnData::ColumnData(const Conversion& conversion, TypeId type, PyObject* object) : type_(type) {
   const FieldInfo& field = conversion.fields[type];
   if (field.hidden) {
@@ -162,6 +164,8 @@ void ColumnData::AddRow(const Conversion& one, std::size_t row, PyObject* value)
   offsets_.push_back(offsets_.back() + static_cast<std::int64_t>(write.count()));
 }
 
+// Copies the items of one row. The type of the first row with a value is kept as long as all rows
+// have it; the first other type widens the items so far.
 void ColumnData::AddItems(const FieldWrite& write, const FieldInfo& field, std::size_t row) {
   const auto* items = static_cast<const std::byte*>(write.data());
   const auto count = static_cast<std::size_t>(write.count());

@@ -31,6 +31,8 @@ nb::object DecodeScalar(const Reader& reader, const FieldInfo& field, TypeId typ
 
 }  // namespace
 
+// The lengths are checked although appends guarantee them: with a damaged file, a wrong one would
+// write outside the array.
 nb::object DecodeValue(PyObject* self, const Reader& reader, const FieldInfo& field, TypeId type,
                        std::span<const Value> words) {
   switch (field.kind) {

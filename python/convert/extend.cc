@@ -78,6 +78,8 @@ std::size_t RowsOf(const FieldTable& fields, const Columns& columns,
   return rows;
 }
 
+// extend(): the same steps as append(). Returns the number of rows. The default steps are made
+// after the lock is acquired, because the conversions may have appended.
 std::size_t ExtendRows(PyObject* self, StoreObject& store, PyObject* mapping,
                        PyObject* given_steps) {
   StreamStore& writer = store.Writer("extend");

@@ -181,6 +181,8 @@ nb::object Segments(StoreObject& store, nb::handle names) {
   return output;
 }
 
+// The number of entries of a range is known only after a search, so there are two C++ calls, on the
+// same copy of the reader.
 nb::object IndexTable(StoreObject& store, std::int64_t start, std::int64_t stop) {
   PyArray_Descr* descr = nullptr;
   const nb::object fields =

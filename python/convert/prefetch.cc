@@ -54,6 +54,7 @@ struct Prefetch::Thread {
     thread.join();
   }
 
+  // The C++ thread. Reads the batches in the order in which they were added, without the lock.
   void Run() {
     std::unique_lock lock(mutex);
     while (true) {
@@ -100,6 +101,8 @@ Prefetch::~Prefetch() {
   }
 }
 
+// Joins the thread without the GIL: it does not need the GIL itself, but a long read would
+// otherwise stop all of Python.
 void Prefetch::Stop() noexcept {
   if (thread_ == nullptr) {
     return;
@@ -155,6 +158,8 @@ void Prefetch::RequireThread() const {
   }
 }
 
+// Waits for the first batch in slices, so that Ctrl-C can end the wait. If a read failed, the
+// iteration is closed first, so that its batches are drawn again.
 nb::object Prefetch::NextLocked() {
   RequireThread();
   if (thread_ != nullptr && sampler_.iteration() != iteration_) {

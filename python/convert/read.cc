@@ -74,6 +74,7 @@ bool IsRun(std::span<const std::int64_t> positions) {
   return differences == 0;
 }
 
+// store[start:stop:step]. A slice without gaps is one window, which is copied in blocks.
 PyObject* GetSlice(StoreObject& store, PyObject* slice) {
   Py_ssize_t start = 0;
   Py_ssize_t stop = 0;
@@ -100,6 +101,7 @@ PyObject* GetSlice(StoreObject& store, PyObject* slice) {
   return outputs.dict.release().ptr();
 }
 
+// store[positions]. Consecutive positions, as a data loader often asks for, are read as one window.
 PyObject* GetPositions(StoreObject& store, PyObject* index) {
   Int64s positions(index, "positions");
   const std::uint64_t size = store.size();
@@ -177,6 +179,8 @@ void CheckWidth(StoreObject& store, const Int64s& starts, std::uint64_t width) {
   }
 }
 
+// windows(). The arguments are converted before the store is refreshed, because conversions may
+// append.
 PyObject* ReadWindows(StoreObject& store, PyObject* given_starts, std::int64_t width,
                       PyObject* columns, PyObject* out) {
   if (width < 1) {

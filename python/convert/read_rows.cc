@@ -53,6 +53,9 @@ class RequestedRows : public RowsReader {
   std::uint64_t length_;
 };
 
+// The store is refreshed twice: once to know the fields, which the conversion of the arguments
+// needs, and again after it, because the conversion may have appended rows or declared other
+// fields.
 nb::object ReadAll(PyObject* self, const std::array<PyObject*, 5>& given) {
   StoreObject& store = StoreOf(self);
   store.Refresh();

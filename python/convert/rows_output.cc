@@ -182,6 +182,7 @@ void RowsOutput::Read() {
   }
 }
 
+// The order of the keys is that of the requested fields, then the three that begin with "_".
 nb::object RowsOutput::Finish() {
   nb::object result = Own(PyDict_New());
   for (std::size_t i = 0; i < types_.size(); ++i) {

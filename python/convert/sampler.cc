@@ -140,6 +140,8 @@ SamplerObject::~SamplerObject() {
 
 StoreObject& SamplerObject::StoreAt(std::size_t i) const { return StoreOf(stores_[i].ptr()); }
 
+// Creates the C++ sampler on the rows that the stores have now. Other rows are accepted, other
+// fields are not: the type ids that this object has resolved would be wrong.
 void SamplerObject::MakeCore() {
   std::vector<Reader> readers;
   std::vector<std::uint64_t> generations;
@@ -235,6 +237,8 @@ nb::object SamplerObject::Complete(std::unique_ptr<PendingBatch> pending) {
   return pending->Finish();
 }
 
+// Choosing needs the lock, allocating does not: it may run foreign code, which may call the
+// sampler.
 std::unique_ptr<PendingBatch> SamplerObject::Draw() {
   WindowBatch batch;
   const bool there = ChooseBatch(batch, [this](WindowSampler& sampler, WindowBatch& chosen) {
@@ -442,6 +446,8 @@ nb::dict SamplerObject::State() {
   return dict;
 }
 
+// Converts the whole state before it changes anything. The ids of the stores are compared here,
+// because a state of another store would otherwise select windows that mean something else.
 void SamplerObject::Restore(const nb::dict& state_dict) {
   const ChooseLock lock(*this);
   WindowSampler& sampler = core();
@@ -449,7 +455,8 @@ void SamplerObject::Restore(const nb::dict& state_dict) {
   const nb::object ids = Own(PySequence_List(Item(state_dict, "stores").ptr()));
   if (PyList_GET_SIZE(ids.ptr()) != static_cast<Py_ssize_t>(state.stores.size())) {
     RefuseState("expected the state of a sampler of " + std::to_string(state.stores.size()) +
-                " stores but found one of " + std::to_string(PyList_GET_SIZE(ids.ptr())));
+                " stores but found one of " + std::to_string(PyList_GET_SIZE(ids.ptr())) +
+                " stores");
   }
   for (std::size_t i = 0; i < state.stores.size(); ++i) {
     const nb::object id = Borrow(PyList_GET_ITEM(ids.ptr(), static_cast<Py_ssize_t>(i)));

@@ -138,6 +138,7 @@ void StoreObject::RequireFields(const FieldTable& fields) const {
   }
 }
 
+// Called by every read, so it must be fast: comparing the fields ends with the first row.
 Reader* StoreObject::Refresh() {
   RequireOpen();
   if (!reader_) {
@@ -194,6 +195,8 @@ std::uint64_t StoreObject::Sync() {
   return writer.Sync();
 }
 
+// Sets closed_ before it releases the GIL, so that no other thread begins a call on the closing
+// writer.
 void StoreObject::Close() {
   if (closed_) {
     return;
@@ -221,6 +224,7 @@ void StoreObject::Clear() {
   last_step_.reset();
 }
 
+// Holds the append lock for the whole import, which may be long; reads are not affected.
 std::uint64_t StoreObject::Import(std::optional<std::vector<Field>> fields,
                                   const std::function<void(StagedRows&)>& work) {
   StreamStore& writer = Writer("import");

@@ -49,6 +49,7 @@ FieldWrite ThroughHook(const Conversion& conversion, TypeId type, PyObject* valu
   return ConvertPlain(conversion, type, Encode(conversion, type, value));
 }
 
+// An array of numbers is passed on where it lies, unless it must be made contiguous.
 FieldWrite ConvertArray(const Conversion& conversion, TypeId type, PyObject* value) {
   const FieldInfo& field = conversion.fields[type];
   auto* array = reinterpret_cast<PyArrayObject*>(value);
@@ -124,6 +125,9 @@ std::optional<FieldWrite> ConvertNumber(const Conversion& conversion, TypeId typ
 
 }  // namespace
 
+// The frequent types are tested first, and only exact types: a subclass may override methods, so it
+// is left to the hook. Labels of a ClassLabel are checked here, because their range is known only
+// to Python.
 FieldWrite ConvertValue(const Conversion& conversion, TypeId type, PyObject* value) {
   const FieldInfo& field = conversion.fields[type];
   if (field.hidden) {

@@ -26,6 +26,7 @@ struct Cost {
   std::uint64_t limit = kNoLimit;  // most units in a batch
 };
 
+// Rows with offsets cost as much as they have; all others occupy their items even if they are null.
 Cost CostOf(const LeafPlan& leaf, std::uint64_t offset_limit) {
   Cost cost;
   const std::uint64_t item_bits = leaf.unit_items * leaf.item_bits;

@@ -196,6 +196,8 @@ const ArrowArray& Descend(const ArrowArray& batch, const std::vector<std::int64_
 
 }  // namespace
 
+// Of a dictionary, the indices follow the rows of the batch; its values have positions of their
+// own.
 ColumnView ViewColumn(const ArrowArray& batch, const ImportLeaf& leaf) {
   ColumnView view;
   std::uint64_t shift = 0;

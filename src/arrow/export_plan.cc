@@ -166,6 +166,8 @@ class ExportPlanner {
     return Add(std::move(leaf));
   }
 
+  // Plans a field as the requested type `top`, whose levels must match the dimensions of the field:
+  // a list or fixed-size list for each, then an item that the stored words convert to.
   std::size_t AddLeaf(const SchemaNode& top, TypeId type) {
     const Field& field = schema_[type];
     const ArrowField given = type < options_.fields.size() ? options_.fields[type] : ArrowField{};

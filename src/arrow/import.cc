@@ -362,6 +362,7 @@ std::uint64_t ImportArrow(StagedRows& rows, ArrowArrayStream* stream,
   return rows.rows() - before;
 }
 
+// Keeps all batches until the end, because the picks may name any row at any time.
 std::uint64_t ImportArrowRows(StagedRows& rows, ArrowArrayStream* stream, ArrowArrayStream* picks,
                               const ArrowImportOptions& options) {
   constexpr std::size_t kAtOnce = 65'536;  // so that progress is reported now and then

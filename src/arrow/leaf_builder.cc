@@ -82,6 +82,7 @@ void GatherRows(const Value* first, std::uint64_t stride, std::uint64_t words, s
 
 }  // namespace
 
+// Bits are zeroed here, because bools are written by setting them; other items are written in full.
 void LeafBuilder::Begin(BatchMemory& memory, Row first_row, std::uint64_t rows,
                         std::uint64_t units) {
   memory_ = &memory;
@@ -126,6 +127,8 @@ void LeafBuilder::SkipTo(std::uint64_t row) {
   next_row_ = row;
 }
 
+// Checks the sizes first, so that neither a wrong length nor a repeated row can write outside the
+// buffers.
 void LeafBuilder::Write(std::uint64_t row, std::uint64_t count, const Value* first,
                         std::uint64_t stride, std::uint64_t words) {
   const std::uint64_t items_each =

@@ -19,6 +19,7 @@ namespace {
   throw Error(ErrorCode::kInvalidArgument, "Arrow schema: " + problem);
 }
 
+// Checks each pointer before it is followed: the schema comes from a foreign library.
 void CheckNode(const ArrowSchema& schema, int depth) {
   if (depth > kMaxDepth) {
     Refuse(StrCat("expected at most ", kMaxDepth, " levels of nesting but found more"));

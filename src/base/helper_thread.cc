@@ -10,6 +10,8 @@
 
 namespace stream_store::internal {
 
+// On the heap, so that a forked child can abandon it as a whole: to destroy a std::thread that
+// does not exist, or a locked mutex, would end the child.
 struct HelperThread::Shared {
   explicit Shared(std::function<Pause()> run_round) : round(std::move(run_round)) {}
 

@@ -110,6 +110,7 @@ void Appender::UseLayout(std::span<const std::uint64_t> words, ShapeCache& shape
   shape.plan.clear();
 }
 
+// Why MayFollow() returned false.
 Refusal Appender::RefusePlace(Step step, bool continues, const Cursor& at) noexcept {
   if (continues) {
     return Refuse(Refusal::Rule::kOrder, 0);
@@ -125,6 +126,7 @@ bool Appender::Append(Step step, std::span<const FieldWrite> writes, Row* row, R
   return AppendHeld(step, writes, row, refusal);
 }
 
+// The step is chosen under the flag, so threads that call this at once get different ones.
 bool Appender::AppendStep(std::span<const FieldWrite> writes, Row* row, Step* step,
                           Refusal* refusal) {
   const AppendFlag::Hold hold(flag_);
@@ -149,6 +151,7 @@ void Appender::MakeRoom(std::uint64_t values, std::uint64_t records, std::uint64
   }
 }
 
+// A file that was mapped again lies elsewhere. So do the words of the cached shapes.
 void Appender::RefreshPointers() noexcept {
   data_ = {.values = reinterpret_cast<Value*>(files_.values.data()),
            .records = reinterpret_cast<Record*>(files_.records.data()),
@@ -159,6 +162,8 @@ void Appender::RefreshPointers() noexcept {
   }
 }
 
+// The hot path. `continues` selects one of two shape caches: agents often write each row in two
+// calls of different shapes, which would evict each other from a single cache.
 inline bool Appender::AppendHeld(Step step, std::span<const FieldWrite> writes, Row* row,
                                  Refusal* refusal) {
   const bool continues = cursor_.rows > 0 && step == cursor_.step;
@@ -211,6 +216,7 @@ Cursor Appender::cursor() noexcept {
   return cursor_;
 }
 
+// Faults the pages in as well, so that the appends that follow wait for neither space nor pages.
 void Appender::Reserve(std::uint64_t values, std::uint64_t records) {
   const AppendFlag::Hold hold(flag_);
   status_.RequireWritable("reserve");

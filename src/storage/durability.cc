@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "base/assert.h"
-#include "base/clock.h"
 #include "format/encoding.h"
 #include "format/layout.h"
 
@@ -101,16 +100,8 @@ void Durability::WriteDurable(const Cursor& at, bool clean, bool both_slots) {
     files_.layouts.file().SyncData();
     files_.hints.file().SyncData();
     files_.records.file().SyncData();
-    Slot slot{.id = files_.identity().id,
-              .sequence = slot_.sequence,
-              .session = slot_.session,
-              .records = at.records,
-              .values = at.values,
-              .layout_words = at.layout_words,
-              .rows = at.rows,
-              .field_writes = at.field_writes,
-              .clean = clean,
-              .unix_nanoseconds = UnixNanoseconds()};
+    Slot slot = MakeSlot(files_.identity().id, slot_.session, at, clean);
+    slot.sequence = slot_.sequence;
     if (slot_.sync_interrupted) {
       RewriteNewestSlot();
     }

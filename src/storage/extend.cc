@@ -24,6 +24,8 @@ bool Regular(std::span<const Column> columns) noexcept {
 
 }  // namespace
 
+// Decides on one record, which goes to `at`, and moves `at` after it. Its checksum is not known
+// yet.
 void Appender::Decide(Step step, const ShapeCache& shape, bool continues, Cursor& at) {
   decided_.push_back(DecidedRecord{.step = step,
                                    .start = at.values,
@@ -53,6 +55,7 @@ void Appender::Publish(const Cursor& after) noexcept {
   published_.store(cursor_.records, std::memory_order_release);
 }
 
+// A group may be empty and continue the last row: it stores nothing, so only the others are kept.
 Refusal Appender::AppendGroups(std::span<const Group> groups, std::size_t* failed_group) {
   const AppendFlag::Hold hold(flag_);
   status_.RequireWritable("append");
@@ -86,7 +89,8 @@ Refusal Appender::AppendGroups(std::span<const Group> groups, std::size_t* faile
     const std::span<const FieldWrite> writes = groups[kept[i]].writes;
     ShapeCache& shape = shapes_[decided_[i].begins_row ? 0 : 1];
     if (!SameShape(writes, shape)) {
-      CheckShape(writes, shape);  // passed in the first pass; fills in the plan
+      // Passed in the first pass, but a later group of another shape has replaced the plan since.
+      CheckShape(writes, shape);
     }
     std::size_t bad_write = 0;
     if (const std::uint64_t bad = EncodeWrites(writes, shape, decided_[i], &bad_write);
@@ -99,6 +103,7 @@ Refusal Appender::AppendGroups(std::span<const Group> groups, std::size_t* faile
   return {};
 }
 
+// Types and order, which are the same for all rows. Lengths and values are checked per row.
 Refusal Appender::CheckColumns(std::span<const Column> columns) const {
   for (std::size_t c = 0; c < columns.size(); ++c) {
     if (columns[c].type >= schema_->encodings.size()) {
@@ -112,6 +117,8 @@ Refusal Appender::CheckColumns(std::span<const Column> columns) const {
                                            : Refusal{};
 }
 
+// Finds the layout of one row, of the columns that are present in it, and checks its lengths. Rows
+// often have the shape of the row before: then the cached layout is kept.
 Refusal Appender::ShapeRow(std::span<const Column> columns, std::uint64_t row, ShapeCache& shape) {
   layout_words_.resize(1);
   std::uint64_t total = 0;
@@ -160,6 +167,7 @@ Refusal Appender::DecideRows(std::span<const Step> steps, std::span<const Column
   return {};
 }
 
+// The second pass for rows of different shapes: row by row, since their values interleave.
 Refusal Appender::EncodeRows(std::span<const Column> columns) {
   for (std::size_t row = 0; row < decided_.size(); ++row) {
     DecidedRecord& decided = decided_[row];

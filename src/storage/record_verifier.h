@@ -215,8 +215,8 @@ class RecordVerifier {
   ///        advances; returning false stops the run at that record.
   ///
   /// Also stops at the first record that is invalid, does not follow the cursor, or has more than
-  /// 64 KiB of values. Call VerifyRecord() and WhyNotNext() on that record for the reason; if there
-  /// is none, it is valid and long. Returns the record at which it stopped, or `end`. Throws
+  /// 64 KiB of values. Call VerifyRecord() and WhyNotNext() on that record for the reason; a
+  /// record without a fault is long. Returns the record at which it stopped, or `end`. Throws
   /// Error(kIo).
   /// REQUIRES: end <= record_capacity().
   template <class Pass>

@@ -162,7 +162,7 @@ Recovered Recover(const StoreFiles& files) {
     }
     Advance(verified, result.cursor);
   }
-  // The last published record tells how many rows there were, if it survived. Only for the report.
+  // The row of the last published record, if that survived, gives the number of lost rows.
   std::uint64_t claimed_rows = 0;
   if (result.published > 0 && result.published <= verifier.record_capacity()) {
     claimed_rows = RowOfRecord(verifier.record(result.published - 1).row_session) + 1;

@@ -6,6 +6,7 @@ namespace stream_store::internal {
 
 void WriterStatus::RequireWritable(const char* operation) const {
   const std::string& path = files_.path_text();
+  // First, because in a forked child the other two are copies of the parent's at the fork.
   if (forked()) {
     throw Error(
         ErrorCode::kReadOnly,

@@ -33,12 +33,13 @@ struct CurrentRecord {
 CurrentRecord LoadRecord(const View& view, TemplateCache& cache, std::uint64_t record,
                          std::uint64_t position) {
   const RecordHead head = LoadHead(view, record);
+  CurrentRecord loaded{head.start, 0, head.step, static_cast<Row>(head.row), head.layout};
   const LayoutTemplate* layout = cache.Find(view, head.layout);
-  const std::uint64_t total = layout != nullptr ? layout->total : LayoutAt(view, head.layout).total;
-  if (position - head.start >= total) {
+  loaded.total = layout != nullptr ? layout->total : LayoutAt(view, head.layout).total;
+  if (position - loaded.start >= loaded.total) {
     ThrowEndsBefore(view, record, position);
   }
-  return {head.start, total, head.step, static_cast<Row>(head.row), head.layout};
+  return loaded;
 }
 
 // Which field-write a value belongs to, and its place in it.

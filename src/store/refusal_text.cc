@@ -31,6 +31,17 @@ std::string LengthText(const Schema& schema, const Encoding& encoding, const Fie
                 " but found ", write.count());
 }
 
+// The offsets of a column are the caller's, so they may be invalid; then the row has no length.
+std::string ColumnLengthText(const Schema& schema, const Column& column, std::uint64_t row) {
+  const std::int64_t* offsets = column.offsets;
+  if (offsets != nullptr && (offsets[row] < 0 || offsets[row + 1] < offsets[row])) {
+    return StrCat(FieldText(schema, column.type),
+                  ": expected offsets that are 0 or more and do not decrease but found ",
+                  offsets[row], " and ", offsets[row + 1]);
+  }
+  return LengthText(schema, MakeEncoding(schema[column.type]), WriteOfRow(column, row));
+}
+
 std::string ValueText(const Schema& schema, const FieldWrite& write, std::uint64_t item) {
   const Field& field = schema[write.type()];
   const std::string shape = field.shape.empty() ? "" : StrCat(", ", FieldText(field));
@@ -129,8 +140,8 @@ void ThrowRefusal(const Refusal& refusal, Writer& writer, std::span<const Step> 
       ThrowAs(refusal, writer, OrderText(schema, columns[c].type, columns[c - 1].type, "one row"));
     case Rule::kLength:
       ThrowAs(refusal, writer,
-              StrCat("row ", rows_before + row, " of the call: ",
-                     LengthText(schema, MakeEncoding(schema[columns[c].type]), write_of_row())));
+              StrCat("row ", rows_before + row,
+                     " of the call: ", ColumnLengthText(schema, columns[c], row)));
     case Rule::kValue:
       ThrowAs(refusal, writer,
               StrCat("row ", rows_before + row,

@@ -121,6 +121,9 @@ void ForEachRowWindow(const View& view, std::span<const Row> rows, std::uint64_t
 /// count <= view.row_count for each run.
 template <class Visit>
 void ForEachRowRun(const View& view, std::span<const RowRun> runs, const Visit& visit) {
+  STREAM_STORE_ASSERT(std::ranges::all_of(runs, [&](const RowRun& run) {
+    return static_cast<std::uint64_t>(run.row) + run.count <= view.row_count;
+  }));
   if (runs.empty() || view.row_count == 0) {
     return;
   }

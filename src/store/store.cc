@@ -128,6 +128,8 @@ TypeId StreamStore::type_id(std::string_view field) const {
               StrCat("Unknown field '", field, "'; declared are ", names));
 }
 
+// The cursor in the message of a refusal is read after the refused call: another thread may have
+// appended since, so the step it names may be later than the one that refused the call.
 Row StreamStore::Append(Step step, std::span<const FieldWrite> writes) {
   Writer& writer = impl_->Declared("append");
   Row row = 0;
@@ -138,6 +140,7 @@ Row StreamStore::Append(Step step, std::span<const FieldWrite> writes) {
   return row;
 }
 
+// Neighbouring field-writes of one step form a group, which becomes one record.
 void StreamStore::Append(std::span<const Step> steps, std::span<const FieldWrite> writes) {
   if (steps.size() != writes.size()) {
     throw Error(ErrorCode::kInvalidArgument,
@@ -222,6 +225,7 @@ void StreamStore::Close() {
   }
 }
 
+// Readers keep the old files, which have no name, as long as they exist.
 void StreamStore::Clear() {
   Writer& writer = impl_->Declared("clear");
   if (!impl_->path.empty()) {

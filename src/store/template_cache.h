@@ -38,7 +38,7 @@ std::uint64_t ForEachField(const View& view, std::uint32_t offset, const Visit& 
     const std::uint64_t type = WordType(word);
     const std::uint64_t length = WordLength(word);
     if (type < least_type || type >= known_types) {
-      ThrowCorruptLayout(view, offset, "expected rising type ids of the schema");
+      ThrowCorruptLayout(view, offset, "expected type ids that rise and are in the schema");
     }
     if (length > layout.total - begin) {
       ThrowCorruptLayout(view, offset, "expected lengths whose sum is the total but it is more");

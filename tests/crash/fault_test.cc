@@ -196,7 +196,7 @@ TEST_F(FaultTest, AnyCallMayFailOnceOrAlways) {
   std::uint64_t lives = 0;
   std::map<std::string, std::uint64_t> sites;
   for (const int error : {EIO, ENOSPC, EINTR, EMFILE, ENOMEM}) {
-    for (const Fault fault : {Fault::kOnce, Fault::kForEver}) {
+    for (const Fault fault : {Fault::kOnce, Fault::kAlways}) {
       for (std::uint64_t nth = 1; nth <= calls; nth += Stride(error == EIO ? 100 : 20)) {
         Renew();
         const std::size_t descriptors = OpenDescriptors();
@@ -206,7 +206,7 @@ TEST_F(FaultTest, AnyCallMayFailOnceOrAlways) {
           const Shim shim(nth, fault, error);
           Live();
           what = StrCat("call ", nth, ", ", shim.name(), ", fails ",
-                        fault == Fault::kOnce ? "once" : "for ever", " with errno ", error);
+                        fault == Fault::kOnce ? "once" : "always", " with errno ", error);
           sites[shim.name()] += 1;
           shim_name = shim.name();
         }
@@ -223,7 +223,9 @@ TEST_F(FaultTest, AnyCallMayFailOnceOrAlways) {
   }
   std::cout << "faults: " << calls << " calls in a life, " << lives << " lives with a fault at "
             << sites.size() << " kinds of call, 0 lost" << std::endl;
-  EXPECT_GE(sites.size(), 13U);
+  if (Stride(100) == 1) {  // a larger stride may skip all calls of one kind
+    EXPECT_GE(sites.size(), 13U);
+  }
 }
 
 TEST_F(FaultTest, TheProcessMayBeKilledAtAnyCall) {
@@ -272,7 +274,7 @@ TEST_F(FaultTest, RecoveryMayFailOrDieAtAnyCall) {
     });
   };
   std::uint64_t lives = 0;
-  for (const Fault fault : {Fault::kOnce, Fault::kForEver, Fault::kKill}) {
+  for (const Fault fault : {Fault::kOnce, Fault::kAlways, Fault::kKill}) {
     for (std::uint64_t nth = 1;; nth += Stride(100)) {
       fs::remove_all(path_);
       fs::copy(dead, path_, fs::copy_options::recursive);

@@ -13,7 +13,7 @@ namespace stream_store::crash {
 
 class Shim {
  public:
-  enum class Fault { kNone, kOnce, kForEver, kKill };
+  enum class Fault { kNone, kOnce, kAlways, kKill };
 
   /// Makes the `nth` call from now (counted from 1) fail with `error`. A call that always fails
   /// with EINTR is interrupted a hundred times only, because the library must retry it.

@@ -260,3 +260,13 @@ def test_many_batches_hold_every_row() -> None:
         batches += 1
     assert rows == 2000
     assert batches == 3
+
+
+def test_a_store_imports_another() -> None:
+    source = StreamStore(fields={"a": "float16[2]", "b": {"c": "string"}})
+    source.append_step({"a": [1, 2], "b": {"c": "x"}})
+    source.append_step({"b": {}})
+    copy = StreamStore()
+    assert copy.from_arrow(source) == 2
+    assert copy.features == source.features
+    assert pa.table(copy).equals(pa.table(source))

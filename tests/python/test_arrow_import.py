@@ -361,7 +361,7 @@ def test_classes_are_checked_against_their_names() -> None:
     datasets = pytest.importorskip("datasets")
     store = StreamStore(fields={"c": datasets.ClassLabel(names=["no", "yes"])})
     assert store.from_arrow(pa.table({"c": [0, 1, -1, None]})) == 4
-    with pytest.raises(ValueError, match=r"'c', row 1: .*2 classes.*found 2"):
+    with pytest.raises(ValueError, match=r"'c', row 1: .* one of 2 classes, or -1, but found 2"):
         store.from_arrow(pa.table({"c": [0, 2]}))
     assert store.num_rows == 4
 
@@ -490,13 +490,3 @@ def test_all_unsupported_types_are_named() -> None:
         StreamStore().from_arrow(table)
     for name in ("lists", "texts", "structs", "map", "month"):
         assert f"'{name}'" in str(refusal.value)
-
-
-def test_a_store_imports_another() -> None:
-    source = StreamStore(fields={"a": "float16[2]", "b": {"c": "string"}})
-    source.append_step({"a": [1, 2], "b": {"c": "x"}})
-    source.append_step({"b": {}})
-    copy = StreamStore()
-    assert copy.from_arrow(source) == 2
-    assert copy.features == source.features
-    assert exported(copy).equals(exported(source))

@@ -1,4 +1,6 @@
 // Tests of the helper thread: when rounds run, and that it ends in time and in forked children.
+#include "base/helper_thread.h"
+
 #include <atomic>
 #include <chrono>
 #include <thread>
@@ -6,8 +8,6 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include "base/helper_thread.h"
 
 namespace stream_store::internal {
 namespace {

@@ -27,7 +27,7 @@ enum MixedType : TypeId {
   kMarker,
 };
 
-/// One field of every kind that the read functions tell apart.
+/// One field of each kind that the read functions treat differently.
 inline std::vector<Field> MixedFields() {
   return {{.name = "episode", .dtype = DType::kInt64},
           {.name = "pose", .dtype = DType::kFloat32, .shape = {8}},

@@ -179,7 +179,7 @@ class ModelStream {
   std::int64_t episode_ = 0;
 };
 
-/// What a batch says, as windows of the model.
+/// The windows of a batch, as those of the model.
 inline void AddWindows(const WindowBatch& batch, std::vector<ModelWindow>& windows) {
   for (std::size_t i = 0; i < batch.size(); ++i) {
     const bool padded = !batch.count().empty();
@@ -202,5 +202,20 @@ inline std::vector<ModelWindow> Sorted(std::vector<ModelWindow> windows) {
   std::sort(windows.begin(), windows.end());
   return windows;
 }
+
+/// A store of 100 rows with an episode and a cut each: ten segments of ten rows.
+struct Plain {
+  Plain() {
+    for (int i = 0; i < 100; ++i) {
+      ModelRow row;
+      row.episode = i / 10;
+      row.cut = i % 10 == 9;
+      model.Append(store, row);
+    }
+  }
+
+  ModelStream model{1};
+  StreamStore store = StreamStore::Temporary({.fields = SamplerFields()});
+};
 
 }  // namespace stream_store::internal

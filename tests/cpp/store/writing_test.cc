@@ -120,6 +120,17 @@ TEST_F(WritingTest, NamesTheRowOfACallOfManyRows) {
                   "row 1 of the call: step 0 is not greater than the one before it");
 }
 
+TEST_F(WritingTest, NamesOffsetsThatDecrease) {
+  const List contacts{1, 2, 3};
+  const List offsets{0, 2, 1};
+  const std::vector<Step> steps{0, 1};
+  const std::vector<Column> columns{
+      {.type = 2, .data = contacts.data(), .offsets = offsets.data()}};
+  EXPECT_CONTAINS(Refusal([&] { store_.Extend(steps, columns); }),
+                  "row 1 of the call: field 'contacts' (type id 2): expected offsets that are 0 or "
+                  "more and do not decrease but found 2 and 1");
+}
+
 TEST_F(WritingTest, SeveralStepsNeedAStepEach) {
   const std::vector<Step> steps{0, 1};
   const std::vector<FieldWrite> writes{{0, 1}};
