@@ -223,7 +223,7 @@ def test_inner_lists_of_a_view_must_have_the_declared_length() -> None:
             store.from_arrow(pa.table({"v": views}))
             assert store.row(0)["v"].tolist() == inner
         else:
-            with pytest.raises(ValueError, match=r"'v', row 0: .*an inner list of 2 items but found 3"):
+            with pytest.raises(ValueError, match=r"'v', row 0: .*of 2 items but found 3"):
                 store.from_arrow(pa.table({"v": views}))
 
 
