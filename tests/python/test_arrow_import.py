@@ -375,6 +375,14 @@ def test_undeclared_columns_are_ignored_and_absent_ones_missing() -> None:
         store.from_arrow(pa.table({"x": [1]}))
 
 
+def test_only_a_struct_without_values_is_marked() -> None:
+    """A struct that holds a value needs no marker, which would cost a field-write for each row."""
+    store = imported(pa.table({"s": [{"x": 1}, {"x": None}, None, {"x": 4}]}))
+    x, marker = 0, 1
+    assert store.index_table()["type"].tolist() == [x, marker, x]
+    assert [row["s"] for row in store.rows()] == [{"x": 1}, {"x": None}, None, {"x": 4}]
+
+
 def test_structs_with_unknown_fields_are_refused() -> None:
     store = StreamStore(fields={"s": {"x": "int64", "y": "int64"}})
     store.from_arrow(pa.table({"s": [{"x": 1}, None]}))
