@@ -51,7 +51,7 @@ def sampled_store():
     return store
 
 def late_if_chosen(sampler, batches):
-    """The call has chosen its batch already: the fork came too late, as if the call were over."""
+    # The call may have chosen its batch already, and be reading it: as late as if it were over.
     if sampler.state_dict()["batches"] > batches:
         os._exit(TOO_LATE)
 
