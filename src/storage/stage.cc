@@ -6,6 +6,9 @@
 // in the same place cannot be mistaken for them.
 #include "base/str_cat.h"
 #include "storage/appender_inline.h"
+#include "storage/durability.h"
+#include "storage/store_files.h"
+#include "storage/writer_status.h"
 
 namespace stream_store::internal {
 
