@@ -45,10 +45,12 @@ STREAM_STORE_API std::string FindingText(const Finding& finding);
 /// the work ends.
 using Progress = std::function<void(std::uint64_t done, std::uint64_t total)>;
 
+/// Options of Verify().
 struct VerifyOptions {
-  /// How many findings are listed. All are counted.
+  /// How many findings are listed at most. All are counted.
   std::uint64_t max_findings = 1000;
 
+  /// Called during the check, if it is not empty.
   Progress progress = {};
 };
 
