@@ -56,9 +56,10 @@ class Durability {
   /// Throws as WriterStatus::RequireWritable("sync"); Error(kIo), which is final.
   std::uint64_t Sync() EXCLUDES(mutex_);
 
-  /// Writes the last slot, shortens the files and releases the locks. After a failed sync, and for
-  /// a temporary store, it only releases the locks. REQUIRES: the status is closed, and both
-  /// helpers were stopped. Throws Error(kIo); the locks are released then too.
+  /// Writes the last slot, shortens the files and releases the locks. After a failed sync it
+  /// only releases the locks; for a temporary store it only notes that the store is closed.
+  /// REQUIRES: the status is closed, and both helpers were stopped. Throws Error(kIo); the locks
+  /// are released then too.
   void Close(const Cursor& at) EXCLUDES(mutex_);
 
   std::uint64_t durable_rows() const noexcept {

@@ -1,4 +1,4 @@
-// The "number" column of windows: words as float32, with the help of layout templates.
+// The `number` column of windows: values as float32, with the help of layout templates.
 //
 // Who uses it: windows.cc. Thread rules: the template belongs to one thread.
 #pragma once

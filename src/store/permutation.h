@@ -34,7 +34,7 @@ constexpr std::uint64_t MixBits(std::uint64_t word) noexcept {
 
 inline constexpr std::uint64_t kGolden = 0x9e3779b97f4a7c15U;
 
-/// A key of two numbers.
+/// Makes one key from two numbers.
 constexpr std::uint64_t MixKeys(std::uint64_t a, std::uint64_t b) noexcept {
   return MixBits(MixBits(a + kGolden) ^ (b * kGolden + 0x2545f4914f6cdd1dU));
 }

@@ -1,4 +1,5 @@
-// Loops over many places of a store that wait for memory as little as they can.
+// Loops over many places of a store that wait for memory as little as they can. A place is a
+// window, a row window or a position of the call.
 //
 // Reading one window takes so many instructions that the processor cannot look ahead to the next
 // one, so a plain loop waits for each window's cache misses in turn. ForEachBlock() overlaps them:

@@ -19,7 +19,8 @@
 
 namespace stream_store::internal {
 
-/// A RowsColumn with everything that is decided once per call.
+/// A RowsColumn with everything that is decided once per call. KernelRoom (row_kernels.h) explains
+/// units.
 struct ColumnSink {
   bool ragged = false;
   const Encoding* encoding = nullptr;
