@@ -89,7 +89,9 @@ STREAM_STORE_API void ScanRows(const Reader& reader, Row begin, Row end,
 /// Returns the number of field-writes of rows [begin, end). Throws Error(kOutOfRange).
 STREAM_STORE_API std::uint64_t CountIndex(const Reader& reader, Row begin, Row end);
 
-/// Writes what Reader::IndexTable() returns; out.size() == CountIndex(reader, begin, end).
+/// Writes the entries that Reader::IndexTable() returns to `out`, which has CountIndex(reader,
+/// begin, end) elements. Throws Error(kOutOfRange), and Error(kCorrupt) for another number of
+/// elements.
 STREAM_STORE_API void ReadIndex(const Reader& reader, Row begin, Row end,
                                 std::span<IndexEntry> out);
 

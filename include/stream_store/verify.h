@@ -1,4 +1,4 @@
-// Checking every byte of a store: Verify() lists what is damaged, Repair() copies what is intact.
+// Checking every byte of a store: Verify() lists the damage, Repair() copies the part before it.
 //
 //     const VerifyReport report = Verify("runs/a");
 //     for (const Finding& finding : report.findings) {
