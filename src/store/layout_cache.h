@@ -4,7 +4,7 @@
 // of a layout costs far more than copying a record of it. Each cache is direct-mapped: a layout can
 // be in one slot only, and takes it from the layout that was there.
 //
-// Who uses it: template_cache.h, scan.cc, segment_cuts.h. RowPlans (row_plans.h) use the hash only:
+// Used by template_cache.h, scan.cc and segment_cuts.h. RowPlans (row_plans.h) use the hash only:
 // the number of their slots and the size of an entry depend on the wanted columns. The writer has
 // caches of its own, which find a layout by its shape, and so has RecordVerifier, which works
 // without a View.

@@ -11,7 +11,7 @@
 // over few places cannot reach every order, so up to kListed places are shuffled as a list (Fisher
 // and Yates).
 //
-// Who uses it: sampler.cc. Thread rules: pure functions and immutable objects.
+// Used by sampler.cc. Thread rules: pure functions and immutable objects.
 #pragma once
 
 #include <array>

@@ -7,7 +7,7 @@
 // reads them. The first is made by one of the Fetch… functions below; without safe reads it is
 // never called.
 //
-// Who uses it: reader.cc, interop.cc and segment_index.cc. Thread rules: pure functions; a copy
+// Used by reader.cc, interop.cc and segment_index.cc. Thread rules: pure functions; a copy
 // belongs to its call, or to its owner if it is kept.
 #pragma once
 

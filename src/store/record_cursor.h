@@ -5,7 +5,7 @@
 // same or the next one. A View may be of damaged or hostile memory, so every walk checks both
 // before it uses a record, and reports a violation with the functions below.
 //
-// Who uses it: rows.cc, index.cc, scan.cc, segment_cuts.cc. The loops of windows.cc and gather.cc
+// Used by rows.cc, index.cc, scan.cc and segment_cuts.cc. The loops of windows.cc and gather.cc
 // keep their state in registers in their own way; like reader.cc and segment_index.cc, they use
 // only LoadHead() and the Throw functions.
 // Thread rules: a cursor belongs to one thread. It refers to the View, which must outlive it.

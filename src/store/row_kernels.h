@@ -4,7 +4,7 @@
 // twice: for rows at equal distances (a run of records of one layout), and for rows anywhere, where
 // a missing field must not cost a branch, since it could not be predicted.
 //
-// Who uses it: row_columns.h. Thread rules: pure functions.
+// Used by row_columns.h. Thread rules: pure functions.
 #pragma once
 
 #include <cstddef>

@@ -6,7 +6,7 @@
 // column, and there are fewer slots if there are more columns. The parts of all entries are
 // therefore in one vector.
 //
-// Who uses it: rows.cc. Thread rules: plans belong to one thread.
+// Used by rows.cc. Thread rules: plans belong to one thread.
 #pragma once
 
 #include <cstdint>

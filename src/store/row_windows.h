@@ -3,7 +3,7 @@
 // Rows differ from windows of values in one way: where their values lie is known only once their
 // records are in the cache. Hence the second loop over a block, TouchValues().
 //
-// Who uses it: rows.cc, index.cc.
+// Used by rows.cc and index.cc.
 #pragma once
 
 #include <algorithm>

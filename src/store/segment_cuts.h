@@ -4,7 +4,7 @@
 // An int field cuts where its value changes; a row without the field counts as unchanged. Bool
 // fields cut after a row in which one of them is true; a missing one counts as false.
 //
-// Who uses it: segments.cc, segment_index.cc. Thread rules: objects belong to one thread.
+// Used by segments.cc and segment_index.cc. Thread rules: objects belong to one thread.
 #pragma once
 
 #include <cstdint>

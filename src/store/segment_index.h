@@ -10,7 +10,7 @@
 // Invariant: begins(lane)[0] is 0, and the first row of each later segment follows in rising order;
 // the last segment is open, so it has no end and no count yet.
 //
-// Who uses it: starts.cc. Thread rules: hold mutex() for every call but the constructor and
+// Used by starts.cc. Thread rules: hold mutex() for every call but the constructor and
 // SharedFor(). The mutex survives fork().
 #pragma once
 

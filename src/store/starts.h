@@ -10,7 +10,7 @@
 //
 // Rows of a lane are counted within the lane: row q of lane l is row q * lanes + l of the store.
 //
-// Who uses it: sampler.cc. Thread rules: an object belongs to one thread; it locks the index, which
+// Used by sampler.cc. Thread rules: an object belongs to one thread; it locks the index, which
 // samplers of other threads share.
 #pragma once
 

@@ -1,4 +1,4 @@
-// Building layout templates. Finding them is hot, and in the header.
+// Makes layout templates. Finding them is hot, so that is in the header.
 #include "store/template_cache.h"
 
 #include <memory>

@@ -5,7 +5,7 @@
 // have none: writing them out would cost more than it saves, so their readers walk the layout's
 // words with ForEachField().
 //
-// Who uses it: windows.cc, gather.cc and number.cc use templates; index.cc, scan.cc, row_plans.cc
+// Used by windows.cc, gather.cc and number.cc for templates; index.cc, scan.cc, row_plans.cc
 // and segment_cuts.cc use ForEachField() only. Thread rules: a cache belongs to one thread.
 #pragma once
 
