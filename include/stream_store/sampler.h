@@ -135,12 +135,12 @@ class STREAM_STORE_API WindowBatch {
   std::span<const std::uint32_t> count() const noexcept { return count_; }
 
   /// Copies windows of values, as Reader::ReadWindows() does. Each wanted column has
-  /// size() * length() elements. REQUIRES: a batch of a sampler with SampleUnit::kValue; this is
-  /// not checked.
+  /// size() * length() elements. Call it for samplers with SampleUnit::kValue only, which is not
+  /// checked.
   void ReadWindows(const WindowsOut& out) const;
 
   /// Decodes windows of rows, as Reader::ReadRows() does. Each column has size() * length() places.
-  /// REQUIRES: a batch of a sampler with SampleUnit::kRow; this is not checked.
+  /// Call it for samplers with SampleUnit::kRow only, which is not checked.
   ///
   /// steps    the step of each place, 0 for an empty place; not written if null.
   /// valid    one byte for each place, if not null: 1 for a row, 0 for an empty place, whose fields
@@ -149,9 +149,9 @@ class STREAM_STORE_API WindowBatch {
   std::shared_ptr<const void> ReadRows(std::span<const RowsColumn> columns, Step* steps = nullptr,
                                        std::uint8_t* valid = nullptr) const;
 
-  /// The length in items of the longest field-write of ragged field `type` in the batch. REQUIRES:
-  /// a batch of a sampler with SampleUnit::kRow. Throws Error(kInvalidArgument) for a field that is
-  /// not ragged.
+  /// The length in items of the longest field-write of ragged field `type` in the batch. Call it
+  /// for samplers with SampleUnit::kRow only, which is not checked. Throws Error(kInvalidArgument)
+  /// for a field that is not ragged.
   std::uint64_t LongestInRows(TypeId type) const;
 
  private:

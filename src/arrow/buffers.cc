@@ -26,7 +26,7 @@ Block ArrowBlockPool::Take(std::size_t bytes) {
   const std::size_t rounded =
       (std::max<std::size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
   if (rounded >= kWorthKeeping) {
-    const std::scoped_lock lock(mutex_);
+    const internal::MutexLock lock(mutex_);
     auto best = free_.end();
     for (auto at = free_.begin(); at != free_.end(); ++at) {
       const bool fits = at->bytes >= rounded && at->bytes / 4 <= rounded;
@@ -50,7 +50,7 @@ Block ArrowBlockPool::Take(std::size_t bytes) {
 
 void ArrowBlockPool::Give(Block block) noexcept {
   if (block.bytes >= kWorthKeeping) {
-    const std::scoped_lock lock(mutex_);
+    const internal::MutexLock lock(mutex_);
     if (free_bytes_ + block.bytes <= most_bytes_) {
       try {
         free_.push_back(block);

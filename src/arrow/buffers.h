@@ -11,8 +11,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <vector>
+
+#include "base/mutex.h"
 
 namespace stream_store::arrow {
 
@@ -40,9 +41,9 @@ class ArrowBlockPool {
 
  private:
   const std::size_t most_bytes_;
-  std::mutex mutex_;  // guards the members below
-  std::vector<Block> free_;
-  std::size_t free_bytes_ = 0;
+  internal::Mutex mutex_;
+  std::vector<Block> free_ GUARDED_BY(mutex_);
+  std::size_t free_bytes_ GUARDED_BY(mutex_) = 0;
 };
 
 /// Owns the blocks of one batch and returns them to the pool when the batch is released.

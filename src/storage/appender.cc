@@ -8,8 +8,13 @@
 
 #include "base/assert.h"
 #include "base/str_cat.h"
+#include "format/layout.h"
 #include "storage/appender_inline.h"
+#include "storage/durability.h"
 #include "storage/open.h"
+#include "storage/store_files.h"
+#include "storage/writer_options.h"
+#include "storage/writer_status.h"
 
 namespace stream_store::internal {
 
@@ -304,5 +309,7 @@ std::int64_t Appender::LastTypeBefore(TypeId type) {
   }
   return cursor_.last_type;
 }
+
+const Schema& Appender::schema() const noexcept { return schema_->schema; }
 
 }  // namespace stream_store::internal

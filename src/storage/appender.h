@@ -23,17 +23,21 @@
 #include "stream_store/field_write.h"
 #include "stream_store/schema.h"
 
+#include "format/encoding.h"
+#include "format/record.h"
 #include "storage/append_flag.h"
-#include "storage/capacity.h"
 #include "storage/cursor.h"
-#include "storage/durability.h"
 #include "storage/layout_table.h"
 #include "storage/refusal.h"
-#include "storage/store_files.h"
-#include "storage/writer_options.h"
-#include "storage/writer_status.h"
 
 namespace stream_store::internal {
+
+class Capacity;
+class Durability;
+class StoreFiles;
+class WriterStatus;
+struct SessionStart;
+struct StoreSchema;
 
 /// The field-writes of one step: they become one record.
 struct Group {
@@ -86,7 +90,7 @@ class Appender {
   void FollowMove() EXCLUDES(flag_);
 
   /// Does not acquire the flag: callers must not run it beside Redeclare() or FollowMove().
-  const Schema& schema() const noexcept NO_THREAD_SAFETY_ANALYSIS { return schema_->schema; }
+  const Schema& schema() const noexcept NO_THREAD_SAFETY_ANALYSIS;
 
   /// For messages: the last type id of the last row, or `type` itself if that row has it. REQUIRES:
   /// the store has a row.

@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "format/checksum.h"
 #include "storage/appender.h"
+#include "storage/capacity.h"
 
 namespace stream_store::internal {
 

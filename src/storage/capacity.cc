@@ -4,6 +4,9 @@
 
 #include "base/assert.h"
 #include "base/str_cat.h"
+#include "storage/store_files.h"
+#include "storage/writer_options.h"
+#include "storage/writer_status.h"
 
 namespace stream_store::internal {
 namespace {

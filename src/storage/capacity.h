@@ -21,13 +21,18 @@
 #include <cstdint>
 #include <memory>
 
+#include "stream_store/error.h"
+
 #include "base/helper_thread.h"
 #include "base/mutex.h"
-#include "storage/store_files.h"
-#include "storage/writer_options.h"
-#include "storage/writer_status.h"
 
 namespace stream_store::internal {
+
+class Mapping;
+class StoreFiles;
+class WriterStatus;
+struct Cursor;
+struct WriterOptions;
 
 class Capacity {
  public:

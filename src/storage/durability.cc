@@ -6,6 +6,10 @@
 #include "base/assert.h"
 #include "format/encoding.h"
 #include "format/layout.h"
+#include "storage/capacity.h"
+#include "storage/store_files.h"
+#include "storage/writer_options.h"
+#include "storage/writer_status.h"
 
 namespace stream_store::internal {
 

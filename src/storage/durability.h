@@ -20,12 +20,15 @@
 
 #include "base/helper_thread.h"
 #include "base/mutex.h"
-#include "storage/capacity.h"
-#include "storage/store_files.h"
-#include "storage/writer_options.h"
-#include "storage/writer_status.h"
+#include "storage/cursor.h"
 
 namespace stream_store::internal {
+
+class Capacity;
+class StoreFiles;
+class WriterStatus;
+struct SessionStart;
+struct WriterOptions;
 
 class Durability {
  public:

@@ -5,8 +5,11 @@
 // in an earlier one leaves the store as it was.
 #include <algorithm>
 
+#include "format/layout.h"
 #include "storage/appender_inline.h"
 #include "storage/column_rows.h"
+#include "storage/store_files.h"
+#include "storage/writer_status.h"
 
 namespace stream_store::internal {
 namespace {

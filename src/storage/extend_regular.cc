@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "storage/appender_inline.h"
+#include "storage/view.h"
 
 namespace stream_store::internal {
 namespace {

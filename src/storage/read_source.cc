@@ -5,9 +5,12 @@
 #include <span>
 #include <utility>
 
+#include "stream_store/interop.h"
+
 #include "base/assert.h"
 #include "base/lock.h"
 #include "base/str_cat.h"
+#include "format/layout.h"
 #include "format/schema_codec.h"
 #include "storage/record_verifier.h"
 #include "storage/recover.h"

@@ -26,14 +26,16 @@
 #include <filesystem>
 #include <memory>
 
-#include "stream_store/interop.h"
-#include "stream_store/reader.h"
 #include "stream_store/recovery.h"
 
 #include "base/fork_mutex.h"
 #include "storage/cursor.h"
 #include "storage/store_files.h"
 #include "storage/view.h"
+
+namespace stream_store::interop {
+struct Handover;
+}  // namespace stream_store::interop
 
 namespace stream_store::internal {
 

@@ -6,6 +6,9 @@
 // records of the session overwrite them, recovery never takes a remaining one for a published one.
 #include "base/str_cat.h"
 #include "storage/appender_inline.h"
+#include "storage/durability.h"
+#include "storage/store_files.h"
+#include "storage/writer_status.h"
 
 namespace stream_store::internal {
 

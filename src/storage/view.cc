@@ -4,6 +4,7 @@
 #include "stream_store/error.h"
 
 #include "base/str_cat.h"
+#include "format/layout.h"
 
 namespace stream_store::internal {
 LayoutRef LayoutAt(const View& view, std::uint32_t offset) {

@@ -23,7 +23,6 @@
 #include "stream_store/types.h"
 
 #include "format/encoding.h"
-#include "format/layout.h"
 #include "format/record.h"
 
 namespace stream_store::internal {

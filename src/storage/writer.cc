@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "storage/fork_guard.h"
+#include "storage/store_files.h"
 
 namespace stream_store::internal {
 

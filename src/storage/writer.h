@@ -22,11 +22,13 @@
 #include "storage/appender.h"
 #include "storage/capacity.h"
 #include "storage/durability.h"
-#include "storage/store_files.h"
+#include "storage/refusal.h"
 #include "storage/writer_options.h"
 #include "storage/writer_status.h"
 
 namespace stream_store::internal {
+
+class StoreFiles;
 
 class Writer {
  public:

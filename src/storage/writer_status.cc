@@ -1,6 +1,7 @@
 #include "storage/writer_status.h"
 
 #include "base/str_cat.h"
+#include "storage/store_files.h"
 
 namespace stream_store::internal {
 

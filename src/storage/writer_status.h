@@ -10,9 +10,10 @@
 #include "stream_store/error.h"
 
 #include "base/mutex.h"
-#include "storage/store_files.h"
 
 namespace stream_store::internal {
+
+class StoreFiles;
 
 class WriterStatus {
  public:

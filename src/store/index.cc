@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/str_cat.h"
+#include "format/layout.h"
 #include "storage/locate.h"
 #include "storage/read_ahead.h"
 #include "store/read_functions.h"

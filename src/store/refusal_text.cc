@@ -5,7 +5,10 @@
 
 #include "base/str_cat.h"
 #include "format/encoding.h"
+#include "format/layout.h"
 #include "storage/column_rows.h"
+#include "storage/store_files.h"
+#include "storage/writer.h"
 
 namespace stream_store::internal {
 

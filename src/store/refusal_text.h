@@ -6,11 +6,15 @@
 #include <span>
 #include <string>
 
-#include "stream_store/store.h"
+#include "stream_store/field_write.h"
+#include "stream_store/schema.h"
+#include "stream_store/types.h"
 
-#include "storage/writer.h"
+#include "storage/refusal.h"
 
 namespace stream_store::internal {
+
+class Writer;
 
 /// Throws the Error of a refused Append(). `before` is the step that `step` was to follow.
 [[noreturn]] void ThrowRefusal(const Refusal& refusal, Writer& writer, Step step,

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/assert.h"
+#include "format/layout.h"
 #include "storage/view.h"
 #include "store/layout_cache.h"
 

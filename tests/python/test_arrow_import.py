@@ -223,7 +223,7 @@ def test_inner_lists_of_a_view_must_have_the_declared_length() -> None:
             store.from_arrow(pa.table({"v": views}))
             assert store.row(0)["v"].tolist() == inner
         else:
-            with pytest.raises(ValueError, match=r"'v', row 0.*an inner list of 3 items"):
+            with pytest.raises(ValueError, match=r"'v', row 0: .*of 2 items but found 3"):
                 store.from_arrow(pa.table({"v": views}))
 
 
@@ -373,6 +373,14 @@ def test_undeclared_columns_are_ignored_and_absent_ones_missing() -> None:
     assert store.index_table()["type"].tolist() == [0, 1, 1]
     with pytest.raises(ValueError, match="no column is a field"):
         store.from_arrow(pa.table({"x": [1]}))
+
+
+def test_only_a_struct_without_values_is_marked() -> None:
+    """A struct that holds a value needs no marker, which would cost a field-write for each row."""
+    store = imported(pa.table({"s": [{"x": 1}, {"x": None}, None, {"x": 4}]}))
+    x, marker = 0, 1
+    assert store.index_table()["type"].tolist() == [x, marker, x]
+    assert [row["s"] for row in store.rows()] == [{"x": 1}, {"x": None}, None, {"x": 4}]
 
 
 def test_structs_with_unknown_fields_are_refused() -> None:

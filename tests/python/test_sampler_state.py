@@ -123,7 +123,7 @@ def test_a_state_that_does_not_fit_is_refused() -> None:
         ({"rows": [-1]}, "rows"),
         ({"rows": []}, "length"),
         ({"batches": "3"}, "batches"),
-        ({"stores": []}, "0 stores"),
+        ({"stores": []}, "1 stores but found one of 0"),
     ):
         with pytest.raises(ValueError, match=match):
             sampler.load_state_dict({**state, **wrong})

@@ -19,6 +19,7 @@
 
 #include "stream_store/types.h"
 
+#include "format/layout.h"
 #include "storage/view.h"
 
 namespace stream_store::internal {

@@ -7,6 +7,7 @@
 
 #include "stream_store/error.h"
 
+#include "format/layout.h"
 #include "storage/locate.h"
 #include "store/fake_rows.h"
 #include "store/read_functions.h"
