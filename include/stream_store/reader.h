@@ -146,8 +146,8 @@ class STREAM_STORE_API Reader {
   ///
   /// starts  any order, repeats allowed; each in [0, size() - width].
   /// out     starts.size() * width elements in each wanted column; untouched after kOutOfRange.
-  /// Cost    one search for each window, then block copies; allocates nothing; independent of the
-  ///         size of the store.
+  /// Cost    one search for each window, then block copies, independent of the size of the store.
+  ///         Allocates only for layouts that this thread has not met lately, and with safe_reads.
   /// Throws  Error: kOutOfRange naming the first bad start, width and size(); kCorrupt.
   void ReadWindows(std::span<const Position> starts, std::uint64_t width,
                    const WindowsOut& out) const;

@@ -228,7 +228,7 @@ class STREAM_STORE_API WindowSampler {
   ///
   /// The n-th batch of a seed and rank is drawn with the same random numbers in every process.
   /// Cost    a few ns for each window; with segments O(log segments), independent of the size of
-  ///         the store; no allocation once `batch` has its size.
+  ///         the store; a few small allocations for each batch.
   /// Throws  Error(kInvalidArgument) if the sampler is without replacement, or if there is no valid
   ///         start; the message says how many rows there are.
   void Sample(WindowBatch& batch);
