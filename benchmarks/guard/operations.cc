@@ -7,6 +7,7 @@
 
 #include "stream_store/arrow.h"
 #include "stream_store/sampler.h"
+#include "stream_store/store.h"
 
 #include "data/data.h"
 

@@ -28,9 +28,6 @@
 #include <vector>
 
 #include "stream_store/export.h"
-#include "stream_store/reader.h"
-#include "stream_store/schema.h"
-#include "stream_store/store.h"
 #include "stream_store/types.h"
 
 // The names and the guards are the specification's, so that several libraries can define them.
@@ -90,6 +87,10 @@ struct ArrowArrayStream {
 #endif  // ARROW_C_STREAM_INTERFACE
 
 namespace stream_store {
+
+class Reader;      // reader.h
+class Schema;      // schema.h
+class StagedRows;  // store.h
 
 /// The parts of a field's Arrow type that its dtype and shape leave open: time zones, precision and
 /// scale of decimals, large and view variants, fixed-size lists.

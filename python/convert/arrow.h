@@ -5,6 +5,7 @@
 #include <string>
 
 #include "stream_store/arrow.h"
+#include "stream_store/store.h"
 
 #include "convert/python.h"
 #include "convert/store.h"

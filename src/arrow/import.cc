@@ -14,6 +14,7 @@
 
 #include "stream_store/arrow.h"
 #include "stream_store/error.h"
+#include "stream_store/store.h"
 
 #include "arrow/import_plan.h"
 #include "arrow/leaf_loader.h"

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "stream_store/field_write.h"
+
 #include "arrow/schema_node.h"
 #include "arrow/type.h"
 

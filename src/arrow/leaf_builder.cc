@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "stream_store/error.h"
+#include "stream_store/reader.h"
 
 #include "arrow/bits.h"
 #include "arrow/offsets.h"

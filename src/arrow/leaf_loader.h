@@ -16,6 +16,8 @@
 #include <string>
 #include <vector>
 
+#include "stream_store/field_write.h"
+
 #include "arrow/column_view.h"
 
 namespace stream_store::arrow {

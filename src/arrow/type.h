@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "stream_store/arrow.h"
+#include "stream_store/schema.h"
 
 namespace stream_store::arrow {
 

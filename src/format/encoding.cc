@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "stream_store/schema.h"
+
 #include "base/assert.h"
 #include "format/layout.h"
 

@@ -14,11 +14,16 @@
 #include <string_view>
 #include <vector>
 
+#include "stream_store/dtype.h"
 #include "stream_store/error.h"
 #include "stream_store/field_write.h"
-#include "stream_store/schema.h"
 
 #include "format/float_bits.h"
+
+namespace stream_store {
+class Schema;
+struct Field;
+}  // namespace stream_store
 
 namespace stream_store::internal {
 

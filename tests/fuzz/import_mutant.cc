@@ -9,6 +9,7 @@
 #include "stream_store/arrow.h"
 #include "stream_store/error.h"
 #include "stream_store/interop.h"
+#include "stream_store/store.h"
 
 #include "fuzz/mutant_stream.h"
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "stream_store/arrow.h"
+#include "stream_store/schema.h"
 
 namespace stream_store::fuzz {
 

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "stream_store/error.h"
+#include "stream_store/store.h"
 
 #include "arrow/consumer.h"
 #include "arrow/export.h"
@@ -76,16 +77,21 @@ TEST(ExportBatches, HoldEveryValueOfEveryRow) {
   }
 }
 
-// More words than are gathered at a time.
-TEST(ExportBatches, HoldEveryPairOfManyRows) {
-  const StreamStore store = Filled(5000);
+// Rows of one layout are one run, and these have more words than are gathered at a time.
+TEST(ExportBatches, HoldEveryPairOfALongRun) {
+  StreamStore store = NewStore({{.name = "number", .dtype = DType::kInt32},
+                                {.name = "pair", .dtype = DType::kUInt8, .shape = {2}}});
+  for (Step step = 0; step < 5000; ++step) {
+    const std::uint8_t pair[] = {static_cast<std::uint8_t>(step % 251), 7};
+    store.Append(step, {{0, 1}, {1, std::span<const std::uint8_t>(pair)}});
+  }
   auto stream = Export(store.reader());
   auto batch = Next(stream);
   ASSERT_TRUE(batch);
   ASSERT_EQ((*batch)->length, 5000);
-  const ArrowArray& items = *(*batch)->children[4]->children[0];
+  const ArrowArray& items = *(*batch)->children[1]->children[0];
   for (std::int64_t row = 0; row < 5000; ++row) {
-    ASSERT_EQ(At<std::uint8_t>(items, 2 * row), static_cast<std::uint8_t>(row)) << row;
+    ASSERT_EQ(At<std::uint8_t>(items, 2 * row), static_cast<std::uint8_t>(row % 251)) << row;
     ASSERT_EQ(At<std::uint8_t>(items, 2 * row + 1), 7) << row;
   }
 }

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 
 #include "stream_store/error.h"
+#include "stream_store/schema.h"
+#include "stream_store/store.h"
 
 #include "arrow/consumer.h"
 #include "arrow/type.h"

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "stream_store/error.h"
+#include "stream_store/store.h"
 
 #include "arrow/consumer.h"
 #include "arrow/producer.h"

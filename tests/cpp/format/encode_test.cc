@@ -9,6 +9,8 @@
 
 #include <gtest/gtest.h>
 
+#include "stream_store/schema.h"
+
 #include "format/encoding.h"
 
 namespace stream_store::internal {

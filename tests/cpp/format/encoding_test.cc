@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include "stream_store/schema.h"
+
 #include "format/layout.h"
 
 namespace stream_store::internal {

@@ -143,7 +143,9 @@ TEST(WindowSamplerTest, ReadingStartsDoesNotMoveTheEpochUnderWay) {
   WindowSampler sampler({plain.store.reader()},
                         {.length = 2, .unit = SampleUnit::kRow, .replacement = false});
   sampler.BeginEpoch();
-  plain.model.Append(plain.store, ModelRow());
+  ModelRow row;
+  row.cut = false;  // its last field, so that the row is complete
+  plain.model.Append(plain.store, row);
   WindowBatch batch;
   const std::uint64_t last[] = {98};
   const std::uint64_t after[] = {99};  // only in the next epoch
