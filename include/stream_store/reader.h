@@ -15,8 +15,8 @@
 // refreshed, or while a copy made before the Refresh() is alive. Rows that a Reader has seen never
 // change.
 // Numbering: ranges are half-open, [begin, end).
-// Errors: besides the errors that a function names, every function that reads from the store throws
-// Error(kCorrupt) if it meets bytes that no writer can have written, Error(kCutBack) if a recovery
+// Errors: besides the errors that a function names, functions that read from the store can throw
+// Error(kCorrupt) if they meet bytes that no writer can have written, Error(kCutBack) if a recovery
 // has removed rows that this Reader may see, and with ReaderOptions::safe_reads Error(kIo).
 #pragma once
 

@@ -1,6 +1,6 @@
 // Reader: public methods that read through a View.
 //
-// Each read that looks at data ends with CheckNotTruncated(): if a writer truncated the store
+// Reads of rows, values and segments end with CheckNotTruncated(): if a writer truncated the store
 // meanwhile, the bytes that were read may be those of newer records, so the result is not returned.
 #include "stream_store/reader.h"
 
@@ -148,7 +148,8 @@ std::uint64_t Reader::bytes() const {
          view_->layout_words * sizeof(std::uint64_t) + view_->hint_slots * sizeof(Hint);
 }
 
-// Without a writer, a last row that lacks fields counts as complete: nobody can append to it.
+// Without a writer, a last row that lacks fields counts as complete, because no append can complete
+// it.
 std::uint64_t Reader::complete_rows() const {
   const std::uint64_t final_rows = internal::ReaderAccess::FinalRows(*this);
   return final_rows == view_->row_count || live() ? final_rows : view_->row_count;
