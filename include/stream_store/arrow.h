@@ -12,8 +12,9 @@
 // needs a library. One row of the store is one row of a batch. The leaves of a struct (Field::path)
 // become a struct column. A field that is missing from a row is null.
 //
-// Ownership has the specification's words: the owner of a struct calls its `release` when done,
-// and a function that takes ownership of a struct sets `release` to null in the caller's copy.
+// Ownership has the meaning of the specification: the owner of a struct calls its `release` when it
+// is done, and a function that takes ownership of a struct sets `release` to null in the caller's
+// copy.
 // Thread rules: a stream may be read from any thread, by one at a time. Schemas and arrays from a
 // stream stay valid after the stream, the Reader and the store are gone.
 #pragma once
@@ -127,7 +128,7 @@ struct ArrowExportOptions {
   /// its ownership.
   const ArrowSchema* requested = nullptr;
 
-  /// About how many bytes a batch has. A batch has at least one row.
+  /// About how many bytes a batch has. A batch has at least one row, however long.
   std::uint64_t batch_bytes = std::uint64_t{64} << 20;
 };
 
@@ -152,10 +153,11 @@ struct ArrowImportOptions {
   /// The Arrow types of the fields, by type id; missing entries are defaults.
   std::vector<ArrowField> fields = {};
 
-  /// The int column that has the steps. If empty, steps are counted on from the last one.
+  /// The int column that has the steps. If empty, each row gets the step after the last one.
   std::string step_column = {};
 
-  /// Called now and then with the number of rows staged so far. If it throws, the import ends.
+  /// Called now and then with the number of rows staged so far, if it is not empty. If it throws,
+  /// the import ends and the exception is passed on.
   std::function<void(std::uint64_t)> progress = {};
 };
 

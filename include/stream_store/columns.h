@@ -50,7 +50,7 @@ struct WindowsOut {
 };
 
 /// A run of rows, and where Reader::ReadRows() writes them: row `row + i` goes to place `place + i`
-/// of every column, for i in [0, count).
+/// of every column, for i in [0, count). A place has the room of one row.
 struct RowRun {
   Row row = 0;
   std::uint64_t count = 0;
@@ -64,8 +64,8 @@ struct RowRun {
 ///
 /// The size of an item follows from the dtype: 1 byte for bool, int8 and uint8; 2, 4 or 8 bytes for
 /// the other integers and floats; an int64 in the field's own unit for dates, times and durations;
-/// 1 byte per byte of text; 2 or 4 words for decimals, the lowest first. A packed field has its own
-/// item type.
+/// 1 byte per byte of text; 2 or 4 words for decimals, the lowest first. It is the same for a
+/// packed field.
 struct RowsColumn {
   /// The field, by its type id.
   TypeId type = 0;
@@ -85,7 +85,8 @@ struct RowsColumn {
   /// P spans of stored words, in place of or beside `out`; empty where the field is missing.
   ///
   /// They point into the store and stay valid as long as the snapshot. With
-  /// ReaderOptions::safe_reads they point into a copy, which ReadRows() returns the owner of.
+  /// ReaderOptions::safe_reads they point into a copy, which is kept by the owner that ReadRows()
+  /// returns.
   std::span<const Value>* spans = nullptr;
 };
 

@@ -28,27 +28,28 @@ enum class DType : std::uint8_t {
   kFloat16 = 10,
   kFloat32 = 11,
   kFloat64 = 12,
-  kDate32 = 13,    ///< days since 1970-01-01
-  kDate64 = 14,    ///< milliseconds since 1970-01-01
-  kTime32S = 15,   ///< seconds since midnight
-  kTime32Ms = 16,  ///< milliseconds since midnight
-  kTime64Us = 17,  ///< microseconds since midnight
-  kTime64Ns = 18,  ///< nanoseconds since midnight
-  kTimestampS = 19,
-  kTimestampMs = 20,
-  kTimestampUs = 21,
-  kTimestampNs = 22,
-  kDurationS = 23,
-  kDurationMs = 24,
-  kDurationUs = 25,
-  kDurationNs = 26,
-  kDecimal128 = 27,  ///< two words, the lower first
-  kDecimal256 = 28,  ///< four words, the lowest first
-  kString = 29,      ///< UTF-8, one value per byte
-  kBinary = 30,      ///< one value per byte
-  kFixedBinary = 31  ///< shape {n}: n bytes, one value per byte
+  kDate32 = 13,       ///< days since 1970-01-01
+  kDate64 = 14,       ///< milliseconds since 1970-01-01
+  kTime32S = 15,      ///< seconds since midnight
+  kTime32Ms = 16,     ///< milliseconds since midnight
+  kTime64Us = 17,     ///< microseconds since midnight
+  kTime64Ns = 18,     ///< nanoseconds since midnight
+  kTimestampS = 19,   ///< seconds since the start of 1970-01-01
+  kTimestampMs = 20,  ///< milliseconds since then
+  kTimestampUs = 21,  ///< microseconds since then
+  kTimestampNs = 22,  ///< nanoseconds since then
+  kDurationS = 23,    ///< seconds
+  kDurationMs = 24,   ///< milliseconds
+  kDurationUs = 25,   ///< microseconds
+  kDurationNs = 26,   ///< nanoseconds
+  kDecimal128 = 27,   ///< two words, the lower first
+  kDecimal256 = 28,   ///< four words, the lowest first
+  kString = 29,       ///< UTF-8, one value per byte
+  kBinary = 30,       ///< one value per byte
+  kFixedBinary = 31   ///< shape {n}: n bytes, one value per byte
 };
 
+/// The number of item types. Their numbers are [0, kDTypeCount).
 inline constexpr int kDTypeCount = 32;
 
 /// Families of item types. Types of one kind are appended and decoded under the same rules.

@@ -1,7 +1,7 @@
 // The one exception type of the library, and the codes that it carries.
 //
-// A call that throws has changed nothing. Messages have the form "path: operation: expected … but
-// found …". Python has one exception type for each code; the table below names them.
+// A call that throws has changed nothing in the store. Messages have the form "path: operation:
+// expected … but found …". The table below names the Python exception of each code.
 #pragma once
 
 #include <stdexcept>
@@ -30,7 +30,7 @@ enum class ErrorCode {
   kCutBack,          ///< a recovery removed rows that this reader had seen (Python: Error)
 };
 
-/// The exception that every function of the library throws.
+/// The exception that every function of the library throws, apart from std::bad_alloc.
 class STREAM_STORE_API Error : public std::runtime_error {
  public:
   Error(ErrorCode code, const std::string& message, int system_errno = 0)

@@ -21,7 +21,8 @@
 namespace stream_store {
 
 /// The type of the items that a caller passes. The field, not the Source, decides how they are
-/// stored.
+/// stored. Dates, times and durations are passed as integers in the unit of the field, decimals as
+/// kWords.
 enum class Source : std::uint8_t {
   kBool,
   kInt8,
@@ -36,7 +37,7 @@ enum class Source : std::uint8_t {
   kFloat32,
   kFloat64,
   kBytes,  ///< text or bytes, one item per byte
-  kWords,  ///< stored words of the same field, as copies between stores of equal fields have them
+  kWords,  ///< stored words (see Value), such as those read from a store of equal fields
 };
 
 namespace internal {
@@ -114,8 +115,8 @@ class FieldWrite {
     return scalar_ ? static_cast<const void*>(&where_.bits) : where_.data;
   }
 
-  /// Type, source and kind of this field-write in one word. For the store itself: appends of equal
-  /// shape have equal words and counts, so one comparison replaces all checks.
+  /// Type id, source and scalar() of this field-write in one word. The store uses it: appends of
+  /// equal shape have equal words and counts, so one comparison replaces all checks.
   std::uint64_t shape_word() const noexcept {
     return static_cast<std::uint64_t>(type_) | static_cast<std::uint64_t>(source_) << 16 |
            static_cast<std::uint64_t>(scalar_) << 24;

@@ -72,8 +72,8 @@ struct RecordRun {
     return step;
   }
 
-  const std::byte* steps = nullptr;
-  std::uint64_t step_stride_bytes = 0;
+  const std::byte* steps = nullptr;     ///< the step of the first record
+  std::uint64_t step_stride_bytes = 0;  ///< from the step of one record to that of the next
 };
 
 /// Calls visit(run) for all records of rows [begin, end), in order, until it returns false.
@@ -84,12 +84,14 @@ struct RecordRun {
 STREAM_STORE_API void ScanRows(const Reader& reader, Row begin, Row end,
                                const std::function<bool(const RecordRun&)>& visit);
 
-// -- Parts of the public API, without its allocations
+// -- Functions of the public API, without their allocations
 
 /// Returns the number of field-writes of rows [begin, end). Throws Error(kOutOfRange).
 STREAM_STORE_API std::uint64_t CountIndex(const Reader& reader, Row begin, Row end);
 
-/// Writes what Reader::IndexTable() returns; out.size() == CountIndex(reader, begin, end).
+/// Writes the entries that Reader::IndexTable() returns to `out`, which has CountIndex(reader,
+/// begin, end) elements. Throws Error(kOutOfRange), and Error(kCorrupt) for another number of
+/// elements.
 STREAM_STORE_API void ReadIndex(const Reader& reader, Row begin, Row end,
                                 std::span<IndexEntry> out);
 
@@ -117,9 +119,10 @@ STREAM_STORE_API void ReturnPrefetched(WindowSampler& sampler) noexcept;
 
 /// Fills `batch` with the starts of the given numbers.
 ///
-/// indices  each in [0, NumStarts()), of the epoch under way or else of the rows stored now. While
-///          a store grows a number keeps its start, unless lanes are combined with segments, or
-///          first_row counts from the end.
+/// indices  the numbers of starts: below the number of starts of the epoch under way, or else below
+///          NumStarts(). While the store of a sampler grows a number keeps its start, unless lanes
+///          are combined with segments, or first_row counts from the end. With several stores, the
+///          starts of each store follow those of the stores before it.
 /// Throws   Error(kOutOfRange) naming the first bad number.
 STREAM_STORE_API void ReadStarts(WindowSampler& sampler, std::span<const std::uint64_t> indices,
                                  WindowBatch& batch);

@@ -19,10 +19,12 @@ enum class Mode {
 
 /// Options of StreamStore::Open() and StreamStore::Temporary().
 struct Options {
+  /// What to do with the path. Ignored by Temporary().
   Mode mode = Mode::kAppend;
 
-  /// How far the files grow at a time, in values. It is a step, not a limit: a larger one means
-  /// fewer growths, and more disk space in reserve while the store is open. Must be above 0.
+  /// By how many values at least the file of the values grows at a time. It is a step, not a limit:
+  /// a larger one means fewer growths, and more disk space in reserve while the store is open. Must
+  /// be above 0.
   std::uint64_t capacity_values = 1'000'000;
 
   /// The fields to declare. If the store exists, they must equal its own. Left empty, the fields
@@ -52,15 +54,15 @@ struct Options {
 
 /// Options of Reader::Open().
 struct ReaderOptions {
-  /// How long to wait for the store to appear, before Error(kNotFound).
+  /// How long to wait for the store to appear, before Reader::Open() throws Error(kNotFound).
   std::chrono::nanoseconds wait{0};
 
   /// Whether to read with pread() into copies, instead of through mappings.
   ///
   /// A mapping ends the process with SIGBUS if another process shortens the file, or if the disk
   /// has a bad sector; a safe reader throws Error(kIo or kCorrupt) instead. It is about ten times
-  /// slower, because each call copies all that it looks at, and its memory grows with the reach of
-  /// one call.
+  /// slower, because each call copies all that it looks at. Its memory grows with the part of the
+  /// store that one call looks at.
   bool safe_reads = false;
 };
 

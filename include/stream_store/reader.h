@@ -15,6 +15,9 @@
 // refreshed, or while a copy made before the Refresh() is alive. Rows that a Reader has seen never
 // change.
 // Numbering: ranges are half-open, [begin, end).
+// Errors: besides the errors that a function names, functions that read from the store can throw
+// Error(kCorrupt) if they meet bytes that no writer can have written, Error(kCutBack) if a recovery
+// has removed rows that this Reader may see, and with ReaderOptions::safe_reads Error(kIo).
 #pragma once
 
 #include <array>
@@ -81,7 +84,8 @@ class STREAM_STORE_API Reader {
   std::uint64_t Refresh();
 
   /// Waits until the store has at least `num_rows` rows, refreshing the snapshot; returns false if
-  /// it has fewer after `timeout`. The thread sleeps between looks, 2 ms at most.
+  /// it has fewer after `timeout`, or at once if this is a Reader that Snapshot() returned. Between
+  /// two looks the thread sleeps for at most 2 ms.
   ///
   /// Throws as Refresh().
   bool Wait(std::uint64_t num_rows, std::chrono::nanoseconds timeout);
@@ -97,7 +101,7 @@ class STREAM_STORE_API Reader {
 
   // -- Facts about the snapshot
 
-  /// The fields of the store, final as soon as a Reader can be opened.
+  /// The fields of the store. They are final as soon as the store has a row.
   const Schema& schema() const noexcept;
 
   /// The number of values in the flat buffer.
@@ -141,9 +145,9 @@ class STREAM_STORE_API Reader {
   /// Copies the values at positions [start, start + width) for every start, window after window.
   ///
   /// starts  any order, repeats allowed; each in [0, size() - width].
-  /// out     starts.size() * width elements in each wanted column; untouched if this throws.
-  /// Cost    one search for each window, then block copies; allocates nothing; independent of the
-  ///         size of the store.
+  /// out     starts.size() * width elements in each wanted column; untouched after kOutOfRange.
+  /// Cost    one search for each window, then block copies, independent of the size of the store.
+  ///         Allocates only for layouts that this thread has not met lately, and with safe_reads.
   /// Throws  Error: kOutOfRange naming the first bad start, width and size(); kCorrupt.
   void ReadWindows(std::span<const Position> starts, std::uint64_t width,
                    const WindowsOut& out) const;
@@ -151,7 +155,7 @@ class STREAM_STORE_API Reader {
   /// Copies the values at `positions`, in the order asked.
   ///
   /// positions  any order, repeats allowed; each in [0, size()).
-  /// out        positions.size() elements in each wanted column; untouched if this throws.
+  /// out        positions.size() elements in each wanted column; untouched after kOutOfRange.
   /// Cost       one search for each position. Runs of neighbours are copied as blocks; a caller
   ///            that knows its runs should use ReadWindows().
   /// Throws     Error: kOutOfRange naming the first bad position and size(); kCorrupt.
@@ -172,7 +176,8 @@ class STREAM_STORE_API Reader {
   /// Cost     one search for each window, then one pass over its records.
   /// Returns  the owner of the memory that RowsColumn::spans point into, or null if that is the
   ///          store's own mapping.
-  /// Throws   Error: kOutOfRange naming the first bad row (nothing was written then), kCorrupt.
+  /// Throws   Error: kOutOfRange naming the first bad row (nothing was written then),
+  ///          kInvalidArgument for a type id that does not exist, kCorrupt.
   std::shared_ptr<const void> ReadRows(std::span<const Row> rows, std::uint64_t length,
                                        std::span<const RowsColumn> columns,
                                        Step* steps = nullptr) const;
@@ -203,7 +208,8 @@ class STREAM_STORE_API Reader {
   }
 
   /// Returns the length in items of the longest field-write of ragged field `type` in the windows
-  /// [row, row + length); use it to choose RowsColumn::max_length. Throws Error(kOutOfRange).
+  /// [row, row + length); use it to choose RowsColumn::max_length. Throws Error(kOutOfRange), or
+  /// Error(kInvalidArgument) for a field that is not ragged.
   std::uint64_t LongestInRows(std::span<const Row> rows, std::uint64_t length, TypeId type) const;
   std::uint64_t LongestInRows(std::span<const RowRun> runs, TypeId type) const;
 
@@ -249,7 +255,7 @@ class STREAM_STORE_API Reader {
   ///         nothing; or bool fields, which are true on the last row of a segment, and count as
   ///         false where they are missing.
   /// Cost    one pass over the records. A WindowSampler caches the segments and is faster.
-  /// Throws  Error(kInvalidArgument) for other fields.
+  /// Throws  Error(kInvalidArgument) for other fields, or if `types` is empty.
   std::vector<std::pair<Row, Row>> Segments(std::span<const TypeId> types) const;
 
   // -- Copies
@@ -262,7 +268,7 @@ class STREAM_STORE_API Reader {
   /// copied too, and so can a store whose sync failed.
   ///
   /// progress  is called now and then with the bytes that are done and the bytes in all. If it
-  ///           throws, copying ends.
+  ///           throws, copying ends and the exception is passed on.
   /// Cost      one read and one write of the snapshot's bytes, one read of the copy, one sync.
   /// Throws    Error: kAlreadyExists, kCorrupt naming the first bad record, kCutBack, kNoSpace,
   ///           kIo. Nothing is left at `path` then.

@@ -8,10 +8,11 @@ namespace stream_store {
 
 /// How the last session of a store ended, as found when the store was opened.
 struct Recovery {
+  /// What happened to the last writer.
   enum class State {
     kClean,         ///< the store was closed properly, or is new
     kProcessCrash,  ///< the writing process died; every published row is still there
-    kTruncated,     ///< the machine died; rows after the last sync were removed
+    kTruncated,     ///< the machine died; rows that had not reached the disk were removed
   };
   State state = State::kClean;
 
@@ -19,7 +20,7 @@ struct Recovery {
   /// lost without a trace.
   std::uint64_t rows_cut = 0;
 
-  /// Why the rows from there on were not accepted; empty unless the state is kTruncated.
+  /// Why the first removed row was not accepted; empty unless the state is kTruncated.
   std::string reason = {};
 };
 

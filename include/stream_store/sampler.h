@@ -17,6 +17,8 @@
 // Thread rules: a WindowSampler belongs to one thread at a time; a WindowBatch, once filled, may be
 // read by another. All samplers of the same Reader, and of its copies, share one index of its
 // segments.
+// Errors: besides the errors that a function names, functions that look at the stores throw as
+// Reader::Refresh() does, and functions that read windows throw as the Reader functions do.
 #pragma once
 
 #include <array>
@@ -52,26 +54,29 @@ enum class SampleAlign : std::uint8_t {
   kRow,  ///< at the first value of a row; for an empty row that is the next row's first value
 };
 
-/// How a segment that is shorter than a window is treated, and the ends of longer ones.
+/// How windows that would reach beyond the ends of their segment are treated.
 enum class SamplePad : std::uint8_t {
   kNone,   ///< only windows that lie inside their segment are sampled
   kRight,  ///< a window starts at every row; places beyond the end of the segment are empty
-  kLeft,   ///< a window ends at every row; places before the begin of the segment are empty
+  kLeft,   ///< a window ends at every row; places before the first row of the segment are empty
 };
 
 /// The options of a WindowSampler.
 struct SamplerOptions {
-  /// Values or rows in a window, at least 1.
+  /// Values or rows in a window, in [1, 2^32).
   std::uint64_t length = 1;
 
+  /// Whether `length` counts values or rows.
   SampleUnit unit = SampleUnit::kValue;
 
+  /// Where windows of values may start.
   SampleAlign align = SampleAlign::kAny;
 
-  /// Windows in a batch, at least 1.
+  /// Windows in a batch, in [1, 2^32).
   std::uint64_t batch_size = 1;
 
-  /// Whether to draw with replacement (call Sample()), or epochs without (BeginEpoch(), Next()).
+  /// Whether windows are drawn with replacement (call Sample()), or without replacement in epochs
+  /// (call BeginEpoch() and Next()).
   bool replacement = true;
 
   /// Decides all random choices, together with the rank, the epoch and the number of the batch.
@@ -85,12 +90,13 @@ struct SamplerOptions {
   SamplePad pad = SamplePad::kNone;
 
   /// How many regular streams are interleaved, such as the environments of a vector environment:
-  /// row r belongs to lane r mod lanes, and a window holds rows of one lane only. Windows of rows
-  /// only.
+  /// row r belongs to lane r mod lanes, and a window holds rows of one lane only. In [1, 65536];
+  /// more than 1 is for windows of rows only.
   std::uint64_t lanes = 1;
 
   /// Windows start at rows [first_row, last_row); with SamplePad::kLeft they end there. Negative
-  /// numbers count from the number of rows at the time of the call.
+  /// numbers count from the number of rows at the time of the call, and both are clamped to
+  /// [0, number of rows]. Without last_row there is no upper bound.
   Row first_row = 0;
   std::optional<Row> last_row = {};
 
@@ -99,7 +105,8 @@ struct SamplerOptions {
   std::uint64_t rank = 0;
   std::uint64_t world_size = 1;
 
-  /// Whether an epoch leaves out a last batch that is not full, and gives each rank equally many.
+  /// Whether an epoch leaves out a last batch that is not full, so that all ranks have equally many
+  /// batches.
   bool drop_last = false;
 };
 
@@ -119,28 +126,32 @@ class STREAM_STORE_API WindowBatch {
   /// For each window the index of its store in the list that the sampler was made with.
   std::span<const std::int64_t> stores() const noexcept { return stores_; }
 
-  /// For each padded window of rows the number of empty places at its begin; an empty span if
-  /// windows are not padded.
+  /// For each padded window of rows the number of empty places before its first row; an empty span
+  /// if windows are not padded.
   std::span<const std::uint32_t> lead() const noexcept { return lead_; }
 
   /// For each padded window the number of rows that follow its lead; an empty span if windows are
   /// not padded.
   std::span<const std::uint32_t> count() const noexcept { return count_; }
 
-  /// Copies windows of values, as Reader::ReadWindows(). Each wanted column has size() * length()
-  /// elements.
+  /// Copies windows of values, as Reader::ReadWindows() does. Each wanted column has
+  /// size() * length() elements. Call it for samplers with SampleUnit::kValue only, which is not
+  /// checked.
   void ReadWindows(const WindowsOut& out) const;
 
-  /// Decodes windows of rows, as Reader::ReadRows(). Each column has size() * length() places.
+  /// Decodes windows of rows, as Reader::ReadRows() does. Each column has size() * length() places.
+  /// Call it for samplers with SampleUnit::kRow only, which is not checked.
   ///
-  /// steps    the step of each place, if not null.
+  /// steps    the step of each place, 0 for an empty place; not written if null.
   /// valid    one byte for each place, if not null: 1 for a row, 0 for an empty place, whose fields
   ///          become zeros and missing.
-  /// Returns  the owner of the memory that spans point into, as Reader::ReadRows().
+  /// Returns  the owner of the memory that spans point into, as Reader::ReadRows() does.
   std::shared_ptr<const void> ReadRows(std::span<const RowsColumn> columns, Step* steps = nullptr,
                                        std::uint8_t* valid = nullptr) const;
 
-  /// The length in items of the longest field-write of ragged field `type` in the batch.
+  /// The length in items of the longest field-write of ragged field `type` in the batch. Call it
+  /// for samplers with SampleUnit::kRow only, which is not checked. Throws Error(kInvalidArgument)
+  /// for a field that is not ragged.
   std::uint64_t LongestInRows(TypeId type) const;
 
  private:
@@ -157,8 +168,8 @@ class STREAM_STORE_API WindowBatch {
   std::vector<std::int64_t> stores_;
   std::vector<std::uint32_t> lead_;
   std::vector<std::uint32_t> count_;
-  std::vector<RowRun> runs_;             // unless one store's windows lie in one piece each
-  std::vector<std::size_t> run_begins_;  // of each store, and the end
+  std::vector<RowRun> runs_;             // empty if there is one store and each window is one run
+  std::vector<std::size_t> run_begins_;  // first run of each store, then runs_.size()
 };
 
 /// Whether the last row that an epoch covers could still grow when the epoch began. The numbers are
@@ -171,16 +182,16 @@ enum class LastRow : std::uint64_t {
 
 /// The part of one store that an epoch covers.
 struct EpochExtent {
-  std::uint64_t rows = 0;
-  std::uint64_t values = 0;
-  LastRow last_row = LastRow::kFinal;
+  std::uint64_t rows = 0;              ///< it covers rows [0, rows)
+  std::uint64_t values = 0;            ///< and positions [0, values)
+  LastRow last_row = LastRow::kFinal;  ///< whether row rows - 1 could still grow
 };
 
 /// The position of a sampler, to be stored and restored. It holds numbers and ids only, no rows.
 struct SamplerState {
   std::vector<std::array<std::uint8_t, 16>> stores;  ///< the ids of the stores
   std::uint64_t seed = 0;
-  std::uint64_t epoch = 0;    ///< epochs begun; without replacement
+  std::uint64_t epoch = 0;    ///< number of the current epoch, from 0; without replacement
   std::uint64_t batches = 0;  ///< batches handed out: of this epoch, or in all with replacement
   bool finished = false;      ///< whether Next() has returned false in this epoch
   std::vector<EpochExtent> extents;  ///< of each store; empty before the first epoch
@@ -199,6 +210,7 @@ class STREAM_STORE_API WindowSampler {
   WindowSampler& operator=(WindowSampler&&) noexcept;
   ~WindowSampler();
 
+  /// The options. After Restore(), `seed` is that of the restored state.
   const SamplerOptions& options() const noexcept { return options_; }
 
   /// The number of valid starts of windows in all rows that are stored now.
@@ -207,8 +219,8 @@ class STREAM_STORE_API WindowSampler {
   /// else O(1).
   std::uint64_t NumStarts();
 
-  /// Waits until there is a valid start; returns false if there is none after `timeout`. The thread
-  /// sleeps between looks.
+  /// Waits until there is a valid start; returns false if there is none after `timeout`. Between
+  /// two looks the thread sleeps for at most 2 ms.
   bool WaitForStart(std::chrono::nanoseconds timeout);
 
   /// Fills `batch` with batch_size windows, drawn with replacement and uniformly from all starts
@@ -216,7 +228,7 @@ class STREAM_STORE_API WindowSampler {
   ///
   /// The n-th batch of a seed and rank is drawn with the same random numbers in every process.
   /// Cost    a few ns for each window; with segments O(log segments), independent of the size of
-  ///         the store; no allocation once `batch` has its size.
+  ///         the store; a few small allocations for each batch.
   /// Throws  Error(kInvalidArgument) if the sampler is without replacement, or if there is no valid
   ///         start; the message says how many rows there are.
   void Sample(WindowBatch& batch);
@@ -229,20 +241,26 @@ class STREAM_STORE_API WindowSampler {
 
   /// Fills `batch` with the next windows of the epoch; returns false if all were handed out.
   ///
-  /// Every valid start comes exactly once in all ranks together. The order is a permutation that is
-  /// computed from seed, epoch and the number of starts, so no list of starts is kept.
+  /// Every valid start comes exactly once in all ranks together, except those that `drop_last`
+  /// leaves out. The order is a permutation that is computed from seed, epoch and the number of
+  /// starts, so no list of starts is kept. The last batch can have fewer than batch_size windows.
+  ///
+  /// Throws Error(kInvalidArgument) if no epoch was begun, also after Restore().
   bool Next(WindowBatch& batch);
 
   /// The number of batches of this rank: in the epoch under way, or in one that would begin now.
+  /// Throws Error(kInvalidArgument) if the sampler is with replacement.
   std::uint64_t EpochBatches();
 
   /// Where the sampler stands now. Cost: a few words for each store.
   SamplerState state() const;
 
   /// Continues from the state of a sampler with the same options over the same stores, which may
-  /// have grown since.
+  /// have grown since. The seed is taken from the state; that the other options are the same is not
+  /// checked.
   ///
-  /// Throws Error(kInvalidArgument) for the state of other stores or options; nothing has changed
+  /// Throws Error(kInvalidArgument) for the state of other stores, for an epoch that covers more
+  /// than a store has, and for an epoch if the sampler is with replacement. Nothing has changed
   /// then.
   void Restore(const SamplerState& state);
 

@@ -16,8 +16,10 @@
 // call with the same step continues its row, with fields that come after those already there.
 // Every call is all or nothing: after an exception the store is as it was.
 //
-// Thread rules: Append() and its relatives may be called from any thread, and are serialised
-// inside; Readers read meanwhile. A forked child may read the store, but not write it.
+// Thread rules: the functions that append, Sync() and Close() may be called from any thread at any
+// time. Appends are serialised inside, and Readers read meanwhile. DefineFields(), Clear() and the
+// Commit() of a StageReplacement() must not run beside any other call. A forked child may read the
+// store, but not write it.
 #pragma once
 
 #include <array>
@@ -45,8 +47,9 @@ namespace stream_store {
 ///
 /// Made for imports of any size: staged rows lie in the store's files, beyond the part that readers
 /// see, and not in memory. Without Commit(), and after a crash, the store is as it was before.
-/// While rows are staged, other appends and Clear() throw Error(kState). Use it from one thread at
-/// a time; it must not outlive its store.
+/// While rows are staged by Stage(), other appends and Clear() throw Error(kState). While they are
+/// staged by StageReplacement(), appends go to the old content, which Commit() replaces. Use it
+/// from one thread at a time; it must not outlive its store.
 class STREAM_STORE_API StagedRows {
  public:
   StagedRows(StagedRows&&) noexcept;
@@ -64,15 +67,16 @@ class STREAM_STORE_API StagedRows {
   /// The step that the next row must be greater than; empty if any step will do.
   std::optional<Step> last_step() const noexcept;
 
-  /// Stages more rows, with the arguments and errors of StreamStore::Extend(). After an exception
-  /// the rows staged before are still there.
+  /// Stages more rows, with the arguments and errors of StreamStore::Extend(). Throws Error(kState)
+  /// after Commit(). After an exception the rows staged before are still there.
   void Extend(std::span<const Step> steps, std::span<const Column> columns);
 
   /// Publishes all staged rows, and returns the first of them.
   ///
   /// Cost    one pass over the staged records.
-  /// Throws  Error: kClosed, kIo (a failed sync), kAlreadyExists (a store appeared at the path
-  ///         meanwhile). Nothing has changed then.
+  /// Throws  Error: kState (the rows were committed already), kClosed, kReadOnly (in a forked
+  ///         child), kIo (also after a failed sync of the store); of a StageReplacement() also
+  ///         kAlreadyExists (the path came into use meanwhile). Nothing has changed then.
   Row Commit();
 
  private:
@@ -95,13 +99,14 @@ class STREAM_STORE_API StreamStore {
   /// Cost    a few mappings; after a crash of the machine, one pass over the rows that were not yet
   ///         durable.
   /// Throws  Error: kLocked (another writer has the store open), kAlreadyExists (mode kCreate and
-  ///         the path is in use, or the directory is not a store), kInvalidArgument (options.fields
-  ///         differ from those of the store), kCorrupt, kVersion, kNoSpace, kIo.
+  ///         the path is in use, or the directory is not a store), kInvalidArgument (an option is
+  ///         out of range, or options.fields differ from those of the store), kNotFound (the parent
+  ///         directory does not exist), kCorrupt, kVersion, kNoSpace, kIo.
   static StreamStore Open(const std::filesystem::path& path, const Options& options = {});
 
   /// Creates a store in unlinked files, which disappear with the last object that uses them.
   ///
-  /// Throws Error: kInvalidArgument, kNoSpace, kIo.
+  /// Throws Error: kInvalidArgument, kNotFound (no such temporary_directory), kNoSpace, kIo.
   static StreamStore Temporary(const Options& options = {});
 
   StreamStore(StreamStore&&) noexcept;
@@ -115,8 +120,8 @@ class STREAM_STORE_API StreamStore {
   /// Declares the fields of a store that has none, or declares other ones while nothing has been
   /// appended.
   ///
-  /// Throws Error: kState if anything was appended; kInvalidArgument as Schema(); and, because a
-  /// persistent store is created now, the errors of Open().
+  /// Throws Error: kState if anything was appended or rows are staged, kClosed, kInvalidArgument as
+  /// Schema() does, and, because a persistent store is created now, the errors of Open().
   void DefineFields(std::vector<Field> fields);
 
   /// Whether the store has fields.
@@ -125,10 +130,13 @@ class STREAM_STORE_API StreamStore {
   /// The fields. Throws Error(kState) before they are declared.
   const Schema& schema() const;
 
-  /// The type id of the field of that name. Throws Error(kInvalidArgument) if there is none.
+  /// The type id of the field of that name. Throws Error(kInvalidArgument) if there is none, and
+  /// Error(kState) before fields are declared.
   TypeId type_id(std::string_view field) const;
 
   // -- Appending
+  //
+  // Before fields are declared, these functions throw Error(kState).
 
   /// Appends the field-writes of one step, and returns its row.
   ///
@@ -136,9 +144,10 @@ class STREAM_STORE_API StreamStore {
   /// writes   any subset of the fields, in declared order; none for an empty row.
   /// Cost     one comparison with the shape of the last append, one copy of the values, one release
   ///          store. Growth is done ahead by a helper thread.
-  /// Throws   Error: kInvalidArgument (order, repeated field, length, range, or a step that is less
-  ///          than the last), kState (while rows are staged), kNoSpace, kClosed, kReadOnly (in a
-  ///          forked child), kIo (after a failed sync). Nothing has changed then.
+  /// Throws   Error: kInvalidArgument (an unknown, repeated or misplaced field, a wrong length, an
+  ///          item that the field cannot hold, or a step that is less than the last), kState (while
+  ///          rows are staged), kNoSpace, kClosed, kReadOnly (in a forked child), kIo (after a
+  ///          failed sync). Nothing has changed then.
   Row Append(Step step, std::span<const FieldWrite> writes);
 
   Row Append(Step step, std::initializer_list<FieldWrite> writes) {
@@ -152,9 +161,10 @@ class STREAM_STORE_API StreamStore {
   void Append(std::span<const Step> steps, std::span<const FieldWrite> writes);
 
   /// Append() for callers that must not throw or block: returns kOk, or the code of the Error that
-  /// Append() would throw.
+  /// Append() would throw; kNoSpace also if memory is exhausted.
   ///
-  /// Cost: as Append(); while the reserved space lasts, no exception, allocation or system call.
+  /// Cost: as Append(). While the reserved space lasts and shapes repeat, there is no exception,
+  /// allocation or system call.
   ErrorCode TryAppend(Step step, std::span<const FieldWrite> writes) noexcept;
 
   ErrorCode TryAppend(Step step, std::initializer_list<FieldWrite> writes) noexcept {
@@ -183,14 +193,16 @@ class STREAM_STORE_API StreamStore {
   /// Appends steps.size() rows and publishes them together; returns the first of them.
   ///
   /// steps    strictly increasing, and greater than the last step.
-  /// columns  any subset of the fields, in declared order, each with items for every row.
-  /// Cost     one comparison of shapes in all; then the columns are converted block by block.
+  /// columns  any subset of the fields, in declared order, each with items for all rows.
+  /// Cost     if all rows have one shape, one check of it in all; then the columns are converted
+  ///          block by block. Other rows are checked and converted one by one.
   /// Throws   as Append(); the message names the first bad row.
   Row Extend(std::span<const Step> steps, std::span<const Column> columns);
 
   /// Begins to add many rows that are published together.
   ///
-  /// Throws as Append(); also Error(kState) while other rows are staged.
+  /// Throws Error: kState while other rows are staged or before fields are declared, kClosed,
+  /// kReadOnly (in a forked child), kIo (after a failed sync).
   StagedRows Stage();
 
   /// Begins to replace the content of a temporary store, or to fill a store that has no fields yet.
@@ -198,34 +210,46 @@ class STREAM_STORE_API StreamStore {
   /// Commit() declares `fields` and puts the staged rows in place of everything there was; a
   /// persistent store then appears at its path complete, with its rows. Readers keep the rows that
   /// they see. The store gets a new id.
-  /// Throws Error(kReadOnly) for a persistent store that has fields; else as Stage().
+  /// Throws Error(kReadOnly) for a persistent store that has fields, Error(kInvalidArgument) as
+  /// Schema() does, Error: kState while rows are staged, kClosed, kNotFound, kNoSpace, kIo.
   StagedRows StageReplacement(std::vector<Field> fields);
 
-  /// Allocates room for so many more values and records, and touches its pages, so that the next
-  /// appends need no growth. Throws Error: kNoSpace, kClosed, kReadOnly, kIo.
+  /// Allocates disk space for `values` more values and `records` more records, and touches the
+  /// pages, so that the next appends need no growth.
+  ///
+  /// Throws Error: kNoSpace, kState (while rows are staged, or before fields are declared),
+  /// kClosed, kReadOnly (in a forked child), kIo.
   void Reserve(std::uint64_t values, std::uint64_t records);
 
   // -- Durability and closing
 
   /// Makes everything appended so far durable, and returns the number of durable rows. Appends may
-  /// go on meanwhile. Does nothing for a temporary store.
+  /// go on meanwhile. A temporary store is never durable: the call does nothing and returns the
+  /// number of its rows.
   ///
-  /// A failure is permanent: this writer never syncs or appends again, because the kernel may have
+  /// Error(kIo) is permanent: this writer never syncs or appends again, because the kernel may have
   /// dropped the pages that it could not write.
-  /// Throws Error: kIo, kNoSpace, kClosed, kReadOnly.
+  /// Throws Error: kIo, kNoSpace, kClosed, kReadOnly (in a forked child), kState (before fields are
+  /// declared).
   std::uint64_t Sync();
 
   /// Syncs, returns unused space to the file system and releases the lock. Does nothing if the
-  /// store is closed. Readers that share its mappings go on reading. Throws as Sync().
+  /// store is closed. Readers that share its mappings go on reading.
+  ///
+  /// After a failed sync it only releases the lock, and in a forked child it leaves the files
+  /// alone; neither is an error. Throws Error(kIo) if its own sync fails; the lock is released
+  /// then, too.
   void Close();
 
-  /// Removes all rows of a temporary store and keeps its fields. Readers keep the rows that they
-  /// see. Throws Error: kReadOnly for a persistent store, kState while rows are staged.
+  /// Removes all rows of a temporary store and keeps its fields. The store gets a new id. Readers
+  /// keep the rows that they see. Throws Error: kReadOnly for a persistent store, kState while rows
+  /// are staged or before fields are declared, kClosed, kNoSpace, kIo.
   void Clear();
 
   // -- Reading and facts
 
-  /// Returns a Reader of all rows so far. It shares the writer's mappings, and outlives Close().
+  /// Returns a Reader of all rows so far. It shares the writer's mappings, and outlives Close() and
+  /// the StreamStore. Throws Error(kState) before fields are declared.
   Reader reader() const;
 
   /// Whether Close() was called.
@@ -241,7 +265,7 @@ class STREAM_STORE_API StreamStore {
   /// The random id of the store. Throws Error(kState) before fields are declared.
   const std::array<std::uint8_t, 16>& id() const;
 
-  /// How the last session of the store ended, as found when it was opened.
+  /// How the session before this one ended, as found when the store was opened.
   const Recovery& recovery() const noexcept;
 
  private:

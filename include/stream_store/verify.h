@@ -1,4 +1,4 @@
-// Checking every byte of a store: Verify() lists what is damaged, Repair() copies what is intact.
+// Checking every byte of a store: Verify() lists the damage, Repair() copies the part before it.
 //
 //     const VerifyReport report = Verify("runs/a");
 //     for (const Finding& finding : report.findings) {
@@ -45,10 +45,12 @@ STREAM_STORE_API std::string FindingText(const Finding& finding);
 /// the work ends.
 using Progress = std::function<void(std::uint64_t done, std::uint64_t total)>;
 
+/// Options of Verify().
 struct VerifyOptions {
-  /// How many findings are listed. All are counted.
+  /// How many findings are listed at most. All are counted.
   std::uint64_t max_findings = 1000;
 
+  /// Called during the check, if it is not empty.
   Progress progress = {};
 };
 

@@ -49,7 +49,7 @@ class FastSequence {
   nb::object sequence_;
 };
 
-// The step of any int. An exact int that fits is the frequent case.
+// Returns the step in any int. An exact int that fits is the frequent case.
 Step ToStep(PyObject* step) {
   if (PyLong_CheckExact(step)) {
     int overflow = 0;
@@ -279,7 +279,7 @@ Step AppendOneStep(PyObject* self, StoreObject& store, PyObject* mapping, PyObje
   AppendLock lock(store);
   store.RequireFields(*fields);
   if (default_step) {
-    scratch->steps.front() = store.NextStep();  // not earlier: the conversions may have appended
+    scratch->steps.front() = store.NextStep();  // only now: the conversions may have appended
   }
   Write(store, lock, writer, *scratch, true);
   return scratch->steps.front();

@@ -36,12 +36,10 @@ nb::object DescribeStream(nb::handle capsule);
 /// Imports rows and returns their number.
 ///
 /// streams   (stream, picks): a capsule "arrow_array_stream", and None or a second such capsule
-/// with
-///           one uint64 column. With the latter, only the rows with those numbers are imported, in
-///           that order.
+///           with one uint64 column. With the latter, only the rows with those numbers are
+///           imported, in that order.
 /// specs     FieldSpecs to declare; the rows then replace all rows and fields of the store. With
-/// None
-///           the rows are appended.
+///           None the rows are appended.
 /// progress  called with the number of rows imported so far, or None. An exception that it raises
 ///           ends the import and leaves the store as it was.
 std::uint64_t ImportStreams(StoreObject& store, nb::handle streams, nb::handle specs,

@@ -98,7 +98,7 @@ class BlockPool {
 };
 
 BlockPool& Pool() {
-  static auto* const pool = new BlockPool;  // never destroyed: see invariant 3
+  static auto* const pool = new BlockPool;  // never destroyed: see invariant 3 in block_pool.h
   return *pool;
 }
 

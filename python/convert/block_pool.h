@@ -1,4 +1,4 @@
-// Recycled memory for large outputs.
+// A pool of recycled memory for large outputs.
 //
 // A sampling loop that gets fresh arrays in each call pays for fresh pages in each call: the kernel
 // zeroes them, which costs more than filling them. Arrays of kPooledBytes and more are therefore
@@ -12,7 +12,7 @@
 //   2. Data is aligned to 64 bytes.
 //   3. The pool is never destroyed, so arrays may be deleted at any time during shutdown.
 //
-// Threads: any thread.
+// Thread rules: any thread.
 #pragma once
 
 #include <cstddef>
@@ -21,6 +21,7 @@
 
 namespace stream_store::python {
 
+/// The size from which arrays are allocated from the pool.
 inline constexpr std::size_t kPooledBytes = std::size_t{64} << 10;
 
 /// While an object of this class is alive, new NumPy arrays of this thread get their memory from
@@ -36,7 +37,7 @@ class PooledArrays {
   PyObject* previous_;
 };
 
-/// Free bytes of the pool, for tests.
+/// The number of free bytes of the pool, for tests.
 std::size_t PooledFreeBytes();
 
 }  // namespace stream_store::python

@@ -134,8 +134,8 @@ void ColumnData::TakeList(const Conversion& conversion, PyObject* list) {
   rows_ = static_cast<std::size_t>(PySequence_Fast_GET_SIZE(list));
   offsets_.reserve(rows_ + 1);
   offsets_.push_back(0);
-  // Of one value at a time, whose items are copied before the next is converted. The scratch of the
-  // call is in use by the other columns.
+  // This scratch holds one value at a time, whose items are copied before the next is converted.
+  // The scratch of the call is in use by the other columns.
   Scratch scratch;
   const Conversion one{conversion.self, conversion.fields, scratch};
   for (std::size_t row = 0; row < rows_; ++row) {

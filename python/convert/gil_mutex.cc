@@ -20,7 +20,7 @@ std::uint64_t ThisThread() noexcept {
   return number == 0 ? number = ++thread_count : number;
 }
 
-// Time between two checks of a mutex that another thread owns. Polling keeps this class free of
+// The time between two checks of a mutex that another thread owns. Polling keeps this class free of
 // condition variables, which would not survive a fork.
 constexpr std::chrono::microseconds kPollInterval(100);
 

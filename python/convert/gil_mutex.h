@@ -9,7 +9,7 @@
 // does not exist in the child is abandoned: it can be taken, but the state that it guards may be
 // inconsistent, which lost() reports until it is taken.
 //
-// Threads: the GIL guards every member.
+// Thread rules: the GIL guards every member.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ namespace stream_store::python {
 /// imported.
 void WatchForks();
 
-/// Number of forks between the first process that imported the module and this one.
+/// The number of forks between the first process that imported the module and this one.
 std::uint64_t ForkCount() noexcept;
 
 class GilMutex {
@@ -36,8 +36,8 @@ class GilMutex {
   /// Whether its owner is a thread that a fork did not copy into this process.
   bool lost() const noexcept;
 
-  /// False if it has no owner and no thread waits for it. Then Take() may be called without Wait():
-  /// the fast way of append.
+  /// Whether it has an owner, lost or not, or a thread waits for it. If not, Take() may be called
+  /// without Wait(), as small appends do.
   bool wanted() const noexcept { return owner_ != 0 || waiting_ > 0; }
 
   /// Waits until no thread of this process owns it, releasing the GIL meanwhile. Its last owner
@@ -47,6 +47,7 @@ class GilMutex {
   /// Makes the calling thread the owner. REQUIRES: !taken()
   void Take() noexcept;
 
+  /// Gives up the ownership.
   void Free() noexcept { owner_ = 0; }
 
  private:

@@ -1,6 +1,7 @@
-// ConvertNumbers(): the numbers of a list as int64 or float64 items. The inner loop of append.
+// ConvertNumbers(): the numbers of a list as int64 or float64 items. It is the inner loop of
+// append.
 //
-// Runs no foreign code: only built-in numbers and NumPy scalars are read, whose memory layout is
+// It runs no foreign code: only built-in numbers and NumPy scalars are read, whose memory layout is
 // known. A list with any other object is left to the hooks.
 
 #include <cmath>
@@ -89,7 +90,7 @@ bool IsExact(std::int64_t integer) {
 
 // Continues a list of ints as floats from the first float on. items[0, done) are in `words` as
 // ints; converts those and the rest to floats. Returns false if an int is not exact as a float:
-// such a list is left to the hooks, which know what the field accepts.
+// such a list is left to the hooks, which know which numbers the field accepts.
 bool ContinueAsFloats(std::int64_t* words, Py_ssize_t done, PyObject* const* items,
                       Py_ssize_t count) {
   const auto put = [words](Py_ssize_t place, double real) {

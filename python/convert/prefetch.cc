@@ -19,7 +19,7 @@ constexpr const char* kInside = "prefetch: called while the same thread waits fo
 }  // namespace
 
 // The caller adds and removes slots. The C++ thread only fills those in `to_read`, and does not
-// touch a slot after `done` is set. Thus only the caller's thread creates and destroys Python
+// touch a slot after it has set `done`. Thus only the caller's thread creates and destroys Python
 // objects.
 struct Prefetch::Thread {
   struct Slot {
@@ -79,8 +79,8 @@ struct Prefetch::Thread {
   std::mutex mutex;
   std::condition_variable wake_reader;
   std::condition_variable wake_caller;
-  std::deque<std::unique_ptr<Slot>> slots;  // drawn and not returned, in order; only the caller's
-  std::deque<Slot*> to_read;
+  std::deque<std::unique_ptr<Slot>> slots;  // drawn and not returned, in order; for the caller only
+  std::deque<Slot*> to_read;                // those not read yet, in order
   bool stop = false;
   std::thread thread;
 };
@@ -97,7 +97,7 @@ Prefetch::~Prefetch() {
   try {
     Close();
   } catch (...) {
-    PyErr_Clear();  // the store was closed, so nothing can be drawn again
+    PyErr_Clear();  // the store was closed, so no batch can be drawn again
   }
 }
 

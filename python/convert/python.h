@@ -1,7 +1,7 @@
 // Included first by every file of convert/: Python, nanobind's owning handles, the NumPy C API, and
 // small helpers for errors and arguments (python.cc).
 //
-// Threads: all code of convert/ runs with the GIL held, except for the blocks that release it
+// Thread rules: all code of convert/ runs with the GIL held, except for the blocks that release it
 // around a call of the C++ library. Those blocks touch no Python object.
 #pragma once
 

@@ -237,8 +237,8 @@ nb::object SamplerObject::Complete(std::unique_ptr<PendingBatch> pending) {
   return pending->Finish();
 }
 
-// Choosing needs the lock, allocating does not: it may run foreign code, which may call the
-// sampler.
+// Windows are chosen under the lock. The outputs are allocated without it, because that may run
+// foreign code, which may call the sampler.
 std::unique_ptr<PendingBatch> SamplerObject::Draw() {
   WindowBatch batch;
   const bool there = ChooseBatch(batch, [this](WindowSampler& sampler, WindowBatch& chosen) {
@@ -324,7 +324,7 @@ std::uint64_t SamplerObject::EpochBatches() {
   return batches;
 }
 
-// Waits in slices of 50 ms, so that Ctrl-C can end it and other threads can use the sampler.
+// Waits in slices of 50 ms, so that Ctrl-C can end the wait and other threads can use the sampler.
 bool SamplerObject::WaitForStart(double seconds) {
   constexpr std::chrono::nanoseconds kSlice = std::chrono::milliseconds(50);
   const auto until = std::chrono::steady_clock::now() +

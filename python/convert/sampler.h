@@ -1,16 +1,17 @@
 // SamplerObject: the C++ part of a WindowSampler of Python, and the batches that it makes.
 //
-// The class _core.Sampler, base of `class WindowSampler` in Python. It keeps the StreamStore
-// objects alive. When one of them was cleared or its rows were replaced, it starts again on the new
-// rows.
+// It is the class _core.Sampler, the base of `class WindowSampler` in Python. It keeps the
+// StreamStore objects alive. When one of them was cleared or its rows were replaced, it starts
+// again on the new rows.
 //
 // Forks: a data loader may fork while another thread chooses windows without the GIL. In the child
 // the C++ sampler may then be half changed, so it must not be used, not even destroyed. The child
 // leaks it and creates another one in the state that the sampler had when that call began
 // (`saved_state_`).
 //
-// Threads: the GIL guards every member. Choosing windows may release the GIL, because the first
-// scan of a long store takes time; other calls that choose wait for it (`mutex_`).
+// Thread rules: the GIL guards every member. Choosing windows may release the GIL, because the
+// first scan of a long store takes time; `mutex_` makes other calls that choose windows wait
+// meanwhile.
 #pragma once
 
 #include <cstdint>
@@ -80,16 +81,16 @@ class SamplerObject {
   SamplerObject(const SamplerObject&) = delete;
   SamplerObject& operator=(const SamplerObject&) = delete;
 
-  /// A batch drawn with replacement. Ends an iteration that has read batches ahead.
+  /// Returns a batch drawn with replacement. Ends an iteration that has read batches ahead.
   nb::object Sample();
 
   /// Begins the next epoch, or continues a restored one.
   void BeginEpoch();
 
-  /// The next batch of the epoch, None at its end; with replacement, the next batch.
+  /// Returns the next batch of the epoch, or None at its end; with replacement, the next batch.
   nb::object NextBatch();
 
-  /// The windows with the given numbers, in [-NumStarts(), NumStarts()).
+  /// Returns the windows with the given numbers, in [-NumStarts(), NumStarts()).
   nb::object ReadStarts(nb::handle indices);
 
   std::uint64_t NumStarts();
@@ -105,7 +106,7 @@ class SamplerObject {
   /// The number of the current iteration. An iterator with another number has ended.
   std::uint64_t iteration() const noexcept { return iteration_; }
 
-  /// The next batch, allocated but not read; null at the end of the epoch.
+  /// Returns the next batch, allocated but not read; null at the end of the epoch.
   std::unique_ptr<PendingBatch> Draw();
 
   /// Sets how many drawn batches have not been returned to the caller; see
@@ -136,9 +137,9 @@ class SamplerObject {
   bool with_stores_;
   std::shared_ptr<const FieldTable> fields_;
   Schema schema_;
-  std::vector<std::uint64_t> generations_;  // by store: StoreObject::generation() in core_
+  std::vector<std::uint64_t> generations_;  // of each store, when core_ was created
   std::unique_ptr<WindowSampler> core_;     // null in a child that was forked while it was in use
-  SamplerState saved_state_;                // of core_, when it was last used without the GIL
+  SamplerState saved_state_;                // of core_, before it was last used without the GIL
   bool in_epoch_ = false;                   // an epoch was begun after the last Restore()
   std::uint64_t iteration_ = 0;
   GilMutex mutex_;  // held by a call that chooses windows

@@ -11,7 +11,7 @@ namespace stream_store::python {
 /// checked.
 void MakeSampler(SamplerObject* where, nb::list stores, const nb::dict& options);
 
-/// Prefetch.next_batch(): the next batch, None at the end.
+/// Prefetch.next_batch(): returns the next batch, or None at the end.
 nb::object NextPrefetched(Prefetch& prefetch);
 
 }  // namespace stream_store::python

@@ -1,6 +1,7 @@
 // StoreObject: the C++ part of a StreamStore of Python, which is a writer, a reader or a snapshot.
 //
-// The class _core.Store, base of `class StreamStore` in Python. A store is in one of these states:
+// It is the class _core.Store, the base of `class StreamStore` in Python. A store is in one of
+// these states:
 //   - undeclared: a writer without fields; nothing is on disk yet;
 //   - writing;
 //   - reading: mode "r", follows the writer of another process;
@@ -8,7 +9,7 @@
 //   - closed.
 // A writer has a Reader too, which is refreshed in each call that reads.
 //
-// Threads: the GIL guards every member. A call that releases it works on a copy of the Reader
+// Thread rules: the GIL guards every member. A call that releases it works on a copy of the Reader
 // (reads) or holds the append lock of the store (writes, see AppendLock). Foreign code may run
 // whenever Python objects are allocated or converted, and may then close the store, clear it or
 // declare other fields: Current(), RequireFields() and generation() detect this.

@@ -6,11 +6,9 @@
 //
 // Invariants:
 //   1. Foreign code (__array__, __index__, hooks) runs only inside ConvertValue(), never later. It
-//   may
-//      change any list, or append to the same store.
+//      may change any list, or append to the same store.
 //   2. A FieldWrite points into the arena of the scratch or into an object in scratch.kept, so it
-//   is
-//      valid until the scratch is reset.
+//      is valid until the scratch is reset.
 #pragma once
 
 #include <optional>

@@ -15,11 +15,11 @@ using internal::StrCat;
 
 namespace {
 
-// Also limits batches of rows that take no bytes, such as those of null columns.
+// This also limits batches of rows that take no bytes, such as those of null columns.
 constexpr std::uint64_t kMostRows = 1 << 24;
 constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
 
-// The size that one leaf adds to a batch. In bits, because bools and validity take one bit each.
+// The size that one leaf adds to a batch, in bits, because bools and validity take one bit each.
 struct Cost {
   std::uint64_t row_bits = 0;      // of each row, also if the field is missing in it
   std::uint64_t unit_bits = 0;     // of each unit that is present, in addition
@@ -72,7 +72,7 @@ class Measure {
     if (run.begins_row) {
       fits = std::min(fits, kMostRows - static_cast<std::uint64_t>(extent_.end - begin_));
     }
-    const bool first_row = run.row == begin_;  // is taken even if it is larger than the budget
+    const bool first_row = run.row == begin_;  // it is taken even if it exceeds the budget
     fits = std::max(fits, std::uint64_t{first_row});
     for (const interop::RecordRun::Part& part : run.parts) {
       fits = std::min(fits, RoomFor(part));

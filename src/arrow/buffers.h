@@ -4,7 +4,7 @@
 // because the kernel zeroes them first. A consumer that releases each batch before it asks for the
 // next one therefore gets the same few blocks again and again.
 //
-// Threads: a consumer may release a batch on any thread while the next one is built, so
+// Thread rules: a consumer may release a batch on any thread while the next one is built, so
 // ArrowBlockPool is locked. BatchMemory is used by one thread at a time.
 #pragma once
 

@@ -76,7 +76,8 @@ const std::byte* Buffer(const ArrowArray& array, std::int64_t i) {
   return static_cast<const std::byte*>(array.buffers[i]);
 }
 
-// Buffers of an array, validity included. String and binary views have a variable number.
+// The number of buffers of an array, including the validity. String and binary views, of which the
+// number varies, are not asked for here.
 std::int64_t BuffersOf(Kind kind) {
   switch (kind) {
     case Kind::kFixedList:
@@ -90,7 +91,7 @@ std::int64_t BuffersOf(Kind kind) {
   }
 }
 
-// Views `elements` elements of an array, from index `shift` of its buffers on.
+// Makes the view of `elements` elements of an array, from index `shift` of its buffers on.
 ArrayView View(const ArrowArray& array, const Type& type, std::uint64_t shift,
                std::uint64_t elements, const std::string& name) {
   ArrayView view;
@@ -131,9 +132,9 @@ ArrayView View(const ArrowArray& array, const Type& type, std::uint64_t shift,
   return view;
 }
 
-// Views the list levels and the items of a column. `elements` elements of the outermost array are
-// needed, from `shift` on; of the arrays inside it, as many as they have, because only the offsets
-// say which of them are used.
+// Makes the views of the list levels and of the items of a column: of `elements` elements of the
+// outermost array, from `shift` on, and of all elements of the arrays inside it, because only the
+// offsets say which of them are used.
 void ViewLevels(const ArrowArray& top, const ImportLeaf& leaf, std::uint64_t shift,
                 std::uint64_t elements, ColumnView& view) {
   const ArrowArray* array = &top;
@@ -154,8 +155,8 @@ void ViewLevels(const ArrowArray& top, const ImportLeaf& leaf, std::uint64_t shi
   view.item = View(*array, leaf.item, shift, elements, leaf.name);
 }
 
-// Gathering rows is memory-bound, so most columns gain much from a loop without branches: hence
-// this choice once for each column rather than a test for each row.
+// Gathering rows is memory-bound, so most columns gain much from a loop without branches. The loop
+// is therefore chosen once for each column, instead of a test for each row.
 ColumnView::FastGather FastGatherOf(const ColumnView& view) {
   const bool nulls = !view.around.validities.empty() || view.item.validity.bits != nullptr ||
                      view.top().validity.bits != nullptr;
@@ -196,8 +197,8 @@ const ArrowArray& Descend(const ArrowArray& batch, const std::vector<std::int64_
 
 }  // namespace
 
-// Of a dictionary, the indices follow the rows of the batch; its values have positions of their
-// own.
+// The indices of a dictionary column follow the rows of the batch; the values of the dictionary are
+// an array of their own.
 ColumnView ViewColumn(const ArrowArray& batch, const ImportLeaf& leaf) {
   ColumnView view;
   std::uint64_t shift = 0;

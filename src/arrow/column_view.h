@@ -36,7 +36,7 @@ struct ArrayView {
   const std::byte* text_sizes = nullptr;  ///< of string views: int64 size of each text buffer
 };
 
-/// The validity of a struct column: row i is present if it is in each of `validities`.
+/// The validity of a struct column: row i is present if all `validities` say so.
 struct StructView {
   std::vector<Validity> validities = {};  ///< of the struct and those around it that have nulls
   std::uint64_t rows = 0;
@@ -61,11 +61,11 @@ struct ColumnView {
   FastGather fast_gather = FastGather::kNone;
 };
 
-/// Views the column of `leaf` in a batch that passed CheckBatch(). Throws Error(kInvalidArgument)
-/// naming the column if its arrays contradict each other or the schema.
+/// Makes the view of the column of `leaf` in a batch that passed CheckBatch(). Throws
+/// Error(kInvalidArgument) naming the column if its arrays contradict each other or the schema.
 ColumnView ViewColumn(const ArrowArray& batch, const ImportLeaf& leaf);
 
-/// Views the validity of the struct column at marker.path, in the same way.
+/// Makes the view of the validity of the struct column at marker.path, in the same way.
 StructView ViewStruct(const ArrowArray& batch, const ImportMarker& marker);
 
 /// Checks the outermost array of a batch: not released, lengths and offsets in range, `columns`

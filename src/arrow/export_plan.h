@@ -44,7 +44,8 @@ struct LeafPlan {
   /// Whether the items are strings or binaries.
   bool is_text() const noexcept { return item.is_bytes(); }
 
-  /// Whether the rows have offsets: each has as many items as it likes, and a missing row has none.
+  /// Whether the rows have offsets, so that their numbers of items differ and a missing row has
+  /// none.
   bool has_row_offsets() const noexcept {
     return is_text() || (!lists.empty() && lists[0].kind == Kind::kList);
   }

@@ -33,9 +33,9 @@ using arrow::RowRef;
 using arrow::StructView;
 using internal::StrCat;
 
-// Rows staged at a time. Loading, checking and encoding are separate passes over the same rows, so
-// the rows should be few enough to stay in the cache. Starts small, because the size of rows is not
-// known before some have been loaded.
+// How many rows are staged at a time. Loading, checking and encoding are separate passes over the
+// same rows, so the rows should be few enough to stay in the cache. The first number is small,
+// because the size of rows is not known before some have been loaded.
 constexpr std::uint64_t kMostRows = 16'384;
 constexpr std::uint64_t kFirstRows = 256;
 constexpr std::uint64_t kTargetBytes = 4 << 20;
@@ -214,7 +214,7 @@ struct ArrowImporter::Impl {
     rows_at_once = std::clamp<std::uint64_t>(fitting, 1, std::min(kMostRows, 8 * rows_at_once));
   }
 
-  // Steps that count on from the last one, or from 0 in an empty store.
+  // Makes steps that continue after the last one, or from 0 in an empty store.
   void CountSteps(std::uint64_t count) {
     const std::optional<Step> last = rows.last_step();
     Step first = 0;
@@ -231,7 +231,8 @@ struct ArrowImporter::Impl {
     }
   }
 
-  // Steps from their column. They may be integers of any width; Extend() checks that they increase.
+  // Loads steps from their column. They may be integers of any width; Extend() checks that they
+  // increase.
   void ReadSteps(const Column& column, std::uint64_t count) {
     steps.resize(count);
     const arrow::Type& type = plan.steps->item;

@@ -71,7 +71,8 @@ Source SourceOfType(const Type& type) {
   }
 }
 
-// Size of an item when it is loaded: bools are unpacked to one byte each, text counts in bytes.
+// The size of an item when it is loaded: bools are unpacked to one byte each, and an item of text
+// is one byte.
 std::uint64_t ItemBytes(const Type& type) {
   switch (type.kind) {
     case Kind::kNull:
@@ -229,7 +230,7 @@ class ImportPlanner {
                   const std::string& name, std::vector<std::size_t>* outer_markers) {
     const Type type = ParseFormat(column.format);
     if (type.kind == Kind::kNull && column.dictionary == nullptr) {
-      return;  // null in every row, which is the same as no column
+      return;  // the column is null in every row, which has the same meaning as no column
     }
     if (node.leaf) {
       PlanLeaf(column, *node.leaf, std::move(path), name);
@@ -323,6 +324,7 @@ class ImportPlanner {
     return true;
   }
 
+  // Whether the field accepts the items of the column.
   static bool FitsItems(const Field& field, const std::vector<std::string>& levels,
                         const ImportLeaf& leaf) {
     // pyarrow infers the item type null for lists that are all empty.
@@ -332,8 +334,8 @@ class ImportPlanner {
     return AcceptsItems(field.dtype, ParseFormat(levels.back().c_str()), leaf.item);
   }
 
-  // Finds the leaves inside each marked struct. Done last, because sorting the leaves by type id
-  // changes their indices.
+  // Finds the leaves inside each marked struct. This is done last, because sorting the leaves by
+  // type id changes their indices.
   void LinkMarkers() {
     for (ImportMarker& marker : plan_.markers) {
       for (std::size_t i = 0; i < plan_.leaves.size(); ++i) {

@@ -1,4 +1,4 @@
-// The plan of an import: which column of a foreign schema becomes which field, and in what way.
+// The plan of an import: which column of a foreign schema becomes which field, and how.
 //
 // Made by PlanImport() when an ArrowImporter is created; read by column_view.cc, leaf_loader.cc and
 // leaf_gather.cc for every batch. A plan never changes.

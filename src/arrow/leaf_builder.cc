@@ -19,8 +19,8 @@ using internal::StrCat;
 
 namespace {
 
-// Words converted at a time. 16 KiB of words and their items stay in the first-level cache, so that
-// a second pass over them is cheap.
+// How many words are converted at a time. 16 KiB of words and their items stay in the first-level
+// cache, so that a second pass over them is cheap.
 constexpr std::uint64_t kChunkWords = 2048;
 
 template <class Item>
@@ -192,8 +192,8 @@ void LeafBuilder::WriteItems(std::uint64_t row, std::uint64_t count, const Value
   }
 }
 
-// Converts `count` words, which are those of whole rows from `row` on without gaps. Of packed
-// fields, those of one row.
+// Converts `count` words: those of whole rows from `row` on, without gaps. For a packed field they
+// are the words of one row.
 void LeafBuilder::Convert(std::uint64_t row, const Value* words, std::uint64_t count) {
   std::byte* out = data_ + items_ * plan_.item_bits / 8;
   switch (plan_.conversion) {
@@ -271,8 +271,8 @@ OutArray LeafBuilder::Finish() {
   if (plan_.lists.empty()) {
     made.length = rows_;
   }
-  // From the inside out. Inner lists of one level have equal lengths, and only whole rows can be
-  // missing, so only level 0 needs validity.
+  // The lists are wrapped from the inside out. Inner lists of one level have equal lengths, and
+  // only whole rows can be missing, so only level 0 needs validity.
   for (std::size_t level = plan_.lists.size(); level-- > 0;) {
     made = level == 0 ? FinishRows(std::move(made)) : FinishInner(level, std::move(made));
   }

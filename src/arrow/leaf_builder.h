@@ -5,8 +5,8 @@
 //   2. Write() is called for each run of records that has the field, in the order of rows.
 //   3. Finish() returns the arrays. Rows that were not written are null.
 //
-// Threads: one thread at a time. Invariant: data_ has room for item_room_ items, and Write() checks
-// this before it writes, so that a damaged store cannot cause a write outside the buffer.
+// Thread rules: one thread at a time. Invariant: data_ has room for item_room_ items, and Write()
+// checks this before it writes, so that a damaged store cannot cause a write outside the buffer.
 #pragma once
 
 #include <cstdint>
@@ -27,9 +27,9 @@ class LeafBuilder {
   /// Starts a batch.
   ///
   /// memory     owns the buffers; must live until Finish() has returned.
-  /// first_row  row of the store that is row 0 of the batch, for messages.
-  /// rows       rows of the batch.
-  /// units      upper bound of the units (see LeafPlan) that will be written.
+  /// first_row  the row of the store that is row 0 of the batch, for messages.
+  /// rows       the number of rows of the batch.
+  /// units      an upper bound of the number of units (see LeafPlan) that will be written.
   void Begin(BatchMemory& memory, Row first_row, std::uint64_t rows, std::uint64_t units);
 
   /// Writes rows [row, row + count) of the batch. Each has `words` words; those of row i are at
@@ -43,7 +43,7 @@ class LeafBuilder {
   /// Ends the batch. The arrays point into the memory given to Begin().
   OutArray Finish();
 
-  /// After Finish(): a bit for each row, or null if all rows are present.
+  /// After Finish(): a bitmap with a bit for each row, or null if all rows are present.
   const std::uint8_t* validity() const noexcept {
     return present_rows_ == rows_ ? nullptr : validity_;
   }

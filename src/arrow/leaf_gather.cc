@@ -30,7 +30,7 @@ Column LeafLoader::LoadRows(std::span<const ColumnView> views, std::span<const R
 
 namespace {
 
-// end - begin, or -1 if that overflows: both are foreign and may be anything.
+// Returns end - begin, or -1 if that overflows: both are foreign and may be any number.
 std::int64_t Difference(std::int64_t end, std::int64_t begin) noexcept {
   std::int64_t difference = 0;
   return __builtin_sub_overflow(end, begin, &difference) ? -1 : difference;
@@ -253,7 +253,7 @@ void LeafLoader::LocateInList(const ColumnView& view, std::uint64_t at, std::uin
 }
 
 // Replaces a range of lists that have offsets by the range of their children. The children must be
-// contiguous, because a Span is one range: always so for lists, but list views may lie in any
+// contiguous, because a Span is one range. Those of lists always are; list views may lie in any
 // order.
 void LeafLoader::EnterLists(const ColumnView& view, std::size_t level, std::uint64_t place,
                             Span& range) const {

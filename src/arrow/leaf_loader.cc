@@ -1,4 +1,4 @@
-// The part of LeafLoader that passes rows in sequence on where they lie, and the checks of items.
+// The part of LeafLoader that passes on rows in sequence where they lie, and the checks of items.
 
 #include "arrow/leaf_loader.h"
 

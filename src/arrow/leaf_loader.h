@@ -8,7 +8,7 @@
 // Both check everything that they read, because a foreign array may contradict itself.
 //
 // A returned Column points into the batch or into the loader and is valid until the next load.
-// Threads: one thread at a time.
+// Thread rules: one thread at a time.
 #pragma once
 
 #include <cstdint>
@@ -43,10 +43,11 @@ class LeafLoader {
   Column LoadRows(std::span<const ColumnView> views, std::span<const RowRef> rows,
                   std::uint64_t first);
 
-  /// Of the last load: a byte for each row, 0 where it is null; a null pointer if no row is.
+  /// For the last load: a byte for each row, 0 where the row is null; a null pointer if no row is
+  /// null.
   const std::uint8_t* present() const noexcept { return missing_ ? present_.data() : nullptr; }
 
-  /// Of the last load: bytes of the items.
+  /// For the last load: the number of bytes of the items.
   std::uint64_t loaded_bytes() const noexcept { return loaded_bytes_; }
 
  private:
@@ -86,7 +87,7 @@ class LeafLoader {
   void EnterLists(const ColumnView& view, std::size_t level, std::uint64_t place,
                   Span& range) const;
 
-  // The end of both ways.
+  // The common end of both ways, in leaf_loader.cc.
   Column MakeColumn(const std::byte* items, std::uint64_t count);
   void CheckItems(const std::byte* items, std::uint64_t count) const;
   bool IsAllowed(const std::byte* item) const;

@@ -16,7 +16,7 @@ namespace stream_store::internal {
 /// group and all its parents is returned; versions 1 and 2 of the interface are understood.
 ///
 /// root  a directory that is put before /proc and /sys. Tests pass a tree of their own.
-/// Cost  a handful of small file reads, so for slow paths only. Never throws.
+/// Cost  a few reads of small files, so it is for slow paths only. Never throws.
 std::uint64_t CgroupHeadroomBytes(const std::string& root = {}) noexcept;
 
 }  // namespace stream_store::internal

@@ -13,14 +13,14 @@ namespace stream_store::internal {
 
 class HelperThread {
  public:
-  /// How long to sleep after a round; nothing: until Wake().
+  /// How long to sleep after a round; nothing for a sleep until Wake().
   using Pause = std::optional<std::chrono::nanoseconds>;
 
   /// `round` must not throw. No thread is started yet.
   explicit HelperThread(std::function<Pause()> round);
   HelperThread(const HelperThread&) = delete;
   HelperThread& operator=(const HelperThread&) = delete;
-  ~HelperThread();  ///< Stop()
+  ~HelperThread();  ///< calls Stop()
 
   /// Starts the thread, which begins with a round. Returns false if it is running or stopped, or if
   /// the process can have no more threads: then a later call may succeed.
@@ -32,9 +32,9 @@ class HelperThread {
   /// Waits for a round under way and joins the thread. No thread is started afterwards.
   void Stop() noexcept;
 
-  /// In the child of a fork, where the thread does not exist and its mutex may be locked for good:
-  /// leaks both, so that every other function, the destructor included, does nothing.
-  /// Async-signal-safe.
+  /// To be called in the child of a fork, where the thread does not exist and its mutex may be
+  /// locked for good. Leaks both, so that every other function, the destructor included, does
+  /// nothing. Async-signal-safe.
   void AbandonInForkedChild() noexcept { shared_ = nullptr; }
 
  private:

@@ -21,8 +21,7 @@ inline constexpr std::int64_t kWriterLockByte = 0;
 inline constexpr std::int64_t kLiveLockByte = 1;
 
 /// Tries to lock one byte exclusively, without waiting. Returns false if another open file holds
-/// it.
-/// Throws Error(kIo) if the file system does not support locks, or if the file is not open for
+/// it. Throws Error(kIo) if the file system does not support locks, or if the file is not open for
 /// writing.
 bool TryLockByte(const File& file, std::int64_t byte);
 

@@ -33,8 +33,7 @@ class Mapping {
           bool writable);
 
   /// Returns `bytes` of private memory that reads as zeros. Only pages that are touched take
-  /// memory.
-  /// Throws Error(kNoSpace).
+  /// memory. Throws Error(kNoSpace).
   static Mapping Private(std::uint64_t bytes);
 
   Mapping(Mapping&& other) noexcept;

@@ -1,6 +1,7 @@
 // StrCat(a, b, …): builds the text of a message. Used by all folders.
 //
-// std::format would be the standard way, but g++ 12 does not have it. Slow: for error paths only.
+// std::format would be the standard way, but g++ 12 does not have it. StrCat() is slow, so it is
+// for error paths only.
 #pragma once
 
 #include <filesystem>

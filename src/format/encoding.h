@@ -101,9 +101,8 @@ inline constexpr std::uint64_t kEncodedAll = ~std::uint64_t{0};
 std::uint64_t Encode(const Encoding& encoding, Source source, const void* items,
                      std::uint64_t count, Value* out) noexcept;
 
-/// The loop of Encode() for one kind of field and source. Same arguments without the source, same
-/// result.
-/// Calls must have at least one item.
+/// The loop of Encode() for one kind of field and source. It has the same arguments except for the
+/// source, and the same result. Calls must have at least one item.
 using EncodeLoop = std::uint64_t (*)(const Encoding& encoding, const unsigned char* items,
                                      std::uint64_t count, Value* out) noexcept;
 

@@ -27,8 +27,9 @@ static_assert(sizeof(Record) == 32 && offsetof(Record, step) == 8 &&
               offsetof(Record, row_session) == 16 && offsetof(Record, layout) == 24 &&
               offsetof(Record, checksum) == 28);
 
-/// Slot i of `hints`: the record that contains position 256 * i, and the first record of row 256 *
-/// i. Persistent. Hints only speed up searches; a wrong one never causes a wrong result.
+/// Hint i, in slot i of the file `hints`: the record that contains position 256 * i, and the first
+/// record of row 256 * i. These slots are not the sync slots of `control`. Persistent. Hints only
+/// speed up searches; a wrong one never causes a wrong result.
 struct Hint {
   std::uint64_t position_record;
   std::uint64_t row_record;

@@ -1,10 +1,10 @@
 // AppendFlag: the lock around every append; almost free for the one thread that usually appends.
 //
-// Used by Appender. Not a mutex, so that the child of a fork can free it with plain stores. It is
-// biased to the first thread that acquires it: that thread pays two plain stores and two loads
-// instead of a locked instruction, which would wait for all stores of the append before. The first
-// time another thread comes, the bias ends for good. membarrier(2) then orders the owner's store to
-// `owner_busy_` and the other thread's load of it, as a full fence in the owner would.
+// Used by Appender. It is not a mutex, so that the child of a fork can free it with plain stores.
+// It is biased to the first thread that acquires it: that thread pays two plain stores and two
+// loads instead of a locked instruction, which would wait for all stores of the append before. The
+// first time another thread comes, the bias ends for good. membarrier(2) then orders the owner's
+// store to `owner_busy_` and the other thread's load of it, as a full fence in the owner would.
 #pragma once
 
 #include <atomic>
@@ -36,7 +36,8 @@ class CAPABILITY("append flag") AppendFlag {
     return owner_busy_.load(std::memory_order_relaxed) || taken_.load(std::memory_order_relaxed);
   }
 
-  /// In the child of a fork, where the thread that held it does not exist. Async-signal-safe.
+  /// Frees the flag in the child of a fork, where the thread that held it does not exist.
+  /// Async-signal-safe.
   void Free() noexcept {
     owner_.store(kUnbiased, std::memory_order_relaxed);
     owner_busy_.store(false, std::memory_order_relaxed);
@@ -58,8 +59,8 @@ class CAPABILITY("append flag") AppendFlag {
     const std::uintptr_t self = ThisThread();
     if (owner_.load(std::memory_order_relaxed) == self) {
       owner_busy_.store(true, std::memory_order_relaxed);
-      std::atomic_signal_fence(
-          std::memory_order_seq_cst);  // membarrier in EndBias() is the other half
+      // The membarrier in EndBias() is the other half of this fence.
+      std::atomic_signal_fence(std::memory_order_seq_cst);
       if (owner_.load(std::memory_order_relaxed) == self) [[likely]] {
         return true;
       }

@@ -1,5 +1,5 @@
-// One step, and the parts of Appender that are not hot. Numbers in comments are the steps of
-// "Append" in docs/format.md.
+// Appends of one step, and the parts of Appender that are not hot. Numbers in comments are the
+// steps of "Append" in docs/format.md.
 #include "storage/appender.h"
 
 #include <cstring>
@@ -143,7 +143,7 @@ bool Appender::AppendStep(std::span<const FieldWrite> writes, Row* row, Step* st
   return AppendHeld(*step, writes, row, refusal);
 }
 
-// The slow path. Limits are 0 before the first append of a session, so it always passes here.
+// The slow path. Limits are 0 before the first append of a session, so that append takes it.
 void Appender::MakeRoom(std::uint64_t values, std::uint64_t records, std::uint64_t layout_words) {
   STREAM_STORE_ASSERT(flag_.held());
   status_.RequireWritable("append");
@@ -201,14 +201,14 @@ inline bool Appender::AppendHeld(Step step, std::span<const FieldWrite> writes, 
     RequireNotStaging("append");
     MakeRoom(decided.start + decided.total, cursor_.records + 2, cursor_.layout_words);
   }
-  // Step 5: the last one that can fail.
+  // Step 5, the last one that can fail.
   std::size_t bad_write = 0;
   if (const std::uint64_t bad = EncodeWrites(writes, shape, decided, &bad_write);
       bad != kEncodedAll) [[unlikely]] {
     *refusal = Refuse(Refusal::Rule::kValue, bad_write, 0, bad);
     return false;
   }
-  StoreRecord(decided, cursor_.records);
+  StoreRecord(decided, cursor_.records);  // steps 6 and 7
   MoveCursor(shape, step, continues, cursor_);
   if constexpr (kChecksums) {
     published_.store(cursor_.records, std::memory_order_release);  // step 8
@@ -221,7 +221,7 @@ Cursor Appender::cursor() noexcept {
   return cursor_;
 }
 
-// Faults the pages in as well, so that the appends that follow wait for neither space nor pages.
+// Faults in the pages as well, so that the appends that follow wait for neither space nor pages.
 void Appender::Reserve(std::uint64_t values, std::uint64_t records) {
   const AppendFlag::Hold hold(flag_);
   status_.RequireWritable("reserve");
@@ -231,7 +231,7 @@ void Appender::Reserve(std::uint64_t values, std::uint64_t records) {
                 StrCat(files_.path_text(), ": reserve: ", values, " values and ", records,
                        " records are more than a store can hold"));
   }
-  constexpr std::uint64_t kLayoutWords = 8192;  // for layouts that those records may need
+  constexpr std::uint64_t kLayoutWords = 8192;  // room for layouts that the records may need
   const std::uint64_t value_end = cursor_.values + values;
   const std::uint64_t record_end = cursor_.records + records + 1;
   MakeRoom(value_end, record_end, cursor_.layout_words + kLayoutWords);
@@ -268,7 +268,8 @@ void Appender::Redeclare(Schema schema) {
   try {
     ReplaceSchema(files_, std::move(schema));
   } catch (const Error& error) {
-    // Renamed, but perhaps not on disk: it is unknown which schema the next open finds.
+    // The new schema has its name, but may not be on disk: it is unknown which schema the next open
+    // finds.
     if (files_.store_schema() != schema_) {
       capacity_.Fail(error);
     }
@@ -289,7 +290,7 @@ void Appender::UseSchemaOfFiles() {
   shapes_[1] = ShapeCache{};
 }
 
-// Walks the records of the last row back to its first.
+// Walks back over the records of the last row.
 std::int64_t Appender::LastTypeBefore(TypeId type) {
   const AppendFlag::Hold hold(flag_);
   STREAM_STORE_ASSERT(cursor_.rows > 0);

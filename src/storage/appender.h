@@ -1,12 +1,12 @@
-// Appender: stores records and publishes them. The hot path of the project; "Append" and "Stage" in
-// docs/format.md.
+// Appender: stores records and publishes them. It is the hot path of the project, and follows
+// "Append" and "Stage" in docs/format.md.
 //
-// Part of a Writer; everything it owns is guarded by the append flag. Its functions live in four
-// sources: appender.cc (one step), extend.cc (several records with one publish), extend_regular.cc
-// (rows of one shape), stage.cc (rows of many calls with one publish).
+// It is part of a Writer; everything it owns is guarded by the append flag. Its functions live in
+// four sources: appender.cc (one step), extend.cc (several records with one publish),
+// extend_regular.cc (rows of one shape), stage.cc (rows of many calls with one publish).
 //
-// Thread rules: public functions from any thread; each acquires the flag, or says that it does not.
-// A thread that holds a mutex never waits for the flag. Invariants:
+// Thread rules: public functions may be called from any thread; each acquires the flag, or says
+// that it does not. A thread that holds a mutex never waits for the flag. Invariants:
 //   1. Bytes below the cursor are never stored to again.
 //   2. Everything that can fail in a call is done before its first record is stored; values after
 //      the cursor may hold anything.
@@ -51,7 +51,7 @@ class Appender {
   Appender(StoreFiles& files, WriterStatus& status, Capacity& capacity, Durability& durability,
            const SessionStart& start);
 
-  /// See Writer for the first four.
+  /// Writer describes these four.
   bool Append(Step step, std::span<const FieldWrite> writes, Row* row, Refusal* refusal)
       EXCLUDES(flag_);
   bool AppendStep(std::span<const FieldWrite> writes, Row* row, Step* step, Refusal* refusal)
@@ -60,18 +60,19 @@ class Appender {
   Refusal Extend(std::span<const Step> steps, std::span<const Column> columns, Row* first_row)
       EXCLUDES(flag_);
 
-  /// Staging, see Writer; in stage.cc.
+  /// Staging (stage.cc); Writer describes these functions.
   void BeginStaging() EXCLUDES(flag_);
   Refusal StageRows(std::span<const Step> steps, std::span<const Column> columns) EXCLUDES(flag_);
   void PublishStaged() EXCLUDES(flag_);
   void DropStaged() noexcept EXCLUDES(flag_);
   Cursor staged_cursor() noexcept EXCLUDES(flag_);
 
-  /// Throws Error(kState), naming the operation, while rows are being staged. Without the flag.
+  /// Throws Error(kState), naming the operation, while rows are being staged. Does not acquire the
+  /// flag.
   void RequireNotStaging(const char* operation) const;
 
-  /// Allocates and faults in space for that much more. Throws Error(kNoSpace, kIo) and what
-  /// RequireWritable() and RequireNotStaging() throw.
+  /// Allocates space for `values` more values and `records` more records, and faults it in. Throws
+  /// Error(kNoSpace, kIo), and as RequireWritable() and RequireNotStaging().
   void Reserve(std::uint64_t values, std::uint64_t records) EXCLUDES(flag_);
 
   /// See Durability.
@@ -85,10 +86,10 @@ class Appender {
   /// Replaces the fields of a store that holds nothing. Throws Error(kState) if rows were appended.
   void Redeclare(Schema schema) EXCLUDES(flag_);
 
-  /// Takes over what StoreFiles::MoveTo() changed: the schema names the path of the store.
+  /// To be called after StoreFiles::MoveTo(): takes over the schema that names the new path.
   void FollowMove() EXCLUDES(flag_);
 
-  /// Without the flag: callers must not run it beside Redeclare() or FollowMove().
+  /// Does not acquire the flag: callers must not run it beside Redeclare() or FollowMove().
   const Schema& schema() const noexcept NO_THREAD_SAFETY_ANALYSIS;
 
   /// For messages: the last type id of the last row, or `type` itself if that row has it. REQUIRES:
@@ -110,20 +111,20 @@ class Appender {
     Way way = Way::kLoop;
   };
 
-  /// The layout of the last record of its kind. A call of the same shape needs no check against the
-  /// schema and no search for its layout.
+  /// The layout of the last record that began a row, or of the last one that continued a row. A
+  /// call of the same shape needs no check against the schema and no search for its layout.
   struct ShapeCache {
     std::uint64_t fields = ~std::uint64_t{0};
-    const std::uint64_t* words = nullptr;  // so many, after the head, in `layouts`
+    const std::uint64_t* words = nullptr;  // `fields` words after the head, in the file
     std::uint64_t total = 0;
     std::uint32_t offset = 0;
     std::uint32_t digest = 0;
     std::int32_t first_type = -1;
     std::int32_t last_type = -1;
-    std::vector<PlannedWrite> plan;  // of the last call of field-writes; empty: unknown
+    std::vector<PlannedWrite> plan;  // of the last call with FieldWrites; empty if unknown
   };
 
-  /// A record that was decided on but is not stored yet.
+  /// A record whose place and layout are decided, but which is not stored yet.
   struct DecidedRecord {
     Step step = 0;
     std::uint64_t start = 0;
@@ -209,9 +210,9 @@ class Appender {
   ShapeCache shapes_[2] GUARDED_BY(flag_);  // [0] new rows, [1] continuations
   LayoutTable layout_table_ GUARDED_BY(flag_);
   std::vector<std::uint64_t> layout_words_ GUARDED_BY(flag_);  // scratch: the layout of one record
-  std::vector<DecidedRecord> decided_ GUARDED_BY(flag_);       // of a call whose records differ
+  std::vector<DecidedRecord> decided_ GUARDED_BY(flag_);       // of a call whose rows may differ
   std::vector<std::uint32_t> checksums_ GUARDED_BY(flag_);  // of a call whose rows have one shape
-  std::vector<Value> encoded_ GUARDED_BY(flag_);  // scratch: one column of a block of them
+  std::vector<Value> encoded_ GUARDED_BY(flag_);  // scratch: one column of a block of rows
   Cursor stage_ GUARDED_BY(flag_);                // where the next staged row goes
   StoreFiles& files_;
   WriterStatus& status_;

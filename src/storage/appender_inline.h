@@ -13,7 +13,7 @@
 
 namespace stream_store::internal {
 
-// A build for benchmarks alone measures the cost of checksums and publishing by leaving them out.
+// A special build leaves out checksums and publishing, so that benchmarks can measure their cost.
 #ifdef STREAM_STORE_BENCHMARK_UNCHECKED
 inline constexpr bool kChecksums = false;
 #else
@@ -26,8 +26,8 @@ inline Refusal Refuse(Refusal::Rule rule, std::uint64_t write, std::uint64_t row
       .code = ErrorCode::kInvalidArgument, .rule = rule, .write = write, .row = row, .item = item};
 }
 
-// Step 2: whether the call has the shape that was checked. Collects the differences of all
-// field-writes before it branches, which is faster than to leave at the first one.
+// Step 2: whether the call has the shape that was checked. It collects the differences of all
+// field-writes before it branches, which is faster than a branch for each of them.
 inline bool Appender::SameShape(std::span<const FieldWrite> writes,
                                 const ShapeCache& shape) noexcept {
   const std::size_t count = writes.size();

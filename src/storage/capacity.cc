@@ -55,7 +55,8 @@ void GrowFileAhead(DataFile& file, std::uint64_t used, std::uint64_t at_least) {
   }
 }
 
-// One slot more than the positions and rows need: RaiseLimits() leaves the last one out.
+// The bytes of one hint more than the positions and rows need: RaiseLimits() does not count the
+// last one.
 std::uint64_t HintBytes(std::uint64_t values, std::uint64_t rows) {
   return (std::max(values, rows) / kHintStride + 2) * sizeof(Hint);
 }
@@ -97,7 +98,8 @@ Capacity::Capacity(StoreFiles& files, WriterStatus& status, const Cursor& start,
         return std::nullopt;
       }) {}
 
-// If the call fits into the allocated space, moves the soft limits up to its end and returns true.
+// If the call fits into the allocated space, moves the soft limits up to the end of that space and
+// returns true.
 bool Capacity::UseHardLimits(std::uint64_t values, std::uint64_t records) noexcept {
   const std::uint64_t hard_values = hard_.values.load(std::memory_order_relaxed);
   const std::uint64_t hard_records = hard_.records.load(std::memory_order_relaxed);
@@ -121,15 +123,16 @@ bool Capacity::MakeRoom(std::uint64_t values, std::uint64_t records, std::uint64
     GrowFiles({values, records}, layout_words);
     RaiseLimits({kNoLimit, kNoLimit});
   }
-  // Without a thread (the process has no more) every growth is inline; the next one tries again.
+  // If the process can have no more threads, every growth happens in the append itself; the next
+  // one tries to start the helper again.
   if (grow_ahead_ && !helper_.Start()) {
     helper_.Wake();
   }
   return true;
 }
 
-// In the order layouts, hints, values, records: readers follow records to the other three. Needs
-// the append flag, since it may map files again.
+// Grows the files in the order layouts, hints, values, records: readers follow records to the other
+// three. Needs the append flag, since it may map files again.
 void Capacity::GrowFiles(const Ends& needed, std::uint64_t layout_words) {
   if (layout_words > kMaxLayoutWords) {
     throw Error(ErrorCode::kNoSpace,
@@ -147,19 +150,19 @@ void Capacity::GrowFiles(const Ends& needed, std::uint64_t layout_words) {
   if (grow_records) {
     GrowFile(files_.records, needed.records * sizeof(Record), 0);
   }
-  // Hints for the whole of both files, so that the limits can reach their ends. On a full disk only
-  // the hints that the call needs.
+  // Makes room for the hints of both files in full, so that the limits can reach the ends of these
+  // files; on a full disk, only for the hints that the call needs.
   const std::uint64_t wanted =
       HintBytes(files_.values.bytes() / sizeof(Value), files_.records.bytes() / sizeof(Record));
   GrowFile(files_.hints, std::max(wanted, hint_bytes), 0);
-  // Not only if this call mapped a file again: an earlier one may have, and then failed.
+  // This call need not have mapped a file again: an earlier one may have done so and then failed.
   if (!MapsAreCurrent(files_)) {
     files_.RefreshMaps();
   }
 }
 
-// Sets the hard limits to the space that is allocated in all files, the soft ones to that or
-// `most`.
+// Sets the hard limits to the space that is allocated in all files, and the soft limits to the same
+// or to `most`, if that is less. While rows are staged, the soft limits stay 0.
 void Capacity::RaiseLimits(const Ends& most) noexcept {
   if (status_.failed() || status_.closed()) {
     return;
@@ -230,7 +233,7 @@ void Capacity::GrowAhead() {
                ends.records + record_stretch / sizeof(Record) / 2});
 }
 
-// Inside the reservations only: mapping a file again needs the append flag.
+// Grows the files inside their reservations only: mapping a file again needs the append flag.
 void Capacity::GrowFilesAhead(const Ends& used) {
   GrowFileAhead(files_.values, used.values * sizeof(Value), step_values_ * sizeof(Value));
   GrowFileAhead(files_.records, used.records * sizeof(Record), 0);

@@ -1,15 +1,16 @@
-// Capacity: how far a Writer may append before its files must grow, and the growing. "Growth" in
-// docs/format.md.
+// Capacity: how far a Writer may append before its files must grow, and how they grow. It follows
+// "Growth" in docs/format.md.
 //
-// Appends run against soft limits. Crossing one costs a few nanoseconds and a wake-up: the soft
-// limit moves up to the hard one, which is the end of the allocated space, and the helper thread
-// allocates and faults in the next stretch. Only a writer that outruns the helper, or has none,
-// allocates inline. Limits of 0 send every append to the slow path, which throws the reason.
+// An append compares its end with the soft limits. If it exceeds one, that costs a few nanoseconds
+// and a wake-up: the soft limits move up to the hard limits, which are the end of the allocated
+// space, and the helper thread allocates and faults in the next stretch. Only a writer that outruns
+// the helper, or has none, allocates in the append itself. Limits of 0 send every append to the
+// slow path, which writes the open record, or throws the reason why it may not append.
 //
 // Used by the Appender, which asks Fits() before it stores anything, and by Durability, which drops
-// the limits when a sync failed. Thread rules: every function from any thread; those marked
-// [append flag] only while the caller holds the flag of the Appender. The state mutex is acquired
-// inside. Invariants:
+// the limits when a sync failed. Thread rules: every function may be called from any thread; those
+// marked [append flag] only while the caller holds the flag of the Appender. The state mutex is
+// acquired inside. Invariants:
 //   1. Limits rise under the state mutex, after the space and the hints for it are there, and never
 //      again once the writer failed or was closed. Only UseHardLimits() raises without the mutex,
 //      by compare-and-swap, so that limits of 0 stay 0.
@@ -45,13 +46,14 @@ class Capacity {
            records <= soft_.records.load(std::memory_order_relaxed);
   }
 
+  /// Whether there is space for this many words of layouts.
   bool FitsLayouts(std::uint64_t layout_words) const noexcept {
     return layout_words <= layout_limit_.load(std::memory_order_relaxed);
   }
 
-  /// [append flag] The slow path: raises the soft limits, growing the files if need be. Returns
-  /// whether the files may have been mapped again. Throws Error(kNoSpace, kIo); the limits are as
-  /// before then, although some files may have grown.
+  /// [append flag] The slow path: raises the soft limits to these ends or beyond, growing the files
+  /// if necessary. Returns whether the files may have been mapped again. Throws Error(kNoSpace,
+  /// kIo); the limits are as before then, although some files may have grown.
   bool MakeRoom(std::uint64_t values, std::uint64_t records, std::uint64_t layout_words)
       EXCLUDES(mutex_);
 
@@ -82,13 +84,13 @@ class Capacity {
 
   Published published() const EXCLUDES(mutex_);
 
-  /// Sets the status to failed and drops the limits, in one step for RaiseLimits().
+  /// Sets the status to failed and drops the limits. RaiseLimits() sees either both or neither.
   void Fail(const Error& error) EXCLUDES(mutex_);
 
   /// [append flag] Drops the limits for good. REQUIRES: the status is closed.
   void Close() noexcept EXCLUDES(mutex_);
 
-  /// Waits for the helper's last round.
+  /// Waits for the helper's last round and ends its thread.
   void StopHelper() noexcept { helper_.Stop(); }
 
   /// Shortens the files to the content that the cursor counts; no other function ever shortens
@@ -125,9 +127,9 @@ class Capacity {
 
   StoreFiles& files_;
   WriterStatus& status_;
-  const std::uint64_t step_values_;  // `values` grows by at least so many
+  const std::uint64_t step_values_;  // `values` grows by at least this many
   const bool grow_ahead_;
-  Limits soft_;                                 // beyond it the slow path is taken
+  Limits soft_;                                 // beyond these, the slow path is taken
   Limits hard_;                                 // the end of the allocated space
   std::atomic<std::uint64_t> layout_limit_{0};  // words
   Staged staged_;

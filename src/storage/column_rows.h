@@ -10,7 +10,7 @@
 
 namespace stream_store::internal {
 
-/// The items of one row. REQUIRES: offsets, where given, do not decrease at that row.
+/// Returns the items of one row. REQUIRES: offsets, if there are any, do not decrease at that row.
 inline FieldWrite WriteOfRow(const Column& column, std::uint64_t row) noexcept {
   STREAM_STORE_ASSERT(column.offsets == nullptr || column.offsets[row] <= column.offsets[row + 1]);
   const std::uint64_t first = column.offsets == nullptr

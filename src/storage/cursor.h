@@ -1,7 +1,8 @@
 // Cursor: where the next record of a store goes, and the facts that decide whether it may follow.
 //
-// The letters are those of docs/format.md. Used by the Appender, which moves one on with each
-// record, and by recovery, verify and copies, which move one over the records that they find.
+// The letters are those of docs/format.md. Used by the Appender, which advances one with each
+// record that it stores, and by recovery, verify and copies, which advance one over the records
+// that they find.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +15,8 @@ struct Cursor {
   std::uint64_t records = 0;       ///< N: number of the next record
   std::uint64_t values = 0;        ///< D: position of the next value
   std::uint64_t layout_words = 1;  ///< L: offset of the next layout
-  std::uint64_t rows = 0;          ///< R
-  std::uint64_t field_writes = 0;  ///< F
+  std::uint64_t rows = 0;          ///< R: number of the next row
+  std::uint64_t field_writes = 0;  ///< F: number of field-writes so far
   Step step = 0;                   ///< of the last row; meaningless while rows is 0
   std::int32_t last_type = -1;     ///< last type id of the last row, -1 if it has no field yet
 };

@@ -60,17 +60,17 @@ void Durability::WriteOpenRecord(const Cursor& at) {
   session_open_.store(true, std::memory_order_release);
 }
 
-// Makes the files fit for records of this session from `at` on.
+// Prepares the files for records of this session from `at` on.
 void Durability::PrepareTails(const Cursor& at) {
   files_.values.AllocateTail(at.values * sizeof(Value));
   files_.records.AllocateTail((at.records + 1) * sizeof(Record));
   files_.layouts.AllocateTail(at.layout_words * sizeof(std::uint64_t));
   files_.hints.AllocateTail(0);
   // Records store only 16 bits of the session. When those wrap, everything after the last record is
-  // zeroed, the sentinel included, so that no old record matches a reused number.
+  // zeroed, except the `start` of the sentinel, so that no old record matches a reused number.
   if (files_.persistent() && session_ >> 16 != slot_.session >> 16) {
     Record& sentinel = reinterpret_cast<Record*>(files_.records.data())[at.records];
-    sentinel.step = 0;  // never its `start`, which readers may be looking at
+    sentinel.step = 0;  // but never `start`, which readers may be looking at
     sentinel.row_session = 0;
     sentinel.layout = 0;
     sentinel.checksum = 0;
@@ -126,9 +126,9 @@ void Durability::WriteDurable(const Cursor& at, bool clean, bool both_slots) {
   durable_rows_.store(at.rows, std::memory_order_relaxed);
 }
 
-// Where the published records end. The cursor of the Appender would need the append flag;
-// everything a slot counts follows from the records, but the number of field-writes, which is
-// counted on.
+// Where the published records end, as far as a slot needs it. Reading the cursor of the Appender
+// would need the append flag, so the counts are taken from the last record. Only the field-writes
+// are counted record by record, from where the call before stopped.
 Cursor Durability::PublishedCursor() {
   const Capacity::Published published = capacity_.published();
   const auto* records = reinterpret_cast<const Record*>(published.record_map->data());
@@ -164,7 +164,7 @@ std::uint64_t Durability::Sync() {
 }
 
 // A round of the helper: syncs if enough time has passed or enough was appended. Returns how long
-// to sleep until the next one; nothing wakes it, so that appends need not know of it.
+// to sleep until the next round. Nothing wakes the helper, so that appends need not know of it.
 std::chrono::nanoseconds Durability::SyncIfDue() noexcept {
   constexpr std::chrono::nanoseconds kIdle = std::chrono::seconds(1);
   constexpr std::chrono::nanoseconds kBusy = std::chrono::milliseconds(250);

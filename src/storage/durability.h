@@ -1,13 +1,14 @@
-// Durability: which appended records survive a power cut. Syncs, the slots of `control`, and the
-// open record; "Sync", "Close" and step 6 of "Open for writing" in docs/format.md.
+// Durability: makes appended records survive a power cut. It syncs, and writes the slots of
+// `control` and the open record: "Sync", "Close" and step 6 of "Open for writing" in
+// docs/format.md.
 //
 // Used by Writer, and by the Appender before the first append of a session. A sync works on the
-// published records and never acquires the append flag, so that the appending thread keeps its
-// bias.
+// published records and never acquires the append flag, because that would end the flag's bias to
+// the appending thread (append_flag.h).
 //
-// Thread rules: every function from any thread; those marked [append flag] only while the caller
-// holds the flag of the Appender. The sync mutex is acquired inside, and the state mutex of
-// Capacity while it is held. Invariants:
+// Thread rules: every function may be called from any thread; those marked [append flag] only while
+// the caller holds the flag of the Appender. The sync mutex is acquired inside, and the state mutex
+// of Capacity while it is held. Invariants:
 //   1. A slot counts only records that were synced before it was written.
 //   2. The first failure is final, and no slot is written after it: a kernel may forget pages that
 //      it could not write, so a later sync would succeed although the data is lost.
@@ -51,16 +52,17 @@ class Durability {
   /// Starts the thread that syncs in the background, if one is wanted and not running.
   void StartHelper();
 
-  /// Waits for a sync under way.
+  /// Waits for a background sync under way and ends the thread.
   void StopHelper() noexcept { helper_.Stop(); }
 
   /// Makes all rows durable that were published before the call, and returns their number.
   /// Throws as WriterStatus::RequireWritable("sync"); Error(kIo), which is final.
   std::uint64_t Sync() EXCLUDES(mutex_);
 
-  /// Writes the last slot, shortens the files and releases the locks; after a failure only the
-  /// latter. REQUIRES: the status is closed, and both helpers were stopped. Throws Error(kIo); the
-  /// locks are released then too.
+  /// Writes the last slot, shortens the files and releases the locks. After a failed sync it
+  /// only releases the locks; for a temporary store it only notes that the store is closed.
+  /// REQUIRES: the status is closed, and both helpers were stopped. Throws Error(kIo); the locks
+  /// are released then too.
   void Close(const Cursor& at) EXCLUDES(mutex_);
 
   std::uint64_t durable_rows() const noexcept {
@@ -78,7 +80,7 @@ class Durability {
     bool sync_interrupted = false;  ///< it may be in memory only
   };
 
-  /// Counts of the newest slot.
+  /// Counts of the last sync; before the first sync of this session, those of SessionStart.
   struct Durable {
     std::uint64_t records = 0;
     std::uint64_t values = 0;
@@ -101,7 +103,7 @@ class Durability {
   StoreFiles& files_;
   WriterStatus& status_;
   Capacity& capacity_;
-  const std::uint64_t session_;                   // number of this session
+  const std::uint64_t session_;                   // the number of this session
   const std::chrono::nanoseconds sync_interval_;  // 0: not by time
   const std::uint64_t sync_bytes_;                // 0: not by bytes
   std::atomic<bool> session_open_{false};

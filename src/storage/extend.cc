@@ -40,8 +40,8 @@ void Appender::Decide(Step step, const ShapeCache& shape, bool continues, Cursor
   MoveCursor(shape, step, continues, at);
 }
 
-// Stores the records of decided_ from number `record` on. `flipped` are the bits of their checksums
-// to invert: all for staged rows, else none.
+// Stores the records of decided_ from number `record` on. `flipped` is the mask of the checksum
+// bits that are inverted: all bits for staged rows, else none.
 void Appender::StoreDecided(std::uint64_t record, std::uint32_t flipped) noexcept {
   for (DecidedRecord& decided : decided_) {
     decided.checksum ^= flipped;
@@ -49,8 +49,8 @@ void Appender::StoreDecided(std::uint64_t record, std::uint32_t flipped) noexcep
   }
 }
 
-// Makes the stored records visible, which end at `after`. Layouts may have been added since `after`
-// was copied from the cursor, so their number is kept.
+// Makes the stored records visible; they end at `after`. Layouts may have been added since `after`
+// was copied from the cursor, so the number of layout words is kept.
 void Appender::Publish(const Cursor& after) noexcept {
   const std::uint64_t layout_words = cursor_.layout_words;
   cursor_ = after;
@@ -58,7 +58,7 @@ void Appender::Publish(const Cursor& after) noexcept {
   published_.store(cursor_.records, std::memory_order_release);
 }
 
-// A group may be empty and continue the last row: it stores nothing, so only the others are kept.
+// A group that is empty and continues the last row stores nothing, so only the others are kept.
 Refusal Appender::AppendGroups(std::span<const Group> groups, std::size_t* failed_group) {
   const AppendFlag::Hold hold(flag_);
   status_.RequireWritable("append");
@@ -92,7 +92,8 @@ Refusal Appender::AppendGroups(std::span<const Group> groups, std::size_t* faile
     const std::span<const FieldWrite> writes = groups[kept[i]].writes;
     ShapeCache& shape = shapes_[decided_[i].begins_row ? 0 : 1];
     if (!SameShape(writes, shape)) {
-      // Passed in the first pass, but a later group of another shape has replaced the plan since.
+      // The group passed in the first pass, but a later group of another shape has replaced the
+      // plan since.
       CheckShape(writes, shape);
     }
     std::size_t bad_write = 0;
@@ -106,7 +107,7 @@ Refusal Appender::AppendGroups(std::span<const Group> groups, std::size_t* faile
   return {};
 }
 
-// Types and order, which are the same for all rows. Lengths and values are checked per row.
+// Checks types and order, which are the same for all rows. Lengths and values are checked per row.
 Refusal Appender::CheckColumns(std::span<const Column> columns) const {
   for (std::size_t c = 0; c < columns.size(); ++c) {
     if (columns[c].type >= schema_->encodings.size()) {

@@ -1,8 +1,8 @@
 // The passes of Extend() for rows that all have the same shape, which is then checked once.
 //
 // Rows are encoded in blocks: one call encodes a column of a block into scratch memory, from which
-// it is scattered to its place in every row. A block stays in the first-level cache. Of a row only
-// the checksum is kept until its record is stored; the rest follows from its number.
+// it is scattered to its place in every row. A block stays in the first-level cache. Only the
+// checksum of a row is kept until its record is stored; all else follows from the row's number.
 #include <algorithm>
 #include <cstring>
 

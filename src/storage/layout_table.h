@@ -1,7 +1,7 @@
 // LayoutTable: the layouts that this session wrote, so that a repeated shape is stored once.
 //
-// Used by Appender, under the append flag. Fixed size, no allocation after construction. A
-// collision forgets the older layout, which may then be written a second time: harmless. Layouts of
+// Used by Appender, under the append flag. It has a fixed size and never allocates. A collision
+// forgets the older layout, which may then be written a second time; that does no harm. Layouts of
 // earlier sessions are never reused: those written after the last sync may differ from the bytes on
 // disk.
 #pragma once

@@ -69,8 +69,8 @@ void GrowToHold(DataFile& file, std::uint64_t bytes) {
   file.GrowTo(bytes, bytes);
 }
 
-// Step 5: writes the sentinel and the hints of the records that the walk recovered. The files may
-// be too short for that, if the store was copied or its files were trimmed.
+// Part of step 5: writes the sentinel and the hints of the records that the walk recovered. The
+// files may be too short for that, if the store was copied or its files were trimmed.
 void CompleteTail(StoreFiles& files, const Slot& slot, const Cursor& cursor) {
   GrowToHold(files.records, (cursor.records + 1) * sizeof(Record));
   GrowToHold(files.hints, (std::max(cursor.values, cursor.rows) / kHintStride + 1) * sizeof(Hint));
@@ -91,8 +91,8 @@ void CompleteTail(StoreFiles& files, const Slot& slot, const Cursor& cursor) {
   }
 }
 
-// A session number that no earlier writer used, higher than all in the control file. Records store
-// only 16 bits of it, where 0 marks records of no session.
+// A session number that no earlier writer used: higher than all in the control file. Records store
+// only its lowest 16 bits, where 0 marks records of no session.
 std::uint64_t NextSession(const StoreFiles& files, const Slot& newest) {
   std::uint64_t session =
       std::max(files.control.session().load(std::memory_order_acquire), newest.session);
@@ -160,8 +160,8 @@ OpenedStore OpenForWriting(const std::filesystem::path& path) {
         ErrorCode::kLocked,
         StrCat(files.path_text(), ": opening: another process holds the live byte of its lock"));
   }
-  // Last, because a reader that found the live byte free stays at its own prefix until this word
-  // changes.
+  // This is stored last, because a reader that found the live byte free stays at its own prefix
+  // until this word changes.
   control.session().store(session, std::memory_order_release);
   opened.recovery = recovered.report;
   opened.start = {.cursor = recovered.cursor,

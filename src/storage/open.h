@@ -1,9 +1,9 @@
-// Creates and opens stores for writing: from a path to open files and the state a Writer starts
-// from.
+// Creates and opens stores for writing: turns a path into open files, and the state from which a
+// Writer starts.
 //
-// Used by StreamStore and StagedRows (src/store) and by CopyStore(). create.cc has the functions
-// that create, open.cc those that open. Thread rules: any thread; processes exclude each other with
-// the locks of base/lock.h.
+// Used by StreamStore and StagedRows (src/store), CopyStore() and Appender::Redeclare(). create.cc
+// has the functions that create and replace, open.cc those that open. Thread rules: the functions
+// may be called from any thread; processes exclude each other with the locks of base/lock.h.
 // Invariant: a store appears under its path complete or not at all. It is built in a sibling
 // directory and renamed.
 #pragma once

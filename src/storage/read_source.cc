@@ -34,7 +34,7 @@ std::shared_ptr<ReadSource> ReadSource::Attach(const std::filesystem::path& path
   try {
     std::shared_ptr<ReadSource> source(
         new ReadSource(StoreFiles::Open(std::move(directory), /*writable=*/false, copies)));
-    while (!source->FindPrefix()) {  // a writer came; it holds the live byte now, or soon
+    while (!source->FindPrefix()) {  // a writer has opened the store during the attempt
     }
     return source;
   } catch (const Error& error) {
@@ -122,8 +122,8 @@ bool ReadSource::SharesMappings() const noexcept {
   return shared_ && files_->writer_open.load(std::memory_order_acquire);
 }
 
-// A reader fixed at its own recovered prefix tolerates one truncation: a recovering writer arrives
-// at the same prefix, so it only removes records this reader never exposed.
+// A source that is fixed at its own recovered prefix tolerates one truncation: the next writer
+// recovers the same prefix, so it removes only records that no View of this source has contained.
 void ReadSource::CheckNotTruncated() const {
   if (SharesMappings()) {
     return;
@@ -139,7 +139,8 @@ void ReadSource::CheckNotTruncated() const {
   }
 }
 
-// Whether the end is still that of our own recovery. Changes to following if a writer has come.
+// Whether the end is still that of our own recovery. If a writer has opened the store since,
+// changes the state to following.
 bool ReadSource::StillFixed() {
   if (following_.load(std::memory_order_acquire)) {
     return false;

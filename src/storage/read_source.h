@@ -1,6 +1,7 @@
 // ReadSource: makes the Views of a store, for Readers.
 //
-// Used by Reader and StreamStore (src/store), one per opened store. There are two kinds of sources:
+// Used by Reader and StreamStore (src/store); each opened store has one. There are two kinds of
+// sources:
 //   - A shared source uses the StoreFiles of a writer in this process. After that writer is closed,
 //     or in a forked child, it continues like an attached one.
 //   - An attached source has StoreFiles of its own, opened read-only by path or by descriptors.
@@ -10,10 +11,10 @@
 //     end of the store is the live word `published`.
 //   - Fixed: no writer had the store open when it was attached. The last writer may have crashed,
 //     so the live words prove nothing, and the source ran a recovery of its own. It stays at the
-//     prefix that this found until the session word changes: then a writer has opened the store,
-//     and the source follows.
+//     prefix that this recovery found until the session word changes: then a writer has opened the
+//     store, and the source follows.
 //
-// Thread rules: all methods from any thread; each View belongs to one thread.
+// Thread rules: all methods may be called from any thread; each View belongs to one thread.
 // Invariants:
 //   1. A View only grows. A record that a View has contained never changes or disappears; if a
 //      recovery removes it, all later calls throw Error(kCutBack).
@@ -111,8 +112,9 @@ class ReadSource {
   std::atomic<std::uint64_t> truncations_{0};
   std::uint64_t session_ = 0;  // the session word when the source was attached
   End fixed_;                  // the end while not following_
-  bool next_writer_cuts_ =
-      false;  // the next writer's recovery will remove records we never exposed
+  // The recovery of the next writer will remove records, which no View of this source has
+  // contained.
+  bool next_writer_cuts_ = false;
   // Guards the sizes and mappings of the files of an attached source, the change to following_, and
   // the two counts below.
   ForkMutex mutex_{ForkMutex::Rank::kOuter};

@@ -84,7 +84,8 @@ inline RecordHint ReadRecordHint(const View& view, std::uint64_t index,
   if (whole) {
     return {lo, hi, lo + within * gap / kHintStride};
   }
-  // The last block is shorter than 256, so its length is divided by; the product could overflow.
+  // There is no next hint, so the estimate interpolates over the `count - base` items that are
+  // left. They may be more than 256 if hints are missing, so a product of integers could overflow.
   return {lo, hi,
           lo + static_cast<std::uint64_t>(static_cast<double>(gap) * static_cast<double>(within) /
                                           static_cast<double>(count - base))};
@@ -168,7 +169,7 @@ class RowHints {
 
  private:
   const View& view_;
-  std::uint64_t share_;  // records per row: of every row if even_, else on average; at least 1
+  std::uint64_t share_;  // records per row: of every row if even_, else on average
   bool even_;
 };
 
@@ -187,8 +188,8 @@ std::uint64_t SearchRow(const View& view, std::uint64_t row);
 inline std::uint64_t RecordFromHint(const View& view, std::uint64_t position, std::uint64_t at) {
   STREAM_STORE_ASSERT(position < view.value_count && at < view.record_count);
   const std::uint64_t last = view.record_count - 1;
-  // The estimate is often off by one. Whether it is would be a branch that cannot be predicted, so
-  // both corrections are computed without one.
+  // The estimate is often off by one. A branch on that could not be predicted, so both corrections
+  // are computed without one.
   at -= static_cast<std::uint64_t>(at > 0 && LoadOnce(view.records[at].start) > position);
   const std::uint64_t next = at + static_cast<std::uint64_t>(at < last);
   at = LoadOnce(view.records[next].start) <= position ? next : at;

@@ -6,8 +6,8 @@
 namespace stream_store::internal {
 namespace {
 
-constexpr std::uint64_t kChunkWords =
-    (128 << 10) / 8;  // a long record is read in parts of this size
+// A long record is read in parts of this size.
+constexpr std::uint64_t kChunkWords = (128 << 10) / 8;
 
 template <class Word>
 WordFile<Word> WordsOf(const StoreFiles& files, const DataFile& file) {

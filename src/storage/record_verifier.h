@@ -2,8 +2,8 @@
 //
 // Used by recovery, verify, repair and checkpoint, that is by all code that must not trust the
 // files. A record is verified if its layout and values lie inside the files, its layout is valid,
-// and its checksum is right; whether it may follow the record before it is a question of its own,
-// answered by WhyNotNext().
+// and its checksum is right. WhyNotNext() answers a separate question: whether the record may
+// follow the record before it.
 //
 // The bytes are read in one of two ways: through the mappings of an open store, or copied with
 // pread(). Copying is for files that may be damaged or shrink at any time: a load from a mapping
@@ -30,8 +30,8 @@
 
 namespace stream_store::internal {
 
-/// A file as an array of words of one type. Its length is that at construction; words that
-/// disappear later read as zeros when copied.
+/// A file as an array of words of one type. Its length is that at construction. If the file shrinks
+/// later, copied words that no longer exist read as zeros.
 template <class Word>
 class WordFile {
  public:
@@ -71,8 +71,8 @@ class WordFile {
   static constexpr std::uint64_t kBlock = (128 << 10) / sizeof(Word);
 
   // Fills the buffer with a block that contains the requested words. Walks go up (recovery, verify)
-  // or down (the tail below a slot), so the block extends in the direction of the last two
-  // requests. If the block cannot be read, because a sector of it is bad, only the requested words
+  // or down (the tail below a slot), so the block extends in the direction from the last request to
+  // this one. If the block cannot be read, because a sector of it is bad, only the requested words
   // are read.
   void Fill(std::uint64_t begin, std::uint64_t count) {
     const std::uint64_t words = std::min(std::max(count, kBlock), size_);
@@ -215,9 +215,9 @@ class RecordVerifier {
   ///        advances; returning false stops the run at that record.
   ///
   /// Also stops at the first record that is invalid, does not follow the cursor, or has more than
-  /// 64 KiB of values. Call VerifyRecord() and WhyNotNext() on that record for the reason; a
-  /// record without a fault is long. Returns the record at which it stopped, or `end`. Throws
-  /// Error(kIo).
+  /// 64 KiB of values. Call VerifyRecord() and WhyNotNext() on that record for the reason; if
+  /// neither finds a fault, the record is long or was stopped by pass(). Returns the record at
+  /// which it stopped, or `end`. Throws Error(kIo).
   /// REQUIRES: end <= record_capacity().
   template <class Pass>
   std::uint64_t VerifyRun(std::uint64_t i, std::uint64_t end, Cursor& cursor, const Pass& pass);
@@ -253,7 +253,7 @@ class RecordVerifier {
 /// of docs/format.md, "Rows and records".
 const char* WhyNotNext(const Cursor& cursor, const VerifiedRecord& verified) noexcept;
 
-/// As Advance() above.
+/// The same for a VerifiedRecord.
 inline void Advance(const VerifiedRecord& verified, Cursor& cursor) noexcept {
   Advance(verified.record, verified.layout, cursor);
 }

@@ -8,7 +8,7 @@
 namespace stream_store::internal {
 namespace {
 
-constexpr std::uint64_t kVerifiedTailBytes = 64 << 10;
+constexpr std::uint64_t kVerifiedTailBytes = 64 << 10;  // below the slot, in each of two files
 
 [[noreturn]] void ThrowTail(const StoreFiles& files, std::uint64_t record, const char* fault) {
   throw Error(ErrorCode::kCorrupt,
@@ -30,9 +30,9 @@ void CheckSlotFits(const StoreFiles& files, const RecordVerifier& verifier, cons
   check(files.layouts.file(), slot.layout_words, verifier.layout_capacity());
 }
 
-// The last record that the slot counts is the base of the walk. Its end must be the slot's number
-// of values, its row the slot's last row. Sets the step and type of `cursor`, which slots do not
-// store.
+// Checks the last record that the slot counts, after which the walk begins: its end must be the
+// slot's number of values, and its row the slot's last row. Sets the step and the last type of
+// `cursor`, which slots do not store.
 void CheckBase(const StoreFiles& files, RecordVerifier& verifier, const Slot& slot,
                Cursor& cursor) {
   if (slot.records == 0) {
@@ -83,8 +83,8 @@ void VerifyTail(const StoreFiles& files, RecordVerifier& verifier, const Slot& s
   }
 }
 
-// Describes the result for the user. `claimed_rows` is the number of rows according to the last
-// published record, which may be garbage; `stopped` is the reason why the walk ended.
+// Describes the result for the user. `claimed_rows` is the number of rows according to the record
+// that `published` counts last, which may be garbage; `stopped` is the reason why the walk ended.
 Recovery Report(const Recovered& recovered, std::uint64_t claimed_rows, const char* stopped) {
   Recovery report;
   const std::uint64_t found = recovered.cursor.records;

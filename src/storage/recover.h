@@ -13,8 +13,8 @@
 //      have lost bytes that it had reported as written.
 //   4. From the slot on, records are accepted one by one, as long as each is verified by its own
 //      checksum, carries the slot's session and follows the record before it.
-// `published` bounds step 4 but proves nothing: after a power failure, pages of the files are on
-// disk in any order, so the word may be newer or older than the records.
+// `published` bounds step 4 but proves nothing: the kernel writes pages to disk in any order, so
+// after a power failure the word may be newer or older than the records.
 #pragma once
 
 #include <string>

@@ -1,7 +1,8 @@
-// Refusal: why an append was refused. Enough to build the message of the error, cheap to return.
+// Refusal: why an append was refused. It is enough to build the message of the error, and cheap to
+// return.
 //
-// Made by the Appender, which must not spend time on texts: TryAppend() wants only the code.
-// store/refusal_text turns one into an Error.
+// The Appender makes it without a text, because TryAppend() returns only the code.
+// store/refusal_text turns a Refusal into an Error.
 #pragma once
 
 #include <cstdint>

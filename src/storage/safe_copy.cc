@@ -70,8 +70,8 @@ std::uint64_t SafeCopy::HintedRecord(std::uint64_t slot, bool of_row) const {
 }
 
 // Returns the last record with start <= 256 * slot, or the last record of all if that position is
-// beyond the values. Tests the stored hint, searches if it is wrong, and puts the right record into
-// the hints of the copy. Each slot is resolved once.
+// beyond the values. Here `slot` is the number of a hint. Tests the stored hint, searches if it is
+// wrong, and puts the right record into the hints of the copy. Each hint is resolved once.
 std::uint64_t SafeCopy::PositionBorder(std::uint64_t slot) {
   const std::uint64_t last = view_.record_count - 1;
   const std::uint64_t place = slot * kHintStride;
@@ -254,8 +254,8 @@ void SafeCopy::FetchRows(std::span<const RowRun> runs, bool values) {
     }
     const auto begin = static_cast<std::uint64_t>(run.row);
     const std::uint64_t slot = begin / kHintStride;
-    RowBorder(slot +
-              1);  // the look-up of the first row uses the hints of its block and of the next
+    // The look-up of the first row uses the hints of its block and of the next one.
+    RowBorder(slot + 1);
     const std::uint64_t low = RowBorder(slot);
     const std::uint64_t high = RowBorder((begin + run.count - 1) / kHintStride + 1);
     records.push_back({low, std::max(low, high)});  // hostile records may not be in order

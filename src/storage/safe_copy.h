@@ -9,7 +9,7 @@
 // space that is not touched takes no memory. The hints around the copied blocks are verified and,
 // if necessary, recomputed, so that a look-up never follows a hint to a record that was not copied.
 //
-// Thread rules: one thread. The View is valid as long as the SafeCopy.
+// Thread rules: an object belongs to one thread. Its View is valid as long as the object.
 // Invariant: a read function may load any part that the fetch for it copied; all other parts read
 // as zeros, and View::sparse says so.
 #pragma once
@@ -77,8 +77,9 @@ class SafeCopy {
   Mapping records_;
   Mapping layouts_;
   Mapping hints_;
-  Borders position_borders_;  // slot -> record that holds position 256 * slot
-  Borders row_borders_;       // slot -> first record of row 256 * slot
+  // By hint number n, the records that were resolved:
+  Borders position_borders_;  // the record that holds position 256 * n
+  Borders row_borders_;       // the first record of row 256 * n
   std::unordered_set<std::uint32_t> layouts_there_;
 };
 

@@ -1,9 +1,9 @@
 // Staging: rows of many calls that become visible with one publish. Numbers in comments are the
 // steps of "Stage" in docs/format.md.
 //
-// A staged record is complete but for its checksum, which is inverted: whatever a crash leaves of
-// it, recovery does not accept it. So staged rows are dropped by doing nothing, and later records
-// in the same place cannot be mistaken for them.
+// A staged record is complete except that its checksum is inverted. Whatever a crash leaves of it,
+// recovery does not accept it. Staged rows are therefore dropped by doing nothing, and where later
+// records of the session overwrite them, recovery never takes a remaining one for a published one.
 #include "base/str_cat.h"
 #include "storage/appender_inline.h"
 #include "storage/durability.h"
@@ -32,7 +32,7 @@ Cursor Appender::staged_cursor() noexcept {
   return stage_;
 }
 
-// Step 1, everything that can fail, and step 2.
+// Steps 1 and 2. Everything that can fail is in step 1.
 Refusal Appender::StageRows(std::span<const Step> steps, std::span<const Column> columns) {
   const AppendFlag::Hold hold(flag_);
   STREAM_STORE_ASSERT(capacity_.staging());

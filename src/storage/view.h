@@ -34,7 +34,8 @@ struct StoreSchema {
   std::string path;                 ///< directory for messages, or "temporary store"
 };
 
-/// The prefix. All counts are those of the View, not of the store.
+/// The prefix. All counts are those of the View, not of the store; the letters are those of
+/// docs/format.md.
 struct View {
   const Value* values = nullptr;
   const Record* records = nullptr;
@@ -45,7 +46,7 @@ struct View {
   std::uint64_t row_count = 0;     ///< R
   std::uint64_t layout_words = 0;  ///< words of `layouts` in memory: the bound for layout offsets
   std::uint64_t hint_slots = 0;    ///< hints in memory: there may be fewer than positions need
-  bool sparse = false;  ///< a SafeCopy: only the parts that were fetched, the rest reads as zeros
+  bool sparse = false;             ///< of a SafeCopy: parts that were not fetched read as zeros
   bool rows_final = false;  ///< the store has rows after this View, so its last row cannot grow
   std::uint64_t mapping_key = 0;  ///< Maps::key: the key of caches of layouts
   std::shared_ptr<const StoreSchema> store_schema;

@@ -31,7 +31,7 @@ Writer::~Writer() {
 std::uint64_t Writer::Sync() {
   status_.RequireWritable("sync");
   if (!durability_.session_open()) {
-    appender_.OpenSessionOfRecovered();  // what recovery found is to be durable, too
+    appender_.OpenSessionOfRecovered();  // so that the recovered records become durable, too
   }
   return durability_.Sync();
 }

@@ -1,16 +1,17 @@
-// Writer: appends to the files of one store, publishes and syncs. One Writer per store, which the
-// lock byte of the store guarantees.
+// Writer: appends to the files of one store, publishes and syncs. There is one Writer per store,
+// which the lock byte of the store guarantees.
 //
-// Used by StreamStore. A Writer is four objects, one for each lock, and puts them in order:
+// Used by StreamStore. A Writer consists of four objects, each with its own lock, and passes calls
+// on to them:
 //
-//   Appender      under the append flag: the records, and publishing them
-//   Durability    under the sync mutex: the slots, and syncs
-//   Capacity      under the state mutex: the sizes of the files, and the limits of the appends
-//   WriterStatus  closed, failed or forked: atomics, and a mutex for the text of the failure
+//   Appender      (append flag) stores records and publishes them
+//   Durability    (sync mutex) syncs, and writes the slots
+//   Capacity      (state mutex) grows the files, and owns the limits of the appends
+//   WriterStatus  (atomics, and a mutex for a text) whether the writer is closed, failed or forked
 //
 // Locks are acquired in this order. A thread that holds a mutex never waits for the append flag.
-// Thread rules: every function from any thread, unless it says otherwise. Append*() and Extend()
-// are serialised; Sync() runs while appends go on; Close() waits for both.
+// Thread rules: every function may be called from any thread, unless it says otherwise. Append*()
+// and Extend() are serialised; Sync() runs while appends go on; Close() waits for both.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +37,7 @@ class Writer {
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
 
-  /// Close(), without its errors; in a forked child only unmaps.
+  /// Calls Close() and ignores its errors. In a forked child it only unmaps the files.
   ~Writer();
 
   /// Appends one step. Returns false, with the reason in `*refusal`, if it is refused. Throws
@@ -45,7 +46,8 @@ class Writer {
     return appender_.Append(step, writes, row, refusal);
   }
 
-  /// Appends one new row, at the step after the last one.
+  /// Appends one new row at the step after the last one, or at step 0, and writes that step to
+  /// `*step`. Returns and throws as Append().
   bool AppendStep(std::span<const FieldWrite> writes, Row* row, Step* step, Refusal* refusal) {
     return appender_.AppendStep(writes, row, step, refusal);
   }
@@ -60,13 +62,13 @@ class Writer {
     return appender_.Extend(steps, columns, first_row);
   }
 
-  /// Staging: between these two, StageRows() stores rows after the published ones, and all other
-  /// appends throw Error(kState). DropStaged() ends it without publishing.
+  /// Begins staging. Until PublishStaged() or DropStaged(), StageRows() stores rows after the
+  /// published ones, and all other appends throw Error(kState).
   void BeginStaging() { appender_.BeginStaging(); }
 
+  /// Publishes the staged rows. REQUIRES, as the next three: staging has begun and not ended.
   void PublishStaged() { appender_.PublishStaged(); }
 
-  /// REQUIRES, as the next two: BeginStaging().
   Refusal StageRows(std::span<const Step> steps, std::span<const Column> columns) {
     return appender_.StageRows(steps, columns);
   }
@@ -78,17 +80,19 @@ class Writer {
 
   void RequireNotStaging(const char* operation) const { appender_.RequireNotStaging(operation); }
 
-  /// Allocates and faults in space for that much more.
+  /// Allocates space for `values` more values and `records` more records, and faults it in. See
+  /// Appender for the errors.
   void Reserve(std::uint64_t values, std::uint64_t records) { appender_.Reserve(values, records); }
 
-  /// Makes all that was published before the call durable; returns the number of durable rows.
+  /// Makes all that was published before the call durable; returns the number of durable rows, or
+  /// of all rows of a temporary store. Throws Error(kReadOnly, kClosed, kNoSpace, kIo).
   std::uint64_t Sync();
 
-  /// Ends appending, syncs and releases the locks. Does nothing if closed already. Throws
-  /// Error(kIo).
+  /// Ends appending, syncs and releases the locks. Does nothing if the writer is closed already.
+  /// Throws Error(kIo).
   void Close();
 
-  /// Where the stream is; acquires the append flag for a moment.
+  /// Where the next record goes. Acquires the append flag for a moment.
   Cursor cursor() noexcept { return appender_.cursor(); }
 
   std::uint64_t durable_rows() const noexcept { return durability_.durable_rows(); }
@@ -103,7 +107,7 @@ class Writer {
   /// Valid until the next Redeclare() or FollowMove(), which must not run meanwhile.
   const Schema& schema() const noexcept { return appender_.schema(); }
 
-  /// For messages: see Appender.
+  /// For messages; see Appender.
   std::int64_t LastTypeBefore(TypeId type) { return appender_.LastTypeBefore(type); }
 
   /// To be called after the directory of the store was renamed.

@@ -1,5 +1,5 @@
-// WriterOptions and SessionStart: the wishes of the caller, and the state of the store that a
-// writer starts from.
+// WriterOptions and SessionStart: the options of the caller, and the state of the store from which
+// a writer starts.
 #pragma once
 
 #include <chrono>
@@ -10,10 +10,10 @@
 namespace stream_store::internal {
 
 struct WriterOptions {
-  std::uint64_t capacity_values = 1'000'000;  ///< `values` grows by at least so many
+  std::uint64_t capacity_values = 1'000'000;  ///< `values` grows by at least this many
   bool grow_ahead = true;  ///< grow files in a helper thread, before they are full
-  std::chrono::nanoseconds sync_interval{0};  ///< of background syncs; 0: not by time
-  std::uint64_t sync_bytes = 0;               ///< unsynced bytes that cause one; 0: not by bytes
+  std::chrono::nanoseconds sync_interval{0};  ///< between background syncs; 0: no limit
+  std::uint64_t sync_bytes = 0;               ///< unsynced bytes that cause one; 0: no limit
 };
 
 /// Where a writer's session begins: a new store, or the results of recovery.

@@ -7,7 +7,8 @@ namespace stream_store::internal {
 
 void WriterStatus::RequireWritable(const char* operation) const {
   const std::string& path = files_.path_text();
-  // First, because in a forked child the other two are copies of the parent's at the fork.
+  // This is checked first: in a forked child, the other two flags are those of the parent at the
+  // time of the fork.
   if (forked()) {
     throw Error(
         ErrorCode::kReadOnly,

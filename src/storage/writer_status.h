@@ -1,7 +1,7 @@
 // WriterStatus: whether a Writer may still write, and the reason if it may not.
 //
-// Shared by the parts of one Writer. Thread rules: every function from any thread; SetForked() is
-// async-signal-safe. Each of the three flags is set once and never cleared.
+// Shared by the parts of one Writer. Thread rules: every function may be called from any thread;
+// SetForked() is async-signal-safe. Each of the three flags is set once and never cleared.
 #pragma once
 
 #include <atomic>

@@ -42,7 +42,7 @@ CurrentRecord LoadRecord(const View& view, TemplateCache& cache, std::uint64_t r
   return loaded;
 }
 
-// Which field-write a value belongs to, and its place in it.
+// The field-write that a value belongs to, and the index of the value in it.
 struct FieldPlace {
   TypeId type = 0;
   std::uint64_t offset = 0;
@@ -143,8 +143,8 @@ void GatherPipeline(const View& view, TemplateCache& cache, std::span<const Posi
   }
 }
 
-// Reads positions [begin, end) one by one. They are cut into pipelines, because ReadAhead can only
-// see between them whether the thread waits for a disk.
+// Reads positions[begin, end) one by one. They are cut into pipelines, because only between two
+// pipelines can ReadAhead see whether the thread waits for a disk.
 void GatherScattered(const View& view, TemplateCache& cache, std::span<const Position> positions,
                      std::uint64_t begin, std::uint64_t end, const WindowsOut& out) {
   const PositionHints guesser(view);

@@ -26,7 +26,7 @@ class RecordWalk {
     STREAM_STORE_ASSERT(begin < end && static_cast<std::uint64_t>(end) <= view.row_count);
   }
 
-  // Enters the next record; false at the end of the rows.
+  // Enters the next record. Returns false at the end of the rows.
   bool Next() {
     if (cursor_.AtEnd() || cursor_.RowHere() >= end_row_) {
       return false;
@@ -160,7 +160,8 @@ std::uint64_t FinalRows(const View& view) {
   const std::uint64_t last_type = view.store_schema->schema.declared() - 1;
   const std::uint64_t row = view.row_count - 1;
   // The last row can no longer grow once its last declared field is written: types rise within a
-  // row. Backwards, since only hidden markers, with higher types, can follow that field.
+  // row. The search goes backwards, since only hidden markers, with higher types, can follow that
+  // field.
   for (std::uint64_t record = view.record_count; record > 0; --record) {
     const Record& words = view.records[record - 1];
     if (RowOfRecord(LoadOnce(words.row_session)) != row) {

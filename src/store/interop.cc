@@ -1,4 +1,4 @@
-// The functions of interop.h: what bindings and exporters need of Reader and WindowSampler.
+// The functions of interop.h. They forward to the private parts of Reader and WindowSampler.
 #include "stream_store/interop.h"
 
 #include "base/str_cat.h"

@@ -4,9 +4,10 @@
 // of a layout costs far more than copying a record of it. Each cache is direct-mapped: a layout can
 // be in one slot only, and takes it from the layout that was there.
 //
-// Who uses it: template_cache.h, scan.cc, segment_cuts.h. RowPlans (row_plans.h) use the hash only:
-// the number of their slots and the size of an entry depend on the wanted columns. The caches of
-// the writer and of verification are apart: they are keyed by the shape of a record.
+// Used by template_cache.h, scan.cc and segment_cuts.h. RowPlans (row_plans.h) use the hash only:
+// the number of their slots and the size of an entry depend on the wanted columns. The writer has
+// caches of its own, which find a layout by its shape, and so has RecordVerifier, which works
+// without a View.
 // Thread rules: a cache belongs to one thread.
 #pragma once
 
@@ -27,7 +28,8 @@ constexpr std::size_t LayoutSlot(std::uint32_t layout, std::uint32_t bits) noexc
   return static_cast<std::size_t>(std::uint64_t{layout * 0x9e3779b1U} >> (32 - bits));
 }
 
-/// 2^kBits entries, found by word offset and set of mappings.
+/// 2^kBits entries, each of one layout: of its word offset in one set of mappings
+/// (View::mapping_key).
 template <class Entry, std::uint32_t kBits>
 class LayoutCache {
  public:

@@ -83,7 +83,7 @@ STREAM_STORE_AVX2 bool FillPlainAvx2(const Value* words, const std::int64_t* int
   return FillPlain(words, integers, count, out);
 }
 
-// Handles large integers. Returns false if there is a NaN.
+// Converts words among which are large integers. Returns false if there is a NaN.
 bool FillOneByOne(const Value* words, const std::int64_t* integers, std::uint64_t count,
                   float* out) {
   bool nan = false;
@@ -93,7 +93,7 @@ bool FillOneByOne(const Value* words, const std::int64_t* integers, std::uint64_
   return !nan;
 }
 
-// Handles all words, one by one through NumberOf().
+// Converts all words one by one with NumberOf().
 void FillExactly(const View& view, const LayoutTemplate& layout, std::uint64_t skip,
                  const Value* values, std::uint64_t count, float* out) {
   std::uint64_t phase = skip;

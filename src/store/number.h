@@ -1,6 +1,6 @@
-// The "number" column of windows: words as float32, with the help of layout templates.
+// The `number` column of windows: values as float32, with the help of layout templates.
 //
-// Who uses it: windows.cc. Thread rules: the template belongs to one thread.
+// Used by windows.cc. Thread rules: the template belongs to one thread.
 #pragma once
 
 #include <cstdint>

@@ -15,7 +15,7 @@ KeyedPermutation::KeyedPermutation(std::uint64_t size, std::uint64_t key) noexce
     }
     return;
   }
-  // A square root that is off by one through rounding is as good: the height makes up for it.
+  // A width that is off by one through rounding is as good: the height is computed from it.
   width_ = static_cast<std::uint64_t>(std::ceil(std::sqrt(static_cast<double>(size))));
   height_ = (size + width_ - 1) / width_;
   inverse_ = ~std::uint64_t{0} / width_;
@@ -93,7 +93,7 @@ void KeyedPermutation::ReadStrided(std::uint64_t first, std::uint64_t stride,
   for (; i < out.size(); ++i) {
     ApplyNetwork<1>(&out[i]);
   }
-  // Results outside [0, size) are rare, so they are mended one by one afterwards.
+  // Results outside [0, size) are rare, so the network is applied to them again one by one.
   for (std::uint64_t& place : out) {
     while (place >= size_) {
       ApplyNetwork<1>(&place);

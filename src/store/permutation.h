@@ -11,7 +11,7 @@
 // over few places cannot reach every order, so up to kListed places are shuffled as a list (Fisher
 // and Yates).
 //
-// Who uses it: sampler.cc. Thread rules: pure functions and immutable objects.
+// Used by sampler.cc. Thread rules: pure functions and immutable objects.
 #pragma once
 
 #include <array>
@@ -34,7 +34,7 @@ constexpr std::uint64_t MixBits(std::uint64_t word) noexcept {
 
 inline constexpr std::uint64_t kGolden = 0x9e3779b97f4a7c15U;
 
-/// A key of two numbers.
+/// Makes one key from two numbers.
 constexpr std::uint64_t MixKeys(std::uint64_t a, std::uint64_t b) noexcept {
   return MixBits(MixBits(a + kGolden) ^ (b * kGolden + 0x2545f4914f6cdd1dU));
 }

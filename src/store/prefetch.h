@@ -1,4 +1,5 @@
-// Loops over many places of a store that wait for memory as little as they can.
+// Loops over many places of a store that wait for memory as little as they can. A place is a
+// window, a row window or a position of the call.
 //
 // Reading one window takes so many instructions that the processor cannot look ahead to the next
 // one, so a plain loop waits for each window's cache misses in turn. ForEachBlock() overlaps them:
@@ -10,8 +11,9 @@
 //      walks. Words that are found through a touched record are touched in a second loop.
 //   4. It reads place by place, prefetching all cache lines of the place kLinesAhead further on.
 //
-// Who uses it: windows.cc, and through row_windows.h rows.cc and index.cc. gather.cc uses
-// ForEachPart only: reading one scattered value is so short that it keeps a pipeline of its own.
+// Used by windows.cc, and through row_windows.h by rows.cc and index.cc. gather.cc uses only
+// ForEachPart(): reading one scattered value takes so little time that it has a pipeline of its
+// own.
 #pragma once
 
 #include <algorithm>

@@ -49,14 +49,17 @@ std::uint64_t LongestInRows(const View& view, std::span<const RowRun> runs, Type
 void ZeroRows(const View& view, std::uint64_t place, std::uint64_t count,
               std::span<const RowsColumn> columns, Step* steps);
 
-// index.cc: look-ups between rows, positions and steps, the index table, segments.
+// index.cc: look-ups between rows and positions, and the index table.
 void RowOf(const View& view, std::span<const Position> positions, std::span<Row> out);
 void PositionOf(const View& view, std::span<const Row> rows, std::span<Position> out);
 std::uint64_t CountIndex(const View& view, Row begin, Row end);
 void ReadIndex(const View& view, Row begin, Row end, std::span<IndexEntry> out);
+
+// segments.cc: the segments of a whole View.
 std::vector<std::pair<Row, Row>> Segments(const View& view, std::span<const TypeId> types);
 
-/// The field-writes of one row as (type, values) spans into the store, and its step.
+/// The field-writes of one row as (type, values) spans into the store, and its step. See ReadRow(),
+/// in index.cc.
 struct RowEntries {
   Step step = 0;
   std::vector<std::pair<TypeId, std::span<const Value>>> entries;
@@ -75,7 +78,7 @@ bool ScanRows(const View& view, Row begin, Row end,
 // decode.cc: raw values to a field's own type.
 void Decode(const View& view, std::span<const Value> values, TypeId type, void* out);
 
-/// Members of a Reader that the sampler needs beyond the public ones.
+/// Private parts of a Reader, for samplers, verification and interop.h.
 struct ReaderAccess {
   static const View& ViewOf(const Reader& reader) { return *reader.view_; }
 

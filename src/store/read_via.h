@@ -3,11 +3,12 @@
 // In some places, such as network file systems, another process can shorten a mapped file, and a
 // load from the mapping would then end this process. Readers opened with safe reads therefore copy
 // the parts they need with pread() first (SafeCopy); the read functions see no difference, as both
-// are Views. Each read is given as two functions: one asks the SafeCopy for the parts, one
-// reads. The first is one of the Fetch… functions below; without safe reads it is never called.
+// are Views. Each read is given as two functions: one asks the SafeCopy for the parts, the other
+// reads them. The first is made by one of the Fetch… functions below; without safe reads it is
+// never called.
 //
-// Who uses it: reader.cc and segment_index.cc. Thread rules: pure functions; a copy belongs to its
-// call, or to its owner if it is kept.
+// Used by reader.cc, interop.cc and segment_index.cc. Thread rules: pure functions; a copy
+// belongs to its call, or to its owner if it is kept.
 #pragma once
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 // Reader: public methods that read through a View.
 //
-// Each read that looks at data ends with CheckNotTruncated(): if a writer truncated the store meanwhile,
-// the bytes that were read may be those of newer records, so the result is not returned.
+// Reads of rows, values and segments end with CheckNotTruncated(): if a writer truncated the store
+// meanwhile, the bytes that were read may be those of newer records, so the result is not returned.
 #include "stream_store/reader.h"
 
 #include <algorithm>
@@ -36,8 +36,8 @@ using internal::View;
 
 namespace {
 
-// Whether decoded items are signed: dates, times and durations are int64; text and float16 come as
-// unsigned words.
+// Whether decoded items are signed: dates, times and durations are int64; the items of text and
+// float16 are unsigned.
 bool IsSigned(DType dtype) {
   return (dtype >= DType::kInt8 && dtype <= DType::kInt64) || dtype == DType::kFloat32 ||
          dtype == DType::kFloat64 || (dtype >= DType::kDate32 && dtype <= DType::kDurationNs);
@@ -148,7 +148,7 @@ std::uint64_t Reader::bytes() const {
          view_->layout_words * sizeof(std::uint64_t) + view_->hint_slots * sizeof(Hint);
 }
 
-// Without a writer a last row that lacks fields counts: no append is under way that could complete
+// Without a writer, a last row that lacks fields counts as complete, because no append can complete
 // it.
 std::uint64_t Reader::complete_rows() const {
   const std::uint64_t final_rows = internal::ReaderAccess::FinalRows(*this);

@@ -5,8 +5,9 @@
 // same or the next one. A View may be of damaged or hostile memory, so every walk checks both
 // before it uses a record, and reports a violation with the functions below.
 //
-// Who uses it: rows.cc, index.cc, scan.cc, segment_cuts.cc. The loops of windows.cc and gather.cc
-// keep their state in registers in their own way and use the Throw functions only.
+// Used by rows.cc, index.cc, scan.cc and segment_cuts.cc. The loops of windows.cc and gather.cc
+// keep their state in registers in their own way; like reader.cc and segment_index.cc, they use
+// only LoadHead() and the Throw functions.
 // Thread rules: a cursor belongs to one thread. It refers to the View, which must outlive it.
 #pragma once
 
@@ -19,7 +20,8 @@
 
 namespace stream_store::internal {
 
-/// The words of one record. Each is loaded once, so the words that were checked are those used.
+/// The words of one record. Each is loaded once, so that the word that is used is the word that was
+/// checked.
 struct RecordHead {
   std::uint64_t start = 0;
   Step step = 0;
@@ -27,7 +29,7 @@ struct RecordHead {
   std::uint32_t layout = 0;
 };
 
-/// REQUIRES: record < view.record_count.
+/// Loads the words of a record. REQUIRES: record < view.record_count.
 inline RecordHead LoadHead(const View& view, std::uint64_t record) noexcept {
   STREAM_STORE_ASSERT(record < view.record_count);
   const Record& words = view.records[record];
@@ -53,14 +55,14 @@ inline RecordHead LoadHead(const View& view, std::uint64_t record) noexcept {
 /// Throws Error(kCorrupt): a row has more than `most` records.
 [[noreturn]] void ThrowTooManyRecords(const View& view, std::uint64_t record, std::uint64_t most);
 
-/// The most records that a row can have: types rise within a row, so each record has at least one
-/// type of its own; only the first can be empty.
+/// The most records that a row can have. Types rise within a row, so each record has at least one
+/// type of its own, apart from the first, which can be empty.
 inline std::uint64_t MostRecordsOfRow(const View& view) noexcept {
   return view.store_schema->schema.size() + 1;
 }
 
 /// Where a walk stands. Each record takes two steps: Enter() before its words are used, and
-/// Leave() before its values are.
+/// Leave() before its values are used.
 struct RecordCursor {
   const View* view = nullptr;
   std::uint64_t record = 0;    ///< the next record
@@ -75,7 +77,7 @@ struct RecordCursor {
 
   bool AtEnd() const noexcept { return record >= view->record_count; }
 
-  /// Row of the record at the cursor, not checked. REQUIRES: !AtEnd().
+  /// The row of the record at the cursor, not checked. REQUIRES: !AtEnd().
   std::uint64_t RowHere() const noexcept {
     STREAM_STORE_ASSERT(!AtEnd());
     return RowOfRecord(LoadOnce(view->records[record].row_session));

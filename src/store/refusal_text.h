@@ -1,4 +1,4 @@
-// The errors of refused appends. They name the field and the value, and say what was wrong with it.
+// The errors of refused appends. They name the field, the value and the reason.
 //
 // Used by store.cc and staged_rows.cc once the Appender has returned a Refusal.
 #pragma once

@@ -3,7 +3,7 @@
 // Rows are decoded column by column, which keeps the choice of conversion out of the inner loops
 // (row_kernels.h). Where a field lies in a record is in the record's plan (row_plans.h).
 //
-// Who uses it: rows.cc. Thread rules: the caller's output belongs to one call.
+// Used by rows.cc. Thread rules: the caller's output belongs to one call.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +19,8 @@
 
 namespace stream_store::internal {
 
-/// A RowsColumn with everything that is decided once per call.
+/// A RowsColumn with everything that is decided once per call. KernelRoom (row_kernels.h) explains
+/// units.
 struct ColumnSink {
   bool ragged = false;
   const Encoding* encoding = nullptr;

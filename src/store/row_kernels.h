@@ -4,7 +4,7 @@
 // twice: for rows at equal distances (a run of records of one layout), and for rows anywhere, where
 // a missing field must not cost a branch, since it could not be predicted.
 //
-// Who uses it: row_columns.h. Thread rules: pure functions.
+// Used by row_columns.h. Thread rules: pure functions.
 #pragma once
 
 #include <cstddef>
@@ -14,8 +14,8 @@
 
 namespace stream_store::internal {
 
-/// Where one field of one row lies. A missing field points to zeros, so that kernels need not ask,
-/// or is null if it is fixed and longer than kZeroWords.
+/// Where one field of one row lies. A missing field points to zeros, so that kernels need not test
+/// for it, or is null if it is fixed and longer than kZeroWords.
 struct FieldSource {
   const Value* words = nullptr;
   std::int64_t units = -1;  ///< items of a ragged field, 1 for a fixed one, -1 for a missing one

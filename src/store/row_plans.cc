@@ -1,4 +1,4 @@
-// Making row plans. Finding them is hot, and in the header.
+// Makes row plans. Finding them is hot, so that is in the header.
 #include "store/row_plans.h"
 
 #include <algorithm>

@@ -3,10 +3,10 @@
 // Streams with ragged or missing fields have hundreds of layouts, and each batch meets most of them
 // again, so plans outlive the call. Each thread keeps the plans of its last few sets of columns.
 // They are a cache of layouts like LayoutCache (layout_cache.h), but an entry has one RowPart per
-// column, and the number of slots shrinks as columns grow in number; so the parts of all entries
-// are one vector.
+// column, and there are fewer slots if there are more columns. The parts of all entries are
+// therefore in one vector.
 //
-// Who uses it: rows.cc. Thread rules: plans belong to one thread.
+// Used by rows.cc. Thread rules: plans belong to one thread.
 #pragma once
 
 #include <cstdint>
@@ -57,8 +57,8 @@ class RowPlans {
   void Insert(const View& view, std::uint32_t layout, std::size_t index);
 
   struct PlanSlot {
-    std::uint64_t layout =
-        ~std::uint64_t{0};  // this value marks an empty slot: offsets have 32 bits
+    // The initial value marks an empty slot: offsets have 32 bits.
+    std::uint64_t layout = ~std::uint64_t{0};
     std::uint64_t total = 0;
   };
 

@@ -3,7 +3,7 @@
 // Rows differ from windows of values in one way: where their values lie is known only once their
 // records are in the cache. Hence the second loop over a block, TouchValues().
 //
-// Who uses it: rows.cc, index.cc.
+// Used by rows.cc and index.cc.
 #pragma once
 
 #include <algorithm>
@@ -32,7 +32,8 @@ class RowPlaces {
 
   void PrefetchHint(std::uint64_t i) const { guesser_.Prefetch(row_(i)); }
 
-  // The first record and the one after the last; those between are usually on the same pages.
+  // Touches the first record and the one after the last; those between are usually on the same
+  // pages.
   std::uint64_t TouchRecords(std::uint64_t i) const {
     const std::uint64_t first = guesser_.HintedRecord(row_(i));
     Touch(view_.records[first]);
@@ -40,7 +41,7 @@ class RowPlaces {
     return first;
   }
 
-  // Waits for the records of the place.
+  // Loads the records of the place, which TouchRecords() has touched.
   void TouchValues(std::uint64_t i, std::uint64_t first) const {
     const auto [begin, end] = Values(i, first);
     if (begin < end) {
@@ -58,7 +59,7 @@ class RowPlaces {
     internal::PrefetchLines(begin, end, kMostLines);
   }
 
-  // All records first, then all values: where values lie is in the records.
+  // Asks for all records first, then for all values: the records say where the values lie.
   void AskKernel(std::uint64_t begin, std::uint64_t end) const {
     for (std::uint64_t i = begin; i < end; ++i) {
       const std::uint64_t first = guesser_.HintedRecord(row_(i));

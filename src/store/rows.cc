@@ -24,8 +24,9 @@ std::vector<TypeId> TypesOf(std::span<const RowsColumn> columns) {
   return types;
 }
 
-// `there` if units >= 0, else `missing`. As a mask: compilers turn the conditional operator into a
-// branch here, and whether an optional field is present cannot be predicted.
+// Returns `there` if units >= 0, else `missing`. It uses a mask, because compilers turn the
+// conditional operator into a branch here, and whether an optional field is present cannot be
+// predicted.
 const Value* Choose(std::int64_t units, const Value* there, const Value* missing) {
   const auto mask = static_cast<std::uintptr_t>(units >> 63);  // all ones if units < 0
   // NOLINTNEXTLINE(performance-no-int-to-ptr)
@@ -64,8 +65,8 @@ class RowReader {
   }
 
  private:
-  static constexpr std::uint64_t kMostRows =
-      32;  // rows read together: their sources fit the L1 cache
+  // How many rows are read together: their sources fit into the first-level cache.
+  static constexpr std::uint64_t kMostRows = 32;
 
   // Reads `rows` rows if each is one record and all have one layout; else returns false. Most
   // streams are like that, and then a column lies at equal distances and no row needs a decision.
@@ -89,10 +90,11 @@ class RowReader {
       }
       start += plan.total;
     }
-    // Each record but the last was followed by one of the next row; the last may have another one.
+    // Each record but the last was followed by one of the next row; the row of the last one may
+    // have another record.
     const bool last_continues =
         rows < left && RowOfRecord(LoadOnce(records[rows].row_session)) == cursor.row + rows - 1;
-    // `start` can only be less than where it began if a hostile total made it overflow.
+    // `start` can be less than the old position only if a hostile total made it overflow.
     if (last_continues || start > view_.value_count || start < cursor.position) {
       return false;
     }
@@ -211,7 +213,7 @@ class LongestWrite {
   std::uint64_t units() const { return static_cast<std::uint64_t>(units_); }
 
  private:
-  // A length is checked against the store's, so that callers may allocate that much.
+  // A length is checked against the number of values, so that callers may allocate that much.
   void VisitLayout(std::uint32_t layout) {
     const RowPlan plan = plans_.Find(view_, layout);
     if (plan.total > view_.value_count) {

@@ -1,9 +1,10 @@
 // WindowSampler: draws numbers, at random or permuted, and turns them into windows.
 //
-// The valid starts of all stores are numbered through: first those of store 0, then those of store
-// 1, and so on. Drawing knows only how many there are; StoreStarts (starts.h) knows where they lie.
-// Random numbers are counter-based (permutation.h): a batch depends on seed, rank and its number
-// alone, so a state is a few numbers and resuming computes nothing again.
+// The valid starts of all stores have consecutive numbers: first those of store 0, then those of
+// store 1, and so on. Drawing uses only how many there are; StoreStarts (starts.h) knows where they
+// lie. Random numbers are counter-based (permutation.h): a batch depends on the seed, the rank, the
+// number of the batch and the number of starts alone, so a state is a few numbers and resuming
+// computes nothing again.
 #include "stream_store/sampler.h"
 
 #include <algorithm>
@@ -234,7 +235,7 @@ void WindowSampler::Sample(WindowBatch& batch) {
   if (total == 0) {
     ThrowNoStart();
   }
-  // A function of seed, rank and the number of the batch, so that ranks differ and states resume.
+  // The key depends on seed, rank and the number of the batch, so ranks differ and states resume.
   const std::uint64_t key = MixKeys(MixKeys(options_.seed, options_.rank), batches_);
   indices_.resize(options_.batch_size);
   for (std::size_t i = 0; i < indices_.size(); ++i) {
@@ -324,8 +325,8 @@ void WindowSampler::ReadStarts(std::span<const std::uint64_t> indices, WindowBat
   Fill(batch);
 }
 
-// Batches drawn ahead were counted in batches_; if they reached the end of the epoch, it is not the
-// end for the reader that discards them.
+// Batches that were drawn ahead are counted in batches_. If drawing ahead reached the end of the
+// epoch, the caller has not seen that end.
 void WindowSampler::ReturnPrefetched() noexcept {
   batches_ -= prefetched_;
   finished_ = EndSeen();

@@ -1,5 +1,6 @@
-// Records in order, with neighbours of one layout as one run. Exports read through this: a run is
-// columns at equal distances, which they copy without looking at single records.
+// Walks over records in order, and reports neighbours of one layout as one run. Exports read
+// through this walk: the columns of a run lie at equal distances, so they copy them without looking
+// at single records.
 #include "base/assert.h"
 #include "storage/locate.h"
 #include "storage/read_ahead.h"
@@ -28,7 +29,7 @@ class RunScan {
     STREAM_STORE_ASSERT(begin < end && static_cast<std::uint64_t>(end) <= view.row_count);
   }
 
-  // The next run; false at the end of the rows.
+  // Finds the next run. Returns false at the end of the rows.
   bool Next(interop::RecordRun& run) {
     if (cursor_.AtEnd() || cursor_.RowHere() >= end_row_) {
       return false;

@@ -1,9 +1,10 @@
-// Which rows begin a segment, decided row by row from the values of the cutting fields.
+// Decides row by row which rows begin a segment, from the values of the cutting fields: the fields
+// that SamplerOptions::segment_by or Reader::Segments() names.
 //
 // An int field cuts where its value changes; a row without the field counts as unchanged. Bool
 // fields cut after a row in which one of them is true; a missing one counts as false.
 //
-// Who uses it: segments.cc, segment_index.cc. Thread rules: objects belong to one thread.
+// Used by segments.cc and segment_index.cc. Thread rules: objects belong to one thread.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +19,7 @@
 
 namespace stream_store::internal {
 
+/// How the cutting fields mark segments: one int field by a change, bool fields by being true.
 enum class CutBy : std::uint8_t { kChange, kTrue };
 
 /// How the fields cut. Throws Error(kInvalidArgument) unless `types` are one int field or only bool
@@ -91,7 +93,7 @@ class CutReader {
   std::uint64_t record_ = 0;
   std::uint64_t position_ = 0;
   std::uint64_t row_ = 0;
-  LayoutCache<CutPlaces, 0> places_;  // a single layout: readers are copied to look one row ahead
+  LayoutCache<CutPlaces, 0> places_;  // of one layout only, because NextBegins() copies CutReaders
 };
 
 }  // namespace stream_store::internal

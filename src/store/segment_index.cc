@@ -16,8 +16,8 @@
 namespace stream_store::internal {
 namespace {
 
-// An index and the arguments it was made for. The source is known by the identity of its control block,
-// which a weak pointer keeps from being reused for another source.
+// An index and the arguments it was made for. The source is identified by the control block of its
+// shared pointer; the weak pointer keeps that block from being reused for another source.
 struct SharedIndex {
   std::weak_ptr<const void> source;
   std::vector<TypeId> types;
@@ -36,8 +36,9 @@ struct SharedIndexes {
   }
 };
 
-// Made while the library is loaded, before there are threads. Otherwise a process could fork while
-// another thread is inside the initialisation above, and the child would wait for it forever.
+// Makes the list while the library is loaded, before there are threads. Otherwise a process could
+// fork while another thread is inside the initialisation above, and the child would wait for it
+// forever.
 [[maybe_unused]] const bool kMade = [] {
   SharedIndexes::Get();
   return true;

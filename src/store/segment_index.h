@@ -10,7 +10,7 @@
 // Invariant: begins(lane)[0] is 0, and the first row of each later segment follows in rising order;
 // the last segment is open, so it has no end and no count yet.
 //
-// Who uses it: starts.cc. Thread rules: hold mutex() for every call but the constructor and
+// Used by starts.cc. Thread rules: hold mutex() for every call but the constructor and
 // SharedFor(). The mutex survives fork().
 #pragma once
 
@@ -106,7 +106,7 @@ class SegmentIndex {
 
   ForkMutex& mutex() noexcept { return mutex_; }
 
-  /// Rows read so far.
+  /// The number of rows read so far.
   std::uint64_t rows() const noexcept { return reader_.next_row(); }
 
   /// Reads the rows from rows() to final_rows. REQUIRES: final_rows <= the Reader's num_rows();
@@ -125,7 +125,7 @@ class SegmentIndex {
     return lanes_[lane].begins;
   }
 
-  /// Segments of all lanes.
+  /// The number of segments of all lanes.
   std::uint64_t segments() const noexcept;
 
   /// The counts that samplers with this rule share, made by the first of them.
@@ -154,7 +154,8 @@ class SegmentIndex {
 std::uint64_t StartsIn(const Reader& reader, const StartRule& rule, std::uint64_t begin,
                        std::uint64_t end, std::uint64_t end_position);
 
-/// Position of the first value of a row. REQUIRES: row < reader.num_rows(). Throws Error(kCorrupt).
+/// The position of the first value of a row. REQUIRES: row < reader.num_rows(). Throws
+/// Error(kCorrupt).
 std::uint64_t PositionOfRow(const Reader& reader, std::uint64_t row);
 
 /// The row that holds a position. REQUIRES: position < reader.size(). Throws Error(kCorrupt).

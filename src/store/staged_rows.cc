@@ -1,9 +1,9 @@
 // StagedRows: rows of many calls that become visible together, in the store itself or in a new one
 // that replaces it.
 //
-// A new store (StageReplacement()) is built aside, and everything in it is staged. Commit() publishes it
-// there first, then moves it into place: for a persistent store by the rename of its directory, for
-// a temporary one by exchanging the writers.
+// A new store (StageReplacement()) is built elsewhere, and everything in it is staged. Commit()
+// publishes its rows there first, then moves it into place: a persistent store by renaming its
+// directory, a temporary one by exchanging the writers.
 #include <utility>
 
 #include "base/directory.h"

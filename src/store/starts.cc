@@ -60,8 +60,8 @@ std::uint64_t StoreStarts::UnscannedRows() {
 
 void StoreStarts::Follow() {
   reader_.Refresh();
-  // Sampling calls this for each batch, so the case that nothing was appended returns at once. With
-  // a last row that is not final, that row may have become final without a new record.
+  // Sampling calls this for each batch, so if nothing was appended, it returns at once. A last row
+  // that was not final may have become final without a new record, so then it does not.
   const EpochExtent& extent = numbering_.extent;
   const bool same = followed_ && view().record_count == seen_records_;
   if (same && extent.last_row == LastRow::kFinal && extent.rows == view().row_count) {
@@ -79,9 +79,9 @@ std::uint64_t StoreStarts::CountNow() {
   return now.count;
 }
 
-// The extent of the rows and values stored now. Windows of values take all of them. Rows and
-// segments count once the rows are final, that is, cannot grow any more; only without a writer does
-// a last row count that is not final, since it may stay like that.
+// The extent of the rows and values stored now. Windows of values without segments take all of
+// them. Other windows take only rows that are final, that is, cannot grow any more. If no writer
+// has the store open, they also take a last row that is not final, since it may stay like that.
 EpochExtent StoreStarts::ExtentNow() {
   const bool needs_whole_rows = !in_values() || by_segments();
   std::uint64_t final_rows = ReaderAccess::FinalRows(reader_);
@@ -99,7 +99,7 @@ EpochExtent StoreStarts::ExtentNow() {
   if (by_segments()) {
     const std::scoped_lock lock(index_->mutex());
     ExtendIndex(final_rows);
-    // If the index is further, another sampler has seen the row become final and indexed it.
+    // If the index holds more rows, another sampler has seen the row become final and indexed it.
     if (extent.rows > final_rows && index_->rows() == final_rows) {
       extent.last_row = index_->NextBegins(reader_) ? LastRow::kBegins : LastRow::kJoins;
     }
@@ -109,7 +109,7 @@ EpochExtent StoreStarts::ExtentNow() {
   return extent;
 }
 
-// Brings the index up to `final_rows`; its mutex is held. Other samplers may have brought it
+// Extends the index to `final_rows` rows; its mutex is held. Other samplers may have extended it
 // further.
 void StoreStarts::ExtendIndex(std::uint64_t final_rows) {
   if (index_->rows() < final_rows) {
@@ -208,8 +208,8 @@ std::uint64_t StoreStarts::RowsOfLane(std::uint64_t lane, std::uint64_t rows) co
   return rows > lane ? (rows - lane - 1) / options_.lanes + 1 : 0;
 }
 
-// The segments of a lane as the extent has them. The index may hold more rows than the extent, and
-// lacks the extent's last row if that was not final.
+// The segments of a lane within the extent. The index may hold more rows than the extent. If the
+// extent's last row was not final, the index is used only up to the row before it.
 StoreStarts::LaneSegments StoreStarts::SegmentsOf(const EpochExtent& extent,
                                                   std::uint64_t lane) const {
   const WordList& begins = index_->begins(lane);
@@ -283,8 +283,9 @@ void StoreStarts::CountSegments(Numbering& made) {
   }
 }
 
-// Start `number` of the lane, counted from the lane's first start, wanted or not. `segment` is the
-// last segment of the index whose sum is <= number. Inlined by force, since it has two callers.
+// Start `number` of the lane, counted from the lane's first start, including starts before
+// first_row. `segment` is the last segment of the index whose sum is <= number. Inlined by force,
+// because a compiler may not inline a function with two callers.
 [[gnu::always_inline]] inline std::uint64_t StoreStarts::StartIn(std::uint64_t lane,
                                                                  std::uint64_t segment,
                                                                  std::uint64_t number) const {

@@ -4,13 +4,13 @@
 // Without segments the starts are one range, so a number is an offset. With segments they are
 // counted segment by segment, so a number is found by a binary search over running sums.
 //
-// An extent says how much of the store counts. An epoch keeps its extent while the store and the
-// shared index of segments (segment_index.h) grow, so nothing here may depend on the part of
-// the index beyond the extent.
+// An extent (EpochExtent) says which part of the store is sampled. An epoch keeps its extent while
+// the store and the shared index of segments (segment_index.h) grow, so nothing here may depend on
+// the part of the index beyond the extent.
 //
 // Rows of a lane are counted within the lane: row q of lane l is row q * lanes + l of the store.
 //
-// Who uses it: sampler.cc. Thread rules: an object belongs to one thread; it locks the index, which
+// Used by sampler.cc. Thread rules: an object belongs to one thread; it locks the index, which
 // samplers of other threads share.
 #pragma once
 
@@ -38,7 +38,7 @@ struct WindowStarts {
 
 class StoreStarts {
  public:
-  /// Throws Error(kInvalidArgument) for segment_by, as CheckCutFields().
+  /// Throws Error(kInvalidArgument) for fields in segment_by that CheckCutFields() refuses.
   StoreStarts(Reader reader, const SamplerOptions& options);
 
   const Reader& reader() const noexcept { return reader_; }
@@ -49,19 +49,20 @@ class StoreStarts {
   /// Moves the extent to the rows and values stored now.
   void Follow();
 
-  /// Valid starts in the rows and values stored now; the extent stays as it is.
+  /// Returns the number of valid starts in the rows and values stored now; the extent stays as it
+  /// is.
   std::uint64_t CountNow();
 
-  /// Sets the extent of an epoch. Throws Error(kInvalidArgument) if the store has less; nothing
-  /// changed then.
+  /// Sets the extent of an epoch. Throws Error(kInvalidArgument) if the store has less; the extent
+  /// is unchanged then.
   void Restore(const EpochExtent& extent);
 
   const EpochExtent& extent() const noexcept { return numbering_.extent; }
 
-  /// Valid starts within the extent.
+  /// The number of valid starts within the extent.
   std::uint64_t count() const noexcept { return numbering_.count; }
 
-  /// Writes window `places[i]` of the batch as start number `numbers[i]` of this store.
+  /// Writes to window `places[i]` of the batch where start number `numbers[i]` of this store lies.
   /// REQUIRES: numbers[i] < count(), places[i] < windows.starts.size(), numbers.size() ==
   /// places.size().
   void Resolve(std::span<const std::uint64_t> numbers, std::span<const std::uint64_t> places,
@@ -131,9 +132,10 @@ class StoreStarts {
   std::shared_ptr<SegmentIndex> index_;  // null without segment_by
   std::shared_ptr<StartCounts> counts_;  // null without segment_by, and where windows are padded
   Numbering numbering_;
-  bool followed_ = false;            // numbering_ is that of a Follow(), not of a restored epoch
-  std::uint64_t seen_records_ = 0;   // records of the View that Follow() numbered
-  std::vector<std::uint64_t> keys_;  // of the call under way; members to keep their memory
+  bool followed_ = false;           // numbering_ is that of a Follow(), not of a restored epoch
+  std::uint64_t seen_records_ = 0;  // records of the View that Follow() numbered
+  // Scratch of ResolveSegments(), kept so that it allocates once.
+  std::vector<std::uint64_t> keys_;
   std::vector<std::uint64_t> found_;
 };
 

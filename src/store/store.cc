@@ -50,7 +50,7 @@ ErrorCode CodeOf(const Body& body) noexcept {
   } catch (const Error& error) {
     return error.code();
   } catch (...) {
-    return ErrorCode::kNoSpace;  // the allocator's
+    return ErrorCode::kNoSpace;  // std::bad_alloc
   }
 }
 

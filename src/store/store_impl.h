@@ -25,9 +25,9 @@ struct StreamStore::Impl {
   std::unique_ptr<internal::Writer> writer;  // null until fields are declared
   std::shared_ptr<internal::ReadSource> source;
   Recovery recovery;
-  bool closed_undeclared = false;
+  bool closed_undeclared = false;  // closed before fields were declared
 
-  // The writer. Throws Error(kClosed, kState), naming the operation, if there is none.
+  // Returns the writer. Throws Error(kClosed, kState), naming the operation, if there is none.
   internal::Writer& Declared(const char* operation) const {
     if (closed_undeclared) {
       throw Error(ErrorCode::kClosed,

@@ -1,4 +1,4 @@
-// Building layout templates. Finding them is hot, and in the header.
+// Makes layout templates. Finding them is hot, so that is in the header.
 #include "store/template_cache.h"
 
 #include <memory>
@@ -24,7 +24,7 @@ void Clear(TemplateColumn& column) {
   column.period_values = 0;
 }
 
-// Checks and writes out a layout; false if it is too long after all.
+// Checks and writes out a layout. Returns false if it is too long after all.
 [[gnu::noinline]] bool Fill(const View& view, std::uint32_t layout, LayoutTemplate& made) {
   made.fields.clear();
   made.plain_numbers = true;
@@ -57,8 +57,8 @@ TemplateCache& TemplateCache::ForThread() {
 }
 
 LayoutTemplate* TemplateCache::Insert(const View& view, std::uint32_t layout) {
-  // Looked at before a template is overwritten: a long layout must not take the slot of a short
-  // one. Fill() tests the length again, since a hostile writer may change the words in between.
+  // The length is tested before a template is overwritten: a long layout must not take the slot of
+  // a short one. Fill() tests it again, since a hostile writer may change the words in between.
   const LayoutRef words = LayoutAt(view, layout);
   if (words.total > kTemplateValues || words.fields > kTemplateValues) {
     return nullptr;

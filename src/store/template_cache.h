@@ -5,7 +5,7 @@
 // have none: writing them out would cost more than it saves, so their readers walk the layout's
 // words with ForEachField().
 //
-// Who uses it: windows.cc, gather.cc and number.h use templates; index.cc, scan.cc, row_plans.cc
+// Used by windows.cc, gather.cc and number.cc for templates; index.cc, scan.cc, row_plans.cc
 // and segment_cuts.cc use ForEachField() only. Thread rules: a cache belongs to one thread.
 #pragma once
 
@@ -19,10 +19,10 @@
 
 namespace stream_store::internal {
 
-/// Most values, and most fields, of a layout with a template.
+/// The most values, and the most fields, of a layout with a template.
 inline constexpr std::uint64_t kTemplateValues = 512;
 
-/// Least length of the repeats that follow the first period of a template column.
+/// The least number of elements that follow the first period of a repeated column.
 inline constexpr std::uint64_t kRepeatValues = 512;
 
 /// Calls visit(type, begin, length) for each field-write of a layout, `begin` counted in values of
@@ -54,14 +54,15 @@ std::uint64_t ForEachField(const View& view, std::uint32_t offset, const Visit& 
   return layout.total;
 }
 
-/// One element per value of a record. Once a read needs several records of the layout in a row, the
-/// elements are repeated, so that a copy of any phase and up to period_values elements is one copy.
+/// One element per value of a record. Once a read needs consecutive records of the layout, the
+/// elements are repeated, so that up to period_values elements, from any phase on, are one copy.
 struct TemplateColumn {
   std::vector<std::int64_t> values = {};
   std::uint64_t period_values = 0;  ///< a multiple of the total; 0: not repeated yet
 };
 
-/// A short layout, written out. Users index its columns with a phase below `total`.
+/// A short layout, written out. Users index its columns with a phase: the place of a value in its
+/// record, which is below `total`.
 struct LayoutTemplate {
   struct FieldRun {
     TypeId type;

@@ -5,7 +5,7 @@
 // for it, pairs of 16-byte registers elsewhere. Only StoreWide() and FillPadded() store past the
 // words asked for; their callers own that memory.
 //
-// Who uses it: windows.cc, number.cc, row_kernels.cc, prefetch.h. Thread rules: pure functions.
+// Used by windows.cc, number.cc, row_kernels.cc and prefetch.h. Thread rules: pure functions.
 #pragma once
 
 #include <cstdint>

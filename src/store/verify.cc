@@ -52,7 +52,7 @@ struct FilesToScan {
   std::uint64_t session = 0;
 };
 
-// The files of a store and the scan of them.
+// The files of a store, and the scan that checks them.
 struct ScannedFiles {
   ScannedFiles(const std::filesystem::path& path, const VerifyOptions& options,
                bool to_first_damage)

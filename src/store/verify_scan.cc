@@ -127,8 +127,8 @@ void StoreScan::CheckControl() {
   report_.bytes += kControlBytes;
 }
 
-// The live words of a store without a writer. Opening a store does not use them, so wrong ones are
-// not damage.
+// Checks the live words of a store without a writer. Opening a store does not rely on them, so
+// wrong ones are not damage.
 void StoreScan::CheckLiveWords() {
   const auto expect = [&](std::uint64_t LiveWords::* word, std::uint64_t offset, const char* name,
                           std::uint64_t expected) {
@@ -152,7 +152,7 @@ void StoreScan::CheckLiveWords() {
   }
 }
 
-// The entries that the slot and `published` count must lie inside the files.
+// Checks that the entries that the slot and `published` count lie inside the files.
 void StoreScan::CheckSizes(RecordVerifier& verifier) {
   const auto fits = [&](const char* name, std::uint64_t wanted, std::uint64_t there,
                         std::uint64_t bytes) {
@@ -352,8 +352,8 @@ void StoreScan::AddUnsyncedEnd(std::uint64_t i, CheckedRecord checked) {
   end_ = i;
 }
 
-// At the last record of the slot: the sums that the slot stores must be those of the records. Not
-// after damage, which would only be reported again in other words.
+// Checks, at the last record of the slot, that the sums that the slot stores are those of the
+// records. It does not check after damage, which would only be reported again in other words.
 void StoreScan::CompareWithSlot() {
   if (!intact_ || slot_compared_) {
     return;

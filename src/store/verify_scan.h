@@ -4,7 +4,7 @@
 // with its layout, values and hints, and the sentinel. Everything wrong becomes a Finding, also a
 // read that fails; only errors of the caller's progress function are thrown.
 //
-// Who uses it: verify.cc. Thread rules: an object is used by one thread, for one Run().
+// Used by verify.cc. Thread rules: an object is used by one thread, for one Run().
 #pragma once
 
 #include <array>

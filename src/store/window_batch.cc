@@ -28,8 +28,8 @@ void ForEachPiece(std::span<const std::int64_t> stores, const Visit& visit) {
 
 }  // namespace
 
-// Splits the windows into runs of consecutive rows, store by store. A batch of one store whose
-// windows are whole stretches of rows needs none: they are read as they are.
+// Splits the windows into runs of consecutive rows, store by store. A batch of one store without
+// lanes and padding needs no runs: its windows are read as they are.
 void WindowBatch::MakeRuns() {
   runs_.clear();
   run_begins_.clear();
@@ -61,7 +61,7 @@ void WindowBatch::AddRuns(std::size_t window) {
   }
 }
 
-// REQUIRES: store + 1 < run_begins_.size().
+// The runs of one store. REQUIRES: store + 1 < run_begins_.size().
 std::span<const RowRun> WindowBatch::RunsOf(std::size_t store) const {
   STREAM_STORE_ASSERT(store + 1 < run_begins_.size());
   return std::span(runs_).subspan(run_begins_[store], run_begins_[store + 1] - run_begins_[store]);

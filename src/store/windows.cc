@@ -1,4 +1,4 @@
-// Contiguous windows of values: one look-up each, then block copies.
+// Contiguous windows of values: each takes one look-up, then block copies.
 //
 // ForEachBlock() (prefetch.h) brings the memory of many windows into the cache and guesses the
 // first record of each. A window is then filled run by run, where a run is consecutive records of
@@ -37,13 +37,13 @@ struct WindowFill {
   std::uint64_t done = 0;  // elements written to each wanted column
 };
 
-// Columns that are filled apart, since few calls want them.
+// Whether the call wants columns that are filled separately, since few calls want them.
 bool WantsExtra(const WindowsOut& out) {
   return out.number != nullptr || out.offset != nullptr || out.row != nullptr;
 }
 
-// Copies `count` elements of a template column from phase `skip` on, repeating the column as often
-// as needed. REQUIRES: skip < layout.total.
+// Copies `count` elements of a template column from phase `skip` (template_cache.h) on, repeating
+// the column as often as needed. REQUIRES: skip < layout.total.
 STREAM_STORE_INLINE void CopyColumn(const LayoutTemplate& layout, TemplateColumn& column,
                                     std::uint64_t skip, std::int64_t* out, std::uint64_t count) {
   STREAM_STORE_ASSERT(skip < layout.total);
@@ -208,8 +208,9 @@ STREAM_STORE_INLINE std::uint64_t FillSteps(Run& run, Step* steps, std::uint64_t
   return std::min(done, width);
 }
 
-// The record at which the window continues: the one at `record`, which must start at `start`. Among
-// several empty records that start there, as rows without fields leave them, it is the last.
+// The record at which the window continues: `record`, which must start at `start`. If the record
+// before it was empty (`empty`), more empty records may start there; then it is the last record
+// that does.
 STREAM_STORE_INLINE const Record* CheckNext(const View& view, const Record* record,
                                             std::uint64_t start, bool empty) {
   auto index = static_cast<std::uint64_t>(record - view.records);
@@ -279,15 +280,15 @@ STREAM_STORE_INLINE void FillWindow(WindowFill& fill, std::uint64_t first) {
   }
 }
 
-// The windows of one call, as ForEachBlock() wants them. A window's values lie at its start, so
-// they are touched together with its records; only which records it has must be guessed.
+// The windows of one call, with the functions that ForEachBlock() calls. The place of a window's
+// values is known, so they are touched together with its records; only its records must be guessed.
 struct Batch {
   const View& view;
   std::span<const Position> starts;
   std::uint64_t width;
   const WindowsOut& out;
   PositionHints guesser{view};
-  std::uint64_t records = guesser.Records(width);  // of a window, about
+  std::uint64_t records = guesser.Records(width);  // records of a window, roughly
 
   std::uint64_t start(std::uint64_t i) const { return static_cast<std::uint64_t>(starts[i]); }
 
@@ -330,7 +331,7 @@ struct Batch {
     }
   }
 
-  // About the last record of a window whose first is `first`; inside the store.
+  // A guess of the last record of a window whose first record is `first`; it is inside the store.
   std::uint64_t LastRecord(std::uint64_t first) const {
     return std::min(first + records, view.record_count - 1);
   }
