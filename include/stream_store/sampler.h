@@ -135,12 +135,11 @@ class STREAM_STORE_API WindowBatch {
   std::span<const std::uint32_t> count() const noexcept { return count_; }
 
   /// Copies windows of values, as Reader::ReadWindows() does. Each wanted column has
-  /// size() * length() elements. Call it for samplers with SampleUnit::kValue only, which is not
-  /// checked.
+  /// size() * length() elements. Throws also Error(kInvalidArgument) if the windows are of rows.
   void ReadWindows(const WindowsOut& out) const;
 
   /// Decodes windows of rows, as Reader::ReadRows() does. Each column has size() * length() places.
-  /// Call it for samplers with SampleUnit::kRow only, which is not checked.
+  /// Throws also Error(kInvalidArgument) if the windows are of values.
   ///
   /// steps    the step of each place, 0 for an empty place; not written if null.
   /// valid    one byte for each place, if not null: 1 for a row, 0 for an empty place, whose fields
@@ -156,6 +155,7 @@ class STREAM_STORE_API WindowBatch {
 
  private:
   friend class WindowSampler;
+  void RequireUnit(bool rows) const;
   void MakeRuns();
   void AddRuns(std::size_t window);
   std::span<const RowRun> RunsOf(std::size_t store) const;

@@ -47,9 +47,8 @@ namespace stream_store {
 ///
 /// Made for imports of any size: staged rows lie in the store's files, beyond the part that readers
 /// see, and not in memory. Without Commit(), and after a crash, the store is as it was before.
-/// While rows are staged by Stage(), other appends and Clear() throw Error(kState). While they are
-/// staged by StageReplacement(), appends go to the old content, which Commit() replaces. Use it
-/// from one thread at a time; it must not outlive its store.
+/// While rows are staged, other appends and Clear() throw Error(kState). Use it from one thread at a
+/// time; it must not outlive its store.
 class STREAM_STORE_API StagedRows {
  public:
   StagedRows(StagedRows&&) noexcept;

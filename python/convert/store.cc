@@ -191,6 +191,12 @@ void StoreObject::DefineFields(std::vector<Field> fields) {
 
 std::uint64_t StoreObject::Sync() {
   StreamStore& writer = Writer("sync");
+  if (temporary()) {
+    // clear() and an import in another thread may replace the writer of a temporary store. There is
+    // nothing to sync, so the lock is held for a moment only.
+    const AppendLock lock(*this);
+    return writer.Sync();
+  }
   const MaybeWithoutGil released(true);
   return writer.Sync();
 }

@@ -193,6 +193,7 @@ inline bool Appender::AppendHeld(Step step, std::span<const FieldWrite> writes, 
   *row = static_cast<Row>(decided.row);
   if (continues && shape.fields == 0) [[unlikely]] {
     status_.RequireWritable("append");
+    RequireNotStaging("append");
     return true;  // an empty append to the last step stores nothing
   }
   // Step 3: all space of the call, before the first store.

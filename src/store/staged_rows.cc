@@ -16,13 +16,22 @@ using internal::RemoveTree;
 
 struct StagedRows::Impl {
   StreamStore::Impl* store = nullptr;
-  StreamStore::Impl fresh;        // the new store, if `anew`
+  StreamStore::Impl fresh;        // the new store, if `replaces`
   std::filesystem::path sibling;  // directory in which a persistent new one is built
-  bool anew = false;
+  bool replaces = false;
   bool staging = false;
+  bool old_is_held = false;  // the replaced writer stages nothing, but refuses appends as if it did
   std::uint64_t rows = 0;
 
-  internal::Writer& writer() const { return anew ? *fresh.writer : *store->writer; }
+  internal::Writer& writer() const { return replaces ? *fresh.writer : *store->writer; }
+
+  // Appends to the content that is about to be replaced would be lost.
+  void HoldOld() {
+    if (store->writer != nullptr) {
+      store->writer->BeginStaging();
+      old_is_held = true;
+    }
+  }
 
   void Begin() {
     writer().BeginStaging();
@@ -39,7 +48,10 @@ struct StagedRows::Impl {
     if (staging) {
       writer().DropStaged();
     }
-    if (anew && !sibling.empty()) {
+    if (old_is_held) {
+      store->writer->DropStaged();
+    }
+    if (replaces && !sibling.empty()) {
       fresh.writer.reset();
       RemoveTree(sibling);
     }
@@ -75,12 +87,12 @@ Row StagedRows::Commit() {
   Impl& impl = *impl_;
   impl.RequireStaging();
   const auto first = static_cast<Row>(impl.writer().staged_cursor().rows - impl.rows);
-  if (impl.anew && impl.store->closed_undeclared) {
+  if (impl.replaces && impl.store->Closed()) {
     throw Error(ErrorCode::kClosed, impl.store->Name() + ": import on a store that is closed");
   }
   impl.writer().PublishStaged();
   impl.staging = false;
-  if (!impl.anew) {
+  if (!impl.replaces) {
     return first;
   }
   if (!impl.sibling.empty()) {
@@ -91,6 +103,7 @@ Row StagedRows::Commit() {
   impl.store->source = std::move(impl.fresh.source);
   impl.store->recovery = impl.fresh.recovery;
   std::swap(impl.store->writer, impl.fresh.writer);
+  impl.old_is_held = false;
   return first;
 }
 
@@ -113,11 +126,11 @@ StagedRows StreamStore::StageReplacement(std::vector<Field> fields) {
                       ": import: only a temporary store can be replaced by the imported rows; "
                       "a store with a path is never deleted");
     }
-    impl_->writer->RequireNotStaging("import");
   }
   auto impl = std::make_unique<StagedRows::Impl>();
   impl->store = impl_.get();
-  impl->anew = true;
+  impl->HoldOld();
+  impl->replaces = true;
   impl->fresh.path = impl_->path;
   impl->fresh.options = impl_->options;
   if (impl_->path.empty()) {

@@ -247,9 +247,7 @@ Reader StreamStore::reader() const {
   return Reader(impl_->source);
 }
 
-bool StreamStore::closed() const noexcept {
-  return impl_->closed_undeclared || (impl_->writer != nullptr && impl_->writer->closed());
-}
+bool StreamStore::closed() const noexcept { return impl_->Closed(); }
 
 std::uint64_t StreamStore::durable_rows() const noexcept {
   return impl_->writer == nullptr ? 0 : impl_->writer->durable_rows();

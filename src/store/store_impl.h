@@ -41,6 +41,10 @@ struct StreamStore::Impl {
     return *writer;
   }
 
+  bool Closed() const noexcept {
+    return closed_undeclared || (writer != nullptr && writer->closed());
+  }
+
   std::string Name() const { return path.empty() ? "temporary store" : internal::PathText(path); }
 
   void Start(internal::OpenedStore opened) {

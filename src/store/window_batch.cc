@@ -67,7 +67,21 @@ std::span<const RowRun> WindowBatch::RunsOf(std::size_t store) const {
   return std::span(runs_).subspan(run_begins_[store], run_begins_[store + 1] - run_begins_[store]);
 }
 
+// A batch of rows has row numbers where a batch of values has positions, so reading it the other way
+// would return wrong data without an error.
+void WindowBatch::RequireUnit(bool rows) const {
+  if (rows_ != rows && !starts_.empty()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                rows
+                    ? "reading a batch: expected windows of rows but found windows of values; call "
+                      "ReadWindows()"
+                    : "reading a batch: expected windows of values but found windows of rows; call "
+                      "ReadRows()");
+  }
+}
+
 void WindowBatch::ReadWindows(const WindowsOut& out) const {
+  RequireUnit(/*rows=*/false);
   ForEachPiece(stores_, [&](std::size_t store, std::size_t begin, std::size_t count) {
     readers_[store].ReadWindows(std::span(starts_).subspan(begin, count), length_,
                                 out.From(begin * length_));
@@ -76,6 +90,7 @@ void WindowBatch::ReadWindows(const WindowsOut& out) const {
 
 std::shared_ptr<const void> WindowBatch::ReadRows(std::span<const RowsColumn> columns, Step* steps,
                                                   std::uint8_t* valid) const {
+  RequireUnit(/*rows=*/true);
   if (starts_.empty()) {
     return nullptr;
   }
@@ -113,6 +128,7 @@ std::shared_ptr<const void> WindowBatch::ReadRows(std::span<const RowsColumn> co
 }
 
 std::uint64_t WindowBatch::LongestInRows(TypeId type) const {
+  RequireUnit(/*rows=*/true);
   if (starts_.empty()) {
     return 0;
   }

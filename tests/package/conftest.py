@@ -1,4 +1,4 @@
-"""What the package tests share: one installed library of each kind.
+"""Fixtures of the package tests: one installed library of each kind.
 
 Like the Python tests, a run in which any test was skipped fails with STREAMSTORE_NO_SKIP=1.
 """

@@ -1,4 +1,4 @@
-"""C++ and Python on one store: each reads, value by value, what the other recorded."""
+"""C++ and Python on one store: each reads, value by value, the rows that the other recorded."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def configure(source: Path, build: Path, *options: str) -> str:
     return run("cmake", "-G", "Ninja", "-S", source, "-B", build, *options)
 
 
-# --- what is installed ---
+# --- the installed files ---
 
 
 def test_every_public_header_is_installed(static_prefix: Path) -> None:

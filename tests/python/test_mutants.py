@@ -1,4 +1,4 @@
-"""scripts/mutant_switch.py puts variants of a source behind a switch, or reports a misfit."""
+"""scripts/mutant_switch.py adds variants of a source that a switch selects, or reports a misfit."""
 
 from __future__ import annotations
 

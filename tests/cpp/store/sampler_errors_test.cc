@@ -8,6 +8,7 @@
 #include "stream_store/sampler.h"
 
 #include "store/sampler_model.h"
+#include "support/scratch.h"
 
 namespace stream_store::internal {
 namespace {
@@ -42,6 +43,18 @@ TEST(WindowSamplerTest, RefusesInvalidOptions) {
   EXPECT_EQ(MessageOf({one[0], other.reader()}, {}),
             "sampler: expected stores of equal fields but the fields of store 1 differ from the "
             "fields of store 0: type id 0: expected 'episode' (int32) but found 'x' (int64)");
+}
+
+TEST(WindowSamplerTest, RefusesToReadWindowsOfTheOtherUnit) {
+  Plain plain;
+  WindowBatch rows;
+  WindowSampler({plain.store.reader()}, {.unit = SampleUnit::kRow}).Sample(rows);
+  WindowBatch values;
+  WindowSampler({plain.store.reader()}, {}).Sample(values);
+  const auto code = [](const auto& read) { return ErrorOf(read).code(); };
+  EXPECT_EQ(code([&] { rows.ReadWindows({}); }), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code([&] { values.ReadRows({}); }), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code([&] { values.LongestInRows(kItemsType); }), ErrorCode::kInvalidArgument);
 }
 
 TEST(WindowSamplerTest, SaysHowManyRowsThereAreWhenNoWindowFits) {

@@ -202,6 +202,32 @@ TEST(StagedRows, ReplaceATemporaryStoreAsAWhole) {
   ExpectRows(store.reader(), 11);
 }
 
+TEST(StagedRows, RefuseAppendsToTheContentThatTheyReplace) {
+  StreamStore store = StreamStore::Temporary(OptionsOf());
+  store.Append(0, {{0, 0}, {1, std::string_view("old")}});
+  {
+    StagedRows staged = store.StageReplacement(kFields);
+    StageRows(staged, 0, 10);
+    EXPECT_EQ(ErrorOf([&] { store.Append(1, {{0, 1}}); }).code(), ErrorCode::kState);
+    EXPECT_EQ(ErrorOf([&] { store.Append(0, std::initializer_list<FieldWrite>{}); }).code(),
+              ErrorCode::kState);
+    EXPECT_EQ(ErrorOf([&] { store.Clear(); }).code(), ErrorCode::kState);
+    EXPECT_EQ(ErrorOf([&] { store.Stage(); }).code(), ErrorCode::kState);
+    EXPECT_EQ(ErrorOf([&] { store.StageReplacement(kFields); }).code(), ErrorCode::kState);
+  }
+  store.Append(1, {{0, 1}, {1, std::string_view("new")}});
+  EXPECT_EQ(store.reader().num_rows(), 2U);
+}
+
+TEST(StagedRows, DoNotReopenAStoreThatWasClosed) {
+  StreamStore store = StreamStore::Temporary(OptionsOf());
+  StagedRows staged = store.StageReplacement(kFields);
+  StageRows(staged, 0, 10);
+  store.Close();
+  EXPECT_EQ(ErrorOf([&] { staged.Commit(); }).code(), ErrorCode::kClosed);
+  EXPECT_TRUE(store.closed());
+}
+
 std::size_t Entries(const std::filesystem::path& path) {
   const std::filesystem::directory_iterator entries(path);
   return static_cast<std::size_t>(std::distance(begin(entries), end(entries)));
