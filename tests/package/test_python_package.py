@@ -25,7 +25,7 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from the unpacked sdist, so that what it lacks is missed."""
+    """Built from the unpacked sdist, so that a file that the sdist lacks is noticed."""
     folder = tmp_path_factory.mktemp("wheel")
     with tarfile.open(sdist) as archive:
         archive.extractall(folder, filter="data")
@@ -38,7 +38,7 @@ def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def empty(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of an environment that has the wheel and what it asks for, nothing else."""
+    """The interpreter of an environment with the wheel and its requirements only."""
     folder = tmp_path_factory.mktemp("empty")
     run(sys.executable, "-m", "venv", folder)
     python = folder / "bin" / "python"
@@ -110,7 +110,7 @@ def test_missing_extension_says_how_to_get_it(tmp_path: Path) -> None:
 
 
 def test_stub_is_the_extensions(tmp_path: Path) -> None:
-    """Every name, argument and default of _core.pyi is what the module has, and none is missing."""
+    """The names, arguments and defaults of _core.pyi are exactly those of the module."""
     stubtest = [sys.executable, "-m", "mypy.stubtest", "stream_store._core"]
     allowed = Path(__file__).parent / "stubtest_allowlist.txt"
     options = ["--allowlist", allowed, "--mypy-config-file", ROOT / "pyproject.toml"]
