@@ -108,9 +108,8 @@ void Prefetch::Stop() noexcept {
     return;
   }
   if (forked()) {
-    // NOLINTNEXTLINE(bugprone-unused-return-value): leaked: a forked child has no such thread to
-    // join
-    (void)thread_.release();
+    // The object is leaked, because a forked child has no such thread to join.
+    (void)thread_.release();  // NOLINT(bugprone-unused-return-value)
     return;
   }
   {

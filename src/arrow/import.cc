@@ -281,7 +281,7 @@ ArrowImporter::ArrowImporter(StagedRows& rows, const ArrowSchema& schema,
 ArrowImporter::~ArrowImporter() = default;
 
 void ArrowImporter::Append(ArrowArray* batch) {
-  OwnedArrow<ArrowArray> taken(batch);
+  const OwnedArrow<ArrowArray> taken(batch);
   impl_->Append(*taken);
 }
 

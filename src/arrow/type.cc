@@ -250,6 +250,7 @@ std::string ChildrenText(const ArrowSchema& schema, bool named) {
 // The types of the default formats, in the order of DType.
 std::vector<Type> ParseDefaults() {
   std::vector<Type> types;
+  types.reserve(kDTypeCount);
   for (int i = 0; i < kDTypeCount; ++i) {
     types.push_back(ParseFormat(std::string(InfoOf(static_cast<DType>(i)).arrow_format).c_str()));
   }
