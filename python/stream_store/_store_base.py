@@ -79,7 +79,7 @@ class StoreBase(_core.Store):
         if i < 0 or i >= 2**63:
             rows = self.num_rows
             if not -rows <= i < rows:
-                raise IndexError(f"row {i} is outside [-{rows}, {rows})")
+                raise IndexError(f"row {i} is outside [{-rows}, {rows})")
             i += rows
         return declared_fields(self).collect(self._decode_row(i))
 

@@ -18,6 +18,9 @@ from .store import StreamStore
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+#: The largest number of batches that prefetch() reads ahead. Drawing them cannot be interrupted.
+_MOST_AHEAD = 65_536
+
 #: Version of state_dict(). load_state_dict() refuses other versions.
 STATE_VERSION = 1
 
@@ -172,13 +175,14 @@ class WindowSampler:
         drawn again after the iterator is closed.
 
         Args:
-            ahead: the number of batches to read ahead, at least 1.
+            ahead: the number of batches to read ahead, from 1 to 65,536. All of them are chosen, and
+                their memory is allocated, before the first is returned.
 
         Returns:
             An iterator. To end it early, use it in a `with` block or call its `close`.
 
         Raises:
-            ValueError: `ahead` is below 1.
+            ValueError: `ahead` is below 1 or above 65,536.
 
         Examples:
             >>> store = StreamStore(fields={"action": "int64"})
@@ -187,7 +191,7 @@ class WindowSampler:
             ...     next(batches)["values"].shape
             (8, 4)
         """
-        return PrefetchedBatches(self._core, _arguments.integer("ahead", ahead, 1))
+        return PrefetchedBatches(self._core, _arguments.integer("ahead", ahead, 1, _MOST_AHEAD + 1))
 
     def __len__(self) -> int:
         """Number of batches of this rank in the current epoch, or in one that begins now.

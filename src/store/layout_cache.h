@@ -25,7 +25,8 @@ namespace stream_store::internal {
 /// REQUIRES: bits <= 32.
 constexpr std::size_t LayoutSlot(std::uint32_t layout, std::uint32_t bits) noexcept {
   STREAM_STORE_ASSERT(bits <= 32);
-  return static_cast<std::size_t>(std::uint64_t{layout * 0x9e3779b1U} >> (32 - bits));
+  const std::uint32_t spread = layout * 0x9e3779b1U;
+  return static_cast<std::size_t>(std::uint64_t{spread} >> (32 - bits));
 }
 
 /// 2^kBits entries, each of one layout: of its word offset in one set of mappings

@@ -13,8 +13,22 @@
 
 namespace stream_store::internal {
 
-/// Sets out[i] to the last index in [0, count) with sorted[index] <= keys[i]. Each step is a
-/// conditional move, not a branch, so that the processor never guesses wrong.
+/// Returns the last index in [0, count) with sorted[index] <= key. Each step is a conditional move,
+/// not a branch, so that the processor never guesses wrong.
+/// REQUIRES: count > 0, sorted[0] <= key.
+inline std::uint64_t SearchOne(const std::uint64_t* sorted, std::size_t count, std::uint64_t key) {
+  STREAM_STORE_ASSERT(count > 0 && sorted[0] <= key);
+  const std::uint64_t* base = sorted;
+  for (std::size_t left = count; left > 1;) {
+    const std::size_t half = left / 2;
+    base += base[half] <= key ? half : 0;
+    left -= half;
+  }
+  return static_cast<std::uint64_t>(base - sorted);
+}
+
+/// Sets out[i] to SearchOne() of keys[i]. Sixteen searches go side by side, so that their cache
+/// misses overlap.
 /// REQUIRES: count > 0, sorted[0] <= keys[i], out.size() == keys.size().
 inline void SearchMany(const std::uint64_t* sorted, std::size_t count,
                        std::span<const std::uint64_t> keys, std::span<std::uint64_t> out) {
@@ -40,21 +54,8 @@ inline void SearchMany(const std::uint64_t* sorted, std::size_t count,
     }
   }
   for (; i < keys.size(); ++i) {
-    const std::uint64_t* base = sorted;
-    for (std::size_t left = count; left > 1;) {
-      const std::size_t half = left / 2;
-      base += base[half] <= keys[i] ? half : 0;
-      left -= half;
-    }
-    out[i] = static_cast<std::uint64_t>(base - sorted);
+    out[i] = SearchOne(sorted, count, keys[i]);
   }
-}
-
-/// The same for one key.
-inline std::uint64_t SearchOne(const std::uint64_t* sorted, std::size_t count, std::uint64_t key) {
-  std::uint64_t found = 0;
-  SearchMany(sorted, count, std::span(&key, 1), std::span(&found, 1));
-  return found;
 }
 
 }  // namespace stream_store::internal

@@ -136,9 +136,10 @@ StagedRows StreamStore::StageReplacement(std::vector<Field> fields) {
   if (impl_->path.empty()) {
     impl->fresh.Create(std::move(fields));
   } else {
-    internal::OpenedStore built = internal::BuildStore(impl_->path, Schema(std::move(fields)));
+    const internal::OpenedStore built =
+        internal::BuildStore(impl_->path, Schema(std::move(fields)));
     impl->sibling = built.files->path();
-    impl->fresh.Start(std::move(built));
+    impl->fresh.Start(built);
   }
   impl->Begin();
   return StagedRows(std::move(impl));

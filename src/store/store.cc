@@ -79,11 +79,11 @@ StreamStore StreamStore::Open(const std::filesystem::path& path, const Options& 
       throw Error(ErrorCode::kAlreadyExists,
                   StrCat(PathText(path), ": creating a store: expected none but found one"));
     }
-    OpenedStore opened = internal::OpenForWriting(path);
+    const OpenedStore opened = internal::OpenForWriting(path);
     if (!options.fields.empty()) {
       CheckSameFields(PathText(path), opened.files->store_schema()->schema, options.fields);
     }
-    impl->Start(std::move(opened));
+    impl->Start(opened);
   } else if (!options.fields.empty()) {
     impl->Create(options.fields);
   }

@@ -47,7 +47,7 @@ struct StreamStore::Impl {
 
   std::string Name() const { return path.empty() ? "temporary store" : internal::PathText(path); }
 
-  void Start(internal::OpenedStore opened) {
+  void Start(const internal::OpenedStore& opened) {
     const internal::WriterOptions wishes{.capacity_values = options.capacity_values,
                                          .grow_ahead = options.grow_ahead,
                                          .sync_interval = options.sync_interval,
@@ -58,10 +58,9 @@ struct StreamStore::Impl {
   }
 
   void Create(std::vector<Field> fields) {
-    Schema schema(std::move(fields));
-    Start(path.empty()
-              ? internal::CreateTemporaryStore(options.temporary_directory, std::move(schema))
-              : internal::CreateStore(path, schema));
+    const Schema schema(std::move(fields));
+    Start(path.empty() ? internal::CreateTemporaryStore(options.temporary_directory, schema)
+                       : internal::CreateStore(path, schema));
   }
 };
 

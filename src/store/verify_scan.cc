@@ -329,7 +329,7 @@ void StoreScan::CheckOne(RecordVerifier& verifier, std::uint64_t i, std::uint64_
       good_ = cursor_;
     }
   } else if (i >= synced || valid) {
-    AddUnsyncedEnd(i, std::move(checked));
+    AddUnsyncedEnd(i, checked);
   } else {
     Add(std::move(*checked.finding));
     intact_ = cursor_is_next_ = false;
@@ -338,7 +338,7 @@ void StoreScan::CheckOne(RecordVerifier& verifier, std::uint64_t i, std::uint64_
 
 // Ends the walk at record i, which was never synced: recovery stops at the first such record that
 // is invalid or of another session, so its end is not damage.
-void StoreScan::AddUnsyncedEnd(std::uint64_t i, CheckedRecord checked) {
+void StoreScan::AddUnsyncedEnd(std::uint64_t i, const CheckedRecord& checked) {
   Finding finding = checked.finding.value_or(Finding{.file = kRecordsName,
                                                      .offset = i * sizeof(Record),
                                                      .subject = StrCat("record ", i),

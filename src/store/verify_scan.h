@@ -58,7 +58,7 @@ class StoreScan {
   void CheckRecords(RecordVerifier& verifier, bool to_first_damage);
   void WriteTotals();
   CheckedRecord CheckRecord(RecordVerifier& verifier, std::uint64_t i, const Cursor* cursor);
-  void AddUnsyncedEnd(std::uint64_t i, CheckedRecord checked);
+  void AddUnsyncedEnd(std::uint64_t i, const CheckedRecord& checked);
   bool OpeningEndsBefore(std::uint64_t row_session, std::uint64_t i) const;
   std::uint64_t EndOfRun(std::uint64_t i) const;
   std::uint64_t CheckRun(RecordVerifier& verifier, std::uint64_t i, std::uint64_t stop);

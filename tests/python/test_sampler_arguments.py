@@ -76,6 +76,8 @@ def test_calls_that_do_not_fit_are_refused() -> None:
     store, _ = filled()
     with pytest.raises(ValueError, match="with replacement"):
         WindowSampler(store, 3, replacement=False).sample()
+    with pytest.raises(ValueError, match=r"ahead must be an int, in \[1, 65537\)"):
+        WindowSampler(store, 3).prefetch(2**40)  # would draw until memory is exhausted
     with pytest.raises(ValueError, match="ahead"):
         WindowSampler(store, 3).prefetch(0)
     with pytest.raises(ValueError, match="timeout"):
