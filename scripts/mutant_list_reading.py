@@ -102,7 +102,7 @@ MUTANTS = [
         ),
     ),
     bug(
-        "a run is told by its ends",
+        "a run is recognised by its ends only",
         change(
             _GATHER,
             "return end - at;",

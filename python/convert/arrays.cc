@@ -32,12 +32,14 @@ std::string DescrText(PyArray_Descr* descr) {
 
 [[noreturn]] void RefuseInput(PyObject* object, const char* what) {
   const std::string name(what);
+  const bool takes_slices = name == "positions";  // store[...] is the only call that does
   if (object == Py_None || object == Py_Ellipsis) {
-    Throw(PyExc_TypeError,
-          name + " must be ints, not " + ShortRepr(object) + "; store[:] reads everything");
+    Throw(PyExc_TypeError, name + " must be ints, not " + ShortRepr(object) +
+                               (takes_slices ? "; store[:] reads everything" : ""));
   }
-  Throw(PyExc_TypeError, name + " must be an int, a slice or an array of ints, not " +
-                             ShortRepr(object) + " (" + TypeName(object) + ")");
+  Throw(PyExc_TypeError, name + " must be an int" + (takes_slices ? ", a slice" : "") +
+                             " or an array of ints, not " + ShortRepr(object) + " (" +
+                             TypeName(object) + ")");
 }
 
 // Refuses an input that NumPy could convert only to an object array: its ints exceed 64 bits, or it
@@ -152,7 +154,7 @@ Int64s::Int64s(PyObject* object, const char* what, PyObject* error) {
     int overflow = 0;
     const long long value = PyLong_AsLongLongAndOverflow(object, &overflow);
     if (overflow != 0) {
-      Throw(error, std::string(what) + " must fit in int64 but is " + ShortRepr(object));
+      Throw(error, std::string(what) + " must fit in int64, not " + ShortRepr(object));
     }
     TakeScalar(value);
     return;

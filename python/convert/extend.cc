@@ -71,9 +71,8 @@ std::size_t RowsOf(const FieldTable& fields, const Columns& columns,
     }
   }
   if (steps && steps->size() != rows) {
-    Throw(PyExc_ValueError, "extend: steps and columns must have equal lengths but there are " +
-                                std::to_string(steps->size()) + " steps and " +
-                                std::to_string(rows) + " rows");
+    Throw(PyExc_ValueError, "extend: steps and columns must have equal lengths but found " +
+                                std::to_string(steps->size()) + " and " + std::to_string(rows));
   }
   return rows;
 }

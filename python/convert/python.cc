@@ -60,7 +60,7 @@ std::int64_t AsInt64(PyObject* object, const char* what) {
   int overflow = 0;
   const long long result = PyLong_AsLongLongAndOverflow(number.ptr(), &overflow);
   if (overflow != 0) {
-    Throw(PyExc_ValueError, std::string(what) + " must fit in int64 but is " + ShortRepr(object));
+    Throw(PyExc_ValueError, std::string(what) + " must fit in int64, not " + ShortRepr(object));
   }
   if (result == -1 && PyErr_Occurred() != nullptr) {
     nb::raise_python_error();

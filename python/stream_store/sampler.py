@@ -175,8 +175,8 @@ class WindowSampler:
         drawn again after the iterator is closed.
 
         Args:
-            ahead: the number of batches to read ahead, from 1 to 65,536. All of them are chosen, and
-                their memory is allocated, before the first is returned.
+            ahead: the number of batches to read ahead, from 1 to 65,536. All of them are chosen,
+                and their memory is allocated, before the first is returned.
 
         Returns:
             An iterator. To end it early, use it in a `with` block or call its `close`.
