@@ -394,3 +394,25 @@ def test_a_thread_that_appends_is_not_disturbed_by_syncs(path: Path) -> None:
         assert store.sync() == 5000
     with pytest.raises((io.UnsupportedOperation, ValueError, LockedError)):
         store.sync()
+
+
+def test_a_sync_waits_while_another_thread_replaces_a_temporary_store() -> None:
+    """clear() destroys the C++ writer, which a sync in another thread must not use any more."""
+    store = StreamStore(fields={"x": "int64"})
+    stop = threading.Event()
+    results = []
+
+    def sync() -> None:
+        while not stop.is_set():
+            results.append(store.sync())
+
+    thread = threading.Thread(target=sync)
+    thread.start()
+    for step in range(300):
+        store.append_step({"x": step})
+        store.clear()
+    stop.set()
+    thread.join()
+    assert set(results) <= {0, 1}
+    store.append_step({"x": 7})
+    assert store.row(0)["x"] == 7
