@@ -14,13 +14,14 @@ Prints one line ``path:line: text`` per finding and exits with 1 if there is any
 
 from __future__ import annotations
 
-import argparse
 import bisect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+
+from check_layers import Finding, run
 
 FOLDERS = ("include", "src", "python/convert")
 PRECONDITION = re.compile(r"(?<!`)\bREQUIRES:")
@@ -39,18 +40,6 @@ CLASS = re.compile(
 )
 BRACKETS = {"(": re.compile(r"[()]"), "{": re.compile(r"[{}]")}
 LINES_AFTER = 5  # lines after a comment in a function within which its assertion stands
-
-
-@dataclass(frozen=True, order=True)
-class Finding:
-    """One precondition without an assertion."""
-
-    path: str
-    line: int
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.text}"
 
 
 @dataclass(frozen=True)
@@ -293,19 +282,5 @@ def check_tree(root: Path) -> list[Finding]:
     return sorted(findings)
 
 
-def main() -> int:
-    """Print the findings; 1 if there are any, else 0."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    default = Path(__file__).resolve().parent.parent
-    parser.add_argument("root", nargs="?", type=Path, default=default, help="the repository")
-    root = parser.parse_args().root
-    if not (root / "src").is_dir():
-        raise SystemExit(f"{root}: expected the repository, but there is no folder src")
-    findings = check_tree(root)
-    for finding in findings:
-        print(finding)
-    return 1 if findings else 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run(__doc__ or "", check_tree))

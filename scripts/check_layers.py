@@ -10,7 +10,7 @@ Prints one line ``path:line: text`` per finding and exits with 1 if there is any
   of the public classes does not recompile them;
 - a public header includes only public headers and the standard library;
 - ``python/bindings`` includes ``python/convert`` and public headers, ``python/convert`` only public
-  headers; both may also include the assertions, ``base/assert.h``;
+  headers;
 - only ``src/base`` includes system headers;
 - no file includes itself, directly or indirectly;
 - no two headers in ``src/`` have the same name;
@@ -26,7 +26,7 @@ import argparse
 import ast
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,8 +49,6 @@ LOW_LEVEL_HEADERS = {
     for name in ("dtype", "error", "export", "field_write", "schema", "types", "version")
 }
 LOW_LEVEL_LAYERS = {"base", "format"}
-# Single headers of other layers that a layer may include.
-EXTRA_HEADERS = {layer: {"base/assert.h"} for layer in ("bindings", "convert")}
 # The folder in which a quoted include such as "base/file.h" is found, by its first part.
 LAYER_FOLDERS = {
     **{layer: f"src/{layer}" for layer in ("base", "format", "storage", "store", "arrow")},
@@ -118,7 +116,7 @@ def check_direction(root: Path, layer: str) -> Iterator[Finding]:
             seen, _, rest = target.partition("/")
             message = None
             if seen in LAYERS and rest:
-                if seen not in allowed and target not in EXTRA_HEADERS.get(layer, set()):
+                if seen not in allowed:
                     names = ", ".join(sorted(allowed))
                     message = f"{layer} includes {target}; it may include {names} only"
                 elif not (root / LAYER_FOLDERS[seen] / rest).is_file():
@@ -257,19 +255,19 @@ def check_tree(root: Path) -> list[Finding]:
     return sorted(findings)
 
 
-def main() -> int:
-    """Print the findings; 1 if there are any, else 0."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+def run(description: str, check: Callable[[Path], list[Finding]]) -> int:
+    """Print the findings of a check of the tree; 1 if there are any, else 0."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
     default = Path(__file__).resolve().parent.parent
     parser.add_argument("root", nargs="?", type=Path, default=default, help="the repository")
     root = parser.parse_args().root
     if not (root / "src").is_dir():
         raise SystemExit(f"{root}: expected the repository, but there is no folder src")
-    findings = check_tree(root)
+    findings = check(root)
     for finding in findings:
         print(finding)
     return 1 if findings else 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run(__doc__ or "", check_tree))
