@@ -59,7 +59,6 @@ Refusal Appender::DecideRegular(std::span<const Step> steps, std::span<const Col
   }
   const std::uint64_t rows = steps.size();
   if (at.rows > kMaxRows - std::min(rows, kMaxRows) || rows > kMaxRows) {
-    at.rows = kMaxRows;  // the number of the first row that has no place
     return RefusePlace(steps.back(), /*continues=*/false, at);
   }
   at.records += rows;
