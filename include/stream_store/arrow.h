@@ -92,15 +92,35 @@ class Reader;      // reader.h
 class Schema;      // schema.h
 class StagedRows;  // store.h
 
+/// An ArrowSchema as a value, without dictionaries.
+struct ArrowType {
+  /// The format string, such as "+l" or "tsu:UTC".
+  std::string format = {};
+
+  std::string name = {};
+
+  /// The metadata as the specification encodes it; empty if there is none. It names extension
+  /// types: "ARROW:extension:name" and "ARROW:extension:metadata".
+  std::string metadata = {};
+
+  std::int64_t flags = ARROW_FLAG_NULLABLE;
+
+  std::vector<ArrowType> children = {};
+
+  friend bool operator==(const ArrowType&, const ArrowType&) = default;
+};
+
 /// The parts of a field's Arrow type that its dtype and shape leave open: time zones, precision and
-/// scale of decimals, large and view variants, fixed-size lists.
+/// scale of decimals, large and view variants, fixed-size lists, metadata, and whether it is
+/// nullable.
 struct ArrowField {
-  /// Format strings from the outside in, with the item's last, such as {"+l", "f"}, {"tsu:UTC"} or
-  /// {"+w:3", "i"}; one list level for each entry of Field::shape.
+  /// The type: one list level for each entry of Field::shape, then the item; of a nested field the
+  /// type of its cells. Of the hidden field of a struct only metadata and flags are used.
   ///
-  /// Left empty, the field has its default type: 32-bit offsets, no time zone, decimals of full
-  /// precision and scale 0, and fixed-size lists for shapes of one dimension only.
-  std::vector<std::string> levels = {};
+  /// With an empty format the field has its default type: 32-bit offsets, no time zone, decimals of
+  /// full precision and scale 0, and fixed-size lists for shapes of one dimension only. The name is
+  /// not used.
+  ArrowType type = {};
 
   /// The number of names of a ClassLabel, or -1 for any other field. An import refuses numbers
   /// outside [-1, classes).

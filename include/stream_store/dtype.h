@@ -46,11 +46,12 @@ enum class DType : std::uint8_t {
   kDecimal256 = 28,   ///< four words, the lowest first
   kString = 29,       ///< UTF-8, one value per byte
   kBinary = 30,       ///< one value per byte
-  kFixedBinary = 31   ///< shape {n}: n bytes, one value per byte
+  kFixedBinary = 31,  ///< shape {n}: n bytes, one value per byte
+  kNested = 32        ///< cells of any Arrow type, see Field::nested
 };
 
 /// The number of item types. Their numbers are [0, kDTypeCount).
-inline constexpr int kDTypeCount = 32;
+inline constexpr int kDTypeCount = 33;
 
 /// Families of item types. Types of one kind are appended and decoded under the same rules.
 enum class DTypeKind : std::uint8_t {
@@ -64,7 +65,8 @@ enum class DTypeKind : std::uint8_t {
   kTimestamp,
   kDuration,
   kDecimal,
-  kBytes  ///< string, binary and fixed_binary
+  kBytes,  ///< string, binary and fixed_binary
+  kNested
 };
 
 /// Everything that follows from an item type alone.

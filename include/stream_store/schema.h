@@ -40,8 +40,9 @@ struct Field {
   std::vector<std::uint32_t> shape = {};
 
   /// Whether items of 1, 2 or 4 bytes share words, eight bytes to a word, instead of taking one
-  /// word each. For fixed shapes; an 84 × 84 image of bytes then takes 7,056 bytes instead of
-  /// 56,448.
+  /// word each: an 84 × 84 image of bytes then takes 7,056 bytes instead of 56,448. Strings,
+  /// binaries and ragged shapes can be packed too; each of their field-writes begins with a word
+  /// that holds its number of items.
   bool packed = false;
 
   /// The declaration in Python's terms, kept verbatim; empty for fields declared in C++.
@@ -53,6 +54,11 @@ struct Field {
   /// Whether this is the marker of a struct, which is written where all leaves of the struct are
   /// missing although the struct itself is not. Users do not see markers.
   bool hidden = false;
+
+  /// The type of the cells if `dtype` is kNested, as NestedTypeText() writes it, such as
+  /// "list<struct<role: string, content: string>>"; empty otherwise. The shape is then {}, and
+  /// `packed` is false. See nested.h.
+  std::string nested = {};
 
   friend bool operator==(const Field&, const Field&) = default;
 };

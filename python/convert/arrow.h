@@ -12,7 +12,7 @@
 
 namespace stream_store::python {
 
-/// Converts the Arrow types of the fields, a sequence of (levels, classes) by type id; see
+/// Converts the Arrow types of the fields, a sequence of (type, classes) by type id; see
 /// ArrowField.
 std::vector<ArrowField> ArrowFieldsOf(nb::handle fields);
 

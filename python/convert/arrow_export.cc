@@ -56,6 +56,25 @@ const Reader& ReaderOf(StoreObject& store) {
   return *reader;
 }
 
+// A type from (format, name, metadata, flags, children).
+ArrowType ArrowTypeOf(PyObject* given) {
+  const nb::object tuple = Own(PySequence_Tuple(given));
+  const nb::object metadata = Borrow(PyTuple_GetItem(tuple.ptr(), 2));
+  ArrowType type;
+  type.format = AsText(PyTuple_GetItem(tuple.ptr(), 0), "a format");
+  type.name = AsText(PyTuple_GetItem(tuple.ptr(), 1), "a name");
+  if (PyBytes_Check(metadata.ptr())) {
+    type.metadata.assign(PyBytes_AS_STRING(metadata.ptr()),
+                         static_cast<std::size_t>(PyBytes_GET_SIZE(metadata.ptr())));
+  }
+  type.flags = AsInt64(PyTuple_GetItem(tuple.ptr(), 3), "flags");
+  const nb::object children = Own(PySequence_Tuple(PyTuple_GetItem(tuple.ptr(), 4)));
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(children.ptr()); ++i) {
+    type.children.push_back(ArrowTypeOf(PyTuple_GET_ITEM(children.ptr(), i)));
+  }
+  return type;
+}
+
 }  // namespace
 
 std::vector<ArrowField> ArrowFieldsOf(nb::handle fields) {
@@ -63,11 +82,8 @@ std::vector<ArrowField> ArrowFieldsOf(nb::handle fields) {
   std::vector<ArrowField> result;
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list.ptr()); ++i) {
     const nb::object pair = Own(PySequence_Tuple(PyList_GET_ITEM(list.ptr(), i)));
-    const nb::object levels = Own(PySequence_Tuple(PyTuple_GetItem(pair.ptr(), 0)));
     ArrowField field;
-    for (Py_ssize_t level = 0; level < PyTuple_GET_SIZE(levels.ptr()); ++level) {
-      field.levels.emplace_back(AsText(PyTuple_GET_ITEM(levels.ptr(), level), "a format"));
-    }
+    field.type = ArrowTypeOf(PyTuple_GetItem(pair.ptr(), 0));
     field.classes = AsInt64(PyTuple_GetItem(pair.ptr(), 1), "classes");
     result.push_back(std::move(field));
   }

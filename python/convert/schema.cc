@@ -40,6 +40,7 @@ Field FieldFromSpec(PyObject* spec) {
   field.packed = Truth(Attribute(spec, "packed"));
   field.hidden = Truth(Attribute(spec, "hidden"));
   field.feature_json = Text(Attribute(spec, "feature_json"), "a field's feature");
+  field.nested = Text(Attribute(spec, "nested"), "a field's nested type");
   const nb::object shape = Own(PySequence_Tuple(Attribute(spec, "shape").ptr()));
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(shape.ptr()); ++i) {
     const std::int64_t dimension = AsInt64(PyTuple_GET_ITEM(shape.ptr(), i), "a dimension");
@@ -76,15 +77,16 @@ nb::object SpecArgument(const Field& field) {
     PyTuple_SET_ITEM(parts.ptr(), static_cast<Py_ssize_t>(i), PyText(path[i]).release().ptr());
   }
   const std::string_view dtype = DTypeName(field.dtype);
-  return Own(Py_BuildValue("(OOs#OOOO)", PyText(field.name).ptr(), parts.ptr(), dtype.data(),
+  return Own(Py_BuildValue("(OOs#OOOOO)", PyText(field.name).ptr(), parts.ptr(), dtype.data(),
                            static_cast<Py_ssize_t>(dtype.size()), shape.ptr(),
                            field.packed ? Py_True : Py_False, PyText(field.feature_json).ptr(),
-                           field.hidden ? Py_True : Py_False));
+                           field.hidden ? Py_True : Py_False, PyText(field.nested).ptr()));
 }
 
 // In the order of DTypeKind; features/dtypes.py declares the same names.
 constexpr std::array kKindNames = {"null", "bool",      "int",      "uint",    "float", "date",
-                                   "time", "timestamp", "duration", "decimal", "bytes"};
+                                   "time", "timestamp", "duration", "decimal", "bytes",
+                                   "nested"};
 
 nb::object PyText(std::string_view text) { return PyText(std::string(text)); }
 

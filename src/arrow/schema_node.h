@@ -18,13 +18,7 @@ namespace stream_store::arrow {
 /// could overflow the stack.
 inline constexpr int kMaxDepth = 64;
 
-struct SchemaNode {
-  std::string format = {};
-  std::string name = {};
-  std::string metadata = {};  ///< as the specification encodes it; empty if there is none
-  std::int64_t flags = ARROW_FLAG_NULLABLE;
-  std::vector<SchemaNode> children = {};
-};
+using SchemaNode = ArrowType;
 
 /// Copies a schema. Throws Error(kInvalidArgument) if CheckSchema() does, or if the schema has
 /// dictionaries.

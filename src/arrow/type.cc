@@ -317,7 +317,7 @@ std::span<const std::uint32_t> ListShape(const Field& field) {
 
 std::vector<std::string> LevelsOf(const Field& field, const ArrowField& given) {
   const std::size_t lists = ListShape(field).size();
-  if (given.levels.empty()) {
+  if (given.type.format.empty()) {
     std::vector<std::string> levels(lists, "+l");
     // As the features that Python declares: a List of fixed length for one dimension, an Array2D,
     // which Arrow shows as nested lists, for more.
@@ -327,17 +327,23 @@ std::vector<std::string> LevelsOf(const Field& field, const ArrowField& given) {
     levels.push_back(DefaultItem(field));
     return levels;
   }
-  bool fits = given.levels.size() == lists + 1 &&
-              DTypeOf(ParseFormat(given.levels.back().c_str())) == field.dtype;
+  std::vector<std::string> levels;
+  const ArrowType* node = &given.type;
+  for (; node->children.size() == 1; node = node->children.data()) {
+    levels.push_back(node->format);
+  }
+  levels.push_back(node->format);
+  bool fits = node->children.empty() && levels.size() == lists + 1 &&
+              DTypeOf(ParseFormat(levels.back().c_str())) == field.dtype;
   for (std::size_t i = 0; fits && i < lists; ++i) {
-    fits = LevelFits(ParseFormat(given.levels[i].c_str()), field.shape[i]);
+    fits = LevelFits(ParseFormat(levels[i].c_str()), field.shape[i]);
   }
   if (!fits) {
     throw Error(ErrorCode::kInvalidArgument,
                 StrCat("field '", field.name, "': expected the Arrow formats of ", FieldText(field),
                        " but found others"));
   }
-  return given.levels;
+  return levels;
 }
 
 }  // namespace stream_store::arrow

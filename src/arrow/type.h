@@ -74,8 +74,8 @@ std::optional<DType> DTypeOf(const Type& type);
 /// the dimension of a fixed_binary is its number of bytes, and null columns have no lists.
 std::span<const std::uint32_t> ListShape(const Field& field);
 
-/// The format strings of a field from the outside in: `given.levels`, or the default if that is
-/// empty. Throws Error(kInvalidArgument) if `given.levels` does not match the field.
+/// The format strings of a field from the outside in: those of `given.type`, or the default if that
+/// has none. Throws Error(kInvalidArgument) if `given.type` does not match the field.
 std::vector<std::string> LevelsOf(const Field& field, const ArrowField& given);
 
 }  // namespace stream_store::arrow

@@ -81,6 +81,7 @@ constexpr std::array<DTypeInfo, kDTypeCount> kTable = {{
     Bytes("string", "u"),
     Bytes("binary", "z"),
     Bytes("fixed_binary", "w:"),
+    {"nested", DTypeKind::kNested, 8, 1, 1, "O", "", ""},
 }};
 
 constexpr DTypeInfo kUnknown = {"unknown", DTypeKind::kNull, 0, 8, 0, "O", "", ""};

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +28,8 @@ struct Field;
 
 namespace stream_store::internal {
 
+class NestedPlan;
+
 /// How the words of a field are made. Follows from its dtype.
 enum class WordKind : std::uint8_t {
   kNothing,  ///< null: no words at all
@@ -34,7 +37,8 @@ enum class WordKind : std::uint8_t {
   kFloat,    ///< the bits of its float64
   kByte,     ///< one byte per word
   kText,     ///< one byte per word, UTF-8
-  kVerbatim  ///< only whole words are accepted: decimals
+  kVerbatim,  ///< only whole words are accepted: decimals
+  kCell       ///< bytes that are a nested block
 };
 
 /// The properties of one field that encoding and decoding need, derived once from its Field.
@@ -42,6 +46,8 @@ struct Encoding {
   DType dtype = DType::kInt64;
   bool packed = false;
   bool ragged = false;  ///< takes any multiple of `unit_words` words; also string and binary
+  bool block = false;   ///< a field-write is a word with the number of items, then their bytes:
+                        ///< packed fields of varying length, and nested ones
   std::uint8_t item_bytes = 8;   ///< of a decoded item: bool 1, float32 4, times 8, decimal128 16 …
   std::uint8_t item_words = 1;   ///< stored words per item; packed fields: unused
   std::uint64_t items = 1;       ///< items of a fixed-shape write; of a ragged one, items per unit
@@ -51,9 +57,14 @@ struct Encoding {
   /// The range of values of integer kinds, both ends included.
   std::int64_t lowest = INT64_MIN;
   std::uint64_t highest = INT64_MAX;
+  /// The type of the cells of a nested field, else null.
+  std::shared_ptr<const NestedPlan> nested;
 
   /// Whether a field-write may have `words` stored words.
   bool AllowsLength(std::uint64_t words) const noexcept {
+    if (block) {
+      return words > 0;
+    }
     return ragged ? (unit_words <= 1 || words % unit_words == 0) : words == unit_words;
   }
 };

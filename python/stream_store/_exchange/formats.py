@@ -13,8 +13,13 @@ from stream_store.features import FieldSpec
 from stream_store.features.dtypes import DTYPES, parse_value, precision_and_scale, time_zone
 from stream_store.features.nodes import RAGGED, Json
 
-#: (formats from the outside in, names of a ClassLabel or -1)
-ArrowField = tuple[tuple[str, ...], int]
+#: A node of an Arrow schema: (format, name, encoded metadata, flags, children).
+ArrowType = tuple[str, str, bytes, int, list["ArrowType"]]
+
+#: (type, names of a ClassLabel or -1)
+ArrowField = tuple[ArrowType, int]
+
+NULLABLE = 2
 
 #: Formats of the dtype names of `datasets.Value` that have no parameters.
 FORMATS = {info.value: info.arrow_format for info in DTYPES.values() if info.value} | {
@@ -58,12 +63,19 @@ def _field(feature_json: str) -> ArrowField:
     inner = node
     while "feature" in inner:
         inner = inner["feature"]
-    return feature_levels(node), len(inner["names"]) if inner["_type"] == "ClassLabel" else -1
+    classes = len(inner["names"]) if inner["_type"] == "ClassLabel" else -1
+    return _chain(feature_levels(node)), classes
+
+
+def _chain(levels: Sequence[str], name: str = "") -> ArrowType:
+    """The type of formats from the outside in."""
+    inner = [_chain(levels[1:], "item")] if len(levels) > 1 else []
+    return levels[0], name, b"", NULLABLE, inner
 
 
 def arrow_fields(specs: Sequence[FieldSpec]) -> list[ArrowField]:
     """The Arrow formats of each field, by type id. Hidden markers are null columns."""
-    return [(("n",), -1) if spec.hidden else _field(spec.json) for spec in specs]
+    return [(_chain(["n"]), -1) if spec.hidden else _field(spec.json) for spec in specs]
 
 
 def huggingface_metadata(features: Json) -> str:

@@ -26,6 +26,7 @@ Kind = Literal[
     "duration",
     "decimal",
     "bytes",
+    "nested",
 ]
 
 
@@ -55,7 +56,7 @@ class DTypeInfo:
     @property
     def value(self) -> str:
         """The dtype name that `datasets.Value` uses, "" if it needs a parameter."""
-        if self.kind == "decimal" or self.name == "fixed_binary":
+        if self.kind in ("decimal", "nested") or self.name == "fixed_binary":
             return ""
         # datasets writes "time32[s]" and "timestamp[us]", but "date32".
         return self.name if self.kind == "date" else _bracket_unit(self.name)

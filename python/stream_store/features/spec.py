@@ -45,6 +45,7 @@ class FieldSpec:
         feature_json: the feature exactly as declared; "" for a field declared in C++ without one.
         hidden: whether this is the marker of a struct: a field-write of length 0 in rows that have
             the struct but none of its leaves.
+        nested: the type of the cells of a nested field, in Arrow's notation; else "".
 
     Examples:
         >>> from stream_store.features import FieldSpec
@@ -60,6 +61,7 @@ class FieldSpec:
     packed: bool = False
     feature_json: str = ""
     hidden: bool = False
+    nested: str = ""
 
     @property
     def info(self) -> DTypeInfo:

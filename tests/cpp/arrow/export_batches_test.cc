@@ -198,8 +198,8 @@ TEST(ExportBatches, IgnoreTheLimitWhereOffsetsHave64Bits) {
   const StreamStore store = Filled(1000);
   ArrowExportOptions options;
   options.fields.resize(4);
-  options.fields[1].levels = {"+L", "f"};
-  options.fields[3].levels = {"U"};
+  options.fields[1].type = {.format = "+L", .children = {{.format = "f"}}};
+  options.fields[3].type = {.format = "U"};
   auto stream = ExportLimited(store.reader(), 6, options);
   auto batches = All(stream);
   ASSERT_EQ(batches.size(), 1U);
