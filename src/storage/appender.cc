@@ -43,7 +43,7 @@ Appender::PlannedWrite Appender::PlanWrite(const FieldWrite& write, const Encodi
                     .loop = FindEncodeLoop(encoding, write.source())};
   if (words == 0) {
     plan.way = PlannedWrite::Way::kNothing;
-  } else if (write.count() == 1 && !encoding.block && KeepsWord(encoding, write.source())) {
+  } else if (write.count() == 1 && KeepsWord(encoding, write.source())) {
     plan.way = PlannedWrite::Way::kOneWord;
   } else if (write.count() == 1 && encoding.kind == WordKind::kInteger && !encoding.packed &&
              write.source() == Source::kBool) {

@@ -91,7 +91,7 @@ std::vector<Appender::ColumnPlan> Appender::PlanColumns(std::span<const Column> 
     if (words == 0) {
       continue;
     }
-    const bool as_it_is = !encoding.block && KeepsWord(encoding, column.source);
+    const bool as_it_is = KeepsWord(encoding, column.source);
     plans.push_back({as_it_is ? nullptr : FindEncodeLoop(encoding, column.source), &encoding,
                      static_cast<const unsigned char*>(column.data),
                      column.row_items * SourceBytes(column.source), column.row_items, words, c});
