@@ -113,8 +113,8 @@ Refusal Appender::EncodeBlock(std::span<const ColumnPlan> plans, std::uint64_t f
     }
     // Packed and nested rows are padded per row and UTF-8 must be valid per row, so they are encoded
     // one row at a time.
-    const bool alone = plan.encoding->packed || plan.encoding->block ||
-                       plan.encoding->kind == WordKind::kText;
+    const bool alone =
+        plan.encoding->packed || plan.encoding->block || plan.encoding->kind == WordKind::kText;
     const std::uint64_t together = alone ? 1 : rows;
     for (std::uint64_t row = 0; plan.loop != nullptr && row < rows; row += together) {
       Value* const place = out + row * total;
@@ -125,8 +125,8 @@ Refusal Appender::EncodeBlock(std::span<const ColumnPlan> plans, std::uint64_t f
         // A row without items can be invalid, too, so only rows that are together are counted.
         const std::uint64_t bad_row = together == 1 ? 0 : bad / plan.count;
         rows = row + bad_row;
-        refusal = Refuse(Refusal::Rule::kValue, plan.column, first + rows,
-                         bad - bad_row * plan.count);
+        refusal =
+            Refuse(Refusal::Rule::kValue, plan.column, first + rows, bad - bad_row * plan.count);
       } else if (together > 1) {
         Scatter(encoded, plan.words, together, place, total);
       }

@@ -54,8 +54,8 @@ void WriteBlockLengths(const ColumnSink& column, const Value* first, std::uint64
                        std::uint64_t words, std::uint64_t rows, std::uint64_t place) {
   STREAM_STORE_ASSERT(column.block_lengths != nullptr);
   for (std::uint64_t i = 0; i < rows; ++i) {
-    column.block_lengths[place + i] = LengthOfBlock(*column.encoding, first + i * stride,
-                                                    static_cast<std::int64_t>(words));
+    column.block_lengths[place + i] =
+        LengthOfBlock(*column.encoding, first + i * stride, static_cast<std::int64_t>(words));
   }
 }
 

@@ -237,8 +237,8 @@ class LongestWrite {
       ThrowEndsOutside(view_, record, start, plan.total);
     }
     const RowPart& part = plan.parts[0];
-    units_ = std::max(
-        units_, LengthOfBlock(encoding_, view_.values + start + part.begin, part.units));
+    units_ =
+        std::max(units_, LengthOfBlock(encoding_, view_.values + start + part.begin, part.units));
   }
 
   const View& view_;

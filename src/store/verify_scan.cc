@@ -347,11 +347,12 @@ std::optional<Finding> StoreScan::CheckBlocks(RecordVerifier& verifier, std::uin
                                               const Record& record) {
   const auto finding = [&](std::uint64_t position, const std::string& field, std::string expected,
                            std::string found) {
-    return Finding{.file = kValuesName,
-                   .offset = position * sizeof(Value),
-                   .subject = StrCat("record ", i, ", row ", RowOfRecord(record.row_session), field),
-                   .expected = std::move(expected),
-                   .found = std::move(found)};
+    return Finding{
+        .file = kValuesName,
+        .offset = position * sizeof(Value),
+        .subject = StrCat("record ", i, ", row ", RowOfRecord(record.row_session), field),
+        .expected = std::move(expected),
+        .found = std::move(found)};
   };
   try {
     const std::optional<BlockFault> fault = blocks_.Check(verifier, record);
