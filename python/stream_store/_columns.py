@@ -180,12 +180,15 @@ def _masked_column(spec: FieldSpec, given: np.ma.MaskedArray[Any, Any]) -> Colum
         missing = by_row.all(axis=1) & (by_row.shape[1] > 0)
         if not (by_row.any(axis=1) & ~missing).any():
             return with_mask(spec, np.asarray(given.data), ~missing)
-        return masked_list(list(given), ~missing)
+        rows = [given[row] if some else given.data[row] for row, some in enumerate(by_row.any(1))]
+        return masked_list(rows, ~missing)
     raise not_a_column(spec, given)
 
 
 def _pandas_column(spec: FieldSpec, given: Any) -> Column:
     """A Series or another column of pandas. NaN in a float column is a number, not missing."""
+    if given.ndim != 1:
+        raise not_a_column(spec, given)
     dtype = given.dtype
     if type(dtype).__name__ == "ArrowDtype":
         import pyarrow as pa
