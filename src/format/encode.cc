@@ -407,6 +407,9 @@ template <Source source>
 std::uint64_t EncodeBlock(const Encoding& encoding, const unsigned char* items, std::uint64_t count,
                           Value* out) noexcept {
   out[0] = static_cast<Value>(count);
+  if (count == 0) {
+    return kEncodedAll;  // `items` may be null
+  }
   return PackItems<source>(encoding, items, count, BlockWords(encoding, count) - 1, out + 1);
 }
 

@@ -139,7 +139,8 @@ BlockItems ItemsOfBlock(const Encoding& encoding, std::span<const Value> words) 
   }
   BlockItems block;
   const std::uint64_t room = (words.size() - 1) * sizeof(Value) / encoding.item_bytes;
-  const auto count = static_cast<std::uint64_t>(words[0]);
+  // Another process may change a mapped word between two loads, so it is loaded once.
+  const auto count = static_cast<std::uint64_t>(__atomic_load_n(words.data(), __ATOMIC_RELAXED));
   block.count = std::min(count, room) / encoding.items * encoding.items;
   block.items = reinterpret_cast<const std::byte*>(words.data() + 1);
   block.valid = block.count == count && BlockWords(encoding, count) == words.size();
