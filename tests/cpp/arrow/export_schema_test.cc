@@ -228,6 +228,9 @@ TEST(RequestedSchema, IsRefusedIfInvalid) {
 TEST(ArrowType, FindsTheDTypeOfEveryDefaultFormat) {
   for (int i = 0; i < kDTypeCount; ++i) {
     const auto dtype = static_cast<DType>(i);
+    if (dtype == DType::kNested) {
+      continue;  // has the type of its cells
+    }
     std::string format(InfoOf(dtype).arrow_format);
     format += dtype == DType::kFixedBinary ? "5" : "";
     EXPECT_EQ(arrow::DTypeOf(arrow::ParseFormat(format.c_str())), dtype) << DTypeName(dtype);
