@@ -103,6 +103,7 @@ class StructTree:
                 self._place(spec.path, type_id, structs)
         self._leaves = {spec.name: i for i, spec in enumerate(specs) if not spec.hidden}
         self._structs = {struct.name: struct for struct in structs.values()}
+        self.plans: dict[tuple[str, ...] | None, Any] = {}  # the reads of _batches.py
 
     def _place(
         self, path: tuple[str, ...], type_id: int, structs: dict[tuple[str, ...], Struct]
