@@ -19,12 +19,32 @@ from . import values as _values
 from ._fields import declared_fields
 from .features import FieldSpec
 from .features.nodes import innermost
+from .values import media as _media
+from .values.nested import entries as nested_entries
+from .values.nested import items as nested_items
+from .values.nested import leaf as nested_leaf
+from .values.nested import mapping as nested_mapping
+from .values.nested import require_known as nested_keys
+
+__all__ = ["nested_entries", "nested_items", "nested_keys", "nested_leaf", "nested_mapping"]
 
 
 def class_count(feature_json: str) -> int:
     """Number of names of a ClassLabel; -1 for any other feature."""
     node = innermost(json.loads(feature_json))
     return len(node["names"]) if node["_type"] == "ClassLabel" else -1
+
+
+def feature_encodes(feature_json: str) -> bool:
+    """Whether values of a feature must be encoded before they are stored."""
+    return _media.encodes(feature_json)
+
+
+def encode_feature(core: _core.Store, type_id: int, value: Any) -> Any:
+    """A value of a nested field in the form in which its feature is stored."""
+    spec = _spec(core, type_id)
+    place = f"field {spec.name!r} ({spec.text}): {spec.name}"
+    return _media.encode(spec.feature_json, value, place)
 
 
 def _spec(core: _core.Store, type_id: int) -> FieldSpec:
