@@ -79,7 +79,7 @@ class BatchPlan:
         return flat
 
     def flatten_lengths(self, given: Any) -> Any:
-        """`max_length=` with nested dicts as a flat dict; a number for a struct is for its lists."""
+        """`max_length=` as a flat dict, nested or not. A number for a struct is for its lists."""
         if not isinstance(given, Mapping):
             return given
         flat: dict[Any, Any] = {}

@@ -15,8 +15,8 @@ from .travel import from_worker
 def to_tensors(batch: dict[str, Any]) -> dict[str, Any]:
     """A batch with its arrays as tensors that share their memory.
 
-    Dates and times become int64 counts. Text, bytes, decimals and the values of nested fields become
-    lists, because tensors cannot hold them. Structs stay dicts.
+    Dates and times become int64 counts. Text, bytes, decimals and the values of nested fields
+    become lists, because tensors cannot hold them. Structs stay dicts.
     """
     return {name: _to_tensor(value) for name, value in batch.items()}
 
@@ -96,8 +96,8 @@ def _collate(samples: Any, *, collate_fn_map: Any = None) -> dict[str, Any]:  # 
 
 
 def _stack(items: list[Any]) -> Any:
-    """One batch of tensors, by name if the items are dicts; ragged ones are padded with zeros to the
-    longest. Other items, such as lists of texts, stay a list.
+    """One batch of tensors, by name if the items are dicts. Ragged ones are padded with zeros to
+    the longest. Other items, such as lists of texts, stay a list.
     """
     if isinstance(items[0], dict):
         return {name: _stack([item[name] for item in items]) for name in items[0]}
