@@ -128,6 +128,5 @@ def _is_number(kind: Any) -> bool:
         types.is_boolean(kind)
         or types.is_integer(kind)
         or types.is_floating(kind)
-        or types.is_temporal(kind)
-        and not types.is_interval(kind)
+        or (types.is_temporal(kind) and not types.is_interval(kind))
     )
