@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .arrow import require
 from .inspect import is_list
+from .optional import require
 
 
 def declaration(column: str, kind: Any, value: Any, *, nested: bool = False) -> str:
@@ -128,6 +128,5 @@ def _is_number(kind: Any) -> bool:
         types.is_boolean(kind)
         or types.is_integer(kind)
         or types.is_floating(kind)
-        or types.is_temporal(kind)
-        and not types.is_interval(kind)
+        or (types.is_temporal(kind) and not types.is_interval(kind))
     )
