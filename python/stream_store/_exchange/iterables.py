@@ -28,7 +28,7 @@ from .exact import array_of
 from .inspect import NOTHING, Storage, storage_of
 from .leaves import Path, Rule, Unfit
 from .optional import require
-from .suggest import declaration
+from .suggest import declaration, type_text
 from .tables import is_lossless, objects_of, same_storage
 
 _ROWS_AT_ONCE = 1000
@@ -275,7 +275,7 @@ class _Reader:
         if self.known is not None and (found := block.unknown(self.known)):
             row, name = found
             raise ValueError(
-                f"from_dataset: row {self._row + row:,} has a column {name!r}, which is none of "
+                f"from_dataset: row {self._row + row} has a column {name!r}, which is none of "
                 f"the columns of the rows before: {', '.join(sorted(self.known))}. Declare all "
                 "columns with fields={…}, or name those to import with columns=[…]"
             )
@@ -291,10 +291,12 @@ class _Reader:
 
     def _refusal(self, block: _Rows | _Table, name: str, rule: Rule, error: Unfit) -> str:
         place = f", at {error.path}" if error.path else ""
-        where = f"from_dataset: column {name!r}, row {self._row + error.index:,}{place}"
+        where = f"from_dataset: column {name!r}, row {self._row + error.index}{place}"
         cell = block.cells(name)[error.index]
         hint = declaration(name, rule.kind, cell, nested=error.found is None)
-        why = f"The column is {rule.kind}"
+        if not hint and rule.exact:
+            hint = f'fields={{"{name}": datasets.Json()}}'  # takes values of mixed types
+        why = f"The column is {type_text(rule.kind)}"
         if rule.exact:
             why += f", as in the first {self._guessed_rows:,} rows"
         remedy = (
