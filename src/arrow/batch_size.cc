@@ -1,6 +1,7 @@
 #include "arrow/batch_size.h"
 
 #include <algorithm>
+#include <span>
 #include <string>
 
 #include "stream_store/error.h"
@@ -75,7 +76,7 @@ class Measure {
     const bool first_row = run.row == begin_;  // it is taken even if it exceeds the budget
     fits = std::max(fits, std::uint64_t{first_row});
     for (const interop::RecordRun::Part& part : run.parts) {
-      fits = std::min(fits, RoomFor(part));
+      fits = std::min(fits, RoomFor(run, part));
     }
     if (fits == 0) {
       if (first_row) {
@@ -102,27 +103,39 @@ class Measure {
   }
 
   std::uint64_t UnitsOf(const interop::RecordRun::Part& part) const {
-    const std::uint64_t unit_words = plan_.leaves[Leaf(part)].unit_words;
-    return unit_words == 0 ? 0 : part.length / unit_words;
+    return plan_.leaves[Leaf(part)].MostUnits(part.length);
   }
 
-  std::uint64_t RoomFor(const interop::RecordRun::Part& part) const {
+  // The units of the first record of a run. The padding of a block field makes UnitsOf() too large
+  // by a few, which must not refuse a row that fits.
+  std::uint64_t ExactUnitsOf(const interop::RecordRun& run,
+                             const interop::RecordRun::Part& part) const {
+    const LeafPlan& leaf = plan_.leaves[Leaf(part)];
+    if (!leaf.is_block()) {
+      return UnitsOf(part);
+    }
+    const std::span words(run.values + part.begin, part.length);
+    return internal::ItemsOfBlock(leaf.encoding, words).count / leaf.unit_items;
+  }
+
+  // How many rows of the run fit below the limit of the leaf.
+  std::uint64_t RoomFor(const interop::RecordRun& run, const interop::RecordRun::Part& part) const {
     const Cost& cost = costs_[Leaf(part)];
     const std::uint64_t units = UnitsOf(part);
     if (cost.limit == kNoLimit || units == 0) {
       return kNoLimit;
     }
-    const std::uint64_t used = extent_.units[Leaf(part)];
-    return used >= cost.limit ? 0 : (cost.limit - used) / units;
+    const std::uint64_t room = cost.limit - std::min(extent_.units[Leaf(part)], cost.limit);
+    return units <= room ? room / units : std::uint64_t{ExactUnitsOf(run, part) <= room};
   }
 
   [[noreturn]] void RefuseRow(const interop::RecordRun& run) const {
     for (const interop::RecordRun::Part& part : run.parts) {
-      if (RoomFor(part) == 0) {
+      if (RoomFor(run, part) == 0) {
         const LeafPlan& leaf = plan_.leaves[Leaf(part)];
         throw Error(ErrorCode::kInvalidArgument,
                     StrCat("exporting to Arrow: field '", leaf.name, "': row ", run.row, " has ",
-                           UnitsOf(part) * leaf.unit_items,
+                           ExactUnitsOf(run, part) * leaf.unit_items,
                            " items, more than 32-bit offsets can count; declare it as ",
                            leaf.is_text() ? "large_string or large_binary" : "LargeList"));
       }

@@ -21,7 +21,7 @@ struct BatchExtent {
 ///
 /// batch_bytes   size to aim at; exceeded only by a batch of a single row.
 /// offset_limit  largest value of a 32-bit offset.
-/// Cost          one pass over the records of the batch; no values are read.
+/// Cost          one pass over the records of the batch; values are read only next to the limit.
 /// Throws        Error(kInvalidArgument) naming field and row if one row alone exceeds
 ///               `offset_limit`.
 ///

@@ -196,6 +196,7 @@ class ExportPlanner {
       RefuseType(field, declared, top);
     }
     leaf.conversion = empty ? ItemConversion::kNothing : leaf.conversion;
+    leaf.encoding = internal::MakeEncoding(field);
     Measure(field, leaf);
     return Add(std::move(leaf));
   }
@@ -219,9 +220,10 @@ class ExportPlanner {
     const bool is_decimal = leaf.item.kind == Kind::kDecimal;
     leaf.unit_words = is_decimal ? items * leaf.item_bits / 64 : items;
     leaf.unit_items = items;
-    if (field.packed) {
-      const std::uint64_t item_bytes = field.dtype == DType::kBool ? 1 : leaf.item_bits / 8;
-      leaf.unit_words = (items * item_bytes + 7) / 8;
+    if (leaf.is_block()) {
+      leaf.block_item_bytes = leaf.encoding.item_bytes;
+    } else if (field.packed) {
+      leaf.unit_words = leaf.encoding.unit_words;
     }
     if (field.dtype == DType::kFixedBinary) {  // its one dimension is part of the item
       leaf.unit_items = 1;
@@ -255,6 +257,14 @@ class ExportPlanner {
 };
 
 }  // namespace
+
+std::uint64_t LeafPlan::MostUnits(std::uint64_t words) const noexcept {
+  if (is_block()) {
+    const std::uint64_t bytes = words == 0 ? 0 : (words - 1) * sizeof(Value);
+    return bytes / (block_item_bytes * unit_items);
+  }
+  return unit_words == 0 ? 0 : words / unit_words;
+}
 
 bool LeafPlan::has_narrow_offsets() const noexcept {
   return (is_text() && item.bits != 64) || std::ranges::any_of(lists, [](const Type& list) {

@@ -10,6 +10,7 @@
 
 #include "arrow/schema_node.h"
 #include "arrow/type.h"
+#include "format/encoding.h"
 
 namespace stream_store::arrow {
 
@@ -38,8 +39,14 @@ struct LeafPlan {
   bool source_is_signed = true;           ///< kChecked: whether the stored integers are
   std::uint64_t unit_words = 1;           ///< stored words of a unit
   std::uint64_t unit_items = 1;           ///< items of a unit
+  std::uint64_t block_item_bytes = 0;     ///< stored bytes of an item of a block field, else 0
   std::uint64_t item_bits = 0;            ///< size of one item in its buffer
   std::vector<std::uint64_t> fixed = {};  ///< by list level: children of each list; 0 if it varies
+  internal::Encoding encoding = {};       ///< of the field
+
+  /// Whether each field-write begins with its number of items: packed fields of varying length and
+  /// nested fields.
+  bool is_block() const noexcept { return encoding.block; }
 
   /// Whether the items are strings or binaries.
   bool is_text() const noexcept { return item.is_bytes(); }
@@ -49,6 +56,9 @@ struct LeafPlan {
   bool has_row_offsets() const noexcept {
     return is_text() || (!lists.empty() && lists[0].kind == Kind::kList);
   }
+
+  /// An upper bound of the units in a field-write of `words` stored words; exact unless is_block().
+  std::uint64_t MostUnits(std::uint64_t words) const noexcept;
 
   /// Whether any of its offsets have 32 bits.
   bool has_narrow_offsets() const noexcept;
