@@ -76,13 +76,17 @@ struct RowsColumn {
   /// P bytes: 1 where the field was written, 0 where it is missing.
   std::uint8_t* present = nullptr;
 
-  /// P lengths of a ragged field, in items, as they are stored: before a cut to max_length.
+  /// P lengths of a ragged field, in items, as they are stored: before a cut to max_length. Those of
+  /// strings, binaries and nested fields are in bytes.
   std::int64_t* lengths = nullptr;
 
-  /// Ragged fields only: the room for each place, in items. Longer field-writes are cut.
+  /// Ragged fields only: the room for each place, in items. Longer field-writes are cut; a nested
+  /// block that was cut cannot be decoded.
   std::uint64_t max_length = 0;
 
-  /// P spans of stored words, in place of or beside `out`; empty where the field is missing.
+  /// P spans of stored words, in place of or beside `out`; empty where the field is missing. Those
+  /// of packed fields of varying length and of nested fields include the word with the number of
+  /// items; PackedBytes() returns the bytes after it.
   ///
   /// They point into the store and stay valid as long as the snapshot. With
   /// ReaderOptions::safe_reads they point into a copy, which is kept by the owner that ReadRows()
@@ -93,6 +97,9 @@ struct RowsColumn {
 /// The field-writes of one row, as stored words, without a copy:
 ///
 ///     for (const auto& [type, values] : reader.row(7)) { … }
+///
+/// PackedBytes() (nested.h) returns the bytes of a packed field, also of a packed string or binary,
+/// and the block of a nested one.
 ///
 /// The spans stay valid as long as the Reader that returned the view, or any copy of that Reader
 /// made before its next Refresh(). With ReaderOptions::safe_reads the view owns a copy of the

@@ -69,8 +69,12 @@ struct NestedType {
   /// Of kItem the bytes of an item, 0 for null; of kFixedList the items of a list.
   std::uint32_t size = 0;
 
-  /// One child of a list, which is called "item", any number of a struct's.
+  /// One child of a list, which is called "item", any number of a struct's. The child of a map is a
+  /// struct of a key and a value; neither it nor the key is nullable.
   std::vector<NestedType> children = {};
+
+  /// Of a map: whether its keys are said to be sorted. They are not checked.
+  bool keys_sorted = false;
 
   friend bool operator==(const NestedType&, const NestedType&) = default;
 };
@@ -81,18 +85,25 @@ struct NestedType {
 ///
 /// A name that is not made of letters, digits, '_', '-' and '.' is written as a JSON string. Both
 /// "float" and "float32" are understood, as are "double", "halffloat", "utf8" and "date32[day]".
+/// "not null" may follow the type of a child. A list's child is called "item" unless it has another
+/// name. Other names of the parts of a map follow in parentheses: `map<string ("k"), int32 ("v")>`.
 ///
 /// Throws Error(kInvalidArgument) with the position of the first error; also for a type that is too
-/// deep or has too many nodes, for unions, and for dictionaries and run-end encoded types, whose
-/// values are stored instead.
+/// deep or has too many nodes, for unions, for dictionaries and run-end encoded types, whose
+/// values are stored instead, and for extension types, which are stored as their storage type.
 STREAM_STORE_API NestedType ParseNestedType(std::string_view text);
 
 /// Returns the type of an Arrow format with these children, with the kind and size that follow from
-/// it. Throws Error(kInvalidArgument) for a format that a nested cell cannot have.
+/// it. Children of lists and maps that have no name get the usual one: "item", or "entries", "key"
+/// and "value". Throws Error(kInvalidArgument) for a format that a nested cell cannot have, for
+/// another number of children than the format needs, and for a type that is too deep or too large.
 STREAM_STORE_API NestedType MakeNestedType(std::string_view format,
                                            std::vector<NestedType> children = {});
 
-/// Writes a type so that ParseNestedType() returns it. The text is canonical: one type has one text.
+/// Writes a type so that ParseNestedType() returns it. The text is canonical: one type has one text,
+/// which names items as the rest of the library does ("float32", "date32") and leaves out the
+/// names "item", "key" and "value". Throws Error(kInvalidArgument) if MakeNestedType() could not
+/// have made the type.
 STREAM_STORE_API std::string NestedTypeText(const NestedType& type);
 
 /// Returns the bytes of one field-write of a packed string, a packed binary or a nested field, or

@@ -79,7 +79,8 @@ struct VerifyReport {
 };
 
 /// Checks the store at `path` completely: identity, schema, slots, live words, every record with
-/// its layout and checksum, hints, and the bytes that must be zero.
+/// its layout and checksum, the bytes of packed fields of varying length and of nested fields,
+/// hints, and the bytes that must be zero.
 ///
 /// If a writer has the store open, the check covers everything that was published when it began.
 /// Otherwise records after the last sync are checked as opening the store would check them; a
@@ -87,7 +88,7 @@ struct VerifyReport {
 /// findings, they may be caused by that writer, so the check is repeated, up to five times in all.
 /// Only the last one is reported.
 /// Cost    one read of all bytes for each check, near the speed of the page cache; a few MiB of
-///         memory. With each check `progress` starts at 0 again.
+///         memory, and as much as the largest nested cell takes. With each check `progress` starts at 0 again.
 /// Throws  Error: kNotFound, kVersion, kIo (the directory cannot be read); never kCorrupt.
 STREAM_STORE_API VerifyReport Verify(const std::filesystem::path& path,
                                      const VerifyOptions& options = {});

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/assert.h"
 #include "format/encoding.h"
 
 namespace stream_store::internal {
@@ -68,6 +69,7 @@ void ToBools(const Value* words, std::uint64_t count, void* out) noexcept {
 
 void DecodeWords(const Encoding& encoding, const Value* words, std::uint64_t count,
                  void* out) noexcept {
+  STREAM_STORE_ASSERT(!encoding.block);
   if (count == 0) {
     return;
   }

@@ -10,11 +10,13 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <span>
 #include <type_traits>
 #include <utility>
 
 #include "base/assert.h"
 #include "format/encoding.h"
+#include "format/nested_block.h"
 #include "format/utf8.h"
 
 namespace stream_store::internal {
@@ -161,6 +163,38 @@ std::uint64_t FloatsToIntegers(const Encoding& encoding, const unsigned char* it
   return kEncodedAll;
 }
 
+// The bits of the smallest float64 that is rounded to infinity: the middle between the largest
+// finite number of the type and the next power of two. It is rounded up, because the largest number
+// has an odd significand.
+constexpr std::uint64_t kBeyondFloat16 = 0x40effe0000000000;
+constexpr std::uint64_t kBeyondFloat32 = 0x47effffff0000000;
+constexpr std::uint64_t kInfinity = 0x7ff0000000000000;
+
+// Whether the bits of a float64 are those of a finite number from `beyond` on, as 0 or 1. The
+// subtraction moves the range to 0, so that one unsigned comparison checks both ends.
+constexpr std::uint64_t IsBeyond(std::uint64_t bits, std::uint64_t beyond) noexcept {
+  const std::uint64_t magnitude = bits & ~(std::uint64_t{1} << 63U);
+  return static_cast<std::uint64_t>(magnitude - beyond < kInfinity - beyond);
+}
+
+// The loop for a field of a narrower type whose range the numbers may exceed.
+template <class Numbers, std::uint64_t kBeyond>
+std::uint64_t NumbersToNarrow(const Encoding&, const unsigned char* items, std::uint64_t count,
+                              Value* out) noexcept {
+  std::uint64_t bad = 0;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const auto bits = std::bit_cast<std::uint64_t>(Numbers::Get(items, i));
+    bad |= IsBeyond(bits, kBeyond);
+    out[i] = static_cast<Value>(bits);
+  }
+  if (bad == 0) {
+    [[likely]] return kEncodedAll;
+  }
+  return FirstInvalid(count, [&](std::uint64_t i) {
+    return IsBeyond(static_cast<std::uint64_t>(out[i]), kBeyond) == 0;
+  });
+}
+
 template <class Numbers>
 std::uint64_t NumbersToFloats(const Encoding&, const unsigned char* items, std::uint64_t count,
                               Value* out) noexcept {
@@ -245,6 +279,43 @@ constexpr LoopsOfKind kToFloats = {NumbersToFloats<BoolAsDouble>,
                                    Refuse,  // text in a number field
                                    CopyWords};
 
+// The sources that cannot exceed the range of a float32 keep their loops: float16, float32, and
+// integers, since 2^64 is far below its end.
+constexpr LoopsOfKind ToFloat32s() {
+  LoopsOfKind loops = kToFloats;
+  loops[static_cast<std::size_t>(Source::kFloat64)] =
+      NumbersToNarrow<NumberAsDouble<double>, kBeyondFloat32>;
+  return loops;
+}
+
+// A float32 has NaN payloads, which its loop widens by their bits, so it is checked afterwards.
+std::uint64_t Float32sToHalves(const Encoding& encoding, const unsigned char* items,
+                               std::uint64_t count, Value* out) noexcept {
+  Float32sToFloats(encoding, items, count, out);
+  return FirstInvalid(count, [&](std::uint64_t i) {
+    return IsBeyond(static_cast<std::uint64_t>(out[i]), kBeyondFloat16) == 0;
+  });
+}
+
+// Integers of 8 bits and int16 cannot exceed the range of a float16.
+constexpr LoopsOfKind ToFloat16s() {
+  LoopsOfKind loops = kToFloats;
+  const auto set = [&](Source source, Loop loop) {
+    loops[static_cast<std::size_t>(source)] = loop;
+  };
+  set(Source::kInt32, NumbersToNarrow<NumberAsDouble<std::int32_t>, kBeyondFloat16>);
+  set(Source::kInt64, NumbersToNarrow<NumberAsDouble<std::int64_t>, kBeyondFloat16>);
+  set(Source::kUInt16, NumbersToNarrow<NumberAsDouble<std::uint16_t>, kBeyondFloat16>);
+  set(Source::kUInt32, NumbersToNarrow<NumberAsDouble<std::uint32_t>, kBeyondFloat16>);
+  set(Source::kUInt64, NumbersToNarrow<NumberAsDouble<std::uint64_t>, kBeyondFloat16>);
+  set(Source::kFloat32, Float32sToHalves);
+  set(Source::kFloat64, NumbersToNarrow<NumberAsDouble<double>, kBeyondFloat16>);
+  return loops;
+}
+
+constexpr LoopsOfKind kToFloat32s = ToFloat32s();
+constexpr LoopsOfKind kToFloat16s = ToFloat16s();
+
 constexpr LoopsOfKind OnlyBytes(Loop loop) {
   LoopsOfKind loops = kRefused;
   loops[static_cast<std::size_t>(Source::kUInt8)] = loop;
@@ -253,10 +324,17 @@ constexpr LoopsOfKind OnlyBytes(Loop loop) {
 }
 
 // In the order of WordKind.
-constexpr std::array<LoopsOfKind, 6> kLoops = {
-    kRefused, kToIntegers, kToFloats, OnlyBytes(BytesToWords), OnlyBytes(TextToWords), kRefused};
+constexpr std::array<LoopsOfKind, 7> kLoops = {
+    kRefused, kToIntegers, kToFloats, OnlyBytes(BytesToWords), OnlyBytes(TextToWords),
+    kRefused, kRefused};
 
 Loop LoopOf(const Encoding& encoding, Source source) noexcept {
+  if (encoding.dtype == DType::kFloat32) {
+    return kToFloat32s[static_cast<std::size_t>(source)];
+  }
+  if (encoding.dtype == DType::kFloat16) {
+    return kToFloat16s[static_cast<std::size_t>(source)];
+  }
   return kLoops[static_cast<std::size_t>(encoding.kind)][static_cast<std::size_t>(source)];
 }
 
@@ -285,14 +363,16 @@ bool SameItems(DType dtype, Source source) noexcept {
   }
 }
 
+// Writes `count` items as bytes and fills the last of the `words` words with zeros.
+//
 // Items of another type are encoded to words and decoded to the packed type, a chunk at a time. So
 // a packed field applies exactly the rules and the rounding of a field that is not packed.
 template <Source source>
-std::uint64_t EncodePacked(const Encoding& encoding, const unsigned char* items,
-                           std::uint64_t count, Value* out) noexcept {
+std::uint64_t PackItems(const Encoding& encoding, const unsigned char* items, std::uint64_t count,
+                        std::uint64_t words, Value* out) noexcept {
   auto* bytes = reinterpret_cast<unsigned char*>(out);
-  if (encoding.unit_words > 0) {
-    out[encoding.unit_words - 1] = 0;  // the padding
+  if (words > 0) {
+    out[words - 1] = 0;  // the padding
   }
   if (SameItems(encoding.dtype, source)) {
     std::memcpy(bytes, items, count * encoding.item_bytes);
@@ -300,17 +380,68 @@ std::uint64_t EncodePacked(const Encoding& encoding, const unsigned char* items,
   }
   Encoding plain = encoding;
   plain.packed = false;
+  plain.block = false;
   const Loop loop = LoopOf(encoding, source);
-  std::array<Value, kChunkItems> words;
+  std::array<Value, kChunkItems> chunk_words;
   for (std::uint64_t done = 0; done < count; done += kChunkItems) {
     const std::uint64_t chunk = std::min(kChunkItems, count - done);
-    const std::uint64_t bad = loop(plain, items + done * SourceBytes(source), chunk, words.data());
+    const std::uint64_t bad =
+        loop(plain, items + done * SourceBytes(source), chunk, chunk_words.data());
     if (bad != kEncodedAll) {
       return done + bad;
     }
-    DecodeWords(plain, words.data(), chunk, bytes + done * encoding.item_bytes);
+    DecodeWords(plain, chunk_words.data(), chunk, bytes + done * encoding.item_bytes);
   }
   return kEncodedAll;
+}
+
+template <Source source>
+std::uint64_t EncodePacked(const Encoding& encoding, const unsigned char* items,
+                           std::uint64_t count, Value* out) noexcept {
+  return PackItems<source>(encoding, items, count, encoding.unit_words, out);
+}
+
+// --- block fields: a word with the number of items, then their bytes ---
+
+template <Source source>
+std::uint64_t EncodeBlock(const Encoding& encoding, const unsigned char* items, std::uint64_t count,
+                          Value* out) noexcept {
+  out[0] = static_cast<Value>(count);
+  if (count == 0) {
+    return kEncodedAll;  // `items` may be null
+  }
+  return PackItems<source>(encoding, items, count, BlockWords(encoding, count) - 1, out + 1);
+}
+
+std::uint64_t EncodeBytes(const Encoding& encoding, const unsigned char* items, std::uint64_t count,
+                          Value* out) noexcept {
+  const std::uint64_t words = BlockWords(encoding, count);
+  out[0] = static_cast<Value>(count);
+  out[words - 1] = words == 1 ? out[0] : 0;  // the padding
+  if (count > 0) {
+    std::memcpy(out + 1, items, count);
+  }
+  return kEncodedAll;
+}
+
+std::uint64_t EncodeText(const Encoding& encoding, const unsigned char* items, std::uint64_t count,
+                         Value* out) noexcept {
+  const std::uint64_t bad = FirstInvalidUtf8(items, count);
+  return bad != kAllUtf8 ? bad : EncodeBytes(encoding, items, count, out);
+}
+
+std::uint64_t EncodeCell(const Encoding& encoding, const unsigned char* items, std::uint64_t count,
+                         Value* out) noexcept {
+  const std::span<const std::byte> block(reinterpret_cast<const std::byte*>(items), count);
+  return CheckNestedBlock(*encoding.nested, block) != nullptr
+             ? 0
+             : EncodeBytes(encoding, items, count, out);
+}
+
+std::uint64_t CopyBlock(const Encoding& encoding, const unsigned char* items, std::uint64_t count,
+                        Value* out) noexcept {
+  std::memcpy(out, items, count * sizeof(Value));
+  return ItemsOfBlock(encoding, std::span<const Value>(out, count)).valid ? kEncodedAll : 0;
 }
 
 template <std::size_t... kSources>
@@ -318,16 +449,50 @@ constexpr LoopsOfKind PackedLoops(std::index_sequence<kSources...>) {
   return {EncodePacked<static_cast<Source>(kSources)>..., CopyWords};
 }
 
+template <std::size_t... kSources>
+constexpr LoopsOfKind BlockLoops(std::index_sequence<kSources...>) {
+  return {EncodeBlock<static_cast<Source>(kSources)>..., CopyBlock};
+}
+
+constexpr LoopsOfKind OnlyBlocks(Loop loop) {
+  LoopsOfKind loops = OnlyBytes(loop);
+  loops[static_cast<std::size_t>(Source::kWords)] = CopyBlock;
+  return loops;
+}
+
 constexpr LoopsOfKind kPackedLoops = PackedLoops(std::make_index_sequence<13>());
+constexpr LoopsOfKind kBlockLoops = BlockLoops(std::make_index_sequence<13>());
+constexpr LoopsOfKind kByteBlockLoops = OnlyBlocks(EncodeBytes);
+constexpr LoopsOfKind kTextBlockLoops = OnlyBlocks(EncodeText);
+constexpr LoopsOfKind kCellLoops = OnlyBlocks(EncodeCell);
+
+const LoopsOfKind& LoopsOfBlocks(const Encoding& encoding) noexcept {
+  switch (encoding.kind) {
+    case WordKind::kByte:
+      return kByteBlockLoops;
+    case WordKind::kText:
+      return kTextBlockLoops;
+    case WordKind::kCell:
+      return kCellLoops;
+    default:
+      return kBlockLoops;
+  }
+}
 
 }  // namespace
 
 EncodeLoop FindEncodeLoop(const Encoding& encoding, Source source) noexcept {
+  if (encoding.block) {
+    return LoopsOfBlocks(encoding)[static_cast<std::size_t>(source)];
+  }
   return encoding.packed ? kPackedLoops[static_cast<std::size_t>(source)]
                          : LoopOf(encoding, source);
 }
 
 bool KeepsWord(const Encoding& encoding, Source source) noexcept {
+  if (encoding.block) {
+    return false;
+  }
   if (source == Source::kWords) {
     return true;
   }
@@ -335,7 +500,7 @@ bool KeepsWord(const Encoding& encoding, Source source) noexcept {
     return false;
   }
   if (encoding.kind == WordKind::kFloat) {
-    return source == Source::kFloat64;
+    return source == Source::kFloat64 && encoding.dtype == DType::kFloat64;
   }
   if (encoding.kind != WordKind::kInteger) {
     return false;
@@ -348,7 +513,7 @@ bool KeepsWord(const Encoding& encoding, Source source) noexcept {
 std::uint64_t Encode(const Encoding& encoding, Source source, const void* items,
                      std::uint64_t count, Value* out) noexcept {
   STREAM_STORE_ASSERT(EncodedWords(encoding, source, count) != kBadLength);
-  if (count == 0) {
+  if (count == 0 && !encoding.block) {
     return kEncodedAll;
   }
   const auto* bytes = static_cast<const unsigned char*>(items);

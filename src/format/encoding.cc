@@ -2,6 +2,7 @@
 
 #include "format/encoding.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -11,6 +12,7 @@
 
 #include "base/assert.h"
 #include "format/layout.h"
+#include "format/nested_block.h"
 
 namespace stream_store::internal {
 namespace {
@@ -25,6 +27,8 @@ WordKind WordKindOf(const DTypeInfo& info, DType dtype) {
       return WordKind::kVerbatim;
     case DTypeKind::kBytes:
       return dtype == DType::kString ? WordKind::kText : WordKind::kByte;
+    case DTypeKind::kNested:
+      return WordKind::kCell;
     default:
       return WordKind::kInteger;
   }
@@ -79,11 +83,17 @@ Encoding MakeEncoding(const Field& field) {
       encoding.items *= dimension;
     }
   }
-  if (field.dtype == DType::kString || field.dtype == DType::kBinary) {
+  if (field.dtype == DType::kString || field.dtype == DType::kBinary ||
+      field.dtype == DType::kNested) {
     encoding.ragged = true;
   }
-  encoding.unit_words = encoding.packed ? (encoding.items * encoding.item_bytes + 7) / 8
-                                        : encoding.items * encoding.item_words;
+  if (field.dtype == DType::kNested) {
+    encoding.nested = std::make_shared<const NestedPlan>(ParseNestedType(field.nested));
+  }
+  encoding.block = encoding.ragged && (encoding.packed || encoding.nested != nullptr);
+  encoding.unit_words = encoding.block    ? 1
+                        : encoding.packed ? (encoding.items * encoding.item_bytes + 7) / 8
+                                          : encoding.items * encoding.item_words;
   if (field.dtype == DType::kNull) {  // a write of null items has no words, for any shape
     encoding.ragged = false;
     encoding.items = 0;
@@ -114,8 +124,27 @@ std::uint64_t EncodedWords(const Encoding& encoding, Source source, std::uint64_
   if (encoding.items > 1 && count % encoding.items != 0) {
     return kBadLength;
   }
+  if (encoding.block) {
+    const std::uint64_t words = BlockWords(encoding, count);
+    return words <= kMaxWriteValues ? words : kBadLength;
+  }
   const std::uint64_t words = count * encoding.item_words;
   return words <= kMaxWriteValues ? words : kBadLength;
+}
+
+BlockItems ItemsOfBlock(const Encoding& encoding, std::span<const Value> words) noexcept {
+  STREAM_STORE_ASSERT(encoding.block);
+  if (words.empty()) {
+    return {};
+  }
+  BlockItems block;
+  const std::uint64_t room = (words.size() - 1) * sizeof(Value) / encoding.item_bytes;
+  // Another process may change a mapped word between two loads, so it is loaded once.
+  const auto count = static_cast<std::uint64_t>(__atomic_load_n(words.data(), __ATOMIC_RELAXED));
+  block.count = std::min(count, room) / encoding.items * encoding.items;
+  block.items = reinterpret_cast<const std::byte*>(words.data() + 1);
+  block.valid = block.count == count && BlockWords(encoding, count) == words.size();
+  return block;
 }
 
 std::size_t SourceBytes(Source source) noexcept {

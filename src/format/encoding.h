@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,11 +33,11 @@ class NestedPlan;
 
 /// How the words of a field are made. Follows from its dtype.
 enum class WordKind : std::uint8_t {
-  kNothing,  ///< null: no words at all
-  kInteger,  ///< the number itself: ints, bools, dates, times
-  kFloat,    ///< the bits of its float64
-  kByte,     ///< one byte per word
-  kText,     ///< one byte per word, UTF-8
+  kNothing,   ///< null: no words at all
+  kInteger,   ///< the number itself: ints, bools, dates, times
+  kFloat,     ///< the bits of its float64
+  kByte,      ///< one byte per word
+  kText,      ///< one byte per word, UTF-8
   kVerbatim,  ///< only whole words are accepted: decimals
   kCell       ///< bytes that are a nested block
 };
@@ -52,7 +53,7 @@ struct Encoding {
   std::uint8_t item_words = 1;   ///< stored words per item; packed fields: unused
   std::uint64_t items = 1;       ///< items of a fixed-shape write; of a ragged one, items per unit
                                  ///< (product of the trailing shape)
-  std::uint64_t unit_words = 1;  ///< words of a fixed-shape write, or per ragged unit
+  std::uint64_t unit_words = 1;  ///< words of a fixed-shape write, or per ragged unit; 1 for blocks
   WordKind kind = WordKind::kInteger;
   /// The range of values of integer kinds, both ends included.
   std::int64_t lowest = INT64_MIN;
@@ -76,6 +77,23 @@ Encoding MakeEncoding(const Field& field);
 /// Returns the encodings of all fields, by type id.
 std::vector<Encoding> MakeEncodings(const Schema& schema);
 
+/// Returns the words of a field-write of `count` items of a block field: one for the count, then
+/// those of the items. REQUIRES: encoding.block && count <= kLengthMask (layout.h).
+inline std::uint64_t BlockWords(const Encoding& encoding, std::uint64_t count) noexcept {
+  return 1 + (count * encoding.item_bytes + 7) / 8;
+}
+
+/// The items of one field-write of a block field.
+struct BlockItems {
+  const std::byte* items = nullptr;  ///< `count` items of item_bytes each
+  std::uint64_t count = 0;           ///< at most as many as there is memory for, whole units only
+  bool valid = false;                ///< whether the stored count agrees with the number of words
+};
+
+/// Finds the items of a field-write of a block field. Words may be hostile: the result never
+/// reaches beyond them. REQUIRES: encoding.block.
+BlockItems ItemsOfBlock(const Encoding& encoding, std::span<const Value> words) noexcept;
+
 inline constexpr std::uint64_t kBadLength = ~std::uint64_t{0};
 
 /// Returns the number of stored words of a field-write of `count` items from `source`, or
@@ -94,8 +112,9 @@ inline constexpr std::uint64_t kEncodedAll = ~std::uint64_t{0};
 /// kEncodedAll, or the index of the first invalid item.
 ///
 /// The rules, by kind of field:
-///   - Float fields accept any number and store the bits of its float64. The payloads of float32
-///     NaNs survive.
+///   - Float fields accept any number that their type can be rounded to: a finite number beyond the
+///     range of a float16 or float32 field is invalid. They store the bits of the float64. The
+///     payloads of float32 NaNs survive.
 ///   - Int, date and time fields accept integral numbers and bools in the range of their type; 1.5,
 ///     NaN and 300 for a uint8 field are invalid.
 ///   - Bool fields accept 0, 1, false and true.
@@ -104,7 +123,10 @@ inline constexpr std::uint64_t kEncodedAll = ~std::uint64_t{0};
 ///     because each row must be well-formed on its own.
 ///   - Decimals accept words only.
 ///   - Packed fields convert to their item type by the same rules, rounding float32 and float16
-///     items to the nearest value, and fill the last word with zeros.
+///     items to the nearest value, and fill the last word with zeros. Those of varying length begin
+///     with a word that holds the number of items.
+///   - Nested fields accept bytes that are a block of their type (nested_block.h).
+///   - The words of a block field must begin with the number of items that they hold.
 ///
 /// items  may be unaligned; must not overlap `out`.
 /// out    the caller's memory. Its content is unspecified if an item is invalid.
@@ -113,7 +135,7 @@ std::uint64_t Encode(const Encoding& encoding, Source source, const void* items,
                      std::uint64_t count, Value* out) noexcept;
 
 /// The loop of Encode() for one kind of field and source. It has the same arguments except for the
-/// source, and the same result. Calls must have at least one item.
+/// source, and the same result. Calls must have at least one item, unless it is a block field.
 using EncodeLoop = std::uint64_t (*)(const Encoding& encoding, const unsigned char* items,
                                      std::uint64_t count, Value* out) noexcept;
 
@@ -130,6 +152,7 @@ std::string ItemText(Source source, const void* items, std::uint64_t index);
 /// Decodes `count` stored words to items of the field's own type and writes them to `out`,
 /// item_bytes each. A packed field has `items` items in its words. Floats are rounded to the
 /// nearest float32 or float16; NaN payloads survive. `out` may be unaligned.
+/// REQUIRES: !encoding.block; ItemsOfBlock() finds the items of such fields.
 void DecodeWords(const Encoding& encoding, const Value* words, std::uint64_t count,
                  void* out) noexcept;
 

@@ -18,25 +18,29 @@
 #include "stream_store/nested.h"
 
 #include "base/assert.h"
+#include "format/nested_format.h"
 
 namespace stream_store::internal {
 
 /// One node of a type, in preorder. Derived once, so that reading a block follows no tree.
 struct NestedNode {
   NestedType::Kind kind = NestedType::Kind::kItem;
-  std::uint32_t item_bytes = 0;  ///< of kItem; 1 for null, whose items are one zero byte each
+  NestedItem item = NestedItem::kNone;
+  std::uint32_t item_bytes = 0;  ///< of kItem, at least 1: items of size 0 are one zero byte each
   std::uint32_t list_items = 0;  ///< of kFixedList
   std::uint32_t children = 0;    ///< number of children
   std::uint32_t end = 0;         ///< index after its last descendant
-  bool nullable = true;
-  bool is_text = false;  ///< of kBytes: must be UTF-8
-  bool is_bool = false;  ///< of kItem: must be 0 or 1
-  bool is_null = false;  ///< of kItem: must be 0
+  bool nullable = true;          ///< whether a bitmap is allowed; false for the root and for nulls
+  bool is_text = false;          ///< of kBytes: must be UTF-8
+  bool is_bool = false;          ///< of kItem: must be 0 or 1
+  bool is_null = false;          ///< of kItem: the null type, whose slots never have a bitmap
+  bool is_zero = false;          ///< of kItem: null and fixed_size_binary[0], whose bytes must be 0
 };
 
 /// The nodes of a type in preorder.
 class NestedPlan {
  public:
+  /// Throws Error(kInvalidArgument) if MakeNestedType() could not have made the type.
   explicit NestedPlan(const NestedType& type);
 
   std::span<const NestedNode> nodes() const noexcept { return nodes_; }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "stream_store/error.h"
+#include "stream_store/nested.h"
 
 #include "base/str_cat.h"
 #include "format/layout.h"
@@ -45,12 +46,6 @@ void CheckNames(const Field& field, std::size_t type) {
   CheckText(field, type, "its name", field.name);
   for (const std::string& part : field.path) {
     CheckText(field, type, "a part of its path", part);
-  }
-  // Batches are dictionaries of fields; keys such as "_mask" must not collide with them. Fields
-  // inside a struct are not keys.
-  const std::string& top = field.path.empty() ? field.name : field.path.front();
-  if (top.starts_with('_')) {
-    Refuse(field, type, "names that begin with '_' are kept for the keys of batches");
   }
 }
 
@@ -100,13 +95,30 @@ void CheckDType(const Field& field, std::size_t type) {
   if (field.dtype == DType::kFixedBinary && (field.shape.size() != 1 || ragged)) {
     Refuse(field, type, "fixed_binary expects a shape of one number, its bytes");
   }
-  if (field.packed && (ragged || !CanBePacked(field.dtype))) {
+  if (field.packed && !text && !CanBePacked(field.dtype)) {
     Refuse(field, type,
-           StrCat("packed expects a fixed shape of items of 1, 2 or 4 bytes but found ",
-                  ragged ? "a varying length of " : "", name));
+           StrCat("packed expects items of 1, 2 or 4 bytes, strings or binaries but found ", name));
+  }
+  if ((field.dtype == DType::kNested) != !field.nested.empty()) {
+    Refuse(field, type, "expected a nested type for the dtype nested, and for no other");
+  }
+  if (field.dtype == DType::kNested && (!field.shape.empty() || field.packed)) {
+    Refuse(field, type, "a nested field has no shape and is not packed");
   }
   if (field.hidden && (field.dtype != DType::kNull || !field.shape.empty())) {
     Refuse(field, type, StrCat("a hidden field is a null scalar but found ", name));
+  }
+}
+
+// Writes the nested type as every part of the store expects it, so that equal types are equal texts.
+void NormaliseNested(Field& field, std::size_t type) {
+  if (field.nested.empty()) {
+    return;
+  }
+  try {
+    field.nested = NestedTypeText(ParseNestedType(field.nested));
+  } catch (const Error& error) {
+    Refuse(field, type, error.what());
   }
 }
 
@@ -115,6 +127,9 @@ void CheckDType(const Field& field, std::size_t type) {
 std::string FieldText(const Field& field) {
   if (field.hidden) {
     return "struct";
+  }
+  if (field.dtype == DType::kNested) {
+    return StrCat("nested ", field.nested);
   }
   std::string dimensions;
   for (std::size_t i = 0; i < field.shape.size(); ++i) {
@@ -138,6 +153,7 @@ Schema::Schema(std::vector<Field> fields) : fields_(std::move(fields)) {
     CheckNames(field, type);
     CheckShape(field, type);
     CheckDType(field, type);
+    NormaliseNested(fields_[type], type);
     if (field.hidden) {
       continue;
     }

@@ -35,6 +35,9 @@ void PutField(ByteWriter& out, const Field& field) {
     out.PutText<std::uint16_t>(part);
   }
   out.PutText<std::uint32_t>(field.feature_json);
+  if (field.dtype == DType::kNested) {
+    out.PutText<std::uint32_t>(field.nested);
+  }
 }
 
 // Counts are compared with the bytes that are left before anything is allocated for them: a
@@ -61,6 +64,9 @@ Field TakeField(ByteReader& in, const auto& corrupt) {
     field.path.push_back(in.TakeText<std::uint16_t>());
   }
   field.feature_json = in.TakeText<std::uint32_t>();
+  if (field.dtype == DType::kNested) {
+    field.nested = in.TakeText<std::uint32_t>();
+  }
   if (in.failed()) {
     corrupt("it ends early");
   }

@@ -32,7 +32,8 @@ Appender::Appender(StoreFiles& files, WriterStatus& status, Capacity& capacity,
   RefreshPointers();
 }
 
-// A word that is stored as it is, or a bool, needs no loop: these are most fields of most steps.
+// A word that is stored as it is, or a bool, needs no loop: these are most fields of most steps. A
+// block field needs its loop even without items, since it stores their number.
 Appender::PlannedWrite Appender::PlanWrite(const FieldWrite& write, const Encoding& encoding,
                                            std::uint64_t words) {
   PlannedWrite plan{.shape_word = write.shape_word(),
@@ -40,7 +41,7 @@ Appender::PlannedWrite Appender::PlanWrite(const FieldWrite& write, const Encodi
                     .words = words,
                     .encoding = &encoding,
                     .loop = FindEncodeLoop(encoding, write.source())};
-  if (write.count() == 0) {
+  if (words == 0) {
     plan.way = PlannedWrite::Way::kNothing;
   } else if (write.count() == 1 && KeepsWord(encoding, write.source())) {
     plan.way = PlannedWrite::Way::kOneWord;

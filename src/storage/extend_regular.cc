@@ -86,15 +86,15 @@ std::vector<Appender::ColumnPlan> Appender::PlanColumns(std::span<const Column> 
   plans.reserve(columns.size());
   for (std::size_t c = 0; c < columns.size(); ++c) {
     const Column& column = columns[c];
-    if (column.row_items == 0) {
+    const Encoding& encoding = schema_->encodings[column.type];
+    const std::uint64_t words = EncodedWords(encoding, column.source, column.row_items);
+    if (words == 0) {
       continue;
     }
-    const Encoding& encoding = schema_->encodings[column.type];
     const bool as_it_is = KeepsWord(encoding, column.source);
     plans.push_back({as_it_is ? nullptr : FindEncodeLoop(encoding, column.source), &encoding,
                      static_cast<const unsigned char*>(column.data),
-                     column.row_items * SourceBytes(column.source), column.row_items,
-                     EncodedWords(encoding, column.source, column.row_items), c});
+                     column.row_items * SourceBytes(column.source), column.row_items, words, c});
   }
   return plans;
 }
@@ -111,9 +111,10 @@ Refusal Appender::EncodeBlock(std::span<const ColumnPlan> plans, std::uint64_t f
     if (plan.loop == nullptr) {
       Scatter(items, plan.words, rows, out, total);
     }
-    // Packed rows are padded per row and UTF-8 must be valid per row, so both are encoded one row
-    // at a time.
-    const bool alone = plan.encoding->packed || plan.encoding->kind == WordKind::kText;
+    // Packed and nested rows are padded per row and UTF-8 must be valid per row, so they are encoded
+    // one row at a time.
+    const bool alone =
+        plan.encoding->packed || plan.encoding->block || plan.encoding->kind == WordKind::kText;
     const std::uint64_t together = alone ? 1 : rows;
     for (std::uint64_t row = 0; plan.loop != nullptr && row < rows; row += together) {
       Value* const place = out + row * total;
@@ -121,8 +122,11 @@ Refusal Appender::EncodeBlock(std::span<const ColumnPlan> plans, std::uint64_t f
       const std::uint64_t bad =
           plan.loop(*plan.encoding, items + row * plan.row_bytes, together * plan.count, encoded);
       if (bad != kEncodedAll) {
-        rows = row + bad / plan.count;
-        refusal = Refuse(Refusal::Rule::kValue, plan.column, first + rows, bad % plan.count);
+        // A row without items can be invalid, too, so only rows that are together are counted.
+        const std::uint64_t bad_row = together == 1 ? 0 : bad / plan.count;
+        rows = row + bad_row;
+        refusal =
+            Refuse(Refusal::Rule::kValue, plan.column, first + rows, bad - bad_row * plan.count);
       } else if (together > 1) {
         Scatter(encoded, plan.words, together, place, total);
       }

@@ -204,6 +204,14 @@ class RecordVerifier {
     return *layouts_.At(offset, 1);
   }
 
+  /// Returns a pointer to `count` values, valid until the next call of this or of a function that
+  /// verifies records. Throws Error(kIo).
+  /// REQUIRES: begin <= value_capacity() && count <= value_capacity() - begin.
+  const Value* values(std::uint64_t begin, std::uint64_t count) {
+    STREAM_STORE_ASSERT(begin <= value_capacity() && count <= value_capacity() - begin);
+    return values_.At(begin, count);
+  }
+
   /// Verifies the layout at a word offset, which may be any number. The reference is valid until
   /// the next call. Cost: a cache of 256 entries answers almost always.
   const LayoutFacts& Layout(std::uint64_t offset);

@@ -14,8 +14,8 @@ void Decode(const View& view, std::span<const Value> values, TypeId type, void* 
   }
   const Encoding& encoding = schema.encodings[type];
   const Field& field = schema.schema[type];
-  const bool one_word =
-      !encoding.packed && encoding.item_words == 1 && encoding.dtype != DType::kNull;
+  const bool one_word = !encoding.packed && !encoding.block && encoding.item_words == 1 &&
+                        encoding.dtype != DType::kNull;
   if (!one_word) {
     throw Error(ErrorCode::kInvalidArgument,
                 StrCat("decode: expected a field of one value per item but field '", field.name,

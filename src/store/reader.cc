@@ -43,6 +43,12 @@ bool IsSigned(DType dtype) {
          dtype == DType::kFloat64 || (dtype >= DType::kDate32 && dtype <= DType::kDurationNs);
 }
 
+// Whether the lengths of a field are among its values, and not only in the layouts.
+bool LengthsAreValues(const View& view, TypeId type) {
+  const std::vector<Encoding>& encodings = view.store_schema->encodings;
+  return type < encodings.size() && encodings[type].block;
+}
+
 }  // namespace
 
 Reader Reader::Open(const std::filesystem::path& path, const ReaderOptions& options) {
@@ -240,7 +246,7 @@ std::shared_ptr<const void> Reader::ReadRows(std::span<const RowRun> runs,
 
 std::uint64_t Reader::LongestInRows(std::span<const RowRun> runs, TypeId type) const {
   const std::uint64_t longest =
-      ReadVia(*source_, *view_, FetchRuns(runs, /*values=*/false),
+      ReadVia(*source_, *view_, FetchRuns(runs, LengthsAreValues(*view_, type)),
               [&](const View& view) { return internal::LongestInRows(view, runs, type); });
   source_->CheckNotTruncated();
   return longest;
@@ -249,7 +255,7 @@ std::uint64_t Reader::LongestInRows(std::span<const RowRun> runs, TypeId type) c
 std::uint64_t Reader::LongestInRows(std::span<const Row> rows, std::uint64_t length,
                                     TypeId type) const {
   const std::uint64_t longest =
-      ReadVia(*source_, *view_, FetchRows(rows, length, /*values=*/false),
+      ReadVia(*source_, *view_, FetchRows(rows, length, LengthsAreValues(*view_, type)),
               [&](const View& view) { return internal::LongestInRows(view, rows, length, type); });
   source_->CheckNotTruncated();
   return longest;
@@ -270,6 +276,10 @@ void Reader::CheckColumn(TypeId type, ItemType item, std::size_t places, std::si
                        DTypeName(field.dtype), ": ", problem));
   };
   const Encoding& encoding = view_->store_schema->encodings[type];
+  if (encoding.block) {
+    refuse(StrCat("expected a field of fixed length but found ", FieldText(field),
+                  "; read it with a RowsColumn, or with row() and PackedBytes()"));
+  }
   if (encoding.ragged) {
     refuse("expected a field of fixed length but found a ragged one; read it with a RowsColumn");
   }

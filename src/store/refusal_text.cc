@@ -6,6 +6,7 @@
 #include "base/str_cat.h"
 #include "format/encoding.h"
 #include "format/layout.h"
+#include "format/nested_block.h"
 #include "storage/column_rows.h"
 #include "storage/store_files.h"
 #include "storage/writer.h"
@@ -24,6 +25,11 @@ std::string FieldText(const Schema& schema, TypeId type) {
 }
 
 std::string LengthText(const Schema& schema, const Encoding& encoding, const FieldWrite& write) {
+  if (encoding.block && write.source() == Source::kWords) {
+    return StrCat(FieldText(schema, write.type()), ", ", FieldText(schema[write.type()]),
+                  ": expected words that begin with the number of items but found ", write.count(),
+                  " words");
+  }
   const std::string unit = write.source() == Source::kBytes   ? "bytes"
                            : write.source() == Source::kWords ? "words"
                                                               : "items";
@@ -45,13 +51,48 @@ std::string ColumnLengthText(const Schema& schema, const Column& column, std::ui
   return LengthText(schema, MakeEncoding(schema[column.type]), WriteOfRow(column, row));
 }
 
+// The stored words of a block field are refused only for their first word.
+std::string WordsText(const Encoding& encoding, const FieldWrite& write) {
+  const std::uint64_t room = (write.count() - 1) * sizeof(Value) / encoding.item_bytes;
+  return StrCat("expected words that begin with the number of items, of which ", write.count() - 1,
+                write.count() == 2 ? " word has" : " words have", " room for ", room,
+                ", but found ", ItemText(Source::kWords, write.data(), 0));
+}
+
+std::string CellText(const Encoding& encoding, const FieldWrite& write) {
+  if (write.source() != Source::kBytes && write.source() != Source::kUInt8) {
+    return "expected the bytes of a nested block but found numbers";
+  }
+  const std::span block(static_cast<const std::byte*>(write.data()), write.count());
+  const char* fault = CheckNestedBlock(*encoding.nested, block);
+  return StrCat("expected a nested block of this type but found ", write.count(),
+                write.count() == 1 ? " byte" : " bytes", fault == nullptr ? "" : ": ",
+                fault == nullptr ? "" : fault);
+}
+
+// Float fields accept every number that their type can be rounded to.
+std::string RangeText(DType dtype) {
+  return StrCat(
+      " is beyond the range of ", DTypeName(dtype),
+      dtype == DType::kFloat16 ? ", -65504 to 65504" : ", -3.4028235e+38 to 3.4028235e+38");
+}
+
 std::string ValueText(const Schema& schema, const FieldWrite& write, std::uint64_t item) {
   const Field& field = schema[write.type()];
+  const Encoding encoding = MakeEncoding(field);
+  const bool whole = encoding.block && write.source() == Source::kWords;
+  const std::string name = FieldText(schema, write.type());
+  if (whole || encoding.kind == WordKind::kCell) {
+    return StrCat(name, ", ", FieldText(field), ": ",
+                  whole ? WordsText(encoding, write) : CellText(encoding, write));
+  }
   const std::string shape = field.shape.empty() ? "" : StrCat(", ", FieldText(field));
   const std::string place = write.count() == 1 ? "" : StrCat(" (item ", item, ")");
-  return StrCat(FieldText(schema, write.type()), shape, ": ",
-                ItemText(write.source(), write.data(), item), place, " is not a valid ",
-                DTypeName(field.dtype));
+  const bool is_number = write.source() != Source::kBytes && write.source() != Source::kWords;
+  return StrCat(name, shape, ": ", ItemText(write.source(), write.data(), item), place,
+                encoding.kind == WordKind::kFloat && is_number
+                    ? RangeText(field.dtype)
+                    : StrCat(" is not a valid ", DTypeName(field.dtype)));
 }
 
 std::string DeclaredOrder(const Schema& schema) {

@@ -4,6 +4,7 @@
 
 #include "stream_store/error.h"
 
+#include "base/assert.h"
 #include "base/str_cat.h"
 
 namespace stream_store::internal {
@@ -16,7 +17,7 @@ ColumnSink MakeRowColumn(const Encoding& encoding, const RowsColumn& column) {
   KernelRoom& room = made.room;
   room.unit_words = encoding.unit_words;
   room.unit_bytes = encoding.items * encoding.item_bytes;
-  if (encoding.packed) {
+  if (encoding.packed && !encoding.block) {
     // Packed items are the bytes of the words; the last word may be padded.
     room.unit_bytes = std::min(room.unit_bytes, room.unit_words * sizeof(Value));
   }
@@ -28,7 +29,7 @@ ColumnSink MakeRowColumn(const Encoding& encoding, const RowsColumn& column) {
   }
   made.missing.words = ZeroSource(encoding.ragged ? 0 : encoding.unit_words);
   made.present = column.present;
-  made.lengths = column.lengths;
+  (encoding.block ? made.block_lengths : made.lengths) = column.lengths;
   made.spans = column.spans;
   return made;
 }
@@ -49,6 +50,15 @@ std::vector<ColumnSink> MakeRowColumns(const View& view, std::span<const RowsCol
   return made;
 }
 
+void WriteBlockLengths(const ColumnSink& column, const Value* first, std::uint64_t stride,
+                       std::uint64_t words, std::uint64_t rows, std::uint64_t place) {
+  STREAM_STORE_ASSERT(column.block_lengths != nullptr);
+  for (std::uint64_t i = 0; i < rows; ++i) {
+    column.block_lengths[place + i] =
+        LengthOfBlock(*column.encoding, first + i * stride, static_cast<std::int64_t>(words));
+  }
+}
+
 void DecodeScattered(const ColumnSink& column, const FieldSource* sources, std::uint64_t rows,
                      std::uint64_t place) {
   if (column.kernels.scatter != nullptr) {
@@ -62,6 +72,12 @@ void DecodeScattered(const ColumnSink& column, const FieldSource* sources, std::
   if (column.lengths != nullptr) {
     for (std::uint64_t i = 0; i < rows; ++i) {
       column.lengths[place + i] = std::max<std::int64_t>(sources[i].units, 0);
+    }
+  }
+  if (column.block_lengths != nullptr) {
+    for (std::uint64_t i = 0; i < rows; ++i) {
+      column.block_lengths[place + i] =
+          LengthOfBlock(*column.encoding, sources[i].words, sources[i].units);
     }
   }
   if (column.spans != nullptr) {
@@ -84,6 +100,9 @@ void ZeroRun(const ColumnSink& column, std::uint64_t rows, std::uint64_t place) 
   }
   if (column.lengths != nullptr) {
     std::fill_n(column.lengths + place, rows, 0);
+  }
+  if (column.block_lengths != nullptr) {
+    std::fill_n(column.block_lengths + place, rows, 0);
   }
   if (column.spans != nullptr) {
     std::fill_n(column.spans + place, rows, std::span<const Value>());

@@ -28,7 +28,8 @@ struct ColumnSink {
   KernelRoom room = {};      ///< at place 0
   FieldSource missing = {};  ///< the source of rows without the field
   std::uint8_t* present = nullptr;
-  std::int64_t* lengths = nullptr;
+  std::int64_t* lengths = nullptr;        ///< null for a block field
+  std::int64_t* block_lengths = nullptr;  ///< of a block field: its rows store their own lengths
   std::span<const Value>* spans = nullptr;
 
   KernelRoom RoomAt(std::uint64_t place) const {
@@ -41,6 +42,11 @@ struct ColumnSink {
 /// Throws Error(kInvalidArgument) for a type that does not exist.
 std::vector<ColumnSink> MakeRowColumns(const View& view, std::span<const RowsColumn> columns);
 
+/// Writes the lengths of places [place, place + rows) of a block field: row i from the `words` words
+/// at `first + i * stride`. REQUIRES: column.block_lengths != nullptr.
+void WriteBlockLengths(const ColumnSink& column, const Value* first, std::uint64_t stride,
+                       std::uint64_t words, std::uint64_t rows, std::uint64_t place);
+
 /// Writes places [place, place + rows), except the present flags: row i from the `units` units at
 /// `first + i * stride`.
 inline void DecodeRun(const ColumnSink& column, const Value* first, std::uint64_t stride,
@@ -50,6 +56,9 @@ inline void DecodeRun(const ColumnSink& column, const Value* first, std::uint64_
   }
   if (column.lengths != nullptr) {
     std::fill_n(column.lengths + place, rows, static_cast<std::int64_t>(units));
+  }
+  if (column.block_lengths != nullptr) {
+    WriteBlockLengths(column, first, stride, units, rows, place);
   }
   if (column.spans != nullptr) {
     for (std::uint64_t i = 0; i < rows; ++i) {

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <span>
 #include <type_traits>
 
 #include "store/vector_copy.h"
@@ -300,6 +301,38 @@ struct OtherKernels {
   static Kernels Choose() { return {&Run, &Scatter}; }
 };
 
+// --- block rows: the bytes of the items, after a word with their number ---
+
+// Blocks are long more often than not, so only the rest of a place is zeroed, not all of it first.
+STREAM_STORE_INLINE void BlockRow(const Encoding& encoding, const KernelRoom& room,
+                                  std::span<const Value> words, std::byte* out) {
+  const BlockItems block = ItemsOfBlock(encoding, words);
+  const std::uint64_t bytes = std::min(block.count * encoding.item_bytes, room.place_bytes);
+  if (bytes > 0) {
+    std::memcpy(out, block.items, bytes);
+  }
+  std::memset(out + bytes, 0, room.place_bytes - bytes);
+}
+
+struct BlockKernels {
+  static void Run(const Encoding& encoding, const KernelRoom& given, const Value* first,
+                  std::uint64_t stride, std::uint64_t units, std::uint64_t rows) {
+    const KernelRoom room = given;
+    for (std::uint64_t i = 0; i < rows; ++i) {
+      BlockRow(encoding, room, {first + i * stride, units}, room.out + i * room.place_bytes);
+    }
+  }
+
+  static void Scatter(const Encoding& encoding, const KernelRoom& given, const FieldSource* sources,
+                      std::uint64_t rows) {
+    const KernelRoom room = given;
+    for (std::uint64_t i = 0; i < rows; ++i) {
+      const auto units = static_cast<std::uint64_t>(std::max<std::int64_t>(sources[i].units, 0));
+      BlockRow(encoding, room, {sources[i].words, units}, room.out + i * room.place_bytes);
+    }
+  }
+};
+
 template <class Convert>
 Kernels Choose(const Encoding& encoding) {
   if (encoding.ragged) {
@@ -324,6 +357,9 @@ const Value* ZeroSource(std::uint64_t words) noexcept {
 }
 
 Kernels KernelsOf(const Encoding& encoding) {
+  if (encoding.block) {
+    return {&BlockKernels::Run, &BlockKernels::Scatter};
+  }
   if (encoding.packed) {
     return OtherKernels<true>::Choose();
   }

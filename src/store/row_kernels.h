@@ -18,12 +18,17 @@ namespace stream_store::internal {
 /// for it, or is null if it is fixed and longer than kZeroWords.
 struct FieldSource {
   const Value* words = nullptr;
-  std::int64_t units = -1;  ///< items of a ragged field, 1 for a fixed one, -1 for a missing one
+  /// Items of a ragged field, words of a block field, 1 for a fixed field, -1 for a missing one.
+  std::int64_t units = -1;
 };
 
 /// The output of a kernel: place_bytes per row at `out`, with room for most_units units. A unit is
 /// an item of a ragged field or a whole fixed field: unit_words in the store, unit_bytes in the
 /// output.
+///
+/// Block fields (see Encoding) differ. The store has one unit per word, and the kernel finds the
+/// number of items in the first of them; in the output, unit_bytes and most_units count items of
+/// the outermost dimension.
 struct KernelRoom {
   std::byte* out = nullptr;
   std::uint64_t place_bytes = 0;
@@ -48,6 +53,17 @@ struct Kernels {
 /// Zeros to read a missing fixed field of `words` words from; null if it has more than kZeroWords.
 inline constexpr std::uint64_t kZeroWords = 64;
 const Value* ZeroSource(std::uint64_t words) noexcept;
+
+/// The length of one field-write of a block field: its items of the outermost dimension. A missing
+/// one, of -1 words, has none.
+inline std::int64_t LengthOfBlock(const Encoding& encoding, const Value* words,
+                                  std::int64_t count) noexcept {
+  if (count <= 0) {
+    return 0;
+  }
+  const BlockItems block = ItemsOfBlock(encoding, {words, static_cast<std::size_t>(count)});
+  return static_cast<std::int64_t>(block.count / encoding.items);
+}
 
 /// The kernels of a field, for this processor.
 Kernels KernelsOf(const Encoding& encoding);

@@ -24,7 +24,7 @@ namespace stream_store::internal {
 /// Where one column lies in the records of a layout.
 struct RowPart {
   std::uint64_t begin = 0;  ///< first value, counted in the record
-  std::int64_t units = -1;  ///< items of a ragged field, 1 for a fixed one, -1 if it is missing
+  std::int64_t units = -1;  ///< as FieldSource::units (row_kernels.h)
 };
 
 /// Where the wanted columns lie in the records of a layout.

@@ -194,7 +194,9 @@ void RequireRagged(const View& view, TypeId type) {
 class LongestWrite {
  public:
   LongestWrite(const View& view, TypeId type)
-      : view_(view), plans_(RowPlans::ForThread(view, std::span(&type, 1))) {}
+      : view_(view),
+        plans_(RowPlans::ForThread(view, std::span(&type, 1))),
+        encoding_(view.store_schema->encodings[type]) {}
 
   // Visits the records from `record` on that belong to rows before end_row.
   void Visit(std::uint64_t record, std::uint64_t end_row) {
@@ -204,7 +206,9 @@ class LongestWrite {
         return;
       }
       const std::uint32_t layout = LoadOnce(words.layout);
-      if (layout != known_) {
+      if (encoding_.block) {
+        VisitBlock(record, layout);
+      } else if (layout != known_) {
         VisitLayout(layout);
       }
     }
@@ -225,8 +229,21 @@ class LongestWrite {
     known_ = layout;
   }
 
+  // The length of a block field is not in the layout but in the first word of each field-write.
+  void VisitBlock(std::uint64_t record, std::uint32_t layout) {
+    const RowPlan plan = plans_.Find(view_, layout);
+    const std::uint64_t start = LoadOnce(view_.records[record].start);
+    if (plan.total > view_.value_count || start > view_.value_count - plan.total) {
+      ThrowEndsOutside(view_, record, start, plan.total);
+    }
+    const RowPart& part = plan.parts[0];
+    units_ =
+        std::max(units_, LengthOfBlock(encoding_, view_.values + start + part.begin, part.units));
+  }
+
   const View& view_;
   RowPlans& plans_;
+  const Encoding& encoding_;
   std::uint32_t known_ = 0;  // the last layout visited; 0, the empty layout, needs no visit
   std::int64_t units_ = 0;
 };

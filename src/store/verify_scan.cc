@@ -4,6 +4,7 @@
 #include "store/verify_scan.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "base/str_cat.h"
@@ -289,9 +290,9 @@ std::uint64_t StoreScan::EndOfRun(std::uint64_t i) const {
 // Moves cursor_ over the records [i, stop) as long as they are valid. Returns the record where it
 // stopped.
 std::uint64_t StoreScan::CheckRun(RecordVerifier& verifier, std::uint64_t i, std::uint64_t stop) {
-  const auto pass = [this](std::uint64_t record, const Record& words, std::uint64_t total,
-                           bool begins_row) {
-    if (OpeningEndsBefore(words.row_session, record)) {
+  const auto pass = [&](std::uint64_t record, const Record& words, std::uint64_t total,
+                        bool begins_row) {
+    if (OpeningEndsBefore(words.row_session, record) || CheckBlocks(verifier, record, words)) {
       return false;
     }
     CheckHints(record, words, total, begins_row);
@@ -325,6 +326,10 @@ void StoreScan::CheckOne(RecordVerifier& verifier, std::uint64_t i, std::uint64_
     Advance(checked.record, cursor_);
     cursor_is_next_ = true;
     last_session_ = SessionOfRecord(words.row_session);
+    if (std::optional<Finding> finding = CheckBlocks(verifier, i, words)) {
+      Add(std::move(*finding));
+      intact_ = false;
+    }
     if (intact_) {
       good_ = cursor_;
     }
@@ -333,6 +338,34 @@ void StoreScan::CheckOne(RecordVerifier& verifier, std::uint64_t i, std::uint64_
   } else {
     Add(std::move(*checked.finding));
     intact_ = cursor_is_next_ = false;
+  }
+}
+
+// Checks the block fields of a record that is valid otherwise. A fault does not end the walk, since
+// the place of the next record is known, and opening the store does not look at blocks.
+std::optional<Finding> StoreScan::CheckBlocks(RecordVerifier& verifier, std::uint64_t i,
+                                              const Record& record) {
+  const auto finding = [&](std::uint64_t position, const std::string& field, std::string expected,
+                           std::string found) {
+    return Finding{
+        .file = kValuesName,
+        .offset = position * sizeof(Value),
+        .subject = StrCat("record ", i, ", row ", RowOfRecord(record.row_session), field),
+        .expected = std::move(expected),
+        .found = std::move(found)};
+  };
+  try {
+    const std::optional<BlockFault> fault = blocks_.Check(verifier, record);
+    if (!fault) {
+      return std::nullopt;
+    }
+    const Field& field = (*files_.schema)[fault->type];
+    return finding(fault->position, StrCat(", field '", field.name, "'"), FieldText(field),
+                   fault->reason);
+  } catch (const Error& error) {
+    return finding(record.start, "", "readable bytes", error.what());
+  } catch (const std::bad_alloc&) {
+    return finding(record.start, "", "a nested cell that can be checked", "too little memory");
   }
 }
 

@@ -1,7 +1,7 @@
 // StoreScan: one walk over everything in a store, for Verify() and Repair().
 //
 // It checks, in this order: the control file, the sizes of the data files, each record together
-// with its layout, values and hints, and the sentinel. Everything wrong becomes a Finding, also a
+// with its layout, values, block fields and hints, and the sentinel. Everything wrong becomes a Finding, also a
 // read that fails; only errors of the caller's progress function are thrown.
 //
 // Used by verify.cc. Thread rules: an object is used by one thread, for one Run().
@@ -17,6 +17,7 @@
 
 #include "storage/damaged_files.h"
 #include "storage/record_verifier.h"
+#include "store/verify_blocks.h"
 
 namespace stream_store::internal {
 
@@ -25,7 +26,7 @@ class StoreScan {
   /// live  a writer has the store open, so all published records must be valid. Without a writer,
   ///       records after the last sync may be invalid, as after a power failure.
   StoreScan(const DamagedFiles& files, bool live, VerifyOptions options)
-      : files_(files), options_(std::move(options)) {
+      : files_(files), options_(std::move(options)), blocks_(files.encodings) {
     report_.live = live;
   }
 
@@ -58,6 +59,8 @@ class StoreScan {
   void CheckRecords(RecordVerifier& verifier, bool to_first_damage);
   void WriteTotals();
   CheckedRecord CheckRecord(RecordVerifier& verifier, std::uint64_t i, const Cursor* cursor);
+  std::optional<Finding> CheckBlocks(RecordVerifier& verifier, std::uint64_t i,
+                                     const Record& record);
   void AddUnsyncedEnd(std::uint64_t i, const CheckedRecord& checked);
   bool OpeningEndsBefore(std::uint64_t row_session, std::uint64_t i) const;
   std::uint64_t EndOfRun(std::uint64_t i) const;
@@ -72,6 +75,7 @@ class StoreScan {
 
   const DamagedFiles& files_;
   const VerifyOptions options_;
+  BlockChecker blocks_;
   VerifyReport report_;
   std::array<std::optional<Slot>, 2> slots_;
   std::optional<Slot> slot_;  // the newest valid one

@@ -215,6 +215,8 @@ def _whole(array: Any) -> pa.Array:
 def _raw(array: pa.Array) -> Any:
     """A form of the array that compares equal only if every bit is equal."""
     kind = array.type
+    if pa.types.is_interval(kind):
+        return array.to_pylist()
     if pa.types.is_floating(kind) or pa.types.is_temporal(kind) or pa.types.is_integer(kind):
         whole = {16: pa.int16(), 32: pa.int32(), 64: pa.int64(), 8: pa.int8()}[kind.bit_width]
         return array.view(whole).to_pylist()

@@ -44,8 +44,22 @@ def _node(raw: tuple[Any, ...]) -> ArrowNode:
     )
 
 
-def infer_fields(schema: ArrowNode, leave_out: Collection[str] = ()) -> list[FieldSpec]:
+def infer_fields(
+    schema: ArrowNode,
+    leave_out: Collection[str] = (),
+    *,
+    nested: Collection[tuple[str, ...]] = (),
+    packed: Collection[tuple[str, ...]] = (),
+) -> list[FieldSpec]:
     """Fields for all columns of a schema, except those named in `leave_out`.
+
+    Args:
+        schema: the schema, from `describe`.
+        leave_out: names of columns that are no fields.
+        nested: paths of columns, and of fields in structs, that are stored nested although their
+            type is flat, because their data has nulls inside lists: ``("tokens",)``,
+            ``("obs", "pos")``. `parse_fields` has the same argument.
+        packed: paths of strings and binaries to store packed, in the same form.
 
     Raises:
         ValueError: some columns cannot be stored; the message names them all.
@@ -62,7 +76,7 @@ def infer_fields(schema: ArrowNode, leave_out: Collection[str] = ()) -> list[Fie
         features[column.name] = (
             FromJson(node) if node is not None and _implies(node, column) else _feature(column)
         )
-    return parse_fields(features)
+    return parse_fields(features, nested=nested, packed=packed)
 
 
 def _features_of(schema: ArrowNode) -> Json:

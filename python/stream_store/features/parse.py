@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from .declare import MAX_DEPTH, Leaf, Struct, declare
@@ -15,7 +15,11 @@ Fields = Iterable[str] | Mapping[str, Any]
 
 
 def parse_fields(
-    fields: Fields, field_features: Mapping[str, Any] | Sequence[Any] | None = None
+    fields: Fields,
+    field_features: Mapping[str, Any] | Sequence[Any] | None = None,
+    *,
+    nested: Collection[tuple[str, ...]] = (),
+    packed: Collection[tuple[str, ...]] = (),
 ) -> list[FieldSpec]:
     """Parse a declaration of fields.
 
@@ -24,6 +28,9 @@ def parse_fields(
             feature, where None means that feature.
         field_features: features for a list of names: a mapping of name to feature, or a sequence in
             the order of the names.
+        nested: paths of fields, or of whole structs, to store nested although they are flat:
+            ``("tokens",)``, ``("obs", "pos")``.
+        packed: paths of fields to store packed, such as strings.
 
     Returns:
         The leaves in declared order, then the hidden markers of structs. The leaves of a struct are
@@ -42,7 +49,7 @@ def parse_fields(
     pairs = _pairs(fields, field_features)
     if not pairs:
         raise ValueError("no fields: expected at least one name")
-    walk = _Walk()
+    walk = _Walk(frozenset(nested), frozenset(packed))
     names: set[str] = set()
     for name, feature in pairs:
         if name in names:
@@ -91,7 +98,11 @@ def _pairs(
 class _Walk:
     """Collects leaves, markers and problems."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, nested: frozenset[tuple[str, ...]], packed: frozenset[tuple[str, ...]]
+    ) -> None:
+        self.nested = nested
+        self.packed = packed
         self.leaves: list[FieldSpec] = []
         self.markers: list[FieldSpec] = []
         self.problems: list[str] = []

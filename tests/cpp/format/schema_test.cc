@@ -43,15 +43,15 @@ TEST(SchemaTest, RefusesRepeatedNames) {
 
 TEST(SchemaTest, RefusesNamesThatCannotBeKept) {
   Refusal({{.name = ""}});
-  Refusal({{.name = "_step"}});
   Refusal({{.name = "a\xff"}});
   EXPECT_CONTAINS(Refusal({{.name = std::string(256, 'x')}}),
                   "expected at most 255 bytes but found 256");
   Refusal({{.name = "outer.inner", .path = {"outer", std::string(256, 'x')}}});
-  Refusal({{.name = "_o.x", .path = {"_o", "x"}}});
 }
 
-TEST(SchemaTest, UnderscoreInsideAStructIsFine) {
+TEST(SchemaTest, NamesMayBeginWithAnUnderscore) {
+  EXPECT_NO_THROW(Schema({{.name = "_id"}}));
+  EXPECT_NO_THROW(Schema({{.name = "_o.x", .path = {"_o", "x"}}}));
   EXPECT_NO_THROW(Schema({{.name = "outer._inner", .path = {"outer", "_inner"}}}));
   EXPECT_NO_THROW(Schema({{.name = std::string(255, 'x')}}));
 }
@@ -63,20 +63,34 @@ TEST(SchemaTest, RefusesShapesThatCannotBeStored) {
   Refusal({{.name = "x", .shape = std::vector<std::uint32_t>(33, 1)}});
   Refusal({{.name = "x", .dtype = DType::kString, .shape = {kRagged}}});
   Refusal({{.name = "x", .dtype = DType::kFixedBinary}});
-  Refusal({{.name = "x", .dtype = static_cast<DType>(32)}});
+  Refusal({{.name = "x", .dtype = static_cast<DType>(kDTypeCount)}});
 }
 
-TEST(SchemaTest, PacksOnlyFixedShapesOfNarrowItems) {
-  Refusal({{.name = "x", .dtype = DType::kUInt8, .shape = {kRagged}, .packed = true}});
-  for (const DType dtype :
-       {DType::kInt64, DType::kFloat64, DType::kDate32, DType::kString, DType::kDecimal128}) {
-    EXPECT_CONTAINS(
-        Refusal({{.name = "x", .dtype = dtype, .shape = {2}, .packed = dtype != DType::kString}}),
-        "packed")
-        << DTypeName(dtype);
-    if (dtype == DType::kDate32) break;
+TEST(SchemaTest, PacksNarrowItemsStringsAndBinaries) {
+  for (const DType dtype : {DType::kInt64, DType::kFloat64, DType::kDate32, DType::kDecimal128}) {
+    for (const std::uint32_t dimension : {2U, kRagged}) {
+      EXPECT_CONTAINS(
+          Refusal({{.name = "x", .dtype = dtype, .shape = {dimension}, .packed = true}}), "packed")
+          << DTypeName(dtype);
+    }
   }
   EXPECT_NO_THROW(Schema({{.name = "x", .dtype = DType::kFloat16, .shape = {2}, .packed = true}}));
+  EXPECT_NO_THROW(
+      Schema({{.name = "x", .dtype = DType::kUInt8, .shape = {kRagged, 3}, .packed = true}}));
+  EXPECT_NO_THROW(Schema({{.name = "x", .dtype = DType::kString, .packed = true}}));
+  EXPECT_NO_THROW(Schema({{.name = "x", .dtype = DType::kBinary, .packed = true}}));
+}
+
+TEST(SchemaTest, NestedFieldsHaveATypeAndNothingElse) {
+  const auto nested = [](const char* text) {
+    return Field{.name = "x", .dtype = DType::kNested, .nested = text};
+  };
+  EXPECT_EQ(Schema({nested("list<item: utf8>")})[0].nested, "list<string>");
+  EXPECT_CONTAINS(Refusal({nested("list<")}), "field 'x'");
+  Refusal({nested("")});
+  Refusal({{.name = "x", .dtype = DType::kInt64, .nested = "list<string>"}});
+  Refusal({{.name = "x", .dtype = DType::kNested, .shape = {2}, .nested = "list<string>"}});
+  Refusal({{.name = "x", .dtype = DType::kNested, .packed = true, .nested = "list<string>"}});
 }
 
 TEST(SchemaTest, HiddenFieldsAreNullScalarsAfterAllOthers) {
