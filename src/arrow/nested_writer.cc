@@ -81,6 +81,9 @@ void NestedWriter::WriteNode(const NestedView& view, Elements slots, std::size_t
 // Most columns have no nulls in most cells, and then the slots are the present elements.
 NestedWriter::Elements NestedWriter::FindPresent(const NestedView& view, Elements slots,
                                                  std::size_t header, Frame& frame) {
+  if (view.source->is_null) {
+    return slots;  // values of this type have no nulls in a cell: each is one zero byte
+  }
   const Validity& validity = view.array.validity;
   if (view.layers.empty() && !view.source->only_nulls) {
     const bool all =
@@ -244,7 +247,7 @@ std::uint64_t NestedWriter::SlotOf(std::uint64_t present, std::size_t header) co
   const auto* bits = reinterpret_cast<const std::uint8_t*>(out_->at(header + 1));
   std::uint64_t slot = 0;
   for (std::uint64_t left = present + 1;; ++slot) {
-    left -= GetBit(bits, slot) ? 1 : 0;
+    left -= GetBit(bits, slot) ? 1U : 0U;
     if (left == 0) {
       return slot;
     }
