@@ -1,10 +1,10 @@
 """Values inside the cells of nested fields that the C++ side leaves to Python.
 
 C++ walks through a cell and converts exact ints, floats, bools, texts, bytes, lists of them, and
-NumPy arrays. It calls this module for all other objects: with `leaf` it gets the functions of a leaf
-type, which apply the rules of the flat field of that type; the other functions return the items of
-lists, maps and structs as built-in lists and dicts. `place` is the beginning of an error's message,
-``"field 'chat' (nested list<…>): chat[3].role"``.
+NumPy arrays. It calls this module for all other objects: with `leaf` it gets the functions of a
+leaf type, which apply the rules of the flat field of that type; the other functions return the
+items of lists, maps and structs as built-in lists and dicts. `place` is the beginning of an error's
+message, ``"field 'chat' (nested list<…>): chat[3].role"``.
 """
 
 from __future__ import annotations
@@ -279,7 +279,7 @@ def mapping(value: Any, place: str) -> dict[Any, Any] | None:
         place: for messages.
 
     Raises:
-        TypeError: the object is none of these.
+        TypeError: the object is not one of these.
 
     Examples:
         >>> from stream_store.values.nested import mapping
