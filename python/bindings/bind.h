@@ -8,6 +8,7 @@ namespace stream_store::python {
 
 class StoreObject;
 
+void BindNested(nb::module_& module);
 void BindRecovery(nb::module_& module);
 void BindVerify(nb::module_& module);
 void BindVersion(nb::module_& module);

@@ -47,6 +47,7 @@ NB_MODULE(_core, module) {
              "The schema of an Arrow stream as nested tuples.");
   module.def("dtype_table", &DTypeTable, "The table of item types, a tuple for each.");
   BindVersion(module);
+  BindNested(module);
   BindRecovery(module);
   BindStore(module);
   BindSampler(module);

@@ -6,17 +6,52 @@
 #include <algorithm>
 #include <cstring>
 
+#include "convert/arrays.h"
 #include "convert/assert.h"
 #include "convert/widen.h"
 
 namespace stream_store::python {
 namespace {
 
-[[noreturn]] void ThrowMixed(const FieldInfo& field, std::size_t row) {
-  Throw(PyExc_ValueError,
-        "field " + field.text + ": row " + std::to_string(row) +
-            " has another kind of number than the rows before it, and no type holds both exactly; "
-            "pass a column of one dtype");
+// One number as a Python object, for a message.
+nb::object NumberObject(Source source, const std::byte* item) {
+  std::int64_t integer = 0;
+  auto* out = reinterpret_cast<std::byte*>(&integer);
+  if (ConvertItems(Source::kInt64, source, item, 1, out) == 1) {
+    return Own(PyLong_FromLongLong(integer));
+  }
+  double real = 0;
+  (void)ConvertItems(Source::kFloat64, source, item, 1, reinterpret_cast<std::byte*>(&real));
+  return Own(PyFloat_FromDouble(real));
+}
+
+// Throws the error for a number of row `row` that no item of an integer field can hold.
+[[noreturn]] void ThrowNumber(const FieldInfo& field, std::size_t row, Source source,
+                              const std::byte* item) {
+  Throw(PyExc_ValueError, "field " + field.text + ": row " + std::to_string(row) +
+                              ": expected an integer within the range of the field but found " +
+                              ShortRepr(NumberObject(source, item).ptr()));
+}
+
+// Throws the error that is being handled again, with the row after the name of the field:
+// "field 'obs' (float32[2]): row 3: expected …". Errors other than ValueError and TypeError, such
+// as MemoryError and KeyboardInterrupt, are passed on unchanged.
+[[noreturn]] void ThrowInRow(const nb::python_error& error, const FieldInfo& field,
+                             std::size_t row) {
+  const bool is_value = error.matches(PyExc_ValueError);
+  if (!is_value && !error.matches(PyExc_TypeError)) {
+    throw;
+  }
+  const nb::object shown = Own(PyObject_Str(error.value().ptr()));
+  std::string text(AsText(shown.ptr(), "a message"));
+  const std::string in_row = "row " + std::to_string(row) + ": ";
+  const std::size_t place = text.starts_with("field ") ? text.find("): ") : std::string::npos;
+  if (place != std::string::npos) {
+    text.insert(place + 3, in_row);
+  } else {
+    text = "field " + field.text + ": " + in_row + text;
+  }
+  Throw(is_value ? PyExc_ValueError : PyExc_TypeError, text);
 }
 
 // The dimensions of one row of a column. REQUIRES: PyArray_NDIM(array) > 0
@@ -38,7 +73,11 @@ ColumnData::ColumnData(const Conversion& conversion, TypeId type, PyObject* obje
   nb::object given = Borrow(object);
   if (!PyArray_CheckExact(object) && !PyList_CheckExact(object) && !PyTuple_CheckExact(object)) {
     const nb::object number = Own(PyLong_FromLong(type));
-    given = CallHook("column", conversion.self, number.ptr(), object);  // an array or a list
+    given = CallHook("column", conversion.self, number.ptr(), object);
+    if (PyTuple_Check(given.ptr())) {
+      TakeParts(conversion, given.ptr());
+      return;
+    }
   }
   if (PyArray_Check(given.ptr())) {
     if (TakeArray(conversion, given)) {
@@ -46,7 +85,8 @@ ColumnData::ColumnData(const Conversion& conversion, TypeId type, PyObject* obje
     }
     const nb::object number = Own(PyLong_FromLong(type));
     given = CallHook("array_column", conversion.self, number.ptr(), given.ptr());
-    if (PyArray_Check(given.ptr()) && TakeArray(conversion, given)) {
+    if (PyTuple_Check(given.ptr())) {
+      TakeParts(conversion, given.ptr());
       return;
     }
   }
@@ -75,11 +115,39 @@ Column ColumnData::column() const noexcept {
 // Takes the presence of a marker from the hook, as bytes. Where it is present, the marker is a
 // field-write without values.
 void ColumnData::TakeMarker(PyObject* present) {
+  TakePresent(present);
+  rows_ = present_.size();
+  row_items_ = 0;
+}
+
+void ColumnData::TakePresent(PyObject* present) {
   const std::string_view bytes(PyBytes_AsString(present),
                                static_cast<std::size_t>(PyBytes_Size(present)));
   present_.assign(bytes.begin(), bytes.end());
-  rows_ = present_.size();
-  row_items_ = 0;
+}
+
+// Takes a column in parts from the hook, which has checked them: the values as an array of numbers;
+// the rows that have one as bytes, or None for all; and offsets counted in items, or None if every
+// row has one value.
+void ColumnData::TakeParts(const Conversion& conversion, PyObject* parts) {
+  const nb::object values = Borrow(PyTuple_GET_ITEM(parts, 0));
+  PyObject* present = PyTuple_GET_ITEM(parts, 1);
+  PyObject* offsets = PyTuple_GET_ITEM(parts, 2);
+  if (offsets == Py_None) {
+    TakeItems(conversion.fields[type_], values);
+  } else {
+    const Int64s places(offsets, "offsets", PyExc_ValueError);
+    offsets_.assign(places.values().begin(), places.values().end());
+    owner_ = Contiguous(values.ptr());
+    auto* array = reinterpret_cast<PyArrayObject*>(owner_.ptr());
+    source_ = SourceOfArray(array).value();
+    data_ = PyArray_DATA(array);
+    rows_ = offsets_.size() - 1;
+    bytes_ = static_cast<std::uint64_t>(PyArray_NBYTES(array));
+  }
+  if (present != Py_None) {
+    TakePresent(present);
+  }
 }
 
 // Takes a whole array. Returns false if a hook must convert it first.
@@ -90,6 +158,13 @@ bool ColumnData::TakeArray(const Conversion& conversion, const nb::object& given
   if (!source || !TakesPlainNumbers(field) || PyArray_NDIM(array) == 0) {
     return false;
   }
+  TakeItems(field, given);
+  return true;
+}
+
+// Takes the items of an array of numbers with one value for each row.
+void ColumnData::TakeItems(const FieldInfo& field, const nb::object& given) {
+  auto* array = reinterpret_cast<PyArrayObject*>(given.ptr());
   if (!FitsShape(field, RowDimensions(array))) {
     Throw(PyExc_ValueError, "field " + field.text + ": a column of shape " +
                                 ShortRepr(Own(PyObject_GetAttrString(given.ptr(), "shape")).ptr()) +
@@ -97,7 +172,7 @@ bool ColumnData::TakeArray(const Conversion& conversion, const nb::object& given
   }
   owner_ = Contiguous(given.ptr());
   array = reinterpret_cast<PyArrayObject*>(owner_.ptr());
-  source_ = *source;
+  source_ = SourceOfArray(array).value();
   data_ = PyArray_DATA(array);
   rows_ = static_cast<std::size_t>(PyArray_DIM(array, 0));
   row_items_ = 1;
@@ -105,7 +180,6 @@ bool ColumnData::TakeArray(const Conversion& conversion, const nb::object& given
     row_items_ *= static_cast<std::uint64_t>(PyArray_DIM(array, i));
   }
   bytes_ = static_cast<std::uint64_t>(PyArray_NBYTES(array));
-  return true;
 }
 
 // Takes a list of plain numbers for a field with one number in each row. Returns false for any
@@ -159,13 +233,19 @@ void ColumnData::AddRow(const Conversion& one, std::size_t row, PyObject* value)
     offsets_.push_back(offsets_.back());
     return;
   }
-  const FieldWrite write = ConvertValue(one, type_, value);
-  AddItems(write, one.fields[type_], row);
+  const FieldInfo& field = one.fields[type_];
+  FieldWrite write;
+  try {
+    write = ConvertValue(one, type_, value);
+  } catch (const nb::python_error& error) {
+    ThrowInRow(error, field, row);
+  }
+  AddItems(write, field, row);
   offsets_.push_back(offsets_.back() + static_cast<std::int64_t>(write.count()));
 }
 
 // Copies the items of one row. The type of the first row with a value is kept as long as all rows
-// have it; the first other type widens the items so far.
+// have it. From the first other type on, all items are converted to the common type of the field.
 void ColumnData::AddItems(const FieldWrite& write, const FieldInfo& field, std::size_t row) {
   const auto* items = static_cast<const std::byte*>(write.data());
   const auto count = static_cast<std::size_t>(write.count());
@@ -177,30 +257,36 @@ void ColumnData::AddItems(const FieldWrite& write, const FieldInfo& field, std::
     return;
   }
   if (write.source() != source_) {
-    Widen(CommonSource(write.source(), source_), field, row);
+    ConvertToCommon(field);
   }
   const std::size_t old = items_.size();
   items_.resize(old + count * BytesOf(source_));
+  std::byte* out = items_.data() + old;
   if (write.source() == source_) {
-    std::memcpy(items_.data() + old, items, count * BytesOf(source_));
-  } else if (!WidenItems(source_, write.source(), items, count, items_.data() + old)) {
-    ThrowMixed(field, row);
+    std::memcpy(out, items, count * BytesOf(source_));
+    return;
+  }
+  const std::size_t done = ConvertItems(source_, write.source(), items, count, out);
+  if (done < count) {
+    ThrowNumber(field, row, write.source(), items + done * BytesOf(write.source()));
   }
 }
 
-// Converts the items of the rows before to a wider type. An int64 column thus becomes float64 when
-// the first float appears; floats stay float64, whatever follows.
-void ColumnData::Widen(Source to, const FieldInfo& field, std::size_t row) {
-  if (source_ == to || source_ == Source::kFloat64) {
+void ColumnData::ConvertToCommon(const FieldInfo& field) {
+  const Source common = CommonSource(field.dtype);
+  if (source_ == common) {
     return;
   }
   const auto count = static_cast<std::size_t>(offsets_.back());
-  std::vector<std::byte> wide(count * BytesOf(to));
-  if (!WidenItems(to, source_, items_.data(), count, wide.data())) {
-    ThrowMixed(field, row);
+  std::vector<std::byte> converted(count * BytesOf(common));
+  const std::size_t done = ConvertItems(common, source_, items_.data(), count, converted.data());
+  if (done < count) {
+    const auto after = std::ranges::upper_bound(offsets_, static_cast<std::int64_t>(done));
+    ThrowNumber(field, static_cast<std::size_t>(after - offsets_.begin()) - 1, source_,
+                items_.data() + done * BytesOf(source_));
   }
-  items_ = std::move(wide);
-  source_ = to;
+  items_ = std::move(converted);
+  source_ = common;
 }
 
 }  // namespace stream_store::python

@@ -15,8 +15,8 @@ namespace stream_store::python {
 /// A converted column. Owns the memory that column() points to.
 class ColumnData {
  public:
-  /// Converts `object`: an array of shape (n, …), a list of n scalars, arrays, lists, texts or
-  /// None, or an object that the hook turns into one of these. Throws ValueError or TypeError
+  /// Converts `object`: an array of shape (n, …), a list of n values or None, or an object that the
+  /// hook turns into one of these or into parts (see TakeParts). Throws ValueError or TypeError
   /// naming the field and the row.
   ColumnData(const Conversion& conversion, TypeId type, PyObject* object);
 
@@ -31,12 +31,15 @@ class ColumnData {
 
  private:
   void TakeMarker(PyObject* present);
+  void TakePresent(PyObject* present);
+  void TakeParts(const Conversion& conversion, PyObject* parts);
+  void TakeItems(const FieldInfo& field, const nb::object& given);
   bool TakeArray(const Conversion& conversion, const nb::object& given);
   bool TakeNumbers(const Conversion& conversion, PyObject* list);
   void TakeList(const Conversion& conversion, PyObject* list);
   void AddRow(const Conversion& one, std::size_t row, PyObject* value);
   void AddItems(const FieldWrite& write, const FieldInfo& field, std::size_t row);
-  void Widen(Source to, const FieldInfo& field, std::size_t row);
+  void ConvertToCommon(const FieldInfo& field);
 
   TypeId type_ = 0;
   std::size_t rows_ = 0;

@@ -2,6 +2,7 @@
 
 #include "convert/decode.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "convert/arrays.h"
@@ -15,6 +16,47 @@ nb::object WordsArray(std::span<const Value> words) {
   if (!words.empty()) {
     std::memcpy(DataOf(array), words.data(), words.size_bytes());
   }
+  return array;
+}
+
+nb::object MakeText(const FieldInfo& field, std::string_view bytes) {
+  const auto size = static_cast<Py_ssize_t>(bytes.size());
+  if (field.kind == ValueKind::kBytes) {
+    return Own(PyBytes_FromStringAndSize(bytes.data(), size));
+  }
+  return Own(PyUnicode_DecodeUTF8(bytes.data(), size, "surrogateescape"));
+}
+
+// The items of a field-write that begins with their number. `item_bytes` is the size of one.
+std::span<const std::byte> BlockItems(const FieldInfo& field, std::size_t item_bytes,
+                                      std::span<const Value> words) {
+  const std::uint64_t count = words.empty() ? 0 : static_cast<std::uint64_t>(words[0]);
+  const std::uint64_t most = words.empty() ? 0 : (words.size() - 1) * sizeof(Value) / item_bytes;
+  if (words.empty() || count > most ||
+      words.size() - 1 != (count * item_bytes + sizeof(Value) - 1) / sizeof(Value)) {
+    throw Error(
+        ErrorCode::kCorrupt,
+        "field " + field.text + ": expected the number of items and their bytes but found " +
+            std::to_string(words.size()) + " words for " + std::to_string(count) + " items");
+  }
+  return std::as_bytes(words.subspan(1)).first(count * item_bytes);
+}
+
+// A packed list of varying length: a new array of its items.
+nb::object DecodePackedList(const FieldInfo& field, std::span<const Value> words) {
+  const auto item_bytes = static_cast<std::size_t>(
+      PyDataType_ELSIZE(reinterpret_cast<PyArray_Descr*>(field.descr.ptr())));
+  const std::span<const std::byte> bytes = BlockItems(field, item_bytes, words);
+  const std::size_t unit = item_bytes * field.items;
+  if (unit == 0 || bytes.size() % unit != 0) {
+    throw Error(ErrorCode::kCorrupt, "field " + field.text + ": expected a multiple of " +
+                                         std::to_string(field.items) + " items but found " +
+                                         std::to_string(bytes.size() / item_bytes));
+  }
+  Shape shape{static_cast<npy_intp>(bytes.size() / unit)};
+  shape += std::span<const npy_intp>(field.shape);
+  nb::object array = NewArray(field.NewDescr(), shape);
+  std::ranges::copy(bytes, DataAs<std::byte>(array));
   return array;
 }
 
@@ -45,8 +87,13 @@ nb::object DecodeValue(PyObject* self, const Reader& reader, const FieldInfo& fi
       const nb::object number = Own(PyLong_FromLong(type));
       return CallHook("decode", self, number.ptr(), WordsArray(words).ptr());
     }
+    case ValueKind::kNested:
+      return DecodeCell(field, words);
     case ValueKind::kNumber:
       break;
+  }
+  if (field.block) {
+    return DecodePackedList(field, words);
   }
   if (field.dimensions() == 0) {
     return DecodeScalar(reader, field, type, words);
@@ -77,15 +124,19 @@ nb::object DecodeValue(PyObject* self, const Reader& reader, const FieldInfo& fi
 }
 
 nb::object DecodeText(const FieldInfo& field, std::span<const Value> words) {
+  if (field.block && !words.empty()) {
+    const std::span<const std::byte> bytes = BlockItems(field, 1, words);
+    return MakeText(field, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  }
   std::string bytes(words.size(), '\0');
   for (std::size_t i = 0; i < words.size(); ++i) {
     bytes[i] = static_cast<char>(static_cast<unsigned char>(words[i]));
   }
-  const auto size = static_cast<Py_ssize_t>(bytes.size());
-  if (field.kind == ValueKind::kBytes) {
-    return Own(PyBytes_FromStringAndSize(bytes.data(), size));
-  }
-  return Own(PyUnicode_DecodeUTF8(bytes.data(), size, "surrogateescape"));
+  return MakeText(field, bytes);
+}
+
+nb::object DecodeCell(const FieldInfo& field, std::span<const Value> words) {
+  return field.nested->Decode(BlockItems(field, 1, words));
 }
 
 }  // namespace stream_store::python

@@ -16,31 +16,33 @@ namespace {
 
 using Columns = std::vector<std::pair<TypeId, std::unique_ptr<ColumnData>>>;
 
+// The (name, column) pairs of a mapping; invalid for any other object.
 nb::object Items(PyObject* columns) {
   if (PyDict_CheckExact(columns)) {
     return Own(PyDict_Items(columns));
   }
   if (PyObject_HasAttrString(columns, "keys") == 0 ||
       PyObject_HasAttrString(columns, "items") == 0) {
-    Throw(PyExc_TypeError, "extend: columns must be a mapping of field names to columns, not " +
-                               ShortRepr(columns) + " (" + TypeName(columns) + ")");
+    return {};
   }
   return Own(PyMapping_Items(columns));
 }
 
-// Converts the columns and sorts them into declared order. If a name is that of a struct, the hook
-// first replaces the mapping by one of type ids to the columns of the fields inside.
-Columns ReadColumns(PyObject* self, const FieldTable& fields, Scratch& scratch, PyObject* mapping) {
-  nb::object items = Items(mapping);
+// Converts the columns and sorts them into declared order. If the columns are no mapping, but for
+// example a list of rows, or if a name is that of a struct, the hook first replaces them by a
+// mapping of type ids to the columns of the fields inside.
+Columns ReadColumns(PyObject* self, const FieldTable& fields, Scratch& scratch, PyObject* given) {
+  nb::object items = Items(given);
   const auto name_at = [&items](Py_ssize_t i) {
     return Own(PySequence_GetItem(PyList_GET_ITEM(items.ptr(), i), 0));
   };
-  bool types_given = false;
-  for (Py_ssize_t i = 0; fields.has_structs() && i < PyList_GET_SIZE(items.ptr()); ++i) {
-    types_given = types_given || !fields.Find(name_at(i).ptr());
+  bool types_given = !items.is_valid();
+  for (Py_ssize_t i = 0; !types_given && fields.has_structs() && i < PyList_GET_SIZE(items.ptr());
+       ++i) {
+    types_given = !fields.Find(name_at(i).ptr());
   }
   if (types_given) {
-    items = Items(CallHook("spread_columns", self, mapping).ptr());
+    items = Items(CallHook("spread_columns", self, given).ptr());
   }
   const Conversion conversion{self, fields, scratch};
   Columns columns;

@@ -13,6 +13,8 @@ ValueKind KindOf(DType dtype) {
       return ValueKind::kNull;
     case DTypeKind::kDecimal:
       return ValueKind::kDecimal;
+    case DTypeKind::kNested:
+      return ValueKind::kNested;
     case DTypeKind::kBytes:
       return dtype == DType::kString ? ValueKind::kText : ValueKind::kBytes;
     default:
@@ -30,15 +32,29 @@ nb::object MakeDescr(std::string_view name) {
   return nb::steal<nb::object>(reinterpret_cast<PyObject*>(descr));
 }
 
+nb::object PyText(const std::string& text) {
+  return Own(
+      PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "surrogateescape"));
+}
+
 // The number of names of a ClassLabel, which only the JSON of the feature records. The search for
 // the word avoids parsing the JSON of all other int64 fields.
 std::int64_t ClassCount(const Field& field) {
   if (field.dtype != DType::kInt64 || field.feature_json.find("ClassLabel") == std::string::npos) {
     return -1;
   }
-  const nb::object json = Own(PyUnicode_FromStringAndSize(
-      field.feature_json.data(), static_cast<Py_ssize_t>(field.feature_json.size())));
-  return AsInt64(CallHook("class_count", json.ptr()).ptr(), "number of classes");
+  return AsInt64(CallHook("class_count", PyText(field.feature_json).ptr()).ptr(),
+                 "number of classes");
+}
+
+// Whether the feature encodes values before they are stored, as Json and media inside lists do.
+bool Encodes(const Field& field) {
+  const bool text = field.dtype == DType::kString;
+  if (field.feature_json.empty() || (!text && field.dtype != DType::kNested) ||
+      (text && field.feature_json.find("\"Json\"") == std::string::npos)) {
+    return false;
+  }
+  return CallHook("feature_encodes", PyText(field.feature_json).ptr()).is(nb::handle(Py_True));
 }
 
 FieldInfo MakeInfo(const Field& field) {
@@ -55,6 +71,11 @@ FieldInfo MakeInfo(const Field& field) {
   info.packed = field.packed;
   info.hidden = field.hidden;
   info.item_words = InfoOf(field.dtype).item_words;
+  info.encodes = Encodes(field);
+  if (info.kind == ValueKind::kNested) {
+    info.nested = std::make_shared<NestedCell>(ParseNestedType(field.nested), "field " + info.text,
+                                               field.name);
+  }
   if (!info.is_text()) {
     info.ragged = !field.shape.empty() && field.shape[0] == kRagged;
     info.shape.assign(field.shape.begin() + (info.ragged ? 1 : 0), field.shape.end());
@@ -62,9 +83,14 @@ FieldInfo MakeInfo(const Field& field) {
       info.items *= static_cast<std::uint64_t>(dimension);
     }
   }
+  info.block = info.kind == ValueKind::kNested ||
+               (info.packed &&
+                (info.ragged || field.dtype == DType::kString || field.dtype == DType::kBinary));
   info.class_count = ClassCount(field);
   // The words of decimals are read as int64; Python makes decimal.Decimal objects of them.
-  info.descr = MakeDescr(info.kind == ValueKind::kDecimal ? "i8" : InfoOf(field.dtype).numpy);
+  info.descr = MakeDescr(info.kind == ValueKind::kDecimal  ? "i8"
+                         : info.kind == ValueKind::kNested ? "O"
+                                                           : InfoOf(field.dtype).numpy);
   return info;
 }
 

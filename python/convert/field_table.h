@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "stream_store/schema.h"
 
 #include "convert/assert.h"
+#include "convert/nested.h"
 #include "convert/python.h"
 
 namespace stream_store::python {
@@ -23,6 +25,7 @@ enum class ValueKind : std::uint8_t {
   kBytes,    ///< bytes, of varying or fixed length
   kDecimal,  ///< decimal.Decimal
   kNull,     ///< no values
+  kNested,   ///< any object that its type describes
 };
 
 struct FieldInfo {
@@ -32,12 +35,16 @@ struct FieldInfo {
   ValueKind kind = ValueKind::kNumber;
   bool packed = false;
   bool ragged = false;            ///< a list of varying length; false for text
+  bool block = false;             ///< a field-write is a word with the number of items, then their
+                                  ///< bytes: packed fields of varying length, and nested ones
+  bool encodes = false;           ///< text or nested: the feature encodes its values first
   bool hidden = false;            ///< marker of a struct
   std::vector<npy_intp> shape;    ///< without the ragged dimension; empty for text and bytes
   std::uint64_t items = 1;        ///< product of `shape`
   std::size_t item_words = 1;     ///< stored words per item (decimals: 2 and 4)
   std::int64_t class_count = -1;  ///< number of names of a ClassLabel; -1 for other fields
   nb::object descr;  ///< NumPy dtype of decoded items; uint8 for text, int64 for words of decimals
+  std::shared_ptr<const NestedCell> nested;  ///< the conversions of a nested field, else null
 
   /// Number of dimensions of a value: 0 for a scalar, 1 for a list, more for an array.
   std::size_t dimensions() const noexcept { return shape.size() + (ragged ? 1 : 0); }

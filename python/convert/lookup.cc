@@ -60,8 +60,9 @@ nb::object MapInside(StoreObject& store, PyObject* given, const char* whats, con
 // The type id of a field whose values can be decoded one by one.
 TypeId RequireNumber(const FieldTable& fields, PyObject* name) {
   const TypeId type = fields.Require(name);
-  if (fields[type].packed || fields[type].kind == ValueKind::kDecimal ||
-      fields[type].kind == ValueKind::kNull) {
+  const ValueKind kind = fields[type].kind;
+  if (fields[type].packed || kind == ValueKind::kDecimal || kind == ValueKind::kNull ||
+      kind == ValueKind::kNested) {
     Throw(PyExc_ValueError,
           "decode: field " + fields[type].text +
               " does not have one item for each value; row() and read_rows() decode whole rows");

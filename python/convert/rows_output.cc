@@ -127,8 +127,8 @@ std::uint64_t RowsOutput::RaggedLength(TypeId type, const FieldInfo& field, PyOb
   return source_->Longest(type);
 }
 
-// Allocates the outputs of one field and adds the column that points to them. Texts are read as
-// spans of stored words and become Python objects in Finish(); null fields have a mask only.
+// Allocates the outputs of one field and adds the column that points to them. Texts and nested cells
+// are read as spans of stored words and become Python objects in Finish(); null fields have a mask only.
 nb::object RowsOutput::AddColumn(TypeId type) {
   const FieldInfo& field = (*fields_)[type];
   const nb::object mask = Make(field, NPY_BOOL, masks_out_, "out['_mask']");
@@ -139,7 +139,7 @@ nb::object RowsOutput::AddColumn(TypeId type) {
   nb::object array;
   if (field.kind == ValueKind::kNumber || field.kind == ValueKind::kDecimal) {
     array = AddItems(type, field, column);
-  } else if (field.is_text()) {
+  } else if (field.is_text() || field.kind == ValueKind::kNested) {
     std::vector<std::span<const Value>>& texts = texts_[columns_.size()];
     texts.resize(places_.places());
     column.spans = texts.data();
@@ -191,6 +191,8 @@ nb::object RowsOutput::Finish() {
     if (field.kind == ValueKind::kDecimal) {
       const nb::object number = Own(PyLong_FromLong(types_[i]));
       value = CallHook("decode_decimals", self_.ptr(), number.ptr(), value.ptr());
+    } else if (field.kind == ValueKind::kNested) {
+      value = FinishCells(i);
     } else if (field.kind != ValueKind::kNumber) {
       value = FinishObjects(i);
     }
@@ -200,6 +202,21 @@ nb::object RowsOutput::Finish() {
   Check(PyDict_SetItemString(result.ptr(), "_mask", masks_.ptr()));
   Check(PyDict_SetItemString(result.ptr(), "_length", lengths_.ptr()));
   return result;
+}
+
+// The array of objects of a nested field, with None where a cell is missing.
+nb::object RowsOutput::FinishCells(std::size_t column) {
+  const FieldInfo& field = (*fields_)[types_[column]];
+  // Not NewArray(), whose recycled memory would hold invalid references.
+  nb::object array = Own(PyArray_SimpleNew(static_cast<int>(places_.size()),
+                                           const_cast<npy_intp*>(places_.data()), NPY_OBJECT));
+  auto** items = DataAs<PyObject*>(array);
+  for (std::size_t i = 0; i < texts_[column].size(); ++i) {
+    const std::span<const Value> cell = texts_[column][i];
+    nb::object value = cell.empty() ? nb::object(nb::none()) : DecodeCell(field, cell);
+    Py_XSETREF(items[i], value.release().ptr());
+  }
+  return array;
 }
 
 // The nested lists of a text field, with "" or b"" where a text is missing, or of a null field.

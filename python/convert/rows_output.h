@@ -95,6 +95,7 @@ class RowsOutput {
   std::uint64_t RaggedLength(TypeId type, const FieldInfo& field, PyObject* given);
   nb::object AddColumn(TypeId type);
   nb::object AddItems(TypeId type, const FieldInfo& field, RowsColumn& column);
+  nb::object FinishCells(std::size_t column);
   nb::object FinishObjects(std::size_t column);
   nb::object Nest(std::size_t axis, std::vector<nb::object>& items, std::size_t& next);
 

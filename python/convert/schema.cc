@@ -85,8 +85,7 @@ nb::object SpecArgument(const Field& field) {
 
 // In the order of DTypeKind; features/dtypes.py declares the same names.
 constexpr std::array kKindNames = {"null", "bool",      "int",      "uint",    "float", "date",
-                                   "time", "timestamp", "duration", "decimal", "bytes",
-                                   "nested"};
+                                   "time", "timestamp", "duration", "decimal", "bytes", "nested"};
 
 nb::object PyText(std::string_view text) { return PyText(std::string(text)); }
 

@@ -104,6 +104,18 @@ std::optional<FieldWrite> ConvertText(const Conversion& conversion, TypeId type,
   return std::nullopt;
 }
 
+// The block of a nested cell.
+FieldWrite ConvertCell(const Conversion& conversion, TypeId type, PyObject* value) {
+  const FieldInfo& field = conversion.fields[type];
+  nb::object stored = Borrow(value);
+  if (field.encodes) {
+    const nb::object number = Own(PyLong_FromLong(type));
+    stored = CallHook("encode_feature", conversion.self, number.ptr(), value);
+  }
+  const std::string_view block = field.nested->Encode(stored.ptr(), conversion.scratch.arena);
+  return {type, Source::kBytes, block.data(), block.size()};
+}
+
 // A single number: float, int, bool or NumPy scalar. The most frequent values come first.
 std::optional<FieldWrite> ConvertNumber(const Conversion& conversion, TypeId type,
                                         PyObject* value) {
@@ -133,6 +145,9 @@ FieldWrite ConvertValue(const Conversion& conversion, TypeId type, PyObject* val
   if (field.hidden) {
     return {type, Source::kWords, nullptr, 0};  // a marker has no values, it is only present
   }
+  if (field.kind == ValueKind::kNested) {
+    return ConvertCell(conversion, type, value);
+  }
   if (PyList_CheckExact(value) || PyTuple_CheckExact(value)) {
     return ConvertList(conversion, type, value);
   }
@@ -145,14 +160,14 @@ FieldWrite ConvertValue(const Conversion& conversion, TypeId type, PyObject* val
     if (PyArray_CheckExact(value)) {
       return ConvertArray(conversion, type, value);
     }
-  } else if (field.is_text()) {
+  } else if (field.is_text() && !field.encodes) {
     if (const std::optional<FieldWrite> write = ConvertText(conversion, type, value)) {
       return *write;
     }
   } else if (field.class_count >= 0 && PyLong_CheckExact(value) && field.dimensions() <= 1) {
     int overflow = 0;
     const long long label = PyLong_AsLongLongAndOverflow(value, &overflow);
-    if (overflow == 0 && label >= -1 && label < field.class_count) {
+    if (overflow == 0 && label < field.class_count) {
       return {type, std::int64_t{label}};
     }
   }

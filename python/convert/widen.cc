@@ -1,4 +1,4 @@
-// The conversions of widen.h, one loop for each pair of types. NaNs are widened by their bits,
+// The conversions of widen.h, one loop for each pair of types. NaNs are converted by their bits,
 // because the conversion instruction of the processor would make a signalling NaN quiet.
 
 #include "convert/widen.h"
@@ -8,11 +8,11 @@
 #include <cstring>
 #include <limits>
 #include <type_traits>
+#include <utility>
 
 namespace stream_store::python {
 namespace {
 
-constexpr std::int64_t kExactInFloat64 = std::int64_t{1} << 53;
 constexpr std::uint64_t kExponent = std::uint64_t{0x7ff} << 52;
 
 struct Float32 {
@@ -23,7 +23,7 @@ struct Float16 {
   std::uint16_t bits;
 };
 
-double ToFloat64(Float32 item) {
+double Number(Float32 item) {
   const std::uint64_t sign = std::uint64_t{item.bits >> 31} << 63;
   const std::uint64_t fraction = item.bits & 0x7fffffU;
   if ((item.bits >> 23 & 0xffU) == 0xffU) {
@@ -32,7 +32,7 @@ double ToFloat64(Float32 item) {
   return static_cast<double>(std::bit_cast<float>(item.bits));
 }
 
-double ToFloat64(Float16 item) {
+double Number(Float16 item) {
   const auto bits = std::uint64_t{item.bits};
   const std::uint64_t sign = bits >> 15 << 63;
   const std::uint64_t fraction = bits & 0x3ffU;
@@ -46,80 +46,78 @@ double ToFloat64(Float16 item) {
   return std::bit_cast<double>(std::bit_cast<std::uint64_t>(size) | sign);
 }
 
-// Whether To holds the integer exactly.
+// Whether the integral type To holds the number, which is not rounded.
 template <class To, class From>
-bool Fits(From item) {
-  if constexpr (std::is_same_v<To, double> && sizeof(From) == 8) {
-    return static_cast<std::int64_t>(item) >= -kExactInFloat64 &&
-           static_cast<std::int64_t>(item) <= kExactInFloat64;
-  } else if constexpr (std::is_same_v<To, std::uint64_t>) {
-    return item >= From{0};
-  } else if constexpr (std::is_same_v<To, std::int64_t> && std::is_same_v<From, std::uint64_t>) {
-    return item <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+bool Holds(From item) {
+  if constexpr (std::is_integral_v<From>) {
+    return std::in_range<To>(item);
   } else {
-    return true;
+    constexpr double kLimit = std::is_signed_v<To> ? 0x1p63 : 0x1p64;  // excluded
+    return item >= static_cast<double>(std::numeric_limits<To>::min()) && item < kLimit &&
+           std::trunc(item) == item;
   }
 }
 
+// Bools come from foreign memory, where a bool may have any bits, so they are read as bytes.
+struct Bool {
+  std::uint8_t byte;
+};
+
+std::uint8_t Number(Bool item) { return item.byte != 0 ? 1 : 0; }
+
+template <class T>
+T Number(T item) {
+  return item;
+}
+
 template <class To, class From>
-bool Widen(const std::byte* items, std::size_t count, std::byte* out) {
+std::size_t Convert(const std::byte* items, std::size_t count, std::byte* out) {
   for (std::size_t i = 0; i < count; ++i) {
     From item{};
     std::memcpy(&item, items + i * sizeof(From), sizeof(From));
-    To wide{};
-    if constexpr (std::is_integral_v<From>) {
-      if (!Fits<To>(item)) {
-        return false;
+    const auto number = Number(item);
+    if constexpr (std::is_integral_v<To>) {
+      if (!Holds<To>(number)) {
+        return i;
       }
-      wide = static_cast<To>(item);
-    } else {
-      wide = ToFloat64(item);
     }
-    std::memcpy(out + i * sizeof(To), &wide, sizeof(To));
+    const To converted = static_cast<To>(number);
+    std::memcpy(out + i * sizeof(To), &converted, sizeof(To));
   }
-  return true;
+  return count;
 }
 
 template <class To>
-bool WidenTo(Source from, const std::byte* items, std::size_t count, std::byte* out) {
+std::size_t ConvertTo(Source from, const std::byte* items, std::size_t count, std::byte* out) {
   switch (from) {
     case Source::kBool:
+      return Convert<To, Bool>(items, count, out);
     case Source::kUInt8:
-      return Widen<To, std::uint8_t>(items, count, out);
+      return Convert<To, std::uint8_t>(items, count, out);
     case Source::kInt8:
-      return Widen<To, std::int8_t>(items, count, out);
+      return Convert<To, std::int8_t>(items, count, out);
     case Source::kInt16:
-      return Widen<To, std::int16_t>(items, count, out);
+      return Convert<To, std::int16_t>(items, count, out);
     case Source::kUInt16:
-      return Widen<To, std::uint16_t>(items, count, out);
+      return Convert<To, std::uint16_t>(items, count, out);
     case Source::kInt32:
-      return Widen<To, std::int32_t>(items, count, out);
+      return Convert<To, std::int32_t>(items, count, out);
     case Source::kUInt32:
-      return Widen<To, std::uint32_t>(items, count, out);
+      return Convert<To, std::uint32_t>(items, count, out);
     case Source::kInt64:
-      return Widen<To, std::int64_t>(items, count, out);
+      return Convert<To, std::int64_t>(items, count, out);
     case Source::kUInt64:
-      return Widen<To, std::uint64_t>(items, count, out);
+      return Convert<To, std::uint64_t>(items, count, out);
+    case Source::kFloat16:
+      return Convert<To, Float16>(items, count, out);
+    case Source::kFloat32:
+      return Convert<To, Float32>(items, count, out);
+    case Source::kFloat64:
+      return Convert<To, double>(items, count, out);
     default:
-      break;
+      return 0;
   }
-  if constexpr (std::is_same_v<To, double>) {
-    switch (from) {
-      case Source::kFloat16:
-        return Widen<double, Float16>(items, count, out);
-      case Source::kFloat32:
-        return Widen<double, Float32>(items, count, out);
-      case Source::kFloat64:
-        std::memcpy(out, items, count * sizeof(double));
-        return true;
-      default:
-        break;
-    }
-  }
-  return false;
 }
-
-bool IsInteger(Source source) { return source <= Source::kUInt64; }
 
 }  // namespace
 
@@ -143,22 +141,22 @@ std::size_t BytesOf(Source source) noexcept {
   }
 }
 
-Source CommonSource(Source a, Source b) noexcept {
-  if (!IsInteger(a) || !IsInteger(b)) {
+Source CommonSource(DType dtype) noexcept {
+  if (InfoOf(dtype).kind == DTypeKind::kFloat) {
     return Source::kFloat64;
   }
-  return a == Source::kUInt64 || b == Source::kUInt64 ? Source::kUInt64 : Source::kInt64;
+  return dtype == DType::kUInt64 ? Source::kUInt64 : Source::kInt64;
 }
 
-bool WidenItems(Source to, Source from, const std::byte* items, std::size_t count,
-                std::byte* out) noexcept {
+std::size_t ConvertItems(Source to, Source from, const std::byte* items, std::size_t count,
+                         std::byte* out) noexcept {
   switch (to) {
     case Source::kInt64:
-      return WidenTo<std::int64_t>(from, items, count, out);
+      return ConvertTo<std::int64_t>(from, items, count, out);
     case Source::kUInt64:
-      return WidenTo<std::uint64_t>(from, items, count, out);
+      return ConvertTo<std::uint64_t>(from, items, count, out);
     default:
-      return WidenTo<double>(from, items, count, out);
+      return ConvertTo<double>(from, items, count, out);
   }
 }
 

@@ -1,4 +1,4 @@
-// Widening of numbers of different types in one column to int64, uint64 or float64, without loss.
+// Conversion of numbers of different types in one column to one type.
 //
 // Used by column.cc. Pure functions.
 #pragma once
@@ -12,13 +12,17 @@ namespace stream_store::python {
 /// Size of one item.
 std::size_t BytesOf(Source source) noexcept;
 
-/// The type to which numbers of both types are widened: kInt64, kUInt64 or kFloat64. kUInt64 items
-/// are only passed for uint64 fields, which have no negative numbers.
-Source CommonSource(Source a, Source b) noexcept;
+/// The type to which the numbers of a column are converted if their types differ: kFloat64 for a
+/// float field, kUInt64 for uint64, kInt64 for other fields of numbers.
+///
+/// The store converts each number through the same type, so the rows are those that appending the
+/// numbers one by one would store.
+Source CommonSource(DType dtype) noexcept;
 
-/// Writes `count` items of type `from` as type `to`, a result of CommonSource(). Returns false if
-/// one of them cannot be represented exactly.
-bool WidenItems(Source to, Source from, const std::byte* items, std::size_t count,
-                std::byte* out) noexcept;
+/// Writes `count` items of type `from` as type `to`, a result of CommonSource(). Ints are rounded to
+/// the nearest float64, as the store rounds them. Returns the index of the first item that an
+/// integer type cannot hold, or `count`.
+std::size_t ConvertItems(Source to, Source from, const std::byte* items, std::size_t count,
+                         std::byte* out) noexcept;
 
 }  // namespace stream_store::python

@@ -14,23 +14,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core
+from . import _batches, _columns, _core, _spread
 from . import values as _values
 from ._fields import declared_fields
 from .features import FieldSpec
 from .features.nodes import innermost
+from .values import media as _media
+from .values.nested import entries as nested_entries
+from .values.nested import items as nested_items
+from .values.nested import leaf as nested_leaf
+from .values.nested import mapping as nested_mapping
+from .values.nested import require_known as nested_keys
 
-#: Arrow types whose arrays NumPy reads unchanged if they have no nulls.
-_PLAIN_ARROW = frozenset(
-    ["float", "double", "halffloat"]
-    + [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
-)
+__all__ = ["nested_entries", "nested_items", "nested_keys", "nested_leaf", "nested_mapping"]
 
 
 def class_count(feature_json: str) -> int:
     """Number of names of a ClassLabel; -1 for any other feature."""
     node = innermost(json.loads(feature_json))
     return len(node["names"]) if node["_type"] == "ClassLabel" else -1
+
+
+def feature_encodes(feature_json: str) -> bool:
+    """Whether values of a feature must be encoded before they are stored."""
+    return _media.encodes(feature_json)
+
+
+def encode_feature(core: _core.Store, type_id: int, value: Any) -> Any:
+    """A value of a nested field in the form in which its feature is stored."""
+    spec = _spec(core, type_id)
+    place = f"field {spec.name!r} ({spec.text}): {spec.name}"
+    return _media.encode(spec.feature_json, value, place)
 
 
 def _spec(core: _core.Store, type_id: int) -> FieldSpec:
@@ -58,44 +72,14 @@ def decode_decimals(core: _core.Store, type_id: int, words: NDArray[np.int64]) -
     return result.reshape(words.shape[:-1])
 
 
-def column(core: _core.Store, type_id: int, given: Any) -> NDArray[Any] | list[Any]:
-    """A column that is neither a NumPy array nor a list: Arrow, a tensor, any iterable."""
-    if hasattr(given, "to_pylist"):  # Arrow
-        plain = given.null_count == 0 and str(given.type) in _PLAIN_ARROW
-        return (
-            np.asarray(given.to_numpy(zero_copy_only=False)) if plain else list(given.to_pylist())
-        )
-    if isinstance(given, np.ma.MaskedArray):
-        return [None if item is np.ma.masked else item for item in given]
-    if isinstance(given, (str, bytes, Mapping)):
-        raise _not_a_column(core, type_id, given)
-    if isinstance(given, Sequence):
-        return list(given)
-    array = np.array(given, copy=None)
-    if array.ndim == 0:
-        raise _not_a_column(core, type_id, given)
-    return array
+def column(core: _core.Store, type_id: int, given: Any) -> Any:
+    """A column that is neither a NumPy array nor a list: an array, a list or a tuple of parts."""
+    return _columns.as_column(_spec(core, type_id), given)
 
 
-def _not_a_column(core: _core.Store, type_id: int, given: Any) -> TypeError:
-    spec = _spec(core, type_id)
-    return TypeError(
-        f"field {spec.name!r} ({spec.text}): a column must be an array or a list, one value a "
-        f"row, not {type(given).__name__}"
-    )
-
-
-def array_column(core: _core.Store, type_id: int, given: NDArray[Any]) -> NDArray[Any] | list[Any]:
-    """A NumPy column that C++ cannot read directly: dates, objects, class names."""
-    if given.ndim == 0:
-        raise _not_a_column(core, type_id, given)
-    spec = _spec(core, type_id)
-    if given.dtype.kind in "Mm" and spec.unit is not None:
-        return _values.convert_array(spec, given)
-    if spec.class_ids is not None and given.dtype.kind in "biu":
-        _values.convert_array(spec, given)  # checks the range
-        return list(given.tolist())  # ints, which C++ converts
-    return list(given)
+def array_column(core: _core.Store, type_id: int, given: NDArray[Any]) -> Any:
+    """A NumPy column that C++ cannot read directly, as a list or a tuple of parts."""
+    return _columns.array_column(_spec(core, type_id), given)
 
 
 def spread_append(
@@ -144,14 +128,13 @@ def spread_step(core: _core.Store, values: Mapping[Any, Any]) -> dict[int, Any]:
     return result
 
 
-def spread_columns(core: _core.Store, columns: Mapping[Any, Any]) -> dict[int, Any]:
+def spread_columns(core: _core.Store, columns: Any) -> dict[int, Any]:
     """The argument of extend() by type id."""
-    tree = declared_fields(core).tree
-    pairs = tree.spread_columns(columns)
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError(
-            "duplicate field: a struct and one of its leaves are both given; expected each field "
-            "at most once, in any order"
-        )
-    return result
+    declared = declared_fields(core)
+    return _spread.spread_columns(declared.tree, declared.specs, columns)
+
+
+def batch_plan(core: _core.Store, names: list[Any] | None) -> _batches.BatchPlan:
+    """The plan of a read of rows that was asked for structs."""
+    declared = declared_fields(core)
+    return _batches.find_plan(declared.tree, declared.specs, names)

@@ -8,24 +8,35 @@ marker is complete; later calls cannot add a declared field to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from .features import FieldSpec
+from .values import media
+
+#: Features of `datasets` whose own encoding is a struct.
+_ENCODED = media.MEDIA | {"TranslationVariableLanguages"}
 
 
 class Struct:
     """One struct: its marker's type id, and its children by name."""
 
-    __slots__ = ("children", "marker", "name")
+    __slots__ = ("children", "feature", "marker", "name")
 
-    def __init__(self, name: str, marker: int) -> None:
+    def __init__(self, name: str, marker: int, feature: str = "") -> None:
         self.name = name
         self.marker = marker
+        self.feature = feature  # the JSON of a feature that encodes its values; else ""
         self.children: dict[str, int | Struct] = {}
 
     def spread(self, value: Any) -> Iterator[tuple[int, Any]]:
         """The field-writes of one value as (type id, value); none for None."""
+        if self.feature and value is not None:
+            value = media.encode(self.feature, value, f"field {self.name!r}")
+        value = as_mapping(value)
         if value is None:
             return
         if not isinstance(value, Mapping):
@@ -33,12 +44,7 @@ class Struct:
                 f"field {self.name!r} is a struct: expected a mapping of its fields, "
                 f"found {type(value).__name__}"
             )
-        for name in value:
-            if name not in self.children:
-                raise ValueError(
-                    f"Unknown field {name!r} in struct {self.name!r}; "
-                    f"its fields are {', '.join(self.children)}"
-                )
+        self.check_names(value)
         present = False
         for name, child in self.children.items():
             inner = value.get(name)
@@ -51,6 +57,24 @@ class Struct:
                 yield child, inner
         if not present:
             yield self.marker, True
+
+    def check_names(self, value: Iterable[Any]) -> None:
+        """Refuse names that are not those of its children."""
+        for name in value:
+            if name not in self.children:
+                raise ValueError(
+                    f"Unknown field {name!r} in struct {self.name!r}; "
+                    f"its fields are {', '.join(self.children)}"
+                )
+
+    def leaves(self) -> Iterator[tuple[tuple[str, ...], int]]:
+        """The paths of its leaves, as seen from the struct, and their type ids."""
+        for name, child in self.children.items():
+            if isinstance(child, Struct):
+                for path, type_id in child.leaves():
+                    yield (name, *path), type_id
+            else:
+                yield (name,), child
 
     def collect(self, flat: Mapping[Any, Any], names: Sequence[str]) -> dict[str, Any] | None:
         """The struct of one decoded row; None if it is null."""
@@ -72,11 +96,13 @@ class StructTree:
         structs: dict[tuple[str, ...], Struct] = {}
         for type_id, spec in enumerate(specs):
             if spec.hidden:
-                structs[spec.path] = Struct(spec.name, type_id)
+                structs[spec.path] = Struct(spec.name, type_id, encoded_feature(spec.feature_json))
         for type_id, spec in enumerate(specs):
             if not spec.hidden:
                 self._place(spec.path, type_id, structs)
         self._leaves = {spec.name: i for i, spec in enumerate(specs) if not spec.hidden}
+        self._structs = {struct.name: struct for struct in structs.values()}
+        self.plans: dict[tuple[str, ...] | None, Any] = {}  # the reads of _batches.py
 
     def _place(
         self, path: tuple[str, ...], type_id: int, structs: dict[tuple[str, ...], Struct]
@@ -92,6 +118,21 @@ class StructTree:
         """Whether a type id is that of a struct's marker."""
         return type_id >= len(self._leaves)
 
+    def find(self, name: object) -> int | Struct:
+        """The leaf or struct of that name; "obs.inner" is a struct inside of another.
+
+        Raises:
+            ValueError: the field is unknown.
+            TypeError: the name is not a str.
+        """
+        if not isinstance(name, str):
+            raise TypeError(f"a field name must be a str, not {name!r} ({type(name).__name__})")
+        for known in (self.children, self._leaves, self._structs):
+            if name in known:
+                return known[name]
+        shown = ", ".join(list(self.children)[:12])
+        raise ValueError(f"Unknown field {name!r}; the fields are {shown}")
+
     def spread(self, name: object, value: Any) -> Iterator[tuple[int, Any]]:
         """The field-writes of one named value. The name is that of a leaf or of a whole struct.
 
@@ -99,19 +140,11 @@ class StructTree:
             ValueError: the field is unknown.
             TypeError: the name is not a str, or the value of a struct is not a mapping.
         """
-        if isinstance(name, str):
-            node = self.children.get(name)
-            if isinstance(node, Struct):
-                yield from node.spread(value)
-                return
-            leaf = self._leaves.get(name)
-            if leaf is not None:
-                yield leaf, value
-                return
+        node = self.find(name)
+        if isinstance(node, Struct):
+            yield from node.spread(value)
         else:
-            raise TypeError(f"a field name must be a str, not {name!r} ({type(name).__name__})")
-        shown = ", ".join(list(self.children)[:12])
-        raise ValueError(f"Unknown field {name!r}; the fields are {shown}")
+            yield node, value
 
     def collect(self, flat: Mapping[Any, Any]) -> dict[str, Any]:
         """A decoded row with its structs put together."""
@@ -122,22 +155,31 @@ class StructTree:
             for name, node in self.children.items()
         }
 
-    def spread_columns(self, columns: Mapping[Any, Any]) -> list[tuple[int, Any]]:
-        """Columns by type id, structs split. The column of a marker is bytes, 1 where present."""
-        result: list[tuple[int, Any]] = []
-        for name, column in columns.items():
-            node = self.children.get(name) if isinstance(name, str) else None
-            if not isinstance(node, Struct):
-                result.extend(self.spread(name, column))
-                continue
-            rows = column.to_pylist() if hasattr(column, "to_pylist") else list(column)
-            leaves: dict[int, list[Any]] = {}
-            for row, value in enumerate(rows):
-                for type_id, item in node.spread(value):
-                    leaves.setdefault(type_id, [None] * len(rows))[row] = item
-            for type_id, items in sorted(leaves.items()):
-                present = bytes(item is not None for item in items)
-                result.append((type_id, present if self.is_marker(type_id) else items))
-            if not leaves:
-                result.append((node.marker, bytes(len(rows))))
-        return result
+
+def as_mapping(value: Any) -> Any:
+    """The value of a struct as a dict: of a TensorDict, a record of NumPy, a scalar of Arrow.
+
+    Returns any other object unchanged.
+    """
+    if value is None or type(value) is dict:
+        return value
+    if isinstance(value, (np.void, np.ndarray)) and value.dtype.names and value.ndim == 0:
+        return {name: value[name] for name in value.dtype.names}
+    if hasattr(value, "as_py"):
+        return value.as_py()
+    if isinstance(value, Mapping) or is_tensordict(value):
+        # TensorDicts are mappings whose iterator gives rows, so only keys() has the names.
+        return {name: value[name] for name in value.keys()}  # noqa: SIM118
+    return value
+
+
+def is_tensordict(value: Any) -> bool:
+    """Whether an object is a TensorDict, or has the methods of one."""
+    return all(hasattr(value, name) for name in ("keys", "__getitem__", "batch_size"))
+
+
+def encoded_feature(feature_json: str) -> str:
+    """The JSON of a feature if that encodes its values to a struct, such as an Image; else ""."""
+    if '"_type"' not in feature_json:
+        return ""
+    return feature_json if json.loads(feature_json).get("_type") in _ENCODED else ""

@@ -1,10 +1,10 @@
 #include "arrow/batch_size.h"
 
 #include <algorithm>
+#include <span>
 #include <string>
 
 #include "stream_store/error.h"
-#include "stream_store/interop.h"
 
 #include "base/assert.h"
 #include "base/str_cat.h"
@@ -31,6 +31,11 @@ Cost CostOf(const LeafPlan& leaf, std::uint64_t offset_limit) {
   Cost cost;
   const std::uint64_t item_bits = leaf.unit_items * leaf.item_bits;
   cost.row_bits = 1;  // validity
+  if (leaf.nested != nullptr) {
+    cost.row_bits = leaf.nested->MissingBits();
+    cost.unit_bits = item_bits;
+    return cost;
+  }
   if (leaf.has_row_offsets()) {
     cost.row_bits += 64;  // the offset, counted as a wide one: the size is approximate anyway
     cost.unit_bits = item_bits;
@@ -46,8 +51,9 @@ Cost CostOf(const LeafPlan& leaf, std::uint64_t offset_limit) {
 // Adds runs of records to a batch until one does not fit.
 class Measure {
  public:
-  Measure(const ExportPlan& plan, Row begin, std::uint64_t batch_bytes, std::uint64_t offset_limit)
-      : plan_(plan), begin_(begin), budget_bits_(batch_bytes * 8) {
+  Measure(const ExportPlan& plan, Row begin, std::uint64_t batch_bytes, std::uint64_t offset_limit,
+          const TakeRows& take)
+      : plan_(plan), begin_(begin), budget_bits_(batch_bytes * 8), take_(take) {
     for (const LeafPlan& leaf : plan.leaves) {
       costs_.push_back(CostOf(leaf, offset_limit));
       row_bits_ += costs_.back().row_bits;
@@ -75,7 +81,7 @@ class Measure {
     const bool first_row = run.row == begin_;  // it is taken even if it exceeds the budget
     fits = std::max(fits, std::uint64_t{first_row});
     for (const interop::RecordRun::Part& part : run.parts) {
-      fits = std::min(fits, RoomFor(part));
+      fits = std::min(fits, RoomFor(run, part));
     }
     if (fits == 0) {
       if (first_row) {
@@ -85,6 +91,9 @@ class Measure {
       // batch. `units` still counts that record, which only makes its buffers too large.
       extent_.end = run.row;
       return false;
+    }
+    if (take_) {
+      fits = take_(run, fits);
     }
     for (const interop::RecordRun::Part& part : run.parts) {
       extent_.units[Leaf(part)] += fits * UnitsOf(part);
@@ -102,27 +111,39 @@ class Measure {
   }
 
   std::uint64_t UnitsOf(const interop::RecordRun::Part& part) const {
-    const std::uint64_t unit_words = plan_.leaves[Leaf(part)].unit_words;
-    return unit_words == 0 ? 0 : part.length / unit_words;
+    return plan_.leaves[Leaf(part)].MostUnits(part.length);
   }
 
-  std::uint64_t RoomFor(const interop::RecordRun::Part& part) const {
+  // The units of the first record of a run. The padding of a block field makes UnitsOf() too large
+  // by a few, which must not refuse a row that fits.
+  std::uint64_t ExactUnitsOf(const interop::RecordRun& run,
+                             const interop::RecordRun::Part& part) const {
+    const LeafPlan& leaf = plan_.leaves[Leaf(part)];
+    if (!leaf.is_block()) {
+      return UnitsOf(part);
+    }
+    const std::span words(run.values + part.begin, part.length);
+    return internal::ItemsOfBlock(leaf.encoding, words).count / leaf.unit_items;
+  }
+
+  // How many rows of the run fit below the limit of the leaf.
+  std::uint64_t RoomFor(const interop::RecordRun& run, const interop::RecordRun::Part& part) const {
     const Cost& cost = costs_[Leaf(part)];
     const std::uint64_t units = UnitsOf(part);
     if (cost.limit == kNoLimit || units == 0) {
       return kNoLimit;
     }
-    const std::uint64_t used = extent_.units[Leaf(part)];
-    return used >= cost.limit ? 0 : (cost.limit - used) / units;
+    const std::uint64_t room = cost.limit - std::min(extent_.units[Leaf(part)], cost.limit);
+    return units <= room ? room / units : std::uint64_t{ExactUnitsOf(run, part) <= room};
   }
 
   [[noreturn]] void RefuseRow(const interop::RecordRun& run) const {
     for (const interop::RecordRun::Part& part : run.parts) {
-      if (RoomFor(part) == 0) {
+      if (RoomFor(run, part) == 0) {
         const LeafPlan& leaf = plan_.leaves[Leaf(part)];
         throw Error(ErrorCode::kInvalidArgument,
                     StrCat("exporting to Arrow: field '", leaf.name, "': row ", run.row, " has ",
-                           UnitsOf(part) * leaf.unit_items,
+                           ExactUnitsOf(run, part) * leaf.unit_items,
                            " items, more than 32-bit offsets can count; declare it as ",
                            leaf.is_text() ? "large_string or large_binary" : "LargeList"));
       }
@@ -135,6 +156,7 @@ class Measure {
   const ExportPlan& plan_;
   const Row begin_;
   const std::uint64_t budget_bits_;
+  const TakeRows& take_;
   std::vector<Cost> costs_;
   std::uint64_t row_bits_ = 64;  // the step
   std::uint64_t used_bits_ = 0;
@@ -144,9 +166,10 @@ class Measure {
 }  // namespace
 
 BatchExtent MeasureBatch(const Reader& reader, const ExportPlan& plan, Row begin, Row end,
-                         std::uint64_t batch_bytes, std::uint64_t offset_limit) {
+                         std::uint64_t batch_bytes, std::uint64_t offset_limit,
+                         const TakeRows& take) {
   STREAM_STORE_ASSERT(begin < end);
-  Measure measure(plan, begin, batch_bytes, offset_limit);
+  Measure measure(plan, begin, batch_bytes, offset_limit, take);
   interop::ScanRows(reader, begin, end,
                     [&](const interop::RecordRun& run) { return measure.Take(run); });
   return std::move(measure).extent();

@@ -97,7 +97,7 @@ class ExportPlanner {
         Refuse(is_step ? StrCat("the step column '", node.name, "' has the name of a field")
                        : StrCat("the requested column '", node.name, "' is not a field"));
       }
-      plan_.columns.push_back(is_step ? Steps(node) : Column(node, *at->second));
+      plan_.columns.push_back(is_step ? Steps(node) : Column(node, *at->second, ""));
       if (!is_step) {
         by_name.erase(at);  // so that a second request for it is refused
       }
@@ -126,11 +126,14 @@ class ExportPlanner {
       Refuse(StrCat("the step column '", node.name, "' is int64, not ",
                     TypeText(ParseFormat(node.format.c_str()))));
     }
-    return ColumnPlan{.role = ColumnPlan::Role::kStep};
+    return ColumnPlan{.role = ColumnPlan::Role::kStep, .name = node.name};
   }
 
-  ColumnPlan Column(const SchemaNode& node, const ColumnNode& column) {
+  // Plans a column; `parent` is the path of its struct with a dot, or "".
+  ColumnPlan Column(const SchemaNode& node, const ColumnNode& column, const std::string& parent) {
     ColumnPlan plan;
+    plan.name = parent + column.name;
+    plan.nullable = (node.flags & ARROW_FLAG_NULLABLE) != 0;
     if (column.leaf) {
       plan.leaf = AddLeaf(node, *column.leaf);
       return plan;
@@ -151,7 +154,7 @@ class ExportPlanner {
         Refuse(StrCat("column '", node.name, "': expected its field '", column.children[i].name,
                       "' but found '", child.name, "' in the requested schema"));
       }
-      plan.children.push_back(Column(child, column.children[i]));
+      plan.children.push_back(Column(child, column.children[i], plan.name + "."));
     }
     return plan;
   }
@@ -170,6 +173,9 @@ class ExportPlanner {
   // a list or fixed-size list for each, then an item that the stored words convert to.
   std::size_t AddLeaf(const SchemaNode& top, TypeId type) {
     const Field& field = schema_[type];
+    if (field.dtype == DType::kNested) {
+      return AddNested(top, type);
+    }
     const ArrowField given = type < options_.fields.size() ? options_.fields[type] : ArrowField{};
     const std::vector<std::string> declared = LevelsOf(field, given);
     LeafPlan leaf;
@@ -187,6 +193,7 @@ class ExportPlanner {
         RefuseType(field, declared, top);
       }
       node = &node->children[0];
+      leaf.has_nullable_items &= i > 0 || (node->flags & ARROW_FLAG_NULLABLE) != 0;
     }
     leaf.item = ParseFormat(node->format.c_str());
     const Type own = ParseFormat(declared.back().c_str());
@@ -196,7 +203,25 @@ class ExportPlanner {
       RefuseType(field, declared, top);
     }
     leaf.conversion = empty ? ItemConversion::kNothing : leaf.conversion;
+    leaf.encoding = internal::MakeEncoding(field);
     Measure(field, leaf);
+    return Add(std::move(leaf));
+  }
+
+  // Its units are the bytes of its cells.
+  std::size_t AddNested(const SchemaNode& top, TypeId type) {
+    const Field& field = schema_[type];
+    auto plan = PlanNested(ParseNestedType(field.nested), top);
+    if (!plan) {
+      RefuseType(field, field.nested, NodeText(top));
+    }
+    LeafPlan leaf;
+    leaf.type = type;
+    leaf.name = field.name;
+    leaf.nested = std::make_shared<const NestedLeafPlan>(*std::move(plan));
+    leaf.encoding = internal::MakeEncoding(field);
+    leaf.block_item_bytes = 1;
+    leaf.item_bits = 8;
     return Add(std::move(leaf));
   }
 
@@ -219,9 +244,10 @@ class ExportPlanner {
     const bool is_decimal = leaf.item.kind == Kind::kDecimal;
     leaf.unit_words = is_decimal ? items * leaf.item_bits / 64 : items;
     leaf.unit_items = items;
-    if (field.packed) {
-      const std::uint64_t item_bytes = field.dtype == DType::kBool ? 1 : leaf.item_bits / 8;
-      leaf.unit_words = (items * item_bytes + 7) / 8;
+    if (leaf.is_block()) {
+      leaf.block_item_bytes = leaf.encoding.item_bytes;
+    } else if (field.packed) {
+      leaf.unit_words = leaf.encoding.unit_words;
     }
     if (field.dtype == DType::kFixedBinary) {  // its one dimension is part of the item
       leaf.unit_items = 1;
@@ -239,6 +265,11 @@ class ExportPlanner {
          node = node->children.empty() ? nullptr : &node->children[0]) {
       wanted += (wanted.empty() ? "" : " of ") + TypeText(ParseFormat(node->format.c_str()));
     }
+    RefuseType(field, own, wanted);
+  }
+
+  [[noreturn]] static void RefuseType(const Field& field, const std::string& own,
+                                      const std::string& wanted) {
     Refuse(StrCat("column '", field.name, "' is ", own, "; it cannot be exported as ", wanted,
                   ". Request its own type, and cast the result"));
   }
@@ -255,6 +286,14 @@ class ExportPlanner {
 };
 
 }  // namespace
+
+std::uint64_t LeafPlan::MostUnits(std::uint64_t words) const noexcept {
+  if (is_block()) {
+    const std::uint64_t bytes = words == 0 ? 0 : (words - 1) * sizeof(Value);
+    return bytes / (block_item_bytes * unit_items);
+  }
+  return unit_words == 0 ? 0 : words / unit_words;
+}
 
 bool LeafPlan::has_narrow_offsets() const noexcept {
   return (is_text() && item.bits != 64) || std::ranges::any_of(lists, [](const Type& list) {

@@ -5,11 +5,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "arrow/nested_plan.h"
 #include "arrow/schema_node.h"
 #include "arrow/type.h"
+#include "format/encoding.h"
 
 namespace stream_store::arrow {
 
@@ -31,15 +34,23 @@ enum class ItemConversion : std::uint8_t {
 struct LeafPlan {
   TypeId type = 0;
   std::string name = {};
-  std::vector<Type> lists = {};  ///< from the outside in
+  std::shared_ptr<const NestedLeafPlan> nested = {};  ///< of a nested field, else null
+  std::vector<Type> lists = {};                       ///< from the outside in
   Type item = {};
   ItemConversion conversion = ItemConversion::kNothing;
   bool ragged = false;
+  bool has_nullable_items = true;         ///< whether the items of the outermost lists may be null
   bool source_is_signed = true;           ///< kChecked: whether the stored integers are
   std::uint64_t unit_words = 1;           ///< stored words of a unit
   std::uint64_t unit_items = 1;           ///< items of a unit
+  std::uint64_t block_item_bytes = 0;     ///< stored bytes of an item of a block field, else 0
   std::uint64_t item_bits = 0;            ///< size of one item in its buffer
   std::vector<std::uint64_t> fixed = {};  ///< by list level: children of each list; 0 if it varies
+  internal::Encoding encoding = {};       ///< of the field
+
+  /// Whether each field-write begins with its number of items: packed fields of varying length and
+  /// nested fields.
+  bool is_block() const noexcept { return encoding.block; }
 
   /// Whether the items are strings or binaries.
   bool is_text() const noexcept { return item.is_bytes(); }
@@ -50,6 +61,9 @@ struct LeafPlan {
     return is_text() || (!lists.empty() && lists[0].kind == Kind::kList);
   }
 
+  /// An upper bound of the units in a field-write of `words` stored words; exact unless is_block().
+  std::uint64_t MostUnits(std::uint64_t words) const noexcept;
+
   /// Whether any of its offsets have 32 bits.
   bool has_narrow_offsets() const noexcept;
 };
@@ -59,6 +73,8 @@ struct ColumnPlan {
   enum class Role : std::uint8_t { kStep, kLeaf, kStruct };
   Role role = Role::kLeaf;
   std::size_t leaf = 0;                   ///< kLeaf: index into ExportPlan::leaves
+  std::string name = {};                  ///< the path to it: "outer.inner"
+  bool nullable = true;                   ///< whether rows may lack it
   std::vector<std::size_t> markers = {};  ///< kStruct: at most one, index into ExportPlan::leaves
   std::vector<ColumnPlan> children = {};  ///< kStruct: its members
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <span>
 #include <string>
 #include <type_traits>
 
@@ -11,6 +12,7 @@
 
 #include "arrow/bits.h"
 #include "arrow/offsets.h"
+#include "arrow/text_views.h"
 #include "base/str_cat.h"
 
 namespace stream_store::arrow {
@@ -128,12 +130,10 @@ void LeafBuilder::SkipTo(std::uint64_t row) {
   next_row_ = row;
 }
 
+// Makes rows [row, row + count) present, each with `items_each` items that the caller writes next.
 // Checks the sizes first, so that neither a wrong length nor a repeated row can write outside the
 // buffers.
-void LeafBuilder::Write(std::uint64_t row, std::uint64_t count, const Value* first,
-                        std::uint64_t stride, std::uint64_t words) {
-  const std::uint64_t items_each =
-      plan_.unit_words == 0 ? 0 : words / plan_.unit_words * plan_.unit_items;
+void LeafBuilder::Claim(std::uint64_t row, std::uint64_t count, std::uint64_t items_each) {
   const bool fits = row >= next_row_ && count <= rows_ - row &&
                     (row_items_ == items_each || offsets_ != nullptr) &&
                     (items_each == 0 || count <= (item_room_ - items_) / items_each);
@@ -153,8 +153,35 @@ void LeafBuilder::Write(std::uint64_t row, std::uint64_t count, const Value* fir
     FillOffsetsOf(wide_offsets_, offsets_, row + 1, count, (items_ + items_each) / inner_items_,
                   items_each / inner_items_);
   }
+}
+
+void LeafBuilder::Write(std::uint64_t row, std::uint64_t count, const Value* first,
+                        std::uint64_t stride, std::uint64_t words) {
+  if (plan_.is_block()) {
+    WriteBlocks(row, count, first, stride, words);
+    return;
+  }
+  Claim(row, count, plan_.unit_words == 0 ? 0 : words / plan_.unit_words * plan_.unit_items);
   if (words > 0 && plan_.conversion != ItemConversion::kNothing) {
     WriteItems(row, count, first, stride, words);
+  }
+}
+
+// The rows differ in their number of items even if they have equally many words.
+void LeafBuilder::WriteBlocks(std::uint64_t row, std::uint64_t count, const Value* first,
+                              std::uint64_t stride, std::uint64_t words) {
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const std::span stored(first + i * stride, words);
+    const internal::BlockItems block = internal::ItemsOfBlock(plan_.encoding, stored);
+    if (!block.valid) {
+      throw Error(ErrorCode::kCorrupt,
+                  StrCat("exporting to Arrow: field '", plan_.name, "': row ",
+                         first_row_ + static_cast<Row>(row + i), ": expected ", words,
+                         " words to hold the items but found a field-write of ",
+                         static_cast<std::uint64_t>(stored[0]), " items"));
+    }
+    Claim(row + i, 1, block.count);
+    CopyPacked(block.items, block.count);
   }
 }
 
@@ -217,23 +244,27 @@ void LeafBuilder::Convert(std::uint64_t row, const Value* words, std::uint64_t c
       }
       return;
     case ItemConversion::kPacked:
-      std::memcpy(out, words, plan_.unit_items * plan_.item_bits / 8);
-      items_ += plan_.unit_items;
-      return;
     case ItemConversion::kPackedBits:
-      for (std::uint64_t i = 0; i < plan_.unit_items; ++i) {
-        std::uint8_t item = 0;
-        std::memcpy(&item, reinterpret_cast<const std::byte*>(words) + i, 1);
-        if (item != 0) {
-          SetBit(reinterpret_cast<std::uint8_t*>(data_), items_ + i);
-        }
-      }
-      items_ += plan_.unit_items;
+      CopyPacked(reinterpret_cast<const std::byte*>(words), plan_.unit_items);
       return;
     case ItemConversion::kChecked:
       CheckAndNarrow(row, words, count);
       items_ += count;
   }
+}
+
+// Appends items that are stored as bytes. A damaged file may hold bools other than 0 and 1.
+void LeafBuilder::CopyPacked(const std::byte* from, std::uint64_t count) {
+  if (plan_.conversion == ItemConversion::kPacked) {
+    std::memcpy(data_ + items_ * plan_.item_bits / 8, from, count * plan_.item_bits / 8);
+  } else {
+    for (std::uint64_t i = 0; i < count; ++i) {
+      if (from[i] != std::byte{0}) {
+        SetBit(reinterpret_cast<std::uint8_t*>(data_), items_ + i);
+      }
+    }
+  }
+  items_ += count;
 }
 
 // Converts only if all words fit: the check and the conversion are separate loops, which the
@@ -304,7 +335,7 @@ OutArray LeafBuilder::FinishRows(OutArray items) {
   out.buffers = {nullptr};
   if (plan_.lists[0].kind == Kind::kList) {
     out.buffers.push_back(offsets_);
-  } else if (present_rows_ < rows_) {
+  } else if (present_rows_ < rows_ && plan_.has_nullable_items) {
     // The items of a missing row are null too, as pyarrow's builders write them; some consumers
     // look at the items without the validity of their list.
     auto* bits = reinterpret_cast<std::uint8_t*>(memory_->MakeZeroed(BitmapBytes(items.length)));
@@ -329,40 +360,10 @@ OutArray LeafBuilder::FinishItems() {
 
 OutArray LeafBuilder::FinishText() {
   if (plan_.item.bits == 0) {
-    return FinishViews();
+    return MakeViews(*memory_, rows_, reinterpret_cast<const std::int64_t*>(offsets_), data_);
   }
   OutArray text;
   text.buffers = {nullptr, offsets_, data_};
-  return text;
-}
-
-// Makes string views, 16 bytes for each row: the length, then the text itself if it has at most 12
-// bytes, else its first 4 bytes, the number of its buffer and its offset there. The text was
-// collected with offsets as for a large string, and becomes the only buffer.
-OutArray LeafBuilder::FinishViews() {
-  constexpr std::int64_t kInline = 12;
-  constexpr std::uint64_t kView = 16;
-  std::byte* views = memory_->MakeZeroed(rows_ * kView);
-  const auto* offsets = reinterpret_cast<const std::int64_t*>(offsets_);
-  for (std::uint64_t row = 0; row < rows_; ++row) {
-    const std::int64_t begin = offsets[row];
-    const std::int64_t bytes = offsets[row + 1] - begin;
-    std::byte* view = views + row * kView;
-    const auto short_bytes = static_cast<std::int32_t>(bytes);
-    std::memcpy(view, &short_bytes, 4);
-    if (bytes <= kInline) {
-      std::memcpy(view + 4, data_ + begin, static_cast<std::size_t>(bytes));
-      continue;
-    }
-    const auto at = static_cast<std::int32_t>(begin);
-    std::memcpy(view + 4, data_ + begin, 4);
-    std::memcpy(view + 12, &at, 4);  // bytes 8 to 11 stay 0, the number of the buffer
-  }
-  std::byte* sizes = memory_->Make(sizeof(std::int64_t));
-  const auto size = static_cast<std::int64_t>(items_);
-  std::memcpy(sizes, &size, sizeof(size));
-  OutArray text;
-  text.buffers = {nullptr, views, data_, sizes};
   return text;
 }
 

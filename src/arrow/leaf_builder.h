@@ -36,7 +36,8 @@ class LeafBuilder {
   /// first + (i - row) * stride.
   ///
   /// Throws Error(kInvalidArgument) naming field and row for a number that the requested type
-  /// cannot hold, Error(kCorrupt) for a row that was written before or is longer than measured.
+  /// cannot hold, Error(kCorrupt) for a row that was written before, is longer than measured, or
+  /// whose first word contradicts its length.
   void Write(std::uint64_t row, std::uint64_t count, const Value* first, std::uint64_t stride,
              std::uint64_t words);
 
@@ -50,15 +51,18 @@ class LeafBuilder {
 
  private:
   void SkipTo(std::uint64_t row);
+  void Claim(std::uint64_t row, std::uint64_t count, std::uint64_t items_each);
+  void WriteBlocks(std::uint64_t row, std::uint64_t count, const Value* first, std::uint64_t stride,
+                   std::uint64_t words);
   void WriteItems(std::uint64_t row, std::uint64_t count, const Value* first, std::uint64_t stride,
                   std::uint64_t words);
   void Convert(std::uint64_t row, const Value* words, std::uint64_t count);
+  void CopyPacked(const std::byte* from, std::uint64_t count);
   void CheckAndNarrow(std::uint64_t row, const Value* words, std::uint64_t count);
   OutArray FinishItems();
   OutArray FinishInner(std::size_t level, OutArray items);
   OutArray FinishRows(OutArray items);
   OutArray FinishText();
-  OutArray FinishViews();
 
   const Reader& reader_;
   const LeafPlan& plan_;

@@ -82,7 +82,18 @@ Type OneLetter(char letter, std::string_view format) {
 
 bool IsUnit(char unit) { return unit == 's' || unit == 'm' || unit == 'u' || unit == 'n'; }
 
-// "tdD", "tts", "tsu:UTC", "tDn".
+// The intervals "tiM", "tiD" and "tin".
+Type Interval(std::string_view format) {
+  if (format == "tiM") {
+    return Simple(Kind::kMonths, 32);
+  }
+  if (format == "tiD") {
+    return Simple(Kind::kDayTime, 64);
+  }
+  return format == "tin" ? Simple(Kind::kMonthDayNano, 128) : Other(format);
+}
+
+// "tdD", "tts", "tsu:UTC", "tDn", "tin".
 Type Temporal(std::string_view format) {
   if (format.size() < 3) {
     return Other(format);
@@ -91,6 +102,9 @@ Type Temporal(std::string_view format) {
   Type type;
   if (format[1] == 'd' && format.size() == 3 && (unit == 'D' || unit == 'm')) {
     return Simple(Kind::kDate, unit == 'D' ? 32 : 64);
+  }
+  if (format[1] == 'i') {
+    return Interval(format);
   }
   if (!IsUnit(unit)) {
     return Other(format);
@@ -127,9 +141,10 @@ Type Decimal(std::string_view format) {
     numbers[found] = *number;
     rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
   }
-  const int most = numbers[2] == 128 ? 38 : 76;
-  if (found < 2 || !rest.empty() || numbers[0] < 1 || numbers[0] > most ||
-      (numbers[2] != 128 && numbers[2] != 256)) {
+  const std::int64_t bits = numbers[2];
+  const std::int64_t digits = bits == 32 ? 9 : bits == 64 ? 18 : bits == 128 ? 38 : 76;
+  if (found < 2 || !rest.empty() || numbers[0] < 1 || numbers[0] > digits ||
+      (bits != 32 && bits != 64 && bits != 128 && bits != 256)) {
     return Other(format);
   }
   Type type = Simple(Kind::kDecimal, static_cast<int>(numbers[2]));
@@ -147,8 +162,6 @@ Type Sized(Kind kind, std::string_view format, std::string_view size) {
   type.size = *number;
   return type;
 }
-
-std::string UnitText(char unit) { return unit == 's' ? "s" : std::string(1, unit) + "s"; }
 
 }  // namespace
 
@@ -169,6 +182,17 @@ Type ParseFormat(const char* format) {
   if (text == "+s") {
     return Simple(Kind::kStruct);
   }
+  if (text == "+m") {
+    return Simple(Kind::kMap, 32);
+  }
+  if (text == "+r") {
+    return Simple(Kind::kRunEnds);
+  }
+  if (text.starts_with("+us:") || text.starts_with("+ud:")) {
+    Type type = Other(text);
+    type.kind = Kind::kUnion;
+    return type;
+  }
   if (text.starts_with("+w:")) {
     return Sized(Kind::kFixedList, text, text.substr(3));
   }
@@ -181,71 +205,7 @@ Type ParseFormat(const char* format) {
   return text.starts_with('t') ? Temporal(text) : Other(text);
 }
 
-std::string TypeText(const Type& type) {
-  switch (type.kind) {
-    case Kind::kNull:
-      return "null";
-    case Kind::kBool:
-      return "bool";
-    case Kind::kInteger:
-      return StrCat(type.is_signed ? "int" : "uint", type.bits);
-    case Kind::kFloat:
-      return StrCat("float", type.bits);
-    case Kind::kDate:
-      return StrCat("date", type.bits);
-    case Kind::kTime:
-      return StrCat("time", type.bits, "[", UnitText(type.unit), "]");
-    case Kind::kTimestamp:
-      return StrCat("timestamp[", UnitText(type.unit), type.text.empty() ? "" : ", tz=", type.text,
-                    "]");
-    case Kind::kDuration:
-      return StrCat("duration[", UnitText(type.unit), "]");
-    case Kind::kDecimal:
-      return StrCat("decimal", type.bits, "(", type.precision, ", ", type.scale, ")");
-    case Kind::kString:
-    case Kind::kBinary: {
-      const std::string name = type.kind == Kind::kString ? "string" : "binary";
-      return type.bits == 0 ? name + "_view" : (type.bits == 64 ? "large_" : "") + name;
-    }
-    case Kind::kFixedBinary:
-      return StrCat("fixed_size_binary[", type.size, "]");
-    case Kind::kList:
-      return type.bits == 64 ? "large_list" : "list";
-    case Kind::kListView:
-      return type.bits == 64 ? "large_list_view" : "list_view";
-    case Kind::kFixedList:
-      return StrCat("fixed_size_list[", type.size, "]");
-    case Kind::kStruct:
-      return "struct";
-    case Kind::kOther:
-      break;
-  }
-  if (type.text == "+m") {
-    return "map";
-  }
-  if (type.text == "+r") {
-    return "run_end_encoded";
-  }
-  return StrCat("a type of Arrow format '", type.text, "'");
-}
-
 namespace {
-
-// "type, type" or, named, "name: type, name: type".
-std::string ChildrenText(const ArrowSchema& schema, bool named) {
-  constexpr std::int64_t kMostShown = 8;
-  std::string text;
-  for (std::int64_t i = 0; i < std::min(schema.n_children, kMostShown); ++i) {
-    const ArrowSchema& child = *schema.children[i];
-    text += i == 0 ? "" : ", ";
-    if (named) {
-      text += child.name == nullptr ? "" : child.name;
-      text += ": ";
-    }
-    text += TypeText(child);
-  }
-  return schema.n_children > kMostShown ? text + ", …" : text;
-}
 
 // The types of the default formats, in the order of DType.
 std::vector<Type> ParseDefaults() {
@@ -265,18 +225,6 @@ bool SameItems(const Type& a, const Type& b) {
 }
 
 }  // namespace
-
-std::string TypeText(const ArrowSchema& schema) {
-  if (schema.dictionary != nullptr) {
-    return StrCat("dictionary<", TypeText(*schema.dictionary), ">");
-  }
-  const Type type = ParseFormat(schema.format);
-  const bool is_struct = type.kind == Kind::kStruct;
-  if (!type.is_list() && !is_struct) {
-    return TypeText(type);
-  }
-  return StrCat(TypeText(type), "<", ChildrenText(schema, is_struct), ">");
-}
 
 std::optional<DType> DTypeOf(const Type& type) {
   if (type.kind == Kind::kFixedBinary) {

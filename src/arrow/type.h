@@ -32,7 +32,13 @@ enum class Kind : std::uint8_t {
   kListView,     ///< `bits` of its offsets
   kFixedList,    ///< `size` items
   kStruct,
-  kOther  ///< maps, unions, run-end encoding, intervals, unknown: the format in `text`
+  kMap,           ///< a list of entries, which are structs of a key and a value; 32-bit offsets
+  kRunEnds,       ///< run-end encoded: children with the ends of the runs and their values
+  kMonths,        ///< interval of months, int32
+  kDayTime,       ///< interval of days and milliseconds, int32 each
+  kMonthDayNano,  ///< interval of months and days, int32 each, and nanoseconds, int64
+  kUnion,         ///< which cannot be stored: the format in `text`
+  kOther          ///< unknown: the format in `text`
 };
 
 /// The meaning of one format string. Children are not included.
@@ -44,12 +50,18 @@ struct Type {
   int precision = 0;
   int scale = 0;
   std::int64_t size = 0;
-  std::string text = {};  ///< the time zone, or the format of kOther
+  std::string text = {};  ///< the time zone, or the format of kUnion and kOther
 
   friend bool operator==(const Type&, const Type&) = default;
 
+  /// Whether it is a list of any layout, except a map.
   bool is_list() const noexcept {
     return kind == Kind::kList || kind == Kind::kListView || kind == Kind::kFixedList;
+  }
+
+  /// Whether it is an interval. These have no flat field.
+  bool is_interval() const noexcept {
+    return kind == Kind::kMonths || kind == Kind::kDayTime || kind == Kind::kMonthDayNano;
   }
 
   /// Whether it is a string or a binary of varying length.
@@ -62,12 +74,13 @@ Type ParseFormat(const char* format);
 /// The type as pyarrow writes it, without its children: "timestamp[us, tz=UTC]", "list".
 std::string TypeText(const Type& type);
 
-/// The same with children: "list<list<float32>>", "struct<a: int8>". The schema must have passed
-/// CheckSchema().
+/// The same with children: "list<list<float32>>", "struct<a: int8>", "map<string, int32>". Of a
+/// dictionary and a run-end encoded type, the type of the values is shown. The schema must have
+/// passed CheckSchema().
 std::string TypeText(const ArrowSchema& schema);
 
-/// The item type of the fields that hold such items. None for lists and structs, and for types that
-/// no field holds.
+/// The item type of the flat fields that hold such items. None for types that only nested fields
+/// hold, such as lists, structs, decimal32 and intervals.
 std::optional<DType> DTypeOf(const Type& type);
 
 /// The dimensions of a field that become Arrow lists. These are all of them, except for two dtypes:

@@ -256,22 +256,6 @@ const char* TakeNode(Cursor& cursor, const NestedNode& node, NestedColumn& colum
   return TakeSmallBytes(cursor, column.present, 0, column.data);
 }
 
-const char* CheckUtf8(const NestedColumn& column) noexcept {
-  const std::byte* at = column.data;
-  // One pass over all texts together finds most errors; a boundary inside a sequence is the rest.
-  if (FirstInvalidUtf8(at, column.data_bytes) != kAllUtf8) {
-    return "a string is not UTF-8";
-  }
-  for (std::uint64_t i = 0; i < column.present; ++i) {
-    const std::uint64_t length = column.LengthAt(i);
-    if (length > 0 && (std::to_integer<unsigned>(*at) & 0xc0U) == 0x80U) {
-      return "a string is not UTF-8";
-    }
-    at += length;
-  }
-  return nullptr;
-}
-
 }  // namespace
 
 NestedPlan::NestedPlan(const NestedType& type) { AppendNodes(type, 1, nodes_); }
@@ -304,7 +288,7 @@ const char* FindNestedColumns(const NestedPlan& plan, std::span<const std::byte>
   for (std::size_t i = 0; i < plan.size(); ++i) {
     const NestedNode& node = plan[i];
     if (TooMany(columns[i].slots, cursor.left())) {
-      return kTooMany;
+      return cursor.left() == 0 ? kTooShort : kTooMany;
     }
     std::uint64_t child_slots = 0;
     if (const char* problem = TakeNode(cursor, node, columns[i], child_slots)) {
@@ -316,6 +300,22 @@ const char* FindNestedColumns(const NestedPlan& plan, std::span<const std::byte>
     }
   }
   return cursor.left() == 0 ? nullptr : "the block goes on after its content";
+}
+
+const char* CheckNestedTexts(const NestedColumn& column) noexcept {
+  const std::byte* at = column.data;
+  // One pass over all texts together finds most errors; a boundary inside a sequence is the rest.
+  if (FirstInvalidUtf8(at, column.data_bytes) != kAllUtf8) {
+    return "a string is not UTF-8";
+  }
+  for (std::uint64_t i = 0; i < column.present; ++i) {
+    const std::uint64_t length = column.LengthAt(i);
+    if (length > 0 && (std::to_integer<unsigned>(*at) & 0xc0U) == 0x80U) {
+      return "a string is not UTF-8";
+    }
+    at += length;
+  }
+  return nullptr;
 }
 
 const char* CheckNestedBlock(const NestedPlan& plan, std::span<const std::byte> block) noexcept {
@@ -334,7 +334,7 @@ const char* CheckNestedBlock(const NestedPlan& plan, std::span<const std::byte> 
     return problem;
   }
   for (std::size_t i = 0; i < plan.size(); ++i) {
-    const char* problem = plan[i].is_text ? CheckUtf8(columns[i]) : nullptr;
+    const char* problem = plan[i].is_text ? CheckNestedTexts(columns[i]) : nullptr;
     if (problem != nullptr) {
       return problem;
     }

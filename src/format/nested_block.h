@@ -82,6 +82,10 @@ struct NestedColumn {
 const char* FindNestedColumns(const NestedPlan& plan, std::span<const std::byte> block,
                               std::span<NestedColumn> columns) noexcept;
 
+/// Checks that every text of a column of a node with `is_text` is UTF-8. Returns the reason why it
+/// is not, or null. REQUIRES: FindNestedColumns() found the column.
+const char* CheckNestedTexts(const NestedColumn& column) noexcept;
+
 /// Checks a block in full, UTF-8 included. Returns the reason why it is not valid, or null.
 const char* CheckNestedBlock(const NestedPlan& plan, std::span<const std::byte> block) noexcept;
 

@@ -117,20 +117,27 @@ def _foreign(spec: FieldSpec, value: Any) -> NDArray[Any] | None:
     """The NumPy array of another library's array; None if the value is not an array."""
     if isinstance(value, (*_BYTES, int, float, type)):
         return None
+    nulls = getattr(value, "null_count", 0)  # pyarrow and polars would turn them into NaN
+    if nulls() if callable(nulls) else nulls:
+        raise wrong_value(spec, "a list without None (leave the field out instead)", value)
+    return foreign_array(value, f"field {spec.name!r} ({spec.text})")
+
+
+def foreign_array(value: Any, place: str) -> NDArray[Any] | None:
+    """The NumPy array of another library's array or buffer; None if the value is neither.
+
+    Raises:
+        TypeError: the conversion failed; the message begins with the place.
+    """
     try:
-        nulls = getattr(value, "null_count", 0)  # pyarrow and polars would turn them into NaN
-        has_nulls = bool(nulls() if callable(nulls) else nulls)
-        converted = None if has_nulls else _converted(value)
+        return _converted(value)
     except MemoryError:
         raise
     except Exception as error:
         raise TypeError(
-            f"field {spec.name!r} ({spec.text}): converting the {type(value).__name__} to an array "
-            f"failed: {type(error).__name__}: {error}"
+            f"{place}: converting the {type(value).__name__} to an array failed: "
+            f"{type(error).__name__}: {error}"
         ) from error
-    if has_nulls:
-        raise wrong_value(spec, "a list without None (leave the field out instead)", value)
-    return converted
 
 
 def _converted(value: Any) -> NDArray[Any] | None:

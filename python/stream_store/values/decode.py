@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stream_store import _core
 from stream_store.features import FieldSpec
 
 from .numeric import narrow
@@ -23,7 +24,8 @@ def decode(spec: FieldSpec, words: NDArray[np.int64]) -> Any:
 
     Returns:
         A NumPy scalar, str, bytes or Decimal; a 1-D array for a list; an array of its shape for an
-        array field; None for a field of dtype null. Arrays own their memory.
+        array field; the objects of a nested cell; None for a field of dtype null. Arrays own their
+        memory.
 
     Raises:
         ValueError: a field-write of this field cannot have this number of words.
@@ -35,6 +37,8 @@ def decode(spec: FieldSpec, words: NDArray[np.int64]) -> Any:
         'hi'
     """
     words = np.ascontiguousarray(words, dtype=np.int64)
+    if spec.dtype == "nested" or (spec.packed and spec.is_ragged):
+        return _decode_block(spec, words)
     _check_length(spec, words)
     if spec.dtype == "null":
         return None
@@ -61,12 +65,34 @@ def _check_length(spec: FieldSpec, words: NDArray[np.int64]) -> None:
         )
 
 
+def _decode_block(spec: FieldSpec, words: NDArray[np.int64]) -> Any:
+    """A packed field of varying length, or a nested cell: the number of items, then their bytes."""
+    size = 1 if spec.is_bytes or spec.dtype == "nested" else spec.info.item_bytes
+    count = int(words[0]) if words.ndim == 1 and words.size else -1
+    if count < 0 or words.size - 1 != -(-count * size // 8):
+        raise ValueError(
+            f"field {spec.name!r} ({spec.text}): expected the number of items and their bytes, "
+            f"found {words.size} words that begin with {count}"
+        )
+    data = words[1:].astype("<i8", copy=False).view(np.uint8)[: count * size]
+    if spec.dtype == "nested":
+        return _core._decode_nested(spec.nested, spec.name, data.tobytes())
+    if spec.is_bytes:
+        return data.tobytes().decode("utf-8") if spec.dtype == "string" else data.tobytes()
+    return _from_bytes(spec, data).reshape(-1, *spec.item_shape)
+
+
 def _unpack(spec: FieldSpec, words: NDArray[np.int64]) -> NDArray[Any]:
-    dtype, size = spec.numpy_dtype, spec.info.item_bytes
-    data = words.astype("<i8", copy=False).view(np.uint8)[: prod(spec.shape) * size]
+    data = words.astype("<i8", copy=False).view(np.uint8)
+    return _from_bytes(spec, data[: prod(spec.shape) * spec.info.item_bytes]).reshape(spec.shape)
+
+
+def _from_bytes(spec: FieldSpec, data: NDArray[np.uint8]) -> NDArray[Any]:
+    dtype = spec.numpy_dtype
     if dtype.kind == "b":
-        return np.asarray(data != 0).reshape(spec.shape)
-    return data.view(dtype.newbyteorder("<")).astype(dtype).reshape(spec.shape)
+        return np.asarray(data != 0)
+    items: NDArray[Any] = data.view(dtype.newbyteorder("<")).astype(dtype)
+    return items
 
 
 def decode_words(spec: FieldSpec, values: ArrayLike) -> NDArray[Any]:
@@ -80,7 +106,8 @@ def decode_words(spec: FieldSpec, values: ArrayLike) -> NDArray[Any]:
         A new array of the same shape; uint8 for text and bytes.
 
     Raises:
-        ValueError: the field is packed, a decimal or null: a single word is not one of its items.
+        ValueError: the field is packed, nested, a decimal or null: a single word is not one of its
+            items.
         TypeError: `values` are not int64.
 
     Examples:
@@ -89,7 +116,7 @@ def decode_words(spec: FieldSpec, values: ArrayLike) -> NDArray[Any]:
         >>> decode_words(parse_fields({"day": "date32"})[0], [2])
         array(['1970-01-03'], dtype='datetime64[D]')
     """
-    if spec.packed or spec.info.kind in ("decimal", "null"):
+    if spec.packed or spec.info.kind in ("decimal", "null", "nested"):
         raise ValueError(
             f"field {spec.name!r} ({spec.text}): expected a field whose values are its items; "
             "read whole rows instead, with row() or read_rows()"
@@ -115,8 +142,11 @@ def _items(spec: FieldSpec, words: NDArray[np.int64]) -> NDArray[Any]:
 
 
 def _decode_decimal(spec: FieldSpec, words: NDArray[np.int64]) -> Decimal:
-    """The Decimal with the field's scale: ``Decimal("1.20")`` at scale 2."""
     _, scale = spec.decimal or (0, 0)
-    unscaled = int.from_bytes(words.astype("<i8").tobytes(), "little", signed=True)
+    return decimal_of(int.from_bytes(words.astype("<i8").tobytes(), "little", signed=True), scale)
+
+
+def decimal_of(unscaled: int, scale: int) -> Decimal:
+    """The Decimal of ``unscaled / 10**scale``, with that scale: ``Decimal("1.20")`` at scale 2."""
     digits = tuple(map(int, str(abs(unscaled))))
     return Decimal((int(unscaled < 0), digits, -scale))

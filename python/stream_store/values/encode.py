@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_store import _core
 from stream_store.features import FieldSpec
 
 from .arrays import as_array, fit_shape, wrong_type, wrong_value
+from .json_text import json_text
 from .numeric import convert_numbers
 from .temporal import convert_temporal
 
@@ -25,7 +27,8 @@ def encode(spec: FieldSpec, value: Any) -> NDArray[Any] | bytes:
     Returns:
         The flattened items as a C-contiguous 1-D array in the machine's byte order: bool, int, uint
         or float for numbers; a packed field's in its item dtype; int64 counts for dates and times;
-        two or four int64 words for a decimal; `bytes` for text and binary.
+        two or four int64 words for a decimal; `bytes` for text and binary, and the block of a
+        nested cell.
 
     Raises:
         ValueError: the value is not valid; the message names field, feature and value.
@@ -44,8 +47,10 @@ def encode(spec: FieldSpec, value: Any) -> NDArray[Any] | bytes:
     kind = spec.info.kind
     if kind == "null":
         raise wrong_value(spec, "no value, because the dtype is null", value)
+    if kind == "nested":
+        return _core._encode_nested(spec.nested, spec.name, value)
     if kind == "bytes":
-        return _encode_bytes(spec, value)
+        return bytes_of_text(spec, value)
     if kind == "decimal":
         return _encode_decimal(spec, value)
     return np.ascontiguousarray(convert_array(spec, fit_shape(spec, as_array(spec, value))))
@@ -77,7 +82,7 @@ def convert_array(spec: FieldSpec, values: NDArray[Any]) -> NDArray[Any]:
 # --- strings and binaries: one value per byte ---
 
 
-def _encode_bytes(spec: FieldSpec, value: Any) -> bytes:
+def bytes_of_text(spec: FieldSpec, value: Any) -> bytes:
     """The bytes of a text or binary value.
 
     A string field takes `str`, and bytes in UTF-8; a binary field takes bytes-like objects. Both
@@ -88,6 +93,8 @@ def _encode_bytes(spec: FieldSpec, value: Any) -> bytes:
             text.
         TypeError: the value is neither text nor bytes.
     """
+    if spec.dtype == "string" and '"Json"' in spec.feature_json:
+        value = json_text(value)
     data = _bytes_of(spec, _single(spec, value))
     if spec.dtype == "string":
         try:
@@ -148,6 +155,26 @@ def _encode_decimal(spec: FieldSpec, value: Any) -> NDArray[np.int64]:
         TypeError: the value is not a number, or is a float, which is rarely an exact decimal.
     """
     item = fit_shape(spec, as_array(spec, value))[0]
+    unscaled = unscaled_decimal(spec, item, spec.decimal or (0, 0))
+    words = np.frombuffer(
+        unscaled.to_bytes(spec.info.item_bytes, "little", signed=True), dtype="<i8"
+    )
+    return words.astype(np.int64)
+
+
+def unscaled_decimal(spec: FieldSpec, item: Any, digits: tuple[int, int]) -> int:
+    """``item * 10**scale`` of a Decimal or int.
+
+    Args:
+        spec: the field, for messages.
+        item: one number.
+        digits: the precision and the scale.
+
+    Raises:
+        ValueError: the number is not exact at the scale, has more digits than the precision, or is
+            not finite.
+        TypeError: the value is not a number, or is a float, which is rarely an exact decimal.
+    """
     expected = "a Decimal or an int"
     if isinstance(item, (str, bytes)):
         raise wrong_value(spec, f"{expected} (use Decimal(text))", item)
@@ -157,15 +184,10 @@ def _encode_decimal(spec: FieldSpec, value: Any) -> NDArray[np.int64]:
         item = Decimal(int(item))
     if not isinstance(item, Decimal):
         raise wrong_type(spec, expected, item)
-    unscaled = _unscaled(spec, item)
-    words = np.frombuffer(
-        unscaled.to_bytes(spec.info.item_bytes, "little", signed=True), dtype="<i8"
-    )
-    return words.astype(np.int64)
+    return _unscaled(spec, item, *digits)
 
 
-def _unscaled(spec: FieldSpec, item: Decimal) -> int:
-    precision, scale = spec.decimal or (0, 0)
+def _unscaled(spec: FieldSpec, item: Decimal, precision: int, scale: int) -> int:
     sign, digits, exponent = item.as_tuple()
     if not isinstance(exponent, int):
         raise wrong_value(spec, "a finite number", item)

@@ -49,13 +49,17 @@ def _bounds(spec: FieldSpec) -> tuple[int, int]:
     if spec.info.kind == "bool":
         return 0, 1
     if spec.class_ids is not None:
-        return -1, len(spec.class_ids) - 1  # -1: no label
+        return -(2**63), len(spec.class_ids) - 1  # negative: no label, or one that is ignored
     limits = np.iinfo(spec.numpy_dtype)
     return int(limits.min), int(limits.max)
 
 
 def _expected(spec: FieldSpec, low: int, high: int) -> str:
-    return "a bool, 0 or 1" if spec.info.kind == "bool" else f"an integer in [{low}, {high}]"
+    if spec.info.kind == "bool":
+        return "a bool, 0 or 1"
+    if spec.class_ids is not None:
+        return f"an integer below {high + 1}"
+    return f"an integer in [{low}, {high}]"
 
 
 def integers(spec: FieldSpec, values: NDArray[Any], low: int, high: int) -> NDArray[Any]:
@@ -152,12 +156,31 @@ def _floats(spec: FieldSpec, values: NDArray[Any]) -> NDArray[Any]:
     if values.dtype.kind not in "biuf" or values.dtype.itemsize > 8:
         raise reject(spec, "a number", values)
     values = native(values)
-    if spec.packed and values.dtype != spec.numpy_dtype:
-        if values.dtype.kind == "f":
-            return narrow(widen(values), spec.numpy_dtype)
-        with np.errstate(over="ignore"):
-            return values.astype(spec.numpy_dtype)
+    narrowed = _narrowed(spec, values)
+    if spec.packed:
+        return narrowed
     return values.astype(np.float64) if values.dtype.kind == "b" else values
+
+
+def _narrowed(spec: FieldSpec, values: NDArray[Any]) -> NDArray[Any]:
+    """The numbers rounded to the item type of the field.
+
+    Raises:
+        ValueError: a finite number is beyond the range of the type.
+    """
+    dtype = spec.numpy_dtype
+    if values.dtype == dtype:
+        return values
+    if values.dtype.kind == "f":
+        narrowed = narrow(widen(values), dtype)
+    else:
+        with np.errstate(over="ignore"):
+            narrowed = values.astype(dtype)
+    bad = np.isinf(narrowed) & np.isfinite(values)
+    if bad.any():
+        largest = float(np.finfo(dtype).max)
+        raise wrong_item(spec, f"a number within [-{largest:.8g}, {largest:.8g}]", values, bad)
+    return narrowed
 
 
 def _objects_to_floats(spec: FieldSpec, values: NDArray[Any]) -> NDArray[np.float64]:

@@ -225,38 +225,5 @@ TEST(RequestedSchema, IsRefusedIfInvalid) {
   EXPECT_THROW(Export(store.reader(), options), Error);
 }
 
-TEST(ArrowType, FindsTheDTypeOfEveryDefaultFormat) {
-  for (int i = 0; i < kDTypeCount; ++i) {
-    const auto dtype = static_cast<DType>(i);
-    std::string format(InfoOf(dtype).arrow_format);
-    format += dtype == DType::kFixedBinary ? "5" : "";
-    EXPECT_EQ(arrow::DTypeOf(arrow::ParseFormat(format.c_str())), dtype) << DTypeName(dtype);
-  }
-  EXPECT_EQ(arrow::DTypeOf(arrow::ParseFormat("U")), DType::kString);
-  EXPECT_EQ(arrow::DTypeOf(arrow::ParseFormat("vz")), DType::kBinary);
-  EXPECT_EQ(arrow::DTypeOf(arrow::ParseFormat("tsn:Europe/Zurich")), DType::kTimestampNs);
-  EXPECT_EQ(arrow::DTypeOf(arrow::ParseFormat("d:3,-2,256")), DType::kDecimal256);
-  for (const char* other : {"+l", "+s", "+m", "tiM"}) {
-    EXPECT_EQ(arrow::DTypeOf(arrow::ParseFormat(other)), std::nullopt) << other;
-  }
-}
-
-TEST(ArrowType, ReadsFormatsOfTheSpecificationOnly) {
-  using arrow::Kind;
-  using arrow::ParseFormat;
-  EXPECT_EQ(arrow::TypeText(ParseFormat("tsu:Europe/Zurich")), "timestamp[us, tz=Europe/Zurich]");
-  EXPECT_EQ(arrow::TypeText(ParseFormat("d:10,-2")), "decimal128(10, -2)");
-  for (const char* wrong : {"",      "x",         "tt",
-                            "ttx",   "ts",        "tsq:",
-                            "d:",    "d:10",      "d:39,0",
-                            "d:0,0", "d:10,2,64", "d:10,2,128,1",
-                            "w:",    "w:-1",      "w:99999999999",
-                            "+",     "+w:x",      "+x",
-                            "tdD:",  "+ud:0"}) {
-    EXPECT_EQ(ParseFormat(wrong).kind, Kind::kOther) << wrong;
-  }
-  EXPECT_EQ(ParseFormat(nullptr).kind, Kind::kOther);
-}
-
 }  // namespace
 }  // namespace stream_store::testing
