@@ -139,6 +139,9 @@ def _packed_inside() -> ValueError:
 
 
 def _of_library(feature: Any, depth: int) -> FromJson:
+    if is_arrow(feature):
+        tree = declared_type(feature).named("")
+        return FromJson(feature_of(tree), tree)
     library, name = class_of(feature)
     if library == "datasets":
         return _of_datasets(feature, name, depth)
@@ -149,10 +152,7 @@ def _of_library(feature: Any, depth: int) -> FromJson:
         if node is None:
             raise refused_space(feature)
         return _complete(FromJson(node))
-    if is_arrow(feature):
-        tree = declared_type(feature).named("")
-        return FromJson(feature_of(tree), tree)
-    if is_dataclass(feature) and hasattr(feature, "_type") and callable(feature):
+    if _is_registered(feature):
         return _registered(feature)
     raise ValueError(_not_a_feature(feature))
 
@@ -198,6 +198,11 @@ def _dataclass_json(feature: Any, name: str) -> Json:
             node[item.name] = list(value) if isinstance(value, tuple) else value
     node["_type"] = name
     return node
+
+
+def _is_registered(feature: Any) -> bool:
+    known = not isinstance(feature, type) and is_dataclass(feature)
+    return known and hasattr(feature, "_type") and callable(feature)
 
 
 def _registered(feature: Any) -> FromJson:
