@@ -288,7 +288,7 @@ const char* FindNestedColumns(const NestedPlan& plan, std::span<const std::byte>
   for (std::size_t i = 0; i < plan.size(); ++i) {
     const NestedNode& node = plan[i];
     if (TooMany(columns[i].slots, cursor.left())) {
-      return kTooMany;
+      return cursor.left() == 0 ? kTooShort : kTooMany;
     }
     std::uint64_t child_slots = 0;
     if (const char* problem = TakeNode(cursor, node, columns[i], child_slots)) {

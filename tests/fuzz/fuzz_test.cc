@@ -109,6 +109,7 @@ TEST_P(FuzzTest, CorpusAndMutationsKeepThePromises) {
 
 INSTANTIATE_TEST_SUITE_P(Targets, FuzzTest,
                          ::testing::Values(Target{"schema", FuzzSchema, 100'000},
+                                           Target{"nested", FuzzNested, 50'000},
                                            Target{"control", FuzzControl, 100'000},
                                            Target{"store", FuzzStore, 1'500},
                                            Target{"operations", FuzzOperations, 300},

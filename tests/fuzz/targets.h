@@ -15,6 +15,10 @@ using Bytes = std::span<const std::uint8_t>;
 /// A schema file is refused, or encoding its schema gives the same bytes.
 void FuzzSchema(Bytes bytes);
 
+/// The text of a type of nested cells is refused, or gives that type again. A block of it is refused,
+/// or encoding its values gives the same bytes; it holds a bounded number of values.
+void FuzzNested(Bytes bytes);
+
 /// Of the blocks of a control file, the chosen slot is valid and the newest.
 void FuzzControl(Bytes bytes);
 
