@@ -195,7 +195,11 @@ def test_files_are_as_long_after_close_as_the_page_says(tmp_path: Path) -> None:
 
 def declared_as(name: str) -> str:
     """A feature string for the name of a dtype."""
-    special = {"decimal128": "decimal128(10, 2)", "decimal256": "decimal256(40, 2)"}
+    special = {
+        "decimal128": "decimal128(10, 2)",
+        "decimal256": "decimal256(40, 2)",
+        "nested": "nested list<string>",
+    }
     return special.get(name, re.sub(r"^(time32|time64|timestamp|duration)_(\w+)$", r"\1[\2]", name))
 
 
@@ -212,7 +216,7 @@ def dtypes_of_the_page() -> list[tuple[int, str]]:
 
 def test_dtypes_have_the_numbers_of_the_page(tmp_path: Path) -> None:
     numbers = dict(dtypes_of_the_page())
-    assert list(numbers) == list(range(32))
+    assert list(numbers) == list(range(33))
     names = {number: name for number, name in numbers.items() if name != "fixed_binary"}
     fields = {name: declared_as(name) for name in names.values()}
     with stream_store.StreamStore(tmp_path / "store", fields=fields):
@@ -228,6 +232,18 @@ STREAMS = {
     "fixed": {"a": "float64[2,3]", "b": "bool", "c": "uint64", "d": "packed uint8[3,5]"},
     "struct": {"pose": {"x": "float32", "y": "float16[2]"}, "n": "int8[None,2]"},
     "small": {"b": "binary", "h": "float16", "t": "timestamp[ns]", "p": "packed float32[3]"},
+    "packed": {
+        "f": "packed float32[]",
+        "i": "packed int16[None,3]",
+        "s": "packed string",
+        "b": "packed binary",
+    },
+    "nested": {
+        "chat": "nested list<struct<role: string, content: string>>",
+        "n": "nested list<list<int32>>",
+        "b": "nested list<binary>",
+        "p": {"a": "nested fixed_size_list<fixed_size_list<float32>[2]>[2]", "x": "int8"},
+    },
 }
 
 
@@ -235,6 +251,10 @@ def value_of(feature: Any, rng: np.random.Generator) -> Any:
     """A random value for one of the features in STREAMS."""
     if isinstance(feature, dict):
         return {name: value_of(one, rng) for name, one in feature.items()}
+
+    def maybe(value: Any) -> Any:
+        return value if rng.integers(4) else None
+
     simple = {
         "string": lambda: "né" * int(rng.integers(3)),
         "binary": lambda: rng.bytes(int(rng.integers(5))),
@@ -249,7 +269,24 @@ def value_of(feature: Any, rng: np.random.Generator) -> Any:
         "packed float32[3]": lambda: rng.normal(size=3).astype(np.float32),
         "float16[2]": lambda: rng.normal(size=2).astype(np.float16),
         "float32": lambda: np.float32(rng.normal()),
+        "int8": lambda: int(rng.integers(-128, 128)),
         "int8[None,2]": lambda: rng.integers(-128, 128, size=(int(rng.integers(4)), 2)),
+        "packed float32[]": lambda: rng.normal(size=rng.integers(5)).astype(np.float32),
+        "packed int16[None,3]": lambda: rng.integers(99, size=(int(rng.integers(4)), 3)),
+        "packed string": lambda: "né" * int(rng.integers(9)),
+        "packed binary": lambda: rng.bytes(int(rng.integers(20))),
+        "nested list<struct<role: string, content: string>>": lambda: [
+            {"role": "né" * int(rng.integers(3)), "content": maybe("x" * 300)} if turn else None
+            for turn in rng.integers(3, size=rng.integers(4)).tolist()
+        ],
+        "nested list<list<int32>>": lambda: [
+            [maybe(int(rng.integers(-(2**31), 2**31))) for _ in range(length)]
+            for length in rng.integers(12, size=rng.integers(4)).tolist()
+        ],
+        "nested list<binary>": lambda: [maybe(rng.bytes(int(rng.integers(5)))) for _ in range(3)],
+        "nested fixed_size_list<fixed_size_list<float32>[2]>[2]": lambda: [
+            maybe([float(np.float32(rng.normal())) for _ in range(2)]) for _ in range(2)
+        ],
     }
     return simple[feature]()
 
@@ -285,7 +322,7 @@ def flattened(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def same(found: Any, expected: Any) -> bool:
     if isinstance(expected, str):
         return bool(found == expected.encode())
-    if isinstance(expected, bytes):
+    if isinstance(expected, (bytes, list)):  # a nested cell is a list, and no array
         return bool(found == expected)
     if isinstance(expected, np.datetime64):
         return bool(int(found) == int(expected.astype(np.int64)))
@@ -315,6 +352,77 @@ def test_words_of_the_page_reader_are_the_flat_values(tmp_path: Path) -> None:
     with stream_store.StreamStore(tmp_path / "store", mode="r") as store:
         np.testing.assert_array_equal(np.concatenate(words), store[:]["values"])
         assert len(words) == store.num_field_writes
+
+
+# Blocks written by hand from the tables of the page, and their values.
+BLOCKS = [
+    ("int8", "00 ff", -1),
+    ("list<bool>", "00 03 01 05 01 00", [True, None, False]),
+    ("string", "00 03 6e c3 a9", "né"),
+    ("binary", "02 00 01" + "61" * 256, b"a" * 256),
+    ("list<large_string>", "00 02 01 01 00", ["", None]),
+    ("map<string, int16>", "00 01 00 00 01 61 00 07 00", [{"key": "a", "value": 7}]),
+    (
+        'map<int8 ("k"), int8 not null ("v"), keys_sorted, entries ("e")>',
+        "00 01 00 00 01 00 02",
+        [{"key": 1, "value": 2}],
+    ),
+    ("fixed_size_list<fixed_size_list<uint8>[2]>[2]", "00 01 01 00 01 02", [[1, 2], None]),
+    ("list<fixed_size_list<int8>[0]>", "00 02 00 00 00 00", [[], []]),
+    ("list<struct<>>", "00 03 01 05 00 00", [{}, None, {}]),
+    ("list<null>", "00 02 00 00 00", [None, None]),
+    ("list<fixed_size_binary[0]>", "00 02 01 02 00", [None, b""]),
+    (
+        'struct<"a \\"b": timestamp[us, tz="x]y"], c-d.e: decimal32(5, 2) not null>',
+        "00 00 01 00 00 00 00 00 00 00 00 01 02 03 04",
+        {'a "b': 1, "c-d.e": b"\1\2\3\4"},
+    ),
+    ("struct<a: list<float16>, b: uint64>", "00 00 01 00 00 3e 01 00", {"a": [1.5], "b": None}),
+]
+
+
+@pytest.mark.parametrize(("text", "block", "value"), BLOCKS, ids=[text for text, _, _ in BLOCKS])
+def test_reader_of_the_page_decodes_nested_blocks(text: str, block: str, value: Any) -> None:
+    reader = page_reader()
+    node, rest = reader["parse_type"](text)
+    assert rest == ""
+    data = bytes.fromhex(block)
+    assert reader["read_node"](node, 1, data, 0) == ([value], len(data))
+
+
+def block_of_the_page() -> bytes:
+    """The bytes of the worked example of a nested block."""
+    section = PAGE.read_text().split("<!-- block:begin -->")[1].split("<!-- block:end -->")[0]
+    return bytes.fromhex(" ".join(re.findall(r"^\| `([0-9a-f ]+)`", section, re.MULTILINE)))
+
+
+CHAT = [{"role": "user", "content": "Hello"}, {"role": "bot", "content": None}]
+CHAT_TYPE = "list<struct<role: string, content: string>>"
+
+
+def test_block_of_the_page_is_the_chat_beside_it() -> None:
+    section = PAGE.read_text().split("### Nested blocks\n", 1)[1].split("\n### ")[0]
+    assert str(CHAT).replace("'", '"') in section
+    assert CHAT_TYPE in section
+    reader = page_reader()
+    block = block_of_the_page()
+    assert len(block) == 21
+    assert reader["read_node"](reader["parse_type"](CHAT_TYPE)[0], 1, block, 0) == ([CHAT], 21)
+
+
+def test_block_of_the_page_is_what_this_build_writes(tmp_path: Path) -> None:
+    with stream_store.StreamStore(tmp_path / "s", fields={"chat": f"nested {CHAT_TYPE}"}) as store:
+        store.append_step({"chat": CHAT})
+        words = store[:]["values"]
+    assert words.tobytes() == struct.pack("<q", 21) + block_of_the_page() + bytes(3)
+
+
+def test_packed_text_is_the_words_of_the_page(tmp_path: Path) -> None:
+    with stream_store.StreamStore(tmp_path / "s", fields={"text": "packed string"}) as store:
+        store.append_step({"text": "né"})
+        words = store[:]["values"]
+    assert words.tolist() == [3, 0xA9C36E]
+    assert '`"né"` in a packed string field is the words 3 and 0xa9c36e' in PAGE.read_text()
 
 
 @pytest.mark.parametrize("name", ["values", "records", "layouts"])
