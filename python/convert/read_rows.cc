@@ -5,6 +5,7 @@
 
 #include "convert/arguments.h"
 #include "convert/arrays.h"
+#include "convert/batch_tree.h"
 #include "convert/errors.h"
 #include "convert/methods.h"
 #include "convert/rows_output.h"
@@ -62,7 +63,9 @@ nb::object ReadAll(PyObject* self, const std::array<PyObject*, 5>& given) {
   std::shared_ptr<const FieldTable> fields = store.shared_fields();
   Int64s rows(given[0], "rows");
   Shape places = rows.shape();
-  std::vector<TypeId> types = WantedTypes(*fields, given[2], kCall);
+  const BatchTree tree(self, *fields, given[2], kCall);
+  const nb::object out = tree.FlatOut(given[3]);
+  const nb::object max_length = tree.FlatLengths(given[4]);
   std::int64_t length = 1;
   if (given[1] != nullptr && given[1] != Py_None) {
     length = AsInt64(given[1], "length");
@@ -79,8 +82,8 @@ nb::object ReadAll(PyObject* self, const std::array<PyObject*, 5>& given) {
   store.RequireFields(*fields);
   auto source = std::make_unique<RequestedRows>(*reader, rows, static_cast<std::uint64_t>(length));
   source->CheckRows();
-  RowsOutput output(std::move(source),
-                    {self, kCall, std::move(fields), std::move(types), places, given[3], given[4]});
+  RowsOutput output(std::move(source), {self, kCall, std::move(fields), tree.types(), places,
+                                        out.ptr(), max_length.ptr()});
   const bool release = output.bytes() >= kReleaseBytes;
   if (release || output.has_out()) {
     rows.MakePrivate();  // `out` may share memory with the rows
@@ -89,7 +92,7 @@ nb::object ReadAll(PyObject* self, const std::array<PyObject*, 5>& given) {
     const MaybeWithoutGil released(release);
     output.Read();
   }
-  return output.Finish();
+  return tree.Nest(output.Finish());
 }
 
 }  // namespace

@@ -54,13 +54,14 @@ void PendingBatch::MakeWindows(const std::vector<ColumnId>& columns) {
 }
 
 void PendingBatch::MakeRows(PyObject* store, std::shared_ptr<const FieldTable> fields,
-                            const std::vector<TypeId>& types, PyObject* max_length) {
+                            std::shared_ptr<const BatchTree> tree, PyObject* max_length) {
   const Shape places = PlacesOf(*batch_);
   auto source = std::make_unique<SampledRows>(batch_);
+  tree_ = std::move(tree);
   valid_ = NewArray(NPY_BOOL, places);
   source->valid = DataAs<std::uint8_t>(valid_);
-  rows_.emplace(std::move(source),
-                RowsRequest{store, kCall, std::move(fields), types, places, nullptr, max_length});
+  rows_.emplace(std::move(source), RowsRequest{store, kCall, std::move(fields), tree_->types(),
+                                               places, nullptr, max_length});
   bytes_ = rows_->bytes();
 }
 
@@ -73,7 +74,7 @@ void PendingBatch::Read() {
 }
 
 nb::object PendingBatch::Finish() {
-  nb::object dict = rows_ ? rows_->Finish() : windows_->dict;
+  nb::object dict = rows_ ? tree_->Nest(rows_->Finish()) : windows_->dict;
   if (rows_) {
     Check(PyDict_SetItemString(dict.ptr(), "_valid", valid_.ptr()));
   }
@@ -106,9 +107,7 @@ class SamplerObject::ChooseLock {
 };
 
 SamplerObject::SamplerObject(const Arguments& arguments)
-    : options_(arguments.options),
-      max_length_(arguments.max_length),
-      with_stores_(arguments.with_stores) {
+    : options_(arguments.options), with_stores_(arguments.with_stores) {
   for (const nb::handle store : arguments.stores) {
     stores_.push_back(nb::borrow(store));
   }
@@ -122,7 +121,9 @@ SamplerObject::SamplerObject(const Arguments& arguments)
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(names.ptr()); ++i) {
     options_.segment_by.push_back(fields_->Require(PyList_GET_ITEM(names.ptr(), i)));
   }
-  types_ = WantedTypes(*fields_, arguments.fields.ptr(), kCall);
+  tree_ =
+      std::make_shared<const BatchTree>(stores_[0].ptr(), *fields_, arguments.fields.ptr(), kCall);
+  max_length_ = tree_->FlatLengths(arguments.max_length.ptr());
   const bool all_columns = arguments.columns.is_none();
   columns_ = WantedColumns(all_columns ? nullptr : arguments.columns.ptr(), kCall);
   MakeCore();
@@ -222,7 +223,7 @@ bool SamplerObject::ChooseBatch(WindowBatch& batch, Choose&& choose) {
 std::unique_ptr<PendingBatch> SamplerObject::Prepare(WindowBatch batch) {
   auto pending = std::make_unique<PendingBatch>(std::move(batch), with_stores_);
   if (options_.unit == SampleUnit::kRow) {
-    pending->MakeRows(stores_[0].ptr(), fields_, types_, max_length_.ptr());
+    pending->MakeRows(stores_[0].ptr(), fields_, tree_, max_length_.ptr());
   } else {
     pending->MakeWindows(columns_);
   }

@@ -23,6 +23,7 @@
 #include "stream_store/interop.h"
 #include "stream_store/sampler.h"
 
+#include "convert/batch_tree.h"
 #include "convert/field_table.h"
 #include "convert/gil_mutex.h"
 #include "convert/python.h"
@@ -44,7 +45,7 @@ class PendingBatch {
 
   /// Allocates the outputs of decoded rows.
   void MakeRows(PyObject* store, std::shared_ptr<const FieldTable> fields,
-                const std::vector<TypeId>& types, PyObject* max_length);
+                std::shared_ptr<const BatchTree> tree, PyObject* max_length);
 
   std::uint64_t bytes() const noexcept { return bytes_; }
 
@@ -59,6 +60,7 @@ class PendingBatch {
   bool with_stores_;
   std::optional<WindowsOutput> windows_;
   std::optional<RowsOutput> rows_;
+  std::shared_ptr<const BatchTree> tree_;  // of rows_
   nb::object valid_;
   std::uint64_t bytes_ = 0;
 };
@@ -131,7 +133,7 @@ class SamplerObject {
 
   std::vector<nb::object> stores_;
   SamplerOptions options_;
-  std::vector<TypeId> types_;
+  std::shared_ptr<const BatchTree> tree_;  // of the fields of rows
   std::vector<ColumnId> columns_;
   nb::object max_length_;
   bool with_stores_;

@@ -158,13 +158,18 @@ def row_limits(rows: Any) -> tuple[int, int | None]:
     return start, stop
 
 
-def max_lengths(value: Any) -> dict[str, int] | None:
-    """`max_length`: field -> number of items."""
+def max_lengths(value: Any, prefix: str = "") -> dict[str, Any] | None:
+    """`max_length`: field -> number of items, or struct -> a mapping of its fields."""
     if value is None:
         return None
     if not isinstance(value, Mapping):
         raise ValueError(f"max_length must be a mapping of fields to ints, not {value!r}")
-    return {name: integer(f"max_length of {name!r}", most, 0) for name, most in value.items()}
+    return {
+        name: max_lengths(most, f"{prefix}{name}.")
+        if isinstance(most, Mapping)
+        else integer(f"max_length of {prefix + str(name)!r}", most, 0)
+        for name, most in value.items()
+    }
 
 
 def timeout_seconds(timeout: Any) -> float:

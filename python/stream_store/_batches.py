@@ -12,9 +12,11 @@ from typing import Any
 
 from ._structs import Struct, StructTree
 from .features import FieldSpec
+from .features.nodes import RAGGED
 
 #: Items of a batch that have the keys of the fields themselves.
 _BY_FIELD = ("_mask", "_length")
+_KEPT_PLANS = 64  # for each store
 
 
 class BatchPlan:
@@ -27,21 +29,19 @@ class BatchPlan:
     def __init__(
         self, tree: StructTree, specs: Sequence[FieldSpec], names: Sequence[Any] | None
     ) -> None:
-        self.types: list[int] = []
+        types: dict[int, None] = {}
         self._nodes: dict[str, int | Struct] = {}
         self._leaves: list[tuple[str, tuple[str, ...]]] = []  # flat name and place of each leaf
-        self._ragged = {spec.name for spec in specs if spec.is_ragged and not spec.hidden}
+        self._lists = {spec.name for spec in specs if spec.shape[:1] == (RAGGED,)}
         for name in list(tree.children) if names is None else names:
-            self._add(name, tree.find(name), specs)
-
-    def _add(self, name: str, node: int | Struct, specs: Sequence[FieldSpec]) -> None:
-        if name in self._nodes:
-            return
-        self._nodes[name] = node
-        for path, type_id in _leaves_of(node):
-            self._leaves.append((specs[type_id].name, (name, *path)))
-            if type_id not in self.types:
-                self.types.append(type_id)
+            node = tree.find(name)
+            if name in self._nodes:
+                continue
+            self._nodes[name] = node
+            for path, type_id in _leaves_of(node):
+                self._leaves.append((specs[type_id].name, (name, *path)))
+                types[type_id] = None
+        self.types = list(types)
 
     def nest(self, flat: dict[str, Any]) -> dict[str, Any]:
         """The batch of a flat dict from C++."""
@@ -79,7 +79,7 @@ class BatchPlan:
         return flat
 
     def flatten_lengths(self, given: Any) -> Any:
-        """`max_length=` with nested dicts as a flat dict; a number for a struct is for its lists."""
+        """`max_length=` as a flat dict, nested or not. A number for a struct is for its lists."""
         if not isinstance(given, Mapping):
             return given
         flat: dict[Any, Any] = {}
@@ -90,10 +90,8 @@ class BatchPlan:
         """Put the items of `given` into `flat`, those of structs by leaf."""
         for name, value in given.items():
             node = self._nodes.get(name) if isinstance(name, str) else None
-            if not isinstance(node, Struct):
-                flat[name] = value
-                continue
-            for leaf, one in self._parts(node, value, what):
+            parts = self._parts(node, value, what) if isinstance(node, Struct) else [(name, value)]
+            for leaf, one in parts:
                 if leaf in flat:
                     raise ValueError(f"{what}: {leaf!r} is given twice")
                 flat[leaf] = one
@@ -106,7 +104,7 @@ class BatchPlan:
                     f"{type(value).__name__}"
                 )
             for leaf, _ in self._leaves:
-                if leaf in self._ragged and leaf.startswith(struct.name + "."):
+                if leaf in self._lists and leaf.startswith(struct.name + "."):
                     yield leaf, value
             return
         for name, inner in value.items():
@@ -127,3 +125,24 @@ def _leaves_of(node: int | Struct) -> Iterator[tuple[tuple[str, ...], int]]:
         yield from node.leaves()
     else:
         yield (), node
+
+
+def find_plan(
+    tree: StructTree, specs: Sequence[FieldSpec], names: Sequence[Any] | None
+) -> BatchPlan:
+    """The plan for these names; reads in a loop get the same one.
+
+    Raises:
+        ValueError: a field is unknown.
+        TypeError: a name is not a str.
+    """
+    key = None if names is None else tuple(names)
+    plan: BatchPlan | None = None
+    if key is None or all(isinstance(name, str) for name in key):
+        plan = tree.plans.get(key)
+    if plan is None:
+        plan = BatchPlan(tree, specs, names)
+        if len(tree.plans) >= _KEPT_PLANS:
+            tree.plans.clear()
+        tree.plans[key] = plan
+    return plan

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _columns, _core, _spread
+from . import _batches, _columns, _core, _spread
 from . import values as _values
 from ._fields import declared_fields
 from .features import FieldSpec
@@ -132,3 +132,9 @@ def spread_columns(core: _core.Store, columns: Any) -> dict[int, Any]:
     """The argument of extend() by type id."""
     declared = declared_fields(core)
     return _spread.spread_columns(declared.tree, declared.specs, columns)
+
+
+def batch_plan(core: _core.Store, names: list[Any] | None) -> _batches.BatchPlan:
+    """The plan of a read of rows that was asked for structs."""
+    declared = declared_fields(core)
+    return _batches.find_plan(declared.tree, declared.specs, names)

@@ -264,7 +264,7 @@ def _struct_rows(struct: Struct, given: Any) -> list[Any]:
         return list(given)
     if _is_rows(given):
         return list(given)
-    if struct.media and hasattr(given, "__array__") and getattr(given, "ndim", 0) > 0:
+    if struct.feature and hasattr(given, "__array__") and getattr(given, "ndim", 0) > 0:
         return list(np.asarray(given))
     raise TypeError(
         f"field {struct.name!r} is a struct: expected a list of mappings, one for each row, or a "

@@ -63,7 +63,9 @@ class StoreBase(_core.Store):
 
         Returns:
             {field: value}, None where missing. Scalar fields give NumPy scalars, str, bytes or
-            Decimal, lists 1-D arrays, array fields arrays of their shape, structs dicts.
+            Decimal, lists 1-D arrays, array fields arrays of their shape, structs dicts. The cells
+            of nested fields are built-in objects: dict, list, str, bytes, int, float, bool and
+            None; a list of (key, value) for a map; NumPy scalars for dates and times; Decimal.
 
         Raises:
             IndexError: the row is out of range.
@@ -178,8 +180,8 @@ class StoreBase(_core.Store):
             A new array of shape ``S``; uint8 for text and bytes.
 
         Raises:
-            ValueError: the field is unknown, or packed or decimal: a raw value of such a field is
-                not one of its items.
+            ValueError: the field is unknown, or it is packed, nested or decimal: a raw value of
+                such a field is not one of its items. Read whole rows instead.
 
         Examples:
             >>> store = StreamStore(fields={"obs": "float32[]"})

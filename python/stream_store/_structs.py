@@ -15,28 +15,27 @@ from typing import Any
 import numpy as np
 
 from .features import FieldSpec
+from .values import media
 
-#: Features of `datasets` that are stored as a struct of bytes and path.
-MEDIA = frozenset(
-    ["Image", "Audio", "Video", "Pdf", "Nifti", "Mesh", "BioSequence", "BioStructure"]
-)
+#: Features of `datasets` whose own encoding is a struct.
+_ENCODED = media.MEDIA | {"TranslationVariableLanguages"}
 
 
 class Struct:
     """One struct: its marker's type id, and its children by name."""
 
-    __slots__ = ("children", "marker", "media", "name")
+    __slots__ = ("children", "feature", "marker", "name")
 
-    def __init__(self, name: str, marker: int, media: str = "") -> None:
+    def __init__(self, name: str, marker: int, feature: str = "") -> None:
         self.name = name
         self.marker = marker
-        self.media = media
+        self.feature = feature  # the JSON of a feature that encodes its values; else ""
         self.children: dict[str, int | Struct] = {}
 
     def spread(self, value: Any) -> Iterator[tuple[int, Any]]:
         """The field-writes of one value as (type id, value); none for None."""
-        if self.media and value is not None:
-            value = encode_media(self.media, value)
+        if self.feature and value is not None:
+            value = media.encode(self.feature, value, f"field {self.name!r}")
         value = as_mapping(value)
         if value is None:
             return
@@ -97,12 +96,13 @@ class StructTree:
         structs: dict[tuple[str, ...], Struct] = {}
         for type_id, spec in enumerate(specs):
             if spec.hidden:
-                structs[spec.path] = Struct(spec.name, type_id, media_feature(spec.feature_json))
+                structs[spec.path] = Struct(spec.name, type_id, encoded_feature(spec.feature_json))
         for type_id, spec in enumerate(specs):
             if not spec.hidden:
                 self._place(spec.path, type_id, structs)
         self._leaves = {spec.name: i for i, spec in enumerate(specs) if not spec.hidden}
         self._structs = {struct.name: struct for struct in structs.values()}
+        self.plans: dict[tuple[str, ...] | None, Any] = {}  # the reads of _batches.py
 
     def _place(
         self, path: tuple[str, ...], type_id: int, structs: dict[tuple[str, ...], Struct]
@@ -178,16 +178,8 @@ def is_tensordict(value: Any) -> bool:
     return all(hasattr(value, name) for name in ("keys", "__getitem__", "batch_size"))
 
 
-def media_feature(feature_json: str) -> str:
-    """The JSON of a feature if that is media, which a struct stores, such as an Image; else ""."""
+def encoded_feature(feature_json: str) -> str:
+    """The JSON of a feature if that encodes its values to a struct, such as an Image; else ""."""
     if '"_type"' not in feature_json:
         return ""
-    kind = json.loads(feature_json).get("_type")
-    return feature_json if kind in MEDIA else ""
-
-
-def encode_media(feature_json: str, value: Any) -> Any:
-    """The struct of a value of a media feature."""
-    from .values import media
-
-    return media.encode(feature_json, value)
+    return feature_json if json.loads(feature_json).get("_type") in _ENCODED else ""

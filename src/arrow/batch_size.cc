@@ -5,7 +5,6 @@
 #include <string>
 
 #include "stream_store/error.h"
-#include "stream_store/interop.h"
 
 #include "base/assert.h"
 #include "base/str_cat.h"
@@ -32,6 +31,11 @@ Cost CostOf(const LeafPlan& leaf, std::uint64_t offset_limit) {
   Cost cost;
   const std::uint64_t item_bits = leaf.unit_items * leaf.item_bits;
   cost.row_bits = 1;  // validity
+  if (leaf.nested != nullptr) {
+    cost.row_bits = leaf.nested->MissingBits();
+    cost.unit_bits = item_bits;
+    return cost;
+  }
   if (leaf.has_row_offsets()) {
     cost.row_bits += 64;  // the offset, counted as a wide one: the size is approximate anyway
     cost.unit_bits = item_bits;
@@ -47,8 +51,9 @@ Cost CostOf(const LeafPlan& leaf, std::uint64_t offset_limit) {
 // Adds runs of records to a batch until one does not fit.
 class Measure {
  public:
-  Measure(const ExportPlan& plan, Row begin, std::uint64_t batch_bytes, std::uint64_t offset_limit)
-      : plan_(plan), begin_(begin), budget_bits_(batch_bytes * 8) {
+  Measure(const ExportPlan& plan, Row begin, std::uint64_t batch_bytes, std::uint64_t offset_limit,
+          const TakeRows& take)
+      : plan_(plan), begin_(begin), budget_bits_(batch_bytes * 8), take_(take) {
     for (const LeafPlan& leaf : plan.leaves) {
       costs_.push_back(CostOf(leaf, offset_limit));
       row_bits_ += costs_.back().row_bits;
@@ -86,6 +91,9 @@ class Measure {
       // batch. `units` still counts that record, which only makes its buffers too large.
       extent_.end = run.row;
       return false;
+    }
+    if (take_) {
+      fits = take_(run, fits);
     }
     for (const interop::RecordRun::Part& part : run.parts) {
       extent_.units[Leaf(part)] += fits * UnitsOf(part);
@@ -148,6 +156,7 @@ class Measure {
   const ExportPlan& plan_;
   const Row begin_;
   const std::uint64_t budget_bits_;
+  const TakeRows& take_;
   std::vector<Cost> costs_;
   std::uint64_t row_bits_ = 64;  // the step
   std::uint64_t used_bits_ = 0;
@@ -157,9 +166,10 @@ class Measure {
 }  // namespace
 
 BatchExtent MeasureBatch(const Reader& reader, const ExportPlan& plan, Row begin, Row end,
-                         std::uint64_t batch_bytes, std::uint64_t offset_limit) {
+                         std::uint64_t batch_bytes, std::uint64_t offset_limit,
+                         const TakeRows& take) {
   STREAM_STORE_ASSERT(begin < end);
-  Measure measure(plan, begin, batch_bytes, offset_limit);
+  Measure measure(plan, begin, batch_bytes, offset_limit, take);
   interop::ScanRows(reader, begin, end,
                     [&](const interop::RecordRun& run) { return measure.Take(run); });
   return std::move(measure).extent();

@@ -5,7 +5,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
+
+#include "stream_store/interop.h"
 
 #include "arrow/export_plan.h"
 
@@ -17,16 +20,22 @@ struct BatchExtent {
   std::vector<std::uint64_t> units;  ///< by leaf: upper bound of the units in its rows (LeafPlan)
 };
 
+/// Called with each run and the number of its rows that fit; returns how many of them are taken. The
+/// batch ends before the others, or before the whole row if a run that continues it is not taken.
+using TakeRows = std::function<std::uint64_t(const interop::RecordRun& run, std::uint64_t rows)>;
+
 /// Measures the batch of rows [begin, extent.end) with extent.end <= end. It has at least one row.
 ///
 /// batch_bytes   size to aim at; exceeded only by a batch of a single row.
 /// offset_limit  largest value of a 32-bit offset.
+/// take          may end the batch earlier, but must take its first row; may be empty.
 /// Cost          one pass over the records of the batch; values are read only next to the limit.
 /// Throws        Error(kInvalidArgument) naming field and row if one row alone exceeds
 ///               `offset_limit`.
 ///
 /// REQUIRES: begin < end
 BatchExtent MeasureBatch(const Reader& reader, const ExportPlan& plan, Row begin, Row end,
-                         std::uint64_t batch_bytes, std::uint64_t offset_limit);
+                         std::uint64_t batch_bytes, std::uint64_t offset_limit,
+                         const TakeRows& take);
 
 }  // namespace stream_store::arrow

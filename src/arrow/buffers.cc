@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <utility>
 
 namespace stream_store::arrow {
 namespace {
@@ -80,6 +81,27 @@ std::byte* BatchMemory::MakeZeroed(std::size_t bytes) {
   std::byte* data = Make(bytes);
   std::memset(data, 0, std::max<std::size_t>(bytes, 1));
   return data;
+}
+
+void GrowingBuffer::Begin(BatchMemory& memory) {
+  const std::size_t expected = size_ + size_ / 8;
+  memory_ = &memory;
+  place_ = memory.blocks_.size();
+  data_ = memory.Make(expected);
+  capacity_ = memory.blocks_[place_].bytes;
+  size_ = 0;
+}
+
+// Doubles the capacity, so that each byte is copied once on average.
+void GrowingBuffer::Grow(std::size_t bytes) {
+  if (bytes > PTRDIFF_MAX / 2 - size_) {
+    throw std::bad_alloc();
+  }
+  const Block larger = memory_->pool_->Take(std::max(2 * capacity_, size_ + bytes));
+  std::memcpy(larger.data, data_, size_);
+  memory_->pool_->Give(std::exchange(memory_->blocks_[place_], larger));
+  data_ = larger.data;
+  capacity_ = larger.bytes;
 }
 
 }  // namespace stream_store::arrow

@@ -1,6 +1,6 @@
 // Memory of exported batches: aligned blocks that belong to a batch and are recycled by its stream.
 //
-// Used by export.cc and leaf_builder.cc. Filling fresh pages costs more than writing the data,
+// Used by export.cc, leaf_builder.cc and nested_builder.cc. Filling fresh pages costs more than writing the data,
 // because the kernel zeroes them first. A consumer that releases each batch before it asks for the
 // next one therefore gets the same few blocks again and again.
 //
@@ -63,8 +63,44 @@ class BatchMemory {
   std::byte* MakeZeroed(std::size_t bytes);
 
  private:
+  friend class GrowingBuffer;
+
   std::shared_ptr<ArrowBlockPool> pool_;
   std::vector<Block> blocks_;
+};
+
+/// A buffer of a batch whose final size is not known before it is filled.
+class GrowingBuffer {
+ public:
+  /// Starts an empty buffer in `memory`, with room for what it held at its last use and a little
+  /// more: the batches of a stream resemble each other.
+  void Begin(BatchMemory& memory);
+
+  /// Adds `bytes` of undefined content and returns where they begin. The address is valid until the
+  /// next call. Throws std::bad_alloc.
+  std::byte* Add(std::size_t bytes) {
+    if (bytes > capacity_ - size_) [[unlikely]] {
+      Grow(bytes);
+    }
+    std::byte* at = data_ + size_;
+    size_ += bytes;
+    return at;
+  }
+
+  /// The content, which belongs to the batch. Never null after Begin().
+  std::byte* data() const noexcept { return data_; }
+
+  /// The size in bytes.
+  std::size_t size() const noexcept { return size_; }
+
+ private:
+  void Grow(std::size_t bytes);
+
+  BatchMemory* memory_ = nullptr;
+  std::size_t place_ = 0;  // index of its block in the memory
+  std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+  std::size_t capacity_ = 0;
 };
 
 }  // namespace stream_store::arrow

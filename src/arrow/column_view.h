@@ -12,35 +12,11 @@
 #include <string>
 #include <vector>
 
+#include "arrow/array_view.h"
 #include "arrow/import_plan.h"
+#include "arrow/nested_view.h"
 
 namespace stream_store::arrow {
-
-/// A validity bitmap: element i is present if bit `shift + i` is set, or if `bits` is null.
-struct Validity {
-  const std::uint8_t* bits = nullptr;
-  std::uint64_t shift = 0;
-};
-
-/// One array of a column. Its parent counts elements from 0; element i is at index `shift + i` of
-/// the buffers, because `shift` includes the offsets of this array and of the structs around it.
-struct ArrayView {
-  Type type = {};
-  Validity validity = {};
-  std::uint64_t shift = 0;
-  std::uint64_t length = 0;            ///< elements, as the parent counts them
-  const std::byte* first = nullptr;    ///< buffer 1: offsets, string views, or items
-  const std::byte* second = nullptr;   ///< buffer 2: text after offsets, or sizes of list views
-  const void* const* texts = nullptr;  ///< of string views: the text buffers
-  std::uint64_t text_count = 0;
-  const std::byte* text_sizes = nullptr;  ///< of string views: int64 size of each text buffer
-};
-
-/// The validity of a struct column: row i is present if all `validities` say so.
-struct StructView {
-  std::vector<Validity> validities = {};  ///< of the struct and those around it that have nulls
-  std::uint64_t rows = 0;
-};
 
 /// One leaf column of a batch.
 struct ColumnView {
@@ -48,6 +24,7 @@ struct ColumnView {
   ArrayView index = {};               ///< of a dictionary: the indices into the arrays below
   std::vector<ArrayView> lists = {};  ///< from the outside in
   ArrayView item = {};
+  NestedView nested = {};  ///< if leaf.nested; then the arrays above are not used
 
   /// The array whose validity decides whether a row is null. Of a dictionary, that of its values.
   const ArrayView& top() const noexcept { return lists.empty() ? item : lists.front(); }

@@ -2,23 +2,27 @@
 //
 // Each batch takes two passes over its records: the first decides where it ends and how large it
 // is, the second copies its content. Every buffer is therefore allocated once, at its final size,
-// which costs less than growing buffers and copying them.
+// which costs less than growing buffers and copying them. Nested fields are different: only their
+// blocks tell how large their buffers are, so the first pass copies their content already.
 
 #include "arrow/export.h"
 
+#include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <exception>
+#include <memory>
 #include <new>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "stream_store/error.h"
 #include "stream_store/interop.h"
 
+#include "arrow/assemble.h"
 #include "arrow/batch_size.h"
-#include "arrow/bits.h"
 #include "arrow/leaf_builder.h"
+#include "arrow/nested_builder.h"
 #include "base/str_cat.h"
 
 namespace stream_store::arrow {
@@ -44,7 +48,13 @@ class Exporter {
     }
     for (const LeafPlan& leaf : plan_.leaves) {
       builders_.emplace_back(reader_, leaf);
+      nested_.push_back(leaf.nested ? std::make_unique<NestedBuilder>(leaf, offset_limit_)
+                                    : nullptr);
+      (leaf.nested ? has_nested_ : has_flat_) = true;
     }
+    has_steps_ = std::ranges::any_of(plan_.columns, [](const ColumnPlan& column) {
+      return column.role == ColumnPlan::Role::kStep;
+    });
   }
 
   void Schema(ArrowSchema* out) const { ExportNode(plan_.schema, out); }
@@ -55,24 +65,28 @@ class Exporter {
     if (next_ == end_) {
       return;
     }
-    const BatchExtent extent =
-        MeasureBatch(reader_, plan_, next_, end_, batch_bytes_, offset_limit_);
-    const auto memory = std::make_shared<BatchMemory>(pool_);
+    auto memory = std::make_shared<BatchMemory>(pool_);
+    const BatchExtent extent = MeasureAndNest(memory);
     const auto rows = static_cast<std::uint64_t>(extent.end - next_);
     for (std::size_t i = 0; i < builders_.size(); ++i) {
-      builders_[i].Begin(*memory, next_, rows, extent.units[i]);
+      if (!nested_[i]) {
+        builders_[i].Begin(*memory, next_, rows, extent.units[i]);
+      }
     }
-    Fill(*memory, extent.end);
+    BatchParts parts{.memory = *memory, .first_row = next_, .rows = rows};
+    if (has_flat_ || has_steps_) {
+      parts.steps = Fill(*memory, extent.end);
+    }
+    for (std::size_t i = 0; i < builders_.size(); ++i) {
+      LeafArray& leaf = parts.leaves.emplace_back();
+      leaf.array = nested_[i] ? nested_[i]->Finish(rows) : builders_[i].Finish();
+      leaf.validity = nested_[i] ? nested_[i]->validity() : builders_[i].validity();
+    }
     OutArray batch;
     batch.length = rows;
     batch.buffers = {nullptr};
-    std::vector<OutArray> leaves;
-    leaves.reserve(builders_.size());
-    for (LeafBuilder& builder : builders_) {
-      leaves.push_back(builder.Finish());
-    }
     for (const ColumnPlan& column : plan_.columns) {
-      batch.children.push_back(Column(*memory, column, rows, leaves));
+      batch.children.push_back(AssembleColumn(column, parts));
     }
     ExportArray(memory, std::move(batch), out);
     next_ = extent.end;
@@ -81,80 +95,102 @@ class Exporter {
   std::string error;  // of the last call, empty if it succeeded
 
  private:
-  // The second pass: writes rows [next_, end) into the builders and the steps.
-  void Fill(BatchMemory& memory, Row end) {
-    steps_ = nullptr;
-    for (const ColumnPlan& column : plan_.columns) {
-      if (column.role == ColumnPlan::Role::kStep) {
-        steps_ = reinterpret_cast<Step*>(
-            memory.Make(static_cast<std::size_t>(end - next_) * sizeof(Step)));
+  // The first pass: decides where the batch ends, and writes its nested fields.
+  BatchExtent MeasureAndNest(std::shared_ptr<BatchMemory>& memory) {
+    BeginNested(*memory);
+    TakeRows take;
+    if (has_nested_) {
+      take = [this](const interop::RecordRun& run, std::uint64_t rows) {
+        return TakeNested(run, rows);
+      };
+    }
+    BatchExtent extent =
+        MeasureBatch(reader_, plan_, next_, end_, batch_bytes_, offset_limit_, take);
+    // A row may be written to one nested field before another field turns out to have no room for
+    // it. It cannot be taken back, but this is rare enough to write the batch again without it.
+    const auto rows = static_cast<std::uint64_t>(extent.end - next_);
+    const bool is_too_long = std::ranges::any_of(
+        nested_, [&](const auto& nested) { return nested && nested->next_row() > rows; });
+    if (is_too_long) {
+      memory = std::make_shared<BatchMemory>(pool_);
+      BeginNested(*memory);
+      interop::ScanRows(reader_, next_, extent.end, [&](const interop::RecordRun& run) {
+        if (TakeNested(run, run.count) != run.count) {
+          throw Error(ErrorCode::kCorrupt,
+                      StrCat("exporting to Arrow: row ", run.row,
+                             ": expected the values read before but found others"));
+        }
+        return true;
+      });
+    }
+    return extent;
+  }
+
+  void BeginNested(BatchMemory& memory) {
+    for (const std::unique_ptr<NestedBuilder>& nested : nested_) {
+      if (nested) {
+        nested->Begin(memory, next_);
       }
+    }
+  }
+
+  // Writes the nested fields of the first `rows` rows of a run. Returns how many of them fit.
+  //
+  // The batch ends once its nested arrays are large. The size of their blocks says little about
+  // that: a null takes a bit there, but in Arrow it may take a list of any size.
+  std::uint64_t TakeNested(const interop::RecordRun& run, std::uint64_t rows) {
+    const auto first = static_cast<std::uint64_t>(run.row - next_);
+    for (std::uint64_t i = 0; i < rows; ++i) {
+      const bool begins_row = run.begins_row && first + i > 0;
+      if ((begins_row && NestedBytes() >= batch_bytes_) || !WriteNested(run, i)) {
+        return i;
+      }
+    }
+    return rows;
+  }
+
+  // Writes the nested fields of record `i` of a run. Returns false if one of them does not fit.
+  bool WriteNested(const interop::RecordRun& run, std::uint64_t i) {
+    const std::uint64_t row = static_cast<std::uint64_t>(run.row - next_) + i;
+    const Value* values = run.values + i * run.stride;
+    return std::ranges::all_of(run.parts, [&](const interop::RecordRun::Part& part) {
+      NestedBuilder* nested = nested_[plan_.leaf_of_type[part.type]].get();
+      return nested == nullptr || nested->Write(row, {values + part.begin, part.length});
+    });
+  }
+
+  std::uint64_t NestedBytes() const {
+    std::uint64_t bytes = 0;
+    for (const std::unique_ptr<NestedBuilder>& nested : nested_) {
+      bytes += nested ? nested->bytes() : 0;
+    }
+    return bytes;
+  }
+
+  // The second pass: writes rows [next_, end) into the builders, and returns their steps, if a
+  // column holds them.
+  Step* Fill(BatchMemory& memory, Row end) {
+    Step* steps = nullptr;
+    if (has_steps_) {
+      steps = reinterpret_cast<Step*>(
+          memory.Make(static_cast<std::size_t>(end - next_) * sizeof(Step)));
     }
     interop::ScanRows(reader_, next_, end, [&](const interop::RecordRun& run) {
       const auto row = static_cast<std::uint64_t>(run.row - next_);
       for (const interop::RecordRun::Part& part : run.parts) {
-        builders_[plan_.leaf_of_type[part.type]].Write(row, run.count, run.values + part.begin,
-                                                       run.stride, part.length);
+        const std::uint32_t leaf = plan_.leaf_of_type[part.type];
+        if (!nested_[leaf]) {
+          builders_[leaf].Write(row, run.count, run.values + part.begin, run.stride, part.length);
+        }
       }
-      if (steps_ != nullptr && run.begins_row) {
+      if (steps != nullptr && run.begins_row) {
         for (std::uint64_t i = 0; i < run.count; ++i) {
-          steps_[row + i] = run.step(i);
+          steps[row + i] = run.step(i);
         }
       }
       return true;
     });
-  }
-
-  // Assembles a column from the arrays of its leaves.
-  OutArray Column(BatchMemory& memory, const ColumnPlan& column, std::uint64_t rows,
-                  std::vector<OutArray>& leaves) {
-    if (column.role == ColumnPlan::Role::kLeaf) {
-      return std::move(leaves[column.leaf]);
-    }
-    OutArray out;
-    out.length = rows;
-    if (column.role == ColumnPlan::Role::kStep) {
-      out.buffers = {nullptr, steps_};
-      return out;
-    }
-    auto* valid = reinterpret_cast<std::uint8_t*>(memory.MakeZeroed(BitmapBytes(rows)));
-    if (!AddValidity(column, rows, valid)) {
-      out.null_count = rows;
-      for (std::uint64_t byte = 0; byte < BitmapBytes(rows); ++byte) {
-        out.null_count -= static_cast<std::uint64_t>(__builtin_popcount(valid[byte]));
-      }
-    }
-    out.buffers = {out.null_count == 0 ? nullptr : valid};
-    for (const ColumnPlan& child : column.children) {
-      out.children.push_back(Column(memory, child, rows, leaves));
-    }
-    return out;
-  }
-
-  // Adds the rows in which a column is present to `valid`; a struct is present where its marker or
-  // any of its members is. Returns true, and may leave `valid` incomplete, if that is every row.
-  bool AddValidity(const ColumnPlan& column, std::uint64_t rows, std::uint8_t* valid) const {
-    const auto add = [&](std::size_t leaf) {
-      const std::uint8_t* bits = builders_[leaf].validity();
-      for (std::uint64_t byte = 0; bits != nullptr && byte < BitmapBytes(rows); ++byte) {
-        valid[byte] = static_cast<std::uint8_t>(valid[byte] | bits[byte]);
-      }
-      return bits == nullptr;
-    };
-    if (column.role == ColumnPlan::Role::kLeaf) {
-      return add(column.leaf);
-    }
-    for (const std::size_t marker : column.markers) {
-      if (add(marker)) {
-        return true;
-      }
-    }
-    for (const ColumnPlan& child : column.children) {
-      if (AddValidity(child, rows, valid)) {
-        return true;
-      }
-    }
-    return false;
+    return steps;
   }
 
   Reader reader_;
@@ -164,8 +200,12 @@ class Exporter {
   const std::uint64_t batch_bytes_;
   const std::uint64_t offset_limit_;
   std::shared_ptr<ArrowBlockPool> pool_;
+  // By leaf. A nested field has a NestedBuilder, and its LeafBuilder is not used.
   std::vector<LeafBuilder> builders_;
-  Step* steps_ = nullptr;
+  std::vector<std::unique_ptr<NestedBuilder>> nested_;
+  bool has_nested_ = false;
+  bool has_flat_ = false;
+  bool has_steps_ = false;
 };
 
 int ErrnoOf(const Error& error) {

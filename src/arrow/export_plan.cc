@@ -97,7 +97,7 @@ class ExportPlanner {
         Refuse(is_step ? StrCat("the step column '", node.name, "' has the name of a field")
                        : StrCat("the requested column '", node.name, "' is not a field"));
       }
-      plan_.columns.push_back(is_step ? Steps(node) : Column(node, *at->second));
+      plan_.columns.push_back(is_step ? Steps(node) : Column(node, *at->second, ""));
       if (!is_step) {
         by_name.erase(at);  // so that a second request for it is refused
       }
@@ -126,11 +126,14 @@ class ExportPlanner {
       Refuse(StrCat("the step column '", node.name, "' is int64, not ",
                     TypeText(ParseFormat(node.format.c_str()))));
     }
-    return ColumnPlan{.role = ColumnPlan::Role::kStep};
+    return ColumnPlan{.role = ColumnPlan::Role::kStep, .name = node.name};
   }
 
-  ColumnPlan Column(const SchemaNode& node, const ColumnNode& column) {
+  // Plans a column; `parent` is the path of its struct with a dot, or "".
+  ColumnPlan Column(const SchemaNode& node, const ColumnNode& column, const std::string& parent) {
     ColumnPlan plan;
+    plan.name = parent + column.name;
+    plan.nullable = (node.flags & ARROW_FLAG_NULLABLE) != 0;
     if (column.leaf) {
       plan.leaf = AddLeaf(node, *column.leaf);
       return plan;
@@ -151,7 +154,7 @@ class ExportPlanner {
         Refuse(StrCat("column '", node.name, "': expected its field '", column.children[i].name,
                       "' but found '", child.name, "' in the requested schema"));
       }
-      plan.children.push_back(Column(child, column.children[i]));
+      plan.children.push_back(Column(child, column.children[i], plan.name + "."));
     }
     return plan;
   }
@@ -170,6 +173,9 @@ class ExportPlanner {
   // a list or fixed-size list for each, then an item that the stored words convert to.
   std::size_t AddLeaf(const SchemaNode& top, TypeId type) {
     const Field& field = schema_[type];
+    if (field.dtype == DType::kNested) {
+      return AddNested(top, type);
+    }
     const ArrowField given = type < options_.fields.size() ? options_.fields[type] : ArrowField{};
     const std::vector<std::string> declared = LevelsOf(field, given);
     LeafPlan leaf;
@@ -187,6 +193,7 @@ class ExportPlanner {
         RefuseType(field, declared, top);
       }
       node = &node->children[0];
+      leaf.has_nullable_items &= i > 0 || (node->flags & ARROW_FLAG_NULLABLE) != 0;
     }
     leaf.item = ParseFormat(node->format.c_str());
     const Type own = ParseFormat(declared.back().c_str());
@@ -198,6 +205,23 @@ class ExportPlanner {
     leaf.conversion = empty ? ItemConversion::kNothing : leaf.conversion;
     leaf.encoding = internal::MakeEncoding(field);
     Measure(field, leaf);
+    return Add(std::move(leaf));
+  }
+
+  // Its units are the bytes of its cells.
+  std::size_t AddNested(const SchemaNode& top, TypeId type) {
+    const Field& field = schema_[type];
+    auto plan = PlanNested(ParseNestedType(field.nested), top);
+    if (!plan) {
+      RefuseType(field, field.nested, NodeText(top));
+    }
+    LeafPlan leaf;
+    leaf.type = type;
+    leaf.name = field.name;
+    leaf.nested = std::make_shared<const NestedLeafPlan>(*std::move(plan));
+    leaf.encoding = internal::MakeEncoding(field);
+    leaf.block_item_bytes = 1;
+    leaf.item_bits = 8;
     return Add(std::move(leaf));
   }
 
@@ -241,6 +265,11 @@ class ExportPlanner {
          node = node->children.empty() ? nullptr : &node->children[0]) {
       wanted += (wanted.empty() ? "" : " of ") + TypeText(ParseFormat(node->format.c_str()));
     }
+    RefuseType(field, own, wanted);
+  }
+
+  [[noreturn]] static void RefuseType(const Field& field, const std::string& own,
+                                      const std::string& wanted) {
     Refuse(StrCat("column '", field.name, "' is ", own, "; it cannot be exported as ", wanted,
                   ". Request its own type, and cast the result"));
   }

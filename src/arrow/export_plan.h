@@ -5,9 +5,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "arrow/nested_plan.h"
 #include "arrow/schema_node.h"
 #include "arrow/type.h"
 #include "format/encoding.h"
@@ -32,10 +34,12 @@ enum class ItemConversion : std::uint8_t {
 struct LeafPlan {
   TypeId type = 0;
   std::string name = {};
-  std::vector<Type> lists = {};  ///< from the outside in
+  std::shared_ptr<const NestedLeafPlan> nested = {};  ///< of a nested field, else null
+  std::vector<Type> lists = {};                       ///< from the outside in
   Type item = {};
   ItemConversion conversion = ItemConversion::kNothing;
   bool ragged = false;
+  bool has_nullable_items = true;         ///< whether the items of the outermost lists may be null
   bool source_is_signed = true;           ///< kChecked: whether the stored integers are
   std::uint64_t unit_words = 1;           ///< stored words of a unit
   std::uint64_t unit_items = 1;           ///< items of a unit
@@ -69,6 +73,8 @@ struct ColumnPlan {
   enum class Role : std::uint8_t { kStep, kLeaf, kStruct };
   Role role = Role::kLeaf;
   std::size_t leaf = 0;                   ///< kLeaf: index into ExportPlan::leaves
+  std::string name = {};                  ///< the path to it: "outer.inner"
+  bool nullable = true;                   ///< whether rows may lack it
   std::vector<std::size_t> markers = {};  ///< kStruct: at most one, index into ExportPlan::leaves
   std::vector<ColumnPlan> children = {};  ///< kStruct: its members
 };

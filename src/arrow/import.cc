@@ -84,11 +84,10 @@ struct ArrowImporter::Impl {
       step_view = arrow::ViewColumn(batch, *plan.steps);
     }
     for (std::uint64_t done = 0; done < count;) {
-      const std::uint64_t now = std::min(rows_at_once, count - done);
-      columns.clear();
-      for (std::size_t i = 0; i < loaders.size(); ++i) {
-        columns.push_back(loaders[i].LoadRange(views[i], done, now, rows.rows()));
-      }
+      const std::uint64_t now =
+          LoadColumns(std::min(rows_at_once, count - done), [&](std::size_t i, std::uint64_t most) {
+            return loaders[i].LoadRange(views[i], done, most, rows.rows());
+          });
       for (std::size_t i = 0; i < structs.size(); ++i) {
         FindMarker(i, now, [&](std::uint64_t row) { return std::pair(&structs[i], done + row); });
       }
@@ -99,24 +98,37 @@ struct ArrowImporter::Impl {
     }
   }
 
+  // Loads all columns of at most `count` rows and returns of how many. Nested columns come first,
+  // because they may load fewer rows than asked; those that loaded more are cut.
+  template <class Load>
+  std::uint64_t LoadColumns(std::uint64_t count, const Load& load) {
+    columns.resize(loaders.size());
+    for (const bool nested : {true, false}) {
+      for (std::size_t i = 0; i < loaders.size(); ++i) {
+        if (plan.leaves[i].is_nested == nested) {
+          columns[i] = load(i, count);
+          count = std::min(count, loaders[i].loaded_rows());
+        }
+      }
+    }
+    return count;
+  }
+
   // Stages rows of the kept batches in any order.
   void AppendKept(std::span<const std::uint64_t> numbers) {
     while (!numbers.empty()) {
-      const std::span<const std::uint64_t> now =
-          numbers.first(std::min<std::size_t>(rows_at_once, numbers.size()));
-      numbers = numbers.subspan(now.size());
-      Find(now);
-      columns.clear();
-      for (std::size_t i = 0; i < loaders.size(); ++i) {
-        columns.push_back(loaders[i].LoadRows(kept_views[i], refs, rows.rows()));
-      }
+      Find(numbers.first(std::min<std::size_t>(rows_at_once, numbers.size())));
+      const std::uint64_t now = LoadColumns(refs.size(), [&](std::size_t i, std::uint64_t most) {
+        return loaders[i].LoadRows(kept_views[i], std::span(refs).first(most), rows.rows());
+      });
+      refs.resize(now);
+      numbers = numbers.subspan(now);
       for (std::size_t i = 0; i < plan.markers.size(); ++i) {
-        FindMarker(i, now.size(), [&](std::uint64_t row) {
+        FindMarker(i, now, [&](std::uint64_t row) {
           return std::pair(&kept_structs[refs[row].batch][i], refs[row].row);
         });
       }
-      Stage(now.size(), plan.steps
-                            ? std::optional(step_loader->LoadRows(kept_steps, refs, rows.rows()))
+      Stage(now, plan.steps ? std::optional(step_loader->LoadRows(kept_steps, refs, rows.rows()))
                             : std::nullopt);
     }
   }
@@ -290,103 +302,5 @@ void ArrowImporter::Keep(ArrowArray* batch) { impl_->Keep(OwnedArrow<ArrowArray>
 std::uint64_t ArrowImporter::kept_rows() const noexcept { return impl_->kept_rows(); }
 
 void ArrowImporter::AppendKept(std::span<const std::uint64_t> rows) { impl_->AppendKept(rows); }
-
-namespace {
-
-// The batches of a stream, which is released at the end.
-class Batches {
- public:
-  explicit Batches(ArrowArrayStream* stream) : stream_(stream) {
-    if (stream_.empty()) {
-      Refuse("the stream was released already");
-    }
-    Check(stream_->get_schema(stream_.get(), schema_.get()));
-    if (schema_.empty()) {
-      Refuse("the stream has no schema");
-    }
-  }
-
-  const ArrowSchema& schema() const noexcept { return *schema_; }
-
-  // The next batch; none at the end.
-  std::optional<OwnedArrow<ArrowArray>> Next() {
-    std::optional<OwnedArrow<ArrowArray>> batch(std::in_place);
-    Check(stream_->get_next(stream_.get(), batch->get()));
-    if (batch->empty()) {
-      batch.reset();
-    }
-    return batch;
-  }
-
- private:
-  void Check(int code) {
-    if (code == 0) {
-      return;
-    }
-    const char* text = stream_->get_last_error(stream_.get());
-    throw Error(code == EINVAL ? ErrorCode::kInvalidArgument : ErrorCode::kIo,
-                StrCat("importing from Arrow: the stream failed: ",
-                       text != nullptr ? text : std::strerror(code)),
-                code);
-  }
-
-  OwnedArrow<ArrowArrayStream> stream_;
-  OwnedArrow<ArrowSchema> schema_;
-};
-
-// The row numbers in a batch of `picks`.
-std::span<const std::uint64_t> NumbersOf(const ArrowSchema& schema, const ArrowArray& batch) {
-  const bool one_column = schema.n_children == 1 && batch.n_children == 1 &&
-                          std::string_view(schema.children[0]->format) == "L";
-  const ArrowArray* column = one_column ? batch.children[0] : nullptr;
-  if (column == nullptr || column->n_buffers != 2 || column->null_count > 0 || batch.length < 0 ||
-      column->offset < 0 || batch.offset < 0 || column->length - batch.offset < batch.length ||
-      (column->buffers[1] == nullptr && batch.length > 0)) {
-    Refuse("expected the row numbers as one uint64 column without nulls");
-  }
-  return {static_cast<const std::uint64_t*>(column->buffers[1]) + column->offset + batch.offset,
-          static_cast<std::size_t>(batch.length)};
-}
-
-}  // namespace
-
-std::uint64_t ImportArrow(StagedRows& rows, ArrowArrayStream* stream,
-                          const ArrowImportOptions& options) {
-  Batches batches(stream);
-  ArrowImporter importer(rows, batches.schema(), options);
-  const std::uint64_t before = rows.rows();
-  while (auto batch = batches.Next()) {
-    importer.Append(batch->get());
-    if (options.progress) {
-      options.progress(rows.rows() - before);
-    }
-  }
-  return rows.rows() - before;
-}
-
-// Keeps all batches until the end, because the picks may name any row at any time.
-std::uint64_t ImportArrowRows(StagedRows& rows, ArrowArrayStream* stream, ArrowArrayStream* picks,
-                              const ArrowImportOptions& options) {
-  constexpr std::size_t kAtOnce = 65'536;  // so that progress is reported now and then
-  Batches numbers(picks);
-  Batches batches(stream);
-  ArrowImporter importer(rows, batches.schema(), options);
-  const std::uint64_t before = rows.rows();
-  while (auto batch = batches.Next()) {
-    importer.Keep(batch->get());
-  }
-  while (auto batch = numbers.Next()) {
-    auto left = NumbersOf(numbers.schema(), **batch);
-    while (!left.empty()) {
-      const auto now = left.first(std::min(kAtOnce, left.size()));
-      left = left.subspan(now.size());
-      importer.AppendKept(now);
-      if (options.progress) {
-        options.progress(rows.rows() - before);
-      }
-    }
-  }
-  return rows.rows() - before;
-}
 
 }  // namespace stream_store

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "stream_store/error.h"
+#include "stream_store/nested.h"
 
 #include "base/str_cat.h"
 
@@ -229,6 +230,12 @@ class ImportPlanner {
   void PlanColumn(const ArrowSchema& column, const ColumnNode& node, std::vector<std::int64_t> path,
                   const std::string& name, std::vector<std::size_t>* outer_markers) {
     const Type type = ParseFormat(column.format);
+    if (std::string place = name; FindUnion(column, place)) {
+      problems_.push_back(StrCat("column '", name, "' is ", TypeText(column), ": ",
+                                 place == name ? "it" : place,
+                                 " is a union, which cannot be stored; split it into its members"));
+      return;
+    }
     if (type.kind == Kind::kNull && column.dictionary == nullptr) {
       return;  // the column is null in every row, which has the same meaning as no column
     }
@@ -257,34 +264,49 @@ class ImportPlanner {
   // Plans a column for a field other than a struct, or records why it does not fit.
   void PlanLeaf(const ArrowSchema& column, TypeId type, std::vector<std::int64_t> path,
                 const std::string& name) {
-    const Field& field = fields_[type];
-    const ArrowField given = type < options_.fields.size() ? options_.fields[type] : ArrowField{};
-    const std::vector<std::string> levels = LevelsOf(field, given);
     ImportLeaf leaf;
     leaf.type = type;
     leaf.name = name;
     leaf.path = std::move(path);
+    if (fields_[type].dtype == DType::kNested) {
+      PlanNestedLeaf(column, std::move(leaf));
+    } else {
+      PlanFlatLeaf(column, std::move(leaf));
+    }
+  }
+
+  void PlanNestedLeaf(const ArrowSchema& column, ImportLeaf leaf) {
+    const Field& field = fields_[leaf.type];
+    try {
+      leaf.nested = std::make_shared<const NestedSource>(
+          PlanNested(ParseNestedType(field.nested), column, leaf.name));
+    } catch (const Error& error) {
+      problems_.push_back(StrCat("column '", leaf.name, "' is ", TypeText(column), ", field '",
+                                 field.name, "' is nested ", field.nested, ": ", error.what()));
+      return;
+    }
+    leaf.is_nested = true;
+    leaf.source = Source::kWords;
+    leaf.item_bytes = sizeof(Value);
+    plan_.leaves.push_back(std::move(leaf));
+  }
+
+  void PlanFlatLeaf(const ArrowSchema& column, ImportLeaf leaf) {
+    const Field& field = fields_[leaf.type];
+    const ArrowField given =
+        leaf.type < options_.fields.size() ? options_.fields[leaf.type] : ArrowField{};
+    const std::vector<std::string> levels = LevelsOf(field, given);
     leaf.classes = given.classes;
-    const ArrowSchema* node = &column;
-    if (node->dictionary != nullptr) {
-      leaf.is_dictionary = true;
-      leaf.index = ParseFormat(node->format);
-      node = node->dictionary;
+    const std::vector<const ArrowSchema*> arrays = LevelsOfColumn(column, leaf);
+    for (const ArrowSchema* array : arrays) {
+      leaf.lists.push_back(ParseFormat(array->format));
     }
-    bool fits = !leaf.is_dictionary || leaf.index.kind == Kind::kInteger;
-    for (leaf.item = ParseFormat(node->format); leaf.item.is_list();
-         leaf.item = ParseFormat(node->format)) {
-      leaf.lists.push_back(leaf.item);
-      fits = fits && node->n_children == 1 && node->dictionary == nullptr;
-      if (!fits) {
-        break;
-      }
-      node = node->children[0];
-    }
-    fits = fits && (node->dictionary == nullptr || (leaf.lists.empty() && !leaf.is_dictionary)) &&
-           node->n_children == 0 && FitsShape(field, leaf) && FitsItems(field, levels, leaf);
+    leaf.item = leaf.lists.back();
+    leaf.lists.pop_back();
+    const bool fits =
+        arrays.back()->n_children == 0 && FitsShape(field, leaf) && FitsItems(field, levels, leaf);
     if (!fits) {
-      problems_.push_back(StrCat("column '", name, "' is ", TypeText(column), ", field '",
+      problems_.push_back(StrCat("column '", leaf.name, "' is ", TypeText(column), ", field '",
                                  field.name, "' is ", DeclaredText(field, levels),
                                  ": cast the column first, or declare the field as the column's "
                                  "type"));
@@ -299,7 +321,59 @@ class ImportPlanner {
     if (leaf.item.kind == Kind::kFloat && field_bits < leaf.item.bits) {
       leaf.exact_bits = field_bits;
     }
+    if (!leaf.lists.empty()) {
+      leaf.nested_text = NestedTypeText(TypeOfLevels(levels, /*nullable=*/true));
+    }
+    if (leaf.is_layered && !PlanLayers(column, arrays.back()->format, levels.back(), leaf)) {
+      return;
+    }
     plan_.leaves.push_back(std::move(leaf));
+  }
+
+  // The arrays of a column from the outside in, lists first, without dictionaries and run ends.
+  // Notes a dictionary that is outermost, and whether there are other ones or run ends.
+  static std::vector<const ArrowSchema*> LevelsOfColumn(const ArrowSchema& column,
+                                                        ImportLeaf& leaf) {
+    std::vector<const ArrowSchema*> arrays;
+    const ArrowSchema* at = &column;
+    while (true) {
+      const Type type = ParseFormat(at->format);
+      if (at->dictionary != nullptr) {
+        leaf.is_layered = leaf.is_layered || at != &column || type.kind != Kind::kInteger;
+        leaf.is_dictionary = true;
+        leaf.index = type;
+        at = at->dictionary;
+      } else if (type.kind == Kind::kRunEnds && at->n_children == 2) {
+        leaf.is_layered = true;
+        at = at->children[1];
+      } else {
+        arrays.push_back(at);
+        if (!type.is_list() || at->n_children != 1) {
+          return arrays;
+        }
+        at = at->children[0];
+      }
+    }
+  }
+
+  // Makes the plan that takes the items of a flat field out of a column with layers. The items keep
+  // the type of the column: they are converted and checked afterwards, as those of other columns.
+  // Returns false, having recorded why, if the layers are malformed.
+  bool PlanLayers(const ArrowSchema& column, const char* item, const std::string& field_item,
+                  ImportLeaf& leaf) {
+    std::vector<std::string> formats;
+    for (std::size_t i = 0; i < leaf.lists.size(); ++i) {
+      formats.push_back(leaf.shape[i] == kRagged ? "+l" : StrCat("+w:", leaf.shape[i]));
+    }
+    formats.push_back(leaf.item.kind == Kind::kNull ? field_item : item);
+    leaf.is_dictionary = false;
+    try {
+      leaf.nested = std::make_shared<const NestedSource>(
+          PlanNested(TypeOfLevels(formats, /*nullable=*/false), column, leaf.name));
+    } catch (const Error& error) {
+      problems_.push_back(StrCat("column '", leaf.name, "': ", error.what()));
+    }
+    return leaf.nested != nullptr;
   }
 
   // Whether the lists of the column match the dimensions of the field. Sizes that the column's type

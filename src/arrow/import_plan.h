@@ -5,12 +5,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "stream_store/field_write.h"
 
+#include "arrow/nested_source.h"
 #include "arrow/schema_node.h"
 #include "arrow/type.h"
 
@@ -31,9 +33,15 @@ struct ImportLeaf {
   Source source = Source::kInt64;         ///< type of the items given to StagedRows::Extend()
   std::uint64_t item_bytes = 8;           ///< in the column's buffer; of bools 1, once unpacked
   std::uint64_t source_items = 1;         ///< items of `source` in an item; of a decimal its words
-  std::int64_t classes = -1;              ///< reject numbers outside [-1, classes); -1: no check
+  std::int64_t classes = -1;              ///< reject numbers from `classes` on; -1: no check
   int exact_bits = 0;  ///< reject floats that a float of this many bits cannot hold exactly; 0: no
                        ///< check is needed
+  bool is_layered = false;  ///< there are run ends, or dictionaries that are not outermost
+  bool is_nested = false;   ///< the field is nested; of the types only `nested` is used
+  /// Of a nested field its plan. Of a flat one with `is_layered`, a plan that takes the values out
+  /// of the layers: its cells have the items of the column at their end. Null otherwise.
+  std::shared_ptr<const NestedSource> nested = {};
+  std::string nested_text = {};  ///< of a flat field of lists: the nested type that takes nulls
 };
 
 /// A struct with a hidden marker field. The marker is written in the rows in which the struct is

@@ -335,7 +335,7 @@ OutArray LeafBuilder::FinishRows(OutArray items) {
   out.buffers = {nullptr};
   if (plan_.lists[0].kind == Kind::kList) {
     out.buffers.push_back(offsets_);
-  } else if (present_rows_ < rows_) {
+  } else if (present_rows_ < rows_ && plan_.has_nullable_items) {
     // The items of a missing row are null too, as pyarrow's builders write them; some consumers
     // look at the items without the validity of their list.
     auto* bits = reinterpret_cast<std::uint8_t*>(memory_->MakeZeroed(BitmapBytes(items.length)));

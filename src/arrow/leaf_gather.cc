@@ -8,6 +8,7 @@
 
 #include "arrow/leaf_loader.h"
 #include "arrow/loads.h"
+#include "arrow/view_text.h"
 #include "base/str_cat.h"
 
 namespace stream_store::arrow {
@@ -17,6 +18,9 @@ using internal::StrCat;
 Column LeafLoader::LoadRows(std::span<const ColumnView> views, std::span<const RowRef> rows,
                             std::uint64_t first) {
   Begin(first, rows.size());
+  if (leaf_.is_nested) {
+    return LoadCellRows(views, rows);
+  }
   if (GatherFast(views, rows)) {
     return MakeColumn(bytes_.data(), rows.size());
   }
@@ -131,11 +135,13 @@ void LeafLoader::GatherRagged(std::span<const ColumnView> views, std::span<const
 
 // Appends the items of one row to bytes_.
 void LeafLoader::Gather(const ColumnView& view, std::uint64_t row, std::uint64_t place) {
+  if (leaf_.nested) {
+    GatherFromCell(view, row, place);
+    return;
+  }
   Span span;
   if (!Locate(view, row, place, span)) {
-    present_[place] = 0;
-    missing_ = true;
-    offsets_.push_back(offsets_.back());
+    AddMissing(place);
     return;
   }
   const std::uint64_t count = span.end - span.begin;
@@ -152,6 +158,12 @@ void LeafLoader::Gather(const ColumnView& view, std::uint64_t row, std::uint64_t
     std::memcpy(bytes_.data() + at, span.items + span.begin * leaf_.item_bytes,
                 count * leaf_.item_bytes);
   }
+}
+
+void LeafLoader::AddMissing(std::uint64_t place) {
+  present_[place] = 0;
+  missing_ = true;
+  offsets_.push_back(offsets_.back());
 }
 
 // Finds the items of one row. Returns false if the row is null.
@@ -192,7 +204,6 @@ bool LeafLoader::Locate(const ColumnView& view, std::uint64_t row, std::uint64_t
 // Finds the text at index `at` of the buffers, by offsets or through a view.
 void LeafLoader::LocateText(const ArrayView& array, std::uint64_t at, std::uint64_t place,
                             Span& span) const {
-  constexpr std::int32_t kInline = 12;
   if (array.type.bits != 0) {
     const std::int64_t begin = LoadOffset(array.first, array.type.bits, at);
     const std::int64_t end = LoadOffset(array.first, array.type.bits, at + 1);
@@ -202,26 +213,11 @@ void LeafLoader::LocateText(const ArrayView& array, std::uint64_t at, std::uint6
     span = {array.second, static_cast<std::uint64_t>(begin), static_cast<std::uint64_t>(end)};
     return;
   }
-  // A view has 16 bytes: the length, then the text itself or its first 4 bytes, the number of its
-  // buffer and its offset there.
-  const std::byte* view = array.first + at * 16;
-  const auto bytes = Load<std::int32_t>(view, 0);
-  if (bytes >= 0 && bytes <= kInline) {
-    span = {view + 4, 0, static_cast<std::uint64_t>(bytes)};
-    return;
+  const auto text = FindViewText(array, at);
+  if (!text) {
+    Refuse(place, BadViewText(array, at));
   }
-  const auto buffer = Load<std::int32_t>(view, 2);
-  const auto offset = Load<std::int32_t>(view, 3);
-  const bool known = bytes >= 0 && buffer >= 0 && offset >= 0 &&
-                     static_cast<std::uint64_t>(buffer) < array.text_count &&
-                     array.texts[buffer] != nullptr;
-  if (!known || std::int64_t{offset} + bytes >
-                    Load<std::int64_t>(array.text_sizes, static_cast<std::uint64_t>(buffer))) {
-    Refuse(place, StrCat("a view of ", bytes, " bytes at ", offset, " of buffer ", buffer,
-                         ", which is outside the buffers"));
-  }
-  span = {static_cast<const std::byte*>(array.texts[buffer]), static_cast<std::uint64_t>(offset),
-          static_cast<std::uint64_t>(offset) + static_cast<std::uint64_t>(bytes)};
+  span = {text->data(), 0, text->size()};
 }
 
 // Finds the items of the list at index `at`, level by level.
@@ -232,7 +228,7 @@ void LeafLoader::LocateInList(const ColumnView& view, std::uint64_t at, std::uin
     const ArrayView& list = view.lists[level];
     if (level > 0 && list.validity.bits != nullptr &&
         !AllSet(list.validity, range.begin, range.end)) {
-      Refuse(place, kNullInside);
+      RefuseNullInside(place);
     }
     if (list.type.kind == Kind::kFixedList) {
       const auto size = static_cast<std::uint64_t>(list.type.size);
@@ -247,7 +243,7 @@ void LeafLoader::LocateInList(const ColumnView& view, std::uint64_t at, std::uin
                         : view.item.validity.bits != nullptr &&
                               !AllSet(view.item.validity, range.begin, range.end);
   if (null) {
-    Refuse(place, kNullInside);
+    RefuseNullInside(place);
   }
   span = {view.item.first, view.item.shift + range.begin, view.item.shift + range.end};
 }

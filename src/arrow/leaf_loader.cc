@@ -20,6 +20,12 @@ void LeafLoader::Refuse(std::uint64_t row, const std::string& problem) const {
                                                   "', row ", first_ + row, ": ", problem));
 }
 
+void LeafLoader::RefuseNullInside(std::uint64_t row) const {
+  Refuse(row, StrCat("a null inside a list, which only a nested field can hold: fill the null, or "
+                     "declare the field as \"nested ",
+                     leaf_.nested_text, "\""));
+}
+
 void LeafLoader::Begin(std::uint64_t first, std::uint64_t count) {
   first_ = first;
   missing_ = false;
@@ -42,12 +48,15 @@ void LeafLoader::ClearAbsent(const Validity& validity, std::uint64_t begin, std:
 Column LeafLoader::LoadRange(const ColumnView& view, std::uint64_t begin, std::uint64_t count,
                              std::uint64_t first) {
   Begin(first, count);
+  if (leaf_.is_nested) {
+    return LoadCellRange(view, begin, count);
+  }
   // Views and dictionaries refer to items in any order, so they cannot be passed on where they lie.
   const bool views = (leaf_.item.is_bytes() && leaf_.item.bits == 0) ||
                      std::ranges::any_of(leaf_.lists, [](const Type& list) {
                        return list.kind == Kind::kListView;
                      });
-  if (views || leaf_.is_dictionary) {
+  if (views || leaf_.is_dictionary || leaf_.nested) {
     offsets_.assign(1, 0);
     bytes_.clear();
     for (std::uint64_t i = 0; i < count; ++i) {
@@ -193,7 +202,7 @@ void LeafLoader::CheckNoNulls(const ArrayView& array, std::uint64_t count) const
     const bool bad = array.type.kind == Kind::kNull ? at(row) < at(row + 1)
                                                     : !AllSet(array.validity, at(row), at(row + 1));
     if (bad && IsPresent(row)) {
-      Refuse(row, kNullInside);
+      RefuseNullInside(row);
     }
   }
 }
@@ -271,8 +280,8 @@ void LeafLoader::CheckItems(const std::byte* items, std::uint64_t count) const {
         continue;
       }
       if (leaf_.exact_bits == 0) {
-        Refuse(row, StrCat("expected the number of one of ", leaf_.classes,
-                           " classes, or -1, but found ", LoadInteger(leaf_.item, item)));
+        Refuse(row, StrCat("expected a number below ", leaf_.classes,
+                           ", the number of classes, but found ", LoadInteger(leaf_.item, item)));
       }
       Refuse(row,
              StrCat("a ", TypeText(leaf_.item), " that is not exact as float", leaf_.exact_bits,
@@ -284,8 +293,7 @@ void LeafLoader::CheckItems(const std::byte* items, std::uint64_t count) const {
 
 bool LeafLoader::IsAllowed(const std::byte* item) const {
   if (leaf_.exact_bits == 0) {
-    const std::int64_t number = LoadInteger(leaf_.item, item);
-    return number >= -1 && number < leaf_.classes;
+    return LoadInteger(leaf_.item, item) < leaf_.classes;
   }
   return leaf_.item.bits == 64 ? IsExact(Load<std::uint64_t>(item, 0), leaf_.exact_bits)
                                : IsExactHalf(Load<std::uint32_t>(item, 0));

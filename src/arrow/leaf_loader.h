@@ -4,7 +4,7 @@
 //   - Rows in sequence are passed on where they lie in the batch, if their type allows it
 //     (leaf_loader.cc).
 //   - Rows in any order, string views, list views and dictionaries are copied row by row
-//     (leaf_gather.cc).
+//     (leaf_gather.cc), and so are the cells of nested fields (leaf_cells.cc).
 // Both check everything that they read, because a foreign array may contradict itself.
 //
 // A returned Column points into the batch or into the loader and is valid until the next load.
@@ -12,13 +12,16 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "stream_store/field_write.h"
 
+#include "arrow/cell_buffer.h"
 #include "arrow/column_view.h"
+#include "arrow/nested_writer.h"
 
 namespace stream_store::arrow {
 
@@ -31,10 +34,16 @@ struct RowRef {
 class LeafLoader {
  public:
   /// `leaf` must outlive the loader.
-  explicit LeafLoader(const ImportLeaf& leaf) : leaf_(leaf) {}
+  explicit LeafLoader(const ImportLeaf& leaf) : leaf_(leaf) {
+    if (leaf.nested) {
+      writer_.emplace();
+    }
+  }
 
   /// Loads rows [begin, begin + count) of a batch. Messages number them from `first` on. Throws
   /// Error(kInvalidArgument) naming column and row.
+  ///
+  /// Of a nested field fewer rows may be loaded, so that memory stays bounded: see loaded_rows().
   Column LoadRange(const ColumnView& view, std::uint64_t begin, std::uint64_t count,
                    std::uint64_t first);
 
@@ -46,6 +55,9 @@ class LeafLoader {
   /// For the last load: a byte for each row, 0 where the row is null; a null pointer if no row is
   /// null.
   const std::uint8_t* present() const noexcept { return missing_ ? present_.data() : nullptr; }
+
+  /// For the last load: the number of rows from the first on that were loaded, at least 1.
+  std::uint64_t loaded_rows() const noexcept { return present_.size(); }
 
   /// For the last load: the number of bytes of the items.
   std::uint64_t loaded_bytes() const noexcept { return loaded_bytes_; }
@@ -60,6 +72,7 @@ class LeafLoader {
 
   // `row` counts within the current load.
   [[noreturn]] void Refuse(std::uint64_t row, const std::string& problem) const;
+  [[noreturn]] void RefuseNullInside(std::uint64_t row) const;
   void Begin(std::uint64_t first, std::uint64_t count);
   void ClearAbsent(const Validity& validity, std::uint64_t begin, std::uint64_t count);
 
@@ -87,6 +100,15 @@ class LeafLoader {
   void EnterLists(const ColumnView& view, std::size_t level, std::uint64_t place,
                   Span& range) const;
 
+  // Through cells, in leaf_cells.cc. `where(i)` returns the view and the row in it of row i.
+  Column LoadCellRange(const ColumnView& view, std::uint64_t begin, std::uint64_t count);
+  Column LoadCellRows(std::span<const ColumnView> views, std::span<const RowRef> rows);
+  template <class Where>
+  Column LoadCells(std::uint64_t count, const Where& where);
+  bool WriteCell(const ColumnView& view, std::uint64_t row, std::uint64_t place);
+  void GatherFromCell(const ColumnView& view, std::uint64_t row, std::uint64_t place);
+  void AddMissing(std::uint64_t place);
+
   // The common end of both ways, in leaf_loader.cc.
   Column MakeColumn(const std::byte* items, std::uint64_t count);
   void CheckItems(const std::byte* items, std::uint64_t count) const;
@@ -102,6 +124,8 @@ class LeafLoader {
   std::vector<std::int64_t> offsets_;      // of items, count + 1; empty if each row is one item
   std::vector<std::byte> bytes_;           // items that were copied or unpacked
   std::vector<const std::byte*> sources_;  // scratch of GatherRagged()
+  std::optional<NestedWriter> writer_;     // if leaf_.nested
+  CellBuffer cells_;
 };
 
 }  // namespace stream_store::arrow

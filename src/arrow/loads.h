@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "arrow/array_view.h"
 #include "arrow/bits.h"
-#include "arrow/column_view.h"
 #include "base/assert.h"
 
 namespace stream_store::arrow {
@@ -73,9 +73,5 @@ inline std::int64_t LoadInteger(const Type& type, const std::byte* item) noexcep
     }
   }
 }
-
-inline constexpr const char* kNullInside =
-    "a null inside a list; in a store only a whole list can be missing: "
-    "fill the null, or split the list into fields";
 
 }  // namespace stream_store::arrow

@@ -6,6 +6,7 @@
 
 #include "stream_store/error.h"
 
+#include "arrow/nested_plan.h"
 #include "arrow/owned.h"
 #include "base/str_cat.h"
 
@@ -127,16 +128,40 @@ SchemaNode LevelNode(const std::vector<std::string>& levels, std::size_t at,
   return node;
 }
 
+// The type of a field: the given one, or the default one with the metadata and flags given.
+//
+// Whether a given type belongs to a nested field is checked by PlanExport(), which compares both.
+SchemaNode FieldNode(const Field& field, const ArrowField& given) {
+  const bool is_nested = field.dtype == DType::kNested;
+  const auto levels = is_nested ? std::vector<std::string>() : LevelsOf(field, given);
+  if (!given.type.format.empty()) {
+    return given.type;
+  }
+  SchemaNode node =
+      is_nested ? NestedNodeOf(ParseNestedType(field.nested)) : LevelNode(levels, 0, "");
+  node.metadata = given.type.metadata;
+  node.flags = (node.flags & ~std::int64_t{ARROW_FLAG_NULLABLE}) | given.type.flags;
+  return node;
+}
+
 SchemaNode NodeOf(const Schema& schema, const ArrowExportOptions& options,
                   const ColumnNode& column) {
+  const auto given = [&](TypeId type) {
+    return type < options.fields.size() ? options.fields[type] : ArrowField{};
+  };
   if (column.leaf) {
-    const ArrowField given =
-        *column.leaf < options.fields.size() ? options.fields[*column.leaf] : ArrowField{};
-    return LevelNode(LevelsOf(schema[*column.leaf], given), 0, column.name);
+    SchemaNode node = FieldNode(schema[*column.leaf], given(*column.leaf));
+    node.name = column.name;
+    return node;
   }
   SchemaNode node;
   node.format = "+s";
   node.name = column.name;
+  if (column.marker) {
+    const ArrowField marker = given(*column.marker);
+    node.metadata = marker.type.metadata;
+    node.flags = marker.type.flags;
+  }
   for (const ColumnNode& child : column.children) {
     node.children.push_back(NodeOf(schema, options, child));
   }

@@ -54,6 +54,16 @@ class Schema:
                 self.names.append(prefix + name)
                 self.fields.append(node)
 
+    def leaves(self, names: list[str]) -> list[str]:
+        """The leaves of structs and leaves that are asked for by name."""
+        found = [
+            leaf
+            for name in names
+            for leaf in self.names
+            if leaf == name or (name in self.markers and leaf.startswith(f"{name}."))
+        ]
+        return list(dict.fromkeys(found))
+
     def declaration(self, tree: Tree | None = None) -> dict[str, Any]:
         nodes = (self.tree if tree is None else tree).items()
         return {
@@ -228,6 +238,21 @@ class Rows:
         assert found.dtype == dtype
         assert found.shape == (*shape, *([count] if item.ragged else []), *item.inner)
         assert found.tobytes() == expected_bytes
+
+
+def flattened(read: Mapping[str, Any]) -> dict[str, Any]:
+    """A result of read_rows() with the leaves of structs under their own names."""
+    flat = dict(_leaves("", {name: item for name, item in read.items() if name[0] != "_"}))
+    inner = {name: dict(_leaves("", read[name])) for name in ("_mask", "_length")}
+    return {**flat, **inner, "_step": read["_step"]}
+
+
+def _leaves(prefix: str, nested: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, item in nested.items():
+        if isinstance(item, dict):
+            yield from _leaves(f"{prefix}{name}.", item)
+        else:
+            yield f"{prefix}{name}", item
 
 
 def _flat(nested: Any, depth: int) -> Iterator[Any]:

@@ -26,7 +26,7 @@ from hypothesis.stateful import (
 )
 
 from model_fields import Field, catalogue, shown
-from model_rows import Row, Rows, Schema, Tree
+from model_rows import Row, Rows, Schema, Tree, flattened
 from stream_store import StreamStore
 
 CATALOGUE = catalogue()
@@ -390,15 +390,22 @@ def check_read_rows(data: st.DataObject, store: StreamStore, model: Rows) -> Non
     shape = data.draw(st.sampled_from([(), (3,), (2, 2), (0,)]))
     last = count - (length or 1)
     rows = [data.draw(st.integers(0, last)) for _ in range(math.prod(shape))]
-    names = data.draw(st.none() | st.lists(st.sampled_from(model.schema.names), unique=True))
-    wanted = model.schema.names if names is None else names
-    ragged = [n for n in wanted if model.schema.fields[model.schema.names.index(n)].ragged]
+    schema = model.schema
+    known = [*schema.names, *schema.markers]
+    names = data.draw(st.none() | st.lists(st.sampled_from(known), unique=True))
+    wanted = schema.names if names is None else schema.leaves(names)
+    ragged = [n for n in wanted if schema.fields[schema.names.index(n)].ragged]
     most = {name: data.draw(st.integers(0, 4)) for name in ragged if data.draw(st.booleans())}
     given: Any = np.array(rows, np.int64).reshape(shape) if shape else rows[0]
     read = store.read_rows(given, length, fields=names, max_length=most or None)
-    assert [name for name in read if not name.startswith("_")] == wanted
+    assert [name for name in read if not name.startswith("_")] == (
+        list(schema.tree) if names is None else names
+    )
+    assert set(flattened(read)) - {"_step", "_mask", "_length"} == set(wanted)
     flat = [row + i for row in rows for i in range(length or 1)]
-    model.check_read_rows(read, flat, shape if length is None else (*shape, length), most)
+    model.check_read_rows(
+        flattened(read), flat, shape if length is None else (*shape, length), most
+    )
     for row in (-1, last + 1):
         with pytest.raises(IndexError):
             store.read_rows([row], length)

@@ -55,7 +55,7 @@ def test_partial_mappings_and_leaf_names(store: StreamStore) -> None:
     assert rows[1] == {"x": 4, "inner": {"y": 1.5, "z": None}}
     assert rows[2] == {"x": None, "inner": None}
     assert rows[3] is None
-    assert store.read_rows([0, 1])["obs.x"].tolist() == [0, 4]
+    assert store.read_rows([0, 1])["obs"]["x"].tolist() == [0, 4]
 
 
 @pytest.mark.parametrize(

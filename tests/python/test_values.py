@@ -50,7 +50,8 @@ ROUND_TRIPS = [
     ("float64", 10**300, np.float64(1e300)),
     ("float64", np.float32(0.1), np.float64(np.float32(0.1))),
     ("float32", 0.1, np.float32(0.1)),
-    ("float16", 65520, np.float16(np.inf)),
+    ("float16", 65519, np.float16(65504)),
+    ("float16", float("-inf"), np.float16(-np.inf)),
     ("float32", -0.0, np.float32(-0.0)),
     ("float32", np.array([1.5]), np.float32(1.5)),
     ("float64", np.array(2.5, ">f8"), np.float64(2.5)),
@@ -78,6 +79,14 @@ ROUND_TRIPS = [
     ("packed bool[9]", [1] + [0] * 8, np.array([True] + [False] * 8)),
     ("packed float16[3]", [0.1, 2, -0.0], np.array([0.1, 2, -0.0], "f2")),
     ("packed int32[1]", -5, np.array([-5], "i4")),
+    ("packed int32[]", [], np.array([], "i4")),
+    ("packed int32[]", range(3), np.array([0, 1, 2], "i4")),
+    ("packed float32[]", [0.5, 1], np.array([0.5, 1], "f4")),
+    ("packed uint8[None,2]", [[1, 2]], np.array([[1, 2]], "u1")),
+    ("packed bool[]", [True, 0, 1], np.array([True, False, True])),
+    ("packed string", "naïve 🦉", "naïve 🦉"),
+    ("packed string", "", ""),
+    ("packed binary", b"\xff\0" * 8, b"\xff\0" * 8),
     ("string", "naïve 🦉", "naïve 🦉"),
     ("string", np.str_("a\0b"), "a\0b"),
     ("string", "", ""),
@@ -124,6 +133,12 @@ def test_value_comes_back_in_the_fields_own_type(feature, value, expected) -> No
 
 
 REFUSED = [
+    ("float32", 1e300, ValueError),
+    ("float32[]", [1, -1e39], ValueError),
+    ("float16", 70000, ValueError),
+    ("float16", np.float32(65520), ValueError),
+    ("packed float16[]", np.array([1, 65520]), ValueError),
+    ("packed float32[2]", [1, 1e300], ValueError),
     ("int64", 1.5, ValueError),
     ("int64", float("nan"), ValueError),
     ("int64", float("inf"), ValueError),
@@ -237,7 +252,9 @@ def test_self_containing_list_is_refused() -> None:
         encode(field("int64[]"), loop)
 
 
-@pytest.mark.parametrize(("value", "number"), [("yes", 1), (np.str_("maybe"), 2), (0, 0), (-1, -1)])
+@pytest.mark.parametrize(
+    ("value", "number"), [("yes", 1), (np.str_("maybe"), 2), (0, 0), (-1, -1), (-100, -100)]
+)
 def test_label_takes_names_and_numbers(value: object, number: int) -> None:
     assert decode(LABEL, words_of(LABEL, value)) == number
 
@@ -248,7 +265,7 @@ def test_list_of_labels_takes_names(value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [("nope", "one of no, yes, maybe"), (3, "-1, 2"), (-2, "-1")]
+    ("value", "text"), [("nope", "one of no, yes, maybe"), (3, "below 3"), (2**63, "below 3")]
 )
 def test_unknown_label_is_refused(value: object, text: str) -> None:
     with pytest.raises(ValueError, match=text):
@@ -349,7 +366,10 @@ def test_decode_words_keeps_the_shape(feature, words, expected) -> None:
     assert decoded.flags.owndata or decoded.base.flags.owndata
 
 
-@pytest.mark.parametrize("feature", ["packed uint8[4]", "decimal128(5, 2)", "null"])
+NO_ITEMS = ["packed uint8[4]", "packed int8[]", "packed string", "decimal128(5, 2)", "null"]
+
+
+@pytest.mark.parametrize("feature", [*NO_ITEMS, "nested list<string>"])
 def test_decode_words_refuses_fields_whose_values_are_no_items(feature: str) -> None:
     with pytest.raises(ValueError, match="'x'"):
         decode_words(field(feature), [0])
@@ -367,6 +387,13 @@ def test_decode_words_refuses_floats() -> None:
 def test_decode_refuses_a_wrong_number_of_words(feature: str, count: int) -> None:
     with pytest.raises(ValueError, match="values, found"):
         decode(field(feature), np.zeros(count, np.int64))
+
+
+@pytest.mark.parametrize("words", [[], [1], [9, 0], [-1, 0], [2**62, 0], [0, 0]])
+@pytest.mark.parametrize("feature", ["packed uint8[]", "packed string", "nested list<int8>"])
+def test_decode_refuses_a_wrong_number_of_items(feature: str, words: list[int]) -> None:
+    with pytest.raises(ValueError, match="number of items"):
+        decode(field(feature), np.array(words, np.int64))
 
 
 def test_decoded_arrays_do_not_share_memory_with_the_words() -> None:

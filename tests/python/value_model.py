@@ -17,6 +17,12 @@ def field(feature: str) -> FieldSpec:
 def words_of(spec: FieldSpec, value: object) -> np.ndarray:
     """The stored words of a value: a model of the rules of the core, one item at a time."""
     encoded = encode(spec, value)
+    if spec.dtype == "nested" or (spec.packed and spec.is_ragged):
+        data = encoded if isinstance(encoded, bytes) else encoded.tobytes()
+        count = len(encoded)
+        return np.frombuffer(
+            count.to_bytes(8, "little") + data + b"\0" * (-len(data) % 8), dtype="<i8"
+        )
     if isinstance(encoded, bytes):
         return np.array(list(encoded), dtype=np.int64)
     assert encoded.ndim == 1

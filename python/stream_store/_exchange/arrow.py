@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,20 +10,11 @@ from stream_store._fields import DeclaredFields, declared_fields
 from stream_store.features import FieldSpec
 
 from .formats import arrow_fields, huggingface_metadata
+from .inspect import NOTHING, Storage, inspected
+from .optional import require
 from .schemas import describe, infer_fields
 
 BATCH_BYTES = 64 << 20  # approximate size of the batches of a stream
-
-
-def require(package: str, operation: str) -> Any:
-    """An optional package; an ImportError says how to install it."""
-    try:
-        return importlib.import_module(package)
-    except ImportError as error:
-        raise ImportError(
-            f"{operation} needs the `{package}` package, which is not installed: "
-            "pip install 'stream-store[datasets]'"
-        ) from error
 
 
 def c_stream(
@@ -79,6 +69,7 @@ def import_stream(
     append: bool,
     picks: object = None,
     specs: list[FieldSpec] | None = None,
+    storage: Storage = NOTHING,
     step_column: str = "",
     progress: Callable[[int], object] | None = None,
     failures: Sequence[BaseException] = (),
@@ -91,6 +82,7 @@ def import_stream(
         append: add to the rows of the store.
         picks: a capsule of a stream with the numbers of the rows to take, or None for all.
         specs: fields for a store without fields; by default they follow from the stream's schema.
+        storage: what to store nested or packed if the fields follow from the schema.
         step_column: name of the column with the steps, or "".
         progress: called with the number of rows done.
         failures: exceptions of the Python code that feeds the stream. The stream itself passes on
@@ -103,7 +95,10 @@ def import_stream(
     if core.fields:
         specs = declared_fields(core).specs
     elif specs is None:
-        specs = infer_fields(describe(stream), (step_column,) if step_column else ())
+        leave_out = (step_column,) if step_column else ()
+        specs = infer_fields(
+            describe(stream), leave_out, nested=storage.nested, packed=storage.packed
+        )
     try:
         return core._import_arrow(
             (stream, picks),
@@ -187,9 +182,12 @@ def from_arrow(core: _core.Store, stream: Any, append: bool) -> int:
     """Import the rows of an Arrow stream; returns their number."""
     core._require_writable("from_arrow")
     replaces_rows(core, append)  # fails before the stream is consumed
+    storage = NOTHING
+    if not core.fields:
+        stream, storage = inspected(stream)
     failures: list[BaseException] = []
     capsule = c_stream_of(stream, failures)
-    return import_stream(core, capsule, append=append, failures=failures)
+    return import_stream(core, capsule, append=append, storage=storage, failures=failures)
 
 
 def to_arrow(core: _core.Store, fields: DeclaredFields, start: int, stop: int | None) -> Any:

@@ -19,9 +19,9 @@ import numpy as np
 
 from stream_store.values.arrays import as_array
 
-from .arrow import require
 from .encode import encoder_of
 from .leaves import ANY, Items, Rule, Unfit, leaf_array, reason_of
+from .optional import require
 
 
 def array_of(items: Items, rule: Rule) -> Any:

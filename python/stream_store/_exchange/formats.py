@@ -1,7 +1,4 @@
-"""Features as Arrow formats, the form in which the C++ side gets them: it reads no JSON.
-
-Format strings are those of https://arrow.apache.org/docs/format/CDataInterface.html.
-"""
+"""Fields as Arrow types, the form in which the C++ side gets them: it reads no JSON."""
 
 from __future__ import annotations
 
@@ -10,72 +7,50 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from stream_store.features import FieldSpec
-from stream_store.features.dtypes import DTYPES, parse_value, precision_and_scale, time_zone
-from stream_store.features.nodes import RAGGED, Json
+from stream_store.features.arrow_types import ArrowType, split_tree
+from stream_store.features.feature_types import tree_of
+from stream_store.features.nodes import Json, innermost
 
-#: A node of an Arrow schema: (format, name, encoded metadata, flags, children).
-ArrowType = tuple[str, str, bytes, int, list["ArrowType"]]
-
-#: (type, names of a ClassLabel or -1)
+#: (type, number of names of a flat ClassLabel or -1)
 ArrowField = tuple[ArrowType, int]
-
-NULLABLE = 2
-
-#: Formats of the dtype names of `datasets.Value` that have no parameters.
-FORMATS = {info.value: info.arrow_format for info in DTYPES.values() if info.value} | {
-    "large_string": "U",
-    "string_view": "vu",
-    "large_binary": "Z",
-    "binary_view": "vz",
-}
-
-
-def _value_format(dtype: str) -> str:
-    """Format of a dtype name of `datasets.Value` that `parse_value` accepts."""
-    if known := FORMATS.get(dtype):
-        return known
-    if digits := precision_and_scale(dtype):
-        width = ",256" if dtype.startswith("decimal256") else ""
-        return f"d:{digits[0]},{digits[1]}{width}"
-    name, shape = parse_value(dtype)
-    parameter = str(shape[0]) if shape else time_zone(dtype) or ""
-    return DTYPES[name].arrow_format + parameter
-
-
-def feature_levels(node: Json) -> tuple[str, ...]:
-    """Formats of a feature other than a struct, from the outside in."""
-    kind = node["_type"]
-    if kind == "Value":
-        return (_value_format(node["dtype"]),)
-    if kind == "ClassLabel":
-        return ("l",)
-    if kind == "LargeList":
-        return ("+L", *feature_levels(node["feature"]))
-    if kind == "List":
-        length = node.get("length", RAGGED)
-        return ("+l" if length == RAGGED else f"+w:{length}", *feature_levels(node["feature"]))
-    return (*("+l" for _ in node["shape"]), _value_format(node["dtype"]))  # Array2D to Array5D
 
 
 @lru_cache(maxsize=4096)
-def _field(feature_json: str) -> ArrowField:
-    node = json.loads(feature_json)
-    inner = node
-    while "feature" in inner:
-        inner = inner["feature"]
-    classes = len(inner["names"]) if inner["_type"] == "ClassLabel" else -1
-    return _chain(feature_levels(node)), classes
+def _type(feature_json: str) -> ArrowType:
+    node, tree = split_tree(json.loads(feature_json))
+    return tree_of(node) if tree is None else tree
 
 
-def _chain(levels: Sequence[str], name: str = "") -> ArrowType:
-    """The type of formats from the outside in."""
-    inner = [_chain(levels[1:], "item")] if len(levels) > 1 else []
-    return levels[0], name, b"", NULLABLE, inner
+@lru_cache(maxsize=4096)
+def _flat_field(feature_json: str) -> ArrowField:
+    node = innermost(split_tree(json.loads(feature_json))[0])
+    classes = len(node["names"]) if node.get("_type") == "ClassLabel" else -1
+    return _without_views(_type(feature_json)), classes
+
+
+def _without_views(tree: ArrowType) -> ArrowType:
+    """The type with lists for list views, which only nested fields are exported as."""
+    form = tree.format.replace("v", "") if tree.format in ("+vl", "+vL") else tree.format
+    return tree._replace(format=form, children=tuple(map(_without_views, tree.children)))
+
+
+@lru_cache(maxsize=4096)
+def _marker(feature_json: str) -> ArrowType:
+    _, own = split_tree(json.loads(feature_json or "{}"))
+    return own or ArrowType("+s")
 
 
 def arrow_fields(specs: Sequence[FieldSpec]) -> list[ArrowField]:
-    """The Arrow formats of each field, by type id. Hidden markers are null columns."""
-    return [(_chain(["n"]), -1) if spec.hidden else _field(spec.json) for spec in specs]
+    """The Arrow type of each field, by type id.
+
+    A hidden marker has that of its struct, without children: its flags and metadata.
+    """
+    return [
+        (_marker(spec.feature_json), -1)
+        if spec.hidden
+        else ((_type(spec.json), -1) if spec.nested else _flat_field(spec.json))
+        for spec in specs
+    ]
 
 
 def huggingface_metadata(features: Json) -> str:

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 from stream_store import _core
 from stream_store._fields import DeclaredFields
 
-from .arrow import replaces_rows, require
+from .arrow import replaces_rows
 from .from_dataset import from_dataset
+from .optional import require
 from .to_dataset import check_split, to_dataset
 
 _Result = TypeVar("_Result")

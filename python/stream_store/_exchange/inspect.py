@@ -13,11 +13,14 @@ Columns of other types need no decision: their type alone says how they are stor
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .arrow import require
+from .capsules import CapsuleBatches
+from .optional import require
+from .schemas import describe
 
 PACKED_BYTES = 64  # average size above which a string or binary column is packed
 
@@ -29,6 +32,9 @@ class Storage(NamedTuple):
 
     nested: frozenset[Path]
     packed: frozenset[Path]
+
+
+NOTHING = Storage(frozenset(), frozenset())
 
 
 def storage_of(table: Any) -> Storage:
@@ -43,6 +49,52 @@ def storage_of(table: Any) -> Storage:
         chunks = column.chunks if hasattr(column, "chunks") else [column]
         _visit((field.name,), field.type, chunks, nested, packed)
     return Storage(frozenset(nested), frozenset(packed))
+
+
+def inspected(source: Any) -> tuple[Any, Storage]:
+    """Any object with Arrow data, and how its columns are stored.
+
+    Tables and data frames are inspected as a whole. Of a stream, which can be read once, only the
+    first batch is; the object that is returned has the whole stream.
+    """
+    try:
+        pyarrow = require("pyarrow", "the inspection of columns")
+    except ImportError:  # the import itself does not need it
+        return source, NOTHING
+    if _is_frame(source):
+        source = pyarrow.table(source)
+    if isinstance(source, (pyarrow.Table, pyarrow.RecordBatch)):
+        source.validate()
+        return source, storage_of(source)
+    if not isinstance(source, pyarrow.RecordBatchReader):
+        if not hasattr(source, "__arrow_c_stream__") and hasattr(source, "__arrow_c_array__"):
+            return inspected(pyarrow.record_batch(source))
+        capsule = _capsule_of(source)
+        if capsule is None:
+            return source, NOTHING
+        describe(capsule)  # fails if it was read already
+        source = CapsuleBatches(capsule)
+    batches = iter(source)
+    first = next(batches, None)
+    whole = chain([] if first is None else [first], batches)
+    reader = pyarrow.RecordBatchReader.from_batches(source.schema, whole)
+    if first is None:
+        return reader, NOTHING
+    first.validate()
+    return reader, storage_of(first)
+
+
+def _capsule_of(source: Any) -> object | None:
+    if type(source).__name__ == "PyCapsule":
+        return source
+    capsule: object = source.__arrow_c_stream__() if hasattr(source, "__arrow_c_stream__") else None
+    return capsule
+
+
+def _is_frame(source: Any) -> bool:
+    """Whether it is a data frame in memory, of polars or pandas."""
+    library = type(source).__module__.partition(".")[0]
+    return library in ("polars", "pandas") and type(source).__name__ == "DataFrame"
 
 
 def _visit(path: Path, kind: Any, chunks: list[Any], nested: set[Path], packed: set[Path]) -> None:

@@ -20,7 +20,7 @@ from stream_store.features import FieldSpec
 from stream_store.values.arrays import as_array, short
 from stream_store.values.numeric import narrow, widen
 
-from .arrow import require
+from .optional import require
 
 Items = list[Any] | np.ndarray  # of one level; an array has no missing items
 Path = tuple[str, ...]

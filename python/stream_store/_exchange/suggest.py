@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .arrow import require
 from .inspect import is_list
+from .optional import require
 
 
 def declaration(column: str, kind: Any, value: Any, *, nested: bool = False) -> str:
@@ -26,8 +26,40 @@ def declaration(column: str, kind: Any, value: Any, *, nested: bool = False) -> 
     both = None if other is None else _common(_storage(kind), other)
     if both is None or isinstance(both, pyarrow.BaseExtensionType):
         return ""
-    text = _declared(both, nested=nested)
+    text = _array_text(kind, both, value) or _declared(both, nested=nested)
     return f"fields={{{json.dumps(column, ensure_ascii=False)}: {json.dumps(text)}}}"
+
+
+def type_text(kind: Any) -> str:
+    """An Arrow type as it may be declared."""
+    text = _declared(_storage(kind), nested=False)
+    text = text if isinstance(text, str) else json.dumps(text)
+    return _array_text(kind, _storage(kind), None) or text.removeprefix("nested ")
+
+
+def _array_text(kind: Any, both: Any, value: Any) -> str:
+    """The declaration of an array of a fixed shape; "" if the value has another one."""
+    shape = getattr(kind, "shape", None)
+    if not shape or not hasattr(kind, "value_type"):
+        return ""
+    dims = list(shape)
+    if value is not None and (found := _shape_of(value)) != tuple(shape):
+        if len(found) != len(dims) or found[1:] != tuple(dims[1:]):
+            return ""
+        dims[0] = None
+    while is_list(both):
+        both = both.value_type
+    return f"{_declared(both, nested=False)}[{','.join(map(str, dims))}]"
+
+
+def _shape_of(value: Any) -> tuple[int, ...]:
+    if hasattr(value, "shape"):
+        return tuple(value.shape)
+    shape = []
+    while isinstance(value, (list, tuple)) and value:
+        shape.append(len(value))
+        value = value[0]
+    return tuple(shape)
 
 
 def guess_type(values: list[Any]) -> Any:
@@ -87,6 +119,10 @@ def _common_number(one: Any, other: Any) -> Any:
     kinds = (one, other)
     if any(map(types.is_decimal, kinds)) and any(map(types.is_integer, kinds)):
         return pyarrow.decimal128(38, 0)
+    if any(map(types.is_boolean, kinds)):
+        number = other if types.is_boolean(one) else one
+        if types.is_integer(number) or types.is_floating(number):
+            return number
     if all(map(types.is_integer, kinds)) and pyarrow.uint64() in kinds:
         return pyarrow.decimal128(20, 0)
     if any(map(types.is_floating, kinds)) and all(
@@ -128,6 +164,5 @@ def _is_number(kind: Any) -> bool:
         types.is_boolean(kind)
         or types.is_integer(kind)
         or types.is_floating(kind)
-        or types.is_temporal(kind)
-        and not types.is_interval(kind)
+        or (types.is_temporal(kind) and not types.is_interval(kind))
     )

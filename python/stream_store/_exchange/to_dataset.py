@@ -22,7 +22,8 @@ from typing import Any
 from stream_store import _core
 from stream_store._fields import DeclaredFields
 
-from .arrow import BATCH_BYTES, Rows, require
+from .arrow import BATCH_BYTES, Rows
+from .optional import require
 
 _FILE = "stream_store.arrow"
 _VERSION = 1  # of the way such files are written; part of their name

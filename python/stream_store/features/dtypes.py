@@ -71,17 +71,31 @@ def _bracket_unit(name: str) -> str:
 DTYPES: dict[str, DTypeInfo] = {
     row[0]: DTypeInfo(row[0], cast("Kind", row[1]), *row[2:]) for row in dtype_table()
 }
+DTYPES.setdefault("nested", DTypeInfo("nested", "nested", 0, 8, 1, "O", "", ""))
+
+#: Types of `Value` and of Arrow that only a nested field holds, with their Arrow formats.
+INTERVALS = {
+    "month_interval": "tiM",
+    "day_time_interval": "tiD",
+    "month_day_nano_interval": "tin",
+}
 
 _BY_VALUE_NAME = {info.value: name for name, info in DTYPES.items() if info.value}
 _BY_VALUE_NAME |= {f"large_{name}": name for name in ("string", "binary")}
 _BY_VALUE_NAME |= {f"{name}_view": name for name in ("string", "binary")}
 
+# Other names that `datasets` finds in the namespace of pyarrow.
+_BY_VALUE_NAME |= {"bool_": "bool", "utf8": "string", "large_utf8": "string", "json_": "string"}
+_BY_VALUE_NAME |= {"bool8": "int8"} | dict.fromkeys(INTERVALS, "nested")
+
+_CANONICAL = {"bool_": "bool", "utf8": "string", "large_utf8": "large_string"}
+
 _ZONED = re.compile(r"timestamp\[(s|ms|us|ns),\s*tz=([a-zA-Z0-9/_+\-:]+)\]")
-_DECIMAL = re.compile(r"decimal(128|256)\((\d{1,3}),\s*(-?\d{1,5})\)")
+_DECIMAL = re.compile(r"decimal(32|64|128|256)\((\d{1,3}),\s*(-?\d{1,5})\)")
 _FIXED_BINARY = re.compile(r"fixed_size_binary\[(\d{1,10})\]")
 
 #: Maximum number of digits of a decimal type, by its bits.
-MAX_PRECISION = {"128": 38, "256": 76}
+MAX_PRECISION = {"32": 9, "64": 18, "128": 38, "256": 76}
 
 _UNITS = "[s], [ms], [us] or [ns]"
 _CANDIDATES = {
@@ -103,7 +117,10 @@ _CANDIDATES = {
     "decimal256": "'decimal256(precision, scale)'",
     "fixed_size_binary": "'fixed_size_binary[number of bytes]'",
     "bfloat16": "'float32', which holds every bfloat16, or 'uint16' for its bits",
-    "json": "'string', and keep the text",
+    "json": "the feature Json(), or 'string'",
+    "list": "'float32[]', or 'nested list<…>' in Arrow notation",
+    "struct": "a dict, or 'nested struct<…>' in Arrow notation",
+    "map": "'nested map<…>' in Arrow notation",
 }
 
 
@@ -115,6 +132,7 @@ def parse_value(text: str) -> tuple[str, tuple[int, ...]]:
 
     Returns:
         The name in `DTYPES`, and a shape: ``(n,)`` for ``fixed_size_binary[n]``, else ``()``.
+        The name is "nested" for types that only nested fields hold, such as decimal32.
 
     Raises:
         ValueError: there is no such type; the message names similar ones.
@@ -126,15 +144,17 @@ def parse_value(text: str) -> tuple[str, tuple[int, ...]]:
     if match := _DECIMAL.fullmatch(text):
         if not 1 <= int(match[2]) <= MAX_PRECISION[match[1]]:
             raise ValueError(f"{text!r}: expected a precision of 1 to {MAX_PRECISION[match[1]]}")
-        return f"decimal{match[1]}", ()
+        return (f"decimal{match[1]}" if match[1] in ("128", "256") else "nested"), ()
     if match := _FIXED_BINARY.fullmatch(text):
-        return "fixed_binary", (int(match[1]),)
+        return ("fixed_binary", (int(match[1]),)) if int(match[1]) else ("nested", ())
+    if text == "uuid":
+        return "fixed_binary", (16,)
     raise unknown_dtype(text)
 
 
 def unknown_dtype(text: str) -> ValueError:
     """The error for an unknown type; it names similar types."""
-    if candidates := _CANDIDATES.get(text.partition("[")[0].partition("(")[0]):
+    if candidates := _CANDIDATES.get(re.split(r"[\[(<]", text)[0]):
         return ValueError(f"{text!r} is not a type that can be stored; write {candidates}")
     return ValueError(
         f"{text!r} is not a type that can be stored; expected one like 'float32', 'int64', 'bool', "
@@ -143,7 +163,9 @@ def unknown_dtype(text: str) -> ValueError:
 
 
 def canonical_value(text: str) -> str:
-    """The same dtype name with the spaces that `datasets` writes: ``"decimal128(10, 2)"``."""
+    """The same dtype name as `datasets` writes it: ``"decimal128(10, 2)"``, ``"string"``."""
+    if text in _CANONICAL:
+        return _CANONICAL[text]
     if match := _ZONED.fullmatch(text):
         return f"timestamp[{match[1]}, tz={match[2]}]"
     if match := _DECIMAL.fullmatch(text):
@@ -155,6 +177,11 @@ def time_zone(text: str) -> str | None:
     """The zone in ``"timestamp[us, tz=UTC]"``, or None."""
     match = _ZONED.fullmatch(text)
     return match[2] if match else None
+
+
+def is_zone(zone: str) -> bool:
+    """Whether `datasets` has timestamps of this time zone."""
+    return bool(re.fullmatch(r"[a-zA-Z0-9/_+\-:]+", zone))
 
 
 def precision_and_scale(text: str) -> tuple[int, int] | None:

@@ -7,7 +7,39 @@ import re
 MAX_NAME_BYTES = 255
 MAX_FIELDS = 65_536
 
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+#: Keys that batches have beside the fields. A field may have such a name, see `batch_key`.
+RESERVED = (
+    "_step",
+    "_mask",
+    "_length",
+    "_valid",
+    "_store",
+    "_row",
+    "_index",
+    "_segment",
+    "_weight",
+    "_probability",
+)
+
+_CLASHES = re.compile(f"_*(?:{'|'.join(RESERVED)})")
+
+
+def batch_key(name: str) -> str:
+    """The key of a field in batches: its name, unless batches have another meaning for that.
+
+    A field whose name is one of `RESERVED`, or begins with further underscores before one, has one
+    more underscore in the results of `read_rows`, `windows` and samplers. Two fields therefore
+    never have the same key.
+
+    Args:
+        name: the name of a field or of a struct.
+
+    Examples:
+        >>> from stream_store.features.names import batch_key
+        >>> [batch_key(name) for name in ("obs", "_id", "_step", "__step")]
+        ['obs', '_id', '__step', '___step']
+    """
+    return f"_{name}" if name.startswith("_") and _CLASHES.fullmatch(name) else name
 
 
 def check_type(name: object) -> str:
@@ -25,10 +57,8 @@ def problem_of(path: tuple[str, ...]) -> str | None:
     for part in path:
         if not part:
             return "the name is empty"
-        if _CONTROL.search(part):
-            return "the name has control characters"
-    if path[0].startswith("_"):
-        return "the name begins with '_', which is reserved for columns such as '_step'"
+        if "\0" in part:
+            return "the name has a zero byte, which ends the names of Arrow columns"
     try:
         size = len(".".join(path).encode("utf-8"))
     except UnicodeEncodeError:

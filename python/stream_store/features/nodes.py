@@ -1,12 +1,11 @@
 """Features as plain JSON, as `datasets` writes them (`Features.to_dict`), and their meaning.
 
-Every form of declaration is first converted to this one, so that a single function, `leaf_of`,
-decides whether a feature can be stored, and with which item type and shape.
+Every form of declaration is first converted to this one, so that a single function, `flat_of`,
+decides whether a feature is stored flat, and with which item type and shape.
 """
 
 from __future__ import annotations
 
-import json
 from math import prod
 from typing import Any
 
@@ -20,16 +19,12 @@ MAX_DIM = 0xFFFFFFFE  # the format stores dims in 32 bits; the largest number me
 MAX_VALUES = 2**48 - 1  # of one field-write
 MAX_DIMS = 32
 
-_ARRAYS = {f"Array{dims}D": dims for dims in range(2, 6)}
+MAX_DEPTH = 64  # nodes of a type, from the column to the deepest leaf, both included
 
-_FILE = "store the file's bytes as 'binary', or its path as 'string'"
-_REFUSED = {
-    "Image": f"media: store the pixels as 'packed uint8[height,width,channels]', or {_FILE}",
-    "Audio": f"media: store the samples as 'float32[]', or {_FILE}",
-    "Video": f"media: store one frame a step as 'packed uint8[height,width,channels]', or {_FILE}",
-    "Json": "JSON: store its text as 'string', or declare its parts as fields",
-    "TranslationVariableLanguages": "lists of strings: declare a 'string' field for each language",
-} | {name: f"media: {_FILE}" for name in ("Pdf", "Nifti", "Mesh", "BioSequence", "BioStructure")}
+ARRAYS = {f"Array{dims}D": dims for dims in range(2, 6)}
+
+#: Features that are files: structs of their bytes and their path.
+MEDIA = ("Image", "Audio", "Video", "Pdf", "Nifti", "Mesh", "BioSequence", "BioStructure")
 
 
 def value_json(dtype: str) -> Json:
@@ -48,7 +43,7 @@ def shaped_json(value: str, shape: tuple[int, ...]) -> Json:
         return value_json(value)
     if len(shape) == 1:
         return list_json(value_json(value), shape[0])
-    if len(shape) > max(_ARRAYS.values()):
+    if len(shape) > max(ARRAYS.values()):
         raise ValueError(
             f"a shape of {len(shape)} dimensions; expected at most 5: flatten some of them"
         )
@@ -56,96 +51,75 @@ def shaped_json(value: str, shape: tuple[int, ...]) -> Json:
     return {"shape": dims, "dtype": value, "_type": f"Array{len(shape)}D"}
 
 
-def default_feature_json(dtype: str, shape: tuple[int, ...] = (), packed: bool = False) -> str:
-    """JSON of the feature of a field declared in C++, which has only an item type and a shape.
-
-    Args:
-        dtype: a name of `DTYPES`.
-        shape: as in FieldSpec.
-        packed: without effect: a packed field has the same feature.
-
-    Examples:
-        >>> from stream_store.features import default_feature_json
-        >>> default_feature_json("float32")
-        '{"dtype": "float32", "_type": "Value"}'
-    """
-    del packed
-    if dtype == "fixed_binary":
-        return json.dumps(value_json(f"fixed_size_binary[{shape[0]}]"))
-    value = (
-        DTYPES[dtype].value
-        or {"decimal128": "decimal128(38, 0)", "decimal256": "decimal256(76, 0)"}[dtype]
-    )
-    if DTYPES[dtype].kind == "bytes":
-        shape = ()  # the item type implies a varying length
-    if len(shape) <= max(_ARRAYS.values()):
-        return json.dumps(shaped_json(value, shape))
-    node = value_json(value)
-    for dim in reversed(shape):
-        node = list_json(node, dim)
-    return json.dumps(node)
-
-
 def innermost(node: Json) -> Json:
-    """The Value, ClassLabel or Array node inside any lists."""
-    while "feature" in node and node.get("_type") in ("List", "LargeList"):
+    """The Value, ClassLabel or Array node inside any lists; of a struct, the struct itself."""
+    while node.get("_type") in ("List", "LargeList"):
         node = node["feature"]
     return node
 
 
-def leaf_of(node: Json) -> tuple[str, tuple[int, ...]]:
-    """Item type and shape of a field with this feature.
+def struct_children(node: Json) -> dict[str, Json]:
+    """The features of a plain struct by name; none for any other feature."""
+    return {} if isinstance(node.get("_type"), str) else node
+
+
+def modern(node: Any) -> Json:
+    """The same feature as `datasets` writes it today: List instead of Sequence or ``[feature]``.
 
     Raises:
-        ValueError: the feature cannot be stored; the message suggests another one.
+        ValueError: `node` is not the JSON of a feature.
     """
-    dtype, shape = _leaf(node)
-    if len(shape) > MAX_DIMS:
-        raise ValueError(f"{len(shape)} dimensions; expected at most {MAX_DIMS}")
-    for dim in shape[1:] if shape[:1] == (RAGGED,) else shape:
-        if not 1 <= dim <= MAX_DIM:
-            raise ValueError(f"a dimension of {dim} in its shape; expected 1 to {MAX_DIM}")
-    if prod(abs(dim) for dim in shape) > MAX_VALUES:
-        raise ValueError(
-            f"{prod(abs(dim) for dim in shape)} items per step; expected at most {MAX_VALUES}"
-        )
-    return dtype, shape
+    if isinstance(node, list) and len(node) == 1:
+        return list_json(modern(node[0]))
+    if not isinstance(node, dict):
+        raise ValueError(f"{node!r:.80} is not the JSON of a feature")
+    if "_type" not in node or isinstance(node["_type"], dict):
+        return {name: modern(child) for name, child in node.items()}
+    if node["_type"] not in ("List", "LargeList", "Sequence"):
+        return node
+    item = modern(node["feature"])
+    if node["_type"] == "Sequence":
+        children = struct_children(item)
+        rest = {key: value for key, value in node.items() if key not in ("feature", "_type")}
+        if any(child.get("_type") != "List" for child in children.values()):
+            return {
+                name: {"feature": child, **rest, "_type": "List"}
+                for name, child in children.items()
+            }
+        return {"feature": item, **rest, "_type": "List"}
+    return {**node, "feature": item}
 
 
-def _leaf(node: Json) -> tuple[str, tuple[int, ...]]:
-    kind = node["_type"]
-    if kind == "Value":
-        return parse_value(node["dtype"])
-    if kind == "ClassLabel":
-        return "int64", ()
-    if kind in ("List", "LargeList"):
-        return _list_leaf(node)
-    if kind in _ARRAYS:
-        return _array_leaf(node, _ARRAYS[kind])
-    if kind in _REFUSED:
-        raise ValueError(f"{kind} is {_REFUSED[kind]}")
-    raise ValueError(f"{kind} is not a feature that can be stored; {_FILE}")
+def check_node(node: Json) -> None:
+    """Check the parameters of a feature and of those inside.
+
+    Raises:
+        ValueError: some are not valid.
+    """
+    kind = node.get("_type")
+    if not isinstance(kind, str):
+        for child in node.values():
+            check_node(child)
+    elif kind in ("List", "LargeList"):
+        length = node.get("length", RAGGED)
+        if not isinstance(length, int) or not RAGGED <= length < 2**31:
+            raise ValueError(
+                f"a list of length {length!r}; expected 0 to {2**31 - 1}, or -1 for a varying one"
+            )
+        check_node(node["feature"])
+    elif kind in ARRAYS:
+        _check_array(node, ARRAYS[kind])
+    elif kind == "ClassLabel":
+        names = node.get("names")
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError("ClassLabel without names; give it names or num_classes")
+    elif kind == "Translation":
+        languages = list(node["languages"])
+        if len(set(languages)) != len(languages):
+            raise ValueError(f"Translation has a duplicate language: {languages}")
 
 
-def _list_leaf(node: Json) -> tuple[str, tuple[int, ...]]:
-    dtype, inner = _leaf(node["feature"])
-    _check_list_item(dtype)
-    if inner[:1] == (RAGGED,):
-        raise ValueError(
-            "a list of lists of varying length cannot be stored; declare the items as one list and "
-            "their lengths as a second 'int64[]' field, or give the inner lists a fixed length"
-        )
-    length = node.get("length", RAGGED)
-    if not isinstance(length, int) or length < RAGGED:
-        raise ValueError(
-            f"a list of length {length!r}; expected a positive int, or -1 for a varying one"
-        )
-    return dtype, (length, *inner)
-
-
-def _array_leaf(node: Json, dims: int) -> tuple[str, tuple[int, ...]]:
-    dtype, _ = parse_value(node["dtype"])
-    _check_list_item(dtype)
+def _check_array(node: Json, dims: int) -> None:
     shape = tuple(node["shape"])
     if len(shape) != dims:
         raise ValueError(
@@ -158,24 +132,49 @@ def _array_leaf(node: Json, dims: int) -> tuple[str, tuple[int, ...]]:
             )
         if dim is not None and (not isinstance(dim, int) or dim < 0):
             raise ValueError(f"{node['_type']} with the dimension {dim!r}; expected an int")
-    return dtype, tuple(RAGGED if dim is None else dim for dim in shape)
 
 
-def _check_list_item(dtype: str) -> None:
-    if dtype == "string":
+def flat_of(node: Json) -> tuple[str, tuple[int, ...]] | None:
+    """Item type and shape of a field with this feature; None if it must be nested.
+
+    REQUIRES: check_node(node) passes.
+
+    Raises:
+        ValueError: a value has too many items.
+    """
+    flat = _flat(node)
+    if flat is None or flat[0] == "nested":
+        return None
+    shape = flat[1]
+    dims = shape[1:] if shape[:1] == (RAGGED,) else shape
+    if len(shape) > MAX_DIMS or not all(1 <= dim <= MAX_DIM for dim in dims):
+        return None
+    if prod(abs(dim) for dim in shape) > MAX_VALUES:
         raise ValueError(
-            "a list of strings cannot be stored; declare one 'string' field for each, or join them "
-            "into one, for example as JSON text"
+            f"{prod(abs(dim) for dim in shape)} items per step; expected at most {MAX_VALUES}"
         )
-    if DTYPES[dtype].kind == "bytes":
-        raise ValueError(
-            "a list of binary values cannot be stored; declare one 'binary' field for each, "
-            "or 'uint8[]' for their bytes"
-        )
-    if DTYPES[dtype].kind == "decimal":
-        raise ValueError(
-            "a list of decimals cannot be stored; declare one decimal field for each, "
-            "or 'int64[]' for scaled integers"
-        )
-    if dtype == "null":
-        raise ValueError("a list of nulls cannot be stored; declare the type of its items")
+    return flat
+
+
+def _flat(node: Json) -> tuple[str, tuple[int, ...]] | None:
+    kind = node.get("_type")
+    if kind == "Value":
+        return parse_value(node["dtype"])
+    if kind == "ClassLabel":
+        return "int64", ()
+    if kind == "Json":
+        return "string", ()
+    if kind in ("List", "LargeList"):
+        item = _flat(node["feature"])
+        if item is None or not _is_list_item(item[0]) or item[1][:1] == (RAGGED,):
+            return None
+        return item[0], (node.get("length", RAGGED), *item[1])
+    if kind in ARRAYS:
+        dtype, _ = parse_value(node["dtype"])
+        shape = tuple(RAGGED if dim is None else dim for dim in node["shape"])
+        return (dtype, shape) if _is_list_item(dtype) else None
+    return None
+
+
+def _is_list_item(dtype: str) -> bool:
+    return DTYPES[dtype].kind not in ("null", "bytes", "decimal", "nested")

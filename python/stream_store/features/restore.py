@@ -7,12 +7,15 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from .arrow_types import split_tree
 from .nodes import Json
 from .spec import FieldSpec
 
 
 def features_json(specs: Iterable[FieldSpec]) -> Json:
     """The declared features in the form of `datasets.Features.to_dict`: outer name -> JSON.
+
+    Arrow types that `datasets` does not have are left out: a map is a list of structs here.
 
     Args:
         specs: the fields, with the hidden markers of structs.
@@ -23,7 +26,7 @@ def features_json(specs: Iterable[FieldSpec]) -> Json:
         {'reward': {'dtype': 'float32', '_type': 'Value'}}
     """
     specs = list(specs)
-    owned = {spec.path: json.loads(spec.feature_json or "{}") for spec in specs if spec.hidden}
+    owned = {spec.path: _plain(spec.feature_json or "{}") for spec in specs if spec.hidden}
     root: Json = {}
     for spec in specs:
         if spec.hidden:
@@ -31,11 +34,16 @@ def features_json(specs: Iterable[FieldSpec]) -> Json:
         node = root
         for depth in range(1, len(spec.path)):
             node = node.setdefault(spec.path[depth - 1], {})
-        node[spec.path[-1]] = json.loads(spec.json)
+        node[spec.path[-1]] = _plain(spec.json)
     for path, own in owned.items():
         if own:  # a struct with a feature of its own, such as Translation
             _at(root, path[:-1])[path[-1]] = own
     return root
+
+
+def _plain(feature_json: str) -> Json:
+    """The feature without the Arrow type of its field, which `datasets` does not know."""
+    return split_tree(json.loads(feature_json))[0]
 
 
 def _at(root: Json, path: tuple[str, ...]) -> Json:
@@ -75,6 +83,10 @@ def build_features(specs: Iterable[FieldSpec]) -> dict[str, Any]:
 def same_features(a: Sequence[FieldSpec], b: Sequence[FieldSpec]) -> bool:
     """Whether two declarations have the same names, order and features.
 
+    The Arrow type of a field that was declared from an Arrow schema is compared only if both sides
+    have one. So a store that was filled from Arrow can be opened with its `features`, which do not
+    say ``not null`` or ``map``.
+
     Args:
         a: the fields of one declaration.
         b: the fields of the other.
@@ -88,15 +100,16 @@ def same_features(a: Sequence[FieldSpec], b: Sequence[FieldSpec]) -> bool:
 
 
 def _same(a: FieldSpec, b: FieldSpec) -> bool:
-    if (a.path, a.dtype, a.shape, a.packed, a.hidden) != (
-        b.path,
-        b.dtype,
-        b.shape,
-        b.packed,
-        b.hidden,
-    ):
+    if (a.path, a.hidden) != (b.path, b.hidden):
         return False
-    return a.feature_json == b.feature_json or json.loads(a.json) == json.loads(b.json)
+    if a.feature_json == b.feature_json:
+        return (a.dtype, a.shape, a.packed, a.nested) == (b.dtype, b.shape, b.packed, b.nested)
+    (node, tree), (other, other_tree) = (split_tree(json.loads(spec.json)) for spec in (a, b))
+    if node != other:
+        return False
+    if (tree is None) != (other_tree is None):
+        return a.packed == b.packed
+    return tree == other_tree and (a.dtype, a.shape, a.packed) == (b.dtype, b.shape, b.packed)
 
 
 def difference(a: Sequence[FieldSpec], b: Sequence[FieldSpec]) -> str | None:

@@ -14,15 +14,17 @@ from typing import Any
 
 import numpy as np
 
+from .arrow_types import split_tree
+from .defaults import default_feature_json
 from .dtypes import DTYPES, DTypeInfo, precision_and_scale, time_zone
-from .nodes import RAGGED, Json, default_feature_json, innermost
+from .nodes import RAGGED, Json, innermost
 
 _NUMPY = {name: np.dtype(info.numpy) for name, info in DTYPES.items()}
 
 
 @lru_cache(maxsize=4096)
 def _item_node(feature_json: str) -> Json:
-    return innermost(json.loads(feature_json))
+    return innermost(split_tree(json.loads(feature_json))[0])
 
 
 @lru_cache(maxsize=256)
@@ -42,7 +44,9 @@ class FieldSpec:
         shape: ``()`` for one item, ``(3,)``, ``(84, 84, 4)``; the length varies if the first
             dimension is -1.
         packed: whether values are stored as the little-endian bytes of their items, in whole words.
+            If their number varies, a word with it comes first.
         feature_json: the feature exactly as declared; "" for a field declared in C++ without one.
+            The key "_arrow" holds the Arrow type if the feature alone implies another one.
         hidden: whether this is the marker of a struct: a field-write of length 0 in rows that have
             the struct but none of its leaves.
         nested: the type of the cells of a nested field, in Arrow's notation; else "".
@@ -70,7 +74,10 @@ class FieldSpec:
 
     @property
     def numpy_dtype(self) -> np.dtype[Any]:
-        """NumPy dtype of decoded items; uint8 for text and bytes, object for decimals."""
+        """NumPy dtype of decoded items; uint8 for text and bytes, object for decimals.
+
+        Those of a nested field are Python objects.
+        """
         return _NUMPY[self.dtype]
 
     @property
@@ -90,8 +97,14 @@ class FieldSpec:
 
     @property
     def unit_words(self) -> int:
-        """Words of a field-write of fixed shape, or of one item of a ragged one."""
+        """Words of a field-write of fixed shape, or of one item of a ragged one.
+
+        1 for nested fields and packed ones of varying length: a field-write is a word with the
+        number of bytes or items, then as many words as these need.
+        """
         items = prod(self.item_shape)
+        if self.dtype == "nested" or (self.packed and self.is_ragged):
+            return 1
         if self.packed:
             return -(-items * self.info.item_bytes // 8)
         return items * self.info.item_words
@@ -101,12 +114,14 @@ class FieldSpec:
         """Values of every field-write, or None if the length varies."""
         if self.dtype == "null":
             return 0
-        return None if self.is_ragged else self.unit_words
+        return None if self.is_ragged or self.dtype == "nested" else self.unit_words
 
     @property
     def json(self) -> str:
         """`feature_json`, or a default for fields declared in C++."""
-        return self.feature_json or default_feature_json(self.dtype, self.shape, self.packed)
+        return self.feature_json or default_feature_json(
+            self.dtype, self.shape, self.packed, self.nested
+        )
 
     @property
     def unit(self) -> str | None:
@@ -152,9 +167,15 @@ class FieldSpec:
         """The feature for messages, as it may be declared: ``packed uint8[84,84,4]``."""
         if self.hidden:
             return "struct"
+        if self.nested:
+            return f"nested {self.nested}"
         node = _item_node(self.json)
         names = self.class_ids
-        item = str(node.get("dtype")) if names is None else f"ClassLabel of {len(names)} names"
+        item = (
+            str(node.get("dtype", node["_type"]))
+            if names is None
+            else f"ClassLabel of {len(names)} names"
+        )
         shape = () if self.is_bytes else self.shape
         dims = ",".join("None" if dim == RAGGED else str(dim) for dim in shape)
         dims = f"[{'' if shape == (RAGGED,) else dims}]" if shape else ""

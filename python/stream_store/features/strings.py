@@ -1,42 +1,82 @@
-"""Features given as strings: ``[packed ]<dtype>[dims]``.
+"""Features given as strings: ``[packed ]<dtype>[dims]`` or ``nested <Arrow type>``.
 
 ``float32``          one item
 ``float32[]``        a list of varying length
 ``float32[3]``       a list of 3
 ``float32[2,2]``     an array of 2 to 5 dimensions; the first one varies if it is ``None``
-``packed uint8[84,84,4]``  stored as the bytes of its items
+``packed uint8[84,84,4]``  stored as the bytes of its items; ``packed int32[]``, ``packed string``
+``nested list<string>``    any Arrow type, in the notation of pyarrow
 """
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
+from .arrow_types import ArrowType
 from .dtypes import canonical_value, parse_value, unknown_dtype
-from .nodes import RAGGED, Json, shaped_json
+from .feature_types import FromJson, feature_of
+from .nodes import RAGGED, shaped_json
+from .notation import parse_type
+from .value_formats import format_of_value
 
 _DIMS = re.compile(r"(None|\d{1,15})(,\d{1,15})*")
 
 
-def parse_string(text: str) -> tuple[Json, bool]:
+@lru_cache(maxsize=4096)
+def parse_string(text: str) -> tuple[FromJson, str]:
     """Parse the string of a feature.
 
     Returns:
-        The JSON of the feature, and whether it is packed.
+        The feature, and its first word if that is "packed" or "nested", else "".
 
     Raises:
         ValueError: the string is not valid; the message names similar features.
     """
     words = text.strip()
-    packed = words.startswith("packed ")
-    words = words.removeprefix("packed ").strip()
+    for word in ("packed", "nested"):
+        if words.startswith(f"{word} "):
+            rest = words[len(word) + 1 :].strip()
+            return (_nested if word == "nested" else _flat)(rest, text), word
+    return _flat(words, text), ""
+
+
+def _nested(words: str, text: str) -> FromJson:
+    try:
+        tree = parse_type(words)
+    except ValueError as error:
+        try:
+            return _flat(words, text)  # "nested float32[2,2]"
+        except ValueError:
+            raise ValueError(f"{text!r}: {error}") from None
+    return FromJson(feature_of(tree), tree)
+
+
+def _flat(words: str, text: str) -> FromJson:
     try:
         parse_value(words)
     except ValueError:
         value, bracket, dims = words.rpartition("[")
         if not bracket or not dims.endswith("]"):
             raise
-        return shaped_json(_value_before(value, text), _parse_dims(dims[:-1], text)), packed
-    return shaped_json(canonical_value(words), ()), packed
+        value = _value_before(value, text)
+        dimensions = _parse_dims(dims[:-1], text)
+        if value.startswith(_NOT_IN_DATASETS):
+            raise ValueError(
+                f"{text!r}: declare an array of {value} as 'nested list<{value}>'"
+            ) from None
+        return FromJson(shaped_json(value, dimensions))
+    value = canonical_value(words)
+    if value == "fixed_size_binary[0]":
+        raise ValueError(f"{text!r}: a dimension of 0 in its shape; expected 1 or more")
+    if value.startswith(_NOT_IN_DATASETS):
+        tree = ArrowType(format_of_value(value))
+        return FromJson(feature_of(tree), tree)
+    return FromJson(shaped_json(value, ()))
+
+
+# Value of `datasets` does not have these types, so that another feature stands for them.
+_NOT_IN_DATASETS = ("decimal32(", "decimal64(", "month_interval", "day_time_interval")
 
 
 def _value_before(value: str, text: str) -> str:
@@ -68,4 +108,7 @@ def _parse_dims(dims: str, text: str) -> tuple[int, ...]:
             f"{text!r}: expected its dimensions as in 'float32[]', 'float32[3]', 'float32[2,2]' "
             "or 'float32[None,3]'"
         )
-    return tuple(RAGGED if dim == "None" else int(dim) for dim in dims.split(","))
+    shape = tuple(RAGGED if dim == "None" else int(dim) for dim in dims.split(","))
+    if 0 in shape:
+        raise ValueError(f"{text!r}: a dimension of 0 in its shape; expected 1 or more")
+    return shape

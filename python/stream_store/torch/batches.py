@@ -11,15 +11,12 @@ from torch.utils.data._utils.collate import default_collate_fn_map
 
 from .travel import from_worker
 
-# Keys whose items are dicts with one array per field.
-_NESTED = ("_mask", "_length")
-
 
 def to_tensors(batch: dict[str, Any]) -> dict[str, Any]:
     """A batch with its arrays as tensors that share their memory.
 
-    Dates and times become int64 counts. Text, bytes and decimals become lists, because tensors
-    cannot hold them.
+    Dates and times become int64 counts. Text, bytes, decimals and the values of nested fields
+    become lists, because tensors cannot hold them. Structs stay dicts.
     """
     return {name: _to_tensor(value) for name, value in batch.items()}
 
@@ -39,11 +36,17 @@ class Sample(dict[str, Any]):
 
 
 def sample_of(batch: dict[str, Any], i: int) -> Sample:
-    return Sample((name, _item(name, value, i)) for name, value in batch.items())
+    return Sample((name, _item(value, i)) for name, value in batch.items())
 
 
-def _item(name: str, value: Any, i: int) -> Any:
-    return {key: item[i] for key, item in value.items()} if name in _NESTED else value[i]
+def _item(value: Any, i: int) -> Any:
+    """Window `i` of a tensor, of a list, or of all items of a dict: a struct, `_mask`, `_length`.
+
+    The values of a nested field may be dicts too, but their batch is a list.
+    """
+    if isinstance(value, dict):
+        return {name: _item(item, i) for name, item in value.items()}
+    return value[i]
 
 
 class LazySample(Mapping[str, Any]):
@@ -54,7 +57,7 @@ class LazySample(Mapping[str, Any]):
         self._i = i
 
     def __getitem__(self, name: str) -> Any:
-        return _item(name, self._batch[name], self._i)
+        return _item(self._batch[name], self._i)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._batch)
@@ -88,21 +91,16 @@ class Samples(Sequence[LazySample]):
 def _collate(samples: Any, *, collate_fn_map: Any = None) -> dict[str, Any]:  # noqa: ARG001
     if isinstance(samples, Samples):
         return from_worker(samples.batch)
-    first = samples[0]  # samples that were read one by one
-    return from_worker(
-        {
-            name: (
-                {key: _stack([sample[name][key] for sample in samples]) for key in first[name]}
-                if name in _NESTED
-                else _stack([sample[name] for sample in samples])
-            )
-            for name in first
-        }
-    )
+    # Samples that were read one by one.
+    return from_worker({name: _stack([sample[name] for sample in samples]) for name in samples[0]})
 
 
 def _stack(items: list[Any]) -> Any:
-    """One batch of tensors; ragged ones are padded with zeros to the longest."""
+    """One batch of tensors, by name if the items are dicts. Ragged ones are padded with zeros to
+    the longest. Other items, such as lists of texts, stay a list.
+    """
+    if isinstance(items[0], dict):
+        return {name: _stack([item[name] for item in items]) for name in items[0]}
     if not isinstance(items[0], torch.Tensor):
         return items
     longest = [max(sizes) for sizes in zip(*(item.shape for item in items), strict=True)]

@@ -151,8 +151,8 @@ def _check_array(node: Json, value: Any, place: str) -> Any:
                 f"{where}: expected {dims[0]} items, for an array of shape {shape}, but found "
                 f"{len(found)}"
             )
-        for place, item in enumerate(found) if len(dims) > 1 else ():
-            check(item, dims[1:], f"{where}[{place}]")
+        for at, item in enumerate(found) if len(dims) > 1 else ():
+            check(item, dims[1:], f"{where}[{at}]")
 
     shape = tuple(node["shape"])
     check(value, shape, place)

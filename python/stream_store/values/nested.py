@@ -1,16 +1,17 @@
 """Values inside the cells of nested fields that the C++ side leaves to Python.
 
 C++ walks through a cell and converts exact ints, floats, bools, texts, bytes, lists of them, and
-NumPy arrays. It calls this module for all other objects: with `leaf` it gets the functions of a leaf
-type, which apply the rules of the flat field of that type; the other functions return the items of
-lists, maps and structs as built-in lists and dicts. `place` is the beginning of an error's message,
-``"field 'chat' (nested list<…>): chat[3].role"``.
+NumPy arrays. It calls this module for all other objects: with `leaf` it gets the functions of a
+leaf type, which apply the rules of the flat field of that type; the other functions return the
+items of lists, maps and structs as built-in lists and dicts. `place` is the beginning of an error's
+message, ``"field 'chat' (nested list<…>): chat[3].role"``.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence, Set, Sized
+from collections.abc import Callable, Mapping, Sequence, Sized
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -107,7 +108,8 @@ def _placed(spec: FieldSpec, convert: Callable[[Any], Any]) -> Callable[[Any, st
             return convert(value)
         except (ValueError, TypeError) as error:
             kind = ValueError if isinstance(error, ValueError) else TypeError
-            raise kind(f"{place}: {str(error).removeprefix(prefix)}") from error.__cause__
+            reason = str(error).removeprefix(prefix).replace(", found ", " but found ", 1)
+            raise kind(f"{place}: {reason}") from error.__cause__
 
     return encode
 
@@ -118,8 +120,8 @@ def _plain(value: Any) -> Any:
 
 
 def _single(spec: FieldSpec, value: Any) -> NDArray[Any]:
-    array = as_array(spec, value)
-    if array.ndim:
+    array = None if isinstance(value, (list, tuple)) else as_array(spec, value)
+    if array is None or array.ndim:
         raise wrong_type(spec, "a single value", value)
     return array
 
@@ -184,7 +186,9 @@ def _interval_leaf(arrow_format: str) -> Leaf:
             if not -(2 ** (width - 1)) <= number < 2 ** (width - 1):
                 raise wrong_value(spec, f"{expected} within its range", value)
         parts_bytes = zip(numbers, bits, strict=True)
-        return b"".join(number.to_bytes(width // 8, "little", signed=True) for number, width in parts_bytes)
+        return b"".join(
+            number.to_bytes(width // 8, "little", signed=True) for number, width in parts_bytes
+        )
 
     def decode(item: bytes) -> Any:
         numbers: list[int] = []
@@ -223,7 +227,7 @@ def items(value: Any, place: str) -> list[Any] | tuple[Any, ...] | NDArray[Any] 
         return masked
     if isinstance(value, np.ndarray):
         return np.asarray(value)
-    if isinstance(value, (str, bytes, bytearray, np.generic, Mapping, Set)):
+    if isinstance(value, (str, bytes, bytearray, np.generic, Mapping, AbstractSet)):
         raise _refused("a list", value, place)
     array = foreign_array(value, place)
     if array is not None:
@@ -258,8 +262,11 @@ def entries(value: Any, place: str) -> list[Any] | None:
         return None
     plain = [_plain(pair) for pair in pairs]
     return [
-        tuple(pair) if isinstance(pair, (list, np.ndarray)) else
-        dict(pair) if isinstance(pair, Mapping) else pair
+        tuple(pair)
+        if isinstance(pair, (list, np.ndarray))
+        else dict(pair)
+        if isinstance(pair, Mapping)
+        else pair
         for pair in plain
     ]
 
@@ -272,7 +279,7 @@ def mapping(value: Any, place: str) -> dict[Any, Any] | None:
         place: for messages.
 
     Raises:
-        TypeError: the object is none of these.
+        TypeError: the object is not one of these.
 
     Examples:
         >>> from stream_store.values.nested import mapping

@@ -22,6 +22,7 @@ struct Column {
   std::vector<Column> children = {};
   std::int64_t offset = 0;
   std::int64_t null_count = -1;
+  std::vector<Column> dictionary = {};  ///< at most one: the values that this array refers to
 };
 
 template <class Item>
@@ -77,6 +78,10 @@ class Producer {
       pointers.push_back(&schemas_.back());
     }
     ArrowSchema made{};
+    if (!kept.dictionary.empty()) {
+      schemas_.push_back(SchemaOf(kept.dictionary.front()));
+      made.dictionary = &schemas_.back();
+    }
     made.format = kept.format.c_str();
     made.name = kept.name.c_str();
     made.n_children = static_cast<std::int64_t>(pointers.size());
@@ -97,6 +102,10 @@ class Producer {
       buffers.push_back(buffer.empty() ? nullptr : buffer.data());
     }
     ArrowArray made{};
+    if (!kept.dictionary.empty()) {
+      arrays_.push_back(ArrayOf(kept.dictionary.front()));
+      made.dictionary = &arrays_.back();
+    }
     made.length = kept.length;
     made.offset = kept.offset;
     made.null_count = kept.null_count;

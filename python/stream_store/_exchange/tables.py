@@ -1,0 +1,84 @@
+"""Arrow types and columns compared and converted: which casts keep every value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .inspect import is_list
+from .optional import require
+
+
+def is_lossless(one: Any, other: Any) -> bool:
+    """Whether a cast from the first Arrow type to the second keeps every value of any column."""
+    pyarrow = require("pyarrow", "the comparison of types")
+    types = pyarrow.types
+    one, other = storage(one), storage(other)
+    if types.is_dictionary(one) or types.is_run_end_encoded(one):
+        one = storage(one.value_type)
+    if one == other or types.is_null(one):
+        return True
+    if is_list(one) and is_list(other):
+        sized = types.is_fixed_size_list(other)
+        if sized and not (types.is_fixed_size_list(one) and one.list_size == other.list_size):
+            return False
+        return is_lossless(one.value_type, other.value_type)
+    if types.is_struct(one) and types.is_struct(other):
+        parts = {part.name: part.type for part in other}
+        return len(parts) == other.num_fields == one.num_fields and all(
+            part.name in parts and is_lossless(part.type, parts[part.name]) for part in one
+        )
+    if types.is_integer(one) and types.is_integer(other):
+        signed = types.is_signed_integer
+        wider = one.bit_width < other.bit_width
+        return wider and (signed(other) or not signed(one))
+    if types.is_floating(one) and types.is_floating(other):
+        return one.bit_width < other.bit_width
+    return any(one in family and other in family for family in _families())
+
+
+def _families() -> list[tuple[Any, ...]]:
+    """Types that differ only in the layout of their values."""
+    pa = require("pyarrow", "the comparison of types")
+    return [
+        (pa.string(), pa.large_string(), pa.string_view()),
+        (pa.binary(), pa.large_binary(), pa.binary_view()),
+    ]
+
+
+def storage(kind: Any) -> Any:
+    """The type that an extension type is stored as; other types stay."""
+    while hasattr(kind, "storage_type"):
+        kind = kind.storage_type
+    return kind
+
+
+def same_storage(one: Any, other: Any) -> bool:
+    """Whether two types are equal, apart from extension types and the names of list items."""
+    types = require("pyarrow", "the comparison of types").types
+    one, other = storage(one), storage(other)
+    if one == other:
+        return True
+    if types.is_struct(one) and types.is_struct(other):
+        return one.num_fields == other.num_fields and all(
+            a.name == b.name and same_storage(a.type, b.type)
+            for a, b in zip(one, other, strict=True)
+        )
+    if one.id == other.id and is_list(one):
+        sizes = [getattr(kind, "list_size", None) for kind in (one, other)]
+        return sizes[0] == sizes[1] and same_storage(one.value_type, other.value_type)
+    return False
+
+
+def objects_of(column: Any) -> list[Any]:
+    """The values of a column as Python objects, without loss."""
+    types = require("pyarrow", "the conversion of a column").types
+    kind = column.type
+    if types.is_timestamp(kind) or types.is_duration(kind) or types.is_date(kind):
+        # datetime64 has the same units; datetime has no nanoseconds.
+        chunked = hasattr(column, "chunks")  # whose to_numpy() always copies
+        values = column.to_numpy() if chunked else column.to_numpy(zero_copy_only=False)
+        present = np.asarray(column.is_valid())
+        return [value if there else None for value, there in zip(values, present, strict=True)]
+    return list(column.to_pylist())

@@ -1,0 +1,182 @@
+"""extend() stores for every feature, and every form of a column, what append_step() stores for its
+rows: equal words in equal field-writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import hypothesis.strategies as st
+import numpy as np
+import pyarrow as pa
+import pytest
+from feature_table import ROWS, Row
+from hypothesis import given, settings
+from model_fields import Field, catalogue
+
+from stream_store import StreamStore
+
+
+def stored(store: StreamStore) -> tuple[Any, Any]:
+    """The words and the field-writes of a store."""
+    return store[:]["values"].tolist(), store.index_table().tolist()
+
+
+def one_by_one(fields: Any, rows: Sequence[Any]) -> StreamStore:
+    """A store whose rows are appended one by one; each is the value of field "x"."""
+    store = StreamStore(fields=fields)
+    for value in rows:
+        store.append_step({} if value is None else {"x": value})
+    return store
+
+
+def objects(values: list[Any]) -> np.ndarray[Any, Any]:
+    array = np.empty(len(values), object)
+    for place, value in enumerate(values):
+        array[place] = value
+    return array
+
+
+class Foreign(Sequence[Any]):
+    """A sequence of a class that nobody knows."""
+
+    def __init__(self, items: list[Any]) -> None:
+        self.items = items
+
+    def __getitem__(self, place: Any) -> Any:
+        return self.items[place]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+PYTHON_FORMS: dict[str, Callable[[list[Any]], Any]] = {
+    "list": list,
+    "tuple": tuple,
+    "objects": objects,
+    "sequence": Foreign,
+}
+
+
+@pytest.mark.parametrize("form", list(PYTHON_FORMS))
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_sequences_of_values_store_their_rows(row: Row, form: str) -> None:
+    fields = {"x": row.declared()} if row.declared() != "" else None
+    if fields is None:
+        pytest.skip("a type that only Arrow data declares")
+    store = StreamStore(fields=fields)
+    assert store.extend({"x": PYTHON_FORMS[form](row.values)}) == len(row.values)
+    assert stored(store) == stored(one_by_one(fields, row.values))
+
+
+def arrow_forms(array: pa.Array) -> dict[str, Any]:
+    """The same values as Arrow data of different layouts."""
+    doubled = pa.concat_arrays([array, array])
+    half = len(array) // 2
+    return {
+        "array": array,
+        "slice": doubled.slice(len(array)),
+        "chunks": pa.chunked_array([array.slice(0, half), array.slice(half)], array.type),
+    }
+
+
+@pytest.mark.parametrize("form", ["array", "slice", "chunks"])
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_arrow_columns_store_their_rows(row: Row, form: str) -> None:
+    if row.declared() == "":
+        pytest.skip("a type that only Arrow data declares")
+    fields = {"x": row.declared()}
+    store = StreamStore(fields=fields)
+    store.extend({"x": arrow_forms(row.array())[form]})
+    assert stored(store) == stored(one_by_one(fields, row.values))
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+@settings(max_examples=10, deadline=None)
+@given(data=st.data())
+def test_any_order_of_values_stores_its_rows(row: Row, data: st.DataObject) -> None:
+    if row.declared() == "":
+        return
+    values = data.draw(st.lists(st.sampled_from(range(len(row.values))), max_size=12))
+    rows = [row.values[place] for place in values]
+    fields = {"x": row.declared()}
+    form = data.draw(st.sampled_from(list(PYTHON_FORMS)))
+    store = StreamStore(fields=fields)
+    store.extend({"x": PYTHON_FORMS[form](rows)})
+    assert stored(store) == stored(one_by_one(fields, rows))
+
+
+@st.composite
+def flat_rows(draw: st.DrawFn, field: Field) -> list[Any]:
+    """Values of a field in the forms that append_step takes, some missing."""
+    present = draw(st.lists(st.booleans(), max_size=6))
+    return [field.draw(draw)[0] if there else None for there in present]
+
+
+@pytest.mark.parametrize("field", catalogue(), ids=lambda field: field.feature)
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_lists_of_any_values_store_their_rows(field: Field, data: st.DataObject) -> None:
+    rows = data.draw(flat_rows(field))
+    fields = {"x": field.feature}
+    store = StreamStore(fields=fields)
+    assert store.extend({"x": rows}) == len(rows)
+    assert stored(store) == stored(one_by_one(fields, rows))
+
+
+LEAVES = [field for field in catalogue() if field.dtype in ("int8", "float32", "string", "bool")]
+STRUCT = {"a": LEAVES[0], "inner": {"b": LEAVES[-1], "c": LEAVES[1]}, "d": LEAVES[2]}
+
+
+def struct_value(draw: st.DrawFn, tree: dict[str, Any]) -> Any:
+    """A value of a struct, in which anything may be missing."""
+    value = {}
+    for name, node in tree.items():
+        kind = draw(st.sampled_from(["value", "value", "none", "absent"]))
+        if kind == "value":
+            is_struct = isinstance(node, dict)
+            value[name] = struct_value(draw, node) if is_struct else node.draw(draw)[0]
+        elif kind == "none":
+            value[name] = None
+    return value
+
+
+@st.composite
+def struct_rows(draw: st.DrawFn) -> list[Any]:
+    present = draw(st.lists(st.booleans(), min_size=1, max_size=6))
+    return [struct_value(draw, STRUCT) if there else None for there in present]
+
+
+def declaration(tree: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: declaration(node) if isinstance(node, dict) else node.feature
+        for name, node in tree.items()
+    }
+
+
+def columns_of(rows: list[Any], tree: dict[str, Any]) -> dict[str, Any]:
+    """Rows of a struct, none of them missing, as a mapping of columns."""
+    columns: dict[str, Any] = {}
+    for name, node in tree.items():
+        values = [row.get(name) for row in rows]
+        all_there = isinstance(node, dict) and None not in values
+        columns[name] = columns_of(values, node) if all_there else values
+    return columns
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=struct_rows())
+def test_rows_and_columns_of_a_struct_store_its_rows(rows: list[Any]) -> None:
+    fields = {"x": declaration(STRUCT)}
+    expected = stored(one_by_one(fields, rows))
+    whole: list[Any] = [{} if row is None else {"x": row} for row in rows]
+    for given_columns in ({"x": rows}, {"x": objects(rows)}, whole):
+        store = StreamStore(fields=fields)
+        store.extend(given_columns)
+        assert stored(store) == expected
+    there = [row for row in rows if row is not None]
+    if there:
+        store = StreamStore(fields=fields)
+        store.extend({"x": columns_of(there, STRUCT)})
+        assert stored(store) == stored(one_by_one(fields, there))
