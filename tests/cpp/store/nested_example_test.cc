@@ -13,10 +13,10 @@ namespace stream_store {
 namespace {
 
 TEST(NestedExampleTest, AChatIsAppendedAndReadBack) {
-  StreamStore store;
-  store.Define(Schema({{.name = "messages",
-                    .dtype = DType::kNested,
-                    .nested = "list<struct<role: string, content: string>>"}}));
+  StreamStore store = StreamStore::Temporary();
+  store.DefineFields({{.name = "messages",
+                       .dtype = DType::kNested,
+                       .nested = "list<struct<role: string, content: string>>"}});
   const TypeId messages = 0;
   const Step step = 7;
   const NestedType type = ParseNestedType("list<struct<role: string, content: string>>");
