@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arrow_c_schema import pa_field, pa_schema
+from stream_store import _core
 from stream_store._exchange.formats import arrow_fields
 from stream_store._exchange.schemas import infer_fields
 from stream_store.features import Nested, build_features, parse_fields
-from stream_store.features.arrow_types import depth_of, split_tree
+from stream_store.features.arrow_types import ArrowType, depth_of, split_tree
 from stream_store.features.foreign import declared_node, declared_type
 from stream_store.features.notation import parse_type, type_text
 
@@ -258,6 +259,7 @@ def test_notation_of_pyarrow_is_understood(text: str, canonical: str) -> None:
     assert type_text(parse_type(text)) == canonical
     (spec,) = parse_fields({"x": f"nested {text}"})
     assert (spec.nested, spec.text) == (canonical, f"nested {canonical}")
+    assert _core.nested_text(text) == canonical
 
 
 @pytest.mark.parametrize(
@@ -344,9 +346,19 @@ def test_any_types_of_pyarrow_come_back(types: list[tuple[pa.DataType, bool]]) -
     specs = infer_fields(declared_node(schema))
     assert pa_schema(specs).equals(schema, check_metadata=True)
     build_features(specs)
-    for spec in specs:
-        if spec.nested:
-            assert type_text(parse_type(spec.nested)) == spec.nested
+    for text in filter(None, (spec.nested for spec in specs)):
+        assert type_text(parse_type(text)) == _core.nested_text(text) == text
+        assert outline(parse_type(text)) == core_outline(_core.nested_type(text))
+
+
+def outline(tree: ArrowType) -> tuple[object, ...]:
+    return tree.format, tree.nullable, tuple((c.name, outline(c)) for c in tree.children)
+
+
+def core_outline(tree: tuple[object, ...]) -> tuple[object, ...]:
+    """The same of a tree that the C++ library has parsed."""
+    _, form, _, nullable, _, children = tree
+    return form, nullable, tuple((child[2], core_outline(child)) for child in children)
 
 
 def nested_list(levels: int) -> pa.DataType:
