@@ -58,6 +58,7 @@ class Row:
     text      a string that declares such a field, or "" if there is none.
     stored    how a store without declared fields keeps the column.
     returned  the Arrow type that comes out, if it is not `arrow`.
+    by_data   whether `stored` follows from the values: the feature alone declares a plain field.
     """
 
     name: str
@@ -67,14 +68,16 @@ class Row:
     text: str = ""
     stored: Stored = "flat"
     returned: pa.DataType | None = None
+    by_data: bool = False
 
     def declared(self) -> Any:
-        """A declaration: the feature if there is one, else the text."""
-        return self.text if self.feature is None else self.feature
+        """A declaration of a field for these values; None if only an Arrow schema declares it."""
+        return next(iter(self.declarations()), None)
 
     def declarations(self) -> list[Any]:
-        """Every declaration of such a field."""
-        return [given for given in (self.feature, self.text) if given is not None and given != ""]
+        """Every declaration of a field for these values."""
+        given = [self.text] if self.by_data else [self.feature, self.text]
+        return [one for one in given if one is not None and one != ""]
 
     @property
     def out(self) -> pa.DataType:
@@ -266,9 +269,9 @@ _TEXT = [
     ),
     _value("fixed_size_binary[3]", pa.binary(3), [b"abc", b"\0\0\0", None]),
     Row("long_string", pa.string(), [LONG, LONG * 3, "", None], Value("string"), "packed string",
-        "packed"),
+        "packed", by_data=True),
     Row("long_binary", pa.binary(), [LONG.encode(), b"\xff" * 999, b"", None], Value("binary"),
-        "packed binary", "packed"),
+        "packed binary", "packed", by_data=True),
     Row("dictionary", pa.dictionary(pa.int32(), pa.string()), ["a", "b", "a", None],
         returned=pa.string()),
     Row("run_end_encoded", pa.run_end_encoded(pa.int32(), pa.string()), ["a", "a", "b", None],
@@ -290,7 +293,7 @@ _LISTS = [
         List(List(Value("int8"), length=2)), "int8[None,2]"),
     Row("list_view", pa.list_view(pa.int64()), [[1, 2], [], None], returned=pa.list_(pa.int64())),
     Row("list_with_nulls", pa.list_(pa.int64()), [[1, None, 3], [], [None], None],
-        List(Value("int64")), "nested list<int64>", "nested"),
+        List(Value("int64")), "nested list<int64>", "nested", by_data=True),
     Row("list_of_strings", pa.list_(pa.string()), [["a", "", None], [], None],
         List(Value("string")), "nested list<string>", "nested"),
     Row("list_of_binaries", pa.list_(pa.binary()), [[b"\xff", b""], [], None],

@@ -12,7 +12,6 @@ The features of the dataset are not applied by `datasets` itself, whose `encode_
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -60,7 +59,7 @@ def stream_of(
     if getattr(getattr(ds, "_ex_iterable", None), "iter_arrow", None) is not None:
         blocks = (_Table(table) for table in _tables(bare))
     else:
-        blocks = map(_Rows, _batches(iter(bare.with_format(None))))
+        blocks = map(_Rows, _batches(iter(bare)))
     first = next(blocks, None)
     if first is None and given is None:
         raise ValueError("the iterable dataset has neither rows nor features")
@@ -83,9 +82,12 @@ def stream_of(
 
 def _without_features(ds: Any) -> Any:
     """The same dataset, whose rows are not converted to its features while they are read."""
-    bare = copy.copy(ds)
+    bare = ds.with_format(None)  # a new object; copy.copy() would share its attributes with `ds`
     bare._info = ds._info.copy()
     bare._info.features = None
+    for name in ("_epoch", "_starting_state_dict"):  # of set_epoch and load_state_dict
+        if hasattr(ds, name):
+            setattr(bare, name, getattr(ds, name))
     return bare
 
 
