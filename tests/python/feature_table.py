@@ -59,6 +59,7 @@ class Row:
     stored    how a store without declared fields keeps the column.
     returned  the Arrow type that comes out, if it is not `arrow`.
     by_data   whether `stored` follows from the values: the feature alone declares a plain field.
+    parquet   what Parquet makes of it; "" if it comes back unchanged.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Row:
     stored: Stored = "flat"
     returned: pa.DataType | None = None
     by_data: bool = False
+    parquet: str = ""
 
     def declared(self) -> Any:
         """A declaration of a field for these values; None if only an Arrow schema declares it."""
@@ -227,14 +229,15 @@ _DECIMALS = [
 
 _TIMES = [
     _value("date32", pa.date32(), [0, -1, 20_000, None]),
-    _value("date64", pa.date64(), [0, -86_400_000, 86_400_000 * 20_000, None]),
-    _value("time32[s]", pa.time32("s"), [0, 86_399, None]),
+    _value("date64", pa.date64(), [0, -86_400_000, 86_400_000 * 20_000, None], parquet="as date32"),
+    _value("time32[s]", pa.time32("s"), [0, 86_399, None], parquet="as time32[ms]"),
     _value("time32[ms]", pa.time32("ms"), [1, 86_399_999, None]),
     _value("time64[us]", pa.time64("us"), [1, 86_399_999_999, None]),
     _value("time64[ns]", pa.time64("ns"), [1, 86_399_999_999_999, None]),
+    _value("timestamp[s]", pa.timestamp("s"), [0, -1, 10**10, None], parquet="as timestamp[ms]"),
     *(
         _value(f"timestamp[{unit}]", pa.timestamp(unit), [0, -1, 10**10 + 7, None])
-        for unit in ("s", "ms", "us", "ns")
+        for unit in ("ms", "us", "ns")
     ),
     _value("timestamp[us, tz=Europe/Zurich]", pa.timestamp("us", "Europe/Zurich"), [0, 5, None]),
     *(
@@ -312,7 +315,8 @@ _LISTS = [
     Row("list_of_nothing", pa.list_(pa.null()), [[], [], None], List(Value("null")),
         "nested list<null>", "nested"),
     Row("fixed_size_list_of_0", pa.list_(pa.int64(), 0), [[], [], None],
-        List(Value("int64"), length=0), "nested fixed_size_list<int64>[0]", "nested"),
+        List(Value("int64"), length=0), "nested fixed_size_list<int64>[0]", "nested",
+        parquet="not possible"),
     Row("list_of_dictionaries", pa.list_(pa.dictionary(pa.int32(), pa.string())),
         [["a", "b", "a"], [], ["b"], None], stored="nested", returned=pa.list_(pa.string())),
     Row("map", pa.map_(pa.string(), pa.int64()), [[("a", 1), ("b", None)], [], None],
@@ -331,7 +335,8 @@ _STRUCTS = [
     Row("struct_with_a_list_of_strings", pa.struct([("tags", pa.list_(pa.string()))]),
         [{"tags": ["a", None]}, {"tags": None}, None], {"tags": List(Value("string"))},
         stored="struct"),
-    Row("struct_without_fields", pa.struct([]), [{}, None], {}, "nested struct<>", "nested"),
+    Row("struct_without_fields", pa.struct([]), [{}, None], {}, "nested struct<>", "nested",
+        parquet="not possible"),
 ]  # fmt: skip
 
 
