@@ -8,6 +8,8 @@
 #include <cstring>
 #include <limits>
 
+#include <nanobind/stl/string.h>
+
 #include "convert/arrays.h"
 #include "convert/nested.h"
 #include "convert/value.h"
@@ -86,8 +88,10 @@ std::string CellWriter::Place() const {
 }
 
 void CellWriter::Refuse(PyObject* type, const char* expected, PyObject* value) const {
-  Throw(type, Place() + ": expected " + expected + " but found " + ShortRepr(value) + " (" +
-                  TypeName(value) + ")");
+  // Not ShortRepr(), which would write the whole of a large cell.
+  const nb::object found = CallHook("short_text", value);
+  Throw(type, Place() + ": expected " + expected + " but found " +
+                  std::string(AsText(found.ptr(), "a text")));
 }
 
 void CellWriter::Write(const CellNode& node, PyObject* value) const {

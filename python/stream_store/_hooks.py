@@ -20,13 +20,21 @@ from ._fields import declared_fields
 from .features import FieldSpec
 from .features.nodes import innermost
 from .values import media as _media
+from .values.arrays import short as short_text
 from .values.nested import entries as nested_entries
 from .values.nested import items as nested_items
 from .values.nested import leaf as nested_leaf
 from .values.nested import mapping as nested_mapping
 from .values.nested import require_known as nested_keys
 
-__all__ = ["nested_entries", "nested_items", "nested_keys", "nested_leaf", "nested_mapping"]
+__all__ = [
+    "nested_entries",
+    "nested_items",
+    "nested_keys",
+    "nested_leaf",
+    "nested_mapping",
+    "short_text",
+]
 
 
 def class_count(feature_json: str) -> int:
