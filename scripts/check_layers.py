@@ -46,7 +46,7 @@ LAYERS = {
 # The public headers that base and format may include.
 LOW_LEVEL_HEADERS = {
     f"{PUBLIC}/{name}.h"
-    for name in ("dtype", "error", "export", "field_write", "schema", "types", "version")
+    for name in ("dtype", "error", "export", "field_write", "nested", "schema", "types", "version")
 }
 LOW_LEVEL_LAYERS = {"base", "format"}
 # The folder in which a quoted include such as "base/file.h" is found, by its first part.

@@ -13,6 +13,7 @@
 //     NestedDecoder cell(type);
 //     cell.Open(PackedBytes(reader.schema()[messages], words));
 //     for (std::uint64_t left = cell.BeginList(); left > 0; --left) {
+//       cell.BeginStruct();
 //       const std::string_view role = cell.Text();
 //       const std::string_view content = cell.Text();
 //     }

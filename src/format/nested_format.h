@@ -26,7 +26,7 @@ enum class NestedItem : std::uint8_t {
   kOpaque       ///< decimals and intervals, given as their bytes
 };
 
-/// What a format string says.
+/// The properties of one format string.
 struct NestedFormat {
   NestedType::Kind kind = NestedType::Kind::kItem;
   NestedItem item = NestedItem::kNone;

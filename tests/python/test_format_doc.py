@@ -17,23 +17,11 @@ import numpy as np
 import pytest
 
 import stream_store
+from format_page import PAGE, page_reader, python_blocks
 
-ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "format.md"
 BEGIN, END = "<!-- example:begin -->\n", "<!-- example:end -->\n"
 FORMS = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "i64": "q"}
 REGION = 65536
-
-
-def python_blocks() -> list[str]:
-    return re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-
-
-def page_reader() -> dict[str, Any]:
-    """The names defined by the reader at the end of the page."""
-    names: dict[str, Any] = {"__name__": "page_reader"}
-    exec(compile(python_blocks()[-1], str(PAGE), "exec"), names)  # the page is ours
-    return names
 
 
 def make_example(path: Path) -> None:
@@ -195,7 +183,11 @@ def test_files_are_as_long_after_close_as_the_page_says(tmp_path: Path) -> None:
 
 def declared_as(name: str) -> str:
     """A feature string for the name of a dtype."""
-    special = {"decimal128": "decimal128(10, 2)", "decimal256": "decimal256(40, 2)"}
+    special = {
+        "decimal128": "decimal128(10, 2)",
+        "decimal256": "decimal256(40, 2)",
+        "nested": "nested list<string>",
+    }
     return special.get(name, re.sub(r"^(time32|time64|timestamp|duration)_(\w+)$", r"\1[\2]", name))
 
 
@@ -212,7 +204,7 @@ def dtypes_of_the_page() -> list[tuple[int, str]]:
 
 def test_dtypes_have_the_numbers_of_the_page(tmp_path: Path) -> None:
     numbers = dict(dtypes_of_the_page())
-    assert list(numbers) == list(range(32))
+    assert list(numbers) == list(range(33))
     names = {number: name for number, name in numbers.items() if name != "fixed_binary"}
     fields = {name: declared_as(name) for name in names.values()}
     with stream_store.StreamStore(tmp_path / "store", fields=fields):
@@ -228,6 +220,18 @@ STREAMS = {
     "fixed": {"a": "float64[2,3]", "b": "bool", "c": "uint64", "d": "packed uint8[3,5]"},
     "struct": {"pose": {"x": "float32", "y": "float16[2]"}, "n": "int8[None,2]"},
     "small": {"b": "binary", "h": "float16", "t": "timestamp[ns]", "p": "packed float32[3]"},
+    "packed": {
+        "f": "packed float32[]",
+        "i": "packed int16[None,3]",
+        "s": "packed string",
+        "b": "packed binary",
+    },
+    "nested": {
+        "chat": "nested list<struct<role: string, content: string>>",
+        "n": "nested list<list<int32>>",
+        "b": "nested list<binary>",
+        "p": {"a": "nested fixed_size_list<fixed_size_list<float32>[2]>[2]", "x": "int8"},
+    },
 }
 
 
@@ -235,6 +239,10 @@ def value_of(feature: Any, rng: np.random.Generator) -> Any:
     """A random value for one of the features in STREAMS."""
     if isinstance(feature, dict):
         return {name: value_of(one, rng) for name, one in feature.items()}
+
+    def maybe(value: Any) -> Any:
+        return value if rng.integers(4) else None
+
     simple = {
         "string": lambda: "né" * int(rng.integers(3)),
         "binary": lambda: rng.bytes(int(rng.integers(5))),
@@ -249,7 +257,24 @@ def value_of(feature: Any, rng: np.random.Generator) -> Any:
         "packed float32[3]": lambda: rng.normal(size=3).astype(np.float32),
         "float16[2]": lambda: rng.normal(size=2).astype(np.float16),
         "float32": lambda: np.float32(rng.normal()),
+        "int8": lambda: int(rng.integers(-128, 128)),
         "int8[None,2]": lambda: rng.integers(-128, 128, size=(int(rng.integers(4)), 2)),
+        "packed float32[]": lambda: rng.normal(size=rng.integers(5)).astype(np.float32),
+        "packed int16[None,3]": lambda: rng.integers(99, size=(int(rng.integers(4)), 3)),
+        "packed string": lambda: "né" * int(rng.integers(9)),
+        "packed binary": lambda: rng.bytes(int(rng.integers(20))),
+        "nested list<struct<role: string, content: string>>": lambda: [
+            {"role": "né" * int(rng.integers(3)), "content": maybe("x" * 300)} if turn else None
+            for turn in rng.integers(3, size=rng.integers(4)).tolist()
+        ],
+        "nested list<list<int32>>": lambda: [
+            [maybe(int(rng.integers(-(2**31), 2**31))) for _ in range(length)]
+            for length in rng.integers(12, size=rng.integers(4)).tolist()
+        ],
+        "nested list<binary>": lambda: [maybe(rng.bytes(int(rng.integers(5)))) for _ in range(3)],
+        "nested fixed_size_list<fixed_size_list<float32>[2]>[2]": lambda: [
+            maybe([float(np.float32(rng.normal())) for _ in range(2)]) for _ in range(2)
+        ],
     }
     return simple[feature]()
 
@@ -285,7 +310,7 @@ def flattened(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def same(found: Any, expected: Any) -> bool:
     if isinstance(expected, str):
         return bool(found == expected.encode())
-    if isinstance(expected, bytes):
+    if isinstance(expected, (bytes, list)):  # a nested cell is a list, and no array
         return bool(found == expected)
     if isinstance(expected, np.datetime64):
         return bool(int(found) == int(expected.astype(np.int64)))
