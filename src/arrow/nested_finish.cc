@@ -1,8 +1,7 @@
 // The end of a batch of a NestedBuilder: its buffers as arrays.
 
-#include <cstring>
-
 #include "arrow/nested_builder.h"
+#include "arrow/offsets.h"
 #include "arrow/text_views.h"
 #include "base/assert.h"
 
@@ -74,19 +73,11 @@ OutArray NestedBuilder::FinishBuffers(std::size_t i) {
 
 // The sizes of list views, which have as many bits as the offsets.
 const std::byte* NestedBuilder::ListSizes(std::size_t i) {
-  const auto differences = [&]<class Offset>(Offset) {
-    const std::byte* offsets = nodes_[i].offsets.data();
-    std::byte* sizes = memory_->Make(nodes_[i].length * sizeof(Offset));
-    for (std::uint64_t at = 0; at < nodes_[i].length; ++at) {
-      Offset pair[2];
-      std::memcpy(pair, offsets + at * sizeof(Offset), sizeof(pair));
-      pair[1] -= pair[0];
-      std::memcpy(sizes + at * sizeof(Offset), &pair[1], sizeof(Offset));
-    }
-    return sizes;
-  };
-  return plan_.nodes[i].offset_bits == 64 ? differences(std::int64_t{})
-                                          : differences(std::int32_t{});
+  const Node& node = nodes_[i];
+  const bool wide = plan_.nodes[i].offset_bits == 64;
+  std::byte* sizes = memory_->Make(node.length * (wide ? 8 : 4));
+  FillSizesOf(wide, node.offsets.data(), node.length, sizes);
+  return sizes;
 }
 
 }  // namespace stream_store::arrow
