@@ -30,8 +30,8 @@ struct WindowsOut {
   /// The step that each value was written at.
   Step* step = nullptr;
 
-  /// Each value decoded by its own field, as float32. A word of a packed field and a byte of a text
-  /// field give the number that the word has as an integer.
+  /// Each value decoded by its own field, as float32. A word of a packed or nested field and a byte
+  /// of a text field give the number that the word has as an integer.
   float* number = nullptr;
 
   /// The index of each value within its field-write, from 0.
@@ -64,7 +64,7 @@ struct RowRun {
 ///
 /// The size of an item follows from the dtype: 1 byte for bool, int8 and uint8; 2, 4 or 8 bytes for
 /// the other integers and floats; an int64 in the field's own unit for dates, times and durations;
-/// 1 byte per byte of text; 2 or 4 words for decimals, the lowest first. It is the same for a
+/// 1 byte per byte of text or of a nested block; 2 or 4 words for decimals, the lowest first. It is the same for a
 /// packed field.
 struct RowsColumn {
   /// The field, by its type id.

@@ -208,15 +208,19 @@ class STREAM_STORE_API Reader {
   }
 
   /// Returns the length in items of the longest field-write of ragged field `type` in the windows
-  /// [row, row + length); use it to choose RowsColumn::max_length. Throws Error(kOutOfRange), or
-  /// Error(kInvalidArgument) for a field that is not ragged.
+  /// [row, row + length); use it to choose RowsColumn::max_length. The length of a string, a binary
+  /// or a nested block is that in bytes.
+  ///
+  /// Cost    one pass over the records; for packed and nested fields, a load for each field-write.
+  /// Throws  Error(kOutOfRange), or Error(kInvalidArgument) for a field that is not ragged.
   std::uint64_t LongestInRows(std::span<const Row> rows, std::uint64_t length, TypeId type) const;
   std::uint64_t LongestInRows(std::span<const RowRun> runs, TypeId type) const;
 
   /// Decodes stored words of field `type`, from wherever they were read, into its item type.
   ///
   /// out     values.size() items.
-  /// Throws  Error(kInvalidArgument) for a packed or decimal field, where one word is not one item.
+  /// Throws  Error(kInvalidArgument) for a packed, nested or decimal field, where one word is not one
+  ///         item.
   void Decode(std::span<const Value> values, TypeId type, void* out) const;
 
   // -- Searches

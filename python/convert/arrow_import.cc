@@ -90,9 +90,10 @@ nb::object Describe(const ArrowSchema& schema, int depth) {
   for (std::int64_t i = 0; i < schema.n_children; ++i) {
     Check(PyList_Append(children.ptr(), DescribeOrNone(schema.children[i], depth + 1).ptr()));
   }
-  return Own(PyTuple_Pack(5, TextOf(schema.format).ptr(), TextOf(schema.name).ptr(),
+  return Own(PyTuple_Pack(6, TextOf(schema.format).ptr(), TextOf(schema.name).ptr(),
                           DescribeMetadata(schema.metadata).ptr(), children.ptr(),
-                          DescribeOrNone(schema.dictionary, depth + 1).ptr()));
+                          DescribeOrNone(schema.dictionary, depth + 1).ptr(),
+                          Own(PyLong_FromLongLong(schema.flags)).ptr()));
 }
 
 }  // namespace

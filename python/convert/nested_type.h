@@ -6,7 +6,8 @@
 namespace stream_store::python {
 
 /// The tree of a type: (kind, format, name, nullable, size, children), with children of the same
-/// form. Throws ValueError for a text that is not a type in Arrow's notation.
+/// form. Whether the keys of a map are sorted is not part of it. Throws ValueError for a text that is
+/// not a type in Arrow's notation.
 nb::object NestedTypeTree(nb::handle text);
 
 /// The canonical text of a type, which is given as text or as such a tree. Kind and size of a tree

@@ -69,18 +69,18 @@ class Store:
         self,
         requested: object,
         rows: tuple[int, int, int],
-        fields: Sequence[tuple[Sequence[str], int]],
+        fields: Sequence[tuple[Any, int]],
         metadata: str,
         step_column: str,
     ) -> object: ...
     def _arrow_schema(
-        self, fields: Sequence[tuple[Sequence[str], int]], metadata: str
+        self, fields: Sequence[tuple[Any, int]], metadata: str
     ) -> object: ...
     def _import_arrow(
         self,
         streams: tuple[object, object],
         specs: Sequence[Any] | None,
-        fields: Sequence[tuple[Sequence[str], int]],
+        fields: Sequence[tuple[Any, int]],
         step_column: str,
         progress: Callable[[int], object] | None,
     ) -> int: ...

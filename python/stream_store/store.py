@@ -125,17 +125,19 @@ class StreamStore(StoreBase):
     ) -> None:
         """Declare the fields. Their type ids are 0, 1, 2, … in order. The store is then on disk.
 
-        A feature is a `datasets` feature, a NumPy dtype, a Gymnasium space, or a string such as
-        "float32", "float32[]" (a list), "float32[3]", "packed uint8[84,84,4]", "string" or
-        "timestamp[ns]".
+        A feature is a `datasets` feature, a type of pyarrow, a NumPy dtype, a Gymnasium space, or a
+        string such as "float32", "float32[]" (a list), "float32[3]", "packed uint8[84,84,4]",
+        "string", "timestamp[ns]" or "nested list<struct<role: string, content: string>>".
+        Features that are not flat, such as lists of strings, are nested without that word, and a
+        Box space of uint8 with two or more dimensions is packed.
 
         Args:
-            fields: names, or a mapping of name to feature.
+            fields: names, or a mapping of name to feature; or a schema of pyarrow.
             field_features: features for a list of names: a mapping of name to feature, or a
                 sequence in the order of the names. A field without a feature is a list of int64.
 
         Raises:
-            ValueError: there are no fields, a name is repeated or begins with "_", or a feature
+            ValueError: there are no fields, a name is repeated, empty or too long, or a feature
                 cannot be stored.
             RuntimeError: the store has rows already.
             io.UnsupportedOperation: the store was not opened for writing.

@@ -163,35 +163,24 @@ std::uint64_t FloatsToIntegers(const Encoding& encoding, const unsigned char* it
   return kEncodedAll;
 }
 
-// The bits of the smallest float64 that is rounded to infinity: the middle between the largest
-// finite number of the type and the next power of two. It is rounded up, because the largest number
-// has an odd significand.
-constexpr std::uint64_t kBeyondFloat16 = 0x40effe0000000000;
-constexpr std::uint64_t kBeyondFloat32 = 0x47effffff0000000;
-constexpr std::uint64_t kInfinity = 0x7ff0000000000000;
-
-// Whether the bits of a float64 are those of a finite number from `beyond` on, as 0 or 1. The
-// subtraction moves the range to 0, so that one unsigned comparison checks both ends.
-constexpr std::uint64_t IsBeyond(std::uint64_t bits, std::uint64_t beyond) noexcept {
-  const std::uint64_t magnitude = bits & ~(std::uint64_t{1} << 63U);
-  return static_cast<std::uint64_t>(magnitude - beyond < kInfinity - beyond);
-}
-
-// The loop for a field of a narrower type whose range the numbers may exceed.
+// The loop for a field of a narrower type whose range the numbers may exceed. It tests for numbers
+// that are beyond the range, infinite or NaN, which takes one addition: the sum has its highest bit
+// set for those. Only if there are any, they are told apart.
 template <class Numbers, std::uint64_t kBeyond>
 std::uint64_t NumbersToNarrow(const Encoding&, const unsigned char* items, std::uint64_t count,
                               Value* out) noexcept {
-  std::uint64_t bad = 0;
+  constexpr std::uint64_t kHighest = std::uint64_t{1} << 63U;
+  std::uint64_t large = 0;
   for (std::uint64_t i = 0; i < count; ++i) {
     const auto bits = std::bit_cast<std::uint64_t>(Numbers::Get(items, i));
-    bad |= IsBeyond(bits, kBeyond);
+    large |= (bits & ~kHighest) + (kHighest - kBeyond);
     out[i] = static_cast<Value>(bits);
   }
-  if (bad == 0) {
+  if ((large & kHighest) == 0) {
     [[likely]] return kEncodedAll;
   }
   return FirstInvalid(count, [&](std::uint64_t i) {
-    return IsBeyond(static_cast<std::uint64_t>(out[i]), kBeyond) == 0;
+    return !IsBeyondRange(static_cast<std::uint64_t>(out[i]), kBeyond);
   });
 }
 
@@ -293,7 +282,7 @@ std::uint64_t Float32sToHalves(const Encoding& encoding, const unsigned char* it
                                std::uint64_t count, Value* out) noexcept {
   Float32sToFloats(encoding, items, count, out);
   return FirstInvalid(count, [&](std::uint64_t i) {
-    return IsBeyond(static_cast<std::uint64_t>(out[i]), kBeyondFloat16) == 0;
+    return !IsBeyondRange(static_cast<std::uint64_t>(out[i]), kBeyondFloat16);
   });
 }
 

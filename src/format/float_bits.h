@@ -14,6 +14,19 @@ namespace stream_store::internal {
 inline constexpr std::uint64_t kFloat64Exponent = 0x7ff0000000000000U;
 inline constexpr std::uint64_t kFloat64Mantissa = 0x000fffffffffffffU;
 
+/// The bits of the smallest float64 that is rounded to infinity: the middle between the largest
+/// finite number of the type and the next power of two. It is rounded up, because the largest
+/// number has an odd significand.
+inline constexpr std::uint64_t kBeyondFloat16 = 0x40effe0000000000U;
+inline constexpr std::uint64_t kBeyondFloat32 = 0x47effffff0000000U;
+
+/// Whether float64 bits are those of a finite number from `beyond` on. The subtraction moves the
+/// range to 0, so that one unsigned comparison checks both ends.
+constexpr bool IsBeyondRange(std::uint64_t bits, std::uint64_t beyond) noexcept {
+  const std::uint64_t magnitude = bits & ~(std::uint64_t{1} << 63U);
+  return magnitude - beyond < kFloat64Exponent - beyond;
+}
+
 inline bool IsNanFloat32(std::uint32_t bits) noexcept { return (bits & 0x7fffffffU) > 0x7f800000U; }
 
 inline bool IsNanFloat64(std::uint64_t bits) noexcept {

@@ -32,7 +32,8 @@ Appender::Appender(StoreFiles& files, WriterStatus& status, Capacity& capacity,
   RefreshPointers();
 }
 
-// A word that is stored as it is, or a bool, needs no loop: these are most fields of most steps. A
+// A word that is stored as it is, a bool, or a float64 in a float32 field needs no loop: these are
+// most fields of most steps. A
 // block field needs its loop even without items, since it stores their number.
 Appender::PlannedWrite Appender::PlanWrite(const FieldWrite& write, const Encoding& encoding,
                                            std::uint64_t words) {
@@ -48,6 +49,9 @@ Appender::PlannedWrite Appender::PlanWrite(const FieldWrite& write, const Encodi
   } else if (write.count() == 1 && encoding.kind == WordKind::kInteger && !encoding.packed &&
              write.source() == Source::kBool) {
     plan.way = PlannedWrite::Way::kOneBool;
+  } else if (write.count() == 1 && encoding.dtype == DType::kFloat32 && !encoding.packed &&
+             write.source() == Source::kFloat64) {
+    plan.way = PlannedWrite::Way::kOneNumber;
   }
   return plan;
 }

@@ -102,7 +102,7 @@ class Appender {
  private:
   /// A field-write whose shape was checked, and how to store one of the same shape.
   struct PlannedWrite {
-    enum class Way : std::uint8_t { kLoop, kOneWord, kOneBool, kNothing };
+    enum class Way : std::uint8_t { kLoop, kOneWord, kOneBool, kOneNumber, kNothing };
     std::uint64_t shape_word = 0;
     std::uint64_t count = 0;
     std::uint64_t words = 0;

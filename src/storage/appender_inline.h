@@ -61,6 +61,16 @@ inline std::uint64_t Appender::EncodeWrites(std::span<const FieldWrite> writes,
       case PlannedWrite::Way::kOneBool:
         *out = *items != 0 ? 1 : 0;
         break;
+      case PlannedWrite::Way::kOneNumber: {
+        std::uint64_t bits = 0;
+        std::memcpy(&bits, items, sizeof(bits));
+        if (IsBeyondRange(bits, kBeyondFloat32)) [[unlikely]] {
+          *bad_write = i;
+          return 0;
+        }
+        *out = static_cast<Value>(bits);
+        break;
+      }
       case PlannedWrite::Way::kLoop:
         if (const std::uint64_t bad = plan.loop(*plan.encoding, items, plan.count, out);
             bad != kEncodedAll) [[unlikely]] {

@@ -53,10 +53,11 @@ std::string ColumnLengthText(const Schema& schema, const Column& column, std::ui
 
 // The stored words of a block field are refused only for their first word.
 std::string WordsText(const Encoding& encoding, const FieldWrite& write) {
-  const std::uint64_t room = (write.count() - 1) * sizeof(Value) / encoding.item_bytes;
-  return StrCat("expected words that begin with the number of items, of which ", write.count() - 1,
-                write.count() == 2 ? " word has" : " words have", " room for ", room,
-                ", but found ", ItemText(Source::kWords, write.data(), 0));
+  const std::uint64_t rest = (write.count() - 1) * sizeof(Value);
+  const std::uint64_t least = rest == 0 ? 0 : (rest - sizeof(Value)) / encoding.item_bytes + 1;
+  return StrCat("expected the first word to be the number of items, from ", least, " to ",
+                rest / encoding.item_bytes, " in ", write.count(), " words, but found ",
+                ItemText(Source::kWords, write.data(), 0));
 }
 
 std::string CellText(const Encoding& encoding, const FieldWrite& write) {

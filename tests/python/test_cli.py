@@ -242,12 +242,124 @@ def test_export_to_csv(path: Path) -> None:
     assert len(rows) == 3
 
 
+def test_an_empty_string_differs_from_a_missing_one_in_csv(tmp_path: Path) -> None:
+    with StreamStore(tmp_path / "run", fields={"note": "string", "n": "int64"}) as store:
+        store.append_step({"note": "", "n": 1})
+        store.append_step({"n": 2})
+        store.append_step({"note": 'a "quoted", text\n'})
+    cli("export", tmp_path / "run", tmp_path / "rows.csv")
+    assert (tmp_path / "rows.csv").read_bytes() == (
+        b'note,n\r\n"",1\r\n,2\r\n"a ""quoted"", text\n",\r\n'
+    )
+
+
+ARRAY_FIELDS = {
+    "frame": "packed uint8[2,2,3]",
+    "pose": "float32[2,2]",
+    "many": "int64[]",
+    "label": None,  # a ClassLabel
+    "info": {"x": "float64", "name": "string"},
+}
+
+
+@pytest.fixture
+def arrays(tmp_path: Path) -> Path:
+    datasets = pytest.importorskip("datasets")
+    fields = {**ARRAY_FIELDS, "label": datasets.ClassLabel(names=["no", "yes"])}
+    with StreamStore(tmp_path / "arrays", fields=fields) as store:
+        for i in range(50):
+            step = {"frame": np.full((2, 2, 3), i), "pose": np.full((2, 2), i / 2), "label": i % 2}
+            if i % 3:
+                step |= {"many": [i] * (i % 4), "info": {"x": i, "name": None}}
+            store.append_step(step, step=10 * i)
+    return tmp_path / "arrays"
+
+
+def test_an_exported_parquet_file_has_the_features_of_the_store(arrays: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    import pyarrow.parquet as pq
+
+    out, expected = arrays.with_name("rows.parquet"), arrays.with_name("expected.parquet")
+    cli("export", arrays, out)
+    with StreamStore(arrays, "r") as store:
+        ds = store.to_dataset()
+        ds.to_parquet(expected)
+        features = store.features
+    assert pq.read_schema(out).equals(pq.read_schema(expected), check_metadata=True)
+    loaded = datasets.Dataset.from_parquet(str(out), cache_dir=str(arrays.with_name("cache")))
+    assert loaded.features == features == ds.features
+    assert loaded[:] == ds[:]
+    with StreamStore() as again:
+        again.load_dataset("parquet", "train", data_files=str(out))
+        assert again.features == features
+        assert again.row(7)["pose"].tolist() == [[3.5, 3.5], [3.5, 3.5]]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "arrow-stream", "csv"])
+def test_an_export_can_have_the_steps_in_a_column(arrays: Path, kind: str) -> None:
+    out = arrays.with_name("rows")
+    cli("export", arrays, out, "--format", kind, "--step-column", "when", "-f", "label",
+        "--start", 10, "--stop", 20)  # fmt: skip
+    assert columns_of(out.read_bytes(), kind) == {
+        "when": [10 * i for i in range(10, 20)],
+        "label": [i % 2 for i in range(10, 20)],
+    }
+    said = cli("export", arrays, out, "--format", kind, "--step-column", "pose", code=3)
+    assert "'pose' is the name of a field" in said
+
+
+def columns_of(content: bytes, kind: str) -> dict[str, list[int]]:
+    """The columns of integers in a file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if kind == "csv":
+        names, *rows = csv.reader(content.decode().splitlines())
+        return {name: [int(row[i]) for row in rows] for i, name in enumerate(names)}
+    reads = {
+        "parquet": lambda: pq.read_table(pa.BufferReader(content)),
+        "arrow": lambda: pa.ipc.open_file(content).read_all(),
+        "arrow-stream": lambda: pa.ipc.open_stream(content).read_all(),
+    }
+    columns: dict[str, list[int]] = reads[kind]().to_pydict()
+    return columns
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "arrow-stream", "csv"])
+def test_an_export_to_standard_output_is_the_same_as_to_a_file(arrays: Path, kind: str) -> None:
+    out = arrays.with_name("rows")
+    cli("export", arrays, out, "--format", kind)
+    done = subprocess.run(
+        command("export", arrays, "-", "--format", kind), capture_output=True, check=True
+    )
+    assert done.stdout == out.read_bytes()
+    assert done.stderr == b""
+    assert "or --format" in cli("export", arrays, "-", code=3)
+
+
 def test_an_export_that_fails_leaves_nothing(path: Path) -> None:
     out = path.with_name("rows.csv")
     flip(path / "records", 32 * 60 + 27)  # its layout
     cli("export", path, out, code=3)
     assert "or --format" in cli("export", path, path.with_name("rows.xyz"), code=3)
     assert [entry.name for entry in path.parent.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow", "csv"])
+def test_an_export_verifies_the_records_of_its_rows(path: Path, kind: str) -> None:
+    with StreamStore(path, "r") as store:
+        position = store.position_of(60)  # of the first value of row 60
+    flip(path / "values", 8 * position)
+    out = path.with_name("rows")
+    said = cli("export", path, out, "--format", kind, code=3)
+    assert "record 60" in said
+    assert not out.exists()
+    assert "record 60" in cli("export", path, out, "--format", kind, "--start", 60, code=3)
+    assert [entry.name for entry in path.parent.iterdir()] == ["run"]
+    for options in (("--stop", 60), ("--start", 61)):
+        cli("export", path, out, "--format", kind, *options)
+        assert out.exists()
+        out.unlink()
 
 
 # --- the command itself ---

@@ -388,3 +388,45 @@ def test_ctrl_c_ends_an_import() -> None:
         store.from_arrow(source)
     assert store.num_rows == 0
     store.append_step({"n": 1})
+
+
+# --- directories and files that cannot be read ---
+
+
+def broken(folder: Path, how: str) -> None:
+    """A directory of save_to_disk that cannot be loaded."""
+    rows = 0 if how == "no rows" else 3
+    ds = Dataset.from_dict({"n": list(range(rows))}, features=Features({"n": Value("int64")}))
+    ds.save_to_disk(folder)
+    (data,) = folder.rglob("*.arrow") if how in ("damaged", "file is missing") else [None]
+    if how == "damaged":
+        data.write_bytes(b"no Arrow data")
+    elif how == "file is missing":
+        data.unlink()
+    elif how == "nothing":
+        for file in list(folder.iterdir()):
+            file.unlink()
+
+
+@pytest.mark.parametrize(
+    ("how", "error", "said"),
+    [
+        ("no rows", ValueError, "no data files, because it had no rows"),
+        ("nothing", ValueError, "the directory is empty"),
+        ("damaged", OSError, "cannot be read"),
+        ("file is missing", OSError, "arrow"),
+    ],
+)
+def test_a_saved_directory_that_cannot_be_read_is_named(
+    tmp_path: Path, how: str, error: type[Exception], said: str
+) -> None:
+    broken(tmp_path / "saved", how)
+    with pytest.raises(error, match=said) as refusal:
+        StreamStore().load_dataset(str(tmp_path / "saved"), "train")
+    assert "saved" in str(refusal.value)
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 no Parquet PAR1")
+    with pytest.raises(OSError, match=r"a\.parquet.*cannot be read"):
+        StreamStore().load_dataset("parquet", "train", data_files=str(tmp_path / "a.parquet"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pytest
@@ -32,6 +33,27 @@ from datasets import (  # noqa: E402
     Value,
 )
 
+
+@dataclass
+class Point:
+    """A feature as users register it with `datasets`."""
+
+    unit: str = "m"
+    _type: str = field(default="Point", init=False, repr=False)
+
+    def __call__(self) -> pa.DataType:
+        return pa.struct({"x": pa.float32(), "y": pa.list_(pa.string())})
+
+
+@dataclass
+class Words(Point):
+    _type: str = field(default="Words", init=False, repr=False)
+
+    def __call__(self) -> pa.DataType:
+        return pa.list_(pa.string())
+
+
+FEATURE_TYPES = datasets.features.features._FEATURE_TYPES
 MEDIA = ["Image", "Audio", "Video", "Pdf", "Nifti", "Mesh", "BioSequence", "BioStructure"]
 
 #: Every dtype name that `Value` accepts.
@@ -127,6 +149,16 @@ def test_media_have_the_type_that_datasets_gives_them(name: str) -> None:
         "nested list<struct<bytes: binary, path: string>>",
         "struct",
     ]
+
+
+@pytest.mark.parametrize("feature", [Point("km"), Words()])
+def test_registered_feature_comes_back(feature: object, monkeypatch) -> None:
+    kinds = {"Point": Point, "Words": Words}
+    monkeypatch.setattr(datasets.features.features, "_FEATURE_TYPES", {**FEATURE_TYPES, **kinds})
+    features = Features({"x": feature, "y": List(feature), "z": {"w": feature}})
+    specs = parse_fields(features)
+    assert build_features(specs) == features
+    assert pa_schema(specs).equals(pa.schema(features.type), check_metadata=True)
 
 
 def test_parameters_of_media_are_kept() -> None:
@@ -409,20 +441,20 @@ FEATURES = st.recursive(
 )
 
 
-def field(name: str, kind: pa.DataType, nullable: bool) -> pa.Field:
+def column(name: str, kind: pa.DataType, nullable: bool) -> pa.Field:
     return pa.field(name, kind, nullable or kind == pa.null())
 
 
 ARROW = st.recursive(
     st.sampled_from([kind for kind in ARROW_TYPES if kind.num_fields == 0]),
     lambda child: (
-        st.builds(pa.list_, st.builds(field, st.just("e"), child, st.booleans()))
+        st.builds(pa.list_, st.builds(column, st.just("e"), child, st.booleans()))
         | st.builds(pa.large_list, child)
         | st.builds(pa.list_view, st.builds(pa.list_, child))
         | st.builds(pa.list_, child, st.integers(0, 3))
         | st.builds(pa.map_, st.just(pa.string()), child, st.booleans())
         | st.builds(
-            lambda fields: pa.struct([field(name, *rest) for name, rest in fields.items()]),
+            lambda fields: pa.struct([column(name, *rest) for name, rest in fields.items()]),
             st.dictionaries(
                 st.text("ab_. é", max_size=2), st.tuples(child, st.booleans()), max_size=3
             ),
@@ -443,7 +475,7 @@ def test_any_features_come_back_with_their_types(fields: dict[str, object]) -> N
 
 @given(st.lists(st.tuples(ARROW, st.booleans()), min_size=1, max_size=3))
 def test_any_types_of_pyarrow_come_back(types: list[tuple[pa.DataType, bool]]) -> None:
-    schema = pa.schema([field(f"c{i}", *one) for i, one in enumerate(types)])
+    schema = pa.schema([column(f"c{i}", *one) for i, one in enumerate(types)])
     specs = infer_fields(declared_node(schema))
     assert pa_schema(specs).equals(schema, check_metadata=True)
     build_features(specs)

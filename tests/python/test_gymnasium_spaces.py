@@ -1,9 +1,10 @@
-"""Refused Gymnasium spaces: the error names the space and says how to declare it."""
+"""Gymnasium spaces as features: structs, lists of varying length, and refused spaces."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from stream_store.features import parse_fields
@@ -16,7 +17,11 @@ class OwnSpace(spaces.Space):
 
 
 class OwnSequence(spaces.Sequence):
-    """A subclass of a space that is refused."""
+    """A subclass of a space."""
+
+
+def texts(space: Any) -> dict[str, str]:
+    return {spec.name: spec.text for spec in parse_fields({"x": space})}
 
 
 def refusal(space: Any) -> str:
@@ -26,25 +31,48 @@ def refusal(space: Any) -> str:
 
 
 def test_the_error_lists_the_supported_spaces() -> None:
-    supported = "expected Box, Dict, Discrete, MultiBinary, MultiDiscrete or Text"
-    assert f"the Gymnasium space Tuple; {supported}" in refusal(spaces.Tuple([spaces.Discrete(2)]))
+    supported = "Box, Dict, Discrete, Graph, MultiBinary, MultiDiscrete, Sequence, Text or Tuple"
+    one_of = spaces.OneOf([spaces.Discrete(2), spaces.Text(3)])
+    assert f"the Gymnasium space OneOf; expected {supported}" in refusal(one_of)
 
 
 def test_a_users_own_space_has_the_name_of_its_class() -> None:
     assert "the Gymnasium space OwnSpace; expected" in refusal(OwnSpace())
-    assert "the Gymnasium space OwnSequence; expected" in refusal(OwnSequence(spaces.Discrete(4)))
+    assert texts(OwnSequence(spaces.Discrete(4))) == {"x": "int64[]"}
 
 
 @pytest.mark.parametrize(
-    ("item", "declaration"),
+    ("item", "text"),
     [
         (spaces.Box(-1, 1, ()), "float32[]"),
         (spaces.Box(-1, 1, (3,)), "float32[None,3]"),
         (spaces.Discrete(4), "int64[]"),
         (spaces.MultiBinary(2), "int8[None,2]"),
-        (spaces.Text(4), "float32[]"),  # a list of texts cannot be stored: an example
+        (spaces.Box(0, 255, (2, 2), np.uint8), "uint8[None,2,2]"),
+        (spaces.Text(4), "nested list<string>"),
+        (spaces.Sequence(spaces.Discrete(4)), "nested list<list<int64>>"),
+        (spaces.Dict({"a": spaces.Discrete(4)}), "nested list<struct<a: int64>>"),
+        (
+            spaces.Tuple([spaces.Discrete(4), spaces.Text(2)]),
+            "nested list<struct<0: int64, 1: string>>",
+        ),
     ],
 )
-def test_a_sequence_is_a_list_of_varying_length(item: Any, declaration: str) -> None:
-    assert refusal(spaces.Sequence(item)).endswith(f"such as {declaration!r}")
-    parse_fields({"x": declaration})
+def test_a_sequence_is_a_list_of_varying_length(item: Any, text: str) -> None:
+    assert texts(spaces.Sequence(item)) == {"x": text}
+
+
+def test_a_tuple_is_a_struct_of_numbered_fields() -> None:
+    space = spaces.Tuple([spaces.Discrete(2), spaces.Tuple([spaces.Box(-1, 1, (2,))])])
+    assert texts(space) == {"x.0": "int64", "x.1.0": "float32[2]", "x": "struct", "x.1": "struct"}
+
+
+def test_a_graph_is_a_struct_of_its_arrays() -> None:
+    nodes, edges = spaces.Box(-1, 1, (3,)), spaces.Discrete(4)
+    assert texts(spaces.Graph(nodes, edges)) == {
+        "x.nodes": "float32[None,3]",
+        "x.edges": "int64[]",
+        "x.edge_links": "int64[None,2]",
+        "x": "struct",
+    }
+    assert "x.edges" not in texts(spaces.Graph(nodes, None))

@@ -73,8 +73,9 @@ TAKEN: list[tuple[str, Any, Any]] = [
     ("map<string, int32>", [("a", 1), ["a", 2]], [("a", 1), ("a", 2)]),
     ("map<int8, list<string>>", {1: ["x"]}, [(1, ["x"])]),
     ("list<date32>", [dt.date(2024, 2, 29), 5], ["2024-02-29", "1970-01-06"]),
-    ("list<timestamp[us]>", [dt.datetime(1969, 12, 31), None], ["1969-12-31T00:00:00.000000", None]),
-    ("list<timestamp[s, tz=Asia/Tokyo]>", [dt.datetime(2024, 1, 1, tzinfo=UTC)], ["2024-01-01T00:00:00"]),
+    ("list<timestamp[us]>", [dt.datetime(1969, 1, 1), None], ["1969-01-01T00:00:00.000000", None]),
+    ("list<timestamp[s, tz=Asia/Tokyo]>", [dt.datetime(2024, 1, 1, tzinfo=UTC)],
+     ["2024-01-01T00:00:00"]),
     ("list<timestamp[s]>", np.array(["2024-01-01"], "M8[D]"), ["2024-01-01T00:00:00"]),
     ("list<time32[ms]>", [dt.time(0, 0, 1)], ["1000 milliseconds"]),
     ("list<time64[ns]>", [np.timedelta64(5, "us")], ["5000 nanoseconds"]),
@@ -222,8 +223,8 @@ def test_packed_columns_are_padded_as_ragged_ones(packed: StreamStore) -> None:
     for row in packed.rows():
         ragged.append_step(row)
     for arguments in ({}, {"max_length": {"a": 2, "b": 5}}, {"length": 2, "rows": [0, 1]}):
-        arguments = {"rows": [0, 1, 2], **arguments}
-        one, other = packed.read_rows(**arguments), ragged.read_rows(**arguments)
+        rows = {"rows": [0, 1, 2], **arguments}
+        one, other = packed.read_rows(**rows), ragged.read_rows(**rows)
         assert repr(one) == repr(other)
         for name in ("a", "b"):
             assert one[name].dtype == other[name].dtype
@@ -239,7 +240,7 @@ def test_packed_items_take_an_eighth_of_the_words() -> None:
 
 PLACES: list[tuple[str, Any, str]] = [
     (CHAT, [{"role": "a"}] * 3 + [{"role": 5}], r"x\[3\].role: expected a str but found 5"),
-    (CHAT, [{"rolle": "a"}], r"x\[0\]: unknown key 'rolle' in a struct; its fields are role, conten"),
+    (CHAT, [{"rolle": "a"}], r"x\[0\]: unknown key 'rolle' in a struct; its fields are role, c"),
     (CHAT, [None, ["user", "hi"]], r"x\[1\]: expected a dict but found \['user', 'hi'\]"),
     (CHAT, "hi", r"x: expected a list but found 'hi'"),
     (CHAT, {"role": "a"}, r"x: expected a list but found \{'role': 'a'\}"),
@@ -270,7 +271,7 @@ PLACES: list[tuple[str, Any, str]] = [
     ("map<string, int8>", [("a",)], r"x\[0\]: expected a pair"),
     ("map<string, int8>", "ab", r"x: expected a dict or a list of pairs"),
     ("list<null>", [1], r"x\[0\]: expected None but found 1"),
-    ("list<timestamp[s]>", [dt.datetime(2024, 1, 1, 0, 0, 0, 1)], r"x\[0\]: expected a value exact"),
+    ("list<timestamp[s]>", [dt.datetime(2024, 1, 1, 0, 0, 0, 1)], r"x\[0\]: expected a value ex"),
     ("list<date32>", ["2024"], r"x\[0\]: expected a date"),
     ("list<decimal128(3, 2)>", [Decimal(10)], r"x\[0\]: expected at most 3 digits"),
     ("list<decimal128(3, 2)>", [0.5], r"x\[0\]: expected a Decimal"),

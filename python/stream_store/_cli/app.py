@@ -168,21 +168,30 @@ def checkpoint(
 @app.command()
 def export(
     store: Store,
-    out: Annotated[Path, typer.Argument(help="file to write")],
+    out: Annotated[Path, typer.Argument(help="file to write; - is standard output")],
     kind: Annotated[
         str | None,
-        typer.Option("--format", help="parquet, arrow or csv; by default the file's suffix"),
+        typer.Option(
+            "--format",
+            help="parquet, arrow, arrow-stream or csv; by default the file's suffix decides",
+        ),
     ] = None,
     start: Annotated[int, typer.Option(help="first row")] = 0,
     stop: Annotated[int | None, typer.Option(help="row to stop before; by default the end")] = None,
     field: Fields = None,
+    step_column: Annotated[
+        str | None, typer.Option(help="name of a first column with the steps")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write rows into a Parquet, Arrow or CSV file."""
-    from .export import export_rows
+    """Verify rows and write them into a Parquet, Arrow or CSV file."""
+    from .export import STDOUT, Choice, export_rows
 
     with answered(), stream_store.StreamStore(store, "r") as opened:
         with bar("export", hidden=as_json) as progress:
-            rows = export_rows(opened, out, kind, (start, stop), field, progress)
+            choice = Choice(start, stop, field, step_column)
+            rows = export_rows(opened, out, kind, choice, progress)
+        if str(out) == STDOUT:
+            return
         answer: dict[str, Any] = {"path": str(out), "rows": rows}
         print_json(answer) if as_json else say(f"{out}: {rows:,} rows")

@@ -1,58 +1,95 @@
-"""Export of rows into Parquet, Arrow and CSV files, one batch at a time."""
+"""Export of rows into Parquet, Arrow and CSV files, one batch at a time.
+
+The records are verified first, so damage ends the export before anything is written. A file appears
+under its name once it is complete; "-" is standard output.
+"""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import IO, Any
 
 from stream_store._fields import declared_fields
+from stream_store.errors import CorruptStoreError
 from stream_store.store import StreamStore
 
-from .output import plain
+from .csv_cells import csv_line, csv_rows
 from .rows import check_fields
 
-_ROWS_A_BATCH = 4096
+STDOUT = "-"
+
 _KINDS = {
     ".parquet": "parquet",
     ".pq": "parquet",
     ".arrow": "arrow",
     ".feather": "arrow",
+    ".arrows": "arrow-stream",
     ".csv": "csv",
 }
+_RECORD = re.compile(r"record (\d+)")  # how the subject of a finding begins
+_AT_ONCE = 4096  # rows of a CSV file between two calls of the progress bar
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The rows and columns to export.
+
+    start, stop   rows [start, stop), as Python slices count them.
+    fields        outer names, or None for all.
+    step_column   name of a first column with the steps, or None.
+    """
+
+    start: int = 0
+    stop: int | None = None
+    fields: list[str] | None = None
+    step_column: str | None = None
 
 
 def export_rows(
     store: StreamStore,
     out: Path,
     kind: str | None,
-    bounds: tuple[int, int | None],
-    fields: list[str] | None,
+    choice: Choice,
     progress: Callable[[int, int], None],
 ) -> int:
-    """Write rows into `out`, which appears once it is complete; returns their number."""
+    """Write rows into `out`, which appears once it is complete; returns their number.
+
+    Raises:
+        CorruptStoreError: a record that would be exported is damaged.
+        ValueError: an argument is not valid, or the format cannot hold a column.
+    """
     kind = kind or _KINDS.get(out.suffix.lower())
-    if kind not in {"parquet", "arrow", "csv"}:
+    if kind not in _KINDS.values():
         raise ValueError(
             f"{out}: expected a file name that ends in .parquet, .arrow or .csv, or --format"
         )
-    check_fields(store, fields)
-    out = _target(out)
+    check_fields(store, choice.fields)
+    _check_step_column(store, choice)
     view = store.snapshot()
-    start, stop, _ = slice(*bounds).indices(view.num_rows)
-    stop = max(start, stop)
-    partial = out.with_name(f".{out.name}.partial-{os.getpid()}")
+    first, last, _ = slice(choice.start, choice.stop).indices(view.num_rows)
+    rows = range(first, max(first, last))
+    target = None if str(out) == STDOUT else _target(out)
+    _verify(store, rows)
     write = _write_csv if kind == "csv" else _write_arrow
-    try:
-        write(view, partial, kind, range(start, stop), fields, progress)
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
-    return stop - start
+    with _opened(target) as file:
+        write(view, file, kind, rows, choice, progress)
+    return len(rows)
+
+
+def _check_step_column(store: StreamStore, choice: Choice) -> None:
+    name = choice.step_column
+    if name is None:
+        return
+    if not name:
+        raise ValueError("--step-column: the name is empty")
+    if name in (choice.fields or declared_fields(store).outer_names):
+        raise ValueError(f"--step-column: {name!r} is the name of a field; choose another name")
 
 
 def _target(out: Path) -> Path:
@@ -63,7 +100,8 @@ def _target(out: Path) -> Path:
     """
     if out.exists() and not out.is_file():
         raise ValueError(
-            f"{out}: expected a new path or a regular file to replace, found something else"
+            f"{out}: expected a new path, a regular file to replace, or - for standard output, "
+            "found something else"
         )
     target = Path(os.path.realpath(out))
     if not target.parent.is_dir():
@@ -73,12 +111,53 @@ def _target(out: Path) -> Path:
     return target
 
 
+@contextmanager
+def _opened(target: Path | None) -> Iterator[IO[bytes]]:
+    """A file to write to, which replaces `target` at the end; None is standard output."""
+    if target is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
+    try:
+        with partial.open("wb") as file:
+            yield file
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _verify(store: StreamStore, rows: range) -> None:
+    """Check the records of the rows. Damage in the records of other rows does not count."""
+    if not rows:
+        return
+    report = store.verify()
+    if report.ok:
+        return
+    first, last = (
+        store.snapshot(row)._content_key[1] if row else 0 for row in (rows.start, rows.stop)
+    )
+    damages = [finding for finding in report.findings if finding.severity == "damage"]
+    for finding in damages:
+        record = _RECORD.match(finding.subject)
+        if record is None or first <= int(record[1]) < last:
+            raise CorruptStoreError(f"{store.path}: export: {finding}")
+    if len(damages) < report.damages:  # the report has the first 1,000 only
+        raise CorruptStoreError(
+            f"{store.path}: export: expected good records but found {report.damages:,} damages, "
+            f"the first of them {damages[0] if damages else 'unknown'}"
+        )
+
+
+# --- Parquet and Arrow ---
+
+
 def _write_arrow(
     view: StreamStore,
-    out: Path,
+    file: IO[bytes],
     kind: str,
     rows: range,
-    fields: list[str] | None,
+    choice: Choice,
     progress: Callable[[int, int], None],
 ) -> None:
     try:
@@ -87,50 +166,79 @@ def _write_arrow(
         raise ImportError(
             f"exporting {kind} needs pyarrow: pip install 'stream-store[datasets]'"
         ) from None
-    batches = view.to_arrow(rows.start, rows.stop)
+    from stream_store._exchange.arrow import Rows
+
+    source = Rows(view, declared_fields(view), rows.start, rows.stop, choice.step_column or "")
+    batches = pa.RecordBatchReader.from_stream(source, schema=_schema(view, choice))
     schema = batches.schema
-    if fields:
-        schema = pa.schema([schema.field(name) for name in fields])
+    if choice.fields:
+        names = [choice.step_column] if choice.step_column else []
+        names += choice.fields
+        schema = pa.schema([schema.field(name) for name in names], _metadata(schema, names))
     done = 0
-    with _writer(pa, out, kind, schema) as writer:
-        for batch in batches:
-            writer.write_batch(batch.select(schema.names) if fields else batch)
-            done += batch.num_rows
-            progress(done, len(rows))
+    try:
+        with _writer(pa, file, kind, schema) as writer:
+            for batch in batches:
+                writer.write_batch(batch.select(schema.names).cast(schema))
+                done += batch.num_rows
+                progress(done, len(rows))
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"export: {kind} cannot hold these columns: {reason}. Export them as arrow, or choose "
+            "others with --field"
+        ) from error
 
 
-def _writer(pa: Any, out: Path, kind: str, schema: Any) -> Any:
+def _schema(view: StreamStore, choice: Choice) -> Any:
+    """The schema that `to_dataset` has, or None, for the store's own, without `datasets`."""
+    from stream_store._exchange.to_dataset import features_of
+
+    try:
+        return features_of(declared_fields(view), choice.step_column).arrow_schema
+    except ImportError:
+        return None
+
+
+def _metadata(schema: Any, names: list[str]) -> dict[bytes, bytes] | None:
+    """The schema's metadata with the features of some columns only."""
+    import json
+
+    text = (schema.metadata or {}).get(b"huggingface")
+    if text is None:
+        return schema.metadata  # type: ignore[no-any-return]
+    metadata = json.loads(text)
+    features = metadata["info"]["features"]
+    metadata["info"]["features"] = {name: features[name] for name in names if name in features}
+    return {**schema.metadata, b"huggingface": json.dumps(metadata).encode()}
+
+
+def _writer(pa: Any, file: IO[bytes], kind: str, schema: Any) -> Any:
     if kind == "arrow":
-        return pa.ipc.new_file(str(out), schema)
+        return pa.ipc.new_file(file, schema)
+    if kind == "arrow-stream":
+        return pa.ipc.new_stream(file, schema)
     import pyarrow.parquet as pq
 
-    return pq.ParquetWriter(str(out), schema)
+    return pq.ParquetWriter(file, schema)
+
+
+# --- CSV ---
 
 
 def _write_csv(
     view: StreamStore,
-    out: Path,
+    file: IO[bytes],
     _kind: str,
     rows: range,
-    fields: list[str] | None,
+    choice: Choice,
     progress: Callable[[int, int], None],
 ) -> None:
-    """One line per row. Missing is empty; lists, arrays and structs are JSON; bytes are hex."""
-    import csv
-
-    names = fields or declared_fields(view).outer_names
-    with out.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(names)
-        for number, row in enumerate(view.rows(rows.start, rows.stop), start=1):
-            writer.writerow([_cell(row[name]) for name in names])
-            if number % _ROWS_A_BATCH == 0 or number == len(rows):
-                progress(number, len(rows))
-
-
-def _cell(value: Any) -> Any:
-    if value is None:
-        return ""
-    if isinstance(value, (dict, np.ndarray, list)):
-        return json.dumps(plain(value), ensure_ascii=False)
-    return plain(value)
+    names = choice.fields or declared_fields(view).outer_names
+    header = ([choice.step_column] if choice.step_column else []) + names
+    file.write(csv_line(header))
+    lines = csv_rows(view, rows, names, with_steps=choice.step_column is not None)
+    for number, line in enumerate(lines, start=1):
+        file.write(line)
+        if number % _AT_ONCE == 0 or number == len(rows):
+            progress(number, len(rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,12 +39,10 @@ def load_dataset(
         raise ValueError(
             "sort_by needs the whole dataset, so it cannot be used with streaming=True"
         )
+    files = arguments.get("data_files")
+    shown = repr(name) if files is None else f"{name!r} with data_files={files!r}"
     ds = _without_token(
-        lambda: (
-            _from_disk(datasets, Path(name), split)
-            if _saved_to_disk(Path(name))
-            else datasets.load_dataset(name, config_name, split=split, **arguments)
-        ),
+        lambda: _explained(shown, lambda: _load(datasets, name, config_name, split, arguments)),
         arguments,
     )
     order = None if sort_by is None else _order(ds, sort_by)
@@ -85,16 +84,70 @@ def _saved_to_disk(path: Path) -> bool:
     return (path / "state.json").is_file() or (path / "dataset_dict.json").is_file()
 
 
+def _load(
+    datasets: Any, name: str, config_name: str | None, split: str, arguments: dict[str, Any]
+) -> Any:
+    path = Path(name)
+    if _saved_to_disk(path):
+        return _from_disk(datasets, path, split)
+    if path.is_dir() and not any(path.iterdir()):
+        raise ValueError(
+            f"{path}: the directory is empty: expected data files, or a dataset that save_to_disk "
+            "wrote"
+        )
+    return datasets.load_dataset(name, config_name, split=split, **arguments)
+
+
 def _from_disk(datasets: Any, path: Path, split: str) -> Any:
     """A split of a directory that `save_to_disk` wrote."""
+    splits = _json_of(path / "dataset_dict.json").get("splits")
+    if splits is not None:
+        if split not in splits:
+            found = ", ".join(map(repr, splits)) or "none"
+            raise ValueError(f"{path} has no split {split!r}; it has {found}")
+        path = path / split
+    if _json_of(path / "state.json").get("_data_files") == []:
+        raise ValueError(
+            f"{path}: the saved dataset has no data files, because it had no rows when "
+            "save_to_disk wrote it. Save one with rows, or declare the fields with fields=…"
+        )
     saved = datasets.load_from_disk(str(path))
-    if isinstance(saved, datasets.DatasetDict):
-        if split not in saved:
-            raise ValueError(f"{path} has no split {split!r}; it has {', '.join(map(repr, saved))}")
-        return saved[split]
-    if saved.split is not None and str(saved.split) != split:
+    if splits is None and saved.split is not None and str(saved.split) != split:
         raise ValueError(f"{path} is the split {str(saved.split)!r}, not {split!r}")
     return saved
+
+
+def _json_of(path: Path) -> dict[str, Any]:
+    """The object in a file of JSON; empty if there is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _explained(shown: str, call: Callable[[], _Result]) -> _Result:
+    """The result of a call of `datasets`. Errors that do not say where they arose are replaced."""
+    try:
+        return call()
+    except Exception as error:
+        of_arrow = type(error).__module__.partition(".")[0] == "pyarrow"
+        if isinstance(error, OSError) or (isinstance(error, ValueError) and not of_arrow):
+            raise
+        root: BaseException = error
+        while root.__cause__ is not None:  # datasets wraps the errors of its builders
+            root = root.__cause__
+        reason = f"{type(root).__name__}: {root}".partition("\n")[0]
+        if isinstance(error, TypeError):
+            raise TypeError(
+                f"load_dataset of {shown}: {reason}; arguments that load_dataset does not know "
+                "are passed to datasets.load_dataset"
+            ) from error
+        raise OSError(
+            f"load_dataset of {shown}: its files cannot be read ({reason}). Check that they are "
+            "complete and of the format that their name says, or read them with `datasets` and "
+            "pass the result to from_dataset"
+        ) from error
 
 
 def _order(ds: Any, sort_by: str | Sequence[str]) -> Any:

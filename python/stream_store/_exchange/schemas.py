@@ -13,8 +13,8 @@ from collections.abc import Collection
 from typing import Any
 
 from stream_store import _core
-from stream_store.features import FieldSpec, FromJson, parse_fields
-from stream_store.features.feature_types import implies
+from stream_store.features import FieldSpec, parse_fields
+from stream_store.features.feature_types import Typed, implies
 from stream_store.features.foreign import ArrowNode, node_of
 from stream_store.features.nodes import Json, modern
 from stream_store.features.parse import Path, arrow_feature
@@ -56,7 +56,7 @@ def infer_fields(
             continue
         feature = arrow_feature(column)
         node = declared.get(column.name)
-        if isinstance(feature, FromJson) and node is not None:
+        if isinstance(feature, Typed) and node is not None:
             feature = _declared(node, feature)
         features[column.name] = feature
     return parse_fields(features, nested=nested, packed=packed, any_names=True)
@@ -72,11 +72,10 @@ def _features_of(schema: ArrowNode) -> Json:
     return features if isinstance(features, dict) else {}
 
 
-def _declared(node: Any, column: FromJson) -> FromJson:
+def _declared(node: Any, column: Typed) -> Typed:
     """The column with a feature from the metadata, if that implies the type of the column."""
-    assert column.tree is not None
     try:
         node = modern(node)
     except (KeyError, TypeError, ValueError, RecursionError):
         return column
-    return FromJson(node, column.tree) if implies(node, column.tree) else column
+    return Typed(node, column.tree) if implies(node, column.tree) else column

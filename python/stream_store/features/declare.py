@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from .arrow_types import ArrowType, depth_of
+from .arrow_types import depth_of
 from .dtypes import DTYPES
-from .feature_types import FromJson, is_flat, split_struct, stored_json, struct_json
+from .feature_types import Typed, is_flat, split_struct, stored_json, struct_json
 from .forms import Nested, Packed, class_of, raw_struct, typed_feature
 from .nodes import MAX_DEPTH, MEDIA, check_node, flat_of
 from .notation import type_text
@@ -53,24 +54,36 @@ def declare(feature: Any, *, nested: bool = False, packed: bool = False) -> Leaf
     Raises:
         ValueError: `feature` cannot be stored, or is not a feature; the message suggests another.
     """
+    if feature is None:
+        feature = "int64[]"
     while isinstance(feature, (Packed, Nested)):
         packed = packed or isinstance(feature, Packed)
         nested = nested or isinstance(feature, Nested)
         feature = feature.feature
         if nested and isinstance(feature, str) and not feature.startswith(("nested ", "packed ")):
             feature = f"nested {feature}"
+    if isinstance(feature, str):
+        return _declare_string(feature, nested, packed)
     if not nested and (children := raw_struct(feature)):
         _refuse_packed_struct(packed)
         return Struct("{}", children)
+    return _declare_typed(feature, nested, packed)
+
+
+@lru_cache(maxsize=1024)
+def _declare_string(feature: str, nested: bool, packed: bool) -> Leaf | Struct:
+    """As `declare`; many fields of a store may have the same string."""
+    return _declare_typed(feature, nested, packed)
+
+
+def _declare_typed(feature: Any, nested: bool, packed: bool) -> Leaf | Struct:
     typed, word = typed_feature(feature)
-    node, tree = typed.node, typed.tree
-    assert tree is not None  # of a typed feature
     nested = nested or word == "nested"
     packed = packed or word == "packed" or (not nested and _is_image(feature))
-    if not nested and tree.children and (children := _split(typed)):
-        _refuse_packed_struct(packed and node.get("_type") not in MEDIA)
+    if not nested and typed.tree.children and (children := _split(typed)):
+        _refuse_packed_struct(packed and typed.node.get("_type") not in MEDIA)
         return Struct(struct_json(typed), children)
-    return _leaf(typed, tree, nested, packed)
+    return _leaf(typed, nested, packed)
 
 
 def _is_image(feature: Any) -> bool:
@@ -83,24 +96,24 @@ def _refuse_packed_struct(packed: bool) -> None:
         raise ValueError("a struct cannot be packed; pack its leaves instead")
 
 
-def _split(typed: FromJson) -> dict[str, Any] | None:
+def _split(typed: Typed) -> dict[str, Any] | None:
     """The fields of a struct; those of media features are packed."""
-    assert typed.tree is not None
-    fields = split_struct(typed.node, typed.tree)
+    fields = split_struct(*typed)
     if fields is None:
         return None
     media = typed.node.get("_type") in MEDIA
-    children = {name: FromJson(node, tree.named("")) for name, node, tree in fields}
+    children = {name: Typed(node, tree.named("")) for name, node, tree in fields}
     return {name: Packed(child) for name, child in children.items()} if media else {**children}
 
 
-def _leaf(typed: FromJson, tree: ArrowType, nested: bool, packed: bool) -> Leaf:
-    check_node(typed.node)
+def _leaf(typed: Typed, nested: bool, packed: bool) -> Leaf:
+    node, tree = typed
+    check_node(node)
     if depth_of(tree) > MAX_DEPTH:
         raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
     text = stored_json(typed)
-    flat = None if nested else flat_of(typed.node)
-    if flat is None or not is_flat(typed.node, tree):
+    flat = None if nested else flat_of(node)
+    if flat is None or not is_flat(node, tree):
         if packed:
             raise ValueError(
                 f"{type_text(tree)} cannot be packed: nested fields already share words"

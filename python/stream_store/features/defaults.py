@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from .dtypes import DTYPES
-from .feature_types import FromJson, feature_of, stored_json
+from .feature_types import Typed, feature_of, stored_json
 from .nodes import ARRAYS, list_json, shaped_json, value_json
 from .notation import parse_type
 
@@ -29,7 +29,7 @@ def default_feature_json(
     del packed
     if nested:
         tree = parse_type(nested)
-        return stored_json(FromJson(feature_of(tree), tree))
+        return stored_json(Typed(feature_of(tree), tree))
     if dtype == "fixed_binary":
         return json.dumps(value_json(f"fixed_size_binary[{shape[0]}]"))
     value = (

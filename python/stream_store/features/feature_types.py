@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .arrow_types import EXTENSION_METADATA as PARAMETERS
 from .arrow_types import ArrowType, decode_metadata, extension_metadata, with_tree
@@ -31,7 +32,6 @@ class FromJson:
 
     Args:
         node: the JSON, such as ``{"dtype": "float32", "_type": "Value"}``.
-        tree: the Arrow type; None for that which the feature implies.
 
     Examples:
         >>> from stream_store.features import FromJson, parse_fields
@@ -40,7 +40,13 @@ class FromJson:
     """
 
     node: Json
-    tree: ArrowType | None = None
+
+
+class Typed(NamedTuple):
+    """A feature as JSON, and the Arrow type of its field."""
+
+    node: Json
+    tree: ArrowType
 
 
 _ARRAY_EXTENSION = "datasets.features.features."
@@ -238,11 +244,9 @@ def _same_items(one: str, other: str) -> bool:
 _FLAT_ALIKE = (("u", "U", "vu"), ("+l", "+vl"), ("+L", "+vL"))
 
 
-def stored_json(feature: FromJson) -> str:
+def stored_json(feature: Typed) -> str:
     """The JSON of a field: the feature, and its Arrow type if the feature implies another one."""
-    node, tree = feature.node, feature.tree
-    if tree is None:
-        return json.dumps(node)
+    node, tree = feature
     try:
         implied = tree_of(node)
     except ValueError:  # a feature that a user has registered
@@ -250,8 +254,8 @@ def stored_json(feature: FromJson) -> str:
     return json.dumps(node if implied == tree.named("") else with_tree(node, tree))
 
 
-def struct_json(feature: FromJson) -> str:
+def struct_json(feature: Typed) -> str:
     """The JSON of the marker of a struct: its own feature, such as Translation, or ``{}``."""
     node = feature.node if isinstance(feature.node.get("_type"), str) else {}
-    own = ArrowType("+s") if feature.tree is None else feature.tree._replace(name="", children=())
+    own = feature.tree._replace(name="", children=())
     return json.dumps(node if own == ArrowType("+s") else with_tree(node, own))

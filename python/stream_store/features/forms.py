@@ -10,7 +10,7 @@ import numpy as np
 
 from .arrow_types import ArrowType
 from .dtypes import unknown_dtype
-from .feature_types import FromJson, feature_of, tree_of
+from .feature_types import FromJson, Typed, feature_of, tree_of
 from .foreign import declared_type, is_arrow
 from .nodes import MAX_DEPTH, Json, list_json, modern, shaped_json, value_json
 from .numpy_dtypes import value_of_dtype
@@ -84,26 +84,22 @@ def raw_struct(feature: Any) -> Mapping[Any, Any] | None:
     return space_struct(name, feature) if library == "gymnasium" else None
 
 
-def typed_feature(feature: Any) -> tuple[FromJson, str]:
+def typed_feature(feature: Any) -> tuple[Typed, str]:
     """A feature with its Arrow type, and its first word if that is "packed" or "nested".
 
     Raises:
         ValueError: `feature` cannot be stored, or is not a feature; the message suggests another.
     """
     if isinstance(feature, str):
-        typed, word = parse_string(feature)
-        return _complete(typed), word
+        return parse_string(feature)
     return _typed(feature, 1), ""
 
 
-def _complete(feature: FromJson) -> FromJson:
-    if feature.tree is not None:
-        return feature
-    node = modern(feature.node)
-    return FromJson(node, tree_of(node))
+def _implied(node: Json) -> Typed:
+    return Typed(node, tree_of(node))
 
 
-def _typed(feature: Any, depth: int) -> FromJson:
+def _typed(feature: Any, depth: int) -> Typed:
     if depth > MAX_DEPTH:
         raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
     if isinstance(feature, Nested):
@@ -114,13 +110,15 @@ def _typed(feature: Any, depth: int) -> FromJson:
         typed, word = parse_string(feature)
         if word == "packed":
             raise _packed_inside()
-        return _complete(typed)
+        return typed
     if (children := raw_struct(feature)) is not None:
         return _struct(children, depth)
     if isinstance(feature, FromJson):
-        return _complete(feature)
+        return _implied(modern(feature.node))
+    if isinstance(feature, Typed):
+        return feature
     if feature is None:
-        return _complete(FromJson(DEFAULT_JSON))
+        return _implied(DEFAULT_JSON)
     if isinstance(feature, list):
         if len(feature) != 1:
             raise ValueError(
@@ -128,9 +126,9 @@ def _typed(feature: Any, depth: int) -> FromJson:
             )
         return list_of(_typed(feature[0], depth + 1), {"_type": "List"})
     if isinstance(feature, np.dtype) or _is_scalar_type(feature):
-        return _complete(FromJson(_dtype_json(feature)))
+        return _implied(_dtype_json(feature))
     if isinstance(feature, Rows):
-        return _complete(FromJson(rows_json(feature.space)))
+        return _implied(rows_json(feature.space))
     return _of_library(feature, depth)
 
 
@@ -138,7 +136,10 @@ def _packed_inside() -> ValueError:
     return ValueError("list items cannot be packed; pack the whole field, with a fixed shape")
 
 
-def _of_library(feature: Any, depth: int) -> FromJson:
+def _of_library(feature: Any, depth: int) -> Typed:
+    if is_arrow(feature):
+        tree = declared_type(feature).named("")
+        return Typed(feature_of(tree), tree)
     library, name = class_of(feature)
     if library == "datasets":
         return _of_datasets(feature, name, depth)
@@ -148,36 +149,32 @@ def _of_library(feature: Any, depth: int) -> FromJson:
         node = space_json(name, feature)
         if node is None:
             raise refused_space(feature)
-        return _complete(FromJson(node))
-    if is_arrow(feature):
-        tree = declared_type(feature).named("")
-        return FromJson(feature_of(tree), tree)
-    if is_dataclass(feature) and hasattr(feature, "_type") and callable(feature):
+        return _implied(node)
+    if _is_registered(feature):
         return _registered(feature)
     raise ValueError(_not_a_feature(feature))
 
 
-def list_of(item: FromJson, rest: Json) -> FromJson:
+def list_of(item: Typed, rest: Json) -> Typed:
     """A list with items of a feature. `rest` has the other keys of its JSON."""
-    assert item.tree is not None
     node = {"feature": item.node, **rest}
     length = rest.get("length", -1)
     form = "+L" if rest["_type"] == "LargeList" else "+l" if length == -1 else f"+w:{length}"
     name = item.tree.name or "item"
-    return FromJson(node, ArrowType(form, children=(item.tree.named(name),)))
+    return Typed(node, ArrowType(form, children=(item.tree.named(name),)))
 
 
-def _struct(children: Mapping[Any, Any], depth: int) -> FromJson:
+def _struct(children: Mapping[Any, Any], depth: int) -> Typed:
     for name in children:
         if not isinstance(name, str):
             raise TypeError(f"field name {name!r}: expected str, found {type(name).__name__}")
     typed = {str(name): _typed(child, depth + 1) for name, child in children.items()}
-    trees = tuple(child.tree.named(name) for name, child in typed.items() if child.tree)
+    trees = tuple(child.tree.named(name) for name, child in typed.items())
     node = {name: child.node for name, child in typed.items()}
-    return FromJson(node, ArrowType("+s", children=trees))
+    return Typed(node, ArrowType("+s", children=trees))
 
 
-def _of_datasets(feature: Any, name: str, depth: int) -> FromJson:
+def _of_datasets(feature: Any, name: str, depth: int) -> Typed:
     """The feature in its `to_dict` form: without fields that have their default, `_type` last."""
     if isinstance(feature, type) or not is_dataclass(feature):
         raise ValueError(f"{feature!r:.80} of `datasets` is not a feature")
@@ -185,7 +182,7 @@ def _of_datasets(feature: Any, name: str, depth: int) -> FromJson:
     if name in ("List", "LargeList"):
         item: Any = getattr(feature, "feature")  # noqa: B009 - mypy knows a dataclass only
         return list_of(_typed(item, depth + 1), node)
-    return _complete(FromJson(node))
+    return _implied(node)
 
 
 def _dataclass_json(feature: Any, name: str) -> Json:
@@ -200,9 +197,14 @@ def _dataclass_json(feature: Any, name: str) -> Json:
     return node
 
 
-def _registered(feature: Any) -> FromJson:
+def _is_registered(feature: Any) -> bool:
+    known = not isinstance(feature, type) and is_dataclass(feature)
+    return known and hasattr(feature, "_type") and callable(feature)
+
+
+def _registered(feature: Any) -> Typed:
     """A feature that a user has registered with `datasets`; it knows its type of pyarrow."""
-    return FromJson(_dataclass_json(feature, feature._type), declared_type(feature()).named(""))
+    return Typed(_dataclass_json(feature, feature._type), declared_type(feature()).named(""))
 
 
 def _is_scalar_type(feature: Any) -> bool:

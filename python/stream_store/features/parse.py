@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from .declare import Leaf, Struct, declare
-from .feature_types import FromJson, feature_of
+from .feature_types import Typed, feature_of
 from .foreign import ArrowNode, arrow_type, declared_node, is_arrow
 from .names import MAX_FIELDS, check_type, problem_of
 from .nodes import MAX_DEPTH
@@ -125,11 +125,11 @@ def _with_names(fields: Fields) -> Fields:
     return named
 
 
-def arrow_feature(node: ArrowNode) -> FromJson | Refused:
+def arrow_feature(node: ArrowNode) -> Typed | Refused:
     """The feature of a column of an Arrow schema; a `Refused` if it cannot be stored."""
     try:
         tree = arrow_type(node)
-        return FromJson(feature_of(tree), tree.named(""))
+        return Typed(feature_of(tree), tree.named(""))
     except ValueError as error:
         return Refused(str(error))
 

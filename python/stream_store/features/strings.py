@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from .arrow_types import ArrowType
 from .dtypes import canonical_value, parse_value, unknown_dtype
-from .feature_types import FromJson, feature_of
+from .feature_types import Typed, feature_of, tree_of
 from .nodes import RAGGED, shaped_json
 from .notation import parse_type
 from .value_formats import format_of_value
@@ -24,7 +24,7 @@ _DIMS = re.compile(r"(None|\d{1,15})(,\d{1,15})*")
 
 
 @lru_cache(maxsize=4096)
-def parse_string(text: str) -> tuple[FromJson, str]:
+def parse_string(text: str) -> tuple[Typed, str]:
     """Parse the string of a feature.
 
     Returns:
@@ -41,7 +41,7 @@ def parse_string(text: str) -> tuple[FromJson, str]:
     return _flat(words, text), ""
 
 
-def _nested(words: str, text: str) -> FromJson:
+def _nested(words: str, text: str) -> Typed:
     try:
         tree = parse_type(words)
     except ValueError as error:
@@ -49,10 +49,10 @@ def _nested(words: str, text: str) -> FromJson:
             return _flat(words, text)  # "nested float32[2,2]"
         except ValueError:
             raise ValueError(f"{text!r}: {error}") from None
-    return FromJson(feature_of(tree), tree)
+    return Typed(feature_of(tree), tree)
 
 
-def _flat(words: str, text: str) -> FromJson:
+def _flat(words: str, text: str) -> Typed:
     try:
         parse_value(words)
     except ValueError:
@@ -65,14 +65,19 @@ def _flat(words: str, text: str) -> FromJson:
             raise ValueError(
                 f"{text!r}: declare an array of {value} as 'nested list<{value}>'"
             ) from None
-        return FromJson(shaped_json(value, dimensions))
+        return _shaped(value, dimensions)
     value = canonical_value(words)
     if value == "fixed_size_binary[0]":
         raise ValueError(f"{text!r}: a dimension of 0 in its shape; expected 1 or more")
     if value.startswith(_NOT_IN_DATASETS):
         tree = ArrowType(format_of_value(value))
-        return FromJson(feature_of(tree), tree)
-    return FromJson(shaped_json(value, ()))
+        return Typed(feature_of(tree), tree)
+    return _shaped(value, ())
+
+
+def _shaped(value: str, shape: tuple[int, ...]) -> Typed:
+    node = shaped_json(value, shape)
+    return Typed(node, tree_of(node))
 
 
 # Value of `datasets` does not have these types, so that another feature stands for them.

@@ -47,6 +47,8 @@ def format_of_value(dtype: str) -> str:
     if digits := precision_and_scale(dtype):
         bits = dtype[len("decimal") : dtype.index("(")]
         return f"d:{digits[0]},{digits[1]}" + ("" if bits == "128" else f",{bits}")
+    if name == "nested":  # fixed_size_binary[0], which is not flat
+        return "w:0"
     parameter = str(shape[0]) if shape else time_zone(dtype) or ""
     return DTYPES[name].arrow_format + parameter
 

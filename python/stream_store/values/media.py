@@ -66,7 +66,7 @@ def _encodes(node: Any) -> bool:
     return isinstance(node, dict) and any(map(_encodes, node.values()))
 
 
-def encode(feature_json: str, value: Any, place: str = "") -> Any:
+def encode(feature_json: str, value: Any, place: str = "value") -> Any:
     """Convert a value to the form in which its feature is stored.
 
     Args:

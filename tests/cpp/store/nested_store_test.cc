@@ -241,8 +241,8 @@ TEST_F(NestedStoreTest, NamesTheRowOfACall) {
 TEST_F(NestedStoreTest, StoredWordsNeedTheirCount) {
   const std::vector<Value> words = {17, 0, 0};
   EXPECT_CONTAINS(Refusal({kList, Source::kWords, words.data(), words.size()}),
-                  "expected words that begin with the number of items, of which 2 words have room "
-                  "for 16, but found 17");
+                  "expected the first word to be the number of items, from 9 to 16 in 3 words, "
+                  "but found 17");
   EXPECT_CONTAINS(Refusal({kList, Source::kWords, words.data(), 0}),
                   "expected words that begin with the number of items but found 0 words");
 }
