@@ -213,8 +213,13 @@ nb::object RowsOutput::FinishCells(std::size_t column) {
   auto** items = DataAs<PyObject*>(array);
   for (std::size_t i = 0; i < texts_[column].size(); ++i) {
     const std::span<const Value> cell = texts_[column][i];
-    nb::object value = cell.empty() ? nb::object(nb::none()) : DecodeCell(field, cell);
-    Py_XSETREF(items[i], value.release().ptr());
+    try {
+      nb::object value = cell.empty() ? nb::object(nb::none()) : DecodeCell(field, cell);
+      Py_XSETREF(items[i], value.release().ptr());
+    } catch (const Error& error) {
+      throw Error(error.code(), std::string(call_) + ": step " +
+                                    std::to_string(DataAs<Step>(steps_)[i]) + ": " + error.what());
+    }
   }
   return array;
 }
