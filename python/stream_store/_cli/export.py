@@ -64,7 +64,7 @@ def export_rows(
         CorruptStoreError: a record that would be exported is damaged.
         ValueError: an argument is not valid, or the format cannot hold a column.
     """
-    kind = kind or _KINDS.get(out.suffix.lower())
+    kind = kind or _KINDS.get(out.suffix.lower(), "")
     if kind not in _KINDS.values():
         raise ValueError(
             f"{out}: expected a file name that ends in .parquet, .arrow or .csv, or --format"

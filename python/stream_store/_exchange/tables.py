@@ -36,9 +36,9 @@ def is_lossless(one: Any, other: Any) -> bool:
     if types.is_integer(one) and types.is_integer(other):
         signed = types.is_signed_integer
         wider = one.bit_width < other.bit_width
-        return wider and (signed(other) or not signed(one))
+        return bool(wider and (signed(other) or not signed(one)))
     if types.is_floating(one) and types.is_floating(other):
-        return one.bit_width < other.bit_width
+        return bool(one.bit_width < other.bit_width)
     return any(one in family and other in family for family in _families())
 
 
