@@ -23,7 +23,7 @@ Json = dict[str, Any]
 MEDIA = frozenset(
     ("Image", "Audio", "Video", "Pdf", "Nifti", "Mesh", "BioSequence", "BioStructure")
 )
-_LOSSLESS = (None, "PNG", "TIFF", "BMP", "PPM")  # formats of images, as PIL calls them
+_LOSSLESS = (None, "PNG", "BMP", "GIF", "TIFF", "PPM")  # formats of images, as PIL calls them
 _LISTS = frozenset(("List", "LargeList", "Sequence"))
 _OWN = MEDIA | {"Json", "ClassLabel", "TranslationVariableLanguages"}
 _ARRAYS = {f"Array{dims}D": dims for dims in range(2, 6)}
