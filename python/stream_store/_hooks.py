@@ -18,6 +18,7 @@ from . import _batches, _columns, _core, _spread
 from . import values as _values
 from ._fields import declared_fields
 from .features import FieldSpec
+from .features import names as _names
 from .features.nodes import innermost
 from .values import media as _media
 from .values.arrays import short as short_text
@@ -35,6 +36,11 @@ __all__ = [
     "nested_mapping",
     "short_text",
 ]
+
+
+def batch_key(name: str) -> str:
+    """The key of a field in batches."""
+    return _names.batch_key(name)
 
 
 def class_count(feature_json: str) -> int:
