@@ -172,8 +172,7 @@ def test_slices_and_chunks_are_read_where_they_begin(
 def test_small_batches_hold_the_same_rows(column: pa.Field, batch_bytes: int, seed: int) -> None:
     table = table_of(column, 40, seed)
     store = stored(table)
-    core = store._core
-    rows = Rows(core, declared_fields(core), batch_bytes=batch_bytes)
+    rows = Rows(store, declared_fields(store), batch_bytes=batch_bytes)
     batches = list(pa.RecordBatchReader.from_stream(rows))
     assert len(batches) > 1
     back = pa.Table.from_batches(batches)
