@@ -20,11 +20,10 @@ nb::object WordsArray(std::span<const Value> words) {
 }
 
 nb::object MakeText(const FieldInfo& field, std::string_view bytes) {
+  const char* data = bytes.data();
   const auto size = static_cast<Py_ssize_t>(bytes.size());
-  if (field.kind == ValueKind::kBytes) {
-    return Own(PyBytes_FromStringAndSize(bytes.data(), size));
-  }
-  return Own(PyUnicode_DecodeUTF8(bytes.data(), size, "surrogateescape"));
+  return Own(field.kind == ValueKind::kBytes ? PyBytes_FromStringAndSize(data, size)
+                                             : PyUnicode_DecodeUTF8(data, size, "surrogateescape"));
 }
 
 // The items of a field-write that begins with their number. `item_bytes` is the size of one.

@@ -65,6 +65,7 @@ FieldInfo MakeInfo(const Field& field) {
                        .ptr();
   PyUnicode_InternInPlace(&name);
   info.name = nb::steal<nb::object>(name);
+  info.key = field.name.starts_with('_') ? CallHook("batch_key", name) : info.name;
   info.text = "'" + field.name + "' (" + FieldText(field) + ")";
   info.dtype = field.dtype;
   info.kind = KindOf(field.dtype);

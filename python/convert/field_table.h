@@ -30,6 +30,7 @@ enum class ValueKind : std::uint8_t {
 
 struct FieldInfo {
   nb::object name;   ///< interned str
+  nb::object key;    ///< of batches: the name, unless that is one of their own keys
   std::string text;  ///< "'obs' (float32[84,84])", for messages
   DType dtype = DType::kInt64;
   ValueKind kind = ValueKind::kNumber;

@@ -144,9 +144,13 @@ nb::object DecodeRow(nb::handle self, std::int64_t row) {
     const FieldInfo& field = (*fields)[type];
     if (field.hidden) {
       Check(PyDict_SetItem(dict.ptr(), Own(PyLong_FromLong(type)).ptr(), Py_True));
-    } else {
+      continue;
+    }
+    try {
       const nb::object value = DecodeValue(self.ptr(), *reader, field, type, words);
       Check(PyDict_SetItem(dict.ptr(), field.name.ptr(), value.ptr()));
+    } catch (const Error& error) {
+      throw Error(error.code(), "row " + std::to_string(row) + ": " + error.what());
     }
   }
   return dict;

@@ -38,7 +38,7 @@ CellKind KindOfFormat(std::string_view format) {
     case 'd':
       return CellKind::kOther;
     case 't':
-      return format.substr(0, 2) == "ti" ? CellKind::kOther : CellKind::kCount;
+      return format.starts_with("ti") ? CellKind::kOther : CellKind::kCount;
     default:
       return CellKind::kInt;
   }

@@ -120,6 +120,8 @@ struct CellWriter {
   void WriteStruct(const CellNode& node, PyObject* value) const;
   void WriteDict(const CellNode& node, PyObject* dict) const;
   bool WriteFast(const CellNode& node, PyObject* value) const;
+  bool WriteNumber(const CellNode& node, PyObject* value) const;
+  bool WriteInteger(const CellNode& node, const std::byte* word) const;
   void WriteThroughHook(const CellNode& node, PyObject* value) const;
 };
 

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <limits>
 
+#include <nanobind/stl/string.h>
+
 #include "convert/arrays.h"
 #include "convert/nested.h"
 #include "convert/value.h"
@@ -86,8 +88,10 @@ std::string CellWriter::Place() const {
 }
 
 void CellWriter::Refuse(PyObject* type, const char* expected, PyObject* value) const {
-  Throw(type, Place() + ": expected " + expected + " but found " + ShortRepr(value) + " (" +
-                  TypeName(value) + ")");
+  // Not ShortRepr(), which would write the whole of a large cell.
+  const nb::object found = CallHook("short_text", value);
+  Throw(type, Place() + ": expected " + expected + " but found " +
+                  std::string(AsText(found.ptr(), "a text")));
 }
 
 void CellWriter::Write(const CellNode& node, PyObject* value) const {
@@ -141,16 +145,15 @@ void CellWriter::WriteList(const CellNode& node, PyObject* value) const {
 
 void CellWriter::WriteItems(const CellNode& item, PyObject* list) const {
   encoder.BeginList();
-  if (!IsNumber(item.kind) || !WriteNumbers(item, list)) {
-    const Py_ssize_t count = PySequence_Fast_GET_SIZE(list);
-    for (Py_ssize_t i = 0; i < count; ++i) {
-      if (i >= PySequence_Fast_GET_SIZE(list)) {
-        Throw(PyExc_ValueError,
-              Place() + ": the list changed its length while its items were converted");
-      }
-      const nb::object value = Borrow(PySequence_Fast_GET_ITEM(list, i));
-      Write(item, value.ptr());
+  const Py_ssize_t count = PySequence_Fast_GET_SIZE(list);
+  const bool written = IsNumber(item.kind) && WriteNumbers(item, list);
+  for (Py_ssize_t i = 0; i < count && !written; ++i) {
+    if (i >= PySequence_Fast_GET_SIZE(list)) {
+      Throw(PyExc_ValueError,
+            Place() + ": the list changed its length while its items were converted");
     }
+    const nb::object value = Borrow(PySequence_Fast_GET_ITEM(list, i));
+    Write(item, value.ptr());
   }
   encoder.EndList();
 }
@@ -294,46 +297,52 @@ bool CellWriter::WriteFast(const CellNode& node, PyObject* value) const {
     encoder.Text({text, static_cast<std::size_t>(size)});
     return true;
   }
-  if (node.kind == CellKind::kBytes && PyBytes_CheckExact(value) &&
-      (node.size == 0 || PyBytes_GET_SIZE(value) == static_cast<Py_ssize_t>(node.size))) {
-    encoder.Text({PyBytes_AS_STRING(value), static_cast<std::size_t>(PyBytes_GET_SIZE(value))});
+  if (node.kind == CellKind::kBytes && PyBytes_CheckExact(value)) {
+    const auto size = static_cast<std::size_t>(PyBytes_GET_SIZE(value));
+    if (node.size != 0 && size != node.size) {
+      return false;
+    }
+    encoder.Text({PyBytes_AS_STRING(value), size});
     return true;
   }
-  if (!IsNumber(node.kind) || !(PyFloat_Check(value) || PyLong_Check(value) ||
-                                PyArray_IsScalar(value, Number) || PyArray_IsScalar(value, Bool))) {
+  return IsNumber(node.kind) && WriteNumber(node, value);
+}
+
+bool CellWriter::WriteNumber(const CellNode& node, PyObject* value) const {
+  if (!PyFloat_Check(value) && !PyLong_Check(value) && !PyArray_IsScalar(value, Number) &&
+      !PyArray_IsScalar(value, Bool)) {
     return false;
   }
   const std::optional<Numbers> number = ConvertNumbers(arena, &value, 1);
   if (!number) {
     return false;
   }
-  if (number->source == Source::kInt64) {
-    const std::int64_t integer = *static_cast<const std::int64_t*>(number->data);
-    if (node.kind == CellKind::kFloat) {
-      if (integer > kExactInFloat64 || integer < -kExactInFloat64 ||
-          !FitsFloat(static_cast<double>(integer), node.size)) {
-        return false;
-      }
-      encoder.Float(static_cast<double>(integer));
-      return true;
-    }
-    if (integer < node.lowest || integer > node.highest) {
+  const auto* word = static_cast<const std::byte*>(number->data);
+  if (node.kind == CellKind::kFloat) {
+    const bool integer = number->source == Source::kInt64;  // NaN if it is not exact
+    const double real = RealAt(number->source, word, 0);
+    if ((integer && std::isnan(real)) || !FitsFloat(real, node.size)) {
       return false;
     }
-    if (node.kind == CellKind::kBool) {
-      encoder.Bool(integer != 0);
-    } else if (node.kind == CellKind::kUInt64) {
-      encoder.UInt(static_cast<std::uint64_t>(integer));
-    } else {
-      encoder.Int(integer);
-    }
+    encoder.Float(real);
     return true;
   }
-  const double real = *static_cast<const double*>(number->data);
-  if (node.kind != CellKind::kFloat || !FitsFloat(real, node.size)) {
+  return number->source == Source::kInt64 && WriteInteger(node, word);
+}
+
+bool CellWriter::WriteInteger(const CellNode& node, const std::byte* word) const {
+  std::int64_t integer = 0;
+  std::memcpy(&integer, word, sizeof(integer));
+  if (integer < node.lowest || integer > node.highest) {
     return false;
   }
-  encoder.Float(real);
+  if (node.kind == CellKind::kBool) {
+    encoder.Bool(integer != 0);
+  } else if (node.kind == CellKind::kUInt64) {
+    encoder.UInt(static_cast<std::uint64_t>(integer));
+  } else {
+    encoder.Int(integer);
+  }
   return true;
 }
 

@@ -55,6 +55,7 @@ NestedType TypeOf(PyObject* tree, int depth) {
   }
   std::vector<NestedType> children;
   const nb::object list = Own(PySequence_Tuple(PyTuple_GET_ITEM(tree, 5)));
+  children.reserve(static_cast<std::size_t>(PyTuple_GET_SIZE(list.ptr())));
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(list.ptr()); ++i) {
     children.push_back(TypeOf(PyTuple_GET_ITEM(list.ptr(), i), depth + 1));
   }

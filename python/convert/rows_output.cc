@@ -92,7 +92,7 @@ nb::object RowsOutput::Make(const char* name, int type_number, GivenMapping& giv
 
 nb::object RowsOutput::Make(const FieldInfo& field, int type_number, GivenMapping& given,
                             const char* prefix) {
-  PyObject* array = given.Take(field.name.ptr());
+  PyObject* array = given.Take(field.key.ptr());
   if (array == nullptr) {
     return NewArray(type_number, places_);
   }
@@ -132,7 +132,7 @@ std::uint64_t RowsOutput::RaggedLength(TypeId type, const FieldInfo& field, PyOb
 nb::object RowsOutput::AddColumn(TypeId type) {
   const FieldInfo& field = (*fields_)[type];
   const nb::object mask = Make(field, NPY_BOOL, masks_out_, "out['_mask']");
-  Check(PyDict_SetItem(masks_.ptr(), field.name.ptr(), mask.ptr()));
+  Check(PyDict_SetItem(masks_.ptr(), field.key.ptr(), mask.ptr()));
   RowsColumn column;
   column.type = type;
   column.present = DataAs<std::uint8_t>(mask);
@@ -154,12 +154,12 @@ nb::object RowsOutput::AddColumn(TypeId type) {
 // and the hook converts them in Finish(); so they cannot be read into an array of `out`.
 nb::object RowsOutput::AddItems(TypeId type, const FieldInfo& field, RowsColumn& column) {
   Shape shape = places_;
-  PyObject* given = field.kind == ValueKind::kDecimal ? nullptr : out_.Take(field.name.ptr());
+  PyObject* given = field.kind == ValueKind::kDecimal ? nullptr : out_.Take(field.key.ptr());
   if (field.ragged) {
     column.max_length = RaggedLength(type, field, given);
     shape += static_cast<npy_intp>(column.max_length);
     const nb::object lengths = Make(field, NPY_INT64, lengths_out_, "out['_length']");
-    Check(PyDict_SetItem(lengths_.ptr(), field.name.ptr(), lengths.ptr()));
+    Check(PyDict_SetItem(lengths_.ptr(), field.key.ptr(), lengths.ptr()));
     column.lengths = DataAs<std::int64_t>(lengths);
   }
   shape += std::span<const npy_intp>(field.shape);
@@ -196,7 +196,7 @@ nb::object RowsOutput::Finish() {
     } else if (field.kind != ValueKind::kNumber) {
       value = FinishObjects(i);
     }
-    Check(PyDict_SetItem(result.ptr(), field.name.ptr(), value.ptr()));
+    Check(PyDict_SetItem(result.ptr(), field.key.ptr(), value.ptr()));
   }
   Check(PyDict_SetItemString(result.ptr(), "_step", steps_.ptr()));
   Check(PyDict_SetItemString(result.ptr(), "_mask", masks_.ptr()));
@@ -213,8 +213,13 @@ nb::object RowsOutput::FinishCells(std::size_t column) {
   auto** items = DataAs<PyObject*>(array);
   for (std::size_t i = 0; i < texts_[column].size(); ++i) {
     const std::span<const Value> cell = texts_[column][i];
-    nb::object value = cell.empty() ? nb::object(nb::none()) : DecodeCell(field, cell);
-    Py_XSETREF(items[i], value.release().ptr());
+    try {
+      nb::object value = cell.empty() ? nb::object(nb::none()) : DecodeCell(field, cell);
+      Py_XSETREF(items[i], value.release().ptr());
+    } catch (const Error& error) {
+      throw Error(error.code(), std::string(call_) + ": step " +
+                                    std::to_string(DataAs<Step>(steps_)[i]) + ": " + error.what());
+    }
   }
   return array;
 }

@@ -135,11 +135,25 @@ std::optional<FieldWrite> ConvertNumber(const Conversion& conversion, TypeId typ
   return FieldWrite(type, number->source, number->data, 1);
 }
 
+// The number of a class. It is checked here, because the number of classes is known only to Python.
+// Negative numbers stand for a label that is missing or ignored.
+std::optional<FieldWrite> ConvertLabel(const Conversion& conversion, TypeId type, PyObject* value) {
+  const FieldInfo& field = conversion.fields[type];
+  if (field.class_count < 0 || !PyLong_CheckExact(value) || field.dimensions() > 1) {
+    return std::nullopt;
+  }
+  int overflow = 0;
+  const long long label = PyLong_AsLongLongAndOverflow(value, &overflow);
+  if (overflow != 0 || label >= field.class_count) {
+    return std::nullopt;
+  }
+  return FieldWrite(type, std::int64_t{label});
+}
+
 }  // namespace
 
 // The frequent types are tested first, and only exact types: a subclass may override methods, so it
-// is left to the hook. Labels of a ClassLabel are checked here, because their range is known only
-// to Python.
+// is left to the hook.
 FieldWrite ConvertValue(const Conversion& conversion, TypeId type, PyObject* value) {
   const FieldInfo& field = conversion.fields[type];
   if (field.hidden) {
@@ -164,12 +178,8 @@ FieldWrite ConvertValue(const Conversion& conversion, TypeId type, PyObject* val
     if (const std::optional<FieldWrite> write = ConvertText(conversion, type, value)) {
       return *write;
     }
-  } else if (field.class_count >= 0 && PyLong_CheckExact(value) && field.dimensions() <= 1) {
-    int overflow = 0;
-    const long long label = PyLong_AsLongLongAndOverflow(value, &overflow);
-    if (overflow == 0 && label < field.class_count) {
-      return {type, std::int64_t{label}};
-    }
+  } else if (const std::optional<FieldWrite> write = ConvertLabel(conversion, type, value)) {
+    return *write;
   }
   return ThroughHook(conversion, type, value);
 }

@@ -12,6 +12,7 @@ from typing import Any
 
 from ._structs import Struct, StructTree
 from .features import FieldSpec
+from .features.names import batch_key
 from .features.nodes import RAGGED
 
 #: Items of a batch that have the keys of the fields themselves.
@@ -31,6 +32,7 @@ class BatchPlan:
     ) -> None:
         types: dict[int, None] = {}
         self._nodes: dict[str, int | Struct] = {}
+        self._by_key: dict[str, int | Struct] = {}
         self._leaves: list[tuple[str, tuple[str, ...]]] = []  # flat name and place of each leaf
         self._lists = {spec.name for spec in specs if spec.shape[:1] == (RAGGED,)}
         for name in list(tree.children) if names is None else names:
@@ -38,8 +40,9 @@ class BatchPlan:
             if name in self._nodes:
                 continue
             self._nodes[name] = node
+            self._by_key[batch_key(name)] = node
             for path, type_id in _leaves_of(node):
-                self._leaves.append((specs[type_id].name, (name, *path)))
+                self._leaves.append((batch_key(specs[type_id].name), (batch_key(name), *path)))
                 types[type_id] = None
         self.types = list(types)
 
@@ -89,7 +92,8 @@ class BatchPlan:
     def _flatten(self, flat: dict[Any, Any], given: Mapping[Any, Any], what: str) -> None:
         """Put the items of `given` into `flat`, those of structs by leaf."""
         for name, value in given.items():
-            node = self._nodes.get(name) if isinstance(name, str) else None
+            nodes = self._nodes if what == "max_length" else self._by_key
+            node = nodes.get(name) if isinstance(name, str) else None
             parts = self._parts(node, value, what) if isinstance(node, Struct) else [(name, value)]
             for leaf, one in parts:
                 if leaf in flat:
@@ -103,9 +107,10 @@ class BatchPlan:
                     f"{what}: expected a mapping of the fields of struct {struct.name!r}, found "
                     f"{type(value).__name__}"
                 )
-            for leaf, _ in self._leaves:
-                if leaf in self._lists and leaf.startswith(struct.name + "."):
-                    yield leaf, value
+            lists = [leaf for leaf in _leaf_names(struct) if leaf in self._lists]
+            if not lists:
+                raise ValueError(f"{what}: struct {struct.name!r} has no lists")
+            yield from ((leaf, value) for leaf in lists)
             return
         for name, inner in value.items():
             child = struct.children.get(name)
@@ -125,6 +130,11 @@ def _leaves_of(node: int | Struct) -> Iterator[tuple[tuple[str, ...], int]]:
         yield from node.leaves()
     else:
         yield (), node
+
+
+def _leaf_names(struct: Struct) -> Iterator[str]:
+    for path, _ in struct.leaves():
+        yield ".".join((struct.name, *path))
 
 
 def find_plan(

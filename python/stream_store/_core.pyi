@@ -73,9 +73,7 @@ class Store:
         metadata: str,
         step_column: str,
     ) -> object: ...
-    def _arrow_schema(
-        self, fields: Sequence[tuple[Any, int]], metadata: str
-    ) -> object: ...
+    def _arrow_schema(self, fields: Sequence[tuple[Any, int]], metadata: str) -> object: ...
     def _import_arrow(
         self,
         streams: tuple[object, object],

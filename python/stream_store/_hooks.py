@@ -18,15 +18,29 @@ from . import _batches, _columns, _core, _spread
 from . import values as _values
 from ._fields import declared_fields
 from .features import FieldSpec
+from .features import names as _names
 from .features.nodes import innermost
 from .values import media as _media
+from .values.arrays import short as short_text
 from .values.nested import entries as nested_entries
 from .values.nested import items as nested_items
 from .values.nested import leaf as nested_leaf
 from .values.nested import mapping as nested_mapping
 from .values.nested import require_known as nested_keys
 
-__all__ = ["nested_entries", "nested_items", "nested_keys", "nested_leaf", "nested_mapping"]
+__all__ = [
+    "nested_entries",
+    "nested_items",
+    "nested_keys",
+    "nested_leaf",
+    "nested_mapping",
+    "short_text",
+]
+
+
+def batch_key(name: str) -> str:
+    """The key of a field in batches."""
+    return _names.batch_key(name)
 
 
 def class_count(feature_json: str) -> int:

@@ -61,7 +61,8 @@ class WindowSampler:
         rows: (start, stop) limits the rows in which windows start (with pad "left": end). None is
             open, and a negative number counts from the current end.
         columns: with unit "value", the columns of `windows()`.
-        fields: with unit "row", the fields of `read_rows()`.
+        fields: with unit "row", the fields of `read_rows()`: names of structs, which become nested
+            dicts, or of single leaves.
         max_length: with unit "row", as for `read_rows()`.
         rank: number of this process among `world_size` processes. Without replacement, the ranks
             share an epoch disjointly; with it, each draws its own sequence.
@@ -103,7 +104,7 @@ class WindowSampler:
         rows: tuple[int | None, int | None] | None = None,
         columns: Sequence[str] | None = None,
         fields: Sequence[str] | None = None,
-        max_length: Mapping[str, int] | None = None,
+        max_length: Mapping[str, Any] | None = None,
         rank: int = 0,
         world_size: int = 1,
         drop_last: bool = False,

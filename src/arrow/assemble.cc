@@ -49,8 +49,8 @@ std::uint64_t FirstMissing(const std::uint8_t* outer, const std::uint8_t* inner,
   return rows;
 }
 
-// Makes a column that is not nullable valid in all rows: those without a value are rows in which
-// the struct around it is null, so that nobody looks at them.
+// Makes a column that is not nullable valid in all rows. In a row without a value, the struct around
+// the column must be null, which hides the value.
 void MakeValid(const ColumnPlan& column, const BatchParts& parts, const std::uint8_t* parent,
                const std::uint8_t* valid, OutArray& out) {
   const std::uint64_t missing = FirstMissing(parent, valid, parts.rows);

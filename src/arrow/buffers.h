@@ -62,9 +62,17 @@ class BatchMemory {
   /// The same, filled with zeros.
   std::byte* MakeZeroed(std::size_t bytes);
 
+  /// Says how many rows the batch will have, about, for the buffers that grow.
+  void ExpectRows(std::uint64_t rows) noexcept { rows_expected_ = rows; }
+
+  /// Says that the first `rows` of them are written.
+  void ReachRow(std::uint64_t rows) noexcept { rows_done_ = rows; }
+
  private:
   friend class GrowingBuffer;
 
+  std::uint64_t rows_expected_ = 0;
+  std::uint64_t rows_done_ = 0;
   std::shared_ptr<ArrowBlockPool> pool_;
   std::vector<Block> blocks_;
 };
@@ -72,8 +80,8 @@ class BatchMemory {
 /// A buffer of a batch whose final size is not known before it is filled.
 class GrowingBuffer {
  public:
-  /// Starts an empty buffer in `memory`, with room for what it held at its last use and a little
-  /// more: the batches of a stream resemble each other.
+  /// Starts an empty buffer in `memory`. Its capacity is the size that it had at its last use, and
+  /// an eighth more: the batches of a stream resemble each other.
   void Begin(BatchMemory& memory);
 
   /// Adds `bytes` of undefined content and returns where they begin. The address is valid until the

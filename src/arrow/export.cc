@@ -2,8 +2,8 @@
 //
 // Each batch takes two passes over its records: the first decides where it ends and how large it
 // is, the second copies its content. Every buffer is therefore allocated once, at its final size,
-// which costs less than growing buffers and copying them. Nested fields are different: only their
-// blocks tell how large their buffers are, so the first pass copies their content already.
+// which costs less than growing buffers and copying them. Nested fields are different: the sizes
+// of their buffers follow from the content of their blocks, so the first pass copies it already.
 
 #include "arrow/export.h"
 
@@ -51,6 +51,12 @@ class Exporter {
       nested_.push_back(leaf.nested ? std::make_unique<NestedBuilder>(leaf, offset_limit_)
                                     : nullptr);
       (leaf.nested ? has_nested_ : has_flat_) = true;
+    }
+    const std::uint64_t bytes = reader_.size() * sizeof(Value);
+    if (bytes > 0) {
+      usual_rows_ = static_cast<std::uint64_t>(static_cast<double>(reader_.num_rows()) *
+                                               static_cast<double>(batch_bytes_) /
+                                               static_cast<double>(bytes));
     }
     has_steps_ = std::ranges::any_of(plan_.columns, [](const ColumnPlan& column) {
       return column.role == ColumnPlan::Role::kStep;
@@ -127,6 +133,7 @@ class Exporter {
   }
 
   void BeginNested(BatchMemory& memory) {
+    memory.ExpectRows(std::min(static_cast<std::uint64_t>(end_ - next_), usual_rows_));
     for (const std::unique_ptr<NestedBuilder>& nested : nested_) {
       if (nested) {
         nested->Begin(memory, next_);
@@ -203,6 +210,7 @@ class Exporter {
   // By leaf. A nested field has a NestedBuilder, and its LeafBuilder is not used.
   std::vector<LeafBuilder> builders_;
   std::vector<std::unique_ptr<NestedBuilder>> nested_;
+  std::uint64_t usual_rows_ = 0;  // of a batch, if all rows are of the same size
   bool has_nested_ = false;
   bool has_flat_ = false;
   bool has_steps_ = false;

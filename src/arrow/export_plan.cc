@@ -187,8 +187,8 @@ class ExportPlanner {
       leaf.lists.push_back(ParseFormat(node->format.c_str()));
       const Type& list = leaf.lists.back();
       const bool fits =
-          list.kind == Kind::kList || (list.kind == Kind::kFixedList && field.shape[i] != kRagged &&
-                                       list.size == static_cast<std::int64_t>(field.shape[i]));
+          list.has_offsets() || (list.kind == Kind::kFixedList && field.shape[i] != kRagged &&
+                                 list.size == static_cast<std::int64_t>(field.shape[i]));
       if (!fits || node->children.size() != 1) {
         RefuseType(field, declared, top);
       }
@@ -297,7 +297,7 @@ std::uint64_t LeafPlan::MostUnits(std::uint64_t words) const noexcept {
 
 bool LeafPlan::has_narrow_offsets() const noexcept {
   return (is_text() && item.bits != 64) || std::ranges::any_of(lists, [](const Type& list) {
-           return list.kind == Kind::kList && list.bits == 32;
+           return list.has_offsets() && list.bits == 32;
          });
 }
 

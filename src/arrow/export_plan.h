@@ -58,7 +58,7 @@ struct LeafPlan {
   /// Whether the rows have offsets, so that their numbers of items differ and a missing row has
   /// none.
   bool has_row_offsets() const noexcept {
-    return is_text() || (!lists.empty() && lists[0].kind == Kind::kList);
+    return is_text() || (!lists.empty() && lists[0].has_offsets());
   }
 
   /// An upper bound of the units in a field-write of `words` stored words; exact unless is_block().

@@ -318,14 +318,25 @@ OutArray LeafBuilder::FinishInner(std::size_t level, OutArray items) {
   OutArray out;
   out.length = items.length / plan_.fixed[level];
   out.buffers = {nullptr};
-  if (list.kind == Kind::kList) {
+  if (list.has_offsets()) {
     const bool wide = list.bits == 64;
     std::byte* offsets = memory_->Make((out.length + 1) * (wide ? 8 : 4));
     FillOffsetsOf(wide, offsets, 0, out.length + 1, 0, plan_.fixed[level]);
-    out.buffers.push_back(offsets);
+    AddOffsets(list, offsets, out);
   }
   out.children.push_back(std::move(items));
   return out;
+}
+
+// Adds the offsets of an array of lists, and the sizes if they are views.
+void LeafBuilder::AddOffsets(const Type& list, const std::byte* offsets, OutArray& out) {
+  out.buffers.push_back(offsets);
+  if (list.kind == Kind::kListView) {
+    const bool wide = list.bits == 64;
+    std::byte* sizes = memory_->Make(out.length * (wide ? 8 : 4));
+    FillSizesOf(wide, offsets, out.length, sizes);
+    out.buffers.push_back(sizes);
+  }
 }
 
 // Wraps the items in the outermost lists, one for each row.
@@ -333,8 +344,8 @@ OutArray LeafBuilder::FinishRows(OutArray items) {
   OutArray out;
   out.length = rows_;
   out.buffers = {nullptr};
-  if (plan_.lists[0].kind == Kind::kList) {
-    out.buffers.push_back(offsets_);
+  if (plan_.lists[0].has_offsets()) {
+    AddOffsets(plan_.lists[0], offsets_, out);
   } else if (present_rows_ < rows_ && plan_.has_nullable_items) {
     // The items of a missing row are null too, as pyarrow's builders write them; some consumers
     // look at the items without the validity of their list.

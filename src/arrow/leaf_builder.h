@@ -63,6 +63,7 @@ class LeafBuilder {
   OutArray FinishInner(std::size_t level, OutArray items);
   OutArray FinishRows(OutArray items);
   OutArray FinishText();
+  void AddOffsets(const Type& list, const std::byte* offsets, OutArray& out);
 
   const Reader& reader_;
   const LeafPlan& plan_;

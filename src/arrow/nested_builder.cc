@@ -5,8 +5,8 @@
 #include "stream_store/error.h"
 
 #include "arrow/bits.h"
+#include "arrow/nested_copy.h"
 #include "arrow/offsets.h"
-#include "arrow/text_views.h"
 #include "base/assert.h"
 #include "base/str_cat.h"
 
@@ -40,53 +40,6 @@ std::uint8_t* AddBits(GrowingBuffer& bitmap, std::uint64_t bits, std::uint64_t c
   const std::size_t bytes = BitmapBytes(bits + count) - BitmapBytes(bits);
   std::memset(bitmap.Add(bytes), 0, bytes);
   return reinterpret_cast<std::uint8_t*>(bitmap.data());
-}
-
-// The end of the run of equal bits that begins at `begin`, at most `end`.
-std::uint64_t EndOfRun(const std::uint8_t* bits, std::uint64_t begin, std::uint64_t end) {
-  const bool value = GetBit(bits, begin);
-  const std::uint8_t whole = value ? 0xff : 0;
-  std::uint64_t at = begin + 1;
-  while (at < end) {
-    if (at % 8 == 0 && end - at >= 8 && bits[at / 8] == whole) {
-      at += 8;
-    } else if (GetBit(bits, at) == value) {
-      ++at;
-    } else {
-      break;
-    }
-  }
-  return at;
-}
-
-// Appends the offsets of texts or lists of these lengths after the offset `from`. Returns the last
-// one.
-template <class Length, class Offset>
-std::uint64_t SumLengths(const std::byte* lengths, std::uint64_t count, std::uint64_t from,
-                         std::byte* out) {
-  auto offset = static_cast<Offset>(from);
-  for (std::uint64_t i = 0; i < count; ++i) {
-    Length length = 0;
-    std::memcpy(&length, lengths + i * sizeof(Length), sizeof(Length));
-    offset = static_cast<Offset>(offset + static_cast<Offset>(length));
-    std::memcpy(out + i * sizeof(Offset), &offset, sizeof(Offset));
-  }
-  return static_cast<std::uint64_t>(offset);
-}
-
-template <class Offset>
-std::uint64_t SumLengthsOf(int length_bytes, const std::byte* lengths, std::uint64_t count,
-                           std::uint64_t from, std::byte* out) {
-  switch (length_bytes) {
-    case 1:
-      return SumLengths<std::uint8_t, Offset>(lengths, count, from, out);
-    case 2:
-      return SumLengths<std::uint16_t, Offset>(lengths, count, from, out);
-    case 4:
-      return SumLengths<std::uint32_t, Offset>(lengths, count, from, out);
-    default:
-      return SumLengths<std::uint64_t, Offset>(lengths, count, from, out);
-  }
 }
 
 }  // namespace
@@ -140,6 +93,7 @@ bool NestedBuilder::Write(std::uint64_t row, std::span<const Value> words) {
     return false;
   }
   block_bytes_ += block.count;
+  memory_->ReachRow(row);
   SkipTo(row);
   AddElements(0, 1);
   next_row_ = row + 1;
@@ -216,13 +170,18 @@ void NestedBuilder::AddElements(std::size_t i, std::uint64_t count) {
   }
 }
 
-// Adds the runs of equal bits one by one.
+// Adds the runs of equal bits one by one, except for items, of which each costs less than a run.
 void NestedBuilder::AddWithNulls(std::size_t i, std::uint64_t count) {
   if (!plan_.nodes[i].nullable) {
     ThrowNull(i);
   }
   const std::uint8_t* validity = columns_[i].validity;
   std::uint64_t at = bits_[i];
+  if (plan_.nodes[i].form == Form::kItems && count > 0) {
+    AddItemsWithNulls(i, at, count);
+    at += count;
+    count = 0;
+  }
   for (const std::uint64_t end = at + count; at < end;) {
     const std::uint64_t run = EndOfRun(validity, at, end) - at;
     if (GetBit(validity, at)) {
@@ -234,6 +193,22 @@ void NestedBuilder::AddWithNulls(std::size_t i, std::uint64_t count) {
     at += run;
   }
   bits_[i] = at == columns_[i].slots ? 0 : at;  // 0 for the next block
+}
+
+// Adds the items whose bits are [begin, begin + count) of their column.
+void NestedBuilder::AddItemsWithNulls(std::size_t i, std::uint64_t begin, std::uint64_t count) {
+  const std::uint64_t item_bytes = plan_.nodes[i].size;
+  Node& node = nodes_[i];
+  NestedColumn& column = columns_[i];
+  StartValidity(node);
+  std::uint8_t* bits = AddBits(node.validity, node.length, count);
+  const std::uint64_t nulls = count - CopyBits(column.validity, begin, count, bits, node.length);
+  CheckPadding(i, nulls, item_bytes);
+  std::byte* out = node.data.Add(count * item_bytes);
+  column.data = SpreadItems(column.validity, begin, count, item_bytes, column.data, out);
+  node.nulls += nulls;
+  node.length += count;
+  bytes_ += count * item_bytes;
 }
 
 void NestedBuilder::AddPresent(std::size_t i, std::uint64_t count) {
@@ -333,15 +308,20 @@ void NestedBuilder::CheckPadding(std::size_t i, std::uint64_t count, std::uint64
 }
 
 // The bitmap begins with the first null.
-void NestedBuilder::AddValidity(std::size_t i, bool valid, std::uint64_t count) {
-  Node& node = nodes_[i];
+void NestedBuilder::StartValidity(Node& node) {
   if (!node.has_validity) {
-    if (valid) {
-      return;
-    }
     node.has_validity = true;
     node.validity.Begin(*memory_);
     SetBits(AddBits(node.validity, 0, node.length), 0, node.length);
+  }
+}
+
+void NestedBuilder::AddValidity(std::size_t i, bool valid, std::uint64_t count) {
+  Node& node = nodes_[i];
+  if (!valid) {
+    StartValidity(node);
+  } else if (!node.has_validity) {
+    return;
   }
   std::uint8_t* bits = AddBits(node.validity, node.length, count);
   if (valid) {
@@ -359,92 +339,10 @@ std::uint64_t NestedBuilder::AddOffsets(std::size_t i, std::uint64_t count) {
   std::byte* out = node.offsets.Add(count * OffsetBytes(plan));
   const std::uint64_t before = node.offset;
   node.offset =
-      IsWide(plan)
-          ? SumLengthsOf<std::int64_t>(column.length_bytes, column.lengths, count, before, out)
-          : SumLengthsOf<std::int32_t>(column.length_bytes, column.lengths, count, before, out);
+      LengthsToOffsets(IsWide(plan), column.length_bytes, column.lengths, count, before, out);
   column.lengths += count * static_cast<std::uint64_t>(column.length_bytes);
   bytes_ += count * OffsetBytes(plan);
   return node.offset - before;
-}
-
-// --- The end of a batch ---
-
-const std::uint8_t* NestedBuilder::validity() const noexcept {
-  const Node& root = nodes_[0];
-  return root.nulls == 0 ? nullptr : reinterpret_cast<const std::uint8_t*>(root.validity.data());
-}
-
-OutArray NestedBuilder::Finish(std::uint64_t rows) {
-  STREAM_STORE_ASSERT(rows >= next_row_);
-  SkipTo(rows);
-  return FinishNode(0);
-}
-
-OutArray NestedBuilder::FinishNode(std::size_t i) {
-  const NestedNodePlan& plan = plan_.nodes[i];
-  const Node& node = nodes_[i];
-  OutArray out = FinishBuffers(i);
-  out.length = node.length;
-  if (plan.form == Form::kNull) {
-    out.null_count = node.length;
-  } else {
-    out.null_count = node.nulls;
-    out.buffers[0] = node.nulls == 0 ? nullptr : node.validity.data();
-  }
-  for (std::size_t child = i + 1; child < plan.end; child = plan_.nodes[child].end) {
-    out.children.push_back(FinishNode(child));
-  }
-  return out;
-}
-
-// The buffers of a node, without the validity, for which the first place is left free.
-OutArray NestedBuilder::FinishBuffers(std::size_t i) {
-  const NestedNodePlan& plan = plan_.nodes[i];
-  const Node& node = nodes_[i];
-  OutArray out;
-  switch (plan.form) {
-    case Form::kNull:
-      break;
-    case Form::kBools:
-    case Form::kItems:
-      out.buffers = {nullptr, node.data.data()};
-      break;
-    case Form::kText:
-      if (plan.offset_bits == 0) {
-        return MakeViews(*memory_, node.length,
-                         reinterpret_cast<const std::int64_t*>(node.offsets.data()),
-                         node.data.data());
-      }
-      out.buffers = {nullptr, node.offsets.data(), node.data.data()};
-      break;
-    case Form::kList:
-      out.buffers = {nullptr, node.offsets.data()};
-      break;
-    case Form::kListView:
-      out.buffers = {nullptr, node.offsets.data(), ListSizes(i)};
-      break;
-    case Form::kFixedList:
-    case Form::kStruct:
-      out.buffers = {nullptr};
-      break;
-  }
-  return out;
-}
-
-// The sizes of list views, which have as many bits as the offsets.
-const std::byte* NestedBuilder::ListSizes(std::size_t i) {
-  const auto differences = [&]<class Offset>(Offset) {
-    const std::byte* offsets = nodes_[i].offsets.data();
-    std::byte* sizes = memory_->Make(nodes_[i].length * sizeof(Offset));
-    for (std::uint64_t at = 0; at < nodes_[i].length; ++at) {
-      Offset pair[2];
-      std::memcpy(pair, offsets + at * sizeof(Offset), sizeof(pair));
-      pair[1] -= pair[0];
-      std::memcpy(sizes + at * sizeof(Offset), &pair[1], sizeof(Offset));
-    }
-    return sizes;
-  };
-  return IsWide(plan_.nodes[i]) ? differences(std::int64_t{}) : differences(std::int32_t{});
 }
 
 }  // namespace stream_store::arrow

@@ -1,7 +1,7 @@
 // NestedBuilder: builds the Arrow buffers of one nested field in one batch from nested blocks.
 //
 // Used by export.cc, in three phases for each batch:
-//   1. Begin() starts empty buffers, which grow: only the blocks themselves tell their sizes.
+//   1. Begin() starts empty buffers, which grow: their sizes follow from the content of the blocks.
 //   2. Write() is called for each row that has the field, in the order of rows.
 //   3. Finish() returns the arrays. Rows that were not written are null.
 //
@@ -79,9 +79,11 @@ class NestedBuilder {
   void SkipTo(std::uint64_t row);
   void AddElements(std::size_t i, std::uint64_t count);
   void AddWithNulls(std::size_t i, std::uint64_t count);
+  void AddItemsWithNulls(std::size_t i, std::uint64_t begin, std::uint64_t count);
   void AddPresent(std::size_t i, std::uint64_t count);
   void AddAbsent(std::size_t i, std::uint64_t count);
   void CheckPadding(std::size_t i, std::uint64_t count, std::uint64_t bytes_each);
+  void StartValidity(Node& node);
   void AddValidity(std::size_t i, bool valid, std::uint64_t count);
   std::uint64_t AddOffsets(std::size_t i, std::uint64_t count);
 
@@ -100,7 +102,7 @@ class NestedBuilder {
   std::uint64_t block_bytes_ = 0;   // of all blocks of the batch
   std::uint64_t padding_left_ = 0;  // bytes that null elements may still take
   std::vector<Node> nodes_;
-  // By node: the parts of the current block. Their pointers move past what was added.
+  // By node: the parts of the current block. Their pointers move past the elements added.
   std::vector<internal::NestedColumn> columns_;
   std::vector<std::uint64_t> bits_;  // elements added of a column with a bitmap
 };

@@ -253,7 +253,7 @@ bool LevelFits(const Type& level, std::uint32_t dimension) {
   if (level.kind == Kind::kFixedList) {
     return dimension != kRagged && level.size == static_cast<std::int64_t>(dimension);
   }
-  return level.kind == Kind::kList;
+  return level.has_offsets();
 }
 
 }  // namespace

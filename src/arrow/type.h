@@ -59,6 +59,9 @@ struct Type {
     return kind == Kind::kList || kind == Kind::kListView || kind == Kind::kFixedList;
   }
 
+  /// Whether it is a list whose length varies, with offsets of `bits`; a map is not counted.
+  bool has_offsets() const noexcept { return kind == Kind::kList || kind == Kind::kListView; }
+
   /// Whether it is an interval. These have no flat field.
   bool is_interval() const noexcept {
     return kind == Kind::kMonths || kind == Kind::kDayTime || kind == Kind::kMonthDayNano;

@@ -17,6 +17,8 @@ int AdviceFor(PageUse use) noexcept {
       return MADV_RANDOM;
     case PageUse::kSoon:
       return MADV_WILLNEED;
+    case PageUse::kLarge:
+      return MADV_HUGEPAGE;
     case PageUse::kSequential:
       break;
   }

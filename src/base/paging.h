@@ -1,7 +1,7 @@
 // Advice to the kernel about pages of a mapping, and how often a thread had to wait for pages.
 //
-// Used by storage/read_ahead, which asks for the pages of a batch before it reads them. Thread
-// rules: any thread.
+// Used by storage/read_ahead, which asks for the pages of a batch before it reads them, and by
+// arrow/buffers, which allocates large blocks. Thread rules: any thread.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,7 @@ enum class PageUse : std::uint8_t {
   kSequential,  ///< from front to back; the kernel reads ahead
   kScattered,   ///< at random; the kernel reads only the pages that are touched
   kSoon,        ///< now; the kernel starts to read those that are not in memory
+  kLarge,       ///< all of them soon, for the first time; the kernel uses huge pages if it can
 };
 
 /// Gives the kernel advice about the pages that hold [begin, end). The kernel is free to ignore it.

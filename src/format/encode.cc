@@ -1,4 +1,5 @@
-// Encoding: converts a caller's items to stored words. These are the hot loops of append.
+// Encoding: converts a caller's items to stored words. These are the hot loops of append. Packed and
+// nested fields are in encode_packed.cc.
 //
 // The integer loops write all words and only accumulate whether any item was invalid, without a
 // branch in the loop, so that the compiler can vectorise them. The first invalid item is searched
@@ -10,19 +11,14 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <span>
 #include <type_traits>
-#include <utility>
 
 #include "base/assert.h"
-#include "format/encoding.h"
-#include "format/nested_block.h"
+#include "format/encode_loops.h"
 #include "format/utf8.h"
 
 namespace stream_store::internal {
 namespace {
-
-constexpr std::uint64_t kChunkItems = 256;
 
 template <class T>
 T Load(const unsigned char* items, std::uint64_t index) noexcept {
@@ -225,18 +221,10 @@ std::uint64_t TextToWords(const Encoding& encoding, const unsigned char* items, 
   return bad != kAllUtf8 ? bad : BytesToWords(encoding, items, count, out);
 }
 
-std::uint64_t Refuse(const Encoding&, const unsigned char*, std::uint64_t, Value*) noexcept {
-  return 0;
-}
-
 using Loop = EncodeLoop;
+using LoopsOfKind = LoopsBySource;
 
-// The loops for one kind of field, in the order of Source. A table instead of a switch, so that
-// appends of many rows find their loop once per column.
-using LoopsOfKind = std::array<Loop, 14>;
-
-constexpr LoopsOfKind kRefused = {Refuse, Refuse, Refuse, Refuse, Refuse, Refuse, Refuse,
-                                  Refuse, Refuse, Refuse, Refuse, Refuse, Refuse, CopyWords};
+constexpr LoopsOfKind kRefused = LoopsOfBytes(RefuseItems, CopyWords);
 
 constexpr LoopsOfKind kToIntegers = {BoolsToIntegers,
                                      IntegersToIntegers<std::int8_t>,
@@ -250,7 +238,7 @@ constexpr LoopsOfKind kToIntegers = {BoolsToIntegers,
                                      FloatsToIntegers<HalfAsDouble>,
                                      FloatsToIntegers<NumberAsDouble<float>>,
                                      FloatsToIntegers<NumberAsDouble<double>>,
-                                     Refuse,  // text in a number field
+                                     RefuseItems,  // text in a number field
                                      CopyWords};
 
 constexpr LoopsOfKind kToFloats = {NumbersToFloats<BoolAsDouble>,
@@ -265,7 +253,7 @@ constexpr LoopsOfKind kToFloats = {NumbersToFloats<BoolAsDouble>,
                                    NumbersToFloats<HalfAsDouble>,
                                    Float32sToFloats,
                                    CopyWords,
-                                   Refuse,  // text in a number field
+                                   RefuseItems,  // text in a number field
                                    CopyWords};
 
 // The sources that cannot exceed the range of a float32 keep their loops: float16, float32, and
@@ -305,19 +293,18 @@ constexpr LoopsOfKind ToFloat16s() {
 constexpr LoopsOfKind kToFloat32s = ToFloat32s();
 constexpr LoopsOfKind kToFloat16s = ToFloat16s();
 
-constexpr LoopsOfKind OnlyBytes(Loop loop) {
-  LoopsOfKind loops = kRefused;
-  loops[static_cast<std::size_t>(Source::kUInt8)] = loop;
-  loops[static_cast<std::size_t>(Source::kBytes)] = loop;
-  return loops;
-}
-
 // In the order of WordKind.
-constexpr std::array<LoopsOfKind, 7> kLoops = {
-    kRefused, kToIntegers, kToFloats, OnlyBytes(BytesToWords), OnlyBytes(TextToWords),
-    kRefused, kRefused};
+constexpr std::array<LoopsOfKind, 7> kLoops = {kRefused,
+                                               kToIntegers,
+                                               kToFloats,
+                                               LoopsOfBytes(BytesToWords, CopyWords),
+                                               LoopsOfBytes(TextToWords, CopyWords),
+                                               kRefused,
+                                               kRefused};
 
-Loop LoopOf(const Encoding& encoding, Source source) noexcept {
+}  // namespace
+
+EncodeLoop FindWordLoop(const Encoding& encoding, Source source) noexcept {
   if (encoding.dtype == DType::kFloat32) {
     return kToFloat32s[static_cast<std::size_t>(source)];
   }
@@ -327,155 +314,9 @@ Loop LoopOf(const Encoding& encoding, Source source) noexcept {
   return kLoops[static_cast<std::size_t>(encoding.kind)][static_cast<std::size_t>(source)];
 }
 
-// Whether the items of a packed field are stored exactly as the caller has them. Bools are not,
-// because a caller's byte 2 is stored as 1.
-bool SameItems(DType dtype, Source source) noexcept {
-  switch (dtype) {
-    case DType::kInt8:
-      return source == Source::kInt8;
-    case DType::kInt16:
-      return source == Source::kInt16;
-    case DType::kInt32:
-      return source == Source::kInt32;
-    case DType::kUInt8:
-      return source == Source::kUInt8;
-    case DType::kUInt16:
-      return source == Source::kUInt16;
-    case DType::kUInt32:
-      return source == Source::kUInt32;
-    case DType::kFloat16:
-      return source == Source::kFloat16;
-    case DType::kFloat32:
-      return source == Source::kFloat32;
-    default:
-      return false;
-  }
-}
-
-// Writes `count` items as bytes and fills the last of the `words` words with zeros.
-//
-// Items of another type are encoded to words and decoded to the packed type, a chunk at a time. So
-// a packed field applies exactly the rules and the rounding of a field that is not packed.
-template <Source source>
-std::uint64_t PackItems(const Encoding& encoding, const unsigned char* items, std::uint64_t count,
-                        std::uint64_t words, Value* out) noexcept {
-  auto* bytes = reinterpret_cast<unsigned char*>(out);
-  if (words > 0) {
-    out[words - 1] = 0;  // the padding
-  }
-  if (SameItems(encoding.dtype, source)) {
-    std::memcpy(bytes, items, count * encoding.item_bytes);
-    return kEncodedAll;
-  }
-  Encoding plain = encoding;
-  plain.packed = false;
-  plain.block = false;
-  const Loop loop = LoopOf(encoding, source);
-  std::array<Value, kChunkItems> chunk_words;
-  for (std::uint64_t done = 0; done < count; done += kChunkItems) {
-    const std::uint64_t chunk = std::min(kChunkItems, count - done);
-    const std::uint64_t bad =
-        loop(plain, items + done * SourceBytes(source), chunk, chunk_words.data());
-    if (bad != kEncodedAll) {
-      return done + bad;
-    }
-    DecodeWords(plain, chunk_words.data(), chunk, bytes + done * encoding.item_bytes);
-  }
-  return kEncodedAll;
-}
-
-template <Source source>
-std::uint64_t EncodePacked(const Encoding& encoding, const unsigned char* items,
-                           std::uint64_t count, Value* out) noexcept {
-  return PackItems<source>(encoding, items, count, encoding.unit_words, out);
-}
-
-// --- block fields: a word with the number of items, then their bytes ---
-
-template <Source source>
-std::uint64_t EncodeBlock(const Encoding& encoding, const unsigned char* items, std::uint64_t count,
-                          Value* out) noexcept {
-  out[0] = static_cast<Value>(count);
-  if (count == 0) {
-    return kEncodedAll;  // `items` may be null
-  }
-  return PackItems<source>(encoding, items, count, BlockWords(encoding, count) - 1, out + 1);
-}
-
-std::uint64_t EncodeBytes(const Encoding& encoding, const unsigned char* items, std::uint64_t count,
-                          Value* out) noexcept {
-  const std::uint64_t words = BlockWords(encoding, count);
-  out[0] = static_cast<Value>(count);
-  out[words - 1] = words == 1 ? out[0] : 0;  // the padding
-  if (count > 0) {
-    std::memcpy(out + 1, items, count);
-  }
-  return kEncodedAll;
-}
-
-std::uint64_t EncodeText(const Encoding& encoding, const unsigned char* items, std::uint64_t count,
-                         Value* out) noexcept {
-  const std::uint64_t bad = FirstInvalidUtf8(items, count);
-  return bad != kAllUtf8 ? bad : EncodeBytes(encoding, items, count, out);
-}
-
-std::uint64_t EncodeCell(const Encoding& encoding, const unsigned char* items, std::uint64_t count,
-                         Value* out) noexcept {
-  const std::span<const std::byte> block(reinterpret_cast<const std::byte*>(items), count);
-  return CheckNestedBlock(*encoding.nested, block) != nullptr
-             ? 0
-             : EncodeBytes(encoding, items, count, out);
-}
-
-std::uint64_t CopyBlock(const Encoding& encoding, const unsigned char* items, std::uint64_t count,
-                        Value* out) noexcept {
-  std::memcpy(out, items, count * sizeof(Value));
-  return ItemsOfBlock(encoding, std::span<const Value>(out, count)).valid ? kEncodedAll : 0;
-}
-
-template <std::size_t... kSources>
-constexpr LoopsOfKind PackedLoops(std::index_sequence<kSources...>) {
-  return {EncodePacked<static_cast<Source>(kSources)>..., CopyWords};
-}
-
-template <std::size_t... kSources>
-constexpr LoopsOfKind BlockLoops(std::index_sequence<kSources...>) {
-  return {EncodeBlock<static_cast<Source>(kSources)>..., CopyBlock};
-}
-
-constexpr LoopsOfKind OnlyBlocks(Loop loop) {
-  LoopsOfKind loops = OnlyBytes(loop);
-  loops[static_cast<std::size_t>(Source::kWords)] = CopyBlock;
-  return loops;
-}
-
-constexpr LoopsOfKind kPackedLoops = PackedLoops(std::make_index_sequence<13>());
-constexpr LoopsOfKind kBlockLoops = BlockLoops(std::make_index_sequence<13>());
-constexpr LoopsOfKind kByteBlockLoops = OnlyBlocks(EncodeBytes);
-constexpr LoopsOfKind kTextBlockLoops = OnlyBlocks(EncodeText);
-constexpr LoopsOfKind kCellLoops = OnlyBlocks(EncodeCell);
-
-const LoopsOfKind& LoopsOfBlocks(const Encoding& encoding) noexcept {
-  switch (encoding.kind) {
-    case WordKind::kByte:
-      return kByteBlockLoops;
-    case WordKind::kText:
-      return kTextBlockLoops;
-    case WordKind::kCell:
-      return kCellLoops;
-    default:
-      return kBlockLoops;
-  }
-}
-
-}  // namespace
-
 EncodeLoop FindEncodeLoop(const Encoding& encoding, Source source) noexcept {
-  if (encoding.block) {
-    return LoopsOfBlocks(encoding)[static_cast<std::size_t>(source)];
-  }
-  return encoding.packed ? kPackedLoops[static_cast<std::size_t>(source)]
-                         : LoopOf(encoding, source);
+  return encoding.packed || encoding.block ? FindPackedLoop(encoding, source)
+                                           : FindWordLoop(encoding, source);
 }
 
 bool KeepsWord(const Encoding& encoding, Source source) noexcept {

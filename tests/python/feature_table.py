@@ -58,6 +58,8 @@ class Row:
     text      a string that declares such a field, or "" if there is none.
     stored    how a store without declared fields keeps the column.
     returned  the Arrow type that comes out, if it is not `arrow`.
+    by_data   whether `stored` follows from the values: the feature alone declares a plain field.
+    parquet   what Parquet makes of it; "" if it comes back unchanged.
     """
 
     name: str
@@ -67,14 +69,17 @@ class Row:
     text: str = ""
     stored: Stored = "flat"
     returned: pa.DataType | None = None
+    by_data: bool = False
+    parquet: str = ""
 
     def declared(self) -> Any:
-        """A declaration: the feature if there is one, else the text."""
-        return self.text if self.feature is None else self.feature
+        """A declaration of a field for these values; None if only an Arrow schema declares it."""
+        return next(iter(self.declarations()), None)
 
     def declarations(self) -> list[Any]:
-        """Every declaration of such a field."""
-        return [given for given in (self.feature, self.text) if given is not None and given != ""]
+        """Every declaration of a field for these values."""
+        given = [self.text] if self.by_data else [self.feature, self.text]
+        return [one for one in given if one is not None and one != ""]
 
     @property
     def out(self) -> pa.DataType:
@@ -224,14 +229,15 @@ _DECIMALS = [
 
 _TIMES = [
     _value("date32", pa.date32(), [0, -1, 20_000, None]),
-    _value("date64", pa.date64(), [0, -86_400_000, 86_400_000 * 20_000, None]),
-    _value("time32[s]", pa.time32("s"), [0, 86_399, None]),
+    _value("date64", pa.date64(), [0, -86_400_000, 86_400_000 * 20_000, None], parquet="as date32"),
+    _value("time32[s]", pa.time32("s"), [0, 86_399, None], parquet="as time32[ms]"),
     _value("time32[ms]", pa.time32("ms"), [1, 86_399_999, None]),
     _value("time64[us]", pa.time64("us"), [1, 86_399_999_999, None]),
     _value("time64[ns]", pa.time64("ns"), [1, 86_399_999_999_999, None]),
+    _value("timestamp[s]", pa.timestamp("s"), [0, -1, 10**10, None], parquet="as timestamp[ms]"),
     *(
         _value(f"timestamp[{unit}]", pa.timestamp(unit), [0, -1, 10**10 + 7, None])
-        for unit in ("s", "ms", "us", "ns")
+        for unit in ("ms", "us", "ns")
     ),
     _value("timestamp[us, tz=Europe/Zurich]", pa.timestamp("us", "Europe/Zurich"), [0, 5, None]),
     *(
@@ -266,9 +272,9 @@ _TEXT = [
     ),
     _value("fixed_size_binary[3]", pa.binary(3), [b"abc", b"\0\0\0", None]),
     Row("long_string", pa.string(), [LONG, LONG * 3, "", None], Value("string"), "packed string",
-        "packed"),
+        "packed", by_data=True),
     Row("long_binary", pa.binary(), [LONG.encode(), b"\xff" * 999, b"", None], Value("binary"),
-        "packed binary", "packed"),
+        "packed binary", "packed", by_data=True),
     Row("dictionary", pa.dictionary(pa.int32(), pa.string()), ["a", "b", "a", None],
         returned=pa.string()),
     Row("run_end_encoded", pa.run_end_encoded(pa.int32(), pa.string()), ["a", "a", "b", None],
@@ -290,7 +296,7 @@ _LISTS = [
         List(List(Value("int8"), length=2)), "int8[None,2]"),
     Row("list_view", pa.list_view(pa.int64()), [[1, 2], [], None], returned=pa.list_(pa.int64())),
     Row("list_with_nulls", pa.list_(pa.int64()), [[1, None, 3], [], [None], None],
-        List(Value("int64")), "nested list<int64>", "nested"),
+        List(Value("int64")), "nested list<int64>", "nested", by_data=True),
     Row("list_of_strings", pa.list_(pa.string()), [["a", "", None], [], None],
         List(Value("string")), "nested list<string>", "nested"),
     Row("list_of_binaries", pa.list_(pa.binary()), [[b"\xff", b""], [], None],
@@ -309,7 +315,8 @@ _LISTS = [
     Row("list_of_nothing", pa.list_(pa.null()), [[], [], None], List(Value("null")),
         "nested list<null>", "nested"),
     Row("fixed_size_list_of_0", pa.list_(pa.int64(), 0), [[], [], None],
-        List(Value("int64"), length=0), "nested fixed_size_list<int64>[0]", "nested"),
+        List(Value("int64"), length=0), "nested fixed_size_list<int64>[0]", "nested",
+        parquet="not possible"),
     Row("list_of_dictionaries", pa.list_(pa.dictionary(pa.int32(), pa.string())),
         [["a", "b", "a"], [], ["b"], None], stored="nested", returned=pa.list_(pa.string())),
     Row("map", pa.map_(pa.string(), pa.int64()), [[("a", 1), ("b", None)], [], None],
@@ -328,7 +335,8 @@ _STRUCTS = [
     Row("struct_with_a_list_of_strings", pa.struct([("tags", pa.list_(pa.string()))]),
         [{"tags": ["a", None]}, {"tags": None}, None], {"tags": List(Value("string"))},
         stored="struct"),
-    Row("struct_without_fields", pa.struct([]), [{}, None], {}, "nested struct<>", "nested"),
+    Row("struct_without_fields", pa.struct([]), [{}, None], {}, "nested struct<>", "nested",
+        parquet="not possible"),
 ]  # fmt: skip
 
 

@@ -38,3 +38,8 @@ def bits(*numbers: float) -> list[int]:
 def facts(store: StreamStore) -> tuple[Any, ...]:
     """The facts and values that a refused call must not change."""
     return len(store), store.num_rows, store.last_step, store[:]["values"].tolist()
+
+
+def stored(store: StreamStore) -> tuple[Any, Any]:
+    """The words and the field-writes of a store."""
+    return store[:]["values"].tolist(), store.index_table().tolist()

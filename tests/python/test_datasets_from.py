@@ -129,23 +129,34 @@ def test_invalid_columns_are_refused(columns: Any, error: type[Exception], said:
 
 
 def test_all_columns_that_cannot_be_stored_are_named() -> None:
-    features = Features(
-        {
-            "ok": Value("int64"),
-            "photo": datasets.Image(),
-            "sound": datasets.Audio(),
-            "ragged": List(List(Value("int64"))),
-            "words": List(Value("string")),
-            "also": Value("string"),
-        }
-    )
-    ds = Dataset(pa.Table.from_pylist([], schema=features.arrow_schema))
+    ds = Dataset.from_dict({"ok": [1], "": [2], "n" * 300: [3], "also": [4]})
     with pytest.raises(ValueError, match="cannot be stored") as refusal:
         imported(ds)
-    for name in ("photo", "sound", "ragged", "words"):
-        assert f"'{name}'" in str(refusal.value)
-    assert "columns=['ok', 'also']" in str(refusal.value)
-    assert imported(ds, columns=["ok", "also"]) is not None
+    for part in ("''", "300 bytes", "columns=['ok', 'also']"):
+        assert part in str(refusal.value)
+    assert imported(ds, columns=["ok", "also"]).fields == ("ok", "also")
+
+
+def test_the_data_decides_what_is_nested_and_what_is_packed() -> None:
+    ds = Dataset.from_dict(
+        {
+            "plain": [[1], [2, 3], None],
+            "holes": [[1], [2, None], None],
+            "short": ["a" * 64, "b" * 64, None],
+            "long": ["a" * 64, "b" * 65, None],
+            "in_struct": [{"l": [None], "t": "c" * 100}, None, {"l": None, "t": None}],
+        }
+    )
+    store = imported(ds)
+    assert store.features == ds.features
+    assert store.to_dataset()[:] == ds[:]
+    texts = {spec[0]: (spec[4], bool(spec[7])) for spec in store._field_specs()}
+    assert texts["plain"] == (False, False)
+    assert texts["holes"] == (False, True)
+    assert texts["short"] == (False, False)
+    assert texts["long"] == (True, False)
+    assert texts["in_struct.l"] == (False, True)
+    assert texts["in_struct.t"] == (True, False)
 
 
 def test_classes_must_have_the_same_numbers() -> None:

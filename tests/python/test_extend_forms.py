@@ -11,16 +11,12 @@ import hypothesis.strategies as st
 import numpy as np
 import pyarrow as pa
 import pytest
-from feature_table import ROWS, Row
 from hypothesis import given, settings
+
+from feature_table import ROWS, Row
 from model_fields import Field, catalogue
-
+from store_helpers import stored
 from stream_store import StreamStore
-
-
-def stored(store: StreamStore) -> tuple[Any, Any]:
-    """The words and the field-writes of a store."""
-    return store[:]["values"].tolist(), store.index_table().tolist()
 
 
 def one_by_one(fields: Any, rows: Sequence[Any]) -> StreamStore:

@@ -343,6 +343,68 @@ def test_list_that_changes_while_it_is_converted_is_refused() -> None:
         new_store({"x": "nested list<int64>"}).append_step({"x": items})
 
 
+class Broken(dict):  # type: ignore[type-arg]
+    """A mapping whose methods raise."""
+
+    def __iter__(self) -> Any:
+        raise RuntimeError("no keys")
+
+    keys = items = values = __iter__  # type: ignore[assignment]
+
+
+class Endless:
+    """An object that pretends to be a list of another library, and returns itself."""
+
+    def to_list(self) -> Endless:
+        return self
+
+    as_py = to_list
+
+
+class Lying(list):  # type: ignore[type-arg]
+    """A list whose length is wrong."""
+
+    def __len__(self) -> int:
+        return 10**9
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        ([Broken(a=1)], RuntimeError),
+        (Endless(), TypeError),
+        ([Endless()], TypeError),
+        ([{"a": Endless()}], TypeError),
+        ([{1: 2}], ValueError),
+        ([{("a",): 2}], ValueError),
+        (np.zeros((2, 2), [("a", "i4")]), TypeError),
+        (np.array(5), TypeError),
+        (memoryview(b"ab"), TypeError),
+        (type, TypeError),
+    ],
+    ids=repr,
+)
+def test_objects_that_misbehave_are_errors(value: Any, error: type[Exception]) -> None:
+    store = new_store({"x": "nested list<struct<a: int8>>"})
+    with pytest.raises(error):
+        store.append_step({"x": value})
+    assert store.num_rows == 0
+
+
+def test_lists_are_taken_by_their_items_not_by_their_length() -> None:
+    assert stored("list<int8>", Lying([1, 2])) == [1, 2]
+
+
+def test_deep_types_end_at_their_limit() -> None:
+    deepest = "list<" * 63 + "int8" + ">" * 63
+    value: Any = 5
+    for _ in range(63):
+        value = [value]
+    assert stored(deepest, value) == value
+    with pytest.raises(ValueError, match="64"):
+        new_store({"x": f"nested list<{deepest}>"})
+
+
 # --- types ---
 
 
@@ -380,3 +442,19 @@ def test_block_of_another_type_is_corrupt() -> None:
     for wrong in (block[:-1], block + b"\0", b"", b"\xff" * 20):
         with pytest.raises(CorruptStoreError, match="field 'x'"):
             _core._decode_nested("list<string>", "x", wrong)
+
+
+def test_error_of_a_list_field_names_the_nested_declaration() -> None:
+    store = new_store({"a": "float32[]", "b": "int8[2,2]"})
+    with pytest.raises(ValueError, match=r"'nested list<float32>' to keep None inside lists"):
+        store.append_step({"a": [1, None]})
+    with pytest.raises(ValueError, match=r"'nested list<list<int8>>'"):
+        store.append_step({"b": [[1, None], [2, 3]]})
+
+
+def test_error_shows_a_short_part_of_a_large_value() -> None:
+    store = new_store({"x": "nested list<struct<a: int8>>"})
+    for value in ({"a": "x" * 10**6}, "y" * 10**6, [["z" * 10**6] * 100]):
+        with pytest.raises(TypeError) as caught:
+            store.append_step({"x": value})
+        assert len(str(caught.value)) < 1000

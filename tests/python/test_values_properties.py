@@ -36,6 +36,7 @@ def test_every_float32_survives_a_float_field(patterns: list[int]) -> None:
     for value in (floats, floats.byteswap().view(">f4")):
         assert same(round_trip("float32[]", value), floats)
         assert same(round_trip(f"packed float32[{floats.size}]", value), floats)
+        assert same(round_trip("packed float32[]", value), floats)
     assert same(round_trip("float32[]", list(floats)), floats)
     assert same(round_trip("float32[]", [*floats, 1.0])[:-1], floats)
 

@@ -160,6 +160,11 @@ def c_stream_of(source: Any, failures: list[BaseException]) -> object:
 
 def _validated(reader: Any) -> Iterator[Any]:
     for batch in reader:
+        if batch.schema != reader.schema:  # pyarrow does not compare them
+            raise ValueError(
+                f"the stream has the columns {reader.schema.to_string(show_schema_metadata=False)} "
+                f"but a batch has {batch.schema.to_string(show_schema_metadata=False)}"
+            )
         batch.validate()
         yield batch
 
@@ -170,6 +175,8 @@ def reader_of(schema: Any, batches: Iterator[Any], failures: list[BaseException]
     def watched() -> Iterator[Any]:
         try:
             yield from batches
+        except GeneratorExit:  # the import ended before the stream did
+            raise
         except BaseException as error:
             failures.append(error)
             raise

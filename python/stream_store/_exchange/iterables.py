@@ -12,8 +12,7 @@ The features of the dataset are not applied by `datasets` itself, whose `encode_
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any, NamedTuple
@@ -60,7 +59,7 @@ def stream_of(
     if getattr(getattr(ds, "_ex_iterable", None), "iter_arrow", None) is not None:
         blocks = (_Table(table) for table in _tables(bare))
     else:
-        blocks = map(_Rows, _batches(iter(bare.with_format(None))))
+        blocks = map(_Rows, _batches(iter(bare)))
     first = next(blocks, None)
     if first is None and given is None:
         raise ValueError("the iterable dataset has neither rows nor features")
@@ -68,13 +67,23 @@ def stream_of(
     fields, wanted = choose_columns(core, names, columns, step_column)
     if core.fields and given is not None:
         check_class_names(core, {name: given[name] for name in fields})
-    reader = _Reader(core, names, fields, wanted, given, first)
-    if core.fields or columns is not None:
-        reader.known = None  # other columns are ignored
+    later: list[str] = []  # fields whose columns may come after the first batch
+    if core.fields and given is None and columns is None:
+        later = [name for name in declared_fields(core).outer_names if name not in names]
+        if isinstance(first, _Rows):
+            wanted, later = [*wanted, *later], []
+    reader = _Reader(core, fields, wanted, given, first)
+    if core.fields:
+        reader.unexpected = frozenset(later).__contains__  # other columns are ignored
+        reader.keep_flat(declared_fields(core).specs)
+    elif columns is None:
+        known = frozenset(names)
+        reader.unexpected = lambda name: name not in known
     head = [] if first is None else [reader.read(first)]
     storage = storage_of(head[0]) if head and not core.fields else NOTHING
     specs = reader.declare(storage)
-    reader.keep_flat(declared_fields(core).specs if core.fields else specs)
+    if not core.fields:
+        reader.keep_flat(specs)
     return Stream(reader.schema, chain(head, map(reader.read, blocks)), specs, storage)
 
 
@@ -83,9 +92,12 @@ def stream_of(
 
 def _without_features(ds: Any) -> Any:
     """The same dataset, whose rows are not converted to its features while they are read."""
-    bare = copy.copy(ds)
+    bare = ds.with_format(None)  # a new object; copy.copy() would share its attributes with `ds`
     bare._info = ds._info.copy()
     bare._info.features = None
+    for name in ("_epoch", "_starting_state_dict"):  # of set_epoch and load_state_dict
+        if hasattr(ds, name):
+            setattr(bare, name, getattr(ds, name))
     return bare
 
 
@@ -145,12 +157,10 @@ class _Rows:
     def names(self) -> list[str]:
         return list(dict.fromkeys(name for row in self._rows for name in row))
 
-    def unknown(self, known: frozenset[str]) -> tuple[int, str] | None:
-        """The first row with a key that is not known, and the key."""
+    def rows_of_names(self) -> Iterator[tuple[int, str]]:
+        """The number of a row with each name."""
         for number, row in enumerate(self._rows):
-            if not known.issuperset(row):
-                return number, next(name for name in row if name not in known)
-        return None
+            yield from ((number, name) for name in row)
 
     def cells(self, name: str) -> list[Any]:
         return [row.get(name) for row in self._rows]
@@ -185,9 +195,9 @@ class _Table:
     def names(self) -> list[str]:
         return list(self._table.column_names)
 
-    def unknown(self, known: frozenset[str]) -> tuple[int, str] | None:
-        names = [name for name in self._table.column_names if name not in known]
-        return (0, names[0]) if names else None
+    def rows_of_names(self) -> Iterator[tuple[int, str]]:
+        """The number of a row with each name."""
+        yield from ((0, name) for name in self._table.column_names)
 
     def cells(self, name: str) -> list[Any]:
         return objects_of(self._table[name])
@@ -219,13 +229,12 @@ class _Reader:
     def __init__(
         self,
         core: _core.Store,
-        names: list[str],
         fields: list[str],
         wanted: list[str],
         given: Any,
         first: _Rows | _Table | None,
     ) -> None:
-        self.known: frozenset[str] | None = frozenset(names)
+        self.unexpected: Callable[[str], bool] = lambda _: False
         self._fields = fields
         self._row = 0
         self._guessed_rows = 0 if first is None else len(first)
@@ -272,13 +281,14 @@ class _Reader:
     def read(self, block: _Rows | _Table) -> Any:
         """One batch as a table of the schema."""
         pyarrow = require("pyarrow", "from_dataset")
-        if self.known is not None and (found := block.unknown(self.known)):
-            row, name = found
-            raise ValueError(
-                f"from_dataset: row {self._row + row} has a column {name!r}, which is none of "
-                f"the columns of the rows before: {', '.join(sorted(self.known))}. Declare all "
-                "columns with fields={…}, or name those to import with columns=[…]"
-            )
+        for row, name in block.rows_of_names():
+            if self.unexpected(name):
+                raise ValueError(
+                    f"from_dataset: row {self._row + row} has a column {name!r}, which the first "
+                    f"{self._guessed_rows:,} rows do not have: they have "
+                    f"{', '.join(map(repr, self._rules))}. Declare all columns with fields={{…}}, "
+                    "or name those to import with columns=[…]"
+                )
         arrays = [self._array(block, name, rule) for name, rule in self._rules.items()]
         self._row += len(block)
         return pyarrow.table(arrays, schema=self.schema)

@@ -134,6 +134,8 @@ def _common_number(one: Any, other: Any) -> Any:
 
 def _common_by_pyarrow(one: Any, other: Any) -> Any:
     pyarrow = require("pyarrow", "the import of rows")
+    if pyarrow.types.is_date(one) and pyarrow.types.is_timestamp(other):
+        return other
     schemas = [pyarrow.schema([("x", kind)]) for kind in (one, other)]
     try:
         return pyarrow.unify_schemas(schemas, promote_options="permissive").field("x").type

@@ -75,7 +75,7 @@ class WindowDataset(Dataset[Batch]):
         rows: tuple[int | None, int | None] | None = None,
         columns: Sequence[str] | None = None,
         fields: Sequence[str] | None = None,
-        max_length: Mapping[str, int] | None = None,
+        max_length: Mapping[str, Any] | None = None,
     ) -> None:
         self._store = store
         self._arguments: dict[str, Any] = {
@@ -125,7 +125,8 @@ class WindowDataset(Dataset[Batch]):
             index: number of the window, in [-len(self), len(self)).
 
         Returns:
-            A dict of tensors of shape (length, ...); text, bytes and decimals are lists.
+            A dict of tensors of shape (length, ...), nested for structs. Text, bytes, decimals and
+            nested values are lists.
 
         Raises:
             IndexError: there is no such window.
@@ -221,7 +222,7 @@ class WindowIterableDataset(IterableDataset[Batch]):
         rows: tuple[int | None, int | None] | None = None,
         columns: Sequence[str] | None = None,
         fields: Sequence[str] | None = None,
-        max_length: Mapping[str, int] | None = None,
+        max_length: Mapping[str, Any] | None = None,
         drop_last: bool = False,
     ) -> None:
         if (rank is None) != (world_size is None):

@@ -119,8 +119,17 @@ def _foreign(spec: FieldSpec, value: Any) -> NDArray[Any] | None:
         return None
     nulls = getattr(value, "null_count", 0)  # pyarrow and polars would turn them into NaN
     if nulls() if callable(nulls) else nulls:
-        raise wrong_value(spec, "a list without None (leave the field out instead)", value)
+        raise wrong_value(spec, _without_none(spec), value)
     return foreign_array(value, f"field {spec.name!r} ({spec.text})")
+
+
+def _without_none(spec: FieldSpec) -> str:
+    """The expectation of a list with None inside, with the declaration that accepts it."""
+    if not spec.shape or spec.is_bytes:
+        return "a value without None (leave the field out instead)"
+    item = FieldSpec("", ("",), spec.dtype).text
+    kind = "list<" * len(spec.shape) + item + ">" * len(spec.shape)
+    return f"a list without None (declare the field 'nested {kind}' to keep None inside lists)"
 
 
 def foreign_array(value: Any, place: str) -> NDArray[Any] | None:
@@ -160,7 +169,7 @@ def _from_torch(tensor: Any) -> NDArray[Any]:
 
 def _from_items(spec: FieldSpec, items: list[Any], depth: int) -> NDArray[Any]:
     if any(item is None for item in items):
-        raise wrong_value(spec, "a list without None (leave the field out instead)", items)
+        raise wrong_value(spec, _without_none(spec), items)
     if all(isinstance(item, (*_BYTES, int, float)) for item in items):
         return _objects(items, (len(items),))
     if depth > MAX_DEPTH:

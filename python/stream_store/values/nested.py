@@ -221,7 +221,9 @@ def items(value: Any, place: str) -> list[Any] | tuple[Any, ...] | NDArray[Any] 
     for name in ("as_py", "to_pylist", "to_list"):  # pyarrow, and polars and pandas, with nulls
         if hasattr(value, name):
             plain = getattr(value, name)()
-            return plain if plain is None or isinstance(plain, list) else items(plain, place)
+            if plain is None or isinstance(plain, (list, np.ndarray)):
+                return plain
+            raise _refused("a list", value, place)
     if isinstance(value, np.ma.MaskedArray):
         masked: list[Any] = value.tolist()
         return masked

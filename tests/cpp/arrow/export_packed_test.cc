@@ -1,4 +1,4 @@
-// Exports of packed fields of varying length, compared with plain vectors of what was appended.
+// Exports of packed fields of varying length, compared with plain vectors.
 #include <cerrno>
 #include <cstdint>
 #include <optional>

@@ -162,6 +162,31 @@ TEST(RequestedSchema, IsTheSchemaOfTheStream) {
             "a text of more than twelve");
 }
 
+TEST(GivenType, MayHaveListViewsAtEveryLevel) {
+  StreamStore store = StoreOf({{.name = "list", .dtype = DType::kInt8, .shape = {kRagged, 2}}});
+  const std::int8_t items[] = {1, 2, 3, 4};
+  store.Append(0, {{0, std::span<const std::int8_t>(items, 4)}});
+  store.Append(1, {});
+  store.Append(2, {{0, std::span<const std::int8_t>(items, 2)}});
+  ArrowExportOptions options;
+  options.fields.push_back(
+      {.type = {.format = "+vL", .children = {{.format = "+vl", .children = {{.format = "c"}}}}}});
+  auto stream = Export(store.reader(), options);
+  auto batch = Next(stream);
+  ASSERT_TRUE(batch);
+  const ArrowArray& outer = *(*batch)->children[0];
+  const ArrowArray& inner = *outer.children[0];
+  ASSERT_EQ(outer.n_buffers, 3);
+  ASSERT_EQ(inner.n_buffers, 3);
+  const auto* sizes = static_cast<const std::int64_t*>(outer.buffers[2]);
+  EXPECT_EQ(std::vector<std::int64_t>(sizes, sizes + 3), (std::vector<std::int64_t>{2, 0, 1}));
+  EXPECT_EQ(At<std::int64_t>(outer, 2), 2);
+  const auto* inner_sizes = static_cast<const std::int32_t*>(inner.buffers[2]);
+  EXPECT_EQ(std::vector<std::int32_t>(inner_sizes, inner_sizes + 3),
+            (std::vector<std::int32_t>{2, 2, 2}));
+  EXPECT_EQ(At<std::int32_t>(inner, 2), 4);
+}
+
 TEST(RequestedSchema, NamesTheValueThatDoesNotFit) {
   StreamStore store = StoreOf(
       {{.name = "number", .dtype = DType::kInt64}, {.name = "big", .dtype = DType::kUInt64}});
