@@ -188,3 +188,15 @@ def test_dataset_with_any_names_comes_back() -> None:
     out = store.to_dataset()
     assert out.features == ds.features
     assert out.to_list() == ds.to_list()
+
+
+@pytest.mark.parametrize("levels", [65, 200])
+def test_column_that_is_too_deep_is_refused_by_its_name(levels: int) -> None:
+    kind = pa.int8()
+    for _ in range(levels - 1):
+        kind = pa.list_(kind)
+    schema = pa.schema([("ok", pa.int8()), ("deep", kind), ("s", pa.struct([("t", kind)]))])
+    with pytest.raises(ValueError, match="2 fields are refused") as caught:
+        infer_fields(declared_node(schema))
+    assert "'deep': nested more than 64 levels deep" in str(caught.value)
+    assert "'s.t': nested more than 64 levels deep" in str(caught.value)
