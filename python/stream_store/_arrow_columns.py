@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from ._column_parts import Column, Parts, numbers_column, takes_numbers, with_mask
 from .features import FieldSpec
+from .store import StreamStore
+from .values.media import encodes
 
 
 def arrow_column(spec: FieldSpec, given: Any) -> Column:
@@ -27,7 +29,33 @@ def arrow_column(spec: FieldSpec, given: Any) -> Column:
         result = _lists(spec, column) if _is_list(column.type) else _scalars(spec, column)
         if result is not None:
             return result
+    if spec.nested and not encodes(spec.feature_json):
+        cells = _stored_cells(spec, column)
+        if cells is not None:
+            return cells
     return list(column.to_pylist())
+
+
+def _stored_cells(spec: FieldSpec, column: Any) -> Parts | None:
+    """Nested cells as the words that an import of the column stores.
+
+    Python objects of the cells would not have the bits of every NaN, and cost more time. Returns
+    None if the import refuses the column: then its rows are converted one by one, and the error
+    names the row.
+    """
+    with StreamStore() as store:
+        store._define_fields([replace(spec, path=(spec.name,))])
+        try:
+            store.from_arrow(pa.table([column], [spec.name]))
+        except (ValueError, TypeError, NotImplementedError):
+            return None
+        words, writes = store[:]["values"], store.index_table()
+    lengths = np.zeros(len(column), np.int64)
+    lengths[writes["step"]] = np.diff(writes["start"], append=len(words))
+    present = np.zeros(len(column), np.bool_)
+    present[writes["step"]] = True
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    return Parts(words, present.tobytes(), offsets, stored=True)
 
 
 def _plain_storage(column: Any) -> Any:

@@ -24,11 +24,13 @@ class Parts(NamedTuple):
         values: bools, ints or floats. Without offsets an array of shape (rows, …); else all items.
         present: one byte for each row, 0 where the field is missing; None if it never is.
         offsets: rows + 1 offsets, counted in items; None if every row has one value.
+        stored: whether the values are stored words, one row after the other.
     """
 
     values: NDArray[Any]
     present: bytes | None = None
     offsets: NDArray[np.int64] | None = None
+    stored: bool = False
 
 
 #: A list has one value or None for each row.

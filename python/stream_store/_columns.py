@@ -92,10 +92,11 @@ def _masked_column(spec: FieldSpec, given: np.ma.MaskedArray[Any, Any]) -> Colum
     mask = np.ma.getmaskarray(given)
     if mask.dtype.names is None and mask.ndim > 0:
         by_row = mask.reshape(len(mask), -1)
-        missing = by_row.all(axis=1) & (by_row.shape[1] > 0)
-        if not (by_row.any(axis=1) & ~missing).any():
+        some: NDArray[np.bool_] = np.logical_or.reduce(by_row, axis=1)
+        missing: NDArray[np.bool_] = some & np.logical_and.reduce(by_row, axis=1)
+        if (some == missing).all():
             return with_mask(spec, np.asarray(given.data), ~missing)
-        rows = [given[row] if some else given.data[row] for row, some in enumerate(by_row.any(1))]
+        rows = [given[row] if part else given.data[row] for row, part in enumerate(some)]
         return masked_list(rows, ~missing)
     raise not_a_column(spec, given)
 

@@ -272,3 +272,21 @@ def test_images_are_columns_of_media() -> None:
         assert stored(store) == stored(expected)
     with pytest.raises(ValueError, match=r"'x': row 1: .*Image"):
         store.extend({"x": [pictures[0], object()]})
+
+
+def test_nested_cells_of_arrow_keep_their_bits_and_nanoseconds() -> None:
+    pa = pytest.importorskip("pyarrow")
+    bits = np.array([0x7F800001, 0x3F800000, 0xFF800123], np.uint32)
+    floats = pa.ListArray.from_arrays([0, 2, 3], pa.array(bits.view(np.float32)))
+    times = pa.array([[1], None], pa.list_(pa.timestamp("ns")))
+    store = StreamStore(
+        fields={"x": "nested list<float>", "o": {"t": "nested list<timestamp[ns]>"}}
+    )
+    assert store.extend({"x": floats, "o": {"t": times}}) == 2
+    table = pa.table(store)
+    cells = table["x"].combine_chunks()
+    np.testing.assert_array_equal(cells.flatten().to_numpy().view(np.uint32), bits)
+    assert store.row(0)["o"]["t"] == [np.datetime64(1, "ns")]
+    assert store.row(1)["o"] == {"t": None}
+    with pytest.raises((ValueError, TypeError), match=r"'x' .*: row 0: x\[0\]: expected a number"):
+        store.extend({"x": pa.array([["a"]])})
