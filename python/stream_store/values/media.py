@@ -200,7 +200,8 @@ def _keep_pixels(value: Any) -> Any:
     JPEG again, which changes it; a copy has no format, and is encoded as PNG or TIFF.
     """
     is_image = type(value).__module__.partition(".")[0] == "PIL" and hasattr(value, "copy")
-    if not is_image or getattr(value, "filename", "") or value.format in _LOSSLESS:
+    path: str = getattr(value, "filename", "")  # its file is stored by its path
+    if not is_image or path or value.format in _LOSSLESS:
         return value
     return value.copy()
 
