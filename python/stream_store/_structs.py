@@ -36,7 +36,7 @@ class Struct:
         """The field-writes of one value as (type id, value); none for None."""
         if self.feature and value is not None:
             value = media.encode(self.feature, value, f"field {self.name!r}")
-        value = as_mapping(value)
+        value = as_mapping(self.by_place(value))
         if value is None:
             return
         if not isinstance(value, Mapping):
@@ -57,6 +57,12 @@ class Struct:
                 yield child, inner
         if not present:
             yield self.marker, True
+
+    def by_place(self, value: Any) -> Any:
+        """A tuple as a mapping if this is the struct of a Tuple space, whose names are places."""
+        if isinstance(value, tuple) and list(self.children) == [*map(str, range(len(value)))]:
+            return {str(place): item for place, item in enumerate(value)}
+        return value
 
     def check_names(self, value: Iterable[Any]) -> None:
         """Refuse names that are not those of its children."""
