@@ -59,10 +59,15 @@ class Struct:
             yield self.marker, True
 
     def by_place(self, value: Any) -> Any:
-        """A tuple as a mapping if this is the struct of a Tuple space, whose names are places."""
-        if isinstance(value, tuple) and list(self.children) == [*map(str, range(len(value)))]:
-            return {str(place): item for place, item in enumerate(value)}
-        return value
+        """A tuple of the spaces Graph, whose tuples are named, or Tuple, whose fields are numbered,
+        as a mapping. Returns other objects unchanged.
+        """
+        if not isinstance(value, tuple):
+            return value
+        if hasattr(value, "_asdict"):
+            return {name: part for name, part in value._asdict().items() if part is not None}
+        numbers = [str(number) for number in range(len(value))]
+        return dict(zip(numbers, value, strict=True)) if numbers == list(self.children) else value
 
     def check_names(self, value: Iterable[Any]) -> None:
         """Refuse names that are not those of its children."""

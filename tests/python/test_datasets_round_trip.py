@@ -139,6 +139,19 @@ def test_packed_and_shaped_fields_survive(name: str, nulls: Nulls) -> None:
     assert_same_dataset(unpacked.to_dataset(), store.to_dataset())
 
 
+@pytest.mark.parametrize(
+    "name", ["_id", "__index_level_0__", "_col0", "_", "_step", "_mask", "_length", "_row", "a b"]
+)
+def test_columns_of_any_name_survive(name: str) -> None:
+    ds = Dataset.from_dict({name: [1, None, 3], "other": ["a", "b", None]})
+    store = imported(ds)
+    assert store.row(0) == {name: 1, "other": "a"}
+    assert_same_dataset(store.to_dataset(), ds)
+    assert pa.table(store).column_names == [name, "other"]
+    structs = Dataset.from_list([{"s": {name: 1}}, {"s": None}])
+    assert_same_dataset(imported(structs).to_dataset(), structs)
+
+
 def test_every_bit_pattern_of_float16_survives() -> None:
     bits = np.arange(2**16, dtype=np.uint16).view(np.float16)
     ds = Dataset(

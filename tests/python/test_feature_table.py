@@ -222,6 +222,32 @@ def test_a_struct_has_any_feature(row: Row) -> None:
     assert_same_dataset(store.to_dataset(), ds)
 
 
+ARROW_ROWS = [row for row in ROWS if row.feature is None]
+
+
+@pytest.mark.parametrize("row", ARROW_ROWS, ids=lambda row: row.name)
+def test_a_type_that_datasets_lacks_is_a_dataset_of_equal_values(row: Row) -> None:
+    store = from_table(row)
+    ds = store.to_dataset()
+    assert ds.features == store.features
+    kind = ds.data.table["x"].type
+    found = [canonical(value, kind) for value in ds.data.table["x"].to_pylist()]
+    if row.name in ("map", "list_of_maps"):
+        assert repr(found) == repr([as_pairs(value) for value in row.values])
+    else:
+        assert found == [canonical(value, kind) for value in row.values]
+    assert imported(ds).num_rows == len(row.values)
+
+
+def as_pairs(value: Any) -> Any:
+    """Maps as lists of structs, in the canonical form."""
+    if isinstance(value, tuple):
+        number = value[1]
+        item = np.float64(number).tobytes() if isinstance(number, float) else number
+        return {"key": value[0], "value": item}
+    return None if value is None else [as_pairs(item) for item in value]
+
+
 def test_the_table_of_the_guide_is_current() -> None:
     spec = importlib.util.spec_from_file_location("feature_page", SCRIPT)
     assert spec is not None

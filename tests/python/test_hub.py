@@ -131,6 +131,34 @@ def test_a_pushed_store_loads_back(hub: fake_hub.FakeHub, tmp_path: Path) -> Non
     assert b"class_label" in hub.files("me/run")["README.md"]
 
 
+def test_every_feature_comes_back_from_the_hub(hub: fake_hub.FakeHub, tmp_path: Path) -> None:
+    run(
+        hub,
+        tmp_path,
+        f"""
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        import pyarrow as pa
+        from arrow_model import assert_same
+        from feature_table import FEATURE_ROWS, Features
+        # `datasets` cannot push a Translation together with media.
+        rows = [row for row in FEATURE_ROWS if not row.parquet and "Translation" not in row.name]
+        arrays = [pa.concat_arrays([row.array()] * 8).slice(0, 8) for row in rows]
+        features = Features({{f"_{{row.name}}": row.feature for row in rows}})
+        ds = datasets.Dataset(pa.Table.from_arrays(arrays, schema=features.arrow_schema))
+        store = StreamStore()
+        assert store.from_dataset(ds) == 8
+        store.save_dataset("me/all", "train", embed_external_files=False)
+        for streaming in (False, True):
+            again = StreamStore()
+            assert again.load_dataset("me/all", "train", streaming=streaming) == 8
+            assert again.features == store.features == features
+            table = again.to_dataset().data.table
+            for name, array in zip(features, arrays):
+                assert_same(table[name], array, name)
+        """,
+    )
+
+
 def test_more_than_one_shard_and_other_arguments_pass_through(
     hub: fake_hub.FakeHub, tmp_path: Path
 ) -> None:

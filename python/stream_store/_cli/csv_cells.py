@@ -1,7 +1,7 @@
 """Rows as lines of a CSV file.
 
-A missing value is an empty cell, and an empty string is ``""``, so readers that look at quotes can
-tell them apart. Lists, arrays, structs and nested values are JSON. Binary values are hexadecimal
+A missing value is an empty cell, and an empty string is ``""``, so that readers of quotes can
+distinguish them. Lists, arrays, structs and nested values are JSON. Binary values are hexadecimal
 digits, which ``bytes.fromhex`` reads: CSV is text, and pandas would write a literal of Python.
 """
 

@@ -64,7 +64,7 @@ def export_rows(
         CorruptStoreError: a record that would be exported is damaged.
         ValueError: an argument is not valid, or the format cannot hold a column.
     """
-    kind = kind or _KINDS.get(out.suffix.lower())
+    kind = kind or _KINDS.get(out.suffix.lower(), "")
     if kind not in _KINDS.values():
         raise ValueError(
             f"{out}: expected a file name that ends in .parquet, .arrow or .csv, or --format"
@@ -166,20 +166,23 @@ def _write_arrow(
         raise ImportError(
             f"exporting {kind} needs pyarrow: pip install 'stream-store[datasets]'"
         ) from None
-    from stream_store._exchange.arrow import Rows
+    from stream_store._exchange.arrow import batches_of
 
-    source = Rows(view, declared_fields(view), rows.start, rows.stop, choice.step_column or "")
-    batches = pa.RecordBatchReader.from_stream(source, schema=_schema(view, choice))
-    schema = batches.schema
+    schema = whole = _schema(pa, view, choice)
     if choice.fields:
         names = [choice.step_column] if choice.step_column else []
         names += choice.fields
-        schema = pa.schema([schema.field(name) for name in names], _metadata(schema, names))
+        schema = pa.schema([whole.field(name) for name in names], _metadata(whole, names))
+    batches = batches_of(
+        view, declared_fields(view), whole, rows.start, rows.stop, choice.step_column or ""
+    )
     done = 0
     try:
         with _writer(pa, file, kind, schema) as writer:
             for batch in batches:
-                writer.write_batch(batch.select(schema.names).cast(schema))
+                writer.write_batch(
+                    batch.select(schema.names).replace_schema_metadata(schema.metadata)
+                )
                 done += batch.num_rows
                 progress(done, len(rows))
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
@@ -190,14 +193,18 @@ def _write_arrow(
         ) from error
 
 
-def _schema(view: StreamStore, choice: Choice) -> Any:
-    """The schema that `to_dataset` has, or None, for the store's own, without `datasets`."""
+def _schema(pa: Any, view: StreamStore, choice: Choice) -> Any:
+    """The schema that `to_dataset` has; without `datasets`, the store's own."""
     from stream_store._exchange.to_dataset import features_of
 
     try:
         return features_of(declared_fields(view), choice.step_column).arrow_schema
     except ImportError:
-        return None
+        pass
+    own = pa.schema(view)
+    if choice.step_column is None:
+        return own
+    return pa.schema([pa.field(choice.step_column, pa.int64()), *own], own.metadata)
 
 
 def _metadata(schema: Any, names: list[str]) -> dict[bytes, bytes] | None:

@@ -13,6 +13,7 @@ from .formats import arrow_fields, huggingface_metadata
 from .inspect import NOTHING, Storage, inspected
 from .optional import require
 from .schemas import describe, infer_fields
+from .tables import converted, same_storage
 
 BATCH_BYTES = 64 << 20  # approximate size of the batches of a stream
 
@@ -58,8 +59,48 @@ class Rows:
         self._fields = fields
         self._arguments = (start, stop, step_column, batch_bytes)
 
+    def __arrow_c_schema__(self) -> object:
+        return c_schema(self._core, self._fields)
+
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         return c_stream(self._core, self._fields, requested_schema, *self._arguments)
+
+
+def batches_of(
+    core: _core.Store,
+    fields: DeclaredFields,
+    schema: Any,
+    start: int = 0,
+    stop: int | None = None,
+    step_column: str = "",
+    batch_bytes: int = BATCH_BYTES,
+) -> Iterator[Any]:
+    """Rows [start, stop) as `pyarrow.RecordBatch` with a given schema, that of `datasets`.
+
+    The core makes the schema's types, except for columns that `datasets` keeps as another type,
+    such as maps: these are converted here.
+    """
+    pyarrow = require("pyarrow", "to_dataset")
+    rows = Rows(core, fields, start, stop, step_column, batch_bytes)
+    own = pyarrow.schema(rows)
+    asked = [
+        field
+        if field.name == step_column or same_storage(own.field(field.name).type, field.type)
+        else own.field(field.name)
+        for field in schema
+    ]
+    reader = pyarrow.RecordBatchReader.from_stream(
+        rows, schema=pyarrow.schema(asked, metadata=schema.metadata)
+    )
+    if asked == list(schema):
+        return iter(reader)
+    return (_as_schema(batch, schema) for batch in reader)
+
+
+def _as_schema(batch: Any, schema: Any) -> Any:
+    pairs = zip(batch.columns, schema, strict=True)
+    columns = [converted(column, field.type) for column, field in pairs]
+    return require("pyarrow", "to_dataset").RecordBatch.from_arrays(columns, schema=schema)
 
 
 def import_stream(

@@ -69,7 +69,18 @@ def save_dataset(
     ds = to_dataset(core, fields, split, step_column)
     if config_name is not None:
         arguments = {**arguments, "config_name": config_name}
-    return _without_token(lambda: ds.push_to_hub(name, split=split, **arguments), arguments)
+    return _without_token(lambda: _push(ds, name, split, arguments), arguments)
+
+
+def _push(ds: Any, name: str, split: str, arguments: dict[str, Any]) -> Any:
+    try:
+        return ds.push_to_hub(name, split=split, **arguments)
+    except (AttributeError, KeyError, IndexError, NotImplementedError) as error:
+        # Such as a Translation together with media: errors inside of `datasets` that say nothing.
+        raise RuntimeError(
+            f"save_dataset of split {split!r} to {name!r}: `datasets` cannot push these features "
+            f"({type(error).__name__}: {error}); push the columns in several datasets"
+        ) from error
 
 
 def _check_names(name: object, split: object) -> None:

@@ -84,11 +84,10 @@ def inspected(source: Any) -> tuple[Any, Storage]:
     return reader, storage_of(first)
 
 
-def _capsule_of(source: Any) -> object | None:
+def _capsule_of(source: Any) -> Any:
     if type(source).__name__ == "PyCapsule":
         return source
-    capsule: object = source.__arrow_c_stream__() if hasattr(source, "__arrow_c_stream__") else None
-    return capsule
+    return source.__arrow_c_stream__() if hasattr(source, "__arrow_c_stream__") else None
 
 
 def _is_frame(source: Any) -> bool:

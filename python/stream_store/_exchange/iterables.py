@@ -12,7 +12,7 @@ The features of the dataset are not applied by `datasets` itself, whose `encode_
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any, NamedTuple
@@ -22,20 +22,17 @@ from stream_store._fields import declared_fields
 from stream_store.features import FieldSpec
 
 from .arrow import c_schema
+from .blocks import Block, Rows, Table, blocks_of
 from .columns import check_class_names, choose_columns, declare
-from .exact import array_of
 from .inspect import NOTHING, Storage, storage_of
 from .leaves import Path, Rule, Unfit
 from .optional import require
 from .suggest import declaration, type_text
-from .tables import is_lossless, objects_of, same_storage
-
-_ROWS_AT_ONCE = 1000
-_BYTES_AT_ONCE = 32 << 20  # approximate size of the values of a batch of rows
+from .tables import same_storage
 
 
 class Stream(NamedTuple):
-    """What an import reads.
+    """The input of an import.
 
     schema   of the batches.
     batches  an iterator of `pyarrow.RecordBatch`.
@@ -55,22 +52,21 @@ def stream_of(
 ) -> Stream:
     """The chosen columns of an iterable dataset."""
     given = ds.features
-    bare = _without_features(ds)
-    if getattr(getattr(ds, "_ex_iterable", None), "iter_arrow", None) is not None:
-        blocks = (_Table(table) for table in _tables(bare))
-    else:
-        blocks = map(_Rows, _batches(iter(bare)))
+    blocks = blocks_of(ds)
     first = next(blocks, None)
-    if first is None and given is None:
+    if given is not None:
+        names = list(given)
+    elif first is not None:
+        names = first.names()
+    else:
         raise ValueError("the iterable dataset has neither rows nor features")
-    names = list(given) if given is not None else first.names()
     fields, wanted = choose_columns(core, names, columns, step_column)
     if core.fields and given is not None:
         check_class_names(core, {name: given[name] for name in fields})
     later: list[str] = []  # fields whose columns may come after the first batch
     if core.fields and given is None and columns is None:
         later = [name for name in declared_fields(core).outer_names if name not in names]
-        if isinstance(first, _Rows):
+        if isinstance(first, Rows):
             wanted, later = [*wanted, *later], []
     reader = _Reader(core, fields, wanted, given, first)
     if core.fields:
@@ -87,142 +83,6 @@ def stream_of(
     return Stream(reader.schema, chain(head, map(reader.read, blocks)), specs, storage)
 
 
-# --- sources ---
-
-
-def _without_features(ds: Any) -> Any:
-    """The same dataset, whose rows are not converted to its features while they are read."""
-    bare = ds.with_format(None)  # a new object; copy.copy() would share its attributes with `ds`
-    bare._info = ds._info.copy()
-    bare._info.features = None
-    for name in ("_epoch", "_starting_state_dict"):  # of set_epoch and load_state_dict
-        if hasattr(ds, name):
-            setattr(bare, name, getattr(ds, name))
-    return bare
-
-
-def _tables(ds: Any) -> Iterator[Any]:
-    pyarrow = require("pyarrow", "from_dataset")
-    try:
-        yield from ds.with_format("arrow").iter(_ROWS_AT_ONCE)
-    except pyarrow.ArrowException as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(
-            f"from_dataset: reading the iterable dataset failed: {reason}. If its files have "
-            "different types, pass features= to datasets.load_dataset, or cast the dataset"
-        ) from error
-
-
-def _batches(rows: Iterator[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
-    """Rows in batches of at most 1,000, fewer if they are large."""
-    batch: list[Mapping[str, Any]] = []
-    size = 0
-    for row in rows:
-        batch.append(row)
-        size += _size(row)
-        if len(batch) == _ROWS_AT_ONCE or size >= _BYTES_AT_ONCE:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
-def _size(value: Any) -> int:
-    """The approximate size of a value in bytes."""
-    if isinstance(value, (str, bytes, bytearray)):
-        return len(value)
-    if isinstance(value, Mapping):
-        return sum(map(_size, value.values()))
-    if isinstance(value, (list, tuple)):
-        if value and isinstance(value[0], (bool, int, float)):
-            return 8 * len(value)
-        return sum(map(_size, value))
-    size = getattr(value, "nbytes", None)
-    if size is None and type(value).__module__.startswith("PIL"):
-        size = 4 * value.width * value.height
-    return size if isinstance(size, int) else 8
-
-
-class _Rows:
-    """A batch of Python rows."""
-
-    def __init__(self, rows: list[Mapping[str, Any]]) -> None:
-        self._rows = rows
-
-    metadata = None  # of a schema
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def names(self) -> list[str]:
-        return list(dict.fromkeys(name for row in self._rows for name in row))
-
-    def rows_of_names(self) -> Iterator[tuple[int, str]]:
-        """The number of a row with each name."""
-        for number, row in enumerate(self._rows):
-            yield from ((number, name) for name in row)
-
-    def cells(self, name: str) -> list[Any]:
-        return [row.get(name) for row in self._rows]
-
-    def array(self, name: str, rule: Rule) -> Any:
-        return array_of(self.cells(name), rule)
-
-    def kind(self, name: str) -> tuple[Any, Any]:
-        """The Arrow type and the feature that the values suggest."""
-        pyarrow = require("pyarrow", "from_dataset")
-        datasets = require("datasets", "from_dataset")
-        sequence = datasets.arrow_writer.TypedSequence(self.cells(name))
-        kind = pyarrow.array(sequence).type
-        try:
-            feature = sequence.get_inferred_type()
-        except ValueError:  # a type without a feature, such as uuid
-            return kind, None
-        feature = datasets.Features({name: feature})
-        return feature.arrow_schema.field(name).type, feature[name]
-
-
-class _Table:
-    """A batch that is an Arrow table."""
-
-    def __init__(self, table: Any) -> None:
-        self._table = table
-        self.metadata = table.schema.metadata
-
-    def __len__(self) -> int:
-        return int(self._table.num_rows)
-
-    def names(self) -> list[str]:
-        return list(self._table.column_names)
-
-    def rows_of_names(self) -> Iterator[tuple[int, str]]:
-        """The number of a row with each name."""
-        yield from ((0, name) for name in self._table.column_names)
-
-    def cells(self, name: str) -> list[Any]:
-        return objects_of(self._table[name])
-
-    def array(self, name: str, rule: Rule) -> Any:
-        pyarrow = require("pyarrow", "from_dataset")
-        if name not in self._table.column_names:
-            return pyarrow.nulls(len(self), rule.kind)
-        column = self._table[name]
-        if column.type == rule.kind:
-            return column
-        if not is_lossless(column.type, rule.kind):
-            return array_of(objects_of(column), rule)
-        if rule.feature is not None:
-            table = require("datasets", "from_dataset").table
-            return table.cast_array_to_feature(column, rule.feature)
-        return column.cast(rule.kind)
-
-    def kind(self, name: str) -> tuple[Any, Any]:
-        return self._table.schema.field(name).type, None
-
-
-# --- conversion ---
-
-
 class _Reader:
     """Converts the batches of a dataset to one schema."""
 
@@ -232,19 +92,19 @@ class _Reader:
         fields: list[str],
         wanted: list[str],
         given: Any,
-        first: _Rows | _Table | None,
+        first: Block | None,
     ) -> None:
         self.unexpected: Callable[[str], bool] = lambda _: False
         self._fields = fields
         self._row = 0
         self._guessed_rows = 0 if first is None else len(first)
-        as_declared = bool(core.fields) and not isinstance(first, _Table)
+        as_declared = bool(core.fields) and not isinstance(first, Table)
         declared = _declared_rules(core) if as_declared else {}
         self._has_fields = bool(core.fields)
         self._rules = {name: self._rule(name, declared, given, first) for name in wanted}
         pyarrow = require("pyarrow", "from_dataset")
-        fields = [(name, rule.kind) for name, rule in self._rules.items()]
-        self.schema = pyarrow.schema(fields, metadata=None if first is None else first.metadata)
+        columns = [(name, rule.kind) for name, rule in self._rules.items()]
+        self.schema = pyarrow.schema(columns, metadata=None if first is None else first.metadata)
 
     def _rule(self, name: str, declared: dict[str, Rule], given: Any, first: Any) -> Rule:
         if name in declared:
@@ -278,7 +138,7 @@ class _Reader:
         )
         self._rules = {name: replace(rule, flat=flat) for name, rule in self._rules.items()}
 
-    def read(self, block: _Rows | _Table) -> Any:
+    def read(self, block: Block) -> Any:
         """One batch as a table of the schema."""
         pyarrow = require("pyarrow", "from_dataset")
         for row, name in block.rows_of_names():
@@ -293,13 +153,13 @@ class _Reader:
         self._row += len(block)
         return pyarrow.table(arrays, schema=self.schema)
 
-    def _array(self, block: _Rows | _Table, name: str, rule: Rule) -> Any:
+    def _array(self, block: Block, name: str, rule: Rule) -> Any:
         try:
             return block.array(name, rule)
         except Unfit as error:
             raise ValueError(self._refusal(block, name, rule, error)) from error.__cause__
 
-    def _refusal(self, block: _Rows | _Table, name: str, rule: Rule, error: Unfit) -> str:
+    def _refusal(self, block: Block, name: str, rule: Rule, error: Unfit) -> str:
         place = f", at {error.path}" if error.path else ""
         where = f"from_dataset: column {name!r}, row {self._row + error.index}{place}"
         cell = block.cells(name)[error.index]

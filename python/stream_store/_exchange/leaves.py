@@ -132,7 +132,7 @@ def _by_pyarrow(items: Items, kind: Any) -> Any:
         types.is_fixed_size_binary(kind) and not types.is_decimal(kind)
     ):  # fmt: skip
         _require(items, _is_bytes, "bytes")
-        items = [bytes(item) if isinstance(item, np.void) else item for item in items]
+        items = [item.tobytes() if isinstance(item, np.void) else item for item in items]
     try:
         made = pyarrow.array(items, kind)
     except (pyarrow.ArrowException, TypeError, ValueError, OverflowError) as error:
@@ -214,7 +214,7 @@ def _whole_index(index: int, missing: Any) -> int:
 
 
 def _expectation(error: BaseException) -> str:
-    """What a message of `stream_store.values` says that it expected."""
+    """The expectation in a message of `stream_store.values`."""
     return reason_of(error).partition("expected ")[2].rpartition(", found")[0] or reason_of(error)
 
 

@@ -1,4 +1,8 @@
-"""Arrow types and columns compared and converted: which casts keep every value."""
+"""Arrow types and columns compared and converted without loss.
+
+`datasets` has no maps and no decimals of 32 or 64 bits; `converted` makes the lists and decimals
+that it has instead.
+"""
 
 from __future__ import annotations
 
@@ -32,9 +36,9 @@ def is_lossless(one: Any, other: Any) -> bool:
     if types.is_integer(one) and types.is_integer(other):
         signed = types.is_signed_integer
         wider = one.bit_width < other.bit_width
-        return wider and (signed(other) or not signed(one))
+        return bool(wider and (signed(other) or not signed(one)))
     if types.is_floating(one) and types.is_floating(other):
-        return one.bit_width < other.bit_width
+        return bool(one.bit_width < other.bit_width)
     return any(one in family and other in family for family in _families())
 
 
@@ -82,3 +86,34 @@ def objects_of(column: Any) -> list[Any]:
         present = np.asarray(column.is_valid())
         return [value if there else None for value, there in zip(values, present, strict=True)]
     return list(column.to_pylist())
+
+
+def converted(array: Any, kind: Any) -> Any:
+    """An array as another type of equal values: a map as a list of structs, or a wider decimal."""
+    pyarrow = require("pyarrow", "the conversion of a column")
+    types = pyarrow.types
+    if array.type == kind:
+        return array
+    if isinstance(kind, pyarrow.BaseExtensionType):
+        return pyarrow.ExtensionArray.from_storage(kind, converted(array, kind.storage_type))
+    if isinstance(array.type, pyarrow.BaseExtensionType):
+        return converted(array.storage, kind)
+    if types.is_struct(kind):
+        parts = zip(array.flatten(), kind, strict=True)
+        children = [converted(child, part.type) for child, part in parts]
+        return pyarrow.StructArray.from_arrays(children, fields=list(kind), mask=array.is_null())
+    if types.is_fixed_size_list(kind):
+        values = array.values.slice(array.offset * kind.list_size, len(array) * kind.list_size)
+        inner = converted(values, kind.value_type)
+        return pyarrow.FixedSizeListArray.from_arrays(inner, type=kind, mask=array.is_null())
+    if types.is_list(kind) or types.is_large_list(kind):
+        if types.is_map(array.type):
+            pairs = pyarrow.StructArray.from_arrays(
+                [array.keys, array.items], names=["key", "value"]
+            )
+        else:
+            pairs = array.values
+        made = pyarrow.LargeListArray if types.is_large_list(kind) else pyarrow.ListArray
+        inner = converted(pairs, kind.value_type)
+        return made.from_arrays(array.offsets, inner, type=kind, mask=array.is_null())
+    return array.cast(kind)

@@ -22,7 +22,7 @@ from typing import Any
 from stream_store import _core
 from stream_store._fields import DeclaredFields
 
-from .arrow import BATCH_BYTES, Rows
+from .arrow import BATCH_BYTES, batches_of
 from .optional import require
 
 _FILE = "stream_store.arrow"
@@ -141,8 +141,9 @@ def _write(
     metadata = json.loads(schema.metadata[b"huggingface"])
     metadata["fingerprint"] = fingerprint
     schema = schema.with_metadata({"huggingface": json.dumps(metadata)})
-    rows = Rows(core, fields, step_column=step_column or "", batch_bytes=_batch_bytes(core))
-    reader = pyarrow.RecordBatchReader.from_stream(rows, schema=schema)
+    batches = batches_of(
+        core, fields, schema, step_column=step_column or "", batch_bytes=_batch_bytes(core)
+    )
     progress = datasets.utils.tqdm(
         total=core.num_rows, unit=" examples", desc="Writing the store as a dataset"
     )
@@ -152,7 +153,7 @@ def _write(
         pyarrow.ipc.new_stream(sink, schema) as writer,
     ):
         first = True  # progress.n cannot be used: it stays 0 while bars are off
-        for batch in _one_ahead(reader):
+        for batch in _one_ahead(batches):
             if first:
                 _check_space(path, batch.nbytes * core.num_rows // max(1, batch.num_rows))
                 first = False
