@@ -374,6 +374,7 @@ class ImportPlanner {
   bool PlanLayers(const ArrowSchema& column, const char* item, const std::string& field_item,
                   ImportLeaf& leaf) {
     std::vector<std::string> formats;
+    formats.reserve(leaf.lists.size() + 1);
     for (std::size_t i = 0; i < leaf.lists.size(); ++i) {
       formats.push_back(leaf.shape[i] == kRagged ? "+l" : StrCat("+w:", leaf.shape[i]));
     }

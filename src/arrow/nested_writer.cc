@@ -19,7 +19,7 @@ using internal::StrCat;
 namespace {
 
 [[noreturn]] void RefuseSlot(std::uint64_t slot, const std::string& problem) {
-  throw CellError{.slot = slot, .problem = problem};
+  throw CellError(slot, problem);
 }
 
 }  // namespace
@@ -105,8 +105,7 @@ NestedWriter::Elements NestedWriter::Filter(const NestedView& view, Elements slo
       std::uint64_t element = i;
       if (!Follow(view, slot, element)) {
         if (!view.source->nullable) {
-          throw CellError{
-              .slot = slot, .problem = "a null, but the field is not nullable", .is_null = true};
+          throw CellError(slot, "a null, but the field is not nullable", /*null=*/true);
         }
         continue;
       }
