@@ -1,5 +1,6 @@
 // Interprets the Arrow format strings of nested types.
 
+#include "base/str_cat.h"
 #include "format/nested_format.h"
 
 #include <algorithm>
@@ -125,9 +126,9 @@ std::optional<NestedFormat> Decimal(std::string_view format) {
     return std::nullopt;
   }
   NestedFormat read = ItemOf(format, NestedItem::kOpaque, static_cast<std::uint32_t>(bits) / 8);
-  read.canonical = "d:" + std::to_string(precision) + "," + std::to_string(scale);
+  read.canonical = StrCat("d:", precision, ",", scale);
   if (bits != 128) {
-    read.canonical += "," + std::to_string(bits);
+    read.canonical += StrCat(",", bits);
   }
   return read;
 }
