@@ -1,12 +1,13 @@
 // Interprets the Arrow format strings of nested types.
 
-#include "base/str_cat.h"
 #include "format/nested_format.h"
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <utility>
+
+#include "base/str_cat.h"
 
 namespace stream_store::internal {
 namespace {
