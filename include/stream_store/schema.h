@@ -78,8 +78,8 @@ class STREAM_STORE_API Schema {
 
   /// Validates the fields.
   ///
-  /// Throws Error(kInvalidArgument) naming the field: no fields, too many, a duplicate, empty, too
-  /// long or non-UTF-8 name, a shape, dtype or nested type that cannot be stored, a declared field
+  /// Throws Error(kInvalidArgument) naming the field: no fields, too many, a duplicate, too long
+  /// or non-UTF-8 name, a shape, dtype or nested type that cannot be stored, a declared field
   /// after a hidden one. Nested types are rewritten in their canonical form.
   explicit Schema(std::vector<Field> fields);
 

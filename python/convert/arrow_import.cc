@@ -10,7 +10,7 @@ namespace stream_store::python {
 namespace {
 
 constexpr const char* kStreamName = "arrow_array_stream";
-constexpr int kMaxDepth = 64;  // Describe() recurses
+constexpr int kMaxDepth = 256;  // Describe() recurses; Python refuses more than 64 by name
 
 ArrowArrayStream* StreamOf(nb::handle capsule, const char* what) {
   if (PyCapsule_IsValid(capsule.ptr(), kStreamName) == 0) {

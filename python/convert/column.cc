@@ -127,8 +127,8 @@ void ColumnData::TakePresent(PyObject* present) {
 }
 
 // Takes a column in parts from the hook, which has checked them: the values as an array of numbers;
-// the rows that have one as bytes, or None for all; and offsets counted in items, or None if every
-// row has one value.
+// the rows that have one as bytes, or None for all; offsets counted in items, or None if every row
+// has one value; and whether the values are stored words.
 void ColumnData::TakeParts(const Conversion& conversion, PyObject* parts) {
   const nb::object values = Borrow(PyTuple_GET_ITEM(parts, 0));
   PyObject* present = PyTuple_GET_ITEM(parts, 1);
@@ -140,7 +140,8 @@ void ColumnData::TakeParts(const Conversion& conversion, PyObject* parts) {
     offsets_.assign(places.values().begin(), places.values().end());
     owner_ = Contiguous(values.ptr());
     auto* array = reinterpret_cast<PyArrayObject*>(owner_.ptr());
-    source_ = SourceOfArray(array).value();
+    const bool stored = PyTuple_GET_ITEM(parts, 3) == Py_True;
+    source_ = stored ? Source::kWords : SourceOfArray(array).value();
     data_ = PyArray_DATA(array);
     rows_ = offsets_.size() - 1;
     bytes_ = static_cast<std::uint64_t>(PyArray_NBYTES(array));

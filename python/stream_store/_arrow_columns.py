@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ._columns import Column, Parts, masked_list, numbers_column, takes_numbers, with_mask
+from ._column_parts import Column, Parts, numbers_column, takes_numbers, with_mask
 from .features import FieldSpec
+from .store import StreamStore
+from .values.media import encodes
 
 
 def arrow_column(spec: FieldSpec, given: Any) -> Column:
@@ -19,17 +22,43 @@ def arrow_column(spec: FieldSpec, given: Any) -> Column:
     A null row is a missing value. Lists that have nulls inside become Python lists, because only a
     nested field can hold them.
     """
-    column = plain_storage(given)
+    column = _plain_storage(given)
     if pa.types.is_null(column.type):
         return [None] * len(column)
     if takes_numbers(spec):
         result = _lists(spec, column) if _is_list(column.type) else _scalars(spec, column)
         if result is not None:
             return result
+    if spec.nested and not encodes(spec.feature_json):
+        cells = _stored_cells(spec, column)
+        if cells is not None:
+            return cells
     return list(column.to_pylist())
 
 
-def plain_storage(column: Any) -> Any:
+def _stored_cells(spec: FieldSpec, column: Any) -> Parts | None:
+    """Nested cells as the words that an import of the column stores.
+
+    Python objects of the cells would not have the bits of every NaN, and cost more time. Returns
+    None if the import refuses the column: then its rows are converted one by one, and the error
+    names the row.
+    """
+    with StreamStore() as store:
+        store._define_fields([replace(spec, path=(spec.name,))])
+        try:
+            store.from_arrow(pa.table([column], [spec.name]))
+        except (ValueError, TypeError, NotImplementedError):
+            return None
+        words, writes = store[:]["values"], store.index_table()
+    lengths = np.zeros(len(column), np.int64)
+    lengths[writes["step"]] = np.diff(writes["start"], append=len(words))
+    present = np.zeros(len(column), np.bool_)
+    present[writes["step"]] = True
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+    return Parts(words, present.tobytes(), offsets, stored=True)
+
+
+def _plain_storage(column: Any) -> Any:
     """The array without its extension type, dictionary or run ends, as a ChunkedArray."""
     if isinstance(column, pa.Array):
         column = pa.chunked_array([column])
@@ -47,7 +76,7 @@ def plain_storage(column: Any) -> Any:
             return column
 
 
-def presence(column: Any) -> NDArray[np.bool_] | None:
+def _presence(column: Any) -> NDArray[np.bool_] | None:
     """Whether each row is not null; None if no row is."""
     if column.null_count == 0:
         return None
@@ -92,7 +121,7 @@ def _counts(column: Any, storage: Any, dtype: str) -> NDArray[Any]:
 
 
 def _scalars(spec: FieldSpec, column: Any) -> Column | None:
-    present = presence(column)
+    present = _presence(column)
     if present is not None:
         # Null slots of fill_null() are zeros, which every field of numbers can hold.
         column = _zeros_for_nulls(column)
@@ -125,7 +154,7 @@ def _zero_of(kind: Any) -> Any:
 
 def _lists(spec: FieldSpec, column: Any) -> Column | None:
     """Lists of numbers, also lists of lists, in the shape of the field; None for any others."""
-    present = presence(column)
+    present = _presence(column)
     lengths = _lengths(column)
     items = pc.list_flatten(column)
     for size in spec.item_shape if spec.is_ragged else spec.shape[1:]:
@@ -148,8 +177,6 @@ def _lists(spec: FieldSpec, column: Any) -> Column | None:
 
 def _flat(spec: FieldSpec) -> FieldSpec:
     """The field of the items of a ragged field."""
-    from dataclasses import replace
-
     return replace(spec, shape=(), feature_json=spec.json)
 
 
@@ -174,6 +201,3 @@ def _lengths(column: Any) -> NDArray[np.int64]:
     """The lengths of lists, 0 for null."""
     lengths = pc.fill_null(pc.list_value_length(column), 0)
     return np.asarray(lengths.to_numpy(zero_copy_only=False)).astype(np.int64)
-
-
-__all__ = ["arrow_column", "masked_list", "plain_storage", "presence"]

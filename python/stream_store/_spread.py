@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._columns import as_column, presence_of, rows_of
+from ._column_parts import presence_of, rows_of
+from ._columns import as_column
 from ._structs import Struct, StructTree, as_mapping, is_tensordict
 from .features import FieldSpec
 

@@ -39,6 +39,8 @@ class Struct:
         value = as_mapping(value)
         if value is None:
             return
+        if isinstance(value, tuple):
+            value = self._of_tuple(value)
         if not isinstance(value, Mapping):
             raise TypeError(
                 f"field {self.name!r} is a struct: expected a mapping of its fields, "
@@ -57,6 +59,13 @@ class Struct:
                 yield child, inner
         if not present:
             yield self.marker, True
+
+    def _of_tuple(self, value: tuple[Any, ...]) -> Any:
+        """A sample of the spaces Graph, a named tuple, or Tuple, whose fields are numbered."""
+        if hasattr(value, "_asdict"):
+            return {name: part for name, part in value._asdict().items() if part is not None}
+        numbers = [str(number) for number in range(len(value))]
+        return dict(zip(numbers, value, strict=True)) if numbers == list(self.children) else value
 
     def check_names(self, value: Iterable[Any]) -> None:
         """Refuse names that are not those of its children."""

@@ -40,9 +40,6 @@ void CheckText(const Field& field, std::size_t type, const char* what, const std
 }
 
 void CheckNames(const Field& field, std::size_t type) {
-  if (field.name.empty()) {
-    Refuse(field, type, "expected a name but found an empty one");
-  }
   CheckText(field, type, "its name", field.name);
   for (const std::string& part : field.path) {
     CheckText(field, type, "a part of its path", part);

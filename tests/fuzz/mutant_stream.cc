@@ -6,16 +6,20 @@
 #include <cstring>
 #include <string_view>
 
+#include "stream_store/error.h"
+#include "stream_store/nested.h"
+
 namespace stream_store::fuzz {
 namespace {
 
 constexpr int kMaxDepth = 4;
 
-const std::array<const char*, 42> kFormats = {
-    "l",          "f",   "u",   "+l",  "+s",  "b",    "c",       "C",   "s",  "S",   "i",
-    "I",          "L",   "e",   "g",   "z",   "U",    "Z",       "vu",  "vz", "w:3", "d:9,2",
-    "d:40,1,256", "tdD", "tdm", "tts", "ttn", "tsu:", "tsn:UTC", "tDm", "n",  "+L",  "+w:2",
-    "+w:0",       "+vl", "+vL", "+l",  "+l",  "+w:3", "+s",      "+m",  "u"};
+const std::array<const char*, 48> kFormats = {
+    "l",   "f",     "u",          "+l",   "+s",  "b",   "c",        "C",    "s",       "S",
+    "i",   "I",     "L",          "e",    "g",   "z",   "U",        "Z",    "vu",      "vz",
+    "w:3", "d:9,2", "d:40,1,256", "tdD",  "tdm", "tts", "ttn",      "tsu:", "tsn:UTC", "tDm",
+    "n",   "+L",    "+w:2",       "+w:0", "+vl", "+vL", "+l",       "+l",   "+w:3",    "+s",
+    "+m",  "u",     "+r",         "+r",   "tin", "tiM", "d:9,2,32", "+m"};
 
 int FixedBytes(const std::string& format) {
   switch (format[0]) {
@@ -33,8 +37,11 @@ int FixedBytes(const std::string& format) {
     case 'w':
       return 3;
     case 'd':
-      return format.size() > 6 ? 32 : 16;
+      return format == "d:9,2,32" ? 4 : format.size() > 6 ? 32 : 16;
     case 't':
+      if (format[1] == 'i') {
+        return format == "tin" ? 16 : 4;
+      }
       return format == "tdD" || format == "tts" ? 4 : 8;
     default:
       return 8;
@@ -142,14 +149,20 @@ struct Maker {
     if (format == "n") {
       return;
     }
+    if (format == "+r") {
+      RunEnds(node, elements, depth, child(1));
+      return;
+    }
     AddValidity(node, elements);
-    if (format == "+s") {
+    if (format == "+m") {
+      Entries(node, elements, depth, like);
+    } else if (format == "+s") {
       const std::size_t count = like != nullptr ? like->children.size() : draw.Below(4);
       for (std::size_t i = 0; i < count; ++i) {
         node.children.push_back(Make(elements, depth + 1, child(i)));
         node.children.back()->name = std::string(1, static_cast<char>('a' + i));
       }
-    } else if (format == "+l" || format == "+L" || format == "+m") {
+    } else if (format == "+l" || format == "+L") {
       const std::int64_t items = AddOffsets(node, elements, format == "+L");
       node.children.push_back(Make(items, depth + 1, child(0)));
     } else if (format == "+vl" || format == "+vL") {
@@ -175,6 +188,42 @@ struct Maker {
       const auto bytes = static_cast<std::size_t>(elements * FixedBytes(format));
       Fill(Add(node, bytes), bytes);
     }
+  }
+
+  // A map: lists of structs of a key and a value.
+  void Entries(Node& node, std::int64_t elements, int depth, const Node* like) {
+    const std::int64_t items = AddOffsets(node, elements, false);
+    auto entries = std::make_unique<Node>();
+    entries->format = "+s";
+    entries->name = "entries";
+    entries->length = items;
+    entries->null_count = 0;
+    entries->buffers = {nullptr};
+    for (std::size_t i = 0; i < 2; ++i) {
+      const Node* child = like == nullptr ? nullptr : like->children[0]->children[i].get();
+      entries->children.push_back(Make(items, depth + 2, child));
+      entries->children.back()->name = i == 0 ? "key" : "value";
+    }
+    node.children.push_back(std::move(entries));
+  }
+
+  // Run ends of one to three elements each, now and then a lie.
+  void RunEnds(Node& node, std::int64_t elements, int depth, const Node* values) {
+    auto ends = std::make_unique<Node>();
+    ends->format = "i";
+    ends->name = "run_ends";
+    ends->buffers = {nullptr};
+    ends->null_count = 0;
+    ends->owned.emplace_back();  // of the bitmap that it does not have
+    std::uint8_t* out = Add(*ends, static_cast<std::size_t>(elements) * 4);
+    for (std::int64_t end = 0; end < elements; ++ends->length) {
+      end = std::min(elements, end + 1 + static_cast<std::int64_t>(draw.Below(3)));
+      Put<std::int32_t>(out, ends->length, draw.Chance(100) ? draw.Odd() : end);
+    }
+    const std::int64_t runs = ends->length;
+    node.children.push_back(std::move(ends));
+    node.children.push_back(Make(runs, depth + 1, values));
+    node.children.back()->name = "values";
   }
 
   // A consumer cannot check text offsets against the size of their buffer, so the only lie is a
@@ -398,6 +447,29 @@ ArrowArrayStream MutantStream::stream() {
   return made;
 }
 
+namespace {
+
+// The type of the cells that hold a column; some children do not accept nulls.
+NestedType NestedTypeOf(const Node& node, Draw& draw) {
+  if (node.dictionary) {
+    return NestedTypeOf(*node.dictionary, draw);
+  }
+  if (node.format == "+r") {
+    return NestedTypeOf(*node.children[1], draw);
+  }
+  std::vector<NestedType> children;
+  for (const auto& child : node.children) {
+    children.push_back(NestedTypeOf(*child, draw));
+    children.back().name = child->name;
+    if (draw.Chance(20) || child->name == "entries" || child->name == "key") {
+      children.back().nullable = false;
+    }
+  }
+  return MakeNestedType(node.format, std::move(children));
+}
+
+}  // namespace
+
 std::vector<Field> MutantStream::Fields(Draw& draw) const {
   std::vector<Field> fields;
   std::vector<Field> markers;
@@ -407,6 +479,17 @@ std::vector<Field> MutantStream::Fields(Draw& draw) const {
     for (const std::string& part : path) {
       name += name.empty() ? "" : ".";
       name += part;
+    }
+    if (draw.Below(2) == 0) {
+      try {
+        fields.push_back({.name = name,
+                          .dtype = DType::kNested,
+                          .path = path,
+                          .nested = NestedTypeText(NestedTypeOf(node, draw))});
+        return;
+      } catch (const Error&) {
+        // The column has a type that a nested cell cannot have, so it becomes a flat field.
+      }
     }
     if (node.format == "+s" && !node.children.empty()) {
       for (const auto& child : node.children) {

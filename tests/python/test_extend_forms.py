@@ -1,5 +1,5 @@
-"""extend() stores for every feature, and every form of a column, what append_step() stores for its
-rows: equal words in equal field-writes.
+"""For every feature and every form of a column, extend() and append_step() store equal rows: equal
+words in equal field-writes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def one_by_one(fields: Any, rows: Sequence[Any]) -> StreamStore:
 
 
 def check_extend(fields: Any, rows: list[Any], columns: Any) -> None:
-    """extend(columns) stores what appending the rows stores, or refuses what that refuses."""
+    """extend(columns) stores the words of the rows appended one by one, or fails as they do."""
     store = StreamStore(fields=fields)
     try:
         expected = one_by_one(fields, rows)
@@ -58,7 +58,7 @@ def objects(values: list[Any]) -> np.ndarray[Any, Any]:
 
 
 class Foreign(Sequence[Any]):
-    """A sequence of a class that nobody knows."""
+    """A sequence of an unknown class."""
 
     def __init__(self, items: list[Any]) -> None:
         self.items = items

@@ -8,9 +8,11 @@ import pyarrow as pa
 import pytest
 
 from arrow_c_schema import pa_schema
+from stream_store import StreamStore
 from stream_store._exchange.schemas import infer_fields
 from stream_store.features import build_features, parse_fields, same_features
 from stream_store.features.foreign import declared_node
+from test_feature_types import ARROW_TYPES
 
 datasets = pytest.importorskip("datasets")
 
@@ -158,3 +160,43 @@ def test_store_filled_from_arrow_can_be_opened_with_its_features() -> None:
     assert not same_features(
         specs, parse_fields(schema.set(1, pa.field("b", pa.map_(pa.string(), pa.int8(), True))))
     )
+
+
+@pytest.mark.parametrize("nullable", [True, False])
+@pytest.mark.parametrize("kind", [kind for kind in ARROW_TYPES if kind != pa.null()], ids=str)
+def test_schema_of_a_table_comes_out_of_a_store_as_it_went_in(
+    kind: pa.DataType, nullable: bool
+) -> None:
+    inner = pa.field("y", kind, nullable, {"inner": "note"})
+    schema = pa.schema(
+        [
+            pa.field("x", kind, nullable, {"column": "note"}),
+            pa.field("s", pa.struct([inner]), nullable, {"struct": "note"}),
+        ]
+    )
+    store = StreamStore()
+    store.from_arrow(pa.RecordBatchReader.from_batches(schema, []))
+    assert store.to_arrow().schema.remove_metadata().equals(schema, check_metadata=True)
+
+
+def test_dataset_with_any_names_comes_back() -> None:
+    ds = datasets.Dataset.from_dict(
+        {"a.b": [1], "a": [{"b": 2}], "e": [{"": 3}], "_step": [5], "_id": ["x"], "b\nc": [[6]]}
+    )
+    store = StreamStore()
+    store.from_dataset(ds)
+    out = store.to_dataset()
+    assert out.features == ds.features
+    assert out.to_list() == ds.to_list()
+
+
+@pytest.mark.parametrize("levels", [65, 200])
+def test_column_that_is_too_deep_is_refused_by_its_name(levels: int) -> None:
+    kind = pa.int8()
+    for _ in range(levels - 1):
+        kind = pa.list_(kind)
+    schema = pa.schema([("ok", pa.int8()), ("deep", kind), ("s", pa.struct([("t", kind)]))])
+    with pytest.raises(ValueError, match="2 fields are refused") as caught:
+        infer_fields(declared_node(schema))
+    assert "'deep': nested more than 64 levels deep" in str(caught.value)
+    assert "'s.t': nested more than 64 levels deep" in str(caught.value)

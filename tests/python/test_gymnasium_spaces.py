@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stream_store import StreamStore
 from stream_store.features import parse_fields
 
 spaces = pytest.importorskip("gymnasium").spaces
@@ -76,3 +77,40 @@ def test_a_graph_is_a_struct_of_its_arrays() -> None:
         "x": "struct",
     }
     assert "x.edges" not in texts(spaces.Graph(nodes, None))
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        spaces.Tuple([spaces.Discrete(3), spaces.Dict({"a": spaces.Box(-1, 1, (2,))})]),
+        spaces.Tuple([spaces.Tuple([spaces.Discrete(3)]), spaces.Text(3)]),
+        spaces.Graph(spaces.Box(-1, 1, (3,)), spaces.Discrete(4)),
+        spaces.Graph(spaces.Discrete(3), None),
+        spaces.Sequence(spaces.Dict({"a": spaces.Text(3)})),
+        spaces.Sequence(spaces.Box(-1, 1, (2,))),
+        spaces.Dict({"image": spaces.Box(0, 255, (4, 4), np.uint8), "n": spaces.MultiBinary(3)}),
+    ],
+    ids=str,
+)
+def test_samples_of_a_space_are_appended_and_read(space: Any) -> None:
+    store = StreamStore(fields={"x": space})
+    space.seed(0)
+    samples = [space.sample() for _ in range(10)]
+    for sample in samples:
+        store.append_step({"x": sample})
+    for row, sample in enumerate(samples):
+        assert plain(store.row(row)["x"]) == plain(sample)
+
+
+def plain(value: Any) -> Any:
+    """A sample, or its stored form, as dicts, lists and numbers; missing parts are left out."""
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    elif isinstance(value, tuple) and not all(np.ndim(item) for item in value):
+        value = list(value)
+    if isinstance(value, dict):
+        parts = {name: plain(item) for name, item in value.items() if item is not None}
+        return list(parts.values()) if list(parts) == [str(i) for i in range(len(parts))] else parts
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return np.asarray(value).tolist()

@@ -41,6 +41,15 @@ def test_lists_of_images_take_what_the_feature_encodes() -> None:
     ]
 
 
+def test_an_image_that_was_a_jpeg_is_not_compressed_again() -> None:
+    image = pytest.importorskip("PIL.Image")
+    file = io.BytesIO()
+    image.fromarray(PIXELS.repeat(9, 0).repeat(9, 1)).save(file, "JPEG", quality=30)
+    opened = image.open(file)
+    (cell,) = stored(datasets.List(IMAGE), [opened])
+    assert pixels(cell) == np.asarray(opened).tolist()
+
+
 def test_images_inside_structs_inside_lists() -> None:
     pages = datasets.List({"page": IMAGE, "words": datasets.List(datasets.Value("string"))})
     (page,) = stored(pages, [{"page": PIXELS, "words": ["a", None]}])
@@ -66,6 +75,23 @@ def test_json_is_text_at_the_top_and_inside_lists() -> None:
     texts = ['{"a":1}', "[1,null]", '{"b":  2}', '"plain"']
     assert stored(datasets.List(datasets.Json()), [*values, None]) == [*texts, None]
     assert [stored(datasets.Json(), value) for value in values] == texts
+
+
+def test_json_keeps_every_float_and_refuses_what_it_cannot_represent() -> None:
+    value = {"x": 1 / 3, "y": 2**70, "z": "é", "n": np.float32(0.5), "a": np.arange(2)}
+    for text in (
+        stored(datasets.Json(), value),
+        stored(datasets.List(datasets.Json()), [value])[0],
+    ):
+        assert json.loads(text) == {"x": 1 / 3, "y": 2**70, "z": "é", "n": 0.5, "a": [0, 1]}
+    loop: list[Any] = []
+    loop.append(loop)
+    for bad in (object(), b"x", float("nan"), [{1}], loop, "[" * 10**5):
+        store = new_store({"j": datasets.Json(), "js": datasets.List(datasets.Json())})
+        for row in ({"j": bad}, {"js": [bad]}):
+            with pytest.raises((ValueError, TypeError), match=r"field 'js?' .*JSON"):
+                store.append_step(row)
+    assert stored(datasets.Json(), "NaN") == '"NaN"'
 
 
 def test_translations_in_several_languages_are_encoded() -> None:

@@ -42,14 +42,16 @@ ODD = [None, True, False, 0, 1, -1, 5, 2**31, 2**40, 2**62, 2**63 - 1, 2**63, -2
        object(), Ellipsis, NotImplemented, int, memoryview(b"abcdefgh"), bytearray(8), Decimal(1),
        Huge(), "\\ud800", "a" * 10000]
 FIELDS = {"a": "int64", "b": "float32[]", "t": "string", "p": "packed uint8[3]",
-          "d": "decimal128(5,2)", "s": {"x": "int8"}}
+          "d": "decimal128(5,2)", "q": "packed float32[]", "u": "packed string",
+          "n": "nested list<struct<a: int8, b: map<string, double>>>", "s": {"x": "int8"}}
 
 store = StreamStore(fields=FIELDS)
 
 def fill():
     store.clear()
     for i in range(5):
-        row = {"a": i, "b": [1.0] * i, "t": "x" * i, "p": [1, 2, 3], "d": i, "s": {"x": i}}
+        row = {"a": i, "b": [1.0] * i, "t": "x" * i, "p": [1, 2, 3], "d": i, "s": {"x": i},
+               "q": [1.0] * i, "u": "x" * i, "n": [{"a": i, "b": {"c": 0.5}}] * i}
         store.append_step(row)
 
 READS = [

@@ -67,7 +67,7 @@ def declare(features: Mapping[str, Any], storage: Storage) -> list[FieldSpec]:
     good: list[str] = []
     for name, feature in features.items():
         try:
-            parse_fields({name: feature})
+            parse_fields({name: feature}, any_names=True)
             good.append(name)
         except ValueError as error:
             refused.append(str(error))
@@ -75,7 +75,7 @@ def declare(features: Mapping[str, Any], storage: Storage) -> list[FieldSpec]:
         shown = "\n  ".join(refused)
         hint = f"import the others with columns={good!r}" if good else "there is no other column"
         raise ValueError(f"these columns cannot be stored:\n  {shown}\n{hint}")
-    return parse_fields(features, nested=storage.nested, packed=storage.packed)
+    return parse_fields(features, nested=storage.nested, packed=storage.packed, any_names=True)
 
 
 def check_class_names(core: _core.Store, features: Mapping[str, Any]) -> None:
@@ -84,7 +84,7 @@ def check_class_names(core: _core.Store, features: Mapping[str, Any]) -> None:
     fields = {spec.path: spec.class_names for spec in specs if spec.class_names is not None}
     for name, feature in features.items():
         try:
-            others = parse_fields({name: feature})
+            others = parse_fields({name: feature}, any_names=True)
         except ValueError:
             continue  # the import itself compares types
         for other in others:

@@ -25,13 +25,7 @@ def _type(feature_json: str) -> ArrowType:
 def _flat_field(feature_json: str) -> ArrowField:
     node = innermost(split_tree(json.loads(feature_json))[0])
     classes = len(node["names"]) if node.get("_type") == "ClassLabel" else -1
-    return _without_views(_type(feature_json)), classes
-
-
-def _without_views(tree: ArrowType) -> ArrowType:
-    """The type with lists for list views, which only nested fields are exported as."""
-    form = tree.format.replace("v", "") if tree.format in ("+vl", "+vL") else tree.format
-    return tree._replace(format=form, children=tuple(map(_without_views, tree.children)))
+    return _type(feature_json), classes
 
 
 @lru_cache(maxsize=4096)

@@ -11,7 +11,8 @@ import ctypes
 from typing import Any, NamedTuple
 
 from .arrow_types import KEYS_SORTED, NULLABLE, ArrowType, encode_metadata
-from .nodes import MAX_DEPTH
+
+_MAX_DEPTH = 256  # of a schema that is read; `declare` refuses deeper types by their name
 
 
 class ArrowNode(NamedTuple):
@@ -116,8 +117,8 @@ def declared_type(feature: Any) -> ArrowType:
 
 
 def _read(schema: Any, depth: int) -> ArrowNode:
-    if depth > MAX_DEPTH:
-        raise ValueError(f"the Arrow type is nested more than {MAX_DEPTH} levels deep")
+    if depth > _MAX_DEPTH:
+        raise ValueError(f"the Arrow type is nested more than {_MAX_DEPTH} levels deep")
     children = [_read(schema.children[i].contents, depth + 1) for i in range(schema.n_children)]
     return ArrowNode(
         schema.format.decode("utf-8", "surrogateescape"),

@@ -133,7 +133,7 @@ def _typed(feature: Any, depth: int) -> Typed:
 
 
 def _packed_inside() -> ValueError:
-    return ValueError("list items cannot be packed; pack the whole field, with a fixed shape")
+    return ValueError("list items cannot be packed; pack the whole field")
 
 
 def _of_library(feature: Any, depth: int) -> Typed:

@@ -52,10 +52,11 @@ def check_type(name: object) -> str:
 def problem_of(path: tuple[str, ...]) -> str | None:
     """The reason why a field cannot have this path, or None.
 
-    The shown name is the path joined by dots; it has at most 255 bytes of UTF-8.
+    The shown name is the path joined by dots; it has at most 255 bytes of UTF-8. A column may have
+    an empty name, as Arrow's may; the leaf of a struct may not.
     """
     for part in path:
-        if not part:
+        if not part and len(path) > 1:
             return "the name is empty"
         if "\0" in part:
             return "the name has a zero byte, which ends the names of Arrow columns"

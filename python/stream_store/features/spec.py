@@ -82,7 +82,10 @@ class FieldSpec:
 
     @property
     def is_bytes(self) -> bool:
-        """Whether it is a string, binary or fixed-size binary, with one value per byte."""
+        """Whether it is a string, binary or fixed-size binary.
+
+        It has one value per byte, unless it is packed.
+        """
         return self.info.kind == "bytes"
 
     @property

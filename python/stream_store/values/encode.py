@@ -94,7 +94,7 @@ def bytes_of_text(spec: FieldSpec, value: Any) -> bytes:
         TypeError: the value is neither text nor bytes.
     """
     if spec.dtype == "string" and '"Json"' in spec.feature_json:
-        value = json_text(value)
+        value = _json_text(spec, value)
     data = _bytes_of(spec, _single(spec, value))
     if spec.dtype == "string":
         try:
@@ -106,6 +106,15 @@ def bytes_of_text(spec: FieldSpec, value: Any) -> bytes:
     if spec.dtype == "fixed_binary" and len(data) != spec.shape[0]:
         raise wrong_value(spec, f"{spec.shape[0]} bytes", value)
     return data
+
+
+def _json_text(spec: FieldSpec, value: Any) -> str:
+    try:
+        return json_text(value)
+    except ValueError as error:
+        raise wrong_value(spec, f"a value for JSON ({error})", value) from None
+    except TypeError as error:
+        raise wrong_type(spec, f"a value for JSON ({error})", value) from None
 
 
 def _single(spec: FieldSpec, value: Any) -> Any:

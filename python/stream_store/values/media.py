@@ -23,6 +23,7 @@ Json = dict[str, Any]
 MEDIA = frozenset(
     ("Image", "Audio", "Video", "Pdf", "Nifti", "Mesh", "BioSequence", "BioStructure")
 )
+_LOSSLESS = (None, "PNG", "BMP", "GIF", "TIFF", "PPM")  # formats of images, as PIL calls them
 _LISTS = frozenset(("List", "LargeList", "Sequence"))
 _OWN = MEDIA | {"Json", "ClassLabel", "TranslationVariableLanguages"}
 _ARRAYS = {f"Array{dims}D": dims for dims in range(2, 6)}
@@ -109,7 +110,7 @@ def _encode(node: Any, value: Any, place: str) -> Any:
     if kind in _ARRAYS:
         return _check_array(node, value, place)
     if kind == "Json":
-        return json_text(value)
+        return _json_text(value, place)
     return _encode_example(node, kind, value, place)
 
 
@@ -159,6 +160,15 @@ def _check_array(node: Json, value: Any, place: str) -> Any:
     return value
 
 
+def _json_text(value: Any, place: str) -> str:
+    try:
+        return json_text(value)
+    except (ValueError, TypeError) as error:
+        raise type(error)(
+            f"{place}: expected a value for JSON but found {short(value)}: {error}"
+        ) from None
+
+
 def _encode_example(node: Json, kind: str, value: Any, place: str) -> Any:
     if kind in MEDIA and _is_stored_media(value):
         return {"bytes": value.get("bytes"), "path": value.get("path")}
@@ -173,7 +183,7 @@ def _encode_example(node: Json, kind: str, value: Any, place: str) -> Any:
             "installed: pip install 'stream-store[datasets]'"
         ) from error
     try:
-        return feature.encode_example(value)
+        return feature.encode_example(_keep_pixels(value) if kind == "Image" else value)
     except MemoryError:
         raise
     except Exception as error:
@@ -181,6 +191,19 @@ def _encode_example(node: Json, kind: str, value: Any, place: str) -> Any:
             f"{place}: expected a value of the feature {kind} but found {short(value)}: "
             f"{type(error).__name__}: {error}"
         ) from error
+
+
+def _keep_pixels(value: Any) -> Any:
+    """An image of PIL such that its encoding keeps every pixel.
+
+    `datasets` encodes an image in the format that it was read from. That would compress one from a
+    JPEG again, which changes it; a copy has no format, and is encoded as PNG or TIFF.
+    """
+    is_image = type(value).__module__.partition(".")[0] == "PIL" and hasattr(value, "copy")
+    path: str = getattr(value, "filename", "")  # its file is stored by its path
+    if not is_image or path or value.format in _LOSSLESS:
+        return value
+    return value.copy()
 
 
 def _is_stored_media(value: Any) -> bool:

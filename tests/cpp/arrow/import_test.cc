@@ -10,7 +10,7 @@
 #include "stream_store/store.h"
 
 #include "arrow/consumer.h"
-#include "arrow/producer.h"
+#include "arrow/import_helpers.h"
 #include "support/scratch.h"
 
 namespace stream_store::testing {
@@ -18,42 +18,6 @@ namespace stream_store::testing {
 using internal::ErrorOf;
 
 namespace {
-
-StreamStore StoreOf(std::vector<Field> fields) {
-  Options options;
-  options.fields = std::move(fields);
-  options.grow_ahead = false;
-  return StreamStore::Temporary(options);
-}
-
-std::uint64_t Import(StreamStore& store, std::vector<std::vector<Column>> batches,
-                     const ArrowImportOptions& options = {}) {
-  Producer producer(std::move(batches));
-  ArrowArrayStream stream = producer.stream();
-  StagedRows staged = store.Stage();
-  const std::uint64_t rows = ImportArrow(staged, &stream, options);
-  staged.Commit();
-  return rows;
-}
-
-std::string Refusal(const std::vector<Field>& fields, std::vector<Column> columns) {
-  StreamStore store = StoreOf(fields);
-  const Error error = ErrorOf([&] { Import(store, {std::move(columns)}); });
-  EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
-  EXPECT_EQ(store.reader().num_rows(), 0U);
-  return error.what();
-}
-
-std::vector<Value> Values(const StreamStore& store) {
-  std::vector<Value> values;
-  const Reader reader = store.reader();
-  for (Row row = 0; row < static_cast<Row>(reader.num_rows()); ++row) {
-    for (const auto& [type, words] : reader.row(row)) {
-      values.insert(values.end(), words.begin(), words.end());
-    }
-  }
-  return values;
-}
 
 const std::vector<Field> kNumber = {{.name = "n", .dtype = DType::kInt64}};
 const std::vector<Field> kList = {{.name = "l", .dtype = DType::kInt64, .shape = {kRagged}}};
