@@ -123,7 +123,7 @@ struct ArrowField {
   ArrowType type = {};
 
   /// The number of names of a ClassLabel, or -1 for any other field. An import refuses numbers
-  /// outside [-1, classes).
+  /// from `classes` on; negative ones stand for labels that are missing or ignored.
   std::int64_t classes = -1;
 };
 
@@ -185,10 +185,12 @@ struct ArrowImportOptions {
 ///
 /// A column goes to the field of its name, and a struct column to the leaves of that struct. Other
 /// columns are ignored; fields without a column are missing in every row. A column must have the
-/// type of its field, or one that converts without a change of any value: integers of any width,
-/// floats of any width, offsets of any kind, and dictionaries of those. Foreign arrays are checked
-/// as far as possible: lengths against each other, and offsets against lengths. Use it from one
-/// thread at a time.
+/// type of its field, or one that converts without a change of any value: integers, floats and
+/// decimals of any width, lists and texts of any layout, and dictionaries and run-end encodings of
+/// those at any level, of which the values are taken. A nested field accepts a column of any type
+/// that fits its own; the children of structs are found by name. Unions cannot be stored. Foreign
+/// arrays are checked as far as possible: lengths against each other, and offsets against lengths.
+/// Use it from one thread at a time.
 class STREAM_STORE_API ArrowImporter {
  public:
   /// `rows` must outlive the importer; `schema` is read during the call only.
@@ -205,8 +207,10 @@ class STREAM_STORE_API ArrowImporter {
   /// Stages all rows of a batch. Takes ownership of the batch and releases it.
   ///
   /// Cost    values are converted straight from the batch's buffers.
-  /// Throws  Error(kInvalidArgument) naming column and row: a null inside a list, a value outside
-  ///         the field's range, text that is not UTF-8, a list of the wrong length, an array that
+  /// Throws  Error(kInvalidArgument) naming column and row, and of a nested field the place in the
+  ///         cell, such as messages[3].role: a null inside a list of a flat field, a null where the
+  ///         type of a nested field excludes it, a value outside the field's range, text that is
+  ///         not UTF-8, a list of the wrong length, a cell of more than 2 GiB, an array that
   ///         contradicts itself; and the errors of StagedRows::Extend().
   void Append(ArrowArray* batch);
 

@@ -27,7 +27,8 @@ namespace stream_store {
 struct Finding {
   enum class Severity {
     kNotice,  ///< the next writer deals with it, and no synced row is affected
-    kDamage,  ///< synced bytes, or the description of the store, are not those that were written
+    kDamage,  ///< synced bytes, or the description of the store, are not those that were written; or
+              ///< a packed or nested field-write is not valid
   };
   Severity severity = Severity::kDamage;
   std::string file = {};      ///< the file inside the store, such as "records"

@@ -102,7 +102,7 @@ def _masked_column(spec: FieldSpec, given: np.ma.MaskedArray[Any, Any]) -> Colum
 
 
 def _pandas_column(spec: FieldSpec, given: Any) -> Column:
-    """A Series or another column of pandas. NaN in a float column is a number, not missing."""
+    """A Series or another column of pandas. A NaN for a float field is a number, not missing."""
     if given.ndim != 1:
         raise not_a_column(spec, given)
     dtype = given.dtype
@@ -117,4 +117,7 @@ def _pandas_column(spec: FieldSpec, given: Any) -> Column:
         return with_mask(spec, np.asarray(given), present)
     if hasattr(dtype, "numpy_dtype"):
         return with_mask(spec, given.to_numpy(dtype=dtype.numpy_dtype, na_value=0), present)
-    return masked_list(list(given), present)
+    rows = list(given)
+    if spec.info.kind == "float":
+        present |= np.fromiter((isinstance(row, float) for row in rows), np.bool_, len(rows))
+    return masked_list(rows, present)

@@ -12,6 +12,7 @@ from ._fields import declared_fields
 
 _SHOWN_FIELDS = 8
 _SHOWN_ITEMS = 6
+_SHOWN_CELLS = 2  # lists and structs in a nested cell
 
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 40
@@ -75,4 +76,10 @@ def short_value(value: Any) -> str:
         return f"{value:.6g}"
     if isinstance(value, dict):
         return f"{{{_row(value)}}}"
+    if isinstance(value, list):
+        shown = (
+            _SHOWN_CELLS if any(isinstance(item, (list, dict)) for item in value) else _SHOWN_ITEMS
+        )
+        items = [short_value(item) for item in value[:shown]]
+        return f"[{', '.join(items)}{', …' if len(value) > shown else ''}]"
     return _short.repr(value)

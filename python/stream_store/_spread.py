@@ -89,6 +89,7 @@ class _Spread:
         Returns the rows in which something was written; None for a mapping without columns, which
         has no number of rows.
         """
+        given = struct.by_place(given)
         columns = None if given is None else _columns_of(given)
         if columns is None:
             return self._add_struct_rows(struct, given)

@@ -36,11 +36,9 @@ class Struct:
         """The field-writes of one value as (type id, value); none for None."""
         if self.feature and value is not None:
             value = media.encode(self.feature, value, f"field {self.name!r}")
-        value = as_mapping(value)
+        value = as_mapping(self.by_place(value))
         if value is None:
             return
-        if isinstance(value, tuple):
-            value = self._of_tuple(value)
         if not isinstance(value, Mapping):
             raise TypeError(
                 f"field {self.name!r} is a struct: expected a mapping of its fields, "
@@ -60,8 +58,12 @@ class Struct:
         if not present:
             yield self.marker, True
 
-    def _of_tuple(self, value: tuple[Any, ...]) -> Any:
-        """A sample of the spaces Graph, a named tuple, or Tuple, whose fields are numbered."""
+    def by_place(self, value: Any) -> Any:
+        """A tuple of the spaces Graph, whose tuples are named, or Tuple, whose fields are numbered,
+        as a mapping. Returns other objects unchanged.
+        """
+        if not isinstance(value, tuple):
+            return value
         if hasattr(value, "_asdict"):
             return {name: part for name, part in value._asdict().items() if part is not None}
         numbers = [str(number) for number in range(len(value))]

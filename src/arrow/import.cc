@@ -102,6 +102,7 @@ struct ArrowImporter::Impl {
   // because they may load fewer rows than asked; those that loaded more are cut.
   template <class Load>
   std::uint64_t LoadColumns(std::uint64_t count, const Load& load) {
+    const std::uint64_t asked = count;
     columns.resize(loaders.size());
     for (const bool nested : {true, false}) {
       for (std::size_t i = 0; i < loaders.size(); ++i) {
@@ -111,6 +112,8 @@ struct ArrowImporter::Impl {
         }
       }
     }
+    // Rows that were loaded in vain cost time, so the next part has hardly more rows than this one.
+    most_rows = count < asked ? count + count / 8 + 1 : 8 * rows_at_once;
     return count;
   }
 
@@ -223,7 +226,7 @@ struct ArrowImporter::Impl {
       bytes += loader.loaded_bytes();
     }
     const std::uint64_t fitting = kTargetBytes * count / std::max<std::uint64_t>(1, bytes);
-    rows_at_once = std::clamp<std::uint64_t>(fitting, 1, std::min(kMostRows, 8 * rows_at_once));
+    rows_at_once = std::clamp<std::uint64_t>(fitting, 1, std::min(kMostRows, most_rows));
   }
 
   // Makes steps that continue after the last one, or from 0 in an empty store.
@@ -277,6 +280,7 @@ struct ArrowImporter::Impl {
   std::vector<Column> columns;
   std::vector<Step> steps;
   std::uint64_t rows_at_once = kFirstRows;
+  std::uint64_t most_rows = kFirstRows;  // the most of the next part
 
   std::vector<OwnedArrow<ArrowArray>> kept;
   std::vector<std::uint64_t> kept_ends;               // by batch: number of rows up to its end

@@ -236,7 +236,7 @@ class ImportPlanner {
                                  " is a union, which cannot be stored; split it into its members"));
       return;
     }
-    if (type.kind == Kind::kNull && column.dictionary == nullptr) {
+    if (HasOnlyNulls(column)) {
       return;  // the column is null in every row, which has the same meaning as no column
     }
     if (node.leaf) {
@@ -244,8 +244,9 @@ class ImportPlanner {
       return;
     }
     if (type.kind != Kind::kStruct) {
-      problems_.push_back(
-          StrCat("column '", name, "' is ", TypeText(column), "; the store's field is a struct"));
+      problems_.push_back(StrCat("column '", name, "' is ", TypeText(column),
+                                 "; the store's field is a struct: decode the column first, or "
+                                 "declare the field nested"));
       return;
     }
     // A marker excludes only the outermost markers inside it: those exclude the ones further in.
@@ -259,6 +260,16 @@ class ImportPlanner {
     if (outer_markers != nullptr) {
       outer_markers->insert(outer_markers->end(), markers.begin(), markers.end());
     }
+  }
+
+  // Whether a column, or the values of its dictionaries and runs, has type null.
+  static bool HasOnlyNulls(const ArrowSchema& column) {
+    if (column.dictionary != nullptr) {
+      return HasOnlyNulls(*column.dictionary);
+    }
+    const Kind kind = ParseFormat(column.format).kind;
+    return kind == Kind::kNull ||
+           (kind == Kind::kRunEnds && column.n_children == 2 && HasOnlyNulls(*column.children[1]));
   }
 
   // Plans a column for a field other than a struct, or records why it does not fit.

@@ -14,7 +14,7 @@ using internal::StrCat;
 namespace {
 
 // Loading stops after this many bytes, because the size of cells is not known in advance.
-constexpr std::uint64_t kMostLoadedBytes = 8 << 20;
+constexpr std::uint64_t kMostLoadedBytes = 512 << 10;
 
 }  // namespace
 

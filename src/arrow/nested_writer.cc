@@ -26,14 +26,7 @@ namespace {
 
 NestedWriter::NestedWriter() : frames_(kMaxNestedDepth) {}
 
-std::byte* NestedWriter::Extend(std::uint64_t count) {
-  if (count > kMostCellBytes - (out_->size() - begin_)) {
-    RefuseSlot(0, "a cell of more than 2 GiB");
-  }
-  return out_->Extend(count);
-}
-
-void NestedWriter::ExtendZeros(std::uint64_t count) { std::memset(Extend(count), 0, count); }
+void NestedWriter::RefuseSize() { RefuseSlot(0, "a cell of more than 2 GiB"); }
 
 bool NestedWriter::Write(const NestedView& root, std::uint64_t element, CellBuffer& out) {
   if (!Follow(root, 0, element)) {

@@ -57,8 +57,21 @@ class NestedWriter {
     std::vector<Range> inner;    ///< elements of its lists, or bytes of its texts
   };
 
-  std::byte* Extend(std::uint64_t count);
-  void ExtendZeros(std::uint64_t count);
+  std::byte* Extend(std::uint64_t count) {
+    if (count > kMostCellBytes - (out_->size() - begin_)) {
+      RefuseSize();
+    }
+    return out_->Extend(count);
+  }
+
+  void ExtendZeros(std::uint64_t count) {
+    std::byte* zeros = Extend(count);
+    for (std::uint64_t i = 0; i < count; ++i) {
+      zeros[i] = std::byte{0};
+    }
+  }
+
+  [[noreturn]] static void RefuseSize();
 
   static bool Follow(const NestedView& view, std::uint64_t slot, std::uint64_t& element);
   void WriteNode(const NestedView& view, Elements slots, std::size_t depth);

@@ -176,3 +176,51 @@ def test_rows_and_columns_of_a_struct_store_its_rows(rows: list[Any]) -> None:
     there = [row for row in rows if row is not None]
     if there:
         check_extend(fields, there, {"x": columns_of(there, STRUCT)})
+
+
+def is_number(kind: pa.DataType) -> bool:
+    types = pa.types
+    return not isinstance(kind, pa.BaseExtensionType) and any(
+        check(kind)
+        for check in (types.is_boolean, types.is_integer, types.is_floating, types.is_timestamp)
+    )
+
+
+def typed(row: Row) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """The values of a row as an array of their dtype, 0 where missing, and a mask."""
+    kind: Any = row.arrow.to_pandas_dtype()
+    if pa.types.is_timestamp(row.arrow):
+        kind = np.dtype(f"M8[{row.arrow.unit}]")
+    values = np.array([0 if value is None else value for value in row.values], kind)
+    return values, np.array([value is None for value in row.values])
+
+
+NUMBERS = [row for row in DECLARED if is_number(row.arrow)]
+
+
+def array_form(form: str, row: Row) -> tuple[list[Any], Any]:
+    """The values of a row, without missing ones if the form has none, and their column."""
+    values, mask = typed(row)
+    if form == "masked":
+        return row.values, np.ma.masked_array(values, mask)
+    if form == "pandas":
+        pandas = pytest.importorskip("pandas")
+        return row.values, pandas.Series(np.where(mask, None, values.astype(object)), dtype=object)
+    if form == "polars":
+        return row.values, pytest.importorskip("polars").from_arrow(row.array())
+    rows, values = [value for value in row.values if value is not None], values[~mask]
+    if form == "torch":
+        torch = pytest.importorskip("torch")
+        return rows, torch.from_numpy(values.view(np.int64) if values.dtype.kind == "M" else values)
+    if form == "swapped":
+        return rows, values.byteswap().view(values.dtype.newbyteorder())
+    return rows, values[:, None] if form == "column" else values
+
+
+@pytest.mark.parametrize(
+    "form", ["numpy", "column", "swapped", "masked", "pandas", "polars", "torch"]
+)
+@pytest.mark.parametrize("row", NUMBERS, ids=lambda row: row.name)
+def test_arrays_of_numbers_store_their_rows(row: Row, form: str) -> None:
+    rows, column = array_form(form, row)
+    check_extend(fields_of(row), rows, {"x": column})

@@ -92,6 +92,21 @@ def test_a_vector_environment_with_a_dict_space_is_extended_as_it_is() -> None:
     np.testing.assert_array_equal(read["n"], obs["n"])
 
 
+def test_a_tuple_space_takes_tuples_as_rows_and_as_columns() -> None:
+    gymnasium = pytest.importorskip("gymnasium")
+    spaces = gymnasium.spaces
+    space = spaces.Tuple((spaces.Box(-1, 1, (2,), np.float32), spaces.Discrete(5)))
+    rows = [(np.zeros(2, np.float32), 3), (np.ones(2, np.float32), 4)]
+    expected = StreamStore(fields={"obs": space})
+    for row in rows:
+        expected.append_step({"obs": row})
+    columns = tuple(np.stack([row[place] for row in rows]) for place in range(2))
+    for obs in (rows, columns, {"0": columns[0], "1": columns[1]}):
+        store = StreamStore(fields={"obs": space})
+        assert store.extend({"obs": obs}) == 2
+        assert stored(store) == stored(expected)
+
+
 @pytest.mark.parametrize("name", ["rows", "table", "structs", "chunks", "batch"])
 def test_columns_may_be_rows_or_arrow_data(name: str) -> None:
     pa = pytest.importorskip("pyarrow")

@@ -52,7 +52,9 @@ def test_partial_mappings_and_leaf_names(store: StreamStore) -> None:
     store.append_step({"obs.x": 4, "obs.inner.y": 1.5})
     store.append_step({"obs": {}})
     store.append_step({})
+    store.append_step({"obs.inner": {"y": 2.5}, "obs.x": 3})
     rows = [row["obs"] for row in store.rows()]
+    assert rows.pop() == {"x": 3, "inner": {"y": 2.5, "z": None}}
     assert rows[0] == {"x": None, "inner": {"y": None, "z": "t"}}
     assert rows[1] == {"x": 4, "inner": {"y": 1.5, "z": None}}
     assert rows[2] == {"x": None, "inner": None}
