@@ -105,6 +105,15 @@ def test_file_that_no_list_names_is_found(tmp_path: Path) -> None:
     assert findings == ["src/base/b.cc:1: not listed in src/base/CMakeLists.txt"]
 
 
+def test_source_of_a_python_test_that_no_test_names_is_found(tmp_path: Path) -> None:
+    folder = "tests/python"
+    findings = make_tree(
+        tmp_path,
+        {f"{folder}/a.cc": "", f"{folder}/b.cc": "", f"{folder}/test_a.py": 'SOURCE = "a.cc"'},
+    )
+    assert findings == ["tests/python/b.cc:1: no test in tests/python names it"]
+
+
 def test_include_of_a_missing_file_is_found(tmp_path: Path) -> None:
     findings = make_tree(tmp_path, {"src/base/a.cc": '#include "base/gone.h"\n'})
     assert findings == ["src/base/a.cc:1: includes base/gone.h, which does not exist"]

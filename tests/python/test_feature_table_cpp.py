@@ -1,6 +1,6 @@
 """C++ reads every feature of `datasets` and every Arrow type through the public headers.
 
-tests/cpp/support/print_rows.cc prints the rows of stores as JSON. Each store has the samples of one
+print_rows.cc prints the rows of stores as JSON. Each store has the samples of one
 row of feature_table.py, from Arrow or by `append`.
 """
 
@@ -21,7 +21,7 @@ from feature_table import ROWS, Row, canonical
 from library import compile_program
 from stream_store import StreamStore
 
-SOURCE = Path(__file__).parents[1] / "cpp" / "support" / "print_rows.cc"
+SOURCE = Path(__file__).with_name("print_rows.cc")
 
 every = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 

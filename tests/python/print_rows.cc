@@ -2,7 +2,7 @@
 //
 //     print_rows runs/a runs/b
 //
-// tests/python/test_feature_table.py compiles it against the public headers and compares its output
+// test_feature_table_cpp.py compiles it against the public headers and compares its output
 // with the samples of every feature. Integers, bools and the counts of dates and times are numbers,
 // and UTF-8 texts are strings. Everything else is printed as the hexadecimal digits of its bytes, so
 // that the comparison is exact: floats, decimals, intervals and binaries. Missing fields are left
