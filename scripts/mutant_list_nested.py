@@ -116,15 +116,6 @@ MUTANTS = [
     ),
     # To Arrow.
     bug(
-        "the bitmap of exported cells forgets the elements before the first null",
-        change(
-            _BUILDER,
-            "SetBits(AddBits(node.validity, 0, node.length), 0, node.length);",
-            "AddBits(node.validity, 0, node.length);",
-        ),
-        first=ARROW,
-    ),
-    bug(
         "offsets of null lists go back to the beginning",
         change(
             _BUILDER,
@@ -132,11 +123,6 @@ MUTANTS = [
             "std::uint64_t{0}",
             within="node.offset, 0);",
         ),
-        first=ARROW,
-    ),
-    bug(
-        "the next cell begins at the last bit of the one before",
-        change(_BUILDER, "at == columns_[i].slots ? 0 : at", "at"),
         first=ARROW,
     ),
     bug(
