@@ -68,8 +68,10 @@ class Measure {
   // of several records and therefore of several runs; only the first of them counts as a row.
   bool Take(const interop::RecordRun& run) {
     std::uint64_t bits = run.begins_row ? row_bits_ : 0;
-    for (const interop::RecordRun::Part& part : run.parts) {
-      bits += UnitsOf(part) * costs_[Leaf(part)].unit_bits;
+    units_.resize(run.parts.size());
+    for (std::size_t i = 0; i < run.parts.size(); ++i) {
+      units_[i] = UnitsOf(run.parts[i]);
+      bits += units_[i] * costs_[Leaf(run.parts[i])].unit_bits;
     }
     std::uint64_t fits = run.count;
     if (bits > 0) {
@@ -80,8 +82,8 @@ class Measure {
     }
     const bool first_row = run.row == begin_;  // it is taken even if it exceeds the budget
     fits = std::max(fits, std::uint64_t{first_row});
-    for (const interop::RecordRun::Part& part : run.parts) {
-      fits = std::min(fits, RoomFor(run, part));
+    for (std::size_t i = 0; i < run.parts.size(); ++i) {
+      fits = std::min(fits, RoomFor(run, run.parts[i], units_[i]));
     }
     if (fits == 0) {
       if (first_row) {
@@ -95,8 +97,8 @@ class Measure {
     if (take_) {
       fits = take_(run, fits);
     }
-    for (const interop::RecordRun::Part& part : run.parts) {
-      extent_.units[Leaf(part)] += fits * UnitsOf(part);
+    for (std::size_t i = 0; i < run.parts.size(); ++i) {
+      extent_.units[Leaf(run.parts[i])] += fits * units_[i];
     }
     used_bits_ += fits * bits;
     extent_.end = run.row + static_cast<Row>(fits);
@@ -126,10 +128,10 @@ class Measure {
     return internal::ItemsOfBlock(leaf.encoding, words).count / leaf.unit_items;
   }
 
-  // How many rows of the run fit below the limit of the leaf.
-  std::uint64_t RoomFor(const interop::RecordRun& run, const interop::RecordRun::Part& part) const {
+  // How many rows of the run, of `units` units each, fit below the limit of the leaf.
+  std::uint64_t RoomFor(const interop::RecordRun& run, const interop::RecordRun::Part& part,
+                        std::uint64_t units) const {
     const Cost& cost = costs_[Leaf(part)];
-    const std::uint64_t units = UnitsOf(part);
     if (cost.limit == kNoLimit || units == 0) {
       return kNoLimit;
     }
@@ -139,7 +141,7 @@ class Measure {
 
   [[noreturn]] void RefuseRow(const interop::RecordRun& run) const {
     for (const interop::RecordRun::Part& part : run.parts) {
-      if (RoomFor(run, part) == 0) {
+      if (RoomFor(run, part, UnitsOf(part)) == 0) {
         const LeafPlan& leaf = plan_.leaves[Leaf(part)];
         throw Error(ErrorCode::kInvalidArgument,
                     StrCat("exporting to Arrow: field '", leaf.name, "': row ", run.row, " has ",
@@ -160,6 +162,7 @@ class Measure {
   std::vector<Cost> costs_;
   std::uint64_t row_bits_ = 64;  // the step
   std::uint64_t used_bits_ = 0;
+  std::vector<std::uint64_t> units_;  // of the parts of the current run
   BatchExtent extent_;
 };
 

@@ -220,7 +220,7 @@ class ExportPlanner {
     leaf.name = field.name;
     leaf.nested = std::make_shared<const NestedLeafPlan>(*std::move(plan));
     leaf.encoding = internal::MakeEncoding(field);
-    leaf.block_item_bytes = 1;
+    leaf.block_unit_bytes = 1;
     leaf.item_bits = 8;
     return Add(std::move(leaf));
   }
@@ -245,7 +245,7 @@ class ExportPlanner {
     leaf.unit_words = is_decimal ? items * leaf.item_bits / 64 : items;
     leaf.unit_items = items;
     if (leaf.is_block()) {
-      leaf.block_item_bytes = leaf.encoding.item_bytes;
+      leaf.block_unit_bytes = items * leaf.encoding.item_bytes;
     } else if (field.packed) {
       leaf.unit_words = leaf.encoding.unit_words;
     }
@@ -286,14 +286,6 @@ class ExportPlanner {
 };
 
 }  // namespace
-
-std::uint64_t LeafPlan::MostUnits(std::uint64_t words) const noexcept {
-  if (is_block()) {
-    const std::uint64_t bytes = words == 0 ? 0 : (words - 1) * sizeof(Value);
-    return bytes / (block_item_bytes * unit_items);
-  }
-  return unit_words == 0 ? 0 : words / unit_words;
-}
 
 bool LeafPlan::has_narrow_offsets() const noexcept {
   return (is_text() && item.bits != 64) || std::ranges::any_of(lists, [](const Type& list) {

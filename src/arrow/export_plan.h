@@ -43,7 +43,7 @@ struct LeafPlan {
   bool source_is_signed = true;           ///< kChecked: whether the stored integers are
   std::uint64_t unit_words = 1;           ///< stored words of a unit
   std::uint64_t unit_items = 1;           ///< items of a unit
-  std::uint64_t block_item_bytes = 0;     ///< stored bytes of an item of a block field, else 0
+  std::uint64_t block_unit_bytes = 0;     ///< stored bytes of a unit of a block field, else 0
   std::uint64_t item_bits = 0;            ///< size of one item in its buffer
   std::vector<std::uint64_t> fixed = {};  ///< by list level: children of each list; 0 if it varies
   internal::Encoding encoding = {};       ///< of the field
@@ -62,7 +62,12 @@ struct LeafPlan {
   }
 
   /// An upper bound of the units in a field-write of `words` stored words; exact unless is_block().
-  std::uint64_t MostUnits(std::uint64_t words) const noexcept;
+  std::uint64_t MostUnits(std::uint64_t words) const noexcept {
+    if (block_unit_bytes != 0) {
+      return words == 0 ? 0 : (words - 1) * sizeof(Value) / block_unit_bytes;
+    }
+    return unit_words == 0 ? 0 : words / unit_words;
+  }
 
   /// Whether any of its offsets have 32 bits.
   bool has_narrow_offsets() const noexcept;

@@ -132,8 +132,9 @@ void LeafBuilder::SkipTo(std::uint64_t row) {
 
 // Makes rows [row, row + count) present, each with `items_each` items that the caller writes next.
 // Checks the sizes first, so that neither a wrong length nor a repeated row can write outside the
-// buffers.
-void LeafBuilder::Claim(std::uint64_t row, std::uint64_t count, std::uint64_t items_each) {
+// buffers. Inlined, because rows of different lengths are written one by one.
+[[gnu::always_inline]] inline void LeafBuilder::Claim(std::uint64_t row, std::uint64_t count,
+                                                      std::uint64_t items_each) {
   const bool fits = row >= next_row_ && count <= rows_ - row &&
                     (row_items_ == items_each || offsets_ != nullptr) &&
                     (items_each == 0 || count <= (item_room_ - items_) / items_each);

@@ -177,6 +177,7 @@ TEST(ExportPacked, EndsBatchesBeforeAnOffsetOverflows) {
   Owned<ArrowArrayStream> stream;
   arrow::ExportWithOffsetLimit(store.reader(), {}, 13, stream.get());  // exactly one text
   EXPECT_EQ(All(stream).size(), 100U);
+  stream.Release();
   arrow::ExportWithOffsetLimit(store.reader(), {}, 100, stream.get());
   for (Arrays& batch : All(stream)) {
     EXPECT_LE(At<std::int32_t>(*batch->children[0], batch->length), 100);
