@@ -59,6 +59,11 @@ bool NestedWriter::Follow(const NestedView& view, std::uint64_t slot, std::uint6
   return !view.source->only_nulls && IsSet(view.array.validity, element);
 }
 
+bool NestedWriter::IsPresent(const NestedView& view, std::uint64_t element) {
+  return Follow(view, 0, element) &&
+         (view.children.empty() || IsPresent(view.children.front(), element));
+}
+
 // Writes one node for `slots`. A node without slots has nothing but the headers of its subtree, all
 // of which are zero.
 void NestedWriter::WriteNode(const NestedView& view, Elements slots, std::size_t depth) {
@@ -179,7 +184,8 @@ void NestedWriter::WriteStruct(const NestedView& view, Elements present, std::si
       WriteNode(child, present, depth + 1);
     } catch (CellError& error) {
       error.slot = SlotOf(error.slot, header);
-      error.place = StrCat(".", child.source->name, error.place);
+      const std::string& name = child.source->name;
+      error.place = StrCat(name.empty() ? "" : ".", name, error.place);
       throw;
     }
   }

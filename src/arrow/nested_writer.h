@@ -43,6 +43,10 @@ class NestedWriter {
   /// unspecified bytes at its end then.
   bool Write(const NestedView& root, std::uint64_t element, CellBuffer& out);
 
+  /// Whether an element of a struct is present, and so are those of its first children further in.
+  /// Throws CellError.
+  static bool IsPresent(const NestedView& view, std::uint64_t element);
+
  private:
   /// Elements [begin, end) of an array.
   struct Range {
