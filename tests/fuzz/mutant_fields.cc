@@ -12,6 +12,14 @@
 namespace stream_store::fuzz {
 namespace {
 
+// The values of a column behind its dictionaries and run ends.
+const Node& ValuesOf(const Node& node) {
+  if (node.dictionary) {
+    return ValuesOf(*node.dictionary);
+  }
+  return node.format == "+r" ? ValuesOf(*node.children[1]) : node;
+}
+
 // The type of the cells that hold a column; some children do not accept nulls.
 NestedType NestedTypeOf(const Node& node, Draw& draw) {
   if (node.dictionary) {
@@ -88,8 +96,9 @@ class FieldMaker {
     if (draw_.Below(2) == 0 && AddNested(node, name, path)) {
       return;
     }
-    if (node.format == "+s" && !node.children.empty()) {
-      for (const auto& child : node.children) {
+    const Node& values = ValuesOf(node);
+    if (values.format == "+s" && !values.children.empty()) {
+      for (const auto& child : values.children) {
         Add(*child, path);
       }
       markers_.push_back({.name = name, .dtype = DType::kNull, .path = path, .hidden = true});
