@@ -19,6 +19,8 @@ _IMPORT = "src/arrow/import.cc"
 _BUILDER = "src/arrow/leaf_builder.cc"
 _EXPORT = "src/arrow/export.cc"
 _SIZE = "src/arrow/batch_size.cc"
+_NESTED = "src/arrow/nested_builder.cc"
+_TEXT_VIEWS = "src/arrow/text_views.cc"
 _BITS = "src/arrow/bits.h"
 
 MUTANTS = [
@@ -269,13 +271,15 @@ MUTANTS = [
     bug(
         "an exported view has the first bytes of another",
         change(
-            _BUILDER, "std::memcpy(view + 4, data_ + begin, 4);", "std::memcpy(view + 4, data_, 4);"
+            _TEXT_VIEWS,
+            "std::memcpy(view + 4, data + begin, 4);",
+            "std::memcpy(view + 4, data, 4);",
         ),
         first=IMPORT,
     ),
     bug(
         "a view of 12 bytes points into its buffer",
-        change(_BUILDER, "bytes <= kInline", "bytes < kInline"),
+        change(_TEXT_VIEWS, "bytes <= kInline", "bytes < kInline"),
         first=IMPORT,
     ),
     bug(
@@ -284,20 +288,83 @@ MUTANTS = [
     ),
     bug(
         "a struct is there only with its marker",
-        change(_EXPORT, "AddValidity(child, rows, valid)", "false"),
+        change("src/arrow/assemble.cc", "AddValidity(child, parts, valid)", "false"),
         first=EXPORT,
     ),
     bug(
         "the second batch begins at the first row",
-        change(_EXPORT, "run.row - next_", "run.row - run.row"),
+        change(
+            _EXPORT,
+            "run.row - next_",
+            "run.row - run.row",
+            within="row = static_cast<std::uint64_t>(run.row - next_);\n      for (",
+        ),
     ),
     bug(
         "a batch ends after its offsets overflow",
-        change(_SIZE, "(cost.limit - used) / units", "(cost.limit - used) / units + 1"),
+        change(_SIZE, "cost.limit - std::min(extent_.units[Leaf(part)], cost.limit)", "cost.limit"),
     ),
     bug(
         "a row is cut where a batch ends",
         change(_SIZE, "extent_.end = run.row;"),
+    ),
+    bug(
+        "a column that is not null may lack a row",
+        change("src/arrow/assemble.cc", "missing < parts.rows", "false"),
+    ),
+    bug(
+        "a member that is not null needs a value in a null struct",
+        change("src/arrow/assemble.cc", "(outer == nullptr || GetBit(outer, row))", "true"),
+    ),
+    bug(
+        "the count of a packed row is believed",
+        change(_BUILDER, "!block.valid", "false"),
+    ),
+    bug(
+        "the bitmap of a node begins with its first null",
+        change(
+            _NESTED,
+            "SetBits(AddBits(node.validity, 0, node.length), 0, node.length);",
+            "AddBits(node.validity, 0, node.length);",
+        ),
+    ),
+    bug(
+        "a null struct has no place for its members",
+        change(_NESTED, "AddAbsent(child, count);"),
+    ),
+    bug(
+        "a null list of fixed size has no place for its items",
+        change(_NESTED, "AddAbsent(i + 1, count * plan.size);"),
+    ),
+    bug(
+        "the bits of a node begin anew inside a block",
+        change(_NESTED, "at == columns_[i].slots ? 0 : at", "0"),
+    ),
+    bug(
+        "the bits of a node go on in the next block",
+        change(_NESTED, "at == columns_[i].slots ? 0 : at", "at"),
+    ),
+    bug(
+        "offsets of nested lists overflow",
+        change(_NESTED, "block_bytes_ + block_bytes <= offset_limit_ / 8", "true"),
+    ),
+    bug(
+        "a batch keeps a nested row that another field refused",
+        change(_EXPORT, "nested && nested->next_row() > rows", "false"),
+    ),
+    bug(
+        "nested rows are counted by their blocks alone",
+        change(_EXPORT, "NestedBytes() >= batch_bytes_", "false"),
+    ),
+    bug(
+        "the lengths of a run of lists are not passed over",
+        change(
+            _NESTED, "column.lengths += count * static_cast<std::uint64_t>(column.length_bytes);"
+        ),
+    ),
+    bug(
+        "copied bits begin at the first of a byte",
+        change("src/arrow/nested_copy.cc", ">> shift & ", "& "),
     ),
     bug(
         "bits after the first byte are packed one off",
