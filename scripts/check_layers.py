@@ -170,9 +170,19 @@ def check_cycles(root: Path) -> Iterator[Finding]:
 
 
 def check_lists(root: Path) -> Iterator[Finding]:
-    """Find C++ files that the nearest CMakeLists.txt does not list, so that nothing builds them."""
+    """Find C++ files that the nearest CMakeLists.txt does not list, so that nothing builds them.
+
+    Those in tests/python are compiled by a test, which has to name them.
+    """
+    python_tests = root / "tests" / "python"
+    tests = "".join(path.read_text(encoding="utf-8") for path in python_tests.glob("test_*.py"))
+    for path in sorted(python_tests.glob("*.cc")):
+        if path.name not in tests:
+            yield Finding(path.relative_to(root).as_posix(), 1, "no test in tests/python names it")
     for folder in ("include", "src", "python", "tests", "benchmarks"):
         for path in sorted((root / folder).rglob("*")):
+            if path.parent == python_tests:
+                continue
             if path.suffix == ".cc" or (path.suffix == ".h" and folder == "include"):
                 lists = next(
                     (

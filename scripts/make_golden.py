@@ -3,8 +3,8 @@
     python scripts/make_golden.py
 
 Writes each store to tests/golden/v<version>/<name>/ and its content to `<name>.json`. Run it once
-for each new format version. Existing stores are never created again, and every later build must
-open them.
+for each new format version and each new kind of field. Existing stores are never created again, and
+every later build must open them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
+import pyarrow as pa
 
 from stream_store import StreamStore, _core
 
@@ -90,16 +92,162 @@ def make_killed(path: Path) -> None:
     os.waitpid(child, 0)
 
 
+NESTED_FIELDS: dict[str, Any] = {
+    "text": "packed string",
+    "blob": "packed binary",
+    "weights": "packed float32[]",
+    "pairs": "packed int16[None,2]",
+    "flags": "packed bool[]",
+    "chat": "nested list<struct<role: string not null, content: large_string>>",
+    "scores": "nested map<string, list<double>>",
+    "boxes": "nested list<fixed_size_list<halffloat>[2]>",
+    "spans": "nested large_list<list_view<uint64>>",
+    "moments": "nested list<timestamp[us, tz=UTC]>",
+    "numbers": "nested struct<b: bool, i: int8, u: uint16, f: float, d: date32, n: null, "
+    "e: struct<>>",
+    "sizes": "nested list<decimal128(10, 2)>",
+    "price": "nested decimal32(5, 2)",
+    "age": "nested month_day_nano_interval",
+    "codes": "nested list<fixed_size_binary[3]>",
+    "views": "nested list<struct<s: string_view, b: binary_view>>",
+    "empty": "nested list<fixed_size_list<int64>[0]>",
+    "image": datasets.Image(),
+    "sounds": datasets.List(datasets.Audio()),
+    "said": datasets.Translation(languages=["de", "en"]),
+    "person": {"name": "packed string", "tags": datasets.List(datasets.Value("string"))},
+    "class": datasets.List(datasets.ClassLabel(names=["no", "yes"])),
+}
+
+
+def make_nested(path: Path) -> None:
+    """Write packed items of varying length, and nested cells of every kind of node."""
+    long = "a text of more than 255 bytes, so that lengths take two bytes. " * 5
+    rows: list[dict[str, Any]] = [
+        {
+            "text": "größe\0",
+            "blob": bytes(range(256)),
+            "weights": [0.5, -0.0, float("inf")],
+            "pairs": [[1, -2], [3, -32768]],
+            "flags": [True, False, True],
+            "chat": [
+                {"role": "user", "content": "Hello"},
+                {"role": "agent", "content": None},
+                None,
+            ],
+            "scores": {"a": [0.5, None], "b": None, "": []},
+            "boxes": [[0.5, -1.0], None, [None, 65504.0]],
+            "spans": [[0, 2**64 - 1], [], None, [7]],
+            "moments": [0, None, -1],
+            "numbers": {"b": True, "i": -128, "u": 65535, "f": 0.25, "d": 1, "n": None, "e": {}},
+            "sizes": [Decimal("1.25"), None, Decimal("-99999999.99")],
+            "price": Decimal("-123.45"),
+            "age": (1, -2, 3),
+            "codes": [b"abc", None, b"\0\0\0"],
+            "views": [{"s": "a", "b": b"\xff"}, None, {"s": None, "b": None}],
+            "empty": [[], None, []],
+            "image": {"bytes": b"\x89PNG" + bytes(9), "path": "a.png"},
+            "sounds": [{"bytes": b"RIFF", "path": None}, None],
+            "said": {"de": "ja", "en": "yes"},
+            "person": {"name": "Ada", "tags": ["x", None, ""]},
+            "class": [0, 1, -1],
+        },
+        {},
+        {
+            "text": "",
+            "blob": b"",
+            "weights": [],
+            "pairs": [],
+            "flags": [],
+            "chat": [],
+            "scores": {},
+            "boxes": [],
+            "spans": [],
+            "moments": [],
+            "numbers": {
+                "b": None,
+                "i": None,
+                "u": None,
+                "f": None,
+                "d": None,
+                "n": None,
+                "e": None,
+            },
+            "sizes": [],
+            "codes": [],
+            "views": [],
+            "empty": [],
+            "image": {"bytes": None, "path": None},
+            "sounds": [],
+            "said": {"de": None, "en": None},
+            "person": {"name": None, "tags": None},
+            "class": [],
+        },
+        {
+            "text": long,
+            "chat": [{"role": "user", "content": long}],
+            "scores": [("k", [1.0]), ("k", [2.0])],
+            "views": [{"s": long, "b": long.encode()}],
+            "image": {"bytes": None, "path": "b.png"},
+            "person": {"name": "", "tags": None},
+        },
+    ]
+    with StreamStore(path, fields=NESTED_FIELDS) as store:
+        for row in rows[:2]:
+            store.append_step(row)
+        store.extend({name: [row.get(name) for row in rows[2:]] for name in NESTED_FIELDS})
+
+
+def arrow_table() -> pa.Table:
+    """Columns whose Arrow types say more than their features."""
+    inner = pa.struct([pa.field("id", pa.int64(), nullable=False), pa.field("note", pa.string())])
+    fields = [
+        pa.field("key", pa.int32(), nullable=False, metadata={"unit": "m"}),
+        pa.field("uuid", pa.uuid()),
+        pa.field("json", pa.json_()),
+        pa.field("top", inner, metadata={"of": "a struct"}),
+        pa.field("list", pa.list_(pa.field("part", inner, nullable=False))),
+        pa.field("map", pa.map_(pa.string(), pa.int32(), keys_sorted=True)),
+    ]
+    columns = [
+        pa.array([1, 2, 3], pa.int32()),
+        pa.array([bytes(range(16)), None, b"\xff" * 16], pa.uuid()),
+        pa.array(['{"a": 1}', "null", None], pa.json_()),
+        pa.array([{"id": 1, "note": "a"}, {"id": 2, "note": None}, None], inner),
+        pa.array([[{"id": 1, "note": None}], [], None], fields[4].type),
+        pa.array([[("a", 1), ("b", None)], [], None], fields[5].type),
+    ]
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+
+
+def make_arrow(path: Path) -> None:
+    """Import columns that are not null, have metadata or an extension type."""
+    with StreamStore(path) as store:
+        store.from_arrow(arrow_table())
+
+
 MAKERS: dict[str, Callable[[Path], None]] = {
     "plain": make_plain,
     "kinds": make_kinds,
     "killed": make_killed,
+    "nested": make_nested,
+    "arrow": make_arrow,
 }
 
 
 def plain(value: Any) -> str:
     """Format a decoded value as text that does not depend on the version of NumPy."""
-    return repr(value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value)
+    return repr(built_in(value))
+
+
+def built_in(value: Any) -> Any:
+    """Replace the arrays and scalars of NumPy by built-in objects, also inside nested cells."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {key: built_in(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(built_in(item) for item in value)
+    return value
 
 
 def describe(store: StreamStore) -> dict[str, Any]:

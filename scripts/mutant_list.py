@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mutant_list_durability
 import mutant_list_exchange
+import mutant_list_nested
 import mutant_list_reading
 import mutant_list_sampling
 from mutant_switch import Mutant
@@ -13,4 +14,5 @@ MUTANTS: list[Mutant] = [
     *mutant_list_reading.MUTANTS,
     *mutant_list_sampling.MUTANTS,
     *mutant_list_exchange.MUTANTS,
+    *mutant_list_nested.MUTANTS,
 ]

@@ -12,28 +12,32 @@ def bug(name: str, *changes: Change, first: str = ARROW) -> Mutant:
     return Mutant(name, changes, (first,), "exchange")
 
 
+_ARRAY = "src/arrow/array_view.cc"
 _VIEW = "src/arrow/column_view.cc"
 _LOADER = "src/arrow/leaf_loader.cc"
 _GATHER = "src/arrow/leaf_gather.cc"
+_VIEW_TEXT = "src/arrow/view_text.h"
 _IMPORT = "src/arrow/import.cc"
+_STREAMS = "src/arrow/import_streams.cc"
 _BUILDER = "src/arrow/leaf_builder.cc"
+_TEXT_VIEWS = "src/arrow/text_views.cc"
 _EXPORT = "src/arrow/export.cc"
+_ASSEMBLE = "src/arrow/assemble.cc"
 _SIZE = "src/arrow/batch_size.cc"
 _NESTED = "src/arrow/nested_builder.cc"
-_TEXT_VIEWS = "src/arrow/text_views.cc"
 _BITS = "src/arrow/bits.h"
 
 MUTANTS = [
     # Where columns begin.
     bug(
         "the offset of a batch is forgotten",
-        change(_VIEW, "static_cast<std::uint64_t>(batch.offset)", "0U"),
+        change(_ARRAY, "static_cast<std::uint64_t>(batch.offset)", "0U"),
         first=IMPORT,
     ),
     bug(
         "the offset of a child is forgotten",
         change(
-            _VIEW,
+            _ARRAY,
             "static_cast<std::uint64_t>(child.offset)",
             "0U",
             within="shift += static_cast<std::uint64_t>(child.offset);",
@@ -56,20 +60,20 @@ MUTANTS = [
     ),
     bug(
         "nulls of a struct are forgotten",
-        change(_VIEW, "around.validities.push_back(validity);"),
+        change(_ARRAY, "around.validities.push_back(validity);"),
         first=IMPORT,
     ),
     bug(
         "nulls are forgotten where their number is not known",
-        change(_VIEW, "array.null_count == 0", "array.null_count <= 0"),
+        change(_ARRAY, "array.null_count == 0", "array.null_count <= 0"),
     ),
     bug(
         "fixed-size lists may reach past their items",
-        change(_VIEW, "shift + view.lists.back().length > most", "false"),
+        change(_ARRAY, "shift + elements > most", "false"),
     ),
     bug(
         "a short child is not noticed",
-        change(_VIEW, "static_cast<std::uint64_t>(array.length) < elements", "false"),
+        change(_ARRAY, "static_cast<std::uint64_t>(array.length) < elements", "false"),
     ),
     # Loading in order.
     bug(
@@ -121,11 +125,11 @@ MUTANTS = [
         change(_LOADER, "offsets_[i + 1] - offsets_[i] == each", "true"),
     ),
     bug(
-        "a class of -1 is refused",
+        "a negative class is refused",
         change(
             _LOADER,
-            "number >= -1 && number < leaf_.classes",
-            "number >= 0 && number < leaf_.classes",
+            "LoadInteger(leaf_.item, item) < leaf_.classes",
+            "LoadInteger(leaf_.item, item) >= 0 && LoadInteger(leaf_.item, item) < leaf_.classes",
         ),
         first=IMPORT,
     ),
@@ -133,9 +137,8 @@ MUTANTS = [
         "a class past the last name is taken",
         change(
             _LOADER,
-            "number < leaf_.classes",
-            "number <= leaf_.classes",
-            within="number >= -1 && number < leaf_.classes",
+            "LoadInteger(leaf_.item, item) < leaf_.classes",
+            "LoadInteger(leaf_.item, item) <= leaf_.classes",
         ),
         first=IMPORT,
     ),
@@ -163,7 +166,7 @@ MUTANTS = [
     bug(
         "a view is read from the first buffer",
         change(
-            _GATHER,
+            _VIEW_TEXT,
             "array.texts[buffer]",
             "array.texts[0]",
             within="static_cast<const std::byte*>(array.texts[buffer])",
@@ -173,7 +176,10 @@ MUTANTS = [
     bug(
         "a view of 12 bytes is looked for in a buffer",
         change(
-            _GATHER, "bytes <= kInline", "bytes < kInline", within="bytes >= 0 && bytes <= kInline"
+            _VIEW_TEXT,
+            "bytes <= kInline",
+            "bytes < kInline",
+            within="bytes >= 0 && bytes <= kInline",
         ),
         first=IMPORT,
     ),
@@ -226,7 +232,7 @@ MUTANTS = [
     bug(
         "row numbers of a slice begin at the first",
         change(
-            _IMPORT,
+            _STREAMS,
             "column->offset + batch.offset",
             "0",
             within="column->buffers[1]) + column->offset + batch.offset",
@@ -288,7 +294,7 @@ MUTANTS = [
     ),
     bug(
         "a struct is there only with its marker",
-        change("src/arrow/assemble.cc", "AddValidity(child, parts, valid)", "false"),
+        change(_ASSEMBLE, "AddValidity(child, parts, valid)", "false"),
         first=EXPORT,
     ),
     bug(
@@ -297,12 +303,16 @@ MUTANTS = [
             _EXPORT,
             "run.row - next_",
             "run.row - run.row",
-            within="row = static_cast<std::uint64_t>(run.row - next_);\n      for (",
+            within="const auto row = static_cast<std::uint64_t>(run.row - next_);",
         ),
     ),
     bug(
         "a batch ends after its offsets overflow",
-        change(_SIZE, "cost.limit - std::min(extent_.units[Leaf(part)], cost.limit)", "cost.limit"),
+        change(
+            _SIZE,
+            "units <= room ? room / units : std::uint64_t{ExactUnitsOf(run, part) <= room}",
+            "room / units + 1",
+        ),
     ),
     bug(
         "a row is cut where a batch ends",

@@ -219,8 +219,8 @@ class STREAM_STORE_API NestedDecoder {
   /// The little-endian bytes of an item of fixed size. They point into the block.
   std::span<const std::byte> Item();
 
-  /// The next `count` items of fixed size, none of which is null, as `count` calls of Item().
-  /// REQUIRES: the caller is inside a list with as many elements left.
+  /// The next `count` items of fixed size, as `count` calls of Item(): none may be null, and the
+  /// list must have as many elements left.
   std::span<const std::byte> Items(std::uint64_t count);
 
  private:

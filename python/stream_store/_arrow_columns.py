@@ -1,4 +1,7 @@
-"""Arrow arrays as columns of extend(). Numbers and lists of numbers are taken without objects."""
+"""Arrow arrays as columns of extend(). Numbers and lists of numbers are taken without objects.
+
+This module needs pyarrow, so it is imported for a column of Arrow data only.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,16 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ._column_parts import Column, Parts, numbers_column, takes_numbers, with_mask
+from ._exchange.optional import require
 from .features import FieldSpec
 from .store import StreamStore
 from .values.media import encodes
+
+pa = require("pyarrow", "a column of Arrow data")
+pc = require("pyarrow.compute", "a column of Arrow data")
 
 
 def arrow_column(spec: FieldSpec, given: Any) -> Column:

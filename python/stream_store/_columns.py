@@ -107,9 +107,9 @@ def _pandas_column(spec: FieldSpec, given: Any) -> Column:
         raise not_a_column(spec, given)
     dtype = given.dtype
     if type(dtype).__name__ == "ArrowDtype":
-        import pyarrow as pa
+        import pyarrow
 
-        return as_column(spec, pa.array(given))
+        return as_column(spec, pyarrow.array(given))
     if isinstance(dtype, np.dtype) and dtype.kind not in "OMm":
         return np.asarray(given)
     present = ~np.asarray(given.isna(), np.bool_)

@@ -293,7 +293,8 @@ class ImportPlanner {
           PlanNested(ParseNestedType(field.nested), column, leaf.name));
     } catch (const Error& error) {
       problems_.push_back(StrCat("column '", leaf.name, "' is ", TypeText(column), ", field '",
-                                 field.name, "' is nested ", field.nested, ": ", error.what()));
+                                 field.name, "' is nested ", field.nested, ": ", error.what(),
+                                 "; cast the column first, or declare the field with its type"));
       return;
     }
     leaf.is_nested = true;

@@ -20,6 +20,7 @@
 #include "stream_store/error.h"
 #include "stream_store/field_write.h"
 
+#include "base/assert.h"
 #include "format/float_bits.h"
 
 namespace stream_store {
@@ -78,8 +79,9 @@ Encoding MakeEncoding(const Field& field);
 std::vector<Encoding> MakeEncodings(const Schema& schema);
 
 /// Returns the words of a field-write of `count` items of a block field: one for the count, then
-/// those of the items. REQUIRES: encoding.block && count <= kLengthMask (layout.h).
+/// those of the items. REQUIRES: encoding.block && count >> 48 == 0.
 inline std::uint64_t BlockWords(const Encoding& encoding, std::uint64_t count) noexcept {
+  STREAM_STORE_ASSERT(encoding.block && count >> 48 == 0);
   return 1 + (count * encoding.item_bytes + 7) / 8;
 }
 

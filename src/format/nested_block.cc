@@ -16,6 +16,7 @@
 
 #include "stream_store/error.h"
 
+#include "base/assert.h"
 #include "base/str_cat.h"
 #include "format/nested_type.h"
 #include "format/utf8.h"
@@ -303,6 +304,7 @@ const char* FindNestedColumns(const NestedPlan& plan, std::span<const std::byte>
 }
 
 const char* CheckNestedTexts(const NestedColumn& column) noexcept {
+  STREAM_STORE_ASSERT(column.data != nullptr || column.data_bytes == 0);
   const std::byte* at = column.data;
   // One pass over all texts together finds most errors; a boundary inside a sequence is the rest.
   if (FirstInvalidUtf8(at, column.data_bytes) != kAllUtf8) {

@@ -83,7 +83,8 @@ const char* FindNestedColumns(const NestedPlan& plan, std::span<const std::byte>
                               std::span<NestedColumn> columns) noexcept;
 
 /// Checks that every text of a column of a node with `is_text` is UTF-8. Returns the reason why it
-/// is not, or null. REQUIRES: FindNestedColumns() found the column.
+/// is not, or null. The column is one that FindNestedColumns() found.
+/// REQUIRES: column.data != nullptr || column.data_bytes == 0.
 const char* CheckNestedTexts(const NestedColumn& column) noexcept;
 
 /// Checks a block in full, UTF-8 included. Returns the reason why it is not valid, or null.

@@ -6,6 +6,7 @@
 
 #include "stream_store/nested.h"
 
+#include "base/assert.h"
 #include "base/str_cat.h"
 #include "format/float_bits.h"
 #include "format/nested_walk.h"
@@ -68,8 +69,10 @@ struct NestedDecoder::Impl {
     return node;
   }
 
-  // Takes one item of fixed size, zero-extended to eight bytes. REQUIRES: it has at most eight.
+  // Takes one item of fixed size, zero-extended to eight bytes.
+  // REQUIRES: nodes[node].item_bytes <= 8.
   std::uint64_t TakeBits(std::uint32_t node) noexcept {
+    STREAM_STORE_ASSERT(nodes[node].item_bytes <= 8);
     std::uint64_t bits = 0;
     std::memcpy(&bits, reached[node].data, nodes[node].item_bytes);
     TakeItems(node, 1);

@@ -7,6 +7,8 @@
 #include <charconv>
 #include <utility>
 
+#include "base/str_cat.h"
+
 namespace stream_store::internal {
 namespace {
 
@@ -125,9 +127,9 @@ std::optional<NestedFormat> Decimal(std::string_view format) {
     return std::nullopt;
   }
   NestedFormat read = ItemOf(format, NestedItem::kOpaque, static_cast<std::uint32_t>(bits) / 8);
-  read.canonical = "d:" + std::to_string(precision) + "," + std::to_string(scale);
+  read.canonical = StrCat("d:", precision, ",", scale);
   if (bits != 128) {
-    read.canonical += "," + std::to_string(bits);
+    read.canonical += StrCat(",", bits);
   }
   return read;
 }

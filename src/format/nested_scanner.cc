@@ -6,6 +6,7 @@
 
 #include "stream_store/error.h"
 
+#include "base/assert.h"
 #include "base/str_cat.h"
 #include "format/nested_format.h"
 #include "format/nested_type.h"
@@ -166,6 +167,7 @@ void NestedScanner::Escape(std::string& out) {
 }
 
 std::string NestedScanner::Json() {
+  STREAM_STORE_ASSERT(AtJson());
   const std::size_t begin = at_;
   std::string out;
   for (++at_;;) {

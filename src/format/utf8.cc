@@ -2,6 +2,7 @@
 
 #include "format/utf8.h"
 
+#include <bit>
 #include <cstring>
 
 namespace stream_store::internal {
@@ -45,12 +46,13 @@ std::uint64_t FirstInvalidUtf8(const void* bytes, std::uint64_t count) noexcept 
     if (count - at >= 8) {
       std::uint64_t word = 0;
       std::memcpy(&word, text + at, sizeof(word));
-      if ((word & 0x8080808080808080U) == 0) {
+      const std::uint64_t high = word & 0x8080808080808080U;
+      if (high == 0) {
         at += 8;
         continue;
       }
-    }
-    if (text[at] < 0x80) {
+      at += static_cast<std::uint64_t>(std::countr_zero(high)) / 8;  // to the first of these bytes
+    } else if (text[at] < 0x80) {
       ++at;
       continue;
     }

@@ -34,11 +34,11 @@ class BlockChecker {
   explicit BlockChecker(std::span<const Encoding> encodings);
 
   /// Checks the field-writes of one record: the number of items against the number of words, the
-  /// padding, the UTF-8 of strings, and the whole block of nested cells.
+  /// padding, the UTF-8 of strings, and the whole block of nested cells. It is called for records
+  /// that `verifier` found valid.
   ///
   /// Cost    proportional to the bytes of its block fields; memory for the largest nested cell.
   /// Throws  Error(kIo), and std::bad_alloc if there is no memory for a nested cell.
-  /// REQUIRES: VerifyRecord() or VerifyRun() of `verifier` found the record valid.
   std::optional<BlockFault> Check(RecordVerifier& verifier, const Record& record);
 
  private:

@@ -107,14 +107,12 @@ TEST_P(FuzzTest, CorpusAndMutationsKeepThePromises) {
             << runs << " mutations, 0 broken promises" << std::endl;
 }
 
-INSTANTIATE_TEST_SUITE_P(Targets, FuzzTest,
-                         ::testing::Values(Target{"schema", FuzzSchema, 100'000},
-                                           Target{"nested", FuzzNested, 50'000},
-                                           Target{"control", FuzzControl, 100'000},
-                                           Target{"store", FuzzStore, 1'500},
-                                           Target{"operations", FuzzOperations, 300},
-                                           Target{"import", FuzzImport, 300}),
-                         [](const auto& of) { return std::string(of.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    Targets, FuzzTest,
+    ::testing::Values(Target{"schema", FuzzSchema, 100'000}, Target{"nested", FuzzNested, 50'000},
+                      Target{"control", FuzzControl, 100'000}, Target{"store", FuzzStore, 1'500},
+                      Target{"operations", FuzzOperations, 300}, Target{"import", FuzzImport, 300}),
+    [](const auto& of) { return std::string(of.param.name); });
 
 }  // namespace
 }  // namespace stream_store::fuzz

@@ -1,4 +1,4 @@
-"""A build of the C++ library, for tests that compile programs of the documents against it."""
+"""A build of the C++ library, and the compiler, for tests that compile programs against it."""
 
 from __future__ import annotations
 
@@ -29,6 +29,13 @@ def library() -> Path:
         if not sanitized and file.stat().st_mtime >= newest:
             return file
     return _build()
+
+
+def compile_program(source: Path, program: Path) -> None:
+    """Compile a source that includes only public headers, and link it with the library."""
+    flags = ["-std=c++20", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'include'}"]
+    compiler = os.environ.get("CXX", "g++")
+    _run(compiler, *flags, source, library(), "-pthread", "-o", program)
 
 
 def _build() -> Path:

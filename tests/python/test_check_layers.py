@@ -105,6 +105,15 @@ def test_file_that_no_list_names_is_found(tmp_path: Path) -> None:
     assert findings == ["src/base/b.cc:1: not listed in src/base/CMakeLists.txt"]
 
 
+def test_source_of_a_python_test_that_no_test_names_is_found(tmp_path: Path) -> None:
+    folder = "tests/python"
+    findings = make_tree(
+        tmp_path,
+        {f"{folder}/a.cc": "", f"{folder}/b.cc": "", f"{folder}/test_a.py": 'SOURCE = "a.cc"'},
+    )
+    assert findings == ["tests/python/b.cc:1: no test in tests/python names it"]
+
+
 def test_include_of_a_missing_file_is_found(tmp_path: Path) -> None:
     findings = make_tree(tmp_path, {"src/base/a.cc": '#include "base/gone.h"\n'})
     assert findings == ["src/base/a.cc:1: includes base/gone.h, which does not exist"]
@@ -122,7 +131,7 @@ def test_low_layers_may_not_include_the_public_classes(tmp_path: Path, layer: st
             ),
         },
     )
-    names = "dtype.h, error.h, export.h, field_write.h, schema.h, types.h, version.h"
+    names = "dtype.h, error.h, export.h, field_write.h, nested.h, schema.h, types.h, version.h"
     include = f"{layer} includes stream_store/store.h"
     assert findings == [
         f"src/{layer}/a.cc:2: {include}; of the public headers it may include {names}"

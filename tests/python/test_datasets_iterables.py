@@ -403,6 +403,8 @@ def same(found: Any, given: Any) -> bool:
         )
     if isinstance(given, list):
         return len(found) == len(given) and all(map(same, found, given))
+    if isinstance(found, str) and isinstance(given, bytes):
+        return found.encode() == given  # append takes UTF-8 for text
     if isinstance(found, np.datetime64) and isinstance(given, (bool, int, float, np.generic)):
         found = found.view(np.int64)  # numbers are counts
     if isinstance(found, (np.datetime64, dt.date)) and isinstance(given, dt.date):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from library import library
+from library import compile_program
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -65,14 +65,12 @@ def test_python_of_the_page_runs(
 
 @pytest.mark.parametrize("page", pages_with("cpp"), ids=name)
 def test_cpp_of_the_page_compiles_and_runs(page: Path, tmp_path: Path) -> None:
-    compiler = os.environ.get("CXX", "g++")
-    flags = ["-std=c++20", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'include'}"]
     for number, (_, code) in enumerate(blocks(page, "cpp")):
         (tmp_path / f"{number}.cc").write_text(code)
-        command = [compiler, *flags, f"{number}.cc", library(), "-pthread", "-o", f"{number}"]
-        for step in (command, [f"./{number}"]):
-            done = subprocess.run(step, cwd=tmp_path, check=False, text=True, capture_output=True)
-            assert done.returncode == 0, done.stderr
+        program = tmp_path / f"{number}"
+        compile_program(tmp_path / f"{number}.cc", program)
+        done = subprocess.run([program], cwd=tmp_path, check=False, text=True, capture_output=True)
+        assert done.returncode == 0, done.stderr
         assert "rows" in done.stdout
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from library import library
+from library import compile_program
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -61,9 +60,7 @@ def test_cpp_block_is_the_quickstart() -> None:
 def test_cpp_block_compiles_against_the_library_and_runs(tmp_path: Path) -> None:
     (block,) = blocks("cpp")
     (tmp_path / "block.cc").write_text(block)
-    compiler = os.environ.get("CXX", "g++")
-    flags = ["-std=c++20", "-O1", "-Wall", "-Wextra", f"-I{ROOT / 'include'}"]
-    run(compiler, *flags, "block.cc", library(), "-pthread", "-o", "block", cwd=tmp_path)
+    compile_program(tmp_path / "block.cc", tmp_path / "block")
     for total in (1000, 2000):  # a second run continues the store
         out = run(tmp_path / "block", cwd=tmp_path)
         assert out == f"{total} rows; step of value 4000: 800; obs of row 100: 50.5\n"

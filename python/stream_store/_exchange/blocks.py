@@ -136,11 +136,13 @@ class Rows(Block):
         pyarrow = require("pyarrow", "from_dataset")
         datasets = require("datasets", "from_dataset")
         sequence = datasets.arrow_writer.TypedSequence(self.cells(name))
-        kind = pyarrow.array(sequence).type
         try:
+            pyarrow.array(sequence)
             feature = sequence.get_inferred_type()
-        except ValueError:  # a type without a feature, such as uuid
-            return kind, None
+        except ValueError as error:
+            if isinstance(error, pyarrow.ArrowException):
+                raise
+            return pyarrow.array(self.cells(name)).type, None  # has no feature, such as uuid
         feature = datasets.Features({name: feature})
         return feature.arrow_schema.field(name).type, feature[name]
 

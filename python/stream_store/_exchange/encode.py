@@ -11,9 +11,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from .optional import require
+
 _MEDIA = frozenset(
     {"Image", "Audio", "Video", "Pdf", "Nifti", "Mesh", "BioSequence", "BioStructure"}
 )
+FILE = frozenset({"bytes", "path"})  # the fields of a media feature
 _LOSSLESS = frozenset({None, "PNG", "BMP", "GIF", "TIFF", "PPM"})
 
 
@@ -29,12 +32,19 @@ def encoder_of(feature: Any) -> Callable[[Any], Any] | None:
     return None
 
 
+def encoded_image(value: Any) -> Any:
+    """A PIL image as the dict that `datasets` makes of it; other values stay as they are."""
+    if type(value).__module__.partition(".")[0] != "PIL":
+        return value
+    return _media(require("datasets", "the import of images").Image(), value)
+
+
 def _own(feature: Any, value: Any) -> Any:
     return feature.encode_example(value)
 
 
 def _media(feature: Any, value: Any) -> Any:
-    if isinstance(value, Mapping) and set(value) <= {"bytes", "path"}:
+    if isinstance(value, Mapping) and FILE.issuperset(value):
         return dict(value)
     if type(feature).__name__ == "Image" and _would_be_compressed_again(value):
         value = value.copy()  # has no format, so it is encoded without loss

@@ -19,7 +19,7 @@ import numpy as np
 
 from stream_store.values.arrays import as_array
 
-from .encode import encoder_of
+from .encode import FILE, encoded_image, encoder_of
 from .leaves import ANY, Items, Rule, Unfit, leaf_array, reason_of
 from .optional import require
 
@@ -77,6 +77,8 @@ def _structs(items: Items, rule: Rule) -> Any:
     pyarrow = require("pyarrow", "the import of rows")
     names = [part.name for part in rule.kind]
     known = set(names)
+    if known == FILE:
+        items = [encoded_image(item) for item in items]
     for index, item in enumerate(items):
         if item is None:
             continue

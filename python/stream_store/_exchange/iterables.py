@@ -27,7 +27,7 @@ from .columns import check_class_names, choose_columns, declare
 from .inspect import NOTHING, Storage, storage_of
 from .leaves import Path, Rule, Unfit
 from .optional import require
-from .suggest import declaration, type_text
+from .suggest import declaration, json_declaration, type_text
 from .tables import same_storage
 
 
@@ -97,7 +97,8 @@ class _Reader:
         self.unexpected: Callable[[str], bool] = lambda _: False
         self._fields = fields
         self._row = 0
-        self._guessed_rows = 0 if first is None else len(first)
+        count = 0 if first is None else len(first)
+        self._guessed = "first row" if count == 1 else f"first {count:,} rows"
         as_declared = bool(core.fields) and not isinstance(first, Table)
         declared = _declared_rules(core) if as_declared else {}
         self._has_fields = bool(core.fields)
@@ -118,8 +119,8 @@ class _Reader:
             # Any library whose objects are in the rows may fail here.
             reason = str(error).partition("\n")[0]
             raise ValueError(
-                f"from_dataset: column {name!r}: the first {len(first):,} rows have no common type "
-                f"({reason}). Declare it, as in fields={{{name!r}: …}}, use datasets.Json() for "
+                f"from_dataset: column {name!r}: the values of the {self._guessed} have no common "
+                f"type ({reason}). Declare it: fields={{{name!r}: …}}, with datasets.Json() for "
                 "values of mixed types, or leave the column out with columns=[…]"
             ) from error
         return Rule(kind, feature, (name,), exact=True)
@@ -144,8 +145,8 @@ class _Reader:
         for row, name in block.rows_of_names():
             if self.unexpected(name):
                 raise ValueError(
-                    f"from_dataset: row {self._row + row} has a column {name!r}, which the first "
-                    f"{self._guessed_rows:,} rows do not have: they have "
+                    f"from_dataset: row {self._row + row} has a column {name!r}, unlike the "
+                    f"{self._guessed}, which have "
                     f"{', '.join(map(repr, self._rules))}. Declare all columns with fields={{…}}, "
                     "or name those to import with columns=[…]"
                 )
@@ -165,10 +166,10 @@ class _Reader:
         cell = block.cells(name)[error.index]
         hint = declaration(name, rule.kind, cell, nested=error.found is None)
         if not hint and rule.exact:
-            hint = f'fields={{"{name}": datasets.Json()}}'  # takes values of mixed types
+            hint = json_declaration(name, cell)
         why = f"The column is {type_text(rule.kind)}"
         if rule.exact:
-            why += f", as in the first {self._guessed_rows:,} rows"
+            why += f", as in the {self._guessed}"
         remedy = (
             f"declare {hint}"
             if hint

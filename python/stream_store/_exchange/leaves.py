@@ -240,7 +240,9 @@ def _array_of(items: Items) -> np.ndarray:
 
 
 def _unboxed(item: Any) -> Any:
-    """The number in an array or tensor without dimensions or of one item."""
+    """The number in a scalar of Arrow, or in an array or tensor of one item."""
+    if hasattr(item, "as_py"):
+        return item.as_py()
     if isinstance(item, np.generic) or not hasattr(item, "__array__"):
         return item
     array = as_array(ANY, item)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from .exact import array_of
 from .inspect import is_list
+from .leaves import Rule, Unfit
 from .optional import require
 
 
@@ -24,10 +26,34 @@ def declaration(column: str, kind: Any, value: Any, *, nested: bool = False) -> 
     pyarrow = require("pyarrow", "the import of rows")
     other = guess_type([value])
     both = None if other is None else _common(_storage(kind), other)
-    if both is None or isinstance(both, pyarrow.BaseExtensionType):
+    if both is None or isinstance(both, pyarrow.BaseExtensionType) or not _takes(both, value):
         return ""
     text = _array_text(kind, both, value) or _declared(both, nested=nested)
     return f"fields={{{json.dumps(column, ensure_ascii=False)}: {json.dumps(text)}}}"
+
+
+def json_declaration(column: str, value: Any) -> str:
+    """The declaration of a column of JSON, which takes values of mixed types; "" without JSON."""
+    if not _is_json(value):
+        return ""
+    return f"fields={{{json.dumps(column, ensure_ascii=False)}: datasets.Json()}}"
+
+
+def _is_json(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_json, value))
+    if isinstance(value, dict):
+        return all(isinstance(key, str) for key in value) and all(map(_is_json, value.values()))
+    return value is None or isinstance(value, (bool, int, float, str))
+
+
+def _takes(kind: Any, value: Any) -> bool:
+    """Whether a type holds a value: some objects are rounded when their type is inferred."""
+    try:
+        array_of([value], Rule(kind))
+    except Unfit:
+        return False
+    return True
 
 
 def type_text(kind: Any) -> str:

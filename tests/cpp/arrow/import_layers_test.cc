@@ -64,6 +64,16 @@ TEST(ImportLayers, TakesRunsOfAFlatColumn) {
   EXPECT_EQ(Imported(number, Runs({1, 3}, nulls)), (std::vector<Value>{8, 8}));
 }
 
+TEST(ImportLayers, TakesLayersAroundNullsAsMissing) {
+  const Column nulls{.format = "n", .name = "v", .length = 2};
+  for (const Column& column : {Runs({1, 3}, nulls), Dictionary({0, 1, 0}, nulls)}) {
+    StreamStore store =
+        StoreOf({{.name = "n", .dtype = DType::kInt64}, {.name = "x", .dtype = DType::kInt64}});
+    Import(store, {{Int64s("n", {1, 2, 3}), column}});
+    EXPECT_EQ(Values(store), (std::vector<Value>{1, 2, 3}));
+  }
+}
+
 TEST(ImportLayers, TakesLayersInsideLists) {
   const Field list{.name = "x", .dtype = DType::kInt16, .shape = {kRagged}};
   const Column dictionary = Dictionary({1, 1, 0}, Int64s("v", {7, 8}));
