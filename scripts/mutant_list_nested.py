@@ -21,7 +21,7 @@ _LENGTHS = "src/arrow/nested_lengths.cc"
 _BUILDER = "src/arrow/nested_builder.cc"
 
 MUTANTS = [
-    # What a block may be.
+    # The checks of a block.
     bug(
         "an unused bit of a bitmap may be set",
         change(_BLOCK, "used != 0 && column.validity[bytes - 1] >> used != 0", "false"),

@@ -124,7 +124,7 @@ STREAM_STORE_API std::span<const std::byte> PackedBytes(const Field& field,
 /// cell. Use an encoder from one thread at a time.
 class STREAM_STORE_API NestedEncoder {
  public:
-  /// Copies what it needs of the type.
+  /// Copies the parts of the type that it needs.
   explicit NestedEncoder(const NestedType& type);
   NestedEncoder(NestedEncoder&&) noexcept;
   NestedEncoder& operator=(NestedEncoder&&) noexcept;
@@ -184,7 +184,7 @@ class STREAM_STORE_API NestedEncoder {
 /// from one thread at a time.
 class STREAM_STORE_API NestedDecoder {
  public:
-  /// Copies what it needs of the type.
+  /// Copies the parts of the type that it needs.
   explicit NestedDecoder(const NestedType& type);
   NestedDecoder(NestedDecoder&&) noexcept;
   NestedDecoder& operator=(NestedDecoder&&) noexcept;
