@@ -41,7 +41,7 @@ struct ImportLeaf {
   /// Of a nested field its plan. Of a flat one with `is_layered`, a plan that takes the values out
   /// of the layers: its cells have the items of the column at their end. Null otherwise.
   std::shared_ptr<const NestedSource> nested = {};
-  std::size_t outer_structs = 0;  ///< of `nested`: the structs behind layers around the column;
+  std::size_t outer_structs = 0;  ///< of `nested`: the structs around the column, inside layers;
                                   ///< the last so many entries of `path` lead through them
   std::string nested_text = {};   ///< of a flat field of lists: the nested type that takes nulls
 };

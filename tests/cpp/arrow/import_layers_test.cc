@@ -89,7 +89,7 @@ TEST(ImportLayers, TakesLayersInsideLists) {
             (std::vector<Value>{7, 8, 7, 8}));
 }
 
-// A struct that is split into its leaves may be behind layers, and so may the structs inside it.
+// Structs that are split into their leaves may be the values of dictionaries and runs, at any level.
 TEST(ImportLayers, TakesLayersAroundStructs) {
   const std::vector<Field> fields = {
       {.name = "x.n", .dtype = DType::kInt32, .path = {"x", "n"}},

@@ -1,4 +1,4 @@
-// Cells as text, so that tests compare them with what a reader would write down:
+// Cells as text, so that the expected cells of a test are easy to read:
 // [{role: "user", n: 3}, null].
 #pragma once
 
