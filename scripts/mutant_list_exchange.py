@@ -24,6 +24,7 @@ _TEXT_VIEWS = "src/arrow/text_views.cc"
 _EXPORT = "src/arrow/export.cc"
 _ASSEMBLE = "src/arrow/assemble.cc"
 _SIZE = "src/arrow/batch_size.cc"
+_NESTED = "src/arrow/nested_builder.cc"
 _BITS = "src/arrow/bits.h"
 
 MUTANTS = [
@@ -316,6 +317,64 @@ MUTANTS = [
     bug(
         "a row is cut where a batch ends",
         change(_SIZE, "extent_.end = run.row;"),
+    ),
+    bug(
+        "a column that is not null may lack a row",
+        change("src/arrow/assemble.cc", "missing < parts.rows", "false"),
+    ),
+    bug(
+        "a member that is not null needs a value in a null struct",
+        change("src/arrow/assemble.cc", "(outer == nullptr || GetBit(outer, row))", "true"),
+    ),
+    bug(
+        "the count of a packed row is believed",
+        change(_BUILDER, "!block.valid", "false"),
+    ),
+    bug(
+        "the bitmap of a node begins with its first null",
+        change(
+            _NESTED,
+            "SetBits(AddBits(node.validity, 0, node.length), 0, node.length);",
+            "AddBits(node.validity, 0, node.length);",
+        ),
+    ),
+    bug(
+        "a null struct has no place for its members",
+        change(_NESTED, "AddAbsent(child, count);"),
+    ),
+    bug(
+        "a null list of fixed size has no place for its items",
+        change(_NESTED, "AddAbsent(i + 1, count * plan.size);"),
+    ),
+    bug(
+        "the bits of a node begin anew inside a block",
+        change(_NESTED, "at == columns_[i].slots ? 0 : at", "0"),
+    ),
+    bug(
+        "the bits of a node go on in the next block",
+        change(_NESTED, "at == columns_[i].slots ? 0 : at", "at"),
+    ),
+    bug(
+        "offsets of nested lists overflow",
+        change(_NESTED, "block_bytes_ + block_bytes <= offset_limit_ / 8", "true"),
+    ),
+    bug(
+        "a batch keeps a nested row that another field refused",
+        change(_EXPORT, "nested && nested->next_row() > rows", "false"),
+    ),
+    bug(
+        "nested rows are counted by their blocks alone",
+        change(_EXPORT, "NestedBytes() >= batch_bytes_", "false"),
+    ),
+    bug(
+        "the lengths of a run of lists are not passed over",
+        change(
+            _NESTED, "column.lengths += count * static_cast<std::uint64_t>(column.length_bytes);"
+        ),
+    ),
+    bug(
+        "copied bits begin at the first of a byte",
+        change("src/arrow/nested_copy.cc", ">> shift & ", "& "),
     ),
     bug(
         "bits after the first byte are packed one off",

@@ -143,9 +143,9 @@ struct ArrowExportOptions {
   std::string huggingface_metadata = {};
 
   /// The schema that the consumer asks for, or null. Columns are matched by name, and come out with
-  /// the names, flags and metadata asked for; integers, floats, offsets and time zones are
-  /// converted where no value changes. It is read during the call only; the caller keeps
-  /// its ownership.
+  /// the names, flags and metadata asked for; integers, floats, offsets, views and time zones are
+  /// converted where no value changes, offsets, views and time zones inside nested fields, too. It
+  /// is read during the call only; the caller keeps its ownership.
   const ArrowSchema* requested = nullptr;
 
   /// About how many bytes a batch has. A batch has at least one row, however long.
@@ -159,8 +159,8 @@ struct ArrowExportOptions {
 /// Throws  Error: kOutOfRange (rows), kInvalidArgument (the requested schema has other columns, or
 ///         a type that the field cannot be converted to; the message names both).
 /// The stream itself reports errors by errno and get_last_error: EINVAL for a value that its
-/// requested type cannot hold, or for a row that is too large for 32-bit offsets, naming field and
-/// row; ENOMEM; EIO.
+/// requested type cannot hold, for a null where the type is not nullable, or for a row that is too
+/// large for 32-bit offsets, naming field and row; ENOMEM; EIO, also for a damaged field-write.
 STREAM_STORE_API void ExportArrow(const Reader& reader, const ArrowExportOptions& options,
                                   ArrowArrayStream* out);
 

@@ -142,7 +142,7 @@ void CheckFixedLists(const Type& list, std::uint64_t shift, std::uint64_t elemen
   }
 }
 
-const ArrowArray& Descend(const ArrowArray& batch, const std::vector<std::int64_t>& path,
+const ArrowArray& Descend(const ArrowArray& batch, std::span<const std::int64_t> path,
                           const std::string& name, StructView& around, std::uint64_t& shift) {
   const auto rows = static_cast<std::uint64_t>(batch.length);
   around.rows = rows;

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -72,7 +73,7 @@ void CheckFixedLists(const Type& list, std::uint64_t shift, std::uint64_t elemen
 /// Finds the array at `path` inside a batch. Collects the validities of the structs on the way in
 /// `around`, and in `shift` the number to add to a row to find it in the array: slicing a struct
 /// sets only its own offset, so the offsets of all structs on the way add up.
-const ArrowArray& Descend(const ArrowArray& batch, const std::vector<std::int64_t>& path,
+const ArrowArray& Descend(const ArrowArray& batch, std::span<const std::int64_t> path,
                           const std::string& name, StructView& around, std::uint64_t& shift);
 
 }  // namespace stream_store::arrow

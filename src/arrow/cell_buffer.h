@@ -58,12 +58,12 @@ class CellBuffer {
 
   void Grow(std::size_t count) {
     const std::size_t larger = std::max({size_ + count, capacity_ + capacity_ / 2, kLeast});
-    auto* moved = static_cast<std::byte*>(std::realloc(bytes_.get(), larger));
+    std::byte* old = bytes_.release();
+    auto* moved = static_cast<std::byte*>(std::realloc(old, larger));
+    bytes_.reset(moved == nullptr ? old : moved);
     if (moved == nullptr) {
       throw std::bad_alloc();
     }
-    static_cast<void>(bytes_.release());  // realloc() has freed it or returned it
-    bytes_.reset(moved);
     capacity_ = larger;
   }
 

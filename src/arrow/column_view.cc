@@ -55,7 +55,9 @@ ColumnView::FastGather FastGatherOf(const ColumnView& view) {
 ColumnView ViewColumn(const ArrowArray& batch, const ImportLeaf& leaf) {
   ColumnView view;
   std::uint64_t shift = 0;
-  const ArrowArray& array = Descend(batch, leaf.path, leaf.name, view.around, shift);
+  const ArrowArray& array =
+      Descend(batch, std::span(leaf.path).first(leaf.path.size() - leaf.outer_structs), leaf.name,
+              view.around, shift);
   const auto rows = static_cast<std::uint64_t>(batch.length);
   if (leaf.nested) {
     view.nested = ViewNested(array, *leaf.nested, shift, rows, leaf.name);
@@ -77,13 +79,20 @@ ColumnView ViewColumn(const ArrowArray& batch, const ImportLeaf& leaf) {
   return view;
 }
 
-StructView ViewStruct(const ArrowArray& batch, const ImportMarker& marker) {
-  StructView view;
+MarkerView ViewMarker(const ArrowArray& batch, const ImportMarker& marker) {
+  MarkerView view;
   std::uint64_t shift = 0;
-  const ArrowArray& array = Descend(batch, marker.path, "struct", view, shift);
+  const std::size_t arrays = marker.path.size() - marker.outer_structs;
+  const ArrowArray& array =
+      Descend(batch, std::span(marker.path).first(arrays), "struct", view.around, shift);
+  if (marker.nested) {
+    view.nested = ViewNested(array, *marker.nested, shift, static_cast<std::uint64_t>(batch.length),
+                             "struct");
+    return view;
+  }
   const Validity validity = ValidityOf(array, shift, "struct");
   if (validity.bits != nullptr) {
-    view.validities.push_back(validity);
+    view.around.validities.push_back(validity);
   }
   return view;
 }

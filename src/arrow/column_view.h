@@ -42,8 +42,14 @@ struct ColumnView {
 /// Error(kInvalidArgument) naming the column if its arrays contradict each other or the schema.
 ColumnView ViewColumn(const ArrowArray& batch, const ImportLeaf& leaf);
 
+/// The validity of a struct column with a marker.
+struct MarkerView {
+  StructView around = {};
+  NestedView nested = {};  ///< if the struct is behind layers: it is present if IsPresent() says so
+};
+
 /// Makes the view of the validity of the struct column at marker.path, in the same way.
-StructView ViewStruct(const ArrowArray& batch, const ImportMarker& marker);
+MarkerView ViewMarker(const ArrowArray& batch, const ImportMarker& marker);
 
 /// Checks the outermost array of a batch: not released, lengths and offsets in range, `columns`
 /// children. Throws Error(kInvalidArgument).

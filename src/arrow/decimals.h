@@ -28,7 +28,8 @@ inline WideDecimal LoadDecimal(const std::byte* from, std::uint64_t bytes) noexc
   return number;
 }
 
-__extension__ typedef unsigned __int128 Product;  // not ISO C++, but both compilers have it
+// Not ISO C++, but both compilers have it.
+__extension__ typedef unsigned __int128 Product;  // NOLINT(modernize-use-using)
 
 /// 10^digits for each number of digits.
 constexpr std::array<WideDecimal, kMostDigits + 1> MakePowers() {

@@ -28,9 +28,9 @@ using arrow::ColumnView;
 using arrow::ImportLeaf;
 using arrow::ImportMarker;
 using arrow::LeafLoader;
+using arrow::MarkerView;
 using arrow::OwnedArrow;
 using arrow::RowRef;
-using arrow::StructView;
 using internal::StrCat;
 
 // How many rows are staged at a time. Loading, checking and encoding are separate passes over the
@@ -74,10 +74,10 @@ struct ArrowImporter::Impl {
     for (const ImportLeaf& leaf : plan.leaves) {
       views.push_back(arrow::ViewColumn(batch, leaf));
     }
-    std::vector<StructView> structs;
+    std::vector<MarkerView> structs;
     structs.reserve(plan.markers.size());
     for (const ImportMarker& marker : plan.markers) {
-      structs.push_back(arrow::ViewStruct(batch, marker));
+      structs.push_back(arrow::ViewMarker(batch, marker));
     }
     std::optional<ColumnView> step_view;
     if (plan.steps) {
@@ -143,9 +143,9 @@ struct ArrowImporter::Impl {
     for (std::size_t i = 0; i < plan.leaves.size(); ++i) {
       kept_views[i].push_back(arrow::ViewColumn(batch, plan.leaves[i]));
     }
-    std::vector<StructView>& structs = kept_structs.emplace_back();
+    std::vector<MarkerView>& structs = kept_structs.emplace_back();
     for (const ImportMarker& marker : plan.markers) {
-      structs.push_back(arrow::ViewStruct(batch, marker));
+      structs.push_back(arrow::ViewMarker(batch, marker));
     }
     if (plan.steps) {
       kept_steps.push_back(arrow::ViewColumn(batch, *plan.steps));
@@ -188,7 +188,10 @@ struct ArrowImporter::Impl {
     present.assign(count, 1);
     for (std::uint64_t row = 0; row < count; ++row) {
       const auto [view, at] = where(row);
-      for (const arrow::Validity& validity : view->validities) {
+      if (marker.nested && !IsPresentBehindLayers(*view, at)) {
+        present[row] = 0;
+      }
+      for (const arrow::Validity& validity : view->around.validities) {
         const std::uint64_t bit = validity.shift + at;
         present[row] = static_cast<std::uint8_t>(
             present[row] & (static_cast<unsigned>(validity.bits[bit / 8]) >> (bit % 8) & 1U));
@@ -199,6 +202,14 @@ struct ArrowImporter::Impl {
     }
     for (const std::size_t inner : marker.markers) {
       Exclude(marker_present[inner].data(), present);
+    }
+  }
+
+  static bool IsPresentBehindLayers(const MarkerView& view, std::uint64_t row) {
+    try {
+      return arrow::NestedWriter::IsPresent(view.nested, row);
+    } catch (const arrow::CellError& error) {
+      Refuse(StrCat("a column of structs: ", error.problem));
     }
   }
 
@@ -285,7 +296,7 @@ struct ArrowImporter::Impl {
   std::vector<OwnedArrow<ArrowArray>> kept;
   std::vector<std::uint64_t> kept_ends;               // by batch: number of rows up to its end
   std::vector<std::vector<ColumnView>> kept_views;    // by leaf, by batch
-  std::vector<std::vector<StructView>> kept_structs;  // by batch, by marker
+  std::vector<std::vector<MarkerView>> kept_structs;  // by batch, by marker
   std::vector<ColumnView> kept_steps;
   std::vector<RowRef> refs;  // result of Find()
 };

@@ -8,6 +8,7 @@
 #include "stream_store/error.h"
 #include "stream_store/nested.h"
 
+#include "arrow/import_items.h"
 #include "base/str_cat.h"
 
 namespace stream_store::arrow {
@@ -18,86 +19,6 @@ namespace {
 
 [[noreturn]] void Refuse(const std::string& problem) {
   throw Error(ErrorCode::kInvalidArgument, StrCat("importing from Arrow: ", problem));
-}
-
-// Whether a field of `dtype` accepts items of type `column`: either every such item is valid, or
-// the import checks each of them. Time zones, decimals and sizes must be the declared ones, because
-// converting them would change the meaning of a value.
-bool AcceptsItems(DType dtype, const Type& declared, const Type& column) {
-  const auto other = DTypeOf(column);
-  if (!other) {
-    return false;
-  }
-  if ((IsInteger(dtype) && IsInteger(*other)) || (IsFloat(dtype) && IsFloat(*other))) {
-    return true;
-  }
-  if (dtype != *other) {
-    return false;
-  }
-  switch (column.kind) {
-    case Kind::kTimestamp:
-      return column.text == declared.text;
-    case Kind::kDecimal:
-      return column.scale == declared.scale && column.precision <= declared.precision;
-    case Kind::kFixedBinary:
-      return column.size == declared.size;
-    default:
-      return true;
-  }
-}
-
-// The source type for the items of a column. Dates and times are integers of the same width.
-Source SourceOfType(const Type& type) {
-  const auto pick = [&](Source narrowest) {
-    const int place = type.bits == 8 ? 0 : type.bits == 16 ? 1 : type.bits == 32 ? 2 : 3;
-    return static_cast<Source>(static_cast<int>(narrowest) + place);
-  };
-  switch (type.kind) {
-    case Kind::kBool:
-      return Source::kBool;
-    case Kind::kInteger:
-      return pick(type.is_signed ? Source::kInt8 : Source::kUInt8);
-    case Kind::kFloat:
-      return type.bits == 16   ? Source::kFloat16
-             : type.bits == 32 ? Source::kFloat32
-                               : Source::kFloat64;
-    case Kind::kDecimal:
-      return Source::kWords;
-    case Kind::kString:
-    case Kind::kBinary:
-    case Kind::kFixedBinary:
-      return Source::kBytes;
-    default:
-      return pick(Source::kInt8);
-  }
-}
-
-// The size of an item when it is loaded: bools are unpacked to one byte each, and an item of text
-// is one byte.
-std::uint64_t ItemBytes(const Type& type) {
-  switch (type.kind) {
-    case Kind::kNull:
-    case Kind::kBool:
-    case Kind::kString:
-    case Kind::kBinary:
-      return 1;
-    case Kind::kFixedBinary:
-      return static_cast<std::uint64_t>(type.size);
-    default:
-      return static_cast<std::uint64_t>(type.bits) / 8;
-  }
-}
-
-// The Arrow type of a field for messages: "packed list<uint8>".
-std::string DeclaredText(const Field& field, const std::vector<std::string>& levels) {
-  std::string text;
-  std::string closing;
-  for (std::size_t i = 0; i + 1 < levels.size(); ++i) {
-    text += StrCat(TypeText(ParseFormat(levels[i].c_str())), "<");
-    closing += '>';
-  }
-  text += TypeText(ParseFormat(levels.back().c_str())) + closing;
-  return field.packed ? "packed " + text : text;
 }
 
 // Walks the foreign schema next to the columns of the store. Columns that do not fit are collected,
@@ -229,7 +150,6 @@ class ImportPlanner {
 
   void PlanColumn(const ArrowSchema& column, const ColumnNode& node, std::vector<std::int64_t> path,
                   const std::string& name, std::vector<std::size_t>* outer_markers) {
-    const Type type = ParseFormat(column.format);
     if (std::string place = name; FindUnion(column, place)) {
       problems_.push_back(StrCat("column '", name, "' is ", TypeText(column), ": ",
                                  place == name ? "it" : place,
@@ -243,23 +163,64 @@ class ImportPlanner {
       PlanLeaf(column, *node.leaf, std::move(path), name);
       return;
     }
-    if (type.kind != Kind::kStruct) {
-      problems_.push_back(StrCat("column '", name, "' is ", TypeText(column),
-                                 "; the store's field is a struct: decode the column first, or "
-                                 "declare the field nested"));
+    PlanStructColumn(column, node, std::move(path), name, outer_markers);
+  }
+
+  void PlanStructColumn(const ArrowSchema& column, const ColumnNode& node,
+                        std::vector<std::int64_t> path, const std::string& name,
+                        std::vector<std::size_t>* outer_markers) {
+    std::vector<NestedLayer> layers;
+    const ArrowSchema* found = nullptr;
+    try {
+      found = &UnwrapValues(column, name, layers);
+    } catch (const Error& error) {
+      problems_.push_back(StrCat("column '", name, "': ", error.what()));
       return;
+    }
+    const ArrowSchema& values = *found;
+    if (ParseFormat(values.format).kind != Kind::kStruct) {
+      problems_.push_back(
+          StrCat("column '", name, "' is ", TypeText(column), "; the store's field is a struct"));
+      return;
+    }
+    const bool begins_layered = layered_ == nullptr && !layers.empty();
+    if (begins_layered) {
+      layered_ = &column;
+      layered_at_ = path.size();
     }
     // A marker excludes only the outermost markers inside it: those exclude the ones further in.
     std::vector<std::size_t> markers;
-    PlanStruct(column, node.children, path, name + ".", &markers);
+    PlanStruct(values, node.children, path, name + ".", &markers);
     if (node.marker) {
-      plan_.markers.push_back(
-          ImportMarker{.type = *node.marker, .path = std::move(path), .markers = markers});
+      ImportMarker marker{.type = *node.marker, .path = std::move(path), .markers = markers};
+      if (layered_ != nullptr) {
+        marker.outer_structs = marker.path.size() - layered_at_;
+        marker.nested = std::make_shared<const NestedSource>(
+            PlanMember(*layered_, InsideLayers(marker.path), std::nullopt, name));
+      }
+      plan_.markers.push_back(std::move(marker));
       markers = {plan_.markers.size() - 1};
+    }
+    if (begins_layered) {
+      layered_ = nullptr;
     }
     if (outer_markers != nullptr) {
       outer_markers->insert(outer_markers->end(), markers.begin(), markers.end());
     }
+  }
+
+  // The part of a path that leads from the layers around a struct to one of its members.
+  std::span<const std::int64_t> InsideLayers(const std::vector<std::int64_t>& path) const {
+    return std::span(path).subspan(layered_at_);
+  }
+
+  // Uses `plan` for a leaf, through the structs around it if these are behind layers.
+  void UsePlan(NestedSource plan, ImportLeaf& leaf) const {
+    if (layered_ != nullptr) {
+      leaf.outer_structs = leaf.path.size() - layered_at_;
+      plan = PlanMember(*layered_, InsideLayers(leaf.path), std::move(plan), leaf.name);
+    }
+    leaf.nested = std::make_shared<const NestedSource>(std::move(plan));
   }
 
   // Whether a column, or the values of its dictionaries and runs, has type null.
@@ -289,8 +250,7 @@ class ImportPlanner {
   void PlanNestedLeaf(const ArrowSchema& column, ImportLeaf leaf) {
     const Field& field = fields_[leaf.type];
     try {
-      leaf.nested = std::make_shared<const NestedSource>(
-          PlanNested(ParseNestedType(field.nested), column, leaf.name));
+      UsePlan(PlanNested(ParseNestedType(field.nested), column, leaf.name), leaf);
     } catch (const Error& error) {
       problems_.push_back(StrCat("column '", leaf.name, "' is ", TypeText(column), ", field '",
                                  field.name, "' is nested ", field.nested, ": ", error.what(),
@@ -309,6 +269,7 @@ class ImportPlanner {
         leaf.type < options_.fields.size() ? options_.fields[leaf.type] : ArrowField{};
     const std::vector<std::string> levels = LevelsOf(field, given);
     leaf.classes = given.classes;
+    leaf.is_layered = layered_ != nullptr;
     const std::vector<const ArrowSchema*> arrays = LevelsOfColumn(column, leaf);
     for (const ArrowSchema* array : arrays) {
       leaf.lists.push_back(ParseFormat(array->format));
@@ -374,14 +335,14 @@ class ImportPlanner {
   bool PlanLayers(const ArrowSchema& column, const char* item, const std::string& field_item,
                   ImportLeaf& leaf) {
     std::vector<std::string> formats;
+    formats.reserve(leaf.lists.size() + 1);
     for (std::size_t i = 0; i < leaf.lists.size(); ++i) {
       formats.push_back(leaf.shape[i] == kRagged ? "+l" : StrCat("+w:", leaf.shape[i]));
     }
     formats.push_back(leaf.item.kind == Kind::kNull ? field_item : item);
     leaf.is_dictionary = false;
     try {
-      leaf.nested = std::make_shared<const NestedSource>(
-          PlanNested(TypeOfLevels(formats, /*nullable=*/false), column, leaf.name));
+      UsePlan(PlanNested(TypeOfLevels(formats, /*nullable=*/false), column, leaf.name), leaf);
     } catch (const Error& error) {
       problems_.push_back(StrCat("column '", leaf.name, "': ", error.what()));
     }
@@ -439,6 +400,9 @@ class ImportPlanner {
   const ArrowImportOptions& options_;
   ImportPlan plan_;
   std::vector<std::string> problems_;
+  // The outermost struct column behind layers that is being planned, and the length of its path.
+  const ArrowSchema* layered_ = nullptr;
+  std::size_t layered_at_ = 0;
 };
 
 }  // namespace

@@ -41,14 +41,19 @@ struct ImportLeaf {
   /// Of a nested field its plan. Of a flat one with `is_layered`, a plan that takes the values out
   /// of the layers: its cells have the items of the column at their end. Null otherwise.
   std::shared_ptr<const NestedSource> nested = {};
-  std::string nested_text = {};  ///< of a flat field of lists: the nested type that takes nulls
+  std::size_t outer_structs = 0;  ///< of `nested`: the structs behind layers around the column;
+                                  ///< the last so many entries of `path` lead through them
+  std::string nested_text = {};   ///< of a flat field of lists: the nested type that takes nulls
 };
 
 /// A struct with a hidden marker field. The marker is written in the rows in which the struct is
 /// present but none of its members is.
 struct ImportMarker {
   TypeId type = 0;
-  std::vector<std::int64_t> path = {};    ///< child indices from the batch to the struct
+  std::vector<std::int64_t> path = {};  ///< child indices from the batch to the struct
+  /// Of a struct behind layers: the plan of the last `outer_structs` entries of `path`; else null.
+  std::shared_ptr<const NestedSource> nested = {};
+  std::size_t outer_structs = 0;
   std::vector<std::size_t> leaves = {};   ///< inside the struct: indices into ImportPlan::leaves
   std::vector<std::size_t> markers = {};  ///< inside the struct: indices into ImportPlan::markers
 };

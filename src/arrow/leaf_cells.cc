@@ -37,12 +37,17 @@ Column LeafLoader::LoadCells(std::uint64_t count, const Where& where) {
     const auto [view, row] = where(i);
     const std::size_t begin = cells_.size();
     cells_.Extend(sizeof(Value));
-    if (!WriteCell(*view, row, i)) {
+    const std::size_t block = begin + sizeof(Value);
+    if (!WriteCell(*view, row, i) || !EnterStructs(block)) {
       cells_.Truncate(begin);
       AddMissing(i);
       continue;
     }
-    const std::uint64_t bytes = cells_.size() - begin - sizeof(Value);
+    if (const std::size_t outer = leaf_.outer_structs; outer > 0) {
+      std::memmove(cells_.at(block), cells_.at(block + outer), cells_.size() - block - outer);
+      cells_.Truncate(cells_.size() - outer);
+    }
+    const std::uint64_t bytes = cells_.size() - block;
     std::memcpy(cells_.at(begin), &bytes, sizeof(bytes));
     const std::size_t padding = (sizeof(Value) - bytes % sizeof(Value)) % sizeof(Value);
     std::memset(cells_.Extend(padding), 0, padding);
@@ -73,20 +78,35 @@ bool LeafLoader::WriteCell(const ColumnView& view, std::uint64_t row, std::uint6
   }
 }
 
+// Whether the column is present in a cell of structs that were behind layers: each of them has a
+// header before that of the column, and a bitmap if the next one is null.
+bool LeafLoader::EnterStructs(std::size_t cell) const {
+  for (std::size_t i = 1; i <= leaf_.outer_structs; ++i) {
+    if ((*cells_.at(cell + i) & std::byte{internal::kNestedHasNulls}) != std::byte{0}) {
+      return false;
+    }
+  }
+  return true;
+}
+
 // Appends the items of one row of a flat field to bytes_. No node of its cell has nulls, and only
 // the outermost one may have lengths, so there is a header for each node, perhaps one length, and
 // then the items.
 void LeafLoader::GatherFromCell(const ColumnView& view, std::uint64_t row, std::uint64_t place) {
   cells_.Clear();
-  if (!WriteCell(view, row, place)) {
+  if (!WriteCell(view, row, place) || !EnterStructs(0)) {
     AddMissing(place);
     return;
   }
-  const NestedSource& root = *leaf_.nested;
+  const NestedSource* column = leaf_.nested.get();
+  for (std::size_t i = 0; i < leaf_.outer_structs; ++i) {
+    column = &column->children.front();
+  }
   const bool has_length =
-      root.kind == NestedType::Kind::kList || root.kind == NestedType::Kind::kBytes;
-  const auto width = static_cast<unsigned>(*cells_.at(0)) >> internal::kNestedLengthShift;
-  const std::size_t begin = root.nodes + (has_length ? std::size_t{1} << width : 0);
+      column->kind == NestedType::Kind::kList || column->kind == NestedType::Kind::kBytes;
+  const std::byte header = *cells_.at(leaf_.outer_structs);
+  const auto width = static_cast<unsigned>(header) >> internal::kNestedLengthShift;
+  const std::size_t begin = leaf_.nested->nodes + (has_length ? std::size_t{1} << width : 0);
   const std::size_t bytes = cells_.size() - begin;
   bytes_.insert(bytes_.end(), cells_.at(begin), cells_.at(begin) + bytes);
   offsets_.push_back(offsets_.back() + static_cast<std::int64_t>(bytes / leaf_.item_bytes));

@@ -107,6 +107,7 @@ class LeafLoader {
   Column LoadCells(std::uint64_t count, const Where& where);
   bool WriteCell(const ColumnView& view, std::uint64_t row, std::uint64_t place);
   void GatherFromCell(const ColumnView& view, std::uint64_t row, std::uint64_t place);
+  bool EnterStructs(std::size_t cell) const;
   void AddMissing(std::uint64_t place);
 
   // The common end of both ways, in leaf_loader.cc.

@@ -160,20 +160,17 @@ std::optional<ItemConversion> FindConversion(const Type& from, const Type& to,
   found.to = to;
   found.from_bytes = BufferBytes(from);
   found.to_bytes = to_bytes;
-  if (FitsDecimal(from, to) && (from.bits != to.bits || from.precision > to.precision)) {
-    found.convert = ConvertDecimals;
-  } else if (FitsDecimal(from, to)) {
-    found.convert = CopyItems;
-  } else if (from.kind != to.kind) {
-    return std::nullopt;
-  } else if (from.kind == Kind::kBool) {
-    found.convert = CopyBools;
-  } else if (from.kind == Kind::kInteger && from != to) {
+  if (FitsDecimal(from, to)) {
+    const bool same = from.bits == to.bits && from.precision <= to.precision;
+    found.convert = same ? CopyItems : ConvertDecimals;
+  } else if (from.kind == Kind::kInteger && to.kind == Kind::kInteger && from != to) {
     found.convert = kIntegerLoops[IntegerPlace(from) * kIntegers + IntegerPlace(to)];
-  } else if (from.kind == Kind::kFloat && from != to) {
+  } else if (from.kind == Kind::kFloat && to.kind == Kind::kFloat && from != to) {
     found.convert = ConvertFloats;
   } else if (from != to) {
     return std::nullopt;
+  } else if (from.kind == Kind::kBool) {
+    found.convert = CopyBools;
   } else {
     found.convert = found.from_bytes == 0 ? WriteZeros : CopyItems;
   }
@@ -185,8 +182,10 @@ std::string ConversionText(const ItemConversion& conversion, const ArrayView& ar
   const Type& from = conversion.from;
   const std::byte* item = ItemAt(conversion, array, element);
   if (from.kind == Kind::kInteger) {
-    const Source source = internal::IntegerSource(conversion.from_bytes, from.is_signed);
-    return StrCat(internal::ItemText(source, item, 0), " is not a valid ", TypeText(conversion.to));
+    const bool wide = from.bits == 64 && !from.is_signed;
+    return StrCat(wide ? std::to_string(Load<std::uint64_t>(item, 0))
+                       : std::to_string(LoadInteger(from, item)),
+                  " is not a valid ", TypeText(conversion.to));
   }
   if (from.kind == Kind::kFloat) {
     const Source source = from.bits == 16   ? Source::kFloat16

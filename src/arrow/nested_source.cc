@@ -44,7 +44,7 @@ class NestedPlanner {
     source.is_text = node.is_text;
     source.is_null = node.is_null;
     source.name = type.name;
-    const ArrowSchema& values = Unwrap(column, place, source.layers);
+    const ArrowSchema& values = UnwrapValues(column, place, source.layers);
     source.type = ParseFormat(values.format);
     source.only_nulls = source.type.kind == Kind::kNull && !node.is_null;
     if (source.only_nulls) {
@@ -62,33 +62,6 @@ class NestedPlanner {
   }
 
  private:
-  // Follows dictionaries and run ends to the values.
-  static const ArrowSchema& Unwrap(const ArrowSchema& column, const std::string& place,
-                                   std::vector<NestedLayer>& layers) {
-    const ArrowSchema* at = &column;
-    while (true) {
-      const Type type = ParseFormat(at->format);
-      if (at->dictionary != nullptr) {
-        layers.push_back({.is_runs = false, .index = type});
-        at = at->dictionary;
-      } else if (type.kind == Kind::kRunEnds) {
-        if (at->n_children != 2) {
-          Refuse(StrCat("expected run ends and values at ", place, " but found ", at->n_children,
-                        " children"));
-        }
-        layers.push_back({.is_runs = true, .index = ParseFormat(at->children[0]->format)});
-        at = at->children[1];
-      } else {
-        return *at;
-      }
-      const Type& index = layers.back().index;
-      if (index.kind != Kind::kInteger) {
-        Refuse(
-            StrCat("expected integers as the indices of ", place, " but found ", TypeText(index)));
-      }
-    }
-  }
-
   void Match(const NestedType& type, const ArrowSchema& values, const std::string& place,
              NestedSource& source) {
     const Type wanted = ParseFormat(type.format.c_str());
@@ -195,6 +168,52 @@ class NestedPlanner {
 NestedSource PlanNested(const NestedType& type, const ArrowSchema& schema,
                         const std::string& place) {
   return NestedPlanner(type).Plan(type, schema, place);
+}
+
+const ArrowSchema& UnwrapValues(const ArrowSchema& column, const std::string& place,
+                                std::vector<NestedLayer>& layers) {
+  const ArrowSchema* at = &column;
+  while (true) {
+    const Type type = ParseFormat(at->format);
+    if (at->dictionary != nullptr) {
+      layers.push_back({.is_runs = false, .index = type});
+      at = at->dictionary;
+    } else if (type.kind == Kind::kRunEnds) {
+      if (at->n_children != 2) {
+        Refuse(StrCat("expected run ends and values at ", place, " but found ", at->n_children,
+                      " children"));
+      }
+      layers.push_back({.is_runs = true, .index = ParseFormat(at->children[0]->format)});
+      at = at->children[1];
+    } else {
+      return *at;
+    }
+    const Type& index = layers.back().index;
+    if (index.kind != Kind::kInteger) {
+      Refuse(StrCat("expected integers as the indices of ", place, " but found ", TypeText(index)));
+    }
+  }
+}
+
+NestedSource PlanMember(const ArrowSchema& column, std::span<const std::int64_t> path,
+                        std::optional<NestedSource> member, const std::string& place) {
+  NestedSource source;
+  source.kind = NestedType::Kind::kStruct;
+  const ArrowSchema& values = UnwrapValues(column, place, source.layers);
+  source.type = ParseFormat(values.format);
+  if (path.empty()) {
+    return source;
+  }
+  NestedSource child =
+      path.size() == 1 && member
+          ? *std::move(member)
+          : PlanMember(*values.children[path[0]], path.subspan(1), std::move(member), place);
+  child.column = path[0];
+  child.nullable = true;
+  child.name.clear();  // the name of the column has it already
+  source.nodes += child.nodes;
+  source.children.push_back(std::move(child));
+  return source;
 }
 
 NestedType TypeOfLevels(std::span<const std::string> formats, bool nullable) {

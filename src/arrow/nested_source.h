@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -48,6 +49,20 @@ struct NestedSource {
 /// "expected string at messages[].role but found int64".
 NestedSource PlanNested(const NestedType& type, const ArrowSchema& schema,
                         const std::string& place);
+
+/// Follows the dictionaries and run ends around the values of a column. `place` is for messages, as
+/// above. Throws Error(kInvalidArgument) if they are malformed.
+const ArrowSchema& UnwrapValues(const ArrowSchema& column, const std::string& place,
+                                std::vector<NestedLayer>& layers);
+
+/// Makes the plan of a column of structs behind layers of which only one member is used.
+///
+/// path    child indices from the struct to the member; the plan has a node for each struct on the
+///         way. The structs may have layers, too.
+/// member  the plan of the member; without it, the plan is that of the structs only, of which the
+///         innermost one is at `path`.
+NestedSource PlanMember(const ArrowSchema& column, std::span<const std::int64_t> path,
+                        std::optional<NestedSource> member, const std::string& place);
 
 /// Makes the type of lists with these Arrow formats, from the outside in; the last one is that of
 /// the items. Throws Error(kInvalidArgument) for a format that a nested cell cannot have.

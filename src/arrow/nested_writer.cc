@@ -19,7 +19,7 @@ using internal::StrCat;
 namespace {
 
 [[noreturn]] void RefuseSlot(std::uint64_t slot, const std::string& problem) {
-  throw CellError{.slot = slot, .problem = problem};
+  throw CellError(slot, problem);
 }
 
 }  // namespace
@@ -57,6 +57,11 @@ bool NestedWriter::Follow(const NestedView& view, std::uint64_t slot, std::uint6
     element = *found;
   }
   return !view.source->only_nulls && IsSet(view.array.validity, element);
+}
+
+bool NestedWriter::IsPresent(const NestedView& view, std::uint64_t element) {
+  return Follow(view, 0, element) &&
+         (view.children.empty() || IsPresent(view.children.front(), element));
 }
 
 // Writes one node for `slots`. A node without slots has nothing but the headers of its subtree, all
@@ -105,8 +110,7 @@ NestedWriter::Elements NestedWriter::Filter(const NestedView& view, Elements slo
       std::uint64_t element = i;
       if (!Follow(view, slot, element)) {
         if (!view.source->nullable) {
-          throw CellError{
-              .slot = slot, .problem = "a null, but the field is not nullable", .is_null = true};
+          throw CellError(slot, "a null, but the field is not nullable", /*null=*/true);
         }
         continue;
       }
@@ -180,7 +184,8 @@ void NestedWriter::WriteStruct(const NestedView& view, Elements present, std::si
       WriteNode(child, present, depth + 1);
     } catch (CellError& error) {
       error.slot = SlotOf(error.slot, header);
-      error.place = StrCat(".", child.source->name, error.place);
+      const std::string& name = child.source->name;
+      error.place = StrCat(name.empty() ? "" : ".", name, error.place);
       throw;
     }
   }

@@ -9,8 +9,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "arrow/cell_buffer.h"
@@ -22,11 +24,14 @@ namespace stream_store::arrow {
 inline constexpr std::uint64_t kMostCellBytes = std::uint64_t{1} << 31;
 
 /// Thrown if a cell cannot be stored. Caught by leaf_cells.cc, which adds column and row.
-struct CellError {
-  std::uint64_t slot = 0;  ///< of the node that is being written: the element with the problem
+struct CellError : std::exception {
+  CellError(std::uint64_t at, std::string reason, bool null = false)
+      : slot(at), problem(std::move(reason)), is_null(null) {}
+
+  std::uint64_t slot;      ///< of the node that is being written: the element with the problem
   std::string place = {};  ///< from that element on: "[3].role"
-  std::string problem = {};
-  bool is_null = false;  ///< the problem is a null
+  std::string problem;
+  bool is_null;  ///< the problem is a null
 };
 
 class NestedWriter {
@@ -37,6 +42,10 @@ class NestedWriter {
   /// nothing, if the element is null. Throws CellError with the place inside the cell; `out` has
   /// unspecified bytes at its end then.
   bool Write(const NestedView& root, std::uint64_t element, CellBuffer& out);
+
+  /// Whether an element of a struct is present, and so are those of its first children further in.
+  /// Throws CellError.
+  static bool IsPresent(const NestedView& view, std::uint64_t element);
 
  private:
   /// Elements [begin, end) of an array.

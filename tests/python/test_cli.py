@@ -362,6 +362,26 @@ def test_an_export_verifies_the_records_of_its_rows(path: Path, kind: str) -> No
         out.unlink()
 
 
+def test_every_type_is_shown_and_exported(tmp_path: Path) -> None:
+    pytest.importorskip("datasets")
+    from feature_table import ROWS, canonical
+
+    for row in ROWS:
+        with StreamStore(tmp_path / row.name.replace("/", " "), fields=None) as store:
+            store.from_arrow(row.table())
+            path = store.path
+        lines = cli("head", path, "--json").splitlines()
+        assert len(lines) == len(row.values)
+        missing = [json.loads(line)["values"]["x"] is None for line in lines]
+        assert missing == [canonical(value, row.arrow) is None for value in row.values]
+        cli("export", path, tmp_path / "x.csv", "--step-column", "step")
+        with (tmp_path / "x.csv").open(newline="", encoding="utf-8") as file:
+            _, *cells = csv.reader(file)
+        assert [int(cell[0]) for cell in cells] == list(range(len(row.values)))
+        said = cli("export", path, tmp_path / "x.arrow")
+        assert f"{len(row.values)} rows" in said
+
+
 # --- the command itself ---
 
 

@@ -102,7 +102,7 @@ def test_arrow_columns_store_their_rows(row: Row, form: str) -> None:
 
 
 @pytest.mark.parametrize("row", DECLARED, ids=lambda row: row.name)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(data=st.data())
 def test_any_order_of_values_stores_its_rows(row: Row, data: st.DataObject) -> None:
     places = data.draw(st.lists(st.sampled_from(range(len(row.values))), max_size=12))
@@ -119,7 +119,7 @@ def flat_rows(draw: st.DrawFn, field: Field) -> list[Any]:
 
 
 @pytest.mark.parametrize("field", catalogue(), ids=lambda field: field.feature)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(data=st.data())
 def test_lists_of_any_values_store_their_rows(field: Field, data: st.DataObject) -> None:
     rows = data.draw(flat_rows(field))
@@ -166,7 +166,7 @@ def columns_of(rows: list[Any], tree: dict[str, Any]) -> dict[str, Any]:
     return columns
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(rows=struct_rows())
 def test_rows_and_columns_of_a_struct_store_its_rows(rows: list[Any]) -> None:
     fields = {"x": declaration(STRUCT)}

@@ -89,6 +89,63 @@ TEST(ImportLayers, TakesLayersInsideLists) {
             (std::vector<Value>{7, 8, 7, 8}));
 }
 
+// A struct that is split into its leaves may be behind layers, and so may the structs inside it.
+TEST(ImportLayers, TakesLayersAroundStructs) {
+  const std::vector<Field> fields = {
+      {.name = "x.n", .dtype = DType::kInt32, .path = {"x", "n"}},
+      {.name = "x.t.s", .dtype = DType::kString, .path = {"x", "t", "s"}},
+      {.name = "x.t.l", .dtype = DType::kNested, .path = {"x", "t", "l"}, .nested = "list<string>"},
+      {.name = "x.t", .dtype = DType::kNull, .path = {"x", "t"}, .hidden = true},
+      {.name = "x", .dtype = DType::kNull, .path = {"x"}, .hidden = true}};
+  Column texts = Texts({0, 1, 2, 3, 4}, "abcd");
+  texts.name = "s";
+  Column lists = Lists("+l", {0, 1, 1, 2, 2}, Texts({0, 1, 2}, "yz"));
+  lists.name = "l";
+  lists.buffers[0] = {0b1111};
+  const Column inner{
+      .format = "+s", .name = "t", .length = 4, .buffers = {{0b1011}}, .children = {texts, lists}};
+  Column numbers = Int64s("n", {1, 2, 3, 4});
+  numbers.buffers[0] = {0b1101};
+  const Column structs{.format = "+s",
+                       .name = "x",
+                       .length = 4,
+                       .buffers = {{0b0111}},
+                       .children = {inner, numbers}};
+  Column runs = Runs({1, 2, 3, 4}, structs);
+  Column inside = structs;
+  inside.children[0] = Dictionary({0, 1, 2, 3}, inner);
+  inside.children[0].name = "t";
+  StreamStore expected = StoreOf(fields);
+  Import(expected, {{structs}});
+  EXPECT_EQ(expected.reader().row(2).size(), 1U);  // n; the struct t is null
+  EXPECT_EQ(expected.reader().row(3).size(), 0U);
+  for (const Column& column : {Dictionary({0, 1, 2, 3}, structs), runs, inside}) {
+    StreamStore store = StoreOf(fields);
+    Import(store, {{column}});
+    EXPECT_EQ(Values(store), Values(expected)) << column.format;
+    EXPECT_EQ(store.reader().field_writes(), expected.reader().field_writes()) << column.format;
+    StreamStore picked = StoreOf(fields);
+    ImportPicks(picked, {{column}}, {0, 1, 2, 3});
+    EXPECT_EQ(Values(picked), Values(expected)) << column.format;
+  }
+}
+
+TEST(ImportLayers, KeepsStructsOfNullsBehindLayers) {
+  const std::vector<Field> fields = {
+      {.name = "x.n", .dtype = DType::kInt32, .path = {"x", "n"}},
+      {.name = "x", .dtype = DType::kNull, .path = {"x"}, .hidden = true}};
+  Column numbers = Int64s("n", {1, 2});
+  numbers.buffers[0] = {0};
+  const Column structs{
+      .format = "+s", .name = "x", .length = 2, .buffers = {{0b01}}, .children = {numbers}};
+  StreamStore store = StoreOf(fields);
+  Import(store, {{Dictionary({1, 0}, structs)}});
+  EXPECT_EQ(store.reader().row(0).size(), 0U);
+  EXPECT_EQ(store.reader().row(1).size(), 1U);  // the marker
+  EXPECT_NE(Refusal(fields, {Dictionary({2, 0}, structs)}).find("of the dictionary"),
+            std::string::npos);
+}
+
 TEST(ImportLayers, ChecksTheItemsInsideLayers) {
   const std::vector<Field> field = {{.name = "x", .dtype = DType::kFloat32, .shape = {kRagged}}};
   const Column doubles{
