@@ -126,6 +126,18 @@ TEST(ImportNested, ReadsSlicesAtEveryLevel) {
             (Texts{R"([{role: "c", content: "2"}])", R"([{role: "d", content: "3"}])"}));
 }
 
+// The offset of a fixed-size list counts lists, so that its items begin two later for each.
+TEST(ImportNested, ReadsSlicesOfFixedSizeLists) {
+  const Column pairs{.format = "+w:2",
+                     .name = "item",
+                     .length = 2,
+                     .buffers = {{}},
+                     .children = {Int64s("item", {1, 2, 3, 4, 5, 6})},
+                     .offset = 1};
+  EXPECT_EQ(Cells("list<fixed_size_list<int64>[2]>", Lists({0, 1, 2}, pairs)),
+            (Texts{"[[3, 4]]", "[[5, 6]]"}));
+}
+
 TEST(ImportNested, KeepsNullsOfEveryLevel) {
   const Column column = Lists({0, 3, 4, 4},
                               Structs(4,

@@ -221,6 +221,26 @@ TEST(Import, EndsWithTheExceptionOfTheProgressCallback) {
   EXPECT_EQ(store.reader().num_rows(), 0U);
 }
 
+TEST(Import, ReadsABatchWithAnOffsetFromThere) {
+  StreamStore store = StoreOf({{.name = "n", .dtype = DType::kInt64}});
+  Column column = Int64s("n", {90, 91, 92, 93, 94});
+  column.offset = 1;
+  column.length = 4;
+  Producer producer({{column}});
+  ArrowArrayStream stream = producer.stream();
+  StagedRows staged = store.Stage();
+  Schemas schema;
+  stream.get_schema(&stream, schema.get());
+  ArrowImporter importer(staged, *schema);
+  ArrowArray batch{};
+  stream.get_next(&stream, &batch);
+  batch.offset = 2;
+  batch.length = 2;
+  importer.Append(&batch);
+  staged.Commit();
+  EXPECT_EQ(Values(store), (std::vector<Value>{93, 94}));
+}
+
 TEST(Import, AddsOffsetsOfStructsToThoseOfTheirChildren) {
   StreamStore store =
       StoreOf({{.name = "s.x", .dtype = DType::kInt64, .path = {"s", "x"}},
