@@ -14,9 +14,9 @@
 
 namespace stream_store::arrow {
 
-/// Deepest nesting of a foreign schema. The functions that walk schemas recurse, so a deeper one
-/// could overflow the stack.
-inline constexpr int kMaxDepth = 64;
+/// Deepest nesting of a foreign schema: that of a nested type inside the structs of a column, with
+/// room to spare. The functions that walk schemas recurse, so a deeper one could overflow the stack.
+inline constexpr int kMaxDepth = 128;
 
 using SchemaNode = ArrowType;
 

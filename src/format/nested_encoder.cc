@@ -144,10 +144,12 @@ struct NestedEncoder::Impl {
 
   // Appends one item of the next node, which is a kItem.
   void AddItem(std::uint32_t node, const void* bytes) {
-    static constexpr char kZero = 0;
     Column& column = columns[node];
-    column.data.append(nodes[node].is_zero ? &kZero : static_cast<const char*>(bytes),
-                       nodes[node].item_bytes);
+    if (nodes[node].is_zero) {
+      column.data.push_back('\0');
+    } else {
+      column.data.append(static_cast<const char*>(bytes), nodes[node].item_bytes);
+    }
     column.AddPresent(1);
     walk.Pass(1);
   }
