@@ -129,12 +129,12 @@ def test_invalid_columns_are_refused(columns: Any, error: type[Exception], said:
 
 
 def test_all_columns_that_cannot_be_stored_are_named() -> None:
-    ds = Dataset.from_dict({"ok": [1], "": [2], "n" * 300: [3], "also": [4]})
+    ds = Dataset.from_dict({"ok": [1], "m" * 256: [2], "n" * 300: [3], "": [4]})
     with pytest.raises(ValueError, match="cannot be stored") as refusal:
         imported(ds)
-    for part in ("''", "300 bytes", "columns=['ok', 'also']"):
+    for part in ("256 bytes", "300 bytes", "columns=['ok', '']"):
         assert part in str(refusal.value)
-    assert imported(ds, columns=["ok", "also"]).fields == ("ok", "also")
+    assert imported(ds, columns=["ok", ""]).fields == ("ok", "")
 
 
 def test_the_data_decides_what_is_nested_and_what_is_packed() -> None:
