@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import datetime as dt
 import math
 from collections.abc import Callable, Iterator
@@ -437,3 +438,15 @@ def test_every_value_is_stored_exactly_or_refused(values: list[Any], field: Any)
         if "float" in str(field) and isinstance(value, int) and not same(found, value):
             value = float(value)  # a declared float field rounds
         assert same(found, value), (found, value, store.features)
+
+
+def test_json_keeps_every_digit_of_a_float() -> None:
+    number = 0.12345678901234567
+
+    def rows() -> Iterator[dict[str, Any]]:
+        yield {"x": {"score": number, "name": "Zoë"}}
+
+    features = datasets.Features({"x": datasets.Json()})
+    store = StreamStore()
+    store.from_dataset(datasets.IterableDataset.from_generator(rows, features=features))
+    assert json.loads(store.row(0)["x"]) == {"score": number, "name": "Zoë"}
