@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import datetime as dt
+import json
 import math
 from collections.abc import Callable, Iterator
 from decimal import Decimal
