@@ -32,7 +32,6 @@ MUTANTS = [
     bug(
         "the offset of a batch is forgotten",
         change(_ARRAY, "static_cast<std::uint64_t>(batch.offset)", "0U"),
-        first=IMPORT,
     ),
     bug(
         "the offset of a child is forgotten",
@@ -51,7 +50,6 @@ MUTANTS = [
             "0U",
             within="shift = static_cast<std::uint64_t>(child.offset);",
         ),
-        first=IMPORT,
     ),
     bug(
         "the offset of a dictionary is forgotten",
@@ -61,7 +59,6 @@ MUTANTS = [
     bug(
         "nulls of a struct are forgotten",
         change(_ARRAY, "around.validities.push_back(validity);"),
-        first=IMPORT,
     ),
     bug(
         "nulls are forgotten where their number is not known",
@@ -105,7 +102,6 @@ MUTANTS = [
             "item.shift + static_cast<std::uint64_t>(begin)",
             "static_cast<std::uint64_t>(begin)",
         ),
-        first=IMPORT,
     ),
     bug(
         "an offset past the items is read",
@@ -118,7 +114,6 @@ MUTANTS = [
     bug(
         "a null inside a list is read",
         change(_LOADER, "bad && IsPresent(row)", "false"),
-        first=IMPORT,
     ),
     bug(
         "lists of two lengths are of one length",
@@ -131,7 +126,6 @@ MUTANTS = [
             "LoadInteger(leaf_.item, item) < leaf_.classes",
             "LoadInteger(leaf_.item, item) >= 0 && LoadInteger(leaf_.item, item) < leaf_.classes",
         ),
-        first=IMPORT,
     ),
     bug(
         "a class past the last name is taken",
@@ -140,7 +134,6 @@ MUTANTS = [
             "LoadInteger(leaf_.item, item) < leaf_.classes",
             "LoadInteger(leaf_.item, item) <= leaf_.classes",
         ),
-        first=IMPORT,
     ),
     # Loading rows in any order.
     bug(
@@ -263,12 +256,10 @@ MUTANTS = [
     bug(
         "a number that does not fit is cut",
         change(_BUILDER, "Holds<Item>(words[i], is_signed)", "true"),
-        first=EXPORT,
     ),
     bug(
         "negative numbers fit unsigned types",
         change(_BUILDER, "!word_is_signed || word >= 0", "true"),
-        first=EXPORT,
     ),
     bug(
         "rows of a run are gathered from its first",
@@ -281,12 +272,10 @@ MUTANTS = [
             "std::memcpy(view + 4, data + begin, 4);",
             "std::memcpy(view + 4, data, 4);",
         ),
-        first=IMPORT,
     ),
     bug(
         "a view of 12 bytes points into its buffer",
         change(_TEXT_VIEWS, "bytes <= kInline", "bytes < kInline"),
-        first=IMPORT,
     ),
     bug(
         "all rows of a run have the step of the first",
@@ -295,7 +284,6 @@ MUTANTS = [
     bug(
         "a struct is there only with its marker",
         change(_ASSEMBLE, "AddValidity(child, parts, valid)", "false"),
-        first=EXPORT,
     ),
     bug(
         "the second batch begins at the first row",
@@ -398,7 +386,6 @@ MUTANTS = [
         change(
             "src/arrow/exact.h", "static_cast<double>(static_cast<float>(number)) == number", "true"
         ),
-        first=IMPORT,
     ),
     # Conversion of Python's arrays.
     bug(
