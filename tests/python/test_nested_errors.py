@@ -165,7 +165,6 @@ class Lying(list):  # type: ignore[type-arg]
         (memoryview(b"ab"), TypeError),
         (type, TypeError),
     ],
-    ids=repr,
 )
 def test_objects_that_misbehave_are_errors(value: Any, error: type[Exception]) -> None:
     store = new_store({"x": "nested list<struct<a: int8>>"})
