@@ -124,7 +124,25 @@ def test_the_error_says_what_an_image_may_be(value: Any) -> None:
 # --- images of PIL ---
 
 
-@pytest.mark.parametrize("mode", "1 L LA P PA I I;16 I;16B F RGB RGBA CMYK YCbCr LAB".split())
+MODES = [
+    "1",
+    "L",
+    "LA",
+    "P",
+    "PA",
+    "I",
+    "I;16",
+    "I;16B",
+    "F",
+    "RGB",
+    "RGBA",
+    "CMYK",
+    "YCbCr",
+    "LAB",
+]
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_images_of_every_mode_come_back(mode: str) -> None:
     image = Image.new(mode, (5, 7))
     size = len(image.tobytes())

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -150,11 +151,10 @@ def _content(image: Any, path: Any) -> bytes | None:
     """The whole file that an image was opened from, if that is still possible."""
     if path:
         try:
-            with open(path, "rb") as file:
-                return file.read()
+            return Path(_text_of(path)).read_bytes()
         except OSError:
             return None
-    file = getattr(image, "fp", None) or getattr(image, "_fp", None)
+    file: Any = getattr(image, "fp", None) or getattr(image, "_fp", None)
     try:
         place = file.tell()
         file.seek(0)
