@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ._column_parts import Column, Parts, masked_list, numbers_column, with_mask
 from .features import FieldSpec
-from .values.arrays import as_array
+from .values.arrays import as_array, listed
 
 
 def as_column(spec: FieldSpec, given: Any) -> Column:
@@ -45,7 +45,7 @@ def as_column(spec: FieldSpec, given: Any) -> Column:
     if given is None or isinstance(given, (str, bytes, Mapping)):
         raise not_a_column(spec, given)
     if isinstance(given, Sequence):
-        return list(given)
+        return listed(given, f"field {spec.name!r} ({spec.text})")
     return _foreign_column(spec, given)
 
 

@@ -22,6 +22,7 @@ from .features import names as _names
 from .features.nodes import innermost
 from .values import media as _media
 from .values.arrays import short as short_text
+from .values.arrays import user_code
 from .values.nested import entries as nested_entries
 from .values.nested import items as nested_items
 from .values.nested import leaf as nested_leaf
@@ -131,7 +132,7 @@ def spread_step(core: _core.Store, values: Mapping[Any, Any]) -> dict[int, Any]:
     """The argument of append_step() by type id."""
     tree = declared_fields(core).tree
     result: dict[int, Any] = {}
-    for name, value in values.items():
+    for name, value in user_code(lambda: list(values.items()), values, "append_step"):
         for type_id, item in tree.spread(name, value):
             if type_id in result:
                 raise ValueError(

@@ -17,6 +17,7 @@ from ._column_parts import presence_of, rows_of
 from ._columns import as_column
 from ._structs import Struct, StructTree, as_mapping, is_tensordict
 from .features import FieldSpec
+from .values.arrays import user_code
 
 
 def spread_columns(tree: StructTree, specs: Sequence[FieldSpec], given: Any) -> dict[int, Any]:
@@ -90,7 +91,8 @@ class _Spread:
         has no number of rows.
         """
         given = struct.by_place(given)
-        columns = None if given is None else _columns_of(given)
+        place = f"field {struct.name!r}"
+        columns = user_code(lambda: _columns_of(given), given, place) if given is not None else None
         if columns is None:
             return self._add_struct_rows(struct, given)
         parts = dict(columns)

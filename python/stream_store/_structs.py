@@ -16,6 +16,7 @@ import numpy as np
 
 from .features import FieldSpec
 from .values import media
+from .values.arrays import user_code
 
 #: Features of `datasets` whose own encoding is a struct.
 _ENCODED = media.MEDIA | {"TranslationVariableLanguages"}
@@ -36,7 +37,9 @@ class Struct:
         """The field-writes of one value as (type id, value); none for None."""
         if self.feature and value is not None:
             value = media.encode(self.feature, value, f"field {self.name!r}")
-        value = as_mapping(self.by_place(value))
+        if type(value) is not dict and value is not None:
+            given = self.by_place(value)
+            value = user_code(lambda: as_mapping(given), given, f"field {self.name!r}")
         if value is None:
             return
         if not isinstance(value, Mapping):

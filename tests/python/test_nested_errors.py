@@ -154,7 +154,7 @@ class Lying(list):  # type: ignore[type-arg]
 @pytest.mark.parametrize(
     ("value", "error"),
     [
-        ([Broken(a=1)], RuntimeError),
+        ([Broken(a=1)], ValueError),
         (Endless(), TypeError),
         ([Endless()], TypeError),
         ([{"a": Endless()}], TypeError),

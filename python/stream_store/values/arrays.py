@@ -10,8 +10,8 @@ from __future__ import annotations
 import array
 import reprlib
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from stream_store.features import FieldSpec
 MAX_DEPTH = 32  # of lists inside each other
 
 _BYTES = (str, bytes, bytearray)
+_Result = TypeVar("_Result")
 _REPR = reprlib.Repr()
 _REPR.maxother = _REPR.maxstring = _REPR.maxlong = 60
 
@@ -91,7 +92,7 @@ def as_array(spec: FieldSpec, value: Any, depth: int = 0) -> NDArray[Any]:
     if isinstance(value, np.generic):
         return np.asarray(value)
     if _is_list(value):
-        return _from_items(spec, list(value), depth)
+        return _from_items(spec, listed(value, f"field {spec.name!r} ({spec.text})"), depth)
     return _boxed(spec, value, depth)
 
 
@@ -118,9 +119,48 @@ def _foreign(spec: FieldSpec, value: Any) -> NDArray[Any] | None:
     if isinstance(value, (*_BYTES, int, float, type)):
         return None
     nulls = getattr(value, "null_count", 0)  # pyarrow and polars would turn them into NaN
-    if nulls() if callable(nulls) else nulls:
+    if (nulls() if callable(nulls) else nulls) or _has_missing(value):
         raise wrong_value(spec, _without_none(spec), value)
     return foreign_array(value, f"field {spec.name!r} ({spec.text})")
+
+
+def _has_missing(value: Any) -> bool:
+    """Whether an array or Series of pandas has a missing value that NumPy would turn into NaN.
+
+    A NaN of a column of floats is a value. The dtypes that tell them apart have the null NA.
+    """
+    null = getattr(getattr(value, "dtype", None), "na_value", None)
+    return is_missing(null) and hasattr(value, "isna") and bool(np.any(value.isna()))
+
+
+def is_missing(value: object) -> bool:
+    """Whether a value is the null of pandas, without an import of pandas."""
+    return type(value).__name__ == "NAType" and type(value).__module__.startswith("pandas.")
+
+
+def listed(value: Any, place: str) -> list[Any]:
+    """The items of any iterable, whose own code may fail.
+
+    Raises:
+        ValueError: it failed; the message begins with the place.
+    """
+    return user_code(lambda: list(value), value, place)
+
+
+def user_code(read: Callable[[], _Result], value: Any, place: str) -> _Result:
+    """The result of `read`, which runs the code of a value.
+
+    Raises:
+        ValueError: the code failed; the message begins with the place.
+    """
+    try:
+        return read()
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise ValueError(
+            f"{place}: reading the {type(value).__name__} failed: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _without_none(spec: FieldSpec) -> str:
@@ -168,7 +208,7 @@ def _from_torch(tensor: Any) -> NDArray[Any]:
 
 
 def _from_items(spec: FieldSpec, items: list[Any], depth: int) -> NDArray[Any]:
-    if any(item is None for item in items):
+    if any(item is None or is_missing(item) for item in items):
         raise wrong_value(spec, _without_none(spec), items)
     if all(isinstance(item, (*_BYTES, int, float)) for item in items):
         return _objects(items, (len(items),))

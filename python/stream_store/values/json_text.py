@@ -20,8 +20,8 @@ def json_text(value: Any) -> str:
     objects that it does not know into ``{}``. Here, floats are exact, and dates are ISO texts.
 
     A text is therefore ambiguous: the str ``"1"`` is JSON, is stored as it is, and reads back as
-    the number 1, while ``"one"`` is stored in quotes. Pass ``json.dumps(text)`` to store any text as a
-    JSON string. The same is true of `datasets`.
+    the number 1, while ``"one"`` is stored in quotes. Pass ``json.dumps(text)`` to store any text
+    as a JSON string. The same is true of `datasets`.
 
     The reader of `datasets` takes no integer outside [-2**63, 2**64). An object with such a number
     is refused; a text with one is not JSON to `datasets`, and is stored in quotes.

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from . import images
-from .arrays import short
+from .arrays import short, user_code
 from .json_text import json_text
 from .nested import items
 
@@ -123,7 +123,7 @@ def _encode_struct(node: Json, value: Any, place: str) -> Any:
         return value  # reported by the conversion of the struct
     return {
         name: _encode(node[name], item, f"{place}.{name}") if name in node else item
-        for name, item in value.items()
+        for name, item in user_code(lambda: list(value.items()), value, place)
     }
 
 
@@ -173,6 +173,8 @@ def _json_text(value: Any, place: str) -> str:
 
 
 def _encode_example(node: Json, kind: str, value: Any, place: str) -> Any:
+    if isinstance(value, Mapping) and type(value) is not dict:
+        value = user_code(lambda: dict(value), value, place)
     if kind in MEDIA and _is_stored_media(value):
         return {"bytes": value.get("bytes"), "path": value.get("path")}
     stored = ("language", "translation")

@@ -24,7 +24,16 @@ from stream_store.features import FieldSpec
 from stream_store.features.dtypes import DTYPES
 from stream_store.features.nodes import value_json
 
-from .arrays import as_array, foreign_array, short, wrong_type, wrong_value
+from .arrays import (
+    as_array,
+    foreign_array,
+    is_missing,
+    listed,
+    short,
+    user_code,
+    wrong_type,
+    wrong_value,
+)
 from .decode import decimal_of
 from .encode import bytes_of_text, convert_array, unscaled_decimal
 from .numeric import exact_int
@@ -115,7 +124,9 @@ def _placed(spec: FieldSpec, convert: Callable[[Any], Any]) -> Callable[[Any, st
 
 
 def _plain(value: Any) -> Any:
-    """A scalar of pyarrow as an object of Python; any other object as it is."""
+    """A scalar of pyarrow as an object of Python, NA of pandas as None; others as they are."""
+    if is_missing(value):
+        return None
     return value.as_py() if hasattr(value, "as_py") else value
 
 
@@ -218,6 +229,10 @@ def items(value: Any, place: str) -> list[Any] | tuple[Any, ...] | NDArray[Any] 
         >>> items(range(3), "x")
         [0, 1, 2]
     """
+    if is_missing(value):
+        return None
+    if type(value).__module__.partition(".")[0] == "pandas" and hasattr(value, "isna"):
+        return _pandas_items(value, place)
     for name in ("as_py", "to_pylist", "to_list"):  # pyarrow, and polars and pandas, with nulls
         if hasattr(value, name):
             plain = getattr(value, name)()
@@ -235,8 +250,21 @@ def items(value: Any, place: str) -> list[Any] | tuple[Any, ...] | NDArray[Any] 
     if array is not None:
         return array
     if isinstance(value, Sized) and hasattr(value, "__iter__"):
-        return list(value)  # type: ignore[call-overload, no-any-return]
+        return listed(value, place)
     raise _refused("a list", value, place)
+
+
+def _pandas_items(value: Any, place: str) -> list[Any]:
+    """The items of an array or Series of pandas, with None for its null.
+
+    The null is NA, or NaN in a dtype of texts. In a column of floats, NaN is a value.
+    """
+    found = listed(value, place)
+    dtype = getattr(value, "dtype", None)
+    if getattr(dtype, "kind", "") == "O" and hasattr(dtype, "na_value"):
+        nulls = [bool(null) for null in value.isna()]
+        return [None if null else item for item, null in zip(found, nulls, strict=True)]
+    return [None if is_missing(item) else item for item in found]
 
 
 def entries(value: Any, place: str) -> list[Any] | None:
@@ -255,8 +283,10 @@ def entries(value: Any, place: str) -> list[Any] | None:
         [('a', 1)]
     """
     value = _plain(value)
-    if value is None or isinstance(value, Mapping):
-        return None if value is None else list(value.items())
+    if value is None:
+        return None
+    if isinstance(value, Mapping):
+        return user_code(lambda: list(value.items()), value, place)
     if isinstance(value, (str, bytes, bytearray, np.generic)):
         raise _refused("a dict or a list of pairs", value, place)
     pairs = items(value, place)
@@ -289,8 +319,10 @@ def mapping(value: Any, place: str) -> dict[Any, Any] | None:
         {'a': 1}
     """
     value = _plain(value)
-    if value is None or isinstance(value, Mapping):
-        return None if value is None else dict(value)
+    if value is None:
+        return None
+    if isinstance(value, Mapping):
+        return user_code(lambda: dict(value), value, place)
     if isinstance(value, np.void) and value.dtype.names:
         return {name: value[name] for name in value.dtype.names}
     raise _refused("a dict", value, place)
