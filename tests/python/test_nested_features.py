@@ -142,7 +142,7 @@ def test_shapes_of_arrays_inside_structs_are_checked() -> None:
         (datasets.List({"t": LABEL}), [{"t": 0.5}], r"x\[0\].t: expected an integer"),
         (datasets.List({"t": LABEL}), ["cat"], r"x\[0\]: expected a dict"),
         (datasets.List({"t": LABEL}), "cat", r"x: expected a list"),
-        (datasets.List(IMAGE), [b"a", 5], r"x\[1\]: expected a PIL image, an array"),
+        (datasets.List(IMAGE), [b"a", 5], r"x\[1\]: expected a value of the feature Image"),
         (datasets.List(IMAGE), [{"bytes": 5}], r"x\[0\]: |x\[0\].bytes: expected bytes"),
     ],
 )

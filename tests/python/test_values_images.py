@@ -87,7 +87,7 @@ def test_arrays_whose_values_would_change_are_refused(array: Any) -> None:
 
 @pytest.mark.parametrize("array", [np.zeros(3, "u1"), np.uint8(3).reshape(()), np.zeros((1,) * 4)])
 def test_arrays_of_other_dimensions_are_refused(array: Any) -> None:
-    refuse(array, r"expected a PIL image, an array of shape \(height, width\)")
+    refuse(array, r"feature Image: a PIL image, an array of shape \(height, width\)")
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,10 @@ def test_rows_of_iterables_obey_the_rules_of_append() -> None:
 
 @pytest.mark.parametrize("value", [5, 0.5, {"i": 5}, {}, object(), np.ma.array([[1]], mask=True)])
 def test_the_error_says_what_an_image_may_be(value: Any) -> None:
-    refuse(value, r"expected a PIL image, an array .* or a dict of 'bytes' and 'path'")
+    refuse(
+        value,
+        r"expected a value of the feature Image: a PIL image, .* a dict of 'bytes' and 'path'",
+    )
 
 
 # --- images of PIL ---
@@ -195,6 +198,23 @@ def test_frames_that_cannot_be_stored_are_refused() -> None:
     closed.load()
     file.close()
     refuse(closed, "frames in a file that is closed")
+
+
+def test_a_broken_file_of_an_image_is_an_error_of_the_field() -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(RNG.integers(0, 255, (64, 64, 3), dtype="u1")).save(buffer, "PNG")
+    whole = buffer.getvalue()
+    for content in (whole[:200], whole[:60] + b"\xff" * 40 + whole[100:]):
+        store = new_store({"x": IMAGE})
+        with pytest.raises(ValueError, match="field 'x': expected a value of the feature Image"):
+            store.append_step({"x": Image.open(io.BytesIO(content))})
+
+
+def test_an_image_beyond_the_limit_of_pillow_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = Image.fromarray(np.zeros((20, 20), "u1"))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    refuse(image, "DecompressionBombError")
+    refuse(np.zeros((20, 20), "u1"), "DecompressionBombError")
 
 
 def test_a_changed_image_is_not_stored_as_the_path_of_its_file(tmp_path: Any) -> None:

@@ -22,8 +22,8 @@ Stored = dict[str, Any]
 
 #: What the feature Image accepts, for messages.
 ACCEPTED = (
-    "a PIL image, an array of shape (height, width) or (height, width, channels), the bytes of a "
-    "file, its path, or a dict of 'bytes' and 'path'"
+    "a value of the feature Image: a PIL image, an array of shape (height, width) or (height, "
+    "width, channels), the bytes of a file, its path, or a dict of 'bytes' and 'path',"
 )
 _LOSSLESS = ("PNG", "BMP", "GIF", "TIFF", "PPM")  # formats of images, as PIL calls them
 _PNG_MODES = frozenset(("1", "L", "LA", "P", "RGB", "RGBA"))
@@ -176,7 +176,7 @@ def _file_bytes(image: Any, current: Any) -> bytes:
             current.save(buffer, name)
             if _same(_opened(buffer.getvalue()), current):
                 return buffer.getvalue()
-        except MemoryError:
+        except (MemoryError, _pil().DecompressionBombError):
             raise
         except Exception:  # the format does not hold this mode
             continue

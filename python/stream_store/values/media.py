@@ -216,9 +216,12 @@ def _encode_image(feature: Any, value: Any, place: str) -> Any:
         raise ImportError(f"{place}: images are encoded by Pillow: {error}") from error
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from error.__cause__
-    except (TypeError, OSError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # PIL raises errors of many types for a broken file
         raise ValueError(
-            f"{place}: expected {images.ACCEPTED} but found {short(value)}: {error}"
+            f"{place}: expected {images.ACCEPTED} but found {short(value)}: "
+            f"{type(error).__name__}: {error}"
         ) from error
 
 
