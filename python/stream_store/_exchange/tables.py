@@ -107,6 +107,11 @@ def converted(array: Any, kind: Any) -> Any:
         inner = converted(values, kind.value_type)
         return pyarrow.FixedSizeListArray.from_arrays(inner, type=kind, mask=array.is_null())
     if types.is_list(kind) or types.is_large_list(kind):
+        # A list view has an offset less than a list, and its lists may be in any order.
+        if types.is_list_view(array.type):
+            array = array.cast(pyarrow.list_(array.type.value_type))
+        elif types.is_large_list_view(array.type):
+            array = array.cast(pyarrow.large_list(array.type.value_type))
         if types.is_map(array.type):
             pairs = pyarrow.StructArray.from_arrays(
                 [array.keys, array.items], names=["key", "value"]
