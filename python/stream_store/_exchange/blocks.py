@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 from typing import Any
 
 from .exact import array_of
@@ -52,7 +53,7 @@ def blocks_of(ds: Any) -> Iterator[Block]:
     """The rows of an iterable dataset, without its features."""
     bare = _without_features(ds)
     if getattr(getattr(ds, "_ex_iterable", None), "iter_arrow", None) is not None:
-        yield from map(Table, _tables_of(bare))
+        yield from _tables_of(bare)
     else:
         yield from map(Rows, _batches_of_rows(iter(bare)))
 
@@ -68,16 +69,74 @@ def _without_features(ds: Any) -> Any:
     return bare
 
 
-def _tables_of(ds: Any) -> Iterator[Any]:
+def _tables_of(ds: Any) -> Iterator[Table]:
     pyarrow = require("pyarrow", "from_dataset")
+    refused = require("datasets", "from_dataset").table.CastError
     try:
-        yield from ds.with_format("arrow").iter(_ROWS_AT_ONCE)
-    except pyarrow.ArrowException as error:
+        yield from _merged(_pieces_of(ds))
+    except (pyarrow.ArrowException, refused) as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(
             f"from_dataset: reading the iterable dataset failed: {reason}. If its files have "
             "different types, pass features= to datasets.load_dataset, or cast the dataset"
         ) from error
+
+
+def _pieces_of(ds: Any) -> Iterator[Any]:
+    """The tables of a dataset in pieces of at most 1,000 rows.
+
+    `iter` would join the tables of all sources first, which fails if their columns differ. A dataset
+    that continues from a saved state skips rows there, so it is read through `iter`.
+    """
+    if getattr(ds, "_starting_state_dict", None) is None:
+        source = ds._prepare_ex_iterable_for_iteration(batch_size=_ROWS_AT_ONCE)
+        kinds = require("datasets", "from_dataset").iterable_dataset
+        for added in (kinds.FormattedExamplesIterable, kinds.RebatchedArrowExamplesIterable):
+            if type(source) is added and source is not ds._ex_iterable:
+                source = source.ex_iterable
+        tables = (table for _, table in source.iter_arrow())
+    else:
+        tables = ds.with_format("arrow").iter(_ROWS_AT_ONCE)
+    table_of = require("pyarrow", "from_dataset").Table.from_batches
+    for table in tables:
+        for batch in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
+            if len(batch):
+                yield table_of([batch])
+
+
+def _merged(pieces: Iterator[Any]) -> Iterator[Table]:
+    """Pieces joined up to 1,000 rows, as two interleaved sources alternate after every row."""
+    buffer: list[Any] = []
+    rows = 0
+    for piece in pieces:
+        if buffer and rows + len(piece) > _ROWS_AT_ONCE:
+            yield from _joined(buffer)
+            buffer, rows = [], 0
+        buffer.append(piece)
+        rows += len(piece)
+    yield from _joined(buffer)
+
+
+def _joined(pieces: list[Any]) -> Iterator[Table]:
+    """One table, in which a column that a piece lacks is null; one for each run of equal types if
+    the types of a column differ.
+    """
+    pyarrow = require("pyarrow", "from_dataset")
+    if not pieces:
+        return
+    try:
+        runs = [(pieces, pyarrow.concat_tables(pieces, promote_options="default"))]
+    except pyarrow.ArrowException:
+        groups = (list(group) for _, group in groupby(pieces, lambda piece: piece.schema))
+        runs = [(group, pyarrow.concat_tables(group)) for group in groups]
+    for group, table in runs:
+        first_rows: dict[str, int] = {}
+        row = 0
+        for piece in group:
+            for name in piece.column_names:
+                first_rows.setdefault(name, row)
+            row += len(piece)
+        yield Table(table, first_rows)
 
 
 def _batches_of_rows(rows: Iterator[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
@@ -150,8 +209,9 @@ class Rows(Block):
 class Table(Block):
     """A batch that is an Arrow table."""
 
-    def __init__(self, table: Any) -> None:
+    def __init__(self, table: Any, first_rows: Mapping[str, int]) -> None:
         self._table = table
+        self._first_rows = first_rows  # the first row that has a column, by its name
         self.metadata = table.schema.metadata
 
     def __len__(self) -> int:
@@ -161,7 +221,7 @@ class Table(Block):
         return list(self._table.column_names)
 
     def rows_of_names(self) -> Iterator[tuple[int, str]]:
-        yield from ((0, name) for name in self._table.column_names)
+        yield from ((row, name) for name, row in self._first_rows.items())
 
     def cells(self, name: str) -> list[Any]:
         return objects_of(self._table[name])

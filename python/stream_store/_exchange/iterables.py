@@ -22,7 +22,7 @@ from stream_store._fields import declared_fields
 from stream_store.features import FieldSpec
 
 from .arrow import c_schema
-from .blocks import Block, Rows, Table, blocks_of
+from .blocks import Block, Table, blocks_of
 from .columns import check_class_names, choose_columns, declare
 from .inspect import NOTHING, Storage, storage_of
 from .leaves import Path, Rule, Unfit
@@ -63,14 +63,12 @@ def stream_of(
     fields, wanted = choose_columns(core, names, columns, step_column)
     if core.fields and given is not None:
         check_class_names(core, {name: given[name] for name in fields})
-    later: list[str] = []  # fields whose columns may come after the first batch
     if core.fields and given is None and columns is None:
+        # The columns of these fields may come after the first batch.
         later = [name for name in declared_fields(core).outer_names if name not in names]
-        if isinstance(first, Rows):
-            wanted, later = [*wanted, *later], []
+        wanted = [*wanted, *later]
     reader = _Reader(core, fields, wanted, given, first)
     if core.fields:
-        reader.unexpected = frozenset(later).__contains__  # other columns are ignored
         reader.keep_flat(declared_fields(core).specs)
     elif columns is None:
         known = frozenset(names)
@@ -99,8 +97,10 @@ class _Reader:
         self._row = 0
         count = 0 if first is None else len(first)
         self._guessed = "first row" if count == 1 else f"first {count:,} rows"
-        as_declared = bool(core.fields) and not isinstance(first, Table)
-        declared = _declared_rules(core) if as_declared else {}
+        declared = _declared_rules(core) if core.fields else {}
+        if isinstance(first, Table):  # the core converts the types of its columns
+            known = frozenset(first.names() if given is None else given)
+            declared = {name: rule for name, rule in declared.items() if name not in known}
         self._has_fields = bool(core.fields)
         self._rules = {name: self._rule(name, declared, given, first) for name in wanted}
         pyarrow = require("pyarrow", "from_dataset")
