@@ -226,7 +226,7 @@ def test_a_column_that_ends_is_missing() -> None:
 def test_columns_that_are_left_out_are_not_converted() -> None:
     ds = iterable(lambda number: {"x": number, "object": object(), "image": np.zeros((2, 2, 2))})
     assert imported(ds, columns=["x"]).row(LATE) == {"x": LATE}
-    with pytest.raises(ValueError, match=r"column 'object': .* no common type.*columns="):
+    with pytest.raises(ValueError, match=r"column 'object', row 0: expected .*columns="):
         imported(ds)
     declared = StreamStore(fields={"x": "int64"})
     assert declared.from_dataset(ds) == LATE + 1

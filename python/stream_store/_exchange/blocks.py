@@ -7,9 +7,12 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
+from stream_store.values.arrays import short
+
 from .exact import array_of
-from .leaves import Rule
+from .leaves import Rule, Unfit, raised
 from .optional import require
+from .plain import MAX_DEPTH, beyond_int64, plain
 from .tables import is_lossless, objects_of
 
 _ROWS_AT_ONCE = 1000
@@ -75,7 +78,7 @@ def _tables_of(ds: Any) -> Iterator[Table]:
     try:
         yield from _merged(_pieces_of(ds))
     except (pyarrow.ArrowException, refused) as error:
-        reason = str(error).partition("\n")[0]
+        reason = " ".join(str(error).split())[:300]
         raise ValueError(
             f"from_dataset: reading the iterable dataset failed: {reason}. If its files have "
             "different types, pass features= to datasets.load_dataset, or cast the dataset"
@@ -85,8 +88,8 @@ def _tables_of(ds: Any) -> Iterator[Table]:
 def _pieces_of(ds: Any) -> Iterator[Any]:
     """The tables of a dataset in pieces of at most 1,000 rows.
 
-    `iter` would join the tables of all sources first, which fails if their columns differ. A dataset
-    that continues from a saved state skips rows there, so it is read through `iter`.
+    `iter` would join the tables of all sources first, which fails if their columns differ. A
+    dataset that continues from a saved state skips rows there, so it is read through `iter`.
     """
     if getattr(ds, "_starting_state_dict", None) is None:
         source = ds._prepare_ex_iterable_for_iteration(batch_size=_ROWS_AT_ONCE)
@@ -139,12 +142,12 @@ def _joined(pieces: list[Any]) -> Iterator[Table]:
         yield Table(table, first_rows)
 
 
-def _batches_of_rows(rows: Iterator[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+def _batches_of_rows(rows: Iterator[Mapping[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     """Rows in batches of at most 1,000, fewer if they are large."""
-    batch: list[Mapping[str, Any]] = []
+    batch: list[dict[str, Any]] = []
     size = 0
-    for row in rows:
-        batch.append(row)
+    for number, row in enumerate(rows):
+        batch.append(row if type(row) is dict else _row_of(number, row))
         size += _size(row)
         if len(batch) == _ROWS_AT_ONCE or size >= _BYTES_AT_ONCE:
             yield batch
@@ -153,19 +156,58 @@ def _batches_of_rows(rows: Iterator[Mapping[str, Any]]) -> Iterator[list[Mapping
         yield batch
 
 
-def _size(value: Any) -> int:
-    """The approximate size of a value in bytes."""
-    if isinstance(value, (str, bytes, bytearray)):
-        return len(value)
-    if isinstance(value, Mapping):
-        return sum(map(_size, value.values()))
-    if isinstance(value, (list, tuple)):
-        if value and isinstance(value[0], (bool, int, float)):
-            return 8 * len(value)
-        return sum(map(_size, value))
-    size = getattr(value, "nbytes", None)
-    if size is None and type(value).__module__.startswith("PIL"):
-        size = 4 * value.width * value.height
+def _row_of(number: int, row: Any) -> dict[str, Any]:
+    """A row that is another mapping than a dict, whose values may be computed now."""
+    if not isinstance(row, Mapping):
+        raise ValueError(
+            f"from_dataset: row {number}: expected a dict of columns, found {short(row)}"
+        )
+    read: dict[str, Any] = {}
+    name: Any = None
+    try:
+        for name in row:
+            read[name] = row[name]
+    except Exception as error:
+        column = "" if name is None else f"column {name!r}, "
+        raise ValueError(
+            f"from_dataset: {column}row {number}: expected a mapping that can be read, found one "
+            f"that raised {raised(error)}"
+        ) from error
+    return read
+
+
+def _size(row: Any) -> int:
+    """The approximate size of the values of a row in bytes.
+
+    Lists that contain themselves end the count at a depth, or at the size of a batch.
+    """
+    size = 0
+    pending = [(row, 0)]
+    while pending and size < _BYTES_AT_ONCE:
+        value, depth = pending.pop()
+        if isinstance(value, (str, bytes, bytearray)):
+            size += len(value)
+        elif isinstance(value, dict) and depth < MAX_DEPTH:
+            pending.extend((item, depth + 1) for item in value.values())
+            size += 8
+        elif isinstance(value, (list, tuple)) and depth < MAX_DEPTH:
+            size += 8
+            if value and isinstance(value[0], (bool, int, float)):
+                size += 8 * len(value)
+            else:
+                pending.extend((item, depth + 1) for item in value)
+        else:
+            size += _size_of_object(value)
+    return size
+
+
+def _size_of_object(value: Any) -> int:
+    try:
+        size = getattr(value, "nbytes", None)
+        if size is None and type(value).__module__.startswith("PIL"):
+            size = 4 * value.width * value.height
+    except Exception:  # of any library, such as for the size of a sparse tensor
+        return 8
     return size if isinstance(size, int) else 8
 
 
@@ -189,21 +231,52 @@ class Rows(Block):
         return [row.get(name) for row in self._rows]
 
     def array(self, name: str, rule: Rule) -> Any:
-        return array_of(self.cells(name), rule)
+        cells = self.cells(name)
+        try:
+            return array_of(cells, rule)
+        except Unfit as error:
+            refused = error
+        try:
+            return array_of(_each_plain(cells), rule)
+        except Unfit:
+            raise refused from refused.__cause__
 
     def kind(self, name: str) -> tuple[Any, Any]:
-        pyarrow = require("pyarrow", "from_dataset")
-        datasets = require("datasets", "from_dataset")
-        sequence = datasets.arrow_writer.TypedSequence(self.cells(name))
+        return _guessed(name, [plain(cell) for cell in self.cells(name)])
+
+
+def _each_plain(cells: list[Any]) -> list[Any]:
+    """The cells as plain objects; one that cannot be read is an Unfit."""
+    made = []
+    for index, cell in enumerate(cells):
         try:
-            pyarrow.array(sequence)
-            feature = sequence.get_inferred_type()
-        except ValueError as error:
-            if isinstance(error, pyarrow.ArrowException):
-                raise
-            return pyarrow.array(self.cells(name)).type, None  # has no feature, such as uuid
-        feature = datasets.Features({name: feature})
-        return feature.arrow_schema.field(name).type, feature[name]
+            made.append(plain(cell))
+        except Exception as error:
+            raise Unfit(index, "a value that can be read", cell) from error
+    return made
+
+
+def _guessed(name: str, cells: list[Any]) -> tuple[Any, Any]:
+    """The Arrow type and the feature that `datasets` gives to values."""
+    pyarrow = require("pyarrow", "from_dataset")
+    datasets = require("datasets", "from_dataset")
+    try:
+        sequence = datasets.arrow_writer.TypedSequence(cells)
+        pyarrow.array(sequence)
+    except OverflowError:
+        cells = [beyond_int64(cell) for cell in cells]
+        sequence = datasets.arrow_writer.TypedSequence(cells)
+        pyarrow.array(sequence)
+    except ValueError as error:
+        if isinstance(error, pyarrow.ArrowException):
+            raise
+        return pyarrow.array(cells).type, None  # has no feature, such as uuid
+    try:
+        feature = sequence.get_inferred_type()
+    except ValueError:
+        return pyarrow.array(cells).type, None
+    feature = datasets.Features({name: feature})
+    return feature.arrow_schema.field(name).type, feature[name]
 
 
 class Table(Block):
