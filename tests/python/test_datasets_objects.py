@@ -258,3 +258,32 @@ def test_a_cast_that_is_not_applied_is_refused_with_a_remedy() -> None:
     assert "row 0" in refusal([{"x": 0.5}], features=Features({"x": Value("int64")}))
     surplus = refusal([{"x": {"a": 1, "b": 2}}], features=Features({"x": {"a": Value("int64")}}))
     assert "'b'" in surplus
+
+
+# --- Arrow data that is no table ---
+
+
+@pytest.mark.parametrize("fields", [None, {"x": "int64"}])
+@pytest.mark.parametrize("library", ["Array", "ChunkedArray", "polars"])
+def test_one_column_without_a_name_is_refused_with_a_remedy(library: str, fields: Any) -> None:
+    values: Any = pa.array([1])
+    if library == "ChunkedArray":
+        values = pa.chunked_array([values])
+    elif library == "polars":
+        values = pytest.importorskip("polars").Series([1])
+    with pytest.raises(ValueError, match="columns") as refused:
+        StreamStore(fields=fields).from_arrow(values)
+    assert not isinstance(refused.value, pa.ArrowException)
+    if fields is None:
+        assert "pyarrow.table(" in str(refused.value)
+
+
+def test_a_column_of_a_frame_that_arrow_cannot_hold_is_named() -> None:
+    polars = pytest.importorskip("polars")
+    big = polars.Series([1], dtype=polars.Int128)
+    frame = polars.DataFrame({"a": [1], "big": big})
+    for fields in (None, {"big": "int64"}):
+        with pytest.raises(ValueError, match=r"column 'big'.*cast the column first"):
+            StreamStore(fields=fields).from_arrow(frame)
+    store = StreamStore()
+    assert store.from_arrow(frame.select("a")) == 1
