@@ -23,6 +23,7 @@
 #include "arrow/batch_size.h"
 #include "arrow/leaf_builder.h"
 #include "arrow/nested_builder.h"
+#include "arrow/not_null.h"
 #include "base/str_cat.h"
 
 namespace stream_store::arrow {
@@ -45,6 +46,9 @@ class Exporter {
     if (next_ < 0 || end_ < next_ || end_ > static_cast<Row>(reader_.num_rows())) {
       throw Error(ErrorCode::kOutOfRange, StrCat("exporting to Arrow: rows [", next_, ", ", end_,
                                                  ") are outside [0, ", reader_.num_rows(), ")"));
+    }
+    if (options.requested == nullptr) {
+      AllowMissingValues(reader_, next_, end_, plan_);
     }
     for (const LeafPlan& leaf : plan_.leaves) {
       builders_.emplace_back(reader_, leaf);
