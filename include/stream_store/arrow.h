@@ -155,7 +155,13 @@ struct ArrowExportOptions {
 /// Initialises `out` as a stream of the rows of `reader`, of which it keeps a copy. The caller owns
 /// the stream.
 ///
-/// Cost    batches are made when the consumer asks for them; memory for at most two is kept.
+/// A field or struct that is declared not null in options.fields is nullable in the schema of the
+/// stream if one of the rows lacks it, because rows may lack any field. A requested schema is not
+/// changed in this way: a row that contradicts it is an error.
+///
+/// Cost    batches are made when the consumer asks for them; memory for at most two is kept. If a
+///         field or struct is declared not null, one pass over the layouts of the records, which
+///         ends early once a row lacks each of them.
 /// Throws  Error: kOutOfRange (rows), kInvalidArgument (the requested schema has other columns, or
 ///         a type that the field cannot be converted to; the message names both).
 /// The stream itself reports errors by errno and get_last_error: EINVAL for a value that its
@@ -164,7 +170,8 @@ struct ArrowExportOptions {
 STREAM_STORE_API void ExportArrow(const Reader& reader, const ArrowExportOptions& options,
                                   ArrowArrayStream* out);
 
-/// Initialises `out` as the schema of such a stream. The caller owns it. Throws as ExportArrow().
+/// Initialises `out` as the schema of such a stream, with `not null` as declared, because no rows
+/// are known. The caller owns it. Throws as ExportArrow().
 STREAM_STORE_API void ExportArrowSchema(const Schema& schema, const ArrowExportOptions& options,
                                         ArrowSchema* out);
 
@@ -189,7 +196,8 @@ struct ArrowImportOptions {
 /// decimals of any width, lists and texts of any layout, and dictionaries and run-end encodings of
 /// those at any level, of which the values are taken. A nested field accepts a column of any type
 /// that fits its own; the children of structs are found by name. Unions cannot be stored. Foreign
-/// arrays are checked as far as possible: lengths against each other, and offsets against lengths.
+/// arrays are checked as far as possible: lengths against each other, and offsets against lengths;
+/// a null in a column that its own schema declares not null is refused.
 /// Use it from one thread at a time.
 class STREAM_STORE_API ArrowImporter {
  public:

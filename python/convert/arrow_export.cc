@@ -2,6 +2,7 @@
 // in it is a Python object.
 
 #include <memory>
+#include <new>
 
 #include "convert/arrow.h"
 
@@ -112,7 +113,14 @@ nb::object ExportSchema(StoreObject& store, nb::handle fields, const std::string
   options.fields = ArrowFieldsOf(fields);
   options.huggingface_metadata = metadata;
   auto schema = std::make_unique<ArrowSchema>();
-  ExportArrowSchema(ReaderOf(store).schema(), options, schema.get());
+  // Not ExportArrowSchema(), because it depends on the rows which columns are not null.
+  ArrowArrayStream stream{};
+  ExportArrow(ReaderOf(store), options, &stream);
+  const int code = stream.get_schema(&stream, schema.get());
+  stream.release(&stream);
+  if (code != 0) {
+    throw std::bad_alloc();  // the only error of get_schema
+  }
   return MakeCapsule(std::move(schema), kSchemaName);
 }
 

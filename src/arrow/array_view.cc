@@ -1,7 +1,10 @@
 #include "arrow/array_view.h"
 
+#include <algorithm>
+
 #include "stream_store/error.h"
 
+#include "arrow/loads.h"
 #include "base/str_cat.h"
 
 namespace stream_store::arrow {
@@ -140,6 +143,11 @@ void CheckFixedLists(const Type& list, std::uint64_t shift, std::uint64_t elemen
   if (shift + elements > most) {
     RefuseColumn(name, "fixed-size lists reach past the end of their items");
   }
+}
+
+bool IsPresentIn(const StructView& structs, std::uint64_t row) {
+  return std::ranges::all_of(structs.validities,
+                             [row](const Validity& validity) { return IsSet(validity, row); });
 }
 
 const ArrowArray& Descend(const ArrowArray& batch, std::span<const std::int64_t> path,

@@ -44,6 +44,9 @@ struct StructView {
   std::uint64_t rows = 0;
 };
 
+/// Whether row `row` is present.
+bool IsPresentIn(const StructView& structs, std::uint64_t row);
+
 /// Throws Error(kInvalidArgument) that names the column.
 [[noreturn]] void RefuseColumn(const std::string& name, const std::string& problem);
 

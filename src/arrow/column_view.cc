@@ -2,6 +2,7 @@
 
 #include "stream_store/error.h"
 
+#include "arrow/loads.h"
 #include "base/str_cat.h"
 
 namespace stream_store::arrow {
@@ -95,6 +96,25 @@ MarkerView ViewMarker(const ArrowArray& batch, const ImportMarker& marker) {
     view.around.validities.push_back(validity);
   }
   return view;
+}
+
+void CheckNotNull(const ArrowArray& batch, const ImportNotNull& column, std::uint64_t first) {
+  StructView around;
+  std::uint64_t shift = 0;
+  const ArrowArray& array = Descend(batch, column.path, column.name, around, shift);
+  const Validity validity = ValidityOf(array, shift, column.name);
+  const auto rows = static_cast<std::uint64_t>(batch.length);
+  if (validity.bits == nullptr || AllSet(validity, 0, rows)) {
+    return;
+  }
+  for (std::uint64_t row = 0; row < rows; ++row) {
+    if (!IsSet(validity, row) && IsPresentIn(around, row)) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  StrCat("importing from Arrow: column '", column.name, "', row ", first + row,
+                         ": expected a value, because the column is declared not null, but found "
+                         "a null"));
+    }
+  }
 }
 
 void CheckBatch(const ArrowArray& batch, std::int64_t columns) {

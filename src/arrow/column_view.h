@@ -51,6 +51,10 @@ struct MarkerView {
 /// Makes the view of the validity of the struct column at marker.path, in the same way.
 MarkerView ViewMarker(const ArrowArray& batch, const ImportMarker& marker);
 
+/// Checks that a struct column is null only in rows in which a struct around it is null, too.
+/// Messages number the rows from `first` on. Throws Error(kInvalidArgument) naming column and row.
+void CheckNotNull(const ArrowArray& batch, const ImportNotNull& column, std::uint64_t first);
+
 /// Checks the outermost array of a batch: not released, lengths and offsets in range, `columns`
 /// children. Throws Error(kInvalidArgument).
 void CheckBatch(const ArrowArray& batch, std::int64_t columns);

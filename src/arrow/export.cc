@@ -23,6 +23,7 @@
 #include "arrow/batch_size.h"
 #include "arrow/leaf_builder.h"
 #include "arrow/nested_builder.h"
+#include "arrow/not_null.h"
 #include "base/str_cat.h"
 
 namespace stream_store::arrow {
@@ -45,6 +46,9 @@ class Exporter {
     if (next_ < 0 || end_ < next_ || end_ > static_cast<Row>(reader_.num_rows())) {
       throw Error(ErrorCode::kOutOfRange, StrCat("exporting to Arrow: rows [", next_, ", ", end_,
                                                  ") are outside [0, ", reader_.num_rows(), ")"));
+    }
+    if (options.requested == nullptr) {
+      AllowMissingValues(reader_, next_, end_, plan_);
     }
     for (const LeafPlan& leaf : plan_.leaves) {
       builders_.emplace_back(reader_, leaf);
@@ -111,7 +115,7 @@ class Exporter {
       };
     }
     BatchExtent extent =
-        MeasureBatch(reader_, plan_, next_, end_, batch_bytes_, offset_limit_, take);
+        MeasureBatch(reader_, plan_, next_, end_, {batch_bytes_, offset_limit_}, take);
     // A row may be written to one nested field before another field turns out to have no room for
     // it. It cannot be taken back, but this is rare enough to write the batch again without it.
     const auto rows = static_cast<std::uint64_t>(extent.end - next_);

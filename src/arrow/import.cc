@@ -69,6 +69,7 @@ struct ArrowImporter::Impl {
   void Append(const ArrowArray& batch) {
     arrow::CheckBatch(batch, columns_of_batch);
     const auto count = static_cast<std::uint64_t>(batch.length);
+    CheckStructs(batch, rows.rows());
     std::vector<ColumnView> views;
     views.reserve(plan.leaves.size());
     for (const ImportLeaf& leaf : plan.leaves) {
@@ -95,6 +96,14 @@ struct ArrowImporter::Impl {
                      ? std::optional(step_loader->LoadRange(*step_view, done, now, rows.rows()))
                      : std::nullopt);
       done += now;
+    }
+  }
+
+  // Checks the structs that are declared not null. The first row of the batch has the number
+  // `first` in messages.
+  void CheckStructs(const ArrowArray& batch, std::uint64_t first) const {
+    for (const arrow::ImportNotNull& column : plan.not_null) {
+      arrow::CheckNotNull(batch, column, first);
     }
   }
 
@@ -140,6 +149,7 @@ struct ArrowImporter::Impl {
   void Keep(OwnedArrow<ArrowArray> taken) {
     const ArrowArray& batch = *taken;
     arrow::CheckBatch(batch, columns_of_batch);
+    CheckStructs(batch, kept_rows());
     for (std::size_t i = 0; i < plan.leaves.size(); ++i) {
       kept_views[i].push_back(arrow::ViewColumn(batch, plan.leaves[i]));
     }

@@ -183,6 +183,9 @@ class ImportPlanner {
           StrCat("column '", name, "' is ", TypeText(column), "; the store's field is a struct"));
       return;
     }
+    if (!IsNullable(column) && layered_ == nullptr && layers.empty()) {
+      plan_.not_null.push_back({name, path});
+    }
     const bool begins_layered = layered_ == nullptr && !layers.empty();
     if (begins_layered) {
       layered_ = &column;
@@ -223,6 +226,10 @@ class ImportPlanner {
     leaf.nested = std::make_shared<const NestedSource>(std::move(plan));
   }
 
+  static bool IsNullable(const ArrowSchema& column) {
+    return (column.flags & ARROW_FLAG_NULLABLE) != 0;
+  }
+
   // Whether a column, or the values of its dictionaries and runs, has type null.
   static bool HasOnlyNulls(const ArrowSchema& column) {
     if (column.dictionary != nullptr) {
@@ -240,6 +247,8 @@ class ImportPlanner {
     leaf.type = type;
     leaf.name = name;
     leaf.path = std::move(path);
+    // Behind layers, only the cells say in which rows the structs around the column are null.
+    leaf.not_null = !IsNullable(column) && layered_ == nullptr;
     if (fields_[type].dtype == DType::kNested) {
       PlanNestedLeaf(column, std::move(leaf));
     } else {

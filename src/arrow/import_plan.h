@@ -38,6 +38,7 @@ struct ImportLeaf {
                        ///< check is needed
   bool is_layered = false;  ///< there are run ends, or dictionaries that are not outermost
   bool is_nested = false;   ///< the field is nested; of the types only `nested` is used
+  bool not_null = false;    ///< reject nulls, except where a struct around the column is null
   /// Of a nested field its plan. Of a flat one with `is_layered`, a plan that takes the values out
   /// of the layers: its cells have the items of the column at their end. Null otherwise.
   std::shared_ptr<const NestedSource> nested = {};
@@ -58,10 +59,17 @@ struct ImportMarker {
   std::vector<std::size_t> markers = {};  ///< inside the struct: indices into ImportPlan::markers
 };
 
+/// A struct column that is not nullable.
+struct ImportNotNull {
+  std::string name = {};                ///< for messages
+  std::vector<std::int64_t> path = {};  ///< child indices from the batch to the struct
+};
+
 struct ImportPlan {
-  std::vector<ImportLeaf> leaves;     ///< by rising type id, the order that Extend() requires
-  std::vector<ImportMarker> markers;  ///< inner structs before outer ones
-  std::optional<ImportLeaf> steps;    ///< the column of steps, if options.step_column names one
+  std::vector<ImportLeaf> leaves;       ///< by rising type id, the order that Extend() requires
+  std::vector<ImportMarker> markers;    ///< inner structs before outer ones
+  std::vector<ImportNotNull> not_null;  ///< structs; of other columns see ImportLeaf::not_null
+  std::optional<ImportLeaf> steps;      ///< the column of steps, if options.step_column names one
 };
 
 /// Makes the plan. Throws Error(kInvalidArgument) as described at ArrowImporter.

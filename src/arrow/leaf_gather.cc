@@ -18,6 +18,17 @@ using internal::StrCat;
 Column LeafLoader::LoadRows(std::span<const ColumnView> views, std::span<const RowRef> rows,
                             std::uint64_t first) {
   Begin(first, rows.size());
+  const Column column = LoadRowsUnchecked(views, rows);
+  if (leaf_.not_null && missing_) {
+    for (std::uint64_t i = 0; i < loaded_rows(); ++i) {
+      CheckNotNull(i, views[rows[i].batch].around, rows[i].row);
+    }
+  }
+  return column;
+}
+
+Column LeafLoader::LoadRowsUnchecked(std::span<const ColumnView> views,
+                                     std::span<const RowRef> rows) {
   if (leaf_.is_nested) {
     return LoadCellRows(views, rows);
   }

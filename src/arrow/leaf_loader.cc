@@ -48,6 +48,25 @@ void LeafLoader::ClearAbsent(const Validity& validity, std::uint64_t begin, std:
 Column LeafLoader::LoadRange(const ColumnView& view, std::uint64_t begin, std::uint64_t count,
                              std::uint64_t first) {
   Begin(first, count);
+  const Column column = LoadRangeUnchecked(view, begin, count);
+  if (leaf_.not_null && missing_) {
+    for (std::uint64_t i = 0; i < loaded_rows(); ++i) {
+      CheckNotNull(i, view.around, begin + i);
+    }
+  }
+  return column;
+}
+
+// Checks row `place` of the load, which is row `row` of its batch.
+void LeafLoader::CheckNotNull(std::uint64_t place, const StructView& around,
+                              std::uint64_t row) const {
+  if (!IsPresent(place) && IsPresentIn(around, row)) {
+    Refuse(place, "expected a value, because the column is declared not null, but found a null");
+  }
+}
+
+Column LeafLoader::LoadRangeUnchecked(const ColumnView& view, std::uint64_t begin,
+                                      std::uint64_t count) {
   if (leaf_.is_nested) {
     return LoadCellRange(view, begin, count);
   }

@@ -75,6 +75,9 @@ class LeafLoader {
   [[noreturn]] void RefuseNullInside(std::uint64_t row) const;
   void Begin(std::uint64_t first, std::uint64_t count);
   void ClearAbsent(const Validity& validity, std::uint64_t begin, std::uint64_t count);
+  Column LoadRangeUnchecked(const ColumnView& view, std::uint64_t begin, std::uint64_t count);
+  Column LoadRowsUnchecked(std::span<const ColumnView> views, std::span<const RowRef> rows);
+  void CheckNotNull(std::uint64_t place, const StructView& around, std::uint64_t row) const;
 
   bool IsPresent(std::uint64_t row) const { return !missing_ || present_[row] != 0; }
 

@@ -270,3 +270,42 @@ def test_a_store_imports_another() -> None:
     assert copy.from_arrow(source) == 2
     assert copy.features == source.features
     assert pa.table(copy).equals(pa.table(source))
+
+
+def test_a_row_without_a_value_makes_a_column_nullable() -> None:
+    """A row may be completed later, so it must not keep the others from being read."""
+    whole = pa.schema(
+        [
+            pa.field("x", pa.int8(), nullable=False),
+            pa.field("s", pa.struct([pa.field("a", pa.int8(), nullable=False)]), nullable=False),
+        ]
+    )
+    store = StreamStore(fields={"y": "int8"} | {name: whole.field(name) for name in whole.names})
+
+    def declared() -> tuple[bool, bool, bool]:
+        """Which of x, s and s.a are not null, which schema and stream say alike."""
+        schema = pa.table(store).schema
+        assert pa.schema(store) == schema
+        return (
+            not schema.field("x").nullable,
+            not schema.field("s").nullable,
+            not schema.field("s").type[0].nullable,
+        )
+
+    assert declared() == (True, True, True)
+    store.append_step({"x": 1, "s": {"a": 2}})
+    assert declared() == (True, True, True)
+    store.append_step({"y": 1})
+    assert declared() == (False, False, True)
+    assert pa.table(store)["x"].to_pylist() == [1, None]
+    assert pl.DataFrame(store)["x"].to_list() == [1, None]
+    assert not store.to_arrow(stop=1).schema.field("x").nullable
+    with pytest.raises(pa.ArrowInvalid, match="column 'x': row 1: expected a value"):
+        pa.table(store, schema=pa.schema([*whole, ("y", pa.int8())]))
+    store.append([1, 1], ["x", "s.a"], [3, 4])
+    assert declared() == (True, True, True)
+    store.append_step({"x": 1, "s": {}})
+    assert declared() == (True, True, False)
+    copy = StreamStore()
+    copy.from_arrow(store)
+    assert pa.table(copy).equals(pa.table(store))

@@ -167,7 +167,7 @@ def test_slices_and_chunks_are_read_where_they_begin(
     assert_comes_back(stored(table), table)
 
 
-@given(fields("x", DEPTH), st.integers(1, 400), st.integers(0, 2**32))
+@given(fields("x", DEPTH), st.integers(1, 300), st.integers(0, 2**32))
 @settings(deadline=None, max_examples=40)
 def test_small_batches_hold_the_same_rows(column: pa.Field, batch_bytes: int, seed: int) -> None:
     table = table_of(column, 40, seed)

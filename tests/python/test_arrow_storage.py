@@ -123,3 +123,36 @@ def test_a_stream_without_batches_is_empty() -> None:
         store = StreamStore()
         assert store.from_arrow(stream) == 0
         assert store.fields == ("x",)
+
+
+def test_structs_inside_dictionaries_and_runs_become_structs() -> None:
+    structs = pa.array([{"a": 1}, None, {"a": None}])
+    words = pa.DictionaryArray.from_arrays(pa.array([0, None, 2, 1]), structs)
+    runs = pa.RunEndEncodedArray.from_arrays(pa.array([1, 3, 4], pa.int32()), structs)
+    for values, expected in (
+        (words, [{"a": 1}, None, {"a": None}, None]),
+        (runs, [{"a": 1}, None, None, {"a": None}]),
+    ):
+        table = pa.table({"x": values})
+        store = StreamStore()
+        assert store.from_arrow(table) == 4
+        assert pa.table(store)["x"].to_pylist() == expected
+        assert store.from_arrow(table.slice(1), append=True) == 3
+        assert pa.table(store)["x"].to_pylist() == expected + expected[1:]
+
+
+def test_a_null_in_a_column_that_is_not_null_is_refused() -> None:
+    store = StreamStore(fields={"x": "int8", "s": {"a": "int8"}})
+    for kind, values, place in (
+        (pa.field("x", pa.int8(), nullable=False), [1, None], "'x', row 1"),
+        (pa.field("s", pa.struct([("a", pa.int8())]), nullable=False), [{}, None], "'s', row 1"),
+        (
+            pa.field("s", pa.struct([pa.field("a", pa.int8(), nullable=False)])),
+            [{"a": 1}, None, {}],
+            r"'s\.a', row 2",
+        ),
+    ):
+        batch = pa.table([pa.array(values, kind.type)], schema=pa.schema([kind]))
+        with pytest.raises(ValueError, match=f"column {place}: expected a value, because"):
+            store.from_arrow(batch)
+        assert store.num_rows == 0

@@ -1,8 +1,10 @@
-// Metadata and flags of exported fields: they come out as given, and columns that are not nullable
-// have a value in every row.
+// Metadata and flags of exported fields: they come out as given, columns that are not nullable have
+// a value in every row, and columns that lack a value in some row are nullable.
 #include <cerrno>
 #include <cstring>
+#include <functional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -46,6 +48,35 @@ std::string ErrorOf(const Reader& reader, const ArrowExportOptions& options) {
     return error.what();
   }
   return "no error";
+}
+
+// The message of an export whose consumer requests the types of `asked`.
+std::string ErrorIfRequested(const Reader& reader, const ArrowExportOptions& asked) {
+  Schemas schema;
+  ExportArrowSchema(reader.schema(), asked, schema.get());
+  ArrowExportOptions options = asked;
+  options.requested = schema.get();
+  return ErrorOf(reader, options);
+}
+
+// The columns of a stream that are not nullable: "a", and "s.b" for a member of a struct.
+std::vector<std::string> NotNullColumns(const Reader& reader, const ArrowExportOptions& options) {
+  auto stream = Export(reader, options);
+  Schemas schema;
+  EXPECT_EQ(stream->get_schema(stream.get(), schema.get()), 0);
+  std::vector<std::string> names;
+  const std::function<void(const ArrowSchema&, const std::string&)> add =
+      [&](const ArrowSchema& parent, const std::string& before) {
+        for (std::int64_t i = 0; i < parent.n_children; ++i) {
+          const ArrowSchema& child = *parent.children[i];
+          if ((child.flags & ARROW_FLAG_NULLABLE) == 0) {
+            names.push_back(before + child.name);
+          }
+          add(child, before + child.name + ".");
+        }
+      };
+  add(*schema, "");
+  return names;
 }
 
 TEST(ExportFlags, ComeOutAsGivenAtEveryLevel) {
@@ -118,11 +149,11 @@ TEST(NotNull, NamesTheRowThatHasNoValue) {
     options.fields.resize(4);
     options.fields[i].type.flags = 0;
     const std::string row = std::to_string(20 + i);
-    const std::string message = ErrorOf(store.reader(), options);
+    const std::string message = ErrorIfRequested(store.reader(), options);
     EXPECT_EQ(message.find(std::to_string(EINVAL) + ": "), 0U) << message;
     EXPECT_NE(message.find("column '" + names[i] + "': row " + row), std::string::npos) << message;
     options.end = 20;
-    EXPECT_EQ(ErrorOf(store.reader(), options), "no error");
+    EXPECT_EQ(ErrorIfRequested(store.reader(), options), "no error");
   }
 }
 
@@ -157,7 +188,7 @@ TEST(NotNull, MembersNeedNoValueInANullStruct) {
   }
   EXPECT_EQ(At<std::int8_t>(*column.children[0], 1), 5);
   store.Append(3, {{0, 1}});
-  const std::string message = ErrorOf(store.reader(), options);
+  const std::string message = ErrorIfRequested(store.reader(), options);
   EXPECT_NE(message.find("column 'a.y': row 3"), std::string::npos) << message;
 }
 
@@ -168,9 +199,9 @@ TEST(NotNull, HoldsForStructs) {
   ArrowExportOptions options;
   options.fields.resize(4);
   options.fields[3].type.flags = 0;
-  EXPECT_EQ(ErrorOf(store.reader(), options), "no error");
+  EXPECT_EQ(ErrorIfRequested(store.reader(), options), "no error");
   store.Append(2, {});
-  const std::string message = ErrorOf(store.reader(), options);
+  const std::string message = ErrorIfRequested(store.reader(), options);
   EXPECT_NE(message.find("column 'a': row 2"), std::string::npos) << message;
 }
 
@@ -195,15 +226,88 @@ TEST(NotNull, MayBeRequested) {
   StreamStore store = StoreOf({{.name = "number", .dtype = DType::kInt8}});
   store.Append(0, {{0, 1}});
   store.Append(1, {});
-  ArrowExportOptions asked;
-  asked.fields.resize(1);
-  asked.fields[0].type.flags = 0;
-  Schemas schema;
-  ExportArrowSchema(store.reader().schema(), asked, schema.get());
   ArrowExportOptions options;
-  options.requested = schema.get();
-  const std::string message = ErrorOf(store.reader(), options);
+  options.fields.resize(1);
+  options.fields[0].type.flags = 0;
+  const std::string message = ErrorIfRequested(store.reader(), options);
   EXPECT_NE(message.find("column 'number': row 1"), std::string::npos) << message;
+}
+
+using Names = std::vector<std::string>;
+
+// Rows may be completed later, so that a declaration of not null cannot refuse any. A single row
+// without a value must not keep all others from being read.
+TEST(NotNull, IsKeptByDefaultOnlyIfEveryExportedRowHasAValue) {
+  StreamStore store = StoreOf({{.name = "a", .dtype = DType::kInt8},
+                               {.name = "b", .dtype = DType::kString},
+                               {.name = "c", .dtype = DType::kNested, .nested = "list<bool>"}});
+  ArrowExportOptions options;
+  options.fields.resize(3);
+  for (ArrowField& field : options.fields) {
+    field.type.flags = 0;
+  }
+  EXPECT_EQ(NotNullColumns(store.reader(), options), (Names{"a", "b", "c"}));
+  const std::string cell("\0\0\0", 3);
+  for (Step step = 0; step < 5; ++step) {
+    store.Append(step, {{0, 1}, {1, std::string_view("x")}, {2, std::string_view(cell)}});
+  }
+  EXPECT_EQ(NotNullColumns(store.reader(), options), (Names{"a", "b", "c"}));
+  store.Append(5, {{0, 1}, {2, std::string_view(cell)}});
+  EXPECT_EQ(NotNullColumns(store.reader(), options), (Names{"a", "c"}));
+  store.Append(6, {{1, std::string_view("x")}, {2, std::string_view(cell)}});
+  store.Append(7, {{0, 1}, {1, std::string_view("x")}, {2, std::string_view(cell)}});
+  EXPECT_EQ(NotNullColumns(store.reader(), options), (Names{"c"}));
+  auto stream = Export(store.reader(), options);
+  auto batch = Next(stream);
+  ASSERT_TRUE(batch);
+  const ArrowArray& texts = *(*batch)->children[1];
+  EXPECT_EQ(texts.null_count, 1);
+  EXPECT_FALSE(Valid(texts, 5));
+  EXPECT_TRUE(Valid(texts, 6));
+  EXPECT_EQ((*batch)->children[2]->buffers[0], nullptr);
+  for (const auto& [begin, end, expected] : {std::tuple<Row, Row, Names>(0, 5, {"a", "b", "c"}),
+                                             {5, 6, {"a", "c"}},
+                                             {6, 7, {"b", "c"}},
+                                             {7, 8, {"a", "b", "c"}},
+                                             {6, 6, {"a", "b", "c"}}}) {
+    options.begin = begin;
+    options.end = end;
+    EXPECT_EQ(NotNullColumns(store.reader(), options), expected) << begin;
+    EXPECT_EQ(ErrorOf(store.reader(), options), "no error") << begin;
+  }
+}
+
+// The records of such a row are seen one after the other, and only all of them together count.
+TEST(NotNull, HoldsForRowsThatWereCompletedLater) {
+  StreamStore store =
+      StoreOf({{.name = "a", .dtype = DType::kInt8}, {.name = "b", .dtype = DType::kInt8}});
+  ArrowExportOptions options;
+  options.fields.resize(2);
+  options.fields[0].type.flags = options.fields[1].type.flags = 0;
+  store.Append(0, {{0, 1}, {1, 2}});
+  store.Append(1, {{0, 1}});
+  EXPECT_EQ(NotNullColumns(store.reader(), options), (Names{"a"}));
+  store.Append(1, {{1, 2}});
+  EXPECT_EQ(NotNullColumns(store.reader(), options), (Names{"a", "b"}));
+  store.Append(2, {{1, 2}});
+  EXPECT_EQ(NotNullColumns(store.reader(), options), (Names{"b"}));
+  EXPECT_EQ(ErrorOf(store.reader(), options), "no error");
+}
+
+TEST(NotNull, OfAMemberIsKeptIfEveryPresentStructHasIt) {
+  StreamStore store = StoreOf(kStruct);
+  ArrowExportOptions options;
+  options.fields.resize(4);
+  options.fields[0].type.flags = options.fields[3].type.flags = 0;
+  store.Append(0, {{0, 1}});
+  EXPECT_EQ(NotNullColumns(store.reader(), options), (Names{"a", "a.x"}));
+  store.Append(1, {});  // no struct, which needs no member
+  EXPECT_EQ(NotNullColumns(store.reader(), options), (Names{"a.x"}));
+  store.Append(2, {{3, Source::kWords, nullptr, 0}});  // a struct without members
+  EXPECT_EQ(NotNullColumns(store.reader(), options), Names());
+  EXPECT_EQ(ErrorOf(store.reader(), options), "no error");
+  options.begin = 2;
+  EXPECT_EQ(NotNullColumns(store.reader(), options), (Names{"a"}));
 }
 
 }  // namespace

@@ -107,6 +107,62 @@ TEST(ImportRefusals, NameThePlaceOfAValueThatDoesNotFit) {
   ExpectReason("list<decimal32(5, 2)>", Lists({0, 2}, decimals), "x[1]: a decimal128(38, 2) that");
 }
 
+// Its own schema says that there are no nulls, so the arrays contradict themselves.
+TEST(ImportRefusals, NameTheNullOfAColumnThatIsNotNull) {
+  const auto reason = [](Field field, Column column) {
+    field.name = column.name = "x";
+    column.flags = 0;
+    return Refusal({std::move(field)}, {std::move(column)});
+  };
+  const std::string expected =
+      "importing from Arrow: column 'x', row 2: expected a value, because the column is declared "
+      "not null, but found a null";
+  Column numbers = Int64s("x", {1, 2, 3, 4});
+  numbers.buffers[0] = {0b1011};
+  EXPECT_EQ(reason({.dtype = DType::kInt64}, numbers), expected);
+  const Column texts = Texts("x", {0, 1, 1, 1}, "a", {0b011});
+  EXPECT_EQ(reason({.dtype = DType::kString}, texts), expected);
+  const Column lists = Lists({0, 1, 1, 1}, Int64s("item", {1}), {0b011});
+  EXPECT_EQ(reason({.dtype = DType::kInt64, .shape = {kRagged}}, lists), expected);
+  EXPECT_EQ(reason({.dtype = DType::kNested, .nested = "list<int64>"}, lists), expected);
+  Column indices{.format = "c", .length = 3, .buffers = {{}, {0, 0, 1}}};
+  indices.dictionary = {Int64s("", {7, 8})};
+  indices.dictionary[0].buffers[0] = {0b01};
+  EXPECT_EQ(reason({.dtype = DType::kInt64}, indices), expected);
+}
+
+TEST(ImportRefusals, NameTheNullOfAStructThatIsNotNull) {
+  const std::vector<Field> fields = {
+      {.name = "x.a", .dtype = DType::kInt64, .path = {"x", "a"}},
+      {.name = "x", .dtype = DType::kNull, .path = {"x"}, .hidden = true}};
+  Column structs = Structs(3, {Int64s("a", {1, 2, 3})}, {0b101});
+  structs.children[0].flags = 0;
+  structs.children[0].buffers[0] = {0b101};
+  StreamStore store = StoreOf(fields);
+  EXPECT_EQ(Import(store, {{structs}}), 3U);  // a null struct hides the null of its member
+  structs.flags = 0;
+  EXPECT_NE(Refusal(fields, {structs}).find("column 'x', row 1: expected a value"),
+            std::string::npos);
+  structs.flags = ARROW_FLAG_NULLABLE;
+  structs.children[0].buffers[0] = {0b001};
+  EXPECT_NE(Refusal(fields, {structs}).find("column 'x.a', row 2: expected a value"),
+            std::string::npos);
+}
+
+// Chosen rows are numbered in the order of the choice, and others may be null.
+TEST(ImportRefusals, NameTheNullOfAChosenRow) {
+  StreamStore store = StoreOf({{.name = "x", .dtype = DType::kInt64}});
+  Column numbers = Int64s("x", {1, 2, 3});
+  numbers.buffers[0] = {0b101};
+  numbers.flags = 0;
+  ImportPicks(store, {{numbers}}, {2, 0});
+  EXPECT_EQ(Values(store), (std::vector<Value>{3, 1}));
+  const Error error = internal::ErrorOf([&] { ImportPicks(store, {{numbers}}, {2, 0, 1}); });
+  EXPECT_NE(std::string(error.what()).find("column 'x', row 2: expected a value"),
+            std::string::npos)
+      << error.what();
+}
+
 // The place counts null elements, although a cell does not store them.
 TEST(ImportRefusals, CountNullsInPlaces) {
   const Column texts = Texts("item", {0, 1, 1, 2, 3}, "a\xff\xff", {0b1101});

@@ -23,6 +23,7 @@ struct Column {
   std::int64_t offset = 0;
   std::int64_t null_count = -1;
   std::vector<Column> dictionary = {};  ///< at most one: the values that this array refers to
+  std::int64_t flags = ARROW_FLAG_NULLABLE;
 };
 
 template <class Item>
@@ -84,6 +85,7 @@ class Producer {
     }
     made.format = kept.format.c_str();
     made.name = kept.name.c_str();
+    made.flags = kept.flags;
     made.n_children = static_cast<std::int64_t>(pointers.size());
     made.children = pointers.data();
     made.release = [](ArrowSchema* self) { self->release = nullptr; };
