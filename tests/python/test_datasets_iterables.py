@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from datasets import Array2D, Array3D, ClassLabel, Dataset, Features, IterableDataset, List, Value
+from datasets.distributed import split_dataset_by_node
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -350,6 +351,38 @@ def test_joined_streams_with_different_columns_are_stored_as_they_are_iterated(
         ds = join([part.to_iterable_dataset() for part in parts])
         store = imported(ds)
         assert list(store.to_dataset()) == list(ds)
+
+
+def resumed(ds: Any) -> Any:
+    """The dataset from its row 700 on, as after a stop."""
+    rows = iter(ds)
+    for _ in range(700):
+        next(rows)
+    ds.load_state_dict(ds.state_dict())
+    return ds
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda ds: ds,
+        lambda ds: ds.skip(1100).take(900),
+        lambda ds: ds.shard(3, 1),
+        lambda ds: ds.shuffle(seed=1, buffer_size=100),
+        lambda ds: ds.filter(lambda row: row["x"] % 3 == 0),
+        lambda ds: ds.with_format("arrow").filter(lambda table: [True, False] * (len(table) // 2),
+                                                  batched=True, batch_size=10).with_format(None),
+        lambda ds: ds.batch(7),
+        lambda ds: ds.repeat(2),
+        lambda ds: split_dataset_by_node(ds, rank=1, world_size=2),
+        resumed,
+    ],
+)  # fmt: skip
+def test_a_changed_stream_of_tables_is_stored_as_it_is_iterated(change: Any) -> None:
+    whole = Dataset.from_dict({"x": list(range(3000)), "s": [str(n) for n in range(3000)]})
+    ds = change(whole.to_iterable_dataset(num_shards=3))
+    expected = list(change(whole.to_iterable_dataset(num_shards=3)))
+    assert list(imported(ds).to_dataset()) == expected
 
 
 def test_streamed_tables_of_different_columns_name_the_row_of_a_later_one() -> None:

@@ -1,4 +1,4 @@
-"""from_dataset of rows with objects that are no plain lists, dicts and numbers."""
+"""from_dataset of rows with other objects than lists, dicts and numbers of Python."""
 
 from __future__ import annotations
 
@@ -260,7 +260,7 @@ def test_a_cast_that_is_not_applied_is_refused_with_a_remedy() -> None:
     assert "'b'" in surplus
 
 
-# --- Arrow data that is no table ---
+# --- Arrow data without a table ---
 
 
 @pytest.mark.parametrize("fields", [None, {"x": "int64"}])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -66,10 +66,15 @@ def _without_features(ds: Any) -> Any:
     bare = ds.with_format(None)  # a new object; copy.copy() would share its attributes with `ds`
     bare._info = ds._info.copy()
     bare._info.features = None
+    return _at_place_of(ds, bare)
+
+
+def _at_place_of(ds: Any, other: Any) -> Any:
+    """Another dataset at the epoch and the row of a dataset, which `with_format` does not keep."""
     for name in ("_epoch", "_starting_state_dict"):  # of set_epoch and load_state_dict
         if hasattr(ds, name):
-            setattr(bare, name, getattr(ds, name))
-    return bare
+            setattr(other, name, getattr(ds, name))
+    return other
 
 
 def _tables_of(ds: Any) -> Iterator[Table]:
@@ -89,7 +94,8 @@ def _pieces_of(ds: Any) -> Iterator[Any]:
     """The tables of a dataset in pieces of at most 1,000 rows.
 
     `iter` would join the tables of all sources first, which fails if their columns differ. A
-    dataset that continues from a saved state skips rows there, so it is read through `iter`.
+    dataset that continues from a saved state skips rows there, so it is read through `iter`, one
+    row at a time as the iteration whose state was saved: the state counts in such steps.
     """
     if getattr(ds, "_starting_state_dict", None) is None:
         source = ds._prepare_ex_iterable_for_iteration(batch_size=_ROWS_AT_ONCE)
@@ -99,7 +105,7 @@ def _pieces_of(ds: Any) -> Iterator[Any]:
                 source = source.ex_iterable
         tables = (table for _, table in source.iter_arrow())
     else:
-        tables = ds.with_format("arrow").iter(_ROWS_AT_ONCE)
+        tables = _at_place_of(ds, ds.with_format("arrow")).iter(1)
     table_of = require("pyarrow", "from_dataset").Table.from_batches
     for table in tables:
         for batch in table.to_batches(max_chunksize=_ROWS_AT_ONCE):
@@ -214,7 +220,7 @@ def _size_of_object(value: Any) -> int:
 class Rows(Block):
     """A batch of Python rows."""
 
-    def __init__(self, rows: list[Mapping[str, Any]]) -> None:
+    def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
         self._rows = rows
 
     def __len__(self) -> int:
