@@ -51,11 +51,10 @@ Cost CostOf(const LeafPlan& leaf, std::uint64_t offset_limit) {
 // Adds runs of records to a batch until one does not fit.
 class Measure {
  public:
-  Measure(const ExportPlan& plan, Row begin, std::uint64_t batch_bytes, std::uint64_t offset_limit,
-          const TakeRows& take)
-      : plan_(plan), begin_(begin), budget_bits_(batch_bytes * 8), take_(take) {
+  Measure(const ExportPlan& plan, Row begin, const BatchLimits& limits, const TakeRows& take)
+      : plan_(plan), begin_(begin), budget_bits_(limits.bytes * 8), take_(take) {
     for (const LeafPlan& leaf : plan.leaves) {
-      costs_.push_back(CostOf(leaf, offset_limit));
+      costs_.push_back(CostOf(leaf, limits.offset));
       row_bits_ += costs_.back().row_bits;
     }
     extent_.units.assign(plan.leaves.size(), 0);
@@ -169,10 +168,9 @@ class Measure {
 }  // namespace
 
 BatchExtent MeasureBatch(const Reader& reader, const ExportPlan& plan, Row begin, Row end,
-                         std::uint64_t batch_bytes, std::uint64_t offset_limit,
-                         const TakeRows& take) {
+                         const BatchLimits& limits, const TakeRows& take) {
   STREAM_STORE_ASSERT(begin < end);
-  Measure measure(plan, begin, batch_bytes, offset_limit, take);
+  Measure measure(plan, begin, limits, take);
   interop::ScanRows(reader, begin, end,
                     [&](const interop::RecordRun& run) { return measure.Take(run); });
   return std::move(measure).extent();

@@ -24,18 +24,20 @@ struct BatchExtent {
 /// batch ends before the others, or before the whole row if a run that continues it is not taken.
 using TakeRows = std::function<std::uint64_t(const interop::RecordRun& run, std::uint64_t rows)>;
 
+/// The limits of a batch.
+struct BatchLimits {
+  std::uint64_t bytes = 0;   ///< size to aim at; exceeded only by a batch of a single row
+  std::uint64_t offset = 0;  ///< largest value of a 32-bit offset
+};
+
 /// Measures the batch of rows [begin, extent.end) with extent.end <= end. It has at least one row.
 ///
-/// batch_bytes   size to aim at; exceeded only by a batch of a single row.
-/// offset_limit  largest value of a 32-bit offset.
-/// take          may end the batch earlier, but must take its first row; may be empty.
-/// Cost          one pass over the records of the batch; values are read only next to the limit.
-/// Throws        Error(kInvalidArgument) naming field and row if one row alone exceeds
-///               `offset_limit`.
+/// take    may end the batch earlier, but must take its first row; may be empty.
+/// Cost    one pass over the records of the batch; values are read only next to the limit.
+/// Throws  Error(kInvalidArgument) naming field and row if one row alone exceeds limits.offset.
 ///
 /// REQUIRES: begin < end
 BatchExtent MeasureBatch(const Reader& reader, const ExportPlan& plan, Row begin, Row end,
-                         std::uint64_t batch_bytes, std::uint64_t offset_limit,
-                         const TakeRows& take);
+                         const BatchLimits& limits, const TakeRows& take);
 
 }  // namespace stream_store::arrow

@@ -115,7 +115,7 @@ class Exporter {
       };
     }
     BatchExtent extent =
-        MeasureBatch(reader_, plan_, next_, end_, batch_bytes_, offset_limit_, take);
+        MeasureBatch(reader_, plan_, next_, end_, {batch_bytes_, offset_limit_}, take);
     // A row may be written to one nested field before another field turns out to have no room for
     // it. It cannot be taken back, but this is rare enough to write the batch again without it.
     const auto rows = static_cast<std::uint64_t>(extent.end - next_);

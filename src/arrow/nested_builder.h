@@ -71,9 +71,9 @@ class NestedBuilder {
   };
 
   [[noreturn]] void ThrowCorrupt(const std::string& problem) const;
-  [[noreturn]] void ThrowNull(std::size_t i) const;
+  [[noreturn]] void ThrowNull(std::size_t node) const;
   bool OffsetsFit(std::uint64_t block_bytes) const;
-  std::uint64_t OffsetsOf(std::size_t i) const;
+  std::uint64_t OffsetsOf(std::size_t node) const;
   std::size_t FirstTooLarge() const;
 
   void SkipTo(std::uint64_t row);

@@ -163,6 +163,33 @@ Type Sized(Kind kind, std::string_view format, std::string_view size) {
   return type;
 }
 
+// The types with children, whose formats begin with '+'.
+Type WithChildren(std::string_view format) {
+  if (format == "+l" || format == "+L") {
+    return Simple(Kind::kList, format == "+l" ? 32 : 64);
+  }
+  if (format == "+vl" || format == "+vL") {
+    return Simple(Kind::kListView, format == "+vl" ? 32 : 64);
+  }
+  if (format == "+s") {
+    return Simple(Kind::kStruct);
+  }
+  if (format == "+m") {
+    return Simple(Kind::kMap, 32);
+  }
+  if (format == "+r") {
+    return Simple(Kind::kRunEnds);
+  }
+  if (format.starts_with("+w:")) {
+    return Sized(Kind::kFixedList, format, format.substr(3));
+  }
+  Type type = Other(format);
+  if (format.starts_with("+us:") || format.starts_with("+ud:")) {
+    type.kind = Kind::kUnion;
+  }
+  return type;
+}
+
 }  // namespace
 
 Type ParseFormat(const char* format) {
@@ -170,31 +197,11 @@ Type ParseFormat(const char* format) {
   if (text.size() == 1) {
     return OneLetter(text[0], text);
   }
+  if (text.starts_with('+')) {
+    return WithChildren(text);
+  }
   if (text == "vu" || text == "vz") {
     return Simple(text == "vu" ? Kind::kString : Kind::kBinary);
-  }
-  if (text == "+l" || text == "+L") {
-    return Simple(Kind::kList, text == "+l" ? 32 : 64);
-  }
-  if (text == "+vl" || text == "+vL") {
-    return Simple(Kind::kListView, text == "+vl" ? 32 : 64);
-  }
-  if (text == "+s") {
-    return Simple(Kind::kStruct);
-  }
-  if (text == "+m") {
-    return Simple(Kind::kMap, 32);
-  }
-  if (text == "+r") {
-    return Simple(Kind::kRunEnds);
-  }
-  if (text.starts_with("+us:") || text.starts_with("+ud:")) {
-    Type type = Other(text);
-    type.kind = Kind::kUnion;
-    return type;
-  }
-  if (text.starts_with("+w:")) {
-    return Sized(Kind::kFixedList, text, text.substr(3));
   }
   if (text.starts_with("w:")) {
     return Sized(Kind::kFixedBinary, text, text.substr(2));

@@ -102,7 +102,7 @@ const char* TakeBitmap(Cursor& cursor, NestedColumn& column) noexcept {
   for (; i < bytes; ++i) {
     present += static_cast<std::uint64_t>(std::popcount(column.validity[i]));
   }
-  const unsigned used = static_cast<unsigned>(column.slots % 8);
+  const auto used = static_cast<unsigned>(column.slots % 8);
   if (used != 0 && column.validity[bytes - 1] >> used != 0) {
     return "an unused bit of a bitmap is set";
   }
@@ -200,9 +200,9 @@ const char* TakeItems(Cursor& cursor, const NestedNode& node, NestedColumn& colu
   return nullptr;
 }
 
-// Takes the parts of one node. `child_slots` becomes the number of elements of each child.
-const char* TakeNode(Cursor& cursor, const NestedNode& node, NestedColumn& column,
-                     std::uint64_t& child_slots) noexcept {
+// Takes the header of a node and its bitmap, and finds the width of its lengths.
+const char* TakeHeader(Cursor& cursor, const NestedNode& node, NestedColumn& column,
+                       unsigned& width) noexcept {
   const std::byte* first = cursor.Take(1);
   if (first == nullptr) {
     return kTooShort;
@@ -222,7 +222,17 @@ const char* TakeNode(Cursor& cursor, const NestedNode& node, NestedColumn& colum
       return problem;
     }
   }
-  const unsigned width = (header & kNestedLengthMask) >> kNestedLengthShift;
+  width = (header & kNestedLengthMask) >> kNestedLengthShift;
+  return nullptr;
+}
+
+// Takes the parts of one node. `child_slots` becomes the number of elements of each child.
+const char* TakeNode(Cursor& cursor, const NestedNode& node, NestedColumn& column,
+                     std::uint64_t& child_slots) noexcept {
+  unsigned width = 0;
+  if (const char* problem = TakeHeader(cursor, node, column, width)) {
+    return problem;
+  }
   switch (node.kind) {
     case Kind::kItem:
       return TakeItems(cursor, node, column);

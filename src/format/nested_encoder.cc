@@ -94,8 +94,7 @@ char* PutLengths(const std::vector<std::uint64_t>& lengths, char* out) noexcept 
 }
 
 char* PutBytes(const std::string& bytes, char* out) noexcept {
-  std::memcpy(out, bytes.data(), bytes.size());
-  return out + bytes.size();
+  return std::ranges::copy(bytes, out).out;
 }
 
 char* PutColumn(const Column& column, char* out) noexcept {

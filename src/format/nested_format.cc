@@ -152,7 +152,7 @@ std::optional<NestedFormat> Nested(std::string_view format) {
 }  // namespace
 
 std::optional<NestedFormat> ReadNestedFormat(std::string_view format) {
-  if (format.starts_with("+")) {
+  if (format.starts_with('+')) {
     return Nested(format);
   }
   if (format.starts_with("w:")) {

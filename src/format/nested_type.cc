@@ -99,13 +99,13 @@ class Writer {
     if (format[2] != 's') {
       out_ += format[2];
     }
-    out_ += "s";
+    out_ += 's';
     const std::string_view zone = format.substr(4);
     if (!zone.empty()) {
       out_ += ", tz=";
       Text(zone, IsPlainZone(zone));
     }
-    out_ += "]";
+    out_ += ']';
   }
 
   void Struct(const NestedType& type, int depth) {
@@ -114,7 +114,7 @@ class Writer {
       out_ += i == 0 ? "" : ", ";
       Named(type.children[i], depth);
     }
-    out_ += ">";
+    out_ += '>';
   }
 
   void List(const NestedType& type, const NestedFormat& format, int depth) {
@@ -123,7 +123,7 @@ class Writer {
     const auto* word =
         std::ranges::find(kWords, format.canonical, [](const auto& of) { return of.first; });
     out_ += word != kWords.end() ? word->second : "fixed_size_list";
-    out_ += "<";
+    out_ += '<';
     const NestedType& item = type.children[0];
     const bool is_usual = item.name == "item" || item.name.empty();
     if (is_usual && item.nullable) {
@@ -134,7 +134,7 @@ class Writer {
     } else {
       Named(item, depth);
     }
-    out_ += ">";
+    out_ += '>';
     if (format.kind == Kind::kFixedList) {
       out_ += StrCat("[", format.size, "]");
     }
@@ -156,14 +156,14 @@ class Writer {
       out_ += ", entries";
       OtherName(entries, "entries");
     }
-    out_ += ">";
+    out_ += '>';
   }
 
   void OtherName(const NestedType& type, std::string_view usual) {
     if (!type.name.empty() && type.name != usual) {
       out_ += " (";
       Text(type.name, false);
-      out_ += ")";
+      out_ += ')';
     }
   }
 

@@ -121,7 +121,7 @@ def test_head_and_tail_show_rows(path: Path) -> None:
     text = cli("tail", path, "-n", 1, "-f", "note", "-f", "many")
     assert text == "99 (step 99): note='row 99, of many', many=[99, 99, 99]\n"
     assert cli("head", path, "-n", 0) == ""
-    assert "Unknown field 'nope'" in cli("head", path, "-f", "nope", code=3)
+    assert "Unknown field 'nope'" in cli("head", path, "-f", "nope", code=2)
 
 
 def test_follow_prints_rows_as_they_come(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_follow_prints_rows_as_they_come(tmp_path: Path) -> None:
 
 
 def test_follow_refuses_a_time_that_never_passes(path: Path) -> None:
-    assert "idle" in cli("follow", path, "--idle", "nan", code=3)
+    assert "idle" in cli("follow", path, "--idle", "nan", code=2)
 
 
 def test_verify_says_so_and_exits_with_one_for_damage(path: Path) -> None:
@@ -304,7 +304,7 @@ def test_an_export_can_have_the_steps_in_a_column(arrays: Path, kind: str) -> No
         "when": [10 * i for i in range(10, 20)],
         "label": [i % 2 for i in range(10, 20)],
     }
-    said = cli("export", arrays, out, "--format", kind, "--step-column", "pose", code=3)
+    said = cli("export", arrays, out, "--format", kind, "--step-column", "pose", code=2)
     assert "'pose' is the name of a field" in said
 
 
@@ -334,14 +334,23 @@ def test_an_export_to_standard_output_is_the_same_as_to_a_file(arrays: Path, kin
     )
     assert done.stdout == out.read_bytes()
     assert done.stderr == b""
-    assert "or --format" in cli("export", arrays, "-", code=3)
+    assert "or --format" in cli("export", arrays, "-", code=2)
+
+
+def test_wrong_arguments_of_an_export_exit_with_two(path: Path) -> None:
+    known = cli("export", path, path.with_name("x.json"), code=2)
+    for name in (".parquet", ".arrow", ".arrows", ".csv", "arrow-stream", "'x.json'"):
+        assert name in known
+    assert "--format json" in cli("export", path, "x.csv", "--format", "json", code=2)
+    assert "Unknown field" in cli("export", path, "x.csv", "-f", "nope", code=2)
+    assert "empty" in cli("export", path, "x.csv", "--step-column", "", code=2)
 
 
 def test_an_export_that_fails_leaves_nothing(path: Path) -> None:
     out = path.with_name("rows.csv")
     flip(path / "records", 32 * 60 + 27)  # its layout
     cli("export", path, out, code=3)
-    assert "or --format" in cli("export", path, path.with_name("rows.xyz"), code=3)
+    assert "or --format" in cli("export", path, path.with_name("rows.xyz"), code=2)
     assert [entry.name for entry in path.parent.iterdir()] == ["run"]
 
 

@@ -226,7 +226,7 @@ def test_a_column_that_ends_is_missing() -> None:
 def test_columns_that_are_left_out_are_not_converted() -> None:
     ds = iterable(lambda number: {"x": number, "object": object(), "image": np.zeros((2, 2, 2))})
     assert imported(ds, columns=["x"]).row(LATE) == {"x": LATE}
-    with pytest.raises(ValueError, match=r"column 'object': .* no common type.*columns="):
+    with pytest.raises(ValueError, match=r"column 'object', row 0: expected .*columns="):
         imported(ds)
     declared = StreamStore(fields={"x": "int64"})
     assert declared.from_dataset(ds) == LATE + 1
@@ -337,6 +337,46 @@ def test_tables_of_later_types_are_exact_or_refused() -> None:
         text = refusal(tables_of(ints, bad))
         assert "column 'x', row 1000: expected an integer" in text
         assert "declare" in text
+
+
+@pytest.mark.parametrize("rows", [2, 1500])
+@pytest.mark.parametrize("join", [datasets.concatenate_datasets, datasets.interleave_datasets])
+def test_joined_streams_with_different_columns_are_stored_as_they_are_iterated(
+    join: Any, rows: int
+) -> None:
+    one = Dataset.from_dict({"a": list(range(rows))})
+    two = Dataset.from_dict({"a": list(range(rows)), "b": [["x", None], None] * (rows // 2)})
+    for parts in ([one, two], [two, one]):
+        ds = join([part.to_iterable_dataset() for part in parts])
+        store = imported(ds)
+        assert list(store.to_dataset()) == list(ds)
+
+
+def test_streamed_tables_of_different_columns_name_the_row_of_a_later_one() -> None:
+    def generate() -> Iterator[tuple[int, pa.Table]]:
+        for number in range(1500):
+            columns = {"x": [number]} | ({"y": [number]} if number == 1200 else {})
+            yield number, pa.table(columns)
+
+    ds = IterableDataset(datasets.iterable_dataset.ArrowExamplesIterable(generate, {}))
+    assert "row 1200 has a column 'y'" in refusal(ds)
+    assert imported(ds, columns=["x"]).num_rows == 1500
+    declared = StreamStore(fields={"x": "int64", "y": "int64"})
+    declared.from_dataset(ds)
+    assert [declared.row(row)["y"] for row in (1199, 1200, 1201)] == [None, 1200, None]
+
+
+def test_streamed_json_files_of_different_columns_fail_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "1.json").write_text('{"a": 1}\n')
+    (tmp_path / "2.json").write_text('{"a": 1, "b": 2}\n')
+    files = [str(tmp_path / name) for name in ("1.json", "2.json")]
+    features = Features({"a": Value("int64")})
+    ds = datasets.load_dataset(
+        "json", data_files=files, split="train", streaming=True, features=features
+    )
+    text = refusal(ds)
+    assert "reading the iterable dataset failed" in text
+    assert "features=" in text
 
 
 def test_streamed_parquet_is_exact(tmp_path: Path) -> None:

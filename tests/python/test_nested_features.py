@@ -78,12 +78,12 @@ def test_json_is_text_at_the_top_and_inside_lists() -> None:
 
 
 def test_json_keeps_every_float_and_refuses_what_it_cannot_represent() -> None:
-    value = {"x": 1 / 3, "y": 2**70, "z": "é", "n": np.float32(0.5), "a": np.arange(2)}
+    value = {"x": 1 / 3, "y": 2**64 - 1, "z": "é", "n": np.float32(0.5), "a": np.arange(2)}
     for text in (
         stored(datasets.Json(), value),
         stored(datasets.List(datasets.Json()), [value])[0],
     ):
-        assert json.loads(text) == {"x": 1 / 3, "y": 2**70, "z": "é", "n": 0.5, "a": [0, 1]}
+        assert json.loads(text) == {"x": 1 / 3, "y": 2**64 - 1, "z": "é", "n": 0.5, "a": [0, 1]}
     loop: list[Any] = []
     loop.append(loop)
     for bad in (object(), b"x", float("nan"), [{1}], loop, "[" * 10**5):
@@ -92,6 +92,33 @@ def test_json_keeps_every_float_and_refuses_what_it_cannot_represent() -> None:
             with pytest.raises((ValueError, TypeError), match=r"field 'js?' .*JSON"):
                 store.append_step(row)
     assert stored(datasets.Json(), "NaN") == '"NaN"'
+
+
+@pytest.mark.parametrize("value", [2**64 - 1, -(2**63), {"k": [2**64 - 1, 1e300, 1e16]}, "1" * 40])
+def test_datasets_reads_every_json_number_that_is_stored(value: Any) -> None:
+    store = new_store({"j": datasets.Json(), "js": datasets.List(datasets.Json())})
+    store.append_step({"j": value, "js": [value, json.dumps(value)]})
+    assert store.to_dataset()[0] == {"j": value, "js": [value, value]}
+
+
+@pytest.mark.parametrize("value", [2**70, {"k": 2**64}, [[-(2**63) - 1]], 10**50])
+def test_json_numbers_that_datasets_cannot_read_are_refused(value: Any) -> None:
+    store = new_store({"j": datasets.Json(), "js": datasets.List(datasets.Json())})
+    for row in ({"j": value}, {"js": [value]}):
+        with pytest.raises(ValueError, match=r"field 'js?' .*JSON.*\[-2\*\*63, 2\*\*64\)"):
+            store.append_step(row)
+    assert len(store) == 0
+    text = json.dumps(value)
+    store.append_step({"j": text})
+    assert store.to_dataset()[0]["j"] == text, "a text that datasets does not read as JSON"
+
+
+def test_a_text_that_is_json_is_read_as_its_value() -> None:
+    texts = ["1", "one", json.dumps("1"), "null"]
+    store = new_store({"j": datasets.Json()})
+    for text in texts:
+        store.append_step({"j": text})
+    assert [row["j"] for row in store.to_dataset()] == [1, "one", "1", None]
 
 
 def test_translations_in_several_languages_are_encoded() -> None:
@@ -115,7 +142,7 @@ def test_shapes_of_arrays_inside_structs_are_checked() -> None:
         (datasets.List({"t": LABEL}), [{"t": 0.5}], r"x\[0\].t: expected an integer"),
         (datasets.List({"t": LABEL}), ["cat"], r"x\[0\]: expected a dict"),
         (datasets.List({"t": LABEL}), "cat", r"x: expected a list"),
-        (datasets.List(IMAGE), [b"a", 5], r"x\[1\]: expected a value of the feature Image"),
+        (datasets.List(IMAGE), [b"a", 5], r"x\[1\]: expected a PIL image, an array"),
         (datasets.List(IMAGE), [{"bytes": 5}], r"x\[0\]: |x\[0\].bytes: expected bytes"),
     ],
 )

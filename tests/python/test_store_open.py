@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import stream_store
@@ -410,3 +411,15 @@ def test_import_needs_numpy_alone() -> None:
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_store_that_chose_its_storage_opens_with_its_features(path: Path) -> None:
+    table = pa.table({"text": ["x" * 200, None], "holes": [[1, None], []], "plain": [[1], [2]]})
+    with StreamStore(path) as store:
+        store.from_arrow(table)
+        features = store.features
+    with StreamStore(path, fields=features) as store:
+        assert store.append_step({"text": "y", "holes": [None], "plain": [3]}) == 2
+        assert store.row(2)["holes"] == [None]
+    with pytest.raises(ValueError, match="'holes'"):
+        StreamStore(path, fields={**features, "holes": "float32[]"})

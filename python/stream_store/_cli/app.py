@@ -13,7 +13,7 @@ import typer
 
 import stream_store
 
-from .exit_codes import DAMAGED, FAILED, INTERRUPTED
+from .exit_codes import DAMAGED, FAILED, INTERRUPTED, WRONG, ArgumentError
 from .facts import describe, show_facts
 from .output import bar, print_json, say, show_findings, warn
 from .rows import follow_rows, show_rows
@@ -41,6 +41,9 @@ def answered() -> Iterator[None]:
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit from None
+    except ArgumentError as error:
+        warn(str(error))
+        raise typer.Exit(WRONG) from None
     except (stream_store.Error, OSError, ValueError, RuntimeError, ImportError) as error:
         warn(_text(error))
         raise typer.Exit(FAILED) from None

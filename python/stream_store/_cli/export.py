@@ -20,6 +20,7 @@ from stream_store.errors import CorruptStoreError
 from stream_store.store import StreamStore
 
 from .csv_cells import csv_line, csv_rows
+from .exit_codes import ArgumentError
 from .rows import check_fields
 
 STDOUT = "-"
@@ -62,12 +63,17 @@ def export_rows(
 
     Raises:
         CorruptStoreError: a record that would be exported is damaged.
-        ValueError: an argument is not valid, or the format cannot hold a column.
+        ArgumentError: an argument is not valid.
+        ValueError: the file cannot be written, or the format cannot hold a column.
     """
     kind = kind or _KINDS.get(out.suffix.lower(), "")
     if kind not in _KINDS.values():
-        raise ValueError(
-            f"{out}: expected a file name that ends in .parquet, .arrow or .csv, or --format"
+        suffixes = ", ".join(_KINDS)
+        kinds = ", ".join(dict.fromkeys(_KINDS.values()))
+        raise ArgumentError(
+            f"{out}: expected a file name that ends in one of {suffixes}, or --format with one of "
+            f"{kinds}, found "
+            f"{f'--format {kind}' if kind else repr(out.name)}"
         )
     check_fields(store, choice.fields)
     _check_step_column(store, choice)
@@ -87,9 +93,9 @@ def _check_step_column(store: StreamStore, choice: Choice) -> None:
     if name is None:
         return
     if not name:
-        raise ValueError("--step-column: the name is empty")
+        raise ArgumentError("--step-column: the name is empty")
     if name in (choice.fields or declared_fields(store).outer_names):
-        raise ValueError(f"--step-column: {name!r} is the name of a field; choose another name")
+        raise ArgumentError(f"--step-column: {name!r} is the name of a field; choose another name")
 
 
 def _target(out: Path) -> Path:

@@ -12,6 +12,7 @@ from stream_store._fields import declared_fields
 from stream_store._repr import short_value
 from stream_store.store import StreamStore
 
+from .exit_codes import ArgumentError
 from .output import plain, print_json, say
 
 _AT_ONCE = 256
@@ -22,7 +23,7 @@ def check_fields(store: StreamStore, fields: list[str] | None) -> None:
     known = declared_fields(store).outer_names
     for name in fields or ():
         if name not in known:
-            raise ValueError(f"Unknown field {name!r}; the fields are {', '.join(known)}")
+            raise ArgumentError(f"Unknown field {name!r}; the fields are {', '.join(known)}")
 
 
 def show_rows(
@@ -53,7 +54,7 @@ def follow_rows(
     """Print each row from `start` on once it is complete, until no row came for `idle` seconds."""
     check_fields(store, fields)
     if idle is not None and not idle >= 0:
-        raise ValueError(f"--idle must be seconds, 0 or more, not {idle}")
+        raise ArgumentError(f"--idle must be seconds, 0 or more, not {idle}")
     shown, quiet_since = start, time.monotonic()
     while True:
         stop = store.complete_rows

@@ -10,6 +10,7 @@ columns.py       the columns to read, and the fields that they become
 iterables.py     an `IterableDataset` as Arrow batches; blocks.py reads its rows
 exact.py         Python objects as Arrow arrays without loss; leaves.py, encode.py: their scalars
 tables.py        Arrow types compared and converted without loss
+plain.py         objects of other libraries as those that types are guessed of
 suggest.py       the declaration to suggest when a value does not fit
 hub.py           load_dataset, save_dataset
 optional.py      the import of optional packages

@@ -10,7 +10,7 @@ from stream_store._fields import DeclaredFields, declared_fields
 from stream_store.features import FieldSpec
 
 from .formats import arrow_fields, huggingface_metadata
-from .inspect import NOTHING, Storage, inspected
+from .inspect import NOTHING, Storage, batch_of, inspected
 from .optional import require
 from .schemas import describe, infer_fields
 from .tables import converted, same_storage
@@ -189,8 +189,7 @@ def c_stream_of(source: Any, failures: list[BaseException]) -> object:
     if hasattr(source, "__arrow_c_stream__"):
         return source.__arrow_c_stream__()
     if hasattr(source, "__arrow_c_array__"):
-        batch = require("pyarrow", "an Arrow array").record_batch(source)
-        return c_stream_of(batch, failures)
+        return c_stream_of(batch_of(source), failures)
     if type(source).__name__ == "PyCapsule":
         return source
     raise TypeError(

@@ -20,7 +20,7 @@ import numpy as np
 from stream_store.values.arrays import as_array
 
 from .encode import FILE, encoded_image, encoder_of
-from .leaves import ANY, Items, Rule, Unfit, leaf_array, reason_of
+from .leaves import ANY, Items, Rule, Unfit, leaf_array, raised, reason_of
 from .optional import require
 
 
@@ -79,6 +79,7 @@ def _structs(items: Items, rule: Rule) -> Any:
     known = set(names)
     if known == FILE:
         items = [encoded_image(item) for item in items]
+    items = [_read_mapping(index, item) for index, item in enumerate(items)]
     for index, item in enumerate(items):
         if item is None:
             continue
@@ -107,6 +108,16 @@ def _structs(items: Items, rule: Rule) -> Any:
     return pyarrow.StructArray.from_arrays(children, fields=list(rule.kind), mask=missing)
 
 
+def _read_mapping(index: int, item: Any) -> Any:
+    """A mapping that computes its values as a dict. Its `get` would hide a KeyError of its own."""
+    if isinstance(item, dict) or not isinstance(item, Mapping):
+        return item
+    try:
+        return {key: item[key] for key in item}
+    except Exception as error:
+        raise Unfit(index, f"a mapping that can be read ({raised(error)})", item) from error
+
+
 def _empty_structs(missing: Any, kind: Any) -> Any:
     pyarrow = require("pyarrow", "the import of rows")
     present = _inverted(missing)
@@ -133,7 +144,8 @@ def _maps(items: Items, rule: Rule) -> Any:
     pyarrow = require("pyarrow", "the import of rows")
     pairs: list[Any] = []
     ends: list[int | None] = []
-    for index, item in enumerate(items):
+    for index, given in enumerate(items):
+        item = _read_mapping(index, given)
         ends.append(None if item is None else len(pairs))
         if item is None:
             continue

@@ -62,17 +62,19 @@ def inspected(source: Any) -> tuple[Any, Storage]:
     except ImportError:  # the import itself does not need it
         return source, NOTHING
     if _is_frame(source):
-        source = pyarrow.table(source)
+        source = _table_of(source)
     if isinstance(source, (pyarrow.Table, pyarrow.RecordBatch)):
         source.validate()
         return source, storage_of(source)
     if not isinstance(source, pyarrow.RecordBatchReader):
         if not hasattr(source, "__arrow_c_stream__") and hasattr(source, "__arrow_c_array__"):
-            return inspected(pyarrow.record_batch(source))
+            return inspected(batch_of(source))
         capsule = _capsule_of(source)
         if capsule is None:
             return source, NOTHING
-        describe(capsule)  # fails if it was read already
+        root = describe(capsule)  # fails if it was read already
+        if root.format != "+s":
+            raise not_columns(source)
         source = CapsuleBatches(capsule)
     batches = iter(source)
     first = next(batches, None)
@@ -82,6 +84,45 @@ def inspected(source: Any) -> tuple[Any, Storage]:
         return reader, NOTHING
     first.validate()
     return reader, storage_of(first)
+
+
+def batch_of(source: Any) -> Any:
+    """An object with an Arrow array as a `pyarrow.RecordBatch`."""
+    pyarrow = require("pyarrow", "an Arrow array")
+    try:
+        return pyarrow.record_batch(source)
+    except pyarrow.ArrowInvalid as error:
+        if "non-struct" not in str(error):
+            raise
+        raise not_columns(source) from error
+
+
+def not_columns(source: Any) -> ValueError:
+    """The error for an array without names of columns."""
+    kind = getattr(source, "type", None) or getattr(source, "dtype", None)
+    found = f"{type(source).__name__}{'' if kind is None else f' of {kind}'}"
+    return ValueError(
+        f"from_arrow: expected columns with names, found one {found}: pass a table "
+        'with it, such as pyarrow.table({"name": values})'
+    )
+
+
+def _table_of(frame: Any) -> Any:
+    """A data frame as a `pyarrow.Table`; a column with a type that pyarrow lacks is an error."""
+    pyarrow = require("pyarrow", "a data frame")
+    try:
+        return pyarrow.table(frame)
+    except pyarrow.ArrowException as error:
+        reason = error
+    for name in frame.columns:
+        try:
+            pyarrow.table(frame[[name]])
+        except pyarrow.ArrowException as error:
+            raise ValueError(
+                f"from_arrow: column {name!r}: expected a type that Arrow has, found "
+                f"{frame[name].dtype} ({error}): cast the column first, or leave it out"
+            ) from error
+    raise reason
 
 
 def _capsule_of(source: Any) -> Any:

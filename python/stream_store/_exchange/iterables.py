@@ -20,14 +20,15 @@ from typing import Any, NamedTuple
 from stream_store import _core
 from stream_store._fields import declared_fields
 from stream_store.features import FieldSpec
+from stream_store.values.arrays import short
 
 from .arrow import c_schema
 from .blocks import Block, Rows, Table, blocks_of
 from .columns import check_class_names, choose_columns, declare
 from .inspect import NOTHING, Storage, storage_of
-from .leaves import Path, Rule, Unfit
+from .leaves import Path, Rule, Unfit, raised, reason_of
 from .optional import require
-from .suggest import declaration, json_declaration, type_text
+from .suggest import decimal_declaration, declaration, json_declaration, type_text
 from .tables import same_storage
 
 
@@ -63,14 +64,12 @@ def stream_of(
     fields, wanted = choose_columns(core, names, columns, step_column)
     if core.fields and given is not None:
         check_class_names(core, {name: given[name] for name in fields})
-    later: list[str] = []  # fields whose columns may come after the first batch
     if core.fields and given is None and columns is None:
+        # The columns of these fields may come after the first batch.
         later = [name for name in declared_fields(core).outer_names if name not in names]
-        if isinstance(first, Rows):
-            wanted, later = [*wanted, *later], []
+        wanted = [*wanted, *later]
     reader = _Reader(core, fields, wanted, given, first)
     if core.fields:
-        reader.unexpected = frozenset(later).__contains__  # other columns are ignored
         reader.keep_flat(declared_fields(core).specs)
     elif columns is None:
         known = frozenset(names)
@@ -99,8 +98,10 @@ class _Reader:
         self._row = 0
         count = 0 if first is None else len(first)
         self._guessed = "first row" if count == 1 else f"first {count:,} rows"
-        as_declared = bool(core.fields) and not isinstance(first, Table)
-        declared = _declared_rules(core) if as_declared else {}
+        declared = _declared_rules(core) if core.fields else {}
+        if isinstance(first, Table):  # the core converts the types of its columns
+            known = frozenset(first.names() if given is None else given)
+            declared = {name: rule for name, rule in declared.items() if name not in known}
         self._has_fields = bool(core.fields)
         self._rules = {name: self._rule(name, declared, given, first) for name in wanted}
         pyarrow = require("pyarrow", "from_dataset")
@@ -112,18 +113,37 @@ class _Reader:
             return declared[name]
         if given is not None:
             kind = given.arrow_schema.field(name).type
-            return Rule(kind, given[name], (name,))
+            return Rule(kind, given[name], (name,), cast=True)
         try:
             kind, feature = first.kind(name)
         except Exception as error:
             # Any library whose objects are in the rows may fail here.
-            reason = str(error).partition("\n")[0]
-            raise ValueError(
-                f"from_dataset: column {name!r}: the values of the {self._guessed} have no common "
-                f"type ({reason}). Declare it: fields={{{name!r}: …}}, with datasets.Json() for "
-                "values of mixed types, or leave the column out with columns=[…]"
-            ) from error
+            raise ValueError(self._no_type(name, first, error)) from error
         return Rule(kind, feature, (name,), exact=True)
+
+    def _no_type(self, name: str, first: Block, error: Exception) -> str:
+        """Why a column has no type: one of its values has none, or two have different ones."""
+        column = f"from_dataset: column {name!r}"
+        cells = first.cells(name)
+        hint = decimal_declaration(name, cells)
+        remedy = f"Declare {hint}" if hint else f"Declare it: fields={{{name!r}: …}}"
+        for row, cell in enumerate(cells):
+            try:
+                Rows([{name: cell}]).kind(name)
+            except Exception as own:
+                reason = _reason(own)
+                if not reason.startswith("expected"):
+                    reason = f"expected a value of an Arrow type, found {short(cell)}: {reason}"
+                return (
+                    f"{column}, row {row}: {reason}. {remedy}, convert such values before, or "
+                    "leave the column out with columns=[…]"
+                )
+        if not hint:
+            remedy += ", with datasets.Json() for values of mixed types"
+        return (
+            f"{column}: the values of the {self._guessed} have no common type ({_reason(error)}). "
+            f"{remedy}, or leave the column out with columns=[…]"
+        )
 
     def declare(self, storage: Storage) -> list[FieldSpec] | None:
         """The fields for a store without any; None if they follow from the schema."""
@@ -159,6 +179,25 @@ class _Reader:
             return block.array(name, rule)
         except Unfit as error:
             raise ValueError(self._refusal(block, name, rule, error)) from error.__cause__
+        except Exception as error:
+            raise ValueError(self._failure(block, name, rule, error)) from error
+
+    def _failure(self, block: Block, name: str, rule: Rule, error: Exception) -> str:
+        """The message for an exception of the code of a value, such as that of a lazy list."""
+        place = column = f"column {name!r}"
+        found = ""
+        for row, cell in enumerate(block.cells(name)):
+            try:
+                Rows([{name: cell}]).array(name, rule)
+            except Exception as own:
+                place, found = f"{column}, row {self._row + row}", f"{short(cell)}, which "
+                error = own
+                break
+        return (
+            f"from_dataset: {place}: expected a value that can be read as {type_text(rule.kind)}, "
+            f"found {found}raised {_reason(error)}. Convert such values before, or leave the "
+            "column out with columns=[…]"
+        )
 
     def _refusal(self, block: Block, name: str, rule: Rule, error: Unfit) -> str:
         place = f", at {error.path}" if error.path else ""
@@ -170,12 +209,22 @@ class _Reader:
         why = f"The column is {type_text(rule.kind)}"
         if rule.exact:
             why += f", as in the {self._guessed}"
-        remedy = (
-            f"declare {hint}"
-            if hint
-            else "convert such values before, or leave the column out with columns=[…]"
-        )
+        if hint:
+            remedy = f"declare {hint}"
+        elif rule.cast:
+            remedy = (
+                "convert such values with ds.map, because features and casts of an IterableDataset "
+                "convert no values here, or leave the column out with columns=[…]"
+            )
+        else:
+            remedy = "convert such values before, or leave the column out with columns=[…]"
         return f"{where}: {error.text()}. {why}: {remedy}"
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it has too many levels of lists and dicts, or contains itself"
+    return (reason_of(error) if isinstance(error, ValueError) else raised(error)).rstrip(".")
 
 
 class _SchemaOf:

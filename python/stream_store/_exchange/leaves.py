@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -24,6 +25,8 @@ from .optional import require
 
 Items = list[Any] | np.ndarray  # of one level; an array has no missing items
 Path = tuple[str, ...]
+
+_UNNAMED = re.compile(r"^field '' \([^)]*\): ")
 
 ANY = FieldSpec("", ("",), "int64")
 
@@ -58,6 +61,8 @@ class Rule:
     path     the names of the column and of structs down to here.
     flat     paths of plain list fields, in which a null inside a list is refused.
     exact    the type was guessed: nothing may be rounded or change its kind.
+    cast     the type is that of a feature of the dataset: integers may become text, as `datasets`
+             converts them.
     shape    lengths of the next levels of lists; None is any length.
     """
 
@@ -66,6 +71,7 @@ class Rule:
     path: Path = ()
     flat: frozenset[Path] = frozenset()
     exact: bool = False
+    cast: bool = False
     shape: tuple[int | None, ...] = ()
 
 
@@ -106,6 +112,8 @@ def _texts(items: Items, rule: Rule) -> Any:
             return str(item)
         if isinstance(item, (bytes, bytearray)) and not rule.exact:
             return item.decode("utf-8")
+        if rule.cast and isinstance(item, (int, np.integer)) and not isinstance(item, bool):
+            return str(int(item))
         raise TypeError("not a str")
 
     items = list(items)
@@ -152,7 +160,13 @@ def _is_bytes(item: Any) -> bool:
 
 
 def reason_of(error: BaseException) -> str:
-    return str(error).partition("\n")[0]
+    """The first line of a message, without the unnamed field of `stream_store.values`."""
+    return _UNNAMED.sub("", str(error).partition("\n")[0])
+
+
+def raised(error: BaseException) -> str:
+    """An exception of foreign code as text of one line."""
+    return f"{type(error).__name__}: {reason_of(error)}"
 
 
 # --- numbers, dates and times: the rules of append ---

@@ -10,6 +10,8 @@ from .inspect import is_list
 from .leaves import Rule, Unfit
 from .optional import require
 
+_MAX_DEPTH = 100  # of lists and dicts inside each other
+
 
 def declaration(column: str, kind: Any, value: Any, *, nested: bool = False) -> str:
     """A declaration that holds the values of a type and one more, as text of an argument.
@@ -24,6 +26,8 @@ def declaration(column: str, kind: Any, value: Any, *, nested: bool = False) -> 
         Such as ``fields={"reward": "float64"}``; "" if no type holds both.
     """
     pyarrow = require("pyarrow", "the import of rows")
+    if not _is_shallow(value):
+        return ""
     other = guess_type([value])
     both = None if other is None else _common(_storage(kind), other)
     if both is None or isinstance(both, pyarrow.BaseExtensionType) or not _takes(both, value):
@@ -34,9 +38,29 @@ def declaration(column: str, kind: Any, value: Any, *, nested: bool = False) -> 
 
 def json_declaration(column: str, value: Any) -> str:
     """The declaration of a column of JSON, which takes values of mixed types; "" without JSON."""
-    if not _is_json(value):
+    if not _is_shallow(value) or not _is_json(value):
         return ""
     return f"fields={{{json.dumps(column, ensure_ascii=False)}: datasets.Json()}}"
+
+
+def decimal_declaration(column: str, values: list[Any]) -> str:
+    """The declaration of a column of integers beyond 64 bits; "" for other values."""
+    present = [value for value in values if value is not None]
+    kind = _big_decimal(present) if present else None
+    if kind is None:
+        return ""
+    return f"fields={{{json.dumps(column, ensure_ascii=False)}: {json.dumps(str(kind))}}}"
+
+
+def _is_shallow(value: Any, depth: int = 0) -> bool:
+    """Whether a value has few levels of lists and dicts; one that contains itself has not."""
+    if depth > _MAX_DEPTH:
+        return False
+    if isinstance(value, dict):
+        return all(_is_shallow(item, depth + 1) for item in value.values())
+    if isinstance(value, (list, tuple)):
+        return all(_is_shallow(item, depth + 1) for item in value)
+    return True
 
 
 def _is_json(value: Any) -> bool:

@@ -59,7 +59,11 @@ def storage(kind: Any) -> Any:
 
 
 def same_storage(one: Any, other: Any) -> bool:
-    """Whether two types are equal, apart from extension types and the names of list items."""
+    """Whether the core exports the first type as the second, apart from extension types.
+
+    The names of list items may differ, and a list view may become a list. pyarrow cannot do the
+    latter: a list view has as many offsets as rows, a list one more.
+    """
     types = require("pyarrow", "the comparison of types").types
     one, other = storage(one), storage(other)
     if one == other:
@@ -69,10 +73,16 @@ def same_storage(one: Any, other: Any) -> bool:
             a.name == b.name and same_storage(a.type, b.type)
             for a, b in zip(one, other, strict=True)
         )
-    if one.id == other.id and is_list(one):
+    if _is_viewed(types, one, other) or (one.id == other.id and is_list(one)):
         sizes = [getattr(kind, "list_size", None) for kind in (one, other)]
         return sizes[0] == sizes[1] and same_storage(one.value_type, other.value_type)
     return False
+
+
+def _is_viewed(types: Any, one: Any, other: Any) -> bool:
+    """Whether the first is a list view, and the second the list of the same offsets."""
+    small = types.is_list_view(one) and types.is_list(other)
+    return bool(small or (types.is_large_list_view(one) and types.is_large_list(other)))
 
 
 def objects_of(column: Any) -> list[Any]:

@@ -85,11 +85,13 @@ def same_features(a: Sequence[FieldSpec], b: Sequence[FieldSpec]) -> bool:
 
     The Arrow type of a field that was declared from an Arrow schema is compared only if both sides
     have one. So a store that was filled from Arrow can be opened with its `features`, which do not
-    say ``not null`` or ``map``.
+    say ``not null`` or ``map``. A feature does not say either that its texts are packed, or that it
+    is nested because its lists have nulls inside: a store that chose this for its data can be
+    opened with the plain feature.
 
     Args:
-        a: the fields of one declaration.
-        b: the fields of the other.
+        a: the fields that a store has.
+        b: the fields that are given.
 
     Examples:
         >>> from stream_store.features import parse_fields, same_features
@@ -103,13 +105,20 @@ def _same(a: FieldSpec, b: FieldSpec) -> bool:
     if (a.path, a.hidden) != (b.path, b.hidden):
         return False
     if a.feature_json == b.feature_json:
-        return (a.dtype, a.shape, a.packed, a.nested) == (b.dtype, b.shape, b.packed, b.nested)
+        return _same_storage(a, b)
     (node, tree), (other, other_tree) = (split_tree(json.loads(spec.json)) for spec in (a, b))
     if node != other:
         return False
     if (tree is None) != (other_tree is None):
         return a.packed == b.packed
     return tree == other_tree and (a.dtype, a.shape, a.packed) == (b.dtype, b.shape, b.packed)
+
+
+def _same_storage(a: FieldSpec, b: FieldSpec) -> bool:
+    if (a.dtype, a.shape, a.packed, a.nested) == (b.dtype, b.shape, b.packed, b.nested):
+        return True
+    is_plain = not b.packed and not b.nested
+    return is_plain and (bool(a.nested) or (a.packed and a.is_bytes))
 
 
 def difference(a: Sequence[FieldSpec], b: Sequence[FieldSpec]) -> str | None:

@@ -9,10 +9,14 @@ from __future__ import annotations
 import importlib
 import json
 import operator
+import os
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
+from . import images
 from .arrays import short
 from .json_text import json_text
 from .nested import items
@@ -23,7 +27,6 @@ Json = dict[str, Any]
 MEDIA = frozenset(
     ("Image", "Audio", "Video", "Pdf", "Nifti", "Mesh", "BioSequence", "BioStructure")
 )
-_LOSSLESS = (None, "PNG", "BMP", "GIF", "TIFF", "PPM")  # formats of images, as PIL calls them
 _LISTS = frozenset(("List", "LargeList", "Sequence"))
 _OWN = MEDIA | {"Json", "ClassLabel", "TranslationVariableLanguages"}
 _ARRAYS = {f"Array{dims}D": dims for dims in range(2, 6)}
@@ -182,8 +185,10 @@ def _encode_example(node: Json, kind: str, value: Any, place: str) -> Any:
             f"{place}: the feature {kind} is encoded by the `datasets` package, which is not "
             "installed: pip install 'stream-store[datasets]'"
         ) from error
+    if kind == "Image":
+        return _encode_image(feature, value, place)
     try:
-        return feature.encode_example(_keep_pixels(value) if kind == "Image" else value)
+        return feature.encode_example(value)
     except MemoryError:
         raise
     except Exception as error:
@@ -193,17 +198,26 @@ def _encode_example(node: Json, kind: str, value: Any, place: str) -> Any:
         ) from error
 
 
-def _keep_pixels(value: Any) -> Any:
-    """An image of PIL such that its encoding keeps every pixel.
-
-    `datasets` encodes an image in the format that it was read from. That would compress one from a
-    JPEG again, which changes it; a copy has no format, and is encoded as PNG or TIFF.
-    """
-    is_image = type(value).__module__.partition(".")[0] == "PIL" and hasattr(value, "copy")
-    path: str = getattr(value, "filename", "")  # its file is stored by its path
-    if not is_image or path or value.format in _LOSSLESS:
-        return value
-    return value.copy()
+def _encode_image(feature: Any, value: Any, place: str) -> Any:
+    """Paths and bytes as `datasets` stores them; images and arrays if no pixel changes."""
+    try:
+        if isinstance(value, (str, os.PathLike, bytes, bytearray)):
+            return feature.encode_example(value)
+        if images.is_pil_image(value):
+            return images.encode_pil(value)
+        if isinstance(value, (list, tuple)):
+            value = np.array(value)
+        if isinstance(value, np.ndarray) and not isinstance(value, np.ma.MaskedArray):
+            return images.encode_array(feature, value)
+        raise ValueError(f"expected {images.ACCEPTED} but found {short(value)}")
+    except ImportError as error:
+        raise ImportError(f"{place}: images are encoded by Pillow: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from error.__cause__
+    except (TypeError, OSError) as error:
+        raise ValueError(
+            f"{place}: expected {images.ACCEPTED} but found {short(value)}: {error}"
+        ) from error
 
 
 def _is_stored_media(value: Any) -> bool:
