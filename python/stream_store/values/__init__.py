@@ -6,6 +6,7 @@ numeric.py   the rules of numbers, and float16 and float32 inside a float64
 temporal.py  the rules of dates and times
 nested.py    leaves, lists, maps and structs inside nested cells that C++ does not convert itself
 media.py     features that encode their own values: media, Json, ClassLabel
+images.py    images as files from which every pixel comes back
 json_text.py the text of Json values
 arrays.py    objects of any library as arrays, and the errors for invalid values
 

@@ -20,7 +20,7 @@ from .arrays import short
 
 Stored = dict[str, Any]
 
-#: What the feature Image accepts, for messages.
+#: The values of the feature Image, for messages.
 ACCEPTED = (
     "a value of the feature Image: a PIL image, an array of shape (height, width) or (height, "
     "width, channels), the bytes of a file, its path, or a dict of 'bytes' and 'path',"
