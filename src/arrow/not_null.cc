@@ -41,8 +41,8 @@ void Collect(const ExportPlan& plan, const ColumnPlan* parent, std::vector<Colum
   for (std::size_t i = 0; i < columns.size(); ++i) {
     ColumnPlan& column = columns[i];
     if (!column.nullable && column.role != ColumnPlan::Role::kStep) {
-      NotNull& added =
-          found.emplace_back(&column, &nodes[i], Fields(), parent != nullptr, Fields());
+      found.push_back({&column, &nodes[i], Fields(), parent != nullptr, Fields()});
+      NotNull& added = found.back();
       AddFields(plan, column, added.own);
       if (parent != nullptr) {
         AddFields(plan, *parent, added.outer);

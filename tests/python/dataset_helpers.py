@@ -57,3 +57,15 @@ def contents(store: StreamStore) -> tuple[Any, ...]:
         index["type"].tolist(),
         [int(row) for row in rows],
     )
+
+
+def refusal(ds: Any, fields: Any = None, **arguments: Any) -> str:
+    """The error of an import, after which the store is as it was."""
+    store = StreamStore(fields=fields)
+    if fields is not None:
+        store.append_step({})
+    before = store.num_rows, store.fields
+    with pytest.raises(ValueError, match="from_dataset: ") as refused:
+        store.from_dataset(ds, append=fields is not None, **arguments)
+    assert (store.num_rows, store.fields) == before
+    return str(refused.value)

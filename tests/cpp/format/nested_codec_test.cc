@@ -100,7 +100,10 @@ TEST(NestedCodecTest, NumbersComeBackAtTheEndsOfTheirRanges) {
       {"time32[ms]", INT32_MIN, INT32_MAX},
       {"duration[s]", INT64_MIN, INT64_MAX},
       {"timestamp[us, tz=UTC]", INT64_MIN, INT64_MAX}};
-  for (const auto& [name, lowest, highest] : types) {
+  for (const auto& entry : types) {
+    const auto& name = std::get<0>(entry);  // clang 14 captures no structured bindings
+    const auto lowest = std::get<1>(entry);
+    const auto highest = std::get<2>(entry);
     const std::string type = "list<" + name + ">";
     const std::string block = BlockOf(type, [&](NestedEncoder& encoder) {
       encoder.BeginList();
