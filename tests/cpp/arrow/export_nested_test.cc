@@ -181,7 +181,7 @@ TEST(ExportNested, EndsBatchesBeforeAnOffsetOverflows) {
     SCOPED_TRACE(type);
     const Filled filled(type, 200, 3);
     Owned<ArrowArrayStream> stream;
-    arrow::ExportWithOffsetLimit(filled.store.reader(), {}, 50, stream.get());
+    arrow::ExportWithOffsetLimit(filled.store.reader(), {}, 100, stream.get());
     EXPECT_GT(ExpectTexts(stream, filled.texts), 3U);
   }
 }
