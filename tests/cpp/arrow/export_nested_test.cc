@@ -179,9 +179,9 @@ TEST(ExportNested, EndsBatchesBeforeAnOffsetOverflows) {
   for (const std::string type : {"list<string>", "list<string_view>", "list<list<int8>>",
                                  "struct<a: list<list_view<bool>>, b: list<string>>"}) {
     SCOPED_TRACE(type);
-    const Filled filled(type, 200, 3);
+    const Filled filled(type, 2000, 3);
     Owned<ArrowArrayStream> stream;
-    arrow::ExportWithOffsetLimit(filled.store.reader(), {}, 100, stream.get());
+    arrow::ExportWithOffsetLimit(filled.store.reader(), {}, 200, stream.get());
     EXPECT_GT(ExpectTexts(stream, filled.texts), 3U);
   }
 }
