@@ -120,4 +120,15 @@ inline bool BoolAt(const ArrowArray& array, std::int64_t i) {
   return (static_cast<const std::uint8_t*>(array.buffers[1])[i / 8] >> (i % 8) & 1) != 0;
 }
 
+/// Schema metadata of one key and value, as the specification encodes it.
+inline std::string Metadata(const std::string& key, const std::string& value) {
+  std::string out;
+  for (const std::string& part : {std::string(), key, value}) {
+    const auto number = static_cast<std::int32_t>(part.empty() ? 1 : part.size());
+    out.append(reinterpret_cast<const char*>(&number), sizeof(number));
+    out += part;
+  }
+  return out;
+}
+
 }  // namespace stream_store::testing

@@ -13,27 +13,10 @@
 #include "stream_store/store.h"
 
 #include "arrow/consumer.h"
+#include "arrow/stores.h"
 
 namespace stream_store::testing {
 namespace {
-
-StreamStore StoreOf(std::vector<Field> fields) {
-  Options options;
-  options.fields = std::move(fields);
-  options.grow_ahead = false;
-  return StreamStore::Temporary(options);
-}
-
-// One key and value in the form of the specification.
-std::string Metadata(const std::string& key, const std::string& value) {
-  std::string out;
-  for (const std::string& part : {std::string(), key, value}) {
-    const auto number = static_cast<std::int32_t>(part.empty() ? 1 : part.size());
-    out.append(reinterpret_cast<const char*>(&number), sizeof(number));
-    out += part;
-  }
-  return out;
-}
 
 bool HasMetadata(const ArrowSchema& schema, const std::string& metadata) {
   return schema.metadata != nullptr &&

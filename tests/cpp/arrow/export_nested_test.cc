@@ -15,6 +15,7 @@
 #include "arrow/consumer.h"
 #include "arrow/export.h"
 #include "arrow/nested_model.h"
+#include "arrow/stores.h"
 
 namespace stream_store::testing {
 namespace {
@@ -53,16 +54,13 @@ const std::vector<std::string> kTypes = {
     "struct<a: int32 not null, b: list<string not null>>"};
 
 StreamStore StoreOf(const std::vector<std::string>& types) {
-  Options options;
+  std::vector<Field> fields;
   for (const std::string& type : types) {
-    Field field;
-    field.name = "cell" + std::to_string(options.fields.size());
-    field.dtype = DType::kNested;
-    field.nested = NestedTypeText(ParseNestedType(type));
-    options.fields.push_back(field);
+    fields.push_back({.name = "cell" + std::to_string(fields.size()),
+                      .dtype = DType::kNested,
+                      .nested = NestedTypeText(ParseNestedType(type))});
   }
-  options.grow_ahead = false;
-  return StreamStore::Temporary(options);
+  return testing::StoreOf(std::move(fields));
 }
 
 // A store of one nested field next to the texts of its cells.
@@ -291,16 +289,6 @@ TEST(ExportNested, HasTheNamesAndFlagsOfItsType) {
   const ArrowSchema& column = *schema->children[0];
   EXPECT_EQ(Describe(column), "cell0:+l(item:+s(a:c!,b:+m(entries:+s!(key:u!,value:c))))");
   EXPECT_NE(column.children[0]->children[1]->flags & ARROW_FLAG_MAP_KEYS_SORTED, 0);
-}
-
-std::string Metadata(const std::string& key, const std::string& value) {
-  std::string out;
-  for (const std::string& part : {std::string(), key, value}) {
-    const auto number = static_cast<std::int32_t>(part.empty() ? 1 : part.size());
-    out.append(reinterpret_cast<const char*>(&number), sizeof(number));
-    out += part;
-  }
-  return out;
 }
 
 TEST(ExportNested, KeepsTheGivenTypeWithItsMetadata) {

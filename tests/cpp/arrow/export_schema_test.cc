@@ -9,17 +9,11 @@
 #include "stream_store/store.h"
 
 #include "arrow/consumer.h"
+#include "arrow/stores.h"
 #include "arrow/type.h"
 
 namespace stream_store::testing {
 namespace {
-
-StreamStore StoreOf(std::vector<Field> fields) {
-  Options options;
-  options.fields = std::move(fields);
-  options.grow_ahead = false;
-  return StreamStore::Temporary(options);
-}
 
 // The formats of a schema: "+l(f)" for "list<item: float>".
 std::string Formats(const ArrowSchema& schema) {

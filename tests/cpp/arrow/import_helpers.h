@@ -11,15 +11,29 @@
 #include "stream_store/store.h"
 
 #include "arrow/producer.h"
+#include "arrow/stores.h"
 #include "support/scratch.h"
 
 namespace stream_store::testing {
 
-inline StreamStore StoreOf(std::vector<Field> fields) {
-  Options options;
-  options.fields = std::move(fields);
-  options.grow_ahead = false;
-  return StreamStore::Temporary(options);
+/// A column x of lists with these offsets.
+inline Column Lists(std::initializer_list<std::int32_t> offsets, Column items,
+                    std::vector<std::uint8_t> validity = {}) {
+  return {.format = "+l",
+          .name = "x",
+          .length = static_cast<std::int64_t>(offsets.size()) - 1,
+          .buffers = {std::move(validity), Bytes(offsets)},
+          .children = {std::move(items)}};
+}
+
+/// A column x of structs.
+inline Column Structs(std::int64_t length, std::vector<Column> children,
+                      std::vector<std::uint8_t> validity = {}) {
+  return {.format = "+s",
+          .name = "x",
+          .length = length,
+          .buffers = {std::move(validity)},
+          .children = std::move(children)};
 }
 
 inline std::uint64_t Import(StreamStore& store, std::vector<std::vector<Column>> batches,

@@ -66,24 +66,6 @@ Column Strings(std::string name, const std::vector<std::string>& texts,
       .buffers = {std::move(validity), OffsetsOf<std::int32_t>(texts), {all.begin(), all.end()}}};
 }
 
-Column Lists(std::initializer_list<std::int32_t> offsets, Column items,
-             std::vector<std::uint8_t> validity = {}) {
-  return {.format = "+l",
-          .name = "x",
-          .length = static_cast<std::int64_t>(offsets.size()) - 1,
-          .buffers = {std::move(validity), Bytes(offsets)},
-          .children = {std::move(items)}};
-}
-
-Column Structs(std::int64_t length, std::vector<Column> children,
-               std::vector<std::uint8_t> validity = {}) {
-  return {.format = "+s",
-          .name = "x",
-          .length = length,
-          .buffers = {std::move(validity)},
-          .children = std::move(children)};
-}
-
 Column Ints(std::string format, std::vector<std::uint8_t> bytes, std::int64_t length) {
   return {.format = std::move(format), .name = "x", .length = length, .buffers = {{}, bytes}};
 }

@@ -28,24 +28,6 @@ Column Texts(std::string name, std::initializer_list<std::int32_t> offsets, cons
           .buffers = {std::move(validity), Bytes(offsets), {text.begin(), text.end()}}};
 }
 
-Column Lists(std::initializer_list<std::int32_t> offsets, Column items,
-             std::vector<std::uint8_t> validity = {}) {
-  return {.format = "+l",
-          .name = "x",
-          .length = static_cast<std::int64_t>(offsets.size()) - 1,
-          .buffers = {std::move(validity), Bytes(offsets)},
-          .children = {std::move(items)}};
-}
-
-Column Structs(std::int64_t length, std::vector<Column> children,
-               std::vector<std::uint8_t> validity = {}) {
-  return {.format = "+s",
-          .name = "x",
-          .length = length,
-          .buffers = {std::move(validity)},
-          .children = std::move(children)};
-}
-
 TEST(ImportRefusals, NameTheTypeThatDoesNotFit) {
   ExpectReason("list<struct<role: string>>", Lists({0, 1}, Structs(1, {Int64s("role", {1})})),
                "expected string at x[].role but found int64");
@@ -119,16 +101,17 @@ TEST(ImportRefusals, NameTheNullOfAColumnThatIsNotNull) {
       "not null, but found a null";
   Column numbers = Int64s("x", {1, 2, 3, 4});
   numbers.buffers[0] = {0b1011};
-  EXPECT_EQ(reason({.dtype = DType::kInt64}, numbers), expected);
+  EXPECT_EQ(reason({.name = "x", .dtype = DType::kInt64}, numbers), expected);
   const Column texts = Texts("x", {0, 1, 1, 1}, "a", {0b011});
-  EXPECT_EQ(reason({.dtype = DType::kString}, texts), expected);
+  EXPECT_EQ(reason({.name = "x", .dtype = DType::kString}, texts), expected);
   const Column lists = Lists({0, 1, 1, 1}, Int64s("item", {1}), {0b011});
-  EXPECT_EQ(reason({.dtype = DType::kInt64, .shape = {kRagged}}, lists), expected);
-  EXPECT_EQ(reason({.dtype = DType::kNested, .nested = "list<int64>"}, lists), expected);
+  EXPECT_EQ(reason({.name = "x", .dtype = DType::kInt64, .shape = {kRagged}}, lists), expected);
+  EXPECT_EQ(reason({.name = "x", .dtype = DType::kNested, .nested = "list<int64>"}, lists),
+            expected);
   Column indices{.format = "c", .length = 3, .buffers = {{}, {0, 0, 1}}};
   indices.dictionary = {Int64s("", {7, 8})};
   indices.dictionary[0].buffers[0] = {0b01};
-  EXPECT_EQ(reason({.dtype = DType::kInt64}, indices), expected);
+  EXPECT_EQ(reason({.name = "x", .dtype = DType::kInt64}, indices), expected);
 }
 
 TEST(ImportRefusals, NameTheNullOfAStructThatIsNotNull) {

@@ -12,19 +12,10 @@
 #include "stream_store/nested.h"
 
 #include "format/nested_model.h"
+#include "format/nested_problem.h"
 
 namespace stream_store::testing {
 namespace {
-
-std::string ProblemOf(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
-    return error.what();
-  }
-  return "none";
-}
 
 std::string BlockOf(const std::string& type, const std::function<void(NestedEncoder&)>& write) {
   NestedEncoder encoder(ParseNestedType(type));

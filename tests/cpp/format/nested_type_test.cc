@@ -9,6 +9,8 @@
 #include "stream_store/error.h"
 #include "stream_store/nested.h"
 
+#include "format/nested_problem.h"
+
 namespace stream_store {
 namespace {
 
@@ -16,15 +18,7 @@ using Kind = NestedType::Kind;
 
 std::string Canonical(const std::string& text) { return NestedTypeText(ParseNestedType(text)); }
 
-std::string ProblemOf(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
-    return error.what();
-  }
-  return "none";
-}
+using stream_store::testing::ProblemOf;
 
 std::string ProblemOf(const std::string& text) {
   return ProblemOf([&text] { (void)ParseNestedType(text); });
