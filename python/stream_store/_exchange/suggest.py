@@ -9,6 +9,7 @@ from .exact import array_of
 from .inspect import is_list
 from .leaves import Rule, Unfit
 from .optional import require
+from .tables import storage
 
 _MAX_DEPTH = 100  # of lists and dicts inside each other
 
@@ -29,7 +30,7 @@ def declaration(column: str, kind: Any, value: Any, *, nested: bool = False) -> 
     if not _is_shallow(value):
         return ""
     other = guess_type([value])
-    both = None if other is None else _common(_storage(kind), other)
+    both = None if other is None else _common(storage(kind), other)
     if both is None or isinstance(both, pyarrow.BaseExtensionType) or not _takes(both, value):
         return ""
     text = _array_text(kind, both, value) or _declared(both, nested=nested)
@@ -82,9 +83,9 @@ def _takes(kind: Any, value: Any) -> bool:
 
 def type_text(kind: Any) -> str:
     """An Arrow type as it may be declared."""
-    text = _declared(_storage(kind), nested=False)
+    text = _declared(storage(kind), nested=False)
     text = text if isinstance(text, str) else json.dumps(text)
-    return _array_text(kind, _storage(kind), None) or text.removeprefix("nested ")
+    return _array_text(kind, storage(kind), None) or text.removeprefix("nested ")
 
 
 def _array_text(kind: Any, both: Any, value: Any) -> str:
@@ -117,7 +118,7 @@ def guess_type(values: list[Any]) -> Any:
     sequence = require("datasets", "the import of rows").arrow_writer.TypedSequence
     pyarrow = require("pyarrow", "the import of rows")
     try:
-        return _storage(pyarrow.array(sequence(values)).type)
+        return storage(pyarrow.array(sequence(values)).type)
     except Exception:
         # Any library's own error means that there is no common type, except for integers beyond
         # 64 bits, which fit a decimal.
@@ -131,10 +132,6 @@ def _big_decimal(values: list[Any]) -> Any:
     return None
 
 
-def _storage(kind: Any) -> Any:
-    return kind.storage_type if hasattr(kind, "storage_type") else kind
-
-
 def _common(one: Any, other: Any) -> Any:
     """A type that holds the values of both, or None."""
     pyarrow = require("pyarrow", "the import of rows")
@@ -146,16 +143,16 @@ def _common(one: Any, other: Any) -> Any:
     if types.is_struct(one) and types.is_struct(other):
         return _common_struct(one, other)
     if is_list(one) and is_list(other):
-        item = _common(_storage(one.value_type), _storage(other.value_type))
+        item = _common(storage(one.value_type), storage(other.value_type))
         return None if item is None else pyarrow.list_(item)
     return _common_number(one, other) or _common_by_pyarrow(one, other)
 
 
 def _common_struct(one: Any, other: Any) -> Any:
     pyarrow = require("pyarrow", "the import of rows")
-    parts = {part.name: _storage(part.type) for part in one}
+    parts = {part.name: storage(part.type) for part in one}
     for part in other:
-        kind = _storage(part.type)
+        kind = storage(part.type)
         both = _common(parts[part.name], kind) if part.name in parts else kind
         if both is None:
             return None
