@@ -335,7 +335,7 @@ MUTANTS = [
         change(_NESTED, "AddAbsent(i + 1, count * plan.size);"),
     ),
     bug(
-        "the bits of a node begin anew inside a block",
+        "the bits of a node are read from the start again inside a block",
         change(_NESTED, "at == columns_[i].slots ? 0 : at", "0"),
     ),
     bug(

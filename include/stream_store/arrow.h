@@ -99,7 +99,7 @@ struct ArrowType {
 
   std::string name = {};
 
-  /// The metadata as the specification encodes it; empty if there is none. It names extension
+  /// The metadata as the specification encodes it, or "" for no metadata. It names extension
   /// types: "ARROW:extension:name" and "ARROW:extension:metadata".
   std::string metadata = {};
 
