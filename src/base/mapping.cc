@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/retry.h"
 #include "base/str_cat.h"
 #include "base/syscalls.h"
@@ -53,14 +54,21 @@ std::uint64_t ShareOfAddressSpace() noexcept {
 
 }  // namespace
 
-Mapping::Mapping(const File& file, std::uint64_t reserve_bytes, std::uint64_t minimum_bytes,
-                 bool writable) {
-  const std::uint64_t least = std::max(PageUp(minimum_bytes), PageBytes());
-  std::uint64_t bytes = std::max(PageUp(std::min(reserve_bytes, ShareOfAddressSpace())), least);
-  const int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+// What all mappings of files and reservations ask of the kernel.
+struct Mapping::Request {
+  std::uint64_t reserve_bytes;
+  std::uint64_t minimum_bytes;
+  int protection;
+  int flags;
+  int fd;
+};
+
+Mapping::Mapping(const std::string& path, const Request& request) {
+  const std::uint64_t least = std::max(PageUp(request.minimum_bytes), PageBytes());
+  std::uint64_t bytes =
+      std::max(PageUp(std::min(request.reserve_bytes, ShareOfAddressSpace())), least);
   for (;;) {
-    void* address =
-        sys().mmap(nullptr, bytes, protection, MAP_SHARED | MAP_NORESERVE, file.fd(), 0);
+    void* address = sys().mmap(nullptr, bytes, request.protection, request.flags, request.fd, 0);
     if (address != MAP_FAILED) {
       data_ = static_cast<std::byte*>(address);
       size_ = bytes;
@@ -71,14 +79,31 @@ Mapping::Mapping(const File& file, std::uint64_t reserve_bytes, std::uint64_t mi
     const std::string doing = StrCat("mapping ", bytes, " bytes of address space");
     // Valgrind and other emulators return EINVAL for more than they can map.
     if (error != ENOMEM && error != EINVAL) {
-      ThrowErrno(file.path(), doing, error);
+      ThrowErrno(path, doing, error);
     }
     if (bytes == least) {
-      throw Error(ErrorCode::kNoSpace,
-                  StrCat(file.path(), ": ", doing, ": no address space is left"), error);
+      throw Error(ErrorCode::kNoSpace, StrCat(path, ": ", doing, ": no address space is left"),
+                  error);
     }
     bytes = std::max(PageUp(bytes / 2), least);
   }
+}
+
+Mapping::Mapping(const File& file, std::uint64_t reserve_bytes, std::uint64_t minimum_bytes,
+                 bool writable)
+    : Mapping(file.path(), Request{.reserve_bytes = reserve_bytes,
+                                   .minimum_bytes = minimum_bytes,
+                                   .protection = writable ? PROT_READ | PROT_WRITE : PROT_READ,
+                                   .flags = MAP_SHARED | MAP_NORESERVE,
+                                   .fd = file.fd()}) {}
+
+Mapping Mapping::Reserve(const std::string& path, std::uint64_t reserve_bytes,
+                         std::uint64_t minimum_bytes) {
+  return {path, Request{.reserve_bytes = reserve_bytes,
+                        .minimum_bytes = minimum_bytes,
+                        .protection = PROT_NONE,
+                        .flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                        .fd = -1}};
 }
 
 Mapping Mapping::Private(std::uint64_t bytes) {
@@ -121,6 +146,39 @@ bool Mapping::Populate(std::uint64_t begin, std::uint64_t end) const noexcept {
   }
   return RetryInterrupted(
              [&] { return sys().madvise(data_ + begin, end - begin, MADV_POPULATE_WRITE); }) == 0;
+}
+
+void Mapping::MapFile(const File& file, Part part, bool writable) const {
+  STREAM_STORE_ASSERT(part.begin <= size_ && part.bytes <= size_ - part.begin);
+  const int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+  void* address = sys().mmap(data_ + part.begin, part.bytes, protection,
+                             MAP_SHARED | MAP_NORESERVE | MAP_FIXED, file.fd(), 0);
+  if (address != MAP_FAILED) {
+    return;
+  }
+  const int error = errno;
+  if (error != ENOMEM) {
+    ThrowErrno(file.path(), StrCat("mapping ", part.bytes, " bytes"), error);
+  }
+  throw Error(ErrorCode::kNoSpace,
+              StrCat(file.path(), ": mapping ", part.bytes,
+                     " bytes: this process has too many mappings (vm.max_map_count) or no address "
+                     "space left"),
+              error);
+}
+
+// A failure leaves the part mapped, which costs space but never a wrong byte.
+void Mapping::Unmap(Part part) const noexcept {
+  STREAM_STORE_ASSERT(part.begin <= size_ && part.bytes <= size_ - part.begin);
+  sys().mmap(data_ + part.begin, part.bytes, PROT_NONE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+}
+
+void Mapping::ProtectReadOnly(Part part) const noexcept {
+  STREAM_STORE_ASSERT(part.begin <= size_ && part.bytes <= size_ - part.begin);
+  if (part.bytes > 0) {
+    sys().mprotect(data_ + part.begin, part.bytes, PROT_READ);
+  }
 }
 
 void Mapping::ProtectReadOnly() const noexcept {

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "base/file.h"
 
@@ -32,6 +33,17 @@ class Mapping {
   Mapping(const File& file, std::uint64_t reserve_bytes, std::uint64_t minimum_bytes,
           bool writable);
 
+  /// A part of the memory, in bytes from its start. Both are multiples of the page size.
+  struct Part {
+    std::uint64_t begin = 0;
+    std::uint64_t bytes = 0;
+  };
+
+  /// Reserves address space without access to it, for MapFile(). The sizes are those of the
+  /// constructor, and so are the errors; `path` stands for the memory in messages.
+  static Mapping Reserve(const std::string& path, std::uint64_t reserve_bytes,
+                         std::uint64_t minimum_bytes);
+
   /// Returns `bytes` of private memory that reads as zeros. Only pages that are touched take
   /// memory. Throws Error(kNoSpace).
   static Mapping Private(std::uint64_t bytes);
@@ -52,10 +64,27 @@ class Mapping {
   /// memory; the pages are then faulted in when they are touched.
   bool Populate(std::uint64_t begin, std::uint64_t end) const noexcept;
 
+  /// Maps a file in place of a part of the memory, from its first byte on. Pointers into the rest
+  /// stay valid. Throws Error(kNoSpace) if the process has too many mappings, Error(kIo); nothing
+  /// has changed then.
+  /// REQUIRES: the part is inside the memory.
+  void MapFile(const File& file, Part part, bool writable) const;
+
+  /// Takes away access to a part of the memory and keeps its address space reserved.
+  /// REQUIRES: the part is inside the memory.
+  void Unmap(Part part) const noexcept;
+
+  /// Makes a part of the memory read-only. Async-signal-safe.
+  /// REQUIRES: the part is inside the memory.
+  void ProtectReadOnly(Part part) const noexcept;
+
   /// Makes the memory read-only, permanently. Async-signal-safe: used after fork() in the child.
   void ProtectReadOnly() const noexcept;
 
  private:
+  struct Request;
+  Mapping(const std::string& path, const Request& request);
+
   std::byte* data_ = nullptr;
   std::uint64_t size_ = 0;
 };

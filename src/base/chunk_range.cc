@@ -1,0 +1,106 @@
+#include "base/chunk_range.h"
+
+#include <algorithm>
+#include <bit>
+#include <limits>
+#include <utility>
+
+#include "base/assert.h"
+
+namespace stream_store::internal {
+namespace {
+
+std::uint64_t Bytes(std::uint64_t chunks, std::uint64_t chunk_bytes) {
+  const std::uint64_t most = std::numeric_limits<std::uint64_t>::max() / 2 / chunk_bytes;
+  return std::min(chunks, most) * chunk_bytes;
+}
+
+}  // namespace
+
+std::shared_ptr<ChunkRange> ChunkRange::Reserve(const Space& space, std::string name) {
+  return std::shared_ptr<ChunkRange>(new ChunkRange(space, std::move(name)));
+}
+
+ChunkRange::ChunkRange(const Space& space, std::string name)
+    : chunk_bytes_(space.chunk_bytes),
+      first_chunk_(space.first_chunk),
+      name_(std::move(name)),
+      space_(Mapping::Reserve(name_, Bytes(space.wanted, space.chunk_bytes),
+                              Bytes(space.least, space.chunk_bytes))),
+      mapped_begin_(space.first_chunk),
+      mapped_end_(space.first_chunk) {
+  STREAM_STORE_ASSERT(std::has_single_bit(chunk_bytes_) && space.least > 0);
+}
+
+std::byte* ChunkRange::At(std::uint64_t byte) const noexcept {
+  STREAM_STORE_ASSERT(byte >= first_chunk_ * chunk_bytes_ && byte <= end_chunk() * chunk_bytes_);
+  return space_.data() + (byte - first_chunk_ * chunk_bytes_);
+}
+
+void ChunkRange::Map(const File& file, std::uint64_t chunk, bool writable) {
+  STREAM_STORE_ASSERT(first_chunk_ <= chunk && chunk < end_chunk());
+  const ForkMutexLock lock(mutex_);
+  const bool none = mapped_begin_ == mapped_end_;
+  STREAM_STORE_ASSERT(none || chunk == mapped_end_);
+  space_.MapFile(file, {(chunk - first_chunk_) * chunk_bytes_, chunk_bytes_}, writable);
+  if (none) {
+    mapped_begin_ = chunk;
+  }
+  mapped_end_ = chunk + 1;
+}
+
+std::uint64_t ChunkRange::mapped_begin() const {
+  const ForkMutexLock lock(mutex_);
+  return mapped_begin_;
+}
+
+std::uint64_t ChunkRange::mapped_end() const {
+  const ForkMutexLock lock(mutex_);
+  return mapped_end_;
+}
+
+ChunkRange::Hold ChunkRange::HoldFrom(std::uint64_t chunk) {
+  {
+    const ForkMutexLock lock(mutex_);
+    STREAM_STORE_ASSERT(chunk >= mapped_begin_);
+    holds_[chunk] += 1;
+  }
+  // The deleter owns the range, so that the mappings live as long as the Hold.
+  return Hold(static_cast<const void*>(this),
+              [range = shared_from_this(), chunk](const void*) { range->EndHold(chunk); });
+}
+
+// If that was the oldest Hold, unmaps the chunks before the next one. Without any Hold, all chunks
+// stay: their owner is about to hold them again, or to destroy the range.
+void ChunkRange::EndHold(std::uint64_t chunk) noexcept {
+  const ForkMutexLock lock(mutex_);
+  const auto hold = holds_.find(chunk);
+  STREAM_STORE_ASSERT(hold != holds_.end());
+  hold->second -= 1;
+  if (hold->second > 0) {
+    return;
+  }
+  holds_.erase(hold);
+  if (holds_.empty()) {
+    return;
+  }
+  const std::uint64_t needed = std::min(holds_.begin()->first, mapped_end_);
+  if (needed > mapped_begin_) {
+    space_.Unmap(
+        {(mapped_begin_ - first_chunk_) * chunk_bytes_, (needed - mapped_begin_) * chunk_bytes_});
+    mapped_begin_ = needed;
+  }
+}
+
+bool ChunkRange::Populate(std::uint64_t begin, std::uint64_t end) const noexcept {
+  const std::uint64_t low = first_chunk_ * chunk_bytes_;
+  STREAM_STORE_ASSERT(begin >= low && end <= end_chunk() * chunk_bytes_);
+  return space_.Populate(begin - low, end - low);
+}
+
+void ChunkRange::ProtectReadOnly() const noexcept {
+  space_.ProtectReadOnly({(mapped_begin_ - first_chunk_) * chunk_bytes_,
+                          (mapped_end_ - mapped_begin_) * chunk_bytes_});
+}
+
+}  // namespace stream_store::internal

@@ -1,0 +1,100 @@
+// ChunkRange: the chunks of one kind of file, mapped next to each other into one range of address
+// space.
+//
+// A store keeps each kind of data in files of a fixed size, the chunks. Code that reads or appends
+// sees one array: the address of a byte follows from its number in the whole sequence, and a chunk
+// border needs no test. Used by storage, one range for each kind.
+//
+// Address space is reserved for many chunks when the range is made, without access to it. Map()
+// puts a chunk into its place. Chunks leave from the front: a Hold keeps all chunks from its first
+// one on mapped, and a chunk is unmapped as soon as no Hold needs it. The kernel keeps the content
+// of an unlinked file until then, so whoever has a Hold reads correct data.
+//
+// Thread rules: every function may be called from any thread. Loading from bytes beyond the end of
+// a file raises SIGBUS, so callers compare with its size first. Invariants:
+//   1. The mapped chunks are consecutive: [mapped_begin(), mapped_end()).
+//   2. A chunk that a Hold covers stays mapped.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/file.h"
+#include "base/fork_mutex.h"
+#include "base/mapping.h"
+
+namespace stream_store::internal {
+
+class ChunkRange : public std::enable_shared_from_this<ChunkRange> {
+ public:
+  /// Keeps the chunks from a first one on mapped while it exists. Released from any thread.
+  using Hold = std::shared_ptr<const void>;
+
+  /// How much address space a range has, in whole chunks.
+  struct Space {
+    std::uint64_t chunk_bytes = 0;  ///< a power of two, at least a page
+    std::uint64_t first_chunk = 0;  ///< number of the first chunk that the range can map
+    std::uint64_t wanted = 0;       ///< chunks to reserve, if there is enough address space
+    std::uint64_t least = 1;        ///< the fewest that are of use
+  };
+
+  /// Reserves address space; `name` stands for it in messages. Throws Error(kNoSpace) if not even
+  /// space.least chunks fit, Error(kIo).
+  static std::shared_ptr<ChunkRange> Reserve(const Space& space, std::string name);
+
+  /// The bytes of one chunk.
+  std::uint64_t chunk_bytes() const noexcept { return chunk_bytes_; }
+
+  /// The chunks that have a place here: [first_chunk(), end_chunk()).
+  std::uint64_t first_chunk() const noexcept { return first_chunk_; }
+
+  std::uint64_t end_chunk() const noexcept { return first_chunk_ + space_.size() / chunk_bytes_; }
+
+  /// The address of a byte, counted from the first byte of chunk 0. REQUIRES: the byte is in
+  /// [first_chunk(), end_chunk()] chunks. It may be loaded if its chunk is mapped and has it.
+  std::byte* At(std::uint64_t byte) const noexcept;
+
+  /// The address that byte 0 would have: adding the number of a mapped byte gives its address. The
+  /// result itself need not be a valid address, so it is an integer.
+  std::uintptr_t origin() const noexcept {
+    return reinterpret_cast<std::uintptr_t>(space_.data()) - first_chunk_ * chunk_bytes_;
+  }
+
+  /// Maps the file of the next chunk, mapped_end(), or of any chunk if none is mapped. The file may
+  /// be shorter than a chunk, and may grow later. Throws Error(kNoSpace) if the process has too
+  /// many mappings, Error(kIo); nothing has changed then.
+  /// REQUIRES: first_chunk() <= chunk && chunk < end_chunk().
+  void Map(const File& file, std::uint64_t chunk, bool writable) EXCLUDES(mutex_);
+
+  std::uint64_t mapped_begin() const EXCLUDES(mutex_);
+  std::uint64_t mapped_end() const EXCLUDES(mutex_);
+
+  /// Keeps the chunks from `chunk` on, also those that are mapped later.
+  /// REQUIRES: chunk >= mapped_begin().
+  Hold HoldFrom(std::uint64_t chunk) EXCLUDES(mutex_);
+
+  /// Makes the pages of bytes [begin, end) present and writable, as Mapping::Populate(). REQUIRES:
+  /// as At().
+  bool Populate(std::uint64_t begin, std::uint64_t end) const noexcept;
+
+  /// Makes all mapped chunks read-only, permanently. Async-signal-safe: used after fork() in the
+  /// child, where no other thread exists.
+  void ProtectReadOnly() const noexcept NO_THREAD_SAFETY_ANALYSIS;
+
+ private:
+  ChunkRange(const Space& space, std::string name);
+  void EndHold(std::uint64_t chunk) noexcept EXCLUDES(mutex_);
+
+  const std::uint64_t chunk_bytes_;
+  const std::uint64_t first_chunk_;
+  const std::string name_;
+  Mapping space_;
+  mutable ForkMutex mutex_{ForkMutex::Rank::kInner};
+  std::uint64_t mapped_begin_ GUARDED_BY(mutex_);
+  std::uint64_t mapped_end_ GUARDED_BY(mutex_);
+  std::map<std::uint64_t, std::uint64_t> holds_ GUARDED_BY(mutex_);  // first chunk -> how many
+};
+
+}  // namespace stream_store::internal
