@@ -1,0 +1,124 @@
+// Tests of ChunkFiles: names, reads across chunks, and directories whose chunks do not fit.
+
+#include "storage/chunk_files.h"
+
+#include <algorithm>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "support/scratch.h"
+
+namespace stream_store::internal {
+namespace {
+
+constexpr std::uint64_t kChunk = 4096;
+
+class ChunkFilesTest : public ::testing::Test {
+ protected:
+  void Write(const std::string& name, std::uint64_t bytes) {
+    const File file = directory_.CreateFile(name.c_str());
+    std::vector<std::byte> content(bytes);
+    for (std::byte& byte : content) {
+      byte = static_cast<std::byte>(random_());
+    }
+    file.WriteAt(content, 0);
+    all_.insert(all_.end(), content.begin(), content.end());
+  }
+
+  ErrorCode OpenCode() {
+    return ErrorOf([&] { ChunkFiles(directory_, "values", kChunk); }).code();
+  }
+
+  ScratchDirectory scratch_;
+  Directory directory_ = Directory::Open(scratch_.path());
+  std::mt19937 random_{1};
+  std::vector<std::byte> all_;  // what was written, in order
+};
+
+TEST(ChunkName, NumbersComeBack) {
+  EXPECT_EQ(ChunkName("values", 12), "values.0000000012");
+  for (const std::uint64_t number : {0ULL, 9ULL, 10ULL, 999'999ULL, 1ULL << 31}) {
+    EXPECT_EQ(ChunkNumber("values", ChunkName("values", number)), number);
+  }
+}
+
+TEST(ChunkName, OtherNamesHaveNoNumber) {
+  for (const char* name : {"values", "values.", "values.12", "values.00000000012",
+                           "values.000000001x", "records.0000000012", "values-0000000012",
+                           "values.-000000012", "values.+000000012", "values.0000000012.tmp", ""}) {
+    EXPECT_EQ(ChunkNumber("values", name), std::nullopt) << name;
+  }
+}
+
+TEST_F(ChunkFilesTest, ReadsAcrossChunks) {
+  Write("values.0000000007", kChunk);
+  Write("values.0000000008", kChunk);
+  Write("values.0000000009", 100);
+  directory_.CreateFile("records.0000000007");
+  const ChunkFiles files(directory_, "values", kChunk);
+  EXPECT_EQ(files.begin(), 7 * kChunk);
+  EXPECT_EQ(files.end(), 9 * kChunk + 100);
+  for (int i = 0; i < 500; ++i) {
+    const std::uint64_t at = random_() % all_.size();
+    const std::uint64_t count = random_() % (all_.size() + 50);
+    const std::size_t there = std::min<std::uint64_t>(count, all_.size() - at);
+    std::vector<std::byte> out(count, std::byte{0x5a});
+    ASSERT_EQ(files.ReadAt(out, 7 * kChunk + at), there);
+    ASSERT_TRUE(std::equal(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(there),
+                           all_.begin() + static_cast<std::ptrdiff_t>(at)));
+    ASSERT_TRUE(std::all_of(out.begin() + static_cast<std::ptrdiff_t>(there), out.end(),
+                            [](std::byte byte) { return byte == std::byte{0x5a}; }));
+  }
+}
+
+TEST_F(ChunkFilesTest, DroppedChunkReadsAsMissing) {
+  Write("values.0000000000", kChunk);
+  Write("values.0000000001", kChunk);
+  const ChunkFiles files(directory_, "values", kChunk);
+  directory_.Unlink("values.0000000000");
+  std::vector<std::byte> out(8);
+  EXPECT_EQ(files.ReadAt(out, 0), 0U);
+  EXPECT_EQ(files.ReadAt(out, kChunk), 8U);
+}
+
+TEST_F(ChunkFilesTest, RefreshSeesNewChunks) {
+  Write("values.0000000000", 10);
+  ChunkFiles files(directory_, "values", kChunk);
+  directory_.OpenFile("values.0000000000", true).Truncate(kChunk);
+  Write("values.0000000001", 20);
+  EXPECT_EQ(files.end(), 10U);
+  files.Refresh();
+  EXPECT_EQ(files.end(), kChunk + 20);
+}
+
+TEST_F(ChunkFilesTest, NoChunkAtAll) { EXPECT_EQ(OpenCode(), ErrorCode::kCorrupt); }
+
+TEST_F(ChunkFilesTest, MissingChunkInTheMiddle) {
+  Write("values.0000000000", kChunk);
+  Write("values.0000000002", 10);
+  const Error error = ErrorOf([&] { ChunkFiles(directory_, "values", kChunk); });
+  EXPECT_EQ(error.code(), ErrorCode::kCorrupt);
+  EXPECT_CONTAINS(error.what(), "values.0000000001: expected a file of the store");
+}
+
+TEST_F(ChunkFilesTest, ChunkLongerThanItsSize) {
+  Write("values.0000000000", kChunk + 1);
+  EXPECT_EQ(OpenCode(), ErrorCode::kCorrupt);
+}
+
+TEST_F(ChunkFilesTest, ShortChunkInTheMiddle) {
+  Write("values.0000000000", kChunk - 1);
+  Write("values.0000000001", 10);
+  EXPECT_EQ(OpenCode(), ErrorCode::kCorrupt);
+}
+
+TEST_F(ChunkFilesTest, DirectoryWithTheNameOfAChunk) {
+  std::filesystem::create_directory(scratch_.path() / "values.0000000000");
+  EXPECT_EQ(OpenCode(), ErrorCode::kCorrupt);
+}
+
+}  // namespace
+}  // namespace stream_store::internal
