@@ -55,15 +55,17 @@ std::uint64_t GallopAfter(std::uint64_t begin, std::uint64_t end, std::uint64_t 
 
 // A damaged store may count values without any record.
 void RequireRecords(const View& view) {
-  if (view.record_count == 0) {
-    ThrowCorruptRecord(view, 0, "expected records for the values but found none");
+  if (!HasRecords(view)) {
+    ThrowCorruptRecord(view, view.begin_record, "expected records for the values but found none");
   }
 }
 
 }  // namespace
 
 std::uint64_t SearchPosition(const View& view, std::uint64_t position) {
-  STREAM_STORE_ASSERT(position < view.value_count && view.record_count > 0);
+  STREAM_STORE_ASSERT(view.first_position <= position && position < view.value_count &&
+                      view.begin_record < view.record_count);
+  const std::uint64_t begin = view.begin_record;
   const RecordHint hint = HintOfPosition(view, position);
   const auto after = [&view, position](std::uint64_t record) {
     return LoadOnce(view.records[record].start) > position;
@@ -73,18 +75,20 @@ std::uint64_t SearchPosition(const View& view, std::uint64_t position) {
     return !after(record) && (record + 1 == count || after(record + 1));
   };
   const std::uint64_t near = GallopAfter(hint.lo, hint.hi + 1, hint.at, after);
-  if (near > 0 && right(near - 1)) {
+  if (near > begin && right(near - 1)) {
     return near - 1;
   }
-  const std::uint64_t found = FirstAfter(0, count, after);
-  if (found > 0 && right(found - 1)) {
+  const std::uint64_t found = FirstAfter(begin, count, after);
+  if (found > begin && right(found - 1)) {
     return found - 1;
   }
   ThrowCorruptRecord(view, found, StrCat("no record holds position ", position));
 }
 
 std::uint64_t SearchRow(const View& view, std::uint64_t row) {
-  STREAM_STORE_ASSERT(row < view.row_count && view.record_count > 0);
+  STREAM_STORE_ASSERT(view.first_row <= row && row < view.row_count &&
+                      view.begin_record < view.record_count);
+  const std::uint64_t begin = view.begin_record;
   const RecordHint hint = HintOfRow(view, row);
   const auto row_at = [&view](std::uint64_t record) {
     return RowOfRecord(LoadOnce(view.records[record].row_session));
@@ -92,13 +96,13 @@ std::uint64_t SearchRow(const View& view, std::uint64_t row) {
   const auto reached = [&](std::uint64_t record) { return row_at(record) >= row; };
   const std::uint64_t count = view.record_count;
   const auto right = [&](std::uint64_t record) {
-    return record < count && row_at(record) == row && (record == 0 || row_at(record - 1) < row);
+    return record < count && row_at(record) == row && (record == begin || row_at(record - 1) < row);
   };
   const std::uint64_t near = GallopAfter(hint.lo, hint.hi + 1, hint.at, reached);
   if (right(near)) {
     return near;
   }
-  const std::uint64_t found = FirstAfter(0, count, reached);
+  const std::uint64_t found = FirstAfter(begin, count, reached);
   if (right(found)) {
     return found;
   }
@@ -106,14 +110,16 @@ std::uint64_t SearchRow(const View& view, std::uint64_t row) {
 }
 
 std::uint64_t RecordOfPosition(const View& view, Position position) {
-  STREAM_STORE_ASSERT(0 <= position && static_cast<std::uint64_t>(position) < view.value_count);
+  STREAM_STORE_ASSERT(view.first_position <= static_cast<std::uint64_t>(position) &&
+                      static_cast<std::uint64_t>(position) < view.value_count);
   RequireRecords(view);
   const auto place = static_cast<std::uint64_t>(position);
   return RecordFromHint(view, place, PositionHints(view).HintedRecord(place));
 }
 
 std::uint64_t RecordOfRow(const View& view, Row row) {
-  STREAM_STORE_ASSERT(0 <= row && static_cast<std::uint64_t>(row) < view.row_count);
+  STREAM_STORE_ASSERT(view.first_row <= static_cast<std::uint64_t>(row) &&
+                      static_cast<std::uint64_t>(row) < view.row_count);
   RequireRecords(view);
   const auto number = static_cast<std::uint64_t>(row);
   return RowRecordFromHint(view, number, RowHints(view).HintedRecord(number));
@@ -124,14 +130,15 @@ Row RowAtStep(const View& view, Step step, bool after) {
     const Step found = LoadOnce(view.records[record].step);
     return after ? found > step : found >= step;
   };
-  const std::uint64_t record = FirstAfter(0, view.record_count, reached);
+  const std::uint64_t record = FirstAfter(view.begin_record, view.record_count, reached);
   if (record == view.record_count) {
     return static_cast<Row>(view.row_count);
   }
   const std::uint64_t row = RowOfRecord(LoadOnce(view.records[record].row_session));
-  if (row >= view.row_count) {
-    ThrowCorruptRecord(view, record,
-                       StrCat("expected a row below ", view.row_count, " but found ", row));
+  if (row < view.first_row || row >= view.row_count) {
+    ThrowCorruptRecord(
+        view, record,
+        StrCat("expected a row in [", view.first_row, ", ", view.row_count, ") but found ", row));
   }
   return static_cast<Row>(row);
 }

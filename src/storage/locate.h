@@ -17,11 +17,11 @@ namespace stream_store::internal {
 /// Returns the record that holds a position: the last one with start <= position, because records
 /// without values share their start with the next one. Throws Error(kCorrupt) if the records are
 /// not in order.
-/// REQUIRES: 0 <= position && position < value_count, of the View.
+/// REQUIRES: first_position <= position && position < value_count, of the View.
 std::uint64_t RecordOfPosition(const View& view, Position position);
 
 /// Returns the first record of a row. Throws Error(kCorrupt) if the records are not in order.
-/// REQUIRES: 0 <= row && row < row_count, of the View.
+/// REQUIRES: first_row <= row && row < row_count, of the View.
 std::uint64_t RecordOfRow(const View& view, Row row);
 
 /// Returns the first row whose step is >= `step`, or > `step` if `after`; row_count if there is

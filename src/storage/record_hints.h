@@ -18,7 +18,8 @@
 
 namespace stream_store::internal {
 
-/// Where a record is expected: in [lo, hi], most likely `at`. All three are below record_count.
+/// Where a record is expected: in [lo, hi], most likely `at`. All three are in
+/// [begin_record, record_count).
 struct RecordHint {
   std::uint64_t lo = 0;
   std::uint64_t hi = 0;
@@ -56,27 +57,31 @@ inline void PrefetchHintSlot(const View& view, std::uint64_t index) noexcept {
 
 /// Returns where to expect the record of item `index` (a position or row) of `count`, from the hint
 /// of its block of 256 items and the hint of the next block. If a hint is missing or impossible,
-/// returns the range of all records.
-/// REQUIRES: index < count && view.record_count > 0.
+/// returns the range of all records. `first` is the item that record begin_record starts with.
+/// REQUIRES: first <= index && index < count && view.begin_record < view.record_count.
 template <std::uint64_t Hint::* kRecord>
-inline RecordHint ReadRecordHint(const View& view, std::uint64_t index,
+inline RecordHint ReadRecordHint(const View& view, std::uint64_t index, std::uint64_t first,
                                  std::uint64_t count) noexcept {
-  STREAM_STORE_ASSERT(index < count && view.record_count > 0);
+  STREAM_STORE_ASSERT(first <= index && index < count && view.begin_record < view.record_count);
+  const std::uint64_t begin = view.begin_record;
   const std::uint64_t last = view.record_count - 1;
+  const RecordHint all{begin, last, begin + (last - begin) / 2};
   const std::uint64_t slot = index / kHintStride;
   if (slot >= view.hint_slots) {
-    return {0, last, last / 2};
+    return all;
   }
-  const std::uint64_t lo = LoadOnce(view.hints[slot].*kRecord);
+  // The hint of the first block may point to a record that was dropped, together with the first
+  // items of its block.
+  const std::uint64_t lo = std::max(LoadOnce(view.hints[slot].*kRecord), begin);
   if (lo > last) {
-    return {0, last, last / 2};
+    return all;
   }
-  const std::uint64_t base = slot * kHintStride;
+  const std::uint64_t base = std::max(slot * kHintStride, first);
   const bool whole = count - base > kHintStride && slot + 1 < view.hint_slots;
   const std::uint64_t hi = whole ? std::min(LoadOnce(view.hints[slot + 1].*kRecord), last) : last;
   const std::uint64_t gap = hi - lo;
   if (hi < lo || gap >= kMaxRows) {
-    return {0, last, last / 2};
+    return all;
   }
   // Steady streams spread their records evenly, so linear interpolation between the two hints is
   // usually off by at most one record.
@@ -92,17 +97,16 @@ inline RecordHint ReadRecordHint(const View& view, std::uint64_t index,
 }
 
 /// As ReadRecordHint(), for a position.
-/// REQUIRES: position < view.value_count.
+/// REQUIRES: view.first_position <= position && position < view.value_count.
 inline RecordHint HintOfPosition(const View& view, std::uint64_t position) noexcept {
-  STREAM_STORE_ASSERT(position < view.value_count);
-  return ReadRecordHint<&Hint::position_record>(view, position, view.value_count);
+  return ReadRecordHint<&Hint::position_record>(view, position, view.first_position,
+                                                view.value_count);
 }
 
 /// As ReadRecordHint(), for a row.
-/// REQUIRES: row < view.row_count.
+/// REQUIRES: view.first_row <= row && row < view.row_count.
 inline RecordHint HintOfRow(const View& view, std::uint64_t row) noexcept {
-  STREAM_STORE_ASSERT(row < view.row_count);
-  return ReadRecordHint<&Hint::row_record>(view, row, view.row_count);
+  return ReadRecordHint<&Hint::row_record>(view, row, view.first_row, view.row_count);
 }
 
 /// Estimates the records of many positions of one View, which must outlive this object.
@@ -113,15 +117,18 @@ inline RecordHint HintOfRow(const View& view, std::uint64_t row) noexcept {
 class PositionHints {
  public:
   explicit PositionHints(const View& view) noexcept : view_(view) {
-    share_ = view.record_count == 0 ? 0 : view.value_count / view.record_count;
-    even_ = !view.sparse && share_ > 0 && share_ * view.record_count == view.value_count;
+    const std::uint64_t records = view.record_count - view.begin_record;
+    const std::uint64_t values = view.value_count - view.first_position;
+    share_ = records == 0 ? 0 : values / records;
+    even_ = !view.sparse && share_ > 0 && share_ * records == values;
   }
 
-  /// Returns the estimated record of a position, below record_count.
-  /// REQUIRES: position < value_count, of the View.
+  /// Returns the estimated record of a position, in [begin_record, record_count).
+  /// REQUIRES: first_position <= position && position < value_count, of the View.
   std::uint64_t HintedRecord(std::uint64_t position) const noexcept {
-    STREAM_STORE_ASSERT(position < view_.value_count);
-    return even_ ? position / share_ : HintOfPosition(view_, position).at;
+    STREAM_STORE_ASSERT(view_.first_position <= position && position < view_.value_count);
+    return even_ ? view_.begin_record + (position - view_.first_position) / share_
+                 : HintOfPosition(view_, position).at;
   }
 
   /// Returns roughly how many records a window of `width` values touches, for prefetching.
@@ -146,15 +153,17 @@ class PositionHints {
 class RowHints {
  public:
   explicit RowHints(const View& view) noexcept : view_(view) {
-    share_ = view.row_count == 0 ? 0 : view.record_count / view.row_count;
-    even_ = !view.sparse && share_ * view.row_count == view.record_count;
+    const std::uint64_t rows = view.row_count - view.first_row;
+    const std::uint64_t records = view.record_count - view.begin_record;
+    share_ = rows == 0 ? 0 : records / rows;
+    even_ = !view.sparse && share_ * rows == records;
   }
 
-  /// Returns the estimated first record of a row, below record_count.
-  /// REQUIRES: row < row_count, of the View.
+  /// Returns the estimated first record of a row, in [begin_record, record_count).
+  /// REQUIRES: first_row <= row && row < row_count, of the View.
   std::uint64_t HintedRecord(std::uint64_t row) const noexcept {
-    STREAM_STORE_ASSERT(row < view_.row_count);
-    return even_ ? row * share_ : HintOfRow(view_, row).at;
+    STREAM_STORE_ASSERT(view_.first_row <= row && row < view_.row_count);
+    return even_ ? view_.begin_record + (row - view_.first_row) * share_ : HintOfRow(view_, row).at;
   }
 
   /// Returns roughly how many records `rows` rows have, for prefetching.
@@ -175,22 +184,26 @@ class RowHints {
 
 /// Returns the last record with start <= position, by a search that begins where the hints point.
 /// Throws Error(kCorrupt) if the records are not in order.
-/// REQUIRES: position < view.value_count && view.record_count > 0.
+/// REQUIRES: view.first_position <= position && position < view.value_count, and the view has a
+/// record.
 std::uint64_t SearchPosition(const View& view, std::uint64_t position);
 
 /// Returns the first record of a row, in the same way.
-/// REQUIRES: row < view.row_count && view.record_count > 0.
+/// REQUIRES: view.first_row <= row && row < view.row_count, and the view has a record.
 std::uint64_t SearchRow(const View& view, std::uint64_t row);
 
 /// Returns the last record with start <= position, given its estimate `at`. Tests the estimate and
 /// its neighbours; calls SearchPosition() if all are wrong.
-/// REQUIRES: position < view.value_count && at < view.record_count.
+/// REQUIRES: view.first_position <= position && position < view.value_count, and
+/// view.begin_record <= at && at < view.record_count.
 inline std::uint64_t RecordFromHint(const View& view, std::uint64_t position, std::uint64_t at) {
-  STREAM_STORE_ASSERT(position < view.value_count && at < view.record_count);
+  STREAM_STORE_ASSERT(view.first_position <= position && position < view.value_count &&
+                      view.begin_record <= at && at < view.record_count);
   const std::uint64_t last = view.record_count - 1;
   // The estimate is often off by one. A branch on that could not be predicted, so both corrections
   // are computed without one.
-  at -= static_cast<std::uint64_t>(at > 0 && LoadOnce(view.records[at].start) > position);
+  at -= static_cast<std::uint64_t>(at > view.begin_record &&
+                                   LoadOnce(view.records[at].start) > position);
   const std::uint64_t next = at + static_cast<std::uint64_t>(at < last);
   at = LoadOnce(view.records[next].start) <= position ? next : at;
   const bool right = LoadOnce(view.records[at].start) <= position &&
@@ -202,11 +215,14 @@ inline std::uint64_t RecordFromHint(const View& view, std::uint64_t position, st
 }
 
 /// Returns the first record of a row, given its estimate `at`; calls SearchRow() if that is wrong.
-/// REQUIRES: row < view.row_count && at < view.record_count.
+/// REQUIRES: view.first_row <= row && row < view.row_count, and
+/// view.begin_record <= at && at < view.record_count.
 inline std::uint64_t RowRecordFromHint(const View& view, std::uint64_t row, std::uint64_t at) {
-  STREAM_STORE_ASSERT(row < view.row_count && at < view.record_count);
-  const bool right = RowOfRecord(LoadOnce(view.records[at].row_session)) == row &&
-                     (at == 0 || RowOfRecord(LoadOnce(view.records[at - 1].row_session)) < row);
+  STREAM_STORE_ASSERT(view.first_row <= row && row < view.row_count && view.begin_record <= at &&
+                      at < view.record_count);
+  const bool right =
+      RowOfRecord(LoadOnce(view.records[at].row_session)) == row &&
+      (at == view.begin_record || RowOfRecord(LoadOnce(view.records[at - 1].row_session)) < row);
   if (right) [[likely]] {
     return at;
   }

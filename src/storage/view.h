@@ -1,4 +1,4 @@
-// View: a fixed prefix of a store in memory. It has everything that a read needs.
+// View: a fixed part of a store in memory, from its first row that was not dropped on. It has everything that a read needs.
 //
 // ReadSource makes Views from `published`, after checking the sizes of the files; all read
 // functions of src/store take one. The memory is mapped from files that another process may change
@@ -7,7 +7,8 @@
 //   1. A word of a record, layout or hint that becomes an offset, length or count is loaded once,
 //      with LoadOnce(), and checked before a pointer is formed from it.
 //   2. Nothing is loaded beyond record_count records (the sentinel is not part of a View),
-//      value_count values, layout_words words or hint_slots hints.
+//      value_count values, layout_words words or hint_slots hints, and nothing before begin_record
+//      and first_position.
 //   3. Words that no writer can have written throw Error(kCorrupt), naming the store and the
 //      record.
 //   4. Such words are never asserted on: assertions are for bugs of callers, not for damaged data.
@@ -34,7 +35,7 @@ struct StoreSchema {
   std::string path;                 ///< directory for messages, or "temporary store"
 };
 
-/// The prefix. All counts are those of the View, not of the store; the letters are those of
+/// The part of a store that is there. All counts are those of the View, not of the store; the letters are those of
 /// docs/format.md.
 struct View {
   const Value* values = nullptr;
@@ -44,14 +45,22 @@ struct View {
   std::uint64_t value_count = 0;   ///< D
   std::uint64_t record_count = 0;  ///< N
   std::uint64_t row_count = 0;     ///< R
-  std::uint64_t layout_words = 0;  ///< words of `layouts` in memory: the bound for layout offsets
-  std::uint64_t hint_slots = 0;    ///< hints in memory: there may be fewer than positions need
-  bool sparse = false;             ///< of a SafeCopy: parts that were not fetched read as zeros
+  // The view holds records [begin_record, record_count), and their rows and values. Everything
+  // before was dropped: numbers stay as they are, and no word before these may be loaded.
+  std::uint64_t begin_record = 0;
+  std::uint64_t first_row = 0;       ///< the row that record begin_record starts
+  std::uint64_t first_position = 0;  ///< the start of record begin_record
+  std::uint64_t layout_words = 0;    ///< words of `layouts` in memory: the bound for layout offsets
+  std::uint64_t hint_slots = 0;      ///< hints in memory: there may be fewer than positions need
+  bool sparse = false;               ///< of a SafeCopy: parts that were not fetched read as zeros
   bool rows_final = false;  ///< the store has rows after this View, so its last row cannot grow
   std::uint64_t mapping_key = 0;  ///< Maps::key: the key of caches of layouts
   std::shared_ptr<const StoreSchema> store_schema;
   std::shared_ptr<const void> mappings;  ///< keeps the memory above alive
 };
+
+/// Whether the View has any record: a damaged store may count rows or values without one.
+inline bool HasRecords(const View& view) noexcept { return view.record_count > view.begin_record; }
 
 /// Loads a mapped word exactly once (relaxed). With an ordinary load the compiler could load it
 /// again after the check and use another value.

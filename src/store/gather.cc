@@ -168,8 +168,9 @@ void Gather(const View& view, std::span<const Position> positions, const Windows
   if (positions.empty()) {
     return;
   }
-  if (view.record_count == 0) {
-    ThrowCorruptRecord(view, 0, "expected records for the values but the store has none");
+  if (!HasRecords(view)) {
+    ThrowCorruptRecord(view, view.record_count,
+                       "expected records for the values but the store has none");
   }
   TemplateCache& cache = TemplateCache::ForThread();
   std::uint64_t scattered = 0;  // the first position that was not read yet

@@ -154,7 +154,7 @@ RowEntries ReadRow(const View& view, Row row) {
 }
 
 std::uint64_t FinalRows(const View& view) {
-  if (view.row_count == 0 || view.rows_final) {
+  if (view.row_count == view.first_row || view.rows_final) {
     return view.row_count;
   }
   const std::uint64_t last_type = view.store_schema->schema.declared() - 1;
@@ -162,7 +162,7 @@ std::uint64_t FinalRows(const View& view) {
   // The last row can no longer grow once its last declared field is written: types rise within a
   // row. The search goes backwards, since only hidden markers, with higher types, can follow that
   // field.
-  for (std::uint64_t record = view.record_count; record > 0; --record) {
+  for (std::uint64_t record = view.record_count; record > view.begin_record; --record) {
     const Record& words = view.records[record - 1];
     if (RowOfRecord(LoadOnce(words.row_session)) != row) {
       break;

@@ -30,13 +30,19 @@ void ThrowEndsBefore(const View& view, std::uint64_t record, std::uint64_t posit
 }
 
 void ThrowStartsOutside(const View& view, std::uint64_t record, std::uint64_t start) {
-  ThrowCorruptRecord(
-      view, record,
-      StrCat("expected to start at or before position ", view.value_count, " but found ", start));
+  ThrowCorruptRecord(view, record,
+                     view.first_position == 0
+                         ? StrCat("expected to start at or before position ", view.value_count,
+                                  " but found ", start)
+                         : StrCat("expected to start at a position in [", view.first_position, ", ",
+                                  view.value_count, "] but found ", start));
 }
 
 void ThrowEndsOutside(const View& view, std::uint64_t record, std::uint64_t start,
                       std::uint64_t total) {
+  if (start < view.first_position) {
+    ThrowStartsOutside(view, record, start);
+  }
   ThrowCorruptRecord(view, record,
                      StrCat("expected to end at or before position ", view.value_count,
                             " but found ", total, " values from position ", start, " on"));

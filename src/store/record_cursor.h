@@ -29,9 +29,10 @@ struct RecordHead {
   std::uint32_t layout = 0;
 };
 
-/// Loads the words of a record. REQUIRES: record < view.record_count.
+/// Loads the words of a record. REQUIRES: view.begin_record <= record && record <
+/// view.record_count.
 inline RecordHead LoadHead(const View& view, std::uint64_t record) noexcept {
-  STREAM_STORE_ASSERT(record < view.record_count);
+  STREAM_STORE_ASSERT(view.begin_record <= record && record < view.record_count);
   const Record& words = view.records[record];
   return {LoadOnce(words.start), LoadOnce(words.step), RowOfRecord(LoadOnce(words.row_session)),
           LoadOnce(words.layout)};
@@ -45,7 +46,7 @@ inline RecordHead LoadHead(const View& view, std::uint64_t record) noexcept {
 /// before it.
 [[noreturn]] void ThrowEndsBefore(const View& view, std::uint64_t record, std::uint64_t position);
 
-/// Throws Error(kCorrupt): the record starts at `start`, beyond the values of the store.
+/// Throws Error(kCorrupt): the record starts at `start`, outside the values of the store.
 [[noreturn]] void ThrowStartsOutside(const View& view, std::uint64_t record, std::uint64_t start);
 
 /// Throws Error(kCorrupt): `total` values, starting at `start`, do not fit into the store.
@@ -69,9 +70,10 @@ struct RecordCursor {
   std::uint64_t position = 0;  ///< where its values must start
   std::uint64_t row = 0;       ///< the row it must belong to
 
-  /// A cursor at a record that a look-up found. REQUIRES: record < view.record_count.
+  /// A cursor at a record that a look-up found. REQUIRES: view.begin_record <= record && record <
+  /// view.record_count.
   static RecordCursor At(const View& view, std::uint64_t record, std::uint64_t row) noexcept {
-    STREAM_STORE_ASSERT(record < view.record_count);
+    STREAM_STORE_ASSERT(view.begin_record <= record && record < view.record_count);
     return {&view, record, LoadOnce(view.records[record].start), row};
   }
 
@@ -102,7 +104,8 @@ struct RecordCursor {
   /// Moves past the record at the cursor, whose layout has `total` values. Throws Error(kCorrupt)
   /// unless they lie inside the store. `row` does not change: a row can have several records.
   void Leave(std::uint64_t total) {
-    if (total > view->value_count || position > view->value_count - total) [[unlikely]] {
+    if (position < view->first_position || total > view->value_count ||
+        position > view->value_count - total) [[unlikely]] {
       ThrowEndsOutside(*view, record, position, total);
     }
     position += total;

@@ -80,7 +80,8 @@ class RowPlaces {
 
   std::pair<const Value*, const Value*> Values(std::uint64_t i, std::uint64_t first) const {
     const auto start = [this](std::uint64_t record) {
-      return view_.values + std::min(LoadOnce(view_.records[record].start), view_.value_count);
+      return view_.values + std::clamp(LoadOnce(view_.records[record].start), view_.first_position,
+                                       view_.value_count);
     };
     return {start(first), start(RecordAfter(i, first))};
   }
@@ -92,16 +93,17 @@ class RowPlaces {
 };
 
 /// Calls visit(i, first record of row(i)) for i in [0, count) in order; length(i) rows will be read
-/// there. REQUIRES: row(i) < view.row_count for each i. Throws Error(kCorrupt).
+/// there. REQUIRES: view.first_row <= row(i) && row(i) < view.row_count for each i. Throws Error(kCorrupt).
 template <class RowAt, class LengthAt, class Visit>
 void ForEachRow(const View& view, std::uint64_t count, const RowAt& row, const LengthAt& length,
                 const Visit& visit) {
-  if (view.record_count == 0) {
-    ThrowCorruptRecord(view, 0, "expected records for the rows but the store has none");
+  if (!HasRecords(view)) {
+    ThrowCorruptRecord(view, view.record_count,
+                       "expected records for the rows but the store has none");
   }
   const RowPlaces places(view, row, length);
   ForEachBlock(view, count, places, [&](std::uint64_t i, std::uint64_t guess) {
-    STREAM_STORE_ASSERT(row(i) < view.row_count);
+    STREAM_STORE_ASSERT(view.first_row <= row(i) && row(i) < view.row_count);
     visit(i, RowRecordFromHint(view, row(i), guess));
   });
 }
@@ -125,12 +127,12 @@ void ForEachRowRun(const View& view, std::span<const RowRun> runs, const Visit& 
   STREAM_STORE_ASSERT(std::ranges::all_of(runs, [&](const RowRun& run) {
     return static_cast<std::uint64_t>(run.row) + run.count <= view.row_count;
   }));
-  if (runs.empty() || view.row_count == 0) {
+  if (runs.empty() || view.row_count == view.first_row) {
     return;
   }
   // An empty run may begin at the end of the store, where there is no record to look up.
   const auto row = [&](std::uint64_t i) {
-    return runs[i].count == 0 ? 0 : static_cast<std::uint64_t>(runs[i].row);
+    return runs[i].count == 0 ? view.first_row : static_cast<std::uint64_t>(runs[i].row);
   };
   ForEachRow(
       view, runs.size(), row, [&](std::uint64_t i) { return runs[i].count; },

@@ -13,7 +13,7 @@ std::vector<std::pair<Row, Row>> Segments(const View& view, std::span<const Type
   CutReader reader({types.begin(), types.end()});
   Cutter cutter;
   std::vector<std::pair<Row, Row>> segments;
-  Row begin = 0;
+  auto begin = static_cast<Row>(view.first_row);
   reader.ReadTo(view, view.row_count, [&](std::uint64_t number, const RowCut& cut) {
     const auto row = static_cast<Row>(number);
     if (cutter.Enter(by, cut)) {

@@ -320,7 +320,7 @@ struct Batch {
   }
 
   [[gnu::noinline]] void AskKernel(std::uint64_t begin, std::uint64_t end) const {
-    const bool has_records = view.record_count > 0;
+    const bool has_records = HasRecords(view);
     for (std::uint64_t i = begin; has_records && i < end; ++i) {
       const std::uint64_t first = guesser.HintedRecord(start(i));
       ReadAhead::Ask(view.records + first, view.records + LastRecord(first) + 1);
@@ -397,8 +397,8 @@ void ReadWindows(const View& view, std::span<const Position> starts, std::uint64
     }
     return;
   }
-  if (view.record_count == 0) {
-    ThrowWrongStart(view, 0, 0);
+  if (!HasRecords(view)) {
+    ThrowWrongStart(view, view.record_count, view.first_position);
   }
   if (Avx2InUse()) {
     FillAllAvx2(batch);
