@@ -90,7 +90,7 @@ MUTANTS = [
         change(
             _DURABILITY,
             "control.file().SyncData();",
-            within="control.WriteSlot(slot);\n      control.file().SyncData();",
+            within="control.WriteSlot(slot);\n    control.file().SyncData();",
         ),
         first=POWER,
     ),
@@ -186,7 +186,11 @@ MUTANTS = [
     bug("no open record", change(_DURABILITY, _OPEN_RECORD), first=POWER),
     bug(
         "a sync under way is not marked",
-        change(_DURABILITY, "control.state().store(kLiveSyncing, std::memory_order_release);"),
+        change(
+            _DURABILITY,
+            "files_.control.state().store(kLiveSyncing, std::memory_order_release);\n  try {",
+            "try {",
+        ),
         first=POWER,
     ),
     bug(
@@ -229,8 +233,8 @@ MUTANTS = [
         "old records not zeroed when session numbers come around",
         change(
             _DURABILITY,
-            "session_ >> 16 != slot_.session >> 16",
-            "session_ >> 32 != slot_.session >> 32",
+            "session_ >> 16 != 0",
+            "session_ >> 32 != 0",
         ),
         first=POWER,
     ),

@@ -18,7 +18,7 @@
 //
 // Thread rules: the functions that append, Sync() and Close() may be called from any thread at any
 // time. Appends are serialised inside, and Readers read meanwhile. DefineFields(), Clear() and the
-// Commit() of a StageReplacement() must not run beside any other call. A forked child may read the
+// Commit() of a StageReplacement() must not run beside any other call, nor Truncate() beside reader(). A forked child may read the
 // store, but not write it.
 #pragma once
 
@@ -239,6 +239,23 @@ class STREAM_STORE_API StreamStore {
   /// alone; neither is an error. Throws Error(kIo) if its own sync fails; the lock is released
   /// then, too.
   void Close();
+
+  /// Removes all rows from `num_rows` on, at the end of the store. The next step may be any that is
+  /// greater than the last one kept.
+  ///
+  /// num_rows  in [0, number of rows]; the number of rows removes nothing.
+  /// Returns the number of rows removed. They are gone for good when the call returns, also after a
+  ///           power cut. If it is interrupted by one, either all durable rows or exactly `num_rows`
+  ///           rows are left.
+  /// Cost      two to three syncs, and a look at each record that is removed. Space is given back
+  ///           by Close().
+  /// Throws    Error: kOutOfRange if the store has fewer rows, kState while rows are staged or
+  ///           before fields are declared, kReadOnly, kClosed, kNoSpace; the store is then as it
+  ///           was. kIo ends appending as a failed Sync() does; the rows may be removed then.
+  ///
+  /// Readers that were made before, here or in other processes, throw Error(kCutBack) from their
+  /// next call on. Make or open new ones. It must not run beside reader().
+  std::uint64_t Truncate(std::uint64_t num_rows);
 
   /// Removes all rows of a temporary store and keeps its fields. The store gets a new id. Readers
   /// keep the rows that they see. Throws Error: kReadOnly for a persistent store, kState while rows

@@ -230,6 +230,37 @@ void StoreObject::Clear() {
   last_step_.reset();
 }
 
+// The rows are synced without the GIL first, so that little is left to write. The truncation itself
+// keeps the GIL: a read of another thread must not meet the reader from before.
+std::uint64_t StoreObject::Truncate(std::uint64_t num_rows) {
+  StreamStore& writer = Writer("truncate");
+  AppendLock lock(*this);
+  if (num_rows < rows()) {
+    lock.RunWithoutGil([&] { writer.Sync(); });
+  }
+  const auto renew = [&] {
+    if (writer.declared()) {
+      reader_.emplace(writer.reader());
+      schema_final_ = reader_->num_rows() > 0;
+    }
+    ++generation_;
+    last_step_.reset();
+  };
+  std::uint64_t removed = 0;
+  try {
+    removed = writer.Truncate(num_rows);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kIo) {
+      renew();  // the rows may be removed
+    }
+    throw;
+  }
+  if (removed > 0) {
+    renew();
+  }
+  return removed;
+}
+
 // Holds the append lock for the whole import, which may be long; reads are not affected.
 std::uint64_t StoreObject::Import(std::optional<std::vector<Field>> fields,
                                   const std::function<void(StagedRows&)>& work) {

@@ -114,6 +114,9 @@ class StoreObject {
   void Close();
   void Clear();
 
+  /// Removes all rows from `num_rows` on; returns how many. Throws IndexError if there are fewer.
+  std::uint64_t Truncate(std::uint64_t num_rows);
+
   /// Stages the rows that `work` adds, and commits them: appended to the store, or with `fields` as
   /// its new fields and only rows. Runs `work` without the GIL, which it may acquire. An exception
   /// of `work` leaves the store as it was. Returns the number of rows.
@@ -138,8 +141,8 @@ class StoreObject {
   /// conversion, or another thread, has declared new fields.
   void RequireFields(const FieldTable& fields) const;
 
-  /// Changes when positions and rows lose their meaning: new fields were declared, or the store was
-  /// cleared or its rows were replaced.
+  /// Changes when positions and rows lose their meaning: new fields were declared, the store was
+  /// cleared or truncated, or its rows were replaced.
   std::uint64_t generation() const noexcept { return generation_; }
 
   /// The table, kept alive while foreign code may declare new fields.

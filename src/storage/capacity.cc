@@ -291,6 +291,19 @@ Capacity::Published Capacity::published() const {
           .layout_map = files_.layouts.mapping()};
 }
 
+// Readers compare `truncations` after a read. The first increase comes before anything that they
+// could misread, and the fence orders it before the stores of later appends. The second one is for
+// readers that attach between the first and the store of `published`.
+void Capacity::CutBack(const Cursor& end, std::uint64_t session) noexcept {
+  const MutexLock lock(mutex_);
+  Control& control = files_.control;
+  control.truncations().fetch_add(1, std::memory_order_release);
+  control.published().store(end.records, std::memory_order_release);
+  control.truncations().fetch_add(1, std::memory_order_release);
+  control.session().store(session, std::memory_order_release);
+  std::atomic_thread_fence(std::memory_order_release);
+}
+
 void Capacity::Fail(const Error& error) {
   const MutexLock lock(mutex_);
   status_.SetFailed(error);

@@ -84,6 +84,10 @@ class Capacity {
 
   Published published() const EXCLUDES(mutex_);
 
+  /// [append flag] Publishes a lower end, and the session that begins there: step 4 of "Truncate" in
+  /// docs/format.md. The helper thread, which reads the record at the end, does not see it change.
+  void CutBack(const Cursor& end, std::uint64_t session) noexcept EXCLUDES(mutex_);
+
   /// Sets the status to failed and drops the limits. RaiseLimits() sees either both or neither.
   void Fail(const Error& error) EXCLUDES(mutex_);
 

@@ -91,8 +91,7 @@ void CompleteTail(StoreFiles& files, const Slot& slot, const Cursor& cursor) {
   }
 }
 
-// A session number that no earlier writer used: higher than all in the control file. Records store
-// only its lowest 16 bits, where 0 marks records of no session.
+// A session number that no earlier writer used: higher than all in the control file.
 std::uint64_t NextSession(const StoreFiles& files, const Slot& newest) {
   std::uint64_t session =
       std::max(files.control.session().load(std::memory_order_acquire), newest.session);
@@ -101,8 +100,7 @@ std::uint64_t NextSession(const StoreFiles& files, const Slot& newest) {
       session = std::max(session, slot->session);
     }
   }
-  session += 1;
-  return session % (1 << 16) == 0 ? session + 1 : session;
+  return NextSessionNumber(session);
 }
 
 }  // namespace

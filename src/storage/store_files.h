@@ -206,6 +206,12 @@ Directory OpenStoreDirectory(const std::filesystem::path& path);
 /// Returns the slot of a store that ends at `end`, with the current time and sequence 0.
 Slot MakeSlot(const StoreId& id, std::uint64_t session, const Cursor& end, bool clean);
 
+/// Returns the next session number. Records store only its lowest 16 bits, where 0 marks records of no
+/// session.
+constexpr std::uint64_t NextSessionNumber(std::uint64_t session) noexcept {
+  return (session + 1) % (1 << 16) == 0 ? session + 2 : session + 1;
+}
+
 /// Writes `slot` to both places of a new `control` file, with the sequences 0 and 1.
 void WriteFirstSlots(const File& control, Slot slot);
 

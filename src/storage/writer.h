@@ -88,6 +88,12 @@ class Writer {
   /// of all rows of a temporary store. Throws Error(kReadOnly, kClosed, kNoSpace, kIo).
   std::uint64_t Sync();
 
+  /// Removes all rows from `num_rows` on, and returns how many. Readers from before throw
+  /// Error(kCutBack) then. Throws Error(kOutOfRange) if the store has fewer rows, Error(kReadOnly,
+  /// kClosed, kState, kNoSpace, kIo). The store is as it was then, except after an Error(kIo), which
+  /// ends appending like that of a sync: it may have removed the rows.
+  std::uint64_t Truncate(std::uint64_t num_rows) { return appender_.Truncate(num_rows); }
+
   /// Ends appending, syncs and releases the locks. Does nothing if the writer is closed already.
   /// Throws Error(kIo).
   void Close();

@@ -225,6 +225,28 @@ void StreamStore::Close() {
   }
 }
 
+// The source of the readers is replaced also after a failure, which may have removed the rows.
+std::uint64_t StreamStore::Truncate(std::uint64_t num_rows) {
+  Writer& writer = impl_->Declared("truncate");
+  const auto renew_source = [&] {
+    impl_->source =
+        std::make_shared<internal::ReadSource>(writer.files(), impl_->recovery, writer.cursor());
+  };
+  std::uint64_t removed = 0;
+  try {
+    removed = writer.Truncate(num_rows);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kIo) {
+      renew_source();
+    }
+    throw;
+  }
+  if (removed > 0) {
+    renew_source();
+  }
+  return removed;
+}
+
 // Readers keep the old files, which have no name, as long as they exist.
 void StreamStore::Clear() {
   Writer& writer = impl_->Declared("clear");

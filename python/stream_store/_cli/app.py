@@ -155,6 +155,23 @@ def repair(
 
 
 @app.command()
+def truncate(
+    store: Store,
+    rows: Annotated[int, typer.Argument(help="number of rows to keep", min=0)],
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+) -> None:
+    """Remove all rows from number ROWS on, for good."""
+    with answered():
+        stream_store.StreamStore(store, "r").close()  # a missing store is not created
+        with stream_store.StreamStore(store) as opened:
+            more = max(opened.num_rows - rows, 0)
+            if more and not yes:
+                typer.confirm(f"{store}: remove the last {more:,} rows?", abort=True)
+            removed = opened.truncate(rows)
+            say(f"{store}: {removed:,} rows removed; {opened.num_rows:,} rows left")
+
+
+@app.command()
 def checkpoint(
     store: Store,
     into: Annotated[Path, typer.Argument(help="new directory")],
