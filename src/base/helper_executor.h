@@ -6,8 +6,8 @@
 //
 // How many threads: as many as there are tasks, at most kMostThreads of the kind. One store alone
 // has one thread of each kind. A second thread for growth keeps other stores growing while
-// fallocate() waits for a busy file system. Four threads for syncing keep three slow disks from
-// holding up the syncs of stores on a fourth one; more than that would wait for the same disks.
+// fallocate() waits for a busy file system. With four threads for syncing, up to three syncs that
+// block on a slow disk hold up no other store; more threads would mostly wait for the same disks.
 //
 // Order: one queue sorted by the time at which a round is due. A wake-up makes it due now, behind
 // all tasks that are due already, so that a busy store cannot starve the others. Each event costs
@@ -23,8 +23,8 @@
 //   1. A task is in the queue, or in a round, or sleeps until it is woken.
 //   2. If the queue is not empty, then a thread leads, is about to look at the queue, or all
 //      threads are in rounds.
-//   3. Threads of an earlier crew take no more tasks: the members of `crew_` are only theirs who
-//      have its number.
+//   3. The threads that were started since the last dismissal are the crew, numbered `crew_`. Other
+//      threads take no more tasks, and do not lead.
 #pragma once
 
 #include <array>
@@ -47,7 +47,7 @@ class HelperExecutor {
  public:
   class Task;
 
-  /// Returns the executor of this kind. Async-signal-safe only if it exists already.
+  /// Returns the executor of this kind.
   static HelperExecutor& Get(HelperThread::Kind kind);
 
   /// Adds a task and makes its first round due. Returns false if it was added or removed before, or
