@@ -92,7 +92,8 @@ std::vector<std::filesystem::path> FindSiblings(const std::filesystem::path& fin
 ///            are tried, memory-backed file systems last: their pages count against the memory
 ///            limit.
 /// name       for messages.
-/// Throws Error(kIo, kNotFound) with the reason for each directory that was tried.
+/// Throws Error(kIo, kNotFound) with the reason for each directory that was tried; at once if there
+/// are no more descriptors.
 File CreateUnlinkedFile(const std::filesystem::path& preferred, const std::string& name);
 
 }  // namespace stream_store::internal

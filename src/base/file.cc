@@ -28,8 +28,25 @@ constexpr std::size_t kZeroBlockBytes = std::size_t{1} << 20;
 // until they are used.
 alignas(4096) constinit std::array<std::byte, kZeroBlockBytes> zero_block{};
 
+// Names the limit that was reached and how to raise it, if `error` says that there are no more
+// descriptors; else empty.
+std::string DescriptorAdvice(int error) {
+  if (error == ENFILE) {
+    return "; all processes together have reached fs.file-max: raise it with sysctl, or close "
+           "files";
+  }
+  if (error != EMFILE) {
+    return "";
+  }
+  struct rlimit limit{};
+  const bool known = sys().getrlimit(RLIMIT_NOFILE, &limit) == 0;
+  return StrCat("; this process may have ", known ? StrCat(limit.rlim_cur) : "no more",
+                " files open (RLIMIT_NOFILE): raise the limit with `ulimit -n`, or close stores");
+}
+
 std::string Message(const std::string& path, const std::string& doing, int error) {
-  return StrCat(path, ": ", doing, ": ", std::generic_category().message(error));
+  return StrCat(path, ": ", doing, ": ", std::generic_category().message(error),
+                DescriptorAdvice(error));
 }
 
 bool NotSupported(int error) { return error == EOPNOTSUPP || error == ENOSYS || error == EINVAL; }

@@ -16,7 +16,8 @@
 namespace stream_store::internal {
 
 /// Throws Error "<path>: <doing>: <strerror(error)>", with the code kNoSpace for ENOSPC, EDQUOT and
-/// EFBIG, else kIo.
+/// EFBIG, else kIo. For EMFILE and ENFILE the message also names the limit on open files and how to
+/// raise it.
 [[noreturn]] void ThrowErrno(const std::string& path, const std::string& doing, int error);
 
 /// Owns a descriptor and closes it on destruction. Movable, not copyable.

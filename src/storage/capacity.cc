@@ -89,7 +89,7 @@ Capacity::Capacity(StoreFiles& files, WriterStatus& status, const Cursor& start,
       step_values_(std::min(options.capacity_values, kLargestStepValues)),
       grow_ahead_(options.grow_ahead),
       last_round_{start.values, start.records},
-      helper_([this]() -> HelperThread::Pause {
+      helper_(HelperThread::Kind::kGrow, [this]() -> HelperThread::Pause {
         try {
           GrowAhead();
         } catch (const Error&) {

@@ -94,7 +94,7 @@ class Capacity {
   /// [append flag] Drops the limits for good. REQUIRES: the status is closed.
   void Close() noexcept EXCLUDES(mutex_);
 
-  /// Waits for the helper's last round and ends its thread.
+  /// Waits for a round of the helper under way; there is none afterwards.
   void StopHelper() noexcept { helper_.Stop(); }
 
   /// Shortens the files to the content that the cursor counts; no other function ever shortens

@@ -26,7 +26,7 @@ Durability::Durability(StoreFiles& files, WriterStatus& status, Capacity& capaci
       durable_{start.durable_records, start.cursor.values},
       counted_{start.cursor.records, start.cursor.field_writes},
       synced_at_(std::chrono::steady_clock::now()),
-      helper_([this]() -> HelperThread::Pause { return SyncIfDue(); }) {}
+      helper_(HelperThread::Kind::kSync, [this]() -> HelperThread::Pause { return SyncIfDue(); }) {}
 
 void Durability::OpenSession(const Cursor& at) {
   STREAM_STORE_ASSERT(!session_open());

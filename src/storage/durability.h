@@ -63,10 +63,10 @@ class Durability {
   /// Throws Error(kIo), which is final; the records stay removed.
   void ReopenSession(const Cursor& at) EXCLUDES(mutex_);
 
-  /// Starts the thread that syncs in the background, if one is wanted and not running.
+  /// Starts the syncs in the background, if they are wanted and not started.
   void StartHelper();
 
-  /// Waits for a background sync under way and ends the thread.
+  /// Waits for a background sync under way; there is none afterwards.
   void StopHelper() noexcept { helper_.Stop(); }
 
   /// Makes all rows durable that were published before the call, and returns their number.
