@@ -115,6 +115,7 @@ void Durability::WriteDurable(const Cursor& at, bool clean, bool both_slots) {
       control.file().SyncData();
     }
     slot_.sequence = slot.sequence;
+    files_.CheckInPlace(clean ? "close" : "sync");
   } catch (const Error& error) {
     capacity_.Fail(error);
     throw;
@@ -124,6 +125,16 @@ void Durability::WriteDurable(const Cursor& at, bool clean, bool both_slots) {
   durable_ = {at.records, at.values};
   synced_at_ = std::chrono::steady_clock::now();
   durable_rows_.store(at.rows, std::memory_order_relaxed);
+}
+
+// What an earlier sync wrote is no longer durable if its files were deleted since.
+void Durability::RequireInPlace() {
+  try {
+    files_.CheckInPlace("sync");
+  } catch (const Error& error) {
+    capacity_.Fail(error);
+    throw;
+  }
 }
 
 // Where the published records end, as far as a slot needs it. Reading the cursor of the Appender
@@ -156,6 +167,7 @@ std::uint64_t Durability::Sync() {
     return PublishedCursor().rows;
   }
   if (!session_open() || !Unsynced()) {
+    RequireInPlace();
     return durable_rows();
   }
   const Cursor at = PublishedCursor();  // step 1

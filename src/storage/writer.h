@@ -88,9 +88,14 @@ class Writer {
   /// of all rows of a temporary store. Throws Error(kReadOnly, kClosed, kNoSpace, kIo).
   std::uint64_t Sync();
 
-  /// Ends appending, syncs and releases the locks. Does nothing if the writer is closed already.
-  /// Throws Error(kIo).
+  /// Ends appending, syncs, and releases the locks and the files; files that a ReadSource uses stay
+  /// open for it. Does nothing if the writer is closed already. Throws Error(kIo); everything is
+  /// released then, too.
   void Close();
+
+  /// Throws as WriterStatus::RequireWritable(). Called after a refusal: on a closed store or in a
+  /// forked child, that is the error to report.
+  void RequireWritable(const char* operation) const { status_.RequireWritable(operation); }
 
   /// Where the next record goes. Acquires the append flag for a moment.
   Cursor cursor() noexcept { return appender_.cursor(); }
@@ -98,6 +103,8 @@ class Writer {
   std::uint64_t durable_rows() const noexcept { return durability_.durable_rows(); }
 
   bool closed() const noexcept { return status_.closed(); }
+
+  bool forked() const noexcept { return status_.forked(); }
 
   const std::shared_ptr<StoreFiles>& files() const noexcept { return files_; }
 
@@ -117,6 +124,7 @@ class Writer {
   void BecomeForkedChild() noexcept;
 
  private:
+  void ReleaseFiles() noexcept;
   const std::shared_ptr<StoreFiles> files_;
   WriterStatus status_;
   Capacity capacity_;
