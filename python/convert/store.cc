@@ -2,9 +2,12 @@
 
 #include "convert/store.h"
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <limits>
+
+#include <pthread.h>
 
 #include "convert/assert.h"
 
@@ -20,6 +23,15 @@ bool Finalizing() {
   return _Py_IsFinalizing() != 0;
 #endif
 }
+
+// Counts the forks between the process that loaded this module and the current one. Without it, a
+// call in a forked child would report its arguments first, because they are converted first.
+std::atomic<int> forks{0};
+
+[[maybe_unused]] const int kInstalled =
+    ::pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1, std::memory_order_relaxed); });
+
+int GenerationOfProcess() noexcept { return forks.load(std::memory_order_relaxed); }
 
 // REQUIRES: seconds >= 0
 std::chrono::nanoseconds Nanoseconds(double seconds) {
@@ -37,7 +49,7 @@ std::filesystem::path NativePath(nb::handle path) {
 }
 
 StoreObject::StoreObject(nb::object path, const std::string& mode, const Arguments& arguments)
-    : path_(std::move(path)), mode_(mode) {
+    : path_(std::move(path)), mode_(mode), generation_of_process_(GenerationOfProcess()) {
   if (mode == "r") {
     kind_ = Kind::kReader;
     safe_reads_ = arguments.safe_reads;
@@ -64,13 +76,20 @@ StoreObject::StoreObject(nb::object path, const std::string& mode, const Argumen
 }
 
 StoreObject::StoreObject(const interop::Handover& files)
-    : path_(nb::none()), mode_("r"), kind_(Kind::kReader) {
+    : path_(nb::none()),
+      mode_("r"),
+      kind_(Kind::kReader),
+      generation_of_process_(GenerationOfProcess()) {
   reader_.emplace(interop::TakeOver(files));
   TakeFields(reader_->schema());
 }
 
 StoreObject::StoreObject(StoreObject& source, std::optional<std::uint64_t> num_rows)
-    : path_(source.path_), mode_("r"), kind_(Kind::kSnapshot), safe_reads_(source.safe_reads_) {
+    : path_(source.path_),
+      mode_("r"),
+      kind_(Kind::kSnapshot),
+      safe_reads_(source.safe_reads_),
+      generation_of_process_(GenerationOfProcess()) {
   Reader* reader = source.Refresh();
   if (reader == nullptr) {
     Throw(PyExc_RuntimeError, "snapshot: no fields are declared yet; call define_fields() first");
@@ -177,13 +196,27 @@ StreamStore& StoreObject::Writer(const char* what) {
                      : path_.is_none() ? std::string("this is a temporary store of another process")
                                        : ShortRepr(path_.ptr()) + " was opened with mode='r'"));
   }
+  if (generation_of_process_ != GenerationOfProcess()) [[unlikely]] {
+    RequireNotForked(what);
+  }
   return *writer_;
+}
+
+// A store without fields has nothing on disk yet, so a child may declare them and own the store.
+void StoreObject::RequireNotForked(const char* what) const {
+  if (writer_->declared()) {
+    throw Error(ErrorCode::kReadOnly,
+                (path_.is_none() ? std::string("temporary store") : ShortRepr(path_.ptr())) + ": " +
+                    what +
+                    " in a forked child: only the process that opened the store may write to it");
+  }
 }
 
 void StoreObject::DefineFields(std::vector<Field> fields) {
   StreamStore& writer = Writer("define_fields");
   AppendLock lock(*this);
   lock.RunWithoutGil([&] { writer.DefineFields(std::move(fields)); });
+  generation_of_process_ = GenerationOfProcess();
   reader_.emplace(writer.reader());
   ++generation_;
   TakeFields(writer.schema());
@@ -274,6 +307,7 @@ std::uint64_t StoreObject::Import(std::optional<std::vector<Field>> fields,
     rows = staged.rows();
     staged.Commit();
   });
+  generation_of_process_ = GenerationOfProcess();
   reader_.emplace(writer.reader());
   if (replaces) {
     schema_final_ = false;

@@ -178,6 +178,7 @@ class StoreObject {
   void OpenReader(const Arguments& arguments);
   void TakeFields(const Schema& schema);
   [[noreturn]] void ThrowClosed() const;
+  void RequireNotForked(const char* what) const;
 
   nb::object path_;
   std::string mode_;
@@ -187,6 +188,7 @@ class StoreObject {
   bool schema_final_ = false;       // rows exist, so the fields cannot change any more
   std::vector<Field> fields_seen_;  // the fields that fields_ was made from
   std::optional<StreamStore> writer_;
+  int generation_of_process_;  // GenerationOfProcess() when writer_ was opened or declared
   std::optional<Reader> reader_;
   std::shared_ptr<const FieldTable> fields_ = std::make_shared<FieldTable>();
   std::uint64_t fields_version_ = 0;

@@ -101,14 +101,34 @@ bool File::InMemory() const noexcept {
   return magic == TMPFS_MAGIC || magic == RAMFS_MAGIC || magic == HUGETLBFS_MAGIC;
 }
 
-std::uint64_t File::Size() const {
+std::optional<FileId> FindFileId(const std::string& path) {
+  struct stat status{};
+  if (sys().path_stat(path.c_str(), &status) == 0) {
+    return FileId{status.st_dev, status.st_ino};
+  }
+  if (errno == ENOENT || errno == ENOTDIR) {
+    return std::nullopt;
+  }
+  ThrowErrno(path, "stat", errno);
+}
+
+struct stat File::Status() const {
   STREAM_STORE_ASSERT(is_open());
   struct stat status{};
   if (sys().file_stat(fd_, &status) != 0) {
     ThrowErrno(path_, "fstat", errno);
   }
-  return static_cast<std::uint64_t>(status.st_size);
+  return status;
 }
+
+std::uint64_t File::Size() const { return static_cast<std::uint64_t>(Status().st_size); }
+
+FileId File::Id() const {
+  const struct stat status = Status();
+  return {status.st_dev, status.st_ino};
+}
+
+std::uint64_t File::Links() const { return Status().st_nlink; }
 
 std::size_t File::ReadAt(std::span<std::byte> out, std::uint64_t offset) const {
   STREAM_STORE_ASSERT(is_open());

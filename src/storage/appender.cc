@@ -258,6 +258,7 @@ std::optional<Cursor> Appender::Close() {
     return std::nullopt;
   }
   capacity_.Close();
+  layout_table_ = LayoutTable{};  // the layouts that it refers to are about to be unmapped
   return cursor_;
 }
 
@@ -300,6 +301,9 @@ void Appender::UseSchemaOfFiles() {
 std::int64_t Appender::LastTypeBefore(TypeId type) {
   const AppendFlag::Hold hold(flag_);
   STREAM_STORE_ASSERT(cursor_.rows > 0);
+  if (status_.closed()) {
+    return cursor_.last_type;  // the records are not mapped any more
+  }
   const std::uint64_t row = cursor_.rows - 1;
   for (std::uint64_t i = cursor_.records; i > 0; --i) {
     const Record& record = data_.records[i - 1];

@@ -60,6 +60,13 @@ class DataFile {
   /// Sets the size of the file. Throws Error(kNoSpace, kIo).
   void Truncate(std::uint64_t bytes);
 
+  /// Closes the file and gives up the mapping, which stays as long as others keep it. Afterwards
+  /// only bytes() and the destructor may be called.
+  void Release() noexcept {
+    file_.Close();
+    mapping_.reset();
+  }
+
   /// Makes this and later mappings read-only. Async-signal-safe: called after fork() in the child.
   void ProtectReadOnly() noexcept {
     writable_ = false;

@@ -144,6 +144,7 @@ void Durability::WriteDurable(const Cursor& at, bool clean, bool both_slots) {
   try {
     SyncFiles();
     WriteSlots(MakeSlot(files_.identity().id, slot_.session, at, clean), both_slots ? 2 : 1);
+    files_.CheckInPlace(clean ? "close" : "sync");
   } catch (const Error& error) {
     capacity_.Fail(error);
     throw;
@@ -200,6 +201,16 @@ void Durability::ReopenSession(const Cursor& at) {
   StartHelper();
 }
 
+// What an earlier sync wrote is no longer durable if its files were deleted since.
+void Durability::RequireInPlace() {
+  try {
+    files_.CheckInPlace("sync");
+  } catch (const Error& error) {
+    capacity_.Fail(error);
+    throw;
+  }
+}
+
 // Where the published records end, as far as a slot needs it. Reading the cursor of the Appender
 // would need the append flag, so the counts are taken from the last record. Only the field-writes
 // are counted record by record, from where the call before stopped.
@@ -230,6 +241,7 @@ std::uint64_t Durability::Sync() {
     return PublishedCursor().rows;
   }
   if (!session_open() || !Unsynced()) {
+    RequireInPlace();
     return durable_rows();
   }
   const Cursor at = PublishedCursor();  // step 1

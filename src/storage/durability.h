@@ -115,6 +115,7 @@ class Durability {
   void NoteDurable(const Cursor& at) REQUIRES_LOCK(mutex_);
   void WriteDurable(const Cursor& at, bool clean, bool both_slots) REQUIRES_LOCK(mutex_);
   void RewriteNewestSlot() REQUIRES_LOCK(mutex_);
+  void RequireInPlace() REQUIRES_LOCK(mutex_);
   Cursor PublishedCursor() REQUIRES_LOCK(mutex_);
   bool Unsynced() const noexcept REQUIRES_LOCK(mutex_);
   std::chrono::nanoseconds SyncIfDue() noexcept EXCLUDES(mutex_);

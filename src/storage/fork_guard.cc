@@ -5,6 +5,7 @@
 
 #include "base/mutex.h"
 #include "base/threads.h"
+#include "storage/store_files.h"
 #include "storage/writer.h"
 
 namespace stream_store::internal {
@@ -44,6 +45,21 @@ void InChild() NO_THREAD_SAFETY_ANALYSIS {
 }();
 
 }  // namespace
+
+LockHolder FindLockHolder(const FileId& control) {
+  GuardedWriters& all = guarded_writers();
+  const MutexLock lock(all.mutex);
+  LockHolder holder = LockHolder::kUnknown;
+  for (const Writer* writer : all.writers) {
+    if (writer->files()->control_id() == control) {
+      if (!writer->forked()) {
+        return LockHolder::kThisProcess;
+      }
+      holder = LockHolder::kParent;
+    }
+  }
+  return holder;
+}
 
 void GuardAgainstFork(Writer* writer) {
   GuardedWriters& all = guarded_writers();

@@ -14,6 +14,7 @@
 
 #include "base/lock.h"
 #include "base/str_cat.h"
+#include "storage/fork_guard.h"
 #include "storage/recover.h"
 
 namespace stream_store::internal {
@@ -31,10 +32,29 @@ std::string ReadHolder(const File& lock) {
   return plain && !text.empty() ? text : "unknown holder";
 }
 
+// Says how to release the lock if that is up to this process.
+[[noreturn]] void ThrowLocked(const StoreFiles& files) {
+  const std::string holder = StrCat(" (", ReadHolder(files.lock), ")");
+  std::string text;
+  switch (FindLockHolder(files.control_id())) {
+    case LockHolder::kThisProcess:
+      text = StrCat("this process already has it open for writing", holder,
+                    ": close() that StreamStore or delete it");
+      break;
+    case LockHolder::kParent:
+      text = StrCat("the parent of this forked process has it open for writing", holder,
+                    ": close() that StreamStore in the parent");
+      break;
+    case LockHolder::kUnknown:
+      text = StrCat("another writer has it open", holder);
+      break;
+  }
+  throw Error(ErrorCode::kLocked, StrCat(files.path_text(), ": ", text));
+}
+
 void TakeWriterLock(const StoreFiles& files) {
   if (!TryLockByte(files.lock, kWriterLockByte)) {
-    throw Error(ErrorCode::kLocked, StrCat(files.path_text(), ": another writer has it open (",
-                                           ReadHolder(files.lock), ")"));
+    ThrowLocked(files);
   }
   const std::string holder = LockHolderText() + "\n";
   files.lock.Truncate(0);

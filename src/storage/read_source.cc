@@ -86,7 +86,15 @@ ReadSource::ReadSource(std::shared_ptr<StoreFiles> files, Recovery recovery, con
       shared_(true),
       truncations_(files_->control.truncations().load(std::memory_order_acquire)),
       counted_records_(at.records),
-      counted_writes_(at.field_writes) {}
+      counted_writes_(at.field_writes) {
+  files_->AddUser();
+}
+
+ReadSource::~ReadSource() {
+  if (shared_) {
+    files_->RemoveUser();
+  }
+}
 
 // Decides between the two states of an attached source. Returns false if a writer opened the store
 // during the recovery: the recovery may then have read a mixture of old and new words, and the

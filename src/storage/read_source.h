@@ -59,6 +59,11 @@ class ReadSource {
   /// Makes the shared source of a writer in this process. `at` is the end of the store now; the
   /// field-writes up to there are counted already.
   ReadSource(std::shared_ptr<StoreFiles> files, Recovery recovery, const Cursor& at);
+  ReadSource(const ReadSource&) = delete;
+  ReadSource& operator=(const ReadSource&) = delete;
+
+  /// Releases the files if their writer is closed, or this source is an attached one.
+  ~ReadSource();
 
   /// Moves `view` to the current end of the store.
   ///
