@@ -178,7 +178,7 @@ def test_repair_and_checkpoint_copy(path: Path) -> None:
     assert "99 rows; rows known to be lost: 1, in 1 gap" in text
     text = cli("repair", path, path.with_name("prefix"), "--truncate-at-damage")
     assert "60 rows; rows known to be lost: 40, in 1 gap" in text
-    assert "inside" in cli("repair", path, path / "in", code=2)
+    assert "inside" in cli("repair", path, path / "in", code=3)
     assert stream_store.verify(path.with_name("saved")).ok
     assert "record 60 of 100" in cli("checkpoint", path, path.with_name("not"), code=3)
 
