@@ -178,8 +178,8 @@ def test_repair_loses_only_the_damaged_rows(path: Path, lost: list[int]) -> None
 def test_a_row_of_several_appends_is_lost_as_a_whole(path: Path) -> None:
     with StreamStore(path, fields={"a": "int64", "b": "int64"}) as store:
         for step in range(100):
-            store.append(step, ["a"], [step])
-            store.append(step, ["b"], [step])
+            store.append([step], ["a"], [step])
+            store.append([step], ["b"], [step])
     flip(path / "records", 32 * 81 + 28)
     into = path.with_name("repaired")
     assert stream_store.repair(path, into).rows_lost == 1
