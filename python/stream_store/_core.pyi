@@ -19,7 +19,10 @@ def _encode_nested(type: str | _NestedType, name: str, value: object) -> bytes: 
 def _decode_nested(type: str | _NestedType, name: str, block: bytes) -> Any: ...
 def _verify(path: str, progress: Callable[[int, int], object] | None) -> tuple[Any, ...]: ...
 def _repair(
-    path: str, into: str, progress: Callable[[int, int], object] | None
+    path: str,
+    into: str,
+    truncate_at_damage: bool,
+    progress: Callable[[int, int], object] | None,
 ) -> tuple[Any, ...]: ...
 
 # Ints of any shape: an int, a list (of lists …) of ints, an int array or a tensor.
