@@ -173,6 +173,7 @@ std::uint64_t Durability::CutBack(const Cursor& end, const std::vector<bool>& re
     try {
       SyncFiles();
       WriteSlots(MakeSlot(files_.identity().id, slot_.session, end, /*clean=*/true), 1);
+      files_.CheckInPlace("truncate");
     } catch (const Error& error) {
       capacity_.Fail(error);
       throw;
