@@ -213,9 +213,12 @@ class STREAM_STORE_API StreamStore {
   /// Schema() does, Error: kState while rows are staged, kClosed, kNotFound, kNoSpace, kIo.
   StagedRows StageReplacement(std::vector<Field> fields);
 
-  /// Allocates disk space for `values` more values and `records` more records, and touches the
+  /// Allocates disk space for `values` more values and `records` more records, and touches their
   /// pages, so that the next appends need no growth.
   ///
+  /// This includes `layouts`, which store the lengths of each record: space for a different layout
+  /// of all fields per record, 8 bytes for each field and 8 more. Close() gives back what was not
+  /// used.
   /// Throws Error: kNoSpace, kState (while rows are staged, or before fields are declared),
   /// kClosed, kReadOnly (in a forked child), kIo.
   void Reserve(std::uint64_t values, std::uint64_t records);

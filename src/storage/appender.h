@@ -72,8 +72,8 @@ class Appender {
   /// flag.
   void RequireNotStaging(const char* operation) const;
 
-  /// Allocates space for `values` more values and `records` more records, and faults it in. Throws
-  /// Error(kNoSpace, kIo), and as RequireWritable() and RequireNotStaging().
+  /// Allocates space for `values` more values, `records` more records and as many different layouts
+  /// as these may have, and faults in that of the first two. Throws Error(kNoSpace, kIo), and as RequireWritable() and RequireNotStaging().
   void Reserve(std::uint64_t values, std::uint64_t records) EXCLUDES(flag_);
 
   /// See Durability.
@@ -176,6 +176,7 @@ class Appender {
   void MakeRoom(std::uint64_t values, std::uint64_t records, std::uint64_t layout_words)
       REQUIRES_LOCK(flag_);
   void RefreshPointers() noexcept REQUIRES_LOCK(flag_);
+  std::uint64_t LayoutWordsOf(std::uint64_t records) const noexcept REQUIRES_LOCK(flag_);
   void UseSchemaOfFiles() REQUIRES_LOCK(flag_);
 
   // extend.cc
@@ -223,6 +224,7 @@ class Appender {
   std::vector<std::uint32_t> checksums_ GUARDED_BY(flag_);  // of a call whose rows have one shape
   std::vector<Value> encoded_ GUARDED_BY(flag_);  // scratch: one column of a block of rows
   Cursor stage_ GUARDED_BY(flag_);                // where the next staged row goes
+  Cursor room_ GUARDED_BY(flag_);  // the space that the running call of several records was given
   StoreFiles& files_;
   WriterStatus& status_;
   Capacity& capacity_;

@@ -45,9 +45,14 @@ class DataFile {
   /// Throws Error(kIo).
   std::uint64_t RefreshBytes();
 
-  /// Grows the file to `bytes`, allocated on disk. If there is not enough space for that, grows it
-  /// to `needed` only. Throws Error(kNoSpace, kIo); bytes() is then the size reached.
-  void GrowTo(std::uint64_t bytes, std::uint64_t needed);
+  /// Grows the file to `bytes`, allocated on disk; does nothing if it is as large. Throws
+  /// Error(kNoSpace, kIo); the part that was allocated before the error is given back then.
+  void GrowTo(std::uint64_t bytes);
+
+  /// Gives the space after `bytes` back to the file system. Returns whether it did: a failure
+  /// leaves the file as it is, and does no harm. No byte after `bytes` may be in use, by readers of
+  /// other processes either. REQUIRES: bytes <= this->bytes().
+  bool ShortenTo(std::uint64_t bytes) noexcept;
 
   /// Allocates [begin, bytes()) on disk. A copied or crashed store may have holes there, and
   /// storing into a hole of a full disk raises SIGBUS. Throws Error(kNoSpace, kIo).

@@ -15,12 +15,14 @@
 #include "base/lock.h"
 #include "base/str_cat.h"
 #include "storage/fork_guard.h"
+#include "storage/growth.h"
 #include "storage/recover.h"
 
 namespace stream_store::internal {
 namespace {
 
 constexpr std::uint64_t kPage = 4096;
+constexpr std::uint64_t kGiveBackGrain = 64 << 10;
 
 // The text that the holder of the lock wrote, if it is printable.
 std::string ReadHolder(const File& lock) {
@@ -86,7 +88,27 @@ void GrowToHold(DataFile& file, std::uint64_t bytes) {
   if (bytes > file.reserved()) {
     file.Remap(bytes);
   }
-  file.GrowTo(bytes, bytes);
+  file.GrowTo(bytes);
+}
+
+// Part of step 5: gives back the space that a writer which died had allocated ahead. Readers of
+// other processes may have the files mapped, but use only what was published; so everything stays if
+// records that were published did not survive.
+void GiveBackUnused(StoreFiles& files, const Recovered& recovered) {
+  const Cursor& end = recovered.cursor;
+  if (end.records < recovered.published) {
+    return;
+  }
+  const auto shorten = [](DataFile& file, std::uint64_t content) {
+    const std::uint64_t kept = (content / kGiveBackGrain + 1) * kGiveBackGrain;
+    if (kept < file.bytes()) {
+      file.ShortenTo(kept);
+    }
+  };
+  shorten(files.values, end.values * sizeof(Value));
+  shorten(files.records, (end.records + 1) * sizeof(Record));
+  shorten(files.layouts, end.layout_words * sizeof(std::uint64_t));
+  shorten(files.hints, HintBytes(end.values, end.rows));
 }
 
 // Part of step 5: writes the sentinel and the hints of the records that the walk recovered. The
@@ -166,6 +188,7 @@ OpenedStore OpenForWriting(const std::filesystem::path& path) {
   if (recovered.cursor.records < recovered.published) {
     control.truncations().fetch_add(1, std::memory_order_release);
   }
+  GiveBackUnused(files, recovered);
   CompleteTail(files, recovered.slot, recovered.cursor);
   const std::uint64_t session = NextSession(files, recovered.slot);
   control.published().store(recovered.cursor.records, std::memory_order_release);
