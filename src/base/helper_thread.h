@@ -35,8 +35,8 @@ class HelperThread {
   /// call may succeed.
   bool Start();
 
-  /// Ends the pause, if it was started; a round under way is followed by another one. Costs less
-  /// than a microsecond, and a few nanoseconds if a round is due already.
+  /// Ends the pause, if it was started; a round under way is followed by another one. Costs one
+  /// system call if a thread is to be woken, about 10 µs, and a few nanoseconds if a round is due.
   void Wake() noexcept;
 
   /// Waits for a round under way, but not for those of other instances. No round runs afterwards.

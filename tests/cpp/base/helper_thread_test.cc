@@ -234,6 +234,24 @@ TEST(HelperThreadTest, ASlowSyncDelaysNeitherGrowthNorOtherSyncs) {
   EXPECT_EQ(slow.left, 0);
 }
 
+// The thread that begins a long round may be the one that waited for all others.
+TEST(HelperThreadTest, AnIdleThreadWaitsForTheRoundsThatFollowALongOne) {
+  Gate slow(Kind::kSync);
+  slow.Open();
+  slow.Enter();
+  Counter sync(milliseconds(20), Kind::kSync);
+  sync.helper.Start();
+  sync.AwaitRounds(2);
+  slow.open = false;
+  slow.helper.Wake();
+  while (slow.entered < 2) {
+    std::this_thread::sleep_for(milliseconds(1));
+  }
+  const int before = sync.rounds;
+  sync.AwaitRounds(before + 3);
+  EXPECT_EQ(slow.left, 1);
+}
+
 TEST(HelperThreadTest, AWakeUpDuringARoundCausesAnotherRound) {
   Gate gate(Kind::kGrow);
   gate.Enter();
