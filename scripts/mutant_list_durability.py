@@ -21,6 +21,7 @@ _DURABILITY = "src/storage/durability.cc"
 _RECOVER = "src/storage/recover.cc"
 _OPEN = "src/storage/open.cc"
 _CAPACITY = "src/storage/capacity.cc"
+_GROWTH = "src/storage/growth.cc"
 
 _PUBLISH = "published_.store(cursor_.records, std::memory_order_release);"
 _SYNC_VALUES = "files_.values.file().SyncData();"
@@ -267,11 +268,27 @@ MUTANTS = [
     ),
     bug(
         "a full disk is not asked for less",
-        change(
-            "src/storage/data_file.cc",
-            "error.code() != ErrorCode::kNoSpace || (needed >= bytes && reached < needed)",
-            "reached < bytes",
-        ),
+        change(_GROWTH, "error.code() != ErrorCode::kNoSpace", "true"),
+    ),
+    bug(
+        "unused space is not given to the file that needs it",
+        change(_GROWTH, "GiveBackHalf(keep)", "false"),
+    ),
+    bug(
+        "limits stay above space that was given back",
+        change(_CAPACITY, "LowerLimits();", within="    LowerLimits();\n    throw;"),
+    ),
+    bug(
+        "Reserve() forgets that records have layouts",
+        change(_APPEND, "std::min(LayoutWordsOf(records), words_left)", "std::uint64_t{0}"),
+    ),
+    bug(
+        "the space of a dead writer is kept",
+        change(_OPEN, "GiveBackUnused(files, recovered);"),
+    ),
+    bug(
+        "content is given back with the space of a dead writer",
+        change(_OPEN, "content / kGiveBackGrain + 1", "content / kGiveBackGrain"),
     ),
     bug(
         "interrupted calls not made again",

@@ -14,8 +14,8 @@
 //   1. Limits rise under the state mutex, after the space and the hints for it are there, and never
 //      again once the writer failed or was closed. Only UseHardLimits() raises without the mutex,
 //      by compare-and-swap, so that limits of 0 stay 0.
-//   2. Files are mapped again, and limits lowered to give space back, under the append flag only; the
-//      helper stays inside the reservations.
+//   2. Only under the append flag, files are mapped again and limits are lowered to give space back.
+//      The helper stays inside the reservations.
 #pragma once
 
 #include <atomic>
