@@ -33,7 +33,7 @@ MUTANTS = [
     ),
     bug(
         "a zeroed record says which row it was of",
-        change(_GAP, "if (AllZeros(record))", "if (false)"),
+        change(_GAP, "AllZeros(record)", "false"),
     ),
     bug(
         "repair takes records of another session after the last sync",
@@ -49,7 +49,7 @@ MUTANTS = [
     ),
     bug(
         "a gap that is not listed extends the last one",
-        change(_SALVAGE, "if (count_ == gaps_.size()) {", "if (true) {"),
+        change(_SALVAGE, "count_ == gaps_.size()", "true"),
     ),
     bug(
         "a salvaged record keeps its checksum",

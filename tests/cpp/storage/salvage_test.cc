@@ -157,6 +157,36 @@ TEST_F(SalvageTest, TheSecondRecordOfARowIsNotMissedAlone) {
   ExpectLost({33});
 }
 
+TEST_F(SalvageTest, ARowIsLostIfOnlyItsMiddleRecordIsDamaged) {
+  {
+    StreamStore store = Open();
+    for (Step row = 0; row < 20; ++row) {
+      store.Append(row, {{0, row}});
+      store.Append(row, {{1, List(3, row)}});
+      store.Append(row, {{2, true}});
+    }
+    texts_ = TextsOf(store.reader());
+  }
+  Flip("records", (3 * 7 + 1) * kHead + 28);
+  ExpectLost({7});
+}
+
+// Records of a session that a recovery removed may lie after the end of the store.
+TEST_F(SalvageTest, RecordsOfAnAbandonedSessionAreNotSalvaged) {
+  WriteAndDie([](StreamStore& store) {
+    for (Step step = 0; step < 10; ++step) store.Append(step, {{0, step}});
+  });
+  LiveWords live = Live();
+  live.published = 4;  // a power failure lost the later value of `published` …
+  SetLive(live);
+  WriteAndDie([](StreamStore& store) { store.Append(4, {{0, 100}}); });
+  live = Live();
+  live.published = 10;  // … and here an old page of it reappears
+  SetLive(live);
+  EXPECT_EQ(Repair(path_, Scratch("new")).rows, 5U);
+  EXPECT_EQ(Show(Reader::Open(Scratch("new"))), "0{0:0} 1{0:1} 2{0:2} 3{0:3} 4{0:100}");
+}
+
 TEST_F(SalvageTest, SeveralDamagedRowsAreSeveralGaps) {
   Make(200);
   for (const Step row : {5, 6, 7, 50, 120, 121}) Flip("values", StartOf(FirstRecordOf(row)) * 8);
