@@ -94,13 +94,15 @@ class STREAM_STORE_API StreamStore {
   /// last writer did not close it, or creates one.
   ///
   /// Nothing is written to disk until fields are declared, by options.fields or by DefineFields().
-  /// Then the directory appears complete, in one rename.
+  /// Then the directory appears complete, in one rename. Parent directories that are missing are
+  /// created before it; if the store cannot be created then, those that are empty are removed.
   /// Cost    a few mappings; after a crash of the machine, one pass over the rows that were not yet
   ///         durable.
-  /// Throws  Error: kLocked (another writer has the store open), kAlreadyExists (mode kCreate and
-  ///         the path is in use, or the directory is not a store), kInvalidArgument (an option is
-  ///         out of range, or options.fields differ from those of the store), kNotFound (the parent
-  ///         directory does not exist), kCorrupt, kVersion, kNoSpace, kIo.
+  /// Throws  Error: kLocked (another writer has the store open; the message says whether it is one
+  ///         of this process), kAlreadyExists (mode kCreate and the path is in use, or the directory
+  ///         is not a store), kInvalidArgument (an option is out of range, or options.fields differ
+  ///         from those of the store), kNotFound (a parent is not a directory), kCorrupt, kVersion,
+  ///         kNoSpace, kIo.
   static StreamStore Open(const std::filesystem::path& path, const Options& options = {});
 
   /// Creates a store in unlinked files, which disappear with the last object that uses them.
@@ -230,17 +232,19 @@ class STREAM_STORE_API StreamStore {
   /// number of its rows.
   ///
   /// Error(kIo) is permanent: this writer never syncs or appends again, because the kernel may have
-  /// dropped the pages that it could not write.
+  /// dropped the pages that it could not write. It is also thrown if the store is no longer at its
+  /// path, because its directory or one of its files was deleted, moved or replaced.
   /// Throws Error: kIo, kNoSpace, kClosed, kReadOnly (in a forked child), kState (before fields are
   /// declared).
   std::uint64_t Sync();
 
-  /// Syncs, returns unused space to the file system and releases the lock. Does nothing if the
-  /// store is closed. Readers that share its mappings go on reading.
+  /// Syncs, returns unused space to the file system, and releases the lock and all descriptors,
+  /// mappings and threads. Does nothing if the store is closed. Readers that share its mappings go
+  /// on reading; the last of them releases the descriptors and mappings.
   ///
-  /// After a failed sync it only releases the lock, and in a forked child it leaves the files
-  /// alone; neither is an error. Throws Error(kIo) if its own sync fails; the lock is released
-  /// then, too.
+  /// After a failed sync it only releases, and in a forked child it leaves the files to the
+  /// destructor; neither is an error. Throws Error(kIo) if its own sync fails, or if the store is
+  /// no longer at its path; everything is released then, too.
   void Close();
 
   /// Removes all rows from `num_rows` on, at the end of the store. The next step may be any that is
@@ -268,7 +272,12 @@ class STREAM_STORE_API StreamStore {
   // -- Reading and facts
 
   /// Returns a Reader of all rows so far. It shares the writer's mappings, and outlives Close() and
-  /// the StreamStore. Throws Error(kState) before fields are declared.
+  /// the StreamStore.
+  ///
+  /// After Close(), it shares the mappings of the Readers that still exist. If there are none, a
+  /// persistent store is opened again by its path, as Reader::Open() does.
+  /// Throws Error: kState before fields are declared; after Close() kClosed for a temporary store
+  /// without Readers, kNotFound if the store is no longer at its path, and as Reader::Open() does.
   Reader reader() const;
 
   /// Whether Close() was called.

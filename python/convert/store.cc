@@ -7,8 +7,6 @@
 #include <filesystem>
 #include <limits>
 
-#include <pthread.h>
-
 #include "convert/assert.h"
 
 namespace stream_store::python {
@@ -24,14 +22,12 @@ bool Finalizing() {
 #endif
 }
 
-// Counts the forks between the process that loaded this module and the current one. Without it, a
-// call in a forked child would report its arguments first, because they are converted first.
-std::atomic<int> forks{0};
-
-[[maybe_unused]] const int kInstalled =
-    ::pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1, std::memory_order_relaxed); });
-
-int GenerationOfProcess() noexcept { return forks.load(std::memory_order_relaxed); }
+// Without this check, a call in a forked child would report its arguments first, because they are
+// converted before the writer sees them.
+int GenerationOfProcess() noexcept {
+  static const std::atomic<int>& forks = interop::Forks();
+  return forks.load(std::memory_order_relaxed);
+}
 
 // REQUIRES: seconds >= 0
 std::chrono::nanoseconds Nanoseconds(double seconds) {
@@ -244,12 +240,13 @@ void StoreObject::Close() {
     const AppendLock lock(*this);
     closed_ = true;
   }
+  // The reader goes first: it would keep the files open, also if closing the writer throws.
+  reader_.reset();
+  names_.Clear();
   if (writer_) {
     const MaybeWithoutGil released(true);
     writer_->Close();
   }
-  reader_.reset();
-  names_.Clear();
 }
 
 void StoreObject::Clear() {

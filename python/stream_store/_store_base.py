@@ -322,8 +322,9 @@ class StoreBase(_core.Store):
             The number of durable rows.
 
         Raises:
-            OSError: the disk reported an error. The store then accepts no append or sync any more;
-                close it and open it again.
+            OSError: the disk reported an error, or the store is no longer at its path because its
+                directory was deleted, moved or replaced. The store then accepts no append or sync
+                any more; close it and open it again.
             ValueError: the store is closed.
 
         Examples:
@@ -338,11 +339,13 @@ class StoreBase(_core.Store):
     def close(self) -> None:
         """Sync the store, trim its files and release it. Further calls do nothing.
 
-        All other methods and properties, except repr, `closed`, `path` and `mode`, then raise
+        All files, mappings and threads of the store are released. Snapshots, samplers and iterators
+        that still exist keep what they read from, until they are deleted. All other methods and properties, except repr, `closed`, `path` and `mode`, then raise
         ValueError. Arrays, snapshots and iterators made earlier stay valid.
 
         Raises:
-            OSError: the disk reported an error; the store is closed all the same.
+            OSError: the disk reported an error, or the store is no longer at its path; the store is
+                closed all the same.
 
         Examples:
             >>> store = StreamStore("run", fields={"reward": "float32"})

@@ -11,6 +11,8 @@
 namespace stream_store::internal {
 namespace {
 
+constinit std::atomic<int> forks{0};
+
 struct GuardedWriters {
   Mutex mutex;
   std::vector<Writer*> writers GUARDED_BY(mutex);
@@ -30,6 +32,7 @@ void InParent() NO_THREAD_SAFETY_ANALYSIS { guarded_writers().mutex.unlock(); }
 
 // Must not allocate: another thread may have held the allocator's lock during the fork.
 void InChild() NO_THREAD_SAFETY_ANALYSIS {
+  forks.fetch_add(1, std::memory_order_relaxed);
   for (Writer* writer : guarded_writers().writers) {
     writer->BecomeForkedChild();
   }
@@ -45,6 +48,8 @@ void InChild() NO_THREAD_SAFETY_ANALYSIS {
 }();
 
 }  // namespace
+
+const std::atomic<int>& Forks() noexcept { return forks; }
 
 LockHolder FindLockHolder(const FileId& control) {
   GuardedWriters& all = guarded_writers();

@@ -5,6 +5,8 @@
 // refuses to write. Used by Writer. Thread rules: any thread.
 #pragma once
 
+#include <atomic>
+
 #include "base/file.h"
 
 namespace stream_store::internal {
@@ -20,6 +22,9 @@ enum class LockHolder {
 
 /// Returns who has the store with that `control` file open, as far as this process knows.
 LockHolder FindLockHolder(const FileId& control);
+
+/// How many forks lie between the process that loaded the library and this one.
+const std::atomic<int>& Forks() noexcept;
 
 /// Adds a Writer: its BecomeForkedChild() is called in each child of a fork(). The caller removes
 /// it with UnguardAgainstFork() before it is destroyed.

@@ -270,8 +270,8 @@ void StreamStore::Close() {
 std::uint64_t StreamStore::Truncate(std::uint64_t num_rows) {
   Writer& writer = impl_->Declared("truncate");
   const auto renew_source = [&] {
-    impl_->source =
-        std::make_shared<internal::ReadSource>(writer.files(), impl_->recovery, writer.cursor());
+    impl_->SetSource(
+        std::make_shared<internal::ReadSource>(writer.files(), impl_->recovery, writer.cursor()));
   };
   std::uint64_t removed = 0;
   try {
