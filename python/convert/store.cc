@@ -274,7 +274,7 @@ std::uint64_t StoreObject::Truncate(std::uint64_t num_rows) {
       schema_final_ = reader_->num_rows() > 0;
     }
     ++generation_;
-    last_step_.reset();
+    last_step_ = LastStep();
   };
   std::uint64_t removed = 0;
   try {
