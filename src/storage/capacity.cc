@@ -292,6 +292,9 @@ void Capacity::Close() noexcept {
 void Capacity::Trim(const Cursor& at) {
   STREAM_STORE_ASSERT(status_.closed());
   const MutexLock lock(mutex_);
+  if (!files_.MayShorten()) {
+    return;
+  }
   files_.values.Truncate(at.values * sizeof(Value));
   files_.records.Truncate((at.records + 1) * sizeof(Record));
   files_.layouts.Truncate(at.layout_words * sizeof(std::uint64_t));

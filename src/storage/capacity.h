@@ -100,7 +100,8 @@ class Capacity {
   /// Waits for a round of the helper under way; there is none afterwards.
   void StopHelper() noexcept { helper_.Stop(); }
 
-  /// Shortens the files to the content that the cursor counts. REQUIRES: the status is closed, and StopHelper() was called.
+  /// Shortens the files to the content that the cursor counts, if readers allow it (see
+  /// StoreFiles::MayShorten()). REQUIRES: the status is closed, and StopHelper() was called.
   void Trim(const Cursor& at) EXCLUDES(mutex_);
 
   /// Async-signal-safe.

@@ -103,6 +103,9 @@ void Growth::AllocateNeeded(const Sizes& needed, const Sizes& in_use) {
 
 // Returns whether a file became shorter.
 bool Growth::GiveBackHalf(const Sizes& keep) noexcept {
+  if (!files_.MayShorten()) {
+    return false;
+  }
   bool shorter = false;
   for (std::size_t i = 0; i < kFiles; ++i) {
     DataFile& file = *Files()[i];

@@ -96,7 +96,7 @@ void GrowToHold(DataFile& file, std::uint64_t bytes) {
 // records that were published did not survive.
 void GiveBackUnused(StoreFiles& files, const Recovered& recovered) {
   const Cursor& end = recovered.cursor;
-  if (end.records < recovered.published) {
+  if (end.records < recovered.published || !files.MayShorten()) {
     return;
   }
   const auto shorten = [](DataFile& file, std::uint64_t content) {

@@ -192,6 +192,13 @@ class StoreFiles {
   /// REQUIRES: persistent().
   void ReloadSchema();
 
+  /// Whether the files may be shortened to what is published. Not after a truncation: a reader from
+  /// before it may load from the removed records until it compares `truncations`, and would receive
+  /// SIGBUS. Thread rules: any thread.
+  bool MayShorten() const noexcept {
+    return control.truncations().load(std::memory_order_acquire) == 0;
+  }
+
   /// The current mappings. Thread rules: any thread.
   std::shared_ptr<const Maps> maps() const;
 

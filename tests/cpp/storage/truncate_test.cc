@@ -121,6 +121,27 @@ TEST_F(TruncateTest, ReadersFromBeforeAreCutBackAndNewOnesAreNot) {
   EXPECT_EQ(Show(fresh), Without(10));
 }
 
+// A load beyond the end of a file raises SIGBUS. A reader notices a truncation only after its loads,
+// so no file may become shorter than the records that the reader knows: not by close(), and not when
+// the store is opened again.
+TEST_F(TruncateTest, ReadersFromBeforeMayLoadRemovedRows) {
+  {
+    StreamStore store = Open();
+    AppendRows(store, 0, 50'000);
+  }
+  Reader reader = Reader::Open(path_);
+  StreamStore store = Open();
+  store.Truncate(1);
+  store.Close();
+  const auto load_the_last_row = [&] { reader.row(49'999); };
+  EXPECT_EQ(ErrorOf(load_the_last_row).code(), ErrorCode::kCutBack);
+  WriteAndDie([&](StreamStore& next) { AppendRows(next, 1, 3); });
+  EXPECT_EQ(ErrorOf(load_the_last_row).code(), ErrorCode::kCutBack);
+  Open().Close();
+  EXPECT_EQ(ErrorOf(load_the_last_row).code(), ErrorCode::kCutBack);
+  EXPECT_EQ(Stored(), Without(3));
+}
+
 TEST_F(TruncateTest, RowsStayRemovedWhenTheWriterDies) {
   for (const bool synced : {false, true}) {
     WriteAndDie([&](StreamStore& store) {
