@@ -290,7 +290,7 @@ void Durability::Close(const Cursor& at) {
       WriteDurable(at, /*clean=*/true, /*both_slots=*/false);
       capacity_.Trim(at);
       files_.control.state().store(kLiveClosed, std::memory_order_release);
-    } catch (const Error&) {
+    } catch (...) {  // an Error, or no memory for its text
       files_.lock.Close();
       throw;
     }

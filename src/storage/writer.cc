@@ -23,8 +23,8 @@ Writer::Writer(std::shared_ptr<StoreFiles> files, const SessionStart& start,
 Writer::~Writer() {
   try {
     Close();
-  } catch (const Error&) {
-    // A destructor cannot report it; the next open recovers at least the synced rows.
+  } catch (...) {
+    // A destructor cannot report it, nor that memory is exhausted; the next open recovers at least the synced rows.
   }
   UnguardAgainstFork(this);  // in a forked child, Close() did not
 }
@@ -51,7 +51,7 @@ void Writer::Close() {
   durability_.StopHelper();
   try {
     durability_.Close(*end);
-  } catch (const Error&) {
+  } catch (...) {  // an Error, or no memory for its text
     ReleaseFiles();
     throw;
   }
