@@ -121,14 +121,21 @@ struct stat File::Status() const {
   return status;
 }
 
-std::uint64_t File::Size() const { return static_cast<std::uint64_t>(Status().st_size); }
+std::uint64_t File::Size() const {
+  STREAM_STORE_ASSERT(is_open());
+  return static_cast<std::uint64_t>(Status().st_size);
+}
 
 FileId File::Id() const {
+  STREAM_STORE_ASSERT(is_open());
   const struct stat status = Status();
   return {status.st_dev, status.st_ino};
 }
 
-std::uint64_t File::Links() const { return Status().st_nlink; }
+std::uint64_t File::Links() const {
+  STREAM_STORE_ASSERT(is_open());
+  return Status().st_nlink;
+}
 
 std::size_t File::ReadAt(std::span<std::byte> out, std::uint64_t offset) const {
   STREAM_STORE_ASSERT(is_open());

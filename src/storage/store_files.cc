@@ -235,7 +235,9 @@ void StoreFiles::CheckInPlace(const char* operation) const {
 }
 
 void StoreFiles::RemoveUser() noexcept {
-  if (users_.fetch_sub(1, std::memory_order_acq_rel) > 1) {
+  const auto users = users_.fetch_sub(1, std::memory_order_acq_rel);
+  STREAM_STORE_ASSERT(users > 0);
+  if (users > 1) {
     return;
   }
   for (DataFile* file : {&values, &records, &layouts, &hints}) {
