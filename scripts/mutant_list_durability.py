@@ -126,7 +126,15 @@ MUTANTS = [
         change(_RECOVER, "SessionOfRecord(verified.record.row_session) != session", "false"),
         first=POWER,
     ),
-    bug("no session numbers", change(_OPEN, "session += 1;"), first=POWER),
+    bug(
+        "no session numbers",
+        change(
+            "src/storage/store_files.h",
+            "(session + 1) % (1 << 16) == 0 ? session + 2 : session + 1",
+            "session",
+        ),
+        first=POWER,
+    ),
     bug(
         "a refused call leaves a record",
         insert(

@@ -339,9 +339,10 @@ class StoreBase(_core.Store):
     def close(self) -> None:
         """Sync the store, trim its files and release it. Further calls do nothing.
 
-        All files, mappings and threads of the store are released. Snapshots, samplers and iterators
-        that still exist keep what they read from, until they are deleted. All other methods and properties, except repr, `closed`, `path` and `mode`, then raise
-        ValueError. Arrays, snapshots and iterators made earlier stay valid.
+        All files, mappings and threads of the store are released. Arrays, snapshots, samplers and
+        iterators that still exist stay valid, and keep what they read from until they are deleted.
+        All other methods and properties, except repr, `closed`, `path` and `mode`, then raise
+        ValueError.
 
         Raises:
             OSError: the disk reported an error, or the store is no longer at its path; the store is
