@@ -42,7 +42,7 @@ struct HelperExecutor::AllExecutors {
     return true;
   }
 
-  static inline const bool installed = Install();
+  static inline const bool kInstalled = Install();
 };
 
 HelperExecutor::Task::Task(HelperExecutor& executor, std::function<Pause()> round)

@@ -133,8 +133,8 @@ std::vector<fs::path> CreateParents(const fs::path& path) {
 }
 
 void RemoveParents(const std::vector<fs::path>& created) noexcept {
-  for (auto parent = created.rbegin(); parent != created.rend(); ++parent) {
-    sys().unlink_at(AT_FDCWD, parent->c_str(), AT_REMOVEDIR);
+  for (std::size_t i = created.size(); i > 0; --i) {
+    sys().unlink_at(AT_FDCWD, created[i - 1].c_str(), AT_REMOVEDIR);
   }
 }
 
