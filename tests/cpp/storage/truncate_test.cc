@@ -121,6 +121,21 @@ TEST_F(TruncateTest, ReadersFromBeforeAreCutBackAndNewOnesAreNot) {
   EXPECT_EQ(Show(fresh), Without(10));
 }
 
+// Appends of another shape make the removed records look damaged to a reader that still knows them.
+TEST_F(TruncateTest, RowsThatWereOverwrittenAreNotReportedAsDamage) {
+  StreamStore store = Open();
+  AppendRows(store, 0, 100);
+  const Reader inside = store.reader();
+  const Reader attached = Reader::Open(path_);
+  const Reader safe = Reader::Open(path_, {.safe_reads = true});
+  store.Truncate(1);
+  for (Step step = 1; step < 20; ++step) store.Append(step, {{0, step}});
+  for (const Reader* reader : {&inside, &attached, &safe}) {
+    EXPECT_EQ(ErrorOf([&] { reader->IndexTable(0, 100); }).code(), ErrorCode::kCutBack);
+    EXPECT_EQ(ErrorOf([&] { reader->row(10); }).code(), ErrorCode::kCutBack);
+  }
+}
+
 // A load beyond the end of a file raises SIGBUS. A reader notices a truncation only after its loads,
 // so no file may become shorter than the records that the reader knows: not by close(), and not when
 // the store is opened again.
