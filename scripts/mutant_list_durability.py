@@ -299,6 +299,39 @@ MUTANTS = [
         change(_OPEN, "content / kGiveBackGrain + 1", "content / kGiveBackGrain"),
     ),
     bug(
+        "the first slot of a truncation is not clean",
+        change(
+            _DURABILITY,
+            "end, /*clean=*/true), 1);",
+            "end, /*clean=*/false), 1);",
+        ),
+        first=POWER,
+    ),
+    bug(
+        "the first slot of a truncation is left out",
+        change(
+            _DURABILITY,
+            "WriteSlots(MakeSlot(files_.identity().id, slot_.session, end, /*clean=*/true), 1);",
+        ),
+        first=POWER,
+    ),
+    bug(
+        "no open record after a truncation",
+        change(
+            _DURABILITY,
+            "WriteFirstSlotsOfSession(at);",
+            within="WriteFirstSlotsOfSession(at);\n    if (files_.persistent())",
+        ),
+    ),
+    bug(
+        "a truncation uses the session of removed records again",
+        change(_DURABILITY, "removed[static_cast<std::uint16_t>(session_)]", "false"),
+    ),
+    bug(
+        "the files of a truncated store are shortened",
+        change("src/storage/capacity.cc", "!files_.MayShorten()", "false"),
+    ),
+    bug(
         "interrupted calls not made again",
         change("src/base/retry.h", "errno == EINTR", "errno == 0"),
         first=FAULT,

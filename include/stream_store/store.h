@@ -254,8 +254,9 @@ class STREAM_STORE_API StreamStore {
   /// Returns the number of rows removed. They are gone for good when the call returns, also after a
   ///           power cut. If it is interrupted by one, either all durable rows or exactly `num_rows`
   ///           rows are left.
-  /// Cost      two to three syncs, and a look at each record that is removed. Space is given back
-  ///           by Close().
+  /// Cost      two to three syncs, and a look at each record that is removed. Their space is used by
+  ///           later appends. It is not given back, because readers from before may still load from
+  ///           it: from then on the files of the store never become shorter, not in Close() either.
   /// Throws    Error: kOutOfRange if the store has fewer rows, kState while rows are staged or
   ///           before fields are declared, kReadOnly, kClosed, kNoSpace; the store is then as it
   ///           was. kIo ends appending as a failed Sync() does; the rows may be removed then.

@@ -379,8 +379,9 @@ class StoreBase(_core.Store):
         take. The step of the next row may be any that is greater than the last one kept.
 
         Every reader from before raises `stream_store.Error` from then on: stores opened with mode
-        "r", snapshots and samplers, here and in other processes. Open them again. This store
-        continues with `num_rows` rows.
+        "r", snapshots, and samplers of either, here and in other processes. Open them again. This
+        store continues with `num_rows` rows, and so do its own samplers; one in the middle of an
+        epoch raises, because its epoch has lost rows.
 
         Args:
             num_rows: in [0, store.num_rows]; `store.num_rows` removes nothing.
@@ -390,7 +391,8 @@ class StoreBase(_core.Store):
             a crash would leave otherwise, or exactly `num_rows`.
 
         Cost:
-            A few syncs, and a look at each removed record.
+            A few syncs, and a look at each removed record. The space of the rows is used by later
+            appends; the files of the store never become shorter after a truncation.
 
         Raises:
             IndexError: `num_rows` is negative or greater than the number of rows.
