@@ -207,11 +207,17 @@ def repair(
         >>> stream_store.repair("run", "repaired").rows
         2
     """
-    *counts, gaps, findings = _core._repair(
+    records, rows, values, rows_lost, gap_count, gaps, findings = _core._repair(
         path_text(path), path_text(into), truncate_at_damage, progress
     )
     return RepairReport(
-        *counts, tuple(Gap(*one) for one in gaps), tuple(Finding(*one) for one in findings)
+        records=records,
+        rows=rows,
+        values=values,
+        rows_lost=rows_lost,
+        gap_count=gap_count,
+        gaps=tuple(Gap(*one) for one in gaps),
+        findings=tuple(Finding(*one) for one in findings),
     )
 
 
