@@ -6,12 +6,14 @@ import mutant_list_durability
 import mutant_list_exchange
 import mutant_list_nested
 import mutant_list_reading
+import mutant_list_salvage
 import mutant_list_sampling
 from mutant_switch import Mutant
 
 MUTANTS: list[Mutant] = [
     *mutant_list_durability.MUTANTS,
     *mutant_list_reading.MUTANTS,
+    *mutant_list_salvage.MUTANTS,
     *mutant_list_sampling.MUTANTS,
     *mutant_list_exchange.MUTANTS,
     *mutant_list_nested.MUTANTS,

@@ -21,6 +21,7 @@ _DURABILITY = "src/storage/durability.cc"
 _RECOVER = "src/storage/recover.cc"
 _OPEN = "src/storage/open.cc"
 _CAPACITY = "src/storage/capacity.cc"
+_GROWTH = "src/storage/growth.cc"
 
 _PUBLISH = "published_.store(cursor_.records, std::memory_order_release);"
 _SYNC_VALUES = "files_.values.file().SyncData();"
@@ -90,7 +91,7 @@ MUTANTS = [
         change(
             _DURABILITY,
             "control.file().SyncData();",
-            within="control.WriteSlot(slot);\n      control.file().SyncData();",
+            within="control.WriteSlot(slot);\n    control.file().SyncData();",
         ),
         first=POWER,
     ),
@@ -125,7 +126,15 @@ MUTANTS = [
         change(_RECOVER, "SessionOfRecord(verified.record.row_session) != session", "false"),
         first=POWER,
     ),
-    bug("no session numbers", change(_OPEN, "session += 1;"), first=POWER),
+    bug(
+        "no session numbers",
+        change(
+            "src/storage/store_files.h",
+            "(session + 1) % (1 << 16) == 0 ? session + 2 : session + 1",
+            "session",
+        ),
+        first=POWER,
+    ),
     bug(
         "a refused call leaves a record",
         insert(
@@ -186,7 +195,11 @@ MUTANTS = [
     bug("no open record", change(_DURABILITY, _OPEN_RECORD), first=POWER),
     bug(
         "a sync under way is not marked",
-        change(_DURABILITY, "control.state().store(kLiveSyncing, std::memory_order_release);"),
+        change(
+            _DURABILITY,
+            "files_.control.state().store(kLiveSyncing, std::memory_order_release);\n  try {",
+            "try {",
+        ),
         first=POWER,
     ),
     bug(
@@ -229,8 +242,8 @@ MUTANTS = [
         "old records not zeroed when session numbers come around",
         change(
             _DURABILITY,
-            "session_ >> 16 != slot_.session >> 16",
-            "session_ >> 32 != slot_.session >> 32",
+            "session_ >> 16 != 0",
+            "session_ >> 32 != 0",
         ),
         first=POWER,
     ),
@@ -263,11 +276,60 @@ MUTANTS = [
     ),
     bug(
         "a full disk is not asked for less",
+        change(_GROWTH, "error.code() != ErrorCode::kNoSpace", "true"),
+    ),
+    bug(
+        "unused space is not given to the file that needs it",
+        change(_GROWTH, "GiveBackHalf(keep)", "false"),
+    ),
+    bug(
+        "limits stay above space that was given back",
+        change(_CAPACITY, "LowerLimits();", within="    LowerLimits();\n    throw;"),
+    ),
+    bug(
+        "Reserve() forgets that records have layouts",
+        change(_APPEND, "std::min(LayoutWordsOf(records), words_left)", "std::uint64_t{0}"),
+    ),
+    bug(
+        "the space of a dead writer is kept",
+        change(_OPEN, "GiveBackUnused(files, recovered);"),
+    ),
+    bug(
+        "content is given back with the space of a dead writer",
+        change(_OPEN, "content / kGiveBackGrain + 1", "content / kGiveBackGrain"),
+    ),
+    bug(
+        "the first slot of a truncation is not clean",
         change(
-            "src/storage/data_file.cc",
-            "error.code() != ErrorCode::kNoSpace || (needed >= bytes && reached < needed)",
-            "reached < bytes",
+            _DURABILITY,
+            "end, /*clean=*/true), 1);",
+            "end, /*clean=*/false), 1);",
         ),
+        first=POWER,
+    ),
+    bug(
+        "the first slot of a truncation is left out",
+        change(
+            _DURABILITY,
+            "WriteSlots(MakeSlot(files_.identity().id, slot_.session, end, /*clean=*/true), 1);",
+        ),
+        first=POWER,
+    ),
+    bug(
+        "no open record after a truncation",
+        change(
+            _DURABILITY,
+            "WriteFirstSlotsOfSession(at);",
+            within="WriteFirstSlotsOfSession(at);\n    if (files_.persistent())",
+        ),
+    ),
+    bug(
+        "a truncation uses the session of removed records again",
+        change(_DURABILITY, "removed[static_cast<std::uint16_t>(session_)]", "false"),
+    ),
+    bug(
+        "the files of a truncated store are shortened",
+        change("src/storage/capacity.cc", "!files_.MayShorten()", "false"),
     ),
     bug(
         "interrupted calls not made again",

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -94,6 +95,10 @@ STREAM_STORE_API std::uint64_t CountIndex(const Reader& reader, Row begin, Row e
 /// elements.
 STREAM_STORE_API void ReadIndex(const Reader& reader, Row begin, Row end,
                                 std::span<IndexEntry> out);
+
+/// How many forks lie between the process that loaded the library and this one. A binding compares
+/// it with the number at opening, to refuse a call in a forked child before it converts arguments.
+STREAM_STORE_API const std::atomic<int>& Forks() noexcept;
 
 /// Returns the checksum of the last record, over its values, layout, position and session; 0 if
 /// there is no record. Two snapshots with equal id(), records() and checksum hold the same rows.

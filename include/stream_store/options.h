@@ -43,9 +43,9 @@ struct Options {
   /// How much time may pass between two syncs in the background; together with `sync_bytes` it
   /// bounds the rows that a power cut can take, and the time that opening takes after a crash.
   ///
-  /// 0 disables this trigger; if both triggers are 0 no thread is started. A failed background sync
-  /// is final like a failed Sync(): the next Append() or Sync() throws kIo. Temporary stores are
-  /// never synced.
+  /// 0 disables this trigger; if both triggers are 0 there are no syncs in the background. A failed
+  /// background sync is final like a failed Sync(): the next Append() or Sync() throws kIo.
+  /// Temporary stores are never synced.
   std::chrono::nanoseconds sync_interval = std::chrono::seconds(30);
 
   /// How many bytes may be appended between two syncs in the background. 0 disables this trigger.

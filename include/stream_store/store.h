@@ -18,7 +18,7 @@
 //
 // Thread rules: the functions that append, Sync() and Close() may be called from any thread at any
 // time. Appends are serialised inside, and Readers read meanwhile. DefineFields(), Clear() and the
-// Commit() of a StageReplacement() must not run beside any other call. A forked child may read the
+// Commit() of a StageReplacement() must not run beside any other call, nor Truncate() beside reader(). A forked child may read the
 // store, but not write it.
 #pragma once
 
@@ -94,13 +94,15 @@ class STREAM_STORE_API StreamStore {
   /// last writer did not close it, or creates one.
   ///
   /// Nothing is written to disk until fields are declared, by options.fields or by DefineFields().
-  /// Then the directory appears complete, in one rename.
+  /// Then the directory appears complete, in one rename. Parent directories that are missing are
+  /// created before it; if the store cannot be created then, those that are empty are removed.
   /// Cost    a few mappings; after a crash of the machine, one pass over the rows that were not yet
   ///         durable.
-  /// Throws  Error: kLocked (another writer has the store open), kAlreadyExists (mode kCreate and
-  ///         the path is in use, or the directory is not a store), kInvalidArgument (an option is
-  ///         out of range, or options.fields differ from those of the store), kNotFound (the parent
-  ///         directory does not exist), kCorrupt, kVersion, kNoSpace, kIo.
+  /// Throws  Error: kLocked (another writer has the store open; the message says whether it is one
+  ///         of this process), kAlreadyExists (mode kCreate and the path is in use, or the directory
+  ///         is not a store), kInvalidArgument (an option is out of range, or options.fields differ
+  ///         from those of the store), kNotFound (a parent is not a directory), kCorrupt, kVersion,
+  ///         kNoSpace, kIo.
   static StreamStore Open(const std::filesystem::path& path, const Options& options = {});
 
   /// Creates a store in unlinked files, which disappear with the last object that uses them.
@@ -213,9 +215,12 @@ class STREAM_STORE_API StreamStore {
   /// Schema() does, Error: kState while rows are staged, kClosed, kNotFound, kNoSpace, kIo.
   StagedRows StageReplacement(std::vector<Field> fields);
 
-  /// Allocates disk space for `values` more values and `records` more records, and touches the
+  /// Allocates disk space for `values` more values and `records` more records, and touches their
   /// pages, so that the next appends need no growth.
   ///
+  /// This includes `layouts`, which store the lengths of each record: space for a different layout
+  /// of all fields per record, 8 bytes for each field and 8 more. Close() gives back what was not
+  /// used.
   /// Throws Error: kNoSpace, kState (while rows are staged, or before fields are declared),
   /// kClosed, kReadOnly (in a forked child), kIo.
   void Reserve(std::uint64_t values, std::uint64_t records);
@@ -227,18 +232,38 @@ class STREAM_STORE_API StreamStore {
   /// number of its rows.
   ///
   /// Error(kIo) is permanent: this writer never syncs or appends again, because the kernel may have
-  /// dropped the pages that it could not write.
+  /// dropped the pages that it could not write. It is also thrown if the store is no longer at its
+  /// path, because its directory or one of its files was deleted, moved or replaced.
   /// Throws Error: kIo, kNoSpace, kClosed, kReadOnly (in a forked child), kState (before fields are
   /// declared).
   std::uint64_t Sync();
 
-  /// Syncs, returns unused space to the file system and releases the lock. Does nothing if the
-  /// store is closed. Readers that share its mappings go on reading.
+  /// Syncs, returns unused space to the file system, and releases the lock and all descriptors,
+  /// mappings and threads. Does nothing if the store is closed. Readers that share its mappings go
+  /// on reading; the last of them releases the descriptors and mappings.
   ///
-  /// After a failed sync it only releases the lock, and in a forked child it leaves the files
-  /// alone; neither is an error. Throws Error(kIo) if its own sync fails; the lock is released
-  /// then, too.
+  /// After a failed sync it only releases, and in a forked child it leaves the files to the
+  /// destructor; neither is an error. Throws Error(kIo) if its own sync fails, or if the store is
+  /// no longer at its path; everything is released then, too.
   void Close();
+
+  /// Removes all rows from `num_rows` on, at the end of the store. The next step may be any that is
+  /// greater than the last one kept.
+  ///
+  /// num_rows  in [0, number of rows]; the number of rows removes nothing.
+  /// Returns the number of rows removed. They are gone for good when the call returns, also after a
+  ///           power cut. If it is interrupted by one, either all durable rows or exactly `num_rows`
+  ///           rows are left.
+  /// Cost      two to three syncs, and a look at each record that is removed. Their space is used by
+  ///           later appends. It is not given back, because readers from before may still load from
+  ///           it: from then on the files of the store never become shorter, not in Close() either.
+  /// Throws    Error: kOutOfRange if the store has fewer rows, kState while rows are staged or
+  ///           before fields are declared, kReadOnly, kClosed, kNoSpace; the store is then as it
+  ///           was. kIo ends appending as a failed Sync() does; the rows may be removed then.
+  ///
+  /// Readers that were made before, here or in other processes, throw Error(kCutBack) from their
+  /// next call on. Make or open new ones. It must not run beside reader().
+  std::uint64_t Truncate(std::uint64_t num_rows);
 
   /// Removes all rows of a temporary store and keeps its fields. The store gets a new id. Readers
   /// keep the rows that they see. Throws Error: kReadOnly for a persistent store, kState while rows
@@ -248,7 +273,12 @@ class STREAM_STORE_API StreamStore {
   // -- Reading and facts
 
   /// Returns a Reader of all rows so far. It shares the writer's mappings, and outlives Close() and
-  /// the StreamStore. Throws Error(kState) before fields are declared.
+  /// the StreamStore.
+  ///
+  /// After Close(), it shares the mappings of the Readers that still exist. If there are none, a
+  /// persistent store is opened again by its path, as Reader::Open() does.
+  /// Throws Error: kState before fields are declared; after Close() kClosed for a temporary store
+  /// without Readers, kNotFound if the store is no longer at its path, and as Reader::Open() does.
   Reader reader() const;
 
   /// Whether Close() was called.

@@ -1,4 +1,4 @@
-// Checking every byte of a store: Verify() lists the damage, Repair() copies the part before it.
+// Checking every byte of a store: Verify() lists the damage, Repair() copies the rows that are intact.
 //
 //     const VerifyReport report = Verify("runs/a");
 //     for (const Finding& finding : report.findings) {
@@ -99,25 +99,58 @@ STREAM_STORE_API VerifyReport Verify(const Reader& reader, const VerifyOptions& 
 
 inline VerifyReport Verify(const Reader& reader) { return Verify(reader, VerifyOptions{}); }
 
-/// The result of Repair().
-struct RepairReport {
-  std::uint64_t records = 0;      ///< in the new store
-  std::uint64_t rows = 0;         ///< in the new store
-  std::uint64_t values = 0;       ///< in the new store
-  std::uint64_t rows_lost = 0;    ///< rows known to have followed; a lower bound
-  std::vector<Finding> findings;  ///< of the damaged store, up to the first damage
+/// Rows that a repair lost: the rows [first_row, first_row + rows) of the damaged store.
+struct Gap {
+  std::uint64_t first_row = 0;  ///< the first lost row, as numbered in the damaged store
+  std::uint64_t rows = 0;       ///< number of lost rows
+  std::uint64_t new_row = 0;    ///< number of rows kept before it: the rows after the gap begin at
+                                ///< this row of the new store
+  std::string reason = {};      ///< the first damage, such as "record 17: its checksum is wrong"
 };
 
-/// Copies the longest valid prefix of the store at `path` into a new store at `into`, where there
-/// must be nothing or an empty directory. The damaged store is not changed.
+/// Options of Repair().
+struct RepairOptions {
+  /// Copies only the longest valid prefix, whose records keep their rows and checksums.
+  bool truncate_at_damage = false;
+
+  /// How many gaps are listed at most. All are counted.
+  std::uint64_t max_gaps = 1000;
+
+  /// Called during the check and during the copy, if it is not empty.
+  Progress progress = {};
+};
+
+/// The result of Repair().
+struct RepairReport {
+  std::uint64_t records = 0;    ///< in the new store
+  std::uint64_t rows = 0;       ///< in the new store
+  std::uint64_t values = 0;     ///< in the new store
+  std::uint64_t rows_lost = 0;  ///< rows of all gaps; a lower bound if no sync slot is valid, and
+                                ///< while a writer has the store open
+  std::uint64_t gap_count = 0;  ///< gaps, listed or not
+  std::vector<Gap> gaps = {};   ///< the first gaps, in the order of the rows
+  std::vector<Finding> findings = {};  ///< of the damaged store; with truncate_at_damage, up to the
+                                       ///< first damage
+};
+
+/// Copies the rows of the store at `path` that are intact into a new store at `into`, where there
+/// must be nothing or an empty directory, outside `path`. The damaged store is not changed.
 ///
-/// The store is checked as by Verify(), and the part that was found valid is copied; the new store
-/// appears complete.
-/// Cost    Verify(), plus the copy of the valid part.
-/// Throws  Error: kNotFound, kVersion; kAlreadyExists (`into` is in use); kCorrupt if the identity
-///         or the schema cannot be read, without which no record has a meaning; kNoSpace, kIo.
+/// A row is intact if all of its records are valid: it is never copied in part. If it cannot be
+/// decided whether a damaged record belonged to the row next to it, that row is lost too. The rows
+/// that are kept get the numbers from 0 without gaps. Their steps and values do not change. After
+/// the last sync, rows count as opening the store would count them, except that damage there costs
+/// only the rows that it touches; if no valid row follows, the store ends there.
+///
+/// The store is first checked as by Verify(); the new store appears complete, after its checksums
+/// were verified from the bytes written.
+/// Cost    Verify(), plus reading the store again, plus writing and reading the copy; a few MiB of
+///         memory.
+/// Throws  Error: kNotFound, kVersion; kAlreadyExists (`into` is in use); kInvalidArgument (`into`
+///         is inside `path`); kCorrupt if the identity or the schema cannot be read, without which
+///         no record has a meaning; kNoSpace, kIo.
 STREAM_STORE_API RepairReport Repair(const std::filesystem::path& path,
                                      const std::filesystem::path& into,
-                                     const Progress& progress = {});
+                                     const RepairOptions& options = {});
 
 }  // namespace stream_store

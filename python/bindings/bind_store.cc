@@ -75,6 +75,7 @@ void BindStore(nb::module_& module) {
   store.def("sync", &StoreObject::Sync);
   store.def("close", &StoreObject::Close);
   store.def("clear", &StoreObject::Clear);
+  store.def("truncate", &StoreObject::Truncate, "num_rows"_a);
 
   BindArrow(store);
   BindFastMethods(store);

@@ -9,7 +9,8 @@ using nanobind::literals::operator""_a;
 
 void BindVerify(nb::module_& module) {
   module.def("_verify", &VerifyPath, "path"_a, "progress"_a.none());
-  module.def("_repair", &RepairPath, "path"_a, "into"_a, "progress"_a.none());
+  module.def("_repair", &RepairPath, "path"_a, "into"_a, "truncate_at_damage"_a,
+             "progress"_a.none());
 }
 
 }  // namespace stream_store::python

@@ -194,8 +194,8 @@ WindowSampler& SamplerObject::core() {
     core_->Restore(again);
     if (!state.extents.empty() && !state.finished) {
       Throw(PyExc_RuntimeError,
-            "WindowSampler: its store was cleared, or its rows were replaced, in the middle of an "
-            "epoch");
+            "WindowSampler: its store was cleared or truncated, or its rows were replaced, in the "
+            "middle of an epoch");
     }
   }
   return *core_;

@@ -2,6 +2,7 @@
 
 #include "convert/store.h"
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <limits>
@@ -21,6 +22,13 @@ bool Finalizing() {
 #endif
 }
 
+// Without this check, a call in a forked child would report its arguments first, because they are
+// converted before the writer sees them.
+int GenerationOfProcess() noexcept {
+  static const std::atomic<int>& forks = interop::Forks();
+  return forks.load(std::memory_order_relaxed);
+}
+
 // REQUIRES: seconds >= 0
 std::chrono::nanoseconds Nanoseconds(double seconds) {
   STREAM_STORE_ASSERT(seconds >= 0);
@@ -37,7 +45,7 @@ std::filesystem::path NativePath(nb::handle path) {
 }
 
 StoreObject::StoreObject(nb::object path, const std::string& mode, const Arguments& arguments)
-    : path_(std::move(path)), mode_(mode) {
+    : path_(std::move(path)), mode_(mode), generation_of_process_(GenerationOfProcess()) {
   if (mode == "r") {
     kind_ = Kind::kReader;
     safe_reads_ = arguments.safe_reads;
@@ -64,13 +72,20 @@ StoreObject::StoreObject(nb::object path, const std::string& mode, const Argumen
 }
 
 StoreObject::StoreObject(const interop::Handover& files)
-    : path_(nb::none()), mode_("r"), kind_(Kind::kReader) {
+    : path_(nb::none()),
+      mode_("r"),
+      kind_(Kind::kReader),
+      generation_of_process_(GenerationOfProcess()) {
   reader_.emplace(interop::TakeOver(files));
   TakeFields(reader_->schema());
 }
 
 StoreObject::StoreObject(StoreObject& source, std::optional<std::uint64_t> num_rows)
-    : path_(source.path_), mode_("r"), kind_(Kind::kSnapshot), safe_reads_(source.safe_reads_) {
+    : path_(source.path_),
+      mode_("r"),
+      kind_(Kind::kSnapshot),
+      safe_reads_(source.safe_reads_),
+      generation_of_process_(GenerationOfProcess()) {
   Reader* reader = source.Refresh();
   if (reader == nullptr) {
     Throw(PyExc_RuntimeError, "snapshot: no fields are declared yet; call define_fields() first");
@@ -177,13 +192,27 @@ StreamStore& StoreObject::Writer(const char* what) {
                      : path_.is_none() ? std::string("this is a temporary store of another process")
                                        : ShortRepr(path_.ptr()) + " was opened with mode='r'"));
   }
+  if (generation_of_process_ != GenerationOfProcess()) [[unlikely]] {
+    RequireNotForked(what);
+  }
   return *writer_;
+}
+
+// A store without fields has nothing on disk yet, so a child may declare them and own the store.
+void StoreObject::RequireNotForked(const char* what) const {
+  if (writer_->declared()) {
+    throw Error(ErrorCode::kReadOnly,
+                (path_.is_none() ? std::string("temporary store") : ShortRepr(path_.ptr())) + ": " +
+                    what +
+                    " in a forked child: only the process that opened the store may write to it");
+  }
 }
 
 void StoreObject::DefineFields(std::vector<Field> fields) {
   StreamStore& writer = Writer("define_fields");
   AppendLock lock(*this);
   lock.RunWithoutGil([&] { writer.DefineFields(std::move(fields)); });
+  generation_of_process_ = GenerationOfProcess();
   reader_.emplace(writer.reader());
   ++generation_;
   TakeFields(writer.schema());
@@ -211,12 +240,13 @@ void StoreObject::Close() {
     const AppendLock lock(*this);
     closed_ = true;
   }
+  // The reader goes first: it would keep the files open, also if closing the writer throws.
+  reader_.reset();
+  names_.Clear();
   if (writer_) {
     const MaybeWithoutGil released(true);
     writer_->Close();
   }
-  reader_.reset();
-  names_.Clear();
 }
 
 void StoreObject::Clear() {
@@ -228,6 +258,37 @@ void StoreObject::Clear() {
   }
   ++generation_;
   last_step_.reset();
+}
+
+// The rows are synced without the GIL first, so that little is left to write. The truncation itself
+// keeps the GIL: a read of another thread must not meet the reader from before.
+std::uint64_t StoreObject::Truncate(std::uint64_t num_rows) {
+  StreamStore& writer = Writer("truncate");
+  AppendLock lock(*this);
+  if (num_rows < rows()) {
+    lock.RunWithoutGil([&] { writer.Sync(); });
+  }
+  const auto renew = [&] {
+    if (writer.declared()) {
+      reader_.emplace(writer.reader());
+      schema_final_ = reader_->num_rows() > 0;
+    }
+    ++generation_;
+    last_step_ = LastStep();
+  };
+  std::uint64_t removed = 0;
+  try {
+    removed = writer.Truncate(num_rows);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kIo) {
+      renew();  // the rows may be removed
+    }
+    throw;
+  }
+  if (removed > 0) {
+    renew();
+  }
+  return removed;
 }
 
 // Holds the append lock for the whole import, which may be long; reads are not affected.
@@ -243,6 +304,7 @@ std::uint64_t StoreObject::Import(std::optional<std::vector<Field>> fields,
     rows = staged.rows();
     staged.Commit();
   });
+  generation_of_process_ = GenerationOfProcess();
   reader_.emplace(writer.reader());
   if (replaces) {
     schema_final_ = false;

@@ -114,6 +114,9 @@ class StoreObject {
   void Close();
   void Clear();
 
+  /// Removes all rows from `num_rows` on; returns how many. Throws IndexError if there are fewer.
+  std::uint64_t Truncate(std::uint64_t num_rows);
+
   /// Stages the rows that `work` adds, and commits them: appended to the store, or with `fields` as
   /// its new fields and only rows. Runs `work` without the GIL, which it may acquire. An exception
   /// of `work` leaves the store as it was. Returns the number of rows.
@@ -138,8 +141,8 @@ class StoreObject {
   /// conversion, or another thread, has declared new fields.
   void RequireFields(const FieldTable& fields) const;
 
-  /// Changes when positions and rows lose their meaning: new fields were declared, or the store was
-  /// cleared or its rows were replaced.
+  /// Changes when positions and rows lose their meaning: new fields were declared, the store was
+  /// cleared or truncated, or its rows were replaced.
   std::uint64_t generation() const noexcept { return generation_; }
 
   /// The table, kept alive while foreign code may declare new fields.
@@ -175,6 +178,7 @@ class StoreObject {
   void OpenReader(const Arguments& arguments);
   void TakeFields(const Schema& schema);
   [[noreturn]] void ThrowClosed() const;
+  void RequireNotForked(const char* what) const;
 
   nb::object path_;
   std::string mode_;
@@ -184,6 +188,7 @@ class StoreObject {
   bool schema_final_ = false;       // rows exist, so the fields cannot change any more
   std::vector<Field> fields_seen_;  // the fields that fields_ was made from
   std::optional<StreamStore> writer_;
+  int generation_of_process_;  // GenerationOfProcess() when writer_ was opened or declared
   std::optional<Reader> reader_;
   std::shared_ptr<const FieldTable> fields_ = std::make_shared<FieldTable>();
   std::uint64_t fields_version_ = 0;

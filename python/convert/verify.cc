@@ -73,6 +73,17 @@ nb::object FindingsOf(const std::vector<Finding>& findings) {
   return list;
 }
 
+nb::object GapsOf(const std::vector<Gap>& gaps) {
+  nb::object list = Own(PyTuple_New(static_cast<Py_ssize_t>(gaps.size())));
+  for (std::size_t i = 0; i < gaps.size(); ++i) {
+    nb::object one =
+        Own(PyTuple_Pack(4, Number(gaps[i].first_row).ptr(), Number(gaps[i].rows).ptr(),
+                         Number(gaps[i].new_row).ptr(), Text(gaps[i].reason).ptr()));
+    PyTuple_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i), one.release().ptr());
+  }
+  return list;
+}
+
 nb::object ReportOf(const VerifyReport& report) {
   return Own(PyTuple_Pack(12, FindingsOf(report.findings).ptr(), Number(report.damages).ptr(),
                           Number(report.notices).ptr(), nb::bool_(report.live).ptr(),
@@ -116,17 +127,20 @@ nb::object VerifyStore(StoreObject& store, nb::handle progress) {
   return ReportOf(report);
 }
 
-nb::object RepairPath(nb::handle path, nb::handle into, nb::handle progress) {
+nb::object RepairPath(nb::handle path, nb::handle into, bool truncate_at_damage,
+                      nb::handle progress) {
   const std::filesystem::path from = NativePath(path);
   const std::filesystem::path to = NativePath(into);
   const Progress report_progress = ProgressOf(progress);
   RepairReport report;
   {
     const MaybeWithoutGil released(true);
-    report = Repair(from, to, report_progress);
+    report =
+        Repair(from, to, {.truncate_at_damage = truncate_at_damage, .progress = report_progress});
   }
-  return Own(PyTuple_Pack(5, Number(report.records).ptr(), Number(report.rows).ptr(),
+  return Own(PyTuple_Pack(7, Number(report.records).ptr(), Number(report.rows).ptr(),
                           Number(report.values).ptr(), Number(report.rows_lost).ptr(),
+                          Number(report.gap_count).ptr(), GapsOf(report.gaps).ptr(),
                           FindingsOf(report.findings).ptr()));
 }
 

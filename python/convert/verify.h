@@ -18,8 +18,9 @@ nb::object VerifyPath(nb::handle path, nb::handle progress);
 nb::object VerifyStore(StoreObject& store, nb::handle progress);
 
 /// Repairs the store at `path` into a new one at `into`. Returns the arguments of
-/// stream_store.reports.RepairReport.
-nb::object RepairPath(nb::handle path, nb::handle into, nb::handle progress);
+/// stream_store.reports.RepairReport, with gaps and findings as tuples.
+nb::object RepairPath(nb::handle path, nb::handle into, bool truncate_at_damage,
+                      nb::handle progress);
 
 /// Copies the rows stored now to a new store at `path`. Returns the number of rows of the copy.
 std::uint64_t CheckpointStore(StoreObject& store, nb::handle path, nb::handle progress);

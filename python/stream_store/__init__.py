@@ -24,7 +24,7 @@ except ImportError as error:
         f"({error}). Install the package with `pip install stream-store`, or in a checkout with "
         "`pip install -e .`; a checkout on sys.path is not enough."
     ) from error
-from .reports import Finding, RepairReport, VerifyReport, repair, verify
+from .reports import Finding, Gap, RepairReport, VerifyReport, repair, verify
 from .sampler import WindowSampler
 from .store import StreamStore
 
@@ -33,6 +33,7 @@ __all__ = [
     "CorruptStoreError",
     "Error",
     "Finding",
+    "Gap",
     "LockedError",
     "MemmapBuffer",
     "Recovery",

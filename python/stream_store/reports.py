@@ -1,4 +1,4 @@
-"""Verify and repair: findings about a store as data, and a copy of its valid part."""
+"""Verify and repair: findings about a store as data, and a copy of its intact rows."""
 
 from __future__ import annotations
 
@@ -82,6 +82,34 @@ class VerifyReport:
 
 
 @dataclass(frozen=True)
+class Gap:
+    """Rows that `repair` lost: rows `first_row` to `first_row + rows - 1` of the damaged store.
+
+    Attributes:
+        first_row: the first lost row, as numbered in the damaged store.
+        rows: number of lost rows.
+        new_row: number of rows kept before the gap. The rows after it begin at this row of the new
+            store.
+        reason: the first damage found there, as text.
+
+    Examples:
+        >>> import stream_store
+        >>> print(stream_store.Gap(40, 2, 39, "record 40: its checksum is wrong"))
+        rows 40 to 41 are lost (row 39 of the new store follows): record 40: its checksum is wrong
+    """
+
+    first_row: int
+    rows: int
+    new_row: int
+    reason: str
+
+    def __str__(self) -> str:
+        last = self.first_row + self.rows - 1
+        lost = f"row {last} is" if self.rows == 1 else f"rows {self.first_row} to {last} are"
+        return f"{lost} lost (row {self.new_row} of the new store follows): {self.reason}"
+
+
+@dataclass(frozen=True)
 class RepairReport:
     """The result of `repair`.
 
@@ -89,8 +117,11 @@ class RepairReport:
         records: number of records in the new store.
         rows: number of rows in the new store.
         values: number of values in the new store.
-        rows_lost: number of rows known to be lost after them; a lower bound.
-        findings: findings in the damaged store, up to the end of the copy.
+        rows_lost: number of lost rows, the sum of all gaps. It is a lower bound if no sync slot is
+            valid, and while a writer has the store open.
+        gap_count: number of all gaps.
+        gaps: the first 1000 gaps, in the order of the rows.
+        findings: findings in the damaged store; with `truncate_at_damage`, up to the first damage.
 
     Examples:
         >>> import stream_store
@@ -103,6 +134,8 @@ class RepairReport:
     rows: int
     values: int
     rows_lost: int
+    gap_count: int
+    gaps: tuple[Gap, ...]
     findings: tuple[Finding, ...]
 
 
@@ -135,13 +168,24 @@ def verify(path: AnyPath, *, progress: Progress | None = None) -> VerifyReport:
     return make_report(_core._verify(path_text(path), progress))
 
 
-def repair(path: AnyPath, into: AnyPath, *, progress: Progress | None = None) -> RepairReport:
-    """Copy the longest valid prefix of a damaged store into a new one.
+def repair(
+    path: AnyPath,
+    into: AnyPath,
+    *,
+    truncate_at_damage: bool = False,
+    progress: Progress | None = None,
+) -> RepairReport:
+    """Copy the rows of a damaged store that are intact into a new one.
+
+    A row is never copied in part. If it cannot be decided whether a damaged record belonged to the
+    row next to it, that row is lost too. The rows that are kept get new numbers without gaps; their
+    steps and values do not change.
 
     Args:
         path: directory of the damaged store, which is not changed.
-        into: directory of the new store: a new path or an empty directory. The copy appears there
-            complete. After an error, nothing is left there.
+        into: directory of the new store: a new path or an empty directory, outside `path`. The copy
+            appears there complete. After an error, nothing is left there.
+        truncate_at_damage: copy only the rows before the first damage.
         progress: as for `verify`.
 
     Returns:
@@ -151,6 +195,7 @@ def repair(path: AnyPath, into: AnyPath, *, progress: Progress | None = None) ->
         FileNotFoundError: there is no store at `path`.
         VersionError: the store has another version of the format.
         FileExistsError: `into` is anything but an empty directory.
+        ValueError: `into` is inside `path`.
         CorruptStoreError: identity or schema cannot be read, so the records cannot be checked.
         StoreFullError: there is no space.
         OSError: the disk reported an error.
@@ -162,10 +207,18 @@ def repair(path: AnyPath, into: AnyPath, *, progress: Progress | None = None) ->
         >>> stream_store.repair("run", "repaired").rows
         2
     """
-    records, rows, values, lost, findings = _core._repair(
-        path_text(path), path_text(into), progress
+    records, rows, values, rows_lost, gap_count, gaps, findings = _core._repair(
+        path_text(path), path_text(into), truncate_at_damage, progress
     )
-    return RepairReport(records, rows, values, lost, tuple(Finding(*one) for one in findings))
+    return RepairReport(
+        records=records,
+        rows=rows,
+        values=values,
+        rows_lost=rows_lost,
+        gap_count=gap_count,
+        gaps=tuple(Gap(*one) for one in gaps),
+        findings=tuple(Finding(*one) for one in findings),
+    )
 
 
 def make_report(parts: tuple[Any, ...]) -> VerifyReport:
@@ -174,6 +227,6 @@ def make_report(parts: tuple[Any, ...]) -> VerifyReport:
     return VerifyReport(tuple(Finding(*one) for one in findings), *rest)
 
 
-for _class in (Finding, VerifyReport, RepairReport):
+for _class in (Finding, Gap, VerifyReport, RepairReport):
     _class.__module__ = "stream_store"
 del _class

@@ -55,7 +55,8 @@ class StreamStore(StoreBase):
 
     Raises:
         ValueError: an argument is not valid, or the fields differ from those of the store.
-        LockedError: another writer has the store open.
+        LockedError: another writer has the store open. The message says if it is one of this
+            process.
         FileNotFoundError: mode "r", and there is no store.
         FileExistsError: mode "x", and `path` is anything but an empty directory.
         CorruptStoreError: the store is damaged.

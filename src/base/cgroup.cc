@@ -6,6 +6,7 @@
 #include "base/cgroup.h"
 
 #include <algorithm>
+#include <chrono>
 #include <fstream>
 #include <optional>
 #include <string_view>
@@ -100,6 +101,31 @@ std::uint64_t CgroupHeadroomBytes(const std::string& root) noexcept try {
   return least;
 } catch (...) {  // the result is an estimate, and an unreadable file must not stop an append
   return kNoLimit;
+}
+
+bool CgroupBudget::Take(std::uint64_t bytes, std::uint64_t* headroom,
+                        const std::string& root) noexcept {
+  constexpr std::int64_t kGrantMilliseconds = 100;
+  constexpr std::int64_t kRefuseMilliseconds = 10;
+  const std::int64_t now = std::chrono::duration_cast<std::chrono::milliseconds>(
+                               std::chrono::steady_clock::now().time_since_epoch())
+                               .count();
+  const std::int64_t read_at = read_at_.load(std::memory_order_acquire);
+  const std::int64_t age = read_at == 0 ? kGrantMilliseconds : now - read_at;
+  std::uint64_t left = headroom_.load(std::memory_order_relaxed);
+  if (age >= kGrantMilliseconds || (bytes > left && age >= kRefuseMilliseconds)) {
+    left = CgroupHeadroomBytes(root);
+    headroom_.store(left, std::memory_order_relaxed);
+    read_at_.store(now, std::memory_order_release);
+  }
+  *headroom = left;
+  if (bytes > left) {
+    return false;
+  }
+  if (left != kNoLimit) {
+    headroom_.store(left - bytes, std::memory_order_relaxed);
+  }
+  return true;
 }
 
 }  // namespace stream_store::internal

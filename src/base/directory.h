@@ -35,6 +35,9 @@ class Directory {
     path_ = std::move(path);
   }
 
+  /// Closes the descriptor. Afterwards only path() and the destructor may be called.
+  void Close() noexcept { file_.Close(); }
+
   /// The descriptor. Stays owned by this object.
   int fd() const noexcept { return file_.fd(); }
 
@@ -78,6 +81,17 @@ void PublishDirectory(const Directory& sibling, const std::filesystem::path& fin
 /// Syncs the directory that contains `path`, which makes a rename durable. Throws Error(kIo).
 void SyncParent(const std::filesystem::path& path);
 
+/// Creates the missing directories above `path`, and makes each durable by a sync of its parent.
+/// Returns those that it created, outermost first.
+///
+/// Throws Error(kNotFound) if a parent is something else than a directory, or Error(kNoSpace, kIo);
+/// the directories that it created are removed then.
+std::vector<std::filesystem::path> CreateParents(const std::filesystem::path& path);
+
+/// Removes those of the directories that are empty, innermost first. Ignores errors: an empty
+/// directory does no harm.
+void RemoveParents(const std::vector<std::filesystem::path>& created) noexcept;
+
 /// Deletes a sibling and the plain files in it. Ignores errors: the next open tries again.
 void RemoveTree(const std::filesystem::path& sibling) noexcept;
 
@@ -92,7 +106,8 @@ std::vector<std::filesystem::path> FindSiblings(const std::filesystem::path& fin
 ///            are tried, memory-backed file systems last: their pages count against the memory
 ///            limit.
 /// name       for messages.
-/// Throws Error(kIo, kNotFound) with the reason for each directory that was tried.
+/// Throws Error(kIo, kNotFound) with the reason for each directory that was tried; at once if there
+/// are no more descriptors.
 File CreateUnlinkedFile(const std::filesystem::path& preferred, const std::string& name);
 
 }  // namespace stream_store::internal

@@ -28,8 +28,25 @@ constexpr std::size_t kZeroBlockBytes = std::size_t{1} << 20;
 // until they are used.
 alignas(4096) constinit std::array<std::byte, kZeroBlockBytes> zero_block{};
 
+// Names the limit that was reached and how to raise it, if `error` says that there are no more
+// descriptors; else empty.
+std::string DescriptorAdvice(int error) {
+  if (error == ENFILE) {
+    return "; all processes together have reached fs.file-max: raise it with sysctl, or close "
+           "files";
+  }
+  if (error != EMFILE) {
+    return "";
+  }
+  struct rlimit limit{};
+  const bool known = sys().getrlimit(RLIMIT_NOFILE, &limit) == 0;
+  return StrCat("; this process may have ", known ? StrCat(limit.rlim_cur) : "no more",
+                " files open (RLIMIT_NOFILE): raise the limit with `ulimit -n`, or close stores");
+}
+
 std::string Message(const std::string& path, const std::string& doing, int error) {
-  return StrCat(path, ": ", doing, ": ", std::generic_category().message(error));
+  return StrCat(path, ": ", doing, ": ", std::generic_category().message(error),
+                DescriptorAdvice(error));
 }
 
 bool NotSupported(int error) { return error == EOPNOTSUPP || error == ENOSYS || error == EINVAL; }
@@ -84,13 +101,40 @@ bool File::InMemory() const noexcept {
   return magic == TMPFS_MAGIC || magic == RAMFS_MAGIC || magic == HUGETLBFS_MAGIC;
 }
 
-std::uint64_t File::Size() const {
+std::optional<FileId> FindFileId(const std::string& path) {
+  struct stat status{};
+  if (sys().path_stat(path.c_str(), &status) == 0) {
+    return FileId{status.st_dev, status.st_ino};
+  }
+  if (errno == ENOENT || errno == ENOTDIR) {
+    return std::nullopt;
+  }
+  ThrowErrno(path, "stat", errno);
+}
+
+struct stat File::Status() const {
   STREAM_STORE_ASSERT(is_open());
   struct stat status{};
   if (sys().file_stat(fd_, &status) != 0) {
     ThrowErrno(path_, "fstat", errno);
   }
-  return static_cast<std::uint64_t>(status.st_size);
+  return status;
+}
+
+std::uint64_t File::Size() const {
+  STREAM_STORE_ASSERT(is_open());
+  return static_cast<std::uint64_t>(Status().st_size);
+}
+
+FileId File::Id() const {
+  STREAM_STORE_ASSERT(is_open());
+  const struct stat status = Status();
+  return {status.st_dev, status.st_ino};
+}
+
+std::uint64_t File::Links() const {
+  STREAM_STORE_ASSERT(is_open());
+  return Status().st_nlink;
 }
 
 std::size_t File::ReadAt(std::span<std::byte> out, std::uint64_t offset) const {

@@ -7,17 +7,32 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
+
+#include <sys/stat.h>
 
 #include "stream_store/error.h"
 
 namespace stream_store::internal {
 
 /// Throws Error "<path>: <doing>: <strerror(error)>", with the code kNoSpace for ENOSPC, EDQUOT and
-/// EFBIG, else kIo.
+/// EFBIG, else kIo. For EMFILE and ENFILE the message also names the limit on open files and how to
+/// raise it.
 [[noreturn]] void ThrowErrno(const std::string& path, const std::string& doing, int error);
+
+/// Identifies a file on this machine, as long as it exists.
+struct FileId {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+  bool operator==(const FileId&) const = default;
+};
+
+/// Returns the id of the file at `path`; nothing if there is none. Throws Error(kIo), also if the
+/// path may not be inspected.
+std::optional<FileId> FindFileId(const std::string& path);
 
 /// Owns a descriptor and closes it on destruction. Movable, not copyable.
 class File {
@@ -49,6 +64,14 @@ class File {
   /// The file's size in bytes, by fstat(). Throws Error(kIo).
   /// REQUIRES: is_open().
   std::uint64_t Size() const;
+
+  /// Throws Error(kIo).
+  /// REQUIRES: is_open().
+  FileId Id() const;
+
+  /// The number of names that the file has: 0 if it was deleted. Throws Error(kIo).
+  /// REQUIRES: is_open().
+  std::uint64_t Links() const;
 
   /// Reads up to out.size() bytes from byte `offset`. Returns how many there were before the end of
   /// the file; the rest of `out` is unchanged. Throws Error(kIo).
@@ -93,6 +116,7 @@ class File {
   int Release() noexcept;
 
  private:
+  struct stat Status() const;
   int fd_ = -1;
   std::string path_;
 };

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <fstream>
+#include <string>
 #include <utility>
 
 #include <sys/mman.h>
@@ -52,6 +54,34 @@ std::uint64_t ShareOfAddressSpace() noexcept {
   return taken < most ? (most - taken) / 32 : 0;
 }
 
+// How many mappings this process has; 0 if that cannot be found out.
+std::uint64_t CountMappings() {
+  std::ifstream file("/proc/self/maps");
+  std::uint64_t count = 0;
+  for (std::string line; std::getline(file, line);) {
+    ++count;
+  }
+  return count;
+}
+
+// Why the kernel returned ENOMEM: it does so for too many mappings as well as for too little
+// address space. The list of mappings has up to two lines that do not count, and other threads may
+// have unmapped something since.
+std::string NoMappingReason(const char* otherwise) {
+  constexpr std::uint64_t kUncertain = 64;
+  std::uint64_t most = 0;
+  if (!(std::ifstream("/proc/sys/vm/max_map_count") >> most)) {
+    return otherwise;
+  }
+  const std::uint64_t count = CountMappings();
+  if (count + kUncertain < most) {
+    return otherwise;
+  }
+  return StrCat("vm.max_map_count is ", most, ", and this process has ", count,
+                " mappings: raise it with `sysctl -w vm.max_map_count=", 4 * most,
+                "`, or close stores");
+}
+
 }  // namespace
 
 // What all mappings of files and reservations ask of the kernel.
@@ -82,7 +112,8 @@ Mapping::Mapping(const std::string& path, const Request& request) {
       ThrowErrno(path, doing, error);
     }
     if (bytes == least) {
-      throw Error(ErrorCode::kNoSpace, StrCat(path, ": ", doing, ": no address space is left"),
+      throw Error(ErrorCode::kNoSpace,
+                  StrCat(path, ": ", doing, ": ", NoMappingReason("no address space is left")),
                   error);
     }
     bytes = std::max(PageUp(bytes / 2), least);
@@ -112,8 +143,11 @@ Mapping Mapping::Private(std::uint64_t bytes) {
   void* address = sys().mmap(nullptr, size, PROT_READ | PROT_WRITE,
                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (address == MAP_FAILED) {
-    throw Error(ErrorCode::kNoSpace,
-                StrCat("mapping ", size, " bytes for copies: no memory is left"), errno);
+    const int error = errno;
+    throw Error(
+        ErrorCode::kNoSpace,
+        StrCat("mapping ", size, " bytes for copies: ", NoMappingReason("no memory is left")),
+        error);
   }
   mapping.data_ = static_cast<std::byte*>(address);
   mapping.size_ = size;

@@ -28,8 +28,9 @@ class Mapping {
   ///
   /// All mappings of a process share 32 TiB of address space, or a quarter of RLIMIT_AS. Each one
   /// reserves at most 1/32 of the part that is still free, and halves its reservation as long as
-  /// the kernel refuses it. Throws Error(kNoSpace) if not even minimum_bytes can be mapped, or
-  /// Error(kIo).
+  /// the kernel refuses it. Throws Error(kNoSpace) if not even minimum_bytes can be mapped; if the
+  /// process has as many mappings as it may, the message names vm.max_map_count. Throws Error(kIo)
+  /// for other errors.
   Mapping(const File& file, std::uint64_t reserve_bytes, std::uint64_t minimum_bytes,
           bool writable);
 

@@ -53,6 +53,11 @@ bool IsSiblingName(const std::string& name, const std::string& prefix) {
          name.find_first_not_of("0123456789abcdef", prefix.size()) == std::string::npos;
 }
 
+[[noreturn]] void ThrowNoParent(const fs::path& path, const fs::path& parent) {
+  throw Error(ErrorCode::kNotFound, StrCat(PathText(path), ": creating: expected its parent ",
+                                           PathText(parent), " to be a directory"));
+}
+
 int Rename(const fs::path& from, const fs::path& to, unsigned flags) {
   return sys().rename_at2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), flags);
 }
@@ -65,9 +70,7 @@ Directory Directory::CreateSibling(const fs::path& final_path) {
   if (sys().mkdir_at(AT_FDCWD, sibling.c_str(), 0700) != 0) {
     const int error = errno;
     if (error == ENOENT || error == ENOTDIR) {
-      throw Error(ErrorCode::kNotFound,
-                  StrCat(PathText(final_path), ": creating: expected its parent ",
-                         PathText(place.parent_path()), " to be a directory"));
+      ThrowNoParent(final_path, place.parent_path());
     }
     ThrowErrno(PathText(sibling), "creating the directory", error);
   }
@@ -98,6 +101,41 @@ void PublishDirectory(const Directory& sibling, const fs::path& final_path) {
                        error == ENOTDIR ? "something else" : "a directory with content"));
   }
   ThrowErrno(PathText(final_path), "renaming the finished directory into place", error);
+}
+
+// Another process may create the same directories at the same time, so one that exists by now is as
+// good; but it is not ours to remove.
+std::vector<fs::path> CreateParents(const fs::path& path) {
+  std::vector<fs::path> missing;
+  std::error_code ignored;
+  for (fs::path parent = Place(path).parent_path(); !fs::exists(parent, ignored);
+       parent = parent.parent_path()) {
+    missing.push_back(parent);
+  }
+  std::vector<fs::path> created;
+  try {
+    for (; !missing.empty(); missing.pop_back()) {
+      const fs::path& parent = missing.back();
+      if (sys().mkdir_at(AT_FDCWD, parent.c_str(), 0777) == 0) {
+        created.push_back(parent);
+        Directory::Open(parent.parent_path()).Sync();
+      } else if (errno == ENOTDIR || (errno == EEXIST && !fs::is_directory(parent, ignored))) {
+        ThrowNoParent(path, parent);
+      } else if (errno != EEXIST) {
+        ThrowErrno(PathText(parent), StrCat("creating the directory for ", PathText(path)), errno);
+      }
+    }
+  } catch (...) {
+    RemoveParents(created);
+    throw;
+  }
+  return created;
+}
+
+void RemoveParents(const std::vector<fs::path>& created) noexcept {
+  for (std::size_t i = created.size(); i > 0; --i) {
+    sys().unlink_at(AT_FDCWD, created[i - 1].c_str(), AT_REMOVEDIR);
+  }
 }
 
 void SyncParent(const fs::path& path) { Directory::Open(Place(path).parent_path()).Sync(); }

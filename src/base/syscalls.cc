@@ -20,6 +20,8 @@ int OpenAt(int directory_fd, const char* name, int flags, mode_t mode) {
 
 int FileStat(int fd, struct stat* out) { return ::fstat(fd, out); }
 
+int PathStat(const char* path, struct stat* out) { return ::stat(path, out); }
+
 int Lock(int fd, int command, struct flock* lock) { return ::fcntl(fd, command, lock); }
 
 int GetLimit(int resource, struct rlimit* out) {
@@ -34,6 +36,7 @@ constexpr Syscalls kRealTable = {
     .open_at = OpenAt,
     .close = ::close,
     .file_stat = FileStat,
+    .path_stat = PathStat,
     .pread = ::pread,
     .pwrite = ::pwrite,
     .fallocate = ::fallocate,

@@ -23,6 +23,7 @@ struct Syscalls {
   int (*open_at)(int directory_fd, const char* name, int flags, mode_t mode);
   int (*close)(int fd);
   int (*file_stat)(int fd, struct stat* out);
+  int (*path_stat)(const char* path, struct stat* out);
   ssize_t (*pread)(int fd, void* buffer, std::size_t count, off_t offset);
   ssize_t (*pwrite)(int fd, const void* buffer, std::size_t count, off_t offset);
   int (*fallocate)(int fd, int mode, off_t offset, off_t length);

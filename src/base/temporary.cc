@@ -61,7 +61,8 @@ File CreateUnlinkedFile(const fs::path& preferred, const std::string& name) {
   std::vector<Directory> places;
   std::string refused;
   const auto refuse = [&](const Error& error) {
-    if (!preferred.empty()) {
+    const bool no_descriptor = error.system_errno() == EMFILE || error.system_errno() == ENFILE;
+    if (!preferred.empty() || no_descriptor) {  // the latter is no better in another directory
       throw error;
     }
     refused += StrCat(refused.empty() ? "" : "; ", error.what());

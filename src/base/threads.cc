@@ -60,6 +60,8 @@ std::thread StartThreadWithoutSignals(std::function<void()> run) {
   return std::thread(std::move(run));
 }
 
+void NameThisThread(const char* name) noexcept { pthread_setname_np(pthread_self(), name); }
+
 void InstallForkHandlers(void (*before)(), void (*in_parent)(), void (*in_child)()) {
   pthread_atfork(before, in_parent, in_child);
 }

@@ -2,6 +2,7 @@
 // steps of "Append" in docs/format.md.
 #include "storage/appender.h"
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 #include <utility>
@@ -101,7 +102,9 @@ void Appender::UseLayout(std::span<const std::uint64_t> words, ShapeCache& shape
     } else {
       const std::uint64_t end = cursor_.layout_words + words.size();
       if (!capacity_.FitsLayouts(end)) {
-        MakeRoom(cursor_.values, cursor_.records, end);
+        // AppendGroups() may have encoded values already, after the cursor: they keep their space.
+        MakeRoom(std::max(cursor_.values, room_.values), std::max(cursor_.records, room_.records),
+                 end);
       }
       std::memcpy(data_.layouts + cursor_.layout_words, words.data(), words.size_bytes());
       offset = static_cast<std::uint32_t>(cursor_.layout_words);
@@ -227,6 +230,12 @@ Cursor Appender::cursor() noexcept {
   return cursor_;
 }
 
+// The most layout words that this many records can need: each may have a layout of its own, of all
+// fields. Fewer is no bound even if lengths are fixed, since the table forgets layouts that collide.
+std::uint64_t Appender::LayoutWordsOf(std::uint64_t records) const noexcept {
+  return std::min(records, kMaxLayoutWords) * (schema_->encodings.size() + 1);
+}
+
 // Faults in the pages as well, so that the appends that follow wait for neither space nor pages.
 void Appender::Reserve(std::uint64_t values, std::uint64_t records) {
   const AppendFlag::Hold hold(flag_);
@@ -237,10 +246,11 @@ void Appender::Reserve(std::uint64_t values, std::uint64_t records) {
                 StrCat(files_.path_text(), ": reserve: ", values, " values and ", records,
                        " records are more than a store can hold"));
   }
-  constexpr std::uint64_t kLayoutWords = 8192;  // room for layouts that the records may need
   const std::uint64_t value_end = cursor_.values + values;
   const std::uint64_t record_end = cursor_.records + records + 1;
-  MakeRoom(value_end, record_end, cursor_.layout_words + kLayoutWords);
+  const std::uint64_t words_left = kMaxLayoutWords - cursor_.layout_words;
+  MakeRoom(value_end, record_end,
+           cursor_.layout_words + std::min(LayoutWordsOf(records), words_left));
   capacity_.FaultIn(cursor_, value_end, record_end);
 }
 
@@ -258,6 +268,7 @@ std::optional<Cursor> Appender::Close() {
     return std::nullopt;
   }
   capacity_.Close();
+  layout_table_ = LayoutTable{};  // the layouts that it refers to are about to be unmapped
   return cursor_;
 }
 
@@ -300,6 +311,9 @@ void Appender::UseSchemaOfFiles() {
 std::int64_t Appender::LastTypeBefore(TypeId type) {
   const AppendFlag::Hold hold(flag_);
   STREAM_STORE_ASSERT(cursor_.rows > 0);
+  if (status_.closed()) {
+    return cursor_.last_type;  // the records are not mapped any more
+  }
   const std::uint64_t row = cursor_.rows - 1;
   for (std::uint64_t i = cursor_.records; i > 0; --i) {
     const Record& record = data_.records[i - 1];

@@ -2,12 +2,13 @@
 // "Append" and "Stage" in docs/format.md.
 //
 // It is part of a Writer; everything it owns is guarded by the append flag. Its functions live in
-// four sources: appender.cc (one step), extend.cc (several records with one publish),
-// extend_regular.cc (rows of one shape), stage.cc (rows of many calls with one publish).
+// five sources: appender.cc (one step), extend.cc (several records with one publish),
+// extend_regular.cc (rows of one shape), stage.cc (rows of many calls with one publish), truncate.cc
+// (removes rows at the end).
 //
 // Thread rules: public functions may be called from any thread; each acquires the flag, or says
 // that it does not. A thread that holds a mutex never waits for the flag. Invariants:
-//   1. Bytes below the cursor are never stored to again.
+//   1. Bytes below the cursor are never stored to again. Only Truncate() moves the cursor back.
 //   2. Everything that can fail in a call is done before its first record is stored; values after
 //      the cursor may hold anything.
 //   3. `published` is stored last, with release order, and is the only word that readers follow.
@@ -71,12 +72,15 @@ class Appender {
   /// flag.
   void RequireNotStaging(const char* operation) const;
 
-  /// Allocates space for `values` more values and `records` more records, and faults it in. Throws
-  /// Error(kNoSpace, kIo), and as RequireWritable() and RequireNotStaging().
+  /// Allocates space for `values` more values, `records` more records and as many different layouts
+  /// as these may have, and faults in that of the first two. Throws Error(kNoSpace, kIo), and as RequireWritable() and RequireNotStaging().
   void Reserve(std::uint64_t values, std::uint64_t records) EXCLUDES(flag_);
 
   /// See Durability.
   void OpenSessionOfRecovered() EXCLUDES(flag_);
+
+  /// Removes all rows from `num_rows` on. Returns how many. Writer describes it.
+  std::uint64_t Truncate(std::uint64_t num_rows) EXCLUDES(flag_);
 
   /// Ends appending for good, and returns where it ended; nothing if it had been ended before.
   std::optional<Cursor> Close() EXCLUDES(flag_);
@@ -153,7 +157,8 @@ class Appender {
   std::uint64_t EncodeWrites(std::span<const FieldWrite> writes, const ShapeCache& shape,
                              DecidedRecord& decided, std::size_t* bad_write) noexcept
       REQUIRES_LOCK(flag_);
-  std::uint32_t BeginDecidedChecksum(const DecidedRecord& decided) const noexcept;
+  std::uint32_t BeginDecidedChecksum(const DecidedRecord& decided) const noexcept
+      REQUIRES_LOCK(flag_);
   void StoreRecord(const DecidedRecord& decided, std::uint64_t record) noexcept
       REQUIRES_LOCK(flag_);
   DecidedRecord RegularRow(std::span<const Step> steps, const Cursor& begin,
@@ -171,6 +176,7 @@ class Appender {
   void MakeRoom(std::uint64_t values, std::uint64_t records, std::uint64_t layout_words)
       REQUIRES_LOCK(flag_);
   void RefreshPointers() noexcept REQUIRES_LOCK(flag_);
+  std::uint64_t LayoutWordsOf(std::uint64_t records) const noexcept REQUIRES_LOCK(flag_);
   void UseSchemaOfFiles() REQUIRES_LOCK(flag_);
 
   // extend.cc
@@ -197,6 +203,10 @@ class Appender {
   Refusal EncodeRegular(std::span<const Step> steps, std::span<const Column> columns,
                         const Cursor& begin) REQUIRES_LOCK(flag_);
 
+  // truncate.cc
+  std::uint64_t FirstRecordOf(std::uint64_t row) const noexcept REQUIRES_LOCK(flag_);
+  Cursor EndBefore(std::uint64_t row, std::vector<bool>& removed) const REQUIRES_LOCK(flag_);
+
   // stage.cc
   void EndStaging() noexcept REQUIRES_LOCK(flag_);
 
@@ -204,7 +214,7 @@ class Appender {
   Cursor cursor_ GUARDED_BY(flag_);
   DataPointers data_ GUARDED_BY(flag_);
   const std::atomic_ref<std::uint64_t> published_;
-  const std::uint64_t session_;
+  std::uint64_t session_ GUARDED_BY(flag_);
   const std::uint32_t seed_;
   std::shared_ptr<const StoreSchema> schema_ GUARDED_BY(flag_);
   ShapeCache shapes_[2] GUARDED_BY(flag_);  // [0] new rows, [1] continuations
@@ -214,6 +224,7 @@ class Appender {
   std::vector<std::uint32_t> checksums_ GUARDED_BY(flag_);  // of a call whose rows have one shape
   std::vector<Value> encoded_ GUARDED_BY(flag_);  // scratch: one column of a block of rows
   Cursor stage_ GUARDED_BY(flag_);                // where the next staged row goes
+  Cursor room_ GUARDED_BY(flag_);  // the space that the running call of several records was given
   StoreFiles& files_;
   WriterStatus& status_;
   Capacity& capacity_;

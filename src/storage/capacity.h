@@ -14,7 +14,8 @@
 //   1. Limits rise under the state mutex, after the space and the hints for it are there, and never
 //      again once the writer failed or was closed. Only UseHardLimits() raises without the mutex,
 //      by compare-and-swap, so that limits of 0 stay 0.
-//   2. Files are mapped again under the append flag only; the helper stays inside the reservations.
+//   2. Only under the append flag, files are mapped again and limits are lowered to give space back.
+//      The helper stays inside the reservations.
 #pragma once
 
 #include <atomic>
@@ -25,6 +26,7 @@
 
 #include "base/helper_thread.h"
 #include "base/mutex.h"
+#include "storage/growth.h"
 
 namespace stream_store::internal {
 
@@ -46,14 +48,15 @@ class Capacity {
            records <= soft_.records.load(std::memory_order_relaxed);
   }
 
-  /// Whether there is space for this many words of layouts.
+  /// Whether the soft limit leaves room for this many words of layouts.
   bool FitsLayouts(std::uint64_t layout_words) const noexcept {
-    return layout_words <= layout_limit_.load(std::memory_order_relaxed);
+    return layout_words <= soft_.layout_words.load(std::memory_order_relaxed);
   }
 
   /// [append flag] The slow path: raises the soft limits to these ends or beyond, growing the files
   /// if necessary. Returns whether the files may have been mapped again. Throws Error(kNoSpace,
-  /// kIo); the limits are as before then, although some files may have grown.
+  /// kIo). Then no file has grown; files that had space to spare may be shorter, and their limits
+  /// lower.
   bool MakeRoom(std::uint64_t values, std::uint64_t records, std::uint64_t layout_words)
       EXCLUDES(mutex_);
 
@@ -84,17 +87,21 @@ class Capacity {
 
   Published published() const EXCLUDES(mutex_);
 
+  /// [append flag] Publishes a lower end, and the session that begins there: step 4 of "Truncate" in
+  /// docs/format.md. The helper thread, which reads the record at the end, does not see it change.
+  void CutBack(const Cursor& end, std::uint64_t session) noexcept EXCLUDES(mutex_);
+
   /// Sets the status to failed and drops the limits. RaiseLimits() sees either both or neither.
   void Fail(const Error& error) EXCLUDES(mutex_);
 
   /// [append flag] Drops the limits for good. REQUIRES: the status is closed.
   void Close() noexcept EXCLUDES(mutex_);
 
-  /// Waits for the helper's last round and ends its thread.
+  /// Waits for a round of the helper under way; there is none afterwards.
   void StopHelper() noexcept { helper_.Stop(); }
 
-  /// Shortens the files to the content that the cursor counts; no other function ever shortens
-  /// them. REQUIRES: the status is closed, and StopHelper() was called.
+  /// Shortens the files to the content that the cursor counts, if readers allow it (see
+  /// StoreFiles::MayShorten()). REQUIRES: the status is closed, and StopHelper() was called.
   void Trim(const Cursor& at) EXCLUDES(mutex_);
 
   /// Async-signal-safe.
@@ -104,6 +111,7 @@ class Capacity {
   struct Limits {
     std::atomic<std::uint64_t> values{0};
     std::atomic<std::uint64_t> records{0};
+    std::atomic<std::uint64_t> layout_words{0};
   };
 
   struct Staged {
@@ -112,28 +120,25 @@ class Capacity {
     std::atomic<std::uint64_t> records{0};
   };
 
-  struct Ends {
-    std::uint64_t values = 0;
-    std::uint64_t records = 0;
-  };
+  using Ends = Growth::Ends;
 
-  bool UseHardLimits(std::uint64_t values, std::uint64_t records) noexcept;
-  void GrowFiles(const Ends& needed, std::uint64_t layout_words) REQUIRES_LOCK(mutex_);
-  void GrowFilesAhead(const Ends& used) REQUIRES_LOCK(mutex_);
+  bool UseHardLimits(const Ends& needed) noexcept;
+  void GrowFiles(const Ends& needed) REQUIRES_LOCK(mutex_);
+  Ends AllocatedEnds() const noexcept REQUIRES_LOCK(mutex_);
   void RaiseLimits(const Ends& most) noexcept REQUIRES_LOCK(mutex_);
+  void LowerLimits() noexcept REQUIRES_LOCK(mutex_);
   void DropLimits() noexcept;
   Ends AppendedEnds(const Mapping& record_map) const noexcept REQUIRES_LOCK(mutex_);
   void GrowAhead() EXCLUDES(mutex_);
 
   StoreFiles& files_;
   WriterStatus& status_;
-  const std::uint64_t step_values_;  // `values` grows by at least this many
   const bool grow_ahead_;
-  Limits soft_;                                 // beyond these, the slow path is taken
-  Limits hard_;                                 // the end of the allocated space
-  std::atomic<std::uint64_t> layout_limit_{0};  // words
+  Limits soft_;  // beyond these, the slow path is taken
+  Limits hard_;  // the end of the allocated space
   Staged staged_;
   mutable Mutex mutex_;  // the state mutex: sizes of the files, and raising of the limits
+  Growth growth_ GUARDED_BY(mutex_);
   Ends last_round_ GUARDED_BY(mutex_);  // where the appends ended in the helper's last round
   HelperThread helper_;
 };

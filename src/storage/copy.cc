@@ -2,50 +2,36 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <span>
+#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "base/assert.h"
 #include "base/str_cat.h"
+#include "storage/copy_parts.h"
 #include "storage/open.h"
+#include "storage/record_copier.h"
 #include "storage/record_verifier.h"
 
 namespace stream_store::internal {
 namespace {
 
-constexpr std::uint64_t kBlockBytes = 1 << 20;
-constexpr std::uint64_t kBlockRecords = kBlockBytes / sizeof(Record);
+constexpr std::uint64_t kBlockRecords = kCopyBlockBytes / sizeof(Record);
 
-// Adds up the bytes of all passes of one copy and reports them.
-class ProgressMeter {
- public:
-  ProgressMeter(const Progress& progress, std::uint64_t total)
-      : progress_(progress), total_(total) {}
-
-  void Add(std::uint64_t bytes) {
-    done_ += bytes;
-    if (progress_) {
-      progress_(std::min(done_, total_), total_);
-    }
-  }
-
- private:
-  const Progress& progress_;
-  std::uint64_t total_;
-  std::uint64_t done_ = 0;
-};
+using Fail = std::function<void(std::uint64_t record, const char* fault)>;
 
 [[noreturn]] void ThrowRecord(const DamagedFiles& source, std::uint64_t record,
                               std::uint64_t records, const char* fault) {
   throw Error(
       ErrorCode::kCorrupt,
       StrCat(source.path, "/records: record ", record, " of ", records, ": ", fault,
-             "; nothing was copied; stream_store.repair() can salvage the records before it"));
+             "; nothing was copied; stream_store.repair() can salvage the rows that are intact"));
 }
 
 void CopyBytes(const File& from, const File& to, std::uint64_t bytes, ProgressMeter& meter) {
-  std::vector<std::byte> block(std::min(bytes, kBlockBytes));
+  std::vector<std::byte> block(std::min(bytes, kCopyBlockBytes));
   for (std::uint64_t at = 0; at < bytes;) {
     const auto part = std::span(block).first(std::min<std::uint64_t>(block.size(), bytes - at));
     if (from.ReadAt(part, at) != part.size()) {
@@ -57,66 +43,6 @@ void CopyBytes(const File& from, const File& to, std::uint64_t bytes, ProgressMe
     meter.Add(part.size());
   }
 }
-
-// Buffers one member of the hints. Position hints and row hints are produced at different rates, so
-// each member is buffered separately and merged into the file by Flush().
-template <std::uint64_t Hint::* kWord>
-class HintWords {
- public:
-  explicit HintWords(const File& file) : file_(file) {}
-
-  void Set(std::uint64_t slot, std::uint64_t record) {
-    if (slot >= first_ + kMost) {
-      Flush();
-      first_ = slot;
-    }
-    words_.resize(slot - first_ + 1);
-    words_.back() = record;
-  }
-
-  // The other member of these hints may be in the file already, so they are read before they are
-  // written.
-  void Flush() {
-    std::vector<Hint> hints(words_.size(), Hint{});
-    const auto bytes = std::as_writable_bytes(std::span(hints));
-    file_.ReadAt(bytes, first_ * sizeof(Hint));
-    for (std::size_t i = 0; i < words_.size(); ++i) {
-      hints[i].*kWord = words_[i];
-    }
-    file_.WriteAt(bytes, first_ * sizeof(Hint));
-    words_.clear();
-  }
-
- private:
-  static constexpr std::uint64_t kMost = 1 << 14;
-  const File& file_;
-  std::uint64_t first_ = 0;
-  std::vector<std::uint64_t> words_;
-};
-
-// Writes the hints of records that are given to it in order.
-class HintWriter {
- public:
-  explicit HintWriter(const File& file) : positions_(file), rows_(file) {}
-
-  void Pass(std::uint64_t record, const VerifiedRecord& verified, const Cursor& before) {
-    const std::uint64_t end = before.values + verified.layout.total;
-    ForEachHintSlot(before.values, end, [&](std::uint64_t slot) { positions_.Set(slot, record); });
-    const std::uint64_t row = RowOfRecord(verified.record.row_session);
-    if (row == before.rows && row % kHintStride == 0) {
-      rows_.Set(row / kHintStride, record);
-    }
-  }
-
-  void Finish() {
-    positions_.Flush();
-    rows_.Flush();
-  }
-
- private:
-  HintWords<&Hint::position_record> positions_;
-  HintWords<&Hint::row_record> rows_;
-};
 
 // Copies the records and writes their hints. Checks that each record follows the one before; its
 // values are only counted here and verified by VerifyCopy().
@@ -178,9 +104,10 @@ void WriteControl(const DamagedFiles& source, const Cursor& end, const StoreFile
   WriteFirstSlots(parts.control, MakeSlot(parts.identity.id, session, end, /*clean=*/true));
 }
 
-// Verifies the copy from the bytes that were written.
+// Verifies the copy from the bytes that were written. Calls `fail`, which throws, with the first
+// invalid record and the reason.
 void VerifyCopy(const DamagedFiles& source, const StoreFiles::Parts& parts, std::uint64_t records,
-                ProgressMeter& meter) {
+                ProgressMeter& meter, const Fail& fail) {
   RecordVerifier copy({.values = &parts.values,
                        .records = &parts.records,
                        .layouts = &parts.layouts,
@@ -195,8 +122,9 @@ void VerifyCopy(const DamagedFiles& source, const StoreFiles::Parts& parts, std:
                        [](std::uint64_t, const Record&, std::uint64_t, bool) { return true; });
     if (i < stop) {
       const VerifiedRecord verified = copy.VerifyRecord(i);
-      if (verified.fault != nullptr) {
-        ThrowRecord(source, i, records, verified.fault);
+      const char* fault = verified.fault != nullptr ? verified.fault : WhyNotNext(cursor, verified);
+      if (fault != nullptr) {
+        fail(i, fault);
       }
       Advance(verified, cursor);
     }
@@ -204,11 +132,9 @@ void VerifyCopy(const DamagedFiles& source, const StoreFiles::Parts& parts, std:
   }
 }
 
-}  // namespace
-
-Cursor CopyStore(const DamagedFiles& source, std::uint64_t records,
-                 const std::filesystem::path& path, const Progress& progress) {
-  STREAM_STORE_ASSERT(source.verifiable());
+// Refuses a target that is in use, or that lies inside the source: a store directory contains only
+// the files of the store, and deleting the source would delete the copy.
+void CheckTarget(const DamagedFiles& source, const std::filesystem::path& path) {
   const PathState there = InspectPath(path);
   if (there == PathState::kStore || there == PathState::kSomethingElse) {
     throw Error(ErrorCode::kAlreadyExists,
@@ -216,26 +142,31 @@ Cursor CopyStore(const DamagedFiles& source, std::uint64_t records,
                        " there: expected nothing or an empty directory but found ",
                        there == PathState::kStore ? "a store" : "something else"));
   }
+  std::error_code ignored;  // a path that cannot be resolved cannot be created either
+  std::filesystem::path above =
+      std::filesystem::weakly_canonical(std::filesystem::absolute(path, ignored), ignored);
+  while (source.persistent && above.has_relative_path()) {
+    above = above.parent_path();
+    if (std::filesystem::equivalent(above, source.path, ignored)) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  StrCat(PathText(path), ": copying ", source.path,
+                         " there: expected a path outside the store but found one inside it"));
+    }
+  }
+}
+
+// Creates the copy. `write` writes its values, records and hints, and returns its end; the rest is
+// the same for all copies.
+Cursor CreateCopy(const DamagedFiles& source, const std::filesystem::path& path,
+                  ProgressMeter& meter, const std::function<Cursor(StoreFiles::Parts&)>& write,
+                  const std::function<void(const Cursor&, std::uint64_t, const char*)>& fail) {
+  CheckTarget(source, path);
   Cursor end;
   const auto fill = [&](StoreFiles::Parts& parts) {
     parts.identity.parent = source.identity->id;
     // Records are copied together with their checksums, so the copy needs the same seed.
     parts.identity.checksum_seed = source.identity->checksum_seed;
-    RecordVerifier verifier({.values = source.values,
-                             .records = source.records,
-                             .layouts = source.layouts,
-                             .seed = parts.identity.checksum_seed,
-                             .encodings = source.encodings});
-    if (records > verifier.record_capacity()) {
-      throw Error(ErrorCode::kCorrupt, StrCat(source.path, "/records: expected ", records,
-                                              " records but found ", verifier.record_capacity()));
-    }
-    // Only for the total of the progress: this record may be damaged.
-    const std::uint64_t values =
-        records == 0 ? 0 : std::min(verifier.record(records).start, verifier.value_capacity());
-    ProgressMeter meter(progress, 2 * (records * sizeof(Record) + values * sizeof(Value)));
-    end = CopyRecords(source, verifier, records, parts, meter);
-    CopyBytes(*source.values, parts.values, end.values * sizeof(Value), meter);
+    end = write(parts);
     CopyBytes(*source.layouts, parts.layouts, end.layout_words * sizeof(std::uint64_t), meter);
     // No record refers to word 0 through the file, so damage to it would be copied unnoticed.
     const std::array<std::byte, sizeof(std::uint64_t)> empty_layout{};
@@ -243,9 +174,60 @@ Cursor CopyStore(const DamagedFiles& source, std::uint64_t records,
     parts.control.Allocate(0, kControlBytes);
     parts.control.WriteAt(EncodeIdentity(parts.identity), kIdentityOffset);
     WriteControl(source, end, parts);
-    VerifyCopy(source, parts, records, meter);
+    VerifyCopy(source, parts, end.records, meter,
+               [&](std::uint64_t record, const char* fault) { fail(end, record, fault); });
   };
   CreateClosedStore(path, *source.schema, fill);
+  return end;
+}
+
+}  // namespace
+
+Cursor CopyStore(const DamagedFiles& source, std::uint64_t records,
+                 const std::filesystem::path& path, const Progress& progress) {
+  STREAM_STORE_ASSERT(source.verifiable());
+  RecordVerifier verifier({.values = source.values,
+                           .records = source.records,
+                           .layouts = source.layouts,
+                           .seed = source.identity->checksum_seed,
+                           .encodings = source.encodings});
+  const bool there = records <= verifier.record_capacity();
+  // Only for the total of the progress: this record may be damaged.
+  const std::uint64_t values =
+      records == 0 || !there ? 0
+                             : std::min(verifier.record(records).start, verifier.value_capacity());
+  ProgressMeter meter(progress, 2 * (records * sizeof(Record) + values * sizeof(Value)));
+  const auto write = [&](StoreFiles::Parts& parts) {
+    if (!there) {
+      throw Error(ErrorCode::kCorrupt, StrCat(source.path, "/records: expected ", records,
+                                              " records but found ", verifier.record_capacity()));
+    }
+    const Cursor end = CopyRecords(source, verifier, records, parts, meter);
+    CopyBytes(*source.values, parts.values, end.values * sizeof(Value), meter);
+    return end;
+  };
+  return CreateCopy(source, path, meter, write,
+                    [&](const Cursor&, std::uint64_t record, const char* fault) {
+                      ThrowRecord(source, record, records, fault);
+                    });
+}
+
+Cursor CopyChosen(const DamagedFiles& source, const CopyPlan& plan,
+                  const std::filesystem::path& path, const Progress& progress) {
+  STREAM_STORE_ASSERT(source.verifiable());
+  ProgressMeter meter(progress, 2 * plan.most_bytes);
+  const auto write = [&](StoreFiles::Parts& parts) {
+    RecordCopier copier(source, parts, meter);
+    plan.choose(copier);
+    return copier.Finish();
+  };
+  const Cursor end = CreateCopy(
+      source, path, meter, write, [&](const Cursor& all, std::uint64_t record, const char* fault) {
+        throw Error(ErrorCode::kCorrupt,
+                    StrCat(PathText(path), "/records: record ", record, " of ", all.records,
+                           ", read back after writing: ", fault, "; the copy was removed"));
+      });
+  meter.Finish();
   return end;
 }
 

@@ -9,6 +9,7 @@
 #include <functional>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "base/assert.h"
 #include "base/lock.h"
@@ -111,6 +112,7 @@ StoreFiles::Parts BuildOnce(const std::filesystem::path& path, const Schema& sch
 StoreFiles::Parts Build(const std::filesystem::path& path, const Schema& schema,
                         const std::function<void(StoreFiles::Parts&)>& fill) {
   constexpr int kAttempts = 5;
+  const std::vector<std::filesystem::path> parents = CreateParents(path);
   for (int attempt = 1;; ++attempt) {
     RemoveLeftovers(path);
     try {
@@ -120,8 +122,12 @@ StoreFiles::Parts Build(const std::filesystem::path& path, const Schema& schema,
       const bool swept = error.code() == ErrorCode::kNotFound ||
                          error.code() == ErrorCode::kLocked || error.system_errno() == ENOENT;
       if (!swept || attempt == kAttempts) {
+        RemoveParents(parents);
         throw;
       }
+    } catch (...) {
+      RemoveParents(parents);
+      throw;
     }
   }
 }
@@ -158,6 +164,7 @@ OpenedStore BuildStore(const std::filesystem::path& path, const Schema& schema) 
 
 void PublishStore(StoreFiles& files, const std::filesystem::path& path) {
   STREAM_STORE_ASSERT(files.persistent());
+  files.BeginMove();
   PublishDirectory(files.directory(), path);
   files.MoveTo(path);
   SyncParent(path);

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/cgroup.h"
 #include "base/str_cat.h"
 
@@ -13,8 +14,9 @@ namespace {
 // On a memory-backed file system the kernel kills the process at the limit of its control group,
 // where a full disk would return ENOSPC. So the limit is checked before the file grows.
 void CheckMemory(const File& file, std::uint64_t more) {
-  const std::uint64_t headroom = CgroupHeadroomBytes();
-  if (more > headroom) {
+  static constinit CgroupBudget budget;  // one for all stores: they share the control group
+  std::uint64_t headroom = 0;
+  if (!budget.Take(more, &headroom)) {
     throw Error(ErrorCode::kNoSpace,
                 StrCat(file.path(), ": growing by ", more,
                        " bytes of memory: the control group has ", headroom, " left"),
@@ -38,31 +40,33 @@ std::uint64_t DataFile::RefreshBytes() {
   return size;
 }
 
-void DataFile::GrowTo(std::uint64_t bytes, std::uint64_t needed) {
+// A failed fallocate of ext4 has allocated all that was free. Kept, it would be missing in the other
+// files of the call.
+void DataFile::GrowTo(std::uint64_t bytes) {
   const std::uint64_t old_bytes = this->bytes();
   if (bytes <= old_bytes) {
     return;
   }
+  if (in_memory_) {
+    CheckMemory(file_, bytes - old_bytes);
+  }
   try {
-    if (in_memory_) {
-      CheckMemory(file_, bytes - old_bytes);
-    }
     file_.Allocate(old_bytes, bytes);
-  } catch (const Error& error) {
-    // The file may have grown part of the way. If that is not enough, a smaller growth may succeed
-    // where the full one found too little space.
-    const std::uint64_t reached = RefreshBytes();
-    if (error.code() != ErrorCode::kNoSpace || (needed >= bytes && reached < needed)) {
-      throw;
+  } catch (const Error&) {
+    if (RefreshBytes() > old_bytes) {
+      ShortenTo(old_bytes);
     }
-    if (reached < needed) {
-      if (in_memory_) {
-        CheckMemory(file_, needed - reached);
-      }
-      file_.Allocate(reached, needed);
-    }
+    throw;
   }
   RefreshBytes();
+}
+
+bool DataFile::ShortenTo(std::uint64_t bytes) noexcept try {
+  STREAM_STORE_ASSERT(bytes <= this->bytes());
+  Truncate(bytes);
+  return true;
+} catch (const Error&) {
+  return false;
 }
 
 void DataFile::AllocateTail(std::uint64_t begin) {

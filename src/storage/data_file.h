@@ -45,9 +45,14 @@ class DataFile {
   /// Throws Error(kIo).
   std::uint64_t RefreshBytes();
 
-  /// Grows the file to `bytes`, allocated on disk. If there is not enough space for that, grows it
-  /// to `needed` only. Throws Error(kNoSpace, kIo); bytes() is then the size reached.
-  void GrowTo(std::uint64_t bytes, std::uint64_t needed);
+  /// Grows the file to `bytes`, allocated on disk; does nothing if it is as large. Throws
+  /// Error(kNoSpace, kIo); the part that was allocated before the error is given back then.
+  void GrowTo(std::uint64_t bytes);
+
+  /// Gives the space after `bytes` back to the file system. Returns whether it did: a failure
+  /// leaves the file as it is, and does no harm. No byte after `bytes` may be in use, by readers of
+  /// other processes either. REQUIRES: bytes <= this->bytes().
+  bool ShortenTo(std::uint64_t bytes) noexcept;
 
   /// Allocates [begin, bytes()) on disk. A copied or crashed store may have holes there, and
   /// storing into a hole of a full disk raises SIGBUS. Throws Error(kNoSpace, kIo).
@@ -59,6 +64,13 @@ class DataFile {
 
   /// Sets the size of the file. Throws Error(kNoSpace, kIo).
   void Truncate(std::uint64_t bytes);
+
+  /// Closes the file and gives up the mapping, which stays as long as others keep it. Afterwards
+  /// only bytes() and the destructor may be called.
+  void Release() noexcept {
+    file_.Close();
+    mapping_.reset();
+  }
 
   /// Makes this and later mappings read-only. Async-signal-safe: called after fork() in the child.
   void ProtectReadOnly() noexcept {

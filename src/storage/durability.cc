@@ -18,15 +18,15 @@ Durability::Durability(StoreFiles& files, WriterStatus& status, Capacity& capaci
     : files_(files),
       status_(status),
       capacity_(capacity),
-      session_(start.session),
       sync_interval_(options.sync_interval),
       sync_bytes_(options.sync_bytes),
       durable_rows_(start.durable_rows),
+      session_(start.session),
       slot_{start.slot_sequence, start.slot_session, start.sync_interrupted},
       durable_{start.durable_records, start.cursor.values},
       counted_{start.cursor.records, start.cursor.field_writes},
       synced_at_(std::chrono::steady_clock::now()),
-      helper_([this]() -> HelperThread::Pause { return SyncIfDue(); }) {}
+      helper_(HelperThread::Kind::kSync, [this]() -> HelperThread::Pause { return SyncIfDue(); }) {}
 
 void Durability::OpenSession(const Cursor& at) {
   STREAM_STORE_ASSERT(!session_open());
@@ -44,38 +44,59 @@ void Durability::OpenSessionOfRecovered(const Cursor& at) {
   }
 }
 
+// Without space nothing was promised yet, so the next append tries again.
 void Durability::WriteOpenRecord(const Cursor& at) {
+  AllocateTails(at);
+  WriteFirstSlotsOfSession(at);
+  session_open_.store(true, std::memory_order_release);
+}
+
+// Allocates the space of the files from `at` on, so that stores into it cannot fail.
+void Durability::AllocateTails(const Cursor& at) {
   try {
-    PrepareTails(at);
+    files_.values.AllocateTail(at.values * sizeof(Value));
+    files_.records.AllocateTail((at.records + 1) * sizeof(Record));
+    files_.layouts.AllocateTail(at.layout_words * sizeof(std::uint64_t));
+    files_.hints.AllocateTail(0);
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kNoSpace) {
       capacity_.Fail(error);
     }
-    throw;  // without space nothing was promised yet: the next append tries again
+    throw;
   }
-  if (files_.persistent()) {
-    slot_.session = session_;
-    WriteDurable(at, /*clean=*/false, /*both_slots=*/true);
-  }
-  session_open_.store(true, std::memory_order_release);
 }
 
-// Prepares the files for records of this session from `at` on.
-void Durability::PrepareTails(const Cursor& at) {
-  files_.values.AllocateTail(at.values * sizeof(Value));
-  files_.records.AllocateTail((at.records + 1) * sizeof(Record));
-  files_.layouts.AllocateTail(at.layout_words * sizeof(std::uint64_t));
-  files_.hints.AllocateTail(0);
-  // Records store only 16 bits of the session. When those wrap, everything after the last record is
-  // zeroed, except the `start` of the sentinel, so that no old record matches a reused number.
-  if (files_.persistent() && session_ >> 16 != slot_.session >> 16) {
-    Record& sentinel = reinterpret_cast<Record*>(files_.records.data())[at.records];
-    sentinel.step = 0;  // but never `start`, which readers may be looking at
-    sentinel.row_session = 0;
-    sentinel.layout = 0;
-    sentinel.checksum = 0;
-    files_.records.file().ZeroRange((at.records + 1) * sizeof(Record), files_.records.bytes());
+void Durability::WriteFirstSlotsOfSession(const Cursor& at) {
+  if (!files_.persistent()) {
+    return;
   }
+  if (session_ >> 16 != 0) {
+    try {
+      ZeroOldRecords(at);
+    } catch (const Error& error) {
+      capacity_.Fail(error);
+      throw;
+    }
+  }
+  slot_.session = session_;
+  WriteDurable(at, /*clean=*/false, /*both_slots=*/true);
+}
+
+// Records store only 16 bits of the session. Once those have wrapped, everything after the last
+// record is zeroed, except the `start` of the sentinel, so that no old record matches a reused
+// number. If the newest slot is in memory only, the one on disk may count records after `at`, which
+// a truncation removed; so the newest one is written first.
+void Durability::ZeroOldRecords(const Cursor& at) {
+  if (slot_.sync_interrupted) {
+    SyncFiles();
+    RewriteNewestSlot();
+  }
+  Record& sentinel = reinterpret_cast<Record*>(files_.records.data())[at.records];
+  sentinel.step = 0;  // but never `start`, which readers may be looking at
+  sentinel.row_session = 0;
+  sentinel.layout = 0;
+  sentinel.checksum = 0;
+  files_.records.file().ZeroRange((at.records + 1) * sizeof(Record), files_.records.bytes());
 }
 
 void Durability::StartHelper() {
@@ -95,35 +116,100 @@ void Durability::RewriteNewestSlot() {
   slot_.sync_interrupted = false;
 }
 
-// Steps 2 to 5. Each slot is synced before the next is written, so one of them is always whole.
-void Durability::WriteDurable(const Cursor& at, bool clean, bool both_slots) {
+void Durability::SyncFiles() {
+  files_.values.file().SyncData();
+  files_.layouts.file().SyncData();
+  files_.hints.file().SyncData();
+  files_.records.file().SyncData();
+}
+
+// Each slot is synced before the next is written, so one of them is always whole.
+void Durability::WriteSlots(Slot slot, int count) {
   Control& control = files_.control;
-  control.state().store(kLiveSyncing, std::memory_order_release);
+  slot.sequence = slot_.sequence;
+  if (slot_.sync_interrupted) {
+    RewriteNewestSlot();
+  }
+  for (int written = 0; written < count; ++written) {
+    slot.sequence += 1;
+    control.WriteSlot(slot);
+    control.file().SyncData();
+  }
+  slot_.sequence = slot.sequence;
+}
+
+// Steps 2 to 5.
+void Durability::WriteDurable(const Cursor& at, bool clean, bool both_slots) {
+  files_.control.state().store(kLiveSyncing, std::memory_order_release);
   try {
-    files_.values.file().SyncData();
-    files_.layouts.file().SyncData();
-    files_.hints.file().SyncData();
-    files_.records.file().SyncData();
-    Slot slot = MakeSlot(files_.identity().id, slot_.session, at, clean);
-    slot.sequence = slot_.sequence;
-    if (slot_.sync_interrupted) {
-      RewriteNewestSlot();
-    }
-    for (int written = 0; written < (both_slots ? 2 : 1); ++written) {
-      slot.sequence += 1;
-      control.WriteSlot(slot);
-      control.file().SyncData();
-    }
-    slot_.sequence = slot.sequence;
+    SyncFiles();
+    WriteSlots(MakeSlot(files_.identity().id, slot_.session, at, clean), both_slots ? 2 : 1);
+    files_.CheckInPlace(clean ? "close" : "sync");
   } catch (const Error& error) {
     capacity_.Fail(error);
     throw;
   }
-  control.state().store(kLiveOpen, std::memory_order_release);
-  control.durable().store(at.records, std::memory_order_release);
+  files_.control.state().store(kLiveOpen, std::memory_order_release);
+  NoteDurable(at);
+}
+
+void Durability::NoteDurable(const Cursor& at) {
+  files_.control.durable().store(at.records, std::memory_order_release);
   durable_ = {at.records, at.values};
   synced_at_ = std::chrono::steady_clock::now();
   durable_rows_.store(at.rows, std::memory_order_relaxed);
+}
+
+// The slot is clean, because recovery must not walk on from it: the records after it are still
+// there, and `published` still counts them. No record is stored before ReopenSession() has replaced
+// both slots.
+std::uint64_t Durability::CutBack(const Cursor& end, const std::vector<bool>& removed) {
+  STREAM_STORE_ASSERT(removed.size() == 1 << 16);
+  const MutexLock lock(mutex_);
+  status_.RequireWritable("truncate");  // a sync may have failed since the caller asked
+  if (files_.persistent()) {
+    AllocateTails(end);
+    files_.control.state().store(kLiveSyncing, std::memory_order_release);
+    try {
+      SyncFiles();
+      WriteSlots(MakeSlot(files_.identity().id, slot_.session, end, /*clean=*/true), 1);
+      files_.CheckInPlace("truncate");
+    } catch (const Error& error) {
+      capacity_.Fail(error);
+      throw;
+    }
+  }
+  session_ = NextSessionNumber(session_);
+  while (removed[static_cast<std::uint16_t>(session_)]) {
+    session_ = NextSessionNumber(session_);
+  }
+  capacity_.CutBack(end, session_);
+  counted_ = {end.records, end.field_writes};
+  if (files_.persistent()) {
+    NoteDurable(end);
+  }
+  return session_;
+}
+
+void Durability::ReopenSession(const Cursor& at) {
+  {
+    const MutexLock lock(mutex_);
+    WriteFirstSlotsOfSession(at);
+    if (files_.persistent()) {
+      session_open_.store(true, std::memory_order_release);
+    }
+  }
+  StartHelper();
+}
+
+// What an earlier sync wrote is no longer durable if its files were deleted since.
+void Durability::RequireInPlace() {
+  try {
+    files_.CheckInPlace("sync");
+  } catch (const Error& error) {
+    capacity_.Fail(error);
+    throw;
+  }
 }
 
 // Where the published records end, as far as a slot needs it. Reading the cursor of the Appender
@@ -156,6 +242,7 @@ std::uint64_t Durability::Sync() {
     return PublishedCursor().rows;
   }
   if (!session_open() || !Unsynced()) {
+    RequireInPlace();
     return durable_rows();
   }
   const Cursor at = PublishedCursor();  // step 1
@@ -203,7 +290,7 @@ void Durability::Close(const Cursor& at) {
       WriteDurable(at, /*clean=*/true, /*both_slots=*/false);
       capacity_.Trim(at);
       files_.control.state().store(kLiveClosed, std::memory_order_release);
-    } catch (const Error&) {
+    } catch (...) {  // an Error, or no memory for its text
       files_.lock.Close();
       throw;
     }

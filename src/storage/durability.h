@@ -17,6 +17,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <vector>
 
 #include "base/helper_thread.h"
 #include "base/mutex.h"
@@ -28,6 +29,7 @@ class Capacity;
 class StoreFiles;
 class WriterStatus;
 struct SessionStart;
+struct Slot;
 struct WriterOptions;
 
 class Durability {
@@ -49,10 +51,22 @@ class Durability {
   /// sync before the first append makes them durable. Throws as OpenSession().
   void OpenSessionOfRecovered(const Cursor& at) EXCLUDES(mutex_);
 
-  /// Starts the thread that syncs in the background, if one is wanted and not running.
+  /// [append flag] Makes `end` the end of the store: steps 2 to 4 of "Truncate" in docs/format.md.
+  /// The records after `end` are gone for readers and for recovery, but nothing may be stored over
+  /// them until ReopenSession(). Returns the number of the new session, which none of those records
+  /// has. removed[n] says whether one of them has a session number with the lowest 16 bits n.
+  /// REQUIRES: removed.size() == 1 << 16. Throws Error(kNoSpace); as
+  /// WriterStatus::RequireWritable("truncate"); Error(kIo), which is final. The store is as it was.
+  std::uint64_t CutBack(const Cursor& end, const std::vector<bool>& removed) EXCLUDES(mutex_);
+
+  /// [append flag] Writes the open record of the session that CutBack() began. `at` is its `end`.
+  /// Throws Error(kIo), which is final; the records stay removed.
+  void ReopenSession(const Cursor& at) EXCLUDES(mutex_);
+
+  /// Starts the syncs in the background, if they are wanted and not started.
   void StartHelper();
 
-  /// Waits for a background sync under way and ends the thread.
+  /// Waits for a background sync under way; there is none afterwards.
   void StopHelper() noexcept { helper_.Stop(); }
 
   /// Makes all rows durable that were published before the call, and returns their number.
@@ -93,9 +107,15 @@ class Durability {
   };
 
   void WriteOpenRecord(const Cursor& at) REQUIRES_LOCK(mutex_);
-  void PrepareTails(const Cursor& at) REQUIRES_LOCK(mutex_);
+  void AllocateTails(const Cursor& at) REQUIRES_LOCK(mutex_);
+  void ZeroOldRecords(const Cursor& at) REQUIRES_LOCK(mutex_);
+  void WriteFirstSlotsOfSession(const Cursor& at) REQUIRES_LOCK(mutex_);
+  void SyncFiles() REQUIRES_LOCK(mutex_);
+  void WriteSlots(Slot slot, int count) REQUIRES_LOCK(mutex_);
+  void NoteDurable(const Cursor& at) REQUIRES_LOCK(mutex_);
   void WriteDurable(const Cursor& at, bool clean, bool both_slots) REQUIRES_LOCK(mutex_);
   void RewriteNewestSlot() REQUIRES_LOCK(mutex_);
+  void RequireInPlace() REQUIRES_LOCK(mutex_);
   Cursor PublishedCursor() REQUIRES_LOCK(mutex_);
   bool Unsynced() const noexcept REQUIRES_LOCK(mutex_);
   std::chrono::nanoseconds SyncIfDue() noexcept EXCLUDES(mutex_);
@@ -103,12 +123,12 @@ class Durability {
   StoreFiles& files_;
   WriterStatus& status_;
   Capacity& capacity_;
-  const std::uint64_t session_;                   // the number of this session
   const std::chrono::nanoseconds sync_interval_;  // 0: not by time
   const std::uint64_t sync_bytes_;                // 0: not by bytes
   std::atomic<bool> session_open_{false};
   std::atomic<std::uint64_t> durable_rows_;
-  Mutex mutex_;  // the sync mutex: the slots
+  Mutex mutex_;                               // the sync mutex: the slots
+  std::uint64_t session_ GUARDED_BY(mutex_);  // the number of this session
   NewestSlot slot_ GUARDED_BY(mutex_);
   Durable durable_ GUARDED_BY(mutex_);
   Counted counted_ GUARDED_BY(mutex_);

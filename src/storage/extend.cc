@@ -65,6 +65,7 @@ Refusal Appender::AppendGroups(std::span<const Group> groups, std::size_t* faile
   RequireNotStaging("append");
   decided_.clear();
   Cursor at = cursor_;
+  room_ = cursor_;
   std::vector<std::size_t> kept;
   for (std::size_t g = 0; g < groups.size(); ++g) {
     *failed_group = g;
@@ -87,6 +88,7 @@ Refusal Appender::AppendGroups(std::span<const Group> groups, std::size_t* faile
   if (!capacity_.Fits(at.values, at.records + 1)) {
     MakeRoom(at.values, at.records + 1, cursor_.layout_words);
   }
+  room_ = at;
   for (std::size_t i = 0; i < kept.size(); ++i) {
     *failed_group = kept[i];
     const std::span<const FieldWrite> writes = groups[kept[i]].writes;
@@ -104,6 +106,7 @@ Refusal Appender::AppendGroups(std::span<const Group> groups, std::size_t* faile
   }
   StoreDecided(cursor_.records, /*flipped=*/0);
   Publish(at);
+  room_ = cursor_;
   return {};
 }
 

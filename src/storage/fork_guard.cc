@@ -5,10 +5,13 @@
 
 #include "base/mutex.h"
 #include "base/threads.h"
+#include "storage/store_files.h"
 #include "storage/writer.h"
 
 namespace stream_store::internal {
 namespace {
+
+constinit std::atomic<int> forks{0};
 
 struct GuardedWriters {
   Mutex mutex;
@@ -29,6 +32,7 @@ void InParent() NO_THREAD_SAFETY_ANALYSIS { guarded_writers().mutex.unlock(); }
 
 // Must not allocate: another thread may have held the allocator's lock during the fork.
 void InChild() NO_THREAD_SAFETY_ANALYSIS {
+  forks.fetch_add(1, std::memory_order_relaxed);
   for (Writer* writer : guarded_writers().writers) {
     writer->BecomeForkedChild();
   }
@@ -44,6 +48,23 @@ void InChild() NO_THREAD_SAFETY_ANALYSIS {
 }();
 
 }  // namespace
+
+const std::atomic<int>& Forks() noexcept { return forks; }
+
+LockHolder FindLockHolder(const FileId& control) {
+  GuardedWriters& all = guarded_writers();
+  const MutexLock lock(all.mutex);
+  LockHolder holder = LockHolder::kUnknown;
+  for (const Writer* writer : all.writers) {
+    if (writer->files()->control_id() == control) {
+      if (!writer->forked()) {
+        return LockHolder::kThisProcess;
+      }
+      holder = LockHolder::kParent;
+    }
+  }
+  return holder;
+}
 
 void GuardAgainstFork(Writer* writer) {
   GuardedWriters& all = guarded_writers();

@@ -5,9 +5,26 @@
 // refuses to write. Used by Writer. Thread rules: any thread.
 #pragma once
 
+#include <atomic>
+
+#include "base/file.h"
+
 namespace stream_store::internal {
 
 class Writer;
+
+/// Which of the Writers known to this process holds the lock of a store.
+enum class LockHolder {
+  kUnknown,      ///< none of them: another process
+  kThisProcess,  ///< one that this process opened
+  kParent,       ///< one that the parent opened before it forked this process
+};
+
+/// Returns who has the store with that `control` file open, as far as this process knows.
+LockHolder FindLockHolder(const FileId& control);
+
+/// How many forks lie between the process that loaded the library and this one.
+const std::atomic<int>& Forks() noexcept;
 
 /// Adds a Writer: its BecomeForkedChild() is called in each child of a fork(). The caller removes
 /// it with UnguardAgainstFork() before it is destroyed.

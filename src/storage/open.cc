@@ -14,12 +14,15 @@
 
 #include "base/lock.h"
 #include "base/str_cat.h"
+#include "storage/fork_guard.h"
+#include "storage/growth.h"
 #include "storage/recover.h"
 
 namespace stream_store::internal {
 namespace {
 
 constexpr std::uint64_t kPage = 4096;
+constexpr std::uint64_t kGiveBackGrain = 64 << 10;
 
 // The text that the holder of the lock wrote, if it is printable.
 std::string ReadHolder(const File& lock) {
@@ -31,10 +34,29 @@ std::string ReadHolder(const File& lock) {
   return plain && !text.empty() ? text : "unknown holder";
 }
 
+// Says how to release the lock if that is up to this process.
+[[noreturn]] void ThrowLocked(const StoreFiles& files) {
+  const std::string holder = StrCat(" (", ReadHolder(files.lock), ")");
+  std::string text;
+  switch (FindLockHolder(files.control_id())) {
+    case LockHolder::kThisProcess:
+      text = StrCat("this process already has it open for writing", holder,
+                    ": close() that StreamStore or delete it");
+      break;
+    case LockHolder::kParent:
+      text = StrCat("the parent of this forked process has it open for writing", holder,
+                    ": close() that StreamStore in the parent");
+      break;
+    case LockHolder::kUnknown:
+      text = StrCat("another writer has it open", holder);
+      break;
+  }
+  throw Error(ErrorCode::kLocked, StrCat(files.path_text(), ": ", text));
+}
+
 void TakeWriterLock(const StoreFiles& files) {
   if (!TryLockByte(files.lock, kWriterLockByte)) {
-    throw Error(ErrorCode::kLocked, StrCat(files.path_text(), ": another writer has it open (",
-                                           ReadHolder(files.lock), ")"));
+    ThrowLocked(files);
   }
   const std::string holder = LockHolderText() + "\n";
   files.lock.Truncate(0);
@@ -66,7 +88,27 @@ void GrowToHold(DataFile& file, std::uint64_t bytes) {
   if (bytes > file.reserved()) {
     file.Remap(bytes);
   }
-  file.GrowTo(bytes, bytes);
+  file.GrowTo(bytes);
+}
+
+// Part of step 5: gives back the space that a writer which died had allocated ahead. Readers of
+// other processes may have the files mapped, but use only what was published; so everything stays if
+// records that were published did not survive.
+void GiveBackUnused(StoreFiles& files, const Recovered& recovered) {
+  const Cursor& end = recovered.cursor;
+  if (end.records < recovered.published || !files.MayShorten()) {
+    return;
+  }
+  const auto shorten = [](DataFile& file, std::uint64_t content) {
+    const std::uint64_t kept = (content / kGiveBackGrain + 1) * kGiveBackGrain;
+    if (kept < file.bytes()) {
+      file.ShortenTo(kept);
+    }
+  };
+  shorten(files.values, end.values * sizeof(Value));
+  shorten(files.records, (end.records + 1) * sizeof(Record));
+  shorten(files.layouts, end.layout_words * sizeof(std::uint64_t));
+  shorten(files.hints, HintBytes(end.values, end.rows));
 }
 
 // Part of step 5: writes the sentinel and the hints of the records that the walk recovered. The
@@ -91,8 +133,7 @@ void CompleteTail(StoreFiles& files, const Slot& slot, const Cursor& cursor) {
   }
 }
 
-// A session number that no earlier writer used: higher than all in the control file. Records store
-// only its lowest 16 bits, where 0 marks records of no session.
+// A session number that no earlier writer used: higher than all in the control file.
 std::uint64_t NextSession(const StoreFiles& files, const Slot& newest) {
   std::uint64_t session =
       std::max(files.control.session().load(std::memory_order_acquire), newest.session);
@@ -101,8 +142,7 @@ std::uint64_t NextSession(const StoreFiles& files, const Slot& newest) {
       session = std::max(session, slot->session);
     }
   }
-  session += 1;
-  return session % (1 << 16) == 0 ? session + 1 : session;
+  return NextSessionNumber(session);
 }
 
 }  // namespace
@@ -148,6 +188,7 @@ OpenedStore OpenForWriting(const std::filesystem::path& path) {
   if (recovered.cursor.records < recovered.published) {
     control.truncations().fetch_add(1, std::memory_order_release);
   }
+  GiveBackUnused(files, recovered);
   CompleteTail(files, recovered.slot, recovered.cursor);
   const std::uint64_t session = NextSession(files, recovered.slot);
   control.published().store(recovered.cursor.records, std::memory_order_release);

@@ -86,7 +86,15 @@ ReadSource::ReadSource(std::shared_ptr<StoreFiles> files, Recovery recovery, con
       shared_(true),
       truncations_(files_->control.truncations().load(std::memory_order_acquire)),
       counted_records_(at.records),
-      counted_writes_(at.field_writes) {}
+      counted_writes_(at.field_writes) {
+  files_->AddUser();
+}
+
+ReadSource::~ReadSource() {
+  if (shared_) {
+    files_->RemoveUser();
+  }
+}
 
 // Decides between the two states of an attached source. Returns false if a writer opened the store
 // during the recovery: the recovery may then have read a mixture of old and new words, and the
@@ -124,19 +132,25 @@ bool ReadSource::SharesMappings() const noexcept {
 
 // A source that is fixed at its own recovered prefix tolerates one truncation: the next writer
 // recovers the same prefix, so it removes only records that no View of this source has contained.
+//
+// The fence keeps the loads of the read before this one: if one of them saw a word of an append
+// after a truncation, the load here sees that truncation.
 void ReadSource::CheckNotTruncated() const {
-  if (SharesMappings()) {
-    return;
-  }
+  std::atomic_thread_fence(std::memory_order_acquire);
   files_->control.Refresh();
   const std::uint64_t truncations = files_->control.truncations().load(std::memory_order_acquire);
-  const std::uint64_t ours = truncations_.load();
-  const bool same = truncations == ours || (next_writer_cuts_ && truncations == ours + 1);
-  if (!same) {
-    throw Error(ErrorCode::kCutBack,
-                StrCat(files_->path_text(),
-                       ": recovery cut this store back after it was opened here: open it again"));
+  const std::uint64_t ours = truncations_.load(std::memory_order_relaxed);
+  if (truncations == ours || (next_writer_cuts_ && truncations == ours + 1)) [[likely]] {
+    return;
   }
+  ThrowCutBack();
+}
+
+void ReadSource::ThrowCutBack() const {
+  throw Error(ErrorCode::kCutBack,
+              StrCat(files_->path_text(),
+                     ": the store was cut back, by truncate() or by recovery, after it was opened "
+                     "here: open it again"));
 }
 
 // Whether the end is still that of our own recovery. If a writer has opened the store since,
@@ -203,6 +217,10 @@ ReadSource::End ReadSource::FindEnd(const View& view) {
   }
   if (end.records < view.record_count || end.records > kMaxRows) {
     CheckNotTruncated();
+    // The source was attached while truncate() was lowering the word.
+    if (files_->control.state().load(std::memory_order_acquire) == kLiveSyncing) {
+      ThrowCutBack();
+    }
     throw Error(ErrorCode::kCorrupt,
                 StrCat(files_->path_text(), "/control: expected at least ", view.record_count,
                        " published records but found ", end.records));

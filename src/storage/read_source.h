@@ -16,8 +16,8 @@
 //
 // Thread rules: all methods may be called from any thread; each View belongs to one thread.
 // Invariants:
-//   1. A View only grows. A record that a View has contained never changes or disappears; if a
-//      recovery removes it, all later calls throw Error(kCutBack).
+//   1. A View only grows. A record that a View has contained never changes or disappears, unless
+//      truncate() or a recovery removes it: all later calls then throw Error(kCutBack).
 //   2. Advance() leaves the View unchanged if it throws.
 #pragma once
 
@@ -59,16 +59,22 @@ class ReadSource {
   /// Makes the shared source of a writer in this process. `at` is the end of the store now; the
   /// field-writes up to there are counted already.
   ReadSource(std::shared_ptr<StoreFiles> files, Recovery recovery, const Cursor& at);
+  ReadSource(const ReadSource&) = delete;
+  ReadSource& operator=(const ReadSource&) = delete;
+
+  /// Releases the files if their writer is closed, or this source is an attached one.
+  ~ReadSource();
 
   /// Moves `view` to the current end of the store.
   ///
   /// Cost: one acquire load if there is nothing new and the source is shared.
-  /// Throws Error(kCutBack) if recovery has removed records, Error(kCorrupt, kIo); the view is then
+  /// Throws Error(kCutBack) if records were removed, Error(kCorrupt, kIo); the view is then
   /// unchanged.
   void Advance(View& view);
 
-  /// Throws Error(kCutBack) if recovery has removed records since the source was attached, so that
-  /// the data of a read may be wrong. Readers call it after each read.
+  /// Throws Error(kCutBack) if truncate() or a recovery has removed records since the source was
+  /// made, so that the data of a read may be wrong. Readers call it after each read; it costs one
+  /// load of a shared word.
   void CheckNotTruncated() const;
 
   /// Whether a writer has the store open.
@@ -99,6 +105,7 @@ class ReadSource {
   explicit ReadSource(std::shared_ptr<StoreFiles> files);
   bool FindPrefix();
   bool SharesMappings() const noexcept;
+  [[noreturn]] void ThrowCutBack() const;
   bool StillFixed();
   void RefreshTables();
   End FindEnd(const View& view);

@@ -27,6 +27,24 @@ File CheckedControl(File file) {
   return file;
 }
 
+// The absolute path of `control`, for a process that changes its working directory.
+std::string PlaceOf(const std::filesystem::path& path) {
+  return (std::filesystem::absolute(path) / kControlName).string();
+}
+
+// FindFileId(), or `otherwise` if the process may no longer inspect the path: it may have given up
+// privileges since it opened the store.
+std::optional<FileId> IdUnlessForbidden(const std::string& path, const FileId& otherwise) {
+  try {
+    return FindFileId(path);
+  } catch (const Error& error) {
+    if (error.system_errno() != EACCES) {
+      throw;
+    }
+    return otherwise;
+  }
+}
+
 File OpenPart(const Directory& directory, const char* name, bool writable) {
   try {
     return directory.OpenFile(name, writable);
@@ -141,11 +159,21 @@ StoreFiles::StoreFiles(Parts parts)
       lock(std::move(parts.lock)),
       directory_(std::move(parts.directory)),
       copies_(parts.copies),
+      control_id_(control.file().Id()),
       path_(directory_ ? directory_->path() : std::filesystem::path()),
       path_text_(directory_ ? PathText(path_) : "temporary store"),
       identity_(parts.identity) {
   SetSchema(std::move(parts.schema));
   RefreshMaps();
+  if (persistent()) {
+    const ForkMutexLock hold(mutex_);
+    place_ = PlaceOf(path_);
+  }
+}
+
+void StoreFiles::BeginMove() noexcept {
+  const ForkMutexLock hold(mutex_);
+  place_.clear();
 }
 
 void StoreFiles::MoveTo(std::filesystem::path path) {
@@ -158,7 +186,71 @@ void StoreFiles::MoveTo(std::filesystem::path path) {
   }
   control.file().MovedTo(PathText(path_ / kControlName));
   lock.MovedTo(PathText(path_ / kLockName));
+  {
+    const ForkMutexLock hold(mutex_);
+    place_ = PlaceOf(path_);
+  }
   SetSchema(store_schema()->schema);  // a StoreSchema has the path too, for messages
+}
+
+// A file that was deleted or replaced has no name any more. The path cannot tell that of the data
+// files, and not of `control` where it may not be inspected.
+void StoreFiles::RequireLinked(const char* operation) const {
+  for (const File* file :
+       {&control.file(), &values.file(), &records.file(), &layouts.file(), &hints.file()}) {
+    if (file->Links() == 0) {
+      throw Error(ErrorCode::kIo,
+                  StrCat(path_text_, ": ", operation, ": ", file->path(),
+                         " was deleted or replaced while the store was open for writing: its "
+                         "content is lost when it is closed"));
+    }
+  }
+}
+
+// One inode number at the path of `control` tells most of it: whether that name leads to the file
+// that is open here. The place is read again after a difference: the store may have moved since.
+void StoreFiles::CheckInPlace(const char* operation) const {
+  std::string place;
+  std::string again;
+  do {
+    {
+      const ForkMutexLock hold(mutex_);
+      place = place_;
+    }
+    if (place.empty()) {
+      return;
+    }
+    const std::optional<FileId> found = IdUnlessForbidden(place, control_id_);
+    RequireLinked(operation);  // comes first, because files that were deleted are not at their path
+    if (found == control_id_) {
+      return;
+    }
+    const ForkMutexLock hold(mutex_);
+    again = place_;
+  } while (again != place);
+  throw Error(ErrorCode::kIo,
+              StrCat(path_text_, ": ", operation,
+                     ": the store is no longer at its path: its directory was moved or replaced "
+                     "while it was open for writing"));
+}
+
+void StoreFiles::RemoveUser() noexcept {
+  const auto users = users_.fetch_sub(1, std::memory_order_acq_rel);
+  STREAM_STORE_ASSERT(users > 0);
+  if (users > 1) {
+    return;
+  }
+  for (DataFile* file : {&values, &records, &layouts, &hints}) {
+    file->Release();
+  }
+  control.Release();
+  lock.Close();
+  if (directory_) {
+    directory_->Close();
+  }
+  std::shared_ptr<const Maps> maps;  // unmapped after the lock is released
+  const ForkMutexLock hold(mutex_);
+  maps.swap(maps_);
 }
 
 std::shared_ptr<const StoreSchema> StoreFiles::store_schema() const {

@@ -92,6 +92,12 @@ class Control {
 
   const Mapping& mapping() const noexcept { return mapping_; }
 
+  /// Closes and unmaps the file. Afterwards only the destructor may be called.
+  void Release() noexcept {
+    file_.Close();
+    mapping_ = Mapping();
+  }
+
  private:
   std::atomic_ref<std::uint64_t> Word(std::uint64_t LiveWords::* member) const noexcept;
   void CopyLiveWords() const;
@@ -138,9 +144,35 @@ class StoreFiles {
     return *directory_;
   }
 
-  /// Changes all paths in messages after the directory was renamed.
+  /// To be called before the directory is renamed: until MoveTo(), CheckInPlace() checks nothing,
+  /// because it cannot know at which of the two paths the store is.
+  void BeginMove() noexcept;
+
+  /// Changes all paths after the directory was renamed.
   /// REQUIRES: persistent().
   void MoveTo(std::filesystem::path path);
+
+  /// Throws Error(kIo) unless the files that are open here are still those of the store at its
+  /// path: the directory may have been deleted, renamed or replaced, or files in it deleted. What a
+  /// writer syncs is lost then. Does nothing for a temporary store, or while the store moves.
+  ///
+  /// operation  begins the message: "sync", "close".
+  /// Cost       one stat() of a path and one fstat() per data file.
+  /// Thread rules: any thread.
+  void CheckInPlace(const char* operation) const;
+
+  /// Identifies `control` among all files of this machine, and so the store. Thread rules: any
+  /// thread; valid after Release(), too.
+  const FileId& control_id() const noexcept { return control_id_; }
+
+  /// Counts the users of the files: a Writer until it is closed, and the shared ReadSource. When
+  /// the last one leaves, the descriptors are closed and the mappings given up, although this
+  /// object may live on, for messages. A View keeps its own mappings. Thread rules: any thread.
+  void AddUser() noexcept { users_.fetch_add(1, std::memory_order_relaxed); }
+
+  /// REQUIRES: AddUser() was called before, once per call of this; the caller uses the files no
+  /// more.
+  void RemoveUser() noexcept;
 
   /// The store's directory as text for messages, or "temporary store".
   const std::string& path_text() const noexcept { return path_text_; }
@@ -159,6 +191,13 @@ class StoreFiles {
   /// kVersion, kIo).
   /// REQUIRES: persistent().
   void ReloadSchema();
+
+  /// Whether the files may be shortened to what is published. Not after a truncation: a reader from
+  /// before it may load from the removed records until it compares `truncations`, and would receive
+  /// SIGBUS. Thread rules: any thread.
+  bool MayShorten() const noexcept {
+    return control.truncations().load(std::memory_order_acquire) == 0;
+  }
 
   /// The current mappings. Thread rules: any thread.
   std::shared_ptr<const Maps> maps() const;
@@ -179,12 +218,16 @@ class StoreFiles {
   std::atomic<std::uint64_t> layout_words{0};
 
  private:
+  void RequireLinked(const char* operation) const;
   std::optional<Directory> directory_;
   const bool copies_;
+  const FileId control_id_;
+  std::atomic<int> users_{0};
   std::filesystem::path path_;
   std::string path_text_;
   Identity identity_;
   mutable ForkMutex mutex_{ForkMutex::Rank::kInner};
+  std::string place_ GUARDED_BY(mutex_);  // of `control`, as an absolute path; empty: do not check
   std::shared_ptr<const StoreSchema> store_schema_ GUARDED_BY(mutex_);
   std::shared_ptr<const Maps> maps_ GUARDED_BY(mutex_);
 };
@@ -205,6 +248,12 @@ Directory OpenStoreDirectory(const std::filesystem::path& path);
 
 /// Returns the slot of a store that ends at `end`, with the current time and sequence 0.
 Slot MakeSlot(const StoreId& id, std::uint64_t session, const Cursor& end, bool clean);
+
+/// Returns the next session number. Records store only its lowest 16 bits, where 0 marks records of no
+/// session.
+constexpr std::uint64_t NextSessionNumber(std::uint64_t session) noexcept {
+  return (session + 1) % (1 << 16) == 0 ? session + 2 : session + 1;
+}
 
 /// Writes `slot` to both places of a new `control` file, with the sequences 0 and 1.
 void WriteFirstSlots(const File& control, Slot slot);

@@ -16,16 +16,17 @@ Writer::Writer(std::shared_ptr<StoreFiles> files, const SessionStart& start,
       appender_(*files_, status_, capacity_, durability_, start) {
   files_->layout_words.store(start.cursor.layout_words, std::memory_order_relaxed);
   files_->writer_open.store(true, std::memory_order_release);
+  files_->AddUser();
   GuardAgainstFork(this);
 }
 
 Writer::~Writer() {
   try {
     Close();
-  } catch (const Error&) {
-    // A destructor cannot report it; the next open recovers at least the synced rows.
+  } catch (...) {
+    // A destructor cannot report it, nor that memory is exhausted; the next open recovers at least the synced rows.
   }
-  UnguardAgainstFork(this);
+  UnguardAgainstFork(this);  // in a forked child, Close() did not
 }
 
 std::uint64_t Writer::Sync() {
@@ -40,7 +41,7 @@ std::uint64_t Writer::Sync() {
 void Writer::Close() {
   if (status_.forked()) {
     status_.SetClosed();
-    return;  // the files and locks are the parent's
+    return;  // the files and locks are the parent's; the destructor unmaps them
   }
   const std::optional<Cursor> end = appender_.Close();
   if (!end) {
@@ -48,7 +49,19 @@ void Writer::Close() {
   }
   capacity_.StopHelper();
   durability_.StopHelper();
-  durability_.Close(*end);
+  try {
+    durability_.Close(*end);
+  } catch (...) {  // an Error, or no memory for its text
+    ReleaseFiles();
+    throw;
+  }
+  ReleaseFiles();
+}
+
+// The fork handler uses the mappings, so it must not find this writer any more.
+void Writer::ReleaseFiles() noexcept {
+  UnguardAgainstFork(this);
+  files_->RemoveUser();
 }
 
 void Writer::BecomeForkedChild() noexcept {

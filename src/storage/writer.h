@@ -88,9 +88,20 @@ class Writer {
   /// of all rows of a temporary store. Throws Error(kReadOnly, kClosed, kNoSpace, kIo).
   std::uint64_t Sync();
 
-  /// Ends appending, syncs and releases the locks. Does nothing if the writer is closed already.
-  /// Throws Error(kIo).
+  /// Removes all rows from `num_rows` on, and returns how many. Readers from before throw
+  /// Error(kCutBack) then. Throws Error(kOutOfRange) if the store has fewer rows, Error(kReadOnly,
+  /// kClosed, kState, kNoSpace, kIo). The store is as it was then, except after an Error(kIo), which
+  /// ends appending like that of a sync: it may have removed the rows.
+  std::uint64_t Truncate(std::uint64_t num_rows) { return appender_.Truncate(num_rows); }
+
+  /// Ends appending, syncs, and releases the locks and the files; files that a ReadSource uses stay
+  /// open for it. Does nothing if the writer is closed already. Throws Error(kIo); everything is
+  /// released then, too.
   void Close();
+
+  /// Throws as WriterStatus::RequireWritable(). Called after a refusal: on a closed store or in a
+  /// forked child, that is the error to report.
+  void RequireWritable(const char* operation) const { status_.RequireWritable(operation); }
 
   /// Where the next record goes. Acquires the append flag for a moment.
   Cursor cursor() noexcept { return appender_.cursor(); }
@@ -98,6 +109,8 @@ class Writer {
   std::uint64_t durable_rows() const noexcept { return durability_.durable_rows(); }
 
   bool closed() const noexcept { return status_.closed(); }
+
+  bool forked() const noexcept { return status_.forked(); }
 
   const std::shared_ptr<StoreFiles>& files() const noexcept { return files_; }
 
@@ -117,6 +130,7 @@ class Writer {
   void BecomeForkedChild() noexcept;
 
  private:
+  void ReleaseFiles() noexcept;
   const std::shared_ptr<StoreFiles> files_;
   WriterStatus status_;
   Capacity capacity_;

@@ -2,6 +2,7 @@
 #include "stream_store/interop.h"
 
 #include "base/str_cat.h"
+#include "storage/fork_guard.h"
 #include "storage/read_source.h"
 #include "storage/safe_copy.h"
 #include "store/read_functions.h"
@@ -53,6 +54,8 @@ void ReadIndex(const Reader& reader, Row begin, Row end, std::span<IndexEntry> o
           [&](const View& view) { internal::ReadIndex(view, begin, end, out); });
   source.CheckNotTruncated();
 }
+
+const std::atomic<int>& Forks() noexcept { return internal::Forks(); }
 
 std::uint32_t LastChecksum(const Reader& reader) {
   if (reader.records() == 0) {

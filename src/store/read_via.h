@@ -15,8 +15,10 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 
 #include "stream_store/columns.h"
+#include "stream_store/error.h"
 
 #include "storage/read_source.h"
 #include "storage/safe_copy.h"
@@ -24,16 +26,33 @@
 
 namespace stream_store::internal {
 
+/// Returns read(view). If that throws Error(kCorrupt), but the store was cut back since the source
+/// was made, throws Error(kCutBack) instead: appends after a truncation may have changed the records
+/// while they were read, and nothing is damaged.
+template <class Read>
+auto ReadOrCutBack(const ReadSource& source, const View& view, const Read& read) {
+  try {
+    return read(view);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kCorrupt) {
+      source.CheckNotTruncated();
+    }
+    throw;
+  }
+}
+
 /// Returns read(view), where `view` is the given one or, with safe reads, a copy of the parts that
 /// fetch(copy) asked for.
 template <class Fetch, class Read>
 auto ReadVia(const ReadSource& source, const View& view, const Fetch& fetch, const Read& read) {
   if (!source.copies()) [[likely]] {
-    return read(view);
+    return ReadOrCutBack(source, view, read);
   }
-  SafeCopy copy(source.files(), view);
-  fetch(copy);
-  return read(copy.view());
+  return ReadOrCutBack(source, view, [&](const View& all) {
+    SafeCopy copy(source.files(), all);
+    fetch(copy);
+    return read(copy.view());
+  });
 }
 
 /// As ReadVia(), for reads that return pointers. Returns the owner of the memory they point into,
@@ -42,13 +61,15 @@ template <class Fetch, class Read>
 std::shared_ptr<const SafeCopy> ReadViaKept(const ReadSource& source, const View& view,
                                             const Fetch& fetch, const Read& read) {
   if (!source.copies()) [[likely]] {
-    read(view);
+    ReadOrCutBack(source, view, read);
     return nullptr;
   }
-  auto copy = std::make_shared<SafeCopy>(source.files(), view);
-  fetch(*copy);
-  read(copy->view());
-  return copy;
+  return ReadOrCutBack(source, view, [&](const View& all) {
+    auto copy = std::make_shared<SafeCopy>(source.files(), all);
+    fetch(*copy);
+    read(copy->view());
+    return std::shared_ptr<const SafeCopy>(std::move(copy));
+  });
 }
 
 /// Fetch functions for ReadVia(). Parts outside the store are not copied; the read reports them.
@@ -82,7 +103,7 @@ template <class Read>
 void ReadInParts(const ReadSource& source, const View& view, Row begin, Row end, const Read& read) {
   constexpr std::uint64_t kValuesPerPart = std::uint64_t{8} << 20;
   if (!source.copies()) [[likely]] {
-    read(view, begin, end);
+    ReadOrCutBack(source, view, [&](const View& all) { read(all, begin, end); });
     return;
   }
   // A row's record is as large as four values.

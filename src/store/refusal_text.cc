@@ -127,6 +127,7 @@ std::string OrderText(const Schema& schema, TypeId type, std::int64_t before,
 
 void ThrowRefusal(const Refusal& refusal, Writer& writer, Step step,
                   std::span<const FieldWrite> writes, Step before) {
+  writer.RequireWritable("append");
   const Schema& schema = writer.schema();
   const std::size_t i = refusal.write;
   switch (refusal.rule) {
@@ -169,6 +170,7 @@ void ThrowRefusal(const Refusal& refusal, Writer& writer, Step step,
 
 void ThrowRefusal(const Refusal& refusal, Writer& writer, std::span<const Step> steps,
                   std::span<const Column> columns, std::uint64_t rows_before) {
+  writer.RequireWritable("extend");
   const Schema& schema = writer.schema();
   const std::size_t c = refusal.write;
   const std::size_t row = refusal.row;

@@ -100,7 +100,8 @@ Row StagedRows::Commit() {
     impl.sibling.clear();
     impl.fresh.writer->FollowMove();
   }
-  impl.store->source = std::move(impl.fresh.source);
+  impl.store->SetSource(impl.fresh.Source());
+  impl.fresh.DropSource();
   impl.store->recovery = impl.fresh.recovery;
   std::swap(impl.store->writer, impl.fresh.writer);
   impl.old_is_held = false;

@@ -3,6 +3,7 @@
 #include "stream_store/store.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "base/str_cat.h"
@@ -55,6 +56,30 @@ ErrorCode CodeOf(const Body& body) noexcept {
 }
 
 }  // namespace
+
+// Attaches without the lock, which is held for moments only. If two threads attach, each gets its
+// own source.
+std::shared_ptr<internal::ReadSource> StreamStore::Impl::Source() const {
+  {
+    const internal::ForkMutexLock lock(mutex);
+    if (auto known = shared_source.lock()) {
+      return known;
+    }
+  }
+  if (path.empty()) {
+    throw Error(ErrorCode::kClosed,
+                "temporary store: reader of a store that is closed: its rows are gone");
+  }
+  auto attached = internal::ReadSource::Attach(path, /*copies=*/false);
+  if (attached->files().identity().id != writer->files()->identity().id) {
+    throw Error(ErrorCode::kNotFound,
+                StrCat(Name(), ": reader of a store that is closed: another store is at its path"),
+                ENOENT);
+  }
+  const internal::ForkMutexLock lock(mutex);
+  shared_source = attached;
+  return attached;
+}
 
 StreamStore::StreamStore(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
 
@@ -142,12 +167,13 @@ Row StreamStore::Append(Step step, std::span<const FieldWrite> writes) {
 
 // Neighbouring field-writes of one step form a group, which becomes one record.
 void StreamStore::Append(std::span<const Step> steps, std::span<const FieldWrite> writes) {
+  Writer& writer = impl_->Declared("append");
   if (steps.size() != writes.size()) {
+    writer.RequireWritable("append");
     throw Error(ErrorCode::kInvalidArgument,
                 StrCat("append: steps and field-writes must have equal length, found ",
                        steps.size(), " and ", writes.size()));
   }
-  Writer& writer = impl_->Declared("append");
   std::vector<internal::Group> groups;
   for (std::size_t begin = 0; begin < steps.size();) {
     std::size_t end = begin + 1;
@@ -173,7 +199,10 @@ ErrorCode StreamStore::TryAppend(Step step, std::span<const FieldWrite> writes) 
   return CodeOf([&] {
     Row row = 0;
     Refusal refusal;
-    impl_->Declared("append").Append(step, writes, &row, &refusal);
+    Writer& writer = impl_->Declared("append");
+    if (!writer.Append(step, writes, &row, &refusal)) {
+      writer.RequireWritable("append");
+    }
     return refusal.code;
   });
 }
@@ -194,7 +223,10 @@ ErrorCode StreamStore::TryAppendStep(std::span<const FieldWrite> writes, Step* s
     Row row = 0;
     Step chosen = 0;
     Refusal refusal;
-    if (impl_->Declared("append").AppendStep(writes, &row, &chosen, &refusal) && step != nullptr) {
+    Writer& writer = impl_->Declared("append");
+    if (!writer.AppendStep(writes, &row, &chosen, &refusal)) {
+      writer.RequireWritable("append");
+    } else if (step != nullptr) {
       *step = chosen;
     }
     return refusal.code;
@@ -217,12 +249,43 @@ void StreamStore::Reserve(std::uint64_t values, std::uint64_t records) {
 
 std::uint64_t StreamStore::Sync() { return impl_->Declared("sync").Sync(); }
 
+// A forked child keeps the source: the files are released with the object there.
 void StreamStore::Close() {
-  if (impl_->writer != nullptr) {
-    impl_->writer->Close();
-  } else {
+  if (impl_->writer == nullptr) {
     impl_->closed_undeclared = true;
+    return;
   }
+  try {
+    impl_->writer->Close();
+  } catch (const Error&) {
+    impl_->DropSource();
+    throw;
+  }
+  if (!impl_->writer->forked()) {
+    impl_->DropSource();
+  }
+}
+
+// The source of the readers is replaced also after a failure, which may have removed the rows.
+std::uint64_t StreamStore::Truncate(std::uint64_t num_rows) {
+  Writer& writer = impl_->Declared("truncate");
+  const auto renew_source = [&] {
+    impl_->SetSource(
+        std::make_shared<internal::ReadSource>(writer.files(), impl_->recovery, writer.cursor()));
+  };
+  std::uint64_t removed = 0;
+  try {
+    removed = writer.Truncate(num_rows);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::kIo) {
+      renew_source();
+    }
+    throw;
+  }
+  if (removed > 0) {
+    renew_source();
+  }
+  return removed;
 }
 
 // Readers keep the old files, which have no name, as long as they exist.
@@ -244,7 +307,7 @@ void StreamStore::Clear() {
 
 Reader StreamStore::reader() const {
   impl_->Declared("reader");
-  return Reader(impl_->source);
+  return Reader(impl_->Source());
 }
 
 bool StreamStore::closed() const noexcept { return impl_->Closed(); }

@@ -12,6 +12,7 @@
 
 #include "stream_store/store.h"
 
+#include "base/fork_mutex.h"
 #include "base/str_cat.h"
 #include "storage/open.h"
 #include "storage/read_source.h"
@@ -23,9 +24,29 @@ struct StreamStore::Impl {
   std::filesystem::path path;  // empty for a temporary store
   Options options;
   std::unique_ptr<internal::Writer> writer;  // null until fields are declared
-  std::shared_ptr<internal::ReadSource> source;
   Recovery recovery;
   bool closed_undeclared = false;  // closed before fields were declared
+  mutable internal::ForkMutex mutex{internal::ForkMutex::Rank::kInner};
+  // Of the readers. Closing the store drops it, so that it ends with the last Reader; the second
+  // one is the same source, or after closing one that was attached to the path.
+  std::shared_ptr<internal::ReadSource> source GUARDED_BY(mutex);
+  mutable std::weak_ptr<internal::ReadSource> shared_source GUARDED_BY(mutex);
+
+  // Returns the source for a new Reader. Throws Error(kClosed) if the store is temporary and
+  // released, and the errors of ReadSource::Attach().
+  std::shared_ptr<internal::ReadSource> Source() const;
+
+  void SetSource(std::shared_ptr<internal::ReadSource> other) {
+    const internal::ForkMutexLock lock(mutex);
+    shared_source = other;
+    source.swap(other);  // the old one is destroyed after the lock is released
+  }
+
+  void DropSource() noexcept {
+    std::shared_ptr<internal::ReadSource> old;  // destroyed after the lock is released
+    const internal::ForkMutexLock lock(mutex);
+    old.swap(source);
+  }
 
   // Returns the writer. Throws Error(kClosed, kState), naming the operation, if there is none.
   internal::Writer& Declared(const char* operation) const {
@@ -53,7 +74,7 @@ struct StreamStore::Impl {
                                          .sync_interval = options.sync_interval,
                                          .sync_bytes = options.sync_bytes};
     recovery = opened.recovery;
-    source = std::make_shared<internal::ReadSource>(opened.files, recovery, opened.start.cursor);
+    SetSource(std::make_shared<internal::ReadSource>(opened.files, recovery, opened.start.cursor));
     writer = std::make_unique<internal::Writer>(opened.files, opened.start, wishes);
   }
 

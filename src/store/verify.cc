@@ -11,14 +11,19 @@
 #include "storage/damaged_files.h"
 #include "storage/read_source.h"
 #include "store/read_functions.h"
+#include "store/salvage.h"
 #include "store/verify_scan.h"
 
 namespace stream_store {
 
 using internal::Cursor;
 using internal::DamagedFiles;
+using internal::GapList;
 using internal::kLiveLockByte;
 using internal::LiveWords;
+using internal::RecordCopier;
+using internal::Salvage;
+using internal::SalvageExtent;
 using internal::StoreScan;
 using internal::StrCat;
 
@@ -81,6 +86,48 @@ std::unique_ptr<ScannedFiles> ScanPath(const std::filesystem::path& path,
   }
 }
 
+// Copies the longest valid prefix that the scan found. What follows is one gap.
+RepairReport CopyPrefix(StoreScan& scan, const DamagedFiles& files,
+                        const std::filesystem::path& into, const Progress& progress) {
+  const Cursor end = internal::CopyStore(files, scan.good().records, into, progress);
+  const VerifyReport& report = scan.report();
+  RepairReport result{.records = end.records, .rows = end.rows, .values = end.values};
+  result.rows_lost = report.rows > end.rows ? report.rows - end.rows : 0;
+  if (result.rows_lost > 0) {
+    const auto damage =
+        std::ranges::find(report.findings, Finding::Severity::kDamage, &Finding::severity);
+    result.gap_count = 1;
+    result.gaps.push_back({.first_row = end.rows,
+                           .rows = result.rows_lost,
+                           .new_row = end.rows,
+                           .reason = damage == report.findings.end() ? "the rows are missing"
+                                                                     : FindingText(*damage)});
+  }
+  return result;
+}
+
+// Copies all rows that are intact.
+RepairReport CopyIntactRows(StoreScan& scan, const DamagedFiles& files,
+                            const std::filesystem::path& into, const RepairOptions& options) {
+  const SalvageExtent extent = scan.extent();
+  GapList gaps(options.max_gaps);
+  const auto choose = [&](RecordCopier& copier) {
+    gaps = GapList(options.max_gaps);
+    Salvage(files, extent, gaps).Run(copier);
+  };
+  const std::uint64_t values = files.values->Size() / sizeof(Value);
+  const std::uint64_t most = extent.slot ? std::min(extent.slot->values, values) : values;
+  const Cursor end = internal::CopyChosen(
+      files, {.choose = choose, .most_bytes = extent.records * sizeof(internal::Record) + most * 8},
+      into, options.progress);
+  return RepairReport{.records = end.records,
+                      .rows = end.rows,
+                      .values = end.values,
+                      .rows_lost = gaps.rows(),
+                      .gap_count = gaps.count(),
+                      .gaps = std::move(gaps.gaps())};
+}
+
 }  // namespace
 
 std::string FindingText(const Finding& finding) {
@@ -103,23 +150,21 @@ VerifyReport Verify(const Reader& reader, const VerifyOptions& options) {
 }
 
 RepairReport Repair(const std::filesystem::path& path, const std::filesystem::path& into,
-                    const Progress& progress) {
+                    const RepairOptions& options) {
   const std::unique_ptr<ScannedFiles> scanned =
-      ScanPath(path, {.progress = progress}, /*to_first_damage=*/true);
-  const auto& [opened, scan] = *scanned;
+      ScanPath(path, {.progress = options.progress}, options.truncate_at_damage);
+  const FilesToScan& opened = scanned->opened;
   if (!opened.files.verifiable()) {
     throw Error(ErrorCode::kCorrupt,
                 StrCat(opened.files.path,
                        ": repair: expected readable identity, schema and data files but found: ",
                        opened.missing.empty() ? "" : FindingText(opened.missing.front())));
   }
-  const Cursor end = internal::CopyStore(opened.files, scan.good().records, into, progress);
-  const VerifyReport& report = scanned->scan.report();
-  return RepairReport{.records = end.records,
-                      .rows = end.rows,
-                      .values = end.values,
-                      .rows_lost = report.rows > end.rows ? report.rows - end.rows : 0,
-                      .findings = report.findings};
+  RepairReport report = options.truncate_at_damage
+                            ? CopyPrefix(scanned->scan, opened.files, into, options.progress)
+                            : CopyIntactRows(scanned->scan, opened.files, into, options);
+  report.findings = std::move(scanned->scan.report().findings);
+  return report;
 }
 
 std::uint64_t Reader::Checkpoint(

@@ -175,7 +175,7 @@ void StoreScan::CheckSizes(RecordVerifier& verifier) {
   if (!files_.persistent || report_.live) {
     fits(kRecordsName, end_, verifier.record_capacity(), sizeof(Record));
   }
-  end_ = std::min(end_, verifier.record_capacity());
+  end_ = counted_ = std::min(end_, verifier.record_capacity());
   if (verifier.layout_capacity() > 0 && verifier.layout_word(0) != 0) {
     Damage(kLayoutsName, 0, "word 0", "0, the empty layout", "something else");
   }

@@ -17,6 +17,7 @@
 
 #include "storage/damaged_files.h"
 #include "storage/record_verifier.h"
+#include "store/salvage.h"
 #include "store/verify_blocks.h"
 
 namespace stream_store::internal {
@@ -37,6 +38,11 @@ class StoreScan {
 
   /// The end of the longest valid prefix that Run() found.
   const Cursor& good() const noexcept { return good_; }
+
+  /// The records that the store should have, according to its slots and live words.
+  SalvageExtent extent() const {
+    return {.records = counted_, .slot = report_.live ? std::nullopt : slot_};
+  }
 
   VerifyReport& report() noexcept { return report_; }
 
@@ -80,8 +86,9 @@ class StoreScan {
   std::array<std::optional<Slot>, 2> slots_;
   std::optional<Slot> slot_;  // the newest valid one
   std::uint64_t published_ = 0;
-  std::uint64_t end_ = 0;  // records that the store says it holds; the walk ends here
-  Cursor cursor_;          // the place after the last valid record
+  std::uint64_t counted_ = 0;  // records that the slot or `published` counts, inside the file
+  std::uint64_t end_ = 0;      // records that the store says it holds; the walk ends here
+  Cursor cursor_;              // the place after the last valid record
   Cursor good_;
   bool intact_ = true;             // no damaged record so far
   bool cursor_is_next_ = true;     // the next record should begin at cursor_: false after damage

@@ -53,6 +53,7 @@ void Lives::Close() {
     store_->Close();
     if (!disk_.dead() && !poisoned_) {
       model_.synced = model_.records.size();
+      pending_.reset();
       counts_.clean_closes += 1;
     }
   } catch (const Error& error) {
@@ -110,6 +111,7 @@ void Lives::NextProcess() {
 void Lives::Recover() {
   const Reader reader = Reader::Open(path_);
   const std::size_t found = reader.records();
+  SettleTruncation(found);
   Resurrect(found);
   const std::size_t before = model_.records.size();
   report_ = reader.recovery();
@@ -126,6 +128,7 @@ void Lives::Recover() {
   before_cut_ = std::max(before_cut_, before);
   CheckReport(report_, found);
   if (power_was_cut_) {
+    pending_.reset();
     counts_.unsynced_kept += found - model_.synced;
     model_.synced = found;  // it was read from the disk
   }
@@ -137,7 +140,30 @@ void Lives::Recover() {
     cut_off_ = replay_;
     model_.records.resize(found);
   }
+  if (pending_ && found != pending_->kept) {  // the records that this recovery removed stay removed
+    pending_->old = model_.records;
+    pending_->synced = model_.synced;
+  }
   power_was_cut_ = false;
+}
+
+// Decides which side of an unfinished truncation recovery found. That is final once the disk was
+// read after a power cut; until then the newest slot may be in memory only.
+void Lives::SettleTruncation(std::size_t found) {
+  if (!pending_) return;
+  if (found == pending_->kept) {
+    before_cut_ = std::max(before_cut_, pending_->old.size());
+    model_.records.assign(pending_->old.begin(),
+                          pending_->old.begin() + static_cast<std::ptrdiff_t>(found));
+    model_.synced = found;
+    closed_at_ = found;  // its clean slot may be the newest until something is appended
+    closing_ = true;
+    replay_.clear();
+    cut_off_.clear();
+  } else {
+    model_.records = pending_->old;
+    model_.synced = pending_->synced;
+  }
 }
 
 // A disk with sectors smaller than a record may write half of it. The sentinel that a recovery
@@ -155,6 +181,7 @@ void Lives::Resurrect(std::size_t found) {
 void Lives::CheckReport(const Recovery& report, std::size_t found) const {
   switch (report.state) {
     case Recovery::State::kClean:
+      if (pending_ && found == pending_->kept) break;  // the clean slot of a truncation
       if (!closing_ || found != closed_at_) {
         Fail(StrCat("recovery says clean with ", found, " records; the last close was at ",
                     closed_at_));

@@ -100,6 +100,9 @@ void SimulatedDisk::InstallCalls() {
   table.file_stat = [](int fd, struct stat* out) {
     return Dying() ? Refuse(EIO) : RealSyscalls().file_stat(fd, out);
   };
+  table.path_stat = [](const char* path, struct stat* out) {
+    return Dying() ? Refuse(EIO) : RealSyscalls().path_stat(path, out);
+  };
   table.pread = [](int fd, void* buffer, std::size_t count, off_t offset) -> ssize_t {
     return Dying() ? Refuse(EIO) : RealSyscalls().pread(fd, buffer, count, offset);
   };

@@ -7,8 +7,11 @@ They need root and loop devices. `ONLY=ext4` runs those whose name contains it:
 Forced shutdowns (ext4, XFS): a writer appends and syncs, pages are written back in random order,
 and the file system is shut down without flushing its log, unmounted and mounted again, several
 times with the same store. Failed write-back (ext4, XFS, Btrfs): a sparse image lies on a tmpfs that
-is smaller than the image. Full disks: a small tmpfs. Tests that cannot run on a machine print
-"skipped".
+is smaller than the image. Full disks: a small tmpfs, and a small ext4 on which space becomes free
+again. Tests that cannot run on a machine print "skipped".
+
+Everything is mounted in a mount namespace of this process, so that nothing stays mounted however it
+ends.
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ from stream_store import StoreFullError, StreamStore
 
 SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32): ext4 and XFS
 NO_LOG_FLUSH = 2
+CLONE_NEWNS = 0x20000
 FIELDS = {"n": "int64", "many": "int64[]"}
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -232,27 +236,82 @@ def full_disk(place: Path) -> str:
     return f"full disk: {refusals} refusals while {row} rows were appended, 0 lost"
 
 
+def fill(store: StreamStore) -> int:
+    """Append rows of 100 floats until the disk has refused one 50 times; return how many."""
+    rows = refusals = 0
+    while refusals < 50:
+        try:
+            store.append_step({"x": np.full(100, store.num_rows, np.float64)})
+            rows += 1
+        except StoreFullError:
+            refusals += 1
+    return rows
+
+
+def freed_space(kind: str, place: Path) -> str:
+    """Fill a file system, delete a file, and fill it again: all of the free space must be used."""
+    ballast = 4 << 20
+    size = "32M" if kind == "ext4" else "320M"
+    row_bytes = 100 * 8 + 32  # values and record; layouts and hints are few
+    with mounted(kind, place, size) as point:
+        for name in ("first", "second"):
+            with (point / name).open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, ballast)
+        fields = {"x": "float64[100]"}
+        with StreamStore(
+            point / "store", fields=fields, sync_seconds=None, sync_bytes=None
+        ) as store:
+            more = []
+            before = fill(store)
+            for name in ("first", "second"):
+                (point / name).unlink()
+                status = os.statvfs(point)
+                possible = status.f_bavail * status.f_frsize // row_bytes
+                began = time.perf_counter()
+                more.append(fill(store))
+                took = time.perf_counter() - began
+                assert more[-1] > 0.95 * possible, f"{more[-1]} rows where {possible} have space"
+                assert took < 5, f"{more[-1]} rows took {took:.1f} s"
+            rows = store.num_rows
+            read = store.read_rows(np.arange(rows))["x"]
+            assert (read == np.arange(rows)[:, None]).all(), "rows are not what was appended"
+        assert stream_store.verify(point / "store").findings == ()
+    return f"{kind}: {before} rows, then {more} in freed space, 0 lost"
+
+
+def mount_privately() -> None:
+    """Enter a mount namespace, which ends with this process, and make SIGTERM an exception."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if os.geteuid() == 0 and LIBC.unshare(CLONE_NEWNS) == 0:
+        run("mount", "--make-rprivate", "/")
+
+
 def main() -> int:
+    mount_privately()
     cuts = int(os.environ.get("CUTS", "50"))
     rng = random.Random(int(os.environ.get("SEED", "1")))
     place = Path(tempfile.mkdtemp(prefix="stream_store_fs_", dir="/dev/shm"))
     failed = 0
     works = [("full disk", lambda: full_disk(place))]
     for kind in ("ext4", "xfs"):
+        works.append((f"freed space of {kind}", lambda kind=kind: freed_space(kind, place)))
+    for kind in ("ext4", "xfs"):
         works.append((f"shutdowns of {kind}", lambda kind=kind: shutdowns(kind, place, cuts, rng)))
     for kind in ("ext4", "xfs", "btrfs"):
         works.append((f"write-back of {kind}", lambda kind=kind: failed_writeback(kind, place)))
-    for name, work in works:
-        if os.environ.get("ONLY", "") not in name:
-            continue
-        try:
-            print(work(), flush=True)
-        except Skipped as reason:
-            print(f"skipped {name}: {reason}", flush=True)
-        except Exception as error:
-            failed += 1
-            print(f"FAILED {name}: {type(error).__name__}: {error}", flush=True)
-    shutil.rmtree(place, ignore_errors=True)
+    try:
+        for name, work in works:
+            if os.environ.get("ONLY", "") not in name:
+                continue
+            try:
+                print(work(), flush=True)
+            except Skipped as reason:
+                print(f"skipped {name}: {reason}", flush=True)
+            except Exception as error:
+                failed += 1
+                print(f"FAILED {name}: {type(error).__name__}: {error}", flush=True)
+    finally:  # the user may have pressed Ctrl-C
+        shutil.rmtree(place, ignore_errors=True)
     return 1 if failed else 0
 
 

@@ -33,10 +33,10 @@ std::ostream& operator<<(std::ostream& out, const Counts& c) {
              << " process deaths; " << c.inside_calls << " inside a system call), "
              << c.clean_closes << " clean closes, " << c.stores << " stores, " << c.records
              << " records, " << c.refused << " refused calls, " << c.syncs << " syncs, "
-             << c.failed_syncs << " failed syncs, " << c.given_up << " imports given up, "
-             << c.dropped_pages << " times pages dropped, " << c.session_jumps << " session jumps; "
-             << c.cuts << " recoveries cut " << c.records_cut << " records, " << c.unsynced_kept
-             << " unsynced records survived";
+             << c.failed_syncs << " failed syncs, " << c.truncations << " truncations, "
+             << c.given_up << " imports given up, " << c.dropped_pages << " times pages dropped, "
+             << c.session_jumps << " session jumps; " << c.cuts << " recoveries cut "
+             << c.records_cut << " records, " << c.unsynced_kept << " unsynced records survived";
 }
 
 Lives::Lives(std::uint64_t seed, std::filesystem::path directory, Counts& counts,
@@ -99,6 +99,8 @@ void Lives::Act() {
     Append(random_.Between(2, 5));
   } else if (dice < 80) {
     Refuse();
+  } else if (dice < 82) {
+    Truncate();
   } else if (dice < 86) {
     Sync();
   } else if (dice < 88) {
@@ -297,6 +299,7 @@ void Lives::Append(std::uint64_t most) {
     if (!appended_) model_.synced = model_.records.size();  // the open record made them durable
     appended_ = true;
     closing_ = false;
+    pending_.reset();
     cut_off_.clear();
     before_cut_ = 0;  // later reports do not repeat the rows that earlier recoveries removed
     model_.records.insert(model_.records.end(), call.begin(), call.end());
@@ -332,6 +335,48 @@ void Lives::Sync() {
   }
   model_.synced = model_.records.size();
   counts_.syncs += 1;
+}
+
+// Removes the last rows. A sync in it may fail, or the process die; either all rows are left then, or
+// those that were to be kept.
+void Lives::Truncate() {
+  std::vector<std::size_t> ends;  // where each row begins
+  for (std::size_t i = 0; i < model_.records.size(); ++i) {
+    if (model_.records[i].begins_row) ends.push_back(i);
+  }
+  if (ends.empty()) return;
+  const std::size_t row =
+      random_.Chance(70) ? ends.size() - 1 - random_.Below(std::min<std::size_t>(ends.size(), 4))
+                         : random_.Below(ends.size());
+  pending_ = Pending{.kept = ends[row], .old = model_.records, .synced = model_.synced};
+  failing_ = random_.Chance(15);
+  if (failing_) disk_.FailSync(random_.Between(1, 9));
+  Tell(StrCat("truncation from ", model_.records.size(), " to ", ends[row], " records"));
+  try {
+    store_->Truncate(row);
+  } catch (const Error& error) {
+    Tell(StrCat("  ", error.what()));
+    if (!disk_.dead() && !(failing_ && error.code() == ErrorCode::kIo)) throw;
+    poisoned_ = failing_;
+  }
+  failing_ = false;
+  disk_.FailSync(0);
+  if (disk_.dead()) return;
+  counts_.truncations += 1;
+  if (!poisoned_ || store_->reader().records() == pending_->kept) {
+    before_cut_ = std::max(before_cut_, model_.records.size());
+    model_.records.resize(pending_->kept);
+    model_.synced = pending_->kept;
+    replay_.clear();
+    cut_off_.clear();
+  }
+  if (poisoned_) {
+    RequirePoisoned();
+    return;
+  }
+  pending_.reset();
+  appended_ = true;  // its open record was written
+  closing_ = false;
 }
 
 // Makes the next fdatasync fail, in a sync or in any other call that syncs.

@@ -29,6 +29,7 @@ struct Counts {
   std::uint64_t refused = 0;  ///< calls with an invalid value
   std::uint64_t syncs = 0;
   std::uint64_t failed_syncs = 0;
+  std::uint64_t truncations = 0;
   std::uint64_t given_up = 0;  ///< imports that staged rows and did not commit them
   std::uint64_t power_cuts = 0;
   std::uint64_t process_deaths = 0;
@@ -63,6 +64,7 @@ class Lives {
   void Act();
   void Append(std::uint64_t most);
   void Refuse();
+  void Truncate();
   void Sync();
   void FailSync();
   void RequirePoisoned();
@@ -82,11 +84,19 @@ class Lives {
   void Crash(bool power);
   void NextProcess();
   void Recover();
+  void SettleTruncation(std::size_t found);
   void Resurrect(std::size_t found);
   void CheckReport(const Recovery& report, std::size_t found) const;
   void Reopen();
   Options StoreOptions() const;
   void Tell(const std::string& what);
+
+  // A truncation that did not end: recovery finds all old records, or exactly those kept.
+  struct Pending {
+    std::size_t kept = 0;
+    std::vector<ModelRecord> old;
+    std::size_t synced = 0;  // of the old ones
+  };
 
   Random random_;
   std::filesystem::path path_;
@@ -100,6 +110,7 @@ class Lives {
   std::optional<StreamStore> store_;
   std::vector<ModelRecord> replay_;   // records that a crash removed, to be appended again
   std::vector<ModelRecord> cut_off_;  // the same, until something is appended
+  std::optional<Pending> pending_;
   Recovery report_;
   std::size_t closed_at_ = 0;   // records when a clean slot was last attempted
   bool closing_ = true;         // a clean slot may be the newest

@@ -83,6 +83,7 @@ Shim::Shim(std::uint64_t nth, Fault fault, int error) {
   Before<&Syscalls::open_at>::Install("open");
   Before<&Syscalls::close>::Install("close");
   Before<&Syscalls::file_stat>::Install("fstat");
+  Before<&Syscalls::path_stat>::Install("stat");
   Before<&Syscalls::pread>::Install("pread");
   Before<&Syscalls::pwrite>::Install("pwrite");
   Before<&Syscalls::fallocate>::Install("fallocate");

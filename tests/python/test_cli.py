@@ -171,8 +171,14 @@ def test_repair_and_checkpoint_copy(path: Path) -> None:
     assert "expected nothing or an empty directory" in cli("checkpoint", path, copy, code=3)
     flip(path / "records", 32 * 60 + 28)
     report = json.loads(cli("repair", path, path.with_name("saved"), "--json"))
-    assert (report["rows"], report["rows_lost"]) == (60, 40)
-    assert "60 rows; rows known to be lost: 40" in cli("repair", path, path.with_name("again"))
+    assert (report["rows"], report["rows_lost"]) == (99, 1)
+    assert report["gaps"][0]["first_row"] == 60
+    text = cli("repair", path, path.with_name("again"))
+    assert "gap: row 60 is lost (row 60 of the new store follows): record 60: its" in text
+    assert "99 rows; rows known to be lost: 1, in 1 gap" in text
+    text = cli("repair", path, path.with_name("prefix"), "--truncate-at-damage")
+    assert "60 rows; rows known to be lost: 40, in 1 gap" in text
+    assert "inside" in cli("repair", path, path / "in", code=3)
     assert stream_store.verify(path.with_name("saved")).ok
     assert "record 60 of 100" in cli("checkpoint", path, path.with_name("not"), code=3)
 

@@ -15,6 +15,7 @@ from model_process import PATIENCE, line_of, start
 from stream_store import (
     CorruptStoreError,
     Finding,
+    Gap,
     RepairReport,
     StreamStore,
     VerifyReport,
@@ -123,15 +124,16 @@ def test_verify_and_repair_refuse_paths_without_a_store(path: Path) -> None:
         stream_store.verify(path)
 
 
-def test_repair_saves_the_rows_before_the_damage(path: Path) -> None:
+def test_truncating_repair_saves_the_rows_before_the_damage(path: Path) -> None:
     make(path)
     flip(path / "values", 8 * 3000)
     into = path.with_name("repaired")
-    report = stream_store.repair(path, into)
+    report = stream_store.repair(path, into, truncate_at_damage=True)
     assert isinstance(report, RepairReport)
     assert 0 < report.rows < 1000
     assert report.rows + report.rows_lost == 1000
     assert report.findings[0].severity == "damage"
+    assert [gap.first_row for gap in report.gaps] == [report.rows]
     assert stream_store.verify(into).findings == ()
     with StreamStore(into) as store:
         assert store.recovery.state == "clean"
@@ -141,6 +143,61 @@ def test_repair_saves_the_rows_before_the_damage(path: Path) -> None:
     assert not stream_store.verify(path).ok
     with pytest.raises(FileExistsError):
         stream_store.repair(path, into)
+
+
+def numbers(path: Path) -> list[int]:
+    return [int(row["n"]) for row in StreamStore(path, "r").rows()]
+
+
+@pytest.mark.parametrize("lost", [[0], [999], [500], [3, 4, 700]])
+def test_repair_loses_only_the_damaged_rows(path: Path, lost: list[int]) -> None:
+    make(path)
+    for row in lost:
+        flip(path / "records", 32 * row + 28)
+    into = path.with_name("repaired")
+    report = stream_store.repair(path, into)
+    kept = [row for row in range(1000) if row not in lost]
+    assert numbers(into) == kept
+    assert (report.rows, report.rows_lost) == (len(kept), len(lost))
+    told = [row for gap in report.gaps for row in range(gap.first_row, gap.first_row + gap.rows)]
+    assert told == lost
+    assert len(report.gaps) == report.gap_count
+    gap = report.gaps[-1]
+    assert isinstance(gap, Gap)
+    assert gap.new_row == len([row for row in kept if row < gap.first_row])
+    assert f"record {gap.first_row}: its checksum is wrong" in gap.reason
+    assert f"row {lost[-1]} is lost" in str(gap) or f"rows {gap.first_row} to" in str(gap)
+    assert stream_store.verify(into).findings == ()
+    with StreamStore(into, "r") as store:
+        steps = np.unique(store[:]["step"]).tolist()
+        texts = [str(row["text"]) for row in store.rows()]
+    assert steps == kept
+    assert texts == [f"row {row}" for row in kept]
+
+
+def test_a_row_of_several_appends_is_lost_as_a_whole(path: Path) -> None:
+    with StreamStore(path, fields={"a": "int64", "b": "int64"}) as store:
+        for step in range(100):
+            store.append([step], ["a"], [step])
+            store.append([step], ["b"], [step])
+    flip(path / "records", 32 * 81 + 28)
+    into = path.with_name("repaired")
+    assert stream_store.repair(path, into).rows_lost == 1
+    with StreamStore(into, "r") as store:
+        assert [int(row["b"]) for row in store.rows()] == [n for n in range(100) if n != 40]
+
+
+def test_copies_inside_the_store_are_refused(path: Path) -> None:
+    make(path, 10)
+    for into in (path / "copy", path / "deep" / "copy"):
+        with pytest.raises(ValueError, match="inside"):
+            stream_store.repair(path, into)
+        with (
+            StreamStore(path, "r") as store,
+            pytest.raises(ValueError, match="inside"),
+        ):
+            store.checkpoint(into)
+    assert stream_store.verify(path).ok
 
 
 def test_repair_refuses_a_store_without_a_schema(path: Path) -> None:

@@ -15,7 +15,7 @@ import stream_store
 
 from .exit_codes import DAMAGED, FAILED, INTERRUPTED, WRONG, ArgumentError
 from .facts import describe, show_facts
-from .output import bar, print_json, say, show_findings, warn
+from .output import bar, print_json, say, show_findings, show_gaps, warn
 from .rows import follow_rows, show_rows
 
 app = typer.Typer(
@@ -141,17 +141,43 @@ def verify(store: Store, as_json: AsJson = False) -> None:
 def repair(
     store: Store,
     into: Annotated[Path, typer.Argument(help="new directory")],
+    truncate_at_damage: Annotated[
+        bool, typer.Option("--truncate-at-damage", help="copy only the rows before the damage")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Copy the longest valid prefix of a damaged store into a new one."""
+    """Copy the rows of a damaged store that are intact into a new one."""
     with answered():
         with bar("repair", hidden=as_json) as progress:
-            report = stream_store.repair(store, into, progress=progress)
+            report = stream_store.repair(
+                store, into, truncate_at_damage=truncate_at_damage, progress=progress
+            )
         if as_json:
             print_json(report)
         else:
             show_findings(report.findings, len(report.findings))
-            say(f"{into}: {report.rows:,} rows; rows known to be lost: {report.rows_lost:,}")
+            show_gaps(report.gaps, report.gap_count)
+            say(
+                f"{into}: {report.rows:,} rows; rows known to be lost: {report.rows_lost:,}, "
+                f"in {report.gap_count:,} {'gap' if report.gap_count == 1 else 'gaps'}"
+            )
+
+
+@app.command()
+def truncate(
+    store: Store,
+    rows: Annotated[int, typer.Argument(help="number of rows to keep", min=0)],
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+) -> None:
+    """Remove all rows from number ROWS on, for good."""
+    with answered():
+        stream_store.StreamStore(store, "r").close()  # a missing store is not created
+        with stream_store.StreamStore(store) as opened:
+            more = max(opened.num_rows - rows, 0)
+            if more and not yes:
+                typer.confirm(f"{store}: remove the last {more:,} rows?", abort=True)
+            removed = opened.truncate(rows)
+            say(f"{store}: {removed:,} rows removed; {opened.num_rows:,} rows left")
 
 
 @app.command()

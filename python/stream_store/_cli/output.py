@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
-from stream_store.reports import Finding
+from stream_store.reports import Finding, Gap
 
 _SHOWN_FINDINGS = 50
 
@@ -80,6 +80,14 @@ def show_findings(findings: Sequence[Finding], count: int) -> None:
         say(f"{finding.severity}: {finding}")
     if count > _SHOWN_FINDINGS:
         say(f"… {count - _SHOWN_FINDINGS:,} more; --json lists up to 1,000")
+
+
+def show_gaps(gaps: Sequence[Gap], count: int) -> None:
+    """Print the first gaps of a repair, one per line."""
+    for gap in gaps[:_SHOWN_FINDINGS]:
+        say(f"gap: {gap}")
+    if count > _SHOWN_FINDINGS:
+        say(f"… {count - _SHOWN_FINDINGS:,} more gaps; --json lists up to 1,000")
 
 
 @contextmanager

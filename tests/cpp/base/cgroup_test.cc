@@ -2,7 +2,10 @@
 
 #include "base/cgroup.h"
 
+#include <chrono>
 #include <fstream>
+#include <string>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -71,6 +74,33 @@ TEST_F(CgroupTest, MalformedFilesMeanNoLimit) {
   Put("proc/self/cgroup", "\n::\n:\n0::\nmemory\n0::/job\n");
   PutGroup("sys/fs/cgroup/job", "lots", "-");
   EXPECT_EQ(Headroom(), UINT64_MAX);
+}
+
+TEST_F(CgroupTest, ABudgetCountsWhatItGrantedBetweenReadings) {
+  Put("proc/self/cgroup", "0::/job\n");
+  PutGroup("sys/fs/cgroup/job", "1000", "300");
+  const std::string root = scratch_.path().string();
+  CgroupBudget budget;
+  std::uint64_t headroom = 0;
+  EXPECT_TRUE(budget.Take(600, &headroom, root));
+  EXPECT_EQ(headroom, 700U);
+  // Within 100 ms; a slow machine may read again, and finds less than is wanted, too.
+  PutGroup("sys/fs/cgroup/job", "1000", "950");
+  EXPECT_FALSE(budget.Take(200, &headroom, root));
+  EXPECT_LE(headroom, 100U);
+}
+
+TEST_F(CgroupTest, ABudgetFindsFreedMemorySoonAfterARefusal) {
+  Put("proc/self/cgroup", "0::/job\n");
+  PutGroup("sys/fs/cgroup/job", "1000", "1000");
+  const std::string root = scratch_.path().string();
+  CgroupBudget budget;
+  std::uint64_t headroom = 0;
+  EXPECT_FALSE(budget.Take(1, &headroom, root));
+  PutGroup("sys/fs/cgroup/job", "1000", "0");
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_TRUE(budget.Take(900, &headroom, root));
+  EXPECT_EQ(headroom, 1000U);
 }
 
 }  // namespace

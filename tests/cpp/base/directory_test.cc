@@ -3,13 +3,19 @@
 #include "base/directory.h"
 
 #include <cerrno>
+#include <functional>
+#include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/str_cat.h"
+#include "base/syscalls.h"
 #include "support/scratch.h"
 
 namespace stream_store::internal {
@@ -125,6 +131,46 @@ TEST_F(DirectoryTest, SyncSucceedsWhereDirectoriesCannotBeSynced) {
     return -1;
   };
   EXPECT_EQ(ErrorOf([&] { directory_.Sync(); }).code(), ErrorCode::kIo);
+}
+
+// Once, the message was a bare "Too many open files", with which nobody knew what to do.
+TEST_F(DirectoryTest, TooManyOpenFilesNamesTheLimit) {
+  struct rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+  struct rlimit low = limit;
+  low.rlim_cur = static_cast<rlim_t>(directory_.fd()) + 1;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
+  const std::vector<std::function<void()>> calls = {
+      [&] { Directory::Open(scratch_.path()); },
+      [&] { directory_.OpenFile("none", false); },
+      [&] { directory_.CreateFile("new"); },
+      [&] { directory_.Contains("none"); },
+      [&] { directory_.Entries(); },
+      [&] { CreateUnlinkedFile({}, "values"); },
+  };
+  std::vector<Error> errors;
+  for (const auto& call : calls) {
+    errors.push_back(ErrorOf(call));
+  }
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  const std::string expected = StrCat("Too many open files; this process may have ", low.rlim_cur,
+                                      " files open (RLIMIT_NOFILE): raise the limit with `ulimit");
+  for (const Error& error : errors) {
+    EXPECT_EQ(error.code(), ErrorCode::kIo);
+    EXPECT_EQ(error.system_errno(), EMFILE);
+    EXPECT_CONTAINS(error.what(), expected);
+  }
+}
+
+TEST_F(DirectoryTest, TooManyOpenFilesOfTheSystemNamesItsLimit) {
+  sys().open_at = [](int, const char*, int, mode_t) {
+    errno = ENFILE;
+    return -1;
+  };
+  const Error error = ErrorOf([&] { directory_.CreateFile("new"); });
+  EXPECT_EQ(error.code(), ErrorCode::kIo);
+  EXPECT_EQ(error.system_errno(), ENFILE);
+  EXPECT_CONTAINS(error.what(), "fs.file-max");
 }
 
 TEST_F(DirectoryTest, EveryFunctionClosesItsDescriptors) {

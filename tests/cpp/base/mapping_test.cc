@@ -3,12 +3,16 @@
 #include "base/mapping.h"
 
 #include <cerrno>
+#include <cstddef>
+#include <fstream>
 #include <vector>
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
 #include "base/directory.h"
+#include "base/str_cat.h"
+#include "support/sanitizers.h"
 #include "support/scratch.h"
 
 namespace stream_store::internal {
@@ -82,6 +86,62 @@ TEST_F(MappingTest, ReservationNeverFallsBelowTheMinimum) {
   EXPECT_EQ(error.code(), ErrorCode::kNoSpace);
   EXPECT_EQ(error.system_errno(), ENOMEM);
   EXPECT_CONTAINS(error.what(), "mapping 6291456 bytes of address space");
+}
+
+// Splits a mapping of this process into as many as the kernel allows.
+class MapsFilled {
+ public:
+  explicit MapsFilled(std::size_t most) : bytes_((most + 2) * kPage) {
+    address_ = static_cast<std::byte*>(
+        ::mmap(nullptr, bytes_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    for (std::size_t at = kPage; at < bytes_; at += 2 * kPage) {
+      if (::mprotect(address_ + at, kPage, PROT_READ) != 0) {
+        return;
+      }
+    }
+  }
+
+  MapsFilled(const MapsFilled&) = delete;
+  MapsFilled& operator=(const MapsFilled&) = delete;
+
+  ~MapsFilled() { ::munmap(address_, bytes_); }
+
+ private:
+  static constexpr std::size_t kPage = 4096;
+  std::size_t bytes_;
+  std::byte* address_;
+};
+
+TEST_F(MappingTest, TooManyMappingsNamesTheLimit) {
+  std::size_t most = 0;
+  std::ifstream("/proc/sys/vm/max_map_count") >> most;
+  if (most == 0 || most > 300'000) GTEST_SKIP() << "vm.max_map_count is " << most;
+  if (STREAM_STORE_ASAN || STREAM_STORE_TSAN) {
+    GTEST_SKIP() << "sanitizers need mappings themselves";
+  }
+  Error of_file(ErrorCode::kOk, "");
+  Error of_memory(ErrorCode::kOk, "");
+  {
+    std::vector<Mapping> rest;  // splitting takes two mappings at once, so a few are left
+    rest.reserve(8);
+    const MapsFilled filled(most);
+    of_file = ErrorOf([&] {
+      for (int i = 0; i < 8; ++i) rest.emplace_back(file_, 4096, 4096, i % 2 == 0);
+    });
+    of_memory = ErrorOf([] { Mapping::Private(4096); });
+  }
+  for (const Error& error : {of_file, of_memory}) {
+    EXPECT_EQ(error.code(), ErrorCode::kNoSpace);
+    EXPECT_EQ(error.system_errno(), ENOMEM);
+    EXPECT_CONTAINS(error.what(), StrCat("vm.max_map_count is ", most, ", and this process has "));
+  }
+}
+
+TEST_F(MappingTest, ScarceAddressSpaceIsNotBlamedOnTheNumberOfMappings) {
+  sys().mmap = LimitedMap;
+  address_space = 0;
+  const Error error = ErrorOf([&] { Mapping(file_, 4096, 4096, true); });
+  EXPECT_CONTAINS(error.what(), "no address space is left");
 }
 
 TEST_F(MappingTest, FileSystemThatCannotMapIsIo) {

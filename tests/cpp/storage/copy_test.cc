@@ -191,14 +191,14 @@ TEST_F(CopyTest, ACopyThatFailsLeavesNothing) {
 
 // --- repair ---
 
-TEST_F(CopyTest, RepairKeepsThePrefixBeforeTheDamage) {
+TEST_F(CopyTest, TruncatingRepairKeepsThePrefixBeforeTheDamage) {
   {
     StreamStore store = Open();
     Fill(store, 0, 1000);
   }
   const Reader whole = Reader::Open(path_);
   Flip("values", StartOf(700) * 8);
-  const RepairReport report = Repair(path_, Scratch("new"));
+  const RepairReport report = Repair(path_, Scratch("new"), {.truncate_at_damage = true});
   EXPECT_EQ(report.records, 700U);
   EXPECT_EQ(report.rows_lost, 1000 - report.rows);
   EXPECT_GE(report.findings.size(), 1U);

@@ -195,14 +195,16 @@ TEST_F(VerifyBlocksTest, CountsMustBeWholeItems) {
                    "4 items, which are not a multiple of 3");
 }
 
-TEST_F(VerifyBlocksTest, RepairEndsBeforeABadBlock) {
+TEST_F(VerifyBlocksTest, RepairDropsTheRowOfABadBlock) {
   AppendGood(5);
   AppendWords(kString, WordsOf("hello", 'x'));
   AppendGood(3);
   store_.Close();
   const RepairReport report = Repair(path_, scratch_ / "new");
-  EXPECT_EQ(report.rows, 5U);
-  EXPECT_EQ(report.rows_lost, 4U);
+  EXPECT_EQ(report.rows, 8U);
+  EXPECT_EQ(report.rows_lost, 1U);
+  EXPECT_EQ(report.gaps.at(0).first_row, 5U);
+  EXPECT_EQ(report.gaps.at(0).reason.substr(0, 22), "row 5: field 'string':");
   EXPECT_EQ(Texts(Verify(scratch_ / "new")), "");
 }
 

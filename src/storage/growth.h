@@ -1,0 +1,77 @@
+// Growth: plans how much the four data files of a store grow, all of them together. It follows
+// "Growth" in docs/format.md.
+//
+// A call needs space in up to four files, and space in one of them is of no use without the others.
+// So what the call needs is allocated first, in all files; then each file that grew gets more, so
+// that the next calls need not grow. On a nearly full disk the extra space is halved until it fits,
+// and space that earlier calls took and that is not in use is given back to the file that needs it.
+//
+// Used by Capacity. Thread rules: all functions are called under the state mutex; Grow() also under
+// the append flag, because it may map a file again, and may shorten files below the limits.
+// Invariants:
+//   1. A file is never shortened below the ends that are in use: what is published, staged or
+//      promised to the running call. So no reader and no append loses a byte that it may touch.
+//   2. A call that fails leaves no file larger than it was.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "storage/data_file.h"
+
+namespace stream_store::internal {
+
+class StoreFiles;
+
+class Growth {
+ public:
+  /// Where the content of the files ends.
+  struct Ends {
+    std::uint64_t values = 0;
+    std::uint64_t records = 0;
+    std::uint64_t layout_words = 0;
+  };
+
+  /// `values` grows by at least `step_values` where the disk has the space. `files` must outlive
+  /// it.
+  Growth(StoreFiles& files, std::uint64_t step_values) : files_(files), step_values_(step_values) {}
+
+  /// Grows the files to hold `needed` or more, and maps a file again that outgrows its reservation.
+  /// Files may become shorter, but not than `in_use` or `needed`: compare the sizes afterwards,
+  /// also after an Error.
+  ///
+  /// Throws Error(kNoSpace, kIo). Cost: a few system calls. On a nearly full disk, some for each
+  /// halving, the first time; the size that succeeded is where the next call starts.
+  void Grow(const Ends& needed, const Ends& in_use);
+
+  /// Grows each file of which less than half a step is left after `used`, inside its reservation.
+  /// If there is not enough space, no file grows and the next step is smaller. Throws Error(kIo).
+  void GrowAhead(const Ends& used);
+
+ private:
+  static constexpr std::size_t kFiles = 4;  // layouts, hints, values, records
+  using Sizes = std::array<std::uint64_t, kFiles>;
+
+  std::array<DataFile*, kFiles> Files() const noexcept;
+  Sizes CurrentSizes() const noexcept;
+  std::uint64_t StepOf(std::size_t file, std::uint64_t bytes) const noexcept;
+  void Halve() noexcept;
+  void AllocateNeeded(const Sizes& needed, const Sizes& in_use);
+  bool GiveBackHalf(const Sizes& keep) noexcept;
+  void GrowFurther(const Sizes& before);
+  bool TryGrow(const Sizes& wanted);
+  void ShortenTo(const Sizes& sizes) noexcept;
+  std::uint64_t HintBytesOfFiles() const noexcept;
+
+  StoreFiles& files_;
+  const std::uint64_t step_values_;
+  unsigned halvings_ =
+      0;  // of the growth step: one more after a full disk, one less after a growth
+};
+
+/// The bytes of hints that positions and rows below these numbers need, and of one hint more,
+/// because the limits do not count the last one.
+std::uint64_t HintBytes(std::uint64_t values, std::uint64_t rows) noexcept;
+
+}  // namespace stream_store::internal

@@ -1,0 +1,104 @@
+#include "storage/record_copier.h"
+
+#include <algorithm>
+#include <span>
+
+#include "base/assert.h"
+#include "base/str_cat.h"
+#include "format/checksum.h"
+
+namespace stream_store::internal {
+namespace {
+
+constexpr std::uint64_t kBlockRecords = kCopyBlockBytes / sizeof(Record);
+constexpr std::uint64_t kBlockValues = kCopyBlockBytes / sizeof(Value);
+constexpr std::uint64_t kChunkValues = (128 << 10) / sizeof(Value);  // read at a time
+
+std::uint32_t BeginChecksumOf(std::uint32_t seed, const Record& record, std::uint32_t digest) {
+  return BeginChecksum(seed, record.start, record.step, record.row_session, record.layout, digest);
+}
+
+}  // namespace
+
+RecordCopier::RecordCopier(const DamagedFiles& source, const StoreFiles::Parts& parts,
+                           ProgressMeter& meter)
+    : source_(source),
+      parts_(parts),
+      meter_(meter),
+      verifier_({.values = source.values,
+                 .records = source.records,
+                 .layouts = source.layouts,
+                 .seed = source.identity->checksum_seed,
+                 .encodings = source.encodings}),
+      hints_(parts.hints) {
+  STREAM_STORE_ASSERT(source.verifiable());
+}
+
+void RecordCopier::Append(const VerifiedRecord& verified, std::uint64_t row) {
+  STREAM_STORE_ASSERT(verified.fault == nullptr);
+  STREAM_STORE_ASSERT(row == cursor_.rows || row + 1 == cursor_.rows);
+  VerifiedRecord copy = verified;
+  copy.record.start = cursor_.values;
+  copy.record.row_session = (verified.record.row_session & ~kRowMask) | row;
+  copy.record.checksum = CopyValues(verified, copy.record);
+  hints_.Pass(cursor_.records, copy, cursor_);
+  Advance(copy, cursor_);
+  records_.push_back(copy.record);
+  if (records_.size() == kBlockRecords) {
+    FlushRecords();
+  }
+}
+
+// Copies the values of a record and returns the checksum of the copy. The old checksum is computed
+// again from the very bytes that the new one covers: otherwise bytes that changed since they were
+// verified would get a checksum that confirms them.
+std::uint32_t RecordCopier::CopyValues(const VerifiedRecord& verified, const Record& copy) {
+  const std::uint32_t seed = source_.identity->checksum_seed;
+  const std::uint32_t digest = verified.layout.digest;
+  std::uint32_t before = BeginChecksumOf(seed, verified.record, digest);
+  std::uint32_t after = BeginChecksumOf(seed, copy, digest);
+  for (std::uint64_t done = 0; done < verified.layout.total;) {
+    const std::uint64_t count = std::min(verified.layout.total - done, kChunkValues);
+    const Value* values = verifier_.values(verified.record.start + done, count);
+    before = ExtendChecksum(before, values, count);
+    after = ExtendChecksum(after, values, count);
+    values_.insert(values_.end(), values, values + count);
+    if (values_.size() >= kBlockValues) {
+      FlushValues();
+    }
+    done += count;
+  }
+  if (FinishChecksum(before) != verified.record.checksum) {
+    throw Error(
+        ErrorCode::kCorrupt,
+        StrCat(source_.path, "/values: copying row ", RowOfRecord(verified.record.row_session),
+               ": expected the bytes that were verified but found others"));
+  }
+  return FinishChecksum(after);
+}
+
+void RecordCopier::FlushValues() {
+  parts_.values.WriteAt(std::as_bytes(std::span(values_)), written_values_ * sizeof(Value));
+  written_values_ += values_.size();
+  meter_.Add(values_.size() * sizeof(Value));
+  values_.clear();
+}
+
+void RecordCopier::FlushRecords() {
+  const std::uint64_t first = cursor_.records - records_.size();
+  parts_.records.WriteAt(std::as_bytes(std::span(records_)), first * sizeof(Record));
+  meter_.Add(records_.size() * sizeof(Record));
+  records_.clear();
+}
+
+Cursor RecordCopier::Finish() {
+  FlushValues();
+  FlushRecords();
+  hints_.Finish();
+  const Record sentinel{
+      .start = cursor_.values, .step = 0, .row_session = 0, .layout = 0, .checksum = 0};
+  parts_.records.WriteAt(std::as_bytes(std::span(&sentinel, 1)), cursor_.records * sizeof(Record));
+  return cursor_;
+}
+
+}  // namespace stream_store::internal

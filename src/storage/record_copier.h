@@ -1,0 +1,58 @@
+// RecordCopier: writes chosen records of one store, one after another, into the files of a new one.
+//
+// A record keeps its step, session, layout and values. Its start and its row follow from the
+// records before it in the copy, so a record that moves gets a new checksum. Used by CopyChosen().
+// Thread rules: an object belongs to one thread.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "format/record.h"
+#include "storage/copy_parts.h"
+#include "storage/cursor.h"
+#include "storage/damaged_files.h"
+#include "storage/record_verifier.h"
+#include "storage/store_files.h"
+
+namespace stream_store::internal {
+
+class RecordCopier {
+ public:
+  /// All of them must outlive the copier. `parts` has empty data files and the final identity.
+  /// REQUIRES: source.verifiable().
+  RecordCopier(const DamagedFiles& source, const StoreFiles::Parts& parts, ProgressMeter& meter);
+
+  /// Appends a record of the source to the copy, as a part of row `row` of the copy.
+  ///
+  /// verified  as VerifyRecord() of the source returned it.
+  /// Cost      reads its values once; buffers at most 2 MiB.
+  /// Throws    Error(kCorrupt) if the values no longer match the checksum, because the file changed
+  ///           since it was verified; Error(kNoSpace, kIo), and exceptions of the progress.
+  /// REQUIRES: verified.fault == nullptr; row is that of the last record of the copy, or the next.
+  void Append(const VerifiedRecord& verified, std::uint64_t row);
+
+  /// Writes what is still buffered, and the sentinel. Returns the end of the copy. Call it once,
+  /// after all records.
+  Cursor Finish();
+
+  /// The rows of the copy so far.
+  std::uint64_t rows() const noexcept { return cursor_.rows; }
+
+ private:
+  std::uint32_t CopyValues(const VerifiedRecord& verified, const Record& copy);
+  void FlushValues();
+  void FlushRecords();
+
+  const DamagedFiles& source_;
+  const StoreFiles::Parts& parts_;
+  ProgressMeter& meter_;
+  RecordVerifier verifier_;  // of the source
+  HintWriter hints_;
+  Cursor cursor_;                // the end of the copy, buffers included
+  std::vector<Record> records_;  // the last records of the copy, not written yet
+  std::vector<Value> values_;    // the last values of the copy, not written yet
+  std::uint64_t written_values_ = 0;
+};
+
+}  // namespace stream_store::internal

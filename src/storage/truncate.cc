@@ -1,0 +1,76 @@
+// Truncate: removes rows at the end of a store. Numbers in comments are the steps of "Truncate" in
+// docs/format.md.
+#include <algorithm>
+#include <span>
+#include <vector>
+
+#include "base/assert.h"
+#include "base/str_cat.h"
+#include "format/layout.h"
+#include "storage/appender.h"
+#include "storage/capacity.h"
+#include "storage/durability.h"
+#include "storage/store_files.h"
+#include "storage/writer_status.h"
+
+namespace stream_store::internal {
+
+// A binary search, because hints may be wrong, and a removal need not be fast.
+std::uint64_t Appender::FirstRecordOf(std::uint64_t row) const noexcept {
+  STREAM_STORE_ASSERT(row < cursor_.rows);
+  const std::span<const Record> records(data_.records, cursor_.records);
+  const auto first = std::ranges::partition_point(
+      records, [row](const Record& record) { return RowOfRecord(record.row_session) < row; });
+  return static_cast<std::uint64_t>(first - records.begin());
+}
+
+// Where the rows before `row` end. Sets the bits of the sessions of all later records in `removed`.
+Cursor Appender::EndBefore(std::uint64_t row, std::vector<bool>& removed) const {
+  Cursor end = cursor_;
+  end.records = FirstRecordOf(row);
+  end.values = data_.records[end.records].start;
+  end.rows = row;
+  for (std::uint64_t i = end.records; i < cursor_.records; ++i) {
+    const Record& record = data_.records[i];
+    end.field_writes -= WordType(data_.layouts[record.layout]);
+    removed[SessionOfRecord(record.row_session)] = true;
+  }
+  end.step = 0;
+  end.last_type = -1;
+  if (end.records > 0) {
+    const Record& last = data_.records[end.records - 1];
+    const std::uint64_t* words = data_.layouts + last.layout;
+    end.step = last.step;
+    end.last_type = WordType(words[0]) == 0
+                        ? -1
+                        : static_cast<std::int32_t>(WordType(words[WordType(words[0])]));
+  }
+  return end;
+}
+
+// The layouts of the old session are not used again: the new one writes its own, after word L.
+std::uint64_t Appender::Truncate(std::uint64_t num_rows) {
+  const AppendFlag::Hold hold(flag_);
+  status_.RequireWritable("truncate");  // step 1
+  RequireNotStaging("truncate");
+  if (num_rows > cursor_.rows) {
+    throw Error(ErrorCode::kOutOfRange,
+                StrCat(files_.path_text(), ": truncate to ", num_rows,
+                       " rows: expected at most the ", cursor_.rows, " rows of the store"));
+  }
+  const std::uint64_t rows = cursor_.rows - num_rows;
+  if (rows == 0) {
+    return 0;
+  }
+  std::vector<bool> removed(std::size_t{1} << 16);
+  const Cursor end = EndBefore(num_rows, removed);
+  session_ = durability_.CutBack(end, removed);  // steps 2 to 4
+  cursor_ = end;
+  shapes_[0] = ShapeCache{};
+  shapes_[1] = ShapeCache{};
+  layout_table_ = LayoutTable{};
+  durability_.ReopenSession(end);  // step 5
+  return rows;
+}
+
+}  // namespace stream_store::internal
