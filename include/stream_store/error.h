@@ -27,6 +27,7 @@ enum class ErrorCode {
   kVersion,          ///< a format version that this build cannot read (Python: VersionError)
   kNoSpace,          ///< no disk space, quota or address space left (Python: StoreFullError)
   kIo,               ///< the operating system reported an error (Python: OSError with errno)
+  kDropped,          ///< a position or row that was dropped (Python: DroppedError)
   kCutBack,          ///< a recovery removed rows that this reader had seen (Python: Error)
 };
 

@@ -23,7 +23,7 @@ inline constexpr const char* kVersion = STREAM_STORE_DETAIL_VERSION(
     STREAM_STORE_VERSION_MAJOR, STREAM_STORE_VERSION_MINOR, STREAM_STORE_VERSION_PATCH);
 
 /// The version of the format on disk that this build writes and reads; see docs/format.md.
-inline constexpr std::uint32_t kFormatVersion = 1;
+inline constexpr std::uint32_t kFormatVersion = 2;
 
 /// Returns the version of the linked library, as "major.minor.patch". It differs from kVersion if
 /// headers and library come from different builds. The text lives as long as the program.

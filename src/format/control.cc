@@ -3,6 +3,7 @@
 #include "format/control.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <string_view>
 
@@ -24,6 +25,7 @@ constexpr std::string_view kIdentityMagic = "SSCONTRL";
 constexpr std::string_view kSlotMagic = "SSSYSLOT";
 constexpr std::uint32_t kEndianMark = 0x01020304U;
 constexpr std::uint64_t kCleanFlag = 1;
+constexpr std::size_t kSlotEnd = 194;  // of the fields; zeros from there to the checksum
 
 using Block = std::array<std::byte, kBlockBytes>;
 
@@ -73,7 +75,49 @@ std::string FrameProblem(std::span<const std::byte> bytes, std::string_view magi
   return StrCat("checksum expected ", HexText(expected), " but found ", HexText(found));
 }
 
+// The fields of a slot whose frame is valid.
+Slot SlotAt(std::span<const std::byte> bytes) noexcept {
+  const auto number = [bytes](std::size_t offset) {
+    return NumberAt<std::uint64_t>(bytes, offset);
+  };
+  Slot slot;
+  slot.id = IdAt(bytes, 8);
+  slot.sequence = number(24);
+  slot.session = number(32);
+  slot.records = number(40);
+  slot.values = number(48);
+  slot.layout_words = number(56);
+  slot.rows = number(64);
+  slot.field_writes = number(72);
+  slot.clean = number(80) == kCleanFlag;
+  slot.unix_nanoseconds = number(88);
+  slot.begin = {.records = number(96),
+                .values = number(104),
+                .rows = number(112),
+                .layout_words = number(120),
+                .field_writes = number(128)};
+  slot.retention.rows = number(136);
+  slot.retention.bytes = number(144);
+  slot.retention.segments = number(152);
+  slot.retention.segment_count = NumberAt<std::uint16_t>(bytes, 160);
+  for (std::size_t i = 0; i < Retention::kMaxSegmentFields; ++i) {
+    slot.retention.segment_by[i] = NumberAt<std::uint16_t>(bytes, 162 + 2 * i);
+  }
+  return slot;
+}
+
+// Whether what is retained begins at or before the end of the slot.
+bool BeginFits(const Slot& slot) noexcept {
+  const Begin& begin = slot.begin;
+  return begin.records <= slot.records && begin.values <= slot.values && begin.rows <= slot.rows &&
+         begin.layout_words <= slot.layout_words && begin.field_writes <= slot.field_writes;
+}
+
 }  // namespace
+
+bool IsChunkSize(std::uint64_t bytes) noexcept {
+  return std::has_single_bit(bytes) && kMinChunkBytes <= bytes && bytes <= kMaxChunkBytes;
+}
 
 std::array<std::byte, kIdentityBytes> EncodeIdentity(const Identity& identity) {
   Block block{};
@@ -83,6 +127,7 @@ std::array<std::byte, kIdentityBytes> EncodeIdentity(const Identity& identity) {
   PutAt(block, 16, identity.id);
   PutAt(block, 32, identity.parent);
   PutAt(block, 48, identity.checksum_seed);
+  PutAt(block, 56, identity.chunk_bytes);
   PutChecksum(block);
   return block;
 }
@@ -101,14 +146,19 @@ Identity DecodeIdentity(std::span<const std::byte> bytes, const std::string& pat
     const auto mark = NumberAt<std::uint32_t>(bytes, 12);
     if (mark != kEndianMark) {
       problem = StrCat("endian mark expected ", HexText(kEndianMark), " but found ", HexText(mark));
-    } else if (!AllZero(bytes.subspan(52, kChecksumOffset - 52))) {
-      problem = "expected zeros after the checksum seed";
+    } else if (!AllZero(bytes.subspan(52, 4)) ||
+               !AllZero(bytes.subspan(64, kChecksumOffset - 64))) {
+      problem = "expected zeros after the checksum seed and the chunk size";
+    } else if (const auto chunk = NumberAt<std::uint64_t>(bytes, 56); !IsChunkSize(chunk)) {
+      problem = StrCat("chunk size expected a power of two from ", kMinChunkBytes, " to ",
+                       kMaxChunkBytes, " but found ", chunk);
     }
   }
   if (!problem.empty()) {
     throw Error(ErrorCode::kCorrupt, StrCat(path, ": identity: ", problem));
   }
-  return {IdAt(bytes, 16), IdAt(bytes, 32), NumberAt<std::uint32_t>(bytes, 48)};
+  return {IdAt(bytes, 16), IdAt(bytes, 32), NumberAt<std::uint32_t>(bytes, 48),
+          NumberAt<std::uint64_t>(bytes, 56)};
 }
 
 std::array<std::byte, kSlotBytes> EncodeSlot(const Slot& slot) {
@@ -124,6 +174,14 @@ std::array<std::byte, kSlotBytes> EncodeSlot(const Slot& slot) {
   PutAt(block, 72, slot.field_writes);
   PutAt(block, 80, slot.clean ? kCleanFlag : std::uint64_t{0});
   PutAt(block, 88, slot.unix_nanoseconds);
+  const Begin& begin = slot.begin;
+  PutAt(
+      block, 96,
+      std::array{begin.records, begin.values, begin.rows, begin.layout_words, begin.field_writes});
+  const Retention& retention = slot.retention;
+  PutAt(block, 136, std::array{retention.rows, retention.bytes, retention.segments});
+  PutAt(block, 160, retention.segment_count);
+  PutAt(block, 162, retention.segment_by);
   PutChecksum(block);
   return block;
 }
@@ -139,8 +197,14 @@ std::string SlotProblem(std::span<const std::byte> bytes, const StoreId& id) {
   if (NumberAt<std::uint64_t>(bytes, 80) > kCleanFlag) {
     return "unknown flags";
   }
-  if (!AllZero(bytes.subspan(96, kChecksumOffset - 96))) {
-    return "expected zeros after the time";
+  if (!AllZero(bytes.subspan(kSlotEnd, kChecksumOffset - kSlotEnd))) {
+    return "expected zeros after the fields of segment_by";
+  }
+  if (!BeginFits(SlotAt(bytes))) {
+    return "it retains records from after its own end";
+  }
+  if (SlotAt(bytes).retention.segment_count > Retention::kMaxSegmentFields) {
+    return "too many fields of segment_by";
   }
   return {};
 }
@@ -152,21 +216,13 @@ std::optional<Slot> DecodeSlot(std::span<const std::byte> bytes, const StoreId& 
       bytes.size() == kBlockBytes && HasMagic(bytes, kSlotMagic) &&
       NumberAt<std::uint32_t>(bytes, kChecksumOffset) == Crc32c(bytes.data(), kChecksumOffset);
   if (!framed || IdAt(bytes, 8) != id || NumberAt<std::uint64_t>(bytes, 80) > kCleanFlag ||
-      !AllZero(bytes.subspan(96, kChecksumOffset - 96))) {
+      !AllZero(bytes.subspan(kSlotEnd, kChecksumOffset - kSlotEnd))) {
     return std::nullopt;
   }
-  Slot slot;
-  slot.id = id;
-  slot.sequence = NumberAt<std::uint64_t>(bytes, 24);
-  slot.session = NumberAt<std::uint64_t>(bytes, 32);
-  slot.records = NumberAt<std::uint64_t>(bytes, 40);
-  slot.values = NumberAt<std::uint64_t>(bytes, 48);
-  slot.layout_words = NumberAt<std::uint64_t>(bytes, 56);
-  slot.rows = NumberAt<std::uint64_t>(bytes, 64);
-  slot.field_writes = NumberAt<std::uint64_t>(bytes, 72);
-  slot.clean = NumberAt<std::uint64_t>(bytes, 80) == kCleanFlag;
-  slot.unix_nanoseconds = NumberAt<std::uint64_t>(bytes, 88);
-  return slot;
+  const Slot slot = SlotAt(bytes);
+  const bool possible =
+      BeginFits(slot) && slot.retention.segment_count <= Retention::kMaxSegmentFields;
+  return possible ? std::optional(slot) : std::nullopt;
 }
 
 std::optional<Slot> ChooseSlot(const std::optional<Slot>& first,

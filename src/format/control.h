@@ -5,10 +5,13 @@
 // recovery) and by verify. Thread rules: pure functions. All numbers are little-endian.
 //
 //   identity  0 "SSCONTRL" | 8 u32 format version | 12 u32 endian mark 0x01020304 | 16 store id |
-//             32 parent id | 48 u32 checksum seed | zeros | 508 u32 CRC32C of the 508 bytes before
-//   slot      0 "SSSYSLOT" | 8 store id | 24 u64 sequence | 32 session | 40 records | 48 values |
-//             56 layout words | 64 rows | 72 field-writes | 80 flags (1 clean) | 88 time | zeros |
+//             32 parent id | 48 u32 checksum seed | 56 u64 chunk bytes | zeros |
 //             508 u32 CRC32C of the 508 bytes before
+//   slot      0 "SSSYSLOT" | 8 store id | 24 u64 sequence | 32 session | 40 records | 48 values |
+//             56 layout words | 64 rows | 72 field-writes | 80 flags (1 clean) | 88 time |
+//             96 begin: records, values, rows, layout words, field-writes |
+//             136 retain: rows, bytes, segments | 160 u16 count, 16 u16 type ids of segment_by |
+//             zeros | 508 u32 CRC32C of the 508 bytes before
 #pragma once
 
 #include <array>
@@ -30,11 +33,20 @@ inline constexpr std::uint64_t kSlotOffset[2] = {2 * kControlRegion, 3 * kContro
 inline constexpr std::uint64_t kSlotBytes = 512;
 inline constexpr std::uint64_t kIdentityBytes = 512;
 
+/// Bounds of the size of a chunk, which is a power of two.
+inline constexpr std::uint64_t kMinChunkBytes = 1ULL << 20;
+inline constexpr std::uint64_t kMaxChunkBytes = 1ULL << 30;
+inline constexpr std::uint64_t kDefaultChunkBytes = kMaxChunkBytes;
+
+/// Whether a store may have chunks of this size.
+bool IsChunkSize(std::uint64_t bytes) noexcept;
+
 /// The identity of a store: region 0, written once at creation.
 struct Identity {
   StoreId id{};
   StoreId parent{};                 ///< id of the store this one was copied from, else zeros
   std::uint32_t checksum_seed = 0;  ///< initial register of every record's checksum
+  std::uint64_t chunk_bytes = kDefaultChunkBytes;  ///< size of a full chunk of every kind
 };
 
 /// Returns the bytes of an identity block.
@@ -46,22 +58,56 @@ std::array<std::byte, kIdentityBytes> EncodeIdentity(const Identity& identity);
 /// length, magic, checksum or any byte that must be zero is wrong.
 Identity DecodeIdentity(std::span<const std::byte> bytes, const std::string& path);
 
-/// The live words. All processes map them and access them through std::atomic_ref. `published` is
-/// alone in its cache line, because the writer stores it on every append. Persistent layout.
+/// The live words. All processes map them and access them through std::atomic_ref. `published` and
+/// `begin` are alone in their cache lines: the writer stores the first on every append, and readers
+/// load the second on every refresh. Persistent layout.
 struct LiveWords {
   alignas(64) std::uint64_t published;  ///< records that readers may use
+  alignas(64) std::uint64_t begin;      ///< the first record that is retained
+  std::uint64_t layout_begin;           ///< offset of the first layout that is retained
   alignas(64) std::uint64_t session;    ///< number of the last writer's session
-  std::uint64_t truncations;            ///< how often a recovery removed records
+  std::uint64_t truncations;            ///< how often records were removed at the end
   std::uint64_t state;                  ///< a LiveState
   std::uint64_t durable;                ///< records of the last good sync
+  std::uint64_t schema_revision;        ///< revision of the newest schema
 };
 
-static_assert(sizeof(LiveWords) == 128 && offsetof(LiveWords, session) == 64 &&
-              offsetof(LiveWords, durable) == 88);
+static_assert(sizeof(LiveWords) == 192 && offsetof(LiveWords, begin) == 64 &&
+              offsetof(LiveWords, session) == 128 && offsetof(LiveWords, schema_revision) == 160);
 
 /// The values of LiveWords::state. Persistent: never change an existing number. kLiveSyncing means
 /// that a sync began and has not finished: if the writer died, the newest slot may not be on disk.
 enum LiveState : std::uint64_t { kLiveClosed = 0, kLiveOpen = 1, kLiveSyncing = 2 };
+
+/// Where the retained part of a store begins: everything before was dropped. The counts are those of
+/// the dropped part, so each is also the number of the first item that is retained.
+struct Begin {
+  std::uint64_t records = 0;
+  std::uint64_t values = 0;
+  std::uint64_t rows = 0;
+  std::uint64_t layout_words = 0;
+  std::uint64_t field_writes = 0;
+
+  friend bool operator==(const Begin&, const Begin&) = default;
+};
+
+/// How much of a store is retained; 0 means without a limit. If segment_count is not 0, rows are
+/// dropped in whole segments: runs of rows in which the first segment_count fields of `segment_by`
+/// do not change.
+struct Retention {
+  static constexpr std::size_t kMaxSegmentFields = 16;
+
+  std::uint64_t rows = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t segments = 0;
+  std::uint16_t segment_count = 0;
+  std::array<std::uint16_t, kMaxSegmentFields> segment_by{};  ///< type ids; zeros after the last
+
+  friend bool operator==(const Retention&, const Retention&) = default;
+
+  /// Whether there is any limit.
+  bool limited() const noexcept { return rows != 0 || bytes != 0 || segments != 0; }
+};
 
 /// A sync slot: the counts of the prefix that was durable when the slot was written. The two slots
 /// are written in turn, so a torn write leaves the other one.
@@ -76,6 +122,8 @@ struct Slot {
   std::uint64_t field_writes = 0;      ///< F
   bool clean = false;                  ///< the store was closed; nothing follows the slot
   std::uint64_t unix_nanoseconds = 0;  ///< information only
+  Begin begin;
+  Retention retention;
 
   friend bool operator==(const Slot&, const Slot&) = default;
 };
