@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/str_cat.h"
 
 namespace stream_store::internal {
 namespace {
@@ -32,6 +33,11 @@ ChunkRange::ChunkRange(const Space& space, std::string name)
   STREAM_STORE_ASSERT(std::has_single_bit(chunk_bytes_) && space.least > 0);
 }
 
+// The memory of chunks [begin, end).
+Mapping::Part ChunkRange::Chunks(std::uint64_t begin, std::uint64_t end) const noexcept {
+  return {.begin = (begin - first_chunk_) * chunk_bytes_, .bytes = (end - begin) * chunk_bytes_};
+}
+
 std::byte* ChunkRange::At(std::uint64_t byte) const noexcept {
   STREAM_STORE_ASSERT(byte >= first_chunk_ * chunk_bytes_ && byte <= end_chunk() * chunk_bytes_);
   return space_.data() + (byte - first_chunk_ * chunk_bytes_);
@@ -42,7 +48,7 @@ void ChunkRange::Map(const File& file, std::uint64_t chunk, bool writable) {
   const ForkMutexLock lock(mutex_);
   const bool none = mapped_begin_ == mapped_end_;
   STREAM_STORE_ASSERT(none || chunk == mapped_end_);
-  space_.MapFile(file, {(chunk - first_chunk_) * chunk_bytes_, chunk_bytes_}, writable);
+  space_.MapFile(file, Chunks(chunk, chunk + 1), writable);
   if (none) {
     mapped_begin_ = chunk;
   }
@@ -86,9 +92,34 @@ void ChunkRange::EndHold(std::uint64_t chunk) noexcept {
   }
   const std::uint64_t needed = std::min(holds_.begin()->first, mapped_end_);
   if (needed > mapped_begin_) {
-    space_.Unmap(
-        {(mapped_begin_ - first_chunk_) * chunk_bytes_, (needed - mapped_begin_) * chunk_bytes_});
+    space_.Unmap(Chunks(mapped_begin_, needed));
     mapped_begin_ = needed;
+  }
+}
+
+void ChunkRange::UnmapFrom(std::uint64_t chunk) {
+  const ForkMutexLock lock(mutex_);
+  STREAM_STORE_ASSERT(chunk >= mapped_begin_);
+  if (chunk < mapped_end_) {
+    space_.Unmap(Chunks(chunk, mapped_end_));
+    mapped_end_ = chunk;
+  }
+}
+
+// Without the lock while the kernel writes, which may take seconds: a chunk that is unmapped in the
+// meantime was dropped, and a sync of the inaccessible memory in its place succeeds.
+void ChunkRange::Sync(std::uint64_t begin, std::uint64_t end, const std::string& path) const {
+  const auto [oldest, limit] = [this] {
+    const ForkMutexLock lock(mutex_);
+    return std::pair(mapped_begin_ * chunk_bytes_, mapped_end_ * chunk_bytes_);
+  }();
+  STREAM_STORE_ASSERT(begin <= end && end <= std::max(limit, oldest));
+  for (std::uint64_t at = std::max(begin, oldest); at < end;) {
+    const std::uint64_t chunk = at / chunk_bytes_;
+    const std::uint64_t next = std::min(end, (chunk + 1) * chunk_bytes_);
+    space_.Sync({.begin = at - first_chunk_ * chunk_bytes_, .bytes = next - at},
+                StrCat(path, ": chunk ", chunk));
+    at = next;
   }
 }
 
@@ -99,8 +130,7 @@ bool ChunkRange::Populate(std::uint64_t begin, std::uint64_t end) const noexcept
 }
 
 void ChunkRange::ProtectReadOnly() const noexcept {
-  space_.ProtectReadOnly({(mapped_begin_ - first_chunk_) * chunk_bytes_,
-                          (mapped_end_ - mapped_begin_) * chunk_bytes_});
+  space_.ProtectReadOnly(Chunks(mapped_begin_, mapped_end_));
 }
 
 }  // namespace stream_store::internal
