@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/str_cat.h"
 
 namespace stream_store::internal {
 std::shared_ptr<ChunkRange> ChunkRange::Reserve(const Space& space, std::string name) {
@@ -84,6 +85,32 @@ void ChunkRange::EndHold(std::uint64_t chunk) noexcept {
   if (needed > mapped_begin_) {
     space_.Unmap(PartOf(mapped_begin_, needed));
     mapped_begin_ = needed;
+  }
+}
+
+void ChunkRange::UnmapFrom(std::uint64_t chunk) {
+  const ForkMutexLock lock(mutex_);
+  STREAM_STORE_ASSERT(chunk >= mapped_begin_);
+  if (chunk < mapped_end_) {
+    space_.Unmap(PartOf(chunk, mapped_end_));
+    mapped_end_ = chunk;
+  }
+}
+
+// Without the lock while the kernel writes, which may take seconds: a chunk that is unmapped in the
+// meantime was dropped, and a sync of the inaccessible memory in its place succeeds.
+void ChunkRange::Sync(std::uint64_t begin, std::uint64_t end, const std::string& path) const {
+  const auto [oldest, limit] = [this] {
+    const ForkMutexLock lock(mutex_);
+    return std::pair(mapped_begin_ * chunk_bytes_, mapped_end_ * chunk_bytes_);
+  }();
+  STREAM_STORE_ASSERT(begin <= end && end <= std::max(limit, oldest));
+  for (std::uint64_t at = std::max(begin, oldest); at < end;) {
+    const std::uint64_t chunk = at / chunk_bytes_;
+    const std::uint64_t next = std::min(end, (chunk + 1) * chunk_bytes_);
+    space_.Sync({.begin = at - first_chunk_ * chunk_bytes_, .bytes = next - at},
+                StrCat(path, ": chunk ", chunk));
+    at = next;
   }
 }
 

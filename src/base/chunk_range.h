@@ -13,7 +13,7 @@
 // Thread rules: every function may be called from any thread. Loading from bytes beyond the end of
 // a file raises SIGBUS, so callers compare with its size first. Invariants:
 //   1. The mapped chunks are consecutive: [mapped_begin(), mapped_end()).
-//   2. A chunk that a Hold covers stays mapped.
+//   2. A chunk that a Hold covers stays mapped, unless UnmapFrom() takes it away at the end.
 #pragma once
 
 #include <cstdint>
@@ -82,6 +82,19 @@ class ChunkRange : public std::enable_shared_from_this<ChunkRange> {
   /// Makes the pages of bytes [begin, end) present and writable, as Mapping::Populate(). REQUIRES:
   /// as At().
   bool Populate(std::uint64_t begin, std::uint64_t end) const noexcept;
+
+  /// Makes bytes [begin, end) durable, and the sizes of the files that have them. Each chunk is
+  /// synced on its own (Mapping::Sync). Chunks before mapped_begin() are skipped, because they were
+  /// dropped; so is a chunk that a Hold of another thread stops covering meanwhile. Throws Error(kIo)
+  /// at the first chunk that cannot be synced; the message starts with `path` and the number of the
+  /// chunk. Other functions may run meanwhile.
+  /// REQUIRES: begin <= end, and end is at most the end of chunk mapped_end() - 1.
+  void Sync(std::uint64_t begin, std::uint64_t end, const std::string& path) const EXCLUDES(mutex_);
+
+  /// Takes away the chunks from `chunk` on, at the end of the range; those before it stay. Their
+  /// places may be mapped again. Does nothing if none of them is mapped.
+  /// REQUIRES: chunk >= mapped_begin(), and no thread reads the chunks that leave, Hold or not.
+  void UnmapFrom(std::uint64_t chunk) EXCLUDES(mutex_);
 
   /// Makes all mapped chunks read-only, permanently. Async-signal-safe: used after fork() in the
   /// child, where no other thread exists.

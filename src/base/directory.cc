@@ -122,6 +122,20 @@ File Directory::CreateFile(const char* name) const {
   return file;
 }
 
+std::optional<std::uint64_t> Directory::FileSize(const char* name) const {
+  struct stat status{};
+  if (sys().stat_at(file_.fd(), name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (errno == ENOENT) {
+      return std::nullopt;
+    }
+    ThrowErrno(PathText(path_ / name), "fstatat", errno);
+  }
+  if (!S_ISREG(status.st_mode)) {
+    ThrowNotRegular(PathText(path_ / name), KindName(status.st_mode));
+  }
+  return static_cast<std::uint64_t>(status.st_size);
+}
+
 bool Directory::Contains(const char* name) const {
   const int fd = RetryInterrupted(
       [&] { return sys().open_at(file_.fd(), name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0); });

@@ -8,7 +8,9 @@
 // final name when it is complete (sibling.cc).
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,6 +54,11 @@ class Directory {
   /// Creates the regular file `name` with mode 0600, regardless of the umask. Throws
   /// Error(kAlreadyExists) if an entry of that name exists, or Error(kNoSpace, kIo).
   File CreateFile(const char* name) const;
+
+  /// The size in bytes of the regular file `name`, without opening it; nothing if there is no entry
+  /// of that name. Throws Error(kCorrupt) "expected a regular file but found …" if it is anything
+  /// else, a symbolic link included, or Error(kIo).
+  std::optional<std::uint64_t> FileSize(const char* name) const;
 
   /// Whether an entry of that name exists, of any kind. Throws Error(kIo).
   bool Contains(const char* name) const;

@@ -103,6 +103,9 @@ void SimulatedDisk::InstallCalls() {
   table.path_stat = [](const char* path, struct stat* out) {
     return Dying() ? Refuse(EIO) : RealSyscalls().path_stat(path, out);
   };
+  table.stat_at = [](int directory_fd, const char* name, struct stat* out, int flags) {
+    return Dying() ? Refuse(EIO) : RealSyscalls().stat_at(directory_fd, name, out, flags);
+  };
   table.pread = [](int fd, void* buffer, std::size_t count, off_t offset) -> ssize_t {
     return Dying() ? Refuse(EIO) : RealSyscalls().pread(fd, buffer, count, offset);
   };
