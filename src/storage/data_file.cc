@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/cgroup.h"
 #include "base/str_cat.h"
+#include "storage/kinds.h"
 
 namespace stream_store::internal {
 namespace {
@@ -27,11 +28,12 @@ void CheckMemory(const std::string& path, std::uint64_t more) {
 }  // namespace
 
 DataFile::DataFile(const Place& place, bool writable)
-    : files_(place.directory, place.kind, place.chunk_bytes, place.first_byte / place.chunk_bytes),
+    : files_(place.directory, place.kind, place.chunk_bytes,
+             FirstChunk(place.first_byte, place.chunk_bytes)),
       writable_(writable),
       in_memory_(writable && place.directory.InMemory()) {
   files_.Refresh();
-  const std::uint64_t first = ChunkOf(place.first_byte);
+  const std::uint64_t first = FirstChunk(place.first_byte, place.chunk_bytes);
   range_ = NewRange(first, files_.end(), place.reserve_bytes);
   MapFrom(first, files_.end());
   bytes_.store(files_.end(), std::memory_order_relaxed);
@@ -70,7 +72,7 @@ std::uint64_t DataFile::RefreshBytes() {
   files_.Refresh();
   const std::uint64_t end = files_.end();
   if (end > reserved()) {
-    Remap(range_->mapped_begin() * files_.chunk_bytes(), end);
+    Remap(range_->mapped_begin() * files_.chunk_bytes() + 1, end);
   } else if (range_->mapped_end() * files_.chunk_bytes() < end) {
     MapFrom(range_->mapped_end(), end);
   }
@@ -168,7 +170,7 @@ void DataFile::ZeroTail(std::uint64_t begin) {
 void DataFile::Sync(std::uint64_t begin, std::uint64_t end) const { range_->Sync(begin, end, path()); }
 
 void DataFile::Remap(std::uint64_t first_byte, std::uint64_t bytes) {
-  const std::uint64_t chunk = ChunkOf(first_byte);
+  const std::uint64_t chunk = FirstChunk(first_byte, files_.chunk_bytes());
   const std::uint64_t base = chunk * files_.chunk_bytes();
   std::shared_ptr<ChunkRange> old = range_;
   range_ = NewRange(chunk, bytes, 2 * (std::max(bytes, reserved()) - std::min(base, bytes)));
@@ -182,7 +184,7 @@ void DataFile::Remap(std::uint64_t first_byte, std::uint64_t bytes) {
 
 void DataFile::UnlinkBefore(std::uint64_t byte) const {
   for (const std::uint64_t chunk : files_.Numbers()) {
-    if (chunk < ChunkOf(byte)) {
+    if (chunk < FirstChunk(byte, files_.chunk_bytes())) {
       files_.Unlink(chunk);
     }
   }

@@ -54,6 +54,13 @@ constexpr KindBytes FirstBytes(const Begin& begin) noexcept {
           begin.records * sizeof(Record)};
 }
 
+/// The first chunk that a store needs whose content of some kind begins at that byte. It is the
+/// chunk of the byte before, because the byte itself may be the first of a chunk that does not exist
+/// yet.
+constexpr std::uint64_t FirstChunk(std::uint64_t first_byte, std::uint64_t chunk_bytes) noexcept {
+  return first_byte == 0 ? 0 : (first_byte - 1) / chunk_bytes;
+}
+
 /// The byte after the content of each kind. There is one hint for each multiple of 256 below the
 /// end, and one more record, the sentinel.
 constexpr KindBytes ContentBytes(const Ends& ends) noexcept {
