@@ -38,16 +38,23 @@ ChunkFiles::ChunkFiles(const Directory& directory, std::string kind, std::uint64
   STREAM_STORE_ASSERT(std::has_single_bit(chunk_bytes_));
 }
 
+void ChunkFiles::Restart(std::uint64_t first) {
+  first_.store(first, std::memory_order_relaxed);
+  const ForkMutexLock lock(mutex_);
+  end_ = first * chunk_bytes_;
+}
+
 void ChunkFiles::Refresh() {
+  const std::uint64_t first = first_.load(std::memory_order_relaxed);
   std::uint64_t end = this->end();
   std::uint64_t chunk = end / chunk_bytes_;
-  if (end % chunk_bytes_ == 0 && chunk > first_) {
+  if (end % chunk_bytes_ == 0 && chunk > first) {
     --chunk;  // a full chunk may have become shorter
   }
   for (;; ++chunk) {
     const std::shared_ptr<const OpenChunk> open = Use(chunk, /*writable=*/false);
     if (open == nullptr) {
-      if (chunk == first_) {
+      if (chunk == first) {
         throw Error(ErrorCode::kCorrupt,
                     StrCat(PathText(directory_.path() / ChunkName(kind_, chunk)),
                            ": expected a file of the store but it is missing"));
@@ -83,7 +90,7 @@ File ChunkFiles::Create(std::uint64_t chunk) const {
 
 std::string ChunkFiles::path() const { return PathText(directory_.path() / kind_); }
 
-void ChunkFiles::CreateFirst() const { Create(first_); }
+void ChunkFiles::CreateFirst() const { Create(begin() / chunk_bytes_); }
 
 void ChunkFiles::Unlink(std::uint64_t chunk) const {
   directory_.Unlink(ChunkName(kind_, chunk).c_str());

@@ -12,6 +12,7 @@
 // the chunk that was used last.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -49,8 +50,13 @@ class ChunkFiles {
   /// Throws Error(kCorrupt) if the first one is missing, or one is longer than a chunk; Error(kIo).
   void Refresh() EXCLUDES(mutex_);
 
+  /// Refers to the chunks from number `first` on instead; end() is begin() until Refresh().
+  void Restart(std::uint64_t first) EXCLUDES(mutex_);
+
   /// The number of the first byte that a file has.
-  std::uint64_t begin() const noexcept { return first_ * chunk_bytes_; }
+  std::uint64_t begin() const noexcept {
+    return first_.load(std::memory_order_relaxed) * chunk_bytes_;
+  }
 
   /// The number of the byte after the last one that a file has.
   std::uint64_t end() const EXCLUDES(mutex_);
@@ -103,7 +109,7 @@ class ChunkFiles {
   const Directory& directory_;
   const std::string kind_;
   const std::uint64_t chunk_bytes_;
-  const std::uint64_t first_;
+  std::atomic<std::uint64_t> first_;
   mutable ForkMutex mutex_{ForkMutex::Rank::kInner};
   std::uint64_t end_ GUARDED_BY(mutex_);
   mutable std::shared_ptr<const OpenChunk> open_ GUARDED_BY(mutex_);

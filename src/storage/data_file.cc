@@ -80,6 +80,23 @@ std::uint64_t DataFile::RefreshBytes() {
   return end;
 }
 
+void DataFile::Restart(std::uint64_t first_byte) {
+  const std::uint64_t old_first = ChunkOf(files_.begin());
+  const std::uint64_t first = FirstChunk(first_byte, files_.chunk_bytes());
+  std::shared_ptr<ChunkRange> old = range_;
+  try {
+    files_.Restart(first);
+    files_.Refresh();
+    range_ = NewRange(first, files_.end(), old->end_byte() - old->begin_byte());
+    MapFrom(first, files_.end());
+  } catch (...) {
+    range_ = std::move(old);
+    files_.Restart(old_first);
+    throw;
+  }
+  bytes_.store(files_.end(), std::memory_order_relaxed);
+}
+
 // Allocates [from, to), chunk by chunk.
 void DataFile::Extend(std::uint64_t from, std::uint64_t to) {
   while (from < to) {
@@ -190,9 +207,9 @@ void DataFile::UnlinkBefore(std::uint64_t byte) const {
   }
 }
 
-void DataFile::UnlinkLeftovers() const {
+void DataFile::UnlinkLeftovers(std::uint64_t byte) const {
   for (const std::uint64_t chunk : files_.Numbers()) {
-    if (chunk < range_->mapped_begin() || chunk >= range_->mapped_end()) {
+    if (chunk < FirstChunk(byte, files_.chunk_bytes()) || chunk >= range_->mapped_end()) {
       files_.Unlink(chunk);
     }
   }

@@ -10,8 +10,8 @@
 // through the mapping. A reader keeps that of the last chunk, to see it grow.
 //
 // Used by StoreFiles. Thread rules: bytes() from any thread. In a writer, GrowTo() and Remap() are
-// called under the writer's state mutex; in an attached reader, RefreshBytes() under the mutex of
-// ReadSource. Other threads take the mapping from StoreFiles::maps(). All bytes are numbered from
+// called under the writer's state mutex; in an attached reader, RefreshBytes() and Restart() under the
+// mutex of ReadSource. Other threads take the mapping from StoreFiles::maps(). All bytes are numbered from
 // the first one that the store ever had.
 #pragma once
 
@@ -68,6 +68,10 @@ class DataFile {
   /// returns it. A range that is too short is replaced. Throws Error(kCorrupt, kNoSpace, kIo).
   std::uint64_t RefreshBytes();
 
+  /// Opens and maps the files again from the chunk that has `first_byte` on, when those before are
+  /// gone. Throws as the constructor; nothing has changed then.
+  void Restart(std::uint64_t first_byte);
+
   /// As ChunkFiles::ReadAt().
   std::size_t ReadAt(std::span<std::byte> out, std::uint64_t offset) const {
     return files_.ReadAt(out, offset);
@@ -109,9 +113,9 @@ class DataFile {
   /// them. Throws Error(kIo).
   void UnlinkBefore(std::uint64_t byte) const;
 
-  /// Deletes the chunk files that do not count: those before the first chunk and those after a
-  /// short one. Throws Error(kIo).
-  void UnlinkLeftovers() const;
+  /// Deletes the chunk files that do not count: those before `byte`, and those after a short one.
+  /// Throws Error(kIo).
+  void UnlinkLeftovers(std::uint64_t byte) const;
 
   /// Whether the file of the last chunk is still the one of that name.
   bool InPlace() const;

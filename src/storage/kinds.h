@@ -46,6 +46,22 @@ inline Ends EndsOf(const Cursor& cursor) noexcept {
   return {cursor.values, cursor.records, cursor.rows, cursor.layout_words};
 }
 
+inline Ends EndsOf(const Slot& slot) noexcept {
+  return {slot.values, slot.records, slot.rows, slot.layout_words};
+}
+
+/// The cursor of a walk over the records that are retained, before the first of them.
+inline Cursor CursorAt(const Begin& begin) noexcept {
+  return {.records = begin.records,
+          .values = begin.values,
+          .layout_words = begin.layout_words == 0 ? 1 : begin.layout_words,
+          .rows = begin.rows,
+          .field_writes = begin.field_writes,
+          .step = 0,
+          .last_type = -1,
+          .follows_record = false};
+}
+
 /// The first byte of each kind that a store needs whose retained part begins at `begin`.
 constexpr KindBytes FirstBytes(const Begin& begin) noexcept {
   constexpr std::uint64_t kWord = sizeof(std::uint64_t);

@@ -16,6 +16,7 @@
 #include "stream_store/options.h"
 #include "stream_store/recovery.h"
 
+#include "storage/chunk_set.h"
 #include "storage/store_files.h"
 #include "storage/writer_options.h"
 
@@ -30,6 +31,19 @@ struct OpenedStore {
 
 /// What exists at a path.
 enum class PathState { kNothing, kEmptyDirectory, kStore, kSomethingElse };
+
+/// What a new store has before anything is appended: its identity, and the numbers of the first
+/// items that it will have.
+struct NewStore {
+  Identity identity;
+  Begin begin;
+};
+
+/// Writes the content of a new store.
+using FillStore = std::function<void(const StoreFiles::Parts&, ChunkSet&)>;
+
+/// Returns an identity with a random id and a random seed.
+Identity NewIdentity(std::uint64_t chunk_bytes);
 
 /// Inspects a path without changing anything. Throws Error(kIo).
 PathState InspectPath(const std::filesystem::path& path);
@@ -48,11 +62,11 @@ void PublishStore(StoreFiles& files, const std::filesystem::path& path);
 
 /// Creates a closed store whose content is written by `fill`.
 ///
-/// fill  is called once or more with empty files and a new identity, which it may change. It writes
-///       the data files and `control`. Its exceptions are passed on.
+/// fill  is called once or more with the files of an empty store. It writes the data files and
+///       `control`. Its exceptions are passed on.
 /// Throws as CreateStore().
 void CreateClosedStore(const std::filesystem::path& path, const Schema& schema,
-                       const std::function<void(StoreFiles::Parts&)>& fill);
+                       const NewStore& store, const FillStore& fill);
 
 /// Creates a temporary store on files without names in `directory`, or if that is empty in the
 /// system's directory for temporary files. Throws Error(kNotFound, kNoSpace, kIo).

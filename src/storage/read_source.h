@@ -16,8 +16,9 @@
 //
 // Thread rules: all methods may be called from any thread; each View belongs to one thread.
 // Invariants:
-//   1. A View only grows. A record that a View has contained never changes or disappears, unless
-//      truncate() or a recovery removes it: all later calls then throw Error(kCutBack).
+//   1. The end of a View only moves on. A record that a View contains never changes or disappears,
+//      unless truncate() or a recovery removes it: all later calls then throw Error(kCutBack). A
+//      View keeps the records that are dropped after it was made.
 //   2. Advance() leaves the View unchanged if it throws.
 #pragma once
 
@@ -67,7 +68,7 @@ class ReadSource {
 
   /// Moves `view` to the current end of the store.
   ///
-  /// Cost: one acquire load if there is nothing new and the source is shared.
+  /// Cost: two loads of shared words if there is nothing new and the source is shared.
   /// Throws Error(kCutBack) if records were removed, Error(kCorrupt, kIo); the view is then
   /// unchanged.
   void Advance(View& view);
@@ -107,9 +108,13 @@ class ReadSource {
   bool SharesMappings() const noexcept;
   [[noreturn]] void ThrowCutBack() const;
   bool StillFixed();
-  void RefreshTables();
+  bool IsCurrent(const View& view) const;
+  void AdvanceOnce(View& view);
+  void FollowBegin();
+  void MoveBeginTo(std::uint64_t record, std::uint64_t layout_begin) REQUIRES_LOCK(mutex_);
+  void FitTables(const End& end, std::uint64_t rows);
   End FindEnd(const View& view);
-  std::uint64_t LoadWord(const Maps& maps, std::uint64_t i, std::uint64_t Record::* word) const;
+  std::uint64_t LoadWord(std::uint64_t i, std::uint64_t Record::* word) const;
   void FitFile(DataFile& file, std::uint64_t bytes, std::uint64_t record) REQUIRES_LOCK(mutex_);
 
   std::shared_ptr<StoreFiles> files_;
@@ -125,6 +130,7 @@ class ReadSource {
   // Guards the sizes and mappings of the files of an attached source, the change to following_, and
   // the two counts below.
   ForkMutex mutex_{ForkMutex::Rank::kOuter};
+  std::uint64_t counted_begin_ GUARDED_BY(mutex_) = 0;  // the first record that was counted
   std::uint64_t counted_records_ GUARDED_BY(mutex_) = 0;
   std::uint64_t counted_writes_ GUARDED_BY(mutex_) = 0;
 };

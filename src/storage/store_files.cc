@@ -43,17 +43,6 @@ std::optional<FileId> IdUnlessForbidden(const std::string& path, const FileId& o
   }
 }
 
-// Where the retained part begins according to the newest slot.
-Begin ReadBegin(const File& control, const StoreId& id) {
-  const auto read = [&](int which) {
-    std::array<std::byte, kSlotBytes> bytes;
-    const std::size_t count = control.ReadAt(bytes, kSlotOffset[which]);
-    return DecodeSlot(std::span<const std::byte>(bytes.data(), count), id);
-  };
-  const std::optional<Slot> slot = ChooseSlot(read(0), read(1));
-  return slot ? slot->begin : Begin{};  // without a slot, recovery reports that
-}
-
 File OpenPart(const Directory& directory, const char* name, bool writable) {
   try {
     return directory.OpenFile(name, writable);
@@ -137,6 +126,16 @@ bool LooksLikeStore(const Directory& directory) {
     const auto is_chunk = [&name](const char* kind) { return ChunkNumber(kind, name).has_value(); };
     return name == kControlName || name == kSchemaName || std::ranges::any_of(kKindNames, is_chunk);
   });
+}
+
+Begin ReadBegin(const File& control, const StoreId& id) {
+  const auto read = [&](int which) {
+    std::array<std::byte, kSlotBytes> bytes;
+    const std::size_t count = control.ReadAt(bytes, kSlotOffset[which]);
+    return DecodeSlot(std::span<const std::byte>(bytes.data(), count), id);
+  };
+  const std::optional<Slot> slot = ChooseSlot(read(0), read(1));
+  return slot ? slot->begin : Begin{};  // without a slot, recovery reports that
 }
 
 namespace {
@@ -337,6 +336,13 @@ void StoreFiles::RefreshMaps() {
   std::shared_ptr<const Maps> current = std::move(maps);
   const ForkMutexLock hold(mutex_);
   maps_.swap(current);
+}
+
+void StoreFiles::UnlinkLeftovers(const Begin& begin) const {
+  const KindBytes first = FirstBytes(begin);
+  for (const Kind kind : kAllKinds) {
+    data(kind).UnlinkLeftovers(first[Index(kind)]);
+  }
 }
 
 Begin StoreFiles::begin() const {

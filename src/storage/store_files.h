@@ -232,6 +232,10 @@ class StoreFiles {
   /// REQUIRES: begin is not before begin().
   void MoveBegin(const Begin& begin);
 
+  /// Deletes chunk files that a crash left: those before `begin`, and those after a short one.
+  /// Throws Error(kIo).
+  void UnlinkLeftovers(const Begin& begin) const;
+
   /// The data of one kind.
   DataFile& data(Kind kind) noexcept { return data_[Index(kind)]; }
 
@@ -297,6 +301,10 @@ Slot MakeSlot(const StoreId& id, std::uint64_t session, const Cursor& end, bool 
 constexpr std::uint64_t NextSessionNumber(std::uint64_t session) noexcept {
   return (session + 1) % (1 << 16) == 0 ? session + 2 : session + 1;
 }
+
+/// Returns where the retained part begins according to the newest slot of a `control` file; the
+/// beginning if no slot is valid. Throws Error(kIo).
+Begin ReadBegin(const File& control, const StoreId& id);
 
 /// Writes `slot` to both places of a new `control` file, with the sequences 0 and 1.
 void WriteFirstSlots(const File& control, Slot slot);
