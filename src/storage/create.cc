@@ -3,10 +3,13 @@
 // Several processes may create, open and clean up at the same time. Each creator locks the `lock`
 // file of its sibling before anything else, and cleaning up deletes only siblings that are not
 // locked.
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <functional>
+#include <memory>
+#include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -15,10 +18,17 @@
 #include "base/lock.h"
 #include "base/random.h"
 #include "base/str_cat.h"
+#include "base/temporary.h"
 #include "storage/open.h"
 
 namespace stream_store::internal {
 namespace {
+
+// A temporary store is built as the sibling of this name in its place, and stays there.
+constexpr const char* kTemporaryName = "stream_store";
+
+// Whether a new store is to survive a power cut.
+enum class Kind { kPersistent, kTemporary };
 
 Identity NewIdentity() {
   Identity identity;
@@ -41,10 +51,20 @@ void WriteEmptyStore(const StoreFiles::Parts& parts) {
 }
 
 void WriteSchema(const Directory& directory, const char* name, const Schema& schema,
-                 const StoreId& id) {
+                 const StoreId& id, Kind kind) {
   const File file = directory.CreateFile(name);
   file.WriteAt(EncodeSchema(schema, id), 0);
-  file.Sync();
+  if (kind == Kind::kPersistent) {
+    file.Sync();
+  }
+}
+
+void SyncNewFiles(const StoreFiles::Parts& parts, const Directory& directory) {
+  for (const File* file :
+       {&parts.lock, &parts.values, &parts.records, &parts.layouts, &parts.hints, &parts.control}) {
+    file->Sync();
+  }
+  directory.Sync();
 }
 
 // Opens the finished files for their first session.
@@ -77,9 +97,9 @@ auto OrRemove(const std::filesystem::path& sibling, Step step) {
 }
 
 // Builds the sibling: the locked lock file, the files with the content that `fill` writes, and the
-// schema, all synced.
+// schema. All are synced if the store is persistent.
 StoreFiles::Parts BuildOnce(const std::filesystem::path& path, const Schema& schema,
-                            const std::function<void(StoreFiles::Parts&)>& fill) {
+                            const std::function<void(StoreFiles::Parts&)>& fill, Kind kind) {
   Directory directory = Directory::CreateSibling(path);
   return OrRemove(directory.path(), [&] {
     StoreFiles::Parts parts;
@@ -97,46 +117,57 @@ StoreFiles::Parts BuildOnce(const std::filesystem::path& path, const Schema& sch
     parts.hints = directory.CreateFile(kHintsName);
     parts.control = directory.CreateFile(kControlName);
     fill(parts);
-    WriteSchema(directory, kSchemaName, schema, parts.identity.id);
+    WriteSchema(directory, kSchemaName, schema, parts.identity.id, kind);
     parts.schema = schema;
-    for (const File* file : {&parts.lock, &parts.values, &parts.records, &parts.layouts,
-                             &parts.hints, &parts.control}) {
-      file->Sync();
+    if (kind == Kind::kPersistent) {
+      SyncNewFiles(parts, directory);
     }
-    directory.Sync();
     parts.directory = std::move(directory);
     return parts;
   });
 }
 
-StoreFiles::Parts Build(const std::filesystem::path& path, const Schema& schema,
-                        const std::function<void(StoreFiles::Parts&)>& fill) {
-  constexpr int kAttempts = 5;
-  const std::vector<std::filesystem::path> parents = CreateParents(path);
+// Another process that cleans up may delete our sibling before we could lock it, so this tries again.
+// Many processes may create and clean up in the same directory for temporary files.
+StoreFiles::Parts BuildOrRetry(const std::filesystem::path& path, const Schema& schema,
+                               const std::function<void(StoreFiles::Parts&)>& fill, Kind kind) {
+  constexpr int kAttempts = 100;
+  RemoveLeftovers(path);
   for (int attempt = 1;; ++attempt) {
-    RemoveLeftovers(path);
     try {
-      return BuildOnce(path, schema, fill);
+      return BuildOnce(path, schema, fill, kind);
     } catch (const Error& error) {
-      // Another process that cleans up may have deleted our sibling before we could lock it.
       const bool swept = error.code() == ErrorCode::kNotFound ||
                          error.code() == ErrorCode::kLocked || error.system_errno() == ENOENT;
       if (!swept || attempt == kAttempts) {
-        RemoveParents(parents);
         throw;
       }
-    } catch (...) {
-      RemoveParents(parents);
-      throw;
     }
   }
 }
 
+StoreFiles::Parts Build(const std::filesystem::path& path, const Schema& schema,
+                        const std::function<void(StoreFiles::Parts&)>& fill) {
+  const std::vector<std::filesystem::path> parents = CreateParents(path);
+  try {
+    return BuildOrRetry(path, schema, fill, Kind::kPersistent);
+  } catch (...) {
+    RemoveParents(parents);
+    throw;
+  }
+}
+
 // Deletes a sibling unless its creator is alive. A creator makes the lock file first, so a sibling
-// that has files but no lock file was left by a process that died while deleting it.
+// that has files but no lock file was left by a process that died while deleting it. In a directory
+// for temporary files, other users may have made entries of these names: symbolic links to
+// directories of ours, for example.
 void RemoveLeftover(const std::filesystem::path& sibling) {
-  const Directory directory = Directory::Open(sibling);
-  if (directory.Entries().empty()) {
+  const Directory directory = Directory::OpenItself(sibling);
+  if (!directory.IsOurs()) {
+    return;
+  }
+  const std::vector<std::string> names = directory.Entries();
+  if (names.empty()) {
     // Its creator died, or is about to make the lock file. In that case it finds the directory gone
     // and tries again. remove() fails if the creator has made a file in the meantime, so that no
     // file of a living creator is deleted.
@@ -145,7 +176,7 @@ void RemoveLeftover(const std::filesystem::path& sibling) {
     return;
   }
   File lock;
-  if (directory.Contains(kLockName)) {
+  if (std::ranges::find(names, kLockName) != names.end()) {
     lock = directory.OpenFile(kLockName, /*writable=*/true);
     if (!TryLockByte(lock, kWriterLockByte)) {
       return;
@@ -186,29 +217,35 @@ void CreateClosedStore(const std::filesystem::path& path, const Schema& schema,
   });
 }
 
-OpenedStore CreateTemporaryStore(const std::filesystem::path& directory, Schema schema) {
+OpenedStore CreateTemporaryStore(const std::filesystem::path& directory, const Schema& schema) {
   StoreFiles::Parts parts;
-  parts.identity = NewIdentity();
-  parts.values = CreateUnlinkedFile(directory, kValuesName);
-  parts.records = CreateUnlinkedFile(directory, kRecordsName);
-  parts.layouts = CreateUnlinkedFile(directory, kLayoutsName);
-  parts.hints = CreateUnlinkedFile(directory, kHintsName);
-  parts.control = CreateUnlinkedFile(directory, kControlName);
-  WriteEmptyStore(parts);
-  parts.schema = std::move(schema);
+  InTemporaryPlace(directory, [&](const std::filesystem::path& place) {
+    parts = BuildOrRetry(place / kTemporaryName, schema, WriteEmptyStore, Kind::kTemporary);
+  });
+  parts.temporary = true;
+  const std::filesystem::path& hidden = parts.directory->path();
+  parts.tree = OrRemove(hidden, [&] { return std::make_unique<TemporaryTree>(hidden); });
   return Ready(std::move(parts));
 }
 
+void RefuseTemporaryName(const std::filesystem::path& path) {
+  if (HasSiblingName(path, kTemporaryName)) {
+    throw Error(ErrorCode::kInvalidArgument,
+                StrCat(PathText(path),
+                       ": opening for writing: directories of this name belong to temporary stores "
+                       "and are deleted with them; open it for reading, or use another name"));
+  }
+}
+
 void ReplaceSchema(StoreFiles& files, Schema schema) {
-  if (files.persistent()) {
-    const Directory& directory = files.directory();
-    directory.Unlink(kSchemaTemporaryName);
-    WriteSchema(directory, kSchemaTemporaryName, schema, files.identity().id);
-    directory.RenameFile(kSchemaTemporaryName, kSchemaName);
-    files.SetSchema(std::move(schema));
+  const Kind kind = files.persistent() ? Kind::kPersistent : Kind::kTemporary;
+  const Directory& directory = files.directory();
+  directory.Unlink(kSchemaTemporaryName);
+  WriteSchema(directory, kSchemaTemporaryName, schema, files.identity().id, kind);
+  directory.RenameFile(kSchemaTemporaryName, kSchemaName);
+  files.SetSchema(std::move(schema));
+  if (kind == Kind::kPersistent) {
     directory.Sync();
-  } else {
-    files.SetSchema(std::move(schema));
   }
 }
 

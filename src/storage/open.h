@@ -54,9 +54,16 @@ void PublishStore(StoreFiles& files, const std::filesystem::path& path);
 void CreateClosedStore(const std::filesystem::path& path, const Schema& schema,
                        const std::function<void(StoreFiles::Parts&)>& fill);
 
-/// Creates a temporary store on files without names in `directory`, or if that is empty in the
-/// system's directory for temporary files. Throws Error(kNotFound, kNoSpace, kIo).
-OpenedStore CreateTemporaryStore(const std::filesystem::path& directory, Schema schema);
+/// Creates a temporary store in a hidden directory, which is deleted with it. Before that, deletes
+/// those that were left in the same place by processes that were killed.
+///
+/// directory  the place of the hidden directory, or empty: see InTemporaryPlace() for the choice.
+/// Throws Error(kNotFound, kNoSpace, kIo).
+OpenedStore CreateTemporaryStore(const std::filesystem::path& directory, const Schema& schema);
+
+/// Throws Error(kInvalidArgument) if `path` has a name that only temporary stores use. A store of
+/// that name must not be written, because the next temporary store would delete it.
+void RefuseTemporaryName(const std::filesystem::path& path);
 
 /// Opens an existing store: takes the writer's lock, recovers and sets the live words, by the steps
 /// of docs/format.md, "Open for writing".

@@ -129,7 +129,8 @@ bool LooksLikeStore(const Directory& directory) {
   return false;
 }
 
-std::shared_ptr<StoreFiles> StoreFiles::Open(Directory directory, bool writable, bool copies) {
+std::shared_ptr<StoreFiles> StoreFiles::Open(Directory directory, bool writable, bool copies,
+                                             bool temporary) {
   const auto open = [&](const char* name) { return OpenPart(directory, name, writable); };
   Parts parts;
   // `control` comes first: a store of another format version must be reported as such, even if its
@@ -146,6 +147,7 @@ std::shared_ptr<StoreFiles> StoreFiles::Open(Directory directory, bool writable,
   parts.hints = open(kHintsName);
   parts.writable = writable;
   parts.copies = copies;
+  parts.temporary = temporary;
   parts.directory = std::move(directory);
   return std::make_shared<StoreFiles>(std::move(parts));
 }
@@ -159,9 +161,11 @@ StoreFiles::StoreFiles(Parts parts)
       lock(std::move(parts.lock)),
       directory_(std::move(parts.directory)),
       copies_(parts.copies),
+      temporary_(parts.temporary),
+      tree_(std::move(parts.tree)),
       control_id_(control.file().Id()),
-      path_(directory_ ? directory_->path() : std::filesystem::path()),
-      path_text_(directory_ ? PathText(path_) : "temporary store"),
+      path_(temporary_ ? std::filesystem::path() : directory_->path()),
+      path_text_(temporary_ ? "temporary store" : PathText(path_)),
       identity_(parts.identity) {
   SetSchema(std::move(parts.schema));
   RefreshMaps();
@@ -244,10 +248,9 @@ void StoreFiles::RemoveUser() noexcept {
     file->Release();
   }
   control.Release();
+  tree_.reset();  // before the lock is released, so that no other process cleans up meanwhile
   lock.Close();
-  if (directory_) {
-    directory_->Close();
-  }
+  directory_->Close();
   std::shared_ptr<const Maps> maps;  // unmapped after the lock is released
   const ForkMutexLock hold(mutex_);
   maps.swap(maps_);
@@ -268,7 +271,6 @@ void StoreFiles::SetSchema(Schema schema) {
 }
 
 void StoreFiles::ReloadSchema() {
-  STREAM_STORE_ASSERT(persistent());
   Schema schema = ReadSchema(directory(), identity_.id);
   if (!(schema == store_schema()->schema)) {
     SetSchema(std::move(schema));

@@ -16,6 +16,8 @@
 
 #include "base/str_cat.h"
 #include "base/syscalls.h"
+#include "base/temporary.h"
+#include "base/temporary.h"
 #include "support/scratch.h"
 
 namespace stream_store::internal {
@@ -146,7 +148,7 @@ TEST_F(DirectoryTest, TooManyOpenFilesNamesTheLimit) {
       [&] { directory_.CreateFile("new"); },
       [&] { directory_.Contains("none"); },
       [&] { directory_.Entries(); },
-      [&] { CreateUnlinkedFile({}, "values"); },
+      [&] { InTemporaryPlace({}, [](const std::filesystem::path&) {}); },
   };
   std::vector<Error> errors;
   for (const auto& call : calls) {
