@@ -197,11 +197,13 @@ Cursor CreateCopy(const DamagedFiles& source, const std::filesystem::path& path,
     VerifyCopy(source, files, begin, end.records, meter,
                [&](std::uint64_t record, const char* fault) { way.fail(end, record, fault); });
   };
-  NewStore copy{.identity = NewIdentity(source.identity->chunk_bytes), .begin = begin};
+  NewStore copy{.schema = *source.schema,
+                .identity = NewIdentity(source.identity->chunk_bytes),
+                .begin = begin};
   copy.identity.parent = source.identity->id;
   // Records are copied together with their checksums, so the copy needs the same seed.
   copy.identity.checksum_seed = source.identity->checksum_seed;
-  CreateClosedStore(path, *source.schema, copy, fill);
+  CreateClosedStore(path, copy, fill);
   return end;
 }
 

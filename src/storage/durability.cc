@@ -318,8 +318,9 @@ void Durability::Close(const Cursor& at) {
       throw;
     }
   }
-  if (!files_.persistent()) {
+  if (!files_.persistent()) {  // its lock is kept: it protects the directory until all users left
     files_.control.state().store(kLiveClosed, std::memory_order_release);
+    return;
   }
   files_.lock.Close();
 }

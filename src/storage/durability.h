@@ -75,7 +75,8 @@ class Durability {
   std::uint64_t Sync() EXCLUDES(mutex_);
 
   /// Writes the last slot, shortens the files and releases the locks. After a failed sync it
-  /// only releases the locks; for a temporary store it only notes that the store is closed.
+  /// only releases the locks; for a temporary store it only notes that the store is closed, and
+  /// StoreFiles::RemoveUser() releases the locks.
   /// REQUIRES: the status is closed, and both helpers were stopped. Throws Error(kIo); the locks
   /// are released then too.
   void Close(const Cursor& at) EXCLUDES(mutex_);

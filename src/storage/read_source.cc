@@ -5,13 +5,10 @@
 #include <span>
 #include <utility>
 
-#include "stream_store/interop.h"
-
 #include "base/assert.h"
 #include "base/lock.h"
 #include "base/str_cat.h"
 #include "format/layout.h"
-#include "format/schema_codec.h"
 #include "storage/record_verifier.h"
 #include "storage/recover.h"
 
@@ -29,14 +26,18 @@ bool Gone(const std::filesystem::path& path) {
 
 }  // namespace
 
+std::shared_ptr<ReadSource> ReadSource::AttachTo(Directory directory, bool copies, bool temporary) {
+  std::shared_ptr<ReadSource> source(new ReadSource(
+      StoreFiles::Open(std::move(directory), /*writable=*/false, copies, temporary)));
+  while (!source->FindPrefix()) {  // a writer has opened the store during the attempt
+  }
+  return source;
+}
+
 std::shared_ptr<ReadSource> ReadSource::Attach(const std::filesystem::path& path, bool copies) {
   Directory directory = OpenStoreDirectory(path);
   try {
-    std::shared_ptr<ReadSource> source(
-        new ReadSource(StoreFiles::Open(std::move(directory), /*writable=*/false, copies)));
-    while (!source->FindPrefix()) {  // a writer has opened the store during the attempt
-    }
-    return source;
+    return AttachTo(std::move(directory), copies, /*temporary=*/false);
   } catch (const Error& error) {
     // A missing file looks like corruption. If the whole store is gone by now, it is being deleted.
     if (error.code() == ErrorCode::kCorrupt && Gone(path)) {
@@ -47,34 +48,20 @@ std::shared_ptr<ReadSource> ReadSource::Attach(const std::filesystem::path& path
   }
 }
 
-interop::Handover ReadSource::HandOver() const {
-  STREAM_STORE_ASSERT(!files().persistent());
-  const StoreFiles& files = *files_;
-  return {{files.values.file().fd(), files.records.file().fd(), files.layouts.file().fd(),
-           files.hints.file().fd(), files.control.file().fd()},
-          EncodeSchema(files.store_schema()->schema, files.identity().id)};
-}
-
-std::shared_ptr<ReadSource> ReadSource::TakeOver(const interop::Handover& handover) {
-  const auto file = [&](std::size_t i, const char* name) {
-    return File(handover.descriptors[i], StrCat(name, " (temporary, of another process)"));
-  };
-  StoreFiles::Parts parts;
-  parts.values = file(0, kValuesName);
-  parts.records = file(1, kRecordsName);
-  parts.layouts = file(2, kLayoutsName);
-  parts.hints = file(3, kHintsName);
-  parts.control = file(4, kControlName);
-  std::array<std::byte, kIdentityBytes> bytes;
-  const std::size_t count = parts.control.ReadAt(bytes, kIdentityOffset);
-  parts.identity =
-      DecodeIdentity(std::span<const std::byte>(bytes.data(), count), parts.control.path());
-  parts.schema = DecodeSchema(handover.schema, parts.identity.id, "schema (temporary)");
-  parts.writable = false;
-  std::shared_ptr<ReadSource> source(
-      new ReadSource(std::make_shared<StoreFiles>(std::move(parts))));
-  source->truncations_ = source->files_->control.truncations().load(std::memory_order_acquire);
-  return source;
+std::shared_ptr<ReadSource> ReadSource::TakeOver(const std::filesystem::path& directory) {
+  try {
+    return AttachTo(OpenStoreDirectory(directory), /*copies=*/false, /*temporary=*/true);
+  } catch (const Error& error) {
+    const bool missing =
+        error.code() == ErrorCode::kNotFound || error.code() == ErrorCode::kCorrupt;
+    if (!missing || !Gone(directory)) {
+      throw;
+    }
+    throw Error(ErrorCode::kNotFound,
+                "temporary store: reading it in another process: it was deleted, because the "
+                "process that created it has closed it or has ended",
+                ENOENT);
+  }
 }
 
 ReadSource::ReadSource(std::shared_ptr<StoreFiles> files)
@@ -139,6 +126,11 @@ bool ReadSource::FindPrefix() {
   session_ = control.session().load(std::memory_order_acquire);
   truncations_ = control.truncations().load(std::memory_order_acquire);
   files_->ReloadSchema();
+  const Begin begin = ReadBegin(control.file(), files_->identity().id);
+  if (begin.records > files_->begin().records) {  // a writer has dropped rows and closed the store
+    const ForkMutexLock lock(mutex_);
+    MoveBeginTo(begin.records, begin.layout_words);
+  }
   if (ByteLockedElsewhere(files_->lock, kLiveLockByte)) {
     return true;
   }
@@ -206,6 +198,18 @@ void ReadSource::FitFile(DataFile& file, std::uint64_t bytes, std::uint64_t reco
     throw Error(ErrorCode::kCorrupt,
                 StrCat(file.path(), ": expected at least ", bytes, " bytes for record ", record,
                        " but found ", file.bytes()));
+  }
+}
+
+// A temporary store that was closed may have been deleted: its schema is then the one known here.
+void ReadSource::RefreshSchema() {
+  try {
+    files_->ReloadSchema();
+  } catch (const Error& error) {
+    if (files_->persistent() || error.code() != ErrorCode::kCorrupt ||
+        files_->directory().Contains(kSchemaName)) {
+      throw;
+    }
   }
 }
 
@@ -349,8 +353,8 @@ void ReadSource::AdvanceOnce(View& view) {
   if (end.records == view.record_count && IsCurrent(view)) {
     return;
   }
-  if (alone && view.record_count == 0 && files_->persistent()) {
-    files_->ReloadSchema();  // may have changed as long as there were no records
+  if (alone && view.record_count == 0) {
+    RefreshSchema();  // may have changed as long as there were no records
   }
   const Begin begin = files_->begin();
   const std::uint64_t rows = end.records <= begin.records
@@ -380,8 +384,9 @@ bool ReadSource::live() const {
   if (SharesMappings()) {
     return true;
   }
-  if (!files_->persistent()) {  // it has no lock file; its writer stores when it closes
-    return files_->control.state().load(std::memory_order_acquire) != kLiveClosed;
+  if (!files_->persistent() &&
+      files_->control.state().load(std::memory_order_acquire) == kLiveClosed) {
+    return false;  // although the lock is held, until the directory is deleted
   }
   if (!shared_) {
     return ByteLockedElsewhere(files_->lock, kLiveLockByte);

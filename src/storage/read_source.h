@@ -4,7 +4,7 @@
 // sources:
 //   - A shared source uses the StoreFiles of a writer in this process. After that writer is closed,
 //     or in a forked child, it continues like an attached one.
-//   - An attached source has StoreFiles of its own, opened read-only by path or by descriptors.
+//   - An attached source has StoreFiles of its own, opened read-only by path.
 //
 // An attached source is in one of two states:
 //   - Following: a writer has the store open, or has had it open since the source was attached. The
@@ -34,10 +34,6 @@
 #include "storage/store_files.h"
 #include "storage/view.h"
 
-namespace stream_store::interop {
-struct Handover;
-}  // namespace stream_store::interop
-
 namespace stream_store::internal {
 
 class ReadSource {
@@ -48,14 +44,9 @@ class ReadSource {
   /// Throws Error(kNotFound, kCorrupt, kVersion, kIo).
   static std::shared_ptr<ReadSource> Attach(const std::filesystem::path& path, bool copies);
 
-  /// Returns the descriptors and the schema of a temporary store, with which another process can
-  /// read it. The descriptors stay owned by this source.
-  /// REQUIRES: !files().persistent().
-  interop::Handover HandOver() const;
-
-  /// Attaches to the temporary store of another process. Takes ownership of the descriptors. Throws
-  /// Error(kCorrupt, kVersion, kIo).
-  static std::shared_ptr<ReadSource> TakeOver(const interop::Handover& handover);
+  /// Attaches to a temporary store, by its hidden directory. Throws Error(kNotFound) if it was
+  /// deleted, Error(kCorrupt, kVersion, kIo).
+  static std::shared_ptr<ReadSource> TakeOver(const std::filesystem::path& directory);
 
   /// Makes the shared source of a writer in this process. `at` is the end of the store now; the
   /// field-writes up to there are counted already.
@@ -104,6 +95,7 @@ class ReadSource {
   };
 
   explicit ReadSource(std::shared_ptr<StoreFiles> files);
+  static std::shared_ptr<ReadSource> AttachTo(Directory directory, bool copies, bool temporary);
   bool FindPrefix();
   bool SharesMappings() const noexcept;
   [[noreturn]] void ThrowCutBack() const;
@@ -112,6 +104,7 @@ class ReadSource {
   void AdvanceOnce(View& view);
   void FollowBegin();
   void MoveBeginTo(std::uint64_t record, std::uint64_t layout_begin) REQUIRES_LOCK(mutex_);
+  void RefreshSchema();
   void FitTables(const End& end, std::uint64_t rows);
   End FindEnd(const View& view);
   std::uint64_t LoadWord(std::uint64_t i, std::uint64_t Record::* word) const;

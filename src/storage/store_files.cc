@@ -169,7 +169,8 @@ std::array<DataFile, kKinds> OpenData(const Directory& directory, StoreFiles::Pa
 
 }  // namespace
 
-std::shared_ptr<StoreFiles> StoreFiles::Open(Directory directory, bool writable, bool copies) {
+std::shared_ptr<StoreFiles> StoreFiles::Open(Directory directory, bool writable, bool copies,
+                                             bool temporary) {
   const auto open = [&](const char* name) { return OpenPart(directory, name, writable); };
   Parts parts;
   // `control` comes first: a store of another format version must be reported as such, even if its
@@ -183,6 +184,7 @@ std::shared_ptr<StoreFiles> StoreFiles::Open(Directory directory, bool writable,
   parts.lock = open(kLockName);
   parts.writable = writable;
   parts.copies = copies;
+  parts.temporary = temporary;
   parts.directory = std::move(directory);
   return std::make_shared<StoreFiles>(std::move(parts));
 }
@@ -194,8 +196,9 @@ StoreFiles::StoreFiles(Parts parts)
       lock(std::move(parts.lock)),
       temporary_(parts.temporary),
       copies_(parts.copies),
+      tree_(std::move(parts.tree)),
       control_id_(control.file().Id()),
-      path_(directory_.path()),
+      path_(temporary_ ? std::filesystem::path() : directory_.path()),
       path_text_(temporary_ ? "temporary store" : PathText(path_)),
       identity_(parts.identity),
       begin_(parts.begin) {
@@ -281,6 +284,7 @@ void StoreFiles::RemoveUser() noexcept {
     file.Release();
   }
   control.Release();
+  tree_.reset();  // before the lock is released, so that no other process cleans up meanwhile
   lock.Close();
   directory_.Close();
   std::shared_ptr<const Maps> maps;  // unmapped after the lock is released
@@ -303,7 +307,6 @@ void StoreFiles::SetSchema(Schema schema) {
 }
 
 void StoreFiles::ReloadSchema() {
-  STREAM_STORE_ASSERT(persistent());
   Schema schema = ReadSchema(directory(), identity_.id);
   if (!(schema == store_schema()->schema)) {
     SetSchema(std::move(schema));

@@ -23,6 +23,7 @@
 #include "base/assert.h"
 #include "base/directory.h"
 #include "base/fork_mutex.h"
+#include "base/temporary.h"
 #include "format/control.h"
 #include "storage/cursor.h"
 #include "storage/data_file.h"
@@ -131,10 +132,12 @@ class StoreFiles {
   /// Opens the files of the store in `directory` and checks its identity. The schema is not read
   /// yet: call ReloadSchema() when it cannot change.
   ///
-  /// writable  opens and maps the files for writing.
-  /// copies    for readers: see copies().
+  /// writable   opens and maps the files for writing.
+  /// copies     for readers: see copies().
+  /// temporary  for readers of a temporary store: see persistent().
   /// Throws Error(kCorrupt, kVersion, kIo), naming the file.
-  static std::shared_ptr<StoreFiles> Open(Directory directory, bool writable, bool copies = false);
+  static std::shared_ptr<StoreFiles> Open(Directory directory, bool writable, bool copies = false,
+                                          bool temporary = false);
 
   /// Open files to construct a StoreFiles from.
   struct Parts {
@@ -143,22 +146,26 @@ class StoreFiles {
     Identity identity;
     Schema schema;
     Begin begin;
-    bool temporary = false;  ///< see persistent()
     bool writable = true;
-    bool copies = false;  ///< see copies()
+    bool copies = false;     ///< see copies()
+    bool temporary = false;  ///< see persistent()
+    /// The directory of a temporary store, in the process that created it; else null.
+    std::unique_ptr<TemporaryTree> tree;
   };
 
   /// Takes ownership of the files and maps them. Throws Error(kCorrupt, kNoSpace, kIo).
   explicit StoreFiles(Parts parts);
 
-  /// Whether the store outlives its objects. A temporary store is never synced.
+  /// Whether the store is to be kept. A temporary store is not: it is never synced, path() is
+  /// empty, messages call it "temporary store", and its hidden directory is deleted when its last
+  /// user in the process that created it leaves.
   bool persistent() const noexcept { return !temporary_; }
 
   /// Whether the store was opened for safe reads: its mappings must not be loaded from, because
   /// another program may truncate the files. Reads go through SafeCopy.
   bool copies() const noexcept { return copies_; }
 
-  /// The directory of the store.
+  /// The directory of the store; for a temporary store the hidden one.
   const Directory& directory() const noexcept { return directory_; }
 
   /// To be called before the directory is renamed: until MoveTo(), CheckInPlace() checks nothing,
@@ -183,8 +190,9 @@ class StoreFiles {
   const FileId& control_id() const noexcept { return control_id_; }
 
   /// Counts the users of the files: a Writer until it is closed, and the shared ReadSource. When
-  /// the last one leaves, the descriptors are closed and the mappings given up, although this
-  /// object may live on, for messages. A View keeps its own mappings. Thread rules: any thread.
+  /// the last one leaves, the descriptors are closed, the mappings given up and the directory of a
+  /// temporary store deleted by its owner, although this object may live on, for messages. A View
+  /// keeps its own mappings. Thread rules: any thread.
   void AddUser() noexcept { users_.fetch_add(1, std::memory_order_relaxed); }
 
   /// REQUIRES: AddUser() was called before, once per call of this; the caller uses the files no
@@ -206,7 +214,6 @@ class StoreFiles {
 
   /// Reads the `schema` file again and replaces the schema if it differs. Throws Error(kCorrupt,
   /// kVersion, kIo).
-  /// REQUIRES: persistent().
   void ReloadSchema();
 
   /// Whether the files may be shortened to what is published. Not after a truncation: a reader from
@@ -266,6 +273,7 @@ class StoreFiles {
   void RequireLinked(const char* operation) const;
   const bool temporary_;
   const bool copies_;
+  std::unique_ptr<TemporaryTree> tree_;
   const FileId control_id_;
   std::atomic<int> users_{0};
   std::filesystem::path path_;
