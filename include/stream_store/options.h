@@ -27,6 +27,11 @@ struct Options {
   /// be above 0.
   std::uint64_t capacity_values = 1'000'000;
 
+  /// The size of the files that the data is split into, in bytes: a power of two from 1 MiB to
+  /// 1 GiB. Disk space is given back in units of it. 0 chooses 1 GiB, or about a 32nd of
+  /// `retain_bytes`. Ignored if the store exists.
+  std::uint64_t chunk_bytes = 0;
+
   /// The fields to declare. If the store exists, they must equal its own. Left empty, the fields
   /// are those of the existing store, or are declared later by DefineFields().
   std::vector<Field> fields = {};

@@ -151,6 +151,8 @@ class Appender {
 
   struct ColumnPlan;
 
+  class ChunkScope;
+
   // appender_inline.h
   static bool SameShape(std::span<const FieldWrite> writes, const ShapeCache& shape) noexcept;
   static bool MayFollow(Step step, const ShapeCache& shape, bool continues,
@@ -167,6 +169,10 @@ class Appender {
   static void MoveCursor(const ShapeCache& shape, Step step, bool continues, Cursor& at) noexcept;
 
   // appender.cc
+  bool AppendAgain(Step step, std::span<const FieldWrite> writes, Row* row, Refusal* refusal)
+      REQUIRES_LOCK(flag_);
+  bool EnterRecordsChunk(std::uint64_t record) noexcept REQUIRES_LOCK(flag_);
+  void ForgetLayouts() noexcept REQUIRES_LOCK(flag_);
   bool AppendHeld(Step step, std::span<const FieldWrite> writes, Row* row, Refusal* refusal)
       REQUIRES_LOCK(flag_);
   static PlannedWrite PlanWrite(const FieldWrite& write, const Encoding& encoding,
@@ -220,6 +226,10 @@ class Appender {
   std::shared_ptr<const StoreSchema> schema_ GUARDED_BY(flag_);
   ShapeCache shapes_[2] GUARDED_BY(flag_);  // [0] new rows, [1] continuations
   LayoutTable layout_table_ GUARDED_BY(flag_);
+  const std::uint64_t chunk_records_;  // records in a full chunk of `records`
+  // The chunk of `records` for which the layouts of shapes_ and layout_table_ were written.
+  std::uint64_t layouts_chunk_ GUARDED_BY(flag_);
+  std::vector<std::uint32_t> regular_layouts_ GUARDED_BY(flag_);  // of a call, one for each chunk
   std::vector<std::uint64_t> layout_words_ GUARDED_BY(flag_);  // scratch: the layout of one record
   std::vector<DecidedRecord> decided_ GUARDED_BY(flag_);       // of a call whose rows may differ
   std::vector<std::uint32_t> checksums_ GUARDED_BY(flag_);  // of a call whose rows have one shape

@@ -248,7 +248,7 @@ Cursor Durability::PublishedCursor() {
   at.rows = at.records == files_.begin().records ? files_.begin().rows : RowOfRecord(records[at.records - 1].row_session) + 1;
   at.layout_words = files_.layout_words.load(std::memory_order_relaxed);
   for (; counted_.records < at.records; ++counted_.records) {
-    counted_.field_writes += WordType(layouts[records[counted_.records].layout]);
+    counted_.field_writes += WordType(LayoutHeadAt(layouts, records[counted_.records].layout));
   }
   at.field_writes = counted_.field_writes;
   return at;

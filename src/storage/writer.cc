@@ -71,10 +71,9 @@ void Writer::BecomeForkedChild() noexcept {
   appender_.BecomeForkedChild();
   files_->forked.store(true, std::memory_order_relaxed);
   files_->writer_open.store(false, std::memory_order_relaxed);
-  files_->values.ProtectReadOnly();
-  files_->records.ProtectReadOnly();
-  files_->layouts.ProtectReadOnly();
-  files_->hints.ProtectReadOnly();
+  for (const Kind kind : kAllKinds) {
+    files_->data(kind).ProtectReadOnly();
+  }
   files_->control.mapping().ProtectReadOnly();
   if (files_->lock.is_open()) {
     files_->lock.Close();

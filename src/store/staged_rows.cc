@@ -138,7 +138,7 @@ StagedRows StreamStore::StageReplacement(std::vector<Field> fields) {
     impl->fresh.Create(std::move(fields));
   } else {
     const internal::OpenedStore built =
-        internal::BuildStore(impl_->path, Schema(std::move(fields)));
+        internal::BuildStore(impl_->path, impl_->New(std::move(fields)));
     impl->sibling = built.files->path();
     impl->fresh.Start(built);
   }

@@ -25,6 +25,11 @@ void CheckOptions(const Options& options) {
   if (options.capacity_values == 0) {
     throw Error(ErrorCode::kInvalidArgument, "capacity: expected at least 1 value but found 0");
   }
+  if (options.chunk_bytes != 0 && !internal::IsChunkSize(options.chunk_bytes)) {
+    throw Error(ErrorCode::kInvalidArgument,
+                StrCat("chunk_bytes: expected a power of two from ", internal::kMinChunkBytes,
+                       " to ", internal::kMaxChunkBytes, " but found ", options.chunk_bytes));
+  }
   if (options.sync_interval.count() < 0) {
     throw Error(ErrorCode::kInvalidArgument,
                 "sync_interval: expected at least 0 but found a negative number");

@@ -79,9 +79,17 @@ struct StreamStore::Impl {
   }
 
   void Create(std::vector<Field> fields) {
-    const Schema schema(std::move(fields));
-    Start(path.empty() ? internal::CreateTemporaryStore(options.temporary_directory, schema)
-                       : internal::CreateStore(path, schema));
+    const internal::NewStore store = New(std::move(fields));
+    Start(path.empty() ? internal::CreateTemporaryStore(options.temporary_directory, store)
+                       : internal::CreateStore(path, store));
+  }
+
+  internal::NewStore New(std::vector<Field> fields) const {
+    const std::uint64_t chunk_bytes =
+        options.chunk_bytes == 0 ? internal::kDefaultChunkBytes : options.chunk_bytes;
+    return {.schema = Schema(std::move(fields)),
+            .identity = internal::NewIdentity(chunk_bytes),
+            .begin = {}};
   }
 };
 
