@@ -216,6 +216,24 @@ TEST_F(TemporaryStoreTest, LeftoversOfADeletionAreDeleted) {
   EXPECT_TRUE(Directories().empty());
 }
 
+TEST_F(TemporaryStoreTest, DirectoriesOfOtherUsersAreNotDeleted) {
+  const fs::path other = Scratch(".stream_store.tmp-" + std::string(32, 'a'));
+  fs::create_directory(other);
+  {
+    const SyscallFaults faults;
+    sys().file_stat = [](int fd, struct stat* out) {
+      const int result = RealSyscalls().file_stat(fd, out);
+      out->st_uid += S_ISDIR(out->st_mode) ? 1 : 0;
+      return result;
+    };
+    StreamStore store = Temporary();
+    store.Close();
+    EXPECT_EQ(Directories(), std::vector<fs::path>{other});
+  }
+  const StreamStore store = Temporary();
+  EXPECT_FALSE(fs::exists(other));
+}
+
 // Two processes may create and clean up at the same time: each must get its store, and keep it.
 TEST_F(TemporaryStoreTest, ProcessesThatCreateAndCleanUpAtOnceKeepTheirStores) {
   constexpr int kProcesses = 4;
