@@ -105,8 +105,12 @@ class STREAM_STORE_API StreamStore {
   ///         kNoSpace, kIo.
   static StreamStore Open(const std::filesystem::path& path, const Options& options = {});
 
-  /// Creates a store in unlinked files, which disappear with the last object that uses them.
+  /// Creates a store in a hidden directory that is deleted when the store is closed or destroyed and
+  /// no Reader of this process uses it any more, or when the process exits.
   ///
+  /// A process that is killed leaves the directory, `.stream_store.tmp-…` in
+  /// options.temporary_directory, or in $TMPDIR, /var/tmp or /tmp. The next temporary store that any
+  /// process of the user creates in the same place deletes it.
   /// Throws Error: kInvalidArgument, kNotFound (no such temporary_directory), kNoSpace, kIo.
   static StreamStore Temporary(const Options& options = {});
 

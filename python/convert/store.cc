@@ -71,12 +71,12 @@ StoreObject::StoreObject(nb::object path, const std::string& mode, const Argumen
   }
 }
 
-StoreObject::StoreObject(const interop::Handover& files)
+StoreObject::StoreObject(Reader reader)
     : path_(nb::none()),
       mode_("r"),
       kind_(Kind::kReader),
       generation_of_process_(GenerationOfProcess()) {
-  reader_.emplace(interop::TakeOver(files));
+  reader_.emplace(std::move(reader));
   TakeFields(reader_->schema());
 }
 

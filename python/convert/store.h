@@ -75,8 +75,8 @@ class StoreObject {
 
   /// Opens a store; a temporary one if `path` is None.
   StoreObject(nb::object path, const std::string& mode, const Arguments& arguments);
-  /// A reader of a temporary store of another process. Takes ownership of the descriptors.
-  explicit StoreObject(const interop::Handover& files);
+  /// Wraps a reader of a temporary store of another process.
+  explicit StoreObject(Reader reader);
   /// A snapshot of `source`: of its first `num_rows` rows, or of all rows stored now.
   StoreObject(StoreObject& source, std::optional<std::uint64_t> num_rows);
   ~StoreObject();

@@ -38,8 +38,8 @@ class StreamStore(StoreBase):
     Nothing is on disk until fields are declared; the directory then appears complete.
 
     Args:
-        path: directory of the store; None makes a temporary store, which is deleted with the
-            object.
+        path: directory of the store; None makes a temporary store, in a hidden directory that is
+            deleted with the object. If the process is killed, the next temporary store deletes it.
         mode: "a" opens a store or creates one; "x" creates one; "r" reads one and follows the rows
             that another process appends.
         capacity: growth step in values. It does not limit the store.

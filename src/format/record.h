@@ -1,4 +1,4 @@
-// The 32-byte record and the 16-byte hint, exactly as they are stored.
+// The 32-byte record, exactly as it is stored, and the numbers of the hints.
 //
 // A record describes the field-writes of one row that were appended together. Several records may
 // continue the same row. The last record is followed by a sentinel of which only `start` is valid:
@@ -27,16 +27,10 @@ static_assert(sizeof(Record) == 32 && offsetof(Record, step) == 8 &&
               offsetof(Record, row_session) == 16 && offsetof(Record, layout) == 24 &&
               offsetof(Record, checksum) == 28);
 
-/// Hint i, in slot i of the file `hints`: the record that contains position 256 * i, and the first
-/// record of row 256 * i. These slots are not the sync slots of `control`. Persistent. Hints only
-/// speed up searches; a wrong one never causes a wrong result.
-struct Hint {
-  std::uint64_t position_record;
-  std::uint64_t row_record;
-};
-
-static_assert(sizeof(Hint) == 16);
-
+/// Hints are 64-bit numbers of records. Position hint i, in slot i of `position_hints`, is the record
+/// that contains position 256 * i. Row hint i, in slot i of `row_hints`, is the first record of row
+/// 256 * i. These slots are not the sync slots of `control`. Hints only speed up searches; a wrong
+/// one never causes a wrong result. Persistent.
 inline constexpr std::uint64_t kHintStride = 256;
 inline constexpr std::uint64_t kMaxRows = std::uint64_t{1} << 48;
 inline constexpr std::uint64_t kRowMask = kMaxRows - 1;

@@ -169,7 +169,8 @@ void Appender::RefreshPointers() noexcept {
   data_ = {.values = reinterpret_cast<Value*>(files_.values.data()),
            .records = reinterpret_cast<Record*>(files_.records.data()),
            .layouts = reinterpret_cast<std::uint64_t*>(files_.layouts.data()),
-           .hints = reinterpret_cast<Hint*>(files_.hints.data())};
+           .position_hints = reinterpret_cast<std::uint64_t*>(files_.position_hints.data()),
+           .row_hints = reinterpret_cast<std::uint64_t*>(files_.row_hints.data())};
   for (ShapeCache& shape : shapes_) {
     shape.words = data_.layouts + shape.offset + 1;
   }

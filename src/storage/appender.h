@@ -145,7 +145,8 @@ class Appender {
     Value* values = nullptr;
     Record* records = nullptr;
     std::uint64_t* layouts = nullptr;
-    Hint* hints = nullptr;
+    std::uint64_t* position_hints = nullptr;
+    std::uint64_t* row_hints = nullptr;
   };
 
   struct ColumnPlan;

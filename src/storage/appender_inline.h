@@ -98,12 +98,11 @@ inline std::uint32_t Appender::BeginDecidedChecksum(const DecidedRecord& decided
 // Steps 6 and 7: the hints, then the record (never its `start`, which was published as the sentinel
 // of the call before, so readers may be looking at it), then the sentinel after it.
 inline void Appender::StoreRecord(const DecidedRecord& decided, std::uint64_t record) noexcept {
-  Hint* const hints = data_.hints;
   const std::uint64_t end = decided.start + decided.total;
-  ForEachHintSlot(decided.start, end,
-                  [=](std::uint64_t slot) { hints[slot].position_record = record; });
+  std::uint64_t* const position_hints = data_.position_hints;
+  ForEachHintSlot(decided.start, end, [=](std::uint64_t slot) { position_hints[slot] = record; });
   if (decided.begins_row && decided.row % kHintStride == 0) {
-    hints[decided.row / kHintStride].row_record = record;
+    data_.row_hints[decided.row / kHintStride] = record;
   }
   Record& out = data_.records[record];
   out.step = decided.step;

@@ -25,6 +25,8 @@ Durability::Durability(StoreFiles& files, WriterStatus& status, Capacity& capaci
       slot_{start.slot_sequence, start.slot_session, start.sync_interrupted},
       durable_{start.durable_records, start.cursor.values},
       counted_{start.cursor.records, start.cursor.field_writes},
+      synced_(start.synced),
+      retention_(start.retention),
       synced_at_(std::chrono::steady_clock::now()),
       helper_(HelperThread::Kind::kSync, [this]() -> HelperThread::Pause { return SyncIfDue(); }) {}
 
@@ -54,10 +56,12 @@ void Durability::WriteOpenRecord(const Cursor& at) {
 // Allocates the space of the files from `at` on, so that stores into it cannot fail.
 void Durability::AllocateTails(const Cursor& at) {
   try {
-    files_.values.AllocateTail(at.values * sizeof(Value));
-    files_.records.AllocateTail((at.records + 1) * sizeof(Record));
-    files_.layouts.AllocateTail(at.layout_words * sizeof(std::uint64_t));
-    files_.hints.AllocateTail(0);
+    const KindBytes content = ContentBytes(EndsOf(at));
+    for (const Kind kind : kAllKinds) {
+      const bool hints = kind == Kind::kPositionHints || kind == Kind::kRowHints;
+      DataFile& file = files_.data(kind);
+      file.AllocateTail(hints ? file.files().begin() : content[Index(kind)]);
+    }
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kNoSpace) {
       capacity_.Fail(error);
@@ -88,7 +92,7 @@ void Durability::WriteFirstSlotsOfSession(const Cursor& at) {
 // a truncation removed; so the newest one is written first.
 void Durability::ZeroOldRecords(const Cursor& at) {
   if (slot_.sync_interrupted) {
-    SyncFiles();
+    SyncFiles(at);
     RewriteNewestSlot();
   }
   Record& sentinel = reinterpret_cast<Record*>(files_.records.data())[at.records];
@@ -96,7 +100,7 @@ void Durability::ZeroOldRecords(const Cursor& at) {
   sentinel.row_session = 0;
   sentinel.layout = 0;
   sentinel.checksum = 0;
-  files_.records.file().ZeroRange((at.records + 1) * sizeof(Record), files_.records.bytes());
+  files_.records.ZeroTail((at.records + 1) * sizeof(Record));
 }
 
 void Durability::StartHelper() {
@@ -116,17 +120,34 @@ void Durability::RewriteNewestSlot() {
   slot_.sync_interrupted = false;
 }
 
-void Durability::SyncFiles() {
-  files_.values.file().SyncData();
-  files_.layouts.file().SyncData();
-  files_.hints.file().SyncData();
-  files_.records.file().SyncData();
+// Syncs what was stored since the last sync, up to `at`, through the mappings: they report an error
+// of the kernel's own write-back since they were made, however long ago that was. Chunk files that
+// are new need their names on disk as well.
+void Durability::SyncFiles(const Cursor& at) {
+  const KindBytes begin = ContentBytes(synced_);
+  const KindBytes end = ContentBytes(EndsOf(at));
+  bool created = false;
+  for (const Kind kind : {Kind::kValues, Kind::kLayouts, Kind::kPositionHints, Kind::kRowHints,
+                          Kind::kRecords}) {
+    DataFile& file = files_.data(kind);
+    constexpr std::uint64_t kOverlap = sizeof(Record);  // the sentinel was stored over
+    const std::uint64_t from = begin[Index(kind)] - std::min(begin[Index(kind)], kOverlap);
+    const std::uint64_t to = std::min(end[Index(kind)], file.bytes());
+    file.Sync(std::min(std::max(from, file.files().begin()), to), to);
+    created |= file.TakeCreated();
+  }
+  if (created) {
+    files_.directory().Sync();
+  }
+  synced_ = EndsOf(at);
 }
 
 // Each slot is synced before the next is written, so one of them is always whole.
 void Durability::WriteSlots(Slot slot, int count) {
   Control& control = files_.control;
   slot.sequence = slot_.sequence;
+  slot.begin = files_.begin();
+  slot.retention = retention_;
   if (slot_.sync_interrupted) {
     RewriteNewestSlot();
   }
@@ -142,7 +163,7 @@ void Durability::WriteSlots(Slot slot, int count) {
 void Durability::WriteDurable(const Cursor& at, bool clean, bool both_slots) {
   files_.control.state().store(kLiveSyncing, std::memory_order_release);
   try {
-    SyncFiles();
+    SyncFiles(at);
     WriteSlots(MakeSlot(files_.identity().id, slot_.session, at, clean), both_slots ? 2 : 1);
     files_.CheckInPlace(clean ? "close" : "sync");
   } catch (const Error& error) {
@@ -171,7 +192,7 @@ std::uint64_t Durability::CutBack(const Cursor& end, const std::vector<bool>& re
     AllocateTails(end);
     files_.control.state().store(kLiveSyncing, std::memory_order_release);
     try {
-      SyncFiles();
+      SyncFiles(end);
       WriteSlots(MakeSlot(files_.identity().id, slot_.session, end, /*clean=*/true), 1);
       files_.CheckInPlace("truncate");
     } catch (const Error& error) {
@@ -217,12 +238,14 @@ void Durability::RequireInPlace() {
 // are counted record by record, from where the call before stopped.
 Cursor Durability::PublishedCursor() {
   const Capacity::Published published = capacity_.published();
-  const auto* records = reinterpret_cast<const Record*>(published.record_map->data());
-  const auto* layouts = reinterpret_cast<const std::uint64_t*>(published.layout_map->data());
+  // NOLINTBEGIN(performance-no-int-to-ptr)
+  const auto* records = reinterpret_cast<const Record*>(published.records->origin());
+  const auto* layouts = reinterpret_cast<const std::uint64_t*>(published.layouts->origin());
+  // NOLINTEND(performance-no-int-to-ptr)
   Cursor at;
   at.records = published.count;
   at.values = records[at.records].start;
-  at.rows = at.records == 0 ? 0 : RowOfRecord(records[at.records - 1].row_session) + 1;
+  at.rows = at.records == files_.begin().records ? files_.begin().rows : RowOfRecord(records[at.records - 1].row_session) + 1;
   at.layout_words = files_.layout_words.load(std::memory_order_relaxed);
   for (; counted_.records < at.records; ++counted_.records) {
     counted_.field_writes += WordType(layouts[records[counted_.records].layout]);
@@ -295,8 +318,9 @@ void Durability::Close(const Cursor& at) {
       throw;
     }
   }
-  if (!files_.persistent()) {
+  if (!files_.persistent()) {  // its lock is kept: it protects the directory until all users left
     files_.control.state().store(kLiveClosed, std::memory_order_release);
+    return;
   }
   files_.lock.Close();
 }

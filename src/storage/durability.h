@@ -22,6 +22,7 @@
 #include "base/helper_thread.h"
 #include "base/mutex.h"
 #include "storage/cursor.h"
+#include "storage/kinds.h"
 
 namespace stream_store::internal {
 
@@ -74,7 +75,8 @@ class Durability {
   std::uint64_t Sync() EXCLUDES(mutex_);
 
   /// Writes the last slot, shortens the files and releases the locks. After a failed sync it
-  /// only releases the locks; for a temporary store it only notes that the store is closed.
+  /// only releases the locks; for a temporary store it only notes that the store is closed, and
+  /// StoreFiles::RemoveUser() releases the locks.
   /// REQUIRES: the status is closed, and both helpers were stopped. Throws Error(kIo); the locks
   /// are released then too.
   void Close(const Cursor& at) EXCLUDES(mutex_);
@@ -110,7 +112,7 @@ class Durability {
   void AllocateTails(const Cursor& at) REQUIRES_LOCK(mutex_);
   void ZeroOldRecords(const Cursor& at) REQUIRES_LOCK(mutex_);
   void WriteFirstSlotsOfSession(const Cursor& at) REQUIRES_LOCK(mutex_);
-  void SyncFiles() REQUIRES_LOCK(mutex_);
+  void SyncFiles(const Cursor& at) REQUIRES_LOCK(mutex_);
   void WriteSlots(Slot slot, int count) REQUIRES_LOCK(mutex_);
   void NoteDurable(const Cursor& at) REQUIRES_LOCK(mutex_);
   void WriteDurable(const Cursor& at, bool clean, bool both_slots) REQUIRES_LOCK(mutex_);
@@ -132,6 +134,8 @@ class Durability {
   NewestSlot slot_ GUARDED_BY(mutex_);
   Durable durable_ GUARDED_BY(mutex_);
   Counted counted_ GUARDED_BY(mutex_);
+  Ends synced_ GUARDED_BY(mutex_);        // everything before is on disk
+  Retention retention_ GUARDED_BY(mutex_);  // of the slots
   std::chrono::steady_clock::time_point synced_at_ GUARDED_BY(mutex_);
   HelperThread helper_;
 };

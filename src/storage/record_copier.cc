@@ -20,19 +20,12 @@ std::uint32_t BeginChecksumOf(std::uint32_t seed, const Record& record, std::uin
 
 }  // namespace
 
-RecordCopier::RecordCopier(const DamagedFiles& source, const StoreFiles::Parts& parts,
-                           ProgressMeter& meter)
+RecordCopier::RecordCopier(const DamagedFiles& source, const ChunkSet& files, ProgressMeter& meter)
     : source_(source),
-      parts_(parts),
+      files_(files),
       meter_(meter),
-      verifier_({.values = source.values,
-                 .records = source.records,
-                 .layouts = source.layouts,
-                 .seed = source.identity->checksum_seed,
-                 .encodings = source.encodings}),
-      hints_(parts.hints) {
-  STREAM_STORE_ASSERT(source.verifiable());
-}
+      verifier_(source.verifier_parts()),
+      hints_(files) {}
 
 void RecordCopier::Append(const VerifiedRecord& verified, std::uint64_t row) {
   STREAM_STORE_ASSERT(verified.fault == nullptr);
@@ -78,7 +71,7 @@ std::uint32_t RecordCopier::CopyValues(const VerifiedRecord& verified, const Rec
 }
 
 void RecordCopier::FlushValues() {
-  parts_.values.WriteAt(std::as_bytes(std::span(values_)), written_values_ * sizeof(Value));
+  files_[Kind::kValues].WriteAt(std::as_bytes(std::span(values_)), written_values_ * sizeof(Value));
   written_values_ += values_.size();
   meter_.Add(values_.size() * sizeof(Value));
   values_.clear();
@@ -86,7 +79,7 @@ void RecordCopier::FlushValues() {
 
 void RecordCopier::FlushRecords() {
   const std::uint64_t first = cursor_.records - records_.size();
-  parts_.records.WriteAt(std::as_bytes(std::span(records_)), first * sizeof(Record));
+  files_[Kind::kRecords].WriteAt(std::as_bytes(std::span(records_)), first * sizeof(Record));
   meter_.Add(records_.size() * sizeof(Record));
   records_.clear();
 }
@@ -97,7 +90,7 @@ Cursor RecordCopier::Finish() {
   hints_.Finish();
   const Record sentinel{
       .start = cursor_.values, .step = 0, .row_session = 0, .layout = 0, .checksum = 0};
-  parts_.records.WriteAt(std::as_bytes(std::span(&sentinel, 1)), cursor_.records * sizeof(Record));
+  files_[Kind::kRecords].WriteAt(std::as_bytes(std::span(&sentinel, 1)), cursor_.records * sizeof(Record));
   return cursor_;
 }
 

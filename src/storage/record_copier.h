@@ -9,19 +9,19 @@
 #include <vector>
 
 #include "format/record.h"
+#include "storage/chunk_set.h"
 #include "storage/copy_parts.h"
 #include "storage/cursor.h"
 #include "storage/damaged_files.h"
 #include "storage/record_verifier.h"
-#include "storage/store_files.h"
 
 namespace stream_store::internal {
 
 class RecordCopier {
  public:
-  /// All of them must outlive the copier. `parts` has empty data files and the final identity.
+  /// All of them must outlive the copier. `files` are those of an empty store.
   /// REQUIRES: source.verifiable().
-  RecordCopier(const DamagedFiles& source, const StoreFiles::Parts& parts, ProgressMeter& meter);
+  RecordCopier(const DamagedFiles& source, const ChunkSet& files, ProgressMeter& meter);
 
   /// Appends a record of the source to the copy, as a part of row `row` of the copy.
   ///
@@ -45,7 +45,7 @@ class RecordCopier {
   void FlushRecords();
 
   const DamagedFiles& source_;
-  const StoreFiles::Parts& parts_;
+  const ChunkSet& files_;
   ProgressMeter& meter_;
   RecordVerifier verifier_;  // of the source
   HintWriter hints_;

@@ -6,8 +6,8 @@
 //
 // Used by locate.cc for single look-ups, and by windows, gather and row_windows in src/store for
 // many. Thread rules: pure functions of a View.
-// Invariant: hints come from the `hints` file, which may be missing, stale or hostile. They are
-// never trusted: an estimate is only a place where a test or a search begins.
+// Invariant: hints come from `position_hints` and `row_hints`, which may be missing, stale or
+// hostile. They are never trusted: an estimate is only a place where a test or a search begins.
 #pragma once
 
 #include <algorithm>
@@ -47,39 +47,53 @@ inline void PrefetchLines(const void* begin, const void* end, std::uint64_t most
   }
 }
 
-/// Asks the processor for the hint of a position or row, if there is one.
-inline void PrefetchHintSlot(const View& view, std::uint64_t index) noexcept {
+/// The hints of one kind of items, positions or rows, in a View: those in slots below `end`, of
+/// `count` items.
+struct HintTable {
+  const std::uint64_t* hints = nullptr;
+  std::uint64_t end = 0;
+  std::uint64_t count = 0;
+
+  static HintTable OfPositions(const View& view) noexcept {
+    return {view.position_hints, view.position_hint_end, view.value_count};
+  }
+
+  static HintTable OfRows(const View& view) noexcept {
+    return {view.row_hints, view.row_hint_end, view.row_count};
+  }
+};
+
+/// Asks the processor for the hint of an item, if there is one.
+inline void PrefetchHintSlot(const HintTable& table, std::uint64_t index) noexcept {
   const std::uint64_t slot = index / kHintStride;
-  if (slot < view.hint_slots) {
-    PrefetchLine(view.hints + slot);
+  if (slot < table.end) {
+    PrefetchLine(table.hints + slot);
   }
 }
 
-/// Returns where to expect the record of item `index` (a position or row) of `count`, from the hint
-/// of its block of 256 items and the hint of the next block. If a hint is missing or impossible,
-/// returns the range of all records. `first` is the item that record begin_record starts with.
-/// REQUIRES: first <= index && index < count && view.begin_record < view.record_count.
-template <std::uint64_t Hint::* kRecord>
-inline RecordHint ReadRecordHint(const View& view, std::uint64_t index, std::uint64_t first,
-                                 std::uint64_t count) noexcept {
-  STREAM_STORE_ASSERT(first <= index && index < count && view.begin_record < view.record_count);
+/// Returns where to expect the record of item `index`, from the hint of its block of 256 items and
+/// the hint of the next block. If a hint is missing or impossible, returns the range of all records.
+/// REQUIRES: index < table.count, the item was not dropped, and the view has a record.
+inline RecordHint ReadRecordHint(const View& view, const HintTable& table,
+                                 std::uint64_t index) noexcept {
+  STREAM_STORE_ASSERT(index < table.count && HasRecords(view));
   const std::uint64_t begin = view.begin_record;
   const std::uint64_t last = view.record_count - 1;
   const RecordHint all{begin, last, begin + (last - begin) / 2};
   const std::uint64_t slot = index / kHintStride;
-  if (slot >= view.hint_slots) {
+  if (slot >= table.end) {
     return all;
   }
-  // The hint of the first block may point to a record that was dropped, together with the first
-  // items of its block.
-  const std::uint64_t lo = std::max(LoadOnce(view.hints[slot].*kRecord), begin);
-  if (lo > last) {
+  const std::uint64_t from = LoadOnce(table.hints[slot]);
+  if (from > last) {
     return all;
   }
-  const std::uint64_t base = std::max(slot * kHintStride, first);
-  const bool whole = count - base > kHintStride && slot + 1 < view.hint_slots;
-  const std::uint64_t hi = whole ? std::min(LoadOnce(view.hints[slot + 1].*kRecord), last) : last;
-  const std::uint64_t gap = hi - lo;
+  const std::uint64_t base = slot * kHintStride;
+  const bool whole = table.count - base > kHintStride && slot + 1 < table.end;
+  const std::uint64_t hi = whole ? std::min(LoadOnce(table.hints[slot + 1]), last) : last;
+  // The first items of the first block may have been dropped, together with the record of its hint.
+  const std::uint64_t lo = std::max(from, begin);
+  const std::uint64_t gap = hi - from;
   if (hi < lo || gap >= kMaxRows) {
     return all;
   }
@@ -87,26 +101,28 @@ inline RecordHint ReadRecordHint(const View& view, std::uint64_t index, std::uin
   // usually off by at most one record.
   const std::uint64_t within = index - base;
   if (whole) {
-    return {lo, hi, lo + within * gap / kHintStride};
+    return {lo, hi, std::max(from + within * gap / kHintStride, begin)};
   }
   // There is no next hint, so the estimate interpolates over the `count - base` items that are
   // left. They may be more than 256 if hints are missing, so a product of integers could overflow.
-  return {lo, hi,
-          lo + static_cast<std::uint64_t>(static_cast<double>(gap) * static_cast<double>(within) /
-                                          static_cast<double>(count - base))};
+  const auto ahead =
+      static_cast<std::uint64_t>(static_cast<double>(gap) * static_cast<double>(within) /
+                                 static_cast<double>(table.count - base));
+  return {lo, hi, std::max(from + ahead, begin)};
 }
 
 /// As ReadRecordHint(), for a position.
 /// REQUIRES: view.first_position <= position && position < view.value_count.
 inline RecordHint HintOfPosition(const View& view, std::uint64_t position) noexcept {
-  return ReadRecordHint<&Hint::position_record>(view, position, view.first_position,
-                                                view.value_count);
+  STREAM_STORE_ASSERT(view.first_position <= position);
+  return ReadRecordHint(view, HintTable::OfPositions(view), position);
 }
 
 /// As ReadRecordHint(), for a row.
 /// REQUIRES: view.first_row <= row && row < view.row_count.
 inline RecordHint HintOfRow(const View& view, std::uint64_t row) noexcept {
-  return ReadRecordHint<&Hint::row_record>(view, row, view.first_row, view.row_count);
+  STREAM_STORE_ASSERT(view.first_row <= row);
+  return ReadRecordHint(view, HintTable::OfRows(view), row);
 }
 
 /// Estimates the records of many positions of one View, which must outlive this object.
@@ -139,7 +155,7 @@ class PositionHints {
   /// Prefetches the hint of a position, unless HintedRecord() does not need it.
   void Prefetch(std::uint64_t position) const noexcept {
     if (!even_) {
-      PrefetchHintSlot(view_, position);
+      PrefetchHintSlot(HintTable::OfPositions(view_), position);
     }
   }
 
@@ -172,7 +188,7 @@ class RowHints {
   /// Prefetches the hint of a row, unless HintedRecord() does not need it.
   void Prefetch(std::uint64_t row) const noexcept {
     if (!even_) {
-      PrefetchHintSlot(view_, row);
+      PrefetchHintSlot(HintTable::OfRows(view_), row);
     }
   }
 

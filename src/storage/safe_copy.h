@@ -4,9 +4,9 @@
 // may truncate the files at any time, loading from a mapping can kill the process with SIGBUS,
 // while a pread() just returns fewer bytes.
 //
-// The read functions work on a SafeCopy without knowing it. It reserves address space as large as
-// each file and copies every part to its own offset, so that all positions stay the same. Address
-// space that is not touched takes no memory. The hints around the copied blocks are verified and,
+// The read functions work on a SafeCopy without knowing it. It reserves as much address space as the
+// View has of each kind of data and copies every part to its own place, so that all numbers stay the
+// same. Address space that is not touched takes no memory. The hints around the copied blocks are verified and,
 // if necessary, recomputed, so that a look-up never follows a hint to a record that was not copied.
 //
 // Thread rules: an object belongs to one thread. Its View is valid as long as the object.
@@ -14,6 +14,7 @@
 // as zeros, and View::sparse says so.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <unordered_map>
@@ -60,27 +61,50 @@ class SafeCopy {
     std::uint64_t end;
   };
 
+  // Private memory for the items [first, end) of one kind. items() is indexed with the numbers of
+  // the store.
+  template <class T>
+  class Part {
+   public:
+    Part(std::uint64_t first, std::uint64_t end)
+        : memory_(Mapping::Private((std::max(first, end) - first) * sizeof(T))), first_(first) {}
+
+    // An integer, because the address of item 0 may lie outside the address space.
+    T* items() const noexcept {
+      const auto begin = reinterpret_cast<std::uintptr_t>(memory_.data());
+      return reinterpret_cast<T*>(begin - first_ * sizeof(T));  // NOLINT(performance-no-int-to-ptr)
+    }
+
+    std::span<T> Items(std::uint64_t begin, std::uint64_t end) const noexcept {
+      return {items() + begin, end - begin};
+    }
+
+   private:
+    Mapping memory_;
+    std::uint64_t first_;
+  };
+
   using Borders = std::unordered_map<std::uint64_t, std::uint64_t>;
 
   std::uint64_t PositionBorder(std::uint64_t slot);
   std::uint64_t RowBorder(std::uint64_t slot);
-  std::uint64_t HintedRecord(std::uint64_t slot, bool of_row) const;
   void FetchRecords(std::vector<Range> ranges);
-  void FetchLayout(std::uint32_t offset);
+  void FetchLayout(std::uint32_t layout);
   void FetchValues(std::vector<Range> ranges);
   std::uint64_t FirstOfRow(std::uint64_t row, std::uint64_t low, std::uint64_t high) const;
   static void Merge(std::vector<Range>& ranges);
 
   const StoreFiles& files_;
   View view_;
-  Mapping values_;
-  Mapping records_;
-  Mapping layouts_;
-  Mapping hints_;
+  Part<Value> values_;
+  Part<Record> records_;
+  Part<std::uint64_t> layouts_;
+  Part<std::uint64_t> position_hints_;
+  Part<std::uint64_t> row_hints_;
   // By hint number n, the records that were resolved:
   Borders position_borders_;  // the record that holds position 256 * n
   Borders row_borders_;       // the first record of row 256 * n
-  std::unordered_set<std::uint32_t> layouts_there_;
+  std::unordered_set<std::uint64_t> layouts_there_;
 };
 
 }  // namespace stream_store::internal

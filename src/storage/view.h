@@ -7,8 +7,8 @@
 //   1. A word of a record, layout or hint that becomes an offset, length or count is loaded once,
 //      with LoadOnce(), and checked before a pointer is formed from it.
 //   2. Nothing is loaded beyond record_count records (the sentinel is not part of a View),
-//      value_count values, layout_words words or hint_slots hints, and nothing before begin_record
-//      and first_position.
+//      value_count values, layout_words words or the ends of the hints, and nothing before
+//      begin_record, first_position, layout_begin or the hints of first_position and first_row.
 //   3. Words that no writer can have written throw Error(kCorrupt), naming the store and the
 //      record.
 //   4. Such words are never asserted on: assertions are for bugs of callers, not for damaged data.
@@ -35,13 +35,15 @@ struct StoreSchema {
   std::string path;                 ///< directory for messages, or "temporary store"
 };
 
-/// The part of a store that is there. All counts are those of the View, not of the store; the letters are those of
-/// docs/format.md.
+/// The part of a store that is there. All counts are those of the View, not of the store; the
+/// letters are those of docs/format.md. The pointers are indexed with the numbers of the store, so
+/// after a drop they may point to before the memory that is there.
 struct View {
   const Value* values = nullptr;
   const Record* records = nullptr;
   const std::uint64_t* layouts = nullptr;
-  const Hint* hints = nullptr;
+  const std::uint64_t* position_hints = nullptr;
+  const std::uint64_t* row_hints = nullptr;
   std::uint64_t value_count = 0;   ///< D
   std::uint64_t record_count = 0;  ///< N
   std::uint64_t row_count = 0;     ///< R
@@ -50,9 +52,13 @@ struct View {
   std::uint64_t begin_record = 0;
   std::uint64_t first_row = 0;       ///< the row that record begin_record starts
   std::uint64_t first_position = 0;  ///< the start of record begin_record
-  std::uint64_t layout_words = 0;    ///< words of `layouts` in memory: the bound for layout offsets
-  std::uint64_t hint_slots = 0;      ///< hints in memory: there may be fewer than positions need
-  bool sparse = false;               ///< of a SafeCopy: parts that were not fetched read as zeros
+  std::uint64_t layout_begin = 0;    ///< the first word of `layouts` that records refer to
+  std::uint64_t layout_words = 0;  ///< the end of `layouts` in memory: the bound for layout offsets
+  // Hints in memory end before these slots, and may end earlier than positions and rows need. The
+  // first slots are first_position / 256 and first_row / 256.
+  std::uint64_t position_hint_end = 0;
+  std::uint64_t row_hint_end = 0;
+  bool sparse = false;      ///< of a SafeCopy: parts that were not fetched read as zeros
   bool rows_final = false;  ///< the store has rows after this View, so its last row cannot grow
   std::uint64_t mapping_key = 0;  ///< Maps::key: the key of caches of layouts
   std::shared_ptr<const StoreSchema> store_schema;
@@ -77,12 +83,20 @@ struct LayoutRef {
   const std::uint64_t* words = nullptr;
 };
 
-/// Returns the layout at a word offset. Its field count is at most that of the schema, and all its
-/// words are inside the View. Throws Error(kCorrupt) otherwise.
-LayoutRef LayoutAt(const View& view, std::uint32_t offset);
+/// Returns the number of the word in `layouts` that the 32 bits of a record refer to: the first one
+/// from layout_begin on that ends in them. There is only one, since fewer than 2^32 words of layouts
+/// are retained. No layout is at a word that ends in 32 zeros, because 0 stands for the empty one.
+inline std::uint64_t ResolveLayout(const View& view, std::uint32_t layout) noexcept {
+  return view.layout_begin +
+         static_cast<std::uint32_t>(layout - static_cast<std::uint32_t>(view.layout_begin));
+}
+
+/// Returns the layout that a record's word refers to. Its field count is at most that of the schema,
+/// and all its words are inside the View. Throws Error(kCorrupt) otherwise.
+LayoutRef LayoutAt(const View& view, std::uint32_t layout);
 
 /// Throws Error(kCorrupt) "runs/a/layouts: layout at word 17: <what>".
-[[noreturn]] void ThrowCorruptLayout(const View& view, std::uint32_t offset,
+[[noreturn]] void ThrowCorruptLayout(const View& view, std::uint32_t layout,
                                      const std::string& what);
 
 /// Throws Error(kCorrupt) "runs/a/records: record 17: <what>".

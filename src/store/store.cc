@@ -89,6 +89,7 @@ StreamStore::~StreamStore() = default;
 
 StreamStore StreamStore::Open(const std::filesystem::path& path, const Options& options) {
   CheckOptions(options);
+  internal::RefuseTemporaryName(path);
   auto impl = std::make_unique<Impl>();
   impl->path = path;
   impl->options = options;
@@ -288,7 +289,7 @@ std::uint64_t StreamStore::Truncate(std::uint64_t num_rows) {
   return removed;
 }
 
-// Readers keep the old files, which have no name, as long as they exist.
+// The old files are deleted with the last Reader of them.
 void StreamStore::Clear() {
   Writer& writer = impl_->Declared("clear");
   if (!impl_->path.empty()) {

@@ -74,7 +74,7 @@ class StoreScan {
   void CheckOne(RecordVerifier& verifier, std::uint64_t i, std::uint64_t synced);
   void CompareWithSlot();
   void CheckHints(std::uint64_t record, const Record& words, std::uint64_t total, bool begins_row);
-  void ExpectHint(std::uint64_t slot, bool of_row, std::uint64_t record);
+  void ExpectHint(std::uint64_t slot, Kind kind, std::uint64_t record);
   void CheckBeyondPublished(RecordVerifier& verifier);
   void CheckSentinel(RecordVerifier& verifier);
   void ReportProgress(std::uint64_t records, std::uint64_t values);
@@ -95,10 +95,10 @@ class StoreScan {
   bool slot_compared_ = false;     // CompareWithSlot() was done
   bool hint_reported_ = false;     // a wrong hint was reported
   bool calling_progress_ = false;  // in the caller's progress function
-  std::optional<WordFile<Hint>> position_hints_;  // two buffers on one file, since positions and
-  std::optional<WordFile<Hint>> row_hints_;       // rows reach their slots at different records
-  std::uint16_t last_session_ = 0;                // of the last valid record
-  std::uint64_t reported_bytes_ = 0;              // at the last progress report
+  std::optional<WordFile<std::uint64_t>> position_hints_;
+  std::optional<WordFile<std::uint64_t>> row_hints_;
+  std::uint16_t last_session_ = 0;    // of the last valid record
+  std::uint64_t reported_bytes_ = 0;  // at the last progress report
 };
 
 }  // namespace stream_store::internal

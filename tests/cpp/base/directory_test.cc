@@ -18,6 +18,8 @@
 
 #include "base/str_cat.h"
 #include "base/syscalls.h"
+#include "base/temporary.h"
+#include "base/temporary.h"
 #include "support/scratch.h"
 
 namespace stream_store::internal {
@@ -177,7 +179,7 @@ TEST_F(DirectoryTest, TooManyOpenFilesNamesTheLimit) {
       [&] { directory_.CreateFile("new"); },
       [&] { directory_.Contains("none"); },
       [&] { directory_.Entries(); },
-      [&] { CreateUnlinkedFile({}, "values"); },
+      [&] { InTemporaryPlace({}, [](const std::filesystem::path&) {}); },
   };
   std::vector<Error> errors;
   for (const auto& call : calls) {
