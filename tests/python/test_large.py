@@ -2,8 +2,8 @@
 
 A small store is stretched with a hole of many chunks: one of its lists grows by billions of zeros
 that take no disk. The values before and after the hole are real, and are read and appended to. The
-tests need 3 GB of disk for a moment, because files grow by up to 1 GiB ahead of use, and are skipped
-where there is less.
+tests need 3 GB of disk for a moment, because files grow by up to 1 GiB ahead of use. They are
+skipped where there is less.
 """
 
 from __future__ import annotations
