@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from model_process import run
-from store_helpers import FILES, chunk_name, data_file
+from store_helpers import FILES, KINDS, chunk_name, data_file
 from stream_store import CorruptStoreError, StreamStore, VersionError
 
 FIELDS = {"n": "int64", "many": "int64[]", "text": "string", "frame": "packed uint8[3]"}
@@ -258,15 +258,31 @@ def test_a_snapshot_that_would_end_after_the_store_is_an_error(tmp_path: Path, s
         reader.snapshot(100)
 
 
-def test_a_newer_format_is_refused_by_version(tmp_path: Path) -> None:
-    path = make(tmp_path / "run", 3)
+def set_version(path: Path, version: int) -> None:
     control = bytearray((path / "control").read_bytes())
-    place = next(i for i in range(4, 64) if control[i : i + 4] == b"\1\0\0\0")
-    control[place] = 99
+    control[8] = version
     (path / "control").write_bytes(control)
+
+
+@pytest.mark.parametrize("version", [1, 99])
+def test_another_format_is_refused_by_version(tmp_path: Path, version: int) -> None:
+    path = make(tmp_path / "run", 3)
+    set_version(path, version)
     for mode in ("r", "a"):
-        with pytest.raises((VersionError, CorruptStoreError), match=r"control|version 99"):
+        with pytest.raises(VersionError, match=f"version {version}; this build reads 2"):
             StreamStore(path, mode)  # type: ignore[arg-type]
+
+
+def test_the_files_of_format_1_are_recognised_and_refused(tmp_path: Path) -> None:
+    path = make(tmp_path / "run", 3)
+    set_version(path, 1)
+    for kind in KINDS:
+        data_file(path, kind).rename(path / kind)
+    before = listing(path)
+    for mode in ("r", "a"):
+        with pytest.raises(VersionError, match="version 1; this build reads 2"):
+            StreamStore(path, mode)  # type: ignore[arg-type]
+    assert listing(path) == before
 
 
 def test_a_store_without_permissions_is_an_oserror(tmp_path: Path) -> None:
