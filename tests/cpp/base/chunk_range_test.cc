@@ -39,9 +39,9 @@ class ChunkRangeTest : public ::testing::Test {
     return file;
   }
 
-  std::shared_ptr<ChunkRange> Range(std::uint64_t first, std::uint64_t wanted) {
+  std::shared_ptr<ChunkRange> Range(std::uint64_t first, std::uint64_t chunks) {
     return ChunkRange::Reserve(
-        {.chunk_bytes = kChunk, .first_chunk = first, .wanted = wanted, .least = 1}, "values");
+        {.chunk_bytes = kChunk, .first_chunk = first, .wanted_bytes = chunks * kChunk}, "values");
   }
 
   static std::uint64_t Word(const ChunkRange& range, std::uint64_t word) {
@@ -70,7 +70,7 @@ TEST_F(ChunkRangeTest, ChunksAreOneArray) {
   for (std::uint64_t chunk = 5; chunk < 9; ++chunk) {
     range->Map(MakeChunk(chunk), chunk, /*writable=*/false);  // the descriptor may be closed
   }
-  EXPECT_EQ(range->end_chunk(), 13U);
+  EXPECT_EQ(range->end_byte(), 13 * kChunk);
   EXPECT_EQ(range->mapped_begin(), 5U);
   EXPECT_EQ(range->mapped_end(), 9U);
   for (std::uint64_t word = 5 * kChunk / 8; word < 9 * kChunk / 8; ++word) {
