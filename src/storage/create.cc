@@ -71,6 +71,8 @@ OpenedStore Ready(StoreFiles::Parts parts) {
   opened.files->control.session().store(1, std::memory_order_release);
   opened.files->control.state().store(kLiveOpen, std::memory_order_release);
   opened.start.slot_sequence = 1;
+  opened.start.newest.id = opened.files->identity().id;
+  opened.start.newest.clean = true;
   opened.start.session = 1;
   return opened;
 }

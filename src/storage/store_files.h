@@ -239,6 +239,10 @@ class StoreFiles {
   /// REQUIRES: begin is not before begin().
   void MoveBegin(const Begin& begin);
 
+  /// Deletes the chunk files that are needed from `old` on, but not from `begin` on. They stay mapped
+  /// for those who use them. Files that cannot be deleted are left to the next open.
+  void UnlinkBetween(const Begin& old, const Begin& begin) const noexcept;
+
   /// Deletes chunk files that a crash left: those before `begin`, and those after a short one.
   /// Throws Error(kIo).
   void UnlinkLeftovers(const Begin& begin) const;
