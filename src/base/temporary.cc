@@ -101,14 +101,14 @@ TemporaryTree::TemporaryTree(fs::path path) : path_(std::move(path)), process_(:
   STREAM_STORE_ASSERT(path_.is_absolute());
   TemporaryTrees& all = TemporaryTrees::All();
   const ForkMutexLock lock(all.mutex);
-  all.trees.insert_or_assign(path_.string(), this);
+  all.trees.insert_or_assign(path_.native(), this);
 }
 
 TemporaryTree::~TemporaryTree() {
   {
     TemporaryTrees& all = TemporaryTrees::All();
     const ForkMutexLock lock(all.mutex);
-    all.trees.erase(path_.string());
+    all.trees.erase(path_.native());
   }
   Remove();
 }
@@ -116,7 +116,7 @@ TemporaryTree::~TemporaryTree() {
 bool TemporaryTree::Exists(const fs::path& path) {
   TemporaryTrees& all = TemporaryTrees::All();
   const ForkMutexLock lock(all.mutex);
-  const auto found = all.trees.find(path.string());
+  const auto found = all.trees.find(path.native());
   return found != all.trees.end() && found->second->process_ == ::getpid();
 }
 

@@ -122,7 +122,7 @@ class StoreFiles {
 
   /// Open files to construct a StoreFiles from.
   struct Parts {
-    std::optional<Directory> directory;  ///< always set in the end
+    std::optional<Directory> directory;  ///< of the store; required
     File values, records, layouts, hints, control, lock;
     Identity identity;
     Schema schema;

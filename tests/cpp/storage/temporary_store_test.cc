@@ -113,10 +113,9 @@ TEST_F(TemporaryStoreTest, AReaderKeepsTheDirectoryOfAStoreThatWasClosedOrCleare
     const Reader reader = store.reader();
     store.Clear();
     EXPECT_EQ(Directories().size(), 2U);
-    StreamStore other = Temporary();  // cleans up, but not this one
-    EXPECT_EQ(Directories().size(), 3U);
-    other.Close();
     store.Close();
+    EXPECT_EQ(Directories().size(), 1U);
+    EXPECT_EQ(InExitingChild([&] { Temporary().Close(); }), 0);  // cleans up, but not this one
     EXPECT_EQ(Directories().size(), 1U);
     EXPECT_EQ(Show(reader), "0{0:7}");
   }
@@ -165,6 +164,19 @@ TEST_F(TemporaryStoreTest, TheNextStoreDeletesThatOfAKilledProcessAndNoOther) {
   Kill(alive);
   next = Temporary();
   EXPECT_EQ(Directories().size(), 2U);
+}
+
+TEST_F(TemporaryStoreTest, AReaderOfAKilledProcessKeepsItsRowsAndIsNotLive) {
+  const pid_t writer = StartWriter();
+  const fs::path directory = Directories()[0];
+  const Reader reader = interop::TakeOver(directory);
+  EXPECT_TRUE(reader.live());
+  Kill(writer);
+  EXPECT_FALSE(reader.live());
+  const StreamStore next = Temporary();
+  EXPECT_FALSE(fs::exists(directory));
+  EXPECT_FALSE(reader.live());
+  EXPECT_EQ(Show(reader), "0{0:7}");
 }
 
 TEST_F(TemporaryStoreTest, ADirectoryOfAChildThatOutlivesItsKilledParentIsFree) {
