@@ -162,6 +162,9 @@ StoreFiles::Parts Build(const std::filesystem::path& path, const NewStore& store
 // for temporary files, other users may have made entries of these names: symbolic links to
 // directories of ours, for example.
 void RemoveLeftover(const std::filesystem::path& sibling) {
+  if (TemporaryTree::Exists(sibling)) {  // saves opening it: a process may have a thousand
+    return;
+  }
   const Directory directory = Directory::OpenItself(sibling);
   if (!directory.IsOurs()) {
     return;

@@ -141,7 +141,7 @@ class StoreFiles {
 
   /// Open files to construct a StoreFiles from.
   struct Parts {
-    std::optional<Directory> directory;  ///< always set when a StoreFiles is made
+    std::optional<Directory> directory;  ///< of the store; required
     File control, lock;
     Identity identity;
     Schema schema;
