@@ -26,9 +26,7 @@ _GROWTH = "src/storage/growth.cc"
 
 _PUBLISH = "published_.store(cursor_.records, std::memory_order_release);"
 _SYNC_VALUES = "files_.values.file().SyncData();"
-_READ_VALUES = (
-    "ReadAll(files_.values.file(), std::as_writable_bytes(part), range.begin * sizeof(Value));"
-)
+_READ_VALUES = "ReadAll(files_.values, values_.Items(range.begin, range.end), range.begin);"
 _OPEN_RECORD = "WriteDurable(at, /*clean=*/false, /*both_slots=*/true);"
 
 MUTANTS = [
