@@ -14,10 +14,15 @@
 // Lifetime: a span or RowView from a Reader stays valid while that Reader is alive and has not been
 // refreshed, or while a copy made before the Refresh() is alive. Rows that a Reader has seen never
 // change.
-// Numbering: ranges are half-open, [begin, end).
+// Numbering: ranges are half-open, [begin, end). Rows and positions keep their numbers for ever: if
+// a store drops its first rows, row numbers begin at first_row() and positions at first_position(),
+// while num_rows() and size() go on counting. A snapshot keeps the rows that it has; Refresh() moves
+// its begin, too.
 // Errors: besides the errors that a function names, functions that read from the store can throw
 // Error(kCorrupt) if they meet bytes that no writer can have written, Error(kCutBack) if a recovery
-// has removed rows that this Reader may see, and with ReaderOptions::safe_reads Error(kIo).
+// has removed rows that this Reader may see, and with ReaderOptions::safe_reads Error(kIo). Where
+// kOutOfRange is thrown for a row or position that does not exist, Error(kDropped) is thrown for one
+// that was dropped; it names the first one that is left.
 #pragma once
 
 #include <array>
@@ -93,7 +98,8 @@ class STREAM_STORE_API Reader {
   /// Returns a Reader that is fixed at the first `num_rows` rows of this snapshot: Refresh() does
   /// nothing on it.
   ///
-  /// Throws Error(kOutOfRange) if this snapshot has fewer rows.
+  /// Throws Error(kOutOfRange) if this snapshot has fewer rows, Error(kDropped) if `num_rows` is less
+  /// than first_row().
   Reader Snapshot(std::uint64_t num_rows) const;
 
   /// Returns a Reader that is fixed at all rows of this snapshot.
@@ -104,11 +110,21 @@ class STREAM_STORE_API Reader {
   /// The fields of the store. They are final as soon as the store has a row.
   const Schema& schema() const noexcept;
 
-  /// The number of values in the flat buffer.
+  /// The position after the last value: the number of values that were ever in the flat buffer.
   std::uint64_t size() const noexcept;
 
-  /// The number of rows, including a last row that may still grow.
+  /// The row after the last one: the number of rows that were ever there, including a last row that
+  /// may still grow.
   std::uint64_t num_rows() const noexcept;
+
+  /// The first row that is retained: all rows before it were dropped. 0 if none was.
+  std::uint64_t first_row() const noexcept;
+
+  /// The position of the first value that is retained: where row first_row() begins.
+  std::uint64_t first_position() const noexcept;
+
+  /// The number of rows that are retained: num_rows() - first_row().
+  std::uint64_t kept_rows() const noexcept;
 
   /// The number of rows that can no longer grow: all rows, except a last row that lacks the last
   /// declared field while a writer has the store open.
@@ -118,11 +134,13 @@ class STREAM_STORE_API Reader {
   /// a temporary store. Throws Error(kCorrupt, kIo).
   std::uint64_t durable_rows() const;
 
-  /// The number of records. Every append, and every row of an Extend(), is one record.
+  /// The number of records that were ever there. Every append, and every row of an Extend(), is one
+  /// record.
   std::uint64_t records() const noexcept;
 
-  /// The number of field-writes, which is the length of IndexTable(). The first call counts them,
-  /// at the cost of one pass over the records; later calls count only the new ones.
+  /// The number of field-writes in the rows that are retained, which is the length of IndexTable().
+  /// The first call counts them, at the cost of one pass over the records; later calls count only
+  /// the new ones.
   std::uint64_t field_writes() const;
 
   /// The number of bytes on disk that this snapshot uses.
@@ -144,7 +162,7 @@ class STREAM_STORE_API Reader {
 
   /// Copies the values at positions [start, start + width) for every start, window after window.
   ///
-  /// starts  any order, repeats allowed; each in [0, size() - width].
+  /// starts  any order, repeats allowed; each in [first_position(), size() - width].
   /// out     starts.size() * width elements in each wanted column; untouched after kOutOfRange.
   /// Cost    one search for each window, then block copies, independent of the size of the store.
   ///         Allocates only for layouts that this thread has not met lately, and with safe_reads.
@@ -154,7 +172,7 @@ class STREAM_STORE_API Reader {
 
   /// Copies the values at `positions`, in the order asked.
   ///
-  /// positions  any order, repeats allowed; each in [0, size()).
+  /// positions  any order, repeats allowed; each in [first_position(), size()).
   /// out        positions.size() elements in each wanted column; untouched after kOutOfRange.
   /// Cost       one search for each position. Runs of neighbours are copied as blocks; a caller
   ///            that knows its runs should use ReadWindows().
@@ -165,12 +183,13 @@ class STREAM_STORE_API Reader {
 
   /// Returns the field-writes of one row as spans of stored words.
   ///
-  /// Throws Error: kOutOfRange if `row` is not in [0, num_rows()), kCorrupt.
+  /// Throws Error: kOutOfRange if `row` is not in [first_row(), num_rows()), kCorrupt.
   RowView row(Row row) const;
 
   /// Decodes the windows of rows [row, row + length), field by field, each into its own column.
   ///
-  /// rows     the first row of each window, in any order; each in [0, num_rows() - length].
+  /// rows     the first row of each window, in any order; each in
+  ///          [first_row(), num_rows() - length].
   /// columns  the fields to decode, and where to (see RowsColumn); missing fields become zeros.
   /// steps    rows.size() * length steps, if not null.
   /// Cost     one search for each window, then one pass over its records.
@@ -225,13 +244,13 @@ class STREAM_STORE_API Reader {
 
   // -- Searches
 
-  /// Returns the first row whose step is >= `step` (Side::kLeft) or > `step` (Side::kRight);
-  /// num_rows() if there is no such row. Cost: O(log records).
+  /// Returns the first row that is retained and whose step is >= `step` (Side::kLeft) or > `step`
+  /// (Side::kRight); num_rows() if there is no such row. Cost: O(log records).
   Row RowAt(Step step, Side side = Side::kLeft) const;
 
   /// Writes the row of each position, in the order asked.
   ///
-  /// positions  any order, repeats allowed; each in [0, size()).
+  /// positions  any order, repeats allowed; each in [first_position(), size()).
   /// out        out.size() == positions.size().
   /// Cost       one search for each position, independent of the size of the store.
   /// Throws     Error(kOutOfRange) naming the first bad position.
@@ -240,7 +259,7 @@ class STREAM_STORE_API Reader {
   /// Writes the first position of each row, in the order asked. The position of a row without
   /// values is that of the next value.
   ///
-  /// rows    any order, repeats allowed; each in [0, num_rows()).
+  /// rows    any order, repeats allowed; each in [first_row(), num_rows()).
   /// out     out.size() == rows.size().
   /// Cost    one search for each row, independent of the size of the store.
   /// Throws  Error(kOutOfRange) naming the first bad row.
@@ -252,8 +271,8 @@ class STREAM_STORE_API Reader {
   /// Throws  Error(kOutOfRange).
   std::vector<IndexEntry> IndexTable(Row begin, Row end) const;
 
-  /// Returns the segments, such as episodes, as half-open row ranges in order. The last one is
-  /// open: rows that are appended may still join it.
+  /// Returns the segments, such as episodes, as half-open row ranges in order. The first one begins
+  /// at first_row(). The last one is open: rows that are appended may still join it.
   ///
   /// types   one int field, of which a new value begins a segment and a missing value changes
   ///         nothing; or bool fields, which are true on the last row of a segment, and count as

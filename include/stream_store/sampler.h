@@ -182,9 +182,10 @@ enum class LastRow : std::uint64_t {
 
 /// The part of one store that an epoch covers.
 struct EpochExtent {
-  std::uint64_t rows = 0;              ///< it covers rows [0, rows)
-  std::uint64_t values = 0;            ///< and positions [0, values)
+  std::uint64_t rows = 0;              ///< it covers rows [first_row, rows)
+  std::uint64_t values = 0;            ///< and the positions before this one
   LastRow last_row = LastRow::kFinal;  ///< whether row rows - 1 could still grow
+  std::uint64_t first_row = 0;         ///< the rows before it had been dropped
 };
 
 /// The position of a sampler, to be stored and restored. It holds numbers and ids only, no rows.

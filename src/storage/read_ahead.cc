@@ -54,8 +54,8 @@ void ReadAhead::Sequential(const View& view) noexcept {
 }
 
 void ReadAhead::Advise(const View& view, PageUse use) noexcept {
-  AdvisePages(view.values, view.values + view.value_count, use);
-  AdvisePages(view.records, view.records + view.record_count, use);
+  AdvisePages(view.values + view.first_position, view.values + view.value_count, use);
+  AdvisePages(view.records + view.begin_record, view.records + view.record_count, use);
   if (use == PageUse::kScattered) {
     scattered_once.store(true, std::memory_order_relaxed);
   }

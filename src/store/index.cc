@@ -16,7 +16,8 @@
 namespace stream_store::internal {
 namespace {
 
-// The records of rows [begin, end) in order, checked. REQUIRES: begin < end <= view.row_count.
+// The records of rows [begin, end) in order, checked. REQUIRES: view.first_row <= begin < end <=
+// view.row_count.
 class RecordWalk {
  public:
   RecordWalk(const View& view, Row begin, Row end)
@@ -74,7 +75,7 @@ void PositionOf(const View& view, std::span<const Row> rows, std::span<Position>
   }
   ForEachRowWindow(view, rows, 1, [&](std::uint64_t i, std::uint64_t record) {
     const std::uint64_t start = LoadOnce(view.records[record].start);
-    if (start > view.value_count) {
+    if (start < view.first_position || start > view.value_count) {
       ThrowStartsOutside(view, record, start);
     }
     out[i] = static_cast<Position>(start);

@@ -61,7 +61,7 @@ void ReadIndex(const Reader& reader, Row begin, Row end, std::span<IndexEntry> o
 const std::atomic<int>& Forks() noexcept { return internal::Forks(); }
 
 std::uint32_t LastChecksum(const Reader& reader) {
-  if (reader.records() == 0) {
+  if (!internal::HasRecords(ReaderAccess::ViewOf(reader))) {
     return 0;
   }
   const auto rows = static_cast<Row>(reader.num_rows());

@@ -20,8 +20,8 @@
 
 namespace stream_store::internal {
 
-/// A slot in [0, 2^bits) for the layout at a word offset. The offsets of different layouts differ
-/// by a few words only, so the multiplication (by 2^32 over the golden ratio) spreads them.
+/// A slot in [0, 2^bits) for a layout, by the 32 bits of it in a record. Those of different layouts
+/// differ by a few only, so the multiplication (by 2^32 over the golden ratio) spreads them.
 /// REQUIRES: bits <= 32.
 constexpr std::size_t LayoutSlot(std::uint32_t layout, std::uint32_t bits) noexcept {
   STREAM_STORE_ASSERT(bits <= 32);
@@ -29,15 +29,17 @@ constexpr std::size_t LayoutSlot(std::uint32_t layout, std::uint32_t bits) noexc
   return static_cast<std::size_t>(std::uint64_t{spread} >> (32 - bits));
 }
 
-/// 2^kBits entries, each of one layout: of its word offset in one set of mappings
-/// (View::mapping_key).
+/// 2^kBits entries, each of one layout: of its word in `layouts` (ResolveLayout()), in one set of
+/// mappings (View::mapping_key). In a store that drops rows for years, layouts that are 2^32 words
+/// apart have the same 32 bits, so these alone would not do.
 template <class Entry, std::uint32_t kBits>
 class LayoutCache {
  public:
   /// The entry of a layout, or null if the cache does not hold it. Valid until the next Insert().
   Entry* Find(const View& view, std::uint32_t layout) noexcept {
     Slot& slot = slots_[LayoutSlot(layout, kBits)];
-    if (slot.used && slot.layout == layout && slot.mapping_key == view.mapping_key) [[likely]] {
+    if (slot.word == ResolveLayout(view, layout) && slot.mapping_key == view.mapping_key)
+        [[likely]] {
       return &slot.entry;
     }
     return nullptr;
@@ -48,21 +50,21 @@ class LayoutCache {
   template <class Fill>
   Entry* Insert(const View& view, std::uint32_t layout, const Fill& fill) {
     Slot& slot = slots_[LayoutSlot(layout, kBits)];
-    slot.used = false;  // until the entry is complete
+    slot.word = kNoWord;  // until the entry is complete
     if (!fill(slot.entry)) {
       return nullptr;
     }
     slot.mapping_key = view.mapping_key;
-    slot.layout = layout;
-    slot.used = true;
+    slot.word = ResolveLayout(view, layout);
     return &slot.entry;
   }
 
  private:
+  static constexpr std::uint64_t kNoWord = ~std::uint64_t{0};
+
   struct Slot {
     std::uint64_t mapping_key = 0;
-    std::uint32_t layout = 0;
-    bool used = false;
+    std::uint64_t word = kNoWord;  // kNoWord marks an empty slot
     Entry entry = {};
   };
 

@@ -108,7 +108,9 @@ void ReadInParts(const ReadSource& source, const View& view, Row begin, Row end,
   }
   // A row's record is as large as four values.
   const std::uint64_t values_per_row =
-      view.value_count / std::max<std::uint64_t>(view.row_count, 1) + 4;
+      (view.value_count - view.first_position) /
+          std::max<std::uint64_t>(view.row_count - view.first_row, 1) +
+      4;
   const auto rows = static_cast<Row>(std::max<std::uint64_t>(kValuesPerPart / values_per_row, 1));
   bool more = true;
   do {

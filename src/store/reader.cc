@@ -24,8 +24,8 @@ using internal::FetchRange;
 using internal::FetchRows;
 using internal::FetchRuns;
 using internal::FetchWindows;
-using internal::Hint;
 using internal::HintSlots;
+using internal::kHintStride;
 using internal::ReadSource;
 using internal::ReadVia;
 using internal::ReadViaKept;
@@ -97,6 +97,11 @@ Reader Reader::Snapshot(std::uint64_t num_rows) const {
                 StrCat(view_->store_schema->path, ": a snapshot of ", num_rows,
                        " rows: expected at most ", view_->row_count));
   }
+  if (num_rows < view_->first_row) {
+    throw Error(ErrorCode::kDropped,
+                StrCat(view_->store_schema->path, ": a snapshot of ", num_rows,
+                       " rows: the rows before row ", view_->first_row, " were dropped"));
+  }
   Reader reader(*this);
   reader.fixed_ = true;
   if (num_rows < view_->row_count) {
@@ -105,17 +110,20 @@ Reader Reader::Snapshot(std::uint64_t num_rows) const {
     const auto next = static_cast<Row>(num_rows);
     std::tie(view.record_count, view.value_count) = ReadVia(
         *source_, *view_, FetchRange(next, next + 1, /*values=*/false), [&](const View& all) {
-          const std::uint64_t end = num_rows == 0 ? 0 : internal::RecordOfRow(all, next);
-          const std::uint64_t start = end == 0 ? 0 : internal::LoadOnce(all.records[end].start);
-          if (start > all.value_count) {
+          if (num_rows == all.first_row) {
+            return std::pair(all.begin_record, all.first_position);
+          }
+          const std::uint64_t end = internal::RecordOfRow(all, next);
+          const std::uint64_t start = internal::LoadOnce(all.records[end].start);
+          if (start < all.first_position || start > all.value_count) {
             internal::ThrowStartsOutside(all, end, start);
           }
           return std::pair(end, start);
         });
     view.row_count = num_rows;
     // Hints beyond the snapshot refer to records beyond it, which must not be used as guesses.
-    const std::uint64_t reach = std::max(view.value_count, view.row_count);
-    view.hint_slots = std::min(view.hint_slots, HintSlots(reach));
+    view.position_hint_end = std::min(view.position_hint_end, HintSlots(view.value_count));
+    view.row_hint_end = std::min(view.row_hint_end, HintSlots(view.row_count));
     view.rows_final = true;  // a later row exists, so the last one cannot grow
   }
   return reader;
@@ -132,6 +140,12 @@ const Schema& Reader::schema() const noexcept { return view_->store_schema->sche
 std::uint64_t Reader::size() const noexcept { return view_->value_count; }
 
 std::uint64_t Reader::num_rows() const noexcept { return view_->row_count; }
+
+std::uint64_t Reader::first_row() const noexcept { return view_->first_row; }
+
+std::uint64_t Reader::first_position() const noexcept { return view_->first_position; }
+
+std::uint64_t Reader::kept_rows() const noexcept { return view_->row_count - view_->first_row; }
 
 std::uint64_t Reader::records() const noexcept { return view_->record_count; }
 
@@ -150,8 +164,12 @@ const Recovery& Reader::recovery() const noexcept { return source_->recovery(); 
 std::uint64_t Reader::field_writes() const { return source_->CountFieldWrites(*view_); }
 
 std::uint64_t Reader::bytes() const {
-  return view_->value_count * sizeof(Value) + (view_->record_count + 1) * sizeof(Record) +
-         view_->layout_words * sizeof(std::uint64_t) + view_->hint_slots * sizeof(Hint);
+  const View& view = *view_;
+  const std::uint64_t hints = HintSlots(view.value_count) - view.first_position / kHintStride +
+                              HintSlots(view.row_count) - view.first_row / kHintStride;
+  return (view.value_count - view.first_position) * sizeof(Value) +
+         (view.record_count - view.begin_record + 1) * sizeof(Record) +
+         (view.layout_words - view.layout_begin + hints) * sizeof(std::uint64_t);
 }
 
 // Without a writer, a last row that lacks fields counts as complete, because no append can complete
@@ -319,9 +337,10 @@ std::vector<IndexEntry> Reader::IndexTable(Row begin, Row end) const {
 }
 
 std::vector<std::pair<Row, Row>> Reader::Segments(std::span<const TypeId> types) const {
-  auto segments =
-      ReadVia(*source_, *view_, FetchRange(0, static_cast<Row>(view_->row_count), /*values=*/true),
-              [&](const View& view) { return internal::Segments(view, types); });
+  const auto all = FetchRange(static_cast<Row>(view_->first_row),
+                              static_cast<Row>(view_->row_count), /*values=*/true);
+  auto segments = ReadVia(*source_, *view_, all,
+                          [&](const View& view) { return internal::Segments(view, types); });
   source_->CheckNotTruncated();
   return segments;
 }
@@ -334,7 +353,8 @@ std::uint64_t ReaderAccess::FinalRows(const Reader& reader) {
   const View& view = ViewOf(reader);
   const auto rows = static_cast<Row>(view.row_count);
   return ReadVia(*reader.source_, view,
-                 FetchRange(std::max<Row>(rows - 1, 0), rows, /*values=*/false),
+                 FetchRange(std::max(rows - 1, static_cast<Row>(view.first_row)), rows,
+                            /*values=*/false),
                  [](const View& there) { return internal::FinalRows(there); });
 }
 

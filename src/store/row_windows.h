@@ -52,7 +52,7 @@ class RowPlaces {
 
   void PrefetchLines(std::uint64_t i, std::uint64_t first) const {
     // The record before the first one proves that it is the first of its row.
-    const std::uint64_t before = first - (first > 0 ? 1 : 0);
+    const std::uint64_t before = first - (first > view_.begin_record ? 1 : 0);
     internal::PrefetchLines(view_.records + before, view_.records + RecordAfter(i, first) + 1,
                             kMostLines);
     const auto [begin, end] = Values(i, first);
@@ -93,7 +93,8 @@ class RowPlaces {
 };
 
 /// Calls visit(i, first record of row(i)) for i in [0, count) in order; length(i) rows will be read
-/// there. REQUIRES: view.first_row <= row(i) && row(i) < view.row_count for each i. Throws Error(kCorrupt).
+/// there. REQUIRES: view.first_row <= row(i) && row(i) < view.row_count for each i. Throws
+/// Error(kCorrupt).
 template <class RowAt, class LengthAt, class Visit>
 void ForEachRow(const View& view, std::uint64_t count, const RowAt& row, const LengthAt& length,
                 const Visit& visit) {
@@ -108,24 +109,27 @@ void ForEachRow(const View& view, std::uint64_t count, const RowAt& row, const L
   });
 }
 
-/// Calls visit(i, first record of rows[i]) for each row in order. REQUIRES: rows[i] <
-/// view.row_count for each i.
+/// Calls visit(i, first record of rows[i]) for each row in order. REQUIRES: view.first_row <=
+/// rows[i] && rows[i] < view.row_count for each i.
 template <class Visit>
 void ForEachRowWindow(const View& view, std::span<const Row> rows, std::uint64_t length,
                       const Visit& visit) {
-  STREAM_STORE_ASSERT(std::ranges::all_of(
-      rows, [&](Row row) { return static_cast<std::uint64_t>(row) < view.row_count; }));
+  STREAM_STORE_ASSERT(std::ranges::all_of(rows, [&](Row row) {
+    return view.first_row <= static_cast<std::uint64_t>(row) &&
+           static_cast<std::uint64_t>(row) < view.row_count;
+  }));
   ForEachRow(
       view, rows.size(), [&](std::uint64_t i) { return static_cast<std::uint64_t>(rows[i]); },
       [length](std::uint64_t) { return length; }, visit);
 }
 
-/// Calls visit(run, first record of its first row) for each run that has rows. REQUIRES: row +
-/// count <= view.row_count for each run.
+/// Calls visit(run, first record of its first row) for each run that has rows. REQUIRES:
+/// view.first_row <= row && row + count <= view.row_count for each run.
 template <class Visit>
 void ForEachRowRun(const View& view, std::span<const RowRun> runs, const Visit& visit) {
   STREAM_STORE_ASSERT(std::ranges::all_of(runs, [&](const RowRun& run) {
-    return static_cast<std::uint64_t>(run.row) + run.count <= view.row_count;
+    return view.first_row <= static_cast<std::uint64_t>(run.row) &&
+           static_cast<std::uint64_t>(run.row) + run.count <= view.row_count;
   }));
   if (runs.empty() || view.row_count == view.first_row) {
     return;

@@ -95,7 +95,8 @@ class RowReader {
     const bool last_continues =
         rows < left && RowOfRecord(LoadOnce(records[rows].row_session)) == cursor.row + rows - 1;
     // `start` can be less than the old position only if a hostile total made it overflow.
-    if (last_continues || start > view_.value_count || start < cursor.position) {
+    if (last_continues || cursor.position < view_.first_position || start > view_.value_count ||
+        start < cursor.position) {
       return false;
     }
     const Value* values = view_.values + cursor.position;
@@ -233,7 +234,8 @@ class LongestWrite {
   void VisitBlock(std::uint64_t record, std::uint32_t layout) {
     const RowPlan plan = plans_.Find(view_, layout);
     const std::uint64_t start = LoadOnce(view_.records[record].start);
-    if (plan.total > view_.value_count || start > view_.value_count - plan.total) {
+    if (start < view_.first_position || plan.total > view_.value_count ||
+        start > view_.value_count - plan.total) {
       ThrowEndsOutside(view_, record, start, plan.total);
     }
     const RowPart& part = plan.parts[0];

@@ -7,6 +7,7 @@
 #include "stream_store/error.h"
 
 #include "base/str_cat.h"
+#include "storage/locate.h"
 #include "store/record_cursor.h"
 #include "store/template_cache.h"
 
@@ -66,6 +67,13 @@ const CutReader::CutPlaces& CutReader::PlacesIn(const View& view, std::uint32_t 
         });
     return true;
   });
+}
+
+void CutReader::GoTo(const View& view, std::uint64_t row) {
+  STREAM_STORE_ASSERT(view.first_row <= row && row < view.row_count);
+  record_ = RecordOfRow(view, static_cast<Row>(row));
+  position_ = LoadOnce(view.records[record_].start);
+  row_ = row;
 }
 
 // The members move on only once the whole row was read: if it is corrupt, nothing has changed.

@@ -65,11 +65,23 @@ class CutReader {
 
   std::uint64_t next_row() const noexcept { return row_; }
 
-  /// Calls visit(row, RowCut) for the rows from next_row() to `end`. REQUIRES: end <=
+  /// Goes to the first row of a View. To be called before the first ReadTo(), and again if rows were
+  /// dropped before they were read.
+  void GoToBegin(const View& view) noexcept {
+    record_ = view.begin_record;
+    position_ = view.first_position;
+    row_ = view.first_row;
+  }
+
+  /// Goes to any row of a View, by a search. REQUIRES: view.first_row <= row && row <
   /// view.row_count. Throws Error(kCorrupt).
+  void GoTo(const View& view, std::uint64_t row);
+
+  /// Calls visit(row, RowCut) for the rows from next_row() to `end`. REQUIRES: view.first_row <=
+  /// next_row() && end <= view.row_count. Throws Error(kCorrupt).
   template <class Visit>
   void ReadTo(const View& view, std::uint64_t end, const Visit& visit) {
-    STREAM_STORE_ASSERT(end <= view.row_count);
+    STREAM_STORE_ASSERT(view.first_row <= row_ && end <= view.row_count);
     while (row_ < end) {
       const std::uint64_t row = row_;
       visit(row, ReadRow(view));

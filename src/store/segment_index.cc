@@ -12,6 +12,7 @@
 #include "store/read_functions.h"
 #include "store/read_via.h"
 #include "store/record_cursor.h"
+#include "store/search_many.h"
 
 namespace stream_store::internal {
 namespace {
@@ -64,7 +65,7 @@ std::shared_ptr<SegmentIndex> SegmentIndex::SharedFor(const Reader& reader,
   const std::shared_ptr<const void> source = ReaderAccess::SourceOf(reader);
   // `made` and `alive` are declared before the lock so that they are destroyed after it: dropping
   // the last reference to an index destroys its ForkMutex, which must not happen while one is held.
-  auto made = std::make_shared<SegmentIndex>(by, types, lanes);
+  auto made = std::make_shared<SegmentIndex>(by, types, lanes, reader);
   std::vector<std::shared_ptr<SegmentIndex>> alive;
   SharedIndexes& indexes = SharedIndexes::Get();
   const std::scoped_lock lock(indexes.mutex);
@@ -76,7 +77,8 @@ std::shared_ptr<SegmentIndex> SegmentIndex::SharedFor(const Reader& reader,
     }
     const bool same_source =
         !known.source.owner_before(source) && !source.owner_before(known.source);
-    if (same_source && known.lanes == lanes && known.types == types) {
+    if (same_source && known.lanes == lanes && known.types == types &&
+        alive.back()->complete_from() <= reader.first_row()) {
       found = alive.back();
     }
     return false;
@@ -88,17 +90,34 @@ std::shared_ptr<SegmentIndex> SegmentIndex::SharedFor(const Reader& reader,
   return found;
 }
 
-SegmentIndex::SegmentIndex(CutBy by, const std::vector<TypeId>& types, std::uint64_t lanes)
+SegmentIndex::SegmentIndex(CutBy by, const std::vector<TypeId>& types, std::uint64_t lanes,
+                           const Reader& reader)
     : by_(by), reader_(types), lanes_(lanes) {
-  for (Lane& lane : lanes_) {
-    lane.begins.Add(0);
+  BeginAt(reader);
+}
+
+// Goes on at the first row that the Reader has. In each lane, the first row from there on begins a
+// segment.
+void SegmentIndex::BeginAt(const Reader& reader) {
+  reader_.GoToBegin(ReaderAccess::ViewOf(reader));
+  for (std::size_t lane = 0; lane < lanes_.size(); ++lane) {
+    WordList& begins = lanes_[lane].begins;
+    const std::uint64_t begin = RowsOfLane(lane, lanes_.size(), reader_.next_row());
+    if (begins.size() == 0 || begins[begins.size() - 1] < begin) {
+      begins.Add(begin);
+    }
+    lanes_[lane].cutter = Cutter();
   }
+  complete_from_.store(reader_.next_row(), std::memory_order_release);
 }
 
 void SegmentIndex::Extend(const Reader& reader, std::uint64_t final_rows) {
   STREAM_STORE_ASSERT(final_rows <= reader.num_rows());
   if (reader_.next_row() >= final_rows) {
     return;
+  }
+  if (reader_.next_row() < reader.first_row()) {
+    BeginAt(reader);
   }
   // The lane is counted along, since a division per row would cost more than reading the row.
   const std::uint64_t count = lanes_.size();
@@ -118,7 +137,7 @@ void SegmentIndex::Extend(const Reader& reader, std::uint64_t final_rows) {
 }
 
 bool SegmentIndex::NextBegins(const Reader& reader) const {
-  STREAM_STORE_ASSERT(rows() < reader.num_rows());
+  STREAM_STORE_ASSERT(reader.first_row() <= rows() && rows() < reader.num_rows());
   CutReader cuts = reader_;  // a copy, so that the row is read again once it is final
   const std::uint64_t row = cuts.next_row();
   const auto begin = static_cast<Row>(row);
@@ -132,19 +151,39 @@ bool SegmentIndex::NextBegins(const Reader& reader) const {
   return begins;
 }
 
-std::uint64_t SegmentIndex::segments() const noexcept {
+bool SegmentIndex::AnyKnown(const Reader& reader, std::uint64_t lane, std::uint64_t begin,
+                            std::uint64_t end) const {
+  bool known = false;
+  for (std::uint64_t at = begin; at < end && !known; ++at) {
+    const std::uint64_t row = at * lanes_.size() + lane;
+    const auto wanted = static_cast<Row>(row);
+    ReadVia(*ReaderAccess::SourceOf(reader), ReaderAccess::ViewOf(reader),
+            FetchRange(wanted, wanted + 1, /*values=*/true), [&](const View& view) {
+              CutReader cuts(reader_.types());
+              cuts.GoTo(view, row);
+              cuts.ReadTo(view, row + 1,
+                          [&](std::uint64_t, const RowCut& cut) { known = cut.known; });
+            });
+  }
+  return known;
+}
+
+std::uint64_t SegmentIndex::SegmentsFrom(std::uint64_t first_row) const noexcept {
   std::uint64_t count = 0;
-  for (const Lane& lane : lanes_) {
-    count += lane.begins.size();
+  for (std::size_t lane = 0; lane < lanes_.size(); ++lane) {
+    const WordList& begins = lanes_[lane].begins;
+    count += begins.size() -
+             SearchOne(begins.data(), begins.size(), RowsOfLane(lane, lanes_.size(), first_row));
   }
   return count;
 }
 
-std::shared_ptr<StartCounts> SegmentIndex::CountsOf(const StartRule& rule) {
+std::shared_ptr<StartCounts> SegmentIndex::CountsOf(const StartRule& rule,
+                                                    std::uint64_t first_row) {
   std::erase_if(counts_, [](const auto& counts) { return counts.expired(); });
   for (const auto& known : counts_) {
     std::shared_ptr<StartCounts> counts = known.lock();
-    if (counts != nullptr && counts->rule() == rule) {
+    if (counts != nullptr && counts->rule() == rule && counts->complete_from() <= first_row) {
       return counts;
     }
   }
@@ -167,6 +206,11 @@ void SegmentIndex::ExtendCounts(const Reader& reader, StartCounts& counts) const
       const std::size_t segment = sums.size() - 1;
       const std::uint64_t end = begins[segment + 1];
       const bool by_rows = counts.rule().count == StartRule::Count::kRows;
+      if (!by_rows && begins[segment] < reader.first_row()) {
+        counts.complete_from_ = std::max(counts.complete_from_, reader.first_row());
+        sums.Add(sums[segment]);
+        continue;
+      }
       const std::uint64_t end_position = by_rows ? 0 : PositionOfRow(reader, end);
       sums.Add(sums[segment] + StartsIn(reader, counts.rule(), begins[segment], end, end_position));
     }
@@ -174,13 +218,13 @@ void SegmentIndex::ExtendCounts(const Reader& reader, StartCounts& counts) const
 }
 
 std::uint64_t PositionOfRow(const Reader& reader, std::uint64_t row) {
-  STREAM_STORE_ASSERT(row < reader.num_rows());
+  STREAM_STORE_ASSERT(reader.first_row() <= row && row < reader.num_rows());
   const auto wanted = static_cast<Row>(row);
   return ReadVia(*ReaderAccess::SourceOf(reader), ReaderAccess::ViewOf(reader),
                  FetchRange(wanted, wanted + 1, /*values=*/false), [&](const View& view) {
                    const std::uint64_t record = RecordOfRow(view, wanted);
                    const std::uint64_t start = LoadOnce(view.records[record].start);
-                   if (start > view.value_count) {
+                   if (start < view.first_position || start > view.value_count) {
                      ThrowStartsOutside(view, record, start);
                    }
                    return start;
@@ -188,19 +232,20 @@ std::uint64_t PositionOfRow(const Reader& reader, std::uint64_t row) {
 }
 
 std::uint64_t RowOfPosition(const Reader& reader, std::uint64_t position) {
-  STREAM_STORE_ASSERT(position < reader.size());
+  STREAM_STORE_ASSERT(reader.first_position() <= position && position < reader.size());
   const auto wanted = static_cast<Position>(position);
-  return ReadVia(
-      *ReaderAccess::SourceOf(reader), ReaderAccess::ViewOf(reader),
-      FetchWindows(std::span<const Position>(&wanted, 1), 1), [&](const View& view) {
-        const std::uint64_t record = RecordOfPosition(view, wanted);
-        const std::uint64_t row = RowOfRecord(LoadOnce(view.records[record].row_session));
-        if (row >= view.row_count) {
-          ThrowCorruptRecord(view, record,
-                             StrCat("expected a row below ", view.row_count, " but found ", row));
-        }
-        return row;
-      });
+  return ReadVia(*ReaderAccess::SourceOf(reader), ReaderAccess::ViewOf(reader),
+                 FetchWindows(std::span<const Position>(&wanted, 1), 1), [&](const View& view) {
+                   const std::uint64_t record = RecordOfPosition(view, wanted);
+                   const std::uint64_t row =
+                       RowOfRecord(LoadOnce(view.records[record].row_session));
+                   if (row < view.first_row || row >= view.row_count) {
+                     ThrowCorruptRecord(view, record,
+                                        StrCat("expected a row in [", view.first_row, ", ",
+                                               view.row_count, ") but found ", row));
+                   }
+                   return row;
+                 });
 }
 
 std::uint64_t StartsIn(const Reader& reader, const StartRule& rule, std::uint64_t begin,

@@ -11,6 +11,7 @@ namespace stream_store::internal {
 std::vector<std::pair<Row, Row>> Segments(const View& view, std::span<const TypeId> types) {
   const CutBy by = CheckCutFields(view.store_schema->schema, types);
   CutReader reader({types.begin(), types.end()});
+  reader.GoToBegin(view);
   Cutter cutter;
   std::vector<std::pair<Row, Row>> segments;
   auto begin = static_cast<Row>(view.first_row);

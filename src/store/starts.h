@@ -6,7 +6,8 @@
 //
 // An extent (EpochExtent) says which part of the store is sampled. An epoch keeps its extent while
 // the store and the shared index of segments (segment_index.h) grow, so nothing here may depend on
-// the part of the index beyond the extent.
+// the part of the index beyond the extent. It also keeps its Reader, which keeps the rows that are
+// dropped meanwhile.
 //
 // Rows of a lane are counted within the lane: row q of lane l is row q * lanes + l of the store.
 //
@@ -16,6 +17,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -53,8 +55,9 @@ class StoreStarts {
   /// is.
   std::uint64_t CountNow();
 
-  /// Sets the extent of an epoch. Throws Error(kInvalidArgument) if the store has less; the extent
-  /// is unchanged then.
+  /// Sets the extent of an epoch. Throws Error(kInvalidArgument) if the store has less, or
+  /// Error(kDropped), which names the missing rows, if some were dropped; the extent is unchanged
+  /// then.
   void Restore(const EpochExtent& extent);
 
   const EpochExtent& extent() const noexcept { return numbering_.extent; }
@@ -74,19 +77,25 @@ class StoreStarts {
  private:
   // The segments of a lane within an extent: those of the index that begin before the extent's last
   // row, and possibly one more, of that row alone. The last row of the store may still grow, so the
-  // index does not hold it yet, but an extent can include it.
+  // index does not hold it yet, but an extent can include it. If the extent begins inside a segment,
+  // the rest of that segment is the head, which has no sum of its own.
   struct LaneSegments {
-    std::uint64_t rows = 0;      // of the lane
-    std::uint64_t last = 0;      // number of the last segment that the index holds
-    std::uint64_t last_end = 0;  // the row after the last one of that segment
-    bool has_extra = false;      // one more segment follows: the lane's last row
-    std::uint64_t skipped = 0;   // starts of the lane before the first wanted row
+    std::uint64_t first = 0;        // the first row of the lane
+    std::uint64_t rows = 0;         // the row after the last one of the lane
+    std::uint64_t head_end = 0;     // the head is rows [first, head_end), mostly none
+    std::uint64_t head_starts = 0;  // starts in the head
+    std::uint64_t next = 0;         // number of the segment after the head; last + 1: there is none
+    std::uint64_t last = 0;         // number of the last segment that the index holds
+    std::uint64_t last_end = 0;     // the row after the last one of that segment
+    bool has_extra = false;         // one more segment follows: the lane's last row
+    std::uint64_t skipped = 0;      // starts of the lane before the first wanted row
   };
 
   // The starts of an extent, counted.
   struct Numbering {
     EpochExtent extent;
-    std::uint64_t first_row = 0;  // starts are wanted in rows [first_row, end_row)
+    std::uint64_t first_position = 0;  // of extent.first_row
+    std::uint64_t first_row = 0;       // starts are wanted in rows [first_row, end_row)
     std::uint64_t end_row = 0;
     std::uint64_t count = 0;
     std::uint64_t first = 0;                 // without segments: start number 0
@@ -94,19 +103,31 @@ class StoreStarts {
     std::vector<std::uint64_t> lane_begins;  // with segments: number of each lane's first start
   };
 
+  // Whether a segment begins at a row of a lane, for an extent whose first row in that lane is
+  // another one. Found once, since it needs to read rows.
+  struct HeadCut {
+    std::uint64_t first = 0;
+    std::uint64_t cut = 0;
+    bool holds = false;
+  };
+
   EpochExtent ExtentNow();
-  void ExtendIndex(std::uint64_t final_rows);
+  std::unique_lock<ForkMutex> LockIndexTo(std::uint64_t final_rows);
   void Number(const EpochExtent& extent, Numbering& made);
   void CountRange(Numbering& made) const;
   void CountSegments(Numbering& made);
-  LaneSegments SegmentsOf(const EpochExtent& extent, std::uint64_t lane) const;
+  LaneSegments SegmentsOf(const EpochExtent& extent, std::uint64_t lane);
+  void FindHead(const EpochExtent& extent, std::uint64_t lane, LaneSegments& segments);
+  bool CutHolds(std::uint64_t lane, std::uint64_t first, std::uint64_t cut);
   std::uint64_t RowsOfLane(std::uint64_t lane, std::uint64_t rows) const;
   std::uint64_t EndPositionOf(std::uint64_t row) const;
   std::uint64_t StartsBetween(const EpochExtent& extent, std::uint64_t begin,
                               std::uint64_t end) const;
   std::uint64_t StartsBefore(const EpochExtent& extent, std::uint64_t lane,
                              const LaneSegments& segments, std::uint64_t row) const;
+  std::uint64_t KeyOf(std::uint64_t lane, std::uint64_t number) const;
   std::uint64_t StartIn(std::uint64_t lane, std::uint64_t segment, std::uint64_t number) const;
+  std::uint64_t PlaceIn(std::uint64_t lane, std::uint64_t begin, std::uint64_t into) const;
   void ResolveRange(std::span<const std::uint64_t> numbers, std::span<const std::uint64_t> places,
                     const WindowStarts& windows) const;
   void ResolveSegments(std::span<const std::uint64_t> numbers,
@@ -133,7 +154,9 @@ class StoreStarts {
   std::shared_ptr<StartCounts> counts_;  // null without segment_by, and where windows are padded
   Numbering numbering_;
   bool followed_ = false;           // numbering_ is that of a Follow(), not of a restored epoch
-  std::uint64_t seen_records_ = 0;  // records of the View that Follow() numbered
+  std::uint64_t seen_begin_ = 0;    // records of the View that Follow() numbered:
+  std::uint64_t seen_records_ = 0;  // [seen_begin_, seen_records_)
+  std::vector<HeadCut> head_cuts_;  // of each lane
   // Scratch of ResolveSegments(), kept so that it allocates once.
   std::vector<std::uint64_t> keys_;
   std::vector<std::uint64_t> found_;

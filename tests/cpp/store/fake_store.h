@@ -4,6 +4,9 @@
 // Used by the read tests. The model never looks at records, layouts or hints: it keeps one flat
 // list per column, as docs/design.md defines them. Arrays have exactly the sizes that the View
 // states, so that AddressSanitizer sees every load beyond their end.
+//
+// A store can have dropped its first rows: its View then begins at a later row, and all memory
+// before that is inaccessible, so that a load from it ends the test. The model keeps all rows.
 #pragma once
 
 #include <algorithm>
@@ -12,10 +15,14 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <new>
 #include <random>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <sys/mman.h>
 
 #include "stream_store/types.h"
 
@@ -38,13 +45,61 @@ struct FakeRow {
 
 enum class FakeHints { kRight, kAbsent, kShort, kRandom, kZero };
 
-/// Memory of exactly the asked size.
+/// A copy of the items from number `first` on. data() is indexed with the numbers of all items.
+///
+/// If `first` is 0, the memory has exactly the size of the items. Else it begins at a page, and the
+/// pages before it, as many as the items before `first` would take, are inaccessible.
 template <class T>
-std::unique_ptr<T[]> ExactCopy(const std::vector<T>& items) {
-  std::unique_ptr<T[]> copy(new T[items.size()]);
-  std::copy(items.begin(), items.end(), copy.get());
-  return copy;
-}
+class RetainedCopy {
+ public:
+  RetainedCopy() = default;
+
+  RetainedCopy(const std::vector<T>& items, std::size_t first) {
+    const std::span<const T> kept(items.data() + first, items.size() - first);
+    if (first == 0) {
+      exact_.reset(new T[kept.size()]);
+      std::ranges::copy(kept, exact_.get());
+      data_ = exact_.get();
+      return;
+    }
+    constexpr std::size_t kPage = 4096;
+    const auto pages = [](std::size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; };
+    const std::size_t before = pages(first * sizeof(T));
+    bytes_ = before + pages(kept.size_bytes() + 1);
+    auto* all = static_cast<std::byte*>(
+        ::mmap(nullptr, bytes_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    if (all == MAP_FAILED || ::mprotect(all + before, bytes_ - before, PROT_READ | PROT_WRITE)) {
+      throw std::bad_alloc();
+    }
+    mapped_ = all;
+    std::memcpy(all + before, kept.data(), kept.size_bytes());
+    data_ = reinterpret_cast<T*>(all + before) - first;
+  }
+
+  RetainedCopy(RetainedCopy&& other) noexcept { *this = std::move(other); }
+
+  RetainedCopy& operator=(RetainedCopy&& other) noexcept {
+    std::swap(exact_, other.exact_);
+    std::swap(mapped_, other.mapped_);
+    std::swap(bytes_, other.bytes_);
+    std::swap(data_, other.data_);
+    return *this;
+  }
+
+  ~RetainedCopy() {
+    if (mapped_ != nullptr) {
+      ::munmap(mapped_, bytes_);
+    }
+  }
+
+  T* data() const { return data_; }
+
+ private:
+  std::unique_ptr<T[]> exact_;
+  std::byte* mapped_ = nullptr;
+  std::size_t bytes_ = 0;
+  T* data_ = nullptr;
+};
 
 class FakeStore {
  public:
@@ -55,22 +110,34 @@ class FakeStore {
   std::vector<std::int64_t> offsets;
   std::vector<Row> rows_of;
 
+  /// first_row  rows before it were dropped.
   FakeStore(std::vector<Field> fields, std::vector<FakeRow> rows,
-            FakeHints hint_kind = FakeHints::kRight, std::uint64_t seed = 1)
-      : rows_(std::move(rows)) {
+            FakeHints hint_kind = FakeHints::kRight, std::uint64_t seed = 1, Row first_row = 0)
+      : rows_(std::move(rows)), first_row_(static_cast<std::size_t>(first_row)) {
     auto store_schema = std::make_shared<StoreSchema>();
     store_schema->schema = Schema(std::move(fields));
     store_schema->encodings = MakeEncodings(store_schema->schema);
     store_schema->path = "runs/a";
     store_schema_ = std::move(store_schema);
     for (std::size_t row = 0; row < rows_.size(); ++row) {
+      if (row == first_row_) {
+        BeginHere();
+      }
       WriteRow(static_cast<Row>(row));
+    }
+    if (first_row_ >= rows_.size()) {
+      BeginHere();
     }
     WriteHints(hint_kind, seed);
     Freeze();
   }
 
   const View& view() const { return view_; }
+
+  /// The first row and position that are retained.
+  Row first_row() const { return static_cast<Row>(first_row_); }
+
+  Position first_position() const { return static_cast<Position>(first_position_); }
 
   const std::vector<FakeRow>& rows() const { return rows_; }
 
@@ -94,28 +161,48 @@ class FakeStore {
   /// Words of the arrays, to be damaged by tests; Freeze() makes them the View's.
   std::vector<Record> records;
   std::vector<std::uint64_t> layouts = {0};
-  std::vector<Hint> hints;
+  std::vector<std::uint64_t> position_hints;
+  std::vector<std::uint64_t> row_hints;
 
   void Freeze() {
     static std::uint64_t next_key = 1;
-    frozen_values_ = ExactCopy(values);
-    frozen_records_ = ExactCopy(records);
-    frozen_layouts_ = ExactCopy(layouts);
-    frozen_hints_ = ExactCopy(hints);
-    view_.values = frozen_values_.get();
-    view_.records = frozen_records_.get();
-    view_.layouts = frozen_layouts_.get();
-    view_.hints = frozen_hints_.get();
+    view_.begin_record = std::min<std::uint64_t>(begin_record_, records.size());
+    view_.first_row = first_row_;
+    view_.first_position = first_position_;
+    view_.layout_begin = std::min<std::uint64_t>(layout_begin_, layouts.size());
+    frozen_values_ = {values, view_.first_position};
+    frozen_records_ = {records, view_.begin_record};
+    frozen_layouts_ = {layouts, view_.layout_begin};
+    frozen_position_hints_ = {position_hints,
+                              std::min(position_hints.size(), first_position_ / kHintStride)};
+    frozen_row_hints_ = {row_hints, std::min(row_hints.size(), first_row_ / kHintStride)};
+    view_.values = frozen_values_.data();
+    view_.records = frozen_records_.data();
+    view_.layouts = frozen_layouts_.data();
+    view_.position_hints = frozen_position_hints_.data();
+    view_.row_hints = frozen_row_hints_.data();
     view_.value_count = values.size();
     view_.record_count = records.size();
     view_.row_count = rows_.size();
     view_.layout_words = layouts.size();
-    view_.hint_slots = hints.size();
+    view_.position_hint_end = position_hints.size();
+    view_.row_hint_end = row_hints.size();
     view_.mapping_key = next_key++;
     view_.store_schema = store_schema_;
   }
 
  private:
+  // The next row is the first that is retained. It and later ones refer to layouts written from
+  // here on, as in a store.
+  void BeginHere() {
+    begin_record_ = records.size();
+    first_position_ = values.size();
+    if (first_row_ > 0) {
+      layout_begin_ = layouts.size();
+      known_layouts_.clear();
+    }
+  }
+
   void WriteRow(Row row) {
     row_starts_.push_back(static_cast<Position>(values.size()));
     const FakeRow& content = rows_[static_cast<std::size_t>(row)];
@@ -166,32 +253,38 @@ class FakeStore {
     if (kind == FakeHints::kAbsent) {
       return;
     }
-    const std::size_t slots = std::max(values.size(), rows_.size()) / kHintStride + 1;
-    hints.resize(kind == FakeHints::kShort ? slots / 2 : slots);
     std::mt19937_64 random(seed);
-    for (std::size_t slot = 0; slot < hints.size(); ++slot) {
-      hints[slot] = RightHint(slot);
-      if (kind == FakeHints::kZero) {
-        hints[slot] = {};
+    const auto fill = [&](std::vector<std::uint64_t>& hints, std::size_t items, auto right) {
+      const std::size_t slots = items / kHintStride + 1;
+      hints.resize(kind == FakeHints::kShort ? slots / 2 : slots);
+      for (std::size_t slot = 0; slot < hints.size(); ++slot) {
+        hints[slot] = kind == FakeHints::kZero ? 0 : right(slot);
+        if (kind == FakeHints::kRandom) {
+          const std::uint64_t bound =
+              slot % 3 == 0 ? std::numeric_limits<std::uint64_t>::max() : records.size() + 2;
+          hints[slot] = random() % bound;
+        }
       }
-      if (kind == FakeHints::kRandom) {
-        const std::uint64_t bound =
-            slot % 3 == 0 ? std::numeric_limits<std::uint64_t>::max() : records.size() + 2;
-        hints[slot] = {random() % bound, random() % bound};
-      }
-    }
+    };
+    fill(position_hints, values.size(), [&](std::size_t slot) { return RightPosition(slot); });
+    fill(row_hints, rows_.size(), [&](std::size_t slot) { return RightRow(slot); });
   }
 
-  Hint RightHint(std::size_t slot) const {
-    Hint hint{};
+  std::uint64_t RightPosition(std::size_t slot) const {
+    std::uint64_t hint = 0;
     for (std::size_t i = 0; i < records.size(); ++i) {
       if (records[i].start <= slot * kHintStride) {
-        hint.position_record = i;
+        hint = i;
       }
     }
+    return hint;
+  }
+
+  std::uint64_t RightRow(std::size_t slot) const {
+    std::uint64_t hint = 0;
     for (std::size_t i = records.size(); i-- > 0;) {
       if (RowOfRecord(records[i].row_session) == slot * kHintStride) {
-        hint.row_record = i;
+        hint = i;
       }
     }
     return hint;
@@ -201,10 +294,15 @@ class FakeStore {
   std::shared_ptr<const StoreSchema> store_schema_;
   std::vector<Position> row_starts_;
   std::map<std::vector<std::uint64_t>, std::uint32_t> known_layouts_;
-  std::unique_ptr<Value[]> frozen_values_;
-  std::unique_ptr<Record[]> frozen_records_;
-  std::unique_ptr<std::uint64_t[]> frozen_layouts_;
-  std::unique_ptr<Hint[]> frozen_hints_;
+  std::size_t first_row_;
+  std::size_t begin_record_ = 0;
+  std::size_t first_position_ = 0;
+  std::size_t layout_begin_ = 0;
+  RetainedCopy<Value> frozen_values_;
+  RetainedCopy<Record> frozen_records_;
+  RetainedCopy<std::uint64_t> frozen_layouts_;
+  RetainedCopy<std::uint64_t> frozen_position_hints_;
+  RetainedCopy<std::uint64_t> frozen_row_hints_;
   View view_;
 };
 

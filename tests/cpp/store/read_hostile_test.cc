@@ -26,12 +26,14 @@ void Survives(const Read& read) {
 }
 
 void ReadEverything(const View& view, RowMaker& random) {
-  const std::uint64_t width = 1 + random.Below(std::min<std::uint64_t>(view.value_count, 700));
+  const std::uint64_t there = view.value_count - view.first_position;
+  const std::uint64_t width = 1 + random.Below(std::min<std::uint64_t>(there, 700));
   std::vector<Position> starts;
   std::vector<Row> rows;
   for (int i = 0; i < 20; ++i) {
-    starts.push_back(static_cast<Position>(random.Below(view.value_count - width + 1)));
-    rows.push_back(static_cast<Row>(random.Below(view.row_count - 5)));
+    starts.push_back(static_cast<Position>(view.first_position + random.Below(there - width + 1)));
+    rows.push_back(
+        static_cast<Row>(view.first_row + random.Below(view.row_count - view.first_row - 5)));
   }
   std::vector<std::int64_t> out(starts.size() * width * 5);
   std::vector<float> numbers(starts.size() * width);
@@ -98,13 +100,18 @@ TEST(HostileTest, SurvivesAFewWrongWords) {
   for (std::uint64_t seed = 0; seed < 120; ++seed) {
     RowMaker random(seed);
     FakeStore store(MixedFields(), seed % 2 == 0 ? random.Wild(300) : random.Steady(300, 9),
-                    FakeHints::kRight, seed);
+                    FakeHints::kRight, seed, seed % 3 == 0 ? 0 : 150);
+    const View& view = store.view();
     for (std::uint64_t i = 0; i <= seed % 9; ++i) {
-      DamageRecord(store.records[random.Below(store.records.size())], random);
-      std::uint64_t& word = store.layouts[random.Below(store.layouts.size())];
+      const std::uint64_t kept = store.records.size() - view.begin_record;
+      DamageRecord(store.records[view.begin_record + random.Below(kept)], random);
+      const std::uint64_t words = store.layouts.size() - view.layout_begin;
+      std::uint64_t& word = store.layouts[view.layout_begin + random.Below(words)];
       word = Damage(word, random);
-      Hint& hint = store.hints[random.Below(store.hints.size())];
-      hint = {Damage(hint.position_record, random), Damage(hint.row_record, random)};
+      for (auto* hints : {&store.position_hints, &store.row_hints}) {
+        std::uint64_t& hint = (*hints)[random.Below(hints->size())];
+        hint = Damage(hint, random);
+      }
     }
     store.Freeze();
     for (int i = 0; i < 3; ++i) {
@@ -116,7 +123,8 @@ TEST(HostileTest, SurvivesAFewWrongWords) {
 TEST(HostileTest, SurvivesRandomBytesEverywhere) {
   for (std::uint64_t seed = 0; seed < 120; ++seed) {
     RowMaker random(seed);
-    FakeStore store(MixedFields(), random.Wild(100), FakeHints::kRandom, seed);
+    FakeStore store(MixedFields(), random.Wild(100), FakeHints::kRandom, seed,
+                    seed % 2 == 0 ? 0 : 50);
     for (Record& record : store.records) {
       for (int i = 0; i < 4; ++i) {
         DamageRecord(record, random);
@@ -153,15 +161,18 @@ TEST(HostileTest, SurvivesEqualRecords) {
 }
 
 TEST(HostileTest, SurvivesAViewWithoutRecordsOrLayouts) {
-  FakeStore store(MixedFields(), RowMaker(1).Steady(200, 0));
-  RowMaker random(3);
-  store.layouts.clear();
-  store.Freeze();
-  ReadEverything(store.view(), random);
-  store.records.clear();
-  store.hints.clear();
-  store.Freeze();
-  ReadEverything(store.view(), random);
+  for (const Row first : {0, 100}) {
+    FakeStore store(MixedFields(), RowMaker(1).Steady(200, 0), FakeHints::kRight, 1, first);
+    RowMaker random(3);
+    store.layouts.clear();
+    store.Freeze();
+    ReadEverything(store.view(), random);
+    store.records.clear();
+    store.position_hints.clear();
+    store.row_hints.clear();
+    store.Freeze();
+    ReadEverything(store.view(), random);
+  }
 }
 
 }  // namespace

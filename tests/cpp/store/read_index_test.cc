@@ -14,8 +14,11 @@ namespace {
 using Ranges = std::vector<std::pair<Row, Row>>;
 
 TEST(IndexTest, ListsEveryFieldWriteOfARangeOfRows) {
-  const FakeStore store(MixedFields(), RowMaker(1).Wild(200));
-  for (const auto& [begin, end] : Ranges{{0, 200}, {0, 0}, {17, 18}, {30, 150}, {200, 200}}) {
+  const FakeStore whole(MixedFields(), RowMaker(1).Wild(200));
+  const FakeStore dropped(MixedFields(), RowMaker(1).Wild(200), FakeHints::kRight, 1, 30);
+  for (const auto& [begin, end] :
+       Ranges{{0, 200}, {0, 0}, {17, 18}, {30, 150}, {30, 200}, {31, 31}, {200, 200}}) {
+    const FakeStore& store = begin < 30 ? whole : dropped;
     std::vector<IndexEntry> expected;
     Position start = begin == 200 ? 0 : store.StartOf(begin);
     for (Row row = begin; row < end; ++row) {
@@ -45,8 +48,10 @@ TEST(IndexTest, RefusesRowsOutside) {
 }
 
 TEST(RowTest, GivesSpansIntoTheStore) {
-  const FakeStore store(MixedFields(), RowMaker(2).Wild(200));
+  const FakeStore whole(MixedFields(), RowMaker(2).Wild(200));
+  const FakeStore dropped(MixedFields(), RowMaker(2).Wild(200), FakeHints::kRight, 1, 99);
   for (Row row = 0; row < 200; ++row) {
+    const FakeStore& store = row < 99 ? whole : dropped;
     const RowEntries found = ReadRow(store.view(), row);
     ASSERT_EQ(found.step, store.rows()[static_cast<std::size_t>(row)].step);
     std::size_t i = 0;
@@ -62,14 +67,14 @@ TEST(RowTest, GivesSpansIntoTheStore) {
     }
     ASSERT_EQ(i, found.entries.size());
   }
-  EXPECT_THROW(ReadRow(store.view(), 200), Error);
-  EXPECT_THROW(ReadRow(store.view(), -1), Error);
+  EXPECT_THROW(ReadRow(dropped.view(), 200), Error);
+  EXPECT_THROW(ReadRow(dropped.view(), -1), Error);
 }
 
 // A store of one int field `episode` and two bool fields; nullopt is missing.
 enum : Value { kMissing = -1000 };
 
-FakeStore Episodes(const std::vector<std::vector<Value>>& rows) {
+FakeStore Episodes(const std::vector<std::vector<Value>>& rows, Row first_row = 0) {
   std::vector<FakeRow> made;
   for (std::size_t i = 0; i < rows.size(); ++i) {
     FakeRow row{static_cast<Step>(i), {{}}};
@@ -83,7 +88,7 @@ FakeStore Episodes(const std::vector<std::vector<Value>>& rows) {
   return FakeStore({{.name = "episode", .dtype = DType::kInt32},
                     {.name = "terminated", .dtype = DType::kBool},
                     {.name = "truncated", .dtype = DType::kBool}},
-                   made);
+                   made, FakeHints::kRight, 1, first_row);
 }
 
 Ranges SegmentsBy(const FakeStore& store, std::vector<TypeId> types) {
@@ -102,6 +107,18 @@ TEST(SegmentsTest, EndWhereAnyBoolFieldIsTrueAndMissingIsFalse) {
   EXPECT_EQ(SegmentsBy(store, {1, 2}), (Ranges{{0, 2}, {2, 3}, {3, 6}}));
   EXPECT_EQ(SegmentsBy(store, {2}), (Ranges{{0, 2}, {2, 3}, {3, 6}}));
   EXPECT_EQ(SegmentsBy(store, {1}), (Ranges{{0, 2}, {2, 6}}));
+}
+
+TEST(SegmentsTest, BeginAtTheFirstRowThatWasNotDropped) {
+  const std::vector<std::vector<Value>> rows = {{7, 0, 0},        {7, 1, 0}, {8, 0, 0}, {8, 0, 0},
+                                                {kMissing, 0, 0}, {9, 1, 0}, {9, 0, 0}, {9, 0, 0}};
+  EXPECT_EQ(SegmentsBy(Episodes(rows, 1), {0}), (Ranges{{1, 2}, {2, 5}, {5, 8}}));
+  EXPECT_EQ(SegmentsBy(Episodes(rows, 3), {0}), (Ranges{{3, 5}, {5, 8}}));
+  // Without an episode before it, that of row 5 is no change.
+  EXPECT_EQ(SegmentsBy(Episodes(rows, 4), {0}), (Ranges{{4, 8}}));
+  EXPECT_EQ(SegmentsBy(Episodes(rows, 1), {1}), (Ranges{{1, 2}, {2, 6}, {6, 8}}));
+  EXPECT_EQ(SegmentsBy(Episodes(rows, 2), {1}), (Ranges{{2, 6}, {6, 8}}));
+  EXPECT_EQ(SegmentsBy(Episodes(rows, 8), {1}), Ranges{});
 }
 
 TEST(SegmentsTest, LeaveTheLastOneOpenAndDoNotExistInAnEmptyStore) {

@@ -19,7 +19,7 @@ constexpr FakeHints kAllHints[] = {FakeHints::kRight, FakeHints::kAbsent, FakeHi
 
 // A store with twice as many records as rows, and as many values as records, on average but in no
 // part of it: guesses by division, which assume even records, are wrong everywhere.
-FakeStore Lopsided(FakeHints hints) {
+FakeStore Lopsided(FakeHints hints, Row first) {
   std::vector<FakeRow> rows;
   for (Step step = 0; step < 400; ++step) {
     if (step < 200) {
@@ -30,16 +30,19 @@ FakeStore Lopsided(FakeHints hints) {
   }
   return FakeStore(
       {{.name = "a", .dtype = DType::kInt64, .shape = {kRagged}}, {.name = "b"}, {.name = "c"}},
-      rows, hints);
+      rows, hints, 1, first);
 }
 
+// Whole stores, and stores that have dropped their first rows.
 std::vector<FakeStore> AllStores(std::uint64_t seed) {
   std::vector<FakeStore> stores;
   for (const FakeHints hints : kAllHints) {
-    stores.emplace_back(MixedFields(), RowMaker(seed).Wild(600), hints, seed);
-    stores.emplace_back(MixedFields(), RowMaker(seed).Steady(600, 11), hints, seed);
-    stores.emplace_back(MixedFields(), RowMaker(seed).Acting(600), hints, seed);
-    stores.push_back(Lopsided(hints));
+    for (const Row first : {0, 1, 255, 399}) {
+      stores.emplace_back(MixedFields(), RowMaker(seed).Wild(600), hints, seed, first);
+      stores.emplace_back(MixedFields(), RowMaker(seed).Steady(600, 11), hints, seed, first);
+      stores.emplace_back(MixedFields(), RowMaker(seed).Acting(600), hints, seed, first);
+      stores.push_back(Lopsided(hints, first));
+    }
   }
   return stores;
 }
@@ -83,7 +86,8 @@ TEST(GatherTest, EqualsTheModelAtRandomPositionsAndRuns) {
       RowMaker random(seed);
       std::vector<Position> positions;
       while (positions.size() < 900) {
-        auto p = static_cast<Position>(random.Below(store.values.size()));
+        const auto begin = static_cast<std::uint64_t>(store.first_position());
+        auto p = static_cast<Position>(begin + random.Below(store.values.size() - begin));
         const std::uint64_t run = random.Below(3) == 0 ? random.Below(60) : 1;
         for (std::uint64_t i = 0; i < run && p < static_cast<Position>(store.values.size()); ++i) {
           positions.push_back(p++);
@@ -126,17 +130,18 @@ TEST(GatherTest, NamesTheFirstPositionOutside) {
 
 TEST(LookUpTest, FindsTheRowOfEveryPositionAndThePositionOfEveryRow) {
   for (const FakeStore& store : AllStores(4)) {
-    std::vector<Position> positions(store.values.size());
-    std::iota(positions.begin(), positions.end(), 0);
+    const auto begin = store.first_position();
+    std::vector<Position> positions(store.values.size() - static_cast<std::size_t>(begin));
+    std::iota(positions.begin(), positions.end(), begin);
     std::vector<Row> rows(positions.size());
     RowOf(store.view(), positions, rows);
-    EXPECT_EQ(rows, store.rows_of);
-    std::vector<Row> every(store.rows().size());
-    std::iota(every.begin(), every.end(), 0);
+    EXPECT_EQ(rows, std::vector<Row>(store.rows_of.begin() + begin, store.rows_of.end()));
+    std::vector<Row> every(store.rows().size() - static_cast<std::size_t>(store.first_row()));
+    std::iota(every.begin(), every.end(), store.first_row());
     std::vector<Position> starts(every.size());
     PositionOf(store.view(), every, starts);
-    for (const Row row : every) {
-      ASSERT_EQ(starts[static_cast<std::size_t>(row)], store.StartOf(row)) << "row " << row;
+    for (std::size_t i = 0; i < every.size(); ++i) {
+      ASSERT_EQ(starts[i], store.StartOf(every[i])) << "row " << every[i];
     }
   }
 }
@@ -146,14 +151,15 @@ TEST(LookUpTest, FindsRowsBySteps) {
     const auto rows = static_cast<Row>(store.rows().size());
     for (Step step = -10; step < 1900; ++step) {
       const auto below = [&](auto&& keep) {
-        return std::count_if(store.rows().begin(), store.rows().end(),
-                             [&](const FakeRow& row) { return keep(row.step); });
+        return std::max<Row>(store.first_row(),
+                             std::count_if(store.rows().begin(), store.rows().end(),
+                                           [&](const FakeRow& row) { return keep(row.step); }));
       };
       ASSERT_EQ(RowAtStep(store.view(), step, false), below([&](Step s) { return s < step; }));
       ASSERT_EQ(RowAtStep(store.view(), step, true), below([&](Step s) { return s <= step; }));
     }
     EXPECT_EQ(RowAtStep(store.view(), std::numeric_limits<Step>::max(), false), rows);
-    EXPECT_EQ(RowAtStep(store.view(), std::numeric_limits<Step>::min(), false), 0);
+    EXPECT_EQ(RowAtStep(store.view(), std::numeric_limits<Step>::min(), false), store.first_row());
   }
 }
 

@@ -130,11 +130,14 @@ void ExpectRows(const FakeStore& store, const std::vector<Row>& rows, std::uint6
   }
 }
 
-std::vector<Row> RandomRows(std::uint64_t seed, std::size_t count, std::uint64_t bound) {
+// Random rows in [first, bound).
+std::vector<Row> RandomRows(std::uint64_t seed, std::size_t count, std::uint64_t bound,
+                            Row first = 0) {
   RowMaker random(seed);
   std::vector<Row> rows;
   for (std::size_t i = 0; i < count; ++i) {
-    rows.push_back(static_cast<Row>(random.Below(bound)));
+    rows.push_back(first +
+                   static_cast<Row>(random.Below(bound - static_cast<std::uint64_t>(first))));
   }
   return rows;
 }
@@ -142,9 +145,12 @@ std::vector<Row> RandomRows(std::uint64_t seed, std::size_t count, std::uint64_t
 TEST(ReadRowsTest, EqualsThePlainDecodingOfWildRows) {
   for (const FakeHints hints : {FakeHints::kRight, FakeHints::kAbsent, FakeHints::kRandom}) {
     for (const std::uint64_t length : {1U, 2U, 12U, 70U}) {
-      const FakeStore store(MixedFields(), RowMaker(length).Wild(500), hints, length);
-      ASSERT_NO_FATAL_FAILURE(
-          ExpectRows(store, RandomRows(length, 30, 500 - length + 1), length, 10));
+      for (const Row first : {0, 1, 256, 301}) {
+        const FakeStore store(MixedFields(), RowMaker(length).Wild(500), hints, length, first);
+        std::vector<Row> rows = RandomRows(length, 30, 500 - length + 1, first);
+        rows.push_back(first);
+        ASSERT_NO_FATAL_FAILURE(ExpectRows(store, rows, length, 10));
+      }
     }
   }
 }
@@ -154,12 +160,19 @@ TEST(ReadRowsTest, EqualsThePlainDecodingOfSteadyRows) {
   ExpectRows(store, RandomRows(3, 40, 589), 12, 3);
   const FakeStore mixed(MixedFields(), RowMaker(2).Steady(600, 5));
   ExpectRows(mixed, RandomRows(3, 40, 589), 12, 3);
+  for (const Row first : {1, 511}) {
+    const FakeStore dropped(MixedFields(), RowMaker(2).Steady(600, 0), FakeHints::kRight, 1, first);
+    ExpectRows(dropped, RandomRows(3, 40, 589, first), 12, 3);
+    ExpectRows(dropped, {first, 599, first}, 1, 3);
+  }
 }
 
 TEST(ReadRowsTest, EqualsThePlainDecodingOfRowsInTwoRecords) {
   const FakeStore store(MixedFields(), RowMaker(2).Acting(600));
   ExpectRows(store, RandomRows(3, 40, 589), 12, 3);
   ExpectRows(store, {0, 599, 599}, 1, 0);
+  const FakeStore dropped(MixedFields(), RowMaker(2).Acting(600), FakeHints::kRight, 1, 300);
+  ExpectRows(dropped, RandomRows(3, 40, 589, 300), 12, 3);
 }
 
 TEST(ReadRowsTest, ReadsTheWholeStoreAsOneWindow) {
@@ -208,13 +221,15 @@ TEST(ReadRowsTest, HandsOutSpansOfStoredWords) {
 // Runs of every length fill their own places and no others.
 TEST(ReadRowsTest, ReadsRunsIntoTheirPlaces) {
   for (const FakeHints hints : {FakeHints::kRight, FakeHints::kRandom}) {
-    const FakeStore store(MixedFields(), RowMaker(4).Wild(400), hints, 4);
+    const Row first = hints == FakeHints::kRight ? 0 : 170;
+    const FakeStore store(MixedFields(), RowMaker(4).Wild(400), hints, 4, first);
     RowMaker random(9);
     std::vector<RowRun> runs;
     std::uint64_t places = 3;
     for (int i = 0; i < 60; ++i) {
       const std::uint64_t count = random.Below(9);
-      runs.push_back({static_cast<Row>(random.Below(400 - count + 1)), count, places});
+      const std::uint64_t most = 400 - count - static_cast<std::uint64_t>(first);
+      runs.push_back({first + static_cast<Row>(random.Below(most + 1)), count, places});
       places += count + random.Below(3);
     }
     std::swap(runs.front(), runs.back());

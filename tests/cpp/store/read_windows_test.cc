@@ -123,25 +123,28 @@ class WithoutAvx2 {
   bool before_;
 };
 
-using Case = std::tuple<const char*, FakeHints>;
+// Kind of rows, hints, and the first row that is retained.
+using Case = std::tuple<const char*, FakeHints, Row>;
 
 class WindowsTest : public testing::TestWithParam<Case> {};
 
 TEST_P(WindowsTest, EqualTheModelAtEveryWidth) {
   for (const std::uint64_t seed : {1U, 2U, 3U}) {
-    const auto& [kind, hints] = GetParam();
-    const FakeStore store(MixedFields(), RowsOfKind(kind, seed), hints, seed);
+    const auto& [kind, hints, first] = GetParam();
+    const FakeStore store(MixedFields(), RowsOfKind(kind, seed), hints, seed, first);
+    const auto begin = static_cast<std::uint64_t>(store.first_position());
     RowMaker random(seed + 100);
     for (const std::size_t width : {1U, 2U, 3U, 5U, 16U, 64U, 127U, 128U, 600U, 1500U}) {
-      if (width > store.values.size()) {
+      if (width > store.values.size() - begin) {
         continue;
       }
       std::vector<Position> starts;
       const std::uint64_t last = store.values.size() - width;
       for (int i = 0; i < 40; ++i) {
-        starts.push_back(static_cast<Position>(random.Below(last + 1)));
+        starts.push_back(static_cast<Position>(begin + random.Below(last - begin + 1)));
       }
-      starts.insert(starts.end(), {0, static_cast<Position>(last), static_cast<Position>(last), 0});
+      starts.insert(starts.end(), {store.first_position(), static_cast<Position>(last),
+                                   static_cast<Position>(last), store.first_position()});
       Columns read(starts.size() * width);
       ReadWindows(store.view(), starts, width, read.out());
       ASSERT_NO_FATAL_FAILURE(ExpectModel(store, starts, width, read))
@@ -151,11 +154,13 @@ TEST_P(WindowsTest, EqualTheModelAtEveryWidth) {
 }
 
 TEST_P(WindowsTest, BeginAtEveryPosition) {
-  const auto& [kind, hints] = GetParam();
-  const FakeStore store(MixedFields(), RowsOfKind(kind, 9), hints, 9);
+  const auto& [kind, hints, first] = GetParam();
+  const FakeStore store(MixedFields(), RowsOfKind(kind, 9), hints, 9, first);
   std::vector<Position> starts;
-  for (Position p = 0;
-       p + 40 <= std::min<Position>(3000, static_cast<Position>(store.values.size())); ++p) {
+  const Position begin = store.first_position();
+  for (Position p = begin;
+       p + 40 <= std::min<Position>(begin + 3000, static_cast<Position>(store.values.size()));
+       ++p) {
     starts.push_back(p);
   }
   Columns read(starts.size() * 40);
@@ -168,9 +173,10 @@ TEST_P(WindowsTest, BeginAtEveryPosition) {
 }
 
 TEST_P(WindowsTest, FillOnlyTheColumnsWanted) {
-  const auto& [kind, hints] = GetParam();
-  const FakeStore store(MixedFields(), RowsOfKind(kind, 4), hints, 4);
-  const std::vector<Position> starts = {3, 500, 77};
+  const auto& [kind, hints, first] = GetParam();
+  const FakeStore store(MixedFields(), RowsOfKind(kind, 4), hints, 4, first);
+  const Position begin = store.first_position();
+  const std::vector<Position> starts = {begin + 3, begin + 500, begin + 77};
   Columns all(3 * 50);
   ReadWindows(store.view(), starts, 50, all.out());
   for (unsigned wanted = 0; wanted < 64; ++wanted) {
@@ -208,7 +214,8 @@ INSTANTIATE_TEST_SUITE_P(Kinds, WindowsTest,
                          testing::Combine(testing::Values("wild", "steady", "mixed", "acting"),
                                           testing::Values(FakeHints::kRight, FakeHints::kAbsent,
                                                           FakeHints::kShort, FakeHints::kRandom,
-                                                          FakeHints::kZero)));
+                                                          FakeHints::kZero),
+                                          testing::Values(Row{0}, Row{1}, Row{413})));
 
 TEST(WindowsEdgeTest, PassOverAThousandEmptyRows) {
   RowMaker maker(5);
