@@ -12,8 +12,8 @@ constexpr std::uint64_t kVerifiedTailBytes = 64 << 10;  // below the slot, in ea
 
 [[noreturn]] void ThrowTail(const StoreFiles& files, std::uint64_t record, const char* fault) {
   throw Error(ErrorCode::kCorrupt,
-              StrCat(files.records.path(), ": record ", record, ", below the last sync: ",
-                     fault, "; stream_store.repair() can salvage the rows that are intact"));
+              StrCat(files.records.path(), ": record ", record, ", below the last sync: ", fault,
+                     "; stream_store.repair() can salvage the rows that are intact"));
 }
 
 // The slot's counts must fit the files. Synced bytes that are missing are damage: falling back to
@@ -21,8 +21,10 @@ constexpr std::uint64_t kVerifiedTailBytes = 64 << 10;  // below the slot, in ea
 void CheckSlotFits(const StoreFiles& files, const RecordVerifier& verifier, const Slot& slot) {
   const auto check = [](const DataFile& file, std::uint64_t wanted, std::uint64_t there) {
     if (wanted > there) {
-      throw Error(ErrorCode::kCorrupt, StrCat(file.path(), ": expected at least the ", wanted,
-                                              " entries of the last sync but found ", there));
+      const bool missing = file.files().end() % file.files().chunk_bytes() == 0;
+      throw Error(ErrorCode::kCorrupt, StrCat(file.files().end_path(), ": expected at least the ",
+                                              wanted, " entries of the last sync but found ", there,
+                                              missing ? ": the file is missing" : ""));
     }
   };
   check(files.records, slot.records, verifier.record_capacity());
