@@ -269,6 +269,25 @@ class STREAM_STORE_API StreamStore {
   /// next call on. Make or open new ones. It must not run beside reader().
   std::uint64_t Truncate(std::uint64_t num_rows);
 
+  /// Drops all rows before `row`, at the begin of the store, and returns how many. Their disk space is
+  /// given back in whole chunks. Rows and positions keep their numbers: Reader::first_row() and
+  /// Reader::first_position() say where the rest begins.
+  ///
+  /// row       in [first row, number of rows); the first row drops nothing. The last row is always
+  ///           retained.
+  /// Cost      a look at each record that is dropped, and one small sync; a sync of all data if the
+  ///           rows are not durable yet. A temporary store is not synced.
+  /// Throws    Error: kDropped if the row was dropped already, kOutOfRange if the store does not
+  ///           have it, kState before fields are declared, kReadOnly, kClosed, kNoSpace; the store
+  ///           is then as it was. kIo ends appending as a failed Sync() does.
+  ///
+  /// Readers keep the rows that they see until their next Refresh(), also if their files are
+  /// deleted. A call with a position or row that a Reader no longer has throws Error(kDropped).
+  std::uint64_t DropBefore(Row row);
+
+  /// What is retained. Throws Error(kState) before fields are declared.
+  Retention retention() const;
+
   /// Removes all rows of a temporary store and keeps its fields. The store gets a new id. Readers
   /// keep the rows that they see. Throws Error: kReadOnly for a persistent store, kState while rows
   /// are staged or before fields are declared, kClosed, kNoSpace, kIo.

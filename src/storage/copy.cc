@@ -37,8 +37,8 @@ void CopyBytes(const KindReader& from, const ChunkFiles& to, std::uint64_t at, s
   while (at < end) {
     const auto part = std::span(block).first(std::min<std::uint64_t>(block.size(), end - at));
     if (const std::size_t there = from.ReadAt(part, at); there != part.size()) {
-      throw Error(ErrorCode::kCorrupt, StrCat(from.path(), ": expected ", end,
-                                              " bytes but found ", at + there));
+      throw Error(ErrorCode::kCorrupt,
+                  StrCat(from.path(), ": expected ", end, " bytes but found ", at + there));
     }
     to.WriteAt(part, at);
     at += part.size();
@@ -168,8 +168,9 @@ void CheckTarget(const DamagedFiles& source, const std::filesystem::path& path) 
 
 // How a copy is made.
 struct CopyWay {
-  Begin begin;                                   // of the copy
-  std::function<Cursor(const ChunkSet&)> write;  // writes values, records and hints; returns the end
+  Begin begin;  // of the copy
+  std::function<Cursor(const ChunkSet&)>
+      write;  // writes values, records and hints; returns the end
   std::function<void(const Cursor&, std::uint64_t, const char*)> fail;
 };
 
@@ -216,11 +217,10 @@ Cursor CopyStore(const DamagedFiles& source, std::uint64_t records,
   const Begin& begin = source.begin;
   const bool there = begin.records <= records && records <= verifier.record_capacity();
   // Only for the total of the progress: this record may be damaged.
-  const std::uint64_t values =
-      records == begin.records || !there
-          ? begin.values
-          : std::clamp(verifier.record(records).start, begin.values,
-                       std::max(begin.values, verifier.value_capacity()));
+  const std::uint64_t values = records == begin.records || !there
+                                   ? begin.values
+                                   : std::clamp(verifier.record(records).start, begin.values,
+                                                std::max(begin.values, verifier.value_capacity()));
   ProgressMeter meter(progress, 2 * ((records - std::min(records, begin.records)) * sizeof(Record) +
                                      (values - begin.values) * sizeof(Value)));
   const auto write = [&](const ChunkSet& files) {

@@ -129,8 +129,7 @@ void CompleteTail(StoreFiles& files, const Slot& slot, const Cursor& cursor) {
   records[cursor.records].start = cursor.values;
   for (std::uint64_t i = slot.records; i < cursor.records; ++i) {
     const std::uint64_t end = records[i + 1].start;
-    ForEachHintSlot(records[i].start, end,
-                    [=](std::uint64_t at) { position_hints[at] = i; });
+    ForEachHintSlot(records[i].start, end, [=](std::uint64_t at) { position_hints[at] = i; });
     const std::uint64_t row = RowOfRecord(records[i].row_session);
     if (row == rows && row % kHintStride == 0) {
       row_hints[row / kHintStride] = i;

@@ -273,8 +273,7 @@ void ReadSource::MoveBeginTo(std::uint64_t record, std::uint64_t layout_begin) {
   Begin begin{.records = record, .layout_words = layout_begin};
   begin.values = LoadWord(record, &Record::start);
   begin.rows = RowOfRecord(LoadWord(record, &Record::row_session));
-  if (begin.values > kLengthMask || begin.rows > record ||
-      begin.values < files_->begin().values) {
+  if (begin.values > kLengthMask || begin.rows > record || begin.values < files_->begin().values) {
     throw Error(ErrorCode::kCorrupt, StrCat(files_->records.path(), ": record ", record,
                                             ": expected the first record that is retained"));
   }

@@ -90,7 +90,8 @@ Cursor RecordCopier::Finish() {
   hints_.Finish();
   const Record sentinel{
       .start = cursor_.values, .step = 0, .row_session = 0, .layout = 0, .checksum = 0};
-  files_[Kind::kRecords].WriteAt(std::as_bytes(std::span(&sentinel, 1)), cursor_.records * sizeof(Record));
+  files_[Kind::kRecords].WriteAt(std::as_bytes(std::span(&sentinel, 1)),
+                                 cursor_.records * sizeof(Record));
   return cursor_;
 }
 

@@ -320,9 +320,8 @@ std::shared_ptr<const Maps> StoreFiles::maps() const {
 
 bool StoreFiles::MapsAreCurrent() const {
   const std::shared_ptr<const Maps> maps = this->maps();
-  return std::ranges::all_of(kAllKinds, [&](Kind kind) {
-    return maps->parts[Index(kind)].range == data(kind).range();
-  });
+  return std::ranges::all_of(
+      kAllKinds, [&](Kind kind) { return maps->parts[Index(kind)].range == data(kind).range(); });
 }
 
 void StoreFiles::RefreshMaps() {

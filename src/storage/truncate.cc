@@ -43,8 +43,7 @@ Cursor Appender::EndBefore(std::uint64_t row, std::vector<bool>& removed) const 
     const std::uint64_t fields = WordType(LayoutHeadAt(data_.layouts, last.layout));
     end.step = last.step;
     end.last_type =
-        fields == 0 ? -1
-                    : static_cast<std::int32_t>(WordType(data_.layouts[last.layout + fields]));
+        fields == 0 ? -1 : static_cast<std::int32_t>(WordType(data_.layouts[last.layout + fields]));
   }
   return end;
 }

@@ -15,10 +15,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <utility>
 
+#include "base/helper_thread.h"
 #include "storage/appender.h"
 #include "storage/capacity.h"
 #include "storage/durability.h"
@@ -105,6 +107,9 @@ class Writer {
 
   Retention retention() const { return durability_.retention(); }
 
+  /// Runs `round` again and again in the background, until Close() or a fork. Call it once at most.
+  void StartUpkeep(std::function<HelperThread::Pause()> round);
+
   /// Ends appending, syncs, and releases the locks and the files; files that a ReadSource uses stay
   /// open for it. Does nothing if the writer is closed already. Throws Error(kIo); everything is
   /// released then, too.
@@ -147,6 +152,7 @@ class Writer {
   Capacity capacity_;
   Durability durability_;
   Appender appender_;
+  std::unique_ptr<HelperThread> upkeep_;  // null without StartUpkeep()
 };
 
 }  // namespace stream_store::internal

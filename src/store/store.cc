@@ -25,11 +25,7 @@ void CheckOptions(const Options& options) {
   if (options.capacity_values == 0) {
     throw Error(ErrorCode::kInvalidArgument, "capacity: expected at least 1 value but found 0");
   }
-  if (options.chunk_bytes != 0 && !internal::IsChunkSize(options.chunk_bytes)) {
-    throw Error(ErrorCode::kInvalidArgument,
-                StrCat("chunk_bytes: expected a power of two from ", internal::kMinChunkBytes,
-                       " to ", internal::kMaxChunkBytes, " but found ", options.chunk_bytes));
-  }
+  internal::CheckLimits(options);
   if (options.sync_interval.count() < 0) {
     throw Error(ErrorCode::kInvalidArgument,
                 "sync_interval: expected at least 0 but found a negative number");
@@ -261,6 +257,14 @@ void StreamStore::Close() {
     impl_->closed_undeclared = true;
     return;
   }
+  if (const auto auto_drop = impl_->TakeAutoDrop();
+      auto_drop != nullptr && !impl_->writer->closed() && !impl_->writer->forked()) {
+    try {
+      auto_drop->DropExcess();
+    } catch (const Error&) {
+      // Rows that are too many do no harm. A failed sync is reported by Close() of the writer.
+    }
+  }
   try {
     impl_->writer->Close();
   } catch (const Error&) {
@@ -292,6 +296,21 @@ std::uint64_t StreamStore::Truncate(std::uint64_t num_rows) {
     renew_source();
   }
   return removed;
+}
+
+std::uint64_t StreamStore::DropBefore(Row row) {
+  Writer& writer = impl_->Declared("drop_before");
+  if (row < 0) {
+    writer.RequireWritable("drop_before");
+    throw Error(ErrorCode::kOutOfRange,
+                StrCat(impl_->Name(), ": drop_before row ", row, ": expected at least 0"));
+  }
+  return writer.DropBefore(static_cast<std::uint64_t>(row));
+}
+
+Retention StreamStore::retention() const {
+  const Writer& writer = impl_->Declared("retention");
+  return internal::PublicLimits(writer.retention(), writer.schema());
 }
 
 // The old files are deleted with the last Reader of them.

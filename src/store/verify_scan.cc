@@ -184,8 +184,7 @@ void StoreScan::CheckSizes(RecordVerifier& verifier) {
   if (!files_.persistent || report_.live) {
     fits(KindName(Kind::kRecords), end_, verifier.record_capacity(), sizeof(Record));
   }
-  end_ = counted_ =
-      std::max(files_.begin.records, std::min(end_, verifier.record_capacity()));
+  end_ = counted_ = std::max(files_.begin.records, std::min(end_, verifier.record_capacity()));
   if (verifier.has_layout_word(0) && verifier.layout_word(0) != 0) {
     Damage(KindName(Kind::kLayouts), 0, "word 0", "0, the empty layout", "something else");
   }
@@ -469,7 +468,8 @@ void StoreScan::CheckSentinel(RecordVerifier& verifier) {
     return;
   }
   if (files_.records->end() < (end_ + 1) * sizeof(Record)) {
-    Notice(KindName(Kind::kRecords), files_.records->end(), "the sentinel", "32 bytes", "the end of the file");
+    Notice(KindName(Kind::kRecords), files_.records->end(), "the sentinel", "32 bytes",
+           "the end of the file");
     return;
   }
   const std::uint64_t found = verifier.record(end_).start;
