@@ -175,8 +175,8 @@ MUTANTS = [
         "a window of rows may end one row after the store",
         change(
             "src/store/checks.cc",
-            "static_cast<std::uint64_t>(row) > view.row_count - length",
-            "static_cast<std::uint64_t>(row) > view.row_count - length + 1",
+            "static_cast<std::uint64_t>(row) - view.first_row > kept - length",
+            "static_cast<std::uint64_t>(row) - view.first_row > kept - length + 1",
         ),
     ),
     bug(
@@ -277,7 +277,7 @@ MUTANTS = [
     ),
     bug(
         "the search for a row finds its last record",
-        change(_LOCATE, "(record == 0 || row_at(record - 1) < row)", "true"),
+        change(_LOCATE, "(record == begin || row_at(record - 1) < row)", "true"),
     ),
     bug(
         "the upper bound of a step is its lower bound",
@@ -287,7 +287,7 @@ MUTANTS = [
         "the guess for a row is believed",
         change(
             _GUESS,
-            "(at == 0 || RowOfRecord(LoadOnce(view.records[at - 1].row_session)) < row)",
+            "(at == view.begin_record || RowOfRecord(LoadOnce(view.records[at - 1].row_session)) < row)",
             "true",
         ),
     ),
@@ -320,7 +320,7 @@ MUTANTS = [
     ),
     bug(
         "a hint of a row is believed",
-        change(_SAFE, "(record == 0 || row_of(record - 1) < row)", "true"),
+        change(_SAFE, "(record == begin || row_of(record - 1) < row)", "true"),
         first=SAFE,
     ),
     bug(

@@ -15,6 +15,7 @@ def bug(name: str, *changes: Change, first: str = SAMPLER) -> Mutant:
 _CUTS = "src/store/segment_cuts.cc"
 _SEGMENTS = "src/store/segment_index.cc"
 _STARTS = "src/store/starts.cc"
+_SEGMENT_STARTS = "src/store/segment_starts.cc"
 _BATCH = "src/store/window_batch.cc"
 _SAMPLER = "src/store/sampler.cc"
 _PERMUTATION = "src/store/permutation.cc"
@@ -77,6 +78,36 @@ MUTANTS = [
             "true",
         ),
     ),
+    # Segments of stores that have dropped rows.
+    bug(
+        "an index that lacks rows is shared",
+        change(_SEGMENTS, "alive.back()->complete_from() <= reader.first_row()", "true"),
+    ),
+    bug(
+        "counts that lack segments are shared",
+        change(_SEGMENTS, "counts->complete_from() <= first_row", "true"),
+    ),
+    bug(
+        "counts do not say from where on they are complete",
+        change(
+            _SEGMENTS,
+            "counts.complete_from_ = std::max(counts.complete_from_, reader.first_row());",
+        ),
+    ),
+    bug(
+        "a change from a dropped row cuts",
+        change(_SEGMENT_STARTS, "index_->AnyKnown(reader_, lane, first, cut)", "true"),
+    ),
+    bug(
+        "the rest of a segment that was dropped in part is not sampled",
+        change(
+            _SEGMENT_STARTS, "StartsBetween(extent, first, segments.head_end)", "std::uint64_t{0}"
+        ),
+    ),
+    bug(
+        "a state whose rows were dropped is taken",
+        change(_STARTS, "extent.first_row < first) {", "false) {"),
+    ),
     # Starts.
     bug(
         "rows that count from the end count from the beginning",
@@ -132,28 +163,28 @@ MUTANTS = [
     ),
     bug(
         "lanes share rows that do not divide evenly",
-        change(_STARTS, "(rows - lane - 1) / options_.lanes + 1", "rows / options_.lanes"),
+        change("src/store/segment_index.h", "(rows - lane - 1) / lanes + 1", "rows / lanes"),
     ),
     bug(
         "every lane has the last row of the store",
-        change(_STARTS, "(extent.rows - 1) % options_.lanes == lane", "true"),
+        change(_SEGMENT_STARTS, "(extent.rows - 1) % options_.lanes == lane", "true"),
     ),
     bug(
         "starts before a row go past the starts of its segment",
-        change(_STARTS, "std::min(before, StartsBetween(extent, begins[segment], end))", "before"),
+        change(_SEGMENT_STARTS, "std::min(starts, StartsBetween(extent, begin, end))", "starts"),
     ),
     bug(
         "starts of a lane before the first row are counted",
-        change(_STARTS, "before_end - segments.skipped", "before_end"),
+        change(_SEGMENT_STARTS, "before_end - segments.skipped", "before_end"),
     ),
     bug(
         "the first row is forgotten where there are segments",
-        change(_STARTS, "numbers[i] + lanes[0].skipped", "numbers[i]"),
+        change(_SEGMENT_STARTS, "lanes[0].skipped", "0"),
     ),
     bug(
         "the first row is forgotten in lanes with segments",
         change(
-            _STARTS,
+            _SEGMENT_STARTS,
             "numbers[i] - begins[lane] + lanes[lane].skipped",
             "numbers[i] - begins[lane]",
         ),
@@ -161,7 +192,9 @@ MUTANTS = [
     bug(
         "all lanes are read as the first",
         change(
-            _STARTS, "(begin + into) * options_.lanes + lane", "(begin + into) * options_.lanes"
+            _SEGMENT_STARTS,
+            "(begin + into) * options_.lanes + lane",
+            "(begin + into) * options_.lanes",
         ),
     ),
     bug(

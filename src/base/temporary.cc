@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -75,7 +76,7 @@ void InTemporaryPlace(const fs::path& preferred,
 // The trees of this process. Those of a parent are among them in a forked child.
 struct TemporaryTrees {
   ForkMutex mutex{ForkMutex::Rank::kInner};
-  std::vector<const TemporaryTree*> trees GUARDED_BY(mutex);
+  std::unordered_map<std::string, const TemporaryTree*> trees GUARDED_BY(mutex);  // by path
 
   // Never destroyed, because trees may outlive static destruction.
   static TemporaryTrees& All() {
@@ -90,7 +91,7 @@ struct TemporaryTrees {
 
   void RemoveAll() EXCLUDES(mutex) {
     const ForkMutexLock lock(mutex);
-    for (const TemporaryTree* tree : trees) {
+    for (const auto& [path, tree] : trees) {
       tree->Remove();
     }
   }
@@ -100,16 +101,23 @@ TemporaryTree::TemporaryTree(fs::path path) : path_(std::move(path)), process_(:
   STREAM_STORE_ASSERT(path_.is_absolute());
   TemporaryTrees& all = TemporaryTrees::All();
   const ForkMutexLock lock(all.mutex);
-  all.trees.push_back(this);
+  all.trees.insert_or_assign(path_.native(), this);
 }
 
 TemporaryTree::~TemporaryTree() {
   {
     TemporaryTrees& all = TemporaryTrees::All();
     const ForkMutexLock lock(all.mutex);
-    std::erase(all.trees, this);
+    all.trees.erase(path_.native());
   }
   Remove();
+}
+
+bool TemporaryTree::Exists(const fs::path& path) {
+  TemporaryTrees& all = TemporaryTrees::All();
+  const ForkMutexLock lock(all.mutex);
+  const auto found = all.trees.find(path.native());
+  return found != all.trees.end() && found->second->process_ == ::getpid();
 }
 
 // The process is compared by its number, because a process may be copied without the handlers of

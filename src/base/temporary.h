@@ -35,6 +35,9 @@ class TemporaryTree {
   TemporaryTree& operator=(const TemporaryTree&) = delete;
   ~TemporaryTree();
 
+  /// Whether there is a TemporaryTree of this process for that directory. Cost: one look-up.
+  static bool Exists(const std::filesystem::path& path);
+
  private:
   friend struct TemporaryTrees;
   void Remove() const noexcept;

@@ -297,6 +297,14 @@ void Appender::OpenSessionOfRecovered() {
   durability_.OpenSessionOfRecovered(cursor_);
 }
 
+void Appender::OpenSession() {
+  const AppendFlag::Hold hold(flag_);
+  status_.RequireWritable("drop_before");
+  if (!durability_.session_open()) {
+    durability_.OpenSession(cursor_);
+  }
+}
+
 // The limits drop before the flag is released: an append of another thread must not slip in after
 // the cursor that is returned.
 std::optional<Cursor> Appender::Close() {

@@ -79,6 +79,9 @@ class Appender {
   /// See Durability.
   void OpenSessionOfRecovered() EXCLUDES(flag_);
 
+  /// Opens the session, if it is not open. Throws as Durability::OpenSession().
+  void OpenSession() EXCLUDES(flag_);
+
   /// Removes all rows from `num_rows` on. Returns how many. Writer describes it.
   std::uint64_t Truncate(std::uint64_t num_rows) EXCLUDES(flag_);
 

@@ -71,6 +71,8 @@ OpenedStore Ready(StoreFiles::Parts parts) {
   opened.files->control.session().store(1, std::memory_order_release);
   opened.files->control.state().store(kLiveOpen, std::memory_order_release);
   opened.start.slot_sequence = 1;
+  opened.start.newest.id = opened.files->identity().id;
+  opened.start.newest.clean = true;
   opened.start.session = 1;
   return opened;
 }
@@ -160,6 +162,9 @@ StoreFiles::Parts Build(const std::filesystem::path& path, const NewStore& store
 // for temporary files, other users may have made entries of these names: symbolic links to
 // directories of ours, for example.
 void RemoveLeftover(const std::filesystem::path& sibling) {
+  if (TemporaryTree::Exists(sibling)) {  // saves opening it: a process may have a thousand
+    return;
+  }
   const Directory directory = Directory::OpenItself(sibling);
   if (!directory.IsOurs()) {
     return;

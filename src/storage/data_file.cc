@@ -199,14 +199,6 @@ void DataFile::Remap(std::uint64_t first_byte, std::uint64_t bytes) {
   }
 }
 
-void DataFile::UnlinkBefore(std::uint64_t byte) const {
-  for (const std::uint64_t chunk : files_.Numbers()) {
-    if (chunk < FirstChunk(byte, files_.chunk_bytes())) {
-      files_.Unlink(chunk);
-    }
-  }
-}
-
 void DataFile::UnlinkLeftovers(std::uint64_t byte) const {
   for (const std::uint64_t chunk : files_.Numbers()) {
     if (chunk < FirstChunk(byte, files_.chunk_bytes()) || chunk >= range_->mapped_end()) {

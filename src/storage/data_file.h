@@ -109,10 +109,6 @@ class DataFile {
   /// `bytes` or further, if possible twice as large as the old one. Throws Error(kNoSpace, kIo).
   void Remap(std::uint64_t first_byte, std::uint64_t bytes);
 
-  /// Deletes the chunk files that lie entirely before `byte`. They stay mapped for those who use
-  /// them. Throws Error(kIo).
-  void UnlinkBefore(std::uint64_t byte) const;
-
   /// Deletes the chunk files that do not count: those before `byte`, and those after a short one.
   /// Throws Error(kIo).
   void UnlinkLeftovers(std::uint64_t byte) const;

@@ -4,9 +4,11 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "base/str_cat.h"
 #include "format/encoding.h"
 #include "format/layout.h"
 #include "storage/capacity.h"
+#include "storage/drop.h"
 #include "storage/store_files.h"
 #include "storage/writer_options.h"
 #include "storage/writer_status.h"
@@ -25,8 +27,10 @@ Durability::Durability(StoreFiles& files, WriterStatus& status, Capacity& capaci
       slot_{start.slot_sequence, start.slot_session, start.sync_interrupted},
       durable_{start.durable_records, start.cursor.values},
       counted_{start.cursor.records, start.cursor.field_writes},
-      synced_(start.synced),
-      retention_(start.retention),
+      synced_(EndsOf(start.newest)),
+      newest_(start.newest),
+      begin_(start.newest.begin),
+      retention_(start.newest.retention),
       synced_at_(std::chrono::steady_clock::now()),
       helper_(HelperThread::Kind::kSync, [this]() -> HelperThread::Pause { return SyncIfDue(); }) {}
 
@@ -146,7 +150,7 @@ void Durability::SyncFiles(const Cursor& at) {
 void Durability::WriteSlots(Slot slot, int count) {
   Control& control = files_.control;
   slot.sequence = slot_.sequence;
-  slot.begin = files_.begin();
+  slot.begin = begin_;
   slot.retention = retention_;
   if (slot_.sync_interrupted) {
     RewriteNewestSlot();
@@ -157,6 +161,21 @@ void Durability::WriteSlots(Slot slot, int count) {
     control.file().SyncData();
   }
   slot_.sequence = slot.sequence;
+  newest_ = slot;
+}
+
+// Writes the newest slot once more, with another begin or other limits. What it counts stays the
+// same, so no data is synced, and the state of the store is what it was.
+void Durability::UpdateSlot() {
+  const std::uint64_t state = files_.control.state().load(std::memory_order_acquire);
+  files_.control.state().store(kLiveSyncing, std::memory_order_release);
+  try {
+    WriteSlots(newest_, 1);
+  } catch (const Error& error) {
+    capacity_.Fail(error);
+    throw;
+  }
+  files_.control.state().store(state, std::memory_order_release);
 }
 
 // Steps 2 to 5.
@@ -188,6 +207,11 @@ std::uint64_t Durability::CutBack(const Cursor& end, const std::vector<bool>& re
   STREAM_STORE_ASSERT(removed.size() == 1 << 16);
   const MutexLock lock(mutex_);
   status_.RequireWritable("truncate");  // a sync may have failed since the caller asked
+  if (begin_.records > 0 && end.records <= begin_.records) {
+    throw Error(ErrorCode::kDropped, StrCat(files_.path_text(), ": truncate to ", end.rows,
+                                            " rows: rows were dropped meanwhile up to row ",
+                                            begin_.rows));
+  }
   if (files_.persistent()) {
     AllocateTails(end);
     files_.control.state().store(kLiveSyncing, std::memory_order_release);
@@ -221,6 +245,73 @@ void Durability::ReopenSession(const Cursor& at) {
     }
   }
   StartHelper();
+}
+
+Retention Durability::retention() const {
+  const MutexLock lock(mutex_);
+  return retention_;
+}
+
+void Durability::SetRetention(const Retention& retention) {
+  const MutexLock lock(mutex_);
+  status_.RequireWritable("setting what is retained");
+  if (retention == retention_) {
+    return;
+  }
+  retention_ = retention;
+  if (files_.persistent()) {
+    UpdateSlot();
+  }
+}
+
+// Makes the begin durable: step 2. What a slot counts must include it.
+void Durability::WriteBegin(const Begin& begin, const Cursor& at) {
+  begin_ = begin;
+  if (files_.persistent() && begin.records <= newest_.records) {
+    UpdateSlot();
+  } else if (files_.persistent()) {
+    WriteDurable(at, /*clean=*/false, /*both_slots=*/false);
+  } else {  // for readers of other processes
+    Slot slot = MakeSlot(files_.identity().id, slot_.session, at, /*clean=*/false);
+    slot.sequence = ++slot_.sequence;
+    slot.begin = begin_;
+    slot.retention = retention_;
+    files_.control.WriteSlot(slot);
+  }
+}
+
+// The slot comes first: whoever finds a chunk missing must find the reason in the slot. Readers load
+// `begin` after `layout_begin`, so they never take layouts for retained that are not.
+std::optional<std::uint64_t> Durability::Drop(std::uint64_t row) {
+  const MutexLock lock(mutex_);
+  status_.RequireWritable("drop_before");
+  const Cursor at = PublishedCursor();  // counts the field-writes before their records are gone
+  const std::shared_ptr<const Maps> maps = files_.maps();
+  const Begin old = maps->begin;
+  if (row < old.rows) {
+    throw Error(ErrorCode::kDropped, StrCat(files_.path_text(), ": drop_before row ", row,
+                                            ": the rows before row ", old.rows,
+                                            " were dropped already"));
+  }
+  if (row == old.rows) {
+    return 0;
+  }
+  if (row >= at.rows) {
+    throw Error(ErrorCode::kOutOfRange,
+                StrCat(files_.path_text(), ": drop_before row ", row, ": expected one of the ",
+                       at.rows, " rows of the store; the last one is always retained"));
+  }
+  const std::uint64_t chunk_records = files_.identity().chunk_bytes / sizeof(Record);
+  const Begin begin = BeginAtRow(*maps, at.records, row, chunk_records);
+  if (files_.persistent() && begin.records > newest_.records && !session_open()) {
+    return std::nullopt;
+  }
+  WriteBegin(begin, at);
+  files_.MoveBegin(begin);
+  files_.control.layout_begin().store(begin.layout_words, std::memory_order_release);
+  files_.control.begin().store(begin.records, std::memory_order_release);
+  files_.UnlinkBetween(old, begin);
+  return row - old.rows;
 }
 
 // What an earlier sync wrote is no longer durable if its files were deleted since.

@@ -50,6 +50,10 @@ std::uint64_t Growth::StepOf(Kind kind) const noexcept {
   return std::min(step, file.files().chunk_bytes()) >> halvings_;
 }
 
+std::uint64_t Growth::Grain() const noexcept {
+  return halvings_ == 0 ? std::min(kGrain, files_.identity().chunk_bytes) : kBlock;
+}
+
 // After kMostHalvings, no step is as large as a block.
 void Growth::Halve() noexcept { halvings_ = std::min(halvings_ + 1, kMostHalvings); }
 
@@ -126,9 +130,8 @@ void Growth::GrowFurther(const Sizes& before) {
     Sizes wanted = needed;
     for (std::size_t i = 0; i < kKinds; ++i) {
       if (needed[i] > before[i]) {
-        const std::uint64_t grain = halvings_ == 0 ? kGrain : kBlock;
         const Kind kind = kAllKinds[i];
-        const std::uint64_t size = RoundUp(before[i] + StepOf(kind), grain);
+        const std::uint64_t size = RoundUp(before[i] + StepOf(kind), Grain());
         wanted[i] = std::max(needed[i], WithinReservation(files_.data(kind), size));
       }
     }
@@ -177,11 +180,10 @@ bool Growth::TryGrow(const Sizes& wanted) {
     for (const Kind kind : kAllKinds) {
       files_.data(kind).GrowTo(wanted[Index(kind)]);
     }
-    const std::uint64_t grain = halvings_ == 0 ? kGrain : kBlock;
     const Sizes hints = HintBytesOfFiles();
     for (const Kind kind : {Kind::kPositionHints, Kind::kRowHints}) {
       DataFile& file = files_.data(kind);
-      file.GrowTo(WithinReservation(file, RoundUp(hints[Index(kind)], grain)));
+      file.GrowTo(WithinReservation(file, RoundUp(hints[Index(kind)], Grain())));
     }
     return true;
   } catch (const Error& error) {

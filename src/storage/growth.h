@@ -63,6 +63,7 @@ class Growth {
   bool TryGrow(const Sizes& wanted);
   void ShortenTo(const Sizes& sizes) noexcept;
   Sizes HintBytesOfFiles() const noexcept;
+  std::uint64_t Grain() const noexcept;
 
   StoreFiles& files_;
   const std::uint64_t step_values_;

@@ -218,8 +218,7 @@ OpenedStore OpenForWriting(const std::filesystem::path& path) {
                   .slot_session = recovered.slot.session,
                   .durable_records = sync_interrupted ? 0 : recovered.slot.records,
                   .durable_rows = sync_interrupted ? 0 : recovered.slot.rows,
-                  .synced = EndsOf(recovered.slot),
-                  .retention = recovered.slot.retention,
+                  .newest = recovered.slot,
                   .sync_interrupted = sync_interrupted};
   return opened;
 }

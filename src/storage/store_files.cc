@@ -341,6 +341,19 @@ void StoreFiles::RefreshMaps() {
   maps_.swap(current);
 }
 
+void StoreFiles::UnlinkBetween(const Begin& old, const Begin& begin) const noexcept {
+  for (const Kind kind : kAllKinds) {
+    const std::uint64_t end = FirstChunk(FirstBytes(begin)[Index(kind)], identity_.chunk_bytes);
+    std::uint64_t chunk = FirstChunk(FirstBytes(old)[Index(kind)], identity_.chunk_bytes);
+    try {
+      for (; chunk < end; ++chunk) {
+        data(kind).files().Unlink(chunk);
+      }
+    } catch (...) {  // an Error, or no memory for a name
+    }
+  }
+}
+
 void StoreFiles::UnlinkLeftovers(const Begin& begin) const {
   const KindBytes first = FirstBytes(begin);
   for (const Kind kind : kAllKinds) {

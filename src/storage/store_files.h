@@ -141,7 +141,7 @@ class StoreFiles {
 
   /// Open files to construct a StoreFiles from.
   struct Parts {
-    std::optional<Directory> directory;  ///< always set when a StoreFiles is made
+    std::optional<Directory> directory;  ///< of the store; required
     File control, lock;
     Identity identity;
     Schema schema;
@@ -238,6 +238,10 @@ class StoreFiles {
   /// Moves the begin and replaces maps(). Chunks before it are unmapped when no View needs them.
   /// REQUIRES: begin is not before begin().
   void MoveBegin(const Begin& begin);
+
+  /// Deletes the chunk files that are needed from `old` on, but not from `begin` on. They stay mapped
+  /// for those who use them. Files that cannot be deleted are left to the next open.
+  void UnlinkBetween(const Begin& old, const Begin& begin) const noexcept;
 
   /// Deletes chunk files that a crash left: those before `begin`, and those after a short one.
   /// Throws Error(kIo).

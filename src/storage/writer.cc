@@ -37,6 +37,16 @@ std::uint64_t Writer::Sync() {
   return durability_.Sync();
 }
 
+std::uint64_t Writer::DropBefore(std::uint64_t row) {
+  status_.RequireWritable("drop_before");
+  for (;;) {
+    if (const auto dropped = durability_.Drop(row)) {
+      return *dropped;
+    }
+    appender_.OpenSession();  // the rows are about to be synced
+  }
+}
+
 // The helpers are stopped without any lock: their last rounds acquire the mutexes.
 void Writer::Close() {
   if (status_.forked()) {

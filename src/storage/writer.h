@@ -94,6 +94,17 @@ class Writer {
   /// ends appending like that of a sync: it may have removed the rows.
   std::uint64_t Truncate(std::uint64_t num_rows) { return appender_.Truncate(num_rows); }
 
+  /// Drops all rows before `row`, and returns how many. Readers keep those that they see. Throws
+  /// Error(kOutOfRange) if the store does not have that row, Error(kDropped) if it was dropped,
+  /// Error(kReadOnly, kClosed, kNoSpace), or Error(kIo), which is final. Nothing was dropped then.
+  std::uint64_t DropBefore(std::uint64_t row);
+
+  /// Changes what is retained. Only stores it: the caller drops. Throws Error(kReadOnly, kClosed),
+  /// or Error(kIo), which is final.
+  void SetRetention(const Retention& retention) { durability_.SetRetention(retention); }
+
+  Retention retention() const { return durability_.retention(); }
+
   /// Ends appending, syncs, and releases the locks and the files; files that a ReadSource uses stay
   /// open for it. Does nothing if the writer is closed already. Throws Error(kIo); everything is
   /// released then, too.

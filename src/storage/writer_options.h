@@ -25,8 +25,7 @@ struct SessionStart {
   std::uint64_t slot_session = 0;     ///< of the newest slot
   std::uint64_t durable_records = 0;  ///< that a slot on disk counts
   std::uint64_t durable_rows = 0;
-  Ends synced;                    ///< everything before is on disk
-  Retention retention;            ///< of the newest slot
+  Slot newest;                    ///< the newest slot; everything that it counts is on disk
   bool sync_interrupted = false;  ///< a sync did not end, so the newest slot may be in memory only
 };
 

@@ -1,7 +1,7 @@
 // Binary searches for many keys in one sorted list. A single search waits for one cache miss after
 // the other; several side by side overlap their misses.
 //
-// Used by starts.cc, for the segment of each drawn window. Thread rules: pure functions.
+// Used by segment_starts.cc, for the segment of each drawn window. Thread rules: pure functions.
 #pragma once
 
 #include <algorithm>

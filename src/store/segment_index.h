@@ -14,7 +14,7 @@
 // Invariant: begins(lane) rise, and begin at or before the first row of the lane that any Reader
 // that the index fits has; the last segment is open, so it has no end and no count yet.
 //
-// Used by starts.cc. Thread rules: hold mutex() for every call but the constructor and
+// Used by starts.cc and segment_starts.cc. Thread rules: hold mutex() for every call but the constructor and
 // SharedFor(). The mutex survives fork().
 #pragma once
 

@@ -109,7 +109,7 @@ std::string Both(Machine& machine) { return machine.Pages(kFirst) + " " + machin
 // Chunks of one page, of which the first two are mapped.
 std::shared_ptr<ChunkRange> MapTwo(const File& first, const File& second) {
   auto range = ChunkRange::Reserve(
-      {.chunk_bytes = kPage, .first_chunk = 0, .wanted = 8, .least = 1}, "layouts");
+      {.chunk_bytes = kPage, .first_chunk = 0, .wanted_bytes = 8 * kPage}, "layouts");
   range->Map(first, 0, /*writable=*/true);
   range->Map(second, 1, /*writable=*/true);
   return range;

@@ -172,12 +172,12 @@ def test_processes_that_create_and_clean_up_at_once_keep_their_stores(place: Pat
         HELPERS
         + """
 kept = StreamStore(fields=FIELDS)
-for i in range(200):
+for i in range(50):
     kept.append_step({"number": i})
     with StreamStore(fields=FIELDS) as other:
         other.append_step({"number": i})
         assert other.row(0)["number"] == i
-assert kept[:]["values"].tolist() == list(range(200))
+assert kept[:]["values"].tolist() == list(range(50))
 assert len(left()) >= 1
 """
     )

@@ -41,7 +41,7 @@ class ChunkRangeTest : public ::testing::Test {
 
   std::shared_ptr<ChunkRange> Range(std::uint64_t first, std::uint64_t wanted) {
     return ChunkRange::Reserve(
-        {.chunk_bytes = kChunk, .first_chunk = first, .wanted = wanted, .least = 1}, "values");
+        {.chunk_bytes = kChunk, .first_chunk = first, .wanted_bytes = wanted * kChunk}, "values");
   }
 
   static std::uint64_t Word(const ChunkRange& range, std::uint64_t word) {
@@ -70,7 +70,8 @@ TEST_F(ChunkRangeTest, ChunksAreOneArray) {
   for (std::uint64_t chunk = 5; chunk < 9; ++chunk) {
     range->Map(MakeChunk(chunk), chunk, /*writable=*/false);  // the descriptor may be closed
   }
-  EXPECT_EQ(range->end_chunk(), 13U);
+  EXPECT_EQ(range->begin_byte(), 5 * kChunk);
+  EXPECT_EQ(range->end_byte(), 13 * kChunk);
   EXPECT_EQ(range->mapped_begin(), 5U);
   EXPECT_EQ(range->mapped_end(), 9U);
   for (std::uint64_t word = 5 * kChunk / 8; word < 9 * kChunk / 8; ++word) {
@@ -85,6 +86,24 @@ TEST_F(ChunkRangeTest, RangeMayBeginAtAnyChunkInside) {
   EXPECT_EQ(range->mapped_begin(), 3U);
   EXPECT_EQ(Word(*range, 3 * kChunk / 8), 3 * kChunk / 8);
   EXPECT_FALSE(Readable(*range, 3 * kChunk - 1));
+}
+
+TEST_F(ChunkRangeTest, RangeMayEndInsideAChunk) {
+  const auto range = ChunkRange::Reserve(
+      {.chunk_bytes = kChunk, .first_chunk = 2, .wanted_bytes = kChunk + 4096}, "values");
+  EXPECT_EQ(range->end_byte(), 3 * kChunk + 4096);
+  range->Map(MakeChunk(2), 2, true);
+  range->Map(MakeChunk(3), 3, true);  // its first page
+  EXPECT_EQ(range->mapped_end(), 4U);
+  EXPECT_EQ(Word(*range, (3 * kChunk + 4088) / 8), (3 * kChunk + 4088) / 8);
+  EXPECT_NO_THROW(range->Sync(2 * kChunk, 3 * kChunk + 4096, "values"));
+  const ChunkRange::Hold hold = range->HoldFrom(2);
+  range->UnmapFrom(3);
+  EXPECT_FALSE(Readable(*range, 3 * kChunk));
+  range->Map(MakeChunk(4), 3, true);
+  ChunkRange::Hold old = range->HoldFrom(2);
+  const ChunkRange::Hold later = range->HoldFrom(4);  // has no place, but may be held
+  EXPECT_EQ(range->mapped_begin(), 2U);
 }
 
 TEST_F(ChunkRangeTest, OriginOfAHighChunkWrapsAround) {

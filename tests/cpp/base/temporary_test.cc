@@ -146,6 +146,16 @@ TEST_F(TemporaryTest, ATreeIsDeletedWithItsObject) {
   EXPECT_EQ(Entries(), 1U);
 }
 
+TEST_F(TemporaryTest, ATreeExistsInItsProcessOnly) {
+  std::unique_ptr<TemporaryTree> tree = Tree();
+  const fs::path path = fs::directory_iterator(scratch_.path())->path();
+  EXPECT_TRUE(TemporaryTree::Exists(path));
+  EXPECT_FALSE(TemporaryTree::Exists(scratch_.path()));
+  EXPECT_EQ(StatusOfChild([&] { std::exit(TemporaryTree::Exists(path) ? 1 : 0); }), 0);
+  tree.reset();
+  EXPECT_FALSE(TemporaryTree::Exists(path));
+}
+
 TEST_F(TemporaryTest, ATreeIsDeletedWhenItsProcessExits) {
   EXPECT_EQ(StatusOfChild([&] { std::ignore = Tree().release(); }), 0);  // never destroyed
   EXPECT_EQ(Entries(), 0U);

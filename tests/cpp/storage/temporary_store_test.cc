@@ -46,11 +46,33 @@ class TemporaryStoreTest : public StoreTest {
     EXPECT_EQ(::waitpid(child, &status, 0), child);
   }
 
+  /// Creates stores while others do the same. Returns 0 if all of them worked.
+  int CreateAndCleanUp(int rounds) const try {
+    StreamStore kept = Temporary();
+    for (Step step = 0; step < rounds; ++step) {
+      kept.Append(step, {{0, step}});
+      StreamStore other = Temporary();
+      other.Append(0, {{0, 1}});
+      if (interop::TakeOver(interop::HandOver(other.reader())).num_rows() != 1) return 2;
+    }
+    const Reader reader = interop::TakeOver(interop::HandOver(kept.reader()));
+    kept.Close();
+    return reader.num_rows() == static_cast<std::uint64_t>(rounds) ? 0 : 3;
+  } catch (const std::exception& error) {
+    ::fprintf(stderr, "child: %s\n", error.what());
+    return 1;
+  }
+
   /// As InChild(), but the child exits normally, with its exit handlers.
   static int InExitingChild(const std::function<void()>& work) {
     const pid_t child = ::fork();
     if (child == 0) {
-      work();
+      try {
+        work();
+      } catch (const std::exception& error) {
+        ::fprintf(stderr, "child: %s\n", error.what());
+        ::_exit(1);
+      }
       std::exit(HasFailure() ? 2 : 0);
     }
     int status = -1;
@@ -113,10 +135,9 @@ TEST_F(TemporaryStoreTest, AReaderKeepsTheDirectoryOfAStoreThatWasClosedOrCleare
     const Reader reader = store.reader();
     store.Clear();
     EXPECT_EQ(Directories().size(), 2U);
-    StreamStore other = Temporary();  // cleans up, but not this one
-    EXPECT_EQ(Directories().size(), 3U);
-    other.Close();
     store.Close();
+    EXPECT_EQ(Directories().size(), 1U);
+    EXPECT_EQ(InExitingChild([&] { Temporary().Close(); }), 0);  // cleans up, but not this one
     EXPECT_EQ(Directories().size(), 1U);
     EXPECT_EQ(Show(reader), "0{0:7}");
   }
@@ -165,6 +186,19 @@ TEST_F(TemporaryStoreTest, TheNextStoreDeletesThatOfAKilledProcessAndNoOther) {
   Kill(alive);
   next = Temporary();
   EXPECT_EQ(Directories().size(), 2U);
+}
+
+TEST_F(TemporaryStoreTest, AReaderOfAKilledProcessKeepsItsRowsAndIsNotLive) {
+  const pid_t writer = StartWriter();
+  const fs::path directory = Directories()[0];
+  const Reader reader = interop::TakeOver(directory);
+  EXPECT_TRUE(reader.live());
+  Kill(writer);
+  EXPECT_FALSE(reader.live());
+  const StreamStore next = Temporary();
+  EXPECT_FALSE(fs::exists(directory));
+  EXPECT_FALSE(reader.live());
+  EXPECT_EQ(Show(reader), "0{0:7}");
 }
 
 TEST_F(TemporaryStoreTest, ADirectoryOfAChildThatOutlivesItsKilledParentIsFree) {
@@ -241,19 +275,7 @@ TEST_F(TemporaryStoreTest, ProcessesThatCreateAndCleanUpAtOnceKeepTheirStores) {
   std::vector<pid_t> children;
   for (int i = 0; i < kProcesses; ++i) {
     const pid_t child = ::fork();
-    if (child == 0) {
-      StreamStore kept = Temporary();
-      for (Step step = 0; step < kRounds; ++step) {
-        kept.Append(step, {{0, step}});
-        StreamStore other = Temporary();
-        other.Append(0, {{0, 1}});
-        const Reader reader = interop::TakeOver(interop::HandOver(other.reader()));
-        if (reader.num_rows() != 1) ::_exit(2);
-      }
-      const Reader reader = interop::TakeOver(interop::HandOver(kept.reader()));
-      kept.Close();
-      ::_exit(reader.num_rows() == kRounds ? 0 : 3);
-    }
+    if (child == 0) ::_exit(CreateAndCleanUp(kRounds));
     children.push_back(child);
   }
   for (const pid_t child : children) {

@@ -81,17 +81,20 @@ class ModelStream {
   }
 
   /// The end of each row's segment among the first `count` rows, and its begin, in rows of the
-  /// lane.
+  /// lane. Rows before `dropped` are not looked at.
   std::vector<std::pair<std::uint64_t, std::uint64_t>> SegmentsOf(const SamplerOptions& options,
-                                                                  std::uint64_t count) const {
+                                                                  std::uint64_t count,
+                                                                  std::uint64_t dropped = 0) const {
     std::vector<std::pair<std::uint64_t, std::uint64_t>> bounds(count);
     for (std::uint64_t lane = 0; lane < options.lanes; ++lane) {
       std::vector<std::uint64_t> mine;
       for (std::uint64_t row = lane; row < count; row += options.lanes) mine.push_back(row);
-      std::uint64_t begin = 0;
+      std::uint64_t first = 0;
+      while (first < mine.size() && mine[first] < dropped) ++first;
+      std::uint64_t begin = first;
       std::optional<std::int64_t> known;
-      for (std::uint64_t at = 0; at < mine.size(); ++at) {
-        if (at > 0 && Begins(options, mine[at - 1], mine[at], known)) {
+      for (std::uint64_t at = first; at < mine.size(); ++at) {
+        if (at > first && Begins(options, mine[at - 1], mine[at], known)) {
           for (std::uint64_t i = begin; i < at; ++i) bounds[mine[i]] = {begin, at};
           begin = at;
         }
@@ -102,18 +105,20 @@ class ModelStream {
     return bounds;
   }
 
-  /// All windows that `options` allow among the first `whole` rows (values without segments: all).
+  /// All windows that `options` allow among the first `whole` rows (values without segments: all)
+  /// of a store whose rows before `dropped` were dropped.
   std::vector<ModelWindow> Windows(const SamplerOptions& options, std::uint64_t whole,
-                                   std::int64_t which = 0) const {
+                                   std::int64_t which = 0, std::uint64_t dropped = 0) const {
     const bool of_rows = options.unit == SampleUnit::kRow;
     const std::uint64_t count = of_rows || !options.segment_by.empty() ? whole : rows.size();
     const auto bound = [&](Row row) {
       const auto most = static_cast<Row>(count);
-      return static_cast<std::uint64_t>(std::clamp<Row>(row < 0 ? row + most : row, 0, most));
+      return static_cast<std::uint64_t>(
+          std::clamp<Row>(row < 0 ? row + most : row, static_cast<Row>(dropped), most));
     };
     const std::uint64_t first = bound(options.first_row);
     const std::uint64_t last = options.last_row ? bound(*options.last_row) : count;
-    const auto segments = SegmentsOf(options, count);
+    const auto segments = SegmentsOf(options, count, dropped);
     std::vector<ModelWindow> windows;
     for (std::uint64_t row = first; row < last; ++row) {
       of_rows ? AddRowWindow(options, segments[row], row, which, windows)
