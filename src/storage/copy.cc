@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "base/str_cat.h"
+#include "format/schema_since.h"
 #include "storage/copy_parts.h"
 #include "storage/open.h"
 #include "storage/record_copier.h"
@@ -99,7 +100,8 @@ void WriteControl(const DamagedFiles& source, const Cursor& end, const StoreFile
                        .session = session,
                        .truncations = 0,
                        .state = kLiveClosed,
-                       .durable = end.records};
+                       .durable = end.records,
+                       .schema_revision = parts.schema.revision()};
   parts.control.WriteAt(std::as_bytes(std::span(&live, 1)), kLiveOffset);
   WriteFirstSlots(parts.control, MakeSlot(parts.identity.id, session, end, /*clean=*/true));
 }
@@ -203,6 +205,7 @@ Cursor CopyStore(const DamagedFiles& source, std::uint64_t records,
                                               " records but found ", verifier.record_capacity()));
     }
     const Cursor end = CopyRecords(source, verifier, records, parts, meter);
+    parts.schema = SinceAtMost(*source.schema, end.records, source.schema->revision());
     CopyBytes(*source.values, parts.values, end.values * sizeof(Value), meter);
     return end;
   };
@@ -219,7 +222,9 @@ Cursor CopyChosen(const DamagedFiles& source, const CopyPlan& plan,
   const auto write = [&](StoreFiles::Parts& parts) {
     RecordCopier copier(source, parts, meter);
     plan.choose(copier);
-    return copier.Finish();
+    const Cursor end = copier.Finish();
+    parts.schema = copier.schema();
+    return end;
   };
   const Cursor end = CreateCopy(
       source, path, meter, write, [&](const Cursor& all, std::uint64_t record, const char* fault) {

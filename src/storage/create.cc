@@ -15,6 +15,7 @@
 #include "base/lock.h"
 #include "base/random.h"
 #include "base/str_cat.h"
+#include "format/schema_since.h"
 #include "storage/open.h"
 
 namespace stream_store::internal {
@@ -96,9 +97,9 @@ StoreFiles::Parts BuildOnce(const std::filesystem::path& path, const Schema& sch
     parts.layouts = directory.CreateFile(kLayoutsName);
     parts.hints = directory.CreateFile(kHintsName);
     parts.control = directory.CreateFile(kControlName);
-    fill(parts);
-    WriteSchema(directory, kSchemaName, schema, parts.identity.id);
     parts.schema = schema;
+    fill(parts);
+    WriteSchema(directory, kSchemaName, parts.schema, parts.identity.id);
     for (const File* file : {&parts.lock, &parts.values, &parts.records, &parts.layouts,
                              &parts.hints, &parts.control}) {
       file->Sync();
@@ -200,6 +201,7 @@ OpenedStore CreateTemporaryStore(const std::filesystem::path& directory, Schema 
 }
 
 void ReplaceSchema(StoreFiles& files, Schema schema) {
+  const std::uint64_t revision = schema.revision();
   if (files.persistent()) {
     const Directory& directory = files.directory();
     directory.Unlink(kSchemaTemporaryName);
@@ -209,6 +211,16 @@ void ReplaceSchema(StoreFiles& files, Schema schema) {
     directory.Sync();
   } else {
     files.SetSchema(std::move(schema));
+  }
+  // Only now: a reader that sees the word finds the schema, also after a power failure.
+  files.control.schema_revision().store(revision, std::memory_order_release);
+}
+
+void LimitSince(StoreFiles& files, std::uint64_t records) {
+  const std::shared_ptr<const StoreSchema> known = files.store_schema();
+  const Schema& schema = known->schema;
+  if (schema.since(static_cast<TypeId>(schema.size() - 1)) > records) {
+    ReplaceSchema(files, SinceAtMost(schema, records, schema.revision() + 1));
   }
 }
 

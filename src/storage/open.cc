@@ -188,6 +188,10 @@ OpenedStore OpenForWriting(const std::filesystem::path& path) {
   if (recovered.cursor.records < recovered.published) {
     control.truncations().fetch_add(1, std::memory_order_release);
   }
+  // The last writer may have died before it announced its schema, or its newest records may be lost.
+  control.schema_revision().store(files.store_schema()->schema.revision(),
+                                  std::memory_order_release);
+  LimitSince(files, recovered.cursor.records);
   GiveBackUnused(files, recovered);
   CompleteTail(files, recovered.slot, recovered.cursor);
   const std::uint64_t session = NextSession(files, recovered.slot);

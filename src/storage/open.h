@@ -48,8 +48,8 @@ void PublishStore(StoreFiles& files, const std::filesystem::path& path);
 
 /// Creates a closed store whose content is written by `fill`.
 ///
-/// fill  is called once or more with empty files and a new identity, which it may change. It writes
-///       the data files and `control`. Its exceptions are passed on.
+/// fill  is called once or more with empty files, a new identity and the schema; it may change the
+///       latter two. It writes the data files and `control`. Its exceptions are passed on.
 /// Throws as CreateStore().
 void CreateClosedStore(const std::filesystem::path& path, const Schema& schema,
                        const std::function<void(StoreFiles::Parts&)>& fill);
@@ -65,9 +65,14 @@ OpenedStore CreateTemporaryStore(const std::filesystem::path& directory, Schema 
 /// it cannot be recovered, and Error(kNoSpace, kIo).
 OpenedStore OpenForWriting(const std::filesystem::path& path);
 
-/// Replaces the schema of a store that has no records yet. If it throws, either schema may be on
-/// disk.
+/// Replaces the schema of a store by one with a higher revision, and announces it to readers: by
+/// any fields while the store has no records, then by one with more fields. If it throws, either
+/// schema may be on disk.
 void ReplaceSchema(StoreFiles& files, Schema schema);
+
+/// Replaces the schema if it says that fields were added after more than `records` records. Called
+/// before records from that number on are written, because the records that they replace are gone.
+void LimitSince(StoreFiles& files, std::uint64_t records);
 
 /// Deletes the siblings of `path` that were left by creations whose process died. Siblings whose
 /// creator is alive are kept, by their lock. Ignores errors, because leftovers do no harm.

@@ -242,19 +242,48 @@ ReadSource::End ReadSource::FindEnd(const View& view) {
   return end;
 }
 
+// Whether the schema of a view is the newest. The word of a writer that died proves nothing, and
+// FindPrefix() has read the schema then.
+bool ReadSource::KnowsSchemaOf(const View& view) const noexcept {
+  return files_->control.schema_revision().load(std::memory_order_acquire) <=
+             view.store_schema->schema.revision() ||
+         !following_.load(std::memory_order_acquire);
+}
+
+// Reads the schema again if the writer has announced a newer one. The word is loaded after
+// `published`, so that the schema has the fields of all records of the view that is being made.
+// `empty`: the view has no records yet; until there are some, any fields may have changed.
+void ReadSource::RefreshSchema(bool empty) {
+  if (!files_->persistent()) {
+    return;
+  }
+  const ForkMutexLock lock(mutex_);  // an older schema must not replace a newer one
+  const std::uint64_t newest = files_->control.schema_revision().load(std::memory_order_acquire);
+  const auto known = [&] { return files_->store_schema()->schema.revision(); };
+  const bool behind = known() < newest && following_.load(std::memory_order_acquire);
+  if (!empty && !behind) {
+    return;
+  }
+  files_->ReloadSchema();
+  if (behind && known() < newest) {
+    throw Error(ErrorCode::kCorrupt,
+                StrCat(files_->path_text(), "/schema: expected at least revision ", newest,
+                       " but found ", known()));
+  }
+}
+
 void ReadSource::Advance(View& view) {
   CheckNotTruncated();
   const End end = FindEnd(view);
-  if (end.records == view.record_count && view.mappings != nullptr && end.records > 0) {
+  if (end.records == view.record_count && view.mappings != nullptr && end.records > 0 &&
+      KnowsSchemaOf(view)) {
     return;
   }
   // With a writer in this process, files and schema are already as the published records need them.
   const bool alone = !SharesMappings();
   if (alone) {
     RefreshTables();
-    if (view.record_count == 0 && files_->persistent()) {
-      files_->ReloadSchema();  // may have changed as long as there were no records
-    }
+    RefreshSchema(/*empty=*/view.record_count == 0);
   }
   View next;
   const std::shared_ptr<const Maps> maps = files_->maps();
@@ -280,8 +309,8 @@ void ReadSource::Advance(View& view) {
   const std::uint64_t reach = std::max(next.value_count, next.row_count);
   next.hint_slots = std::min(
       {files_->hints.bytes() / sizeof(Hint), maps->hints->size() / sizeof(Hint), HintSlots(reach)});
-  next.mapping_key = maps->key;
   next.store_schema = files_->store_schema();
+  next.mapping_key = CacheKey(maps->key, *next.store_schema);
   next.mappings = maps;
   CheckNotTruncated();  // again: the words above may have been loaded during a truncation
   view = std::move(next);
@@ -337,6 +366,7 @@ std::uint64_t ReadSource::CountFieldWrites(const View& view) {
   if (view.record_count < counted_records_) {  // an older snapshot: subtract the later records
     View later = view;
     later.layout_words = files_->layouts.bytes() / sizeof(std::uint64_t);
+    later.store_schema = files_->store_schema();  // the later records may have fields added since
     std::uint64_t writes = counted_writes_;
     for (std::uint64_t i = view.record_count; i < counted_records_; ++i) {
       writes -= LayoutAt(later, LoadOnce(view.records[i].layout)).fields;

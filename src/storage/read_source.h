@@ -108,6 +108,8 @@ class ReadSource {
   [[noreturn]] void ThrowCutBack() const;
   bool StillFixed();
   void RefreshTables();
+  bool KnowsSchemaOf(const View& view) const noexcept;
+  void RefreshSchema(bool empty);
   End FindEnd(const View& view);
   std::uint64_t LoadWord(const Maps& maps, std::uint64_t i, std::uint64_t Record::* word) const;
   void FitFile(DataFile& file, std::uint64_t bytes, std::uint64_t record) REQUIRES_LOCK(mutex_);

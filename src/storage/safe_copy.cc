@@ -59,7 +59,7 @@ SafeCopy::SafeCopy(const StoreFiles& files, const View& view)
   const std::uint64_t reach = std::max(view.value_count, view.row_count);
   view_.hint_slots = HintSlots(reach);
   view_.sparse = true;
-  view_.mapping_key = NewMapsKey();
+  view_.mapping_key = CacheKey(NewMapsKey(), *view_.store_schema);
   view_.mappings = nullptr;
 }
 

@@ -76,6 +76,10 @@ class Control {
 
   std::atomic_ref<std::uint64_t> durable() const noexcept { return Word(&LiveWords::durable); }
 
+  std::atomic_ref<std::uint64_t> schema_revision() const noexcept {
+    return Word(&LiveWords::schema_revision);
+  }
+
   /// Reads slot 0 or 1 of the store `id`; nothing if it is not valid. Throws Error(kIo).
   /// REQUIRES: which == 0 || which == 1.
   std::optional<Slot> ReadSlot(int which, const StoreId& id) const;
@@ -184,7 +188,8 @@ class StoreFiles {
   /// The current schema. Thread rules: any thread.
   std::shared_ptr<const StoreSchema> store_schema() const;
 
-  /// Replaces the schema. Only the schema of an empty store may change. Thread rules: any thread.
+  /// Replaces the schema: by any other one while the store is empty, then only by one with more
+  /// fields. Thread rules: any thread.
   void SetSchema(Schema schema);
 
   /// Reads the `schema` file again and replaces the schema if it differs. Throws Error(kCorrupt,

@@ -10,6 +10,7 @@
 #include "storage/appender.h"
 #include "storage/capacity.h"
 #include "storage/durability.h"
+#include "storage/open.h"
 #include "storage/store_files.h"
 #include "storage/writer_status.h"
 
@@ -64,10 +65,11 @@ std::uint64_t Appender::Truncate(std::uint64_t num_rows) {
   }
   std::vector<bool> removed(std::size_t{1} << 16);
   const Cursor end = EndBefore(num_rows, removed);
+  // Before the cut: a field that was added later may be in all records from the new end on.
+  LimitSince(files_, end.records);
+  UseSchemaOfFiles();
   session_ = durability_.CutBack(end, removed);  // steps 2 to 4
   cursor_ = end;
-  shapes_[0] = ShapeCache{};
-  shapes_[1] = ShapeCache{};
   layout_table_ = LayoutTable{};
   durability_.ReopenSession(end);  // step 5
   return rows;
