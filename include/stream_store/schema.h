@@ -125,8 +125,9 @@ class STREAM_STORE_API Schema {
   /// size(): 0 for the fields with which the store was created.
   std::uint64_t since(TypeId type) const noexcept { return since_[type]; }
 
-  /// Returns the type id of the last field that was declared when a record was written. Every schema
-  /// of a store has one.
+  /// Returns the type id of the last field, not counting hidden ones, that was declared when the
+  /// record of that number was written.
+  /// REQUIRES: !empty().
   TypeId LastDeclaredAt(std::uint64_t record) const noexcept;
 
   /// Returns the type id of the declared field of that name, if there is one. Cost: one hash

@@ -10,6 +10,7 @@
 #include "stream_store/error.h"
 #include "stream_store/nested.h"
 
+#include "base/assert.h"
 #include "base/str_cat.h"
 #include "format/layout.h"
 #include "format/utf8.h"
@@ -231,6 +232,7 @@ bool Schema::Extends(const Schema& other) const {
 }
 
 TypeId Schema::LastDeclaredAt(std::uint64_t record) const noexcept {
+  STREAM_STORE_ASSERT(!empty());
   const auto after = std::ranges::partition_point(
       declared_types_, [&](TypeId type) { return since_[type] <= record; });
   return *std::prev(after);  // the first declared field is there from record 0 on

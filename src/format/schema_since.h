@@ -12,6 +12,11 @@
 
 namespace stream_store::internal {
 
+/// Whether fields were added after more than `records` records.
+inline bool AddsAfter(const Schema& schema, std::uint64_t records) noexcept {
+  return schema.since(static_cast<TypeId>(schema.size() - 1)) > records;
+}
+
 /// Returns the schema with another revision, and with `records` in the place of every since() that
 /// is greater: a record from that number on may have all fields.
 inline Schema SinceAtMost(const Schema& schema, std::uint64_t records, std::uint64_t revision) {

@@ -15,7 +15,6 @@
 #include "base/lock.h"
 #include "base/random.h"
 #include "base/str_cat.h"
-#include "format/schema_since.h"
 #include "storage/open.h"
 
 namespace stream_store::internal {
@@ -214,14 +213,6 @@ void ReplaceSchema(StoreFiles& files, Schema schema) {
   }
   // Only now: a reader that sees the word finds the schema, also after a power failure.
   files.control.schema_revision().store(revision, std::memory_order_release);
-}
-
-void LimitSince(StoreFiles& files, std::uint64_t records) {
-  const std::shared_ptr<const StoreSchema> known = files.store_schema();
-  const Schema& schema = known->schema;
-  if (schema.since(static_cast<TypeId>(schema.size() - 1)) > records) {
-    ReplaceSchema(files, SinceAtMost(schema, records, schema.revision() + 1));
-  }
 }
 
 void RemoveLeftovers(const std::filesystem::path& path) noexcept {

@@ -66,13 +66,9 @@ OpenedStore CreateTemporaryStore(const std::filesystem::path& directory, Schema 
 OpenedStore OpenForWriting(const std::filesystem::path& path);
 
 /// Replaces the schema of a store by one with a higher revision, and announces it to readers: by
-/// any fields while the store has no records, then by one with more fields. If it throws, either
-/// schema may be on disk.
+/// any fields while the store has no records, then by one with more fields, or with other numbers of
+/// first records. If it throws, either schema may be on disk.
 void ReplaceSchema(StoreFiles& files, Schema schema);
-
-/// Replaces the schema if it says that fields were added after more than `records` records. Called
-/// before records from that number on are written, because the records that they replace are gone.
-void LimitSince(StoreFiles& files, std::uint64_t records);
 
 /// Deletes the siblings of `path` that were left by creations whose process died. Siblings whose
 /// creator is alive are kept, by their lock. Ignores errors, because leftovers do no harm.
