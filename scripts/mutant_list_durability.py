@@ -20,6 +20,7 @@ _STAGE = "src/storage/stage.cc"
 _DURABILITY = "src/storage/durability.cc"
 _RECOVER = "src/storage/recover.cc"
 _OPEN = "src/storage/open.cc"
+_CREATE = "src/storage/create.cc"
 _CAPACITY = "src/storage/capacity.cc"
 _GROWTH = "src/storage/growth.cc"
 
@@ -353,8 +354,58 @@ MUTANTS = [
     ),
     bug(
         "leftovers not removed",
-        change("src/storage/create.cc", "RemoveLeftover(sibling);"),
+        change(_CREATE, "RemoveLeftover(sibling);"),
         first=FAULT,
+    ),
+    bug(
+        "a live directory is taken for a leftover",
+        change(
+            _CREATE,
+            "!TryLockByte(lock, kWriterLockByte)",
+            "false",
+            within="if (!TryLockByte(lock, kWriterLockByte)) {",
+        ),
+    ),
+    bug(
+        "directories of other users are deleted",
+        change(_CREATE, "!directory.IsOurs()", "false"),
+    ),
+    bug(
+        "links are followed when cleaning up",
+        change(_CREATE, "Directory::OpenItself(sibling)", "Directory::Open(sibling)"),
+        change("src/base/sibling.cc", "Directory::OpenItself(sibling)", "Directory::Open(sibling)"),
+    ),
+    bug(
+        "a forked child deletes the temporary store of its parent",
+        change(
+            "src/base/temporary.cc",
+            "process_ == ::getpid()",
+            "true",
+            within="if (process_ == ::getpid()) {",
+        ),
+    ),
+    bug(
+        "a temporary store is not deleted at exit",
+        change("src/base/temporary.cc", "All().RemoveAll();"),
+    ),
+    bug(
+        "a temporary store that was closed gives up its lock while it is read",
+        insert(
+            _DURABILITY,
+            "files_.control.state().store(kLiveClosed, std::memory_order_release);",
+            "files_.lock.Close();",
+            within="files_.control.state().store(kLiveClosed, std::memory_order_release);\n"
+            "    return;",
+        ),
+    ),
+    bug(
+        "a temporary store that was closed is live",
+        change(
+            "src/storage/read_source.cc",
+            "files_->control.state().load(std::memory_order_acquire) == kLiveClosed",
+            "false",
+        ),
+        first="store_read_test:HandoverTest.*",
     ),
     bug(
         "close says clean before it is",

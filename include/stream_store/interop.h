@@ -6,14 +6,13 @@
 // function is given.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <filesystem>
 #include <functional>
 #include <span>
-#include <vector>
 
 #include "stream_store/export.h"
 #include "stream_store/reader.h"
@@ -24,24 +23,20 @@ namespace stream_store::interop {
 
 // -- Temporary stores in another process
 
-/// The open files of a temporary store, to be passed to another process on the same host.
-struct Handover {
-  std::array<int, 5> descriptors{};  ///< values, records, layouts, hints, control
-  std::vector<std::byte> schema;     ///< the content of the file `schema`
-};
-
-/// Returns the files of a temporary store. The descriptors remain the store's own: duplicate them
-/// for the other process.
+/// Returns the hidden directory of a temporary store, with which another process of the same host
+/// and user can read it by TakeOver(). It exists as long as the writer is open, or a Reader in the
+/// process of the writer.
 ///
 /// Throws Error(kInvalidArgument) for a persistent store, which any process can open by its path.
-STREAM_STORE_API Handover HandOver(const Reader& reader);
+STREAM_STORE_API std::filesystem::path HandOver(const Reader& reader);
 
 /// Returns a Reader of another process's temporary store, which follows the writer while that is
-/// alive.
+/// open. Afterwards the Reader keeps all rows.
 ///
-/// files   duplicates of the descriptors. Takes ownership of them, even if this throws.
-/// Throws  Error: kCorrupt, kVersion, kIo.
-STREAM_STORE_API Reader TakeOver(const Handover& files);
+/// directory  the result of HandOver().
+/// Throws     Error: kNotFound (the store was closed, or its process ended), kCorrupt, kVersion,
+///            kIo.
+STREAM_STORE_API Reader TakeOver(const std::filesystem::path& directory);
 
 // -- Whole stores, without a copy
 

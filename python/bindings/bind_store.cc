@@ -29,10 +29,11 @@ void BindStore(nb::module_& module) {
   // Opening and declaring. StreamStore in store.py checks the arguments and calls these.
   store.def("__init__", &OpenStore, "path"_a.none(), "mode"_a, "capacity"_a, "wait"_a, "safety"_a);
   store.def("__init__", &OpenSnapshot, "source"_a, "num_rows"_a.none());
-  store.def("__init__", &OpenHandover, "descriptors"_a, "schema"_a);
+  store.def("__init__", &OpenHandover, "directory"_a);
   store.def("_hand_over", &HandOver);
   store.def("_require_writable", &StoreObject::RequireWritable, "operation"_a);
   store.def("_define_fields", &DefineFields, "specs"_a);
+  store.def("_add_fields", &AddFields, "specs"_a);
   store.def("_field_specs", &FieldSpecs);
   store.def_prop_ro("_fields_version", &StoreObject::fields_version);
   store.def_prop_ro("_content_key", &ContentKey);

@@ -24,21 +24,8 @@ void OpenSnapshot(StoreObject* where, StoreObject& source, std::optional<std::ui
   new (where) StoreObject(source, num_rows);
 }
 
-void OpenHandover(StoreObject* where, nb::handle descriptors, const nb::bytes& schema) {
-  interop::Handover files;
-  const nb::object list = Own(PySequence_List(descriptors.ptr()));
-  if (PyList_GET_SIZE(list.ptr()) != static_cast<Py_ssize_t>(files.descriptors.size())) {
-    Throw(PyExc_ValueError, "expected the " + std::to_string(files.descriptors.size()) +
-                                " descriptors of a temporary store but found " +
-                                ShortRepr(list.ptr()));
-  }
-  for (std::size_t i = 0; i < files.descriptors.size(); ++i) {
-    files.descriptors[i] = static_cast<int>(
-        AsInt64(PyList_GET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i)), "a descriptor"));
-  }
-  const auto* bytes = static_cast<const std::byte*>(schema.data());
-  files.schema.assign(bytes, bytes + schema.size());
-  new (where) StoreObject(files);
+void OpenHandover(StoreObject* where, nb::handle directory) {
+  new (where) StoreObject(interop::TakeOver(NativePath(directory)));
 }
 
 nb::object HandOver(StoreObject& store) {
@@ -46,16 +33,15 @@ nb::object HandOver(StoreObject& store) {
   if (reader == nullptr) {
     Throw(PyExc_TypeError, "declare fields before this store is sent to another process");
   }
-  const interop::Handover files = interop::HandOver(*reader);
-  nb::list descriptors;
-  for (const int descriptor : files.descriptors) {
-    descriptors.append(descriptor);
-  }
-  return nb::make_tuple(descriptors, nb::bytes(files.schema.data(), files.schema.size()));
+  const std::string directory = interop::HandOver(*reader).string();
+  return Own(PyUnicode_DecodeFSDefaultAndSize(directory.data(),
+                                              static_cast<Py_ssize_t>(directory.size())));
 }
 
 void DefineFields(StoreObject& store, nb::handle specs) {
   store.DefineFields(FieldsFromSpecs(specs));
 }
+
+void AddFields(StoreObject& store, nb::handle specs) { store.AddFields(FieldsFromSpecs(specs)); }
 
 }  // namespace stream_store::python

@@ -24,14 +24,17 @@ void OpenStore(StoreObject* where, nb::object path, const std::string& mode, std
 /// Store.__init__(source, num_rows): a snapshot of another store.
 void OpenSnapshot(StoreObject* where, StoreObject& source, std::optional<std::uint64_t> num_rows);
 
-/// Store.__init__(descriptors, schema): a temporary store of another process, from the result of
-/// HandOver() there. Takes ownership of the descriptors, which must belong to this process.
-void OpenHandover(StoreObject* where, nb::handle descriptors, const nb::bytes& schema);
+/// Store.__init__(directory): a temporary store of another process, from the result of HandOver()
+/// there.
+void OpenHandover(StoreObject* where, nb::handle directory);
 
-/// (descriptors, schema) of a temporary store. The descriptors still belong to the store.
+/// The hidden directory of a temporary store, as a str.
 nb::object HandOver(StoreObject& store);
 
 /// Declares fields given as FieldSpecs.
 void DefineFields(StoreObject& store, nb::handle specs);
+
+/// Adds fields given as FieldSpecs.
+void AddFields(StoreObject& store, nb::handle specs);
 
 }  // namespace stream_store::python

@@ -1,13 +1,13 @@
-"""Temporary stores in processes that multiprocessing starts: they are passed as open descriptors.
+"""Temporary stores in processes that multiprocessing starts: they are passed by their directory.
 
-A forked child shares the files. A process that is spawned, or comes from a fork server, gets
-duplicates of the descriptors, which multiprocessing passes along while it starts the process and at
-no other time.
+A forked child shares the files. A process that is spawned, or comes from a fork server, opens the
+hidden directory of the store. multiprocessing may drop the arguments of a process before that has
+opened them, so this process keeps the directory until the process object is gone.
 """
 
 from __future__ import annotations
 
-from multiprocessing import context, reduction
+from multiprocessing import context
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -19,39 +19,38 @@ def is_spawning() -> bool:
     return context.get_spawning_popen() is not None
 
 
-#: The process that is being started -> store id -> the files to pass to it.
-_passed: WeakKeyDictionary[Any, dict[str, _PassedFiles]] = WeakKeyDictionary()
+#: The process that is being started -> store id -> the store that is passed to it.
+_passed: WeakKeyDictionary[Any, dict[str, _PassedStore]] = WeakKeyDictionary()
 
 
-class _PassedFiles:
-    """The files of a temporary store; unpickled in the new process, a store.
+class _PassedStore:
+    """A temporary store; unpickled in the new process, a store there.
 
-    There is one per process and store: multiprocessing passes no descriptor twice, and pickle makes
-    one store of it, however many snapshots of the store are passed.
+    There is one per process and store, of which pickle makes one store however many snapshots of
+    the store are passed.
     """
 
     def __init__(self, core: _core.Store, kind: type[_core.Store]) -> None:
-        descriptors, self._schema = core._hand_over()
-        self._duplicates = [reduction.DupFd(descriptor) for descriptor in descriptors]
+        self._directory = core._hand_over()
         self._kind = kind
+        self._kept = _view_of(core, 0)  # the directory exists as long as this snapshot
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _take_over, (self._kind, self._duplicates, self._schema)
+        return _take_over, (self._kind, self._directory)
 
 
 def hand_over(core: _core.Store, kind: type[_core.Store]) -> tuple[Any, ...]:
     """The result of `object.__reduce__` for a temporary store: it becomes a `kind` again."""
     passed = _passed.setdefault(context.get_spawning_popen(), {})
     if core.id not in passed:
-        passed[core.id] = _PassedFiles(core, kind)
+        passed[core.id] = _PassedStore(core, kind)
     rows = core.num_rows if core._is_snapshot else None
     return _view_of, (passed[core.id], rows)
 
 
-def _take_over(kind: type[_core.Store], duplicates: list[Any], schema: bytes) -> _core.Store:
-    descriptors = [duplicate.detach() for duplicate in duplicates]
+def _take_over(kind: type[_core.Store], directory: str) -> _core.Store:
     store = kind.__new__(kind)
-    _core.Store.__init__(store, descriptors, schema)
+    _core.Store.__init__(store, directory)
     return store
 
 

@@ -2,21 +2,12 @@
 
 #include <algorithm>
 #include <bit>
-#include <limits>
 #include <utility>
 
 #include "base/assert.h"
+#include "base/str_cat.h"
 
 namespace stream_store::internal {
-namespace {
-
-std::uint64_t Bytes(std::uint64_t chunks, std::uint64_t chunk_bytes) {
-  const std::uint64_t most = std::numeric_limits<std::uint64_t>::max() / 2 / chunk_bytes;
-  return std::min(chunks, most) * chunk_bytes;
-}
-
-}  // namespace
-
 std::shared_ptr<ChunkRange> ChunkRange::Reserve(const Space& space, std::string name) {
   return std::shared_ptr<ChunkRange>(new ChunkRange(space, std::move(name)));
 }
@@ -25,24 +16,30 @@ ChunkRange::ChunkRange(const Space& space, std::string name)
     : chunk_bytes_(space.chunk_bytes),
       first_chunk_(space.first_chunk),
       name_(std::move(name)),
-      space_(Mapping::Reserve(name_, Bytes(space.wanted, space.chunk_bytes),
-                              Bytes(space.least, space.chunk_bytes))),
+      space_(Mapping::Reserve(name_, space.wanted_bytes, space.least_bytes)),
       mapped_begin_(space.first_chunk),
       mapped_end_(space.first_chunk) {
-  STREAM_STORE_ASSERT(std::has_single_bit(chunk_bytes_) && space.least > 0);
+  STREAM_STORE_ASSERT(std::has_single_bit(chunk_bytes_) && space.least_bytes > 0);
 }
 
 std::byte* ChunkRange::At(std::uint64_t byte) const noexcept {
-  STREAM_STORE_ASSERT(byte >= first_chunk_ * chunk_bytes_ && byte <= end_chunk() * chunk_bytes_);
-  return space_.data() + (byte - first_chunk_ * chunk_bytes_);
+  STREAM_STORE_ASSERT(byte >= begin_byte() && byte <= end_byte());
+  return space_.data() + (byte - begin_byte());
+}
+
+// The chunks [begin, end), as far as they have a place.
+Mapping::Part ChunkRange::PartOf(std::uint64_t begin, std::uint64_t end) const noexcept {
+  const std::uint64_t from = (begin - first_chunk_) * chunk_bytes_;
+  const std::uint64_t to = std::min((end - first_chunk_) * chunk_bytes_, space_.size());
+  return {from, to - from};
 }
 
 void ChunkRange::Map(const File& file, std::uint64_t chunk, bool writable) {
-  STREAM_STORE_ASSERT(first_chunk_ <= chunk && chunk < end_chunk());
+  STREAM_STORE_ASSERT(first_chunk_ <= chunk && chunk * chunk_bytes_ < end_byte());
   const ForkMutexLock lock(mutex_);
   const bool none = mapped_begin_ == mapped_end_;
   STREAM_STORE_ASSERT(none || chunk == mapped_end_);
-  space_.MapFile(file, {(chunk - first_chunk_) * chunk_bytes_, chunk_bytes_}, writable);
+  space_.MapFile(file, PartOf(chunk, chunk + 1), writable);
   if (none) {
     mapped_begin_ = chunk;
   }
@@ -86,21 +83,44 @@ void ChunkRange::EndHold(std::uint64_t chunk) noexcept {
   }
   const std::uint64_t needed = std::min(holds_.begin()->first, mapped_end_);
   if (needed > mapped_begin_) {
-    space_.Unmap(
-        {(mapped_begin_ - first_chunk_) * chunk_bytes_, (needed - mapped_begin_) * chunk_bytes_});
+    space_.Unmap(PartOf(mapped_begin_, needed));
     mapped_begin_ = needed;
   }
 }
 
+void ChunkRange::UnmapFrom(std::uint64_t chunk) {
+  const ForkMutexLock lock(mutex_);
+  STREAM_STORE_ASSERT(chunk >= mapped_begin_);
+  if (chunk < mapped_end_) {
+    space_.Unmap(PartOf(chunk, mapped_end_));
+    mapped_end_ = chunk;
+  }
+}
+
+// Without the lock while the kernel writes, which may take seconds: a chunk that is unmapped in the
+// meantime was dropped, and a sync of the inaccessible memory in its place succeeds.
+void ChunkRange::Sync(std::uint64_t begin, std::uint64_t end, const std::string& path) const {
+  const auto [oldest, limit] = [this] {
+    const ForkMutexLock lock(mutex_);
+    return std::pair(mapped_begin_ * chunk_bytes_, mapped_end_ * chunk_bytes_);
+  }();
+  STREAM_STORE_ASSERT(begin <= end && end <= std::max(limit, oldest));
+  for (std::uint64_t at = std::max(begin, oldest); at < end;) {
+    const std::uint64_t chunk = at / chunk_bytes_;
+    const std::uint64_t next = std::min(end, (chunk + 1) * chunk_bytes_);
+    space_.Sync({.begin = at - first_chunk_ * chunk_bytes_, .bytes = next - at},
+                StrCat(path, ": chunk ", chunk));
+    at = next;
+  }
+}
+
 bool ChunkRange::Populate(std::uint64_t begin, std::uint64_t end) const noexcept {
-  const std::uint64_t low = first_chunk_ * chunk_bytes_;
-  STREAM_STORE_ASSERT(begin >= low && end <= end_chunk() * chunk_bytes_);
-  return space_.Populate(begin - low, end - low);
+  STREAM_STORE_ASSERT(begin >= begin_byte() && end <= end_byte());
+  return space_.Populate(begin - begin_byte(), end - begin_byte());
 }
 
 void ChunkRange::ProtectReadOnly() const noexcept {
-  space_.ProtectReadOnly({(mapped_begin_ - first_chunk_) * chunk_bytes_,
-                          (mapped_end_ - mapped_begin_) * chunk_bytes_});
+  space_.ProtectReadOnly(PartOf(mapped_begin_, mapped_end_));
 }
 
 }  // namespace stream_store::internal

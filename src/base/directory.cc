@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/retry.h"
 #include "base/str_cat.h"
@@ -60,18 +61,13 @@ const char* KindName(mode_t mode) {
   ThrowErrno(path, "opening", error);
 }
 
-}  // namespace
+int OpenDirectory(const std::filesystem::path& path, int flags) {
+  return RetryInterrupted([&] {
+    return sys().open_at(AT_FDCWD, path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags, 0);
+  });
+}
 
-Directory::Directory(File file, std::filesystem::path path)
-    : file_(std::move(file)), path_(std::move(path)) {}
-
-Directory Directory::Open(const std::filesystem::path& path) {
-  const int fd = RetryInterrupted(
-      [&] { return sys().open_at(AT_FDCWD, path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0); });
-  if (fd >= 0) {
-    return Directory(File(fd, PathText(path)), path);
-  }
-  const int error = errno;
+[[noreturn]] void ThrowNoDirectory(const std::filesystem::path& path, int error) {
   if (error == ENOENT) {
     throw Error(ErrorCode::kNotFound, StrCat(PathText(path), ": no such directory"));
   }
@@ -79,6 +75,35 @@ Directory Directory::Open(const std::filesystem::path& path) {
     throw Error(ErrorCode::kAlreadyExists, StrCat(PathText(path), ": is not a directory"));
   }
   ThrowErrno(PathText(path), "opening", error);
+}
+
+}  // namespace
+
+Directory::Directory(File file, std::filesystem::path path)
+    : file_(std::move(file)), path_(std::move(path)) {}
+
+Directory Directory::Open(const std::filesystem::path& path) {
+  const int fd = OpenDirectory(path, 0);
+  if (fd < 0) {
+    ThrowNoDirectory(path, errno);
+  }
+  return Directory(File(fd, PathText(path)), path);
+}
+
+Directory Directory::OpenItself(const std::filesystem::path& path) {
+  const int fd = OpenDirectory(path, O_NOFOLLOW);
+  if (fd < 0) {
+    ThrowNoDirectory(path, errno);
+  }
+  return Directory(File(fd, PathText(path)), path);
+}
+
+bool Directory::IsOurs() const {
+  struct stat status{};
+  if (sys().file_stat(file_.fd(), &status) != 0) {
+    ThrowErrno(PathText(path_), "fstat", errno);
+  }
+  return status.st_uid == ::geteuid();
 }
 
 File Directory::OpenFile(const char* name, bool writable) const {
@@ -120,6 +145,20 @@ File Directory::CreateFile(const char* name) const {
     ThrowErrno(path, "setting mode 0600", errno);
   }
   return file;
+}
+
+std::optional<std::uint64_t> Directory::FileSize(const char* name) const {
+  struct stat status{};
+  if (sys().stat_at(file_.fd(), name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (errno == ENOENT) {
+      return std::nullopt;
+    }
+    ThrowErrno(PathText(path_ / name), "fstatat", errno);
+  }
+  if (!S_ISREG(status.st_mode)) {
+    ThrowNotRegular(PathText(path_ / name), KindName(status.st_mode));
+  }
+  return static_cast<std::uint64_t>(status.st_size);
 }
 
 bool Directory::Contains(const char* name) const {

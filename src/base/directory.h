@@ -8,7 +8,9 @@
 // final name when it is complete (sibling.cc).
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +23,10 @@ class Directory {
   /// Opens an existing directory. Throws Error(kNotFound) if the path does not exist,
   /// Error(kAlreadyExists) "is not a directory" if it is something else, or Error(kIo).
   static Directory Open(const std::filesystem::path& path);
+
+  /// As Open(), but does not follow a symbolic link at the end of the path: that is refused with
+  /// Error(kAlreadyExists), too.
+  static Directory OpenItself(const std::filesystem::path& path);
 
   /// Creates the hidden sibling of `final_path` with mode 0700 and opens it. The caller publishes
   /// it with PublishDirectory() or deletes it with RemoveTree(). Throws Error(kNotFound) if the
@@ -41,6 +47,9 @@ class Directory {
   /// The descriptor. Stays owned by this object.
   int fd() const noexcept { return file_.fd(); }
 
+  /// Whether the directory belongs to the user that this process runs as. Throws Error(kIo).
+  bool IsOurs() const;
+
   /// Whether the directory is on a memory-backed file system, such as tmpfs.
   bool InMemory() const noexcept { return file_.InMemory(); }
 
@@ -52,6 +61,11 @@ class Directory {
   /// Creates the regular file `name` with mode 0600, regardless of the umask. Throws
   /// Error(kAlreadyExists) if an entry of that name exists, or Error(kNoSpace, kIo).
   File CreateFile(const char* name) const;
+
+  /// The size in bytes of the regular file `name`, without opening it; nothing if there is no entry
+  /// of that name. Throws Error(kCorrupt) "expected a regular file but found …" if it is anything
+  /// else, a symbolic link included, or Error(kIo).
+  std::optional<std::uint64_t> FileSize(const char* name) const;
 
   /// Whether an entry of that name exists, of any kind. Throws Error(kIo).
   bool Contains(const char* name) const;
@@ -92,22 +106,15 @@ std::vector<std::filesystem::path> CreateParents(const std::filesystem::path& pa
 /// directory does no harm.
 void RemoveParents(const std::vector<std::filesystem::path>& created) noexcept;
 
-/// Deletes a sibling and the plain files in it. Ignores errors: the next open tries again.
+/// Deletes a sibling and the plain files in it, but not what a symbolic link of that name leads to.
+/// Ignores errors: the next open tries again.
 void RemoveTree(const std::filesystem::path& sibling) noexcept;
 
 /// Returns the paths of all siblings of `final_path` (`.name.tmp-…`): stores that are being created
 /// and leftovers of creations that died. Empty if the parent cannot be listed.
 std::vector<std::filesystem::path> FindSiblings(const std::filesystem::path& final_path);
 
-/// Creates a file with mode 0600 that has no name, so that it disappears with its last descriptor
-/// (O_TMPFILE, or creating and unlinking a file).
-///
-/// preferred  the only directory that is tried, unless it is empty. Then $TMPDIR, /var/tmp and /tmp
-///            are tried, memory-backed file systems last: their pages count against the memory
-///            limit.
-/// name       for messages.
-/// Throws Error(kIo, kNotFound) with the reason for each directory that was tried; at once if there
-/// are no more descriptors.
-File CreateUnlinkedFile(const std::filesystem::path& preferred, const std::string& name);
+/// Whether `path` has the name of a sibling of a directory that is called `name`.
+bool HasSiblingName(const std::filesystem::path& path, const std::string& name);
 
 }  // namespace stream_store::internal

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <fstream>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include <sys/mman.h>
@@ -196,8 +197,25 @@ void Mapping::MapFile(const File& file, Part part, bool writable) const {
   }
   throw Error(ErrorCode::kNoSpace,
               StrCat(file.path(), ": mapping ", part.bytes,
-                     " bytes: this process has too many mappings (vm.max_map_count) or no address "
-                     "space left"),
+                     " bytes: ", NoMappingReason("the kernel has no memory for it")),
+              error);
+}
+
+// A failed sync is kIo for every errno, as that of a file: data may be lost. The kernel reports an
+// error of a write-back once for each open file, and a mapping keeps its own open file, so an error
+// since the file was mapped or last synced here is never missed.
+void Mapping::Sync(Part part, const std::string& path) const {
+  STREAM_STORE_ASSERT(part.begin <= size_ && part.bytes <= size_ - part.begin);
+  if (part.bytes == 0) {
+    return;
+  }
+  const std::uint64_t begin = part.begin & ~(PageBytes() - 1);
+  const std::uint64_t end = std::min(PageUp(part.begin + part.bytes), size_);
+  if (RetryInterrupted([&] { return sys().msync(data_ + begin, end - begin, MS_SYNC); }) == 0) {
+    return;
+  }
+  const int error = errno;
+  throw Error(ErrorCode::kIo, StrCat(path, ": msync: ", std::generic_category().message(error)),
               error);
 }
 

@@ -34,7 +34,8 @@ class Mapping {
   Mapping(const File& file, std::uint64_t reserve_bytes, std::uint64_t minimum_bytes,
           bool writable);
 
-  /// A part of the memory, in bytes from its start. Both are multiples of the page size.
+  /// A part of the memory, in bytes from its start. Both are multiples of the page size, except for
+  /// Sync().
   struct Part {
     std::uint64_t begin = 0;
     std::uint64_t bytes = 0;
@@ -66,10 +67,17 @@ class Mapping {
   bool Populate(std::uint64_t begin, std::uint64_t end) const noexcept;
 
   /// Maps a file in place of a part of the memory, from its first byte on. Pointers into the rest
-  /// stay valid. Throws Error(kNoSpace) if the process has too many mappings, Error(kIo); nothing
-  /// has changed then.
+  /// stay valid. Throws Error(kNoSpace) if the process has too many mappings, with a message that
+  /// names vm.max_map_count, or Error(kIo); nothing has changed then.
   /// REQUIRES: the part is inside the memory.
   void MapFile(const File& file, Part part, bool writable) const;
+
+  /// Makes the pages of the file that are mapped into a part of the memory durable, and the size of
+  /// the file (msync with MS_SYNC). Rounds the part outwards to whole pages, so it may begin and end
+  /// anywhere. All of it must be mapped from one file. Needs no descriptor, and throws Error(kIo) for
+  /// every errno, as File::SyncData(); `path` names the file in the message.
+  /// REQUIRES: the part is inside the memory.
+  void Sync(Part part, const std::string& path) const;
 
   /// Takes away access to a part of the memory and keeps its address space reserved.
   /// REQUIRES: the part is inside the memory.

@@ -142,7 +142,7 @@ void SyncParent(const fs::path& path) { Directory::Open(Place(path).parent_path(
 
 void RemoveTree(const fs::path& sibling) noexcept {
   try {
-    const Directory directory = Directory::Open(sibling);
+    const Directory directory = Directory::OpenItself(sibling);
     for (const std::string& name : directory.Entries()) {
       directory.Unlink(name.c_str());
     }
@@ -164,6 +164,11 @@ std::vector<fs::path> FindSiblings(const fs::path& final_path) {
   } catch (const Error&) {  // nothing in a directory that cannot be listed can be cleaned up
   }
   return found;
+}
+
+bool HasSiblingName(const fs::path& path, const std::string& name) {
+  const fs::path last = path.has_filename() ? path.filename() : path.parent_path().filename();
+  return IsSiblingName(last.string(), SiblingPrefix(name));
 }
 
 }  // namespace stream_store::internal

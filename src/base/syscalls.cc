@@ -22,6 +22,10 @@ int FileStat(int fd, struct stat* out) { return ::fstat(fd, out); }
 
 int PathStat(const char* path, struct stat* out) { return ::stat(path, out); }
 
+int StatAt(int directory_fd, const char* name, struct stat* out, int flags) {
+  return ::fstatat(directory_fd, name, out, flags);
+}
+
 int Lock(int fd, int command, struct flock* lock) { return ::fcntl(fd, command, lock); }
 
 int GetLimit(int resource, struct rlimit* out) {
@@ -37,6 +41,7 @@ constexpr Syscalls kRealTable = {
     .close = ::close,
     .file_stat = FileStat,
     .path_stat = PathStat,
+    .stat_at = StatAt,
     .pread = ::pread,
     .pwrite = ::pwrite,
     .fallocate = ::fallocate,
@@ -51,6 +56,7 @@ constexpr Syscalls kRealTable = {
     .munmap = ::munmap,
     .madvise = ::madvise,
     .mprotect = ::mprotect,
+    .msync = ::msync,
     .fchmod = ::fchmod,
     .fstatfs = ::fstatfs,
     .getrlimit = GetLimit,

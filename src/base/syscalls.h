@@ -24,6 +24,7 @@ struct Syscalls {
   int (*close)(int fd);
   int (*file_stat)(int fd, struct stat* out);
   int (*path_stat)(const char* path, struct stat* out);
+  int (*stat_at)(int directory_fd, const char* name, struct stat* out, int flags);
   ssize_t (*pread)(int fd, void* buffer, std::size_t count, off_t offset);
   ssize_t (*pwrite)(int fd, const void* buffer, std::size_t count, off_t offset);
   int (*fallocate)(int fd, int mode, off_t offset, off_t length);
@@ -39,6 +40,7 @@ struct Syscalls {
   int (*munmap)(void* address, std::size_t length);
   int (*madvise)(void* address, std::size_t length, int advice);
   int (*mprotect)(void* address, std::size_t length, int protection);
+  int (*msync)(void* address, std::size_t length, int flags);
   int (*fchmod)(int fd, mode_t mode);
   int (*fstatfs)(int fd, struct statfs* out);
   int (*getrlimit)(int resource, struct rlimit* out);

@@ -1,17 +1,20 @@
-// CreateUnlinkedFile(): files for temporary stores, which disappear with the process.
+#include "base/temporary.h"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
 
-#include <fcntl.h>
+#include <unistd.h>
 
+#include "base/assert.h"
 #include "base/directory.h"
-#include "base/random.h"
-#include "base/retry.h"
+#include "base/fork_mutex.h"
 #include "base/str_cat.h"
-#include "base/syscalls.h"
 
 namespace stream_store::internal {
 namespace {
@@ -31,64 +34,98 @@ std::vector<fs::path> CandidatePlaces(const fs::path& preferred) {
   return places;
 }
 
-// Uses O_TMPFILE. Where the file system does not have it, creates a file with a random name and
-// unlinks it at once.
-File OpenUnlinked(const Directory& directory, const std::string& name) {
-  const std::string path = StrCat(PathText(directory.path() / name), " (unlinked)");
-  const int fd = RetryInterrupted(
-      [&] { return sys().open_at(directory.fd(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600); });
-  if (fd >= 0) {
-    File file(fd, path);
-    if (sys().fchmod(fd, 0600) != 0) {
-      ThrowErrno(path, "setting mode 0600", errno);
-    }
-    return file;
-  }
-  const bool unsupported = errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL;
-  if (!unsupported) {
-    ThrowErrno(path, "creating", errno);
-  }
-
-  const std::string random_name = StrCat(".", name, "-", RandomHex());
-  File named = directory.CreateFile(random_name.c_str());
-  directory.Unlink(random_name.c_str());
-  return {named.Release(), path};
-}
-
 }  // namespace
 
-File CreateUnlinkedFile(const fs::path& preferred, const std::string& name) {
-  std::vector<Directory> places;
+void InTemporaryPlace(const fs::path& preferred,
+                      const std::function<void(const fs::path&)>& create) {
   std::string refused;
+  ErrorCode code = ErrorCode::kIo;
   const auto refuse = [&](const Error& error) {
     const bool no_descriptor = error.system_errno() == EMFILE || error.system_errno() == ENFILE;
     if (!preferred.empty() || no_descriptor) {  // the latter is no better in another directory
       throw error;
     }
     refused += StrCat(refused.empty() ? "" : "; ", error.what());
+    code = error.code() == ErrorCode::kNoSpace ? ErrorCode::kNoSpace : code;
   };
+  std::vector<fs::path> disks;
+  std::vector<fs::path> memory;
   for (const fs::path& place : CandidatePlaces(preferred)) {
     try {
-      places.push_back(Directory::Open(place));
+      (Directory::Open(place).InMemory() ? memory : disks).push_back(place);
     } catch (const Error& error) {
       refuse(error);
     }
   }
   // Disks first: pages of a memory-backed file system count against the memory limit, and exceeding
   // that kills the process where a full disk returns an error.
-  std::stable_partition(places.begin(), places.end(),  // clang 14 rejects the ranges:: version
-                        [](const Directory& place) { return !place.InMemory(); });
-  for (const Directory& place : places) {
+  disks.insert(disks.end(), memory.begin(), memory.end());
+  for (const fs::path& place : disks) {
     try {
-      return OpenUnlinked(place, name);
+      create(place);
+      return;
     } catch (const Error& error) {
       refuse(error);
     }
   }
-  throw Error(
-      ErrorCode::kIo,
-      StrCat(name, ": creating a temporary file: expected one of these directories to accept it: ",
-             refused));
+  throw Error(code,
+              StrCat("temporary store: creating: expected one of these directories to accept it: ",
+                     refused));
+}
+
+// The trees of this process. Those of a parent are among them in a forked child.
+struct TemporaryTrees {
+  ForkMutex mutex{ForkMutex::Rank::kInner};
+  std::unordered_map<std::string, const TemporaryTree*> trees GUARDED_BY(mutex);  // by path
+
+  // Never destroyed, because trees may outlive static destruction.
+  static TemporaryTrees& All() {
+    static auto* instance = [] {
+      // exit() does not destroy the objects on the stacks of threads, nor what Python still refers
+      // to. Their directories would remain until the next temporary store is created.
+      std::atexit([] { All().RemoveAll(); });
+      return new TemporaryTrees;
+    }();
+    return *instance;
+  }
+
+  void RemoveAll() EXCLUDES(mutex) {
+    const ForkMutexLock lock(mutex);
+    for (const auto& [path, tree] : trees) {
+      tree->Remove();
+    }
+  }
+};
+
+TemporaryTree::TemporaryTree(fs::path path) : path_(std::move(path)), process_(::getpid()) {
+  STREAM_STORE_ASSERT(path_.is_absolute());
+  TemporaryTrees& all = TemporaryTrees::All();
+  const ForkMutexLock lock(all.mutex);
+  all.trees.insert_or_assign(path_.native(), this);
+}
+
+TemporaryTree::~TemporaryTree() {
+  {
+    TemporaryTrees& all = TemporaryTrees::All();
+    const ForkMutexLock lock(all.mutex);
+    all.trees.erase(path_.native());
+  }
+  Remove();
+}
+
+bool TemporaryTree::Exists(const fs::path& path) {
+  TemporaryTrees& all = TemporaryTrees::All();
+  const ForkMutexLock lock(all.mutex);
+  const auto found = all.trees.find(path.native());
+  return found != all.trees.end() && found->second->process_ == ::getpid();
+}
+
+// The process is compared by its number, because a process may be copied without the handlers of
+// fork(), by clone() for example.
+void TemporaryTree::Remove() const noexcept {
+  if (process_ == ::getpid()) {
+    RemoveTree(path_);
+  }
 }
 
 }  // namespace stream_store::internal

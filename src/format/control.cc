@@ -115,8 +115,13 @@ bool BeginFits(const Slot& slot) noexcept {
 
 }  // namespace
 
+std::uint64_t& SmallestChunkBytes() noexcept {
+  static constinit std::uint64_t bytes = kMinChunkBytes;
+  return bytes;
+}
+
 bool IsChunkSize(std::uint64_t bytes) noexcept {
-  return std::has_single_bit(bytes) && kMinChunkBytes <= bytes && bytes <= kMaxChunkBytes;
+  return std::has_single_bit(bytes) && SmallestChunkBytes() <= bytes && bytes <= kMaxChunkBytes;
 }
 
 std::array<std::byte, kIdentityBytes> EncodeIdentity(const Identity& identity) {

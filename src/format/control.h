@@ -41,6 +41,11 @@ inline constexpr std::uint64_t kDefaultChunkBytes = kMaxChunkBytes;
 /// Whether a store may have chunks of this size.
 bool IsChunkSize(std::uint64_t bytes) noexcept;
 
+/// The smallest size that IsChunkSize() accepts. It starts as kMinChunkBytes; tests lower it to a
+/// page, so that small stores have many chunks. It may be changed only while no other thread uses a
+/// store.
+std::uint64_t& SmallestChunkBytes() noexcept;
+
 /// The identity of a store: region 0, written once at creation.
 struct Identity {
   StoreId id{};

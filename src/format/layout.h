@@ -40,6 +40,12 @@ inline std::uint64_t WordType(std::uint64_t word) noexcept { return word >> 48; 
 /// Returns the length of a field's word, or the total of a head word.
 inline std::uint64_t WordLength(std::uint64_t word) noexcept { return word & kLengthMask; }
 
+/// Returns the head of the layout at a word offset. Offset 0 is the empty layout, of which no word is
+/// loaded: it may have been dropped.
+inline std::uint64_t LayoutHeadAt(const std::uint64_t* layouts, std::uint32_t offset) noexcept {
+  return offset == 0 ? 0 : layouts[offset];
+}
+
 /// Returns the standard CRC32C of a layout's words, the head included. A record's checksum covers
 /// this digest, so that it also protects the record's shape.
 std::uint32_t LayoutDigest(std::span<const std::uint64_t> words) noexcept;

@@ -26,11 +26,14 @@ Appender::Appender(StoreFiles& files, WriterStatus& status, Capacity& capacity,
       session_(start.session),
       seed_(files.identity().checksum_seed),
       schema_(files.store_schema()),
+      chunk_records_(files.identity().chunk_bytes / sizeof(Record)),
+      layouts_chunk_(start.cursor.records / chunk_records_),
       files_(files),
       status_(status),
       capacity_(capacity),
       durability_(durability) {
   RefreshPointers();
+  capacity_.SetRecordBorder((layouts_chunk_ + 1) * chunk_records_ + 1);
 }
 
 // A word that is stored as it is, a bool, or a float64 in a float32 field needs no loop: these are
@@ -176,6 +179,36 @@ void Appender::RefreshPointers() noexcept {
   }
 }
 
+// Keeps the memory of the plans, so that the next append of a known shape allocates nothing.
+void Appender::ForgetLayouts() noexcept {
+  for (ShapeCache& shape : shapes_) {
+    shape.fields = ~std::uint64_t{0};
+    shape.plan.clear();
+  }
+  layout_table_ = LayoutTable{};
+}
+
+// To be called before the layout of a record is chosen. A record may only use layouts that were
+// written since the first record of its chunk of `records`, so that old layouts can be dropped.
+// Returns whether the layouts known so far were forgotten. An append of one record need not call it:
+// the border of Capacity sends the first record of a chunk to the slow path.
+bool Appender::EnterRecordsChunk(std::uint64_t record) noexcept {
+  const std::uint64_t chunk = record / chunk_records_;
+  if (chunk == layouts_chunk_ || status_.forked()) {
+    return false;
+  }
+  layouts_chunk_ = chunk;
+  ForgetLayouts();
+  capacity_.SetRecordBorder((chunk + 1) * chunk_records_ + 1);
+  return true;
+}
+
+// AppendHeld() once more, from the beginning: not inlined into it.
+bool Appender::AppendAgain(Step step, std::span<const FieldWrite> writes, Row* row,
+                           Refusal* refusal) {
+  return AppendHeld(step, writes, row, refusal);
+}
+
 // The hot path. `continues` selects one of two shape caches: agents often write each row in two
 // calls of different shapes, which would evict each other from a single cache.
 inline bool Appender::AppendHeld(Step step, std::span<const FieldWrite> writes, Row* row,
@@ -209,6 +242,9 @@ inline bool Appender::AppendHeld(Step step, std::span<const FieldWrite> writes, 
   if (!capacity_.Fits(decided.start + decided.total, cursor_.records + 2)) [[unlikely]] {
     status_.RequireWritable("append");
     RequireNotStaging("append");
+    if (EnterRecordsChunk(cursor_.records)) {
+      return AppendAgain(step, writes, row, refusal);
+    }
     MakeRoom(decided.start + decided.total, cursor_.records + 2, cursor_.layout_words);
   }
   // Step 5, the last one that can fail.
@@ -261,6 +297,14 @@ void Appender::OpenSessionOfRecovered() {
   durability_.OpenSessionOfRecovered(cursor_);
 }
 
+void Appender::OpenSession() {
+  const AppendFlag::Hold hold(flag_);
+  status_.RequireWritable("drop_before");
+  if (!durability_.session_open()) {
+    durability_.OpenSession(cursor_);
+  }
+}
+
 // The limits drop before the flag is released: an append of another thread must not slip in after
 // the cursor that is returned.
 std::optional<Cursor> Appender::Close() {
@@ -281,8 +325,21 @@ void Appender::Redeclare(Schema schema) {
     throw Error(
         ErrorCode::kState,
         StrCat(files_.path_text(), ": define_fields after the first append: the store holds ",
-               cursor_.rows, " rows; fields are final"));
+               cursor_.rows, " rows; add_fields() can add fields to it"));
   }
+  UseSchema(Schema(schema.fields(), {}, schema_->schema.revision() + 1));
+}
+
+// Readers take over the schema before they see the first record that may have a new field.
+void Appender::AddFields(std::vector<Field> fields) {
+  const AppendFlag::Hold hold(flag_);
+  status_.RequireWritable("add_fields");
+  RequireNotStaging("add_fields");
+  UseSchema(schema_->schema.Extended(std::move(fields), cursor_.records));
+}
+
+// The shapes are forgotten also where fields were only added: their plans point into the old schema.
+void Appender::UseSchema(Schema schema) {
   try {
     ReplaceSchema(files_, std::move(schema));
   } catch (const Error& error) {
@@ -301,7 +358,6 @@ void Appender::FollowMove() {
   UseSchemaOfFiles();
 }
 
-// The shapes are forgotten: their plans point into the old schema.
 void Appender::UseSchemaOfFiles() {
   schema_ = files_.store_schema();
   shapes_[0] = ShapeCache{};
@@ -321,9 +377,9 @@ std::int64_t Appender::LastTypeBefore(TypeId type) {
     if (RowOfRecord(record.row_session) != row) {
       break;
     }
-    const std::uint64_t* words = data_.layouts + record.layout;
-    for (std::uint64_t k = 1; k <= WordType(words[0]); ++k) {
-      if (WordType(words[k]) == type) {
+    const std::uint64_t fields = WordType(LayoutHeadAt(data_.layouts, record.layout));
+    for (std::uint64_t k = 1; k <= fields; ++k) {
+      if (WordType(data_.layouts[record.layout + k]) == type) {
         return type;
       }
     }

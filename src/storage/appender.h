@@ -79,6 +79,9 @@ class Appender {
   /// See Durability.
   void OpenSessionOfRecovered() EXCLUDES(flag_);
 
+  /// Opens the session, if it is not open. Throws as Durability::OpenSession().
+  void OpenSession() EXCLUDES(flag_);
+
   /// Removes all rows from `num_rows` on. Returns how many. Writer describes it.
   std::uint64_t Truncate(std::uint64_t num_rows) EXCLUDES(flag_);
 
@@ -90,10 +93,14 @@ class Appender {
   /// Replaces the fields of a store that holds nothing. Throws Error(kState) if rows were appended.
   void Redeclare(Schema schema) EXCLUDES(flag_);
 
+  /// Adds fields after the present ones. Writer describes it.
+  void AddFields(std::vector<Field> fields) EXCLUDES(flag_);
+
   /// To be called after StoreFiles::MoveTo(): takes over the schema that names the new path.
   void FollowMove() EXCLUDES(flag_);
 
-  /// Does not acquire the flag: callers must not run it beside Redeclare() or FollowMove().
+  /// Does not acquire the flag: callers must not run it beside Redeclare(), AddFields() or
+  /// FollowMove().
   const Schema& schema() const noexcept NO_THREAD_SAFETY_ANALYSIS;
 
   /// For messages: the last type id of the last row, or `type` itself if that row has it. REQUIRES:
@@ -151,6 +158,8 @@ class Appender {
 
   struct ColumnPlan;
 
+  class ChunkScope;
+
   // appender_inline.h
   static bool SameShape(std::span<const FieldWrite> writes, const ShapeCache& shape) noexcept;
   static bool MayFollow(Step step, const ShapeCache& shape, bool continues,
@@ -167,6 +176,10 @@ class Appender {
   static void MoveCursor(const ShapeCache& shape, Step step, bool continues, Cursor& at) noexcept;
 
   // appender.cc
+  bool AppendAgain(Step step, std::span<const FieldWrite> writes, Row* row, Refusal* refusal)
+      REQUIRES_LOCK(flag_);
+  bool EnterRecordsChunk(std::uint64_t record) noexcept REQUIRES_LOCK(flag_);
+  void ForgetLayouts() noexcept REQUIRES_LOCK(flag_);
   bool AppendHeld(Step step, std::span<const FieldWrite> writes, Row* row, Refusal* refusal)
       REQUIRES_LOCK(flag_);
   static PlannedWrite PlanWrite(const FieldWrite& write, const Encoding& encoding,
@@ -178,6 +191,7 @@ class Appender {
       REQUIRES_LOCK(flag_);
   void RefreshPointers() noexcept REQUIRES_LOCK(flag_);
   std::uint64_t LayoutWordsOf(std::uint64_t records) const noexcept REQUIRES_LOCK(flag_);
+  void UseSchema(Schema schema) REQUIRES_LOCK(flag_);
   void UseSchemaOfFiles() REQUIRES_LOCK(flag_);
 
   // extend.cc
@@ -220,6 +234,10 @@ class Appender {
   std::shared_ptr<const StoreSchema> schema_ GUARDED_BY(flag_);
   ShapeCache shapes_[2] GUARDED_BY(flag_);  // [0] new rows, [1] continuations
   LayoutTable layout_table_ GUARDED_BY(flag_);
+  const std::uint64_t chunk_records_;  // records in a full chunk of `records`
+  // The chunk of `records` for which the layouts of shapes_ and layout_table_ were written.
+  std::uint64_t layouts_chunk_ GUARDED_BY(flag_);
+  std::vector<std::uint32_t> regular_layouts_ GUARDED_BY(flag_);  // of a call, one for each chunk
   std::vector<std::uint64_t> layout_words_ GUARDED_BY(flag_);  // scratch: the layout of one record
   std::vector<DecidedRecord> decided_ GUARDED_BY(flag_);       // of a call whose rows may differ
   std::vector<std::uint32_t> checksums_ GUARDED_BY(flag_);  // of a call whose rows have one shape

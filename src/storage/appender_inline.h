@@ -43,6 +43,23 @@ inline bool Appender::SameShape(std::span<const FieldWrite> writes,
   return different == 0;
 }
 
+// Restores, at the end of a call of several records, that the layouts belong to the chunk where the
+// next record goes: the call may have been refused after it entered a later chunk.
+class Appender::ChunkScope {
+ public:
+  ChunkScope(Appender& appender, const Cursor& next) : appender_(appender), next_(next) {}
+
+  ChunkScope(const ChunkScope&) = delete;
+  ChunkScope& operator=(const ChunkScope&) = delete;
+
+  // The caller holds the append flag, which the analysis cannot see here.
+  ~ChunkScope() NO_THREAD_SAFETY_ANALYSIS { appender_.EnterRecordsChunk(next_.records); }
+
+ private:
+  Appender& appender_;
+  const Cursor& next_;
+};
+
 // Step 5: encodes the values and computes the checksum. Returns kEncodedAll, or the number of the
 // invalid item, with that of its field-write in `*bad_write`.
 inline std::uint64_t Appender::EncodeWrites(std::span<const FieldWrite> writes,
@@ -118,12 +135,14 @@ inline Appender::DecidedRecord Appender::RegularRow(std::span<const Step> steps,
                                                     std::uint64_t row) const noexcept {
   STREAM_STORE_ASSERT(row < steps.size());
   const ShapeCache& shape = shapes_[0];
-  return {.step = steps[row],
-          .start = begin.values + row * shape.total,
-          .row = begin.rows + row,
-          .total = shape.total,
-          .layout = shape.offset,
-          .digest = shape.digest};
+  return {
+      .step = steps[row],
+      .start = begin.values + row * shape.total,
+      .row = begin.rows + row,
+      .total = shape.total,
+      .layout =
+          regular_layouts_[(begin.records + row) / chunk_records_ - begin.records / chunk_records_],
+      .digest = shape.digest};
 }
 
 inline void Appender::MoveCursor(const ShapeCache& shape, Step step, bool continues,

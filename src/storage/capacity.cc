@@ -22,23 +22,17 @@ constexpr std::uint64_t kLargestStepValues = std::uint64_t{1} << 37;
 constexpr std::uint64_t kSmallestStretch = 1 << 20;
 constexpr std::uint64_t kLargestStretch = 32 << 20;
 
-std::uint64_t StretchOf(std::uint64_t file_bytes, std::uint64_t written_bytes) {
-  return std::clamp(std::max(file_bytes / 8, 2 * written_bytes), kSmallestStretch, kLargestStretch);
+std::uint64_t StretchOf(const DataFile& file, std::uint64_t written_bytes) {
+  const std::uint64_t retained = file.bytes() - file.files().begin();
+  return std::clamp(std::max(retained / 8, 2 * written_bytes), kSmallestStretch, kLargestStretch);
 }
 
-void FaultInPart(const DataFile& file, const Mapping& map, std::uint64_t begin,
+void FaultInPart(const DataFile& file, const ChunkRange& range, std::uint64_t begin,
                  std::uint64_t stretch) {
-  const std::uint64_t end = std::min({begin + stretch, file.bytes(), map.size()});
+  const std::uint64_t end = std::min({begin + stretch, file.bytes(), range.end_byte()});
   if (begin < end) {
-    map.Populate(begin, end);
+    range.Populate(begin, end);
   }
-}
-
-// Whether readers of this process get the mappings as they are now.
-bool MapsAreCurrent(const StoreFiles& files) {
-  const std::shared_ptr<const Maps> maps = files.maps();
-  return maps->values == files.values.mapping() && maps->records == files.records.mapping() &&
-         maps->layouts == files.layouts.mapping() && maps->hints == files.hints.mapping();
 }
 
 }  // namespace
@@ -105,7 +99,7 @@ void Capacity::GrowFiles(const Ends& needed) {
                 StrCat(files_.path_text(), "/layouts: growing to ", needed.layout_words,
                        " words: a store holds at most ", kMaxLayoutWords));
   }
-  Ends in_use = AppendedEnds(*files_.records.mapping());
+  Ends in_use = AppendedEnds();
   in_use.records += 1;  // the sentinel
   try {
     growth_.Grow(needed, in_use);
@@ -114,17 +108,19 @@ void Capacity::GrowFiles(const Ends& needed) {
     throw;
   }
   // This call need not have mapped a file again: an earlier one may have done so and then failed.
-  if (!MapsAreCurrent(files_)) {
+  if (!files_.MapsAreCurrent()) {
     files_.RefreshMaps();
   }
 }
 
 // The ends of the space that is allocated in all files.
 Capacity::Ends Capacity::AllocatedEnds() const noexcept {
-  const std::uint64_t slots = files_.hints.bytes() / sizeof(Hint);
-  const std::uint64_t covered = slots == 0 ? 0 : (slots - 1) * kHintStride;
-  return {.values = std::min(files_.values.bytes() / sizeof(Value), covered),
-          .records = std::min(files_.records.bytes() / sizeof(Record), covered),
+  const auto covered = [](const DataFile& hints) {
+    const std::uint64_t slots = hints.bytes() / sizeof(std::uint64_t);
+    return slots == 0 ? 0 : (slots - 1) * kHintStride;
+  };
+  return {.values = std::min(files_.values.bytes() / sizeof(Value), covered(files_.position_hints)),
+          .records = std::min(files_.records.bytes() / sizeof(Record), covered(files_.row_hints)),
           .layout_words = files_.layouts.bytes() / sizeof(std::uint64_t)};
 }
 
@@ -134,7 +130,8 @@ void Capacity::RaiseLimits(const Ends& most) noexcept {
   if (status_.failed() || status_.closed()) {
     return;
   }
-  const Ends hard = AllocatedEnds();
+  Ends hard = AllocatedEnds();
+  hard.records = std::min(hard.records, record_border_);
   hard_.values.store(hard.values, std::memory_order_relaxed);
   hard_.records.store(hard.records, std::memory_order_relaxed);
   hard_.layout_words.store(hard.layout_words, std::memory_order_relaxed);
@@ -168,11 +165,11 @@ void Capacity::DropLimits() noexcept {
   soft_.layout_words.store(0, std::memory_order_relaxed);
 }
 
-// Where the appends end, staged rows included. `record_map` holds all that is published.
-Capacity::Ends Capacity::AppendedEnds(const Mapping& record_map) const noexcept {
+// Where the appends end, staged rows included.
+Capacity::Ends Capacity::AppendedEnds() const noexcept {
   Ends ends;
   ends.records = files_.control.published().load(std::memory_order_acquire);
-  ends.values = reinterpret_cast<const Record*>(record_map.data())[ends.records].start;
+  ends.values = reinterpret_cast<const Record*>(files_.records.data())[ends.records].start;
   ends.layout_words = files_.layout_words.load(std::memory_order_relaxed);
   if (staging()) {
     ends.records = std::max(ends.records, staged_.records.load(std::memory_order_relaxed));
@@ -187,29 +184,27 @@ Capacity::Ends Capacity::AppendedEnds(const Mapping& record_map) const noexcept 
 void Capacity::GrowAhead() {
   Ends ends;
   Ends written;
-  std::shared_ptr<const Mapping> value_map;
-  std::shared_ptr<const Mapping> record_map;
+  std::shared_ptr<const ChunkRange> value_range;
+  std::shared_ptr<const ChunkRange> record_range;
   {
     const MutexLock lock(mutex_);
     if (status_.failed() || status_.closed()) {
       return;
     }
-    value_map = files_.values.mapping();
-    record_map = files_.records.mapping();
-    ends = AppendedEnds(*record_map);
+    ends = AppendedEnds();
     growth_.GrowAhead(ends);
+    value_range = files_.values.range();
+    record_range = files_.records.range();
     // Ends may move back: staged rows that are dropped were counted in an earlier round.
     written.values = ends.values - std::min(ends.values, last_round_.values);
     written.records = ends.records - std::min(ends.records, last_round_.records);
     last_round_ = ends;
   }
   // Faulting in takes long, so it happens without the mutex.
-  const std::uint64_t value_stretch =
-      StretchOf(files_.values.bytes(), written.values * sizeof(Value));
-  const std::uint64_t record_stretch =
-      StretchOf(files_.records.bytes(), written.records * sizeof(Record));
-  FaultInPart(files_.values, *value_map, ends.values * sizeof(Value), value_stretch);
-  FaultInPart(files_.records, *record_map, ends.records * sizeof(Record), record_stretch);
+  const std::uint64_t value_stretch = StretchOf(files_.values, written.values * sizeof(Value));
+  const std::uint64_t record_stretch = StretchOf(files_.records, written.records * sizeof(Record));
+  FaultInPart(files_.values, *value_range, ends.values * sizeof(Value), value_stretch);
+  FaultInPart(files_.records, *record_range, ends.records * sizeof(Record), record_stretch);
   const MutexLock lock(mutex_);
   const std::uint64_t words = files_.layouts.bytes() / sizeof(std::uint64_t);
   RaiseLimits({.values = ends.values + value_stretch / sizeof(Value) / 2,
@@ -222,9 +217,11 @@ void Capacity::FaultIn(const Cursor& begin, std::uint64_t values, std::uint64_t 
     const MutexLock lock(mutex_);
     RaiseLimits({kNoLimit, kNoLimit, kNoLimit});
   }
-  files_.values.mapping()->Populate(begin.values * sizeof(Value), values * sizeof(Value));
-  files_.records.mapping()->Populate(begin.records * sizeof(Record), records * sizeof(Record));
-  files_.hints.mapping()->Populate(0, HintBytes(values, records));
+  files_.values.range()->Populate(begin.values * sizeof(Value), values * sizeof(Value));
+  files_.records.range()->Populate(begin.records * sizeof(Record), records * sizeof(Record));
+  constexpr std::uint64_t kWord = sizeof(std::uint64_t);
+  files_.position_hints.range()->Populate(begin.values / kHintStride * kWord, HintBytes(values));
+  files_.row_hints.range()->Populate(begin.rows / kHintStride * kWord, HintBytes(records));
 }
 
 void Capacity::BeginStaging(const Cursor& at) {
@@ -260,8 +257,18 @@ void Capacity::EndStaging(bool session_open) noexcept {
 Capacity::Published Capacity::published() const {
   const MutexLock lock(mutex_);
   return {.count = files_.control.published().load(std::memory_order_acquire),
-          .record_map = files_.records.mapping(),
-          .layout_map = files_.layouts.mapping()};
+          .records = files_.records.range(),
+          .layouts = files_.layouts.range()};
+}
+
+void Capacity::SetRecordBorder(std::uint64_t records) noexcept {
+  const MutexLock lock(mutex_);
+  record_border_ = records;
+  for (Limits* limits : {&soft_, &hard_}) {
+    if (limits->records.load(std::memory_order_relaxed) > records) {
+      limits->records.store(records, std::memory_order_relaxed);
+    }
+  }
 }
 
 // Readers compare `truncations` after a read. The first increase comes before anything that they
@@ -295,10 +302,10 @@ void Capacity::Trim(const Cursor& at) {
   if (!files_.MayShorten()) {
     return;
   }
-  files_.values.Truncate(at.values * sizeof(Value));
-  files_.records.Truncate((at.records + 1) * sizeof(Record));
-  files_.layouts.Truncate(at.layout_words * sizeof(std::uint64_t));
-  files_.hints.Truncate(HintSlots(std::max(at.values, at.rows)) * sizeof(Hint));
+  const KindBytes content = ContentBytes(EndsOf(at));
+  for (const Kind kind : kAllKinds) {
+    files_.data(kind).Truncate(std::min(content[Index(kind)], files_.data(kind).bytes()));
+  }
 }
 
 void Capacity::BecomeForkedChild() noexcept {

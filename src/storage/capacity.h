@@ -30,7 +30,7 @@
 
 namespace stream_store::internal {
 
-class Mapping;
+class ChunkRange;
 class StoreFiles;
 class WriterStatus;
 struct Cursor;
@@ -81,11 +81,15 @@ class Capacity {
   /// The records that are published, with mappings that hold all of them and their layouts.
   struct Published {
     std::uint64_t count = 0;
-    std::shared_ptr<const Mapping> record_map;
-    std::shared_ptr<const Mapping> layout_map;
+    std::shared_ptr<const ChunkRange> records;
+    std::shared_ptr<const ChunkRange> layouts;
   };
 
   Published published() const EXCLUDES(mutex_);
+
+  /// [append flag] No limit reaches beyond this many records until the next call: the append that
+  /// stores the first record of a chunk must take the slow path. Limits beyond it are lowered.
+  void SetRecordBorder(std::uint64_t records) noexcept EXCLUDES(mutex_);
 
   /// [append flag] Publishes a lower end, and the session that begins there: step 4 of "Truncate" in
   /// docs/format.md. The helper thread, which reads the record at the end, does not see it change.
@@ -128,7 +132,7 @@ class Capacity {
   void RaiseLimits(const Ends& most) noexcept REQUIRES_LOCK(mutex_);
   void LowerLimits() noexcept REQUIRES_LOCK(mutex_);
   void DropLimits() noexcept;
-  Ends AppendedEnds(const Mapping& record_map) const noexcept REQUIRES_LOCK(mutex_);
+  Ends AppendedEnds() const noexcept REQUIRES_LOCK(mutex_);
   void GrowAhead() EXCLUDES(mutex_);
 
   StoreFiles& files_;
@@ -139,6 +143,7 @@ class Capacity {
   Staged staged_;
   mutable Mutex mutex_;  // the state mutex: sizes of the files, and raising of the limits
   Growth growth_ GUARDED_BY(mutex_);
+  std::uint64_t record_border_ GUARDED_BY(mutex_) = 0;
   Ends last_round_ GUARDED_BY(mutex_);  // where the appends ended in the helper's last round
   HelperThread helper_;
 };

@@ -9,54 +9,6 @@
 #include "base/str_cat.h"
 
 namespace stream_store::internal {
-namespace {
-
-// The numbers of the chunks of one kind, in order.
-std::vector<std::uint64_t> NumbersOf(const Directory& directory, std::string_view kind) {
-  std::vector<std::uint64_t> numbers;
-  for (const std::string& name : directory.Entries()) {
-    if (const auto number = ChunkNumber(kind, name)) {
-      numbers.push_back(*number);
-    }
-  }
-  std::ranges::sort(numbers);
-  return numbers;
-}
-
-[[noreturn]] void ThrowMissing(const Directory& directory, std::string_view kind,
-                               std::uint64_t chunk) {
-  throw Error(ErrorCode::kCorrupt, StrCat(PathText(directory.path() / ChunkName(kind, chunk)),
-                                          ": expected a file of the store but it is missing"));
-}
-
-// Only the last chunk may be shorter than the others.
-void CheckSize(const File& file, std::uint64_t size, std::uint64_t chunk_bytes, bool last) {
-  if (size == chunk_bytes || (last && size < chunk_bytes)) {
-    return;
-  }
-  throw Error(ErrorCode::kCorrupt, StrCat(file.path(), ": expected ", last ? "at most " : "",
-                                          chunk_bytes, " bytes but found ", size));
-}
-
-ChunkList List(const Directory& directory, std::string_view kind, std::uint64_t chunk_bytes) {
-  const std::vector<std::uint64_t> numbers = NumbersOf(directory, kind);
-  if (numbers.empty()) {
-    ThrowMissing(directory, kind, 0);
-  }
-  ChunkList list{.first = numbers.front(), .end = numbers.back() + 1};
-  for (std::size_t i = 0; i < numbers.size(); ++i) {
-    if (numbers[i] != list.first + i) {
-      ThrowMissing(directory, kind, list.first + i);
-    }
-    const File file = directory.OpenFile(ChunkName(kind, numbers[i]).c_str(), /*writable=*/false);
-    const std::uint64_t size = file.Size();
-    CheckSize(file, size, chunk_bytes, i + 1 == numbers.size());
-    list.last_bytes = size;
-  }
-  return list;
-}
-
-}  // namespace
 
 std::string ChunkName(std::string_view kind, std::uint64_t chunk) {
   std::string digits = std::to_string(chunk);
@@ -76,41 +28,106 @@ std::optional<std::uint64_t> ChunkNumber(std::string_view kind, std::string_view
   return error == std::errc() && stop == end ? std::optional(number) : std::nullopt;
 }
 
-ChunkFiles::ChunkFiles(const Directory& directory, std::string kind, std::uint64_t chunk_bytes)
-    : directory_(directory), kind_(std::move(kind)), chunk_bytes_(chunk_bytes) {
+ChunkFiles::ChunkFiles(const Directory& directory, std::string kind, std::uint64_t chunk_bytes,
+                       std::uint64_t first)
+    : directory_(directory),
+      kind_(std::move(kind)),
+      chunk_bytes_(chunk_bytes),
+      first_(first),
+      end_(first * chunk_bytes) {
   STREAM_STORE_ASSERT(std::has_single_bit(chunk_bytes_));
-  Refresh();
+}
+
+void ChunkFiles::Restart(std::uint64_t first) {
+  first_.store(first, std::memory_order_relaxed);
+  const ForkMutexLock lock(mutex_);
+  end_ = first * chunk_bytes_;
 }
 
 void ChunkFiles::Refresh() {
-  const ChunkList list = List(directory_, kind_, chunk_bytes_);
+  const std::uint64_t first = first_.load(std::memory_order_relaxed);
+  std::uint64_t end = this->end();
+  std::uint64_t chunk = end / chunk_bytes_;
+  if (end % chunk_bytes_ == 0 && chunk > first) {
+    --chunk;  // a full chunk may have become shorter
+  }
+  for (;; ++chunk) {
+    const std::shared_ptr<const OpenChunk> open = Use(chunk, /*writable=*/false);
+    if (open == nullptr) {
+      if (chunk == first) {
+        throw Error(ErrorCode::kCorrupt,
+                    StrCat(PathText(directory_.path() / ChunkName(kind_, chunk)),
+                           ": expected a file of the store but it is missing"));
+      }
+      break;
+    }
+    const std::uint64_t size = open->file.Size();
+    if (size > chunk_bytes_) {
+      throw Error(ErrorCode::kCorrupt, StrCat(open->file.path(), ": expected at most ",
+                                              chunk_bytes_, " bytes but found ", size));
+    }
+    end = chunk * chunk_bytes_ + size;
+    if (size < chunk_bytes_) {
+      break;
+    }
+  }
   const ForkMutexLock lock(mutex_);
-  list_ = list;
-  open_.reset();
-}
-
-std::uint64_t ChunkFiles::begin() const {
-  const ForkMutexLock lock(mutex_);
-  return list_.first * chunk_bytes_;
+  end_ = end;
 }
 
 std::uint64_t ChunkFiles::end() const {
   const ForkMutexLock lock(mutex_);
-  return (list_.end - 1) * chunk_bytes_ + list_.last_bytes;
+  return end_;
 }
 
-// Returns null if there is no such file any more.
-std::shared_ptr<const ChunkFiles::OpenChunk> ChunkFiles::Open(std::uint64_t chunk) const {
+File ChunkFiles::Open(std::uint64_t chunk, bool writable) const {
+  return directory_.OpenFile(ChunkName(kind_, chunk).c_str(), writable);
+}
+
+File ChunkFiles::Create(std::uint64_t chunk) const {
+  return directory_.CreateFile(ChunkName(kind_, chunk).c_str());
+}
+
+std::string ChunkFiles::path() const { return PathText(directory_.path() / kind_); }
+
+void ChunkFiles::CreateFirst() const { Create(begin() / chunk_bytes_); }
+
+void ChunkFiles::Unlink(std::uint64_t chunk) const {
+  directory_.Unlink(ChunkName(kind_, chunk).c_str());
+  const ForkMutexLock lock(mutex_);
+  if (open_ != nullptr && open_->number == chunk) {
+    open_.reset();
+  }
+}
+
+std::vector<std::uint64_t> ChunkFiles::Numbers() const {
+  std::vector<std::uint64_t> numbers;
+  for (const std::string& name : directory_.Entries()) {
+    if (const auto number = ChunkNumber(kind_, name)) {
+      numbers.push_back(*number);
+    }
+  }
+  std::ranges::sort(numbers);
+  return numbers;
+}
+
+void ChunkFiles::CloseFile() const {
+  const ForkMutexLock lock(mutex_);
+  open_.reset();
+}
+
+// The file of a chunk, which stays open for the next call; null if there is none.
+std::shared_ptr<const ChunkFiles::OpenChunk> ChunkFiles::Use(std::uint64_t chunk,
+                                                             bool writable) const {
   {
     const ForkMutexLock lock(mutex_);
-    if (open_ != nullptr && open_->number == chunk) {
+    if (open_ != nullptr && open_->number == chunk && (open_->writable || !writable)) {
       return open_;
     }
   }
   std::shared_ptr<const OpenChunk> opened;
   try {
-    opened = std::make_shared<const OpenChunk>(
-        OpenChunk{chunk, directory_.OpenFile(ChunkName(kind_, chunk).c_str(), /*writable=*/false)});
+    opened = std::make_shared<const OpenChunk>(OpenChunk{chunk, writable, Open(chunk, writable)});
   } catch (const Error& error) {
     if (error.code() == ErrorCode::kNotFound) {
       return nullptr;
@@ -128,7 +145,7 @@ std::size_t ChunkFiles::ReadAt(std::span<std::byte> out, std::uint64_t offset) c
     const std::uint64_t at = offset + done;
     const std::uint64_t within = at % chunk_bytes_;
     const std::size_t part = std::min<std::uint64_t>(out.size() - done, chunk_bytes_ - within);
-    const std::shared_ptr<const OpenChunk> chunk = Open(at / chunk_bytes_);
+    const std::shared_ptr<const OpenChunk> chunk = Use(at / chunk_bytes_, /*writable=*/false);
     const std::size_t read =
         chunk == nullptr ? 0 : chunk->file.ReadAt(out.subspan(done, part), within);
     done += read;
@@ -139,6 +156,27 @@ std::size_t ChunkFiles::ReadAt(std::span<std::byte> out, std::uint64_t offset) c
   return done;
 }
 
-std::string ChunkFiles::path() const { return PathText(directory_.path() / kind_); }
+void ChunkFiles::WriteAt(std::span<const std::byte> bytes, std::uint64_t offset) const {
+  while (!bytes.empty()) {
+    const std::uint64_t within = offset % chunk_bytes_;
+    const std::uint64_t chunk = offset / chunk_bytes_;
+    const auto part = bytes.first(std::min<std::uint64_t>(bytes.size(), chunk_bytes_ - within));
+    std::shared_ptr<const OpenChunk> open = Use(chunk, /*writable=*/true);
+    if (open == nullptr) {
+      open = std::make_shared<const OpenChunk>(OpenChunk{chunk, true, Create(chunk)});
+      const ForkMutexLock lock(mutex_);
+      open_ = open;
+    }
+    open->file.WriteAt(part, within);
+    bytes = bytes.subspan(part.size());
+    offset += part.size();
+  }
+}
+
+void ChunkFiles::Sync() const {
+  for (const std::uint64_t chunk : Numbers()) {
+    Open(chunk, /*writable=*/true).Sync();
+  }
+}
 
 }  // namespace stream_store::internal

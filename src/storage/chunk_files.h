@@ -1,16 +1,18 @@
 // ChunkFiles: the files of one kind of data in a store's directory, read as one sequence of bytes.
 //
-// `values`, `records`, `layouts` and the hints are each split into files of one fixed size, named
-// `values.0000000000`, `values.0000000001` and so on. Chunks leave from the front when rows are
-// dropped, so the first file may have any number. Only the last one may be shorter than a chunk.
+// Each kind is split into files of one fixed size, named `values.0000000000`, `values.0000000001`
+// and so on. Chunks leave from the front when rows are dropped, so the first file that counts may
+// have any number. The sequence ends at the first file that is shorter than a chunk, or before the
+// first that is missing: files after that were left over by a crash.
 //
-// Used by code that reads with pread() because it must not trust the files: recovery, verify,
-// repair, copies and safe reads. Code that trusts them uses the mappings instead.
+// Used by DataFile, and by code that reads with pread() because it must not trust the files:
+// recovery, verify, repair, copies and safe reads.
 //
 // Thread rules: const functions may be called from any thread. One descriptor is kept open, that of
-// the chunk that was read last.
+// the chunk that was used last.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -34,27 +36,27 @@ std::string ChunkName(std::string_view kind, std::uint64_t chunk);
 /// Returns the number in the name of a chunk of this kind; nothing if it is another name.
 std::optional<std::uint64_t> ChunkNumber(std::string_view kind, std::string_view name) noexcept;
 
-/// The chunks [first, end) of one kind, without gaps. `last_bytes` is the size of the last one.
-struct ChunkList {
-  std::uint64_t first = 0;
-  std::uint64_t end = 0;
-  std::uint64_t last_bytes = 0;
-};
-
 class ChunkFiles {
  public:
-  /// Lists the chunks. `directory` must outlive this object. Throws as Refresh().
+  /// Refers to the chunks from number `first` on; end() is begin() until Refresh(). `directory`
+  /// must outlive this object.
   /// REQUIRES: chunk_bytes is a power of two.
-  ChunkFiles(const Directory& directory, std::string kind, std::uint64_t chunk_bytes);
+  ChunkFiles(const Directory& directory, std::string kind, std::uint64_t chunk_bytes,
+             std::uint64_t first);
 
-  /// Lists the chunks again: they may have become more, or less.
+  /// Finds out how far the files reach: there may be more of them since the last call, and the last
+  /// one may be longer, or shorter.
   ///
-  /// Throws Error(kCorrupt) if there is none, if one in the middle is missing or has a size other
-  /// than that of a chunk, or if the last one is longer than a chunk; Error(kIo).
+  /// Throws Error(kCorrupt) if the first one is missing, or one is longer than a chunk; Error(kIo).
   void Refresh() EXCLUDES(mutex_);
 
+  /// Refers to the chunks from number `first` on instead; end() is begin() until Refresh().
+  void Restart(std::uint64_t first) EXCLUDES(mutex_);
+
   /// The number of the first byte that a file has.
-  std::uint64_t begin() const EXCLUDES(mutex_);
+  std::uint64_t begin() const noexcept {
+    return first_.load(std::memory_order_relaxed) * chunk_bytes_;
+  }
 
   /// The number of the byte after the last one that a file has.
   std::uint64_t end() const EXCLUDES(mutex_);
@@ -64,24 +66,52 @@ class ChunkFiles {
   /// Error(kIo).
   std::size_t ReadAt(std::span<std::byte> out, std::uint64_t offset) const EXCLUDES(mutex_);
 
+  /// Writes bytes to a place of the sequence, creating the files that are missing. Throws
+  /// Error(kNoSpace, kIo).
+  void WriteAt(std::span<const std::byte> bytes, std::uint64_t offset) const EXCLUDES(mutex_);
+
+  /// Creates the first file, empty. Throws Error(kAlreadyExists, kNoSpace, kIo).
+  void CreateFirst() const;
+
+  /// Writes all files to disk. Throws Error(kIo).
+  void Sync() const EXCLUDES(mutex_);
+
+  /// Opens or creates the file of a chunk. Throws Error(kNotFound, kAlreadyExists), Error(kNoSpace,
+  /// kIo).
+  File Open(std::uint64_t chunk, bool writable) const;
+  File Create(std::uint64_t chunk) const;
+
+  /// Deletes the file of a chunk, if there is one. Throws Error(kIo).
+  void Unlink(std::uint64_t chunk) const EXCLUDES(mutex_);
+
+  /// The numbers of all files of this kind in the directory, in order. Throws Error(kIo).
+  std::vector<std::uint64_t> Numbers() const;
+
+  /// Closes the descriptor that is kept open.
+  void CloseFile() const EXCLUDES(mutex_);
+
   /// The directory and the kind, such as "runs/a/values", for messages.
   std::string path() const;
+
+  const std::string& kind() const noexcept { return kind_; }
 
   std::uint64_t chunk_bytes() const noexcept { return chunk_bytes_; }
 
  private:
   struct OpenChunk {
     std::uint64_t number;
+    bool writable;
     File file;
   };
 
-  std::shared_ptr<const OpenChunk> Open(std::uint64_t chunk) const EXCLUDES(mutex_);
+  std::shared_ptr<const OpenChunk> Use(std::uint64_t chunk, bool writable) const EXCLUDES(mutex_);
 
   const Directory& directory_;
   const std::string kind_;
   const std::uint64_t chunk_bytes_;
+  std::atomic<std::uint64_t> first_;
   mutable ForkMutex mutex_{ForkMutex::Rank::kInner};
-  ChunkList list_ GUARDED_BY(mutex_);
+  std::uint64_t end_ GUARDED_BY(mutex_);
   mutable std::shared_ptr<const OpenChunk> open_ GUARDED_BY(mutex_);
 };
 

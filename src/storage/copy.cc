@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "base/str_cat.h"
+#include "format/schema_since.h"
 #include "storage/copy_parts.h"
 #include "storage/open.h"
 #include "storage/record_copier.h"
@@ -30,13 +31,15 @@ using Fail = std::function<void(std::uint64_t record, const char* fault)>;
              "; nothing was copied; stream_store.repair() can salvage the rows that are intact"));
 }
 
-void CopyBytes(const File& from, const File& to, std::uint64_t bytes, ProgressMeter& meter) {
-  std::vector<std::byte> block(std::min(bytes, kCopyBlockBytes));
-  for (std::uint64_t at = 0; at < bytes;) {
-    const auto part = std::span(block).first(std::min<std::uint64_t>(block.size(), bytes - at));
-    if (from.ReadAt(part, at) != part.size()) {
+// Copies the bytes [at, end) to the same place.
+void CopyBytes(const KindReader& from, const ChunkFiles& to, std::uint64_t at, std::uint64_t end,
+               ProgressMeter& meter) {
+  std::vector<std::byte> block(std::min(end - std::min(at, end), kCopyBlockBytes));
+  while (at < end) {
+    const auto part = std::span(block).first(std::min<std::uint64_t>(block.size(), end - at));
+    if (const std::size_t there = from.ReadAt(part, at); there != part.size()) {
       throw Error(ErrorCode::kCorrupt,
-                  StrCat(from.path(), ": expected ", bytes, " bytes but found ", from.Size()));
+                  StrCat(from.path(), ": expected ", end, " bytes but found ", at + there));
     }
     to.WriteAt(part, at);
     at += part.size();
@@ -47,11 +50,11 @@ void CopyBytes(const File& from, const File& to, std::uint64_t bytes, ProgressMe
 // Copies the records and writes their hints. Checks that each record follows the one before; its
 // values are only counted here and verified by VerifyCopy().
 Cursor CopyRecords(const DamagedFiles& source, RecordVerifier& verifier, std::uint64_t records,
-                   const StoreFiles::Parts& parts, ProgressMeter& meter) {
-  Cursor cursor;
-  HintWriter hints(parts.hints);
+                   const ChunkSet& files, ProgressMeter& meter) {
+  Cursor cursor = CursorAt(source.begin);
+  HintWriter hints(files);
   std::vector<Record> block;
-  for (std::uint64_t i = 0; i < records; ++i) {
+  for (std::uint64_t i = source.begin.records; i < records; ++i) {
     VerifiedRecord verified;
     verified.record = verifier.record(i);
     verified.layout = verifier.Layout(verified.record.layout);
@@ -67,7 +70,8 @@ Cursor CopyRecords(const DamagedFiles& source, RecordVerifier& verifier, std::ui
     block.push_back(verified.record);
     if (block.size() == kBlockRecords || i + 1 == records) {
       const std::uint64_t bytes = block.size() * sizeof(Record);
-      parts.records.WriteAt(std::as_bytes(std::span(block)), (i + 1) * sizeof(Record) - bytes);
+      files[Kind::kRecords].WriteAt(std::as_bytes(std::span(block)),
+                                    (i + 1) * sizeof(Record) - bytes);
       meter.Add(bytes);
       block.clear();
     }
@@ -75,7 +79,7 @@ Cursor CopyRecords(const DamagedFiles& source, RecordVerifier& verifier, std::ui
   hints.Finish();
   const Record sentinel{
       .start = cursor.values, .step = 0, .row_session = 0, .layout = 0, .checksum = 0};
-  parts.records.WriteAt(std::as_bytes(std::span(&sentinel, 1)), records * sizeof(Record));
+  files[Kind::kRecords].WriteAt(std::as_bytes(std::span(&sentinel, 1)), records * sizeof(Record));
   return cursor;
 }
 
@@ -93,27 +97,36 @@ std::uint64_t SessionOf(const DamagedFiles& source) {
   return session;
 }
 
-void WriteControl(const DamagedFiles& source, const Cursor& end, const StoreFiles::Parts& parts) {
+void WriteControl(const DamagedFiles& source, const Begin& begin, const Cursor& end,
+                  const StoreFiles::Parts& parts) {
   const std::uint64_t session = SessionOf(source);
-  const LiveWords live{.published = end.records,
-                       .session = session,
-                       .truncations = 0,
-                       .state = kLiveClosed,
-                       .durable = end.records};
+  LiveWords live{};
+  live.published = end.records;
+  live.begin = begin.records;
+  live.layout_begin = begin.layout_words;
+  live.session = session;
+  live.state = kLiveClosed;
+  live.durable = end.records;
+  live.schema_revision = parts.schema.revision();
   parts.control.WriteAt(std::as_bytes(std::span(&live, 1)), kLiveOffset);
-  WriteFirstSlots(parts.control, MakeSlot(parts.identity.id, session, end, /*clean=*/true));
+  Slot slot = MakeSlot(parts.identity.id, session, end, /*clean=*/true);
+  slot.begin = begin;
+  WriteFirstSlots(parts.control, slot);
 }
 
 // Verifies the copy from the bytes that were written. Calls `fail`, which throws, with the first
 // invalid record and the reason.
-void VerifyCopy(const DamagedFiles& source, const StoreFiles::Parts& parts, std::uint64_t records,
-                ProgressMeter& meter, const Fail& fail) {
-  RecordVerifier copy({.values = &parts.values,
-                       .records = &parts.records,
-                       .layouts = &parts.layouts,
-                       .seed = parts.identity.checksum_seed,
-                       .encodings = source.encodings});
-  Cursor cursor;
+void VerifyCopy(const DamagedFiles& source, ChunkSet& files, const Begin& begin,
+                std::uint64_t records, ProgressMeter& meter, const Fail& fail) {
+  RecordVerifier::Parts parts = source.verifier_parts();
+  for (const auto& [kind, place] : {std::pair{Kind::kValues, &RecordVerifier::Parts::values},
+                                    {Kind::kRecords, &RecordVerifier::Parts::records},
+                                    {Kind::kLayouts, &RecordVerifier::Parts::layouts}}) {
+    files[kind].Refresh();
+    parts.*place = KindReader(files[kind]);
+  }
+  RecordVerifier copy(parts);
+  Cursor cursor = CursorAt(begin);
   while (cursor.records < records) {
     const std::uint64_t before = cursor.records * sizeof(Record) + cursor.values * sizeof(Value);
     const std::uint64_t stop = std::min(records, cursor.records + kBlockRecords);
@@ -155,29 +168,45 @@ void CheckTarget(const DamagedFiles& source, const std::filesystem::path& path) 
   }
 }
 
-// Creates the copy. `write` writes its values, records and hints, and returns its end; the rest is
-// the same for all copies.
+// How a copy is made.
+struct CopyWay {
+  Begin begin;  // of the copy
+  // Writes values, records and hints, and chooses the schema; returns the end.
+  std::function<Cursor(StoreFiles::Parts&, const ChunkSet&)> write;
+  std::function<void(const Cursor&, std::uint64_t, const char*)> fail;
+};
+
+// Creates the copy: what is the same for all copies. The layouts keep their numbers.
 Cursor CreateCopy(const DamagedFiles& source, const std::filesystem::path& path,
-                  ProgressMeter& meter, const std::function<Cursor(StoreFiles::Parts&)>& write,
-                  const std::function<void(const Cursor&, std::uint64_t, const char*)>& fail) {
+                  ProgressMeter& meter, const CopyWay& way) {
   CheckTarget(source, path);
   Cursor end;
-  const auto fill = [&](StoreFiles::Parts& parts) {
-    parts.identity.parent = source.identity->id;
-    // Records are copied together with their checksums, so the copy needs the same seed.
-    parts.identity.checksum_seed = source.identity->checksum_seed;
-    end = write(parts);
-    CopyBytes(*source.layouts, parts.layouts, end.layout_words * sizeof(std::uint64_t), meter);
-    // No record refers to word 0 through the file, so damage to it would be copied unnoticed.
-    const std::array<std::byte, sizeof(std::uint64_t)> empty_layout{};
-    parts.layouts.WriteAt(empty_layout, 0);
+  Begin begin = way.begin;
+  begin.layout_words = source.begin.layout_words;
+  const auto fill = [&](StoreFiles::Parts& parts, ChunkSet& files) {
+    end = way.write(parts, files);
+    end.layout_words = std::max(end.layout_words, begin.layout_words);
+    constexpr std::uint64_t kWord = sizeof(std::uint64_t);
+    CopyBytes(*source.layouts, files[Kind::kLayouts], begin.layout_words * kWord,
+              end.layout_words * kWord, meter);
+    if (begin.layout_words == 0) {
+      // No record refers to word 0 through the file, so damage to it would be copied unnoticed.
+      const std::array<std::byte, kWord> empty_layout{};
+      files[Kind::kLayouts].WriteAt(empty_layout, 0);
+    }
     parts.control.Allocate(0, kControlBytes);
     parts.control.WriteAt(EncodeIdentity(parts.identity), kIdentityOffset);
-    WriteControl(source, end, parts);
-    VerifyCopy(source, parts, end.records, meter,
-               [&](std::uint64_t record, const char* fault) { fail(end, record, fault); });
+    WriteControl(source, begin, end, parts);
+    VerifyCopy(source, files, begin, end.records, meter,
+               [&](std::uint64_t record, const char* fault) { way.fail(end, record, fault); });
   };
-  CreateClosedStore(path, *source.schema, fill);
+  NewStore copy{.schema = *source.schema,
+                .identity = NewIdentity(source.identity->chunk_bytes),
+                .begin = begin};
+  copy.identity.parent = source.identity->id;
+  // Records are copied together with their checksums, so the copy needs the same seed.
+  copy.identity.checksum_seed = source.identity->checksum_seed;
+  CreateClosedStore(path, copy, fill);
   return end;
 }
 
@@ -186,47 +215,51 @@ Cursor CreateCopy(const DamagedFiles& source, const std::filesystem::path& path,
 Cursor CopyStore(const DamagedFiles& source, std::uint64_t records,
                  const std::filesystem::path& path, const Progress& progress) {
   STREAM_STORE_ASSERT(source.verifiable());
-  RecordVerifier verifier({.values = source.values,
-                           .records = source.records,
-                           .layouts = source.layouts,
-                           .seed = source.identity->checksum_seed,
-                           .encodings = source.encodings});
-  const bool there = records <= verifier.record_capacity();
+  RecordVerifier verifier(source.verifier_parts());
+  const Begin& begin = source.begin;
+  const bool there = begin.records <= records && records <= verifier.record_capacity();
   // Only for the total of the progress: this record may be damaged.
-  const std::uint64_t values =
-      records == 0 || !there ? 0
-                             : std::min(verifier.record(records).start, verifier.value_capacity());
-  ProgressMeter meter(progress, 2 * (records * sizeof(Record) + values * sizeof(Value)));
-  const auto write = [&](StoreFiles::Parts& parts) {
+  const std::uint64_t values = records == begin.records || !there
+                                   ? begin.values
+                                   : std::clamp(verifier.record(records).start, begin.values,
+                                                std::max(begin.values, verifier.value_capacity()));
+  ProgressMeter meter(progress, 2 * ((records - std::min(records, begin.records)) * sizeof(Record) +
+                                     (values - begin.values) * sizeof(Value)));
+  const auto write = [&](StoreFiles::Parts& parts, const ChunkSet& files) {
     if (!there) {
       throw Error(ErrorCode::kCorrupt, StrCat(source.path, "/records: expected ", records,
                                               " records but found ", verifier.record_capacity()));
     }
-    const Cursor end = CopyRecords(source, verifier, records, parts, meter);
-    CopyBytes(*source.values, parts.values, end.values * sizeof(Value), meter);
+    const Cursor end = CopyRecords(source, verifier, records, files, meter);
+    parts.schema = SinceAtMost(*source.schema, end.records, source.schema->revision());
+    CopyBytes(*source.values, files[Kind::kValues], begin.values * sizeof(Value),
+              end.values * sizeof(Value), meter);
     return end;
   };
-  return CreateCopy(source, path, meter, write,
-                    [&](const Cursor&, std::uint64_t record, const char* fault) {
-                      ThrowRecord(source, record, records, fault);
-                    });
+  const auto fail = [&](const Cursor&, std::uint64_t record, const char* fault) {
+    ThrowRecord(source, record, records, fault);
+  };
+  return CreateCopy(source, path, meter, {.begin = begin, .write = write, .fail = fail});
 }
 
 Cursor CopyChosen(const DamagedFiles& source, const CopyPlan& plan,
                   const std::filesystem::path& path, const Progress& progress) {
   STREAM_STORE_ASSERT(source.verifiable());
   ProgressMeter meter(progress, 2 * plan.most_bytes);
-  const auto write = [&](StoreFiles::Parts& parts) {
-    RecordCopier copier(source, parts, meter);
+  const auto write = [&](StoreFiles::Parts& parts, const ChunkSet& files) {
+    RecordCopier copier(source, files, meter);
     plan.choose(copier);
-    return copier.Finish();
+    const Cursor end = copier.Finish();
+    parts.schema = copier.schema();
+    return end;
   };
-  const Cursor end = CreateCopy(
-      source, path, meter, write, [&](const Cursor& all, std::uint64_t record, const char* fault) {
-        throw Error(ErrorCode::kCorrupt,
-                    StrCat(PathText(path), "/records: record ", record, " of ", all.records,
-                           ", read back after writing: ", fault, "; the copy was removed"));
-      });
+  const auto fail = [&](const Cursor& all, std::uint64_t record, const char* fault) {
+    throw Error(ErrorCode::kCorrupt,
+                StrCat(PathText(path), "/records: record ", record, " of ", all.records,
+                       ", read back after writing: ", fault, "; the copy was removed"));
+  };
+  const Cursor end =
+      CreateCopy(source, path, meter, {.begin = Begin{}, .write = write, .fail = fail});
   meter.Finish();
   return end;
 }

@@ -9,8 +9,8 @@
 
 #include "stream_store/verify.h"
 
-#include "base/file.h"
 #include "format/record.h"
+#include "storage/chunk_set.h"
 #include "storage/cursor.h"
 #include "storage/record_verifier.h"
 
@@ -42,15 +42,13 @@ class ProgressMeter {
   std::uint64_t done_ = 0;
 };
 
-/// Buffers one member of the hints. Position hints and row hints are produced at different rates, so
-/// each member is buffered separately and merged into the file by Flush().
-template <std::uint64_t Hint::* kWord>
+/// Buffers hints of one kind.
 class HintWords {
  public:
-  explicit HintWords(const File& file) : file_(file) {}
+  explicit HintWords(const ChunkFiles& files) : files_(files) {}
 
   void Set(std::uint64_t slot, std::uint64_t record) {
-    if (slot >= first_ + kMost) {
+    if (words_.empty() || slot >= first_ + kMost) {
       Flush();
       first_ = slot;
     }
@@ -58,22 +56,14 @@ class HintWords {
     words_.back() = record;
   }
 
-  // The other member of these hints may be in the file already, so they are read before they are
-  // written.
   void Flush() {
-    std::vector<Hint> hints(words_.size(), Hint{});
-    const auto bytes = std::as_writable_bytes(std::span(hints));
-    file_.ReadAt(bytes, first_ * sizeof(Hint));
-    for (std::size_t i = 0; i < words_.size(); ++i) {
-      hints[i].*kWord = words_[i];
-    }
-    file_.WriteAt(bytes, first_ * sizeof(Hint));
+    files_.WriteAt(std::as_bytes(std::span(words_)), first_ * sizeof(std::uint64_t));
     words_.clear();
   }
 
  private:
   static constexpr std::uint64_t kMost = 1 << 14;
-  const File& file_;
+  const ChunkFiles& files_;
   std::uint64_t first_ = 0;
   std::vector<std::uint64_t> words_;
 };
@@ -81,7 +71,8 @@ class HintWords {
 /// Writes the hints of records that are given to it in order.
 class HintWriter {
  public:
-  explicit HintWriter(const File& file) : positions_(file), rows_(file) {}
+  explicit HintWriter(const ChunkSet& files)
+      : positions_(files[Kind::kPositionHints]), rows_(files[Kind::kRowHints]) {}
 
   void Pass(std::uint64_t record, const VerifiedRecord& verified, const Cursor& before) {
     const std::uint64_t end = before.values + verified.layout.total;
@@ -98,8 +89,8 @@ class HintWriter {
   }
 
  private:
-  HintWords<&Hint::position_record> positions_;
-  HintWords<&Hint::row_record> rows_;
+  HintWords positions_;
+  HintWords rows_;
 };
 
 }  // namespace stream_store::internal

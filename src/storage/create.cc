@@ -3,10 +3,13 @@
 // Several processes may create, open and clean up at the same time. Each creator locks the `lock`
 // file of its sibling before anything else, and cleaning up deletes only siblings that are not
 // locked.
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <functional>
+#include <memory>
+#include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -15,36 +18,50 @@
 #include "base/lock.h"
 #include "base/random.h"
 #include "base/str_cat.h"
+#include "base/temporary.h"
 #include "storage/open.h"
 
 namespace stream_store::internal {
 namespace {
 
-Identity NewIdentity() {
-  Identity identity;
-  identity.id = RandomBytes16();
-  const auto seed = RandomBytes16();
-  std::memcpy(&identity.checksum_seed, seed.data(), sizeof(identity.checksum_seed));
-  return identity;
-}
+// A temporary store is built as the sibling of this name in its place, and stays there.
+constexpr const char* kTemporaryName = "stream_store";
+
+// Whether a new store is to survive a power cut.
+enum class Lifetime { kPersistent, kTemporary };
 
 // Writes the content of an empty store: a sentinel, the empty layout, the identity and two clean
 // slots.
-void WriteEmptyStore(const StoreFiles::Parts& parts) {
+void WriteEmptyStore(const StoreFiles::Parts& parts, ChunkSet& files) {
   const std::array<std::byte, sizeof(Record)> sentinel{};
-  parts.records.WriteAt(sentinel, 0);
+  files[Kind::kRecords].WriteAt(sentinel, 0);
   const std::array<std::byte, sizeof(std::uint64_t)> empty_layout{};
-  parts.layouts.WriteAt(empty_layout, 0);
+  files[Kind::kLayouts].WriteAt(empty_layout, 0);
   parts.control.Allocate(0, kControlBytes);
   parts.control.WriteAt(EncodeIdentity(parts.identity), kIdentityOffset);
-  WriteFirstSlots(parts.control, {.id = parts.identity.id, .clean = true});
+  Slot slot;
+  slot.id = parts.identity.id;
+  slot.clean = true;
+  WriteFirstSlots(parts.control, slot);
 }
 
 void WriteSchema(const Directory& directory, const char* name, const Schema& schema,
-                 const StoreId& id) {
+                 const StoreId& id, Lifetime lifetime) {
   const File file = directory.CreateFile(name);
   file.WriteAt(EncodeSchema(schema, id), 0);
-  file.Sync();
+  if (lifetime == Lifetime::kPersistent) {
+    file.Sync();
+  }
+}
+
+void SyncNewFiles(const StoreFiles::Parts& parts, const ChunkSet& files,
+                  const Directory& directory) {
+  parts.lock.Sync();
+  parts.control.Sync();
+  for (const Kind kind : kAllKinds) {
+    files[kind].Sync();
+  }
+  directory.Sync();
 }
 
 // Opens the finished files for their first session.
@@ -54,6 +71,8 @@ OpenedStore Ready(StoreFiles::Parts parts) {
   opened.files->control.session().store(1, std::memory_order_release);
   opened.files->control.state().store(kLiveOpen, std::memory_order_release);
   opened.start.slot_sequence = 1;
+  opened.start.newest.id = opened.files->identity().id;
+  opened.start.newest.clean = true;
   opened.start.session = 1;
   return opened;
 }
@@ -77,13 +96,14 @@ auto OrRemove(const std::filesystem::path& sibling, Step step) {
 }
 
 // Builds the sibling: the locked lock file, the files with the content that `fill` writes, and the
-// schema, all synced.
-StoreFiles::Parts BuildOnce(const std::filesystem::path& path, const Schema& schema,
-                            const std::function<void(StoreFiles::Parts&)>& fill) {
+// schema. All are synced if the store is persistent.
+StoreFiles::Parts BuildOnce(const std::filesystem::path& path, const NewStore& store,
+                            const FillStore& fill, Lifetime lifetime) {
   Directory directory = Directory::CreateSibling(path);
   return OrRemove(directory.path(), [&] {
     StoreFiles::Parts parts;
-    parts.identity = NewIdentity();
+    parts.identity = store.identity;
+    parts.begin = store.begin;
     parts.lock = directory.CreateFile(kLockName);
     if (!TryLockByte(parts.lock, kWriterLockByte) || !TryLockByte(parts.lock, kLiveLockByte)) {
       throw Error(
@@ -91,52 +111,66 @@ StoreFiles::Parts BuildOnce(const std::filesystem::path& path, const Schema& sch
           StrCat(parts.lock.path(), ": creating: another process holds the lock of the new store"));
     }
     WriteHolder(parts.lock);
-    parts.values = directory.CreateFile(kValuesName);
-    parts.records = directory.CreateFile(kRecordsName);
-    parts.layouts = directory.CreateFile(kLayoutsName);
-    parts.hints = directory.CreateFile(kHintsName);
-    parts.control = directory.CreateFile(kControlName);
-    fill(parts);
-    WriteSchema(directory, kSchemaName, schema, parts.identity.id);
-    parts.schema = schema;
-    for (const File* file : {&parts.lock, &parts.values, &parts.records, &parts.layouts,
-                             &parts.hints, &parts.control}) {
-      file->Sync();
+    ChunkSet files(directory, store.identity.chunk_bytes, store.begin);
+    for (const Kind kind : kAllKinds) {
+      files[kind].CreateFirst();
     }
-    directory.Sync();
+    parts.control = directory.CreateFile(kControlName);
+    parts.schema = store.schema;
+    fill(parts, files);
+    WriteSchema(directory, kSchemaName, parts.schema, parts.identity.id, lifetime);
+    if (lifetime == Lifetime::kPersistent) {
+      SyncNewFiles(parts, files, directory);
+    }
     parts.directory = std::move(directory);
     return parts;
   });
 }
 
-StoreFiles::Parts Build(const std::filesystem::path& path, const Schema& schema,
-                        const std::function<void(StoreFiles::Parts&)>& fill) {
-  constexpr int kAttempts = 5;
-  const std::vector<std::filesystem::path> parents = CreateParents(path);
+// Another process that cleans up may delete our sibling before we could lock it, so this tries again.
+// Many processes may create and clean up in the same directory for temporary files.
+StoreFiles::Parts BuildOrRetry(const std::filesystem::path& path, const NewStore& store,
+                               const FillStore& fill, Lifetime lifetime) {
+  constexpr int kAttempts = 100;
+  RemoveLeftovers(path);
   for (int attempt = 1;; ++attempt) {
-    RemoveLeftovers(path);
     try {
-      return BuildOnce(path, schema, fill);
+      return BuildOnce(path, store, fill, lifetime);
     } catch (const Error& error) {
-      // Another process that cleans up may have deleted our sibling before we could lock it.
       const bool swept = error.code() == ErrorCode::kNotFound ||
                          error.code() == ErrorCode::kLocked || error.system_errno() == ENOENT;
       if (!swept || attempt == kAttempts) {
-        RemoveParents(parents);
         throw;
       }
-    } catch (...) {
-      RemoveParents(parents);
-      throw;
     }
   }
 }
 
+StoreFiles::Parts Build(const std::filesystem::path& path, const NewStore& store,
+                        const FillStore& fill) {
+  const std::vector<std::filesystem::path> parents = CreateParents(path);
+  try {
+    return BuildOrRetry(path, store, fill, Lifetime::kPersistent);
+  } catch (...) {
+    RemoveParents(parents);
+    throw;
+  }
+}
+
 // Deletes a sibling unless its creator is alive. A creator makes the lock file first, so a sibling
-// that has files but no lock file was left by a process that died while deleting it.
+// that has files but no lock file was left by a process that died while deleting it. In a directory
+// for temporary files, other users may have made entries of these names: symbolic links to
+// directories of ours, for example.
 void RemoveLeftover(const std::filesystem::path& sibling) {
-  const Directory directory = Directory::Open(sibling);
-  if (directory.Entries().empty()) {
+  if (TemporaryTree::Exists(sibling)) {  // saves opening it: a process may have a thousand
+    return;
+  }
+  const Directory directory = Directory::OpenItself(sibling);
+  if (!directory.IsOurs()) {
+    return;
+  }
+  const std::vector<std::string> names = directory.Entries();
+  if (names.empty()) {
     // Its creator died, or is about to make the lock file. In that case it finds the directory gone
     // and tries again. remove() fails if the creator has made a file in the meantime, so that no
     // file of a living creator is deleted.
@@ -145,7 +179,7 @@ void RemoveLeftover(const std::filesystem::path& sibling) {
     return;
   }
   File lock;
-  if (directory.Contains(kLockName)) {
+  if (std::ranges::find(names, kLockName) != names.end()) {
     lock = directory.OpenFile(kLockName, /*writable=*/true);
     if (!TryLockByte(lock, kWriterLockByte)) {
       return;
@@ -156,8 +190,18 @@ void RemoveLeftover(const std::filesystem::path& sibling) {
 
 }  // namespace
 
-OpenedStore BuildStore(const std::filesystem::path& path, const Schema& schema) {
-  StoreFiles::Parts parts = Build(path, schema, WriteEmptyStore);
+Identity NewIdentity(std::uint64_t chunk_bytes) {
+  STREAM_STORE_ASSERT(IsChunkSize(chunk_bytes));
+  Identity identity;
+  identity.id = RandomBytes16();
+  const auto seed = RandomBytes16();
+  std::memcpy(&identity.checksum_seed, seed.data(), sizeof(identity.checksum_seed));
+  identity.chunk_bytes = chunk_bytes;
+  return identity;
+}
+
+OpenedStore BuildStore(const std::filesystem::path& path, const NewStore& store) {
+  StoreFiles::Parts parts = Build(path, store, WriteEmptyStore);
   const std::filesystem::path sibling = parts.directory->path();
   return OrRemove(sibling, [&] { return Ready(std::move(parts)); });
 }
@@ -170,46 +214,55 @@ void PublishStore(StoreFiles& files, const std::filesystem::path& path) {
   SyncParent(path);
 }
 
-OpenedStore CreateStore(const std::filesystem::path& path, const Schema& schema) {
-  OpenedStore opened = BuildStore(path, schema);
+OpenedStore CreateStore(const std::filesystem::path& path, const NewStore& store) {
+  OpenedStore opened = BuildStore(path, store);
   const std::filesystem::path sibling = opened.files->path();
   OrRemove(sibling, [&] { PublishStore(*opened.files, path); });
   return opened;
 }
 
-void CreateClosedStore(const std::filesystem::path& path, const Schema& schema,
-                       const std::function<void(StoreFiles::Parts&)>& fill) {
-  const StoreFiles::Parts parts = Build(path, schema, fill);
+void CreateClosedStore(const std::filesystem::path& path, const NewStore& store,
+                       const FillStore& fill) {
+  const StoreFiles::Parts parts = Build(path, store, fill);
   OrRemove(parts.directory->path(), [&] {
     PublishDirectory(*parts.directory, path);
     SyncParent(path);
   });
 }
 
-OpenedStore CreateTemporaryStore(const std::filesystem::path& directory, Schema schema) {
+OpenedStore CreateTemporaryStore(const std::filesystem::path& directory, const NewStore& store) {
   StoreFiles::Parts parts;
-  parts.identity = NewIdentity();
-  parts.values = CreateUnlinkedFile(directory, kValuesName);
-  parts.records = CreateUnlinkedFile(directory, kRecordsName);
-  parts.layouts = CreateUnlinkedFile(directory, kLayoutsName);
-  parts.hints = CreateUnlinkedFile(directory, kHintsName);
-  parts.control = CreateUnlinkedFile(directory, kControlName);
-  WriteEmptyStore(parts);
-  parts.schema = std::move(schema);
+  InTemporaryPlace(directory, [&](const std::filesystem::path& place) {
+    parts = BuildOrRetry(place / kTemporaryName, store, WriteEmptyStore, Lifetime::kTemporary);
+  });
+  parts.temporary = true;
+  const std::filesystem::path& hidden = parts.directory->path();
+  parts.tree = OrRemove(hidden, [&] { return std::make_unique<TemporaryTree>(hidden); });
   return Ready(std::move(parts));
 }
 
-void ReplaceSchema(StoreFiles& files, Schema schema) {
-  if (files.persistent()) {
-    const Directory& directory = files.directory();
-    directory.Unlink(kSchemaTemporaryName);
-    WriteSchema(directory, kSchemaTemporaryName, schema, files.identity().id);
-    directory.RenameFile(kSchemaTemporaryName, kSchemaName);
-    files.SetSchema(std::move(schema));
-    directory.Sync();
-  } else {
-    files.SetSchema(std::move(schema));
+void RefuseTemporaryName(const std::filesystem::path& path) {
+  if (HasSiblingName(path, kTemporaryName)) {
+    throw Error(ErrorCode::kInvalidArgument,
+                StrCat(PathText(path),
+                       ": opening for writing: directories of this name belong to temporary stores "
+                       "and are deleted with them; open it for reading, or use another name"));
   }
+}
+
+void ReplaceSchema(StoreFiles& files, Schema schema) {
+  const std::uint64_t revision = schema.revision();
+  const Lifetime lifetime = files.persistent() ? Lifetime::kPersistent : Lifetime::kTemporary;
+  const Directory& directory = files.directory();
+  directory.Unlink(kSchemaTemporaryName);
+  WriteSchema(directory, kSchemaTemporaryName, schema, files.identity().id, lifetime);
+  directory.RenameFile(kSchemaTemporaryName, kSchemaName);
+  files.SetSchema(std::move(schema));
+  if (lifetime == Lifetime::kPersistent) {
+    directory.Sync();
+  }
+  // Only now: a reader that sees the word finds the schema, also after a power failure.
+  files.control.schema_revision().store(revision, std::memory_order_release);
 }
 
 void RemoveLeftovers(const std::filesystem::path& path) noexcept {

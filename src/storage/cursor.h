@@ -17,8 +17,9 @@ struct Cursor {
   std::uint64_t layout_words = 1;  ///< L: offset of the next layout
   std::uint64_t rows = 0;          ///< R: number of the next row
   std::uint64_t field_writes = 0;  ///< F: number of field-writes so far
-  Step step = 0;                   ///< of the last row; meaningless while rows is 0
+  Step step = 0;                   ///< of the last row; meaningless unless follows_record
   std::int32_t last_type = -1;     ///< last type id of the last row, -1 if it has no field yet
+  bool follows_record = false;     ///< a record before it is known; else any step may come next
 };
 
 }  // namespace stream_store::internal

@@ -15,8 +15,11 @@
 
 #include "stream_store/verify.h"
 
+#include "base/assert.h"
 #include "format/control.h"
 #include "format/encoding.h"
+#include "storage/chunk_set.h"
+#include "storage/record_verifier.h"
 #include "storage/store_files.h"
 
 namespace stream_store::internal {
@@ -34,34 +37,51 @@ struct DamagedFiles {
 
   /// Whether records can be verified. That needs the data files, the identity (which has the seed
   /// of the checksums) and the schema.
-  bool verifiable() const noexcept {
-    return values != nullptr && records != nullptr && layouts != nullptr && identity && schema;
+  bool verifiable() const noexcept { return values && records && layouts && identity && schema; }
+
+  /// What a RecordVerifier of these files needs. REQUIRES: verifiable().
+  RecordVerifier::Parts verifier_parts() const {
+    STREAM_STORE_ASSERT(verifiable());
+    return {.values = *values,
+            .records = *records,
+            .layouts = *layouts,
+            .seed = identity->checksum_seed,
+            .encodings = encodings};
   }
 
   /// Reads one of the live words. Throws Error(kIo).
   /// REQUIRES: control != nullptr.
   std::uint64_t Live(std::uint64_t LiveWords::* word) const;
 
+  /// Where a live word is in `control`.
+  static std::uint64_t LiveOffset(std::uint64_t LiveWords::* word) noexcept;
+
   std::string path;  ///< for messages
   bool persistent = true;
+  /// Nothing for kinds whose first file could not be opened.
+  std::optional<KindReader> values;
+  std::optional<KindReader> records;
+  std::optional<KindReader> layouts;
+  std::optional<KindReader> position_hints;
+  std::optional<KindReader> row_hints;
   /// The files, or null if they could not be opened.
-  const File* values = nullptr;
-  const File* records = nullptr;
-  const File* layouts = nullptr;
-  const File* hints = nullptr;
   const File* control = nullptr;
   const File* lock = nullptr;
   std::optional<Identity> identity;
+  Begin begin;  ///< of the newest slot, or of the View
   std::optional<Schema> schema;
   std::vector<Encoding> encodings;  ///< of the schema
-  /// Read before the schema. The schema is final once records exist, so it is the one these records
-  /// were written with.
+  /// Read before the schema, which therefore has all fields that these records can have.
   std::uint64_t published = 0;
 
  private:
   void ReadControl(const Report& report);
+  void OpenKinds(const Report& report);
   void ReadSchemaFile(const Directory& directory, const Report& report);
   std::vector<std::unique_ptr<File>> owned_;
+  std::unique_ptr<Directory> directory_;
+  std::unique_ptr<ChunkSet> chunks_;
+  std::shared_ptr<const void> mappings_;
 };
 
 }  // namespace stream_store::internal

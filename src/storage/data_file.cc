@@ -7,37 +7,113 @@
 #include "base/assert.h"
 #include "base/cgroup.h"
 #include "base/str_cat.h"
+#include "storage/kinds.h"
 
 namespace stream_store::internal {
 namespace {
 
 // On a memory-backed file system the kernel kills the process at the limit of its control group,
 // where a full disk would return ENOSPC. So the limit is checked before the file grows.
-void CheckMemory(const File& file, std::uint64_t more) {
+void CheckMemory(const std::string& path, std::uint64_t more) {
   static constinit CgroupBudget budget;  // one for all stores: they share the control group
   std::uint64_t headroom = 0;
   if (!budget.Take(more, &headroom)) {
     throw Error(ErrorCode::kNoSpace,
-                StrCat(file.path(), ": growing by ", more,
-                       " bytes of memory: the control group has ", headroom, " left"),
+                StrCat(path, ": growing by ", more, " bytes of memory: the control group has ",
+                       headroom, " left"),
                 ENOMEM);
   }
 }
 
 }  // namespace
 
-DataFile::DataFile(File file, std::uint64_t reserve_bytes, bool writable)
-    : file_(std::move(file)), writable_(writable), in_memory_(writable && file_.InMemory()) {
-  bytes_.store(file_.Size(), std::memory_order_relaxed);
-  const std::uint64_t minimum = std::max<std::uint64_t>(bytes(), 64 << 10);
-  mapping_ =
-      std::make_shared<const Mapping>(file_, std::max(reserve_bytes, minimum), minimum, writable_);
+DataFile::DataFile(const Place& place, bool writable)
+    : files_(place.directory, place.kind, place.chunk_bytes,
+             FirstChunk(place.first_byte, place.chunk_bytes)),
+      writable_(writable),
+      in_memory_(writable && place.directory.InMemory()) {
+  files_.Refresh();
+  const std::uint64_t first = FirstChunk(place.first_byte, place.chunk_bytes);
+  range_ = NewRange(first, files_.end(), place.reserve_bytes);
+  MapFrom(first, files_.end());
+  bytes_.store(files_.end(), std::memory_order_relaxed);
+  if (writable_) {
+    files_.CloseFile();
+  }
+}
+
+// A range from `chunk` on that reaches to byte `end` and has `wanted` bytes if possible.
+std::shared_ptr<ChunkRange> DataFile::NewRange(std::uint64_t chunk, std::uint64_t end,
+                                               std::uint64_t wanted) const {
+  constexpr std::uint64_t kLeast = 64 << 10;
+  const std::uint64_t begin = chunk * files_.chunk_bytes();
+  const std::uint64_t least = std::max(end - std::min(begin, end), kLeast);
+  return ChunkRange::Reserve({.chunk_bytes = files_.chunk_bytes(),
+                              .first_chunk = chunk,
+                              .wanted_bytes = std::max(wanted, least),
+                              .least_bytes = least},
+                             files_.path());
+}
+
+void DataFile::MapNext(const File& file, std::uint64_t chunk) {
+  range_->Map(file, chunk, writable_);
+  last_ = file.Id();
+}
+
+// Maps the chunks from `chunk` to the one that ends at or after byte `end`; also an empty one.
+void DataFile::MapFrom(std::uint64_t chunk, std::uint64_t end) {
+  do {
+    MapNext(files_.Open(chunk, writable_), chunk);
+    ++chunk;
+  } while (chunk * files_.chunk_bytes() < end);
 }
 
 std::uint64_t DataFile::RefreshBytes() {
-  const std::uint64_t size = file_.Size();
-  bytes_.store(size, std::memory_order_relaxed);
-  return size;
+  files_.Refresh();
+  const std::uint64_t end = files_.end();
+  if (end > reserved()) {
+    Remap(range_->mapped_begin() * files_.chunk_bytes() + 1, end);
+  } else if (range_->mapped_end() * files_.chunk_bytes() < end) {
+    MapFrom(range_->mapped_end(), end);
+  }
+  bytes_.store(end, std::memory_order_relaxed);
+  return end;
+}
+
+void DataFile::Restart(std::uint64_t first_byte) {
+  const std::uint64_t old_first = ChunkOf(files_.begin());
+  const std::uint64_t first = FirstChunk(first_byte, files_.chunk_bytes());
+  std::shared_ptr<ChunkRange> old = range_;
+  try {
+    files_.Restart(first);
+    files_.Refresh();
+    range_ = NewRange(first, files_.end(), old->end_byte() - old->begin_byte());
+    MapFrom(first, files_.end());
+  } catch (...) {
+    range_ = std::move(old);
+    files_.Restart(old_first);
+    throw;
+  }
+  bytes_.store(files_.end(), std::memory_order_relaxed);
+}
+
+// Allocates [from, to), chunk by chunk.
+void DataFile::Extend(std::uint64_t from, std::uint64_t to) {
+  while (from < to) {
+    const std::uint64_t chunk = ChunkOf(from);
+    const std::uint64_t base = chunk * files_.chunk_bytes();
+    const std::uint64_t end = std::min(to, base + files_.chunk_bytes());
+    if (chunk < range_->mapped_end()) {
+      files_.Open(chunk, /*writable=*/true).Allocate(from - base, end - base);
+    } else {
+      const File file = files_.Create(chunk);
+      bytes_.store(base, std::memory_order_relaxed);
+      created_.store(true, std::memory_order_release);
+      file.Allocate(0, end - base);
+      MapNext(file, chunk);
+    }
+    from = end;
+  }
 }
 
 // A failed fallocate of ext4 has allocated all that was free. Kept, it would be missing in the other
@@ -47,42 +123,104 @@ void DataFile::GrowTo(std::uint64_t bytes) {
   if (bytes <= old_bytes) {
     return;
   }
+  STREAM_STORE_ASSERT(bytes <= reserved());
   if (in_memory_) {
-    CheckMemory(file_, bytes - old_bytes);
+    CheckMemory(path(), bytes - old_bytes);
   }
   try {
-    file_.Allocate(old_bytes, bytes);
+    Extend(old_bytes, bytes);
   } catch (const Error&) {
-    if (RefreshBytes() > old_bytes) {
-      ShortenTo(old_bytes);
-    }
+    bytes_.store(bytes, std::memory_order_relaxed);
+    ShortenTo(old_bytes);
     throw;
   }
-  RefreshBytes();
+  bytes_.store(bytes, std::memory_order_relaxed);
 }
 
 bool DataFile::ShortenTo(std::uint64_t bytes) noexcept try {
-  STREAM_STORE_ASSERT(bytes <= this->bytes());
   Truncate(bytes);
   return true;
 } catch (const Error&) {
   return false;
 }
 
+// From the end, so that an interruption leaves the files without a gap. The first chunk stays, even
+// if nothing is left in it.
+void DataFile::Truncate(std::uint64_t bytes) {
+  STREAM_STORE_ASSERT(bytes <= this->bytes());
+  const std::uint64_t size = files_.chunk_bytes();
+  const std::uint64_t old_bytes = this->bytes();
+  std::uint64_t chunk = ChunkOf(old_bytes);  // may be without a file, if the one before is full
+  for (; chunk > range_->mapped_begin() && chunk * size >= bytes; --chunk) {
+    bytes_.store(std::min(old_bytes, chunk * size), std::memory_order_relaxed);
+    if (chunk < range_->mapped_end()) {
+      range_->UnmapFrom(chunk);
+    }
+    files_.Unlink(chunk);
+  }
+  const File file = files_.Open(chunk, /*writable=*/true);
+  file.Truncate(bytes - chunk * size);
+  last_ = file.Id();
+  bytes_.store(bytes, std::memory_order_relaxed);
+}
+
 void DataFile::AllocateTail(std::uint64_t begin) {
-  if (begin < bytes()) {
-    file_.Allocate(begin, bytes());
+  const std::uint64_t size = files_.chunk_bytes();
+  for (std::uint64_t at = begin; at < bytes();) {
+    const std::uint64_t base = at / size * size;
+    const std::uint64_t end = std::min(bytes(), base + size);
+    files_.Open(ChunkOf(at), /*writable=*/true).Allocate(at - base, end - base);
+    at = end;
   }
 }
 
-void DataFile::Remap(std::uint64_t bytes) {
-  const std::uint64_t wanted = std::max(bytes, reserved() * 2);
-  mapping_ = std::make_shared<const Mapping>(file_, wanted, bytes, writable_);
+void DataFile::ZeroTail(std::uint64_t begin) {
+  const std::uint64_t size = files_.chunk_bytes();
+  for (std::uint64_t at = begin; at < bytes();) {
+    const std::uint64_t base = at / size * size;
+    const std::uint64_t end = std::min(bytes(), base + size);
+    files_.Open(ChunkOf(at), /*writable=*/true).ZeroRange(at - base, end - base);
+    at = end;
+  }
 }
 
-void DataFile::Truncate(std::uint64_t bytes) {
-  file_.Truncate(bytes);
-  bytes_.store(bytes, std::memory_order_relaxed);
+void DataFile::Sync(std::uint64_t begin, std::uint64_t end) const {
+  range_->Sync(begin, end, path());
+}
+
+void DataFile::Remap(std::uint64_t first_byte, std::uint64_t bytes) {
+  const std::uint64_t chunk = FirstChunk(first_byte, files_.chunk_bytes());
+  const std::uint64_t base = chunk * files_.chunk_bytes();
+  std::shared_ptr<ChunkRange> old = range_;
+  range_ = NewRange(chunk, bytes, 2 * (std::max(bytes, reserved()) - std::min(base, bytes)));
+  try {
+    MapFrom(chunk, std::max(this->bytes(), files_.end()));
+  } catch (...) {
+    range_ = std::move(old);
+    throw;
+  }
+}
+
+void DataFile::UnlinkLeftovers(std::uint64_t byte) const {
+  for (const std::uint64_t chunk : files_.Numbers()) {
+    if (chunk < FirstChunk(byte, files_.chunk_bytes()) || chunk >= range_->mapped_end()) {
+      files_.Unlink(chunk);
+    }
+  }
+}
+
+bool DataFile::InPlace() const try {
+  return files_.Open(range_->mapped_end() - 1, /*writable=*/false).Id() == last_;
+} catch (const Error& error) {
+  if (error.code() == ErrorCode::kNotFound) {
+    return false;
+  }
+  throw;
+}
+
+void DataFile::Release() noexcept {
+  files_.CloseFile();
+  range_.reset();
 }
 
 }  // namespace stream_store::internal

@@ -1,89 +1,148 @@
-// DataFile: one growable file of a store (`values`, `records`, `layouts` or `hints`) and its
-// mapping.
+// DataFile: one kind of data of a store (`values`, `records`, `layouts` or hints): its chunk files,
+// and their mapping.
 //
-// The mapping reserves address space far beyond the file's end, so growing the file moves no
-// pointer. Only a file that outgrows its reservation is mapped again; readers that still use the
-// old mapping keep it alive by its shared pointer.
+// All chunks are mapped next to each other into one range of address space, so that a byte's
+// address follows from its number, and code that reads or appends never sees a chunk border. The
+// range extends far beyond the last chunk, so growing moves no pointer. Only a DataFile that
+// outgrows its range is mapped again; readers that still use the old range keep it alive.
+//
+// A writer keeps no descriptor of a data file: chunks are opened again by name to grow, and synced
+// through the mapping. A reader keeps that of the last chunk, to see it grow.
 //
 // Used by StoreFiles. Thread rules: bytes() from any thread. In a writer, GrowTo() and Remap() are
-// called under the writer's state mutex; in an attached reader, RefreshBytes() and Remap() under
-// the mutex of ReadSource. Other threads take the mapping from StoreFiles::maps().
+// called under the writer's state mutex; in an attached reader, RefreshBytes() and Restart() under the
+// mutex of ReadSource. Other threads take the mapping from StoreFiles::maps(). All bytes are numbered from
+// the first one that the store ever had.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
+#include <string>
 
+#include "base/chunk_range.h"
 #include "base/file.h"
-#include "base/mapping.h"
+#include "storage/chunk_files.h"
 
 namespace stream_store::internal {
 
-/// A growable file and its mapping.
 class DataFile {
  public:
-  /// Takes ownership of the open file and maps it with up to `reserve_bytes` of address space.
-  /// Throws Error(kNoSpace, kIo).
-  DataFile(File file, std::uint64_t reserve_bytes, bool writable);
+  /// Opens and maps all chunks from the one that has byte `first_byte` on.
+  ///
+  /// directory      must outlive this object.
+  /// reserve_bytes  address space to reserve, if there is enough.
+  /// Throws Error(kCorrupt) if the first chunk is missing or one is longer than a chunk,
+  /// Error(kNoSpace, kIo).
+  struct Place {
+    const Directory& directory;
+    const char* kind;
+    std::uint64_t chunk_bytes;
+    std::uint64_t first_byte;
+    std::uint64_t reserve_bytes;
+  };
 
-  const File& file() const noexcept { return file_; }
+  DataFile(const Place& place, bool writable);
 
-  File& file() noexcept { return file_; }
+  /// The directory and the kind, for messages.
+  std::string path() const { return files_.path(); }
 
-  const std::shared_ptr<const Mapping>& mapping() const noexcept { return mapping_; }
+  const ChunkFiles& files() const noexcept { return files_; }
 
-  /// The first byte of the mapping. Valid until Remap() or as long as mapping() is kept.
-  std::byte* data() const noexcept { return mapping_->data(); }
+  const std::shared_ptr<ChunkRange>& range() const noexcept { return range_; }
 
-  /// Bytes that the file is known to have: all of them may be loaded.
+  /// The address that byte 0 would have. Add only numbers of bytes that are mapped. Valid until
+  /// Remap() or as long as range() is kept.
+  std::byte* data() const noexcept {
+    return reinterpret_cast<std::byte*>(range_->origin());  // NOLINT(performance-no-int-to-ptr)
+  }
+
+  /// The end of the bytes that the files are known to have: all from the first mapped chunk to here
+  /// may be loaded.
   std::uint64_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
 
-  /// Bytes of address space. If the file is larger, only these are mapped.
-  std::uint64_t reserved() const noexcept { return mapping_->size(); }
+  /// The end of the address space.
+  std::uint64_t reserved() const noexcept { return range_->end_byte(); }
 
-  /// Updates bytes() from the file's size, which another process may have changed, and returns it.
-  /// Throws Error(kIo).
+  /// Updates bytes() from the files, which another process may have changed, maps what is new, and
+  /// returns it. A range that is too short is replaced. Throws Error(kCorrupt, kNoSpace, kIo).
   std::uint64_t RefreshBytes();
 
-  /// Grows the file to `bytes`, allocated on disk; does nothing if it is as large. Throws
-  /// Error(kNoSpace, kIo); the part that was allocated before the error is given back then.
+  /// Opens and maps the files again from the chunk that has `first_byte` on, when those before are
+  /// gone. Throws as the constructor; nothing has changed then.
+  void Restart(std::uint64_t first_byte);
+
+  /// As ChunkFiles::ReadAt().
+  std::size_t ReadAt(std::span<std::byte> out, std::uint64_t offset) const {
+    return files_.ReadAt(out, offset);
+  }
+
+  /// Grows the files to `bytes`, allocated on disk and mapped, creating chunks as needed; does
+  /// nothing if they are as large. Throws Error(kNoSpace, kIo); what was allocated before the error
+  /// is given back then. REQUIRES: bytes <= reserved().
   void GrowTo(std::uint64_t bytes);
 
   /// Gives the space after `bytes` back to the file system. Returns whether it did: a failure
-  /// leaves the file as it is, and does no harm. No byte after `bytes` may be in use, by readers of
-  /// other processes either. REQUIRES: bytes <= this->bytes().
+  /// leaves the files as they are, and does no harm. No byte after `bytes` may be in use, by readers
+  /// of other processes either. REQUIRES: bytes <= this->bytes().
   bool ShortenTo(std::uint64_t bytes) noexcept;
+
+  /// As ShortenTo(), but throws Error(kIo).
+  void Truncate(std::uint64_t bytes);
 
   /// Allocates [begin, bytes()) on disk. A copied or crashed store may have holes there, and
   /// storing into a hole of a full disk raises SIGBUS. Throws Error(kNoSpace, kIo).
   void AllocateTail(std::uint64_t begin);
 
-  /// Maps the file again with a reservation of at least `bytes`, if possible twice the old one.
-  /// Throws Error(kNoSpace, kIo).
-  void Remap(std::uint64_t bytes);
+  /// Writes zeros to [begin, bytes()). Throws Error(kNoSpace, kIo).
+  void ZeroTail(std::uint64_t begin);
 
-  /// Sets the size of the file. Throws Error(kNoSpace, kIo).
-  void Truncate(std::uint64_t bytes);
+  /// Makes the bytes [begin, end) durable. The directory must be synced as well if TakeCreated()
+  /// returns true. Throws Error(kIo); also if the kernel could not write earlier bytes of these
+  /// chunks.
+  void Sync(std::uint64_t begin, std::uint64_t end) const;
 
-  /// Closes the file and gives up the mapping, which stays as long as others keep it. Afterwards
+  /// Whether chunk files were created since the last call.
+  bool TakeCreated() noexcept { return created_.exchange(false, std::memory_order_acq_rel); }
+
+  /// Maps the files again, from the chunk that has `first_byte` on, with a range that reaches to
+  /// `bytes` or further, if possible twice as large as the old one. Throws Error(kNoSpace, kIo).
+  void Remap(std::uint64_t first_byte, std::uint64_t bytes);
+
+  /// Deletes the chunk files that do not count: those before `byte`, and those after a short one.
+  /// Throws Error(kIo).
+  void UnlinkLeftovers(std::uint64_t byte) const;
+
+  /// Whether the file of the last chunk is still the one of that name.
+  bool InPlace() const;
+
+  /// Gives up the mapping, which stays as long as others keep it, and the descriptor. Afterwards
   /// only bytes() and the destructor may be called.
-  void Release() noexcept {
-    file_.Close();
-    mapping_.reset();
-  }
+  void Release() noexcept;
 
   /// Makes this and later mappings read-only. Async-signal-safe: called after fork() in the child.
   void ProtectReadOnly() noexcept {
     writable_ = false;
-    mapping_->ProtectReadOnly();
+    range_->ProtectReadOnly();
   }
 
  private:
-  File file_;
+  std::uint64_t ChunkOf(std::uint64_t byte) const noexcept { return byte / files_.chunk_bytes(); }
+
+  void MapNext(const File& file, std::uint64_t chunk);
+  void MapFrom(std::uint64_t chunk, std::uint64_t end);
+  std::shared_ptr<ChunkRange> NewRange(std::uint64_t chunk, std::uint64_t end,
+                                       std::uint64_t wanted) const;
+  void Extend(std::uint64_t from, std::uint64_t to);
+
+  ChunkFiles files_;
   bool writable_;
   bool in_memory_;
-  std::shared_ptr<const Mapping> mapping_;
+  std::shared_ptr<ChunkRange> range_;
+  FileId last_;  // the file of the last chunk that is mapped
   std::atomic<std::uint64_t> bytes_{0};
+  std::atomic<bool> created_{false};
 };
 
 }  // namespace stream_store::internal

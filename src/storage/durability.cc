@@ -4,9 +4,11 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "base/str_cat.h"
 #include "format/encoding.h"
 #include "format/layout.h"
 #include "storage/capacity.h"
+#include "storage/drop.h"
 #include "storage/store_files.h"
 #include "storage/writer_options.h"
 #include "storage/writer_status.h"
@@ -25,6 +27,10 @@ Durability::Durability(StoreFiles& files, WriterStatus& status, Capacity& capaci
       slot_{start.slot_sequence, start.slot_session, start.sync_interrupted},
       durable_{start.durable_records, start.cursor.values},
       counted_{start.cursor.records, start.cursor.field_writes},
+      synced_(EndsOf(start.newest)),
+      newest_(start.newest),
+      begin_(start.newest.begin),
+      retention_(start.newest.retention),
       synced_at_(std::chrono::steady_clock::now()),
       helper_(HelperThread::Kind::kSync, [this]() -> HelperThread::Pause { return SyncIfDue(); }) {}
 
@@ -54,10 +60,12 @@ void Durability::WriteOpenRecord(const Cursor& at) {
 // Allocates the space of the files from `at` on, so that stores into it cannot fail.
 void Durability::AllocateTails(const Cursor& at) {
   try {
-    files_.values.AllocateTail(at.values * sizeof(Value));
-    files_.records.AllocateTail((at.records + 1) * sizeof(Record));
-    files_.layouts.AllocateTail(at.layout_words * sizeof(std::uint64_t));
-    files_.hints.AllocateTail(0);
+    const KindBytes content = ContentBytes(EndsOf(at));
+    for (const Kind kind : kAllKinds) {
+      const bool hints = kind == Kind::kPositionHints || kind == Kind::kRowHints;
+      DataFile& file = files_.data(kind);
+      file.AllocateTail(hints ? file.files().begin() : content[Index(kind)]);
+    }
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kNoSpace) {
       capacity_.Fail(error);
@@ -88,7 +96,7 @@ void Durability::WriteFirstSlotsOfSession(const Cursor& at) {
 // a truncation removed; so the newest one is written first.
 void Durability::ZeroOldRecords(const Cursor& at) {
   if (slot_.sync_interrupted) {
-    SyncFiles();
+    SyncFiles(at);
     RewriteNewestSlot();
   }
   Record& sentinel = reinterpret_cast<Record*>(files_.records.data())[at.records];
@@ -96,7 +104,7 @@ void Durability::ZeroOldRecords(const Cursor& at) {
   sentinel.row_session = 0;
   sentinel.layout = 0;
   sentinel.checksum = 0;
-  files_.records.file().ZeroRange((at.records + 1) * sizeof(Record), files_.records.bytes());
+  files_.records.ZeroTail((at.records + 1) * sizeof(Record));
 }
 
 void Durability::StartHelper() {
@@ -116,17 +124,34 @@ void Durability::RewriteNewestSlot() {
   slot_.sync_interrupted = false;
 }
 
-void Durability::SyncFiles() {
-  files_.values.file().SyncData();
-  files_.layouts.file().SyncData();
-  files_.hints.file().SyncData();
-  files_.records.file().SyncData();
+// Syncs what was stored since the last sync, up to `at`, through the mappings: they report an error
+// of the kernel's own write-back since they were made, however long ago that was. Chunk files that
+// are new need their names on disk as well.
+void Durability::SyncFiles(const Cursor& at) {
+  const KindBytes begin = ContentBytes(synced_);
+  const KindBytes end = ContentBytes(EndsOf(at));
+  bool created = false;
+  for (const Kind kind :
+       {Kind::kValues, Kind::kLayouts, Kind::kPositionHints, Kind::kRowHints, Kind::kRecords}) {
+    DataFile& file = files_.data(kind);
+    constexpr std::uint64_t kOverlap = sizeof(Record);  // the sentinel was stored over
+    const std::uint64_t from = begin[Index(kind)] - std::min(begin[Index(kind)], kOverlap);
+    const std::uint64_t to = std::min(end[Index(kind)], file.bytes());
+    file.Sync(std::min(std::max(from, file.files().begin()), to), to);
+    created |= file.TakeCreated();
+  }
+  if (created) {
+    files_.directory().Sync();
+  }
+  synced_ = EndsOf(at);
 }
 
 // Each slot is synced before the next is written, so one of them is always whole.
 void Durability::WriteSlots(Slot slot, int count) {
   Control& control = files_.control;
   slot.sequence = slot_.sequence;
+  slot.begin = begin_;
+  slot.retention = retention_;
   if (slot_.sync_interrupted) {
     RewriteNewestSlot();
   }
@@ -136,13 +161,28 @@ void Durability::WriteSlots(Slot slot, int count) {
     control.file().SyncData();
   }
   slot_.sequence = slot.sequence;
+  newest_ = slot;
+}
+
+// Writes the newest slot once more, with another begin or other limits. What it counts stays the
+// same, so no data is synced, and the state of the store is what it was.
+void Durability::UpdateSlot() {
+  const std::uint64_t state = files_.control.state().load(std::memory_order_acquire);
+  files_.control.state().store(kLiveSyncing, std::memory_order_release);
+  try {
+    WriteSlots(newest_, 1);
+  } catch (const Error& error) {
+    capacity_.Fail(error);
+    throw;
+  }
+  files_.control.state().store(state, std::memory_order_release);
 }
 
 // Steps 2 to 5.
 void Durability::WriteDurable(const Cursor& at, bool clean, bool both_slots) {
   files_.control.state().store(kLiveSyncing, std::memory_order_release);
   try {
-    SyncFiles();
+    SyncFiles(at);
     WriteSlots(MakeSlot(files_.identity().id, slot_.session, at, clean), both_slots ? 2 : 1);
     files_.CheckInPlace(clean ? "close" : "sync");
   } catch (const Error& error) {
@@ -167,11 +207,16 @@ std::uint64_t Durability::CutBack(const Cursor& end, const std::vector<bool>& re
   STREAM_STORE_ASSERT(removed.size() == 1 << 16);
   const MutexLock lock(mutex_);
   status_.RequireWritable("truncate");  // a sync may have failed since the caller asked
+  if (begin_.records > 0 && end.records <= begin_.records) {
+    throw Error(ErrorCode::kDropped,
+                StrCat(files_.path_text(), ": truncate to ", end.rows,
+                       " rows: rows were dropped meanwhile up to row ", begin_.rows));
+  }
   if (files_.persistent()) {
     AllocateTails(end);
     files_.control.state().store(kLiveSyncing, std::memory_order_release);
     try {
-      SyncFiles();
+      SyncFiles(end);
       WriteSlots(MakeSlot(files_.identity().id, slot_.session, end, /*clean=*/true), 1);
       files_.CheckInPlace("truncate");
     } catch (const Error& error) {
@@ -202,6 +247,73 @@ void Durability::ReopenSession(const Cursor& at) {
   StartHelper();
 }
 
+Retention Durability::retention() const {
+  const MutexLock lock(mutex_);
+  return retention_;
+}
+
+void Durability::SetRetention(const Retention& retention) {
+  const MutexLock lock(mutex_);
+  status_.RequireWritable("setting what is retained");
+  if (retention == retention_) {
+    return;
+  }
+  retention_ = retention;
+  if (files_.persistent()) {
+    UpdateSlot();
+  }
+}
+
+// Makes the begin durable: step 2. What a slot counts must include it.
+void Durability::WriteBegin(const Begin& begin, const Cursor& at) {
+  begin_ = begin;
+  if (files_.persistent() && begin.records <= newest_.records) {
+    UpdateSlot();
+  } else if (files_.persistent()) {
+    WriteDurable(at, /*clean=*/false, /*both_slots=*/false);
+  } else {  // for readers of other processes
+    Slot slot = MakeSlot(files_.identity().id, slot_.session, at, /*clean=*/false);
+    slot.sequence = ++slot_.sequence;
+    slot.begin = begin_;
+    slot.retention = retention_;
+    files_.control.WriteSlot(slot);
+  }
+}
+
+// The slot comes first: whoever finds a chunk missing must find the reason in the slot. Readers load
+// `begin` after `layout_begin`, so they never take layouts for retained that are not.
+std::optional<std::uint64_t> Durability::Drop(std::uint64_t row) {
+  const MutexLock lock(mutex_);
+  status_.RequireWritable("drop_before");
+  const Cursor at = PublishedCursor();  // counts the field-writes before their records are gone
+  const std::shared_ptr<const Maps> maps = files_.maps();
+  const Begin old = maps->begin;
+  if (row < old.rows) {
+    throw Error(ErrorCode::kDropped,
+                StrCat(files_.path_text(), ": drop_before row ", row, ": the rows before row ",
+                       old.rows, " were dropped already"));
+  }
+  if (row == old.rows) {
+    return 0;
+  }
+  if (row >= at.rows) {
+    throw Error(ErrorCode::kOutOfRange,
+                StrCat(files_.path_text(), ": drop_before row ", row, ": expected one of the ",
+                       at.rows, " rows of the store; the last one is always retained"));
+  }
+  const std::uint64_t chunk_records = files_.identity().chunk_bytes / sizeof(Record);
+  const Begin begin = BeginAtRow(*maps, at.records, row, chunk_records);
+  if (files_.persistent() && begin.records > newest_.records && !session_open()) {
+    return std::nullopt;
+  }
+  WriteBegin(begin, at);
+  files_.MoveBegin(begin);
+  files_.control.layout_begin().store(begin.layout_words, std::memory_order_release);
+  files_.control.begin().store(begin.records, std::memory_order_release);
+  files_.UnlinkBetween(old, begin);
+  return row - old.rows;
+}
+
 // What an earlier sync wrote is no longer durable if its files were deleted since.
 void Durability::RequireInPlace() {
   try {
@@ -217,15 +329,19 @@ void Durability::RequireInPlace() {
 // are counted record by record, from where the call before stopped.
 Cursor Durability::PublishedCursor() {
   const Capacity::Published published = capacity_.published();
-  const auto* records = reinterpret_cast<const Record*>(published.record_map->data());
-  const auto* layouts = reinterpret_cast<const std::uint64_t*>(published.layout_map->data());
+  // NOLINTBEGIN(performance-no-int-to-ptr)
+  const auto* records = reinterpret_cast<const Record*>(published.records->origin());
+  const auto* layouts = reinterpret_cast<const std::uint64_t*>(published.layouts->origin());
+  // NOLINTEND(performance-no-int-to-ptr)
   Cursor at;
   at.records = published.count;
   at.values = records[at.records].start;
-  at.rows = at.records == 0 ? 0 : RowOfRecord(records[at.records - 1].row_session) + 1;
+  at.rows = at.records == files_.begin().records
+                ? files_.begin().rows
+                : RowOfRecord(records[at.records - 1].row_session) + 1;
   at.layout_words = files_.layout_words.load(std::memory_order_relaxed);
   for (; counted_.records < at.records; ++counted_.records) {
-    counted_.field_writes += WordType(layouts[records[counted_.records].layout]);
+    counted_.field_writes += WordType(LayoutHeadAt(layouts, records[counted_.records].layout));
   }
   at.field_writes = counted_.field_writes;
   return at;
@@ -295,8 +411,9 @@ void Durability::Close(const Cursor& at) {
       throw;
     }
   }
-  if (!files_.persistent()) {
+  if (!files_.persistent()) {  // its lock is kept: it protects the directory until all users left
     files_.control.state().store(kLiveClosed, std::memory_order_release);
+    return;
   }
   files_.lock.Close();
 }

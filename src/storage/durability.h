@@ -17,11 +17,13 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/helper_thread.h"
 #include "base/mutex.h"
 #include "storage/cursor.h"
+#include "storage/kinds.h"
 
 namespace stream_store::internal {
 
@@ -63,6 +65,23 @@ class Durability {
   /// Throws Error(kIo), which is final; the records stay removed.
   void ReopenSession(const Cursor& at) EXCLUDES(mutex_);
 
+  /// Drops the rows before `row`, as "Drop" in docs/format.md says, and returns how many. Readers
+  /// keep what they have mapped. Returns nothing, and has done nothing, if the session must be open
+  /// for it, because the row is not durable yet.
+  ///
+  /// Cost     a look at each record that is dropped; one write of a slot, with a sync of `control`;
+  ///          a sync of all data if the row is not durable yet. A temporary store is not synced.
+  /// Throws   Error(kDropped) if the row was dropped before; Error(kOutOfRange) if the store does
+  ///          not have it; as WriterStatus::RequireWritable("drop_before"); Error(kIo), which is
+  ///          final. Nothing was dropped then.
+  std::optional<std::uint64_t> Drop(std::uint64_t row) EXCLUDES(mutex_);
+
+  /// Changes what is retained, and makes that durable unless the store is temporary. Throws as
+  /// Drop(), but not kOutOfRange.
+  void SetRetention(const Retention& retention) EXCLUDES(mutex_);
+
+  Retention retention() const EXCLUDES(mutex_);
+
   /// Starts the syncs in the background, if they are wanted and not started.
   void StartHelper();
 
@@ -74,7 +93,8 @@ class Durability {
   std::uint64_t Sync() EXCLUDES(mutex_);
 
   /// Writes the last slot, shortens the files and releases the locks. After a failed sync it
-  /// only releases the locks; for a temporary store it only notes that the store is closed.
+  /// only releases the locks; for a temporary store it only notes that the store is closed, and
+  /// StoreFiles::RemoveUser() releases the locks.
   /// REQUIRES: the status is closed, and both helpers were stopped. Throws Error(kIo); the locks
   /// are released then too.
   void Close(const Cursor& at) EXCLUDES(mutex_);
@@ -110,11 +130,13 @@ class Durability {
   void AllocateTails(const Cursor& at) REQUIRES_LOCK(mutex_);
   void ZeroOldRecords(const Cursor& at) REQUIRES_LOCK(mutex_);
   void WriteFirstSlotsOfSession(const Cursor& at) REQUIRES_LOCK(mutex_);
-  void SyncFiles() REQUIRES_LOCK(mutex_);
+  void SyncFiles(const Cursor& at) REQUIRES_LOCK(mutex_);
   void WriteSlots(Slot slot, int count) REQUIRES_LOCK(mutex_);
   void NoteDurable(const Cursor& at) REQUIRES_LOCK(mutex_);
   void WriteDurable(const Cursor& at, bool clean, bool both_slots) REQUIRES_LOCK(mutex_);
   void RewriteNewestSlot() REQUIRES_LOCK(mutex_);
+  void UpdateSlot() REQUIRES_LOCK(mutex_);
+  void WriteBegin(const Begin& begin, const Cursor& at) REQUIRES_LOCK(mutex_);
   void RequireInPlace() REQUIRES_LOCK(mutex_);
   Cursor PublishedCursor() REQUIRES_LOCK(mutex_);
   bool Unsynced() const noexcept REQUIRES_LOCK(mutex_);
@@ -127,11 +149,15 @@ class Durability {
   const std::uint64_t sync_bytes_;                // 0: not by bytes
   std::atomic<bool> session_open_{false};
   std::atomic<std::uint64_t> durable_rows_;
-  Mutex mutex_;                               // the sync mutex: the slots
+  mutable Mutex mutex_;                       // the sync mutex: the slots
   std::uint64_t session_ GUARDED_BY(mutex_);  // the number of this session
   NewestSlot slot_ GUARDED_BY(mutex_);
   Durable durable_ GUARDED_BY(mutex_);
   Counted counted_ GUARDED_BY(mutex_);
+  Ends synced_ GUARDED_BY(mutex_);          // everything before is on disk
+  Slot newest_ GUARDED_BY(mutex_);          // the newest slot, without its sequence number
+  Begin begin_ GUARDED_BY(mutex_);          // of the next slot
+  Retention retention_ GUARDED_BY(mutex_);  // of the next slot
   std::chrono::steady_clock::time_point synced_at_ GUARDED_BY(mutex_);
   HelperThread helper_;
 };

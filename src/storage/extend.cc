@@ -63,6 +63,7 @@ Refusal Appender::AppendGroups(std::span<const Group> groups, std::size_t* faile
   const AppendFlag::Hold hold(flag_);
   status_.RequireWritable("append");
   RequireNotStaging("append");
+  const ChunkScope scope(*this, cursor_);
   decided_.clear();
   Cursor at = cursor_;
   room_ = cursor_;
@@ -71,6 +72,7 @@ Refusal Appender::AppendGroups(std::span<const Group> groups, std::size_t* faile
     *failed_group = g;
     const Group& group = groups[g];
     const bool continues = at.rows > 0 && group.step == at.step;
+    EnterRecordsChunk(at.records);
     ShapeCache& shape = shapes_[continues];
     if (!SameShape(group.writes, shape)) {
       if (const Refusal refusal = CheckShape(group.writes, shape); refusal.code != ErrorCode::kOk) {
@@ -163,6 +165,7 @@ Refusal Appender::DecideRows(std::span<const Step> steps, std::span<const Column
     if (at.rows > 0 && steps[row] <= at.step) {
       return Refuse(Refusal::Rule::kStepNotAfter, 0, row);
     }
+    EnterRecordsChunk(at.records);
     if (const Refusal refusal = ShapeRow(columns, row, shape); refusal.code != ErrorCode::kOk) {
       return refusal;
     }
@@ -245,6 +248,7 @@ Refusal Appender::Extend(std::span<const Step> steps, std::span<const Column> co
   if (steps.empty()) {
     return CheckColumns(columns);
   }
+  const ChunkScope scope(*this, cursor_);
   Cursor at = cursor_;
   if (const Refusal refusal = PrepareRows(steps, columns, at); refusal.code != ErrorCode::kOk) {
     return refusal;

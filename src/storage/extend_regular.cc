@@ -49,8 +49,14 @@ Refusal Appender::DecideRegular(std::span<const Step> steps, std::span<const Col
     return refuse(0);
   }
   ShapeCache& shape = shapes_[0];
-  if (const Refusal refusal = ShapeRow(columns, 0, shape); refusal.code != ErrorCode::kOk) {
-    return refusal;
+  regular_layouts_.clear();
+  const std::uint64_t last_chunk = (at.records + steps.size() - 1) / chunk_records_;
+  for (std::uint64_t chunk = at.records / chunk_records_; chunk <= last_chunk; ++chunk) {
+    EnterRecordsChunk(chunk * chunk_records_);
+    if (const Refusal refusal = ShapeRow(columns, 0, shape); refusal.code != ErrorCode::kOk) {
+      return refusal;
+    }
+    regular_layouts_.push_back(shape.offset);
   }
   for (std::size_t row = 1; row < steps.size(); ++row) {
     if (steps[row] <= steps[row - 1]) {

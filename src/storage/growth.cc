@@ -14,12 +14,6 @@ constexpr std::uint64_t kBlock = 4 << 10;  // of nearly every file system
 constexpr std::uint64_t kLargestStep = 1 << 30;
 constexpr unsigned kMostHalvings = 32;  // a step of 2^40 bytes becomes 256
 
-// The order in which files grow: readers follow records to the other three.
-constexpr std::size_t kLayouts = 0;
-constexpr std::size_t kHints = 1;
-constexpr std::size_t kValues = 2;
-constexpr std::size_t kRecords = 3;
-
 std::uint64_t RoundUp(std::uint64_t bytes, std::uint64_t grain) {
   return (bytes + grain - 1) / grain * grain;
 }
@@ -31,26 +25,33 @@ std::uint64_t WithinReservation(const DataFile& file, std::uint64_t bytes) {
 
 }  // namespace
 
-std::uint64_t HintBytes(std::uint64_t values, std::uint64_t rows) noexcept {
-  return (std::max(values, rows) / kHintStride + 2) * sizeof(Hint);
-}
-
-std::array<DataFile*, Growth::kFiles> Growth::Files() const noexcept {
-  return {&files_.layouts, &files_.hints, &files_.values, &files_.records};
-}
-
 Growth::Sizes Growth::CurrentSizes() const noexcept {
-  return {files_.layouts.bytes(), files_.hints.bytes(), files_.values.bytes(),
-          files_.records.bytes()};
+  Sizes sizes{};
+  for (const Kind kind : kAllKinds) {
+    sizes[Index(kind)] = files_.data(kind).bytes();
+  }
+  return sizes;
 }
 
-std::uint64_t Growth::HintBytesOfFiles() const noexcept {
-  return HintBytes(files_.values.bytes() / sizeof(Value), files_.records.bytes() / sizeof(Record));
+// The sizes of the hints that reach to the ends of the other files; 0 for those.
+Growth::Sizes Growth::HintBytesOfFiles() const noexcept {
+  Sizes sizes{};
+  sizes[Index(Kind::kPositionHints)] = HintBytes(files_.values.bytes() / sizeof(Value));
+  sizes[Index(Kind::kRowHints)] = HintBytes(files_.records.bytes() / sizeof(Record));
+  return sizes;
 }
 
-std::uint64_t Growth::StepOf(std::size_t file, std::uint64_t bytes) const noexcept {
-  const std::uint64_t at_least = file == kValues ? step_values_ * sizeof(Value) : 0;
-  return std::max({kGrain, std::min(bytes / 2, kLargestStep), at_least}) >> halvings_;
+// Half of what is there, but no more than a chunk: a bounded store must not allocate far ahead.
+std::uint64_t Growth::StepOf(Kind kind) const noexcept {
+  const DataFile& file = files_.data(kind);
+  const std::uint64_t at_least = kind == Kind::kValues ? step_values_ * sizeof(Value) : 0;
+  const std::uint64_t half = (file.bytes() - file.files().begin()) / 2;
+  const std::uint64_t step = std::max({kGrain, std::min(half, kLargestStep), at_least});
+  return std::min(step, file.files().chunk_bytes()) >> halvings_;
+}
+
+std::uint64_t Growth::Grain() const noexcept {
+  return halvings_ == 0 ? std::min(kGrain, files_.identity().chunk_bytes) : kBlock;
 }
 
 // After kMostHalvings, no step is as large as a block.
@@ -58,14 +59,16 @@ void Growth::Halve() noexcept { halvings_ = std::min(halvings_ + 1, kMostHalving
 
 void Growth::Grow(const Ends& needed, const Ends& in_use) {
   const auto bytes = [](const Ends& ends) -> Sizes {
-    return {ends.layout_words * sizeof(std::uint64_t), HintBytes(ends.values, ends.records),
-            ends.values * sizeof(Value), ends.records * sizeof(Record)};
+    return {ends.layout_words * sizeof(std::uint64_t), HintBytes(ends.values),
+            HintBytes(ends.records), ends.values * sizeof(Value), ends.records * sizeof(Record)};
   };
   const Sizes before = CurrentSizes();
   const Sizes needed_bytes = bytes(needed);
-  for (std::size_t i = 0; i < kFiles; ++i) {
-    if (needed_bytes[i] > Files()[i]->reserved()) {
-      Files()[i]->Remap(needed_bytes[i]);
+  const KindBytes first = FirstBytes(files_.begin());
+  for (const Kind kind : kAllKinds) {
+    const std::size_t i = Index(kind);
+    if (needed_bytes[i] > files_.data(kind).reserved()) {
+      files_.data(kind).Remap(first[i], needed_bytes[i]);
     }
   }
   AllocateNeeded(needed_bytes, bytes(in_use));
@@ -78,13 +81,13 @@ void Growth::Grow(const Ends& needed, const Ends& in_use) {
 void Growth::AllocateNeeded(const Sizes& needed, const Sizes& in_use) {
   const Sizes before = CurrentSizes();
   Sizes keep{};
-  for (std::size_t i = 0; i < kFiles; ++i) {
+  for (std::size_t i = 0; i < kKinds; ++i) {
     keep[i] = std::max(needed[i], in_use[i]);
   }
   for (;;) {
     try {
-      for (std::size_t i = 0; i < kFiles; ++i) {
-        DataFile& file = *Files()[i];
+      for (std::size_t i = 0; i < kKinds; ++i) {
+        DataFile& file = files_.data(kAllKinds[i]);
         if (needed[i] > file.bytes()) {
           file.GrowTo(std::max(needed[i], WithinReservation(file, RoundUp(needed[i], kBlock))));
         }
@@ -107,8 +110,8 @@ bool Growth::GiveBackHalf(const Sizes& keep) noexcept {
     return false;
   }
   bool shorter = false;
-  for (std::size_t i = 0; i < kFiles; ++i) {
-    DataFile& file = *Files()[i];
+  for (std::size_t i = 0; i < kKinds; ++i) {
+    DataFile& file = files_.data(kAllKinds[i]);
     const std::uint64_t spare = file.bytes() - std::min(file.bytes(), keep[i]);
     const std::uint64_t size = RoundUp(file.bytes() - spare + spare / 2, kBlock);
     if (spare > 0 && size < file.bytes()) {
@@ -125,11 +128,11 @@ void Growth::GrowFurther(const Sizes& before) {
   const Sizes needed = CurrentSizes();
   for (;;) {
     Sizes wanted = needed;
-    for (std::size_t i = 0; i < kFiles; ++i) {
+    for (std::size_t i = 0; i < kKinds; ++i) {
       if (needed[i] > before[i]) {
-        const std::uint64_t grain = halvings_ == 0 ? kGrain : kBlock;
-        const std::uint64_t size = RoundUp(before[i] + StepOf(i, before[i]), grain);
-        wanted[i] = std::max(needed[i], WithinReservation(*Files()[i], size));
+        const Kind kind = kAllKinds[i];
+        const std::uint64_t size = RoundUp(before[i] + StepOf(kind), Grain());
+        wanted[i] = std::max(needed[i], WithinReservation(files_.data(kind), size));
       }
     }
     if (wanted == needed) {
@@ -144,19 +147,22 @@ void Growth::GrowFurther(const Sizes& before) {
 }
 
 void Growth::GrowAhead(const Ends& used) {
-  const Sizes content = {used.layout_words * sizeof(std::uint64_t), 0, used.values * sizeof(Value),
-                         used.records * sizeof(Record)};
+  const Sizes content = {used.layout_words * sizeof(std::uint64_t), 0, 0,
+                         used.values * sizeof(Value), used.records * sizeof(Record)};
   Sizes wanted = CurrentSizes();
   bool more = false;
-  for (const std::size_t i : {kLayouts, kValues, kRecords}) {
-    const std::uint64_t step = StepOf(i, wanted[i]) / kBlock * kBlock;
+  for (const Kind kind : {Kind::kLayouts, Kind::kValues, Kind::kRecords}) {
+    const std::size_t i = Index(kind);
+    const std::uint64_t step = StepOf(kind) / kBlock * kBlock;
     const bool soon = content[i] + step / 2 > wanted[i];
-    if (step > 0 && soon && wanted[i] + step <= Files()[i]->reserved()) {
+    if (step > 0 && soon && wanted[i] + step <= files_.data(kind).reserved()) {
       wanted[i] += step;
       more = true;
     }
   }
-  if (!more && HintBytesOfFiles() <= files_.hints.bytes()) {
+  const Sizes hints = HintBytesOfFiles();
+  if (!more && hints[Index(Kind::kPositionHints)] <= files_.position_hints.bytes() &&
+      hints[Index(Kind::kRowHints)] <= files_.row_hints.bytes()) {
     return;
   }
   if (!TryGrow(wanted)) {
@@ -166,16 +172,19 @@ void Growth::GrowAhead(const Ends& used) {
   }
 }
 
-// Grows the files to these sizes, and `hints` to match, so that the limits can reach the ends of the
+// Grows the files to these sizes, and the hints to match, so that the limits can reach the ends of the
 // files. Returns false if the disk is too full: then no file has grown.
 bool Growth::TryGrow(const Sizes& wanted) {
   const Sizes before = CurrentSizes();
   try {
-    for (const std::size_t i : {kLayouts, kHints, kValues, kRecords}) {
-      Files()[i]->GrowTo(wanted[i]);
+    for (const Kind kind : kAllKinds) {
+      files_.data(kind).GrowTo(wanted[Index(kind)]);
     }
-    const std::uint64_t grain = halvings_ == 0 ? kGrain : kBlock;
-    files_.hints.GrowTo(WithinReservation(files_.hints, RoundUp(HintBytesOfFiles(), grain)));
+    const Sizes hints = HintBytesOfFiles();
+    for (const Kind kind : {Kind::kPositionHints, Kind::kRowHints}) {
+      DataFile& file = files_.data(kind);
+      file.GrowTo(WithinReservation(file, RoundUp(hints[Index(kind)], Grain())));
+    }
     return true;
   } catch (const Error& error) {
     ShortenTo(before);
@@ -188,9 +197,9 @@ bool Growth::TryGrow(const Sizes& wanted) {
 
 // Undoes a growth that failed. Files that are shorter stay as they are.
 void Growth::ShortenTo(const Sizes& sizes) noexcept {
-  for (std::size_t i = 0; i < kFiles; ++i) {
-    if (Files()[i]->bytes() > sizes[i]) {
-      Files()[i]->ShortenTo(sizes[i]);
+  for (std::size_t i = 0; i < kKinds; ++i) {
+    if (DataFile& file = files_.data(kAllKinds[i]); file.bytes() > sizes[i]) {
+      file.ShortenTo(sizes[i]);
     }
   }
 }

@@ -1,7 +1,7 @@
-// Growth: plans how much the four data files of a store grow, all of them together. It follows
+// Growth: plans how much the data files of a store grow, all kinds together. It follows
 // "Growth" in docs/format.md.
 //
-// A call needs space in up to four files, and space in one of them is of no use without the others.
+// A call needs space in up to five kinds of files, and space in one of them is of no use without the others.
 // So what the call needs is allocated first, in all files; then each file that grew gets more, so
 // that the next calls need not grow. On a nearly full disk the extra space is halved until it fits,
 // and space that earlier calls took and that is not in use is given back to the file that needs it.
@@ -19,6 +19,7 @@
 #include <cstdint>
 
 #include "storage/data_file.h"
+#include "storage/kinds.h"
 
 namespace stream_store::internal {
 
@@ -26,7 +27,8 @@ class StoreFiles;
 
 class Growth {
  public:
-  /// Where the content of the files ends.
+  /// Where the content of the files ends, as far as growth needs to know: there are at most as many
+  /// rows as records.
   struct Ends {
     std::uint64_t values = 0;
     std::uint64_t records = 0;
@@ -50,19 +52,18 @@ class Growth {
   void GrowAhead(const Ends& used);
 
  private:
-  static constexpr std::size_t kFiles = 4;  // layouts, hints, values, records
-  using Sizes = std::array<std::uint64_t, kFiles>;
+  using Sizes = KindBytes;
 
-  std::array<DataFile*, kFiles> Files() const noexcept;
   Sizes CurrentSizes() const noexcept;
-  std::uint64_t StepOf(std::size_t file, std::uint64_t bytes) const noexcept;
+  std::uint64_t StepOf(Kind kind) const noexcept;
   void Halve() noexcept;
   void AllocateNeeded(const Sizes& needed, const Sizes& in_use);
   bool GiveBackHalf(const Sizes& keep) noexcept;
   void GrowFurther(const Sizes& before);
   bool TryGrow(const Sizes& wanted);
   void ShortenTo(const Sizes& sizes) noexcept;
-  std::uint64_t HintBytesOfFiles() const noexcept;
+  Sizes HintBytesOfFiles() const noexcept;
+  std::uint64_t Grain() const noexcept;
 
   StoreFiles& files_;
   const std::uint64_t step_values_;
@@ -70,8 +71,10 @@ class Growth {
       0;  // of the growth step: one more after a full disk, one less after a growth
 };
 
-/// The bytes of hints that positions and rows below these numbers need, and of one hint more,
-/// because the limits do not count the last one.
-std::uint64_t HintBytes(std::uint64_t values, std::uint64_t rows) noexcept;
+/// The bytes of hints that as many positions or rows need, and of one hint more, because the limits
+/// do not count the last one.
+constexpr std::uint64_t HintBytes(std::uint64_t reach) noexcept {
+  return (reach / kHintStride + 2) * sizeof(std::uint64_t);
+}
 
 }  // namespace stream_store::internal

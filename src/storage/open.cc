@@ -14,6 +14,7 @@
 
 #include "base/lock.h"
 #include "base/str_cat.h"
+#include "format/schema_since.h"
 #include "storage/fork_guard.h"
 #include "storage/growth.h"
 #include "storage/recover.h"
@@ -77,16 +78,19 @@ void DirtyAgain(const DataFile& file, std::uint64_t begin, std::uint64_t end) {
 
 // Marks the pages dirty that the interrupted sync was to write: those after the slot.
 void DirtyUnsynced(const StoreFiles& files, const Slot& slot, const Cursor& cursor) {
-  DirtyAgain(files.values, slot.values * sizeof(Value), cursor.values * sizeof(Value));
-  DirtyAgain(files.records, slot.records * sizeof(Record), (cursor.records + 1) * sizeof(Record));
-  DirtyAgain(files.layouts, slot.layout_words * 8, cursor.layout_words * 8);
-  DirtyAgain(files.hints, std::max(slot.values, slot.rows) / kHintStride * sizeof(Hint),
-             (std::max(cursor.values, cursor.rows) / kHintStride + 1) * sizeof(Hint));
+  const KindBytes begin = ContentBytes(EndsOf(slot));
+  const KindBytes end = ContentBytes(EndsOf(cursor));
+  for (const Kind kind : kAllKinds) {
+    constexpr std::uint64_t kOverlap = sizeof(Record);  // the sentinel was stored over
+    const std::uint64_t from = begin[Index(kind)] - std::min(begin[Index(kind)], kOverlap);
+    DirtyAgain(files.data(kind), std::max(from, files.data(kind).files().begin()),
+               end[Index(kind)]);
+  }
 }
 
 void GrowToHold(DataFile& file, std::uint64_t bytes) {
   if (bytes > file.reserved()) {
-    file.Remap(bytes);
+    file.Remap(file.files().begin(), bytes);
   }
   file.GrowTo(bytes);
 }
@@ -105,31 +109,44 @@ void GiveBackUnused(StoreFiles& files, const Recovered& recovered) {
       file.ShortenTo(kept);
     }
   };
-  shorten(files.values, end.values * sizeof(Value));
-  shorten(files.records, (end.records + 1) * sizeof(Record));
-  shorten(files.layouts, end.layout_words * sizeof(std::uint64_t));
-  shorten(files.hints, HintBytes(end.values, end.rows));
+  const KindBytes content = ContentBytes(EndsOf(end));
+  for (const Kind kind : kAllKinds) {
+    shorten(files.data(kind), content[Index(kind)]);
+  }
 }
 
 // Part of step 5: writes the sentinel and the hints of the records that the walk recovered. The
 // files may be too short for that, if the store was copied or its files were trimmed.
 void CompleteTail(StoreFiles& files, const Slot& slot, const Cursor& cursor) {
-  GrowToHold(files.records, (cursor.records + 1) * sizeof(Record));
-  GrowToHold(files.hints, (std::max(cursor.values, cursor.rows) / kHintStride + 1) * sizeof(Hint));
+  const KindBytes content = ContentBytes(EndsOf(cursor));
+  for (const Kind kind : {Kind::kRecords, Kind::kPositionHints, Kind::kRowHints}) {
+    GrowToHold(files.data(kind), content[Index(kind)]);
+  }
   files.RefreshMaps();
   auto* records = reinterpret_cast<Record*>(files.records.data());
-  auto* hints = reinterpret_cast<Hint*>(files.hints.data());
+  auto* position_hints = reinterpret_cast<std::uint64_t*>(files.position_hints.data());
+  auto* row_hints = reinterpret_cast<std::uint64_t*>(files.row_hints.data());
   std::uint64_t rows = slot.rows;
   records[cursor.records].start = cursor.values;
   for (std::uint64_t i = slot.records; i < cursor.records; ++i) {
     const std::uint64_t end = records[i + 1].start;
-    ForEachHintSlot(records[i].start, end,
-                    [=](std::uint64_t at) { hints[at].position_record = i; });
+    ForEachHintSlot(records[i].start, end, [=](std::uint64_t at) { position_hints[at] = i; });
     const std::uint64_t row = RowOfRecord(records[i].row_session);
     if (row == rows && row % kHintStride == 0) {
-      hints[row / kHintStride].row_record = i;
+      row_hints[row / kHintStride] = i;
     }
     rows = row + 1;
+  }
+}
+
+// Part of step 5. The last writer may have died before it announced its schema. Records that were
+// there when fields were added may be lost: then later records may have these fields earlier.
+void AnnounceSchema(StoreFiles& files, std::uint64_t records) {
+  const std::shared_ptr<const StoreSchema> known = files.store_schema();
+  const Schema& schema = known->schema;
+  files.control.schema_revision().store(schema.revision(), std::memory_order_release);
+  if (AddsAfter(schema, records)) {
+    ReplaceSchema(files, SinceAtMost(schema, records, schema.revision() + 1));
   }
 }
 
@@ -171,10 +188,8 @@ OpenedStore OpenForWriting(const std::filesystem::path& path) {
   TakeWriterLock(files);
   // The files were opened and mapped before the lock was ours, so another writer may have grown or
   // changed them since.
-  for (DataFile* file : {&files.values, &files.records, &files.layouts, &files.hints}) {
-    if (file->RefreshBytes() > file->reserved()) {
-      file->Remap(file->bytes());
-    }
+  for (const Kind kind : kAllKinds) {
+    files.data(kind).RefreshBytes();
   }
   files.directory().Unlink(kSchemaTemporaryName);
   files.ReloadSchema();
@@ -188,9 +203,13 @@ OpenedStore OpenForWriting(const std::filesystem::path& path) {
   if (recovered.cursor.records < recovered.published) {
     control.truncations().fetch_add(1, std::memory_order_release);
   }
+  files.UnlinkLeftovers(recovered.slot.begin);
+  AnnounceSchema(files, recovered.cursor.records);
   GiveBackUnused(files, recovered);
   CompleteTail(files, recovered.slot, recovered.cursor);
   const std::uint64_t session = NextSession(files, recovered.slot);
+  control.layout_begin().store(recovered.slot.begin.layout_words, std::memory_order_release);
+  control.begin().store(recovered.slot.begin.records, std::memory_order_release);
   control.published().store(recovered.cursor.records, std::memory_order_release);
   control.durable().store(sync_interrupted ? 0 : recovered.slot.records, std::memory_order_relaxed);
   if (!sync_interrupted) {  // else the state stays kLiveSyncing until a sync has finished
@@ -211,6 +230,7 @@ OpenedStore OpenForWriting(const std::filesystem::path& path) {
                   .slot_session = recovered.slot.session,
                   .durable_records = sync_interrupted ? 0 : recovered.slot.records,
                   .durable_rows = sync_interrupted ? 0 : recovered.slot.rows,
+                  .newest = recovered.slot,
                   .sync_interrupted = sync_interrupted};
   return opened;
 }

@@ -5,13 +5,10 @@
 #include <span>
 #include <utility>
 
-#include "stream_store/interop.h"
-
 #include "base/assert.h"
 #include "base/lock.h"
 #include "base/str_cat.h"
 #include "format/layout.h"
-#include "format/schema_codec.h"
 #include "storage/record_verifier.h"
 #include "storage/recover.h"
 
@@ -29,14 +26,18 @@ bool Gone(const std::filesystem::path& path) {
 
 }  // namespace
 
+std::shared_ptr<ReadSource> ReadSource::AttachTo(Directory directory, bool copies, bool temporary) {
+  std::shared_ptr<ReadSource> source(new ReadSource(
+      StoreFiles::Open(std::move(directory), /*writable=*/false, copies, temporary)));
+  while (!source->FindPrefix()) {  // a writer has opened the store during the attempt
+  }
+  return source;
+}
+
 std::shared_ptr<ReadSource> ReadSource::Attach(const std::filesystem::path& path, bool copies) {
   Directory directory = OpenStoreDirectory(path);
   try {
-    std::shared_ptr<ReadSource> source(
-        new ReadSource(StoreFiles::Open(std::move(directory), /*writable=*/false, copies)));
-    while (!source->FindPrefix()) {  // a writer has opened the store during the attempt
-    }
-    return source;
+    return AttachTo(std::move(directory), copies, /*temporary=*/false);
   } catch (const Error& error) {
     // A missing file looks like corruption. If the whole store is gone by now, it is being deleted.
     if (error.code() == ErrorCode::kCorrupt && Gone(path)) {
@@ -47,34 +48,20 @@ std::shared_ptr<ReadSource> ReadSource::Attach(const std::filesystem::path& path
   }
 }
 
-interop::Handover ReadSource::HandOver() const {
-  STREAM_STORE_ASSERT(!files().persistent());
-  const StoreFiles& files = *files_;
-  return {{files.values.file().fd(), files.records.file().fd(), files.layouts.file().fd(),
-           files.hints.file().fd(), files.control.file().fd()},
-          EncodeSchema(files.store_schema()->schema, files.identity().id)};
-}
-
-std::shared_ptr<ReadSource> ReadSource::TakeOver(const interop::Handover& handover) {
-  const auto file = [&](std::size_t i, const char* name) {
-    return File(handover.descriptors[i], StrCat(name, " (temporary, of another process)"));
-  };
-  StoreFiles::Parts parts;
-  parts.values = file(0, kValuesName);
-  parts.records = file(1, kRecordsName);
-  parts.layouts = file(2, kLayoutsName);
-  parts.hints = file(3, kHintsName);
-  parts.control = file(4, kControlName);
-  std::array<std::byte, kIdentityBytes> bytes;
-  const std::size_t count = parts.control.ReadAt(bytes, kIdentityOffset);
-  parts.identity =
-      DecodeIdentity(std::span<const std::byte>(bytes.data(), count), parts.control.path());
-  parts.schema = DecodeSchema(handover.schema, parts.identity.id, "schema (temporary)");
-  parts.writable = false;
-  std::shared_ptr<ReadSource> source(
-      new ReadSource(std::make_shared<StoreFiles>(std::move(parts))));
-  source->truncations_ = source->files_->control.truncations().load(std::memory_order_acquire);
-  return source;
+std::shared_ptr<ReadSource> ReadSource::TakeOver(const std::filesystem::path& directory) {
+  try {
+    return AttachTo(OpenStoreDirectory(directory), /*copies=*/false, /*temporary=*/true);
+  } catch (const Error& error) {
+    const bool missing =
+        error.code() == ErrorCode::kNotFound || error.code() == ErrorCode::kCorrupt;
+    if (!missing || !Gone(directory)) {
+      throw;
+    }
+    throw Error(ErrorCode::kNotFound,
+                "temporary store: reading it in another process: it was deleted, because the "
+                "process that created it has closed it or has ended",
+                ENOENT);
+  }
 }
 
 ReadSource::ReadSource(std::shared_ptr<StoreFiles> files)
@@ -85,8 +72,9 @@ ReadSource::ReadSource(std::shared_ptr<StoreFiles> files, Recovery recovery, con
       recovery_(std::move(recovery)),
       shared_(true),
       truncations_(files_->control.truncations().load(std::memory_order_acquire)),
+      counted_begin_(files_->begin().records),
       counted_records_(at.records),
-      counted_writes_(at.field_writes) {
+      counted_writes_(at.field_writes - files_->begin().field_writes) {
   files_->AddUser();
 }
 
@@ -95,6 +83,37 @@ ReadSource::~ReadSource() {
     files_->RemoveUser();
   }
 }
+
+namespace {
+
+// A View of the current mappings that ends at these counts. The caller sets the rest.
+View ViewOfMaps(const StoreFiles& files, std::uint64_t records, std::uint64_t values) {
+  const std::shared_ptr<const Maps> maps = files.maps();
+  View view;
+  view.values = maps->data<Value>(Kind::kValues);
+  view.records = maps->data<Record>(Kind::kRecords);
+  view.layouts = maps->data<std::uint64_t>(Kind::kLayouts);
+  view.position_hints = maps->data<std::uint64_t>(Kind::kPositionHints);
+  view.row_hints = maps->data<std::uint64_t>(Kind::kRowHints);
+  view.begin_record = maps->begin.records;
+  view.first_row = maps->begin.rows;
+  view.first_position = maps->begin.values;
+  view.layout_begin = maps->begin.layout_words;
+  view.record_count = records;
+  view.value_count = values;
+  const auto end_of = [&](Kind kind) {
+    const ChunkRange& range = *maps->parts[Index(kind)].range;
+    return std::min(files.data(kind).bytes(), range.end_byte()) / sizeof(std::uint64_t);
+  };
+  view.position_hint_end = std::min(end_of(Kind::kPositionHints), HintSlots(values));
+  view.row_hint_end = end_of(Kind::kRowHints);
+  view.store_schema = files.store_schema();
+  view.mapping_key = CacheKey(maps->key, *view.store_schema);
+  view.mappings = maps;
+  return view;
+}
+
+}  // namespace
 
 // Decides between the two states of an attached source. Returns false if a writer opened the store
 // during the recovery: the recovery may then have read a mixture of old and new words, and the
@@ -107,6 +126,11 @@ bool ReadSource::FindPrefix() {
   session_ = control.session().load(std::memory_order_acquire);
   truncations_ = control.truncations().load(std::memory_order_acquire);
   files_->ReloadSchema();
+  const Begin begin = ReadBegin(control.file(), files_->identity().id);
+  if (begin.records > files_->begin().records) {  // a writer has dropped rows and closed the store
+    const ForkMutexLock lock(mutex_);
+    MoveBeginTo(begin.records, begin.layout_words);
+  }
   if (ByteLockedElsewhere(files_->lock, kLiveLockByte)) {
     return true;
   }
@@ -116,8 +140,9 @@ bool ReadSource::FindPrefix() {
   fixed_ = End{recovered.cursor.records, recovered.cursor.values};
   {
     const ForkMutexLock lock(mutex_);
+    counted_begin_ = recovered.slot.begin.records;
     counted_records_ = recovered.cursor.records;
-    counted_writes_ = recovered.cursor.field_writes;
+    counted_writes_ = recovered.cursor.field_writes - recovered.slot.begin.field_writes;
   }
   next_writer_cuts_ = recovered.cursor.records < recovered.published;
   following_.store(false);
@@ -167,40 +192,84 @@ bool ReadSource::StillFixed() {
 }
 
 // Makes sure that `bytes` of a file exist and are mapped, before anything in them is loaded:
-// another process may have grown the file beyond its size or mapping here.
+// another process may have grown the files beyond their size or mapping here.
 void ReadSource::FitFile(DataFile& file, std::uint64_t bytes, std::uint64_t record) {
   if (bytes > file.bytes() && bytes > file.RefreshBytes()) {
     throw Error(ErrorCode::kCorrupt,
-                StrCat(file.file().path(), ": expected at least ", bytes, " bytes for record ",
-                       record, " but found ", file.bytes()));
-  }
-  if (bytes > file.reserved()) {
-    file.Remap(bytes);
-    files_->RefreshMaps();
+                StrCat(file.path(), ": expected at least ", bytes, " bytes for record ", record,
+                       " but found ", file.bytes()));
   }
 }
 
-// As FitFile(), for the files whose necessary size the live words do not determine.
-void ReadSource::RefreshTables() {
+// As FitFile(), for the files whose necessary size the live words do not determine. Hints may be
+// missing.
+void ReadSource::FitTables(const End& end, std::uint64_t rows) {
   const ForkMutexLock lock(mutex_);
-  for (DataFile* file : {&files_->layouts, &files_->hints}) {
-    if (file->RefreshBytes() > file->reserved()) {
-      file->Remap(file->bytes());
-      files_->RefreshMaps();
+  files_->layouts.RefreshBytes();
+  const KindBytes content = ContentBytes({.values = end.values, .rows = rows});
+  for (const Kind kind : {Kind::kPositionHints, Kind::kRowHints}) {
+    if (files_->data(kind).bytes() < content[Index(kind)]) {
+      files_->data(kind).RefreshBytes();
     }
+  }
+  if (!files_->MapsAreCurrent()) {
+    files_->RefreshMaps();
   }
 }
 
 // Loads a word of record i once. Of the record after the last one, the sentinel, only `start` is
 // valid. With copies, a record that the file no longer has reads as zeros.
-std::uint64_t ReadSource::LoadWord(const Maps& maps, std::uint64_t i,
-                                   std::uint64_t Record::* word) const {
+std::uint64_t ReadSource::LoadWord(std::uint64_t i, std::uint64_t Record::* word) const {
   if (!copies()) {
-    return LoadOnce(reinterpret_cast<const Record*>(maps.records->data())[i].*word);
+    return LoadOnce(reinterpret_cast<const Record*>(files_->records.data())[i].*word);
   }
   Record record{};
-  files_->records.file().ReadAt(std::as_writable_bytes(std::span(&record, 1)), i * sizeof(Record));
+  files_->records.ReadAt(std::as_writable_bytes(std::span(&record, 1)), i * sizeof(Record));
   return record.*word;
+}
+
+// The first record that is retained, as this source should know it. The live word counts only
+// while a writer is known to maintain it.
+bool ReadSource::IsCurrent(const View& view) const {
+  return view.mappings != nullptr && view.record_count > view.begin_record && KnowsSchemaOf(view) &&
+         (!following_.load(std::memory_order_acquire) ||
+          files_->control.begin().load(std::memory_order_acquire) == view.begin_record);
+}
+
+// Moves the begin of an attached source to that of the live words, if rows were dropped. The writer
+// stores `layout_begin` before `begin`, so in this order the layouts begin early enough.
+void ReadSource::FollowBegin() {
+  const Control& control = files_->control;
+  const std::uint64_t layout_begin = control.layout_begin().load(std::memory_order_acquire);
+  const std::uint64_t begin = control.begin().load(std::memory_order_acquire);
+  const ForkMutexLock lock(mutex_);
+  if (begin > files_->begin().records) {
+    MoveBeginTo(begin, layout_begin);
+  }
+}
+
+// Maps what begins at `record`, which may be far after all that is mapped here. The words may be
+// hostile: a file that they lead to is missing or too short then.
+void ReadSource::MoveBeginTo(std::uint64_t record, std::uint64_t layout_begin) {
+  const auto fit = [&](DataFile& file, std::uint64_t first, std::uint64_t bytes) {
+    if (bytes > file.bytes() && bytes > file.RefreshBytes()) {
+      file.Restart(first);
+    }
+    FitFile(file, bytes, record);
+  };
+  fit(files_->records, record * sizeof(Record), (record + 1) * sizeof(Record));
+  Begin begin{.records = record, .layout_words = layout_begin};
+  begin.values = LoadWord(record, &Record::start);
+  begin.rows = RowOfRecord(LoadWord(record, &Record::row_session));
+  if (begin.values > kLengthMask || begin.rows > record || begin.values < files_->begin().values) {
+    throw Error(ErrorCode::kCorrupt, StrCat(files_->records.path(), ": record ", record,
+                                            ": expected the first record that is retained"));
+  }
+  const KindBytes first = FirstBytes(begin);
+  for (const Kind kind : {Kind::kValues, Kind::kLayouts, Kind::kPositionHints, Kind::kRowHints}) {
+    fit(files_->data(kind), first[Index(kind)], first[Index(kind)]);
+  }
+  files_->MoveBegin(begin);
 }
 
 // Finds the current end and checks it against `view` and the files. The words may be hostile, so
@@ -229,10 +298,10 @@ ReadSource::End ReadSource::FindEnd(const View& view) {
     const ForkMutexLock lock(mutex_);
     FitFile(files_->records, (end.records + 1) * sizeof(Record), end.records);
   }
-  end.values = LoadWord(*files_->maps(), end.records, &Record::start);
+  end.values = LoadWord(end.records, &Record::start);
   if (end.values < view.value_count || end.values > kLengthMask) {
     throw Error(ErrorCode::kCorrupt,
-                StrCat(files_->path_text(), "/records: record ", end.records,
+                StrCat(files_->records.path(), ": record ", end.records,
                        ": expected the end of the values but found ", end.values));
   }
   if (!SharesMappings()) {
@@ -242,47 +311,89 @@ ReadSource::End ReadSource::FindEnd(const View& view) {
   return end;
 }
 
-void ReadSource::Advance(View& view) {
-  CheckNotTruncated();
-  const End end = FindEnd(view);
-  if (end.records == view.record_count && view.mappings != nullptr && end.records > 0) {
+// Whether the schema of a view is the newest. The word of a writer that died proves nothing, and
+// FindPrefix() has read the schema then.
+bool ReadSource::KnowsSchemaOf(const View& view) const noexcept {
+  return files_->control.schema_revision().load(std::memory_order_acquire) <=
+             view.store_schema->schema.revision() ||
+         !following_.load(std::memory_order_acquire);
+}
+
+// Reads the schema again if the writer has announced a newer one. The word is loaded after
+// `published`, so that the schema has the fields of all records of the view that is being made.
+// `empty`: the view has no records yet; until there are some, any fields may have changed. A
+// temporary store that was closed may have been deleted: its schema is then the one known here.
+void ReadSource::RefreshSchema(bool empty) {
+  const ForkMutexLock lock(mutex_);  // an older schema must not replace a newer one
+  const std::uint64_t newest = files_->control.schema_revision().load(std::memory_order_acquire);
+  const auto known = [&] { return files_->store_schema()->schema.revision(); };
+  const bool behind = known() < newest && following_.load(std::memory_order_acquire);
+  if (!empty && !behind) {
     return;
   }
-  // With a writer in this process, files and schema are already as the published records need them.
-  const bool alone = !SharesMappings();
-  if (alone) {
-    RefreshTables();
-    if (view.record_count == 0 && files_->persistent()) {
-      files_->ReloadSchema();  // may have changed as long as there were no records
+  if (!files_->persistent() && !files_->directory().Contains(kSchemaName)) {
+    return;
+  }
+  files_->ReloadSchema();
+  if (behind && known() < newest) {
+    throw Error(ErrorCode::kCorrupt,
+                StrCat(files_->path_text(), "/schema: expected at least revision ", newest,
+                       " but found ", known()));
+  }
+}
+
+// Files may be missing because rows were dropped since the words were loaded. Then there are newer
+// ones.
+void ReadSource::Advance(View& view) {
+  for (;;) {
+    const std::uint64_t begin = files_->control.begin().load(std::memory_order_acquire);
+    try {
+      AdvanceOnce(view);
+      return;
+    } catch (const Error& error) {
+      const bool missing =
+          error.code() == ErrorCode::kCorrupt || error.code() == ErrorCode::kNotFound;
+      if (!missing || begin == files_->control.begin().load(std::memory_order_acquire)) {
+        throw;
+      }
     }
   }
-  View next;
-  const std::shared_ptr<const Maps> maps = files_->maps();
-  next.values = reinterpret_cast<const Value*>(maps->values->data());
-  next.records = reinterpret_cast<const Record*>(maps->records->data());
-  next.layouts = reinterpret_cast<const std::uint64_t*>(maps->layouts->data());
-  next.hints = reinterpret_cast<const Hint*>(maps->hints->data());
-  next.value_count = end.values;
-  next.record_count = end.records;
-  next.row_count = end.records == 0
-                       ? 0
-                       : RowOfRecord(LoadWord(*maps, end.records - 1, &Record::row_session)) + 1;
+}
+
+void ReadSource::AdvanceOnce(View& view) {
+  CheckNotTruncated();
+  // With a writer in this process, files and schema are already as the published records need them.
+  const bool alone = !SharesMappings();
+  if (alone && !StillFixed()) {
+    FollowBegin();
+  }
+  const End end = FindEnd(view);
+  if (end.records == view.record_count && IsCurrent(view)) {
+    return;
+  }
+  if (alone) {
+    RefreshSchema(/*empty=*/view.record_count == 0);
+  }
+  const Begin begin = files_->begin();
+  const std::uint64_t rows = end.records <= begin.records
+                                 ? begin.rows
+                                 : RowOfRecord(LoadWord(end.records - 1, &Record::row_session)) + 1;
   // Each row has at least one record. Row counts become sizes of outputs, so a hostile one must be
   // refused here.
-  if (next.row_count > next.record_count) {
+  if (end.records < begin.records || end.values < begin.values || rows < begin.rows ||
+      rows - begin.rows > end.records - begin.records) {
     throw Error(ErrorCode::kCorrupt,
-                StrCat(files_->path_text(), "/records: record ", end.records - 1,
-                       ": expected a row below ", end.records, " but found ", next.row_count - 1));
+                StrCat(files_->records.path(), ": record ", end.records - 1,
+                       ": expected a row below ", end.records, " but found ", rows - 1));
   }
-  const std::uint64_t layout_bytes = std::min(files_->layouts.bytes(), maps->layouts->size());
-  next.layout_words =
-      alone ? layout_bytes / 8 : files_->layout_words.load(std::memory_order_relaxed);
-  const std::uint64_t reach = std::max(next.value_count, next.row_count);
-  next.hint_slots = std::min(
-      {files_->hints.bytes() / sizeof(Hint), maps->hints->size() / sizeof(Hint), HintSlots(reach)});
-  next.mapping_key = maps->key;
-  next.store_schema = files_->store_schema();
-  next.mappings = maps;
+  if (alone) {
+    FitTables(end, rows);
+  }
+  View next = ViewOfMaps(*files_, end.records, end.values);
+  next.row_count = rows;
+  next.row_hint_end = std::min(next.row_hint_end, HintSlots(rows));
+  next.layout_words = alone ? std::min(files_->layouts.bytes(), files_->layouts.reserved()) / 8
+                            : files_->layout_words.load(std::memory_order_relaxed);
   CheckNotTruncated();  // again: the words above may have been loaded during a truncation
   view = std::move(next);
 }
@@ -291,8 +402,9 @@ bool ReadSource::live() const {
   if (SharesMappings()) {
     return true;
   }
-  if (!files_->persistent()) {  // it has no lock file; its writer stores when it closes
-    return files_->control.state().load(std::memory_order_acquire) != kLiveClosed;
+  if (!files_->persistent() &&
+      files_->control.state().load(std::memory_order_acquire) == kLiveClosed) {
+    return false;  // although the lock is held, until the directory is deleted
   }
   if (!shared_) {
     return ByteLockedElsewhere(files_->lock, kLiveLockByte);
@@ -329,14 +441,20 @@ std::uint64_t ReadSource::CountFieldWrites(const View& view) {
   if (copies()) {
     RecordVerifier verifier(*files_, *view.store_schema);
     std::uint64_t writes = 0;
-    for (std::uint64_t i = 0; i < view.record_count && i < verifier.record_capacity(); ++i) {
+    const std::uint64_t end = std::min(view.record_count, verifier.record_capacity());
+    for (std::uint64_t i = std::max(view.begin_record, verifier.first_record()); i < end; ++i) {
       writes += verifier.Layout(verifier.record(i).layout).fields;
     }
     return writes;
   }
+  if (view.begin_record != counted_begin_ || counted_records_ < view.begin_record) {
+    counted_begin_ = counted_records_ = view.begin_record;  // rows were dropped: count again
+    counted_writes_ = 0;
+  }
   if (view.record_count < counted_records_) {  // an older snapshot: subtract the later records
     View later = view;
     later.layout_words = files_->layouts.bytes() / sizeof(std::uint64_t);
+    later.store_schema = files_->store_schema();  // the later records may have fields added since
     std::uint64_t writes = counted_writes_;
     for (std::uint64_t i = view.record_count; i < counted_records_; ++i) {
       writes -= LayoutAt(later, LoadOnce(view.records[i].layout)).fields;

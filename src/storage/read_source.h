@@ -4,7 +4,7 @@
 // sources:
 //   - A shared source uses the StoreFiles of a writer in this process. After that writer is closed,
 //     or in a forked child, it continues like an attached one.
-//   - An attached source has StoreFiles of its own, opened read-only by path or by descriptors.
+//   - An attached source has StoreFiles of its own, opened read-only by path.
 //
 // An attached source is in one of two states:
 //   - Following: a writer has the store open, or has had it open since the source was attached. The
@@ -16,8 +16,9 @@
 //
 // Thread rules: all methods may be called from any thread; each View belongs to one thread.
 // Invariants:
-//   1. A View only grows. A record that a View has contained never changes or disappears, unless
-//      truncate() or a recovery removes it: all later calls then throw Error(kCutBack).
+//   1. The end of a View only moves on. A record that a View contains never changes or disappears,
+//      unless truncate() or a recovery removes it: all later calls then throw Error(kCutBack). A
+//      View keeps the records that are dropped after it was made.
 //   2. Advance() leaves the View unchanged if it throws.
 #pragma once
 
@@ -33,10 +34,6 @@
 #include "storage/store_files.h"
 #include "storage/view.h"
 
-namespace stream_store::interop {
-struct Handover;
-}  // namespace stream_store::interop
-
 namespace stream_store::internal {
 
 class ReadSource {
@@ -47,14 +44,9 @@ class ReadSource {
   /// Throws Error(kNotFound, kCorrupt, kVersion, kIo).
   static std::shared_ptr<ReadSource> Attach(const std::filesystem::path& path, bool copies);
 
-  /// Returns the descriptors and the schema of a temporary store, with which another process can
-  /// read it. The descriptors stay owned by this source.
-  /// REQUIRES: !files().persistent().
-  interop::Handover HandOver() const;
-
-  /// Attaches to the temporary store of another process. Takes ownership of the descriptors. Throws
-  /// Error(kCorrupt, kVersion, kIo).
-  static std::shared_ptr<ReadSource> TakeOver(const interop::Handover& handover);
+  /// Attaches to a temporary store, by its hidden directory. Throws Error(kNotFound) if it was
+  /// deleted, Error(kCorrupt, kVersion, kIo).
+  static std::shared_ptr<ReadSource> TakeOver(const std::filesystem::path& directory);
 
   /// Makes the shared source of a writer in this process. `at` is the end of the store now; the
   /// field-writes up to there are counted already.
@@ -67,7 +59,7 @@ class ReadSource {
 
   /// Moves `view` to the current end of the store.
   ///
-  /// Cost: one acquire load if there is nothing new and the source is shared.
+  /// Cost: two loads of shared words if there is nothing new and the source is shared.
   /// Throws Error(kCutBack) if records were removed, Error(kCorrupt, kIo); the view is then
   /// unchanged.
   void Advance(View& view);
@@ -103,13 +95,20 @@ class ReadSource {
   };
 
   explicit ReadSource(std::shared_ptr<StoreFiles> files);
+  static std::shared_ptr<ReadSource> AttachTo(Directory directory, bool copies, bool temporary);
   bool FindPrefix();
   bool SharesMappings() const noexcept;
   [[noreturn]] void ThrowCutBack() const;
   bool StillFixed();
-  void RefreshTables();
+  bool IsCurrent(const View& view) const;
+  void AdvanceOnce(View& view);
+  void FollowBegin();
+  void MoveBeginTo(std::uint64_t record, std::uint64_t layout_begin) REQUIRES_LOCK(mutex_);
+  bool KnowsSchemaOf(const View& view) const noexcept;
+  void RefreshSchema(bool empty);
+  void FitTables(const End& end, std::uint64_t rows);
   End FindEnd(const View& view);
-  std::uint64_t LoadWord(const Maps& maps, std::uint64_t i, std::uint64_t Record::* word) const;
+  std::uint64_t LoadWord(std::uint64_t i, std::uint64_t Record::* word) const;
   void FitFile(DataFile& file, std::uint64_t bytes, std::uint64_t record) REQUIRES_LOCK(mutex_);
 
   std::shared_ptr<StoreFiles> files_;
@@ -125,6 +124,7 @@ class ReadSource {
   // Guards the sizes and mappings of the files of an attached source, the change to following_, and
   // the two counts below.
   ForkMutex mutex_{ForkMutex::Rank::kOuter};
+  std::uint64_t counted_begin_ GUARDED_BY(mutex_) = 0;  // the first record that was counted
   std::uint64_t counted_records_ GUARDED_BY(mutex_) = 0;
   std::uint64_t counted_writes_ GUARDED_BY(mutex_) = 0;
 };

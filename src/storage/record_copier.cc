@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <span>
+#include <utility>
 
 #include "base/assert.h"
 #include "base/str_cat.h"
@@ -20,19 +21,12 @@ std::uint32_t BeginChecksumOf(std::uint32_t seed, const Record& record, std::uin
 
 }  // namespace
 
-RecordCopier::RecordCopier(const DamagedFiles& source, const StoreFiles::Parts& parts,
-                           ProgressMeter& meter)
+RecordCopier::RecordCopier(const DamagedFiles& source, const ChunkSet& files, ProgressMeter& meter)
     : source_(source),
-      parts_(parts),
+      files_(files),
       meter_(meter),
-      verifier_({.values = source.values,
-                 .records = source.records,
-                 .layouts = source.layouts,
-                 .seed = source.identity->checksum_seed,
-                 .encodings = source.encodings}),
-      hints_(parts.hints) {
-  STREAM_STORE_ASSERT(source.verifiable());
-}
+      verifier_(source.verifier_parts()),
+      hints_(files) {}
 
 void RecordCopier::Append(const VerifiedRecord& verified, std::uint64_t row) {
   STREAM_STORE_ASSERT(verified.fault == nullptr);
@@ -41,12 +35,27 @@ void RecordCopier::Append(const VerifiedRecord& verified, std::uint64_t row) {
   copy.record.start = cursor_.values;
   copy.record.row_session = (verified.record.row_session & ~kRowMask) | row;
   copy.record.checksum = CopyValues(verified, copy.record);
+  NoteSince(verified.number);
   hints_.Pass(cursor_.records, copy, cursor_);
   Advance(copy, cursor_);
   records_.push_back(copy.record);
   if (records_.size() == kBlockRecords) {
     FlushRecords();
   }
+}
+
+// The records before `number` that were left out move the first record of each added field.
+void RecordCopier::NoteSince(std::uint64_t number) {
+  while (since_.size() < source_.schema->size() &&
+         source_.schema->since(static_cast<TypeId>(since_.size())) <= number) {
+    since_.push_back(cursor_.records);
+  }
+}
+
+Schema RecordCopier::schema() const {
+  std::vector<std::uint64_t> since = since_;
+  since.resize(source_.schema->size(), cursor_.records);
+  return Schema(source_.schema->fields(), std::move(since), source_.schema->revision());
 }
 
 // Copies the values of a record and returns the checksum of the copy. The old checksum is computed
@@ -78,7 +87,7 @@ std::uint32_t RecordCopier::CopyValues(const VerifiedRecord& verified, const Rec
 }
 
 void RecordCopier::FlushValues() {
-  parts_.values.WriteAt(std::as_bytes(std::span(values_)), written_values_ * sizeof(Value));
+  files_[Kind::kValues].WriteAt(std::as_bytes(std::span(values_)), written_values_ * sizeof(Value));
   written_values_ += values_.size();
   meter_.Add(values_.size() * sizeof(Value));
   values_.clear();
@@ -86,7 +95,7 @@ void RecordCopier::FlushValues() {
 
 void RecordCopier::FlushRecords() {
   const std::uint64_t first = cursor_.records - records_.size();
-  parts_.records.WriteAt(std::as_bytes(std::span(records_)), first * sizeof(Record));
+  files_[Kind::kRecords].WriteAt(std::as_bytes(std::span(records_)), first * sizeof(Record));
   meter_.Add(records_.size() * sizeof(Record));
   records_.clear();
 }
@@ -97,7 +106,8 @@ Cursor RecordCopier::Finish() {
   hints_.Finish();
   const Record sentinel{
       .start = cursor_.values, .step = 0, .row_session = 0, .layout = 0, .checksum = 0};
-  parts_.records.WriteAt(std::as_bytes(std::span(&sentinel, 1)), cursor_.records * sizeof(Record));
+  files_[Kind::kRecords].WriteAt(std::as_bytes(std::span(&sentinel, 1)),
+                                 cursor_.records * sizeof(Record));
   return cursor_;
 }
 

@@ -8,20 +8,22 @@
 #include <cstdint>
 #include <vector>
 
+#include "stream_store/schema.h"
+
 #include "format/record.h"
+#include "storage/chunk_set.h"
 #include "storage/copy_parts.h"
 #include "storage/cursor.h"
 #include "storage/damaged_files.h"
 #include "storage/record_verifier.h"
-#include "storage/store_files.h"
 
 namespace stream_store::internal {
 
 class RecordCopier {
  public:
-  /// All of them must outlive the copier. `parts` has empty data files and the final identity.
+  /// All of them must outlive the copier. `files` are those of an empty store.
   /// REQUIRES: source.verifiable().
-  RecordCopier(const DamagedFiles& source, const StoreFiles::Parts& parts, ProgressMeter& meter);
+  RecordCopier(const DamagedFiles& source, const ChunkSet& files, ProgressMeter& meter);
 
   /// Appends a record of the source to the copy, as a part of row `row` of the copy.
   ///
@@ -36,16 +38,21 @@ class RecordCopier {
   /// after all records.
   Cursor Finish();
 
+  /// The schema of the copy: that of the source, but a field that was added later has its first
+  /// record by the numbers of the copy. Call it after Finish().
+  Schema schema() const;
+
   /// The rows of the copy so far.
   std::uint64_t rows() const noexcept { return cursor_.rows; }
 
  private:
   std::uint32_t CopyValues(const VerifiedRecord& verified, const Record& copy);
+  void NoteSince(std::uint64_t number);
   void FlushValues();
   void FlushRecords();
 
   const DamagedFiles& source_;
-  const StoreFiles::Parts& parts_;
+  const ChunkSet& files_;
   ProgressMeter& meter_;
   RecordVerifier verifier_;  // of the source
   HintWriter hints_;
@@ -53,6 +60,7 @@ class RecordCopier {
   std::vector<Record> records_;  // the last records of the copy, not written yet
   std::vector<Value> values_;    // the last values of the copy, not written yet
   std::uint64_t written_values_ = 0;
+  std::vector<std::uint64_t> since_;  // of the copy, for the first types; the others: not yet known
 };
 
 }  // namespace stream_store::internal

@@ -11,16 +11,15 @@ constexpr std::uint64_t kChunkWords = (128 << 10) / 8;
 
 template <class Word>
 WordFile<Word> WordsOf(const StoreFiles& files, const DataFile& file) {
-  return files.copies() ? WordFile<Word>(file.file())
-                        : WordFile<Word>(file.file(), *file.mapping());
+  return files.copies() ? WordFile<Word>(KindReader(file.files())) : WordFile<Word>(file);
 }
 
 }  // namespace
 
 RecordVerifier::RecordVerifier(const Parts& parts)
-    : values_(*parts.values),
-      records_(*parts.records),
-      layouts_(*parts.layouts),
+    : values_(parts.values),
+      records_(parts.records),
+      layouts_(parts.layouts),
       seed_(parts.seed),
       encodings_(parts.encodings) {}
 
@@ -39,18 +38,23 @@ const LayoutFacts& RecordVerifier::Layout(std::uint64_t offset) {
     return facts;
   }
   facts = LayoutFacts{.key = offset + 1};
-  if (offset >= layouts_.size()) {
-    facts.fault = "its layout lies beyond the layouts file";
+  if (offset == 0) {  // readers do not load word 0, they assume it
+    const std::uint64_t empty = 0;
+    facts.digest = LayoutDigest(std::span(&empty, 1));
+    if (has_layout_word(0) && layout_word(0) != 0) {
+      facts.fault = "word 0 of the layouts is not the empty layout";
+    }
+    return facts;
+  }
+  if (!has_layout_word(offset)) {
+    facts.fault = offset < layouts_.begin() ? "its layout was dropped"
+                                            : "its layout lies beyond the layouts file";
     return facts;
   }
   const std::uint64_t head = *layouts_.At(offset, 1);
   facts.fields = WordType(head);
   facts.total = WordLength(head);
-  if (offset == 0 && head != 0) {  // readers do not load word 0, they assume it
-    facts.fault = "word 0 of the layouts is not the empty layout";
-    return facts;
-  }
-  if (facts.fields + 1 > layouts_.size() - offset) {
+  if (facts.fields + 1 > layouts_.end() - offset) {
     facts.fault = "its layout runs past the layouts file";
     return facts;
   }
@@ -80,6 +84,7 @@ std::uint32_t RecordVerifier::ChecksumOfLong(const Record& record, const LayoutF
 VerifiedRecord RecordVerifier::VerifyRecord(std::uint64_t i) {
   STREAM_STORE_ASSERT(i < record_capacity());
   VerifiedRecord verified;
+  verified.number = i;
   verified.record = record(i);
   verified.layout = Layout(verified.record.layout);
   verified.fault = verified.layout.fault;
@@ -87,6 +92,10 @@ VerifiedRecord RecordVerifier::VerifyRecord(std::uint64_t i) {
     return verified;
   }
   const std::uint64_t start = verified.record.start;
+  if (start < values_.begin()) {
+    verified.fault = "its values were dropped";
+    return verified;
+  }
   if (start > value_capacity() || verified.layout.total > value_capacity() - start) {
     verified.fault = "its values run past the values file";
     return verified;
@@ -108,11 +117,11 @@ const char* WhyNotNext(const Cursor& cursor, const VerifiedRecord& verified) noe
     return kWrongStart;
   }
   if (row == cursor.rows) {
-    return cursor.rows > 0 && record.step <= cursor.step
+    return cursor.follows_record && record.step <= cursor.step
                ? "its step does not come after the row before"
                : nullptr;
   }
-  if (cursor.rows == 0 || row != cursor.rows - 1 || record.step != cursor.step) {
+  if (!cursor.follows_record || row != cursor.rows - 1 || record.step != cursor.step) {
     return "its row and step do not continue the last row";
   }
   if (verified.layout.fields == 0 || verified.layout.first_type <= cursor.last_type) {

@@ -21,37 +21,42 @@
 
 #include "base/assert.h"
 #include "base/crc32c.h"
-#include "base/file.h"
 #include "format/checksum.h"
 #include "format/encoding.h"
 #include "format/record.h"
+#include "storage/chunk_set.h"
 #include "storage/cursor.h"
 #include "storage/store_files.h"
 
 namespace stream_store::internal {
 
-/// A file as an array of words of one type. Its length is that at construction. If the file shrinks
-/// later, copied words that no longer exist read as zeros.
+/// One kind of data as an array of words of one type, numbered from the first that the store ever
+/// had. Its bounds are those at construction. If files shrink later, copied words that no longer
+/// exist read as zeros.
 template <class Word>
 class WordFile {
  public:
-  /// Reads by copying from the file, which must outlive this object.
-  explicit WordFile(const File& file) : file_(&file), size_(file.Size() / sizeof(Word)) {}
+  /// Reads by copying.
+  explicit WordFile(const KindReader& reader)
+      : reader_(reader), begin_(reader.begin() / sizeof(Word)), end_(reader.end() / sizeof(Word)) {}
 
-  /// Reads through a mapping of the file. Both must outlive this object.
-  WordFile(const File& file, const Mapping& mapping)
-      : file_(&file),
-        mapped_(reinterpret_cast<const Word*>(mapping.data())),
-        size_(std::min(file.Size(), mapping.size()) / sizeof(Word)) {}
+  /// Reads through the mapping of a file, which must outlive this object.
+  explicit WordFile(const DataFile& file)
+      : mapped_(reinterpret_cast<const Word*>(file.data())),
+        begin_(file.files().begin() / sizeof(Word)),
+        end_(file.bytes() / sizeof(Word)) {}
 
-  /// The number of whole words.
-  std::uint64_t size() const noexcept { return size_; }
+  /// The number of the first word.
+  std::uint64_t begin() const noexcept { return begin_; }
+
+  /// The number after that of the last whole word.
+  std::uint64_t end() const noexcept { return end_; }
 
   /// Returns a pointer to the words [begin, begin + count), valid until the next call. Throws
   /// Error(kIo) if they cannot be read.
-  /// REQUIRES: begin <= size() && count <= size() - begin.
+  /// REQUIRES: this->begin() <= begin && begin <= end() && count <= end() - begin.
   const Word* At(std::uint64_t begin, std::uint64_t count) {
-    STREAM_STORE_ASSERT(begin <= size() && count <= size() - begin);
+    STREAM_STORE_ASSERT(begin_ <= begin && begin <= end_ && count <= end_ - begin);
     if (mapped_ != nullptr) {
       return mapped_ + begin;
     }
@@ -64,7 +69,7 @@ class WordFile {
   /// Returns how many consecutive words the pointer returned by At(begin, 1) may be used for: all
   /// words of a mapping, or those in the buffer.
   std::uint64_t held_from(std::uint64_t begin) const noexcept {
-    return mapped_ != nullptr ? size_ - begin : first_ + held_ - begin;
+    return mapped_ != nullptr ? end_ - begin : first_ + held_ - begin;
   }
 
  private:
@@ -75,12 +80,10 @@ class WordFile {
   // this one. If the block cannot be read, because a sector of it is bad, only the requested words
   // are read.
   void Fill(std::uint64_t begin, std::uint64_t count) {
-    const std::uint64_t words = std::min(std::max(count, kBlock), size_);
+    const std::uint64_t words = std::min(std::max(count, kBlock), end_ - begin_);
     const bool down = begin < first_ && held_ > 0;
-    const std::uint64_t first = std::min(down && begin + count > words ? begin + count - words
-                                         : down                        ? 0
-                                                                       : begin,
-                                         size_ - words);
+    const std::uint64_t lowest = begin + count - std::min(begin + count, words);
+    const std::uint64_t first = std::min(down ? std::max(lowest, begin_) : begin, end_ - words);
     held_ = 0;
     try {
       Read(first, words);
@@ -92,15 +95,16 @@ class WordFile {
   void Read(std::uint64_t first, std::uint64_t words) {
     buffer_.resize(std::max<std::size_t>(buffer_.size(), words));
     const auto bytes = std::as_writable_bytes(std::span(buffer_).first(words));
-    const std::size_t there = file_->ReadAt(bytes, first * sizeof(Word));
+    const std::size_t there = reader_.ReadAt(bytes, first * sizeof(Word));
     std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(there), bytes.end(), std::byte{0});
     first_ = first;
     held_ = words;
   }
 
-  const File* file_;
+  KindReader reader_;  // unused with a mapping
   const Word* mapped_ = nullptr;
-  std::uint64_t size_;
+  std::uint64_t begin_;
+  std::uint64_t end_;
   std::uint64_t first_ = 0;  // the buffer holds the words [first_, first_ + held_)
   std::uint64_t held_ = 0;
   std::vector<Word> buffer_;
@@ -119,6 +123,7 @@ struct LayoutFacts {
 
 /// A record that was read once, with the result of its verification.
 struct VerifiedRecord {
+  std::uint64_t number = 0;  ///< of the record in its store
   Record record{};
   LayoutFacts layout;
   std::uint32_t checksum = 0;   ///< computed from its content; 0 if that was not possible
@@ -132,14 +137,14 @@ inline constexpr char kWrongStart[] = "it does not start where the one before en
 /// Whether a record may begin the row after the last row: compares its row and step.
 inline bool BeginsRow(const Cursor& cursor, const Record& record) noexcept {
   return RowOfRecord(record.row_session) == cursor.rows &&
-         (cursor.rows == 0 || record.step > cursor.step);
+         (!cursor.follows_record || record.step > cursor.step);
 }
 
 /// Whether a record may continue the last row: the same row and step, and fields that come after
 /// those of the row so far.
 inline bool ContinuesRow(const Cursor& cursor, const Record& record,
                          const LayoutFacts& layout) noexcept {
-  return cursor.rows > 0 && RowOfRecord(record.row_session) == cursor.rows - 1 &&
+  return cursor.follows_record && RowOfRecord(record.row_session) == cursor.rows - 1 &&
          record.step == cursor.step && layout.fields > 0 && layout.first_type > cursor.last_type;
 }
 
@@ -153,6 +158,7 @@ inline void Advance(const Record& record, const LayoutFacts& layout, Cursor& cur
   cursor.rows = RowOfRecord(record.row_session) + 1;
   cursor.step = record.step;
   cursor.last_type = layout.last_type;  // -1 if it has no fields
+  cursor.follows_record = true;
   if (layout.fields > 0) {
     cursor.layout_words = std::max(cursor.layout_words, record.layout + layout.fields + 1);
   }
@@ -164,9 +170,9 @@ class RecordVerifier {
   /// The files of a store and the parts of its identity and schema that verification needs. All of
   /// them must outlive the RecordVerifier.
   struct Parts {
-    const File* values;
-    const File* records;
-    const File* layouts;
+    KindReader values;
+    KindReader records;
+    KindReader layouts;
     std::uint32_t seed;
     std::span<const Encoding> encodings;
   };
@@ -178,39 +184,44 @@ class RecordVerifier {
   /// reads.
   RecordVerifier(const StoreFiles& files, const StoreSchema& store_schema);
 
-  /// Values that the file has space for.
-  std::uint64_t value_capacity() const noexcept { return values_.size(); }
+  /// The end of the values that the files have space for.
+  std::uint64_t value_capacity() const noexcept { return values_.end(); }
 
-  /// Records that the file has space for; the last word of the file can only be a sentinel.
+  /// The end of the records that the files have space for; the last one can only be a sentinel.
   std::uint64_t record_capacity() const noexcept {
-    return records_.size() == 0 ? 0 : records_.size() - 1;
+    return records_.end() == records_.begin() ? records_.begin() : records_.end() - 1;
   }
 
-  /// Layout words in the file.
-  std::uint64_t layout_capacity() const noexcept { return layouts_.size(); }
+  /// The end of the layout words in the files.
+  std::uint64_t layout_capacity() const noexcept { return layouts_.end(); }
+
+  /// The first record that the files have.
+  std::uint64_t first_record() const noexcept { return records_.begin(); }
 
   /// Returns record i as it is in the file, unverified. i == record_capacity() can only be a
   /// sentinel.
-  /// REQUIRES: i <= record_capacity().
+  /// REQUIRES: first_record() <= i && i <= record_capacity().
   Record record(std::uint64_t i) {
-    STREAM_STORE_ASSERT(i <= record_capacity());
+    STREAM_STORE_ASSERT(first_record() <= i && i <= record_capacity());
     return *records_.At(i, 1);
   }
 
+  /// Whether the files have word `offset` of `layouts`.
+  bool has_layout_word(std::uint64_t offset) const noexcept {
+    return layouts_.begin() <= offset && offset < layouts_.end();
+  }
+
   /// Returns a word of `layouts`.
-  /// REQUIRES: offset < layout_capacity().
+  /// REQUIRES: has_layout_word(offset).
   std::uint64_t layout_word(std::uint64_t offset) {
-    STREAM_STORE_ASSERT(offset < layout_capacity());
+    STREAM_STORE_ASSERT(has_layout_word(offset));
     return *layouts_.At(offset, 1);
   }
 
   /// Returns a pointer to `count` values, valid until the next call of this or of a function that
   /// verifies records. Throws Error(kIo).
-  /// REQUIRES: begin <= value_capacity() && count <= value_capacity() - begin.
-  const Value* values(std::uint64_t begin, std::uint64_t count) {
-    STREAM_STORE_ASSERT(begin <= value_capacity() && count <= value_capacity() - begin);
-    return values_.At(begin, count);
-  }
+  /// REQUIRES: the files have them.
+  const Value* values(std::uint64_t begin, std::uint64_t count) { return values_.At(begin, count); }
 
   /// Verifies the layout at a word offset, which may be any number. The reference is valid until
   /// the next call. Cost: a cache of 256 entries answers almost always.
@@ -232,7 +243,7 @@ class RecordVerifier {
 
   /// Verifies record i on its own: its layout is inside the file and allowed by the schema, its
   /// values are inside the file, and its checksum is right. Throws Error(kIo).
-  /// REQUIRES: i < record_capacity().
+  /// REQUIRES: first_record() <= i && i < record_capacity().
   VerifiedRecord VerifyRecord(std::uint64_t i);
 
  private:

@@ -12,22 +12,22 @@ constexpr std::uint64_t kVerifiedTailBytes = 64 << 10;  // below the slot, in ea
 
 [[noreturn]] void ThrowTail(const StoreFiles& files, std::uint64_t record, const char* fault) {
   throw Error(ErrorCode::kCorrupt,
-              StrCat(files.records.file().path(), ": record ", record, ", below the last sync: ",
-                     fault, "; stream_store.repair() can salvage the rows that are intact"));
+              StrCat(files.records.path(), ": record ", record, ", below the last sync: ", fault,
+                     "; stream_store.repair() can salvage the rows that are intact"));
 }
 
 // The slot's counts must fit the files. Synced bytes that are missing are damage: falling back to
 // the older slot would silently drop data that was reported as durable.
 void CheckSlotFits(const StoreFiles& files, const RecordVerifier& verifier, const Slot& slot) {
-  const auto check = [](const File& file, std::uint64_t wanted, std::uint64_t there) {
+  const auto check = [](const DataFile& file, std::uint64_t wanted, std::uint64_t there) {
     if (wanted > there) {
       throw Error(ErrorCode::kCorrupt, StrCat(file.path(), ": expected at least the ", wanted,
                                               " entries of the last sync but found ", there));
     }
   };
-  check(files.records.file(), slot.records, verifier.record_capacity());
-  check(files.values.file(), slot.values, verifier.value_capacity());
-  check(files.layouts.file(), slot.layout_words, verifier.layout_capacity());
+  check(files.records, slot.records, verifier.record_capacity());
+  check(files.values, slot.values, verifier.value_capacity());
+  check(files.layouts, slot.layout_words, verifier.layout_capacity());
 }
 
 // Checks the last record that the slot counts, after which the walk begins: its end must be the
@@ -35,9 +35,9 @@ void CheckSlotFits(const StoreFiles& files, const RecordVerifier& verifier, cons
 // `cursor`, which slots do not store.
 void CheckBase(const StoreFiles& files, RecordVerifier& verifier, const Slot& slot,
                Cursor& cursor) {
-  if (slot.records == 0) {
-    if (slot.values != 0 || slot.rows != 0) {
-      ThrowTail(files, 0, "the slot counts values but no record");
+  if (slot.records == slot.begin.records) {
+    if (slot.values != slot.begin.values || slot.rows != slot.begin.rows) {
+      ThrowTail(files, slot.records, "the slot counts values but no record");
     }
     return;
   }
@@ -52,12 +52,13 @@ void CheckBase(const StoreFiles& files, RecordVerifier& verifier, const Slot& sl
   }
   cursor.step = record.step;
   cursor.last_type = layout.last_type;
+  cursor.follows_record = true;
 }
 
 // Verifies all records of the last 64 KiB of records and of the last 64 KiB of values below the
 // slot. A disk that loses writes it had acknowledged loses the latest ones.
 void VerifyTail(const StoreFiles& files, RecordVerifier& verifier, const Slot& slot) {
-  if (slot.records == 0) {
+  if (slot.records == slot.begin.records) {
     return;
   }
   constexpr std::uint64_t kTailRecords = kVerifiedTailBytes / sizeof(Record);
@@ -68,7 +69,7 @@ void VerifyTail(const StoreFiles& files, RecordVerifier& verifier, const Slot& s
   // the last 64 KiB of values (down to `low`). Records have no gaps between them, so this checks
   // every record of either tail.
   std::uint64_t end = slot.values;
-  for (std::uint64_t i = slot.records; i-- > 0;) {
+  for (std::uint64_t i = slot.records; i-- > slot.begin.records;) {
     if (i < first && end <= low) {
       break;
     }
@@ -164,7 +165,7 @@ Recovered Recover(const StoreFiles& files) {
   }
   // The row of the last published record, if that survived, gives the number of lost rows.
   std::uint64_t claimed_rows = 0;
-  if (result.published > 0 && result.published <= verifier.record_capacity()) {
+  if (result.published > slot.begin.records && result.published <= verifier.record_capacity()) {
     claimed_rows = RowOfRecord(verifier.record(result.published - 1).row_session) + 1;
   }
   result.report = Report(result, claimed_rows, stopped);

@@ -14,7 +14,7 @@ namespace {
 // here.
 template <class T>
 std::uint64_t ReadItems(const DataFile& file, std::span<T> out, std::uint64_t first) {
-  return file.file().ReadAt(std::as_writable_bytes(out), first * sizeof(T)) / sizeof(T);
+  return file.ReadAt(std::as_writable_bytes(out), first * sizeof(T)) / sizeof(T);
 }
 
 // Reads all of `out`. Throws Error(kCorrupt) if the file has been truncated.
@@ -23,7 +23,7 @@ void ReadAll(const DataFile& file, std::span<T> out, std::uint64_t first) {
   const std::uint64_t there = ReadItems(file, out, first);
   if (there != out.size()) {
     throw Error(ErrorCode::kCorrupt,
-                StrCat(file.file().path(), ": expected at least ", (first + out.size()) * sizeof(T),
+                StrCat(file.path(), ": expected at least ", (first + out.size()) * sizeof(T),
                        " bytes but found ", (first + there) * sizeof(T), ": it was cut short"));
   }
 }
@@ -75,7 +75,7 @@ SafeCopy::SafeCopy(const StoreFiles& files, const View& view)
   view_.position_hint_end = HintSlots(view.value_count);
   view_.row_hint_end = HintSlots(view.row_count);
   view_.sparse = true;
-  view_.mapping_key = NewMapsKey();
+  view_.mapping_key = CacheKey(NewMapsKey(), *view_.store_schema);
   view_.mappings = nullptr;
 }
 

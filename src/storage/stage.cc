@@ -40,6 +40,7 @@ Refusal Appender::StageRows(std::span<const Step> steps, std::span<const Column>
   if (steps.empty()) {
     return CheckColumns(columns);
   }
+  const ChunkScope scope(*this, stage_);
   Cursor at = stage_;
   if (const Refusal refusal = PrepareRows(steps, columns, at); refusal.code != ErrorCode::kOk) {
     return refusal;
@@ -67,6 +68,9 @@ void Appender::DropStaged() noexcept {
   EndStaging();
 }
 
-void Appender::EndStaging() noexcept { capacity_.EndStaging(durability_.session_open()); }
+void Appender::EndStaging() noexcept {
+  EnterRecordsChunk(cursor_.records);
+  capacity_.EndStaging(durability_.session_open());
+}
 
 }  // namespace stream_store::internal

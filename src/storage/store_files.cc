@@ -1,5 +1,6 @@
 #include "storage/store_files.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <utility>
@@ -11,11 +12,8 @@
 namespace stream_store::internal {
 namespace {
 
-// Address space to reserve per file. Mapping reserves less if there is not enough.
-constexpr std::uint64_t kReserveValues = 1ULL << 40;
-constexpr std::uint64_t kReserveRecords = 512ULL << 30;
-constexpr std::uint64_t kReserveLayouts = 32ULL << 30;
-constexpr std::uint64_t kReserveHints = 8ULL << 30;
+// Address space to reserve for each kind. Mapping reserves less if there is not enough.
+constexpr KindBytes kReserve = {32ULL << 30, 4ULL << 30, 4ULL << 30, 1ULL << 40, 512ULL << 30};
 
 std::atomic<std::uint64_t> next_maps_key{1};
 
@@ -75,6 +73,9 @@ void Control::CopyLiveWords() const {
   truncations().store(live.truncations, std::memory_order_relaxed);
   state().store(live.state, std::memory_order_relaxed);
   durable().store(live.durable, std::memory_order_relaxed);
+  schema_revision().store(live.schema_revision, std::memory_order_relaxed);
+  layout_begin().store(live.layout_begin, std::memory_order_relaxed);
+  begin().store(live.begin, std::memory_order_relaxed);
   session().store(live.session, std::memory_order_release);
   published().store(live.published, std::memory_order_release);
 }
@@ -121,15 +122,55 @@ Schema ReadSchema(const Directory& directory, const StoreId& id) {
 }
 
 bool LooksLikeStore(const Directory& directory) {
-  for (const char* name : {kControlName, kSchemaName, kValuesName, kRecordsName, kLayoutsName}) {
-    if (directory.Contains(name)) {
-      return true;
-    }
-  }
-  return false;
+  return std::ranges::any_of(directory.Entries(), [](const std::string& name) {
+    const auto is_chunk = [&name](const char* kind) { return ChunkNumber(kind, name).has_value(); };
+    return name == kControlName || name == kSchemaName || std::ranges::any_of(kKindNames, is_chunk);
+  });
 }
 
-std::shared_ptr<StoreFiles> StoreFiles::Open(Directory directory, bool writable, bool copies) {
+Begin ReadBegin(const File& control, const StoreId& id) {
+  const auto read = [&](int which) {
+    std::array<std::byte, kSlotBytes> bytes;
+    const std::size_t count = control.ReadAt(bytes, kSlotOffset[which]);
+    return DecodeSlot(std::span<const std::byte>(bytes.data(), count), id);
+  };
+  const std::optional<Slot> slot = ChooseSlot(read(0), read(1));
+  return slot ? slot->begin : Begin{};  // without a slot, recovery reports that
+}
+
+namespace {
+
+// Opens the data files, in the order of Kind. A writer may drop chunks meanwhile. Then the newest
+// slot says where the rest begins, and `parts.begin` becomes that.
+std::array<DataFile, kKinds> OpenData(const Directory& directory, StoreFiles::Parts& parts) {
+  const auto open = [&](Kind kind) {
+    return DataFile({.directory = directory,
+                     .kind = KindName(kind),
+                     .chunk_bytes = parts.identity.chunk_bytes,
+                     .first_byte = FirstBytes(parts.begin)[Index(kind)],
+                     .reserve_bytes = kReserve[Index(kind)]},
+                    parts.writable);
+  };
+  for (;;) {
+    try {
+      return {open(Kind::kLayouts), open(Kind::kPositionHints), open(Kind::kRowHints),
+              open(Kind::kValues), open(Kind::kRecords)};
+    } catch (const Error& error) {
+      const bool missing =
+          error.code() == ErrorCode::kCorrupt || error.code() == ErrorCode::kNotFound;
+      const Begin begin = ReadBegin(parts.control, parts.identity.id);
+      if (!missing || begin.records <= parts.begin.records) {
+        throw;
+      }
+      parts.begin = begin;
+    }
+  }
+}
+
+}  // namespace
+
+std::shared_ptr<StoreFiles> StoreFiles::Open(Directory directory, bool writable, bool copies,
+                                             bool temporary) {
   const auto open = [&](const char* name) { return OpenPart(directory, name, writable); };
   Parts parts;
   // `control` comes first: a store of another format version must be reported as such, even if its
@@ -139,30 +180,28 @@ std::shared_ptr<StoreFiles> StoreFiles::Open(Directory directory, bool writable,
   const std::size_t count = parts.control.ReadAt(bytes, kIdentityOffset);
   parts.identity =
       DecodeIdentity(std::span<const std::byte>(bytes.data(), count), parts.control.path());
+  parts.begin = ReadBegin(parts.control, parts.identity.id);
   parts.lock = open(kLockName);
-  parts.values = open(kValuesName);
-  parts.records = open(kRecordsName);
-  parts.layouts = open(kLayoutsName);
-  parts.hints = open(kHintsName);
   parts.writable = writable;
   parts.copies = copies;
+  parts.temporary = temporary;
   parts.directory = std::move(directory);
   return std::make_shared<StoreFiles>(std::move(parts));
 }
 
 StoreFiles::StoreFiles(Parts parts)
-    : values(std::move(parts.values), kReserveValues, parts.writable),
-      records(std::move(parts.records), kReserveRecords, parts.writable),
-      layouts(std::move(parts.layouts), kReserveLayouts, parts.writable),
-      hints(std::move(parts.hints), kReserveHints, parts.writable),
+    : directory_(*std::move(parts.directory)),
+      data_(OpenData(directory_, parts)),
       control(std::move(parts.control), parts.writable, parts.copies),
       lock(std::move(parts.lock)),
-      directory_(std::move(parts.directory)),
+      temporary_(parts.temporary),
       copies_(parts.copies),
+      tree_(std::move(parts.tree)),
       control_id_(control.file().Id()),
-      path_(directory_ ? directory_->path() : std::filesystem::path()),
-      path_text_(directory_ ? PathText(path_) : "temporary store"),
-      identity_(parts.identity) {
+      path_(temporary_ ? std::filesystem::path() : directory_.path()),
+      path_text_(temporary_ ? "temporary store" : PathText(path_)),
+      identity_(parts.identity),
+      begin_(parts.begin) {
   SetSchema(std::move(parts.schema));
   RefreshMaps();
   if (persistent()) {
@@ -180,10 +219,7 @@ void StoreFiles::MoveTo(std::filesystem::path path) {
   STREAM_STORE_ASSERT(persistent());
   path_ = std::move(path);
   path_text_ = PathText(path_);
-  directory_->MovedTo(path_);
-  for (DataFile* file : {&values, &records, &layouts, &hints}) {
-    file->file().MovedTo(PathText(path_ / std::filesystem::path(file->file().path()).filename()));
-  }
+  directory_.MovedTo(path_);
   control.file().MovedTo(PathText(path_ / kControlName));
   lock.MovedTo(PathText(path_ / kLockName));
   {
@@ -196,13 +232,17 @@ void StoreFiles::MoveTo(std::filesystem::path path) {
 // A file that was deleted or replaced has no name any more. The path cannot tell that of the data
 // files, and not of `control` where it may not be inspected.
 void StoreFiles::RequireLinked(const char* operation) const {
-  for (const File* file :
-       {&control.file(), &values.file(), &records.file(), &layouts.file(), &hints.file()}) {
-    if (file->Links() == 0) {
-      throw Error(ErrorCode::kIo,
-                  StrCat(path_text_, ": ", operation, ": ", file->path(),
-                         " was deleted or replaced while the store was open for writing: its "
-                         "content is lost when it is closed"));
+  const auto fail = [&](const std::string& path) {
+    throw Error(ErrorCode::kIo, StrCat(path_text_, ": ", operation, ": ", path,
+                                       " was deleted or replaced while the store was open for "
+                                       "writing: its content is lost when it is closed"));
+  };
+  if (control.file().Links() == 0) {
+    fail(control.file().path());
+  }
+  for (const DataFile& file : data_) {
+    if (!file.InPlace()) {
+      fail(file.path());
     }
   }
 }
@@ -240,14 +280,13 @@ void StoreFiles::RemoveUser() noexcept {
   if (users > 1) {
     return;
   }
-  for (DataFile* file : {&values, &records, &layouts, &hints}) {
-    file->Release();
+  for (DataFile& file : data_) {
+    file.Release();
   }
   control.Release();
+  tree_.reset();  // before the lock is released, so that no other process cleans up meanwhile
   lock.Close();
-  if (directory_) {
-    directory_->Close();
-  }
+  directory_.Close();
   std::shared_ptr<const Maps> maps;  // unmapped after the lock is released
   const ForkMutexLock hold(mutex_);
   maps.swap(maps_);
@@ -263,14 +302,24 @@ void StoreFiles::SetSchema(Schema schema) {
   store_schema->encodings = MakeEncodings(schema);
   store_schema->schema = std::move(schema);
   store_schema->path = path_text_;
-  const ForkMutexLock hold(mutex_);  // only now: the lock is held as briefly as possible
+  std::shared_ptr<const StoreSchema> old;  // destroyed after the lock is released
+  const ForkMutexLock hold(mutex_);        // only now: the lock is held as briefly as possible
+  if (store_schema_ != nullptr) {
+    store_schema->number = store_schema_->number + 1;
+    if (store_schema->number == kMaxSchemas) {
+      throw Error(ErrorCode::kCorrupt,
+                  StrCat(path_text_, "/schema: expected it to be replaced less than ", kMaxSchemas,
+                         " times while the store is open"));
+    }
+  }
+  old = std::move(store_schema_);
   store_schema_ = std::move(store_schema);
 }
 
 void StoreFiles::ReloadSchema() {
-  STREAM_STORE_ASSERT(persistent());
   Schema schema = ReadSchema(directory(), identity_.id);
-  if (!(schema == store_schema()->schema)) {
+  const std::shared_ptr<const StoreSchema> known = store_schema();
+  if (schema.revision() != known->schema.revision() || !(schema == known->schema)) {
     SetSchema(std::move(schema));
   }
 }
@@ -280,15 +329,60 @@ std::shared_ptr<const Maps> StoreFiles::maps() const {
   return maps_;
 }
 
+bool StoreFiles::MapsAreCurrent() const {
+  const std::shared_ptr<const Maps> maps = this->maps();
+  return std::ranges::all_of(
+      kAllKinds, [&](Kind kind) { return maps->parts[Index(kind)].range == data(kind).range(); });
+}
+
 void StoreFiles::RefreshMaps() {
   auto maps = std::make_shared<Maps>();
-  maps->values = values.mapping();
-  maps->records = records.mapping();
-  maps->layouts = layouts.mapping();
-  maps->hints = hints.mapping();
+  maps->begin = begin();
   maps->key = NewMapsKey();
+  const KindBytes first = FirstBytes(maps->begin);
+  for (const Kind kind : kAllKinds) {
+    Maps::Part& part = maps->parts[Index(kind)];
+    part.range = data(kind).range();
+    part.hold = part.range->HoldFrom(FirstChunk(first[Index(kind)], identity_.chunk_bytes));
+  }
+  // The old mappings are destroyed after the lock is released.
+  std::shared_ptr<const Maps> current = std::move(maps);
   const ForkMutexLock hold(mutex_);
-  maps_ = std::move(maps);
+  maps_.swap(current);
+}
+
+void StoreFiles::UnlinkBetween(const Begin& old, const Begin& begin) const noexcept {
+  for (const Kind kind : kAllKinds) {
+    const std::uint64_t end = FirstChunk(FirstBytes(begin)[Index(kind)], identity_.chunk_bytes);
+    std::uint64_t chunk = FirstChunk(FirstBytes(old)[Index(kind)], identity_.chunk_bytes);
+    try {
+      for (; chunk < end; ++chunk) {
+        data(kind).files().Unlink(chunk);
+      }
+    } catch (...) {  // an Error, or no memory for a name
+    }
+  }
+}
+
+void StoreFiles::UnlinkLeftovers(const Begin& begin) const {
+  const KindBytes first = FirstBytes(begin);
+  for (const Kind kind : kAllKinds) {
+    data(kind).UnlinkLeftovers(first[Index(kind)]);
+  }
+}
+
+Begin StoreFiles::begin() const {
+  const ForkMutexLock hold(mutex_);
+  return begin_;
+}
+
+void StoreFiles::MoveBegin(const Begin& begin) {
+  STREAM_STORE_ASSERT(begin.records >= this->begin().records);
+  {
+    const ForkMutexLock hold(mutex_);
+    begin_ = begin;
+  }
+  RefreshMaps();
 }
 
 Directory OpenStoreDirectory(const std::filesystem::path& path) {
@@ -315,15 +409,17 @@ Directory OpenStoreDirectory(const std::filesystem::path& path) {
 }
 
 Slot MakeSlot(const StoreId& id, std::uint64_t session, const Cursor& end, bool clean) {
-  return {.id = id,
-          .session = session,
-          .records = end.records,
-          .values = end.values,
-          .layout_words = end.layout_words,
-          .rows = end.rows,
-          .field_writes = end.field_writes,
-          .clean = clean,
-          .unix_nanoseconds = UnixNanoseconds()};
+  Slot slot;
+  slot.id = id;
+  slot.session = session;
+  slot.records = end.records;
+  slot.values = end.values;
+  slot.layout_words = end.layout_words;
+  slot.rows = end.rows;
+  slot.field_writes = end.field_writes;
+  slot.clean = clean;
+  slot.unix_nanoseconds = UnixNanoseconds();
+  return slot;
 }
 
 void WriteFirstSlots(const File& control, Slot slot) {

@@ -7,11 +7,12 @@
 // data files grow and are remapped under the writer's state mutex, or in a reader under
 // ReadSource's mutex.
 // Invariants:
-//   1. `values`, `records`, `layouts` and `hints` keep their content below the published end.
+//   1. The data files keep their content from the begin to the published end.
 //   2. A Maps and a StoreSchema are immutable. A change replaces the object, so that a reader may
 //      keep using the old one; its mappings stay alive as long as it does.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
@@ -22,28 +23,37 @@
 #include "base/assert.h"
 #include "base/directory.h"
 #include "base/fork_mutex.h"
+#include "base/temporary.h"
 #include "format/control.h"
 #include "storage/cursor.h"
 #include "storage/data_file.h"
+#include "storage/kinds.h"
 #include "storage/view.h"
 
 namespace stream_store::internal {
 
-inline constexpr const char* kValuesName = "values";
-inline constexpr const char* kRecordsName = "records";
-inline constexpr const char* kLayoutsName = "layouts";
-inline constexpr const char* kHintsName = "hints";
 inline constexpr const char* kSchemaName = "schema";
 inline constexpr const char* kSchemaTemporaryName = "schema.tmp";
 inline constexpr const char* kControlName = "control";
 inline constexpr const char* kLockName = "lock";
 
-/// The four mappings that a View reads through.
+/// The mappings that a View reads through, from its first record on. They keep the chunks mapped
+/// that the View needs, also after their files were deleted.
 struct Maps {
-  std::shared_ptr<const Mapping> values;
-  std::shared_ptr<const Mapping> records;
-  std::shared_ptr<const Mapping> layouts;
-  std::shared_ptr<const Mapping> hints;
+  struct Part {
+    std::shared_ptr<ChunkRange> range;
+    ChunkRange::Hold hold;
+  };
+
+  /// The address that item 0 of a kind would have.
+  template <class Item>
+  const Item* data(Kind kind) const noexcept {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr)
+    return reinterpret_cast<const Item*>(parts[Index(kind)].range->origin());
+  }
+
+  std::array<Part, kKinds> parts;
+  Begin begin;
   std::uint64_t key = 0;  ///< unique in this process, never reused
 };
 
@@ -66,6 +76,12 @@ class Control {
   /// The live words: see LiveWords.
   std::atomic_ref<std::uint64_t> published() const noexcept { return Word(&LiveWords::published); }
 
+  std::atomic_ref<std::uint64_t> begin() const noexcept { return Word(&LiveWords::begin); }
+
+  std::atomic_ref<std::uint64_t> layout_begin() const noexcept {
+    return Word(&LiveWords::layout_begin);
+  }
+
   std::atomic_ref<std::uint64_t> session() const noexcept { return Word(&LiveWords::session); }
 
   std::atomic_ref<std::uint64_t> truncations() const noexcept {
@@ -75,6 +91,10 @@ class Control {
   std::atomic_ref<std::uint64_t> state() const noexcept { return Word(&LiveWords::state); }
 
   std::atomic_ref<std::uint64_t> durable() const noexcept { return Word(&LiveWords::durable); }
+
+  std::atomic_ref<std::uint64_t> schema_revision() const noexcept {
+    return Word(&LiveWords::schema_revision);
+  }
 
   /// Reads slot 0 or 1 of the store `id`; nothing if it is not valid. Throws Error(kIo).
   /// REQUIRES: which == 0 || which == 1.
@@ -112,37 +132,41 @@ class StoreFiles {
   /// Opens the files of the store in `directory` and checks its identity. The schema is not read
   /// yet: call ReloadSchema() when it cannot change.
   ///
-  /// writable  opens and maps the files for writing.
-  /// copies    for readers: see copies().
+  /// writable   opens and maps the files for writing.
+  /// copies     for readers: see copies().
+  /// temporary  for readers of a temporary store: see persistent().
   /// Throws Error(kCorrupt, kVersion, kIo), naming the file.
-  static std::shared_ptr<StoreFiles> Open(Directory directory, bool writable, bool copies = false);
+  static std::shared_ptr<StoreFiles> Open(Directory directory, bool writable, bool copies = false,
+                                          bool temporary = false);
 
   /// Open files to construct a StoreFiles from.
   struct Parts {
-    std::optional<Directory> directory;  ///< none for a temporary store
-    File values, records, layouts, hints, control, lock;
+    std::optional<Directory> directory;  ///< of the store; required
+    File control, lock;
     Identity identity;
     Schema schema;
+    Begin begin;
     bool writable = true;
-    bool copies = false;  ///< see copies()
+    bool copies = false;     ///< see copies()
+    bool temporary = false;  ///< see persistent()
+    /// The directory of a temporary store, in the process that created it; else null.
+    std::unique_ptr<TemporaryTree> tree;
   };
 
   /// Takes ownership of the files and maps them. Throws Error(kCorrupt, kNoSpace, kIo).
   explicit StoreFiles(Parts parts);
 
-  /// Whether the store has a path; a temporary store has none.
-  bool persistent() const noexcept { return directory_.has_value(); }
+  /// Whether the store is to be kept. A temporary store is not: it is never synced, path() is
+  /// empty, messages call it "temporary store", and its hidden directory is deleted when its last
+  /// user in the process that created it leaves.
+  bool persistent() const noexcept { return !temporary_; }
 
   /// Whether the store was opened for safe reads: its mappings must not be loaded from, because
   /// another program may truncate the files. Reads go through SafeCopy.
   bool copies() const noexcept { return copies_; }
 
-  /// The directory of the store.
-  /// REQUIRES: persistent().
-  const Directory& directory() const noexcept {
-    STREAM_STORE_ASSERT(persistent());
-    return *directory_;
-  }
+  /// The directory of the store; for a temporary store the hidden one.
+  const Directory& directory() const noexcept { return directory_; }
 
   /// To be called before the directory is renamed: until MoveTo(), CheckInPlace() checks nothing,
   /// because it cannot know at which of the two paths the store is.
@@ -166,8 +190,9 @@ class StoreFiles {
   const FileId& control_id() const noexcept { return control_id_; }
 
   /// Counts the users of the files: a Writer until it is closed, and the shared ReadSource. When
-  /// the last one leaves, the descriptors are closed and the mappings given up, although this
-  /// object may live on, for messages. A View keeps its own mappings. Thread rules: any thread.
+  /// the last one leaves, the descriptors are closed, the mappings given up and the directory of a
+  /// temporary store deleted by its owner, although this object may live on, for messages. A View
+  /// keeps its own mappings. Thread rules: any thread.
   void AddUser() noexcept { users_.fetch_add(1, std::memory_order_relaxed); }
 
   /// REQUIRES: AddUser() was called before, once per call of this; the caller uses the files no
@@ -184,12 +209,12 @@ class StoreFiles {
   /// The current schema. Thread rules: any thread.
   std::shared_ptr<const StoreSchema> store_schema() const;
 
-  /// Replaces the schema. Only the schema of an empty store may change. Thread rules: any thread.
+  /// Replaces the schema: by any other one while the store is empty, then only by one with more
+  /// fields. Thread rules: any thread.
   void SetSchema(Schema schema);
 
   /// Reads the `schema` file again and replaces the schema if it differs. Throws Error(kCorrupt,
   /// kVersion, kIo).
-  /// REQUIRES: persistent().
   void ReloadSchema();
 
   /// Whether the files may be shortened to what is published. Not after a truncation: a reader from
@@ -202,10 +227,42 @@ class StoreFiles {
   /// The current mappings. Thread rules: any thread.
   std::shared_ptr<const Maps> maps() const;
 
+  /// Whether maps() has the current ranges of the data files.
+  bool MapsAreCurrent() const;
+
   /// Replaces maps() by the current mappings of the data files. Call it after DataFile::Remap().
   void RefreshMaps();
 
-  DataFile values, records, layouts, hints;
+  /// Where the retained part begins. Thread rules: any thread.
+  Begin begin() const;
+
+  /// Moves the begin and replaces maps(). Chunks before it are unmapped when no View needs them.
+  /// REQUIRES: begin is not before begin().
+  void MoveBegin(const Begin& begin);
+
+  /// Deletes the chunk files that are needed from `old` on, but not from `begin` on. They stay mapped
+  /// for those who use them. Files that cannot be deleted are left to the next open.
+  void UnlinkBetween(const Begin& old, const Begin& begin) const noexcept;
+
+  /// Deletes chunk files that a crash left: those before `begin`, and those after a short one.
+  /// Throws Error(kIo).
+  void UnlinkLeftovers(const Begin& begin) const;
+
+  /// The data of one kind.
+  DataFile& data(Kind kind) noexcept { return data_[Index(kind)]; }
+
+  const DataFile& data(Kind kind) const noexcept { return data_[Index(kind)]; }
+
+ private:
+  Directory directory_;
+  std::array<DataFile, kKinds> data_;
+
+ public:
+  DataFile& values = data_[Index(Kind::kValues)];
+  DataFile& records = data_[Index(Kind::kRecords)];
+  DataFile& layouts = data_[Index(Kind::kLayouts)];
+  DataFile& position_hints = data_[Index(Kind::kPositionHints)];
+  DataFile& row_hints = data_[Index(Kind::kRowHints)];
   Control control;
   File lock;
 
@@ -219,8 +276,9 @@ class StoreFiles {
 
  private:
   void RequireLinked(const char* operation) const;
-  std::optional<Directory> directory_;
+  const bool temporary_;
   const bool copies_;
+  std::unique_ptr<TemporaryTree> tree_;
   const FileId control_id_;
   std::atomic<int> users_{0};
   std::filesystem::path path_;
@@ -229,6 +287,7 @@ class StoreFiles {
   mutable ForkMutex mutex_{ForkMutex::Rank::kInner};
   std::string place_ GUARDED_BY(mutex_);  // of `control`, as an absolute path; empty: do not check
   std::shared_ptr<const StoreSchema> store_schema_ GUARDED_BY(mutex_);
+  Begin begin_ GUARDED_BY(mutex_);
   std::shared_ptr<const Maps> maps_ GUARDED_BY(mutex_);
 };
 
@@ -246,7 +305,8 @@ bool LooksLikeStore(const Directory& directory);
 /// directory.
 Directory OpenStoreDirectory(const std::filesystem::path& path);
 
-/// Returns the slot of a store that ends at `end`, with the current time and sequence 0.
+/// Returns the slot of a store that ends at `end` and of which all is retained, with the current time
+/// and sequence 0.
 Slot MakeSlot(const StoreId& id, std::uint64_t session, const Cursor& end, bool clean);
 
 /// Returns the next session number. Records store only its lowest 16 bits, where 0 marks records of no
@@ -254,6 +314,10 @@ Slot MakeSlot(const StoreId& id, std::uint64_t session, const Cursor& end, bool 
 constexpr std::uint64_t NextSessionNumber(std::uint64_t session) noexcept {
   return (session + 1) % (1 << 16) == 0 ? session + 2 : session + 1;
 }
+
+/// Returns where the retained part begins according to the newest slot of a `control` file; the
+/// beginning if no slot is valid. Throws Error(kIo).
+Begin ReadBegin(const File& control, const StoreId& id);
 
 /// Writes `slot` to both places of a new `control` file, with the sequences 0 and 1.
 void WriteFirstSlots(const File& control, Slot slot);

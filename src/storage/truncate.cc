@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/str_cat.h"
 #include "format/layout.h"
+#include "format/schema_since.h"
 #include "storage/appender.h"
 #include "storage/capacity.h"
 #include "storage/durability.h"
@@ -18,10 +19,11 @@ namespace stream_store::internal {
 // A binary search, because hints may be wrong, and a removal need not be fast.
 std::uint64_t Appender::FirstRecordOf(std::uint64_t row) const noexcept {
   STREAM_STORE_ASSERT(row < cursor_.rows);
-  const std::span<const Record> records(data_.records, cursor_.records);
+  const std::uint64_t begin = files_.begin().records;
+  const std::span<const Record> records(data_.records + begin, cursor_.records - begin);
   const auto first = std::ranges::partition_point(
       records, [row](const Record& record) { return RowOfRecord(record.row_session) < row; });
-  return static_cast<std::uint64_t>(first - records.begin());
+  return begin + static_cast<std::uint64_t>(first - records.begin());
 }
 
 // Where the rows before `row` end. Sets the bits of the sessions of all later records in `removed`.
@@ -32,18 +34,17 @@ Cursor Appender::EndBefore(std::uint64_t row, std::vector<bool>& removed) const 
   end.rows = row;
   for (std::uint64_t i = end.records; i < cursor_.records; ++i) {
     const Record& record = data_.records[i];
-    end.field_writes -= WordType(data_.layouts[record.layout]);
+    end.field_writes -= WordType(LayoutHeadAt(data_.layouts, record.layout));
     removed[SessionOfRecord(record.row_session)] = true;
   }
   end.step = 0;
   end.last_type = -1;
-  if (end.records > 0) {
+  if (end.records > files_.begin().records) {
     const Record& last = data_.records[end.records - 1];
-    const std::uint64_t* words = data_.layouts + last.layout;
+    const std::uint64_t fields = WordType(LayoutHeadAt(data_.layouts, last.layout));
     end.step = last.step;
-    end.last_type = WordType(words[0]) == 0
-                        ? -1
-                        : static_cast<std::int32_t>(WordType(words[WordType(words[0])]));
+    end.last_type =
+        fields == 0 ? -1 : static_cast<std::int32_t>(WordType(data_.layouts[last.layout + fields]));
   }
   return end;
 }
@@ -58,17 +59,27 @@ std::uint64_t Appender::Truncate(std::uint64_t num_rows) {
                 StrCat(files_.path_text(), ": truncate to ", num_rows,
                        " rows: expected at most the ", cursor_.rows, " rows of the store"));
   }
+  if (const Begin begin = files_.begin(); begin.rows > 0 && num_rows <= begin.rows) {
+    throw Error(ErrorCode::kDropped,
+                StrCat(files_.path_text(), ": truncate to ", num_rows, " rows: expected more than ",
+                       begin.rows, ", because the rows before row ", begin.rows,
+                       " were dropped and appending continues after a row"));
+  }
   const std::uint64_t rows = cursor_.rows - num_rows;
   if (rows == 0) {
     return 0;
   }
   std::vector<bool> removed(std::size_t{1} << 16);
   const Cursor end = EndBefore(num_rows, removed);
+  // Before the cut: a field that was added later may be in all records from the new end on.
+  const Schema& schema = schema_->schema;
+  if (AddsAfter(schema, end.records)) {
+    UseSchema(SinceAtMost(schema, end.records, schema.revision() + 1));
+  }
   session_ = durability_.CutBack(end, removed);  // steps 2 to 4
   cursor_ = end;
-  shapes_[0] = ShapeCache{};
-  shapes_[1] = ShapeCache{};
-  layout_table_ = LayoutTable{};
+  ForgetLayouts();
+  EnterRecordsChunk(end.records);
   durability_.ReopenSession(end);  // step 5
   return rows;
 }

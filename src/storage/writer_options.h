@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "storage/cursor.h"
+#include "storage/kinds.h"
 
 namespace stream_store::internal {
 
@@ -24,6 +25,7 @@ struct SessionStart {
   std::uint64_t slot_session = 0;     ///< of the newest slot
   std::uint64_t durable_records = 0;  ///< that a slot on disk counts
   std::uint64_t durable_rows = 0;
+  Slot newest;                    ///< the newest slot; everything that it counts is on disk
   bool sync_interrupted = false;  ///< a sync did not end, so the newest slot may be in memory only
 };
 

@@ -20,17 +20,20 @@ using internal::SamplerAccess;
 using internal::StrCat;
 using internal::View;
 
-Handover HandOver(const Reader& reader) {
-  if (!reader.path().empty()) {
+std::filesystem::path HandOver(const Reader& reader) {
+  const internal::StoreFiles& files = ReaderAccess::SourceOf(reader)->files();
+  if (files.persistent()) {
     throw Error(ErrorCode::kInvalidArgument,
                 StrCat(internal::PathText(reader.path()),
-                       ": handing over its files: expected a temporary store but found one with a "
+                       ": handing it over: expected a temporary store but found one with a "
                        "path; open that path in the other process"));
   }
-  return ReaderAccess::SourceOf(reader)->HandOver();
+  return files.directory().path();
 }
 
-Reader TakeOver(const Handover& files) { return ReaderAccess::Make(ReadSource::TakeOver(files)); }
+Reader TakeOver(const std::filesystem::path& directory) {
+  return ReaderAccess::Make(ReadSource::TakeOver(directory));
+}
 
 void ScanRows(const Reader& reader, Row begin, Row end,
               const std::function<bool(const interop::RecordRun&)>& visit) {

@@ -37,18 +37,13 @@ Salvage::Salvage(const DamagedFiles& files, const SalvageExtent& extent, GapList
     : files_(files),
       extent_(extent),
       gaps_(gaps),
-      verifier_({.values = files.values,
-                 .records = files.records,
-                 .layouts = files.layouts,
-                 .seed = files.identity->checksum_seed,
-                 .encodings = files.encodings}),
-      blocks_(files.encodings) {
-  STREAM_STORE_ASSERT(files.verifiable());
-}
+      verifier_(files.verifier_parts()),
+      blocks_(files.encodings),
+      cursor_(CursorAt(files.begin)) {}
 
 void Salvage::Run(RecordCopier& copier) {
   const std::uint64_t end = std::min(extent_.records, verifier_.record_capacity());
-  for (std::uint64_t i = 0; i < end; ++i) {
+  for (std::uint64_t i = files_.begin.records; i < end; ++i) {
     VerifiedRecord verified;
     const std::string fault = Fault(i, verified);
     if (fault.empty()) {
@@ -93,7 +88,7 @@ const char* Salvage::WhyNotAfterGap(std::uint64_t i, const VerifiedRecord& verif
   if (record.start < cursor_.values) {
     return "it starts before the end of the record before the damage";
   }
-  if (cursor_.rows > 0 && row == cursor_.rows - 1) {
+  if (cursor_.follows_record && row == cursor_.rows - 1) {
     const bool continues = record.step == cursor_.step && verified.layout.fields > 0 &&
                            verified.layout.first_type > cursor_.last_type;
     return continues ? nullptr : "its row and step do not continue the row before the damage";
@@ -101,7 +96,7 @@ const char* Salvage::WhyNotAfterGap(std::uint64_t i, const VerifiedRecord& verif
   if (row < cursor_.rows || row - cursor_.rows > i - cursor_.records) {
     return "its row does not come after the row before the damage";
   }
-  return cursor_.rows > 0 && record.step <= cursor_.step
+  return cursor_.follows_record && record.step <= cursor_.step
              ? "its step does not come after the row before the damage"
              : nullptr;
 }
@@ -113,7 +108,7 @@ bool Salvage::OtherSession(std::uint64_t i, const Record& record) const {
   if (extent_.slot && i >= extent_.slot->records) {
     return session != static_cast<std::uint16_t>(extent_.slot->session);
   }
-  return cursor_.records > 0 && static_cast<std::int16_t>(session - session_) < 0;
+  return cursor_.follows_record && static_cast<std::int16_t>(session - session_) < 0;
 }
 
 void Salvage::Take(std::uint64_t i, const VerifiedRecord& verified, RecordCopier& copier) {

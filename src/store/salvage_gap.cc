@@ -20,7 +20,7 @@ std::uint64_t RowsBetween(const DamagedRun& run) {
 }
 
 Says RowSays(const DamagedRun& run, std::uint64_t row) {
-  if (run.before.rows > 0 && row == run.before.rows - 1) {
+  if (run.before.follows_record && row == run.before.rows - 1) {
     return Says::kBefore;
   }
   if (run.after && row == run.after->row) {
@@ -31,13 +31,13 @@ Says RowSays(const DamagedRun& run, std::uint64_t row) {
 }
 
 Says StepSays(const DamagedRun& run, Step step) {
-  if (run.before.rows > 0 && step == run.before.step) {
+  if (run.before.follows_record && step == run.before.step) {
     return Says::kBefore;
   }
   if (run.after && step == run.after->step) {
     return Says::kAfter;
   }
-  const bool above = run.before.rows == 0 || step > run.before.step;
+  const bool above = !run.before.follows_record || step > run.before.step;
   const bool below = !run.after || step < run.after->step;
   return above && below && RowsBetween(run) > 0 ? Says::kBetween : Says::kNothing;
 }
@@ -90,7 +90,7 @@ Says RecordSays(RecordVerifier& verifier, const DamagedRun& run, std::uint64_t i
 
 Incomplete FindIncomplete(RecordVerifier& verifier, const DamagedRun& run) {
   STREAM_STORE_ASSERT(run.end > run.before.records);
-  const bool any_before = run.before.rows > 0;
+  const bool any_before = run.before.follows_record;
   if (run.after && any_before && run.after->row == run.before.rows - 1) {
     return {.before = true, .after = true};  // one row, which the gap interrupts
   }

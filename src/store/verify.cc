@@ -115,7 +115,7 @@ RepairReport CopyIntactRows(StoreScan& scan, const DamagedFiles& files,
     gaps = GapList(options.max_gaps);
     Salvage(files, extent, gaps).Run(copier);
   };
-  const std::uint64_t values = files.values->Size() / sizeof(Value);
+  const std::uint64_t values = files.values->end() / sizeof(Value);
   const std::uint64_t most = extent.slot ? std::min(extent.slot->values, values) : values;
   const Cursor end = internal::CopyChosen(
       files, {.choose = choose, .most_bytes = extent.records * sizeof(internal::Record) + most * 8},

@@ -14,7 +14,6 @@ namespace stream_store::internal {
 namespace {
 
 constexpr std::uint64_t kProgressBytes = 16 << 20;  // between progress reports
-constexpr std::uint64_t kRecordsPerRun = 1 << 16;   // between chances to report progress
 
 std::string RecordText(const Record& record) {
   return StrCat("start ", record.start, ", row ", RowOfRecord(record.row_session), ", step ",
@@ -23,7 +22,14 @@ std::string RecordText(const Record& record) {
 
 }  // namespace
 
+// A finding of one kind of data names the chunk file, and the byte in it.
 void StoreScan::Add(Finding finding) {
+  const std::uint64_t chunk_bytes =
+      files_.identity ? files_.identity->chunk_bytes : kDefaultChunkBytes;
+  if (std::ranges::find(kKindNames, finding.file) != kKindNames.end()) {
+    finding.file = ChunkName(finding.file, finding.offset / chunk_bytes);
+    finding.offset %= chunk_bytes;
+  }
   std::uint64_t& count =
       finding.severity == Finding::Severity::kDamage ? report_.damages : report_.notices;
   count += 1;
@@ -56,22 +62,21 @@ void StoreScan::Run(bool to_first_damage) {
     return;
   }
   try {
-    RecordVerifier verifier({.values = files_.values,
-                             .records = files_.records,
-                             .layouts = files_.layouts,
-                             .seed = files_.identity->checksum_seed,
-                             .encodings = files_.encodings});
-    if (files_.hints != nullptr) {
-      position_hints_.emplace(*files_.hints);
-      row_hints_.emplace(*files_.hints);
+    RecordVerifier verifier(files_.verifier_parts());
+    if (files_.position_hints) {
+      position_hints_.emplace(*files_.position_hints);
     }
+    if (files_.row_hints) {
+      row_hints_.emplace(*files_.row_hints);
+    }
+    cursor_ = good_ = CursorAt(files_.begin);
     CheckSizes(verifier);
     CheckRecords(verifier, to_first_damage);
   } catch (const Error& error) {
     if (calling_progress_) {
       throw;  // an error of the caller, not of a file
     }
-    Damage(kRecordsName, 0, "the data files", "readable bytes", error.what());
+    Damage(KindName(Kind::kRecords), 0, "the data files", "readable bytes", error.what());
   }
 }
 
@@ -113,7 +118,8 @@ void StoreScan::CheckControl() {
   ReadSlots();
   ExpectZeros(kIdentityBytes, kLiveOffset, "after the identity");
   ExpectZeros(kLiveOffset + 8, kLiveOffset + 64, "beside `published`");
-  ExpectZeros(kLiveOffset + 96, kSlotOffset[0], "after the live words");
+  ExpectZeros(kLiveOffset + 80, kLiveOffset + 128, "beside `begin`");
+  ExpectZeros(kLiveOffset + 168, kSlotOffset[0], "after the live words");
   ExpectZeros(kSlotOffset[0] + kSlotBytes, kSlotOffset[1], "after slot 0");
   ExpectZeros(kSlotOffset[1] + kSlotBytes, kControlBytes, "after slot 1");
   if (const std::uint64_t size = files_.control->Size(); size != kControlBytes) {
@@ -131,25 +137,31 @@ void StoreScan::CheckControl() {
 // Checks the live words of a store without a writer. Opening a store does not rely on them, so
 // wrong ones are not damage.
 void StoreScan::CheckLiveWords() {
-  const auto expect = [&](std::uint64_t LiveWords::* word, std::uint64_t offset, const char* name,
+  const auto expect = [&](std::uint64_t LiveWords::* word, const char* name,
                           std::uint64_t expected) {
     if (const std::uint64_t found = files_.Live(word); found != expected) {
-      Notice(kControlName, kLiveOffset + offset, name, StrCat(expected), StrCat(found));
+      Notice(kControlName, DamagedFiles::LiveOffset(word), name, StrCat(expected), StrCat(found));
     }
   };
   if (!slot_) {
     return;
   }
+  expect(&LiveWords::begin, "`begin`", slot_->begin.records);
+  expect(&LiveWords::layout_begin, "`layout_begin`", slot_->begin.layout_words);
   if (slot_->clean) {
-    expect(&LiveWords::published, 0, "`published` of a closed store", slot_->records);
-    expect(&LiveWords::state, 80, "`state` of a closed store", kLiveClosed);
-    expect(&LiveWords::durable, 88, "`durable` of a closed store", slot_->records);
+    expect(&LiveWords::published, "`published` of a closed store", slot_->records);
+    expect(&LiveWords::state, "`state` of a closed store", kLiveClosed);
+    expect(&LiveWords::durable, "`durable` of a closed store", slot_->records);
+    if (files_.schema) {
+      expect(&LiveWords::schema_revision, "`schema_revision` of a closed store",
+             files_.schema->revision());
+    }
   } else if (files_.Live(&LiveWords::state) > kLiveSyncing) {
-    expect(&LiveWords::state, 80, "`state`", kLiveOpen);
+    expect(&LiveWords::state, "`state`", kLiveOpen);
   }
   if (const std::uint64_t session = files_.Live(&LiveWords::session); session < slot_->session) {
-    Notice(kControlName, kLiveOffset + 64, "`session`", StrCat("at least ", slot_->session),
-           StrCat(session));
+    Notice(kControlName, DamagedFiles::LiveOffset(&LiveWords::session), "`session`",
+           StrCat("at least ", slot_->session), StrCat(session));
   }
 }
 
@@ -163,9 +175,9 @@ void StoreScan::CheckSizes(RecordVerifier& verifier) {
     }
   };
   if (slot_) {
-    fits(kRecordsName, slot_->records, verifier.record_capacity(), sizeof(Record));
-    fits(kValuesName, slot_->values, verifier.value_capacity(), sizeof(Value));
-    fits(kLayoutsName, slot_->layout_words, verifier.layout_capacity(), 8);
+    fits(KindName(Kind::kRecords), slot_->records, verifier.record_capacity(), sizeof(Record));
+    fits(KindName(Kind::kValues), slot_->values, verifier.value_capacity(), sizeof(Value));
+    fits(KindName(Kind::kLayouts), slot_->layout_words, verifier.layout_capacity(), 8);
   }
   const bool closed = slot_ && slot_->clean && !report_.live;
   end_ = !slot_ || !closed ? published_ : slot_->records;
@@ -173,11 +185,11 @@ void StoreScan::CheckSizes(RecordVerifier& verifier) {
     end_ = std::max(end_, slot_->records);
   }
   if (!files_.persistent || report_.live) {
-    fits(kRecordsName, end_, verifier.record_capacity(), sizeof(Record));
+    fits(KindName(Kind::kRecords), end_, verifier.record_capacity(), sizeof(Record));
   }
-  end_ = counted_ = std::min(end_, verifier.record_capacity());
-  if (verifier.layout_capacity() > 0 && verifier.layout_word(0) != 0) {
-    Damage(kLayoutsName, 0, "word 0", "0, the empty layout", "something else");
+  end_ = counted_ = std::max(files_.begin.records, std::min(end_, verifier.record_capacity()));
+  if (verifier.has_layout_word(0) && verifier.layout_word(0) != 0) {
+    Damage(KindName(Kind::kLayouts), 0, "word 0", "0, the empty layout", "something else");
   }
 }
 
@@ -206,19 +218,21 @@ StoreScan::CheckedRecord StoreScan::CheckRecord(RecordVerifier& verifier, std::u
     if (record.fault == nullptr && cursor != nullptr) {
       record.fault = WhyNotNext(*cursor, record);
     }
+    if (record.fault == nullptr && HasLaterField(verifier, i, record.record.layout)) {
+      record.fault = "it has a field that was added to the store later";
+    }
     if (record.fault == nullptr) {
       return checked;
     }
   } catch (const Error& error) {
     record = VerifiedRecord{};
-    checked.finding = Finding{.file = kRecordsName,
-                              .offset = i * sizeof(Record),
-                              .subject = StrCat("record ", i),
-                              .expected = "readable bytes",
-                              .found = error.what()};
+    checked.finding = Finding{.file = KindName(Kind::kRecords), .offset = i * sizeof(Record)};
+    checked.finding->subject = StrCat("record ", i);
+    checked.finding->expected = "readable bytes";
+    checked.finding->found = error.what();
     return checked;
   }
-  Finding finding{.file = kRecordsName, .offset = i * sizeof(Record)};
+  Finding finding{.file = KindName(Kind::kRecords), .offset = i * sizeof(Record)};
   finding.subject = StrCat("record ", i);
   if (record.fault == kWrongChecksum) {
     finding.offset += offsetof(Record, checksum);
@@ -228,9 +242,10 @@ StoreScan::CheckedRecord StoreScan::CheckRecord(RecordVerifier& verifier, std::u
     finding.expected = StrCat("start ", cursor->values);
     finding.found = StrCat(record.record.start);
   } else {
-    finding.expected = i == 0 || cursor == nullptr ? std::string("a record of this store")
-                                                   : StrCat("a record after row ", cursor->rows - 1,
-                                                            ", step ", cursor->step);
+    finding.expected =
+        cursor == nullptr || !cursor->follows_record
+            ? std::string("a record of this store")
+            : StrCat("a record after row ", cursor->rows - 1, ", step ", cursor->step);
     finding.found = StrCat(RecordText(record.record), ": ", record.fault);
   }
   checked.finding = std::move(finding);
@@ -242,7 +257,7 @@ StoreScan::CheckedRecord StoreScan::CheckRecord(RecordVerifier& verifier, std::u
 void StoreScan::CheckRecords(RecordVerifier& verifier, bool to_first_damage) {
   const bool all = report_.live || !files_.persistent || !slot_;
   const std::uint64_t synced = all ? end_ : std::min(end_, slot_->records);
-  for (std::uint64_t i = 0; i < end_;) {
+  for (std::uint64_t i = files_.begin.records; i < end_;) {
     if (slot_ && i == slot_->records) {
       CompareWithSlot();
     }
@@ -277,14 +292,8 @@ void StoreScan::WriteTotals() {
   report_.good_records = good_.records;
   report_.good_rows = good_.rows;
   report_.good_values = good_.values;
-  report_.bytes += cursor_.values * sizeof(Value) + end_ * sizeof(Record);
-}
-
-// Where a run that begins at record i ends: at the last record of the slot, whose sums are compared
-// there, at the end of the walk, or where progress may be due.
-std::uint64_t StoreScan::EndOfRun(std::uint64_t i) const {
-  const bool before_slot = slot_ && i < slot_->records;
-  return std::min({end_, i + kRecordsPerRun, before_slot ? slot_->records : end_});
+  report_.bytes += (cursor_.values - files_.begin.values) * sizeof(Value) +
+                   (end_ - files_.begin.records) * sizeof(Record);
 }
 
 // Moves cursor_ over the records [i, stop) as long as they are valid. Returns the record where it
@@ -292,7 +301,8 @@ std::uint64_t StoreScan::EndOfRun(std::uint64_t i) const {
 std::uint64_t StoreScan::CheckRun(RecordVerifier& verifier, std::uint64_t i, std::uint64_t stop) {
   const auto pass = [&](std::uint64_t record, const Record& words, std::uint64_t total,
                         bool begins_row) {
-    if (OpeningEndsBefore(words.row_session, record) || CheckBlocks(verifier, record, words)) {
+    if (OpeningEndsBefore(words.row_session, record) || CheckBlocks(verifier, record, words) ||
+        HasLaterField(verifier, record, words.layout)) {
       return false;
     }
     CheckHints(record, words, total, begins_row);
@@ -321,7 +331,10 @@ void StoreScan::CheckOne(RecordVerifier& verifier, std::uint64_t i, std::uint64_
     const std::uint64_t row = RowOfRecord(words.row_session);
     CheckHints(i, words, checked.record.layout.total, cursor_is_next_ && row == cursor_.rows);
     if (!cursor_is_next_) {
-      cursor_ = Cursor{.records = i, .values = words.start, .rows = row};
+      cursor_ = Cursor{};
+      cursor_.records = i;
+      cursor_.values = words.start;
+      cursor_.rows = row;
     }
     Advance(checked.record, cursor_);
     cursor_is_next_ = true;
@@ -348,7 +361,7 @@ std::optional<Finding> StoreScan::CheckBlocks(RecordVerifier& verifier, std::uin
   const auto finding = [&](std::uint64_t position, const std::string& field, std::string expected,
                            std::string found) {
     return Finding{
-        .file = kValuesName,
+        .file = KindName(Kind::kValues),
         .offset = position * sizeof(Value),
         .subject = StrCat("record ", i, ", row ", RowOfRecord(record.row_session), field),
         .expected = std::move(expected),
@@ -372,7 +385,7 @@ std::optional<Finding> StoreScan::CheckBlocks(RecordVerifier& verifier, std::uin
 // Ends the walk at record i, which was never synced: recovery stops at the first such record that
 // is invalid or of another session, so its end is not damage.
 void StoreScan::AddUnsyncedEnd(std::uint64_t i, const CheckedRecord& checked) {
-  Finding finding = checked.finding.value_or(Finding{.file = kRecordsName,
+  Finding finding = checked.finding.value_or(Finding{.file = KindName(Kind::kRecords),
                                                      .offset = i * sizeof(Record),
                                                      .subject = StrCat("record ", i),
                                                      .expected = "a record of the last session"});
@@ -415,24 +428,25 @@ void StoreScan::CheckHints(std::uint64_t record, const Record& words, std::uint6
   const std::uint64_t end = words.start + total;
   for (std::uint64_t slot = (words.start + kHintStride - 1) / kHintStride; slot * kHintStride < end;
        ++slot) {
-    ExpectHint(slot, /*of_row=*/false, record);
+    ExpectHint(slot, Kind::kPositionHints, record);
   }
   const std::uint64_t row = RowOfRecord(words.row_session);
   if (begins_row && row % kHintStride == 0) {
-    ExpectHint(row / kHintStride, /*of_row=*/true, record);
+    ExpectHint(row / kHintStride, Kind::kRowHints, record);
   }
 }
 
-void StoreScan::ExpectHint(std::uint64_t slot, bool of_row, std::uint64_t record) {
-  std::optional<WordFile<Hint>>& hints = of_row ? row_hints_ : position_hints_;
+void StoreScan::ExpectHint(std::uint64_t slot, Kind kind, std::uint64_t record) {
+  std::optional<WordFile<std::uint64_t>>& hints =
+      kind == Kind::kRowHints ? row_hints_ : position_hints_;
   if (hint_reported_ || !hints) {
     return;
   }
   std::uint64_t found = ~std::uint64_t{0};
-  if (slot < hints->size()) {
+  const bool there = hints->begin() <= slot && slot < hints->end();
+  if (there) {
     try {
-      const Hint hint = *hints->At(slot, 1);
-      found = of_row ? hint.row_record : hint.position_record;
+      found = *hints->At(slot, 1);
     } catch (const Error&) {
       found = ~std::uint64_t{0};
     }
@@ -441,9 +455,9 @@ void StoreScan::ExpectHint(std::uint64_t slot, bool of_row, std::uint64_t record
     return;
   }
   hint_reported_ = true;
-  Notice(kHintsName, slot * sizeof(Hint) + (of_row ? 8 : 0),
-         StrCat("hint of ", of_row ? "row " : "position ", slot * kHintStride),
-         StrCat("record ", record), slot < hints->size() ? StrCat(found) : std::string("nothing"));
+  Notice(KindName(kind), slot * sizeof(std::uint64_t),
+         StrCat("hint of ", kind == Kind::kRowHints ? "row " : "position ", slot * kHintStride),
+         StrCat("record ", record), there ? StrCat(found) : std::string("nothing"));
 }
 
 // The sentinel after the last record holds the end of the values. Readers use it while a writer is
@@ -452,8 +466,9 @@ void StoreScan::CheckSentinel(RecordVerifier& verifier) {
   if (cursor_.records != end_) {
     return;
   }
-  if (files_.records->Size() < (end_ + 1) * sizeof(Record)) {
-    Notice(kRecordsName, files_.records->Size(), "the sentinel", "32 bytes", "the end of the file");
+  if (files_.records->end() < (end_ + 1) * sizeof(Record)) {
+    Notice(KindName(Kind::kRecords), files_.records->end(), "the sentinel", "32 bytes",
+           "the end of the file");
     return;
   }
   const std::uint64_t found = verifier.record(end_).start;
@@ -461,7 +476,7 @@ void StoreScan::CheckSentinel(RecordVerifier& verifier) {
     return;
   }
   const bool used = report_.live || !files_.persistent;
-  Add({used ? Finding::Severity::kDamage : Finding::Severity::kNotice, kRecordsName,
+  Add({used ? Finding::Severity::kDamage : Finding::Severity::kNotice, KindName(Kind::kRecords),
        end_ * sizeof(Record), "the sentinel", StrCat("start ", cursor_.values), StrCat(found)});
 }
 

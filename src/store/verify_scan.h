@@ -7,6 +7,7 @@
 // Used by verify.cc. Thread rules: an object is used by one thread, for one Run().
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -65,16 +66,35 @@ class StoreScan {
   void CheckRecords(RecordVerifier& verifier, bool to_first_damage);
   void WriteTotals();
   CheckedRecord CheckRecord(RecordVerifier& verifier, std::uint64_t i, const Cursor* cursor);
+
+  // Whether record i has a field that did not exist yet when it was written. The fields that were
+  // added last have the highest types.
+  bool HasLaterField(RecordVerifier& verifier, std::uint64_t i, std::uint32_t layout) const {
+    if (files_.schema->revision() == 0) {
+      return false;
+    }
+    const std::int32_t last_type = verifier.Layout(layout).last_type;
+    return last_type >= 0 && files_.schema->since(static_cast<TypeId>(last_type)) > i;
+  }
+
   std::optional<Finding> CheckBlocks(RecordVerifier& verifier, std::uint64_t i,
                                      const Record& record);
   void AddUnsyncedEnd(std::uint64_t i, const CheckedRecord& checked);
   bool OpeningEndsBefore(std::uint64_t row_session, std::uint64_t i) const;
-  std::uint64_t EndOfRun(std::uint64_t i) const;
+
+  // Where a run that begins at record i ends: at the last record of the slot, whose sums are compared
+  // there, at the end of the walk, or where progress may be due.
+  std::uint64_t EndOfRun(std::uint64_t i) const {
+    constexpr std::uint64_t kRecordsPerRun = 1 << 16;  // between chances to report progress
+    const bool before_slot = slot_ && i < slot_->records;
+    return std::min({end_, i + kRecordsPerRun, before_slot ? slot_->records : end_});
+  }
+
   std::uint64_t CheckRun(RecordVerifier& verifier, std::uint64_t i, std::uint64_t stop);
   void CheckOne(RecordVerifier& verifier, std::uint64_t i, std::uint64_t synced);
   void CompareWithSlot();
   void CheckHints(std::uint64_t record, const Record& words, std::uint64_t total, bool begins_row);
-  void ExpectHint(std::uint64_t slot, bool of_row, std::uint64_t record);
+  void ExpectHint(std::uint64_t slot, Kind kind, std::uint64_t record);
   void CheckBeyondPublished(RecordVerifier& verifier);
   void CheckSentinel(RecordVerifier& verifier);
   void ReportProgress(std::uint64_t records, std::uint64_t values);
@@ -95,10 +115,10 @@ class StoreScan {
   bool slot_compared_ = false;     // CompareWithSlot() was done
   bool hint_reported_ = false;     // a wrong hint was reported
   bool calling_progress_ = false;  // in the caller's progress function
-  std::optional<WordFile<Hint>> position_hints_;  // two buffers on one file, since positions and
-  std::optional<WordFile<Hint>> row_hints_;       // rows reach their slots at different records
-  std::uint16_t last_session_ = 0;                // of the last valid record
-  std::uint64_t reported_bytes_ = 0;              // at the last progress report
+  std::optional<WordFile<std::uint64_t>> position_hints_;
+  std::optional<WordFile<std::uint64_t>> row_hints_;
+  std::uint16_t last_session_ = 0;    // of the last valid record
+  std::uint64_t reported_bytes_ = 0;  // at the last progress report
 };
 
 }  // namespace stream_store::internal

@@ -1,14 +1,18 @@
-// SimulatedDisk: knows which bytes would be on disk if the machine failed now.
+// SimulatedDisk: knows which files and bytes would be on disk if the machine failed now.
 //
 // The store's files lie in a real directory, memory-backed if possible, which stands for the page
-// cache. For each file this class also keeps the durable image: the bytes at the last successful
-// fdatasync or fsync, plus those that random write-back has added since. It observes syncs, writes
-// and size changes through the table of system calls. The writer's plain stores into a mapping are
-// read from a second mapping of the same file.
+// cache. It observes syncs, writes, size changes, mappings and changes of names through the table
+// of system calls, and keeps a SimulatedFile for each file that is created in the directory.
 //
-// Model of a power failure: the size changes since the last sync survive up to a random one of
-// them. Then every sector that differs from the durable image is on disk or not, each chosen at
-// random. A sector has 512, 32 or 8 bytes. A slot that was being written may be torn.
+// Model of a power failure:
+//   - Names. Files created, renamed and deleted since the last fsync of the directory: each change
+//     survives or not, chosen at random, except that the changes of one name happen in order. A
+//     file whose name does not survive is lost, synced or not; a deleted file may be there again.
+//   - Sizes. The size changes since the last sync of the file survive up to a random one of them.
+//   - Bytes. Every sector that differs from the durable image is on disk or not, each chosen at
+//     random. A sector has 512, 32 or 8 bytes. A slot that was being written may be torn.
+// fsync and fdatasync make all pages of a file durable, msync those of its range that are mapped;
+// each makes the size durable, none the name.
 //
 // Model of a failed sync (as on ext4, XFS and Btrfs): a random part of the dirty pages is on disk,
 // and all of them count as clean. Later syncs skip such "forgotten" pages until something stores to
@@ -20,23 +24,18 @@
 // Thread rules: one SimulatedDisk at a time, used by one thread.
 #pragma once
 
-#include <array>
 #include <cstdint>
-#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "base/syscalls.h"
+#include "crash/disk_file.h"
 #include "crash/random.h"
 
 namespace stream_store::crash {
-
-enum FileId : int { kValues, kRecords, kLayouts, kHints, kControl, kFileIds, kOther = kFileIds };
-
-/// Bytes [begin, end) of a file that may be nonzero.
-struct Extent {
-  std::uint64_t begin;
-  std::uint64_t end;
-};
 
 class SimulatedDisk {
  public:
@@ -51,7 +50,7 @@ class SimulatedDisk {
 
   void FailSync(std::uint64_t count) noexcept {
     syncs_to_failure_ = count;
-  }  ///< the count-th sync from now
+  }  ///< the count-th sync of a file from now
 
   bool dead() const noexcept { return dead_; }
 
@@ -60,12 +59,12 @@ class SimulatedDisk {
   /// Ends the process: no call has any effect from now on, and the page cache stays as it is.
   void Die();
 
-  /// The kernel writes some sectors back, as it may at any time.
+  /// The kernel writes some sectors and names back, as it may at any time.
   void WriteBack();
 
   // -- After the store object was destroyed.
   void Revive();         ///< a new process: the page cache is as it was at Die()
-  void CutPower();       ///< Revive() with the bytes that a power failure leaves
+  void CutPower();       ///< Revive() with the files and bytes that a power failure leaves
   void DropForgotten();  ///< the kernel reads pages of a failed sync from the disk again
   bool forgets() const noexcept;
 
@@ -78,59 +77,62 @@ class SimulatedDisk {
   void CheckExtents() const;
 
  private:
-  static constexpr std::uint64_t kPage = 4096;
-  static constexpr std::uint64_t kPages = 512;
+  using Names = std::map<std::string, SimulatedFile*>;  // null: no file of that name
 
-  struct File {
-    int fd = -1;
-    std::byte* view = nullptr;
-    std::uint64_t view_bytes = 0;
-    std::uint64_t size = 0;
-    std::uint64_t durable_size = 0;
-    std::vector<std::uint64_t> sizes;  // since the last sync, in order
-    std::vector<std::byte> durable;
-    std::vector<std::byte> frozen;
-    std::uint64_t frozen_size = 0;
-    std::array<bool, kPages> forgotten{};  // clean, although the disk has other bytes
-    std::array<bool, kPages> frozen_forgotten{};
-    bool forgets = false;
+  /// One call that changed names, such as a rename: all of it survives or nothing.
+  using NameChange = std::vector<std::pair<std::string, SimulatedFile*>>;
+
+  /// A part of a file that the process has mapped.
+  struct Mapped {
+    std::uint64_t bytes = 0;
+    SimulatedFile* file = nullptr;
+    std::uint64_t offset = 0;
   };
 
   // disk_calls.cc: the table.
   static SimulatedDisk* current_;
   static void InstallCalls();
+  static void InstallReadingCalls();
   static void RemoveCalls();
   static bool Dying();
   static int OpenAt(int directory_fd, const char* name, int flags, mode_t mode);
-  static int Close(int fd);
+  static int UnlinkAt(int directory_fd, const char* name, int flags);
+  static int RenameAt(int old_fd, const char* old_name, int new_fd, const char* new_name,
+                      unsigned flags);
   static ssize_t Write(int fd, const void* buffer, std::size_t count, off_t offset);
   static int Allocate(int fd, int mode, off_t offset, off_t length);
   static int Truncate(int fd, off_t length);
-  static int SyncData(int fd);
+  static int SyncFile(int fd);
+  static int SyncMapped(void* address, std::size_t length, int flags);
+  static int SyncPart(SimulatedFile& file, ByteRange range);
   static void* Map(void* address, std::size_t length, int protection, int flags, int fd, off_t at);
   static int Unmap(void* address, std::size_t length);
   static ssize_t GetRandom(void* buffer, std::size_t count, unsigned flags);
-  static File* Tracked(int fd);
+  static SimulatedFile* Tracked(int fd);
+  void ProtectForgotten(const Mapped& mapped, std::byte* address);
+  void ForgetMappings(std::byte* address, std::size_t length);
+  void ForgetMappings(const SimulatedFile& file);
 
-  void Adopt(FileId id, int fd);
-  void Release(File& file) noexcept;
-  void Resize(File& file, std::uint64_t size);
-  void SetRealSize(File& file, std::uint64_t size);
-  void Sync(File& file);
-  void FailedSync(File& file);
-  void Touch(File& file, std::uint64_t begin, std::uint64_t end);
-  void ProtectForgotten(File& file, std::byte* address, std::size_t length);
-  void Surviving(FileId id, File& file);
-  void TearSlot(File& file, std::vector<std::byte>& image);
-  template <class Visit>
-  void EachDirtySector(FileId id, std::uint64_t limit, const Visit& visit) const;
-  void Restore(File& file, const std::vector<std::byte>& content, std::uint64_t size);
+  // disk.cc: the directory.
+  SimulatedFile::Traits TraitsOf(const std::string& name) const;
+  bool IsDirectory(int fd) const;
+  void Created(int directory_fd, const std::string& name, int fd);
+  void Changed(NameChange change);
+  SimulatedFile* Find(const std::string& name) const;
+  void CommitNames(std::uint64_t percent);
+  void RemoveUnnamed();
+  void RestoreNames();
+  void CloseDirectory() noexcept;
 
   Random& random_;
   const std::uint64_t sector_bytes_;
   const bool wide_;
-  std::array<std::vector<Extent>, kFileIds> extents_;
-  std::array<File, kFileIds> files_;
+  int directory_ = -1;  // the store's
+  std::vector<std::unique_ptr<SimulatedFile>> files_;
+  Names names_;                      // in the page cache
+  Names durable_names_;              // at the last sync of the directory
+  std::vector<NameChange> changes_;  // since then, in order
+  std::map<std::byte*, Mapped> mappings_;
   std::uint64_t calls_to_death_ = 0;
   std::uint64_t syncs_to_failure_ = 0;
   bool dead_ = false;

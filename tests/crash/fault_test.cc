@@ -55,9 +55,9 @@ std::uint64_t Stride(std::uint64_t percent) {
 
 // Whether a signal may interrupt this call. The library must retry it, so no error may be thrown.
 bool Interruptible(const std::string& call) {
-  constexpr std::array<const char*, 9> kCalls = {"open",      "pread",     "pwrite",
-                                                 "fallocate", "ftruncate", "fdatasync",
-                                                 "fsync",     "lock",      "getrandom"};
+  constexpr std::array<const char*, 10> kCalls = {"open",      "pread",     "pwrite", "fallocate",
+                                                  "ftruncate", "fdatasync", "fsync",  "msync",
+                                                  "lock",      "getrandom"};
   return std::ranges::find(kCalls, call) != kCalls.end();
 }
 

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/str_cat.h"
+#include "format/control.h"
 
 namespace stream_store::crash {
 
@@ -47,14 +48,18 @@ Lives::Lives(std::uint64_t seed, std::filesystem::path directory, Counts& counts
       trace_(trace),
       wide_(random_.Below(500) == 0),
       plain_(!wide_ && random_.Chance(40)),
-      disk_(random_, kSectors[random_.Below(3)], wide_) {}
+      disk_(random_, kSectors[random_.Below(3)], wide_) {
+  internal::SmallestChunkBytes() = SimulatedFile::kPage;
+}
 
 void Lives::Tell(const std::string& what) {
   if (trace_ != nullptr) *trace_ << what << std::endl;
 }
 
 Options Lives::StoreOptions() const {
+  // Small chunks, so that a store of a few hundred records has many.
   return Options{.capacity_values = 1,
+                 .chunk_bytes = wide_ ? std::uint64_t{64 << 10} : SimulatedFile::kPage,
                  .fields = ModelFields(),
                  .grow_ahead = false,
                  .sync_interval = {},

@@ -84,6 +84,7 @@ Shim::Shim(std::uint64_t nth, Fault fault, int error) {
   Before<&Syscalls::close>::Install("close");
   Before<&Syscalls::file_stat>::Install("fstat");
   Before<&Syscalls::path_stat>::Install("stat");
+  Before<&Syscalls::stat_at>::Install("fstatat");
   Before<&Syscalls::pread>::Install("pread");
   Before<&Syscalls::pwrite>::Install("pwrite");
   Before<&Syscalls::fallocate>::Install("fallocate");
@@ -98,6 +99,7 @@ Shim::Shim(std::uint64_t nth, Fault fault, int error) {
   Before<&Syscalls::munmap>::Install("munmap");
   Before<&Syscalls::madvise>::Install("madvise");
   Before<&Syscalls::mprotect>::Install("mprotect");
+  Before<&Syscalls::msync>::Install("msync");
   Before<&Syscalls::fchmod>::Install("fchmod");
   Before<&Syscalls::fstatfs>::Install("fstatfs");
   Before<&Syscalls::getrlimit>::Install("getrlimit");

@@ -1,12 +1,11 @@
 // Fuzz target for complete stores: applies patches to the files of an intact one.
 //
 // The input is one byte of flags, followed by patches of 12 bytes: file (u8), kind of patch (u8),
-// place (u16), word (u64).
+// place (u16), word (u64). The last kinds of patches damage chunks: a file is missing, has the name
+// of another, or a wrong number or size.
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -15,6 +14,7 @@
 
 #include "base/str_cat.h"
 #include "base/syscalls.h"
+#include "crash/chunk_damage.h"
 #include "crash/place.h"
 #include "crash/rows.h"
 #include "format/checksum.h"
@@ -30,9 +30,7 @@ using namespace internal;  // the targets check the bytes of the format themselv
 namespace {
 
 namespace fs = std::filesystem;
-using Image = std::map<std::string, std::vector<std::byte>>;
-
-constexpr const char* kNames[] = {"values", "records", "layouts", "hints", "schema", "control"};
+using crash::Image;
 
 enum Flags : std::uint8_t { kMendControl = 1, kMendSchema = 2, kMendRecords = 4, kDied = 8 };
 
@@ -41,26 +39,31 @@ const fs::path& Place() {
   return directory.path();
 }
 
-Image Load(const fs::path& path) {
-  Image image;
-  for (const char* name : kNames) {
-    std::ifstream file(path / name, std::ios::binary);
-    const std::string text((std::istreambuf_iterator<char>(file)), {});
-    const auto* bytes = reinterpret_cast<const std::byte*>(text.data());
-    image[name].assign(bytes, bytes + text.size());
+// The kinds of files, in the order in which a patch names them. The rest of the chunks come after
+// the first one of each kind.
+constexpr const char* kKinds[] = {"values", "records", "layouts",        "hints",
+                                  "schema", "control", "position_hints", "row_hints"};
+
+std::vector<std::string> FilesOf(const Image& image) {
+  std::vector<std::string> names;
+  for (const char* kind : kKinds) {
+    const std::vector<std::string> files = crash::FilesOfKind(image, kind);
+    if (!files.empty()) names.push_back(files.front());
   }
-  return image;
+  for (const auto& [name, bytes] : image) {
+    if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+  }
+  return names;
 }
 
-void Write(const Image& image, const fs::path& path) {
-  fs::remove_all(path);
-  fs::create_directory(path);
-  for (const auto& [name, bytes] : image) {
-    std::ofstream file(path / name, std::ios::binary);
-    file.write(reinterpret_cast<const char*>(bytes.data()),
-               static_cast<std::streamsize>(bytes.size()));
+// Removes most of the zeros that growth left at the end of each kind, so that images are small.
+void Shorten(Image& image) {
+  for (const char* kind : kKinds) {
+    const std::vector<std::string> files = crash::FilesOfKind(image, kind);
+    if (files.empty() || files.back() == "schema" || files.back() == "control") continue;
+    std::vector<std::byte>& last = image[files.back()];
+    last.resize(std::min<std::size_t>(last.size(), 4096));
   }
-  std::ofstream(path / "lock") << "";
 }
 
 // Returns the store that is patched, closed or as a dead writer leaves it; always the same bytes.
@@ -78,12 +81,10 @@ const Image& Template(bool died) {
     }
     store.Append(12, {{0, 12}});
     store.Append(12, {{2, true}});
-    made[1] = Load(Place() / "template");
-    for (const char* name : {"values", "records", "layouts", "hints"}) {
-      made[1][name].resize(std::min<std::size_t>(made[1][name].size(), 4096));
-    }
+    made[1] = crash::LoadImage(Place() / "template");
+    Shorten(made[1]);
     store.Close();
-    made[0] = Load(Place() / "template");
+    made[0] = crash::LoadImage(Place() / "template");
     sys().getrandom = RealSyscalls().getrandom;
     return made;
   }();
@@ -91,18 +92,26 @@ const Image& Template(bool died) {
 }
 
 void Patch(Image& image, Bytes patch) {
-  std::vector<std::byte>& file = image[kNames[patch[0] % 6]];
-  std::uint64_t at = patch[2] | static_cast<std::uint64_t>(patch[3]) << 8;
-  if (&file == &image["control"]) at = (at >> 14) * kControlRegion + at % 512;
+  const std::vector<std::string> names = FilesOf(image);
+  if (names.empty()) return;
+  const std::string& name = names[patch[0] % names.size()];
   std::uint64_t word = 0;
   std::memcpy(&word, patch.data() + 4, sizeof(word));
+  const std::uint64_t kind = patch[1] % (6 + crash::kChunkDamages);
+  if (kind >= 6) {
+    crash::DamageChunk(image, name, static_cast<crash::ChunkDamage>(kind - 6), word);
+    return;
+  }
+  std::vector<std::byte>& file = image[name];
+  std::uint64_t at = patch[2] | static_cast<std::uint64_t>(patch[3]) << 8;
+  if (name == "control") at = (at >> 14) * kControlRegion + at % 512;
   if (file.empty()) {
     file.resize(word % 64);
     return;
   }
   at %= file.size();
   const std::size_t most = std::min<std::size_t>(8, file.size() - at);
-  switch (patch[1] % 6) {
+  switch (kind) {
     case 0:  // the word
       std::memcpy(file.data() + at, &word, most);
       break;
@@ -139,9 +148,9 @@ void MendBlock(std::vector<std::byte>& file, std::uint64_t begin, std::uint64_t 
 
 // Recomputes the checksum of every record whose layout and values lie inside the files.
 void MendRecords(Image& image) {
-  std::vector<std::byte>& records = image["records"];
-  const std::vector<std::byte>& values = image["values"];
-  const std::vector<std::byte>& layouts = image["layouts"];
+  std::vector<std::byte> records = crash::JoinKind(image, "records");
+  const std::vector<std::byte> values = crash::JoinKind(image, "values");
+  const std::vector<std::byte> layouts = crash::JoinKind(image, "layouts");
   std::uint32_t seed = 0;
   if (image["control"].size() >= 52) std::memcpy(&seed, image["control"].data() + 48, sizeof(seed));
   std::vector<std::uint64_t> words(layouts.size() / 8);
@@ -169,6 +178,7 @@ void MendRecords(Image& image) {
     record.checksum = FinishChecksum(state);
     std::memcpy(records.data() + at, &record, sizeof(record));
   }
+  crash::SplitKind(image, "records", records);
 }
 
 bool Refused(const Error& error) {
@@ -240,7 +250,7 @@ void FuzzStore(Bytes bytes) {
   if ((flags & kMendSchema) != 0) MendBlock(image["schema"], 0, image["schema"].size());
   if ((flags & kMendRecords) != 0) MendRecords(image);
   const fs::path path = Place() / "store";
-  Write(image, path);
+  crash::WriteImage(image, path);
   fs::remove_all(Place() / "repaired");
   bool right = false;
   try {

@@ -16,6 +16,7 @@ import pytest
 
 import stream_store
 from model_process import PATIENCE, line_of, start
+from store_helpers import data_file, flip
 from stream_store import StreamStore
 
 pytest.importorskip("typer")
@@ -69,12 +70,6 @@ def path(tmp_path: Path) -> Path:
     with StreamStore(tmp_path / "run", fields=FIELDS) as store:
         fill(store, 100)
     return tmp_path / "run"
-
-
-def flip(file: Path, offset: int) -> None:
-    content = bytearray(file.read_bytes())
-    content[offset] ^= 1
-    file.write_bytes(bytes(content))
 
 
 def test_info_tells_what_is_there(path: Path) -> None:
@@ -157,7 +152,7 @@ def test_verify_says_so_and_exits_with_one_for_damage(path: Path) -> None:
     report = json.loads(cli("verify", path, "--json"))
     assert report["ok"]
     assert report["findings"] == []
-    flip(path / "records", 32 * 60 + 28)
+    flip(path, "records", 32 * 60 + 28)
     assert "record 60: expected checksum 0x" in cli("verify", path, code=1)
     report = json.loads(cli("verify", path, "--json", code=1))
     assert (report["damages"], report["good_rows"]) == (1, 60)
@@ -169,7 +164,7 @@ def test_repair_and_checkpoint_copy(path: Path) -> None:
     assert json.loads(cli("checkpoint", path, copy, "--json")) == {"path": str(copy), "rows": 100}
     assert "100 rows" in cli("checkpoint", path, path.with_name("other"))
     assert "expected nothing or an empty directory" in cli("checkpoint", path, copy, code=3)
-    flip(path / "records", 32 * 60 + 28)
+    flip(path, "records", 32 * 60 + 28)
     report = json.loads(cli("repair", path, path.with_name("saved"), "--json"))
     assert (report["rows"], report["rows_lost"]) == (99, 1)
     assert report["gaps"][0]["first_row"] == 60
@@ -354,7 +349,7 @@ def test_wrong_arguments_of_an_export_exit_with_two(path: Path) -> None:
 
 def test_an_export_that_fails_leaves_nothing(path: Path) -> None:
     out = path.with_name("rows.csv")
-    flip(path / "records", 32 * 60 + 27)  # its layout
+    flip(path, "records", 32 * 60 + 27)  # its layout
     cli("export", path, out, code=3)
     assert "or --format" in cli("export", path, path.with_name("rows.xyz"), code=2)
     assert [entry.name for entry in path.parent.iterdir()] == ["run"]
@@ -364,7 +359,7 @@ def test_an_export_that_fails_leaves_nothing(path: Path) -> None:
 def test_an_export_verifies_the_records_of_its_rows(path: Path, kind: str) -> None:
     with StreamStore(path, "r") as store:
         position = store.position_of(60)  # of the first value of row 60
-    flip(path / "values", 8 * position)
+    flip(path, "values", 8 * position)
     out = path.with_name("rows")
     said = cli("export", path, out, "--format", kind, code=3)
     assert "record 60" in said
@@ -406,7 +401,7 @@ def test_an_export_replaces_files_only_and_none_of_a_store(path: Path, tmp_path:
     for out, why in (
         (pipe, "found something else"),
         (tmp_path, "found something else"),
-        (path / "values", "is a store"),
+        (data_file(path, "values"), "is a store"),
         (tmp_path / "nowhere" / "x.csv", "no directory"),
     ):
         said = cli("export", path, out, "--format", "csv", code=3)

@@ -20,12 +20,13 @@ import numpy as np
 import pytest
 
 from model_process import PATIENCE, line_of, run, start
+from store_helpers import FILES, chunk_name, data_file
 from stream_store import CorruptStoreError, LockedError, StreamStore
 
 FIELDS = {"n": "int64", "many": "int64[]"}
 
 #: Place of the live words `state` and `durable` in the file `control`, and a value of `state`.
-LIVE_STATE, SYNCING = (64 << 10) + 80, 2
+LIVE_STATE, SYNCING = (64 << 10) + 144, 2
 
 
 @pytest.fixture
@@ -177,7 +178,7 @@ def test_safe_reads_of_a_truncated_file_are_errors(path: Path) -> None:
         """
 store = StreamStore(sys.argv[1], "r", safe_reads=True)
 assert store.row(900)["n"] == 900
-os.truncate(sys.argv[1] + "/values", 64)
+os.truncate(sys.argv[2], 64)
 try: store[:]
 except stream_store.CorruptStoreError as error: assert "values" in str(error), error
 else: raise SystemExit("read what is not there")
@@ -186,6 +187,7 @@ try: store.num_rows
 except stream_store.CorruptStoreError as error: pass
 """,
         path,
+        data_file(path, "values"),
     )
 
 
@@ -330,7 +332,7 @@ def test_only_the_owner_may_read_the_files(path: Path) -> None:
 def test_links_inside_a_store_are_not_followed(path: Path) -> None:
     with StreamStore(path, fields=FIELDS) as store:
         fill(store, 10)
-    for name in ("values", "records", "layouts", "hints", "schema", "control", "lock"):
+    for name in FILES:
         target = path.with_name("elsewhere")
         (path / name).rename(target)
         (path / name).symlink_to(target)
@@ -342,7 +344,16 @@ def test_links_inside_a_store_are_not_followed(path: Path) -> None:
     assert StreamStore(path, "r").num_rows == 10
 
 
-NAMES = ["../../evil", "/etc/passwd", "a/b", "..", ".", "values", "__reduce__", "é" * 80]
+NAMES = [
+    "../../evil",
+    "/etc/passwd",
+    "a/b",
+    "..",
+    ".",
+    chunk_name("values"),
+    "__reduce__",
+    "é" * 80,
+]
 
 
 def test_field_names_are_never_paths(path: Path) -> None:
@@ -351,9 +362,8 @@ def test_field_names_are_never_paths(path: Path) -> None:
         store.append_step(dict.fromkeys(fields, 7))
         store.checkpoint(path.with_name("copy"))
     assert StreamStore(path, "r").row(0) == dict.fromkeys(fields, 7)
-    names = {"values", "records", "layouts", "hints", "schema", "control", "lock"}
     for directory in (path, path.with_name("copy")):
-        assert {entry.name for entry in directory.iterdir()} == names
+        assert {entry.name for entry in directory.iterdir()} == set(FILES)
     assert {entry.name for entry in path.parent.iterdir()} == {"run", "copy"}
 
 

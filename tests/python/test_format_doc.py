@@ -18,6 +18,7 @@ import pytest
 
 import stream_store
 from format_page import PAGE, page_reader, python_blocks
+from store_helpers import FILES, KINDS, chunk_bytes, chunk_name, data_file, flip
 
 BEGIN, END = "<!-- example:begin -->\n", "<!-- example:end -->\n"
 FORMS = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "i64": "q"}
@@ -71,11 +72,11 @@ def example(tmp_path: Path) -> Path:
     ("title", "size"),
     [
         ("`control`: identity", 512),
-        ("`control`: live words", 128),
+        ("`control`: live words", 192),
         ("`control`: slot", 512),
         ("`records`: record", 32),
         ("`layouts`: layout", 16),
-        ("`hints`: hint", 16),
+        ("`position_hints` and `row_hints`: hint", 8),
         ("`schema`: header", 40),
         ("`schema`: field", 8),
     ],
@@ -95,9 +96,10 @@ def test_identity_is_as_its_table_says(example: Path) -> None:
     identity = decoded("`control`: identity", block)
     with stream_store.StreamStore(example, mode="r") as store:
         assert identity["id"] == store.id
-    assert identity["version"] == 1
+    assert identity["version"] == stream_store._core.format_version == 2
     assert identity["endian_mark"] == 0x01020304
     assert identity["parent"] == "00" * 16
+    assert identity["chunk_bytes"] == chunk_bytes(example) == 1 << 30
     assert identity["checksum"] == page_reader()["crc32c"](block[:508])
     assert not any(block[512:])
 
@@ -105,8 +107,9 @@ def test_identity_is_as_its_table_says(example: Path) -> None:
 def test_live_words_are_as_their_table_says(example: Path) -> None:
     block = (example / "control").read_bytes()[REGION : 2 * REGION]
     live = decoded("`control`: live words", block)
-    assert live == {"published": 3, "session": 1, "truncations": 0, "state": 0, "durable": 3}
-    assert not any(block[128:])
+    expected = {"published": 3, "begin": 0, "layout_begin": 0, "session": 1, "truncations": 0}
+    assert live.items() >= {**expected, "state": 0, "durable": 3}.items()
+    assert not any(block[192:])
     with stream_store.StreamStore(example):
         again = (example / "control").read_bytes()[REGION : 2 * REGION]
         assert decoded("`control`: live words", again) == {**live, "session": 2, "state": 1}
@@ -125,7 +128,12 @@ def test_slots_are_as_their_table_says(example: Path) -> None:
             "rows": store.num_rows,
             "field_writes": store.num_field_writes,
             "flags": 1,
+            "segment_fields": 0,
+            "segment_by": "00" * 32,
         }
+        counts = ("records", "values", "rows", "layout_words", "field_writes")
+        expected |= dict.fromkeys([f"begin_{name}" for name in counts], 0)
+        expected |= dict.fromkeys(["retain_rows", "retain_bytes", "retain_segments"], 0)
     newest = max(slots, key=lambda slot: slot["sequence"])
     assert newest.items() >= expected.items()
     for place, slot in enumerate(slots):
@@ -135,7 +143,7 @@ def test_slots_are_as_their_table_says(example: Path) -> None:
 
 
 def test_records_layouts_and_hints_are_as_their_tables_say(example: Path) -> None:
-    records = (example / "records").read_bytes()
+    records = data_file(example, "records").read_bytes()
     first, second, third, end = (
         decoded("`records`: record", records[at : at + 32]) for at in range(0, 128, 32)
     )
@@ -145,17 +153,18 @@ def test_records_layouts_and_hints_are_as_their_tables_say(example: Path) -> Non
     assert [record["row_session"] for record in (first, second, third)] == [
         r | 1 << 48 for r in rows
     ]
-    layouts = (example / "layouts").read_bytes()
+    layouts = data_file(example, "layouts").read_bytes()
     words = decoded("`layouts`: layout", layouts[8 * third["layout"] :])
     assert words == {"head": 1 << 48 | 1, "first": 1 << 48 | 1}
-    hint = decoded("`hints`: hint", (example / "hints").read_bytes())
-    assert hint == {"position_record": 0, "row_record": 0}
+    for kind in ("position_hints", "row_hints"):
+        data = data_file(example, kind).read_bytes()
+        assert decoded("`position_hints` and `row_hints`: hint", data) == {"record": 0}
 
 
 def test_schema_is_as_its_tables_say(example: Path) -> None:
     data = (example / "schema").read_bytes()
     header = decoded("`schema`: header", data)
-    assert (header["version"], header["fields"]) == (1, 2)
+    assert (header["version"], header["fields"]) == (stream_store._core.format_version, 2)
     assert header["body"] == len(data) - 40 - 4
     field = decoded("`schema`: field", data[40:])
     assert field == {"dtype": 11, "flags": 0, "parts": field["parts"], "dims": 1}
@@ -169,11 +178,11 @@ def test_files_are_as_long_after_close_as_the_page_says(tmp_path: Path) -> None:
             store.append_step({"x": np.zeros(step % 7)})
         n, d, rows = 300, len(store), store.num_rows
     layouts = 8 * (1 + 7 * 2)
-    hints = 16 * -(-max(d, rows) // 256)
-    sizes = {"values": 8 * d, "records": 32 * (n + 1), "layouts": layouts, "hints": hints}
-    sizes["control"] = 262144
-    assert {name: (path / name).stat().st_size for name in sizes} == sizes
-    assert {file.name for file in path.iterdir()} == {*sizes, "schema", "lock"}
+    hints = [8 * -(-count // 256) for count in (d, rows)]
+    sizes = dict(zip(KINDS, [8 * d, 32 * (n + 1), layouts, *hints], strict=True))
+    assert {kind: data_file(path, kind).stat().st_size for kind in KINDS} == sizes
+    assert (path / "control").stat().st_size == 262144
+    assert {file.name for file in path.iterdir()} == set(FILES)
     assert path.stat().st_mode & 0o777 == 0o700
     assert {file.stat().st_mode & 0o777 for file in path.iterdir()} == {0o600}
 
@@ -344,9 +353,7 @@ def test_words_of_the_page_reader_are_the_flat_values(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["values", "records", "layouts"])
 def test_reader_of_the_page_notices_a_flipped_bit(example: Path, name: str) -> None:
-    data = bytearray((example / name).read_bytes())
-    data[8] ^= 1
-    (example / name).write_bytes(data)
+    flip(example, name, 8)
     with pytest.raises((ValueError, IndexError)):
         page_reader()["read_store"](example)
 
@@ -398,7 +405,7 @@ def masked_bytes(name: str, size: int) -> set[int]:
     return {
         "control": identity | moved,
         "schema": spans((24, 40), (size - 4, size)),
-        "records": spans((28, 32), (60, 64), (92, 96)),
+        chunk_name("records"): spans((28, 32), (60, 64), (92, 96)),
     }.get(name, set())
 
 
@@ -422,7 +429,7 @@ def dump_file(path: Path) -> str:
 
 
 def dump_store(path: Path) -> str:
-    names = ["values", "records", "layouts", "hints", "schema", "control"]
+    names = [name for name in FILES if name != "lock"]
     dumps = "\n\n".join(dump_file(path / name) for name in names)
     return f"```text\n{dumps}\n```\n"
 
@@ -437,11 +444,33 @@ def test_worked_example_is_what_this_build_writes(example: Path) -> None:
 
 def test_sections_the_sources_refer_to_are_there() -> None:
     text = PAGE.read_text()
-    sections = {"Create": 6, "Append": 8, "Stage": 4, "Growth": 6, "Sync": 5, "Close": 4}
-    for section, steps in {**sections, "Open for writing": 6}.items():
-        body = text.split(f"### {section}\n", 1)[1].split("\n### ")[0]
+    sections = {"Chunks": 4, "Create": 6, "Append": 8, "Stage": 4, "Growth": 7, "Sync": 5}
+    sections |= {"Drop": 5, "Truncate": 5, "Add fields": 3, "Close": 4, "Open for writing": 6}
+    for section, steps in {**sections, "Attach and read": 9, "Verify": 3}.items():
+        body = text.split(f"### {section}\n", 1)[1].split("\n### ")[0].split("\n## ")[0]
         assert len(re.findall(r"^\d+\. ", body, re.MULTILINE)) == steps, section
     assert "\n## Rows and records\n" in text
+
+
+SECONDS_A_YEAR = 365.25 * 86400
+APPENDED = 100e6  # bytes per second
+
+
+def power(text: str) -> int:
+    base, _, exponent = text.partition("^")
+    return int(base) ** int(exponent or 1)
+
+
+def test_every_number_lasts_as_long_as_the_page_says() -> None:
+    section = PAGE.read_text().split("## The life of a store\n", 1)[1].split("\n## ")[0]
+    lines = re.findall(
+        r"^\| (.+?) \| (\d+\^\d+) \| ([\d^]+) \| ([\d.,]+) \|$", section, re.MULTILINE
+    )
+    assert len(lines) == 5
+    for number, limit, size, said in lines:
+        years = power(limit) * power(size) / APPENDED / SECONDS_A_YEAR
+        assert 0 <= years - float(said.replace(",", "")) < (1 if years > 20 else 0.1), number
+        assert years > 10, number
 
 
 def write_example(folder: Path) -> None:

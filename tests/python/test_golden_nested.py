@@ -27,7 +27,7 @@ from datasets import (
 from make_golden import built_in
 from stream_store import StreamStore
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "v1"
+GOLDEN = Path(__file__).parents[1] / "golden" / "v2"
 
 LONG = "a text of more than 255 bytes, so that lengths take two bytes. " * 5
 

@@ -1,9 +1,9 @@
 """Positions past 2**31 and 2**32, bytes past 4 GiB, and hundreds of stores at once.
 
-A small store is stretched with a hole: one of its lists grows by billions of zeros that take no
-disk. The values before and after the hole are real, and are read and appended to. The tests need
-3 GB of disk for a moment, because files grow by up to 1 GiB ahead of use, and are skipped where
-there is less.
+A small store is stretched with a hole of many chunks: one of its lists grows by billions of zeros
+that take no disk. The values before and after the hole are real, and are read and appended to. The
+tests need 3 GB of disk for a moment, because files grow by up to 1 GiB ahead of use. They are
+skipped where there is less.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from model_process import run
+from store_helpers import chunk_bytes, data_file
 from stream_store import StreamStore
 
 FIELDS = {"head": "int64", "body": "int64[]", "tail": "int16"}
@@ -40,31 +41,49 @@ def crc32c(data: bytes) -> int:
     return register ^ 0xFFFFFFFF
 
 
+def insert_zeros(path: Path, position: int, more: int) -> int:
+    """Insert `more` zeros before a position, as a hole of the chunks of `values`.
+
+    Returns how many values there were before.
+    """
+    file, size = data_file(path, "values"), chunk_bytes(path)
+    values = np.fromfile(file, "<i8")
+    os.truncate(file, 8 * position)
+    end = 8 * (len(values) + more)
+    for begin in range(0, end, size):
+        with data_file(path, "values", begin).open("ab") as chunk:
+            chunk.truncate(min(size, end - begin))
+    after = 8 * (position + more)
+    assert after // size == (end - 1) // size, "the values after the hole are in two chunks"
+    with data_file(path, "values", after).open("r+b") as chunk:
+        chunk.seek(after % size)
+        values[position:].tofile(chunk)
+    return len(values)
+
+
 def stretch(path: Path, more: int) -> None:
-    """Make the list of row 0 longer by `more` zeros, with a hole in `values`."""
-    records = np.fromfile(path / "records", [("start", "<u8"), ("rest", "V24")])
+    """Make the list of row 0 longer by `more` zeros."""
+    file = data_file(path, "records")
+    records = np.fromfile(file, [("start", "<u8"), ("rest", "V24")])
     records["start"][1:] += np.uint64(more)
-    records.tofile(path / "records")
-    layouts = np.fromfile(path / "layouts", "<u8")
+    records.tofile(file)
+    file = data_file(path, "layouts")
+    layouts = np.fromfile(file, "<u8")
     place = int(np.flatnonzero(layouts == (1 << 48 | LIST))[0])  # body, in the layout of row 0
     layouts[[place - 2, place]] += np.uint64(more)  # its total, and its length
-    layouts.tofile(path / "layouts")
-    os.truncate(path / "hints", 0)  # hints only speed up look-ups
-    values = np.fromfile(path / "values", "<i8")
-    with (path / "values").open("r+b") as file:
-        file.seek(8 * (1 + LIST))
-        file.truncate()
-        file.seek(8 * (1 + LIST + more))
-        values[1 + LIST :].tofile(file)
-    with (path / "control").open("r+b") as file:
+    layouts.tofile(file)
+    for kind in ("position_hints", "row_hints"):  # hints only speed up look-ups
+        os.truncate(data_file(path, kind), 0)
+    values = insert_zeros(path, 1 + LIST, more)
+    with (path / "control").open("r+b") as control:
         for offset in SLOTS:
-            file.seek(offset)
-            slot = bytearray(file.read(508))
+            control.seek(offset)
+            slot = bytearray(control.read(508))
             (count,) = struct.unpack_from("<Q", slot, 48)
-            if count == len(values):
+            if count == values:
                 struct.pack_into("<Q", slot, 48, count + more)
-                file.seek(offset)
-                file.write(slot + struct.pack("<I", crc32c(slot)))
+                control.seek(offset)
+                control.write(slot + struct.pack("<I", crc32c(slot)))
 
 
 def large_store(path: Path, more: int) -> None:

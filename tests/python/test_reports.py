@@ -12,6 +12,7 @@ import pytest
 
 import stream_store
 from model_process import PATIENCE, line_of, start
+from store_helpers import flip
 from stream_store import (
     CorruptStoreError,
     Finding,
@@ -39,12 +40,6 @@ def fill(store: StreamStore, rows: int) -> None:
 def make(path: Path, rows: int = 1000) -> None:
     with StreamStore(path, fields=FIELDS) as store:
         fill(store, rows)
-
-
-def flip(file: Path, offset: int) -> None:
-    content = bytearray(file.read_bytes())
-    content[offset] ^= 1
-    file.write_bytes(bytes(content))
 
 
 def test_a_valid_store_has_no_findings(path: Path) -> None:
@@ -80,7 +75,7 @@ def test_the_writer_and_readers_verify_too(path: Path) -> None:
 
 def test_damage_is_reported_with_its_place_and_not_raised(path: Path) -> None:
     make(path)
-    flip(path / "records", 32 * 700 + 28)
+    flip(path, "records", 32 * 700 + 28)
     report = stream_store.verify(path)
     assert not report.ok
     assert (report.damages, report.good_rows, report.rows) == (1, 700, 1000)
@@ -95,7 +90,7 @@ def test_damage_is_reported_with_its_place_and_not_raised(path: Path) -> None:
 @pytest.mark.parametrize("record", [0, 1, 998, 999])
 def test_damage_to_the_first_and_to_the_last_record_is_found(path: Path, record: int) -> None:
     make(path)
-    flip(path / "records", 32 * record + 28)
+    flip(path, "records", 32 * record + 28)
     report = stream_store.verify(path)
     assert [finding.subject for finding in report.findings] == [f"record {record}"]
     assert (report.good_rows, report.rows) == (record, 1000)
@@ -104,7 +99,7 @@ def test_damage_to_the_first_and_to_the_last_record_is_found(path: Path, record:
 def test_damage_to_the_last_value_is_found(path: Path) -> None:
     with StreamStore(path, fields={"n": "int64"}) as store:
         store.extend({"n": range(1000)})
-    flip(path / "values", 8 * 999)
+    flip(path, "values", 8 * 999)
     report = stream_store.verify(path)
     assert [finding.subject for finding in report.findings] == ["record 999"]
     assert report.good_rows == 999
@@ -126,7 +121,7 @@ def test_verify_and_repair_refuse_paths_without_a_store(path: Path) -> None:
 
 def test_truncating_repair_saves_the_rows_before_the_damage(path: Path) -> None:
     make(path)
-    flip(path / "values", 8 * 3000)
+    flip(path, "values", 8 * 3000)
     into = path.with_name("repaired")
     report = stream_store.repair(path, into, truncate_at_damage=True)
     assert isinstance(report, RepairReport)
@@ -153,7 +148,7 @@ def numbers(path: Path) -> list[int]:
 def test_repair_loses_only_the_damaged_rows(path: Path, lost: list[int]) -> None:
     make(path)
     for row in lost:
-        flip(path / "records", 32 * row + 28)
+        flip(path, "records", 32 * row + 28)
     into = path.with_name("repaired")
     report = stream_store.repair(path, into)
     kept = [row for row in range(1000) if row not in lost]
@@ -180,7 +175,7 @@ def test_a_row_of_several_appends_is_lost_as_a_whole(path: Path) -> None:
         for step in range(100):
             store.append([step], ["a"], [step])
             store.append([step], ["b"], [step])
-    flip(path / "records", 32 * 81 + 28)
+    flip(path, "records", 32 * 81 + 28)
     into = path.with_name("repaired")
     assert stream_store.repair(path, into).rows_lost == 1
     with StreamStore(into, "r") as store:
@@ -238,7 +233,7 @@ def test_a_checkpoint_keeps_a_temporary_store(path: Path) -> None:
 
 def test_damage_is_not_copied(path: Path) -> None:
     make(path, 100)
-    flip(path / "records", 32 * 70 + 28)
+    flip(path, "records", 32 * 70 + 28)
     with pytest.raises(CorruptStoreError, match=r"record 70 .*repair"):
         StreamStore(path, "r").checkpoint(path.with_name("copy"))
     assert [entry.name for entry in path.parent.iterdir()] == ["run"]

@@ -3,8 +3,8 @@
     >>> from stream_store.torch import WindowDataset, WindowIterableDataset
 
 `WindowDataset` is map-style: it numbers the valid windows. `WindowIterableDataset` draws batches as
-`WindowSampler` does. Both are pickled as a path or as open descriptors, without the data; work with
-fork, spawn and forkserver; and give tensors that share memory with the arrays that were read.
+`WindowSampler` does. Both are pickled as a path, without the data; work with fork, spawn and
+forkserver; and give tensors that share memory with the arrays that were read.
 Importing `stream_store` imports neither this package nor torch.
 """
 

@@ -1,11 +1,11 @@
 // Exports of nested fields, compared with the texts of randomly generated cells.
 #include <cerrno>
+#include <fstream>
 #include <numeric>
 #include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "stream_store/error.h"
 #include "stream_store/interop.h"
@@ -16,6 +16,7 @@
 #include "arrow/export.h"
 #include "arrow/nested_model.h"
 #include "arrow/stores.h"
+#include "support/chunks.h"
 
 namespace stream_store::testing {
 namespace {
@@ -394,10 +395,10 @@ TEST(ExportNested, HoldsStepsAndFlatFieldsNextToIt) {
 
 // Overwrites one stored value.
 void Overwrite(const StreamStore& store, Position position, Value value) {
-  const interop::Handover files = interop::HandOver(store.reader());
-  ASSERT_EQ(pwrite(files.descriptors[0], &value, sizeof(value),
-                   static_cast<off_t>(position) * static_cast<off_t>(sizeof(value))),
-            static_cast<ssize_t>(sizeof(value)));
+  std::fstream values(interop::HandOver(store.reader()) / FileOf("values"),
+                      std::ios::in | std::ios::out | std::ios::binary);
+  values.seekp(static_cast<std::streamoff>(position) * static_cast<std::streamoff>(sizeof(value)));
+  ASSERT_TRUE(values.write(reinterpret_cast<const char*>(&value), sizeof(value)).flush());
 }
 
 std::vector<Value> ValuesOf(const Reader& reader) {

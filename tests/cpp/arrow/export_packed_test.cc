@@ -1,19 +1,20 @@
 // Exports of packed fields of varying length, compared with plain vectors.
 #include <cerrno>
 #include <cstdint>
+#include <fstream>
 #include <optional>
 #include <random>
 #include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include "stream_store/interop.h"
 #include "stream_store/store.h"
 
 #include "arrow/consumer.h"
 #include "arrow/export.h"
+#include "support/chunks.h"
 
 namespace stream_store::testing {
 namespace {
@@ -115,10 +116,10 @@ void ExpectRow(const ArrowArray& batch, std::int64_t i, const PlainRow& row) {
 
 // Overwrites one stored value.
 void Overwrite(const StreamStore& store, Position position, Value value) {
-  const interop::Handover files = interop::HandOver(store.reader());
-  ASSERT_EQ(pwrite(files.descriptors[0], &value, sizeof(value),
-                   static_cast<off_t>(position) * static_cast<off_t>(sizeof(value))),
-            static_cast<ssize_t>(sizeof(value)));
+  std::fstream values(interop::HandOver(store.reader()) / FileOf("values"),
+                      std::ios::in | std::ios::out | std::ios::binary);
+  values.seekp(static_cast<std::streamoff>(position) * static_cast<std::streamoff>(sizeof(value)));
+  ASSERT_TRUE(values.write(reinterpret_cast<const char*>(&value), sizeof(value)).flush());
 }
 
 TEST(ExportPacked, HoldsEveryValueInBatchesOfAnySize) {

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -40,7 +41,7 @@ class ChunkRangeTest : public ::testing::Test {
 
   std::shared_ptr<ChunkRange> Range(std::uint64_t first, std::uint64_t wanted) {
     return ChunkRange::Reserve(
-        {.chunk_bytes = kChunk, .first_chunk = first, .wanted = wanted, .least = 1}, "values");
+        {.chunk_bytes = kChunk, .first_chunk = first, .wanted_bytes = wanted * kChunk}, "values");
   }
 
   static std::uint64_t Word(const ChunkRange& range, std::uint64_t word) {
@@ -69,7 +70,8 @@ TEST_F(ChunkRangeTest, ChunksAreOneArray) {
   for (std::uint64_t chunk = 5; chunk < 9; ++chunk) {
     range->Map(MakeChunk(chunk), chunk, /*writable=*/false);  // the descriptor may be closed
   }
-  EXPECT_EQ(range->end_chunk(), 13U);
+  EXPECT_EQ(range->begin_byte(), 5 * kChunk);
+  EXPECT_EQ(range->end_byte(), 13 * kChunk);
   EXPECT_EQ(range->mapped_begin(), 5U);
   EXPECT_EQ(range->mapped_end(), 9U);
   for (std::uint64_t word = 5 * kChunk / 8; word < 9 * kChunk / 8; ++word) {
@@ -84,6 +86,24 @@ TEST_F(ChunkRangeTest, RangeMayBeginAtAnyChunkInside) {
   EXPECT_EQ(range->mapped_begin(), 3U);
   EXPECT_EQ(Word(*range, 3 * kChunk / 8), 3 * kChunk / 8);
   EXPECT_FALSE(Readable(*range, 3 * kChunk - 1));
+}
+
+TEST_F(ChunkRangeTest, RangeMayEndInsideAChunk) {
+  const auto range = ChunkRange::Reserve(
+      {.chunk_bytes = kChunk, .first_chunk = 2, .wanted_bytes = kChunk + 4096}, "values");
+  EXPECT_EQ(range->end_byte(), 3 * kChunk + 4096);
+  range->Map(MakeChunk(2), 2, true);
+  range->Map(MakeChunk(3), 3, true);  // its first page
+  EXPECT_EQ(range->mapped_end(), 4U);
+  EXPECT_EQ(Word(*range, (3 * kChunk + 4088) / 8), (3 * kChunk + 4088) / 8);
+  EXPECT_NO_THROW(range->Sync(2 * kChunk, 3 * kChunk + 4096, "values"));
+  const ChunkRange::Hold hold = range->HoldFrom(2);
+  range->UnmapFrom(3);
+  EXPECT_FALSE(Readable(*range, 3 * kChunk));
+  range->Map(MakeChunk(4), 3, true);
+  ChunkRange::Hold old = range->HoldFrom(2);
+  const ChunkRange::Hold later = range->HoldFrom(4);  // has no place, but may be held
+  EXPECT_EQ(range->mapped_begin(), 2U);
 }
 
 TEST_F(ChunkRangeTest, OriginOfAHighChunkWrapsAround) {
@@ -164,6 +184,120 @@ TEST_F(ChunkRangeTest, HoldOutlivesTheRangeOfItsOwner) {
   EXPECT_EQ(*word, 10U);
 }
 
+// Offsets and lengths of each msync, which the fault below records; `failing` of them from now on
+// fails.
+std::vector<std::pair<std::uint64_t, std::uint64_t>> syncs;
+const std::byte* sync_origin = nullptr;
+std::size_t failing_sync = 0;
+
+int RecordedSync(void* address, std::size_t length, int flags) {
+  syncs.emplace_back(static_cast<std::byte*>(address) - sync_origin, length);
+  if (syncs.size() == failing_sync) {
+    errno = EIO;
+    return -1;
+  }
+  return RealSyscalls().msync(address, length, flags);
+}
+
+class ChunkSyncTest : public ChunkRangeTest {
+ protected:
+  using Calls = std::vector<std::pair<std::uint64_t, std::uint64_t>>;
+
+  // Chunks 5 to 8 are mapped. Bytes are counted from the first of them in what is recorded.
+  ChunkSyncTest() {
+    for (std::uint64_t chunk = 5; chunk < 9; ++chunk) {
+      range_->Map(MakeChunk(chunk), chunk, /*writable=*/true);
+    }
+    syncs.clear();
+    failing_sync = 0;
+    sync_origin = range_->At(kFirst);
+    sys().msync = RecordedSync;
+  }
+
+  static constexpr std::uint64_t kFirst = 5 * kChunk;
+  std::shared_ptr<ChunkRange> range_ = Range(5, 8);
+};
+
+TEST_F(ChunkSyncTest, SyncsEachChunkOfTheRange) {
+  range_->Sync(kFirst + kChunk - 1, kFirst + 3 * kChunk + 1, "values");
+  const Calls expected = {
+      {kChunk - 4096, 4096}, {kChunk, kChunk}, {2 * kChunk, kChunk}, {3 * kChunk, 4096}};
+  EXPECT_EQ(syncs, expected);
+}
+
+TEST_F(ChunkSyncTest, RangeThatEndsAtABorderSyncsNothingBeyondIt) {
+  range_->Sync(kFirst + 100, kFirst + kChunk, "values");
+  range_->Sync(kFirst + 2 * kChunk, kFirst + 2 * kChunk, "values");
+  range_->Sync(kFirst + 4 * kChunk, kFirst + 4 * kChunk, "values");
+  EXPECT_EQ(syncs, (Calls{{0, kChunk}}));
+}
+
+TEST_F(ChunkSyncTest, DroppedChunksAreSkipped) {
+  ChunkRange::Hold old = range_->HoldFrom(5);
+  const ChunkRange::Hold kept = range_->HoldFrom(7);
+  range_->Sync(kFirst, kFirst + 3 * kChunk, "values");
+  EXPECT_EQ(syncs.size(), 3U);  // they are still mapped
+  syncs.clear();
+  old.reset();
+  range_->Sync(kFirst, kFirst + 3 * kChunk, "values");
+  EXPECT_EQ(syncs, (Calls{{2 * kChunk, kChunk}}));
+  syncs.clear();
+  range_->Sync(kFirst, kFirst + kChunk, "values");
+  EXPECT_EQ(syncs, Calls{});
+}
+
+TEST_F(ChunkSyncTest, FailedSyncNamesTheChunkAndStops) {
+  failing_sync = 2;
+  const Error error =
+      ErrorOf([&] { range_->Sync(kFirst, kFirst + 4 * kChunk, "/data/store/values"); });
+  EXPECT_EQ(error.code(), ErrorCode::kIo);
+  EXPECT_EQ(error.system_errno(), EIO);
+  EXPECT_CONTAINS(error.what(), "/data/store/values: chunk 6: msync: ");
+  EXPECT_EQ(syncs.size(), 2U);
+}
+
+TEST_F(ChunkSyncTest, UnlinkedChunkCanBeSynced) {
+  directory_.Unlink("5");
+  *range_->At(kFirst) = std::byte{77};
+  EXPECT_NO_THROW(range_->Sync(kFirst, kFirst + 1, "values"));
+}
+
+TEST_F(ChunkRangeTest, LastChunksCanLeaveAndOthersTakeTheirPlace) {
+  const auto range = Range(3, 8);
+  for (std::uint64_t chunk = 3; chunk < 7; ++chunk) {
+    range->Map(MakeChunk(chunk), chunk, true);
+  }
+  const ChunkRange::Hold hold = range->HoldFrom(3);
+  range->UnmapFrom(7);  // none
+  EXPECT_EQ(range->mapped_end(), 7U);
+  range->UnmapFrom(5);
+  EXPECT_EQ(range->mapped_begin(), 3U);
+  EXPECT_EQ(range->mapped_end(), 5U);
+  EXPECT_TRUE(Readable(*range, 5 * kChunk - 1));
+  EXPECT_FALSE(Readable(*range, 5 * kChunk));
+  EXPECT_FALSE(Readable(*range, 7 * kChunk - 1));
+  directory_.Unlink("5");
+  range->Map(MakeChunk(5), 5, true);
+  EXPECT_EQ(Word(*range, 5 * kChunk / 8 + 3), 5 * kChunk / 8 + 3);
+  EXPECT_EQ(range->mapped_end(), 6U);
+}
+
+TEST_F(ChunkRangeTest, AllChunksCanLeaveAtTheEnd) {
+  const auto range = Range(3, 8);
+  ChunkRange::Hold hold = range->HoldFrom(3);
+  range->Map(MakeChunk(3), 3, true);
+  range->Map(MakeChunk(4), 4, true);
+  range->UnmapFrom(3);
+  EXPECT_EQ(range->mapped_begin(), range->mapped_end());
+  EXPECT_FALSE(Readable(*range, 3 * kChunk));
+  range->Map(MakeChunk(9), 9, true);  // any chunk may be the first again
+  EXPECT_EQ(range->mapped_begin(), 9U);
+  EXPECT_EQ(Word(*range, 9 * kChunk / 8), 9 * kChunk / 8);
+  const ChunkRange::Hold later = range->HoldFrom(9);
+  hold.reset();
+  EXPECT_EQ(range->mapped_end(), 10U);
+}
+
 TEST_F(ChunkRangeTest, TooManyMappingsIsAnErrorThatChangesNothing) {
   const auto range = Range(0, 8);
   range->Map(MakeChunk(0), 0, false);
@@ -174,7 +308,7 @@ TEST_F(ChunkRangeTest, TooManyMappingsIsAnErrorThatChangesNothing) {
   };
   const Error error = ErrorOf([&] { range->Map(next, 1, false); });
   EXPECT_EQ(error.code(), ErrorCode::kNoSpace);
-  EXPECT_CONTAINS(error.what(), "vm.max_map_count");
+  EXPECT_CONTAINS(error.what(), next.path() + ": mapping 65536 bytes: ");
   EXPECT_EQ(range->mapped_end(), 1U);
   sys().mmap = RealSyscalls().mmap;
   range->Map(next, 1, false);

@@ -4,7 +4,9 @@
 
 #include <cerrno>
 #include <functional>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -16,6 +18,8 @@
 
 #include "base/str_cat.h"
 #include "base/syscalls.h"
+#include "base/temporary.h"
+#include "base/temporary.h"
 #include "support/scratch.h"
 
 namespace stream_store::internal {
@@ -92,9 +96,38 @@ TEST_F(DirectoryTest, SocketIsCorrupt) {
 TEST_F(DirectoryTest, OpensRelativeToItselfAfterItMoved) {
   fs::create_directory(scratch_ / "before");
   const Directory moved = Directory::Open(scratch_ / "before");
-  moved.CreateFile("values");
+  moved.CreateFile("values").Truncate(5);
   fs::rename(scratch_ / "before", scratch_ / "after");
   EXPECT_TRUE(moved.OpenFile("values", true).is_open());
+  EXPECT_EQ(moved.FileSize("values"), 5U);
+}
+
+TEST_F(DirectoryTest, FileSizeOfRegularFilesOnly) {
+  directory_.CreateFile("empty");
+  directory_.CreateFile("sparse").Truncate(1ULL << 40);
+  EXPECT_EQ(directory_.FileSize("empty"), 0U);
+  EXPECT_EQ(directory_.FileSize("sparse"), 1ULL << 40);
+  EXPECT_EQ(directory_.FileSize("none"), std::nullopt);
+  fs::create_symlink("empty", scratch_ / "link");
+  fs::create_directory(scratch_ / "directory");
+  ASSERT_EQ(::mkfifo((scratch_ / "pipe").c_str(), 0600), 0);
+  const std::vector<std::pair<const char*, const char*>> others = {
+      {"link", "a symbolic link"}, {"directory", "a directory"}, {"pipe", "a pipe"}};
+  for (const auto& [name, kind] : others) {
+    const Error error = ErrorOf([&, at = name] { directory_.FileSize(at); });
+    EXPECT_EQ(error.code(), ErrorCode::kCorrupt);
+    EXPECT_CONTAINS(error.what(), StrCat(name, ": expected a regular file but found ", kind));
+  }
+}
+
+TEST_F(DirectoryTest, FileThatCannotBeInspectedIsIo) {
+  sys().stat_at = [](int, const char*, struct stat*, int) {
+    errno = EACCES;
+    return -1;
+  };
+  const Error error = ErrorOf([&] { directory_.FileSize("values"); });
+  EXPECT_EQ(error.code(), ErrorCode::kIo);
+  EXPECT_CONTAINS(error.what(), "values: fstatat: ");
 }
 
 TEST_F(DirectoryTest, ContainsSeesEveryKindOfEntry) {
@@ -146,7 +179,7 @@ TEST_F(DirectoryTest, TooManyOpenFilesNamesTheLimit) {
       [&] { directory_.CreateFile("new"); },
       [&] { directory_.Contains("none"); },
       [&] { directory_.Entries(); },
-      [&] { CreateUnlinkedFile({}, "values"); },
+      [&] { InTemporaryPlace({}, [](const std::filesystem::path&) {}); },
   };
   std::vector<Error> errors;
   for (const auto& call : calls) {

@@ -25,6 +25,8 @@ class MappingTest : public ::testing::Test {
   File file_ = Directory::Open(scratch_.path()).CreateFile("values");
 };
 
+constexpr std::uint64_t kPage = 4096;
+
 std::size_t address_space = 0;  // the most bytes that the fault below lets one mapping have
 
 void* LimitedMap(void* address, std::size_t length, int protection, int flags, int fd, off_t at) {
@@ -107,7 +109,6 @@ class MapsFilled {
   ~MapsFilled() { ::munmap(address_, bytes_); }
 
  private:
-  static constexpr std::size_t kPage = 4096;
   std::size_t bytes_;
   std::byte* address_;
 };
@@ -121,6 +122,8 @@ TEST_F(MappingTest, TooManyMappingsNamesTheLimit) {
   }
   Error of_file(ErrorCode::kOk, "");
   Error of_memory(ErrorCode::kOk, "");
+  Error of_chunk(ErrorCode::kOk, "");
+  const Mapping space = Mapping::Reserve("values", 3 * kPage, 3 * kPage);
   {
     std::vector<Mapping> rest;  // splitting takes two mappings at once, so a few are left
     rest.reserve(8);
@@ -129,8 +132,9 @@ TEST_F(MappingTest, TooManyMappingsNamesTheLimit) {
       for (int i = 0; i < 8; ++i) rest.emplace_back(file_, 4096, 4096, i % 2 == 0);
     });
     of_memory = ErrorOf([] { Mapping::Private(4096); });
+    of_chunk = ErrorOf([&] { space.MapFile(file_, {kPage, kPage}, true); });
   }
-  for (const Error& error : {of_file, of_memory}) {
+  for (const Error& error : {of_file, of_memory, of_chunk}) {
     EXPECT_EQ(error.code(), ErrorCode::kNoSpace);
     EXPECT_EQ(error.system_errno(), ENOMEM);
     EXPECT_CONTAINS(error.what(), StrCat("vm.max_map_count is ", most, ", and this process has "));
@@ -170,6 +174,82 @@ TEST_F(MappingTest, PopulateIsRepeatedWhenInterrupted) {
     return ++calls < 3 ? -1 : 0;
   };
   EXPECT_TRUE(mapping.Populate(0, 4096));
+}
+
+// The arguments of each msync, which the fault below records.
+std::vector<std::pair<void*, std::size_t>> syncs;
+
+int RecordedSync(void* address, std::size_t length, int flags) {
+  EXPECT_EQ(flags, MS_SYNC);
+  syncs.emplace_back(address, length);
+  return RealSyscalls().msync(address, length, flags);
+}
+
+TEST_F(MappingTest, SyncCoversThePagesThatHoldThePart) {
+  file_.Allocate(0, 4 * kPage);
+  const Mapping mapping(file_, 4 * kPage, kPage, true);
+  sys().msync = RecordedSync;
+  syncs.clear();
+  mapping.Sync({.begin = kPage + 1, .bytes = 1}, "values");
+  mapping.Sync({.begin = kPage - 1, .bytes = 2}, "values");
+  mapping.Sync({.begin = 2 * kPage, .bytes = 2 * kPage}, "values");
+  mapping.Sync({.begin = 100, .bytes = 0}, "values");
+  mapping.Sync({.begin = 4 * kPage, .bytes = 0}, "values");
+  std::byte* data = mapping.data();
+  const std::vector<std::pair<void*, std::size_t>> expected = {
+      {data + kPage, kPage}, {data, 2 * kPage}, {data + 2 * kPage, 2 * kPage}};
+  EXPECT_EQ(syncs, expected);
+}
+
+TEST_F(MappingTest, SyncNeedsNoDescriptor) {
+  file_.Allocate(0, kPage);
+  const Mapping mapping(file_, kPage, kPage, true);
+  file_.Close();
+  mapping.data()[0] = std::byte{9};
+  EXPECT_NO_THROW(mapping.Sync({.begin = 0, .bytes = kPage}, "values"));
+}
+
+TEST_F(MappingTest, SyncIsRepeatedWhenInterrupted) {
+  file_.Allocate(0, kPage);
+  const Mapping mapping(file_, kPage, kPage, true);
+  static int calls;
+  calls = 0;
+  sys().msync = [](void*, std::size_t, int) {
+    errno = EINTR;
+    return ++calls < 3 ? -1 : 0;
+  };
+  EXPECT_NO_THROW(mapping.Sync({.begin = 0, .bytes = 1}, "values"));
+  EXPECT_EQ(calls, 3);
+}
+
+TEST_F(MappingTest, EveryFailedSyncIsIoAndNamesTheFile) {
+  file_.Allocate(0, kPage);
+  const Mapping mapping(file_, kPage, kPage, true);
+  static int error_number;
+  sys().msync = [](void*, std::size_t, int) {
+    errno = error_number;
+    return -1;
+  };
+  for (const int number : {EIO, ENOSPC, EINVAL, ENOSYS, ENOMEM}) {
+    error_number = number;
+    const Error error = ErrorOf([&] { mapping.Sync({.begin = 0, .bytes = 1}, file_.path()); });
+    EXPECT_EQ(error.code(), ErrorCode::kIo);
+    EXPECT_EQ(error.system_errno(), number);
+    EXPECT_CONTAINS(error.what(), file_.path() + ": msync: ");
+  }
+}
+
+TEST_F(MappingTest, FileThatCannotBeMappedChangesNothing) {
+  file_.Allocate(0, kPage);
+  const Mapping space = Mapping::Reserve("values", 4 * kPage, 4 * kPage);
+  space.MapFile(file_, {kPage, kPage}, true);
+  space.data()[kPage] = std::byte{6};
+  sys().mmap = LimitedMap;
+  address_space = 0;
+  const Error scarce = ErrorOf([&] { space.MapFile(file_, {kPage, kPage}, true); });
+  EXPECT_EQ(scarce.code(), ErrorCode::kNoSpace);
+  EXPECT_CONTAINS(scarce.what(), file_.path() + ": mapping 4096 bytes: the kernel has no memory");
+  EXPECT_EQ(space.data()[kPage], std::byte{6});
 }
 
 TEST_F(MappingTest, MovedFromMappingIsEmpty) {

@@ -1,13 +1,23 @@
-// Tests of CreateUnlinkedFile(): where the files are created, and that no entry remains.
+// Tests of InTemporaryPlace() and TemporaryTree: where temporary directories are created, and when
+// they are deleted.
+
+#include "base/temporary.h"
 
 #include <cerrno>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 #include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/directory.h"
 #include "base/random.h"
+#include "base/str_cat.h"
 #include "support/scratch.h"
 
 namespace stream_store::internal {
@@ -23,10 +33,26 @@ class TemporaryTest : public ::testing::Test {
 
   ~TemporaryTest() override { old_ ? ::setenv("TMPDIR", old_->c_str(), 1) : ::unsetenv("TMPDIR"); }
 
-  static bool Unlinked(const File& file) {
-    struct stat status{};
-    EXPECT_EQ(::fstat(file.fd(), &status), 0);
-    return S_ISREG(status.st_mode) && status.st_nlink == 0 && (status.st_mode & 07777) == 0600;
+  /// The places that are tried, in order. Each of them refuses with `error` except the last.
+  static std::vector<fs::path> Tried(std::size_t count = 1, int error = EACCES) {
+    std::vector<fs::path> tried;
+    InTemporaryPlace({}, [&](const fs::path& place) {
+      tried.push_back(place);
+      if (tried.size() < count) ThrowErrno(PathText(place), "creating", error);
+    });
+    return tried;
+  }
+
+  /// A tree in the scratch directory with a file in it.
+  std::unique_ptr<TemporaryTree> Tree() {
+    const Directory directory = Directory::CreateSibling(scratch_ / "tree");
+    directory.CreateFile("values");
+    return std::make_unique<TemporaryTree>(directory.path());
+  }
+
+  std::size_t Entries() const {
+    return static_cast<std::size_t>(
+        std::distance(fs::directory_iterator(scratch_.path()), fs::directory_iterator()));
   }
 
   ScratchDirectory scratch_;
@@ -34,58 +60,63 @@ class TemporaryTest : public ::testing::Test {
   std::optional<std::string> old_;
 };
 
-int OpenWithoutTmpfile(int directory_fd, const char* name, int flags, mode_t mode) {
-  if ((flags & O_TMPFILE) != O_TMPFILE)
-    return RealSyscalls().open_at(directory_fd, name, flags, mode);
-  errno = EOPNOTSUPP;
-  return -1;
-}
-
-TEST_F(TemporaryTest, FileHasNoNameButCanBeUsed) {
-  const File file = CreateUnlinkedFile(scratch_.path(), "values");
-  EXPECT_TRUE(Unlinked(file));
-  EXPECT_TRUE(fs::is_empty(scratch_.path()));
-  file.WriteAt(Bytes("abc"), 0);
-  EXPECT_EQ(file.Size(), 3U);
-  EXPECT_CONTAINS(file.path(), "values (unlinked)");
-}
-
-TEST_F(TemporaryTest, WorksWhereUnnamedFilesAreNotSupported) {
-  sys().open_at = OpenWithoutTmpfile;
-  EXPECT_TRUE(Unlinked(CreateUnlinkedFile(scratch_.path(), "values")));
-  EXPECT_TRUE(fs::is_empty(scratch_.path()));
+// The exit status of a child that runs `work` and then exits normally.
+int StatusOfChild(const std::function<void()>& work) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    work();
+    std::exit(0);
+  }
+  int status = -1;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  return status;
 }
 
 TEST_F(TemporaryTest, PreferredPlaceIsTheOnlyOne) {
-  const Error error = ErrorOf([&] { CreateUnlinkedFile(scratch_ / "none", "values"); });
-  EXPECT_EQ(error.code(), ErrorCode::kNotFound);
+  std::vector<fs::path> tried;
+  const auto refuse = [&](const fs::path& place) {
+    tried.push_back(place);
+    ThrowErrno(PathText(place), "creating", EROFS);
+  };
+  const Error missing = ErrorOf([&] { InTemporaryPlace(scratch_ / "none", refuse); });
+  EXPECT_EQ(missing.code(), ErrorCode::kNotFound);
+  EXPECT_TRUE(tried.empty());
+  const Error read_only = ErrorOf([&] { InTemporaryPlace(scratch_.path(), refuse); });
+  EXPECT_EQ(read_only.code(), ErrorCode::kIo);
+  EXPECT_EQ(read_only.system_errno(), EROFS);
+  EXPECT_EQ(tried, std::vector<fs::path>{scratch_.path()});
 }
 
 TEST_F(TemporaryTest, UsesTmpdirFirst) {
+  sys().fstatfs = [](int, struct statfs* out) {
+    out->f_type = EXT4_SUPER_MAGIC;
+    return 0;
+  };
   ::setenv("TMPDIR", scratch_.path().c_str(), 1);
-  EXPECT_TRUE(CreateUnlinkedFile({}, "values").path().starts_with(scratch_.path().string()));
+  EXPECT_EQ(Tried(), std::vector<fs::path>{scratch_.path()});
+  EXPECT_EQ(Tried(3), (std::vector<fs::path>{scratch_.path(), "/var/tmp", "/tmp"}));
   ::setenv("TMPDIR", (scratch_ / "none").c_str(), 1);
-  EXPECT_TRUE(Unlinked(CreateUnlinkedFile({}, "values")));
+  EXPECT_EQ(Tried(), std::vector<fs::path>{"/var/tmp"});
 }
 
 TEST_F(TemporaryTest, PrefersDisksToMemory) {
   ::setenv("TMPDIR", scratch_.path().c_str(), 1);
-  sys().fstatfs = [](int fd, struct statfs* out) {
-    static int first = -1;
-    if (first < 0) first = fd;
-    out->f_type = fd == first ? TMPFS_MAGIC : EXT4_SUPER_MAGIC;
+  static int asked = 0;
+  asked = 0;
+  sys().fstatfs = [](int, struct statfs* out) {
+    out->f_type = asked++ == 0 ? TMPFS_MAGIC : EXT4_SUPER_MAGIC;  // $TMPDIR is asked first
     return 0;
   };
-  EXPECT_FALSE(CreateUnlinkedFile({}, "values").path().starts_with(scratch_.path().string()));
+  EXPECT_EQ(Tried(3), (std::vector<fs::path>{"/var/tmp", "/tmp", scratch_.path()}));
 }
 
-TEST_F(TemporaryTest, UsesMemoryIfNoDiskAcceptsTheFile) {
+TEST_F(TemporaryTest, UsesMemoryIfThereIsNoDisk) {
   ::setenv("TMPDIR", scratch_.path().c_str(), 1);
   sys().fstatfs = [](int, struct statfs* out) {
     out->f_type = TMPFS_MAGIC;
     return 0;
   };
-  EXPECT_TRUE(CreateUnlinkedFile({}, "values").path().starts_with(scratch_.path().string()));
+  EXPECT_EQ(Tried(), std::vector<fs::path>{scratch_.path()});
 }
 
 TEST_F(TemporaryTest, ErrorNamesEveryDirectoryThatFailed) {
@@ -94,12 +125,61 @@ TEST_F(TemporaryTest, ErrorNamesEveryDirectoryThatFailed) {
     errno = EACCES;
     return -1;
   };
-  const Error error = ErrorOf([&] { CreateUnlinkedFile({}, "values"); });
+  const Error error = ErrorOf([&] { Tried(); });
   EXPECT_EQ(error.code(), ErrorCode::kIo);
   for (const std::string& place :
        {scratch_.path().string(), std::string("/var/tmp"), std::string("/tmp")}) {
     EXPECT_CONTAINS(error.what(), place);
   }
+}
+
+TEST_F(TemporaryTest, ErrorSaysThatThereIsNoSpaceIfOneOfThemIsFull) {
+  EXPECT_EQ(ErrorOf([&] { Tried(9, ENOSPC); }).code(), ErrorCode::kNoSpace);
+  EXPECT_EQ(ErrorOf([&] { Tried(9, EROFS); }).code(), ErrorCode::kIo);
+}
+
+TEST_F(TemporaryTest, ATreeIsDeletedWithItsObject) {
+  std::unique_ptr<TemporaryTree> first = Tree();
+  const std::unique_ptr<TemporaryTree> second = Tree();
+  EXPECT_EQ(Entries(), 2U);
+  first.reset();
+  EXPECT_EQ(Entries(), 1U);
+}
+
+TEST_F(TemporaryTest, ATreeExistsInItsProcessOnly) {
+  std::unique_ptr<TemporaryTree> tree = Tree();
+  const fs::path path = fs::directory_iterator(scratch_.path())->path();
+  EXPECT_TRUE(TemporaryTree::Exists(path));
+  EXPECT_FALSE(TemporaryTree::Exists(scratch_.path()));
+  EXPECT_EQ(StatusOfChild([&] { std::exit(TemporaryTree::Exists(path) ? 1 : 0); }), 0);
+  tree.reset();
+  EXPECT_FALSE(TemporaryTree::Exists(path));
+}
+
+TEST_F(TemporaryTest, ATreeIsDeletedWhenItsProcessExits) {
+  EXPECT_EQ(StatusOfChild([&] { std::ignore = Tree().release(); }), 0);  // never destroyed
+  EXPECT_EQ(Entries(), 0U);
+}
+
+TEST_F(TemporaryTest, AForkedChildDoesNotDeleteATreeOfItsParent) {
+  std::unique_ptr<TemporaryTree> tree = Tree();
+  EXPECT_EQ(StatusOfChild([] {}), 0);  // its exit handlers know the tree
+  EXPECT_EQ(StatusOfChild([&] { tree.reset(); }), 0);
+  EXPECT_EQ(Entries(), 1U);
+}
+
+TEST_F(TemporaryTest, LinksAreNotFollowed) {
+  const fs::path target = scratch_ / "target";
+  fs::create_directory(target);
+  std::ofstream(target / "kept") << "x";
+  fs::create_directory_symlink(target, scratch_ / "link");
+  {
+    const TemporaryTree tree(scratch_ / "link");
+  }
+  EXPECT_TRUE(fs::exists(target / "kept"));
+  EXPECT_EQ(ErrorOf([&] { Directory::OpenItself(scratch_ / "link"); }).code(),
+            ErrorCode::kAlreadyExists);
+  EXPECT_TRUE(Directory::OpenItself(target).IsOurs());
 }
 
 TEST(RandomTest, BytesDifferAndShortReadsAreContinued) {

@@ -64,6 +64,21 @@ TEST(IdentityTest, RoundTrips) {
   EXPECT_EQ(back.checksum_seed, 0x01020304U);
 }
 
+TEST(IdentityTest, ChunksArePowersOfTwoFromOneMebibyteToOneGibibyte) {
+  for (const std::uint64_t bytes : {1ULL << 20, 1ULL << 25, 1ULL << 30}) {
+    EXPECT_TRUE(IsChunkSize(bytes)) << bytes;
+    EXPECT_FALSE(IsChunkSize(bytes + 4096)) << bytes;
+  }
+  for (const std::uint64_t bytes : {0ULL, 1ULL, 1ULL << 19, 1ULL << 31, 1ULL << 63}) {
+    EXPECT_FALSE(IsChunkSize(bytes)) << bytes;
+  }
+  SmallestChunkBytes() = 4096;
+  EXPECT_TRUE(IsChunkSize(4096));
+  EXPECT_FALSE(IsChunkSize(2048));
+  SmallestChunkBytes() = kMinChunkBytes;
+  EXPECT_FALSE(IsChunkSize(4096));
+}
+
 TEST(IdentityTest, EveryBitFlipAndTruncationIsRefused) {
   auto bytes = EncodeIdentity(SampleIdentity());
   for (std::size_t bit = 0; bit < 8 * bytes.size(); ++bit) {

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <optional>
 #include <string>
@@ -22,6 +23,7 @@
 #include "base/directory.h"
 #include "base/str_cat.h"
 #include "format/control.h"
+#include "support/chunks.h"
 #include "support/scratch.h"
 
 namespace stream_store::internal {
@@ -96,9 +98,24 @@ class Faults {
     return name.find(".tmp-") == std::string::npos ? name : "sibling";
   }
 
-  static bool Fails(const char* name, int fd) {
+  // The name of the file that is mapped at an address.
+  static std::string FileAt(const void* address) {
+    const auto wanted = reinterpret_cast<std::uintptr_t>(address);
+    std::ifstream maps("/proc/self/maps");
+    for (std::string line; std::getline(maps, line);) {
+      const std::size_t dash = line.find('-');
+      const std::uintptr_t begin = std::stoull(line, nullptr, 16);
+      const std::uintptr_t end = std::stoull(line.substr(dash + 1), nullptr, 16);
+      if (begin <= wanted && wanted < end) return line.substr(line.rfind('/') + 1);
+    }
+    return "?";
+  }
+
+  static bool Fails(const char* name, int fd) { return FailsOn(name, fd < 0 ? "" : FileOf(fd)); }
+
+  static bool FailsOn(const char* name, const std::string& file) {
     Plan& at = plan();
-    at.log.push_back(fd < 0 ? std::string(name) : StrCat(name, " ", FileOf(fd)));
+    at.log.push_back(file.empty() ? std::string(name) : StrCat(name, " ", file));
     if (at.name != name || at.times == 0 || at.before-- > 0) return false;
     at.times -= 1;
     at.failed += 1;
@@ -115,6 +132,9 @@ class Faults {
       return Fails("fdatasync", fd) ? -1 : RealSyscalls().fdatasync(fd);
     };
     table.fsync = [](int fd) { return Fails("fsync", fd) ? -1 : RealSyscalls().fsync(fd); };
+    table.msync = [](void* address, std::size_t size, int flags) {
+      return FailsOn("msync", FileAt(address)) ? -1 : RealSyscalls().msync(address, size, flags);
+    };
     table.pwrite = [](int fd, const void* bytes, std::size_t count, off_t at) -> ssize_t {
       return Fails("pwrite", fd) ? -1 : RealSyscalls().pwrite(fd, bytes, count, at);
     };
@@ -226,7 +246,7 @@ class StoreTest : public ::testing::Test {
     control.WriteAt(std::as_bytes(std::span(&live, 1)), kLiveOffset);
   }
 
-  std::uint64_t SizeOf(const char* name) const { return std::filesystem::file_size(path_ / name); }
+  std::uint64_t SizeOf(const char* name) const { return std::filesystem::file_size(path_ / FileOf(name)); }
 
   std::filesystem::path Scratch(const std::string& name) const { return *scratch_ / name; }
 
