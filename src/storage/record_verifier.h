@@ -24,8 +24,8 @@
 #include "format/checksum.h"
 #include "format/encoding.h"
 #include "format/record.h"
-#include "storage/cursor.h"
 #include "storage/chunk_set.h"
+#include "storage/cursor.h"
 #include "storage/store_files.h"
 
 namespace stream_store::internal {
@@ -38,9 +38,7 @@ class WordFile {
  public:
   /// Reads by copying.
   explicit WordFile(const KindReader& reader)
-      : reader_(reader),
-        begin_(reader.begin() / sizeof(Word)),
-        end_(reader.end() / sizeof(Word)) {}
+      : reader_(reader), begin_(reader.begin() / sizeof(Word)), end_(reader.end() / sizeof(Word)) {}
 
   /// Reads through the mapping of a file, which must outlive this object.
   explicit WordFile(const DataFile& file)
@@ -125,6 +123,7 @@ struct LayoutFacts {
 
 /// A record that was read once, with the result of its verification.
 struct VerifiedRecord {
+  std::uint64_t number = 0;  ///< of the record in its store
   Record record{};
   LayoutFacts layout;
   std::uint32_t checksum = 0;   ///< computed from its content; 0 if that was not possible
@@ -222,9 +221,7 @@ class RecordVerifier {
   /// Returns a pointer to `count` values, valid until the next call of this or of a function that
   /// verifies records. Throws Error(kIo).
   /// REQUIRES: the files have them.
-  const Value* values(std::uint64_t begin, std::uint64_t count) {
-    return values_.At(begin, count);
-  }
+  const Value* values(std::uint64_t begin, std::uint64_t count) { return values_.At(begin, count); }
 
   /// Verifies the layout at a word offset, which may be any number. The reference is valid until
   /// the next call. Cost: a cache of 256 entries answers almost always.

@@ -47,7 +47,7 @@ def rows_of(count: int) -> list[Row]:
 
 @pytest.fixture
 def template(tmp_path: Path) -> Path:
-    with StreamStore(tmp_path / "template", fields=FIELDS, chunk_bytes=CHUNK):
+    with StreamStore(tmp_path / "template", fields=FIELDS):
         pass
     return tmp_path / "template"
 
