@@ -15,9 +15,9 @@
 
 #include "stream_store/verify.h"
 
+#include "base/assert.h"
 #include "format/control.h"
 #include "format/encoding.h"
-#include "base/assert.h"
 #include "storage/chunk_set.h"
 #include "storage/record_verifier.h"
 #include "storage/store_files.h"
@@ -37,9 +37,7 @@ struct DamagedFiles {
 
   /// Whether records can be verified. That needs the data files, the identity (which has the seed
   /// of the checksums) and the schema.
-  bool verifiable() const noexcept {
-    return values && records && layouts && identity && schema;
-  }
+  bool verifiable() const noexcept { return values && records && layouts && identity && schema; }
 
   /// What a RecordVerifier of these files needs. REQUIRES: verifiable().
   RecordVerifier::Parts verifier_parts() const {
@@ -48,7 +46,8 @@ struct DamagedFiles {
             .records = *records,
             .layouts = *layouts,
             .seed = identity->checksum_seed,
-            .encodings = encodings};
+            .encodings = encodings,
+            .layout_begin = begin.layout_words};
   }
 
   /// Reads one of the live words. Throws Error(kIo).
