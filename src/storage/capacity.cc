@@ -94,10 +94,16 @@ bool Capacity::MakeRoom(std::uint64_t values, std::uint64_t records, std::uint64
 // Needs the append flag, since it may map files again, and may take back space that no call was
 // promised. Staged rows are in use as well.
 void Capacity::GrowFiles(const Ends& needed) {
-  if (needed.layout_words > kMaxLayoutWords) {
+  if (needed.values > kMaxValues || needed.records > kMaxRows) {
+    throw Error(ErrorCode::kNoSpace,
+                StrCat(files_.path_text(), ": growing to ", needed.values, " values and ",
+                       needed.records, " records: a store numbers at most ", kMaxValues, " and ",
+                       kMaxRows, ", dropped ones included"));
+  }
+  if (needed.layout_words - files_.begin().layout_words > kMaxLayoutWords) {
     throw Error(ErrorCode::kNoSpace,
                 StrCat(files_.path_text(), "/layouts: growing to ", needed.layout_words,
-                       " words: a store holds at most ", kMaxLayoutWords));
+                       " words: a store retains at most ", kMaxLayoutWords));
   }
   Ends in_use = AppendedEnds();
   in_use.records += 1;  // the sentinel
