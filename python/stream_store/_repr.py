@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import reprlib
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,8 @@ def represent(core: _core.Store) -> str:
 def _describe(core: _core.Store, where: str) -> str:
     fields, rows, values = declared_fields(core), core.num_rows, len(core)
     count = len(core.fields)
-    shown = [f"{spec.name}: {spec.text}" for spec in fields.specs[: min(count, _SHOWN_FIELDS)]]
+    declared = (spec for spec in fields.specs if not spec.hidden)
+    shown = [f"{spec.name}: {spec.text}" for spec in islice(declared, _SHOWN_FIELDS)]
     if count > _SHOWN_FIELDS:
         shown.append(f"… {count - _SHOWN_FIELDS} more")
     kind = "snapshot" if core._is_snapshot else f"mode {core.mode!r}"

@@ -184,7 +184,9 @@ void DataFile::ZeroTail(std::uint64_t begin) {
   }
 }
 
-void DataFile::Sync(std::uint64_t begin, std::uint64_t end) const { range_->Sync(begin, end, path()); }
+void DataFile::Sync(std::uint64_t begin, std::uint64_t end) const {
+  range_->Sync(begin, end, path());
+}
 
 void DataFile::Remap(std::uint64_t first_byte, std::uint64_t bytes) {
   const std::uint64_t chunk = FirstChunk(first_byte, files_.chunk_bytes());

@@ -42,6 +42,7 @@ class DataFile {
     std::uint64_t first_byte;
     std::uint64_t reserve_bytes;
   };
+
   DataFile(const Place& place, bool writable);
 
   /// The directory and the kind, for messages.

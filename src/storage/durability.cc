@@ -131,8 +131,8 @@ void Durability::SyncFiles(const Cursor& at) {
   const KindBytes begin = ContentBytes(synced_);
   const KindBytes end = ContentBytes(EndsOf(at));
   bool created = false;
-  for (const Kind kind : {Kind::kValues, Kind::kLayouts, Kind::kPositionHints, Kind::kRowHints,
-                          Kind::kRecords}) {
+  for (const Kind kind :
+       {Kind::kValues, Kind::kLayouts, Kind::kPositionHints, Kind::kRowHints, Kind::kRecords}) {
     DataFile& file = files_.data(kind);
     constexpr std::uint64_t kOverlap = sizeof(Record);  // the sentinel was stored over
     const std::uint64_t from = begin[Index(kind)] - std::min(begin[Index(kind)], kOverlap);
@@ -208,9 +208,9 @@ std::uint64_t Durability::CutBack(const Cursor& end, const std::vector<bool>& re
   const MutexLock lock(mutex_);
   status_.RequireWritable("truncate");  // a sync may have failed since the caller asked
   if (begin_.records > 0 && end.records <= begin_.records) {
-    throw Error(ErrorCode::kDropped, StrCat(files_.path_text(), ": truncate to ", end.rows,
-                                            " rows: rows were dropped meanwhile up to row ",
-                                            begin_.rows));
+    throw Error(ErrorCode::kDropped,
+                StrCat(files_.path_text(), ": truncate to ", end.rows,
+                       " rows: rows were dropped meanwhile up to row ", begin_.rows));
   }
   if (files_.persistent()) {
     AllocateTails(end);
@@ -290,9 +290,9 @@ std::optional<std::uint64_t> Durability::Drop(std::uint64_t row) {
   const std::shared_ptr<const Maps> maps = files_.maps();
   const Begin old = maps->begin;
   if (row < old.rows) {
-    throw Error(ErrorCode::kDropped, StrCat(files_.path_text(), ": drop_before row ", row,
-                                            ": the rows before row ", old.rows,
-                                            " were dropped already"));
+    throw Error(ErrorCode::kDropped,
+                StrCat(files_.path_text(), ": drop_before row ", row, ": the rows before row ",
+                       old.rows, " were dropped already"));
   }
   if (row == old.rows) {
     return 0;
@@ -337,7 +337,9 @@ Cursor Durability::PublishedCursor() {
   Cursor at;
   at.records = published.count;
   at.values = records[at.records].start;
-  at.rows = at.records == files_.begin().records ? files_.begin().rows : RowOfRecord(records[at.records - 1].row_session) + 1;
+  at.rows = at.records == files_.begin().records
+                ? files_.begin().rows
+                : RowOfRecord(records[at.records - 1].row_session) + 1;
   at.layout_words = files_.layout_words.load(std::memory_order_relaxed);
   for (; counted_.records < at.records; ++counted_.records) {
     counted_.field_writes += WordType(

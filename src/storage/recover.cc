@@ -12,8 +12,8 @@ constexpr std::uint64_t kVerifiedTailBytes = 64 << 10;  // below the slot, in ea
 
 [[noreturn]] void ThrowTail(const StoreFiles& files, std::uint64_t record, const char* fault) {
   throw Error(ErrorCode::kCorrupt,
-              StrCat(files.records.path(), ": record ", record, ", below the last sync: ",
-                     fault, "; stream_store.repair() can salvage the rows that are intact"));
+              StrCat(files.records.path(), ": record ", record, ", below the last sync: ", fault,
+                     "; stream_store.repair() can salvage the rows that are intact"));
 }
 
 // The slot's counts must fit the files. Synced bytes that are missing are damage: falling back to

@@ -1,7 +1,9 @@
 #include "storage/writer.h"
 
 #include <optional>
+#include <utility>
 
+#include "base/assert.h"
 #include "storage/fork_guard.h"
 #include "storage/store_files.h"
 
@@ -47,6 +49,13 @@ std::uint64_t Writer::DropBefore(std::uint64_t row) {
   }
 }
 
+// Upkeep may sync, so it must not delay the growth of other stores.
+void Writer::StartUpkeep(std::function<HelperThread::Pause()> round) {
+  STREAM_STORE_ASSERT(upkeep_ == nullptr);
+  upkeep_ = std::make_unique<HelperThread>(HelperThread::Kind::kSync, std::move(round));
+  upkeep_->Start();
+}
+
 // The helpers are stopped without any lock: their last rounds acquire the mutexes.
 void Writer::Close() {
   if (status_.forked()) {
@@ -59,6 +68,7 @@ void Writer::Close() {
   }
   capacity_.StopHelper();
   durability_.StopHelper();
+  upkeep_.reset();
   try {
     durability_.Close(*end);
   } catch (...) {  // an Error, or no memory for its text
@@ -78,6 +88,9 @@ void Writer::BecomeForkedChild() noexcept {
   status_.SetForked();
   capacity_.BecomeForkedChild();
   durability_.BecomeForkedChild();
+  if (upkeep_ != nullptr) {
+    upkeep_->AbandonInForkedChild();
+  }
   appender_.BecomeForkedChild();
   files_->forked.store(true, std::memory_order_relaxed);
   files_->writer_open.store(false, std::memory_order_relaxed);

@@ -16,6 +16,7 @@
 #include "arrow/export.h"
 #include "arrow/nested_model.h"
 #include "arrow/stores.h"
+#include "support/chunks.h"
 
 namespace stream_store::testing {
 namespace {
@@ -394,7 +395,7 @@ TEST(ExportNested, HoldsStepsAndFlatFieldsNextToIt) {
 
 // Overwrites one stored value.
 void Overwrite(const StreamStore& store, Position position, Value value) {
-  std::fstream values(interop::HandOver(store.reader()) / "values",
+  std::fstream values(interop::HandOver(store.reader()) / FileOf("values"),
                       std::ios::in | std::ios::out | std::ios::binary);
   values.seekp(static_cast<std::streamoff>(position) * static_cast<std::streamoff>(sizeof(value)));
   ASSERT_TRUE(values.write(reinterpret_cast<const char*>(&value), sizeof(value)).flush());

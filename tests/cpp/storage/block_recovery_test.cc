@@ -51,7 +51,7 @@ class BlockRecoveryTest : public StoreTest {
   void DamageTheLastWord() const {
     const std::uint64_t at = (Reader::Open(path_).size() - 1) * 8;
     std::byte byte{};
-    const File file = Directory::Open(path_).OpenFile("values", true);
+    const File file = Directory::Open(path_).OpenFile(FileOf("values").c_str(), true);
     file.ReadAt(std::span(&byte, 1), at);
     byte ^= std::byte{1};
     file.WriteAt(std::span(&byte, 1), at);

@@ -26,7 +26,7 @@ class CopyTest : public StoreTest {
 
   void Flip(const char* name, std::uint64_t at) const {
     std::byte byte{};
-    const File file = Directory::Open(path_).OpenFile(name, true);
+    const File file = Directory::Open(path_).OpenFile(FileOf(name).c_str(), true);
     file.ReadAt(std::span(&byte, 1), at);
     byte ^= std::byte{1};
     file.WriteAt(std::span(&byte, 1), at);
@@ -35,7 +35,7 @@ class CopyTest : public StoreTest {
   std::uint64_t StartOf(std::uint64_t record) const {
     std::uint64_t start = 0;
     Directory::Open(path_)
-        .OpenFile("records", false)
+        .OpenFile(FileOf("records").c_str(), false)
         .ReadAt(std::as_writable_bytes(std::span(&start, 1)), record * sizeof(Record));
     return start;
   }
@@ -229,7 +229,8 @@ TEST_F(CopyTest, RepairNeedsNeitherSlotsNorHintsNorTheLock) {
   const std::string before = Stored();
   Flip("control", kSlotOffset[0] + 9);
   Flip("control", kSlotOffset[1] + 9);
-  fs::remove(path_ / "hints");
+  fs::remove(path_ / FileOf("position_hints"));
+  fs::remove(path_ / FileOf("row_hints"));
   fs::remove(path_ / "lock");
   EXPECT_EQ(ErrorOf([&] { Stored(); }).code(), ErrorCode::kCorrupt);
   const RepairReport report = Repair(path_, Scratch("new"));
@@ -262,11 +263,11 @@ TEST_F(CopyTest, RepairRefusesAStoreItCannotVerify) {
   Open().Append(0, {{0, 1}});
   for (const char* name : {"schema", "control", "values", "records", "layouts"}) {
     SCOPED_TRACE(name);
-    fs::rename(path_ / name, path_ / "aside");
+    fs::rename(path_ / FileOf(name), path_ / "aside");
     const Error error = ErrorOf([&] { Repair(path_, Scratch("new")); });
     EXPECT_EQ(error.code(), ErrorCode::kCorrupt);
     EXPECT_CONTAINS(error.what(), name);
-    fs::rename(path_ / "aside", path_ / name);
+    fs::rename(path_ / "aside", path_ / FileOf(name));
   }
   EXPECT_EQ(ErrorOf([&] { Repair(Scratch("none"), Scratch("new")); }).code(), ErrorCode::kNotFound);
   EXPECT_FALSE(fs::exists(Scratch("new")));

@@ -14,8 +14,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kFiles[] = {"values", "records", "layouts", "hints",
-                                  "schema", "control", "lock"};
+constexpr const char* kFiles[] = {"values", "records", "layouts", "position_hints", "row_hints",
+ "schema", "control", "lock"};
 
 class DamageTest : public StoreTest {
  protected:
@@ -81,7 +81,7 @@ class DamageTest : public StoreTest {
   }
 
   void Put(const std::string& name, std::uint64_t at, std::byte byte) const {
-    Directory::Open(path_).OpenFile(name.c_str(), true).WriteAt(std::span(&byte, 1), at);
+    Directory::Open(path_).OpenFile(FileOf(name).c_str(), true).WriteAt(std::span(&byte, 1), at);
   }
 
   std::string whole_;
@@ -93,13 +93,13 @@ TEST_F(DamageTest, TruncatedFilesGiveAnErrorOrAPrefix) {
     fs::remove_all(path_);
     Make(closed);
     for (const char* name : kFiles) {
-      const std::uint64_t size = fs::file_size(path_ / name);
+      const std::uint64_t size = fs::file_size(path_ / FileOf(name));
       const std::uint64_t step = size <= 700 ? 7 : size / 23;
       for (std::uint64_t length = 0; length < size; length += step) {
         SCOPED_TRACE(
             StrCat(name, " of ", size, " bytes cut to ", length, closed ? ", closed" : ""));
         Restore();
-        fs::resize_file(path_ / name, length);
+        fs::resize_file(path_ / FileOf(name), length);
         Read(/*exact=*/true);
         Write(/*exact=*/true);
       }
@@ -121,7 +121,7 @@ TEST_F(DamageTest, MissingSyncedBytesAreDamage) {
        {std::pair{"records", std::uint64_t{32 * 6}}, {"values", 8 * (kValues - 1)}}) {
     SCOPED_TRACE(name);
     Restore();
-    fs::resize_file(path_ / name, size);
+    fs::resize_file(path_ / FileOf(name), size);
     EXPECT_EQ(ErrorOf([this] { Stored(); }).code(), ErrorCode::kCorrupt);
     EXPECT_EQ(ErrorOf([this] { Open(); }).code(), ErrorCode::kCorrupt);
   }
@@ -133,14 +133,14 @@ TEST_F(DamageTest, MissingFilesAndOtherKindsOfFilesAreErrors) {
     for (const char* kind : {"missing", "directory", "pipe", "link", "empty"}) {
       SCOPED_TRACE(StrCat(name, " is ", kind));
       Restore();
-      const fs::path file = path_ / name;
+      const fs::path file = path_ / FileOf(name);
       fs::remove(file);
       if (kind == std::string("directory")) fs::create_directory(file);
       if (kind == std::string("pipe")) ::mkfifo(file.c_str(), 0600);
-      if (kind == std::string("link")) fs::create_symlink(Scratch("good") / name, file);
+      if (kind == std::string("link")) fs::create_symlink(Scratch("good") / FileOf(name), file);
       if (kind == std::string("empty")) std::ofstream(file).close();
       const bool harmless = kind == std::string("empty") &&
-                            (name == std::string("lock") || name == std::string("hints"));
+                            (name == std::string("lock") || std::string(name).ends_with("_hints"));
       if (harmless) {
         EXPECT_EQ(Stored(), whole_);
         EXPECT_EQ(Show(Open().reader()), whole_);
@@ -167,7 +167,7 @@ TEST_F(DamageTest, FilesOfAnotherStoreAreErrors) {
   for (const char* name : {"records", "control", "schema"}) {
     SCOPED_TRACE(name);
     Restore();
-    fs::copy_file(other / name, path_ / name, fs::copy_options::overwrite_existing);
+    fs::copy_file(other / FileOf(name), path_ / FileOf(name), fs::copy_options::overwrite_existing);
     EXPECT_EQ(ErrorOf([this] { Stored(); }).code(), ErrorCode::kCorrupt);
     EXPECT_EQ(ErrorOf([this] { Open(); }).code(), ErrorCode::kCorrupt);
   }
@@ -181,10 +181,10 @@ TEST_F(DamageTest, FlippedBitsGiveAnErrorOrAPrefix) {
     fs::remove_all(Scratch("good"));
     fs::remove_all(path_);
     Make(closed);
-    for (const std::string name : {"values", "records", "layouts", "hints", "schema", "control"}) {
+    for (const std::string name : {"values", "records", "layouts", "position_hints", "row_hints", "schema", "control"}) {
       const bool exact = !closed || (name != "values" && name != "records" && name != "layouts");
-      std::vector<std::byte> bytes(fs::file_size(path_ / name));
-      Directory::Open(path_).OpenFile(name.c_str(), false).ReadAt(bytes, 0);
+      std::vector<std::byte> bytes(fs::file_size(path_ / FileOf(name)));
+      Directory::Open(path_).OpenFile(FileOf(name).c_str(), false).ReadAt(bytes, 0);
       for (std::size_t at = 0; at < bytes.size(); ++at) {
         if (bytes[at] == std::byte{0} && (at > 4096 || at % 61 != 0)) continue;
         SCOPED_TRACE(StrCat(name, ": byte ", at, closed ? ", closed" : ""));

@@ -17,15 +17,14 @@ class DurabilityTest : public StoreTest {
     Log calls = std::move(Faults::log());
     Faults::log().clear();
     std::erase_if(calls, [](const std::string& call) {
-      return !call.starts_with("fdatasync") && !call.starts_with("pwrite") &&
+      return !call.starts_with("fdatasync") && !call.starts_with("msync") && !call.starts_with("pwrite") &&
              !call.starts_with("ftruncate");
     });
     return calls;
   }
 
   static const Log& DataThenSlot() {
-    static const Log log = {"fdatasync values",  "fdatasync layouts", "fdatasync hints",
-                            "fdatasync records", "pwrite control",    "fdatasync control"};
+    static const Log log = {"msync values.0000000000", "msync layouts.0000000000", "msync position_hints.0000000000", "msync row_hints.0000000000", "msync records.0000000000", "pwrite control", "fdatasync control"};
     return log;
   }
 
@@ -93,7 +92,8 @@ TEST_F(DurabilityTest, CloseLeavesACleanSlotAndTrimsWhatIsNotUsed) {
   EXPECT_EQ(SizeOf("values"), 300U * 8);
   EXPECT_EQ(SizeOf("records"), 301U * 32);
   EXPECT_EQ(SizeOf("layouts"), 3U * 8);
-  EXPECT_EQ(SizeOf("hints"), 2U * 16);
+  EXPECT_EQ(SizeOf("position_hints"), 2U * 8);
+  EXPECT_EQ(SizeOf("row_hints"), 2U * 8);
   EXPECT_EQ(Live().state, kLiveClosed);
   EXPECT_EQ(Open().recovery().state, Recovery::State::kClean);
 }
@@ -105,7 +105,7 @@ TEST_F(DurabilityTest, ACleanSlotIsThereBeforeAnythingIsTrimmed) {
   store.Close();
   const Log calls = Calls();
   const auto slot = std::ranges::find(calls, "fdatasync control");
-  const auto trim = std::ranges::find(calls, "ftruncate values");
+  const auto trim = std::ranges::find(calls, "ftruncate values.0000000000");
   EXPECT_LT(slot - calls.begin(), trim - calls.begin());
 }
 
@@ -235,7 +235,7 @@ TEST_F(DurabilityTest, OldRecordsAreZeroedWhenSessionNumbersComeAround) {
   EXPECT_EQ(store.reader().records(), 4U);
   store.Append(4, {{0, 6}});
   std::vector<std::byte> bytes(32 * 9);
-  const File records = Directory::Open(path_).OpenFile("records", false);
+  const File records = Directory::Open(path_).OpenFile(FileOf("records").c_str(), false);
   records.ReadAt(bytes, 0);
   const auto used = bytes.begin() + 32 * 5 + 8;  // after the new sentinel's start
   EXPECT_TRUE(std::all_of(used, bytes.end(), [](std::byte byte) { return byte == std::byte{0}; }));
@@ -252,7 +252,7 @@ TEST_F(DurabilityTest, TheSentinelIsClearedTooWhenSessionNumbersComeAround) {
   Open().Close();  // trims to four records and a sentinel with the words of record 4
   const auto words_of_sentinel = [this] {
     std::array<std::byte, 24> words{};
-    Directory::Open(path_).OpenFile("records", false).ReadAt(words, 32 * 4 + 8);
+    Directory::Open(path_).OpenFile(FileOf("records").c_str(), false).ReadAt(words, 32 * 4 + 8);
     return words;
   };
   const std::array<std::byte, 24> zeros{};

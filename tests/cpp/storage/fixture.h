@@ -23,6 +23,7 @@
 #include "base/directory.h"
 #include "base/str_cat.h"
 #include "format/control.h"
+#include "support/chunks.h"
 #include "support/scratch.h"
 
 namespace stream_store::internal {
@@ -245,7 +246,7 @@ class StoreTest : public ::testing::Test {
     control.WriteAt(std::as_bytes(std::span(&live, 1)), kLiveOffset);
   }
 
-  std::uint64_t SizeOf(const char* name) const { return std::filesystem::file_size(path_ / name); }
+  std::uint64_t SizeOf(const char* name) const { return std::filesystem::file_size(path_ / FileOf(name)); }
 
   std::filesystem::path Scratch(const std::string& name) const { return *scratch_ / name; }
 

@@ -15,7 +15,17 @@ class HugeTest : public StoreTest {
 
   template <class T>
   void Put(const char* name, std::uint64_t at, const T& content) const {
-    Directory::Open(path_).OpenFile(name, true).WriteAt(std::as_bytes(std::span(&content, 1)), at);
+    Directory::Open(path_).OpenFile(FileOf(name).c_str(), true).WriteAt(std::as_bytes(std::span(&content, 1)), at);
+  }
+
+  // Gives the chunk files of a kind this many bytes in all, without content.
+  void Resize(const char* kind, std::uint64_t bytes) const {
+    for (std::uint64_t chunk = 0; bytes > 0; ++chunk) {
+      const std::uint64_t size = std::min(bytes, kDefaultChunkBytes);
+      std::ofstream(path_ / FileOf(kind, chunk), std::ios::app).close();
+      std::filesystem::resize_file(path_ / FileOf(kind, chunk), size);
+      bytes -= size;
+    }
   }
 
   // One row with a list of five billion zeros, as a clean close leaves it.
@@ -29,8 +39,8 @@ class HugeTest : public StoreTest {
     Put("records", sizeof(Record), sentinel);
     Put("layouts", 8, LayoutHead(1, kValues));
     Put("layouts", 16, LayoutWord(1, kValues));
-    std::filesystem::resize_file(path_ / "values", kValues * sizeof(Value));
-    std::filesystem::resize_file(path_ / "hints", (kValues + 255) / 256 * sizeof(Hint));
+    Resize("values", kValues * sizeof(Value));
+    Resize("position_hints", (kValues + 255) / 256 * sizeof(std::uint64_t));
     Slot slot = *Slots()[0];
     slot.records = 1;
     slot.values = kValues;

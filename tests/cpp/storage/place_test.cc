@@ -70,9 +70,9 @@ TEST_F(PlaceTest, SyncSaysThatAnotherStoreIsAtThePath) {
 }
 
 TEST_F(PlaceTest, SyncSaysThatAnyOfTheFilesWasDeleted) {
-  for (const char* name : {"values", "records", "layouts", "hints", "control"}) {
+  for (const char* name : {"values", "records", "layouts", "position_hints", "row_hints", "control"}) {
     StreamStore store = OpenWithRow();
-    fs::remove(path_ / name);
+    fs::remove(path_ / FileOf(name));
     ExpectLost(store, name, true);
     fs::remove_all(path_);
   }

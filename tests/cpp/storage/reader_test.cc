@@ -54,7 +54,7 @@ class ReaderTest : public StoreTest {
     });
     const Value wrong = 4;
     Directory::Open(path_)
-        .OpenFile("values", true)
+        .OpenFile(FileOf("values").c_str(), true)
         .WriteAt(std::as_bytes(std::span(&wrong, 1)), 16);
   }
 };
@@ -154,7 +154,7 @@ TEST_F(ReaderTest, FailsWhenRecoveryRemovesRecordsItHasSeen) {
   }
   EXPECT_EQ(Show(*reader), "0{0:1} 1{0:2}");
   const Value wrong = 7;
-  Directory::Open(path_).OpenFile("values", true).WriteAt(std::as_bytes(std::span(&wrong, 1)), 8);
+  Directory::Open(path_).OpenFile(FileOf("values").c_str(), true).WriteAt(std::as_bytes(std::span(&wrong, 1)), 8);
   StreamStore store = Open();
   EXPECT_EQ(store.recovery().state, Recovery::State::kTruncated);
   EXPECT_EQ(ErrorOf([&] { reader->Refresh(); }).code(), ErrorCode::kCutBack);

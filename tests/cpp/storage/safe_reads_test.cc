@@ -310,13 +310,16 @@ TEST_F(SafeReadsTest, DoNotTrustHints) {
     StreamStore store = Open();
     Fill(store, 0, 1000);
   }
-  const File hints = Directory::Open(path_).OpenFile("hints", true);
-  for (std::uint64_t at = 0; at + 8 <= hints.Size(); at += 8) {
-    const std::uint64_t wrong = at % 3 == 0 ? ~std::uint64_t{0} : at * 7 % 900;
-    hints.WriteAt(std::as_bytes(std::span(&wrong, 1)), at);
+  for (const char* kind : {"position_hints", "row_hints"}) {
+    const File hints = Directory::Open(path_).OpenFile(FileOf(kind).c_str(), true);
+    for (std::uint64_t at = 0; at + 8 <= hints.Size(); at += 8) {
+      const std::uint64_t wrong = at % 3 == 0 ? ~std::uint64_t{0} : at * 7 % 900;
+      hints.WriteAt(std::as_bytes(std::span(&wrong, 1)), at);
+    }
+    ExpectSame(Safe(), Reader::Open(path_));
   }
-  ExpectSame(Safe(), Reader::Open(path_));
-  fs::resize_file(path_ / "hints", 0);
+  fs::resize_file(path_ / FileOf("position_hints"), 0);
+  fs::resize_file(path_ / FileOf("row_hints"), 0);
   ExpectSame(Safe(), Reader::Open(path_));
 }
 
@@ -333,9 +336,8 @@ TEST_F(SafeReadsTest, DoNotBelieveAHintOfALaterRecordOfTheRow) {
   }
   const std::uint64_t last_record_of_row = 3 * kHintStride + 2;
   Directory::Open(path_)
-      .OpenFile("hints", true)
-      .WriteAt(std::as_bytes(std::span(&last_record_of_row, 1)),
-               sizeof(Hint) + offsetof(Hint, row_record));
+      .OpenFile(FileOf("row_hints").c_str(), true)
+      .WriteAt(std::as_bytes(std::span(&last_record_of_row, 1)), sizeof(std::uint64_t));
   const RowView row = Safe().row(kHintStride);
   EXPECT_EQ(row.size(), 3U);
   EXPECT_EQ((*row.begin()).values[0], static_cast<Value>(kHintStride));
@@ -380,13 +382,13 @@ TEST_F(SafeReadsTest, TruncatedFilesAreErrors) {
   const std::string whole = Stored();
   fs::rename(path_, Scratch("good"));
   std::uint64_t errors = 0;
-  for (const char* name : {"values", "records", "layouts", "hints", "control"}) {
-    const std::uint64_t size = fs::file_size(Scratch("good") / name);
+  for (const char* name : {"values", "records", "layouts", "position_hints", "row_hints", "control"}) {
+    const std::uint64_t size = fs::file_size(Scratch("good") / FileOf(name));
     for (std::uint64_t i = 0; i < 20; ++i) {
       fs::remove_all(path_);
       fs::copy(Scratch("good"), path_, fs::copy_options::recursive);
       Reader safe = Safe();
-      fs::resize_file(path_ / name, size * i / 20);
+      fs::resize_file(path_ / FileOf(name), size * i / 20);
       try {
         safe.Refresh();
         EXPECT_EQ(Show(safe), whole);
@@ -415,8 +417,8 @@ TEST_F(SafeReadsTest, SurviveConcurrentTruncation) {
   std::thread cutter([&] {
     const std::uint64_t size = SizeOf("values");
     while (!stop) {
-      fs::resize_file(path_ / "values", 0);
-      fs::resize_file(path_ / "values", size);
+      fs::resize_file(path_ / FileOf("values"), 0);
+      fs::resize_file(path_ / FileOf("values"), size);
     }
   });
   std::vector<Value> values(500);

@@ -59,21 +59,21 @@ class SalvageTest : public StoreTest {
   std::uint64_t StartOf(std::uint64_t record) const {
     std::uint64_t start = 0;
     Directory::Open(path_)
-        .OpenFile("records", false)
+        .OpenFile(FileOf("records").c_str(), false)
         .ReadAt(std::as_writable_bytes(std::span(&start, 1)), record * kHead);
     return start;
   }
 
   void Flip(const char* name, std::uint64_t at, int bit = 0) const {
     std::byte byte{};
-    const File file = Directory::Open(path_).OpenFile(name, true);
+    const File file = Directory::Open(path_).OpenFile(FileOf(name).c_str(), true);
     file.ReadAt(std::span(&byte, 1), at);
     byte ^= std::byte{1} << bit;
     file.WriteAt(std::span(&byte, 1), at);
   }
 
   void Zero(const char* name, std::uint64_t at, std::uint64_t bytes) const {
-    Directory::Open(path_).OpenFile(name, true).WriteAt(std::vector<std::byte>(bytes), at);
+    Directory::Open(path_).OpenFile(FileOf(name).c_str(), true).WriteAt(std::vector<std::byte>(bytes), at);
   }
 
   // Repairs, and compares all rows with the model: exactly the rows `lost` are missing.
@@ -207,7 +207,7 @@ TEST_F(SalvageTest, ADamagedLayoutCostsTheRowsThatUseIt) {
   Make(100);
   std::uint32_t layout = 0;
   Directory::Open(path_)
-      .OpenFile("records", false)
+      .OpenFile(FileOf("records").c_str(), false)
       .ReadAt(std::as_writable_bytes(std::span(&layout, 1)),
               FirstRecordOf(10) * kHead + offsetof(Record, layout));
   Flip("layouts", std::uint64_t{layout} * 8);
@@ -266,7 +266,7 @@ TEST_F(SalvageTest, ARecordsFileThatEndsEarlyCostsTheRest) {
     for (Step row = 0; row < 100; ++row) store.Append(row, {{0, row}});
     texts_ = TextsOf(store.reader());
   }
-  fs::resize_file(path_ / "records", 81 * kHead);
+  fs::resize_file(path_ / FileOf("records"), 81 * kHead);
   std::set<Step> lost;
   for (Step row = 80; row < 100; ++row) lost.insert(row);
   const RepairReport report = ExpectLost(lost);
@@ -376,7 +376,7 @@ TEST_F(SalvageTest, RandomDamageNeverGivesAWrongRow) {
       const char* name = i % 8 == 7 ? "layouts" : i % 2 == 0 ? "records" : "values";
       const std::uint64_t bytes = std::string_view(name) == "records"
                                       ? rows_of_records_.size() * kHead
-                                      : fs::file_size(path_ / name);
+                                      : fs::file_size(path_ / FileOf(name));
       Flip(name, random() % bytes, static_cast<int>(random() % 8));
     }
     fs::remove_all(Scratch("new"));

@@ -30,7 +30,7 @@ class TruncateTest : public StoreTest {
   std::vector<Record> Records(std::uint64_t count) const {
     std::vector<Record> records(count);
     Directory::Open(path_)
-        .OpenFile("records", false)
+        .OpenFile(FileOf("records").c_str(), false)
         .ReadAt(std::as_writable_bytes(std::span(records)), 0);
     return records;
   }

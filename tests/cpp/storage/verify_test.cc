@@ -42,7 +42,7 @@ class VerifyTest : public StoreTest {
 
   void Flip(const char* name, std::uint64_t at, int bit = 0) const {
     std::byte byte{};
-    const File file = Directory::Open(path_).OpenFile(name, true);
+    const File file = Directory::Open(path_).OpenFile(FileOf(name).c_str(), true);
     file.ReadAt(std::span(&byte, 1), at);
     byte ^= std::byte{1} << bit;
     file.WriteAt(std::span(&byte, 1), at);
@@ -51,7 +51,7 @@ class VerifyTest : public StoreTest {
   Record RecordAt(std::uint64_t i) const {
     Record record{};
     Directory::Open(path_)
-        .OpenFile("records", false)
+        .OpenFile(FileOf("records").c_str(), false)
         .ReadAt(std::as_writable_bytes(std::span(&record, 1)), i * sizeof(Record));
     return record;
   }
@@ -191,21 +191,21 @@ TEST_F(VerifyTest, ShortFilesAreDamage) {
   fs::copy(path_, Scratch("good"), fs::copy_options::recursive);
   for (const char* name : {"values", "records", "layouts", "schema", "control"}) {
     SCOPED_TRACE(name);
-    fs::resize_file(path_ / name, SizeOf(name) / 2);
+    fs::resize_file(path_ / FileOf(name), SizeOf(name) / 2);
     const VerifyReport report = Verify(path_);
     EXPECT_GE(report.damages, 1U);
     if (name != std::string("control")) {  // its first half has the identity and the live words
       EXPECT_LT(report.good_rows, 1000U);
     }
     EXPECT_CONTAINS(Texts(report), name);
-    fs::copy_file(Scratch("good") / name, path_ / name, fs::copy_options::overwrite_existing);
+    fs::copy_file(Scratch("good") / FileOf(name), path_ / FileOf(name), fs::copy_options::overwrite_existing);
   }
 }
 
 TEST_F(VerifyTest, ProblemsThatOpeningRepairsAreNotices) {
   MakeClosed();
   Flip("control", kSlotOffset[0] + 40);  // a torn slot
-  Flip("hints", 16);
+  Flip("position_hints", 8);
   Flip("records", 32 * 4 * 1000, 0);  // beyond the end, so no finding
   const VerifyReport report = Verify(path_);
   EXPECT_TRUE(report.ok()) << Texts(report);
@@ -228,16 +228,16 @@ TEST_F(VerifyTest, AppendsThatWereNeverSyncedMayEndEarly) {
 TEST_F(VerifyTest, MissingFilesAndOthersInTheirPlaceAreDamage) {
   MakeClosed(20);
   fs::copy(path_, Scratch("good"), fs::copy_options::recursive);
-  for (const char* name : {"values", "records", "layouts", "hints", "schema", "control", "lock"}) {
+  for (const char* name : {"values", "records", "layouts", "position_hints", "row_hints", "schema", "control", "lock"}) {
     for (const bool directory : {false, true}) {
       SCOPED_TRACE(name);
-      fs::remove_all(path_ / name);
-      if (directory) fs::create_directory(path_ / name);
+      fs::remove_all(path_ / FileOf(name));
+      if (directory) fs::create_directory(path_ / FileOf(name));
       const VerifyReport report = Verify(path_);
       EXPECT_GE(report.damages, 1U);
       EXPECT_EQ(report.findings.front().file, name);
-      fs::remove_all(path_ / name);
-      fs::copy_file(Scratch("good") / name, path_ / name);
+      fs::remove_all(path_ / FileOf(name));
+      fs::copy_file(Scratch("good") / FileOf(name), path_ / FileOf(name));
     }
   }
   EXPECT_EQ(ErrorOf([&] { Verify(Scratch("nothing")); }).code(), ErrorCode::kNotFound);
@@ -257,7 +257,7 @@ TEST_F(VerifyTest, UnreadableBlocksAreFindings) {
     const std::string link = StrCat("/proc/self/fd/", fd);
     const auto from = static_cast<std::uint64_t>(at);
     if (::readlink(link.c_str(), target.data(), target.size() - 1) > 0 &&
-        std::string(target.data()).ends_with("values") && from <= bad_byte &&
+        std::string(target.data()).ends_with(FileOf("values")) && from <= bad_byte &&
         bad_byte < from + count) {
       errno = EIO;
       return -1;

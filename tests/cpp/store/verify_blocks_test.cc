@@ -10,6 +10,7 @@
 #include "storage/damaged_files.h"
 #include "storage/record_verifier.h"
 #include "store/packed_model.h"
+#include "support/chunks.h"
 #include "support/scratch.h"
 
 namespace stream_store::internal {
@@ -75,10 +76,10 @@ class VerifyBlocksTest : public ::testing::Test {
                                       .encodings = files.encodings};
     Record stored = RecordVerifier(parts).record(record);
     const Directory directory = Directory::Open(path_);
-    directory.OpenFile("values", true)
+    directory.OpenFile(FileOf("values").c_str(), true)
         .WriteAt(std::as_bytes(std::span(&value, 1)), (stored.start + value_of_record) * 8);
     stored.checksum = RecordVerifier(parts).VerifyRecord(record).checksum;
-    directory.OpenFile("records", true)
+    directory.OpenFile(FileOf("records").c_str(), true)
         .WriteAt(std::as_bytes(std::span(&stored, 1)), record * sizeof(Record));
   }
 
