@@ -30,6 +30,7 @@ FAR = Begin(
 )
 BEGINS = {
     "none": Begin(),
+    "rows lag": Begin(1 << 47, 1 << 48, 1 << 46, 1 << 33, 1 << 49),
     "far": FAR,
     "on borders": Begin(1 << 40, 1 << 41, 1 << 40, 1 << 33, 1 << 42),
     "in a chunk": Begin(records=100, values=1000, rows=90, layout_words=50, field_writes=300),
