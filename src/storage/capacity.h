@@ -129,6 +129,8 @@ class Capacity {
   bool UseHardLimits(const Ends& needed) noexcept;
   void GrowFiles(const Ends& needed) REQUIRES_LOCK(mutex_);
   Ends AllocatedEnds() const noexcept REQUIRES_LOCK(mutex_);
+  void SetRowLag(std::uint64_t records, std::uint64_t rows) noexcept REQUIRES_LOCK(mutex_);
+  void UpdateRowLag() noexcept REQUIRES_LOCK(mutex_);
   void RaiseLimits(const Ends& most) noexcept REQUIRES_LOCK(mutex_);
   void LowerLimits() noexcept REQUIRES_LOCK(mutex_);
   void DropLimits() noexcept;
@@ -144,6 +146,7 @@ class Capacity {
   mutable Mutex mutex_;  // the state mutex: sizes of the files, and raising of the limits
   Growth growth_ GUARDED_BY(mutex_);
   std::uint64_t record_border_ GUARDED_BY(mutex_) = 0;
+  std::uint64_t row_lag_ GUARDED_BY(mutex_) = 0;  // see Growth::SetRowLag()
   Ends last_round_ GUARDED_BY(mutex_);  // where the appends ended in the helper's last round
   HelperThread helper_;
 };

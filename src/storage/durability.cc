@@ -280,8 +280,9 @@ void Durability::WriteBegin(const Begin& begin, const Cursor& at) {
   }
 }
 
-// The slot comes first: whoever finds a chunk missing must find the reason in the slot. Readers load
-// `begin` after `layout_begin`, so they never take layouts for retained that are not.
+// The slot comes first: a process that finds a chunk missing must find the reason in the slot. Then
+// `begin`, then `layout_begin`: readers load them in the opposite order, so their `layout_begin` is
+// never later than that of their `begin`. An earlier one finds the same layouts.
 std::optional<std::uint64_t> Durability::Drop(std::uint64_t row) {
   const MutexLock lock(mutex_);
   status_.RequireWritable("drop_before");
@@ -308,8 +309,8 @@ std::optional<std::uint64_t> Durability::Drop(std::uint64_t row) {
   }
   WriteBegin(begin, at);
   files_.MoveBegin(begin);
-  files_.control.layout_begin().store(begin.layout_words, std::memory_order_release);
   files_.control.begin().store(begin.records, std::memory_order_release);
+  files_.control.layout_begin().store(begin.layout_words, std::memory_order_release);
   files_.UnlinkBetween(old, begin);
   return row - old.rows;
 }
@@ -341,7 +342,8 @@ Cursor Durability::PublishedCursor() {
                 : RowOfRecord(records[at.records - 1].row_session) + 1;
   at.layout_words = files_.layout_words.load(std::memory_order_relaxed);
   for (; counted_.records < at.records; ++counted_.records) {
-    counted_.field_writes += WordType(LayoutHeadAt(layouts, records[counted_.records].layout));
+    counted_.field_writes += WordType(
+        LayoutHeadBefore(layouts, at.layout_words, records[counted_.records].layout));
   }
   at.field_writes = counted_.field_writes;
   return at;

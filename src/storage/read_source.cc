@@ -237,7 +237,7 @@ bool ReadSource::IsCurrent(const View& view) const {
 }
 
 // Moves the begin of an attached source to that of the live words, if rows were dropped. The writer
-// stores `layout_begin` before `begin`, so in this order the layouts begin early enough.
+// stores `begin` before `layout_begin`, so in this order the layouts begin early enough.
 void ReadSource::FollowBegin() {
   const Control& control = files_->control;
   const std::uint64_t layout_begin = control.layout_begin().load(std::memory_order_acquire);
@@ -261,7 +261,7 @@ void ReadSource::MoveBeginTo(std::uint64_t record, std::uint64_t layout_begin) {
   Begin begin{.records = record, .layout_words = layout_begin};
   begin.values = LoadWord(record, &Record::start);
   begin.rows = RowOfRecord(LoadWord(record, &Record::row_session));
-  if (begin.values > kLengthMask || begin.rows > record || begin.values < files_->begin().values) {
+  if (begin.values > kMaxValues || begin.rows > record || begin.values < files_->begin().values) {
     throw Error(ErrorCode::kCorrupt, StrCat(files_->records.path(), ": record ", record,
                                             ": expected the first record that is retained"));
   }
@@ -299,7 +299,7 @@ ReadSource::End ReadSource::FindEnd(const View& view) {
     FitFile(files_->records, (end.records + 1) * sizeof(Record), end.records);
   }
   end.values = LoadWord(end.records, &Record::start);
-  if (end.values < view.value_count || end.values > kLengthMask) {
+  if (end.values < view.value_count || end.values > kMaxValues) {
     throw Error(ErrorCode::kCorrupt,
                 StrCat(files_->records.path(), ": record ", end.records,
                        ": expected the end of the values but found ", end.values));
@@ -346,14 +346,17 @@ void ReadSource::RefreshSchema(bool empty) {
 // ones.
 void ReadSource::Advance(View& view) {
   for (;;) {
-    const std::uint64_t begin = files_->control.begin().load(std::memory_order_acquire);
+    const Control& control = files_->control;
+    const std::uint64_t layout_begin = control.layout_begin().load(std::memory_order_acquire);
+    const std::uint64_t begin = control.begin().load(std::memory_order_acquire);
     try {
       AdvanceOnce(view);
       return;
     } catch (const Error& error) {
       const bool missing =
           error.code() == ErrorCode::kCorrupt || error.code() == ErrorCode::kNotFound;
-      if (!missing || begin == files_->control.begin().load(std::memory_order_acquire)) {
+      if (!missing || (begin == control.begin().load(std::memory_order_acquire) &&
+                       layout_begin == control.layout_begin().load(std::memory_order_acquire))) {
         throw;
       }
     }
