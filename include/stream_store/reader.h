@@ -126,6 +126,10 @@ class STREAM_STORE_API Reader {
   /// The number of rows that are retained: num_rows() - first_row().
   std::uint64_t kept_rows() const noexcept;
 
+  /// What the store retains, according to its newest slot: the limits that its writer has set.
+  /// Throws Error(kCorrupt, kIo).
+  Retention retention() const;
+
   /// The number of rows that can no longer grow: all rows, except a last row that lacks the last
   /// declared field while a writer has the store open.
   std::uint64_t complete_rows() const;
