@@ -46,6 +46,9 @@ void BindStore(nb::module_& module) {
   // Facts.
   store.def_prop_ro("fields", &FieldNames, kFieldsDoc);
   store.def_prop_ro("num_rows", &StoreObject::rows, kNumRowsDoc);
+  store.def_prop_ro("first_row", &FirstRow, kFirstRowDoc);
+  store.def_prop_ro("first_position", &FirstPosition, kFirstPositionDoc);
+  store.def_prop_ro("kept_rows", &KeptRows, kKeptRowsDoc);
   store.def_prop_ro("complete_rows", &CompleteRows, kCompleteRowsDoc);
   store.def_prop_ro("num_field_writes", &NumFieldWrites, kNumFieldWritesDoc);
   store.def_prop_ro("last_step", &StoreObject::LastStep, kLastStepDoc);
@@ -66,7 +69,7 @@ void BindStore(nb::module_& module) {
   store.def(
       "_decode_row", [](nb::handle self, std::int64_t row) { return DecodeRow(self, row); },
       "row"_a);
-  store.def("_index_table", &IndexTable, "start"_a, "stop"_a);
+  store.def("_index_table", &IndexTable, "start"_a.none(), "stop"_a);
 
   // Safety.
   store.def("_verify", &VerifyStore, "progress"_a.none());

@@ -13,9 +13,10 @@ nb::object ContentKey(StoreObject& store) {
   if (reader == nullptr) {
     Throw(PyExc_RuntimeError, "no fields are declared yet; call define_fields() first");
   }
-  return Own(Py_BuildValue("(sKk)", store.id().c_str(),
+  return Own(Py_BuildValue("(sKkK)", store.id().c_str(),
                            static_cast<unsigned long long>(reader->records()),
-                           static_cast<unsigned long>(interop::LastChecksum(*reader))));
+                           static_cast<unsigned long>(interop::LastChecksum(*reader)),
+                           static_cast<unsigned long long>(reader->first_row())));
 }
 
 RetentionTuple RetentionOf(StoreObject& store) {

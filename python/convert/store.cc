@@ -349,7 +349,7 @@ Step StoreObject::NextStep() const {
 
 std::optional<Step> StoreObject::LastStep() {
   Reader* reader = Refresh();
-  if (reader == nullptr || reader->num_rows() == 0) {
+  if (reader == nullptr || reader->kept_rows() == 0) {
     return std::nullopt;
   }
   return reader->row(static_cast<Row>(reader->num_rows() - 1)).step();
