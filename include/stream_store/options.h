@@ -69,6 +69,10 @@ struct Options {
   /// are those of the existing store, or are declared later by DefineFields().
   std::vector<Field> fields = {};
 
+  /// Whether `fields` may have more fields than the existing store, after all of its own. They are
+  /// added to it, as AddFields() does. Without it, such fields are an error that names them.
+  bool add_fields = false;
+
   /// Whether a helper thread allocates disk space, and touches the new pages, before the appends
   /// need them. Without it, the append that finds no room left does that itself.
   bool grow_ahead = true;

@@ -11,15 +11,17 @@
 //     store.Sync();                      // these steps survive a power cut
 //     Reader reader = store.reader();    // reads them, here or with Reader::Open() elsewhere
 //
-// Rules of the stream: fields are declared before the first append. Within a step they come in
+// Rules of the stream: fields are declared before the first append; AddFields() adds more later.
+// Within a step they come in
 // declared order, each at most once, and any of them may be left out. Steps never decrease. A later
 // call with the same step continues its row, with fields that come after those already there.
 // Every call is all or nothing: after an exception the store is as it was.
 //
 // Thread rules: the functions that append, Sync() and Close() may be called from any thread at any
 // time. Appends are serialised inside, and Readers read meanwhile. DefineFields(), Clear() and the
-// Commit() of a StageReplacement() must not run beside any other call, nor Truncate() beside reader(). A forked child may read the
-// store, but not write it.
+// Commit() of a StageReplacement() must not run beside any other call, nor Truncate() beside
+// reader(), nor AddFields() beside any other call but Sync(). A forked child may read the store, but
+// not write it.
 #pragma once
 
 #include <array>
@@ -101,7 +103,7 @@ class STREAM_STORE_API StreamStore {
   /// Throws  Error: kLocked (another writer has the store open; the message says whether it is one
   ///         of this process), kAlreadyExists (mode kCreate and the path is in use, or the directory
   ///         is not a store), kInvalidArgument (an option is out of range, or options.fields differ
-  ///         from those of the store), kNotFound (a parent is not a directory), kCorrupt, kVersion,
+  ///         from those of the store; see also Options::add_fields), kNotFound (a parent is not a directory), kCorrupt, kVersion,
   ///         kNoSpace, kIo.
   static StreamStore Open(const std::filesystem::path& path, const Options& options = {});
 
@@ -129,10 +131,26 @@ class STREAM_STORE_API StreamStore {
   /// Schema() does, and, because a persistent store is created now, the errors of Open().
   void DefineFields(std::vector<Field> fields);
 
+  /// Adds fields after those that the store has, whose type ids stay as they are. Rows that exist
+  /// lack the new fields. In a store without fields, it declares them.
+  ///
+  /// Readers of the store, here and in other processes, see the new fields at their next Refresh().
+  /// Views that they have made, samplers and Arrow streams continue with the fields they know. If the
+  /// last row continues after this call, it may have the new fields. References that schema()
+  /// returned are no longer valid.
+  ///
+  /// Cost    a file is written, synced and renamed; no row is touched.
+  /// Throws  Error: kInvalidArgument (a field exists already, none is given, or as Schema() does),
+  ///         kState while rows are staged, kClosed, kReadOnly (in a forked child), kNoSpace, and kIo.
+  ///         Nothing has changed then, except that after a kIo appending may have ended as after a
+  ///         failed Sync(): it is not known then whether the fields are on disk.
+  void AddFields(std::vector<Field> fields);
+
   /// Whether the store has fields.
   bool declared() const noexcept;
 
-  /// The fields. Throws Error(kState) before they are declared.
+  /// The fields. Throws Error(kState) before they are declared. The reference is valid until fields
+  /// are declared or added.
   const Schema& schema() const;
 
   /// The type id of the field of that name. Throws Error(kInvalidArgument) if there is none, and

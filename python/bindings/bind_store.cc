@@ -34,6 +34,7 @@ void BindStore(nb::module_& module) {
   store.def("_hand_over", &HandOver);
   store.def("_require_writable", &StoreObject::RequireWritable, "operation"_a);
   store.def("_define_fields", &DefineFields, "specs"_a);
+  store.def("_add_fields", &AddFields, "specs"_a);
   store.def("_field_specs", &FieldSpecs);
   store.def_prop_ro("_fields_version", &StoreObject::fields_version);
   store.def_prop_ro("_content_key", &ContentKey);

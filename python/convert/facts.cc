@@ -34,17 +34,18 @@ void SetRetention(StoreObject& store, const RetentionTuple& limits) {
 nb::object FieldNames(StoreObject& store) {
   store.Refresh();
   const FieldTable& fields = store.fields();
-  nb::object names = Own(PyTuple_New(static_cast<Py_ssize_t>(fields.declared())));
-  for (std::size_t i = 0; i < fields.declared(); ++i) {
-    PyTuple_SET_ITEM(names.ptr(), static_cast<Py_ssize_t>(i),
-                     Borrow(fields[static_cast<TypeId>(i)].name.ptr()).release().ptr());
+  nb::object names = Own(PyTuple_New(static_cast<Py_ssize_t>(fields.declared().size())));
+  Py_ssize_t place = 0;
+  for (const TypeId type : fields.declared()) {
+    PyTuple_SET_ITEM(names.ptr(), place++, Borrow(fields[type].name.ptr()).release().ptr());
   }
   return names;
 }
 
 nb::object FieldSpecs(StoreObject& store) {
   store.Refresh();
-  return SpecArguments(store.schema());
+  const Schema schema = store.schema();  // a copy, since making objects may run foreign code
+  return SpecArguments(schema);
 }
 
 }  // namespace stream_store::python

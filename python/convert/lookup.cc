@@ -137,8 +137,8 @@ nb::object DecodeRow(nb::handle self, std::int64_t row) {
   }
   const std::shared_ptr<const FieldTable> fields = store.shared_fields();
   nb::object dict = Own(PyDict_New());
-  for (std::size_t i = 0; i < fields->declared(); ++i) {
-    Check(PyDict_SetItem(dict.ptr(), (*fields)[static_cast<TypeId>(i)].name.ptr(), Py_None));
+  for (const TypeId type : fields->declared()) {
+    Check(PyDict_SetItem(dict.ptr(), (*fields)[type].name.ptr(), Py_None));
   }
   for (const auto& [type, words] : reader->row(row)) {
     const FieldInfo& field = (*fields)[type];

@@ -44,4 +44,6 @@ void DefineFields(StoreObject& store, nb::handle specs) {
   store.DefineFields(FieldsFromSpecs(specs));
 }
 
+void AddFields(StoreObject& store, nb::handle specs) { store.AddFields(FieldsFromSpecs(specs)); }
+
 }  // namespace stream_store::python

@@ -36,4 +36,7 @@ nb::object HandOver(StoreObject& store);
 /// Declares fields given as FieldSpecs.
 void DefineFields(StoreObject& store, nb::handle specs);
 
+/// Adds fields given as FieldSpecs.
+void AddFields(StoreObject& store, nb::handle specs);
+
 }  // namespace stream_store::python

@@ -86,6 +86,7 @@ nb::object ReadAll(PyObject* self, const std::array<PyObject*, 5>& given) {
     Throw(PyExc_IndexError, "read_rows: no fields are declared yet, so there are no rows");
   }
   store.RequireFields(*fields);
+  fields = store.shared_fields();  // the rows may have fields that were added meanwhile
   auto source = std::make_unique<RequestedRows>(*reader, rows, static_cast<std::uint64_t>(length));
   source->CheckRows();
   RowsOutput output(std::move(source), {self, kCall, std::move(fields), tree.types(), places,

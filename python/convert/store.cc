@@ -93,8 +93,8 @@ StoreObject::StoreObject(StoreObject& source, std::optional<std::uint64_t> num_r
   }
   reader_.emplace(num_rows ? reader->Snapshot(*num_rows) : reader->Snapshot());
   fields_ = source.fields_;
+  schema_seen_ = source.schema_seen_;
   fields_version_ = 1;
-  schema_final_ = true;
 }
 
 StoreObject::~StoreObject() {
@@ -130,10 +130,35 @@ void StoreObject::OpenReader(const Arguments& arguments) {
 }
 
 void StoreObject::TakeFields(const Schema& schema) {
-  fields_ = std::make_shared<const FieldTable>(schema);
-  fields_seen_ = schema.fields();
+  ++declaration_;
+  schema_seen_ = Schema();
+  TakeAddedFields(schema);
+}
+
+// Making a table runs Python code, during which another thread may add fields, too. Its table has
+// more fields, and stays.
+void StoreObject::TakeAddedFields(Schema schema) {
+  const std::uint64_t declaration = declaration_;
+  auto fields = std::make_shared<const FieldTable>(schema, declaration);
+  if (declaration != declaration_ || schema.revision() < schema_seen_.revision()) {
+    return;
+  }
+  fields_ = std::move(fields);
+  schema_seen_ = std::move(schema);
   ++fields_version_;
   names_.Clear();
+}
+
+// Takes over the fields that the writer of another process has added, or has declared while there
+// were no rows.
+void StoreObject::FollowSchema() {
+  const Schema schema = reader_->schema();
+  if (schema.revision() > schema_seen_.revision() && schema.Extends(schema_seen_)) {
+    TakeAddedFields(schema);
+  } else {
+    ++generation_;
+    TakeFields(schema);
+  }
 }
 
 void StoreObject::ThrowClosed() const {
@@ -149,25 +174,23 @@ void StoreObject::RequireOpen() const {
 }
 
 void StoreObject::RequireFields(const FieldTable& fields) const {
-  if (fields_.get() != &fields) {
+  if (fields_->declaration() != fields.declaration()) {
     Throw(PyExc_RuntimeError, "new fields were declared while the arguments were converted");
   }
 }
 
-// Called by every read, so it must be fast: comparing the fields ends with the first row.
+// Called by every read, so it must be fast.
 Reader* StoreObject::Refresh() {
   RequireOpen();
   if (!reader_) {
     return nullptr;
   }
   reader_->Refresh();
-  if (!schema_final_) {
-    // Until there is a row, the writer may declare other fields.
-    schema_final_ = reader_->num_rows() > 0;
-    if (kind_ == Kind::kReader && reader_->schema().fields() != fields_seen_) {
-      ++generation_;
-      TakeFields(reader_->schema());
-    }
+  // Python code runs in FollowSchema(), and may have closed or refreshed the store.
+  while (kind_ == Kind::kReader && reader_->schema().revision() != schema_seen_.revision())
+      [[unlikely]] {
+    FollowSchema();
+    RequireOpen();
   }
   return &*reader_;
 }
@@ -217,6 +240,19 @@ void StoreObject::DefineFields(std::vector<Field> fields) {
   reader_.emplace(writer.reader());
   ++generation_;
   TakeFields(writer.schema());
+}
+
+// Keeps the GIL: another thread must not meet fields that the table lacks.
+void StoreObject::AddFields(std::vector<Field> fields) {
+  if (writer_ && !writer_->declared()) {
+    DefineFields(std::move(fields));
+    return;
+  }
+  StreamStore& writer = Writer("add_fields");
+  const AppendLock lock(*this);
+  writer.AddFields(std::move(fields));
+  reader_.emplace(writer.reader());
+  TakeAddedFields(writer.schema());
 }
 
 std::uint64_t StoreObject::Sync() {
@@ -272,7 +308,6 @@ std::uint64_t StoreObject::Truncate(std::uint64_t num_rows) {
   const auto renew = [&] {
     if (writer.declared()) {
       reader_.emplace(writer.reader());
-      schema_final_ = reader_->num_rows() > 0;
     }
     ++generation_;
     last_step_ = LastStep();
@@ -329,7 +364,6 @@ std::uint64_t StoreObject::Import(std::optional<std::vector<Field>> fields,
   generation_of_process_ = GenerationOfProcess();
   reader_.emplace(writer.reader());
   if (replaces) {
-    schema_final_ = false;
     ++generation_;
     TakeFields(writer.schema());
   }
@@ -355,9 +389,7 @@ std::optional<Step> StoreObject::LastStep() {
   return reader->row(static_cast<Row>(reader->num_rows() - 1)).step();
 }
 
-const Schema* StoreObject::schema() const noexcept {
-  return reader_ ? &reader_->schema() : nullptr;
-}
+Schema StoreObject::schema() const { return reader_ ? schema_seen_ : Schema(); }
 
 const Recovery& StoreObject::recovery() const {
   RequireOpen();

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import reprlib
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,8 @@ def _describe(core: _core.Store, where: str) -> str:
     if core.first_row:
         kept += f" from row {core.first_row:,} on"
     count = len(core.fields)
-    shown = [f"{spec.name}: {spec.text}" for spec in fields.specs[: min(count, _SHOWN_FIELDS)]]
+    declared = (spec for spec in fields.specs if not spec.hidden)
+    shown = [f"{spec.name}: {spec.text}" for spec in islice(declared, _SHOWN_FIELDS)]
     if count > _SHOWN_FIELDS:
         shown.append(f"… {count - _SHOWN_FIELDS} more")
     kind = "snapshot" if core._is_snapshot else f"mode {core.mode!r}"

@@ -1,4 +1,4 @@
-"""StoreBase: the methods of StreamStore that only pass on to the core.
+"""StoreBase: the methods of StreamStore that hardly do more than pass on to the core.
 
 nanobind's functions have no signature that `inspect` can read, so each public one that is not
 called in loops has a method here, which costs about 0.1 µs a call. append, append_step, extend,
@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from . import _arguments, _core
 from ._fields import declared_fields
-from ._types import AnyPath, Int, IntArray, Ints, Progress
+from ._types import AnyPath, Fields, Int, IntArray, Ints, Progress
+from .features import parse_fields
 from .reports import VerifyReport, make_report
 
 
@@ -46,12 +47,55 @@ class StoreBase(_core.Store):
     @property
     def field_to_type(self) -> Mapping[str, int]:
         """Type id of each field, a read-only mapping of name to int."""
-        return MappingProxyType({name: type_id for type_id, name in enumerate(self.fields)})
+        return MappingProxyType({name: type_id for type_id, name in self.type_to_field.items()})
 
     @property
     def type_to_field(self) -> Mapping[int, str]:
         """Name of each field, a read-only mapping of type id to str."""
-        return MappingProxyType(dict(enumerate(self.fields)))
+        specs = declared_fields(self).specs if self.fields else []
+        return MappingProxyType(
+            {type_id: spec.name for type_id, spec in enumerate(specs) if not spec.hidden}
+        )
+
+    # --- fields ---
+
+    def add_fields(
+        self,
+        fields: Fields,
+        field_features: Mapping[str, Any] | Sequence[Any] | None = None,
+    ) -> None:
+        """Add fields after those that the store has. Rows that exist lack them.
+
+        Type ids and rows stay as they are. Other processes that read the store see the new fields
+        with their next read, without opening it again. Snapshots, samplers, iterators, Arrow
+        streams and datasets of torch that exist already continue with the fields they know. In a
+        store without fields, this is `define_fields`.
+
+        Args:
+            fields: as for `define_fields`: names, or a mapping of name to feature.
+            field_features: as for `define_fields`.
+
+        Cost:
+            A small file is written and synced; no row is touched.
+
+        Raises:
+            ValueError: a field exists already, there are no fields, or as for `define_fields`.
+            RuntimeError: an import is running.
+            io.UnsupportedOperation: the store was not opened for writing.
+            OSError: the disk reported an error. Appending may have ended, as after a failed `sync`.
+
+        Examples:
+            >>> store = StreamStore(fields={"reward": "float32"})
+            >>> store.append_step({"reward": 1.0})
+            0
+            >>> store.add_fields({"note": "string"})
+            >>> store.append_step({"reward": 2.0, "note": "better"})
+            1
+            >>> [row["note"] for row in store.rows()]
+            [None, 'better']
+        """
+        self._require_writable("add_fields")
+        self._add_fields(parse_fields(fields, field_features))
 
     # --- reading ---
 

@@ -325,8 +325,21 @@ void Appender::Redeclare(Schema schema) {
     throw Error(
         ErrorCode::kState,
         StrCat(files_.path_text(), ": define_fields after the first append: the store holds ",
-               cursor_.rows, " rows; fields are final"));
+               cursor_.rows, " rows; add_fields() can add fields to it"));
   }
+  UseSchema(Schema(schema.fields(), {}, schema_->schema.revision() + 1));
+}
+
+// Readers take over the schema before they see the first record that may have a new field.
+void Appender::AddFields(std::vector<Field> fields) {
+  const AppendFlag::Hold hold(flag_);
+  status_.RequireWritable("add_fields");
+  RequireNotStaging("add_fields");
+  UseSchema(schema_->schema.Extended(std::move(fields), cursor_.records));
+}
+
+// The shapes are forgotten also where fields were only added: their plans point into the old schema.
+void Appender::UseSchema(Schema schema) {
   try {
     ReplaceSchema(files_, std::move(schema));
   } catch (const Error& error) {
@@ -345,7 +358,6 @@ void Appender::FollowMove() {
   UseSchemaOfFiles();
 }
 
-// The shapes are forgotten: their plans point into the old schema.
 void Appender::UseSchemaOfFiles() {
   schema_ = files_.store_schema();
   shapes_[0] = ShapeCache{};

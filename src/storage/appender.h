@@ -93,10 +93,14 @@ class Appender {
   /// Replaces the fields of a store that holds nothing. Throws Error(kState) if rows were appended.
   void Redeclare(Schema schema) EXCLUDES(flag_);
 
+  /// Adds fields after the present ones. Writer describes it.
+  void AddFields(std::vector<Field> fields) EXCLUDES(flag_);
+
   /// To be called after StoreFiles::MoveTo(): takes over the schema that names the new path.
   void FollowMove() EXCLUDES(flag_);
 
-  /// Does not acquire the flag: callers must not run it beside Redeclare() or FollowMove().
+  /// Does not acquire the flag: callers must not run it beside Redeclare(), AddFields() or
+  /// FollowMove().
   const Schema& schema() const noexcept NO_THREAD_SAFETY_ANALYSIS;
 
   /// For messages: the last type id of the last row, or `type` itself if that row has it. REQUIRES:
@@ -187,6 +191,7 @@ class Appender {
       REQUIRES_LOCK(flag_);
   void RefreshPointers() noexcept REQUIRES_LOCK(flag_);
   std::uint64_t LayoutWordsOf(std::uint64_t records) const noexcept REQUIRES_LOCK(flag_);
+  void UseSchema(Schema schema) REQUIRES_LOCK(flag_);
   void UseSchemaOfFiles() REQUIRES_LOCK(flag_);
 
   // extend.cc

@@ -26,6 +26,13 @@ std::uint64_t DamagedFiles::Live(std::uint64_t LiveWords::* word) const {
   return live.*word;
 }
 
+std::uint64_t DamagedFiles::LiveOffset(std::uint64_t LiveWords::* word) noexcept {
+  const LiveWords live{};
+  const auto* base = reinterpret_cast<const std::byte*>(&live);
+  return kLiveOffset +
+         static_cast<std::uint64_t>(reinterpret_cast<const std::byte*>(&(live.*word)) - base);
+}
+
 DamagedFiles DamagedFiles::Open(const std::filesystem::path& path, const Report& report) {
   DamagedFiles files;
   files.directory_ = std::make_unique<Directory>(OpenStoreDirectory(path));

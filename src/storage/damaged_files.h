@@ -53,6 +53,9 @@ struct DamagedFiles {
   /// REQUIRES: control != nullptr.
   std::uint64_t Live(std::uint64_t LiveWords::* word) const;
 
+  /// Where a live word is in `control`.
+  static std::uint64_t LiveOffset(std::uint64_t LiveWords::* word) noexcept;
+
   std::string path;  ///< for messages
   bool persistent = true;
   /// Nothing for kinds whose first file could not be opened.
@@ -68,8 +71,7 @@ struct DamagedFiles {
   Begin begin;  ///< of the newest slot, or of the View
   std::optional<Schema> schema;
   std::vector<Encoding> encodings;  ///< of the schema
-  /// Read before the schema. The schema is final once records exist, so it is the one these records
-  /// were written with.
+  /// Read before the schema, which therefore has all fields that these records can have.
   std::uint64_t published = 0;
 
  private:

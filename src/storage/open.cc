@@ -14,6 +14,7 @@
 
 #include "base/lock.h"
 #include "base/str_cat.h"
+#include "format/schema_since.h"
 #include "storage/fork_guard.h"
 #include "storage/growth.h"
 #include "storage/recover.h"
@@ -138,6 +139,17 @@ void CompleteTail(StoreFiles& files, const Slot& slot, const Cursor& cursor) {
   }
 }
 
+// Part of step 5. The last writer may have died before it announced its schema. Records that were
+// there when fields were added may be lost: then later records may have these fields earlier.
+void AnnounceSchema(StoreFiles& files, std::uint64_t records) {
+  const std::shared_ptr<const StoreSchema> known = files.store_schema();
+  const Schema& schema = known->schema;
+  files.control.schema_revision().store(schema.revision(), std::memory_order_release);
+  if (AddsAfter(schema, records)) {
+    ReplaceSchema(files, SinceAtMost(schema, records, schema.revision() + 1));
+  }
+}
+
 // A session number that no earlier writer used: higher than all in the control file.
 std::uint64_t NextSession(const StoreFiles& files, const Slot& newest) {
   std::uint64_t session =
@@ -192,6 +204,7 @@ OpenedStore OpenForWriting(const std::filesystem::path& path) {
     control.truncations().fetch_add(1, std::memory_order_release);
   }
   files.UnlinkLeftovers(recovered.slot.begin);
+  AnnounceSchema(files, recovered.cursor.records);
   GiveBackUnused(files, recovered);
   CompleteTail(files, recovered.slot, recovered.cursor);
   const std::uint64_t session = NextSession(files, recovered.slot);

@@ -107,8 +107,8 @@ View ViewOfMaps(const StoreFiles& files, std::uint64_t records, std::uint64_t va
   };
   view.position_hint_end = std::min(end_of(Kind::kPositionHints), HintSlots(values));
   view.row_hint_end = end_of(Kind::kRowHints);
-  view.mapping_key = maps->key;
   view.store_schema = files.store_schema();
+  view.mapping_key = CacheKey(maps->key, *view.store_schema);
   view.mappings = maps;
   return view;
 }
@@ -201,18 +201,6 @@ void ReadSource::FitFile(DataFile& file, std::uint64_t bytes, std::uint64_t reco
   }
 }
 
-// A temporary store that was closed may have been deleted: its schema is then the one known here.
-void ReadSource::RefreshSchema() {
-  try {
-    files_->ReloadSchema();
-  } catch (const Error& error) {
-    if (files_->persistent() || error.code() != ErrorCode::kCorrupt ||
-        files_->directory().Contains(kSchemaName)) {
-      throw;
-    }
-  }
-}
-
 // As FitFile(), for the files whose necessary size the live words do not determine. Hints may be
 // missing.
 void ReadSource::FitTables(const End& end, std::uint64_t rows) {
@@ -243,7 +231,7 @@ std::uint64_t ReadSource::LoadWord(std::uint64_t i, std::uint64_t Record::* word
 // The first record that is retained, as this source should know it. The live word counts only
 // while a writer is known to maintain it.
 bool ReadSource::IsCurrent(const View& view) const {
-  return view.mappings != nullptr && view.record_count > view.begin_record &&
+  return view.mappings != nullptr && view.record_count > view.begin_record && KnowsSchemaOf(view) &&
          (!following_.load(std::memory_order_acquire) ||
           files_->control.begin().load(std::memory_order_acquire) == view.begin_record);
 }
@@ -323,6 +311,37 @@ ReadSource::End ReadSource::FindEnd(const View& view) {
   return end;
 }
 
+// Whether the schema of a view is the newest. The word of a writer that died proves nothing, and
+// FindPrefix() has read the schema then.
+bool ReadSource::KnowsSchemaOf(const View& view) const noexcept {
+  return files_->control.schema_revision().load(std::memory_order_acquire) <=
+             view.store_schema->schema.revision() ||
+         !following_.load(std::memory_order_acquire);
+}
+
+// Reads the schema again if the writer has announced a newer one. The word is loaded after
+// `published`, so that the schema has the fields of all records of the view that is being made.
+// `empty`: the view has no records yet; until there are some, any fields may have changed. A
+// temporary store that was closed may have been deleted: its schema is then the one known here.
+void ReadSource::RefreshSchema(bool empty) {
+  const ForkMutexLock lock(mutex_);  // an older schema must not replace a newer one
+  const std::uint64_t newest = files_->control.schema_revision().load(std::memory_order_acquire);
+  const auto known = [&] { return files_->store_schema()->schema.revision(); };
+  const bool behind = known() < newest && following_.load(std::memory_order_acquire);
+  if (!empty && !behind) {
+    return;
+  }
+  if (!files_->persistent() && !files_->directory().Contains(kSchemaName)) {
+    return;
+  }
+  files_->ReloadSchema();
+  if (behind && known() < newest) {
+    throw Error(ErrorCode::kCorrupt,
+                StrCat(files_->path_text(), "/schema: expected at least revision ", newest,
+                       " but found ", known()));
+  }
+}
+
 // Files may be missing because rows were dropped since the words were loaded. Then there are newer
 // ones.
 void ReadSource::Advance(View& view) {
@@ -352,8 +371,8 @@ void ReadSource::AdvanceOnce(View& view) {
   if (end.records == view.record_count && IsCurrent(view)) {
     return;
   }
-  if (alone && view.record_count == 0) {
-    RefreshSchema();  // may have changed as long as there were no records
+  if (alone) {
+    RefreshSchema(/*empty=*/view.record_count == 0);
   }
   const Begin begin = files_->begin();
   const std::uint64_t rows = end.records <= begin.records
@@ -435,6 +454,7 @@ std::uint64_t ReadSource::CountFieldWrites(const View& view) {
   if (view.record_count < counted_records_) {  // an older snapshot: subtract the later records
     View later = view;
     later.layout_words = files_->layouts.bytes() / sizeof(std::uint64_t);
+    later.store_schema = files_->store_schema();  // the later records may have fields added since
     std::uint64_t writes = counted_writes_;
     for (std::uint64_t i = view.record_count; i < counted_records_; ++i) {
       writes -= LayoutAt(later, LoadOnce(view.records[i].layout)).fields;

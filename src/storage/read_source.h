@@ -104,7 +104,8 @@ class ReadSource {
   void AdvanceOnce(View& view);
   void FollowBegin();
   void MoveBeginTo(std::uint64_t record, std::uint64_t layout_begin) REQUIRES_LOCK(mutex_);
-  void RefreshSchema();
+  bool KnowsSchemaOf(const View& view) const noexcept;
+  void RefreshSchema(bool empty);
   void FitTables(const End& end, std::uint64_t rows);
   End FindEnd(const View& view);
   std::uint64_t LoadWord(std::uint64_t i, std::uint64_t Record::* word) const;

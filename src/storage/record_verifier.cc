@@ -84,6 +84,7 @@ std::uint32_t RecordVerifier::ChecksumOfLong(const Record& record, const LayoutF
 VerifiedRecord RecordVerifier::VerifyRecord(std::uint64_t i) {
   STREAM_STORE_ASSERT(i < record_capacity());
   VerifiedRecord verified;
+  verified.number = i;
   verified.record = record(i);
   verified.layout = Layout(verified.record.layout);
   verified.fault = verified.layout.fault;

@@ -123,6 +123,7 @@ struct LayoutFacts {
 
 /// A record that was read once, with the result of its verification.
 struct VerifiedRecord {
+  std::uint64_t number = 0;  ///< of the record in its store
   Record record{};
   LayoutFacts layout;
   std::uint32_t checksum = 0;   ///< computed from its content; 0 if that was not possible

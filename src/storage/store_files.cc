@@ -302,13 +302,24 @@ void StoreFiles::SetSchema(Schema schema) {
   store_schema->encodings = MakeEncodings(schema);
   store_schema->schema = std::move(schema);
   store_schema->path = path_text_;
-  const ForkMutexLock hold(mutex_);  // only now: the lock is held as briefly as possible
+  std::shared_ptr<const StoreSchema> old;  // destroyed after the lock is released
+  const ForkMutexLock hold(mutex_);        // only now: the lock is held as briefly as possible
+  if (store_schema_ != nullptr) {
+    store_schema->number = store_schema_->number + 1;
+    if (store_schema->number == kMaxSchemas) {
+      throw Error(ErrorCode::kCorrupt,
+                  StrCat(path_text_, "/schema: expected it to be replaced less than ", kMaxSchemas,
+                         " times while the store is open"));
+    }
+  }
+  old = std::move(store_schema_);
   store_schema_ = std::move(store_schema);
 }
 
 void StoreFiles::ReloadSchema() {
   Schema schema = ReadSchema(directory(), identity_.id);
-  if (!(schema == store_schema()->schema)) {
+  const std::shared_ptr<const StoreSchema> known = store_schema();
+  if (schema.revision() != known->schema.revision() || !(schema == known->schema)) {
     SetSchema(std::move(schema));
   }
 }

@@ -209,7 +209,8 @@ class StoreFiles {
   /// The current schema. Thread rules: any thread.
   std::shared_ptr<const StoreSchema> store_schema() const;
 
-  /// Replaces the schema. Only the schema of an empty store may change. Thread rules: any thread.
+  /// Replaces the schema: by any other one while the store is empty, then only by one with more
+  /// fields. Thread rules: any thread.
   void SetSchema(Schema schema);
 
   /// Reads the `schema` file again and replaces the schema if it differs. Throws Error(kCorrupt,

@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/str_cat.h"
 #include "format/layout.h"
+#include "format/schema_since.h"
 #include "storage/appender.h"
 #include "storage/capacity.h"
 #include "storage/durability.h"
@@ -70,6 +71,11 @@ std::uint64_t Appender::Truncate(std::uint64_t num_rows) {
   }
   std::vector<bool> removed(std::size_t{1} << 16);
   const Cursor end = EndBefore(num_rows, removed);
+  // Before the cut: a field that was added later may be in all records from the new end on.
+  const Schema& schema = schema_->schema;
+  if (AddsAfter(schema, end.records)) {
+    UseSchema(SinceAtMost(schema, end.records, schema.revision() + 1));
+  }
   session_ = durability_.CutBack(end, removed);  // steps 2 to 4
   cursor_ = end;
   ForgetLayouts();

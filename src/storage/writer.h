@@ -19,6 +19,7 @@
 #include <memory>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "base/helper_thread.h"
 #include "storage/appender.h"
@@ -137,7 +138,13 @@ class Writer {
   /// Declares other fields. Throws Error(kState) if anything was appended.
   void Redeclare(Schema schema) { appender_.Redeclare(std::move(schema)); }
 
-  /// Valid until the next Redeclare() or FollowMove(), which must not run meanwhile.
+  /// Adds fields after the present ones. Throws Error(kInvalidArgument) as Schema::Extended(),
+  /// Error(kReadOnly, kClosed, kState, kNoSpace, kIo). Nothing has changed then, except that an
+  /// Error(kIo) may have ended appending like that of a sync, because it is unknown which schema is
+  /// on disk.
+  void AddFields(std::vector<Field> fields) { appender_.AddFields(std::move(fields)); }
+
+  /// Valid until the next Redeclare(), AddFields() or FollowMove(), which must not run meanwhile.
   const Schema& schema() const noexcept { return appender_.schema(); }
 
   /// For messages; see Appender.

@@ -53,6 +53,17 @@ class RecordWalk {
   RecordHead head_;
 };
 
+// Whether a layout has a field. Goes backwards: only hidden markers can follow the last one declared.
+bool HasType(const LayoutRef& layout, TypeId wanted) {
+  for (std::uint64_t i = layout.fields; i > 0; --i) {
+    const std::uint64_t type = WordType(LoadOnce(layout.words[i - 1]));
+    if (type <= wanted) {
+      return type == wanted;
+    }
+  }
+  return false;
+}
+
 [[noreturn]] void ThrowIndexChanged(const View& view, std::size_t expected) {
   throw Error(ErrorCode::kCorrupt,
               StrCat(view.store_schema->path, "/records: reading the index: expected ", expected,
@@ -158,26 +169,22 @@ std::uint64_t FinalRows(const View& view) {
   if (view.row_count == view.first_row || view.rows_final) {
     return view.row_count;
   }
-  const std::uint64_t last_type = view.store_schema->schema.declared() - 1;
+  const Schema& schema = view.store_schema->schema;
   const std::uint64_t row = view.row_count - 1;
-  // The last row can no longer grow once its last declared field is written: types rise within a
-  // row. The search goes backwards, since only hidden markers, with higher types, can follow that
-  // field.
-  for (std::uint64_t record = view.record_count; record > view.begin_record; --record) {
+  // The last row is complete once one of its records has the field that was the last one declared
+  // when that record was written. Types rise within a row, so no record before a record without that
+  // field has it either: the search goes on before the field was added, where another was the last.
+  std::uint64_t record = view.record_count;
+  while (record > view.begin_record) {
     const Record& words = view.records[record - 1];
     if (RowOfRecord(LoadOnce(words.row_session)) != row) {
       break;
     }
-    const LayoutRef layout = LayoutAt(view, LoadOnce(words.layout));
-    for (std::uint64_t i = layout.fields; i > 0; --i) {
-      const std::uint64_t type = WordType(LoadOnce(layout.words[i - 1]));
-      if (type == last_type) {
-        return view.row_count;
-      }
-      if (type < last_type) {
-        return row;
-      }
+    const TypeId last_type = schema.LastDeclaredAt(record - 1);
+    if (HasType(LayoutAt(view, LoadOnce(words.layout)), last_type)) {
+      return view.row_count;
     }
+    record = std::min(record - 1, schema.since(last_type));
   }
   return row;
 }

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from stream_store import _core
-from stream_store._fields import DeclaredFields
+from stream_store._fields import DeclaredFields, fixed_view
 
 from .arrow import BATCH_BYTES, batches_of
 from .optional import require
@@ -33,15 +33,13 @@ _LEAST_BATCH_BYTES = 16 << 20
 _MOST_BATCHES = 4096
 
 
-def to_dataset(
-    core: _core.Store, fields: DeclaredFields, split: str | None, step_column: str | None
-) -> Any:
+def to_dataset(core: _core.Store, split: str | None, step_column: str | None) -> Any:
     """A `datasets.Dataset` of all rows of the current snapshot."""
     datasets = require("datasets", "to_dataset")
     require("pyarrow", "to_dataset")
     if split is not None:
         check_split(split)
-    view = _core.Store(core, None)
+    view, fields = fixed_view(core)
     features = features_of(fields, step_column)
     fingerprint = fingerprint_of(view, fields, step_column)
     if datasets.is_caching_enabled():
