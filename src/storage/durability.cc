@@ -120,7 +120,7 @@ void Durability::RewriteNewestSlot() {
   if (const auto newest = control.ReadSlot(which, files_.identity().id)) {
     control.WriteSlot(*newest);
   }
-  control.file().SyncData();
+  control.SyncSlots();
   slot_.sync_interrupted = false;
 }
 
@@ -158,7 +158,7 @@ void Durability::WriteSlots(Slot slot, int count) {
   for (int written = 0; written < count; ++written) {
     slot.sequence += 1;
     control.WriteSlot(slot);
-    control.file().SyncData();
+    control.SyncSlots();
   }
   slot_.sequence = slot.sequence;
   newest_ = slot;
