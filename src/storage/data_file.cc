@@ -106,6 +106,7 @@ void DataFile::Extend(std::uint64_t from, std::uint64_t to) {
     if (chunk < range_->mapped_end()) {
       files_.Open(chunk, /*writable=*/true).Allocate(from - base, end - base);
     } else {
+      files_.Unlink(chunk);  // a growth that failed may have left it
       const File file = files_.Create(chunk);
       bytes_.store(base, std::memory_order_relaxed);
       created_.store(true, std::memory_order_release);
@@ -131,7 +132,9 @@ void DataFile::GrowTo(std::uint64_t bytes) {
     Extend(old_bytes, bytes);
   } catch (const Error&) {
     bytes_.store(bytes, std::memory_order_relaxed);
-    ShortenTo(old_bytes);
+    if (!ShortenTo(old_bytes)) {
+      bytes_.store(old_bytes, std::memory_order_relaxed);  // more may be there, or not
+    }
     throw;
   }
   bytes_.store(bytes, std::memory_order_relaxed);

@@ -261,7 +261,18 @@ void Durability::SetRetention(const Retention& retention) {
   retention_ = retention;
   if (files_.persistent()) {
     UpdateSlot();
+  } else {
+    WriteSlotForReaders(PublishedCursor());
   }
+}
+
+// The slot of a temporary store. It is never synced: readers learn begin and limits from it.
+void Durability::WriteSlotForReaders(const Cursor& at) {
+  Slot slot = MakeSlot(files_.identity().id, slot_.session, at, /*clean=*/false);
+  slot.sequence = ++slot_.sequence;
+  slot.begin = begin_;
+  slot.retention = retention_;
+  files_.control.WriteSlot(slot);
 }
 
 // Makes the begin durable: step 2. What a slot counts must include it.
@@ -271,12 +282,8 @@ void Durability::WriteBegin(const Begin& begin, const Cursor& at) {
     UpdateSlot();
   } else if (files_.persistent()) {
     WriteDurable(at, /*clean=*/false, /*both_slots=*/false);
-  } else {  // for readers of other processes
-    Slot slot = MakeSlot(files_.identity().id, slot_.session, at, /*clean=*/false);
-    slot.sequence = ++slot_.sequence;
-    slot.begin = begin_;
-    slot.retention = retention_;
-    files_.control.WriteSlot(slot);
+  } else {
+    WriteSlotForReaders(at);
   }
 }
 
