@@ -219,9 +219,10 @@ void ReadSource::FitTables(const End& end, std::uint64_t rows) {
 
 // Loads a word of record i once. Of the record after the last one, the sentinel, only `start` is
 // valid. With copies, a record that the file no longer has reads as zeros.
-std::uint64_t ReadSource::LoadWord(std::uint64_t i, std::uint64_t Record::* word) const {
+std::uint64_t ReadSource::LoadWord(const Record* records, std::uint64_t i,
+                                   std::uint64_t Record::* word) const {
   if (!copies()) {
-    return LoadOnce(reinterpret_cast<const Record*>(files_->records.data())[i].*word);
+    return LoadOnce(records[i].*word);
   }
   Record record{};
   files_->records.ReadAt(std::as_writable_bytes(std::span(&record, 1)), i * sizeof(Record));
@@ -259,8 +260,9 @@ void ReadSource::MoveBeginTo(std::uint64_t record, std::uint64_t layout_begin) {
   };
   fit(files_->records, record * sizeof(Record), (record + 1) * sizeof(Record));
   Begin begin{.records = record, .layout_words = layout_begin};
-  begin.values = LoadWord(record, &Record::start);
-  begin.rows = RowOfRecord(LoadWord(record, &Record::row_session));
+  const auto* records = reinterpret_cast<const Record*>(files_->records.data());
+  begin.values = LoadWord(records, record, &Record::start);
+  begin.rows = RowOfRecord(LoadWord(records, record, &Record::row_session));
   if (begin.values > kMaxValues || begin.rows > record || begin.values < files_->begin().values) {
     throw Error(ErrorCode::kCorrupt, StrCat(files_->records.path(), ": record ", record,
                                             ": expected the first record that is retained"));
@@ -297,8 +299,13 @@ ReadSource::End ReadSource::FindEnd(const View& view) {
   if (!SharesMappings()) {
     const ForkMutexLock lock(mutex_);
     FitFile(files_->records, (end.records + 1) * sizeof(Record), end.records);
+    if (!files_->MapsAreCurrent()) {
+      files_->RefreshMaps();
+    }
   }
-  end.values = LoadWord(end.records, &Record::start);
+  const std::shared_ptr<const Maps> maps = files_->maps();
+  const auto* records = maps->data<Record>(Kind::kRecords);
+  end.values = LoadWord(records, end.records, &Record::start);
   if (end.values < view.value_count || end.values > kMaxValues) {
     throw Error(ErrorCode::kCorrupt,
                 StrCat(files_->records.path(), ": record ", end.records,
@@ -378,9 +385,12 @@ void ReadSource::AdvanceOnce(View& view) {
     RefreshSchema(/*empty=*/view.record_count == 0);
   }
   const Begin begin = files_->begin();
-  const std::uint64_t rows = end.records <= begin.records
-                                 ? begin.rows
-                                 : RowOfRecord(LoadWord(end.records - 1, &Record::row_session)) + 1;
+  const std::shared_ptr<const Maps> maps = files_->maps();
+  const auto* records = maps->data<Record>(Kind::kRecords);
+  const std::uint64_t rows =
+      end.records <= begin.records
+          ? begin.rows
+          : RowOfRecord(LoadWord(records, end.records - 1, &Record::row_session)) + 1;
   // Each row has at least one record. Row counts become sizes of outputs, so a hostile one must be
   // refused here.
   if (end.records < begin.records || end.values < begin.values || rows < begin.rows ||

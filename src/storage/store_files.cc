@@ -413,6 +413,9 @@ void StoreFiles::MoveBegin(const Begin& begin) {
     const ForkMutexLock hold(mutex_);
     begin_ = begin;
   }
+  for (const Kind kind : kAllKinds) {
+    data(kind).DropBefore(FirstBytes(begin)[Index(kind)]);
+  }
   RefreshMaps();
 }
 
