@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mutant_list_durability
 import mutant_list_exchange
+import mutant_list_fields
 import mutant_list_nested
 import mutant_list_reading
 import mutant_list_salvage
@@ -12,6 +13,7 @@ from mutant_switch import Mutant
 
 MUTANTS: list[Mutant] = [
     *mutant_list_durability.MUTANTS,
+    *mutant_list_fields.MUTANTS,
     *mutant_list_reading.MUTANTS,
     *mutant_list_salvage.MUTANTS,
     *mutant_list_sampling.MUTANTS,

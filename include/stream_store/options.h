@@ -5,6 +5,8 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "stream_store/schema.h"
@@ -15,6 +17,16 @@ namespace stream_store {
 enum class Mode {
   kAppend,  ///< continue the store that is there, or create one
   kCreate,  ///< create one; Error(kAlreadyExists) if the path is anything but an empty directory
+};
+
+/// How much of a store is retained. Older rows are dropped, and their disk space is given back.
+struct Retention {
+  std::optional<std::uint64_t> rows = {};      ///< the last rows; empty: no limit
+  std::optional<std::uint64_t> bytes = {};     ///< of the data files; empty: no limit
+  std::optional<std::uint64_t> segments = {};  ///< the last segments; empty: no limit
+  std::vector<std::string> segment_by = {};    ///< the fields that cut segments, if any
+
+  friend bool operator==(const Retention&, const Retention&) = default;
 };
 
 /// Options of StreamStore::Open() and StreamStore::Temporary().
@@ -32,9 +44,34 @@ struct Options {
   /// `retain_bytes`. Ignored if the store exists.
   std::uint64_t chunk_bytes = 0;
 
+  /// Lifts a limit that the store has; see `retain_rows`.
+  static constexpr std::uint64_t kUnlimited = ~std::uint64_t{0};
+
+  /// How many rows, bytes or segments the store retains at most. Older rows are dropped in the
+  /// background, a moment after they have become too many; the strictest limit applies. Dropping
+  /// begins at the start of a row or, with `segment_by`, of a segment, and never touches the last
+  /// one. Each must be above 0; `retain_bytes` must be at least the size of a chunk, and
+  /// `retain_segments` needs `segment_by`.
+  ///
+  /// The limits are stored. An empty one stays what it is in the store; kUnlimited lifts it.
+  /// retain_bytes  counts the data files. On disk they may take four chunks more, and what Readers
+  ///               still use of the rows that were dropped.
+  std::optional<std::uint64_t> retain_rows = {};
+  std::optional<std::uint64_t> retain_bytes = {};
+  std::optional<std::uint64_t> retain_segments = {};
+
+  /// The fields that cut segments, as for SamplerOptions::segment_by: one int field, which cuts
+  /// where it changes, or bool fields, which cut after a row in which one is true. If empty, the
+  /// fields that the store has are kept.
+  std::vector<std::string> segment_by = {};
+
   /// The fields to declare. If the store exists, they must equal its own. Left empty, the fields
   /// are those of the existing store, or are declared later by DefineFields().
   std::vector<Field> fields = {};
+
+  /// Whether `fields` may have more fields than the existing store, after all of its own. They are
+  /// added to it, as AddFields() does. Without it, such fields are an error that names them.
+  bool add_fields = false;
 
   /// Whether a helper thread allocates disk space, and touches the new pages, before the appends
   /// need them. Without it, the append that finds no room left does that itself.

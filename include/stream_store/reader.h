@@ -107,7 +107,8 @@ class STREAM_STORE_API Reader {
 
   // -- Facts about the snapshot
 
-  /// The fields of the store. They are final as soon as the store has a row.
+  /// The fields of the store. As soon as it has a row, Refresh() can only add fields to them. The
+  /// reference is valid until the next Refresh().
   const Schema& schema() const noexcept;
 
   /// The position after the last value: the number of values that were ever in the flat buffer.
@@ -126,8 +127,13 @@ class STREAM_STORE_API Reader {
   /// The number of rows that are retained: num_rows() - first_row().
   std::uint64_t kept_rows() const noexcept;
 
-  /// The number of rows that can no longer grow: all rows, except a last row that lacks the last
-  /// declared field while a writer has the store open.
+  /// What the store retains, according to its newest slot: the limits that its writer has set.
+  /// Throws Error(kCorrupt, kIo).
+  Retention retention() const;
+
+  /// The number of rows that are complete: all rows, except a last row that lacks the last field that
+  /// was declared when it was written, while a writer has the store open. A complete row can grow only
+  /// if fields are added to the store and the next append continues it with them.
   std::uint64_t complete_rows() const;
 
   /// The number of rows that survive a power cut, according to the last sync that succeeded; 0 for

@@ -5,8 +5,8 @@
 //                    {.name = "reward", .dtype = DType::kFloat32}});
 //
 // A Field describes how one column is encoded. A Schema is the validated list of them, in declared
-// order; a type id is an index into that list. Hidden marker fields (see Field::hidden) come after
-// all declared ones.
+// order; a type id is an index into that list. Fields that are added later come after all others, so
+// type ids never change. Hidden marker fields (see Field::hidden) may stand anywhere in the list.
 #pragma once
 
 #include <cstddef>
@@ -79,11 +79,27 @@ class STREAM_STORE_API Schema {
   /// Validates the fields.
   ///
   /// Throws Error(kInvalidArgument) naming the field: no fields, too many, a duplicate, too long
-  /// or non-UTF-8 name, a shape, dtype or nested type that cannot be stored, a declared field
-  /// after a hidden one. Nested types are rewritten in their canonical form.
+  /// or non-UTF-8 name, a shape, dtype or nested type that cannot be stored. Nested types are
+  /// rewritten in their canonical form.
   explicit Schema(std::vector<Field> fields);
 
-  /// All fields by type id, hidden ones last.
+  /// Validates the fields of a store to which fields may have been added.
+  ///
+  /// since     what since() returns for each type id: fields.size() numbers that never decrease.
+  /// revision  what revision() returns.
+  /// Throws    as above; also Error(kInvalidArgument) if `since` is not as described, or not 0
+  ///           although the revision is.
+  Schema(std::vector<Field> fields, std::vector<std::uint64_t> since, std::uint64_t revision);
+
+  /// Returns this schema with more fields after the present ones, and the next revision.
+  ///
+  /// record  the number of the first record that may have the new fields: the number of records that
+  ///         the store has now.
+  /// Throws  Error(kInvalidArgument) as above; also if no declared field is among those added, or if
+  ///         one has the name of a present field or belongs to a present struct.
+  Schema Extended(std::vector<Field> added, std::uint64_t record) const;
+
+  /// All fields by type id.
   const std::vector<Field>& fields() const noexcept { return fields_; }
 
   /// The field of a type id, which must be less than size().
@@ -94,13 +110,34 @@ class STREAM_STORE_API Schema {
 
   bool empty() const noexcept { return fields_.empty(); }
 
-  /// The number of declared fields. Hidden fields have the type ids from here on.
-  std::size_t declared() const noexcept { return declared_; }
+  /// The number of declared fields, which are those that are not hidden.
+  std::size_t declared() const noexcept { return declared_types_.size(); }
+
+  /// The type ids of the declared fields, in declared order. They have gaps if hidden fields stand
+  /// between declared ones.
+  const std::vector<TypeId>& declared_types() const noexcept { return declared_types_; }
+
+  /// How often the schema of the store was replaced: 0 at creation, one more with each addition of
+  /// fields.
+  std::uint64_t revision() const noexcept { return revision_; }
+
+  /// The number of the first record that may have the field of a type id, which must be less than
+  /// size(): 0 for the fields with which the store was created.
+  std::uint64_t since(TypeId type) const noexcept { return since_[type]; }
+
+  /// Returns the type id of the last field, not counting hidden ones, that was declared when the
+  /// record of that number was written.
+  /// REQUIRES: !empty().
+  TypeId LastDeclaredAt(std::uint64_t record) const noexcept;
 
   /// Returns the type id of the declared field of that name, if there is one. Cost: one hash
   /// look-up.
   std::optional<TypeId> find(std::string_view name) const;
 
+  /// Whether the fields are those of `other`, followed by none or more.
+  bool Extends(const Schema& other) const;
+
+  /// Whether the fields are the same; when they were added does not matter.
   friend bool operator==(const Schema& a, const Schema& b) { return a.fields_ == b.fields_; }
 
  private:
@@ -114,7 +151,9 @@ class STREAM_STORE_API Schema {
   };
 
   std::vector<Field> fields_;
-  std::size_t declared_ = 0;
+  std::vector<std::uint64_t> since_;  // by type id
+  std::uint64_t revision_ = 0;
+  std::vector<TypeId> declared_types_;
   std::unordered_map<std::string, TypeId, NameHash, std::equal_to<>> by_name_;
 };
 

@@ -11,15 +11,17 @@
 //     store.Sync();                      // these steps survive a power cut
 //     Reader reader = store.reader();    // reads them, here or with Reader::Open() elsewhere
 //
-// Rules of the stream: fields are declared before the first append. Within a step they come in
+// Rules of the stream: fields are declared before the first append; AddFields() adds more later.
+// Within a step they come in
 // declared order, each at most once, and any of them may be left out. Steps never decrease. A later
 // call with the same step continues its row, with fields that come after those already there.
 // Every call is all or nothing: after an exception the store is as it was.
 //
 // Thread rules: the functions that append, Sync() and Close() may be called from any thread at any
 // time. Appends are serialised inside, and Readers read meanwhile. DefineFields(), Clear() and the
-// Commit() of a StageReplacement() must not run beside any other call, nor Truncate() beside reader(). A forked child may read the
-// store, but not write it.
+// Commit() of a StageReplacement() must not run beside any other call, nor Truncate() beside
+// reader(), nor AddFields() beside any other call but Sync(). A forked child may read the store, but
+// not write it.
 #pragma once
 
 #include <array>
@@ -101,7 +103,7 @@ class STREAM_STORE_API StreamStore {
   /// Throws  Error: kLocked (another writer has the store open; the message says whether it is one
   ///         of this process), kAlreadyExists (mode kCreate and the path is in use, or the directory
   ///         is not a store), kInvalidArgument (an option is out of range, or options.fields differ
-  ///         from those of the store), kNotFound (a parent is not a directory), kCorrupt, kVersion,
+  ///         from those of the store; see also Options::add_fields), kNotFound (a parent is not a directory), kCorrupt, kVersion,
   ///         kNoSpace, kIo.
   static StreamStore Open(const std::filesystem::path& path, const Options& options = {});
 
@@ -129,10 +131,26 @@ class STREAM_STORE_API StreamStore {
   /// Schema() does, and, because a persistent store is created now, the errors of Open().
   void DefineFields(std::vector<Field> fields);
 
+  /// Adds fields after those that the store has, whose type ids stay as they are. Rows that exist
+  /// lack the new fields. In a store without fields, it declares them.
+  ///
+  /// Readers of the store, here and in other processes, see the new fields at their next Refresh().
+  /// Views that they have made, samplers and Arrow streams continue with the fields they know. If the
+  /// last row continues after this call, it may have the new fields. References that schema()
+  /// returned are no longer valid.
+  ///
+  /// Cost    a file is written, synced and renamed; no row is touched.
+  /// Throws  Error: kInvalidArgument (a field exists already, none is given, or as Schema() does),
+  ///         kState while rows are staged, kClosed, kReadOnly (in a forked child), kNoSpace, and kIo.
+  ///         Nothing has changed then, except that after a kIo appending may have ended as after a
+  ///         failed Sync(): it is not known then whether the fields are on disk.
+  void AddFields(std::vector<Field> fields);
+
   /// Whether the store has fields.
   bool declared() const noexcept;
 
-  /// The fields. Throws Error(kState) before they are declared.
+  /// The fields. Throws Error(kState) before they are declared. The reference is valid until fields
+  /// are declared or added.
   const Schema& schema() const;
 
   /// The type id of the field of that name. Throws Error(kInvalidArgument) if there is none, and
@@ -268,6 +286,33 @@ class STREAM_STORE_API StreamStore {
   /// Readers that were made before, here or in other processes, throw Error(kCutBack) from their
   /// next call on. Make or open new ones. It must not run beside reader().
   std::uint64_t Truncate(std::uint64_t num_rows);
+
+  /// Drops all rows before `row`, at the begin of the store, and returns how many. Their disk space is
+  /// given back in whole chunks. Rows and positions keep their numbers: Reader::first_row() and
+  /// Reader::first_position() say where the rest begins.
+  ///
+  /// row       in [first row, number of rows); the first row drops nothing. The last row is always
+  ///           retained.
+  /// Cost      a look at each record that is dropped, and one small sync; a sync of all data if the
+  ///           rows are not durable yet. A temporary store is not synced.
+  /// Throws    Error: kDropped if the row was dropped already, kOutOfRange if the store does not
+  ///           have it, kState before fields are declared, kReadOnly, kClosed, kNoSpace; the store
+  ///           is then as it was. kIo ends appending as a failed Sync() does.
+  ///
+  /// Readers keep the rows that they see until their next Refresh(), also if their files are
+  /// deleted. A call with a position or row that a Reader no longer has throws Error(kDropped).
+  std::uint64_t DropBefore(Row row);
+
+  /// What is retained; before fields are declared, what will be.
+  Retention retention() const;
+
+  /// Replaces all limits by those of `retention`, also those that are lifted. Options describes them.
+  /// Rows that are too many then are dropped in the background, a moment later.
+  ///
+  /// It must not run beside Clear(), Close() or an import.
+  /// Throws Error: kInvalidArgument as Open() does, kReadOnly, kClosed, kNoSpace; the limits are then
+  /// as they were. kIo ends appending as a failed Sync() does.
+  void SetRetention(const Retention& retention);
 
   /// Removes all rows of a temporary store and keeps its fields. The store gets a new id. Readers
   /// keep the rows that they see. Throws Error: kReadOnly for a persistent store, kState while rows

@@ -189,7 +189,7 @@ void AppendAll(PyObject* self, StoreObject& store, const AppendArguments& argume
   const Conversion conversion{self, *fields, *scratch};
   for (Py_ssize_t i = 0; i < count; ++i) {
     const TypeId type = arguments.types_given
-                            ? static_cast<TypeId>(PyLong_AsLong(names.at(i)))
+                            ? fields->FromHook(names.at(i))
                             : TypeOf(store, *fields, static_cast<std::size_t>(i), names.at(i));
     scratch->writes.push_back(ConvertValue(conversion, type, values.at(i)));
   }
@@ -250,7 +250,7 @@ std::vector<StepItem> SortedItems(PyObject* self, StoreObject& store, const Fiel
   std::vector<StepItem> sorted;
   sorted.reserve(items.size());
   for (std::size_t i = 0; i < items.size(); ++i) {
-    const TypeId type = types_given ? static_cast<TypeId>(PyLong_AsLong(items[i].first.ptr()))
+    const TypeId type = types_given ? fields.FromHook(items[i].first.ptr())
                                     : TypeOf(store, fields, i, items[i].first.ptr());
     if (items[i].second.is_none()) {
       continue;

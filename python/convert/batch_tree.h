@@ -16,6 +16,9 @@ class BatchTree {
  public:
   /// The fields named by `names`, a list of names of leaves and structs; all declared fields if it
   /// is null or None. `call` is the caller, for messages. Throws ValueError, TypeError.
+  ///
+  /// Making it may run Python code, during which fields may be added: take the table of the store
+  /// again afterwards, which has all of types().
   BatchTree(PyObject* self, const FieldTable& fields, PyObject* names, const char* call);
 
   /// The type ids of the leaves, each once.

@@ -49,8 +49,7 @@ Columns ReadColumns(PyObject* self, const FieldTable& fields, Scratch& scratch, 
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(items.ptr()); ++i) {
     const nb::object name = name_at(i);
     const nb::object column = Own(PySequence_GetItem(PyList_GET_ITEM(items.ptr(), i), 1));
-    const TypeId type =
-        types_given ? static_cast<TypeId>(PyLong_AsLong(name.ptr())) : fields.Require(name.ptr());
+    const TypeId type = types_given ? fields.FromHook(name.ptr()) : fields.Require(name.ptr());
     columns.emplace_back(type, std::make_unique<ColumnData>(conversion, type, column.ptr()));
   }
   std::ranges::stable_sort(columns, [](const auto& a, const auto& b) { return a.first < b.first; });

@@ -13,25 +13,39 @@ nb::object ContentKey(StoreObject& store) {
   if (reader == nullptr) {
     Throw(PyExc_RuntimeError, "no fields are declared yet; call define_fields() first");
   }
-  return Own(Py_BuildValue("(sKk)", store.id().c_str(),
+  return Own(Py_BuildValue("(sKkK)", store.id().c_str(),
                            static_cast<unsigned long long>(reader->records()),
-                           static_cast<unsigned long>(interop::LastChecksum(*reader))));
+                           static_cast<unsigned long>(interop::LastChecksum(*reader)),
+                           static_cast<unsigned long long>(reader->first_row())));
+}
+
+RetentionTuple RetentionOf(StoreObject& store) {
+  const Retention limits = store.retention();
+  return {limits.rows, limits.bytes, limits.segments, limits.segment_by};
+}
+
+void SetRetention(StoreObject& store, const RetentionTuple& limits) {
+  store.SetRetention({.rows = std::get<0>(limits),
+                      .bytes = std::get<1>(limits),
+                      .segments = std::get<2>(limits),
+                      .segment_by = std::get<3>(limits)});
 }
 
 nb::object FieldNames(StoreObject& store) {
   store.Refresh();
   const FieldTable& fields = store.fields();
-  nb::object names = Own(PyTuple_New(static_cast<Py_ssize_t>(fields.declared())));
-  for (std::size_t i = 0; i < fields.declared(); ++i) {
-    PyTuple_SET_ITEM(names.ptr(), static_cast<Py_ssize_t>(i),
-                     Borrow(fields[static_cast<TypeId>(i)].name.ptr()).release().ptr());
+  nb::object names = Own(PyTuple_New(static_cast<Py_ssize_t>(fields.declared().size())));
+  Py_ssize_t place = 0;
+  for (const TypeId type : fields.declared()) {
+    PyTuple_SET_ITEM(names.ptr(), place++, Borrow(fields[type].name.ptr()).release().ptr());
   }
   return names;
 }
 
 nb::object FieldSpecs(StoreObject& store) {
   store.Refresh();
-  return SpecArguments(store.schema());
+  const Schema schema = store.schema();  // a copy, since making objects may run foreign code
+  return SpecArguments(schema);
 }
 
 }  // namespace stream_store::python

@@ -97,8 +97,8 @@ FieldInfo MakeInfo(const Field& field) {
 
 }  // namespace
 
-FieldTable::FieldTable(const Schema& schema)
-    : declared_(schema.declared()), by_name_(Own(PyDict_New())) {
+FieldTable::FieldTable(const Schema& schema, std::uint64_t declaration)
+    : declared_(schema.declared_types()), declaration_(declaration), by_name_(Own(PyDict_New())) {
   fields_.reserve(schema.size());
   for (const Field& field : schema.fields()) {
     fields_.push_back(MakeInfo(field));
@@ -135,15 +135,23 @@ TypeId FieldTable::Require(PyObject* name) const {
   Throw(PyExc_ValueError, "Unknown field " + ShortRepr(name) + "; the fields are " + NamesText());
 }
 
+TypeId FieldTable::FromHook(PyObject* type) const {
+  const std::int64_t number = AsInt64(type, "a type id");
+  if (number < 0 || static_cast<std::size_t>(number) >= size()) {
+    Throw(PyExc_RuntimeError, "new fields were declared while the arguments were converted");
+  }
+  return static_cast<TypeId>(number);
+}
+
 std::string FieldTable::NamesText() const {
   constexpr std::size_t kMost = 12;
   std::string text;
-  for (std::size_t i = 0; i < declared_ && i < kMost; ++i) {
+  for (std::size_t i = 0; i < declared_.size() && i < kMost; ++i) {
     text += i == 0 ? "" : ", ";
-    text += PyUnicode_AsUTF8(fields_[i].name.ptr());
+    text += PyUnicode_AsUTF8(fields_[declared_[i]].name.ptr());
   }
-  if (declared_ > kMost) {
-    text += ", … (" + std::to_string(declared_) + " in all)";
+  if (declared_.size() > kMost) {
+    text += ", … (" + std::to_string(declared_.size()) + " in all)";
   }
   return text;
 }

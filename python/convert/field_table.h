@@ -63,14 +63,19 @@ class FieldTable {
  public:
   /// The table before fields are declared.
   FieldTable() = default;
-  explicit FieldTable(const Schema& schema);
+
+  /// `declaration` changes when other fields are declared, and stays when fields are added.
+  FieldTable(const Schema& schema, std::uint64_t declaration);
+
+  /// Type ids of one declaration mean the same in all its tables that have them.
+  std::uint64_t declaration() const noexcept { return declaration_; }
 
   std::size_t size() const noexcept { return fields_.size(); }
 
-  /// Number of declared fields; the hidden ones follow them.
-  std::size_t declared() const noexcept { return declared_; }
+  /// The type ids of the declared fields. Hidden ones may stand between them.
+  const std::vector<TypeId>& declared() const noexcept { return declared_; }
 
-  bool has_structs() const noexcept { return declared_ < fields_.size(); }
+  bool has_structs() const noexcept { return declared_.size() < fields_.size(); }
 
   /// REQUIRES: type < size()
   const FieldInfo& operator[](TypeId type) const noexcept {
@@ -85,12 +90,17 @@ class FieldTable {
   /// As Find(), but throws ValueError "Unknown field" if there is none.
   TypeId Require(PyObject* name) const;
 
+  /// The type id in an int that a hook returned. Throws RuntimeError if this table has no such type:
+  /// the hook ran after fields were declared that this table does not have yet.
+  TypeId FromHook(PyObject* type) const;
+
   /// The names of the fields for messages: "action, observation, reward". At most a dozen.
   std::string NamesText() const;
 
  private:
   std::vector<FieldInfo> fields_;
-  std::size_t declared_ = 0;
+  std::vector<TypeId> declared_;
+  std::uint64_t declaration_ = 0;
   nb::object by_name_;  // dict: str -> int
 };
 

@@ -34,9 +34,15 @@ class RequestedRows : public RowsReader {
 
   // Checks the rows before the outputs are allocated, whose size may depend on the rows.
   void CheckRows() const {
+    const auto first = static_cast<std::int64_t>(reader_.first_row());
     const auto rows = static_cast<std::int64_t>(reader_.num_rows());
     const auto last = rows - static_cast<std::int64_t>(length_);
     for (const std::int64_t row : rows_.values()) {
+      if (row >= 0 && row < first) {
+        throw Error(ErrorCode::kDropped,
+                    "row " + std::to_string(row) + " is before row " + std::to_string(first) +
+                        ", the first that the store still has: the rows before it were dropped");
+      }
       if (row < 0 || row > last) {
         throw Error(ErrorCode::kOutOfRange,
                     "row " + std::to_string(row) + " is outside [0, " +
@@ -80,6 +86,7 @@ nb::object ReadAll(PyObject* self, const std::array<PyObject*, 5>& given) {
     Throw(PyExc_IndexError, "read_rows: no fields are declared yet, so there are no rows");
   }
   store.RequireFields(*fields);
+  fields = store.shared_fields();  // the rows may have fields that were added meanwhile
   auto source = std::make_unique<RequestedRows>(*reader, rows, static_cast<std::uint64_t>(length));
   source->CheckRows();
   RowsOutput output(std::move(source), {self, kCall, std::move(fields), tree.types(), places,

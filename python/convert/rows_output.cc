@@ -41,10 +41,7 @@ void GivenMapping::CheckAllTaken() const {
 std::vector<TypeId> WantedTypes(const FieldTable& fields, PyObject* names, const char* call) {
   std::vector<TypeId> types;
   if (names == nullptr || names == Py_None) {
-    for (std::size_t i = 0; i < fields.declared(); ++i) {
-      types.push_back(static_cast<TypeId>(i));
-    }
-    return types;
+    return fields.declared();
   }
   const nb::object list = ListOfNames(names, PyExc_ValueError, std::string(call) + ": fields");
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list.ptr()); ++i) {

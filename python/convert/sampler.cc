@@ -123,6 +123,8 @@ SamplerObject::SamplerObject(const Arguments& arguments)
   }
   tree_ =
       std::make_shared<const BatchTree>(stores_[0].ptr(), *fields_, arguments.fields.ptr(), kCall);
+  first.RequireFields(*fields_);
+  fields_ = first.shared_fields();  // the tree may have fields that were added meanwhile
   max_length_ = tree_->FlatLengths(arguments.max_length.ptr());
   const bool all_columns = arguments.columns.is_none();
   columns_ = WantedColumns(all_columns ? nullptr : arguments.columns.ptr(), kCall);
@@ -141,8 +143,8 @@ SamplerObject::~SamplerObject() {
 
 StoreObject& SamplerObject::StoreAt(std::size_t i) const { return StoreOf(stores_[i].ptr()); }
 
-// Creates the C++ sampler on the rows that the stores have now. Other rows are accepted, other
-// fields are not: the type ids that this object has resolved would be wrong.
+// Creates the C++ sampler on the rows that the stores have now. Other rows and more fields are
+// accepted, other fields are not: the type ids that this object has resolved would be wrong.
 void SamplerObject::MakeCore() {
   std::vector<Reader> readers;
   std::vector<std::uint64_t> generations;
@@ -157,7 +159,7 @@ void SamplerObject::MakeCore() {
     readers.push_back(*reader);
     generations.push_back(store.generation());
   }
-  if (!generations_.empty() && !(readers[0].schema() == schema_)) {
+  if (!generations_.empty() && !readers[0].schema().Extends(schema_)) {
     Throw(PyExc_RuntimeError,
           "WindowSampler: other fields were declared in its store; create another sampler");
   }
@@ -444,6 +446,7 @@ nb::dict SamplerObject::State() {
     tails.append(static_cast<std::uint64_t>(extent.last_row));
   }
   dict["tails"] = tails;
+  dict["first_rows"] = ListOf(state.extents, &EpochExtent::first_row);
   return dict;
 }
 
@@ -475,12 +478,17 @@ void SamplerObject::Restore(const nb::dict& state_dict) {
   const std::vector<std::uint64_t> rows = Counts(state_dict, "rows");
   const std::vector<std::uint64_t> values = Counts(state_dict, "values");
   const std::vector<std::uint64_t> tails = Counts(state_dict, "tails");
-  if (rows.size() != values.size() || rows.size() != tails.size()) {
-    RefuseState("'rows', 'values' and 'tails' must have equal lengths");
+  // Samplers of stores that dropped nothing had no such key, and it would hold zeros.
+  const std::vector<std::uint64_t> first_rows = state_dict.contains("first_rows")
+                                                    ? Counts(state_dict, "first_rows")
+                                                    : std::vector<std::uint64_t>(rows.size());
+  if (rows.size() != values.size() || rows.size() != tails.size() ||
+      rows.size() != first_rows.size()) {
+    RefuseState("'rows', 'values', 'tails' and 'first_rows' must have equal lengths");
   }
   state.extents.clear();
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    state.extents.push_back({rows[i], values[i], static_cast<LastRow>(tails[i])});
+    state.extents.push_back({rows[i], values[i], static_cast<LastRow>(tails[i]), first_rows[i]});
   }
   ++iteration_;  // ends all earlier iterators
   const MaybeWithoutGil released(HasManyUnscannedRows());

@@ -112,12 +112,10 @@ std::vector<Field> FieldsFromSpecs(nb::handle specs) {
   return fields;
 }
 
-nb::object SpecArguments(const Schema* schema) {
+nb::object SpecArguments(const Schema& schema) {
   nb::object list = Own(PyList_New(0));
-  if (schema != nullptr) {
-    for (const Field& field : schema->fields()) {
-      Check(PyList_Append(list.ptr(), SpecArgument(field).ptr()));
-    }
+  for (const Field& field : schema.fields()) {
+    Check(PyList_Append(list.ptr(), SpecArgument(field).ptr()));
   }
   return list;
 }

@@ -17,7 +17,7 @@ nb::object DTypeTable();
 std::vector<Field> FieldsFromSpecs(nb::handle specs);
 
 /// The arguments of a FieldSpec for each field: a list of (name, path, dtype, shape, packed,
-/// feature_json, hidden, nested), with -1 for a ragged dimension. Empty if `schema` is null.
-nb::object SpecArguments(const Schema* schema);
+/// feature_json, hidden, nested), with -1 for a ragged dimension. Empty if the schema is.
+nb::object SpecArguments(const Schema& schema);
 
 }  // namespace stream_store::python

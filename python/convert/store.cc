@@ -55,6 +55,7 @@ StoreObject::StoreObject(nb::object path, const std::string& mode, const Argumen
   Options options;
   options.mode = mode == "x" ? Mode::kCreate : Mode::kAppend;
   options.capacity_values = arguments.capacity;
+  options.chunk_bytes = arguments.chunk_bytes;
   options.sync_interval = Nanoseconds(arguments.sync_seconds);
   options.sync_bytes = arguments.sync_bytes;
   if (path_.is_none()) {
@@ -92,8 +93,8 @@ StoreObject::StoreObject(StoreObject& source, std::optional<std::uint64_t> num_r
   }
   reader_.emplace(num_rows ? reader->Snapshot(*num_rows) : reader->Snapshot());
   fields_ = source.fields_;
+  schema_seen_ = source.schema_seen_;
   fields_version_ = 1;
-  schema_final_ = true;
 }
 
 StoreObject::~StoreObject() {
@@ -129,10 +130,35 @@ void StoreObject::OpenReader(const Arguments& arguments) {
 }
 
 void StoreObject::TakeFields(const Schema& schema) {
-  fields_ = std::make_shared<const FieldTable>(schema);
-  fields_seen_ = schema.fields();
+  ++declaration_;
+  schema_seen_ = Schema();
+  TakeAddedFields(schema);
+}
+
+// Making a table runs Python code, during which another thread may add fields, too. Its table has
+// more fields, and stays.
+void StoreObject::TakeAddedFields(Schema schema) {
+  const std::uint64_t declaration = declaration_;
+  auto fields = std::make_shared<const FieldTable>(schema, declaration);
+  if (declaration != declaration_ || schema.revision() < schema_seen_.revision()) {
+    return;
+  }
+  fields_ = std::move(fields);
+  schema_seen_ = std::move(schema);
   ++fields_version_;
   names_.Clear();
+}
+
+// Takes over the fields that the writer of another process has added, or has declared while there
+// were no rows.
+void StoreObject::FollowSchema() {
+  const Schema schema = reader_->schema();
+  if (schema.revision() > schema_seen_.revision() && schema.Extends(schema_seen_)) {
+    TakeAddedFields(schema);
+  } else {
+    ++generation_;
+    TakeFields(schema);
+  }
 }
 
 void StoreObject::ThrowClosed() const {
@@ -148,25 +174,23 @@ void StoreObject::RequireOpen() const {
 }
 
 void StoreObject::RequireFields(const FieldTable& fields) const {
-  if (fields_.get() != &fields) {
+  if (fields_->declaration() != fields.declaration()) {
     Throw(PyExc_RuntimeError, "new fields were declared while the arguments were converted");
   }
 }
 
-// Called by every read, so it must be fast: comparing the fields ends with the first row.
+// Called by every read, so it must be fast.
 Reader* StoreObject::Refresh() {
   RequireOpen();
   if (!reader_) {
     return nullptr;
   }
   reader_->Refresh();
-  if (!schema_final_) {
-    // Until there is a row, the writer may declare other fields.
-    schema_final_ = reader_->num_rows() > 0;
-    if (kind_ == Kind::kReader && reader_->schema().fields() != fields_seen_) {
-      ++generation_;
-      TakeFields(reader_->schema());
-    }
+  // Python code runs in FollowSchema(), and may have closed or refreshed the store.
+  while (kind_ == Kind::kReader && reader_->schema().revision() != schema_seen_.revision())
+      [[unlikely]] {
+    FollowSchema();
+    RequireOpen();
   }
   return &*reader_;
 }
@@ -216,6 +240,19 @@ void StoreObject::DefineFields(std::vector<Field> fields) {
   reader_.emplace(writer.reader());
   ++generation_;
   TakeFields(writer.schema());
+}
+
+// Keeps the GIL: another thread must not meet fields that the table lacks.
+void StoreObject::AddFields(std::vector<Field> fields) {
+  if (writer_ && !writer_->declared()) {
+    DefineFields(std::move(fields));
+    return;
+  }
+  StreamStore& writer = Writer("add_fields");
+  const AppendLock lock(*this);
+  writer.AddFields(std::move(fields));
+  reader_.emplace(writer.reader());
+  TakeAddedFields(writer.schema());
 }
 
 std::uint64_t StoreObject::Sync() {
@@ -271,7 +308,6 @@ std::uint64_t StoreObject::Truncate(std::uint64_t num_rows) {
   const auto renew = [&] {
     if (writer.declared()) {
       reader_.emplace(writer.reader());
-      schema_final_ = reader_->num_rows() > 0;
     }
     ++generation_;
     last_step_ = LastStep();
@@ -291,6 +327,27 @@ std::uint64_t StoreObject::Truncate(std::uint64_t num_rows) {
   return removed;
 }
 
+// Reads of other threads may go on: their readers keep the rows.
+std::uint64_t StoreObject::DropBefore(std::uint64_t row) {
+  StreamStore& writer = Writer("drop_before");
+  AppendLock lock(*this);
+  std::uint64_t dropped = 0;
+  lock.RunWithoutGil([&] { dropped = writer.DropBefore(static_cast<Row>(row)); });
+  return dropped;
+}
+
+// Keeps the GIL: close() must not run meanwhile.
+void StoreObject::SetRetention(const Retention& retention) {
+  StreamStore& writer = Writer("setting what is retained");
+  const AppendLock lock(*this);
+  writer.SetRetention(retention);
+}
+
+Retention StoreObject::retention() {
+  const Reader* reader = Refresh();
+  return reader != nullptr ? reader->retention() : writer_->retention();
+}
+
 // Holds the append lock for the whole import, which may be long; reads are not affected.
 std::uint64_t StoreObject::Import(std::optional<std::vector<Field>> fields,
                                   const std::function<void(StagedRows&)>& work) {
@@ -307,7 +364,6 @@ std::uint64_t StoreObject::Import(std::optional<std::vector<Field>> fields,
   generation_of_process_ = GenerationOfProcess();
   reader_.emplace(writer.reader());
   if (replaces) {
-    schema_final_ = false;
     ++generation_;
     TakeFields(writer.schema());
   }
@@ -327,15 +383,13 @@ Step StoreObject::NextStep() const {
 
 std::optional<Step> StoreObject::LastStep() {
   Reader* reader = Refresh();
-  if (reader == nullptr || reader->num_rows() == 0) {
+  if (reader == nullptr || reader->kept_rows() == 0) {
     return std::nullopt;
   }
   return reader->row(static_cast<Row>(reader->num_rows() - 1)).step();
 }
 
-const Schema* StoreObject::schema() const noexcept {
-  return reader_ ? &reader_->schema() : nullptr;
-}
+Schema StoreObject::schema() const { return reader_ ? schema_seen_ : Schema(); }
 
 const Recovery& StoreObject::recovery() const {
   RequireOpen();

@@ -67,10 +67,11 @@ class StoreObject {
   /// The arguments of opening besides path and mode.
   struct Arguments {
     std::uint64_t capacity = 0;
-    double wait = 0;               ///< seconds, mode "r" only
-    double sync_seconds = 0;       ///< Options::sync_interval; 0 disables it
-    std::uint64_t sync_bytes = 0;  ///< Options::sync_bytes; 0 disables it
-    bool safe_reads = false;       ///< mode "r" only
+    std::uint64_t chunk_bytes = 0;  ///< Options::chunk_bytes
+    double wait = 0;                ///< seconds, mode "r" only
+    double sync_seconds = 0;        ///< Options::sync_interval; 0 disables it
+    std::uint64_t sync_bytes = 0;   ///< Options::sync_bytes; 0 disables it
+    bool safe_reads = false;        ///< mode "r" only
   };
 
   /// Opens a store; a temporary one if `path` is None.
@@ -110,12 +111,23 @@ class StoreObject {
   void RequireWritable(const std::string& operation) { Writer(operation.c_str()); }
 
   void DefineFields(std::vector<Field> fields);
+  void AddFields(std::vector<Field> fields);
   std::uint64_t Sync();
   void Close();
   void Clear();
 
   /// Removes all rows from `num_rows` on; returns how many. Throws IndexError if there are fewer.
   std::uint64_t Truncate(std::uint64_t num_rows);
+
+  /// Drops all rows before `row`; returns how many. Throws IndexError, or DroppedError if the rows
+  /// were dropped already.
+  std::uint64_t DropBefore(std::uint64_t row);
+
+  /// Replaces all limits of the store.
+  void SetRetention(const Retention& retention);
+
+  /// The limits of the store; before fields are declared, those that it will have.
+  Retention retention();
 
   /// Stages the rows that `work` adds, and commits them: appended to the store, or with `fields` as
   /// its new fields and only rows. Runs `work` without the GIL, which it may acquire. An exception
@@ -137,8 +149,8 @@ class StoreObject {
 
   const FieldTable& fields() const noexcept { return *fields_; }
 
-  /// Throws RuntimeError if `fields` is no longer the table of the store, because foreign code in a
-  /// conversion, or another thread, has declared new fields.
+  /// Throws RuntimeError if `fields` is a table of an earlier declaration, because foreign code in a
+  /// conversion, or another thread, has declared new fields. Fields may have been added.
   void RequireFields(const FieldTable& fields) const;
 
   /// Changes when positions and rows lose their meaning: new fields were declared, the store was
@@ -151,7 +163,9 @@ class StoreObject {
   /// Changes with every new table.
   std::uint64_t fields_version() const noexcept { return fields_version_; }
 
-  const Schema* schema() const noexcept;
+  /// The schema that fields() was made from; empty before fields are declared.
+  Schema schema() const;
+
   const Recovery& recovery() const;
   std::string id() const;
 
@@ -177,6 +191,8 @@ class StoreObject {
   friend class AppendLock;
   void OpenReader(const Arguments& arguments);
   void TakeFields(const Schema& schema);
+  void TakeAddedFields(Schema schema);
+  void FollowSchema();
   [[noreturn]] void ThrowClosed() const;
   void RequireNotForked(const char* what) const;
 
@@ -185,13 +201,13 @@ class StoreObject {
   Kind kind_ = Kind::kWriter;
   bool safe_reads_ = false;
   bool closed_ = false;
-  bool schema_final_ = false;       // rows exist, so the fields cannot change any more
-  std::vector<Field> fields_seen_;  // the fields that fields_ was made from
+  Schema schema_seen_;  // the schema that fields_ was made from
   std::optional<StreamStore> writer_;
   int generation_of_process_;  // GenerationOfProcess() when writer_ was opened or declared
   std::optional<Reader> reader_;
   std::shared_ptr<const FieldTable> fields_ = std::make_shared<FieldTable>();
   std::uint64_t fields_version_ = 0;
+  std::uint64_t declaration_ = 0;  // of fields_
   std::uint64_t generation_ = 0;
   std::optional<Step> last_step_;  // of a writer only
   Scratch scratch_;

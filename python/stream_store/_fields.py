@@ -19,7 +19,8 @@ class DeclaredFields:
     """The fields of a store at one moment. Immutable.
 
     Attributes:
-        specs: one FieldSpec per type id; the hidden markers of structs come last.
+        specs: one FieldSpec per type id. The hidden markers of structs come after the fields that
+            were declared with them.
         tree: the outer names, with their leaves and structs.
         version: the core's `_fields_version` of this declaration.
     """
@@ -51,12 +52,26 @@ class DeclaredFields:
         tree = self.tree
         return decoded if len(tree.names) == len(tree.children) else tree.collect(decoded)
 
-    def require_same(self, path: object, specs: Sequence[FieldSpec], *, names_only: bool) -> None:
-        """Check that an existing store has the fields that were given when it was opened.
+    def missing(
+        self, path: object, specs: Sequence[FieldSpec], *, names_only: bool
+    ) -> list[FieldSpec]:
+        """The fields that were given when an existing store was opened, and that it lacks.
+
+        They must come after all fields of the store.
 
         Raises:
-            ValueError: names, order or, unless `names_only`, features differ.
+            ValueError: names, order or, unless `names_only`, features of the others differ.
         """
+        known = set(self.outer_names)
+        if names_only:
+            known |= {spec.name for spec in self.specs if not spec.hidden}
+        old = [spec for spec in specs if spec.path[0] in known]
+        new = [spec for spec in specs if spec.path[0] not in known]
+        in_order = _declared(specs) == _declared(old) + _declared(new)
+        self._require_same(path, old if in_order else specs, names_only)
+        return new
+
+    def _require_same(self, path: object, specs: Sequence[FieldSpec], names_only: bool) -> None:
         if names_only:
             given = list(dict.fromkeys(spec.path[0] for spec in specs))
             leaves = [spec.name for spec in self.specs if not spec.hidden]
@@ -71,11 +86,53 @@ class DeclaredFields:
             )
 
 
+def _declared(specs: Sequence[FieldSpec]) -> list[FieldSpec]:
+    return [spec for spec in specs if not spec.hidden]
+
+
+def declare(
+    core: _core.Store, specs: list[FieldSpec], *, names_only: bool, add_fields: bool
+) -> None:
+    """Declare the fields given on opening, or compare them with those of the store.
+
+    Raises:
+        ValueError: fields of the store differ, or it lacks some and `add_fields` is False.
+    """
+    if not core.fields:
+        if core.mode == "r":
+            raise ValueError(f"{core._path}: the store has no fields")
+        core._define_fields(specs)
+        return
+    new = declared_fields(core).missing(core._path, specs, names_only=names_only)
+    if new and not add_fields:
+        names = ", ".join(repr(name) for name in dict.fromkeys(spec.path[0] for spec in new))
+        raise ValueError(
+            f"{core._path}: the fields given on opening have {names}, which the store lacks; open "
+            "it for writing with add_fields=True to add them"
+        )
+    if new:
+        core._add_fields(new)
+
+
+def fixed_view(core: _core.Store) -> tuple[_core.Store, DeclaredFields]:
+    """A snapshot of all rows of a store, and its fields.
+
+    Raises:
+        RuntimeError: no fields are declared.
+        ValueError: the store is closed.
+    """
+    while True:
+        fields = declared_fields(core)
+        view = _core.Store(core, None)
+        if core._fields_version == fields.version:  # else fields were added between the two
+            return view, fields
+
+
 def declared_fields(core: _core.Store) -> DeclaredFields:
     """The fields that a StreamStore has now.
 
-    They are remembered in the object until they change: with mode "r" another process may declare
-    them again as long as there are no rows.
+    They are remembered in the object until they change: with mode "r" another process may add
+    fields, or declare others as long as there are no rows.
 
     Raises:
         ValueError: the store is closed.

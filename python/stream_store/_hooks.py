@@ -7,6 +7,7 @@ here writes to it.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -103,16 +104,16 @@ def spread_append(
     """The arguments of append() with structs replaced by their leaves, and names by type ids."""
     tree = declared_fields(core).tree
     result: tuple[list[Any], list[int], list[Any]] = ([], [], [])
-    markers: list[int] = []  # of the current step; they come after all its leaves
+    markers: list[int] = []  # of the current step; they come before leaves with higher type ids
 
     def put(step: Any, type_id: int, item: Any) -> None:
         for part, value in zip(result, (step, type_id, item), strict=True):
             part.append(value)
 
-    def finish(step: Any) -> None:
-        for type_id in sorted(markers):
-            put(step, type_id, True)
-        markers.clear()
+    def finish(step: Any, before: float = math.inf) -> None:
+        markers.sort()
+        while markers and markers[0] < before:
+            put(step, markers.pop(0), True)
 
     last = None
     for step, name, value in zip(steps, names, values, strict=True):
@@ -123,6 +124,7 @@ def spread_append(
             if tree.is_marker(type_id):
                 markers.append(type_id)
             else:
+                finish(step, before=type_id)
                 put(step, type_id, item)
     finish(last)
     return result

@@ -1,4 +1,4 @@
-"""StoreBase: the methods of StreamStore that only pass on to the core.
+"""StoreBase: the methods of StreamStore that hardly do more than pass on to the core.
 
 nanobind's functions have no signature that `inspect` can read, so each public one that is not
 called in loops has a method here, which costs about 0.1 µs a call. append, append_step, extend,
@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from . import _arguments, _core
 from ._fields import declared_fields
-from ._types import AnyPath, Int, IntArray, Ints, Progress
+from ._types import AnyPath, Fields, Int, IntArray, Ints, Progress
+from .features import parse_fields
 from .reports import VerifyReport, make_report
 
 
@@ -46,12 +47,55 @@ class StoreBase(_core.Store):
     @property
     def field_to_type(self) -> Mapping[str, int]:
         """Type id of each field, a read-only mapping of name to int."""
-        return MappingProxyType({name: type_id for type_id, name in enumerate(self.fields)})
+        return MappingProxyType({name: type_id for type_id, name in self.type_to_field.items()})
 
     @property
     def type_to_field(self) -> Mapping[int, str]:
         """Name of each field, a read-only mapping of type id to str."""
-        return MappingProxyType(dict(enumerate(self.fields)))
+        specs = declared_fields(self).specs if self.fields else []
+        return MappingProxyType(
+            {type_id: spec.name for type_id, spec in enumerate(specs) if not spec.hidden}
+        )
+
+    # --- fields ---
+
+    def add_fields(
+        self,
+        fields: Fields,
+        field_features: Mapping[str, Any] | Sequence[Any] | None = None,
+    ) -> None:
+        """Add fields after those that the store has. Rows that exist lack them.
+
+        Type ids and rows stay as they are. Other processes that read the store see the new fields
+        with their next read, without opening it again. Snapshots, samplers, iterators, Arrow
+        streams and datasets of torch that exist already continue with the fields they know. In a
+        store without fields, this is `define_fields`.
+
+        Args:
+            fields: as for `define_fields`: names, or a mapping of name to feature.
+            field_features: as for `define_fields`.
+
+        Cost:
+            A small file is written and synced; no row is touched.
+
+        Raises:
+            ValueError: a field exists already, there are no fields, or as for `define_fields`.
+            RuntimeError: an import is running.
+            io.UnsupportedOperation: the store was not opened for writing.
+            OSError: the disk reported an error. Appending may have ended, as after a failed `sync`.
+
+        Examples:
+            >>> store = StreamStore(fields={"reward": "float32"})
+            >>> store.append_step({"reward": 1.0})
+            0
+            >>> store.add_fields({"note": "string"})
+            >>> store.append_step({"reward": 2.0, "note": "better"})
+            1
+            >>> [row["note"] for row in store.rows()]
+            [None, 'better']
+        """
+        self._require_writable("add_fields")
+        self._add_fields(parse_fields(fields, field_features))
 
     # --- reading ---
 
@@ -59,7 +103,7 @@ class StoreBase(_core.Store):
         """Read one row as a dict.
 
         Args:
-            i: in [-num_rows, num_rows); a negative number counts from the end.
+            i: in [first_row, num_rows); a negative number counts from the end.
 
         Returns:
             {field: value}, None where missing. Scalar fields give NumPy scalars, str, bytes or
@@ -69,6 +113,7 @@ class StoreBase(_core.Store):
 
         Raises:
             IndexError: the row is out of range.
+            DroppedError: the row was dropped.
 
         Examples:
             >>> store = StreamStore(fields={"obs": "float32[]", "text": "string"})
@@ -93,7 +138,8 @@ class StoreBase(_core.Store):
         """Find the row that contains each position.
 
         Args:
-            positions: int, list or int array of any shape ``S``; each in [0, len(store)).
+            positions: int, list or int array of any shape ``S``; each in
+                [first_position, len(store)).
 
         Returns:
             Row numbers, int64 of shape ``S``.
@@ -103,6 +149,7 @@ class StoreBase(_core.Store):
 
         Raises:
             IndexError: a position is out of range; negative ones always are.
+            DroppedError: a position was dropped.
 
         Examples:
             >>> store = StreamStore(fields={"obs": "float32[]"})
@@ -121,13 +168,14 @@ class StoreBase(_core.Store):
         """Find the first position of each row.
 
         Args:
-            rows: int, list or int array of any shape ``S``; each in [0, num_rows).
+            rows: int, list or int array of any shape ``S``; each in [first_row, num_rows).
 
         Returns:
             Positions, int64 of shape ``S``. The position of an empty row is that of the next row.
 
         Raises:
             IndexError: a row is out of range; negative ones always are.
+            DroppedError: a row was dropped.
 
         Examples:
             >>> store = StreamStore(fields={"obs": "float32[]"})
@@ -147,7 +195,7 @@ class StoreBase(_core.Store):
     def row_at(
         self, steps: Ints, side: Literal["left", "right"] = "left"
     ) -> np.int64 | NDArray[np.int64]:
-        """Find rows by their step, as `np.searchsorted` over the steps of all rows.
+        """Find rows by their step, as `np.searchsorted` over the steps of all retained rows.
 
         Args:
             steps: int, list or int array of any shape ``S``.
@@ -155,7 +203,7 @@ class StoreBase(_core.Store):
                 row whose step is greater.
 
         Returns:
-            Row numbers, int64 of shape ``S``, in [0, num_rows].
+            Row numbers, int64 of shape ``S``, in [first_row, num_rows].
 
         Raises:
             ValueError: `side` is neither "left" nor "right", or the store is closed.
@@ -201,7 +249,8 @@ class StoreBase(_core.Store):
                 segment and false where missing.
 
         Returns:
-            int64 of shape (n, 2): [start, stop) of each segment. The last one may still grow.
+            int64 of shape (n, 2): [start, stop) of each segment. The first one begins at first_row,
+            and the last one may still grow.
 
         Raises:
             ValueError: a field is unknown or has another dtype.
@@ -216,11 +265,11 @@ class StoreBase(_core.Store):
         """
         return super().segments(by)
 
-    def index_table(self, start: int = 0, stop: int | None = None) -> NDArray[np.void]:
+    def index_table(self, start: int | None = None, stop: int | None = None) -> NDArray[np.void]:
         """List the field-writes of rows [start, stop).
 
         Args:
-            start: first row; a negative number counts from the end.
+            start: first row, the first retained one by default; negative numbers count from the end
             stop: row to stop before; None is the end.
 
         Returns:
@@ -228,6 +277,7 @@ class StoreBase(_core.Store):
             "step". A field-write ends where the next one starts.
 
         Raises:
+            DroppedError: `start` names a row that was dropped.
             ValueError: the store is closed.
 
         Examples:
@@ -237,8 +287,8 @@ class StoreBase(_core.Store):
             >>> store.index_table().tolist()
             [(0, 0, 7), (2, 1, 7)]
         """
-        first, last, _ = slice(start, stop).indices(self.num_rows)
-        return self._index_table(first, last)
+        first, last = _arguments.row_range(self, start, stop)
+        return self._index_table(None if start is None else first, last)
 
     # --- safety ---
 

@@ -2,8 +2,8 @@
 
 Each leaf of a struct is a field. The struct also has a hidden marker, a field that is written when
 the struct is present but all its leaves and inner markers are missing: this distinguishes a null
-struct from a struct of nulls. Markers are numbered after all declared fields, so a step with a
-marker is complete; later calls cannot add a declared field to it.
+struct from a struct of nulls. Markers are numbered after all fields that were declared together
+with them, so later calls cannot add one of those to a step with a marker.
 """
 
 from __future__ import annotations
@@ -114,6 +114,7 @@ class StructTree:
         for type_id, spec in enumerate(specs):
             if not spec.hidden:
                 self._place(spec.path, type_id, structs)
+        self._markers = {i for i, spec in enumerate(specs) if spec.hidden}
         self._leaves = {spec.name: i for i, spec in enumerate(specs) if not spec.hidden}
         self._structs = {struct.name: struct for struct in structs.values()}
         self.plans: dict[tuple[str, ...] | None, Any] = {}  # the reads of _batches.py
@@ -130,7 +131,7 @@ class StructTree:
 
     def is_marker(self, type_id: int) -> bool:
         """Whether a type id is that of a struct's marker."""
-        return type_id >= len(self._leaves)
+        return type_id in self._markers
 
     def find(self, name: object) -> int | Struct:
         """The leaf or struct of that name; "obs.inner" is a struct inside of another.

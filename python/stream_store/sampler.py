@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import _arguments, _core
+from ._fields import declared_fields
 from ._types import Batch
 from .store import StreamStore
 
@@ -134,6 +135,8 @@ class WindowSampler:
         }
         _check_together(self._options)
         self._core = _core.Sampler(self._stores, self._options)
+        if unit == "row" and fields is None:  # a copy in another process may find more fields
+            self._options["fields"] = declared_fields(self._stores[0]).outer_names
 
     # --- batches ---
 

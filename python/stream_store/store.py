@@ -19,12 +19,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from . import _arguments, _core
-from ._fields import declared_fields
+from ._fields import declare, declared_fields, fixed_view
 from ._handover import hand_over, is_spawning
 from ._repr import represent
 from ._store_base import StoreBase
 from ._types import AnyPath, Fields
-from .features import FieldSpec, parse_fields
+from .features import parse_fields
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -50,6 +50,8 @@ class StreamStore(StoreBase):
             this. A failed background sync is permanent: the next append or sync raises it.
             Temporary stores are not synced.
         sync_bytes: bytes appended after which that thread syncs; None disables this.
+        add_fields: add fields that `fields` names after those of an existing store, which otherwise
+            raise ValueError.
         safe_reads: with mode "r", read with system calls instead of from mappings. Slower, but the
             process survives if another process shortens the files.
 
@@ -89,12 +91,15 @@ class StreamStore(StoreBase):
         sync_seconds: float | None = 30.0,
         sync_bytes: int | None = 1 << 30,
         safe_reads: bool = False,
+        add_fields: bool = False,
     ) -> None:
         """Open or create the store; the class describes the arguments."""
         checked = _arguments.opening(path, mode, capacity, wait)
         syncs = _arguments.background_sync(sync_seconds, sync_bytes)
         if safe_reads and mode != "r":
             raise ValueError(f"safe_reads is for mode='r' only; mode is {mode!r}")
+        if add_fields and (mode == "r" or fields is None):
+            raise ValueError("add_fields=True needs fields=…, and a mode that can write")
         specs = None if fields is None else parse_fields(fields)
         super().__init__(*checked, (*syncs, bool(safe_reads)))
         if checked[0] is not None:
@@ -103,19 +108,12 @@ class StreamStore(StoreBase):
             if mode != "r":
                 _open_writers.add(self)
             if specs is not None:
-                self._declare(specs, names_only=not isinstance(fields, Mapping))
+                declare(
+                    self, specs, names_only=not isinstance(fields, Mapping), add_fields=add_fields
+                )
         except BaseException:
             self.close()
             raise
-
-    def _declare(self, specs: list[FieldSpec], *, names_only: bool) -> None:
-        """Declare the fields given on opening, or compare them with those of the store."""
-        if self.fields:
-            declared_fields(self).require_same(self.path, specs, names_only=names_only)
-        elif self.mode == "r":
-            raise ValueError(f"{self.path}: the store has no fields")
-        else:
-            self._define_fields(specs)
 
     # --- fields ---
 
@@ -154,17 +152,18 @@ class StreamStore(StoreBase):
 
     # --- reading ---
 
-    def rows(self, start: int = 0, stop: int | None = None) -> Iterator[dict[str, Any]]:
+    def rows(self, start: int | None = None, stop: int | None = None) -> Iterator[dict[str, Any]]:
         """Iterate over rows [start, stop) of a snapshot, each as `row` returns it.
 
         Args:
-            start: first row; a negative number counts from the end.
+            start: first row, the first retained one by default; negative numbers count from the end
             stop: row to stop before; None is the end.
 
         Returns:
             An iterator, which stays valid after `close`.
 
         Raises:
+            DroppedError: `start` names a row that was dropped.
             ValueError: the store is closed.
 
         Examples:
@@ -178,7 +177,7 @@ class StreamStore(StoreBase):
             return iter(())
         view = self.snapshot()
         fields = declared_fields(view)
-        numbers = range(*slice(start, stop).indices(view.num_rows))
+        numbers = range(*_arguments.row_range(view, start, stop))
         return (fields.collect(view._decode_row(number)) for number in numbers)
 
     def snapshot(self, num_rows: int | None = None) -> StreamStore:
@@ -192,6 +191,7 @@ class StreamStore(StoreBase):
 
         Raises:
             IndexError: the store has fewer rows.
+            DroppedError: rows from `num_rows` on were dropped.
 
         Examples:
             >>> store = StreamStore(fields={"reward": "float32"})
@@ -200,10 +200,8 @@ class StreamStore(StoreBase):
             >>> store.snapshot(2).num_rows
             2
         """
-        if num_rows is not None:
-            num_rows = operator.index(num_rows)
-            if not 0 <= num_rows < 2**63:
-                raise IndexError(f"a snapshot of {num_rows} rows: expected [0, {self.num_rows}]")
+        if num_rows is not None and not 0 <= (num_rows := operator.index(num_rows)) < 2**63:
+            raise IndexError(f"a snapshot of {num_rows} rows: expected [0, {self.num_rows}]")
         view = StreamStore.__new__(StreamStore)
         _core.Store.__init__(view, self, num_rows)
         view._absolute = self._absolute
@@ -242,7 +240,7 @@ class StreamStore(StoreBase):
         """
         from ._exchange.to_dataset import to_dataset
 
-        return to_dataset(self, declared_fields(self), split, step_column)
+        return to_dataset(self, split, step_column)
 
     def from_dataset(
         self,
@@ -357,24 +355,23 @@ class StreamStore(StoreBase):
         """
         from ._exchange.hub import save_dataset
 
-        return save_dataset(
-            self, declared_fields(self), name, split, config_name, step_column, kwargs
-        )
+        return save_dataset(self, name, split, config_name, step_column, kwargs)
 
-    def to_arrow(self, start: int = 0, stop: int | None = None) -> Any:
+    def to_arrow(self, start: int | None = None, stop: int | None = None) -> Any:
         """Read rows [start, stop) of a snapshot as a `pyarrow.RecordBatchReader`.
 
         `pyarrow.table(store)`, `polars.DataFrame(store)` and other consumers of Arrow streams read
         a store directly, without this method.
 
         Args:
-            start: first row; a negative number counts from the end.
+            start: first row, the first retained one by default; negative numbers count from the end
             stop: row to stop before; None is the end.
 
         Returns:
             A reader, which stays valid after `close` and makes batches of about 64 MiB on demand.
 
         Raises:
+            DroppedError: `start` names a row that was dropped.
             ImportError: pyarrow is not installed.
             RuntimeError: no fields are declared.
 
@@ -387,7 +384,7 @@ class StreamStore(StoreBase):
         """
         from ._exchange.arrow import to_arrow
 
-        return to_arrow(self, declared_fields(self), start, stop)
+        return to_arrow(self, start, stop)
 
     def from_arrow(self, stream: Any, *, append: bool = False) -> int:
         """Import the rows of an Arrow stream.
@@ -423,13 +420,13 @@ class StreamStore(StoreBase):
         """A capsule with the Arrow C stream of a snapshot of all rows."""
         from ._exchange.arrow import c_stream
 
-        return c_stream(self, declared_fields(self), requested_schema)
+        return c_stream(*fixed_view(self), requested_schema)
 
     def __arrow_c_schema__(self) -> object:
         """A capsule with the Arrow C schema of that stream."""
         from ._exchange.arrow import c_schema
 
-        return c_schema(self, declared_fields(self))
+        return c_schema(*fixed_view(self))
 
     # --- protocols of Python ---
 

@@ -59,10 +59,6 @@ struct ArrowImporter::Impl {
       step_loader.emplace(*plan.steps);
     }
     marker_present.resize(plan.markers.size());
-    for (std::size_t i = 0; i < plan.markers.size(); ++i) {
-      marker_order.push_back(i);
-    }
-    std::ranges::sort(marker_order, {}, [&](std::size_t i) { return plan.markers[i].type; });
   }
 
   // Stages the rows of one batch in order.
@@ -234,12 +230,14 @@ struct ArrowImporter::Impl {
   // Adds the markers and the steps to `columns` and stages them. Then adapts the number of rows at
   // a time to the size of those just loaded.
   void Stage(std::uint64_t count, const std::optional<Column>& given_steps) {
-    for (const std::size_t i : marker_order) {
+    for (std::size_t i = 0; i < plan.markers.size(); ++i) {
       columns.push_back(Column{.type = plan.markers[i].type,
                                .source = Source::kBool,
                                .row_items = 0,
                                .present = marker_present[i].data()});
     }
+    // Fields that were added after a struct have higher type ids than its marker.
+    std::ranges::sort(columns, {}, &Column::type);
     given_steps ? ReadSteps(*given_steps, count) : CountSteps(count);
     rows.Extend(steps, columns);
     std::uint64_t bytes = count * sizeof(Step);
@@ -297,7 +295,6 @@ struct ArrowImporter::Impl {
   std::vector<LeafLoader> loaders;
   std::optional<LeafLoader> step_loader;
   std::vector<std::vector<std::uint8_t>> marker_present;
-  std::vector<std::size_t> marker_order;  // by rising type id
   std::vector<Column> columns;
   std::vector<Step> steps;
   std::uint64_t rows_at_once = kFirstRows;

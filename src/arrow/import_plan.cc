@@ -78,7 +78,7 @@ class ImportPlanner {
     constexpr std::size_t kMostShown = 20;
     std::vector<std::string> names;
     for (std::size_t i = 0; i < std::min(fields_.declared(), kMostShown); ++i) {
-      names.push_back(fields_.fields()[i].name);
+      names.push_back(fields_[fields_.declared_types()[i]].name);
     }
     return Joined(names, ", ") + (fields_.declared() > kMostShown ? ", …" : "");
   }

@@ -2,11 +2,15 @@
 
 #include "stream_store/schema.h"
 
+#include <algorithm>
+#include <iterator>
+#include <unordered_set>
 #include <utility>
 
 #include "stream_store/error.h"
 #include "stream_store/nested.h"
 
+#include "base/assert.h"
 #include "base/str_cat.h"
 #include "format/layout.h"
 #include "format/utf8.h"
@@ -107,6 +111,26 @@ void CheckDType(const Field& field, std::size_t type) {
   }
 }
 
+// The name that a field, or the struct that it belongs to, has at the top level.
+const std::string& OuterName(const Field& field) noexcept {
+  return field.path.empty() ? field.name : field.path.front();
+}
+
+void CheckSince(const std::vector<std::uint64_t>& since, std::size_t fields,
+                std::uint64_t revision) {
+  if (since.size() != fields || !std::ranges::is_sorted(since)) {
+    throw Error(ErrorCode::kInvalidArgument,
+                StrCat("declaring fields: expected ", fields,
+                       " numbers of first records that never decrease"));
+  }
+  if (revision == 0 && fields > 0 && since.back() != 0) {
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        StrCat("declaring fields: expected no field that was added in revision 0 but found ",
+               "one of record ", since.back()));
+  }
+}
+
 // Writes the nested type as every part of the store expects it, so that equal types are equal texts.
 void NormaliseNested(Field& field, std::size_t type) {
   if (field.nested.empty()) {
@@ -140,11 +164,18 @@ std::string FieldText(const Field& field) {
                 field.shape.empty() ? "" : StrCat("[", dimensions, "]"));
 }
 
-Schema::Schema(std::vector<Field> fields) : fields_(std::move(fields)) {
+Schema::Schema(std::vector<Field> fields) : Schema(std::move(fields), {}, 0) {}
+
+Schema::Schema(std::vector<Field> fields, std::vector<std::uint64_t> since, std::uint64_t revision)
+    : fields_(std::move(fields)), since_(std::move(since)), revision_(revision) {
   if (fields_.size() > kMaxFields) {
     throw Error(ErrorCode::kInvalidArgument, StrCat("declaring fields: expected at most ",
                                                     kMaxFields, " but found ", fields_.size()));
   }
+  if (since_.empty()) {
+    since_.resize(fields_.size());
+  }
+  CheckSince(since_, fields_.size(), revision_);
   for (std::size_t type = 0; type < fields_.size(); ++type) {
     const Field& field = fields_[type];
     CheckNames(field, type);
@@ -154,19 +185,57 @@ Schema::Schema(std::vector<Field> fields) : fields_(std::move(fields)) {
     if (field.hidden) {
       continue;
     }
-    if (declared_ != type) {
-      Refuse(field, type, "a declared field came after a hidden one");
-    }
     const auto [at, fresh] = by_name_.try_emplace(field.name, static_cast<TypeId>(type));
     if (!fresh) {
       Refuse(field, type, StrCat("duplicate name, already that of type id ", at->second));
     }
-    ++declared_;
+    declared_types_.push_back(static_cast<TypeId>(type));
   }
-  if (declared_ == 0) {
+  if (declared_types_.empty()) {
     throw Error(ErrorCode::kInvalidArgument,
                 "declaring fields: expected at least one but found none");
   }
+  if (since_[declared_types_.front()] != 0) {
+    Refuse(fields_[declared_types_.front()], declared_types_.front(),
+           "the first declared field cannot have been added later");
+  }
+}
+
+// A struct is complete when it is declared: its marker tells a null from a struct of nulls for the
+// leaves that it had then.
+Schema Schema::Extended(std::vector<Field> added, std::uint64_t record) const {
+  std::unordered_set<std::string_view> outer;
+  for (const Field& field : fields_) {
+    outer.insert(OuterName(field));
+  }
+  bool declares = false;
+  for (const Field& field : added) {
+    if (find(field.name) || outer.contains(OuterName(field))) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  StrCat("adding fields: field '", OuterName(field), "' exists already"));
+    }
+    declares = declares || !field.hidden;
+  }
+  if (!declares) {
+    throw Error(ErrorCode::kInvalidArgument, "adding fields: expected at least one but found none");
+  }
+  std::vector<Field> fields = fields_;
+  std::ranges::move(added, std::back_inserter(fields));
+  std::vector<std::uint64_t> since = since_;
+  since.resize(fields.size(), record);
+  return Schema(std::move(fields), std::move(since), revision_ + 1);
+}
+
+bool Schema::Extends(const Schema& other) const {
+  return size() >= other.size() &&
+         std::equal(other.fields_.begin(), other.fields_.end(), fields_.begin());
+}
+
+TypeId Schema::LastDeclaredAt(std::uint64_t record) const noexcept {
+  STREAM_STORE_ASSERT(!empty());
+  const auto after = std::ranges::partition_point(
+      declared_types_, [&](TypeId type) { return since_[type] <= record; });
+  return *std::prev(after);  // the first declared field is there from record 0 on
 }
 
 std::optional<TypeId> Schema::find(std::string_view name) const {

@@ -16,17 +16,18 @@ namespace stream_store::internal {
 namespace {
 
 constexpr std::string_view kSchemaMagic = "SSSCHEMA";
-constexpr std::size_t kHeaderBytes = 40;
+constexpr std::size_t kHeaderBytes = 48;
 constexpr std::size_t kChecksumBytes = 4;
 constexpr std::uint8_t kPackedFlag = 1;
 constexpr std::uint8_t kHiddenFlag = 2;
 
-void PutField(ByteWriter& out, const Field& field) {
+void PutField(ByteWriter& out, const Field& field, std::uint64_t since) {
   out.Put(static_cast<std::uint8_t>(field.dtype));
   out.Put(static_cast<std::uint8_t>((field.packed ? kPackedFlag : 0) |
                                     (field.hidden ? kHiddenFlag : 0)));
   out.Put(static_cast<std::uint16_t>(field.path.size()));
   out.Put(static_cast<std::uint32_t>(field.shape.size()));
+  out.Put(since);
   for (const std::uint32_t dimension : field.shape) {
     out.Put(dimension);
   }
@@ -42,12 +43,13 @@ void PutField(ByteWriter& out, const Field& field) {
 
 // Counts are compared with the bytes that are left before anything is allocated for them: a
 // checksum can be forged, and a huge count must not exhaust memory.
-Field TakeField(ByteReader& in, const auto& corrupt) {
+Field TakeField(ByteReader& in, std::vector<std::uint64_t>& since, const auto& corrupt) {
   Field field;
   field.dtype = static_cast<DType>(in.Take<std::uint8_t>());
   const auto flags = in.Take<std::uint8_t>();
   const auto parts = in.Take<std::uint16_t>();
   const auto dimensions = in.Take<std::uint32_t>();
+  since.push_back(in.Take<std::uint64_t>());
   if ((flags & ~(kPackedFlag | kHiddenFlag)) != 0) {
     corrupt("unknown flags");
   }
@@ -102,8 +104,8 @@ void CheckFrame(std::span<const std::byte> bytes, const std::string& path) {
 
 std::vector<std::byte> EncodeSchema(const Schema& schema, const StoreId& id) {
   ByteWriter body;
-  for (const Field& field : schema.fields()) {
-    PutField(body, field);
+  for (std::size_t type = 0; type < schema.size(); ++type) {
+    PutField(body, schema.fields()[type], schema.since(static_cast<TypeId>(type)));
   }
   const std::size_t total = kHeaderBytes + body.size() + kChecksumBytes;
   if (total > kMaxSchemaBytes) {
@@ -117,6 +119,7 @@ std::vector<std::byte> EncodeSchema(const Schema& schema, const StoreId& id) {
   out.Put(static_cast<std::uint32_t>(schema.size()));
   out.Put(std::uint64_t{body.size()});
   out.PutBytes(id.data(), id.size());
+  out.Put(std::uint64_t{schema.revision()});
   out.PutBytes(body.bytes().data(), body.size());
   out.Put(Crc32c(out.bytes().data(), out.size()));
   return std::move(out.bytes());
@@ -135,22 +138,25 @@ Schema DecodeSchema(std::span<const std::byte> bytes, const StoreId& id, const s
   if (found != id) {
     corrupt("it belongs to another store");
   }
+  const auto revision = in.Take<std::uint64_t>();
   if (body_bytes != in.left()) {
     corrupt(StrCat("expected ", body_bytes, " bytes of fields but found ", in.left()));
   }
   // The vector is not reserved: it grows with the bytes that exist, not with the stored `count`.
   // NOLINTBEGIN(performance-inefficient-vector-operation)
   std::vector<Field> fields;
+  std::vector<std::uint64_t> since;
   for (std::uint32_t type = 0; type < count; ++type) {
-    fields.push_back(TakeField(
-        in, [&](const char* why) { corrupt(StrCat("type id ", type, " of ", count, ": ", why)); }));
+    fields.push_back(TakeField(in, since, [&](const char* why) {
+      corrupt(StrCat("type id ", type, " of ", count, ": ", why));
+    }));
   }
   // NOLINTEND(performance-inefficient-vector-operation)
   if (in.left() != 0) {
     corrupt(StrCat(in.left(), " bytes follow the last field"));
   }
   try {
-    return Schema(std::move(fields));
+    return Schema(std::move(fields), std::move(since), revision);
   } catch (const Error& error) {
     corrupt(error.what());
     throw;

@@ -5,9 +5,9 @@
 // same bytes.
 //
 //   u64 magic "SSSCHEMA" | u32 format version | u32 field count | u64 body bytes |
-//   16 bytes store id
+//   16 bytes store id | u64 revision
 //   per field: u8 dtype | u8 flags (1 packed, 2 hidden) | u16 path parts | u32 shape dims |
-//              u32 dims… | u16 name bytes, name | per part u16 bytes, part |
+//              u64 since | u32 dims… | u16 name bytes, name | per part u16 bytes, part |
 //              u32 feature bytes, feature JSON
 //   u32 CRC32C of all bytes before it
 #pragma once

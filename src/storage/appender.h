@@ -93,10 +93,14 @@ class Appender {
   /// Replaces the fields of a store that holds nothing. Throws Error(kState) if rows were appended.
   void Redeclare(Schema schema) EXCLUDES(flag_);
 
+  /// Adds fields after the present ones. Writer describes it.
+  void AddFields(std::vector<Field> fields) EXCLUDES(flag_);
+
   /// To be called after StoreFiles::MoveTo(): takes over the schema that names the new path.
   void FollowMove() EXCLUDES(flag_);
 
-  /// Does not acquire the flag: callers must not run it beside Redeclare() or FollowMove().
+  /// Does not acquire the flag: callers must not run it beside Redeclare(), AddFields() or
+  /// FollowMove().
   const Schema& schema() const noexcept NO_THREAD_SAFETY_ANALYSIS;
 
   /// For messages: the last type id of the last row, or `type` itself if that row has it. REQUIRES:
@@ -124,7 +128,7 @@ class Appender {
     std::uint64_t fields = ~std::uint64_t{0};
     const std::uint64_t* words = nullptr;  // `fields` words after the head, in the file
     std::uint64_t total = 0;
-    std::uint32_t offset = 0;
+    std::uint32_t offset = 0;  // Record::layout
     std::uint32_t digest = 0;
     std::int32_t first_type = -1;
     std::int32_t last_type = -1;
@@ -186,7 +190,9 @@ class Appender {
   void MakeRoom(std::uint64_t values, std::uint64_t records, std::uint64_t layout_words)
       REQUIRES_LOCK(flag_);
   void RefreshPointers() noexcept REQUIRES_LOCK(flag_);
+  const std::uint64_t* WordsOf(const ShapeCache& shape) const noexcept REQUIRES_LOCK(flag_);
   std::uint64_t LayoutWordsOf(std::uint64_t records) const noexcept REQUIRES_LOCK(flag_);
+  void UseSchema(Schema schema) REQUIRES_LOCK(flag_);
   void UseSchemaOfFiles() REQUIRES_LOCK(flag_);
 
   // extend.cc

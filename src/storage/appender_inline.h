@@ -135,13 +135,14 @@ inline Appender::DecidedRecord Appender::RegularRow(std::span<const Step> steps,
                                                     std::uint64_t row) const noexcept {
   STREAM_STORE_ASSERT(row < steps.size());
   const ShapeCache& shape = shapes_[0];
-  return {.step = steps[row],
-          .start = begin.values + row * shape.total,
-          .row = begin.rows + row,
-          .total = shape.total,
-          .layout = regular_layouts_[(begin.records + row) / chunk_records_ -
-                                     begin.records / chunk_records_],
-          .digest = shape.digest};
+  return {
+      .step = steps[row],
+      .start = begin.values + row * shape.total,
+      .row = begin.rows + row,
+      .total = shape.total,
+      .layout =
+          regular_layouts_[(begin.records + row) / chunk_records_ - begin.records / chunk_records_],
+      .digest = shape.digest};
 }
 
 inline void Appender::MoveCursor(const ShapeCache& shape, Step step, bool continues,

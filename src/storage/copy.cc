@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "base/str_cat.h"
+#include "format/schema_since.h"
 #include "storage/copy_parts.h"
 #include "storage/open.h"
 #include "storage/record_copier.h"
@@ -37,8 +38,8 @@ void CopyBytes(const KindReader& from, const ChunkFiles& to, std::uint64_t at, s
   while (at < end) {
     const auto part = std::span(block).first(std::min<std::uint64_t>(block.size(), end - at));
     if (const std::size_t there = from.ReadAt(part, at); there != part.size()) {
-      throw Error(ErrorCode::kCorrupt, StrCat(from.path(), ": expected ", end,
-                                              " bytes but found ", at + there));
+      throw Error(ErrorCode::kCorrupt,
+                  StrCat(from.path(), ": expected ", end, " bytes but found ", at + there));
     }
     to.WriteAt(part, at);
     at += part.size();
@@ -106,6 +107,7 @@ void WriteControl(const DamagedFiles& source, const Begin& begin, const Cursor& 
   live.session = session;
   live.state = kLiveClosed;
   live.durable = end.records;
+  live.schema_revision = parts.schema.revision();
   parts.control.WriteAt(std::as_bytes(std::span(&live, 1)), kLiveOffset);
   Slot slot = MakeSlot(parts.identity.id, session, end, /*clean=*/true);
   slot.begin = begin;
@@ -168,8 +170,9 @@ void CheckTarget(const DamagedFiles& source, const std::filesystem::path& path) 
 
 // How a copy is made.
 struct CopyWay {
-  Begin begin;                                   // of the copy
-  std::function<Cursor(const ChunkSet&)> write;  // writes values, records and hints; returns the end
+  Begin begin;  // of the copy
+  // Writes values, records and hints, and chooses the schema; returns the end.
+  std::function<Cursor(StoreFiles::Parts&, const ChunkSet&)> write;
   std::function<void(const Cursor&, std::uint64_t, const char*)> fail;
 };
 
@@ -180,8 +183,8 @@ Cursor CreateCopy(const DamagedFiles& source, const std::filesystem::path& path,
   Cursor end;
   Begin begin = way.begin;
   begin.layout_words = source.begin.layout_words;
-  const auto fill = [&](const StoreFiles::Parts& parts, ChunkSet& files) {
-    end = way.write(files);
+  const auto fill = [&](StoreFiles::Parts& parts, ChunkSet& files) {
+    end = way.write(parts, files);
     end.layout_words = std::max(end.layout_words, begin.layout_words);
     constexpr std::uint64_t kWord = sizeof(std::uint64_t);
     CopyBytes(*source.layouts, files[Kind::kLayouts], begin.layout_words * kWord,
@@ -216,19 +219,19 @@ Cursor CopyStore(const DamagedFiles& source, std::uint64_t records,
   const Begin& begin = source.begin;
   const bool there = begin.records <= records && records <= verifier.record_capacity();
   // Only for the total of the progress: this record may be damaged.
-  const std::uint64_t values =
-      records == begin.records || !there
-          ? begin.values
-          : std::clamp(verifier.record(records).start, begin.values,
-                       std::max(begin.values, verifier.value_capacity()));
+  const std::uint64_t values = records == begin.records || !there
+                                   ? begin.values
+                                   : std::clamp(verifier.record(records).start, begin.values,
+                                                std::max(begin.values, verifier.value_capacity()));
   ProgressMeter meter(progress, 2 * ((records - std::min(records, begin.records)) * sizeof(Record) +
                                      (values - begin.values) * sizeof(Value)));
-  const auto write = [&](const ChunkSet& files) {
+  const auto write = [&](StoreFiles::Parts& parts, const ChunkSet& files) {
     if (!there) {
       throw Error(ErrorCode::kCorrupt, StrCat(source.path, "/records: expected ", records,
                                               " records but found ", verifier.record_capacity()));
     }
     const Cursor end = CopyRecords(source, verifier, records, files, meter);
+    parts.schema = SinceAtMost(*source.schema, end.records, source.schema->revision());
     CopyBytes(*source.values, files[Kind::kValues], begin.values * sizeof(Value),
               end.values * sizeof(Value), meter);
     return end;
@@ -243,10 +246,12 @@ Cursor CopyChosen(const DamagedFiles& source, const CopyPlan& plan,
                   const std::filesystem::path& path, const Progress& progress) {
   STREAM_STORE_ASSERT(source.verifiable());
   ProgressMeter meter(progress, 2 * plan.most_bytes);
-  const auto write = [&](const ChunkSet& files) {
+  const auto write = [&](StoreFiles::Parts& parts, const ChunkSet& files) {
     RecordCopier copier(source, files, meter);
     plan.choose(copier);
-    return copier.Finish();
+    const Cursor end = copier.Finish();
+    parts.schema = copier.schema();
+    return end;
   };
   const auto fail = [&](const Cursor& all, std::uint64_t record, const char* fault) {
     throw Error(ErrorCode::kCorrupt,

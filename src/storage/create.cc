@@ -116,9 +116,9 @@ StoreFiles::Parts BuildOnce(const std::filesystem::path& path, const NewStore& s
       files[kind].CreateFirst();
     }
     parts.control = directory.CreateFile(kControlName);
-    fill(parts, files);
-    WriteSchema(directory, kSchemaName, store.schema, parts.identity.id, lifetime);
     parts.schema = store.schema;
+    fill(parts, files);
+    WriteSchema(directory, kSchemaName, parts.schema, parts.identity.id, lifetime);
     if (lifetime == Lifetime::kPersistent) {
       SyncNewFiles(parts, files, directory);
     }
@@ -251,6 +251,7 @@ void RefuseTemporaryName(const std::filesystem::path& path) {
 }
 
 void ReplaceSchema(StoreFiles& files, Schema schema) {
+  const std::uint64_t revision = schema.revision();
   const Lifetime lifetime = files.persistent() ? Lifetime::kPersistent : Lifetime::kTemporary;
   const Directory& directory = files.directory();
   directory.Unlink(kSchemaTemporaryName);
@@ -260,6 +261,8 @@ void ReplaceSchema(StoreFiles& files, Schema schema) {
   if (lifetime == Lifetime::kPersistent) {
     directory.Sync();
   }
+  // Only now: a reader that sees the word finds the schema, also after a power failure.
+  files.control.schema_revision().store(revision, std::memory_order_release);
 }
 
 void RemoveLeftovers(const std::filesystem::path& path) noexcept {

@@ -26,13 +26,20 @@ std::uint64_t DamagedFiles::Live(std::uint64_t LiveWords::* word) const {
   return live.*word;
 }
 
+std::uint64_t DamagedFiles::LiveOffset(std::uint64_t LiveWords::* word) noexcept {
+  const LiveWords live{};
+  const auto* base = reinterpret_cast<const std::byte*>(&live);
+  return kLiveOffset +
+         static_cast<std::uint64_t>(reinterpret_cast<const std::byte*>(&(live.*word)) - base);
+}
+
 DamagedFiles DamagedFiles::Open(const std::filesystem::path& path, const Report& report) {
   DamagedFiles files;
   files.directory_ = std::make_unique<Directory>(OpenStoreDirectory(path));
   const Directory& directory = *files.directory_;
   files.path = PathText(path);
-  for (const auto& [name, place] : {std::pair{kControlName, &DamagedFiles::control},
-                                    {kLockName, &DamagedFiles::lock}}) {
+  for (const auto& [name, place] :
+       {std::pair{kControlName, &DamagedFiles::control}, {kLockName, &DamagedFiles::lock}}) {
     try {
       files.owned_.push_back(std::make_unique<File>(directory.OpenFile(name, /*writable=*/false)));
       files.*place = files.owned_.back().get();
@@ -118,8 +125,8 @@ DamagedFiles DamagedFiles::FromOpenStore(const StoreFiles& open, const View& vie
   DamagedFiles files;
   files.path = open.path_text();
   files.persistent = open.persistent();
-  const auto maps = view.mappings == nullptr ? open.maps()
-                                             : std::static_pointer_cast<const Maps>(view.mappings);
+  const auto maps =
+      view.mappings == nullptr ? open.maps() : std::static_pointer_cast<const Maps>(view.mappings);
   files.begin = maps->begin;
   files.mappings_ = maps;
   files.chunks_ =
@@ -128,15 +135,20 @@ DamagedFiles DamagedFiles::FromOpenStore(const StoreFiles& open, const View& vie
     // With safe reads, mappings must not be loaded from.
     const ChunkRange& range = *maps->parts[Index(kind)].range;
     const ChunkFiles& chunks = (*files.chunks_)[kind];
-    return KindReader(chunks, open.copies() ? nullptr : maps->data<std::byte>(kind),
-                      chunks.begin(), std::min(open.data(kind).bytes(), range.end_byte()));
+    return KindReader(chunks, open.copies() ? nullptr : maps->data<std::byte>(kind), chunks.begin(),
+                      std::min(open.data(kind).bytes(), range.end_byte()));
   };
   files.values = reader(Kind::kValues);
   files.records = reader(Kind::kRecords);
   files.layouts = reader(Kind::kLayouts);
   files.position_hints = reader(Kind::kPositionHints);
   files.row_hints = reader(Kind::kRowHints);
-  files.control = &open.control.file();
+  if (open.parked()) {
+    files.owned_.push_back(std::make_unique<File>(open.control.Reopen()));
+    files.control = files.owned_.back().get();
+  } else {
+    files.control = &open.control.file();
+  }
   files.lock = open.lock.is_open() ? &open.lock : nullptr;
   files.identity = open.identity();
   files.schema = view.store_schema->schema;

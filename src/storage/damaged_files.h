@@ -15,9 +15,9 @@
 
 #include "stream_store/verify.h"
 
+#include "base/assert.h"
 #include "format/control.h"
 #include "format/encoding.h"
-#include "base/assert.h"
 #include "storage/chunk_set.h"
 #include "storage/record_verifier.h"
 #include "storage/store_files.h"
@@ -37,9 +37,7 @@ struct DamagedFiles {
 
   /// Whether records can be verified. That needs the data files, the identity (which has the seed
   /// of the checksums) and the schema.
-  bool verifiable() const noexcept {
-    return values && records && layouts && identity && schema;
-  }
+  bool verifiable() const noexcept { return values && records && layouts && identity && schema; }
 
   /// What a RecordVerifier of these files needs. REQUIRES: verifiable().
   RecordVerifier::Parts verifier_parts() const {
@@ -48,12 +46,16 @@ struct DamagedFiles {
             .records = *records,
             .layouts = *layouts,
             .seed = identity->checksum_seed,
-            .encodings = encodings};
+            .encodings = encodings,
+            .layout_begin = begin.layout_words};
   }
 
   /// Reads one of the live words. Throws Error(kIo).
   /// REQUIRES: control != nullptr.
   std::uint64_t Live(std::uint64_t LiveWords::* word) const;
+
+  /// Where a live word is in `control`.
+  static std::uint64_t LiveOffset(std::uint64_t LiveWords::* word) noexcept;
 
   std::string path;  ///< for messages
   bool persistent = true;
@@ -70,8 +72,7 @@ struct DamagedFiles {
   Begin begin;  ///< of the newest slot, or of the View
   std::optional<Schema> schema;
   std::vector<Encoding> encodings;  ///< of the schema
-  /// Read before the schema. The schema is final once records exist, so it is the one these records
-  /// were written with.
+  /// Read before the schema, which therefore has all fields that these records can have.
   std::uint64_t published = 0;
 
  private:

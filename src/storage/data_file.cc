@@ -109,7 +109,7 @@ std::uint64_t DataFile::RefreshBytes(std::uint64_t needed) {
   const std::uint64_t end = std::max(EndToMap(needed), std::min(mapped, files_.end()));
   const bool in_place = files_.last() == last() || InPlace();
   if (end > range->end_byte() || !in_place) {
-    const std::uint64_t first = range->mapped_begin();
+    const std::uint64_t first = ChunkOf(files_.begin());
     const std::uint64_t size = range->end_byte() - range->begin_byte();
     Replace(first, end,
             NewRange(first, end, in_place ? 2 * std::max(size, end - range->begin_byte()) : size));
@@ -237,8 +237,8 @@ void DataFile::ZeroTail(std::uint64_t begin) {
   }
 }
 
-void DataFile::Sync(std::uint64_t begin, std::uint64_t end) const {
-  range()->Sync(begin, end, path());
+void DataFile::DropBefore(std::uint64_t byte) noexcept {
+  files_.DropBefore(FirstChunk(byte, files_.chunk_bytes()));
 }
 
 void DataFile::Remap(std::uint64_t first_byte, std::uint64_t bytes) {
@@ -249,8 +249,9 @@ void DataFile::Remap(std::uint64_t first_byte, std::uint64_t bytes) {
 }
 
 void DataFile::UnlinkLeftovers(std::uint64_t byte) const {
+  const std::uint64_t end = range()->mapped_end();
   for (const std::uint64_t chunk : files_.Numbers()) {
-    if (chunk < FirstChunk(byte, files_.chunk_bytes()) || chunk >= range()->mapped_end()) {
+    if (chunk < FirstChunk(byte, files_.chunk_bytes()) || chunk >= end) {
       files_.Unlink(chunk);
     }
   }

@@ -112,10 +112,8 @@ class DataFile {
   /// Writes zeros to [begin, bytes()). Throws Error(kNoSpace, kIo).
   void ZeroTail(std::uint64_t begin);
 
-  /// Makes the bytes [begin, end) durable. The directory must be synced as well if TakeCreated()
-  /// returns true. Throws Error(kIo); also if the kernel could not write earlier bytes of these
-  /// chunks.
-  void Sync(std::uint64_t begin, std::uint64_t end) const;
+  /// Forgets the chunks that lie before `byte`: their files are about to be deleted.
+  void DropBefore(std::uint64_t byte) noexcept;
 
   /// Whether chunk files were created since the last call.
   bool TakeCreated() noexcept { return created_.exchange(false, std::memory_order_acq_rel); }

@@ -121,7 +121,7 @@ void Durability::RewriteNewestSlot() {
   if (const auto newest = control.ReadSlot(which, files_.identity().id)) {
     control.WriteSlot(*newest);
   }
-  control.file().SyncData();
+  control.SyncSlots();
   slot_.sync_interrupted = false;
 }
 
@@ -131,14 +131,16 @@ void Durability::RewriteNewestSlot() {
 void Durability::SyncFiles(const Cursor& at) {
   const KindBytes begin = ContentBytes(synced_);
   const KindBytes end = ContentBytes(EndsOf(at));
+  const std::shared_ptr<const Maps> maps = files_.maps();
   bool created = false;
-  for (const Kind kind : {Kind::kValues, Kind::kLayouts, Kind::kPositionHints, Kind::kRowHints,
-                          Kind::kRecords}) {
+  for (const Kind kind :
+       {Kind::kValues, Kind::kLayouts, Kind::kPositionHints, Kind::kRowHints, Kind::kRecords}) {
     DataFile& file = files_.data(kind);
     constexpr std::uint64_t kOverlap = sizeof(Record);  // the sentinel was stored over
     const std::uint64_t from = begin[Index(kind)] - std::min(begin[Index(kind)], kOverlap);
     const std::uint64_t to = std::min(end[Index(kind)], file.bytes());
-    file.Sync(std::min(std::max(from, file.files().begin()), to), to);
+    const ChunkRange& range = *maps->parts[Index(kind)].range;
+    range.Sync(std::min(std::max(from, file.files().begin()), to), to, file.path());
     created |= file.TakeCreated();
   }
   if (created) {
@@ -159,7 +161,7 @@ void Durability::WriteSlots(Slot slot, int count) {
   for (int written = 0; written < count; ++written) {
     slot.sequence += 1;
     control.WriteSlot(slot);
-    control.file().SyncData();
+    control.SyncSlots();
   }
   slot_.sequence = slot.sequence;
   newest_ = slot;
@@ -209,9 +211,9 @@ std::uint64_t Durability::CutBack(const Cursor& end, const std::vector<bool>& re
   const MutexLock lock(mutex_);
   status_.RequireWritable("truncate");  // a sync may have failed since the caller asked
   if (begin_.records > 0 && end.records <= begin_.records) {
-    throw Error(ErrorCode::kDropped, StrCat(files_.path_text(), ": truncate to ", end.rows,
-                                            " rows: rows were dropped meanwhile up to row ",
-                                            begin_.rows));
+    throw Error(ErrorCode::kDropped,
+                StrCat(files_.path_text(), ": truncate to ", end.rows,
+                       " rows: rows were dropped meanwhile up to row ", begin_.rows));
   }
   if (files_.persistent()) {
     AllocateTails(end);
@@ -262,7 +264,18 @@ void Durability::SetRetention(const Retention& retention) {
   retention_ = retention;
   if (files_.persistent()) {
     UpdateSlot();
+  } else {
+    WriteSlotForReaders(PublishedCursor());
   }
+}
+
+// The slot of a temporary store. It is never synced: readers learn begin and limits from it.
+void Durability::WriteSlotForReaders(const Cursor& at) {
+  Slot slot = MakeSlot(files_.identity().id, slot_.session, at, /*clean=*/false);
+  slot.sequence = ++slot_.sequence;
+  slot.begin = begin_;
+  slot.retention = retention_;
+  files_.control.WriteSlot(slot);
 }
 
 // Makes the begin durable: step 2. What a slot counts must include it.
@@ -272,17 +285,14 @@ void Durability::WriteBegin(const Begin& begin, const Cursor& at) {
     UpdateSlot();
   } else if (files_.persistent()) {
     WriteDurable(at, /*clean=*/false, /*both_slots=*/false);
-  } else {  // for readers of other processes
-    Slot slot = MakeSlot(files_.identity().id, slot_.session, at, /*clean=*/false);
-    slot.sequence = ++slot_.sequence;
-    slot.begin = begin_;
-    slot.retention = retention_;
-    files_.control.WriteSlot(slot);
+  } else {
+    WriteSlotForReaders(at);
   }
 }
 
-// The slot comes first: whoever finds a chunk missing must find the reason in the slot. Readers load
-// `begin` after `layout_begin`, so they never take layouts for retained that are not.
+// The slot comes first: a process that finds a chunk missing must find the reason in the slot. Then
+// `begin`, then `layout_begin`: readers load them in the opposite order, so their `layout_begin` is
+// never later than that of their `begin`. An earlier one finds the same layouts.
 std::optional<std::uint64_t> Durability::Drop(std::uint64_t row) {
   const MutexLock lock(mutex_);
   status_.RequireWritable("drop_before");
@@ -290,9 +300,9 @@ std::optional<std::uint64_t> Durability::Drop(std::uint64_t row) {
   const std::shared_ptr<const Maps> maps = files_.maps();
   const Begin old = maps->begin;
   if (row < old.rows) {
-    throw Error(ErrorCode::kDropped, StrCat(files_.path_text(), ": drop_before row ", row,
-                                            ": the rows before row ", old.rows,
-                                            " were dropped already"));
+    throw Error(ErrorCode::kDropped,
+                StrCat(files_.path_text(), ": drop_before row ", row, ": the rows before row ",
+                       old.rows, " were dropped already"));
   }
   if (row == old.rows) {
     return 0;
@@ -308,9 +318,9 @@ std::optional<std::uint64_t> Durability::Drop(std::uint64_t row) {
     return std::nullopt;
   }
   WriteBegin(begin, at);
-  files_.MoveBegin(begin);
-  files_.control.layout_begin().store(begin.layout_words, std::memory_order_release);
+  capacity_.MoveBegin(begin);
   files_.control.begin().store(begin.records, std::memory_order_release);
+  files_.control.layout_begin().store(begin.layout_words, std::memory_order_release);
   files_.UnlinkBetween(old, begin);
   return row - old.rows;
 }
@@ -337,10 +347,13 @@ Cursor Durability::PublishedCursor() {
   Cursor at;
   at.records = published.count;
   at.values = records[at.records].start;
-  at.rows = at.records == files_.begin().records ? files_.begin().rows : RowOfRecord(records[at.records - 1].row_session) + 1;
+  at.rows = at.records == files_.begin().records
+                ? files_.begin().rows
+                : RowOfRecord(records[at.records - 1].row_session) + 1;
   at.layout_words = files_.layout_words.load(std::memory_order_relaxed);
   for (; counted_.records < at.records; ++counted_.records) {
-    counted_.field_writes += WordType(LayoutHeadAt(layouts, records[counted_.records].layout));
+    counted_.field_writes +=
+        WordType(LayoutHeadBefore(layouts, at.layout_words, records[counted_.records].layout));
   }
   at.field_writes = counted_.field_writes;
   return at;

@@ -14,6 +14,7 @@
 
 #include "base/lock.h"
 #include "base/str_cat.h"
+#include "format/schema_since.h"
 #include "storage/fork_guard.h"
 #include "storage/growth.h"
 #include "storage/recover.h"
@@ -129,13 +130,23 @@ void CompleteTail(StoreFiles& files, const Slot& slot, const Cursor& cursor) {
   records[cursor.records].start = cursor.values;
   for (std::uint64_t i = slot.records; i < cursor.records; ++i) {
     const std::uint64_t end = records[i + 1].start;
-    ForEachHintSlot(records[i].start, end,
-                    [=](std::uint64_t at) { position_hints[at] = i; });
+    ForEachHintSlot(records[i].start, end, [=](std::uint64_t at) { position_hints[at] = i; });
     const std::uint64_t row = RowOfRecord(records[i].row_session);
     if (row == rows && row % kHintStride == 0) {
       row_hints[row / kHintStride] = i;
     }
     rows = row + 1;
+  }
+}
+
+// Part of step 5. The last writer may have died before it announced its schema. Records that were
+// there when fields were added may be lost: then later records may have these fields earlier.
+void AnnounceSchema(StoreFiles& files, std::uint64_t records) {
+  const std::shared_ptr<const StoreSchema> known = files.store_schema();
+  const Schema& schema = known->schema;
+  files.control.schema_revision().store(schema.revision(), std::memory_order_release);
+  if (AddsAfter(schema, records)) {
+    ReplaceSchema(files, SinceAtMost(schema, records, schema.revision() + 1));
   }
 }
 
@@ -198,11 +209,12 @@ OpenedStore OpenForWriting(const std::filesystem::path& path) {
     }
   }
   files.UnlinkLeftovers(recovered.slot.begin);
+  AnnounceSchema(files, recovered.cursor.records);
   GiveBackUnused(files, recovered);
   CompleteTail(files, recovered.slot, recovered.cursor);
   const std::uint64_t session = NextSession(files, recovered.slot);
-  control.layout_begin().store(recovered.slot.begin.layout_words, std::memory_order_release);
   control.begin().store(recovered.slot.begin.records, std::memory_order_release);
+  control.layout_begin().store(recovered.slot.begin.layout_words, std::memory_order_release);
   control.published().store(recovered.cursor.records, std::memory_order_release);
   control.durable().store(sync_interrupted ? 0 : recovered.slot.records, std::memory_order_relaxed);
   if (!sync_interrupted) {  // else the state stays kLiveSyncing until a sync has finished

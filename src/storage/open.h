@@ -44,7 +44,7 @@ struct NewStore {
 };
 
 /// Writes the content of a new store.
-using FillStore = std::function<void(const StoreFiles::Parts&, ChunkSet&)>;
+using FillStore = std::function<void(StoreFiles::Parts&, ChunkSet&)>;
 
 /// Inspects a path without changing anything. Throws Error(kIo).
 PathState InspectPath(const std::filesystem::path& path);
@@ -63,8 +63,8 @@ void PublishStore(StoreFiles& files, const std::filesystem::path& path);
 
 /// Creates a closed store whose content is written by `fill`.
 ///
-/// fill  is called once or more with the files of an empty store. It writes the data files and
-///       `control`. Its exceptions are passed on.
+/// fill  is called once or more with the files of an empty store and its schema, which it may change.
+///       It writes the data files and `control`. Its exceptions are passed on.
 /// Throws as CreateStore().
 void CreateClosedStore(const std::filesystem::path& path, const NewStore& store,
                        const FillStore& fill);
@@ -87,8 +87,9 @@ void RefuseTemporaryName(const std::filesystem::path& path);
 /// it cannot be recovered, and Error(kNoSpace, kIo).
 OpenedStore OpenForWriting(const std::filesystem::path& path);
 
-/// Replaces the schema of a store that has no records yet. If it throws, either schema may be on
-/// disk.
+/// Replaces the schema of a store by one with a higher revision, and announces it to readers: by
+/// any fields while the store has no records, then by one with more fields, or with other numbers of
+/// first records. If it throws, either schema may be on disk.
 void ReplaceSchema(StoreFiles& files, Schema schema);
 
 /// Deletes the siblings of `path` that were left by creations whose process died. Siblings whose

@@ -107,8 +107,8 @@ View ViewOfMaps(const StoreFiles& files, std::uint64_t records, std::uint64_t va
   };
   view.position_hint_end = std::min(end_of(Kind::kPositionHints), HintSlots(values));
   view.row_hint_end = end_of(Kind::kRowHints);
-  view.mapping_key = maps->key;
   view.store_schema = files.store_schema();
+  view.mapping_key = CacheKey(maps->key, *view.store_schema);
   view.mappings = maps;
   return view;
 }
@@ -210,18 +210,6 @@ void ReadSource::FitFile(DataFile& file, std::uint64_t bytes, std::uint64_t reco
   }
 }
 
-// A temporary store that was closed may have been deleted: its schema is then the one known here.
-void ReadSource::RefreshSchema() {
-  try {
-    files_->ReloadSchema();
-  } catch (const Error& error) {
-    if (files_->persistent() || error.code() != ErrorCode::kCorrupt ||
-        files_->directory().Contains(kSchemaName)) {
-      throw;
-    }
-  }
-}
-
 // As FitFile(), for the files whose necessary size the live words do not determine. Hints may be
 // missing.
 void ReadSource::FitTables(const End& end, std::uint64_t rows) {
@@ -240,11 +228,10 @@ void ReadSource::FitTables(const End& end, std::uint64_t rows) {
 
 // Loads a word of record i once. Of the record after the last one, the sentinel, only `start` is
 // valid. With copies, a record that the file no longer has reads as zeros.
-std::uint64_t ReadSource::LoadWord(std::uint64_t i, std::uint64_t Record::* word) const {
+std::uint64_t ReadSource::LoadWord(const Record* records, std::uint64_t i,
+                                   std::uint64_t Record::* word) const {
   if (!copies()) {
-    const std::shared_ptr<const ChunkRange> range = files_->records.range();  // keeps the memory
-    // NOLINTNEXTLINE(performance-no-int-to-ptr)
-    return LoadOnce(reinterpret_cast<const Record*>(range->origin())[i].*word);
+    return LoadOnce(records[i].*word);
   }
   Record record{};
   files_->records.ReadAt(std::as_writable_bytes(std::span(&record, 1)), i * sizeof(Record));
@@ -254,13 +241,13 @@ std::uint64_t ReadSource::LoadWord(std::uint64_t i, std::uint64_t Record::* word
 // The first record that is retained, as this source should know it. The live word counts only
 // while a writer is known to maintain it.
 bool ReadSource::IsCurrent(const View& view) const {
-  return view.mappings != nullptr && view.record_count > view.begin_record &&
+  return view.mappings != nullptr && view.record_count > view.begin_record && KnowsSchemaOf(view) &&
          (!following_.load(std::memory_order_acquire) ||
           files_->control.begin().load(std::memory_order_acquire) == view.begin_record);
 }
 
 // Moves the begin of an attached source to that of the live words, if rows were dropped. The writer
-// stores `layout_begin` before `begin`, so in this order the layouts begin early enough.
+// stores `begin` before `layout_begin`, so in this order the layouts begin early enough.
 void ReadSource::FollowBegin() {
   const Control& control = files_->control;
   const std::uint64_t layout_begin = control.layout_begin().load(std::memory_order_acquire);
@@ -282,10 +269,10 @@ void ReadSource::MoveBeginTo(std::uint64_t record, std::uint64_t layout_begin) {
   };
   fit(files_->records, record * sizeof(Record), (record + 1) * sizeof(Record));
   Begin begin{.records = record, .layout_words = layout_begin};
-  begin.values = LoadWord(record, &Record::start);
-  begin.rows = RowOfRecord(LoadWord(record, &Record::row_session));
-  if (begin.values > kLengthMask || begin.rows > record ||
-      begin.values < files_->begin().values) {
+  const auto* records = reinterpret_cast<const Record*>(files_->records.data());
+  begin.values = LoadWord(records, record, &Record::start);
+  begin.rows = RowOfRecord(LoadWord(records, record, &Record::row_session));
+  if (begin.values > kMaxValues || begin.rows > record || begin.values < files_->begin().values) {
     throw Error(ErrorCode::kCorrupt, StrCat(files_->records.path(), ": record ", record,
                                             ": expected the first record that is retained"));
   }
@@ -321,9 +308,14 @@ ReadSource::End ReadSource::FindEnd(const View& view) {
   if (!SharesMappings()) {
     const ForkMutexLock lock(mutex_);
     FitFile(files_->records, (end.records + 1) * sizeof(Record), end.records);
+    if (!files_->MapsAreCurrent()) {
+      files_->RefreshMaps();
+    }
   }
-  end.values = LoadWord(end.records, &Record::start);
-  if (end.values < view.value_count || end.values > kLengthMask) {
+  const std::shared_ptr<const Maps> maps = files_->maps();
+  const auto* records = maps->data<Record>(Kind::kRecords);
+  end.values = LoadWord(records, end.records, &Record::start);
+  if (end.values < view.value_count || end.values > kMaxValues) {
     throw Error(ErrorCode::kCorrupt,
                 StrCat(files_->records.path(), ": record ", end.records,
                        ": expected the end of the values but found ", end.values));
@@ -335,18 +327,52 @@ ReadSource::End ReadSource::FindEnd(const View& view) {
   return end;
 }
 
+// Whether the schema of a view is the newest. The word of a writer that died proves nothing, and
+// FindPrefix() has read the schema then.
+bool ReadSource::KnowsSchemaOf(const View& view) const noexcept {
+  return files_->control.schema_revision().load(std::memory_order_acquire) <=
+             view.store_schema->schema.revision() ||
+         !following_.load(std::memory_order_acquire);
+}
+
+// Reads the schema again if the writer has announced a newer one. The word is loaded after
+// `published`, so that the schema has the fields of all records of the view that is being made.
+// `empty`: the view has no records yet; until there are some, any fields may have changed. A
+// temporary store that was closed may have been deleted: its schema is then the one known here.
+void ReadSource::RefreshSchema(bool empty) {
+  const ForkMutexLock lock(mutex_);  // an older schema must not replace a newer one
+  const std::uint64_t newest = files_->control.schema_revision().load(std::memory_order_acquire);
+  const auto known = [&] { return files_->store_schema()->schema.revision(); };
+  const bool behind = known() < newest && following_.load(std::memory_order_acquire);
+  if (!empty && !behind) {
+    return;
+  }
+  if (!files_->persistent() && !files_->directory().Contains(kSchemaName)) {
+    return;
+  }
+  files_->ReloadSchema();
+  if (behind && known() < newest) {
+    throw Error(ErrorCode::kCorrupt,
+                StrCat(files_->path_text(), "/schema: expected at least revision ", newest,
+                       " but found ", known()));
+  }
+}
+
 // Files may be missing because rows were dropped since the words were loaded. Then there are newer
 // ones.
 void ReadSource::Advance(View& view) {
   for (;;) {
-    const std::uint64_t begin = files_->control.begin().load(std::memory_order_acquire);
+    const Control& control = files_->control;
+    const std::uint64_t layout_begin = control.layout_begin().load(std::memory_order_acquire);
+    const std::uint64_t begin = control.begin().load(std::memory_order_acquire);
     try {
       AdvanceOnce(view);
       return;
     } catch (const Error& error) {
       const bool missing =
           error.code() == ErrorCode::kCorrupt || error.code() == ErrorCode::kNotFound;
-      if (!missing || begin == files_->control.begin().load(std::memory_order_acquire)) {
+      if (!missing || (begin == control.begin().load(std::memory_order_acquire) &&
+                       layout_begin == control.layout_begin().load(std::memory_order_acquire))) {
         throw;
       }
     }
@@ -364,13 +390,16 @@ void ReadSource::AdvanceOnce(View& view) {
   if (end.records == view.record_count && IsCurrent(view)) {
     return;
   }
-  if (alone && view.record_count == 0) {
-    RefreshSchema();  // may have changed as long as there were no records
+  if (alone) {
+    RefreshSchema(/*empty=*/view.record_count == 0);
   }
   const Begin begin = files_->begin();
-  const std::uint64_t rows = end.records <= begin.records
-                                 ? begin.rows
-                                 : RowOfRecord(LoadWord(end.records - 1, &Record::row_session)) + 1;
+  const std::shared_ptr<const Maps> maps = files_->maps();
+  const auto* records = maps->data<Record>(Kind::kRecords);
+  const std::uint64_t rows =
+      end.records <= begin.records
+          ? begin.rows
+          : RowOfRecord(LoadWord(records, end.records - 1, &Record::row_session)) + 1;
   // Each row has at least one record. Row counts become sizes of outputs, so a hostile one must be
   // refused here.
   if (end.records < begin.records || end.values < begin.values || rows < begin.rows ||
@@ -447,6 +476,7 @@ std::uint64_t ReadSource::CountFieldWrites(const View& view) {
   if (view.record_count < counted_records_) {  // an older snapshot: subtract the later records
     View later = view;
     later.layout_words = files_->layouts.bytes() / sizeof(std::uint64_t);
+    later.store_schema = files_->store_schema();  // the later records may have fields added since
     std::uint64_t writes = counted_writes_;
     for (std::uint64_t i = view.record_count; i < counted_records_; ++i) {
       writes -= LayoutAt(later, LoadOnce(view.records[i].layout)).fields;

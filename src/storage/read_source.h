@@ -104,10 +104,12 @@ class ReadSource {
   void AdvanceOnce(View& view);
   void FollowBegin();
   void MoveBeginTo(std::uint64_t record, std::uint64_t layout_begin) REQUIRES_LOCK(mutex_);
-  void RefreshSchema();
+  bool KnowsSchemaOf(const View& view) const noexcept;
+  void RefreshSchema(bool empty);
   void FitTables(const End& end, std::uint64_t rows);
   End FindEnd(const View& view);
-  std::uint64_t LoadWord(std::uint64_t i, std::uint64_t Record::* word) const;
+  std::uint64_t LoadWord(const Record* records, std::uint64_t i,
+                         std::uint64_t Record::* word) const;
   void FitFile(DataFile& file, std::uint64_t bytes, std::uint64_t record) REQUIRES_LOCK(mutex_);
 
   std::shared_ptr<StoreFiles> files_;

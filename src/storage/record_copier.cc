@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <span>
+#include <utility>
 
 #include "base/assert.h"
 #include "base/str_cat.h"
@@ -34,12 +35,27 @@ void RecordCopier::Append(const VerifiedRecord& verified, std::uint64_t row) {
   copy.record.start = cursor_.values;
   copy.record.row_session = (verified.record.row_session & ~kRowMask) | row;
   copy.record.checksum = CopyValues(verified, copy.record);
+  NoteSince(verified.number);
   hints_.Pass(cursor_.records, copy, cursor_);
   Advance(copy, cursor_);
   records_.push_back(copy.record);
   if (records_.size() == kBlockRecords) {
     FlushRecords();
   }
+}
+
+// The records before `number` that were left out move the first record of each added field.
+void RecordCopier::NoteSince(std::uint64_t number) {
+  while (since_.size() < source_.schema->size() &&
+         source_.schema->since(static_cast<TypeId>(since_.size())) <= number) {
+    since_.push_back(cursor_.records);
+  }
+}
+
+Schema RecordCopier::schema() const {
+  std::vector<std::uint64_t> since = since_;
+  since.resize(source_.schema->size(), cursor_.records);
+  return Schema(source_.schema->fields(), std::move(since), source_.schema->revision());
 }
 
 // Copies the values of a record and returns the checksum of the copy. The old checksum is computed
@@ -90,7 +106,8 @@ Cursor RecordCopier::Finish() {
   hints_.Finish();
   const Record sentinel{
       .start = cursor_.values, .step = 0, .row_session = 0, .layout = 0, .checksum = 0};
-  files_[Kind::kRecords].WriteAt(std::as_bytes(std::span(&sentinel, 1)), cursor_.records * sizeof(Record));
+  files_[Kind::kRecords].WriteAt(std::as_bytes(std::span(&sentinel, 1)),
+                                 cursor_.records * sizeof(Record));
   return cursor_;
 }
 

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "stream_store/schema.h"
+
 #include "format/record.h"
 #include "storage/chunk_set.h"
 #include "storage/copy_parts.h"
@@ -36,11 +38,16 @@ class RecordCopier {
   /// after all records.
   Cursor Finish();
 
+  /// The schema of the copy: that of the source, but a field that was added later has its first
+  /// record by the numbers of the copy. Call it after Finish().
+  Schema schema() const;
+
   /// The rows of the copy so far.
   std::uint64_t rows() const noexcept { return cursor_.rows; }
 
  private:
   std::uint32_t CopyValues(const VerifiedRecord& verified, const Record& copy);
+  void NoteSince(std::uint64_t number);
   void FlushValues();
   void FlushRecords();
 
@@ -53,6 +60,7 @@ class RecordCopier {
   std::vector<Record> records_;  // the last records of the copy, not written yet
   std::vector<Value> values_;    // the last values of the copy, not written yet
   std::uint64_t written_values_ = 0;
+  std::vector<std::uint64_t> since_;  // of the copy, for the first types; the others: not yet known
 };
 
 }  // namespace stream_store::internal

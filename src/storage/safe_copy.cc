@@ -75,7 +75,7 @@ SafeCopy::SafeCopy(const StoreFiles& files, const View& view)
   view_.position_hint_end = HintSlots(view.value_count);
   view_.row_hint_end = HintSlots(view.row_count);
   view_.sparse = true;
-  view_.mapping_key = NewMapsKey();
+  view_.mapping_key = CacheKey(NewMapsKey(), *view_.store_schema);
   view_.mappings = nullptr;
 }
 

@@ -88,7 +88,8 @@ std::atomic_ref<std::uint64_t> Control::Word(std::uint64_t LiveWords::* member) 
 std::optional<Slot> Control::ReadSlot(int which, const StoreId& id) const {
   STREAM_STORE_ASSERT(which == 0 || which == 1);
   std::array<std::byte, kSlotBytes> bytes;
-  const std::size_t count = file_.ReadAt(bytes, kSlotOffset[which]);
+  const std::size_t count =
+      With([&](const File& file) { return file.ReadAt(bytes, kSlotOffset[which]); });
   return DecodeSlot(std::span<const std::byte>(bytes.data(), count), id);
 }
 
@@ -102,7 +103,32 @@ Slot Control::NewestSlot(const StoreId& id) const {
 }
 
 void Control::WriteSlot(const Slot& slot) const {
-  file_.WriteAt(EncodeSlot(slot), SlotOffsetOf(slot));
+  With([&](const File& file) { file.WriteAt(EncodeSlot(slot), SlotOffsetOf(slot)); });
+}
+
+void Control::SyncSlots() const {
+  With([](const File& file) { file.SyncData(); });
+}
+
+std::uint64_t Control::Links() const {
+  return With([](const File& file) { return file.Links(); });
+}
+
+void Control::Park(const Directory& directory) {
+  STREAM_STORE_ASSERT(!copies_);
+  id_ = file_.Id();
+  directory_ = &directory;
+  file_.Close();
+}
+
+File Control::Reopen() const {
+  STREAM_STORE_ASSERT(directory_ != nullptr);
+  File file = OpenPart(*directory_, kControlName, /*writable=*/true);
+  if (file.Id() != id_) {
+    throw Error(ErrorCode::kIo,
+                StrCat(file.path(), ": the file was replaced while the store was open"));
+  }
+  return file;
 }
 
 std::uint64_t NewMapsKey() noexcept {
@@ -220,7 +246,7 @@ void StoreFiles::MoveTo(std::filesystem::path path) {
   path_ = std::move(path);
   path_text_ = PathText(path_);
   directory_.MovedTo(path_);
-  control.file().MovedTo(PathText(path_ / kControlName));
+  control.MovedTo(PathText(path_ / kControlName));
   lock.MovedTo(PathText(path_ / kLockName));
   {
     const ForkMutexLock hold(mutex_);
@@ -237,8 +263,8 @@ void StoreFiles::RequireLinked(const char* operation) const {
                                        " was deleted or replaced while the store was open for "
                                        "writing: its content is lost when it is closed"));
   };
-  if (control.file().Links() == 0) {
-    fail(control.file().path());
+  if (control.Links() == 0) {
+    fail(PathText(path_ / kControlName));
   }
   for (const DataFile& file : data_) {
     if (!file.InPlace()) {
@@ -274,6 +300,11 @@ void StoreFiles::CheckInPlace(const char* operation) const {
                      "while it was open for writing"));
 }
 
+void StoreFiles::Park() {
+  control.Park(directory_);
+  directory_.Park();
+}
+
 void StoreFiles::RemoveUser() noexcept {
   const auto users = users_.fetch_sub(1, std::memory_order_acq_rel);
   STREAM_STORE_ASSERT(users > 0);
@@ -302,13 +333,24 @@ void StoreFiles::SetSchema(Schema schema) {
   store_schema->encodings = MakeEncodings(schema);
   store_schema->schema = std::move(schema);
   store_schema->path = path_text_;
-  const ForkMutexLock hold(mutex_);  // only now: the lock is held as briefly as possible
+  std::shared_ptr<const StoreSchema> old;  // destroyed after the lock is released
+  const ForkMutexLock hold(mutex_);        // only now: the lock is held as briefly as possible
+  if (store_schema_ != nullptr) {
+    store_schema->number = store_schema_->number + 1;
+    if (store_schema->number == kMaxSchemas) {
+      throw Error(ErrorCode::kCorrupt,
+                  StrCat(path_text_, "/schema: expected it to be replaced less than ", kMaxSchemas,
+                         " times while the store is open"));
+    }
+  }
+  old = std::move(store_schema_);
   store_schema_ = std::move(store_schema);
 }
 
 void StoreFiles::ReloadSchema() {
   Schema schema = ReadSchema(directory(), identity_.id);
-  if (!(schema == store_schema()->schema)) {
+  const std::shared_ptr<const StoreSchema> known = store_schema();
+  if (schema.revision() != known->schema.revision() || !(schema == known->schema)) {
     SetSchema(std::move(schema));
   }
 }
@@ -320,9 +362,8 @@ std::shared_ptr<const Maps> StoreFiles::maps() const {
 
 bool StoreFiles::MapsAreCurrent() const {
   const std::shared_ptr<const Maps> maps = this->maps();
-  return std::ranges::all_of(kAllKinds, [&](Kind kind) {
-    return maps->parts[Index(kind)].range == data(kind).range();
-  });
+  return std::ranges::all_of(
+      kAllKinds, [&](Kind kind) { return maps->parts[Index(kind)].range == data(kind).range(); });
 }
 
 void StoreFiles::RefreshMaps() {
@@ -371,6 +412,9 @@ void StoreFiles::MoveBegin(const Begin& begin) {
   {
     const ForkMutexLock hold(mutex_);
     begin_ = begin;
+  }
+  for (const Kind kind : kAllKinds) {
+    data(kind).DropBefore(FirstBytes(begin)[Index(kind)]);
   }
   RefreshMaps();
 }

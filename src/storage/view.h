@@ -23,6 +23,7 @@
 #include "stream_store/schema.h"
 #include "stream_store/types.h"
 
+#include "base/assert.h"
 #include "format/encoding.h"
 #include "format/record.h"
 
@@ -33,7 +34,20 @@ struct StoreSchema {
   Schema schema;
   std::vector<Encoding> encodings;  ///< one per type id
   std::string path;                 ///< directory for messages, or "temporary store"
+  std::uint64_t number = 0;         ///< how many the same StoreFiles had before; see CacheKey()
 };
+
+/// What a StoreSchema::number is less than.
+inline constexpr std::uint64_t kMaxSchemas = 1 << 20;
+
+/// The key of caches of layouts of one set of mappings and one schema: what is derived from a layout
+/// depends on both. Two Views with equal keys have the same mappings and the same schema.
+/// maps_key  the key of mappings of the StoreFiles that the schema is of.
+/// REQUIRES: schema.number < kMaxSchemas.
+inline std::uint64_t CacheKey(std::uint64_t maps_key, const StoreSchema& schema) noexcept {
+  STREAM_STORE_ASSERT(schema.number < kMaxSchemas);
+  return maps_key * kMaxSchemas + schema.number;
+}
 
 /// The part of a store that is there. All counts are those of the View, not of the store; the
 /// letters are those of docs/format.md. The pointers are indexed with the numbers of the store, so
@@ -60,7 +74,7 @@ struct View {
   std::uint64_t row_hint_end = 0;
   bool sparse = false;      ///< of a SafeCopy: parts that were not fetched read as zeros
   bool rows_final = false;  ///< the store has rows after this View, so its last row cannot grow
-  std::uint64_t mapping_key = 0;  ///< Maps::key: the key of caches of layouts
+  std::uint64_t mapping_key = 0;  ///< CacheKey() of its mappings and schema
   std::shared_ptr<const StoreSchema> store_schema;
   std::shared_ptr<const void> mappings;  ///< keeps the memory above alive
 };
@@ -86,6 +100,8 @@ struct LayoutRef {
 /// Returns the number of the word in `layouts` that the 32 bits of a record refer to: the first one
 /// from layout_begin on that ends in them. There is only one, since fewer than 2^32 words of layouts
 /// are retained. No layout is at a word that ends in 32 zeros, because 0 stands for the empty one.
+/// Unlike LayoutWordFrom(), which gives the same, it may be called for the empty layout: the result is
+/// a word where no layout is.
 inline std::uint64_t ResolveLayout(const View& view, std::uint32_t layout) noexcept {
   return view.layout_begin +
          static_cast<std::uint32_t>(layout - static_cast<std::uint32_t>(view.layout_begin));

@@ -1,11 +1,23 @@
 #include "storage/writer.h"
 
 #include <optional>
+#include <utility>
 
+#include "base/assert.h"
 #include "storage/fork_guard.h"
 #include "storage/store_files.h"
 
 namespace stream_store::internal {
+
+namespace {
+
+// The first stores of a process keep their descriptors, which saves a few system calls for each sync
+// and growth, and works after the process has given up the right to open them again. Those that come
+// later keep only the one of their lock, so that a process can have about as many stores open as
+// descriptors.
+constexpr std::size_t kWritersWithDescriptors = 2;
+
+}  // namespace
 
 Writer::Writer(std::shared_ptr<StoreFiles> files, const SessionStart& start,
                const WriterOptions& options)
@@ -17,6 +29,9 @@ Writer::Writer(std::shared_ptr<StoreFiles> files, const SessionStart& start,
   files_->layout_words.store(start.cursor.layout_words, std::memory_order_relaxed);
   files_->writer_open.store(true, std::memory_order_release);
   files_->AddUser();
+  if (CountWriters() >= kWritersWithDescriptors) {
+    files_->Park();
+  }
   GuardAgainstFork(this);
 }
 
@@ -47,6 +62,13 @@ std::uint64_t Writer::DropBefore(std::uint64_t row) {
   }
 }
 
+// Upkeep may sync, so it must not delay the growth of other stores.
+void Writer::StartUpkeep(std::function<HelperThread::Pause()> round) {
+  STREAM_STORE_ASSERT(upkeep_ == nullptr);
+  upkeep_ = std::make_unique<HelperThread>(HelperThread::Kind::kSync, std::move(round));
+  upkeep_->Start();
+}
+
 // The helpers are stopped without any lock: their last rounds acquire the mutexes.
 void Writer::Close() {
   if (status_.forked()) {
@@ -59,6 +81,7 @@ void Writer::Close() {
   }
   capacity_.StopHelper();
   durability_.StopHelper();
+  upkeep_.reset();
   try {
     durability_.Close(*end);
   } catch (...) {  // an Error, or no memory for its text
@@ -78,6 +101,9 @@ void Writer::BecomeForkedChild() noexcept {
   status_.SetForked();
   capacity_.BecomeForkedChild();
   durability_.BecomeForkedChild();
+  if (upkeep_ != nullptr) {
+    upkeep_->AbandonInForkedChild();
+  }
   appender_.BecomeForkedChild();
   files_->forked.store(true, std::memory_order_relaxed);
   files_->writer_open.store(false, std::memory_order_relaxed);

@@ -15,10 +15,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <utility>
+#include <vector>
 
+#include "base/helper_thread.h"
 #include "storage/appender.h"
 #include "storage/capacity.h"
 #include "storage/durability.h"
@@ -105,6 +108,13 @@ class Writer {
 
   Retention retention() const { return durability_.retention(); }
 
+  /// Runs `round` again and again in the background, until StopUpkeep(), Close() or a fork.
+  /// REQUIRES: upkeep is stopped.
+  void StartUpkeep(std::function<HelperThread::Pause()> round);
+
+  /// Waits for the last round. It must not run beside Close().
+  void StopUpkeep() noexcept { upkeep_.reset(); }
+
   /// Ends appending, syncs, and releases the locks and the files; files that a ReadSource uses stay
   /// open for it. Does nothing if the writer is closed already. Throws Error(kIo); everything is
   /// released then, too.
@@ -128,7 +138,13 @@ class Writer {
   /// Declares other fields. Throws Error(kState) if anything was appended.
   void Redeclare(Schema schema) { appender_.Redeclare(std::move(schema)); }
 
-  /// Valid until the next Redeclare() or FollowMove(), which must not run meanwhile.
+  /// Adds fields after the present ones. Throws Error(kInvalidArgument) as Schema::Extended(),
+  /// Error(kReadOnly, kClosed, kState, kNoSpace, kIo). Nothing has changed then, except that an
+  /// Error(kIo) may have ended appending like that of a sync, because it is unknown which schema is
+  /// on disk.
+  void AddFields(std::vector<Field> fields) { appender_.AddFields(std::move(fields)); }
+
+  /// Valid until the next Redeclare(), AddFields() or FollowMove(), which must not run meanwhile.
   const Schema& schema() const noexcept { return appender_.schema(); }
 
   /// For messages; see Appender.
@@ -147,6 +163,7 @@ class Writer {
   Capacity capacity_;
   Durability durability_;
   Appender appender_;
+  std::unique_ptr<HelperThread> upkeep_;  // null without StartUpkeep()
 };
 
 }  // namespace stream_store::internal

@@ -1,5 +1,6 @@
 // Look-ups between rows and positions, single rows without a copy, and the logical index.
 #include <algorithm>
+#include <optional>
 
 #include "stream_store/error.h"
 
@@ -52,6 +53,18 @@ class RecordWalk {
   std::uint64_t end_row_;
   RecordHead head_;
 };
+
+// The last type of a layout that is at most `most`; none if there is no such type. Goes backwards,
+// because few types are greater: hidden markers.
+std::optional<std::uint64_t> LastTypeUpTo(const LayoutRef& layout, TypeId most) {
+  for (std::uint64_t i = layout.fields; i > 0; --i) {
+    const std::uint64_t type = WordType(LoadOnce(layout.words[i - 1]));
+    if (type <= most) {
+      return type;
+    }
+  }
+  return std::nullopt;
+}
 
 [[noreturn]] void ThrowIndexChanged(const View& view, std::size_t expected) {
   throw Error(ErrorCode::kCorrupt,
@@ -158,26 +171,23 @@ std::uint64_t FinalRows(const View& view) {
   if (view.row_count == view.first_row || view.rows_final) {
     return view.row_count;
   }
-  const std::uint64_t last_type = view.store_schema->schema.declared() - 1;
+  const Schema& schema = view.store_schema->schema;
   const std::uint64_t row = view.row_count - 1;
-  // The last row can no longer grow once its last declared field is written: types rise within a
-  // row. The search goes backwards, since only hidden markers, with higher types, can follow that
-  // field.
-  for (std::uint64_t record = view.record_count; record > view.begin_record; --record) {
+  // The last row is complete once one of its records has the field that was the last one declared
+  // when that record was written. Types rise within a row: before a record with only earlier fields,
+  // none has that field. Then the search goes on before it was added, where another was the last.
+  std::uint64_t record = view.record_count;
+  while (record > view.begin_record) {
     const Record& words = view.records[record - 1];
     if (RowOfRecord(LoadOnce(words.row_session)) != row) {
       break;
     }
-    const LayoutRef layout = LayoutAt(view, LoadOnce(words.layout));
-    for (std::uint64_t i = layout.fields; i > 0; --i) {
-      const std::uint64_t type = WordType(LoadOnce(layout.words[i - 1]));
-      if (type == last_type) {
-        return view.row_count;
-      }
-      if (type < last_type) {
-        return row;
-      }
+    const TypeId last_type = schema.LastDeclaredAt(record - 1);
+    const auto found = LastTypeUpTo(LayoutAt(view, LoadOnce(words.layout)), last_type);
+    if (found == last_type) {
+      return view.row_count;
     }
+    record = found ? std::min(record - 1, schema.since(last_type)) : record - 1;
   }
   return row;
 }

@@ -100,7 +100,7 @@ std::string DeclaredOrder(const Schema& schema) {
   constexpr std::size_t kShown = 12;
   std::string text;
   for (std::size_t i = 0; i < schema.declared() && i < kShown; ++i) {
-    text += StrCat(i == 0 ? "" : ", ", schema.fields()[i].name);
+    text += StrCat(i == 0 ? "" : ", ", schema[schema.declared_types()[i]].name);
   }
   return schema.declared() > kShown ? text + ", …" : text;
 }

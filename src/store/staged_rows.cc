@@ -52,6 +52,7 @@ struct StagedRows::Impl {
       store->writer->DropStaged();
     }
     if (replaces && !sibling.empty()) {
+      fresh.SetAutoDrop(nullptr);
       fresh.writer.reset();
       RemoveTree(sibling);
     }
@@ -104,6 +105,7 @@ Row StagedRows::Commit() {
   impl.fresh.DropSource();
   impl.store->recovery = impl.fresh.recovery;
   std::swap(impl.store->writer, impl.fresh.writer);
+  impl.store->SetAutoDrop(impl.fresh.TakeAutoDrop());
   impl.old_is_held = false;
   return first;
 }

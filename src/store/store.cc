@@ -25,27 +25,43 @@ void CheckOptions(const Options& options) {
   if (options.capacity_values == 0) {
     throw Error(ErrorCode::kInvalidArgument, "capacity: expected at least 1 value but found 0");
   }
-  if (options.chunk_bytes != 0 && !internal::IsChunkSize(options.chunk_bytes)) {
-    throw Error(ErrorCode::kInvalidArgument,
-                StrCat("chunk_bytes: expected a power of two from ", internal::kMinChunkBytes,
-                       " to ", internal::kMaxChunkBytes, " but found ", options.chunk_bytes));
-  }
+  internal::CheckLimits(options);
   if (options.sync_interval.count() < 0) {
     throw Error(ErrorCode::kInvalidArgument,
                 "sync_interval: expected at least 0 but found a negative number");
   }
 }
 
-void CheckSameFields(const std::string& path, const Schema& stored,
-                     const std::vector<Field>& wanted) {
-  if (!(stored == Schema(wanted))) {
-    std::string names;
-    for (const Field& field : stored.fields()) {
-      names += StrCat(names.empty() ? "" : ", ", field.name);
-    }
-    throw Error(ErrorCode::kInvalidArgument,
-                StrCat(path, ": opening with fields: expected those of the store (", names, ")"));
+std::string NamesOf(const std::vector<Field>& fields) {
+  std::string names;
+  for (const Field& field : fields) {
+    names += field.hidden ? "" : StrCat(names.empty() ? "" : ", ", field.name);
   }
+  return names;
+}
+
+// The declared fields, or the hidden ones. Those of a store to which fields were added alternate.
+std::vector<Field> FieldsOf(const Schema& schema, bool hidden) {
+  std::vector<Field> fields = schema.fields();
+  std::erase_if(fields, [hidden](const Field& field) { return field.hidden != hidden; });
+  return fields;
+}
+
+// Returns the fields of `wanted` that the store lacks. They must come after all of its own.
+std::vector<Field> NewFields(const std::string& path, const Schema& stored, const Schema& wanted) {
+  std::vector<Field> added;
+  for (const bool hidden : {false, true}) {
+    const std::vector<Field> ours = FieldsOf(stored, hidden);
+    const std::vector<Field> theirs = FieldsOf(wanted, hidden);
+    if (ours.size() > theirs.size() || !std::equal(ours.begin(), ours.end(), theirs.begin())) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  StrCat(path, ": opening with fields: expected those of the store (",
+                         NamesOf(stored.fields()), ")"));
+    }
+    added.insert(added.end(), theirs.begin() + static_cast<std::ptrdiff_t>(ours.size()),
+                 theirs.end());
+  }
+  return added;
 }
 
 // For the functions that do not throw: the code that `body` returns, or that of its exception.
@@ -111,10 +127,20 @@ StreamStore StreamStore::Open(const std::filesystem::path& path, const Options& 
                   StrCat(PathText(path), ": creating a store: expected none but found one"));
     }
     const OpenedStore opened = internal::OpenForWriting(path);
+    std::vector<Field> added;
     if (!options.fields.empty()) {
-      CheckSameFields(PathText(path), opened.files->store_schema()->schema, options.fields);
+      added =
+          NewFields(PathText(path), opened.files->store_schema()->schema, Schema(options.fields));
+    }
+    if (!added.empty() && !options.add_fields) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  StrCat(PathText(path), ": opening with fields: the store lacks ", NamesOf(added),
+                         "; open it with add_fields = true to add them"));
     }
     impl->Start(opened);
+    if (!added.empty()) {
+      impl->writer->AddFields(std::move(added));
+    }
   } else if (!options.fields.empty()) {
     impl->Create(options.fields);
   }
@@ -143,6 +169,18 @@ void StreamStore::DefineFields(std::vector<Field> fields) {
   impl_->writer->Redeclare(Schema(std::move(fields)));
 }
 
+void StreamStore::AddFields(std::vector<Field> fields) {
+  if (closed()) {
+    throw Error(ErrorCode::kClosed,
+                StrCat(impl_->Name(), ": add_fields on a store that is closed"));
+  }
+  if (impl_->writer == nullptr) {
+    impl_->Create(std::move(fields));
+    return;
+  }
+  impl_->writer->AddFields(std::move(fields));
+}
+
 bool StreamStore::declared() const noexcept { return impl_->writer != nullptr; }
 
 const Schema& StreamStore::schema() const { return impl_->Declared("schema").schema(); }
@@ -151,12 +189,8 @@ TypeId StreamStore::type_id(std::string_view field) const {
   if (const auto type = schema().find(field)) {
     return *type;
   }
-  std::string names;
-  for (std::size_t i = 0; i < schema().declared(); ++i) {
-    names += StrCat(i == 0 ? "" : ", ", schema().fields()[i].name);
-  }
   throw Error(ErrorCode::kInvalidArgument,
-              StrCat("Unknown field '", field, "'; declared are ", names));
+              StrCat("Unknown field '", field, "'; declared are ", NamesOf(schema().fields())));
 }
 
 // The cursor in the message of a refusal is read after the refused call: another thread may have
@@ -261,6 +295,14 @@ void StreamStore::Close() {
     impl_->closed_undeclared = true;
     return;
   }
+  if (const auto auto_drop = impl_->TakeAutoDrop();
+      auto_drop != nullptr && !impl_->writer->closed() && !impl_->writer->forked()) {
+    try {
+      auto_drop->DropExcess();
+    } catch (const Error&) {
+      // Rows that are too many do no harm. A failed sync is reported by Close() of the writer.
+    }
+  }
   try {
     impl_->writer->Close();
   } catch (const Error&) {
@@ -292,6 +334,49 @@ std::uint64_t StreamStore::Truncate(std::uint64_t num_rows) {
     renew_source();
   }
   return removed;
+}
+
+std::uint64_t StreamStore::DropBefore(Row row) {
+  Writer& writer = impl_->Declared("drop_before");
+  if (row < 0) {
+    writer.RequireWritable("drop_before");
+    throw Error(ErrorCode::kOutOfRange,
+                StrCat(impl_->Name(), ": drop_before row ", row, ": expected at least 0"));
+  }
+  return writer.DropBefore(static_cast<std::uint64_t>(row));
+}
+
+Retention StreamStore::retention() const {
+  if (const Writer* writer = impl_->writer.get()) {
+    return internal::PublicLimits(writer->retention(), writer->schema());
+  }
+  const auto limit = [](const std::optional<std::uint64_t>& wanted) {
+    return wanted == Options::kUnlimited ? std::nullopt : wanted;
+  };
+  const Options& options = impl_->options;
+  return {.rows = limit(options.retain_rows),
+          .bytes = limit(options.retain_bytes),
+          .segments = limit(options.retain_segments),
+          .segment_by = options.segment_by};
+}
+
+// The options keep the limits for a store that is created later, by DefineFields() or Clear().
+void StreamStore::SetRetention(const Retention& retention) {
+  Options wanted = internal::ExactLimits(retention);
+  if (closed()) {
+    throw Error(ErrorCode::kClosed,
+                StrCat(impl_->Name(), ": setting what is retained of a store that is closed"));
+  }
+  if (Writer* writer = impl_->writer.get()) {
+    const internal::StoreFiles& files = *writer->files();
+    impl_->Limit(*writer,
+                 internal::LimitsOf(
+                     wanted, {}, {writer->schema(), files.identity().chunk_bytes, impl_->Name()}));
+  }
+  impl_->options.retain_rows = wanted.retain_rows;
+  impl_->options.retain_bytes = wanted.retain_bytes;
+  impl_->options.retain_segments = wanted.retain_segments;
+  impl_->options.segment_by = std::move(wanted.segment_by);
 }
 
 // The old files are deleted with the last Reader of them.

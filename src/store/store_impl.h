@@ -17,6 +17,8 @@
 #include "storage/open.h"
 #include "storage/read_source.h"
 #include "storage/writer.h"
+#include "store/auto_drop.h"
+#include "store/limits.h"
 
 namespace stream_store {
 
@@ -24,6 +26,7 @@ struct StreamStore::Impl {
   std::filesystem::path path;  // empty for a temporary store
   Options options;
   std::unique_ptr<internal::Writer> writer;  // null until fields are declared
+  std::shared_ptr<internal::AutoDrop> auto_drop GUARDED_BY(mutex);  // null without limits
   Recovery recovery;
   bool closed_undeclared = false;  // closed before fields were declared
   mutable internal::ForkMutex mutex{internal::ForkMutex::Rank::kInner};
@@ -74,19 +77,48 @@ struct StreamStore::Impl {
                                          .sync_interval = options.sync_interval,
                                          .sync_bytes = options.sync_bytes};
     recovery = opened.recovery;
+    const internal::StoreFiles& files = *opened.files;
+    const std::shared_ptr<const internal::StoreSchema> fields = files.store_schema();
+    const internal::Retention limits =
+        internal::LimitsOf(options, opened.start.newest.retention,
+                           {fields->schema, files.identity().chunk_bytes, files.path_text()});
     SetSource(std::make_shared<internal::ReadSource>(opened.files, recovery, opened.start.cursor));
-    writer = std::make_unique<internal::Writer>(opened.files, opened.start, wishes);
+    auto fresh = std::make_unique<internal::Writer>(opened.files, opened.start, wishes);
+    Limit(*fresh, limits);
+    writer = std::move(fresh);
+  }
+
+  // Sets the limits of a writer, and starts the helper that drops rows.
+  void Limit(internal::Writer& to, const internal::Retention& limits) {
+    to.SetRetention(limits);
+    to.StopUpkeep();
+    std::shared_ptr<internal::AutoDrop> dropper;
+    if (limits.limited()) {
+      dropper = std::make_shared<internal::AutoDrop>(to, limits);
+      to.StartUpkeep([dropper] { return dropper->Round(); });
+    }
+    SetAutoDrop(std::move(dropper));
+  }
+
+  void SetAutoDrop(std::shared_ptr<internal::AutoDrop> other) {
+    const internal::ForkMutexLock lock(mutex);
+    auto_drop.swap(other);  // the old one is destroyed after the lock is released
+  }
+
+  std::shared_ptr<internal::AutoDrop> TakeAutoDrop() {
+    const internal::ForkMutexLock lock(mutex);
+    return std::exchange(auto_drop, nullptr);
   }
 
   void Create(std::vector<Field> fields) {
     const internal::NewStore store = New(std::move(fields));
+    internal::LimitsOf(options, {}, {store.schema, store.identity.chunk_bytes, Name()});  // checks
     Start(path.empty() ? internal::CreateTemporaryStore(options.temporary_directory, store)
                        : internal::CreateStore(path, store));
   }
 
   internal::NewStore New(std::vector<Field> fields) const {
-    const std::uint64_t chunk_bytes =
-        options.chunk_bytes == 0 ? internal::kDefaultChunkBytes : options.chunk_bytes;
+    const std::uint64_t chunk_bytes = internal::ChunkBytesOf(options);
     return {.schema = Schema(std::move(fields)),
             .identity = internal::NewIdentity(chunk_bytes),
             .begin = {}};

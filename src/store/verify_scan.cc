@@ -14,7 +14,6 @@ namespace stream_store::internal {
 namespace {
 
 constexpr std::uint64_t kProgressBytes = 16 << 20;  // between progress reports
-constexpr std::uint64_t kRecordsPerRun = 1 << 16;   // between chances to report progress
 
 std::string RecordText(const Record& record) {
   return StrCat("start ", record.start, ", row ", RowOfRecord(record.row_session), ", step ",
@@ -138,27 +137,31 @@ void StoreScan::CheckControl() {
 // Checks the live words of a store without a writer. Opening a store does not rely on them, so
 // wrong ones are not damage.
 void StoreScan::CheckLiveWords() {
-  const auto expect = [&](std::uint64_t LiveWords::* word, std::uint64_t offset, const char* name,
+  const auto expect = [&](std::uint64_t LiveWords::* word, const char* name,
                           std::uint64_t expected) {
     if (const std::uint64_t found = files_.Live(word); found != expected) {
-      Notice(kControlName, kLiveOffset + offset, name, StrCat(expected), StrCat(found));
+      Notice(kControlName, DamagedFiles::LiveOffset(word), name, StrCat(expected), StrCat(found));
     }
   };
   if (!slot_) {
     return;
   }
-  expect(&LiveWords::begin, 64, "`begin`", slot_->begin.records);
-  expect(&LiveWords::layout_begin, 72, "`layout_begin`", slot_->begin.layout_words);
+  expect(&LiveWords::begin, "`begin`", slot_->begin.records);
+  expect(&LiveWords::layout_begin, "`layout_begin`", slot_->begin.layout_words);
   if (slot_->clean) {
-    expect(&LiveWords::published, 0, "`published` of a closed store", slot_->records);
-    expect(&LiveWords::state, 144, "`state` of a closed store", kLiveClosed);
-    expect(&LiveWords::durable, 152, "`durable` of a closed store", slot_->records);
+    expect(&LiveWords::published, "`published` of a closed store", slot_->records);
+    expect(&LiveWords::state, "`state` of a closed store", kLiveClosed);
+    expect(&LiveWords::durable, "`durable` of a closed store", slot_->records);
+    if (files_.schema) {
+      expect(&LiveWords::schema_revision, "`schema_revision` of a closed store",
+             files_.schema->revision());
+    }
   } else if (files_.Live(&LiveWords::state) > kLiveSyncing) {
-    expect(&LiveWords::state, 144, "`state`", kLiveOpen);
+    expect(&LiveWords::state, "`state`", kLiveOpen);
   }
   if (const std::uint64_t session = files_.Live(&LiveWords::session); session < slot_->session) {
-    Notice(kControlName, kLiveOffset + 128, "`session`", StrCat("at least ", slot_->session),
-           StrCat(session));
+    Notice(kControlName, DamagedFiles::LiveOffset(&LiveWords::session), "`session`",
+           StrCat("at least ", slot_->session), StrCat(session));
   }
 }
 
@@ -184,8 +187,7 @@ void StoreScan::CheckSizes(RecordVerifier& verifier) {
   if (!files_.persistent || report_.live) {
     fits(KindName(Kind::kRecords), end_, verifier.record_capacity(), sizeof(Record));
   }
-  end_ = counted_ =
-      std::max(files_.begin.records, std::min(end_, verifier.record_capacity()));
+  end_ = counted_ = std::max(files_.begin.records, std::min(end_, verifier.record_capacity()));
   if (verifier.has_layout_word(0) && verifier.layout_word(0) != 0) {
     Damage(KindName(Kind::kLayouts), 0, "word 0", "0, the empty layout", "something else");
   }
@@ -216,16 +218,18 @@ StoreScan::CheckedRecord StoreScan::CheckRecord(RecordVerifier& verifier, std::u
     if (record.fault == nullptr && cursor != nullptr) {
       record.fault = WhyNotNext(*cursor, record);
     }
+    if (record.fault == nullptr && HasLaterField(verifier, i, record.record.layout)) {
+      record.fault = "it has a field that was added to the store later";
+    }
     if (record.fault == nullptr) {
       return checked;
     }
   } catch (const Error& error) {
     record = VerifiedRecord{};
-    checked.finding = Finding{.file = KindName(Kind::kRecords),
-                              .offset = i * sizeof(Record),
-                              .subject = StrCat("record ", i),
-                              .expected = "readable bytes",
-                              .found = error.what()};
+    checked.finding = Finding{.file = KindName(Kind::kRecords), .offset = i * sizeof(Record)};
+    checked.finding->subject = StrCat("record ", i);
+    checked.finding->expected = "readable bytes";
+    checked.finding->found = error.what();
     return checked;
   }
   Finding finding{.file = KindName(Kind::kRecords), .offset = i * sizeof(Record)};
@@ -292,19 +296,13 @@ void StoreScan::WriteTotals() {
                    (end_ - files_.begin.records) * sizeof(Record);
 }
 
-// Where a run that begins at record i ends: at the last record of the slot, whose sums are compared
-// there, at the end of the walk, or where progress may be due.
-std::uint64_t StoreScan::EndOfRun(std::uint64_t i) const {
-  const bool before_slot = slot_ && i < slot_->records;
-  return std::min({end_, i + kRecordsPerRun, before_slot ? slot_->records : end_});
-}
-
 // Moves cursor_ over the records [i, stop) as long as they are valid. Returns the record where it
 // stopped.
 std::uint64_t StoreScan::CheckRun(RecordVerifier& verifier, std::uint64_t i, std::uint64_t stop) {
   const auto pass = [&](std::uint64_t record, const Record& words, std::uint64_t total,
                         bool begins_row) {
-    if (OpeningEndsBefore(words.row_session, record) || CheckBlocks(verifier, record, words)) {
+    if (OpeningEndsBefore(words.row_session, record) || CheckBlocks(verifier, record, words) ||
+        HasLaterField(verifier, record, words.layout)) {
       return false;
     }
     CheckHints(record, words, total, begins_row);
@@ -469,7 +467,8 @@ void StoreScan::CheckSentinel(RecordVerifier& verifier) {
     return;
   }
   if (files_.records->end() < (end_ + 1) * sizeof(Record)) {
-    Notice(KindName(Kind::kRecords), files_.records->end(), "the sentinel", "32 bytes", "the end of the file");
+    Notice(KindName(Kind::kRecords), files_.records->end(), "the sentinel", "32 bytes",
+           "the end of the file");
     return;
   }
   const std::uint64_t found = verifier.record(end_).start;

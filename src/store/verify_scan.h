@@ -7,6 +7,7 @@
 // Used by verify.cc. Thread rules: an object is used by one thread, for one Run().
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -65,11 +66,30 @@ class StoreScan {
   void CheckRecords(RecordVerifier& verifier, bool to_first_damage);
   void WriteTotals();
   CheckedRecord CheckRecord(RecordVerifier& verifier, std::uint64_t i, const Cursor* cursor);
+
+  // Whether record i has a field that did not exist yet when it was written. The fields that were
+  // added last have the highest types.
+  bool HasLaterField(RecordVerifier& verifier, std::uint64_t i, std::uint32_t layout) const {
+    if (files_.schema->revision() == 0) {
+      return false;
+    }
+    const std::int32_t last_type = verifier.Layout(layout).last_type;
+    return last_type >= 0 && files_.schema->since(static_cast<TypeId>(last_type)) > i;
+  }
+
   std::optional<Finding> CheckBlocks(RecordVerifier& verifier, std::uint64_t i,
                                      const Record& record);
   void AddUnsyncedEnd(std::uint64_t i, const CheckedRecord& checked);
   bool OpeningEndsBefore(std::uint64_t row_session, std::uint64_t i) const;
-  std::uint64_t EndOfRun(std::uint64_t i) const;
+
+  // Where a run that begins at record i ends: at the last record of the slot, whose sums are compared
+  // there, at the end of the walk, or where progress may be due.
+  std::uint64_t EndOfRun(std::uint64_t i) const {
+    constexpr std::uint64_t kRecordsPerRun = 1 << 16;  // between chances to report progress
+    const bool before_slot = slot_ && i < slot_->records;
+    return std::min({end_, i + kRecordsPerRun, before_slot ? slot_->records : end_});
+  }
+
   std::uint64_t CheckRun(RecordVerifier& verifier, std::uint64_t i, std::uint64_t stop);
   void CheckOne(RecordVerifier& verifier, std::uint64_t i, std::uint64_t synced);
   void CompareWithSlot();

@@ -50,6 +50,22 @@ def stored(store: StreamStore) -> tuple[Any, Any]:
     return store[:]["values"].tolist(), store.index_table().tolist()
 
 
+def plain(value: Any) -> Any:
+    """A value of a row as nested lists and built-in objects; dates and times stay as they are."""
+    if isinstance(value, dict):
+        return {name: plain(inner) for name, inner in value.items()}
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, (np.datetime64, np.timedelta64)):
+        return value
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def rows_of(store: StreamStore) -> list[Any]:
+    """All rows of a store as `plain` values."""
+    return [plain(row) for row in store.rows()]
+
+
 # --- the files of a store ---
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from stream_store import _core
-from stream_store._fields import DeclaredFields
 
 from .arrow import replaces_rows
 from .from_dataset import from_dataset
@@ -51,7 +50,6 @@ def load_dataset(
 
 def save_dataset(
     core: _core.Store,
-    fields: DeclaredFields,
     name: str,
     split: str,
     config_name: str | None,
@@ -66,7 +64,7 @@ def save_dataset(
         # Processes without a shard have nothing to do, and some versions lost rows with them
         # (https://github.com/huggingface/datasets/pull/8044).
         arguments = {**arguments, "num_proc": shards}
-    ds = to_dataset(core, fields, split, step_column)
+    ds = to_dataset(core, split, step_column)
     if config_name is not None:
         arguments = {**arguments, "config_name": config_name}
     return _without_token(lambda: _push(ds, name, split, arguments), arguments)

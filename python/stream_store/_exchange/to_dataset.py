@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from stream_store import _core
-from stream_store._fields import DeclaredFields
+from stream_store._fields import DeclaredFields, fixed_view
 
 from .arrow import BATCH_BYTES, batches_of
 from .optional import require
@@ -33,15 +33,13 @@ _LEAST_BATCH_BYTES = 16 << 20
 _MOST_BATCHES = 4096
 
 
-def to_dataset(
-    core: _core.Store, fields: DeclaredFields, split: str | None, step_column: str | None
-) -> Any:
+def to_dataset(core: _core.Store, split: str | None, step_column: str | None) -> Any:
     """A `datasets.Dataset` of all rows of the current snapshot."""
     datasets = require("datasets", "to_dataset")
     require("pyarrow", "to_dataset")
     if split is not None:
         check_split(split)
-    view = _core.Store(core, None)
+    view, fields = fixed_view(core)
     features = features_of(fields, step_column)
     fingerprint = fingerprint_of(view, fields, step_column)
     if datasets.is_caching_enabled():
@@ -61,7 +59,7 @@ def to_dataset(
 
     folder.mkdir(parents=True, exist_ok=True)
     with require("filelock", "to_dataset").FileLock(folder / f"{_FILE}.lock"):
-        if _is_whole(path, view.num_rows):
+        if _is_whole(path, view.kept_rows):
             return opened()
         with _replacing(path) as unfinished:
             _write(view, fields, features, fingerprint, step_column, unfinished)
@@ -97,7 +95,8 @@ def fingerprint_of(core: _core.Store, fields: DeclaredFields, step_column: str |
     """A text that is equal for equal content of one store, and otherwise different.
 
     The store's id changes when its rows are cleared or replaced. The checksum of the last record
-    changes when recovery removes records and others are appended in their place.
+    changes when recovery removes records and others are appended in their place. The first row
+    changes when rows are dropped.
     """
     content = [_VERSION, *core._content_key, step_column, fields.json]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
@@ -145,7 +144,7 @@ def _write(
         core, fields, schema, step_column=step_column or "", batch_bytes=_batch_bytes(core)
     )
     progress = datasets.utils.tqdm(
-        total=core.num_rows, unit=" examples", desc="Writing the store as a dataset"
+        total=core.kept_rows, unit=" examples", desc="Writing the store as a dataset"
     )
     with (
         progress,
@@ -155,7 +154,7 @@ def _write(
         first = True  # progress.n cannot be used: it stays 0 while bars are off
         for batch in _one_ahead(batches):
             if first:
-                _check_space(path, batch.nbytes * core.num_rows // max(1, batch.num_rows))
+                _check_space(path, batch.nbytes * core.kept_rows // max(1, batch.num_rows))
                 first = False
             writer.write_batch(batch)
             progress.update(batch.num_rows)

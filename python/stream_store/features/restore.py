@@ -98,7 +98,13 @@ def same_features(a: Sequence[FieldSpec], b: Sequence[FieldSpec]) -> bool:
         >>> same_features(parse_fields({"a": "float32"}), parse_fields({"a": np.float32}))
         True
     """
+    a, b = _markers_last(a), _markers_last(b)
     return len(a) == len(b) and all(_same(one, other) for one, other in zip(a, b, strict=True))
+
+
+def _markers_last(specs: Sequence[FieldSpec]) -> list[FieldSpec]:
+    """The fields as a single declaration has them; fields that were added come after markers."""
+    return sorted(specs, key=lambda spec: spec.hidden)
 
 
 def _same(a: FieldSpec, b: FieldSpec) -> bool:
@@ -133,6 +139,7 @@ def difference(a: Sequence[FieldSpec], b: Sequence[FieldSpec]) -> str | None:
         >>> difference(parse_fields({"a": "float32"}), parse_fields({"a": "float64"}))
         "field 'a': float32, not float64"
     """
+    a, b = _markers_last(a), _markers_last(b)
     for one, other in zip(a, b, strict=False):
         if not _same(one, other):
             if one.path != other.path:

@@ -112,6 +112,7 @@ class WindowDataset(Dataset[Batch]):
             store = [one.snapshot() for one in store] if several else store.snapshot()  # type: ignore[union-attr]
             self._snapshots = store
         self._sampler = WindowSampler(store, **self._arguments)
+        self._arguments["fields"] = self._sampler._options["fields"]
         return self._sampler.num_starts
 
     def __len__(self) -> int:
@@ -249,7 +250,9 @@ class WindowIterableDataset(IterableDataset[Batch]):
         self._sampler: WindowSampler | None = None
         self._place: tuple[int, int] | None = None  # of self._sampler
         self._state: dict[str, Any] | None = None  # the one that was loaded last
-        self._make_sampler(0, 1)  # checks the arguments
+        first = self._make_sampler(0, 1)  # checks the arguments
+        # Samplers that are made later, also in workers, read the fields that the store has now.
+        self._arguments["fields"] = first._options["fields"]
 
     def _make_sampler(self, worker: int, workers: int) -> WindowSampler:
         rank, world_size = self._ranks()

@@ -43,23 +43,35 @@ TEST(SchemaCodecTest, EveryPropertyRoundTrips) {
   EXPECT_EQ(back.find("a.b"), TypeId{2});
 }
 
+TEST(SchemaCodecTest, AddedFieldsRoundTrip) {
+  const Schema schema = ManyFields().Extended({{.name = "more"}}, 1ULL << 40);
+  const Schema back = DecodeSchema(EncodeSchema(schema, kId), kId, "schema");
+  EXPECT_EQ(back, schema);
+  EXPECT_EQ(back.revision(), 1U);
+  EXPECT_EQ(back.since(4), 0U);
+  EXPECT_EQ(back.since(5), 1ULL << 40);
+}
+
 TEST(SchemaCodecTest, BytesAreAsTheFormatSays) {
   const Schema schema({{.name = "x",
                         .dtype = DType::kFloat32,
                         .shape = {3},
                         .packed = true,
                         .feature_json = "{}",
-                        .path = {"x"}}});
+                        .path = {"x"}}},
+                      {0}, 2);
   const unsigned char expected[] = {
       'S',  'S',  'S',  'C', 'H', 'E', 'M', 'A',  // magic
-      1,    0,    0,    0,   1,   0,   0,   0,    // version, fields
-      24,   0,    0,    0,   0,   0,   0,   0,    // bytes of the body
+      2,    0,    0,    0,   1,   0,   0,   0,    // version, fields
+      32,   0,    0,    0,   0,   0,   0,   0,    // bytes of the body
       0,    1,    2,    3,   4,   5,   6,   7,
       8,    9,    10,   11,  12,  13,  14,  15,  // store id
+      2,    0,    0,    0,   0,   0,   0,   0,   // revision
       11,   1,    1,    0,   1,   0,   0,   0,   // dtype, flags, path parts, dimensions
+      0,    0,    0,    0,   0,   0,   0,   0,   // since
       3,    0,    0,    0,   1,   0,   'x', 1,
       0,    'x',  2,    0,   0,   0,   '{', '}',  // dimension, name, path, feature
-      0xd9, 0xfd, 0x69, 0x7c};                    // CRC32C
+      0x18, 0x0e, 0x66, 0x5c};                    // CRC32C
   const std::vector<std::byte> bytes = EncodeSchema(schema, kId);
   ASSERT_EQ(bytes.size(), sizeof(expected));
   EXPECT_EQ(std::memcmp(bytes.data(), expected, sizeof(expected)), 0)
@@ -86,7 +98,7 @@ TEST(SchemaCodecTest, EveryTruncationIsRefused) {
 // As above, but with a valid checksum, as an attacker would write it. Every byte takes every value.
 // An input that is accepted must encode to exactly the same bytes.
 TEST(SchemaCodecTest, ResealedDamageIsRefusedOrRoundTrips) {
-  const std::vector<std::byte> good = EncodeSchema(ManyFields(), kId);
+  const std::vector<std::byte> good = EncodeSchema(ManyFields().Extended({{.name = "y"}}, 3), kId);
   for (std::size_t at = 12; at < good.size() - 4; ++at) {
     for (int value = 0; value < 256; ++value) {
       std::vector<std::byte> bytes = good;
@@ -102,10 +114,10 @@ TEST(SchemaCodecTest, ResealedDamageIsRefusedOrRoundTrips) {
 }
 
 TEST(SchemaCodecTest, ResealedTruncationsAreRefused) {
-  const std::vector<std::byte> good = EncodeSchema(ManyFields(), kId);
-  for (std::size_t size = 44; size < good.size(); ++size) {
+  const std::vector<std::byte> good = EncodeSchema(ManyFields().Extended({{.name = "y"}}, 3), kId);
+  for (std::size_t size = 52; size < good.size(); ++size) {
     std::vector<std::byte> bytes(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(size));
-    const std::uint64_t body = size - 44;
+    const std::uint64_t body = size - 52;
     std::memcpy(bytes.data() + 16, &body, 8);
     Reseal(bytes);
     ASSERT_EQ(CodeOfDecoding(bytes), ErrorCode::kCorrupt) << size;
@@ -115,7 +127,7 @@ TEST(SchemaCodecTest, ResealedTruncationsAreRefused) {
 TEST(SchemaCodecTest, HugeCountsAllocateNothing) {
   std::vector<std::byte> bytes = EncodeSchema(ManyFields(), kId);
   std::memset(bytes.data() + 12, 0xff, 4);  // fields
-  std::memset(bytes.data() + 44, 0xff, 4);  // dimensions of the first
+  std::memset(bytes.data() + 52, 0xff, 4);  // dimensions of the first
   Reseal(bytes);
   EXPECT_EQ(CodeOfDecoding(bytes), ErrorCode::kCorrupt);
 }
@@ -124,7 +136,7 @@ TEST(SchemaCodecTest, AnotherVersionIsNamedWithBothNumbers) {
   std::vector<std::byte> bytes = EncodeSchema(ManyFields(), kId);
   bytes[8] = std::byte{3};
   const Error error = ErrorOf([&] { DecodeSchema(bytes, kId, "runs/a/schema"); });
-  EXPECT_EQ(std::string(error.what()), "runs/a/schema: format version 3; this build reads 1");
+  EXPECT_EQ(std::string(error.what()), "runs/a/schema: format version 3; this build reads 2");
 }
 
 TEST(SchemaCodecTest, SchemaOfAnotherStoreIsRefused) {

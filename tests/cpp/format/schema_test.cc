@@ -92,10 +92,67 @@ TEST(SchemaTest, NestedFieldsHaveATypeAndNothingElse) {
   Refusal({{.name = "x", .dtype = DType::kNested, .packed = true, .nested = "list<string>"}});
 }
 
-TEST(SchemaTest, HiddenFieldsAreNullScalarsAfterAllOthers) {
+TEST(SchemaTest, HiddenFieldsAreNullScalarsAnywhere) {
   Refusal({{.name = "x"}, {.name = "s", .dtype = DType::kInt64, .hidden = true}});
   const Field marker = {.name = "s", .dtype = DType::kNull, .hidden = true};
-  EXPECT_CONTAINS(Refusal({{.name = "x"}, marker, {.name = "y"}}), "came after a hidden one");
+  const Schema schema({{.name = "x"}, marker, {.name = "y"}});
+  EXPECT_EQ(schema.declared_types(), (std::vector<TypeId>{0, 2}));
+  EXPECT_EQ(schema.declared(), 2U);
+  EXPECT_EQ(schema.find("y"), TypeId{2});
+}
+
+TEST(SchemaTest, AddedFieldsFollowAllOthersAndKeepTheirFirstRecord) {
+  const Field marker = {.name = "s", .dtype = DType::kNull, .path = {"s"}, .hidden = true};
+  const Schema first({{.name = "s.x", .path = {"s", "x"}}, marker});
+  const Schema second = first.Extended({{.name = "y"}}, 7);
+  const Schema third =
+      second.Extended({{.name = "z"}, {.name = "w"}}, 7).Extended({{.name = "v"}}, 9);
+  EXPECT_EQ(first.revision(), 0U);
+  EXPECT_EQ(second.revision(), 1U);
+  EXPECT_EQ(third.revision(), 3U);
+  EXPECT_EQ(third.declared_types(), (std::vector<TypeId>{0, 2, 3, 4, 5}));
+  EXPECT_EQ(third.since(1), 0U);
+  EXPECT_EQ(third.since(2), 7U);
+  EXPECT_EQ(third.since(5), 9U);
+  EXPECT_EQ(third.LastDeclaredAt(6), 0);
+  EXPECT_EQ(third.LastDeclaredAt(7), 4);
+  EXPECT_EQ(third.LastDeclaredAt(8), 4);
+  EXPECT_EQ(third.LastDeclaredAt(9), 5);
+  EXPECT_TRUE(third.Extends(second) && third.Extends(third) && !second.Extends(third));
+  EXPECT_FALSE(third.Extends(Schema({{.name = "y"}})));
+}
+
+TEST(SchemaTest, RefusesToAddWhatExistsOrNothing) {
+  const Schema schema({{.name = "x"},
+                       {.name = "s.a", .path = {"s", "a"}},
+                       {.name = "s", .dtype = DType::kNull, .path = {"s"}, .hidden = true}});
+  const auto refusal = [&](std::vector<Field> fields) {
+    const Error error = ErrorOf([&] { (void)schema.Extended(std::move(fields), 1); });
+    EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+    return std::string(error.what());
+  };
+  EXPECT_EQ(refusal({{.name = "y"}, {.name = "x"}}), "adding fields: field 'x' exists already");
+  EXPECT_EQ(refusal({{.name = "s.b", .path = {"s", "b"}}}),
+            "adding fields: field 's' exists already");
+  EXPECT_EQ(refusal({{.name = "s"}}), "adding fields: field 's' exists already");
+  EXPECT_CONTAINS(refusal({}), "at least one");
+  EXPECT_CONTAINS(refusal({{.name = "m", .dtype = DType::kNull, .hidden = true}}), "at least one");
+  EXPECT_CONTAINS(refusal({{.name = "y"}, {.name = "y"}}), "duplicate name");
+  EXPECT_CONTAINS(refusal({{.name = "y", .shape = {0}}}), "dimension 0");
+  EXPECT_CONTAINS(refusal(std::vector<Field>(kMaxFields, {.name = "y"})), "at most 65536");
+}
+
+TEST(SchemaTest, RefusesFirstRecordsThatCannotBe) {
+  const std::vector<Field> fields = {{.name = "x"}, {.name = "y"}};
+  const auto code = [&](std::vector<std::uint64_t> since, std::uint64_t revision) {
+    return ErrorOf([&] { Schema schema(fields, std::move(since), revision); }).code();
+  };
+  EXPECT_EQ(code({0}, 1), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code({0, 0, 0}, 1), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code({1, 0}, 1), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code({1, 1}, 1), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(code({0, 1}, 0), ErrorCode::kInvalidArgument);
+  EXPECT_EQ(Schema(fields, {0, 1}, 1).since(1), 1U);
 }
 
 TEST(SchemaTest, TakesAsManyFieldsAsTypeIdsReach) {

@@ -1,0 +1,61 @@
+// AutoDrop: drops rows in the background, so that a store stays inside the limits that its user has
+// set (retain_rows, retain_bytes, retain_segments).
+//
+// Used by StreamStore. Appends never wait for it: it looks at the store now and then on a helper
+// thread of the Writer, and drops what is too much at the start of a row or, with segment_by, of a
+// segment. The last row is always retained, and so is all of the last segment, which may still grow.
+//
+// Thread rules: every function may be called from any thread; the mutex is acquired inside.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/helper_thread.h"
+#include "base/mutex.h"
+#include "format/control.h"
+#include "storage/read_source.h"
+#include "storage/writer.h"
+#include "store/segment_cuts.h"
+
+namespace stream_store::internal {
+
+class AutoDrop {
+ public:
+  /// `writer` must outlive it. Throws Error(kInvalidArgument) unless the segment_by fields of the
+  /// limits can cut segments: see CheckCutFields().
+  AutoDrop(Writer& writer, const Retention& limits);
+
+  /// Drops all rows that are too many. Throws as Writer::DropBefore(), and Error(kCorrupt).
+  void DropExcess() EXCLUDES(mutex_);
+
+  /// A round in the background: as DropExcess(), but leaves little excess to a later round while
+  /// rows are being appended. Returns how long to sleep. Never throws: a failure is final for the
+  /// writer, whose next call reports it.
+  HelperThread::Pause Round() noexcept EXCLUDES(mutex_);
+
+ private:
+  void Follow() REQUIRES_LOCK(mutex_);
+  void Drop(std::uint64_t first) REQUIRES_LOCK(mutex_);
+  void FindSegments() REQUIRES_LOCK(mutex_);
+  std::uint64_t FirstRowToRetain() REQUIRES_LOCK(mutex_);
+  std::uint64_t FirstRowWithin(std::uint64_t bytes) const REQUIRES_LOCK(mutex_);
+  std::uint64_t BytesFrom(std::uint64_t record) const REQUIRES_LOCK(mutex_);
+
+  Writer& writer_;
+  const Retention limits_;
+  const std::vector<TypeId> types_;  // that cut segments; empty: rows are dropped one by one
+  CutBy by_ = CutBy::kChange;
+  Mutex mutex_;
+  std::shared_ptr<ReadSource> source_ GUARDED_BY(mutex_);  // null after a truncation
+  View view_ GUARDED_BY(mutex_);
+  CutReader reader_ GUARDED_BY(mutex_);
+  Cutter cutter_ GUARDED_BY(mutex_);
+  std::deque<std::uint64_t> segments_ GUARDED_BY(mutex_);  // first rows of those that are retained
+  std::uint64_t seen_rows_ GUARDED_BY(mutex_) = 0;         // in the last round
+};
+
+}  // namespace stream_store::internal
