@@ -129,8 +129,9 @@ struct ArrowField {
 
 /// Options of ExportArrow() and ExportArrowSchema().
 struct ArrowExportOptions {
-  /// The rows [begin, end) to export; without `end`, all rows of the snapshot from `begin` on.
-  Row begin = 0;
+  /// The rows [begin, end) to export. Without `begin`, from the first row that is retained on;
+  /// without `end`, up to the last row of the snapshot.
+  std::optional<Row> begin = {};
   std::optional<Row> end = {};
 
   /// The name of an additional first column of int64 with the steps; if empty there is none.

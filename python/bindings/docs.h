@@ -240,13 +240,20 @@ inline constexpr char kFieldsDoc[] =
     "Names of the declared fields in order, a tuple of str; () before they are declared. The "
     "fields "
     "of a struct are called \"outer.inner\".";
-inline constexpr char kNumRowsDoc[] = "Number of rows, complete or not.";
+inline constexpr char kNumRowsDoc[] =
+    "Number of rows that were ever appended, complete or not. Rows that are dropped at the front "
+    "still count, because no row ever changes its number.";
+inline constexpr char kFirstRowDoc[] =
+    "The first row that is retained: all rows before it were dropped.";
+inline constexpr char kFirstPositionDoc[] =
+    "The position of the first value that is retained: where row first_row begins.";
+inline constexpr char kKeptRowsDoc[] = "Number of rows that are retained: num_rows - first_row.";
 inline constexpr char kCompleteRowsDoc[] =
     "Number of complete rows: all rows, except a last one that lacks the last field that was "
     "declared "
     "when it was written, while a writer has the store open.";
 inline constexpr char kNumFieldWritesDoc[] =
-    "Number of field-writes, which is the number of entries of index_table().";
+    "Number of field-writes of the retained rows, which is the number of entries of index_table().";
 inline constexpr char kLastStepDoc[] = "Step of the last row; None if the store has no rows.";
 inline constexpr char kNumBytesDoc[] = "Bytes on disk in use.";
 inline constexpr char kModeDoc[] =

@@ -95,7 +95,9 @@ nb::object ExportStream(StoreObject& store, nb::handle requested, nb::handle row
                         nb::handle fields, const std::string& metadata,
                         const std::string& step_column) {
   ArrowExportOptions options;
-  options.begin = AsInt64(Own(PySequence_GetItem(rows.ptr(), 0)).ptr(), "start");
+  if (const nb::object start = Own(PySequence_GetItem(rows.ptr(), 0)); !start.is_none()) {
+    options.begin = AsInt64(start.ptr(), "start");
+  }
   options.end = AsInt64(Own(PySequence_GetItem(rows.ptr(), 1)).ptr(), "stop");
   options.batch_bytes = static_cast<std::uint64_t>(
       AsInt64(Own(PySequence_GetItem(rows.ptr(), 2)).ptr(), "batch_bytes"));

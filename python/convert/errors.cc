@@ -79,6 +79,8 @@ void SetPythonError(const Error& error) noexcept {
       return SetError(PackageError("CorruptStoreError").ptr(), text);
     case ErrorCode::kVersion:
       return SetError(PackageError("VersionError").ptr(), text);
+    case ErrorCode::kDropped:
+      return SetError(PackageError("DroppedError").ptr(), text);
     case ErrorCode::kCutBack:
     case ErrorCode::kOk:
       break;

@@ -13,9 +13,22 @@ nb::object ContentKey(StoreObject& store) {
   if (reader == nullptr) {
     Throw(PyExc_RuntimeError, "no fields are declared yet; call define_fields() first");
   }
-  return Own(Py_BuildValue("(sKk)", store.id().c_str(),
+  return Own(Py_BuildValue("(sKkK)", store.id().c_str(),
                            static_cast<unsigned long long>(reader->records()),
-                           static_cast<unsigned long>(interop::LastChecksum(*reader))));
+                           static_cast<unsigned long>(interop::LastChecksum(*reader)),
+                           static_cast<unsigned long long>(reader->first_row())));
+}
+
+RetentionTuple RetentionOf(StoreObject& store) {
+  const Retention limits = store.retention();
+  return {limits.rows, limits.bytes, limits.segments, limits.segment_by};
+}
+
+void SetRetention(StoreObject& store, const RetentionTuple& limits) {
+  store.SetRetention({.rows = std::get<0>(limits),
+                      .bytes = std::get<1>(limits),
+                      .segments = std::get<2>(limits),
+                      .segment_by = std::get<3>(limits)});
 }
 
 nb::object FieldNames(StoreObject& store) {

@@ -188,7 +188,7 @@ nb::object Segments(StoreObject& store, nb::handle names) {
 
 // The number of entries of a range is known only after a search, so there are two C++ calls, on the
 // same copy of the reader.
-nb::object IndexTable(StoreObject& store, std::int64_t start, std::int64_t stop) {
+nb::object IndexTable(StoreObject& store, std::optional<std::int64_t> first, std::int64_t stop) {
   PyArray_Descr* descr = nullptr;
   const nb::object fields =
       Own(Py_BuildValue("[(ss)(ss)(ss)]", "start", "<i8", "type", "<i8", "step", "<i8"));
@@ -197,6 +197,8 @@ nb::object IndexTable(StoreObject& store, std::int64_t start, std::int64_t stop)
   }
   const auto owner = nb::steal<nb::object>(reinterpret_cast<PyObject*>(descr));
   const std::optional<Reader> reader = Private(store);
+  const std::int64_t start =
+      first.value_or(reader ? static_cast<std::int64_t>(reader->first_row()) : 0);
   std::uint64_t count = 0;
   if (reader && start < stop) {
     const MaybeWithoutGil released(true);

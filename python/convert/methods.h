@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "stream_store/recovery.h"
@@ -67,7 +68,7 @@ nb::object DecodeRow(nb::handle self, std::int64_t row);
 nb::object Segments(StoreObject& store, nb::handle names);
 
 /// Structured array (start, type, step) of the field-writes of rows [start, stop).
-nb::object IndexTable(StoreObject& store, std::int64_t start, std::int64_t stop);
+nb::object IndexTable(StoreObject& store, std::optional<std::int64_t> first, std::int64_t stop);
 
 // --- recovery.cc ---
 

@@ -74,21 +74,31 @@ bool IsRun(std::span<const std::int64_t> positions) {
   return differences == 0;
 }
 
-// store[start:stop:step]. A slice without gaps is one window, which is copied in blocks.
+// store[start:stop:step]. A slice without gaps is one window, which is copied in blocks. A bound that
+// is omitted at the front is the first position that is retained; one that is given is not moved
+// there, so the read refuses it if it was dropped.
 PyObject* GetSlice(StoreObject& store, PyObject* slice) {
   Py_ssize_t start = 0;
   Py_ssize_t stop = 0;
   Py_ssize_t step = 0;
   Check(PySlice_Unpack(slice, &start, &stop, &step));
   const auto size = static_cast<Py_ssize_t>(store.size());
+  const Reader* reader = store.Current();
+  const auto first = static_cast<Py_ssize_t>(reader == nullptr ? 0 : reader->first_position());
+  const auto* given = reinterpret_cast<PySliceObject*>(slice);
+  if (step > 0 && given->start == Py_None) {
+    start = first;
+  } else if (step < 0 && given->stop == Py_None && first > 0) {
+    stop = first - 1;
+  }
   const Py_ssize_t count = PySlice_AdjustIndices(size, &start, &stop, step);
   const auto places = static_cast<std::uint64_t>(count);
   WindowsOutput outputs;
   outputs.AddItemColumns(Shape{count}, places);
   if (count > 0 && step == 1) {
-    const Position first = start;
+    const Position position = start;
     RunRead(store.Current(), outputs.bytes, nullptr, [&](const Reader& from) {
-      from.ReadWindows(std::span(&first, 1), places, outputs.out);
+      from.ReadWindows(std::span(&position, 1), places, outputs.out);
     });
   } else if (count > 0) {
     std::vector<Position> positions(places);
@@ -174,7 +184,7 @@ void CheckWidth(StoreObject& store, const Int64s& starts, std::uint64_t width) {
     throw Error(ErrorCode::kOutOfRange,
                 "windows: no fields are declared yet, so there are no values");
   }
-  if (reader != nullptr && width > reader->size()) {
+  if (reader != nullptr && width > reader->size() - reader->first_position()) {
     reader->ReadWindows(starts.values(), width, WindowsOut{});
   }
 }

@@ -34,9 +34,15 @@ class RequestedRows : public RowsReader {
 
   // Checks the rows before the outputs are allocated, whose size may depend on the rows.
   void CheckRows() const {
+    const auto first = static_cast<std::int64_t>(reader_.first_row());
     const auto rows = static_cast<std::int64_t>(reader_.num_rows());
     const auto last = rows - static_cast<std::int64_t>(length_);
     for (const std::int64_t row : rows_.values()) {
+      if (row >= 0 && row < first) {
+        throw Error(ErrorCode::kDropped,
+                    "row " + std::to_string(row) + " is before row " + std::to_string(first) +
+                        ", the first that the store still has: the rows before it were dropped");
+      }
       if (row < 0 || row > last) {
         throw Error(ErrorCode::kOutOfRange,
                     "row " + std::to_string(row) + " is outside [0, " +

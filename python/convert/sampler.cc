@@ -446,6 +446,7 @@ nb::dict SamplerObject::State() {
     tails.append(static_cast<std::uint64_t>(extent.last_row));
   }
   dict["tails"] = tails;
+  dict["first_rows"] = ListOf(state.extents, &EpochExtent::first_row);
   return dict;
 }
 
@@ -477,12 +478,17 @@ void SamplerObject::Restore(const nb::dict& state_dict) {
   const std::vector<std::uint64_t> rows = Counts(state_dict, "rows");
   const std::vector<std::uint64_t> values = Counts(state_dict, "values");
   const std::vector<std::uint64_t> tails = Counts(state_dict, "tails");
-  if (rows.size() != values.size() || rows.size() != tails.size()) {
-    RefuseState("'rows', 'values' and 'tails' must have equal lengths");
+  // Samplers of stores that dropped nothing had no such key, and it would hold zeros.
+  const std::vector<std::uint64_t> first_rows = state_dict.contains("first_rows")
+                                                    ? Counts(state_dict, "first_rows")
+                                                    : std::vector<std::uint64_t>(rows.size());
+  if (rows.size() != values.size() || rows.size() != tails.size() ||
+      rows.size() != first_rows.size()) {
+    RefuseState("'rows', 'values', 'tails' and 'first_rows' must have equal lengths");
   }
   state.extents.clear();
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    state.extents.push_back({rows[i], values[i], static_cast<LastRow>(tails[i])});
+    state.extents.push_back({rows[i], values[i], static_cast<LastRow>(tails[i]), first_rows[i]});
   }
   ++iteration_;  // ends all earlier iterators
   const MaybeWithoutGil released(HasManyUnscannedRows());

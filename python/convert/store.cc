@@ -55,6 +55,7 @@ StoreObject::StoreObject(nb::object path, const std::string& mode, const Argumen
   Options options;
   options.mode = mode == "x" ? Mode::kCreate : Mode::kAppend;
   options.capacity_values = arguments.capacity;
+  options.chunk_bytes = arguments.chunk_bytes;
   options.sync_interval = Nanoseconds(arguments.sync_seconds);
   options.sync_bytes = arguments.sync_bytes;
   if (path_.is_none()) {
@@ -326,6 +327,27 @@ std::uint64_t StoreObject::Truncate(std::uint64_t num_rows) {
   return removed;
 }
 
+// Reads of other threads may go on: their readers keep the rows.
+std::uint64_t StoreObject::DropBefore(std::uint64_t row) {
+  StreamStore& writer = Writer("drop_before");
+  AppendLock lock(*this);
+  std::uint64_t dropped = 0;
+  lock.RunWithoutGil([&] { dropped = writer.DropBefore(static_cast<Row>(row)); });
+  return dropped;
+}
+
+// Keeps the GIL: close() must not run meanwhile.
+void StoreObject::SetRetention(const Retention& retention) {
+  StreamStore& writer = Writer("setting what is retained");
+  const AppendLock lock(*this);
+  writer.SetRetention(retention);
+}
+
+Retention StoreObject::retention() {
+  const Reader* reader = Refresh();
+  return reader != nullptr ? reader->retention() : writer_->retention();
+}
+
 // Holds the append lock for the whole import, which may be long; reads are not affected.
 std::uint64_t StoreObject::Import(std::optional<std::vector<Field>> fields,
                                   const std::function<void(StagedRows&)>& work) {
@@ -361,7 +383,7 @@ Step StoreObject::NextStep() const {
 
 std::optional<Step> StoreObject::LastStep() {
   Reader* reader = Refresh();
-  if (reader == nullptr || reader->num_rows() == 0) {
+  if (reader == nullptr || reader->kept_rows() == 0) {
     return std::nullopt;
   }
   return reader->row(static_cast<Row>(reader->num_rows() - 1)).step();

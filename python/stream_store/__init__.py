@@ -13,7 +13,14 @@ when a method that needs them is called.
 from __future__ import annotations
 
 from ._types import Batch
-from .errors import CorruptStoreError, Error, LockedError, StoreFullError, VersionError
+from .errors import (
+    CorruptStoreError,
+    DroppedError,
+    Error,
+    LockedError,
+    StoreFullError,
+    VersionError,
+)
 from .memmap_buffer import MemmapBuffer
 
 try:
@@ -31,6 +38,7 @@ from .store import StreamStore
 __all__ = [
     "Batch",
     "CorruptStoreError",
+    "DroppedError",
     "Error",
     "Finding",
     "Gap",

@@ -11,7 +11,9 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from . import _core
 from ._types import AnyPath
+from .errors import DroppedError
 
 _CHOICES: dict[str, tuple[str | None, ...]] = {
     "unit": ("value", "row"),
@@ -22,6 +24,22 @@ _INT64_END = 2**63
 _EPOCH_END = 2**22  # the core keeps the number of a batch and of its epoch in one word
 
 # --- of StreamStore ---
+
+
+def row_range(store: _core.Store, start: int | None, stop: int | None) -> tuple[int, int]:
+    """Rows [first, last), counted as by a slice, but from the first retained row by default.
+
+    Raises:
+        DroppedError: the range begins with rows that were dropped.
+    """
+    begin = store.first_row
+    first, last, _ = slice(begin if start is None else start, stop).indices(store.num_rows)
+    if first < begin and first < last:
+        raise DroppedError(
+            f"rows [{first}, {last}) begin before row {begin}, the first that the store still "
+            "has: the rows before it were dropped"
+        )
+    return first, max(first, last)
 
 
 def path_text(path: AnyPath) -> str:

@@ -35,7 +35,10 @@ def represent(core: _core.Store) -> str:
 
 
 def _describe(core: _core.Store, where: str) -> str:
-    fields, rows, values = declared_fields(core), core.num_rows, len(core)
+    fields, rows, values = declared_fields(core), core.num_rows, len(core) - core.first_position
+    kept = _count(core.kept_rows, "row")
+    if core.first_row:
+        kept += f" from row {core.first_row:,} on"
     count = len(core.fields)
     declared = (spec for spec in fields.specs if not spec.hidden)
     shown = [f"{spec.name}: {spec.text}" for spec in islice(declared, _SHOWN_FIELDS)]
@@ -43,10 +46,10 @@ def _describe(core: _core.Store, where: str) -> str:
         shown.append(f"… {count - _SHOWN_FIELDS} more")
     kind = "snapshot" if core._is_snapshot else f"mode {core.mode!r}"
     lines = [
-        f"<StreamStore {where}, {kind}: {_count(rows, 'row')}, {_count(values, 'value')}",
+        f"<StreamStore {where}, {kind}: {kept}, {_count(values, 'value')}",
         f"  fields: {', '.join(shown)}",
     ]
-    if rows:
+    if core.kept_rows:
         last = fields.collect(core._decode_row(rows - 1))
         lines.append(f"  last row (step {core.last_step}): {_row(last)}")
     return "\n".join(lines) + ">"

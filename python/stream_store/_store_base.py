@@ -103,7 +103,7 @@ class StoreBase(_core.Store):
         """Read one row as a dict.
 
         Args:
-            i: in [-num_rows, num_rows); a negative number counts from the end.
+            i: in [first_row, num_rows); a negative number counts from the end.
 
         Returns:
             {field: value}, None where missing. Scalar fields give NumPy scalars, str, bytes or
@@ -113,6 +113,7 @@ class StoreBase(_core.Store):
 
         Raises:
             IndexError: the row is out of range.
+            DroppedError: the row was dropped.
 
         Examples:
             >>> store = StreamStore(fields={"obs": "float32[]", "text": "string"})
@@ -137,7 +138,8 @@ class StoreBase(_core.Store):
         """Find the row that contains each position.
 
         Args:
-            positions: int, list or int array of any shape ``S``; each in [0, len(store)).
+            positions: int, list or int array of any shape ``S``; each in
+                [first_position, len(store)).
 
         Returns:
             Row numbers, int64 of shape ``S``.
@@ -147,6 +149,7 @@ class StoreBase(_core.Store):
 
         Raises:
             IndexError: a position is out of range; negative ones always are.
+            DroppedError: a position was dropped.
 
         Examples:
             >>> store = StreamStore(fields={"obs": "float32[]"})
@@ -165,13 +168,14 @@ class StoreBase(_core.Store):
         """Find the first position of each row.
 
         Args:
-            rows: int, list or int array of any shape ``S``; each in [0, num_rows).
+            rows: int, list or int array of any shape ``S``; each in [first_row, num_rows).
 
         Returns:
             Positions, int64 of shape ``S``. The position of an empty row is that of the next row.
 
         Raises:
             IndexError: a row is out of range; negative ones always are.
+            DroppedError: a row was dropped.
 
         Examples:
             >>> store = StreamStore(fields={"obs": "float32[]"})
@@ -191,7 +195,7 @@ class StoreBase(_core.Store):
     def row_at(
         self, steps: Ints, side: Literal["left", "right"] = "left"
     ) -> np.int64 | NDArray[np.int64]:
-        """Find rows by their step, as `np.searchsorted` over the steps of all rows.
+        """Find rows by their step, as `np.searchsorted` over the steps of all retained rows.
 
         Args:
             steps: int, list or int array of any shape ``S``.
@@ -199,7 +203,7 @@ class StoreBase(_core.Store):
                 row whose step is greater.
 
         Returns:
-            Row numbers, int64 of shape ``S``, in [0, num_rows].
+            Row numbers, int64 of shape ``S``, in [first_row, num_rows].
 
         Raises:
             ValueError: `side` is neither "left" nor "right", or the store is closed.
@@ -245,7 +249,8 @@ class StoreBase(_core.Store):
                 segment and false where missing.
 
         Returns:
-            int64 of shape (n, 2): [start, stop) of each segment. The last one may still grow.
+            int64 of shape (n, 2): [start, stop) of each segment. The first one begins at first_row,
+            and the last one may still grow.
 
         Raises:
             ValueError: a field is unknown or has another dtype.
@@ -260,11 +265,11 @@ class StoreBase(_core.Store):
         """
         return super().segments(by)
 
-    def index_table(self, start: int = 0, stop: int | None = None) -> NDArray[np.void]:
+    def index_table(self, start: int | None = None, stop: int | None = None) -> NDArray[np.void]:
         """List the field-writes of rows [start, stop).
 
         Args:
-            start: first row; a negative number counts from the end.
+            start: first row, the first retained one by default; negative numbers count from the end
             stop: row to stop before; None is the end.
 
         Returns:
@@ -272,6 +277,7 @@ class StoreBase(_core.Store):
             "step". A field-write ends where the next one starts.
 
         Raises:
+            DroppedError: `start` names a row that was dropped.
             ValueError: the store is closed.
 
         Examples:
@@ -281,8 +287,8 @@ class StoreBase(_core.Store):
             >>> store.index_table().tolist()
             [(0, 0, 7), (2, 1, 7)]
         """
-        first, last, _ = slice(start, stop).indices(self.num_rows)
-        return self._index_table(first, last)
+        first, last = _arguments.row_range(self, start, stop)
+        return self._index_table(None if start is None else first, last)
 
     # --- safety ---
 

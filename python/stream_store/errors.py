@@ -35,6 +35,18 @@ class CorruptStoreError(Error):
     """
 
 
+class DroppedError(Error, IndexError):
+    """A row or position existed but was dropped; the message names the first one that is left.
+
+    It is also an IndexError, as for a row that does not exist.
+
+    Examples:
+        >>> import stream_store
+        >>> issubclass(stream_store.DroppedError, IndexError)
+        True
+    """
+
+
 class LockedError(Error):
     """Another writer has the store open.
 
@@ -79,6 +91,13 @@ class StoreFullError(Error, OSError):
     """
 
 
-for _error in (Error, CorruptStoreError, LockedError, VersionError, StoreFullError):
+for _error in (
+    Error,
+    CorruptStoreError,
+    DroppedError,
+    LockedError,
+    VersionError,
+    StoreFullError,
+):
     _error.__module__ = "stream_store"
 del _error

@@ -152,17 +152,18 @@ class StreamStore(StoreBase):
 
     # --- reading ---
 
-    def rows(self, start: int = 0, stop: int | None = None) -> Iterator[dict[str, Any]]:
+    def rows(self, start: int | None = None, stop: int | None = None) -> Iterator[dict[str, Any]]:
         """Iterate over rows [start, stop) of a snapshot, each as `row` returns it.
 
         Args:
-            start: first row; a negative number counts from the end.
+            start: first row, the first retained one by default; negative numbers count from the end
             stop: row to stop before; None is the end.
 
         Returns:
             An iterator, which stays valid after `close`.
 
         Raises:
+            DroppedError: `start` names a row that was dropped.
             ValueError: the store is closed.
 
         Examples:
@@ -176,7 +177,7 @@ class StreamStore(StoreBase):
             return iter(())
         view = self.snapshot()
         fields = declared_fields(view)
-        numbers = range(*slice(start, stop).indices(view.num_rows))
+        numbers = range(*_arguments.row_range(view, start, stop))
         return (fields.collect(view._decode_row(number)) for number in numbers)
 
     def snapshot(self, num_rows: int | None = None) -> StreamStore:
@@ -190,6 +191,7 @@ class StreamStore(StoreBase):
 
         Raises:
             IndexError: the store has fewer rows.
+            DroppedError: rows from `num_rows` on were dropped.
 
         Examples:
             >>> store = StreamStore(fields={"reward": "float32"})
@@ -198,10 +200,8 @@ class StreamStore(StoreBase):
             >>> store.snapshot(2).num_rows
             2
         """
-        if num_rows is not None:
-            num_rows = operator.index(num_rows)
-            if not 0 <= num_rows < 2**63:
-                raise IndexError(f"a snapshot of {num_rows} rows: expected [0, {self.num_rows}]")
+        if num_rows is not None and not 0 <= (num_rows := operator.index(num_rows)) < 2**63:
+            raise IndexError(f"a snapshot of {num_rows} rows: expected [0, {self.num_rows}]")
         view = StreamStore.__new__(StreamStore)
         _core.Store.__init__(view, self, num_rows)
         view._absolute = self._absolute
@@ -357,20 +357,21 @@ class StreamStore(StoreBase):
 
         return save_dataset(self, name, split, config_name, step_column, kwargs)
 
-    def to_arrow(self, start: int = 0, stop: int | None = None) -> Any:
+    def to_arrow(self, start: int | None = None, stop: int | None = None) -> Any:
         """Read rows [start, stop) of a snapshot as a `pyarrow.RecordBatchReader`.
 
         `pyarrow.table(store)`, `polars.DataFrame(store)` and other consumers of Arrow streams read
         a store directly, without this method.
 
         Args:
-            start: first row; a negative number counts from the end.
+            start: first row, the first retained one by default; negative numbers count from the end
             stop: row to stop before; None is the end.
 
         Returns:
             A reader, which stays valid after `close` and makes batches of about 64 MiB on demand.
 
         Raises:
+            DroppedError: `start` names a row that was dropped.
             ImportError: pyarrow is not installed.
             RuntimeError: no fields are declared.
 

@@ -38,14 +38,23 @@ class Exporter {
   Exporter(const Reader& reader, const ArrowExportOptions& options, std::uint64_t offset_limit)
       : reader_(reader.Snapshot()),
         plan_(PlanExport(reader_.schema(), options)),
-        next_(options.begin),
+        next_(options.begin.value_or(0)),
         end_(options.end.value_or(static_cast<Row>(reader_.num_rows()))),
         batch_bytes_(options.batch_bytes),
         offset_limit_(offset_limit),
         pool_(std::make_shared<ArrowBlockPool>(2 * options.batch_bytes)) {
+    const auto first = static_cast<Row>(reader_.first_row());
+    if (!options.begin && end_ >= 0) {
+      next_ = std::min(first, end_);
+    }
     if (next_ < 0 || end_ < next_ || end_ > static_cast<Row>(reader_.num_rows())) {
       throw Error(ErrorCode::kOutOfRange, StrCat("exporting to Arrow: rows [", next_, ", ", end_,
                                                  ") are outside [0, ", reader_.num_rows(), ")"));
+    }
+    if (next_ < first && next_ < end_) {
+      throw Error(ErrorCode::kDropped,
+                  StrCat("exporting to Arrow: rows [", next_, ", ", end_, ") begin before row ",
+                         first, ", the first that the store still has"));
     }
     if (options.requested == nullptr) {
       AllowMissingValues(reader_, next_, end_, plan_);
@@ -56,9 +65,9 @@ class Exporter {
                                     : nullptr);
       (leaf.nested ? has_nested_ : has_flat_) = true;
     }
-    const std::uint64_t bytes = reader_.size() * sizeof(Value);
+    const std::uint64_t bytes = (reader_.size() - reader_.first_position()) * sizeof(Value);
     if (bytes > 0) {
-      usual_rows_ = static_cast<std::uint64_t>(static_cast<double>(reader_.num_rows()) *
+      usual_rows_ = static_cast<std::uint64_t>(static_cast<double>(reader_.kept_rows()) *
                                                static_cast<double>(batch_bytes_) /
                                                static_cast<double>(bytes));
     }

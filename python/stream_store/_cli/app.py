@@ -91,15 +91,18 @@ def info(
 def head(store: Store, rows: Count = 10, field: Fields = None, as_json: Lines = False) -> None:
     """Show the first rows."""
     with answered(), stream_store.StreamStore(store, "r") as opened:
-        show_rows(opened, 0, min(rows, opened.num_rows), field, as_json)
+        view = opened.snapshot()
+        first = view.first_row
+        show_rows(view, first, min(first + rows, view.num_rows), field, as_json)
 
 
 @app.command()
 def tail(store: Store, rows: Count = 10, field: Fields = None, as_json: Lines = False) -> None:
     """Show the last rows."""
     with answered(), stream_store.StreamStore(store, "r") as opened:
-        end = opened.num_rows
-        show_rows(opened, max(end - rows, 0), end, field, as_json)
+        view = opened.snapshot()
+        end = view.num_rows
+        show_rows(view, max(end - rows, view.first_row), end, field, as_json)
 
 
 @app.command()
@@ -205,7 +208,9 @@ def export(
             help="parquet, arrow, arrow-stream or csv; by default the file's suffix decides",
         ),
     ] = None,
-    start: Annotated[int, typer.Option(help="first row")] = 0,
+    start: Annotated[
+        int | None, typer.Option(help="first row; by default the first that the store has")
+    ] = None,
     stop: Annotated[int | None, typer.Option(help="row to stop before; by default the end")] = None,
     field: Fields = None,
     step_column: Annotated[

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from stream_store._arguments import row_range
 from stream_store._fields import declared_fields
 from stream_store.errors import CorruptStoreError
 from stream_store.store import StreamStore
@@ -41,12 +42,12 @@ _AT_ONCE = 4096  # rows of a CSV file between two calls of the progress bar
 class Choice:
     """The rows and columns to export.
 
-    start, stop   rows [start, stop), as Python slices count them.
+    start, stop   rows [start, stop), as Python slices count them; by default all that are there.
     fields        outer names, or None for all.
     step_column   name of a first column with the steps, or None.
     """
 
-    start: int = 0
+    start: int | None = None
     stop: int | None = None
     fields: list[str] | None = None
     step_column: str | None = None
@@ -78,8 +79,7 @@ def export_rows(
     check_fields(store, choice.fields)
     _check_step_column(store, choice)
     view = store.snapshot()
-    first, last, _ = slice(choice.start, choice.stop).indices(view.num_rows)
-    rows = range(first, max(first, last))
+    rows = range(*row_range(view, choice.start, choice.stop))
     target = None if str(out) == STDOUT else _target(out)
     _verify(store, rows)
     write = _write_csv if kind == "csv" else _write_arrow

@@ -14,10 +14,10 @@ from .output import say, show_table
 def describe(store: StreamStore, by: list[str]) -> dict[str, Any]:
     """All facts as values that JSON can hold."""
     path = Path(str(store.path))
-    rows = store.num_rows
+    rows, first_row = store.num_rows, store.first_row
     steps = None
-    if rows:
-        first = int(store.read_rows([0], fields=list(store.fields[:1]))["_step"][0])
+    if rows > first_row:
+        first = int(store.read_rows([first_row], fields=list(store.fields[:1]))["_step"][0])
         steps = {"first": first, "last": store.last_step}
     facts: dict[str, Any] = {
         "path": str(path),
@@ -29,9 +29,11 @@ def describe(store: StreamStore, by: list[str]) -> dict[str, Any]:
             "reason": store.recovery.reason,
         },
         "rows": rows,
+        "first_row": first_row,
+        "kept_rows": rows - first_row,
         "complete_rows": store.complete_rows,
         "durable_rows": min(store.durable_rows, rows),
-        "values": len(store),
+        "values": len(store) - store.first_position,
         "field_writes": store.num_field_writes,
         "steps": steps,
         "fields": [
@@ -73,10 +75,11 @@ def show_facts(facts: dict[str, Any]) -> None:
     if facts["recovery"]["reason"]:
         say(f"  {facts['recovery']['reason']}; at least {facts['recovery']['rows_cut']} rows cut")
     steps = facts["steps"]
+    dropped = f", the first {facts['first_row']:,} dropped" if facts["first_row"] else ""
     lines = {
         "id": facts["id"],
         "rows": f"{facts['rows']:,} ({facts['complete_rows']:,} complete, "
-        f"{facts['durable_rows']:,} durable)",
+        f"{facts['durable_rows']:,} durable{dropped})",
         "values": f"{facts['values']:,} in {facts['field_writes']:,} field-writes",
         "steps": "none" if steps is None else f"{steps['first']} to {steps['last']}",
         "bytes": f"{facts['bytes']['used']:,} used, "

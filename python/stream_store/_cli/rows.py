@@ -59,7 +59,9 @@ def follow_rows(
     while True:
         stop = store.complete_rows
         if stop > shown:
-            show_rows(store, shown, stop, fields, as_json)
+            view = store.snapshot()  # rows that are dropped meanwhile stay readable
+            shown = max(shown, view.first_row)
+            show_rows(view, shown, stop, fields, as_json)
             shown, quiet_since = stop, time.monotonic()
             continue
         if idle is not None and time.monotonic() - quiet_since >= idle:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from stream_store import _core
+from stream_store._arguments import row_range
 from stream_store._fields import DeclaredFields, declared_fields, fixed_view
 from stream_store.features import FieldSpec
 
@@ -22,16 +23,16 @@ def c_stream(
     core: _core.Store,
     fields: DeclaredFields,
     requested_schema: object = None,
-    start: int = 0,
+    start: int | None = None,
     stop: int | None = None,
     step_column: str = "",
     batch_bytes: int = BATCH_BYTES,
 ) -> object:
     """A capsule "arrow_array_stream" of rows [start, stop) of a snapshot with these fields."""
-    first, last, _ = slice(start, stop).indices(core.num_rows)
+    first, last = row_range(core, start, stop)
     return core._arrow_stream(
         requested_schema,
-        (first, max(first, last), batch_bytes),
+        (None if start is None else first, last, batch_bytes),
         arrow_fields(fields.specs),
         huggingface_metadata(fields.json),
         step_column,
@@ -50,7 +51,7 @@ class Rows:
         self,
         core: _core.Store,
         fields: DeclaredFields,
-        start: int = 0,
+        start: int | None = None,
         stop: int | None = None,
         step_column: str = "",
         batch_bytes: int = BATCH_BYTES,
@@ -70,7 +71,7 @@ def batches_of(
     core: _core.Store,
     fields: DeclaredFields,
     schema: Any,
-    start: int = 0,
+    start: int | None = None,
     stop: int | None = None,
     step_column: str = "",
     batch_bytes: int = BATCH_BYTES,
@@ -237,7 +238,7 @@ def from_arrow(core: _core.Store, stream: Any, append: bool) -> int:
     return import_stream(core, capsule, append=append, storage=storage, failures=failures)
 
 
-def to_arrow(core: _core.Store, start: int, stop: int | None) -> Any:
+def to_arrow(core: _core.Store, start: int | None, stop: int | None) -> Any:
     """A `pyarrow.RecordBatchReader` of rows [start, stop)."""
     pyarrow = require("pyarrow", "to_arrow")
     return pyarrow.RecordBatchReader.from_stream(Rows(*fixed_view(core), start, stop))

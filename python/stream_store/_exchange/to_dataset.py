@@ -59,7 +59,7 @@ def to_dataset(core: _core.Store, split: str | None, step_column: str | None) ->
 
     folder.mkdir(parents=True, exist_ok=True)
     with require("filelock", "to_dataset").FileLock(folder / f"{_FILE}.lock"):
-        if _is_whole(path, view.num_rows):
+        if _is_whole(path, view.kept_rows):
             return opened()
         with _replacing(path) as unfinished:
             _write(view, fields, features, fingerprint, step_column, unfinished)
@@ -95,7 +95,8 @@ def fingerprint_of(core: _core.Store, fields: DeclaredFields, step_column: str |
     """A text that is equal for equal content of one store, and otherwise different.
 
     The store's id changes when its rows are cleared or replaced. The checksum of the last record
-    changes when recovery removes records and others are appended in their place.
+    changes when recovery removes records and others are appended in their place. The first row
+    changes when rows are dropped.
     """
     content = [_VERSION, *core._content_key, step_column, fields.json]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
@@ -143,7 +144,7 @@ def _write(
         core, fields, schema, step_column=step_column or "", batch_bytes=_batch_bytes(core)
     )
     progress = datasets.utils.tqdm(
-        total=core.num_rows, unit=" examples", desc="Writing the store as a dataset"
+        total=core.kept_rows, unit=" examples", desc="Writing the store as a dataset"
     )
     with (
         progress,
@@ -153,7 +154,7 @@ def _write(
         first = True  # progress.n cannot be used: it stays 0 while bars are off
         for batch in _one_ahead(batches):
             if first:
-                _check_space(path, batch.nbytes * core.num_rows // max(1, batch.num_rows))
+                _check_space(path, batch.nbytes * core.kept_rows // max(1, batch.num_rows))
                 first = False
             writer.write_batch(batch)
             progress.update(batch.num_rows)
