@@ -104,7 +104,12 @@ void Durability::ZeroOldRecords(const Cursor& at) {
   sentinel.row_session = 0;
   sentinel.layout = 0;
   sentinel.checksum = 0;
-  files_.records.ZeroTail((at.records + 1) * sizeof(Record));
+  const std::uint64_t tail = (at.records + 1) * sizeof(Record);
+  files_.records.ZeroTail(tail);
+  // SyncFiles() ends at the sentinel.
+  const std::shared_ptr<const Maps> maps = files_.maps();
+  const std::shared_ptr<ChunkRange>& range = maps->parts[Index(Kind::kRecords)].range;
+  range->Sync(tail, files_.records.bytes(), files_.records.path());
 }
 
 void Durability::StartHelper() {
