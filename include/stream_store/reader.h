@@ -127,6 +127,10 @@ class STREAM_STORE_API Reader {
   /// The number of rows that are retained: num_rows() - first_row().
   std::uint64_t kept_rows() const noexcept;
 
+  /// What the store retains, according to its newest slot: the limits that its writer has set.
+  /// Throws Error(kCorrupt, kIo).
+  Retention retention() const;
+
   /// The number of rows that are complete: all rows, except a last row that lacks the last field that
   /// was declared when it was written, while a writer has the store open. A complete row can grow only
   /// if fields are added to the store and the next append continues it with them.

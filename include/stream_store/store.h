@@ -303,8 +303,16 @@ class STREAM_STORE_API StreamStore {
   /// deleted. A call with a position or row that a Reader no longer has throws Error(kDropped).
   std::uint64_t DropBefore(Row row);
 
-  /// What is retained. Throws Error(kState) before fields are declared.
+  /// What is retained; before fields are declared, what will be.
   Retention retention() const;
+
+  /// Replaces all limits by those of `retention`, also those that are lifted. Options describes them.
+  /// Rows that are too many then are dropped in the background, a moment later.
+  ///
+  /// It must not run beside Clear(), Close() or an import.
+  /// Throws Error: kInvalidArgument as Open() does, kReadOnly, kClosed, kNoSpace; the limits are then
+  /// as they were. kIo ends appending as a failed Sync() does.
+  void SetRetention(const Retention& retention);
 
   /// Removes all rows of a temporary store and keeps its fields. The store gets a new id. Readers
   /// keep the rows that they see. Throws Error: kReadOnly for a persistent store, kState while rows

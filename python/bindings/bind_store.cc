@@ -7,6 +7,7 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
 
 #include "bindings/bind.h"
 #include "bindings/docs.h"
@@ -27,7 +28,7 @@ void BindStore(nb::module_& module) {
   auto store = nb::class_<StoreObject>(module, "Store", nb::type_slots(slots), kStoreDoc);
 
   // Opening and declaring. StreamStore in store.py checks the arguments and calls these.
-  store.def("__init__", &OpenStore, "path"_a.none(), "mode"_a, "capacity"_a, "wait"_a, "safety"_a);
+  store.def("__init__", &OpenStore, "path"_a.none(), "mode"_a, "sizes"_a, "wait"_a, "safety"_a);
   store.def("__init__", &OpenSnapshot, "source"_a, "num_rows"_a.none());
   store.def("__init__", &OpenHandover, "directory"_a);
   store.def("_hand_over", &HandOver);
@@ -41,6 +42,7 @@ void BindStore(nb::module_& module) {
   store.def_prop_ro("_path", &StoreObject::path);
   store.def_prop_ro("_is_snapshot", &StoreObject::is_snapshot);
   store.def_prop_ro("_safe_reads", &StoreObject::safe_reads);
+  store.def_prop_ro("_retention", &RetentionOf);
 
   // Facts.
   store.def_prop_ro("fields", &FieldNames, kFieldsDoc);
@@ -80,6 +82,8 @@ void BindStore(nb::module_& module) {
   store.def("close", &StoreObject::Close);
   store.def("clear", &StoreObject::Clear);
   store.def("truncate", &StoreObject::Truncate, "num_rows"_a);
+  store.def("drop_before", &StoreObject::DropBefore, "row"_a);
+  store.def("_set_retention", &SetRetention, "limits"_a);
 
   BindArrow(store);
   BindFastMethods(store);

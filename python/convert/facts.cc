@@ -19,6 +19,18 @@ nb::object ContentKey(StoreObject& store) {
                            static_cast<unsigned long long>(reader->first_row())));
 }
 
+RetentionTuple RetentionOf(StoreObject& store) {
+  const Retention limits = store.retention();
+  return {limits.rows, limits.bytes, limits.segments, limits.segment_by};
+}
+
+void SetRetention(StoreObject& store, const RetentionTuple& limits) {
+  store.SetRetention({.rows = std::get<0>(limits),
+                      .bytes = std::get<1>(limits),
+                      .segments = std::get<2>(limits),
+                      .segment_by = std::get<3>(limits)});
+}
+
 nb::object FieldNames(StoreObject& store) {
   store.Refresh();
   const FieldTable& fields = store.fields();

@@ -4,10 +4,19 @@
 // throw ValueError if the store is closed.
 #pragma once
 
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
 #include "convert/python.h"
 #include "convert/store.h"
 
 namespace stream_store::python {
+
+using RetentionTuple = std::tuple<std::optional<std::uint64_t>, std::optional<std::uint64_t>,
+                                  std::optional<std::uint64_t>, std::vector<std::string>>;
 
 inline std::uint64_t FirstRow(StoreObject& store) {
   const Reader* reader = store.Refresh();
@@ -53,6 +62,12 @@ inline bool Live(StoreObject& store) {
 /// row that is retained).
 /// Equal keys mean equal content.
 nb::object ContentKey(StoreObject& store);
+
+/// StoreObject::retention(), as (rows, bytes, segments, segment_by).
+RetentionTuple RetentionOf(StoreObject& store);
+
+/// StoreObject::SetRetention().
+void SetRetention(StoreObject& store, const RetentionTuple& limits);
 
 /// The names of the declared fields, as a tuple of str.
 nb::object FieldNames(StoreObject& store);

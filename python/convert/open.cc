@@ -10,10 +10,12 @@
 
 namespace stream_store::python {
 
-void OpenStore(StoreObject* where, nb::object path, const std::string& mode, std::uint64_t capacity,
-               double wait, const std::tuple<double, std::uint64_t, bool>& safety) {
+void OpenStore(StoreObject* where, nb::object path, const std::string& mode,
+               const std::tuple<std::uint64_t, std::uint64_t>& sizes, double wait,
+               const std::tuple<double, std::uint64_t, bool>& safety) {
   new (where) StoreObject(std::move(path), mode,
-                          {.capacity = capacity,
+                          {.capacity = std::get<0>(sizes),
+                           .chunk_bytes = std::get<1>(sizes),
                            .wait = wait,
                            .sync_seconds = std::get<0>(safety),
                            .sync_bytes = std::get<1>(safety),

@@ -12,14 +12,16 @@
 
 namespace stream_store::python {
 
-/// Store.__init__(path, mode, capacity, wait, safety): opens a store in the memory that nanobind
+/// Store.__init__(path, mode, sizes, wait, safety): opens a store in the memory that nanobind
 /// allocated for it.
 ///
 /// path    str or os.PathLike; None for a temporary store.
 /// mode    "a", "x" or "r".
+/// sizes   (capacity, chunk_bytes); see StoreObject::Arguments.
 /// safety  (sync_seconds, sync_bytes, safe_reads); see StoreObject::Arguments.
-void OpenStore(StoreObject* where, nb::object path, const std::string& mode, std::uint64_t capacity,
-               double wait, const std::tuple<double, std::uint64_t, bool>& safety);
+void OpenStore(StoreObject* where, nb::object path, const std::string& mode,
+               const std::tuple<std::uint64_t, std::uint64_t>& sizes, double wait,
+               const std::tuple<double, std::uint64_t, bool>& safety);
 
 /// Store.__init__(source, num_rows): a snapshot of another store.
 void OpenSnapshot(StoreObject* where, StoreObject& source, std::optional<std::uint64_t> num_rows);

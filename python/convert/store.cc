@@ -55,6 +55,7 @@ StoreObject::StoreObject(nb::object path, const std::string& mode, const Argumen
   Options options;
   options.mode = mode == "x" ? Mode::kCreate : Mode::kAppend;
   options.capacity_values = arguments.capacity;
+  options.chunk_bytes = arguments.chunk_bytes;
   options.sync_interval = Nanoseconds(arguments.sync_seconds);
   options.sync_bytes = arguments.sync_bytes;
   if (path_.is_none()) {
@@ -324,6 +325,27 @@ std::uint64_t StoreObject::Truncate(std::uint64_t num_rows) {
     renew();
   }
   return removed;
+}
+
+// Reads of other threads may go on: their readers keep the rows.
+std::uint64_t StoreObject::DropBefore(std::uint64_t row) {
+  StreamStore& writer = Writer("drop_before");
+  AppendLock lock(*this);
+  std::uint64_t dropped = 0;
+  lock.RunWithoutGil([&] { dropped = writer.DropBefore(static_cast<Row>(row)); });
+  return dropped;
+}
+
+// Keeps the GIL: close() must not run meanwhile.
+void StoreObject::SetRetention(const Retention& retention) {
+  StreamStore& writer = Writer("setting what is retained");
+  const AppendLock lock(*this);
+  writer.SetRetention(retention);
+}
+
+Retention StoreObject::retention() {
+  const Reader* reader = Refresh();
+  return reader != nullptr ? reader->retention() : writer_->retention();
 }
 
 // Holds the append lock for the whole import, which may be long; reads are not affected.

@@ -67,10 +67,11 @@ class StoreObject {
   /// The arguments of opening besides path and mode.
   struct Arguments {
     std::uint64_t capacity = 0;
-    double wait = 0;               ///< seconds, mode "r" only
-    double sync_seconds = 0;       ///< Options::sync_interval; 0 disables it
-    std::uint64_t sync_bytes = 0;  ///< Options::sync_bytes; 0 disables it
-    bool safe_reads = false;       ///< mode "r" only
+    std::uint64_t chunk_bytes = 0;  ///< Options::chunk_bytes
+    double wait = 0;                ///< seconds, mode "r" only
+    double sync_seconds = 0;        ///< Options::sync_interval; 0 disables it
+    std::uint64_t sync_bytes = 0;   ///< Options::sync_bytes; 0 disables it
+    bool safe_reads = false;        ///< mode "r" only
   };
 
   /// Opens a store; a temporary one if `path` is None.
@@ -117,6 +118,16 @@ class StoreObject {
 
   /// Removes all rows from `num_rows` on; returns how many. Throws IndexError if there are fewer.
   std::uint64_t Truncate(std::uint64_t num_rows);
+
+  /// Drops all rows before `row`; returns how many. Throws IndexError, or DroppedError if the rows
+  /// were dropped already.
+  std::uint64_t DropBefore(std::uint64_t row);
+
+  /// Replaces all limits of the store.
+  void SetRetention(const Retention& retention);
+
+  /// The limits of the store; before fields are declared, those that it will have.
+  Retention retention();
 
   /// Stages the rows that `work` adds, and commits them: appended to the store, or with `fields` as
   /// its new fields and only rows. Runs `work` without the GIL, which it may acquire. An exception

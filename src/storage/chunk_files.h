@@ -21,6 +21,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/assert.h"
 #include "base/directory.h"
 #include "base/fork_mutex.h"
 
@@ -52,6 +53,13 @@ class ChunkFiles {
 
   /// Refers to the chunks from number `first` on instead; end() is begin() until Refresh().
   void Restart(std::uint64_t first) EXCLUDES(mutex_);
+
+  /// Refers to the chunks from number `first` on, because those before were dropped. REQUIRES: not
+  /// before the first one.
+  void DropBefore(std::uint64_t first) noexcept {
+    STREAM_STORE_ASSERT(first >= first_.load(std::memory_order_relaxed));
+    first_.store(first, std::memory_order_relaxed);
+  }
 
   /// The number of the first byte that a file has.
   std::uint64_t begin() const noexcept {

@@ -46,7 +46,8 @@ struct DamagedFiles {
             .records = *records,
             .layouts = *layouts,
             .seed = identity->checksum_seed,
-            .encodings = encodings};
+            .encodings = encodings,
+            .layout_begin = begin.layout_words};
   }
 
   /// Reads one of the live words. Throws Error(kIo).

@@ -34,8 +34,8 @@ DataFile::DataFile(const Place& place, bool writable)
       in_memory_(writable && place.directory.InMemory()) {
   files_.Refresh();
   const std::uint64_t first = FirstChunk(place.first_byte, place.chunk_bytes);
-  range_ = NewRange(first, files_.end(), place.reserve_bytes);
-  MapFrom(first, files_.end());
+  SetRange(NewRange(first, files_.end(), place.reserve_bytes));
+  MapFrom(*range(), first, files_.end());
   bytes_.store(files_.end(), std::memory_order_relaxed);
   if (writable_) {
     files_.CloseFile();
@@ -55,15 +55,28 @@ std::shared_ptr<ChunkRange> DataFile::NewRange(std::uint64_t chunk, std::uint64_
                              files_.path());
 }
 
-void DataFile::MapNext(const File& file, std::uint64_t chunk) {
-  range_->Map(file, chunk, writable_);
-  last_ = file.Id();
+std::shared_ptr<ChunkRange> DataFile::range() const {
+  const ForkMutexLock lock(mutex_);
+  return range_;
+}
+
+void DataFile::SetRange(std::shared_ptr<ChunkRange> range) {
+  const ForkMutexLock lock(mutex_);
+  range_.swap(range);  // the old one is released after the lock
+}
+
+void DataFile::MapNext(ChunkRange& range, const File& file, std::uint64_t chunk) {
+  range.Map(file, chunk, writable_);
+  const FileId id = file.Id();
+  const ForkMutexLock lock(mutex_);
+  last_ = id;
+  last_chunk_ = chunk;
 }
 
 // Maps the chunks from `chunk` to the one that ends at or after byte `end`; also an empty one.
-void DataFile::MapFrom(std::uint64_t chunk, std::uint64_t end) {
+void DataFile::MapFrom(ChunkRange& range, std::uint64_t chunk, std::uint64_t end) {
   do {
-    MapNext(files_.Open(chunk, writable_), chunk);
+    MapNext(range, files_.Open(chunk, writable_), chunk);
     ++chunk;
   } while (chunk * files_.chunk_bytes() < end);
 }
@@ -71,10 +84,11 @@ void DataFile::MapFrom(std::uint64_t chunk, std::uint64_t end) {
 std::uint64_t DataFile::RefreshBytes() {
   files_.Refresh();
   const std::uint64_t end = files_.end();
-  if (end > reserved()) {
-    Remap(range_->mapped_begin() * files_.chunk_bytes() + 1, end);
-  } else if (range_->mapped_end() * files_.chunk_bytes() < end) {
-    MapFrom(range_->mapped_end(), end);
+  const std::shared_ptr<ChunkRange> range = this->range();
+  if (end > range->end_byte()) {
+    Remap(files_.begin() + 1, end);
+  } else if (range->mapped_end() * files_.chunk_bytes() < end) {
+    MapFrom(*range, range->mapped_end(), end);
   }
   bytes_.store(end, std::memory_order_relaxed);
   return end;
@@ -83,14 +97,15 @@ std::uint64_t DataFile::RefreshBytes() {
 void DataFile::Restart(std::uint64_t first_byte) {
   const std::uint64_t old_first = ChunkOf(files_.begin());
   const std::uint64_t first = FirstChunk(first_byte, files_.chunk_bytes());
-  std::shared_ptr<ChunkRange> old = range_;
+  const std::shared_ptr<ChunkRange> old = range();
   try {
     files_.Restart(first);
     files_.Refresh();
-    range_ = NewRange(first, files_.end(), old->end_byte() - old->begin_byte());
-    MapFrom(first, files_.end());
+    std::shared_ptr<ChunkRange> fresh =
+        NewRange(first, files_.end(), old->end_byte() - old->begin_byte());
+    MapFrom(*fresh, first, files_.end());
+    SetRange(std::move(fresh));
   } catch (...) {
-    range_ = std::move(old);
     files_.Restart(old_first);
     throw;
   }
@@ -99,18 +114,20 @@ void DataFile::Restart(std::uint64_t first_byte) {
 
 // Allocates [from, to), chunk by chunk.
 void DataFile::Extend(std::uint64_t from, std::uint64_t to) {
+  const std::shared_ptr<ChunkRange> range = this->range();
   while (from < to) {
     const std::uint64_t chunk = ChunkOf(from);
     const std::uint64_t base = chunk * files_.chunk_bytes();
     const std::uint64_t end = std::min(to, base + files_.chunk_bytes());
-    if (chunk < range_->mapped_end()) {
+    if (chunk < range->mapped_end()) {
       files_.Open(chunk, /*writable=*/true).Allocate(from - base, end - base);
     } else {
+      files_.Unlink(chunk);  // a growth that failed may have left it
       const File file = files_.Create(chunk);
       bytes_.store(base, std::memory_order_relaxed);
       created_.store(true, std::memory_order_release);
       file.Allocate(0, end - base);
-      MapNext(file, chunk);
+      MapNext(*range, file, chunk);
     }
     from = end;
   }
@@ -131,7 +148,9 @@ void DataFile::GrowTo(std::uint64_t bytes) {
     Extend(old_bytes, bytes);
   } catch (const Error&) {
     bytes_.store(bytes, std::memory_order_relaxed);
-    ShortenTo(old_bytes);
+    if (!ShortenTo(old_bytes)) {
+      bytes_.store(old_bytes, std::memory_order_relaxed);  // more may be there, or not
+    }
     throw;
   }
   bytes_.store(bytes, std::memory_order_relaxed);
@@ -150,17 +169,23 @@ void DataFile::Truncate(std::uint64_t bytes) {
   STREAM_STORE_ASSERT(bytes <= this->bytes());
   const std::uint64_t size = files_.chunk_bytes();
   const std::uint64_t old_bytes = this->bytes();
+  const std::shared_ptr<ChunkRange> range = this->range();
   std::uint64_t chunk = ChunkOf(old_bytes);  // may be without a file, if the one before is full
-  for (; chunk > range_->mapped_begin() && chunk * size >= bytes; --chunk) {
+  for (; chunk > range->mapped_begin() && chunk * size >= bytes; --chunk) {
     bytes_.store(std::min(old_bytes, chunk * size), std::memory_order_relaxed);
-    if (chunk < range_->mapped_end()) {
-      range_->UnmapFrom(chunk);
+    if (chunk < range->mapped_end()) {
+      range->UnmapFrom(chunk);
     }
     files_.Unlink(chunk);
   }
   const File file = files_.Open(chunk, /*writable=*/true);
   file.Truncate(bytes - chunk * size);
-  last_ = file.Id();
+  const FileId id = file.Id();
+  {
+    const ForkMutexLock lock(mutex_);
+    last_ = id;
+    last_chunk_ = chunk;
+  }
   bytes_.store(bytes, std::memory_order_relaxed);
 }
 
@@ -184,33 +209,37 @@ void DataFile::ZeroTail(std::uint64_t begin) {
   }
 }
 
-void DataFile::Sync(std::uint64_t begin, std::uint64_t end) const {
-  range_->Sync(begin, end, path());
+void DataFile::DropBefore(std::uint64_t byte) noexcept {
+  files_.DropBefore(FirstChunk(byte, files_.chunk_bytes()));
 }
 
 void DataFile::Remap(std::uint64_t first_byte, std::uint64_t bytes) {
   const std::uint64_t chunk = FirstChunk(first_byte, files_.chunk_bytes());
   const std::uint64_t base = chunk * files_.chunk_bytes();
-  std::shared_ptr<ChunkRange> old = range_;
-  range_ = NewRange(chunk, bytes, 2 * (std::max(bytes, reserved()) - std::min(base, bytes)));
-  try {
-    MapFrom(chunk, std::max(this->bytes(), files_.end()));
-  } catch (...) {
-    range_ = std::move(old);
-    throw;
-  }
+  std::shared_ptr<ChunkRange> fresh =
+      NewRange(chunk, bytes, 2 * (std::max(bytes, reserved()) - std::min(base, bytes)));
+  MapFrom(*fresh, chunk, std::max(this->bytes(), files_.end()));
+  SetRange(std::move(fresh));
 }
 
 void DataFile::UnlinkLeftovers(std::uint64_t byte) const {
+  const std::uint64_t end = range()->mapped_end();
   for (const std::uint64_t chunk : files_.Numbers()) {
-    if (chunk < FirstChunk(byte, files_.chunk_bytes()) || chunk >= range_->mapped_end()) {
+    if (chunk < FirstChunk(byte, files_.chunk_bytes()) || chunk >= end) {
       files_.Unlink(chunk);
     }
   }
 }
 
 bool DataFile::InPlace() const try {
-  return files_.Open(range_->mapped_end() - 1, /*writable=*/false).Id() == last_;
+  std::uint64_t chunk = 0;
+  FileId id;
+  {
+    const ForkMutexLock lock(mutex_);
+    chunk = last_chunk_;
+    id = last_;
+  }
+  return files_.Open(chunk, /*writable=*/false).Id() == id;
 } catch (const Error& error) {
   if (error.code() == ErrorCode::kNotFound) {
     return false;
@@ -220,7 +249,7 @@ bool DataFile::InPlace() const try {
 
 void DataFile::Release() noexcept {
   files_.CloseFile();
-  range_.reset();
+  SetRange(nullptr);
 }
 
 }  // namespace stream_store::internal

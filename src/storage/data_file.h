@@ -23,6 +23,7 @@
 
 #include "base/chunk_range.h"
 #include "base/file.h"
+#include "base/fork_mutex.h"
 #include "storage/chunk_files.h"
 
 namespace stream_store::internal {
@@ -50,12 +51,13 @@ class DataFile {
 
   const ChunkFiles& files() const noexcept { return files_; }
 
-  const std::shared_ptr<ChunkRange>& range() const noexcept { return range_; }
+  /// The current range. Thread rules: any thread.
+  std::shared_ptr<ChunkRange> range() const EXCLUDES(mutex_);
 
   /// The address that byte 0 would have. Add only numbers of bytes that are mapped. Valid until
   /// Remap() or as long as range() is kept.
-  std::byte* data() const noexcept {
-    return reinterpret_cast<std::byte*>(range_->origin());  // NOLINT(performance-no-int-to-ptr)
+  std::byte* data() const EXCLUDES(mutex_) {
+    return reinterpret_cast<std::byte*>(range()->origin());  // NOLINT(performance-no-int-to-ptr)
   }
 
   /// The end of the bytes that the files are known to have: all from the first mapped chunk to here
@@ -63,7 +65,7 @@ class DataFile {
   std::uint64_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
 
   /// The end of the address space.
-  std::uint64_t reserved() const noexcept { return range_->end_byte(); }
+  std::uint64_t reserved() const { return range()->end_byte(); }
 
   /// Updates bytes() from the files, which another process may have changed, maps what is new, and
   /// returns it. A range that is too short is replaced. Throws Error(kCorrupt, kNoSpace, kIo).
@@ -98,10 +100,8 @@ class DataFile {
   /// Writes zeros to [begin, bytes()). Throws Error(kNoSpace, kIo).
   void ZeroTail(std::uint64_t begin);
 
-  /// Makes the bytes [begin, end) durable. The directory must be synced as well if TakeCreated()
-  /// returns true. Throws Error(kIo); also if the kernel could not write earlier bytes of these
-  /// chunks.
-  void Sync(std::uint64_t begin, std::uint64_t end) const;
+  /// Forgets the chunks that lie before `byte`: their files are about to be deleted.
+  void DropBefore(std::uint64_t byte) noexcept;
 
   /// Whether chunk files were created since the last call.
   bool TakeCreated() noexcept { return created_.exchange(false, std::memory_order_acq_rel); }
@@ -122,7 +122,7 @@ class DataFile {
   void Release() noexcept;
 
   /// Makes this and later mappings read-only. Async-signal-safe: called after fork() in the child.
-  void ProtectReadOnly() noexcept {
+  void ProtectReadOnly() noexcept NO_THREAD_SAFETY_ANALYSIS {
     writable_ = false;
     range_->ProtectReadOnly();
   }
@@ -130,8 +130,9 @@ class DataFile {
  private:
   std::uint64_t ChunkOf(std::uint64_t byte) const noexcept { return byte / files_.chunk_bytes(); }
 
-  void MapNext(const File& file, std::uint64_t chunk);
-  void MapFrom(std::uint64_t chunk, std::uint64_t end);
+  void MapNext(ChunkRange& range, const File& file, std::uint64_t chunk);
+  void MapFrom(ChunkRange& range, std::uint64_t chunk, std::uint64_t end);
+  void SetRange(std::shared_ptr<ChunkRange> range) EXCLUDES(mutex_);
   std::shared_ptr<ChunkRange> NewRange(std::uint64_t chunk, std::uint64_t end,
                                        std::uint64_t wanted) const;
   void Extend(std::uint64_t from, std::uint64_t to);
@@ -139,8 +140,10 @@ class DataFile {
   ChunkFiles files_;
   bool writable_;
   bool in_memory_;
-  std::shared_ptr<ChunkRange> range_;
-  FileId last_;  // the file of the last chunk that is mapped
+  mutable ForkMutex mutex_{ForkMutex::Rank::kInner};
+  std::shared_ptr<ChunkRange> range_ GUARDED_BY(mutex_);
+  FileId last_ GUARDED_BY(mutex_);  // the file of the last chunk that is mapped
+  std::uint64_t last_chunk_ GUARDED_BY(mutex_) = 0;
   std::atomic<std::uint64_t> bytes_{0};
   std::atomic<bool> created_{false};
 };

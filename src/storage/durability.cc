@@ -120,7 +120,7 @@ void Durability::RewriteNewestSlot() {
   if (const auto newest = control.ReadSlot(which, files_.identity().id)) {
     control.WriteSlot(*newest);
   }
-  control.file().SyncData();
+  control.SyncSlots();
   slot_.sync_interrupted = false;
 }
 
@@ -130,6 +130,7 @@ void Durability::RewriteNewestSlot() {
 void Durability::SyncFiles(const Cursor& at) {
   const KindBytes begin = ContentBytes(synced_);
   const KindBytes end = ContentBytes(EndsOf(at));
+  const std::shared_ptr<const Maps> maps = files_.maps();
   bool created = false;
   for (const Kind kind :
        {Kind::kValues, Kind::kLayouts, Kind::kPositionHints, Kind::kRowHints, Kind::kRecords}) {
@@ -137,7 +138,8 @@ void Durability::SyncFiles(const Cursor& at) {
     constexpr std::uint64_t kOverlap = sizeof(Record);  // the sentinel was stored over
     const std::uint64_t from = begin[Index(kind)] - std::min(begin[Index(kind)], kOverlap);
     const std::uint64_t to = std::min(end[Index(kind)], file.bytes());
-    file.Sync(std::min(std::max(from, file.files().begin()), to), to);
+    const ChunkRange& range = *maps->parts[Index(kind)].range;
+    range.Sync(std::min(std::max(from, file.files().begin()), to), to, file.path());
     created |= file.TakeCreated();
   }
   if (created) {
@@ -158,7 +160,7 @@ void Durability::WriteSlots(Slot slot, int count) {
   for (int written = 0; written < count; ++written) {
     slot.sequence += 1;
     control.WriteSlot(slot);
-    control.file().SyncData();
+    control.SyncSlots();
   }
   slot_.sequence = slot.sequence;
   newest_ = slot;
@@ -261,7 +263,18 @@ void Durability::SetRetention(const Retention& retention) {
   retention_ = retention;
   if (files_.persistent()) {
     UpdateSlot();
+  } else {
+    WriteSlotForReaders(PublishedCursor());
   }
+}
+
+// The slot of a temporary store. It is never synced: readers learn begin and limits from it.
+void Durability::WriteSlotForReaders(const Cursor& at) {
+  Slot slot = MakeSlot(files_.identity().id, slot_.session, at, /*clean=*/false);
+  slot.sequence = ++slot_.sequence;
+  slot.begin = begin_;
+  slot.retention = retention_;
+  files_.control.WriteSlot(slot);
 }
 
 // Makes the begin durable: step 2. What a slot counts must include it.
@@ -271,17 +284,14 @@ void Durability::WriteBegin(const Begin& begin, const Cursor& at) {
     UpdateSlot();
   } else if (files_.persistent()) {
     WriteDurable(at, /*clean=*/false, /*both_slots=*/false);
-  } else {  // for readers of other processes
-    Slot slot = MakeSlot(files_.identity().id, slot_.session, at, /*clean=*/false);
-    slot.sequence = ++slot_.sequence;
-    slot.begin = begin_;
-    slot.retention = retention_;
-    files_.control.WriteSlot(slot);
+  } else {
+    WriteSlotForReaders(at);
   }
 }
 
-// The slot comes first: whoever finds a chunk missing must find the reason in the slot. Readers load
-// `begin` after `layout_begin`, so they never take layouts for retained that are not.
+// The slot comes first: a process that finds a chunk missing must find the reason in the slot. Then
+// `begin`, then `layout_begin`: readers load them in the opposite order, so their `layout_begin` is
+// never later than that of their `begin`. An earlier one finds the same layouts.
 std::optional<std::uint64_t> Durability::Drop(std::uint64_t row) {
   const MutexLock lock(mutex_);
   status_.RequireWritable("drop_before");
@@ -307,9 +317,9 @@ std::optional<std::uint64_t> Durability::Drop(std::uint64_t row) {
     return std::nullopt;
   }
   WriteBegin(begin, at);
-  files_.MoveBegin(begin);
-  files_.control.layout_begin().store(begin.layout_words, std::memory_order_release);
+  capacity_.MoveBegin(begin);
   files_.control.begin().store(begin.records, std::memory_order_release);
+  files_.control.layout_begin().store(begin.layout_words, std::memory_order_release);
   files_.UnlinkBetween(old, begin);
   return row - old.rows;
 }
@@ -341,7 +351,8 @@ Cursor Durability::PublishedCursor() {
                 : RowOfRecord(records[at.records - 1].row_session) + 1;
   at.layout_words = files_.layout_words.load(std::memory_order_relaxed);
   for (; counted_.records < at.records; ++counted_.records) {
-    counted_.field_writes += WordType(LayoutHeadAt(layouts, records[counted_.records].layout));
+    counted_.field_writes +=
+        WordType(LayoutHeadBefore(layouts, at.layout_words, records[counted_.records].layout));
   }
   at.field_writes = counted_.field_writes;
   return at;

@@ -137,6 +137,7 @@ class Durability {
   void RewriteNewestSlot() REQUIRES_LOCK(mutex_);
   void UpdateSlot() REQUIRES_LOCK(mutex_);
   void WriteBegin(const Begin& begin, const Cursor& at) REQUIRES_LOCK(mutex_);
+  void WriteSlotForReaders(const Cursor& at) REQUIRES_LOCK(mutex_);
   void RequireInPlace() REQUIRES_LOCK(mutex_);
   Cursor PublishedCursor() REQUIRES_LOCK(mutex_);
   bool Unsynced() const noexcept REQUIRES_LOCK(mutex_);

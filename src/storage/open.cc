@@ -208,8 +208,8 @@ OpenedStore OpenForWriting(const std::filesystem::path& path) {
   GiveBackUnused(files, recovered);
   CompleteTail(files, recovered.slot, recovered.cursor);
   const std::uint64_t session = NextSession(files, recovered.slot);
-  control.layout_begin().store(recovered.slot.begin.layout_words, std::memory_order_release);
   control.begin().store(recovered.slot.begin.records, std::memory_order_release);
+  control.layout_begin().store(recovered.slot.begin.layout_words, std::memory_order_release);
   control.published().store(recovered.cursor.records, std::memory_order_release);
   control.durable().store(sync_interrupted ? 0 : recovered.slot.records, std::memory_order_relaxed);
   if (!sync_interrupted) {  // else the state stays kLiveSyncing until a sync has finished

@@ -108,8 +108,12 @@ class Writer {
 
   Retention retention() const { return durability_.retention(); }
 
-  /// Runs `round` again and again in the background, until Close() or a fork. Call it once at most.
+  /// Runs `round` again and again in the background, until StopUpkeep(), Close() or a fork.
+  /// REQUIRES: upkeep is stopped.
   void StartUpkeep(std::function<HelperThread::Pause()> round);
+
+  /// Waits for the last round. It must not run beside Close().
+  void StopUpkeep() noexcept { upkeep_.reset(); }
 
   /// Ends appending, syncs, and releases the locks and the files; files that a ReadSource uses stay
   /// open for it. Does nothing if the writer is closed already. Throws Error(kIo); everything is

@@ -96,6 +96,16 @@ Retention LimitsOf(const Options& options, const Retention& stored, const Limite
   return limits;
 }
 
+Options ExactLimits(const stream_store::Retention& retention) {
+  Options options;
+  options.retain_rows = retention.rows;
+  options.retain_bytes = retention.bytes;
+  options.retain_segments = retention.segments;
+  options.segment_by = retention.segment_by;
+  CheckLimits(options);
+  return options;
+}
+
 stream_store::Retention PublicLimits(const Retention& stored, const Schema& schema) {
   const auto limit = [](std::uint64_t number) {
     return number == 0 ? std::nullopt : std::optional(number);

@@ -31,6 +31,9 @@ struct LimitedStore {
 /// less than a chunk.
 Retention LimitsOf(const Options& options, const Retention& stored, const LimitedStore& store);
 
+/// The options that set exactly these limits. Throws Error(kInvalidArgument) as CheckLimits() does.
+Options ExactLimits(const stream_store::Retention& retention);
+
 /// The limits as the caller sees them.
 stream_store::Retention PublicLimits(const Retention& stored, const Schema& schema);
 

@@ -13,6 +13,8 @@
 #include "storage/locate.h"
 #include "storage/read_source.h"
 #include "storage/safe_copy.h"
+#include "storage/store_files.h"
+#include "store/limits.h"
 #include "store/read_functions.h"
 #include "store/read_via.h"
 #include "store/record_cursor.h"
@@ -146,6 +148,11 @@ std::uint64_t Reader::first_row() const noexcept { return view_->first_row; }
 std::uint64_t Reader::first_position() const noexcept { return view_->first_position; }
 
 std::uint64_t Reader::kept_rows() const noexcept { return view_->row_count - view_->first_row; }
+
+Retention Reader::retention() const {
+  const internal::StoreFiles& files = source_->files();
+  return internal::PublicLimits(files.control.NewestSlot(files.identity().id).retention, schema());
+}
 
 std::uint64_t Reader::records() const noexcept { return view_->record_count; }
 

@@ -347,8 +347,36 @@ std::uint64_t StreamStore::DropBefore(Row row) {
 }
 
 Retention StreamStore::retention() const {
-  const Writer& writer = impl_->Declared("retention");
-  return internal::PublicLimits(writer.retention(), writer.schema());
+  if (const Writer* writer = impl_->writer.get()) {
+    return internal::PublicLimits(writer->retention(), writer->schema());
+  }
+  const auto limit = [](const std::optional<std::uint64_t>& wanted) {
+    return wanted == Options::kUnlimited ? std::nullopt : wanted;
+  };
+  const Options& options = impl_->options;
+  return {.rows = limit(options.retain_rows),
+          .bytes = limit(options.retain_bytes),
+          .segments = limit(options.retain_segments),
+          .segment_by = options.segment_by};
+}
+
+// The options keep the limits for a store that is created later, by DefineFields() or Clear().
+void StreamStore::SetRetention(const Retention& retention) {
+  Options wanted = internal::ExactLimits(retention);
+  if (closed()) {
+    throw Error(ErrorCode::kClosed,
+                StrCat(impl_->Name(), ": setting what is retained of a store that is closed"));
+  }
+  if (Writer* writer = impl_->writer.get()) {
+    const internal::StoreFiles& files = *writer->files();
+    impl_->Limit(*writer,
+                 internal::LimitsOf(
+                     wanted, {}, {writer->schema(), files.identity().chunk_bytes, impl_->Name()}));
+  }
+  impl_->options.retain_rows = wanted.retain_rows;
+  impl_->options.retain_bytes = wanted.retain_bytes;
+  impl_->options.retain_segments = wanted.retain_segments;
+  impl_->options.segment_by = std::move(wanted.segment_by);
 }
 
 // The old files are deleted with the last Reader of them.

@@ -84,14 +84,20 @@ struct StreamStore::Impl {
                            {fields->schema, files.identity().chunk_bytes, files.path_text()});
     SetSource(std::make_shared<internal::ReadSource>(opened.files, recovery, opened.start.cursor));
     auto fresh = std::make_unique<internal::Writer>(opened.files, opened.start, wishes);
-    fresh->SetRetention(limits);
+    Limit(*fresh, limits);
+    writer = std::move(fresh);
+  }
+
+  // Sets the limits of a writer, and starts the helper that drops rows.
+  void Limit(internal::Writer& to, const internal::Retention& limits) {
+    to.SetRetention(limits);
+    to.StopUpkeep();
     std::shared_ptr<internal::AutoDrop> dropper;
     if (limits.limited()) {
-      dropper = std::make_shared<internal::AutoDrop>(*fresh, limits);
-      fresh->StartUpkeep([dropper] { return dropper->Round(); });
+      dropper = std::make_shared<internal::AutoDrop>(to, limits);
+      to.StartUpkeep([dropper] { return dropper->Round(); });
     }
     SetAutoDrop(std::move(dropper));
-    writer = std::move(fresh);
   }
 
   void SetAutoDrop(std::shared_ptr<internal::AutoDrop> other) {
