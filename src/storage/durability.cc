@@ -61,10 +61,11 @@ void Durability::WriteOpenRecord(const Cursor& at) {
 void Durability::AllocateTails(const Cursor& at) {
   try {
     const KindBytes content = ContentBytes(EndsOf(at));
+    const KindBytes first = FirstBytes(files_.begin());
     for (const Kind kind : kAllKinds) {
       const bool hints = kind == Kind::kPositionHints || kind == Kind::kRowHints;
       DataFile& file = files_.data(kind);
-      file.AllocateTail(hints ? file.files().begin() : content[Index(kind)]);
+      file.AllocateTail(hints ? first[Index(kind)] : content[Index(kind)]);
     }
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kNoSpace) {
