@@ -313,6 +313,11 @@ void Capacity::CutBack(const Cursor& end, std::uint64_t session) noexcept {
   LowerLimits();
 }
 
+void Capacity::MoveBegin(const Begin& begin) {
+  const MutexLock lock(mutex_);
+  files_.MoveBegin(begin);
+}
+
 void Capacity::Fail(const Error& error) {
   const MutexLock lock(mutex_);
   status_.SetFailed(error);

@@ -33,6 +33,7 @@ namespace stream_store::internal {
 class ChunkRange;
 class StoreFiles;
 class WriterStatus;
+struct Begin;
 struct Cursor;
 struct WriterOptions;
 
@@ -94,6 +95,9 @@ class Capacity {
   /// [append flag] Publishes a lower end, and the session that begins there: step 4 of "Truncate" in
   /// docs/format.md. The helper thread, which reads the record at the end, does not see it change.
   void CutBack(const Cursor& end, std::uint64_t session) noexcept EXCLUDES(mutex_);
+
+  /// Moves the begin of the store: see StoreFiles::MoveBegin(). The files do not grow meanwhile.
+  void MoveBegin(const Begin& begin) EXCLUDES(mutex_);
 
   /// Sets the status to failed and drops the limits. RaiseLimits() sees either both or neither.
   void Fail(const Error& error) EXCLUDES(mutex_);

@@ -143,7 +143,12 @@ DamagedFiles DamagedFiles::FromOpenStore(const StoreFiles& open, const View& vie
   files.layouts = reader(Kind::kLayouts);
   files.position_hints = reader(Kind::kPositionHints);
   files.row_hints = reader(Kind::kRowHints);
-  files.control = &open.control.file();
+  if (open.parked()) {
+    files.owned_.push_back(std::make_unique<File>(open.control.Reopen()));
+    files.control = files.owned_.back().get();
+  } else {
+    files.control = &open.control.file();
+  }
   files.lock = open.lock.is_open() ? &open.lock : nullptr;
   files.identity = open.identity();
   files.schema = view.store_schema->schema;

@@ -61,10 +61,11 @@ void Durability::WriteOpenRecord(const Cursor& at) {
 void Durability::AllocateTails(const Cursor& at) {
   try {
     const KindBytes content = ContentBytes(EndsOf(at));
+    const KindBytes first = FirstBytes(files_.begin());
     for (const Kind kind : kAllKinds) {
       const bool hints = kind == Kind::kPositionHints || kind == Kind::kRowHints;
       DataFile& file = files_.data(kind);
-      file.AllocateTail(hints ? file.files().begin() : content[Index(kind)]);
+      file.AllocateTail(hints ? first[Index(kind)] : content[Index(kind)]);
     }
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kNoSpace) {
@@ -120,7 +121,7 @@ void Durability::RewriteNewestSlot() {
   if (const auto newest = control.ReadSlot(which, files_.identity().id)) {
     control.WriteSlot(*newest);
   }
-  control.file().SyncData();
+  control.SyncSlots();
   slot_.sync_interrupted = false;
 }
 
@@ -130,6 +131,7 @@ void Durability::RewriteNewestSlot() {
 void Durability::SyncFiles(const Cursor& at) {
   const KindBytes begin = ContentBytes(synced_);
   const KindBytes end = ContentBytes(EndsOf(at));
+  const std::shared_ptr<const Maps> maps = files_.maps();
   bool created = false;
   for (const Kind kind :
        {Kind::kValues, Kind::kLayouts, Kind::kPositionHints, Kind::kRowHints, Kind::kRecords}) {
@@ -137,7 +139,8 @@ void Durability::SyncFiles(const Cursor& at) {
     constexpr std::uint64_t kOverlap = sizeof(Record);  // the sentinel was stored over
     const std::uint64_t from = begin[Index(kind)] - std::min(begin[Index(kind)], kOverlap);
     const std::uint64_t to = std::min(end[Index(kind)], file.bytes());
-    file.Sync(std::min(std::max(from, file.files().begin()), to), to);
+    const ChunkRange& range = *maps->parts[Index(kind)].range;
+    range.Sync(std::min(std::max(from, file.files().begin()), to), to, file.path());
     created |= file.TakeCreated();
   }
   if (created) {
@@ -158,7 +161,7 @@ void Durability::WriteSlots(Slot slot, int count) {
   for (int written = 0; written < count; ++written) {
     slot.sequence += 1;
     control.WriteSlot(slot);
-    control.file().SyncData();
+    control.SyncSlots();
   }
   slot_.sequence = slot.sequence;
   newest_ = slot;
@@ -315,7 +318,7 @@ std::optional<std::uint64_t> Durability::Drop(std::uint64_t row) {
     return std::nullopt;
   }
   WriteBegin(begin, at);
-  files_.MoveBegin(begin);
+  capacity_.MoveBegin(begin);
   files_.control.begin().store(begin.records, std::memory_order_release);
   files_.control.layout_begin().store(begin.layout_words, std::memory_order_release);
   files_.UnlinkBetween(old, begin);
@@ -349,8 +352,8 @@ Cursor Durability::PublishedCursor() {
                 : RowOfRecord(records[at.records - 1].row_session) + 1;
   at.layout_words = files_.layout_words.load(std::memory_order_relaxed);
   for (; counted_.records < at.records; ++counted_.records) {
-    counted_.field_writes += WordType(
-        LayoutHeadBefore(layouts, at.layout_words, records[counted_.records].layout));
+    counted_.field_writes +=
+        WordType(LayoutHeadBefore(layouts, at.layout_words, records[counted_.records].layout));
   }
   at.field_writes = counted_.field_writes;
   return at;

@@ -173,7 +173,9 @@ TEST_F(AddFieldsTest, HiddenMarkersMayStandBetweenFields) {
   const Field marker{.name = "s", .dtype = DType::kNull, .path = {"s"}, .hidden = true};
   options_.fields = {{.name = "s.x", .path = {"s", "x"}}, marker};
   StreamStore store = Open();
+  store.Append(0, {{0, 1}});
   store.Append(0, {{1, std::span<const Value>()}});
+  EXPECT_EQ(store.reader().complete_rows(), 1U);
   Field other = marker;
   other.name = "t";
   other.path = {"t"};
@@ -181,8 +183,11 @@ TEST_F(AddFieldsTest, HiddenMarkersMayStandBetweenFields) {
   store.Append(1, {{0, 1}, {2, 2}, {3, 3}});
   store.Append(2, {{1, std::span<const Value>()}, {2, 2}});
   store.Append(2, {{4, std::span<const Value>()}});
-  EXPECT_EQ(Show(store.reader()), "0{1:} 1{0:1 2:2 3:3} 2{1: 2:2 4:}");
+  EXPECT_EQ(Show(store.reader()), "0{0:1 1:} 1{0:1 2:2 3:3} 2{1: 2:2 4:}");
   EXPECT_EQ(store.reader().complete_rows(), 2U);
+  store.Append(3, {{3, 3}});
+  store.Append(3, {{4, std::span<const Value>()}});  // a marker follows the last declared field
+  EXPECT_EQ(store.reader().complete_rows(), 4U);
   EXPECT_CONTAINS(ErrorOf([&] { store.type_id("t"); }).what(), "declared are s.x, y, t.x");
   store.Close();
   // Opening compares declared fields and markers as one declaration has them.
