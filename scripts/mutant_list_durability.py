@@ -27,7 +27,7 @@ _GROWTH = "src/storage/growth.cc"
 _DATA_FILE = "src/storage/data_file.cc"
 
 _PUBLISH = "published_.store(cursor_.records, std::memory_order_release);"
-_SYNC_KIND = "file.Sync(std::min(std::max(from, file.files().begin()), to), to);"
+_SYNC_KIND = "range.Sync(std::min(std::max(from, file.files().begin()), to), to, file.path());"
 _COVERED_VALUES = "std::min(files_.values.bytes() / sizeof(Value), covered(files_.position_hints))"
 _BEGIN_SYNC = (
     "void Durability::WriteDurable(const Cursor& at, bool clean, bool both_slots) {\n"
@@ -149,8 +149,8 @@ MUTANTS = [
         "slot not flushed",
         change(
             _DURABILITY,
-            "control.file().SyncData();",
-            within="control.WriteSlot(slot);\n    control.file().SyncData();",
+            "control.SyncSlots();",
+            within="control.WriteSlot(slot);\n    control.SyncSlots();",
         ),
         first=POWER,
     ),
@@ -480,8 +480,8 @@ MUTANTS = [
         "background sync counts field-writes wrongly",
         change(
             _DURABILITY,
-            "WordType(LayoutHeadAt(layouts, records[counted_.records].layout))",
-            "1U",
+            "LayoutHeadBefore(layouts, at.layout_words, records[counted_.records].layout)",
+            "std::uint64_t{1} << 48",
         ),
     ),
     bug(

@@ -69,6 +69,7 @@ Options Lives::StoreOptions() const {
 void Lives::Run() {
   counts_.stores += 1;
   store_.emplace(StreamStore::Open(path_, StoreOptions()));
+  if (!wide_ && random_.Chance(30)) NearlyFillChunk();
   for (std::uint64_t lives = random_.Between(3, 8); lives > 0; --lives) {
     Live();
     End();
@@ -82,8 +83,18 @@ void Lives::Run() {
 }
 
 bool Lives::Full() const {
-  return model_.records.size() > (wide_ ? 900 : 180) ||
-         store_->reader().size() > (wide_ ? 100'000U : 800U);
+  return model_.records.size() > (wide_ ? 900 : 280) ||
+         store_->reader().size() > (wide_ ? 100'000U : 1'200U);
+}
+
+// Appends until the first chunk of the records or values is almost full, so that the lives that follow
+// enter the next one. A chunk has 128 records or 512 values.
+void Lives::NearlyFillChunk() {
+  const std::uint64_t records = random_.Between(100, 127);
+  while (model_.records.size() < records && store_->reader().size() < 500) {
+    Append(random_.Between(1, 5));
+  }
+  Sync();  // a life begins with nothing that is not synced
 }
 
 void Lives::Live() {

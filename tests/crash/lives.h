@@ -60,6 +60,7 @@ class Lives {
   class Rows;
 
   // Between deaths.
+  void NearlyFillChunk();
   void Live();
   void Act();
   void Append(std::uint64_t most);
