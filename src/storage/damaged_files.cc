@@ -17,6 +17,17 @@ std::string Reason(const Error& error, const std::string& path) {
   return text.starts_with(path + ": ") ? text.substr(path.size() + 2) : text;
 }
 
+// The name of the chunk that an error of ChunkFiles is about, or `otherwise`.
+std::string ChunkOf(const Error& error, const char* kind, const std::string& otherwise) {
+  const std::string text = error.what();
+  const std::size_t slash = text.rfind(StrCat("/", kind, "."));
+  if (slash == std::string::npos) {
+    return otherwise;
+  }
+  const std::string name = text.substr(slash + 1, otherwise.size());
+  return ChunkNumber(kind, name) ? name : otherwise;
+}
+
 }  // namespace
 
 std::uint64_t DamagedFiles::Live(std::uint64_t LiveWords::* word) const {
@@ -75,8 +86,8 @@ void DamagedFiles::OpenKinds(const Report& report) {
       this->*place = KindReader(files);
     } catch (const Error& error) {
       const std::uint64_t first = files.begin() / chunk_bytes;
-      const std::string name = ChunkName(KindName(kind), first);
-      const bool missing = !directory_->FileSize(name.c_str());
+      const std::string name = ChunkOf(error, KindName(kind), ChunkName(KindName(kind), first));
+      const bool missing = !directory_->Contains(name.c_str());
       report({.file = name,
               .subject = "the file",
               .expected = "a regular file of at most one chunk",

@@ -153,6 +153,7 @@ TEST_F(ChunkRecoveryTest, ATooLongChunkIsDamage) {
   for (const char* kind : {"values", "records"}) {
     std::filesystem::resize_file(path_ / FileOf(kind, 1), kSmallChunk + 1);
     ExpectCorrupt(FileOf(kind, 1));
+    EXPECT_EQ(Verify(path_).findings.front().file, FileOf(kind, 1));
     std::filesystem::resize_file(path_ / FileOf(kind, 1), kSmallChunk);
   }
   ExpectStored(Filled(600));
