@@ -95,6 +95,24 @@ void GrowToHold(DataFile& file, std::uint64_t bytes) {
   file.GrowTo(bytes);
 }
 
+// The files were opened and mapped before the lock was ours, so another writer may have changed them
+// since, and may have dropped rows.
+void RefreshFiles(StoreFiles& files) {
+  const Begin begin = ReadBegin(files.control.file(), files.identity().id);
+  const bool dropped = begin.records > files.begin().records;
+  const KindBytes first = FirstBytes(begin);
+  for (const Kind kind : kAllKinds) {
+    if (dropped) {
+      files.data(kind).Restart(first[Index(kind)]);
+    } else {
+      files.data(kind).RefreshBytes();
+    }
+  }
+  if (dropped) {
+    files.MoveBegin(begin);
+  }
+}
+
 // Part of step 5: gives back the space that a writer which died had allocated ahead. Readers of
 // other processes may have the files mapped, but use only what was published; so everything stays if
 // records that were published did not survive.
@@ -186,11 +204,7 @@ OpenedStore OpenForWriting(const std::filesystem::path& path) {
   opened.files = StoreFiles::Open(Directory::Open(path), /*writable=*/true);  // step 1
   StoreFiles& files = *opened.files;
   TakeWriterLock(files);
-  // The files were opened and mapped before the lock was ours, so another writer may have grown or
-  // changed them since.
-  for (const Kind kind : kAllKinds) {
-    files.data(kind).RefreshBytes();
-  }
+  RefreshFiles(files);
   files.directory().Unlink(kSchemaTemporaryName);
   files.ReloadSchema();
   const Recovered recovered = Recover(files);  // steps 2 and 3

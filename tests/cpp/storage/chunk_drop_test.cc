@@ -120,6 +120,33 @@ TEST_F(ChunkDropTest, AReaderThatIsFarBehindFollows) {
   EXPECT_EQ(Kept(attached), Rows(2900, 3500));
 }
 
+// The files are opened before the lock is there. Meanwhile another writer drops rows.
+TEST_F(ChunkDropTest, OpensAStoreOfWhichAnotherWriterDropsRowsMeanwhile) {
+  {
+    StreamStore store = Open();
+    Fill(store, 1000);
+  }
+  static std::function<void()> before_lock;
+  before_lock = [this] {
+    const auto drop = [this] {
+      StreamStore store = Open();
+      Fill(store, 2000);
+      store.DropBefore(1900);
+    };
+    ASSERT_EQ(InChild(drop), 0);
+  };
+  const SyscallFaults faults;
+  sys().lock = [](int fd, int command, struct flock* lock) {
+    if (before_lock) std::exchange(before_lock, nullptr)();
+    return RealSyscalls().lock(fd, command, lock);
+  };
+  StreamStore store = Open();
+  EXPECT_EQ(Kept(store.reader()), Rows(1900, 2000));
+  Fill(store, 2300);
+  store.Close();
+  ExpectKept(1900, 2300);
+}
+
 TEST_F(ChunkDropTest, TruncatesAfterADrop) {
   StreamStore store = Open();
   Fill(store, 1000);
