@@ -261,9 +261,10 @@ void ReadSource::FollowBegin() {
 // Maps what begins at `record`, which may be far after all that is mapped here. The words may be
 // hostile: a file that they lead to is missing or too short then.
 void ReadSource::MoveBeginTo(std::uint64_t record, std::uint64_t layout_begin) {
-  const auto fit = [&](DataFile& file, std::uint64_t first, std::uint64_t bytes) {
-    if (bytes > file.bytes() && bytes > file.RefreshBytes(bytes)) {
-      file.Restart(first);
+  const auto fit = [&](DataFile& file, std::uint64_t first,
+                       std::uint64_t bytes) REQUIRES_LOCK(mutex_) {
+    if (bytes > file.bytes()) {
+      file.Restart(first);  // all chunks that are known here may be gone
     }
     FitFile(file, bytes, record);
   };

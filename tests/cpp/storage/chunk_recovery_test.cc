@@ -178,6 +178,35 @@ TEST_F(ChunkRecoveryTest, MissingHintsAreMadeGoodOnlyByTime) {
   EXPECT_EQ(store.reader().num_rows(), 300'001U);
 }
 
+// A writer opens the files before it has the lock. Meanwhile others delete some of them, and make
+// them again.
+TEST_F(ChunkRecoveryTest, OpensFilesThatOtherWritersHaveReplacedMeanwhile) {
+  WriteAndDie([](StreamStore& store) {
+    store.Reserve(5000, 1000);
+    Fill(store, 50);
+  });
+  static std::function<void()> before_lock;
+  before_lock = [this] {
+    const auto others = [this] {
+      for (const Step end : {60, 400}) {
+        StreamStore store = Open();
+        Fill(store, end);
+      }
+    };
+    ASSERT_EQ(InChild(others), 0);
+  };
+  const SyscallFaults faults;
+  sys().lock = [](int fd, int command, struct flock* lock) {
+    if (before_lock) std::exchange(before_lock, nullptr)();
+    return RealSyscalls().lock(fd, command, lock);
+  };
+  StreamStore store = Open();
+  EXPECT_EQ(Show(store.reader()), Filled(400));
+  Fill(store, 700);
+  store.Close();
+  ExpectStored(Filled(700));
+}
+
 // A disk that is full whenever a chunk is to be made or to grow.
 TEST_F(ChunkRecoveryTest, GoesOnAfterAnyAllocationFailed) {
   const Faults faults;
