@@ -114,10 +114,12 @@ void Lives::Act() {
     Append(1);
   } else if (dice < 70) {
     Append(random_.Between(2, 5));
-  } else if (dice < 80) {
+  } else if (dice < 78) {
     Refuse();
-  } else if (dice < 82) {
-    random_.Chance(50) ? Truncate() : Drop();
+  } else if (dice < 80) {
+    Truncate();
+  } else if (dice < 83) {
+    Drop();
   } else if (dice < 86) {
     Sync();
   } else if (dice < 88) {
@@ -409,11 +411,13 @@ void Lives::Drop() {
   const auto rows = static_cast<Row>(model_.rows(model_.records.size()));
   const auto first = static_cast<Row>(store_->reader().first_row());
   if (rows < first + 2) return;
-  const Row row = static_cast<Row>(
-      random_.Between(static_cast<std::uint64_t>(first) + 1, static_cast<std::uint64_t>(rows) - 1));
+  // Often nearly everything, so that whole chunks leave.
+  const Row least = random_.Chance(60) ? std::max(first + 1, rows - 4) : first + 1;
+  const Row row = least + static_cast<Row>(random_.Below(static_cast<std::uint64_t>(rows - least)));
   pending_first_.push_back(row);
   failing_ = random_.Chance(15);
   if (failing_) disk_.FailSync(random_.Between(1, 9));
+  if (!failing_ && random_.Chance(20)) disk_.DieAtCall(random_.Between(1, 12));
   Tell(StrCat("drop of the rows from ", first, " to ", row));
   try {
     store_->DropBefore(row);
