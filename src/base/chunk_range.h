@@ -8,7 +8,7 @@
 // Address space is reserved for many chunks when the range is made, without access to it. Map()
 // puts a chunk into its place. Chunks leave from the front: a Hold keeps all chunks from its first
 // one on mapped, and a chunk is unmapped as soon as no Hold needs it. The kernel keeps the content
-// of an unlinked file until then, so whoever has a Hold reads correct data.
+// of an unlinked file until then, so the owner of a Hold reads correct data.
 //
 // Thread rules: every function may be called from any thread. Loading from bytes beyond the end of
 // a file raises SIGBUS, so callers compare with its size first. Invariants:

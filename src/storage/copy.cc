@@ -176,7 +176,7 @@ struct CopyWay {
   std::function<void(const Cursor&, std::uint64_t, const char*)> fail;
 };
 
-// Creates the copy: what is the same for all copies. The layouts keep their numbers.
+// Creates the copy, in the steps that all copies share. The layouts keep their numbers.
 Cursor CreateCopy(const DamagedFiles& source, const std::filesystem::path& path,
                   ProgressMeter& meter, const CopyWay& way) {
   CheckTarget(source, path);

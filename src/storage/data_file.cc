@@ -190,6 +190,7 @@ void DataFile::GrowTo(std::uint64_t bytes) {
 }
 
 bool DataFile::ShortenTo(std::uint64_t bytes) noexcept try {
+  STREAM_STORE_ASSERT(bytes <= this->bytes());
   Truncate(bytes);
   return true;
 } catch (const Error&) {

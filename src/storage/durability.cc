@@ -130,7 +130,7 @@ void Durability::RewriteNewestSlot() {
   slot_.sync_interrupted = false;
 }
 
-// Syncs what was stored since the last sync, up to `at`, through the mappings: they report an error
+// Syncs the bytes stored since the last sync, up to `at`, through the mappings: they report an error
 // of the kernel's own write-back since they were made, however long ago that was. Chunk files that
 // are new need their names on disk as well.
 void Durability::SyncFiles(const Cursor& at) {
@@ -172,8 +172,8 @@ void Durability::WriteSlots(Slot slot, int count) {
   newest_ = slot;
 }
 
-// Writes the newest slot once more, with another begin or other limits. What it counts stays the
-// same, so no data is synced, and the state of the store is what it was.
+// Writes the newest slot once more, with another begin or other limits. Its counts stay the same, so
+// no data is synced, and the state of the store does not change.
 void Durability::UpdateSlot() {
   const std::uint64_t state = files_.control.state().load(std::memory_order_acquire);
   files_.control.state().store(kLiveSyncing, std::memory_order_release);
@@ -283,7 +283,7 @@ void Durability::WriteSlotForReaders(const Cursor& at) {
   files_.control.WriteSlot(slot);
 }
 
-// Makes the begin durable: step 2. What a slot counts must include it.
+// Makes the begin durable: step 2. The counts of a slot must include it.
 void Durability::WriteBegin(const Begin& begin, const Cursor& at) {
   begin_ = begin;
   if (files_.persistent() && begin.records <= newest_.records) {

@@ -26,7 +26,9 @@ RecordCopier::RecordCopier(const DamagedFiles& source, const ChunkSet& files, Pr
       files_(files),
       meter_(meter),
       verifier_(source.verifier_parts()),
-      hints_(files) {}
+      hints_(files) {
+  STREAM_STORE_ASSERT(source.verifiable());
+}
 
 void RecordCopier::Append(const VerifiedRecord& verified, std::uint64_t row) {
   STREAM_STORE_ASSERT(verified.fault == nullptr);

@@ -54,7 +54,7 @@ TEST_F(ChunkReadersTest, FollowTheWriterOverBorders) {
   }
 }
 
-// What a reader has seen stays, in all detail, while the store grows.
+// All that a reader has seen stays the same while the store grows.
 TEST_F(ChunkReadersTest, SnapshotsStayWhatTheyWere) {
   StreamStore store = Open();
   std::vector<Reader> readers;

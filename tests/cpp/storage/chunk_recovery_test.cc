@@ -17,7 +17,7 @@ class ChunkRecoveryTest : public ChunksTest {
     Fill(store, 600);
   }
 
-  // Whoever opens the store reports damage, and names the file.
+  // Readers and writers that open the store report the damage, and name the file.
   void ExpectCorrupt(const std::string& file) const {
     for (const auto& open : std::vector<std::function<void()>>{
              [&] { Stored(); }, [&] { Open(); },
@@ -81,7 +81,7 @@ TEST_F(ChunkRecoveryTest, CloseGivesChunksBack) {
   ExpectStored(Filled(100));
 }
 
-// A file after a short one belongs to nobody. Readers ignore it, and the next writer deletes it.
+// A file after a short one does not count. Readers ignore it, and the next writer deletes it.
 TEST_F(ChunkRecoveryTest, FilesAfterAShortOneAreIgnoredAndDeleted) {
   MakeClosed();
   std::vector<std::pair<const char*, std::uint64_t>> leftovers;

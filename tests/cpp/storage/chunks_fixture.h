@@ -100,7 +100,7 @@ class ChunksTest : public StoreTest {
     }
   }
 
-  /// The store is whole on disk, for whoever opens it now.
+  /// The store is whole on disk, for readers and writers that open it now.
   void ExpectStored(const std::string& content) const {
     const Reader reader = Reader::Open(path_);
     EXPECT_EQ(Show(reader), content);
