@@ -1,6 +1,8 @@
 #include "base/chunk_range.h"
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <bit>
 #include <utility>
 
@@ -8,6 +10,37 @@
 #include "base/str_cat.h"
 
 namespace stream_store::internal {
+namespace {
+
+// A reader that maps a new range, or releases an old one, holds a ForkMutex meanwhile, so no other
+// may be made or destroyed then. Therefore ranges share mutexes that exist from the start and are
+// never destroyed. No thread locks two of them.
+class RangeMutexes {
+ public:
+  static ForkMutex& Next() {
+    static auto* mutexes = new RangeMutexes;
+    return mutexes->slots_[mutexes->next_.fetch_add(1) % kSlots].mutex;
+  }
+
+ private:
+  static constexpr unsigned kSlots = 16;
+
+  struct Slot {
+    ForkMutex mutex{ForkMutex::Rank::kInner};
+  };
+
+  std::array<Slot, kSlots> slots_;
+  std::atomic<unsigned> next_{0};
+};
+
+// Makes them while the library is loaded, before there are threads.
+[[maybe_unused]] const bool kMade = [] {
+  RangeMutexes::Next();
+  return true;
+}();
+
+}  // namespace
+
 std::shared_ptr<ChunkRange> ChunkRange::Reserve(const Space& space, std::string name) {
   return std::shared_ptr<ChunkRange>(new ChunkRange(space, std::move(name)));
 }
@@ -17,6 +50,7 @@ ChunkRange::ChunkRange(const Space& space, std::string name)
       first_chunk_(space.first_chunk),
       name_(std::move(name)),
       space_(Mapping::Reserve(name_, space.wanted_bytes, space.least_bytes)),
+      mutex_(RangeMutexes::Next()),
       mapped_begin_(space.first_chunk),
       mapped_end_(space.first_chunk) {
   STREAM_STORE_ASSERT(std::has_single_bit(chunk_bytes_) && space.least_bytes > 0);

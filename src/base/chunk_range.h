@@ -109,7 +109,7 @@ class ChunkRange : public std::enable_shared_from_this<ChunkRange> {
   const std::string name_;
   Mapping::Part PartOf(std::uint64_t begin, std::uint64_t end) const noexcept;
   Mapping space_;
-  mutable ForkMutex mutex_{ForkMutex::Rank::kInner};
+  ForkMutex& mutex_;  // of a few that all ranges share
   std::uint64_t mapped_begin_ GUARDED_BY(mutex_);
   std::uint64_t mapped_end_ GUARDED_BY(mutex_);
   std::map<std::uint64_t, std::uint64_t> holds_ GUARDED_BY(mutex_);  // first chunk -> how many
