@@ -253,7 +253,8 @@ void ReadSource::FollowBegin() {
 // hostile: a file that they lead to is missing or too short then.
 void ReadSource::MoveBeginTo(std::uint64_t record, std::uint64_t layout_begin) {
   const auto fit = [&](DataFile& file, std::uint64_t first, std::uint64_t bytes) {
-    if (bytes > file.bytes() && bytes > file.RefreshBytes()) {
+    // Chunks that were never mapped here may be gone again.
+    if (first > file.range()->mapped_end() * file.range()->chunk_bytes()) {
       file.Restart(first);
     }
     FitFile(file, bytes, record);
