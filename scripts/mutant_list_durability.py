@@ -27,7 +27,7 @@ _GROWTH = "src/storage/growth.cc"
 _DATA_FILE = "src/storage/data_file.cc"
 
 _PUBLISH = "published_.store(cursor_.records, std::memory_order_release);"
-_SYNC_KIND = "file.Sync(std::min(std::max(from, file.files().begin()), to), to);"
+_SYNC_KIND = "range.Sync(std::min(std::max(from, file.files().begin()), to), to, file.path());"
 _COVERED_VALUES = "std::min(files_.values.bytes() / sizeof(Value), covered(files_.position_hints))"
 _BEGIN_SYNC = (
     "void Durability::WriteDurable(const Cursor& at, bool clean, bool both_slots) {\n"
@@ -120,6 +120,20 @@ MUTANTS = [
         first=POWER,
     ),
     bug(
+        "chunks deleted before the slot of a drop",
+        insert(_DURABILITY, "WriteBegin(begin, at);", "files_.UnlinkBetween(old, begin);"),
+        first=POWER,
+    ),
+    bug(
+        "begin missing from the slot",
+        change(
+            _DURABILITY,
+            "slot.begin = begin_;",
+            within="slot.sequence = slot_.sequence;\n  slot.begin = begin_;",
+        ),
+        first=POWER,
+    ),
+    bug(
         "chunks that must leave at the end stay mapped",
         change(
             "src/base/chunk_range.cc",
@@ -128,20 +142,11 @@ MUTANTS = [
         first=BASE,
     ),
     bug(
-        "chunk file of a failed growth in the way",
-        change(
-            _DATA_FILE,
-            "files_.Unlink(chunk);",
-            within="files_.Unlink(chunk);  // a growth that failed may have left it",
-        ),
-        first=FAULT,
-    ),
-    bug(
         "failed growth counted if it cannot be undone",
         change(
             _DATA_FILE,
             "bytes_.store(old_bytes, std::memory_order_relaxed);",
-            within="bytes_.store(old_bytes, std::memory_order_relaxed);  // more may be there",
+            within="ShortenTo(old_bytes);\n    bytes_.store(old_bytes, std::memory_order_relaxed);",
         ),
         first=FAULT,
     ),
@@ -149,8 +154,8 @@ MUTANTS = [
         "slot not flushed",
         change(
             _DURABILITY,
-            "control.file().SyncData();",
-            within="control.WriteSlot(slot);\n    control.file().SyncData();",
+            "control.SyncSlots();",
+            within="control.WriteSlot(slot);\n    control.SyncSlots();",
         ),
         first=POWER,
     ),
@@ -480,8 +485,8 @@ MUTANTS = [
         "background sync counts field-writes wrongly",
         change(
             _DURABILITY,
-            "WordType(LayoutHeadAt(layouts, records[counted_.records].layout))",
-            "1U",
+            "LayoutHeadBefore(layouts, at.layout_words, records[counted_.records].layout)",
+            "std::uint64_t{1} << 48",
         ),
     ),
     bug(

@@ -14,7 +14,7 @@
 // Lifetime: a span or RowView from a Reader stays valid while that Reader is alive and has not been
 // refreshed, or while a copy made before the Refresh() is alive. Rows that a Reader has seen never
 // change.
-// Numbering: ranges are half-open, [begin, end). Rows and positions keep their numbers for ever: if
+// Numbering: ranges are half-open, [begin, end). Rows and positions always keep their numbers: if
 // a store drops its first rows, row numbers begin at first_row() and positions at first_position(),
 // while num_rows() and size() go on counting. A snapshot keeps the rows that it has; Refresh() moves
 // its begin, too.
@@ -127,7 +127,7 @@ class STREAM_STORE_API Reader {
   /// The number of rows that are retained: num_rows() - first_row().
   std::uint64_t kept_rows() const noexcept;
 
-  /// What the store retains, according to its newest slot: the limits that its writer has set.
+  /// The limits of the store that its writer has set, according to its newest slot.
   /// Throws Error(kCorrupt, kIo).
   Retention retention() const;
 

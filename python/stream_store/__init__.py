@@ -31,6 +31,7 @@ except ImportError as error:
         f"({error}). Install the package with `pip install stream-store`, or in a checkout with "
         "`pip install -e .`; a checkout on sys.path is not enough."
     ) from error
+from ._retention import Retention
 from .reports import Finding, Gap, RepairReport, VerifyReport, repair, verify
 from .sampler import WindowSampler
 from .store import StreamStore
@@ -46,6 +47,7 @@ __all__ = [
     "MemmapBuffer",
     "Recovery",
     "RepairReport",
+    "Retention",
     "StoreFullError",
     "StreamStore",
     "VerifyReport",

@@ -10,6 +10,8 @@ import numpy as np
 
 from . import _core
 from ._fields import declared_fields
+from ._held import directory_of, held_by_readers
+from ._retention import retention_of
 
 _SHOWN_FIELDS = 8
 _SHOWN_ITEMS = 6
@@ -49,10 +51,17 @@ def _describe(core: _core.Store, where: str) -> str:
         f"<StreamStore {where}, {kind}: {kept}, {_count(values, 'value')}",
         f"  fields: {', '.join(shown)}",
     ]
+    retention = retention_of(core)
+    if core.first_row or retention.limited:
+        lines.append(f"  retains {retention}; {core.nbytes:,} bytes; readers hold {_held(core)}")
     if core.kept_rows:
         last = fields.collect(core._decode_row(rows - 1))
         lines.append(f"  last row (step {core.last_step}): {_row(last)}")
     return "\n".join(lines) + ">"
+
+
+def _held(core: _core.Store) -> str:
+    return str(held_by_readers(directory_of(core))) if core.first_row else "no dropped rows"
 
 
 def _count(number: int, word: str) -> str:

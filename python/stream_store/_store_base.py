@@ -307,7 +307,7 @@ class StoreBase(_core.Store):
             >>> StreamStore(fields={"reward": "float32"}).verify().ok
             True
         """
-        return make_report(self._verify(progress))
+        return make_report(self._verify(progress), self)
 
     def checkpoint(self, path: AnyPath, *, progress: Progress | None = None) -> int:
         """Copy the current rows into a new store at `path`, verifying every record.
@@ -405,62 +405,3 @@ class StoreBase(_core.Store):
             True
         """
         super().close()
-
-    def clear(self) -> None:
-        """Remove all rows of a temporary store. Its fields stay.
-
-        Raises:
-            io.UnsupportedOperation: the store is persistent, or was not opened for writing.
-
-        Examples:
-            >>> store = StreamStore(fields={"reward": "float32"})
-            >>> store.append_step({"reward": 1.0})
-            0
-            >>> store.clear()
-            >>> store.num_rows
-            0
-        """
-        super().clear()
-
-    def truncate(self, num_rows: SupportsIndex) -> int:
-        """Remove all rows from `num_rows` on, at the end of the store.
-
-        For example, to return to the rows that a model checkpoint has seen, or to discard the last
-        take. The step of the next row may be any that is greater than the last one kept.
-
-        Every reader from before raises `stream_store.Error` from then on: stores opened with mode
-        "r", snapshots, and samplers of either, here and in other processes. Open them again. This
-        store continues with `num_rows` rows, and so do its own samplers; one in the middle of an
-        epoch raises, because its epoch has lost rows.
-
-        Args:
-            num_rows: in [0, store.num_rows]; `store.num_rows` removes nothing.
-
-        Returns:
-            The number of rows removed. After a crash during the call, either all rows are left that
-            a crash would leave otherwise, or exactly `num_rows`.
-
-        Cost:
-            A few syncs, and a look at each removed record. The space of the rows is used by later
-            appends; the files of the store never become shorter after a truncation.
-
-        Raises:
-            IndexError: `num_rows` is negative or greater than the number of rows.
-            RuntimeError: no fields are declared, or an import is running.
-            io.UnsupportedOperation: the store was not opened for writing.
-            OSError: the store cannot be synced. Appending has ended.
-
-        Examples:
-            >>> store = StreamStore(fields={"reward": "float32"})
-            >>> store.extend({"reward": [1.0, 2.0, 3.0]})
-            3
-            >>> store.truncate(1)
-            2
-            >>> store.num_rows
-            1
-        """
-        num_rows = operator.index(num_rows)
-        if not 0 <= num_rows < 2**63:
-            self._require_writable("truncate")
-            raise IndexError(f"truncate to {num_rows} rows: expected [0, {self.num_rows}]")
-        return super().truncate(num_rows)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from . import _core
 from ._arguments import path_text
+from ._held import directory_of, held_by_readers
+from ._retention import Retention, retention_of
 from ._types import AnyPath, Progress
+from .errors import Error
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,10 @@ class VerifyReport:
         good_values: number of values before the first damage.
         bytes: number of bytes checked.
         ok: whether there is no damage.
+        first_row: the first row that is retained; None if the store cannot be read.
+        retention: the limits of the store; None if it cannot be read.
+        held_bytes: disk space of dropped rows that readers still hold, not counting processes of
+            other users.
 
     Examples:
         >>> report = StreamStore(fields={"reward": "float32"}).verify()
@@ -79,6 +86,9 @@ class VerifyReport:
     good_values: int
     bytes: int
     ok: bool
+    first_row: int | None = None
+    retention: Retention | None = None
+    held_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -165,7 +175,16 @@ def verify(path: AnyPath, *, progress: Progress | None = None) -> VerifyReport:
         >>> stream_store.verify("run").ok
         True
     """
-    return make_report(_core._verify(path_text(path), progress))
+    where = path_text(path)
+    parts = _core._verify(where, progress)
+    try:
+        reader = _core.Store(where, "r", (1, 0), 0.0, (0.0, 0, False))
+    except (Error, OSError):  # damage, which is among the findings
+        return make_report(parts, None)
+    try:
+        return make_report(parts, reader)
+    finally:
+        reader.close()
 
 
 def repair(
@@ -221,10 +240,21 @@ def repair(
     )
 
 
-def make_report(parts: tuple[Any, ...]) -> VerifyReport:
-    """The VerifyReport of a tuple that the C++ side returns."""
+def make_report(parts: tuple[Any, ...], store: _core.Store | None) -> VerifyReport:
+    """The VerifyReport of a tuple that the C++ side returns, and of the store if it can be read."""
     findings, *rest = parts
-    return VerifyReport(tuple(Finding(*one) for one in findings), *rest)
+    report = VerifyReport(tuple(Finding(*one) for one in findings), *rest)
+    if store is None:
+        return report
+    try:
+        return replace(
+            report,
+            first_row=store.first_row,
+            retention=retention_of(store),
+            held_bytes=held_by_readers(directory_of(store)).bytes if store.fields else 0,
+        )
+    except Error:
+        return report
 
 
 for _class in (Finding, Gap, VerifyReport, RepairReport):

@@ -15,24 +15,22 @@ import io
 import operator
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal
 
-from . import _arguments, _core
+from . import _arguments, _core, _retention
 from ._fields import declare, declared_fields, fixed_view
 from ._handover import hand_over, is_spawning
-from ._repr import represent
-from ._store_base import StoreBase
+from ._store_life import StoreLife
 from ._types import AnyPath, Fields
 from .features import parse_fields
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    pass
 
 _open_writers: weakref.WeakSet[StreamStore] = weakref.WeakSet()
 
 
-class StreamStore(StoreBase):
+class StreamStore(StoreLife):
     """An append-only, memory-mapped store of a stream of steps.
 
     Nothing is on disk until fields are declared; the directory then appears complete.
@@ -43,6 +41,16 @@ class StreamStore(StoreBase):
         mode: "a" opens a store or creates one; "x" creates one; "r" reads one and follows the rows
             that another process appends.
         capacity: growth step in values. It does not limit the store.
+        retain_rows: how many rows the store retains; older ones are dropped in the background, a
+            moment later, and never by an append. math.inf lifts a limit of an existing store, None
+            keeps it. If there are several limits, the strictest applies.
+        retain_bytes: disk space that the store takes, plus up to four chunks and what readers still
+            use of the dropped rows. At least one chunk.
+        retain_segments: how many segments, such as episodes, it retains; needs `segment_by`.
+        segment_by: the fields that cut segments, as for `segments`. Rows are then dropped in whole
+            segments, and never from the last one.
+        chunk_bytes: size of the files that the data is split into, a power of two from 2**20 to
+            2**30; None is 2**30, or about a 32nd of `retain_bytes`. Ignored for an existing store.
         fields: as for `define_fields`. For an existing store, a list must equal its names, and a
             mapping its names and features.
         wait: with mode "r", seconds to wait for the store to appear.
@@ -87,6 +95,11 @@ class StreamStore(StoreBase):
         *,
         capacity: int = 1_000_000,
         fields: Fields | None = None,
+        retain_rows: float | None = None,
+        retain_bytes: float | None = None,
+        retain_segments: float | None = None,
+        segment_by: str | Sequence[str] | None = None,
+        chunk_bytes: int | None = None,
         wait: float | None = None,
         sync_seconds: float | None = 30.0,
         sync_bytes: int | None = 1 << 30,
@@ -101,16 +114,27 @@ class StreamStore(StoreBase):
         if add_fields and (mode == "r" or fields is None):
             raise ValueError("add_fields=True needs fields=…, and a mode that can write")
         specs = None if fields is None else parse_fields(fields)
-        super().__init__(*checked, (*syncs, bool(safe_reads)))
-        if checked[0] is not None:
-            self._absolute = _arguments.absolute_path(checked[0])
+        limits = _retention.wishes(
+            mode, (retain_rows, retain_bytes, retain_segments), segment_by, chunk_bytes
+        )
+        where, _, capacity, seconds = checked
+        super().__init__(
+            where, mode, (capacity, limits.chunk_bytes), seconds, (*syncs, bool(safe_reads))
+        )
+        if where is not None:
+            self._absolute = _arguments.absolute_path(where)
         try:
             if mode != "r":
                 _open_writers.add(self)
+            exists = bool(self.fields)
+            if not exists:
+                limits.apply(self)  # they are stored when fields are declared
             if specs is not None:
                 declare(
                     self, specs, names_only=not isinstance(fields, Mapping), add_fields=add_fields
                 )
+            if exists:
+                limits.apply(self)  # only now: wrong fields must not drop rows
         except BaseException:
             self.close()
             raise
@@ -428,38 +452,7 @@ class StreamStore(StoreBase):
 
         return c_schema(*fixed_view(self))
 
-    # --- protocols of Python ---
-
-    def _where(self) -> str:
-        """The path, for messages."""
-        return "a temporary store" if self._path is None else repr(self._path)
-
-    def __iter__(self) -> NoReturn:
-        """Raises TypeError, because rows and values could both be meant."""
-        raise TypeError(
-            "a StreamStore is not iterable: rows() iterates over rows, store[:] reads all values"
-        )
-
-    def __contains__(self, item: object) -> NoReturn:
-        raise TypeError(
-            f"{item!r} in store: use store.fields, store[:]['values'] or rows() instead"
-        )
-
-    def __repr__(self) -> str:
-        return represent(self)
-
-    def __enter__(self) -> Self:
-        if self.closed:
-            raise ValueError(f"{self._where()}: the store is closed")
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+    # --- pickling ---
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.closed:

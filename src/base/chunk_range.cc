@@ -1,8 +1,6 @@
 #include "base/chunk_range.h"
 
 #include <algorithm>
-#include <array>
-#include <atomic>
 #include <bit>
 #include <utility>
 
@@ -10,47 +8,22 @@
 #include "base/str_cat.h"
 
 namespace stream_store::internal {
-namespace {
 
-// A reader that maps a new range, or releases an old one, holds a ForkMutex meanwhile, so no other
-// may be made or destroyed then. Therefore ranges share mutexes that exist from the start and are
-// never destroyed. No thread locks two of them.
-class RangeMutexes {
- public:
-  static ForkMutex& Next() {
-    static auto* mutexes = new RangeMutexes;
-    return mutexes->slots_[mutexes->next_.fetch_add(1) % kSlots].mutex;
+std::shared_ptr<ChunkRange> ChunkRange::Reserve(const Space& space, std::string name,
+                                                std::shared_ptr<ForkMutex> mutex) {
+  if (mutex == nullptr) {
+    mutex = std::make_shared<ForkMutex>(ForkMutex::Rank::kInner);
   }
-
- private:
-  static constexpr unsigned kSlots = 16;
-
-  struct Slot {
-    ForkMutex mutex{ForkMutex::Rank::kInner};
-  };
-
-  std::array<Slot, kSlots> slots_;
-  std::atomic<unsigned> next_{0};
-};
-
-// Makes them while the library is loaded, before there are threads.
-[[maybe_unused]] const bool kMade = [] {
-  RangeMutexes::Next();
-  return true;
-}();
-
-}  // namespace
-
-std::shared_ptr<ChunkRange> ChunkRange::Reserve(const Space& space, std::string name) {
-  return std::shared_ptr<ChunkRange>(new ChunkRange(space, std::move(name)));
+  return std::shared_ptr<ChunkRange>(new ChunkRange(space, std::move(name), std::move(mutex)));
 }
 
-ChunkRange::ChunkRange(const Space& space, std::string name)
+ChunkRange::ChunkRange(const Space& space, std::string name, std::shared_ptr<ForkMutex> mutex)
     : chunk_bytes_(space.chunk_bytes),
       first_chunk_(space.first_chunk),
       name_(std::move(name)),
       space_(Mapping::Reserve(name_, space.wanted_bytes, space.least_bytes)),
-      mutex_(RangeMutexes::Next()),
+      owned_mutex_(std::move(mutex)),
+      mutex_(*owned_mutex_),
       mapped_begin_(space.first_chunk),
       mapped_end_(space.first_chunk) {
   STREAM_STORE_ASSERT(std::has_single_bit(chunk_bytes_) && space.least_bytes > 0);

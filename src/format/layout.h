@@ -50,7 +50,8 @@ inline std::uint64_t LayoutWordFrom(std::uint64_t begin, std::uint32_t layout) n
   return begin + static_cast<std::uint32_t>(layout - static_cast<std::uint32_t>(begin));
 }
 
-/// The same for who knows the end of the words: the last word before `end` that ends in these bits.
+/// As LayoutWordFrom(), but from the end of the words: returns the number of the last word before
+/// `end` that ends in these bits.
 /// REQUIRES: layout != 0.
 inline std::uint64_t LayoutWordBefore(std::uint64_t end, std::uint32_t layout) noexcept {
   STREAM_STORE_ASSERT(layout != 0);

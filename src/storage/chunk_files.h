@@ -69,6 +69,16 @@ class ChunkFiles {
   /// The number of the byte after the last one that a file has.
   std::uint64_t end() const EXCLUDES(mutex_);
 
+  /// One of the files.
+  struct Chunk {
+    std::uint64_t number = 0;
+    FileId id;
+    bool operator==(const Chunk&) const = default;
+  };
+
+  /// The last file of the sequence, as the last Refresh() found it.
+  Chunk last() const EXCLUDES(mutex_);
+
   /// Reads up to out.size() bytes from byte `offset` of the sequence, across chunks. Returns how
   /// many there were before the first one that no file has; the rest of `out` is unchanged. Throws
   /// Error(kIo).
@@ -101,6 +111,10 @@ class ChunkFiles {
   /// The directory and the kind, such as "runs/a/values", for messages.
   std::string path() const;
 
+  /// The path of the file where the sequence ended at the last Refresh(), or where the next one is
+  /// missing, for messages.
+  std::string end_path() const EXCLUDES(mutex_);
+
   const std::string& kind() const noexcept { return kind_; }
 
   std::uint64_t chunk_bytes() const noexcept { return chunk_bytes_; }
@@ -113,6 +127,8 @@ class ChunkFiles {
   };
 
   std::shared_ptr<const OpenChunk> Use(std::uint64_t chunk, bool writable) const EXCLUDES(mutex_);
+  std::shared_ptr<const OpenChunk> UseNamed(std::uint64_t chunk, File::Facts& facts) const
+      EXCLUDES(mutex_);
 
   const Directory& directory_;
   const std::string kind_;
@@ -120,6 +136,7 @@ class ChunkFiles {
   std::atomic<std::uint64_t> first_;
   mutable ForkMutex mutex_{ForkMutex::Rank::kInner};
   std::uint64_t end_ GUARDED_BY(mutex_);
+  Chunk last_ GUARDED_BY(mutex_);
   mutable std::shared_ptr<const OpenChunk> open_ GUARDED_BY(mutex_);
 };
 

@@ -171,29 +171,19 @@ void CheckTarget(const DamagedFiles& source, const std::filesystem::path& path) 
 // How a copy is made.
 struct CopyWay {
   Begin begin;  // of the copy
-  // Writes values, records and hints, and chooses the schema; returns the end.
+  // Writes values, records, layouts and hints, and chooses the schema; returns the end.
   std::function<Cursor(StoreFiles::Parts&, const ChunkSet&)> write;
   std::function<void(const Cursor&, std::uint64_t, const char*)> fail;
 };
 
-// Creates the copy: what is the same for all copies. The layouts keep their numbers.
+// Creates the copy, in the steps that all copies share.
 Cursor CreateCopy(const DamagedFiles& source, const std::filesystem::path& path,
                   ProgressMeter& meter, const CopyWay& way) {
   CheckTarget(source, path);
   Cursor end;
-  Begin begin = way.begin;
-  begin.layout_words = source.begin.layout_words;
+  const Begin& begin = way.begin;
   const auto fill = [&](StoreFiles::Parts& parts, ChunkSet& files) {
     end = way.write(parts, files);
-    end.layout_words = std::max(end.layout_words, begin.layout_words);
-    constexpr std::uint64_t kWord = sizeof(std::uint64_t);
-    CopyBytes(*source.layouts, files[Kind::kLayouts], begin.layout_words * kWord,
-              end.layout_words * kWord, meter);
-    if (begin.layout_words == 0) {
-      // No record refers to word 0 through the file, so damage to it would be copied unnoticed.
-      const std::array<std::byte, kWord> empty_layout{};
-      files[Kind::kLayouts].WriteAt(empty_layout, 0);
-    }
     parts.control.Allocate(0, kControlBytes);
     parts.control.WriteAt(EncodeIdentity(parts.identity), kIdentityOffset);
     WriteControl(source, begin, end, parts);
@@ -230,10 +220,19 @@ Cursor CopyStore(const DamagedFiles& source, std::uint64_t records,
       throw Error(ErrorCode::kCorrupt, StrCat(source.path, "/records: expected ", records,
                                               " records but found ", verifier.record_capacity()));
     }
-    const Cursor end = CopyRecords(source, verifier, records, files, meter);
+    Cursor end = CopyRecords(source, verifier, records, files, meter);
     parts.schema = SinceAtMost(*source.schema, end.records, source.schema->revision());
     CopyBytes(*source.values, files[Kind::kValues], begin.values * sizeof(Value),
               end.values * sizeof(Value), meter);
+    end.layout_words = std::max(end.layout_words, begin.layout_words);
+    constexpr std::uint64_t kWord = sizeof(std::uint64_t);
+    CopyBytes(*source.layouts, files[Kind::kLayouts], begin.layout_words * kWord,
+              end.layout_words * kWord, meter);
+    if (begin.layout_words == 0) {
+      // No record refers to word 0 through the file, so damage to it would be copied unnoticed.
+      const std::array<std::byte, kWord> empty_layout{};
+      files[Kind::kLayouts].WriteAt(empty_layout, 0);
+    }
     return end;
   };
   const auto fail = [&](const Cursor&, std::uint64_t record, const char* fault) {

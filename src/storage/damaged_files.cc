@@ -60,7 +60,7 @@ DamagedFiles DamagedFiles::Open(const std::filesystem::path& path, const Report&
   return files;
 }
 
-// Files after a short or missing one do not count; whoever needs their bytes reports that.
+// Files after a short or missing one do not count; the code that needs their bytes reports that.
 void DamagedFiles::OpenKinds(const Report& report) {
   const std::uint64_t chunk_bytes = identity ? identity->chunk_bytes : kDefaultChunkBytes;
   chunks_ = std::make_unique<ChunkSet>(*directory_, chunk_bytes, begin);

@@ -39,7 +39,7 @@ struct DamagedFiles {
   /// of the checksums) and the schema.
   bool verifiable() const noexcept { return values && records && layouts && identity && schema; }
 
-  /// What a RecordVerifier of these files needs. REQUIRES: verifiable().
+  /// The arguments of a RecordVerifier of these files. REQUIRES: verifiable().
   RecordVerifier::Parts verifier_parts() const {
     STREAM_STORE_ASSERT(verifiable());
     return {.values = *values,

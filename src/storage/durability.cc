@@ -61,10 +61,11 @@ void Durability::WriteOpenRecord(const Cursor& at) {
 void Durability::AllocateTails(const Cursor& at) {
   try {
     const KindBytes content = ContentBytes(EndsOf(at));
+    const KindBytes first = FirstBytes(files_.begin());
     for (const Kind kind : kAllKinds) {
       const bool hints = kind == Kind::kPositionHints || kind == Kind::kRowHints;
       DataFile& file = files_.data(kind);
-      file.AllocateTail(hints ? file.files().begin() : content[Index(kind)]);
+      file.AllocateTail(hints ? first[Index(kind)] : content[Index(kind)]);
     }
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kNoSpace) {
@@ -104,7 +105,12 @@ void Durability::ZeroOldRecords(const Cursor& at) {
   sentinel.row_session = 0;
   sentinel.layout = 0;
   sentinel.checksum = 0;
-  files_.records.ZeroTail((at.records + 1) * sizeof(Record));
+  const std::uint64_t tail = (at.records + 1) * sizeof(Record);
+  files_.records.ZeroTail(tail);
+  // SyncFiles() ends at the sentinel.
+  const std::shared_ptr<const Maps> maps = files_.maps();
+  const std::shared_ptr<ChunkRange>& range = maps->parts[Index(Kind::kRecords)].range;
+  range->Sync(tail, files_.records.bytes(), files_.records.path());
 }
 
 void Durability::StartHelper() {
@@ -124,7 +130,7 @@ void Durability::RewriteNewestSlot() {
   slot_.sync_interrupted = false;
 }
 
-// Syncs what was stored since the last sync, up to `at`, through the mappings: they report an error
+// Syncs the bytes stored since the last sync, up to `at`, through the mappings: they report an error
 // of the kernel's own write-back since they were made, however long ago that was. Chunk files that
 // are new need their names on disk as well.
 void Durability::SyncFiles(const Cursor& at) {
@@ -166,8 +172,8 @@ void Durability::WriteSlots(Slot slot, int count) {
   newest_ = slot;
 }
 
-// Writes the newest slot once more, with another begin or other limits. What it counts stays the
-// same, so no data is synced, and the state of the store is what it was.
+// Writes the newest slot once more, with another begin or other limits. Its counts stay the same, so
+// no data is synced, and the state of the store does not change.
 void Durability::UpdateSlot() {
   const std::uint64_t state = files_.control.state().load(std::memory_order_acquire);
   files_.control.state().store(kLiveSyncing, std::memory_order_release);
@@ -277,7 +283,7 @@ void Durability::WriteSlotForReaders(const Cursor& at) {
   files_.control.WriteSlot(slot);
 }
 
-// Makes the begin durable: step 2. What a slot counts must include it.
+// Makes the begin durable: step 2. The counts of a slot must include it.
 void Durability::WriteBegin(const Begin& begin, const Cursor& at) {
   begin_ = begin;
   if (files_.persistent() && begin.records <= newest_.records) {

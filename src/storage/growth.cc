@@ -46,7 +46,7 @@ std::uint64_t Growth::RowHintBytes(std::uint64_t records) const noexcept {
   return HintBytes(records - std::min(records, row_lag_));
 }
 
-// Half of what is there, but no more than a chunk: a bounded store must not allocate far ahead.
+// Half of the present size, but no more than a chunk: a bounded store must not allocate far ahead.
 std::uint64_t Growth::StepOf(Kind kind) const noexcept {
   const DataFile& file = files_.data(kind);
   const std::uint64_t at_least = kind == Kind::kValues ? step_values_ * sizeof(Value) : 0;

@@ -41,7 +41,7 @@ class Growth {
 
   /// Sets how many more records than rows there are at least, wherever the files end. Without it,
   /// the row hints of a store that has run for long would be allocated far ahead, because rows lag
-  /// behind records more and more.
+  /// further and further from the number of records.
   void SetRowLag(std::uint64_t lag) noexcept { row_lag_ = lag; }
 
   /// Grows the files to hold `needed` or more, and maps a file again that outgrows its reservation.

@@ -135,11 +135,20 @@ bool ReadSource::FindPrefix() {
     return true;
   }
   // No writer holds the live byte, so the live words are those of a writer that closed or crashed.
+  // It may have grown the files since they were opened here.
+  {
+    const ForkMutexLock lock(mutex_);
+    for (const Kind kind : kAllKinds) {
+      files_->data(kind).RefreshBytes(0);
+    }
+  }
   const Recovered recovered = Recover(*files_);
   recovery_ = recovered.report;
   fixed_ = End{recovered.cursor.records, recovered.cursor.values};
   {
     const ForkMutexLock lock(mutex_);
+    FitFile(files_->records, fixed_.records * sizeof(Record), fixed_.records);
+    FitFile(files_->values, fixed_.values * sizeof(Value), fixed_.records);
     counted_begin_ = recovered.slot.begin.records;
     counted_records_ = recovered.cursor.records;
     counted_writes_ = recovered.cursor.field_writes - recovered.slot.begin.field_writes;
@@ -194,7 +203,7 @@ bool ReadSource::StillFixed() {
 // Makes sure that `bytes` of a file exist and are mapped, before anything in them is loaded:
 // another process may have grown the files beyond their size or mapping here.
 void ReadSource::FitFile(DataFile& file, std::uint64_t bytes, std::uint64_t record) {
-  if (bytes > file.bytes() && bytes > file.RefreshBytes()) {
+  if (bytes > file.bytes() && bytes > file.RefreshBytes(bytes)) {
     throw Error(ErrorCode::kCorrupt,
                 StrCat(file.path(), ": expected at least ", bytes, " bytes for record ", record,
                        " but found ", file.bytes()));
@@ -209,7 +218,7 @@ void ReadSource::FitTables(const End& end, std::uint64_t rows) {
   const KindBytes content = ContentBytes({.values = end.values, .rows = rows});
   for (const Kind kind : {Kind::kPositionHints, Kind::kRowHints}) {
     if (files_->data(kind).bytes() < content[Index(kind)]) {
-      files_->data(kind).RefreshBytes();
+      files_->data(kind).RefreshBytes(content[Index(kind)]);
     }
   }
   if (!files_->MapsAreCurrent()) {
@@ -252,10 +261,10 @@ void ReadSource::FollowBegin() {
 // Maps what begins at `record`, which may be far after all that is mapped here. The words may be
 // hostile: a file that they lead to is missing or too short then.
 void ReadSource::MoveBeginTo(std::uint64_t record, std::uint64_t layout_begin) {
-  const auto fit = [&](DataFile& file, std::uint64_t first, std::uint64_t bytes) {
-    // Chunks that were never mapped here may be gone again.
-    if (first > file.range()->mapped_end() * file.range()->chunk_bytes()) {
-      file.Restart(first);
+  const auto fit = [&](DataFile& file, std::uint64_t first,
+                       std::uint64_t bytes) REQUIRES_LOCK(mutex_) {
+    if (bytes > file.bytes()) {
+      file.Restart(first);  // all chunks that are known here may be gone
     }
     FitFile(file, bytes, record);
   };

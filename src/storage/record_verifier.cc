@@ -11,7 +11,9 @@ constexpr std::uint64_t kChunkWords = (128 << 10) / 8;
 
 template <class Word>
 WordFile<Word> WordsOf(const StoreFiles& files, const DataFile& file) {
-  return files.copies() ? WordFile<Word>(KindReader(file.files())) : WordFile<Word>(file);
+  // A reader has not mapped all chunks.
+  const bool copy = files.copies() || !file.writable();
+  return copy ? WordFile<Word>(KindReader(file.files())) : WordFile<Word>(file);
 }
 
 }  // namespace

@@ -222,8 +222,12 @@ class RecordVerifier {
 
   /// Returns a pointer to `count` values, valid until the next call of this or of a function that
   /// verifies records. Throws Error(kIo).
-  /// REQUIRES: the files have them.
-  const Value* values(std::uint64_t begin, std::uint64_t count) { return values_.At(begin, count); }
+  /// REQUIRES: begin <= value_capacity() && count <= value_capacity() - begin, and begin was not
+  /// dropped.
+  const Value* values(std::uint64_t begin, std::uint64_t count) {
+    STREAM_STORE_ASSERT(begin <= value_capacity() && count <= value_capacity() - begin);
+    return values_.At(begin, count);
+  }
 
   /// Verifies the layout of a record with this Record::layout, which may be any number. The
   /// reference is valid until the next call. Cost: a cache of 256 entries answers almost always.

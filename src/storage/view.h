@@ -37,7 +37,7 @@ struct StoreSchema {
   std::uint64_t number = 0;         ///< how many the same StoreFiles had before; see CacheKey()
 };
 
-/// What a StoreSchema::number is less than.
+/// Every StoreSchema::number is less than this.
 inline constexpr std::uint64_t kMaxSchemas = 1 << 20;
 
 /// The key of caches of layouts of one set of mappings and one schema: what is derived from a layout

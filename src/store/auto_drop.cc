@@ -59,7 +59,7 @@ void AutoDrop::FindSegments() {
   }
 }
 
-// What the records from `record` on take on disk, with their values, hints and all layouts.
+// The bytes that the records from `record` on need, with their values, hints and all layouts.
 std::uint64_t AutoDrop::BytesFrom(std::uint64_t record) const {
   const std::uint64_t start =
       record == view_.record_count ? view_.value_count : LoadOnce(view_.records[record].start);
@@ -121,7 +121,7 @@ void AutoDrop::DropExcess() {
   }
 }
 
-// Follows the drop at once, because the View keeps what it has mapped.
+// Follows the drop at once, because the View keeps dropped chunks mapped.
 void AutoDrop::Drop(std::uint64_t first) {
   writer_.DropBefore(first);
   Follow();

@@ -195,6 +195,7 @@ bool SegmentIndex::NextBegins(const Reader& reader) const {
 
 bool SegmentIndex::AnyKnown(const Reader& reader, std::uint64_t lane, std::uint64_t begin,
                             std::uint64_t end) const {
+  STREAM_STORE_ASSERT(begin >= end || (end - 1) * lanes_.size() + lane < reader.num_rows());
   bool known = false;
   for (std::uint64_t at = begin; at < end && !known; ++at) {
     const std::uint64_t row = at * lanes_.size() + lane;

@@ -114,7 +114,7 @@ EpochExtent StoreStarts::ExtentNow() {
 
 // Locks the index and extends it to `final_rows` rows. Other samplers may have extended it further.
 // One with a newer Reader may have left out rows that this Reader has; then another index is needed.
-// So it is if the index holds mostly what was dropped.
+// That is so if the index holds mostly segments that were dropped.
 std::unique_lock<ForkMutex> StoreStarts::LockIndexTo(std::uint64_t final_rows) {
   std::unique_lock lock(index_->mutex());
   while (index_->complete_from() > view().first_row || index_->IsMostlyDropped(view().first_row)) {

@@ -295,14 +295,7 @@ void StreamStore::Close() {
     impl_->closed_undeclared = true;
     return;
   }
-  if (const auto auto_drop = impl_->TakeAutoDrop();
-      auto_drop != nullptr && !impl_->writer->closed() && !impl_->writer->forked()) {
-    try {
-      auto_drop->DropExcess();
-    } catch (const Error&) {
-      // Rows that are too many do no harm. A failed sync is reported by Close() of the writer.
-    }
-  }
+  impl_->DropExcess();
   try {
     impl_->writer->Close();
   } catch (const Error&) {

@@ -35,6 +35,8 @@ struct StreamStore::Impl {
   std::shared_ptr<internal::ReadSource> source GUARDED_BY(mutex);
   mutable std::weak_ptr<internal::ReadSource> shared_source GUARDED_BY(mutex);
 
+  ~Impl() { DropExcess(); }
+
   // Returns the source for a new Reader. Throws Error(kClosed) if the store is temporary and
   // released, and the errors of ReadSource::Attach().
   std::shared_ptr<internal::ReadSource> Source() const;
@@ -108,6 +110,20 @@ struct StreamStore::Impl {
   std::shared_ptr<internal::AutoDrop> TakeAutoDrop() {
     const internal::ForkMutexLock lock(mutex);
     return std::exchange(auto_drop, nullptr);
+  }
+
+  // Drops the rows that are too many, before the store is closed. Ignores errors: such rows do no
+  // harm, and a failed sync is reported by Close() of the writer.
+  void DropExcess() noexcept {
+    const std::shared_ptr<internal::AutoDrop> dropper = TakeAutoDrop();
+    if (dropper == nullptr || writer == nullptr || writer->closed() || writer->forked()) {
+      return;
+    }
+    try {
+      dropper->DropExcess();
+    } catch (...) {  // an Error, or no memory
+      return;
+    }
   }
 
   void Create(std::vector<Field> fields) {

@@ -459,7 +459,7 @@ APPENDED = 100e6  # bytes per second
 
 def power(text: str) -> int:
     base, _, exponent = text.partition("^")
-    return int(base) ** int(exponent or 1)
+    return int(int(base) ** int(exponent or 1))
 
 
 def test_every_number_lasts_as_long_as_the_page_says() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import typer
 import stream_store
 
 from .exit_codes import DAMAGED, FAILED, INTERRUPTED, WRONG, ArgumentError
-from .facts import describe, show_facts
+from .facts import describe, show_bounds, show_facts
 from .output import bar, print_json, say, show_findings, show_gaps, warn
 from .rows import follow_rows, show_rows
 
@@ -29,7 +30,20 @@ Store = Annotated[Path, typer.Argument(help="directory of the store")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 Lines = Annotated[bool, typer.Option("--json", help="print one JSON object per row")]
 Fields = Annotated[list[str] | None, typer.Option("--field", "-f", help="only these fields")]
+LIMIT = "a number, or inf to lift the limit"
+Limit = Annotated[str | None, typer.Option(help=LIMIT)]
 Count = Annotated[int, typer.Option("--rows", "-n", min=0, help="number of rows")]
+
+
+#: The errors of a store that commands report in one line.
+EXPECTED = (
+    stream_store.Error,
+    OSError,
+    ValueError,
+    RuntimeError,
+    IndexError,
+    ImportError,
+)
 
 
 @contextmanager
@@ -44,7 +58,14 @@ def answered() -> Iterator[None]:
     except ArgumentError as error:
         warn(str(error))
         raise typer.Exit(WRONG) from None
-    except (stream_store.Error, OSError, ValueError, RuntimeError, ImportError) as error:
+    except (
+        stream_store.Error,
+        OSError,
+        LookupError,
+        ValueError,
+        RuntimeError,
+        ImportError,
+    ) as error:
         warn(_text(error))
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
@@ -55,6 +76,17 @@ def _text(error: Exception) -> str:
     if not isinstance(error, OSError) or not error.strerror:
         return str(error)
     return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+
+
+def limit_of(name: str, text: str | None) -> float | None:
+    """The limit in an option, or None without it."""
+    if text is None:
+        return None
+    if text == "inf":
+        return math.inf
+    if text.isdecimal() and int(text):
+        return int(text)
+    raise ArgumentError(f"--{name} must be {LIMIT}, not {text!r}")
 
 
 def _print_version(asked: bool) -> None:
@@ -81,7 +113,7 @@ def info(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show fields, sizes, durable rows and state."""
+    """Show fields, sizes, limits, durable rows and state."""
     with answered(), stream_store.StreamStore(store, "r") as opened:
         facts = describe(opened, by or [])
         print_json(facts) if as_json else show_facts(facts)
@@ -136,6 +168,7 @@ def verify(store: Store, as_json: AsJson = False) -> None:
                 f"{store}: {verdict}; {report.good_rows:,} of {report.rows:,} rows are good, "
                 f"{report.bytes:,} bytes checked"
             )
+            show_bounds(report)
     if not report.ok:
         raise typer.Exit(DAMAGED)
 
@@ -181,6 +214,52 @@ def truncate(
                 typer.confirm(f"{store}: remove the last {more:,} rows?", abort=True)
             removed = opened.truncate(rows)
             say(f"{store}: {removed:,} rows removed; {opened.num_rows:,} rows left")
+
+
+@app.command()
+def drop(
+    store: Store,
+    row: Annotated[int, typer.Argument(help="the first row to keep", min=0)],
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+) -> None:
+    """Drop all rows before ROW, for good."""
+    with answered():
+        stream_store.StreamStore(store, "r").close()  # a missing store is not created
+        with stream_store.StreamStore(store) as opened:
+            fewer = min(row, opened.num_rows) - opened.first_row
+            if fewer > 0 and not yes:
+                typer.confirm(f"{store}: drop the first {fewer:,} rows?", abort=True)
+            dropped = opened.drop_before(row)
+            say(f"{store}: {dropped:,} rows dropped; {opened.kept_rows:,} rows left")
+
+
+@app.command()
+def retain(
+    store: Store,
+    rows: Limit = None,
+    size: Annotated[str | None, typer.Option("--bytes", help=LIMIT)] = None,
+    segments: Limit = None,
+    by: Annotated[
+        list[str] | None, typer.Option("--by", help="an int or bool field that cuts segments")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+) -> None:
+    """Change how much the store retains; older rows are dropped for good."""
+    with answered():
+        wanted = limit_of("rows", rows), limit_of("bytes", size), limit_of("segments", segments)
+        if wanted == (None, None, None) and not by:
+            raise ArgumentError("name a limit: --rows, --bytes, --segments or --by")
+        with stream_store.StreamStore(store, "r") as opened:
+            now, kept = opened.retention, opened.kept_rows
+        if not yes:
+            typer.confirm(f"{store}: change the limits, so that rows may be dropped?", abort=True)
+        most, space, last = wanted
+        stream_store.StreamStore(
+            store, retain_rows=most, retain_bytes=space, retain_segments=last, segment_by=by or None
+        ).close()  # which drops the rows that are too many
+        with stream_store.StreamStore(store, "r") as opened:
+            say(f"{store}: retains {opened.retention}; before: {now}")
+            say(f"{kept - opened.kept_rows:,} rows dropped; {opened.kept_rows:,} rows left")
 
 
 @app.command()

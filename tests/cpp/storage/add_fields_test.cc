@@ -83,7 +83,7 @@ TEST_F(AddFieldsTest, LaterRowsMayHaveTheFieldsAndEarlierOnesLackThem) {
   EXPECT_EQ(SinceOf(SchemaOf(path_)), (Since{0, 0, 0, 2, 2, 6}));
   store.Close();
   ExpectWhole(path_);
-  EXPECT_EQ(Show(Reader::Open(path_).Snapshot(7)).substr(57), "9{3:1} 10{5:1}");
+  EXPECT_EQ(Show(Reader::Open(path_).Snapshot(7)).substr(59), "9{3:1} 10{5:1}");
 }
 
 TEST_F(AddFieldsTest, ReadersSeeTheFieldsAtTheirNextRefresh) {
@@ -401,7 +401,7 @@ TEST_F(AddFieldsTest, CopiesKeepTheSchema) {
 
   // Repair leaves out record 2, so the fields were added before record 4 of the copy.
   {
-    const File values = Directory::Open(path_).OpenFile("values", true);
+    const File values = Directory::Open(path_).OpenFile(FileOf("values").c_str(), true);
     const std::byte damage{0x55};
     values.WriteAt(std::span(&damage, 1), 2 * 2 * sizeof(Value));
   }

@@ -113,7 +113,7 @@ TEST_P(DropReadsTest, ReadersEqualTheModelBeforeAndAfterTheirRefresh) {
   }
 }
 
-// An index of segments goes on over drops; its samplers draw what is left, and nothing else.
+// An index of segments goes on over drops; its samplers draw retained rows only.
 TEST_P(DropReadsTest, SamplersFollowTheBegin) {
   StreamStore store = NewStore();
   Append(store, 30);
@@ -196,7 +196,7 @@ TEST_P(DropReadsTest, AnEpochKeepsTheRowsItBeganWith) {
   }
 }
 
-// Otherwise a replay buffer of short episodes would grow in memory for ever.
+// Otherwise a replay buffer of short episodes would grow in memory without limit.
 TEST_P(DropReadsTest, IndexesForgetTheSegmentsOfDroppedRows) {
   StreamStore store = NewStore();
   const auto append = [&](int rows) {
