@@ -31,6 +31,9 @@ namespace stream_store::internal {
 /// that names sort by their numbers for the life of a store.
 inline constexpr int kChunkDigits = 10;
 
+/// Chunks have numbers below this.
+inline constexpr std::uint64_t kMaxChunks = 10'000'000'000;
+
 /// Returns the name of a chunk's file, such as "values.0000000012".
 std::string ChunkName(std::string_view kind, std::uint64_t chunk);
 
