@@ -4,6 +4,7 @@
 #include <cstring>
 #include <optional>
 #include <ranges>
+#include <span>
 #include <utility>
 
 #include "base/assert.h"
@@ -272,12 +273,18 @@ class CopyUpdate {
     return end;
   }
 
-  // The space of an update that failed. What cannot be given back is left to the next writer.
+  // The space of an update that failed, and the sentinel that a new record may have replaced. What
+  // cannot be given back is left to the next writer.
   void GiveBack() noexcept try {
+    const Cursor& end = opened_.start.cursor;
+    const Record sentinel{
+        .start = end.values, .step = 0, .row_session = 0, .layout = 0, .checksum = 0};
+    files_.records.files().WriteAt(std::as_bytes(std::span(&sentinel, 1)),
+                                   end.records * sizeof(Record));
     if (!files_.MayShorten()) {
       return;
     }
-    const KindBytes content = ContentBytes(EndsOf(opened_.start.cursor));
+    const KindBytes content = ContentBytes(EndsOf(end));
     for (const Kind kind : kAllKinds) {
       DataFile& file = files_.data(kind);
       file.ShortenTo(std::min(content[Index(kind)], file.RefreshBytes()));
