@@ -120,6 +120,20 @@ MUTANTS = [
         first=POWER,
     ),
     bug(
+        "chunks deleted before the slot of a drop",
+        insert(_DURABILITY, "WriteBegin(begin, at);", "files_.UnlinkBetween(old, begin);"),
+        first=POWER,
+    ),
+    bug(
+        "begin missing from the slot",
+        change(
+            _DURABILITY,
+            "slot.begin = begin_;",
+            within="slot.sequence = slot_.sequence;\n  slot.begin = begin_;",
+        ),
+        first=POWER,
+    ),
+    bug(
         "chunks that must leave at the end stay mapped",
         change(
             "src/base/chunk_range.cc",
@@ -128,20 +142,11 @@ MUTANTS = [
         first=BASE,
     ),
     bug(
-        "chunk file of a failed growth in the way",
-        change(
-            _DATA_FILE,
-            "files_.Unlink(chunk);",
-            within="files_.Unlink(chunk);  // a growth that failed may have left it",
-        ),
-        first=FAULT,
-    ),
-    bug(
         "failed growth counted if it cannot be undone",
         change(
             _DATA_FILE,
             "bytes_.store(old_bytes, std::memory_order_relaxed);",
-            within="bytes_.store(old_bytes, std::memory_order_relaxed);  // more may be there",
+            within="ShortenTo(old_bytes);\n    bytes_.store(old_bytes, std::memory_order_relaxed);",
         ),
         first=FAULT,
     ),

@@ -327,12 +327,24 @@ std::uint64_t StoreObject::Truncate(std::uint64_t num_rows) {
   return removed;
 }
 
+// An error is reported by the next read.
+void StoreObject::FollowDrops() noexcept {
+  try {
+    if (reader_) {
+      reader_->Refresh();
+    }
+  } catch (...) {
+    return;
+  }
+}
+
 // Reads of other threads may go on: their readers keep the rows.
 std::uint64_t StoreObject::DropBefore(std::uint64_t row) {
   StreamStore& writer = Writer("drop_before");
   AppendLock lock(*this);
   std::uint64_t dropped = 0;
   lock.RunWithoutGil([&] { dropped = writer.DropBefore(static_cast<Row>(row)); });
+  FollowDrops();
   return dropped;
 }
 

@@ -142,8 +142,18 @@ class StoreObject {
   /// The step of the last row; none in an empty store.
   std::optional<Step> LastStep();
 
-  /// Called after each append, so that NextStep() need not read the last row.
-  void NoteLastStep(Step step) noexcept { last_step_ = step; }
+  /// Called after each append, so that NextStep() need not read the last row. Moves the reader on
+  /// now and then: it would otherwise keep the disk space of all rows that are dropped.
+  ///
+  /// many  the append may have been a large one.
+  void NoteLastStep(Step step, bool many = false) noexcept {
+    last_step_ = step;
+    constexpr std::uint32_t kAppends = 16;
+    if (++appends_ == kAppends || many) {
+      appends_ = 0;
+      FollowDrops();
+    }
+  }
 
   // --- facts ---
 
@@ -190,6 +200,7 @@ class StoreObject {
  private:
   friend class AppendLock;
   void OpenReader(const Arguments& arguments);
+  void FollowDrops() noexcept;
   void TakeFields(const Schema& schema);
   void TakeAddedFields(Schema schema);
   void FollowSchema();
@@ -210,6 +221,7 @@ class StoreObject {
   std::uint64_t declaration_ = 0;  // of fields_
   std::uint64_t generation_ = 0;
   std::optional<Step> last_step_;  // of a writer only
+  std::uint32_t appends_ = 0;      // since the last FollowDrops()
   Scratch scratch_;
   NameCache names_;
   GilMutex append_mutex_;  // held by an append that runs without the GIL

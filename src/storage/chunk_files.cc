@@ -93,6 +93,17 @@ File ChunkFiles::Create(std::uint64_t chunk) const {
   return directory_.CreateFile(ChunkName(kind_, chunk).c_str());
 }
 
+File ChunkFiles::OpenOrCreate(std::uint64_t chunk) const {
+  try {
+    return Open(chunk, /*writable=*/true);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kNotFound) {
+      throw;
+    }
+  }
+  return Create(chunk);
+}
+
 std::string ChunkFiles::path() const { return PathText(directory_.path() / kind_); }
 
 std::string ChunkFiles::end_path() const {
@@ -199,9 +210,13 @@ void ChunkFiles::WriteAt(std::span<const std::byte> bytes, std::uint64_t offset)
   }
 }
 
-void ChunkFiles::Sync() const {
+void ChunkFiles::Sync() const { SyncFrom(0); }
+
+void ChunkFiles::SyncFrom(std::uint64_t offset) const {
   for (const std::uint64_t chunk : Numbers()) {
-    Open(chunk, /*writable=*/true).Sync();
+    if (chunk >= offset / chunk_bytes_) {
+      Open(chunk, /*writable=*/true).Sync();
+    }
   }
 }
 

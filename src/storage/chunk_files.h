@@ -31,6 +31,9 @@ namespace stream_store::internal {
 /// that names sort by their numbers for the life of a store.
 inline constexpr int kChunkDigits = 10;
 
+/// Chunks have numbers below this.
+inline constexpr std::uint64_t kMaxChunks = 10'000'000'000;
+
 /// Returns the name of a chunk's file, such as "values.0000000012".
 std::string ChunkName(std::string_view kind, std::uint64_t chunk);
 
@@ -94,10 +97,17 @@ class ChunkFiles {
   /// Writes all files to disk. Throws Error(kIo).
   void Sync() const EXCLUDES(mutex_);
 
+  /// Writes the file that has byte `offset`, and all later ones, to disk. Throws Error(kIo).
+  void SyncFrom(std::uint64_t offset) const EXCLUDES(mutex_);
+
   /// Opens or creates the file of a chunk. Throws Error(kNotFound, kAlreadyExists), Error(kNoSpace,
   /// kIo).
   File Open(std::uint64_t chunk, bool writable) const;
   File Create(std::uint64_t chunk) const;
+
+  /// Opens the file of a chunk for writing, and creates it if it is missing. Throws Error(kNoSpace,
+  /// kIo).
+  File OpenOrCreate(std::uint64_t chunk) const;
 
   /// Deletes the file of a chunk, if there is one. Throws Error(kIo).
   void Unlink(std::uint64_t chunk) const EXCLUDES(mutex_);

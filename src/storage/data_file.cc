@@ -175,6 +175,10 @@ void DataFile::GrowTo(std::uint64_t bytes) {
     return;
   }
   STREAM_STORE_ASSERT(bytes <= reserved());
+  if (const std::uint64_t last = ChunkOf(bytes - 1); last >= kMaxChunks) {
+    throw Error(ErrorCode::kNoSpace, StrCat(path(), ": growing into chunk ", last,
+                                            ": expected a number below ", kMaxChunks));
+  }
   if (in_memory_) {
     CheckMemory(path(), bytes - old_bytes);
   }
@@ -190,6 +194,7 @@ void DataFile::GrowTo(std::uint64_t bytes) {
 }
 
 bool DataFile::ShortenTo(std::uint64_t bytes) noexcept try {
+  STREAM_STORE_ASSERT(bytes <= this->bytes());
   Truncate(bytes);
   return true;
 } catch (const Error&) {
@@ -211,7 +216,9 @@ void DataFile::Truncate(std::uint64_t bytes) {
   for (std::uint64_t chunk = last; chunk > kept; --chunk) {
     bytes_.store(std::min(old_bytes, chunk * size), std::memory_order_relaxed);
     range->UnmapFrom(chunk);
-    files_.Unlink(chunk);
+    if (chunk < kMaxChunks) {
+      files_.Unlink(chunk);
+    }
   }
   file.Truncate(bytes - kept * size);
   bytes_.store(bytes, std::memory_order_relaxed);

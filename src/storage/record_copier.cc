@@ -27,7 +27,9 @@ RecordCopier::RecordCopier(const DamagedFiles& source, const ChunkSet& files, Pr
       meter_(meter),
       verifier_(source.verifier_parts()),
       hints_(files),
-      chunk_records_(source.identity->chunk_bytes / sizeof(Record)) {}
+      chunk_records_(source.identity->chunk_bytes / sizeof(Record)) {
+  STREAM_STORE_ASSERT(source.verifiable());
+}
 
 void RecordCopier::Append(const VerifiedRecord& verified, std::uint64_t row) {
   STREAM_STORE_ASSERT(verified.fault == nullptr);

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "format/record.h"
+#include "storage/kinds.h"
 #include "storage/store_files.h"
 
 namespace stream_store::internal {
@@ -48,35 +49,64 @@ void AutoDrop::Follow() {
 void AutoDrop::FindSegments() {
   const std::uint64_t end = std::max(view_.first_row + 1, view_.row_count) - 1;
   if (reader_.next_row() < end) {
-    reader_.ReadTo(view_, end, [&](std::uint64_t row, const RowCut& cut) {
-      if (cutter_.Enter(by_, cut)) {
-        segments_.push_back(row);
-      }
-    });
+    reader_.ReadTo(
+        view_, end,
+        [by = by_, cutter = &cutter_, segments = &segments_](std::uint64_t row, const RowCut& cut) {
+          if (cutter->Enter(by, cut)) {
+            segments->push_back(row);
+          }
+        });
   }
   while (segments_.size() > 1 && segments_[1] <= view_.first_row) {
     segments_.pop_front();
   }
 }
 
-// The bytes that the records from `record` on need, with their values, hints and all layouts.
+// The position of the first value of a record, which may be the one after the last.
+std::uint64_t AutoDrop::StartOf(std::uint64_t record) const {
+  return record == view_.record_count
+             ? view_.value_count
+             : std::min(LoadOnce(view_.records[record].start), view_.value_count);
+}
+
+// The size of the records from `record` on, with their values, hints and all layouts.
 std::uint64_t AutoDrop::BytesFrom(std::uint64_t record) const {
-  const std::uint64_t start =
-      record == view_.record_count ? view_.value_count : LoadOnce(view_.records[record].start);
-  const std::uint64_t values = view_.value_count - std::min(start, view_.value_count);
+  const std::uint64_t values = view_.value_count - StartOf(record);
   const std::uint64_t records = view_.record_count - record;
   const std::uint64_t hints = (values + records) / kHintStride + 2;
   return values * sizeof(Value) + (records + 1) * sizeof(Record) +
          (hints + view_.layout_words - view_.layout_begin) * sizeof(std::uint64_t);
 }
 
-// The first row from which on the store takes at most that much.
-std::uint64_t AutoDrop::FirstRowWithin(std::uint64_t bytes) const {
+// What the chunks take on disk if the records before `record` are dropped. Of each kind, a chunk is
+// deleted only as a whole, and space is allocated ahead: with few chunks, that is much more than
+// BytesFrom().
+std::uint64_t AutoDrop::DiskBytesFrom(std::uint64_t record) const {
+  const StoreFiles& files = *writer_.files();
+  const std::uint64_t chunk = files.identity().chunk_bytes;
+  const std::uint64_t row = record == view_.record_count
+                                ? view_.row_count
+                                : RowOfRecord(LoadOnce(view_.records[record].row_session));
+  const KindBytes first = FirstBytes({.records = record,
+                                      .values = StartOf(record),
+                                      .rows = row,
+                                      .layout_words = view_.layout_begin});
+  std::uint64_t bytes = 0;
+  for (const Kind kind : kAllKinds) {
+    const std::uint64_t begin = FirstChunk(first[Index(kind)], chunk) * chunk;
+    const std::uint64_t end = files.data(kind).bytes();
+    bytes += end - std::min(begin, end);
+  }
+  return bytes;
+}
+
+// The first row from which on the store takes at most that much, as `bytes_from` measures it.
+std::uint64_t AutoDrop::FirstRowWithin(std::uint64_t bytes, BytesOf bytes_from) const {
   std::uint64_t low = view_.begin_record;
   std::uint64_t high = view_.record_count;
   while (low < high) {
     const std::uint64_t middle = low + (high - low) / 2;
-    if (BytesFrom(middle) <= bytes) {
+    if ((this->*bytes_from)(middle) <= bytes) {
       high = middle;
     } else {
       low = middle + 1;
@@ -89,6 +119,18 @@ std::uint64_t AutoDrop::FirstRowWithin(std::uint64_t bytes) const {
   return RowOfRecord(LoadOnce(view_.records[low - 1].row_session)) + 1;
 }
 
+// The first row from which on the data takes at most the limit, and the files at most three chunks
+// more: the fourth is for what is appended until the next round. A limit of a few chunks may be too
+// small for that, so half of it is always retained.
+std::uint64_t AutoDrop::FirstRowWithinBytes() const {
+  const std::uint64_t limit = limits_.bytes;
+  const std::uint64_t chunk = writer_.files()->identity().chunk_bytes;
+  const std::uint64_t data = FirstRowWithin(limit, &AutoDrop::BytesFrom);
+  const std::uint64_t half = FirstRowWithin(limit / 2, &AutoDrop::BytesFrom);
+  const std::uint64_t disk = FirstRowWithin(limit + 3 * chunk, &AutoDrop::DiskBytesFrom);
+  return std::max(data, std::min(disk, half));
+}
+
 // The first row that the limits let stay; the first of all if they are not exceeded.
 std::uint64_t AutoDrop::FirstRowToRetain() {
   if (view_.row_count <= view_.first_row + 1) {
@@ -99,7 +141,7 @@ std::uint64_t AutoDrop::FirstRowToRetain() {
     first = view_.row_count - limits_.rows;
   }
   if (limits_.bytes > 0) {
-    first = std::max(first, FirstRowWithin(limits_.bytes));
+    first = std::max(first, FirstRowWithinBytes());
   }
   first = std::min(first, view_.row_count - 1);
   if (types_.empty()) {

@@ -38,12 +38,18 @@ class AutoDrop {
   HelperThread::Pause Round() noexcept EXCLUDES(mutex_);
 
  private:
+  /// What the records from one on take.
+  using BytesOf = std::uint64_t (AutoDrop::*)(std::uint64_t record) const;
+
   void Follow() REQUIRES_LOCK(mutex_);
   void Drop(std::uint64_t first) REQUIRES_LOCK(mutex_);
   void FindSegments() REQUIRES_LOCK(mutex_);
   std::uint64_t FirstRowToRetain() REQUIRES_LOCK(mutex_);
-  std::uint64_t FirstRowWithin(std::uint64_t bytes) const REQUIRES_LOCK(mutex_);
+  std::uint64_t FirstRowWithinBytes() const REQUIRES_LOCK(mutex_);
+  std::uint64_t FirstRowWithin(std::uint64_t bytes, BytesOf bytes_from) const REQUIRES_LOCK(mutex_);
+  std::uint64_t StartOf(std::uint64_t record) const REQUIRES_LOCK(mutex_);
   std::uint64_t BytesFrom(std::uint64_t record) const REQUIRES_LOCK(mutex_);
+  std::uint64_t DiskBytesFrom(std::uint64_t record) const REQUIRES_LOCK(mutex_);
 
   Writer& writer_;
   const Retention limits_;

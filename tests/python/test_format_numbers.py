@@ -16,7 +16,7 @@ import stream_store
 from format_page import page_reader
 from store_encoder import Begin, Encoder, Row, encode_store
 from store_helpers import KINDS, chunk_name
-from stream_store import CorruptStoreError, StreamStore
+from stream_store import CorruptStoreError, StoreFullError, StreamStore
 
 FIELDS = {"n": "int64", "many": "int64[]", "tail": "int16"}
 CHUNK = 1 << 20
@@ -125,6 +125,18 @@ def test_appends_continue_the_numbers(path: Path, template: Path, begin: Begin) 
     assert stream_store.verify(path).findings == ()
     with StreamStore(path, "r") as reader:
         checked(reader, begin, rows)
+
+
+def test_a_store_is_full_when_the_numbers_of_chunks_end(path: Path, template: Path) -> None:
+    last = Begin(values=10**10 * CHUNK // 8 - 250, records=1 << 40, rows=1 << 40)
+    rows = rows_of(60)
+    encode_store(path, template, rows, last, CHUNK)
+    with StreamStore(path) as store:
+        store.append_step({"n": 1})
+        with pytest.raises(StoreFullError, match="growing into chunk 10000000000: expected a number below"):
+            store.append_step({"many": range(250)})
+        assert store.num_rows == last.rows + 61
+        checked(store.snapshot(store.num_rows - 1), last, rows)
 
 
 def test_a_copy_keeps_the_numbers(path: Path, template: Path) -> None:

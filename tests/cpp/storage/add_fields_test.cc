@@ -83,7 +83,7 @@ TEST_F(AddFieldsTest, LaterRowsMayHaveTheFieldsAndEarlierOnesLackThem) {
   EXPECT_EQ(SinceOf(SchemaOf(path_)), (Since{0, 0, 0, 2, 2, 6}));
   store.Close();
   ExpectWhole(path_);
-  EXPECT_EQ(Show(Reader::Open(path_).Snapshot(7)).substr(59), "9{3:1} 10{5:1}");
+  EXPECT_TRUE(Stored().ends_with("4{0:4 2:1} 9{3:1} 10{5:1}")) << Stored();
 }
 
 TEST_F(AddFieldsTest, ReadersSeeTheFieldsAtTheirNextRefresh) {
@@ -101,7 +101,8 @@ TEST_F(AddFieldsTest, ReadersSeeTheFieldsAtTheirNextRefresh) {
       reader->Refresh();  // without a new row
       EXPECT_EQ(reader->schema().size(), fields);
     }
-    store.Append(safe ? 20 : 10, {{safe ? TypeId{4} : TypeId{3}, 5}});
+    // A record of more fields than there were before.
+    store.Append(safe ? 20 : 10, {{0, 1}, {1, List{}}, {2, true}, {3, 5}});
     for (Reader* reader : {&mine, &other}) {
       reader->Refresh();
       EXPECT_EQ(Show(*reader), Show(store.reader()));
@@ -109,7 +110,7 @@ TEST_F(AddFieldsTest, ReadersSeeTheFieldsAtTheirNextRefresh) {
     }
     EXPECT_EQ(copy.schema().size(), fields - 1);
     EXPECT_EQ(snapshot.schema().size(), fields - 1);
-    EXPECT_EQ(copy.field_writes(), mine.field_writes() - 1);
+    EXPECT_EQ(copy.field_writes(), mine.field_writes() - 4);
   }
 }
 
