@@ -225,12 +225,27 @@ def make_arrow(path: Path) -> None:
         store.from_arrow(arrow_table())
 
 
+def make_dropped(path: Path) -> None:
+    """Drop rows at the front, truncate at the end, and add fields in between."""
+    with StreamStore(path, capacity=1, fields={"episode": "int64", "obs": "float32[]"}) as store:
+        for step in range(1000):
+            store.append_step({"episode": step // 50, "obs": [step] * (step % 7)})
+        store.drop_before(600)
+        store.add_fields({"note": "packed string", "pose": {"x": "float32", "y": "float32"}})
+        for step in range(1000, 1200):
+            row = {"episode": step // 50, "note": f"step {step}", "pose": {"x": step / 2}}
+            store.append_step(row, step)
+        store.truncate(1100)
+        store.append_step({"episode": 99, "obs": []})
+
+
 MAKERS: dict[str, Callable[[Path], None]] = {
     "plain": make_plain,
     "kinds": make_kinds,
     "killed": make_killed,
     "nested": make_nested,
     "arrow": make_arrow,
+    "dropped": make_dropped,
 }
 
 
@@ -255,6 +270,7 @@ def describe(store: StreamStore) -> dict[str, Any]:
     return {
         "id": store.id,
         "recovery": store.recovery.state,
+        "first_row": store.first_row,
         "fields": list(store.fields),
         "values": [int(value) for value in store[:]["values"]],
         "index": [[int(word) for word in entry] for entry in store.index_table()],

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from mutant_switch import Change, Mutant, change, insert
 
-STORAGE, STEP, POWER, FAULT, KILL = (
+BASE, STORAGE, STEP, POWER, FAULT, KILL = (
+    "base_test",
     "storage_test",
     *(f"crash_{name}_test" for name in ("step", "power", "fault", "kill")),
 )
@@ -23,9 +24,18 @@ _OPEN = "src/storage/open.cc"
 _CREATE = "src/storage/create.cc"
 _CAPACITY = "src/storage/capacity.cc"
 _GROWTH = "src/storage/growth.cc"
+_DATA_FILE = "src/storage/data_file.cc"
 
 _PUBLISH = "published_.store(cursor_.records, std::memory_order_release);"
-_SYNC_VALUES = "files_.values.file().SyncData();"
+_SYNC_KIND = "range.Sync(std::min(std::max(from, file.files().begin()), to), to, file.path());"
+_COVERED_VALUES = "std::min(files_.values.bytes() / sizeof(Value), covered(files_.position_hints))"
+_BEGIN_SYNC = (
+    "void Durability::WriteDurable(const Cursor& at, bool clean, bool both_slots) {\n"
+    "  files_.control.state().store(kLiveSyncing, std::memory_order_release);"
+)
+_SYNC_AND_SLOT = (
+    "SyncFiles(at);\n    WriteSlots(MakeSlot(files_.identity().id, slot_.session, at, clean),"
+)
 _READ_VALUES = "ReadAll(files_.values, values_.Items(range.begin, range.end), range.begin);"
 _OPEN_RECORD = "WriteDurable(at, /*clean=*/false, /*both_slots=*/true);"
 
@@ -67,30 +77,85 @@ MUTANTS = [
     ),
     bug(
         "slot before the data's flush",
-        change(_DURABILITY, _SYNC_VALUES),
-        change(
-            _DURABILITY,
-            "slot_.sequence = slot.sequence;",
-            "slot_.sequence = slot.sequence; " + _SYNC_VALUES,
-        ),
+        change(_DURABILITY, "SyncFiles(at);", within=_SYNC_AND_SLOT),
+        insert(_DURABILITY, 'files_.CheckInPlace(clean ? "close" : "sync");', "SyncFiles(at);"),
         first=POWER,
     ),
     bug(
         "layouts not flushed",
-        change(_DURABILITY, "files_.layouts.file().SyncData();"),
+        change(_DURABILITY, _SYNC_KIND, "if (kind != Kind::kLayouts) { " + _SYNC_KIND + " }"),
         first=POWER,
     ),
     bug(
         "records not flushed",
-        change(_DURABILITY, "files_.records.file().SyncData();"),
+        change(_DURABILITY, _SYNC_KIND, "if (kind != Kind::kRecords) { " + _SYNC_KIND + " }"),
         first=POWER,
+    ),
+    bug(
+        "only the first chunk of a sync flushed",
+        change("src/base/chunk_range.cc", "at = next;", "at = end;"),
+        first=BASE,
+    ),
+    bug(
+        "part of a page at the end of a sync not flushed",
+        change(
+            "src/base/mapping.cc",
+            "std::min(PageUp(part.begin + part.bytes), size_)",
+            "(part.begin + part.bytes) & ~(PageBytes() - 1)",
+        ),
+        first=BASE,
+    ),
+    bug(
+        "failed flush of a mapping not noticed",
+        change(
+            "src/base/mapping.cc",
+            "return sys().msync(data_ + begin, end - begin, MS_SYNC);",
+            "return std::max(0, sys().msync(data_ + begin, end - begin, MS_SYNC));",
+        ),
+        first=BASE,
+    ),
+    bug(
+        "chunks counted before their names are on disk",
+        change(_DURABILITY, "files_.directory().Sync();"),
+        first=POWER,
+    ),
+    bug(
+        "chunks deleted before the slot of a drop",
+        insert(_DURABILITY, "WriteBegin(begin, at);", "files_.UnlinkBetween(old, begin);"),
+        first=POWER,
+    ),
+    bug(
+        "begin missing from the slot",
+        change(
+            _DURABILITY,
+            "slot.begin = begin_;",
+            within="slot.sequence = slot_.sequence;\n  slot.begin = begin_;",
+        ),
+        first=POWER,
+    ),
+    bug(
+        "chunks that must leave at the end stay mapped",
+        change(
+            "src/base/chunk_range.cc",
+            "space_.Unmap(PartOf(chunk, mapped_end_));",
+        ),
+        first=BASE,
+    ),
+    bug(
+        "failed growth counted if it cannot be undone",
+        change(
+            _DATA_FILE,
+            "bytes_.store(old_bytes, std::memory_order_relaxed);",
+            within="ShortenTo(old_bytes);\n    bytes_.store(old_bytes, std::memory_order_relaxed);",
+        ),
+        first=FAULT,
     ),
     bug(
         "slot not flushed",
         change(
             _DURABILITY,
-            "control.file().SyncData();",
-            within="control.WriteSlot(slot);\n    control.file().SyncData();",
+            "control.SyncSlots();",
+            within="control.WriteSlot(slot);\n    control.SyncSlots();",
         ),
         first=POWER,
     ),
@@ -159,9 +224,8 @@ MUTANTS = [
         "trimmed below the published end",
         change(
             _CAPACITY,
-            "at.values * sizeof(Value)",
-            "at.values * sizeof(Value) / 2",
-            within="files_.values.Truncate(at.values * sizeof(Value));",
+            "std::min(content[Index(kind)], files_.data(kind).bytes())",
+            "std::min(content[Index(kind)], files_.data(kind).bytes()) / 2",
         ),
         first=POWER,
     ),
@@ -196,8 +260,8 @@ MUTANTS = [
         "a sync under way is not marked",
         change(
             _DURABILITY,
-            "files_.control.state().store(kLiveSyncing, std::memory_order_release);\n  try {",
-            "try {",
+            "files_.control.state().store(kLiveSyncing, std::memory_order_release);",
+            within=_BEGIN_SYNC,
         ),
         first=POWER,
     ),
@@ -260,8 +324,8 @@ MUTANTS = [
         "growth counts more than is allocated",
         change(
             _CAPACITY,
-            "std::min(files_.values.bytes() / sizeof(Value), covered)",
-            "std::min(files_.values.bytes() / sizeof(Value) + 4096, covered + 4096)",
+            _COVERED_VALUES,
+            _COVERED_VALUES + " + 4096",
         ),
     ),
     bug(
@@ -301,8 +365,9 @@ MUTANTS = [
         "the first slot of a truncation is not clean",
         change(
             _DURABILITY,
-            "end, /*clean=*/true), 1);",
-            "end, /*clean=*/false), 1);",
+            "/*clean=*/true",
+            "/*clean=*/false",
+            within="slot_.session, end, /*clean=*/true), 1);",
         ),
         first=POWER,
     ),
@@ -420,8 +485,8 @@ MUTANTS = [
         "background sync counts field-writes wrongly",
         change(
             _DURABILITY,
-            "WordType(layouts[records[counted_.records].layout])",
-            "1U",
+            "LayoutHeadBefore(layouts, at.layout_words, records[counted_.records].layout)",
+            "std::uint64_t{1} << 48",
         ),
     ),
     bug(

@@ -81,7 +81,11 @@ MUTANTS = [
     ),
     bug(
         "a row is complete by its last record only",
-        change("src/store/index.cc", "std::min(record - 1, schema.since(last_type))", "0U"),
+        change(
+            "src/store/index.cc",
+            "std::min(record - 1, schema.since(last_type))",
+            "std::uint64_t{0}",
+        ),
     ),
     bug(
         "a struct can get more leaves",

@@ -287,7 +287,8 @@ MUTANTS = [
         "the guess for a row is believed",
         change(
             _GUESS,
-            "(at == view.begin_record || RowOfRecord(LoadOnce(view.records[at - 1].row_session)) < row)",
+            "(at == view.begin_record || "
+            "RowOfRecord(LoadOnce(view.records[at - 1].row_session)) < row)",
             "true",
         ),
     ),

@@ -60,11 +60,11 @@ MUTANTS = [
     ),
     bug(
         "an index of other lanes is shared",
-        change(_SEGMENTS, "known.lanes == lanes", "true"),
+        change(_SEGMENTS, "known.lanes != lanes", "false"),
     ),
     bug(
         "an index of other fields is shared",
-        change(_SEGMENTS, "known.types == types", "true"),
+        change(_SEGMENTS, "known.types != types", "false"),
     ),
     bug(
         "counts of another length are shared",
@@ -81,7 +81,7 @@ MUTANTS = [
     # Segments of stores that have dropped rows.
     bug(
         "an index that lacks rows is shared",
-        change(_SEGMENTS, "alive.back()->complete_from() <= reader.first_row()", "true"),
+        change(_SEGMENTS, "index->complete_from() > reader.first_row()", "false"),
     ),
     bug(
         "counts that lack segments are shared",

@@ -35,7 +35,8 @@ struct BenchStore {
   explicit BenchStore(std::uint64_t steps)
       : values(MapWords<Value>(steps * kStepValues)),
         records(MapWords<Record>(steps)),
-        hints(MapWords<Hint>(steps * kStepValues / kHintStride + 1)),
+        position_hints(MapWords<std::uint64_t>(steps * kStepValues / kHintStride + 1)),
+        row_hints(MapWords<std::uint64_t>(steps / kHintStride + 1)),
         source(MapWords<Value>(steps * kStepValues * 3)) {
     for (std::uint64_t i = 0; i < steps; ++i) {
       Fill(i);
@@ -49,11 +50,13 @@ struct BenchStore {
     view.values = values.get();
     view.records = records.get();
     view.layouts = layouts.data();
-    view.hints = hints.get();
+    view.position_hints = position_hints.get();
+    view.row_hints = row_hints.get();
     view.value_count = steps * kStepValues;
     view.record_count = view.row_count = steps;
     view.layout_words = layouts.size();
-    view.hint_slots = view.value_count / kHintStride + 1;
+    view.position_hint_end = view.value_count / kHintStride + 1;
+    view.row_hint_end = view.row_count / kHintStride + 1;
     view.mapping_key = steps;
     view.store_schema = store_schema;
   }
@@ -68,17 +71,18 @@ struct BenchStore {
     }
     for (std::uint64_t p = start; p < start + kStepValues; ++p) {
       if (p % kHintStride == 0) {
-        hints.get()[p / kHintStride].position_record = i;
+        position_hints.get()[p / kHintStride] = i;
       }
     }
     if (i % kHintStride == 0) {
-      hints.get()[i / kHintStride].row_record = i;
+      row_hints.get()[i / kHintStride] = i;
     }
   }
 
   std::shared_ptr<Value> values;
   std::shared_ptr<Record> records;
-  std::shared_ptr<Hint> hints;
+  std::shared_ptr<std::uint64_t> position_hints;
+  std::shared_ptr<std::uint64_t> row_hints;
   std::shared_ptr<Value> source;
   std::vector<std::uint64_t> layouts = {0,
                                         LayoutHead(4, kStepValues),

@@ -53,7 +53,7 @@ struct Options {
   /// one. Each must be above 0; `retain_bytes` must be at least the size of a chunk, and
   /// `retain_segments` needs `segment_by`.
   ///
-  /// The limits are stored. An empty one stays what it is in the store; kUnlimited lifts it.
+  /// The limits are stored. An empty one leaves that of the store unchanged; kUnlimited lifts it.
   /// retain_bytes  counts the data files. On disk they may take four chunks more, and what Readers
   ///               still use of the rows that were dropped.
   std::optional<std::uint64_t> retain_rows = {};

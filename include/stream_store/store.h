@@ -303,7 +303,7 @@ class STREAM_STORE_API StreamStore {
   /// deleted. A call with a position or row that a Reader no longer has throws Error(kDropped).
   std::uint64_t DropBefore(Row row);
 
-  /// What is retained; before fields are declared, what will be.
+  /// The limits of the store; before fields are declared, those of the options.
   Retention retention() const;
 
   /// Replaces all limits by those of `retention`, also those that are lifted. Options describes them.

@@ -8,15 +8,22 @@
 #include "base/str_cat.h"
 
 namespace stream_store::internal {
-std::shared_ptr<ChunkRange> ChunkRange::Reserve(const Space& space, std::string name) {
-  return std::shared_ptr<ChunkRange>(new ChunkRange(space, std::move(name)));
+
+std::shared_ptr<ChunkRange> ChunkRange::Reserve(const Space& space, std::string name,
+                                                std::shared_ptr<ForkMutex> mutex) {
+  if (mutex == nullptr) {
+    mutex = std::make_shared<ForkMutex>(ForkMutex::Rank::kInner);
+  }
+  return std::shared_ptr<ChunkRange>(new ChunkRange(space, std::move(name), std::move(mutex)));
 }
 
-ChunkRange::ChunkRange(const Space& space, std::string name)
+ChunkRange::ChunkRange(const Space& space, std::string name, std::shared_ptr<ForkMutex> mutex)
     : chunk_bytes_(space.chunk_bytes),
       first_chunk_(space.first_chunk),
       name_(std::move(name)),
       space_(Mapping::Reserve(name_, space.wanted_bytes, space.least_bytes)),
+      owned_mutex_(std::move(mutex)),
+      mutex_(*owned_mutex_),
       mapped_begin_(space.first_chunk),
       mapped_end_(space.first_chunk) {
   STREAM_STORE_ASSERT(std::has_single_bit(chunk_bytes_) && space.least_bytes > 0);

@@ -8,7 +8,7 @@
 // Address space is reserved for many chunks when the range is made, without access to it. Map()
 // puts a chunk into its place. Chunks leave from the front: a Hold keeps all chunks from its first
 // one on mapped, and a chunk is unmapped as soon as no Hold needs it. The kernel keeps the content
-// of an unlinked file until then, so whoever has a Hold reads correct data.
+// of an unlinked file until then, so the owner of a Hold reads correct data.
 //
 // Thread rules: every function may be called from any thread. Loading from bytes beyond the end of
 // a file raises SIGBUS, so callers compare with its size first. Invariants:
@@ -43,7 +43,12 @@ class ChunkRange : public std::enable_shared_from_this<ChunkRange> {
 
   /// Reserves address space; `name` stands for it in messages. Throws Error(kNoSpace) if not even
   /// space.least_bytes fit, Error(kIo).
-  static std::shared_ptr<ChunkRange> Reserve(const Space& space, std::string name);
+  ///
+  /// mutex  guards the range, and no other state that the caller could need at the same time. Ranges
+  ///        that replace each other may share one: a ForkMutex may not be made while the thread
+  ///        holds another. Null for one of its own.
+  static std::shared_ptr<ChunkRange> Reserve(const Space& space, std::string name,
+                                             std::shared_ptr<ForkMutex> mutex = nullptr);
 
   /// The bytes of one chunk.
   std::uint64_t chunk_bytes() const noexcept { return chunk_bytes_; }
@@ -101,7 +106,7 @@ class ChunkRange : public std::enable_shared_from_this<ChunkRange> {
   void ProtectReadOnly() const noexcept NO_THREAD_SAFETY_ANALYSIS;
 
  private:
-  ChunkRange(const Space& space, std::string name);
+  ChunkRange(const Space& space, std::string name, std::shared_ptr<ForkMutex> mutex);
   void EndHold(std::uint64_t chunk) noexcept EXCLUDES(mutex_);
 
   const std::uint64_t chunk_bytes_;
@@ -109,7 +114,8 @@ class ChunkRange : public std::enable_shared_from_this<ChunkRange> {
   const std::string name_;
   Mapping::Part PartOf(std::uint64_t begin, std::uint64_t end) const noexcept;
   Mapping space_;
-  mutable ForkMutex mutex_{ForkMutex::Rank::kInner};
+  const std::shared_ptr<ForkMutex> owned_mutex_;
+  ForkMutex& mutex_;
   std::uint64_t mapped_begin_ GUARDED_BY(mutex_);
   std::uint64_t mapped_end_ GUARDED_BY(mutex_);
   std::map<std::uint64_t, std::uint64_t> holds_ GUARDED_BY(mutex_);  // first chunk -> how many

@@ -98,20 +98,52 @@ Directory Directory::OpenItself(const std::filesystem::path& path) {
   return Directory(File(fd, PathText(path)), path);
 }
 
+void Directory::Park() {
+  parked_ = Parked{PathText(std::filesystem::absolute(path_)), file_.Id()};
+  file_.Close();
+}
+
+void Directory::MovedTo(std::filesystem::path path) {
+  if (parked_) {
+    parked_->place = PathText(std::filesystem::absolute(path));
+  }
+  file_.MovedTo(path.string());
+  path_ = std::move(path);
+}
+
+Directory::Handle::Handle(const Directory& directory) : fd_(directory.file_.fd()) {
+  if (!directory.parked_) {
+    return;
+  }
+  const Parked& parked = *directory.parked_;
+  fd_ = OpenDirectory(parked.place, 0);
+  if (fd_ < 0 && errno != ENOENT && errno != ENOTDIR) {
+    ThrowErrno(parked.place, "opening", errno);
+  }
+  opened_ = File(fd_, parked.place);
+  if (fd_ < 0 || opened_.Id() != parked.id) {
+    throw Error(ErrorCode::kIo, StrCat(parked.place,
+                                       ": the directory was deleted, moved or replaced while the "
+                                       "store in it was open"));
+  }
+}
+
 bool Directory::IsOurs() const {
+  const Handle here(*this);
   struct stat status{};
-  if (sys().file_stat(file_.fd(), &status) != 0) {
+  if (sys().file_stat(here.fd(), &status) != 0) {
     ThrowErrno(PathText(path_), "fstat", errno);
   }
   return status.st_uid == ::geteuid();
 }
 
 File Directory::OpenFile(const char* name, bool writable) const {
+  const Handle here(*this);
   const std::string path = PathText(path_ / name);
   const int access = writable ? O_RDWR : O_RDONLY;
   // O_NONBLOCK: opening a pipe of that name would wait for its other end. Regular files ignore it.
   const int fd = RetryInterrupted([&] {
-    return sys().open_at(file_.fd(), name, access | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
+    return sys().open_at(here.fd(), name, access | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0);
   });
   if (fd < 0) {
     ThrowOpenFailure(path, errno);
@@ -128,9 +160,10 @@ File Directory::OpenFile(const char* name, bool writable) const {
 }
 
 File Directory::CreateFile(const char* name) const {
+  const Handle here(*this);
   const std::string path = PathText(path_ / name);
   const int fd = RetryInterrupted([&] {
-    return sys().open_at(file_.fd(), name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+    return sys().open_at(here.fd(), name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                          kFileMode);
   });
   if (fd < 0 && errno == EEXIST) {
@@ -148,8 +181,9 @@ File Directory::CreateFile(const char* name) const {
 }
 
 std::optional<std::uint64_t> Directory::FileSize(const char* name) const {
+  const Handle here(*this);
   struct stat status{};
-  if (sys().stat_at(file_.fd(), name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
+  if (sys().stat_at(here.fd(), name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
     if (errno == ENOENT) {
       return std::nullopt;
     }
@@ -162,8 +196,9 @@ std::optional<std::uint64_t> Directory::FileSize(const char* name) const {
 }
 
 bool Directory::Contains(const char* name) const {
+  const Handle here(*this);
   const int fd = RetryInterrupted(
-      [&] { return sys().open_at(file_.fd(), name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0); });
+      [&] { return sys().open_at(here.fd(), name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0); });
   if (fd >= 0) {
     sys().close(fd);
     return true;
@@ -175,9 +210,10 @@ bool Directory::Contains(const char* name) const {
 }
 
 std::vector<std::string> Directory::Entries() const {
+  const Handle here(*this);
   // A new descriptor: listing moves the offset of an open directory, which threads would share.
   const int fd = RetryInterrupted(
-      [&] { return sys().open_at(file_.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0); });
+      [&] { return sys().open_at(here.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0); });
   if (fd < 0) {
     ThrowErrno(PathText(path_), "listing", errno);
   }
@@ -204,19 +240,22 @@ std::vector<std::string> Directory::Entries() const {
 }
 
 void Directory::Unlink(const char* name) const {
-  if (sys().unlink_at(file_.fd(), name, 0) != 0 && errno != ENOENT) {
+  const Handle here(*this);
+  if (sys().unlink_at(here.fd(), name, 0) != 0 && errno != ENOENT) {
     ThrowErrno(PathText(path_ / name), "unlinking", errno);
   }
 }
 
 void Directory::RenameFile(const char* from, const char* to) const {
-  if (sys().rename_at2(file_.fd(), from, file_.fd(), to, 0) != 0) {
+  const Handle here(*this);
+  if (sys().rename_at2(here.fd(), from, here.fd(), to, 0) != 0) {
     ThrowErrno(PathText(path_ / from), StrCat("renaming to ", to), errno);
   }
 }
 
 void Directory::Sync() const {
-  if (RetryInterrupted([&] { return sys().fsync(file_.fd()); }) == 0) {
+  const Handle here(*this);
+  if (RetryInterrupted([&] { return sys().fsync(here.fd()); }) == 0) {
     return;
   }
   if (errno == EINVAL || errno == EOPNOTSUPP) {

@@ -36,15 +36,20 @@ class Directory {
   const std::filesystem::path& path() const noexcept { return path_; }
 
   /// Changes the path used in messages, after the directory was renamed.
-  void MovedTo(std::filesystem::path path) {
-    file_.MovedTo(path.string());
-    path_ = std::move(path);
-  }
+  void MovedTo(std::filesystem::path path);
 
   /// Closes the descriptor. Afterwards only path() and the destructor may be called.
-  void Close() noexcept { file_.Close(); }
+  void Close() noexcept {
+    file_.Close();
+    parked_.reset();
+  }
 
-  /// The descriptor. Stays owned by this object.
+  /// Closes the descriptor until a call needs it. From then on each call opens the directory again by
+  /// its absolute path, and throws Error(kIo) if it is not the same directory any more. Must not run
+  /// beside another call.
+  void Park();
+
+  /// The descriptor, or -1 while it is parked. Stays owned by this object.
   int fd() const noexcept { return file_.fd(); }
 
   /// Whether the directory belongs to the user that this process runs as. Throws Error(kIo).
@@ -83,9 +88,28 @@ class Directory {
   void Sync() const;
 
  private:
+  // The descriptor for one call: the one that is kept, or another one that is closed afterwards.
+  class Handle {
+   public:
+    explicit Handle(const Directory& directory);
+
+    int fd() const noexcept { return fd_; }
+
+   private:
+    File opened_;
+    int fd_;
+  };
+
+  // Where to find the directory again.
+  struct Parked {
+    std::string place;
+    FileId id;
+  };
+
   explicit Directory(File file, std::filesystem::path path);
   File file_;
   std::filesystem::path path_;
+  std::optional<Parked> parked_;
 };
 
 /// Renames a sibling made by CreateSibling() to its final name. Replaces nothing except an empty

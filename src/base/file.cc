@@ -132,6 +132,14 @@ FileId File::Id() const {
   return {status.st_dev, status.st_ino};
 }
 
+File::Facts File::GetFacts() const {
+  STREAM_STORE_ASSERT(is_open());
+  const struct stat status = Status();
+  return {.size = static_cast<std::uint64_t>(status.st_size),
+          .links = status.st_nlink,
+          .id = {status.st_dev, status.st_ino}};
+}
+
 std::uint64_t File::Links() const {
   STREAM_STORE_ASSERT(is_open());
   return Status().st_nlink;

@@ -69,6 +69,16 @@ class File {
   /// REQUIRES: is_open().
   FileId Id() const;
 
+  struct Facts {
+    std::uint64_t size = 0;
+    std::uint64_t links = 0;  ///< names that the file has; 0 if it was deleted
+    FileId id;
+  };
+
+  /// Size(), Links() and Id() with one fstat(). Throws Error(kIo).
+  /// REQUIRES: is_open().
+  Facts GetFacts() const;
+
   /// The number of names that the file has: 0 if it was deleted. Throws Error(kIo).
   /// REQUIRES: is_open().
   std::uint64_t Links() const;

@@ -106,7 +106,7 @@ Slot SlotAt(std::span<const std::byte> bytes) noexcept {
   return slot;
 }
 
-// Whether what is retained begins at or before the end of the slot.
+// Whether the retained part begins at or before the end of the slot.
 bool BeginFits(const Slot& slot) noexcept {
   const Begin& begin = slot.begin;
   return begin.records <= slot.records && begin.values <= slot.values && begin.rows <= slot.rows &&

@@ -2,7 +2,8 @@
 //
 // A layout is a head word `field count << 48 | total length`, followed by one word `type id << 48 |
 // length` for each field, in order of rising type ids. Word 0 of the `layouts` file is 0, the empty
-// layout. Records refer to their layout by its word offset; records of the same shape share one.
+// layout. Records refer to their layout by the lowest 32 bits of the number of its first word;
+// records of the same shape share one.
 //
 // Used by append (to find the layout of a shape), recovery and every read (to check and follow it).
 // Thread rules: pure functions.
@@ -40,10 +41,28 @@ inline std::uint64_t WordType(std::uint64_t word) noexcept { return word >> 48; 
 /// Returns the length of a field's word, or the total of a head word.
 inline std::uint64_t WordLength(std::uint64_t word) noexcept { return word & kLengthMask; }
 
-/// Returns the head of the layout at a word offset. Offset 0 is the empty layout, of which no word is
-/// loaded: it may have been dropped.
-inline std::uint64_t LayoutHeadAt(const std::uint64_t* layouts, std::uint32_t offset) noexcept {
-  return offset == 0 ? 0 : layouts[offset];
+/// Records store the lowest 32 bits of the number of their layout's first word. Returns the number
+/// of the first word from `begin` on that ends in these bits. It is the right one if fewer than 2^32
+/// words from `begin` on exist, and all layouts of records are there.
+/// REQUIRES: layout != 0, which stands for the empty layout.
+inline std::uint64_t LayoutWordFrom(std::uint64_t begin, std::uint32_t layout) noexcept {
+  STREAM_STORE_ASSERT(layout != 0);
+  return begin + static_cast<std::uint32_t>(layout - static_cast<std::uint32_t>(begin));
+}
+
+/// As LayoutWordFrom(), but from the end of the words: returns the number of the last word before
+/// `end` that ends in these bits.
+/// REQUIRES: layout != 0.
+inline std::uint64_t LayoutWordBefore(std::uint64_t end, std::uint32_t layout) noexcept {
+  STREAM_STORE_ASSERT(layout != 0);
+  return end - static_cast<std::uint32_t>(static_cast<std::uint32_t>(end) - layout);
+}
+
+/// Returns the head of a record's layout. Of the empty one no word is loaded: it may have been
+/// dropped. `layouts` is the address of word 0, and `end` the number of words.
+inline std::uint64_t LayoutHeadBefore(const std::uint64_t* layouts, std::uint64_t end,
+                                      std::uint32_t layout) noexcept {
+  return layout == 0 ? 0 : layouts[LayoutWordBefore(end, layout)];
 }
 
 /// Returns the standard CRC32C of a layout's words, the head included. A record's checksum covers

@@ -19,7 +19,7 @@ struct Record {
   std::uint64_t start;        ///< position of its first value
   std::int64_t step;          ///< the step of its row
   std::uint64_t row_session;  ///< row:48 in the low bits, session:16 in the high ones
-  std::uint32_t layout;       ///< word offset into `layouts`
+  std::uint32_t layout;       ///< lowest bits of a word's number in `layouts`; see layout.h
   std::uint32_t checksum;     ///< see checksum.h
 };
 
@@ -34,7 +34,10 @@ static_assert(sizeof(Record) == 32 && offsetof(Record, step) == 8 &&
 inline constexpr std::uint64_t kHintStride = 256;
 inline constexpr std::uint64_t kMaxRows = std::uint64_t{1} << 48;
 inline constexpr std::uint64_t kRowMask = kMaxRows - 1;
-inline constexpr std::uint64_t kMaxLayoutWords = std::uint64_t{1} << 32;
+/// Positions that a store may number, dropped ones included.
+inline constexpr std::uint64_t kMaxValues = std::uint64_t{1} << 56;
+/// Words of `layouts` that a store may retain.
+inline constexpr std::uint64_t kMaxLayoutWords = (std::uint64_t{1} << 32) - 1;
 
 /// Returns the word Record::row_session. Only the low 16 bits of the session number are stored.
 /// REQUIRES: row < kMaxRows.

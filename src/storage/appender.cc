@@ -60,6 +60,13 @@ Appender::PlannedWrite Appender::PlanWrite(const FieldWrite& write, const Encodi
   return plan;
 }
 
+// The words of a shape after its head. None of the empty layout is ever loaded.
+const std::uint64_t* Appender::WordsOf(const ShapeCache& shape) const noexcept {
+  return shape.offset == 0
+             ? nullptr
+             : data_.layouts + LayoutWordBefore(cursor_.layout_words, shape.offset) + 1;
+}
+
 // Steps 1 and 2 for a shape that differs from the last one: checks it against the schema.
 Refusal Appender::CheckShape(std::span<const FieldWrite> writes, ShapeCache& shape) {
   const std::vector<Encoding>& encodings = schema_->encodings;
@@ -100,26 +107,29 @@ void Appender::UseLayout(std::span<const std::uint64_t> words, ShapeCache& shape
   const std::uint32_t digest = LayoutDigest(words);
   std::uint32_t offset = 0;  // the empty layout
   if (words.size() > 1) {
-    if (const LayoutTable::Entry* known = layout_table_.Find(digest, words, data_.layouts)) {
+    if (const LayoutTable::Entry* known =
+            layout_table_.Find(digest, words, {data_.layouts, cursor_.layout_words})) {
       offset = known->offset;
     } else {
-      const std::uint64_t end = cursor_.layout_words + words.size();
+      std::uint64_t word = cursor_.layout_words;
+      word += static_cast<std::uint32_t>(word) == 0 ? 1 : 0;  // 0 stands for the empty layout
+      const std::uint64_t end = word + words.size();
       if (!capacity_.FitsLayouts(end)) {
         // AppendGroups() may have encoded values already, after the cursor: they keep their space.
         MakeRoom(std::max(cursor_.values, room_.values), std::max(cursor_.records, room_.records),
                  end);
       }
-      std::memcpy(data_.layouts + cursor_.layout_words, words.data(), words.size_bytes());
-      offset = static_cast<std::uint32_t>(cursor_.layout_words);
+      std::memcpy(data_.layouts + word, words.data(), words.size_bytes());
+      offset = static_cast<std::uint32_t>(word);
       cursor_.layout_words = end;
       files_.layout_words.store(end, std::memory_order_relaxed);
       layout_table_.Insert(digest, offset);
     }
   }
   shape.fields = words.size() - 1;
-  shape.words = data_.layouts + offset + 1;
-  shape.total = WordLength(words[0]);
   shape.offset = offset;
+  shape.words = WordsOf(shape);
+  shape.total = WordLength(words[0]);
   shape.digest = digest;
   shape.first_type = words.size() > 1 ? static_cast<std::int32_t>(WordType(words[1])) : -1;
   shape.last_type = words.size() > 1 ? static_cast<std::int32_t>(WordType(words.back())) : -1;
@@ -175,7 +185,7 @@ void Appender::RefreshPointers() noexcept {
            .position_hints = reinterpret_cast<std::uint64_t*>(files_.position_hints.data()),
            .row_hints = reinterpret_cast<std::uint64_t*>(files_.row_hints.data())};
   for (ShapeCache& shape : shapes_) {
-    shape.words = data_.layouts + shape.offset + 1;
+    shape.words = WordsOf(shape);
   }
 }
 
@@ -278,14 +288,15 @@ void Appender::Reserve(std::uint64_t values, std::uint64_t records) {
   const AppendFlag::Hold hold(flag_);
   status_.RequireWritable("reserve");
   RequireNotStaging("reserve");
-  if (values > kLengthMask || records > kMaxRows) {
+  if (values > kMaxValues || records > kMaxRows) {
     throw Error(ErrorCode::kNoSpace,
                 StrCat(files_.path_text(), ": reserve: ", values, " values and ", records,
                        " records are more than a store can hold"));
   }
   const std::uint64_t value_end = cursor_.values + values;
   const std::uint64_t record_end = cursor_.records + records + 1;
-  const std::uint64_t words_left = kMaxLayoutWords - cursor_.layout_words;
+  const std::uint64_t words_left =
+      kMaxLayoutWords - (cursor_.layout_words - files_.begin().layout_words);
   MakeRoom(value_end, record_end,
            cursor_.layout_words + std::min(LayoutWordsOf(records), words_left));
   capacity_.FaultIn(cursor_, value_end, record_end);
@@ -377,9 +388,11 @@ std::int64_t Appender::LastTypeBefore(TypeId type) {
     if (RowOfRecord(record.row_session) != row) {
       break;
     }
-    const std::uint64_t fields = WordType(LayoutHeadAt(data_.layouts, record.layout));
+    const std::uint64_t fields =
+        WordType(LayoutHeadBefore(data_.layouts, cursor_.layout_words, record.layout));
     for (std::uint64_t k = 1; k <= fields; ++k) {
-      if (WordType(data_.layouts[record.layout + k]) == type) {
+      const std::uint64_t first = LayoutWordBefore(cursor_.layout_words, record.layout);
+      if (WordType(data_.layouts[first + k]) == type) {
         return type;
       }
     }

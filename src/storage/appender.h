@@ -128,7 +128,7 @@ class Appender {
     std::uint64_t fields = ~std::uint64_t{0};
     const std::uint64_t* words = nullptr;  // `fields` words after the head, in the file
     std::uint64_t total = 0;
-    std::uint32_t offset = 0;
+    std::uint32_t offset = 0;  // Record::layout
     std::uint32_t digest = 0;
     std::int32_t first_type = -1;
     std::int32_t last_type = -1;
@@ -190,6 +190,7 @@ class Appender {
   void MakeRoom(std::uint64_t values, std::uint64_t records, std::uint64_t layout_words)
       REQUIRES_LOCK(flag_);
   void RefreshPointers() noexcept REQUIRES_LOCK(flag_);
+  const std::uint64_t* WordsOf(const ShapeCache& shape) const noexcept REQUIRES_LOCK(flag_);
   std::uint64_t LayoutWordsOf(std::uint64_t records) const noexcept REQUIRES_LOCK(flag_);
   void UseSchema(Schema schema) REQUIRES_LOCK(flag_);
   void UseSchemaOfFiles() REQUIRES_LOCK(flag_);

@@ -94,11 +94,18 @@ bool Capacity::MakeRoom(std::uint64_t values, std::uint64_t records, std::uint64
 // Needs the append flag, since it may map files again, and may take back space that no call was
 // promised. Staged rows are in use as well.
 void Capacity::GrowFiles(const Ends& needed) {
-  if (needed.layout_words > kMaxLayoutWords) {
+  if (needed.values > kMaxValues || needed.records > kMaxRows) {
+    throw Error(ErrorCode::kNoSpace,
+                StrCat(files_.path_text(), ": growing to ", needed.values, " values and ",
+                       needed.records, " records: a store numbers at most ", kMaxValues, " and ",
+                       kMaxRows, ", dropped ones included"));
+  }
+  if (needed.layout_words - files_.begin().layout_words > kMaxLayoutWords) {
     throw Error(ErrorCode::kNoSpace,
                 StrCat(files_.path_text(), "/layouts: growing to ", needed.layout_words,
-                       " words: a store holds at most ", kMaxLayoutWords));
+                       " words: a store retains at most ", kMaxLayoutWords));
   }
+  UpdateRowLag();
   Ends in_use = AppendedEnds();
   in_use.records += 1;  // the sentinel
   try {
@@ -113,6 +120,23 @@ void Capacity::GrowFiles(const Ends& needed) {
   }
 }
 
+void Capacity::SetRowLag(std::uint64_t records, std::uint64_t rows) noexcept {
+  row_lag_ = records - std::min(records, rows);
+  growth_.SetRowLag(row_lag_);
+}
+
+// The lag of the published records holds for all later ones, since each begins at most one row.
+void Capacity::UpdateRowLag() noexcept {
+  const Begin begin = files_.begin();
+  const std::uint64_t records = files_.control.published().load(std::memory_order_acquire);
+  if (records <= begin.records) {
+    SetRowLag(begin.records, begin.rows);
+    return;
+  }
+  const auto* all = reinterpret_cast<const Record*>(files_.records.data());
+  SetRowLag(records, RowOfRecord(all[records - 1].row_session) + 1);
+}
+
 // The ends of the space that is allocated in all files.
 Capacity::Ends Capacity::AllocatedEnds() const noexcept {
   const auto covered = [](const DataFile& hints) {
@@ -120,7 +144,8 @@ Capacity::Ends Capacity::AllocatedEnds() const noexcept {
     return slots == 0 ? 0 : (slots - 1) * kHintStride;
   };
   return {.values = std::min(files_.values.bytes() / sizeof(Value), covered(files_.position_hints)),
-          .records = std::min(files_.records.bytes() / sizeof(Record), covered(files_.row_hints)),
+          .records = std::min(files_.records.bytes() / sizeof(Record),
+                              covered(files_.row_hints) + row_lag_),
           .layout_words = files_.layouts.bytes() / sizeof(std::uint64_t)};
 }
 
@@ -191,6 +216,7 @@ void Capacity::GrowAhead() {
     if (status_.failed() || status_.closed()) {
       return;
     }
+    UpdateRowLag();
     ends = AppendedEnds();
     growth_.GrowAhead(ends);
     value_range = files_.values.range();
@@ -221,7 +247,8 @@ void Capacity::FaultIn(const Cursor& begin, std::uint64_t values, std::uint64_t 
   files_.records.range()->Populate(begin.records * sizeof(Record), records * sizeof(Record));
   constexpr std::uint64_t kWord = sizeof(std::uint64_t);
   files_.position_hints.range()->Populate(begin.values / kHintStride * kWord, HintBytes(values));
-  files_.row_hints.range()->Populate(begin.rows / kHintStride * kWord, HintBytes(records));
+  files_.row_hints.range()->Populate(begin.rows / kHintStride * kWord,
+                                     HintBytes(records - (begin.records - begin.rows)));
 }
 
 void Capacity::BeginStaging(const Cursor& at) {
@@ -282,6 +309,13 @@ void Capacity::CutBack(const Cursor& end, std::uint64_t session) noexcept {
   control.truncations().fetch_add(1, std::memory_order_release);
   control.session().store(session, std::memory_order_release);
   std::atomic_thread_fence(std::memory_order_release);
+  SetRowLag(end.records, end.rows);  // may be less than before
+  LowerLimits();
+}
+
+void Capacity::MoveBegin(const Begin& begin) {
+  const MutexLock lock(mutex_);
+  files_.MoveBegin(begin);
 }
 
 void Capacity::Fail(const Error& error) {

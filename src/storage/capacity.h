@@ -33,6 +33,7 @@ namespace stream_store::internal {
 class ChunkRange;
 class StoreFiles;
 class WriterStatus;
+struct Begin;
 struct Cursor;
 struct WriterOptions;
 
@@ -95,6 +96,9 @@ class Capacity {
   /// docs/format.md. The helper thread, which reads the record at the end, does not see it change.
   void CutBack(const Cursor& end, std::uint64_t session) noexcept EXCLUDES(mutex_);
 
+  /// Moves the begin of the store: see StoreFiles::MoveBegin(). The files do not grow meanwhile.
+  void MoveBegin(const Begin& begin) EXCLUDES(mutex_);
+
   /// Sets the status to failed and drops the limits. RaiseLimits() sees either both or neither.
   void Fail(const Error& error) EXCLUDES(mutex_);
 
@@ -129,6 +133,8 @@ class Capacity {
   bool UseHardLimits(const Ends& needed) noexcept;
   void GrowFiles(const Ends& needed) REQUIRES_LOCK(mutex_);
   Ends AllocatedEnds() const noexcept REQUIRES_LOCK(mutex_);
+  void SetRowLag(std::uint64_t records, std::uint64_t rows) noexcept REQUIRES_LOCK(mutex_);
+  void UpdateRowLag() noexcept REQUIRES_LOCK(mutex_);
   void RaiseLimits(const Ends& most) noexcept REQUIRES_LOCK(mutex_);
   void LowerLimits() noexcept REQUIRES_LOCK(mutex_);
   void DropLimits() noexcept;
@@ -144,6 +150,7 @@ class Capacity {
   mutable Mutex mutex_;  // the state mutex: sizes of the files, and raising of the limits
   Growth growth_ GUARDED_BY(mutex_);
   std::uint64_t record_border_ GUARDED_BY(mutex_) = 0;
+  std::uint64_t row_lag_ GUARDED_BY(mutex_) = 0;  // see Growth::SetRowLag()
   Ends last_round_ GUARDED_BY(mutex_);  // where the appends ended in the helper's last round
   HelperThread helper_;
 };

@@ -44,35 +44,40 @@ void ChunkFiles::Restart(std::uint64_t first) {
   end_ = first * chunk_bytes_;
 }
 
+// Goes on from the last chunk that was there, or before it, if that one is gone.
 void ChunkFiles::Refresh() {
   const std::uint64_t first = first_.load(std::memory_order_relaxed);
-  std::uint64_t end = this->end();
-  std::uint64_t chunk = end / chunk_bytes_;
-  if (end % chunk_bytes_ == 0 && chunk > first) {
-    --chunk;  // a full chunk may have become shorter
+  const std::uint64_t old_end = this->end();
+  std::uint64_t chunk =
+      std::max(first, (old_end - std::min<std::uint64_t>(old_end, 1)) / chunk_bytes_);
+  File::Facts facts;
+  std::shared_ptr<const OpenChunk> open = UseNamed(chunk, facts);
+  while (open == nullptr && chunk > first) {
+    open = UseNamed(--chunk, facts);
   }
-  for (;; ++chunk) {
-    const std::shared_ptr<const OpenChunk> open = Use(chunk, /*writable=*/false);
-    if (open == nullptr) {
-      if (chunk == first) {
-        throw Error(ErrorCode::kCorrupt,
-                    StrCat(PathText(directory_.path() / ChunkName(kind_, chunk)),
-                           ": expected a file of the store but it is missing"));
-      }
-      break;
-    }
-    const std::uint64_t size = open->file.Size();
-    if (size > chunk_bytes_) {
+  if (open == nullptr) {
+    throw Error(ErrorCode::kCorrupt, StrCat(PathText(directory_.path() / ChunkName(kind_, chunk)),
+                                            ": expected a file of the store but it is missing"));
+  }
+  std::uint64_t end = 0;
+  Chunk last;
+  while (open != nullptr) {
+    if (facts.size > chunk_bytes_) {
       throw Error(ErrorCode::kCorrupt, StrCat(open->file.path(), ": expected at most ",
-                                              chunk_bytes_, " bytes but found ", size));
+                                              chunk_bytes_, " bytes but found ", facts.size));
     }
-    end = chunk * chunk_bytes_ + size;
-    if (size < chunk_bytes_) {
-      break;
-    }
+    end = chunk * chunk_bytes_ + facts.size;
+    last = {chunk, facts.id};
+    open = facts.size < chunk_bytes_ ? nullptr : UseNamed(++chunk, facts);
   }
   const ForkMutexLock lock(mutex_);
   end_ = end;
+  last_ = last;
+}
+
+ChunkFiles::Chunk ChunkFiles::last() const {
+  const ForkMutexLock lock(mutex_);
+  return last_;
 }
 
 std::uint64_t ChunkFiles::end() const {
@@ -88,7 +93,22 @@ File ChunkFiles::Create(std::uint64_t chunk) const {
   return directory_.CreateFile(ChunkName(kind_, chunk).c_str());
 }
 
+File ChunkFiles::OpenOrCreate(std::uint64_t chunk) const {
+  try {
+    return Open(chunk, /*writable=*/true);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kNotFound) {
+      throw;
+    }
+  }
+  return Create(chunk);
+}
+
 std::string ChunkFiles::path() const { return PathText(directory_.path() / kind_); }
+
+std::string ChunkFiles::end_path() const {
+  return PathText(directory_.path() / ChunkName(kind_, end() / chunk_bytes_));
+}
 
 void ChunkFiles::CreateFirst() const { Create(begin() / chunk_bytes_); }
 
@@ -139,6 +159,23 @@ std::shared_ptr<const ChunkFiles::OpenChunk> ChunkFiles::Use(std::uint64_t chunk
   return opened;
 }
 
+// As Use(), but never a file that has lost its name to another one since it was opened: a chunk that
+// was made ahead may be deleted, and made again.
+std::shared_ptr<const ChunkFiles::OpenChunk> ChunkFiles::UseNamed(std::uint64_t chunk,
+                                                                  File::Facts& facts) const {
+  for (;;) {
+    std::shared_ptr<const OpenChunk> open = Use(chunk, /*writable=*/false);
+    if (open == nullptr) {
+      return nullptr;
+    }
+    facts = open->file.GetFacts();
+    if (facts.links > 0) {
+      return open;
+    }
+    CloseFile();
+  }
+}
+
 std::size_t ChunkFiles::ReadAt(std::span<std::byte> out, std::uint64_t offset) const {
   std::size_t done = 0;
   while (done < out.size()) {
@@ -173,9 +210,13 @@ void ChunkFiles::WriteAt(std::span<const std::byte> bytes, std::uint64_t offset)
   }
 }
 
-void ChunkFiles::Sync() const {
+void ChunkFiles::Sync() const { SyncFrom(0); }
+
+void ChunkFiles::SyncFrom(std::uint64_t offset) const {
   for (const std::uint64_t chunk : Numbers()) {
-    Open(chunk, /*writable=*/true).Sync();
+    if (chunk >= offset / chunk_bytes_) {
+      Open(chunk, /*writable=*/true).Sync();
+    }
   }
 }
 

@@ -21,6 +21,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/assert.h"
 #include "base/directory.h"
 #include "base/fork_mutex.h"
 
@@ -53,6 +54,13 @@ class ChunkFiles {
   /// Refers to the chunks from number `first` on instead; end() is begin() until Refresh().
   void Restart(std::uint64_t first) EXCLUDES(mutex_);
 
+  /// Refers to the chunks from number `first` on, because those before were dropped. REQUIRES: not
+  /// before the first one.
+  void DropBefore(std::uint64_t first) noexcept {
+    STREAM_STORE_ASSERT(first >= first_.load(std::memory_order_relaxed));
+    first_.store(first, std::memory_order_relaxed);
+  }
+
   /// The number of the first byte that a file has.
   std::uint64_t begin() const noexcept {
     return first_.load(std::memory_order_relaxed) * chunk_bytes_;
@@ -60,6 +68,16 @@ class ChunkFiles {
 
   /// The number of the byte after the last one that a file has.
   std::uint64_t end() const EXCLUDES(mutex_);
+
+  /// One of the files.
+  struct Chunk {
+    std::uint64_t number = 0;
+    FileId id;
+    bool operator==(const Chunk&) const = default;
+  };
+
+  /// The last file of the sequence, as the last Refresh() found it.
+  Chunk last() const EXCLUDES(mutex_);
 
   /// Reads up to out.size() bytes from byte `offset` of the sequence, across chunks. Returns how
   /// many there were before the first one that no file has; the rest of `out` is unchanged. Throws
@@ -76,10 +94,17 @@ class ChunkFiles {
   /// Writes all files to disk. Throws Error(kIo).
   void Sync() const EXCLUDES(mutex_);
 
+  /// Writes the file that has byte `offset`, and all later ones, to disk. Throws Error(kIo).
+  void SyncFrom(std::uint64_t offset) const EXCLUDES(mutex_);
+
   /// Opens or creates the file of a chunk. Throws Error(kNotFound, kAlreadyExists), Error(kNoSpace,
   /// kIo).
   File Open(std::uint64_t chunk, bool writable) const;
   File Create(std::uint64_t chunk) const;
+
+  /// Opens the file of a chunk for writing, and creates it if it is missing. Throws Error(kNoSpace,
+  /// kIo).
+  File OpenOrCreate(std::uint64_t chunk) const;
 
   /// Deletes the file of a chunk, if there is one. Throws Error(kIo).
   void Unlink(std::uint64_t chunk) const EXCLUDES(mutex_);
@@ -93,6 +118,10 @@ class ChunkFiles {
   /// The directory and the kind, such as "runs/a/values", for messages.
   std::string path() const;
 
+  /// The path of the file where the sequence ended at the last Refresh(), or where the next one is
+  /// missing, for messages.
+  std::string end_path() const EXCLUDES(mutex_);
+
   const std::string& kind() const noexcept { return kind_; }
 
   std::uint64_t chunk_bytes() const noexcept { return chunk_bytes_; }
@@ -105,6 +134,8 @@ class ChunkFiles {
   };
 
   std::shared_ptr<const OpenChunk> Use(std::uint64_t chunk, bool writable) const EXCLUDES(mutex_);
+  std::shared_ptr<const OpenChunk> UseNamed(std::uint64_t chunk, File::Facts& facts) const
+      EXCLUDES(mutex_);
 
   const Directory& directory_;
   const std::string kind_;
@@ -112,6 +143,7 @@ class ChunkFiles {
   std::atomic<std::uint64_t> first_;
   mutable ForkMutex mutex_{ForkMutex::Rank::kInner};
   std::uint64_t end_ GUARDED_BY(mutex_);
+  Chunk last_ GUARDED_BY(mutex_);
   mutable std::shared_ptr<const OpenChunk> open_ GUARDED_BY(mutex_);
 };
 

@@ -12,90 +12,13 @@
 #include "base/str_cat.h"
 #include "format/schema_since.h"
 #include "storage/copy_parts.h"
+#include "storage/copy_range.h"
 #include "storage/open.h"
 #include "storage/record_copier.h"
 #include "storage/record_verifier.h"
 
 namespace stream_store::internal {
 namespace {
-
-constexpr std::uint64_t kBlockRecords = kCopyBlockBytes / sizeof(Record);
-
-using Fail = std::function<void(std::uint64_t record, const char* fault)>;
-
-[[noreturn]] void ThrowRecord(const DamagedFiles& source, std::uint64_t record,
-                              std::uint64_t records, const char* fault) {
-  throw Error(
-      ErrorCode::kCorrupt,
-      StrCat(source.path, "/records: record ", record, " of ", records, ": ", fault,
-             "; nothing was copied; stream_store.repair() can salvage the rows that are intact"));
-}
-
-// Copies the bytes [at, end) to the same place.
-void CopyBytes(const KindReader& from, const ChunkFiles& to, std::uint64_t at, std::uint64_t end,
-               ProgressMeter& meter) {
-  std::vector<std::byte> block(std::min(end - std::min(at, end), kCopyBlockBytes));
-  while (at < end) {
-    const auto part = std::span(block).first(std::min<std::uint64_t>(block.size(), end - at));
-    if (const std::size_t there = from.ReadAt(part, at); there != part.size()) {
-      throw Error(ErrorCode::kCorrupt,
-                  StrCat(from.path(), ": expected ", end, " bytes but found ", at + there));
-    }
-    to.WriteAt(part, at);
-    at += part.size();
-    meter.Add(part.size());
-  }
-}
-
-// Copies the records and writes their hints. Checks that each record follows the one before; its
-// values are only counted here and verified by VerifyCopy().
-Cursor CopyRecords(const DamagedFiles& source, RecordVerifier& verifier, std::uint64_t records,
-                   const ChunkSet& files, ProgressMeter& meter) {
-  Cursor cursor = CursorAt(source.begin);
-  HintWriter hints(files);
-  std::vector<Record> block;
-  for (std::uint64_t i = source.begin.records; i < records; ++i) {
-    VerifiedRecord verified;
-    verified.record = verifier.record(i);
-    verified.layout = verifier.Layout(verified.record.layout);
-    verified.fault = verified.layout.fault;
-    if (verified.fault == nullptr) {
-      verified.fault = WhyNotNext(cursor, verified);
-    }
-    if (verified.fault != nullptr) {
-      ThrowRecord(source, i, records, verified.fault);
-    }
-    hints.Pass(i, verified, cursor);
-    Advance(verified, cursor);
-    block.push_back(verified.record);
-    if (block.size() == kBlockRecords || i + 1 == records) {
-      const std::uint64_t bytes = block.size() * sizeof(Record);
-      files[Kind::kRecords].WriteAt(std::as_bytes(std::span(block)),
-                                    (i + 1) * sizeof(Record) - bytes);
-      meter.Add(bytes);
-      block.clear();
-    }
-  }
-  hints.Finish();
-  const Record sentinel{
-      .start = cursor.values, .step = 0, .row_session = 0, .layout = 0, .checksum = 0};
-  files[Kind::kRecords].WriteAt(std::as_bytes(std::span(&sentinel, 1)), records * sizeof(Record));
-  return cursor;
-}
-
-// The highest session number of the source, so that the copy's next session is newer than all
-// records.
-std::uint64_t SessionOf(const DamagedFiles& source) {
-  std::uint64_t session = source.Live(&LiveWords::session);
-  for (const int which : {0, 1}) {
-    std::array<std::byte, kSlotBytes> bytes{};
-    source.control->ReadAt(bytes, kSlotOffset[which]);
-    if (const auto slot = DecodeSlot(bytes, source.identity->id)) {
-      session = std::max(session, slot->session);
-    }
-  }
-  return session;
-}
 
 void WriteControl(const DamagedFiles& source, const Begin& begin, const Cursor& end,
                   const StoreFiles::Parts& parts) {
@@ -112,37 +35,6 @@ void WriteControl(const DamagedFiles& source, const Begin& begin, const Cursor& 
   Slot slot = MakeSlot(parts.identity.id, session, end, /*clean=*/true);
   slot.begin = begin;
   WriteFirstSlots(parts.control, slot);
-}
-
-// Verifies the copy from the bytes that were written. Calls `fail`, which throws, with the first
-// invalid record and the reason.
-void VerifyCopy(const DamagedFiles& source, ChunkSet& files, const Begin& begin,
-                std::uint64_t records, ProgressMeter& meter, const Fail& fail) {
-  RecordVerifier::Parts parts = source.verifier_parts();
-  for (const auto& [kind, place] : {std::pair{Kind::kValues, &RecordVerifier::Parts::values},
-                                    {Kind::kRecords, &RecordVerifier::Parts::records},
-                                    {Kind::kLayouts, &RecordVerifier::Parts::layouts}}) {
-    files[kind].Refresh();
-    parts.*place = KindReader(files[kind]);
-  }
-  RecordVerifier copy(parts);
-  Cursor cursor = CursorAt(begin);
-  while (cursor.records < records) {
-    const std::uint64_t before = cursor.records * sizeof(Record) + cursor.values * sizeof(Value);
-    const std::uint64_t stop = std::min(records, cursor.records + kBlockRecords);
-    const std::uint64_t i =
-        copy.VerifyRun(cursor.records, stop, cursor,
-                       [](std::uint64_t, const Record&, std::uint64_t, bool) { return true; });
-    if (i < stop) {
-      const VerifiedRecord verified = copy.VerifyRecord(i);
-      const char* fault = verified.fault != nullptr ? verified.fault : WhyNotNext(cursor, verified);
-      if (fault != nullptr) {
-        fail(i, fault);
-      }
-      Advance(verified, cursor);
-    }
-    meter.Add(cursor.records * sizeof(Record) + cursor.values * sizeof(Value) - before);
-  }
 }
 
 // Refuses a target that is in use, or that lies inside the source: a store directory contains only
@@ -171,33 +63,24 @@ void CheckTarget(const DamagedFiles& source, const std::filesystem::path& path) 
 // How a copy is made.
 struct CopyWay {
   Begin begin;  // of the copy
-  // Writes values, records and hints, and chooses the schema; returns the end.
+  // Writes values, records, layouts and hints, and chooses the schema; returns the end.
   std::function<Cursor(StoreFiles::Parts&, const ChunkSet&)> write;
   std::function<void(const Cursor&, std::uint64_t, const char*)> fail;
 };
 
-// Creates the copy: what is the same for all copies. The layouts keep their numbers.
+// Creates the copy, in the steps that all copies share.
 Cursor CreateCopy(const DamagedFiles& source, const std::filesystem::path& path,
                   ProgressMeter& meter, const CopyWay& way) {
   CheckTarget(source, path);
   Cursor end;
-  Begin begin = way.begin;
-  begin.layout_words = source.begin.layout_words;
+  const Begin& begin = way.begin;
   const auto fill = [&](StoreFiles::Parts& parts, ChunkSet& files) {
+    PrepareFirstChunks(files, begin);
     end = way.write(parts, files);
-    end.layout_words = std::max(end.layout_words, begin.layout_words);
-    constexpr std::uint64_t kWord = sizeof(std::uint64_t);
-    CopyBytes(*source.layouts, files[Kind::kLayouts], begin.layout_words * kWord,
-              end.layout_words * kWord, meter);
-    if (begin.layout_words == 0) {
-      // No record refers to word 0 through the file, so damage to it would be copied unnoticed.
-      const std::array<std::byte, kWord> empty_layout{};
-      files[Kind::kLayouts].WriteAt(empty_layout, 0);
-    }
     parts.control.Allocate(0, kControlBytes);
     parts.control.WriteAt(EncodeIdentity(parts.identity), kIdentityOffset);
     WriteControl(source, begin, end, parts);
-    VerifyCopy(source, files, begin, end.records, meter,
+    VerifyCopy(source, CursorAt(begin), end.records, files, meter,
                [&](std::uint64_t record, const char* fault) { way.fail(end, record, fault); });
   };
   NewStore copy{.schema = *source.schema,
@@ -230,14 +113,23 @@ Cursor CopyStore(const DamagedFiles& source, std::uint64_t records,
       throw Error(ErrorCode::kCorrupt, StrCat(source.path, "/records: expected ", records,
                                               " records but found ", verifier.record_capacity()));
     }
-    const Cursor end = CopyRecords(source, verifier, records, files, meter);
+    Cursor end = CopyRecords(source, verifier, CursorAt(begin), records, {files, meter});
     parts.schema = SinceAtMost(*source.schema, end.records, source.schema->revision());
     CopyBytes(*source.values, files[Kind::kValues], begin.values * sizeof(Value),
               end.values * sizeof(Value), meter);
+    end.layout_words = std::max(end.layout_words, begin.layout_words);
+    constexpr std::uint64_t kWord = sizeof(std::uint64_t);
+    CopyBytes(*source.layouts, files[Kind::kLayouts], begin.layout_words * kWord,
+              end.layout_words * kWord, meter);
+    if (begin.layout_words == 0) {
+      // No record refers to word 0 through the file, so damage to it would be copied unnoticed.
+      const std::array<std::byte, kWord> empty_layout{};
+      files[Kind::kLayouts].WriteAt(empty_layout, 0);
+    }
     return end;
   };
   const auto fail = [&](const Cursor&, std::uint64_t record, const char* fault) {
-    ThrowRecord(source, record, records, fault);
+    ThrowDamagedRecord(source, record, records, fault);
   };
   return CreateCopy(source, path, meter, {.begin = begin, .write = write, .fail = fail});
 }

@@ -9,6 +9,7 @@
 
 #include "stream_store/verify.h"
 
+#include "base/assert.h"
 #include "format/record.h"
 #include "storage/chunk_set.h"
 #include "storage/cursor.h"
@@ -24,6 +25,12 @@ class ProgressMeter {
  public:
   ProgressMeter(const Progress& progress, std::uint64_t total)
       : progress_(progress), total_(total) {}
+
+  /// Changes the total. REQUIRES: nothing was added yet.
+  void SetTotal(std::uint64_t total) noexcept {
+    STREAM_STORE_ASSERT(done_ == 0);
+    total_ = total;
+  }
 
   /// Adds bytes, and reports. A pass may do more than was planned; it never reports that.
   void Add(std::uint64_t bytes) {

@@ -60,7 +60,7 @@ DamagedFiles DamagedFiles::Open(const std::filesystem::path& path, const Report&
   return files;
 }
 
-// Files after a short or missing one do not count; whoever needs their bytes reports that.
+// Files after a short or missing one do not count; the code that needs their bytes reports that.
 void DamagedFiles::OpenKinds(const Report& report) {
   const std::uint64_t chunk_bytes = identity ? identity->chunk_bytes : kDefaultChunkBytes;
   chunks_ = std::make_unique<ChunkSet>(*directory_, chunk_bytes, begin);
@@ -143,7 +143,12 @@ DamagedFiles DamagedFiles::FromOpenStore(const StoreFiles& open, const View& vie
   files.layouts = reader(Kind::kLayouts);
   files.position_hints = reader(Kind::kPositionHints);
   files.row_hints = reader(Kind::kRowHints);
-  files.control = &open.control.file();
+  if (open.parked()) {
+    files.owned_.push_back(std::make_unique<File>(open.control.Reopen()));
+    files.control = files.owned_.back().get();
+  } else {
+    files.control = &open.control.file();
+  }
   files.lock = open.lock.is_open() ? &open.lock : nullptr;
   files.identity = open.identity();
   files.schema = view.store_schema->schema;

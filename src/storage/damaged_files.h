@@ -39,14 +39,15 @@ struct DamagedFiles {
   /// of the checksums) and the schema.
   bool verifiable() const noexcept { return values && records && layouts && identity && schema; }
 
-  /// What a RecordVerifier of these files needs. REQUIRES: verifiable().
+  /// The arguments of a RecordVerifier of these files. REQUIRES: verifiable().
   RecordVerifier::Parts verifier_parts() const {
     STREAM_STORE_ASSERT(verifiable());
     return {.values = *values,
             .records = *records,
             .layouts = *layouts,
             .seed = identity->checksum_seed,
-            .encodings = encodings};
+            .encodings = encodings,
+            .layout_begin = begin.layout_words};
   }
 
   /// Reads one of the live words. Throws Error(kIo).

@@ -31,15 +31,25 @@ DataFile::DataFile(const Place& place, bool writable)
     : files_(place.directory, place.kind, place.chunk_bytes,
              FirstChunk(place.first_byte, place.chunk_bytes)),
       writable_(writable),
-      in_memory_(writable && place.directory.InMemory()) {
+      in_memory_(writable && place.directory.InMemory()),
+      owned_mutex_(std::make_shared<ForkMutex>(ForkMutex::Rank::kInner)),
+      mutex_(*owned_mutex_) {
   files_.Refresh();
-  const std::uint64_t first = FirstChunk(place.first_byte, place.chunk_bytes);
-  range_ = NewRange(first, files_.end(), place.reserve_bytes);
-  MapFrom(first, files_.end());
-  bytes_.store(files_.end(), std::memory_order_relaxed);
+  const std::uint64_t first = ChunkOf(files_.begin());
+  Replace(first, EndToMap(0), NewRange(first, files_.end(), place.reserve_bytes));
   if (writable_) {
     files_.CloseFile();
   }
+}
+
+// The end of the bytes to map if those before `needed` are needed.
+std::uint64_t DataFile::EndToMap(std::uint64_t needed) const noexcept {
+  const std::uint64_t end = files_.end();
+  if (writable_ || needed >= end) {
+    return end;
+  }
+  const std::uint64_t least = std::max(needed, files_.begin() + 1);
+  return std::min(end, (ChunkOf(least - 1) + 1) * files_.chunk_bytes());
 }
 
 // A range from `chunk` on that reaches to byte `end` and has `wanted` bytes if possible.
@@ -52,29 +62,59 @@ std::shared_ptr<ChunkRange> DataFile::NewRange(std::uint64_t chunk, std::uint64_
                               .first_chunk = chunk,
                               .wanted_bytes = std::max(wanted, least),
                               .least_bytes = least},
-                             files_.path());
+                             files_.path(), owned_mutex_);
 }
 
-void DataFile::MapNext(const File& file, std::uint64_t chunk) {
-  range_->Map(file, chunk, writable_);
-  last_ = file.Id();
+ChunkFiles::Chunk DataFile::last() const {
+  const ForkMutexLock lock(mutex_);
+  return last_;
+}
+
+void DataFile::SetLast(const ChunkFiles::Chunk& last) {
+  const ForkMutexLock lock(mutex_);
+  last_ = last;
+}
+
+void DataFile::MapNext(ChunkRange& range, const File& file, std::uint64_t chunk) {
+  range.Map(file, chunk, writable_);
+  SetLast({chunk, file.Id()});
 }
 
 // Maps the chunks from `chunk` to the one that ends at or after byte `end`; also an empty one.
-void DataFile::MapFrom(std::uint64_t chunk, std::uint64_t end) {
-  do {
-    MapNext(files_.Open(chunk, writable_), chunk);
-    ++chunk;
-  } while (chunk * files_.chunk_bytes() < end);
+// Returns the last one.
+ChunkFiles::Chunk DataFile::MapFrom(ChunkRange& range, std::uint64_t chunk,
+                                    std::uint64_t end) const {
+  for (;; ++chunk) {
+    const File file = files_.Open(chunk, writable_);
+    range.Map(file, chunk, writable_);
+    if ((chunk + 1) * files_.chunk_bytes() >= end) {
+      return {chunk, file.Id()};
+    }
+  }
 }
 
-std::uint64_t DataFile::RefreshBytes() {
+// Maps the chunks from `chunk` to byte `end` into a new range, which then replaces the old one.
+void DataFile::Replace(std::uint64_t chunk, std::uint64_t end, std::shared_ptr<ChunkRange> range) {
+  const ChunkFiles::Chunk last = MapFrom(*range, chunk, end);
+  bytes_.store(end, std::memory_order_relaxed);
+  const ForkMutexLock lock(mutex_);
+  range_.swap(range);  // the old one is destroyed after the lock is released
+  last_ = last;
+}
+
+std::uint64_t DataFile::RefreshBytes(std::uint64_t needed) {
   files_.Refresh();
-  const std::uint64_t end = files_.end();
-  if (end > reserved()) {
-    Remap(range_->mapped_begin() * files_.chunk_bytes() + 1, end);
-  } else if (range_->mapped_end() * files_.chunk_bytes() < end) {
-    MapFrom(range_->mapped_end(), end);
+  const std::shared_ptr<ChunkRange> range = this->range();
+  const std::uint64_t mapped = range->mapped_end() * files_.chunk_bytes();
+  const std::uint64_t end = std::max(EndToMap(needed), std::min(mapped, files_.end()));
+  const bool in_place = files_.last() == last() || InPlace();
+  if (end > range->end_byte() || !in_place) {
+    const std::uint64_t first = ChunkOf(files_.begin());
+    const std::uint64_t size = range->end_byte() - range->begin_byte();
+    Replace(first, end,
+            NewRange(first, end, in_place ? 2 * std::max(size, end - range->begin_byte()) : size));
+  } else if (mapped < end) {
+    SetLast(MapFrom(*range, range->mapped_end(), end));
   }
   bytes_.store(end, std::memory_order_relaxed);
   return end;
@@ -83,34 +123,45 @@ std::uint64_t DataFile::RefreshBytes() {
 void DataFile::Restart(std::uint64_t first_byte) {
   const std::uint64_t old_first = ChunkOf(files_.begin());
   const std::uint64_t first = FirstChunk(first_byte, files_.chunk_bytes());
-  std::shared_ptr<ChunkRange> old = range_;
+  const std::shared_ptr<ChunkRange> old = range();
   try {
     files_.Restart(first);
     files_.Refresh();
-    range_ = NewRange(first, files_.end(), old->end_byte() - old->begin_byte());
-    MapFrom(first, files_.end());
+    Replace(first, EndToMap(0), NewRange(first, files_.end(), old->end_byte() - old->begin_byte()));
   } catch (...) {
-    range_ = std::move(old);
     files_.Restart(old_first);
     throw;
   }
-  bytes_.store(files_.end(), std::memory_order_relaxed);
+}
+
+// A file of that name may be left from a growth that failed, or from a crash.
+File DataFile::CreateChunk(std::uint64_t chunk) const {
+  try {
+    return files_.Create(chunk);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kAlreadyExists) {
+      throw;
+    }
+    files_.Unlink(chunk);
+    return files_.Create(chunk);
+  }
 }
 
 // Allocates [from, to), chunk by chunk.
 void DataFile::Extend(std::uint64_t from, std::uint64_t to) {
+  const std::shared_ptr<ChunkRange> range = this->range();
   while (from < to) {
     const std::uint64_t chunk = ChunkOf(from);
     const std::uint64_t base = chunk * files_.chunk_bytes();
     const std::uint64_t end = std::min(to, base + files_.chunk_bytes());
-    if (chunk < range_->mapped_end()) {
+    if (chunk < range->mapped_end()) {
       files_.Open(chunk, /*writable=*/true).Allocate(from - base, end - base);
     } else {
-      const File file = files_.Create(chunk);
+      const File file = CreateChunk(chunk);
       bytes_.store(base, std::memory_order_relaxed);
       created_.store(true, std::memory_order_release);
       file.Allocate(0, end - base);
-      MapNext(file, chunk);
+      MapNext(*range, file, chunk);
     }
     from = end;
   }
@@ -132,12 +183,14 @@ void DataFile::GrowTo(std::uint64_t bytes) {
   } catch (const Error&) {
     bytes_.store(bytes, std::memory_order_relaxed);
     ShortenTo(old_bytes);
+    bytes_.store(old_bytes, std::memory_order_relaxed);  // also if what is after it is still there
     throw;
   }
   bytes_.store(bytes, std::memory_order_relaxed);
 }
 
 bool DataFile::ShortenTo(std::uint64_t bytes) noexcept try {
+  STREAM_STORE_ASSERT(bytes <= this->bytes());
   Truncate(bytes);
   return true;
 } catch (const Error&) {
@@ -150,17 +203,18 @@ void DataFile::Truncate(std::uint64_t bytes) {
   STREAM_STORE_ASSERT(bytes <= this->bytes());
   const std::uint64_t size = files_.chunk_bytes();
   const std::uint64_t old_bytes = this->bytes();
-  std::uint64_t chunk = ChunkOf(old_bytes);  // may be without a file, if the one before is full
-  for (; chunk > range_->mapped_begin() && chunk * size >= bytes; --chunk) {
+  const std::shared_ptr<ChunkRange> range = this->range();
+  const std::uint64_t kept = std::max(range->mapped_begin(), FirstChunk(bytes, size));
+  const File file = files_.Open(kept, /*writable=*/true);
+  SetLast({kept, file.Id()});  // before the others are deleted: InPlace() may look at any time
+  // The last one may be without a file, if the one before is full.
+  const std::uint64_t last = std::max(ChunkOf(old_bytes), range->mapped_end() - 1);
+  for (std::uint64_t chunk = last; chunk > kept; --chunk) {
     bytes_.store(std::min(old_bytes, chunk * size), std::memory_order_relaxed);
-    if (chunk < range_->mapped_end()) {
-      range_->UnmapFrom(chunk);
-    }
+    range->UnmapFrom(chunk);
     files_.Unlink(chunk);
   }
-  const File file = files_.Open(chunk, /*writable=*/true);
-  file.Truncate(bytes - chunk * size);
-  last_ = file.Id();
+  file.Truncate(bytes - kept * size);
   bytes_.store(bytes, std::memory_order_relaxed);
 }
 
@@ -184,43 +238,52 @@ void DataFile::ZeroTail(std::uint64_t begin) {
   }
 }
 
-void DataFile::Sync(std::uint64_t begin, std::uint64_t end) const {
-  range_->Sync(begin, end, path());
+void DataFile::DropBefore(std::uint64_t byte) noexcept {
+  files_.DropBefore(FirstChunk(byte, files_.chunk_bytes()));
 }
 
 void DataFile::Remap(std::uint64_t first_byte, std::uint64_t bytes) {
   const std::uint64_t chunk = FirstChunk(first_byte, files_.chunk_bytes());
   const std::uint64_t base = chunk * files_.chunk_bytes();
-  std::shared_ptr<ChunkRange> old = range_;
-  range_ = NewRange(chunk, bytes, 2 * (std::max(bytes, reserved()) - std::min(base, bytes)));
-  try {
-    MapFrom(chunk, std::max(this->bytes(), files_.end()));
-  } catch (...) {
-    range_ = std::move(old);
-    throw;
-  }
+  const std::uint64_t wanted = 2 * (std::max(bytes, reserved()) - std::min(base, bytes));
+  Replace(chunk, this->bytes(), NewRange(chunk, bytes, wanted));
 }
 
 void DataFile::UnlinkLeftovers(std::uint64_t byte) const {
+  const std::uint64_t end = range()->mapped_end();
   for (const std::uint64_t chunk : files_.Numbers()) {
-    if (chunk < FirstChunk(byte, files_.chunk_bytes()) || chunk >= range_->mapped_end()) {
+    if (chunk < FirstChunk(byte, files_.chunk_bytes()) || chunk >= end) {
       files_.Unlink(chunk);
     }
   }
 }
 
-bool DataFile::InPlace() const try {
-  return files_.Open(range_->mapped_end() - 1, /*writable=*/false).Id() == last_;
-} catch (const Error& error) {
-  if (error.code() == ErrorCode::kNotFound) {
-    return false;
+// A thread that grows or shortens the files may change the last chunk meanwhile; then it is compared
+// again.
+bool DataFile::InPlace() const {
+  for (ChunkFiles::Chunk mapped = last();;) {
+    try {
+      if (files_.Open(mapped.number, /*writable=*/false).Id() == mapped.id) {
+        return true;
+      }
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kNotFound) {
+        throw;
+      }
+    }
+    const ChunkFiles::Chunk now = last();
+    if (now == mapped) {
+      return false;
+    }
+    mapped = now;
   }
-  throw;
 }
 
 void DataFile::Release() noexcept {
   files_.CloseFile();
-  range_.reset();
+  std::shared_ptr<ChunkRange> range;  // unmapped after the lock is released
+  const ForkMutexLock lock(mutex_);
+  range.swap(range_);
 }
 
 }  // namespace stream_store::internal

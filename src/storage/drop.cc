@@ -19,7 +19,7 @@ std::uint64_t FirstLayout(std::span<const Record> records, const Begin& old, std
   const std::uint64_t chunk_begin = record / chunk_records * chunk_records;
   for (std::uint64_t i = chunk_begin; i > old.records; --i) {
     if (const std::uint32_t layout = records[i - 1 - old.records].layout; layout != 0) {
-      return std::max<std::uint64_t>(layout, old.layout_words);
+      return LayoutWordFrom(old.layout_words, layout);
     }
   }
   return old.layout_words;
@@ -43,7 +43,8 @@ Begin BeginAtRow(const Maps& maps, std::uint64_t end, std::uint64_t row,
   begin.rows = row;
   begin.field_writes = old.field_writes;
   std::for_each(records.begin(), first, [&](const Record& record) {
-    begin.field_writes += WordType(LayoutHeadAt(layouts, record.layout));
+    begin.field_writes +=
+        WordType(record.layout == 0 ? 0 : layouts[LayoutWordFrom(old.layout_words, record.layout)]);
   });
   begin.layout_words = FirstLayout(records, old, begin.records, chunk_records);
   return begin;

@@ -61,10 +61,11 @@ void Durability::WriteOpenRecord(const Cursor& at) {
 void Durability::AllocateTails(const Cursor& at) {
   try {
     const KindBytes content = ContentBytes(EndsOf(at));
+    const KindBytes first = FirstBytes(files_.begin());
     for (const Kind kind : kAllKinds) {
       const bool hints = kind == Kind::kPositionHints || kind == Kind::kRowHints;
       DataFile& file = files_.data(kind);
-      file.AllocateTail(hints ? file.files().begin() : content[Index(kind)]);
+      file.AllocateTail(hints ? first[Index(kind)] : content[Index(kind)]);
     }
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kNoSpace) {
@@ -104,7 +105,12 @@ void Durability::ZeroOldRecords(const Cursor& at) {
   sentinel.row_session = 0;
   sentinel.layout = 0;
   sentinel.checksum = 0;
-  files_.records.ZeroTail((at.records + 1) * sizeof(Record));
+  const std::uint64_t tail = (at.records + 1) * sizeof(Record);
+  files_.records.ZeroTail(tail);
+  // SyncFiles() ends at the sentinel.
+  const std::shared_ptr<const Maps> maps = files_.maps();
+  const std::shared_ptr<ChunkRange>& range = maps->parts[Index(Kind::kRecords)].range;
+  range->Sync(tail, files_.records.bytes(), files_.records.path());
 }
 
 void Durability::StartHelper() {
@@ -120,16 +126,17 @@ void Durability::RewriteNewestSlot() {
   if (const auto newest = control.ReadSlot(which, files_.identity().id)) {
     control.WriteSlot(*newest);
   }
-  control.file().SyncData();
+  control.SyncSlots();
   slot_.sync_interrupted = false;
 }
 
-// Syncs what was stored since the last sync, up to `at`, through the mappings: they report an error
+// Syncs the bytes stored since the last sync, up to `at`, through the mappings: they report an error
 // of the kernel's own write-back since they were made, however long ago that was. Chunk files that
 // are new need their names on disk as well.
 void Durability::SyncFiles(const Cursor& at) {
   const KindBytes begin = ContentBytes(synced_);
   const KindBytes end = ContentBytes(EndsOf(at));
+  const std::shared_ptr<const Maps> maps = files_.maps();
   bool created = false;
   for (const Kind kind :
        {Kind::kValues, Kind::kLayouts, Kind::kPositionHints, Kind::kRowHints, Kind::kRecords}) {
@@ -137,7 +144,8 @@ void Durability::SyncFiles(const Cursor& at) {
     constexpr std::uint64_t kOverlap = sizeof(Record);  // the sentinel was stored over
     const std::uint64_t from = begin[Index(kind)] - std::min(begin[Index(kind)], kOverlap);
     const std::uint64_t to = std::min(end[Index(kind)], file.bytes());
-    file.Sync(std::min(std::max(from, file.files().begin()), to), to);
+    const ChunkRange& range = *maps->parts[Index(kind)].range;
+    range.Sync(std::min(std::max(from, file.files().begin()), to), to, file.path());
     created |= file.TakeCreated();
   }
   if (created) {
@@ -158,14 +166,14 @@ void Durability::WriteSlots(Slot slot, int count) {
   for (int written = 0; written < count; ++written) {
     slot.sequence += 1;
     control.WriteSlot(slot);
-    control.file().SyncData();
+    control.SyncSlots();
   }
   slot_.sequence = slot.sequence;
   newest_ = slot;
 }
 
-// Writes the newest slot once more, with another begin or other limits. What it counts stays the
-// same, so no data is synced, and the state of the store is what it was.
+// Writes the newest slot once more, with another begin or other limits. Its counts stay the same, so
+// no data is synced, and the state of the store does not change.
 void Durability::UpdateSlot() {
   const std::uint64_t state = files_.control.state().load(std::memory_order_acquire);
   files_.control.state().store(kLiveSyncing, std::memory_order_release);
@@ -275,7 +283,7 @@ void Durability::WriteSlotForReaders(const Cursor& at) {
   files_.control.WriteSlot(slot);
 }
 
-// Makes the begin durable: step 2. What a slot counts must include it.
+// Makes the begin durable: step 2. The counts of a slot must include it.
 void Durability::WriteBegin(const Begin& begin, const Cursor& at) {
   begin_ = begin;
   if (files_.persistent() && begin.records <= newest_.records) {
@@ -287,8 +295,9 @@ void Durability::WriteBegin(const Begin& begin, const Cursor& at) {
   }
 }
 
-// The slot comes first: whoever finds a chunk missing must find the reason in the slot. Readers load
-// `begin` after `layout_begin`, so they never take layouts for retained that are not.
+// The slot comes first: a process that finds a chunk missing must find the reason in the slot. Then
+// `begin`, then `layout_begin`: readers load them in the opposite order, so their `layout_begin` is
+// never later than that of their `begin`. An earlier one finds the same layouts.
 std::optional<std::uint64_t> Durability::Drop(std::uint64_t row) {
   const MutexLock lock(mutex_);
   status_.RequireWritable("drop_before");
@@ -314,9 +323,9 @@ std::optional<std::uint64_t> Durability::Drop(std::uint64_t row) {
     return std::nullopt;
   }
   WriteBegin(begin, at);
-  files_.MoveBegin(begin);
-  files_.control.layout_begin().store(begin.layout_words, std::memory_order_release);
+  capacity_.MoveBegin(begin);
   files_.control.begin().store(begin.records, std::memory_order_release);
+  files_.control.layout_begin().store(begin.layout_words, std::memory_order_release);
   files_.UnlinkBetween(old, begin);
   return row - old.rows;
 }
@@ -348,7 +357,8 @@ Cursor Durability::PublishedCursor() {
                 : RowOfRecord(records[at.records - 1].row_session) + 1;
   at.layout_words = files_.layout_words.load(std::memory_order_relaxed);
   for (; counted_.records < at.records; ++counted_.records) {
-    counted_.field_writes += WordType(LayoutHeadAt(layouts, records[counted_.records].layout));
+    counted_.field_writes +=
+        WordType(LayoutHeadBefore(layouts, at.layout_words, records[counted_.records].layout));
   }
   at.field_writes = counted_.field_writes;
   return at;

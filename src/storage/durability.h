@@ -66,7 +66,7 @@ class Durability {
   void ReopenSession(const Cursor& at) EXCLUDES(mutex_);
 
   /// Drops the rows before `row`, as "Drop" in docs/format.md says, and returns how many. Readers
-  /// keep what they have mapped. Returns nothing, and has done nothing, if the session must be open
+  /// keep all that they have mapped. Returns nothing, and has done nothing, if the session must be open
   /// for it, because the row is not durable yet.
   ///
   /// Cost     a look at each record that is dropped; one write of a slot, with a sync of `control`;
@@ -76,7 +76,7 @@ class Durability {
   ///          final. Nothing was dropped then.
   std::optional<std::uint64_t> Drop(std::uint64_t row) EXCLUDES(mutex_);
 
-  /// Changes what is retained, and makes that durable unless the store is temporary. Throws as
+  /// Changes the limits of the store, and makes them durable unless it is temporary. Throws as
   /// Drop(), but not kOutOfRange.
   void SetRetention(const Retention& retention) EXCLUDES(mutex_);
 

@@ -66,6 +66,12 @@ LockHolder FindLockHolder(const FileId& control) {
   return holder;
 }
 
+std::size_t CountWriters() {
+  GuardedWriters& all = guarded_writers();
+  const MutexLock lock(all.mutex);
+  return all.writers.size();
+}
+
 void GuardAgainstFork(Writer* writer) {
   GuardedWriters& all = guarded_writers();
   const MutexLock lock(all.mutex);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 
 #include "base/file.h"
 
@@ -25,6 +26,9 @@ LockHolder FindLockHolder(const FileId& control);
 
 /// How many forks lie between the process that loaded the library and this one.
 const std::atomic<int>& Forks() noexcept;
+
+/// How many Writers there are.
+std::size_t CountWriters();
 
 /// Adds a Writer: its BecomeForkedChild() is called in each child of a fork(). The caller removes
 /// it with UnguardAgainstFork() before it is destroyed.

@@ -37,11 +37,16 @@ Growth::Sizes Growth::CurrentSizes() const noexcept {
 Growth::Sizes Growth::HintBytesOfFiles() const noexcept {
   Sizes sizes{};
   sizes[Index(Kind::kPositionHints)] = HintBytes(files_.values.bytes() / sizeof(Value));
-  sizes[Index(Kind::kRowHints)] = HintBytes(files_.records.bytes() / sizeof(Record));
+  sizes[Index(Kind::kRowHints)] = RowHintBytes(files_.records.bytes() / sizeof(Record));
   return sizes;
 }
 
-// Half of what is there, but no more than a chunk: a bounded store must not allocate far ahead.
+// Each record begins at most one row.
+std::uint64_t Growth::RowHintBytes(std::uint64_t records) const noexcept {
+  return HintBytes(records - std::min(records, row_lag_));
+}
+
+// Half of the present size, but no more than a chunk: a bounded store must not allocate far ahead.
 std::uint64_t Growth::StepOf(Kind kind) const noexcept {
   const DataFile& file = files_.data(kind);
   const std::uint64_t at_least = kind == Kind::kValues ? step_values_ * sizeof(Value) : 0;
@@ -58,9 +63,9 @@ std::uint64_t Growth::Grain() const noexcept {
 void Growth::Halve() noexcept { halvings_ = std::min(halvings_ + 1, kMostHalvings); }
 
 void Growth::Grow(const Ends& needed, const Ends& in_use) {
-  const auto bytes = [](const Ends& ends) -> Sizes {
+  const auto bytes = [this](const Ends& ends) -> Sizes {
     return {ends.layout_words * sizeof(std::uint64_t), HintBytes(ends.values),
-            HintBytes(ends.records), ends.values * sizeof(Value), ends.records * sizeof(Record)};
+            RowHintBytes(ends.records), ends.values * sizeof(Value), ends.records * sizeof(Record)};
   };
   const Sizes before = CurrentSizes();
   const Sizes needed_bytes = bytes(needed);

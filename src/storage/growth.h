@@ -27,8 +27,8 @@ class StoreFiles;
 
 class Growth {
  public:
-  /// Where the content of the files ends, as far as growth needs to know: there are at most as many
-  /// rows as records.
+  /// Where the content of the files ends, as far as growth needs to know: the number of rows follows
+  /// from SetRowLag().
   struct Ends {
     std::uint64_t values = 0;
     std::uint64_t records = 0;
@@ -38,6 +38,11 @@ class Growth {
   /// `values` grows by at least `step_values` where the disk has the space. `files` must outlive
   /// it.
   Growth(StoreFiles& files, std::uint64_t step_values) : files_(files), step_values_(step_values) {}
+
+  /// Sets how many more records than rows there are at least, wherever the files end. Without it,
+  /// the row hints of a store that has run for long would be allocated far ahead, because rows lag
+  /// further and further from the number of records.
+  void SetRowLag(std::uint64_t lag) noexcept { row_lag_ = lag; }
 
   /// Grows the files to hold `needed` or more, and maps a file again that outgrows its reservation.
   /// Files may become shorter, but not than `in_use` or `needed`: compare the sizes afterwards,
@@ -63,10 +68,12 @@ class Growth {
   bool TryGrow(const Sizes& wanted);
   void ShortenTo(const Sizes& sizes) noexcept;
   Sizes HintBytesOfFiles() const noexcept;
+  std::uint64_t RowHintBytes(std::uint64_t records) const noexcept;
   std::uint64_t Grain() const noexcept;
 
   StoreFiles& files_;
   const std::uint64_t step_values_;
+  std::uint64_t row_lag_ = 0;
   unsigned halvings_ =
       0;  // of the growth step: one more after a full disk, one less after a growth
 };

@@ -11,21 +11,30 @@
 #include <cstring>
 #include <span>
 
+#include "format/layout.h"
+
 namespace stream_store::internal {
 
 class LayoutTable {
  public:
   struct Entry {
     std::uint32_t digest = 0;
-    std::uint32_t offset = 0;  ///< word offset into `layouts`; 0 marks an unused entry
+    std::uint32_t offset = 0;  ///< Record::layout; 0 marks an unused entry
   };
 
-  /// The layout of these words (head first), or null. `layouts` is the mapped file.
+  /// The mapped layouts: the address of word 0, and the number of words.
+  struct Words {
+    const std::uint64_t* first;
+    std::uint64_t end;
+  };
+
+  /// The layout of these words (head first), or null.
   const Entry* Find(std::uint32_t digest, std::span<const std::uint64_t> words,
-                    const std::uint64_t* layouts) const noexcept {
+                    const Words& layouts) const noexcept {
     const Entry& entry = entries_[digest % kSlots];
     const bool same = entry.offset != 0 && entry.digest == digest &&
-                      std::memcmp(layouts + entry.offset, words.data(), words.size_bytes()) == 0;
+                      std::memcmp(layouts.first + LayoutWordBefore(layouts.end, entry.offset),
+                                  words.data(), words.size_bytes()) == 0;
     return same ? &entry : nullptr;
   }
 

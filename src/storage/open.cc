@@ -90,7 +90,7 @@ void DirtyUnsynced(const StoreFiles& files, const Slot& slot, const Cursor& curs
 
 void GrowToHold(DataFile& file, std::uint64_t bytes) {
   if (bytes > file.reserved()) {
-    file.Remap(file.files().begin(), bytes);
+    file.Remap(file.files().begin() + 1, bytes);
   }
   file.GrowTo(bytes);
 }
@@ -203,13 +203,18 @@ OpenedStore OpenForWriting(const std::filesystem::path& path) {
   if (recovered.cursor.records < recovered.published) {
     control.truncations().fetch_add(1, std::memory_order_release);
   }
+  if (!recovered.slot.clean || sync_interrupted) {
+    for (const Kind kind : kAllKinds) {
+      files.data(kind).NoteCreated();  // the names of new files may not be on disk yet
+    }
+  }
   files.UnlinkLeftovers(recovered.slot.begin);
   AnnounceSchema(files, recovered.cursor.records);
   GiveBackUnused(files, recovered);
   CompleteTail(files, recovered.slot, recovered.cursor);
   const std::uint64_t session = NextSession(files, recovered.slot);
-  control.layout_begin().store(recovered.slot.begin.layout_words, std::memory_order_release);
   control.begin().store(recovered.slot.begin.records, std::memory_order_release);
+  control.layout_begin().store(recovered.slot.begin.layout_words, std::memory_order_release);
   control.published().store(recovered.cursor.records, std::memory_order_release);
   control.durable().store(sync_interrupted ? 0 : recovered.slot.records, std::memory_order_relaxed);
   if (!sync_interrupted) {  // else the state stays kLiveSyncing until a sync has finished

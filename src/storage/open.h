@@ -35,7 +35,7 @@ enum class PathState { kNothing, kEmptyDirectory, kStore, kSomethingElse };
 /// Returns an identity with a random id and a random seed. REQUIRES: IsChunkSize(chunk_bytes).
 Identity NewIdentity(std::uint64_t chunk_bytes);
 
-/// What a new store has before anything is appended: its fields, its identity, and the numbers of
+/// The content of a new store before anything is appended: its fields, its identity, and the numbers of
 /// the first items that it will have.
 struct NewStore {
   Schema schema;

@@ -135,11 +135,20 @@ bool ReadSource::FindPrefix() {
     return true;
   }
   // No writer holds the live byte, so the live words are those of a writer that closed or crashed.
+  // It may have grown the files since they were opened here.
+  {
+    const ForkMutexLock lock(mutex_);
+    for (const Kind kind : kAllKinds) {
+      files_->data(kind).RefreshBytes(0);
+    }
+  }
   const Recovered recovered = Recover(*files_);
   recovery_ = recovered.report;
   fixed_ = End{recovered.cursor.records, recovered.cursor.values};
   {
     const ForkMutexLock lock(mutex_);
+    FitFile(files_->records, fixed_.records * sizeof(Record), fixed_.records);
+    FitFile(files_->values, fixed_.values * sizeof(Value), fixed_.records);
     counted_begin_ = recovered.slot.begin.records;
     counted_records_ = recovered.cursor.records;
     counted_writes_ = recovered.cursor.field_writes - recovered.slot.begin.field_writes;
@@ -194,7 +203,7 @@ bool ReadSource::StillFixed() {
 // Makes sure that `bytes` of a file exist and are mapped, before anything in them is loaded:
 // another process may have grown the files beyond their size or mapping here.
 void ReadSource::FitFile(DataFile& file, std::uint64_t bytes, std::uint64_t record) {
-  if (bytes > file.bytes() && bytes > file.RefreshBytes()) {
+  if (bytes > file.bytes() && bytes > file.RefreshBytes(bytes)) {
     throw Error(ErrorCode::kCorrupt,
                 StrCat(file.path(), ": expected at least ", bytes, " bytes for record ", record,
                        " but found ", file.bytes()));
@@ -209,7 +218,7 @@ void ReadSource::FitTables(const End& end, std::uint64_t rows) {
   const KindBytes content = ContentBytes({.values = end.values, .rows = rows});
   for (const Kind kind : {Kind::kPositionHints, Kind::kRowHints}) {
     if (files_->data(kind).bytes() < content[Index(kind)]) {
-      files_->data(kind).RefreshBytes();
+      files_->data(kind).RefreshBytes(content[Index(kind)]);
     }
   }
   if (!files_->MapsAreCurrent()) {
@@ -219,9 +228,10 @@ void ReadSource::FitTables(const End& end, std::uint64_t rows) {
 
 // Loads a word of record i once. Of the record after the last one, the sentinel, only `start` is
 // valid. With copies, a record that the file no longer has reads as zeros.
-std::uint64_t ReadSource::LoadWord(std::uint64_t i, std::uint64_t Record::* word) const {
+std::uint64_t ReadSource::LoadWord(const Record* records, std::uint64_t i,
+                                   std::uint64_t Record::* word) const {
   if (!copies()) {
-    return LoadOnce(reinterpret_cast<const Record*>(files_->records.data())[i].*word);
+    return LoadOnce(records[i].*word);
   }
   Record record{};
   files_->records.ReadAt(std::as_writable_bytes(std::span(&record, 1)), i * sizeof(Record));
@@ -237,7 +247,7 @@ bool ReadSource::IsCurrent(const View& view) const {
 }
 
 // Moves the begin of an attached source to that of the live words, if rows were dropped. The writer
-// stores `layout_begin` before `begin`, so in this order the layouts begin early enough.
+// stores `begin` before `layout_begin`, so in this order the layouts begin early enough.
 void ReadSource::FollowBegin() {
   const Control& control = files_->control;
   const std::uint64_t layout_begin = control.layout_begin().load(std::memory_order_acquire);
@@ -251,17 +261,19 @@ void ReadSource::FollowBegin() {
 // Maps what begins at `record`, which may be far after all that is mapped here. The words may be
 // hostile: a file that they lead to is missing or too short then.
 void ReadSource::MoveBeginTo(std::uint64_t record, std::uint64_t layout_begin) {
-  const auto fit = [&](DataFile& file, std::uint64_t first, std::uint64_t bytes) {
-    if (bytes > file.bytes() && bytes > file.RefreshBytes()) {
-      file.Restart(first);
+  const auto fit = [&](DataFile& file, std::uint64_t first,
+                       std::uint64_t bytes) REQUIRES_LOCK(mutex_) {
+    if (bytes > file.bytes()) {
+      file.Restart(first);  // all chunks that are known here may be gone
     }
     FitFile(file, bytes, record);
   };
   fit(files_->records, record * sizeof(Record), (record + 1) * sizeof(Record));
   Begin begin{.records = record, .layout_words = layout_begin};
-  begin.values = LoadWord(record, &Record::start);
-  begin.rows = RowOfRecord(LoadWord(record, &Record::row_session));
-  if (begin.values > kLengthMask || begin.rows > record || begin.values < files_->begin().values) {
+  const auto* records = reinterpret_cast<const Record*>(files_->records.data());
+  begin.values = LoadWord(records, record, &Record::start);
+  begin.rows = RowOfRecord(LoadWord(records, record, &Record::row_session));
+  if (begin.values > kMaxValues || begin.rows > record || begin.values < files_->begin().values) {
     throw Error(ErrorCode::kCorrupt, StrCat(files_->records.path(), ": record ", record,
                                             ": expected the first record that is retained"));
   }
@@ -297,9 +309,14 @@ ReadSource::End ReadSource::FindEnd(const View& view) {
   if (!SharesMappings()) {
     const ForkMutexLock lock(mutex_);
     FitFile(files_->records, (end.records + 1) * sizeof(Record), end.records);
+    if (!files_->MapsAreCurrent()) {
+      files_->RefreshMaps();
+    }
   }
-  end.values = LoadWord(end.records, &Record::start);
-  if (end.values < view.value_count || end.values > kLengthMask) {
+  const std::shared_ptr<const Maps> maps = files_->maps();
+  const auto* records = maps->data<Record>(Kind::kRecords);
+  end.values = LoadWord(records, end.records, &Record::start);
+  if (end.values < view.value_count || end.values > kMaxValues) {
     throw Error(ErrorCode::kCorrupt,
                 StrCat(files_->records.path(), ": record ", end.records,
                        ": expected the end of the values but found ", end.values));
@@ -346,14 +363,17 @@ void ReadSource::RefreshSchema(bool empty) {
 // ones.
 void ReadSource::Advance(View& view) {
   for (;;) {
-    const std::uint64_t begin = files_->control.begin().load(std::memory_order_acquire);
+    const Control& control = files_->control;
+    const std::uint64_t layout_begin = control.layout_begin().load(std::memory_order_acquire);
+    const std::uint64_t begin = control.begin().load(std::memory_order_acquire);
     try {
       AdvanceOnce(view);
       return;
     } catch (const Error& error) {
       const bool missing =
           error.code() == ErrorCode::kCorrupt || error.code() == ErrorCode::kNotFound;
-      if (!missing || begin == files_->control.begin().load(std::memory_order_acquire)) {
+      if (!missing || (begin == control.begin().load(std::memory_order_acquire) &&
+                       layout_begin == control.layout_begin().load(std::memory_order_acquire))) {
         throw;
       }
     }
@@ -375,9 +395,12 @@ void ReadSource::AdvanceOnce(View& view) {
     RefreshSchema(/*empty=*/view.record_count == 0);
   }
   const Begin begin = files_->begin();
-  const std::uint64_t rows = end.records <= begin.records
-                                 ? begin.rows
-                                 : RowOfRecord(LoadWord(end.records - 1, &Record::row_session)) + 1;
+  const std::shared_ptr<const Maps> maps = files_->maps();
+  const auto* records = maps->data<Record>(Kind::kRecords);
+  const std::uint64_t rows =
+      end.records <= begin.records
+          ? begin.rows
+          : RowOfRecord(LoadWord(records, end.records - 1, &Record::row_session)) + 1;
   // Each row has at least one record. Row counts become sizes of outputs, so a hostile one must be
   // refused here.
   if (end.records < begin.records || end.values < begin.values || rows < begin.rows ||

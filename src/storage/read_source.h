@@ -108,7 +108,8 @@ class ReadSource {
   void RefreshSchema(bool empty);
   void FitTables(const End& end, std::uint64_t rows);
   End FindEnd(const View& view);
-  std::uint64_t LoadWord(std::uint64_t i, std::uint64_t Record::* word) const;
+  std::uint64_t LoadWord(const Record* records, std::uint64_t i,
+                         std::uint64_t Record::* word) const;
   void FitFile(DataFile& file, std::uint64_t bytes, std::uint64_t record) REQUIRES_LOCK(mutex_);
 
   std::shared_ptr<StoreFiles> files_;

@@ -26,12 +26,17 @@ RecordCopier::RecordCopier(const DamagedFiles& source, const ChunkSet& files, Pr
       files_(files),
       meter_(meter),
       verifier_(source.verifier_parts()),
-      hints_(files) {}
+      hints_(files),
+      chunk_records_(source.identity->chunk_bytes / sizeof(Record)) {
+  STREAM_STORE_ASSERT(source.verifiable());
+}
 
 void RecordCopier::Append(const VerifiedRecord& verified, std::uint64_t row) {
   STREAM_STORE_ASSERT(verified.fault == nullptr);
   STREAM_STORE_ASSERT(row == cursor_.rows || row + 1 == cursor_.rows);
   VerifiedRecord copy = verified;
+  copy.layout.word = CopyLayout(verified.layout);
+  copy.record.layout = static_cast<std::uint32_t>(copy.layout.word);
   copy.record.start = cursor_.values;
   copy.record.row_session = (verified.record.row_session & ~kRowMask) | row;
   copy.record.checksum = CopyValues(verified, copy.record);
@@ -42,6 +47,29 @@ void RecordCopier::Append(const VerifiedRecord& verified, std::uint64_t row) {
   if (records_.size() == kBlockRecords) {
     FlushRecords();
   }
+}
+
+// Returns where the layout is in the copy. Records of a chunk use layouts after those of the chunk
+// before, so that old layouts can be dropped.
+std::uint64_t RecordCopier::CopyLayout(const LayoutFacts& layout) {
+  if (layout.fields == 0) {
+    return 0;
+  }
+  const std::uint64_t chunk = cursor_.records / chunk_records_;
+  if (chunk != layouts_chunk_) {
+    layouts_chunk_ = chunk;
+    copied_.clear();
+  }
+  const auto [place, added] = copied_.try_emplace(layout.word, written_layouts_ + layouts_.size());
+  if (added) {
+    for (std::uint64_t k = 0; k <= layout.fields; ++k) {
+      layouts_.push_back(verifier_.layout_word(layout.word + k));
+    }
+    if (layouts_.size() >= kBlockValues) {
+      FlushLayouts();
+    }
+  }
+  return place->second;
 }
 
 // The records before `number` that were left out move the first record of each added field.
@@ -100,10 +128,18 @@ void RecordCopier::FlushRecords() {
   records_.clear();
 }
 
+void RecordCopier::FlushLayouts() {
+  files_[Kind::kLayouts].WriteAt(std::as_bytes(std::span(layouts_)),
+                                 written_layouts_ * sizeof(std::uint64_t));
+  written_layouts_ += layouts_.size();
+  layouts_.clear();
+}
+
 Cursor RecordCopier::Finish() {
   FlushValues();
   FlushRecords();
   hints_.Finish();
+  FlushLayouts();
   const Record sentinel{
       .start = cursor_.values, .step = 0, .row_session = 0, .layout = 0, .checksum = 0};
   files_[Kind::kRecords].WriteAt(std::as_bytes(std::span(&sentinel, 1)),

@@ -1,11 +1,14 @@
 // RecordCopier: writes chosen records of one store, one after another, into the files of a new one.
 //
-// A record keeps its step, session, layout and values. Its start and its row follow from the
-// records before it in the copy, so a record that moves gets a new checksum. Used by CopyChosen().
+// A record keeps its step, session and values. Its start and its row follow from the records before
+// it in the copy. Layouts are written anew for each chunk of records, as a writer does it, because a
+// record may move to another chunk. So nearly every record gets a new checksum. Used by
+// CopyChosen().
 // Thread rules: an object belongs to one thread.
 #pragma once
 
 #include <cstdint>
+#include <unordered_map>
 #include <vector>
 
 #include "stream_store/schema.h"
@@ -47,9 +50,11 @@ class RecordCopier {
 
  private:
   std::uint32_t CopyValues(const VerifiedRecord& verified, const Record& copy);
+  std::uint64_t CopyLayout(const LayoutFacts& layout);
   void NoteSince(std::uint64_t number);
   void FlushValues();
   void FlushRecords();
+  void FlushLayouts();
 
   const DamagedFiles& source_;
   const ChunkSet& files_;
@@ -60,6 +65,11 @@ class RecordCopier {
   std::vector<Record> records_;  // the last records of the copy, not written yet
   std::vector<Value> values_;    // the last values of the copy, not written yet
   std::uint64_t written_values_ = 0;
+  const std::uint64_t chunk_records_;  // records in a chunk
+  std::uint64_t layouts_chunk_ = 0;    // the chunk of records that copied_ belongs to
+  std::unordered_map<std::uint64_t, std::uint64_t> copied_;  // first words: source -> copy
+  std::vector<std::uint64_t> layouts_ = {0};  // the last words of the copy, not written yet
+  std::uint64_t written_layouts_ = 0;
   std::vector<std::uint64_t> since_;  // of the copy, for the first types; the others: not yet known
 };
 

@@ -11,7 +11,9 @@ constexpr std::uint64_t kChunkWords = (128 << 10) / 8;
 
 template <class Word>
 WordFile<Word> WordsOf(const StoreFiles& files, const DataFile& file) {
-  return files.copies() ? WordFile<Word>(KindReader(file.files())) : WordFile<Word>(file);
+  // A reader has not mapped all chunks.
+  const bool copy = files.copies() || !file.writable();
+  return copy ? WordFile<Word>(KindReader(file.files())) : WordFile<Word>(file);
 }
 
 }  // namespace
@@ -21,24 +23,26 @@ RecordVerifier::RecordVerifier(const Parts& parts)
       records_(parts.records),
       layouts_(parts.layouts),
       seed_(parts.seed),
-      encodings_(parts.encodings) {}
+      encodings_(parts.encodings),
+      layout_begin_(std::max(parts.layout_begin, layouts_.begin())) {}
 
 RecordVerifier::RecordVerifier(const StoreFiles& files, const StoreSchema& store_schema)
     : values_(WordsOf<Value>(files, files.values)),
       records_(WordsOf<Record>(files, files.records)),
       layouts_(WordsOf<std::uint64_t>(files, files.layouts)),
       seed_(files.identity().checksum_seed),
-      encodings_(store_schema.encodings) {}
+      encodings_(store_schema.encodings),
+      layout_begin_(std::max(files.begin().layout_words, layouts_.begin())) {}
 
 // The cache is direct-mapped: a store has few layouts, and most records use the one of the record
 // before. Invalid layouts are cached too.
-const LayoutFacts& RecordVerifier::Layout(std::uint64_t offset) {
-  LayoutFacts& facts = known_[offset % known_.size()];
-  if (facts.key == offset + 1) {
+const LayoutFacts& RecordVerifier::Layout(std::uint32_t layout) {
+  LayoutFacts& facts = known_[layout % known_.size()];
+  if (facts.key == layout + std::uint64_t{1}) {
     return facts;
   }
-  facts = LayoutFacts{.key = offset + 1};
-  if (offset == 0) {  // readers do not load word 0, they assume it
+  facts = LayoutFacts{.key = layout + std::uint64_t{1}};
+  if (layout == 0) {  // readers do not load word 0, they assume it
     const std::uint64_t empty = 0;
     facts.digest = LayoutDigest(std::span(&empty, 1));
     if (has_layout_word(0) && layout_word(0) != 0) {
@@ -46,21 +50,20 @@ const LayoutFacts& RecordVerifier::Layout(std::uint64_t offset) {
     }
     return facts;
   }
-  if (!has_layout_word(offset)) {
-    facts.fault = offset < layouts_.begin() ? "its layout was dropped"
-                                            : "its layout lies beyond the layouts file";
+  const std::uint64_t word = facts.word = LayoutWordFrom(layout_begin_, layout);
+  if (!has_layout_word(word)) {
+    facts.fault = "its layout lies beyond the layouts file";
     return facts;
   }
-  const std::uint64_t head = *layouts_.At(offset, 1);
+  const std::uint64_t head = *layouts_.At(word, 1);
   facts.fields = WordType(head);
   facts.total = WordLength(head);
-  if (facts.fields + 1 > layouts_.end() - offset) {
+  if (facts.fields + 1 > layouts_.end() - word) {
     facts.fault = "its layout runs past the layouts file";
     return facts;
   }
   // At() may have replaced its buffer, so the head is read again together with the other words.
-  const std::span<const std::uint64_t> words(layouts_.At(offset, facts.fields + 1),
-                                             facts.fields + 1);
+  const std::span<const std::uint64_t> words(layouts_.At(word, facts.fields + 1), facts.fields + 1);
   facts.fault = CheckLayout(words, encodings_);
   if (facts.fault == nullptr && facts.fields > 0) {
     facts.first_type = static_cast<std::int32_t>(WordType(words[1]));

@@ -112,7 +112,8 @@ class WordFile {
 
 /// The properties of a layout that the verification of records needs.
 struct LayoutFacts {
-  std::uint64_t key = 0;  ///< word offset of the layout + 1; 0 marks an empty entry of the cache
+  std::uint64_t key = 0;   ///< Record::layout + 1; 0 marks an empty entry of the cache
+  std::uint64_t word = 0;  ///< number of its first word in `layouts`
   std::uint64_t fields = 0;
   std::uint64_t total = 0;
   std::uint32_t digest = 0;
@@ -160,7 +161,7 @@ inline void Advance(const Record& record, const LayoutFacts& layout, Cursor& cur
   cursor.last_type = layout.last_type;  // -1 if it has no fields
   cursor.follows_record = true;
   if (layout.fields > 0) {
-    cursor.layout_words = std::max(cursor.layout_words, record.layout + layout.fields + 1);
+    cursor.layout_words = std::max(cursor.layout_words, layout.word + layout.fields + 1);
   }
 }
 
@@ -175,6 +176,7 @@ class RecordVerifier {
     KindReader layouts;
     std::uint32_t seed;
     std::span<const Encoding> encodings;
+    std::uint64_t layout_begin = 0;  ///< of Begin: layouts of records are not before it
   };
 
   /// Reads by copying from the files.
@@ -220,12 +222,16 @@ class RecordVerifier {
 
   /// Returns a pointer to `count` values, valid until the next call of this or of a function that
   /// verifies records. Throws Error(kIo).
-  /// REQUIRES: the files have them.
-  const Value* values(std::uint64_t begin, std::uint64_t count) { return values_.At(begin, count); }
+  /// REQUIRES: begin <= value_capacity() && count <= value_capacity() - begin, and begin was not
+  /// dropped.
+  const Value* values(std::uint64_t begin, std::uint64_t count) {
+    STREAM_STORE_ASSERT(begin <= value_capacity() && count <= value_capacity() - begin);
+    return values_.At(begin, count);
+  }
 
-  /// Verifies the layout at a word offset, which may be any number. The reference is valid until
-  /// the next call. Cost: a cache of 256 entries answers almost always.
-  const LayoutFacts& Layout(std::uint64_t offset);
+  /// Verifies the layout of a record with this Record::layout, which may be any number. The
+  /// reference is valid until the next call. Cost: a cache of 256 entries answers almost always.
+  const LayoutFacts& Layout(std::uint32_t layout);
 
   /// Verifies the records [i, end) in order, advancing `cursor` past each. This is the fast path of
   /// all walks over many records.
@@ -265,7 +271,8 @@ class RecordVerifier {
   WordFile<std::uint64_t> layouts_;
   std::uint32_t seed_;
   std::span<const Encoding> encodings_;
-  std::array<LayoutFacts, 256> known_{};  // layouts by the low bits of their offset
+  std::uint64_t layout_begin_;
+  std::array<LayoutFacts, 256> known_{};  // layouts by the low bits of Record::layout
 };
 
 /// Returns the reason why a record cannot follow `cursor`, or null if it can. The rules are those
@@ -281,7 +288,7 @@ template <class Pass>
 std::uint64_t RecordVerifier::VerifyRun(std::uint64_t i, std::uint64_t end, Cursor& cursor,
                                         const Pass& pass) {
   STREAM_STORE_ASSERT(end <= record_capacity());
-  LayoutFacts layout = Layout(0);  // a copy: Layout() of another offset may overwrite its entry
+  LayoutFacts layout = Layout(0);  // a copy: Layout() of another one may overwrite its entry
   while (i < end) {
     const Record* record = records_.At(i, 1);
     const Record* const last = record + std::min(records_.held_from(i), end - i);

@@ -21,8 +21,10 @@ constexpr std::uint64_t kVerifiedTailBytes = 64 << 10;  // below the slot, in ea
 void CheckSlotFits(const StoreFiles& files, const RecordVerifier& verifier, const Slot& slot) {
   const auto check = [](const DataFile& file, std::uint64_t wanted, std::uint64_t there) {
     if (wanted > there) {
-      throw Error(ErrorCode::kCorrupt, StrCat(file.path(), ": expected at least the ", wanted,
-                                              " entries of the last sync but found ", there));
+      const bool missing = file.files().end() % file.files().chunk_bytes() == 0;
+      throw Error(ErrorCode::kCorrupt, StrCat(file.files().end_path(), ": expected at least the ",
+                                              wanted, " entries of the last sync but found ", there,
+                                              missing ? ": the file is missing" : ""));
     }
   };
   check(files.records, slot.records, verifier.record_capacity());

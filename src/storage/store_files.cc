@@ -88,7 +88,8 @@ std::atomic_ref<std::uint64_t> Control::Word(std::uint64_t LiveWords::* member) 
 std::optional<Slot> Control::ReadSlot(int which, const StoreId& id) const {
   STREAM_STORE_ASSERT(which == 0 || which == 1);
   std::array<std::byte, kSlotBytes> bytes;
-  const std::size_t count = file_.ReadAt(bytes, kSlotOffset[which]);
+  const std::size_t count =
+      With([&](const File& file) { return file.ReadAt(bytes, kSlotOffset[which]); });
   return DecodeSlot(std::span<const std::byte>(bytes.data(), count), id);
 }
 
@@ -102,7 +103,32 @@ Slot Control::NewestSlot(const StoreId& id) const {
 }
 
 void Control::WriteSlot(const Slot& slot) const {
-  file_.WriteAt(EncodeSlot(slot), SlotOffsetOf(slot));
+  With([&](const File& file) { file.WriteAt(EncodeSlot(slot), SlotOffsetOf(slot)); });
+}
+
+void Control::SyncSlots() const {
+  With([](const File& file) { file.SyncData(); });
+}
+
+std::uint64_t Control::Links() const {
+  return With([](const File& file) { return file.Links(); });
+}
+
+void Control::Park(const Directory& directory) {
+  STREAM_STORE_ASSERT(!copies_);
+  id_ = file_.Id();
+  directory_ = &directory;
+  file_.Close();
+}
+
+File Control::Reopen() const {
+  STREAM_STORE_ASSERT(directory_ != nullptr);
+  File file = OpenPart(*directory_, kControlName, /*writable=*/true);
+  if (file.Id() != id_) {
+    throw Error(ErrorCode::kIo,
+                StrCat(file.path(), ": the file was replaced while the store was open"));
+  }
+  return file;
 }
 
 std::uint64_t NewMapsKey() noexcept {
@@ -220,7 +246,7 @@ void StoreFiles::MoveTo(std::filesystem::path path) {
   path_ = std::move(path);
   path_text_ = PathText(path_);
   directory_.MovedTo(path_);
-  control.file().MovedTo(PathText(path_ / kControlName));
+  control.MovedTo(PathText(path_ / kControlName));
   lock.MovedTo(PathText(path_ / kLockName));
   {
     const ForkMutexLock hold(mutex_);
@@ -237,8 +263,8 @@ void StoreFiles::RequireLinked(const char* operation) const {
                                        " was deleted or replaced while the store was open for "
                                        "writing: its content is lost when it is closed"));
   };
-  if (control.file().Links() == 0) {
-    fail(control.file().path());
+  if (control.Links() == 0) {
+    fail(PathText(path_ / kControlName));
   }
   for (const DataFile& file : data_) {
     if (!file.InPlace()) {
@@ -272,6 +298,11 @@ void StoreFiles::CheckInPlace(const char* operation) const {
               StrCat(path_text_, ": ", operation,
                      ": the store is no longer at its path: its directory was moved or replaced "
                      "while it was open for writing"));
+}
+
+void StoreFiles::Park() {
+  control.Park(directory_);
+  directory_.Park();
 }
 
 void StoreFiles::RemoveUser() noexcept {
@@ -381,6 +412,9 @@ void StoreFiles::MoveBegin(const Begin& begin) {
   {
     const ForkMutexLock hold(mutex_);
     begin_ = begin;
+  }
+  for (const Kind kind : kAllKinds) {
+    data(kind).DropBefore(FirstBytes(begin)[Index(kind)]);
   }
   RefreshMaps();
 }

@@ -106,9 +106,29 @@ class Control {
   /// Writes a slot to its place, without syncing. Throws Error(kNoSpace, kIo).
   void WriteSlot(const Slot& slot) const;
 
-  const File& file() const noexcept { return file_; }
+  /// Makes the slots durable. Throws Error(kIo).
+  void SyncSlots() const;
 
-  File& file() noexcept { return file_; }
+  /// The number of names that the file has: 0 if it was deleted. Throws Error(kIo).
+  std::uint64_t Links() const;
+
+  /// The open file. REQUIRES: not parked.
+  const File& file() const noexcept {
+    STREAM_STORE_ASSERT(file_.is_open());
+    return file_;
+  }
+
+  /// Changes the path used in messages, after the directory was renamed.
+  void MovedTo(std::string path) { file_.MovedTo(std::move(path)); }
+
+  /// Closes the descriptor until a call needs it, and opens the file again then. `directory` must
+  /// outlive this object. Must not run beside another call.
+  void Park(const Directory& directory);
+
+  bool parked() const noexcept { return directory_ != nullptr; }
+
+  /// Opens the file again for one use. Throws Error(kIo) if it is not the same one any more.
+  File Reopen() const;
 
   const Mapping& mapping() const noexcept { return mapping_; }
 
@@ -121,9 +141,18 @@ class Control {
  private:
   std::atomic_ref<std::uint64_t> Word(std::uint64_t LiveWords::* member) const noexcept;
   void CopyLiveWords() const;
+
+  // Calls use(file) with the open file.
+  template <class Use>
+  auto With(const Use& use) const {
+    return file_.is_open() ? use(file_) : use(Reopen());
+  }
+
   File file_;
   Mapping mapping_;
   bool copies_;
+  const Directory* directory_ = nullptr;  // of a parked file
+  FileId id_;
 };
 
 /// The files of a store, its path, its identity and its schema.
@@ -188,6 +217,12 @@ class StoreFiles {
   /// Identifies `control` among all files of this machine, and so the store. Thread rules: any
   /// thread; valid after Release(), too.
   const FileId& control_id() const noexcept { return control_id_; }
+
+  /// Closes all descriptors but that of the lock until they are needed, so that a process can have
+  /// many stores open. Must not run beside another call.
+  void Park();
+
+  bool parked() const noexcept { return control.parked(); }
 
   /// Counts the users of the files: a Writer until it is closed, and the shared ReadSource. When
   /// the last one leaves, the descriptors are closed, the mappings given up and the directory of a

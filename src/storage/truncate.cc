@@ -34,17 +34,22 @@ Cursor Appender::EndBefore(std::uint64_t row, std::vector<bool>& removed) const 
   end.rows = row;
   for (std::uint64_t i = end.records; i < cursor_.records; ++i) {
     const Record& record = data_.records[i];
-    end.field_writes -= WordType(LayoutHeadAt(data_.layouts, record.layout));
+    end.field_writes -=
+        WordType(LayoutHeadBefore(data_.layouts, cursor_.layout_words, record.layout));
     removed[SessionOfRecord(record.row_session)] = true;
   }
   end.step = 0;
   end.last_type = -1;
   if (end.records > files_.begin().records) {
     const Record& last = data_.records[end.records - 1];
-    const std::uint64_t fields = WordType(LayoutHeadAt(data_.layouts, last.layout));
+    const std::uint64_t fields =
+        WordType(LayoutHeadBefore(data_.layouts, cursor_.layout_words, last.layout));
     end.step = last.step;
     end.last_type =
-        fields == 0 ? -1 : static_cast<std::int32_t>(WordType(data_.layouts[last.layout + fields]));
+        fields == 0
+            ? -1
+            : static_cast<std::int32_t>(WordType(
+                  data_.layouts[LayoutWordBefore(cursor_.layout_words, last.layout) + fields]));
   }
   return end;
 }

@@ -37,7 +37,7 @@ struct StoreSchema {
   std::uint64_t number = 0;         ///< how many the same StoreFiles had before; see CacheKey()
 };
 
-/// What a StoreSchema::number is less than.
+/// Every StoreSchema::number is less than this.
 inline constexpr std::uint64_t kMaxSchemas = 1 << 20;
 
 /// The key of caches of layouts of one set of mappings and one schema: what is derived from a layout
@@ -100,6 +100,8 @@ struct LayoutRef {
 /// Returns the number of the word in `layouts` that the 32 bits of a record refer to: the first one
 /// from layout_begin on that ends in them. There is only one, since fewer than 2^32 words of layouts
 /// are retained. No layout is at a word that ends in 32 zeros, because 0 stands for the empty one.
+/// Unlike LayoutWordFrom(), which gives the same, it may be called for the empty layout: the result is
+/// a word where no layout is.
 inline std::uint64_t ResolveLayout(const View& view, std::uint32_t layout) noexcept {
   return view.layout_begin +
          static_cast<std::uint32_t>(layout - static_cast<std::uint32_t>(view.layout_begin));

@@ -9,6 +9,16 @@
 
 namespace stream_store::internal {
 
+namespace {
+
+// The first stores of a process keep their descriptors, which saves a few system calls for each sync
+// and growth, and works after the process has given up the right to open them again. Those that come
+// later keep only the one of their lock, so that a process can have about as many stores open as
+// descriptors.
+constexpr std::size_t kWritersWithDescriptors = 2;
+
+}  // namespace
+
 Writer::Writer(std::shared_ptr<StoreFiles> files, const SessionStart& start,
                const WriterOptions& options)
     : files_(std::move(files)),
@@ -19,6 +29,9 @@ Writer::Writer(std::shared_ptr<StoreFiles> files, const SessionStart& start,
   files_->layout_words.store(start.cursor.layout_words, std::memory_order_relaxed);
   files_->writer_open.store(true, std::memory_order_release);
   files_->AddUser();
+  if (CountWriters() >= kWritersWithDescriptors) {
+    files_->Park();
+  }
   GuardAgainstFork(this);
 }
 

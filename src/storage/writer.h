@@ -102,7 +102,7 @@ class Writer {
   /// Error(kReadOnly, kClosed, kNoSpace), or Error(kIo), which is final. Nothing was dropped then.
   std::uint64_t DropBefore(std::uint64_t row);
 
-  /// Changes what is retained. Only stores it: the caller drops. Throws Error(kReadOnly, kClosed),
+  /// Changes the limits of the store. Only stores them: the caller drops. Throws Error(kReadOnly, kClosed),
   /// or Error(kIo), which is final.
   void SetRetention(const Retention& retention) { durability_.SetRetention(retention); }
 

@@ -2,7 +2,7 @@
 // set (retain_rows, retain_bytes, retain_segments).
 //
 // Used by StreamStore. Appends never wait for it: it looks at the store now and then on a helper
-// thread of the Writer, and drops what is too much at the start of a row or, with segment_by, of a
+// thread of the Writer, and drops the excess at the start of a row or, with segment_by, of a
 // segment. The last row is always retained, and so is all of the last segment, which may still grow.
 //
 // Thread rules: every function may be called from any thread; the mutex is acquired inside.

@@ -1,5 +1,6 @@
 // Look-ups between rows and positions, single rows without a copy, and the logical index.
 #include <algorithm>
+#include <optional>
 
 #include "stream_store/error.h"
 
@@ -53,15 +54,16 @@ class RecordWalk {
   RecordHead head_;
 };
 
-// Whether a layout has a field. Goes backwards: only hidden markers can follow the last one declared.
-bool HasType(const LayoutRef& layout, TypeId wanted) {
+// The last type of a layout that is at most `most`; none if there is no such type. Goes backwards,
+// because few types are greater: hidden markers.
+std::optional<std::uint64_t> LastTypeUpTo(const LayoutRef& layout, TypeId most) {
   for (std::uint64_t i = layout.fields; i > 0; --i) {
     const std::uint64_t type = WordType(LoadOnce(layout.words[i - 1]));
-    if (type <= wanted) {
-      return type == wanted;
+    if (type <= most) {
+      return type;
     }
   }
-  return false;
+  return std::nullopt;
 }
 
 [[noreturn]] void ThrowIndexChanged(const View& view, std::size_t expected) {
@@ -172,8 +174,8 @@ std::uint64_t FinalRows(const View& view) {
   const Schema& schema = view.store_schema->schema;
   const std::uint64_t row = view.row_count - 1;
   // The last row is complete once one of its records has the field that was the last one declared
-  // when that record was written. Types rise within a row, so no record before a record without that
-  // field has it either: the search goes on before the field was added, where another was the last.
+  // when that record was written. Types rise within a row: before a record with only earlier fields,
+  // none has that field. Then the search goes on before it was added, where another was the last.
   std::uint64_t record = view.record_count;
   while (record > view.begin_record) {
     const Record& words = view.records[record - 1];
@@ -181,10 +183,11 @@ std::uint64_t FinalRows(const View& view) {
       break;
     }
     const TypeId last_type = schema.LastDeclaredAt(record - 1);
-    if (HasType(LayoutAt(view, LoadOnce(words.layout)), last_type)) {
+    const auto found = LastTypeUpTo(LayoutAt(view, LoadOnce(words.layout)), last_type);
+    if (found == last_type) {
       return view.row_count;
     }
-    record = std::min(record - 1, schema.since(last_type));
+    record = found ? std::min(record - 1, schema.since(last_type)) : record - 1;
   }
   return row;
 }

@@ -1,4 +1,4 @@
-// The limits of a store: from the options of the caller to what a slot stores, and back.
+// The limits of a store: from the options of the caller to the content of a slot, and back.
 //
 // Used by StreamStore and Reader. Thread rules: pure functions.
 #pragma once

@@ -20,15 +20,28 @@
 #include "stream_store/columns.h"
 #include "stream_store/error.h"
 
+#include "base/str_cat.h"
 #include "storage/read_source.h"
 #include "storage/safe_copy.h"
 #include "storage/view.h"
 
 namespace stream_store::internal {
 
+/// Throws Error(kDropped) if rows of the view were dropped since it was made. A mapping keeps them,
+/// but without mappings they are gone with their files.
+inline void CheckNotDropped(const ReadSource& source, const View& view) {
+  const std::uint64_t begin = source.files().control.begin().load(std::memory_order_acquire);
+  if (begin > view.begin_record) {
+    throw Error(ErrorCode::kDropped,
+                StrCat(view.store_schema->path, ": rows from row ", view.first_row,
+                       " on were dropped after this reader's last refresh, and safe reads do not "
+                       "keep dropped rows: refresh it"));
+  }
+}
+
 /// Returns read(view). If that throws Error(kCorrupt), but the store was cut back since the source
 /// was made, throws Error(kCutBack) instead: appends after a truncation may have changed the records
-/// while they were read, and nothing is damaged.
+/// while they were read, and nothing is damaged. With safe reads, Error(kDropped) likewise.
 template <class Read>
 auto ReadOrCutBack(const ReadSource& source, const View& view, const Read& read) {
   try {
@@ -36,6 +49,9 @@ auto ReadOrCutBack(const ReadSource& source, const View& view, const Read& read)
   } catch (const Error& error) {
     if (error.code() == ErrorCode::kCorrupt) {
       source.CheckNotTruncated();
+      if (source.copies()) {
+        CheckNotDropped(source, view);
+      }
     }
     throw;
   }

@@ -39,7 +39,9 @@ Salvage::Salvage(const DamagedFiles& files, const SalvageExtent& extent, GapList
       gaps_(gaps),
       verifier_(files.verifier_parts()),
       blocks_(files.encodings),
-      cursor_(CursorAt(files.begin)) {}
+      cursor_(CursorAt(files.begin)) {
+  STREAM_STORE_ASSERT(files.verifiable());
+}
 
 void Salvage::Run(RecordCopier& copier) {
   const std::uint64_t end = std::min(extent_.records, verifier_.record_capacity());

@@ -72,16 +72,25 @@ std::shared_ptr<SegmentIndex> SegmentIndex::SharedFor(const Reader& reader,
   std::shared_ptr<SegmentIndex> found;
   std::erase_if(indexes.known, [&](const SharedIndex& known) {
     alive.push_back(known.index.lock());
-    if (alive.back() == nullptr) {
+    SegmentIndex* index = alive.back().get();
+    if (index == nullptr) {
       return true;
     }
     const bool same_source =
         !known.source.owner_before(source) && !source.owner_before(known.source);
-    if (same_source && known.lanes == lanes && known.types == types &&
-        alive.back()->complete_from() <= reader.first_row()) {
-      found = alive.back();
+    if (!same_source || known.lanes != lanes || known.types != types) {
+      return false;
     }
-    return false;
+    const std::scoped_lock index_lock(index->mutex());
+    if (index->complete_from() > reader.first_row()) {
+      return false;
+    }
+    if (!index->IsMostlyDropped(reader.first_row())) {
+      found = alive.back();
+      return false;
+    }
+    made->CopyFrom(*index, reader.first_row());
+    return true;  // those that use it keep it
   });
   if (found == nullptr) {
     found = std::move(made);
@@ -109,6 +118,39 @@ void SegmentIndex::BeginAt(const Reader& reader) {
     lanes_[lane].cutter = Cutter();
   }
   complete_from_.store(reader_.next_row(), std::memory_order_release);
+}
+
+bool SegmentIndex::IsMostlyDropped(std::uint64_t first_row) const noexcept {
+  std::uint64_t dropped = 0;
+  std::uint64_t count = 0;
+  for (std::size_t lane = 0; lane < lanes_.size(); ++lane) {
+    const WordList& begins = lanes_[lane].begins;
+    dropped += SearchOne(begins.data(), begins.size(),
+                         std::max(begins[0], RowsOfLane(lane, lanes_.size(), first_row)));
+    count += begins.size();
+  }
+  return dropped > kFewDropped && dropped > count / 2;
+}
+
+// Takes over what another index knows of the rows from `first_row` on. The mutex of the other one is
+// held. Without such rows, this index stays as it is: new.
+void SegmentIndex::CopyFrom(const SegmentIndex& other, std::uint64_t first_row) {
+  if (other.rows() < first_row || other.rows() <= rows()) {
+    return;
+  }
+  for (std::size_t lane = 0; lane < lanes_.size(); ++lane) {
+    const WordList& begins = other.lanes_[lane].begins;
+    WordList kept;
+    for (std::size_t i =
+             SearchOne(begins.data(), begins.size(), RowsOfLane(lane, lanes_.size(), first_row));
+         i < begins.size(); ++i) {
+      kept.Add(begins[i]);
+    }
+    lanes_[lane].begins = std::move(kept);
+    lanes_[lane].cutter = other.lanes_[lane].cutter;
+  }
+  reader_ = other.reader_;
+  complete_from_.store(first_row, std::memory_order_release);
 }
 
 void SegmentIndex::Extend(const Reader& reader, std::uint64_t final_rows) {
@@ -153,6 +195,7 @@ bool SegmentIndex::NextBegins(const Reader& reader) const {
 
 bool SegmentIndex::AnyKnown(const Reader& reader, std::uint64_t lane, std::uint64_t begin,
                             std::uint64_t end) const {
+  STREAM_STORE_ASSERT(begin >= end || (end - 1) * lanes_.size() + lane < reader.num_rows());
   bool known = false;
   for (std::uint64_t at = begin; at < end && !known; ++at) {
     const std::uint64_t row = at * lanes_.size() + lane;

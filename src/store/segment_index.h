@@ -9,7 +9,9 @@
 //
 // Rows may be dropped before the index has read them. It goes on at the first row that the Reader
 // still has then, and does not fit Readers that have more (complete_from()): their samplers get
-// another index. The segments of dropped rows stay in the lists, because older Readers use them.
+// another index. The segments of dropped rows stay in the lists, because older Readers use them. Once
+// they are most of the segments, newer Readers get a copy without them (IsMostlyDropped()), so the
+// memory is in proportion to the rows that are retained.
 //
 // Invariant: begins(lane) rise, and begin at or before the first row of the lane that any Reader
 // that the index fits has; the last segment is open, so it has no end and no count yet.
@@ -114,7 +116,7 @@ class SegmentIndex {
  public:
   /// The index that samplers of this Reader's source share for these fields and lanes, made by the
   /// first of them. It has all rows that the Reader has, as far as they were read: complete_from()
-  /// is at most its first_row(). Throws Error(kInvalidArgument) as CheckCutFields().
+  /// is at most its first_row(), and it is not mostly dropped for it. Throws Error(kInvalidArgument) as CheckCutFields().
   static std::shared_ptr<SegmentIndex> SharedFor(const Reader& reader,
                                                  const std::vector<TypeId>& types,
                                                  std::uint64_t lanes);
@@ -134,6 +136,9 @@ class SegmentIndex {
   }
 
   CutBy by() const noexcept { return by_; }
+
+  /// Whether most of the segments, and many, end before this row.
+  bool IsMostlyDropped(std::uint64_t first_row) const noexcept;
 
   /// Reads the rows from rows() to final_rows; if some of them were dropped, complete_from() becomes
   /// the Reader's first_row(). REQUIRES: final_rows <= the Reader's num_rows(); none of these rows
@@ -177,6 +182,9 @@ class SegmentIndex {
   };
 
   void BeginAt(const Reader& reader);
+  void CopyFrom(const SegmentIndex& other, std::uint64_t first_row);
+
+  static constexpr std::uint64_t kFewDropped = 4096;  // never too many to keep
 
   ForkMutex mutex_{ForkMutex::Rank::kInner};
   std::atomic<std::uint64_t> complete_from_{0};

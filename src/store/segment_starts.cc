@@ -37,7 +37,7 @@ StoreStarts::LaneSegments StoreStarts::SegmentsOf(const EpochExtent& extent, std
   return segments;
 }
 
-// Finds the segments of the lane that the extent has from their begin on, and what is before them.
+// Finds the segments of the lane that the extent has from their begin on, and the part before them.
 void StoreStarts::FindHead(const EpochExtent& extent, std::uint64_t lane, LaneSegments& segments) {
   const WordList& begins = index_->begins(lane);
   const std::uint64_t first = segments.first;

@@ -114,9 +114,10 @@ EpochExtent StoreStarts::ExtentNow() {
 
 // Locks the index and extends it to `final_rows` rows. Other samplers may have extended it further.
 // One with a newer Reader may have left out rows that this Reader has; then another index is needed.
+// That is so if the index holds mostly segments that were dropped.
 std::unique_lock<ForkMutex> StoreStarts::LockIndexTo(std::uint64_t final_rows) {
   std::unique_lock lock(index_->mutex());
-  while (index_->complete_from() > view().first_row) {
+  while (index_->complete_from() > view().first_row || index_->IsMostlyDropped(view().first_row)) {
     lock.unlock();
     index_ = SegmentIndex::SharedFor(reader_, options_.segment_by, options_.lanes);
     head_cuts_.clear();

@@ -1,4 +1,4 @@
-// Verify(), Repair() and Reader::Checkpoint(): the public functions of the scan and the copy.
+// Verify(), Repair(), Reader::Checkpoint() and Reader::UpdateCheckpoint(): the public functions of the scan and the copy.
 #include "stream_store/verify.h"
 
 #include <algorithm>
@@ -8,6 +8,7 @@
 #include "base/str_cat.h"
 #include "format/control.h"
 #include "storage/copy.h"
+#include "storage/copy_update.h"
 #include "storage/damaged_files.h"
 #include "storage/read_source.h"
 #include "store/read_functions.h"
@@ -167,18 +168,35 @@ RepairReport Repair(const std::filesystem::path& path, const std::filesystem::pa
   return report;
 }
 
-std::uint64_t Reader::Checkpoint(
-    const std::filesystem::path& path,
-    const std::function<void(std::uint64_t, std::uint64_t)>& progress) const {
-  const DamagedFiles files = DamagedFiles::FromOpenStore(source_->files(), *view_);
-  // A truncation during the copy could mix old and new records, so it is looked for on the way.
-  const auto check_and_report = [&](std::uint64_t done, std::uint64_t total) {
-    source_->CheckNotTruncated();
+namespace {
+
+// A truncation during a copy could mix old and new records, so it is looked for on the way.
+Progress CheckingProgress(const internal::ReadSource& source, const Progress& progress) {
+  return [&source, &progress](std::uint64_t done, std::uint64_t total) {
+    source.CheckNotTruncated();
     if (progress) {
       progress(done, total);
     }
   };
-  return internal::CopyStore(files, view_->record_count, path, check_and_report).rows;
+}
+
+}  // namespace
+
+std::uint64_t Reader::Checkpoint(
+    const std::filesystem::path& path,
+    const std::function<void(std::uint64_t, std::uint64_t)>& progress) const {
+  const DamagedFiles files = DamagedFiles::FromOpenStore(source_->files(), *view_);
+  const Progress checking = CheckingProgress(*source_, progress);
+  return internal::CopyStore(files, view_->record_count, path, checking).rows;
+}
+
+std::uint64_t Reader::UpdateCheckpoint(
+    const std::filesystem::path& path,
+    const std::function<void(std::uint64_t, std::uint64_t)>& progress) const {
+  source_->CheckNotTruncated();
+  const DamagedFiles files = DamagedFiles::FromOpenStore(source_->files(), *view_);
+  const Progress checking = CheckingProgress(*source_, progress);
+  return internal::UpdateCopy(files, view_->record_count, path, checking);
 }
 
 }  // namespace stream_store

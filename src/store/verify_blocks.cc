@@ -99,9 +99,10 @@ const std::vector<BlockChecker::Part>& BlockChecker::PartsOf(RecordVerifier& ver
   made.key = layout + std::uint64_t{1};
   made.parts.clear();
   std::uint64_t begin = 0;
+  const std::uint64_t first = verifier.Layout(layout).word;
   const std::uint64_t fields = verifier.Layout(layout).fields;
   for (std::uint64_t i = 1; i <= fields; ++i) {
-    const std::uint64_t word = verifier.layout_word(layout + i);
+    const std::uint64_t word = verifier.layout_word(first + i);
     const std::uint64_t type = WordType(word);
     if (type < encodings_.size() && encodings_[type].block) {
       made.parts.push_back({static_cast<TypeId>(type), begin, WordLength(word)});

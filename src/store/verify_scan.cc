@@ -421,45 +421,6 @@ void StoreScan::CompareWithSlot() {
   }
 }
 
-// Checks the hints that refer to a record. Only the first wrong one is reported: a wrong hint costs
-// a longer search but no answer depends on it, and if one is wrong usually thousands are.
-void StoreScan::CheckHints(std::uint64_t record, const Record& words, std::uint64_t total,
-                           bool begins_row) {
-  const std::uint64_t end = words.start + total;
-  for (std::uint64_t slot = (words.start + kHintStride - 1) / kHintStride; slot * kHintStride < end;
-       ++slot) {
-    ExpectHint(slot, Kind::kPositionHints, record);
-  }
-  const std::uint64_t row = RowOfRecord(words.row_session);
-  if (begins_row && row % kHintStride == 0) {
-    ExpectHint(row / kHintStride, Kind::kRowHints, record);
-  }
-}
-
-void StoreScan::ExpectHint(std::uint64_t slot, Kind kind, std::uint64_t record) {
-  std::optional<WordFile<std::uint64_t>>& hints =
-      kind == Kind::kRowHints ? row_hints_ : position_hints_;
-  if (hint_reported_ || !hints) {
-    return;
-  }
-  std::uint64_t found = ~std::uint64_t{0};
-  const bool there = hints->begin() <= slot && slot < hints->end();
-  if (there) {
-    try {
-      found = *hints->At(slot, 1);
-    } catch (const Error&) {
-      found = ~std::uint64_t{0};
-    }
-  }
-  if (found == record) {
-    return;
-  }
-  hint_reported_ = true;
-  Notice(KindName(kind), slot * sizeof(std::uint64_t),
-         StrCat("hint of ", kind == Kind::kRowHints ? "row " : "position ", slot * kHintStride),
-         StrCat("record ", record), there ? StrCat(found) : std::string("nothing"));
-}
-
 // The sentinel after the last record holds the end of the values. Readers use it while a writer is
 // live. Otherwise the next writer writes it again, so a wrong one is only a notice.
 void StoreScan::CheckSentinel(RecordVerifier& verifier) {

@@ -117,6 +117,7 @@ void Lives::Recover() {
   report_ = reader.recovery();
   Tell(StrCat("found ", found, " of ", before, " records, ", model_.synced,
               " synced: ", StateName(report_.state), " ", report_.reason));
+  CheckFirstRow(reader);
   model_.Check(reader, random_);
   if (found < model_.synced) {
     Fail(StrCat(model_.synced, " records were synced but ", found, " were recovered"));
@@ -163,6 +164,20 @@ void Lives::SettleTruncation(std::size_t found) {
   } else {
     model_.records = pending_->old;
     model_.synced = pending_->synced;
+  }
+}
+
+// A drop that did not end was made or not. That is final once the disk was read after a power cut.
+void Lives::CheckFirstRow(const Reader& reader) {
+  const auto found = static_cast<Row>(reader.first_row());
+  if (found != model_.first_row &&
+      std::ranges::find(pending_first_, found) == pending_first_.end()) {
+    Fail(StrCat("row ", found, " is the first, but the last drop was before row ",
+                model_.first_row));
+  }
+  if (power_was_cut_) {
+    model_.first_row = found;
+    pending_first_.clear();
   }
 }
 
@@ -215,6 +230,7 @@ void Lives::Reopen() {
     Recover();
   }
   Reader reader = store_->reader();
+  CheckFirstRow(reader);
   if (reader.records() != model_.records.size()) {
     Fail(StrCat("a reader recovered ", model_.records.size(), " records, the writer ",
                 reader.records()));

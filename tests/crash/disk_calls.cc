@@ -261,7 +261,7 @@ int SimulatedDisk::Unmap(void* address, std::size_t length) {
   return RealSyscalls().munmap(address, length);
 }
 
-// Removes [address, address + length) from the known mappings. What lies around it remains.
+// Removes [address, address + length) from the known mappings. The mappings around it remain.
 void SimulatedDisk::ForgetMappings(std::byte* address, std::size_t length) {
   std::byte* const end = address + length;
   std::map<std::byte*, Mapped> kept;

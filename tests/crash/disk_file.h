@@ -32,7 +32,7 @@ class SimulatedFile {
  public:
   static constexpr std::uint64_t kPage = 4096;
 
-  /// What the bytes of a file have in common.
+  /// The common properties of the bytes of a file.
   struct Traits {
     std::vector<Extent> extents;
     std::uint64_t sector_bytes = 512;

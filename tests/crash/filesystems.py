@@ -8,7 +8,9 @@ Forced shutdowns (ext4, XFS): a writer appends and syncs, pages are written back
 and the file system is shut down without flushing its log, unmounted and mounted again, several
 times with the same store. Failed write-back (ext4, XFS, Btrfs): a sparse image lies on a tmpfs that
 is smaller than the image. Full disks: a small tmpfs, and a small ext4 on which space becomes free
-again. Tests that cannot run on a machine print "skipped".
+again. Bounded stores (ext4, XFS, Btrfs, tmpfs): a writer appends ten times what the store retains,
+while another process reads next to the first row. Tests that cannot run on a machine print
+"skipped".
 
 Everything is mounted in a mount namespace of this process, so that nothing stays mounted however it
 ends.
@@ -278,6 +280,98 @@ def freed_space(kind: str, place: Path) -> str:
     return f"{kind}: {before} rows, then {more} in freed space, 0 lost"
 
 
+@contextlib.contextmanager
+def memory(place: Path, size: str) -> Iterator[Path]:
+    """Mount a new tmpfs."""
+    if os.geteuid():
+        raise Skipped("not root")
+    point = place / "memory"
+    point.mkdir(parents=True, exist_ok=True)
+    run("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", point)
+    try:
+        yield point
+    finally:
+        run("umount", "-l", point)
+
+
+def read_next_to_first_row(path: Path, counts: np.memmap[int, np.dtype[np.int64]]) -> None:
+    """Read the oldest rows until counts[1] is set; counts[0] is how many. In its own process."""
+    rng = random.Random(1)
+    with StreamStore(path, "r") as store:
+        while not counts[1]:
+            view = store.snapshot()
+            for _ in range(20):
+                first = view.first_row + rng.randrange(8)
+                rows = np.arange(first, min(first + 16, view.num_rows))
+                if not rows.size:
+                    continue
+                read = view.read_rows(rows)
+                assert (read["n"] == rows).all(), f"row {first} is not what was appended"
+                assert (read["x"] == rows[:, None]).all(), f"row {first} has other values"
+                counts[0] += rows.size
+            if view.first_row > 0:
+                with contextlib.suppress(stream_store.DroppedError):
+                    view.read_rows(np.array([view.first_row - 1]))
+                    raise AssertionError("a dropped row was read")
+
+
+def reader_beside(path: Path, counts: np.memmap[int, np.dtype[np.int64]]) -> int:
+    """Start read_next_to_first_row() in a new process and return its number."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            read_next_to_first_row(path, counts)
+            status = 0
+        except BaseException as error:
+            print(f"reader: {type(error).__name__}: {error}", flush=True)
+        os._exit(status)
+    return child
+
+
+def disk_bytes(path: Path) -> int:
+    """Return what the files of a store take."""
+    total = 0
+    for file in path.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # a chunk was dropped meanwhile
+            total += file.stat().st_blocks * 512
+    return total
+
+
+def bounded(kind: str, place: Path) -> str:
+    """Append ten times the limit of a store, on a file system that cannot hold that."""
+    chunk, limit = 1 << 20, 32 << 20
+    row_bytes = 101 * 8 + 32
+    fields = {"n": "int64", "x": "float64[100]"}
+    mount = memory(place, "64M") if kind == "tmpfs" else mounted(kind, place, "320M")
+    counts = np.memmap(place / "counts", np.int64, "w+", shape=(2,))
+    most = 0
+    with mount as point:
+        path = point / "store"
+        StreamStore(path, fields=fields, retain_bytes=limit, chunk_bytes=chunk).close()
+        child = reader_beside(path, counts)  # before this process has threads
+        try:
+            with StreamStore(path, sync_seconds=0.2) as store:
+                for row in range(10 * limit // row_bytes):
+                    store.append_step({"n": row, "x": np.full(100, row, np.float64)}, step=row)
+                    if row % 1000 == 0:
+                        most = max(most, disk_bytes(path))
+                first, rows = store.first_row, store.num_rows
+                read = store.read_rows(np.arange(first, rows))
+                assert (read["n"] == np.arange(first, rows)).all(), "rows are not as appended"
+        finally:
+            counts[1] = 1
+            _, status = os.waitpid(child, 0)
+        assert status == 0, f"the reader ended with status {status}"
+        assert most <= limit + 4 * chunk, f"{most} bytes of disk under a limit of {limit}"
+        assert (rows - first) * row_bytes > limit // 2, f"only {rows - first} rows are retained"
+        assert stream_store.verify(path).findings == ()
+    return (
+        f"{kind}: {rows} rows appended, {rows - first} retained in at most {most >> 20} MiB, "
+        f"{int(counts[0])} rows read next to the first one, 0 wrong"
+    )
+
+
 def mount_privately() -> None:
     """Enter a mount namespace, which ends with this process, and make SIGTERM an exception."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -298,6 +392,8 @@ def main() -> int:
         works.append((f"shutdowns of {kind}", lambda kind=kind: shutdowns(kind, place, cuts, rng)))
     for kind in ("ext4", "xfs", "btrfs"):
         works.append((f"write-back of {kind}", lambda kind=kind: failed_writeback(kind, place)))
+    for kind in ("ext4", "xfs", "btrfs", "tmpfs"):
+        works.append((f"bounded store on {kind}", lambda kind=kind: bounded(kind, place)))
     try:
         for name, work in works:
             if os.environ.get("ONLY", "") not in name:

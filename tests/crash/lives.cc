@@ -34,10 +34,11 @@ std::ostream& operator<<(std::ostream& out, const Counts& c) {
              << " process deaths; " << c.inside_calls << " inside a system call), "
              << c.clean_closes << " clean closes, " << c.stores << " stores, " << c.records
              << " records, " << c.refused << " refused calls, " << c.syncs << " syncs, "
-             << c.failed_syncs << " failed syncs, " << c.truncations << " truncations, "
-             << c.given_up << " imports given up, " << c.dropped_pages << " times pages dropped, "
-             << c.session_jumps << " session jumps; " << c.cuts << " recoveries cut "
-             << c.records_cut << " records, " << c.unsynced_kept << " unsynced records survived";
+             << c.failed_syncs << " failed syncs, " << c.truncations << " truncations, " << c.drops
+             << " drops, " << c.given_up << " imports given up, " << c.dropped_pages
+             << " times pages dropped, " << c.session_jumps << " session jumps; " << c.cuts
+             << " recoveries cut " << c.records_cut << " records, " << c.unsynced_kept
+             << " unsynced records survived";
 }
 
 Lives::Lives(std::uint64_t seed, std::filesystem::path directory, Counts& counts,
@@ -69,6 +70,7 @@ Options Lives::StoreOptions() const {
 void Lives::Run() {
   counts_.stores += 1;
   store_.emplace(StreamStore::Open(path_, StoreOptions()));
+  if (!wide_ && random_.Chance(30)) NearlyFillChunk();
   for (std::uint64_t lives = random_.Between(3, 8); lives > 0; --lives) {
     Live();
     End();
@@ -82,8 +84,18 @@ void Lives::Run() {
 }
 
 bool Lives::Full() const {
-  return model_.records.size() > (wide_ ? 900 : 180) ||
-         store_->reader().size() > (wide_ ? 100'000U : 800U);
+  return model_.records.size() > (wide_ ? 900 : 280) ||
+         store_->reader().size() > (wide_ ? 100'000U : 1'200U);
+}
+
+// Appends until the first chunk of the records or values is almost full, so that the lives that follow
+// enter the next one. A chunk has 128 records or 512 values.
+void Lives::NearlyFillChunk() {
+  const std::uint64_t records = random_.Between(100, 127);
+  while (model_.records.size() < records && store_->reader().size() < 500) {
+    Append(random_.Between(1, 5));
+  }
+  Sync();  // a life begins with nothing that is not synced
 }
 
 void Lives::Live() {
@@ -102,10 +114,12 @@ void Lives::Act() {
     Append(1);
   } else if (dice < 70) {
     Append(random_.Between(2, 5));
-  } else if (dice < 80) {
+  } else if (dice < 78) {
     Refuse();
-  } else if (dice < 82) {
+  } else if (dice < 80) {
     Truncate();
+  } else if (dice < 83) {
+    Drop();
   } else if (dice < 86) {
     Sync();
   } else if (dice < 88) {
@@ -301,7 +315,11 @@ void Lives::Append(std::uint64_t most) {
       replay_.clear();
       return;
     }
-    if (!appended_) model_.synced = model_.records.size();  // the open record made them durable
+    if (!appended_) {  // the open record made them durable
+      model_.synced = model_.records.size();
+      model_.first_row = static_cast<Row>(store_->reader().first_row());
+      pending_first_.clear();
+    }
     appended_ = true;
     closing_ = false;
     pending_.reset();
@@ -349,10 +367,13 @@ void Lives::Truncate() {
   for (std::size_t i = 0; i < model_.records.size(); ++i) {
     if (model_.records[i].begins_row) ends.push_back(i);
   }
-  if (ends.empty()) return;
-  const std::size_t row =
+  const auto first = static_cast<Row>(store_->reader().first_row());
+  if (ends.size() < static_cast<std::size_t>(first) + 2) return;
+  const std::size_t least = first == 0 ? 0 : static_cast<std::size_t>(first) + 1;
+  const std::size_t chosen =
       random_.Chance(70) ? ends.size() - 1 - random_.Below(std::min<std::size_t>(ends.size(), 4))
                          : random_.Below(ends.size());
+  const std::size_t row = std::max(chosen, least);
   pending_ = Pending{.kept = ends[row], .old = model_.records, .synced = model_.synced};
   failing_ = random_.Chance(15);
   if (failing_) disk_.FailSync(random_.Between(1, 9));
@@ -382,6 +403,40 @@ void Lives::Truncate() {
   pending_.reset();
   appended_ = true;  // its open record was written
   closing_ = false;
+}
+
+// Drops the first rows. A sync in it may fail, or the process die; recovery then finds the old first
+// row or the new one.
+void Lives::Drop() {
+  const auto rows = static_cast<Row>(model_.rows(model_.records.size()));
+  const auto first = static_cast<Row>(store_->reader().first_row());
+  if (rows < first + 2) return;
+  // Often nearly everything, so that whole chunks leave.
+  const Row least = random_.Chance(60) ? std::max(first + 1, rows - 4) : first + 1;
+  const Row row = least + static_cast<Row>(random_.Below(static_cast<std::uint64_t>(rows - least)));
+  pending_first_.push_back(row);
+  failing_ = random_.Chance(15);
+  if (failing_) disk_.FailSync(random_.Between(1, 9));
+  if (!failing_ && random_.Chance(20)) disk_.DieAtCall(random_.Between(1, 12));
+  Tell(StrCat("drop of the rows from ", first, " to ", row));
+  try {
+    store_->DropBefore(row);
+  } catch (const Error& error) {
+    Tell(StrCat("  ", error.what()));
+    if (!disk_.dead() && !(failing_ && error.code() == ErrorCode::kIo)) throw;
+    poisoned_ = failing_;
+  }
+  failing_ = false;
+  disk_.FailSync(0);
+  if (disk_.dead()) return;
+  counts_.drops += 1;
+  if (poisoned_) {
+    RequirePoisoned();
+    return;
+  }
+  pending_first_.clear();
+  model_.first_row = row;
+  model_.synced = std::max(model_.synced, model_.RecordOfRow(row));
 }
 
 // Makes the next fdatasync fail, in a sync or in any other call that syncs.

@@ -30,6 +30,7 @@ struct Counts {
   std::uint64_t syncs = 0;
   std::uint64_t failed_syncs = 0;
   std::uint64_t truncations = 0;
+  std::uint64_t drops = 0;
   std::uint64_t given_up = 0;  ///< imports that staged rows and did not commit them
   std::uint64_t power_cuts = 0;
   std::uint64_t process_deaths = 0;
@@ -60,11 +61,13 @@ class Lives {
   class Rows;
 
   // Between deaths.
+  void NearlyFillChunk();
   void Live();
   void Act();
   void Append(std::uint64_t most);
   void Refuse();
   void Truncate();
+  void Drop();
   void Sync();
   void FailSync();
   void RequirePoisoned();
@@ -85,6 +88,7 @@ class Lives {
   void NextProcess();
   void Recover();
   void SettleTruncation(std::size_t found);
+  void CheckFirstRow(const Reader& reader);
   void Resurrect(std::size_t found);
   void CheckReport(const Recovery& report, std::size_t found) const;
   void Reopen();
@@ -111,6 +115,7 @@ class Lives {
   std::vector<ModelRecord> replay_;   // records that a crash removed, to be appended again
   std::vector<ModelRecord> cut_off_;  // the same, until something is appended
   std::optional<Pending> pending_;
+  std::vector<Row> pending_first_;  // of drops that did not end, or may be in memory only
   Recovery report_;
   std::size_t closed_at_ = 0;   // records when a clean slot was last attempted
   bool closing_ = true;         // a clean slot may be the newest

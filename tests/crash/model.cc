@@ -63,6 +63,15 @@ std::uint64_t Model::rows(std::size_t count) const {
   return rows;
 }
 
+std::size_t Model::RecordOfRow(Row row) const {
+  std::size_t record = 0;
+  for (Row begun = -1; record < records.size(); ++record) {
+    begun += records[record].begins_row ? 1 : 0;
+    if (begun == row) break;
+  }
+  return record;
+}
+
 std::uint64_t Model::values(std::size_t count) const {
   std::uint64_t values = 0;
   for (std::size_t i = 0; i < count; ++i) {
@@ -108,8 +117,13 @@ void Model::Check(const Reader& reader, Random& random) const {
     Differ(StrCat(reader.records(), " records found, only ", records.size(), " were appended"));
   }
   const std::size_t count = reader.records();
-  std::size_t record = 0;
-  for (Row row = 0; row < static_cast<Row>(reader.num_rows()); ++row) {
+  const auto first = static_cast<Row>(reader.first_row());
+  std::size_t record = RecordOfRow(first);
+  if (reader.first_position() != values(record)) {
+    Differ(StrCat("row ", first, " begins at position ", reader.first_position(), " instead of ",
+                  values(record)));
+  }
+  for (Row row = first; row < static_cast<Row>(reader.num_rows()); ++row) {
     if (record >= count) Differ(StrCat("row ", row, " was never appended"));
     record = CheckRow(reader, row, record);
   }
@@ -117,9 +131,10 @@ void Model::Check(const Reader& reader, Random& random) const {
   if (reader.size() != values(count)) {
     Differ(StrCat(reader.size(), " values found instead of ", values(count)));
   }
-  if (reader.num_rows() == 0 || reader.size() == 0) return;
+  if (reader.kept_rows() == 0 || reader.size() == reader.first_position()) return;
   // The look-up by hints: a position lies between the first of its row and that of the next.
-  const auto position = static_cast<Position>(random.Below(reader.size()));
+  const auto position =
+      static_cast<Position>(random.Between(reader.first_position(), reader.size() - 1));
   Row row = -1;
   Position start = -1;
   reader.RowOf({&position, 1}, {&row, 1});

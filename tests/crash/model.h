@@ -52,12 +52,16 @@ class Model {
  public:
   std::vector<ModelRecord> records;  ///< everything appended, in order
   std::size_t synced = 0;            ///< records that must survive a power cut
+  Row first_row = 0;                 ///< the rows before it were dropped
 
   /// Throws std::runtime_error, naming the place, unless `reader` has the first reader.records()
-  /// records.
+  /// records, without those before reader.first_row().
   void Check(const Reader& reader, Random& random) const;
 
   std::uint64_t rows(std::size_t records) const;
+
+  /// The record that begins a row.
+  std::size_t RecordOfRow(Row row) const;
   std::uint64_t values(std::size_t records) const;
 
  private:

@@ -4,6 +4,7 @@
 // place (u16), word (u64). The last kinds of patches damage chunks: a file is missing, has the name
 // of another, or a wrong number or size.
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <filesystem>
 #include <string>
@@ -32,7 +33,13 @@ namespace {
 namespace fs = std::filesystem;
 using crash::Image;
 
-enum Flags : std::uint8_t { kMendControl = 1, kMendSchema = 2, kMendRecords = 4, kDied = 8 };
+enum Flags : std::uint8_t {
+  kMendControl = 1,
+  kMendSchema = 2,
+  kMendRecords = 4,
+  kDied = 8,
+  kManyChunks = 16,
+};
 
 const fs::path& Place() {
   static const crash::FastDirectory directory;
@@ -66,29 +73,42 @@ void Shorten(Image& image) {
   }
 }
 
-// Returns the store that is patched, closed or as a dead writer leaves it; always the same bytes.
-const Image& Template(bool died) {
-  static const std::array<Image, 2> images = [] {
+// Makes a store, and takes its image as a dead writer leaves it and after it was closed.
+std::array<Image, 2> MakeTemplates(const Options& options, Row rows) {
+  const fs::path path = Place() / "template";
+  fs::remove_all(path);
+  std::array<Image, 2> made;
+  StreamStore store = StreamStore::Open(path, options);
+  for (Row row = 0; row < rows; ++row) {
+    const std::vector<Value> list(static_cast<std::size_t>(row % 7), row);
+    store.Append(row, {{0, row}, {1, list}, {2, row % 2 == 1}});
+    if (row == rows - 5) store.Sync();
+  }
+  store.Append(rows, {{0, rows}});
+  store.Append(rows, {{2, true}});
+  made[1] = crash::LoadImage(path);
+  Shorten(made[1]);
+  store.Close();
+  made[0] = crash::LoadImage(path);
+  return made;
+}
+
+// Returns the store that is patched: closed or as a dead writer leaves it, with one chunk of each
+// kind or with several; always the same bytes.
+const Image& Template(bool died, bool many) {
+  static const std::array<std::array<Image, 2>, 2> images = [] {
     sys().getrandom = [](void* buffer, std::size_t count, unsigned) {
       std::memset(buffer, 0x5a, count);
       return static_cast<ssize_t>(count);
     };
-    std::array<Image, 2> made;
-    StreamStore store = StreamStore::Open(Place() / "template", crash::RowOptions());
-    for (Row row = 0; row < 12; ++row) {
-      crash::AppendWholeRow(store, row);
-      if (row == 7) store.Sync();
-    }
-    store.Append(12, {{0, 12}});
-    store.Append(12, {{2, true}});
-    made[1] = crash::LoadImage(Place() / "template");
-    Shorten(made[1]);
-    store.Close();
-    made[0] = crash::LoadImage(Place() / "template");
+    SmallestChunkBytes() = 4096;
+    Options small = crash::RowOptions();
+    small.chunk_bytes = SmallestChunkBytes();
+    const std::array made = {MakeTemplates(crash::RowOptions(), 12), MakeTemplates(small, 150)};
     sys().getrandom = RealSyscalls().getrandom;
     return made;
   }();
-  return images[died ? 1 : 0];
+  return images[many ? 1 : 0][died ? 1 : 0];
 }
 
 void Patch(Image& image, Bytes patch) {
@@ -239,7 +259,7 @@ void AppendAndReopen(const fs::path& path) {
 
 void FuzzStore(Bytes bytes) {
   const std::uint8_t flags = bytes.empty() ? 0 : bytes[0];
-  Image image = Template((flags & kDied) != 0);
+  Image image = Template((flags & kDied) != 0, (flags & kManyChunks) != 0);
   for (std::size_t at = 1; at + 12 <= bytes.size() && at < 12 * 16; at += 12) {
     Patch(image, bytes.subspan(at, 12));
   }

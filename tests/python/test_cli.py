@@ -16,7 +16,7 @@ import pytest
 
 import stream_store
 from model_process import PATIENCE, line_of, start
-from store_helpers import data_file, flip
+from store_helpers import chunk_name, data_file, flip
 from stream_store import StreamStore
 
 pytest.importorskip("typer")
@@ -84,7 +84,7 @@ def test_info_tells_what_is_there(path: Path) -> None:
     assert facts["segments"] == 10
     assert facts["steps"] == {"first": 0, "last": 99}
     assert [field["name"] for field in facts["fields"]] == list(FIELDS)
-    assert facts["bytes"]["files"]["values"] == 8 * facts["values"]
+    assert facts["bytes"]["files"][chunk_name("values")] == 8 * facts["values"]
     text = cli("info", path)
     for word in ("closed", "100", "obs", "float32[3]", "timestamp[us]", facts["id"]):
         assert word in text

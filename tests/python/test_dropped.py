@@ -112,3 +112,113 @@ def test_states_of_samplers_have_the_first_row_of_their_epoch() -> None:
     for wrong in ([0, 0], [11], [-1], 0):
         with pytest.raises((ValueError, TypeError)):
             sampler().load_state_dict({**state, "first_rows": wrong})
+
+
+# --- with dropped rows ---
+
+
+@pytest.fixture
+def store() -> StreamStore:
+    """Ten rows of 1, 2, 3, 1, … values, of which the first three were dropped: 6 values."""
+    store = filled()
+    store.drop_before(3)
+    return store
+
+
+def test_numbers_go_on_and_ranges_begin_at_the_first_row(store: StreamStore) -> None:
+    assert (store.first_row, store.num_rows, store.kept_rows) == (3, 10, 7)
+    assert (store.first_position, len(store)) == (6, 19)
+    assert "7 rows from row 3 on, 13 values" in repr(store)
+    assert len(list(store.rows())) == 7
+    assert len(store.index_table()) == store.num_field_writes == 14
+    assert store.segments("done").tolist() == [[3, 5], [5, 10]]
+    assert store.row_at([0, 5, 99]).tolist() == [3, 5, 10]
+    assert store.position_of([3, 4]).tolist() == [6, 7]
+    assert len(store[:]["values"]) == len(store[::-1]["values"]) == 13
+    assert store[::-1]["values"].tolist() == store[:]["values"].tolist()[::-1]
+    assert store[::2]["step"].tolist() == store[6::2]["step"].tolist()
+    assert len(store[:3]["values"]) == 0
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda store: store[0:],
+        lambda store: store[5],
+        lambda store: store[-16],
+        lambda store: store[[5, 10]],
+        lambda store: store[10:2:-1],
+        lambda store: store.windows([5], 2),
+        lambda store: store.row(2),
+        lambda store: store.row(-8),
+        lambda store: store.rows(0),
+        lambda store: store.rows(-8),
+        lambda store: store.index_table(0),
+        lambda store: store.read_rows([4, 2]),
+        lambda store: store.read_rows([2], length=3),
+        lambda store: store.row_of(5),
+        lambda store: store.position_of([2]),
+        lambda store: store.snapshot(2),
+    ],
+)
+def test_reading_what_was_dropped_names_what_is_left(store: StreamStore, read: Any) -> None:
+    with pytest.raises(DroppedError, match=r"position 6\b|row 3\b"):
+        read(store)
+
+
+def test_what_never_existed_is_still_an_index_error_of_its_own(store: StreamStore) -> None:
+    reads: list[Any] = [
+        lambda: store.row(10),
+        lambda: store.row(-11),
+        lambda: store[19],
+        lambda: store[-20],
+        lambda: store.read_rows([-1]),
+        lambda: store.windows([6], 14),
+    ]
+    for read in reads:
+        with pytest.raises(IndexError) as raised:
+            read()
+        assert not isinstance(raised.value, DroppedError)
+
+
+def test_snapshots_keep_the_rows_that_are_dropped_later(store: StreamStore) -> None:
+    snapshot = store.snapshot()
+    store.drop_before(8)
+    assert (snapshot.first_row, store.first_row) == (3, 8)
+    assert [row["done"] for row in snapshot.rows()] == [False, True] + [False] * 5
+    assert store.snapshot(8).kept_rows == 0
+    assert store.snapshot(8).last_step is None
+    assert "0 rows from row 8 on, 0 values" in repr(store.snapshot(8))
+
+
+def test_arrow_begins_at_the_first_row(store: StreamStore) -> None:
+    pa = pytest.importorskip("pyarrow")
+    assert pa.table(store).num_rows == 7
+    assert store.to_arrow(stop=2).read_all().num_rows == 0
+    assert store.to_arrow(-2).read_all().num_rows == 2
+    with pytest.raises(DroppedError, match="row 3"):
+        store.to_arrow(0)
+
+
+def test_datasets_hold_the_rows_that_are_left(store: StreamStore) -> None:
+    pytest.importorskip("datasets")
+    assert len(store.to_dataset()) == 7
+    store.drop_before(5)
+    assert len(store.to_dataset()) == 5  # another file in the cache
+
+
+def test_a_sampler_state_names_the_rows_that_are_missing(store: StreamStore) -> None:
+    def sampler() -> WindowSampler:
+        return WindowSampler(store, length=2, unit="row", replacement=False, batch_size=2)
+
+    batches = iter(first := sampler())
+    next(batches)
+    state = first.state_dict()
+    assert state["first_rows"] == [3]
+    resumed = sampler()
+    resumed.load_state_dict(state)
+    store.drop_before(5)
+    with pytest.raises(DroppedError, match=r"rows \[3, 5\) were dropped"):
+        sampler().load_state_dict(state)
+    rest = [batch["_step"].tolist() for batch in batches]
+    assert [batch["_step"].tolist() for batch in resumed] == rest  # it began before the drop

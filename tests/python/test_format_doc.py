@@ -77,8 +77,8 @@ def example(tmp_path: Path) -> Path:
         ("`records`: record", 32),
         ("`layouts`: layout", 16),
         ("`position_hints` and `row_hints`: hint", 8),
-        ("`schema`: header", 40),
-        ("`schema`: field", 8),
+        ("`schema`: header", 48),
+        ("`schema`: field", 16),
     ],
 )
 def test_byte_tables_have_no_gap_and_no_overlap(title: str, size: int) -> None:
@@ -165,9 +165,10 @@ def test_schema_is_as_its_tables_say(example: Path) -> None:
     data = (example / "schema").read_bytes()
     header = decoded("`schema`: header", data)
     assert (header["version"], header["fields"]) == (stream_store._core.format_version, 2)
-    assert header["body"] == len(data) - 40 - 4
-    field = decoded("`schema`: field", data[40:])
-    assert field == {"dtype": 11, "flags": 0, "parts": field["parts"], "dims": 1}
+    assert header["body"] == len(data) - 48 - 4
+    assert header["revision"] == 0
+    field = decoded("`schema`: field", data[48:])
+    assert field == {"dtype": 11, "flags": 0, "parts": field["parts"], "dims": 1, "since": 0}
     assert struct.unpack("<I", data[-4:])[0] == page_reader()["crc32c"](data[:-4])
 
 
@@ -458,7 +459,7 @@ APPENDED = 100e6  # bytes per second
 
 def power(text: str) -> int:
     base, _, exponent = text.partition("^")
-    return int(base) ** int(exponent or 1)
+    return int(int(base) ** int(exponent or 1))
 
 
 def test_every_number_lasts_as_long_as_the_page_says() -> None:

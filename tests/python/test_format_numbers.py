@@ -24,14 +24,15 @@ CHUNK = 1 << 20
 FAR = Begin(
     records=(1 << 47) - 3,
     values=(1 << 47) - 11,
-    rows=(1 << 46) - 5,
+    rows=(1 << 47) - 5,
     layout_words=(1 << 32) - 9,
     field_writes=7 << 40,
 )
 BEGINS = {
     "none": Begin(),
+    "rows lag": Begin(1 << 47, 1 << 48, 1 << 46, 1 << 33, 1 << 49),
     "far": FAR,
-    "on borders": Begin(1 << 40, 1 << 41, 1 << 39, 1 << 33, 1 << 42),
+    "on borders": Begin(1 << 40, 1 << 41, 1 << 40, 1 << 33, 1 << 42),
     "in a chunk": Begin(records=100, values=1000, rows=90, layout_words=50, field_writes=300),
 }
 

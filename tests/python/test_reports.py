@@ -12,7 +12,7 @@ import pytest
 
 import stream_store
 from model_process import PATIENCE, line_of, start
-from store_helpers import flip
+from store_helpers import chunk_name, flip
 from stream_store import (
     CorruptStoreError,
     Finding,
@@ -81,10 +81,11 @@ def test_damage_is_reported_with_its_place_and_not_raised(path: Path) -> None:
     assert (report.damages, report.good_rows, report.rows) == (1, 700, 1000)
     (finding,) = report.findings
     assert isinstance(finding, Finding)
-    assert (finding.severity, finding.file, finding.offset) == ("damage", "records", 32 * 700 + 28)
+    file = chunk_name("records")
+    assert (finding.severity, finding.file, finding.offset) == ("damage", file, 32 * 700 + 28)
     assert finding.subject == "record 700"
     assert finding.expected.startswith("checksum 0x")
-    assert str(finding).startswith("records, byte 22428: record 700: expected checksum 0x")
+    assert str(finding).startswith(f"{file}, byte 22428: record 700: expected checksum 0x")
 
 
 @pytest.mark.parametrize("record", [0, 1, 998, 999])

@@ -112,7 +112,7 @@ def _target(out: Path) -> Path:
     target = Path(os.path.realpath(out))
     if not target.parent.is_dir():
         raise ValueError(f"{out}: there is no directory {target.parent}")
-    if (target.parent / "control").exists() and (target.parent / "records").exists():
+    if (target.parent / "control").exists() and (target.parent / "schema").exists():
         raise ValueError(f"{out}: {target.parent} is a store; choose a path outside of it")
     return target
 

@@ -224,6 +224,28 @@ TEST(ExportBatches, HoldOnlyTheRequestedRows) {
   EXPECT_THROW(Export(store.reader(), options), Error);
 }
 
+TEST(ExportBatches, BeginAtTheFirstRowThatWasNotDropped) {
+  StreamStore store = Filled(100);
+  store.DropBefore(97);
+  auto stream = Export(store.reader());
+  auto batch = Next(stream);
+  ASSERT_TRUE(batch);
+  EXPECT_EQ((*batch)->length, 3);
+  EXPECT_EQ(TextAt(*(*batch)->children[3], 0), "row 97");
+  EXPECT_FALSE(Next(stream));
+  ArrowExportOptions options;
+  options.end = 40;
+  stream = Export(store.reader(), options);
+  EXPECT_FALSE(Next(stream)) << "no row before row 40 is left";
+  options.begin = 30;
+  try {
+    Export(store.reader(), options);
+    FAIL() << "exported dropped rows";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kDropped) << error.what();
+  }
+}
+
 TEST(ExportBatches, DoNotExistInAnEmptyStore) {
   const StreamStore store = NewStore();
   auto stream = Export(store.reader());

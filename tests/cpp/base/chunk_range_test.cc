@@ -1,4 +1,4 @@
-// Tests of ChunkRange: one array over many files, and chunks that leave when nobody holds them.
+// Tests of ChunkRange: one array over many files, and chunks that leave when no Hold covers them.
 
 #include "base/chunk_range.h"
 

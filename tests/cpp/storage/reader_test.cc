@@ -149,12 +149,14 @@ TEST_F(ReaderTest, FailsWhenRecoveryRemovesRecordsItHasSeen) {
     reader = Reader::Open(path_);
     // The writer fails and is closed; then the machine loses a page of its values.
     Faults faults;
-    Faults::Fail("fdatasync", EIO);
+    Faults::Fail("msync", EIO);
     EXPECT_EQ(ErrorOf([&] { store.Sync(); }).code(), ErrorCode::kIo);
   }
   EXPECT_EQ(Show(*reader), "0{0:1} 1{0:2}");
   const Value wrong = 7;
-  Directory::Open(path_).OpenFile(FileOf("values").c_str(), true).WriteAt(std::as_bytes(std::span(&wrong, 1)), 8);
+  Directory::Open(path_)
+      .OpenFile(FileOf("values").c_str(), true)
+      .WriteAt(std::as_bytes(std::span(&wrong, 1)), 8);
   StreamStore store = Open();
   EXPECT_EQ(store.recovery().state, Recovery::State::kTruncated);
   EXPECT_EQ(ErrorOf([&] { reader->Refresh(); }).code(), ErrorCode::kCutBack);

@@ -67,7 +67,7 @@ TEST_F(ReleaseTest, AClosedStoreHasNoDescriptorAndNoMapping) {
     options_.sync_interval = std::chrono::milliseconds(helpers ? 1 : 0);
     StreamStore store = Open();
     store.Append(helpers ? 1 : 0, {{0, 1}});
-    EXPECT_GT(Uses(), 10U);
+    EXPECT_GE(Uses(), 9U);  // six mappings, and the descriptors of directory, control and lock
     store.Close();
     EXPECT_EQ(Uses(), 0U);
   }
@@ -77,7 +77,7 @@ TEST_F(ReleaseTest, AClosedTemporaryStoreHasNoneEither) {
   options_.temporary_directory = scratch_->path();
   StreamStore store = StreamStore::Temporary(options_);
   store.Append(0, {{0, 1}});
-  EXPECT_GE(Uses(scratch_->path()), 10U);
+  EXPECT_GE(Uses(scratch_->path()), 9U);
   store.Close();
   EXPECT_EQ(Uses(scratch_->path()), 0U);
   const Error error = ErrorOf([&] { store.reader(); });
@@ -106,7 +106,7 @@ TEST_F(ReleaseTest, AReaderKeepsTheFilesUntilItIsDestroyed) {
       const Reader reader = store.reader();
       const Reader copy = reader;
       store.Close();
-      EXPECT_GT(Uses(scratch_->path()), 8U);
+      EXPECT_GE(Uses(scratch_->path()), 8U);
       EXPECT_EQ(copy.row(0).begin()->values[0], 7);
       EXPECT_EQ(store.reader().num_rows(), 1U);  // shares the files of the other readers
     }

@@ -230,7 +230,7 @@ TEST_F(TruncateTest, TheNewSessionHasTheNumberOfNoRemovedRecord) {
 // A failure at any call leaves all rows or exactly those wanted, for readers and for the next open.
 TEST_F(TruncateTest, AFailureAtAnyCallLeavesAllRowsOrTheRowsWanted) {
   int failures = 0;
-  for (const char* call : {"fdatasync", "pwrite"}) {
+  for (const char* call : {"msync", "fdatasync", "pwrite"}) {
     for (int n = 1;; ++n) {
       std::filesystem::remove_all(path_);
       std::optional<StreamStore> store(Open());

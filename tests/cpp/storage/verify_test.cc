@@ -164,7 +164,7 @@ TEST_F(VerifyTest, DamagedValuesAreReportedByRecordAndTheWalkContinues) {
   EXPECT_EQ(report.good_records, 7U);
   EXPECT_EQ(report.rows, 1000U);
   const Finding& finding = report.findings.front();
-  EXPECT_EQ(finding.file, "records");
+  EXPECT_EQ(finding.file, FileOf("records"));
   EXPECT_EQ(finding.offset, 7U * 32 + 28);
   EXPECT_EQ(finding.subject, "record 7");
   EXPECT_CONTAINS(finding.expected, "checksum 0x");
@@ -198,7 +198,8 @@ TEST_F(VerifyTest, ShortFilesAreDamage) {
       EXPECT_LT(report.good_rows, 1000U);
     }
     EXPECT_CONTAINS(Texts(report), name);
-    fs::copy_file(Scratch("good") / FileOf(name), path_ / FileOf(name), fs::copy_options::overwrite_existing);
+    fs::copy_file(Scratch("good") / FileOf(name), path_ / FileOf(name),
+                  fs::copy_options::overwrite_existing);
   }
 }
 
@@ -228,14 +229,15 @@ TEST_F(VerifyTest, AppendsThatWereNeverSyncedMayEndEarly) {
 TEST_F(VerifyTest, MissingFilesAndOthersInTheirPlaceAreDamage) {
   MakeClosed(20);
   fs::copy(path_, Scratch("good"), fs::copy_options::recursive);
-  for (const char* name : {"values", "records", "layouts", "position_hints", "row_hints", "schema", "control", "lock"}) {
+  for (const char* name : {"values", "records", "layouts", "position_hints", "row_hints", "schema",
+                           "control", "lock"}) {
     for (const bool directory : {false, true}) {
       SCOPED_TRACE(name);
       fs::remove_all(path_ / FileOf(name));
       if (directory) fs::create_directory(path_ / FileOf(name));
       const VerifyReport report = Verify(path_);
       EXPECT_GE(report.damages, 1U);
-      EXPECT_EQ(report.findings.front().file, name);
+      EXPECT_EQ(report.findings.front().file, FileOf(name));
       fs::remove_all(path_ / FileOf(name));
       fs::copy_file(Scratch("good") / FileOf(name), path_ / FileOf(name));
     }

@@ -123,6 +123,25 @@ TEST(DroppedTest, AStoreWithoutAnyRowLeftCanBeAsked) {
   EXPECT_THROW(ReadRow(store.view(), 20), Error);
 }
 
+// Exports read runs of records.
+TEST(DroppedTest, ScansBeginAtAnyRowThatIsLeft) {
+  for (const Row first : {1, 60, 256}) {
+    const FakeStore store(MixedFields(), RowMaker(3).Steady(300, 7), FakeHints::kRight, 1, first);
+    for (const Row begin : {first, first + 1, Row{299}, Row{300}}) {
+      Row next = begin;
+      ScanRows(store.view(), begin, 300, [&](const interop::RecordRun& run) {
+        EXPECT_EQ(run.row, run.begins_row ? next : next - 1);
+        next = run.row + static_cast<Row>(run.count);
+        const auto* step = reinterpret_cast<const Step*>(run.steps);
+        EXPECT_EQ(*step, store.rows()[static_cast<std::size_t>(run.row)].step);
+        return true;
+      });
+      EXPECT_EQ(next, 300);
+    }
+    EXPECT_THROW(ScanRows(store.view(), first - 1, 300, [](const auto&) { return true; }), Error);
+  }
+}
+
 // The first hint may refer to a dropped record. Guesses stay among the records that are left, and
 // are off by at most one, as in a whole store.
 TEST(DroppedTest, GuessesAreCloseAndNeverBeforeTheBegin) {

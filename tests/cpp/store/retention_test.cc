@@ -1,4 +1,4 @@
-// What a store retains: the limits are stored, readers see them, and a refused change leaves them.
+// Limits of a store: they are stored, readers see them, and a refused change leaves them.
 #include <chrono>
 #include <filesystem>
 #include <functional>
