@@ -58,14 +58,10 @@ def answered() -> Iterator[None]:
     except ArgumentError as error:
         warn(str(error))
         raise typer.Exit(WRONG) from None
-    except (
-        stream_store.Error,
-        OSError,
-        LookupError,
-        ValueError,
-        RuntimeError,
-        ImportError,
-    ) as error:
+    except typer.Abort:  # a RuntimeError, too
+        warn("not confirmed; nothing was changed")
+        raise typer.Exit(FAILED) from None
+    except EXPECTED as error:
         warn(_text(error))
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
