@@ -11,7 +11,7 @@ from . import _core
 
 _KINDS = b"values|records|layouts|position_hints|row_hints"
 # address-address permissions offset device inode path
-_LINE = rb"^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) (\S+) (\d+) +%s/(?:%s)\.\d{10} \(deleted\)$"
+_LINE = rb"^([0-9a-f]+)-([0-9a-f]+) \S+ ([0-9a-f]+) (\S+) (\d+) +%s/(?:%s)\.\d{12} \(deleted\)$"
 
 
 @dataclass(frozen=True)

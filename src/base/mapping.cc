@@ -92,14 +92,26 @@ struct Mapping::Request {
   int protection;
   int flags;
   int fd;
+  bool leaves_room = false;  // where address space is scarce, takes a part of what there is
 };
+
+// The largest size that the kernel grants is up to all the address space that a process under an
+// emulator or a limit still has. A store has five reservations, so each takes an eighth of it.
+constexpr std::uint64_t kRoom = 8;
 
 Mapping::Mapping(const std::string& path, const Request& request) {
   const std::uint64_t least = std::max(PageUp(request.minimum_bytes), PageBytes());
   std::uint64_t bytes =
       std::max(PageUp(std::min(request.reserve_bytes, ShareOfAddressSpace())), least);
+  bool refused = false;
   for (;;) {
     void* address = sys().mmap(nullptr, bytes, request.protection, request.flags, request.fd, 0);
+    if (address != MAP_FAILED && refused && request.leaves_room && bytes > least) {
+      sys().munmap(address, bytes);
+      bytes = std::max(PageUp(bytes / kRoom), least);
+      refused = false;
+      continue;
+    }
     if (address != MAP_FAILED) {
       data_ = static_cast<std::byte*>(address);
       size_ = bytes;
@@ -118,6 +130,7 @@ Mapping::Mapping(const std::string& path, const Request& request) {
                   error);
     }
     bytes = std::max(PageUp(bytes / 2), least);
+    refused = true;
   }
 }
 
@@ -135,7 +148,8 @@ Mapping Mapping::Reserve(const std::string& path, std::uint64_t reserve_bytes,
                         .minimum_bytes = minimum_bytes,
                         .protection = PROT_NONE,
                         .flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                        .fd = -1}};
+                        .fd = -1,
+                        .leaves_room = true}};
 }
 
 Mapping Mapping::Private(std::uint64_t bytes) {

@@ -1,6 +1,6 @@
 // Damage to the chunk files of a store, on an image of its directory in memory.
 //
-// The kinds of a store are sequences of files, such as `values.0000000003`. A copy with another
+// The kinds of a store are sequences of files, such as `values.000000000003`. A copy with another
 // tool, or a person, may lose such files, exchange them, or give them other numbers and sizes. Used by
 // the fuzz target of complete stores and by the tests of damage.
 #pragma once

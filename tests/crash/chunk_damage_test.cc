@@ -21,10 +21,10 @@ std::vector<std::byte> Bytes(std::size_t count, char letter) {
 
 // Three chunks of values, of which the last is short, one of records, and `control`.
 Image Make() {
-  Image image = {{"values.0000000004", Bytes(kChunk, 'a')},
-                 {"values.0000000005", Bytes(kChunk, 'b')},
-                 {"values.0000000006", Bytes(100, 'c')},
-                 {"records.0000000000", Bytes(64, 'r')},
+  Image image = {{"values.000000000004", Bytes(kChunk, 'a')},
+                 {"values.000000000005", Bytes(kChunk, 'b')},
+                 {"values.000000000006", Bytes(100, 'c')},
+                 {"records.000000000000", Bytes(64, 'r')},
                  {"control", Bytes(512, '\0')}};
   std::memcpy(image["control"].data() + 56, &kChunk, sizeof(kChunk));
   return image;
@@ -37,13 +37,13 @@ std::vector<std::string> NamesOf(const Image& image) {
 }
 
 TEST(ChunkDamageTest, NamesHaveTenDigits) {
-  EXPECT_EQ(NameOfChunk("row_hints", 12), "row_hints.0000000012");
-  const auto chunk = ParseChunk("row_hints.0000000012");
+  EXPECT_EQ(NameOfChunk("row_hints", 12), "row_hints.000000000012");
+  const auto chunk = ParseChunk("row_hints.000000000012");
   ASSERT_TRUE(chunk);
   EXPECT_EQ(chunk->kind, "row_hints");
   EXPECT_EQ(chunk->number, 12U);
   for (const char* name : {"control", "values.000000001", "values.00000000012", "values.+000000001",
-                           ".0000000000", "values.000000001x", "schema.tmp"}) {
+                           ".000000000000", "values.000000001x", "schema.tmp"}) {
     EXPECT_FALSE(ParseChunk(name)) << name;
   }
 }
@@ -69,35 +69,35 @@ TEST(ChunkDamageTest, ChunksOfAKindAreOneSequence) {
   bytes[kChunk] = std::byte{'x'};
   bytes.back() = std::byte{'y'};
   SplitKind(image, "values", bytes);
-  EXPECT_EQ(image["values.0000000004"], Bytes(kChunk, 'a'));
-  EXPECT_EQ(image["values.0000000005"].front(), std::byte{'x'});
-  EXPECT_EQ(image["values.0000000006"].back(), std::byte{'y'});
+  EXPECT_EQ(image["values.000000000004"], Bytes(kChunk, 'a'));
+  EXPECT_EQ(image["values.000000000005"].front(), std::byte{'x'});
+  EXPECT_EQ(image["values.000000000006"].back(), std::byte{'y'});
 }
 
 TEST(ChunkDamageTest, FileMayBeMissing) {
   Image image = Make();
-  EXPECT_TRUE(DamageChunk(image, "values.0000000005", ChunkDamage::kMissing, 0));
-  EXPECT_EQ(NamesOf(image), (std::vector<std::string>{"control", "records.0000000000",
-                                                      "values.0000000004", "values.0000000006"}));
+  EXPECT_TRUE(DamageChunk(image, "values.000000000005", ChunkDamage::kMissing, 0));
+  EXPECT_EQ(NamesOf(image), (std::vector<std::string>{"control", "records.000000000000",
+                                                      "values.000000000004", "values.000000000006"}));
 }
 
 TEST(ChunkDamageTest, FilesOfAKindMayBeSwapped) {
   Image image = Make();
-  EXPECT_TRUE(DamageChunk(image, "values.0000000004", ChunkDamage::kSwapped, 1));
-  EXPECT_EQ(image["values.0000000004"], Bytes(100, 'c'));
-  EXPECT_EQ(image["values.0000000006"], Bytes(kChunk, 'a'));
-  EXPECT_FALSE(DamageChunk(image, "records.0000000000", ChunkDamage::kSwapped, 1));
+  EXPECT_TRUE(DamageChunk(image, "values.000000000004", ChunkDamage::kSwapped, 1));
+  EXPECT_EQ(image["values.000000000004"], Bytes(100, 'c'));
+  EXPECT_EQ(image["values.000000000006"], Bytes(kChunk, 'a'));
+  EXPECT_FALSE(DamageChunk(image, "records.000000000000", ChunkDamage::kSwapped, 1));
 }
 
 TEST(ChunkDamageTest, NumbersMayBeWrong) {
   for (std::uint64_t choice = 0; choice < 16; ++choice) {
     Image image = Make();
-    EXPECT_TRUE(DamageChunk(image, "values.0000000006", ChunkDamage::kRenumbered, choice));
-    EXPECT_FALSE(image.contains("values.0000000006")) << choice;
+    EXPECT_TRUE(DamageChunk(image, "values.000000000006", ChunkDamage::kRenumbered, choice));
+    EXPECT_FALSE(image.contains("values.000000000006")) << choice;
     Image doubled = Make();
-    EXPECT_TRUE(DamageChunk(doubled, "values.0000000006", ChunkDamage::kDoubled, choice));
-    EXPECT_EQ(doubled["values.0000000006"], Bytes(100, 'c'));
-    image["values.0000000006"] = Bytes(100, 'c');
+    EXPECT_TRUE(DamageChunk(doubled, "values.000000000006", ChunkDamage::kDoubled, choice));
+    EXPECT_EQ(doubled["values.000000000006"], Bytes(100, 'c'));
+    image["values.000000000006"] = Bytes(100, 'c');
     EXPECT_EQ(doubled, image) << choice;
   }
 }
@@ -105,16 +105,16 @@ TEST(ChunkDamageTest, NumbersMayBeWrong) {
 TEST(ChunkDamageTest, SizesMayBeWrong) {
   for (const std::uint64_t choice : {std::uint64_t{0}, std::uint64_t{99}, std::uint64_t{12345}}) {
     Image image = Make();
-    EXPECT_TRUE(DamageChunk(image, "values.0000000006", ChunkDamage::kLonger, choice));
-    EXPECT_GT(image["values.0000000006"].size(), kChunk);
-    EXPECT_TRUE(DamageChunk(image, "values.0000000005", ChunkDamage::kShorter, choice));
-    EXPECT_LT(image["values.0000000005"].size(), kChunk);
+    EXPECT_TRUE(DamageChunk(image, "values.000000000006", ChunkDamage::kLonger, choice));
+    EXPECT_GT(image["values.000000000006"].size(), kChunk);
+    EXPECT_TRUE(DamageChunk(image, "values.000000000005", ChunkDamage::kShorter, choice));
+    EXPECT_LT(image["values.000000000005"].size(), kChunk);
   }
 }
 
 TEST(ChunkDamageTest, OtherFilesStayAsTheyAre) {
   for (std::uint64_t damage = 0; damage < kChunkDamages; ++damage) {
-    for (const char* name : {"control", "schema", "values.0000000009"}) {
+    for (const char* name : {"control", "schema", "values.000000000009"}) {
       Image image = Make();
       EXPECT_FALSE(DamageChunk(image, name, static_cast<ChunkDamage>(damage), 5));
       EXPECT_EQ(image, Make());

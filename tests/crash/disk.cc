@@ -37,7 +37,7 @@ void SimulatedDisk::CloseDirectory() noexcept {
 }
 
 // Each kind of file has data near its beginning only, so that comparing images is fast. The number of
-// a chunk follows the kind: `values.0000000003`.
+// a chunk follows the kind: `values.000000000003`.
 SimulatedFile::Traits SimulatedDisk::TraitsOf(const std::string& name) const {
   if (name == "control") {
     return {.extents = {{kIdentityOffset, kIdentityOffset + kIdentityBytes},

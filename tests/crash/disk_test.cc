@@ -36,8 +36,8 @@ using internal::sys;
 
 constexpr std::uint64_t kPage = SimulatedFile::kPage;
 // The model knows 16 KiB of these files.
-constexpr const char* kFirst = "layouts.0000000000";
-constexpr const char* kSecond = "layouts.0000000001";
+constexpr const char* kFirst = "layouts.000000000000";
+constexpr const char* kSecond = "layouts.000000000001";
 
 using Texts = std::set<std::string>;
 

@@ -101,7 +101,7 @@ def write_forever(path: Path, seed: int, synced: np.memmap[int, np.dtype[np.int6
     """Append, sync sometimes, and write pages back at random. Runs in a separate process."""
     rng = random.Random(seed)
     store = StreamStore(path, fields=FIELDS, capacity=2000, sync_seconds=None, sync_bytes=None)
-    names = [f"{kind}.0000000000" for kind in ("values", "records", "layouts")]  # one chunk each
+    names = [f"{kind}.000000000000" for kind in ("values", "records", "layouts")]  # one chunk each
     files = [os.open(path / name, os.O_RDWR) for name in (*names, "control")]
     row = store.num_rows
     while True:

@@ -76,8 +76,8 @@ def chunk_bytes(path: Path) -> int:
 
 
 def chunk_name(kind: str, number: int = 0) -> str:
-    """The name of a chunk file, such as ``values.0000000000``."""
-    return f"{kind}.{number:010}"
+    """The name of a chunk file, such as ``values.000000000000``."""
+    return f"{kind}.{number:012}"
 
 
 #: The files of a store that has one chunk of each kind.

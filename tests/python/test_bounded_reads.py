@@ -311,7 +311,7 @@ def test_a_reader_in_another_process_keeps_dropped_rows_until_it_refreshes(tmp_p
         assert line_of(child.stdout) == str(MANY)
         many(store, MANY)
         store.drop_before(MANY + 1)
-        assert not (path / "values.0000000000").exists()
+        assert not (path / "values.000000000000").exists()
         assert store.held_bytes >= 2 * CHUNK
         assert stream_store.verify(path).held_bytes == store.held_bytes
         print("", file=child.stdin, flush=True)

@@ -133,7 +133,9 @@ def test_a_store_is_full_when_the_numbers_of_chunks_end(path: Path, template: Pa
     encode_store(path, template, rows, last, CHUNK)
     with StreamStore(path) as store:
         store.append_step({"n": 1})
-        with pytest.raises(StoreFullError, match="growing into chunk 10000000000: expected a number below"):
+        with pytest.raises(
+            StoreFullError, match="growing into chunk 10000000000: expected a number below"
+        ):
             store.append_step({"many": range(250)})
         assert store.num_rows == last.rows + 61
         checked(store.snapshot(store.num_rows - 1), last, rows)

@@ -47,7 +47,7 @@ class ChunkFilesTest : public ::testing::Test {
 };
 
 TEST(ChunkName, NumbersComeBack) {
-  EXPECT_EQ(ChunkName("values", 12), "values.0000000012");
+  EXPECT_EQ(ChunkName("values", 12), "values.000000000012");
   for (const std::uint64_t number : {0ULL, 9ULL, 10ULL, 999'999ULL, 1ULL << 31}) {
     EXPECT_EQ(ChunkNumber("values", ChunkName("values", number)), number);
   }
@@ -55,17 +55,17 @@ TEST(ChunkName, NumbersComeBack) {
 
 TEST(ChunkName, OtherNamesHaveNoNumber) {
   for (const char* name : {"values", "values.", "values.12", "values.00000000012",
-                           "values.000000001x", "records.0000000012", "values-0000000012",
-                           "values.-000000012", "values.+000000012", "values.0000000012.tmp", ""}) {
+                           "values.000000001x", "records.000000000012", "values-0000000012",
+                           "values.-000000012", "values.+000000012", "values.000000000012.tmp", ""}) {
     EXPECT_EQ(ChunkNumber("values", name), std::nullopt) << name;
   }
 }
 
 TEST_F(ChunkFilesTest, ReadsAcrossChunks) {
-  Write("values.0000000007", kChunk);
-  Write("values.0000000008", kChunk);
-  Write("values.0000000009", 100);
-  directory_.CreateFile("records.0000000007");
+  Write("values.000000000007", kChunk);
+  Write("values.000000000008", kChunk);
+  Write("values.000000000009", 100);
+  directory_.CreateFile("records.000000000007");
   const auto files = Files(7);
   EXPECT_EQ(files->begin(), 7 * kChunk);
   EXPECT_EQ(files->end(), 9 * kChunk + 100);
@@ -83,57 +83,57 @@ TEST_F(ChunkFilesTest, ReadsAcrossChunks) {
 }
 
 TEST_F(ChunkFilesTest, HasNoBytesBeforeTheFirstRefresh) {
-  Write("values.0000000003", 10);
+  Write("values.000000000003", 10);
   const ChunkFiles files(directory_, "values", kChunk, 3);
   EXPECT_EQ(files.begin(), 3 * kChunk);
   EXPECT_EQ(files.end(), 3 * kChunk);
 }
 
 TEST_F(ChunkFilesTest, DroppedChunkReadsAsMissing) {
-  Write("values.0000000000", kChunk);
-  Write("values.0000000001", kChunk);
+  Write("values.000000000000", kChunk);
+  Write("values.000000000001", kChunk);
   const auto files = Files();
-  directory_.Unlink("values.0000000000");
+  directory_.Unlink("values.000000000000");
   std::vector<std::byte> out(8);
   EXPECT_EQ(files->ReadAt(out, 0), 0U);
   EXPECT_EQ(files->ReadAt(out, kChunk), 8U);
 }
 
 TEST_F(ChunkFilesTest, RefreshSeesNewChunks) {
-  Write("values.0000000000", 10);
+  Write("values.000000000000", 10);
   const auto files = Files();
-  directory_.OpenFile("values.0000000000", true).Truncate(kChunk);
-  Write("values.0000000001", 20);
+  directory_.OpenFile("values.000000000000", true).Truncate(kChunk);
+  Write("values.000000000001", 20);
   EXPECT_EQ(files->end(), 10U);
   files->Refresh();
   EXPECT_EQ(files->end(), kChunk + 20);
 }
 
 TEST_F(ChunkFilesTest, RefreshSeesShorterAndMissingChunks) {
-  Write("values.0000000000", kChunk);
-  Write("values.0000000001", kChunk);
-  Write("values.0000000002", 30);
+  Write("values.000000000000", kChunk);
+  Write("values.000000000001", kChunk);
+  Write("values.000000000002", 30);
   const auto files = Files();
-  directory_.OpenFile("values.0000000002", true).Truncate(7);
+  directory_.OpenFile("values.000000000002", true).Truncate(7);
   files->Refresh();
   EXPECT_EQ(files->end(), 2 * kChunk + 7);
-  directory_.Unlink("values.0000000002");
-  directory_.OpenFile("values.0000000001", true).Truncate(9);
+  directory_.Unlink("values.000000000002");
+  directory_.OpenFile("values.000000000001", true).Truncate(9);
   files->Refresh();
   EXPECT_EQ(files->end(), kChunk + 9);
-  directory_.Unlink("values.0000000001");
+  directory_.Unlink("values.000000000001");
   files->Refresh();
   EXPECT_EQ(files->end(), kChunk);
 }
 
 // A writer deletes a chunk that it had made ahead, and another one makes it again.
 TEST_F(ChunkFilesTest, RefreshSeesThatAFileWasReplaced) {
-  Write("values.0000000000", kChunk);
-  Write("values.0000000001", 30);
+  Write("values.000000000000", kChunk);
+  Write("values.000000000001", 30);
   const auto files = Files();
-  directory_.Unlink("values.0000000001");
+  directory_.Unlink("values.000000000001");
   all_.resize(kChunk);
-  Write("values.0000000001", 50);
+  Write("values.000000000001", 50);
   files->Refresh();
   EXPECT_EQ(files->end(), kChunk + 50);
   std::vector<std::byte> out(50);
@@ -142,35 +142,35 @@ TEST_F(ChunkFilesTest, RefreshSeesThatAFileWasReplaced) {
 }
 
 TEST_F(ChunkFilesTest, FirstChunkIsMissing) {
-  Write("values.0000000001", 10);
+  Write("values.000000000001", 10);
   const Error error = RefreshError();
   EXPECT_EQ(error.code(), ErrorCode::kCorrupt);
-  EXPECT_CONTAINS(error.what(), "values.0000000000: expected a file of the store");
+  EXPECT_CONTAINS(error.what(), "values.000000000000: expected a file of the store");
 }
 
 TEST_F(ChunkFilesTest, FilesAfterAMissingOneDoNotCount) {
-  Write("values.0000000000", kChunk);
-  Write("values.0000000002", 10);
+  Write("values.000000000000", kChunk);
+  Write("values.000000000002", 10);
   EXPECT_EQ(Files()->end(), kChunk);
 }
 
 TEST_F(ChunkFilesTest, FilesAfterAShortOneDoNotCount) {
-  Write("values.0000000000", kChunk - 1);
-  Write("values.0000000001", 10);
+  Write("values.000000000000", kChunk - 1);
+  Write("values.000000000001", 10);
   EXPECT_EQ(Files()->end(), kChunk - 1);
 }
 
 TEST_F(ChunkFilesTest, AChunkLongerThanItsSizeIsDamage) {
-  Write("values.0000000000", kChunk + 1);
+  Write("values.000000000000", kChunk + 1);
   const Error error = RefreshError();
   EXPECT_EQ(error.code(), ErrorCode::kCorrupt);
-  EXPECT_CONTAINS(error.what(), "values.0000000000: expected at most 4096 bytes but found 4097");
+  EXPECT_CONTAINS(error.what(), "values.000000000000: expected at most 4096 bytes but found 4097");
 }
 
 TEST_F(ChunkFilesTest, RestartBeginsAtALaterChunk) {
   for (const int chunk : {0, 1, 2}) Write("values.000000000" + std::to_string(chunk), kChunk);
   const auto files = Files();
-  directory_.Unlink("values.0000000000");
+  directory_.Unlink("values.000000000000");
   files->Restart(1);
   EXPECT_EQ(files->end(), kChunk);
   files->Refresh();
@@ -191,7 +191,7 @@ TEST_F(ChunkFilesTest, WritesAcrossChunksAndCreatesThem) {
 }
 
 TEST_F(ChunkFilesTest, DirectoryWithTheNameOfAChunkIsDamage) {
-  std::filesystem::create_directory(scratch_.path() / "values.0000000000");
+  std::filesystem::create_directory(scratch_.path() / "values.000000000000");
   EXPECT_EQ(RefreshError().code(), ErrorCode::kCorrupt);
 }
 

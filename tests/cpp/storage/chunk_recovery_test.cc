@@ -333,8 +333,8 @@ TEST_F(ChunkRecoveryTest, NewChunksHaveTheirNamesOnDiskBeforeTheSlot) {
   Log& log = Faults::log();
   log.clear();
   store.Sync();
-  EXPECT_LT(Find(log, "msync values.0000000003"), Find(log, "fsync store"));
-  EXPECT_LT(Find(log, "msync records.0000000003"), Find(log, "fsync store"));
+  EXPECT_LT(Find(log, "msync values.000000000003"), Find(log, "fsync store"));
+  EXPECT_LT(Find(log, "msync records.000000000003"), Find(log, "fsync store"));
   EXPECT_LT(Find(log, "fsync store"), Find(log, "pwrite control"));
   EXPECT_LT(Find(log, "pwrite control"), std::ssize(log));
   store.Append(300, {{0, 1}});

@@ -30,8 +30,8 @@ class DurabilityTest : public StoreTest {
 
   static const Log& DataThenSlot() {
     static const Log log = {
-        "msync values.0000000000",    "msync layouts.0000000000", "msync position_hints.0000000000",
-        "msync row_hints.0000000000", "msync records.0000000000", "pwrite control",
+        "msync values.000000000000",    "msync layouts.000000000000", "msync position_hints.000000000000",
+        "msync row_hints.000000000000", "msync records.000000000000", "pwrite control",
         "fdatasync control"};
     return log;
   }
@@ -81,7 +81,7 @@ TEST_F(DurabilityTest, TheFirstAppendOfASessionWritesTheOpenRecordTwice) {
   Calls();
   store.Append(0, {{0, 1}});
   // There are no values and hints yet.
-  const Log expected = {"msync layouts.0000000000", "msync records.0000000000",
+  const Log expected = {"msync layouts.000000000000", "msync records.000000000000",
                         "pwrite control",           "fdatasync control",
                         "pwrite control",           "fdatasync control"};
   EXPECT_EQ(Calls(), expected);
@@ -115,7 +115,7 @@ TEST_F(DurabilityTest, ACleanSlotIsThereBeforeAnythingIsTrimmed) {
   store.Close();
   const Log calls = Calls();
   const auto slot = std::ranges::find(calls, "fdatasync control");
-  const auto trim = std::ranges::find(calls, "ftruncate values.0000000000");
+  const auto trim = std::ranges::find(calls, "ftruncate values.000000000000");
   EXPECT_LT(slot - calls.begin(), trim - calls.begin());
 }
 

@@ -233,7 +233,7 @@ TEST_F(GrowthTest, HolesBelowTheAllocatedEndAreFilledBeforeTheFirstAppend) {
   Faults::log().clear();
   Fill(store, 6);
   const auto& log = Faults::log();
-  EXPECT_NE(std::find(log.begin(), log.end(), "fallocate values.0000000000"), log.end());
+  EXPECT_NE(std::find(log.begin(), log.end(), "fallocate values.000000000000"), log.end());
   ExpectFilled(store.reader(), 6);
 }
 

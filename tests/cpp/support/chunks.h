@@ -10,7 +10,7 @@
 
 namespace stream_store::internal {
 
-/// "values" becomes "values.0000000000", or the name of another chunk; "control", "schema" and
+/// "values" becomes "values.000000000000", or the name of another chunk; "control", "schema" and
 /// "lock" stay as they are.
 inline std::string FileOf(const std::string& name, std::uint64_t chunk = 0) {
   const bool is_kind = std::ranges::find(kKindNames, name) != kKindNames.end();
