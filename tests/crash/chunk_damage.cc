@@ -13,7 +13,7 @@
 namespace stream_store::crash {
 namespace {
 
-constexpr std::size_t kDigits = 10;
+constexpr std::size_t kDigits = 12;
 constexpr std::uint64_t kChunkBytesAt = 56;          // in the identity, at the start of `control`
 constexpr std::uint64_t kMostBytes = (1 << 20) + 1;  // no larger images: tests write them often
 
@@ -28,7 +28,7 @@ std::string OtherName(const ChunkOf& chunk, std::uint64_t choice) {
       NameOfChunk(chunk.kind, chunk.number + 1),
       NameOfChunk(chunk.kind, chunk.number == 0 ? 2 : chunk.number - 1),
       NameOfChunk(chunk.kind, chunk.number + 1 + choice / 8 % 100),
-      NameOfChunk(chunk.kind, 9'999'999'999),
+      NameOfChunk(chunk.kind, 999'999'999'999),
       chunk.kind + "." + Digits(chunk.number, kDigits - 1),
       chunk.kind + "." + Digits(chunk.number, kDigits + 1),
       chunk.kind + ".+" + Digits(chunk.number, kDigits - 1),
