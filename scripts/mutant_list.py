@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mutant_list_copies
 import mutant_list_durability
 import mutant_list_exchange
 import mutant_list_fields
@@ -19,4 +20,5 @@ MUTANTS: list[Mutant] = [
     *mutant_list_sampling.MUTANTS,
     *mutant_list_exchange.MUTANTS,
     *mutant_list_nested.MUTANTS,
+    *mutant_list_copies.MUTANTS,
 ]

@@ -336,7 +336,7 @@ MUTANTS = [
     ),
     bug(
         "a state of another store is believed",
-        change(_SAMPLER, "state.stores[i] != stores_[i]->reader().id()", "false"),
+        change(_SAMPLER, "id == reader.id()", "true"),
         first=SAMPLER,
     ),
     bug(
