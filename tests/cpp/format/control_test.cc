@@ -49,12 +49,14 @@ using std::string_literals::operator""s;
 const std::string kIdBytes = "\xa0\1\2\3\4\5\6\7\10\11\12\13\14\15\16\17"s;
 
 TEST(IdentityTest, BytesAreAsTheFormatSays) {
-  EXPECT_EQ(
-      EncodeIdentity(SampleIdentity()),
-      Golden({{0, "SSCONTRL\1\0\0\0\4\3\2\1"s}, {16, kIdBytes}, {32, "\xff"s}, {48, "\4\3\2\1"s}}));
+  EXPECT_EQ(EncodeIdentity(SampleIdentity()), Golden({{0, "SSCONTRL\2\0\0\0\4\3\2\1"s},
+                                                      {16, kIdBytes},
+                                                      {32, "\xff"s},
+                                                      {48, "\4\3\2\1"s},
+                                                      {56, "\0\0\0\x40"s}}));
   std::uint32_t crc = 0;
   std::memcpy(&crc, EncodeIdentity(SampleIdentity()).data() + 508, 4);
-  EXPECT_EQ(crc, 0x2f2c278dU) << std::hex << crc;
+  EXPECT_EQ(crc, 0xd6a33813U) << std::hex << crc;
 }
 
 TEST(IdentityTest, RoundTrips) {
@@ -62,6 +64,18 @@ TEST(IdentityTest, RoundTrips) {
   EXPECT_EQ(back.id, kId);
   EXPECT_EQ(back.parent, kParent);
   EXPECT_EQ(back.checksum_seed, 0x01020304U);
+  EXPECT_EQ(back.chunk_bytes, kDefaultChunkBytes);
+}
+
+TEST(IdentityTest, ASizeOfChunksThatNoStoreHasIsCorrupt) {
+  for (const std::uint64_t chunk_bytes :
+       {std::uint64_t{0}, kMinChunkBytes / 2, kMinChunkBytes + 1, 2 * kMaxChunkBytes}) {
+    Identity identity = SampleIdentity();
+    identity.chunk_bytes = chunk_bytes;
+    EXPECT_EQ(ErrorOf([&] { DecodeIdentity(EncodeIdentity(identity), "control"); }).code(),
+              ErrorCode::kCorrupt)
+        << chunk_bytes;
+  }
 }
 
 TEST(IdentityTest, ChunksArePowersOfTwoFromOneMebibyteToOneGibibyte) {
@@ -100,7 +114,7 @@ TEST(IdentityTest, AnotherVersionIsNamedWithBothNumbersEvenIfItsChecksumIsElsewh
   bytes[8] = std::byte{3};
   const Error error = ErrorOf([&] { DecodeIdentity(bytes, "runs/a/control"); });
   EXPECT_EQ(error.code(), ErrorCode::kVersion);
-  EXPECT_EQ(std::string(error.what()), "runs/a/control: format version 3; this build reads 1");
+  EXPECT_EQ(std::string(error.what()), "runs/a/control: format version 3; this build reads 2");
 }
 
 TEST(IdentityTest, AnotherVersionWithoutTheMagicIsCorrupt) {
@@ -139,6 +153,21 @@ TEST(SlotTest, BytesAreAsTheFormatSays) {
   std::uint32_t crc = 0;
   std::memcpy(&crc, EncodeSlot(SampleSlot()).data() + 508, 4);
   EXPECT_EQ(crc, 0xb0157300U) << std::hex << crc;
+}
+
+TEST(SlotTest, BeginAndLimitsAreAsTheFormatSays) {
+  Slot slot = SampleSlot();
+  slot.begin = {.records = 1, .values = 2, .rows = 3, .layout_words = 4, .field_writes = 5};
+  slot.retention = {.rows = 6, .bytes = 7, .segments = 8, .segment_count = 2};
+  slot.retention.segment_by = {9, 0x102};
+  std::array<std::byte, 512> expected = EncodeSlot(SampleSlot());
+  const std::pair<std::size_t, unsigned char> parts[] = {{96, 1},  {104, 2}, {112, 3}, {120, 4},
+                                                         {128, 5}, {136, 6}, {144, 7}, {152, 8},
+                                                         {160, 2}, {162, 9}, {164, 2}, {165, 1}};
+  for (const auto& [at, byte] : parts) expected[at] = std::byte{byte};
+  Reseal(expected);
+  EXPECT_EQ(EncodeSlot(slot), expected);
+  EXPECT_EQ(DecodeSlot(expected, kId), slot);
 }
 
 TEST(SlotTest, RoundTrips) {
