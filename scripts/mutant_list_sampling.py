@@ -411,7 +411,7 @@ MUTANTS = [
     bug(
         "a state loaded during an iteration leaves it running",
         change(
-            "python/convert/sampler.cc",
+            "python/convert/sampler_state.cc",
             "++iteration_;",
             within="  }\n  ++iteration_;",
         ),

@@ -188,6 +188,12 @@ struct EpochExtent {
   std::uint64_t first_row = 0;         ///< the rows before it had been dropped
 };
 
+/// Identifies the rows that a sampler saw, by the last of them.
+struct StoreCheck {
+  std::uint64_t rows = 0;      ///< the store had rows up to this number; 0 if it had none
+  std::uint32_t checksum = 0;  ///< of the first record of row rows - 1
+};
+
 /// The position of a sampler, to be stored and restored. It holds numbers and ids only, no rows.
 struct SamplerState {
   std::vector<std::array<std::uint8_t, 16>> stores;  ///< the ids of the stores
@@ -196,6 +202,8 @@ struct SamplerState {
   std::uint64_t batches = 0;  ///< batches handed out: of this epoch, or in all with replacement
   bool finished = false;      ///< whether Next() has returned false in this epoch
   std::vector<EpochExtent> extents;  ///< of each store; empty before the first epoch
+  /// Of each store, or empty. Only Restore() with copies of the stores needs them.
+  std::vector<StoreCheck> checks;
 };
 
 /// Draws batches of windows. See the top of this file.
@@ -257,8 +265,9 @@ class STREAM_STORE_API WindowSampler {
   SamplerState state() const;
 
   /// Continues from the state of a sampler with the same options over the same stores, which may
-  /// have grown since. The seed is taken from the state; that the other options are the same is not
-  /// checked.
+  /// have grown since, or over copies of them that Reader::Checkpoint() made. A copy must have all
+  /// rows that the state saw. The seed is taken from the state; that the other options are the same
+  /// is not checked.
   ///
   /// Throws Error(kInvalidArgument) for the state of other stores, for an epoch that covers more
   /// than a store has, and for an epoch if the sampler is with replacement. Nothing has changed

@@ -74,7 +74,7 @@ void BindStore(nb::module_& module) {
 
   // Safety.
   store.def("_verify", &VerifyStore, "progress"_a.none());
-  store.def("_checkpoint", &CheckpointStore, "path"_a, "progress"_a.none());
+  store.def("_checkpoint", &CheckpointStore, "path"_a, "update"_a, "progress"_a.none());
   store.def("wait", &Wait, "num_rows"_a.none(), "timeout"_a.none() = nb::none());
 
   // Lifetime.

@@ -147,4 +147,22 @@ class SamplerObject {
   GilMutex mutex_;  // held by a call that chooses windows
 };
 
+// Held by a call that chooses windows. If such a call was interrupted by a fork in another thread,
+// this process's copy of the C++ sampler may be half changed. It is leaked, and core() creates
+// another one in the state of the beginning of that call.
+class SamplerObject::ChooseLock {
+ public:
+  explicit ChooseLock(SamplerObject& sampler)
+      : lock_(sampler.mutex_,
+              "WindowSampler: called while the same thread is inside a call of it") {
+    if (lock_.was_lost()) {
+      // NOLINTNEXTLINE(bugprone-unused-return-value): leaked, because its destructor may fail
+      (void)sampler.core_.release();
+    }
+  }
+
+ private:
+  GilMutex::Hold lock_;
+};
+
 }  // namespace stream_store::python

@@ -144,12 +144,14 @@ nb::object RepairPath(nb::handle path, nb::handle into, bool truncate_at_damage,
                           FindingsOf(report.findings).ptr()));
 }
 
-std::uint64_t CheckpointStore(StoreObject& store, nb::handle path, nb::handle progress) {
+std::uint64_t CheckpointStore(StoreObject& store, nb::handle path, bool update,
+                              nb::handle progress) {
   const std::filesystem::path native = NativePath(path);
   const Progress report_progress = ProgressOf(progress);
   const Reader reader = RefreshedReader(store, "checkpoint");
   const MaybeWithoutGil released(true);
-  return reader.Checkpoint(native, report_progress);
+  return update ? reader.UpdateCheckpoint(native, report_progress)
+                : reader.Checkpoint(native, report_progress);
 }
 
 bool Wait(StoreObject& store, nb::handle num_rows, nb::handle timeout) {

@@ -22,8 +22,10 @@ nb::object VerifyStore(StoreObject& store, nb::handle progress);
 nb::object RepairPath(nb::handle path, nb::handle into, bool truncate_at_damage,
                       nb::handle progress);
 
-/// Copies the rows stored now to a new store at `path`. Returns the number of rows of the copy.
-std::uint64_t CheckpointStore(StoreObject& store, nb::handle path, nb::handle progress);
+/// Copies the rows stored now to a new store at `path` and returns their number. With `update`,
+/// brings an earlier copy up to date instead, and returns the number of bytes copied.
+std::uint64_t CheckpointStore(StoreObject& store, nb::handle path, bool update,
+                              nb::handle progress);
 
 /// Waits until the store has `num_rows` rows, or `timeout` seconds have passed (None: without
 /// limit). Returns whether it has them.

@@ -309,22 +309,34 @@ class StoreBase(_core.Store):
         """
         return make_report(self._verify(progress), self)
 
-    def checkpoint(self, path: AnyPath, *, progress: Progress | None = None) -> int:
-        """Copy the current rows into a new store at `path`, verifying every record.
+    def checkpoint(
+        self, path: AnyPath, *, update: bool = False, progress: Progress | None = None
+    ) -> int:
+        """Copy the current rows into a store at `path`, verifying every record.
 
         Appends continue meanwhile. Also works on a temporary store, on one opened with mode "r", on
-        a snapshot, and on one whose `sync` failed.
+        a snapshot, and on one whose `sync` failed. Rows and positions keep their numbers, so the
+        state of a sampler of this store loads on the copy.
 
         Args:
             path: a new path, or an empty directory. The copy appears there complete and durable,
                 with an id of its own. After an error, nothing is left there.
+            update: accept an earlier checkpoint of this store, too. Only the rows and fields that
+                it lacks are copied, and it drops the rows that this store has dropped. After an
+                error or a crash, it is as it was or up to date. It must be closed, and its rows
+                must be the first ones here: rows that were truncated here since then are kept, and
+                have to be given up with `truncate` there before it can be updated.
             progress: called with bytes done and bytes in all; an exception it raises ends the call.
 
         Returns:
-            The number of rows copied.
+            The number of rows copied. With `update=True`, the number of bytes copied, which is 0 if
+            nothing is new.
 
         Raises:
-            FileExistsError: `path` is anything but an empty directory.
+            FileExistsError: `path` is anything but an empty directory, or with `update=True` a
+                checkpoint of this store.
+            ValueError: the checkpoint has rows that this store does not have.
+            LockedError: the checkpoint is open for writing.
             CorruptStoreError: a record is damaged.
             StoreFullError: there is no space.
             OSError: the disk reported an error.
@@ -335,8 +347,10 @@ class StoreBase(_core.Store):
             0
             >>> store.checkpoint("copy")
             1
+            >>> store.checkpoint("copy", update=True)  # nothing is new
+            0
         """
-        return self._checkpoint(_arguments.path_text(path), progress)
+        return self._checkpoint(_arguments.path_text(path), bool(update), progress)
 
     # --- waiting and lifetime ---
 

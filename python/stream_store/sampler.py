@@ -318,11 +318,13 @@ class WindowSampler:
         """Continue from a `state_dict`, with its seed.
 
         Args:
-            state: the state of a sampler with the same arguments.
+            state: the state of a sampler with the same arguments, over this store or over the
+                store that this one is a checkpoint of. A checkpoint must have all rows that the
+                state saw.
 
         Raises:
-            ValueError: the state is of another store, version or kind of sampler. The sampler is
-                not changed then.
+            ValueError: the state is of another store, version or kind of sampler, or of rows that
+                this checkpoint does not have. The sampler is not changed then.
 
         Examples:
             >>> store = StreamStore(fields={"action": "int64"})

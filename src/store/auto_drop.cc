@@ -69,7 +69,7 @@ std::uint64_t AutoDrop::StartOf(std::uint64_t record) const {
              : std::min(LoadOnce(view_.records[record].start), view_.value_count);
 }
 
-// The size of the records from `record` on, with their values, hints and all layouts.
+// The bytes that the records from `record` on need, with their values, hints and all layouts.
 std::uint64_t AutoDrop::BytesFrom(std::uint64_t record) const {
   const std::uint64_t values = view_.value_count - StartOf(record);
   const std::uint64_t records = view_.record_count - record;

@@ -15,13 +15,19 @@
 #include "stream_store/error.h"
 
 #include "base/str_cat.h"
+#include "format/control.h"
+#include "storage/read_source.h"
+#include "storage/record_hints.h"
+#include "storage/safe_copy.h"
 #include "store/permutation.h"
 #include "store/read_functions.h"
+#include "store/read_via.h"
 #include "store/refusal_text.h"
 #include "store/starts.h"
 
 namespace stream_store {
 
+using internal::IdText;
 using internal::KeyedPermutation;
 using internal::MixKeys;
 using internal::StoreStarts;
@@ -334,6 +340,56 @@ void WindowSampler::ReturnPrefetched() noexcept {
   end_prefetched_ = false;
 }
 
+namespace {
+
+// The checksum of the first record of a row, which stays if the row is continued.
+std::uint32_t HeadChecksum(const Reader& reader, Row row) {
+  using internal::ReaderAccess;
+  return internal::ReadVia(
+      *ReaderAccess::SourceOf(reader), ReaderAccess::ViewOf(reader),
+      internal::FetchRange(row, row + 1, /*values=*/false), [row](const internal::View& view) {
+        const std::uint64_t first = internal::SearchRow(view, static_cast<std::uint64_t>(row));
+        return internal::LoadOnce(view.records[first].checksum);
+      });
+}
+
+// Empty for a store whose rows cannot be read any more: such a state loads on the store only.
+StoreCheck CheckOf(const Reader& reader) try {
+  StoreCheck check;
+  if (reader.num_rows() > reader.first_row()) {
+    check = {reader.num_rows(), HeadChecksum(reader, static_cast<Row>(reader.num_rows()) - 1)};
+  }
+  return check;
+} catch (const Error&) {
+  return {};
+}
+
+// Rows are compared only if the store is a copy: a store may have lost rows that a state saw.
+void CheckStore(const Reader& reader, const SamplerState& state, std::size_t i) {
+  const std::array<std::uint8_t, 16>& id = state.stores[i];
+  if (id == reader.id()) {
+    return;
+  }
+  const internal::Identity& here = internal::ReaderAccess::SourceOf(reader)->files().identity();
+  if (id != here.parent) {
+    Refuse(StrCat("state: the state is of another store: expected id ", IdText(here.id),
+                  " but found ", IdText(id)));
+  }
+  const StoreCheck check = i < state.checks.size() ? state.checks[i] : StoreCheck{};
+  if (check.rows <= reader.first_row() || check.rows > reader.num_rows()) {
+    Refuse(StrCat("state: expected row ", check.rows == 0 ? 0 : check.rows - 1,
+                  " of the store that this one is a copy of, but the copy has rows ",
+                  reader.first_row(), " to ", reader.num_rows(),
+                  "; bring it up to date with checkpoint(…, update=True)"));
+  }
+  if (HeadChecksum(reader, static_cast<Row>(check.rows) - 1) != check.checksum) {
+    Refuse(StrCat("state: row ", check.rows - 1,
+                  " differs from that of the store that this one is a copy of"));
+  }
+}
+
+}  // namespace
+
 SamplerState WindowSampler::state() const {
   SamplerState state;
   state.seed = options_.seed;
@@ -342,6 +398,7 @@ SamplerState WindowSampler::state() const {
   state.finished = EndSeen();
   for (const auto& store : stores_) {
     state.stores.push_back(store->reader().id());
+    state.checks.push_back(CheckOf(store->reader()));
     if (in_epoch_ || restored_) {
       state.extents.push_back(store->extent());
     }
@@ -354,9 +411,7 @@ void WindowSampler::Restore(const SamplerState& state) {
     Refuse(StrCat("state: expected ", stores_.size(), " stores but found ", state.stores.size()));
   }
   for (std::size_t i = 0; i < stores_.size(); ++i) {
-    if (state.stores[i] != stores_[i]->reader().id()) {
-      Refuse(StrCat("state: expected the id of store ", i, " but found that of another store"));
-    }
+    CheckStore(stores_[i]->reader(), state, i);
   }
   const bool of_epoch = !state.extents.empty();
   if (of_epoch && (options_.replacement || state.extents.size() != stores_.size())) {

@@ -120,6 +120,18 @@ def test_retain_bytes_bounds_the_disk_usage_over_ten_times_the_limit(tmp_path: P
     assert stream_store.verify(path).ok
 
 
+def test_a_writer_that_only_appends_does_not_hold_what_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    limits = {"retain_bytes": 8 * MIB, "chunk_bytes": MIB}
+    with StreamStore(path, fields={"block": "int64[4096]"}, **limits) as store:
+        for i in range(640):  # 20 MiB
+            store.append_step({"block": np.full(4096, i)})
+            if i % 32 == 31:
+                eventually(lambda: disk_usage(path) <= 12 * MIB)
+        held = stream_store.verify(path).held_bytes
+    assert held <= 5 * MIB
+
+
 @pytest.mark.parametrize("by", ["episode", "done", ["done"]])
 def test_segments_are_dropped_whole_and_their_number_is_retained(
     tmp_path: Path, by: str | list[str]

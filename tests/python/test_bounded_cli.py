@@ -100,7 +100,9 @@ def test_drop_asks_and_drops(path: Path) -> None:
     assert "0 rows dropped" in cli("drop", path, 40)
     assert "row 40" in cli("drop", path, 30, code=3)
     assert str(COUNT) in cli("drop", path, COUNT, "--yes", code=3)
-    cli("drop", path, 50, code=1)  # no answer
+    assert "nothing was changed" in cli("drop", path, 50, code=3)  # without an answer
+    assert "nothing was changed" in cli("retain", path, "--rows", 1, code=3)
+    assert "nothing was changed" in cli("truncate", path, 50, code=3)
     with StreamStore(path, "r") as store:
         assert store.first_row == 40
     cli("drop", path.parent / "nothing", 1, code=3)

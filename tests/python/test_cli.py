@@ -164,6 +164,12 @@ def test_repair_and_checkpoint_copy(path: Path) -> None:
     assert json.loads(cli("checkpoint", path, copy, "--json")) == {"path": str(copy), "rows": 100}
     assert "100 rows" in cli("checkpoint", path, path.with_name("other"))
     assert "expected nothing or an empty directory" in cli("checkpoint", path, copy, code=3)
+    assert cli("checkpoint", "--update", path, copy) == f"{copy}: 100 rows; 0 bytes copied\n"
+    assert json.loads(cli("checkpoint", path, copy, "--update", "--json")) == {
+        "path": str(copy),
+        "rows": 100,
+        "bytes_copied": 0,
+    }
     flip(path, "records", 32 * 60 + 28)
     report = json.loads(cli("repair", path, path.with_name("saved"), "--json"))
     assert (report["rows"], report["rows_lost"]) == (99, 1)

@@ -58,14 +58,10 @@ def answered() -> Iterator[None]:
     except ArgumentError as error:
         warn(str(error))
         raise typer.Exit(WRONG) from None
-    except (
-        stream_store.Error,
-        OSError,
-        LookupError,
-        ValueError,
-        RuntimeError,
-        ImportError,
-    ) as error:
+    except typer.Abort:  # a RuntimeError, too
+        warn("not confirmed; nothing was changed")
+        raise typer.Exit(FAILED) from None
+    except EXPECTED as error:
         warn(_text(error))
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
@@ -266,14 +262,23 @@ def retain(
 def checkpoint(
     store: Store,
     into: Annotated[Path, typer.Argument(help="new directory")],
+    update: Annotated[
+        bool, typer.Option("--update", help="bring an earlier checkpoint at INTO up to date")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Copy the current rows into a new store, also while a writer appends."""
     with answered(), stream_store.StreamStore(store, "r") as opened:
         with bar("checkpoint", hidden=as_json) as progress:
-            rows = opened.checkpoint(into, progress=progress)
-        answer: dict[str, Any] = {"path": str(into), "rows": rows}
-        print_json(answer) if as_json else say(f"{into}: {rows:,} rows")
+            copied = opened.checkpoint(into, update=update, progress=progress)
+        answer: dict[str, Any] = {"path": str(into), "rows": copied}
+        if update:
+            with stream_store.StreamStore(into, "r") as copy:
+                answer = {"path": str(into), "rows": copy.num_rows, "bytes_copied": copied}
+        if as_json:
+            print_json(answer)
+        else:
+            say(f"{into}: {answer['rows']:,} rows" + f"; {copied:,} bytes copied" * update)
 
 
 @app.command()

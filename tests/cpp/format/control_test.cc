@@ -15,7 +15,9 @@ namespace {
 constexpr StoreId kId = {0xa0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 constexpr StoreId kParent = {0xff};
 
-Identity SampleIdentity() { return {.id = kId, .parent = kParent, .checksum_seed = 0x01020304}; }
+Identity SampleIdentity() {
+  return {.id = kId, .parent = kParent, .checksum_seed = 0x01020304, .chunk_bytes = 1 << 30};
+}
 
 Slot SampleSlot() {
   return {.id = kId,
@@ -27,7 +29,13 @@ Slot SampleSlot() {
           .rows = 6,
           .field_writes = 7,
           .clean = true,
-          .unix_nanoseconds = 8};
+          .unix_nanoseconds = 8,
+          .begin = {.records = 1, .values = 2, .rows = 3, .layout_words = 4, .field_writes = 5},
+          .retention = {.rows = 9,
+                        .bytes = 10,
+                        .segments = 11,
+                        .segment_count = 2,
+                        .segment_by = {0x102, 0x103}}};
 }
 
 template <std::size_t N>
@@ -139,20 +147,16 @@ TEST(IdentityTest, OtherByteOrderAndUnknownBytesAreCorrupt) {
 }
 
 TEST(SlotTest, BytesAreAsTheFormatSays) {
-  EXPECT_EQ(EncodeSlot(SampleSlot()), Golden({{0, "SSSYSLOT"s},
-                                              {8, kIdBytes},
-                                              {24, "\x11"s},
-                                              {32, "\2\0\0\0\1"s},
-                                              {40, "\3"s},
-                                              {48, "\4"s},
-                                              {56, "\5"s},
-                                              {64, "\6"s},
-                                              {72, "\7"s},
-                                              {80, "\1"s},
-                                              {88, "\10"s}}));
+  EXPECT_EQ(
+      EncodeSlot(SampleSlot()),
+      Golden({{0, "SSSYSLOT"s},  {8, kIdBytes}, {24, "\x11"s}, {32, "\2\0\0\0\1"s}, {40, "\3"s},
+              {48, "\4"s},       {56, "\5"s},   {64, "\6"s},   {72, "\7"s},         {80, "\1"s},
+              {88, "\10"s},      {96, "\1"s},   {104, "\2"s},  {112, "\3"s},        {120, "\4"s},
+              {128, "\5"s},      {136, "\11"s}, {144, "\12"s}, {152, "\13"s},       {160, "\2"s},
+              {162, "\2\1\3\1"s}}));
   std::uint32_t crc = 0;
   std::memcpy(&crc, EncodeSlot(SampleSlot()).data() + 508, 4);
-  EXPECT_EQ(crc, 0xb0157300U) << std::hex << crc;
+  EXPECT_EQ(crc, 0x6c20fbdaU) << std::hex << crc;
 }
 
 TEST(SlotTest, BeginAndLimitsAreAsTheFormatSays) {
@@ -191,6 +195,27 @@ TEST(SlotTest, EveryBitFlipAndTruncationIsRefusedWithAReason) {
     ASSERT_NE(SlotProblem(std::span(bytes).first(size), kId), "");
   }
   EXPECT_EQ(SlotProblem(bytes, kId), "");
+}
+
+TEST(SlotTest, WhatIsRetainedEndsWhereTheSlotEnds) {
+  Slot slot = SampleSlot();
+  slot.begin.records = slot.records + 1;
+  EXPECT_EQ(DecodeSlot(EncodeSlot(slot), kId), std::nullopt);
+  EXPECT_CONTAINS(SlotProblem(EncodeSlot(slot), kId), "after its own end");
+  slot = SampleSlot();
+  slot.retention.segment_count = 17;
+  EXPECT_EQ(DecodeSlot(EncodeSlot(slot), kId), std::nullopt);
+  EXPECT_CONTAINS(SlotProblem(EncodeSlot(slot), kId), "too many fields");
+}
+
+TEST(IdentityTest, ChunkSizeIsCheckedAndNamed) {
+  Identity identity = SampleIdentity();
+  identity.chunk_bytes = 3 << 20;
+  const Error error = ErrorOf([&] { DecodeIdentity(EncodeIdentity(identity), "control"); });
+  EXPECT_EQ(error.code(), ErrorCode::kCorrupt);
+  EXPECT_CONTAINS(
+      error.what(),
+      "chunk size expected a power of two from 1048576 to 1073741824 but found 3145728");
 }
 
 TEST(SlotTest, ReasonShowsBothChecksums) {

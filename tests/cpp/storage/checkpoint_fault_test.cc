@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "crash/place.h"
 #include "crash/shim.h"
 #include "storage/checkpoint_fixture.h"
 
@@ -80,7 +81,7 @@ TEST_F(CheckpointUpdateFaultTest, AnyCallMayFail) {
     for (const int error : {EIO, ENOSPC}) {
       for (const Shim::Fault fault : {Shim::Fault::kOnce, Shim::Fault::kAlways}) {
         const bool each = error == EIO && fault == Shim::Fault::kOnce;
-        for (std::uint64_t nth = 1; nth <= calls; nth += each ? 1 : 9) {
+        for (std::uint64_t nth = 1; nth <= calls; nth += each ? 100 / crash::Effort(100) : 9) {
           Restore();
           bool failed = false;
           std::string name;
@@ -99,7 +100,7 @@ TEST_F(CheckpointUpdateFaultTest, AnyCallMayFail) {
         }
       }
     }
-    EXPECT_GT(refused, calls / 2);
+    EXPECT_GT(refused, calls / 2 * crash::Effort(100) / 100);
   }
 }
 
@@ -109,7 +110,7 @@ TEST_F(CheckpointUpdateFaultTest, TheProcessMayBeKilledAtAnyCall) {
     Prepare(apart);
     const std::uint64_t calls = Calls();
     std::uint64_t old_ones = 0;
-    for (std::uint64_t nth = 1; nth <= calls; ++nth) {
+    for (std::uint64_t nth = 1; nth <= calls; nth += 100 / crash::Effort(100)) {
       Restore();
       const pid_t child = ::fork();
       if (child == 0) {
@@ -124,7 +125,7 @@ TEST_F(CheckpointUpdateFaultTest, TheProcessMayBeKilledAtAnyCall) {
       old_ones += is_new ? 0U : 1U;
       if (HasFailure()) return;
     }
-    EXPECT_GT(old_ones, 10U);
+    EXPECT_GT(old_ones, 0U);
     EXPECT_LT(old_ones, calls);
   }
 }
@@ -164,17 +165,19 @@ TEST_F(CheckpointUpdateFaultTest, TheSlotComesAfterTheDataAndBeforeTheDrop) {
     store_->reader().UpdateCheckpoint(copy_);
     log = Faults::log();
   }
-  std::size_t last_slot = 0;
-  for (std::size_t i = 0; i < log.size(); ++i)
-    if (log[i] == "pwrite control") last_slot = i;
-  std::size_t last_data = 0;
-  std::size_t last_sync = 0;
-  for (std::size_t i = 0; i < log.size(); ++i) {
-    if (log[i].starts_with("pwrite values") || log[i].starts_with("pwrite records")) last_data = i;
-    if (log[i].starts_with("fsync") || log[i].starts_with("rename")) last_sync = i;
+  const auto last = [&](const std::string& call) {
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < log.size(); ++i)
+      if (log[i].starts_with(call)) at = i;
+    return at;
+  };
+  const std::size_t last_slot = last("pwrite control");
+  for (const char* kind : kKindNames) {
+    EXPECT_LT(last(StrCat("pwrite ", kind)), last(StrCat("fsync ", kind))) << kind;
+    EXPECT_LT(last(StrCat("fsync ", kind)), last_slot) << kind;
   }
-  EXPECT_LT(last_data, last_sync);
-  EXPECT_LT(last_sync, last_slot);
+  EXPECT_LT(last("fsync copy"), last_slot);  // the directory
+  EXPECT_LT(last("rename"), last_slot);
   ASSERT_LT(last_slot + 1, log.size());
   EXPECT_EQ(log[last_slot + 1], "fdatasync control");
 }

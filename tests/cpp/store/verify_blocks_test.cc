@@ -69,11 +69,7 @@ class VerifyBlocksTest : public ::testing::Test {
   void Forge(std::uint64_t record, std::uint64_t value_of_record, Value value) {
     store_.Close();
     const DamagedFiles files = DamagedFiles::Open(path_, [](const Finding&) {});
-    const RecordVerifier::Parts parts{.values = files.values,
-                                      .records = files.records,
-                                      .layouts = files.layouts,
-                                      .seed = files.identity->checksum_seed,
-                                      .encodings = files.encodings};
+    const RecordVerifier::Parts parts = files.verifier_parts();
     Record stored = RecordVerifier(parts).record(record);
     const Directory directory = Directory::Open(path_);
     directory.OpenFile(FileOf("values").c_str(), true)
