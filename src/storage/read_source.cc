@@ -261,13 +261,13 @@ void ReadSource::FollowBegin() {
 // Maps what begins at `record`, which may be far after all that is mapped here. The words may be
 // hostile: a file that they lead to is missing or too short then.
 void ReadSource::MoveBeginTo(std::uint64_t record, std::uint64_t layout_begin) {
-  const auto fit = [&](DataFile& file, std::uint64_t first,
-                       std::uint64_t bytes) REQUIRES_LOCK(mutex_) {
-    if (bytes > file.bytes()) {
-      file.Restart(first);  // all chunks that are known here may be gone
-    }
-    FitFile(file, bytes, record);
-  };
+  const auto fit = [&](DataFile& file, std::uint64_t first, std::uint64_t bytes)
+                       REQUIRES_LOCK(mutex_) {
+                         if (bytes > file.bytes()) {
+                           file.Restart(first);  // all chunks that are known here may be gone
+                         }
+                         FitFile(file, bytes, record);
+                       };
   fit(files_->records, record * sizeof(Record), (record + 1) * sizeof(Record));
   Begin begin{.records = record, .layout_words = layout_begin};
   const auto* records = reinterpret_cast<const Record*>(files_->records.data());

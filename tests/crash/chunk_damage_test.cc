@@ -77,8 +77,9 @@ TEST(ChunkDamageTest, ChunksOfAKindAreOneSequence) {
 TEST(ChunkDamageTest, FileMayBeMissing) {
   Image image = Make();
   EXPECT_TRUE(DamageChunk(image, "values.000000000005", ChunkDamage::kMissing, 0));
-  EXPECT_EQ(NamesOf(image), (std::vector<std::string>{"control", "records.000000000000",
-                                                      "values.000000000004", "values.000000000006"}));
+  EXPECT_EQ(NamesOf(image),
+            (std::vector<std::string>{"control", "records.000000000000", "values.000000000004",
+                                      "values.000000000006"}));
 }
 
 TEST(ChunkDamageTest, FilesOfAKindMayBeSwapped) {

@@ -19,7 +19,6 @@
 #include "base/str_cat.h"
 #include "base/syscalls.h"
 #include "base/temporary.h"
-#include "base/temporary.h"
 #include "support/scratch.h"
 
 namespace stream_store::internal {

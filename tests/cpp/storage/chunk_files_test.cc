@@ -54,9 +54,10 @@ TEST(ChunkName, NumbersComeBack) {
 }
 
 TEST(ChunkName, OtherNamesHaveNoNumber) {
-  for (const char* name : {"values", "values.", "values.12", "values.00000000012",
-                           "values.000000001x", "records.000000000012", "values-0000000012",
-                           "values.-000000012", "values.+000000012", "values.000000000012.tmp", ""}) {
+  for (const char* name :
+       {"values", "values.", "values.12", "values.00000000012", "values.000000001x",
+        "records.000000000012", "values-0000000012", "values.-000000012", "values.+000000012",
+        "values.000000000012.tmp", ""}) {
     EXPECT_EQ(ChunkNumber("values", name), std::nullopt) << name;
   }
 }

@@ -29,8 +29,9 @@ TEST_F(CreateTest, NothingIsOnDiskBeforeFieldsAreDeclared) {
   EXPECT_EQ(ErrorOf([&] { store.Append(0, {}); }).code(), ErrorCode::kState);
   store.DefineFields(Fields());
   EXPECT_EQ(Parent(), std::vector<std::string>{"store"});
-  const std::vector<std::string> files = {"control", FileOf("layouts"), "lock",
- FileOf("position_hints"), FileOf("records"), FileOf("row_hints"), "schema", FileOf("values")};
+  const std::vector<std::string> files = {
+      "control",         FileOf("layouts"),   "lock",   FileOf("position_hints"),
+      FileOf("records"), FileOf("row_hints"), "schema", FileOf("values")};
   EXPECT_EQ(Directory::Open(path_).Entries(), files);
   EXPECT_EQ(fs::status(path_).permissions(), fs::perms(0700));
   for (const std::string& name : files)
@@ -44,8 +45,8 @@ TEST_F(CreateTest, EverythingIsOnDiskBeforeTheNameAndTheNameBeforeItReturns) {
     return std::find(log.begin(), log.end(), call) - log.begin();
   };
   const auto rename = at("rename");
-  for (const char* name :
-       {"values", "records", "layouts", "position_hints", "row_hints", "control", "schema", "sibling"}) {
+  for (const char* name : {"values", "records", "layouts", "position_hints", "row_hints", "control",
+                           "schema", "sibling"}) {
     EXPECT_LT(at(StrCat("fsync ", FileOf(name))), rename) << name;
   }
   const auto parent = StrCat("fsync ", scratch_->path().filename().string());

@@ -14,8 +14,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kFiles[] = {"values", "records", "layouts", "position_hints", "row_hints",
- "schema", "control", "lock"};
+constexpr const char* kFiles[] = {"values",    "records", "layouts", "position_hints",
+                                  "row_hints", "schema",  "control", "lock"};
 
 class DamageTest : public StoreTest {
  protected:
@@ -181,7 +181,8 @@ TEST_F(DamageTest, FlippedBitsGiveAnErrorOrAPrefix) {
     fs::remove_all(Scratch("good"));
     fs::remove_all(path_);
     Make(closed);
-    for (const std::string name : {"values", "records", "layouts", "position_hints", "row_hints", "schema", "control"}) {
+    for (const std::string name :
+         {"values", "records", "layouts", "position_hints", "row_hints", "schema", "control"}) {
       const bool exact = !closed || (name != "values" && name != "records" && name != "layouts");
       std::vector<std::byte> bytes(fs::file_size(path_ / FileOf(name)));
       Directory::Open(path_).OpenFile(FileOf(name).c_str(), false).ReadAt(bytes, 0);

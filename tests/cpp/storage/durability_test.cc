@@ -29,10 +29,13 @@ class DurabilityTest : public StoreTest {
   }
 
   static const Log& DataThenSlot() {
-    static const Log log = {
-        "msync values.000000000000",    "msync layouts.000000000000", "msync position_hints.000000000000",
-        "msync row_hints.000000000000", "msync records.000000000000", "pwrite control",
-        "fdatasync control"};
+    static const Log log = {"msync values.000000000000",
+                            "msync layouts.000000000000",
+                            "msync position_hints.000000000000",
+                            "msync row_hints.000000000000",
+                            "msync records.000000000000",
+                            "pwrite control",
+                            "fdatasync control"};
     return log;
   }
 
@@ -81,9 +84,12 @@ TEST_F(DurabilityTest, TheFirstAppendOfASessionWritesTheOpenRecordTwice) {
   Calls();
   store.Append(0, {{0, 1}});
   // There are no values and hints yet.
-  const Log expected = {"msync layouts.000000000000", "msync records.000000000000",
-                        "pwrite control",           "fdatasync control",
-                        "pwrite control",           "fdatasync control"};
+  const Log expected = {"msync layouts.000000000000",
+                        "msync records.000000000000",
+                        "pwrite control",
+                        "fdatasync control",
+                        "pwrite control",
+                        "fdatasync control"};
   EXPECT_EQ(Calls(), expected);
   EXPECT_EQ(Slots()[0]->session, 1U);
   EXPECT_EQ(Slots()[1]->session, 1U);

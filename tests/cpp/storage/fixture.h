@@ -246,7 +246,9 @@ class StoreTest : public ::testing::Test {
     control.WriteAt(std::as_bytes(std::span(&live, 1)), kLiveOffset);
   }
 
-  std::uint64_t SizeOf(const char* name) const { return std::filesystem::file_size(path_ / FileOf(name)); }
+  std::uint64_t SizeOf(const char* name) const {
+    return std::filesystem::file_size(path_ / FileOf(name));
+  }
 
   std::filesystem::path Scratch(const std::string& name) const { return *scratch_ / name; }
 

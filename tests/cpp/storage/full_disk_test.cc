@@ -202,8 +202,8 @@ TEST_F(FullDiskTest, TheNextWriterGivesBackWhatADeadOneHadAllocated) {
   const Reader attached = Reader::Open(path_);
   StreamStore store = Open();
   EXPECT_GE(SizeOf("values"), 1000U * 20 * 8);
-  EXPECT_LE(SizeOf("values") + SizeOf("records") + SizeOf("layouts") +
- SizeOf("position_hints") + SizeOf("row_hints"),
+  EXPECT_LE(SizeOf("values") + SizeOf("records") + SizeOf("layouts") + SizeOf("position_hints") +
+                SizeOf("row_hints"),
             1000U * (20 * 8 + 64) + 5 * (128U << 10));
   EXPECT_EQ(store.reader().num_rows(), 1000U);
   ExpectRows(attached, 20);

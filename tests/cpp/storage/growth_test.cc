@@ -227,7 +227,8 @@ TEST_F(GrowthTest, TheHelperGrowsAheadAndStopsAtClose) {
 TEST_F(GrowthTest, HolesBelowTheAllocatedEndAreFilledBeforeTheFirstAppend) {
   WriteAndDie([](StreamStore& store) { Fill(store, 5); });
   const std::uint64_t size = SizeOf("values");
-  ASSERT_EQ(::truncate((path_ / FileOf("values")).c_str(), 5000 * 8), 0);  // as a copy may lose the tail
+  ASSERT_EQ(::truncate((path_ / FileOf("values")).c_str(), 5000 * 8),
+            0);  // as a copy may lose the tail
   ASSERT_EQ(::truncate((path_ / FileOf("values")).c_str(), static_cast<off_t>(size)), 0);
   StreamStore store = Open();
   Faults::log().clear();

@@ -15,7 +15,9 @@ class HugeTest : public StoreTest {
 
   template <class T>
   void Put(const char* name, std::uint64_t at, const T& content) const {
-    Directory::Open(path_).OpenFile(FileOf(name).c_str(), true).WriteAt(std::as_bytes(std::span(&content, 1)), at);
+    Directory::Open(path_)
+        .OpenFile(FileOf(name).c_str(), true)
+        .WriteAt(std::as_bytes(std::span(&content, 1)), at);
   }
 
   // Gives the chunk files of a kind this many bytes in all, without content.

@@ -70,7 +70,8 @@ TEST_F(PlaceTest, SyncSaysThatAnotherStoreIsAtThePath) {
 }
 
 TEST_F(PlaceTest, SyncSaysThatAnyOfTheFilesWasDeleted) {
-  for (const char* name : {"values", "records", "layouts", "position_hints", "row_hints", "control"}) {
+  for (const char* name :
+       {"values", "records", "layouts", "position_hints", "row_hints", "control"}) {
     StreamStore store = OpenWithRow();
     fs::remove(path_ / FileOf(name));
     ExpectLost(store, name, true);

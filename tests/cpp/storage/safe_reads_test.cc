@@ -382,7 +382,8 @@ TEST_F(SafeReadsTest, TruncatedFilesAreErrors) {
   const std::string whole = Stored();
   fs::rename(path_, Scratch("good"));
   std::uint64_t errors = 0;
-  for (const char* name : {"values", "records", "layouts", "position_hints", "row_hints", "control"}) {
+  for (const char* name :
+       {"values", "records", "layouts", "position_hints", "row_hints", "control"}) {
     const std::uint64_t size = fs::file_size(Scratch("good") / FileOf(name));
     for (std::uint64_t i = 0; i < 20; ++i) {
       fs::remove_all(path_);

@@ -73,7 +73,9 @@ class SalvageTest : public StoreTest {
   }
 
   void Zero(const char* name, std::uint64_t at, std::uint64_t bytes) const {
-    Directory::Open(path_).OpenFile(FileOf(name).c_str(), true).WriteAt(std::vector<std::byte>(bytes), at);
+    Directory::Open(path_)
+        .OpenFile(FileOf(name).c_str(), true)
+        .WriteAt(std::vector<std::byte>(bytes), at);
   }
 
   // Repairs, and compares all rows with the model: exactly the rows `lost` are missing.
