@@ -128,6 +128,15 @@ Directory::Handle::Handle(const Directory& directory) : fd_(directory.file_.fd()
   }
 }
 
+bool Directory::Deleted() const {
+  const Handle here(*this);
+  struct stat status{};
+  if (sys().file_stat(here.fd(), &status) != 0) {
+    ThrowErrno(PathText(path_), "fstat", errno);
+  }
+  return status.st_nlink == 0;
+}
+
 bool Directory::IsOurs() const {
   const Handle here(*this);
   struct stat status{};

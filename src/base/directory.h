@@ -52,6 +52,9 @@ class Directory {
   /// The descriptor, or -1 while it is parked. Stays owned by this object.
   int fd() const noexcept { return file_.fd(); }
 
+  /// Whether the directory was deleted since it was opened. Throws Error(kIo).
+  bool Deleted() const;
+
   /// Whether the directory belongs to the user that this process runs as. Throws Error(kIo).
   bool IsOurs() const;
 

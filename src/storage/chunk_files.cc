@@ -169,7 +169,8 @@ std::shared_ptr<const ChunkFiles::OpenChunk> ChunkFiles::UseNamed(std::uint64_t 
       return nullptr;
     }
     facts = open->file.GetFacts();
-    if (facts.links > 0) {
+    // Of a deleted store, the open file is all that is left to read.
+    if (facts.links > 0 || directory_.Deleted()) {
       return open;
     }
     CloseFile();

@@ -92,7 +92,7 @@ class VerifyBlocksTest : public ::testing::Test {
     ASSERT_EQ(report.damages, 1U) << Texts(report);
     EXPECT_EQ(report.notices, 0U) << Texts(report);
     const Finding& finding = report.findings.front();
-    EXPECT_EQ(finding.file, "values");
+    EXPECT_EQ(finding.file, FileOf("values"));
     EXPECT_EQ(finding.subject, StrCat("record ", row, ", row ", row, ", field '", field, "'"));
     EXPECT_EQ(finding.expected, expected);
     EXPECT_CONTAINS(finding.found, found);
