@@ -234,7 +234,8 @@ class WindowSampler:
 
     def _go_to_epoch(self, epoch: int) -> None:
         """As `set_epoch`, without its upper limit: automatically counted epochs may exceed it."""
-        begun = {"epoch": epoch, "batches": 0, "finished": 0, "rows": [], "values": [], "tails": []}
+        begun: dict[str, Any] = {"epoch": epoch, "batches": 0, "finished": 0}
+        begun |= {"rows": [], "values": [], "tails": [], "first_rows": []}
         if self._options["replacement"]:
             begun["batches"] = epoch << 40
         self._core.restore({**self._core.state(), **begun})

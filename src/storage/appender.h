@@ -171,8 +171,11 @@ class Appender {
       REQUIRES_LOCK(flag_);
   void StoreRecord(const DecidedRecord& decided, std::uint64_t record) noexcept
       REQUIRES_LOCK(flag_);
-  DecidedRecord RegularRow(std::span<const Step> steps, const Cursor& begin,
-                           std::uint64_t row) const noexcept REQUIRES_LOCK(flag_);
+  DecidedRecord RegularRow(std::span<const Step> steps, const Cursor& begin, std::uint64_t row,
+                           std::uint32_t layout) const noexcept REQUIRES_LOCK(flag_);
+  std::uint64_t RowsOfChunk(std::uint64_t record, std::uint64_t rows) const noexcept;
+  std::uint32_t RegularLayout(const Cursor& begin, std::uint64_t row) const noexcept
+      REQUIRES_LOCK(flag_);
   static void MoveCursor(const ShapeCache& shape, Step step, bool continues, Cursor& at) noexcept;
 
   // appender.cc

@@ -4,6 +4,7 @@
 // in comments are the steps of "Append" in docs/format.md.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/assert.h"
@@ -129,20 +130,30 @@ inline void Appender::StoreRecord(const DecidedRecord& decided, std::uint64_t re
   data_.records[record + 1].start = end;
 }
 
-// Row `row` of a call whose rows have one shape, without its checksum.
+// How many of `rows` records from number `record` on are in the chunk of the first one.
+inline std::uint64_t Appender::RowsOfChunk(std::uint64_t record,
+                                           std::uint64_t rows) const noexcept {
+  return std::min(rows, chunk_records_ - record % chunk_records_);
+}
+
+// The layout of row `row` of a call whose rows have one shape, and of all that follow in its chunk.
+inline std::uint32_t Appender::RegularLayout(const Cursor& begin,
+                                             std::uint64_t row) const noexcept {
+  return regular_layouts_[(begin.records + row) / chunk_records_ - begin.records / chunk_records_];
+}
+
+// Row `row` of such a call, without its checksum.
 inline Appender::DecidedRecord Appender::RegularRow(std::span<const Step> steps,
-                                                    const Cursor& begin,
-                                                    std::uint64_t row) const noexcept {
+                                                    const Cursor& begin, std::uint64_t row,
+                                                    std::uint32_t layout) const noexcept {
   STREAM_STORE_ASSERT(row < steps.size());
   const ShapeCache& shape = shapes_[0];
-  return {
-      .step = steps[row],
-      .start = begin.values + row * shape.total,
-      .row = begin.rows + row,
-      .total = shape.total,
-      .layout =
-          regular_layouts_[(begin.records + row) / chunk_records_ - begin.records / chunk_records_],
-      .digest = shape.digest};
+  return {.step = steps[row],
+          .start = begin.values + row * shape.total,
+          .row = begin.rows + row,
+          .total = shape.total,
+          .layout = layout,
+          .digest = shape.digest};
 }
 
 inline void Appender::MoveCursor(const ShapeCache& shape, Step step, bool continues,

@@ -143,9 +143,10 @@ Capacity::Ends Capacity::AllocatedEnds() const noexcept {
     const std::uint64_t slots = hints.bytes() / sizeof(std::uint64_t);
     return slots == 0 ? 0 : (slots - 1) * kHintStride;
   };
-  return {.values = std::min(files_.values.bytes() / sizeof(Value), covered(files_.position_hints)),
-          .records = std::min(files_.records.bytes() / sizeof(Record),
-                              covered(files_.row_hints) + row_lag_),
+  return {.values = std::min(
+              {files_.values.bytes() / sizeof(Value), covered(files_.position_hints), kMaxValues}),
+          .records = std::min({files_.records.bytes() / sizeof(Record),
+                               covered(files_.row_hints) + row_lag_, kMaxRows}),
           .layout_words = files_.layouts.bytes() / sizeof(std::uint64_t)};
 }
 

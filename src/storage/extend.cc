@@ -232,10 +232,14 @@ void Appender::StorePrepared(std::span<const Step> steps, const Cursor& begin,
     StoreDecided(begin.records, flipped);
     return;
   }
-  for (std::uint64_t i = 0; i < steps.size(); ++i) {
-    DecidedRecord row = RegularRow(steps, begin, i);
-    row.checksum = checksums_[i] ^ flipped;
-    StoreRecord(row, begin.records + i);
+  for (std::uint64_t i = 0; i < steps.size();) {
+    const std::uint32_t layout = RegularLayout(begin, i);
+    const std::uint64_t end = i + RowsOfChunk(begin.records + i, steps.size() - i);
+    for (; i < end; ++i) {
+      DecidedRecord row = RegularRow(steps, begin, i, layout);
+      row.checksum = checksums_[i] ^ flipped;
+      StoreRecord(row, begin.records + i);
+    }
   }
 }
 

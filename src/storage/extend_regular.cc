@@ -150,15 +150,18 @@ Refusal Appender::EncodeRegular(std::span<const Step> steps, std::span<const Col
   const std::uint64_t block_rows = total > kLongRow ? 1 : kBlockRows;
   checksums_.resize(steps.size());
   encoded_.resize(block_rows == 1 ? 0 : kBlockRows * total);
-  for (std::uint64_t first = 0; first < steps.size(); first += block_rows) {
-    const std::uint64_t rows = std::min<std::uint64_t>(block_rows, steps.size() - first);
+  std::uint64_t rows = 0;
+  for (std::uint64_t first = 0; first < steps.size(); first += rows) {
+    rows = std::min<std::uint64_t>(block_rows,
+                                   RowsOfChunk(begin.records + first, steps.size() - first));
+    const std::uint32_t layout = RegularLayout(begin, first);
     Value* const values = data_.values + begin.values + first * total;
     if (const Refusal refusal = EncodeBlock(plans, first, rows, values);
         refusal.code != ErrorCode::kOk) {
       return refusal;
     }
     for (std::uint64_t row = 0; kChecksums && row < rows; ++row) {
-      const DecidedRecord decided = RegularRow(steps, begin, first + row);
+      const DecidedRecord decided = RegularRow(steps, begin, first + row, layout);
       checksums_[first + row] = FinishChecksum(
           ExtendChecksum(BeginDecidedChecksum(decided), values + row * total, total));
     }

@@ -29,17 +29,16 @@ constexpr std::size_t LayoutSlot(std::uint32_t layout, std::uint32_t bits) noexc
   return static_cast<std::size_t>(std::uint64_t{spread} >> (32 - bits));
 }
 
-/// 2^kBits entries, each of one layout: of its word in `layouts` (ResolveLayout()), in one set of
-/// mappings (View::mapping_key). In a store that drops rows for years, layouts that are 2^32 words
-/// apart have the same 32 bits, so these alone would not do.
+/// 2^kBits entries, each of one layout: of its 32 bits in a record, in one set of mappings
+/// (View::mapping_key). Mappings begin where their store does, and retain less than 2^32 words of
+/// layouts, so no two layouts of them have the same bits.
 template <class Entry, std::uint32_t kBits>
 class LayoutCache {
  public:
   /// The entry of a layout, or null if the cache does not hold it. Valid until the next Insert().
   Entry* Find(const View& view, std::uint32_t layout) noexcept {
     Slot& slot = slots_[LayoutSlot(layout, kBits)];
-    if (slot.word == ResolveLayout(view, layout) && slot.mapping_key == view.mapping_key)
-        [[likely]] {
+    if (slot.used && slot.layout == layout && slot.mapping_key == view.mapping_key) [[likely]] {
       return &slot.entry;
     }
     return nullptr;
@@ -50,21 +49,21 @@ class LayoutCache {
   template <class Fill>
   Entry* Insert(const View& view, std::uint32_t layout, const Fill& fill) {
     Slot& slot = slots_[LayoutSlot(layout, kBits)];
-    slot.word = kNoWord;  // until the entry is complete
+    slot.used = false;  // until the entry is complete
     if (!fill(slot.entry)) {
       return nullptr;
     }
     slot.mapping_key = view.mapping_key;
-    slot.word = ResolveLayout(view, layout);
+    slot.layout = layout;
+    slot.used = true;
     return &slot.entry;
   }
 
  private:
-  static constexpr std::uint64_t kNoWord = ~std::uint64_t{0};
-
   struct Slot {
     std::uint64_t mapping_key = 0;
-    std::uint64_t word = kNoWord;  // kNoWord marks an empty slot
+    std::uint32_t layout = 0;
+    bool used = false;
     Entry entry = {};
   };
 

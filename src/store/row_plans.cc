@@ -82,7 +82,7 @@ void RowPlans::Insert(const View& view, std::uint32_t layout, std::size_t index)
           parts[column] = {begin, static_cast<std::int64_t>(units)};
         }
       });
-  slot = {ResolveLayout(view, layout), total};
+  slot = {layout, total};
 }
 
 }  // namespace stream_store::internal

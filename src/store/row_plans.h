@@ -43,7 +43,7 @@ class RowPlans {
   /// The plan of a layout. Valid until the next call. Throws Error(kCorrupt).
   RowPlan Find(const View& view, std::uint32_t layout) {
     const std::size_t index = LayoutSlot(layout, bits_);
-    if (slots_[index].word != ResolveLayout(view, layout)) [[unlikely]] {
+    if (slots_[index].layout != layout) [[unlikely]] {
       Insert(view, layout, index);
     }
     return {slots_[index].total, parts_.data() + index * types_.size()};
@@ -57,7 +57,8 @@ class RowPlans {
   void Insert(const View& view, std::uint32_t layout, std::size_t index);
 
   struct PlanSlot {
-    std::uint64_t word = ~std::uint64_t{0};  // in `layouts`; the initial value marks an empty slot
+    // The initial value marks an empty slot: offsets have 32 bits.
+    std::uint64_t layout = ~std::uint64_t{0};
     std::uint64_t total = 0;
   };
 

@@ -159,32 +159,37 @@ inline std::uint64_t StoreStarts::PlaceIn(std::uint64_t lane, std::uint64_t begi
                                                   : (begin + into) * options_.lanes + lane;
 }
 
-// Start `number` of the lane, counted from the lane's first start, including starts before
-// first_row. `segment` is the last segment of the index whose sum is <= its KeyOf(). Inlined by
-// force, because a compiler may not inline a function with two callers.
-[[gnu::always_inline]] inline std::uint64_t StoreStarts::StartIn(std::uint64_t lane,
+// The start of the lane whose key is `key`; `segment` is the last segment of the index whose sum is
+// <= key. Inlined by force, because a compiler may not inline a function with two callers.
+[[gnu::always_inline]] inline std::uint64_t StoreStarts::StartAt(std::uint64_t lane,
                                                                  std::uint64_t segment,
-                                                                 std::uint64_t number) const {
+                                                                 std::uint64_t key) const {
   const LaneSegments& segments = numbering_.lanes[lane];
-  if (number < segments.head_starts) [[unlikely]] {
-    return PlaceIn(lane, segments.first, number);
-  }
-  std::uint64_t into = number - segments.head_starts;
-  std::uint64_t begin = segments.last_end;  // of the extra segment, if only that follows the head
-  if (segments.next <= segments.last) [[likely]] {
-    const WordList& sums = counts_->of(lane);
-    begin = index_->begins(lane)[segment];
-    into += sums[segments.next] - sums[segment];
-    // The extra segment has no sum of its own: its starts follow those of the last one.
-    if (segments.has_extra && segment == segments.last) {
-      const std::uint64_t in_last = StartsBetween(numbering_.extent, begin, segments.last_end);
-      if (into >= in_last) {
-        into -= in_last;
-        begin = segments.last_end;
-      }
+  std::uint64_t begin = index_->begins(lane)[segment];
+  std::uint64_t into = key - counts_->of(lane)[segment];
+  // The extra segment has no sum of its own: its starts follow those of the last one.
+  if (segments.has_extra && segment == segments.last) {
+    const std::uint64_t in_last = StartsBetween(numbering_.extent, begin, segments.last_end);
+    if (into >= in_last) {
+      into -= in_last;
+      begin = segments.last_end;
     }
   }
   return PlaceIn(lane, begin, into);
+}
+
+// Start `number` of the lane, counted from the lane's first start, including starts before
+// first_row, of a lane that may begin within a segment. `key` is its KeyOf().
+std::uint64_t StoreStarts::StartIn(std::uint64_t lane, std::uint64_t segment, std::uint64_t key,
+                                   std::uint64_t number) const {
+  const LaneSegments& segments = numbering_.lanes[lane];
+  if (number < segments.head_starts) {
+    return PlaceIn(lane, segments.first, number);
+  }
+  if (segments.next > segments.last) {  // only the extra segment follows the head
+    return PlaceIn(lane, segments.last_end, number - segments.head_starts);
+  }
+  return StartAt(lane, segment, key);
 }
 
 void StoreStarts::ResolveSegments(std::span<const std::uint64_t> numbers,
@@ -195,15 +200,19 @@ void StoreStarts::ResolveSegments(std::span<const std::uint64_t> numbers,
   if (lanes.size() == 1) {
     // All searches are in one list, so they can run side by side.
     const std::uint64_t skipped = lanes[0].skipped;
+    // Without a head, keys are numbers plus a constant.
+    const bool whole = lanes[0].head_starts == 0 && lanes[0].next <= lanes[0].last;
+    const std::uint64_t base = whole ? KeyOf(0, skipped) : 0;
     keys_.resize(numbers.size());
     found_.resize(numbers.size());
     for (std::size_t i = 0; i < numbers.size(); ++i) {
-      keys_[i] = KeyOf(0, numbers[i] + skipped);
+      keys_[i] = whole ? base + numbers[i] : KeyOf(0, numbers[i] + skipped);
     }
     SearchMany(counts_->of(0).data(), lanes[0].last + 1, keys_, found_);
     for (std::size_t i = 0; i < numbers.size(); ++i) {
-      windows.starts[places[i]] =
-          static_cast<std::int64_t>(StartIn(0, found_[i], numbers[i] + skipped));
+      const std::uint64_t start = whole ? StartAt(0, found_[i], keys_[i])
+                                        : StartIn(0, found_[i], keys_[i], numbers[i] + skipped);
+      windows.starts[places[i]] = static_cast<std::int64_t>(start);
     }
     return;
   }
@@ -211,9 +220,9 @@ void StoreStarts::ResolveSegments(std::span<const std::uint64_t> numbers,
   for (std::size_t i = 0; i < numbers.size(); ++i) {
     const std::uint64_t lane = SearchOne(begins.data(), begins.size(), numbers[i]);
     const std::uint64_t number = numbers[i] - begins[lane] + lanes[lane].skipped;
-    const std::uint64_t segment =
-        SearchOne(counts_->of(lane).data(), lanes[lane].last + 1, KeyOf(lane, number));
-    windows.starts[places[i]] = static_cast<std::int64_t>(StartIn(lane, segment, number));
+    const std::uint64_t key = KeyOf(lane, number);
+    const std::uint64_t segment = SearchOne(counts_->of(lane).data(), lanes[lane].last + 1, key);
+    windows.starts[places[i]] = static_cast<std::int64_t>(StartIn(lane, segment, key, number));
   }
 }
 

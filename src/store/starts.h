@@ -126,7 +126,9 @@ class StoreStarts {
   std::uint64_t StartsBefore(const EpochExtent& extent, std::uint64_t lane,
                              const LaneSegments& segments, std::uint64_t row) const;
   std::uint64_t KeyOf(std::uint64_t lane, std::uint64_t number) const;
-  std::uint64_t StartIn(std::uint64_t lane, std::uint64_t segment, std::uint64_t number) const;
+  std::uint64_t StartAt(std::uint64_t lane, std::uint64_t segment, std::uint64_t key) const;
+  std::uint64_t StartIn(std::uint64_t lane, std::uint64_t segment, std::uint64_t key,
+                        std::uint64_t number) const;
   std::uint64_t PlaceIn(std::uint64_t lane, std::uint64_t begin, std::uint64_t into) const;
   void ResolveRange(std::span<const std::uint64_t> numbers, std::span<const std::uint64_t> places,
                     const WindowStarts& windows) const;
