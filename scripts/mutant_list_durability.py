@@ -28,7 +28,10 @@ _DATA_FILE = "src/storage/data_file.cc"
 
 _PUBLISH = "published_.store(cursor_.records, std::memory_order_release);"
 _SYNC_KIND = "range.Sync(std::min(std::max(from, file.files().begin()), to), to, file.path());"
-_COVERED_VALUES = "std::min(files_.values.bytes() / sizeof(Value), covered(files_.position_hints))"
+_COVERED_VALUES = (
+    "std::min(\n"
+    "              {files_.values.bytes() / sizeof(Value), covered(files_.position_hints), kMaxValues})"
+)
 _BEGIN_SYNC = (
     "void Durability::WriteDurable(const Cursor& at, bool clean, bool both_slots) {\n"
     "  files_.control.state().store(kLiveSyncing, std::memory_order_release);"
