@@ -30,7 +30,8 @@ _PUBLISH = "published_.store(cursor_.records, std::memory_order_release);"
 _SYNC_KIND = "range.Sync(std::min(std::max(from, file.files().begin()), to), to, file.path());"
 _COVERED_VALUES = (
     "std::min(\n"
-    "              {files_.values.bytes() / sizeof(Value), covered(files_.position_hints), kMaxValues})"
+    "              {files_.values.bytes() / sizeof(Value), covered(files_.position_hints), "
+    "kMaxValues})"
 )
 _BEGIN_SYNC = (
     "void Durability::WriteDurable(const Cursor& at, bool clean, bool both_slots) {\n"
