@@ -77,6 +77,9 @@ bool Capacity::MakeRoom(std::uint64_t values, std::uint64_t records, std::uint64
     helper_.Wake();
     return false;
   }
+  if (OverBound()) {
+    relieve_();  // without the mutex, which a drop needs
+  }
   {
     const MutexLock lock(mutex_);
     status_.RequireWritable("append");  // a sync may have failed since the caller asked
@@ -219,7 +222,9 @@ void Capacity::GrowAhead() {
     }
     UpdateRowLag();
     ends = AppendedEnds();
-    growth_.GrowAhead(ends);
+    if (!OverBound()) {
+      growth_.GrowAhead(ends);
+    }
     value_range = files_.values.range();
     record_range = files_.records.range();
     // Ends may move back: staged rows that are dropped were counted in an earlier round.
@@ -287,6 +292,24 @@ Capacity::Published Capacity::published() const {
   return {.count = files_.control.published().load(std::memory_order_acquire),
           .records = files_.records.range(),
           .layouts = files_.layouts.range()};
+}
+
+void Capacity::SetBound(std::uint64_t bytes, std::uint64_t step) {
+  const MutexLock lock(mutex_);
+  growth_.LimitSteps(step);
+  bound_.store(bytes, std::memory_order_relaxed);
+}
+
+bool Capacity::OverBound() const noexcept {
+  const std::uint64_t bound = bound_.load(std::memory_order_relaxed);
+  if (bound == 0) {
+    return false;
+  }
+  std::uint64_t bytes = 0;
+  for (const Kind kind : kAllKinds) {
+    bytes += files_.data(kind).bytes() - files_.data(kind).files().begin();
+  }
+  return bytes > bound;
 }
 
 void Capacity::SetRecordBorder(std::uint64_t records) noexcept {

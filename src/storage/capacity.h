@@ -20,7 +20,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <utility>
 
 #include "stream_store/error.h"
 
@@ -88,6 +90,18 @@ class Capacity {
 
   Published published() const EXCLUDES(mutex_);
 
+  /// Sets how much space the data files should take at most, and by how much one grows at a time; 0
+  /// bytes are no bound. Growth ahead stops at the bound, and an append that has to grow the files
+  /// beyond it calls the function of SetRelief() first, and then grows them in any case.
+  void SetBound(std::uint64_t bytes, std::uint64_t step) EXCLUDES(mutex_);
+
+  /// Sets the function that lets rows be dropped. It may take a while, and returns also if nothing can
+  /// be dropped. To be called before the first append.
+  void SetRelief(std::function<void()> relieve) { relieve_ = std::move(relieve); }
+
+  /// Whether the files take more than the bound. Thread rules: any thread.
+  bool OverBound() const noexcept;
+
   /// [append flag] No limit reaches beyond this many records until the next call: the append that
   /// stores the first record of a chunk must take the slow path. Limits beyond it are lowered.
   void SetRecordBorder(std::uint64_t records) noexcept EXCLUDES(mutex_);
@@ -143,6 +157,8 @@ class Capacity {
 
   StoreFiles& files_;
   WriterStatus& status_;
+  std::function<void()> relieve_;
+  std::atomic<std::uint64_t> bound_{0};  // bytes of all data files; 0: no bound
   const bool grow_ahead_;
   Limits soft_;  // beyond these, the slow path is taken
   Limits hard_;  // the end of the allocated space

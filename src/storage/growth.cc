@@ -11,8 +11,7 @@ namespace {
 
 constexpr std::uint64_t kGrain = 64 << 10;
 constexpr std::uint64_t kBlock = 4 << 10;  // of nearly every file system
-constexpr std::uint64_t kLargestStep = 1 << 30;
-constexpr unsigned kMostHalvings = 32;  // a step of 2^40 bytes becomes 256
+constexpr unsigned kMostHalvings = 32;     // a step of 2^40 bytes becomes 256
 
 std::uint64_t RoundUp(std::uint64_t bytes, std::uint64_t grain) {
   return (bytes + grain - 1) / grain * grain;
@@ -51,8 +50,8 @@ std::uint64_t Growth::StepOf(Kind kind) const noexcept {
   const DataFile& file = files_.data(kind);
   const std::uint64_t at_least = kind == Kind::kValues ? step_values_ * sizeof(Value) : 0;
   const std::uint64_t half = (file.bytes() - file.files().begin()) / 2;
-  const std::uint64_t step = std::max({kGrain, std::min(half, kLargestStep), at_least});
-  return std::min(step, file.files().chunk_bytes()) >> halvings_;
+  const std::uint64_t step = std::max({kGrain, half, at_least});
+  return std::min({step, file.files().chunk_bytes(), largest_step_}) >> halvings_;
 }
 
 std::uint64_t Growth::Grain() const noexcept {

@@ -44,6 +44,9 @@ class Growth {
   /// further and further from the number of records.
   void SetRowLag(std::uint64_t lag) noexcept { row_lag_ = lag; }
 
+  /// No step is larger than this from now on: a bounded store must not allocate far ahead.
+  void LimitSteps(std::uint64_t bytes) noexcept { largest_step_ = bytes; }
+
   /// Grows the files to hold `needed` or more, and maps a file again that outgrows its reservation.
   /// Files may become shorter, but not than `in_use` or `needed`: compare the sizes afterwards,
   /// also after an Error.
@@ -73,6 +76,7 @@ class Growth {
 
   StoreFiles& files_;
   const std::uint64_t step_values_;
+  std::uint64_t largest_step_ = 1 << 30;
   std::uint64_t row_lag_ = 0;
   unsigned halvings_ =
       0;  // of the growth step: one more after a full disk, one less after a growth

@@ -1,6 +1,8 @@
 #include "storage/writer.h"
 
+#include <chrono>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "base/assert.h"
@@ -29,6 +31,7 @@ Writer::Writer(std::shared_ptr<StoreFiles> files, const SessionStart& start,
   files_->layout_words.store(start.cursor.layout_words, std::memory_order_relaxed);
   files_->writer_open.store(true, std::memory_order_release);
   files_->AddUser();
+  capacity_.SetRelief([this] { AwaitUpkeep(); });
   if (CountWriters() >= kWritersWithDescriptors) {
     files_->Park();
   }
@@ -63,10 +66,54 @@ std::uint64_t Writer::DropBefore(std::uint64_t row) {
 }
 
 // Upkeep may sync, so it must not delay the growth of other stores.
-void Writer::StartUpkeep(std::function<HelperThread::Pause()> round) {
-  STREAM_STORE_ASSERT(upkeep_ == nullptr);
-  upkeep_ = std::make_unique<HelperThread>(HelperThread::Kind::kSync, std::move(round));
-  upkeep_->Start();
+void Writer::StartUpkeep(std::function<HelperThread::Pause()> round, std::uint64_t most_bytes) {
+  auto counted = [this, round = std::move(round)] {
+    const HelperThread::Pause pause = round();
+    upkeep_rounds_.fetch_add(1, std::memory_order_release);
+    return pause;
+  };
+  auto helper = std::make_shared<HelperThread>(HelperThread::Kind::kSync, std::move(counted));
+  {
+    const MutexLock lock(mutex_);
+    STREAM_STORE_ASSERT(upkeep_ == nullptr);
+    upkeep_ = helper;
+  }
+  capacity_.SetBound(most_bytes, files_->identity().chunk_bytes / (most_bytes == 0 ? 1 : 2));
+  helper->Start();
+}
+
+void Writer::StopUpkeep() noexcept {
+  std::shared_ptr<HelperThread> helper;
+  {
+    const MutexLock lock(mutex_);
+    helper.swap(upkeep_);
+  }
+  if (helper != nullptr) {
+    capacity_.SetBound(0, files_->identity().chunk_bytes);
+    helper->Stop();
+  }
+}
+
+// An append that outruns the drops waits for them here: otherwise the files would take more and more
+// space. The second round to end has begun after the call, so it has seen everything. If it could not
+// drop anything, the append goes on.
+void Writer::AwaitUpkeep() noexcept {
+  constexpr std::chrono::microseconds kLook{200};
+  constexpr int kMostLooks = 5000;  // a second
+  std::shared_ptr<HelperThread> helper;
+  {
+    const MutexLock lock(mutex_);
+    helper = upkeep_;
+  }
+  const std::uint64_t before = upkeep_rounds_.load(std::memory_order_acquire);
+  for (int look = 0; look < kMostLooks && capacity_.OverBound(); ++look) {
+    const std::uint64_t rounds = upkeep_rounds_.load(std::memory_order_acquire) - before;
+    if (rounds >= 2 || helper == nullptr || status_.forked()) {
+      return;
+    }
+    helper->Wake();
+    std::this_thread::sleep_for(kLook);
+  }
 }
 
 // The helpers are stopped without any lock: their last rounds acquire the mutexes.
@@ -81,7 +128,7 @@ void Writer::Close() {
   }
   capacity_.StopHelper();
   durability_.StopHelper();
-  upkeep_.reset();
+  StopUpkeep();
   try {
     durability_.Close(*end);
   } catch (...) {  // an Error, or no memory for its text

@@ -14,6 +14,7 @@
 // and Extend() are serialised; Sync() runs while appends go on; Close() waits for both.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -22,6 +23,7 @@
 #include <vector>
 
 #include "base/helper_thread.h"
+#include "base/mutex.h"
 #include "storage/appender.h"
 #include "storage/capacity.h"
 #include "storage/durability.h"
@@ -109,11 +111,15 @@ class Writer {
   Retention retention() const { return durability_.retention(); }
 
   /// Runs `round` again and again in the background, until StopUpkeep(), Close() or a fork.
+  ///
+  /// most_bytes  what the data files should take at most on disk; 0: no bound. An append that has to
+  ///             grow them beyond it waits for a round or two, at most a second.
   /// REQUIRES: upkeep is stopped.
-  void StartUpkeep(std::function<HelperThread::Pause()> round);
+  void StartUpkeep(std::function<HelperThread::Pause()> round, std::uint64_t most_bytes)
+      EXCLUDES(mutex_);
 
-  /// Waits for the last round. It must not run beside Close().
-  void StopUpkeep() noexcept { upkeep_.reset(); }
+  /// Waits for the last round, and lifts the bound. It must not run beside Close().
+  void StopUpkeep() noexcept EXCLUDES(mutex_);
 
   /// Ends appending, syncs, and releases the locks and the files; files that a ReadSource uses stay
   /// open for it. Does nothing if the writer is closed already. Throws Error(kIo); everything is
@@ -154,16 +160,19 @@ class Writer {
   void FollowMove() { appender_.FollowMove(); }
 
   /// The pthread_atfork handler of the child: async-signal-safe.
-  void BecomeForkedChild() noexcept;
+  void BecomeForkedChild() noexcept NO_THREAD_SAFETY_ANALYSIS;
 
  private:
   void ReleaseFiles() noexcept;
+  void AwaitUpkeep() noexcept EXCLUDES(mutex_);
   const std::shared_ptr<StoreFiles> files_;
   WriterStatus status_;
   Capacity capacity_;
   Durability durability_;
   Appender appender_;
-  std::unique_ptr<HelperThread> upkeep_;  // null without StartUpkeep()
+  std::atomic<std::uint64_t> upkeep_rounds_{0};
+  Mutex mutex_;  // which helper runs: held for moments, and without any other lock inside
+  std::shared_ptr<HelperThread> upkeep_ GUARDED_BY(mutex_);  // null without StartUpkeep()
 };
 
 }  // namespace stream_store::internal

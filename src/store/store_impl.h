@@ -97,7 +97,9 @@ struct StreamStore::Impl {
     std::shared_ptr<internal::AutoDrop> dropper;
     if (limits.limited()) {
       dropper = std::make_shared<internal::AutoDrop>(to, limits);
-      to.StartUpkeep([dropper] { return dropper->Round(); });
+      const std::uint64_t chunk_bytes = to.files()->identity().chunk_bytes;
+      const std::uint64_t most_bytes = limits.bytes == 0 ? 0 : limits.bytes + 3 * chunk_bytes;
+      to.StartUpkeep([dropper] { return dropper->Round(); }, most_bytes);
     }
     SetAutoDrop(std::move(dropper));
   }
