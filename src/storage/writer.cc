@@ -78,7 +78,7 @@ void Writer::StartUpkeep(std::function<HelperThread::Pause()> round, std::uint64
     STREAM_STORE_ASSERT(upkeep_ == nullptr);
     upkeep_ = helper;
   }
-  capacity_.SetBound(most_bytes, files_->identity().chunk_bytes / (most_bytes == 0 ? 1 : 2));
+  capacity_.SetBound(most_bytes, files_->identity().chunk_bytes / (most_bytes == 0 ? 1 : 4));
   helper->Start();
 }
 
