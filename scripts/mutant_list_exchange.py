@@ -362,7 +362,11 @@ MUTANTS = [
     ),
     bug(
         "copied bits begin at the first of a byte",
-        change("src/arrow/nested_copy.cc", ">> shift & ", "& "),
+        change(
+            "src/arrow/nested_copy.cc",
+            "static_cast<unsigned>(from[begin / 8]) >> shift",
+            "static_cast<unsigned>(from[begin / 8])",
+        ),
     ),
     bug(
         "bits after the first byte are packed one off",
