@@ -159,21 +159,6 @@ TEST(SlotTest, BytesAreAsTheFormatSays) {
   EXPECT_EQ(crc, 0x6c20fbdaU) << std::hex << crc;
 }
 
-TEST(SlotTest, BeginAndLimitsAreAsTheFormatSays) {
-  Slot slot = SampleSlot();
-  slot.begin = {.records = 1, .values = 2, .rows = 3, .layout_words = 4, .field_writes = 5};
-  slot.retention = {.rows = 6, .bytes = 7, .segments = 8, .segment_count = 2};
-  slot.retention.segment_by = {9, 0x102};
-  std::array<std::byte, 512> expected = EncodeSlot(SampleSlot());
-  const std::pair<std::size_t, unsigned char> parts[] = {{96, 1},  {104, 2}, {112, 3}, {120, 4},
-                                                         {128, 5}, {136, 6}, {144, 7}, {152, 8},
-                                                         {160, 2}, {162, 9}, {164, 2}, {165, 1}};
-  for (const auto& [at, byte] : parts) expected[at] = std::byte{byte};
-  Reseal(expected);
-  EXPECT_EQ(EncodeSlot(slot), expected);
-  EXPECT_EQ(DecodeSlot(expected, kId), slot);
-}
-
 TEST(SlotTest, RoundTrips) {
   EXPECT_EQ(DecodeSlot(EncodeSlot(SampleSlot()), kId), SampleSlot());
   Slot open = SampleSlot();

@@ -169,7 +169,7 @@ TEST_F(ChunkFilesTest, AChunkLongerThanItsSizeIsDamage) {
 }
 
 TEST_F(ChunkFilesTest, RestartBeginsAtALaterChunk) {
-  for (const int chunk : {0, 1, 2}) Write("values.000000000" + std::to_string(chunk), kChunk);
+  for (const int chunk : {0, 1, 2}) Write("values.00000000000" + std::to_string(chunk), kChunk);
   const auto files = Files();
   directory_.Unlink("values.000000000000");
   files->Restart(1);
