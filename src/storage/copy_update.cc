@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
-#include <ranges>
 #include <span>
 #include <utility>
 
@@ -33,9 +32,11 @@ bool Same(const Record& a, const Record& b) noexcept {
 
 // Whether two schemas have the same fields, added at the same records.
 bool SameSince(const Schema& a, const Schema& b) {
-  return a == b && std::ranges::all_of(std::views::iota(std::size_t{0}, a.size()), [&](auto type) {
-           return a.since(static_cast<TypeId>(type)) == b.since(static_cast<TypeId>(type));
-         });
+  bool same = a == b;
+  for (std::size_t type = 0; same && type < a.size(); ++type) {
+    same = a.since(static_cast<TypeId>(type)) == b.since(static_cast<TypeId>(type));
+  }
+  return same;
 }
 
 // Refuses a store that is not a copy of the source.
@@ -165,8 +166,15 @@ class CopyUpdate {
       CompareValues(copy);
       return;
     }
-    const auto numbers = std::views::iota(first, end);
-    const std::uint64_t common = *std::ranges::partition_point(numbers, same);
+    std::uint64_t common = first;
+    for (std::uint64_t different = end; common < different;) {
+      const std::uint64_t middle = common + (different - common) / 2;
+      if (same(middle)) {
+        common = middle + 1;
+      } else {
+        different = middle;
+      }
+    }
     RefuseDifferent(common == first && first > 0
                         ? std::nullopt
                         : std::optional(RowOfRecord(copy.record(common).row_session)));
