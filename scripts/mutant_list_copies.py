@@ -20,7 +20,12 @@ MUTANTS = [
     ),
     bug(
         "an update does not compare the last values",
-        change(_UPDATE, "std::memcmp(", "0 * std::memcmp("),
+        change(
+            _UPDATE,
+            "std::memcmp(copy.values(at, count), verifier_.values(at, count),\n"
+            "                                 count * sizeof(Value)) != 0",
+            "false",
+        ),
     ),
     bug(
         "an update takes the copy of another store",
