@@ -353,11 +353,12 @@ std::uint32_t HeadChecksum(const Reader& reader, Row row) {
       });
 }
 
-// Empty for a store whose rows cannot be read any more: such a state loads on the store only.
-StoreCheck CheckOf(const Reader& reader) try {
+// Of the first `rows` rows. Empty for a store whose rows cannot be read any more: such a state loads
+// on the store only.
+StoreCheck CheckOf(const Reader& reader, std::uint64_t rows) try {
   StoreCheck check;
-  if (reader.num_rows() > reader.first_row()) {
-    check = {reader.num_rows(), HeadChecksum(reader, static_cast<Row>(reader.num_rows()) - 1)};
+  if (rows > reader.first_row() && rows <= reader.num_rows()) {
+    check = {rows, HeadChecksum(reader, static_cast<Row>(rows) - 1)};
   }
   return check;
 } catch (const Error&) {
@@ -398,10 +399,13 @@ SamplerState WindowSampler::state() const {
   state.finished = EndSeen();
   for (const auto& store : stores_) {
     state.stores.push_back(store->reader().id());
-    state.checks.push_back(CheckOf(store->reader()));
+    // In an epoch, later rows do not matter, so the state does not change with them.
+    std::uint64_t rows = store->reader().num_rows();
     if (in_epoch_ || restored_) {
       state.extents.push_back(store->extent());
+      rows = state.extents.back().rows;
     }
+    state.checks.push_back(CheckOf(store->reader(), rows));
   }
   return state;
 }
