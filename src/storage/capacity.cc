@@ -56,9 +56,9 @@ Capacity::Capacity(StoreFiles& files, WriterStatus& status, const Cursor& start,
 // If the call fits into the allocated space, moves the soft limits up to the end of that space and
 // returns true.
 bool Capacity::UseHardLimits(const Ends& needed) noexcept {
-  const std::uint64_t hard_values = hard_.values.load(std::memory_order_relaxed);
-  const std::uint64_t hard_records = hard_.records.load(std::memory_order_relaxed);
-  const std::uint64_t hard_words = hard_.layout_words.load(std::memory_order_relaxed);
+  const std::uint64_t hard_values = hard_.values.load(std::memory_order_acquire);
+  const std::uint64_t hard_records = hard_.records.load(std::memory_order_acquire);
+  const std::uint64_t hard_words = hard_.layout_words.load(std::memory_order_acquire);
   std::uint64_t soft_values = soft_.values.load(std::memory_order_relaxed);
   std::uint64_t soft_records = soft_.records.load(std::memory_order_relaxed);
   std::uint64_t soft_words = soft_.layout_words.load(std::memory_order_relaxed);
@@ -161,14 +161,14 @@ void Capacity::RaiseLimits(const Ends& most) noexcept {
   }
   Ends hard = AllocatedEnds();
   hard.records = std::min(hard.records, record_border_);
-  hard_.values.store(hard.values, std::memory_order_relaxed);
-  hard_.records.store(hard.records, std::memory_order_relaxed);
-  hard_.layout_words.store(hard.layout_words, std::memory_order_relaxed);
+  hard_.values.store(hard.values, std::memory_order_release);
+  hard_.records.store(hard.records, std::memory_order_release);
+  hard_.layout_words.store(hard.layout_words, std::memory_order_release);
   const bool none = staging();
-  soft_.values.store(none ? 0 : std::min(hard.values, most.values), std::memory_order_relaxed);
-  soft_.records.store(none ? 0 : std::min(hard.records, most.records), std::memory_order_relaxed);
+  soft_.values.store(none ? 0 : std::min(hard.values, most.values), std::memory_order_release);
+  soft_.records.store(none ? 0 : std::min(hard.records, most.records), std::memory_order_release);
   soft_.layout_words.store(std::min(hard.layout_words, most.layout_words),
-                           std::memory_order_relaxed);
+                           std::memory_order_release);
 }
 
 // After space was given back. Raises none: a file that was mapped again before the growth failed

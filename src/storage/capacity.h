@@ -11,8 +11,8 @@
 // the limits when a sync failed. Thread rules: every function may be called from any thread; those
 // marked [append flag] only while the caller holds the flag of the Appender. The state mutex is
 // acquired inside. Invariants:
-//   1. Limits rise under the state mutex, after the space and the hints for it are there, and never
-//      again once the writer failed or was closed. Only UseHardLimits() raises without the mutex,
+//   1. Limits rise under the state mutex, with release order, after the space and the hints for it
+//      are there and mapped, and never again once the writer failed or was closed. Only UseHardLimits() raises without the mutex,
 //      by compare-and-swap, so that limits of 0 stay 0.
 //   2. Only under the append flag, files are mapped again and limits are lowered to give space back.
 //      The helper stays inside the reservations.
@@ -47,13 +47,13 @@ class Capacity {
 
   /// Whether the soft limits leave room for an append that ends at these numbers.
   bool Fits(std::uint64_t values, std::uint64_t records) const noexcept {
-    return values <= soft_.values.load(std::memory_order_relaxed) &&
-           records <= soft_.records.load(std::memory_order_relaxed);
+    return values <= soft_.values.load(std::memory_order_acquire) &&
+           records <= soft_.records.load(std::memory_order_acquire);
   }
 
   /// Whether the soft limit leaves room for this many words of layouts.
   bool FitsLayouts(std::uint64_t layout_words) const noexcept {
-    return layout_words <= soft_.layout_words.load(std::memory_order_relaxed);
+    return layout_words <= soft_.layout_words.load(std::memory_order_acquire);
   }
 
   /// [append flag] The slow path: raises the soft limits to these ends or beyond, growing the files
