@@ -106,7 +106,7 @@ MUTANTS = [
     ),
     bug(
         "a state whose rows were dropped is taken",
-        change(_STARTS, "extent.first_row < first", "false"),
+        change(_STARTS, "(extent.first_row < first)", "(false)"),
     ),
     # Starts.
     bug(
