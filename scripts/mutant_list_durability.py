@@ -15,16 +15,11 @@ def bug(name: str, *changes: Change, first: str = STORAGE, threads: bool = False
     return Mutant(name, changes, (first,), "durability", threads)
 
 
-_APPEND = "src/storage/appender.cc"
-_MANY = "src/storage/extend.cc"
-_STAGE = "src/storage/stage.cc"
-_DURABILITY = "src/storage/durability.cc"
-_RECOVER = "src/storage/recover.cc"
-_OPEN = "src/storage/open.cc"
-_CREATE = "src/storage/create.cc"
-_CAPACITY = "src/storage/capacity.cc"
-_GROWTH = "src/storage/growth.cc"
-_DATA_FILE = "src/storage/data_file.cc"
+_APPEND, _MANY = "src/storage/appender.cc", "src/storage/extend.cc"
+_STAGE, _DURABILITY = "src/storage/stage.cc", "src/storage/durability.cc"
+_RECOVER, _OPEN = "src/storage/recover.cc", "src/storage/open.cc"
+_CREATE, _CAPACITY = "src/storage/create.cc", "src/storage/capacity.cc"
+_GROWTH, _DATA_FILE = "src/storage/growth.cc", "src/storage/data_file.cc"
 
 _PUBLISH = "published_.store(cursor_.records, std::memory_order_release);"
 _SYNC_KIND = "range.Sync(std::min(std::max(from, file.files().begin()), to), to, file.path());"
