@@ -13,7 +13,8 @@ class ChunkDropTest : public ChunksTest {
   // Show() from the first row that is retained.
   static std::string Kept(const Reader& reader) {
     std::string text;
-    for (auto row = static_cast<Row>(reader.first_row()); row < static_cast<Row>(reader.num_rows()); ++row) {
+    for (auto row = static_cast<Row>(reader.first_row()); row < static_cast<Row>(reader.num_rows());
+         ++row) {
       const RowView view = reader.row(row);
       text += StrCat(text.empty() ? "" : " ", view.step(), "{");
       const char* between = "";
