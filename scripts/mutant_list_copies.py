@@ -59,7 +59,7 @@ MUTANTS = [
     ),
     bug(
         "an update does not verify what it wrote",
-        change(_RANGE, "while (cursor.records < records) {", "while (false) {"),
+        change(_RANGE, "(cursor.records < records)", "(false)"),
     ),
     bug(
         "a checkpoint that begins with a chunk lacks the chunk before",
