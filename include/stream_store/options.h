@@ -54,8 +54,9 @@ struct Options {
   /// `retain_segments` needs `segment_by`.
   ///
   /// The limits are stored. An empty one leaves that of the store unchanged; kUnlimited lifts it.
-  /// retain_bytes  counts the data files. On disk they may take four chunks more, and what Readers
-  ///               still use of the rows that were dropped.
+  /// retain_bytes  counts the data files. On disk they may take four chunks more, and the space that
+  ///               Readers still use of the rows that were dropped. An append that outruns the drops
+  ///               waits for them when it has to grow a file, at most a second.
   std::optional<std::uint64_t> retain_rows = {};
   std::optional<std::uint64_t> retain_bytes = {};
   std::optional<std::uint64_t> retain_segments = {};
