@@ -364,7 +364,7 @@ TEST_F(ChunkRangeTest, ReadersFollowAWriterThatDropsChunks) {
     }
   };
   std::vector<std::thread> readers;
-  for (std::uint64_t seed : {1, 2, 3}) {
+  for (const std::uint64_t seed : {1U, 2U, 3U}) {
     readers.emplace_back(read, seed);
   }
   for (std::uint64_t chunk = 1; chunk < kChunks; ++chunk) {
