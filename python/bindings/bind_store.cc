@@ -21,11 +21,35 @@ namespace stream_store::python {
 
 using nanobind::literals::operator""_a;
 
+namespace {
+
+using StoreClass = nb::class_<StoreObject>;
+
+void BindFacts(StoreClass& store) {
+  store.def_prop_ro("fields", &FieldNames, kFieldsDoc);
+  store.def_prop_ro("num_rows", &StoreObject::rows, kNumRowsDoc);
+  store.def_prop_ro("first_row", &FirstRow, kFirstRowDoc);
+  store.def_prop_ro("first_position", &FirstPosition, kFirstPositionDoc);
+  store.def_prop_ro("kept_rows", &KeptRows, kKeptRowsDoc);
+  store.def_prop_ro("complete_rows", &CompleteRows, kCompleteRowsDoc);
+  store.def_prop_ro("num_field_writes", &NumFieldWrites, kNumFieldWritesDoc);
+  store.def_prop_ro("last_step", &StoreObject::LastStep, kLastStepDoc);
+  store.def_prop_ro("nbytes", &NumBytes, kNumBytesDoc);
+  store.def_prop_ro("mode", &StoreObject::mode, kModeDoc);
+  store.def_prop_ro("closed", &StoreObject::closed, kClosedDoc);
+  store.def_prop_ro("id", &StoreObject::id, kIdDoc);
+  store.def_prop_ro("live", &Live, kLiveDoc);
+  store.def_prop_ro("durable_rows", &DurableRows, kDurableRowsDoc);
+  store.def_prop_ro("recovery", &StoreObject::recovery, nb::rv_policy::copy, kRecoveryDoc);
+}
+
+}  // namespace
+
 void BindStore(nb::module_& module) {
   static PyType_Slot slots[] = {{Py_mp_subscript, reinterpret_cast<void*>(&GetItem)},
                                 {Py_mp_length, reinterpret_cast<void*>(&Length)},
                                 {0, nullptr}};
-  auto store = nb::class_<StoreObject>(module, "Store", nb::type_slots(slots), kStoreDoc);
+  auto store = StoreClass(module, "Store", nb::type_slots(slots), kStoreDoc);
 
   // Opening and declaring. StreamStore in store.py checks the arguments and calls these.
   store.def("__init__", &OpenStore, "path"_a.none(), "mode"_a, "sizes"_a, "wait"_a, "safety"_a);
@@ -44,22 +68,7 @@ void BindStore(nb::module_& module) {
   store.def_prop_ro("_safe_reads", &StoreObject::safe_reads);
   store.def_prop_ro("_retention", &RetentionOf);
 
-  // Facts.
-  store.def_prop_ro("fields", &FieldNames, kFieldsDoc);
-  store.def_prop_ro("num_rows", &StoreObject::rows, kNumRowsDoc);
-  store.def_prop_ro("first_row", &FirstRow, kFirstRowDoc);
-  store.def_prop_ro("first_position", &FirstPosition, kFirstPositionDoc);
-  store.def_prop_ro("kept_rows", &KeptRows, kKeptRowsDoc);
-  store.def_prop_ro("complete_rows", &CompleteRows, kCompleteRowsDoc);
-  store.def_prop_ro("num_field_writes", &NumFieldWrites, kNumFieldWritesDoc);
-  store.def_prop_ro("last_step", &StoreObject::LastStep, kLastStepDoc);
-  store.def_prop_ro("nbytes", &NumBytes, kNumBytesDoc);
-  store.def_prop_ro("mode", &StoreObject::mode, kModeDoc);
-  store.def_prop_ro("closed", &StoreObject::closed, kClosedDoc);
-  store.def_prop_ro("id", &StoreObject::id, kIdDoc);
-  store.def_prop_ro("live", &Live, kLiveDoc);
-  store.def_prop_ro("durable_rows", &DurableRows, kDurableRowsDoc);
-  store.def_prop_ro("recovery", &StoreObject::recovery, nb::rv_policy::copy, kRecoveryDoc);
+  BindFacts(store);
 
   // Reading.
   store.def("row_of", &RowOf, "positions"_a.none());

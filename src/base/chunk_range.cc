@@ -70,8 +70,8 @@ ChunkRange::Hold ChunkRange::HoldFrom(std::uint64_t chunk) {
     holds_[chunk] += 1;
   }
   // The deleter owns the range, so that the mappings live as long as the Hold.
-  return Hold(static_cast<const void*>(this),
-              [range = shared_from_this(), chunk](const void*) { range->EndHold(chunk); });
+  return {static_cast<const void*>(this),
+          [range = shared_from_this(), chunk](const void*) { range->EndHold(chunk); }};
 }
 
 // If that was the oldest Hold, unmaps the chunks before the next one. Without any Hold, all chunks

@@ -87,11 +87,11 @@ std::string NoMappingReason(const char* otherwise) {
 
 // What all mappings of files and reservations ask of the kernel.
 struct Mapping::Request {
-  std::uint64_t reserve_bytes;
-  std::uint64_t minimum_bytes;
-  int protection;
-  int flags;
-  int fd;
+  std::uint64_t reserve_bytes = 0;
+  std::uint64_t minimum_bytes = 0;
+  int protection = 0;
+  int flags = 0;
+  int fd = -1;
   bool leaves_room = false;  // where address space is scarce, takes a part of what there is
 };
 

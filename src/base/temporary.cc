@@ -80,12 +80,10 @@ struct TemporaryTrees {
 
   // Never destroyed, because trees may outlive static destruction.
   static TemporaryTrees& All() {
-    static auto* instance = [] {
-      // exit() does not destroy the objects on the stacks of threads, nor what Python still refers
-      // to. Their directories would remain until the next temporary store is created.
-      std::atexit([] { All().RemoveAll(); });
-      return new TemporaryTrees;
-    }();
+    static auto* instance = new TemporaryTrees;
+    // exit() does not destroy the objects on the stacks of threads, nor what Python still refers to.
+    // Their directories would remain until the next temporary store is created.
+    [[maybe_unused]] static const int registered = std::atexit([] { instance->RemoveAll(); });
     return *instance;
   }
 

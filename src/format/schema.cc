@@ -223,7 +223,7 @@ Schema Schema::Extended(std::vector<Field> added, std::uint64_t record) const {
   std::ranges::move(added, std::back_inserter(fields));
   std::vector<std::uint64_t> since = since_;
   since.resize(fields.size(), record);
-  return Schema(std::move(fields), std::move(since), revision_ + 1);
+  return {std::move(fields), std::move(since), revision_ + 1};
 }
 
 bool Schema::Extends(const Schema& other) const {

@@ -156,7 +156,7 @@ Schema DecodeSchema(std::span<const std::byte> bytes, const StoreId& id, const s
     corrupt(StrCat(in.left(), " bytes follow the last field"));
   }
   try {
-    return Schema(std::move(fields), std::move(since), revision);
+    return {std::move(fields), std::move(since), revision};
   } catch (const Error& error) {
     corrupt(error.what());
     throw;

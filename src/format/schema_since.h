@@ -24,7 +24,7 @@ inline Schema SinceAtMost(const Schema& schema, std::uint64_t records, std::uint
   for (std::size_t type = 0; type < since.size(); ++type) {
     since[type] = std::min(schema.since(static_cast<TypeId>(type)), records);
   }
-  return Schema(schema.fields(), std::move(since), revision);
+  return {schema.fields(), std::move(since), revision};
 }
 
 }  // namespace stream_store::internal

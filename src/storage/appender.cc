@@ -328,7 +328,7 @@ std::optional<Cursor> Appender::Close() {
   return cursor_;
 }
 
-void Appender::Redeclare(Schema schema) {
+void Appender::Redeclare(const Schema& schema) {
   const AppendFlag::Hold hold(flag_);
   status_.RequireWritable("define_fields");
   RequireNotStaging("define_fields");

@@ -91,7 +91,7 @@ class Appender {
   Cursor cursor() noexcept EXCLUDES(flag_);
 
   /// Replaces the fields of a store that holds nothing. Throws Error(kState) if rows were appended.
-  void Redeclare(Schema schema) EXCLUDES(flag_);
+  void Redeclare(const Schema& schema) EXCLUDES(flag_);
 
   /// Adds fields after the present ones. Writer describes it.
   void AddFields(std::vector<Field> fields) EXCLUDES(flag_);

@@ -83,7 +83,7 @@ void RecordCopier::NoteSince(std::uint64_t number) {
 Schema RecordCopier::schema() const {
   std::vector<std::uint64_t> since = since_;
   since.resize(source_.schema->size(), cursor_.records);
-  return Schema(source_.schema->fields(), std::move(since), source_.schema->revision());
+  return {source_.schema->fields(), std::move(since), source_.schema->revision()};
 }
 
 // Copies the values of a record and returns the checksum of the copy. The old checksum is computed

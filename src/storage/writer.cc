@@ -72,7 +72,7 @@ void Writer::StartUpkeep(std::function<HelperThread::Pause()> round, std::uint64
     upkeep_rounds_.fetch_add(1, std::memory_order_release);
     return pause;
   };
-  auto helper = std::make_shared<HelperThread>(HelperThread::Kind::kSync, std::move(counted));
+  const auto helper = std::make_shared<HelperThread>(HelperThread::Kind::kSync, std::move(counted));
   {
     const MutexLock lock(mutex_);
     STREAM_STORE_ASSERT(upkeep_ == nullptr);

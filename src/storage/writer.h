@@ -142,7 +142,7 @@ class Writer {
   const std::shared_ptr<StoreFiles>& files() const noexcept { return files_; }
 
   /// Declares other fields. Throws Error(kState) if anything was appended.
-  void Redeclare(Schema schema) { appender_.Redeclare(std::move(schema)); }
+  void Redeclare(const Schema& schema) { appender_.Redeclare(schema); }
 
   /// Adds fields after the present ones. Throws Error(kInvalidArgument) as Schema::Extended(),
   /// Error(kReadOnly, kClosed, kState, kNoSpace, kIo). Nothing has changed then, except that an

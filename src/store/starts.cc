@@ -236,6 +236,21 @@ void StoreStarts::ResolveRange(std::span<const std::uint64_t> numbers,
 
 // --- padding ---
 
+// `lane_rows`, the rows of the lane within the extent, reduced to the segment of row `at`.
+StoreStarts::LaneRows StoreStarts::SegmentAround(std::uint64_t lane, const LaneSegments& segments,
+                                                 std::uint64_t at, LaneRows lane_rows) const {
+  if (segments.has_extra && at == segments.last_end) {
+    return {.begin = at, .end = lane_rows.end};
+  }
+  if (at < segments.head_end) {
+    return {.begin = lane_rows.begin, .end = segments.head_end};
+  }
+  const WordList& begins = index_->begins(lane);
+  const std::uint64_t segment = SearchOne(begins.data(), segments.last + 1, at);
+  return {.begin = begins[segment],
+          .end = segment == segments.last ? segments.last_end : begins[segment + 1]};
+}
+
 // Turns the row that a padded window starts at (kLeft: ends at) into its first stored row, and
 // writes how many rows it has and how many empty places come before them. Segments are looked up
 // here, window by window, as every row is a start and no counting was needed.
@@ -252,27 +267,18 @@ void StoreStarts::Pad(std::span<const std::uint64_t> places, const WindowStarts&
     const auto row = static_cast<std::uint64_t>(windows.starts[place]);
     const std::uint64_t lane = row % lanes;
     const std::uint64_t at = row / lanes;
-    std::uint64_t begin = RowsOfLane(lane, extent.first_row);
-    std::uint64_t end = RowsOfLane(lane, extent.rows);
+    LaneRows around{.begin = RowsOfLane(lane, extent.first_row),
+                    .end = RowsOfLane(lane, extent.rows)};
     if (by_segments()) {
       if (lane != lane_of_segments) {
         segments = SegmentsOf(extent, lane);
         lane_of_segments = lane;
       }
-      if (segments.has_extra && at == segments.last_end) {
-        begin = at;
-      } else if (at < segments.head_end) {
-        end = segments.head_end;
-      } else {
-        const WordList& begins = index_->begins(lane);
-        const std::uint64_t segment = SearchOne(begins.data(), segments.last + 1, at);
-        begin = begins[segment];
-        end = segment == segments.last ? segments.last_end : begins[segment + 1];
-      }
+      around = SegmentAround(lane, segments, at, around);
     }
-    std::uint64_t count = std::min(options_.length, end - at);
+    std::uint64_t count = std::min(options_.length, around.end - at);
     if (options_.pad == SamplePad::kLeft) {
-      count = std::min(options_.length, at - begin + 1);
+      count = std::min(options_.length, at - around.begin + 1);
       windows.starts[place] = static_cast<std::int64_t>(row - (count - 1) * lanes);
     }
     windows.count[place] = static_cast<std::uint32_t>(count);

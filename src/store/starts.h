@@ -91,6 +91,12 @@ class StoreStarts {
     std::uint64_t skipped = 0;      // starts of the lane before the first wanted row
   };
 
+  // Rows [begin, end) of a lane, counted within the lane.
+  struct LaneRows {
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+  };
+
   // The starts of an extent, counted.
   struct Numbering {
     EpochExtent extent;
@@ -134,6 +140,8 @@ class StoreStarts {
                     const WindowStarts& windows) const;
   void ResolveSegments(std::span<const std::uint64_t> numbers,
                        std::span<const std::uint64_t> places, const WindowStarts& windows);
+  LaneRows SegmentAround(std::uint64_t lane, const LaneSegments& segments, std::uint64_t at,
+                         LaneRows lane_rows) const;
   void Pad(std::span<const std::uint64_t> places, const WindowStarts& windows);
   void ToPositions(std::span<const std::uint64_t> places, const WindowStarts& windows) const;
 
