@@ -26,88 +26,28 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <vector>
 
 #include "stream_store/columns.h"
 #include "stream_store/export.h"
 #include "stream_store/reader.h"
+#include "stream_store/sampler_options.h"
 #include "stream_store/types.h"
 
 namespace stream_store {
 
 namespace internal {
-class StoreStarts;
+class Starts;
 struct SamplerAccess;
+struct WindowStarts;
 }  // namespace internal
 
-/// The unit that the length of a window counts.
-enum class SampleUnit : std::uint8_t {
-  kValue,  ///< a window is `length` consecutive values
-  kRow,    ///< a window is `length` consecutive rows
-};
-
-/// Where windows of values may start. Windows of rows always start at a row.
-enum class SampleAlign : std::uint8_t {
-  kAny,  ///< at every value
-  kRow,  ///< at the first value of a row; for an empty row that is the next row's first value
-};
-
-/// How windows that would reach beyond the ends of their segment are treated.
-enum class SamplePad : std::uint8_t {
-  kNone,   ///< only windows that lie inside their segment are sampled
-  kRight,  ///< a window starts at every row; places beyond the end of the segment are empty
-  kLeft,   ///< a window ends at every row; places before the first row of the segment are empty
-};
-
-/// The options of a WindowSampler.
-struct SamplerOptions {
-  /// Values or rows in a window, in [1, 2^32).
-  std::uint64_t length = 1;
-
-  /// Whether `length` counts values or rows.
-  SampleUnit unit = SampleUnit::kValue;
-
-  /// Where windows of values may start.
-  SampleAlign align = SampleAlign::kAny;
-
-  /// Windows in a batch, in [1, 2^32).
-  std::uint64_t batch_size = 1;
-
-  /// Whether windows are drawn with replacement (call Sample()), or without replacement in epochs
-  /// (call BeginEpoch() and Next()).
-  bool replacement = true;
-
-  /// Decides all random choices, together with the rank, the epoch and the number of the batch.
-  std::uint64_t seed = 0;
-
-  /// The fields that mark segments, as for Reader::Segments(); no window crosses from one segment
-  /// into the next. If empty, the whole store is one segment.
-  std::vector<TypeId> segment_by = {};
-
-  /// Padding is for windows of rows only.
-  SamplePad pad = SamplePad::kNone;
-
-  /// How many regular streams are interleaved, such as the environments of a vector environment:
-  /// row r belongs to lane r mod lanes, and a window holds rows of one lane only. In [1, 65536];
-  /// more than 1 is for windows of rows only.
-  std::uint64_t lanes = 1;
-
-  /// Windows start at rows [first_row, last_row); with SamplePad::kLeft they end there. Negative
-  /// numbers count from the number of rows at the time of the call, and both are clamped to
-  /// [0, number of rows]. Without last_row there is no upper bound.
-  Row first_row = 0;
-  std::optional<Row> last_row = {};
-
-  /// This process among `world_size` that train together, in [0, world_size). Without replacement
-  /// the ranks share the windows of an epoch; with replacement they draw independently.
-  std::uint64_t rank = 0;
-  std::uint64_t world_size = 1;
-
-  /// Whether an epoch leaves out a last batch that is not full, so that all ranks have equally many
-  /// batches.
-  bool drop_last = false;
+/// The segment that the anchor of a window lies in, as far as the sampler saw it.
+struct WindowSegment {
+  Row first = 0;          ///< its first row, or the first one that is retained
+  Row end = 0;            ///< the row after its last one; of the store, not of the lane
+  bool complete = false;  ///< whether it has ended; rows may be added to it otherwise
 };
 
 /// A batch of windows: where they lie. It stays valid for as long as it exists, whatever is
@@ -117,14 +57,36 @@ class STREAM_STORE_API WindowBatch {
   /// The number of windows.
   std::size_t size() const noexcept { return starts_.size(); }
 
-  /// Values or rows in each window, including empty places.
+  /// Values or rows in each window, including empty places. With offsets, 1: the anchor. With
+  /// whole_segments, it may differ from batch to batch.
   std::uint64_t length() const noexcept { return length_; }
 
-  /// For each window the position, or the row, of its first place that is not empty.
+  /// Rows of field `type` in each window: the number of its offsets, or length() without offsets.
+  /// Throws Error(kInvalidArgument) for a field without offsets, if the sampler has some.
+  std::uint64_t length(TypeId type) const;
+
+  /// For each window the position, or the row, of its first place that is not empty. With offsets,
+  /// the anchor.
   std::span<const std::int64_t> starts() const noexcept { return starts_; }
 
   /// For each window the index of its store in the list that the sampler was made with.
   std::span<const std::int64_t> stores() const noexcept { return stores_; }
+
+  /// For each window of rows its anchor. Together with stores() it identifies the window for the life
+  /// of the store. An empty span for windows of values.
+  std::span<const Row> anchors() const noexcept { return anchors_; }
+
+  /// For each window of rows the segment of its anchor. An empty span for windows of values.
+  std::span<const WindowSegment> segments() const noexcept { return segments_; }
+
+  /// Writes the row of each place, -1 for an empty one: size() * length() rows. Throws
+  /// Error(kInvalidArgument) if the windows are of values.
+  void ReadRowNumbers(std::span<Row> rows) const;
+
+  /// With offsets, for each place of field `type` 1 if it holds the row at its offset, and 0 if the
+  /// offset leads outside the segment: size() * length(type) bytes. Throws as length(type), and for
+  /// a sampler without offsets.
+  std::span<const std::uint8_t> valid(TypeId type) const;
 
   /// For each padded window of rows the number of empty places before its first row; an empty span
   /// if windows are not padded.
@@ -138,12 +100,14 @@ class STREAM_STORE_API WindowBatch {
   /// size() * length() elements. Throws also Error(kInvalidArgument) if the windows are of rows.
   void ReadWindows(const WindowsOut& out) const;
 
-  /// Decodes windows of rows, as Reader::ReadRows() does. Each column has size() * length() places.
-  /// Throws also Error(kInvalidArgument) if the windows are of values.
+  /// Decodes windows of rows, as Reader::ReadRows() does. Each column has size() * length(type)
+  /// places. Throws also Error(kInvalidArgument) if the windows are of values, or if the sampler has
+  /// offsets and a column is of a field without offsets.
   ///
-  /// steps    the step of each place, 0 for an empty place; not written if null.
-  /// valid    one byte for each place, if not null: 1 for a row, 0 for an empty place, whose fields
-  ///          become zeros and missing.
+  /// steps    the step of each of the size() * length() places, 0 for an empty place; not written if
+  ///          null.
+  /// valid    one byte for each of these places, if not null: 1 for a row, 0 for an empty place,
+  ///          whose fields become zeros and missing.
   /// Returns  the owner of the memory that spans point into, as Reader::ReadRows() does.
   std::shared_ptr<const void> ReadRows(std::span<const RowsColumn> columns, Step* steps = nullptr,
                                        std::uint8_t* valid = nullptr) const;
@@ -155,6 +119,24 @@ class STREAM_STORE_API WindowBatch {
 
  private:
   friend class WindowSampler;
+
+  // The places of fields with equal offsets. `rows` and `valid` have one element for each place,
+  // window after window.
+  struct Places {
+    std::vector<std::int64_t> offsets = {};
+    std::vector<TypeId> types = {};  // with offsets
+    std::vector<Row> rows = {};
+    std::vector<std::uint8_t> valid = {};
+    std::vector<RowRun> runs = {};
+    std::vector<std::size_t> run_begins = {};  // first run of each store, then runs.size()
+  };
+
+  const Places& PlacesOf(TypeId type) const;
+  void MakePlacedRuns(Places& places) const;
+  void ReadPlaces(const Places& places, std::span<const RowsColumn> columns, Step* steps,
+                  std::vector<std::shared_ptr<const void>>& copies) const;
+  void ReadPlaced(std::span<const RowsColumn> columns, Step* steps, std::uint8_t* valid,
+                  std::vector<std::shared_ptr<const void>>& copies) const;
   void RequireUnit(bool rows) const;
   void MakeRuns();
   void AddRuns(std::size_t window);
@@ -168,6 +150,10 @@ class STREAM_STORE_API WindowBatch {
   std::vector<std::int64_t> stores_;
   std::vector<std::uint32_t> lead_;
   std::vector<std::uint32_t> count_;
+  std::vector<Row> anchors_;
+  std::vector<WindowSegment> segments_;
+  std::vector<Places> places_;  // of IndexedStarts (src/store/indexed_starts.h); the anchor is first
+  bool by_offsets_ = false;
   std::vector<RowRun> runs_;             // empty if there is one store and each window is one run
   std::vector<std::size_t> run_begins_;  // first run of each store, then runs_.size()
 };
@@ -285,15 +271,17 @@ class STREAM_STORE_API WindowSampler {
   std::uint64_t BatchesOf(std::uint64_t starts) const noexcept;
   std::uint64_t WindowsOf(std::uint64_t starts) const noexcept;
   void Fill(WindowBatch& batch);
+  void FillStores(WindowBatch& batch, const internal::WindowStarts& windows);
+  void FillPlaces(WindowBatch& batch);
   [[noreturn]] void ThrowNoStart() const;
 
   /// Whether the end of the epoch was handed out.
   bool EndSeen() const noexcept { return finished_ && prefetched_ == 0 && !end_prefetched_; }
 
   SamplerOptions options_;
-  std::vector<std::unique_ptr<internal::StoreStarts>> stores_;
+  std::vector<std::unique_ptr<internal::Starts>> stores_;
   std::vector<std::uint64_t> indices_;  // of the batch under way
-  std::vector<std::uint64_t> places_;
+  std::vector<std::vector<std::uint64_t>> places_;  // of each store: its windows of that batch
   std::uint64_t epoch_ = 0;
   std::uint64_t batches_ = 0;
   std::uint64_t prefetched_ = 0;  // drawn, but not yet handed out; see interop.h

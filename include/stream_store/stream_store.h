@@ -13,6 +13,7 @@
 #include "stream_store/reader.h"
 #include "stream_store/recovery.h"
 #include "stream_store/sampler.h"
+#include "stream_store/sampler_options.h"
 #include "stream_store/schema.h"
 #include "stream_store/store.h"
 #include "stream_store/types.h"

@@ -69,7 +69,9 @@ RowsOutput::RowsOutput(std::unique_ptr<RowsReader> source, RowsRequest request)
   for (const TypeId type : types_) {
     arrays_.push_back(AddColumn(type));
   }
-  steps_ = Make("_step", NPY_INT64, out_);
+  if (request.with_steps) {
+    steps_ = Make("_step", NPY_INT64, out_);
+  }
   out_.CheckAllTaken();
   masks_out_.CheckAllTaken();
   lengths_out_.CheckAllTaken();
@@ -175,7 +177,7 @@ nb::object RowsOutput::AddItems(TypeId type, const FieldInfo& field, RowsColumn&
 
 void RowsOutput::Read() {
   if (places_.places() > 0) {
-    texts_owner_ = source_->Read(columns_, DataAs<Step>(steps_));
+    texts_owner_ = source_->Read(columns_, steps_.is_valid() ? DataAs<Step>(steps_) : nullptr);
   }
 }
 
@@ -195,7 +197,9 @@ nb::object RowsOutput::Finish() {
     }
     Check(PyDict_SetItem(result.ptr(), field.key.ptr(), value.ptr()));
   }
-  Check(PyDict_SetItemString(result.ptr(), "_step", steps_.ptr()));
+  if (steps_.is_valid()) {
+    Check(PyDict_SetItemString(result.ptr(), "_step", steps_.ptr()));
+  }
   Check(PyDict_SetItemString(result.ptr(), "_mask", masks_.ptr()));
   Check(PyDict_SetItemString(result.ptr(), "_length", lengths_.ptr()));
   return result;
@@ -214,8 +218,9 @@ nb::object RowsOutput::FinishCells(std::size_t column) {
       nb::object value = cell.empty() ? nb::object(nb::none()) : DecodeCell(field, cell);
       Py_XSETREF(items[i], value.release().ptr());
     } catch (const Error& error) {
-      throw Error(error.code(), std::string(call_) + ": step " +
-                                    std::to_string(DataAs<Step>(steps_)[i]) + ": " + error.what());
+      const std::string where =
+          steps_.is_valid() ? "step " + std::to_string(DataAs<Step>(steps_)[i]) : field.text;
+      throw Error(error.code(), std::string(call_) + ": " + where + ": " + error.what());
     }
   }
   return array;

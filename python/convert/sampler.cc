@@ -15,78 +15,7 @@ namespace {
 constexpr const char* kCall = "WindowSampler";
 constexpr std::uint64_t kManyRows = 4096;  // too many to scan with the GIL held
 
-// Reads the rows of a batch of a sampler.
-class SampledRows : public RowsReader {
- public:
-  explicit SampledRows(std::shared_ptr<const WindowBatch> batch) : batch_(std::move(batch)) {}
-
-  std::uint64_t Longest(TypeId type) const override { return batch_->LongestInRows(type); }
-
-  std::shared_ptr<const void> Read(std::span<const RowsColumn> columns,
-                                   Step* steps) const override {
-    return batch_->ReadRows(columns, steps, valid);
-  }
-
-  std::uint8_t* valid = nullptr;
-
- private:
-  std::shared_ptr<const WindowBatch> batch_;
-};
-
-Shape PlacesOf(const WindowBatch& batch) {
-  return Shape{static_cast<npy_intp>(batch.size()), static_cast<npy_intp>(batch.length())};
-}
-
 }  // namespace
-
-// --- one batch ---
-
-PendingBatch::PendingBatch(WindowBatch batch, bool with_stores)
-    : batch_(std::make_shared<WindowBatch>(std::move(batch))), with_stores_(with_stores) {}
-
-void PendingBatch::MakeWindows(const std::vector<ColumnId>& columns) {
-  const Shape places = PlacesOf(*batch_);
-  windows_.emplace();
-  for (const ColumnId id : columns) {
-    windows_->Add(id, places, places.places(), nullptr);
-  }
-  bytes_ = windows_->bytes;
-}
-
-void PendingBatch::MakeRows(PyObject* store, std::shared_ptr<const FieldTable> fields,
-                            std::shared_ptr<const BatchTree> tree, PyObject* max_length) {
-  const Shape places = PlacesOf(*batch_);
-  auto source = std::make_unique<SampledRows>(batch_);
-  tree_ = std::move(tree);
-  valid_ = NewArray(NPY_BOOL, places);
-  source->valid = DataAs<std::uint8_t>(valid_);
-  rows_.emplace(std::move(source), RowsRequest{store, kCall, std::move(fields), tree_->types(),
-                                               places, nullptr, max_length});
-  bytes_ = rows_->bytes();
-}
-
-void PendingBatch::Read() {
-  if (rows_) {
-    rows_->Read();
-  } else {
-    batch_->ReadWindows(windows_->out);
-  }
-}
-
-nb::object PendingBatch::Finish() {
-  nb::object dict = rows_ ? tree_->Nest(rows_->Finish()) : windows_->dict;
-  if (rows_) {
-    Check(PyDict_SetItemString(dict.ptr(), "_valid", valid_.ptr()));
-  }
-  if (with_stores_) {
-    const nb::object which = NewArray(NPY_INT64, Shape{static_cast<npy_intp>(batch_->size())});
-    std::ranges::copy(batch_->stores(), DataAs<std::int64_t>(which));
-    Check(PyDict_SetItemString(dict.ptr(), "_store", which.ptr()));
-  }
-  return dict;
-}
-
-// --- the sampler ---
 
 SamplerObject::SamplerObject(const Arguments& arguments)
     : options_(arguments.options), with_stores_(arguments.with_stores) {
@@ -99,10 +28,7 @@ SamplerObject::SamplerObject(const Arguments& arguments)
   StoreObject& first = StoreAt(0);
   first.Refresh();
   fields_ = first.shared_fields();
-  const nb::object names = Own(PySequence_List(arguments.segment_by.ptr()));
-  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(names.ptr()); ++i) {
-    options_.segment_by.push_back(fields_->Require(PyList_GET_ITEM(names.ptr(), i)));
-  }
+  TakeFields(arguments);
   tree_ =
       std::make_shared<const BatchTree>(stores_[0].ptr(), *fields_, arguments.fields.ptr(), kCall);
   first.RequireFields(*fields_);
@@ -120,6 +46,42 @@ SamplerObject::~SamplerObject() {
   if (mutex_.lost()) {
     // NOLINTNEXTLINE(bugprone-unused-return-value): leaked, because it may be half changed
     (void)core_.release();
+  }
+}
+
+std::vector<TypeId> SamplerObject::TypesOf(const nb::object& names) const {
+  std::vector<TypeId> types;
+  const nb::object list = Own(PySequence_List(names.ptr()));
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list.ptr()); ++i) {
+    types.push_back(fields_->Require(PyList_GET_ITEM(list.ptr(), i)));
+  }
+  return types;
+}
+
+// Finds the type ids of the fields that the options name. A struct stands for its leaves in
+// `require` and `offsets`.
+void SamplerObject::TakeFields(const Arguments& arguments) {
+  options_.segment_by = TypesOf(arguments.segment_by);
+  options_.lane_by = TypesOf(arguments.lane_by);
+  if (!arguments.where.is_none()) {
+    options_.where = fields_->Require(arguments.where.ptr());
+  }
+  if (PyList_GET_SIZE(arguments.require.ptr()) > 0) {
+    options_.require =
+        BatchTree(stores_[0].ptr(), *fields_, arguments.require.ptr(), "require").types();
+  }
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(arguments.offsets.ptr()); ++i) {
+    PyObject* pair = PyList_GET_ITEM(arguments.offsets.ptr(), i);
+    const nb::object name = Borrow(PyTuple_GetItem(pair, 0));
+    const Int64s offsets(PyTuple_GetItem(pair, 1), "offsets", PyExc_ValueError);
+    const nb::object names = Own(PyList_New(0));
+    Check(PyList_Append(names.ptr(), name.ptr()));
+    const BatchTree tree(stores_[0].ptr(), *fields_, names.ptr(), "offsets");
+    const bool is_field = fields_->Find(name.ptr()).has_value();
+    offsets_->push_back({is_field ? (*fields_)[tree.types()[0]].key : name, tree.types()});
+    for (const TypeId type : tree.types()) {
+      options_.offsets.push_back({type, {offsets.values().begin(), offsets.values().end()}});
+    }
   }
 }
 
@@ -207,7 +169,7 @@ bool SamplerObject::ChooseBatch(WindowBatch& batch, Choose&& choose) {
 std::unique_ptr<PendingBatch> SamplerObject::Prepare(WindowBatch batch) {
   auto pending = std::make_unique<PendingBatch>(std::move(batch), with_stores_);
   if (options_.unit == SampleUnit::kRow) {
-    pending->MakeRows(stores_[0].ptr(), fields_, tree_, max_length_.ptr());
+    pending->MakeRows({stores_[0].ptr(), fields_, tree_, max_length_.ptr(), offsets_});
   } else {
     pending->MakeWindows(columns_);
   }

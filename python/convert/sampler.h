@@ -34,6 +34,21 @@ namespace stream_store::python {
 
 class StoreObject;
 
+/// Fields with offsets: those of one name that the caller gave.
+struct OffsetsOfName {
+  nb::object key;            ///< in batch["_valid"]
+  std::vector<TypeId> types;  ///< a field, or the leaves of a struct
+};
+
+/// How the rows of a sampler are read.
+struct RowsPlan {
+  PyObject* store = nullptr;  ///< borrowed
+  std::shared_ptr<const FieldTable> fields;
+  std::shared_ptr<const BatchTree> tree;
+  PyObject* max_length = nullptr;                  ///< borrowed
+  std::shared_ptr<const std::vector<OffsetsOfName>> offsets;  ///< empty without offsets
+};
+
 /// One batch, in three steps: its outputs are allocated, then Read() fills them, then Finish()
 /// makes the dict.
 class PendingBatch {
@@ -44,8 +59,7 @@ class PendingBatch {
   void MakeWindows(const std::vector<ColumnId>& columns);
 
   /// Allocates the outputs of decoded rows.
-  void MakeRows(PyObject* store, std::shared_ptr<const FieldTable> fields,
-                std::shared_ptr<const BatchTree> tree, PyObject* max_length);
+  void MakeRows(const RowsPlan& plan);
 
   std::uint64_t bytes() const noexcept { return bytes_; }
 
@@ -56,11 +70,16 @@ class PendingBatch {
   nb::object Finish();
 
  private:
+  void MakePlain(const RowsPlan& plan);
+  void MakeOffsets(const RowsPlan& plan);
+  void FinishRows(const nb::object& dict);
+
   std::shared_ptr<WindowBatch> batch_;
   bool with_stores_;
   std::optional<WindowsOutput> windows_;
-  std::optional<RowsOutput> rows_;
-  std::shared_ptr<const BatchTree> tree_;  // of rows_
+  std::vector<std::unique_ptr<RowsOutput>> rows_;  // with offsets, one for each list of offsets
+  std::shared_ptr<const BatchTree> tree_;          // of rows_
+  std::shared_ptr<const std::vector<OffsetsOfName>> offsets_;
   nb::object valid_;
   std::uint64_t bytes_ = 0;
 };
@@ -70,8 +89,12 @@ class SamplerObject {
   /// The arguments of a sampler, as Python passes them.
   struct Arguments {
     nb::list stores;         ///< StreamStore objects
-    SamplerOptions options;  ///< segment_by is empty here
+    SamplerOptions options;  ///< without fields
     nb::object segment_by;   ///< names of fields
+    nb::object lane_by;      ///< names of fields
+    nb::object where;        ///< the name of a field, or None
+    nb::object require;      ///< names of fields and structs
+    nb::object offsets;      ///< pairs of a name of a field or struct and a list of ints
     nb::object columns;
     nb::object fields;
     nb::object max_length;
@@ -124,6 +147,8 @@ class SamplerObject {
   class ChooseLock;
   WindowSampler& core();
   void MakeCore();
+  std::vector<TypeId> TypesOf(const nb::object& names) const;
+  void TakeFields(const Arguments& arguments);
   bool HasManyUnscannedRows();
   std::unique_ptr<PendingBatch> Prepare(WindowBatch batch);
   nb::object Complete(std::unique_ptr<PendingBatch> pending);
@@ -134,6 +159,8 @@ class SamplerObject {
   std::vector<nb::object> stores_;
   SamplerOptions options_;
   std::shared_ptr<const BatchTree> tree_;  // of the fields of rows
+  std::shared_ptr<std::vector<OffsetsOfName>> offsets_ =
+      std::make_shared<std::vector<OffsetsOfName>>();
   std::vector<ColumnId> columns_;
   nb::object max_length_;
   bool with_stores_;

@@ -3,6 +3,7 @@
 #include <new>
 #include <utility>
 
+#include "convert/arrays.h"
 #include "convert/errors.h"
 
 namespace stream_store::python {
@@ -14,6 +15,16 @@ PyObject* Take(const nb::dict& options, const char* name) {
     Throw(PyExc_TypeError, std::string("sampler: the option '") + name + "' is missing");
   }
   return value;
+}
+
+// Two numbers for each range.
+std::vector<RowRange> Ranges(PyObject* numbers) {
+  const Int64s given(numbers, "exclude", PyExc_ValueError);
+  std::vector<RowRange> ranges;
+  for (std::size_t i = 0; i + 1 < given.size(); i += 2) {
+    ranges.push_back({given.values()[i], given.values()[i + 1]});
+  }
+  return ranges;
 }
 
 std::uint64_t Count(const nb::dict& options, const char* name) {
@@ -56,7 +67,15 @@ void MakeSampler(SamplerObject* where, nb::list stores, const nb::dict& options)
   made.rank = Count(options, "rank");
   made.world_size = Count(options, "world_size");
   made.drop_last = Truth(options, "drop_last");
+  made.outside = Is(options, "outside", "edge")    ? SampleOutside::kEdge
+                 : Is(options, "outside", "zero")  ? SampleOutside::kZero
+                 : Is(options, "outside", "shift") ? SampleOutside::kShift
+                                                   : SampleOutside::kSkip;
+  made.whole_segments = Truth(options, "whole_segments");
+  made.exclude = Ranges(Take(options, "exclude"));
   new (where) SamplerObject({std::move(stores), made, Borrow(Take(options, "segment_by")),
+                             Borrow(Take(options, "lane_by")), Borrow(Take(options, "where")),
+                             Borrow(Take(options, "require")), Borrow(Take(options, "offsets")),
                              Borrow(Take(options, "columns")), Borrow(Take(options, "fields")),
                              Borrow(Take(options, "max_length")), Truth(options, "with_stores")});
 }

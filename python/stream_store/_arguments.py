@@ -19,6 +19,7 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
     "unit": ("value", "row"),
     "align": ("any", "row"),
     "pad": (None, "right", "left"),
+    "outside": ("skip", "edge", "zero", "shift"),
 }
 _INT64_END = 2**63
 _EPOCH_END = 2**22  # the core keeps the number of a batch and of its epoch in one word

@@ -13,10 +13,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from . import _arguments, _core
 from ._fields import declared_fields
+from ._sampler_options import (
+    check_state_options,
+    sampler_arguments,
+    sampler_options,
+    state_options,
+)
 from ._types import Batch
 from .store import StreamStore
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from typing_extensions import Self
 
 #: The largest number of batches that prefetch() reads ahead. Drawing them cannot be interrupted.
@@ -25,14 +32,6 @@ _MOST_AHEAD = 65_536
 #: Version of state_dict(). load_state_dict() refuses other versions.
 STATE_VERSION = 1
 
-#: Arguments that must be equal in a state and in the sampler that loads it. The rank is not among
-#: them: ranks that have handed out equally many batches have the same state.
-_IN_STATE = (
-    *("length", "unit", "align", "batch_size", "replacement", "segment_by", "pad", "lanes"),
-    *("first_row", "last_row", "world_size", "drop_last"),
-)
-
-
 class WindowSampler:
     """Draws batches of windows from one store, or from several stores with equal fields.
 
@@ -40,11 +39,17 @@ class WindowSampler:
         store: a StreamStore, or a list of them (one per environment or actor) whose valid starts
             are numbered together. Batches of a list have "_store", the index of each window's
             store.
-        length: values or rows in each window.
+        length: values or rows in each window. To be left out with `offsets`. With `whole_segments`,
+            the most rows of a segment, to which windows are padded.
         unit: "value" gives batches as `windows()` returns them, arrays of shape (batch, length).
             "row" gives decoded rows as `read_rows()` returns them, complete rows only, and
             "_valid" (batch, length) bool, False where a window extends past its segment; values
-            there are 0 and `_mask` is False.
+            there are 0 and `_mask` is False. Beside it are "_row" (batch, length) int64, the row of
+            each place, -1 for padding; "_index" (batch,) int64, which identifies store and anchor of
+            a window for ever; and "_segment" (batch, 3) int64, the first row of the anchor's
+            segment, the row after its last one, and 1 if it has ended. The anchor is the first row
+            of a window, with pad "left" the last one. The default is "row" if one of the arguments
+            from `lane_by` to `whole_segments` is given, else "value".
         align: with unit "value", "row" starts windows at the first value of a row only.
         batch_size: windows in each batch.
         replacement: True draws endlessly and uniformly from all valid starts of the current rows.
@@ -59,8 +64,25 @@ class WindowSampler:
             their segment; "left" lets them end at every row and pads before its start.
         lanes: with unit "row", the number of environments whose rows alternate: row r belongs to
             lane r mod lanes, and a window takes the rows of one lane.
-        rows: (start, stop) limits the rows in which windows start (with pad "left": end). None is
-            open, and a negative number counts from the current end.
+        lane_by: names of int fields, in place of `lanes`: rows with equal values are one lane, in
+            their order. Lanes may appear and end at any time; rows without the field are a lane,
+            too. Like all arguments from here to `whole_segments`, it is for windows of rows.
+        where: name of a bool field. Rows where it is False or missing are in no window, and end
+            their segment.
+        exclude: int array (n, 2) of rows [begin, end), sorted and not overlapping, which are in no
+            window, and end their segment.
+        require: names of fields that the anchor must have.
+        offsets: for each field that is read, the rows of a window relative to its anchor, counted
+            along the lane: {"obs": [-3, -2, -1, 0], "action": range(16)}. Arrays have shape (batch,
+            number of offsets), "_valid" is a dict of bool arrays, one for each field, "_row" and
+            "_step" (batch,) are those of the anchors.
+        outside: what is done where offsets lead outside the segment: "skip" does not sample such
+            anchors, "edge" repeats the nearest row of the segment, "zero" fills with zeros, and
+            "shift" moves the whole window inside.
+        whole_segments: each window is a whole segment that has ended, padded to the longest one of
+            the batch, or to `length`; longer segments are not sampled then.
+        rows: (start, stop) limits the rows of the anchors. None is open, and a negative number
+            counts from the current end.
         columns: with unit "value", the columns of `windows()`.
         fields: with unit "row", the fields of `read_rows()`: names of structs, which become nested
             dicts, or of single leaves.
@@ -92,9 +114,9 @@ class WindowSampler:
     def __init__(
         self,
         store: StreamStore | Sequence[StreamStore],
-        length: int,
+        length: int | None = None,
         *,
-        unit: Literal["value", "row"] = "value",
+        unit: Literal["value", "row"] | None = None,
         align: Literal["any", "row"] = "any",
         batch_size: int = 1,
         replacement: bool = True,
@@ -102,6 +124,13 @@ class WindowSampler:
         segment_by: str | Sequence[str] | None = None,
         pad: Literal["right", "left"] | None = None,
         lanes: int = 1,
+        lane_by: str | Sequence[str] | None = None,
+        where: str | None = None,
+        exclude: npt.ArrayLike | None = None,
+        require: str | Sequence[str] | None = None,
+        offsets: Mapping[str, Iterable[int]] | None = None,
+        outside: Literal["skip", "edge", "zero", "shift"] = "skip",
+        whole_segments: bool = False,
         rows: tuple[int | None, int | None] | None = None,
         columns: Sequence[str] | None = None,
         fields: Sequence[str] | None = None,
@@ -110,32 +139,12 @@ class WindowSampler:
         world_size: int = 1,
         drop_last: bool = False,
     ) -> None:
+        arguments = dict(locals())
         self._stores, with_stores = _list_stores(store)
-        first_row, last_row = _arguments.row_limits(rows)
-        world_size = _arguments.integer("world_size", world_size, 1)
-        self._options: dict[str, Any] = {
-            "length": _arguments.integer("length", length, 1),
-            "unit": _arguments.choice("unit", unit),
-            "align": _arguments.choice("align", align),
-            "batch_size": _arguments.integer("batch_size", batch_size, 1),
-            "replacement": _arguments.boolean("replacement", replacement),
-            "seed": _arguments.integer("seed", seed, 0),
-            "segment_by": _arguments.names("segment_by", segment_by, one=True) or [],
-            "pad": _arguments.choice("pad", pad),
-            "lanes": _arguments.integer("lanes", lanes, 1),
-            "first_row": first_row,
-            "last_row": last_row,
-            "columns": _arguments.names("columns", columns),
-            "fields": _arguments.names("fields", fields),
-            "max_length": _arguments.max_lengths(max_length),
-            "rank": _arguments.integer("rank", rank, 0, world_size),
-            "world_size": world_size,
-            "drop_last": _arguments.boolean("drop_last", drop_last),
-            "with_stores": with_stores,
-        }
-        _check_together(self._options)
+        self._options = sampler_options(arguments)
+        self._options["with_stores"] = with_stores
         self._core = _core.Sampler(self._stores, self._options)
-        if unit == "row" and fields is None:  # a copy in another process may find more fields
+        if self._options["unit"] == "row" and self._options["fields"] is None:  # a copy in another process may find more fields
             self._options["fields"] = declared_fields(self._stores[0]).outer_names
 
     # --- batches ---
@@ -312,7 +321,7 @@ class WindowSampler:
         return {
             "version": STATE_VERSION,
             **self._core.state(),
-            **{name: _plain(self._options[name]) for name in _IN_STATE},
+            **state_options(self._options),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -344,13 +353,7 @@ class WindowSampler:
                 f"load_state_dict: expected version {STATE_VERSION} of the state but found "
                 f"{version!r}"
             )
-        for name in _IN_STATE:
-            mine = _plain(self._options[name])
-            if state.get(name) != mine:
-                raise ValueError(
-                    f"load_state_dict: the state was taken with {name}={state.get(name)!r}, this "
-                    f"sampler has {name}={mine!r}"
-                )
+        check_state_options(state, self._options)
         self._core.restore(dict(state))
         self._options["seed"] = state["seed"]
 
@@ -360,14 +363,7 @@ class WindowSampler:
 
     def _arguments(self) -> dict[str, Any]:
         """The keyword arguments that make a sampler like this one."""
-        arguments = {
-            name: value
-            for name, value in self._options.items()
-            if name not in {"first_row", "last_row", "with_stores"}
-        }
-        arguments["segment_by"] = arguments["segment_by"] or None
-        arguments["rows"] = (self._options["first_row"], self._options["last_row"])
-        return arguments
+        return sampler_arguments(self._options)
 
 
 def _rebuild(
@@ -458,27 +454,3 @@ def _list_stores(store: Any) -> tuple[list[StreamStore], bool]:
     if not stores:
         raise ValueError("store must be a StreamStore or a list of at least one, found []")
     return stores, True
-
-
-def _check_together(options: Mapping[str, Any]) -> None:
-    """Refuse arguments that are for the other unit only."""
-    unit = options["unit"]
-    others: dict[str, dict[str, Any]] = {
-        "value": {"pad": None, "lanes": 1, "fields": None, "max_length": None},
-        "row": {"columns": None},
-    }
-    for name, default in others[unit].items():
-        if options[name] != default:
-            wanted = "row" if unit == "value" else "value"
-            raise ValueError(
-                f"{name} is for unit={wanted!r}, but unit is {unit!r}; leave it {default!r}"
-            )
-
-
-def _plain(value: Any) -> Any:
-    """An option in the form that a state has it: an int, a string or a list of strings."""
-    if isinstance(value, list):
-        return list(value)
-    if isinstance(value, bool):
-        return int(value)
-    return "none" if value is None else value

@@ -23,91 +23,32 @@
 #include "store/read_functions.h"
 #include "store/read_via.h"
 #include "store/refusal_text.h"
-#include "store/starts.h"
+#include "store/sampler_check.h"
+#include "store/window_starts.h"
 
 namespace stream_store {
 
 using internal::IdText;
 using internal::KeyedPermutation;
 using internal::MixKeys;
-using internal::StoreStarts;
+using internal::Starts;
 using internal::StrCat;
-using internal::WindowStarts;
 
 namespace {
 
-constexpr std::uint64_t kMostLength = std::numeric_limits<std::uint32_t>::max();
-constexpr std::uint64_t kMostLanes = std::uint64_t{1} << 16;
-
 [[noreturn]] void Refuse(const std::string& reason) {
   throw Error(ErrorCode::kInvalidArgument, StrCat("sampler: ", reason));
-}
-
-void CheckAtLeastOne(const char* name, std::uint64_t found, std::uint64_t most) {
-  if (found < 1 || found > most) {
-    Refuse(StrCat(name, ": expected 1 to ", most, " but found ", found));
-  }
-}
-
-void CheckOptions(const SamplerOptions& options) {
-  CheckAtLeastOne("length", options.length, kMostLength);
-  CheckAtLeastOne("batch_size", options.batch_size, kMostLength);
-  CheckAtLeastOne("lanes", options.lanes, kMostLanes);
-  CheckAtLeastOne("world_size", options.world_size, std::numeric_limits<std::int64_t>::max());
-  if (options.rank >= options.world_size) {
-    Refuse(StrCat("rank: expected [0, ", options.world_size, ") but found ", options.rank));
-  }
-  const bool of_rows = options.unit == SampleUnit::kRow;
-  if (!of_rows && options.pad != SamplePad::kNone) {
-    Refuse("pad: expected windows of rows but found windows of values");
-  }
-  if (!of_rows && options.lanes > 1) {
-    Refuse("lanes: expected windows of rows but found windows of values");
-  }
-}
-
-std::string FieldText(const Schema& schema, std::size_t type) {
-  if (type >= schema.size()) {
-    return "nothing";
-  }
-  const Field& field = schema.fields()[type];
-  return StrCat("'", field.name, "' (", FieldText(field), ")");
-}
-
-// Describes the first field that differs between two schemas.
-std::string DifferenceText(const Schema& first, const Schema& other) {
-  std::size_t type = 0;
-  while (type < first.size() && type < other.size() &&
-         first.fields()[type] == other.fields()[type]) {
-    ++type;
-  }
-  const std::string expected = FieldText(first, type);
-  const std::string found = FieldText(other, type);
-  return StrCat("type id ", type, ": expected ", expected, " but found ", found,
-                expected == found ? " of another feature" : "");
-}
-
-void CheckSameFields(const std::vector<Reader>& stores) {
-  if (stores.empty()) {
-    Refuse("expected at least one store");
-  }
-  for (std::size_t i = 1; i < stores.size(); ++i) {
-    if (!(stores[i].schema() == stores[0].schema())) {
-      Refuse(StrCat("expected stores of equal fields but the fields of store ", i,
-                    " differ from the fields of store 0: ",
-                    DifferenceText(stores[0].schema(), stores[i].schema())));
-    }
-  }
 }
 
 }  // namespace
 
 WindowSampler::WindowSampler(std::vector<Reader> stores, SamplerOptions options)
     : options_(std::move(options)) {
-  CheckOptions(options_);
-  CheckSameFields(stores);
+  internal::CheckSamplerOptions(options_);
+  internal::CheckSameFields(stores);
+  internal::CheckOffsets(stores[0].schema(), options_);
   for (Reader& reader : stores) {
-    stores_.push_back(std::make_unique<StoreStarts>(std::move(reader), options_));
+    stores_.push_back(internal::MakeStarts(std::move(reader), options_));
   }
 }
 
@@ -167,16 +108,7 @@ bool WindowSampler::WaitForStart(std::chrono::nanoseconds timeout) {
 }
 
 void WindowSampler::ThrowNoStart() const {
-  const bool of_rows = options_.unit == SampleUnit::kRow;
-  std::string text = StrCat("no valid start: a window needs ", options_.length, " ",
-                            of_rows ? "row" : "value", options_.length == 1 ? "" : "s");
-  if (options_.pad != SamplePad::kNone) {
-    text = "no valid start: a window needs at least one row";
-  }
-  text += options_.segment_by.empty() ? "" : " of one segment";
-  if (options_.lanes > 1) {
-    text += StrCat(" of one of ", options_.lanes, " lanes");
-  }
+  std::string text = StrCat("no valid start: a window needs ", internal::NeedText(options_));
   if (options_.first_row != 0 || options_.last_row) {
     text += StrCat(", starting in rows [", options_.first_row, ", ",
                    options_.last_row ? std::to_string(*options_.last_row) : "end", "),");
@@ -187,50 +119,6 @@ void WindowSampler::ThrowNoStart() const {
     text += StrCat(" has ", stores_[i]->Describe());
   }
   throw Error(ErrorCode::kInvalidArgument, text);
-}
-
-// Writes the windows with the numbers indices_ into the batch, store by store, in their order.
-void WindowSampler::Fill(WindowBatch& batch) {
-  const std::size_t size = indices_.size();
-  batch.length_ = options_.length;
-  batch.lanes_ = options_.lanes;
-  batch.rows_ = options_.unit == SampleUnit::kRow;
-  const bool padded = options_.pad != SamplePad::kNone;
-  batch.starts_.resize(size);
-  batch.stores_.assign(size, 0);
-  batch.lead_.assign(padded ? size : 0, 0);
-  batch.count_.assign(padded ? size : 0, 0);
-  batch.readers_.clear();
-  for (const auto& store : stores_) {
-    batch.readers_.push_back(store->reader());
-  }
-  const WindowStarts windows{batch.starts_, batch.lead_, batch.count_};
-  places_.resize(size);
-  if (stores_.size() == 1) {
-    for (std::size_t i = 0; i < size; ++i) {
-      places_[i] = i;
-    }
-    stores_[0]->Resolve(indices_, places_, windows);
-  } else {
-    // One call per store, since each call may lock an index and searches for many numbers at once.
-    std::vector<std::uint64_t> numbers;
-    std::uint64_t begin = 0;  // the number of the store's first start
-    for (std::size_t which = 0; which < stores_.size(); ++which) {
-      const std::uint64_t count = stores_[which]->count();
-      numbers.clear();
-      places_.clear();
-      for (std::size_t i = 0; i < size; ++i) {
-        if (indices_[i] - begin < count) {
-          numbers.push_back(indices_[i] - begin);
-          places_.push_back(i);
-          batch.stores_[i] = static_cast<std::int64_t>(which);
-        }
-      }
-      stores_[which]->Resolve(numbers, places_, windows);
-      begin += count;
-    }
-  }
-  batch.MakeRuns();
 }
 
 void WindowSampler::Sample(WindowBatch& batch) {
@@ -426,9 +314,9 @@ void WindowSampler::Restore(const SamplerState& state) {
                      state.extents.size()));
   }
   // Restored into new objects, so that nothing has changed if one of them throws.
-  std::vector<std::unique_ptr<StoreStarts>> restored;
+  std::vector<std::unique_ptr<Starts>> restored;
   for (std::size_t i = 0; i < stores_.size(); ++i) {
-    restored.push_back(std::make_unique<StoreStarts>(stores_[i]->reader(), options_));
+    restored.push_back(internal::MakeStarts(stores_[i]->reader(), options_));
     if (of_epoch) {
       restored.back()->Restore(state.extents[i]);
     }

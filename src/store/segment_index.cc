@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <mutex>
-#include <new>
 
 #include "stream_store/error.h"
 
@@ -46,17 +45,6 @@ struct SharedIndexes {
 }();
 
 }  // namespace
-
-void WordList::Grow() {
-  const std::size_t capacity = capacity_ + capacity_ / 8 + 2;
-  void* grown = std::realloc(words_.get(), capacity * sizeof(std::uint64_t));
-  if (grown == nullptr) {
-    throw std::bad_alloc();
-  }
-  (void)words_.release();  // NOLINT(bugprone-unused-return-value): realloc has freed it
-  words_.reset(static_cast<std::uint64_t*>(grown));
-  capacity_ = capacity;
-}
 
 std::shared_ptr<SegmentIndex> SegmentIndex::SharedFor(const Reader& reader,
                                                       const std::vector<TypeId>& types,

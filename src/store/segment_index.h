@@ -22,7 +22,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <vector>
 
@@ -30,43 +29,10 @@
 
 #include "base/assert.h"
 #include "base/fork_mutex.h"
+#include "store/growing_list.h"
 #include "store/segment_cuts.h"
 
 namespace stream_store::internal {
-
-/// A growing list of words for millions of segments. std::vector would double its memory and copy
-/// all words to grow; this grows by an eighth with realloc(), which moves pages of large blocks
-/// instead of copying them, and does not touch the new memory.
-class WordList {
- public:
-  void Add(std::uint64_t word) {
-    if (size_ == capacity_) {
-      Grow();
-    }
-    words_.get()[size_++] = word;
-  }
-
-  std::size_t size() const noexcept { return size_; }
-
-  /// REQUIRES: i < size().
-  std::uint64_t operator[](std::size_t i) const noexcept {
-    STREAM_STORE_ASSERT(i < size());
-    return words_.get()[i];
-  }
-
-  const std::uint64_t* data() const noexcept { return words_.get(); }
-
- private:
-  struct Free {
-    void operator()(std::uint64_t* words) const noexcept { std::free(words); }
-  };
-
-  void Grow();
-
-  std::unique_ptr<std::uint64_t, Free> words_;
-  std::size_t size_ = 0;
-  std::size_t capacity_ = 0;
-};
 
 /// How many of the first `rows` rows of a store belong to a lane.
 inline std::uint64_t RowsOfLane(std::uint64_t lane, std::uint64_t lanes,
@@ -149,6 +115,13 @@ class SegmentIndex {
   /// Whether row rows(), as it is now, begins a segment. It may still grow and is not added.
   /// REQUIRES: rows() is a row of the Reader.
   bool NextBegins(const Reader& reader) const;
+
+  /// Whether the last row of the lane that was read says that its segment ends.
+  /// REQUIRES: lane < lanes.
+  bool HasEnded(std::uint64_t lane) const noexcept {
+    STREAM_STORE_ASSERT(lane < lanes_.size());
+    return lanes_[lane].cutter.Begins(by_, RowCut{});
+  }
 
   /// Whether any of the rows [begin, end) of the lane has the int field that cuts by its changes.
   /// REQUIRES: they are rows of the Reader.

@@ -23,13 +23,6 @@ StartRule RuleOf(const SamplerOptions& options) {
           options.length};
 }
 
-// A row that may count from the end, as in Python; clamped into the rows of the extent.
-std::uint64_t ResolveRow(Row row, const EpochExtent& extent) {
-  const auto most = static_cast<Row>(extent.rows);
-  return static_cast<std::uint64_t>(
-      std::clamp<Row>(row < 0 ? row + most : row, static_cast<Row>(extent.first_row), most));
-}
-
 }  // namespace
 
 StoreStarts::StoreStarts(Reader reader, const SamplerOptions& options)
@@ -70,7 +63,7 @@ void StoreStarts::Follow() {
   if (same && extent.last_row == LastRow::kFinal && extent.rows == view().row_count) {
     return;
   }
-  Number(ExtentNow(), numbering_);
+  Number(FollowExtent(), numbering_);
   seen_begin_ = view().begin_record;
   seen_records_ = view().record_count;
   followed_ = true;
@@ -83,33 +76,19 @@ std::uint64_t StoreStarts::CountNow() {
 }
 
 // The extent of the rows and values stored now. Windows of values without segments take all of
-// them. Other windows take only rows that are final, that is, cannot grow any more. If no writer
-// has the store open, they also take a last row that is not final, since it may stay like that.
-EpochExtent StoreStarts::ExtentNow() {
-  const bool needs_whole_rows = !in_values() || by_segments();
-  std::uint64_t final_rows = ReaderAccess::FinalRows(reader_);
-  bool all = final_rows == view().row_count;
-  if (!all && needs_whole_rows && !reader_.live()) {
-    // The writer may have appended between the last refresh and its end: look again, now that it is
-    // known to be gone.
-    reader_.Refresh();
-    final_rows = ReaderAccess::FinalRows(reader_);
-    all = true;
-  }
-  EpochExtent extent;
-  extent.first_row = view().first_row;
-  extent.rows = all || !needs_whole_rows ? view().row_count : final_rows;
-  extent.values = EndPositionOf(extent.rows);
+// them, other windows only whole rows.
+EpochExtent StoreStarts::FollowExtent() {
+  ExtentNow now = FindExtent(reader_, !in_values() || by_segments());
   if (by_segments()) {
-    const std::unique_lock lock = LockIndexTo(final_rows);
+    const std::unique_lock lock = LockIndexTo(now.final_rows);
     // If the index holds more rows, another sampler has seen the row become final and indexed it.
-    if (extent.rows > final_rows && index_->rows() == final_rows) {
-      extent.last_row = index_->NextBegins(reader_) ? LastRow::kBegins : LastRow::kJoins;
+    if (now.extent.rows > now.final_rows && index_->rows() == now.final_rows) {
+      now.extent.last_row = index_->NextBegins(reader_) ? LastRow::kBegins : LastRow::kJoins;
+    } else {
+      now.extent.last_row = LastRow::kFinal;
     }
-  } else if (extent.rows > final_rows) {
-    extent.last_row = LastRow::kJoins;
   }
-  return extent;
+  return now.extent;
 }
 
 // Locks the index and extends it to `final_rows` rows. Other samplers may have extended it further.
@@ -130,39 +109,9 @@ std::unique_lock<ForkMutex> StoreStarts::LockIndexTo(std::uint64_t final_rows) {
   return lock;
 }
 
-void StoreStarts::Restore(const EpochExtent& extent) {
+void StoreStarts::Restore(const EpochExtent& wanted) {
   reader_.Refresh();
-  const bool empty = extent.rows == extent.first_row;
-  if (extent.last_row > LastRow::kBegins || extent.first_row > extent.rows ||
-      (extent.last_row != LastRow::kFinal && empty)) {
-    throw Error(ErrorCode::kInvalidArgument,
-                StrCat("sampler state: expected a last row of kind 0 to 2, and 0 without rows, but "
-                       "found kind ",
-                       static_cast<std::uint64_t>(extent.last_row), " with rows [",
-                       extent.first_row, ", ", extent.rows, ")"));
-  }
-  const std::uint64_t first = view().first_row;
-  if (extent.first_row < first && empty) {  // nothing is missing
-    return Restore({.rows = first, .values = view().first_position, .first_row = first});
-  }
-  if (extent.first_row < first) {
-    throw Error(ErrorCode::kDropped,
-                StrCat("sampler state: its epoch covers rows [", extent.first_row, ", ",
-                       extent.rows, ") but rows [", extent.first_row, ", ",
-                       std::min(first, extent.rows), ") were dropped"));
-  }
-  if (extent.rows > view().row_count || extent.values > view().value_count) {
-    throw Error(
-        ErrorCode::kInvalidArgument,
-        StrCat("sampler state: its epoch covers ", extent.rows, " rows and ", extent.values,
-               " values but the store has ", view().row_count, " and ", view().value_count));
-  }
-  if (const std::uint64_t begin = EndPositionOf(extent.first_row); extent.values < begin) {
-    throw Error(
-        ErrorCode::kInvalidArgument,
-        StrCat("sampler state: its epoch covers ", extent.values, " values but its first row, row ",
-               extent.first_row, ", is at position ", begin));
-  }
+  const EpochExtent extent = CheckExtent(reader_, wanted);
   if (by_segments()) {
     const std::uint64_t final_rows = ReaderAccess::FinalRows(reader_);
     const std::unique_lock lock = LockIndexTo(final_rows);
@@ -176,19 +125,11 @@ void StoreStarts::Restore(const EpochExtent& extent) {
   followed_ = false;
 }
 
-// Where the values of the rows before `row` end.
-std::uint64_t StoreStarts::EndPositionOf(std::uint64_t row) const {
-  if (row == view().first_row) {
-    return view().first_position;
-  }
-  return row < view().row_count ? PositionOfRow(reader_, row) : view().value_count;
-}
-
 // Counts the starts of an extent. `made` is filled in place, since its vectors keep their memory
 // from one batch to the next.
 void StoreStarts::Number(const EpochExtent& extent, Numbering& made) {
   made.extent = extent;
-  made.first_position = EndPositionOf(extent.first_row);
+  made.first_position = EndPositionOf(reader_, extent.first_row);
   made.first_row = ResolveRow(options_.first_row, extent);
   made.end_row = options_.last_row ? ResolveRow(*options_.last_row, extent) : extent.rows;
   if (by_segments() && !padded()) {
@@ -236,19 +177,80 @@ void StoreStarts::ResolveRange(std::span<const std::uint64_t> numbers,
 
 // --- padding ---
 
-// `lane_rows`, the rows of the lane within the extent, reduced to the segment of row `at`.
+// `lane_rows`, the rows of the lane within the extent, reduced to the segment of row `at`. `segment`
+// is the last one of the index that begins at that row or before it.
 StoreStarts::LaneRows StoreStarts::SegmentAround(std::uint64_t lane, const LaneSegments& segments,
-                                                 std::uint64_t at, LaneRows lane_rows) const {
-  if (segments.has_extra && at == segments.last_end) {
-    return {.begin = at, .end = lane_rows.end};
+                                                 LaneRow row, LaneRows lane_rows) const {
+  if (segments.has_extra && row.at == segments.last_end) {
+    return {.begin = row.at, .end = lane_rows.end};
   }
-  if (at < segments.head_end) {
+  if (row.at < segments.head_end) {
     return {.begin = lane_rows.begin, .end = segments.head_end};
   }
   const WordList& begins = index_->begins(lane);
-  const std::uint64_t segment = SearchOne(begins.data(), segments.last + 1, at);
-  return {.begin = begins[segment],
-          .end = segment == segments.last ? segments.last_end : begins[segment + 1]};
+  return {.begin = begins[row.segment],
+          .end = row.segment == segments.last ? segments.last_end : begins[row.segment + 1]};
+}
+
+// Whether the segment of the lane that has its last row in the extent before row `end` has ended.
+bool StoreStarts::HasEnded(std::uint64_t lane, const LaneSegments& segments,
+                           std::uint64_t end) const {
+  if (end < segments.rows) {
+    return true;
+  }
+  const WordList& begins = index_->begins(lane);
+  if (index_->by() != CutBy::kTrue || segments.has_extra) {
+    return false;
+  }
+  const std::uint64_t read = RowsOfLane(lane, index_->rows());
+  return read == end ? index_->HasEnded(lane)
+                     : read > end && segments.last + 1 < begins.size() &&
+                           begins[segments.last + 1] == end;
+}
+
+// Writes the segments of the anchors. With one lane, the searches are in one list, so they can run
+// side by side.
+void StoreStarts::FindSegments(std::span<const std::uint64_t> places, const WindowStarts& windows) {
+  const EpochExtent& extent = numbering_.extent;
+  const std::uint64_t lanes = options_.lanes;
+  std::optional<std::scoped_lock<ForkMutex>> lock;
+  LaneSegments segments;
+  std::uint64_t lane_of_segments = lanes;  // `lanes`: `segments` is of no lane yet
+  if (by_segments()) {
+    lock.emplace(index_->mutex());
+    found_.resize(places.size());
+    if (lanes == 1) {
+      segments = SegmentsOf(extent, 0);
+      lane_of_segments = 0;
+      keys_.resize(places.size());
+      for (std::size_t i = 0; i < places.size(); ++i) {
+        keys_[i] = static_cast<std::uint64_t>(windows.anchors[places[i]]);
+      }
+      SearchMany(index_->begins(0).data(), segments.last + 1, keys_, found_);
+    }
+  }
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    const auto row = static_cast<std::uint64_t>(windows.anchors[places[i]]);
+    const std::uint64_t lane = lanes == 1 ? 0 : row % lanes;
+    const std::uint64_t at = lanes == 1 ? row : row / lanes;
+    LaneRows around{.begin = RowsOfLane(lane, extent.first_row),
+                    .end = RowsOfLane(lane, extent.rows)};
+    bool ended = false;
+    if (by_segments()) {
+      if (lane != lane_of_segments) {
+        segments = SegmentsOf(extent, lane);
+        lane_of_segments = lane;
+      }
+      if (lanes > 1) {
+        found_[i] = SearchOne(index_->begins(lane).data(), segments.last + 1, at);
+      }
+      around = SegmentAround(lane, segments, {at, found_[i]}, around);
+      ended = HasEnded(lane, segments, around.end);
+    }
+    windows.segments[places[i]] = {.first = static_cast<Row>(around.begin * lanes + lane),
+                                   .end = static_cast<Row>((around.end - 1) * lanes + lane + 1),
+                                   .complete = ended};
+  }
 }
 
 // Turns the row that a padded window starts at (kLeft: ends at) into its first stored row, and
@@ -274,7 +276,9 @@ void StoreStarts::Pad(std::span<const std::uint64_t> places, const WindowStarts&
         segments = SegmentsOf(extent, lane);
         lane_of_segments = lane;
       }
-      around = SegmentAround(lane, segments, at, around);
+      const std::uint64_t segment =
+          SearchOne(index_->begins(lane).data(), segments.last + 1, at);
+      around = SegmentAround(lane, segments, {at, segment}, around);
     }
     std::uint64_t count = std::min(options_.length, around.end - at);
     if (options_.pad == SamplePad::kLeft) {
@@ -317,7 +321,16 @@ void StoreStarts::Resolve(std::span<const std::uint64_t> numbers,
   }
   if (rows_by_values()) {
     ToPositions(places, windows);
-  } else if (padded()) {
+  }
+  if (!windows.anchors.empty()) {
+    for (const std::uint64_t place : places) {
+      windows.anchors[place] = windows.starts[place];
+    }
+  }
+  if (!windows.segments.empty()) {
+    FindSegments(places, windows);
+  }
+  if (padded()) {
     Pad(places, windows);
   }
 }

@@ -1,13 +1,9 @@
 // StoreStarts: the valid starts of one store, numbered from 0.
 //
-// A sampler draws numbers; StoreStarts turns them into the positions or rows where windows start.
 // Without segments the starts are one range, so a number is an offset. With segments they are
-// counted segment by segment, so a number is found by a binary search over running sums.
-//
-// An extent (EpochExtent) says which part of the store is sampled. An epoch keeps its extent while
-// the store and the shared index of segments (segment_index.h) grow, so nothing here may depend on
-// the part of the index beyond the extent. It also keeps its Reader, which keeps the rows that are
-// dropped meanwhile.
+// counted segment by segment, so a number is found by a binary search over running sums. An epoch
+// keeps its extent while the shared index of segments (segment_index.h) grows, so nothing here may
+// depend on the part of the index beyond the extent.
 //
 // Rows of a lane are counted within the lane: row q of lane l is row q * lanes + l of the store.
 //
@@ -27,52 +23,29 @@
 
 #include "storage/view.h"
 #include "store/segment_index.h"
+#include "store/window_starts.h"
 
 namespace stream_store::internal {
 
-/// Where the windows of a batch lie: the columns that StoreStarts::Resolve() fills, one element per
-/// window. They point into the batch, which must outlive the call.
-struct WindowStarts {
-  std::span<std::int64_t> starts;  ///< position or row of the first stored place
-  std::span<std::uint32_t> lead;   ///< empty places before it; without padding, an empty span
-  std::span<std::uint32_t> count;  ///< stored rows from there on; without padding, an empty span
-};
-
-class StoreStarts {
+class StoreStarts final : public Starts {
  public:
   /// Throws Error(kInvalidArgument) for fields in segment_by that CheckCutFields() refuses.
   StoreStarts(Reader reader, const SamplerOptions& options);
 
-  const Reader& reader() const noexcept { return reader_; }
+  const Reader& reader() const noexcept override { return reader_; }
 
-  /// Rows that Follow() or Restore() would add to the index; 0 without segments.
-  std::uint64_t UnscannedRows();
+  std::uint64_t UnscannedRows() override;
+  void Follow() override;
+  std::uint64_t CountNow() override;
+  void Restore(const EpochExtent& extent) override;
 
-  /// Moves the extent to the rows and values stored now.
-  void Follow();
+  const EpochExtent& extent() const noexcept override { return numbering_.extent; }
 
-  /// Returns the number of valid starts in the rows and values stored now; the extent stays as it
-  /// is.
-  std::uint64_t CountNow();
+  std::uint64_t count() const noexcept override { return numbering_.count; }
 
-  /// Sets the extent of an epoch. Throws Error(kInvalidArgument) if the store has less, or
-  /// Error(kDropped), which names the missing rows, if some were dropped; the extent is unchanged
-  /// then.
-  void Restore(const EpochExtent& extent);
-
-  const EpochExtent& extent() const noexcept { return numbering_.extent; }
-
-  /// The number of valid starts within the extent.
-  std::uint64_t count() const noexcept { return numbering_.count; }
-
-  /// Writes to window `places[i]` of the batch where start number `numbers[i]` of this store lies.
-  /// REQUIRES: numbers[i] < count(), places[i] < windows.starts.size(), numbers.size() ==
-  /// places.size().
   void Resolve(std::span<const std::uint64_t> numbers, std::span<const std::uint64_t> places,
-               const WindowStarts& windows);
-
-  /// "5 rows in 2 segments", for the message that there is no valid start.
-  std::string Describe();
+               const WindowStarts& windows) override;
+  std::string Describe() override;
 
  private:
   // The segments of a lane within an extent: those of the index that begin before the extent's last
@@ -97,6 +70,12 @@ class StoreStarts {
     std::uint64_t end = 0;
   };
 
+  // A row of a lane, and the last segment of the index that begins at that row or before it.
+  struct LaneRow {
+    std::uint64_t at = 0;
+    std::uint64_t segment = 0;
+  };
+
   // The starts of an extent, counted.
   struct Numbering {
     EpochExtent extent;
@@ -117,7 +96,7 @@ class StoreStarts {
     bool holds = false;
   };
 
-  EpochExtent ExtentNow();
+  EpochExtent FollowExtent();
   std::unique_lock<ForkMutex> LockIndexTo(std::uint64_t final_rows);
   void Number(const EpochExtent& extent, Numbering& made);
   void CountRange(Numbering& made) const;
@@ -126,7 +105,6 @@ class StoreStarts {
   void FindHead(const EpochExtent& extent, std::uint64_t lane, LaneSegments& segments);
   bool CutHolds(std::uint64_t lane, std::uint64_t first, std::uint64_t cut);
   std::uint64_t RowsOfLane(std::uint64_t lane, std::uint64_t rows) const;
-  std::uint64_t EndPositionOf(std::uint64_t row) const;
   std::uint64_t StartsBetween(const EpochExtent& extent, std::uint64_t begin,
                               std::uint64_t end) const;
   std::uint64_t StartsBefore(const EpochExtent& extent, std::uint64_t lane,
@@ -140,9 +118,11 @@ class StoreStarts {
                     const WindowStarts& windows) const;
   void ResolveSegments(std::span<const std::uint64_t> numbers,
                        std::span<const std::uint64_t> places, const WindowStarts& windows);
-  LaneRows SegmentAround(std::uint64_t lane, const LaneSegments& segments, std::uint64_t at,
+  LaneRows SegmentAround(std::uint64_t lane, const LaneSegments& segments, LaneRow row,
                          LaneRows lane_rows) const;
   void Pad(std::span<const std::uint64_t> places, const WindowStarts& windows);
+  bool HasEnded(std::uint64_t lane, const LaneSegments& segments, std::uint64_t end) const;
+  void FindSegments(std::span<const std::uint64_t> places, const WindowStarts& windows);
   void ToPositions(std::span<const std::uint64_t> places, const WindowStarts& windows) const;
 
   const View& view() const noexcept;

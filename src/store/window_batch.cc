@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "store/read_functions.h"
+#include "store/window_places.h"
 
 namespace stream_store {
 namespace {
@@ -34,7 +35,7 @@ void WindowBatch::MakeRuns() {
   runs_.clear();
   run_begins_.clear();
   const bool plain = readers_.size() == 1 && lanes_ == 1 && count_.empty();
-  if (!rows_ || plain) {
+  if (!rows_ || plain || !places_.empty()) {
     return;
   }
   for (std::size_t store = 0; store < readers_.size(); ++store) {
@@ -61,10 +62,8 @@ void WindowBatch::AddRuns(std::size_t window) {
   }
 }
 
-// The runs of one store. REQUIRES: store + 1 < run_begins_.size().
 std::span<const RowRun> WindowBatch::RunsOf(std::size_t store) const {
-  STREAM_STORE_ASSERT(store + 1 < run_begins_.size());
-  return std::span(runs_).subspan(run_begins_[store], run_begins_[store + 1] - run_begins_[store]);
+  return internal::RunsOfStore(runs_, run_begins_, store);
 }
 
 // A batch of rows has row numbers where a batch of values has positions, so reading it the other way
@@ -97,6 +96,11 @@ std::shared_ptr<const void> WindowBatch::ReadRows(std::span<const RowsColumn> co
   if (valid != nullptr) {
     std::memset(valid, 1, size() * length_);
   }
+  if (!places_.empty()) {
+    std::vector<std::shared_ptr<const void>> copies;
+    ReadPlaced(columns, steps, valid, copies);
+    return internal::OwnerOf(std::move(copies));
+  }
   if (run_begins_.empty()) {
     return readers_[0].ReadRows(starts_, length_, columns, steps);
   }
@@ -114,17 +118,11 @@ std::shared_ptr<const void> WindowBatch::ReadRows(std::span<const RowsColumn> co
     clear(begin, lead_[i]);
     clear(begin + lead_[i] + count_[i], length_ - lead_[i] - count_[i]);
   }
-  std::shared_ptr<std::vector<std::shared_ptr<const void>>> copies;
+  std::vector<std::shared_ptr<const void>> copies;
   for (std::size_t store = 0; store < readers_.size(); ++store) {
-    std::shared_ptr<const void> copy = readers_[store].ReadRows(RunsOf(store), columns, steps);
-    if (copy != nullptr) {
-      if (copies == nullptr) {
-        copies = std::make_shared<std::vector<std::shared_ptr<const void>>>();
-      }
-      copies->push_back(std::move(copy));
-    }
+    internal::Keep(readers_[store].ReadRows(RunsOf(store), columns, steps), copies);
   }
-  return copies;
+  return internal::OwnerOf(std::move(copies));
 }
 
 std::uint64_t WindowBatch::LongestInRows(TypeId type) const {
@@ -132,10 +130,18 @@ std::uint64_t WindowBatch::LongestInRows(TypeId type) const {
   if (starts_.empty()) {
     return 0;
   }
+  std::uint64_t longest = 0;
+  if (!places_.empty()) {
+    const Places& places = PlacesOf(type);
+    for (std::size_t store = 0; store < readers_.size(); ++store) {
+      longest = std::max(longest,
+                         readers_[store].LongestInRows(internal::RunsOfStore(places.runs, places.run_begins, store), type));
+    }
+    return longest;
+  }
   if (run_begins_.empty()) {
     return readers_[0].LongestInRows(starts_, length_, type);
   }
-  std::uint64_t longest = 0;
   for (std::size_t store = 0; store < readers_.size(); ++store) {
     longest = std::max(longest, readers_[store].LongestInRows(RunsOf(store), type));
   }

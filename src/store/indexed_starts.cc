@@ -1,0 +1,370 @@
+#include "store/indexed_starts.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "stream_store/error.h"
+
+#include "base/assert.h"
+#include "base/str_cat.h"
+#include "store/read_functions.h"
+
+namespace stream_store::internal {
+namespace {
+
+LaneRules RulesOf(const SamplerOptions& options) {
+  return {.fields = {.lane_by = options.lane_by,
+                     .segment_by = options.segment_by,
+                     .where = options.where,
+                     .require = options.require},
+          .lanes = options.lanes,
+          .exclude = options.exclude};
+}
+
+// The number of the last segment that begins at row `at` of the lane or before it.
+std::uint64_t SegmentAt(std::span<const LaneSegment> segments, std::uint64_t at) noexcept {
+  const auto after = std::ranges::upper_bound(
+      segments, at, {}, [](const LaneSegment& segment) { return std::uint64_t{segment.begin}; });
+  return static_cast<std::uint64_t>(after - segments.begin()) - 1;
+}
+
+// Whether segment `number` has ended, in a lane of `rows` rows.
+bool HasEnded(std::span<const LaneSegment> segments, std::uint64_t number,
+              std::uint64_t rows) noexcept {
+  if (number + 1 >= segments.size()) {
+    return false;
+  }
+  const LaneSegment next = segments[number + 1];
+  return next.begin < rows || (next.begin == rows && next.ended != 0);
+}
+
+}  // namespace
+
+IndexedStarts::IndexedStarts(Reader reader, const SamplerOptions& options)
+    : reader_(std::move(reader)),
+      options_(options),
+      rules_(RulesOf(options)),
+      index_(LaneIndex::SharedFor(reader_, rules_)) {
+  for (const FieldOffsets& field : options_.offsets) {
+    for (const std::int64_t offset : field.offsets) {
+      before_ = std::max(before_, static_cast<std::uint64_t>(std::max<std::int64_t>(-offset, 0)));
+      after_ = std::max(after_, static_cast<std::uint64_t>(std::max<std::int64_t>(offset, 0)));
+    }
+  }
+  if (options_.whole_segments) {
+    need_ = Need::kWhole;
+  } else if (options_.offsets.empty()) {
+    need_ = options_.pad == SamplePad::kNone ? Need::kAll : Need::kNothing;
+    after_ = options_.length - 1;
+  } else if (options_.outside == SampleOutside::kShift) {
+    need_ = Need::kRoom;
+  } else if (options_.outside != SampleOutside::kSkip) {
+    need_ = Need::kNothing;
+  }
+  Forget();
+}
+
+std::uint64_t IndexedStarts::UnscannedRows() {
+  Reader now = reader_;  // an epoch keeps its own, which has its rows
+  now.Refresh();
+  const std::scoped_lock lock(index_->mutex());
+  return now.num_rows() - std::clamp(index_->rows(), now.first_row(), now.num_rows());
+}
+
+void IndexedStarts::Follow() {
+  reader_.Refresh();
+  // Sampling calls this for each batch, so if nothing was appended, it returns at once. A last row
+  // that was not final may have become final without a new record, so then it does not.
+  const View& view = ReaderAccess::ViewOf(reader_);
+  const bool same =
+      followed_ && view.record_count == seen_records_ && view.begin_record == seen_begin_;
+  if (same && extent_.last_row == LastRow::kFinal && extent_.rows == view.row_count) {
+    return;
+  }
+  MoveTo(FindExtent(reader_, /*whole_rows=*/true).extent);
+  seen_begin_ = ReaderAccess::ViewOf(reader_).begin_record;
+  seen_records_ = ReaderAccess::ViewOf(reader_).record_count;
+  followed_ = true;
+}
+
+std::uint64_t IndexedStarts::CountNow() {
+  if (now_ == nullptr) {
+    now_ = std::make_unique<IndexedStarts>(reader_, options_);
+  }
+  now_->Follow();
+  return now_->count();
+}
+
+void IndexedStarts::Restore(const EpochExtent& wanted) {
+  reader_.Refresh();
+  const EpochExtent extent = CheckExtent(reader_, wanted);
+  const std::uint64_t final_rows = ReaderAccess::FinalRows(reader_);
+  if (extent.rows - (extent.last_row == LastRow::kFinal ? 0 : 1) > final_rows) {
+    throw Error(ErrorCode::kInvalidArgument,
+                StrCat("sampler state: its epoch covers ", extent.rows,
+                       " final rows but the store has ", final_rows));
+  }
+  MoveTo(extent);
+  followed_ = false;
+}
+
+// Locks an index that has the rows of the Reader up to `rows`.
+std::unique_lock<ForkMutex> IndexedStarts::LockIndexTo(std::uint64_t rows) {
+  std::unique_lock lock(index_->mutex());
+  while (!index_->Fits(reader_.first_row())) {
+    lock.unlock();
+    index_ = LaneIndex::SharedFor(reader_, rules_);
+    Forget();
+    lock = std::unique_lock(index_->mutex());
+  }
+  if (index_->rows() < rows) {
+    index_->Extend(reader_, rows);
+  }
+  return lock;
+}
+
+void IndexedStarts::Forget() {
+  anchors_ = RowSet(reader_.first_row());
+  current_.clear();
+  first_row_ = reader_.first_row();
+  rows_ = first_row_;
+}
+
+void IndexedStarts::MoveTo(const EpochExtent& extent) {
+  const bool open = extent.last_row != LastRow::kFinal;
+  const std::optional<std::uint64_t> open_row =
+      open ? std::optional(extent.rows - 1) : std::nullopt;
+  if (rules_.open_row != open_row) {
+    rules_.open_row = open_row;
+    index_ = LaneIndex::SharedFor(reader_, rules_);
+    Forget();
+  }
+  const std::unique_lock lock = LockIndexTo(extent.rows);
+  if (extent.rows < rows_ || extent.first_row < first_row_) {
+    Forget();
+  }
+  if (extent.first_row > first_row_) {
+    first_row_ = extent.first_row;
+    anchors_.RemoveBefore(first_row_);
+    if (rows_ <= first_row_) {
+      rows_ = first_row_;
+    } else {
+      CutHeads();
+    }
+  }
+  for (; rows_ < extent.rows; ++rows_) {
+    EnterRow(rows_);
+  }
+  anchors_.Count();
+  extent_ = extent;
+  first_ = anchors_.Rank(ResolveRow(options_.first_row, extent));
+  const std::uint64_t end = anchors_.Rank(
+      options_.last_row ? ResolveRow(*options_.last_row, extent) : extent.rows);
+  count_ = end > first_ ? end - first_ : 0;
+}
+
+// The first row of a segment that is retained, counted in the lane.
+std::uint64_t IndexedStarts::BeginOf(std::uint64_t lane, const LaneSegment& segment) const {
+  if (first_row_ <= index_->first_row() || index_->RowAt(lane, segment.begin) >= first_row_) {
+    return segment.begin;
+  }
+  return index_->RowsBefore(lane, first_row_);
+}
+
+void IndexedStarts::AddAnchor(std::uint64_t lane, std::uint64_t at) {
+  const std::uint64_t row = index_->RowAt(lane, at);
+  if (index_->HasRequired(row)) {
+    anchors_.Add(row);
+  }
+}
+
+// Adds the anchor of a whole segment, whose rows end before row `end` of the lane.
+void IndexedStarts::EndSegment(std::uint64_t lane, std::uint64_t segment, std::uint64_t end) {
+  const LaneSegment ended = index_->Segments(lane)[segment];
+  const std::uint64_t begin = BeginOf(lane, ended);
+  const bool fits = options_.length == 0 || end - std::min(begin, end) <= options_.length;
+  if (ended.dead == 0 && begin < end && fits) {
+    AddAnchor(lane, begin);
+  }
+}
+
+// Adds the anchors that become valid with a row.
+void IndexedStarts::EnterRow(std::uint64_t row) {
+  const auto [lane, at] = index_->PlaceOf(row);
+  if (lane >= current_.size()) {
+    current_.resize(index_->lanes(), 0);
+  }
+  const std::span<const LaneSegment> segments = index_->Segments(lane);
+  std::uint64_t& current = current_[lane];
+  while (current + 1 < segments.size() && segments[current + 1].begin <= at) {
+    ++current;
+  }
+  if (need_ == Need::kWhole) {
+    if (current > 0 && segments[current].begin == at) {
+      EndSegment(lane, current - 1, at);
+    }
+    if (HasEnded(segments, current, at + 1)) {
+      EndSegment(lane, current, at + 1);
+    }
+    return;
+  }
+  if (segments[current].dead != 0) {
+    return;
+  }
+  const std::uint64_t into = at - BeginOf(lane, segments[current]);
+  const std::uint64_t reach = before_ + after_;
+  if (need_ == Need::kNothing || (need_ == Need::kRoom && into > reach)) {
+    AddAnchor(lane, at);
+  } else if (need_ == Need::kAll && into >= reach) {
+    AddAnchor(lane, at - after_);
+  } else if (need_ == Need::kRoom && into == reach) {
+    for (std::uint64_t i = 0; i <= into; ++i) {
+      AddAnchor(lane, at - into + i);
+    }
+  }
+}
+
+// Rows were dropped: the first segment of each lane may have lost rows that its anchors need.
+void IndexedStarts::CutHeads() {
+  if (need_ == Need::kNothing || (need_ == Need::kAll && before_ == 0)) {
+    return;
+  }
+  for (std::uint64_t lane = 0; lane < index_->lanes(); ++lane) {
+    const std::uint64_t first = index_->RowsBefore(lane, first_row_);
+    const std::uint64_t rows = index_->RowsBefore(lane, rows_);
+    if (first >= rows) {
+      continue;
+    }
+    const std::span<const LaneSegment> segments = index_->Segments(lane);
+    const std::uint64_t number = SegmentAt(segments, first);
+    const std::uint64_t end =
+        number + 1 < segments.size() ? std::min<std::uint64_t>(segments[number + 1].begin, rows)
+                                     : rows;
+    if (segments[number].begin == first || segments[number].dead != 0) {
+      continue;
+    }
+    if (need_ == Need::kWhole) {
+      if (HasEnded(segments, number, rows)) {
+        EndSegment(lane, number, end);
+      }
+      continue;
+    }
+    const std::uint64_t reach = before_ + after_;
+    const std::uint64_t lost = need_ == Need::kAll     ? std::min(first + before_, end)
+                               : end - first <= reach ? end
+                                                      : first;
+    for (std::uint64_t at = first; at < lost; ++at) {
+      anchors_.Remove(index_->RowAt(lane, at));
+    }
+  }
+}
+
+IndexedStarts::Bounds IndexedStarts::BoundsOf(std::uint64_t row) const {
+  const auto [lane, at] = index_->PlaceOf(row);
+  const std::span<const LaneSegment> segments = index_->Segments(lane);
+  const std::uint64_t rows = index_->RowsBefore(lane, extent_.rows);
+  const std::uint64_t number = SegmentAt(segments, at);
+  const bool has_next = number + 1 < segments.size();
+  return {.lane = lane,
+          .at = at,
+          .begin = BeginOf(lane, segments[number]),
+          .end = has_next ? std::min<std::uint64_t>(segments[number + 1].begin, rows) : rows,
+          .ended = HasEnded(segments, number, rows)};
+}
+
+void IndexedStarts::Resolve(std::span<const std::uint64_t> numbers,
+                            std::span<const std::uint64_t> places, const WindowStarts& windows) {
+  STREAM_STORE_ASSERT(
+      std::ranges::all_of(numbers, [&](auto number) { return number < count(); }) &&
+      std::ranges::all_of(places, [&](auto place) { return place < windows.starts.size(); }) &&
+      numbers.size() == places.size());
+  rows_found_.resize(numbers.size());
+  std::vector<std::uint64_t> ranks(numbers.begin(), numbers.end());
+  for (std::uint64_t& rank : ranks) {
+    rank += first_;
+  }
+  anchors_.Select(ranks, rows_found_);
+  bounds_.resize(numbers.size());
+  const std::scoped_lock lock(index_->mutex());
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    const Bounds& bounds = bounds_[i] = BoundsOf(rows_found_[i]);
+    windows.starts[places[i]] = static_cast<Row>(rows_found_[i]);
+    windows.anchors[places[i]] = static_cast<Row>(rows_found_[i]);
+    windows.segments[places[i]] = {
+        .first = static_cast<Row>(index_->RowAt(bounds.lane, bounds.begin)),
+        .end = static_cast<Row>(index_->RowAt(bounds.lane, bounds.end - 1)) + 1,
+        .complete = bounds.ended};
+    if (!windows.count.empty()) {
+      windows.count[places[i]] = static_cast<std::uint32_t>(bounds.end - bounds.begin);
+    }
+  }
+}
+
+// How far the whole window is moved along the lane to lie inside the segment.
+std::int64_t IndexedStarts::ShiftOf(const Bounds& bounds) const noexcept {
+  if (need_ != Need::kRoom) {
+    return 0;
+  }
+  const auto lacking_before = static_cast<std::int64_t>(before_) -
+                              static_cast<std::int64_t>(bounds.at - bounds.begin);
+  const auto lacking_after = static_cast<std::int64_t>(after_) -
+                             static_cast<std::int64_t>(bounds.end - 1 - bounds.at);
+  return lacking_before > 0 ? lacking_before : lacking_after > 0 ? -lacking_after : 0;
+}
+
+// The row at an offset from the anchor; -1 if there is none.
+Row IndexedStarts::RowAtOffset(const Bounds& bounds, std::int64_t offset, bool& valid) const {
+  const auto begin = static_cast<std::int64_t>(bounds.begin);
+  const auto end = static_cast<std::int64_t>(bounds.end);
+  std::int64_t at = static_cast<std::int64_t>(bounds.at) + offset;
+  valid = at >= begin && at < end;
+  if (!valid && (options_.offsets.empty() || options_.outside != SampleOutside::kEdge)) {
+    return -1;
+  }
+  at = std::clamp(at, begin, end - 1);
+  return static_cast<Row>(index_->RowAt(bounds.lane, static_cast<std::uint64_t>(at)));
+}
+
+void IndexedStarts::ReadRows(std::span<const std::uint64_t> places, const WindowRows& rows) {
+  STREAM_STORE_ASSERT(places.size() == bounds_.size());
+  const std::size_t length = rows.offsets.size();
+  const std::scoped_lock lock(index_->mutex());
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    const Bounds& bounds = bounds_[i];
+    const std::int64_t shift = ShiftOf(bounds);
+    for (std::size_t k = 0; k < length; ++k) {
+      bool valid = false;
+      const std::size_t place = places[i] * length + k;
+      rows.rows[place] = RowAtOffset(bounds, rows.offsets[k] + shift, valid);
+      rows.valid[place] = valid ? 1 : 0;
+    }
+  }
+}
+
+std::string IndexedStarts::Describe() {
+  const auto counted = [](std::uint64_t count, const char* unit) {
+    return StrCat(count, " ", unit, count == 1 ? "" : "s");
+  };
+  std::string text = counted(reader_.kept_rows(), "row");
+  if (extent_.rows != reader_.num_rows()) {
+    text += StrCat(" (", extent_.rows - extent_.first_row, " complete)");
+  }
+  const std::scoped_lock lock(index_->mutex());
+  std::uint64_t lanes = 0;
+  std::uint64_t live = 0;
+  for (std::uint64_t lane = 0; lane < index_->lanes(); ++lane) {
+    const std::uint64_t first = index_->RowsBefore(lane, first_row_);
+    const std::uint64_t rows = index_->RowsBefore(lane, rows_);
+    if (first >= rows) {
+      continue;
+    }
+    ++lanes;
+    for (const LaneSegment& segment : index_->Segments(lane).subspan(
+             SegmentAt(index_->Segments(lane), first))) {
+      live += segment.begin < rows && segment.dead == 0 ? 1 : 0;
+    }
+  }
+  return text + StrCat(" in ", counted(live, "segment"), " of ", counted(lanes, "lane"));
+}
+
+}  // namespace stream_store::internal

@@ -1,0 +1,181 @@
+#include "store/lane_index.h"
+
+#include <algorithm>
+#include <mutex>
+#include <utility>
+
+#include "stream_store/error.h"
+
+#include "base/str_cat.h"
+#include "store/read_functions.h"
+#include "store/read_via.h"
+#include "store/segment_index.h"
+
+namespace stream_store::internal {
+namespace {
+
+// An index and the arguments it was made for. The source is identified by the control block of its
+// shared pointer; the weak pointer keeps that block from being reused for another source.
+struct SharedIndex {
+  std::weak_ptr<const void> source;
+  LaneRules rules;
+  std::weak_ptr<LaneIndex> index;
+};
+
+// All indexes of the process. Never destroyed: samplers may outlive the static objects.
+struct SharedIndexes {
+  ForkMutex mutex{ForkMutex::Rank::kOuter};
+  std::vector<SharedIndex> known;
+
+  static SharedIndexes& Get() {
+    static auto* indexes = new SharedIndexes;
+    return *indexes;
+  }
+};
+
+// Makes the list while the library is loaded, before there are threads. Otherwise a process could
+// fork while another thread is inside the initialisation above, and the child would wait for it
+// forever.
+[[maybe_unused]] const bool kMade = [] {
+  SharedIndexes::Get();
+  return true;
+}();
+
+}  // namespace
+
+std::shared_ptr<LaneIndex> LaneIndex::SharedFor(const Reader& reader, const LaneRules& rules) {
+  const std::shared_ptr<const void> source = ReaderAccess::SourceOf(reader);
+  // `made` and `alive` are declared before the lock so that they are destroyed after it: dropping
+  // the last reference to an index destroys its ForkMutex, which must not happen while one is held.
+  auto made = std::make_shared<LaneIndex>(reader, rules);
+  std::vector<std::shared_ptr<LaneIndex>> alive;
+  SharedIndexes& indexes = SharedIndexes::Get();
+  const std::scoped_lock lock(indexes.mutex);
+  std::shared_ptr<LaneIndex> found;
+  std::erase_if(indexes.known, [&](const SharedIndex& known) {
+    alive.push_back(known.index.lock());
+    LaneIndex* index = alive.back().get();
+    if (index == nullptr) {
+      return true;
+    }
+    const bool same_source =
+        !known.source.owner_before(source) && !source.owner_before(known.source);
+    if (!same_source || known.rules != rules) {
+      return false;
+    }
+    const std::scoped_lock index_lock(index->mutex());
+    if (index->Fits(reader.first_row())) {
+      found = alive.back();
+    }
+    return false;
+  });
+  if (found == nullptr) {
+    found = std::move(made);
+    indexes.known.push_back({source, rules, found});
+  }
+  return found;
+}
+
+LaneIndex::LaneIndex(const Reader& reader, LaneRules rules)
+    : rules_(std::move(rules)),
+      scanner_(rules_.fields),
+      table_(scanner_.key_width()),
+      lanes_(by_key() ? 0 : rules_.lanes),
+      first_row_(reader.first_row()) {
+  CheckScanFields(reader.schema(), rules_.fields);
+  if (!rules_.fields.segment_by.empty()) {
+    by_ = CheckCutFields(reader.schema(), rules_.fields.segment_by);
+  }
+  scanner_.GoToBegin(ReaderAccess::ViewOf(reader));
+}
+
+bool LaneIndex::Fits(std::uint64_t first_row) const noexcept {
+  if (first_row < first_row_ || first_row > rows()) {
+    return false;
+  }
+  const std::uint64_t dropped = first_row - first_row_;
+  return dropped <= kFewDropped || dropped <= (rows() - first_row_) / 2;
+}
+
+std::uint64_t LaneIndex::RowsBefore(std::uint64_t lane, std::uint64_t row) const noexcept {
+  STREAM_STORE_ASSERT(lane < lanes_.size() && first_row() <= row);
+  if (!by_key()) {
+    return RowsOfLane(lane, rules_.lanes, row);
+  }
+  const std::span<const std::uint32_t> rows = lanes_[lane].rows.all();
+  if (row >= this->rows()) {
+    return rows.size();
+  }
+  return static_cast<std::uint64_t>(
+      std::ranges::lower_bound(rows, row - first_row_) - rows.begin());
+}
+
+bool LaneIndex::IsExcluded(std::uint64_t row) noexcept {
+  const std::vector<RowRange>& exclude = rules_.exclude;
+  while (excluded_ < exclude.size() && static_cast<std::uint64_t>(exclude[excluded_].end) <= row) {
+    ++excluded_;
+  }
+  return excluded_ < exclude.size() && static_cast<std::uint64_t>(exclude[excluded_].begin) <= row;
+}
+
+LanePlace LaneIndex::AddToLane(std::uint64_t row) {
+  if (!by_key()) {
+    return {row % rules_.lanes, row / rules_.lanes};
+  }
+  const std::uint64_t lane = table_.Number(scanner_.key());
+  if (lane == lanes_.size()) {
+    lanes_.emplace_back();
+  }
+  const std::uint64_t at = lanes_[lane].rows.size();
+  lanes_[lane].rows.Add(static_cast<std::uint32_t>(row - first_row_));
+  places_.Add(lane << 32 | at);
+  return {lane, at};
+}
+
+void LaneIndex::Enter(std::uint64_t row, const RowFacts& facts) {
+  constexpr std::uint64_t kMostAt = (std::uint64_t{1} << 62) - 1;  // rows are below 2^48
+  const auto [lane_number, at] = AddToLane(row);
+  Lane& lane = lanes_[lane_number];
+  const bool cuts = !rules_.fields.segment_by.empty();
+  const bool begins = cuts && lane.cutter.Enter(by_, facts.cut);
+  const bool dead = !facts.kept || IsExcluded(row);
+  const std::size_t count = lane.segments.size();
+  if (count > 0 && lane.segments[count - 1].begin == at) {
+    lane.segments.at(count - 1).dead = dead ? 1 : 0;
+  } else if (count == 0 || begins || (lane.segments[count - 1].dead != 0) != dead) {
+    lane.segments.Add({.begin = at & kMostAt, .dead = dead ? 1U : 0U, .ended = 0});
+  }
+  if (cuts && by_ == CutBy::kTrue && facts.cut.ended) {
+    lane.segments.Add({.begin = (at + 1) & kMostAt, .dead = 0, .ended = 1});
+  }
+  if (!rules_.fields.require.empty()) {
+    const std::uint64_t bit = row - first_row_;
+    if (bit % 64 == 0) {
+      required_.Add(0);
+    }
+    required_.at(bit / 64) |= std::uint64_t{facts.has_required} << bit % 64;
+  }
+}
+
+void LaneIndex::Extend(const Reader& reader, std::uint64_t rows) {
+  STREAM_STORE_ASSERT(Fits(reader.first_row()) && rows <= reader.num_rows());
+  if (scanner_.next_row() >= rows) {
+    return;
+  }
+  constexpr std::uint64_t kMostRows = std::uint64_t{1} << 32;
+  if (by_key() && rows - first_row_ > kMostRows) {
+    throw Error(ErrorCode::kState,
+                StrCat("lane_by: expected at most 2^32 rows but the sampler has seen rows ",
+                       first_row_, " to ", rows - 1, "; bound the store with retain_rows"));
+  }
+  ReadInParts(*ReaderAccess::SourceOf(reader), ReaderAccess::ViewOf(reader),
+              static_cast<Row>(scanner_.next_row()), static_cast<Row>(rows),
+              [&](const View& view, Row, Row end) {
+                scanner_.ReadTo(
+                    view, static_cast<std::uint64_t>(end),
+                    [&](std::uint64_t row, const RowFacts& facts) { Enter(row, facts); });
+                return true;
+              });
+}
+
+}  // namespace stream_store::internal

@@ -1,0 +1,152 @@
+// LaneIndex: for each row of a store its lane and segment, found once for all samplers of the store
+// that ask for the same ones.
+//
+// Rows of a lane are counted within the lane: `at` is the number of a row in its lane. Lanes are
+// either regular, row q * lanes + l is number q of lane l, or given by key fields; then the index
+// holds 12 bytes for each row, and a ninth more as its lists grow. A lane is cut into segments: by
+// the cutting fields (segment_cuts.h), and around the rows that must not be in a window, those where
+// `where` is false and those in the ranges of `exclude`, whose segments are dead.
+//
+// Each row is read once, when it is final, that is, cannot grow any more. A store that nobody writes
+// can end with a row that is not final and never will be; the index of such a row is another one
+// (LaneRules::open_row), so that this one stays right if a writer continues the row.
+//
+// Rows may be dropped before the index has read them, and once most of its rows are dropped they
+// cost memory for nothing. Newer Readers get another index then (Fits()), and the Readers that still
+// have those rows keep this one.
+//
+// Used by indexed_starts.cc. Thread rules: hold mutex() for every call but the constructor,
+// SharedFor() and first_row(). The mutex survives fork().
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "stream_store/reader.h"
+#include "stream_store/sampler_options.h"
+
+#include "base/assert.h"
+#include "base/fork_mutex.h"
+#include "store/growing_list.h"
+#include "store/lane_table.h"
+#include "store/row_scan.h"
+
+namespace stream_store::internal {
+
+/// What an index is made for.
+struct LaneRules {
+  ScanFields fields;
+  std::uint64_t lanes = 1;             ///< with lane_by, 1
+  std::vector<RowRange> exclude = {};  ///< rising, and not overlapping
+  std::optional<std::uint64_t> open_row = {};  ///< the last row, which is not final
+
+  friend bool operator==(const LaneRules&, const LaneRules&) = default;
+};
+
+/// The place of a row.
+struct LanePlace {
+  std::uint64_t lane = 0;
+  std::uint64_t at = 0;
+};
+
+/// The begin of a segment in its lane, where the one before it ends.
+struct LaneSegment {
+  std::uint64_t begin : 62;
+  std::uint64_t dead : 1;   ///< its rows must not be in a window
+  std::uint64_t ended : 1;  ///< the row before it says that its segment ends; `begin` may not exist
+};
+
+class LaneIndex {
+ public:
+  /// The index that samplers of this Reader's source share for these rules, made by the first of
+  /// them. It has all rows that the Reader has, as far as they were read. Throws
+  /// Error(kInvalidArgument) as CheckCutFields() and CheckScanFields().
+  static std::shared_ptr<LaneIndex> SharedFor(const Reader& reader, const LaneRules& rules);
+
+  /// Begins at the first row of the Reader.
+  LaneIndex(const Reader& reader, LaneRules rules);
+
+  ForkMutex& mutex() noexcept { return mutex_; }
+
+  /// The row after the last one that was read.
+  std::uint64_t rows() const noexcept { return scanner_.next_row(); }
+
+  /// The first row that was read. May be called without mutex().
+  std::uint64_t first_row() const noexcept { return first_row_; }
+
+  /// Whether this is the index for a Reader that begins at `first_row`: it has the rows that the
+  /// Reader has, as far as they were read, and not mostly rows that were dropped.
+  bool Fits(std::uint64_t first_row) const noexcept;
+
+  /// Reads the rows from rows() to `rows`. REQUIRES: Fits(reader.first_row()); rows <= the Reader's
+  /// num_rows(); none of these rows can grow any more, except the open row of the rules. Throws
+  /// Error(kCorrupt); the rows before the corrupt one are in the index then. Throws Error(kState) for
+  /// more than 2^32 rows with lane_by.
+  void Extend(const Reader& reader, std::uint64_t rows);
+
+  /// The number of lanes that have rows.
+  std::uint64_t lanes() const noexcept { return lanes_.size(); }
+
+  /// The place of a row. REQUIRES: first_row() <= row && row < rows().
+  LanePlace PlaceOf(std::uint64_t row) const noexcept {
+    STREAM_STORE_ASSERT(first_row() <= row && row < rows());
+    if (!by_key()) {
+      return {row % rules_.lanes, row / rules_.lanes};
+    }
+    const std::uint64_t place = places_[row - first_row_];
+    return {place >> 32, place & 0xffffffff};
+  }
+
+  /// Row `at` of a lane. REQUIRES: there is such a row; with regular lanes, also one to come.
+  std::uint64_t RowAt(std::uint64_t lane, std::uint64_t at) const noexcept {
+    return by_key() ? first_row_ + lanes_[lane].rows[at] : at * rules_.lanes + lane;
+  }
+
+  /// The number in its lane of the first row that is not before `row`: how many rows of the lane
+  /// are. REQUIRES: lane < lanes(), first_row() <= row.
+  std::uint64_t RowsBefore(std::uint64_t lane, std::uint64_t row) const noexcept;
+
+  /// The segments of a lane, by their begin; the first one begins with the first row that was read.
+  /// Valid until the next Extend(). REQUIRES: lane < lanes(), the lane has rows.
+  std::span<const LaneSegment> Segments(std::uint64_t lane) const noexcept {
+    STREAM_STORE_ASSERT(lane < lanes_.size());
+    return lanes_[lane].segments.all();
+  }
+
+  /// Whether a row has the fields of `require`. REQUIRES: first_row() <= row && row < rows().
+  bool HasRequired(std::uint64_t row) const noexcept {
+    STREAM_STORE_ASSERT(first_row() <= row && row < rows());
+    return rules_.fields.require.empty() ||
+           (required_[(row - first_row_) / 64] >> (row - first_row_) % 64 & 1) != 0;
+  }
+
+ private:
+  struct Lane {
+    GrowingList<std::uint32_t> rows;  // with lane_by: the rows, counted from first_row_
+    GrowingList<LaneSegment> segments;
+    Cutter cutter;
+  };
+
+  bool by_key() const noexcept { return !rules_.fields.lane_by.empty(); }
+  void Enter(std::uint64_t row, const RowFacts& facts);
+  LanePlace AddToLane(std::uint64_t row);
+  bool IsExcluded(std::uint64_t row) noexcept;
+
+  static constexpr std::uint64_t kFewDropped = 65536;  // never too many to keep
+
+  ForkMutex mutex_{ForkMutex::Rank::kInner};
+  const LaneRules rules_;
+  CutBy by_ = CutBy::kTrue;
+  RowScanner scanner_;
+  LaneTable table_;
+  std::vector<Lane> lanes_;
+  const std::uint64_t first_row_;
+  WordList places_;         // with lane_by: of each row its lane, times 2^32, plus its number there
+  WordList required_;       // with `require`: one bit for each row
+  std::size_t excluded_ = 0;  // the ranges of `exclude` before this one end before rows()
+};
+
+}  // namespace stream_store::internal
