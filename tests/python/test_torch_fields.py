@@ -129,7 +129,8 @@ def test_structs_and_leaves_are_chosen_by_name(store: StreamStore) -> None:
     most = {"obs": {"in": {"tokens": 2}}}
     dataset = WindowDataset(store, 3, unit="row", fields=["obs", "obs.in.text"], max_length=most)
     (batch,) = DataLoader(dataset, batch_size=6)
-    assert list(batch) == ["obs", "obs.in.text", "_step", "_mask", "_length", "_valid"]
+    keys = ["_step", "_mask", "_length", "_valid", "_row", "_index", "_segment"]
+    assert list(batch) == ["obs", "obs.in.text", *keys]
     assert batch["obs"]["in"]["tokens"].shape == (6, 3, 2)
     assert batch["obs.in.text"] == batch["obs"]["in"]["text"]
 

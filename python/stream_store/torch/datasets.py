@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
@@ -17,6 +17,9 @@ from .batches import Samples, sample_of, to_tensors
 from .epochs import EpochCounter
 from .travel import from_worker
 
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
 Stores = StreamStore | Sequence[StreamStore]
 
 
@@ -27,9 +30,9 @@ class WindowDataset(Dataset[Batch]):
     and torch's default collation returns that batch unchanged.
 
     The number of a window stays the same while the store grows, and `len` grows with the store.
-    That is not possible with `rows` that count from the end, with lanes and segments, or with a
-    list of stores: the windows are then those of the moment when the dataset was made, or of the
-    last `refresh`.
+    That is not possible with `rows` that count from the end, with lanes and segments, with one of
+    the arguments from `lane_by` to `whole_segments`, or with a list of stores: the windows are then
+    those of the moment when the dataset was made, or of the last `refresh`.
 
     Args:
         store: a StreamStore, or a list of them whose windows are numbered together.
@@ -42,6 +45,14 @@ class WindowDataset(Dataset[Batch]):
         pad: with unit "row", "right" also gives windows that extend past the end of their segment,
             "left" windows that begin before it.
         lanes: with unit "row", the number of environments whose rows alternate.
+        lane_by: as for `WindowSampler`, like `where`, `exclude`, `require`, `offsets`, `outside` and
+            `whole_segments`.
+        where: see `WindowSampler`.
+        exclude: see `WindowSampler`.
+        require: see `WindowSampler`.
+        offsets: see `WindowSampler`.
+        outside: see `WindowSampler`.
+        whole_segments: see `WindowSampler`.
         rows: (start, stop) limits the rows in which windows start (with pad "left": end).
         columns: with unit "value", the columns of `windows()`.
         fields: with unit "row", the fields of `read_rows()`.
@@ -65,13 +76,20 @@ class WindowDataset(Dataset[Batch]):
     def __init__(
         self,
         store: Stores,
-        length: int,
+        length: int | None = None,
         *,
-        unit: Literal["value", "row"] = "value",
+        unit: Literal["value", "row"] | None = None,
         align: Literal["any", "row"] = "any",
         segment_by: str | Sequence[str] | None = None,
         pad: Literal["right", "left"] | None = None,
         lanes: int = 1,
+        lane_by: str | Sequence[str] | None = None,
+        where: str | None = None,
+        exclude: npt.ArrayLike | None = None,
+        require: str | Sequence[str] | None = None,
+        offsets: Mapping[str, Iterable[int]] | None = None,
+        outside: Literal["skip", "edge", "zero", "shift"] = "skip",
+        whole_segments: bool = False,
         rows: tuple[int | None, int | None] | None = None,
         columns: Sequence[str] | None = None,
         fields: Sequence[str] | None = None,
@@ -85,6 +103,13 @@ class WindowDataset(Dataset[Batch]):
             "segment_by": segment_by,
             "pad": pad,
             "lanes": lanes,
+            "lane_by": lane_by,
+            "where": where,
+            "exclude": exclude,
+            "require": require,
+            "offsets": offsets,
+            "outside": outside,
+            "whole_segments": whole_segments,
             "rows": rows,
             "columns": columns,
             "fields": fields,
@@ -112,7 +137,7 @@ class WindowDataset(Dataset[Batch]):
             store = [one.snapshot() for one in store] if several else store.snapshot()  # type: ignore[union-attr]
             self._snapshots = store
         self._sampler = WindowSampler(store, **self._arguments)
-        self._arguments["fields"] = self._sampler._options["fields"]
+        self._arguments["fields"] = _chosen_fields(self._sampler)
         return self._sampler.num_starts
 
     def __len__(self) -> int:
@@ -184,6 +209,13 @@ class WindowIterableDataset(IterableDataset[Batch]):
         segment_by: see `WindowSampler`.
         pad: see `WindowSampler`.
         lanes: see `WindowSampler`.
+        lane_by: see `WindowSampler`.
+        where: see `WindowSampler`.
+        exclude: see `WindowSampler`.
+        require: see `WindowSampler`.
+        offsets: see `WindowSampler`.
+        outside: see `WindowSampler`.
+        whole_segments: see `WindowSampler`.
         rows: see `WindowSampler`.
         columns: see `WindowSampler`.
         fields: see `WindowSampler`.
@@ -208,11 +240,11 @@ class WindowIterableDataset(IterableDataset[Batch]):
     def __init__(
         self,
         store: Stores,
-        length: int,
+        length: int | None = None,
         *,
         rank: int | None = None,
         world_size: int | None = None,
-        unit: Literal["value", "row"] = "value",
+        unit: Literal["value", "row"] | None = None,
         align: Literal["any", "row"] = "any",
         batch_size: int = 1,
         replacement: bool = True,
@@ -220,6 +252,13 @@ class WindowIterableDataset(IterableDataset[Batch]):
         segment_by: str | Sequence[str] | None = None,
         pad: Literal["right", "left"] | None = None,
         lanes: int = 1,
+        lane_by: str | Sequence[str] | None = None,
+        where: str | None = None,
+        exclude: npt.ArrayLike | None = None,
+        require: str | Sequence[str] | None = None,
+        offsets: Mapping[str, Iterable[int]] | None = None,
+        outside: Literal["skip", "edge", "zero", "shift"] = "skip",
+        whole_segments: bool = False,
         rows: tuple[int | None, int | None] | None = None,
         columns: Sequence[str] | None = None,
         fields: Sequence[str] | None = None,
@@ -239,6 +278,13 @@ class WindowIterableDataset(IterableDataset[Batch]):
             "segment_by": segment_by,
             "pad": pad,
             "lanes": lanes,
+            "lane_by": lane_by,
+            "where": where,
+            "exclude": exclude,
+            "require": require,
+            "offsets": offsets,
+            "outside": outside,
+            "whole_segments": whole_segments,
             "rows": rows,
             "columns": columns,
             "fields": fields,
@@ -252,7 +298,7 @@ class WindowIterableDataset(IterableDataset[Batch]):
         self._state: dict[str, Any] | None = None  # the one that was loaded last
         first = self._make_sampler(0, 1)  # checks the arguments
         # Samplers that are made later, also in workers, read the fields that the store has now.
-        self._arguments["fields"] = first._options["fields"]
+        self._arguments["fields"] = _chosen_fields(first)
 
     def _make_sampler(self, worker: int, workers: int) -> WindowSampler:
         rank, world_size = self._ranks()
@@ -351,4 +397,15 @@ def _numbers_move(store: Stores, arguments: Mapping[str, Any]) -> bool:
     rows = arguments["rows"] or (None, None)
     from_the_end = any(bound is not None and bound < 0 for bound in rows)
     lanes = arguments["lanes"] != 1 and arguments["segment_by"] is not None
-    return from_the_end or lanes or not isinstance(store, StreamStore)
+    # The anchors are numbered by their rows, and one of an earlier row may become valid later.
+    indexed = arguments["whole_segments"] or any(
+        arguments[name] is not None
+        for name in ("lane_by", "where", "exclude", "require", "offsets")
+    )
+    return from_the_end or lanes or indexed or not isinstance(store, StreamStore)
+
+
+def _chosen_fields(sampler: WindowSampler) -> list[str] | None:
+    """The fields that a sampler with the same arguments has to name; None with offsets."""
+    fields: list[str] | None = sampler._options["fields"]
+    return None if sampler._options["offsets"] else fields

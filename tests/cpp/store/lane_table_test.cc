@@ -1,0 +1,32 @@
+#include "store/lane_table.h"
+
+#include <cstdint>
+#include <map>
+#include <random>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace stream_store::internal {
+namespace {
+
+TEST(LaneTableTest, NumbersKeysInTheOrderOfTheirFirstUse) {
+  std::mt19937_64 random(3);
+  for (const std::size_t width : {1U, 2U, 3U}) {
+    LaneTable table(width);
+    std::map<std::vector<Value>, std::uint32_t> model;
+    for (int i = 0; i < 20'000; ++i) {
+      std::vector<Value> key(width);
+      for (Value& word : key) {
+        word = static_cast<Value>(random() % 60) * (Value{1} << 58);  // differ in the high bits only
+      }
+      const auto next = static_cast<std::uint32_t>(model.size());
+      const auto [place, is_new] = model.emplace(key, next);
+      ASSERT_EQ(table.Number(key), place->second);
+    }
+    EXPECT_EQ(table.size(), model.size());
+  }
+}
+
+}  // namespace
+}  // namespace stream_store::internal
