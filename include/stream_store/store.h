@@ -45,6 +45,10 @@
 
 namespace stream_store {
 
+namespace internal {
+struct StoreAccess;
+}  // namespace internal
+
 /// Rows that are being added to a store, and become visible all at once with Commit().
 ///
 /// Made for imports of any size: staged rows lie in the store's files, beyond the part that readers
@@ -348,6 +352,7 @@ class STREAM_STORE_API StreamStore {
 
  private:
   friend class StagedRows;
+  friend struct internal::StoreAccess;
   struct Impl;
   explicit StreamStore(std::unique_ptr<Impl> impl) noexcept;
   std::unique_ptr<Impl> impl_;

@@ -122,7 +122,7 @@ std::size_t ExtendRows(PyObject* self, StoreObject& store, PyObject* mapping,
   } else {
     work();
   }
-  store.NoteLastStep(scratch->steps.back(), /*many=*/true);
+  store.NoteLastStep(scratch->steps.back());
   return rows;
 }
 

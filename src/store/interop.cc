@@ -1,6 +1,8 @@
 // The functions of interop.h. They forward to the private parts of Reader and WindowSampler.
 #include "stream_store/interop.h"
 
+#include <utility>
+
 #include "base/str_cat.h"
 #include "storage/fork_guard.h"
 #include "storage/read_source.h"
@@ -8,6 +10,7 @@
 #include "store/read_functions.h"
 #include "store/read_via.h"
 #include "store/sampler_access.h"
+#include "store/store_impl.h"
 
 namespace stream_store::interop {
 
@@ -17,6 +20,7 @@ using internal::ReaderAccess;
 using internal::ReadSource;
 using internal::ReadVia;
 using internal::SamplerAccess;
+using internal::StoreAccess;
 using internal::StrCat;
 using internal::View;
 
@@ -33,6 +37,21 @@ std::filesystem::path HandOver(const Reader& reader) {
 
 Reader TakeOver(const std::filesystem::path& directory) {
   return ReaderAccess::Make(ReadSource::TakeOver(directory));
+}
+
+StreamStore OpenWithoutDropping(const std::filesystem::path& path, const Options& options) {
+  return StoreAccess::Open(path, options, /*drops=*/false);
+}
+
+void StartDropping(StreamStore& store) {
+  auto& impl = StoreAccess::Of(store);
+  if (!std::exchange(impl.drops, true) && impl.writer != nullptr) {
+    impl.Limit(*impl.writer, impl.writer->retention());
+  }
+}
+
+void OnDrop(StreamStore& store, std::function<bool()> dropped) {
+  StoreAccess::Of(store).dropped = std::move(dropped);
 }
 
 void ScanRows(const Reader& reader, Row begin, Row end,

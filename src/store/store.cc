@@ -109,9 +109,15 @@ StreamStore& StreamStore::operator=(StreamStore&&) noexcept = default;
 StreamStore::~StreamStore() = default;
 
 StreamStore StreamStore::Open(const std::filesystem::path& path, const Options& options) {
+  return Impl::Open(path, options, /*drops=*/true);
+}
+
+StreamStore StreamStore::Impl::Open(const std::filesystem::path& path, const Options& options,
+                                    bool drops) {
   CheckOptions(options);
   internal::RefuseTemporaryName(path);
   auto impl = std::make_unique<Impl>();
+  impl->drops = drops;
   impl->path = path;
   impl->options = options;
   const internal::PathState there = internal::InspectPath(path);
