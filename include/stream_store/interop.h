@@ -58,6 +58,20 @@ STREAM_STORE_API void StartDropping(StreamStore& store);
 /// REQUIRES: no rows are dropped yet: it is a new store, or one of OpenWithoutDropping().
 STREAM_STORE_API void OnDrop(StreamStore& store, std::function<bool()> dropped);
 
+/// While it exists, appends of this thread do not wait, neither for rows to be dropped nor for disk space
+/// that was freed a moment ago. An append that would have to wait throws Error(kNoSpace), and the
+/// store is as it was: the caller can release a lock of its own, and try again without this object.
+class STREAM_STORE_API NoWaiting {
+ public:
+  NoWaiting() noexcept;
+  ~NoWaiting();
+  NoWaiting(const NoWaiting&) = delete;
+  NoWaiting& operator=(const NoWaiting&) = delete;
+
+  /// Whether an append of this thread would have had to wait.
+  bool refused() const noexcept;
+};
+
 /// The Reader that a writer keeps for itself from call to call. While no call uses it, the thread
 /// that drops rows can take it away: the disk space of the rows would not be free otherwise, until
 /// the next call refreshes the Reader.

@@ -120,7 +120,7 @@ std::size_t ExtendRows(PyObject* self, StoreObject& store, PyObject* mapping,
   if (bytes >= kReleaseBytes) {
     lock.RunWithoutGil(work);
   } else {
-    work();
+    lock.RunWithGil(work);
   }
   store.NoteLastStep(scratch->steps.back());
   return rows;

@@ -246,6 +246,27 @@ class AppendLock {
   AppendLock(const AppendLock&) = delete;
   AppendLock& operator=(const AppendLock&) = delete;
 
+  /// Runs `append`, which makes one C++ call: with the GIL, unless it would have to wait for rows to be
+  /// dropped or for disk space. Then it runs again as by RunWithoutGil().
+  template <class Append>
+  void RunWithGil(Append&& append) {
+    bool waits = false;
+    {
+      const interop::NoWaiting no_waiting;
+      try {
+        append();
+      } catch (const Error&) {
+        waits = no_waiting.refused();
+        if (!waits) {
+          throw;
+        }
+      }
+    }
+    if (waits) {
+      RunWithoutGil(append);
+    }
+  }
+
   /// Runs `work` without the GIL; other appends wait.
   template <class Work>
   void RunWithoutGil(Work&& work) {

@@ -192,6 +192,8 @@ class Appender {
   static Refusal RefusePlace(Step step, bool continues, const Cursor& at) noexcept;
   void MakeRoom(std::uint64_t values, std::uint64_t records, std::uint64_t layout_words)
       REQUIRES_LOCK(flag_);
+  void TryMakeRoom(std::uint64_t values, std::uint64_t records, std::uint64_t layout_words)
+      REQUIRES_LOCK(flag_);
   void RefreshPointers() noexcept REQUIRES_LOCK(flag_);
   const std::uint64_t* WordsOf(const ShapeCache& shape) const noexcept REQUIRES_LOCK(flag_);
   std::uint64_t LayoutWordsOf(std::uint64_t records) const noexcept REQUIRES_LOCK(flag_);

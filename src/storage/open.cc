@@ -131,6 +131,7 @@ void GiveBackUnused(StoreFiles& files, const Recovered& recovered) {
   for (const Kind kind : kAllKinds) {
     shorten(files.data(kind), content[Index(kind)]);
   }
+  files.NoteShortened();
 }
 
 // Part of step 5: writes the sentinel and the hints of the records that the walk recovered. The

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "base/freed_space.h"
 #include "base/str_cat.h"
 #include "storage/fork_guard.h"
 #include "storage/read_source.h"
@@ -53,6 +54,13 @@ void StartDropping(StreamStore& store) {
 void OnDrop(StreamStore& store, std::function<bool()> dropped) {
   StoreAccess::Of(store).dropped = std::move(dropped);
 }
+
+NoWaiting::NoWaiting() noexcept { internal::WaitPermit::Set(/*allowed=*/false); }
+
+NoWaiting::~NoWaiting() { internal::WaitPermit::Set(/*allowed=*/true); }
+
+// NOLINTNEXTLINE(readability-convert-member-functions-to-static): of this object, to its users
+bool NoWaiting::refused() const noexcept { return internal::WaitPermit::asked(); }
 
 void ScanRows(const Reader& reader, Row begin, Row end,
               const std::function<bool(const interop::RecordRun&)>& visit) {
