@@ -113,6 +113,16 @@ void RefreshFiles(StoreFiles& files) {
   }
 }
 
+// Part of step 5: removes the chunks that do not count. If the newest slot is in memory only, the one
+// on disk may count on chunks before the begin of the newest.
+void RemoveUncounted(const StoreFiles& files, const Slot& newest, bool sync_interrupted) {
+  if (sync_interrupted) {
+    files.control.WriteSlot(newest);
+    files.control.SyncSlots();
+  }
+  files.UnlinkLeftovers(newest.begin);
+}
+
 // Part of step 5: gives back the space that a writer which died had allocated ahead. Readers of
 // other processes may have the files mapped, but use only what was published; so everything stays if
 // records that were published did not survive.
@@ -222,7 +232,7 @@ OpenedStore OpenForWriting(const std::filesystem::path& path) {
       files.data(kind).NoteCreated();  // the names of new files may not be on disk yet
     }
   }
-  files.UnlinkLeftovers(recovered.slot.begin);
+  RemoveUncounted(files, recovered.slot, sync_interrupted);
   AnnounceSchema(files, recovered.cursor.records);
   GiveBackUnused(files, recovered);
   CompleteTail(files, recovered.slot, recovered.cursor);

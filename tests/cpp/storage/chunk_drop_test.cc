@@ -102,6 +102,33 @@ TEST_F(ChunkDropTest, AWriterThatWasKilledAfterADropIsRecovered) {
   }
 }
 
+// The drop's sync fails, so that its slot may be in memory only. The next writer finds the slot, and
+// deleted the chunks before its begin. After a power cut, the slot on disk counted on them.
+TEST_F(ChunkDropTest, AnInterruptedDropIsOnDiskBeforeItsChunksAreDeleted) {
+  const Faults faults;
+  {
+    StreamStore store = Open();
+    Fill(store, 1100);
+    store.Sync();
+    Faults::Fail("fdatasync", EIO, 1);
+    EXPECT_EQ(ErrorOf([&] { store.DropBefore(1000); }).code(), ErrorCode::kIo);
+  }
+  EXPECT_EQ(Chunks("records").front(), 0U);
+  Faults::log().clear();
+  sys().unlink_at = [](int directory, const char* name, int flags) {
+    Faults::log().push_back(StrCat("unlink ", name));
+    return RealSyscalls().unlink_at(directory, name, flags);
+  };
+  StreamStore store = Open();
+  const std::vector<std::string>& log = Faults::log();
+  const auto at = [&](const char* call) { return std::ranges::find(log, call) - log.begin(); };
+  EXPECT_LT(at("pwrite control"), at("fdatasync control"));
+  EXPECT_LT(at("fdatasync control"), at("unlink records.000000000000"));
+  EXPECT_LT(at("unlink records.000000000000"), std::ssize(log));
+  store.Close();
+  ExpectKept(1000, 1100);
+}
+
 // A reader may know only chunks that were all deleted since.
 TEST_F(ChunkDropTest, AReaderThatIsFarBehindFollows) {
   StreamStore store = Open();
