@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <utility>
 
 #include "base/str_cat.h"
@@ -295,7 +296,7 @@ void StreamStore::Close() {
     impl_->closed_undeclared = true;
     return;
   }
-  impl_->DropExcess();
+  const std::optional<Error> failure = impl_->DropExcess();
   try {
     impl_->writer->Close();
   } catch (const Error&) {
@@ -304,6 +305,9 @@ void StreamStore::Close() {
   }
   if (!impl_->writer->forked()) {
     impl_->DropSource();
+  }
+  if (failure) {
+    throw *failure;
   }
 }
 

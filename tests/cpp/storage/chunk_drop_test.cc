@@ -1,6 +1,7 @@
 // Tests of dropping rows at the begin of stores with many chunks: which files are deleted, what
 // readers keep, and what comes after a drop.
 
+#include "base/helper_thread.h"
 #include "storage/chunks_fixture.h"
 
 namespace stream_store::internal {
@@ -140,6 +141,28 @@ TEST_F(ChunkDropTest, ADropLeavesARowThatIsDurable) {
   EXPECT_EQ(store.durable_rows(), 100U) << "row 99 is durable";
   store.DropBefore(100);
   EXPECT_EQ(store.durable_rows(), 102U);
+}
+
+// Closing drops the rows that are too many. The sync of that failed, so the close did not sync either,
+// and reported success although nothing was durable.
+TEST_F(ChunkDropTest, CloseReportsThatTheSyncOfItsDropFailed) {
+  HelperThread::Allowed() = false;  // so that the close is the one that drops
+  options_.retain_rows = 20;
+  {
+    StreamStore store = Open();
+    Fill(store, 100);
+    const Faults faults;
+    Faults::Fail("msync", EIO, 1);
+    EXPECT_EQ(ErrorOf([&] { store.Close(); }).code(), ErrorCode::kIo);
+    EXPECT_EQ(Faults::failed(), 1);
+    EXPECT_TRUE(store.closed());
+    store.Close();
+  }
+  StreamStore store = Open();
+  EXPECT_EQ(store.reader().num_rows(), 100U);
+  store.Close();
+  HelperThread::Allowed() = true;
+  ExpectKept(80, 100);
 }
 
 // A reader may know only chunks that were all deleted since.
