@@ -167,13 +167,14 @@ void CompleteTail(StoreFiles& files, const Slot& slot, const Cursor& cursor) {
   }
 }
 
-// Part of step 5. The last writer may have died before it announced its schema. Records that were
-// there when fields were added may be lost: then later records may have these fields earlier.
+// Part of step 5. If the last writer did not announce its schema, the name of that file may be in
+// memory only, also because the sync of the directory failed: then it is written again. Records that
+// were there when fields were added may be lost: then later records may have these fields earlier.
 void AnnounceSchema(StoreFiles& files, std::uint64_t records) {
   const std::shared_ptr<const StoreSchema> known = files.store_schema();
   const Schema& schema = known->schema;
-  files.control.schema_revision().store(schema.revision(), std::memory_order_release);
-  if (AddsAfter(schema, records)) {
+  const std::uint64_t announced = files.control.schema_revision().load(std::memory_order_acquire);
+  if (announced != schema.revision() || AddsAfter(schema, records)) {
     ReplaceSchema(files, SinceAtMost(schema, records, schema.revision() + 1));
   }
 }
