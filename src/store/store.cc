@@ -321,8 +321,8 @@ std::uint64_t StreamStore::Truncate(std::uint64_t num_rows) {
   std::uint64_t removed = 0;
   try {
     removed = writer.Truncate(num_rows);
-  } catch (const Error& error) {
-    if (error.code() == ErrorCode::kIo) {
+  } catch (const Error&) {
+    if (writer.failed()) {  // by a sync, which may have been out of space
       renew_source();
     }
     throw;

@@ -102,7 +102,8 @@ class Lives {
   // The checkpoint.
   void UpdateCopy();
   void ExpectOfCopy(const Model& now, const Model& wanted);
-  static bool MustRefuse(const Model& copy, const Model& wanted);
+  enum class Answer { kTaken, kRefused, kEither };
+  static Answer AnswerTo(const Model& copy, const Model& wanted);
   const Model* CheckCopy();
   void RemoveCopy();
 

@@ -1,7 +1,9 @@
 // Lives: the checkpoint of the store, which is updated now and then.
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <stdexcept>
+#include <utility>
 
 #include "base/str_cat.h"
 #include "crash/lives.h"
@@ -31,13 +33,15 @@ bool LooksLike(const Model& model, const Reader& reader) {
 
 // An update copies what comes after the rows of the copy, so these must be the first rows of the
 // store, and its fields the first fields. Records that were written again count as others. If all
-// records of the copy were dropped from the store, there is nothing to compare.
-bool Lives::MustRefuse(const Model& copy, const Model& wanted) {
-  if (copy.records.empty()) return false;
-  if (copy.added.size() > wanted.added.size()) return true;
+// records of the copy were dropped from the store, there is nothing to compare: then other rows are
+// taken where the new ones do not come in their place.
+Lives::Answer Lives::AnswerTo(const Model& copy, const Model& wanted) {
+  if (copy.records.empty()) return Answer::kTaken;
+  if (copy.added.size() > wanted.added.size()) return Answer::kRefused;
+  if (IsPrefix(copy.records, wanted.records)) return Answer::kTaken;
   const bool apart =
       wanted.first_row > 0 && copy.records.size() <= wanted.RecordOfRow(wanted.first_row);
-  return !apart && !IsPrefix(copy.records, wanted.records);
+  return apart ? Answer::kEither : Answer::kRefused;
 }
 
 // The states that an update passes through: opening the copy for writing may lower the numbers of its
@@ -59,10 +63,10 @@ void Lives::UpdateCopy() {
   Model wanted = model_;
   wanted.first_row = static_cast<Row>(reader.first_row());
   wanted.added = AddedFields(reader.schema());
-  bool refused = false;
+  Answer answer = Answer::kTaken;
   try {
     if (const Model* now = CheckCopy()) {
-      refused = MustRefuse(*now, wanted);
+      answer = AnswerTo(*now, wanted);
       ExpectOfCopy(Model(*now), wanted);
     } else {
       copies_.push_back(wanted);
@@ -71,37 +75,41 @@ void Lives::UpdateCopy() {
     if (!disk_.dead()) throw;
     return;
   }
-  if (refused && jumped_) {  // the records may be equal, because session numbers have come around
-    RemoveCopy();
+  if (answer != Answer::kTaken && jumped_) {  // session numbers have come around, so that other
+    RemoveCopy();                             // records may be equal
     return;
   }
   const bool writer_failed = poisoned_;
   ArmFault(16, 90);
   Tell(StrCat("checkpoint of ", wanted.records.size(), " records from row ", wanted.first_row));
+  std::optional<Error> error;
   try {
     reader.UpdateCheckpoint(copy_path_);
-    DisarmFault();
-    counts_.copies_failed += disk_.dead() ? 1U : 0U;
-    if (disk_.dead()) return;
-    if (refused) Fail("a checkpoint with other rows was updated");
+  } catch (const Error& thrown) {
+    Tell(StrCat("  ", thrown.what()));
+    error = thrown;
+  }
+  const bool failing = std::exchange(failing_, false);
+  DisarmFault();
+  if (disk_.dead()) {
+    counts_.copies_failed += 1;
+    return;
+  }
+  if (!error) {
+    if (answer == Answer::kRefused) Fail("a checkpoint with other rows was updated");
     copies_.assign(1, wanted);
     no_copy_ = false;
     jumped_ = false;
     counts_.copies += 1;
-    if (random_.Chance(30)) CheckCopy();
-  } catch (const Error& error) {
-    Tell(StrCat("  ", error.what()));
-    const bool expected = refused ? error.code() == ErrorCode::kInvalidArgument
-                                  : failing_ && error.code() == ErrorCode::kIo;
-    DisarmFault();
-    counts_.copies_failed += disk_.dead() || !refused ? 1U : 0U;
-    if (disk_.dead()) return;
-    if (!expected && !(refused && error.code() == ErrorCode::kIo)) throw;
-    CheckCopy();
-    if (refused) {
-      counts_.copies_refused += 1;
-      RemoveCopy();
-    }
+  } else if (failing && error->code() == ErrorCode::kIo) {
+    counts_.copies_failed += 1;
+  } else if (answer == Answer::kTaken || error->code() != ErrorCode::kInvalidArgument) {
+    throw *error;
+  }
+  if (error || random_.Chance(30)) CheckCopy();
+  if (error && error->code() == ErrorCode::kInvalidArgument) {
+    counts_.copies_refused += 1;
+    RemoveCopy();
   }
   poisoned_ = writer_failed;  // the store itself was only read
 }
