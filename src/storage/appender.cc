@@ -235,14 +235,15 @@ inline bool Appender::AppendHeld(Step step, std::span<const FieldWrite> writes, 
     *refusal = RefusePlace(step, continues, cursor_);
     return false;
   }
+  const std::uint64_t number = cursor_.rows - (continues ? 1 : 0);
+  *row = static_cast<Row>(number);
   DecidedRecord decided{.step = step,
                         .start = cursor_.values,
-                        .row = cursor_.rows - (continues ? 1 : 0),
+                        .row_session = PackRowSession(number, session_),
                         .total = shape.total,
                         .layout = shape.offset,
                         .digest = shape.digest,
                         .begins_row = !continues};
-  *row = static_cast<Row>(decided.row);
   if (continues && shape.fields == 0) [[unlikely]] {
     status_.RequireWritable("append");
     RequireNotStaging("append");

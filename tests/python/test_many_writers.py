@@ -36,7 +36,10 @@ def test_a_thousand_writers_fit_into_1024_descriptors(tmp_path: Path) -> None:
     assert hard >= 1024, "the test needs 1,024 descriptors"
     try:
         done = subprocess.run(
-            [sys.executable, "-c", SCRIPT, str(with_stores)], capture_output=True, text=True
+            [sys.executable, "-c", SCRIPT, str(with_stores)],
+            check=False,
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == 0, done.stderr
     finally:
