@@ -298,7 +298,7 @@ class STREAM_STORE_API StreamStore {
   ///           rows are not durable yet. A temporary store is not synced.
   /// Throws    Error: kDropped if the row was dropped already, kOutOfRange if the store does not
   ///           have it, kState before fields are declared, kReadOnly, kClosed; the store is then as it
-  ///           was. kIo, or a kNoSpace of a sync, ends appending as a failed Sync() does.
+  ///           was. After a kIo or kNoSpace, appending may have ended as after a failed Sync().
   ///
   /// Readers keep the rows that they see until their next Refresh(), also if their files are
   /// deleted. A call with a position or row that a Reader no longer has throws Error(kDropped).
@@ -312,7 +312,7 @@ class STREAM_STORE_API StreamStore {
   ///
   /// It must not run beside Clear(), Close() or an import.
   /// Throws Error: kInvalidArgument as Open() does, kReadOnly, kClosed; the limits are then as they
-  /// were. kIo, or a kNoSpace of a sync, ends appending as a failed Sync() does.
+  /// were. After a kIo or kNoSpace, appending may have ended as after a failed Sync().
   void SetRetention(const Retention& retention);
 
   /// Removes all rows of a temporary store and keeps its fields. The store gets a new id. Readers

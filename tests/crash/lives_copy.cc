@@ -106,7 +106,14 @@ void Lives::UpdateCopy() {
   } else if (answer == Answer::kTaken || error->code() != ErrorCode::kInvalidArgument) {
     throw *error;
   }
-  if (error || random_.Chance(30)) CheckCopy();
+  if (error || random_.Chance(30)) {
+    try {
+      CheckCopy();
+    } catch (const Error&) {
+      if (!disk_.dead()) throw;
+      return;
+    }
+  }
   if (error && error->code() == ErrorCode::kInvalidArgument) {
     counts_.copies_refused += 1;
     RemoveCopy();
