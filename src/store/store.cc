@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <utility>
 
 #include "base/str_cat.h"
@@ -301,7 +302,7 @@ void StreamStore::Close() {
     impl_->closed_undeclared = true;
     return;
   }
-  impl_->DropExcess();
+  const std::optional<Error> failure = impl_->DropExcess();
   try {
     impl_->writer->Close();
   } catch (const Error&) {
@@ -310,6 +311,9 @@ void StreamStore::Close() {
   }
   if (!impl_->writer->forked()) {
     impl_->DropSource();
+  }
+  if (failure) {
+    throw *failure;
   }
 }
 
@@ -323,8 +327,8 @@ std::uint64_t StreamStore::Truncate(std::uint64_t num_rows) {
   std::uint64_t removed = 0;
   try {
     removed = writer.Truncate(num_rows);
-  } catch (const Error& error) {
-    if (error.code() == ErrorCode::kIo) {
+  } catch (const Error&) {
+    if (writer.failed()) {  // by a sync, which may have been out of space
       renew_source();
     }
     throw;

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -123,18 +124,21 @@ struct StreamStore::Impl {
     return std::exchange(auto_drop, nullptr);
   }
 
-  // Drops the rows that are too many, before the store is closed. Ignores errors: such rows do no
-  // harm, and a failed sync is reported by Close() of the writer.
-  void DropExcess() noexcept {
+  // Drops the rows that are too many, before the store is closed. They do no harm, so errors are
+  // ignored, except one that ends the writer: its Close() would not report that. Returns such an error.
+  std::optional<Error> DropExcess() noexcept {
     const std::shared_ptr<internal::AutoDrop> dropper = TakeAutoDrop();
-    if (dropper == nullptr || writer == nullptr || writer->closed() || writer->forked()) {
-      return;
+    if (dropper == nullptr || writer == nullptr || writer->closed() || writer->forked() ||
+        writer->failed()) {
+      return std::nullopt;
     }
     try {
       dropper->DropExcess();
-    } catch (...) {  // an Error, or no memory
-      return;
+    } catch (const Error& error) {
+      return writer->failed() ? std::optional(error) : std::nullopt;
+    } catch (...) {  // no memory
     }
+    return std::nullopt;
   }
 
   void Create(std::vector<Field> fields) {
