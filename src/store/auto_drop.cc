@@ -80,7 +80,7 @@ std::uint64_t AutoDrop::BytesFrom(std::uint64_t record) const {
          (hints + view_.layout_words - view_.layout_begin) * sizeof(std::uint64_t);
 }
 
-// What the chunks take on disk if the records before `record` are dropped. Of each kind, a chunk is
+// The disk space of the chunks if the records before `record` are dropped. Of each kind, a chunk is
 // deleted only as a whole, and space is allocated ahead: with few chunks, that is much more than
 // BytesFrom().
 std::uint64_t AutoDrop::DiskBytesFrom(std::uint64_t record) const {

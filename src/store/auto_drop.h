@@ -40,7 +40,7 @@ class AutoDrop {
   HelperThread::Pause Round() noexcept EXCLUDES(mutex_);
 
  private:
-  /// What the records from one on take.
+  /// The space that the records from one on take.
   using BytesOf = std::uint64_t (AutoDrop::*)(std::uint64_t record) const;
 
   void Follow() REQUIRES_LOCK(mutex_);

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "base/assert.h"
 #include "base/freed_space.h"
 #include "base/str_cat.h"
 #include "storage/fork_guard.h"
@@ -52,7 +53,9 @@ void StartDropping(StreamStore& store) {
 }
 
 void OnDrop(StreamStore& store, std::function<bool()> dropped) {
-  StoreAccess::Of(store).dropped = std::move(dropped);
+  auto& impl = StoreAccess::Of(store);
+  STREAM_STORE_ASSERT(!impl.drops || impl.writer == nullptr || store.reader().size() == 0);
+  impl.dropped = std::move(dropped);
 }
 
 NoWaiting::NoWaiting() noexcept { internal::WaitPermit::Set(/*allowed=*/false); }

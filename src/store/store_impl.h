@@ -97,7 +97,7 @@ struct StreamStore::Impl {
   }
 
   // Sets the limits of a writer, and starts the helper that drops rows. The helper of the limits from
-  // before is stopped first: it must not drop what the new ones let stay.
+  // before is stopped first: it must not drop rows that the new ones retain.
   void Limit(internal::Writer& to, const internal::Retention& limits) {
     to.RequireWritable("setting what is retained");
     std::shared_ptr<internal::AutoDrop> dropper;

@@ -1,5 +1,5 @@
-// Every system call fails in turn, and the process is killed at each, in a life that changes what a
-// store has: it adds a field, drops and truncates rows, sets a limit, and updates a checkpoint.
+// Every system call fails in turn, and the process is killed at each, in a life that changes the
+// whole store: it adds a field, drops and truncates rows, sets a limit, and updates a checkpoint.
 //
 // By hand: FAULT_STRIDE=1 crash_fault_test.
 
@@ -33,7 +33,8 @@ constexpr std::uint64_t kChunk = 4096;  // holds 128 records
 constexpr Row kMostRows = 300;
 constexpr TypeId kLate = 3;
 
-// What was asked for, and what was promised since. Each pair is what the next open may find.
+// The changes that were requested and those that were acknowledged. Each pair bounds the state that
+// the next open may find.
 struct Progress {
   std::atomic<Row> least_rows{0}, most_rows{0};
   std::atomic<Row> least_first{0}, most_first{0};
@@ -102,7 +103,7 @@ class ChangeFaultTest : public FaultFixture {
     });
   }
 
-  // Opens the store, or creates it, and closes it. The close drops what the limit does not retain.
+  // Opens the store, or creates it, and closes it. The close drops the rows that the limit does not retain.
   template <class Work>
   void Open(const Work& work) {
     std::optional<StreamStore> store;

@@ -231,7 +231,7 @@ void Lives::ExpectLoweredFields() {
   }
 }
 
-// What a writer finds when it opens the store does not change any more.
+// The state that a writer finds when it opens the store does not change any more.
 void Lives::SettleChanges() {
   const Reader reader = store_->reader();
   CheckFirstRow(reader);

@@ -1,7 +1,7 @@
 // FaultFixture: runs a life of a store again and again, with a fault at each system call in turn, and
 // a kill at each.
 //
-// A test derives from it, and says what a life consists of and what must hold after it.
+// A test derives from it, and defines a life and the checks that follow it.
 #pragma once
 
 #include <cstdint>

@@ -193,7 +193,7 @@ void Lives::RequirePoisoned() {
   if (reader.records() != model_.records.size()) Fail("a failed sync hides records from a reader");
   CheckFields(reader);
   model_.Check(reader, random_);
-  if (random_.Chance(30)) UpdateCopy();  // what the store still has can be copied
+  if (random_.Chance(30)) UpdateCopy();  // its rows can still be copied
 }
 
 }  // namespace stream_store::crash

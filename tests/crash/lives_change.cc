@@ -1,5 +1,5 @@
-// Lives: the operations that change what a store has, apart from appends: truncations, drops, limits
-// and added fields.
+// Lives: the operations that change a store, apart from appends: truncations, drops, limits and added
+// fields.
 #include <algorithm>
 
 #include "base/str_cat.h"

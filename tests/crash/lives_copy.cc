@@ -31,7 +31,7 @@ bool LooksLike(const Model& model, const Reader& reader) {
 
 }  // namespace
 
-// An update copies what comes after the rows of the copy, so these must be the first rows of the
+// An update copies the rows after those of the copy, so these must be the first rows of the
 // store, and its fields the first fields. Records that were written again count as others. If all
 // records of the copy were dropped from the store, there is nothing to compare: then other rows are
 // taken where the new ones do not come in their place.
@@ -75,7 +75,7 @@ void Lives::UpdateCopy() {
     if (!disk_.dead()) throw;
     return;
   }
-  if (answer != Answer::kTaken && jumped_) {  // session numbers have come around, so that other
+  if (answer != Answer::kTaken && jumped_) {  // session numbers are used again, so that other
     RemoveCopy();                             // records may be equal
     return;
   }

@@ -1,5 +1,5 @@
-// Tests of dropping rows at the begin of stores with many chunks: which files are deleted, what
-// readers keep, and what comes after a drop.
+// Tests of dropping rows at the begin of stores with many chunks: which files are deleted, which
+// rows readers keep, and how a store goes on after a drop.
 
 #include "base/helper_thread.h"
 #include "storage/chunks_fixture.h"

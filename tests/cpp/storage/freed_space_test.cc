@@ -190,7 +190,7 @@ TEST_F(FreedSpaceTest, AThreadThatMayNotWaitIsToldSo) {
   EXPECT_EQ(store.reader().num_rows(), rows + 1);
 }
 
-// What a crash left behind is deleted by the next writer, whose first append finds the disk full.
+// The next writer deletes the files that a crash left, and its first append finds the disk full.
 TEST_F(FreedSpaceTest, ANewWriterWaitsForTheSpaceOfLeftovers) {
   std::vector<std::filesystem::path> dropped;
   {
