@@ -1,4 +1,4 @@
-"""Bugs in dropping rows, in the limits that demand it, and in waiting for the space of dropped rows."""
+"""Bugs in dropping rows, in the limits that demand it, and in waiting for disk space."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ void RefreshFiles(StoreFiles& files) {
 
 // Part of step 5: removes the chunks that do not count. If the newest slot is in memory only, the one
 // on disk may count on chunks before the begin of the newest.
-void RemoveUncounted(const StoreFiles& files, const Slot& newest, bool sync_interrupted) {
+void RemoveUncounted(StoreFiles& files, const Slot& newest, bool sync_interrupted) {
   if (sync_interrupted) {
     files.control.WriteSlot(newest);
     files.control.SyncSlots();
