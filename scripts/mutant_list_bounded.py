@@ -41,12 +41,12 @@ MUTANTS = [
     bug(
         "rows are dropped before new limits are known",
         change("src/store/store_impl.h", "drops && limits.limited()", "limits.limited()"),
-        first=("pytest:test_bounded.py",),
+        first=("test_bounded.py",),
     ),
     bug(
         "an idle writer keeps the rows that were dropped",
         change("src/store/auto_drop.cc", "dropped_ != nullptr", "false"),
-        first=("pytest:test_bounded.py",),
+        first=("test_bounded.py",),
     ),
     bug(
         "an append does not wait for the space of dropped rows",
