@@ -1,5 +1,6 @@
 #include "store/row_set.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <random>
 #include <set>
