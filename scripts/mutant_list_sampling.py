@@ -15,6 +15,7 @@ def bug(name: str, *changes: Change, first: str = SAMPLER) -> Mutant:
 _CUTS = "src/store/segment_cuts.cc"
 _SEGMENTS = "src/store/segment_index.cc"
 _STARTS = "src/store/starts.cc"
+_WINDOW_STARTS = "src/store/window_starts.cc"
 _SEGMENT_STARTS = "src/store/segment_starts.cc"
 _BATCH = "src/store/window_batch.cc"
 _SAMPLER = "src/store/sampler.cc"
@@ -106,12 +107,12 @@ MUTANTS = [
     ),
     bug(
         "a state whose rows were dropped is taken",
-        change(_STARTS, "(extent.first_row < first)", "(false)"),
+        change(_WINDOW_STARTS, "(extent.first_row < first)", "(false)"),
     ),
     # Starts.
     bug(
         "rows that count from the end count from the beginning",
-        change(_STARTS, "row < 0 ? row + most : row", "row < 0 ? -row : row"),
+        change(_WINDOW_STARTS, "row < 0 ? row + most : row", "row < 0 ? -row : row"),
     ),
     bug(
         "a last row that begins a segment joins the one before",
@@ -131,7 +132,7 @@ MUTANTS = [
     ),
     bug(
         "rows that may still grow are sampled",
-        change(_STARTS, "all || !needs_whole_rows", "true"),
+        change(_WINDOW_STARTS, "all || !whole_rows", "true"),
     ),
     bug(
         "a window of a lane reaches as far as one without lanes",
@@ -219,7 +220,13 @@ MUTANTS = [
     ),
     bug(
         "padded windows of all lanes have the shape of the first",
-        change(_STARTS, "lane != lane_of_segments", "lane_of_segments == lanes"),
+        change(
+            _STARTS,
+            "lane != lane_of_segments",
+            "lane_of_segments == lanes",
+            within="(lane != lane_of_segments) {\n        segments = SegmentsOf(extent, lane);\n"
+            "        lane_of_segments = lane;\n      }\n      const std::uint64_t segment",
+        ),
     ),
     bug(
         "empty places come after the rows of a window",

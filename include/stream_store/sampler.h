@@ -152,7 +152,8 @@ class STREAM_STORE_API WindowBatch {
   std::vector<std::uint32_t> count_;
   std::vector<Row> anchors_;
   std::vector<WindowSegment> segments_;
-  std::vector<Places> places_;  // of IndexedStarts (src/store/indexed_starts.h); the anchor is first
+  std::vector<Places>
+      places_;  // of IndexedStarts (src/store/indexed_starts.h); the anchor is first
   bool by_offsets_ = false;
   std::vector<RowRun> runs_;             // empty if there is one store and each window is one run
   std::vector<std::size_t> run_begins_;  // first run of each store, then runs_.size()
@@ -280,7 +281,7 @@ class STREAM_STORE_API WindowSampler {
 
   SamplerOptions options_;
   std::vector<std::unique_ptr<internal::Starts>> stores_;
-  std::vector<std::uint64_t> indices_;  // of the batch under way
+  std::vector<std::uint64_t> indices_;              // of the batch under way
   std::vector<std::vector<std::uint64_t>> places_;  // of each store: its windows of that batch
   std::uint64_t epoch_ = 0;
   std::uint64_t batches_ = 0;

@@ -111,9 +111,8 @@ void PendingBatch::MakeOffsets(const RowsPlan& plan) {
   rows_.push_back(std::make_unique<RowsOutput>(
       std::make_unique<SampledRows>(batch_),
       RowsRequest{plan.store, kCall, plan.fields, {}, Shape{SizeOf(*batch_)}, nullptr, nullptr}));
-  Py_ssize_t lengths_left = plan.max_length == nullptr || plan.max_length == Py_None
-                                ? 0
-                                : PyDict_Size(plan.max_length);
+  Py_ssize_t lengths_left =
+      plan.max_length == nullptr || plan.max_length == Py_None ? 0 : PyDict_Size(plan.max_length);
   std::map<std::uint64_t, std::vector<TypeId>> by_length;
   for (const TypeId type : plan.tree->types()) {
     by_length[batch_->length(type)].push_back(type);
@@ -168,9 +167,9 @@ void PendingBatch::FinishRows(const nb::object& dict) {
     valid = Own(PyDict_New());
     for (const OffsetsOfName& name : *offsets_) {
       const std::span<const std::uint8_t> flags = batch_->valid(name.types.at(0));
-      const nb::object array = NewArray(
-          NPY_BOOL,
-          Shape{SizeOf(*batch_), static_cast<npy_intp>(batch_->length(name.types.at(0)))});
+      const nb::object array =
+          NewArray(NPY_BOOL,
+                   Shape{SizeOf(*batch_), static_cast<npy_intp>(batch_->length(name.types.at(0)))});
       std::ranges::copy(flags, DataAs<std::uint8_t>(array));
       Check(PyDict_SetItem(valid.ptr(), name.key.ptr(), array.ptr()));
     }

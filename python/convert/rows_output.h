@@ -114,7 +114,7 @@ class RowsOutput {
   std::vector<nb::object> arrays_;                          // by column; invalid for texts, nulls
   std::vector<std::vector<std::span<const Value>>> texts_;  // by column; empty for other kinds
   std::shared_ptr<const void> texts_owner_;                 // keeps the memory of texts_ alive
-  nb::object steps_;  // invalid if they are not wanted
+  nb::object steps_;                                        // invalid if they are not wanted
   std::uint64_t bytes_ = 0;
   nb::object masks_ = Own(PyDict_New());
   nb::object lengths_ = Own(PyDict_New());

@@ -36,7 +36,7 @@ class StoreObject;
 
 /// Fields with offsets: those of one name that the caller gave.
 struct OffsetsOfName {
-  nb::object key;            ///< in batch["_valid"]
+  nb::object key;             ///< in batch["_valid"]
   std::vector<TypeId> types;  ///< a field, or the leaves of a struct
 };
 
@@ -45,7 +45,7 @@ struct RowsPlan {
   PyObject* store = nullptr;  ///< borrowed
   std::shared_ptr<const FieldTable> fields;
   std::shared_ptr<const BatchTree> tree;
-  PyObject* max_length = nullptr;                  ///< borrowed
+  PyObject* max_length = nullptr;                             ///< borrowed
   std::shared_ptr<const std::vector<OffsetsOfName>> offsets;  ///< empty without offsets
 };
 

@@ -130,15 +130,13 @@ def sampler_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _unit(unit: Any, options: Mapping[str, Any]) -> str:
-    """"row" or "value"; options for rows decide if it is not given."""
+    """ "row" or "value"; options for rows decide if it is not given."""
     given = [name for name, default in _OF_ROWS.items() if _is_given(options[name], default)]
     if unit is None:
         return "row" if given else "value"
     chosen: str = _arguments.choice("unit", unit)
     if chosen == "value" and given:
-        raise ValueError(
-            f"{given[0]} is for unit='row', but unit is 'value'; leave {given[0]} out"
-        )
+        raise ValueError(f"{given[0]} is for unit='row', but unit is 'value'; leave {given[0]} out")
     return chosen
 
 
@@ -211,9 +209,7 @@ def _offsets(offsets: Any) -> list[tuple[str, list[int]]]:
     if offsets is None:
         return []
     if not isinstance(offsets, Mapping) or not offsets:
-        raise ValueError(
-            f"offsets must be a mapping of fields to lists of ints, not {offsets!r}"
-        )
+        raise ValueError(f"offsets must be a mapping of fields to lists of ints, not {offsets!r}")
     pairs = []
     for name, numbers in offsets.items():
         if not isinstance(name, str):

@@ -32,6 +32,7 @@ _MOST_AHEAD = 65_536
 #: Version of state_dict(). load_state_dict() refuses other versions.
 STATE_VERSION = 1
 
+
 class WindowSampler:
     """Draws batches of windows from one store, or from several stores with equal fields.
 
@@ -45,11 +46,11 @@ class WindowSampler:
             "row" gives decoded rows as `read_rows()` returns them, complete rows only, and
             "_valid" (batch, length) bool, False where a window extends past its segment; values
             there are 0 and `_mask` is False. Beside it are "_row" (batch, length) int64, the row of
-            each place, -1 for padding; "_index" (batch,) int64, which identifies store and anchor of
-            a window for ever; and "_segment" (batch, 3) int64, the first row of the anchor's
-            segment, the row after its last one, and 1 if it has ended. The anchor is the first row
-            of a window, with pad "left" the last one. The default is "row" if one of the arguments
-            from `lane_by` to `whole_segments` is given, else "value".
+            each place, -1 for padding; "_index" (batch,) int64, which identifies the store and the
+            anchor of a window permanently; and "_segment" (batch, 3) int64, the first row of the
+            anchor's segment, the row after its last one, and 1 if it has ended. The anchor is the
+            first row of a window, with pad "left" the last one. The default is "row" if one of the
+            arguments from `lane_by` to `whole_segments` is given, else "value".
         align: with unit "value", "row" starts windows at the first value of a row only.
         batch_size: windows in each batch.
         replacement: True draws endlessly and uniformly from all valid starts of the current rows.
@@ -144,7 +145,8 @@ class WindowSampler:
         self._options = sampler_options(arguments)
         self._options["with_stores"] = with_stores
         self._core = _core.Sampler(self._stores, self._options)
-        if self._options["unit"] == "row" and self._options["fields"] is None:  # a copy in another process may find more fields
+        # A copy in another process may find more fields.
+        if self._options["unit"] == "row" and self._options["fields"] is None:
             self._options["fields"] = declared_fields(self._stores[0]).outer_names
 
     # --- batches ---

@@ -100,9 +100,8 @@ void IndexedStarts::Restore(const EpochExtent& wanted) {
   const EpochExtent extent = CheckExtent(reader_, wanted);
   const std::uint64_t final_rows = ReaderAccess::FinalRows(reader_);
   if (extent.rows - (extent.last_row == LastRow::kFinal ? 0 : 1) > final_rows) {
-    throw Error(ErrorCode::kInvalidArgument,
-                StrCat("sampler state: its epoch covers ", extent.rows,
-                       " final rows but the store has ", final_rows));
+    throw Error(ErrorCode::kInvalidArgument, StrCat("sampler state: its epoch covers ", extent.rows,
+                                                    " final rows but the store has ", final_rows));
   }
   MoveTo(extent);
   followed_ = false;
@@ -158,8 +157,8 @@ void IndexedStarts::MoveTo(const EpochExtent& extent) {
   anchors_.Count();
   extent_ = extent;
   first_ = anchors_.Rank(ResolveRow(options_.first_row, extent));
-  const std::uint64_t end = anchors_.Rank(
-      options_.last_row ? ResolveRow(*options_.last_row, extent) : extent.rows);
+  const std::uint64_t end =
+      anchors_.Rank(options_.last_row ? ResolveRow(*options_.last_row, extent) : extent.rows);
   count_ = end > first_ ? end - first_ : 0;
 }
 
@@ -237,9 +236,9 @@ void IndexedStarts::CutHeads() {
     }
     const std::span<const LaneSegment> segments = index_->Segments(lane);
     const std::uint64_t number = SegmentAt(segments, first);
-    const std::uint64_t end =
-        number + 1 < segments.size() ? std::min<std::uint64_t>(segments[number + 1].begin, rows)
-                                     : rows;
+    const std::uint64_t end = number + 1 < segments.size()
+                                  ? std::min<std::uint64_t>(segments[number + 1].begin, rows)
+                                  : rows;
     if (segments[number].begin == first || segments[number].dead != 0) {
       continue;
     }
@@ -250,7 +249,7 @@ void IndexedStarts::CutHeads() {
       continue;
     }
     const std::uint64_t reach = before_ + after_;
-    const std::uint64_t lost = need_ == Need::kAll     ? std::min(first + before_, end)
+    const std::uint64_t lost = need_ == Need::kAll    ? std::min(first + before_, end)
                                : end - first <= reach ? end
                                                       : first;
     for (std::uint64_t at = first; at < lost; ++at) {
@@ -305,10 +304,10 @@ std::int64_t IndexedStarts::ShiftOf(const Bounds& bounds) const noexcept {
   if (need_ != Need::kRoom) {
     return 0;
   }
-  const auto lacking_before = static_cast<std::int64_t>(before_) -
-                              static_cast<std::int64_t>(bounds.at - bounds.begin);
-  const auto lacking_after = static_cast<std::int64_t>(after_) -
-                             static_cast<std::int64_t>(bounds.end - 1 - bounds.at);
+  const auto lacking_before =
+      static_cast<std::int64_t>(before_) - static_cast<std::int64_t>(bounds.at - bounds.begin);
+  const auto lacking_after =
+      static_cast<std::int64_t>(after_) - static_cast<std::int64_t>(bounds.end - 1 - bounds.at);
   return lacking_before > 0 ? lacking_before : lacking_after > 0 ? -lacking_after : 0;
 }
 
@@ -359,8 +358,8 @@ std::string IndexedStarts::Describe() {
       continue;
     }
     ++lanes;
-    for (const LaneSegment& segment : index_->Segments(lane).subspan(
-             SegmentAt(index_->Segments(lane), first))) {
+    for (const LaneSegment& segment :
+         index_->Segments(lane).subspan(SegmentAt(index_->Segments(lane), first))) {
       live += segment.begin < rows && segment.dead == 0 ? 1 : 0;
     }
   }

@@ -95,9 +95,9 @@ class IndexedStarts final : public Starts {
   EpochExtent extent_;
   std::uint64_t first_ = 0;  // rank of start number 0 in anchors_
   std::uint64_t count_ = 0;
-  bool followed_ = false;           // extent_ is that of a Follow(), not of a restored epoch
-  std::uint64_t seen_begin_ = 0;    // records of the View that Follow() moved to:
-  std::uint64_t seen_records_ = 0;  // [seen_begin_, seen_records_)
+  bool followed_ = false;               // extent_ is that of a Follow(), not of a restored epoch
+  std::uint64_t seen_begin_ = 0;        // records of the View that Follow() moved to:
+  std::uint64_t seen_records_ = 0;      // [seen_begin_, seen_records_)
   std::unique_ptr<IndexedStarts> now_;  // follows the store for CountNow()
 
   // Of the last Resolve(), kept for ReadRows().

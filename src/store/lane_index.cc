@@ -106,8 +106,8 @@ std::uint64_t LaneIndex::RowsBefore(std::uint64_t lane, std::uint64_t row) const
   if (row >= this->rows()) {
     return rows.size();
   }
-  return static_cast<std::uint64_t>(
-      std::ranges::lower_bound(rows, row - first_row_) - rows.begin());
+  return static_cast<std::uint64_t>(std::ranges::lower_bound(rows, row - first_row_) -
+                                    rows.begin());
 }
 
 bool LaneIndex::IsExcluded(std::uint64_t row) noexcept {

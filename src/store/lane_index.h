@@ -39,8 +39,8 @@ namespace stream_store::internal {
 /// What an index is made for.
 struct LaneRules {
   ScanFields fields;
-  std::uint64_t lanes = 1;             ///< with lane_by, 1
-  std::vector<RowRange> exclude = {};  ///< rising, and not overlapping
+  std::uint64_t lanes = 1;                     ///< with lane_by, 1
+  std::vector<RowRange> exclude = {};          ///< rising, and not overlapping
   std::optional<std::uint64_t> open_row = {};  ///< the last row, which is not final
 
   friend bool operator==(const LaneRules&, const LaneRules&) = default;
@@ -102,6 +102,7 @@ class LaneIndex {
 
   /// Row `at` of a lane. REQUIRES: there is such a row; with regular lanes, also one to come.
   std::uint64_t RowAt(std::uint64_t lane, std::uint64_t at) const noexcept {
+    STREAM_STORE_ASSERT(!by_key() || lane < lanes_.size());
     return by_key() ? first_row_ + lanes_[lane].rows[at] : at * rules_.lanes + lane;
   }
 
@@ -131,6 +132,7 @@ class LaneIndex {
   };
 
   bool by_key() const noexcept { return !rules_.fields.lane_by.empty(); }
+
   void Enter(std::uint64_t row, const RowFacts& facts);
   LanePlace AddToLane(std::uint64_t row);
   bool IsExcluded(std::uint64_t row) noexcept;
@@ -144,8 +146,8 @@ class LaneIndex {
   LaneTable table_;
   std::vector<Lane> lanes_;
   const std::uint64_t first_row_;
-  WordList places_;         // with lane_by: of each row its lane, times 2^32, plus its number there
-  WordList required_;       // with `require`: one bit for each row
+  WordList places_;    // with lane_by: of each row its lane, times 2^32, plus its number there
+  WordList required_;  // with `require`: one bit for each row
   std::size_t excluded_ = 0;  // the ranges of `exclude` before this one end before rows()
 };
 

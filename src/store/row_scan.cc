@@ -37,9 +37,9 @@ void CheckDistinct(const char* option, std::vector<TypeId> types) {
   std::ranges::sort(types);
   const auto twice = std::ranges::adjacent_find(types);
   if (twice != types.end()) {
-    throw Error(ErrorCode::kInvalidArgument,
-                StrCat(option, ": expected different fields, but type id ", *twice,
-                       " is given twice"));
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        StrCat(option, ": expected different fields, but type id ", *twice, " is given twice"));
   }
 }
 

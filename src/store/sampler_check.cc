@@ -50,10 +50,11 @@ void CheckExclude(const std::vector<RowRange>& exclude) {
   for (std::size_t i = 0; i < exclude.size(); ++i) {
     const RowRange& range = exclude[i];
     if (range.begin < end || range.end <= range.begin) {
-      Refuse(StrCat("exclude: expected rising ranges [begin, end) of rows that do not overlap, but "
-                    "range ",
-                    i, " is [", range.begin, ", ", range.end, ")",
-                    i == 0 ? "" : StrCat(" after one that ends at ", end)));
+      Refuse(
+          StrCat("exclude: expected rising ranges [begin, end) of rows that do not overlap, but "
+                 "range ",
+                 i, " is [", range.begin, ", ", range.end, ")",
+                 i == 0 ? "" : StrCat(" after one that ends at ", end)));
     }
     end = range.end;
   }
@@ -160,8 +161,8 @@ void CheckOffsets(const Schema& schema, const SamplerOptions& options) {
 
 std::string NeedText(const SamplerOptions& options) {
   const bool of_rows = options.unit == SampleUnit::kRow;
-  std::string text = StrCat(options.length, " ", of_rows ? "row" : "value",
-                            options.length == 1 ? "" : "s");
+  std::string text =
+      StrCat(options.length, " ", of_rows ? "row" : "value", options.length == 1 ? "" : "s");
   if (options.whole_segments) {
     text = options.length == 0 ? "a whole segment that has ended"
                                : StrCat("a whole segment that has ended, of at most ", text);
@@ -172,11 +173,10 @@ std::string NeedText(const SamplerOptions& options) {
       least = std::min(least, *std::ranges::min_element(field.offsets));
       most = std::max(most, *std::ranges::max_element(field.offsets));
     }
-    text = options.outside == SampleOutside::kSkip ? StrCat("the rows ", least, " to ", most,
-                                                            " relative to its anchor")
-           : options.outside == SampleOutside::kShift
-               ? StrCat(most - least + 1, " rows")
-               : std::string("at least one row");
+    text = options.outside == SampleOutside::kSkip
+               ? StrCat("the rows ", least, " to ", most, " relative to its anchor")
+           : options.outside == SampleOutside::kShift ? StrCat(most - least + 1, " rows")
+                                                      : std::string("at least one row");
   } else if (options.pad != SamplePad::kNone) {
     text = "at least one row";
   }

@@ -85,7 +85,8 @@ void WindowSampler::FillPlaces(WindowBatch& batch) {
     batch.count_.clear();
     std::vector<std::int64_t> offsets(batch.length_);
     const bool ends = options_.pad == SamplePad::kLeft;  // the anchor is the last row
-    std::iota(offsets.begin(), offsets.end(), ends ? 1 - static_cast<std::int64_t>(batch.length_) : 0);
+    std::iota(offsets.begin(), offsets.end(),
+              ends ? 1 - static_cast<std::int64_t>(batch.length_) : 0);
     add(std::move(offsets));
   } else {
     add({0});
@@ -94,8 +95,7 @@ void WindowSampler::FillPlaces(WindowBatch& batch) {
         return !places.types.empty() && places.offsets == field.offsets;
       };
       const auto found = std::ranges::find_if(batch.places_, same);
-      WindowBatch::Places& places =
-          found == batch.places_.end() ? add(field.offsets) : *found;
+      WindowBatch::Places& places = found == batch.places_.end() ? add(field.offsets) : *found;
       places.types.push_back(field.type);
     }
   }
@@ -111,8 +111,7 @@ void WindowSampler::FillPlaces(WindowBatch& batch) {
     places.valid.resize(places.rows.size());
     for (std::size_t which = 0; which < stores_.size(); ++which) {
       stores_[which]->ReadRows(
-          places_[which],
-          {.offsets = places.offsets, .rows = places.rows, .valid = places.valid});
+          places_[which], {.offsets = places.offsets, .rows = places.rows, .valid = places.valid});
     }
     batch.MakePlacedRuns(places);
   }

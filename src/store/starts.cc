@@ -203,9 +203,9 @@ bool StoreStarts::HasEnded(std::uint64_t lane, const LaneSegments& segments,
     return false;
   }
   const std::uint64_t read = RowsOfLane(lane, index_->rows());
-  return read == end ? index_->HasEnded(lane)
-                     : read > end && segments.last + 1 < begins.size() &&
-                           begins[segments.last + 1] == end;
+  return read == end
+             ? index_->HasEnded(lane)
+             : read > end && segments.last + 1 < begins.size() && begins[segments.last + 1] == end;
 }
 
 // Writes the segments of the anchors. With one lane, the searches are in one list, so they can run
@@ -276,8 +276,7 @@ void StoreStarts::Pad(std::span<const std::uint64_t> places, const WindowStarts&
         segments = SegmentsOf(extent, lane);
         lane_of_segments = lane;
       }
-      const std::uint64_t segment =
-          SearchOne(index_->begins(lane).data(), segments.last + 1, at);
+      const std::uint64_t segment = SearchOne(index_->begins(lane).data(), segments.last + 1, at);
       around = SegmentAround(lane, segments, {at, segment}, around);
     }
     std::uint64_t count = std::min(options_.length, around.end - at);

@@ -135,7 +135,8 @@ std::uint64_t WindowBatch::LongestInRows(TypeId type) const {
     const Places& places = PlacesOf(type);
     for (std::size_t store = 0; store < readers_.size(); ++store) {
       longest = std::max(longest,
-                         readers_[store].LongestInRows(internal::RunsOfStore(places.runs, places.run_begins, store), type));
+                         readers_[store].LongestInRows(
+                             internal::RunsOfStore(places.runs, places.run_begins, store), type));
     }
     return longest;
   }

@@ -24,9 +24,9 @@ const WindowBatch::Places& WindowBatch::PlacesOf(TypeId type) const {
   };
   const auto found = std::ranges::find_if(places_, has);
   if (found == places_.end()) {
-    throw Error(ErrorCode::kInvalidArgument,
-                StrCat("reading a batch: expected a field with offsets but field ", type,
-                       " has none"));
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        StrCat("reading a batch: expected a field with offsets but field ", type, " has none"));
   }
   return *found;
 }

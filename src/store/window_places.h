@@ -17,8 +17,7 @@ namespace stream_store::internal {
 
 /// The runs of one store, whose first one is begins[store]. REQUIRES: store + 1 < begins.size().
 inline std::span<const RowRun> RunsOfStore(std::span<const RowRun> runs,
-                                           std::span<const std::size_t> begins,
-                                           std::size_t store) {
+                                           std::span<const std::size_t> begins, std::size_t store) {
   STREAM_STORE_ASSERT(store + 1 < begins.size());
   return runs.subspan(begins[store], begins[store + 1] - begins[store]);
 }

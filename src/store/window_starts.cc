@@ -80,9 +80,8 @@ EpochExtent CheckExtent(const Reader& reader, const EpochExtent& extent) {
   }
   if (extent.rows > reader.num_rows() || extent.values > reader.size()) {
     throw Error(ErrorCode::kInvalidArgument,
-                StrCat("sampler state: its epoch covers ", extent.rows, " rows and ",
-                       extent.values, " values but the store has ", reader.num_rows(), " and ",
-                       reader.size()));
+                StrCat("sampler state: its epoch covers ", extent.rows, " rows and ", extent.values,
+                       " values but the store has ", reader.num_rows(), " and ", reader.size()));
   }
   if (const std::uint64_t begin = EndPositionOf(reader, extent.first_row); extent.values < begin) {
     throw Error(

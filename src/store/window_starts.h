@@ -25,17 +25,17 @@ namespace stream_store::internal {
 /// Where the windows of a batch lie: the columns that Starts::Resolve() fills, one element per
 /// window. They point into the batch, which must outlive the call.
 struct WindowStarts {
-  std::span<std::int64_t> starts;  ///< position or row of the first stored place
-  std::span<std::uint32_t> lead;   ///< empty places before it; without padding, an empty span
-  std::span<std::uint32_t> count;  ///< stored rows from there on; without padding, an empty span
-  std::span<Row> anchors;          ///< of windows of rows; otherwise an empty span
+  std::span<std::int64_t> starts;     ///< position or row of the first stored place
+  std::span<std::uint32_t> lead;      ///< empty places before it; without padding, an empty span
+  std::span<std::uint32_t> count;     ///< stored rows from there on; without padding, an empty span
+  std::span<Row> anchors;             ///< of windows of rows; otherwise an empty span
   std::span<WindowSegment> segments;  ///< that of each anchor; if not wanted, an empty span
 };
 
 /// The rows of the places of windows that have the same offsets, one element per place.
 struct WindowRows {
   std::span<const std::int64_t> offsets;
-  std::span<Row> rows;             ///< -1 for an empty place
+  std::span<Row> rows;            ///< -1 for an empty place
   std::span<std::uint8_t> valid;  ///< 1 for a row at its own offset, else 0
 };
 
@@ -66,8 +66,8 @@ class Starts {
   virtual std::uint64_t count() const noexcept = 0;
 
   /// Writes to window `places[i]` of the batch where start number `numbers[i]` of this store lies.
-  /// REQUIRES: numbers[i] < count(), places[i] < windows.starts.size(), numbers.size() ==
-  /// places.size().
+  /// There must be as many numbers as places, each number less than count(), and each place in the
+  /// batch.
   virtual void Resolve(std::span<const std::uint64_t> numbers,
                        std::span<const std::uint64_t> places, const WindowStarts& windows) = 0;
 
@@ -103,6 +103,7 @@ struct ExtentNow {
   EpochExtent extent;
   std::uint64_t final_rows = 0;
 };
+
 ExtentNow FindExtent(Reader& reader, bool whole_rows);
 
 /// The extent of a state, in the rows that the Reader has; throws as Starts::Restore().

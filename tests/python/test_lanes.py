@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lanes_model import FIELDS, Case, Window, expected, make_rows
 
+from lanes_model import FIELDS, Case, Window, expected, make_rows
 from stream_store import DroppedError, StreamStore, WindowSampler
 
 STORES = 100
@@ -162,7 +162,9 @@ def test_a_state_continues_in_another_sampler(seed: int) -> None:
         store.append_step(row)
     while True:
         case = random_case(rng, 60)
-        first = WindowSampler(store, replacement=False, batch_size=3, seed=seed, **case.all_arguments())
+        first = WindowSampler(
+            store, replacement=False, batch_size=3, seed=seed, **case.all_arguments()
+        )
         if first.num_starts > 6:
             break
     batches = iter(first)
@@ -257,9 +259,7 @@ def test_two_runs_with_different_numbers_of_environments() -> None:
         first += 2 * environments
         episode = first
     assert episode == 24
-    sampler = WindowSampler(
-        store, 4, lane_by=["env", "episode"], batch_size=16, replacement=False
-    )
+    sampler = WindowSampler(store, 4, lane_by=["env", "episode"], batch_size=16, replacement=False)
     assert sampler.num_starts == 24 * 7
     for batch in sampler:
         assert (np.diff(batch["tick"], axis=1) == 1).all()

@@ -76,7 +76,10 @@ from stream_store import StreamStore, WindowSampler
         ({"length": None, "offsets": {}}, "offsets must be a mapping of fields"),
         ({"length": None, "offsets": {"obs": []}}, "offsets of field 'obs' must be at least one"),
         ({"length": None, "offsets": {"obs": [0.5]}}, "offsets of field 'obs' must be an int"),
-        ({"length": None, "offsets": {"obs": [2**31]}}, "offsets of field 'obs' must be an int, in"),
+        (
+            {"length": None, "offsets": {"obs": [2**31]}},
+            "offsets of field 'obs' must be an int, in",
+        ),
         ({"length": None, "offsets": {"obs": 3}}, "offsets of field 'obs' must be a list of ints"),
         ({"length": None, "offsets": {"nope": [0]}}, "nope"),
         ({"length": None, "offsets": {"obs": [0]}, "pad": "left"}, "expected offsets or pad"),

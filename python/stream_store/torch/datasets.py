@@ -45,8 +45,7 @@ class WindowDataset(Dataset[Batch]):
         pad: with unit "row", "right" also gives windows that extend past the end of their segment,
             "left" windows that begin before it.
         lanes: with unit "row", the number of environments whose rows alternate.
-        lane_by: as for `WindowSampler`, like `where`, `exclude`, `require`, `offsets`, `outside` and
-            `whole_segments`.
+        lane_by: see `WindowSampler`.
         where: see `WindowSampler`.
         exclude: see `WindowSampler`.
         require: see `WindowSampler`.

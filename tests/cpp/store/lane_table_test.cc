@@ -18,7 +18,8 @@ TEST(LaneTableTest, NumbersKeysInTheOrderOfTheirFirstUse) {
     for (int i = 0; i < 20'000; ++i) {
       std::vector<Value> key(width);
       for (Value& word : key) {
-        word = static_cast<Value>(random() % 60) * (Value{1} << 58);  // differ in the high bits only
+        word =
+            static_cast<Value>(random() % 60) * (Value{1} << 58);  // differ in the high bits only
       }
       const auto next = static_cast<std::uint32_t>(model.size());
       const auto [place, is_new] = model.emplace(key, next);

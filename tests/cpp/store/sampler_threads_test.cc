@@ -1,4 +1,4 @@
-// Samplers of several threads share the index of segments while a writer appends.
+// Samplers of several threads share the index of segments, or that of lanes, while a writer appends.
 #include <atomic>
 #include <thread>
 #include <vector>
@@ -78,6 +78,67 @@ TEST(SamplerThreadsTest, SamplersOfOneStoreWorkBesideItsWriter) {
   const auto rest = static_cast<std::uint64_t>(kRows % kEpisode);
   EXPECT_EQ(sampler.NumStarts(),
             whole * (kEpisode - kLength + 1) + (rest >= kLength ? rest - kLength + 1 : 0));
+}
+
+// Agent a has every third row from a on, and numbers its own rows. Every fifth of them is excluded.
+TEST(SamplerThreadsTest, SamplersShareTheIndexOfLanes) {
+  constexpr std::int64_t kAgents = 3;
+  constexpr Step kAgentRows = kRows / 5;
+  StreamStore store = StreamStore::Temporary(
+      {.fields = {{.name = "agent"}, {.name = "number"}, {.name = "used", .dtype = DType::kBool}}});
+  const auto append = [&store](Step step) {
+    const Step number = step / kAgents;
+    store.Append(step, {{TypeId{0}, step % kAgents},
+                        {TypeId{1}, number},
+                        {TypeId{2}, std::int64_t{number % 5 != 0 ? 1 : 0}}});
+  };
+  for (Step step = 0; step < 100; ++step) {
+    append(step);
+  }
+  SamplerOptions options{.length = kLength, .unit = SampleUnit::kRow, .batch_size = 64};
+  options.lane_by = {TypeId{0}};
+  options.where = TypeId{2};
+  std::atomic<bool> writing{true};
+  std::vector<std::thread> threads;
+  for (std::uint64_t i = 0; i < 3; ++i) {
+    threads.emplace_back([&store, &writing, options, i]() mutable {
+      options.seed = i;
+      std::vector<std::int64_t> numbers(options.batch_size * kLength);
+      const RowsColumn column{.type = 1, .out = numbers.data()};
+      do {
+        WindowSampler sampler({store.reader()}, options);
+        for (int round = 0; round < 20; ++round) {
+          WindowBatch batch;
+          sampler.Sample(batch);
+          batch.ReadRows({&column, 1});
+          for (std::size_t k = 0; k < batch.size(); ++k) {
+            const std::int64_t first = batch.anchors()[k] / kAgents;
+            ASSERT_NE(first % 5, 0);
+            ASSERT_EQ(first % 5 + static_cast<std::int64_t>(kLength) <= 5, true);
+            for (std::uint64_t j = 0; j < kLength; ++j) {
+              ASSERT_EQ(numbers[k * kLength + j], first + static_cast<std::int64_t>(j));
+            }
+          }
+        }
+      } while (writing.load());
+    });
+  }
+  for (Step step = 100; step < kAgentRows; ++step) {
+    append(step);
+  }
+  writing.store(false);
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  // Of the five rows 5k to 5k + 4 of an agent, the last four are used: windows of three begin at two.
+  WindowSampler sampler({store.reader()}, options);
+  std::uint64_t starts = 0;
+  for (Step step = 0; step < kAgentRows; ++step) {
+    const Step number = step / kAgents;
+    const bool fits = step + kAgents * static_cast<Step>(kLength - 1) < kAgentRows;
+    starts += fits && (number % 5 == 1 || number % 5 == 2) ? 1 : 0;
+  }
+  EXPECT_EQ(sampler.NumStarts(), starts);
 }
 
 }  // namespace
