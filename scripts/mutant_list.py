@@ -7,6 +7,7 @@ import mutant_list_durability
 import mutant_list_exchange
 import mutant_list_fields
 import mutant_list_nested
+import mutant_list_priorities
 import mutant_list_reading
 import mutant_list_salvage
 import mutant_list_sampling
@@ -18,6 +19,7 @@ MUTANTS: list[Mutant] = [
     *mutant_list_reading.MUTANTS,
     *mutant_list_salvage.MUTANTS,
     *mutant_list_sampling.MUTANTS,
+    *mutant_list_priorities.MUTANTS,
     *mutant_list_exchange.MUTANTS,
     *mutant_list_nested.MUTANTS,
     *mutant_list_copies.MUTANTS,

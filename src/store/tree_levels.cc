@@ -94,9 +94,7 @@ std::uint64_t PickSlot(const double* node, double& target) noexcept {
   SkipIfBelow(before + (node[slot] + node[slot + 1]), target, 2, before, slot);
   SkipIfBelow(before + node[slot], target, 1, before, slot);
   if (node[slot] <= 0) [[unlikely]] {
-    slot = LastPositive(node);
-    target = node[slot];
-    return slot;
+    return LastPositive(node);  // the target stays beyond the end of that slot
   }
   target -= before;
   return slot;

@@ -231,8 +231,12 @@ TEST(PriorityTreeTest, DrawsAreAFunctionOfSeedAndBatch) {
   EXPECT_EQ(one, Draw(tree, 300, {.seed = 1, .batch = 2}));
   EXPECT_NE(one, Draw(tree, 300, {.seed = 1, .batch = 3}));
   EXPECT_NE(one, Draw(tree, 300, {.seed = 2, .batch = 2}));
+  EXPECT_NE(one, Draw(tree, 300, {.seed = 2, .batch = 1}));
   const Leaves less = Draw(tree, 3, {.seed = 1, .batch = 2});
   EXPECT_EQ(less, Leaves(one.begin(), one.begin() + 3));
+  for (std::size_t i = 1; i < 300; ++i) {  // a batch does not repeat itself
+    EXPECT_NE(one[0] == one[i] && one[1] == one[(i + 1) % 300], true) << i;
+  }
 }
 
 // These numbers are the same with every compiler. A change of them changes resumed trainings.
