@@ -234,13 +234,37 @@ MUTANTS = [
         "a batch repeats the random numbers of its first block",
         change(
             _TREE,
-            "RandomFraction(key, begin + i)",
+            "RandomFraction(key, place)",
             "RandomFraction(key, i)",
         ),
     ),
     bug(
         "parts of [0, total) begin again with each block",
-        change(_TREE, "static_cast<double>(begin + i)", "static_cast<double>(i)"),
+        change(_TREE, "static_cast<double>(place)", "static_cast<double>(i)"),
+    ),
+    bug(
+        "all ranks draw the places of rank 0",
+        change(
+            _TREE,
+            "(begin + i) * options.world_size + options.rank",
+            "(begin + i) * options.world_size",
+        ),
+    ),
+    bug(
+        "each rank draws from parts that stand side by side",
+        change(
+            _TREE,
+            "(begin + i) * options.world_size + options.rank",
+            "(begin + i) + options.rank * leaves.size()",
+        ),
+    ),
+    bug(
+        "each rank cuts the range into the parts of one rank",
+        change(_TREE, "leaves.size() * options.world_size", "leaves.size()"),
+    ),
+    bug(
+        "a rank may be as large as the number of ranks",
+        change(_TREE, "options.rank >= options.world_size", "options.rank > options.world_size"),
     ),
     bug(
         "leaves are drawn where all weights are 0",

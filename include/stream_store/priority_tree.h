@@ -66,9 +66,15 @@ struct DrawOptions {
   std::uint64_t seed = 0;
   std::uint64_t batch = 0;  ///< the number of the batch
   DrawSpread spread = DrawSpread::kIndependent;
+
+  /// This process among `world_size` that train together, in [0, world_size). With equal trees, seeds
+  /// and numbers of leaves, the ranks share one batch: rank r draws its places r, r + world_size,
+  /// r + 2 world_size and so on. With kStratified, no two ranks draw from the same part.
+  std::uint64_t rank = 0;
+  std::uint64_t world_size = 1;
 };
 
-/// See the top of this file.
+/// See the top of this file. A tree that was moved from may only be destroyed or assigned to.
 class STREAM_STORE_API PriorityTree {
  public:
   /// The largest weight, 2^900 or about 8e270. The sum of kMaxSize such weights is finite.
@@ -119,7 +125,8 @@ class STREAM_STORE_API PriorityTree {
   /// Drops all leaves before `leaf`, and gives back the memory of whole blocks of them. The other
   /// leaves keep their numbers and weights. Does nothing if they were dropped before.
   ///
-  /// Cost    a few ns for each leaf that is dropped, and O(log size) for the call.
+  /// Cost    a few ns for each leaf that is dropped, and O(log size) for the call. When a block is
+  ///         given back, the list of blocks moves by one: 8 bytes for each 4,096 leaves.
   /// Throws  Error(kOutOfRange) if leaf > size().
   void DropBefore(std::uint64_t leaf);
 
@@ -159,16 +166,18 @@ class STREAM_STORE_API PriorityTree {
 
   /// Draws leaves with replacement, each with probability weight / total().
   ///
-  /// With DrawSpread::kStratified, leaves[i] is drawn from part i of leaves.size() equal parts of
-  /// [0, total()), as in appendix B.2.1 of the paper. The leaves are then in ascending order, and
-  /// each is drawn with the same probability over the whole batch as with kIndependent.
+  /// A batch has leaves.size() * world_size places, of which leaves[i] is place
+  /// i * world_size + rank. With DrawSpread::kStratified, [0, total()) is cut into as many equal
+  /// parts, and each place is drawn from the part of its number, as in appendix B.2.1 of the paper.
+  /// The leaves are then in ascending order, and the expected number of times that a leaf is in the
+  /// batch is the same as with kIndependent.
   ///
   /// The random numbers are computed from seed, batch and place, so the draws depend on nothing but
   /// `options`, leaves.size() and the weights. They have 53 bits: a leaf whose share of total() is
   /// below 2^-53 may never be drawn.
   ///
   /// Cost    as for Find().
-  /// Throws  Error(kInvalidArgument) if total() is 0.
+  /// Throws  Error(kInvalidArgument) if total() is 0 or rank >= world_size.
   void Draw(const DrawOptions& options, std::span<std::uint64_t> leaves) const;
 
  private:

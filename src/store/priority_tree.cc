@@ -160,15 +160,21 @@ void PriorityTree::Draw(const DrawOptions& options, std::span<std::uint64_t> lea
            StrCat("expected a leaf whose weight is not 0 but found none among ",
                   size() - first_leaf()));
   }
+  if (options.rank >= options.world_size) {
+    Refuse(ErrorCode::kInvalidArgument, "Draw",
+           StrCat("expected a rank in [0, ", options.world_size, ") but found ", options.rank));
+  }
   const std::uint64_t key = internal::MixKeys(options.seed, options.batch);
   const bool stratified = options.spread == DrawSpread::kStratified;
-  const double part = stratified ? sum / static_cast<double>(leaves.size()) : sum;
+  const std::uint64_t parts = stratified ? leaves.size() * options.world_size : 1;
+  const double part = sum / static_cast<double>(parts);
   std::array<double, TreeLevels::kBlock> targets;
   for (std::size_t begin = 0; begin < leaves.size(); begin += targets.size()) {
     const std::size_t count = std::min(targets.size(), leaves.size() - begin);
     for (std::size_t i = 0; i < count; ++i) {
-      const double before = stratified ? static_cast<double>(begin + i) : 0;
-      targets[i] = (before + RandomFraction(key, begin + i)) * part;
+      const std::uint64_t place = (begin + i) * options.world_size + options.rank;
+      const double before = stratified ? static_cast<double>(place) : 0;
+      targets[i] = (before + RandomFraction(key, place)) * part;
     }
     levels_->Descend({targets.data(), count}, leaves.subspan(begin, count));
   }

@@ -171,10 +171,13 @@ double RelativeError(const PriorityTree& tree, const Weights& weights) {
   return static_cast<double>(std::abs(static_cast<long double>(tree.total()) - sum) / sum);
 }
 
-// Weights of 16 decades, so that a difference would lose the small ones.
+// Weights of 16 decades, so that a difference would lose the small ones. With each batch, some
+// leaves are added and as many are dropped, as in a bounded store. `all` holds the weight of leaf n
+// at n % kSize.
 TEST(PriorityTreePrecisionTest, SumsArePreciseAfterManyUpdates) {
   constexpr std::uint64_t kSize = 50'000;
   constexpr std::uint64_t kBatch = 250;
+  constexpr std::uint64_t kAdded = 7;
   std::mt19937_64 random(7);
   PriorityTree tree;
   tree.Resize(kSize, 1);
@@ -184,15 +187,20 @@ TEST(PriorityTreePrecisionTest, SumsArePreciseAfterManyUpdates) {
   double worst = 0;
   const std::uint64_t batches = Updates() / kBatch;
   for (std::uint64_t batch = 1; batch <= batches; ++batch) {
+    for (std::uint64_t i = 0; i < kAdded; ++i) {
+      all[(tree.size() + i) % kSize] = 0.3;
+    }
+    tree.Resize(tree.size() + kAdded, 0.3);
+    tree.DropBefore(tree.size() - kSize);
     for (std::size_t i = 0; i < kBatch; ++i) {
-      leaves[i] = random() % kSize;
+      leaves[i] = tree.first_leaf() + random() % kSize;
       const std::uint64_t decade = random() % 17;
       weights[i] = std::ldexp(static_cast<double>(random() >> 11), -53);
       weights[i] *= batch > batches - batches / 8 ? 1e-8 : std::pow(10.0, decade) * 1e-8;
-      all[leaves[i]] = weights[i];
+      all[leaves[i] % kSize] = weights[i];
     }
     tree.Set(leaves, weights);
-    if (batch % (batches / 16) == 0) {
+    if (batch % std::max<std::uint64_t>(1, batches / 16) == 0) {
       worst = std::max(worst, RelativeError(tree, all));
     }
   }

@@ -232,6 +232,7 @@ TEST(PriorityTreeTest, DrawsAreAFunctionOfSeedAndBatch) {
   EXPECT_NE(one, Draw(tree, 300, {.seed = 1, .batch = 3}));
   EXPECT_NE(one, Draw(tree, 300, {.seed = 2, .batch = 2}));
   EXPECT_NE(one, Draw(tree, 300, {.seed = 2, .batch = 1}));
+  EXPECT_EQ(Draw(tree, 0, {.spread = DrawSpread::kStratified}), Leaves{});
   const Leaves less = Draw(tree, 3, {.seed = 1, .batch = 2});
   EXPECT_EQ(less, Leaves(one.begin(), one.begin() + 3));
   for (std::size_t i = 1; i < 300; ++i) {  // a batch does not repeat itself
@@ -259,6 +260,35 @@ TEST(PriorityTreeTest, StratifiedDrawsTakeOneLeafFromEachPart) {
   std::iota(all.begin(), all.end(), 0U);
   EXPECT_EQ(Draw(tree, 1000, {.spread = DrawSpread::kStratified}), all);
   EXPECT_NE(Draw(tree, 1000), all);
+}
+
+// Ranks that train together share the parts of one batch, and each of them sees the whole range.
+TEST(PriorityTreeTest, RanksShareTheDrawsOfABatch) {
+  constexpr std::uint64_t kRanks = 3;
+  Weights weights(2000);
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    weights[i] = static_cast<double>(i * i % 101);
+  }
+  const PriorityTree tree = TreeOf(weights);
+  for (const DrawSpread spread : {DrawSpread::kIndependent, DrawSpread::kStratified}) {
+    const Leaves whole = Draw(tree, 300 * kRanks, {.seed = 4, .batch = 6, .spread = spread});
+    for (std::uint64_t rank = 0; rank < kRanks; ++rank) {
+      const DrawOptions options{
+          .seed = 4, .batch = 6, .spread = spread, .rank = rank, .world_size = kRanks};
+      const Leaves share = Draw(tree, 300, options);
+      for (std::uint64_t i = 0; i < share.size(); ++i) {
+        ASSERT_EQ(share[i], whole[i * kRanks + rank]) << rank;
+      }
+    }
+  }
+}
+
+TEST(PriorityTreeTest, RanksThatDoNotExistAreRefused) {
+  const PriorityTree tree = TreeOf({1, 2});
+  EXPECT_EQ(
+      MessageOf(ErrorCode::kInvalidArgument, [&] { Draw(tree, 1, {.rank = 2, .world_size = 2}); }),
+      "priority tree: Draw: expected a rank in [0, 2) but found 2");
+  MessageOf(ErrorCode::kInvalidArgument, [&] { Draw(tree, 1, {.world_size = 0}); });
 }
 
 // A tree that is filled again, in another order, draws the same leaves.
