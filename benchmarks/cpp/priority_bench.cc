@@ -92,7 +92,7 @@ void AppendAndDrop(benchmark::State& state) {
   }
 }
 
-constexpr std::int64_t kSizes[] = {100'000, 2'000'000, 20'000'000};
+constexpr std::int64_t kSizes[] = {100'000, 1'000'000, 2'000'000, 20'000'000};
 
 void Sizes(benchmark::internal::Benchmark* benchmark) {
   for (const std::int64_t size : kSizes) {

@@ -13,7 +13,8 @@
 // This is the data structure of prioritised experience replay (Schaul, Quan, Antonoglou and Silver,
 // "Prioritized Experience Replay", 2015, arXiv 1511.05952, proportional variant: appendix B.2.1).
 // The paper raises priorities to the power alpha and corrects the bias of the draws with weights.
-// The tree does neither: its weights are p^alpha already, and P(leaf) is weight(leaf) / total().
+// The tree does neither: its weights are p^alpha already, and P(leaf) is weight(leaf) / total(). They
+// are not the weights that correct the bias.
 //
 // A PriorityTree needs no store. Leaves have numbers for life: Resize() adds leaves at the end, and
 // DropBefore() gives back the memory of leaves at the front.
@@ -46,7 +47,7 @@ class TreeLevels;
 /// The options of a PriorityTree.
 struct PriorityTreeOptions {
   /// Whether the smallest and the largest weight are kept up to date. Then MinWeight() and
-  /// MaxWeight() take constant time, a leaf needs 2.3 more bytes, and Set() takes up to twice as
+  /// MaxWeight() take constant time, a leaf needs 2.3 more bytes, and Set() takes about twice as
   /// long.
   bool keep_extremes = false;
 
