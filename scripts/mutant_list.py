@@ -8,6 +8,7 @@ import mutant_list_durability
 import mutant_list_exchange
 import mutant_list_fields
 import mutant_list_nested
+import mutant_list_priorities
 import mutant_list_reading
 import mutant_list_salvage
 import mutant_list_sampling
@@ -20,6 +21,7 @@ MUTANTS: list[Mutant] = [
     *mutant_list_reading.MUTANTS,
     *mutant_list_salvage.MUTANTS,
     *mutant_list_sampling.MUTANTS,
+    *mutant_list_priorities.MUTANTS,
     *mutant_list_exchange.MUTANTS,
     *mutant_list_nested.MUTANTS,
     *mutant_list_copies.MUTANTS,

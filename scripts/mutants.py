@@ -47,6 +47,7 @@ SHORT = {
     "crash_power_test": {"CRASHES": "60000"},
     "crash_fault_test": {"FAULT_STRIDE": "5"},
     "crash_kill_test": {"KILLS": "60"},
+    "store_priority_test": {"PRIORITY_UPDATES": "100000"},
     "pytest": {"CI": "1"},  # the same Hypothesis examples in every run
 }
 
@@ -69,6 +70,7 @@ TESTS = {
     ),
     "reading": ("store_read_test", "storage_test", "store_staged_test", "fuzz_test", PYTHON),
     "sampling": ("store_read_test", "storage_test", "store_threads_test", PYTHON),
+    "priorities": ("store_priority_test",),
     "exchange": ("arrow_test", "fuzz_test", PYTHON),
 }
 THREADS = ("storage_test:*Threads*:*Background*",)
