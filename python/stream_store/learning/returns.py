@@ -97,10 +97,10 @@ def n_step(
         whole = _whole_rows(valid, rewards, count)
         terminates = (steps <= whole) & _at(terminal, steps - 1)  # needs no next row
         steps = np.where(terminates, steps, np.minimum(steps, np.maximum(whole - 1, 0)))
-    place = np.arange(count).reshape(1, count, *(1,) * (rewards.ndim - 2))
-    taken = np.where(place < steps[:, None], rewards[:, :count], 0)
     dtype = np.result_type(rewards.dtype, np.float32)
-    total = np.einsum("bt...,t->b...", taken.astype(np.float64), gamma ** np.arange(count))
+    total = np.zeros(steps.shape)
+    for t in range(count):  # in this order, so that a sum does not depend on the shape of the batch
+        total += np.where(t < steps, rewards[:, t].astype(np.float64) * gamma**t, 0)
     over = (steps > 0) & _at(terminal, np.maximum(steps - 1, 0))
     discount = np.where(over, 0.0, gamma ** steps.astype(np.float64))
     return NStep(total.astype(dtype), discount.astype(dtype), steps.astype(np.int64))
