@@ -92,11 +92,23 @@ def test_a_window_without_a_step_has_row_zero() -> None:
     assert [part.tolist() for part in target] == [[0, 0], [1, 1], [0, 0]]
 
 
+@pytest.mark.parametrize("ending", ["terminated", "truncated"])
+def test_steps_end_with_the_episode_also_if_the_window_goes_on(ending: str) -> None:
+    flags = {name: np.zeros((1, 5), bool) for name in ("terminated", "truncated")}
+    flags[ending][0, 1] = True
+    target = n_step(np.array([[1.0, 1.0, JUNK, JUNK, JUNK]]), **flags, gamma=0.5)
+    assert target.reward.tolist() == [1.5]
+    assert target.discount.tolist() == [0.25 if ending == "truncated" else 0]
+    assert target.row.tolist() == [2]
+
+
 def test_padding_may_hold_anything() -> None:
     no, valid = np.zeros((1, 3), bool), np.array([[True, True, False]])
     reward = np.array([[1, 2, np.nan]])
     assert n_step(reward, no, no, 0.5, valid=valid).reward.tolist() == [1]
     assert discounted_return(reward, no, no, 0.5, valid=valid).tolist() == [[2, 2, 0]]
+    target = n_step(reward, ~no, ~no, 0.5, valid=no)
+    assert [part.tolist() for part in target] == [[0], [1], [0]]
 
 
 def test_agents_end_on_their_own_or_together() -> None:
@@ -188,6 +200,11 @@ def test_sums_are_computed_in_float64() -> None:
     reward, no = np.ones((1, 2**16), np.float16), np.zeros((1, 2**16), bool)
     assert n_step(reward, no, no, 1, n=2**16).reward.tolist() == [2**16]
     assert discounted_return(reward, no, no, 1)[0, 0] == 2**16
+    single = np.random.default_rng(0).normal(size=(1000, 8)).astype(np.float32)
+    no = np.zeros((1000, 8), bool)
+    for function in (n_step, discounted_return):
+        found, exact = (function(given, no, no, 0.99) for given in (single, single.astype(float)))
+        assert (np.asarray(found[0]) == np.asarray(exact[0]).astype(np.float32)).all()
 
 
 def test_tensors_and_lists_and_numbers_as_flags_are_accepted() -> None:
