@@ -218,6 +218,34 @@ def test_tensors_and_lists_and_numbers_as_flags_are_accepted() -> None:
     assert goals.choose(torch.ones(1), torch.zeros(1)).tolist() == [1]
 
 
+def test_frame_stacks_of_the_guide_equal_those_of_gymnasium() -> None:
+    """The recipe of the guide, "Learning": the first frame of an episode instead of padding."""
+    gymnasium = pytest.importorskip("gymnasium")
+    env = gymnasium.make("CartPole-v1")
+    stacked = gymnasium.wrappers.FrameStackObservation(env, 4)
+    store = StreamStore(fields={"episode": "int64", "obs": env.observation_space, "end": "bool"})
+    expected = []
+    for episode in range(20):
+        obs, over = stacked.reset(seed=episode)[0], False
+        while True:
+            expected.append(obs)
+            store.append_step({"episode": episode, "obs": obs[-1], "end": over})
+            if over:
+                break
+            obs, _, terminated, truncated, _ = stacked.step(episode % 2)
+            over = terminated or truncated
+    options: dict[str, Any] = {"unit": "row", "batch_size": 64, "segment_by": "episode"}
+    drawn = []
+    for batch in WindowSampler(store, 4, pad="left", replacement=False, **options):
+        first = batch["_valid"].argmax(axis=1)
+        nearest = np.maximum(np.arange(4), first[:, None])
+        frames = batch["obs"][np.arange(len(first))[:, None], nearest]
+        for row, stack in zip(batch["_step"][:, -1].tolist(), frames, strict=True):
+            np.testing.assert_array_equal(stack, expected[row])
+            drawn.append(row)
+    assert sorted(drawn) == list(range(len(expected)))
+
+
 # --- Stable-Baselines3 ---
 
 
