@@ -81,7 +81,7 @@ nb::object ReadAll(PyObject* self, const std::array<PyObject*, 5>& given) {
     }
     places += static_cast<npy_intp>(length);
   }
-  Reader* reader = store.Refresh();
+  const std::shared_ptr<Reader> reader = store.Refresh();
   if (reader == nullptr) {
     Throw(PyExc_IndexError, "read_rows: no fields are declared yet, so there are no rows");
   }
