@@ -19,6 +19,7 @@ import pytest
 
 import stream_store
 import stream_store.features
+import stream_store.learning
 import stream_store.torch
 import stream_store.values
 from stream_store import StreamStore, WindowSampler
@@ -33,7 +34,10 @@ NAMES: dict[str, Any] = {
     "WindowDataset": WindowDataset,
     "WindowIterableDataset": WindowIterableDataset,
 }
-MODULES = (stream_store, stream_store.features, stream_store.values, stream_store.torch)
+MODULES = (
+    *(stream_store, stream_store.features, stream_store.learning),
+    *(stream_store.values, stream_store.torch),
+)
 
 #: Methods of Python's protocols that help() must describe. The example of their class may use them.
 PROTOCOLS = {"__getitem__", "__iter__", "__len__"}
