@@ -118,7 +118,7 @@ class RowReader {
   // Reads rows of any layouts and any number of records: first notes where each field of each row
   // lies, then decodes column by column.
   void ReadMixed(RecordCursor& cursor, std::uint64_t rows, std::uint64_t place) {
-    sources_.resize(columns_.size() * kMostRows);
+    sources_.resize(std::max<std::size_t>(columns_.size(), 1) * kMostRows);  // never null
     for (std::uint64_t i = 0; i < rows; ++i) {
       FindRow(cursor, i, place);
     }

@@ -176,6 +176,8 @@ void Lives::SettleTruncation(std::size_t found) {
   } else {
     model_.records = pending_->old;
     model_.synced = pending_->synced;
+    closed_at_ = pending_->closed_at;
+    closing_ = pending_->closing;
   }
 }
 

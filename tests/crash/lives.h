@@ -130,6 +130,8 @@ class Lives {
     std::size_t kept = 0;
     std::vector<ModelRecord> old;
     std::size_t synced = 0;  // of the old ones
+    std::size_t closed_at = 0;
+    bool closing = false;
   };
 
   Random random_;
@@ -152,7 +154,7 @@ class Lives {
   std::vector<Retention> pending_limits_;  // likewise
   std::vector<Model> copies_;              // the states that the checkpoint may have
   bool no_copy_ = true;                    // it may not exist
-  bool jumped_ = false;                    // session numbers were used up since it was made
+  bool jumped_ = false;                    // session numbers come again
   std::uint64_t serials_ = 0;
   Recovery report_;
   std::size_t closed_at_ = 0;   // records when a clean slot was last attempted

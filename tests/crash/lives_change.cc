@@ -23,7 +23,11 @@ void Lives::Truncate() {
       random_.Chance(70) ? ends.size() - 1 - random_.Below(std::min<std::size_t>(ends.size(), 4))
                          : random_.Below(ends.size());
   const std::size_t row = std::max(chosen, least);
-  pending_ = Pending{.kept = ends[row], .old = model_.records, .synced = model_.synced};
+  pending_ = Pending{.kept = ends[row],
+                     .old = model_.records,
+                     .synced = model_.synced,
+                     .closed_at = closed_at_,
+                     .closing = closing_};
   pending_added_.push_back(Lowered(model_.added, ends[row]));
   ArmFault(12, 0);
   Tell(StrCat("truncation from ", model_.records.size(), " to ", ends[row], " records"));

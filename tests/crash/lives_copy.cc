@@ -75,8 +75,8 @@ void Lives::UpdateCopy() {
     if (!disk_.dead()) throw;
     return;
   }
-  if (answer != Answer::kTaken && jumped_) {  // session numbers are used again, so that other
-    RemoveCopy();                             // records may be equal
+  if (answer != Answer::kTaken && jumped_) {  // other records may be equal
+    RemoveCopy();
     return;
   }
   const bool writer_failed = poisoned_;
@@ -99,7 +99,6 @@ void Lives::UpdateCopy() {
     if (answer == Answer::kRefused) Fail("a checkpoint with other rows was updated");
     copies_.assign(1, wanted);
     no_copy_ = false;
-    jumped_ = false;
     counts_.copies += 1;
   } else if (failing && error->code() == ErrorCode::kIo) {
     counts_.copies_failed += 1;
@@ -125,7 +124,6 @@ void Lives::RemoveCopy() {
   std::filesystem::remove_all(copy_path_);
   copies_.clear();
   no_copy_ = true;
-  jumped_ = false;
 }
 
 // Returns the state in which a reader finds the copy; null if there is none. That is final once the

@@ -10,6 +10,7 @@
 
 #include "storage/fixture.h"
 #include "storage/open.h"
+#include "support/forked_exit.h"
 
 namespace stream_store::internal {
 namespace {
@@ -73,7 +74,7 @@ class TemporaryStoreTest : public StoreTest {
         ::fprintf(stderr, "child: %s\n", error.what());
         ::_exit(1);
       }
-      std::exit(HasFailure() ? 2 : 0);
+      ExitForkedChild(HasFailure() ? 2 : 0);
     }
     int status = -1;
     EXPECT_EQ(::waitpid(child, &status, 0), child);

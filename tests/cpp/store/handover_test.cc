@@ -8,6 +8,7 @@
 #include "stream_store/interop.h"
 #include "stream_store/store.h"
 
+#include "support/forked_exit.h"
 #include "support/scratch.h"
 
 namespace stream_store::internal {
@@ -109,7 +110,7 @@ TEST_F(HandoverTest, AForkedChildTakesItOverAndItsParentKeepsIt) {
   if (child == 0) {
     const Reader reader = interop::TakeOver(interop::HandOver(own));
     const bool right = reader.live() && own.live() && reader.row(0).begin()->values[0] == 7;
-    std::exit(right ? 0 : 1);
+    ExitForkedChild(right ? 0 : 1);
   }
   int status = -1;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
