@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "stream_store/priorities.h"
 #include "stream_store/types.h"
 
 namespace stream_store {
@@ -119,6 +120,12 @@ struct SamplerOptions {
   /// Each window is a whole segment that has ended, followed by empty places. What is left of a
   /// segment whose first rows were dropped counts as a segment.
   bool whole_segments = false;
+
+  /// Draws by priority; see Priorities. For windows of rows, drawn with replacement. With several
+  /// ranks, each draws from its own share of the starts, in which it alone changes priorities.
+  ///
+  /// Cost: 18 bytes of memory for each row, beside those of lane_by.
+  std::optional<Priorities> priorities = {};
 
   /// Windows start at rows [first_row, last_row); with SamplePad::kLeft they end there. In
   /// general it is their anchors that are in these rows. Negative

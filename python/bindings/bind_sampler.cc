@@ -26,6 +26,13 @@ void BindSampler(nb::module_& module) {
   sampler.def("wait", &SamplerObject::WaitForStart, "seconds"_a);
   sampler.def("state", &SamplerObject::State);
   sampler.def("restore", &SamplerObject::Restore, "state"_a);
+  sampler.def("update_priorities", &SamplerObject::UpdatePriorities, "indices"_a, "priorities"_a);
+  sampler.def("set_powers", &SamplerObject::SetPowers, "alpha"_a.none(), "beta"_a.none());
+  sampler.def("priority_rows", &SamplerObject::PriorityRows, "store"_a);
+  sampler.def("read_priorities", &SamplerObject::ReadPriorities, "store"_a, "first_row"_a,
+              "count"_a);
+  sampler.def("load_priorities", &SamplerObject::LoadPriorities, "store"_a, "first_row"_a,
+              "priorities"_a);
 
   auto prefetch = nb::class_<Prefetch>(module, "Prefetch", "Batches that are read ahead.");
   prefetch.def(nb::init<nb::handle_t<SamplerObject>, std::uint64_t>(), "sampler"_a, "ahead"_a);

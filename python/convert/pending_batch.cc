@@ -11,7 +11,6 @@ namespace stream_store::python {
 namespace {
 
 constexpr const char* kCall = "WindowSampler";
-constexpr int kStoreShift = 48;  // rows are below 2^48
 
 // Reads the rows of a batch of a sampler.
 class SampledRows : public RowsReader {
@@ -86,6 +85,7 @@ void PendingBatch::MakeWindows(const std::vector<ColumnId>& columns) {
 void PendingBatch::MakeRows(const RowsPlan& plan) {
   tree_ = plan.tree;
   offsets_ = plan.offsets;
+  with_priorities_ = plan.with_priorities;
   if (offsets_->empty()) {
     MakePlain(plan);
   } else {
@@ -182,16 +182,23 @@ void PendingBatch::FinishRows(const nb::object& dict) {
   Check(PyDict_SetItemString(dict.ptr(), "_row", rows.ptr()));
   const nb::object index = NewArray(NPY_INT64, Shape{SizeOf(*batch_)});
   const nb::object segments = NewArray(NPY_INT64, Shape{SizeOf(*batch_), 3});
-  auto* const ids = DataAs<std::int64_t>(index);
+  batch_->ReadIndices(std::span(DataAs<std::int64_t>(index), batch_->size()));
   auto* segment = DataAs<std::int64_t>(segments);
   for (std::size_t i = 0; i < batch_->size(); ++i) {
-    ids[i] = (batch_->stores()[i] << kStoreShift) | batch_->anchors()[i];
     *segment++ = batch_->segments()[i].first;
     *segment++ = batch_->segments()[i].end;
     *segment++ = batch_->segments()[i].complete ? 1 : 0;
   }
   Check(PyDict_SetItemString(dict.ptr(), "_index", index.ptr()));
   Check(PyDict_SetItemString(dict.ptr(), "_segment", segments.ptr()));
+  if (with_priorities_) {
+    const nb::object weights = NewArray(NPY_FLOAT, Shape{SizeOf(*batch_)});
+    std::ranges::copy(batch_->weights(), DataAs<float>(weights));
+    Check(PyDict_SetItemString(dict.ptr(), "_weight", weights.ptr()));
+    const nb::object probabilities = NewArray(NPY_DOUBLE, Shape{SizeOf(*batch_)});
+    std::ranges::copy(batch_->probabilities(), DataAs<double>(probabilities));
+    Check(PyDict_SetItemString(dict.ptr(), "_probability", probabilities.ptr()));
+  }
 }
 
 }  // namespace stream_store::python

@@ -125,6 +125,7 @@ WindowSampler& SamplerObject::core() {
     same = same && store.generation() == generations_[i];
   }
   if (core_ == nullptr && same) {
+    RequirePrioritiesKept();
     MakeCore();
     core_->Restore(saved_state_);
     if (in_epoch_ && !saved_state_.extents.empty() && !saved_state_.finished) {
@@ -137,6 +138,7 @@ WindowSampler& SamplerObject::core() {
     again.seed = state.seed;
     again.epoch = state.epoch;
     again.batches = options_.replacement ? state.batches : 0;
+    again.priorities = state.priorities;
     core_->Restore(again);
     if (!state.extents.empty() && !state.finished) {
       Throw(PyExc_RuntimeError,
@@ -145,6 +147,15 @@ WindowSampler& SamplerObject::core() {
     }
   }
   return *core_;
+}
+
+// Priorities cannot be read from a sampler that a fork interrupted.
+void SamplerObject::RequirePrioritiesKept() const {
+  if (options_.priorities) {
+    Throw(PyExc_RuntimeError,
+          "WindowSampler: this process was forked while the sampler was in use, so its priorities "
+          "are lost here; draw in the parent process, or start workers with 'spawn'");
+  }
 }
 
 // Whether the next call has so many rows to scan that it should release the GIL. If so, saves the
@@ -169,7 +180,8 @@ bool SamplerObject::ChooseBatch(WindowBatch& batch, Choose&& choose) {
 std::unique_ptr<PendingBatch> SamplerObject::Prepare(WindowBatch batch) {
   auto pending = std::make_unique<PendingBatch>(std::move(batch), with_stores_);
   if (options_.unit == SampleUnit::kRow) {
-    pending->MakeRows({stores_[0].ptr(), fields_, tree_, max_length_.ptr(), offsets_});
+    pending->MakeRows({stores_[0].ptr(), fields_, tree_, max_length_.ptr(), offsets_,
+                       options_.priorities.has_value()});
   } else {
     pending->MakeWindows(columns_);
   }

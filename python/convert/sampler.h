@@ -47,6 +47,7 @@ struct RowsPlan {
   std::shared_ptr<const BatchTree> tree;
   PyObject* max_length = nullptr;                             ///< borrowed
   std::shared_ptr<const std::vector<OffsetsOfName>> offsets;  ///< empty without offsets
+  bool with_priorities = false;  ///< whether batches have weights and probabilities
 };
 
 /// One batch, in three steps: its outputs are allocated, then Read() fills them, then Finish()
@@ -76,6 +77,7 @@ class PendingBatch {
 
   std::shared_ptr<WindowBatch> batch_;
   bool with_stores_;
+  bool with_priorities_ = false;
   std::optional<WindowsOutput> windows_;
   std::vector<std::unique_ptr<RowsOutput>> rows_;  // with offsets, one for each list of offsets
   std::shared_ptr<const BatchTree> tree_;          // of rows_
@@ -125,6 +127,24 @@ class SamplerObject {
   nb::dict State();
   void Restore(const nb::dict& state_dict);
 
+  // -- Priorities
+
+  /// Sets the priorities of windows, and returns how many were of dropped rows. The arguments are
+  /// arrays of int64 and float64.
+  std::uint64_t UpdatePriorities(nb::handle indices, nb::handle priorities);
+
+  /// Sets alpha or beta, if it is not None.
+  void SetPowers(std::optional<double> alpha, std::optional<double> beta);
+
+  /// The rows [first, end) of a store that have places for priorities, as a tuple.
+  nb::object PriorityRows(std::uint64_t store);
+
+  /// Returns the priorities of `count` rows from one on: float64, NaN for a row without.
+  nb::object ReadPriorities(std::uint64_t store, std::int64_t first_row, std::uint64_t count);
+
+  /// Sets them; NaN leaves a priority as it is.
+  void LoadPriorities(std::uint64_t store, std::int64_t first_row, nb::handle priorities);
+
   /// Begins an iteration, which ends all earlier ones, and returns its number.
   std::uint64_t BeginIteration();
 
@@ -152,6 +172,7 @@ class SamplerObject {
   bool HasManyUnscannedRows();
   std::unique_ptr<PendingBatch> Prepare(WindowBatch batch);
   nb::object Complete(std::unique_ptr<PendingBatch> pending);
+  void RequirePrioritiesKept() const;
   template <class Choose>
   bool ChooseBatch(WindowBatch& batch, Choose&& choose);
   StoreObject& StoreAt(std::size_t i) const;

@@ -46,6 +46,33 @@ bool Is(const nb::dict& options, const char* name, const char* text) {
   return PyUnicode_Check(value) && PyUnicode_CompareWithASCIIString(value, text) == 0;
 }
 
+// A tuple of the numbers and flags of Priorities, or None.
+std::optional<Priorities> PrioritiesOf(PyObject* given) {
+  if (given == Py_None) {
+    return std::nullopt;
+  }
+  const auto item = [given](Py_ssize_t place) { return PyTuple_GetItem(given, place); };
+  const auto number = [&](Py_ssize_t place) {
+    const double value = PyFloat_AsDouble(item(place));
+    Check(PyErr_Occurred() == nullptr ? 0 : -1);
+    return value;
+  };
+  const auto is = [&](Py_ssize_t place, const char* text) {
+    PyObject* value = item(place);
+    return PyUnicode_Check(value) && PyUnicode_CompareWithASCIIString(value, text) == 0;
+  };
+  Priorities made{.alpha = number(0), .beta = number(1), .eps = number(2)};
+  if (item(3) != Py_None) {
+    made.initial = number(3);
+  }
+  made.normalize = is(4, "batch")   ? WeightNormalization::kBatch
+                   : is(4, "store") ? WeightNormalization::kStore
+                                    : WeightNormalization::kNone;
+  made.stratified = PyObject_IsTrue(item(5)) == 1;
+  made.mix = number(6);
+  return made;
+}
+
 }  // namespace
 
 void MakeSampler(SamplerObject* where, nb::list stores, const nb::dict& options) {
@@ -73,6 +100,7 @@ void MakeSampler(SamplerObject* where, nb::list stores, const nb::dict& options)
                                                    : SampleOutside::kSkip;
   made.whole_segments = Truth(options, "whole_segments");
   made.exclude = Ranges(Take(options, "exclude"));
+  made.priorities = PrioritiesOf(Take(options, "priorities"));
   new (where) SamplerObject({std::move(stores), made, Borrow(Take(options, "segment_by")),
                              Borrow(Take(options, "lane_by")), Borrow(Take(options, "where")),
                              Borrow(Take(options, "require")), Borrow(Take(options, "offsets")),

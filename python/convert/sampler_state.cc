@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -86,6 +87,25 @@ std::vector<StoreCheck> ChecksOf(const nb::dict& state) {
   return checks;
 }
 
+// Three numbers, of a sampler with priorities.
+std::optional<PriorityState> PrioritiesOf(const nb::dict& state) {
+  if (!state.contains("priorities")) {
+    return std::nullopt;
+  }
+  const nb::object list = Item(state, "priorities");
+  std::array<double, 3> numbers{};
+  bool valid = PyList_Check(list.ptr()) && PyList_GET_SIZE(list.ptr()) == 3;
+  for (std::size_t i = 0; valid && i < numbers.size(); ++i) {
+    numbers[i] = PyFloat_AsDouble(PyList_GET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i)));
+    valid = PyErr_Occurred() == nullptr;
+  }
+  if (!valid) {
+    PyErr_Clear();
+    RefuseState("'priorities' must be a list of three numbers, not " + ShortRepr(list.ptr()));
+  }
+  return PriorityState{.alpha = numbers[0], .beta = numbers[1], .largest = numbers[2]};
+}
+
 nb::list ListOf(const std::vector<EpochExtent>& extents, std::uint64_t EpochExtent::* member) {
   nb::list list;
   for (const EpochExtent& extent : extents) {
@@ -124,6 +144,13 @@ nb::dict SamplerObject::State() {
     checks.append(check.checksum);
   }
   dict["checks"] = checks;
+  if (state.priorities) {
+    nb::list numbers;
+    numbers.append(state.priorities->alpha);
+    numbers.append(state.priorities->beta);
+    numbers.append(state.priorities->largest);
+    dict["priorities"] = numbers;
+  }
   return dict;
 }
 
@@ -162,9 +189,11 @@ void SamplerObject::Restore(const nb::dict& state_dict) {
   for (std::size_t i = 0; i < rows.size(); ++i) {
     state.extents.push_back({rows[i], values[i], static_cast<LastRow>(tails[i]), first_rows[i]});
   }
+  state.priorities = PrioritiesOf(state_dict);
   ++iteration_;  // ends all earlier iterators
   const MaybeWithoutGil released(HasManyUnscannedRows());
   sampler.Restore(state);
+  options_.priorities = sampler.options().priorities;
   in_epoch_ = false;
 }
 

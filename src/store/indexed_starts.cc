@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/str_cat.h"
+#include "store/permutation.h"
 #include "store/read_functions.h"
 
 namespace stream_store::internal {
@@ -127,6 +128,7 @@ void IndexedStarts::Forget() {
   current_.clear();
   first_row_ = reader_.first_row();
   rows_ = first_row_;
+  changes_ = {};
 }
 
 void IndexedStarts::MoveTo(const EpochExtent& extent) {
@@ -156,9 +158,10 @@ void IndexedStarts::MoveTo(const EpochExtent& extent) {
   }
   anchors_.Count();
   extent_ = extent;
-  first_ = anchors_.Rank(ResolveRow(options_.first_row, extent));
-  const std::uint64_t end =
-      anchors_.Rank(options_.last_row ? ResolveRow(*options_.last_row, extent) : extent.rows);
+  limits_ = {ResolveRow(options_.first_row, extent),
+             options_.last_row ? ResolveRow(*options_.last_row, extent) : extent.rows};
+  first_ = anchors_.Rank(limits_.first);
+  const std::uint64_t end = anchors_.Rank(limits_.second);
   count_ = end > first_ ? end - first_ : 0;
 }
 
@@ -172,9 +175,35 @@ std::uint64_t IndexedStarts::BeginOf(std::uint64_t lane, const LaneSegment& segm
 
 void IndexedStarts::AddAnchor(std::uint64_t lane, std::uint64_t at) {
   const std::uint64_t row = index_->RowAt(lane, at);
-  if (index_->HasRequired(row)) {
+  if (index_->HasRequired(row) && IsOfThisRank(row)) {
     anchors_.Add(row);
+    if (!changes_.all) {
+      changes_.added.push_back(row);
+    }
   }
+}
+
+void IndexedStarts::RemoveAnchor(std::uint64_t row) {
+  anchors_.Remove(row);
+  if (!changes_.all) {
+    changes_.removed.push_back(row);
+  }
+}
+
+// With priorities, each rank has its own share of the anchors.
+bool IndexedStarts::IsOfThisRank(std::uint64_t row) const noexcept {
+  constexpr std::uint64_t kShare = 0x7368617265U;  // "share" in ASCII
+  return !options_.priorities || options_.world_size == 1 ||
+         MixKeys(kShare, row) % options_.world_size == options_.rank;
+}
+
+std::uint64_t IndexedStarts::NumberOf(std::uint64_t row) const noexcept {
+  STREAM_STORE_ASSERT(IsAnchor(row) && limits_.first <= row && row < limits_.second);
+  return anchors_.Rank(row) - first_;
+}
+
+IndexedStarts::Changes IndexedStarts::TakeChanges() {
+  return std::exchange(changes_, Changes{.all = false, .added = {}, .removed = {}});
 }
 
 // Adds the anchor of a whole segment, whose rows end before row `end` of the lane.
@@ -253,7 +282,7 @@ void IndexedStarts::CutHeads() {
                                : end - first <= reach ? end
                                                       : first;
     for (std::uint64_t at = first; at < lost; ++at) {
-      anchors_.Remove(index_->RowAt(lane, at));
+      RemoveAnchor(index_->RowAt(lane, at));
     }
   }
 }

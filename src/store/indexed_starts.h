@@ -16,6 +16,7 @@
 #include <mutex>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "stream_store/sampler.h"
@@ -48,6 +49,31 @@ class IndexedStarts final : public Starts {
   void ReadRows(std::span<const std::uint64_t> places, const WindowRows& rows) override;
   std::string Describe() override;
 
+  // -- For priorities (start_priorities.h)
+
+  /// The rows that were looked at, [first_row(), rows()).
+  std::uint64_t first_row() const noexcept { return first_row_; }
+
+  std::uint64_t rows() const noexcept { return rows_; }
+
+  /// Whether a row is an anchor, whether or not it is in limits().
+  bool IsAnchor(std::uint64_t row) const noexcept { return anchors_.Contains(row); }
+
+  /// The rows in which anchors are sampled: options.first_row and options.last_row.
+  std::pair<std::uint64_t, std::uint64_t> limits() const noexcept { return limits_; }
+
+  /// The number of the start whose anchor is this row. REQUIRES: the row is an anchor in limits().
+  std::uint64_t NumberOf(std::uint64_t row) const noexcept;
+
+  /// The anchors that came and went since the last call. `all`: too many to list; look at all rows.
+  struct Changes {
+    bool all = true;
+    std::vector<std::uint64_t> added;
+    std::vector<std::uint64_t> removed;
+  };
+
+  Changes TakeChanges();
+
  private:
   // Which rows a window needs around its anchor for the anchor to be valid.
   enum class Need : std::uint8_t {
@@ -75,6 +101,8 @@ class IndexedStarts final : public Starts {
   std::uint64_t BeginOf(std::uint64_t lane, const LaneSegment& segment) const;
   std::uint64_t RowsInExtent(std::uint64_t lane, std::uint64_t rows) const;
   void AddAnchor(std::uint64_t lane, std::uint64_t at);
+  void RemoveAnchor(std::uint64_t row);
+  bool IsOfThisRank(std::uint64_t row) const noexcept;
   Bounds BoundsOf(std::uint64_t row) const;
   Row RowAtOffset(const Bounds& bounds, std::int64_t offset, bool& valid) const;
   std::int64_t ShiftOf(const Bounds& bounds) const noexcept;
@@ -92,7 +120,10 @@ class IndexedStarts final : public Starts {
   std::uint64_t first_row_ = 0;
   std::uint64_t rows_ = 0;
 
+  Changes changes_;
+
   EpochExtent extent_;
+  std::pair<std::uint64_t, std::uint64_t> limits_ = {0, 0};
   std::uint64_t first_ = 0;  // rank of start number 0 in anchors_
   std::uint64_t count_ = 0;
   bool followed_ = false;               // extent_ is that of a Follow(), not of a restored epoch

@@ -11,7 +11,7 @@
 // over few places cannot reach every order, so up to kListed places are shuffled as a list (Fisher
 // and Yates).
 //
-// Used by sampler.cc. Thread rules: pure functions and immutable objects.
+// Used by sampler.cc, sampler_priorities.cc and priority_tree.cc. Thread rules: pure functions and immutable objects.
 #pragma once
 
 #include <array>
@@ -61,6 +61,12 @@ inline std::uint64_t RandomBelow(std::uint64_t key, std::uint64_t index,
     }
   }
   return static_cast<std::uint64_t>(product >> 64);
+}
+
+/// Number `index` of the stream of `key`, uniform in [0, 1), a multiple of 2^-53.
+inline double RandomFraction(std::uint64_t key, std::uint64_t index) noexcept {
+  constexpr std::uint64_t kFractions = std::uint64_t{1} << 53;
+  return static_cast<double>(RandomBelow(key, index, kFractions)) * 0x1p-53;
 }
 
 /// A seeded order of [0, size).

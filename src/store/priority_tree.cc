@@ -13,6 +13,7 @@
 
 namespace stream_store {
 
+using internal::RandomFraction;
 using internal::StrCat;
 using internal::TreeLevels;
 
@@ -42,12 +43,6 @@ void RequireSize(std::string_view function, std::uint64_t size) {
     Refuse(ErrorCode::kInvalidArgument, function,
            StrCat("expected at most ", PriorityTree::kMaxSize, " leaves but found ", size));
   }
-}
-
-// A number in [0, 1) with 53 bits: place `index` of the stream of `key`.
-double RandomFraction(std::uint64_t key, std::uint64_t index) noexcept {
-  constexpr std::uint64_t kFractions = std::uint64_t{1} << 53;
-  return static_cast<double>(internal::RandomBelow(key, index, kFractions)) * 0x1p-53;
 }
 
 }  // namespace

@@ -24,6 +24,7 @@
 #include "store/read_via.h"
 #include "store/refusal_text.h"
 #include "store/sampler_check.h"
+#include "store/sampler_priorities.h"
 #include "store/window_starts.h"
 
 namespace stream_store {
@@ -50,6 +51,10 @@ WindowSampler::WindowSampler(std::vector<Reader> stores, SamplerOptions options)
   for (Reader& reader : stores) {
     stores_.push_back(internal::MakeStarts(std::move(reader), options_));
   }
+  if (options_.priorities) {
+    priorities_ =
+        std::make_unique<internal::SamplerPriorities>(*options_.priorities, stores_.size());
+  }
 }
 
 WindowSampler::WindowSampler(WindowSampler&&) noexcept = default;
@@ -65,8 +70,11 @@ std::uint64_t WindowSampler::Total() const noexcept {
 }
 
 std::uint64_t WindowSampler::Refresh() {
-  for (const auto& store : stores_) {
-    store->Follow();
+  for (std::size_t i = 0; i < stores_.size(); ++i) {
+    stores_[i]->Follow();
+    if (priorities_ != nullptr) {
+      priorities_->Follow(i, static_cast<internal::IndexedStarts&>(*stores_[i]));
+    }
   }
   return Total();
 }
@@ -132,8 +140,12 @@ void WindowSampler::Sample(WindowBatch& batch) {
   // The key depends on seed, rank and the number of the batch, so ranks differ and states resume.
   const std::uint64_t key = MixKeys(MixKeys(options_.seed, options_.rank), batches_);
   indices_.resize(options_.batch_size);
-  for (std::size_t i = 0; i < indices_.size(); ++i) {
-    indices_[i] = internal::RandomBelow(key, i, total);
+  if (priorities_ != nullptr) {
+    priorities_->Draw(stores_, key, indices_);
+  } else {
+    for (std::size_t i = 0; i < indices_.size(); ++i) {
+      indices_[i] = internal::RandomBelow(key, i, total);
+    }
   }
   Fill(batch);
   ++batches_;
@@ -295,6 +307,11 @@ SamplerState WindowSampler::state() const {
     }
     state.checks.push_back(CheckOf(store->reader(), rows));
   }
+  if (priorities_ != nullptr) {
+    state.priorities = {.alpha = priorities_->options().alpha,
+                        .beta = priorities_->options().beta,
+                        .largest = priorities_->largest()};
+  }
   return state;
 }
 
@@ -313,6 +330,10 @@ void WindowSampler::Restore(const SamplerState& state) {
             : StrCat("state: expected one extent per store, ", stores_.size(), ", but found ",
                      state.extents.size()));
   }
+  if (state.priorities.has_value() != options_.priorities.has_value()) {
+    Refuse(StrCat("state: expected one of a sampler with", options_.priorities ? "" : "out",
+                  " priorities"));
+  }
   // Restored into new objects, so that nothing has changed if one of them throws.
   std::vector<std::unique_ptr<Starts>> restored;
   for (std::size_t i = 0; i < stores_.size(); ++i) {
@@ -320,6 +341,10 @@ void WindowSampler::Restore(const SamplerState& state) {
     if (of_epoch) {
       restored.back()->Restore(state.extents[i]);
     }
+  }
+  if (priorities_ != nullptr) {
+    priorities_->Restore(*state.priorities);
+    options_.priorities = priorities_->options();
   }
   stores_ = std::move(restored);
   options_.seed = state.seed;

@@ -7,6 +7,7 @@
 
 #include "base/str_cat.h"
 #include "store/refusal_text.h"
+#include "store/sampler_priorities.h"
 #include "store/window_starts.h"
 
 namespace stream_store::internal {
@@ -39,6 +40,7 @@ void CheckUnit(const SamplerOptions& options) {
                       : !options.require.empty()      ? "require"
                       : !options.offsets.empty()      ? "offsets"
                       : options.whole_segments        ? "whole_segments"
+                      : options.priorities            ? "priorities"
                                                       : nullptr;
   if (wrong != nullptr) {
     Refuse(StrCat(wrong, ": expected windows of rows but found windows of values"));
@@ -75,6 +77,9 @@ void CheckTogether(const SamplerOptions& options) {
   if (options.outside != SampleOutside::kSkip && !by_offsets) {
     Refuse("outside: expected offsets, which it is for, but there are none");
   }
+  if (options.priorities && !options.replacement) {
+    Refuse("priorities: expected a sampler with replacement");
+  }
   if (options.whole_segments && options.segment_by.empty()) {
     Refuse("whole_segments: expected segment_by, but the store has no segments without it");
   }
@@ -93,6 +98,9 @@ void CheckSamplerOptions(const SamplerOptions& options) {
     Refuse(StrCat("rank: expected [0, ", options.world_size, ") but found ", options.rank));
   }
   CheckUnit(options);
+  if (options.priorities) {
+    CheckPriorities(*options.priorities);
+  }
   CheckTogether(options);
   CheckExclude(options.exclude);
 }

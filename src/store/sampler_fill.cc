@@ -4,6 +4,7 @@
 
 #include "stream_store/sampler.h"
 
+#include "store/sampler_priorities.h"
 #include "store/window_starts.h"
 
 namespace stream_store {
@@ -38,6 +39,14 @@ void WindowSampler::Fill(WindowBatch& batch) {
                      .segments = batch.segments_});
   if (internal::NeedsIndex(options_)) {
     FillPlaces(batch);
+  }
+  batch.weights_.resize(priorities_ != nullptr ? size : 0);
+  batch.probabilities_.resize(priorities_ != nullptr ? size : 0);
+  if (priorities_ != nullptr) {
+    priorities_->Weigh(stores_, {.stores = batch.stores_,
+                                 .anchors = batch.anchors_,
+                                 .probabilities = batch.probabilities_,
+                                 .weights = batch.weights_});
   }
   batch.MakeRuns();
 }

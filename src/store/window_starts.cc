@@ -15,7 +15,8 @@ namespace stream_store::internal {
 
 bool NeedsIndex(const SamplerOptions& options) noexcept {
   return !options.lane_by.empty() || options.where || !options.exclude.empty() ||
-         !options.require.empty() || !options.offsets.empty() || options.whole_segments;
+         !options.require.empty() || !options.offsets.empty() || options.whole_segments ||
+         options.priorities;
 }
 
 std::unique_ptr<Starts> MakeStarts(Reader reader, const SamplerOptions& options) {

@@ -1,0 +1,295 @@
+#include "store/sampler_priorities.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "stream_store/error.h"
+
+#include "base/assert.h"
+#include "base/str_cat.h"
+#include "store/permutation.h"
+#include "store/window_index.h"
+
+namespace stream_store::internal {
+namespace {
+
+// Keys that keep the random numbers of one batch apart, in ASCII.
+constexpr std::uint64_t kMixture = 0x6d697874757265U;  // "mixture"
+constexpr std::uint64_t kUniform = 0x756e69666f726dU;  // "uniform"
+constexpr std::uint64_t kWeighted = 0x70726f706fU;     // "propo"
+
+[[noreturn]] void Refuse(const std::string& reason) {
+  throw Error(ErrorCode::kInvalidArgument, StrCat("priorities: ", reason));
+}
+
+void CheckNumber(const char* name, double found, double most) {
+  if (!(found >= 0 && found <= most)) {
+    Refuse(StrCat(name, ": expected a number in [0, ", most, "] but found ", found));
+  }
+}
+
+const IndexedStarts& At(StartsOfStores stores, std::size_t store) {
+  return static_cast<const IndexedStarts&>(*stores[store]);
+}
+
+}  // namespace
+
+void CheckPriorities(const Priorities& options) {
+  constexpr double kMostPower = 100;
+  CheckNumber("alpha", options.alpha, kMostPower);
+  CheckNumber("beta", options.beta, kMostPower);
+  CheckNumber("eps", options.eps, 1e100);
+  CheckNumber("mix", options.mix, 1);
+  const double initial = options.initial.value_or(1);
+  const double weight = PriorityRule(options).Weight(initial);
+  if (!(std::isfinite(initial) && initial >= 0 && weight <= PriorityTree::kMaxWeight)) {
+    Refuse(
+        StrCat("the priority of new starts: expected a number of at least 0 but found ", initial));
+  }
+}
+
+SamplerPriorities::SamplerPriorities(const Priorities& options, std::size_t stores)
+    : options_(options) {
+  const bool extremes = options.normalize == WeightNormalization::kStore;
+  for (std::size_t i = 0; i < stores; ++i) {
+    stores_.emplace_back(extremes);
+  }
+}
+
+void SamplerPriorities::Follow(std::size_t store, IndexedStarts& starts) {
+  stores_[store].Follow(starts, PriorityRule(options_), options_.initial.value_or(largest_));
+}
+
+double SamplerPriorities::Total() const noexcept {
+  return std::accumulate(
+      stores_.begin(), stores_.end(), 0.0,
+      [](double sum, const StorePriorities& store) { return sum + store.tree().total(); });
+}
+
+void SamplerPriorities::Draw(StartsOfStores stores, std::uint64_t key,
+                             std::span<std::uint64_t> numbers) {
+  std::uint64_t count = 0;
+  for (const auto& starts : stores) {
+    count += starts->count();
+  }
+  STREAM_STORE_ASSERT(count > 0);
+  const double total = Total();
+  const std::uint64_t mixture = MixKeys(key, kMixture);
+  const std::uint64_t uniform = MixKeys(key, kUniform);
+  const std::uint64_t weighted = MixKeys(key, kWeighted);
+  const auto size = static_cast<double>(numbers.size());
+  std::vector<double> targets;
+  std::vector<std::uint64_t> places;
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    if (total == 0 || (options_.mix > 0 && RandomFraction(mixture, i) < options_.mix)) {
+      numbers[i] = RandomBelow(uniform, i, count);
+      continue;
+    }
+    const double fraction = RandomFraction(weighted, i);
+    const double part = options_.stratified ? (static_cast<double>(i) + fraction) / size : fraction;
+    targets.push_back(part * total);
+    places.push_back(i);
+  }
+  DrawFromTrees(stores, targets, places, numbers);
+}
+
+// Each target belongs to the store in whose part of the total it lies.
+void SamplerPriorities::DrawFromTrees(StartsOfStores stores, std::span<const double> targets,
+                                      std::span<const std::uint64_t> places,
+                                      std::span<std::uint64_t> numbers) {
+  std::vector<bool> found(targets.size(), false);
+  std::vector<double> inside;
+  std::vector<std::size_t> which;
+  std::vector<std::uint64_t> rows;
+  std::size_t last = 0;  // the last store with a weight: rounding may put a target beyond it
+  for (std::size_t store = 0; store < stores_.size(); ++store) {
+    last = stores_[store].tree().total() > 0 ? store : last;
+  }
+  double before = 0;
+  std::uint64_t first_number = 0;
+  for (std::size_t store = 0; store < stores_.size(); ++store) {
+    const PriorityTree& tree = stores_[store].tree();
+    const double total = tree.total();
+    inside.clear();
+    which.clear();
+    for (std::size_t i = 0; i < targets.size() && total > 0; ++i) {
+      if (!found[i] && (targets[i] - before < total || store == last)) {
+        found[i] = true;
+        inside.push_back(std::clamp(targets[i] - before, 0.0, std::nextafter(total, 0.0)));
+        which.push_back(i);
+      }
+    }
+    rows.resize(inside.size());
+    tree.Find(inside, rows);
+    for (std::size_t k = 0; k < rows.size(); ++k) {
+      numbers[places[which[k]]] = first_number + At(stores, store).NumberOf(rows[k]);
+    }
+    before += total;
+    first_number += stores[store]->count();
+  }
+}
+
+// The smallest probability of a start that is drawn by its priority.
+double SamplerPriorities::SmallestProbability(double total, double uniform) const noexcept {
+  double smallest = 0;
+  for (const StorePriorities& store : stores_) {
+    const double weight = store.tree().MinWeight();
+    smallest = smallest == 0 || (weight > 0 && weight < smallest) ? weight : smallest;
+  }
+  return total == 0 ? uniform : (1 - options_.mix) * smallest / total + options_.mix * uniform;
+}
+
+void SamplerPriorities::Weigh(StartsOfStores stores, const DrawnWindows& windows) const {
+  std::uint64_t count = 0;
+  for (const auto& starts : stores) {
+    count += starts->count();
+  }
+  const double total = Total();
+  const double uniform = 1 / static_cast<double>(count);
+  // The logarithm of (N P)^-beta, so that no power overflows before the division.
+  const auto log_weight = [&](double probability) {
+    return -options_.beta * std::log(probability / uniform);
+  };
+  std::vector<double> logs(windows.anchors.size());
+  for (std::size_t i = 0; i < windows.anchors.size(); ++i) {
+    const PriorityTree& tree = stores_[static_cast<std::size_t>(windows.stores[i])].tree();
+    const double weight = tree.weight(static_cast<std::uint64_t>(windows.anchors[i]));
+    const double probability =
+        total == 0 ? uniform : (1 - options_.mix) * (weight / total) + options_.mix * uniform;
+    windows.probabilities[i] = probability;
+    logs[i] = log_weight(probability);
+  }
+  double largest = 0;
+  if (options_.normalize == WeightNormalization::kBatch && !logs.empty()) {
+    largest = *std::ranges::max_element(logs);
+  } else if (options_.normalize == WeightNormalization::kStore) {
+    largest = log_weight(SmallestProbability(total, uniform));
+  }
+  std::ranges::transform(logs, windows.weights.begin(),
+                         [&](double log) { return static_cast<float>(std::exp(log - largest)); });
+}
+
+std::uint64_t SamplerPriorities::Update(StartsOfStores stores,
+                                        std::span<const std::int64_t> indices,
+                                        std::span<const double> priorities) {
+  if (indices.size() != priorities.size()) {
+    Refuse(StrCat("update: expected one priority for each index, ", indices.size(), ", but found ",
+                  priorities.size()));
+  }
+  const PriorityRule rule(options_);
+  std::vector<std::vector<std::uint64_t>> rows(stores_.size());
+  std::vector<std::vector<double>> values(stores_.size());
+  std::uint64_t dropped = 0;
+  double largest = largest_;
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    const double priority = priorities[i];
+    if (!(priority >= 0 && rule.Weight(priority) <= PriorityTree::kMaxWeight)) {
+      Refuse(StrCat("update: expected finite priorities of at least 0 but number ", i, " is ",
+                    priority));
+    }
+    const WindowIndex index(indices[i]);
+    if (index.store() >= stores_.size()) {
+      Refuse(StrCat("update: expected indices of ", stores_.size(),
+                    stores_.size() == 1 ? " store" : " stores", " but number ", i, ", ", indices[i],
+                    ", is of store ", index.store()));
+    }
+    const StorePriorities& store = stores_[index.store()];
+    if (index.row() < store.tree().first_leaf()) {
+      ++dropped;
+      continue;
+    }
+    if (index.row() >= store.tree().size() || store.PriorityOf(index.row()) < 0) {
+      Refuse(StrCat("update: expected the indices of windows but number ", i, ", ", indices[i],
+                    ", is row ", index.row(), " of store ", index.store(),
+                    ", which is not the anchor of a window of this sampler"));
+    }
+    rows[index.store()].push_back(index.row());
+    values[index.store()].push_back(priority);
+    largest = std::max(largest, priority);
+  }
+  for (std::size_t store = 0; store < stores_.size(); ++store) {
+    stores_[store].Set(At(stores, store), rows[store], values[store], rule);
+  }
+  largest_ = largest;
+  return dropped;
+}
+
+void SamplerPriorities::SetAlpha(StartsOfStores stores, double alpha) {
+  Priorities changed = options_;
+  changed.alpha = alpha;
+  CheckPriorities(changed);
+  if (!(PriorityRule(changed).Weight(largest_) <= PriorityTree::kMaxWeight)) {
+    Refuse(StrCat("alpha: expected one with which the largest priority, ", largest_,
+                  ", has a weight of at most 2^900, but found ", alpha));
+  }
+  options_ = changed;
+  for (std::size_t store = 0; store < stores_.size(); ++store) {
+    stores_[store].Reweigh(At(stores, store), PriorityRule(options_));
+  }
+}
+
+void SamplerPriorities::SetBeta(double beta) {
+  Priorities changed = options_;
+  changed.beta = beta;
+  CheckPriorities(changed);
+  options_ = changed;
+}
+
+void SamplerPriorities::Restore(const PriorityState& state) {
+  Priorities changed = options_;
+  changed.alpha = state.alpha;
+  changed.beta = state.beta;
+  CheckPriorities(changed);
+  if (!(state.largest >= 0 &&
+        PriorityRule(changed).Weight(state.largest) <= PriorityTree::kMaxWeight)) {
+    Refuse(StrCat("state: expected a largest priority of at least 0 but found ", state.largest));
+  }
+  options_ = changed;
+  largest_ = state.largest;
+  for (StorePriorities& store : stores_) {
+    store.ReweighLater();
+  }
+}
+
+RowRange SamplerPriorities::Rows(std::size_t store) const noexcept {
+  const PriorityTree& tree = stores_[store].tree();
+  return {static_cast<Row>(tree.first_leaf()), static_cast<Row>(tree.size())};
+}
+
+void SamplerPriorities::Read(std::size_t store, Row first_row, std::span<double> priorities) const {
+  const StorePriorities& of = stores_[store];
+  for (std::size_t i = 0; i < priorities.size(); ++i) {
+    const std::uint64_t row = static_cast<std::uint64_t>(first_row) + i;
+    const double priority = row < of.tree().size() ? of.PriorityOf(row) : -1;
+    priorities[i] = priority < 0 ? std::nan("") : priority;
+  }
+}
+
+void SamplerPriorities::Load(StartsOfStores stores, std::size_t store, Row first_row,
+                             std::span<const double> priorities) {
+  const PriorityRule rule(options_);
+  StorePriorities& of = stores_[store];
+  std::vector<std::uint64_t> rows;
+  std::vector<double> values;
+  for (std::size_t i = 0; i < priorities.size(); ++i) {
+    const std::uint64_t row = static_cast<std::uint64_t>(first_row) + i;
+    const double priority = priorities[i];
+    if (std::isnan(priority) || row < of.tree().first_leaf()) {
+      continue;
+    }
+    if (!(priority >= 0 && rule.Weight(priority) <= PriorityTree::kMaxWeight)) {
+      Refuse(StrCat("load: expected finite priorities of at least 0 but row ", row, " has ",
+                    priority));
+    }
+    if (row >= of.tree().size()) {
+      Refuse(StrCat("load: expected priorities of rows that the sampler sees, before row ",
+                    of.tree().size(), " of store ", store, ", but found one of row ", row));
+    }
+    rows.push_back(row);
+    values.push_back(priority);
+  }
+  of.Set(At(stores, store), rows, values, rule);
+}
+
+}  // namespace stream_store::internal
