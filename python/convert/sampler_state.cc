@@ -162,10 +162,12 @@ void SamplerObject::Restore(const nb::dict& state_dict) {
   for (std::size_t i = 0; i < rows.size(); ++i) {
     state.extents.push_back({rows[i], values[i], static_cast<LastRow>(tails[i]), first_rows[i]});
   }
-  ++iteration_;  // ends all earlier iterators
-  const MaybeWithoutGil released(HasManyUnscannedRows());
-  sampler.Restore(state);
+  {
+    const MaybeWithoutGil released(HasManyUnscannedRows());
+    sampler.Restore(state);
+  }
   in_epoch_ = false;
+  EndIterations();
 }
 
 }  // namespace stream_store::python

@@ -141,7 +141,10 @@ class WindowSampler:
     # --- batches ---
 
     def sample(self) -> Batch:
-        """Draw one batch with replacement.
+        """Draw one batch with replacement: the next of the sampler's one sequence.
+
+        During a `prefetch` it is the first batch that was read ahead, which the iterator then does
+        not return, and which was chosen from the rows of that moment.
 
         Returns:
             A dict of arrays that own their memory.
@@ -160,8 +163,15 @@ class WindowSampler:
     def __iter__(self) -> Iterator[Batch]:
         """Iterate over batches: endlessly with replacement, else over the next epoch.
 
-        Directly after `load_state_dict`, the iteration continues where the state was taken. A new
-        iterator ends the previous one.
+        Directly after `load_state_dict`, the iteration continues where the state was taken.
+
+        With replacement, all iterators, prefetches and calls of `sample` take the batches of one
+        sequence in turn, in any mixture and from any thread; `load_state_dict` and `set_epoch` move
+        all of them. Without replacement, the sampler is in one epoch at a time.
+
+        Raises:
+            RuntimeError: by the iterator, if it is without replacement, and a newer one was begun,
+                or `load_state_dict` or `set_epoch` was called, before it had ended.
 
         Examples:
             >>> store = StreamStore(fields={"action": "int64"})
@@ -177,6 +187,10 @@ class WindowSampler:
 
         `state_dict` counts only batches that were handed out. Batches that were read ahead are
         drawn again after the iterator is closed.
+
+        With replacement, a batch is drawn from the rows that are stored when it is read ahead, up
+        to `ahead` batches before it is returned. What is said at `iter` holds for it, too. If
+        several prefetches are open, the newest reads ahead for all of them.
 
         Args:
             ahead: the number of batches to read ahead, from 1 to 65,536. All of them are chosen,
@@ -380,7 +394,7 @@ def _rebuild(
 
 
 class _Batches:
-    """One iteration; ends when its sampler begins another."""
+    """One iteration. Its number tells the sampler whether it has ended."""
 
     def __init__(self, core: _core.Sampler) -> None:
         self._core: _core.Sampler | None = core
@@ -390,13 +404,11 @@ class _Batches:
         return self
 
     def __next__(self) -> Batch:
-        core = self._core
-        if core is not None and core.iteration == self._iteration:
-            batch = core.next_batch()
-            if batch is not None:
-                return batch
-        self._core = None
-        raise StopIteration
+        batch = None if self._core is None else self._core.next_batch(self._iteration)
+        if batch is None:
+            self._core = None
+            raise StopIteration
+        return batch
 
 
 class PrefetchedBatches:

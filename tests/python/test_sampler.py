@@ -113,18 +113,6 @@ def test_ranks_share_an_epoch(drop_last: bool) -> None:
         assert sorted(found, key=str) == row_windows(rows, 3)
 
 
-def test_a_new_iterator_ends_the_older_one() -> None:
-    store, _ = filled()
-    for replacement in (False, True):
-        sampler = WindowSampler(store, 3, unit="row", replacement=replacement)
-        older = iter(sampler)
-        next(older)
-        newer = iter(sampler)
-        next(newer)
-        assert next(older, None) is None
-        assert next(newer, None) is not None
-
-
 # --- with replacement ---
 
 

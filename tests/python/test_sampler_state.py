@@ -137,17 +137,6 @@ def test_a_state_that_does_not_fit_is_refused() -> None:
     assert sampler.state_dict() == state
 
 
-@pytest.mark.parametrize("replacement", [False, True])
-@pytest.mark.parametrize("ahead", [0, 3])
-def test_loading_a_state_ends_the_iteration_under_way(ahead: int, replacement: bool) -> None:
-    store, _ = filled(100)
-    sampler = WindowSampler(store, 3, unit="row", batch_size=5, replacement=replacement)
-    batches: Any = sampler.prefetch(ahead) if ahead else iter(sampler)
-    next(batches)
-    sampler.load_state_dict(sampler.state_dict())
-    assert next(batches, None) is None
-
-
 # --- prefetch ---
 
 
