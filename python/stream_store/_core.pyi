@@ -154,7 +154,7 @@ class Store:
     ) -> dict[str, NDArray[Any]]: ...
     def read_rows(
         self,
-        rows: _Ints,
+        rows: slice | _Ints,
         length: SupportsIndex | None = None,
         *,
         fields: Sequence[str] | None = None,
