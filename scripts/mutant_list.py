@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mutant_list_bounded
 import mutant_list_copies
 import mutant_list_durability
 import mutant_list_exchange
@@ -14,6 +15,7 @@ from mutant_switch import Mutant
 
 MUTANTS: list[Mutant] = [
     *mutant_list_durability.MUTANTS,
+    *mutant_list_bounded.MUTANTS,
     *mutant_list_fields.MUTANTS,
     *mutant_list_reading.MUTANTS,
     *mutant_list_salvage.MUTANTS,

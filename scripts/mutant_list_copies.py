@@ -28,6 +28,10 @@ MUTANTS = [
         ),
     ),
     bug(
+        "an update writes over rows that only the checkpoint has",
+        change(_UPDATE, "CheckPlaces();", within="if (apart_) {\n      CheckPlaces();"),
+    ),
+    bug(
         "an update takes the copy of another store",
         change(_UPDATE, "copy.parent != ours.id", "false"),
     ),

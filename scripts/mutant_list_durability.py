@@ -450,7 +450,7 @@ MUTANTS = [
     ),
     bug(
         "a temporary store is not deleted at exit",
-        change("src/base/temporary.cc", "All().RemoveAll();"),
+        change("src/base/temporary.cc", "instance->RemoveAll();"),
     ),
     bug(
         "a temporary store that was closed gives up its lock while it is read",

@@ -203,7 +203,7 @@ MUTANTS = [
         "a padded window goes on past its segment",
         change(
             _STARTS,
-            "std::min(options_.length, end - at)",
+            "std::min(options_.length, around.end - at)",
             "std::min(options_.length, RowsOfLane(lane, extent.rows) - at)",
         ),
     ),
@@ -211,8 +211,8 @@ MUTANTS = [
         "a window that is padded on the left lacks its last row",
         change(
             _STARTS,
-            "std::min(options_.length, at - begin + 1)",
-            "std::max<std::uint64_t>(1, std::min(options_.length, at - begin))",
+            "std::min(options_.length, at - around.begin + 1)",
+            "std::max<std::uint64_t>(1, std::min(options_.length, at - around.begin))",
         ),
     ),
     bug(

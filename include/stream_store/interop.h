@@ -12,11 +12,13 @@
 #include <cstring>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <span>
 
 #include "stream_store/export.h"
 #include "stream_store/reader.h"
 #include "stream_store/sampler.h"
+#include "stream_store/store.h"
 #include "stream_store/types.h"
 
 namespace stream_store::interop {
@@ -37,6 +39,72 @@ STREAM_STORE_API std::filesystem::path HandOver(const Reader& reader);
 /// Throws     Error: kNotFound (the store was closed, or its process ended), kCorrupt, kVersion,
 ///            kIo.
 STREAM_STORE_API Reader TakeOver(const std::filesystem::path& directory);
+
+// -- Writers of a binding
+
+/// As StreamStore::Open(), but drops no rows before StartDropping(): the caller can check the store
+/// and change its limits first. Without StartDropping(), Close() drops nothing either.
+STREAM_STORE_API StreamStore OpenWithoutDropping(const std::filesystem::path& path,
+                                                 const Options& options);
+
+/// Drops rows from now on, as the limits of the store demand. Does nothing the second time. Throws
+/// as StreamStore::SetRetention().
+STREAM_STORE_API void StartDropping(StreamStore& store);
+
+/// Sets the function that is called whenever rows were dropped in the background. It runs on the
+/// thread that dropped them, must not throw, and may be called until Close() has returned. If it
+/// returns false, it is called again in a moment.
+///
+/// REQUIRES: no rows are dropped yet: it is a new store, or one of OpenWithoutDropping().
+STREAM_STORE_API void OnDrop(StreamStore& store, std::function<bool()> dropped);
+
+/// While it exists, appends of this thread do not wait, neither for rows to be dropped nor for disk space
+/// that was freed a moment ago. An append that would have to wait throws Error(kNoSpace), and the
+/// store is as it was: the caller can release a lock of its own, and try again without this object.
+class STREAM_STORE_API NoWaiting {
+ public:
+  NoWaiting() noexcept;
+  ~NoWaiting();
+  NoWaiting(const NoWaiting&) = delete;
+  NoWaiting& operator=(const NoWaiting&) = delete;
+
+  /// Whether an append of this thread would have had to wait.
+  bool refused() const noexcept;
+};
+
+/// The Reader that a writer keeps for itself from call to call. While no call uses it, the thread
+/// that drops rows can take it away: the disk space of the rows would not be free otherwise, until
+/// the next call refreshes the Reader.
+///
+/// Thread rules: LetGo() may be called from any thread, all other functions from one at a time.
+class STREAM_STORE_API KeptReader {
+ public:
+  KeptReader();  ///< without a Reader
+  ~KeptReader();
+  KeptReader(const KeptReader&) = delete;
+  KeptReader& operator=(const KeptReader&) = delete;
+
+  /// Replaces the Reader.
+  void Set(Reader reader);
+
+  /// Leaves it without a Reader.
+  void Reset() noexcept;
+
+  /// Returns the Reader, refreshed to the rows stored now; null without one. It stays as it is until
+  /// the next Use(), at least while the caller keeps the pointer. Throws as Reader::Refresh().
+  std::shared_ptr<Reader> Use();
+
+  /// As Use(), but does not refresh a Reader that is there.
+  std::shared_ptr<Reader> Last();
+
+  /// Lets the Reader go, and with it the rows that it holds; Use() makes it again. Returns false if
+  /// a call is using it: then nothing has changed.
+  bool LetGo() noexcept;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
 
 // -- Whole stores, without a copy
 

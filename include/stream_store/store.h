@@ -45,6 +45,10 @@
 
 namespace stream_store {
 
+namespace internal {
+struct StoreAccess;
+}  // namespace internal
+
 /// Rows that are being added to a store, and become visible all at once with Commit().
 ///
 /// Made for imports of any size: staged rows lie in the store's files, beyond the part that readers
@@ -142,8 +146,8 @@ class STREAM_STORE_API StreamStore {
   /// Cost    a file is written, synced and renamed; no row is touched.
   /// Throws  Error: kInvalidArgument (a field exists already, none is given, or as Schema() does),
   ///         kState while rows are staged, kClosed, kReadOnly (in a forked child), kNoSpace, and kIo.
-  ///         Nothing has changed then, except that after a kIo appending may have ended as after a
-  ///         failed Sync(): it is not known then whether the fields are on disk.
+  ///         Nothing has changed then, except that after a kIo or kNoSpace appending may have ended
+  ///         as after a failed Sync(): it is not known then whether the fields are on disk.
   void AddFields(std::vector<Field> fields);
 
   /// Whether the store has fields.
@@ -280,8 +284,9 @@ class STREAM_STORE_API StreamStore {
   ///           later appends. It is not given back, because readers from before may still load from
   ///           it: from then on the files of the store never become shorter, not in Close() either.
   /// Throws    Error: kOutOfRange if the store has fewer rows, kState while rows are staged or
-  ///           before fields are declared, kReadOnly, kClosed, kNoSpace; the store is then as it
-  ///           was. kIo ends appending as a failed Sync() does; the rows may be removed then.
+  ///           before fields are declared, kReadOnly, kClosed; the store is then as it was. After a
+  ///           kIo or kNoSpace, appending may have ended as after a failed Sync(), and the rows may
+  ///           be removed then.
   ///
   /// Readers that were made before, here or in other processes, throw Error(kCutBack) from their
   /// next call on. Make or open new ones. It must not run beside reader().
@@ -296,8 +301,8 @@ class STREAM_STORE_API StreamStore {
   /// Cost      a look at each record that is dropped, and one small sync; a sync of all data if the
   ///           rows are not durable yet. A temporary store is not synced.
   /// Throws    Error: kDropped if the row was dropped already, kOutOfRange if the store does not
-  ///           have it, kState before fields are declared, kReadOnly, kClosed, kNoSpace; the store
-  ///           is then as it was. kIo ends appending as a failed Sync() does.
+  ///           have it, kState before fields are declared, kReadOnly, kClosed; the store is then as it
+  ///           was. After a kIo or kNoSpace, appending may have ended as after a failed Sync().
   ///
   /// Readers keep the rows that they see until their next Refresh(), also if their files are
   /// deleted. A call with a position or row that a Reader no longer has throws Error(kDropped).
@@ -310,8 +315,8 @@ class STREAM_STORE_API StreamStore {
   /// Rows that are too many then are dropped in the background, a moment later.
   ///
   /// It must not run beside Clear(), Close() or an import.
-  /// Throws Error: kInvalidArgument as Open() does, kReadOnly, kClosed, kNoSpace; the limits are then
-  /// as they were. kIo ends appending as a failed Sync() does.
+  /// Throws Error: kInvalidArgument as Open() does, kReadOnly, kClosed; the limits are then as they
+  /// were. After a kIo or kNoSpace, appending may have ended as after a failed Sync().
   void SetRetention(const Retention& retention);
 
   /// Removes all rows of a temporary store and keeps its fields. The store gets a new id. Readers
@@ -348,6 +353,7 @@ class STREAM_STORE_API StreamStore {
 
  private:
   friend class StagedRows;
+  friend struct internal::StoreAccess;
   struct Impl;
   explicit StreamStore(std::unique_ptr<Impl> impl) noexcept;
   std::unique_ptr<Impl> impl_;

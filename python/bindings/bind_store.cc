@@ -93,6 +93,7 @@ void BindStore(nb::module_& module) {
   store.def("truncate", &StoreObject::Truncate, "num_rows"_a);
   store.def("drop_before", &StoreObject::DropBefore, "row"_a);
   store.def("_set_retention", &SetRetention, "limits"_a);
+  store.def("_start_dropping", &StoreObject::StartDropping);
 
   BindArrow(store);
   BindFastMethods(store);

@@ -99,7 +99,7 @@ void Write(StoreObject& store, AppendLock& lock, StreamStore& writer, const Scra
   if (WorthReleasing(writes)) {
     lock.RunWithoutGil(work);
   } else {
-    work();
+    lock.RunWithGil(work);
   }
   store.NoteLastStep(scratch.steps.back());
 }

@@ -48,13 +48,13 @@ const ArrowSchema* RequestedSchema(nb::handle requested) {
   return static_cast<const ArrowSchema*>(PyCapsule_GetPointer(requested.ptr(), kSchemaName));
 }
 
-const Reader& ReaderOf(StoreObject& store) {
-  const Reader* reader = store.Refresh();
+std::shared_ptr<Reader> ReaderOf(StoreObject& store) {
+  const std::shared_ptr<Reader> reader = store.Refresh();
   if (reader == nullptr) {
     Throw(PyExc_RuntimeError,
           "exporting to Arrow: no fields are declared yet; call define_fields() first");
   }
-  return *reader;
+  return reader;
 }
 
 // A type from (format, name, metadata, flags, children).
@@ -106,7 +106,7 @@ nb::object ExportStream(StoreObject& store, nb::handle requested, nb::handle row
   options.step_column = step_column;
   options.requested = RequestedSchema(requested);
   auto stream = std::make_unique<ArrowArrayStream>();
-  ExportArrow(ReaderOf(store), options, stream.get());
+  ExportArrow(*ReaderOf(store), options, stream.get());
   return MakeCapsule(std::move(stream), kStreamName);
 }
 
@@ -117,7 +117,7 @@ nb::object ExportSchema(StoreObject& store, nb::handle fields, const std::string
   auto schema = std::make_unique<ArrowSchema>();
   // Not ExportArrowSchema(), because it depends on the rows which columns are not null.
   ArrowArrayStream stream{};
-  ExportArrow(ReaderOf(store), options, &stream);
+  ExportArrow(*ReaderOf(store), options, &stream);
   const int code = stream.get_schema(&stream, schema.get());
   stream.release(&stream);
   if (code != 0) {

@@ -120,9 +120,9 @@ std::size_t ExtendRows(PyObject* self, StoreObject& store, PyObject* mapping,
   if (bytes >= kReleaseBytes) {
     lock.RunWithoutGil(work);
   } else {
-    work();
+    lock.RunWithGil(work);
   }
-  store.NoteLastStep(scratch->steps.back(), /*many=*/true);
+  store.NoteLastStep(scratch->steps.back());
   return rows;
 }
 

@@ -9,7 +9,7 @@
 namespace stream_store::python {
 
 nb::object ContentKey(StoreObject& store) {
-  const Reader* reader = store.Refresh();
+  const std::shared_ptr<Reader> reader = store.Refresh();
   if (reader == nullptr) {
     Throw(PyExc_RuntimeError, "no fields are declared yet; call define_fields() first");
   }

@@ -19,42 +19,42 @@ using RetentionTuple = std::tuple<std::optional<std::uint64_t>, std::optional<st
                                   std::optional<std::uint64_t>, std::vector<std::string>>;
 
 inline std::uint64_t FirstRow(StoreObject& store) {
-  const Reader* reader = store.Refresh();
+  const std::shared_ptr<Reader> reader = store.Refresh();
   return reader == nullptr ? 0 : reader->first_row();
 }
 
 inline std::uint64_t FirstPosition(StoreObject& store) {
-  const Reader* reader = store.Refresh();
+  const std::shared_ptr<Reader> reader = store.Refresh();
   return reader == nullptr ? 0 : reader->first_position();
 }
 
 inline std::uint64_t KeptRows(StoreObject& store) {
-  const Reader* reader = store.Refresh();
+  const std::shared_ptr<Reader> reader = store.Refresh();
   return reader == nullptr ? 0 : reader->kept_rows();
 }
 
 inline std::uint64_t CompleteRows(StoreObject& store) {
-  const Reader* reader = store.Refresh();
+  const std::shared_ptr<Reader> reader = store.Refresh();
   return reader == nullptr ? 0 : reader->complete_rows();
 }
 
 inline std::uint64_t NumFieldWrites(StoreObject& store) {
-  const Reader* reader = store.Refresh();
+  const std::shared_ptr<Reader> reader = store.Refresh();
   return reader == nullptr ? 0 : reader->field_writes();
 }
 
 inline std::uint64_t NumBytes(StoreObject& store) {
-  const Reader* reader = store.Refresh();
+  const std::shared_ptr<Reader> reader = store.Refresh();
   return reader == nullptr ? 0 : reader->bytes();
 }
 
 inline std::uint64_t DurableRows(StoreObject& store) {
-  const Reader* reader = store.Refresh();
+  const std::shared_ptr<Reader> reader = store.Refresh();
   return reader == nullptr ? 0 : reader->durable_rows();
 }
 
 inline bool Live(StoreObject& store) {
-  const Reader* reader = store.Refresh();
+  const std::shared_ptr<Reader> reader = store.Refresh();
   return reader != nullptr && reader->live();
 }
 

@@ -34,7 +34,7 @@ nb::object Returned(nb::object array) {
 
 // A copy of the reader that no other call refreshes or closes; none before fields are declared.
 std::optional<Reader> Private(StoreObject& store) {
-  Reader* reader = store.Refresh();
+  const std::shared_ptr<Reader> reader = store.Refresh();
   return reader == nullptr ? std::nullopt : std::optional<Reader>(*reader);
 }
 

@@ -31,7 +31,7 @@ void OpenHandover(StoreObject* where, nb::handle directory) {
 }
 
 nb::object HandOver(StoreObject& store) {
-  Reader* reader = store.Refresh();
+  const std::shared_ptr<Reader> reader = store.Refresh();
   if (reader == nullptr) {
     Throw(PyExc_TypeError, "declare fields before this store is sent to another process");
   }

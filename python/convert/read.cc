@@ -19,7 +19,8 @@ namespace {
 // private inputs, because other threads may refresh the store or change the caller's array
 // meanwhile.
 template <class Read>
-void RunRead(Reader* reader, std::uint64_t bytes, Int64s* input, Read&& read) {
+void RunRead(const std::shared_ptr<Reader>& reader, std::uint64_t bytes, Int64s* input,
+             Read&& read) {
   if (reader == nullptr) {
     return;  // no fields are declared, so there are no values and nothing to read
   }
@@ -82,8 +83,8 @@ PyObject* GetSlice(StoreObject& store, PyObject* slice) {
   Py_ssize_t stop = 0;
   Py_ssize_t step = 0;
   Check(PySlice_Unpack(slice, &start, &stop, &step));
-  const auto size = static_cast<Py_ssize_t>(store.size());
-  const Reader* reader = store.Current();
+  const std::shared_ptr<Reader> reader = store.Refresh();
+  const auto size = static_cast<Py_ssize_t>(reader == nullptr ? 0 : reader->size());
   const auto first = static_cast<Py_ssize_t>(reader == nullptr ? 0 : reader->first_position());
   const auto* given = reinterpret_cast<PySliceObject*>(slice);
   if (step > 0 && given->start == Py_None) {
@@ -114,14 +115,15 @@ PyObject* GetSlice(StoreObject& store, PyObject* slice) {
 // store[positions]. Consecutive positions, as a data loader often asks for, are read as one window.
 PyObject* GetPositions(StoreObject& store, PyObject* index) {
   Int64s positions(index, "positions");
-  const std::uint64_t size = store.size();
+  const std::shared_ptr<Reader> refreshed = store.Refresh();
+  const std::uint64_t size = refreshed == nullptr ? 0 : refreshed->size();
   Wrap(positions, size);
   WindowsOutput outputs;
   outputs.AddItemColumns(positions.shape(), positions.size());
   if (positions.size() == 0) {
     return outputs.dict.release().ptr();
   }
-  Reader* reader = store.Current();
+  const std::shared_ptr<Reader> reader = store.Current();
   if (reader == nullptr) {
     ThrowOutside(positions.data()[0], size);
   }
@@ -177,9 +179,10 @@ std::array<nb::object, kColumnIds> GivenOutputs(PyObject* out,
 }
 
 // Throws the error of the core for windows wider than the store, whose outputs might not fit into
-// memory. All other starts are checked by the read itself, before it writes anything.
-void CheckWidth(StoreObject& store, const Int64s& starts, std::uint64_t width) {
-  Reader* reader = store.Refresh();
+// memory. All other starts are checked by the read itself, before it writes anything. Returns the
+// refreshed reader.
+std::shared_ptr<Reader> CheckWidth(StoreObject& store, const Int64s& starts, std::uint64_t width) {
+  const std::shared_ptr<Reader> reader = store.Refresh();
   if (reader == nullptr && starts.size() > 0) {
     throw Error(ErrorCode::kOutOfRange,
                 "windows: no fields are declared yet, so there are no values");
@@ -187,6 +190,7 @@ void CheckWidth(StoreObject& store, const Int64s& starts, std::uint64_t width) {
   if (reader != nullptr && width > reader->size() - reader->first_position()) {
     reader->ReadWindows(starts.values(), width, WindowsOut{});
   }
+  return reader;
 }
 
 // windows(). The arguments are converted before the store is refreshed, because conversions may
@@ -202,7 +206,8 @@ PyObject* ReadWindows(StoreObject& store, PyObject* given_starts, std::int64_t w
   if (out != nullptr) {
     starts.MakePrivate();  // `out` may share memory with the starts
   }
-  CheckWidth(store, starts, static_cast<std::uint64_t>(width));
+  const std::shared_ptr<Reader> refreshed =
+      CheckWidth(store, starts, static_cast<std::uint64_t>(width));
   Shape shape = starts.shape();
   shape += static_cast<npy_intp>(width);
   const std::uint64_t places = shape.places();

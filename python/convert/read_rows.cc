@@ -57,7 +57,7 @@ nb::object ReadAll(PyObject* self, const std::array<PyObject*, 5>& given) {
             "read_rows: length must be at least 1 but is " + std::to_string(length));
     }
   }
-  Reader* reader = store.Refresh();
+  const std::shared_ptr<Reader> reader = store.Refresh();
   if (reader == nullptr) {
     Throw(PyExc_IndexError, "read_rows: no fields are declared yet, so there are no rows");
   }

@@ -134,7 +134,7 @@ void SamplerObject::MakeCore() {
   std::vector<std::uint64_t> generations;
   for (std::size_t i = 0; i < stores_.size(); ++i) {
     StoreObject& store = StoreAt(i);
-    Reader* reader = store.Refresh();
+    const std::shared_ptr<Reader> reader = store.Refresh();
     if (reader == nullptr) {
       Throw(PyExc_ValueError,
             "WindowSampler: store " + std::to_string(i) +

@@ -63,10 +63,11 @@ StoreObject::StoreObject(nb::object path, const std::string& mode, const Argumen
   } else {
     const std::filesystem::path native = NativePath(path_);
     const MaybeWithoutGil released(true);
-    writer_.emplace(StreamStore::Open(native, options));
+    writer_.emplace(interop::OpenWithoutDropping(native, options));
   }
+  interop::OnDrop(*writer_, [kept = kept_] { return kept->LetGo(); });
   if (writer_->declared()) {
-    reader_.emplace(writer_->reader());
+    KeepReader();
     TakeFields(writer_->schema());
     last_step_ = LastStep();
   }
@@ -77,7 +78,7 @@ StoreObject::StoreObject(Reader reader)
       mode_("r"),
       kind_(Kind::kReader),
       generation_of_process_(GenerationOfProcess()) {
-  reader_.emplace(std::move(reader));
+  reader_ = std::make_shared<Reader>(std::move(reader));
   TakeFields(reader_->schema());
 }
 
@@ -87,11 +88,11 @@ StoreObject::StoreObject(StoreObject& source, std::optional<std::uint64_t> num_r
       kind_(Kind::kSnapshot),
       safe_reads_(source.safe_reads_),
       generation_of_process_(GenerationOfProcess()) {
-  Reader* reader = source.Refresh();
+  const std::shared_ptr<Reader> reader = source.Refresh();
   if (reader == nullptr) {
     Throw(PyExc_RuntimeError, "snapshot: no fields are declared yet; call define_fields() first");
   }
-  reader_.emplace(num_rows ? reader->Snapshot(*num_rows) : reader->Snapshot());
+  reader_ = std::make_shared<Reader>(num_rows ? reader->Snapshot(*num_rows) : reader->Snapshot());
   fields_ = source.fields_;
   schema_seen_ = source.schema_seen_;
   fields_version_ = 1;
@@ -100,6 +101,7 @@ StoreObject::StoreObject(StoreObject& source, std::optional<std::uint64_t> num_r
 StoreObject::~StoreObject() {
   // Closing a writer may wait for the disk. During shutdown the GIL could not be acquired again.
   const MaybeWithoutGil released(writer_.has_value() && !closed_ && !Finalizing());
+  kept_->Reset();
   writer_.reset();
   reader_.reset();
 }
@@ -117,7 +119,7 @@ void StoreObject::OpenReader(const Arguments& arguments) {
         std::clamp(left, std::chrono::nanoseconds(0), std::chrono::nanoseconds(100'000'000));
     try {
       const MaybeWithoutGil released(true);
-      reader_.emplace(Reader::Open(native, options));
+      reader_ = std::make_shared<Reader>(Reader::Open(native, options));
       break;
     } catch (const Error& error) {
       if (error.code() != ErrorCode::kNotFound || steady_clock::now() >= until) {
@@ -180,10 +182,10 @@ void StoreObject::RequireFields(const FieldTable& fields) const {
 }
 
 // Called by every read, so it must be fast.
-Reader* StoreObject::Refresh() {
+std::shared_ptr<Reader> StoreObject::Refresh() {
   RequireOpen();
-  if (!reader_) {
-    return nullptr;
+  if (kind_ == Kind::kWriter) {
+    return kept_->Use();
   }
   reader_->Refresh();
   // Python code runs in FollowSchema(), and may have closed or refreshed the store.
@@ -192,16 +194,16 @@ Reader* StoreObject::Refresh() {
     FollowSchema();
     RequireOpen();
   }
-  return &*reader_;
+  return reader_;
 }
 
 std::uint64_t StoreObject::size() {
-  const Reader* reader = Refresh();
+  const std::shared_ptr<Reader> reader = Refresh();
   return reader == nullptr ? 0 : reader->size();
 }
 
 std::uint64_t StoreObject::rows() {
-  const Reader* reader = Refresh();
+  const std::shared_ptr<Reader> reader = Refresh();
   return reader == nullptr ? 0 : reader->num_rows();
 }
 
@@ -237,7 +239,7 @@ void StoreObject::DefineFields(std::vector<Field> fields) {
   AppendLock lock(*this);
   lock.RunWithoutGil([&] { writer.DefineFields(std::move(fields)); });
   generation_of_process_ = GenerationOfProcess();
-  reader_.emplace(writer.reader());
+  KeepReader();
   ++generation_;
   TakeFields(writer.schema());
 }
@@ -251,7 +253,7 @@ void StoreObject::AddFields(std::vector<Field> fields) {
   StreamStore& writer = Writer("add_fields");
   const AppendLock lock(*this);
   writer.AddFields(std::move(fields));
-  reader_.emplace(writer.reader());
+  KeepReader();
   TakeAddedFields(writer.schema());
 }
 
@@ -278,6 +280,8 @@ void StoreObject::Close() {
     closed_ = true;
   }
   // The reader goes first: it would keep the files open, also if closing the writer throws.
+  kept_->Reset();
+  keeps_ = false;
   reader_.reset();
   names_.Clear();
   if (writer_) {
@@ -291,7 +295,7 @@ void StoreObject::Clear() {
   AppendLock lock(*this);
   lock.RunWithoutGil([&] { writer.Clear(); });
   if (writer.declared()) {
-    reader_.emplace(writer.reader());
+    KeepReader();
   }
   ++generation_;
   last_step_.reset();
@@ -307,7 +311,7 @@ std::uint64_t StoreObject::Truncate(std::uint64_t num_rows) {
   }
   const auto renew = [&] {
     if (writer.declared()) {
-      reader_.emplace(writer.reader());
+      KeepReader();
     }
     ++generation_;
     last_step_ = LastStep();
@@ -327,14 +331,15 @@ std::uint64_t StoreObject::Truncate(std::uint64_t num_rows) {
   return removed;
 }
 
-// An error is reported by the next read.
-void StoreObject::FollowDrops() noexcept {
-  try {
-    if (reader_) {
-      reader_->Refresh();
-    }
-  } catch (...) {
-    return;
+// The reader of the writer, made anew.
+void StoreObject::KeepReader() {
+  kept_->Set(writer_->reader());
+  keeps_ = true;
+}
+
+void StoreObject::StartDropping() {
+  if (kind_ == Kind::kWriter) {
+    interop::StartDropping(Writer("opening"));
   }
 }
 
@@ -344,7 +349,7 @@ std::uint64_t StoreObject::DropBefore(std::uint64_t row) {
   AppendLock lock(*this);
   std::uint64_t dropped = 0;
   lock.RunWithoutGil([&] { dropped = writer.DropBefore(static_cast<Row>(row)); });
-  FollowDrops();
+  kept_->LetGo();
   return dropped;
 }
 
@@ -356,7 +361,7 @@ void StoreObject::SetRetention(const Retention& retention) {
 }
 
 Retention StoreObject::retention() {
-  const Reader* reader = Refresh();
+  const std::shared_ptr<Reader> reader = Refresh();
   return reader != nullptr ? reader->retention() : writer_->retention();
 }
 
@@ -374,7 +379,7 @@ std::uint64_t StoreObject::Import(std::optional<std::vector<Field>> fields,
     staged.Commit();
   });
   generation_of_process_ = GenerationOfProcess();
-  reader_.emplace(writer.reader());
+  KeepReader();
   if (replaces) {
     ++generation_;
     TakeFields(writer.schema());
@@ -394,14 +399,14 @@ Step StoreObject::NextStep() const {
 }
 
 std::optional<Step> StoreObject::LastStep() {
-  Reader* reader = Refresh();
+  const std::shared_ptr<Reader> reader = Refresh();
   if (reader == nullptr || reader->kept_rows() == 0) {
     return std::nullopt;
   }
   return reader->row(static_cast<Row>(reader->num_rows() - 1)).step();
 }
 
-Schema StoreObject::schema() const { return reader_ ? schema_seen_ : Schema(); }
+Schema StoreObject::schema() const { return has_reader() ? schema_seen_ : Schema(); }
 
 const Recovery& StoreObject::recovery() const {
   RequireOpen();
@@ -411,12 +416,12 @@ const Recovery& StoreObject::recovery() const {
 
 std::string StoreObject::id() const {
   RequireOpen();
-  if (!reader_) {
+  if (!has_reader()) {
     return "";
   }
   constexpr char kDigits[] = "0123456789abcdef";
   std::string text;
-  for (const std::uint8_t byte : reader_->id()) {
+  for (const std::uint8_t byte : writer_ ? writer_->id() : reader_->id()) {
     text += kDigits[byte >> 4];
     text += kDigits[byte & 15];
   }

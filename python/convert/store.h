@@ -7,7 +7,8 @@
 //   - reading: mode "r", follows the writer of another process;
 //   - snapshot: a fixed number of rows;
 //   - closed.
-// A writer has a Reader too, which is refreshed in each call that reads.
+// A writer has a Reader too, which is refreshed in each call that reads. Between calls, the thread
+// that drops rows may take it away (interop::KeptReader), so that their disk space is free.
 //
 // Thread rules: the GIL guards every member. A call that releases it works on a copy of the Reader
 // (reads) or holds the append lock of the store (writes, see AppendLock). Foreign code may run
@@ -87,14 +88,15 @@ class StoreObject {
   // --- reading ---
 
   /// The reader, refreshed to the rows stored now; null before fields are declared. Throws
-  /// ValueError if the store is closed. The pointer is valid until foreign code can run.
-  Reader* Refresh();
+  /// ValueError if the store is closed. Foreign code may refresh it, or replace it by another one.
+  std::shared_ptr<Reader> Refresh();
 
-  /// The reader as of the last Refresh(). Throws ValueError if the store was closed since then,
-  /// which foreign code in allocations and conversions may have done.
-  Reader* Current() {
+  /// The reader as of the last Refresh(), whose result the caller keeps meanwhile. Throws ValueError
+  /// if the store was closed since then, which foreign code in allocations and conversions may have
+  /// done.
+  std::shared_ptr<Reader> Current() {
     RequireOpen();
-    return reader_ ? &*reader_ : nullptr;
+    return kind_ == Kind::kWriter ? kept_->Last() : reader_;
   }
 
   /// Number of values and of rows stored now.
@@ -142,18 +144,11 @@ class StoreObject {
   /// The step of the last row; none in an empty store.
   std::optional<Step> LastStep();
 
-  /// Called after each append, so that NextStep() need not read the last row. Moves the reader on
-  /// now and then: it would otherwise keep the disk space of all rows that are dropped.
-  ///
-  /// many  the append may have been a large one.
-  void NoteLastStep(Step step, bool many = false) noexcept {
-    last_step_ = step;
-    constexpr std::uint32_t kAppends = 16;
-    if (++appends_ == kAppends || many) {
-      appends_ = 0;
-      FollowDrops();
-    }
-  }
+  /// Called after each append, so that NextStep() need not read the last row.
+  void NoteLastStep(Step step) noexcept { last_step_ = step; }
+
+  /// Lets rows be dropped from now on. Until then, the limits of the store can be changed.
+  void StartDropping();
 
   // --- facts ---
 
@@ -200,7 +195,10 @@ class StoreObject {
  private:
   friend class AppendLock;
   void OpenReader(const Arguments& arguments);
-  void FollowDrops() noexcept;
+  void KeepReader();
+
+  bool has_reader() const noexcept { return reader_ != nullptr || keeps_; }
+
   void TakeFields(const Schema& schema);
   void TakeAddedFields(Schema schema);
   void FollowSchema();
@@ -215,13 +213,15 @@ class StoreObject {
   Schema schema_seen_;  // the schema that fields_ was made from
   std::optional<StreamStore> writer_;
   int generation_of_process_;  // GenerationOfProcess() when writer_ was opened or declared
-  std::optional<Reader> reader_;
+  // Of a writer. The function of interop::OnDrop() owns it, too.
+  const std::shared_ptr<interop::KeptReader> kept_ = std::make_shared<interop::KeptReader>();
+  bool keeps_ = false;              // whether it has a reader
+  std::shared_ptr<Reader> reader_;  // of a reader or snapshot
   std::shared_ptr<const FieldTable> fields_ = std::make_shared<FieldTable>();
   std::uint64_t fields_version_ = 0;
   std::uint64_t declaration_ = 0;  // of fields_
   std::uint64_t generation_ = 0;
   std::optional<Step> last_step_;  // of a writer only
-  std::uint32_t appends_ = 0;      // since the last FollowDrops()
   Scratch scratch_;
   NameCache names_;
   GilMutex append_mutex_;  // held by an append that runs without the GIL
@@ -245,6 +245,27 @@ class AppendLock {
   ~AppendLock();
   AppendLock(const AppendLock&) = delete;
   AppendLock& operator=(const AppendLock&) = delete;
+
+  /// Runs `append`, which makes one C++ call: with the GIL, unless it would have to wait for rows to be
+  /// dropped or for disk space. Then it runs again as by RunWithoutGil().
+  template <class Append>
+  void RunWithGil(Append&& append) {
+    bool waits = false;
+    {
+      const interop::NoWaiting no_waiting;
+      try {
+        append();
+      } catch (const Error&) {
+        waits = no_waiting.refused();
+        if (!waits) {
+          throw;
+        }
+      }
+    }
+    if (waits) {
+      RunWithoutGil(append);
+    }
+  }
 
   /// Runs `work` without the GIL; other appends wait.
   template <class Work>

@@ -95,7 +95,7 @@ nb::object ReportOf(const VerifyReport& report) {
 
 // A copy of the refreshed reader. Throws RuntimeError if no fields are declared.
 Reader RefreshedReader(StoreObject& store, const char* what) {
-  const Reader* reader = store.Refresh();
+  const std::shared_ptr<Reader> reader = store.Refresh();
   if (reader == nullptr) {
     Throw(PyExc_RuntimeError,
           std::string(what) + ": no fields are declared yet; call define_fields() first");
@@ -182,7 +182,7 @@ bool Wait(StoreObject& store, nb::handle num_rows, nb::handle timeout) {
     }
     Check(PyErr_CheckSignals());
     const auto slice = std::min<steady_clock::duration>(left, kCheckInterval);
-    if (const Reader* reader = store.Current()) {
+    if (const std::shared_ptr<Reader> reader = store.Current()) {
       Reader copy(*reader);
       const MaybeWithoutGil released(true);
       copy.Wait(rows, slice);

@@ -134,7 +134,9 @@ class StreamStore(StoreLife):
                     self, specs, names_only=not isinstance(fields, Mapping), add_fields=add_fields
                 )
             if exists:
-                limits.apply(self)  # only now: wrong fields must not drop rows
+                limits.apply(self)
+            if mode != "r":
+                self._start_dropping()  # only now: neither wrong fields nor old limits drop rows
         except BaseException:
             self.close()
             raise

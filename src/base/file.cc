@@ -91,14 +91,21 @@ File& File::operator=(File&& other) noexcept {
 
 File::~File() { Close(); }
 
+// The magic number of its file system; 0 if that cannot be found out.
+std::uint32_t File::FileSystem() const noexcept {
+  struct statfs status{};
+  return sys().fstatfs(fd_, &status) == 0 ? static_cast<std::uint32_t>(status.f_type) : 0;
+}
+
 bool File::InMemory() const noexcept {
   STREAM_STORE_ASSERT(is_open());
-  struct statfs status{};
-  if (sys().fstatfs(fd_, &status) != 0) {
-    return false;
-  }
-  const auto magic = static_cast<std::uint32_t>(status.f_type);
+  const std::uint32_t magic = FileSystem();
   return magic == TMPFS_MAGIC || magic == RAMFS_MAGIC || magic == HUGETLBFS_MAGIC;
+}
+
+bool File::FreesSpaceLate() const noexcept {
+  STREAM_STORE_ASSERT(is_open());
+  return FileSystem() == BTRFS_SUPER_MAGIC;
 }
 
 std::optional<FileId> FindFileId(const std::string& path) {

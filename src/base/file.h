@@ -61,6 +61,11 @@ class File {
   /// REQUIRES: is_open().
   bool InMemory() const noexcept;
 
+  /// Whether the file system frees the space of a file some time after it was deleted or shortened:
+  /// Btrfs. False if that cannot be found out.
+  /// REQUIRES: is_open().
+  bool FreesSpaceLate() const noexcept;
+
   /// The file's size in bytes, by fstat(). Throws Error(kIo).
   /// REQUIRES: is_open().
   std::uint64_t Size() const;
@@ -126,6 +131,7 @@ class File {
   int Release() noexcept;
 
  private:
+  std::uint32_t FileSystem() const noexcept;
   struct stat Status() const;
   int fd_ = -1;
   std::string path_;

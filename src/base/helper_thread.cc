@@ -12,6 +12,11 @@ struct HelperThread::Shared {
   HelperExecutor::Task task;
 };
 
+std::atomic<bool>& HelperThread::Allowed() noexcept {
+  static constinit std::atomic<bool> allowed{true};
+  return allowed;
+}
+
 HelperThread::HelperThread(Kind kind, std::function<Pause()> round)
     : shared_(new Shared{.task = {HelperExecutor::Get(kind), std::move(round)}}) {}
 
@@ -21,7 +26,7 @@ HelperThread::~HelperThread() {
 }
 
 bool HelperThread::Start() {
-  return shared_ != nullptr && shared_->task.executor().Add(shared_->task);
+  return shared_ != nullptr && Allowed().load() && shared_->task.executor().Add(shared_->task);
 }
 
 void HelperThread::Wake() noexcept {

@@ -9,6 +9,7 @@
 // rounds never overlap.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <optional>
@@ -23,6 +24,9 @@ class HelperThread {
 
   /// How long to sleep after a round; nothing for a sleep until Wake().
   using Pause = std::optional<std::chrono::nanoseconds>;
+
+  /// Whether Start() may succeed. Tests in which nothing may happen by itself set it to false.
+  static std::atomic<bool>& Allowed() noexcept;
 
   /// `round` must not throw. No thread is started yet.
   HelperThread(Kind kind, std::function<Pause()> round);

@@ -62,6 +62,7 @@ constexpr Syscalls kRealTable = {
     .getrlimit = GetLimit,
     .getrusage = GetUsage,
     .getrandom = ::getrandom,
+    .nanosleep = ::nanosleep,
 };
 
 constinit Syscalls table_in_use = kRealTable;

@@ -1,4 +1,4 @@
-// One table of all system calls that affect files, memory mappings and limits.
+// One table of all system calls that affect files, memory mappings and limits, or wait for disk space.
 //
 // The library calls them through sys() only. Tests replace entries, to make the n-th call fail or
 // to record writes and syncs in a model of a disk (tests/crash). Each entry has the signature and
@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <ctime>
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -46,6 +47,7 @@ struct Syscalls {
   int (*getrlimit)(int resource, struct rlimit* out);
   int (*getrusage)(int who, struct rusage* out);
   ssize_t (*getrandom)(void* buffer, std::size_t count, unsigned flags);
+  int (*nanosleep)(const struct timespec* time, struct timespec* left);
 };
 
 /// Returns the table in use, which starts as RealSyscalls(). It is constant-initialised, so it

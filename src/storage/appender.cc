@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/freed_space.h"
 #include "base/str_cat.h"
 #include "format/layout.h"
 #include "storage/appender_inline.h"
@@ -164,9 +165,27 @@ bool Appender::AppendStep(std::span<const FieldWrite> writes, Row* row, Step* st
   return AppendHeld(*step, writes, row, refusal);
 }
 
-// The slow path. Limits are 0 before the first append of a session, so that append takes it.
+// The slow path. Limits are 0 before the first append of a session, so that append takes it. If the
+// disk is full although chunks were dropped a moment ago, their space may become free. The wait holds
+// the flag only: other appends would meet the same full disk, while syncs, drops, the helper threads
+// and readers go on.
 void Appender::MakeRoom(std::uint64_t values, std::uint64_t records, std::uint64_t layout_words) {
   STREAM_STORE_ASSERT(flag_.held());
+  FreedSpaceWait wait(files_.freed_space());
+  for (;;) {
+    try {
+      TryMakeRoom(values, records, layout_words);
+      return;
+    } catch (const Error& error) {
+      if (!wait.Pause(error)) {
+        throw;
+      }
+    }
+  }
+}
+
+void Appender::TryMakeRoom(std::uint64_t values, std::uint64_t records,
+                           std::uint64_t layout_words) {
   status_.RequireWritable("append");
   if (!durability_.session_open()) {
     durability_.OpenSession(cursor_);
@@ -235,14 +254,15 @@ inline bool Appender::AppendHeld(Step step, std::span<const FieldWrite> writes, 
     *refusal = RefusePlace(step, continues, cursor_);
     return false;
   }
+  const std::uint64_t number = cursor_.rows - (continues ? 1 : 0);
+  *row = static_cast<Row>(number);
   DecidedRecord decided{.step = step,
                         .start = cursor_.values,
-                        .row = cursor_.rows - (continues ? 1 : 0),
+                        .row_session = PackRowSession(number, session_),
                         .total = shape.total,
                         .layout = shape.offset,
                         .digest = shape.digest,
                         .begins_row = !continues};
-  *row = static_cast<Row>(decided.row);
   if (continues && shape.fields == 0) [[unlikely]] {
     status_.RequireWritable("append");
     RequireNotStaging("append");

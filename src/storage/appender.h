@@ -139,7 +139,7 @@ class Appender {
   struct DecidedRecord {
     Step step = 0;
     std::uint64_t start = 0;
-    std::uint64_t row = 0;
+    std::uint64_t row_session = 0;
     std::uint64_t total = 0;
     std::uint32_t layout = 0;
     std::uint32_t digest = 0;
@@ -171,8 +171,9 @@ class Appender {
       REQUIRES_LOCK(flag_);
   void StoreRecord(const DecidedRecord& decided, std::uint64_t record) noexcept
       REQUIRES_LOCK(flag_);
-  DecidedRecord RegularRow(std::span<const Step> steps, const Cursor& begin, std::uint64_t row,
+  DecidedRecord RegularRow(const Cursor& begin, std::uint64_t row,
                            std::uint32_t layout) const noexcept REQUIRES_LOCK(flag_);
+  static void MoveToNextRow(DecidedRecord& row) noexcept;
   std::uint64_t RowsOfChunk(std::uint64_t record, std::uint64_t rows) const noexcept;
   std::uint32_t RegularLayout(const Cursor& begin, std::uint64_t row) const noexcept
       REQUIRES_LOCK(flag_);
@@ -191,6 +192,8 @@ class Appender {
   void UseLayout(std::span<const std::uint64_t> words, ShapeCache& shape) REQUIRES_LOCK(flag_);
   static Refusal RefusePlace(Step step, bool continues, const Cursor& at) noexcept;
   void MakeRoom(std::uint64_t values, std::uint64_t records, std::uint64_t layout_words)
+      REQUIRES_LOCK(flag_);
+  void TryMakeRoom(std::uint64_t values, std::uint64_t records, std::uint64_t layout_words)
       REQUIRES_LOCK(flag_);
   void RefreshPointers() noexcept REQUIRES_LOCK(flag_);
   const std::uint64_t* WordsOf(const ShapeCache& shape) const noexcept REQUIRES_LOCK(flag_);

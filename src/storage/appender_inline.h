@@ -109,22 +109,24 @@ inline std::uint64_t Appender::EncodeWrites(std::span<const FieldWrite> writes,
 }
 
 inline std::uint32_t Appender::BeginDecidedChecksum(const DecidedRecord& decided) const noexcept {
-  return BeginChecksum(seed_, decided.start, decided.step, PackRowSession(decided.row, session_),
-                       decided.layout, decided.digest);
+  return BeginChecksum(seed_, decided.start, decided.step, decided.row_session, decided.layout,
+                       decided.digest);
 }
 
 // Steps 6 and 7: the hints, then the record (never its `start`, which was published as the sentinel
 // of the call before, so readers may be looking at it), then the sentinel after it.
 inline void Appender::StoreRecord(const DecidedRecord& decided, std::uint64_t record) noexcept {
+  STREAM_STORE_ASSERT(SessionOfRecord(decided.row_session) == static_cast<std::uint16_t>(session_));
   const std::uint64_t end = decided.start + decided.total;
   std::uint64_t* const position_hints = data_.position_hints;
   ForEachHintSlot(decided.start, end, [=](std::uint64_t slot) { position_hints[slot] = record; });
-  if (decided.begins_row && decided.row % kHintStride == 0) {
-    data_.row_hints[decided.row / kHintStride] = record;
+  const std::uint64_t row = RowOfRecord(decided.row_session);
+  if (decided.begins_row && row % kHintStride == 0) {
+    data_.row_hints[row / kHintStride] = record;
   }
   Record& out = data_.records[record];
   out.step = decided.step;
-  out.row_session = PackRowSession(decided.row, session_);
+  out.row_session = decided.row_session;
   out.layout = decided.layout;
   out.checksum = decided.checksum;
   data_.records[record + 1].start = end;
@@ -142,18 +144,23 @@ inline std::uint32_t Appender::RegularLayout(const Cursor& begin,
   return regular_layouts_[(begin.records + row) / chunk_records_ - begin.records / chunk_records_];
 }
 
-// Row `row` of such a call, without its checksum.
-inline Appender::DecidedRecord Appender::RegularRow(std::span<const Step> steps,
-                                                    const Cursor& begin, std::uint64_t row,
+// Row `row` of such a call, without its step and its checksum. A loop over rows calls this once and
+// moves the result, which stays in registers: `begin` and shapes_ would be loaded for each row,
+// since a store to a hint might change them as far as the compiler knows.
+inline Appender::DecidedRecord Appender::RegularRow(const Cursor& begin, std::uint64_t row,
                                                     std::uint32_t layout) const noexcept {
-  STREAM_STORE_ASSERT(row < steps.size());
   const ShapeCache& shape = shapes_[0];
-  return {.step = steps[row],
-          .start = begin.values + row * shape.total,
-          .row = begin.rows + row,
+  return {.start = begin.values + row * shape.total,
+          .row_session = PackRowSession(begin.rows + row, session_),
           .total = shape.total,
           .layout = layout,
           .digest = shape.digest};
+}
+
+// Moves such a row to the place of the one after it.
+inline void Appender::MoveToNextRow(DecidedRecord& row) noexcept {
+  row.start += row.total;
+  row.row_session += 1;  // the row is in the low bits
 }
 
 inline void Appender::MoveCursor(const ShapeCache& shape, Step step, bool continues,

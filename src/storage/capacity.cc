@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "base/freed_space.h"
 #include "base/str_cat.h"
 #include "storage/store_files.h"
 #include "storage/writer_options.h"
@@ -78,6 +79,12 @@ bool Capacity::MakeRoom(std::uint64_t values, std::uint64_t records, std::uint64
     return false;
   }
   if (OverBound()) {
+    if (!WaitPermit::Ask()) {
+      throw Error(
+          ErrorCode::kNoSpace,
+          StrCat(files_.path_text(), ": append: expected to wait for rows to be dropped but ",
+                 "this thread may not wait"));
+    }
     relieve_();  // without the mutex, which a drop needs
   }
   {
@@ -364,6 +371,7 @@ void Capacity::Trim(const Cursor& at) {
   for (const Kind kind : kAllKinds) {
     files_.data(kind).Truncate(std::min(content[Index(kind)], files_.data(kind).bytes()));
   }
+  files_.NoteShortened();
 }
 
 void Capacity::BecomeForkedChild() noexcept {

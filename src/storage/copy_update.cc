@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "base/assert.h"
 #include "base/str_cat.h"
@@ -151,6 +152,9 @@ class CopyUpdate {
   // equal, all before them are, and the first difference can be searched for.
   void CheckPrefix() {
     apart_ = source_.begin.records > 0 && from_.records <= source_.begin.records;
+    if (apart_) {
+      CheckPlaces();
+    }
     if (apart_ || from_.records == 0) {
       return;
     }
@@ -191,6 +195,29 @@ class CopyUpdate {
                "use an older checkpoint, make one at another path, or give up its other rows with "
                "truncate(",
                *rows, ")"));
+  }
+
+  // All records of the copy were dropped from the source, and the new ones come after them. So do their
+  // values, and layouts that both count are equal, if the records of the copy were ever those of the
+  // source. If not, the new bytes would be written over some that the copy counts until the end.
+  void CheckPlaces() const {
+    constexpr std::uint64_t kWord = sizeof(std::uint64_t);
+    bool apart = source_.begin.values >= from_.values;
+    std::vector<std::byte> ours(kCopyBlockBytes);
+    std::vector<std::byte> theirs(kCopyBlockBytes);
+    const std::uint64_t end = from_.layout_words * kWord;
+    std::uint64_t at = std::max(source_.begin.layout_words, slot_.begin.layout_words) * kWord;
+    while (apart && at < end) {
+      const std::size_t count = std::min(end - at, kCopyBlockBytes);
+      const auto mine = std::span(ours).first(count);
+      const auto other = std::span(theirs).first(count);
+      apart = files_.layouts.files().ReadAt(mine, at) == count &&
+              source_.layouts->ReadAt(other, at) == count && std::ranges::equal(mine, other);
+      at += count;
+    }
+    if (!apart) {
+      RefuseDifferent(std::nullopt);
+    }
   }
 
   void CompareValues(RecordVerifier& copy) {

@@ -255,13 +255,16 @@ void DataFile::Remap(std::uint64_t first_byte, std::uint64_t bytes) {
   Replace(chunk, this->bytes(), NewRange(chunk, bytes, wanted));
 }
 
-void DataFile::UnlinkLeftovers(std::uint64_t byte) const {
+bool DataFile::UnlinkLeftovers(std::uint64_t byte) const {
   const std::uint64_t end = range()->mapped_end();
+  bool any = false;
   for (const std::uint64_t chunk : files_.Numbers()) {
     if (chunk < FirstChunk(byte, files_.chunk_bytes()) || chunk >= end) {
       files_.Unlink(chunk);
+      any = true;
     }
   }
+  return any;
 }
 
 // A thread that grows or shortens the files may change the last chunk meanwhile; then it is compared

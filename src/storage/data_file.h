@@ -126,8 +126,8 @@ class DataFile {
   void Remap(std::uint64_t first_byte, std::uint64_t bytes);
 
   /// Deletes the chunk files that do not count: those before `byte`, and those after a short one.
-  /// Throws Error(kIo).
-  void UnlinkLeftovers(std::uint64_t byte) const;
+  /// Returns whether there were any. Throws Error(kIo).
+  bool UnlinkLeftovers(std::uint64_t byte) const;
 
   /// Whether the file of the last chunk is still the one of that name.
   bool InPlace() const;

@@ -283,10 +283,11 @@ void Durability::WriteSlotForReaders(const Cursor& at) {
   files_.control.WriteSlot(slot);
 }
 
-// Makes the begin durable: step 2. The counts of a slot must include it.
+// Makes the begin durable: step 2. The slot must count a record from there on: a power cut could
+// otherwise leave a store without any row, whose next step could be any.
 void Durability::WriteBegin(const Begin& begin, const Cursor& at) {
   begin_ = begin;
-  if (files_.persistent() && begin.records <= newest_.records) {
+  if (files_.persistent() && begin.records < newest_.records) {
     UpdateSlot();
   } else if (files_.persistent()) {
     WriteDurable(at, /*clean=*/false, /*both_slots=*/false);
@@ -319,7 +320,7 @@ std::optional<std::uint64_t> Durability::Drop(std::uint64_t row) {
   }
   const std::uint64_t chunk_records = files_.identity().chunk_bytes / sizeof(Record);
   const Begin begin = BeginAtRow(*maps, at.records, row, chunk_records);
-  if (files_.persistent() && begin.records > newest_.records && !session_open()) {
+  if (files_.persistent() && begin.records >= newest_.records && !session_open()) {
     return std::nullopt;
   }
   WriteBegin(begin, at);

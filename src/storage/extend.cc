@@ -30,13 +30,14 @@ bool Regular(std::span<const Column> columns) noexcept {
 // Decides on one record, which goes to `at`, and moves `at` after it. Its checksum is not known
 // yet.
 void Appender::Decide(Step step, const ShapeCache& shape, bool continues, Cursor& at) {
-  decided_.push_back(DecidedRecord{.step = step,
-                                   .start = at.values,
-                                   .row = at.rows - (continues ? 1 : 0),
-                                   .total = shape.total,
-                                   .layout = shape.offset,
-                                   .digest = shape.digest,
-                                   .begins_row = !continues});
+  decided_.push_back(
+      DecidedRecord{.step = step,
+                    .start = at.values,
+                    .row_session = PackRowSession(at.rows - (continues ? 1 : 0), session_),
+                    .total = shape.total,
+                    .layout = shape.offset,
+                    .digest = shape.digest,
+                    .begins_row = !continues});
   MoveCursor(shape, step, continues, at);
 }
 
@@ -232,13 +233,16 @@ void Appender::StorePrepared(std::span<const Step> steps, const Cursor& begin,
     StoreDecided(begin.records, flipped);
     return;
   }
+  std::uint64_t record = begin.records;
   for (std::uint64_t i = 0; i < steps.size();) {
     const std::uint32_t layout = RegularLayout(begin, i);
-    const std::uint64_t end = i + RowsOfChunk(begin.records + i, steps.size() - i);
-    for (; i < end; ++i) {
-      DecidedRecord row = RegularRow(steps, begin, i, layout);
+    const std::uint64_t end = i + RowsOfChunk(record, steps.size() - i);
+    STREAM_STORE_ASSERT(end <= steps.size());
+    DecidedRecord row = RegularRow(begin, i, layout);
+    for (; i < end; ++i, MoveToNextRow(row)) {
+      row.step = steps[i];
       row.checksum = checksums_[i] ^ flipped;
-      StoreRecord(row, begin.records + i);
+      StoreRecord(row, record++);
     }
   }
 }

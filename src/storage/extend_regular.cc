@@ -154,14 +154,16 @@ Refusal Appender::EncodeRegular(std::span<const Step> steps, std::span<const Col
   for (std::uint64_t first = 0; first < steps.size(); first += rows) {
     rows = std::min<std::uint64_t>(block_rows,
                                    RowsOfChunk(begin.records + first, steps.size() - first));
+    STREAM_STORE_ASSERT(first + rows <= steps.size());
     const std::uint32_t layout = RegularLayout(begin, first);
     Value* const values = data_.values + begin.values + first * total;
     if (const Refusal refusal = EncodeBlock(plans, first, rows, values);
         refusal.code != ErrorCode::kOk) {
       return refusal;
     }
-    for (std::uint64_t row = 0; kChecksums && row < rows; ++row) {
-      const DecidedRecord decided = RegularRow(steps, begin, first + row, layout);
+    DecidedRecord decided = RegularRow(begin, first, layout);
+    for (std::uint64_t row = 0; kChecksums && row < rows; ++row, MoveToNextRow(decided)) {
+      decided.step = steps[first + row];
       checksums_[first + row] = FinishChecksum(
           ExtendChecksum(BeginDecidedChecksum(decided), values + row * total, total));
     }

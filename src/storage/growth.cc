@@ -122,6 +122,9 @@ bool Growth::GiveBackHalf(const Sizes& keep) noexcept {
       shorter |= file.ShortenTo(size);
     }
   }
+  if (shorter) {
+    files_.NoteShortened();
+  }
   return shorter;
 }
 

@@ -113,6 +113,16 @@ void RefreshFiles(StoreFiles& files) {
   }
 }
 
+// Part of step 5: removes the chunks that do not count. If the newest slot is in memory only, the one
+// on disk may count on chunks before the begin of the newest.
+void RemoveUncounted(StoreFiles& files, const Slot& newest, bool sync_interrupted) {
+  if (sync_interrupted) {
+    files.control.WriteSlot(newest);
+    files.control.SyncSlots();
+  }
+  files.UnlinkLeftovers(newest.begin);
+}
+
 // Part of step 5: gives back the space that a writer which died had allocated ahead. Readers of
 // other processes may have the files mapped, but use only what was published; so everything stays if
 // records that were published did not survive.
@@ -131,6 +141,7 @@ void GiveBackUnused(StoreFiles& files, const Recovered& recovered) {
   for (const Kind kind : kAllKinds) {
     shorten(files.data(kind), content[Index(kind)]);
   }
+  files.NoteShortened();
 }
 
 // Part of step 5: writes the sentinel and the hints of the records that the walk recovered. The
@@ -157,13 +168,14 @@ void CompleteTail(StoreFiles& files, const Slot& slot, const Cursor& cursor) {
   }
 }
 
-// Part of step 5. The last writer may have died before it announced its schema. Records that were
-// there when fields were added may be lost: then later records may have these fields earlier.
+// Part of step 5. If the last writer did not announce its schema, the name of that file may be in
+// memory only, also because the sync of the directory failed: then it is written again. Records that
+// were there when fields were added may be lost: then later records may have these fields earlier.
 void AnnounceSchema(StoreFiles& files, std::uint64_t records) {
   const std::shared_ptr<const StoreSchema> known = files.store_schema();
   const Schema& schema = known->schema;
-  files.control.schema_revision().store(schema.revision(), std::memory_order_release);
-  if (AddsAfter(schema, records)) {
+  const std::uint64_t announced = files.control.schema_revision().load(std::memory_order_acquire);
+  if (announced != schema.revision() || AddsAfter(schema, records)) {
     ReplaceSchema(files, SinceAtMost(schema, records, schema.revision() + 1));
   }
 }
@@ -222,7 +234,7 @@ OpenedStore OpenForWriting(const std::filesystem::path& path) {
       files.data(kind).NoteCreated();  // the names of new files may not be on disk yet
     }
   }
-  files.UnlinkLeftovers(recovered.slot.begin);
+  RemoveUncounted(files, recovered.slot, sync_interrupted);
   AnnounceSchema(files, recovered.cursor.records);
   GiveBackUnused(files, recovered);
   CompleteTail(files, recovered.slot, recovered.cursor);

@@ -222,6 +222,7 @@ StoreFiles::StoreFiles(Parts parts)
       lock(std::move(parts.lock)),
       temporary_(parts.temporary),
       copies_(parts.copies),
+      frees_late_(parts.writable && control.file().FreesSpaceLate()),
       tree_(std::move(parts.tree)),
       control_id_(control.file().Id()),
       path_(temporary_ ? std::filesystem::path() : directory_.path()),
@@ -382,23 +383,26 @@ void StoreFiles::RefreshMaps() {
   maps_.swap(current);
 }
 
-void StoreFiles::UnlinkBetween(const Begin& old, const Begin& begin) const noexcept {
+void StoreFiles::UnlinkBetween(const Begin& old, const Begin& begin) noexcept {
   for (const Kind kind : kAllKinds) {
     const std::uint64_t end = FirstChunk(FirstBytes(begin)[Index(kind)], identity_.chunk_bytes);
     std::uint64_t chunk = FirstChunk(FirstBytes(old)[Index(kind)], identity_.chunk_bytes);
     try {
       for (; chunk < end; ++chunk) {
         data(kind).files().Unlink(chunk);
+        freed_.Note();
       }
     } catch (...) {  // an Error, or no memory for a name
     }
   }
 }
 
-void StoreFiles::UnlinkLeftovers(const Begin& begin) const {
+void StoreFiles::UnlinkLeftovers(const Begin& begin) {
   const KindBytes first = FirstBytes(begin);
   for (const Kind kind : kAllKinds) {
-    data(kind).UnlinkLeftovers(first[Index(kind)]);
+    if (data(kind).UnlinkLeftovers(first[Index(kind)])) {
+      freed_.Note();
+    }
   }
 }
 

@@ -23,6 +23,7 @@
 #include "base/assert.h"
 #include "base/directory.h"
 #include "base/fork_mutex.h"
+#include "base/freed_space.h"
 #include "base/temporary.h"
 #include "format/control.h"
 #include "storage/cursor.h"
@@ -277,11 +278,21 @@ class StoreFiles {
 
   /// Deletes the chunk files that are needed from `old` on, but not from `begin` on. They stay mapped
   /// for those who use them. Files that cannot be deleted are left to the next open.
-  void UnlinkBetween(const Begin& old, const Begin& begin) const noexcept;
+  void UnlinkBetween(const Begin& old, const Begin& begin) noexcept;
 
   /// Deletes chunk files that a crash left: those before `begin`, and those after a short one.
   /// Throws Error(kIo).
-  void UnlinkLeftovers(const Begin& begin) const;
+  void UnlinkLeftovers(const Begin& begin);
+
+  /// To be called after data files became shorter: some file systems free their space later.
+  void NoteShortened() noexcept {
+    if (frees_late_) {
+      freed_.Note();
+    }
+  }
+
+  /// When space was last given back that may not be free yet. Thread rules: any thread.
+  const FreedSpace& freed_space() const noexcept { return freed_; }
 
   /// The data of one kind.
   DataFile& data(Kind kind) noexcept { return data_[Index(kind)]; }
@@ -313,6 +324,8 @@ class StoreFiles {
   void RequireLinked(const char* operation) const;
   const bool temporary_;
   const bool copies_;
+  const bool frees_late_;
+  FreedSpace freed_;
   std::unique_ptr<TemporaryTree> tree_;
   const FileId control_id_;
   std::atomic<int> users_{0};

@@ -130,6 +130,9 @@ class Writer {
   /// forked child, that is the error to report.
   void RequireWritable(const char* operation) const { status_.RequireWritable(operation); }
 
+  /// Whether a sync failed, so that the store cannot be written any more.
+  bool failed() const noexcept { return status_.failed(); }
+
   /// Where the next record goes. Acquires the append flag for a moment.
   Cursor cursor() noexcept { return appender_.cursor(); }
 

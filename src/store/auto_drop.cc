@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "format/record.h"
 #include "storage/kinds.h"
@@ -9,9 +10,10 @@
 
 namespace stream_store::internal {
 
-AutoDrop::AutoDrop(Writer& writer, const Retention& limits)
+AutoDrop::AutoDrop(Writer& writer, const Retention& limits, std::function<bool()> dropped)
     : writer_(writer),
       limits_(limits),
+      dropped_(std::move(dropped)),
       types_(limits.segment_by.begin(), limits.segment_by.begin() + limits.segment_count),
       reader_(types_) {
   if (!types_.empty()) {
@@ -78,7 +80,7 @@ std::uint64_t AutoDrop::BytesFrom(std::uint64_t record) const {
          (hints + view_.layout_words - view_.layout_begin) * sizeof(std::uint64_t);
 }
 
-// What the chunks take on disk if the records before `record` are dropped. Of each kind, a chunk is
+// The disk space of the chunks if the records before `record` are dropped. Of each kind, a chunk is
 // deleted only as a whole, and space is allocated ahead: with few chunks, that is much more than
 // BytesFrom().
 std::uint64_t AutoDrop::DiskBytesFrom(std::uint64_t record) const {
@@ -167,6 +169,14 @@ void AutoDrop::DropExcess() {
 void AutoDrop::Drop(std::uint64_t first) {
   writer_.DropBefore(first);
   Follow();
+  tell_ = dropped_ != nullptr;
+  Tell();
+}
+
+void AutoDrop::Tell() noexcept {
+  if (tell_) {
+    tell_ = !dropped_();
+  }
 }
 
 // While rows are being appended, a drop waits for a 64th of the rows, so that few slots are written.
@@ -176,6 +186,7 @@ HelperThread::Pause AutoDrop::Round() noexcept {
   constexpr std::uint64_t kShare = 64;
   try {
     const MutexLock lock(mutex_);
+    Tell();
     Follow();
     const bool grown = view_.row_count != seen_rows_;
     seen_rows_ = view_.row_count;

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -25,9 +26,10 @@ namespace stream_store::internal {
 
 class AutoDrop {
  public:
-  /// `writer` must outlive it. Throws Error(kInvalidArgument) unless the segment_by fields of the
-  /// limits can cut segments: see CheckCutFields().
-  AutoDrop(Writer& writer, const Retention& limits);
+  /// `writer` must outlive it. `dropped` is called after each drop: see interop::OnDrop(). Throws
+  /// Error(kInvalidArgument) unless the segment_by fields of the limits can cut segments: see
+  /// CheckCutFields().
+  AutoDrop(Writer& writer, const Retention& limits, std::function<bool()> dropped);
 
   /// Drops all rows that are too many. Throws as Writer::DropBefore(), and Error(kCorrupt).
   void DropExcess() EXCLUDES(mutex_);
@@ -38,11 +40,12 @@ class AutoDrop {
   HelperThread::Pause Round() noexcept EXCLUDES(mutex_);
 
  private:
-  /// What the records from one on take.
+  /// The space that the records from one on take.
   using BytesOf = std::uint64_t (AutoDrop::*)(std::uint64_t record) const;
 
   void Follow() REQUIRES_LOCK(mutex_);
   void Drop(std::uint64_t first) REQUIRES_LOCK(mutex_);
+  void Tell() noexcept REQUIRES_LOCK(mutex_);
   void FindSegments() REQUIRES_LOCK(mutex_);
   std::uint64_t FirstRowToRetain() REQUIRES_LOCK(mutex_);
   std::uint64_t FirstRowWithinBytes() const REQUIRES_LOCK(mutex_);
@@ -53,6 +56,7 @@ class AutoDrop {
 
   Writer& writer_;
   const Retention limits_;
+  const std::function<bool()> dropped_;
   const std::vector<TypeId> types_;  // that cut segments; empty: rows are dropped one by one
   CutBy by_ = CutBy::kChange;
   Mutex mutex_;
@@ -62,6 +66,7 @@ class AutoDrop {
   Cutter cutter_ GUARDED_BY(mutex_);
   std::deque<std::uint64_t> segments_ GUARDED_BY(mutex_);  // first rows of those that are retained
   std::uint64_t seen_rows_ GUARDED_BY(mutex_) = 0;         // in the last round
+  bool tell_ GUARDED_BY(mutex_) = false;                   // dropped_ is to be called
 };
 
 }  // namespace stream_store::internal

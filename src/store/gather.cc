@@ -27,15 +27,19 @@ struct CurrentRecord {
   Step step = 0;
   Row row = 0;
   std::uint32_t layout = 0;
+  // The template of the layout, with the same total; null if the layout is too long for one. Valid
+  // until the next LoadRecord().
+  LayoutTemplate* written_out = nullptr;
 };
 
 // Loads the record that holds a position; checks that it does.
 CurrentRecord LoadRecord(const View& view, TemplateCache& cache, std::uint64_t record,
                          std::uint64_t position) {
   const RecordHead head = LoadHead(view, record);
-  CurrentRecord loaded{head.start, 0, head.step, static_cast<Row>(head.row), head.layout};
-  const LayoutTemplate* layout = cache.Find(view, head.layout);
-  loaded.total = layout != nullptr ? layout->total : LayoutAt(view, head.layout).total;
+  LayoutTemplate* layout = cache.Find(view, head.layout);
+  const std::uint64_t total = layout != nullptr ? layout->total : LayoutAt(view, head.layout).total;
+  const CurrentRecord loaded{head.start,  total, head.step, static_cast<Row>(head.row),
+                             head.layout, layout};
   if (position - loaded.start >= loaded.total) {
     ThrowEndsBefore(view, record, position);
   }
@@ -49,12 +53,10 @@ struct FieldPlace {
 };
 
 // The field-write of value `skip` of the record. REQUIRES: skip < current.total.
-FieldPlace FieldPlaceOf(const View& view, TemplateCache& cache, const CurrentRecord& current,
-                        std::uint64_t skip, bool want_offset) {
+FieldPlace FieldPlaceOf(const View& view, const CurrentRecord& current, std::uint64_t skip,
+                        bool want_offset) {
   STREAM_STORE_ASSERT(skip < current.total);
-  LayoutTemplate* layout = cache.Find(view, current.layout);
-  // A hostile writer can change the layout after its total was loaded, hence the second condition.
-  if (layout != nullptr && skip < layout->total) {
+  if (LayoutTemplate* const layout = current.written_out; layout != nullptr) {
     const auto type = static_cast<TypeId>(layout->types.values[skip]);
     const std::uint64_t offset =
         want_offset ? static_cast<std::uint64_t>(OffsetsOf(*layout).values[skip]) : 0;
@@ -70,8 +72,8 @@ FieldPlace FieldPlaceOf(const View& view, TemplateCache& cache, const CurrentRec
 }
 
 // Writes the wanted columns of one position to element `at`.
-void ReadOne(const View& view, TemplateCache& cache, const CurrentRecord& current,
-             std::uint64_t position, std::uint64_t at, const WindowsOut& out) {
+void ReadOne(const View& view, const CurrentRecord& current, std::uint64_t position,
+             std::uint64_t at, const WindowsOut& out) {
   const Value value = view.values[position];
   if (out.values != nullptr) {
     out.values[at] = value;
@@ -86,7 +88,7 @@ void ReadOne(const View& view, TemplateCache& cache, const CurrentRecord& curren
     return;
   }
   const FieldPlace place =
-      FieldPlaceOf(view, cache, current, position - current.start, out.offset != nullptr);
+      FieldPlaceOf(view, current, position - current.start, out.offset != nullptr);
   if (out.types != nullptr) {
     out.types[at] = place.type;
   }
@@ -139,7 +141,7 @@ void GatherPipeline(const View& view, TemplateCache& cache, std::span<const Posi
       current = LoadRecord(view, cache, RecordFromHint(view, position(i), ring[i % kGuessRing]),
                            position(i));
     }
-    ReadOne(view, cache, current, position(i), i, out);
+    ReadOne(view, current, position(i), i, out);
   }
 }
 

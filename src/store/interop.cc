@@ -1,6 +1,10 @@
 // The functions of interop.h. They forward to the private parts of Reader and WindowSampler.
 #include "stream_store/interop.h"
 
+#include <utility>
+
+#include "base/assert.h"
+#include "base/freed_space.h"
 #include "base/str_cat.h"
 #include "storage/fork_guard.h"
 #include "storage/read_source.h"
@@ -8,6 +12,7 @@
 #include "store/read_functions.h"
 #include "store/read_via.h"
 #include "store/sampler_access.h"
+#include "store/store_impl.h"
 
 namespace stream_store::interop {
 
@@ -17,6 +22,7 @@ using internal::ReaderAccess;
 using internal::ReadSource;
 using internal::ReadVia;
 using internal::SamplerAccess;
+using internal::StoreAccess;
 using internal::StrCat;
 using internal::View;
 
@@ -34,6 +40,30 @@ std::filesystem::path HandOver(const Reader& reader) {
 Reader TakeOver(const std::filesystem::path& directory) {
   return ReaderAccess::Make(ReadSource::TakeOver(directory));
 }
+
+StreamStore OpenWithoutDropping(const std::filesystem::path& path, const Options& options) {
+  return StoreAccess::Open(path, options, /*drops=*/false);
+}
+
+void StartDropping(StreamStore& store) {
+  auto& impl = StoreAccess::Of(store);
+  if (!std::exchange(impl.drops, true) && impl.writer != nullptr) {
+    impl.Limit(*impl.writer, impl.writer->retention());
+  }
+}
+
+void OnDrop(StreamStore& store, std::function<bool()> dropped) {
+  auto& impl = StoreAccess::Of(store);
+  STREAM_STORE_ASSERT(!impl.drops || impl.writer == nullptr || store.reader().size() == 0);
+  impl.dropped = std::move(dropped);
+}
+
+NoWaiting::NoWaiting() noexcept { internal::WaitPermit::Set(/*allowed=*/false); }
+
+NoWaiting::~NoWaiting() { internal::WaitPermit::Set(/*allowed=*/true); }
+
+// NOLINTNEXTLINE(readability-convert-member-functions-to-static): of this object, to its users
+bool NoWaiting::refused() const noexcept { return internal::WaitPermit::asked(); }
 
 void ScanRows(const Reader& reader, Row begin, Row end,
               const std::function<bool(const interop::RecordRun&)>& visit) {

@@ -136,6 +136,7 @@ StagedRows StreamStore::StageReplacement(std::vector<Field> fields) {
   impl->replaces = true;
   impl->fresh.path = impl_->path;
   impl->fresh.options = impl_->options;
+  impl->fresh.dropped = impl_->dropped;
   if (impl_->path.empty()) {
     impl->fresh.Create(std::move(fields));
   } else {

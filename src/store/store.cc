@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <utility>
 
 #include "base/str_cat.h"
@@ -109,9 +110,15 @@ StreamStore& StreamStore::operator=(StreamStore&&) noexcept = default;
 StreamStore::~StreamStore() = default;
 
 StreamStore StreamStore::Open(const std::filesystem::path& path, const Options& options) {
+  return Impl::Open(path, options, /*drops=*/true);
+}
+
+StreamStore StreamStore::Impl::Open(const std::filesystem::path& path, const Options& options,
+                                    bool drops) {
   CheckOptions(options);
   internal::RefuseTemporaryName(path);
   auto impl = std::make_unique<Impl>();
+  impl->drops = drops;
   impl->path = path;
   impl->options = options;
   const internal::PathState there = internal::InspectPath(path);
@@ -295,7 +302,7 @@ void StreamStore::Close() {
     impl_->closed_undeclared = true;
     return;
   }
-  impl_->DropExcess();
+  const std::optional<Error> failure = impl_->DropExcess();
   try {
     impl_->writer->Close();
   } catch (const Error&) {
@@ -304,6 +311,9 @@ void StreamStore::Close() {
   }
   if (!impl_->writer->forked()) {
     impl_->DropSource();
+  }
+  if (failure) {
+    throw *failure;
   }
 }
 
@@ -317,8 +327,8 @@ std::uint64_t StreamStore::Truncate(std::uint64_t num_rows) {
   std::uint64_t removed = 0;
   try {
     removed = writer.Truncate(num_rows);
-  } catch (const Error& error) {
-    if (error.code() == ErrorCode::kIo) {
+  } catch (const Error&) {
+    if (writer.failed()) {  // by a sync, which may have been out of space
       renew_source();
     }
     throw;

@@ -6,7 +6,9 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -23,12 +25,16 @@
 namespace stream_store {
 
 struct StreamStore::Impl {
+  static StreamStore Open(const std::filesystem::path& path, const Options& options, bool drops);
+
   std::filesystem::path path;  // empty for a temporary store
   Options options;
   std::unique_ptr<internal::Writer> writer;  // null until fields are declared
   std::shared_ptr<internal::AutoDrop> auto_drop GUARDED_BY(mutex);  // null without limits
   Recovery recovery;
   bool closed_undeclared = false;  // closed before fields were declared
+  bool drops = true;               // false until interop::StartDropping()
+  std::function<bool()> dropped;   // see interop::OnDrop()
   mutable internal::ForkMutex mutex{internal::ForkMutex::Rank::kInner};
   // Of the readers. Closing the store drops it, so that it ends with the last Reader; the second
   // one is the same source, or after closing one that was attached to the path.
@@ -90,13 +96,17 @@ struct StreamStore::Impl {
     writer = std::move(fresh);
   }
 
-  // Sets the limits of a writer, and starts the helper that drops rows.
+  // Sets the limits of a writer, and starts the helper that drops rows. The helper of the limits from
+  // before is stopped first: it must not drop rows that the new ones retain.
   void Limit(internal::Writer& to, const internal::Retention& limits) {
-    to.SetRetention(limits);
-    to.StopUpkeep();
+    to.RequireWritable("setting what is retained");
     std::shared_ptr<internal::AutoDrop> dropper;
-    if (limits.limited()) {
-      dropper = std::make_shared<internal::AutoDrop>(to, limits);
+    if (drops && limits.limited()) {
+      dropper = std::make_shared<internal::AutoDrop>(to, limits, dropped);
+    }
+    to.StopUpkeep();
+    to.SetRetention(limits);
+    if (dropper != nullptr) {
       const std::uint64_t chunk_bytes = to.files()->identity().chunk_bytes;
       const std::uint64_t most_bytes = limits.bytes == 0 ? 0 : limits.bytes + 3 * chunk_bytes;
       to.StartUpkeep([dropper] { return dropper->Round(); }, most_bytes);
@@ -114,18 +124,21 @@ struct StreamStore::Impl {
     return std::exchange(auto_drop, nullptr);
   }
 
-  // Drops the rows that are too many, before the store is closed. Ignores errors: such rows do no
-  // harm, and a failed sync is reported by Close() of the writer.
-  void DropExcess() noexcept {
+  // Drops the rows that are too many, before the store is closed. They do no harm, so errors are
+  // ignored, except one that ends the writer: its Close() would not report that. Returns such an error.
+  std::optional<Error> DropExcess() noexcept {
     const std::shared_ptr<internal::AutoDrop> dropper = TakeAutoDrop();
-    if (dropper == nullptr || writer == nullptr || writer->closed() || writer->forked()) {
-      return;
+    if (dropper == nullptr || writer == nullptr || writer->closed() || writer->forked() ||
+        writer->failed()) {
+      return std::nullopt;
     }
     try {
       dropper->DropExcess();
-    } catch (...) {  // an Error, or no memory
-      return;
+    } catch (const Error& error) {
+      return writer->failed() ? std::optional(error) : std::nullopt;
+    } catch (...) {  // no memory
     }
+    return std::nullopt;
   }
 
   void Create(std::vector<Field> fields) {
@@ -140,6 +153,15 @@ struct StreamStore::Impl {
     return {.schema = Schema(std::move(fields)),
             .identity = internal::NewIdentity(chunk_bytes),
             .begin = {}};
+  }
+};
+
+// For interop.cc.
+struct internal::StoreAccess {
+  static StreamStore::Impl& Of(StreamStore& store) { return *store.impl_; }
+
+  static StreamStore Open(const std::filesystem::path& path, const Options& options, bool drops) {
+    return StreamStore::Impl::Open(path, options, drops);
   }
 };
 

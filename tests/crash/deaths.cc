@@ -32,7 +32,7 @@ void Lives::End() {
   if (disk_.dead()) {
     counts_.inside_calls += 1;
     Crash(random_.Chance(65));
-  } else if (random_.Chance(poisoned_ ? 40 : 15)) {
+  } else if (random_.Chance(poisoned_ ? 40 : limits_ == Retention{} ? 15 : 50)) {
     Close();
   } else {
     disk_.Die();
@@ -43,18 +43,24 @@ void Lives::End() {
 // Closes the store properly, or with a failing sync, or the process dies in it, or power fails
 // after it.
 void Lives::Close() {
+  const auto first = static_cast<Row>(store_->reader().first_row());
+  const Row keep = poisoned_ ? first : FirstRowToRetain(first);
+  if (keep > first) pending_first_.push_back(keep);
   if (!poisoned_) {
     closed_at_ = model_.records.size();
     closing_ = true;
     if (random_.Chance(10)) disk_.FailSync(random_.Between(1, 5));
   }
-  Tell("close");
+  Tell(StrCat("close", keep > first ? StrCat(", with a drop of the rows to ", keep) : ""));
   try {
     store_->Close();
     if (!disk_.dead() && !poisoned_) {
       model_.synced = model_.records.size();
+      model_.first_row = keep;
       pending_.reset();
+      pending_first_.clear();
       counts_.clean_closes += 1;
+      counts_.retained += keep > first ? 1U : 0U;
     }
   } catch (const Error& error) {
     Tell(StrCat("  ", error.what()));
@@ -91,6 +97,7 @@ void Lives::Crash(bool power) {
   if (random_.Chance(20)) {
     counts_.session_jumps += 1;
     disk_.ExhaustSessions();
+    jumped_ = true;
     if (random_.Chance(50)) replay_.clear();
   }
 }
@@ -118,7 +125,12 @@ void Lives::Recover() {
   Tell(StrCat("found ", found, " of ", before, " records, ", model_.synced,
               " synced: ", StateName(report_.state), " ", report_.reason));
   CheckFirstRow(reader);
+  CheckFields(reader);
+  CheckLimits(reader);
   model_.Check(reader, random_);
+  if (power_was_cut_ || random_.Chance(50)) {
+    counts_.copies_checked += CheckCopy() == nullptr ? 0U : 1U;
+  }
   if (found < model_.synced) {
     Fail(StrCat(model_.synced, " records were synced but ", found, " were recovered"));
   }
@@ -181,6 +193,61 @@ void Lives::CheckFirstRow(const Reader& reader) {
   }
 }
 
+// The same for the fields that were added.
+void Lives::CheckFields(const Reader& reader) {
+  const Added found = AddedFields(reader.schema());
+  if (found != model_.added && std::ranges::find(pending_added_, found) == pending_added_.end()) {
+    Fail(StrCat("there are ", found.size(), " added fields, the last since record ",
+                found.empty() ? 0 : found.back(), ", instead of ", model_.added.size(), " since ",
+                model_.added.empty() ? 0 : model_.added.back()));
+  }
+  if (power_was_cut_) {
+    model_.added = found;
+    pending_added_.clear();
+  }
+}
+
+// The same for the limits.
+void Lives::CheckLimits(const Reader& reader) {
+  const Retention found = reader.retention();
+  if (found != limits_ && std::ranges::find(pending_limits_, found) == pending_limits_.end()) {
+    Fail(StrCat("the limits are ", found.rows.value_or(0), " rows and ", found.segments.value_or(0),
+                " segments, which were never set"));
+  }
+  if (power_was_cut_) {
+    limits_ = found;
+    pending_limits_.clear();
+  }
+}
+
+// A writer that opens the store lowers the numbers of fields that were added after records that are
+// lost.
+void Lives::ExpectLoweredFields() {
+  std::vector<Added> all = pending_added_;
+  all.push_back(model_.added);
+  for (const Added& added : all) {
+    const Added lowered = Lowered(added, model_.records.size());
+    if (std::ranges::find(all, lowered) == all.end()) pending_added_.push_back(lowered);
+  }
+}
+
+// The state that a writer finds when it opens the store does not change any more.
+void Lives::SettleChanges() {
+  const Reader reader = store_->reader();
+  CheckFirstRow(reader);
+  CheckFields(reader);
+  CheckLimits(reader);
+  model_.first_row = static_cast<Row>(reader.first_row());
+  model_.added = AddedFields(reader.schema());
+  limits_ = store_->retention();
+  pending_first_.clear();
+  pending_added_.clear();
+  pending_limits_.clear();
+  if (model_.added != Lowered(model_.added, model_.records.size())) {
+    Fail("a field was added after the last record");
+  }
+}
+
 // A disk with sectors smaller than a record may write half of it. The sentinel that a recovery
 // stores can then complete the record that it has just removed. That is correct as long as nothing
 // has been appended since, because the record was really appended.
@@ -219,6 +286,7 @@ void Lives::CheckReport(const Recovery& report, std::size_t found) const {
 void Lives::Reopen() {
   while (true) {
     if (random_.Chance(25)) disk_.DieAtCall(random_.Between(1, 60));
+    ExpectLoweredFields();
     try {
       store_.emplace(StreamStore::Open(path_, StoreOptions()));
     } catch (const Error&) {
@@ -229,8 +297,8 @@ void Lives::Reopen() {
     Crash(random_.Chance(65));
     Recover();
   }
-  Reader reader = store_->reader();
-  CheckFirstRow(reader);
+  SettleChanges();
+  const Reader reader = store_->reader();
   if (reader.records() != model_.records.size()) {
     Fail(StrCat("a reader recovered ", model_.records.size(), " records, the writer ",
                 reader.records()));

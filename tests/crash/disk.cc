@@ -1,13 +1,11 @@
-// The directory of a SimulatedDisk: which names are durable, and which of them survive.
+// The files and directories of a SimulatedDisk, and the failures of the whole machine.
 #include "crash/disk.h"
 
 #include <algorithm>
 #include <set>
 #include <stdexcept>
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "format/control.h"
 
@@ -26,15 +24,7 @@ SimulatedDisk::SimulatedDisk(Random& random, std::uint64_t sector_bytes, bool wi
   current_ = this;
 }
 
-SimulatedDisk::~SimulatedDisk() {
-  RemoveCalls();
-  CloseDirectory();
-}
-
-void SimulatedDisk::CloseDirectory() noexcept {
-  if (directory_ >= 0) ::close(directory_);
-  directory_ = -1;
-}
+SimulatedDisk::~SimulatedDisk() { RemoveCalls(); }
 
 // Each kind of file has data near its beginning only, so that comparing images is fast. The number of
 // a chunk follows the kind: `values.000000000003`.
@@ -56,66 +46,36 @@ SimulatedFile::Traits SimulatedDisk::TraitsOf(const std::string& name) const {
   return {.extents = {{0, bytes}}, .sector_bytes = sector_bytes_, .slots = {}};
 }
 
-bool SimulatedDisk::IsDirectory(int fd) const {
-  struct stat own{};
-  struct stat other{};
-  return directory_ >= 0 && ::fstat(directory_, &own) == 0 && ::fstat(fd, &other) == 0 &&
-         own.st_dev == other.st_dev && own.st_ino == other.st_ino;
+// The directory that is open as `fd`; null if it is not modelled.
+SimulatedDirectory* SimulatedDisk::DirectoryOf(int fd) const {
+  struct stat status{};
+  if (fd < 0 || ::fstat(fd, &status) != 0) return nullptr;
+  const auto found = std::ranges::find_if(
+      directories_, [&](const auto& directory) { return directory->Is(status); });
+  return found == directories_.end() ? nullptr : found->get();
 }
 
-// Starts to model a new file. The directory of the newest `control` is that of the store.
+// Starts to model a new file, and its directory.
 void SimulatedDisk::Created(int directory_fd, const std::string& name, int fd) {
-  if (!IsDirectory(directory_fd) && (directory_ < 0 || name == "control")) {
-    CloseDirectory();
-    directory_ = ::fcntl(directory_fd, F_DUPFD_CLOEXEC, 0);
-    names_.clear();
-    durable_names_.clear();
-    changes_.clear();
-    RemoveUnnamed();
+  SimulatedDirectory* directory = DirectoryOf(directory_fd);
+  if (directory == nullptr) {
+    RemoveDeleted();
+    directories_.push_back(std::make_unique<SimulatedDirectory>(directory_fd));
+    directory = directories_.back().get();
   }
-  if (!IsDirectory(directory_fd)) return;
   files_.push_back(std::make_unique<SimulatedFile>(fd, TraitsOf(name), random_));
-  Changed({{name, files_.back().get()}});
+  directory->Changed({{name, files_.back().get()}});
 }
 
-void SimulatedDisk::Changed(NameChange change) {
-  for (const auto& [name, file] : change) names_[name] = file;
-  changes_.push_back(std::move(change));
-}
-
-SimulatedFile* SimulatedDisk::Find(const std::string& name) const {
-  const auto found = names_.find(name);
-  return found == names_.end() ? nullptr : found->second;
-}
-
-// Makes each change of names durable with this probability, unless an earlier one of the same name
-// is not. The others remain to be made.
-void SimulatedDisk::CommitNames(std::uint64_t percent) {
-  std::set<std::string> waiting;
-  std::vector<NameChange> left;
-  for (const NameChange& change : changes_) {
-    const bool waits = std::ranges::any_of(
-        change, [&](const auto& entry) { return waiting.contains(entry.first); });
-    if (!waits && random_.Chance(percent)) {
-      for (const auto& [name, file] : change) durable_names_[name] = file;
-      continue;
-    }
-    for (const auto& entry : change) waiting.insert(entry.first);
-    left.push_back(change);
-  }
-  changes_ = std::move(left);
+void SimulatedDisk::RemoveDeleted() {
+  std::erase_if(directories_, [](const auto& directory) { return directory->Deleted(); });
   RemoveUnnamed();
 }
 
 // Ends the model of files that no power failure can bring back. A process may still have them mapped.
 void SimulatedDisk::RemoveUnnamed() {
   std::set<const SimulatedFile*> named;
-  for (const Names* names : {&names_, &durable_names_}) {
-    for (const auto& [name, file] : *names) named.insert(file);
-  }
-  for (const NameChange& change : changes_) {
-    for (const auto& [name, file] : change) named.insert(file);
-  }
+  for (const auto& directory : directories_) directory->Collect(named);
   for (const auto& file : files_) {
     if (!named.contains(file.get())) ForgetMappings(*file);
   }
@@ -131,7 +91,8 @@ void SimulatedDisk::DropForgotten() {
 }
 
 void SimulatedDisk::WriteBack() {
-  CommitNames(50);
+  for (const auto& directory : directories_) directory->Commit(random_, 50);
+  RemoveUnnamed();
   for (const auto& file : files_) file->WriteBack();
 }
 
@@ -152,47 +113,40 @@ void SimulatedDisk::Revive() {
 
 void SimulatedDisk::CutPower() {
   Revive();
-  CommitNames(random_.Below(101));
-  changes_.clear();
+  RemoveDeleted();
+  const std::uint64_t survives = random_.Below(101);
+  for (const auto& directory : directories_) {
+    directory->Commit(random_, survives);
+    directory->ForgetChanges();
+  }
+  RemoveUnnamed();
   for (const auto& file : files_) file->Survive();
-  RestoreNames();
-}
-
-// Makes the real directory have exactly the durable names. A deleted file cannot get a name again,
-// so its content moves to a new one.
-void SimulatedDisk::RestoreNames() {
-  for (const auto& [name, file] : names_) {
-    const auto survivor = durable_names_.find(name);
-    const bool same = survivor != durable_names_.end() && survivor->second == file;
-    if (!same && file != nullptr) ::unlinkat(directory_, name.c_str(), 0);
-  }
-  for (const auto& [name, file] : durable_names_) {
-    if (file == nullptr || Find(name) == file) continue;
-    const int fd = ::openat(directory_, name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0) throw std::runtime_error("creating " + name + " again");
-    file->MoveTo(fd);
-    ::close(fd);
-  }
-  std::erase_if(durable_names_, [](const auto& entry) { return entry.second == nullptr; });
-  names_ = durable_names_;
+  for (const auto& directory : directories_) directory->Restore();
   RemoveUnnamed();
 }
 
 void SimulatedDisk::ExhaustSessions() {
-  SimulatedFile* control = Find("control");
-  auto* live = reinterpret_cast<LiveWords*>(control->view() + kLiveOffset);
-  // To a number whose low 16 bits are those of the next session, or to just below the next multiple
-  // of 2^16.
-  const std::uint64_t same = live->session + 0xffff;
-  live->session = random_.Chance(70) ? same : std::max(live->session, (live->session | 0xffff) - 1);
-  auto* durable = reinterpret_cast<LiveWords*>(control->durable() + kLiveOffset);
-  if (random_.Chance(80)) durable->session = live->session;
+  for (const auto& directory : directories_) {
+    SimulatedFile* control = directory->Find("control");
+    if (control == nullptr || control->size() <= kSlotOffset[1]) continue;  // half a store
+    if (directory != directories_.front() && random_.Chance(50)) continue;
+    auto* live = reinterpret_cast<LiveWords*>(control->view() + kLiveOffset);
+    // To a number whose low 16 bits are those of the next session, or to just below the next
+    // multiple of 2^16.
+    const std::uint64_t same = live->session + 0xffff;
+    live->session =
+        random_.Chance(70) ? same : std::max(live->session, (live->session | 0xffff) - 1);
+    auto* durable = reinterpret_cast<LiveWords*>(control->durable() + kLiveOffset);
+    if (random_.Chance(80)) durable->session = live->session;
+  }
 }
 
 void SimulatedDisk::CheckExtents() const {
-  for (const auto& [name, file] : names_) {
-    if (file != nullptr && !file->IsComplete()) {
-      throw std::runtime_error(name + " of the store outgrew the simulated disk");
+  for (const auto& directory : directories_) {
+    for (const auto& [name, file] : directory->names()) {
+      if (file != nullptr && !file->IsComplete()) {
+        throw std::runtime_error(name + " of the store outgrew the simulated disk");
+      }
     }
   }
 }

@@ -1,8 +1,9 @@
 // SimulatedDisk: knows which files and bytes would be on disk if the machine failed now.
 //
-// The store's files lie in a real directory, memory-backed if possible, which stands for the page
-// cache. It observes syncs, writes, size changes, mappings and changes of names through the table
-// of system calls, and keeps a SimulatedFile for each file that is created in the directory.
+// The files of a store and of its copies lie in real directories, memory-backed if possible, which
+// stand for the page cache. It observes syncs, writes, size changes, mappings and changes of names
+// through the table of system calls, and keeps a SimulatedFile for each file that is created, and a
+// SimulatedDirectory for each directory in which one is. The directories themselves are durable.
 //
 // Model of a power failure:
 //   - Names. Files created, renamed and deleted since the last fsync of the directory: each change
@@ -17,7 +18,8 @@
 // Model of a failed sync (as on ext4, XFS and Btrfs): a random part of the dirty pages is on disk,
 // and all of them count as clean. Later syncs skip such "forgotten" pages until something stores to
 // them again, which write protection detects. The kernel may also drop them and read them from the
-// disk.
+// disk. If the sync of a directory fails, some changes of its names are on disk; a later sync makes
+// the others durable.
 //
 // Model of a dying process: from a chosen system call on, no call has any effect.
 //
@@ -28,10 +30,10 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "base/syscalls.h"
+#include "crash/disk_directory.h"
 #include "crash/disk_file.h"
 #include "crash/random.h"
 
@@ -50,7 +52,7 @@ class SimulatedDisk {
 
   void FailSync(std::uint64_t count) noexcept {
     syncs_to_failure_ = count;
-  }  ///< the count-th sync of a file from now
+  }  ///< the count-th sync of a file or directory from now
 
   bool dead() const noexcept { return dead_; }
 
@@ -69,7 +71,7 @@ class SimulatedDisk {
   bool forgets() const noexcept;
 
   /// Advances the session number as if ten thousands of sessions without appends had passed, so
-  /// that the 16 bits stored in records repeat.
+  /// that the 16 bits stored in records repeat. Of the copies of a store, in some.
   void ExhaustSessions();
 
   /// Throws std::runtime_error if a byte outside the extents is nonzero, because the model ignores
@@ -77,11 +79,6 @@ class SimulatedDisk {
   void CheckExtents() const;
 
  private:
-  using Names = std::map<std::string, SimulatedFile*>;  // null: no file of that name
-
-  /// One call that changed names, such as a rename: all of it survives or nothing.
-  using NameChange = std::vector<std::pair<std::string, SimulatedFile*>>;
-
   /// A part of a file that the process has mapped.
   struct Mapped {
     std::uint64_t bytes = 0;
@@ -104,6 +101,7 @@ class SimulatedDisk {
   static int Truncate(int fd, off_t length);
   static int SyncFile(int fd);
   static int SyncMapped(void* address, std::size_t length, int flags);
+  static int SyncDirectory(SimulatedDirectory& directory);
   static int SyncPart(SimulatedFile& file, ByteRange range);
   static void* Map(void* address, std::size_t length, int protection, int flags, int fd, off_t at);
   static int Unmap(void* address, std::size_t length);
@@ -113,25 +111,19 @@ class SimulatedDisk {
   void ForgetMappings(std::byte* address, std::size_t length);
   void ForgetMappings(const SimulatedFile& file);
 
-  // disk.cc: the directory.
+  // disk.cc: the directories.
   SimulatedFile::Traits TraitsOf(const std::string& name) const;
-  bool IsDirectory(int fd) const;
+  SimulatedDirectory* DirectoryOf(int fd) const;
   void Created(int directory_fd, const std::string& name, int fd);
-  void Changed(NameChange change);
-  SimulatedFile* Find(const std::string& name) const;
-  void CommitNames(std::uint64_t percent);
+  void RemoveDeleted();
   void RemoveUnnamed();
-  void RestoreNames();
-  void CloseDirectory() noexcept;
 
   Random& random_;
   const std::uint64_t sector_bytes_;
   const bool wide_;
-  int directory_ = -1;  // the store's
+  std::vector<std::unique_ptr<SimulatedDirectory>>
+      directories_;  // in the order of their first files
   std::vector<std::unique_ptr<SimulatedFile>> files_;
-  Names names_;                      // in the page cache
-  Names durable_names_;              // at the last sync of the directory
-  std::vector<NameChange> changes_;  // since then, in order
   std::map<std::byte*, Mapped> mappings_;
   std::uint64_t calls_to_death_ = 0;
   std::uint64_t syncs_to_failure_ = 0;

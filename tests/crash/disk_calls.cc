@@ -80,6 +80,9 @@ void SimulatedDisk::InstallCalls() {
   table = RealSyscalls();
   table.open_at = OpenAt;
   table.unlink_at = UnlinkAt;
+  table.mkdir_at = [](int directory_fd, const char* name, mode_t mode) {
+    return Dying() ? Refuse(EIO) : RealSyscalls().mkdir_at(directory_fd, name, mode);
+  };
   table.rename_at2 = RenameAt;
   table.pwrite = Write;
   table.fallocate = Allocate;
@@ -146,8 +149,10 @@ int SimulatedDisk::OpenAt(int directory_fd, const char* name, int flags, mode_t 
 int SimulatedDisk::UnlinkAt(int directory_fd, const char* name, int flags) {
   if (Dying()) return Refuse(EIO);
   const int result = RealSyscalls().unlink_at(directory_fd, name, flags);
-  if (result == 0 && current_ != nullptr && current_->IsDirectory(directory_fd)) {
-    current_->Changed({{name, nullptr}});
+  SimulatedDirectory* directory =
+      current_ == nullptr ? nullptr : current_->DirectoryOf(directory_fd);
+  if (result == 0 && directory != nullptr && (flags & AT_REMOVEDIR) == 0) {
+    directory->Changed({{name, nullptr}});
   }
   return result;
 }
@@ -156,9 +161,9 @@ int SimulatedDisk::RenameAt(int old_fd, const char* old_name, int new_fd, const 
                             unsigned flags) {
   if (Dying()) return Refuse(EIO);
   const int result = RealSyscalls().rename_at2(old_fd, old_name, new_fd, new_name, flags);
-  if (result == 0 && current_ != nullptr && current_->IsDirectory(old_fd) &&
-      current_->IsDirectory(new_fd)) {
-    current_->Changed({{new_name, current_->Find(old_name)}, {old_name, nullptr}});
+  SimulatedDirectory* directory = current_ == nullptr ? nullptr : current_->DirectoryOf(old_fd);
+  if (result == 0 && directory != nullptr && directory == current_->DirectoryOf(new_fd)) {
+    directory->Changed({{new_name, directory->Find(old_name)}, {old_name, nullptr}});
   }
   return result;
 }
@@ -202,12 +207,18 @@ int SimulatedDisk::Truncate(int fd, off_t length) {
 // Memory-backed files need no real sync.
 int SimulatedDisk::SyncFile(int fd) {
   if (Dying()) return Refuse(EIO);
-  if (current_ != nullptr && current_->IsDirectory(fd)) {
-    current_->CommitNames(100);
-    return 0;
+  if (SimulatedDirectory* directory = current_ == nullptr ? nullptr : current_->DirectoryOf(fd)) {
+    return SyncDirectory(*directory);
   }
   SimulatedFile* file = Tracked(fd);
   return file == nullptr ? 0 : SyncPart(*file, {});
+}
+
+int SimulatedDisk::SyncDirectory(SimulatedDirectory& directory) {
+  const bool fails = current_->syncs_to_failure_ > 0 && --current_->syncs_to_failure_ == 0;
+  directory.Commit(current_->random_, fails ? 50 : 100);
+  current_->RemoveUnnamed();
+  return fails ? Refuse(EIO) : 0;
 }
 
 int SimulatedDisk::SyncPart(SimulatedFile& file, ByteRange range) {

@@ -6,27 +6,20 @@
 // fail with EIO, and every fifth with the other errnos.
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <cerrno>
-#include <csignal>
 #include <filesystem>
-#include <fstream>
-#include <functional>
 #include <iostream>
-#include <map>
-#include <new>
 #include <optional>
 #include <string>
 
 #include <gtest/gtest.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "stream_store/verify.h"
 
-#include "crash/place.h"
+#include "crash/fault_fixture.h"
 #include "crash/rows.h"
 #include "crash/shim.h"
 
@@ -48,71 +41,16 @@ struct Acknowledged {
   std::atomic<Row> synced{0};
 };
 
-// The distance between calls that fail, so that about `percent` of them are tested.
-std::uint64_t Stride(std::uint64_t percent) {
-  return FromEnvironment("FAULT_STRIDE", 100 / Effort(percent));
-}
-
-// Whether a signal may interrupt this call. The library must retry it, so no error may be thrown.
-bool Interruptible(const std::string& call) {
-  constexpr std::array<const char*, 10> kCalls = {"open",      "pread",     "pwrite", "fallocate",
-                                                  "ftruncate", "fdatasync", "fsync",  "msync",
-                                                  "lock",      "getrandom"};
-  return std::ranges::find(kCalls, call) != kCalls.end();
-}
-
-std::size_t OpenDescriptors() {
-  return static_cast<std::size_t>(
-      std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator{}));
-}
-
-// The number of mappings of files in a directory.
-std::size_t Mappings(const fs::path& directory) {
-  std::ifstream maps("/proc/self/maps");
-  std::size_t count = 0;
-  for (std::string line; std::getline(maps, line);) {
-    count += line.find(directory.string()) != std::string::npos ? 1U : 0U;
-  }
-  return count;
-}
-
-class FaultTest : public ::testing::Test {
+class FaultTest : public FaultFixture {
  protected:
-  FaultTest() {
-    void* page = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    done_ = new (page) Acknowledged;
-    Renew();
-  }
-
-  ~FaultTest() override { ::munmap(done_, 4096); }
-
-  void Renew() {
-    fs::remove_all(place_);
-    fs::create_directory(place_);
-    refused_ = 0;
+  void Renew() override {
+    MakePlace();
     done_->begun = done_->rows = done_->synced = 0;
-  }
-
-  // Runs `work`, and expects only the errors that the library may throw for a failed call.
-  bool Refused(const std::function<void()>& call) {
-    try {
-      call();
-      return false;
-    } catch (const Error& error) {
-      refused_ += 1;
-      const ErrorCode code = error.code();
-      const bool typed = code == ErrorCode::kIo || code == ErrorCode::kNoSpace ||
-                         code == ErrorCode::kNotFound || code == ErrorCode::kCorrupt ||
-                         code == ErrorCode::kLocked;
-      EXPECT_TRUE(typed) << error.what();
-      EXPECT_NE(std::string(error.what()), "");
-      return true;
-    }
   }
 
   // A complete life: create, append and grow, sync, checkpoint, close, reopen, read, verify,
   // repair.
-  void Live() {
+  void Live() override {
     for (const Row rows : {kRows, kRows + 3}) {
       std::optional<StreamStore> store;
       if (Refused([&] { store = StreamStore::Open(path_, RowOptions()); })) continue;
@@ -147,7 +85,7 @@ class FaultTest : public ::testing::Test {
   }
 
   // Checks the store with the real calls.
-  void ExpectAllIsWell(const std::string& what) {
+  void ExpectAllIsWell(const std::string& what) override {
     SCOPED_TRACE(what);
     for (const char* name : {"copy", "repaired"}) {
       if (!fs::exists(place_ / name)) continue;
@@ -172,81 +110,15 @@ class FaultTest : public ::testing::Test {
     EXPECT_EQ(store.Sync(), static_cast<std::uint64_t>(row) + 1);
     store.Close();
     EXPECT_TRUE(Verify(path_).findings.empty());
-    for (const auto& entry : fs::directory_iterator(place_)) {
-      EXPECT_FALSE(entry.path().filename().string().starts_with(".store.tmp-")) << entry.path();
-    }
+    ExpectNoLeftovers("store");
   }
 
-  std::uint64_t CallsOfALife() {
-    const Shim counting(0, Fault::kNone, 0);
-    Live();
-    return counting.calls();
-  }
-
-  std::uint64_t refused_ = 0;
-  FastDirectory scratch_;
-  const fs::path place_ = scratch_ / "place";
-  const fs::path path_ = place_ / "store";
-  Acknowledged* done_;
+  const SharedObject<Acknowledged> done_;
 };
 
-TEST_F(FaultTest, AnyCallMayFailOnceOrAlways) {
-  const std::uint64_t calls = CallsOfALife();
-  ExpectAllIsWell("no fault");
-  std::uint64_t lives = 0;
-  std::map<std::string, std::uint64_t> sites;
-  for (const int error : {EIO, ENOSPC, EINTR, EMFILE, ENOMEM}) {
-    for (const Fault fault : {Fault::kOnce, Fault::kAlways}) {
-      for (std::uint64_t nth = 1; nth <= calls; nth += Stride(error == EIO ? 100 : 20)) {
-        Renew();
-        const std::size_t descriptors = OpenDescriptors();
-        std::string what;
-        std::string shim_name;
-        {
-          const Shim shim(nth, fault, error);
-          Live();
-          what = StrCat("call ", nth, ", ", shim.name(), ", fails ",
-                        fault == Fault::kOnce ? "once" : "always", " with errno ", error);
-          sites[shim.name()] += 1;
-          shim_name = shim.name();
-        }
-        EXPECT_EQ(OpenDescriptors(), descriptors) << what;
-        if (error == EINTR && Interruptible(shim_name)) {
-          EXPECT_EQ(refused_, 0U) << what;
-        }
-        EXPECT_EQ(Mappings(place_), 0U) << what;
-        ExpectAllIsWell(what);
-        ++lives;
-        if (HasFailure()) return;
-      }
-    }
-  }
-  std::cout << "faults: " << calls << " calls in a life, " << lives << " lives with a fault at "
-            << sites.size() << " kinds of call, 0 lost" << std::endl;
-  if (Stride(100) == 1) {  // a larger stride may skip all calls of one kind
-    EXPECT_GE(sites.size(), 13U);
-  }
-}
+TEST_F(FaultTest, AnyCallMayFailOnceOrAlways) { FailAnyCall(); }
 
-TEST_F(FaultTest, TheProcessMayBeKilledAtAnyCall) {
-  const std::uint64_t calls = CallsOfALife();
-  std::uint64_t kills = 0;
-  for (std::uint64_t nth = 1; nth <= calls; nth += Stride(100)) {
-    Renew();
-    const pid_t child = ::fork();
-    if (child == 0) {
-      const Shim shim(nth, Fault::kKill, 0);
-      Live();
-      ::_exit(0);
-    }
-    int status = 0;
-    ASSERT_EQ(::waitpid(child, &status, 0), child);
-    kills += WIFSIGNALED(status) ? 1U : 0U;
-    ExpectAllIsWell(StrCat("killed at call ", nth));
-    if (HasFailure()) return;
-  }
-  std::cout << "kills: at " << kills << " of " << calls << " calls, 0 lost" << std::endl;
-}
+TEST_F(FaultTest, TheProcessMayBeKilledAtAnyCall) { KillAtAnyCall(); }
 
 // Opens a store whose writer died. Each call of that recovery fails in turn, or kills the process
 // again.

@@ -8,9 +8,10 @@ Forced shutdowns (ext4, XFS): a writer appends and syncs, pages are written back
 and the file system is shut down without flushing its log, unmounted and mounted again, several
 times with the same store. Failed write-back (ext4, XFS, Btrfs): a sparse image lies on a tmpfs that
 is smaller than the image. Full disks: a small tmpfs, and a small ext4 on which space becomes free
-again. Bounded stores (ext4, XFS, Btrfs, tmpfs): a writer appends ten times what the store retains,
-while another process reads next to the first row. Tests that cannot run on a machine print
-"skipped".
+again. Bounded stores (ext4, XFS, Btrfs, tmpfs): a writer appends ten times what the file system can
+hold, while another process reads next to the first row. Held space (the same): the disk is full of
+chunks that were dropped but that a snapshot holds for a second. Tests that cannot run on a machine
+print "skipped".
 
 Everything is mounted in a mount namespace of this process, so that nothing stays mounted however it
 ends.
@@ -29,6 +30,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -338,21 +340,36 @@ def disk_bytes(path: Path) -> int:
     return total
 
 
+#: Small file systems: XFS needs 300 MiB; of 128 MiB, Btrfs takes 80 for itself.
+SMALL = {"tmpfs": "64M", "ext4": "80M", "xfs": "320M", "btrfs": "128M"}
+
+
+def small(kind: str, place: Path) -> contextlib.AbstractContextManager[Path]:
+    """Mount a file system of a kind, as small as is useful."""
+    return memory(place, SMALL[kind]) if kind == "tmpfs" else mounted(kind, place, SMALL[kind])
+
+
+def free_bytes(point: Path) -> int:
+    """Return what a user may allocate."""
+    status = os.statvfs(point)
+    return status.f_bavail * status.f_frsize
+
+
 def bounded(kind: str, place: Path) -> str:
-    """Append ten times the limit of a store, on a file system that cannot hold that."""
-    chunk, limit = 1 << 20, 32 << 20
+    """Append ten times what a file system can hold to a bounded store."""
+    chunk, limit = 1 << 20, (16 if kind == "btrfs" else 32) << 20
     row_bytes = 101 * 8 + 32
     fields = {"n": "int64", "x": "float64[100]"}
-    mount = memory(place, "64M") if kind == "tmpfs" else mounted(kind, place, "320M")
     counts = np.memmap(place / "counts", np.int64, "w+", shape=(2,))
     most = 0
-    with mount as point:
+    with small(kind, place) as point:
         path = point / "store"
+        total = 10 * free_bytes(point)
         StreamStore(path, fields=fields, retain_bytes=limit, chunk_bytes=chunk).close()
         child = reader_beside(path, counts)  # before this process has threads
         try:
             with StreamStore(path, sync_seconds=0.2) as store:
-                for row in range(10 * limit // row_bytes):
+                for row in range(total // row_bytes):
                     store.append_step({"n": row, "x": np.full(100, row, np.float64)}, step=row)
                     if row % 1000 == 0:
                         most = max(most, disk_bytes(path))
@@ -370,6 +387,38 @@ def bounded(kind: str, place: Path) -> str:
         f"{kind}: {rows} rows appended, {rows - first} retained in at most {most >> 20} MiB, "
         f"{int(counts[0])} rows read next to the first one, 0 wrong"
     )
+
+
+def held_space(kind: str, place: Path) -> str:
+    """Let a snapshot hold what is dropped until the disk is full: appends must wait for it."""
+    chunk, limit = 1 << 20, 12 << 20
+    waits = 0
+    with small(kind, place) as point:
+        with (point / "ballast").open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, free_bytes(point) - (28 << 20))
+        store = StreamStore(
+            point / "store",
+            fields={"x": "float64[100]"},
+            retain_bytes=limit,
+            chunk_bytes=chunk,
+            sync_seconds=0.2,
+        )
+        with store:
+            for row in range(40 * limit // 832):
+                if row % 50_000 == 10_000:  # held for a second: the disk is full before that
+                    held = [store.snapshot()]
+                    timer = threading.Timer(1, held.clear)
+                    timer.start()
+                began = time.perf_counter()
+                store.append_step({"x": np.full(100, row, np.float64)})
+                waits += time.perf_counter() - began > 0.3
+            timer.join()
+            first, rows = store.first_row, store.num_rows
+            read = store.read_rows(np.arange(first, rows))["x"]
+            assert (read == np.arange(first, rows)[:, None]).all(), "rows are not as appended"
+        assert waits > 0, "the disk was never full"
+        assert stream_store.verify(point / "store").findings == ()
+    return f"{kind}: {rows} rows appended, {waits} of them waited for space, 0 refused"
 
 
 def mount_privately() -> None:
@@ -394,6 +443,7 @@ def main() -> int:
         works.append((f"write-back of {kind}", lambda kind=kind: failed_writeback(kind, place)))
     for kind in ("ext4", "xfs", "btrfs", "tmpfs"):
         works.append((f"bounded store on {kind}", lambda kind=kind: bounded(kind, place)))
+        works.append((f"held space of {kind}", lambda kind=kind: held_space(kind, place)))
     try:
         for name, work in works:
             if os.environ.get("ONLY", "") not in name:

@@ -2,9 +2,13 @@
 // the Model.
 //
 // A life consists of opening the store, appending (rows, continuations, several steps at once,
-// calls that are refused, the same records as before a crash and then others), syncing, and a
-// death: the machine, the process or a sync fails. After each death the real Reader and the real
-// writer recover the store, and both must agree with the Model.
+// calls that are refused, the same records as before a crash and then others), syncing, truncating,
+// dropping rows, adding fields, setting limits, updating a checkpoint, and a death: the machine, the
+// process or a sync fails. After each death the real Reader and the real writer recover the store,
+// and both must agree with the Model; so must a Reader of the checkpoint.
+//
+// Where a change did not end, the store may have it or not. The alternatives are kept until the disk
+// was read after a power cut, or until a writer has opened the store: both are final.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +35,14 @@ struct Counts {
   std::uint64_t failed_syncs = 0;
   std::uint64_t truncations = 0;
   std::uint64_t drops = 0;
-  std::uint64_t given_up = 0;  ///< imports that staged rows and did not commit them
+  std::uint64_t added = 0;           ///< calls that added fields
+  std::uint64_t limits = 0;          ///< calls that set limits
+  std::uint64_t retained = 0;        ///< closes that dropped rows because of limits
+  std::uint64_t copies = 0;          ///< checkpoints that were made or updated
+  std::uint64_t copies_failed = 0;   ///< updates in which a sync failed or the process died
+  std::uint64_t copies_refused = 0;  ///< updates of checkpoints that have other rows
+  std::uint64_t copies_checked = 0;  ///< after a death
+  std::uint64_t given_up = 0;        ///< imports that staged rows and did not commit them
   std::uint64_t power_cuts = 0;
   std::uint64_t process_deaths = 0;
   std::uint64_t inside_calls = 0;  ///< deaths at a system call, of both kinds
@@ -68,6 +79,13 @@ class Lives {
   void Refuse();
   void Truncate();
   void Drop();
+  void AddFields();
+  void SetLimits();
+  Retention RandomLimits();
+  Row FirstRowToRetain(Row first) const;
+  void ArmFault(std::uint64_t most_syncs, std::uint64_t most_calls);
+  void DisarmFault();
+  bool WriterEnded();
   void Sync();
   void FailSync();
   void RequirePoisoned();
@@ -81,6 +99,14 @@ class Lives {
   ModelRecord NextRecord(const ModelRecord* last);
   bool Full() const;
 
+  // The checkpoint.
+  void UpdateCopy();
+  void ExpectOfCopy(const Model& now, const Model& wanted);
+  enum class Answer { kTaken, kRefused, kEither };
+  static Answer AnswerTo(const Model& copy, const Model& wanted);
+  const Model* CheckCopy();
+  void RemoveCopy();
+
   // Deaths and recoveries.
   void End();
   void Close();
@@ -89,6 +115,10 @@ class Lives {
   void Recover();
   void SettleTruncation(std::size_t found);
   void CheckFirstRow(const Reader& reader);
+  void CheckFields(const Reader& reader);
+  void CheckLimits(const Reader& reader);
+  void ExpectLoweredFields();
+  void SettleChanges();
   void Resurrect(std::size_t found);
   void CheckReport(const Recovery& report, std::size_t found) const;
   void Reopen();
@@ -104,6 +134,7 @@ class Lives {
 
   Random random_;
   std::filesystem::path path_;
+  std::filesystem::path copy_path_;
   Counts& counts_;
   std::ostream* trace_;
   const bool wide_;  // long lists, large files
@@ -115,7 +146,14 @@ class Lives {
   std::vector<ModelRecord> replay_;   // records that a crash removed, to be appended again
   std::vector<ModelRecord> cut_off_;  // the same, until something is appended
   std::optional<Pending> pending_;
-  std::vector<Row> pending_first_;  // of drops that did not end, or may be in memory only
+  std::vector<Row> pending_first_;    // of drops that did not end, or may be in memory only
+  std::vector<Added> pending_added_;  // of fields, likewise
+  Retention limits_;
+  std::vector<Retention> pending_limits_;  // likewise
+  std::vector<Model> copies_;              // the states that the checkpoint may have
+  bool no_copy_ = true;                    // it may not exist
+  bool jumped_ = false;                    // session numbers were used up since it was made
+  std::uint64_t serials_ = 0;
   Recovery report_;
   std::size_t closed_at_ = 0;   // records when a clean slot was last attempted
   bool closing_ = true;         // a clean slot may be the newest

@@ -1,6 +1,7 @@
 // The list of records a store should hold, and its comparison with a Reader.
 #include "crash/model.h"
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "base/str_cat.h"
@@ -17,27 +18,49 @@ namespace {
 
 Value ModelRecord::value(std::size_t field, int index) const noexcept {
   const std::uint64_t mixed =
-      (seed * 4 + field) * 0x9e3779b97f4a7c15U + static_cast<std::uint64_t>(index);
+      (seed * kMostFields + field) * 0x9e3779b97f4a7c15U + static_cast<std::uint64_t>(index);
   const auto bit = static_cast<Value>((mixed * 0xbf58476d1ce4e5b9U) >> 63);
-  return field == 3 ? bit : 1 + bit;
-}
-
-int ModelRecord::first_field() const noexcept {
-  int field = 0;
-  while (field < static_cast<int>(kFields) && lengths[static_cast<std::size_t>(field)] == kMissing)
-    ++field;
-  return field;
+  return field == kFlag || field == 6 ? bit : 1 + bit;
 }
 
 int ModelRecord::last_field() const noexcept {
-  int field = static_cast<int>(kFields) - 1;
+  int field = static_cast<int>(kMostFields) - 1;
   while (field >= 0 && lengths[static_cast<std::size_t>(field)] == kMissing) --field;
   return field;
 }
 
-std::vector<Field> ModelFields() {
-  return {Field{.name = "scalar"}, Field{.name = "ragged", .shape = {kRagged}},
-          Field{.name = "pair", .shape = {2}}, Field{.name = "flag", .dtype = DType::kBool}};
+std::vector<Field> ModelFields(std::size_t count) {
+  std::vector<Field> fields = {Field{.name = "scalar"},
+                               Field{.name = "ragged", .shape = {kRagged}},
+                               Field{.name = "pair", .shape = {2}},
+                               Field{.name = "flag", .dtype = DType::kBool},
+                               Field{.name = "later"},
+                               Field{.name = "late list", .shape = {kRagged}},
+                               Field{.name = "late flag", .dtype = DType::kBool}};
+  fields.resize(count);
+  return fields;
+}
+
+Added AddedFields(const Schema& schema) {
+  if (schema.size() < kFirstFields || schema.size() > kMostFields ||
+      schema.fields() != ModelFields(schema.size())) {
+    Differ(StrCat("the ", schema.size(), " fields are not those that were declared and added"));
+  }
+  Added added;
+  for (std::size_t field = 0; field < schema.size(); ++field) {
+    const std::uint64_t since = schema.since(static_cast<TypeId>(field));
+    if (field >= kFirstFields) {
+      added.push_back(since);
+    } else if (since != 0) {
+      Differ(StrCat("field ", field, " was added at record ", since, " instead of declared"));
+    }
+  }
+  return added;
+}
+
+Added Lowered(Added added, std::uint64_t records) {
+  for (std::uint64_t& since : added) since = std::min(since, records);
+  return added;
 }
 
 Call::Call(const ModelRecord& record, bool broken) {
@@ -46,11 +69,11 @@ Call::Call(const ModelRecord& record, bool broken) {
     total += static_cast<std::size_t>(length > 0 ? length : 0);
   values_.resize(total);
   Value* next = values_.data();
-  for (std::size_t field = 0; field < kFields; ++field) {
+  for (std::size_t field = 0; field < kMostFields; ++field) {
     const int length = record.lengths[field];
     if (length == kMissing) continue;
     for (int i = 0; i < length; ++i) next[i] = record.value(field, i);
-    if (broken && field + 1 == kFields) next[length - 1] = 2;  // not a valid bool
+    if (broken && field == kFlag) next[length - 1] = 2;  // not a valid bool
     writes_[count_++] = FieldWrite(static_cast<TypeId>(field), Source::kInt64, next,
                                    static_cast<std::uint64_t>(length));
     next += length;
@@ -81,6 +104,16 @@ std::uint64_t Model::values(std::size_t count) const {
   return values;
 }
 
+bool Model::FlagOfRow(Row row) const {
+  std::size_t record = RecordOfRow(row);
+  bool flag = false;
+  do {
+    flag = flag || (records[record].lengths[kFlag] > 0 && records[record].value(kFlag, 0) != 0);
+    ++record;
+  } while (record < records.size() && !records[record].begins_row);
+  return flag;
+}
+
 // Compares a row that begins with record `first`; returns the first record of the next row.
 std::size_t Model::CheckRow(const Reader& reader, Row row, std::size_t first) const {
   const RowView view = reader.row(row);
@@ -91,7 +124,7 @@ std::size_t Model::CheckRow(const Reader& reader, Row row, std::size_t first) co
   std::size_t record = first;
   do {
     const ModelRecord& expected = records[record];
-    for (std::size_t field = 0; field < kFields; ++field) {
+    for (std::size_t field = 0; field < kMostFields; ++field) {
       if (expected.lengths[field] == kMissing) continue;
       if (found == view.end() || found->type != field ||
           found->values.size() != static_cast<std::size_t>(expected.lengths[field])) {

@@ -24,6 +24,7 @@ class PowerTest : public ::testing::TestWithParam<std::uint64_t> {
   // Returns false after a failure.
   bool Run(std::uint64_t seed) {
     std::filesystem::remove_all(directory_ / "store");
+    std::filesystem::remove_all(directory_ / "copy");
     try {
       Lives(seed, directory_.path(), counts_, trace_).Run();
       return true;

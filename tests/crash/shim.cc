@@ -104,6 +104,8 @@ Shim::Shim(std::uint64_t nth, Fault fault, int error) {
   Before<&Syscalls::fstatfs>::Install("fstatfs");
   Before<&Syscalls::getrlimit>::Install("getrlimit");
   Before<&Syscalls::getrandom>::Install("getrandom");
+  // Waiting for disk space takes no time, and cannot fail.
+  sys().nanosleep = [](const struct timespec*, struct timespec*) { return 0; };
 }
 
 Shim::~Shim() { sys() = RealSyscalls(); }

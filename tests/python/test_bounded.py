@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 import stream_store
-from model_process import PATIENCE
+from model_process import PATIENCE, start
 from store_helpers import chunk_bytes
 from stream_store import Retention, StreamStore
 
@@ -132,6 +133,28 @@ def test_a_writer_that_only_appends_does_not_hold_what_is_dropped(tmp_path: Path
     assert held <= 5 * MIB
 
 
+@pytest.mark.parametrize("last_call", ["append", "read", "long read"])
+def test_an_idle_writer_gives_back_what_is_dropped_after_its_last_call(
+    tmp_path: Path, last_call: str
+) -> None:
+    path = tmp_path / "store"
+    limits = {"retain_bytes": 8 * MIB, "chunk_bytes": MIB}
+    fields = {"block": "int64[4096]"}
+    with StreamStore(path, fields=fields, sync_seconds=None, **limits) as store:
+        block = np.zeros((32, 4096), np.int64)
+        for _ in range(20):  # 1 MiB each, faster than rows are dropped
+            store.extend({"block": block})
+            if last_call == "read":
+                assert store.row(-1)["block"][0] == 0
+        if last_call == "long read":
+            windows = store.windows(np.arange(store.first_position, len(store) - 1000, 101), 1000)
+            assert not windows["values"].any()
+        eventually(lambda: disk_usage(path) <= 12 * MIB)
+        eventually(lambda: stream_store.verify(path).held_bytes == 0)
+        assert store.row(-1)["block"][0] == 0
+        assert store.kept_rows == store.num_rows - store.first_row < 640
+
+
 @pytest.mark.parametrize("by", ["episode", "done", ["done"]])
 def test_segments_are_dropped_whole_and_their_number_is_retained(
     tmp_path: Path, by: str | list[str]
@@ -207,6 +230,49 @@ def test_limits_are_stored_and_can_be_changed_and_lifted(tmp_path: Path) -> None
         assert store.kept_rows == 320
         assert str(store.retention) == "everything"
         assert store.snapshot().retention == store.retention
+
+
+def kill_with_excess(path: Path) -> int:
+    """Leave a store with rows that its limit of 10 does not let stay; returns its first row."""
+    script = """
+    store = StreamStore(sys.argv[1])
+    time.sleep(0.1)  # the helper thread pauses now, for 0.2 s
+    store.extend({"value": range(100_000)})
+    os.kill(os.getpid(), signal.SIGKILL)
+    """
+    while True:
+        process = start(script, path)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        with StreamStore(path, "r") as store:
+            if store.kept_rows > 50_000:
+                return store.first_row
+
+
+def test_a_limit_that_is_lifted_after_a_kill_drops_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    StreamStore(path, fields=FIELDS, retain_rows=10).close()
+    for new, kept in ((math.inf, None), (50_000, 50_000)):
+        first = kill_with_excess(path)
+        with StreamStore(path, retain_rows=new) as store:
+            if kept is None:
+                time.sleep(0.3)
+                assert store.first_row == first
+            else:
+                eventually(lambda: store.kept_rows == kept)  # noqa: B023
+        with StreamStore(path, "r") as store:
+            assert store.kept_rows == (store.num_rows - first if kept is None else kept)
+        StreamStore(path, retain_rows=10).close()  # drops them
+
+
+def test_wrong_fields_after_a_kill_drop_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    StreamStore(path, fields=FIELDS, retain_rows=10).close()
+    first = kill_with_excess(path)
+    with pytest.raises(ValueError, match="other"):
+        StreamStore(path, fields={"other": "int64"})
+    with StreamStore(path, "r") as store:
+        assert store.first_row == first
 
 
 def test_the_limits_of_a_temporary_store_are_seen_by_its_readers() -> None:

@@ -156,7 +156,7 @@ TEST_F(CheckpointUpdateFaultTest, SessionsAreNotUsedTwice) {
   path_.swap(copy_);
 }
 
-// A slot counts only what was synced before, and chunks are unlinked only after it.
+// A slot counts only data that was synced before, and chunks are unlinked only after it.
 TEST_F(CheckpointUpdateFaultTest, TheSlotComesAfterTheDataAndBeforeTheDrop) {
   Prepare(false);
   std::vector<std::string> log;

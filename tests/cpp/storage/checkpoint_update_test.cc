@@ -91,6 +91,30 @@ TEST_F(CheckpointUpdateTest, EverythingIsNewIfAllOfTheCheckpointWasDropped) {
   }
 }
 
+// A power cut took rows from the store that its checkpoint has. The rows that came after it were dropped
+// up to a place beyond these. An update that failed had then written over the rows of the checkpoint.
+TEST_F(CheckpointUpdateTest, NothingIsWrittenOverRowsThatTheStoreLost) {
+  const fs::path before = Scratch("before");
+  StreamStore store = Open();
+  Fill(store, 0, 50, 3);
+  store.Close();
+  fs::copy(path_, before, fs::copy_options::recursive);
+  store = Open();
+  Fill(store, 50, 100, 7);
+  store.reader().Checkpoint(copy_);
+  store.Close();
+  for (const std::size_t width : {1U, 9U}) {  // other values, or other layouts, in the same places
+    fs::remove_all(path_);
+    fs::copy(before, path_, fs::copy_options::recursive);
+    store = Open();
+    Fill(store, 50, 150, width);
+    store.DropBefore(120);
+    ExpectRefused(store.reader(), copy_, ErrorCode::kInvalidArgument, "none is equal");
+    ExpectWhole(copy_);
+    store.Close();
+  }
+}
+
 // The first byte of a kind is then the first of a chunk, while the store still counts on the one
 // before.
 TEST_F(CheckpointUpdateTest, ACheckpointMayBeginWithAChunk) {

@@ -1,6 +1,7 @@
-// Tests of dropping rows at the begin of stores with many chunks: which files are deleted, what
-// readers keep, and what comes after a drop.
+// Tests of dropping rows at the begin of stores with many chunks: which files are deleted, which
+// rows readers keep, and how a store goes on after a drop.
 
+#include "base/helper_thread.h"
 #include "storage/chunks_fixture.h"
 
 namespace stream_store::internal {
@@ -100,6 +101,68 @@ TEST_F(ChunkDropTest, AWriterThatWasKilledAfterADropIsRecovered) {
     store.Close();
     ExpectKept(1000, 1500);
   }
+}
+
+// The drop's sync fails, so that its slot may be in memory only. The next writer finds the slot, and
+// deleted the chunks before its begin. After a power cut, the slot on disk counted on them.
+TEST_F(ChunkDropTest, AnInterruptedDropIsOnDiskBeforeItsChunksAreDeleted) {
+  const Faults faults;
+  {
+    StreamStore store = Open();
+    Fill(store, 1100);
+    store.Sync();
+    Faults::Fail("fdatasync", EIO, 1);
+    EXPECT_EQ(ErrorOf([&] { store.DropBefore(1000); }).code(), ErrorCode::kIo);
+  }
+  EXPECT_EQ(Chunks("records").front(), 0U);
+  Faults::log().clear();
+  sys().unlink_at = [](int directory, const char* name, int flags) {
+    Faults::log().push_back(StrCat("unlink ", name));
+    return RealSyscalls().unlink_at(directory, name, flags);
+  };
+  StreamStore store = Open();
+  const std::vector<std::string>& log = Faults::log();
+  const auto at = [&](const char* call) { return std::ranges::find(log, call) - log.begin(); };
+  EXPECT_LT(at("pwrite control"), at("fdatasync control"));
+  EXPECT_LT(at("fdatasync control"), at("unlink records.000000000000"));
+  EXPECT_LT(at("unlink records.000000000000"), std::ssize(log));
+  store.Close();
+  ExpectKept(1000, 1100);
+}
+
+// A power cut removed the only row that a drop had left, which no sync had covered. The store had no
+// row then, and the next one could have a lower step than those that were dropped.
+TEST_F(ChunkDropTest, ADropLeavesARowThatIsDurable) {
+  StreamStore store = Open();
+  Fill(store, 100);
+  store.Sync();
+  Fill(store, 102);
+  store.DropBefore(99);
+  EXPECT_EQ(store.durable_rows(), 100U) << "row 99 is durable";
+  store.DropBefore(100);
+  EXPECT_EQ(store.durable_rows(), 102U);
+}
+
+// Closing drops the rows that are too many. The sync of that failed, so the close did not sync either,
+// and reported success although nothing was durable.
+TEST_F(ChunkDropTest, CloseReportsThatTheSyncOfItsDropFailed) {
+  HelperThread::Allowed() = false;  // so that the close is the one that drops
+  options_.retain_rows = 20;
+  {
+    StreamStore store = Open();
+    Fill(store, 100);
+    const Faults faults;
+    Faults::Fail("msync", EIO, 1);
+    EXPECT_EQ(ErrorOf([&] { store.Close(); }).code(), ErrorCode::kIo);
+    EXPECT_EQ(Faults::failed(), 1);
+    EXPECT_TRUE(store.closed());
+    store.Close();
+  }
+  StreamStore store = Open();
+  EXPECT_EQ(store.reader().num_rows(), 100U);
+  store.Close();
+  HelperThread::Allowed() = true;
+  ExpectKept(80, 100);
 }
 
 // A reader may know only chunks that were all deleted since.

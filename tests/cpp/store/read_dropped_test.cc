@@ -1,4 +1,4 @@
-// Reading what was dropped is refused with the first item that is left, and layouts are found in
+// Reading dropped rows is refused with the first item that is left, and layouts are found in
 // stores that are so old that their numbers no longer fit into 32 bits.
 #include <functional>
 #include <limits>
@@ -41,7 +41,7 @@ std::string OutsideText(const std::function<void(const View&)>& read) {
   return RefusalOf(read, ErrorCode::kOutOfRange);
 }
 
-// What a View is asked for, as a function of it.
+// A request to a View, as a function of it.
 auto Windows(std::vector<Position> starts, std::uint64_t width) {
   return [=](const View& view) {
     std::vector<Value> out(starts.size() * width, 42);

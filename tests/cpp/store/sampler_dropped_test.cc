@@ -120,7 +120,7 @@ TEST_P(DroppedModelTest, AnEpochIsEveryRetainedWindowOnce) {
   }
 }
 
-// What an epoch draws depends on the retained rows only: not on rows that other samplers of the
+// The draws of an epoch depend on the retained rows only: not on rows that other samplers of the
 // process have seen before they were dropped.
 TEST_P(DroppedModelTest, AnEpochResumesWithAnIndexThatHasSeenLess) {
   for (int i = 0; i < 40; ++i) {
@@ -221,7 +221,7 @@ TEST_P(DroppedModelTest, ReadersCountWhatIsLeft) {
   }
 }
 
-// The message that there is no start counts only what is left.
+// The message that there is no start counts only the rows that are left.
 TEST(DroppedSamplerTest, DescribesTheRowsThatAreLeft) {
   const Plain plain;
   SamplerOptions options;

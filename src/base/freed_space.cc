@@ -1,0 +1,35 @@
+#include "base/freed_space.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+
+#include "base/syscalls.h"
+
+namespace stream_store::internal {
+namespace {
+
+using std::chrono::nanoseconds;
+
+void Sleep(nanoseconds time) noexcept {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time);
+  timespec left{.tv_sec = seconds.count(), .tv_nsec = (time - seconds).count()};
+  sys().nanosleep(&left, nullptr);  // a signal ends the pause early, which does no harm
+}
+
+}  // namespace
+
+bool FreedSpaceWait::Pause(const Error& full) noexcept {
+  constexpr nanoseconds kLongestPause = std::chrono::milliseconds(100);
+  const bool disk_full = full.code() == ErrorCode::kNoSpace &&
+                         (full.system_errno() == ENOSPC || full.system_errno() == EDQUOT);
+  if (!disk_full || !freed_.Within(kLongest) || waited_ >= kLongest || !WaitPermit::Ask()) {
+    return false;
+  }
+  Sleep(pause_);
+  waited_ += pause_;
+  pause_ = std::min(2 * pause_, kLongestPause);
+  return true;
+}
+
+}  // namespace stream_store::internal
