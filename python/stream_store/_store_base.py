@@ -114,6 +114,7 @@ class StoreBase(_core.Store):
         Raises:
             IndexError: the row is out of range.
             DroppedError: the row was dropped.
+            TypeError: `i` is not an int, or is a bool.
 
         Examples:
             >>> store = StreamStore(fields={"obs": "float32[]", "text": "string"})
@@ -122,6 +123,8 @@ class StoreBase(_core.Store):
             >>> store.row(-1)
             {'obs': array([0.5, 1.5], dtype=float32), 'text': None}
         """
+        if isinstance(i, bool):
+            raise TypeError("row: i must be an int, not a bool")
         i = operator.index(i)
         if i < 0 or i >= 2**63:
             rows = self.num_rows

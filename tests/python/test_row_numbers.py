@@ -143,6 +143,31 @@ def test_other_objects_are_refused(wrong: Any) -> None:
             call(wrong)
 
 
+@pytest.mark.parametrize("wrong", [True, np.False_, [True, False], np.ones(5, bool)])
+def test_booleans_are_not_row_numbers(wrong: Any) -> None:
+    store = store_of(5)
+    for one in (store, store.snapshot(3)):
+        for call in (one.read_rows, one.position_of, one.row):
+            with pytest.raises((TypeError, IndexError)):
+                call(wrong)
+
+
+@pytest.mark.parametrize("number", [np.int8, np.uint16, np.int64, np.uint64])
+def test_row_numbers_of_numpy_count_from_the_end_of_a_snapshot(number: Any) -> None:
+    store = store_of(25)
+    snapshot = store.snapshot(20)
+    wrong, signed = number(20), np.issubdtype(number, np.signedinteger)
+    for row in (number(3), number(19), *([number(-1), number(-20)] if signed else [])):
+        expected = int(row) % 20
+        check(snapshot.read_rows(row), expected)
+        check(snapshot.read_rows(slice(row, expected + 1)), [expected])
+        assert snapshot.position_of(row) == store.position_of(expected)
+        assert snapshot.row(row)["n"] == expected
+    for call in (snapshot.read_rows, snapshot.position_of, snapshot.row):
+        with pytest.raises(IndexError, match="row 20 is outside"):
+            call(wrong)
+
+
 def test_negative_rows_do_not_reach_before_the_first_row_that_is_retained() -> None:
     store = store_of(25, first=10)
     model = [i if i >= store.first_row else None for i in range(25)]
