@@ -306,9 +306,13 @@ class WindowSampler:
     def state_dict(self) -> dict[str, Any]:
         """Return the state: ints, strings and lists of them.
 
-        It counts the batches that were handed out. A sampler with the same arguments continues from
-        it exactly, also in another process and after the store has grown. Every rank that has
-        handed out equally many batches can load it.
+        It counts the batches that were handed out. A sampler with the same arguments goes on after
+        them, also in another process. Every rank that has handed out equally many can load it.
+
+        Without replacement, the rest of the epoch is the same after the store has grown. With it,
+        the next batch is drawn with the same random numbers from the rows that are stored then, as
+        by a sampler that does not read ahead. So it is the same batch if these rows are the same; a
+        sampler of `store.snapshot(n)` can repeat its batches after the store has grown.
 
         Returns:
             A dict that `load_state_dict` accepts.
