@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import _arguments, _core
-from ._fields import declared_fields
+from ._fields import declared_fields, require_equal_fields
 from ._types import Batch
 from .store import StreamStore
 
@@ -473,7 +473,7 @@ def _list_stores(store: Any) -> tuple[list[StreamStore], bool]:
             raise TypeError(f"store must be a StreamStore or a list of them; {one!r} is not one")
     if not stores:
         raise ValueError("store must be a StreamStore or a list of at least one, found []")
-    return stores, True
+    return require_equal_fields(stores), True
 
 
 def _check_together(options: Mapping[str, Any]) -> None:

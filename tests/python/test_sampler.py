@@ -245,11 +245,6 @@ def test_an_epoch_of_several_stores_has_the_windows_of_all() -> None:
     for which, window in zip(values["_store"], values["values"], strict=True):
         found = stores[which].windows(np.arange(len(stores[which]) - 7), 8)["values"]
         assert (found == window).all(axis=1).any()
-    other = StreamStore(fields={"x": "int64"})
-    with pytest.raises(
-        ValueError, match=r"equal fields.*type id 0: expected .* but found 'x' \(int64\)"
-    ):
-        WindowSampler([stores[0], other], 4)
 
 
 def test_lists_of_several_stores_are_padded_to_the_longest() -> None:
