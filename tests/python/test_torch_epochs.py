@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import copy
 import json
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+# Workers import it. In CPython 3.11 that fails if a finaliser that imports runs meanwhile.
+import numpy.random
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from torch.utils.data import DataLoader  # noqa: E402
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info  # noqa: E402
+from torch.utils.data._utils.worker import WorkerInfo  # noqa: E402
 
 from stream_store import StreamStore  # noqa: E402
 from stream_store.torch import WindowIterableDataset  # noqa: E402
@@ -92,14 +97,27 @@ def test_a_loader_that_was_left_early_does_not_disturb_the_next_epoch() -> None:
         assert sorted(rows_in(loader_of(dataset, 2))) == list(range(ROWS))
 
 
-def test_a_program_that_seeds_torch_before_each_epoch_has_complete_epochs() -> None:
+@pytest.mark.parametrize("late", [0, 1])
+def test_a_program_that_seeds_torch_before_each_epoch_has_complete_epochs(late: int) -> None:
     dataset = new_dataset()
     orders = []
-    for _ in range(4):
+    for _ in range(3):
         torch.manual_seed(0)  # the workers of all epochs have the same seeds
-        orders.append(rows_in(loader_of(dataset, 2)))
+        orders.append(rows_in(loader_of(Wrapped(dataset, late=late), 2)))
         assert sorted(orders[-1]) == list(range(ROWS))
-    assert len({tuple(order) for order in orders}) == 4
+    assert len({tuple(order) for order in orders}) == 3
+
+
+@pytest.mark.parametrize("late", [0, 1])
+def test_workers_may_begin_several_epochs_in_one_iteration(late: int) -> None:
+    store = StreamStore(fields={"x": "int64"})
+    store.extend({"x": range(8)})  # one batch for each worker, so that one may be epochs ahead
+    dataset = new_dataset(store)
+    loader = loader_of(Wrapped(dataset, epochs=6, late=late), 2, prefetch_factor=6)
+    batches = [rows_of(batch) for batch in loader]
+    for epoch in range(6):
+        assert sorted(batches[2 * epoch] + batches[2 * epoch + 1]) == list(range(8))
+    assert len({tuple(batch) for batch in batches}) > 6
 
 
 def test_set_epoch_holds_for_all_workers() -> None:
@@ -138,6 +156,31 @@ def test_an_epoch_that_was_begun_and_not_used_begins_again() -> None:
     assert rows_in(dataset) == order_of_epoch(3)
 
 
+class Wrapped(IterableDataset[Any]):
+    """Epochs of a dataset in one iteration of a loader, in some workers, one of which is late."""
+
+    def __init__(
+        self, dataset: WindowIterableDataset, *, epochs: int = 1, late: int = -1, only: int = -1
+    ) -> None:
+        self._dataset, self._epochs = dataset, epochs
+        self._late, self._only = late, only
+
+    def __iter__(self) -> Any:
+        worker = get_worker_info().id
+        if worker == self._late:
+            time.sleep(0.5)
+        if self._only in (-1, worker):
+            for _ in range(self._epochs):
+                yield from self._dataset
+
+
+def test_a_worker_that_waits_for_worker_0_in_vain_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream_store.torch.epochs._PATIENCE", 0.2)
+    with pytest.raises(RuntimeError, match="every worker of a loader must iterate"):
+        rows_in(loader_of(Wrapped(new_dataset(), only=1), 2))
+    assert rows_in(loader_of(Wrapped(new_dataset(), only=0), 2))
+
+
 # --- states ---
 
 
@@ -172,6 +215,47 @@ def test_a_state_of_one_process_is_refused_by_several_workers() -> None:
     resumed.load_state_dict(state)
     resumed.set_epoch(5)
     assert sorted(rows_in(loader_of(resumed, 2))) == list(range(ROWS))
+
+
+def test_a_state_at_the_end_of_an_epoch_goes_on_with_the_epochs_after() -> None:
+    dataset = new_dataset()
+    dataset.set_epoch(4)
+    assert rows_in(dataset) == order_of_epoch(4)
+    resumed = new_dataset(dataset._store)
+    resumed.load_state_dict(dataset.state_dict())
+    for epoch in (5, 6):
+        assert rows_in(loader_of(resumed, 1)) == order_of_epoch(epoch)
+    assert rows_in(resumed) == order_of_epoch(7)
+
+
+def test_a_worker_that_had_finished_waits_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The protocol of a stateful loader, by hand: both workers are this process.
+    def work_as(worker: int) -> None:
+        info = WorkerInfo(id=worker, num_workers=2, seed=7 + worker, dataset=None)
+        monkeypatch.setattr("torch.utils.data._utils.worker._worker_info", info)
+
+    store = new_dataset()._store
+    states, batches = [], []
+    for worker, done in ((0, 3), (1, 99)):  # a finished worker gets no further batch
+        dataset = new_dataset(store)
+        work_as(0)
+        iterator = iter(dataset)
+        if worker == 1:
+            work_as(1)
+            iterator = iter(dataset)
+        batches += [rows_of(batch) for _, batch in zip(range(done), iterator, strict=False)]
+        states.append(json.loads(json.dumps(dataset.state_dict())))
+    assert [state["finished"] for state in states] == [0, 1]
+    for worker, state in enumerate(states):
+        dataset = new_dataset(store)
+        work_as(0)
+        iter(dataset)
+        work_as(worker)
+        dataset.load_state_dict(state)
+        rest = [rows_of(batch) for batch in dataset]
+        assert (rest == []) == (worker == 1)
+        batches += rest
+    assert sorted(row for batch in batches for row in batch) == list(range(ROWS))
 
 
 # --- torchdata ---

@@ -29,8 +29,9 @@ from stream_store._arguments import epoch_number
 from stream_store._handover import is_spawning
 
 _MOST_WORKERS = 4096
-# Places for announcements; the process number of worker 0 chooses one. It is a prime, so that
-# loaders of 2, 4, 8… workers that begin together, with consecutive processes, use different ones.
+# Places for announcements, one for each of the last iterations. The process number of worker 0 and
+# the count of its iterations choose one. It is a prime, so that loaders of 2, 4, 8… workers that
+# begin together, with consecutive processes, use different ones.
 _ANNOUNCEMENTS = 31
 _PATIENCE = 120.0  # seconds: workers that are spawned import torch, in any order
 
@@ -117,8 +118,8 @@ class EpochCounter:
         return (parent.pid, info.seed - info.id, info.num_workers, count)
 
     def _announce(self, key: tuple[int, ...], epoch: int) -> None:
-        # Chosen by the process, so that two loaders that begin at once write to different ones.
-        place = self._shared.announced[os.getpid() % _ANNOUNCEMENTS]
+        process, count = self._iterations
+        place = self._shared.announced[(process + count) % _ANNOUNCEMENTS]
         place.time = 0
         place.key[:] = key
         place.epoch = epoch
