@@ -5,6 +5,7 @@ from __future__ import annotations
 from mutant_switch import Change, Mutant, change
 
 READ, SAFE = "store_read_test", "storage_test:SafeReadsTest.*"
+ROWS = "test_row_numbers.py"
 
 
 def bug(name: str, *changes: Change, first: str = READ) -> Mutant:
@@ -19,6 +20,7 @@ _INDEX = "src/store/index.cc"
 _LOCATE = "src/storage/locate.cc"
 _GUESS = "src/storage/record_hints.h"
 _SAFE = "src/storage/safe_copy.cc"
+_ROW_NUMBERS = "python/convert/row_numbers.cc"
 
 MUTANTS = [
     # Windows of values.
@@ -369,5 +371,26 @@ MUTANTS = [
             "false",
         ),
         first="storage_test:DurabilityTest.*",
+    ),
+    # Rows by number, in Python.
+    bug(
+        "a slice of rows begins at row 0 although that was dropped",
+        change(_ROW_NUMBERS, "slice.from_front && slice.step > 0", "false"),
+        first=ROWS,
+    ),
+    bug(
+        "a slice that runs backwards reaches the rows that were dropped",
+        change(_ROW_NUMBERS, "slice.from_front && first > 0", "false"),
+        first=ROWS,
+    ),
+    bug(
+        "row -num_rows is out of range",
+        change(_ROW_NUMBERS, "row >= -end", "row > -end"),
+        first=ROWS,
+    ),
+    bug(
+        "a negative row may lie before the first row",
+        change(_ROW_NUMBERS, "row >= 0 && row < first", "false"),
+        first=ROWS,
     ),
 ]

@@ -20,6 +20,8 @@ _SEGMENT_STARTS = "src/store/segment_starts.cc"
 _BATCH = "src/store/window_batch.cc"
 _SAMPLER = "src/store/sampler.cc"
 _PERMUTATION = "src/store/permutation.cc"
+_PY_SAMPLER = "python/convert/sampler.cc"
+_PREFETCH = "python/convert/prefetch.cc"
 
 MUTANTS = [
     # Segments.
@@ -387,47 +389,52 @@ MUTANTS = [
     # The sampler of Python.
     bug(
         "the end of an epoch counts before it was handed out",
-        change(
-            "python/convert/prefetch.cc",
-            "drained_",
-            "false",
-            within="    }\n    sampler_.SetPrefetched(thread_->slots.size(), drained_);",
-        ),
-        change(
-            "python/convert/prefetch.cc",
-            "drained_",
-            "false",
-            within="sampler_.SetPrefetched(thread_->slots.size(), drained_);\n  Fill();",
-        ),
+        change(_PY_SAMPLER, "!more", "false", within="(more ? 1 : 0), !more"),
+        change(_PREFETCH, "drained_", "false", within="size() - 1, drained_"),
         first="test_sampler_state.py",
     ),
     bug(
         "a new iterator begins after the batches that a prefetch read",
-        change(
-            "python/convert/sampler.cc",
-            "ReturnPrefetched();",
-            within="BeginIteration() {\n  ReturnPrefetched();",
-        ),
+        change(_PY_SAMPLER, "interop::ReturnPrefetched(*core_);"),
         first="test_sampler_state.py",
     ),
     bug(
-        "an older iterator goes on",
-        change("python/convert/sampler.cc", "return ++iteration_;", "return iteration_;"),
-        first="test_sampler.py",
+        "a batch that is read ahead counts as handed out",
+        change(
+            _PY_SAMPLER,
+            "interop::Prefetched(sampler) + (more ? 1 : 0)",
+            "interop::Prefetched(sampler)",
+        ),
+        first="test_sampler_sharing.py",
     ),
     bug(
-        "a state loaded during an iteration leaves it running",
+        "sample() passes by the batches that a prefetch has read",
         change(
-            "python/convert/sampler_state.cc",
-            "++iteration_;",
-            within="  }\n  ++iteration_;",
+            _PY_SAMPLER,
+            "prefetch_ != nullptr && prefetch_->forked()",
+            "prefetch_ != nullptr",
         ),
-        first="test_sampler_state.py",
+        first="test_sampler_sharing.py",
+    ),
+    bug(
+        "an older iterator of an epoch goes on",
+        change(_PY_SAMPLER, "++iteration_;"),
+        first="test_sampler_sharing.py",
+    ),
+    bug(
+        "a state loaded during an epoch leaves its iterators running",
+        change(_PY_SAMPLER, "options_.replacement ? 0 : 1", "0"),
+        first="test_sampler_sharing.py",
+    ),
+    bug(
+        "a prefetch hands out what it read before a state was loaded",
+        change(_PY_SAMPLER, "prefetch_ = nullptr;", within="prefetch_ = nullptr;\n  return_ahead_"),
+        first="test_sampler_sharing.py",
     ),
     bug(
         "starts that count from the end are shifted by one",
         change(
-            "python/convert/sampler.cc",
+            _PY_SAMPLER,
             "number < 0 ? number + starts : number",
             "number < 0 ? number + starts - 1 : number",
         ),

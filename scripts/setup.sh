@@ -88,15 +88,20 @@ install_parts() {
   pip install -q --no-compile -c scripts/constraints.txt "${requirements[@]}"
 }
 
-# install_torch: PyTorch, for the tests, examples and benchmarks of stream_store.torch. STREAMSTORE_TORCH names another
-# build of it; if it is empty, nothing is installed.
+# install_torch: PyTorch, for the tests, examples and benchmarks of stream_store.torch, and torchdata, for the tests.
+# STREAMSTORE_TORCH names another build of PyTorch; if it is empty, nothing is installed.
 install_torch() {
   local torch=${STREAMSTORE_TORCH-torch==2.13.0}
-  if [[ -z $torch ]] || "$venv/bin/python" -c 'import torch' 2>/dev/null; then
+  if [[ -z $torch ]]; then
     return
   fi
-  say "installing $torch (some hundred MB)"
-  "$venv/bin/python" -m pip install -q --no-compile "$torch"
+  if ! "$venv/bin/python" -c 'import torch' 2>/dev/null; then
+    say "installing $torch (some hundred MB)"
+    "$venv/bin/python" -m pip install -q --no-compile "$torch"
+  fi
+  if ! "$venv/bin/python" -c 'import torchdata' 2>/dev/null; then
+    "$venv/bin/python" -m pip install -q --no-compile torchdata==0.11.0 # accepts the torch that is installed
+  fi
 }
 
 # setup_package <folder> <assertions>: builds the extension there and installs the package, editable. The C++ tests use

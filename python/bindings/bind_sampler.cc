@@ -17,9 +17,8 @@ void BindSampler(nb::module_& module) {
       nb::class_<SamplerObject>(module, "Sampler", "The compiled part of WindowSampler.");
   sampler.def("__init__", &MakeSampler, "stores"_a, "options"_a);
   sampler.def("sample", &SamplerObject::Sample);
-  sampler.def("next_batch", &SamplerObject::NextBatch);
+  sampler.def("next_batch", &SamplerObject::NextBatch, "iteration"_a);
   sampler.def("begin_iteration", &SamplerObject::BeginIteration);
-  sampler.def_prop_ro("iteration", &SamplerObject::iteration);
   sampler.def("read_starts", &SamplerObject::ReadStarts, "indices"_a);
   sampler.def("num_starts", &SamplerObject::NumStarts);
   sampler.def("epoch_batches", &SamplerObject::EpochBatches);

@@ -190,8 +190,9 @@ inline constexpr char kReadRowsDoc[] =
 Read decoded rows, or windows of `length` consecutive rows.
 
 Args:
-    rows: int, list or int array of any shape S; each in [0, num_rows), with `length` in
-        [0, num_rows - length].
+    rows: int, list or int array of any shape S, or a slice. Each is in [first_row, num_rows), with
+        `length` in [first_row, num_rows - length]; a negative number counts from num_rows. A slice
+        begins at first_row by default, and S is its number of rows.
     length: int, rows in each window; None reads single rows.
     fields: sequence of names to read, those of structs or of single leaves ("obs.pos"); None reads
         all fields.
@@ -214,6 +215,7 @@ Returns:
 
 Raises:
     IndexError: a row is out of range; the message names it.
+    DroppedError: a row was dropped.
     ValueError: a field is unknown; a length or an array in `out` is not valid; or the store is
         closed.
 
@@ -227,6 +229,8 @@ Examples:
            [4., 0., 0.]], dtype=float32)
     >>> rows["_mask"]["reward"], rows["_length"]["obs"]
     (array([ True, False]), array([3, 1]))
+    >>> store.read_rows(-1)["_step"], store.read_rows(slice(-2, None))["_step"]
+    (array(1), array([0, 1]))
     >>> store = StreamStore(fields={"arm": {"pos": "int8", "grip": "bool"}})
     >>> store.extend({"arm": {"pos": [1, 2], "grip": [True, False]}})
     2

@@ -187,6 +187,9 @@ Int64s::Int64s(PyObject* object, const char* what, PyObject* error) {
   TakeArray(std::move(array), what, error);
 }
 
+Int64s::Int64s(std::vector<std::int64_t> values)
+    : own_(std::move(values)), data_(own_.data()), size_(own_.size()) {}
+
 void Int64s::TakeScalar(std::int64_t value) {
   one_ = value;
   data_ = &one_;

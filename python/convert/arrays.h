@@ -90,6 +90,12 @@ class Int64s {
   /// and TypeError for tuples, None, text and other objects; `what` names the argument.
   Int64s(PyObject* object, const char* what, PyObject* error = PyExc_IndexError);
 
+  /// A list of these values.
+  explicit Int64s(std::vector<std::int64_t> values);
+
+  Int64s(const Int64s&) = delete;  // data_ may point into the object
+  Int64s& operator=(const Int64s&) = delete;
+
   std::span<const std::int64_t> values() const noexcept { return {data_, size_}; }
 
   const std::int64_t* data() const noexcept { return data_; }

@@ -9,6 +9,7 @@
 #include "convert/decode.h"
 #include "convert/errors.h"
 #include "convert/methods.h"
+#include "convert/row_numbers.h"
 
 namespace stream_store::python {
 namespace {
@@ -37,15 +38,10 @@ std::optional<Reader> Private(StoreObject& store) {
   return reader == nullptr ? std::nullopt : std::optional<Reader>(*reader);
 }
 
-// Maps inputs, each of which must be in [0, size(reader)), to int64s of the same shape. `whats` and
-// `what` name the inputs in errors, in the plural and in the singular.
-template <class Size, class LookUp>
-nb::object MapInside(StoreObject& store, PyObject* given, const char* whats, const char* what,
-                     Size size, LookUp look_up) {
-  Int64s input(given, whats);
+// Maps inputs that were checked to int64s of the same shape.
+template <class LookUp>
+nb::object Map(const std::optional<Reader>& reader, Int64s& input, LookUp look_up) {
   const nb::object output = NewArray(NPY_INT64, input.shape());
-  const std::optional<Reader> reader = Private(store);
-  CheckInside(input, what, reader ? size(*reader) : 0);
   if (input.size() > 0) {
     const bool release = input.size() * 8 >= kReleaseBytes;
     if (release) {
@@ -85,16 +81,19 @@ nb::object RawValues(PyObject* values) {
 }  // namespace
 
 nb::object RowOf(StoreObject& store, nb::handle positions) {
-  return MapInside(
-      store, positions.ptr(), "positions", "position",
-      [](const Reader& reader) { return reader.size(); },
-      [](const Reader& reader, auto in, auto out) { reader.RowOf(in, out); });
+  Int64s input(positions.ptr(), "positions");
+  const std::optional<Reader> reader = Private(store);
+  CheckInside(input, "position", reader ? reader->size() : 0);
+  return Map(reader, input, [](const Reader& from, auto in, auto out) { from.RowOf(in, out); });
 }
 
 nb::object PositionOf(StoreObject& store, nb::handle rows) {
-  return MapInside(
-      store, rows.ptr(), "rows", "row", [](const Reader& reader) { return reader.num_rows(); },
-      [](const Reader& reader, auto in, auto out) { reader.PositionOf(in, out); });
+  RowNumbers numbers(rows.ptr());
+  const std::optional<Reader> reader = Private(store);
+  numbers.Resolve(reader ? static_cast<std::int64_t>(reader->first_row()) : 0,
+                  reader ? static_cast<std::int64_t>(reader->num_rows()) : 0, 1);
+  return Map(reader, numbers.rows(),
+             [](const Reader& from, auto in, auto out) { from.PositionOf(in, out); });
 }
 
 nb::object RowAt(StoreObject& store, nb::handle steps, nb::handle side) {

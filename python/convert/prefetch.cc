@@ -89,21 +89,36 @@ Prefetch::Prefetch(nb::handle_t<SamplerObject> sampler, std::uint64_t ahead)
     : owner_(Borrow(sampler.ptr())),
       sampler_(*nb::inst_ptr<SamplerObject>(owner_)),
       ahead_(ahead),
-      iteration_(sampler_.BeginIteration()),
-      forks_(ForkCount()),
-      thread_(std::make_unique<Thread>()) {}
+      iteration_(sampler_.BeginIteration()) {
+  sampler_.SetPrefetch(this);
+}
 
+// Detached first: the next line may release the GIL, and nobody may find this object then.
 Prefetch::~Prefetch() {
-  try {
-    Close();
-  } catch (...) {
-    PyErr_Clear();  // the store was closed, so no batch can be drawn again
+  Detach();
+  Stop();
+}
+
+void Prefetch::Close() {
+  if (!mutex_.mine()) {
+    closed_ = true;
+    Detach();  // ends a wait for a batch in another thread
+  }
+  const GilMutex::Hold lock(mutex_, kInside);  // throws if it is mine
+  Stop();
+}
+
+// Returns what was drawn ahead to the sampler, which draws it again.
+void Prefetch::Detach() noexcept {
+  if (current()) {
+    sampler_.SetPrefetch(nullptr);
   }
 }
 
-// Joins the thread without the GIL: it does not need the GIL itself, but a long read would
-// otherwise stop all of Python.
+// Drops the batches that were drawn, and joins the thread without the GIL: it does not need the GIL
+// itself, but a long read would otherwise stop all of Python.
 void Prefetch::Stop() noexcept {
+  drained_ = false;
   if (thread_ == nullptr) {
     return;
   }
@@ -119,80 +134,135 @@ void Prefetch::Stop() noexcept {
   thread_.reset();
 }
 
-void Prefetch::Close() {
-  const GilMutex::Hold lock(mutex_, kInside);
-  CloseLocked();
-}
-
-void Prefetch::CloseLocked() {
-  const bool mine = thread_ != nullptr && sampler_.iteration() == iteration_;
-  Stop();
-  if (mine) {
-    sampler_.ReturnPrefetched();
-  }
-}
-
-void Prefetch::Fill() {
-  while (!drained_ && thread_->slots.size() < ahead_) {
-    std::unique_ptr<PendingBatch> batch = sampler_.Draw();
-    if (batch == nullptr) {
-      drained_ = true;
-    } else {
-      thread_->Add(std::move(batch));
-    }
-    sampler_.SetPrefetched(thread_->slots.size(), drained_);
-  }
-}
-
-nb::object Prefetch::Next() {
-  const GilMutex::Hold lock(mutex_, kInside);
-  return NextLocked();
-}
-
 void Prefetch::RequireThread() const {
-  if (thread_ != nullptr && forked()) {
+  if (forked()) {
     Throw(PyExc_RuntimeError,
           "prefetch: a fork does not copy its thread to the new process; call prefetch() again in "
           "this process");
   }
 }
 
-// Waits for the first batch in slices, so that Ctrl-C can end the wait. If a read failed, the
-// iteration is closed first, so that its batches are drawn again.
-nb::object Prefetch::NextLocked() {
+// Makes this the prefetch that draws ahead. Returns false if another one does.
+bool Prefetch::Begin() {
   RequireThread();
-  if (thread_ != nullptr && sampler_.iteration() != iteration_) {
-    Stop();
+  if (!current()) {
+    Stop();  // what it has drawn was returned to the sampler, or is of another state
+    sampler_.RequireIteration(iteration_);
+    if (sampler_.prefetch() != nullptr) {
+      return false;
+    }
+    sampler_.SetPrefetch(this);
   }
   if (thread_ == nullptr) {
-    return {};
+    forks_ = ForkCount();
+    thread_ = std::make_unique<Thread>();
   }
-  Fill();
-  if (thread_->slots.empty()) {
-    sampler_.SetPrefetched(0, false);  // only now does the caller see the end
-    Stop();
-    return {};
+  return true;
+}
+
+// Draws until `ahead_` batches are there. Returns false if the sampler has turned to another
+// prefetch or another state meanwhile. After an error all batches are drawn again.
+bool Prefetch::Fill() try {
+  while (current() && !drained_ && thread_->slots.size() < ahead_) {
+    std::unique_ptr<PendingBatch> batch = sampler_.Draw(this);
+    if (!current()) {
+      return false;
+    }
+    if (batch == nullptr) {
+      drained_ = true;
+    } else {
+      thread_->Add(std::move(batch));
+    }
   }
-  while (true) {
+  return current();
+} catch (...) {
+  Detach();
+  Stop();
+  throw;
+}
+
+// Draws the next batches while the caller uses one. An error is kept until its batch is due.
+void Prefetch::FillAfterwards() try { Fill(); } catch (...) {
+  error_ = std::current_exception();
+}
+
+nb::object Prefetch::Next() {
+  {
+    const GilMutex::Hold lock(mutex_, kInside);
+    if (closed_) {
+      return {};
+    }
+    nb::object batch = TakeFirst();
+    if (batch.is_valid() || closed_) {
+      return batch;
+    }
+  }
+  return sampler_.NextBatch(iteration_);  // another prefetch draws ahead, and has the next batch
+}
+
+nb::object Prefetch::NextReadAhead() {
+  const GilMutex::Hold lock(mutex_, kInside);
+  return closed_ ? nb::object() : TakeFirst();
+}
+
+// Returns the first batch, of which the caller holds the lock; null if another prefetch draws ahead,
+// and at the end of the epoch, with which it is closed. It begins again if the sampler was given
+// another state while it waited.
+nb::object Prefetch::TakeFirst() {
+  if (error_ != nullptr) {
+    std::rethrow_exception(std::exchange(error_, nullptr));
+  }
+  while (!closed_ && Begin()) {
+    if (!Fill()) {
+      continue;
+    }
+    if (thread_->slots.empty()) {
+      closed_ = sampler_.HandOut(this, 0, false);  // only now does the caller see the end
+      Detach();
+      Stop();
+      return {};
+    }
+    if (WaitForFirst()) {
+      nb::object batch = HandOut();
+      if (batch.is_valid()) {
+        return batch;
+      }
+    }
+  }
+  return {};
+}
+
+// Waits in slices, so that Ctrl-C can end the wait. Returns false if the sampler has turned away.
+bool Prefetch::WaitForFirst() {
+  while (current()) {
     bool done = false;
     {
       const MaybeWithoutGil released(true);
       done = thread_->WaitForFirst();
     }
     if (done) {
-      break;
+      return current();
     }
     Check(PyErr_CheckSignals());
     RequireThread();  // a signal handler may have forked
   }
+  return false;
+}
+
+// Returns the first batch, which was read; null if the sampler has turned away from it meanwhile. If
+// reading it failed, all batches are drawn again.
+nb::object Prefetch::HandOut() {
+  if (const std::exception_ptr error = thread_->slots.front()->error; error != nullptr) {
+    Detach();
+    Stop();
+    std::rethrow_exception(error);
+  }
+  if (!sampler_.HandOut(this, thread_->slots.size() - 1, drained_)) {
+    return {};
+  }
   const std::unique_ptr<Thread::Slot> slot = std::move(thread_->slots.front());
   thread_->slots.pop_front();
-  if (slot->error != nullptr) {
-    CloseLocked();
-    std::rethrow_exception(slot->error);
-  }
-  sampler_.SetPrefetched(thread_->slots.size(), drained_);
-  Fill();  // so that the next one is read while the caller uses this one
+  FillAfterwards();
   return slot->batch->Finish();
 }
 

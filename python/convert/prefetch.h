@@ -2,11 +2,18 @@
 //
 // It is the class _core.Prefetch. The caller's thread chooses the windows and allocates the
 // outputs; the C++ thread only fills them, so it needs no GIL. Batches that were drawn but not
-// returned do not count in the state of the sampler. Thread rules: Python threads may share an
-// iterator, because mutex_ serialises their calls.
+// returned do not count in the state of the sampler.
+//
+// With replacement, an iterator only reads ahead: the batches are those of the sampler's one
+// sequence, and whoever asks next gets the next one. If several are open, the newest reads ahead and
+// the others take from it; when it is closed, the next one that is asked begins to read ahead.
+// Without replacement, an iterator is of one epoch, and raises once the sampler has left that.
+//
+// Thread rules: Python threads may share an iterator, because mutex_ serialises their calls.
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <memory>
 
 #include "convert/gil_mutex.h"
@@ -23,31 +30,43 @@ class Prefetch {
   Prefetch(const Prefetch&) = delete;
   Prefetch& operator=(const Prefetch&) = delete;
 
-  /// Returns the next batch; null at the end of the epoch, after Close(), and after the sampler has
-  /// begun another iteration. Throws RuntimeError in a forked child, because a fork does not copy
-  /// the thread, and rethrows the error of a read.
+  /// Returns the next batch; null at the end of the epoch and after Close(). Throws RuntimeError in
+  /// a forked child, because a fork does not copy the thread, and after the sampler has left the
+  /// epoch. Rethrows the error of a read, whose batch the next call draws again.
   nb::object Next();
+
+  /// As Next(), if this is the prefetch that draws ahead, or none is; else returns null.
+  nb::object NextReadAhead();
 
   /// Ends the iteration. The batches that were read ahead will be drawn again.
   void Close();
 
+  /// Whether the thread was left behind in another process by a fork.
+  bool forked() const noexcept { return thread_ != nullptr && ForkCount() != forks_; }
+
  private:
   struct Thread;  // the C++ thread and the memory that it shares with the caller's
-  nb::object NextLocked();
-  void CloseLocked();
-  void Fill();
+  bool Begin();
+  nb::object TakeFirst();
+  bool WaitForFirst();
+  nb::object HandOut();
+  bool Fill();
+  void FillAfterwards();
+  void Detach() noexcept;
   void Stop() noexcept;
   void RequireThread() const;
 
-  bool forked() const noexcept { return ForkCount() != forks_; }
+  bool current() const noexcept { return sampler_.prefetch() == this; }
 
   nb::object owner_;  // keeps sampler_ alive
   SamplerObject& sampler_;
   std::uint64_t ahead_;             // batches that are drawn before the caller asks for them
-  std::uint64_t iteration_;         // SamplerObject::iteration() of this iterator
+  std::uint64_t iteration_;         // SamplerObject::BeginIteration() of this iterator
   bool drained_ = false;            // the sampler has no more batches
-  std::uint64_t forks_;             // ForkCount() when the thread was started
-  std::unique_ptr<Thread> thread_;  // null when closed
+  bool closed_ = false;             // Close() was called, or the end of the epoch handed out
+  std::exception_ptr error_;        // met while reading ahead, for the next call
+  std::uint64_t forks_ = 0;         // ForkCount() when the thread was started
+  std::unique_ptr<Thread> thread_;  // null if this does not read ahead now
   GilMutex mutex_;                  // held by the Python thread that is inside a call
 };
 

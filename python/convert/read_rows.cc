@@ -1,6 +1,5 @@
 // read_rows(): reads the rows that the caller names with one C++ ReadRows().
 
-#include <algorithm>
 #include <utility>
 
 #include "convert/arguments.h"
@@ -8,6 +7,7 @@
 #include "convert/batch_tree.h"
 #include "convert/errors.h"
 #include "convert/methods.h"
+#include "convert/row_numbers.h"
 #include "convert/rows_output.h"
 #include "convert/store.h"
 
@@ -32,28 +32,6 @@ class RequestedRows : public RowsReader {
     return reader_.ReadRows(rows_.values(), length_, columns, steps);
   }
 
-  // Checks the rows before the outputs are allocated, whose size may depend on the rows.
-  void CheckRows() const {
-    const auto first = static_cast<std::int64_t>(reader_.first_row());
-    const auto rows = static_cast<std::int64_t>(reader_.num_rows());
-    const auto last = rows - static_cast<std::int64_t>(length_);
-    for (const std::int64_t row : rows_.values()) {
-      if (row >= 0 && row < first) {
-        throw Error(ErrorCode::kDropped,
-                    "row " + std::to_string(row) + " is before row " + std::to_string(first) +
-                        ", the first that the store still has: the rows before it were dropped");
-      }
-      if (row < 0 || row > last) {
-        throw Error(ErrorCode::kOutOfRange,
-                    "row " + std::to_string(row) + " is outside [0, " +
-                        std::to_string(std::max<std::int64_t>(last + 1, 0)) + ")" +
-                        (length_ > 1 ? ": windows of " + std::to_string(length_) + " in " +
-                                           std::to_string(rows) + " rows"
-                                     : ""));
-      }
-    }
-  }
-
  private:
   const Reader reader_;
   Int64s& rows_;
@@ -67,8 +45,7 @@ nb::object ReadAll(PyObject* self, const std::array<PyObject*, 5>& given) {
   StoreObject& store = StoreOf(self);
   store.Refresh();
   std::shared_ptr<const FieldTable> fields = store.shared_fields();
-  Int64s rows(given[0], "rows");
-  Shape places = rows.shape();
+  RowNumbers numbers(given[0]);
   const BatchTree tree(self, *fields, given[2], kCall);
   const nb::object out = tree.FlatOut(given[3]);
   const nb::object max_length = tree.FlatLengths(given[4]);
@@ -79,7 +56,6 @@ nb::object ReadAll(PyObject* self, const std::array<PyObject*, 5>& given) {
       Throw(PyExc_ValueError,
             "read_rows: length must be at least 1 but is " + std::to_string(length));
     }
-    places += static_cast<npy_intp>(length);
   }
   const std::shared_ptr<Reader> reader = store.Refresh();
   if (reader == nullptr) {
@@ -87,8 +63,15 @@ nb::object ReadAll(PyObject* self, const std::array<PyObject*, 5>& given) {
   }
   store.RequireFields(*fields);
   fields = store.shared_fields();  // the rows may have fields that were added meanwhile
+  // Before the outputs are allocated, whose size may depend on the rows.
+  numbers.Resolve(static_cast<std::int64_t>(reader->first_row()),
+                  static_cast<std::int64_t>(reader->num_rows()), length);
+  Int64s& rows = numbers.rows();
+  Shape places = rows.shape();
+  if (given[1] != nullptr && given[1] != Py_None) {
+    places += static_cast<npy_intp>(length);
+  }
   auto source = std::make_unique<RequestedRows>(*reader, rows, static_cast<std::uint64_t>(length));
-  source->CheckRows();
   RowsOutput output(std::move(source), {self, kCall, std::move(fields), tree.types(), places,
                                         out.ptr(), max_length.ptr()});
   const bool release = output.bytes() >= kReleaseBytes;

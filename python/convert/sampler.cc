@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <utility>
 
 #include "convert/arguments.h"
 #include "convert/arrays.h"
 #include "convert/errors.h"
+#include "convert/prefetch.h"
 #include "convert/store.h"
 
 namespace stream_store::python {
@@ -134,6 +136,7 @@ WindowSampler& SamplerObject::core() {
   } else if (!same) {
     const SamplerState state = core_ == nullptr ? saved_state_ : core_->state();
     MakeCore();
+    EndIterations();
     SamplerState again = core_->state();  // has the ids of the new stores and no extents
     again.seed = state.seed;
     again.epoch = state.epoch;
@@ -145,6 +148,9 @@ WindowSampler& SamplerObject::core() {
             "WindowSampler: its store was cleared or truncated, or its rows were replaced, in the "
             "middle of an epoch");
     }
+  }
+  if (std::exchange(return_ahead_, false)) {
+    interop::ReturnPrefetched(*core_);
   }
   return *core_;
 }
@@ -196,36 +202,81 @@ nb::object SamplerObject::Complete(std::unique_ptr<PendingBatch> pending) {
   return pending->Finish();
 }
 
-// Windows are chosen under the lock. The outputs are allocated without it, because that may run
-// foreign code, which may call the sampler.
-std::unique_ptr<PendingBatch> SamplerObject::Draw() {
+// Windows are chosen, and counted, under the lock. The outputs are allocated without it, because
+// that may run foreign code, which may call the sampler.
+std::unique_ptr<PendingBatch> SamplerObject::Draw(const Prefetch* by) {
   WindowBatch batch;
-  const bool there = ChooseBatch(batch, [this](WindowSampler& sampler, WindowBatch& chosen) {
-    if (!options_.replacement) {
-      return sampler.Next(chosen);
+  {
+    const ChooseLock lock(*this);
+    WindowSampler& sampler = core();
+    if (prefetch_ != by) {
+      return nullptr;
     }
-    sampler.Sample(chosen);
-    return true;
-  });
-  return there ? Prepare(std::move(batch)) : nullptr;
+    const MaybeWithoutGil released(HasManyUnscannedRows());
+    bool more = true;
+    if (options_.replacement) {
+      sampler.Sample(batch);
+    } else {
+      more = sampler.Next(batch);
+    }
+    if (by != nullptr) {
+      interop::SetPrefetched(sampler, interop::Prefetched(sampler) + (more ? 1 : 0), !more);
+    }
+    if (!more) {
+      return nullptr;
+    }
+  }
+  return Prepare(std::move(batch));
+}
+
+bool SamplerObject::HandOut(const Prefetch* by, std::uint64_t left, bool end_left) {
+  const ChooseLock lock(*this);
+  WindowSampler& sampler = core();  // turns away from `by` if a store was cleared
+  if (prefetch_ != by) {
+    return false;
+  }
+  interop::SetPrefetched(sampler, left, end_left);
+  return true;
 }
 
 nb::object SamplerObject::Sample() {
-  if (core_ != nullptr && interop::Prefetched(*core_) > 0) {
-    ++iteration_;  // ends the iterator that reads ahead, whose batches are drawn again
-    ReturnPrefetched();
+  if (options_.replacement) {
+    return NextInSequence();
   }
-  WindowBatch batch;
-  ChooseBatch(batch, [](WindowSampler& sampler, WindowBatch& chosen) {
-    sampler.Sample(chosen);
+  WindowBatch none;
+  ChooseBatch(none, [](WindowSampler& sampler, WindowBatch& chosen) {
+    sampler.Sample(chosen);  // throws the error for such a sampler
     return true;
   });
-  return Complete(Prepare(std::move(batch)));
+  return nb::none();
 }
 
-nb::object SamplerObject::NextBatch() {
-  std::unique_ptr<PendingBatch> pending = Draw();
+nb::object SamplerObject::NextBatch(std::uint64_t iteration) {
+  if (options_.replacement) {
+    return NextInSequence();
+  }
+  RequireIteration(iteration);
+  std::unique_ptr<PendingBatch> pending = Draw(nullptr);
   return pending == nullptr ? nb::object(nb::none()) : Complete(std::move(pending));
+}
+
+// The next batch of the sequence. If a prefetch has drawn it, it is taken from there. A prefetch
+// gives none if it is closed, or replaced by another, while this waits for it.
+nb::object SamplerObject::NextInSequence() {
+  while (true) {
+    if (prefetch_ != nullptr && prefetch_->forked()) {
+      SetPrefetch(nullptr);  // this process does not have the thread that reads its batches
+    }
+    if (prefetch_ != nullptr) {
+      const nb::object kept = nb::find(prefetch_);
+      nb::object batch = prefetch_->NextReadAhead();
+      if (batch.is_valid()) {
+        return batch;
+      }
+    } else if (std::unique_ptr<PendingBatch> pending = Draw(nullptr)) {
+      return Complete(std::move(pending));
+    }
+  }
 }
 
 void SamplerObject::BeginEpoch() {
@@ -309,17 +360,29 @@ bool SamplerObject::WaitForStart(double seconds) {
 }
 
 std::uint64_t SamplerObject::BeginIteration() {
-  ReturnPrefetched();
   if (!options_.replacement) {
+    SetPrefetch(nullptr);
     BeginEpoch();
+    ++iteration_;
   }
-  return ++iteration_;
+  return iteration_;
 }
 
-void SamplerObject::ReturnPrefetched() {
-  const ChooseLock lock(*this);
-  if (core_ != nullptr) {  // otherwise saved_state_ counts only the batches that were returned
-    interop::ReturnPrefetched(*core_);
+// Ends all iterations, after core_ was replaced or has got another state. With replacement they
+// continue from there.
+void SamplerObject::EndIterations() {
+  prefetch_ = nullptr;
+  return_ahead_ = false;
+  iteration_ += options_.replacement ? 0 : 1;
+}
+
+void SamplerObject::RequireIteration(std::uint64_t iteration) const {
+  if (iteration != iteration_) {
+    Throw(PyExc_RuntimeError,
+          "WindowSampler: this iteration has ended, because a newer one was begun, set_epoch() or "
+          "load_state_dict() was called, or the store was cleared or truncated: a sampler with "
+          "replacement=False is in one epoch at a time; use the newer iterator, or a sampler for "
+          "each");
   }
 }
 

@@ -9,6 +9,11 @@
 // leaks it and creates another one in the state that the sampler had when that call began
 // (`saved_state_`).
 //
+// Reading ahead: with replacement all uses of a sampler take the batches of one sequence in turn.
+// While a Prefetch draws ahead (`prefetch_`), the next batch is the first that it has drawn, so
+// sample() and iterators ask it. Without replacement a sampler is in one epoch at a time, and
+// iterators of an earlier one raise.
+//
 // Thread rules: the GIL guards every member. Choosing windows may release the GIL, because the
 // first scan of a long store takes time; `mutex_` makes other calls that choose windows wait
 // meanwhile.
@@ -32,6 +37,7 @@
 
 namespace stream_store::python {
 
+class Prefetch;
 class StoreObject;
 
 /// Fields with offsets: those of one name that the caller gave.
@@ -108,14 +114,15 @@ class SamplerObject {
   SamplerObject(const SamplerObject&) = delete;
   SamplerObject& operator=(const SamplerObject&) = delete;
 
-  /// Returns a batch drawn with replacement. Ends an iteration that has read batches ahead.
+  /// Returns the next batch. Throws ValueError if the sampler is without replacement.
   nb::object Sample();
 
   /// Begins the next epoch, or continues a restored one.
   void BeginEpoch();
 
-  /// Returns the next batch of the epoch, or None at its end; with replacement, the next batch.
-  nb::object NextBatch();
+  /// Returns the next batch of the iteration with this number, or None at its end. Throws
+  /// RuntimeError if it has ended because of another use of the sampler.
+  nb::object NextBatch(std::uint64_t iteration);
 
   /// Returns the windows with the given numbers, in [-NumStarts(), NumStarts()).
   nb::object ReadStarts(nb::handle indices);
@@ -145,23 +152,35 @@ class SamplerObject {
   /// Sets them; NaN leaves a priority as it is.
   void LoadPriorities(std::uint64_t store, std::int64_t first_row, nb::handle priorities);
 
-  /// Begins an iteration, which ends all earlier ones, and returns its number.
+  /// Begins an iteration and returns its number. Without replacement it is the next epoch, and ends
+  /// all earlier iterations. With replacement all iterations are one, and have the same number.
   std::uint64_t BeginIteration();
 
-  /// The number of the current iteration. An iterator with another number has ended.
-  std::uint64_t iteration() const noexcept { return iteration_; }
+  /// Throws RuntimeError if the iteration with this number was ended by another one, by a state
+  /// that was loaded, or because a store was cleared.
+  void RequireIteration(std::uint64_t iteration) const;
 
-  /// Returns the next batch, allocated but not read; null at the end of the epoch.
-  std::unique_ptr<PendingBatch> Draw();
+  bool replacement() const noexcept { return options_.replacement; }
 
-  /// Sets how many drawn batches have not been returned to the caller; see
-  /// interop::SetPrefetched().
-  void SetPrefetched(std::uint64_t batches, bool end) {
-    interop::SetPrefetched(core(), batches, end);
+  /// Draws the next batch for `by`, a prefetch, or null for a caller who gets it at once. Returns it
+  /// allocated but not read. Returns null at the end of the epoch, and if prefetch() is not `by`. A
+  /// batch, or an end, that is drawn for a prefetch counts only once that hands it out.
+  std::unique_ptr<PendingBatch> Draw(const Prefetch* by);
+
+  /// Declares that `by` has handed out all batches that it has drawn except the last `left`, and the
+  /// end of the epoch unless `end_left` is true. Returns false, and does nothing, if prefetch() is
+  /// not `by`.
+  bool HandOut(const Prefetch* by, std::uint64_t left, bool end_left);
+
+  /// The prefetch that draws ahead, or null.
+  const Prefetch* prefetch() const noexcept { return prefetch_; }
+
+  /// Makes this prefetch, or none, the one that draws ahead. What an earlier one has drawn and not
+  /// handed out is drawn again.
+  void SetPrefetch(Prefetch* prefetch) noexcept {
+    prefetch_ = prefetch;
+    return_ahead_ = true;
   }
-
-  /// Makes the sampler draw those batches again.
-  void ReturnPrefetched();
 
  private:
   class ChooseLock;
@@ -173,6 +192,8 @@ class SamplerObject {
   std::unique_ptr<PendingBatch> Prepare(WindowBatch batch);
   nb::object Complete(std::unique_ptr<PendingBatch> pending);
   void RequirePrioritiesKept() const;
+  nb::object NextInSequence();
+  void EndIterations();
   template <class Choose>
   bool ChooseBatch(WindowBatch& batch, Choose&& choose);
   StoreObject& StoreAt(std::size_t i) const;
@@ -192,7 +213,9 @@ class SamplerObject {
   SamplerState saved_state_;                // of core_, before it was last used without the GIL
   bool in_epoch_ = false;                   // an epoch was begun after the last Restore()
   std::uint64_t iteration_ = 0;
-  GilMutex mutex_;  // held by a call that chooses windows
+  Prefetch* prefetch_ = nullptr;  // draws ahead; its destructor clears this
+  bool return_ahead_ = false;     // batches that were drawn ahead must be returned to core_
+  GilMutex mutex_;                // held by a call that chooses windows
 };
 
 // Held by a call that chooses windows. If such a call was interrupted by a fork in another thread,

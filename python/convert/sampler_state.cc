@@ -190,11 +190,13 @@ void SamplerObject::Restore(const nb::dict& state_dict) {
     state.extents.push_back({rows[i], values[i], static_cast<LastRow>(tails[i]), first_rows[i]});
   }
   state.priorities = PrioritiesOf(state_dict);
-  ++iteration_;  // ends all earlier iterators
-  const MaybeWithoutGil released(HasManyUnscannedRows());
-  sampler.Restore(state);
+  {
+    const MaybeWithoutGil released(HasManyUnscannedRows());
+    sampler.Restore(state);
+  }
   options_.priorities = sampler.options().priorities;
   in_epoch_ = false;
+  EndIterations();
 }
 
 }  // namespace stream_store::python

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from . import _core
 from ._structs import StructTree
 from .features import FieldSpec, build_features, difference, features_json, same_features
 from .features.nodes import Json
+
+AnyStore = TypeVar("AnyStore", bound=_core.Store)
 
 
 class DeclaredFields:
@@ -126,6 +128,44 @@ def fixed_view(core: _core.Store) -> tuple[_core.Store, DeclaredFields]:
         view = _core.Store(core, None)
         if core._fields_version == fields.version:  # else fields were added between the two
             return view, fields
+
+
+def require_equal_fields(stores: list[AnyStore]) -> list[AnyStore]:
+    """Refuse stores that cannot be sampled together, and name the store and the field.
+
+    The core refuses them, too, but knows neither their paths nor how they were declared.
+
+    Returns:
+        The stores.
+
+    Raises:
+        ValueError: the fields of one of them differ.
+    """
+    declared = [declared_fields(store) for store in stores]
+    if not all(fields.specs for fields in declared):
+        return stores  # the core reports a store without fields
+    most = max(range(len(stores)), key=lambda i: len(declared[i].outer_names))
+    for i, fields in enumerate(declared):
+        known = set(fields.outer_names)
+        common = [spec for spec in declared[most].specs if spec.path[0] in known]
+        lacking = [repr(name) for name in declared[most].outer_names if name not in known]
+        text = difference(fields.specs, common)
+        if text is not None:
+            found = f"{_place(stores, i)} differs from {_place(stores, most)}: {text}"
+        elif lacking:
+            found = (
+                f"{_place(stores, i)} has no field {' and no field '.join(lacking)}, which "
+                f"{_place(stores, most)} has; its writer can add it with add_fields()"
+            )
+        else:
+            continue
+        raise ValueError(f"WindowSampler: expected stores with equal fields, but {found}")
+    return stores
+
+
+def _place(stores: Sequence[_core.Store], i: int) -> str:
+    path = stores[i]._path
+    return f"store {i} ({'temporary' if path is None else path})"
 
 
 def declared_fields(core: _core.Store) -> DeclaredFields:

@@ -114,6 +114,7 @@ class StoreBase(_core.Store):
         Raises:
             IndexError: the row is out of range.
             DroppedError: the row was dropped.
+            TypeError: `i` is not an int, or is a bool.
 
         Examples:
             >>> store = StreamStore(fields={"obs": "float32[]", "text": "string"})
@@ -122,6 +123,8 @@ class StoreBase(_core.Store):
             >>> store.row(-1)
             {'obs': array([0.5, 1.5], dtype=float32), 'text': None}
         """
+        if isinstance(i, bool):
+            raise TypeError("row: i must be an int, not a bool")
         i = operator.index(i)
         if i < 0 or i >= 2**63:
             rows = self.num_rows
@@ -163,18 +166,19 @@ class StoreBase(_core.Store):
     @overload
     def position_of(self, rows: Int) -> np.int64: ...
     @overload
-    def position_of(self, rows: IntArray) -> NDArray[np.int64]: ...
-    def position_of(self, rows: Ints) -> np.int64 | NDArray[np.int64]:
+    def position_of(self, rows: IntArray | slice) -> NDArray[np.int64]: ...
+    def position_of(self, rows: Ints | slice) -> np.int64 | NDArray[np.int64]:
         """Find the first position of each row.
 
         Args:
-            rows: int, list or int array of any shape ``S``; each in [first_row, num_rows).
+            rows: int, list or int array of any shape ``S``, or a slice, as for `read_rows`. Each is
+                in [first_row, num_rows); a negative number counts from num_rows.
 
         Returns:
             Positions, int64 of shape ``S``. The position of an empty row is that of the next row.
 
         Raises:
-            IndexError: a row is out of range; negative ones always are.
+            IndexError: a row is out of range.
             DroppedError: a row was dropped.
 
         Examples:
@@ -183,6 +187,8 @@ class StoreBase(_core.Store):
             2
             >>> store.position_of([0, 1])
             array([0, 3])
+            >>> store.position_of(slice(-1, None))
+            array([3])
         """
         return super().position_of(rows)  # type: ignore[no-any-return]
 

@@ -47,7 +47,8 @@ class StoreLife(StoreBase):
 
         Args:
             row: in [first_row, num_rows); `first_row` drops nothing. The last row is always
-                retained.
+                retained. A negative number does not count from the end here, because a wrong
+                difference would drop nearly all rows.
 
         Returns:
             The number of rows dropped.

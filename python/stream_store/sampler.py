@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import _arguments, _core
-from ._fields import declared_fields
+from ._fields import declared_fields, require_equal_fields
 from ._sampler_options import (
     check_state_options,
     sampler_arguments,
@@ -152,7 +152,10 @@ class WindowSampler:
     # --- batches ---
 
     def sample(self) -> Batch:
-        """Draw one batch with replacement.
+        """Draw one batch with replacement: the next of the sampler's one sequence.
+
+        During a `prefetch` it is the first batch that was read ahead, which the iterator then does
+        not return, and which was chosen from the rows of that moment.
 
         Returns:
             A dict of arrays that own their memory.
@@ -171,8 +174,15 @@ class WindowSampler:
     def __iter__(self) -> Iterator[Batch]:
         """Iterate over batches: endlessly with replacement, else over the next epoch.
 
-        Directly after `load_state_dict`, the iteration continues where the state was taken. A new
-        iterator ends the previous one.
+        Directly after `load_state_dict`, the iteration continues where the state was taken.
+
+        With replacement, all iterators, prefetches and calls of `sample` take the batches of one
+        sequence in turn, in any mixture and from any thread; `load_state_dict` and `set_epoch` move
+        all of them. Without replacement, the sampler is in one epoch at a time.
+
+        Raises:
+            RuntimeError: by the iterator, if it is without replacement, and a newer one was begun,
+                or `load_state_dict` or `set_epoch` was called, before it had ended.
 
         Examples:
             >>> store = StreamStore(fields={"action": "int64"})
@@ -188,6 +198,10 @@ class WindowSampler:
 
         `state_dict` counts only batches that were handed out. Batches that were read ahead are
         drawn again after the iterator is closed.
+
+        With replacement, a batch is drawn from the rows that are stored when it is read ahead, up
+        to `ahead` batches before it is returned. What is said at `iter` holds for it, too. If
+        several prefetches are open, the newest reads ahead for all of them.
 
         Args:
             ahead: the number of batches to read ahead, from 1 to 65,536. All of them are chosen,
@@ -303,9 +317,13 @@ class WindowSampler:
     def state_dict(self) -> dict[str, Any]:
         """Return the state: ints, strings and lists of them.
 
-        It counts the batches that were handed out. A sampler with the same arguments continues from
-        it exactly, also in another process and after the store has grown. Every rank that has
-        handed out equally many batches can load it.
+        It counts the batches that were handed out. A sampler with the same arguments goes on after
+        them, also in another process. Every rank that has handed out equally many can load it.
+
+        Without replacement, the rest of the epoch is the same after the store has grown. With it,
+        the next batch is drawn with the same random numbers from the rows that are stored then, as
+        by a sampler that does not read ahead. So it is the same batch if these rows are the same; a
+        sampler of `store.snapshot(n)` can repeat its batches after the store has grown.
 
         Returns:
             A dict that `load_state_dict` accepts.
@@ -378,7 +396,7 @@ def _rebuild(
 
 
 class _Batches:
-    """One iteration; ends when its sampler begins another."""
+    """One iteration. Its number tells the sampler whether it has ended."""
 
     def __init__(self, core: _core.Sampler) -> None:
         self._core: _core.Sampler | None = core
@@ -388,13 +406,11 @@ class _Batches:
         return self
 
     def __next__(self) -> Batch:
-        core = self._core
-        if core is not None and core.iteration == self._iteration:
-            batch = core.next_batch()
-            if batch is not None:
-                return batch
-        self._core = None
-        raise StopIteration
+        batch = None if self._core is None else self._core.next_batch(self._iteration)
+        if batch is None:
+            self._core = None
+            raise StopIteration
+        return batch
 
 
 class PrefetchedBatches:
@@ -455,4 +471,4 @@ def _list_stores(store: Any) -> tuple[list[StreamStore], bool]:
             raise TypeError(f"store must be a StreamStore or a list of them; {one!r} is not one")
     if not stores:
         raise ValueError("store must be a StreamStore or a list of at least one, found []")
-    return stores, True
+    return require_equal_fields(stores), True

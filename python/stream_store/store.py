@@ -210,7 +210,7 @@ class StreamStore(StoreLife):
         """Make a read-only view of the first rows. Nothing is copied.
 
         Args:
-            num_rows: the number of rows; None takes all current rows.
+            num_rows: the number of rows, not negative; None takes all current rows.
 
         Returns:
             A store that stays as it is when this one grows, is cleared or is closed.

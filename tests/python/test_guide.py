@@ -59,6 +59,8 @@ def test_python_of_the_page_runs(
         return
     namespace = {"__name__": "__main__"}
     for line, code in blocks(page, "python"):
+        if "torchdata" in code and importlib.util.find_spec("torchdata") is None:
+            continue  # no later block uses the names of such a block
         exec(compile("\n" * line + code, str(page), "exec"), namespace)
     assert "Traceback" not in capsys.readouterr().err
 

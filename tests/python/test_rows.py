@@ -109,7 +109,8 @@ def test_outputs_of_the_right_size_and_the_wrong_shape_are_refused(
 
 
 @pytest.mark.parametrize(
-    ("rows", "length"), [([0, -1], None), (5, None), ([3], 3), (0, 6), ([2**62], 2)]
+    ("rows", "length"),
+    [([0, -6], None), (5, None), ([3], 3), ([-2], 3), (0, 6), ([2**62], 2), (slice(2, None), 2)],
 )
 def test_rows_out_of_range_are_index_errors(
     ragged: StreamStore, rows: Any, length: int | None
@@ -229,10 +230,10 @@ def test_look_ups_agree_with_the_index_table(ragged: StreamStore) -> None:
             ragged.row_at(asked, side), np.searchsorted(steps, asked, side)
         )
     assert ragged.row_of(3) == 0
-    for call in (ragged.row_of, ragged.position_of):
-        for wrong in (-1, 10**6):
+    for call, wrong in ((ragged.row_of, -1), (ragged.position_of, -6)):
+        for outside in (wrong, 10**6):
             with pytest.raises(IndexError):
-                call(wrong)
+                call(outside)
     with pytest.raises(ValueError, match="left"):
         ragged.row_at(3, "middle")  # type: ignore[arg-type]
 

@@ -113,18 +113,6 @@ def test_ranks_share_an_epoch(drop_last: bool) -> None:
         assert sorted(found, key=str) == row_windows(rows, 3)
 
 
-def test_a_new_iterator_ends_the_older_one() -> None:
-    store, _ = filled()
-    for replacement in (False, True):
-        sampler = WindowSampler(store, 3, unit="row", replacement=replacement)
-        older = iter(sampler)
-        next(older)
-        newer = iter(sampler)
-        next(newer)
-        assert next(older, None) is None
-        assert next(newer, None) is not None
-
-
 # --- with replacement ---
 
 
@@ -257,11 +245,6 @@ def test_an_epoch_of_several_stores_has_the_windows_of_all() -> None:
     for which, window in zip(values["_store"], values["values"], strict=True):
         found = stores[which].windows(np.arange(len(stores[which]) - 7), 8)["values"]
         assert (found == window).all(axis=1).any()
-    other = StreamStore(fields={"x": "int64"})
-    with pytest.raises(
-        ValueError, match=r"equal fields.*type id 0: expected .* but found 'x' \(int64\)"
-    ):
-        WindowSampler([stores[0], other], 4)
 
 
 def test_lists_of_several_stores_are_padded_to_the_longest() -> None:

@@ -295,6 +295,8 @@ class WindowIterableDataset(IterableDataset[Batch]):
         self._sampler: WindowSampler | None = None
         self._place: tuple[int, int] | None = None  # of self._sampler
         self._state: dict[str, Any] | None = None  # the one that was loaded last
+        self._state_of_worker = False  # whether it was loaded inside a worker
+        self._begun: int | None = None  # the epoch that self._sampler began last
         first = self._make_sampler(0, 1)  # checks the arguments
         # Samplers that are made later, also in workers, read the fields that the store has now.
         self._arguments["fields"] = _chosen_fields(first)
@@ -307,6 +309,7 @@ class WindowIterableDataset(IterableDataset[Batch]):
                 self._store, rank=place[0], world_size=place[1], **self._arguments
             )
             self._place = place
+            self._begun = None
             if self._state is not None and self._epochs.resumes(worker):
                 self._sampler.load_state_dict(self._state)
         return self._sampler
@@ -339,16 +342,65 @@ class WindowIterableDataset(IterableDataset[Batch]):
             7
         """
         self._epochs.set(epoch)
+        self._begun = None
 
     def __iter__(self) -> Iterator[Batch]:
         """Iterate over batches: endlessly with replacement, else over the next epoch."""
         worker, workers = _worker()
+        self._require_own_state(workers)
         sampler = self._make_sampler(worker, workers)
-        batches = map(to_tensors, self._epochs.begin(sampler, worker))
-        return map(from_worker, batches)
+        resumed = self._resumed_epoch(sampler) if self._epochs.resumes(worker) else None
+        if resumed is None:
+            self._return_unused_epoch(sampler)
+        self._begun = epoch = self._epochs.begin(worker, resumed)
+        if resumed is None:
+            sampler._go_to_epoch(epoch)
+        elif self._state_of_worker and sampler.state_dict()["finished"]:
+            return iter(())  # this worker had finished, others had not: the epoch goes on
+        return map(from_worker, map(to_tensors, sampler))
+
+    def _require_own_state(self, workers: int) -> None:
+        """Refuse a state of one process where several workers would have to continue from it."""
+        outside = self._state is not None and not self._state_of_worker
+        if workers > 1 and outside and self._epochs.resumes(0):
+            raise ValueError(
+                "WindowIterableDataset: the state that was loaded is of one process, but the "
+                f"loader has {workers} workers; use num_workers=0 or 1, or torchdata's "
+                "StatefulDataLoader, which has a state for each worker; set_epoch() forgets the "
+                "state"
+            )
+
+    def _resumed_epoch(self, sampler: WindowSampler) -> int:
+        """The epoch in which the next iteration will be."""
+        state = sampler.state_dict()
+        begins_next = state["finished"] and not self._state_of_worker
+        return int(state["epoch"]) + (1 if begins_next else 0)
+
+    def _return_unused_epoch(self, sampler: WindowSampler) -> None:
+        """Let an epoch begin again that this process has begun without taking a batch of it.
+
+        A stateful loader begins an epoch when it loads a state, and again if the state was taken at
+        the end of an epoch.
+        """
+        if self._begun is None or get_worker_info() is not None:
+            return
+        state = sampler.state_dict()
+        first = self._begun << 40 if self._arguments["replacement"] else 0
+        if state["epoch"] == self._begun and state["batches"] == first:
+            self._epochs.begin_again(self._begun)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state of this process's worker, as `WindowSampler.state_dict`.
+        """Return the state of this process, as `WindowSampler.state_dict`.
+
+        With workers, each of them has a state of its own, which only a stateful loader collects:
+        use `torchdata.stateful_dataloader.StatefulDataLoader`, and its `state_dict`.
+
+        Returns:
+            A dict that `load_state_dict` accepts.
+
+        Raises:
+            RuntimeError: the batches were drawn by the workers of a `DataLoader`, and this is not
+                one of them.
 
         Examples:
             >>> store = StreamStore(fields={"action": "int64"})
@@ -356,13 +408,22 @@ class WindowIterableDataset(IterableDataset[Batch]):
             >>> dataset = WindowIterableDataset(store, 3)
             >>> dataset.load_state_dict(dataset.state_dict())
         """
-        return self._make_sampler(*_worker()).state_dict()
+        worker, workers = _worker()
+        if get_worker_info() is None and self._epochs.in_workers:
+            raise RuntimeError(
+                "WindowIterableDataset.state_dict: the last batches were drawn by the workers of a "
+                "DataLoader, and this process does not know how many; use "
+                "torchdata.stateful_dataloader.StatefulDataLoader and its state_dict(), which "
+                "collects the states of the workers, or num_workers=0"
+            )
+        return self._make_sampler(worker, workers).state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a state that the same worker returned.
 
         Args:
-            state: the result of `state_dict`.
+            state: the result of `state_dict`. One of a process without workers is also continued by
+                a loader with one worker.
 
         Raises:
             ValueError: the state is of another store, version or kind of sampler.
@@ -376,6 +437,8 @@ class WindowIterableDataset(IterableDataset[Batch]):
         worker, workers = _worker()
         self._make_sampler(worker, workers).load_state_dict(state)
         self._state = dict(state)
+        self._state_of_worker = get_worker_info() is not None
+        self._begun = None
         self._epochs.resume(worker)
 
     def __getstate__(self) -> dict[str, Any]:
