@@ -6,6 +6,7 @@
 // function is given.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -166,6 +167,9 @@ STREAM_STORE_API const std::atomic<int>& Forks() noexcept;
 /// Returns the checksum of the last record, over its values, layout, position and session; 0 if
 /// there is no record. Two snapshots with equal id(), records() and checksum hold the same rows.
 STREAM_STORE_API std::uint32_t LastChecksum(const Reader& reader);
+
+/// Returns the id of the store of which this one is a checkpoint; zeros if it is none.
+STREAM_STORE_API std::array<std::uint8_t, 16> ParentId(const Reader& reader) noexcept;
 
 // -- Samplers that read ahead
 

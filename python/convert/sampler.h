@@ -143,6 +143,9 @@ class SamplerObject {
   /// Sets alpha or beta, if it is not None.
   void SetPowers(std::optional<double> alpha, std::optional<double> beta);
 
+  /// For each store its id and that of the store of which it is a checkpoint, as tuples of text.
+  nb::list StoreIds();
+
   /// The rows [first, end) of a store that have places for priorities, as a tuple.
   nb::object PriorityRows(std::uint64_t store);
 

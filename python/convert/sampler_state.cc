@@ -89,10 +89,10 @@ std::vector<StoreCheck> ChecksOf(const nb::dict& state) {
 
 // Three numbers, of a sampler with priorities.
 std::optional<PriorityState> PrioritiesOf(const nb::dict& state) {
-  if (!state.contains("priorities")) {
+  if (!state.contains("priority_state")) {
     return std::nullopt;
   }
-  const nb::object list = Item(state, "priorities");
+  const nb::object list = Item(state, "priority_state");
   std::array<double, 3> numbers{};
   bool valid = PyList_Check(list.ptr()) && PyList_GET_SIZE(list.ptr()) == 3;
   for (std::size_t i = 0; valid && i < numbers.size(); ++i) {
@@ -101,7 +101,7 @@ std::optional<PriorityState> PrioritiesOf(const nb::dict& state) {
   }
   if (!valid) {
     PyErr_Clear();
-    RefuseState("'priorities' must be a list of three numbers, not " + ShortRepr(list.ptr()));
+    RefuseState("'priority_state' must be a list of three numbers, not " + ShortRepr(list.ptr()));
   }
   return PriorityState{.alpha = numbers[0], .beta = numbers[1], .largest = numbers[2]};
 }
@@ -149,9 +149,21 @@ nb::dict SamplerObject::State() {
     numbers.append(state.priorities->alpha);
     numbers.append(state.priorities->beta);
     numbers.append(state.priorities->largest);
-    dict["priorities"] = numbers;
+    dict["priority_state"] = numbers;
   }
   return dict;
+}
+
+nb::list SamplerObject::StoreIds() {
+  nb::list ids;
+  for (std::size_t i = 0; i < stores_.size(); ++i) {
+    const std::shared_ptr<Reader> reader = StoreAt(i).Refresh();
+    const std::string own = reader == nullptr ? "" : HexOf(reader->id());
+    const std::string parent = reader == nullptr ? "" : HexOf(interop::ParentId(*reader));
+    ids.append(
+        nb::make_tuple(nb::str(own.data(), own.size()), nb::str(parent.data(), parent.size())));
+  }
+  return ids;
 }
 
 // Converts the whole state before it changes anything. C++ compares the ids of the stores.

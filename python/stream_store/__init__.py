@@ -32,6 +32,7 @@ except ImportError as error:
         "`pip install -e .`; a checkout on sys.path is not enough."
     ) from error
 from ._retention import Retention
+from .priorities import Priorities
 from .reports import Finding, Gap, RepairReport, VerifyReport, repair, verify
 from .sampler import WindowSampler
 from .store import StreamStore
@@ -45,6 +46,7 @@ __all__ = [
     "Gap",
     "LockedError",
     "MemmapBuffer",
+    "Priorities",
     "Recovery",
     "RepairReport",
     "Retention",

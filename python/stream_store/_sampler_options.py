@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _arguments
+from .priorities import Priorities
 
 #: Options that must be equal in a state and in the sampler that loads it. The rank is not among
 #: them: ranks that have handed out equally many batches have the same state.
@@ -27,6 +29,7 @@ _LATER: dict[str, Any] = {
     "offsets": [],
     "outside": "skip",
     "whole_segments": False,
+    "priorities": "none",
 }
 
 #: Options that make windows of rows, with the values that do not.
@@ -37,6 +40,7 @@ _OF_ROWS: dict[str, Any] = {
     "require": [],
     "offsets": [],
     "whole_segments": False,
+    "priorities": None,
 }
 
 _MOST_OFFSET = 2**31 - 1
@@ -66,6 +70,7 @@ def sampler_options(given: Mapping[str, Any]) -> dict[str, Any]:
         "offsets": _offsets(given["offsets"]),
         "outside": _arguments.choice("outside", given["outside"]),
         "whole_segments": _arguments.boolean("whole_segments", given["whole_segments"]),
+        "priorities": _priorities(given["priorities"]),
         "first_row": first_row,
         "last_row": last_row,
         "columns": _arguments.names("columns", given["columns"]),
@@ -180,6 +185,22 @@ def _check_together(options: Mapping[str, Any]) -> None:
         raise ValueError("fields must be left out if offsets are given, which name the fields")
 
 
+def _priorities(priorities: Any) -> Priorities | None:
+    if priorities is not None and not isinstance(priorities, Priorities):
+        raise ValueError(f"priorities must be a Priorities or None, not {priorities!r}")
+    return priorities
+
+
+def core_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options as the core takes them."""
+    chosen = options["priorities"]
+    if chosen is None:
+        return dict(options)
+    numbers = (chosen.alpha, chosen.beta, chosen.eps, None if chosen.new == "max" else chosen.new)
+    others = (chosen.normalize or "none", chosen.stratified, chosen.mix or 0.0)
+    return {**options, "priorities": (*numbers, *others)}
+
+
 def _one_name(name: str, value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
         raise ValueError(f"{name} must be the name of a field, or None, not {value!r}")
@@ -234,6 +255,9 @@ def _later(name: str, options: Mapping[str, Any]) -> Any:
             return "none"
         digest = hashlib.blake2b(value.astype("<i8").tobytes(), digest_size=8).hexdigest()
         return f"{len(value) // 2} ranges, {digest}"
+    if name == "priorities":
+        # alpha and beta may change, and a state has them apart.
+        return "none" if value is None else repr(dataclasses.replace(value, alpha=0, beta=0))
     if name == "offsets":
         return [f"{field}: {', '.join(map(str, numbers))}" for field, numbers in value]
     return value

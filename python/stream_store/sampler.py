@@ -8,13 +8,15 @@ iteration and the state. Examples assume ``import numpy as np`` and
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import _arguments, _core
 from ._fields import declared_fields, require_equal_fields
+from ._iteration import Batches, PrefetchedBatches
+from ._priority_sampling import PrioritySampling
 from ._sampler_options import (
     check_state_options,
+    core_options,
     sampler_arguments,
     sampler_options,
     state_options,
@@ -23,8 +25,10 @@ from ._types import Batch
 from .store import StreamStore
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
-    from typing_extensions import Self
+
+    from .priorities import Priorities
 
 #: The largest number of batches that prefetch() reads ahead. Drawing them cannot be interrupted.
 _MOST_AHEAD = 65_536
@@ -33,7 +37,7 @@ _MOST_AHEAD = 65_536
 STATE_VERSION = 1
 
 
-class WindowSampler:
+class WindowSampler(PrioritySampling):
     """Draws batches of windows from one store, or from several stores with equal fields.
 
     Args:
@@ -82,6 +86,10 @@ class WindowSampler:
             "shift" moves the whole window inside.
         whole_segments: each window is a whole segment that has ended, padded to the longest one of
             the batch, or to `length`; longer segments are not sampled then.
+        priorities: a `Priorities`: windows are drawn by priority, batches also have "_weight"
+            (batch,) float32 and "_probability" (batch,) float64, and `update` changes priorities.
+            For windows of rows, drawn with replacement. Each rank then draws from its own share of
+            the windows.
         rows: (start, stop) limits the rows of the anchors. None is open, and a negative number
             counts from the current end.
         columns: with unit "value", the columns of `windows()`.
@@ -132,6 +140,7 @@ class WindowSampler:
         offsets: Mapping[str, Iterable[int]] | None = None,
         outside: Literal["skip", "edge", "zero", "shift"] = "skip",
         whole_segments: bool = False,
+        priorities: Priorities | None = None,
         rows: tuple[int | None, int | None] | None = None,
         columns: Sequence[str] | None = None,
         fields: Sequence[str] | None = None,
@@ -144,7 +153,7 @@ class WindowSampler:
         self._stores, with_stores = _list_stores(store)
         self._options = sampler_options(arguments)
         self._options["with_stores"] = with_stores
-        self._core = _core.Sampler(self._stores, self._options)
+        self._core = _core.Sampler(self._stores, core_options(self._options))
         # A copy in another process may find more fields.
         if self._options["unit"] == "row" and self._options["fields"] is None:
             self._options["fields"] = declared_fields(self._stores[0]).outer_names
@@ -191,7 +200,7 @@ class WindowSampler:
             ...     store, 1, batch_size=4, replacement=False)]
             [4, 4, 2]
         """
-        return _Batches(self._core)
+        return Batches(self._core)
 
     def prefetch(self, ahead: int = 2) -> PrefetchedBatches:
         """Iterate as `iter` does, while a C++ thread reads batches ahead.
@@ -379,7 +388,8 @@ class WindowSampler:
 
     def __reduce__(self) -> tuple[Any, ...]:
         stores = self._stores if self._options["with_stores"] else self._stores[0]
-        return _rebuild, (type(self), stores, self._arguments(), self.state_dict())
+        state = self.state_dict()
+        return _rebuild, (type(self), stores, self._arguments(), state, self._read_priorities())
 
     def _arguments(self) -> dict[str, Any]:
         """The keyword arguments that make a sampler like this one."""
@@ -387,76 +397,17 @@ class WindowSampler:
 
 
 def _rebuild(
-    kind: type[WindowSampler], stores: Any, arguments: dict[str, Any], state: dict[str, Any]
+    kind: type[WindowSampler],
+    stores: Any,
+    arguments: dict[str, Any],
+    state: dict[str, Any],
+    priorities: list[tuple[int, npt.NDArray[np.float64]]],
 ) -> WindowSampler:
     """The sampler that a pickled one becomes."""
     sampler = kind(stores, **arguments)
     sampler.load_state_dict(state)
+    sampler._set_priorities(priorities)
     return sampler
-
-
-class _Batches:
-    """One iteration. Its number tells the sampler whether it has ended."""
-
-    def __init__(self, core: _core.Sampler) -> None:
-        self._core: _core.Sampler | None = core
-        self._iteration = core.begin_iteration()
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Batch:
-        batch = None if self._core is None else self._core.next_batch(self._iteration)
-        if batch is None:
-            self._core = None
-            raise StopIteration
-        return batch
-
-
-class PrefetchedBatches:
-    """An iteration whose batches are read ahead; made by `WindowSampler.prefetch`.
-
-    Examples:
-        >>> store = StreamStore(fields={"action": "int64"})
-        >>> rows = store.extend({"action": np.arange(10)})
-        >>> with WindowSampler(store, 4, batch_size=8).prefetch(ahead=3) as batches:
-        ...     next(batches)["values"].shape
-        (8, 4)
-    """
-
-    def __init__(self, core: _core.Sampler, ahead: int) -> None:
-        self._prefetch = _core.Prefetch(core, ahead)
-
-    def __iter__(self) -> Self:
-        """Return this iterator."""
-        return self
-
-    def __next__(self) -> Batch:
-        batch = self._prefetch.next_batch()
-        if batch is None:
-            raise StopIteration
-        return batch
-
-    def close(self) -> None:
-        """End the iteration and its thread. Further calls do nothing.
-
-        Examples:
-            >>> store = StreamStore(fields={"action": "int64"})
-            >>> batches = WindowSampler(store, 4).prefetch()
-            >>> batches.close()
-        """
-        self._prefetch.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _list_stores(store: Any) -> tuple[list[StreamStore], bool]:

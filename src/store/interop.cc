@@ -90,6 +90,10 @@ void ReadIndex(const Reader& reader, Row begin, Row end, std::span<IndexEntry> o
 
 const std::atomic<int>& Forks() noexcept { return internal::Forks(); }
 
+std::array<std::uint8_t, 16> ParentId(const Reader& reader) noexcept {
+  return ReaderAccess::SourceOf(reader)->files().identity().parent;
+}
+
 std::uint32_t LastChecksum(const Reader& reader) {
   if (!internal::HasRecords(ReaderAccess::ViewOf(reader))) {
     return 0;

@@ -1,0 +1,93 @@
+"""Files of priorities, for WindowSampler.save_priorities() and load_priorities()."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+#: Version of the file. Other versions are refused.
+_VERSION = 1
+
+
+def write_priorities(
+    path: Path, ids: Sequence[str], parts: Sequence[tuple[int, npt.NDArray[np.float64]]]
+) -> None:
+    """Write the first row and the priorities of each store.
+
+    A crash leaves the old file or the new one.
+    """
+    arrays: dict[str, npt.NDArray[np.generic]] = {
+        "version": np.array(_VERSION),
+        "stores": np.array(list(ids)),
+        "first_rows": np.array([first for first, _ in parts], np.int64),
+    }
+    arrays |= {f"priorities_{i}": numbers for i, (_, numbers) in enumerate(parts)}
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def read_priorities(
+    path: Path, expected: Sequence[set[str]]
+) -> list[tuple[int, npt.NDArray[np.float64]]]:
+    """Read such a file. `expected` has the ids that each store may have in it.
+
+    Raises:
+        ValueError: it is not such a file, or it is of other stores.
+    """
+    wrong = f"load_priorities: {path}: expected a file of save_priorities()"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            version = int(file["version"])
+            if version != _VERSION:
+                raise ValueError(f"{wrong} of version {_VERSION}, found version {version}")
+            ids = [str(one) for one in file["stores"]]
+            first_rows = [int(row) for row in file["first_rows"]]
+            parts = [file[f"priorities_{i}"] for i in range(len(ids))]
+    except (KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{wrong}, but it is another file or damaged: {error}") from error
+    if len(ids) != len(expected):
+        raise ValueError(
+            f"load_priorities: {path}: expected the priorities of {len(expected)} stores, found "
+            f"{len(ids)}"
+        )
+    for i, (one, accepted) in enumerate(zip(ids, expected, strict=True)):
+        if one not in accepted:
+            raise ValueError(
+                f"load_priorities: {path}: the priorities are of another store: expected id "
+                f"{' or '.join(sorted(accepted - {'0' * 32}))} for store {i}, found {one}"
+            )
+    good = len(first_rows) == len(parts) and all(
+        part.dtype == np.float64
+        and part.ndim == 1
+        and not (part < 0).any()
+        and not np.isinf(part).any()
+        and first >= 0
+        for first, part in zip(first_rows, parts, strict=False)
+    )
+    if not good:
+        raise ValueError(f"{wrong}, but its arrays are not priorities")
+    return [
+        (first, np.ascontiguousarray(part)) for first, part in zip(first_rows, parts, strict=True)
+    ]
