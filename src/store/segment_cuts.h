@@ -39,13 +39,21 @@ class Cutter {
   /// Whether the row begins a segment; moves on to the next row. False for the first row.
   bool Enter(CutBy by, const RowCut& row) noexcept {
     const bool begins = Begins(by, row);
+    Move(row);
+    return begins;
+  }
+
+  /// Moves on to the next row.
+  void Move(const RowCut& row) noexcept {
     ended_ = row.ended;
     if (row.known) {
       known_ = true;
       last_ = row.value;
     }
-    return begins;
   }
+
+  /// The last value of the int field that is known.
+  Value last() const noexcept { return last_; }
 
   /// The same without moving on.
   bool Begins(CutBy by, const RowCut& row) const noexcept {

@@ -136,9 +136,27 @@ void SegmentIndex::CopyFrom(const SegmentIndex& other, std::uint64_t first_row) 
     }
     lanes_[lane].begins = std::move(kept);
     lanes_[lane].cutter = other.lanes_[lane].cutter;
+    lanes_[lane].check = other.lanes_[lane].check;
   }
+  alternation_ = other.alternation_;
   reader_ = other.reader_;
   complete_from_.store(first_row, std::memory_order_release);
+}
+
+// A segment of the lane begins with the row.
+void SegmentIndex::EnterBegin(std::uint64_t lane, std::uint64_t row, const RowCut& cut) {
+  const std::uint64_t count = lanes_.size();
+  Lane& in = lanes_[lane];
+  in.begins.Add(row / count);
+  if (count == 1 || by_ != CutBy::kChange) {
+    return;
+  }
+  if (in.check.Enter(row / count, in.cutter.last(), cut.value)) {
+    if (!alternation_) {
+      alternation_ = {.first_row = row - 3 * count, .one = in.cutter.last(), .other = cut.value};
+    }
+    alternation_->last_row = row;
+  }
 }
 
 void SegmentIndex::Extend(const Reader& reader, std::uint64_t final_rows) {
@@ -157,9 +175,10 @@ void SegmentIndex::Extend(const Reader& reader, std::uint64_t final_rows) {
               [&](const View& view, Row, Row end) {
                 reader_.ReadTo(view, static_cast<std::uint64_t>(end),
                                [&](std::uint64_t row, const RowCut& cut) {
-                                 if (lanes_[lane].cutter.Enter(by_, cut)) [[unlikely]] {
-                                   lanes_[lane].begins.Add(row / count);
+                                 if (lanes_[lane].cutter.Begins(by_, cut)) [[unlikely]] {
+                                   EnterBegin(lane, row, cut);
                                  }
+                                 lanes_[lane].cutter.Move(cut);
                                  lane = lane + 1 == count ? 0 : lane + 1;
                                });
                 return true;

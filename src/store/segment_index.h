@@ -23,6 +23,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "stream_store/reader.h"
@@ -30,6 +31,7 @@
 #include "base/assert.h"
 #include "base/fork_mutex.h"
 #include "store/growing_list.h"
+#include "store/lane_check.h"
 #include "store/segment_cuts.h"
 
 namespace stream_store::internal {
@@ -128,6 +130,9 @@ class SegmentIndex {
   bool AnyKnown(const Reader& reader, std::uint64_t lane, std::uint64_t begin,
                 std::uint64_t end) const;
 
+  /// Where rows of one lane alternate, if they do: there are other lanes then.
+  const std::optional<Alternation>& alternation() const noexcept { return alternation_; }
+
   /// First rows of the lane's segments; at least one, also when there are no rows.
   /// REQUIRES: lane < lanes.
   const WordList& begins(std::uint64_t lane) const noexcept {
@@ -152,9 +157,11 @@ class SegmentIndex {
   struct Lane {
     WordList begins;
     Cutter cutter;
+    LaneCheck check;
   };
 
   void BeginAt(const Reader& reader);
+  void EnterBegin(std::uint64_t lane, std::uint64_t row, const RowCut& cut);
   void CopyFrom(const SegmentIndex& other, std::uint64_t first_row);
 
   static constexpr std::uint64_t kFewDropped = 4096;  // never too many to keep
@@ -164,6 +171,7 @@ class SegmentIndex {
   CutBy by_;
   CutReader reader_;
   std::vector<Lane> lanes_;
+  std::optional<Alternation> alternation_;
   std::vector<std::weak_ptr<StartCounts>> counts_;
 };
 

@@ -132,11 +132,32 @@ void StoreStarts::Number(const EpochExtent& extent, Numbering& made) {
   made.first_position = EndPositionOf(reader_, extent.first_row);
   made.first_row = ResolveRow(options_.first_row, extent);
   made.end_row = options_.last_row ? ResolveRow(*options_.last_row, extent) : extent.rows;
+  if (by_segments() && options_.lanes > 1) {
+    RequireRegularLanes(made);
+  }
   if (by_segments() && !padded()) {
     CountSegments(made);
   } else {
     CountRange(made);
   }
+}
+
+// Refuses lanes whose rows alternate between segments where windows start: these are the rows of
+// several environments.
+void StoreStarts::RequireRegularLanes(const Numbering& made) {
+  const std::scoped_lock lock(index_->mutex());
+  const std::optional<Alternation>& found = index_->alternation();
+  if (!found || found->last_row < made.first_row || found->first_row >= made.end_row) {
+    return;
+  }
+  const std::uint64_t lanes = options_.lanes;
+  const std::uint64_t row = found->first_row;
+  throw Error(ErrorCode::kInvalidArgument,
+              StrCat("sampler: lanes: expected that ", lanes, " environments write their rows in ",
+                     "turn, but in rows ", row, ", ", row + lanes, ", ", row + 2 * lanes, " and ",
+                     row + 3 * lanes, " field '", reader_.schema()[options_.segment_by[0]].name,
+                     "' alternates between ", found->one, " and ", found->other,
+                     ": they are of two environments; give their number, or use lane_by"));
 }
 
 // --- without segments: one range of starts [first, end) ---

@@ -99,6 +99,7 @@ class StoreStarts final : public Starts {
   EpochExtent FollowExtent();
   std::unique_lock<ForkMutex> LockIndexTo(std::uint64_t final_rows);
   void Number(const EpochExtent& extent, Numbering& made);
+  void RequireRegularLanes(const Numbering& made);
   void CountRange(Numbering& made) const;
   void CountSegments(Numbering& made);
   LaneSegments SegmentsOf(const EpochExtent& extent, std::uint64_t lane);

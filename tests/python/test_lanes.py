@@ -303,3 +303,39 @@ def test_a_state_whose_rows_were_dropped_names_them(tmp_path: Path) -> None:
     assert len(list(batches)) == sampler.num_starts + 4  # the epoch keeps the rows it began with
     with pytest.raises(DroppedError, match=r"rows \[0, 5\)"):
         WindowSampler(store, 2, lane_by="agent", replacement=False).load_state_dict(state)
+
+
+def test_a_wrong_number_of_lanes_is_refused_where_it_shows() -> None:
+    store = StreamStore(fields={"episode": "int64", "tick": "int64"})
+    episode = 0
+    for environments in (4, 8):
+        running = list(range(episode, episode + environments))
+        episode += environments
+        for tick in range(25):
+            for number, current in enumerate(running):
+                store.append_step({"episode": current, "tick": tick})
+                if tick % 6 == number % 6:  # the episode ends
+                    running[number] = episode
+                    episode += 1
+    options: dict[str, Any] = {"unit": "row", "segment_by": "episode"}
+    four = WindowSampler(store, 4, lanes=4, **options)
+    with pytest.raises(ValueError, match="alternates between .* give their number, or use lane_by"):
+        four.sample()
+    with pytest.raises(ValueError, match="in rows 100, 104, 108 and 112 field 'episode'"):
+        _ = four.num_starts
+    first_run = WindowSampler(store, 4, lanes=4, rows=(0, 100), batch_size=256, **options)
+    batch = first_run.sample()
+    assert (np.diff(batch["tick"], axis=1) == 1).all()
+    by_key = WindowSampler(store, 4, lane_by="episode", batch_size=256)
+    assert (np.diff(by_key.sample()["tick"], axis=1) == 1).all()
+
+
+def test_a_field_that_repeats_its_values_is_no_wrong_number_of_lanes() -> None:
+    """Only rows that alternate one by one show that they are of two environments."""
+    store = StreamStore(fields={"level": "int64"})
+    for tick in range(60):
+        for environment in range(2):
+            store.append_step({"level": (tick // 2 + environment) % 2})
+    sampler = WindowSampler(store, 2, unit="row", lanes=2, segment_by="level", batch_size=64)
+    assert sampler.num_starts == 60
+    assert (np.diff(sampler.sample()["level"], axis=1) == 0).all()
