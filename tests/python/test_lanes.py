@@ -319,9 +319,9 @@ def test_a_wrong_number_of_lanes_is_refused_where_it_shows() -> None:
                     episode += 1
     options: dict[str, Any] = {"unit": "row", "segment_by": "episode"}
     four = WindowSampler(store, 4, lanes=4, **options)
-    with pytest.raises(ValueError, match="alternates between .* give their number, or use lane_by"):
+    with pytest.raises(ValueError, match=r"alternates between .* give their number, or use lane_by"):
         four.sample()
-    with pytest.raises(ValueError, match="in rows 100, 104, 108 and 112 field 'episode'"):
+    with pytest.raises(ValueError, match="in rows 101, 105, 109 and 113 field 'episode'"):
         _ = four.num_starts
     first_run = WindowSampler(store, 4, lanes=4, rows=(0, 100), batch_size=256, **options)
     batch = first_run.sample()
