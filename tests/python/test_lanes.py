@@ -319,7 +319,7 @@ def test_a_wrong_number_of_lanes_is_refused_where_it_shows() -> None:
                     episode += 1
     options: dict[str, Any] = {"unit": "row", "segment_by": "episode"}
     four = WindowSampler(store, 4, lanes=4, **options)
-    with pytest.raises(ValueError, match=r"alternates between .* give their number, or use lane_by"):
+    with pytest.raises(ValueError, match=r"alternates between .*, or use lane_by"):
         four.sample()
     with pytest.raises(ValueError, match="in rows 101, 105, 109 and 113 field 'episode'"):
         _ = four.num_starts
