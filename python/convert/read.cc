@@ -31,6 +31,8 @@ void RunRead(const std::shared_ptr<Reader>& reader, std::uint64_t bytes, Int64s*
   if (input != nullptr) {
     input->MakePrivate();
   }
+  // Another thread may refresh the reader without the GIL.
+  // NOLINTNEXTLINE(performance-unnecessary-copy-initialization)
   const Reader copy(*reader);
   const MaybeWithoutGil released(true);
   read(copy);

@@ -13,8 +13,8 @@ using std::chrono::nanoseconds;
 
 void Sleep(nanoseconds time) noexcept {
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time);
-  timespec left{.tv_sec = seconds.count(), .tv_nsec = (time - seconds).count()};
-  sys().nanosleep(&left, nullptr);  // a signal ends the pause early, which does no harm
+  const timespec pause{.tv_sec = seconds.count(), .tv_nsec = (time - seconds).count()};
+  sys().nanosleep(&pause, nullptr);  // a signal ends the pause early, which does no harm
 }
 
 }  // namespace

@@ -313,7 +313,7 @@ void StreamStore::Close() {
     impl_->DropSource();
   }
   if (failure) {
-    throw *failure;
+    throw Error(*failure);
   }
 }
 

@@ -240,5 +240,26 @@ TEST(DroppedSamplerTest, DescribesTheRowsThatAreLeft) {
   }
 }
 
+// A sampler that begins after the drop counts no starts in the segments before it. Its counts are of
+// no use to one whose snapshot still has them.
+TEST(DroppedSamplerTest, CountsThatLackSegmentsAreNotShared) {
+  StreamStore store = StreamStore::Temporary({.fields = {{.name = "episode"}}});
+  for (Step step = 0; step < 100; ++step) {
+    store.Append(step, {{TypeId{0}, step / 10}});
+  }
+  const Reader all = store.reader();
+  SamplerOptions options;
+  options.segment_by = {TypeId{0}};
+  options.length = 3;
+  WindowSampler of_all({SnapshotFrom(all, 0)}, options);
+  EXPECT_EQ(of_all.NumStarts(), 10U * 8);  // the index has all segments from now on
+  options.length = 5;
+  WindowSampler after({SnapshotFrom(all, 50)}, options);
+  EXPECT_EQ(after.NumStarts(), 5U * 6);
+  WindowSampler before({SnapshotFrom(all, 0)}, options);
+  EXPECT_EQ(before.NumStarts(), 10U * 6);
+  EXPECT_EQ(after.NumStarts(), 5U * 6);
+}
+
 }  // namespace
 }  // namespace stream_store::internal
