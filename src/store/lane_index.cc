@@ -110,6 +110,23 @@ std::uint64_t LaneIndex::RowsBefore(std::uint64_t lane, std::uint64_t row) const
                                     rows.begin());
 }
 
+void LaneIndex::ReadRowsAround(const LanePlace& place, std::span<const std::int64_t> offsets,
+                               std::span<Row> rows) const noexcept {
+  STREAM_STORE_ASSERT(rows.size() == offsets.size());
+  const auto at = static_cast<std::int64_t>(place.at);
+  if (!by_key()) {
+    const auto lanes = static_cast<std::int64_t>(rules_.lanes);
+    for (std::size_t k = 0; k < offsets.size(); ++k) {
+      rows[k] = (at + offsets[k]) * lanes + static_cast<std::int64_t>(place.lane);
+    }
+    return;
+  }
+  const std::uint32_t* anchor = lanes_[place.lane].rows.data() + at;
+  for (std::size_t k = 0; k < offsets.size(); ++k) {
+    rows[k] = static_cast<Row>(first_row_ + anchor[offsets[k]]);
+  }
+}
+
 bool LaneIndex::IsExcluded(std::uint64_t row) noexcept {
   const std::vector<RowRange>& exclude = rules_.exclude;
   while (excluded_ < exclude.size() && static_cast<std::uint64_t>(exclude[excluded_].end) <= row) {

@@ -106,6 +106,24 @@ class LaneIndex {
     return by_key() ? first_row_ + lanes_[lane].rows[at] : at * rules_.lanes + lane;
   }
 
+  /// Writes the rows at `place.at + offsets[k]` of a lane. REQUIRES: there are such rows; rows.size()
+  /// == offsets.size().
+  void ReadRowsAround(const LanePlace& place, std::span<const std::int64_t> offsets,
+                      std::span<Row> rows) const noexcept;
+
+  /// Fetches the memory that PlaceOf() and RowAt() read, without waiting for it.
+  void PrefetchPlaceOf(std::uint64_t row) const noexcept {
+    if (by_key()) {
+      __builtin_prefetch(places_.data() + (row - first_row_));
+    }
+  }
+
+  void PrefetchRowAt(const LanePlace& place) const noexcept {
+    if (by_key()) {
+      __builtin_prefetch(lanes_[place.lane].rows.data() + place.at);
+    }
+  }
+
   /// The number in its lane of the first row that is not before `row`: how many rows of the lane
   /// are. REQUIRES: lane < lanes(), first_row() <= row.
   std::uint64_t RowsBefore(std::uint64_t lane, std::uint64_t row) const noexcept;
