@@ -195,6 +195,7 @@ void IndexedStarts::EndSegment(std::uint64_t lane, std::uint64_t segment, std::u
 
 // Adds the anchors that become valid with a row.
 void IndexedStarts::EnterRow(std::uint64_t row) {
+  index_->PrefetchAfter(row, after_);
   const auto [lane, at] = index_->PlaceOf(row);
   if (lane >= current_.size()) {
     current_.resize(index_->lanes(), 0);
