@@ -11,15 +11,16 @@ range(16)}`. The store reads these images only, not those of the 15 rows that fo
 segment, and with `outside="edge"`, its first image is repeated where the offset leads to the row
 before it. `require="action"` leaves out the final rows, after which there is nothing to plan.
 
-The policy is linear, and is fitted by least squares in one pass over the samples. One image does not
-show how fast the ball is, so the same policy with one image loses it. The program fails unless the
-error of the policy with 2 images is at most half of that. Needs NumPy only.
+The policy is linear, and is fitted by least squares in one pass over the samples. One image does
+not show how fast the ball is, so the same policy with one image loses it. The program fails unless
+the error of the policy with 2 images is at most half of that. Needs NumPy only.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 
@@ -48,7 +49,7 @@ def record(store: StreamStore, flights: int) -> None:
     rng = np.random.default_rng(0)
     for number in range(flights):
         places = flight(rng)
-        for place, following in zip(places, places[1:], strict=False):
+        for place, following in pairwise(places):
             store.append_step({"flight": number, "image": draw(place), "action": following})
         store.append_step({"flight": number, "image": draw(places[-1])})
 
