@@ -129,6 +129,44 @@ def sampling_rows() -> list[Row]:
     ]
 
 
+def lanes_rows() -> list[Row]:
+    """Measure samplers of rows that 16 agents store in turn, against others on the same data."""
+    options = ("--benchmark_repetitions=5", "--benchmark_min_time=0.1")
+    least = google_benchmark("cpp/lanes_bench", *options)
+    # Numbers of `How` in lanes_bench.cc: that of the sampler, and that of its competitor.
+    kinds = (
+        ("256 x 12 sampled by key", 2, "lanes=16", 1, 1.3),
+        ("256 x 12 sampled by key right after an append", 7, "lanes=16", 6, 1.3),
+        ("256 x 12 sampled by key, rows left out", 3, "by key", 2, 1.1),
+        ("256 x (2 observations, 12 actions) by offsets", 4, "by key", 2, None),
+        ("15 whole segments of 200 by key", 5, "256 x 12 by key", 2, None),
+    )
+    rows: list[Row] = [
+        {
+            "task": f"C++ {task}, 16 agents, {steps:,} steps",
+            "unit": "µs",
+            "ours": least[f"SampleRows/{steps}/16/{how}"] / 1e3,
+            "theirs": least[f"SampleRows/{steps}/16/{other}"] / 1e3,
+            "competitor": name,
+            "goal": most and most * least[f"SampleRows/{steps}/16/{other}"] / 1e3,
+        }
+        for steps in SIZES[1:]
+        for task, how, name, other, most in kinds
+    ]
+    rows += [
+        {
+            "task": f"C++ first count of windows by key, {agents:,} agents, {SIZES[2]:,} steps",
+            "unit": "ms",
+            "ours": least[f"FirstCount/{SIZES[2]}/{agents}/2"] / 1e6,
+            "theirs": least[f"FirstCount/{SIZES[2]}/{agents}/0"] / 1e6,
+            "competitor": "without lanes",
+            "goal": 1000,
+        }
+        for agents in (64, 10_000)
+    ]
+    return rows
+
+
 def latency_rows(seconds: int) -> list[Row]:
     """Measure appends at 1 kHz while a helper thread grows the files."""
     with tempfile.TemporaryDirectory(prefix="stream-store-bench-") as directory:
@@ -218,6 +256,7 @@ def main() -> None:
     rows = append_rows()
     rows += window_rows()
     rows += sampling_rows()
+    rows += lanes_rows()
     rows += lag_rows()
     rows += safety_rows()
     rows += python_rows(arguments.gigabytes)

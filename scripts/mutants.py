@@ -70,6 +70,7 @@ TESTS = {
     ),
     "reading": ("store_read_test", "storage_test", "store_staged_test", "fuzz_test", PYTHON),
     "sampling": ("store_read_test", "storage_test", "store_threads_test", PYTHON),
+    "lanes": ("store_read_test", "test_lanes.py"),
     "priorities": ("store_priority_test",),
     "exchange": ("arrow_test", "fuzz_test", PYTHON),
 }

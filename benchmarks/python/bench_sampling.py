@@ -120,6 +120,50 @@ def bench_frames(directory: Path) -> None:
     report("64 windows of 4 packed 84x84 frames", ours, 2 * theirs, theirs, "plain copy")
 
 
+def bench_offsets() -> None:
+    """Measure 2 images and 16 actions per sample.
+
+    The competitors are two samplers that read the same rows, one of images and one of actions, and
+    one sampler of windows of all 17 rows.
+    """
+    with StreamStore(fields={"image": "packed uint8[84,84]", "action": "float32[7]"}) as store:
+        image = np.zeros((1000, 84, 84), np.uint8)
+        action = np.zeros((1000, 7), np.float32)
+        for _ in range(20):
+            store.extend({"image": image, "action": action})
+        arguments: dict[str, Any] = {"unit": "row", "batch_size": 64}
+        offsets = {"image": [-1, 0], "action": range(16)}
+        ours = batches_of(WindowSampler(store, offsets=offsets, **arguments))
+        images = batches_of(WindowSampler(store, 2, fields=["image"], **arguments))
+        actions = batches_of(WindowSampler(store, 16, fields=["action"], **arguments))
+        whole = batches_of(WindowSampler(store, 17, **arguments))
+    task = "64 samples of 2 images and 16 actions by offsets"
+    both = images + actions
+    report(task, ours, 1.3 * both, both, "a sampler of images and one of actions")
+    report(task, ours, None, whole, "windows of all 17 rows")
+
+
+def bench_lanes(steps: int = 2_000_000, agents: int = 16) -> None:
+    """Measure windows of agents that act in turn, and the memory of their index."""
+    fields = {**FIELDS, "agent": "int64"}
+    with StreamStore(fields=fields) as store:
+        for first in range(0, steps, CHUNK):
+            rows = np.arange(first, first + CHUNK)
+            store.extend({**columns(CHUNK, first), "agent": rows % agents})
+        arguments: dict[str, Any] = {"unit": "row", "batch_size": BATCH}
+        regular = batches_of(WindowSampler(store, LENGTH, lanes=agents, **arguments))
+        before = anonymous_bytes()
+        sampler = WindowSampler(store, LENGTH, lane_by="agent", **arguments)
+        by_key = batches_of(sampler)
+        grown = anonymous_bytes() - before
+        where = f"{agents} agents, {steps:,} steps"
+        report(f"sample() with lane_by, {where}", by_key, 1.3 * regular, regular, "lanes=16")
+        offsets = {"observation": [-1, 0], "action": range(LENGTH)}
+        sampler = WindowSampler(store, lane_by="agent", offsets=offsets, **arguments)
+        report(f"sample() with lane_by and offsets, {where}", batches_of(sampler))
+    report("index of lanes by key, bytes a row", grown / steps, 16, unit="bytes")
+
+
 def bench_memory(steps: int = 2_000_000) -> None:
     """Bytes a segment that a sampler's knowledge takes."""
     with StreamStore(fields={"done": "bool"}) as store:
@@ -179,6 +223,8 @@ def main(sizes: Sequence[int] = SIZES) -> None:
             bench_size(directory, steps)
         bench_mixed()
         bench_frames(directory)
+        bench_offsets()
+        bench_lanes()
         bench_memory()
         if arguments.steps:
             bench_torch(directory / f"store-{arguments.steps[-1]}")

@@ -22,11 +22,17 @@ LaneRules RulesOf(const SamplerOptions& options) {
           .exclude = options.exclude};
 }
 
-// The number of the last segment that begins at row `at` of the lane or before it.
+// The number of the last segment that begins at row `at` of the lane or before it. Each step of the
+// search is a conditional move, as in SearchOne(): draws are random, and a processor that guesses
+// takes twice as long.
 std::uint64_t SegmentAt(std::span<const LaneSegment> segments, std::uint64_t at) noexcept {
-  const auto after = std::ranges::upper_bound(
-      segments, at, {}, [](const LaneSegment& segment) { return std::uint64_t{segment.begin}; });
-  return static_cast<std::uint64_t>(after - segments.begin()) - 1;
+  const LaneSegment* base = segments.data();
+  for (std::size_t left = segments.size(); left > 1;) {
+    const std::size_t half = left / 2;
+    base += base[half].begin <= at ? half : 0;
+    left -= half;
+  }
+  return static_cast<std::uint64_t>(base - segments.data());
 }
 
 // Whether segment `number` has ended, in a lane of `rows` rows.
@@ -218,6 +224,7 @@ void IndexedStarts::EndSegment(std::uint64_t lane, std::uint64_t segment, std::u
 
 // Adds the anchors that become valid with a row.
 void IndexedStarts::EnterRow(std::uint64_t row) {
+  index_->PrefetchAfter(row, after_);
   const auto [lane, at] = index_->PlaceOf(row);
   if (lane >= current_.size()) {
     current_.resize(index_->lanes(), 0);
@@ -300,6 +307,23 @@ IndexedStarts::Bounds IndexedStarts::BoundsOf(std::uint64_t row) const {
           .ended = HasEnded(segments, number, rows)};
 }
 
+// Looks up the anchors in rows_found_. Every step of a look-up waits for memory, so each loop takes
+// one step for all windows, and fetches what the next loop needs.
+void IndexedStarts::FindBounds() {
+  bounds_.resize(rows_found_.size());
+  for (const std::uint64_t row : rows_found_) {
+    index_->PrefetchPlaceOf(row);
+  }
+  for (const std::uint64_t row : rows_found_) {
+    index_->PrefetchRowAt(index_->PlaceOf(row));
+  }
+  for (std::size_t i = 0; i < rows_found_.size(); ++i) {
+    const Bounds& bounds = bounds_[i] = BoundsOf(rows_found_[i]);
+    index_->PrefetchRowAt({bounds.lane, bounds.begin});
+    index_->PrefetchRowAt({bounds.lane, bounds.end - 1});
+  }
+}
+
 void IndexedStarts::Resolve(std::span<const std::uint64_t> numbers,
                             std::span<const std::uint64_t> places, const WindowStarts& windows) {
   STREAM_STORE_ASSERT(
@@ -312,10 +336,10 @@ void IndexedStarts::Resolve(std::span<const std::uint64_t> numbers,
     rank += first_;
   }
   anchors_.Select(ranks, rows_found_);
-  bounds_.resize(numbers.size());
   const std::scoped_lock lock(index_->mutex());
+  FindBounds();
   for (std::size_t i = 0; i < numbers.size(); ++i) {
-    const Bounds& bounds = bounds_[i] = BoundsOf(rows_found_[i]);
+    const Bounds& bounds = bounds_[i];
     windows.starts[places[i]] = static_cast<Row>(rows_found_[i]);
     windows.anchors[places[i]] = static_cast<Row>(rows_found_[i]);
     windows.segments[places[i]] = {
@@ -356,10 +380,22 @@ Row IndexedStarts::RowAtOffset(const Bounds& bounds, std::int64_t offset, bool& 
 void IndexedStarts::ReadRows(std::span<const std::uint64_t> places, const WindowRows& rows) {
   STREAM_STORE_ASSERT(places.size() == bounds_.size());
   const std::size_t length = rows.offsets.size();
+  if (length == 0) {
+    return;
+  }
+  const auto [least, most] = std::ranges::minmax(rows.offsets);
   const std::scoped_lock lock(index_->mutex());
   for (std::size_t i = 0; i < places.size(); ++i) {
     const Bounds& bounds = bounds_[i];
     const std::int64_t shift = ShiftOf(bounds);
+    const std::int64_t anchor = static_cast<std::int64_t>(bounds.at) + shift;
+    if (anchor + least >= static_cast<std::int64_t>(bounds.begin) &&
+        anchor + most < static_cast<std::int64_t>(bounds.end)) {
+      index_->ReadRowsAround({bounds.lane, static_cast<std::uint64_t>(anchor)}, rows.offsets,
+                             rows.rows.subspan(places[i] * length, length));
+      std::ranges::fill(rows.valid.subspan(places[i] * length, length), std::uint8_t{1});
+      continue;
+    }
     for (std::size_t k = 0; k < length; ++k) {
       bool valid = false;
       const std::size_t place = places[i] * length + k;

@@ -106,6 +106,7 @@ class IndexedStarts final : public Starts {
   Bounds BoundsOf(std::uint64_t row) const;
   Row RowAtOffset(const Bounds& bounds, std::int64_t offset, bool& valid) const;
   std::int64_t ShiftOf(const Bounds& bounds) const noexcept;
+  void FindBounds();
 
   Reader reader_;
   const SamplerOptions options_;

@@ -110,6 +110,23 @@ std::uint64_t LaneIndex::RowsBefore(std::uint64_t lane, std::uint64_t row) const
                                     rows.begin());
 }
 
+void LaneIndex::ReadRowsAround(const LanePlace& place, std::span<const std::int64_t> offsets,
+                               std::span<Row> rows) const noexcept {
+  STREAM_STORE_ASSERT(rows.size() == offsets.size());
+  const auto at = static_cast<std::int64_t>(place.at);
+  if (!by_key()) {
+    const auto lanes = static_cast<std::int64_t>(rules_.lanes);
+    for (std::size_t k = 0; k < offsets.size(); ++k) {
+      rows[k] = (at + offsets[k]) * lanes + static_cast<std::int64_t>(place.lane);
+    }
+    return;
+  }
+  const std::uint32_t* anchor = lanes_[place.lane].rows.data() + at;
+  for (std::size_t k = 0; k < offsets.size(); ++k) {
+    rows[k] = static_cast<Row>(first_row_ + anchor[offsets[k]]);
+  }
+}
+
 bool LaneIndex::IsExcluded(std::uint64_t row) noexcept {
   const std::vector<RowRange>& exclude = rules_.exclude;
   while (excluded_ < exclude.size() && static_cast<std::uint64_t>(exclude[excluded_].end) <= row) {
@@ -118,23 +135,47 @@ bool LaneIndex::IsExcluded(std::uint64_t row) noexcept {
   return excluded_ < exclude.size() && static_cast<std::uint64_t>(exclude[excluded_].begin) <= row;
 }
 
-LanePlace LaneIndex::AddToLane(std::uint64_t row) {
-  if (!by_key()) {
-    return {row % rules_.lanes, row / rules_.lanes};
-  }
-  const std::uint64_t lane = table_.Number(scanner_.key());
+// Takes down a row that was read. With many lanes, each row waits for the memory of its lane, so some
+// rows are read before they are entered, and the memory of their lanes is fetched meanwhile.
+void LaneIndex::Await(std::uint64_t row, const RowFacts& facts) {
+  const std::uint64_t lane = by_key() ? table_.Number(scanner_.key()) : row % rules_.lanes;
   if (lane == lanes_.size()) {
     lanes_.emplace_back();
+  }
+  __builtin_prefetch(&lanes_[lane]);
+  waiting_[waiting_rows_++] = {row, lane, facts};
+  if (waiting_rows_ == waiting_.size()) {
+    EnterWaiting();
+  }
+}
+
+void LaneIndex::EnterWaiting() {
+  const std::span<const ReadRow> waiting =
+      std::span(waiting_).first(std::exchange(waiting_rows_, 0));
+  for (const ReadRow& row : waiting) {
+    const Lane& lane = lanes_[row.lane];
+    __builtin_prefetch(lane.rows.data() + lane.rows.size(), 1);
+    __builtin_prefetch(lane.segments.data() + lane.segments.size());
+  }
+  for (const ReadRow& row : waiting) {
+    Enter(row);
+  }
+}
+
+std::uint64_t LaneIndex::AddToLane(std::uint64_t row, std::uint64_t lane) {
+  if (!by_key()) {
+    return row / rules_.lanes;
   }
   const std::uint64_t at = lanes_[lane].rows.size();
   lanes_[lane].rows.Add(static_cast<std::uint32_t>(row - first_row_));
   places_.Add(lane << 32 | at);
-  return {lane, at};
+  return at;
 }
 
-void LaneIndex::Enter(std::uint64_t row, const RowFacts& facts) {
+void LaneIndex::Enter(const ReadRow& read) {
   constexpr std::uint64_t kMostAt = (std::uint64_t{1} << 62) - 1;  // rows are below 2^48
-  const auto [lane_number, at] = AddToLane(row);
+  const auto& [row, lane_number, facts] = read;
+  const std::uint64_t at = AddToLane(row, lane_number);
   Lane& lane = lanes_[lane_number];
   const bool cuts = !rules_.fields.segment_by.empty();
   const bool begins = cuts && lane.cutter.Enter(by_, facts.cut);
@@ -168,14 +209,19 @@ void LaneIndex::Extend(const Reader& reader, std::uint64_t rows) {
                 StrCat("lane_by: expected at most 2^32 rows but the sampler has seen rows ",
                        first_row_, " to ", rows - 1, "; bound the store with retain_rows"));
   }
-  ReadInParts(*ReaderAccess::SourceOf(reader), ReaderAccess::ViewOf(reader),
-              static_cast<Row>(scanner_.next_row()), static_cast<Row>(rows),
-              [&](const View& view, Row, Row end) {
-                scanner_.ReadTo(
-                    view, static_cast<std::uint64_t>(end),
-                    [&](std::uint64_t row, const RowFacts& facts) { Enter(row, facts); });
-                return true;
-              });
+  const auto read = [&](const View& view, Row, Row end) {
+    scanner_.ReadTo(view, static_cast<std::uint64_t>(end),
+                    [&](std::uint64_t row, const RowFacts& facts) { Await(row, facts); });
+    return true;
+  };
+  try {
+    ReadInParts(*ReaderAccess::SourceOf(reader), ReaderAccess::ViewOf(reader),
+                static_cast<Row>(scanner_.next_row()), static_cast<Row>(rows), read);
+  } catch (...) {
+    EnterWaiting();  // the rows before the corrupt one
+    throw;
+  }
+  EnterWaiting();
 }
 
 }  // namespace stream_store::internal

@@ -19,6 +19,8 @@
 // SharedFor() and first_row(). The mutex survives fork().
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -106,6 +108,39 @@ class LaneIndex {
     return by_key() ? first_row_ + lanes_[lane].rows[at] : at * rules_.lanes + lane;
   }
 
+  /// Writes the rows at `place.at + offsets[k]` of a lane. REQUIRES: there are such rows; rows.size()
+  /// == offsets.size().
+  void ReadRowsAround(const LanePlace& place, std::span<const std::int64_t> offsets,
+                      std::span<Row> rows) const noexcept;
+
+  /// Fetches the memory that PlaceOf() and RowAt() read, without waiting for it.
+  void PrefetchPlaceOf(std::uint64_t row) const noexcept {
+    if (by_key()) {
+      __builtin_prefetch(places_.data() + (row - first_row_));
+    }
+  }
+
+  void PrefetchRowAt(const LanePlace& place) const noexcept {
+    if (by_key()) {
+      __builtin_prefetch(lanes_[place.lane].rows.data() + place.at);
+    }
+  }
+
+  /// Fetches what a look at row `row` and at the row `before` rows before it in its lane will read.
+  /// To be called for rows that rise one by one; looks some rows ahead.
+  void PrefetchAfter(std::uint64_t row, std::uint64_t before) const noexcept {
+    constexpr std::uint64_t kLane = 40;  // rows ahead to fetch the lane, and then its rows
+    constexpr std::uint64_t kRow = 20;
+    if (!by_key() || row + kLane >= rows()) {
+      return;
+    }
+    __builtin_prefetch(&lanes_[PlaceOf(row + kLane).lane]);
+    const LanePlace place = PlaceOf(row + kRow);
+    const Lane& lane = lanes_[place.lane];
+    __builtin_prefetch(lane.rows.data() + (place.at - std::min(place.at, before)));
+    __builtin_prefetch(lane.segments.data());
+  }
+
   /// The number in its lane of the first row that is not before `row`: how many rows of the lane
   /// are. REQUIRES: lane < lanes(), first_row() <= row.
   std::uint64_t RowsBefore(std::uint64_t lane, std::uint64_t row) const noexcept;
@@ -133,8 +168,17 @@ class LaneIndex {
 
   bool by_key() const noexcept { return !rules_.fields.lane_by.empty(); }
 
-  void Enter(std::uint64_t row, const RowFacts& facts);
-  LanePlace AddToLane(std::uint64_t row);
+  // A row that was read and is not in the index yet.
+  struct ReadRow {
+    std::uint64_t row = 0;
+    std::uint64_t lane = 0;
+    RowFacts facts;
+  };
+
+  void Await(std::uint64_t row, const RowFacts& facts);
+  void EnterWaiting();
+  void Enter(const ReadRow& read);
+  std::uint64_t AddToLane(std::uint64_t row, std::uint64_t lane);
   bool IsExcluded(std::uint64_t row) noexcept;
 
   static constexpr std::uint64_t kFewDropped = 65536;  // never too many to keep
@@ -148,6 +192,8 @@ class LaneIndex {
   const std::uint64_t first_row_;
   WordList places_;    // with lane_by: of each row its lane, times 2^32, plus its number there
   WordList required_;  // with `require`: one bit for each row
+  std::array<ReadRow, 32> waiting_;  // the first `waiting_rows_` of them; empty outside Extend()
+  std::size_t waiting_rows_ = 0;
   std::size_t excluded_ = 0;  // the ranges of `exclude` before this one end before rows()
 };
 

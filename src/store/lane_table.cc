@@ -20,12 +20,35 @@ std::uint64_t HashOf(std::span<const Value> key) noexcept {
 
 }  // namespace
 
+// A loop, because std::ranges::equal() would call memcmp() for a word or two.
 bool LaneTable::Is(std::uint32_t lane, std::span<const Value> key) const noexcept {
-  return std::ranges::equal(key, std::span(keys_).subspan(lane * width_, width_));
+  const Value* words = keys_.data() + lane * width_;
+  for (std::size_t i = 0; i < width_; ++i) {
+    if (words[i] != key[i]) {
+      return false;
+    }
+  }
+  return true;
 }
 
 std::uint32_t LaneTable::Number(std::span<const Value> key) {
   STREAM_STORE_ASSERT(key.size() == width_);
+  if (count_ > 0) {
+    if (const std::uint32_t guess = next_[last_]; Is(guess, key)) [[likely]] {
+      last_ = guess;
+      return guess;
+    }
+  }
+  const std::uint32_t lane = Find(key);
+  if (lane == next_.size()) {
+    next_.push_back(lane);
+  }
+  next_[last_] = lane;
+  last_ = lane;
+  return lane;
+}
+
+std::uint32_t LaneTable::Find(std::span<const Value> key) {
   if (slots_.size() < 2 * (count_ + 1)) {
     Grow();
   }

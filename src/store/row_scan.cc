@@ -3,6 +3,7 @@
 #include "store/row_scan.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "stream_store/error.h"
@@ -112,13 +113,27 @@ const RowScanner::Places& RowScanner::PlacesIn(const View& view, std::uint32_t l
   });
 }
 
+// Completes the key of a row: the words that it lacks are those of an earlier row until here.
+void RowScanner::SetPresent(std::uint64_t present) noexcept {
+  key_.back() = static_cast<Value>(present);
+  const std::size_t words = key_.size() - 1;
+  if (static_cast<std::size_t>(std::popcount(present)) == words) [[likely]] {
+    return;
+  }
+  for (std::size_t word = 0; word < words; ++word) {
+    if ((present >> word & 1) == 0) {
+      key_[word] = 0;
+    }
+  }
+}
+
 // The members move on only once the whole row was read: if it is corrupt, the row is read again by
 // the next call. The types of a row rise, so a field that is required is counted once.
 RowFacts RowScanner::ReadRow(const View& view) {
   RowFacts facts;
   facts.kept = !fields_.where;
-  std::ranges::fill(key_, 0);
   std::uint64_t required = 0;
+  std::uint64_t present = 0;  // words of the key
   RecordCursor cursor{&view, record_, position_, row_};
   do {
     const RecordHead head = cursor.Enter();
@@ -130,8 +145,7 @@ RowFacts RowScanner::ReadRow(const View& view) {
       switch (place.use) {
         case Use::kKey:
           key_[place.key] = value;
-          key_.back() = static_cast<Value>(static_cast<std::uint64_t>(key_.back()) |
-                                           std::uint64_t{1} << place.key);
+          present |= std::uint64_t{1} << place.key;
           break;
         case Use::kCutInt:
           facts.cut.known = true;
@@ -146,6 +160,7 @@ RowFacts RowScanner::ReadRow(const View& view) {
       }
     }
   } while (cursor.AtSameRow());
+  SetPresent(present);
   facts.has_required = required == fields_.require.size();
   record_ = cursor.record;
   position_ = cursor.position;

@@ -89,6 +89,7 @@ class RowScanner {
   };
 
   RowFacts ReadRow(const View& view);
+  void SetPresent(std::uint64_t present) noexcept;
   const Places& PlacesIn(const View& view, std::uint32_t layout);
   void AddPlaces(const View& view, std::uint32_t layout, TypeId type, const Place& place,
                  std::uint64_t length, Places& made) const;

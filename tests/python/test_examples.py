@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -164,3 +165,9 @@ def test_batches_reach_jax_without_a_copy(tmp_path: Path) -> None:
     if importlib.util.find_spec("jax") is None:  # importing JAX here would warn about every fork
         pytest.skip("jax is missing")
     assert "0 of their observations copied" in run_example("sample_with_jax.py", cwd=tmp_path)
+
+
+def test_a_policy_that_sees_two_images_plans_better_than_with_one(tmp_path: Path) -> None:
+    out = run_example("image_policy.py", cwd=tmp_path)
+    two, one = (float(part.split()[-1]) for part in re.findall(r"[\d.]+(?= pixels| with 1)", out))
+    assert two <= one / 2

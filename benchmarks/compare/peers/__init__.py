@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 LENGTH = 12  # rows per window
 WIDTH = 128  # values per flat window, for the stores that have flat windows
 BATCH = 256  # windows per batch
+EPISODE = 200  # rows per episode
+EPISODES = 15  # whole episodes per batch, of about as many rows as the windows
 
 NAMES = {
     "stream_store": "StreamStore",
@@ -51,7 +53,7 @@ def columns(rows: int, first: int = 0) -> dict[str, NDArray[Any]]:
         "observation": rng.normal(size=(rows, 8)).astype(np.float32),
         "action": np.arange(first, first + rows),
         "reward": rng.normal(size=rows).astype(np.float32),
-        "done": (np.arange(first, first + rows) + 1) % 200 == 0,
+        "done": (np.arange(first, first + rows) + 1) % EPISODE == 0,
     }
 
 

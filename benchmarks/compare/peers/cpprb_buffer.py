@@ -16,6 +16,7 @@ CANNOT = {
     **dict.fromkeys(
         ("episode_windows", "episode_windows_growing"), "cannot draw windows inside episodes"
     ),
+    "whole_episodes": "cannot draw whole episodes",
     **dict.fromkeys(
         ("recover", "reopen", "cold_windows", "limited_windows"),
         "keeps its rows in memory (save_transitions() was not measured)",

@@ -18,7 +18,9 @@ CANNOT = {
         ("row_windows", "loader", "loader_workers", "cold_windows", "limited_windows"),
         "does not decode rows",
     ),
-    **dict.fromkeys(("episode_windows", "episode_windows_growing"), "has no episodes"),
+    **dict.fromkeys(
+        ("episode_windows", "episode_windows_growing", "whole_episodes"), "has no episodes"
+    ),
     **dict.fromkeys(("recover", "reopen"), "keeps the number of its rows in memory only"),
 }
 

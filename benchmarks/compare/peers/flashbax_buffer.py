@@ -21,6 +21,7 @@ CANNOT = {
     **dict.fromkeys(
         ("episode_windows", "episode_windows_growing"), "cannot draw windows inside episodes"
     ),
+    "whole_episodes": "cannot draw whole episodes",
     **dict.fromkeys(("loader", "loader_workers"), "draws its batches itself"),
     **dict.fromkeys(
         ("recover", "reopen", "cold_windows", "limited_windows"),

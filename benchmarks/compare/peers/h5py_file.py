@@ -21,7 +21,9 @@ SHAPES = {
 
 CANNOT = {
     "flat_windows": "has no flat values",
-    **dict.fromkeys(("episode_windows", "episode_windows_growing"), "has no episodes"),
+    **dict.fromkeys(
+        ("episode_windows", "episode_windows_growing", "whole_episodes"), "has no episodes"
+    ),
 }
 
 

@@ -14,7 +14,9 @@ from . import LENGTH
 CANNOT = {
     **dict.fromkeys(("append", "extend", "recover"), "cannot be appended to"),
     "flat_windows": "has no flat values",
-    **dict.fromkeys(("episode_windows", "episode_windows_growing"), "has no episodes"),
+    **dict.fromkeys(
+        ("episode_windows", "episode_windows_growing", "whole_episodes"), "has no episodes"
+    ),
 }
 
 

@@ -20,7 +20,9 @@ def table(columns: dict[str, NDArray[Any]]) -> pa.Table:
 
 CANNOT = {
     "flat_windows": "has no flat values",
-    **dict.fromkeys(("episode_windows", "episode_windows_growing"), "has no episodes"),
+    **dict.fromkeys(
+        ("episode_windows", "episode_windows_growing", "whole_episodes"), "has no episodes"
+    ),
     **dict.fromkeys(("loader", "loader_workers"), "returns Arrow tables (was not measured)"),
 }
 

@@ -14,7 +14,9 @@ ROW = np.dtype([("observation", "f4", (8,)), ("action", "i8"), ("reward", "f4"),
 
 CANNOT = {
     "flat_windows": "has no flat values",
-    **dict.fromkeys(("episode_windows", "episode_windows_growing"), "has no episodes"),
+    **dict.fromkeys(
+        ("episode_windows", "episode_windows_growing", "whole_episodes"), "has no episodes"
+    ),
 }
 
 

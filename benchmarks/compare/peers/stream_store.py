@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stream_store import StreamStore, WindowSampler
 
-from . import BATCH, LENGTH, WIDTH
+from . import BATCH, EPISODES, LENGTH, WIDTH
 
 FIELDS = {"observation": "float32[8]", "action": "int64", "reward": "float32", "done": "bool"}
 NAMES = list(FIELDS)
@@ -23,6 +23,7 @@ class Peer:
         self.path = directory / "store"
         self.store: Any = StreamStore(self.path, fields=FIELDS)
         self.sampler: WindowSampler | None = None
+        self.episodes: WindowSampler | None = None
 
     def append(
         self, t: int, observation: list[float], action: int, reward: float, done: bool
@@ -46,7 +47,9 @@ class Peer:
     def close(self) -> None:
         if self.store is not None:
             self.store.close()
-        self.store = self.sampler = None  # releases the mappings, which would keep pages in memory
+        self.store = self.sampler = self.episodes = (
+            None  # releases the mappings, which would keep pages in memory
+        )
 
     def reopen(self) -> int:
         self.store = StreamStore(self.path, mode="r")
@@ -59,3 +62,11 @@ class Peer:
                 self.store, LENGTH, unit="row", batch_size=BATCH, segment_by="done"
             )
         return self.sampler.sample()
+
+    def sample_whole_episodes(self) -> Any:
+        """Return a batch of episodes that the store chooses, padded to the longest of them."""
+        if self.episodes is None:
+            self.episodes = WindowSampler(
+                self.store, whole_segments=True, batch_size=EPISODES, segment_by="done"
+            )
+        return self.episodes.sample()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tensordict import TensorDict
 from torchrl.data import LazyMemmapStorage, ReplayBuffer, SliceSampler
 
-from . import BATCH, LENGTH
+from . import BATCH, EPISODE, EPISODES, LENGTH
 
 torch.set_num_threads(1)  # faster here, because the batches are small
 
@@ -30,6 +30,7 @@ class Peer:
             sampler=SliceSampler(slice_len=LENGTH, end_key="done", cache_values=True),
             batch_size=BATCH * LENGTH,
         )
+        self.episodes: Any = None
 
     def append(
         self, t: int, observation: list[float], action: int, reward: float, done: bool
@@ -54,6 +55,18 @@ class Peer:
         """Return a batch of windows that the buffer chooses, each inside an episode."""
         return self.buffer.sample()
 
+    def sample_whole_episodes(self) -> Any:
+        """Return a batch of slices that are as long as an episode, from the same storage."""
+        if self.episodes is None:
+            self.episodes = ReplayBuffer(
+                storage=self.storage,
+                sampler=SliceSampler(
+                    slice_len=EPISODE, end_key="done", cache_values=True, strict_length=True
+                ),
+                batch_size=EPISODES * EPISODE,
+            )
+        return self.episodes.sample()
+
     def windows(self, rows: NDArray[np.int64]) -> Any:
         """Read by index into the storage, which is faster than its sampler."""
         flat = (np.asarray(rows)[..., None] + np.arange(LENGTH)).reshape(-1)
@@ -68,7 +81,7 @@ class Peer:
     def close(self) -> None:
         if self.buffer is not None and len(self.storage):
             self.keep()
-        self.storage = self.buffer = None
+        self.storage = self.buffer = self.episodes = None
 
     def reopen(self) -> int:
         self.storage = LazyMemmapStorage(self.capacity, scratch_dir=self.path)

@@ -25,6 +25,7 @@ NAMES = (
     "row_windows",
     "episode_windows",
     "episode_windows_growing",
+    "whole_episodes",
     "loader",
     "loader_workers",
     "disk",

@@ -29,5 +29,23 @@ TEST(LaneTableTest, NumbersKeysInTheOrderOfTheirFirstUse) {
   }
 }
 
+TEST(LaneTableTest, KnowsKeysThatComeInTurnAndOutOfTurn) {
+  LaneTable table(2);
+  const auto number = [&table](Value agent) {
+    const std::vector<Value> key = {7, agent};
+    return table.Number(key);
+  };
+  for (int round = 0; round < 3; ++round) {
+    for (Value agent = 0; agent < 100; ++agent) {
+      ASSERT_EQ(number(agent), static_cast<std::uint32_t>(agent));
+    }
+  }
+  for (Value agent = 99; agent >= 0; --agent) {
+    ASSERT_EQ(number(agent), static_cast<std::uint32_t>(agent));
+    ASSERT_EQ(number(agent), static_cast<std::uint32_t>(agent));
+  }
+  EXPECT_EQ(table.size(), 100U);
+}
+
 }  // namespace
 }  // namespace stream_store::internal

@@ -1,5 +1,6 @@
 // Windows by key, with offsets and of whole segments, through the C++ API. The Python tests compare
 // random options with a model.
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -57,6 +58,24 @@ WindowBatch EpochOf(const StreamStore& store, const SamplerOptions& options) {
   WindowBatch batch;
   EXPECT_TRUE(sampler.Next(batch));
   return batch;
+}
+
+TEST(SamplerLanesTest, EachOfSeveralBoolFieldsEndsASegment) {
+  StreamStore store =
+      StreamStore::Temporary({.fields = {{.name = "agent"},
+                                         {.name = "terminated", .dtype = DType::kBool},
+                                         {.name = "truncated", .dtype = DType::kBool}}});
+  for (std::int64_t row = 0; row < 12; ++row) {
+    // Agent 0 has the even rows. Its rows 4 and 8 end segments, each by another field.
+    store.Append(row, {{0, row % 2}, {1, row == 4}, {2, row == 8}});
+  }
+  SamplerOptions options = ByAgent();
+  options.segment_by = {1, 2};
+  options.length = 2;
+  const WindowBatch batch = EpochOf(store, options);
+  std::vector<std::int64_t> starts(batch.starts().begin(), batch.starts().end());
+  std::ranges::sort(starts);
+  EXPECT_EQ(starts, (std::vector<std::int64_t>{0, 1, 2, 3, 5, 6, 7, 9}));
 }
 
 TEST(SamplerLanesTest, AWindowHasConsecutiveRowsOfOneAgent) {

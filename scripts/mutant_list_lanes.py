@@ -1,0 +1,188 @@
+"""Bugs in lanes by key, rows that are left out, offsets and whole segments."""
+
+from __future__ import annotations
+
+from mutant_switch import Change, Mutant, change
+
+LANES = "store_read_test:*Lane*"
+SETS = "store_read_test:RowSetTest.*"
+_MODEL, _GROWS = "test_windows_are_those_of_the_model", "test_a_store_that_grows_and_drops_rows"
+# A part of the random cases, which take minutes altogether.
+MODEL = " ".join(
+    [f"test_lanes.py::{_MODEL}[{seed}]" for seed in range(6)]
+    + [f"test_lanes.py::{_GROWS}[{seed}]" for seed in range(4)]
+)
+
+
+def bug(name: str, *changes: Change, first: str = LANES) -> Mutant:
+    return Mutant(name, changes, (first, MODEL), "lanes")
+
+
+_INDEX = "src/store/lane_index.cc"
+_INDEX_H = "src/store/lane_index.h"
+_STARTS = "src/store/indexed_starts.cc"
+_SET = "src/store/row_set.cc"
+_TABLE = "src/store/lane_table.cc"
+_SCAN = "src/store/row_scan.cc"
+_PLACES = "src/store/window_places.cc"
+
+MUTANTS = [
+    # Keys of lanes.
+    bug(
+        "keys are the same lane if their first word is",
+        change(_TABLE, "words[i] != key[i]", "words[0] != key[0]"),
+    ),
+    bug(
+        "the guessed lane is not compared with the key",
+        change(_TABLE, "Is(guess, key)", "true"),
+    ),
+    bug(
+        "a table that has grown has lost its lanes",
+        change(_TABLE, "lane < count_", "lane + 1 < count_"),
+    ),
+    bug(
+        "a row without a key field has that of an earlier row",
+        change(_SCAN, "(present >> word & 1) == 0", "false"),
+    ),
+    bug(
+        "a row without a key field is in the lane of 0",
+        change(_SCAN, "static_cast<Value>(present)", "static_cast<Value>(0)"),
+    ),
+    # The facts of rows.
+    bug(
+        "a row without `where` is kept",
+        change(_SCAN, "facts.kept = !fields_.where", "facts.kept = true"),
+    ),
+    bug(
+        "one of the required fields is enough",
+        change(_SCAN, "required == fields_.require.size()", "required > 0"),
+    ),
+    bug(
+        "only the last of several cutting fields ends a segment of a lane",
+        change(_SCAN, "facts.cut.ended || value != 0", "value != 0"),
+    ),
+    # The index.
+    bug(
+        "a range of excluded rows has one row more",
+        change(
+            _INDEX,
+            "static_cast<std::uint64_t>(exclude[excluded_].end) <= row",
+            "static_cast<std::uint64_t>(exclude[excluded_].end) < row",
+        ),
+    ),
+    bug(
+        "rows that are left out do not end their segment",
+        change(_INDEX, "(lane.segments[count - 1].dead != 0) != dead", "false"),
+    ),
+    bug(
+        "a segment that ends is followed by a dead one",
+        change(_INDEX, "lane.segments.at(count - 1).dead = dead ? 1 : 0;", ""),
+    ),
+    bug(
+        "the last row of an episode does not end it before the next row comes",
+        change(
+            _INDEX,
+            "lane.segments.Add({.begin = (at + 1) & kMostAt, .dead = 0, .ended = 1});",
+            "lane.segments.Add({.begin = (at + 1) & kMostAt, .dead = 0, .ended = 0});",
+        ),
+    ),
+    bug(
+        "the rows that wait when the last one was read are forgotten",
+        change(_INDEX, "EnterWaiting();", "", within="    throw;\n  }\n  EnterWaiting();"),
+    ),
+    bug(
+        "rows of a lane that come later than asked for count",
+        change(_INDEX, "row >= this->rows()", "true"),
+    ),
+    bug(
+        "an index of other rules is shared",
+        change(_INDEX, "!same_source || known.rules != rules", "!same_source"),
+    ),
+    bug(
+        "an index of another store is shared by lanes",
+        change(_INDEX, "!same_source || known.rules != rules", "known.rules != rules"),
+        first="test_lanes.py::test_several_stores",
+    ),
+    # Anchors.
+    bug(
+        "a window needs one row more than it has",
+        change(_STARTS, "into >= reach", "into > reach"),
+    ),
+    bug(
+        "windows that are moved inside need one row more",
+        change(_STARTS, "into == reach", "into == reach + 1"),
+    ),
+    bug(
+        "whole segments are drawn before they have ended",
+        change(_STARTS, "HasEnded(segments, current, at + 1)", "true"),
+    ),
+    bug(
+        "whole segments may be longer than the length",
+        change(_STARTS, "end - std::min(begin, end) <= options_.length", "true"),
+    ),
+    bug(
+        "anchors keep rows that were dropped before them",
+        change(_STARTS, "std::min(first + before_, end)", "first"),
+    ),
+    bug(
+        "anchors without the required fields are drawn",
+        change(_STARTS, "index_->HasRequired(row)", "true"),
+    ),
+    # Windows.
+    bug(
+        "the last row of a window may be in the next segment",
+        change(
+            _STARTS,
+            "anchor + most < static_cast<std::int64_t>(bounds.end)",
+            "anchor + most <= static_cast<std::int64_t>(bounds.end)",
+        ),
+    ),
+    bug(
+        "the first row of a window may be in the segment before",
+        change(
+            _STARTS,
+            "anchor + least >= static_cast<std::int64_t>(bounds.begin)",
+            "anchor + least + 1 >= static_cast<std::int64_t>(bounds.begin)",
+        ),
+    ),
+    bug(
+        "windows are moved by one row too few",
+        change(_STARTS, "lacking_before", "lacking_before - 1", within="? lacking_before :"),
+    ),
+    bug(
+        "repeated rows are marked as valid",
+        change(_STARTS, "valid = at >= begin && at < end", "valid = true"),
+    ),
+    bug(
+        "consecutive rows at other places are one run",
+        change(_PLACES, "place == last->place + last->count", "true"),
+    ),
+    # Sets of rows.
+    bug(
+        "the rank of a row counts the row itself",
+        change(
+            _SET,
+            "(std::uint64_t{1} << bit % kWordBits) - 1",
+            "(std::uint64_t{2} << bit % kWordBits) - 1",
+        ),
+        first=SETS,
+    ),
+    bug(
+        "rows of the block of a dropped row stay",
+        change(
+            _SET,
+            "past >= kWordBits ? 0 : ~std::uint64_t{0} << past",
+            "past >= kWordBits ? 0 : ~std::uint64_t{0}",
+        ),
+        first=SETS,
+    ),
+    bug(
+        "counts before a removed row are kept",
+        change(
+            _SET,
+            "first_changed_ = std::min(first_changed_, (row - base_) / kBlockRows);",
+            "",
+        ),
+        first=SETS,
+    ),
+]
