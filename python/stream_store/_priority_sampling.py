@@ -33,10 +33,11 @@ class PrioritySampling:
         """Set the priorities of windows.
 
         Args:
-            index: ints, "_index" of batches that this sampler has drawn. If one is repeated, its
-                last priority counts. Those of rows that were dropped since are ignored.
-            priority: finite numbers >= 0, one for each index, or one for all. A window with
-                priority 0 is not drawn any more.
+            index: ints, "_index" of batches that this sampler has drawn; an array or a torch
+                tensor. If one is repeated, its last priority counts. Those of rows that were
+                dropped since are ignored.
+            priority: finite numbers >= 0, one for each index, or one for all; an array or a torch
+                tensor of any device. A window with priority 0 is not drawn any more.
 
         Returns:
             How many were ignored.
@@ -55,10 +56,10 @@ class PrioritySampling:
             0
         """
         self._require_priorities("update")
-        indices = np.asarray(index)
+        indices = _arguments.plain_array(index)
         if indices.dtype.kind not in "iu" and indices.size > 0:
             raise ValueError(f"index must be ints, not {indices.dtype}")
-        given = np.asarray(priority)
+        given = _arguments.plain_array(priority)
         if given.dtype.kind not in "iufb":
             raise ValueError(f"priority must be numbers, not {given.dtype}")
         if given.shape not in (indices.shape, ()):
@@ -142,6 +143,13 @@ class PrioritySampling:
             FileNotFoundError: there is no such file.
             ValueError: the file is of other stores, has priorities of rows that the stores do not
                 have, or is not a file of priorities. Nothing has changed then.
+
+        Examples:
+            >>> store = StreamStore(fields={"obs": "float32"})
+            >>> rows = store.extend({"obs": np.arange(100)})
+            >>> sampler = WindowSampler(store, 2, batch_size=8, priorities=Priorities())
+            >>> sampler.save_priorities("priorities.npz")
+            >>> sampler.load_priorities("priorities.npz")
         """
         self._require_priorities("load_priorities")
         expected = [set(ids) for ids in self._core.store_ids()]

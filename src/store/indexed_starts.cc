@@ -202,6 +202,16 @@ std::uint64_t IndexedStarts::NumberOf(std::uint64_t row) const noexcept {
   return anchors_.Rank(row) - first_;
 }
 
+void IndexedStarts::FindNumbers(std::span<const std::uint64_t> rows,
+                                std::span<std::uint64_t> numbers) {
+  STREAM_STORE_ASSERT(numbers.size() == rows.size());
+  std::ranges::transform(rows, numbers.begin(), [this](std::uint64_t row) {
+    const bool in_limits = limits_.first <= row && row < limits_.second;
+    const bool known = first_row_ <= row && row < rows_ && in_limits;
+    return known && IsAnchor(row) ? NumberOf(row) : kNoStart;
+  });
+}
+
 IndexedStarts::Changes IndexedStarts::TakeChanges() {
   return std::exchange(changes_, Changes{.all = false, .added = {}, .removed = {}});
 }

@@ -47,6 +47,7 @@ class IndexedStarts final : public Starts {
   void Resolve(std::span<const std::uint64_t> numbers, std::span<const std::uint64_t> places,
                const WindowStarts& windows) override;
   void ReadRows(std::span<const std::uint64_t> places, const WindowRows& rows) override;
+  void FindNumbers(std::span<const std::uint64_t> rows, std::span<std::uint64_t> numbers) override;
   std::string Describe() override;
 
   // -- For priorities (start_priorities.h)

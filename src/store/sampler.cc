@@ -148,6 +148,9 @@ void WindowSampler::Sample(WindowBatch& batch) {
     }
   }
   Fill(batch);
+  if (priorities_ != nullptr) {
+    Weigh(batch);
+  }
   ++batches_;
 }
 

@@ -4,6 +4,7 @@
 
 #include "stream_store/sampler.h"
 
+#include "base/assert.h"
 #include "store/sampler_priorities.h"
 #include "store/window_starts.h"
 
@@ -40,15 +41,20 @@ void WindowSampler::Fill(WindowBatch& batch) {
   if (internal::NeedsIndex(options_)) {
     FillPlaces(batch);
   }
-  batch.weights_.resize(priorities_ != nullptr ? size : 0);
-  batch.probabilities_.resize(priorities_ != nullptr ? size : 0);
-  if (priorities_ != nullptr) {
-    priorities_->Weigh(stores_, {.stores = batch.stores_,
-                                 .anchors = batch.anchors_,
-                                 .probabilities = batch.probabilities_,
-                                 .weights = batch.weights_});
-  }
+  batch.weights_.clear();
+  batch.probabilities_.clear();
   batch.MakeRuns();
+}
+
+// REQUIRES: the sampler has priorities.
+void WindowSampler::Weigh(WindowBatch& batch) const {
+  STREAM_STORE_ASSERT(priorities_ != nullptr);
+  batch.weights_.resize(batch.size());
+  batch.probabilities_.resize(batch.size());
+  priorities_->Weigh(stores_, {.stores = batch.stores_,
+                               .anchors = batch.anchors_,
+                               .probabilities = batch.probabilities_,
+                               .weights = batch.weights_});
 }
 
 // One call per store, since each call may lock an index and searches for many numbers at once.
