@@ -31,7 +31,10 @@ NAMES: dict[str, Any] = {
     "stream_store": stream_store,
     "StreamStore": StreamStore,
     "WindowSampler": WindowSampler,
+    "Priorities": stream_store.Priorities,
     "WindowDataset": WindowDataset,
+    "WindowBatchSampler": stream_store.torch.WindowBatchSampler,
+    "DrawnWindowDataset": stream_store.torch.DrawnWindowDataset,
     "WindowIterableDataset": WindowIterableDataset,
 }
 MODULES = (

@@ -73,7 +73,6 @@ class WindowBatchSampler(Sampler[Draw]):
 
     Examples:
         >>> from torch.utils.data import DataLoader
-        >>> from stream_store import Priorities, WindowSampler
         >>> store = StreamStore(fields={"obs": "float32[2]"})
         >>> rows = store.extend({"obs": np.ones((10, 2))})
         >>> sampler = WindowSampler(store, 3, batch_size=4, priorities=Priorities())

@@ -220,7 +220,6 @@ class WindowIterableDataset(IterableDataset[Batch]):
             RuntimeError: this is a worker of a `DataLoader`.
 
         Examples:
-            >>> from stream_store import Priorities
             >>> store = StreamStore(fields={"obs": "float32"})
             >>> rows = store.extend({"obs": np.arange(100)})
             >>> dataset = WindowIterableDataset(store, 2, batch_size=8, priorities=Priorities())
