@@ -219,6 +219,22 @@ def test_windows_that_were_dropped_after_the_draw_are_left_out() -> None:
         dataset.__getitems__(draw)
 
 
+def test_a_loader_goes_on_while_rows_are_dropped() -> None:
+    store = filled(200)
+    sampler = WindowSampler(store, 3, batch_size=32, priorities=Priorities())
+    sizes = []
+    for batch in loader_of(sampler, 2, num_batches=30, prefetch_factor=2):
+        extend(store, 40)
+        store.drop_before(store.num_rows - 200)
+        for name in ("_weight", "_probability", "obs", "_segment"):
+            assert len(batch[name]) == len(batch["_index"])
+        assert batch["obs"][:, :, 0].tolist() == batch["_row"].tolist()
+        dropped = sampler.update(batch["_index"], torch.rand(len(batch["_index"])) + 0.1)
+        assert dropped == (batch["_index"] < store.first_row).sum()
+        sizes.append(len(batch["_index"]))
+    assert min(sizes) < 32 == max(sizes)
+
+
 def test_rows_counted_from_the_end_may_move_after_a_draw() -> None:
     store = filled(30)
     sampler = WindowSampler(store, 2, rows=(-10, None), batch_size=8, priorities=Priorities())
