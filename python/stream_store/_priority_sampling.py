@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
     from ._types import AnyPath
     from .store import StreamStore
+
+#: The logarithm to base 2 of the largest weight of a window. The core has the exact limit.
+_MOST_LOG_WEIGHT = 899
 
 #: The place of a sampler with priorities among its options, as the core takes them.
 _OPTION = "priorities"
@@ -171,7 +175,14 @@ class PrioritySampling:
         return parts
 
     def _set_priorities(self, parts: list[tuple[int, npt.NDArray[np.float64]]]) -> None:
+        current = self._current("load_priorities") if parts else Priorities()
         for store, (first, priorities) in enumerate(parts):
+            most = float(np.nanmax(priorities)) if not np.isnan(priorities).all() else 0.0
+            if most > 0 and math.log2(most + current.eps) * current.alpha > _MOST_LOG_WEIGHT:
+                raise ValueError(
+                    f"load_priorities: priority {most} of store {store} is too large for alpha "
+                    f"{current.alpha}: (p + eps)^alpha must be at most 2^{_MOST_LOG_WEIGHT}"
+                )
             end = self._core.priority_rows(store)[1]
             if first + len(priorities) > end:
                 raise ValueError(

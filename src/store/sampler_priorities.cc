@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "stream_store/error.h"
@@ -43,9 +44,11 @@ void CheckPriorities(const Priorities& options) {
   CheckNumber("mix", options.mix, 1);
   const double initial = options.initial.value_or(1);
   const double weight = PriorityRule(options).Weight(initial);
-  if (!(std::isfinite(initial) && initial >= 0 && weight <= PriorityTree::kMaxWeight)) {
-    Refuse(
-        StrCat("the priority of new starts: expected a number of at least 0 but found ", initial));
+  if (!(initial >= 0 && weight <= PriorityTree::kMaxWeight)) {
+    Refuse(StrCat(
+        "the priority of new starts: expected a number p of at least 0 with (p + eps)^alpha <= "
+        "2^900 but found ",
+        initial, ", with eps ", options.eps, " and alpha ", options.alpha));
   }
 }
 
@@ -147,9 +150,11 @@ void SamplerPriorities::Weigh(StartsOfStores stores, const DrawnWindows& windows
   }
   const double total = Total();
   const double uniform = 1 / static_cast<double>(count);
-  // The logarithm of (N P)^-beta, so that no power overflows before the division.
+  // The logarithm of (N P)^-beta, so that no power overflows before the division. A window that is
+  // never drawn, which can be read by its number, has weight 0.
   const auto log_weight = [&](double probability) {
-    return -options_.beta * std::log(probability / uniform);
+    return probability > 0 ? -options_.beta * std::log(probability / uniform)
+                           : -std::numeric_limits<double>::infinity();
   };
   std::vector<double> logs(windows.anchors.size());
   for (std::size_t i = 0; i < windows.anchors.size(); ++i) {
@@ -162,12 +167,14 @@ void SamplerPriorities::Weigh(StartsOfStores stores, const DrawnWindows& windows
   }
   double largest = 0;
   if (options_.normalize == WeightNormalization::kBatch && !logs.empty()) {
-    largest = *std::ranges::max_element(logs);
+    largest = std::max(*std::ranges::max_element(logs), std::numeric_limits<double>::lowest());
   } else if (options_.normalize == WeightNormalization::kStore) {
     largest = log_weight(SmallestProbability(total, uniform));
   }
-  std::ranges::transform(logs, windows.weights.begin(),
-                         [&](double log) { return static_cast<float>(std::exp(log - largest)); });
+  constexpr double kMostWeight = std::numeric_limits<float>::max();
+  std::ranges::transform(logs, windows.weights.begin(), [&](double log) {
+    return static_cast<float>(std::min(std::exp(log - largest), kMostWeight));
+  });
 }
 
 std::uint64_t SamplerPriorities::Update(StartsOfStores stores,
@@ -272,6 +279,7 @@ void SamplerPriorities::Load(StartsOfStores stores, std::size_t store, Row first
   StorePriorities& of = stores_[store];
   std::vector<std::uint64_t> rows;
   std::vector<double> values;
+  double largest = largest_;
   for (std::size_t i = 0; i < priorities.size(); ++i) {
     const std::uint64_t row = static_cast<std::uint64_t>(first_row) + i;
     const double priority = priorities[i];
@@ -288,8 +296,10 @@ void SamplerPriorities::Load(StartsOfStores stores, std::size_t store, Row first
     }
     rows.push_back(row);
     values.push_back(priority);
+    largest = std::max(largest, priority);
   }
   of.Set(At(stores, store), rows, values, rule);
+  largest_ = largest;
 }
 
 }  // namespace stream_store::internal

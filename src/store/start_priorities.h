@@ -24,7 +24,8 @@
 
 namespace stream_store::internal {
 
-/// The weight of a priority: (p + eps)^alpha, or 0 if p is 0.
+/// The weight of a priority: (p + eps)^alpha, or 0 if p is 0. A power that is too small for a double
+/// becomes the smallest normal one, since only windows with priority 0 are never drawn.
 class PriorityRule {
  public:
   explicit PriorityRule(const Priorities& options) noexcept
