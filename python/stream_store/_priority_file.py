@@ -64,7 +64,7 @@ def read_priorities(
     first_rows: list[int] = []
     parts: list[npt.NDArray[np.float64]] = []
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             version = int(file["version"])
             if version == _VERSION:
                 ids = [str(one) for one in file["stores"]]
@@ -79,8 +79,8 @@ def read_priorities(
             f"load_priorities: {path}: expected the priorities of {len(expected)} stores, found "
             f"{len(ids)}"
         )
-    for i, (one, accepted) in enumerate(zip(ids, expected, strict=True)):
-        accepted = accepted - {_NO_ID}
+    for i, (one, some) in enumerate(zip(ids, expected, strict=True)):
+        accepted = some - {_NO_ID}
         if one not in accepted:
             raise ValueError(
                 f"load_priorities: {path}: the priorities are of another store: expected id "

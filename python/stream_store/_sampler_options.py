@@ -259,8 +259,8 @@ def _later(name: str, options: Mapping[str, Any]) -> Any:
         if value is None:
             return "none"
         return (
-            f"eps={value.eps!r}, new={value.new!r}, normalize={value.normalize!r}, "
-            f"stratified={value.stratified}, mix={value.mix or 0.0!r}"
+            f"eps={value.eps}, new={value.new}, normalize={value.normalize}, "
+            f"stratified={value.stratified}, mix={value.mix or 0.0}"
         )
     if name == "offsets":
         return [f"{field}: {', '.join(map(str, numbers))}" for field, numbers in value]

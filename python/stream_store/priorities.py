@@ -83,6 +83,14 @@ class Priorities:
 
 
 def _require_number(name: str, value: Any, most: float, others: str = "") -> None:
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not real or not 0 <= value <= most:  # also for NaN
+    if not _is_number(value, most):
         raise ValueError(f"{name} must be {others}a number from 0 to {most:g}, not {value!r}")
+
+
+def _is_number(value: Any, most: float) -> bool:
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return False
+    try:
+        return 0 <= float(value) <= most
+    except OverflowError:  # an int
+        return False
