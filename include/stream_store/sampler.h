@@ -334,8 +334,12 @@ class STREAM_STORE_API WindowSampler {
   std::uint64_t Refresh();
   std::uint64_t BatchesOf(std::uint64_t starts) const noexcept;
   std::uint64_t WindowsOf(std::uint64_t starts) const noexcept;
-  void Fill(WindowBatch& batch);
+  // What indices_ holds: numbers of starts, or windows as WindowBatch::ReadIndices() gives them.
+  enum class Drawn : std::uint8_t { kNumbers, kWindows };
+
+  void Fill(WindowBatch& batch, Drawn drawn);
   void FillStores(WindowBatch& batch, const internal::WindowStarts& windows);
+  void FillAnchors(WindowBatch& batch, const internal::WindowStarts& windows);
   void FillPlaces(WindowBatch& batch);
   [[noreturn]] void ThrowNoStart() const;
 

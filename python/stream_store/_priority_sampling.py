@@ -70,9 +70,10 @@ class PrioritySampling:
                 f"priority must have the shape of index, {indices.shape}, or be one number, found "
                 f"shape {given.shape}"
             )
-        values = np.ascontiguousarray(np.broadcast_to(given, indices.shape), np.float64)
-        flat = np.ascontiguousarray(indices.ravel(), np.int64)
-        return self._core.update_priorities(flat, values.ravel())
+        if given.shape == ():
+            given = np.full(indices.shape, given)
+        flat = np.ascontiguousarray(indices, np.int64)
+        return self._core.update_priorities(flat, np.ascontiguousarray(given, np.float64))
 
     @property
     def priorities(self) -> Priorities | None:

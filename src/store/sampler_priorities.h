@@ -39,9 +39,9 @@ class SamplerPriorities {
   /// Enters the anchors that a store has now.
   void Follow(std::size_t store, IndexedStarts& starts);
 
-  /// Draws the numbers of starts, counted over all stores. REQUIRES: there is a start, and Follow()
-  /// was called for each store.
-  void Draw(StartsOfStores stores, std::uint64_t key, std::span<std::uint64_t> numbers);
+  /// Draws windows, as numbers of WindowIndex: their rows are found in the trees, so the numbers of
+  /// the starts need not be. REQUIRES: there is a start, and Follow() was called for each store.
+  void Draw(StartsOfStores stores, std::uint64_t key, std::span<std::uint64_t> windows);
 
   /// Computes the probabilities and weights of the windows that were drawn last.
   void Weigh(StartsOfStores stores, const DrawnWindows& windows) const;
@@ -73,8 +73,8 @@ class SamplerPriorities {
 
  private:
   double Total() const noexcept;
-  void DrawFromTrees(StartsOfStores stores, std::span<const double> targets,
-                     std::span<const std::uint64_t> places, std::span<std::uint64_t> numbers);
+  void DrawFromTrees(std::span<const double> targets, std::span<const std::uint64_t> places,
+                     std::span<std::uint64_t> windows) const;
   double SmallestProbability(double total, double uniform) const noexcept;
 
   Priorities options_;

@@ -123,6 +123,12 @@ void StorePriorities::Reweigh(const IndexedStarts& starts, const PriorityRule& r
   WeighRange(starts, {tree_.first_leaf(), tree_.size()}, rule, std::nullopt);
 }
 
+void StorePriorities::Prefetch(std::uint64_t row) const noexcept {
+  if (tree_.first_leaf() <= row && row < tree_.size()) {
+    __builtin_prefetch(priorities_.Node(row >> PagedSlots::kNodeBits), 1);
+  }
+}
+
 double StorePriorities::PriorityOf(std::uint64_t row) const noexcept {
   STREAM_STORE_ASSERT(row < tree_.size());
   return row < tree_.first_leaf() ? kNone : priorities_.Slot(row);

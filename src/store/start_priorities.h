@@ -65,6 +65,9 @@ class StorePriorities {
   /// REQUIRES: row < tree().size().
   double PriorityOf(std::uint64_t row) const noexcept;
 
+  /// Loads the priority of any row into the cache, for PriorityOf().
+  void Prefetch(std::uint64_t row) const noexcept;
+
   /// The leaves are the rows of the last Follow().
   const PriorityTree& tree() const noexcept { return tree_; }
 
