@@ -6,7 +6,7 @@
 
 namespace stream_store {
 
-/// What the correction weights of a batch are divided by.
+/// The number that the correction weights of a batch are divided by.
 enum class WeightNormalization : std::uint8_t {
   kNone,   ///< nothing
   kBatch,  ///< the largest of the batch

@@ -207,7 +207,7 @@ std::uint64_t SamplerPriorities::Update(StartsOfStores stores,
   }
   std::uint64_t dropped = 0;
   double largest = largest_;
-  double checked = largest_;  // no weight is computed for what is not larger
+  double checked = largest_;  // smaller ones have smaller weights
   for (std::size_t i = 0; i < indices.size(); ++i) {
     const double priority = priorities[i];
     const bool fits = priority <= checked || rule.Weight(priority) <= PriorityTree::kMaxWeight;

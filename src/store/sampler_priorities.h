@@ -1,4 +1,4 @@
-// SamplerPriorities: draws the starts of a sampler by priority, and weighs what was drawn.
+// SamplerPriorities: draws the windows of a sampler by priority, and weighs them.
 //
 // The starts of all stores are drawn from the sum of their trees (start_priorities.h). The draws are
 // computed from a key, so batch n of a seed and a rank is the same in every process that has the
@@ -24,7 +24,7 @@ namespace stream_store::internal {
 /// The starts of each store of a sampler. All are IndexedStarts.
 using StartsOfStores = std::span<const std::unique_ptr<Starts>>;
 
-/// Windows that were drawn: what the batch says of them, and where their weights go.
+/// The windows of a batch, and the place of their probabilities and weights.
 struct DrawnWindows {
   std::span<const std::int64_t> stores;
   std::span<const Row> anchors;

@@ -1,7 +1,7 @@
 // StartPriorities: the priorities of the valid starts of a sampler's stores, and draws by them.
 //
 // A leaf of a PriorityTree is the anchor row of a start, so it keeps its number for life: growth adds
-// leaves at the end, and dropped rows leave at the front. Rows that are no anchors have weight 0.
+// leaves at the end, and dropped rows leave at the front. Other rows than anchors have weight 0.
 // The priorities themselves are kept beside the trees, because their weights depend on alpha, which
 // may change. A priority stays when its row stops being an anchor, since it may become one again.
 //
