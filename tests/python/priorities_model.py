@@ -103,4 +103,4 @@ def chi_square(counts: np.ndarray, probabilities: np.ndarray) -> float:
     assert (counts[~drawn] == 0).all(), "an impossible window was drawn"
     statistic = float(((counts[drawn] - wanted[drawn]) ** 2 / wanted[drawn]).sum())
     freedom = int(drawn.sum()) - 1
-    return (statistic - freedom) / (2 * freedom) ** 0.5
+    return float((statistic - freedom) / np.sqrt(2 * freedom))

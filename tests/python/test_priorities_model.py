@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -14,9 +14,11 @@ from lanes_model import FIELDS, Case, make_rows
 from priorities_model import PriorityModel
 from stream_store import Priorities, StreamStore, WindowSampler
 from test_lanes import random_case
+from test_priorities import NORMALIZE
 
 CONFIGURATIONS = 150
 STEPS = 25
+NEW: list[float | Literal["max"]] = ["max", "max", "max", 0.0, 2.5]
 
 
 def random_priorities(rng: np.random.Generator) -> Priorities:
@@ -24,8 +26,8 @@ def random_priorities(rng: np.random.Generator) -> Priorities:
         alpha=float(rng.choice([0, 0.3, 0.6, 1, 2])),
         beta=float(rng.choice([0, 0.4, 1])),
         eps=float(rng.choice([0, 1e-6, 0.5])),
-        new=[*(["max"] * 3), 0.0, 2.5][rng.integers(5)],
-        normalize=[None, "batch", "store"][rng.integers(3)],
+        new=NEW[rng.integers(len(NEW))],
+        normalize=NORMALIZE[rng.integers(3)],
         stratified=bool(rng.integers(2)),
         mix=[None, None, 0.3, 1.0][rng.integers(4)],
     )
