@@ -117,6 +117,27 @@ TEST(SamplerPrioritiesTest, NormalizesByTheLargestWeightOfTheStores) {
   }
 }
 
+TEST(SamplerPrioritiesTest, NeverDrawsPriority0) {
+  const StreamStore store = Filled(10);
+  Priorities priorities;
+  priorities.eps = 1;
+  WindowSampler sampler({store.reader()}, By(priorities));
+  UpdateAll(sampler, 10, 0);
+  sampler.UpdatePriorities(std::vector<std::int64_t>{3}, std::vector<double>{1e-3});
+  EXPECT_EQ(DrawnBy(sampler), std::vector<std::int64_t>(64, 3));
+}
+
+TEST(SamplerPrioritiesTest, KeepsPrioritiesWhenItLooksAtAllRowsAgain) {
+  const StreamStore store = Filled(3);
+  WindowSampler sampler({store.reader()}, By(Linear()));
+  const std::vector<double> expected = {5, 0, 2};
+  sampler.UpdatePriorities(Numbers(3), expected);
+  sampler.Restore(sampler.state());
+  std::vector<double> priorities(3);
+  sampler.ReadPriorities(0, 0, priorities);
+  EXPECT_EQ(priorities, expected);
+}
+
 TEST(SamplerPrioritiesTest, FollowsGrowthAndDrops) {
   StreamStore store = Filled(10);
   WindowSampler sampler({store.reader()}, By(Linear()));
@@ -305,6 +326,28 @@ TEST(SamplerPrioritiesTest, SeveralStoresShareTheTotal) {
   sampler.UpdatePriorities(std::vector<std::int64_t>{9}, std::vector<double>{1e-300});
   for (const std::int64_t index : DrawnBy(sampler)) {
     EXPECT_EQ(index, 9);
+  }
+}
+
+TEST(SamplerPrioritiesTest, StoresAreDrawnByTheirTotals) {
+  const StreamStore first = Filled(1);
+  const StreamStore second = Filled(1);
+  const StreamStore third = Filled(1);
+  Priorities priorities = Linear();
+  priorities.beta = 1;
+  priorities.normalize = WeightNormalization::kStore;
+  WindowSampler sampler({first.reader(), second.reader(), third.reader()}, By(priorities));
+  constexpr std::int64_t kStore = std::int64_t{1} << 48;
+  sampler.UpdatePriorities(std::vector<std::int64_t>{0, kStore, 2 * kStore},
+                           std::vector<double>{2, 1, 5});
+  WindowBatch batch;
+  sampler.Sample(batch);
+  EXPECT_EQ(std::ranges::count(batch.stores(), 0), 16);
+  EXPECT_EQ(std::ranges::count(batch.stores(), 1), 8);
+  EXPECT_EQ(std::ranges::count(batch.stores(), 2), 40);
+  const std::vector<float> weights = {0.5F, 1.0F, 0.2F};
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    EXPECT_FLOAT_EQ(batch.weights()[i], weights[static_cast<std::size_t>(batch.stores()[i])]);
   }
 }
 
