@@ -138,7 +138,7 @@ class PrioritySampling:
         """Set the priorities that `save_priorities` has written.
 
         Windows that the file does not have keep theirs, and rows that were dropped since are
-        ignored.
+        ignored. So the files of several ranks can be loaded one after the other.
 
         Args:
             path: path of the file.
@@ -147,6 +147,18 @@ class PrioritySampling:
             FileNotFoundError: there is no such file.
             ValueError: the file is of other stores, has priorities of rows that the stores do not
                 have, or is not a file of priorities. Nothing has changed then.
+
+        Examples:
+            >>> store = StreamStore(fields={"obs": "float32"})
+            >>> rows = store.extend({"obs": np.arange(100)})
+            >>> sampler = WindowSampler(store, 2, batch_size=8, priorities=Priorities())
+            >>> sampler.update(range(98), 0)
+            0
+            >>> sampler.save_priorities("priorities.npz")
+            >>> other = WindowSampler(store, 2, batch_size=8, priorities=Priorities())
+            >>> other.load_priorities("priorities.npz")
+            >>> int(other.sample()["_index"].min())
+            98
         """
         self._require_priorities("load_priorities")
         expected = [set(ids) for ids in self._core.store_ids()]

@@ -88,7 +88,7 @@ def _require_number(name: str, value: Any, most: float, others: str = "") -> Non
 
 
 def _is_number(value: Any, most: float) -> bool:
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         return False
     try:
         return 0 <= float(value) <= most
