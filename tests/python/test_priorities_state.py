@@ -220,6 +220,17 @@ def test_an_epoch_number_gives_other_draws(store: StreamStore) -> None:
     assert (first != second).any()
 
 
+def test_all_windows_are_new_after_a_truncation(store: StreamStore) -> None:
+    sampler = make_sampler(store, priorities=Priorities(alpha=1, eps=0))
+    sampler.update([0], 3)
+    store.truncate(200)
+    assert set(sampler.sample()["_probability"]) == {1 / 160}
+    with pytest.raises(ValueError, match="row 300 of store 0, which is not the anchor"):
+        sampler.update([300], 1)
+    assert sampler.update([100], 0) == 0
+    assert 100 not in sampler.sample()["_index"]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
