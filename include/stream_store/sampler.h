@@ -345,11 +345,15 @@ class STREAM_STORE_API WindowSampler {
   std::uint64_t Refresh();
   std::uint64_t BatchesOf(std::uint64_t starts) const noexcept;
   std::uint64_t WindowsOf(std::uint64_t starts) const noexcept;
+  // What indices_ holds: numbers of starts, or windows as WindowBatch::ReadIndices() gives them.
+  enum class Drawn : std::uint8_t { kNumbers, kWindows };
+
   void FindIndices(std::span<const std::int64_t> indices);
   [[noreturn]] void ThrowNoSuchWindow(std::size_t place, std::int64_t index) const;
-  void Fill(WindowBatch& batch);
+  void Fill(WindowBatch& batch, Drawn drawn);
   void Weigh(WindowBatch& batch) const;
   void FillStores(WindowBatch& batch, const internal::WindowStarts& windows);
+  void FillAnchors(WindowBatch& batch, const internal::WindowStarts& windows);
   void FillPlaces(WindowBatch& batch);
   [[noreturn]] void ThrowNoStart() const;
 

@@ -358,7 +358,7 @@ class WindowSampler(PrioritySampling):
     # --- resuming ---
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state: ints, strings and lists of them.
+        """Return the state: ints, floats, strings and lists of them.
 
         It counts the batches that were handed out. A sampler with the same arguments goes on after
         them, also in another process. Every rank that has handed out equally many can load it.

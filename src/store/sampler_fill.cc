@@ -5,16 +5,20 @@
 #include "stream_store/sampler.h"
 
 #include "base/assert.h"
+#include "store/indexed_starts.h"
 #include "store/sampler_priorities.h"
+#include "store/window_index.h"
 #include "store/window_starts.h"
 
 namespace stream_store {
 
+using internal::IndexedStarts;
+using internal::WindowIndex;
 using internal::WindowRows;
 using internal::WindowStarts;
 
-// Writes the windows with the numbers indices_ into the batch, store by store, in their order.
-void WindowSampler::Fill(WindowBatch& batch) {
+// Writes the windows indices_ into the batch, store by store, in their order.
+void WindowSampler::Fill(WindowBatch& batch, Drawn drawn) {
   const std::size_t size = indices_.size();
   const bool of_rows = options_.unit == SampleUnit::kRow;
   const bool counted = options_.pad != SamplePad::kNone && !internal::NeedsIndex(options_);
@@ -33,11 +37,16 @@ void WindowSampler::Fill(WindowBatch& batch) {
   for (const auto& store : stores_) {
     batch.readers_.push_back(store->reader());
   }
-  FillStores(batch, {.starts = batch.starts_,
-                     .lead = batch.lead_,
-                     .count = batch.count_,
-                     .anchors = batch.anchors_,
-                     .segments = batch.segments_});
+  const WindowStarts windows{.starts = batch.starts_,
+                             .lead = batch.lead_,
+                             .count = batch.count_,
+                             .anchors = batch.anchors_,
+                             .segments = batch.segments_};
+  if (drawn == Drawn::kWindows) {
+    FillAnchors(batch, windows);
+  } else {
+    FillStores(batch, windows);
+  }
   if (internal::NeedsIndex(options_)) {
     FillPlaces(batch);
   }
@@ -83,6 +92,26 @@ void WindowSampler::FillStores(WindowBatch& batch, const WindowStarts& windows) 
     }
     stores_[which]->Resolve(numbers, places, windows);
     begin += count;
+  }
+}
+
+// As FillStores(), for windows that were drawn by their anchors.
+void WindowSampler::FillAnchors(WindowBatch& batch, const WindowStarts& windows) {
+  places_.resize(stores_.size());
+  std::vector<std::uint64_t> anchors;
+  for (std::size_t which = 0; which < stores_.size(); ++which) {
+    std::vector<std::uint64_t>& places = places_[which];
+    anchors.clear();
+    places.clear();
+    for (std::size_t i = 0; i < indices_.size(); ++i) {
+      const WindowIndex index(static_cast<std::int64_t>(indices_[i]));
+      if (index.store() == which) {
+        anchors.push_back(index.row());
+        places.push_back(i);
+        batch.stores_[i] = static_cast<std::int64_t>(which);
+      }
+    }
+    static_cast<IndexedStarts&>(*stores_[which]).ResolveAnchors(anchors, places, windows);
   }
 }
 

@@ -88,7 +88,7 @@ void WindowSampler::Read(std::span<const std::int64_t> indices, WindowBatch& bat
     const auto place = static_cast<std::size_t>(wrong - indices_.begin());
     ThrowNoSuchWindow(place, indices[place]);
   }
-  Fill(batch);
+  Fill(batch, Drawn::kNumbers);
 }
 
 SamplerPriorities& WindowSampler::RequirePriorities(const char* call) {
