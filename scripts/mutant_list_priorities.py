@@ -1,4 +1,4 @@
-"""Bugs in the tree of prioritised sampling."""
+"""Bugs in prioritised sampling: in its tree, and in the sampler that draws from it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,22 @@ from mutant_switch import Change, Mutant, change
 NAMED = "store_priority_test:PriorityTreeTest.*"
 
 
-def bug(name: str, *changes: Change) -> Mutant:
-    return Mutant(name, changes, (NAMED,), "priorities")
+SAMPLER = "store_priority_test:SamplerPrioritiesTest.*"
+
+
+def bug(name: str, *changes: Change, first: str = NAMED) -> Mutant:
+    return Mutant(name, changes, (first,), "priorities")
+
+
+def sampler_bug(name: str, *changes: Change) -> Mutant:
+    return bug(name, *changes, first=SAMPLER)
 
 
 _TREE = "src/store/priority_tree.cc"
 _LEVELS = "src/store/tree_levels.cc"
 _PAGES = "src/store/paged_slots.cc"
+_STARTS = "src/store/start_priorities.cc"
+_DRAWS = "src/store/sampler_priorities.cc"
 
 MUTANTS = [
     # Search within a node.
@@ -269,5 +278,86 @@ MUTANTS = [
     bug(
         "leaves are drawn where all weights are 0",
         change(_TREE, "!(sum > 0)", "false"),
+    ),
+    # Priorities of a sampler's starts.
+    sampler_bug(
+        "alpha is applied twice",
+        change(_STARTS, "std::pow(sum, alpha_)", "std::pow(sum, alpha_ * alpha_)"),
+    ),
+    sampler_bug(
+        "eps is added to priorities of 0",
+        change(_STARTS, "priority <= 0", "priority < 0", within="if (priority <= 0) {"),
+    ),
+    sampler_bug(
+        "priorities are lost where all rows are looked at again",
+        change(_STARTS, "priority < 0 && initial && starts", "initial && starts"),
+    ),
+    sampler_bug(
+        "rows that the first limit has passed can still be drawn",
+        change(_STARTS, "limits_.first <= row", "true"),
+    ),
+    sampler_bug(
+        "a first limit that moves leaves the weights as they are",
+        change(
+            _STARTS,
+            "std::max(old.first, limits_.first)",
+            "std::min(old.first, limits_.first)",
+        ),
+    ),
+    sampler_bug(
+        "rows that are added have priority 0",
+        change(_STARTS, "kNone", "0", within="priorities_.Fill({kept_end, rows}, kNone);"),
+    ),
+    sampler_bug(
+        "a change of alpha holds for later updates only",
+        change(
+            _STARTS,
+            "tree_.size()",
+            "tree_.first_leaf()",
+            within="{tree_.first_leaf(), tree_.size()}, rule",
+        ),
+    ),
+    sampler_bug(
+        "new starts get priority 1",
+        change(_DRAWS, "options_.initial.value_or(largest_)", "options_.initial.value_or(1)"),
+    ),
+    sampler_bug(
+        "the largest priority is that of the last update",
+        change(
+            _DRAWS,
+            "double largest = largest_;",
+            "double largest = 1;",
+            within="double largest = largest_;\n  double checked",
+        ),
+    ),
+    sampler_bug(
+        "loaded priorities do not count as the largest",
+        change(_DRAWS, "largest_ = largest;", ";", within="values, rule);\n  largest_ = largest;"),
+    ),
+    sampler_bug(
+        "updates of dropped rows are not counted",
+        change(_DRAWS, "++dropped;", ";"),
+    ),
+    sampler_bug(
+        "all windows of a batch are drawn from the first part",
+        change(_DRAWS, "static_cast<double>(i) + fraction", "fraction"),
+    ),
+    sampler_bug(
+        "the total of earlier stores is not taken off",
+        change(_DRAWS, "before += total;", ";"),
+    ),
+    sampler_bug(
+        "weights are not corrected by the number of windows",
+        change(_DRAWS, "std::log(probability / uniform)", "std::log(probability)"),
+    ),
+    sampler_bug(
+        "a priority that is NaN is taken",
+        change(
+            _DRAWS, "!(priority >= 0 && fits)", "priority < 0 || (priority == priority && !fits)"
+        ),
+    ),
+    sampler_bug(
+        "the smallest weight of the stores is that of the last one",
+        change(_DRAWS, "smallest == 0 || (weight > 0 && weight < smallest)", "true"),
     ),
 ]

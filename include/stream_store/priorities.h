@@ -6,11 +6,11 @@
 
 namespace stream_store {
 
-/// What the correction weights of a batch are divided by.
+/// The number that the correction weights of a batch are divided by.
 enum class WeightNormalization : std::uint8_t {
   kNone,   ///< nothing
   kBatch,  ///< the largest of the batch
-  kStore,  ///< the largest that any window of the stores could have
+  kStore,  ///< the largest that any window of the stores with a priority above 0 has
 };
 
 /// How a WindowSampler draws by priority: proportional prioritised experience replay (Schaul, Quan,
@@ -19,7 +19,7 @@ enum class WeightNormalization : std::uint8_t {
 /// Each valid start has a priority p >= 0. It is drawn with probability P proportional to
 /// (p + eps)^alpha; if p is 0, never. Only if all priorities are 0, all starts are equally likely. To
 /// correct the bias, the loss of a window is multiplied by its weight (N P)^-beta, where N is the
-/// number of valid starts.
+/// number of valid starts. With several ranks, P and N are those of the rank's share.
 struct Priorities {
   /// 0 draws uniformly, 1 in proportion to the priorities. At least 0.
   double alpha = 0.6;

@@ -79,7 +79,7 @@ class STREAM_STORE_API WindowBatch {
   std::span<const Row> anchors() const noexcept { return anchors_; }
 
   /// For each window of rows a number that never changes, made of the number of its store in the list
-  /// and of its anchor; WindowSampler::UpdatePriorities() takes it. Throws Error(kInvalidArgument) if
+  /// and of its anchor; WindowSampler::Read() and UpdatePriorities() take it. Throws Error(kInvalidArgument) if
   /// the windows are of values, or if there are not size() places.
   void ReadIndices(std::span<std::int64_t> indices) const;
 
@@ -273,6 +273,17 @@ class STREAM_STORE_API WindowSampler {
   /// Throws Error(kInvalidArgument) if the sampler is with replacement.
   std::uint64_t EpochBatches();
 
+  /// Fills `batch` with chosen windows, in the order asked. With replacement, they must be valid starts
+  /// in the rows that are stored now; without, in those of the last epoch that was begun. The batch has
+  /// no weights and probabilities.
+  ///
+  /// indices  numbers of WindowBatch::ReadIndices(), of this sampler or of one over the same stores.
+  /// Cost     as Sample().
+  /// Throws   for the first index that is wrong Error(kDropped) if its anchor was dropped, and
+  ///          Error(kOutOfRange) if it is not of a valid start; Error(kInvalidArgument) if the windows
+  ///          are of values. `batch` is unchanged then.
+  void Read(std::span<const std::int64_t> indices, WindowBatch& batch);
+
   // -- Priorities; all throw Error(kInvalidArgument) if the sampler has none
 
   /// Sets the priorities of windows.
@@ -334,8 +345,15 @@ class STREAM_STORE_API WindowSampler {
   std::uint64_t Refresh();
   std::uint64_t BatchesOf(std::uint64_t starts) const noexcept;
   std::uint64_t WindowsOf(std::uint64_t starts) const noexcept;
-  void Fill(WindowBatch& batch);
+  // What indices_ holds: numbers of starts, or windows as WindowBatch::ReadIndices() gives them.
+  enum class Drawn : std::uint8_t { kNumbers, kWindows };
+
+  void FindIndices(std::span<const std::int64_t> indices);
+  [[noreturn]] void ThrowNoSuchWindow(std::size_t place, std::int64_t index) const;
+  void Fill(WindowBatch& batch, Drawn drawn);
+  void Weigh(WindowBatch& batch) const;
   void FillStores(WindowBatch& batch, const internal::WindowStarts& windows);
+  void FillAnchors(WindowBatch& batch, const internal::WindowStarts& windows);
   void FillPlaces(WindowBatch& batch);
   [[noreturn]] void ThrowNoStart() const;
 

@@ -29,7 +29,7 @@ enum class SamplePad : std::uint8_t {
   kLeft,   ///< a window ends at every row; places before the first row of the segment are empty
 };
 
-/// What the offsets of a window give where they lead outside the segment of the anchor.
+/// The rule for offsets of a window that lead outside the segment of the anchor.
 enum class SampleOutside : std::uint8_t {
   kSkip,   ///< such anchors are not sampled
   kEdge,   ///< the nearest row of the segment, which is marked as not valid
@@ -114,11 +114,11 @@ struct SamplerOptions {
   /// are in (-2^31, 2^31).
   std::vector<FieldOffsets> offsets = {};
 
-  /// What is done where `offsets` lead outside the segment.
+  /// The rule for `offsets` that lead outside the segment.
   SampleOutside outside = SampleOutside::kSkip;
 
-  /// Each window is a whole segment that has ended, followed by empty places. What is left of a
-  /// segment whose first rows were dropped counts as a segment.
+  /// Each window is a whole segment that has ended, followed by empty places. The
+  /// rest of a segment whose first rows were dropped counts as a segment.
   bool whole_segments = false;
 
   /// Draws by priority; see Priorities. For windows of rows, drawn with replacement. With several

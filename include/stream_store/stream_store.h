@@ -10,6 +10,7 @@
 #include "stream_store/field_write.h"
 #include "stream_store/nested.h"
 #include "stream_store/options.h"
+#include "stream_store/priorities.h"
 #include "stream_store/priority_tree.h"
 #include "stream_store/reader.h"
 #include "stream_store/recovery.h"

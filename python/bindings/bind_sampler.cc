@@ -20,6 +20,8 @@ void BindSampler(nb::module_& module) {
   sampler.def("next_batch", &SamplerObject::NextBatch, "iteration"_a);
   sampler.def("begin_iteration", &SamplerObject::BeginIteration);
   sampler.def("read_starts", &SamplerObject::ReadStarts, "indices"_a);
+  sampler.def("read_indices", &SamplerObject::ReadIndices, "indices"_a);
+  sampler.def("draw_indices", &SamplerObject::DrawIndices);
   sampler.def("num_starts", &SamplerObject::NumStarts);
   sampler.def("epoch_batches", &SamplerObject::EpochBatches);
   sampler.def("wait", &SamplerObject::WaitForStart, "seconds"_a);

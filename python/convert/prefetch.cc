@@ -93,7 +93,7 @@ Prefetch::Prefetch(nb::handle_t<SamplerObject> sampler, std::uint64_t ahead)
   sampler_.SetPrefetch(this);
 }
 
-// Detached first: the next line may release the GIL, and nobody may find this object then.
+// Detached first: the next line may release the GIL, and no other thread may find this object then.
 Prefetch::~Prefetch() {
   Detach();
   Stop();
@@ -108,7 +108,7 @@ void Prefetch::Close() {
   Stop();
 }
 
-// Returns what was drawn ahead to the sampler, which draws it again.
+// Returns the batches that were drawn ahead to the sampler, which draws them again.
 void Prefetch::Detach() noexcept {
   if (current()) {
     sampler_.SetPrefetch(nullptr);
@@ -146,7 +146,7 @@ void Prefetch::RequireThread() const {
 bool Prefetch::Begin() {
   RequireThread();
   if (!current()) {
-    Stop();  // what it has drawn was returned to the sampler, or is of another state
+    Stop();  // its batches were returned to the sampler, or are of another state
     sampler_.RequireIteration(iteration_);
     if (sampler_.prefetch() != nullptr) {
       return false;

@@ -40,7 +40,7 @@ SamplerObject::SamplerObject(const Arguments& arguments)
   columns_ = WantedColumns(all_columns ? nullptr : arguments.columns.ptr(), kCall);
   MakeCore();
   if (options_.unit == SampleUnit::kRow && !max_length_.is_none()) {
-    Prepare(WindowBatch()).reset();  // checks max_length now rather than in the first batch
+    Prepare(WindowBatch(), false).reset();  // checks max_length now rather than in the first batch
   }
 }
 
@@ -183,11 +183,11 @@ bool SamplerObject::ChooseBatch(WindowBatch& batch, Choose&& choose) {
   return choose(sampler, batch);
 }
 
-std::unique_ptr<PendingBatch> SamplerObject::Prepare(WindowBatch batch) {
+std::unique_ptr<PendingBatch> SamplerObject::Prepare(WindowBatch batch, bool with_priorities) {
   auto pending = std::make_unique<PendingBatch>(std::move(batch), with_stores_);
   if (options_.unit == SampleUnit::kRow) {
-    pending->MakeRows({stores_[0].ptr(), fields_, tree_, max_length_.ptr(), offsets_,
-                       options_.priorities.has_value()});
+    pending->MakeRows(
+        {stores_[0].ptr(), fields_, tree_, max_length_.ptr(), offsets_, with_priorities});
   } else {
     pending->MakeWindows(columns_);
   }
@@ -226,7 +226,7 @@ std::unique_ptr<PendingBatch> SamplerObject::Draw(const Prefetch* by) {
       return nullptr;
     }
   }
-  return Prepare(std::move(batch));
+  return Prepare(std::move(batch), options_.priorities.has_value());
 }
 
 bool SamplerObject::HandOut(const Prefetch* by, std::uint64_t left, bool end_left) {
@@ -311,7 +311,41 @@ nb::object SamplerObject::ReadStarts(nb::handle indices) {
     Throw(PyExc_IndexError, "window " + std::to_string(*wrong) + " is outside [" +
                                 std::to_string(-starts) + ", " + std::to_string(starts) + ")");
   }
-  return Complete(Prepare(std::move(batch)));
+  return Complete(Prepare(std::move(batch), false));
+}
+
+nb::object SamplerObject::ReadIndices(nb::handle indices) {
+  const Int64s given(indices.ptr(), "index", PyExc_ValueError);
+  WindowBatch batch;
+  ChooseBatch(batch, [&](WindowSampler& sampler, WindowBatch& chosen) {
+    sampler.Read(given.values(), chosen);
+    return true;
+  });
+  return Complete(Prepare(std::move(batch), false));
+}
+
+// Batches that a prefetch has drawn and not handed out are drawn again, so that all uses take them in
+// turn.
+nb::object SamplerObject::DrawIndices() {
+  if (prefetch_ != nullptr) {
+    SetPrefetch(nullptr);
+  }
+  WindowBatch batch;
+  ChooseBatch(batch, [](WindowSampler& sampler, WindowBatch& chosen) {
+    sampler.Sample(chosen);
+    return true;
+  });
+  const auto size = static_cast<npy_intp>(batch.size());
+  const nb::object indices = NewArray(NPY_INT64, Shape{size});
+  batch.ReadIndices(std::span(DataAs<std::int64_t>(indices), batch.size()));
+  if (!options_.priorities) {
+    return nb::make_tuple(indices, nb::none(), nb::none());
+  }
+  const nb::object weights = NewArray(NPY_FLOAT, Shape{size});
+  const nb::object probabilities = NewArray(NPY_DOUBLE, Shape{size});
+  std::ranges::copy(batch.weights(), DataAs<float>(weights));
+  std::ranges::copy(batch.probabilities(), DataAs<double>(probabilities));
+  return nb::make_tuple(indices, weights, probabilities);
 }
 
 std::uint64_t SamplerObject::NumStarts() {

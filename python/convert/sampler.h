@@ -127,6 +127,13 @@ class SamplerObject {
   /// Returns the windows with the given numbers, in [-NumStarts(), NumStarts()).
   nb::object ReadStarts(nb::handle indices);
 
+  /// Returns the windows with the given numbers of "_index", an array of int64.
+  nb::object ReadIndices(nb::handle indices);
+
+  /// Draws the next batch of a sampler of rows with replacement without reading it. Returns its
+  /// "_index", and its "_weight" and "_probability", or None without priorities.
+  nb::object DrawIndices();
+
   std::uint64_t NumStarts();
   std::uint64_t EpochBatches();
   bool WaitForStart(double seconds);
@@ -192,7 +199,7 @@ class SamplerObject {
   std::vector<TypeId> TypesOf(const nb::object& names) const;
   void TakeFields(const Arguments& arguments);
   bool HasManyUnscannedRows();
-  std::unique_ptr<PendingBatch> Prepare(WindowBatch batch);
+  std::unique_ptr<PendingBatch> Prepare(WindowBatch batch, bool with_priorities);
   nb::object Complete(std::unique_ptr<PendingBatch> pending);
   void RequirePrioritiesKept() const;
   nb::object NextInSequence();

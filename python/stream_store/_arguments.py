@@ -9,11 +9,16 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from . import _core
 from ._types import AnyPath
 from .errors import DroppedError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _CHOICES: dict[str, tuple[str | None, ...]] = {
     "unit": ("value", "row"),
@@ -201,3 +206,17 @@ def timeout_seconds(timeout: Any) -> float:
     if not seconds >= 0:
         raise ValueError(wrong)
     return seconds
+
+
+def plain_array(value: Any) -> npt.NDArray[Any]:
+    """An argument as an array of NumPy; also a tensor of torch, which need not be imported here.
+
+    NumPy refuses tensors that require a gradient or are on another device. Their values are copied,
+    floats that NumPy does not have, such as bfloat16, as float32.
+    """
+    if not all(hasattr(value, name) for name in ("detach", "cpu", "is_floating_point")):
+        return np.asarray(value)
+    tensor = value.detach().cpu()
+    if tensor.is_floating_point() and tensor.element_size() < 4:
+        tensor = tensor.float()
+    return np.asarray(tensor)

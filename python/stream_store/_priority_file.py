@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 #: Version of the file. Other versions are refused.
 _VERSION = 1
+
+#: The id of the parent of a store that is not a copy.
+_NO_ID = "0" * 32
 
 
 def write_priorities(
@@ -57,26 +60,31 @@ def read_priorities(
         ValueError: it is not such a file, or it is of other stores.
     """
     wrong = f"load_priorities: {path}: expected a file of save_priorities()"
+    ids: list[str] = []
+    first_rows: list[int] = []
+    parts: list[npt.NDArray[np.float64]] = []
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             version = int(file["version"])
-            if version != _VERSION:
-                raise ValueError(f"{wrong} of version {_VERSION}, found version {version}")
-            ids = [str(one) for one in file["stores"]]
-            first_rows = [int(row) for row in file["first_rows"]]
-            parts = [file[f"priorities_{i}"] for i in range(len(ids))]
-    except (KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            if version == _VERSION:
+                ids = [str(one) for one in file["stores"]]
+                first_rows = [int(row) for row in file["first_rows"]]
+                parts = [file[f"priorities_{i}"] for i in range(len(ids))]
+    except (KeyError, TypeError, ValueError, AttributeError, EOFError, BadZipFile) as error:
         raise ValueError(f"{wrong}, but it is another file or damaged: {error}") from error
+    if version != _VERSION:
+        raise ValueError(f"{wrong} of version {_VERSION}, found version {version}")
     if len(ids) != len(expected):
         raise ValueError(
             f"load_priorities: {path}: expected the priorities of {len(expected)} stores, found "
             f"{len(ids)}"
         )
-    for i, (one, accepted) in enumerate(zip(ids, expected, strict=True)):
+    for i, (one, some) in enumerate(zip(ids, expected, strict=True)):
+        accepted = some - {_NO_ID}
         if one not in accepted:
             raise ValueError(
                 f"load_priorities: {path}: the priorities are of another store: expected id "
-                f"{' or '.join(sorted(accepted - {'0' * 32}))} for store {i}, found {one}"
+                f"{' or '.join(sorted(accepted))} for store {i}, found {one}"
             )
     good = len(first_rows) == len(parts) and all(
         part.dtype == np.float64

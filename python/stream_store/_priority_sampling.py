@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
     from ._types import AnyPath
     from .store import StreamStore
+
+#: The logarithm to base 2 of the largest weight of a window. The core has the exact limit.
+_MOST_LOG_WEIGHT = 899
 
 #: The place of a sampler with priorities among its options, as the core takes them.
 _OPTION = "priorities"
@@ -33,10 +37,11 @@ class PrioritySampling:
         """Set the priorities of windows.
 
         Args:
-            index: ints, "_index" of batches that this sampler has drawn. If one is repeated, its
-                last priority counts. Those of rows that were dropped since are ignored.
-            priority: finite numbers >= 0, one for each index, or one for all. A window with
-                priority 0 is not drawn any more.
+            index: ints, "_index" of batches that this sampler has drawn; an array or a torch
+                tensor. If one is repeated, its last priority counts. Those of rows that were
+                dropped since are ignored.
+            priority: finite numbers >= 0, one for each index, or one for all; an array or a torch
+                tensor of any device. A window with priority 0 is not drawn any more.
 
         Returns:
             How many were ignored.
@@ -55,10 +60,10 @@ class PrioritySampling:
             0
         """
         self._require_priorities("update")
-        indices = np.asarray(index)
+        indices = _arguments.plain_array(index)
         if indices.dtype.kind not in "iu" and indices.size > 0:
             raise ValueError(f"index must be ints, not {indices.dtype}")
-        given = np.asarray(priority)
+        given = _arguments.plain_array(priority)
         if given.dtype.kind not in "iufb":
             raise ValueError(f"priority must be numbers, not {given.dtype}")
         if given.shape not in (indices.shape, ()):
@@ -66,9 +71,10 @@ class PrioritySampling:
                 f"priority must have the shape of index, {indices.shape}, or be one number, found "
                 f"shape {given.shape}"
             )
-        values = np.ascontiguousarray(np.broadcast_to(given, indices.shape), np.float64)
-        flat = np.ascontiguousarray(indices.ravel(), np.int64)
-        return self._core.update_priorities(flat, values.ravel())
+        if given.shape == ():
+            given = np.full(indices.shape, given)
+        flat = np.ascontiguousarray(indices, np.int64)
+        return self._core.update_priorities(flat, np.ascontiguousarray(given, np.float64))
 
     @property
     def priorities(self) -> Priorities | None:
@@ -133,7 +139,7 @@ class PrioritySampling:
         """Set the priorities that `save_priorities` has written.
 
         Windows that the file does not have keep theirs, and rows that were dropped since are
-        ignored.
+        ignored. So the files of several ranks can be loaded one after the other.
 
         Args:
             path: path of the file.
@@ -142,6 +148,18 @@ class PrioritySampling:
             FileNotFoundError: there is no such file.
             ValueError: the file is of other stores, has priorities of rows that the stores do not
                 have, or is not a file of priorities. Nothing has changed then.
+
+        Examples:
+            >>> store = StreamStore(fields={"obs": "float32"})
+            >>> rows = store.extend({"obs": np.arange(100)})
+            >>> sampler = WindowSampler(store, 2, batch_size=8, priorities=Priorities())
+            >>> sampler.update(range(98), 0)
+            0
+            >>> sampler.save_priorities("priorities.npz")
+            >>> other = WindowSampler(store, 2, batch_size=8, priorities=Priorities())
+            >>> other.load_priorities("priorities.npz")
+            >>> int(other.sample()["_index"].min())
+            98
         """
         self._require_priorities("load_priorities")
         expected = [set(ids) for ids in self._core.store_ids()]
@@ -171,7 +189,14 @@ class PrioritySampling:
         return parts
 
     def _set_priorities(self, parts: list[tuple[int, npt.NDArray[np.float64]]]) -> None:
+        current = self._current("load_priorities") if parts else Priorities()
         for store, (first, priorities) in enumerate(parts):
+            most = float(np.nanmax(priorities)) if not np.isnan(priorities).all() else 0.0
+            if most > 0 and math.log2(most + current.eps) * current.alpha > _MOST_LOG_WEIGHT:
+                raise ValueError(
+                    f"load_priorities: priority {most} of store {store} is too large for alpha "
+                    f"{current.alpha}: (p + eps)^alpha must be at most 2^{_MOST_LOG_WEIGHT}"
+                )
             end = self._core.priority_rows(store)[1]
             if first + len(priorities) > end:
                 raise ValueError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -257,7 +256,12 @@ def _later(name: str, options: Mapping[str, Any]) -> Any:
         return f"{len(value) // 2} ranges, {digest}"
     if name == "priorities":
         # alpha and beta may change, and a state has them apart.
-        return "none" if value is None else repr(dataclasses.replace(value, alpha=0, beta=0))
+        if value is None:
+            return "none"
+        return (
+            f"eps={value.eps}, new={value.new}, normalize={value.normalize}, "
+            f"stratified={value.stratified}, mix={value.mix or 0.0}"
+        )
     if name == "offsets":
         return [f"{field}: {', '.join(map(str, numbers))}" for field, numbers in value]
     return value

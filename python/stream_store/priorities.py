@@ -6,7 +6,6 @@ Examples assume ``import numpy as np`` and
 
 from __future__ import annotations
 
-import math
 import numbers
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,7 +21,8 @@ class Priorities:
     Each window has a priority p >= 0. It is drawn with a probability P proportional to
     (p + eps)^alpha; if p is 0, never. Only if all priorities are 0, all windows are equally likely.
     "_weight" corrects the bias of the draws: (N P)^-beta, where N is the number of valid starts.
-    Multiply the loss of each window by its weight.
+    Multiply the loss of each window by its weight. Of several ranks, each has its own P and N,
+    those of its share of the windows.
 
     From Schaul, Quan, Antonoglou and Silver, "Prioritized Experience Replay", 2015, arXiv
     1511.05952.
@@ -35,7 +35,7 @@ class Priorities:
         new: the priority of new windows: a number, or "max", the largest that any window has ever
             had, and 1 before the first update.
         normalize: what weights are divided by: "batch", the largest of the batch; "store", the
-            largest that any window could have; None, nothing.
+            largest that any window with a priority above 0 has; None, nothing.
         stratified: True takes one window from each of batch_size equal parts of the total, which
             lowers the variance; False draws windows independently.
         mix: the share of windows that are drawn uniformly instead, from 0 to 1, or None for 0.
@@ -75,9 +75,22 @@ class Priorities:
             raise ValueError(f"stratified must be True or False, not {self.stratified!r}")
         if self.mix is not None:
             _require_number("mix", self.mix, 1.0, "None or ")
+        # Equal options have one form, which states of samplers compare.
+        for name in ("alpha", "beta", "eps", "new", "mix"):
+            value = getattr(self, name)
+            if value is not None and value != "max":
+                object.__setattr__(self, name, float(value))
 
 
 def _require_number(name: str, value: Any, most: float, others: str = "") -> None:
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not real or not math.isfinite(value) or not 0 <= value <= most:
+    if not _is_number(value, most):
         raise ValueError(f"{name} must be {others}a number from 0 to {most:g}, not {value!r}")
+
+
+def _is_number(value: Any, most: float) -> bool:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return False
+    try:
+        return 0 <= float(value) <= most
+    except OverflowError:  # an int
+        return False

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from . import _arguments, _core
 from ._fields import declared_fields, require_equal_fields
 from ._iteration import Batches, PrefetchedBatches
@@ -25,7 +27,6 @@ from ._types import Batch
 from .store import StreamStore
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
     from .priorities import Priorities
@@ -180,6 +181,39 @@ class WindowSampler(PrioritySampling):
         """
         return self._core.sample()
 
+    def read(self, index: npt.ArrayLike) -> Batch:
+        """Read chosen windows of rows, in the order asked.
+
+        Args:
+            index: int array (n,), "_index" of batches of this sampler or of one with the same
+                windows; may have repeats. With replacement, they must be valid windows of the rows
+                that are stored now; without, windows of the last epoch that was begun.
+
+        Returns:
+            A batch of n windows as that of `sample`, without "_weight" and "_probability".
+
+        Raises:
+            IndexError: an index is not that of a window of this sampler; the message names it.
+            DroppedError: the rows of an index were dropped.
+            ValueError: `index` is not an array of ints with one dimension, or the windows are of
+                values.
+
+        Examples:
+            >>> store = StreamStore(fields={"obs": "float32"})
+            >>> rows = store.extend({"obs": np.arange(100)})
+            >>> sampler = WindowSampler(store, 4, unit="row", batch_size=8)
+            >>> batch = sampler.sample()
+            >>> bool((sampler.read(batch["_index"])["obs"] == batch["obs"]).all())
+            True
+        """
+        indices = _arguments.plain_array(index)
+        if indices.ndim != 1 or (indices.dtype.kind not in "iu" and indices.size > 0):
+            raise ValueError(
+                "index must be an int array with one dimension, found shape "
+                f"{indices.shape} and dtype {indices.dtype}"
+            )
+        return self._core.read_indices(np.ascontiguousarray(indices, np.int64))
+
     def __iter__(self) -> Iterator[Batch]:
         """Iterate over batches: endlessly with replacement, else over the next epoch.
 
@@ -324,7 +358,7 @@ class WindowSampler(PrioritySampling):
     # --- resuming ---
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state: ints, strings and lists of them.
+        """Return the state: ints, floats, strings and lists of them.
 
         It counts the batches that were handed out. A sampler with the same arguments goes on after
         them, also in another process. Every rank that has handed out equally many can load it.

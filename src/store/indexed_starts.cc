@@ -203,9 +203,22 @@ bool IndexedStarts::IsOfThisRank(std::uint64_t row) const noexcept {
          MixKeys(kShare, row) % options_.world_size == options_.rank;
 }
 
-std::uint64_t IndexedStarts::NumberOf(std::uint64_t row) const noexcept {
-  STREAM_STORE_ASSERT(IsAnchor(row) && limits_.first <= row && row < limits_.second);
-  return anchors_.Rank(row) - first_;
+std::uint64_t IndexedStarts::AnchorOf(std::uint64_t number) const {
+  STREAM_STORE_ASSERT(number < count());
+  const std::uint64_t rank = first_ + number;
+  std::uint64_t row = 0;
+  anchors_.Select({&rank, 1}, {&row, 1});
+  return row;
+}
+
+void IndexedStarts::FindNumbers(std::span<const std::uint64_t> rows,
+                                std::span<std::uint64_t> numbers) {
+  STREAM_STORE_ASSERT(numbers.size() == rows.size());
+  std::ranges::transform(rows, numbers.begin(), [this](std::uint64_t row) {
+    const bool in_limits = limits_.first <= row && row < limits_.second;
+    const bool known = first_row_ <= row && row < rows_ && in_limits;
+    return known && IsAnchor(row) ? anchors_.Rank(row) - first_ : kNoStart;
+  });
 }
 
 IndexedStarts::Changes IndexedStarts::TakeChanges() {
@@ -336,9 +349,23 @@ void IndexedStarts::Resolve(std::span<const std::uint64_t> numbers,
     rank += first_;
   }
   anchors_.Select(ranks, rows_found_);
+  ResolveFound(places, windows);
+}
+
+void IndexedStarts::ResolveAnchors(std::span<const std::uint64_t> anchors,
+                                   std::span<const std::uint64_t> places,
+                                   const WindowStarts& windows) {
+  STREAM_STORE_ASSERT(anchors.size() == places.size());
+  rows_found_.assign(anchors.begin(), anchors.end());
+  ResolveFound(places, windows);
+}
+
+// Describes the windows with the anchors rows_found_.
+void IndexedStarts::ResolveFound(std::span<const std::uint64_t> places,
+                                 const WindowStarts& windows) {
   const std::scoped_lock lock(index_->mutex());
   FindBounds();
-  for (std::size_t i = 0; i < numbers.size(); ++i) {
+  for (std::size_t i = 0; i < rows_found_.size(); ++i) {
     const Bounds& bounds = bounds_[i];
     windows.starts[places[i]] = static_cast<Row>(rows_found_[i]);
     windows.anchors[places[i]] = static_cast<Row>(rows_found_[i]);

@@ -47,6 +47,7 @@ class IndexedStarts final : public Starts {
   void Resolve(std::span<const std::uint64_t> numbers, std::span<const std::uint64_t> places,
                const WindowStarts& windows) override;
   void ReadRows(std::span<const std::uint64_t> places, const WindowRows& rows) override;
+  void FindNumbers(std::span<const std::uint64_t> rows, std::span<std::uint64_t> numbers) override;
   std::string Describe() override;
 
   // -- For priorities (start_priorities.h)
@@ -62,8 +63,12 @@ class IndexedStarts final : public Starts {
   /// The rows in which anchors are sampled: options.first_row and options.last_row.
   std::pair<std::uint64_t, std::uint64_t> limits() const noexcept { return limits_; }
 
-  /// The number of the start whose anchor is this row. REQUIRES: the row is an anchor in limits().
-  std::uint64_t NumberOf(std::uint64_t row) const noexcept;
+  /// The anchor of start `number`. REQUIRES: number < count().
+  std::uint64_t AnchorOf(std::uint64_t number) const;
+
+  /// As Resolve(), for the starts with these anchors. REQUIRES: anchors.size() == places.size().
+  void ResolveAnchors(std::span<const std::uint64_t> anchors, std::span<const std::uint64_t> places,
+                      const WindowStarts& windows);
 
   /// The anchors that came and went since the last call. `all`: too many to list; look at all rows.
   struct Changes {
@@ -104,6 +109,7 @@ class IndexedStarts final : public Starts {
   void RemoveAnchor(std::uint64_t row);
   bool IsOfThisRank(std::uint64_t row) const noexcept;
   Bounds BoundsOf(std::uint64_t row) const;
+  void ResolveFound(std::span<const std::uint64_t> places, const WindowStarts& windows);
   Row RowAtOffset(const Bounds& bounds, std::int64_t offset, bool& valid) const;
   std::int64_t ShiftOf(const Bounds& bounds) const noexcept;
   void FindBounds();

@@ -11,7 +11,8 @@
 // over few places cannot reach every order, so up to kListed places are shuffled as a list (Fisher
 // and Yates).
 //
-// Used by sampler.cc, sampler_priorities.cc and priority_tree.cc. Thread rules: pure functions and immutable objects.
+// Used by sampler.cc, indexed_starts.cc, sampler_priorities.cc and priority_tree.cc. Thread rules:
+// pure functions and immutable objects.
 #pragma once
 
 #include <array>

@@ -142,12 +142,14 @@ void WindowSampler::Sample(WindowBatch& batch) {
   indices_.resize(options_.batch_size);
   if (priorities_ != nullptr) {
     priorities_->Draw(stores_, key, indices_);
+    Fill(batch, Drawn::kWindows);
+    Weigh(batch);
   } else {
     for (std::size_t i = 0; i < indices_.size(); ++i) {
       indices_[i] = internal::RandomBelow(key, i, total);
     }
+    Fill(batch, Drawn::kNumbers);
   }
-  Fill(batch);
   ++batches_;
 }
 
@@ -212,7 +214,7 @@ bool WindowSampler::Next(WindowBatch& batch) {
   indices_.resize(size);
   permutation.ReadStrided(begin * options_.world_size + options_.rank, options_.world_size,
                           indices_);
-  Fill(batch);
+  Fill(batch, Drawn::kNumbers);
   ++batches_;
   return true;
 }
@@ -228,7 +230,7 @@ void WindowSampler::ReadStarts(std::span<const std::uint64_t> indices, WindowBat
                        " valid start", total == 1 ? "" : "s"));
   }
   indices_.assign(indices.begin(), indices.end());
-  Fill(batch);
+  Fill(batch, Drawn::kNumbers);
 }
 
 // Batches that were drawn ahead are counted in batches_. If drawing ahead reached the end of the

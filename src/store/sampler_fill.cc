@@ -4,16 +4,21 @@
 
 #include "stream_store/sampler.h"
 
+#include "base/assert.h"
+#include "store/indexed_starts.h"
 #include "store/sampler_priorities.h"
+#include "store/window_index.h"
 #include "store/window_starts.h"
 
 namespace stream_store {
 
+using internal::IndexedStarts;
+using internal::WindowIndex;
 using internal::WindowRows;
 using internal::WindowStarts;
 
-// Writes the windows with the numbers indices_ into the batch, store by store, in their order.
-void WindowSampler::Fill(WindowBatch& batch) {
+// Writes the windows indices_ into the batch, store by store, in their order.
+void WindowSampler::Fill(WindowBatch& batch, Drawn drawn) {
   const std::size_t size = indices_.size();
   const bool of_rows = options_.unit == SampleUnit::kRow;
   const bool counted = options_.pad != SamplePad::kNone && !internal::NeedsIndex(options_);
@@ -32,23 +37,33 @@ void WindowSampler::Fill(WindowBatch& batch) {
   for (const auto& store : stores_) {
     batch.readers_.push_back(store->reader());
   }
-  FillStores(batch, {.starts = batch.starts_,
-                     .lead = batch.lead_,
-                     .count = batch.count_,
-                     .anchors = batch.anchors_,
-                     .segments = batch.segments_});
+  const WindowStarts windows{.starts = batch.starts_,
+                             .lead = batch.lead_,
+                             .count = batch.count_,
+                             .anchors = batch.anchors_,
+                             .segments = batch.segments_};
+  if (drawn == Drawn::kWindows) {
+    FillAnchors(batch, windows);
+  } else {
+    FillStores(batch, windows);
+  }
   if (internal::NeedsIndex(options_)) {
     FillPlaces(batch);
   }
-  batch.weights_.resize(priorities_ != nullptr ? size : 0);
-  batch.probabilities_.resize(priorities_ != nullptr ? size : 0);
-  if (priorities_ != nullptr) {
-    priorities_->Weigh(stores_, {.stores = batch.stores_,
-                                 .anchors = batch.anchors_,
-                                 .probabilities = batch.probabilities_,
-                                 .weights = batch.weights_});
-  }
+  batch.weights_.clear();
+  batch.probabilities_.clear();
   batch.MakeRuns();
+}
+
+// REQUIRES: the sampler has priorities.
+void WindowSampler::Weigh(WindowBatch& batch) const {
+  STREAM_STORE_ASSERT(priorities_ != nullptr);
+  batch.weights_.resize(batch.size());
+  batch.probabilities_.resize(batch.size());
+  priorities_->Weigh(stores_, {.stores = batch.stores_,
+                               .anchors = batch.anchors_,
+                               .probabilities = batch.probabilities_,
+                               .weights = batch.weights_});
 }
 
 // One call per store, since each call may lock an index and searches for many numbers at once.
@@ -77,6 +92,26 @@ void WindowSampler::FillStores(WindowBatch& batch, const WindowStarts& windows) 
     }
     stores_[which]->Resolve(numbers, places, windows);
     begin += count;
+  }
+}
+
+// As FillStores(), for windows that were drawn by their anchors.
+void WindowSampler::FillAnchors(WindowBatch& batch, const WindowStarts& windows) {
+  places_.resize(stores_.size());
+  std::vector<std::uint64_t> anchors;
+  for (std::size_t which = 0; which < stores_.size(); ++which) {
+    std::vector<std::uint64_t>& places = places_[which];
+    anchors.clear();
+    places.clear();
+    for (std::size_t i = 0; i < indices_.size(); ++i) {
+      const WindowIndex index(static_cast<std::int64_t>(indices_[i]));
+      if (index.store() == which) {
+        anchors.push_back(index.row());
+        places.push_back(i);
+        batch.stores_[i] = static_cast<std::int64_t>(which);
+      }
+    }
+    static_cast<IndexedStarts&>(*stores_[which]).ResolveAnchors(anchors, places, windows);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "stream_store/error.h"
@@ -33,6 +34,20 @@ const IndexedStarts& At(StartsOfStores stores, std::size_t store) {
   return static_cast<const IndexedStarts&>(*stores[store]);
 }
 
+std::uint64_t Number(std::size_t store, std::uint64_t row) {
+  return static_cast<std::uint64_t>(WindowIndex(store, static_cast<Row>(row)).number());
+}
+
+// The window of the start with this number, counted over all stores.
+std::uint64_t WindowOf(StartsOfStores stores, std::uint64_t number) {
+  std::size_t store = 0;
+  while (number >= stores[store]->count()) {
+    number -= stores[store]->count();
+    ++store;
+  }
+  return Number(store, At(stores, store).AnchorOf(number));
+}
+
 }  // namespace
 
 void CheckPriorities(const Priorities& options) {
@@ -43,9 +58,11 @@ void CheckPriorities(const Priorities& options) {
   CheckNumber("mix", options.mix, 1);
   const double initial = options.initial.value_or(1);
   const double weight = PriorityRule(options).Weight(initial);
-  if (!(std::isfinite(initial) && initial >= 0 && weight <= PriorityTree::kMaxWeight)) {
-    Refuse(
-        StrCat("the priority of new starts: expected a number of at least 0 but found ", initial));
+  if (!(initial >= 0 && weight <= PriorityTree::kMaxWeight)) {
+    Refuse(StrCat(
+        "the priority of new starts: expected a number p of at least 0 with (p + eps)^alpha <= "
+        "2^900 but found ",
+        initial, ", with eps ", options.eps, " and alpha ", options.alpha));
   }
 }
 
@@ -68,7 +85,7 @@ double SamplerPriorities::Total() const noexcept {
 }
 
 void SamplerPriorities::Draw(StartsOfStores stores, std::uint64_t key,
-                             std::span<std::uint64_t> numbers) {
+                             std::span<std::uint64_t> windows) {
   std::uint64_t count = 0;
   for (const auto& starts : stores) {
     count += starts->count();
@@ -78,12 +95,12 @@ void SamplerPriorities::Draw(StartsOfStores stores, std::uint64_t key,
   const std::uint64_t mixture = MixKeys(key, kMixture);
   const std::uint64_t uniform = MixKeys(key, kUniform);
   const std::uint64_t weighted = MixKeys(key, kWeighted);
-  const auto size = static_cast<double>(numbers.size());
+  const auto size = static_cast<double>(windows.size());
   std::vector<double> targets;
   std::vector<std::uint64_t> places;
-  for (std::size_t i = 0; i < numbers.size(); ++i) {
+  for (std::size_t i = 0; i < windows.size(); ++i) {
     if (total == 0 || (options_.mix > 0 && RandomFraction(mixture, i) < options_.mix)) {
-      numbers[i] = RandomBelow(uniform, i, count);
+      windows[i] = WindowOf(stores, RandomBelow(uniform, i, count));
       continue;
     }
     const double fraction = RandomFraction(weighted, i);
@@ -91,13 +108,13 @@ void SamplerPriorities::Draw(StartsOfStores stores, std::uint64_t key,
     targets.push_back(part * total);
     places.push_back(i);
   }
-  DrawFromTrees(stores, targets, places, numbers);
+  DrawFromTrees(targets, places, windows);
 }
 
 // Each target belongs to the store in whose part of the total it lies.
-void SamplerPriorities::DrawFromTrees(StartsOfStores stores, std::span<const double> targets,
+void SamplerPriorities::DrawFromTrees(std::span<const double> targets,
                                       std::span<const std::uint64_t> places,
-                                      std::span<std::uint64_t> numbers) {
+                                      std::span<std::uint64_t> windows) const {
   std::vector<bool> found(targets.size(), false);
   std::vector<double> inside;
   std::vector<std::size_t> which;
@@ -107,7 +124,6 @@ void SamplerPriorities::DrawFromTrees(StartsOfStores stores, std::span<const dou
     last = stores_[store].tree().total() > 0 ? store : last;
   }
   double before = 0;
-  std::uint64_t first_number = 0;
   for (std::size_t store = 0; store < stores_.size(); ++store) {
     const PriorityTree& tree = stores_[store].tree();
     const double total = tree.total();
@@ -123,10 +139,9 @@ void SamplerPriorities::DrawFromTrees(StartsOfStores stores, std::span<const dou
     rows.resize(inside.size());
     tree.Find(inside, rows);
     for (std::size_t k = 0; k < rows.size(); ++k) {
-      numbers[places[which[k]]] = first_number + At(stores, store).NumberOf(rows[k]);
+      windows[places[which[k]]] = Number(store, rows[k]);
     }
     before += total;
-    first_number += stores[store]->count();
   }
 }
 
@@ -147,9 +162,11 @@ void SamplerPriorities::Weigh(StartsOfStores stores, const DrawnWindows& windows
   }
   const double total = Total();
   const double uniform = 1 / static_cast<double>(count);
-  // The logarithm of (N P)^-beta, so that no power overflows before the division.
+  // The logarithm of (N P)^-beta, so that no power overflows before the division. A window that is
+  // never drawn, which can be read by its number, has weight 0.
   const auto log_weight = [&](double probability) {
-    return -options_.beta * std::log(probability / uniform);
+    return probability > 0 ? -options_.beta * std::log(probability / uniform)
+                           : -std::numeric_limits<double>::infinity();
   };
   std::vector<double> logs(windows.anchors.size());
   for (std::size_t i = 0; i < windows.anchors.size(); ++i) {
@@ -162,12 +179,14 @@ void SamplerPriorities::Weigh(StartsOfStores stores, const DrawnWindows& windows
   }
   double largest = 0;
   if (options_.normalize == WeightNormalization::kBatch && !logs.empty()) {
-    largest = *std::ranges::max_element(logs);
+    largest = std::max(*std::ranges::max_element(logs), std::numeric_limits<double>::lowest());
   } else if (options_.normalize == WeightNormalization::kStore) {
     largest = log_weight(SmallestProbability(total, uniform));
   }
-  std::ranges::transform(logs, windows.weights.begin(),
-                         [&](double log) { return static_cast<float>(std::exp(log - largest)); });
+  constexpr double kMostWeight = std::numeric_limits<float>::max();
+  std::ranges::transform(logs, windows.weights.begin(), [&](double log) {
+    return static_cast<float>(std::min(std::exp(log - largest), kMostWeight));
+  });
 }
 
 std::uint64_t SamplerPriorities::Update(StartsOfStores stores,
@@ -180,14 +199,23 @@ std::uint64_t SamplerPriorities::Update(StartsOfStores stores,
   const PriorityRule rule(options_);
   std::vector<std::vector<std::uint64_t>> rows(stores_.size());
   std::vector<std::vector<double>> values(stores_.size());
+  for (const std::int64_t number : indices) {
+    const WindowIndex index(number);
+    if (index.store() < stores_.size()) {
+      stores_[index.store()].Prefetch(index.row());
+    }
+  }
   std::uint64_t dropped = 0;
   double largest = largest_;
+  double checked = largest_;  // smaller ones have smaller weights
   for (std::size_t i = 0; i < indices.size(); ++i) {
     const double priority = priorities[i];
-    if (!(priority >= 0 && rule.Weight(priority) <= PriorityTree::kMaxWeight)) {
+    const bool fits = priority <= checked || rule.Weight(priority) <= PriorityTree::kMaxWeight;
+    if (!(priority >= 0 && fits)) {
       Refuse(StrCat("update: expected finite priorities of at least 0 but number ", i, " is ",
                     priority));
     }
+    checked = std::max(checked, priority);
     const WindowIndex index(indices[i]);
     if (index.store() >= stores_.size()) {
       Refuse(StrCat("update: expected indices of ", stores_.size(),
@@ -272,6 +300,7 @@ void SamplerPriorities::Load(StartsOfStores stores, std::size_t store, Row first
   StorePriorities& of = stores_[store];
   std::vector<std::uint64_t> rows;
   std::vector<double> values;
+  double largest = largest_;
   for (std::size_t i = 0; i < priorities.size(); ++i) {
     const std::uint64_t row = static_cast<std::uint64_t>(first_row) + i;
     const double priority = priorities[i];
@@ -288,8 +317,10 @@ void SamplerPriorities::Load(StartsOfStores stores, std::size_t store, Row first
     }
     rows.push_back(row);
     values.push_back(priority);
+    largest = std::max(largest, priority);
   }
   of.Set(At(stores, store), rows, values, rule);
+  largest_ = largest;
 }
 
 }  // namespace stream_store::internal

@@ -1,4 +1,4 @@
-// SamplerPriorities: draws the starts of a sampler by priority, and weighs what was drawn.
+// SamplerPriorities: draws the windows of a sampler by priority, and weighs them.
 //
 // The starts of all stores are drawn from the sum of their trees (start_priorities.h). The draws are
 // computed from a key, so batch n of a seed and a rank is the same in every process that has the
@@ -24,7 +24,7 @@ namespace stream_store::internal {
 /// The starts of each store of a sampler. All are IndexedStarts.
 using StartsOfStores = std::span<const std::unique_ptr<Starts>>;
 
-/// Windows that were drawn: what the batch says of them, and where their weights go.
+/// The windows of a batch, and the place of their probabilities and weights.
 struct DrawnWindows {
   std::span<const std::int64_t> stores;
   std::span<const Row> anchors;
@@ -39,9 +39,9 @@ class SamplerPriorities {
   /// Enters the anchors that a store has now.
   void Follow(std::size_t store, IndexedStarts& starts);
 
-  /// Draws the numbers of starts, counted over all stores. REQUIRES: there is a start, and Follow()
-  /// was called for each store.
-  void Draw(StartsOfStores stores, std::uint64_t key, std::span<std::uint64_t> numbers);
+  /// Draws windows, as numbers of WindowIndex: their rows are found in the trees, so the numbers of
+  /// the starts need not be. REQUIRES: there is a start, and Follow() was called for each store.
+  void Draw(StartsOfStores stores, std::uint64_t key, std::span<std::uint64_t> windows);
 
   /// Computes the probabilities and weights of the windows that were drawn last.
   void Weigh(StartsOfStores stores, const DrawnWindows& windows) const;
@@ -73,8 +73,8 @@ class SamplerPriorities {
 
  private:
   double Total() const noexcept;
-  void DrawFromTrees(StartsOfStores stores, std::span<const double> targets,
-                     std::span<const std::uint64_t> places, std::span<std::uint64_t> numbers);
+  void DrawFromTrees(std::span<const double> targets, std::span<const std::uint64_t> places,
+                     std::span<std::uint64_t> windows) const;
   double SmallestProbability(double total, double uniform) const noexcept;
 
   Priorities options_;

@@ -192,6 +192,36 @@ std::uint64_t StoreStarts::StartIn(std::uint64_t lane, std::uint64_t segment, st
   return StartAt(lane, segment, key);
 }
 
+// The number of the start at a row of the extent, the reverse of ResolveSegments(): the starts of its
+// lane before it are counted. It is a start if one more is before the next row.
+std::uint64_t StoreStarts::NumberOf(std::uint64_t row) const {
+  const std::uint64_t lane = row % options_.lanes;
+  const std::uint64_t at = row / options_.lanes;
+  const LaneSegments& segments = numbering_.lanes[lane];
+  const std::uint64_t before = StartsBefore(numbering_.extent, lane, segments, at);
+  if (StartsBefore(numbering_.extent, lane, segments, at + 1) == before) {
+    return kNoStart;
+  }
+  return numbering_.lane_begins[lane] + before - segments.skipped;
+}
+
+void StoreStarts::FindNumbers(std::span<const std::uint64_t> rows,
+                              std::span<std::uint64_t> numbers) {
+  STREAM_STORE_ASSERT(numbers.size() == rows.size() && !in_values());
+  if (!by_segments() || padded()) {
+    std::ranges::transform(rows, numbers.begin(), [this](std::uint64_t row) {
+      const bool is_start = row >= numbering_.first && row - numbering_.first < numbering_.count;
+      return is_start ? row - numbering_.first : kNoStart;
+    });
+    return;
+  }
+  const std::scoped_lock lock(index_->mutex());
+  std::ranges::transform(rows, numbers.begin(), [this](std::uint64_t row) {
+    const bool wanted = row >= numbering_.first_row && row < numbering_.end_row;
+    return wanted ? NumberOf(row) : kNoStart;
+  });
+}
+
 void StoreStarts::ResolveSegments(std::span<const std::uint64_t> numbers,
                                   std::span<const std::uint64_t> places,
                                   const WindowStarts& windows) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "base/assert.h"
@@ -13,7 +14,8 @@ double PriorityRule::Weight(double priority) const noexcept {
     return 0;
   }
   const double sum = priority + eps_;
-  return alpha_ == 1 ? sum : std::pow(sum, alpha_);
+  const double weight = alpha_ == 1 ? sum : std::pow(sum, alpha_);
+  return std::max(weight, std::numeric_limits<double>::min());
 }
 
 StorePriorities::StorePriorities(bool extremes) : extremes_(extremes) { Renew(0); }
@@ -75,13 +77,14 @@ void StorePriorities::Follow(IndexedStarts& starts, const PriorityRule& rule, do
   incomplete_ = false;
 }
 
-// Sets the weights that these rows should have.
+// Sets the weights that these rows should have. A priority that was set with a smaller alpha than that
+// of a restored state may have too large a weight.
 void StorePriorities::WeighRows(const IndexedStarts& starts, std::span<const std::uint64_t> rows,
                                 const PriorityRule& rule) {
   std::vector<double> weights(rows.size());
   std::ranges::transform(rows, weights.begin(), [&](std::uint64_t row) {
     const bool sampled = limits_.first <= row && row < limits_.second && starts.IsAnchor(row);
-    return sampled ? rule.Weight(priorities_.Slot(row)) : 0;
+    return sampled ? std::min(rule.Weight(priorities_.Slot(row)), PriorityTree::kMaxWeight) : 0;
   });
   tree_.Set(rows, weights);
 }
@@ -118,6 +121,12 @@ void StorePriorities::Set(const IndexedStarts& starts, std::span<const std::uint
 
 void StorePriorities::Reweigh(const IndexedStarts& starts, const PriorityRule& rule) {
   WeighRange(starts, {tree_.first_leaf(), tree_.size()}, rule, std::nullopt);
+}
+
+void StorePriorities::Prefetch(std::uint64_t row) const noexcept {
+  if (tree_.first_leaf() <= row && row < tree_.size()) {
+    __builtin_prefetch(priorities_.Node(row >> PagedSlots::kNodeBits), 1);
+  }
 }
 
 double StorePriorities::PriorityOf(std::uint64_t row) const noexcept {

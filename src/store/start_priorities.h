@@ -1,7 +1,7 @@
 // StartPriorities: the priorities of the valid starts of a sampler's stores, and draws by them.
 //
 // A leaf of a PriorityTree is the anchor row of a start, so it keeps its number for life: growth adds
-// leaves at the end, and dropped rows leave at the front. Rows that are no anchors have weight 0.
+// leaves at the end, and dropped rows leave at the front. Other rows than anchors have weight 0.
 // The priorities themselves are kept beside the trees, because their weights depend on alpha, which
 // may change. A priority stays when its row stops being an anchor, since it may become one again.
 //
@@ -24,7 +24,8 @@
 
 namespace stream_store::internal {
 
-/// The weight of a priority: (p + eps)^alpha, or 0 if p is 0.
+/// The weight of a priority: (p + eps)^alpha, or 0 if p is 0. A power that is too small for a double
+/// becomes the smallest normal one, since only windows with priority 0 are never drawn.
 class PriorityRule {
  public:
   explicit PriorityRule(const Priorities& options) noexcept
@@ -63,6 +64,9 @@ class StorePriorities {
   /// The priority of a row; negative if the row has never been an anchor or was dropped.
   /// REQUIRES: row < tree().size().
   double PriorityOf(std::uint64_t row) const noexcept;
+
+  /// Loads the priority of any row into the cache, for PriorityOf().
+  void Prefetch(std::uint64_t row) const noexcept;
 
   /// The leaves are the rows of the last Follow().
   const PriorityTree& tree() const noexcept { return tree_; }

@@ -45,6 +45,7 @@ class StoreStarts final : public Starts {
 
   void Resolve(std::span<const std::uint64_t> numbers, std::span<const std::uint64_t> places,
                const WindowStarts& windows) override;
+  void FindNumbers(std::span<const std::uint64_t> rows, std::span<std::uint64_t> numbers) override;
   std::string Describe() override;
 
  private:
@@ -117,6 +118,7 @@ class StoreStarts final : public Starts {
   std::uint64_t PlaceIn(std::uint64_t lane, std::uint64_t begin, std::uint64_t into) const;
   void ResolveRange(std::span<const std::uint64_t> numbers, std::span<const std::uint64_t> places,
                     const WindowStarts& windows) const;
+  std::uint64_t NumberOf(std::uint64_t row) const;
   void ResolveSegments(std::span<const std::uint64_t> numbers,
                        std::span<const std::uint64_t> places, const WindowStarts& windows);
   LaneRows SegmentAround(std::uint64_t lane, const LaneSegments& segments, LaneRow row,

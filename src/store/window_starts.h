@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -38,6 +39,9 @@ struct WindowRows {
   std::span<Row> rows;            ///< -1 for an empty place
   std::span<std::uint8_t> valid;  ///< 1 for a row at its own offset, else 0
 };
+
+/// In place of the number of a start, if there is none.
+inline constexpr std::uint64_t kNoStart = std::numeric_limits<std::uint64_t>::max();
 
 class Starts {
  public:
@@ -74,6 +78,11 @@ class Starts {
   /// Writes the rows of the windows of the last Resolve(), which had the same places. Only
   /// IndexedStarts needs it: other windows are runs of consecutive rows of a lane.
   virtual void ReadRows(std::span<const std::uint64_t> /*places*/, const WindowRows& /*rows*/) {}
+
+  /// numbers[i] = the number of the start whose anchor is row rows[i], or kNoStart. For windows of rows.
+  /// There must be as many numbers as rows.
+  virtual void FindNumbers(std::span<const std::uint64_t> rows,
+                           std::span<std::uint64_t> numbers) = 0;
 
   /// "5 rows in 2 segments", for the message that there is no valid start.
   virtual std::string Describe() = 0;

@@ -161,6 +161,22 @@ def test_a_transformer_learns_flat_windows(tmp_path: Path) -> None:
     assert float(out.split("error at the end: ")[1].split()[0]) <= 0.5
 
 
+def test_prioritised_replay_learns_a_blind_cliffwalk_in_fewer_updates(tmp_path: Path) -> None:
+    out = run_example("learn_by_priority.py", "--largest", 8, "--seeds", 3, cwd=tmp_path)
+    numbers = [
+        line.replace(",", "").split()
+        for line in out.split("ratio\n")[1].split("\n\n")[0].splitlines()
+    ]
+    ratios = {int(one[0]): int(one[2]) / int(one[3]) for one in numbers}
+    assert ratios.keys() == {2, 4, 6, 8}
+    assert ratios[8] > 4
+    assert ratios[2] < ratios[4] < ratios[6] < ratios[8], "the advantage grows with the chain"
+    curve = out.split("prioritised\n")[-1].replace(",", "").split()
+    assert float(curve[1]) == float(curve[2]) > 0.1, "both begin with the same error"
+    assert curve[-1] == "right"
+    assert float(curve[-2]) > 0.01, "uniform replay is not done then"
+
+
 def test_batches_reach_jax_without_a_copy(tmp_path: Path) -> None:
     if importlib.util.find_spec("jax") is None:  # importing JAX here would warn about every fork
         pytest.skip("jax is missing")

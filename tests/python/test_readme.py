@@ -85,8 +85,15 @@ def test_readme_begins_with_the_two_commands() -> None:
 
 
 def test_every_command_is_one_that_is_checked_here() -> None:
-    learners = ["learn_from_stream", "learn_tokens", "image_policy", "sample_with_jax"]
-    programs = {f"python examples/{name}.py" for name in learners}  # run by test_examples.py
+    # test_examples.py runs these.
+    learners = [
+        "learn_from_stream",
+        "learn_tokens",
+        "image_policy",
+        "learn_by_priority",
+        "sample_with_jax",
+    ]
+    programs = {f"python examples/{name}.py" for name in learners}
     shell = {"make demo", "make test", "pip install .", "source install.sh"}
     others = {command for command in commands() if not command.startswith("stream-store ")}
     assert others == shell | programs

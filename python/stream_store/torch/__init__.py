@@ -3,8 +3,9 @@
     >>> from stream_store.torch import WindowDataset, WindowIterableDataset
 
 `WindowDataset` is map-style: it numbers the valid windows. `WindowIterableDataset` draws batches as
-`WindowSampler` does. Both are pickled as a path, without the data; work with fork, spawn and
-forkserver; and give tensors that share memory with the arrays that were read.
+`WindowSampler` does. `WindowBatchSampler` draws by priority in the main process, and the workers of
+a `DrawnWindowDataset` read the windows. All datasets are pickled as a path, without the data; work
+with fork, spawn and forkserver; and give tensors that share memory with the arrays that were read.
 Importing `stream_store` imports neither this package nor torch.
 """
 
@@ -18,6 +19,8 @@ except ImportError as error:
         "`pip install torch`"
     ) from error
 
-from .datasets import WindowDataset, WindowIterableDataset
+from .datasets import WindowDataset
+from .draws import DrawnWindowDataset, WindowBatchSampler
+from .iterable import WindowIterableDataset
 
-__all__ = ["WindowDataset", "WindowIterableDataset"]
+__all__ = ["DrawnWindowDataset", "WindowBatchSampler", "WindowDataset", "WindowIterableDataset"]
