@@ -37,6 +37,7 @@ struct Shared {
   std::atomic<bool> stop{false};
   std::atomic<std::uint64_t> windows{0};
   std::atomic<std::uint64_t> wrong{0};
+  std::atomic<Row> first_row{0};  // as the writer sees it now and then
 };
 
 // The row and step of value p follow from p alone: see AppendWholeRow().
@@ -106,6 +107,7 @@ void ExpectCorrectWindows(std::uint64_t retained) {
     StreamStore store = StreamStore::Open(path, options);
     for (Row row = 0; !shared.stop; ++row) {
       AppendWholeRow(store, row);
+      if (row % 1000 == 0) shared.first_row = store.reader().first_row();
       if (row > 60'000 && retained == 0)
         ::usleep(50);  // large enough: leave the processors to the readers
     }
@@ -116,7 +118,8 @@ void ExpectCorrectWindows(std::uint64_t retained) {
     return start([&, seed] { Sample(path, seed, shared); });
   };
   for (int i = 0; i < kReaders; ++i) readers.push_back(sample(random.Next()));
-  while (shared.windows < windows && shared.wrong == 0) {
+  const auto dropped = static_cast<Row>(10 * retained);
+  while ((shared.windows < windows || shared.first_row < dropped) && shared.wrong == 0) {
     ::usleep(20'000);
     const std::size_t i = random.Below(kReaders);  // kill one of them, start another
     ::kill(readers[i], SIGKILL);
