@@ -37,7 +37,7 @@ struct Shared {
   std::atomic<bool> stop{false};
   std::atomic<std::uint64_t> windows{0};
   std::atomic<std::uint64_t> wrong{0};
-  std::atomic<Row> first_row{0};  // as the writer sees it now and then
+  std::atomic<std::uint64_t> first_row{0};  // as the writer sees it now and then
 };
 
 // The row and step of value p follow from p alone: see AppendWholeRow().
@@ -118,7 +118,7 @@ void ExpectCorrectWindows(std::uint64_t retained) {
     return start([&, seed] { Sample(path, seed, shared); });
   };
   for (int i = 0; i < kReaders; ++i) readers.push_back(sample(random.Next()));
-  const auto dropped = static_cast<Row>(10 * retained);
+  const std::uint64_t dropped = 10 * retained;
   while ((shared.windows < windows || shared.first_row < dropped) && shared.wrong == 0) {
     ::usleep(20'000);
     const std::size_t i = random.Below(kReaders);  // kill one of them, start another
