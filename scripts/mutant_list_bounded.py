@@ -55,7 +55,12 @@ MUTANTS = [
     ),
     bug(
         "an append waits at a disk that is full for another reason",
-        change("src/base/freed_space.cc", "!freed_.Within(kLongest)", "false"),
+        change("src/base/freed_space.cc", "!(coming || freed_.Within(kLongest))", "false"),
+        first=_SPACE,
+    ),
+    bug(
+        "an append does not wait for rows that are being dropped",
+        change("src/base/freed_space.cc", "freed_.coming()", "false"),
         first=_SPACE,
     ),
     bug(

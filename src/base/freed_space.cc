@@ -23,11 +23,15 @@ bool FreedSpaceWait::Pause(const Error& full) noexcept {
   constexpr nanoseconds kLongestPause = std::chrono::milliseconds(100);
   const bool disk_full = full.code() == ErrorCode::kNoSpace &&
                          (full.system_errno() == ENOSPC || full.system_errno() == EDQUOT);
-  if (!disk_full || !freed_.Within(kLongest) || waited_ >= kLongest || !WaitPermit::Ask()) {
+  const bool coming = freed_.coming();
+  nanoseconds& waited = coming ? waited_for_drop_ : waited_;
+  const nanoseconds longest = coming ? kLongestDrop : kLongest;
+  if (!disk_full || !(coming || freed_.Within(kLongest)) || waited >= longest ||
+      !WaitPermit::Ask()) {
     return false;
   }
   Sleep(pause_);
-  waited_ += pause_;
+  waited += pause_;
   pause_ = std::min(2 * pause_, kLongestPause);
   return true;
 }

@@ -1,11 +1,12 @@
 // Waiting for disk space that a writer has given back but that is not free yet.
 //
 // The space of a deleted file is free when no process has it mapped any more; Btrfs frees space only
-// with its next transaction. A disk that is full in the meantime is worth a few tries. A disk that is
-// full for another reason is not: a program would wait at each append.
+// with its next transaction. A disk that is full in the meantime is worth a few tries. So is one that
+// is full while rows are being dropped, which takes as long as a sync. A disk that is full for another
+// reason is not: a program would wait at each append.
 //
-// Used by storage: what deletes chunks calls FreedSpace::Note(), what allocates them uses
-// FreedSpaceWait. Thread rules: any thread; nothing here locks.
+// Used by storage: what deletes chunks calls FreedSpace::Note() and has a FreedSpace::Coming, what
+// allocates them uses FreedSpaceWait. Thread rules: any thread; nothing here locks.
 #pragma once
 
 #include <atomic>
@@ -22,6 +23,23 @@ class FreedSpace {
   /// To be called after files were deleted or shortened.
   void Note() noexcept { at_.store(Now(), std::memory_order_relaxed); }
 
+  /// Exists while files are about to be deleted.
+  class Coming {
+   public:
+    explicit Coming(FreedSpace& freed) noexcept : freed_(freed) { ++freed_.coming_; }
+
+    Coming(const Coming&) = delete;
+    Coming& operator=(const Coming&) = delete;
+
+    ~Coming() { --freed_.coming_; }
+
+   private:
+    FreedSpace& freed_;
+  };
+
+  /// Whether there is a Coming.
+  bool coming() const noexcept { return coming_.load(std::memory_order_relaxed) > 0; }
+
   /// Whether that was in the last `time`.
   bool Within(std::chrono::nanoseconds time) const noexcept {
     const std::int64_t at = at_.load(std::memory_order_relaxed);
@@ -35,6 +53,7 @@ class FreedSpace {
     return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
   }
 
+  std::atomic<int> coming_{0};
   std::atomic<std::int64_t> at_{kNever};  // nanoseconds of the steady clock
 };
 
@@ -67,18 +86,23 @@ class FreedSpaceWait {
   /// How long after space was freed a full disk is worth another try.
   static constexpr std::chrono::seconds kLongest{5};
 
+  /// How long files may take to be deleted: a sync of gigabytes to a slow disk.
+  static constexpr std::chrono::seconds kLongestDrop{60};
+
   /// `freed` must outlive it.
   explicit FreedSpaceWait(const FreedSpace& freed) noexcept : freed_(freed) {}
 
   /// To be called after an allocation failed with `full`, without a lock that others may need. Returns
   /// true after a pause if another try is worth while; false at once if it is another error than a
-  /// full disk, if nothing was freed in the last kLongest, or without WaitPermit.
+  /// full disk, if nothing was freed in the last kLongest and nothing is about to be, or without
+  /// WaitPermit.
   bool Pause(const Error& full) noexcept;
 
  private:
   const FreedSpace& freed_;
   std::chrono::nanoseconds pause_ = std::chrono::milliseconds(1);
-  std::chrono::nanoseconds waited_{0};
+  std::chrono::nanoseconds waited_{0};           // for space that was freed
+  std::chrono::nanoseconds waited_for_drop_{0};  // for space that was about to be
 };
 
 }  // namespace stream_store::internal

@@ -323,6 +323,7 @@ std::optional<std::uint64_t> Durability::Drop(std::uint64_t row) {
   if (files_.persistent() && begin.records >= newest_.records && !session_open()) {
     return std::nullopt;
   }
+  const FreedSpace::Coming coming(files_.freed_space());
   WriteBegin(begin, at);
   capacity_.MoveBegin(begin);
   files_.control.begin().store(begin.records, std::memory_order_release);

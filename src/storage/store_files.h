@@ -294,6 +294,8 @@ class StoreFiles {
   /// When space was last given back that may not be free yet. Thread rules: any thread.
   const FreedSpace& freed_space() const noexcept { return freed_; }
 
+  FreedSpace& freed_space() noexcept { return freed_; }
+
   /// The data of one kind.
   DataFile& data(Kind kind) noexcept { return data_[Index(kind)]; }
 

@@ -1,6 +1,7 @@
 // Lives: how the lives of a store end, and which records must exist afterwards.
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 #include "base/assert.h"
 #include "base/str_cat.h"
@@ -171,13 +172,16 @@ void Lives::SettleTruncation(std::size_t found) {
     model_.synced = found;
     closed_at_ = found;  // its clean slot may be the newest until something is appended
     closing_ = true;
+    pending_->seen = true;
     replay_.clear();
     cut_off_.clear();
   } else {
     model_.records = pending_->old;
     model_.synced = pending_->synced;
-    closed_at_ = pending_->closed_at;
-    closing_ = pending_->closing;
+    if (std::exchange(pending_->seen, false)) {
+      closed_at_ = pending_->closed_at;
+      closing_ = pending_->closing;
+    }
   }
 }
 

@@ -129,9 +129,10 @@ class Lives {
   struct Pending {
     std::size_t kept = 0;
     std::vector<ModelRecord> old;
-    std::size_t synced = 0;  // of the old ones
-    std::size_t closed_at = 0;
+    std::size_t synced = 0;     // of the old ones
+    std::size_t closed_at = 0;  // and of the close before
     bool closing = false;
+    bool seen = false;  // a recovery has found the records that are kept
   };
 
   Random random_;

@@ -23,13 +23,17 @@ inline std::uint64_t Effort(std::uint64_t full) {
 }
 
 /// A new directory, memory-backed if possible: its files survive processes that die, and syncs cost
-/// nothing. Deleted with all its content by the destructor.
+/// nothing. Deleted with all its content by the destructor. The environment variable CRASH_PLACE
+/// chooses another place.
 class FastDirectory {
  public:
   FastDirectory() {
     const std::filesystem::path memory = "/dev/shm";
     const bool usable = ::access(memory.c_str(), W_OK) == 0;
-    const std::filesystem::path place = usable ? memory : std::filesystem::temp_directory_path();
+    const char* chosen = std::getenv("CRASH_PLACE");
+    const std::filesystem::path place = chosen != nullptr ? chosen
+                                        : usable          ? memory
+                                                          : std::filesystem::temp_directory_path();
     std::string name = (place / "stream_store_crash_XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) std::abort();
     path_ = name;

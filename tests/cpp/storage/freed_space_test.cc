@@ -2,8 +2,10 @@
 // so appends wait for it, but not on a disk that is full for another reason.
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <limits>
+#include <mutex>
 #include <thread>
 
 #include "stream_store/interop.h"
@@ -35,13 +37,30 @@ class LateDisk {
 
   ~LateDisk() { sys() = RealSyscalls(); }
 
-  static void SetDelay(nanoseconds delay) { state().delay = delay; }
+  static void SetDelay(nanoseconds delay) {
+    const std::scoped_lock lock(mutex());
+    state().delay = delay;
+  }
 
-  static nanoseconds slept() { return state().slept; }
+  static nanoseconds slept() {
+    const std::scoped_lock lock(mutex());
+    return state().slept;
+  }
 
   static int& failing_errno() { return state().error; }
 
+  static int Sleep(const struct timespec* time, struct timespec*) {
+    const std::scoped_lock lock(mutex());
+    state().slept += seconds(time->tv_sec) + nanoseconds(time->tv_nsec);
+    return 0;
+  }
+
  private:
+  static std::mutex& mutex() {
+    static std::mutex instance;
+    return instance;
+  }
+
   struct State {
     std::uint64_t free = 0;
     std::uint64_t late = 0;  // free after `delay`
@@ -61,6 +80,7 @@ class LateDisk {
   }
 
   static int Allocate(int fd, int mode, off_t offset, off_t length) {
+    const std::scoped_lock lock(mutex());
     State& disk = state();
     if (disk.slept >= disk.delay) disk.free += std::exchange(disk.late, 0);
     const std::uint64_t size = SizeOf(fd);
@@ -75,6 +95,7 @@ class LateDisk {
   }
 
   static int Truncate(int fd, off_t length) {
+    const std::scoped_lock lock(mutex());
     const std::uint64_t size = SizeOf(fd);
     const int result = RealSyscalls().ftruncate(fd, length);
     const std::uint64_t shorter = size - std::min(size, static_cast<std::uint64_t>(length));
@@ -83,16 +104,12 @@ class LateDisk {
   }
 
   static int Unlink(int directory, const char* name, int flags) {
+    const std::scoped_lock lock(mutex());
     struct stat status{};
     if (::fstatat(directory, name, &status, 0) == 0) {
       state().late += static_cast<std::uint64_t>(status.st_size);
     }
     return RealSyscalls().unlink_at(directory, name, flags);
-  }
-
-  static int Sleep(const struct timespec* time, struct timespec*) {
-    state().slept += seconds(time->tv_sec) + nanoseconds(time->tv_nsec);
-    return 0;
   }
 };
 
@@ -157,6 +174,39 @@ TEST_F(FreedSpaceTest, ADiskThatStaysFullIsAnErrorAfterSeconds) {
   LateDisk::SetDelay(seconds(0));
   AppendOneMore(store);
   EXPECT_EQ(store.reader().num_rows(), rows + 1);
+}
+
+// A drop syncs first, which may take long on a slow disk: nothing is free before.
+TEST_F(FreedSpaceTest, AnAppendWaitsForRowsThatAreBeingDropped) {
+  static std::atomic<bool> syncing;
+  static std::atomic<bool> dropped;
+  syncing = dropped = false;
+  StreamStore store = Open();
+  FillUp(store);
+  sys().msync = [](void* address, std::size_t bytes, int flags) {
+    syncing = true;
+    while (LateDisk::slept() < seconds(20)) std::this_thread::yield();
+    return RealSyscalls().msync(address, bytes, flags);
+  };
+  // The time of the sleeps passes faster than the drop works, so they wait for its end.
+  sys().nanosleep = [](const struct timespec* time, struct timespec* left) {
+    LateDisk::Sleep(time, left);
+    while (LateDisk::slept() >= seconds(20) && !dropped) std::this_thread::yield();
+    return 0;
+  };
+  std::thread dropping([&store] {
+    DropHalf(store);
+    dropped = true;
+  });
+  while (!syncing) std::this_thread::yield();
+  EXPECT_NO_THROW(AppendOneMore(store));
+  const nanoseconds slept = LateDisk::slept();
+  const timespec rest{.tv_sec = 20, .tv_nsec = 0};
+  LateDisk::Sleep(&rest, nullptr);  // ends the sync also if the append failed
+  dropping.join();
+  EXPECT_GE(slept, seconds(20));
+  EXPECT_LE(slept, milliseconds(20'200));
+  EXPECT_TRUE(Verify(store.reader()).ok());
 }
 
 TEST_F(FreedSpaceTest, WaitingHelpsAgainstAFullDiskOnly) {
