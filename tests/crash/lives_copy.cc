@@ -127,7 +127,7 @@ void Lives::RemoveCopy() {
   no_copy_ = true;
 }
 
-// Returns the state in which a reader finds the copy; null if there is none. That is final once the
+// Returns the state in which a reader finds the copy; null without a copy. That is final once the
 // disk was read after a power cut.
 const Model* Lives::CheckCopy() {
   if (!std::filesystem::exists(copy_path_)) {
