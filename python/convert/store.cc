@@ -331,7 +331,7 @@ std::uint64_t StoreObject::Truncate(std::uint64_t num_rows) {
   return removed;
 }
 
-// The reader of the writer, made anew.
+// Makes the reader that the writer keeps; the one before is let go.
 void StoreObject::KeepReader() {
   kept_->Set(writer_->reader());
   keeps_ = true;

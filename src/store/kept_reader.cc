@@ -13,7 +13,7 @@ using internal::ForkMutexLock;
 using internal::ReaderAccess;
 
 // The mutex guards the pointers. The Reader itself is used without it: by the calls that own a copy of
-// the pointer, or by LetGo() if there is none.
+// the pointer, or by LetGo() when no call owns one.
 struct KeptReader::Impl {
   internal::ForkMutex mutex{internal::ForkMutex::Rank::kInner};
   std::shared_ptr<internal::ReadSource> source GUARDED_BY(mutex);

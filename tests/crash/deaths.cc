@@ -174,7 +174,9 @@ void Lives::SettleTruncation(std::size_t found) {
     closing_ = true;
     pending_->seen = true;
     replay_.clear();
-    cut_off_.clear();
+    // The slot of the truncation may be lost, and the next record be torn, so that it looks like it.
+    cut_off_.assign(pending_->old.begin() + static_cast<std::ptrdiff_t>(found),
+                    pending_->old.end());
   } else {
     model_.records = pending_->old;
     model_.synced = pending_->synced;

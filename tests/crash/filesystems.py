@@ -380,8 +380,8 @@ def bounded(kind: str, place: Path) -> str:
             counts[1] = 1
             _, status = os.waitpid(child, 0)
         assert status == 0, f"the reader ended with status {status}"
-        # Space for three chunks is allocated beyond the limit, and a drop may come a chunk later. The
-        # control file and the schema are not counted by the limit.
+        # Space for three chunks is allocated beyond the limit, and a drop may come a chunk later.
+        # The limit does not count the control file and the schema.
         assert most <= limit + 5 * chunk, f"{most} bytes of disk under a limit of {limit}"
         assert (rows - first) * row_bytes > limit // 2, f"only {rows - first} rows are retained"
         assert stream_store.verify(path).findings == ()

@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <iosfwd>
 #include <optional>
 #include <string>
@@ -84,6 +85,7 @@ class Lives {
   Retention RandomLimits();
   Row FirstRowToRetain(Row first) const;
   void ArmFault(std::uint64_t most_syncs, std::uint64_t most_calls);
+  bool Fails(const std::string& what, const std::function<void()>& change);
   void DisarmFault();
   bool WriterEnded();
   void Sync();

@@ -1,6 +1,8 @@
 // Lives: the operations that change a store, apart from appends: truncations, drops, limits and added
 // fields.
 #include <algorithm>
+#include <functional>
+#include <string>
 
 #include "base/str_cat.h"
 #include "crash/lives.h"
@@ -30,16 +32,9 @@ void Lives::Truncate() {
                      .closing = closing_};
   pending_added_.push_back(Lowered(model_.added, ends[row]));
   ArmFault(12, 0);
-  Tell(StrCat("truncation from ", model_.records.size(), " to ", ends[row], " records"));
-  bool failed = false;
-  try {
-    store_->Truncate(row);
-  } catch (const Error& error) {
-    Tell(StrCat("  ", error.what()));
-    if (!disk_.dead() && !(failing_ && error.code() == ErrorCode::kIo)) throw;
-    failed = true;
-  }
-  DisarmFault();
+  const bool failed =
+      Fails(StrCat("truncation from ", model_.records.size(), " to ", ends[row], " records"),
+            [&] { store_->Truncate(row); });
   if (failed && !disk_.dead() && !WriterEnded() && !disk_.dead()) {  // nothing has changed
     pending_.reset();
     pending_added_.clear();
@@ -76,15 +71,8 @@ void Lives::Drop() {
   const Row row = least + static_cast<Row>(random_.Below(static_cast<std::uint64_t>(rows - least)));
   pending_first_.push_back(row);
   ArmFault(9, 12);
-  Tell(StrCat("drop of the rows from ", first, " to ", row));
-  try {
-    store_->DropBefore(row);
-  } catch (const Error& error) {
-    Tell(StrCat("  ", error.what()));
-    if (!disk_.dead() && !(failing_ && error.code() == ErrorCode::kIo)) throw;
-    poisoned_ = failing_;
-  }
-  DisarmFault();
+  poisoned_ =
+      Fails(StrCat("drop of the rows from ", first, " to ", row), [&] { store_->DropBefore(row); });
   if (disk_.dead()) return;
   counts_.drops += 1;
   if (poisoned_) {
@@ -105,16 +93,9 @@ void Lives::AddFields() {
   wanted.resize(all.size() - kFirstFields, model_.records.size());
   pending_added_.push_back(wanted);
   ArmFault(2, 9);
-  Tell(StrCat("addition of ", all.size() - old, " fields at record ", model_.records.size()));
-  bool failed = false;
-  try {
-    store_->AddFields({all.begin() + static_cast<std::ptrdiff_t>(old), all.end()});
-  } catch (const Error& error) {
-    Tell(StrCat("  ", error.what()));
-    if (!disk_.dead() && !(failing_ && error.code() == ErrorCode::kIo)) throw;
-    failed = true;
-  }
-  DisarmFault();
+  const bool failed = Fails(
+      StrCat("addition of ", all.size() - old, " fields at record ", model_.records.size()),
+      [&] { store_->AddFields({all.begin() + static_cast<std::ptrdiff_t>(old), all.end()}); });
   if (failed && !disk_.dead() && WriterEnded()) {  // it is unknown whether the fields are there
     RequirePoisoned();
     return;
@@ -145,16 +126,9 @@ void Lives::SetLimits() {
   const Retention limits = RandomLimits();
   pending_limits_.push_back(limits);
   ArmFault(2, 4);
-  Tell(StrCat("limits of ", limits.rows.value_or(0), " rows and ", limits.segments.value_or(0),
-              " segments"));
-  try {
-    store_->SetRetention(limits);
-  } catch (const Error& error) {
-    Tell(StrCat("  ", error.what()));
-    if (!disk_.dead() && !(failing_ && error.code() == ErrorCode::kIo)) throw;
-    poisoned_ = failing_;
-  }
-  DisarmFault();
+  poisoned_ = Fails(StrCat("limits of ", limits.rows.value_or(0), " rows and ",
+                           limits.segments.value_or(0), " segments"),
+                    [&] { store_->SetRetention(limits); });
   if (disk_.dead()) return;
   if (poisoned_) {
     RequirePoisoned();
@@ -191,6 +165,22 @@ void Lives::ArmFault(std::uint64_t most_syncs, std::uint64_t most_calls) {
   if (!failing_ && most_calls > 0 && random_.Chance(25)) {
     disk_.DieAtCall(random_.Between(1, most_calls));
   }
+}
+
+// Makes a change with the fault that ArmFault() chose. Returns whether it failed, which only a failing
+// sync or a death may cause.
+bool Lives::Fails(const std::string& what, const std::function<void()>& change) {
+  Tell(what);
+  bool failed = false;
+  try {
+    change();
+  } catch (const Error& error) {
+    Tell(StrCat("  ", error.what()));
+    if (!disk_.dead() && !(failing_ && error.code() == ErrorCode::kIo)) throw;
+    failed = true;
+  }
+  DisarmFault();
+  return failed;
 }
 
 void Lives::DisarmFault() {

@@ -34,14 +34,15 @@ bool LooksLike(const Model& model, const Reader& reader) {
 // An update copies the rows after those of the copy, so these must be the first rows of the
 // store, and its fields the first fields. Records that were written again count as others. If all
 // records of the copy were dropped from the store, there is nothing to compare: then other rows are
-// taken where the new ones do not come in their place.
+// taken where the new ones do not come in their place, and the right ones are refused if a power cut
+// has left other layouts that no record uses.
 Lives::Answer Lives::AnswerTo(const Model& copy, const Model& wanted) {
   if (copy.records.empty()) return Answer::kTaken;
   if (copy.added.size() > wanted.added.size()) return Answer::kRefused;
-  if (IsPrefix(copy.records, wanted.records)) return Answer::kTaken;
   const bool apart =
       wanted.first_row > 0 && copy.records.size() <= wanted.RecordOfRow(wanted.first_row);
-  return apart ? Answer::kEither : Answer::kRefused;
+  if (apart) return Answer::kEither;
+  return IsPrefix(copy.records, wanted.records) ? Answer::kTaken : Answer::kRefused;
 }
 
 // The states that an update passes through: opening the copy for writing may lower the numbers of its
@@ -126,7 +127,7 @@ void Lives::RemoveCopy() {
   no_copy_ = true;
 }
 
-// Returns the state in which a reader finds the copy; null if there is none. That is final once the
+// Returns the state in which a reader finds the copy; null without a copy. That is final once the
 // disk was read after a power cut.
 const Model* Lives::CheckCopy() {
   if (!std::filesystem::exists(copy_path_)) {

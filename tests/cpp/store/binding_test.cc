@@ -1,11 +1,8 @@
 // The parts of interop.h for the writers of a binding: when rows are dropped, and the Reader that a
 // writer keeps from call to call.
 #include <atomic>
-#include <chrono>
 #include <filesystem>
-#include <functional>
 #include <memory>
-#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -18,16 +15,7 @@
 namespace stream_store::interop {
 namespace {
 
-bool Eventually(const std::function<bool()>& holds) {
-  const auto until = std::chrono::steady_clock::now() + internal::kPatience;
-  while (!holds()) {
-    if (std::chrono::steady_clock::now() > until) {
-      return false;
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  return true;
-}
+using internal::Eventually;
 
 void Append(StreamStore& store, Step first, Step end) {
   for (Step step = first; step < end; ++step) {

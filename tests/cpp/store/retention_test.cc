@@ -1,8 +1,6 @@
 // Limits of a store: they are stored, readers see them, and a refused change leaves them.
-#include <chrono>
 #include <filesystem>
 #include <functional>
-#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -17,6 +15,8 @@
 namespace stream_store {
 namespace {
 
+using internal::Eventually;
+
 std::vector<Field> Fields() {
   return {{.name = "episode", .dtype = DType::kInt64}, {.name = "value", .dtype = DType::kInt64}};
 }
@@ -25,17 +25,6 @@ void Append(StreamStore& store, Step first, Step count) {
   for (Step step = first; step < first + count; ++step) {
     store.Append(step, {{0, step / 10}, {1, step}});
   }
-}
-
-bool Eventually(const std::function<bool()>& holds) {
-  const auto until = std::chrono::steady_clock::now() + internal::kPatience;
-  while (!holds()) {
-    if (std::chrono::steady_clock::now() > until) {
-      return false;
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  return true;
 }
 
 ErrorCode CodeOf(const std::function<void()>& call) {
