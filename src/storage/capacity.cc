@@ -1,6 +1,7 @@
 #include "storage/capacity.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/assert.h"
 #include "base/freed_space.h"
@@ -214,14 +215,24 @@ Capacity::Ends Capacity::AppendedEnds() const noexcept {
   return ends;
 }
 
+// How far appends at `used` may go until the helper is woken: to the middle of the stretch that is
+// faulted in, or to the low-water mark of the space, where the helper allocates more. If less than
+// that is left, because there is no space or the store is at its bound, then to the middle of the
+// rest, so that the helper tries again.
+std::uint64_t Capacity::NextWake(Kind kind, std::uint64_t used, std::uint64_t stretch) const {
+  const std::uint64_t end = files_.data(kind).bytes();
+  const std::uint64_t low_water = growth_.LowWater(kind);
+  const std::uint64_t left = end - std::min(used, end);
+  return used + std::min(stretch / 2, left > low_water ? left - low_water : left / 2);
+}
+
 // One round of the helper thread: allocates when less than half of a growth step is left, and
-// faults in the next stretch. The soft limits end in the middle of that stretch, so that the helper
-// is woken before the appends leave it.
+// faults in the next stretch.
 void Capacity::GrowAhead() {
   Ends ends;
   Ends written;
-  std::shared_ptr<const ChunkRange> value_range;
-  std::shared_ptr<const ChunkRange> record_range;
+  std::uint64_t rows = 0;
+  std::array<std::shared_ptr<const ChunkRange>, kKinds> ranges;
   {
     const MutexLock lock(mutex_);
     if (status_.failed() || status_.closed()) {
@@ -232,22 +243,33 @@ void Capacity::GrowAhead() {
     if (!OverBound()) {
       growth_.GrowAhead(ends);
     }
-    value_range = files_.values.range();
-    record_range = files_.records.range();
+    for (const Kind kind : kAllKinds) {
+      ranges[Index(kind)] = files_.data(kind).range();
+    }
     // Ends may move back: staged rows that are dropped were counted in an earlier round.
     written.values = ends.values - std::min(ends.values, last_round_.values);
     written.records = ends.records - std::min(ends.records, last_round_.records);
     last_round_ = ends;
+    rows = ends.records - std::min(ends.records, row_lag_);
   }
   // Faulting in takes long, so it happens without the mutex.
   const std::uint64_t value_stretch = StretchOf(files_.values, written.values * sizeof(Value));
   const std::uint64_t record_stretch = StretchOf(files_.records, written.records * sizeof(Record));
-  FaultInPart(files_.values, *value_range, ends.values * sizeof(Value), value_stretch);
-  FaultInPart(files_.records, *record_range, ends.records * sizeof(Record), record_stretch);
+  const auto fault_in = [&](Kind kind, std::uint64_t begin, std::uint64_t stretch) {
+    FaultInPart(files_.data(kind), *ranges[Index(kind)], begin, stretch);
+  };
+  fault_in(Kind::kValues, ends.values * sizeof(Value), value_stretch);
+  fault_in(Kind::kRecords, ends.records * sizeof(Record), record_stretch);
+  fault_in(Kind::kPositionHints, ends.values / kHintStride * sizeof(std::uint64_t),
+           HintBytes(value_stretch / sizeof(Value)));
+  fault_in(Kind::kRowHints, rows / kHintStride * sizeof(std::uint64_t),
+           HintBytes(record_stretch / sizeof(Record)));
   const MutexLock lock(mutex_);
   const std::uint64_t words = files_.layouts.bytes() / sizeof(std::uint64_t);
-  RaiseLimits({.values = ends.values + value_stretch / sizeof(Value) / 2,
-               .records = ends.records + record_stretch / sizeof(Record) / 2,
+  RaiseLimits({.values = NextWake(Kind::kValues, ends.values * sizeof(Value), value_stretch) /
+                         sizeof(Value),
+               .records = NextWake(Kind::kRecords, ends.records * sizeof(Record), record_stretch) /
+                          sizeof(Record),
                .layout_words = words - (words - std::min(words, ends.layout_words)) / 2});
 }
 
@@ -345,8 +367,11 @@ void Capacity::CutBack(const Cursor& end, std::uint64_t session) noexcept {
 }
 
 void Capacity::MoveBegin(const Begin& begin) {
-  const MutexLock lock(mutex_);
-  files_.MoveBegin(begin);
+  {
+    const MutexLock lock(mutex_);
+    files_.MoveBegin(begin);
+  }
+  helper_.Wake();  // a store that was at its bound may grow ahead again
 }
 
 void Capacity::Fail(const Error& error) {

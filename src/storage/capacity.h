@@ -153,6 +153,8 @@ class Capacity {
   void LowerLimits() noexcept REQUIRES_LOCK(mutex_);
   void DropLimits() noexcept;
   Ends AppendedEnds() const noexcept REQUIRES_LOCK(mutex_);
+  std::uint64_t NextWake(Kind kind, std::uint64_t used, std::uint64_t stretch) const
+      REQUIRES_LOCK(mutex_);
   void GrowAhead() EXCLUDES(mutex_);
 
   StoreFiles& files_;

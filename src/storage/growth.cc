@@ -54,6 +54,8 @@ std::uint64_t Growth::StepOf(Kind kind) const noexcept {
   return std::min({step, file.files().chunk_bytes(), largest_step_}) >> halvings_;
 }
 
+std::uint64_t Growth::WholeStep(Kind kind) const noexcept { return StepOf(kind) / kBlock * kBlock; }
+
 std::uint64_t Growth::Grain() const noexcept {
   return halvings_ == 0 ? std::min(kGrain, files_.identity().chunk_bytes) : kBlock;
 }
@@ -160,8 +162,8 @@ void Growth::GrowAhead(const Ends& used) {
   bool more = false;
   for (const Kind kind : {Kind::kLayouts, Kind::kValues, Kind::kRecords}) {
     const std::size_t i = Index(kind);
-    const std::uint64_t step = StepOf(kind) / kBlock * kBlock;
-    const bool soon = content[i] + step / 2 > wanted[i];
+    const std::uint64_t step = WholeStep(kind);
+    const bool soon = content[i] + LowWater(kind) > wanted[i];
     if (step > 0 && soon && wanted[i] + step <= files_.data(kind).reserved()) {
       wanted[i] += step;
       more = true;

@@ -55,15 +55,19 @@ class Growth {
   /// halving, the first time; the size that succeeded is where the next call starts.
   void Grow(const Ends& needed, const Ends& in_use);
 
-  /// Grows each file of which less than half a step is left after `used`, inside its reservation.
+  /// Grows each file of which less than LowWater() is left after `used`, inside its reservation.
   /// If there is not enough space, no file grows and the next step is smaller. Throws Error(kIo).
   void GrowAhead(const Ends& used);
+
+  /// Half of the step by which the file of this kind would grow next, in bytes.
+  std::uint64_t LowWater(Kind kind) const noexcept { return WholeStep(kind) / 2; }
 
  private:
   using Sizes = KindBytes;
 
   Sizes CurrentSizes() const noexcept;
   std::uint64_t StepOf(Kind kind) const noexcept;
+  std::uint64_t WholeStep(Kind kind) const noexcept;
   void Halve() noexcept;
   void AllocateNeeded(const Sizes& needed, const Sizes& in_use);
   bool GiveBackHalf(const Sizes& keep) noexcept;

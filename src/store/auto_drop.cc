@@ -121,15 +121,16 @@ std::uint64_t AutoDrop::FirstRowWithin(std::uint64_t bytes, BytesOf bytes_from) 
   return RowOfRecord(LoadOnce(view_.records[low - 1].row_session)) + 1;
 }
 
-// The first row from which on the data takes at most the limit, and the files at most three chunks
-// more: the fourth is for what is appended until the next round. A limit of a few chunks may be too
-// small for that, so half of it is always retained.
+// The first row from which on the data takes at most the limit, and the files one chunk less than
+// what makes appends wait: that chunk is for what is appended until the next round. A limit of a few
+// chunks may be too small for that, so half of it is always retained.
 std::uint64_t AutoDrop::FirstRowWithinBytes() const {
   const std::uint64_t limit = limits_.bytes;
   const std::uint64_t chunk = writer_.files()->identity().chunk_bytes;
   const std::uint64_t data = FirstRowWithin(limit, &AutoDrop::BytesFrom);
   const std::uint64_t half = FirstRowWithin(limit / 2, &AutoDrop::BytesFrom);
-  const std::uint64_t disk = FirstRowWithin(limit + 3 * chunk, &AutoDrop::DiskBytesFrom);
+  const std::uint64_t disk =
+      FirstRowWithin(MostDiskBytes(limit, chunk) - chunk, &AutoDrop::DiskBytesFrom);
   return std::max(data, std::min(disk, half));
 }
 

@@ -108,7 +108,8 @@ struct StreamStore::Impl {
     to.SetRetention(limits);
     if (dropper != nullptr) {
       const std::uint64_t chunk_bytes = to.files()->identity().chunk_bytes;
-      const std::uint64_t most_bytes = limits.bytes == 0 ? 0 : limits.bytes + 3 * chunk_bytes;
+      const std::uint64_t most_bytes =
+          limits.bytes == 0 ? 0 : internal::AutoDrop::MostDiskBytes(limits.bytes, chunk_bytes);
       to.StartUpkeep([dropper] { return dropper->Round(); }, most_bytes);
     }
     SetAutoDrop(std::move(dropper));

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 
 #include "storage/fixture.h"
+#include "support/patience.h"
 #include "support/sanitizers.h"
 
 namespace stream_store::internal {
@@ -222,6 +223,37 @@ TEST_F(GrowthTest, TheHelperGrowsAheadAndStopsAtClose) {
     if (round % 2 == 0) store.Close();
   }
   ExpectFilled(Reader::Open(path_), 5000);
+}
+
+// Where the space for values ends: the files may be deleted meanwhile.
+std::uint64_t AllocatedValues(const std::filesystem::path& store, std::uint64_t chunk_bytes) {
+  std::uint64_t end = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(store)) {
+    if (entry.path().stem() == "values") {
+      std::error_code deleted;
+      const std::uint64_t size = entry.file_size(deleted);
+      const std::uint64_t chunk = std::stoull(entry.path().extension().string().substr(1));
+      end = std::max(end, deleted ? 0 : chunk * chunk_bytes + size);
+    }
+  }
+  return end;
+}
+
+// An append that finds no space would have to allocate it, and to fault its pages in: that takes a
+// hundred times longer than an append. In a store that is limited in bytes, the helper allocates
+// much less at a time than it faults in.
+TEST_F(GrowthTest, TheHelperGrowsABoundedStoreBeforeAnAppendNeedsTheSpace) {
+  constexpr std::uint64_t kChunk = 1 << 20;
+  options_.grow_ahead = true;
+  options_.chunk_bytes = kChunk;
+  options_.retain_bytes = 8 * kChunk;
+  StreamStore store = Open();
+  for (std::uint64_t row = 0; row < 2500; ++row) {
+    store.Append(static_cast<Step>(row), {{1, List(1000, 7)}});
+    const std::uint64_t next_end = (row + 2) * 1000 * sizeof(Value);
+    ASSERT_TRUE(Eventually([&] { return AllocatedValues(path_, kChunk) >= next_end; })) << row;
+  }
+  EXPECT_GT(store.reader().first_row(), 0U);
 }
 
 TEST_F(GrowthTest, HolesBelowTheAllocatedEndAreFilledBeforeTheFirstAppend) {
