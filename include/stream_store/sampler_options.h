@@ -46,7 +46,7 @@ struct RowRange {
 };
 
 /// The rows that a window has of one field, relative to the anchor of the window: -1 is the row
-/// before the anchor in its lane.
+/// before the anchor in its lane. With `time_field`, nanoseconds relative to the time of the anchor.
 struct FieldOffsets {
   TypeId type = 0;
   std::vector<std::int64_t> offsets = {};
@@ -111,11 +111,22 @@ struct SamplerOptions {
   std::vector<TypeId> require = {};
 
   /// Which rows of each field a window has. Only these fields can be read from the batches. Offsets
-  /// are in (-2^31, 2^31).
+  /// are in (-2^31, 2^31), with time_field in [-2^61, 2^61].
   std::vector<FieldOffsets> offsets = {};
 
-  /// The rule for `offsets` that lead outside the segment.
+  /// The rule for `offsets` that lead outside the segment. kShift is not for time_field.
   SampleOutside outside = SampleOutside::kSkip;
+
+  /// The field with the time of each row: a float in seconds, a timestamp or a duration. `offsets` are
+  /// nanoseconds then, and lead to the row of the segment whose time is nearest, the earlier of two;
+  /// they lead outside if it is further away than the tolerance. Rows that may be in a window need a
+  /// time, and times must not fall within a segment: otherwise calls throw Error(kInvalidArgument).
+  ///
+  /// Cost: 8 bytes of memory for each row, beside those of lane_by.
+  std::optional<TypeId> time_field = {};
+
+  /// In nanoseconds, not negative. The default is that of LeRobot's delta_timestamps.
+  std::int64_t tolerance_ns = 100'000;
 
   /// Each window is a whole segment that has ended, followed by empty places. The
   /// rest of a segment whose first rows were dropped counts as a segment.

@@ -68,6 +68,9 @@ void SamplerObject::TakeFields(const Arguments& arguments) {
   if (!arguments.where.is_none()) {
     options_.where = fields_->Require(arguments.where.ptr());
   }
+  if (!arguments.time_field.is_none()) {
+    options_.time_field = fields_->Require(arguments.time_field.ptr());
+  }
   if (PyList_GET_SIZE(arguments.require.ptr()) > 0) {
     options_.require =
         BatchTree(stores_[0].ptr(), *fields_, arguments.require.ptr(), "require").types();

@@ -103,6 +103,7 @@ class SamplerObject {
     nb::object where;        ///< the name of a field, or None
     nb::object require;      ///< names of fields and structs
     nb::object offsets;      ///< pairs of a name of a field or struct and a list of ints
+    nb::object time_field;   ///< the name of a field, or None
     nb::object columns;
     nb::object fields;
     nb::object max_length;

@@ -98,14 +98,16 @@ void MakeSampler(SamplerObject* where, nb::list stores, const nb::dict& options)
                  : Is(options, "outside", "zero")  ? SampleOutside::kZero
                  : Is(options, "outside", "shift") ? SampleOutside::kShift
                                                    : SampleOutside::kSkip;
+  made.tolerance_ns = AsInt64(Take(options, "tolerance_ns"), "tolerance");
   made.whole_segments = Truth(options, "whole_segments");
   made.exclude = Ranges(Take(options, "exclude"));
   made.priorities = PrioritiesOf(Take(options, "priorities"));
   new (where) SamplerObject({std::move(stores), made, Borrow(Take(options, "segment_by")),
                              Borrow(Take(options, "lane_by")), Borrow(Take(options, "where")),
                              Borrow(Take(options, "require")), Borrow(Take(options, "offsets")),
-                             Borrow(Take(options, "columns")), Borrow(Take(options, "fields")),
-                             Borrow(Take(options, "max_length")), Truth(options, "with_stores")});
+                             Borrow(Take(options, "time_field")), Borrow(Take(options, "columns")),
+                             Borrow(Take(options, "fields")), Borrow(Take(options, "max_length")),
+                             Truth(options, "with_stores")});
 }
 
 nb::object NextPrefetched(Prefetch& prefetch) {

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from typing import Any
+import math
+import numbers
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +29,8 @@ _LATER: dict[str, Any] = {
     "require": [],
     "offsets": [],
     "outside": "skip",
+    "time_field": None,
+    "tolerance_ns": 100_000,
     "whole_segments": False,
     "priorities": "none",
 }
@@ -42,7 +46,12 @@ _OF_ROWS: dict[str, Any] = {
     "priorities": None,
 }
 
+_Number = TypeVar("_Number", int, float)
+
 _MOST_OFFSET = 2**31 - 1
+
+#: Beyond 2**53 nanoseconds, a float of seconds is no longer exact to a nanosecond.
+_MOST_SECONDS = 2**53 / 1e9
 
 
 def sampler_options(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,6 +63,7 @@ def sampler_options(given: Mapping[str, Any]) -> dict[str, Any]:
     first_row, last_row = _arguments.row_limits(given["rows"])
     world_size = _arguments.integer("world_size", given["world_size"], 1)
     exclude = _row_ranges(given["exclude"])
+    seconds = _seconds(given["seconds"])
     options: dict[str, Any] = {
         "align": _arguments.choice("align", given["align"]),
         "batch_size": _arguments.integer("batch_size", given["batch_size"], 1),
@@ -66,7 +76,10 @@ def sampler_options(given: Mapping[str, Any]) -> dict[str, Any]:
         "where": _one_name("where", given["where"]),
         "exclude": exclude.ravel(),
         "require": _arguments.names("require", given["require"], one=True) or [],
-        "offsets": _offsets(given["offsets"]),
+        "offsets": _offsets(given["offsets"]) or _nanoseconds(seconds),
+        "seconds": seconds,
+        "time_field": _one_name("time_field", given["time_field"]),
+        "tolerance": _number("tolerance", given["tolerance"], 0.0),
         "outside": _arguments.choice("outside", given["outside"]),
         "whole_segments": _arguments.boolean("whole_segments", given["whole_segments"]),
         "priorities": _priorities(given["priorities"]),
@@ -79,6 +92,8 @@ def sampler_options(given: Mapping[str, Any]) -> dict[str, Any]:
         "world_size": world_size,
         "drop_last": _arguments.boolean("drop_last", given["drop_last"]),
     }
+    options["tolerance_ns"] = round(options["tolerance"] * 1e9)
+    _check_seconds(given, options)
     options["unit"] = _unit(given["unit"], options)
     options["length"] = _length(given["length"], options)
     _check_together(options)
@@ -119,12 +134,13 @@ def sampler_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
     arguments = {
         name: value
         for name, value in options.items()
-        if name not in {"first_row", "last_row", "with_stores"}
+        if name not in {"first_row", "last_row", "with_stores", "tolerance_ns"}
     }
     for name in ("segment_by", "lane_by", "require"):
         arguments[name] = options[name] or None
     arguments["exclude"] = options["exclude"].reshape(-1, 2) if len(options["exclude"]) else None
-    arguments["offsets"] = dict(options["offsets"]) or None
+    arguments["offsets"] = None if options["seconds"] else dict(options["offsets"]) or None
+    arguments["seconds"] = dict(options["seconds"]) or None
     arguments["rows"] = (options["first_row"], options["last_row"])
     if options["offsets"]:
         arguments["length"] = arguments["fields"] = None
@@ -153,8 +169,8 @@ def _length(length: Any, options: Mapping[str, Any]) -> int:
     if options["offsets"]:
         if length is not None:
             raise ValueError(
-                f"length must be left out if offsets are given, which say how many rows of each "
-                f"field a window has; found {length!r}"
+                f"length must be left out if {_offsets_name(options)} are given, which say how many "
+                f"rows of each field a window has; found {length!r}"
             )
         return 1
     if length is None:
@@ -181,7 +197,9 @@ def _check_together(options: Mapping[str, Any]) -> None:
                 f"{name} is for unit={wanted!r}, but unit is {unit!r}; leave it {default!r}"
             )
     if options["offsets"] and options["fields"] is not None:
-        raise ValueError("fields must be left out if offsets are given, which name the fields")
+        raise ValueError(
+            f"fields must be left out if {_offsets_name(options)} are given, which name the fields"
+        )
 
 
 def _priorities(priorities: Any) -> Priorities | None:
@@ -226,24 +244,83 @@ def _row_ranges(ranges: Any) -> npt.NDArray[np.int64]:
 
 def _offsets(offsets: Any) -> list[tuple[str, list[int]]]:
     """`offsets` as pairs of a name and a list of ints."""
-    if offsets is None:
+
+    def row(what: str, number: Any) -> int:
+        return _arguments.integer(what, number, -_MOST_OFFSET, _MOST_OFFSET + 1)
+
+    return _numbers_by_field("offsets", offsets, "int", row)
+
+
+def _seconds(seconds: Any) -> list[tuple[str, list[float]]]:
+    """`seconds` as pairs of a name and a list of floats."""
+
+    def second(what: str, number: Any) -> float:
+        return _number(what, number, -_MOST_SECONDS)
+
+    return _numbers_by_field("seconds", seconds, "number", second)
+
+
+def _nanoseconds(seconds: list[tuple[str, list[float]]]) -> list[tuple[str, list[int]]]:
+    return [(name, [round(time * 1e9) for time in times]) for name, times in seconds]
+
+
+def _numbers_by_field(
+    argument: str, given: Any, kind: str, convert: Callable[[str, Any], _Number]
+) -> list[tuple[str, list[_Number]]]:
+    """A mapping of fields to lists of numbers as pairs."""
+    if given is None:
         return []
-    if not isinstance(offsets, Mapping) or not offsets:
-        raise ValueError(f"offsets must be a mapping of fields to lists of ints, not {offsets!r}")
+    if not isinstance(given, Mapping) or not given:
+        raise ValueError(
+            f"{argument} must be a mapping of fields to lists of {kind}s, not {given!r}"
+        )
     pairs = []
-    for name, numbers in offsets.items():
+    for name, values in given.items():
         if not isinstance(name, str):
-            raise ValueError(f"offsets must be a mapping of names of fields; {name!r} is not one")
-        what = f"offsets of field {name!r}"
-        if isinstance(numbers, (str, bytes)) or not isinstance(numbers, Iterable):
-            raise ValueError(f"{what} must be a list of ints, not {numbers!r}")
-        some = [
-            _arguments.integer(what, number, -_MOST_OFFSET, _MOST_OFFSET + 1) for number in numbers
-        ]
+            raise ValueError(
+                f"{argument} must be a mapping of names of fields; {name!r} is not one"
+            )
+        what = f"{argument} of field {name!r}"
+        if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+            raise ValueError(f"{what} must be a list of {kind}s, not {values!r}")
+        some = [convert(what, value) for value in values]
         if not some:
-            raise ValueError(f"{what} must be at least one int, found none")
+            raise ValueError(f"{what} must be at least one {kind}, found none")
         pairs.append((name, some))
     return pairs
+
+
+def _number(name: str, value: Any, least: float) -> float:
+    """A number of seconds."""
+    number = float(value) if _is_real(value) else math.nan
+    if not least <= number <= _MOST_SECONDS:
+        raise ValueError(
+            f"{name} must be a number of seconds in [{least:g}, {_MOST_SECONDS:g}], not {value!r}"
+        )
+    return number
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
+
+
+def _check_seconds(given: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    """Refuse arguments that are for `seconds`, or that exclude it."""
+    if options["seconds"]:
+        if given["offsets"] is not None:
+            raise ValueError("expected offsets or seconds, but both were given")
+        if options["time_field"] is None:
+            raise ValueError("time_field is missing: the field with the time that seconds refer to")
+        if options["outside"] == "shift":
+            raise ValueError(
+                "outside='shift' is for offsets; seconds take 'skip', 'edge' or 'zero'"
+            )
+    elif options["time_field"] is not None:
+        raise ValueError("time_field is for seconds, but there are none; leave it out")
+
+
+def _offsets_name(options: Mapping[str, Any]) -> str:
+    return "seconds" if options["seconds"] else "offsets"
 
 
 def _later(name: str, options: Mapping[str, Any]) -> Any:

@@ -85,6 +85,13 @@ class WindowSampler(PrioritySampling):
         outside: what is done where offsets lead outside the segment: "skip" does not sample such
             anchors, "edge" repeats the nearest row of the segment, "zero" fills with zeros, and
             "shift" moves the whole window inside.
+        seconds: in place of `offsets`, for each field the times of its rows in seconds relative to
+            that of the anchor: {"obs": [-0.1, 0.0], "action": np.arange(16) / 50}. The row of the
+            segment whose time is nearest is taken, the earlier of two. It is outside if it is
+            further away than `tolerance`; "shift" is for `offsets` only.
+        time_field: with `seconds`, the name of the field with the time of each row: a float in
+            seconds, a timestamp or a duration. Times must not fall within a segment.
+        tolerance: with `seconds`, in seconds. The default is that of LeRobot's `delta_timestamps`.
         whole_segments: each window is a whole segment that has ended, padded to the longest one of
             the batch, or to `length`; longer segments are not sampled then.
         priorities: a `Priorities`: windows are drawn by priority, batches also have "_weight"
@@ -140,6 +147,9 @@ class WindowSampler(PrioritySampling):
         require: str | Sequence[str] | None = None,
         offsets: Mapping[str, Iterable[int]] | None = None,
         outside: Literal["skip", "edge", "zero", "shift"] = "skip",
+        seconds: Mapping[str, Iterable[float]] | None = None,
+        time_field: str | None = None,
+        tolerance: float = 1e-4,
         whole_segments: bool = False,
         priorities: Priorities | None = None,
         rows: tuple[int | None, int | None] | None = None,

@@ -17,32 +17,10 @@ LaneRules RulesOf(const SamplerOptions& options) {
   return {.fields = {.lane_by = options.lane_by,
                      .segment_by = options.segment_by,
                      .where = options.where,
-                     .require = options.require},
+                     .require = options.require,
+                     .time = options.time_field},
           .lanes = options.lanes,
           .exclude = options.exclude};
-}
-
-// The number of the last segment that begins at row `at` of the lane or before it. Each step of the
-// search is a conditional move, as in SearchOne(): draws are random, and a processor that guesses
-// takes twice as long.
-std::uint64_t SegmentAt(std::span<const LaneSegment> segments, std::uint64_t at) noexcept {
-  const LaneSegment* base = segments.data();
-  for (std::size_t left = segments.size(); left > 1;) {
-    const std::size_t half = left / 2;
-    base += base[half].begin <= at ? half : 0;
-    left -= half;
-  }
-  return static_cast<std::uint64_t>(base - segments.data());
-}
-
-// Whether segment `number` has ended, in a lane of `rows` rows.
-bool HasEnded(std::span<const LaneSegment> segments, std::uint64_t number,
-              std::uint64_t rows) noexcept {
-  if (number + 1 >= segments.size()) {
-    return false;
-  }
-  const LaneSegment next = segments[number + 1];
-  return next.begin < rows || (next.begin == rows && next.ended != 0);
 }
 
 }  // namespace
@@ -52,7 +30,10 @@ IndexedStarts::IndexedStarts(Reader reader, const SamplerOptions& options)
       options_(options),
       rules_(RulesOf(options)),
       index_(LaneIndex::SharedFor(reader_, rules_)) {
-  for (const FieldOffsets& field : options_.offsets) {
+  if (options_.time_field) {
+    timed_.emplace(options_);
+  }
+  for (const FieldOffsets& field : timed_ ? std::vector<FieldOffsets>{} : options_.offsets) {
     for (const std::int64_t offset : field.offsets) {
       before_ = std::max(before_, static_cast<std::uint64_t>(std::max<std::int64_t>(-offset, 0)));
       after_ = std::max(after_, static_cast<std::uint64_t>(std::max<std::int64_t>(offset, 0)));
@@ -67,6 +48,8 @@ IndexedStarts::IndexedStarts(Reader reader, const SamplerOptions& options)
     need_ = Need::kRoom;
   } else if (options_.outside != SampleOutside::kSkip) {
     need_ = Need::kNothing;
+  } else if (timed_) {
+    need_ = Need::kTimes;
   }
   Forget();
 }
@@ -132,6 +115,7 @@ std::unique_lock<ForkMutex> IndexedStarts::LockIndexTo(std::uint64_t rows) {
 void IndexedStarts::Forget() {
   anchors_ = RowSet(reader_.first_row());
   current_.clear();
+  undecided_.clear();
   first_row_ = reader_.first_row();
   rows_ = first_row_;
   changes_ = {};
@@ -147,6 +131,7 @@ void IndexedStarts::MoveTo(const EpochExtent& extent) {
     Forget();
   }
   const std::unique_lock lock = LockIndexTo(extent.rows);
+  index_->RequireTimes(extent.rows);
   if (extent.rows < rows_ || extent.first_row < first_row_) {
     Forget();
   }
@@ -241,6 +226,7 @@ void IndexedStarts::EnterRow(std::uint64_t row) {
   const auto [lane, at] = index_->PlaceOf(row);
   if (lane >= current_.size()) {
     current_.resize(index_->lanes(), 0);
+    undecided_.resize(index_->lanes(), 0);
   }
   const std::span<const LaneSegment> segments = index_->Segments(lane);
   std::uint64_t& current = current_[lane];
@@ -259,6 +245,10 @@ void IndexedStarts::EnterRow(std::uint64_t row) {
   if (segments[current].dead != 0) {
     return;
   }
+  if (need_ == Need::kTimes) {
+    AddTimedAnchors({lane, BeginOf(lane, segments[current]), at + 1});
+    return;
+  }
   const std::uint64_t into = at - BeginOf(lane, segments[current]);
   const std::uint64_t reach = before_ + after_;
   if (need_ == Need::kNothing || (need_ == Need::kRoom && into > reach)) {
@@ -268,6 +258,27 @@ void IndexedStarts::EnterRow(std::uint64_t row) {
   } else if (need_ == Need::kRoom && into == reach) {
     for (std::uint64_t i = 0; i <= into; ++i) {
       AddAnchor(lane, at - into + i);
+    }
+  }
+}
+
+// Adds the anchors that the last of these rows of a segment decides.
+void IndexedStarts::AddTimedAnchors(const LaneRows& rows) {
+  std::uint64_t& at = undecided_[rows.lane];
+  at = std::max(at, rows.begin);
+  for (; at < rows.end && timed_->IsDecided(*index_, rows, at); ++at) {
+    if (timed_->AllWithin(*index_, rows, at)) {
+      AddAnchor(rows.lane, at);
+    }
+  }
+}
+
+// Removes the anchors that need rows before these.
+void IndexedStarts::CutTimedAnchors(const LaneRows& rows) {
+  const std::uint64_t end = std::min(rows.end, undecided_[rows.lane]);
+  for (std::uint64_t at = rows.begin; at < end && timed_->MayNeedEarlier(*index_, rows, at); ++at) {
+    if (!timed_->AllWithin(*index_, rows, at)) {
+      RemoveAnchor(index_->RowAt(rows.lane, at));
     }
   }
 }
@@ -297,137 +308,16 @@ void IndexedStarts::CutHeads() {
       }
       continue;
     }
+    if (need_ == Need::kTimes) {
+      CutTimedAnchors({lane, first, end});
+      continue;
+    }
     const std::uint64_t reach = before_ + after_;
     const std::uint64_t lost = need_ == Need::kAll    ? std::min(first + before_, end)
                                : end - first <= reach ? end
                                                       : first;
     for (std::uint64_t at = first; at < lost; ++at) {
       RemoveAnchor(index_->RowAt(lane, at));
-    }
-  }
-}
-
-IndexedStarts::Bounds IndexedStarts::BoundsOf(std::uint64_t row) const {
-  const auto [lane, at] = index_->PlaceOf(row);
-  const std::span<const LaneSegment> segments = index_->Segments(lane);
-  const std::uint64_t rows = index_->RowsBefore(lane, extent_.rows);
-  const std::uint64_t number = SegmentAt(segments, at);
-  const bool has_next = number + 1 < segments.size();
-  return {.lane = lane,
-          .at = at,
-          .begin = BeginOf(lane, segments[number]),
-          .end = has_next ? std::min<std::uint64_t>(segments[number + 1].begin, rows) : rows,
-          .ended = HasEnded(segments, number, rows)};
-}
-
-// Looks up the anchors in rows_found_. Every step of a look-up waits for memory, so each loop takes
-// one step for all windows, and fetches what the next loop needs.
-void IndexedStarts::FindBounds() {
-  bounds_.resize(rows_found_.size());
-  for (const std::uint64_t row : rows_found_) {
-    index_->PrefetchPlaceOf(row);
-  }
-  for (const std::uint64_t row : rows_found_) {
-    index_->PrefetchRowAt(index_->PlaceOf(row));
-  }
-  for (std::size_t i = 0; i < rows_found_.size(); ++i) {
-    const Bounds& bounds = bounds_[i] = BoundsOf(rows_found_[i]);
-    index_->PrefetchRowAt({bounds.lane, bounds.begin});
-    index_->PrefetchRowAt({bounds.lane, bounds.end - 1});
-  }
-}
-
-void IndexedStarts::Resolve(std::span<const std::uint64_t> numbers,
-                            std::span<const std::uint64_t> places, const WindowStarts& windows) {
-  STREAM_STORE_ASSERT(
-      std::ranges::all_of(numbers, [&](auto number) { return number < count(); }) &&
-      std::ranges::all_of(places, [&](auto place) { return place < windows.starts.size(); }) &&
-      numbers.size() == places.size());
-  rows_found_.resize(numbers.size());
-  std::vector<std::uint64_t> ranks(numbers.begin(), numbers.end());
-  for (std::uint64_t& rank : ranks) {
-    rank += first_;
-  }
-  anchors_.Select(ranks, rows_found_);
-  ResolveFound(places, windows);
-}
-
-void IndexedStarts::ResolveAnchors(std::span<const std::uint64_t> anchors,
-                                   std::span<const std::uint64_t> places,
-                                   const WindowStarts& windows) {
-  STREAM_STORE_ASSERT(anchors.size() == places.size());
-  rows_found_.assign(anchors.begin(), anchors.end());
-  ResolveFound(places, windows);
-}
-
-// Describes the windows with the anchors rows_found_.
-void IndexedStarts::ResolveFound(std::span<const std::uint64_t> places,
-                                 const WindowStarts& windows) {
-  const std::scoped_lock lock(index_->mutex());
-  FindBounds();
-  for (std::size_t i = 0; i < rows_found_.size(); ++i) {
-    const Bounds& bounds = bounds_[i];
-    windows.starts[places[i]] = static_cast<Row>(rows_found_[i]);
-    windows.anchors[places[i]] = static_cast<Row>(rows_found_[i]);
-    windows.segments[places[i]] = {
-        .first = static_cast<Row>(index_->RowAt(bounds.lane, bounds.begin)),
-        .end = static_cast<Row>(index_->RowAt(bounds.lane, bounds.end - 1)) + 1,
-        .complete = bounds.ended};
-    if (!windows.count.empty()) {
-      windows.count[places[i]] = static_cast<std::uint32_t>(bounds.end - bounds.begin);
-    }
-  }
-}
-
-// How far the whole window is moved along the lane to lie inside the segment.
-std::int64_t IndexedStarts::ShiftOf(const Bounds& bounds) const noexcept {
-  if (need_ != Need::kRoom) {
-    return 0;
-  }
-  const auto lacking_before =
-      static_cast<std::int64_t>(before_) - static_cast<std::int64_t>(bounds.at - bounds.begin);
-  const auto lacking_after =
-      static_cast<std::int64_t>(after_) - static_cast<std::int64_t>(bounds.end - 1 - bounds.at);
-  return lacking_before > 0 ? lacking_before : lacking_after > 0 ? -lacking_after : 0;
-}
-
-// The row at an offset from the anchor; -1 if there is none.
-Row IndexedStarts::RowAtOffset(const Bounds& bounds, std::int64_t offset, bool& valid) const {
-  const auto begin = static_cast<std::int64_t>(bounds.begin);
-  const auto end = static_cast<std::int64_t>(bounds.end);
-  std::int64_t at = static_cast<std::int64_t>(bounds.at) + offset;
-  valid = at >= begin && at < end;
-  if (!valid && (options_.offsets.empty() || options_.outside != SampleOutside::kEdge)) {
-    return -1;
-  }
-  at = std::clamp(at, begin, end - 1);
-  return static_cast<Row>(index_->RowAt(bounds.lane, static_cast<std::uint64_t>(at)));
-}
-
-void IndexedStarts::ReadRows(std::span<const std::uint64_t> places, const WindowRows& rows) {
-  STREAM_STORE_ASSERT(places.size() == bounds_.size());
-  const std::size_t length = rows.offsets.size();
-  if (length == 0) {
-    return;
-  }
-  const auto [least, most] = std::ranges::minmax(rows.offsets);
-  const std::scoped_lock lock(index_->mutex());
-  for (std::size_t i = 0; i < places.size(); ++i) {
-    const Bounds& bounds = bounds_[i];
-    const std::int64_t shift = ShiftOf(bounds);
-    const std::int64_t anchor = static_cast<std::int64_t>(bounds.at) + shift;
-    if (anchor + least >= static_cast<std::int64_t>(bounds.begin) &&
-        anchor + most < static_cast<std::int64_t>(bounds.end)) {
-      index_->ReadRowsAround({bounds.lane, static_cast<std::uint64_t>(anchor)}, rows.offsets,
-                             rows.rows.subspan(places[i] * length, length));
-      std::ranges::fill(rows.valid.subspan(places[i] * length, length), std::uint8_t{1});
-      continue;
-    }
-    for (std::size_t k = 0; k < length; ++k) {
-      bool valid = false;
-      const std::size_t place = places[i] * length + k;
-      rows.rows[place] = RowAtOffset(bounds, rows.offsets[k] + shift, valid);
-      rows.valid[place] = valid ? 1 : 0;
     }
   }
 }

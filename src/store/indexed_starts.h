@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -24,6 +25,7 @@
 #include "base/fork_mutex.h"
 #include "store/lane_index.h"
 #include "store/row_set.h"
+#include "store/timed_offsets.h"
 #include "store/window_starts.h"
 
 namespace stream_store::internal {
@@ -86,6 +88,7 @@ class IndexedStarts final : public Starts {
     kRoom,     // a segment of at least before_ + after_ + 1 rows
     kNothing,  // only the anchor
     kWhole,    // the anchor is the first row of a segment that has ended
+    kTimes,    // rows near the times that timed_ says
   };
 
   // The rows of the segment of an anchor, counted in the lane, as far as they are in the extent.
@@ -95,6 +98,8 @@ class IndexedStarts final : public Starts {
     std::uint64_t begin = 0;
     std::uint64_t end = 0;
     bool ended = false;
+
+    LaneRows rows() const noexcept { return {lane, begin, end}; }
   };
 
   std::unique_lock<ForkMutex> LockIndexTo(std::uint64_t rows);
@@ -106,6 +111,8 @@ class IndexedStarts final : public Starts {
   std::uint64_t BeginOf(std::uint64_t lane, const LaneSegment& segment) const;
   std::uint64_t RowsInExtent(std::uint64_t lane, std::uint64_t rows) const;
   void AddAnchor(std::uint64_t lane, std::uint64_t at);
+  void AddTimedAnchors(const LaneRows& rows);
+  void CutTimedAnchors(const LaneRows& rows);
   void RemoveAnchor(std::uint64_t row);
   bool IsOfThisRank(std::uint64_t row) const noexcept;
   Bounds BoundsOf(std::uint64_t row) const;
@@ -120,10 +127,13 @@ class IndexedStarts final : public Starts {
   Need need_ = Need::kAll;
   std::uint64_t before_ = 0;
   std::uint64_t after_ = 0;
+  std::optional<TimedOffsets> timed_;  // with a time field
 
   std::shared_ptr<LaneIndex> index_;
   RowSet anchors_;                      // those in rows [first_row_, rows_)
   std::vector<std::uint64_t> current_;  // of each lane: the number of the segment of its last row
+  std::vector<std::uint64_t>
+      undecided_;  // with kTimes, of each lane: the first row that may become one
   std::uint64_t first_row_ = 0;
   std::uint64_t rows_ = 0;
 

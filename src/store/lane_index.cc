@@ -43,6 +43,28 @@ struct SharedIndexes {
 
 }  // namespace
 
+// Each step of the search is a conditional move, as in SearchOne(): draws are random, and a processor that guesses
+// takes twice as long.
+std::uint64_t SegmentAt(std::span<const LaneSegment> segments, std::uint64_t at) noexcept {
+  STREAM_STORE_ASSERT(!segments.empty() && segments[0].begin <= at);
+  const LaneSegment* base = segments.data();
+  for (std::size_t left = segments.size(); left > 1;) {
+    const std::size_t half = left / 2;
+    base += base[half].begin <= at ? half : 0;
+    left -= half;
+  }
+  return static_cast<std::uint64_t>(base - segments.data());
+}
+
+bool HasEnded(std::span<const LaneSegment> segments, std::uint64_t number,
+              std::uint64_t rows) noexcept {
+  if (number + 1 >= segments.size()) {
+    return false;
+  }
+  const LaneSegment next = segments[number + 1];
+  return next.begin < rows || (next.begin == rows && next.ended != 0);
+}
+
 std::shared_ptr<LaneIndex> LaneIndex::SharedFor(const Reader& reader, const LaneRules& rules) {
   const std::shared_ptr<const void> source = ReaderAccess::SourceOf(reader);
   // `made` and `alive` are declared before the lock so that they are destroyed after it: dropping
@@ -83,6 +105,9 @@ LaneIndex::LaneIndex(const Reader& reader, LaneRules rules)
       lanes_(by_key() ? 0 : rules_.lanes),
       first_row_(reader.first_row()) {
   CheckScanFields(reader.schema(), rules_.fields);
+  if (rules_.fields.time) {
+    time_dtype_ = reader.schema()[*rules_.fields.time].dtype;
+  }
   if (!rules_.fields.segment_by.empty()) {
     by_ = CheckCutFields(reader.schema(), rules_.fields.segment_by);
   }
@@ -91,6 +116,9 @@ LaneIndex::LaneIndex(const Reader& reader, LaneRules rules)
 
 bool LaneIndex::Fits(std::uint64_t first_row) const noexcept {
   if (first_row < first_row_ || first_row > rows()) {
+    return false;
+  }
+  if (wrong_time_ && wrong_time_->row < first_row) {
     return false;
   }
   const std::uint64_t dropped = first_row - first_row_;
@@ -186,6 +214,9 @@ void LaneIndex::Enter(const ReadRow& read) {
   } else if (count == 0 || begins || (lane.segments[count - 1].dead != 0) != dead) {
     lane.segments.Add({.begin = at & kMostAt, .dead = dead ? 1U : 0U, .ended = 0});
   }
+  if (rules_.fields.time) {
+    AddTime(read, at, lane.segments[lane.segments.size() - 1]);
+  }
   if (cuts && by_ == CutBy::kTrue && facts.cut.ended) {
     lane.segments.Add({.begin = (at + 1) & kMostAt, .dead = 0, .ended = 1});
   }
@@ -195,6 +226,29 @@ void LaneIndex::Enter(const ReadRow& read) {
       required_.Add(0);
     }
     required_.at(bit / 64) |= std::uint64_t{facts.has_required} << bit % 64;
+  }
+}
+
+// A row that must not be in a window needs no time.
+void LaneIndex::AddTime(const ReadRow& read, std::uint64_t at, const LaneSegment& segment) {
+  const bool continues = segment.begin < at;
+  const std::int64_t before = continues ? TimeAt(read.lane, at - 1) : 0;
+  const std::optional<std::int64_t> known =
+      read.facts.time ? NanosecondsOf(time_dtype_, *read.facts.time) : std::nullopt;
+  const std::int64_t time = known.value_or(before);
+  if (!wrong_time_ && segment.dead == 0) {
+    if (!known) {
+      wrong_time_ = {.row = read.row, .missing = !read.facts.time};
+    } else if (continues && time < before) {
+      wrong_time_ = {.row = read.row, .before = RowAt(read.lane, at - 1), .fell_by = before - time};
+    }
+  }
+  times_.Add(static_cast<std::uint64_t>(time));
+}
+
+void LaneIndex::RequireTimes(std::uint64_t rows) const {
+  if (wrong_time_ && wrong_time_->row < rows) {
+    ThrowWrongTime(*wrong_time_);
   }
 }
 

@@ -35,6 +35,7 @@
 #include "store/growing_list.h"
 #include "store/lane_table.h"
 #include "store/row_scan.h"
+#include "store/row_times.h"
 
 namespace stream_store::internal {
 
@@ -61,6 +62,14 @@ struct LaneSegment {
   std::uint64_t ended : 1;  ///< the row before it says that its segment ends; `begin` may not exist
 };
 
+/// The number of the last segment that begins at row `at` of a lane or before it. REQUIRES: there is
+/// one.
+std::uint64_t SegmentAt(std::span<const LaneSegment> segments, std::uint64_t at) noexcept;
+
+/// Whether segment `number` has ended, in a lane of `rows` rows.
+bool HasEnded(std::span<const LaneSegment> segments, std::uint64_t number,
+              std::uint64_t rows) noexcept;
+
 class LaneIndex {
  public:
   /// The index that samplers of this Reader's source share for these rules, made by the first of
@@ -80,7 +89,8 @@ class LaneIndex {
   std::uint64_t first_row() const noexcept { return first_row_; }
 
   /// Whether this is the index for a Reader that begins at `first_row`: it has the rows that the
-  /// Reader has, as far as they were read, and not mostly rows that were dropped.
+  /// Reader has, as far as they were read, and not mostly rows that were dropped or one with a wrong
+  /// time.
   bool Fits(std::uint64_t first_row) const noexcept;
 
   /// Reads the rows from rows() to `rows`. REQUIRES: Fits(reader.first_row()); rows <= the Reader's
@@ -159,6 +169,18 @@ class LaneIndex {
            (required_[(row - first_row_) / 64] >> (row - first_row_) % 64 & 1) != 0;
   }
 
+  /// The time of row `at` of a lane, in nanoseconds. REQUIRES: the rules have a time field; the index
+  /// has the row.
+  std::int64_t TimeAt(std::uint64_t lane, std::uint64_t at) const noexcept {
+    const std::uint64_t row = RowAt(lane, at);
+    STREAM_STORE_ASSERT(first_row() <= row && row < rows());
+    return static_cast<std::int64_t>(times_[row - first_row_]);
+  }
+
+  /// Throws Error(kInvalidArgument), which names the row, if one before `rows` has no time that the
+  /// sampler can use.
+  void RequireTimes(std::uint64_t rows) const;
+
  private:
   struct Lane {
     GrowingList<std::uint32_t> rows;  // with lane_by: the rows, counted from first_row_
@@ -180,6 +202,7 @@ class LaneIndex {
   void Enter(const ReadRow& read);
   std::uint64_t AddToLane(std::uint64_t row, std::uint64_t lane);
   bool IsExcluded(std::uint64_t row) noexcept;
+  void AddTime(const ReadRow& read, std::uint64_t at, const LaneSegment& segment);
 
   static constexpr std::uint64_t kFewDropped = 65536;  // never too many to keep
 
@@ -192,6 +215,9 @@ class LaneIndex {
   const std::uint64_t first_row_;
   WordList places_;    // with lane_by: of each row its lane, times 2^32, plus its number there
   WordList required_;  // with `require`: one bit for each row
+  WordList times_;     // with a time field: that of each row, in nanoseconds
+  DType time_dtype_ = DType::kFloat64;
+  std::optional<WrongTime> wrong_time_;  // the first one
   std::array<ReadRow, 32> waiting_;  // the first `waiting_rows_` of them; empty outside Extend()
   std::size_t waiting_rows_ = 0;
   std::size_t excluded_ = 0;  // the ranges of `exclude` before this one end before rows()

@@ -11,6 +11,7 @@
 
 #include "base/str_cat.h"
 #include "store/record_cursor.h"
+#include "store/row_times.h"
 #include "store/template_cache.h"
 
 namespace stream_store::internal {
@@ -58,6 +59,9 @@ void CheckScanFields(const Schema& schema, const ScanFields& fields) {
   if (fields.where) {
     CheckScalar(schema, *fields.where, "where", /*is_bool=*/true);
   }
+  if (fields.time) {
+    CheckTimeField(schema, *fields.time);
+  }
   for (const TypeId type : fields.require) {
     if (type >= schema.size()) {
       throw Error(ErrorCode::kInvalidArgument,
@@ -90,6 +94,9 @@ void RowScanner::AddPlaces(const View& view, std::uint32_t layout, TypeId type, 
   }
   if (fields_.where == type) {
     add(Use::kWhere, 0);
+  }
+  if (fields_.time == type) {
+    add(Use::kTime, 0);
   }
   if (made.values.size() > before && length != 1) {
     ThrowCorruptLayout(view, layout, "expected one value of a scalar field");
@@ -156,6 +163,9 @@ RowFacts RowScanner::ReadRow(const View& view) {
           break;
         case Use::kWhere:
           facts.kept = value != 0;
+          break;
+        case Use::kTime:
+          facts.time = value;
           break;
       }
     }

@@ -25,6 +25,7 @@ struct ScanFields {
   std::vector<TypeId> segment_by = {};  ///< as CheckCutFields() takes them, or none
   std::optional<TypeId> where = {};     ///< a bool field of one value
   std::vector<TypeId> require = {};     ///< any fields
+  std::optional<TypeId> time = {};      ///< as CheckTimeField() takes it
 
   friend bool operator==(const ScanFields&, const ScanFields&) = default;
 };
@@ -37,6 +38,7 @@ struct RowFacts {
   RowCut cut;
   bool kept = true;          ///< its `where` field is true, or there is none
   bool has_required = true;  ///< it has all fields of `require`
+  std::optional<Value> time = {};
 };
 
 class RowScanner {
@@ -73,7 +75,7 @@ class RowScanner {
   const ScanFields& fields() const noexcept { return fields_; }
 
  private:
-  enum class Use : std::uint8_t { kKey, kCutInt, kCutBool, kWhere };
+  enum class Use : std::uint8_t { kKey, kCutInt, kCutBool, kWhere, kTime };
 
   struct Place {
     std::uint64_t begin = 0;  // in the record

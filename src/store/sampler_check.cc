@@ -16,6 +16,7 @@ namespace {
 constexpr std::uint64_t kMostLength = std::numeric_limits<std::uint32_t>::max();
 constexpr std::uint64_t kMostLanes = std::uint64_t{1} << 16;
 constexpr std::int64_t kMostOffset = std::numeric_limits<std::int32_t>::max();
+constexpr std::int64_t kMostNanoseconds = std::int64_t{1} << 61;
 
 [[noreturn]] void Refuse(const std::string& reason) {
   throw Error(ErrorCode::kInvalidArgument, StrCat("sampler: ", reason));
@@ -76,6 +77,15 @@ void CheckTogether(const SamplerOptions& options) {
   exclude_each_other(padded && options.whole_segments, "pad", "whole_segments");
   if (options.outside != SampleOutside::kSkip && !by_offsets) {
     Refuse("outside: expected offsets, which it is for, but there are none");
+  }
+  if (options.time_field && !by_offsets) {
+    Refuse("time_field: expected offsets, which it is for, but there are none");
+  }
+  exclude_each_other(options.time_field && options.outside == SampleOutside::kShift, "time_field",
+                     "outside 'shift'");
+  if (options.tolerance_ns < 0 || options.tolerance_ns > kMostNanoseconds) {
+    Refuse(StrCat("tolerance: expected nanoseconds in [0, ", kMostNanoseconds, "] but found ",
+                  options.tolerance_ns));
   }
   if (options.priorities && !options.replacement) {
     Refuse("priorities: expected a sampler with replacement");
@@ -144,6 +154,7 @@ void CheckSameFields(const std::vector<Reader>& stores) {
 }
 
 void CheckOffsets(const Schema& schema, const SamplerOptions& options) {
+  const std::int64_t most = options.time_field ? kMostNanoseconds : kMostOffset;
   for (std::size_t i = 0; i < options.offsets.size(); ++i) {
     const FieldOffsets& field = options.offsets[i];
     if (field.type >= schema.size()) {
@@ -159,9 +170,9 @@ void CheckOffsets(const Schema& schema, const SamplerOptions& options) {
                     "' but found ", field.offsets.size()));
     }
     for (const std::int64_t offset : field.offsets) {
-      if (offset < -kMostOffset || offset > kMostOffset) {
-        Refuse(StrCat("offsets: expected offsets of field '", name, "' in [", -kMostOffset, ", ",
-                      kMostOffset, "] but found ", offset));
+      if (offset < -most || offset > most) {
+        Refuse(StrCat("offsets: expected offsets of field '", name, "' in [", -most, ", ", most,
+                      "] but found ", offset));
       }
     }
   }
@@ -181,8 +192,9 @@ std::string NeedText(const SamplerOptions& options) {
       least = std::min(least, *std::ranges::min_element(field.offsets));
       most = std::max(most, *std::ranges::max_element(field.offsets));
     }
+    const char* unit = options.time_field ? " ns" : "";
     text = options.outside == SampleOutside::kSkip
-               ? StrCat("the rows ", least, " to ", most, " relative to its anchor")
+               ? StrCat("the rows ", least, " to ", most, unit, " relative to its anchor")
            : options.outside == SampleOutside::kShift ? StrCat(most - least + 1, " rows")
                                                       : std::string("at least one row");
   } else if (options.pad != SamplePad::kNone) {

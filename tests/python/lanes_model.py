@@ -13,6 +13,7 @@ import numpy as np
 
 FIELDS = {
     "number": "int64",  # the number of the row
+    "time": "float64",  # seconds; never falls
     "agent": "int32",
     "task": "int16",
     "episode": "int64",
@@ -24,13 +25,15 @@ FIELDS = {
 
 
 def make_rows(rng: np.random.Generator, count: int, *, sparse: bool = True) -> list[dict[str, Any]]:
-    """Rows of a few agents; if `sparse`, every field but the number may be missing."""
+    """Rows of a few agents; if `sparse`, fields other than the number and the time may be missing."""
     agents = int(rng.integers(1, 6))
+    ticks = np.cumsum(rng.choice([0, 1, 1, 2, 7], count))
     rows = []
     for number in range(count):
         agent = int(rng.integers(agents))
         row: dict[str, Any] = {
             "number": number,
+            "time": ticks[number] / 20,
             "agent": agent * 7 - 3,
             "task": int(rng.integers(2)),
             "episode": number // 11,
@@ -40,7 +43,11 @@ def make_rows(rng: np.random.Generator, count: int, *, sparse: bool = True) -> l
             "items": np.arange(number % 3, dtype=np.int8),
         }
         if sparse:
-            row = {name: row[name] for name in row if name == "number" or rng.random() < 0.92}
+            row = {
+                name: value
+                for name, value in row.items()
+                if name in ("number", "time") or rng.random() < 0.92
+            }
         rows.append(row)
     return rows
 
@@ -58,6 +65,9 @@ class Case:
     require: list[str] | None = None
     offsets: dict[str, list[int]] | None = None
     outside: str = "skip"
+    seconds: dict[str, list[float]] | None = None
+    time_field: str | None = None
+    tolerance: float = 1e-4
     whole_segments: bool = False
     pad: str | None = None
     rows: tuple[int | None, int | None] | None = None
@@ -129,18 +139,44 @@ def expected(case: Case, rows: Sequence[dict[str, Any]], first: int = 0) -> list
             lacks = any(name not in rows[anchor] for name in case.require or [])
             if lacks or not low <= anchor < high:
                 continue
-            window = _window(case, segment, at, ended)
+            window = _window(case, segment, at, ended, rows)
             if window is not None:
                 windows.append(Window(anchor, *window, facts))
     return sorted(windows, key=lambda window: window.anchor)
 
 
-def _window(case: Case, segment: list[int], at: int, ended: bool) -> Any:
+def _timed_window(case: Case, segment: list[int], at: int, rows: Sequence[dict[str, Any]]) -> Any:
+    """The rows with the nearest times, compared in whole nanoseconds."""
+    assert case.seconds is not None
+    times = [round(rows[number]["time"] * 1e9) for number in segment]
+    found: dict[str, list[int | None]] = {}
+    valid: dict[str, list[bool]] = {}
+    for name, some in case.seconds.items():
+        wanted = [times[at] + round(second * 1e9) for second in some]
+        nearest = [int(np.argmin([abs(time - each) for time in times])) for each in wanted]
+        valid[name] = [
+            abs(times[place] - each) <= round(case.tolerance * 1e9)
+            for place, each in zip(nearest, wanted, strict=True)
+        ]
+        found[name] = [
+            segment[place] if real or case.outside == "edge" else None
+            for place, real in zip(nearest, valid[name], strict=True)
+        ]
+    if case.outside == "skip" and not all(all(some) for some in valid.values()):
+        return None
+    return found, valid
+
+
+def _window(
+    case: Case, segment: list[int], at: int, ended: bool, rows: Sequence[dict[str, Any]]
+) -> Any:
     """Rows and flags of the window of one anchor; None if there is no such window."""
     if case.whole_segments:
         if at != 0 or not ended or len(segment) > (case.length or len(segment)):
             return None
         return {"": list(segment)}, {"": [True] * len(segment)}
+    if case.seconds is not None:
+        return _timed_window(case, segment, at, rows)
     if case.offsets is None:
         assert case.length is not None
         offsets = {"": list(range(case.length))}

@@ -43,8 +43,16 @@ def random_case(rng: np.random.Generator, rows: int) -> Case:
         case.offsets = {
             name: list(map(int, rng.integers(-4, 5, rng.integers(1, 5)))) for name in names
         }
-        case.offsets["number"] = case.offsets["number"]
         case.outside = str(rng.choice(["skip", "edge", "zero", "shift"]))
+    elif kind < 0.75:
+        names = ["number", "items", "action"][: rng.integers(1, 4)]
+        case.seconds = {
+            name: [int(tick) / 40 for tick in rng.integers(-20, 21, rng.integers(1, 5))]
+            for name in names
+        }
+        case.time_field = "time"
+        case.tolerance = float(rng.choice([0, 1e-4, 0.03, 0.2]))
+        case.outside = str(rng.choice(["skip", "edge", "zero"]))
     else:
         case.length = int(rng.integers(1, 6))
         case.pad = maybe(0.4, str(rng.choice(["left", "right"])))
@@ -57,7 +65,8 @@ def check_batch(batch: dict[str, Any], windows: dict[int, Window], case: Case) -
     for i, anchor in enumerate(anchors):
         window = windows[anchor]
         assert tuple(batch["_segment"][i]) == window.segment
-        if case.offsets is None:
+        chosen = case.offsets or case.seconds
+        if chosen is None:
             check_places(batch["number"][i], batch["_mask"]["number"][i], window, "")
             rows = batch["_row"][i].tolist()
             wanted = [-1 if row is None else row for row in window.rows[""]]
@@ -67,7 +76,7 @@ def check_batch(batch: dict[str, Any], windows: dict[int, Window], case: Case) -
             continue
         assert batch["_row"][i] == anchor
         assert batch["_step"][i] == anchor
-        for name in case.offsets:
+        for name in chosen:
             assert batch["_valid"][name][i].tolist() == list(window.valid[name])
         check_places(batch["number"][i], batch["_mask"]["number"][i], window, "number")
     return anchors

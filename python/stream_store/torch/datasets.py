@@ -48,6 +48,9 @@ class WindowDataset(Dataset[Batch]):
         require: see `WindowSampler`.
         offsets: see `WindowSampler`.
         outside: see `WindowSampler`.
+        seconds: see `WindowSampler`.
+        time_field: see `WindowSampler`.
+        tolerance: see `WindowSampler`.
         whole_segments: see `WindowSampler`.
         rows: (start, stop) limits the rows in which windows start (with pad "left": end).
         columns: with unit "value", the columns of `windows()`.
@@ -85,6 +88,9 @@ class WindowDataset(Dataset[Batch]):
         require: str | Sequence[str] | None = None,
         offsets: Mapping[str, Iterable[int]] | None = None,
         outside: Literal["skip", "edge", "zero", "shift"] = "skip",
+        seconds: Mapping[str, Iterable[float]] | None = None,
+        time_field: str | None = None,
+        tolerance: float = 1e-4,
         whole_segments: bool = False,
         rows: tuple[int | None, int | None] | None = None,
         columns: Sequence[str] | None = None,
@@ -105,6 +111,9 @@ class WindowDataset(Dataset[Batch]):
             "require": require,
             "offsets": offsets,
             "outside": outside,
+            "seconds": seconds,
+            "time_field": time_field,
+            "tolerance": tolerance,
             "whole_segments": whole_segments,
             "rows": rows,
             "columns": columns,
@@ -192,7 +201,7 @@ def _numbers_move(store: Stores, arguments: Mapping[str, Any]) -> bool:
     # The anchors are numbered by their rows, and one of an earlier row may become valid later.
     indexed = arguments["whole_segments"] or any(
         arguments[name] is not None
-        for name in ("lane_by", "where", "exclude", "require", "offsets")
+        for name in ("lane_by", "where", "exclude", "require", "offsets", "seconds")
     )
     return from_the_end or lanes or indexed or not isinstance(store, StreamStore)
 

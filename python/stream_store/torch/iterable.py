@@ -48,6 +48,9 @@ class WindowIterableDataset(IterableDataset[Batch]):
         require: see `WindowSampler`.
         offsets: see `WindowSampler`.
         outside: see `WindowSampler`.
+        seconds: see `WindowSampler`.
+        time_field: see `WindowSampler`.
+        tolerance: see `WindowSampler`.
         whole_segments: see `WindowSampler`.
         priorities: see `WindowSampler`. Only without workers: they would not learn of updates. With
             workers, use `WindowBatchSampler` and `DrawnWindowDataset`.
@@ -93,6 +96,9 @@ class WindowIterableDataset(IterableDataset[Batch]):
         require: str | Sequence[str] | None = None,
         offsets: Mapping[str, Iterable[int]] | None = None,
         outside: Literal["skip", "edge", "zero", "shift"] = "skip",
+        seconds: Mapping[str, Iterable[float]] | None = None,
+        time_field: str | None = None,
+        tolerance: float = 1e-4,
         whole_segments: bool = False,
         priorities: Priorities | None = None,
         rows: tuple[int | None, int | None] | None = None,
@@ -120,6 +126,9 @@ class WindowIterableDataset(IterableDataset[Batch]):
             "require": require,
             "offsets": offsets,
             "outside": outside,
+            "seconds": seconds,
+            "time_field": time_field,
+            "tolerance": tolerance,
             "whole_segments": whole_segments,
             "priorities": priorities,
             "rows": rows,

@@ -1,0 +1,62 @@
+#include "store/timed_offsets.h"
+
+#include <algorithm>
+#include <ranges>
+
+#include "base/assert.h"
+
+namespace stream_store::internal {
+
+TimedOffsets::TimedOffsets(const SamplerOptions& options) : tolerance_(options.tolerance_ns) {
+  STREAM_STORE_ASSERT(options.time_field && !options.offsets.empty());
+  for (const FieldOffsets& field : options.offsets) {
+    offsets_.insert(offsets_.end(), field.offsets.begin(), field.offsets.end());
+  }
+  std::ranges::sort(offsets_);
+  const auto repeats = std::ranges::unique(offsets_);
+  offsets_.erase(repeats.begin(), repeats.end());
+}
+
+// Times do not fall in a segment.
+TimedOffsets::Found TimedOffsets::Find(const LaneIndex& index, const LaneRows& rows,
+                                       std::uint64_t at, std::int64_t offset) const noexcept {
+  STREAM_STORE_ASSERT(rows.begin <= at && at < rows.end);
+  const auto time_of = [&](std::uint64_t row) { return index.TimeAt(rows.lane, row); };
+  const auto first_from = [&](std::int64_t time) {
+    const auto numbers = std::views::iota(rows.begin, rows.end);
+    return rows.begin + static_cast<std::uint64_t>(
+                            std::ranges::lower_bound(numbers, time, {}, time_of) - numbers.begin());
+  };
+  const std::int64_t wanted = time_of(at) + offset;
+  std::uint64_t found = first_from(wanted);
+  const bool earlier = found > rows.begin && (found == rows.end || wanted - time_of(found - 1) <=
+                                                                       time_of(found) - wanted);
+  if (earlier) {
+    found = first_from(time_of(found - 1));
+  }
+  const std::int64_t distance = time_of(found) - wanted;
+  return {.at = found, .within = (distance < 0 ? -distance : distance) <= tolerance_};
+}
+
+bool TimedOffsets::AllWithin(const LaneIndex& index, const LaneRows& rows,
+                             std::uint64_t at) const noexcept {
+  return std::ranges::all_of(
+      offsets_, [&](std::int64_t offset) { return Find(index, rows, at, offset).within; });
+}
+
+// The last row has reached the earliest time that the last offset accepts.
+bool TimedOffsets::IsDecided(const LaneIndex& index, const LaneRows& rows,
+                             std::uint64_t at) const noexcept {
+  STREAM_STORE_ASSERT(rows.begin < rows.end);
+  const std::int64_t from = index.TimeAt(rows.lane, at) + offsets_.back() - tolerance_;
+  return index.TimeAt(rows.lane, rows.end - 1) >= from;
+}
+
+bool TimedOffsets::MayNeedEarlier(const LaneIndex& index, const LaneRows& rows,
+                                  std::uint64_t at) const noexcept {
+  STREAM_STORE_ASSERT(rows.begin < rows.end);
+  const std::int64_t from = index.TimeAt(rows.lane, at) + offsets_.front() - tolerance_;
+  return from < index.TimeAt(rows.lane, rows.begin);
+}
+
+}  // namespace stream_store::internal
