@@ -316,6 +316,7 @@ store = StreamStore(sys.argv[1], fields={"n": "int64", "obs": "float64[100]"}, c
 for i in range(10**9):
     store.append_step({"n": i, "obs": [i / 2] * 100})
     if i == 1000: print("ready", flush=True)
+    if i % 100 == 0: time.sleep(0.005)  # at full speed, the store outgrows the machine
 """,
         run,
     )
