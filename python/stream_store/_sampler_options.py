@@ -169,8 +169,8 @@ def _length(length: Any, options: Mapping[str, Any]) -> int:
     if options["offsets"]:
         if length is not None:
             raise ValueError(
-                f"length must be left out if {_offsets_name(options)} are given, which say how many "
-                f"rows of each field a window has; found {length!r}"
+                f"length must be left out if {_offsets_name(options)} are given, which say how "
+                f"many rows of each field a window has; found {length!r}"
             )
         return 1
     if length is None:

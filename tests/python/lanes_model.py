@@ -25,7 +25,7 @@ FIELDS = {
 
 
 def make_rows(rng: np.random.Generator, count: int, *, sparse: bool = True) -> list[dict[str, Any]]:
-    """Rows of a few agents; if `sparse`, fields other than the number and the time may be missing."""
+    """Rows of a few agents; if `sparse`, all but the number and the time may be missing."""
     agents = int(rng.integers(1, 6))
     ticks = np.cumsum(rng.choice([0, 1, 1, 2, 7], count))
     rows = []

@@ -396,7 +396,8 @@ def check_read_rows(data: st.DataObject, store: StreamStore, model: Rows) -> Non
     wanted = schema.names if names is None else schema.leaves(names)
     ragged = [n for n in wanted if schema.fields[schema.names.index(n)].ragged]
     most = {name: data.draw(st.integers(0, 4)) for name in ragged if data.draw(st.booleans())}
-    given: Any = np.array(rows, np.int64).reshape(shape) if shape else rows[0]
+    spelled = [row - count if data.draw(st.booleans()) else row for row in rows]
+    given: Any = np.array(spelled, np.int64).reshape(shape) if shape else spelled[0]
     read = store.read_rows(given, length, fields=names, max_length=most or None)
     assert [name for name in read if not name.startswith("_")] == (
         list(schema.tree) if names is None else names
@@ -406,7 +407,7 @@ def check_read_rows(data: st.DataObject, store: StreamStore, model: Rows) -> Non
     model.check_read_rows(
         flattened(read), flat, shape if length is None else (*shape, length), most
     )
-    for row in (-1, last + 1):
+    for row in (-count - 1, last + 1):
         with pytest.raises(IndexError):
             store.read_rows([row], length)
 

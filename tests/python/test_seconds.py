@@ -72,9 +72,13 @@ def test_timestamps_and_durations_have_units_of_their_own(dtype: str, unit: str)
 
 @pytest.mark.parametrize(
     ("time", "reason"),
-    [(None, "row 2 has no time"), (float("nan"), "row 2 has a time that is not finite")]
-    + [(float("inf"), "row 2 has a time that is not finite"), (1e300, "not finite, or beyond")]
-    + [(0.25, "row 2 is 250000000 ns before row 1 of its segment")],
+    [
+        (None, "row 2 has no time"),
+        (float("nan"), "row 2 has a time that is not finite"),
+        (float("inf"), "row 2 has a time that is not finite"),
+        (1e300, "not finite, or beyond"),
+        (0.25, "row 2 is 250000000 ns before row 1 of its segment"),
+    ],
 )
 def test_a_row_without_a_usable_time_is_named(
     time: float | None, reason: str, tmp_path: Path

@@ -230,7 +230,8 @@ def test_samplers_nest_structs(tmp_path: Path) -> None:
     sampler = WindowSampler(store, 3, unit="row", batch_size=4, fields=["obs", "obs.x", "a"])
     again = pickle.loads(pickle.dumps(sampler))
     batch, same = sampler.sample(), again.sample()
-    assert list(batch) == ["obs", "obs.x", "a", "_step", "_mask", "_length", "_valid"]
+    facts = ["_step", "_mask", "_length", "_valid", "_row", "_index", "_segment"]
+    assert list(batch) == ["obs", "obs.x", "a", *facts]
     assert batch["obs"]["x"].shape == (4, 3)
     np.testing.assert_array_equal(batch["obs"]["x"], batch["a"])
     np.testing.assert_array_equal(same["obs"]["x"], batch["obs"]["x"])
