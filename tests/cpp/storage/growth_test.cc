@@ -225,6 +225,20 @@ TEST_F(GrowthTest, TheHelperGrowsAheadAndStopsAtClose) {
   ExpectFilled(Reader::Open(path_), 5000);
 }
 
+TEST_F(GrowthTest, HolesBelowTheAllocatedEndAreFilledBeforeTheFirstAppend) {
+  WriteAndDie([](StreamStore& store) { Fill(store, 5); });
+  const std::uint64_t size = SizeOf("values");
+  ASSERT_EQ(::truncate((path_ / FileOf("values")).c_str(), 5000 * 8),
+            0);  // as a copy may lose the tail
+  ASSERT_EQ(::truncate((path_ / FileOf("values")).c_str(), static_cast<off_t>(size)), 0);
+  StreamStore store = Open();
+  Faults::log().clear();
+  Fill(store, 6);
+  const auto& log = Faults::log();
+  EXPECT_NE(std::find(log.begin(), log.end(), "fallocate values.000000000000"), log.end());
+  ExpectFilled(store.reader(), 6);
+}
+
 // Where the space for values ends: the files may be deleted meanwhile.
 std::uint64_t AllocatedValues(const std::filesystem::path& store, std::uint64_t chunk_bytes) {
   std::uint64_t end = 0;
@@ -239,10 +253,12 @@ std::uint64_t AllocatedValues(const std::filesystem::path& store, std::uint64_t 
   return end;
 }
 
+class GrowthAheadTest : public StoreTest {};  // Faults are for one thread
+
 // An append that finds no space would have to allocate it, and to fault its pages in: that takes a
 // hundred times longer than an append. In a store that is limited in bytes, the helper allocates
 // much less at a time than it faults in.
-TEST_F(GrowthTest, TheHelperGrowsABoundedStoreBeforeAnAppendNeedsTheSpace) {
+TEST_F(GrowthAheadTest, TheHelperGrowsABoundedStoreBeforeAnAppendNeedsTheSpace) {
   constexpr std::uint64_t kChunk = 1 << 20;
   options_.grow_ahead = true;
   options_.chunk_bytes = kChunk;
@@ -254,20 +270,6 @@ TEST_F(GrowthTest, TheHelperGrowsABoundedStoreBeforeAnAppendNeedsTheSpace) {
     ASSERT_TRUE(Eventually([&] { return AllocatedValues(path_, kChunk) >= next_end; })) << row;
   }
   EXPECT_GT(store.reader().first_row(), 0U);
-}
-
-TEST_F(GrowthTest, HolesBelowTheAllocatedEndAreFilledBeforeTheFirstAppend) {
-  WriteAndDie([](StreamStore& store) { Fill(store, 5); });
-  const std::uint64_t size = SizeOf("values");
-  ASSERT_EQ(::truncate((path_ / FileOf("values")).c_str(), 5000 * 8),
-            0);  // as a copy may lose the tail
-  ASSERT_EQ(::truncate((path_ / FileOf("values")).c_str(), static_cast<off_t>(size)), 0);
-  StreamStore store = Open();
-  Faults::log().clear();
-  Fill(store, 6);
-  const auto& log = Faults::log();
-  EXPECT_NE(std::find(log.begin(), log.end(), "fallocate values.000000000000"), log.end());
-  ExpectFilled(store.reader(), 6);
 }
 
 }  // namespace
