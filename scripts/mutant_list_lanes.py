@@ -21,6 +21,8 @@ def bug(name: str, *changes: Change, first: str = LANES) -> Mutant:
 _INDEX = "src/store/lane_index.cc"
 _INDEX_H = "src/store/lane_index.h"
 _STARTS = "src/store/indexed_starts.cc"
+_ROWS = "src/store/indexed_rows.cc"
+_TIMED = "src/store/timed_offsets.cc"
 _SET = "src/store/row_set.cc"
 _TABLE = "src/store/lane_table.cc"
 _SCAN = "src/store/row_scan.cc"
@@ -132,7 +134,7 @@ MUTANTS = [
     bug(
         "the last row of a window may be in the next segment",
         change(
-            _STARTS,
+            _ROWS,
             "anchor + most < static_cast<std::int64_t>(bounds.end)",
             "anchor + most <= static_cast<std::int64_t>(bounds.end)",
         ),
@@ -140,18 +142,18 @@ MUTANTS = [
     bug(
         "the first row of a window may be in the segment before",
         change(
-            _STARTS,
+            _ROWS,
             "anchor + least >= static_cast<std::int64_t>(bounds.begin)",
             "anchor + least + 1 >= static_cast<std::int64_t>(bounds.begin)",
         ),
     ),
     bug(
         "windows are moved by one row too few",
-        change(_STARTS, "lacking_before", "lacking_before - 1", within="? lacking_before :"),
+        change(_ROWS, "lacking_before", "lacking_before - 1", within="? lacking_before :"),
     ),
     bug(
         "repeated rows are marked as valid",
-        change(_STARTS, "valid = at >= begin && at < end", "valid = true"),
+        change(_ROWS, "valid = at >= begin && at < end", "valid = true"),
     ),
     bug(
         "consecutive rows at other places are one run",
@@ -184,5 +186,55 @@ MUTANTS = [
             "",
         ),
         first=SETS,
+    ),
+    # Rows by time.
+    bug(
+        "of two rows that are equally near, the later one is taken",
+        change(
+            _TIMED,
+            "distance_of(found - 1) <= distance_of(found)",
+            "distance_of(found - 1) < distance_of(found)",
+        ),
+        first="test_seconds.py",
+    ),
+    bug(
+        "of rows at the same time, the last one is taken",
+        change(_TIMED, "found = first_from(time_of(found - 1))", "found = found - 1"),
+        first="test_seconds.py",
+    ),
+    bug(
+        "a row at the tolerance is outside",
+        change(_TIMED, "distance_of(found) <= tolerance_", "distance_of(found) == 0"),
+        first="test_seconds.py",
+    ),
+    bug(
+        "an anchor is decided before the rows that it needs",
+        change(_TIMED, "index.TimeAt(rows.lane, rows.end - 1) >= from", "true"),
+        first="test_seconds.py",
+    ),
+    bug(
+        "anchors whose earlier rows were dropped stay",
+        change(_TIMED, "from < index.TimeAt(rows.lane, rows.begin)", "false"),
+        first="test_seconds.py",
+    ),
+    bug(
+        "a time that falls is accepted",
+        change(_INDEX, "continues && time < before", "false"),
+        first="test_seconds.py",
+    ),
+    bug(
+        "rows that are left out need a time",
+        change(_INDEX, "!wrong_time_ && segment.dead == 0", "!wrong_time_"),
+        first="test_seconds.py",
+    ),
+    bug(
+        "a wrong time that was dropped is still in the way",
+        change(_INDEX, "wrong_time_ && wrong_time_->row < first_row", "false"),
+        first="test_seconds.py",
+    ),
+    bug(
+        "milliseconds are taken for microseconds",
+        change("src/store/row_times.cc", "return 1'000'000;", "return 1'000;"),
+        first="test_seconds.py",
     ),
 ]

@@ -28,14 +28,15 @@ TimedOffsets::Found TimedOffsets::Find(const LaneIndex& index, const LaneRows& r
                             std::ranges::lower_bound(numbers, time, {}, time_of) - numbers.begin());
   };
   const std::int64_t wanted = time_of(at) + offset;
+  const auto distance_of = [&](std::uint64_t row) {
+    const std::int64_t difference = time_of(row) - wanted;
+    return difference < 0 ? -difference : difference;
+  };
   std::uint64_t found = first_from(wanted);
-  const bool earlier = found > rows.begin && (found == rows.end || wanted - time_of(found - 1) <=
-                                                                       time_of(found) - wanted);
-  if (earlier) {
+  if (found == rows.end || (found > rows.begin && distance_of(found - 1) <= distance_of(found))) {
     found = first_from(time_of(found - 1));
   }
-  const std::int64_t distance = time_of(found) - wanted;
-  return {.at = found, .within = (distance < 0 ? -distance : distance) <= tolerance_};
+  return {.at = found, .within = distance_of(found) <= tolerance_};
 }
 
 bool TimedOffsets::AllWithin(const LaneIndex& index, const LaneRows& rows,
