@@ -290,7 +290,7 @@ MUTANTS = [
     ),
     sampler_bug(
         "priorities are lost where all rows are looked at again",
-        change(_STARTS, "priority < 0 && initial && starts", "initial && starts"),
+        change(_STARTS, "priority < 0 && initial", "initial"),
     ),
     sampler_bug(
         "rows that the first limit has passed can still be drawn",
@@ -325,8 +325,8 @@ MUTANTS = [
         "the largest priority is that of the last update",
         change(
             _DRAWS,
-            "double largest = largest_;",
-            "double largest = 1;",
+            "largest_",
+            "1.0",
             within="double largest = largest_;\n  double checked",
         ),
     ),

@@ -47,7 +47,7 @@ class ModelStream {
   ModelRow MakeRow(std::uint64_t mean_rows) {
     ModelRow row;
     episode_ += Below(mean_rows) == 0 ? 1 : 0;
-    if (Below(4) != 0) row.episode = episode_ % 3;
+    if (Below(4) != 0) row.episode = episode_ % 7 == 6 ? 0 : episode_;  // 0 comes again
     if (Below(3) != 0) row.items = Below(4);
     if (Below(3) != 0) row.done = Below(mean_rows) == 0;
     row.cut = Below(3 * mean_rows) == 0;  // the last declared field: the row is whole
