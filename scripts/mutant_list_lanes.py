@@ -124,7 +124,7 @@ MUTANTS = [
     ),
     bug(
         "anchors keep rows that were dropped before them",
-        change(_STARTS, "std::min(first + before_, end)", "first"),
+        change(_STARTS, "std::min(rows.begin + before_, rows.end)", "rows.begin"),
     ),
     bug(
         "anchors without the required fields are drawn",
@@ -157,7 +157,7 @@ MUTANTS = [
     ),
     bug(
         "consecutive rows at other places are one run",
-        change(_PLACES, "place == last->place + last->count", "true"),
+        change(_PLACES, "place == last.place + last.count", "true"),
     ),
     # Sets of rows.
     bug(

@@ -290,7 +290,7 @@ MUTANTS = [
     ),
     sampler_bug(
         "priorities are lost where all rows are looked at again",
-        change(_STARTS, "priority < 0 && initial", "initial"),
+        change(_STARTS, "priority < 0", "true", within="priority < 0 && initial"),
     ),
     sampler_bug(
         "rows that the first limit has passed can still be drawn",

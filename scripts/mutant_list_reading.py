@@ -388,9 +388,4 @@ MUTANTS = [
         change(_ROW_NUMBERS, "row >= -end", "row > -end"),
         first=ROWS,
     ),
-    bug(
-        "a negative row may lie before the first row",
-        change(_ROW_NUMBERS, "row >= 0 && row < first", "false"),
-        first=ROWS,
-    ),
 ]

@@ -145,6 +145,7 @@ class STREAM_STORE_API WindowBatch {
   };
 
   const Places& PlacesOf(TypeId type) const;
+  static void AddPlace(Places& places, std::size_t first_run, std::uint64_t place);
   void MakePlacedRuns(Places& places) const;
   void ReadPlaces(const Places& places, std::span<const RowsColumn> columns, Step* steps,
                   std::vector<std::shared_ptr<const void>>& copies) const;
@@ -354,6 +355,7 @@ class STREAM_STORE_API WindowSampler {
   void Weigh(WindowBatch& batch) const;
   void FillStores(WindowBatch& batch, const internal::WindowStarts& windows);
   void FillAnchors(WindowBatch& batch, const internal::WindowStarts& windows);
+  void ListPlaces(WindowBatch& batch) const;
   void FillPlaces(WindowBatch& batch);
   [[noreturn]] void ThrowNoStart() const;
 

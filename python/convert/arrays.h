@@ -95,6 +95,7 @@ class Int64s {
 
   Int64s(const Int64s&) = delete;  // data_ may point into the object
   Int64s& operator=(const Int64s&) = delete;
+  ~Int64s() = default;
 
   std::span<const std::int64_t> values() const noexcept { return {data_, size_}; }
 

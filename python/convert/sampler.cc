@@ -54,6 +54,7 @@ SamplerObject::~SamplerObject() {
 std::vector<TypeId> SamplerObject::TypesOf(const nb::object& names) const {
   std::vector<TypeId> types;
   const nb::object list = Own(PySequence_List(names.ptr()));
+  types.reserve(static_cast<std::size_t>(PyList_GET_SIZE(list.ptr())));
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list.ptr()); ++i) {
     types.push_back(fields_->Require(PyList_GET_ITEM(list.ptr(), i)));
   }

@@ -132,6 +132,12 @@ void IndexedStarts::MoveTo(const EpochExtent& extent) {
   }
   const std::unique_lock lock = LockIndexTo(extent.rows);
   index_->RequireTimes(extent.rows);
+  if (options_.lanes > 1 && !options_.segment_by.empty()) {
+    const std::uint64_t end =
+        options_.last_row ? ResolveRow(*options_.last_row, extent) : extent.rows;
+    RefuseAlternation(index_->alternation(), ResolveRow(options_.first_row, extent), end,
+                      options_.lanes, reader_.schema()[options_.segment_by[0]].name);
+  }
   if (extent.rows < rows_ || extent.first_row < first_row_) {
     Forget();
   }
@@ -302,23 +308,26 @@ void IndexedStarts::CutHeads() {
     if (segments[number].begin == first || segments[number].dead != 0) {
       continue;
     }
-    if (need_ == Need::kWhole) {
-      if (HasEnded(segments, number, rows)) {
-        EndSegment(lane, number, end);
-      }
-      continue;
+    if (need_ != Need::kWhole) {
+      CutHead({lane, first, end});
+    } else if (HasEnded(segments, number, rows)) {
+      EndSegment(lane, number, end);
     }
-    if (need_ == Need::kTimes) {
-      CutTimedAnchors({lane, first, end});
-      continue;
-    }
-    const std::uint64_t reach = before_ + after_;
-    const std::uint64_t lost = need_ == Need::kAll    ? std::min(first + before_, end)
-                               : end - first <= reach ? end
-                                                      : first;
-    for (std::uint64_t at = first; at < lost; ++at) {
-      RemoveAnchor(index_->RowAt(lane, at));
-    }
+  }
+}
+
+// Removes the anchors of what is left of a segment that need the rows before it.
+void IndexedStarts::CutHead(const LaneRows& rows) {
+  if (need_ == Need::kTimes) {
+    CutTimedAnchors(rows);
+    return;
+  }
+  const std::uint64_t reach = before_ + after_;
+  const std::uint64_t lost = need_ == Need::kAll ? std::min(rows.begin + before_, rows.end)
+                             : rows.end - rows.begin <= reach ? rows.end
+                                                              : rows.begin;
+  for (std::uint64_t at = rows.begin; at < lost; ++at) {
+    RemoveAnchor(index_->RowAt(rows.lane, at));
   }
 }
 

@@ -112,6 +112,7 @@ class IndexedStarts final : public Starts {
   std::uint64_t RowsInExtent(std::uint64_t lane, std::uint64_t rows) const;
   void AddAnchor(std::uint64_t lane, std::uint64_t at);
   void AddTimedAnchors(const LaneRows& rows);
+  void CutHead(const LaneRows& rows);
   void CutTimedAnchors(const LaneRows& rows);
   void RemoveAnchor(std::uint64_t row);
   bool IsOfThisRank(std::uint64_t row) const noexcept;

@@ -4,10 +4,12 @@
 // of lanes would join rows of several environments. The rows of one lane then alternate between
 // their episode numbers: 4, 7, 4, 7. Segments of one environment do not alternate like that.
 //
-// Used by segment_index.cc. Thread rules: those of the index.
+// Used by segment_index.cc and lane_index.cc. Thread rules: those of the index.
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
 
 #include "stream_store/types.h"
 
@@ -20,6 +22,11 @@ struct Alternation {
   Value one = 0;                ///< the values at the first place
   Value other = 0;
 };
+
+/// Throws Error(kInvalidArgument) if there is such a place in the rows [begin, end): they are the rows of
+/// several environments. `field` is the name of the field.
+void RefuseAlternation(const std::optional<Alternation>& found, std::uint64_t begin,
+                       std::uint64_t end, std::uint64_t lanes, const std::string& field);
 
 /// Sees where the segments of one lane begin.
 class LaneCheck {

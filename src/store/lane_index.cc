@@ -206,7 +206,11 @@ void LaneIndex::Enter(const ReadRow& read) {
   const std::uint64_t at = AddToLane(row, lane_number);
   Lane& lane = lanes_[lane_number];
   const bool cuts = !rules_.fields.segment_by.empty();
+  const Value last = lane.cutter.last();
   const bool begins = cuts && lane.cutter.Enter(by_, facts.cut);
+  if (begins && by_ == CutBy::kChange && rules_.lanes > 1) {
+    CheckLane(lane, row, last, facts.cut.value);
+  }
   const bool dead = !facts.kept || IsExcluded(row);
   const std::size_t count = lane.segments.size();
   if (count > 0 && lane.segments[count - 1].begin == at) {
@@ -227,6 +231,17 @@ void LaneIndex::Enter(const ReadRow& read) {
     }
     required_.at(bit / 64) |= std::uint64_t{facts.has_required} << bit % 64;
   }
+}
+
+// A segment of the lane begins with the row.
+void LaneIndex::CheckLane(Lane& lane, std::uint64_t row, Value last, Value value) noexcept {
+  if (!lane.check.Enter(row / rules_.lanes, last, value)) {
+    return;
+  }
+  if (!alternation_) {
+    alternation_ = {.first_row = row - 3 * rules_.lanes, .one = last, .other = value};
+  }
+  alternation_->last_row = row;
 }
 
 // A row that must not be in a window needs no time.

@@ -33,6 +33,7 @@
 #include "base/assert.h"
 #include "base/fork_mutex.h"
 #include "store/growing_list.h"
+#include "store/lane_check.h"
 #include "store/lane_table.h"
 #include "store/row_scan.h"
 #include "store/row_times.h"
@@ -177,6 +178,9 @@ class LaneIndex {
     return static_cast<std::int64_t>(times_[row - first_row_]);
   }
 
+  /// Where the rows of a regular lane alternate between segments; see LaneCheck.
+  const std::optional<Alternation>& alternation() const noexcept { return alternation_; }
+
   /// Throws Error(kInvalidArgument), which names the row, if one before `rows` has no time that the
   /// sampler can use.
   void RequireTimes(std::uint64_t rows) const;
@@ -186,6 +190,7 @@ class LaneIndex {
     GrowingList<std::uint32_t> rows;  // with lane_by: the rows, counted from first_row_
     GrowingList<LaneSegment> segments;
     Cutter cutter;
+    LaneCheck check;  // with several regular lanes
   };
 
   bool by_key() const noexcept { return !rules_.fields.lane_by.empty(); }
@@ -202,6 +207,7 @@ class LaneIndex {
   void Enter(const ReadRow& read);
   std::uint64_t AddToLane(std::uint64_t row, std::uint64_t lane);
   bool IsExcluded(std::uint64_t row) noexcept;
+  void CheckLane(Lane& lane, std::uint64_t row, Value last, Value value) noexcept;
   void AddTime(const ReadRow& read, std::uint64_t at, const LaneSegment& segment);
 
   static constexpr std::uint64_t kFewDropped = 65536;  // never too many to keep
@@ -216,6 +222,7 @@ class LaneIndex {
   WordList places_;    // with lane_by: of each row its lane, times 2^32, plus its number there
   WordList required_;  // with `require`: one bit for each row
   WordList times_;     // with a time field: that of each row, in nanoseconds
+  std::optional<Alternation> alternation_;
   DType time_dtype_ = DType::kFloat64;
   std::optional<WrongTime> wrong_time_;  // the first one
   std::array<ReadRow, 32> waiting_;  // the first `waiting_rows_` of them; empty outside Extend()

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "stream_store/error.h"
 
@@ -33,18 +34,17 @@ void CheckUnit(const SamplerOptions& options) {
   if (options.unit == SampleUnit::kRow) {
     return;
   }
-  const char* wrong = options.pad != SamplePad::kNone ? "pad"
-                      : options.lanes > 1             ? "lanes"
-                      : !options.lane_by.empty()      ? "lane_by"
-                      : options.where                 ? "where"
-                      : !options.exclude.empty()      ? "exclude"
-                      : !options.require.empty()      ? "require"
-                      : !options.offsets.empty()      ? "offsets"
-                      : options.whole_segments        ? "whole_segments"
-                      : options.priorities            ? "priorities"
-                                                      : nullptr;
-  if (wrong != nullptr) {
-    Refuse(StrCat(wrong, ": expected windows of rows but found windows of values"));
+  const std::pair<const char*, bool> for_rows[] = {
+      {"pad", options.pad != SamplePad::kNone},       {"lanes", options.lanes > 1},
+      {"lane_by", !options.lane_by.empty()},          {"where", options.where.has_value()},
+      {"exclude", !options.exclude.empty()},          {"require", !options.require.empty()},
+      {"offsets", !options.offsets.empty()},          {"whole_segments", options.whole_segments},
+      {"priorities", options.priorities.has_value()},
+  };
+  for (const auto& [name, given] : for_rows) {
+    if (given) {
+      Refuse(StrCat(name, ": expected windows of rows but found windows of values"));
+    }
   }
 }
 
@@ -178,6 +178,28 @@ void CheckOffsets(const Schema& schema, const SamplerOptions& options) {
   }
 }
 
+namespace {
+
+// The rows that a window with offsets needs.
+std::string OffsetsText(const SamplerOptions& options) {
+  std::int64_t least = 0;
+  std::int64_t most = 0;
+  for (const FieldOffsets& field : options.offsets) {
+    least = std::min(least, *std::ranges::min_element(field.offsets));
+    most = std::max(most, *std::ranges::max_element(field.offsets));
+  }
+  if (options.outside == SampleOutside::kShift) {
+    return StrCat(most - least + 1, " rows");
+  }
+  if (options.outside != SampleOutside::kSkip) {
+    return "at least one row";
+  }
+  const char* unit = options.time_field ? " ns" : "";
+  return StrCat("the rows ", least, " to ", most, unit, " relative to its anchor");
+}
+
+}  // namespace
+
 std::string NeedText(const SamplerOptions& options) {
   const bool of_rows = options.unit == SampleUnit::kRow;
   std::string text =
@@ -186,17 +208,7 @@ std::string NeedText(const SamplerOptions& options) {
     text = options.length == 0 ? "a whole segment that has ended"
                                : StrCat("a whole segment that has ended, of at most ", text);
   } else if (!options.offsets.empty()) {
-    std::int64_t least = 0;
-    std::int64_t most = 0;
-    for (const FieldOffsets& field : options.offsets) {
-      least = std::min(least, *std::ranges::min_element(field.offsets));
-      most = std::max(most, *std::ranges::max_element(field.offsets));
-    }
-    const char* unit = options.time_field ? " ns" : "";
-    text = options.outside == SampleOutside::kSkip
-               ? StrCat("the rows ", least, " to ", most, unit, " relative to its anchor")
-           : options.outside == SampleOutside::kShift ? StrCat(most - least + 1, " rows")
-                                                      : std::string("at least one row");
+    text = OffsetsText(options);
   } else if (options.pad != SamplePad::kNone) {
     text = "at least one row";
   }

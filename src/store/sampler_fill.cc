@@ -14,7 +14,6 @@ namespace stream_store {
 
 using internal::IndexedStarts;
 using internal::WindowIndex;
-using internal::WindowRows;
 using internal::WindowStarts;
 
 // Writes the windows indices_ into the batch, store by store, in their order.
@@ -115,8 +114,9 @@ void WindowSampler::FillAnchors(WindowBatch& batch, const WindowStarts& windows)
   }
 }
 
-// Asks for the rows of each place, for windows that are not runs of consecutive rows.
-void WindowSampler::FillPlaces(WindowBatch& batch) {
+// Lists the places of windows that are not runs of consecutive rows: one list for each set of offsets,
+// after that of the anchors.
+void WindowSampler::ListPlaces(WindowBatch& batch) const {
   const auto add = [&batch](std::vector<std::int64_t> offsets) -> WindowBatch::Places& {
     batch.places_.emplace_back();
     batch.places_.back().offsets = std::move(offsets);
@@ -143,6 +143,10 @@ void WindowSampler::FillPlaces(WindowBatch& batch) {
       places.types.push_back(field.type);
     }
   }
+}
+
+void WindowSampler::FillPlaces(WindowBatch& batch) {
+  ListPlaces(batch);
   for (WindowBatch::Places& places : batch.places_) {
     const bool of_anchors = batch.by_offsets_ && places.types.empty();
     if (of_anchors) {

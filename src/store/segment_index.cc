@@ -100,7 +100,7 @@ void SegmentIndex::BeginAt(const Reader& reader) {
   for (std::size_t lane = 0; lane < lanes_.size(); ++lane) {
     WordList& begins = lanes_[lane].begins;
     const std::uint64_t begin = RowsOfLane(lane, lanes_.size(), reader_.next_row());
-    if (begins.size() == 0 || begins[begins.size() - 1] < begin) {
+    if (begins.empty() || begins[begins.size() - 1] < begin) {
       begins.Add(begin);
     }
     lanes_[lane].cutter = Cutter();
@@ -246,7 +246,7 @@ void SegmentIndex::ExtendCounts(const Reader& reader, StartCounts& counts) const
   for (std::size_t lane = 0; lane < lanes_.size(); ++lane) {
     const WordList& begins = lanes_[lane].begins;
     WordList& sums = counts.lanes_[lane];
-    if (sums.size() == 0) {
+    if (sums.empty()) {
       sums.Add(0);
     }
     // The last segment is open and has no sum after it. An index that a newer Reader has extended

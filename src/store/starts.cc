@@ -146,18 +146,8 @@ void StoreStarts::Number(const EpochExtent& extent, Numbering& made) {
 // several environments.
 void StoreStarts::RequireRegularLanes(const Numbering& made) {
   const std::scoped_lock lock(index_->mutex());
-  const std::optional<Alternation>& found = index_->alternation();
-  if (!found || found->last_row < made.first_row || found->first_row >= made.end_row) {
-    return;
-  }
-  const std::uint64_t lanes = options_.lanes;
-  const std::uint64_t row = found->first_row;
-  throw Error(ErrorCode::kInvalidArgument,
-              StrCat("sampler: lanes: expected that ", lanes, " environments write their rows in ",
-                     "turn, but in rows ", row, ", ", row + lanes, ", ", row + 2 * lanes, " and ",
-                     row + 3 * lanes, " field '", reader_.schema()[options_.segment_by[0]].name,
-                     "' alternates between ", found->one, " and ", found->other,
-                     ": they are of two environments; give their number, or use lane_by"));
+  RefuseAlternation(index_->alternation(), made.first_row, made.end_row, options_.lanes,
+                    reader_.schema()[options_.segment_by[0]].name);
 }
 
 // --- without segments: one range of starts [first, end) ---

@@ -37,7 +37,7 @@ class StoreStarts final : public Starts {
   std::uint64_t UnscannedRows() override;
   void Follow() override;
   std::uint64_t CountNow() override;
-  void Restore(const EpochExtent& extent) override;
+  void Restore(const EpochExtent& wanted) override;
 
   const EpochExtent& extent() const noexcept override { return numbering_.extent; }
 

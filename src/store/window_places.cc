@@ -64,27 +64,32 @@ void WindowBatch::ReadRowNumbers(std::span<Row> rows) const {
   }
 }
 
+// Adds a row to the runs of a store, which are those from `first_run` on. It may continue the last run.
+void WindowBatch::AddPlace(Places& places, std::size_t first_run, std::uint64_t place) {
+  const Row row = places.rows[place];
+  if (row < 0) {
+    return;
+  }
+  if (places.runs.size() > first_run) {
+    RowRun& last = places.runs.back();
+    if (row == last.row + static_cast<Row>(last.count) && place == last.place + last.count) {
+      last.count += 1;
+      return;
+    }
+  }
+  places.runs.push_back({.row = row, .count = 1, .place = place});
+}
+
 // Joins consecutive rows to runs, store by store.
 void WindowBatch::MakePlacedRuns(Places& places) const {
   const std::uint64_t length = places.offsets.size();
   for (std::size_t store = 0; store < readers_.size(); ++store) {
-    places.run_begins.push_back(places.runs.size());
+    const std::size_t first_run = places.runs.size();
+    places.run_begins.push_back(first_run);
     for (std::size_t i = 0; i < size(); ++i) {
-      if (stores_[i] != static_cast<std::int64_t>(store)) {
-        continue;
-      }
-      for (std::uint64_t place = i * length; place < (i + 1) * length; ++place) {
-        const Row row = places.rows[place];
-        const bool first = places.runs.size() == places.run_begins.back();
-        RowRun* last = first ? nullptr : &places.runs.back();
-        if (row < 0) {
-          continue;
-        }
-        if (last != nullptr && row == last->row + static_cast<Row>(last->count) &&
-            place == last->place + last->count) {
-          last->count += 1;
-        } else {
-          places.runs.push_back({.row = row, .count = 1, .place = place});
+      if (stores_[i] == static_cast<std::int64_t>(store)) {
+        for (std::uint64_t place = i * length; place < (i + 1) * length; ++place) {
+          AddPlace(places, first_run, place);
         }
       }
     }

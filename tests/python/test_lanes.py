@@ -335,6 +335,11 @@ def test_a_wrong_number_of_lanes_is_refused_where_it_shows() -> None:
     first_run = WindowSampler(store, 4, lanes=4, rows=(0, 100), batch_size=256, **options)
     batch = first_run.sample()
     assert (np.diff(batch["tick"], axis=1) == 1).all()
+    offsets = {"episode": [0, 1], "tick": [0, 1]}
+    with pytest.raises(ValueError, match="in rows 101, 105, 109 and 113 field 'episode'"):
+        WindowSampler(store, offsets=offsets, lanes=4, segment_by="episode").sample()
+    some = WindowSampler(store, offsets=offsets, lanes=4, segment_by="episode", rows=(0, 100))
+    assert (np.diff(some.sample()["tick"], axis=1) == 1).all()
     by_key = WindowSampler(store, 4, lane_by="episode", batch_size=256)
     assert (np.diff(by_key.sample()["tick"], axis=1) == 1).all()
 
