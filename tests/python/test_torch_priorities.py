@@ -176,12 +176,12 @@ def test_update_copies_tensors_of_another_device() -> None:
     assert sampler._read_priorities()[0][1][7:11].tolist() == [1, 3, 4, 1]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_update_takes_tensors_of_a_gpu() -> None:
+@pytest.mark.parametrize("device", ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"])
+def test_update_takes_tensors_of_any_device(device: str) -> None:
     sampler = WindowSampler(filled(30), 2, batch_size=4, priorities=Priorities())
     batch = next(iter(loader_of(sampler)))
-    error = torch.arange(1.0, 5.0, device="cuda", requires_grad=True)
-    assert sampler.update(batch["_index"].cuda(), error) == 0
+    error = torch.arange(1.0, 5.0, device=device, requires_grad=True)
+    assert sampler.update(batch["_index"].to(device), error) == 0
     values = dict(zip(batch["_index"].tolist(), [1.0, 2.0, 3.0, 4.0], strict=True))
     kept = sampler._read_priorities()[0][1]
     assert {index: kept[index] for index in values} == values
