@@ -40,8 +40,9 @@ class PrioritySampling:
             index: ints, "_index" of batches that this sampler has drawn; an array or a torch
                 tensor. If one is repeated, its last priority counts. Those of rows that were
                 dropped since are ignored.
-            priority: finite numbers >= 0, one for each index, or one for all; an array or a torch
-                tensor of any device. A window with priority 0 is not drawn any more.
+            priority: finite numbers >= 0 with (priority + eps)^alpha <= 2^900, one for each
+                index, or one for all; an array or a torch tensor of any device. A window with
+                priority 0 is not drawn any more.
 
         Returns:
             How many were ignored.

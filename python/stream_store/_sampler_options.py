@@ -94,7 +94,7 @@ def sampler_options(given: Mapping[str, Any]) -> dict[str, Any]:
     }
     options["tolerance_ns"] = round(options["tolerance"] * 1e9)
     _check_seconds(given, options)
-    options["unit"] = _unit(given["unit"], options)
+    options["unit"] = _unit(given, options)
     options["length"] = _length(given["length"], options)
     _check_together(options)
     if options["offsets"]:
@@ -149,14 +149,18 @@ def sampler_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
     return arguments
 
 
-def _unit(unit: Any, options: Mapping[str, Any]) -> str:
-    """ "row" or "value"; options for rows decide if it is not given."""
-    given = [name for name, default in _OF_ROWS.items() if _is_given(options[name], default)]
-    if unit is None:
-        return "row" if given else "value"
-    chosen: str = _arguments.choice("unit", unit)
-    if chosen == "value" and given:
-        raise ValueError(f"{given[0]} is for unit='row', but unit is 'value'; leave {given[0]} out")
+def _unit(given: Mapping[str, Any], options: Mapping[str, Any]) -> str:
+    """ "row" or "value"; options for rows decide if it is not given, also an empty `exclude`."""
+    of_rows = [name for name, default in _OF_ROWS.items() if _is_given(options[name], default)]
+    if given["exclude"] is not None and "exclude" not in of_rows:
+        of_rows.append("exclude")
+    if given["unit"] is None:
+        return "row" if of_rows else "value"
+    chosen: str = _arguments.choice("unit", given["unit"])
+    if chosen == "value" and of_rows:
+        raise ValueError(
+            f"{of_rows[0]} is for unit='row', but unit is 'value'; leave {of_rows[0]} out"
+        )
     return chosen
 
 
@@ -238,7 +242,7 @@ def _row_ranges(ranges: Any) -> npt.NDArray[np.int64]:
     if array.ndim != 2 or array.shape[1] != 2 or array.dtype.kind not in "iu":
         raise ValueError(f"{wrong}; found shape {array.shape} and dtype {array.dtype}")
     if (array.astype(np.float64) >= 2.0**62).any():
-        raise ValueError(f"{wrong}; found row {array.max()}")
+        raise ValueError(f"exclude must be rows below 2**62; found row {array.max()}")
     return np.ascontiguousarray(array, np.int64)
 
 

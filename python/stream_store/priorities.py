@@ -28,7 +28,9 @@ class Priorities:
     1511.05952.
 
     Attributes:
-        alpha: 0 draws uniformly, 1 in proportion to the priorities; from 0 to 100.
+        alpha: 0 draws uniformly, 1 in proportion to the priorities; from 0 to 100. Windows are
+            drawn in proportion to (priority + eps)^alpha, which must be at most 2^900; powers that
+            are too small for a float64 count as 0.
         beta: 0 corrects nothing, 1 all of the bias; from 0 to 100. It usually grows to 1 during
             training.
         eps: is added to each priority above 0, so that small ones are drawn at times.

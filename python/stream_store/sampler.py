@@ -69,7 +69,9 @@ class WindowSampler(PrioritySampling):
         pad: with unit "row", "right" lets windows start at every row and pads them after the end of
             their segment; "left" lets them end at every row and pads before its start.
         lanes: with unit "row", the number of environments whose rows alternate: row r belongs to
-            lane r mod lanes, and a window takes the rows of one lane.
+            lane r mod lanes, and a window takes the rows of one lane. With an int
+            `segment_by`, rows of a lane that alternate between two values (4, 7, 4, 7) are refused:
+            they are those of two environments.
         lane_by: names of int fields, in place of `lanes`: rows with equal values are one lane, in
             their order. Lanes may appear and end at any time; rows without the field are a lane,
             too. Like all arguments from here to `whole_segments`, it is for windows of rows.
@@ -84,16 +86,20 @@ class WindowSampler(PrioritySampling):
             "_step" (batch,) are those of the anchors.
         outside: what is done where offsets lead outside the segment: "skip" does not sample such
             anchors, "edge" repeats the nearest row of the segment, "zero" fills with zeros, and
-            "shift" moves the whole window inside.
+            "shift" moves the anchor and its whole window inside; segments that have no room for
+            both are skipped.
         seconds: in place of `offsets`, for each field the times of its rows in seconds relative to
             that of the anchor: {"obs": [-0.1, 0.0], "action": np.arange(16) / 50}. The row of the
             segment whose time is nearest is taken, the earlier of two. It is outside if it is
             further away than `tolerance`; "shift" is for `offsets` only.
         time_field: with `seconds`, the name of the field with the time of each row: a float in
-            seconds, a timestamp or a duration. Times must not fall within a segment.
+            seconds, a timestamp or a duration, at most 146 years from 0 or 1970. Times must not
+            fall within a segment.
         tolerance: with `seconds`, in seconds. The default is that of LeRobot's `delta_timestamps`.
+            Like `seconds`, it is at most 104 days.
         whole_segments: each window is a whole segment that has ended, padded to the longest one of
-            the batch, or to `length`; longer segments are not sampled then.
+            the batch, or to `length`; longer segments are not sampled then. What is left of a
+            segment whose first rows were dropped counts as a segment.
         priorities: a `Priorities`: windows are drawn by priority, batches also have "_weight"
             (batch,) float32 and "_probability" (batch,) float64, and `update` changes priorities.
             For windows of rows, drawn with replacement. Each rank then draws from its own share of

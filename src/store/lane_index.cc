@@ -208,10 +208,10 @@ void LaneIndex::Enter(const ReadRow& read) {
   const bool cuts = !rules_.fields.segment_by.empty();
   const Value last = lane.cutter.last();
   const bool begins = cuts && lane.cutter.Enter(by_, facts.cut);
-  if (begins && by_ == CutBy::kChange && rules_.lanes > 1) {
+  const bool dead = !facts.kept || IsExcluded(row);
+  if (begins && !dead && by_ == CutBy::kChange && rules_.lanes > 1) {
     CheckLane(lane, row, last, facts.cut.value);
   }
-  const bool dead = !facts.kept || IsExcluded(row);
   const std::size_t count = lane.segments.size();
   if (count > 0 && lane.segments[count - 1].begin == at) {
     lane.segments.at(count - 1).dead = dead ? 1 : 0;

@@ -35,13 +35,12 @@ void CheckScalar(const Schema& schema, TypeId type, const char* option, bool is_
   }
 }
 
-void CheckDistinct(const char* option, std::vector<TypeId> types) {
+void CheckDistinct(const Schema& schema, const char* option, std::vector<TypeId> types) {
   std::ranges::sort(types);
   const auto twice = std::ranges::adjacent_find(types);
   if (twice != types.end()) {
-    throw Error(
-        ErrorCode::kInvalidArgument,
-        StrCat(option, ": expected different fields, but type id ", *twice, " is given twice"));
+    throw Error(ErrorCode::kInvalidArgument, StrCat(option, ": expected different fields, but '",
+                                                    schema[*twice].name, "' is given twice"));
   }
 }
 
@@ -68,8 +67,8 @@ void CheckScanFields(const Schema& schema, const ScanFields& fields) {
                   StrCat("require: type id ", type, " is outside [0, ", schema.size(), ")"));
     }
   }
-  CheckDistinct("lane_by", fields.lane_by);
-  CheckDistinct("require", fields.require);
+  CheckDistinct(schema, "lane_by", fields.lane_by);
+  CheckDistinct(schema, "require", fields.require);
 }
 
 RowScanner::RowScanner(ScanFields fields)

@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/str_cat.h"
+#include "format/float_bits.h"
 
 namespace stream_store::internal {
 namespace {
@@ -31,6 +32,14 @@ std::int64_t UnitOf(DType dtype) noexcept {
     default:
       return 0;
   }
+}
+
+// The bits of the float64 that is equal to what a reader gets: a store keeps the full precision of
+// what was appended.
+std::uint64_t AsRead(DType dtype, std::uint64_t bits) noexcept {
+  return dtype == DType::kFloat32   ? WidenFloat32(NarrowToFloat32(bits))
+         : dtype == DType::kFloat16 ? WidenFloat16(NarrowToFloat16(bits))
+                                    : bits;
 }
 
 }  // namespace
@@ -58,7 +67,8 @@ std::optional<std::int64_t> NanosecondsOf(DType dtype, Value value) noexcept {
     const bool too_large = __builtin_mul_overflow(value, unit, &time);
     return too_large || time > kMostTime || time < -kMostTime ? std::nullopt : std::optional(time);
   }
-  const double time = std::bit_cast<double>(value) * 1e9;
+  const double seconds = std::bit_cast<double>(AsRead(dtype, static_cast<std::uint64_t>(value)));
+  const double time = seconds * 1e9;
   if (!(std::abs(time) <= static_cast<double>(kMostTime))) {
     return std::nullopt;
   }
@@ -70,10 +80,11 @@ void ThrowWrongTime(const WrongTime& wrong) {
       wrong.missing ? std::string("has no time")
       : wrong.fell_by > 0
           ? StrCat("is ", wrong.fell_by, " ns before row ", wrong.before, " of its segment")
-          : std::string("has a time that is not finite, or beyond 2^62 ns");
-  throw Error(ErrorCode::kInvalidArgument,
-              StrCat("time_field: expected times that do not fall within a segment, but row ",
-                     wrong.row, " ", reason));
+          : std::string("has a time that is not finite or beyond 2^62 ns, which is 146 years");
+  throw Error(
+      ErrorCode::kInvalidArgument,
+      StrCat("time_field: expected finite times that do not fall within a segment, but row ",
+             wrong.row, " ", reason));
 }
 
 }  // namespace stream_store::internal

@@ -212,8 +212,8 @@ std::uint64_t SamplerPriorities::Update(StartsOfStores stores,
     const double priority = priorities[i];
     const bool fits = priority <= checked || rule.Weight(priority) <= PriorityTree::kMaxWeight;
     if (!(priority >= 0 && fits)) {
-      Refuse(StrCat("update: expected finite priorities of at least 0 but number ", i, " is ",
-                    priority));
+      Refuse(StrCat("update: expected finite priorities p of at least 0, with (p + eps)^alpha <= ",
+                    "2^900, but number ", i, " is ", priority));
     }
     checked = std::max(checked, priority);
     const WindowIndex index(indices[i]);

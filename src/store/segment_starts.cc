@@ -239,6 +239,7 @@ void StoreStarts::ResolveSegments(std::span<const std::uint64_t> numbers,
       keys_[i] = whole ? base + numbers[i] : KeyOf(0, numbers[i] + skipped);
     }
     SearchMany(counts_->of(0).data(), lanes[0].last + 1, keys_, found_);
+    found_segments_ = whole;
     for (std::size_t i = 0; i < numbers.size(); ++i) {
       const std::uint64_t start = whole ? StartAt(0, found_[i], keys_[i])
                                         : StartIn(0, found_[i], keys_[i], numbers[i] + skipped);

@@ -233,6 +233,8 @@ void StoreStarts::FindSegments(std::span<const std::uint64_t> places, const Wind
     if (lanes == 1) {
       segments = SegmentsOf(extent, 0);
       lane_of_segments = 0;
+    }
+    if (lanes == 1 && !found_segments_) {
       keys_.resize(places.size());
       for (std::size_t i = 0; i < places.size(); ++i) {
         keys_[i] = static_cast<std::uint64_t>(windows.anchors[places[i]]);
@@ -324,6 +326,7 @@ void StoreStarts::Resolve(std::span<const std::uint64_t> numbers,
   if (numbers.empty()) {
     return;
   }
+  found_segments_ = false;
   if (by_segments() && !padded()) {
     ResolveSegments(numbers, places, windows);
   } else {

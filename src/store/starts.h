@@ -153,6 +153,7 @@ class StoreStarts final : public Starts {
   // Scratch of ResolveSegments(), kept so that it allocates once.
   std::vector<std::uint64_t> keys_;
   std::vector<std::uint64_t> found_;
+  bool found_segments_ = false;  // found_ has the segments of the last Resolve()
 };
 
 }  // namespace stream_store::internal

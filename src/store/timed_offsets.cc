@@ -1,7 +1,6 @@
 #include "store/timed_offsets.h"
 
 #include <algorithm>
-#include <ranges>
 
 #include "base/assert.h"
 
@@ -13,8 +12,7 @@ TimedOffsets::TimedOffsets(const SamplerOptions& options) : tolerance_(options.t
     offsets_.insert(offsets_.end(), field.offsets.begin(), field.offsets.end());
   }
   std::ranges::sort(offsets_);
-  const auto repeats = std::ranges::unique(offsets_);
-  offsets_.erase(repeats.begin(), repeats.end());
+  offsets_.erase(std::unique(offsets_.begin(), offsets_.end()), offsets_.end());
 }
 
 // Times do not fall in a segment.
@@ -23,9 +21,14 @@ TimedOffsets::Found TimedOffsets::Find(const LaneIndex& index, const LaneRows& r
   STREAM_STORE_ASSERT(rows.begin <= at && at < rows.end);
   const auto time_of = [&](std::uint64_t row) { return index.TimeAt(rows.lane, row); };
   const auto first_from = [&](std::int64_t time) {
-    const auto numbers = std::views::iota(rows.begin, rows.end);
-    return rows.begin + static_cast<std::uint64_t>(
-                            std::ranges::lower_bound(numbers, time, {}, time_of) - numbers.begin());
+    std::uint64_t begin = rows.begin;
+    for (std::uint64_t count = rows.end - rows.begin; count > 0;) {
+      const std::uint64_t half = count / 2;
+      const bool later = time_of(begin + half) < time;
+      begin = later ? begin + half + 1 : begin;
+      count = later ? count - half - 1 : half;
+    }
+    return begin;
   };
   const std::int64_t wanted = time_of(at) + offset;
   const auto distance_of = [&](std::uint64_t row) {

@@ -353,3 +353,12 @@ def test_a_field_that_repeats_its_values_is_no_wrong_number_of_lanes() -> None:
     sampler = WindowSampler(store, 2, unit="row", lanes=2, segment_by="level", batch_size=64)
     assert sampler.num_starts == 60
     assert (np.diff(sampler.sample()["level"], axis=1) == 0).all()
+
+
+@pytest.mark.parametrize("nothing", [[], np.empty((0, 2), np.int64)])
+def test_no_range_that_is_left_out_still_means_windows_of_rows(nothing: Any) -> None:
+    store = StreamStore(fields={"number": "int64"})
+    store.extend({"number": np.arange(20)})
+    assert WindowSampler(store, 2, exclude=nothing).sample()["number"].shape == (1, 2)
+    with pytest.raises(ValueError, match="exclude is for unit='row'"):
+        WindowSampler(store, 2, exclude=nothing, unit="value")

@@ -14,7 +14,7 @@ from test_priorities import make_sampler, make_store
 @pytest.mark.parametrize(
     ("index", "priority", "message"),
     [
-        ([1, 2], [1, -1], "finite priorities of at least 0 but number 1 is -1"),
+        ([1, 2], [1, -1], "finite priorities p of at least 0, .* but number 1 is -1"),
         ([1, 2], [1, np.nan], "number 1 is nan"),
         ([1, 2], [1, np.inf], "number 1 is inf"),
         ([1], 1e300, r"number 0 is 1e\+300"),

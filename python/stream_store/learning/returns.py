@@ -50,7 +50,8 @@ def n_step(
     A window's steps end with the n-th, with the first that terminates or is truncated, or with the
     last one whose next row is in the window and valid: the first of these. The end of an episode
     that is still being recorded is therefore not taken for an ending: the steps so far count, and
-    the target bootstraps from the newest row.
+    the target bootstraps from the newest row. A step that terminates needs no next row, so it
+    counts in any case; its discount is 0, and `row` may be that of padding.
 
     Args:
         reward: (batch, length) or (batch, length, agents, ...), any real dtype.

@@ -88,6 +88,7 @@ TEST(SamplerTimesTest, NanosecondsFollowFromTheType) {
   EXPECT_EQ(of_float(std::numeric_limits<double>::quiet_NaN()), std::nullopt);
   EXPECT_EQ(of_float(std::numeric_limits<double>::infinity()), std::nullopt);
   EXPECT_EQ(of_float(5e9), std::nullopt);
+  EXPECT_EQ(of_float(0.1), 100'000'001);  // as a float32
   EXPECT_EQ(NanosecondsOf(DType::kTimestampS, std::int64_t{1} << 60), std::nullopt);
   EXPECT_EQ(NanosecondsOf(DType::kTimestampNs, std::numeric_limits<Value>::min()), std::nullopt);
 }
