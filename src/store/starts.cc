@@ -219,50 +219,74 @@ bool StoreStarts::HasEnded(std::uint64_t lane, const LaneSegments& segments,
              : read > end && segments.last + 1 < begins.size() && begins[segments.last + 1] == end;
 }
 
-// Writes the segments of the anchors. With one lane, the searches are in one list, so they can run
-// side by side.
-void StoreStarts::FindSegments(std::span<const std::uint64_t> places, const WindowStarts& windows) {
-  const EpochExtent& extent = numbering_.extent;
+// The segment of row `row` of the lane, as a batch has it.
+WindowSegment StoreStarts::SegmentOf(std::uint64_t lane, const LaneSegments& segments,
+                                     LaneRow row) const {
   const std::uint64_t lanes = options_.lanes;
-  std::optional<std::scoped_lock<ForkMutex>> lock;
-  LaneSegments segments;
-  std::uint64_t lane_of_segments = lanes;  // `lanes`: `segments` is of no lane yet
+  LaneRows around{.begin = RowsOfLane(lane, numbering_.extent.first_row),
+                  .end = RowsOfLane(lane, numbering_.extent.rows)};
+  bool ended = false;
   if (by_segments()) {
-    lock.emplace(index_->mutex());
+    around = SegmentAround(lane, segments, row, around);
+    ended = HasEnded(lane, segments, around.end);
+  }
+  return {.first = static_cast<Row>(around.begin * lanes + lane),
+          .end = static_cast<Row>((around.end - 1) * lanes + lane + 1),
+          .complete = ended};
+}
+
+// Writes the segments of the anchors of the only lane. The searches are in one list, so they can run
+// side by side; most segments are neither the first nor the last of the extent.
+void StoreStarts::FindSegmentsOfOneLane(std::span<const std::uint64_t> places,
+                                        const WindowStarts& windows) {
+  const LaneSegments segments = SegmentsOf(numbering_.extent, 0);
+  const std::uint64_t* begins = index_->begins(0).data();
+  if (!found_segments_) {
+    keys_.resize(places.size());
     found_.resize(places.size());
-    if (lanes == 1) {
-      segments = SegmentsOf(extent, 0);
-      lane_of_segments = 0;
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      keys_[i] = static_cast<std::uint64_t>(windows.anchors[places[i]]);
     }
-    if (lanes == 1 && !found_segments_) {
-      keys_.resize(places.size());
-      for (std::size_t i = 0; i < places.size(); ++i) {
-        keys_[i] = static_cast<std::uint64_t>(windows.anchors[places[i]]);
-      }
-      SearchMany(index_->begins(0).data(), segments.last + 1, keys_, found_);
-    }
+    SearchMany(begins, segments.last + 1, keys_, found_);
   }
   for (std::size_t i = 0; i < places.size(); ++i) {
-    const auto row = static_cast<std::uint64_t>(windows.anchors[places[i]]);
-    const std::uint64_t lane = lanes == 1 ? 0 : row % lanes;
-    const std::uint64_t at = lanes == 1 ? row : row / lanes;
-    LaneRows around{.begin = RowsOfLane(lane, extent.first_row),
-                    .end = RowsOfLane(lane, extent.rows)};
-    bool ended = false;
+    const std::uint64_t segment = found_[i];
+    if (segment >= segments.next && segment < segments.last) [[likely]] {
+      windows.segments[places[i]] = {.first = static_cast<Row>(begins[segment]),
+                                     .end = static_cast<Row>(begins[segment + 1]),
+                                     .complete = true};
+    } else {
+      const auto at = static_cast<std::uint64_t>(windows.anchors[places[i]]);
+      windows.segments[places[i]] = SegmentOf(0, segments, {at, segment});
+    }
+  }
+}
+
+// Writes the segments of the anchors.
+void StoreStarts::FindSegments(std::span<const std::uint64_t> places, const WindowStarts& windows) {
+  const std::uint64_t lanes = options_.lanes;
+  std::optional<std::scoped_lock<ForkMutex>> lock;
+  if (by_segments()) {
+    lock.emplace(index_->mutex());
+    if (lanes == 1) {
+      FindSegmentsOfOneLane(places, windows);
+      return;
+    }
+  }
+  LaneSegments segments;
+  std::uint64_t lane_of_segments = lanes;  // `lanes`: `segments` is of no lane yet
+  for (const std::uint64_t place : places) {
+    const auto row = static_cast<std::uint64_t>(windows.anchors[place]);
+    const std::uint64_t lane = row % lanes;
+    LaneRow at{.at = row / lanes, .segment = 0};
     if (by_segments()) {
       if (lane != lane_of_segments) {
-        segments = SegmentsOf(extent, lane);
+        segments = SegmentsOf(numbering_.extent, lane);
         lane_of_segments = lane;
       }
-      if (lanes > 1) {
-        found_[i] = SearchOne(index_->begins(lane).data(), segments.last + 1, at);
-      }
-      around = SegmentAround(lane, segments, {at, found_[i]}, around);
-      ended = HasEnded(lane, segments, around.end);
+      at.segment = SearchOne(index_->begins(lane).data(), segments.last + 1, at.at);
     }
-    windows.segments[places[i]] = {.first = static_cast<Row>(around.begin * lanes + lane),
-                                   .end = static_cast<Row>((around.end - 1) * lanes + lane + 1),
-                                   .complete = ended};
+    windows.segments[place] = SegmentOf(lane, segments, at);
   }
 }
 

@@ -125,7 +125,9 @@ class StoreStarts final : public Starts {
                          LaneRows lane_rows) const;
   void Pad(std::span<const std::uint64_t> places, const WindowStarts& windows);
   bool HasEnded(std::uint64_t lane, const LaneSegments& segments, std::uint64_t end) const;
+  WindowSegment SegmentOf(std::uint64_t lane, const LaneSegments& segments, LaneRow row) const;
   void FindSegments(std::span<const std::uint64_t> places, const WindowStarts& windows);
+  void FindSegmentsOfOneLane(std::span<const std::uint64_t> places, const WindowStarts& windows);
   void ToPositions(std::span<const std::uint64_t> places, const WindowStarts& windows) const;
 
   const View& view() const noexcept;
