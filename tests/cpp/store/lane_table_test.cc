@@ -18,8 +18,7 @@ TEST(LaneTableTest, NumbersKeysInTheOrderOfTheirFirstUse) {
     for (int i = 0; i < 20'000; ++i) {
       std::vector<Value> key(width);
       for (Value& word : key) {
-        word =
-            static_cast<Value>(random() % 60) * (Value{1} << 58);  // differ in the high bits only
+        word = static_cast<Value>(std::uint64_t{random() % 60} << 58);  // only the high bits differ
       }
       const auto next = static_cast<std::uint32_t>(model.size());
       const auto [place, is_new] = model.emplace(key, next);
