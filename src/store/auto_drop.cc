@@ -121,8 +121,8 @@ std::uint64_t AutoDrop::FirstRowWithin(std::uint64_t bytes, BytesOf bytes_from) 
   return RowOfRecord(LoadOnce(view_.records[low - 1].row_session)) + 1;
 }
 
-// The first row from which on the data takes at most the limit, and the files one chunk less than
-// what makes appends wait: that chunk is for what is appended until the next round. A limit of a few
+// The first row from which on the data takes at most the limit, and the files so much less than what
+// makes appends wait that there is space for what is appended until the next round. A limit of a few
 // chunks may be too small for that, so half of it is always retained.
 std::uint64_t AutoDrop::FirstRowWithinBytes() const {
   const std::uint64_t limit = limits_.bytes;
@@ -130,7 +130,7 @@ std::uint64_t AutoDrop::FirstRowWithinBytes() const {
   const std::uint64_t data = FirstRowWithin(limit, &AutoDrop::BytesFrom);
   const std::uint64_t half = FirstRowWithin(limit / 2, &AutoDrop::BytesFrom);
   const std::uint64_t disk =
-      FirstRowWithin(MostDiskBytes(limit, chunk) - chunk, &AutoDrop::DiskBytesFrom);
+      FirstRowWithin(MostDiskBytes(limit, chunk) - chunk / 4 * 3, &AutoDrop::DiskBytesFrom);
   return std::max(data, std::min(disk, half));
 }
 

@@ -32,10 +32,10 @@ class AutoDrop {
   AutoDrop(Writer& writer, const Retention& limits, std::function<bool()> dropped);
 
   /// What the files of a store may take on disk before appends wait for a drop: the limit, and three
-  /// and a half chunks for what is left of chunks at both ends.
+  /// chunks for what is left of chunks at both ends.
   static std::uint64_t MostDiskBytes(std::uint64_t limit_bytes,
                                      std::uint64_t chunk_bytes) noexcept {
-    return limit_bytes + 3 * chunk_bytes + chunk_bytes / 2;
+    return limit_bytes + 3 * chunk_bytes;
   }
 
   /// Drops all rows that are too many. Throws as Writer::DropBefore(), and Error(kCorrupt).

@@ -67,7 +67,7 @@ std::optional<std::int64_t> NanosecondsOf(DType dtype, Value value) noexcept {
     const bool too_large = __builtin_mul_overflow(value, unit, &time);
     return too_large || time > kMostTime || time < -kMostTime ? std::nullopt : std::optional(time);
   }
-  const double seconds = std::bit_cast<double>(AsRead(dtype, static_cast<std::uint64_t>(value)));
+  const auto seconds = std::bit_cast<double>(AsRead(dtype, static_cast<std::uint64_t>(value)));
   const double time = seconds * 1e9;
   if (!(std::abs(time) <= static_cast<double>(kMostTime))) {
     return std::nullopt;
