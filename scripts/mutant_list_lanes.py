@@ -23,6 +23,7 @@ _INDEX_H = "src/store/lane_index.h"
 _STARTS = "src/store/indexed_starts.cc"
 _ROWS = "src/store/indexed_rows.cc"
 _TIMED = "src/store/timed_offsets.cc"
+_SHARED = "src/store/shared_indexes.h"
 _SET = "src/store/row_set.cc"
 _TABLE = "src/store/lane_table.cc"
 _SCAN = "src/store/row_scan.cc"
@@ -98,11 +99,11 @@ MUTANTS = [
     ),
     bug(
         "an index of other rules is shared",
-        change(_INDEX, "!same_source || known.rules != rules", "!same_source"),
+        change(_SHARED, "!same_source || known.rules != rules", "!same_source"),
     ),
     bug(
         "an index of another store is shared by lanes",
-        change(_INDEX, "!same_source || known.rules != rules", "known.rules != rules"),
+        change(_SHARED, "!same_source || known.rules != rules", "known.rules != rules"),
         first="test_lanes.py::test_several_stores",
     ),
     # Anchors.

@@ -63,11 +63,11 @@ MUTANTS = [
     ),
     bug(
         "an index of other lanes is shared",
-        change(_SEGMENTS, "known.lanes != lanes", "false"),
+        change(_SEGMENTS, "SegmentRules{types, lanes}", "SegmentRules{types, 1}"),
     ),
     bug(
         "an index of other fields is shared",
-        change(_SEGMENTS, "known.types != types", "false"),
+        change(_SEGMENTS, "SegmentRules{types, lanes}", "SegmentRules{{}, lanes}"),
     ),
     bug(
         "counts of another length are shared",
@@ -76,7 +76,7 @@ MUTANTS = [
     bug(
         "an index of another store is shared",
         change(
-            _SEGMENTS,
+            "src/store/shared_indexes.h",
             "!known.source.owner_before(source) && !source.owner_before(known.source)",
             "true",
         ),
@@ -84,7 +84,7 @@ MUTANTS = [
     # Segments of stores that have dropped rows.
     bug(
         "an index that lacks rows is shared",
-        change(_SEGMENTS, "index->complete_from() > reader.first_row()", "false"),
+        change(_SEGMENTS, "index.complete_from() > reader.first_row()", "false"),
     ),
     bug(
         "counts that lack segments are shared",

@@ -10,41 +10,19 @@
 #include "store/read_functions.h"
 #include "store/read_via.h"
 #include "store/segment_index.h"
+#include "store/shared_indexes.h"
 
 namespace stream_store::internal {
 namespace {
 
-// An index and the arguments it was made for. The source is identified by the control block of its
-// shared pointer; the weak pointer keeps that block from being reused for another source.
-struct SharedIndex {
-  std::weak_ptr<const void> source;
-  LaneRules rules;
-  std::weak_ptr<LaneIndex> index;
-};
+using Indexes = SharedIndexes<LaneIndex, LaneRules>;
 
-// All indexes of the process. Never destroyed: samplers may outlive the static objects.
-struct SharedIndexes {
-  ForkMutex mutex{ForkMutex::Rank::kOuter};
-  std::vector<SharedIndex> known;
-
-  static SharedIndexes& Get() {
-    static auto* indexes = new SharedIndexes;
-    return *indexes;
-  }
-};
-
-// Makes the list while the library is loaded, before there are threads. Otherwise a process could
-// fork while another thread is inside the initialisation above, and the child would wait for it
-// forever.
-[[maybe_unused]] const bool kMade = [] {
-  SharedIndexes::Get();
-  return true;
-}();
+[[maybe_unused]] const Indexes& kMade = Indexes::Get();
 
 }  // namespace
 
-// Each step of the search is a conditional move, as in SearchOne(): draws are random, and a processor that guesses
-// takes twice as long.
+// Each step of the search is a conditional move, as in SearchOne(): draws are random, and a processor
+// that guesses takes twice as long.
 std::uint64_t SegmentAt(std::span<const LaneSegment> segments, std::uint64_t at) noexcept {
   STREAM_STORE_ASSERT(!segments.empty() && segments[0].begin <= at);
   const LaneSegment* base = segments.data();
@@ -66,36 +44,11 @@ bool HasEnded(std::span<const LaneSegment> segments, std::uint64_t number,
 }
 
 std::shared_ptr<LaneIndex> LaneIndex::SharedFor(const Reader& reader, const LaneRules& rules) {
-  const std::shared_ptr<const void> source = ReaderAccess::SourceOf(reader);
-  // `made` and `alive` are declared before the lock so that they are destroyed after it: dropping
-  // the last reference to an index destroys its ForkMutex, which must not happen while one is held.
-  auto made = std::make_shared<LaneIndex>(reader, rules);
-  std::vector<std::shared_ptr<LaneIndex>> alive;
-  SharedIndexes& indexes = SharedIndexes::Get();
-  const std::scoped_lock lock(indexes.mutex);
-  std::shared_ptr<LaneIndex> found;
-  std::erase_if(indexes.known, [&](const SharedIndex& known) {
-    alive.push_back(known.index.lock());
-    LaneIndex* index = alive.back().get();
-    if (index == nullptr) {
-      return true;
-    }
-    const bool same_source =
-        !known.source.owner_before(source) && !source.owner_before(known.source);
-    if (!same_source || known.rules != rules) {
-      return false;
-    }
-    const std::scoped_lock index_lock(index->mutex());
-    if (index->Fits(reader.first_row())) {
-      found = alive.back();
-    }
-    return false;
-  });
-  if (found == nullptr) {
-    found = std::move(made);
-    indexes.known.push_back({source, rules, found});
-  }
-  return found;
+  const auto made = std::make_shared<LaneIndex>(reader, rules);
+  return Indexes::Get().FindOrAdd(
+      ReaderAccess::SourceOf(reader), rules, made, [&](const LaneIndex& index) {
+        return index.Fits(reader.first_row()) ? IndexUse::kShare : IndexUse::kKeep;
+      });
 }
 
 LaneIndex::LaneIndex(const Reader& reader, LaneRules rules)

@@ -12,37 +12,21 @@
 #include "store/read_via.h"
 #include "store/record_cursor.h"
 #include "store/search_many.h"
+#include "store/shared_indexes.h"
 
 namespace stream_store::internal {
 namespace {
 
-// An index and the arguments it was made for. The source is identified by the control block of its
-// shared pointer; the weak pointer keeps that block from being reused for another source.
-struct SharedIndex {
-  std::weak_ptr<const void> source;
+struct SegmentRules {
   std::vector<TypeId> types;
   std::uint64_t lanes = 1;
-  std::weak_ptr<SegmentIndex> index;
+
+  friend bool operator==(const SegmentRules&, const SegmentRules&) = default;
 };
 
-// All indexes of the process. Never destroyed: samplers may outlive the static objects.
-struct SharedIndexes {
-  ForkMutex mutex{ForkMutex::Rank::kOuter};
-  std::vector<SharedIndex> known;
+using Indexes = SharedIndexes<SegmentIndex, SegmentRules>;
 
-  static SharedIndexes& Get() {
-    static auto* indexes = new SharedIndexes;
-    return *indexes;
-  }
-};
-
-// Makes the list while the library is loaded, before there are threads. Otherwise a process could
-// fork while another thread is inside the initialisation above, and the child would wait for it
-// forever.
-[[maybe_unused]] const bool kMade = [] {
-  SharedIndexes::Get();
-  return true;
-}();
+[[maybe_unused]] const Indexes& kMade = Indexes::Get();
 
 }  // namespace
 
@@ -50,41 +34,18 @@ std::shared_ptr<SegmentIndex> SegmentIndex::SharedFor(const Reader& reader,
                                                       const std::vector<TypeId>& types,
                                                       std::uint64_t lanes) {
   const CutBy by = CheckCutFields(reader.schema(), types);
-  const std::shared_ptr<const void> source = ReaderAccess::SourceOf(reader);
-  // `made` and `alive` are declared before the lock so that they are destroyed after it: dropping
-  // the last reference to an index destroys its ForkMutex, which must not happen while one is held.
-  auto made = std::make_shared<SegmentIndex>(by, types, lanes, reader);
-  std::vector<std::shared_ptr<SegmentIndex>> alive;
-  SharedIndexes& indexes = SharedIndexes::Get();
-  const std::scoped_lock lock(indexes.mutex);
-  std::shared_ptr<SegmentIndex> found;
-  std::erase_if(indexes.known, [&](const SharedIndex& known) {
-    alive.push_back(known.index.lock());
-    SegmentIndex* index = alive.back().get();
-    if (index == nullptr) {
-      return true;
-    }
-    const bool same_source =
-        !known.source.owner_before(source) && !source.owner_before(known.source);
-    if (!same_source || known.lanes != lanes || known.types != types) {
-      return false;
-    }
-    const std::scoped_lock index_lock(index->mutex());
-    if (index->complete_from() > reader.first_row()) {
-      return false;
-    }
-    if (!index->IsMostlyDropped(reader.first_row())) {
-      found = alive.back();
-      return false;
-    }
-    made->CopyFrom(*index, reader.first_row());
-    return true;  // those that use it keep it
-  });
-  if (found == nullptr) {
-    found = std::move(made);
-    indexes.known.push_back({source, types, lanes, found});
-  }
-  return found;
+  const auto made = std::make_shared<SegmentIndex>(by, types, lanes, reader);
+  return Indexes::Get().FindOrAdd(ReaderAccess::SourceOf(reader), SegmentRules{types, lanes}, made,
+                                  [&](const SegmentIndex& index) {
+                                    if (index.complete_from() > reader.first_row()) {
+                                      return IndexUse::kKeep;
+                                    }
+                                    if (!index.IsMostlyDropped(reader.first_row())) {
+                                      return IndexUse::kShare;
+                                    }
+                                    made->CopyFrom(index, reader.first_row());
+                                    return IndexUse::kReplace;
+                                  });
 }
 
 SegmentIndex::SegmentIndex(CutBy by, const std::vector<TypeId>& types, std::uint64_t lanes,
