@@ -152,14 +152,14 @@ void WindowSampler::FillPlaces(WindowBatch& batch) {
     if (of_anchors) {
       places.rows = batch.anchors_;
       places.valid.assign(batch.size(), 1);
-      batch.MakePlacedRuns(places);
-      continue;
-    }
-    places.rows.resize(batch.size() * places.offsets.size());
-    places.valid.resize(places.rows.size());
-    for (std::size_t which = 0; which < stores_.size(); ++which) {
-      stores_[which]->ReadRows(
-          places_[which], {.offsets = places.offsets, .rows = places.rows, .valid = places.valid});
+    } else {
+      places.rows.resize(batch.size() * places.offsets.size());
+      places.valid.resize(places.rows.size());
+      for (std::size_t which = 0; which < stores_.size(); ++which) {
+        stores_[which]->ReadRows(
+            places_[which],
+            {.offsets = places.offsets, .rows = places.rows, .valid = places.valid});
+      }
     }
     batch.MakePlacedRuns(places);
   }

@@ -38,6 +38,12 @@ std::uint64_t Number(std::size_t store, std::uint64_t row) {
   return static_cast<std::uint64_t>(WindowIndex(store, static_cast<Row>(row)).number());
 }
 
+std::uint64_t CountOf(StartsOfStores stores) {
+  return std::accumulate(
+      stores.begin(), stores.end(), std::uint64_t{0},
+      [](std::uint64_t sum, const auto& starts) { return sum + starts->count(); });
+}
+
 // The window of the start with this number, counted over all stores.
 std::uint64_t WindowOf(StartsOfStores stores, std::uint64_t number) {
   std::size_t store = 0;
@@ -86,10 +92,7 @@ double SamplerPriorities::Total() const noexcept {
 
 void SamplerPriorities::Draw(StartsOfStores stores, std::uint64_t key,
                              std::span<std::uint64_t> windows) {
-  std::uint64_t count = 0;
-  for (const auto& starts : stores) {
-    count += starts->count();
-  }
+  const std::uint64_t count = CountOf(stores);
   STREAM_STORE_ASSERT(count > 0);
   const double total = Total();
   const std::uint64_t mixture = MixKeys(key, kMixture);
@@ -156,10 +159,7 @@ double SamplerPriorities::SmallestProbability(double total, double uniform) cons
 }
 
 void SamplerPriorities::Weigh(StartsOfStores stores, const DrawnWindows& windows) const {
-  std::uint64_t count = 0;
-  for (const auto& starts : stores) {
-    count += starts->count();
-  }
+  const std::uint64_t count = CountOf(stores);
   const double total = Total();
   const double uniform = 1 / static_cast<double>(count);
   // The logarithm of (N P)^-beta, so that no power overflows before the division. A window that is
