@@ -168,7 +168,7 @@ STREAM_STORE_API const std::atomic<int>& Forks() noexcept;
 /// there is no record. Two snapshots with equal id(), records() and checksum hold the same rows.
 STREAM_STORE_API std::uint32_t LastChecksum(const Reader& reader);
 
-/// Returns the id of the store of which this one is a checkpoint; zeros if it is none.
+/// Returns the id of the store that this one is a checkpoint of, or zeros if it is not a checkpoint.
 STREAM_STORE_API std::array<std::uint8_t, 16> ParentId(const Reader& reader) noexcept;
 
 // -- Samplers that read ahead

@@ -103,12 +103,12 @@ class STREAM_STORE_API PriorityTree {
   /// The weight of a leaf, 0 if it was dropped. Throws Error(kOutOfRange) if leaf >= size().
   double weight(std::uint64_t leaf) const;
 
-  /// The smallest weight above 0; 0 if there is none.
+  /// The smallest weight above 0, or 0 if no leaf has one.
   /// Cost: constant with PriorityTreeOptions::keep_extremes; else one pass over all leaves, about
   /// 1 ns for each.
   double MinWeight() const noexcept;
 
-  /// The largest weight; 0 if there is none. Cost: as for MinWeight().
+  /// The largest weight, or 0 if there is no leaf. Cost: as for MinWeight().
   double MaxWeight() const noexcept;
 
   /// Memory in use, in bytes. Blocks of 4,096 leaves are allocated and given back as a whole: for

@@ -4,9 +4,9 @@
 // outputs; the C++ thread only fills them, so it needs no GIL. Batches that were drawn but not
 // returned do not count in the state of the sampler.
 //
-// With replacement, an iterator only reads ahead: the batches are those of the sampler's one
-// sequence, and whoever asks next gets the next one. If several are open, the newest reads ahead and
-// the others take from it; when it is closed, the next one that is asked begins to read ahead.
+// With replacement, an iterator only reads ahead: the sampler has one sequence of batches, and
+// each call takes the next one, whichever iterator it is of. If several are open, the newest reads
+// ahead and the others take from it; when it is closed, the next one that is used begins to.
 // Without replacement, an iterator is of one epoch, and raises once the sampler has left that.
 //
 // Thread rules: Python threads may share an iterator, because mutex_ serialises their calls.
@@ -41,7 +41,7 @@ class Prefetch {
   /// Ends the iteration. The batches that were read ahead will be drawn again.
   void Close();
 
-  /// Whether the thread was left behind in another process by a fork.
+  /// Whether this process was forked from the one that has the thread.
   bool forked() const noexcept { return thread_ != nullptr && ForkCount() != forks_; }
 
  private:

@@ -18,8 +18,9 @@ class RowNumbers {
   explicit RowNumbers(PyObject* given);
 
   /// Turns negative numbers, which count from `end`, and the rows of a slice into rows of a store
-  /// that has rows [first, end), and checks that windows of `length` rows fit there. A bound of a
-  /// slice that is None at the front is the first row; slices end at the last row, as everywhere.
+  /// that has rows [first, end), and checks that windows of `length` rows fit there. A
+  /// slice without a bound at its front begins with the first row. A slice ends at the last row, as
+  /// everywhere.
   ///
   /// Throws Error(kDropped) for rows before `first`, and Error(kOutOfRange).
   /// REQUIRES: length > 0
@@ -33,7 +34,7 @@ class RowNumbers {
     Py_ssize_t start = 0;
     Py_ssize_t stop = 0;
     Py_ssize_t step = 1;
-    bool from_front = false;  // the bound at the front is None
+    bool from_front = false;  // the slice has no bound at its front
   };
 
   static std::optional<Slice> SliceOf(PyObject* given);
