@@ -141,12 +141,23 @@ class STREAM_STORE_API WindowBatch {
     std::vector<Row> rows = {};
     std::vector<std::uint8_t> valid = {};
     std::vector<RowRun> runs = {};
-    std::vector<std::size_t> run_begins = {};  // first run of each store, then runs.size()
+    std::vector<std::size_t> run_begins = {};  // first run of each part, then runs.size()
+  };
+
+  // The windows of one store: windows_[begin, end).
+  struct Part {
+    std::size_t store;
+    std::size_t begin;
+    std::size_t end;
+    Reader reader;
   };
 
   const Places& PlacesOf(TypeId type) const;
   static void AddPlace(Places& places, std::size_t first_run, std::uint64_t place);
   void MakePlacedRuns(Places& places) const;
+  void ReadParts(std::span<const RowRun> runs, std::span<const std::size_t> run_begins,
+                 std::span<const RowsColumn> columns, Step* steps,
+                 std::vector<std::shared_ptr<const void>>& copies) const;
   void ReadPlaces(const Places& places, std::span<const RowsColumn> columns, Step* steps,
                   std::vector<std::shared_ptr<const void>>& copies) const;
   void ReadPlaced(std::span<const RowsColumn> columns, Step* steps, std::uint8_t* valid,
@@ -154,12 +165,13 @@ class STREAM_STORE_API WindowBatch {
   void RequireUnit(bool rows) const;
   void MakeRuns();
   void AddRuns(std::size_t window);
-  std::span<const RowRun> RunsOf(std::size_t store) const;
+  std::span<const std::uint64_t> WindowsOf(const Part& part) const;
 
   std::uint64_t length_ = 0;
   std::uint64_t lanes_ = 1;
   bool rows_ = false;
-  std::vector<Reader> readers_;
+  std::vector<std::uint64_t> windows_;  // all windows, store by store
+  std::vector<Part> parts_;             // of the stores that have windows, by rising number
   std::vector<std::int64_t> starts_;
   std::vector<std::int64_t> stores_;
   std::vector<std::uint32_t> lead_;
@@ -171,8 +183,8 @@ class STREAM_STORE_API WindowBatch {
   std::vector<Places>
       places_;  // of IndexedStarts (src/store/indexed_starts.h); the anchor is first
   bool by_offsets_ = false;
-  std::vector<RowRun> runs_;             // empty if there is one store and each window is one run
-  std::vector<std::size_t> run_begins_;  // first run of each store, then runs_.size()
+  std::vector<RowRun> runs_;             // empty if there is one part and each window is one run
+  std::vector<std::size_t> run_begins_;  // first run of each part, then runs_.size()
 };
 
 /// Whether the last row that an epoch covers could still grow when the epoch began. The numbers are
@@ -353,8 +365,9 @@ class STREAM_STORE_API WindowSampler {
   [[noreturn]] void ThrowNoSuchWindow(std::size_t place, std::int64_t index) const;
   void Fill(WindowBatch& batch, Drawn drawn);
   void Weigh(WindowBatch& batch) const;
-  void FillStores(WindowBatch& batch, const internal::WindowStarts& windows);
-  void FillAnchors(WindowBatch& batch, const internal::WindowStarts& windows);
+  void ChooseStores(WindowBatch& batch, Drawn drawn);
+  void ListParts(WindowBatch& batch);
+  void FillParts(WindowBatch& batch, Drawn drawn, const internal::WindowStarts& windows);
   void ListPlaces(WindowBatch& batch) const;
   void FillPlaces(WindowBatch& batch);
   [[noreturn]] void ThrowNoStart() const;
@@ -365,8 +378,12 @@ class STREAM_STORE_API WindowSampler {
   SamplerOptions options_;
   std::vector<std::unique_ptr<internal::Starts>> stores_;
   std::unique_ptr<internal::SamplerPriorities> priorities_;  // null without
-  std::vector<std::uint64_t> indices_;                       // of the batch under way
-  std::vector<std::vector<std::uint64_t>> places_;  // of each store: its windows of that batch
+  // Of the batch under way, and kept so that they allocate once.
+  std::vector<std::uint64_t> indices_;  // what was drawn
+  std::vector<std::uint64_t> numbers_;  // of each window: the start or the anchor, in its store
+  std::vector<std::uint64_t> found_;    // of each window: its store
+  std::vector<std::uint64_t> begins_;   // of each store: its first start, or its first window
+  std::vector<std::uint64_t> part_;     // the numbers of one store
   std::uint64_t epoch_ = 0;
   std::uint64_t batches_ = 0;
   std::uint64_t prefetched_ = 0;  // drawn, but not yet handed out; see interop.h
