@@ -10,8 +10,9 @@
 //       batch.ReadRows({&column, 1});       // decoded into obs
 //     }
 //
-// A WindowSampler draws batches from one store, or from several stores of equal fields: with
-// replacement from everything stored so far, or without replacement, epoch by epoch. It fills a
+// A WindowSampler draws batches from one store, from several stores of equal fields, or from a group
+// (group.h), whose stores come and go: with replacement from everything stored so far, or without
+// replacement, epoch by epoch. It fills a
 // WindowBatch, which says where the windows lie and reads them into the caller's memory.
 //
 // Thread rules: a WindowSampler belongs to one thread at a time; a WindowBatch, once filled, may be
@@ -32,6 +33,7 @@
 
 #include "stream_store/columns.h"
 #include "stream_store/export.h"
+#include "stream_store/group.h"
 #include "stream_store/reader.h"
 #include "stream_store/sampler_options.h"
 #include "stream_store/types.h"
@@ -239,6 +241,14 @@ class STREAM_STORE_API WindowSampler {
   /// of range, options that exclude each other, segment_by fields of other types than
   /// Reader::Segments() takes.
   WindowSampler(std::vector<Reader> stores, SamplerOptions options);
+
+  /// Copies the group. Each batch or epoch is drawn from the stores that the group has then; it may
+  /// have none yet. A store that leaves the group in the middle of an epoch is read to the end of it.
+  ///
+  /// The stores are numbered as they are found, first those that are there, by name. A number is never
+  /// used again, and a state keeps the numbers of its stores; there can be 32,768 of them.
+  /// Throws as above, and as StoreGroup::Refresh().
+  WindowSampler(StoreGroup group, SamplerOptions options);
   WindowSampler(WindowSampler&&) noexcept;
   WindowSampler& operator=(WindowSampler&&) noexcept;
   ~WindowSampler();
@@ -336,19 +346,35 @@ class STREAM_STORE_API WindowSampler {
   /// Where the sampler stands now. Cost: a few words for each store.
   SamplerState state() const;
 
+  /// The stores that are left out of the group, as far as is known; none without a group. The reference
+  /// is valid until the next call.
+  const std::vector<SkippedStore>& skipped() const noexcept;
+
+  /// The ids of the stores, by number. Those of a group include stores that have left it.
+  const std::vector<std::array<std::uint8_t, 16>>& store_ids() const noexcept { return ids_; }
+
   /// Continues from the state of a sampler with the same options over the same stores, which may
   /// have grown since, or over copies of them that Reader::Checkpoint() made. A copy must have all
-  /// rows that the state saw. The seed is taken from the state; that the other options are the same
+  /// rows that the state saw. A group may have other stores by now: those that are gone are not drawn
+  /// any more, and those that are new follow with the next batch or epoch. The seed is taken from the state; that the other options are the same
   /// is not checked.
   ///
   /// Throws Error(kInvalidArgument) for the state of other stores, for an epoch that covers more
-  /// than a store has, and for an epoch if the sampler is with replacement. Nothing has changed
+  /// than a store has or rows of a store that is gone, and for an epoch if the sampler is with replacement. Nothing has changed
   /// then.
   void Restore(const SamplerState& state);
 
  private:
   friend struct internal::SamplerAccess;  // for interop.h
   std::uint64_t UnscannedRows();
+  void FollowGroup();
+  void Add(const GroupStore& member);
+  void Replace(std::size_t store, const Reader& reader);
+  void Leave(std::size_t store);
+  void FollowStores();
+  std::unique_ptr<internal::Starts> NoStarts() const;
+  std::vector<std::optional<Reader>> FindStores(const SamplerState& state) const;
+  void CheckState(const SamplerState& state) const;
   void ReadStarts(std::span<const std::uint64_t> indices, WindowBatch& batch);
   void ReturnPrefetched() noexcept;
 
@@ -376,7 +402,11 @@ class STREAM_STORE_API WindowSampler {
   bool EndSeen() const noexcept { return finished_ && prefetched_ == 0 && !end_prefetched_; }
 
   SamplerOptions options_;
-  std::vector<std::unique_ptr<internal::Starts>> stores_;
+  std::optional<StoreGroup> group_;
+  std::uint64_t group_version_ = 0;  // of the stores that were taken from it; 0: none yet
+  std::vector<std::unique_ptr<internal::Starts>> stores_;  // of a store that is gone: without rows
+  std::vector<std::array<std::uint8_t, 16>> ids_;          // of each store
+  std::vector<bool> gone_;                                 // of each store: it has left the group
   std::unique_ptr<internal::SamplerPriorities> priorities_;  // null without
   // Of the batch under way, and kept so that they allocate once.
   std::vector<std::uint64_t> indices_;  // what was drawn
