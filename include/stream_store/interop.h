@@ -199,4 +199,13 @@ STREAM_STORE_API void ReturnPrefetched(WindowSampler& sampler) noexcept;
 STREAM_STORE_API void ReadStarts(WindowSampler& sampler, std::span<const std::uint64_t> indices,
                                  WindowBatch& batch);
 
+// -- Samplers of a group
+
+/// The number of the store in a number of WindowBatch::ReadIndices().
+STREAM_STORE_API std::uint64_t StoreOfIndex(std::int64_t index) noexcept;
+
+/// Looks for stores that have come or gone, and takes them into the sampler unless it is in an epoch.
+/// Throws as StoreGroup::Refresh().
+STREAM_STORE_API void LookForStores(WindowSampler& sampler);
+
 }  // namespace stream_store::interop

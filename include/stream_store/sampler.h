@@ -368,10 +368,13 @@ class STREAM_STORE_API WindowSampler {
   friend struct internal::SamplerAccess;  // for interop.h
   std::uint64_t UnscannedRows();
   void FollowGroup();
+  void LookForStores();
   void Add(const GroupStore& member);
   void Replace(std::size_t store, const Reader& reader);
   void Leave(std::size_t store);
   void FollowStores();
+  template <class Look>
+  auto LookAtStores(const Look& look);
   std::unique_ptr<internal::Starts> NoStarts() const;
   std::vector<std::optional<Reader>> FindStores(const SamplerState& state) const;
   void CheckState(const SamplerState& state) const;

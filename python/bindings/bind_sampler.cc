@@ -30,6 +30,8 @@ void BindSampler(nb::module_& module) {
   sampler.def("update_priorities", &SamplerObject::UpdatePriorities, "indices"_a, "priorities"_a);
   sampler.def("set_powers", &SamplerObject::SetPowers, "alpha"_a.none(), "beta"_a.none());
   sampler.def("store_ids", &SamplerObject::StoreIds);
+  sampler.def("stores_of", &SamplerObject::StoresOf, "indices"_a);
+  sampler.def("numbers_of", &SamplerObject::NumbersOf, "ids"_a);
   sampler.def("priority_rows", &SamplerObject::PriorityRows, "store"_a);
   sampler.def("read_priorities", &SamplerObject::ReadPriorities, "store"_a, "first_row"_a,
               "count"_a);

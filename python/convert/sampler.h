@@ -156,6 +156,13 @@ class SamplerObject {
   /// For each store its id and that of the store of which it is a checkpoint, as tuples of text.
   nb::list StoreIds();
 
+  /// The stores of windows with the given numbers of "_index": a tuple of their numbers, and one of
+  /// their ids. Other samplers of a group may have other numbers for them.
+  nb::object StoresOf(nb::handle indices);
+
+  /// The numbers of stores with the given ids, a tuple; -1 for one that the group does not have.
+  nb::object NumbersOf(const nb::list& ids);
+
   /// The rows [first, end) of a store that have places for priorities, as a tuple.
   nb::object PriorityRows(std::uint64_t store);
 

@@ -1,9 +1,11 @@
 // The state of a sampler as a dict, and back.
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -170,6 +172,52 @@ nb::list SamplerObject::StoreIds() {
         nb::make_tuple(nb::str(own.data(), own.size()), nb::str(parent.data(), parent.size())));
   }
   return ids;
+}
+
+nb::object SamplerObject::StoresOf(nb::handle indices) {
+  const Int64s given(indices.ptr(), "index", PyExc_ValueError);
+  const ChooseLock lock(*this);
+  const auto& ids = core().store_ids();
+  std::set<std::uint64_t> numbers;
+  for (const std::int64_t index : given.values()) {
+    numbers.insert(interop::StoreOfIndex(index));
+  }
+  nb::list found;
+  nb::list found_ids;
+  for (const std::uint64_t number : numbers) {
+    if (number < ids.size()) {
+      const std::string id = HexOf(ids[number]);
+      found.append(number);
+      found_ids.append(nb::str(id.data(), id.size()));
+    }
+  }
+  return nb::make_tuple(nb::tuple(found), nb::tuple(found_ids));
+}
+
+nb::object SamplerObject::NumbersOf(const nb::list& ids) {
+  const ChooseLock lock(*this);
+  WindowSampler& sampler = core();
+  std::map<std::array<std::uint8_t, 16>, std::int64_t> numbers;
+  const auto list_numbers = [&] {
+    for (std::size_t i = 0; i < sampler.store_ids().size(); ++i) {
+      numbers[sampler.store_ids()[i]] = static_cast<std::int64_t>(i);
+    }
+  };
+  list_numbers();
+  std::vector<std::array<std::uint8_t, 16>> wanted;
+  for (const nb::handle id : ids) {
+    wanted.push_back(IdOf(id.ptr(), "of a store"));
+  }
+  const auto is_known = [&](const auto& id) { return numbers.contains(id); };
+  if (!std::ranges::all_of(wanted, is_known)) {
+    interop::LookForStores(sampler);
+    list_numbers();
+  }
+  nb::list found;
+  for (const auto& id : wanted) {
+    found.append(is_known(id) ? numbers[id] : -1);
+  }
+  return nb::tuple(found);
 }
 
 // Converts the whole state before it changes anything. C++ compares the ids of the stores.

@@ -52,9 +52,12 @@ def write_priorities(
 
 
 def read_priorities(
-    path: Path, expected: Sequence[set[str]]
+    path: Path, expected: Sequence[set[str]], *, of_group: bool = False
 ) -> list[tuple[int, npt.NDArray[np.float64]]]:
     """Read such a file. `expected` has the ids that each store may have in it.
+
+    With `of_group`, the file may have its stores in another order, other ones that are ignored, and
+    lack some, whose priorities are then empty.
 
     Raises:
         ValueError: it is not such a file, or it is of other stores.
@@ -74,14 +77,14 @@ def read_priorities(
         raise ValueError(f"{wrong}, but it is another file or damaged: {error}") from error
     if version != _VERSION:
         raise ValueError(f"{wrong} of version {_VERSION}, found version {version}")
-    if len(ids) != len(expected):
+    if len(ids) != len(expected) and not of_group:
         raise ValueError(
             f"load_priorities: {path}: expected the priorities of {len(expected)} stores, found "
             f"{len(ids)}"
         )
-    for i, (one, some) in enumerate(zip(ids, expected, strict=True)):
+    for i, (one, some) in enumerate(zip(ids, expected, strict=not of_group)):
         accepted = some - {_NO_ID}
-        if one not in accepted:
+        if one not in accepted and not of_group:
             raise ValueError(
                 f"load_priorities: {path}: the priorities are of another store: expected id "
                 f"{' or '.join(sorted(accepted))} for store {i}, found {one}"
@@ -96,6 +99,13 @@ def read_priorities(
     )
     if not good:
         raise ValueError(f"{wrong}, but its arrays are not priorities")
-    return [
+    found = [
         (first, np.ascontiguousarray(part)) for first, part in zip(first_rows, parts, strict=True)
+    ]
+    if not of_group:
+        return found
+    by_id = dict(zip(ids, found, strict=True))
+    return [
+        next((by_id[one] for one in some - {_NO_ID} if one in by_id), (0, np.empty(0)))
+        for some in expected
     ]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ._types import AnyPath
+    from .group import StoreGroup
     from .store import StreamStore
 
 #: The logarithm to base 2 of the largest weight of a window. The core has the exact limit.
@@ -31,6 +32,7 @@ class PrioritySampling:
 
     _core: _core.Sampler
     _stores: list[StreamStore]
+    _group: StoreGroup | None
     _options: dict[str, Any]
 
     def update(self, index: npt.ArrayLike, priority: npt.ArrayLike) -> int:
@@ -164,7 +166,9 @@ class PrioritySampling:
         """
         self._require_priorities("load_priorities")
         expected = [set(ids) for ids in self._core.store_ids()]
-        self._set_priorities(read_priorities(Path(_arguments.path_text(path)), expected))
+        of_group = self._group is not None
+        file = Path(_arguments.path_text(path))
+        self._set_priorities(read_priorities(file, expected, of_group=of_group))
 
     def _require_priorities(self, call: str) -> None:
         if self._options[_OPTION] is None:
@@ -184,7 +188,7 @@ class PrioritySampling:
         if self._options[_OPTION] is None:
             return []
         parts = []
-        for store in range(len(self._stores)):
+        for store in range(len(self._core.store_ids())):
             first, end = self._core.priority_rows(store)
             parts.append((first, self._core.read_priorities(store, first, end - first)))
         return parts
@@ -192,7 +196,7 @@ class PrioritySampling:
     def _set_priorities(self, parts: list[tuple[int, npt.NDArray[np.float64]]]) -> None:
         current = self._current("load_priorities") if parts else Priorities()
         for store, (first, priorities) in enumerate(parts):
-            most = float(np.nanmax(priorities)) if not np.isnan(priorities).all() else 0.0
+            most = float(np.nanmax(priorities, initial=0.0))
             if most > 0 and math.log2(most + current.eps) * current.alpha > _MOST_LOG_WEIGHT:
                 raise ValueError(
                     f"load_priorities: priority {most} of store {store} is too large for alpha "
@@ -205,4 +209,5 @@ class PrioritySampling:
                     f"{first + len(priorities)}, but store {store} has {end} rows"
                 )
         for store, (first, priorities) in enumerate(parts):
-            self._core.load_priorities(store, first, priorities)
+            if len(priorities):
+                self._core.load_priorities(store, first, priorities)

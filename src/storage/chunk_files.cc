@@ -136,7 +136,7 @@ void ChunkFiles::CloseFile() const {
   open_.reset();
 }
 
-// The file of a chunk, which stays open for the next call; null if there is none.
+// The file of a chunk, which stays open for the next call unless parked; null if there is none.
 std::shared_ptr<const ChunkFiles::OpenChunk> ChunkFiles::Use(std::uint64_t chunk,
                                                              bool writable) const {
   {
@@ -154,8 +154,10 @@ std::shared_ptr<const ChunkFiles::OpenChunk> ChunkFiles::Use(std::uint64_t chunk
     }
     throw;
   }
-  const ForkMutexLock lock(mutex_);
-  open_ = opened;
+  if (!parked_.load(std::memory_order_relaxed)) {
+    const ForkMutexLock lock(mutex_);
+    open_ = opened;
+  }
   return opened;
 }
 

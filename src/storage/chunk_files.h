@@ -8,8 +8,8 @@
 // Used by DataFile, and by code that reads with pread() because it must not trust the files:
 // recovery, verify, repair, copies and safe reads.
 //
-// Thread rules: const functions may be called from any thread. One descriptor is kept open, that of
-// the chunk that was used last.
+// Thread rules: const functions may be called from any thread. One descriptor is kept open until Park(),
+// that of the chunk that was used last.
 #pragma once
 
 #include <atomic>
@@ -118,6 +118,12 @@ class ChunkFiles {
   /// Closes the descriptor that is kept open.
   void CloseFile() const EXCLUDES(mutex_);
 
+  /// Keeps no descriptor open from now on.
+  void Park() const EXCLUDES(mutex_) {
+    parked_.store(true, std::memory_order_relaxed);
+    CloseFile();
+  }
+
   /// The directory and the kind, such as "runs/a/values", for messages.
   std::string path() const;
 
@@ -144,6 +150,7 @@ class ChunkFiles {
   const std::string kind_;
   const std::uint64_t chunk_bytes_;
   std::atomic<std::uint64_t> first_;
+  mutable std::atomic<bool> parked_{false};
   mutable ForkMutex mutex_{ForkMutex::Rank::kInner};
   std::uint64_t end_ GUARDED_BY(mutex_);
   Chunk last_ GUARDED_BY(mutex_);

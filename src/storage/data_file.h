@@ -132,6 +132,9 @@ class DataFile {
   /// Whether the file of the last chunk is still the one of that name.
   bool InPlace() const;
 
+  /// Keeps no descriptor open from now on.
+  void Park() const { files_.Park(); }
+
   /// Gives up the mapping, which stays as long as others keep it, and the descriptor. Afterwards
   /// only bytes() and the destructor may be called.
   void Release() noexcept;

@@ -1,6 +1,7 @@
 #include "storage/read_source.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <span>
 #include <utility>
@@ -16,6 +17,12 @@ namespace stream_store::internal {
 
 namespace {
 
+// As with writers, the first ones of a process keep their descriptors, which saves a few system calls
+// when a store grows. Those that come later keep none, so that a process can read thousands of stores.
+constexpr int kSourcesWithDescriptors = 16;
+
+std::atomic<int> attached_sources{0};  // of this process
+
 bool Gone(const std::filesystem::path& path) {
   try {
     return !LooksLikeStore(Directory::Open(path));
@@ -30,6 +37,9 @@ std::shared_ptr<ReadSource> ReadSource::AttachTo(Directory directory, bool copie
   std::shared_ptr<ReadSource> source(new ReadSource(
       StoreFiles::Open(std::move(directory), /*writable=*/false, copies, temporary)));
   while (!source->FindPrefix()) {  // a writer has opened the store during the attempt
+  }
+  if (!copies && !temporary && attached_sources.load() > kSourcesWithDescriptors) {
+    source->files_->Park();
   }
   return source;
 }
@@ -65,7 +75,9 @@ std::shared_ptr<ReadSource> ReadSource::TakeOver(const std::filesystem::path& di
 }
 
 ReadSource::ReadSource(std::shared_ptr<StoreFiles> files)
-    : files_(std::move(files)), shared_(false) {}
+    : files_(std::move(files)), shared_(false) {
+  ++attached_sources;
+}
 
 ReadSource::ReadSource(std::shared_ptr<StoreFiles> files, Recovery recovery, const Cursor& at)
     : files_(std::move(files)),
@@ -81,6 +93,8 @@ ReadSource::ReadSource(std::shared_ptr<StoreFiles> files, Recovery recovery, con
 ReadSource::~ReadSource() {
   if (shared_) {
     files_->RemoveUser();
+  } else {
+    --attached_sources;
   }
 }
 
@@ -429,14 +443,18 @@ bool ReadSource::live() const {
       files_->control.state().load(std::memory_order_acquire) == kLiveClosed) {
     return false;  // although the lock is held, until the directory is deleted
   }
-  if (!shared_) {
+  if (!shared_ && files_->lock.is_open()) {
     return ByteLockedElsewhere(files_->lock, kLiveLockByte);
   }
-  // The writer has closed its descriptor of the lock, or this is a forked child: open another one.
+  // The writer has closed its descriptor of the lock, or the files are parked, or this is a forked child:
+  // open another one.
   try {
     return ByteLockedElsewhere(files_->directory().OpenFile(kLockName, /*writable=*/false),
                                kLiveLockByte);
-  } catch (const Error&) {
+  } catch (const Error& error) {
+    if (error.system_errno() == EMFILE || error.system_errno() == ENFILE) {
+      throw;
+    }
     return false;  // the directory was deleted
   }
 }

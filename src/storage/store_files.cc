@@ -61,6 +61,7 @@ Control::Control(File file, bool writable, bool copies)
     : file_(CheckedControl(std::move(file))),
       mapping_(copies ? Mapping::Private(kControlBytes)
                       : Mapping(file_, kControlBytes, kControlBytes, writable)),
+      writable_(writable),
       copies_(copies) {
   Refresh();
 }
@@ -123,7 +124,7 @@ void Control::Park(const Directory& directory) {
 
 File Control::Reopen() const {
   STREAM_STORE_ASSERT(directory_ != nullptr);
-  File file = OpenPart(*directory_, kControlName, /*writable=*/true);
+  File file = OpenPart(*directory_, kControlName, writable_);
   if (file.Id() != id_) {
     throw Error(ErrorCode::kIo,
                 StrCat(file.path(), ": the file was replaced while the store was open"));
@@ -303,6 +304,12 @@ void StoreFiles::CheckInPlace(const char* operation) const {
 
 void StoreFiles::Park() {
   control.Park(directory_);
+  for (DataFile& file : data_) {
+    file.Park();
+  }
+  if (!data_.front().writable()) {
+    lock.Close();
+  }
   directory_.Park();
 }
 

@@ -151,6 +151,7 @@ class Control {
 
   File file_;
   Mapping mapping_;
+  bool writable_;
   bool copies_;
   const Directory* directory_ = nullptr;  // of a parked file
   FileId id_;
@@ -219,8 +220,8 @@ class StoreFiles {
   /// thread; valid after Release(), too.
   const FileId& control_id() const noexcept { return control_id_; }
 
-  /// Closes all descriptors but that of the lock until they are needed, so that a process can have
-  /// many stores open. Must not run beside another call.
+  /// Closes all descriptors until they are needed, except that of the lock of a writer, so that a
+  /// process can have many stores open. Must not run beside another call.
   void Park();
 
   bool parked() const noexcept { return control.parked(); }

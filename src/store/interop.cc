@@ -12,6 +12,7 @@
 #include "store/read_functions.h"
 #include "store/read_via.h"
 #include "store/sampler_access.h"
+#include "store/window_index.h"
 #include "store/store_impl.h"
 
 namespace stream_store::interop {
@@ -123,5 +124,11 @@ void ReadStarts(WindowSampler& sampler, std::span<const std::uint64_t> indices,
                 WindowBatch& batch) {
   SamplerAccess::ReadStarts(sampler, indices, batch);
 }
+
+std::uint64_t StoreOfIndex(std::int64_t index) noexcept {
+  return internal::WindowIndex(index).store();
+}
+
+void LookForStores(WindowSampler& sampler) { internal::SamplerAccess::LookForStores(sampler); }
 
 }  // namespace stream_store::interop

@@ -22,6 +22,8 @@ struct SamplerAccess {
 
   static void ReturnPrefetched(WindowSampler& sampler) noexcept { sampler.ReturnPrefetched(); }
 
+  static void LookForStores(WindowSampler& sampler) { sampler.LookForStores(); }
+
   static void ReadStarts(WindowSampler& sampler, std::span<const std::uint64_t> indices,
                          WindowBatch& batch) {
     sampler.ReadStarts(indices, batch);

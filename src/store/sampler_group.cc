@@ -71,6 +71,13 @@ void WindowSampler::FollowGroup() {
   group_version_ = listing.version;
 }
 
+void WindowSampler::LookForStores() {
+  if (group_ && !in_epoch_ && !restored_) {
+    group_->Refresh();
+    FollowGroup();
+  }
+}
+
 void WindowSampler::Add(const GroupStore& member) {
   if (stores_.size() == internal::WindowIndex::kMostStores) {
     throw Error(ErrorCode::kState,
@@ -127,31 +134,41 @@ void WindowSampler::FollowStores() {
   }
 }
 
-std::uint64_t WindowSampler::Refresh() {
-  FollowGroup();
+// Calls look(), which looks at all stores. If one cannot be read any more, tries again: the group opens
+// a store again whose rows were removed, and leaves out one that is damaged.
+template <class Look>
+auto WindowSampler::LookAtStores(const Look& look) {
   try {
-    FollowStores();
+    return look();
   } catch (const Error&) {
     if (!group_) {
       throw;
     }
-    // The group opens a store again whose rows were removed, and leaves out one that is damaged.
-    group_->Refresh();
-    FollowGroup();
-    FollowStores();
   }
+  group_->Refresh();
+  FollowGroup();
+  return look();
+}
+
+std::uint64_t WindowSampler::Refresh() {
+  FollowGroup();
+  LookAtStores([this] { FollowStores(); });
   return Total();
 }
 
 std::uint64_t WindowSampler::UnscannedRows() {
-  if (!in_epoch_ && !restored_) {
-    FollowGroup();
+  const auto count = [this] {
+    std::uint64_t rows = 0;
+    for (const auto& store : stores_) {
+      rows += store->UnscannedRows();
+    }
+    return rows;
+  };
+  if (in_epoch_ || restored_) {
+    return count();
   }
-  std::uint64_t rows = 0;
-  for (const auto& store : stores_) {
-    rows += store->UnscannedRows();
-  }
-  return rows;
+  FollowGroup();
+  return LookAtStores(count);
 }
 
 std::uint64_t WindowSampler::NumStarts() {

@@ -16,6 +16,14 @@ import stream_store
 
 from .exit_codes import DAMAGED, FAILED, INTERRUPTED, WRONG, ArgumentError
 from .facts import describe, show_bounds, show_facts
+from .groups import (
+    describe_group,
+    follow_group,
+    is_group,
+    open_group,
+    show_group,
+    verify_group,
+)
 from .output import bar, print_json, say, show_findings, show_gaps, warn
 from .rows import follow_rows, show_rows
 
@@ -27,6 +35,7 @@ app = typer.Typer(
 )
 
 Store = Annotated[Path, typer.Argument(help="directory of the store")]
+Place = Annotated[Path, typer.Argument(help="directory of the store or of a group of stores")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 Lines = Annotated[bool, typer.Option("--json", help="print one JSON object per row")]
 Fields = Annotated[list[str] | None, typer.Option("--field", "-f", help="only these fields")]
@@ -103,15 +112,23 @@ def command(
 
 @app.command()
 def info(
-    store: Store,
+    store: Place,
     by: Annotated[
         list[str] | None, typer.Option("--by", help="count segments by an int or bool field")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show fields, sizes, limits, durable rows and state."""
-    with answered(), stream_store.StreamStore(store, "r") as opened:
-        facts = describe(opened, by or [])
+    """Show fields, sizes, limits, durable rows and state; of a group, those of each store."""
+    with answered():
+        if is_group(store):
+            if by:
+                raise ArgumentError("--by is for a store, but this is a group of stores")
+            with open_group(store) as group:
+                facts = describe_group(group)
+            print_json(facts) if as_json else show_group(facts)
+            return
+        with stream_store.StreamStore(store, "r") as opened:
+            facts = describe(opened, by or [])
         print_json(facts) if as_json else show_facts(facts)
 
 
@@ -135,7 +152,7 @@ def tail(store: Store, rows: Count = 10, field: Fields = None, as_json: Lines = 
 
 @app.command()
 def follow(
-    store: Store,
+    store: Place,
     rows: Count = 10,
     field: Fields = None,
     wait: Annotated[float, typer.Option(help="seconds to wait for the store to appear")] = 0.0,
@@ -145,13 +162,23 @@ def follow(
     as_json: Lines = False,
 ) -> None:
     """Show the last rows, then each new row as a writer appends it, until Ctrl-C."""
+    if is_group(store):
+        with answered(), open_group(store) as group:
+            follow_group(group, rows, field, idle, as_json)
+        return
     with answered(), stream_store.StreamStore(store, "r", wait=wait) as opened:
         follow_rows(opened, max(opened.num_rows - rows, 0), field, idle, as_json)
 
 
 @app.command()
-def verify(store: Store, as_json: AsJson = False) -> None:
-    """Check every byte. The exit code is 1 if synced data is damaged."""
+def verify(store: Place, as_json: AsJson = False) -> None:
+    """Check every byte of a store or a group. The exit code is 1 if synced data is damaged."""
+    if is_group(store):
+        with answered():
+            good = verify_group(store, as_json)
+        if not good:
+            raise typer.Exit(DAMAGED)
+        return
     with answered():
         with bar("verify", hidden=as_json) as progress:
             report = stream_store.verify(store, progress=progress)

@@ -27,9 +27,14 @@ def check_fields(store: StreamStore, fields: list[str] | None) -> None:
 
 
 def show_rows(
-    store: StreamStore, start: int, stop: int, fields: list[str] | None, as_json: bool
+    store: StreamStore,
+    start: int,
+    stop: int,
+    fields: list[str] | None,
+    as_json: bool,
+    name: str | None = None,
 ) -> None:
-    """Print rows [start, stop), one per line."""
+    """Print rows [start, stop), one per line; `name` is that of the store in a group."""
     check_fields(store, fields)
     for first in range(start, stop, _AT_ONCE):
         last = min(first + _AT_ONCE, stop)
@@ -38,9 +43,11 @@ def show_rows(
         for number, step, row in zip(rows, steps, store.rows(first, last), strict=True):
             shown = row if not fields else {name: row[name] for name in fields}
             if as_json:
-                print_json({"row": int(number), "step": int(step), "values": plain(shown)})
+                facts = {"row": int(number), "step": int(step), "values": plain(shown)}
+                print_json(facts if name is None else {"store": name, **facts})
             else:
-                say(f"{number} (step {step}): {_line(shown)}")
+                place = "" if name is None else f"{name} "
+                say(f"{place}{number} (step {step}): {_line(shown)}")
     sys.stdout.flush()
 
 

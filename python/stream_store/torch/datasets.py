@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 
 from stream_store._types import Batch
 from stream_store.sampler import WindowSampler
+from stream_store.group import StoreGroup
 from stream_store.store import StreamStore
 
 from .batches import Samples, sample_of, to_tensors
@@ -17,7 +18,7 @@ from .batches import Samples, sample_of, to_tensors
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-Stores = StreamStore | Sequence[StreamStore]
+Stores = StreamStore | Sequence[StreamStore] | StoreGroup
 
 
 class WindowDataset(Dataset[Batch]):
@@ -138,9 +139,7 @@ class WindowDataset(Dataset[Batch]):
         """
         store = self._store
         if self._moves:
-            several = not isinstance(store, StreamStore)
-            store = [one.snapshot() for one in store] if several else store.snapshot()  # type: ignore[union-attr]
-            self._snapshots = store
+            store = self._snapshots = _snapshots_of(store)
         self._sampler = WindowSampler(store, **self._arguments)
         self._arguments["fields"] = chosen_fields(self._sampler)
         return self._sampler.num_starts
@@ -191,6 +190,16 @@ class WindowDataset(Dataset[Batch]):
         self.__dict__.update(state)
         store = self._store if self._snapshots is None else self._snapshots
         self._sampler = WindowSampler(store, **self._arguments)
+
+
+def _snapshots_of(store: Stores) -> StreamStore | list[StreamStore]:
+    """A snapshot of each store."""
+    if isinstance(store, StreamStore):
+        return store.snapshot()
+    if isinstance(store, StoreGroup):
+        store.refresh()
+        store = list(store.values())
+    return [one.snapshot() for one in store]
 
 
 def _numbers_move(store: Stores, arguments: Mapping[str, Any]) -> bool:

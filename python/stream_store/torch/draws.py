@@ -26,6 +26,9 @@ from .batches import Samples, sample_of, to_tensors
 #: How often a batch is read again if rows are dropped meanwhile.
 _TRIES = 10
 
+#: Of "_index": the row of the anchor; the number of the store is above.
+_ROW_BITS = 48
+
 
 @dataclass(frozen=True)
 class Draw:
@@ -35,20 +38,23 @@ class Draw:
         index: "_index" of each window.
         weight: "_weight" of each window; None without priorities.
         probability: "_probability" of each window; None without priorities.
+        stores: of a group, the numbers and the ids of the stores of the windows. The sampler of a
+            worker may have other numbers for them.
     """
 
     index: npt.NDArray[np.int64]
     weight: npt.NDArray[np.float32] | None
     probability: npt.NDArray[np.float64] | None
+    stores: tuple[tuple[int, ...], tuple[str, ...]] | None = None
 
     def __len__(self) -> int:
         return len(self.index)
 
     def select(self, kept: npt.NDArray[np.bool_]) -> Draw:
         """The windows for which `kept` is True."""
-        if self.weight is None or self.probability is None:
-            return Draw(self.index[kept], None, None)
-        return Draw(self.index[kept], self.weight[kept], self.probability[kept])
+        weight = None if self.weight is None else self.weight[kept]
+        probability = None if self.probability is None else self.probability[kept]
+        return Draw(self.index[kept], weight, probability, self.stores)
 
 
 class WindowBatchSampler(Sampler[Draw]):
@@ -97,8 +103,11 @@ class WindowBatchSampler(Sampler[Draw]):
     def __iter__(self) -> Iterator[Draw]:
         """Draw batches: `num_batches` of them, or endlessly."""
         drawn = 0
+        core = self._sampler._core
         while self._num_batches is None or drawn < self._num_batches:
-            yield Draw(*self._sampler._core.draw_indices())
+            windows = core.draw_indices()
+            of_group = self._sampler._group is not None
+            yield Draw(*windows, core.stores_of(windows[0]) if of_group else None)
             drawn += 1
 
     def __len__(self) -> int:
@@ -144,8 +153,9 @@ class DrawnWindowDataset(Dataset[Batch]):
 
     def __init__(self, sampler: WindowSampler) -> None:
         _require_sampler(sampler)
-        self._stores = sampler._stores
-        self._with_stores = sampler._options["with_stores"]
+        self._given = sampler._given()
+        # Ids by number, for windows that come without their stores.
+        self._ids = None if sampler._group is None else [own for own, _ in sampler._core.store_ids()]
         # Without priorities, whose tree belongs to the sampler, any rank can read all windows.
         # Limits that count from the end of the store would move after a window was drawn.
         self._arguments = sampler._arguments() | {
@@ -159,8 +169,7 @@ class DrawnWindowDataset(Dataset[Batch]):
         self._reader = self._make_reader()
 
     def _make_reader(self) -> WindowSampler:
-        stores = self._stores if self._with_stores else self._stores[0]
-        return WindowSampler(stores, **self._arguments)
+        return WindowSampler(self._given, **self._arguments)
 
     def __getitem__(self, index: int) -> Batch:
         """Read one window.
@@ -191,33 +200,59 @@ class DrawnWindowDataset(Dataset[Batch]):
                 f"dataset[i] is one window: i must be an int, its _index, not {index!r} "
                 f"({type(index).__name__})"
             ) from None
-        return sample_of(to_tensors(self._reader.read([number])), 0)
+        return sample_of(to_tensors(self._read_windows(self._draw([number]))), 0)
 
     def __getitems__(self, drawn: Draw | Sequence[int]) -> Samples:
         """Read the windows of one batch in one call."""
         if not isinstance(drawn, Draw):
-            drawn = Draw(np.asarray(drawn, np.int64), None, None)
+            drawn = self._draw(drawn)
         batch, drawn = self._read(drawn)
         if drawn.weight is not None:
             batch |= {"_weight": drawn.weight, "_probability": drawn.probability}
         return Samples(to_tensors(batch), len(drawn))
 
+    def _draw(self, indices: Sequence[int]) -> Draw:
+        """Windows that are given by their numbers alone."""
+        numbers = np.asarray(indices, np.int64)
+        if self._ids is None:
+            return Draw(numbers, None, None)
+        known = range(len(self._ids))
+        stores = sorted({*(numbers >> _ROW_BITS).tolist()} & {*known})
+        ids = tuple(self._ids[number] for number in stores)
+        return Draw(numbers, None, None, (tuple(stores), ids))
+
+    def _read_windows(self, drawn: Draw) -> Batch:
+        """The windows. Those of a group have other numbers in this process."""
+        if drawn.stores is None:
+            return self._reader.read(drawn.index)
+        numbers, ids = drawn.stores
+        mine = dict(zip(numbers, self._reader._core.numbers_of(list(ids)), strict=True))
+        stores = [mine.get(number, -1) for number in (drawn.index >> _ROW_BITS).tolist()]
+        rows = drawn.index & ((1 << _ROW_BITS) - 1)
+        batch = self._reader.read((np.array(stores, np.int64) << _ROW_BITS) | rows)
+        return batch | {"_index": drawn.index, "_store": drawn.index >> _ROW_BITS}
+
     def _read(self, drawn: Draw) -> tuple[Batch, Draw]:
         """The batch, and the windows that it still has."""
         for _ in range(_TRIES):
             try:
-                return self._reader.read(drawn.index), drawn
+                return self._read_windows(drawn), drawn
             except (DroppedError, IndexError):
                 # A window whose first rows were dropped may be no window of the sampler any more.
-                kept = np.array([self._exists(index) for index in drawn.index])
-                if all(store.first_row == 0 for store in self._stores) or not kept.any():
+                one_by_one = np.eye(len(drawn), dtype=bool)
+                kept = np.array([self._exists(drawn.select(one)) for one in one_by_one])
+                if not self._may_drop() or not kept.any():
                     raise
                 drawn = drawn.select(kept)
-        return self._reader.read(drawn.index), drawn
+        return self._read_windows(drawn), drawn
 
-    def _exists(self, index: np.int64) -> bool:
+    def _may_drop(self) -> bool:
+        """Whether rows may be gone that the main process has seen."""
+        return self._ids is not None or any(store.first_row for store in self._reader._stores)
+
+    def _exists(self, window: Draw) -> bool:
         try:
-            self._reader.read([index])
+            self._read_windows(window)
         except (DroppedError, IndexError):
             return False
         return True
