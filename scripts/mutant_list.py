@@ -7,6 +7,7 @@ import mutant_list_copies
 import mutant_list_durability
 import mutant_list_exchange
 import mutant_list_fields
+import mutant_list_groups
 import mutant_list_lanes
 import mutant_list_nested
 import mutant_list_priorities
@@ -24,6 +25,7 @@ MUTANTS: list[Mutant] = [
     *mutant_list_sampling.MUTANTS,
     *mutant_list_priorities.MUTANTS,
     *mutant_list_lanes.MUTANTS,
+    *mutant_list_groups.MUTANTS,
     *mutant_list_exchange.MUTANTS,
     *mutant_list_nested.MUTANTS,
     *mutant_list_copies.MUTANTS,

@@ -15,6 +15,7 @@ def bug(name: str, *changes: Change, first: str = READ) -> Mutant:
 _WINDOWS = "src/store/windows.cc"
 _GATHER = "src/store/gather.cc"
 _ROWS = "src/store/rows.cc"
+_READER = "src/store/row_reader.h"
 _KERNELS = "src/store/row_kernels.cc"
 _INDEX = "src/store/index.cc"
 _LOCATE = "src/storage/locate.cc"
@@ -135,23 +136,23 @@ MUTANTS = [
     bug(
         "a second record of the last row of a run is forgotten",
         change(
-            _ROWS,
+            _READER,
             "cursor.row + rows - 1",
             "~std::uint64_t{0}",
         ),
     ),
     bug(
         "columns of mixed rows take each other's words",
-        change(_ROWS, "&sources_[column * kMostRows]", "&sources_[0]"),
+        change(_READER, "&sources_[column * kMostRows]", "&sources_[0]"),
     ),
     bug(
         "a second record of a row hides the fields of the first",
-        change(_ROWS, "part.units >= 0 ? part.units : source->units", "part.units"),
+        change(_READER, "part.units >= 0 ? part.units : source->units", "part.units"),
     ),
     bug(
         "a second record of a row loses the words of the first",
         change(
-            _ROWS,
+            _READER,
             "source->words",
             "columns_[column].missing.words",
             within="Choose(part.units, values + part.begin, source->words)",

@@ -19,6 +19,7 @@ _WINDOW_STARTS = "src/store/window_starts.cc"
 _SEGMENT_STARTS = "src/store/segment_starts.cc"
 _BATCH = "src/store/window_batch.cc"
 _SAMPLER = "src/store/sampler.cc"
+_STATE = "src/store/sampler_state.cc"
 _PERMUTATION = "src/store/permutation.cc"
 _PY_SAMPLER = "python/convert/sampler.cc"
 _PREFETCH = "python/convert/prefetch.cc"
@@ -240,11 +241,11 @@ MUTANTS = [
     ),
     # Batches.
     bug(
-        "windows of all stores are read from the first",
+        "windows of a store are taken to follow each other in the batch",
         change(
             _BATCH,
-            "static_cast<std::size_t>(stores[begin])",
-            "std::size_t{0}",
+            "windows[i + count] == first + count",
+            "windows[i + count] >= first + count",
         ),
         first=SAMPLER,
     ),
@@ -267,8 +268,8 @@ MUTANTS = [
         "the longest list is that of the last store",
         change(
             _BATCH,
-            "std::max(longest, readers_[store].LongestInRows(RunsOf(store), type))",
-            "readers_[store].LongestInRows(RunsOf(store), type)",
+            "std::max(longest, of_part)",
+            "of_part",
         ),
     ),
     # Samplers.
@@ -330,7 +331,7 @@ MUTANTS = [
     ),
     bug(
         "a state counts batches that were read ahead",
-        change(_SAMPLER, "batches_ - prefetched_", "batches_"),
+        change(_STATE, "batches_ - prefetched_", "batches_"),
         first=SAMPLER,
     ),
     bug(
@@ -340,12 +341,12 @@ MUTANTS = [
     ),
     bug(
         "a restored sampler keeps its seed",
-        change(_SAMPLER, "options_.seed = state.seed;"),
+        change(_STATE, "options_.seed = state.seed;"),
         first=SAMPLER,
     ),
     bug(
         "a state of another store is believed",
-        change(_SAMPLER, "id == reader.id()", "true"),
+        change(_STATE, "id == reader.id()", "true"),
         first=SAMPLER,
     ),
     bug(

@@ -12,10 +12,10 @@
 // name.
 //
 // Writers come and go: their stores appear complete, in one rename. A store leaves the group when its
-// directory is deleted or moved away; what was read from it stays valid.
+// directory is deleted or moved away; the rows that were read from it stay valid.
 //
 // Thread rules: a StoreGroup may be used by one thread at a time. It is cheap to copy, so give each
-// thread its own copy: copies share what they have found. The group of a forked child works.
+// thread its own copy: copies share the stores that they have found. The group of a forked child works.
 #pragma once
 
 #include <chrono>

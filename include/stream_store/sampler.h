@@ -412,7 +412,7 @@ class STREAM_STORE_API WindowSampler {
   std::vector<bool> gone_;                                 // of each store: it has left the group
   std::unique_ptr<internal::SamplerPriorities> priorities_;  // null without
   // Of the batch under way, and kept so that they allocate once.
-  std::vector<std::uint64_t> indices_;  // what was drawn
+  std::vector<std::uint64_t> indices_;  // the numbers that were drawn
   std::vector<std::uint64_t> numbers_;  // of each window: the start or the anchor, in its store
   std::vector<std::uint64_t> found_;    // of each window: its store
   std::vector<std::uint64_t> begins_;   // of each store: its first start, or its first window

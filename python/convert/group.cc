@@ -60,7 +60,8 @@ nb::object GroupObject::StorePath(nb::handle name) const {
 }
 
 bool GroupObject::Refresh() {
-  const GilMutex::Hold hold(mutex_, "StoreGroup: called while the same thread is inside a call of it");
+  const GilMutex::Hold hold(mutex_,
+                            "StoreGroup: called while the same thread is inside a call of it");
   StoreGroup now = group_;
   bool changed = false;
   {

@@ -119,9 +119,8 @@ void SamplerObject::MakeCore() {
   }
   const Schema schema = readers[0].schema();
   // May throw, so the members are changed only afterwards.
-  core_ = group_.is_valid()
-              ? std::make_unique<WindowSampler>(GroupOf(group_).group(), options_)
-              : std::make_unique<WindowSampler>(std::move(readers), options_);
+  core_ = group_.is_valid() ? std::make_unique<WindowSampler>(GroupOf(group_).group(), options_)
+                            : std::make_unique<WindowSampler>(std::move(readers), options_);
   schema_ = schema;
   generations_ = std::move(generations);
 }

@@ -220,7 +220,7 @@ class SamplerObject {
   StoreObject& StoreAt(std::size_t i) const;
 
   std::vector<nb::object> stores_;
-  nb::object group_;  // null without a group
+  nb::object group_;                // null without a group
   std::set<std::string> reported_;  // names of stores of the group that are left out
   SamplerOptions options_;
   std::shared_ptr<const BatchTree> tree_;  // of the fields of rows

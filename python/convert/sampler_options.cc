@@ -75,8 +75,7 @@ std::optional<Priorities> PrioritiesOf(PyObject* given) {
 
 }  // namespace
 
-void MakeSampler(SamplerObject* where, nb::list stores, nb::object group,
-                 const nb::dict& options) {
+void MakeSampler(SamplerObject* where, nb::list stores, nb::object group, const nb::dict& options) {
   SamplerOptions made;
   made.length = Count(options, "length");
   made.unit = Is(options, "unit", "row") ? SampleUnit::kRow : SampleUnit::kValue;
@@ -104,12 +103,11 @@ void MakeSampler(SamplerObject* where, nb::list stores, nb::object group,
   made.exclude = Ranges(Take(options, "exclude"));
   made.priorities = PrioritiesOf(Take(options, "priorities"));
   new (where) SamplerObject({std::move(stores), std::move(group), made,
-                             Borrow(Take(options, "segment_by")),
-                             Borrow(Take(options, "lane_by")), Borrow(Take(options, "where")),
-                             Borrow(Take(options, "require")), Borrow(Take(options, "offsets")),
-                             Borrow(Take(options, "time_field")), Borrow(Take(options, "columns")),
-                             Borrow(Take(options, "fields")), Borrow(Take(options, "max_length")),
-                             Truth(options, "with_stores")});
+                             Borrow(Take(options, "segment_by")), Borrow(Take(options, "lane_by")),
+                             Borrow(Take(options, "where")), Borrow(Take(options, "require")),
+                             Borrow(Take(options, "offsets")), Borrow(Take(options, "time_field")),
+                             Borrow(Take(options, "columns")), Borrow(Take(options, "fields")),
+                             Borrow(Take(options, "max_length")), Truth(options, "with_stores")});
 }
 
 nb::object NextPrefetched(Prefetch& prefetch) {

@@ -152,10 +152,19 @@ class StoreGroup(Mapping[str, StreamStore]):
     # --- a mapping of stores ---
 
     def __getitem__(self, name: str) -> StreamStore:
-        """The store of this name, opened with mode "r".
+        """The store of a name, opened with mode "r".
+
+        Args:
+            name: of its directory.
 
         Raises:
             KeyError: the group has no such store.
+
+        Examples:
+            >>> group = StoreGroup("runs", fields={"reward": "float32"})
+            >>> group.writer("a").close()
+            >>> group.refresh(), group["a"].num_rows
+            (True, 0)
         """
         for known, store_id, _, _ in self._core.stores():
             if known == name:
@@ -213,14 +222,14 @@ class StoreGroup(Mapping[str, StreamStore]):
             raise TypeError(f"writer: {fixed[0]} is given by the group; leave it out")
         if name is None:
             options.setdefault("mode", "x")
-        elif not isinstance(name, str) or not name:
+        elif not name or not isinstance(name, str):
             raise ValueError(f"writer: name must be a str that is not empty, not {name!r}")
         store = StreamStore(self._core.store_path(name or ""), **options)
         try:
             specs = declared_fields(self._holder).specs
             if store.fields:
                 _require_fields(store, self._holder)
-            elif store.mode != "r":
+            else:
                 store._define_fields(specs)
         except BaseException:
             store.close()
@@ -291,7 +300,12 @@ class StoreGroup(Mapping[str, StreamStore]):
     # --- protocols ---
 
     def close(self) -> None:
-        """Close the stores that were read through the group. Writers stay open."""
+        """Close the stores that were read through the group. Writers stay open.
+
+        Examples:
+            >>> group = StoreGroup("runs", fields={"reward": "float32"})
+            >>> group.close()
+        """
         for store in (*self._stores.values(), self._holder):
             store.close()
         self._stores.clear()

@@ -34,7 +34,7 @@ struct FileId {
 /// path may not be inspected.
 std::optional<FileId> FindFileId(const std::string& path);
 
-/// Tells whether a directory has got or lost entries: both change its time of modification. Changes
+/// Shows whether a directory has got or lost entries: both change its time of modification. Changes
 /// within one tick of the kernel's clock, some milliseconds, may give equal stamps.
 struct FileStamp {
   FileId id;

@@ -7,8 +7,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "base/retry.h"
 #include "base/host.h"
+#include "base/retry.h"
 #include "base/str_cat.h"
 #include "base/syscalls.h"
 

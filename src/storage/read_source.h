@@ -96,6 +96,7 @@ class ReadSource {
 
   explicit ReadSource(std::shared_ptr<StoreFiles> files);
   static std::shared_ptr<ReadSource> AttachTo(Directory directory, bool copies, bool temporary);
+  static void CountAttached(int change) noexcept;
   bool FindPrefix();
   bool SharesMappings() const noexcept;
   [[noreturn]] void ThrowCutBack() const;

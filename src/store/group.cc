@@ -1,18 +1,13 @@
 #include "stream_store/group.h"
 
-#include <array>
-#include <ctime>
 #include <optional>
 #include <string>
 #include <thread>
 #include <utility>
 
-#include <unistd.h>
-
 #include "base/directory.h"
 #include "base/file.h"
 #include "base/host.h"
-#include "base/random.h"
 #include "base/str_cat.h"
 #include "storage/store_files.h"
 #include "store/group_access.h"
@@ -110,8 +105,9 @@ Reader AwaitFields(const fs::path& path, const GroupOptions& options) {
     }
     if (std::chrono::steady_clock::now() >= deadline) {
       throw Error(ErrorCode::kNotFound,
-                  StrCat(PathText(path), ": opening a group: expected a directory of stores, or the "
-                                         "fields of a new group, but found ",
+                  StrCat(PathText(path),
+                         ": opening a group: expected a directory of stores, or the "
+                         "fields of a new group, but found ",
                          fs::is_directory(path) ? "no store in it" : "no directory"));
     }
     std::this_thread::sleep_for(kPause);
@@ -125,22 +121,6 @@ void CheckName(const std::string& name) {
                 StrCat("the name of a store in a group: expected 1 to ", kMostNameBytes,
                        " bytes without a slash, not beginning with a dot, but found '", name, "'"));
   }
-}
-
-// A name that sorts by time and that no other writer has.
-std::string NewName() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  ::gmtime_r(&now, &utc);
-  std::array<char, 32> time{};
-  std::strftime(time.data(), time.size(), "%Y%m%dT%H%M%SZ", &utc);
-  std::string host;
-  for (const char c : internal::HostName().substr(0, 64)) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-    host += plain || c == '-' ? c : '_';
-  }
-  return StrCat(time.data(), "-", host.empty() ? "host" : host, "-", ::getpid(), "-",
-                internal::RandomHex().substr(0, 12));
 }
 
 }  // namespace
@@ -180,8 +160,9 @@ const std::vector<SkippedStore>& StoreGroup::skipped() const noexcept { return s
 StreamStore StoreGroup::OpenWriter(const std::string& name, const Options& options) const {
   if (!options.fields.empty()) {
     throw Error(ErrorCode::kInvalidArgument,
-                StrCat(PathText(path()), ": opening a writer: the fields are those of the group, so "
-                                         "expected none in the options"));
+                StrCat(PathText(path()),
+                       ": opening a writer: the fields are those of the group, so "
+                       "expected none in the options"));
   }
   const fs::path place = StorePath(name);
   Options all = options;
@@ -203,7 +184,7 @@ fs::path StoreGroup::StorePath(const std::string& name) const {
   if (!name.empty()) {
     CheckName(name);
   }
-  return path() / (name.empty() ? NewName() : name);
+  return path() / (name.empty() ? internal::UniqueName() : name);
 }
 
 const fs::path& StoreGroup::fields_path() const noexcept { return listing_->fields().path(); }

@@ -8,7 +8,7 @@
 namespace stream_store::internal {
 
 struct GroupAccess {
-  /// As StoreGroup::Refresh(), but mostly without a look at the directory. Returns what there is.
+  /// As StoreGroup::Refresh(), but mostly without a look at the directory. Returns the stores.
   static const Listing& Follow(StoreGroup& group);
 
   /// A Reader of a store with the fields of the group, which may have rows.

@@ -24,7 +24,7 @@ constexpr auto kThorough = std::chrono::seconds(5);
 // Later than this after a change of the directory, another one gets another time of modification.
 constexpr std::int64_t kSettled = 1'000'000'000;
 
-// Whether an entry without a control file is what is left of a store.
+// Whether an entry without a control file was a store.
 bool IsRestOfStore(const std::filesystem::path& entry) {
   return FindFileId((entry / kSchemaName).string()).has_value();
 }
@@ -109,8 +109,9 @@ std::shared_ptr<const Listing> GroupListing::LookNowAndThen() {
 GroupListing::Glance GroupListing::BeginLook() const {
   Glance look{.began = Clock::now(), .stamp = FindFileStamp(PathText(path_))};
   if (!look.stamp) {
-    throw Error(ErrorCode::kNotFound,
-                StrCat(PathText(path_), ": looking for stores: the directory of the group is gone"));
+    throw Error(
+        ErrorCode::kNotFound,
+        StrCat(PathText(path_), ": looking for stores: the directory of the group is gone"));
   }
   const auto now = static_cast<std::int64_t>(UnixNanoseconds());
   look.settled = now - look.stamp->modified > kSettled;
@@ -137,8 +138,8 @@ std::shared_ptr<const Listing> GroupListing::Publish(const std::shared_ptr<const
 void GroupListing::RequireAll(const Listing& listing) const {
   if (!skip_damaged_ && !listing.skipped.empty()) {
     const SkippedStore& first = listing.skipped[0];
-    throw Error(first.code, StrCat("group ", PathText(path_), ": store ", first.name, ": ",
-                                   first.reason));
+    throw Error(first.code,
+                StrCat("group ", PathText(path_), ": store ", first.name, ": ", first.reason));
   }
 }
 
@@ -163,8 +164,8 @@ void GroupListing::Add(const std::string& name, const Listing& known, Listing& f
     const std::optional<FileId> control = FindFileId((place / kControlName).string());
     if (!control) {
       if (IsRestOfStore(place)) {
-        skip(Error(ErrorCode::kCorrupt, StrCat(PathText(place), ": the store has no file '",
-                                               kControlName, "'")));
+        skip(Error(ErrorCode::kCorrupt,
+                   StrCat(PathText(place), ": the store has no file '", kControlName, "'")));
       }
       return;
     }

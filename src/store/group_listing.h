@@ -27,7 +27,7 @@ namespace stream_store::internal {
 /// The name of the store that holds the fields of a group.
 inline constexpr const char* kGroupFieldsName = ".group";
 
-/// What was found in the directory of a group. Immutable.
+/// The content of the directory of a group. Immutable.
 struct Listing {
   std::uint64_t version = 0;  ///< rises when `stores` or `skipped` change
   std::vector<GroupStore> stores;
@@ -46,21 +46,21 @@ class GroupListing {
   /// A Reader of a store with the fields of the group, which may have rows.
   const Reader& fields() const noexcept { return fields_; }
 
-  /// Returns what is known.
+  /// Returns the last Listing.
   std::shared_ptr<const Listing> Last() const EXCLUDES(mutex_);
 
-  /// Looks at the directory, and returns what there is.
+  /// Looks at the directory, and returns its content.
   ///
   /// Throws Error: kNotFound if the directory is gone, kIo; and without skip_damaged the error of the
   /// first store that cannot be read.
   std::shared_ptr<const Listing> Look() EXCLUDES(mutex_);
 
-  /// As Look(), but returns what is known if the last look was a moment ago, or if the directory has not
-  /// changed since.
+  /// As Look(), but returns the last Listing if the last look was a moment ago, or if the directory has
+  /// not changed since.
   std::shared_ptr<const Listing> LookNowAndThen() EXCLUDES(mutex_);
 
  private:
-  // What a look at the directory found out about the directory itself.
+  // The state of the directory itself at a look.
   struct Glance {
     Clock::time_point began;
     std::optional<FileStamp> stamp;

@@ -12,8 +12,8 @@
 #include "store/read_functions.h"
 #include "store/read_via.h"
 #include "store/sampler_access.h"
-#include "store/window_index.h"
 #include "store/store_impl.h"
+#include "store/window_index.h"
 
 namespace stream_store::interop {
 

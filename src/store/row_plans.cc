@@ -12,9 +12,9 @@
 namespace stream_store::internal {
 namespace {
 
-constexpr std::size_t kColumnSets = 4;    // of each store, per thread
+constexpr std::size_t kColumnSets = 4;     // of each store, per thread
 constexpr std::size_t kMostStores = 2048;  // per thread
-constexpr std::size_t kMostPlans = 1024;  // per set of columns
+constexpr std::size_t kMostPlans = 1024;   // per set of columns
 constexpr std::size_t kFewestPlans = 16;
 constexpr std::size_t kMostParts = 1 << 14;  // per set of columns: bounds the memory for wide rows
 

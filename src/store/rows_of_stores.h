@@ -2,8 +2,8 @@
 //
 // ForEachBlock() (prefetch.h) overlaps the cache misses of the places of one store. A batch of a group
 // has only a few places in each store, so it would wait for them store by store. Therefore the loops
-// that touch memory run here over the places of all stores, before the first one is read. What is
-// the same for all stores is made once.
+// that touch memory run here over the places of all stores, before the first one is read. The
+// columns are the same for all stores and are made once.
 //
 // Used by window_batch.cc. Thread rules: an object belongs to one call.
 #pragma once
@@ -34,8 +34,8 @@ class RowsOfStores {
   /// Touches one word of every page that the runs need. All arguments must outlive the object.
   ///
   /// stores  in the order in which they will be read, none of them with safe reads.
+  ///         There is at least one.
   /// Throws  Error(kInvalidArgument) for a type that does not exist.
-  /// REQUIRES: there is a store.
   RowsOfStores(std::span<const StoreRuns> stores, std::span<const RowsColumn> columns, Step* steps);
 
   /// Reads the runs of one store, as ReadRows() does (read_functions.h).

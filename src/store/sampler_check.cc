@@ -7,8 +7,8 @@
 #include "stream_store/error.h"
 
 #include "base/str_cat.h"
-#include "store/schema_difference.h"
 #include "store/sampler_priorities.h"
+#include "store/schema_difference.h"
 #include "store/window_starts.h"
 
 namespace stream_store::internal {

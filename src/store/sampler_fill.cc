@@ -6,8 +6,8 @@
 
 #include "base/assert.h"
 #include "store/indexed_starts.h"
-#include "store/search_many.h"
 #include "store/sampler_priorities.h"
+#include "store/search_many.h"
 #include "store/window_index.h"
 #include "store/window_starts.h"
 

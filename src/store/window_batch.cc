@@ -149,22 +149,18 @@ std::uint64_t WindowBatch::LongestInRows(TypeId type) const {
   if (starts_.empty()) {
     return 0;
   }
-  std::uint64_t longest = 0;
-  if (!places_.empty()) {
-    const Places& places = PlacesOf(type);
-    for (std::size_t part = 0; part < parts_.size(); ++part) {
-      longest = std::max(longest,
-                         parts_[part].reader.LongestInRows(
-                             internal::RunsOfPart(places.runs, places.run_begins, part), type));
-    }
-    return longest;
-  }
-  if (run_begins_.empty()) {
+  const Places* const places = places_.empty() ? nullptr : &PlacesOf(type);
+  if (places == nullptr && run_begins_.empty()) {
     return parts_[0].reader.LongestInRows(starts_, length_, type);
   }
+  const std::span<const RowRun> runs = places == nullptr ? runs_ : places->runs;
+  const std::span<const std::size_t> begins =
+      places == nullptr ? run_begins_ : places->run_begins;
+  std::uint64_t longest = 0;
   for (std::size_t part = 0; part < parts_.size(); ++part) {
-    longest = std::max(longest, parts_[part].reader.LongestInRows(
-                                    internal::RunsOfPart(runs_, run_begins_, part), type));
+    const std::uint64_t of_part =
+        parts_[part].reader.LongestInRows(internal::RunsOfPart(runs, begins, part), type);
+    longest = std::max(longest, of_part);
   }
   return longest;
 }

@@ -1,7 +1,8 @@
 """help() is accurate: every public name has a signature, a docstring and an example that runs.
 
-Examples may use `np`, `stream_store`, `StreamStore`, `WindowSampler`, `Priorities` and the torch
-datasets without importing them. Each docstring's examples run in an empty directory of their own.
+Examples may use `np`, `stream_store`, `StoreGroup`, `StreamStore`, `WindowSampler`, `Priorities` and
+the torch datasets without importing them. Each docstring's examples run in an empty directory of
+their own.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ import stream_store.features
 import stream_store.learning
 import stream_store.torch
 import stream_store.values
-from stream_store import Priorities, StreamStore, WindowSampler
+from stream_store import Priorities, StoreGroup, StreamStore, WindowSampler
 from stream_store.sampler import PrefetchedBatches
 from stream_store.torch import WindowDataset, WindowIterableDataset
 
 NAMES: dict[str, Any] = {
     "np": np,
     "stream_store": stream_store,
+    "StoreGroup": StoreGroup,
     "StreamStore": StreamStore,
     "WindowSampler": WindowSampler,
     "Priorities": Priorities,

@@ -187,3 +187,12 @@ def test_a_policy_that_sees_two_images_plans_better_than_with_one(tmp_path: Path
     out = run_example("image_policy.py", cwd=tmp_path)
     two, one = (float(part.split()[-1]) for part in re.findall(r"[\d.]+(?= pixels| with 1)", out))
     assert two <= one / 2
+
+
+def test_a_learner_samples_from_collectors_that_are_killed_and_come_back(tmp_path: Path) -> None:
+    out = run_example(
+        "many_collectors.py", "--collectors", 4, "--seconds", 8, "--out", "out", cwd=tmp_path
+    )
+    assert re.search(
+        r"[1-9]\d* kills, \d+ stores, .* damaged stores: 0; stores that lost rows: 0", out
+    )

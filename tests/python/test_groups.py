@@ -43,12 +43,14 @@ def test_a_group_is_a_mapping_of_names_to_stores(tmp_path: Path) -> None:
     }
     assert group.kept_rows == 60
     assert group["writer001"] is group["writer001"]
-    assert "writer001" in group and "other" not in group
+    assert "writer001" in group
+    assert "other" not in group
     with pytest.raises(KeyError, match="other"):
         group["other"]
     assert repr(group) == f"<StoreGroup '{tmp_path / 'group'}': 3 stores, 60 rows>"
     again = pickle.loads(pickle.dumps(group))
-    assert list(again) == list(group) and again.path == group.path
+    assert list(again) == list(group)
+    assert again.path == group.path
     with again:
         store = again["writer001"]
     assert store.closed
@@ -123,7 +125,9 @@ def test_a_store_that_comes_back_keeps_its_number(tmp_path: Path) -> None:
     for who in range(3):
         write(group, who, 20)
     sampler = sampler_of(group, replacement=True)
-    numbers = {int(b["who"][i, 0]): int(b["_store"][i]) for b in [sampler.sample()] for i in range(64)}
+    numbers = {
+        int(b["who"][i, 0]): int(b["_store"][i]) for b in [sampler.sample()] for i in range(64)
+    }
     place, away = tmp_path / "group" / "writer001", tmp_path / "away"
     place.rename(away)
     wait_for(lambda: sampler.num_starts == 2 * starts_of(20))
@@ -131,7 +135,10 @@ def test_a_store_that_comes_back_keeps_its_number(tmp_path: Path) -> None:
     wait_for(lambda: sampler.num_starts == 3 * starts_of(20))
     batch = sampler.sample()
     check(batch)
-    assert all(numbers[int(who)] == number for who, number in zip(batch["who"][:, 0], batch["_store"], strict=True))
+    assert all(
+        numbers[int(who)] == number
+        for who, number in zip(batch["who"][:, 0], batch["_store"], strict=True)
+    )
 
 
 def test_a_state_of_three_stores_loads_in_a_group_of_four_without_one_of_them(
@@ -153,7 +160,8 @@ def test_a_state_of_three_stores_loads_in_a_group_of_four_without_one_of_them(
     for _ in range(5):  # numbers of stores that both have seen are equal, and so are the draws
         one, two = first.sample(), other.sample()
         check(one), check(two)
-        assert (one["_index"] == two["_index"]).all() and (one["who"] == two["who"]).all()
+        assert (one["_index"] == two["_index"]).all()
+        assert (one["who"] == two["who"]).all()
     kept = seen["who"][:, 0] != 5
     assert (other.read(seen["_index"][kept])["n"] == seen["n"][kept]).all()
     with pytest.raises(DroppedError, match="left the group"):
@@ -176,13 +184,17 @@ def test_an_epoch_keeps_its_stores(tmp_path: Path) -> None:
     wait_for(lambda: sampler.num_starts == now)  # what an epoch would have now
     batches += list(epoch)
     drawn = sorted(
-        (int(who), int(n)) for b in batches for who, n in zip(b["who"][:, 0], b["n"][:, 0], strict=True)
+        (int(who), int(n))
+        for b in batches
+        for who, n in zip(b["who"][:, 0], b["n"][:, 0], strict=True)
     )
     expected = [(who, n) for who in range(3) for n in range(40) if n % 10 <= 10 - LENGTH]
     assert drawn == expected
     assert {int(who) for b in sampler for who in b["who"][:, 0]} == {0, 2, 3}
     other = sampler_of(StoreGroup(tmp_path / "group"), replacement=False, batch_size=10)
-    with pytest.raises(ValueError, match="its epoch covers rows of store 1 with id .* not in the group"):
+    with pytest.raises(
+        ValueError, match=r"its epoch covers rows of store 1 with id .* not in the group"
+    ):
         other.load_state_dict(state)
 
 
@@ -200,7 +212,8 @@ def test_an_epoch_goes_on_in_another_process_after_stores_have_come(tmp_path: Pa
     rest, expected = list(other), list(epoch)
     assert len(rest) == len(expected) == 5
     for one, two in zip(rest, expected, strict=True):
-        assert (one["_index"] == two["_index"]).all() and (one["who"] == two["who"]).all()
+        assert (one["_index"] == two["_index"]).all()
+        assert (one["who"] == two["who"]).all()
     assert {int(who) for b in other for who in b["who"][:, 0]} == {1, 4, 6}
 
 
@@ -223,7 +236,8 @@ def test_priorities_follow_the_stores(tmp_path: Path) -> None:
         check(batch)
         counts += np.bincount(batch["_store"], minlength=3)
         assert batch["_probability"] == pytest.approx(1 / (2 * starts_of(30)))
-    assert counts[0] == 0 and abs(counts[1] - 3200) < 300
+    assert counts[0] == 0
+    assert abs(counts[1] - 3200) < 300
     sampler.save_priorities(tmp_path / "priorities.npz")
     gone = batch["_index"][batch["_store"] == 1]
     shutil.rmtree(tmp_path / "group" / "writer001")
@@ -251,7 +265,8 @@ def test_writers_have_stores_of_their_own_and_the_fields_of_the_group(tmp_path: 
         with pytest.raises(LockedError):
             group.writer(one.path.name)
     with group.writer(one.path.name, retain_rows=100) as one:  # goes on
-        assert one.num_rows == 10 and one.retention.rows == 100
+        assert one.num_rows == 10
+        assert one.retention.rows == 100
     for name in ("", ".x", "a/b", "x" * 300, "a\0b"):
         with pytest.raises(ValueError, match="name"):
             group.writer(name)
@@ -263,7 +278,7 @@ def test_writers_have_stores_of_their_own_and_the_fields_of_the_group(tmp_path: 
     with pytest.raises(TypeError, match="wrong"):
         group.writer(wrong=1)
     StreamStore(tmp_path / "group" / "odd", fields={"x": "int8"}).close()
-    with pytest.raises(ValueError, match="other fields than the group: .*field 'who', not 'x'"):
+    with pytest.raises(ValueError, match=r"other fields than the group: .*field 'who', not 'x'"):
         group.writer("odd")
     StreamStore(tmp_path / "group" / "odd").close()  # and it was closed
 
@@ -276,13 +291,13 @@ def test_the_fields_are_those_that_the_group_was_created_with(tmp_path: Path) ->
         StoreGroup(tmp_path / "group", wait=0.05)
     group = new_group(tmp_path)
     assert new_group(tmp_path).fields == group.fields
-    with pytest.raises(ValueError, match="declared with other fields: .*'who'"):
+    with pytest.raises(ValueError, match=r"declared with other fields: .*'who'"):
         StoreGroup(tmp_path / "group", fields={"who": "int32"})
     (tmp_path / "file").write_text("x")
     with pytest.raises((FileExistsError, FileNotFoundError, NotADirectoryError)):
         StoreGroup(tmp_path / "file")
     for wrong in ({"on_error": "ignore"}, {"wait": -1}):
-        with pytest.raises(ValueError, match="on_error|timeout"):
+        with pytest.raises(ValueError, match=r"on_error|timeout"):
             StoreGroup(tmp_path / "group", **wrong)  # type: ignore[arg-type]
 
 
@@ -291,7 +306,8 @@ def test_a_directory_of_stores_is_a_group_without_being_declared_one(tmp_path: P
         with StreamStore(tmp_path / name, fields=FIELDS) as store:
             fill(store, ord(name), 20)
     group = StoreGroup(tmp_path)
-    assert list(group) == ["a", "b"] and group.fields == tuple(FIELDS)
+    assert list(group) == ["a", "b"]
+    assert group.fields == tuple(FIELDS)
     check(sampler_of(group).sample())
     assert not (tmp_path / ".group").exists()
     with group.writer("c") as store:
@@ -312,7 +328,8 @@ def test_a_store_that_adds_a_field_stays_in_the_group(tmp_path: Path) -> None:
     for one in (sampler, sampler_of(StoreGroup(tmp_path / "group"))):
         batch = one.sample()
         check(batch)
-        assert set(np.unique(batch["who"])) == {0, 1} and "more" not in batch
+        assert set(np.unique(batch["who"])) == {0, 1}
+        assert "more" not in batch
 
 
 def test_rows_that_a_writer_removes_are_not_drawn_any_more(tmp_path: Path) -> None:

@@ -3,43 +3,38 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from .optional import require
-
-if TYPE_CHECKING:
-    from stream_store.group import StoreGroup
-    from stream_store.store import StreamStore
-
 
 _ROWS = 1 << 16  # that share the memory of a column of equal texts
 
 
 def group_to_dataset(
-    group: StoreGroup,
-    holder: StreamStore,
+    stores: Mapping[str, Any],
+    holder: Any,
     split: str | None,
     step_column: str | None,
     store_column: str | None,
 ) -> Any:
-    """The datasets of all stores, one after the other; `holder` has the fields of the group."""
+    """The datasets of all stores, by name, one after the other; `holder` has the fields."""
     datasets = require("datasets", "to_dataset")
-    if store_column is not None and store_column in {*group.fields, step_column}:
+    if store_column is not None and store_column in {*holder.fields, step_column}:
         raise ValueError(
             f"to_dataset: store_column {store_column!r} is the name of another column; choose one "
             "that no column has"
         )
-    parts = [store.to_dataset(split, step_column=step_column) for store in group.values()]
-    names = list(group)
+    parts = [store.to_dataset(split, step_column=step_column) for store in stores.values()]
+    names = list(stores)
     if not parts:
         empty = holder.snapshot(holder.first_row)
         parts, names = [empty.to_dataset(split, step_column=step_column)], [""]
-    columns = [*([] if step_column is None else [step_column]), *group.fields]
+    columns = [*([] if step_column is None else [step_column]), *holder.fields]
     parts = [part.select_columns(columns) for part in parts]
     if store_column is not None:
         parts = [
-            _with_column(part, store_column, name)
-            for name, part in zip(names, parts, strict=True)
+            _with_column(part, store_column, name) for name, part in zip(names, parts, strict=True)
         ]
     named = None if split is None else datasets.NamedSplit(split)
     return datasets.concatenate_datasets(parts, split=named)

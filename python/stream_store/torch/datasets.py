@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from torch.utils.data import Dataset
 
 from stream_store._types import Batch
-from stream_store.sampler import WindowSampler
 from stream_store.group import StoreGroup
+from stream_store.sampler import WindowSampler
 from stream_store.store import StreamStore
 
 from .batches import Samples, sample_of, to_tensors

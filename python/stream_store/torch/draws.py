@@ -155,7 +155,9 @@ class DrawnWindowDataset(Dataset[Batch]):
         _require_sampler(sampler)
         self._given = sampler._given()
         # Ids by number, for windows that come without their stores.
-        self._ids = None if sampler._group is None else [own for own, _ in sampler._core.store_ids()]
+        self._ids = (
+            None if sampler._group is None else [own for own, _ in sampler._core.store_ids()]
+        )
         # Without priorities, whose tree belongs to the sampler, any rank can read all windows.
         # Limits that count from the end of the store would move after a window was drawn.
         self._arguments = sampler._arguments() | {
