@@ -1,8 +1,8 @@
 """help() is accurate: every public name has a signature, a docstring and an example that runs.
 
-Examples may use `np`, `stream_store`, `StoreGroup`, `StreamStore`, `WindowSampler`, `Priorities` and
-the torch datasets without importing them. Each docstring's examples run in an empty directory of
-their own.
+Examples may use `np`, `stream_store`, `StoreGroup`, `StreamStore`, `WindowSampler`, `Priorities`
+and the torch datasets without importing them. Each docstring's examples run in an empty directory
+of their own.
 """
 
 from __future__ import annotations
