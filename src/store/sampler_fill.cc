@@ -60,10 +60,10 @@ void WindowSampler::Weigh(WindowBatch& batch) const {
                                .weights = batch.weights_});
 }
 
-// Finds the store of each window, and the number of its start or its anchor there.
+// Finds the store of each window, and the number of its start or its anchor there. Of one store, these
+// are the numbers that were drawn.
 void WindowSampler::ChooseStores(WindowBatch& batch, Drawn drawn) {
   if (drawn == Drawn::kNumbers && stores_.size() == 1) {
-    numbers_ = indices_;
     return;
   }
   numbers_.resize(indices_.size());
@@ -121,6 +121,10 @@ void WindowSampler::ListParts(WindowBatch& batch) {
 
 // One call per store, since each call may lock an index and searches for many numbers at once.
 void WindowSampler::FillParts(WindowBatch& batch, Drawn drawn, const WindowStarts& windows) {
+  if (drawn == Drawn::kNumbers && stores_.size() == 1) {
+    stores_[0]->Resolve(indices_, batch.windows_, windows);
+    return;
+  }
   for (const WindowBatch::Part& part : batch.parts_) {
     const std::span<const std::uint64_t> places = batch.WindowsOf(part);
     part_.clear();
