@@ -7,7 +7,6 @@ is the least of several runs.
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 import time
 from pathlib import Path
@@ -77,8 +76,8 @@ def bench_group(directory: Path, one: StreamStore, stores: int, goal: float | No
         most = None if goal is None else goal * theirs
         task = f"{BATCH} {name}, {stores:,} stores with {ROWS:,} rows"
         report(task, ours, most, theirs, "one store")
-    descriptors = len(os.listdir("/proc/self/fd"))
-    maps = sum(1 for _ in Path("/proc/self/maps").open(encoding="ascii"))
+    descriptors = sum(1 for _ in Path("/proc/self/fd").iterdir())
+    maps = len(Path("/proc/self/maps").read_text(encoding="ascii").splitlines())
     print(f"# {stores} stores: {descriptors} descriptors, {maps} mappings", flush=True)
 
 
