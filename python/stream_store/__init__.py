@@ -17,7 +17,9 @@ from .errors import (
     CorruptStoreError,
     DroppedError,
     Error,
+    FencedError,
     LockedError,
+    RemoteError,
     StoreFullError,
     VersionError,
 )
@@ -31,6 +33,10 @@ except ImportError as error:
         f"({error}). Install the package with `pip install stream-store`, or in a checkout with "
         "`pip install -e .`; a checkout on sys.path is not enough."
     ) from error
+from ._remote.mirror import Mirror
+from ._remote.publish import ShipReport
+from ._remote.replicate import PullReport
+from ._remote.shipper import Shipper
 from ._retention import Retention
 from .priorities import Priorities
 from .reports import Finding, Gap, RepairReport, VerifyReport, repair, verify
@@ -42,14 +48,20 @@ __all__ = [
     "CorruptStoreError",
     "DroppedError",
     "Error",
+    "FencedError",
     "Finding",
     "Gap",
     "LockedError",
     "MemmapBuffer",
+    "Mirror",
     "Priorities",
+    "PullReport",
     "Recovery",
+    "RemoteError",
     "RepairReport",
     "Retention",
+    "ShipReport",
+    "Shipper",
     "StoreFullError",
     "StreamStore",
     "VerifyReport",

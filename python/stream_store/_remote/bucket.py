@@ -1,0 +1,132 @@
+"""Bucket: the objects under one URL, with errors that name the object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from .._exchange.optional import require
+from ..errors import RemoteError
+
+#: What servers say when the whole bucket is missing. obstore reports it like a missing object.
+_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
+#: Errors of obstore that trying again does not cure.
+_PERMANENT = (
+    *("PermissionDeniedError", "UnauthenticatedError", "InvalidPathError", "NotSupportedError"),
+    *("UnknownConfigurationKeyError", "PreconditionError"),
+)
+_SCHEMES = ("s3", "gs", "az", "file", "memory")
+#: obstore tries a request again by itself only for a short time: the callers go on trying.
+_RETRIES = {"max_retries": 3, "retry_timeout": timedelta(seconds=10)}
+
+
+class Bucket:
+    """The objects under a URL. Names are relative to it. All methods may be called by any thread.
+
+    Args:
+        url: such as "s3://bucket/prefix", or a store of obstore.
+        storage_options: the configuration of the store, as obstore takes it.
+        create: whether to create the directory of a `file://` URL.
+    """
+
+    def __init__(
+        self, url: Any, storage_options: Mapping[str, Any] | None = None, *, create: bool = False
+    ) -> None:
+        self._obstore = require("obstore", "shipping and mirroring", extra="remote")
+        if isinstance(url, str):
+            self.url = url.rstrip("/")
+            self._store = self._open(url, dict(storage_options or {}), create)
+        else:
+            if not hasattr(url, "prefix") and type(url).__name__ != "MemoryStore":
+                raise TypeError(
+                    f"a remote store is a URL or a store of obstore, not {type(url).__name__}"
+                )
+            self.url = repr(url)
+            self._store = url
+
+    def _open(self, url: str, options: dict[str, Any], create: bool) -> Any:
+        stores = require("obstore.store", "shipping and mirroring", extra="remote")
+        scheme, found, _ = url.partition("://")
+        if not found or scheme not in _SCHEMES:
+            raise ValueError(
+                f"{url}: a remote store is a URL that begins with s3://, gs://, az:// or file://"
+            )
+        if scheme == "file":
+            return self._answer(
+                lambda: stores.from_url(url, mkdir=create, **options), "opening", "", {}
+            )
+        retries = options.pop("retry_config", _RETRIES)
+        return self._answer(
+            lambda: stores.from_url(url, retry_config=retries, **options), "opening", "", {}
+        )
+
+    def url_of(self, name: str) -> str:
+        """The address of an object, for messages."""
+        return f"{self.url}/{name}" if name else self.url
+
+    def error(self, name: str, problem: str, *, transient: bool = False) -> RemoteError:
+        """An error about an object."""
+        return RemoteError(
+            f"{self.url_of(name)}: {problem}", self.url_of(name), transient=transient
+        )
+
+    def _answer(self, call: Any, operation: str, name: str, expected: dict[str, Any]) -> Any:
+        """The result of a call of obstore; `expected` has results for some of its errors."""
+        try:
+            return call()
+        except (self._obstore.exceptions.BaseError, OSError) as error:
+            kind, text = type(error).__name__, str(error).partition("\n\nDebug source")[0]
+            no_bucket = any(part in text for part in _NO_BUCKET)
+            if kind in expected and not no_bucket:
+                return expected[kind]
+            transient = kind not in _PERMANENT and not no_bucket and operation != "opening"
+            raise self.error(name, f"{operation}: {text}", transient=transient) from error
+
+    def get(self, name: str) -> memoryview | None:
+        """The bytes of an object, or None if there is none."""
+        answer = self._answer(
+            lambda: memoryview(self._obstore.get(self._store, name).bytes()),
+            *("reading", name, {"FileNotFoundError": None, "NotFoundError": None}),
+        )
+        return None if answer is None else memoryview(answer)
+
+    def exists(self, name: str) -> bool:
+        """Whether there is an object of that name."""
+        missing = {"FileNotFoundError": None, "NotFoundError": None}
+        return (
+            self._answer(
+                lambda: self._obstore.head(self._store, name), "looking at", name, missing
+            )
+            is not None
+        )
+
+    def put(self, name: str, data: Any) -> None:
+        """Write an object whose name nobody else uses."""
+        self._answer(lambda: self._obstore.put(self._store, name, data), "writing", name, {})
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write an object unless there is one of that name; returns whether it was written."""
+        answer = self._answer(
+            lambda: self._obstore.put(self._store, name, data, mode="create"),
+            *("creating", name, {"AlreadyExistsError": None, "PreconditionError": None}),
+        )
+        return answer is not None
+
+    def delete(self, name: str) -> None:
+        """Delete an object, if there is one."""
+        missing = {"FileNotFoundError": None, "NotFoundError": None}
+        self._answer(lambda: self._obstore.delete(self._store, name), "deleting", name, missing)
+
+    def list(self, folder: str, after: str | None = None) -> dict[str, int]:
+        """The names and sizes of the objects in a folder, in order, from those after `after` on."""
+
+        def listed() -> dict[str, int]:
+            found = {}
+            for page in self._obstore.list(self._store, folder + "/", offset=after):
+                for entry in page:
+                    found[str(entry["path"])] = int(entry["size"])
+            return dict(sorted(found.items()))
+
+        names: dict[str, int] = self._answer(listed, "listing", folder, {"FileNotFoundError": {}})
+        return names
