@@ -33,6 +33,7 @@ except ImportError as error:
         f"({error}). Install the package with `pip install stream-store`, or in a checkout with "
         "`pip install -e .`; a checkout on sys.path is not enough."
     ) from error
+from ._remote.check import RemoteReport, verify_remote
 from ._remote.mirror import Mirror
 from ._remote.publish import ShipReport
 from ._remote.replicate import PullReport
@@ -58,6 +59,7 @@ __all__ = [
     "PullReport",
     "Recovery",
     "RemoteError",
+    "RemoteReport",
     "RepairReport",
     "Retention",
     "ShipReport",
@@ -70,4 +72,5 @@ __all__ = [
     "__version__",
     "repair",
     "verify",
+    "verify_remote",
 ]

@@ -18,7 +18,7 @@ namespace stream_store::internal {
 
 // The content checksum of the last record, by which a pack recognises the record before it.
 std::uint32_t Appender::LastContentChecksum() const noexcept {
-  STREAM_STORE_ASSERT(cursor_.follows_record && cursor_.records > files_.begin().records);
+  STREAM_STORE_ASSERT(cursor_.records > files_.begin().records);
   const Record& last = data_.records[cursor_.records - 1];
   const std::uint64_t empty = 0;
   std::span<const std::uint64_t> words(&empty, 1);
@@ -55,7 +55,9 @@ void Appender::RequireContinues(const PackRecords& pack) const {
   const VerifiedRecord next{.number = cursor_.records,
                             .record = pack.record(cursor_.records),
                             .layout = pack.layouts()[pack.layout_of(cursor_.records)].facts};
-  if (const char* fault = WhyNotNext(cursor_, next)) {
+  Cursor at = cursor_;
+  at.follows_record = has_last;
+  if (const char* fault = WhyNotNext(at, next)) {
     throw Error(ErrorCode::kInvalidArgument, StrCat(path, ": applying ", pack.name(), ": record ",
                                                     cursor_.records, ": ", fault));
   }

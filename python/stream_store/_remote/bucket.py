@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from .._exchange.optional import require
-from ..errors import RemoteError
+from stream_store._exchange.optional import require
+from stream_store.errors import RemoteError
 
 #: What servers say when the whole bucket is missing. obstore reports it like a missing object.
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
@@ -95,9 +95,7 @@ class Bucket:
         """Whether there is an object of that name."""
         missing = {"FileNotFoundError": None, "NotFoundError": None}
         return (
-            self._answer(
-                lambda: self._obstore.head(self._store, name), "looking at", name, missing
-            )
+            self._answer(lambda: self._obstore.head(self._store, name), "looking at", name, missing)
             is not None
         )
 

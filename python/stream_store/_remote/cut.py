@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .._core import Source
+from stream_store._core import Source
+
 from .manifest import Pack
 
 #: Session numbers are stored with 16 bits; a store never has that many sessions in one pack.

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from ..errors import RemoteError, StoreFullError
+from stream_store.errors import RemoteError, StoreFullError
 
 _LOG = logging.getLogger("stream_store")
 _LONGEST_PAUSE = 30.0  # seconds between two tries after errors
@@ -18,9 +18,7 @@ _LONGEST_PAUSE = 30.0  # seconds between two tries after errors
 
 def passes(error: BaseException) -> bool:
     """Whether a later round may succeed."""
-    return isinstance(error, StoreFullError) or (
-        isinstance(error, RemoteError) and error.transient
-    )
+    return isinstance(error, StoreFullError) or (isinstance(error, RemoteError) and error.transient)
 
 
 class Rounds:

@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from .._core import crc32c
+from stream_store._core import crc32c
+
 from .names import FULL_EVERY, MOST, is_schema_name, manifest_name, pack_range
 
 FORMAT = 1
@@ -51,7 +52,7 @@ class Pack(NamedTuple):
 
 def make_pack(name: str, bytes: int, level: int, checksum: int, session: int) -> Pack:
     """A pack of that name. Raises ValueError if it is not the name of a pack."""
-    found = pack_range(name) if isinstance(name, str) else None
+    found = pack_range(name)
     if found is None:
         raise ValueError(f"{name!r} is not the name of a pack")
     return Pack(name, bytes, level, checksum, session, *found)
@@ -68,8 +69,9 @@ class Cut(NamedTuple):
 class Manifest:
     """The content of one manifest.
 
-    A full manifest lists all live packs in `added`, those that wait for their deletion in `retired`,
-    and all cuts that still matter. Others list what has changed since the manifest before.
+    A full manifest lists all live packs in `added`, those that wait for their deletion in
+    `retired`, and all cuts that still matter. Others list what has changed since the manifest
+    before.
     """
 
     number: int
@@ -153,7 +155,7 @@ def _checked(content: dict[str, Any], number: int) -> Manifest:
     )
     if manifest.number != number:
         raise ValueError(f"expected manifest {number} but found {manifest.number}")
-    if not isinstance(manifest.schema, str) or not is_schema_name(manifest.schema):
+    if not is_schema_name(manifest.schema):
         raise ValueError(f"{manifest.schema!r} is not the name of a schema")
     return manifest
 
@@ -235,9 +237,7 @@ def as_written(state: State | None, changes: Manifest) -> Manifest:
     if state is None or not changes.full:
         return changes
     after = _changed(state, changes)
-    return replace(
-        changes, added=after.packs, removed=(), retired=after.retired, cuts=after.cuts
-    )
+    return replace(changes, added=after.packs, removed=(), retired=after.retired, cuts=after.cuts)
 
 
 def _changed(state: State, changes: Manifest) -> State:
@@ -248,7 +248,7 @@ def _changed(state: State, changes: Manifest) -> State:
     if changes.cuts:
         left = min(cut.record for cut in changes.cuts)
         retired = [pack._replace(level=CUT_OFF) if pack.end > left else pack for pack in retired]
-    cuts = [cut for cut in state.cuts if cut.record > changes.begin.record]
+    cuts = [cut for cut in state.cuts if cut.record >= changes.begin.record]
     for cut in changes.cuts:
         cuts = [*(other for other in cuts if other.record < cut.record), cut]
     return State(changes, tuple(packs), tuple(retired[-MOST_RETIRED:]), tuple(cuts))

@@ -1,7 +1,7 @@
 """Merging small packs: which to merge, and reading them again from the local store.
 
-Each round ships a small pack. When there are enough of one level, one pack of the next level replaces
-them, so that a day of rounds becomes a few objects. Nothing is downloaded for this.
+Each round ships a small pack. When there are enough of one level, one pack of the next level
+replaces them, so that a day of rounds becomes a few objects. Nothing is downloaded for this.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from .._core import Source, crc32c
-from ..errors import DroppedError, Error
+from stream_store._core import Source, crc32c
+from stream_store.errors import DroppedError, Error
+
 from .bucket import Bucket
 from .manifest import Pack, make_pack
 from .names import pack_name

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from .._arguments import absolute_path, path_text
-from .._types import AnyPath, Progress
+from stream_store._arguments import absolute_path, path_text
+from stream_store._types import AnyPath, Progress
+
 from .bucket import Bucket
 from .loop import Rounds
 from .replicate import PullReport, Replicator
@@ -23,7 +24,8 @@ class Mirror:
 
     The replica is an ordinary store, of which this object is the writer: open it with mode "r", in
     this process or in others, and sample from it while it grows. Its rows, positions and steps are
-    those of the source. Rows that the source drops or truncates are dropped and truncated here, too.
+    those of the source. Rows that the source drops or truncates are dropped and truncated here,
+    too.
 
     Everything that is downloaded is verified before it is applied. A mirror that was stopped or
     killed continues where its replica ends. In a ``with`` block, a thread looks for new rows every

@@ -20,9 +20,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .._core import Source, crc32c
-from .._types import Progress
-from ..errors import FencedError
+from stream_store._core import Source, crc32c
+from stream_store._types import Progress
+from stream_store.errors import FencedError
+
 from .bucket import Bucket
 from .cut import find_cut
 from .history import read_manifest, read_state
@@ -103,7 +104,7 @@ class Publisher:
             bytes_written += pack.bytes
             if progress is not None:
                 progress(min(bytes_written, total), total)
-        self._ship_rest(begin, end)
+        self._ship_rest(begin)
         self._sweep(wrote=self._state is not before)
         if self._state is None:
             return ShipReport(0, 0, 0, -1)
@@ -146,7 +147,7 @@ class Publisher:
         self._began = True
 
     def _ship_cut(self, begin: Begin, end: Begin) -> None:
-        """If records that were shipped are gone, say so, and ship again what is left of their pack."""
+        """If records that were shipped are gone, say so, and ship again the rest of their pack."""
         assert self._state is not None
         cut = find_cut(self._local, self._state.packs, begin.record, end.record)
         if cut is None:
@@ -199,7 +200,7 @@ class Publisher:
             return End(*begin[:3])
         return End(record, self._local.record(record - 1)[1] + 1, self._local.record(record)[2])
 
-    def _ship_rest(self, begin: Begin, end: Begin) -> None:
+    def _ship_rest(self, begin: Begin) -> None:
         """Writes a manifest if anything but records is new."""
         if self._state is None:
             return

@@ -18,9 +18,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from .._core import Replica
-from .._types import Progress
-from ..errors import CorruptStoreError, RemoteError, VersionError
+from stream_store._core import Replica
+from stream_store._types import Progress
+from stream_store.errors import CorruptStoreError, RemoteError, VersionError
+
 from .bucket import Bucket
 from .fetch import MissingPackError, choose_packs, download
 from .history import manifest_numbers, read_on, read_schema, read_state
@@ -103,7 +104,7 @@ class Replicator:
         return self._state
 
     def _look(self, newest: int) -> None:
-        """Make sure that nothing new means nothing new: manifests may have been deleted meanwhile."""
+        """Make sure that there is nothing new: the next manifest may have been deleted."""
         self._looked = time.monotonic()
         assert self._state is not None
         if manifest_numbers(self._bucket, newest):
@@ -190,8 +191,8 @@ class Replicator:
         if at > end:
             raise self._bucket.error(
                 state.newest.name,
-                f"its records end at {end}, but {self._path} has records up to {at}: another program "
-                "has appended to the replica",
+                f"its records end at {end}, but {self._path} has records up to {at}: another "
+                "program has appended to the replica",
             )
         if at < begin:
             raise self._bucket.error(

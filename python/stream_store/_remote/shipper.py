@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from .._arguments import absolute_path, path_text
-from .._types import AnyPath, Progress
-from ..errors import DroppedError, Error, FencedError
-from ..store import StreamStore
+from stream_store._arguments import absolute_path, path_text
+from stream_store._types import AnyPath, Progress
+from stream_store.errors import DroppedError, Error, FencedError
+from stream_store.store import StreamStore
+
 from .bucket import Bucket
 from .loop import Rounds
 from .publish import Publisher, ShipReport
@@ -30,8 +31,8 @@ class Shipper:
     """Ships a store to an object store, from which `Mirror` makes replicas on other hosts.
 
     Only durable rows are shipped: a replica never has rows that the store could lose. Give the
-    `StreamStore` that writes, and each round syncs it first; of a path, rows are shipped after their
-    writer has synced them. Retention and truncation are shipped, too.
+    `StreamStore` that writes, and each round syncs it first; of a path, rows are shipped after
+    their writer has synced them. Retention and truncation are shipped, too.
 
     In a ``with`` block, a thread ships every `every` seconds, and once more at the end. It goes on
     after errors that may pass, such as timeouts; see `error`.

@@ -1,7 +1,8 @@
 """Deleting objects that are not needed any more, a while after they were removed.
 
-A mirror may be reading a pack that was just replaced, so objects stay for a grace time. Which objects
-wait is part of the manifests: after a restart they wait once more. Only monotonic clocks are used.
+A mirror may be reading a pack that was just replaced, so objects stay for a grace time. Which
+objects wait is part of the manifests: after a restart they wait once more. Only monotonic clocks
+are used.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Sweeper:
     def after(self, state: State) -> None:
         """Delete the manifests that no reader needs after this one.
 
-        Readers begin with the newest full manifest, and one that is reading an older one may finish.
+        Readers begin with the newest full manifest. One that began before may still read on.
         """
         needed = state.newest.number // FULL_EVERY * FULL_EVERY - FULL_EVERY
         if needed > self._oldest_manifest:

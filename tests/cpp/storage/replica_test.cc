@@ -237,6 +237,28 @@ TEST_F(ReplicaTest, RefusesPacksThatDoNotContinueIt) {
             ErrorCode::kInvalidArgument);
 }
 
+// A replica may be cut back, also to nothing, and takes other records then.
+TEST_F(ReplicaTest, IsTruncatedLikeItsSource) {
+  StreamStore store = Open();
+  FillAndSync(store, 100);
+  StreamStore replica = Replicate(store.reader());
+  for (const std::uint64_t rows : {70U, 3U, 0U}) {
+    store.Truncate(rows);
+    replica.Truncate(rows);
+    const Step first_step = static_cast<Step>(rows) - (rows == 0 ? 50 : 0);
+    for (Step step = first_step; step < first_step + 40; ++step) {
+      store.Append(step, {{0, step * 2}});
+      store.Append(step, {{2, true}});
+    }
+    store.Sync();
+    const Reader reader = store.reader();
+    const std::uint64_t first = replica.reader().records();
+    ApplyPack(replica, ReadPack(reader, first, first + 1, kAll), SchemaOf(reader));
+    ApplyPack(replica, ReadPack(reader, first + 1, reader.records(), kAll), SchemaOf(reader));
+    EXPECT_EQ(Records(replica.reader()), Records(reader));
+  }
+}
+
 TEST_F(ReplicaTest, ADamagedPackIsRefusedAndChangesNothing) {
   StreamStore store = Open();
   FillAndSync(store, 12);
