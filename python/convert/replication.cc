@@ -56,9 +56,11 @@ std::string HexOf(const std::array<std::uint8_t, 16>& id) {
   return text;
 }
 
-// A mirror syncs its replica itself, after each round.
+// A mirror syncs its replica itself, after each round. Large packs are written with system calls, for
+// which touching pages ahead would be a waste.
 Options ReplicaOptions() {
   Options options;
+  options.grow_ahead = false;
   options.sync_interval = {};
   options.sync_bytes = 0;
   return options;

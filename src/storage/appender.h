@@ -235,6 +235,8 @@ class Appender {
   void RequireContinues(const PackRecords& pack) const REQUIRES_LOCK(flag_);
   std::vector<std::uint32_t> LayoutsOfPack(const PackRecords& pack, std::uint64_t end)
       REQUIRES_LOCK(flag_);
+  void StoreValues(const PackRecords& pack, const Cursor& at, std::uint64_t end)
+      REQUIRES_LOCK(flag_);
 
   // truncate.cc
   std::uint64_t FirstRecordOf(std::uint64_t row) const noexcept REQUIRES_LOCK(flag_);

@@ -173,10 +173,14 @@ class LayoutCollector {
 
   /// How many words the pack needs for this layout, if it does not have it yet.
   std::uint64_t WordsFor(const LayoutFacts& layout) const {
-    return numbers_.contains(layout.word) ? 0 : layout.fields + 2;
+    return layout.word == last_ || numbers_.contains(layout.word) ? 0 : layout.fields + 2;
   }
 
   void Add(const LayoutFacts& layout) {
+    if (layout.word == last_) {
+      return;
+    }
+    last_ = layout.word;
     if (!numbers_.insert(layout.word).second) {
       return;
     }
@@ -195,6 +199,7 @@ class LayoutCollector {
  private:
   RecordVerifier& verifier_;
   std::unordered_set<std::uint64_t> numbers_;
+  std::uint64_t last_ = ~std::uint64_t{0};  // the number that was added last
   std::vector<std::uint64_t> words_;
 };
 
