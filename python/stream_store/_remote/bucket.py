@@ -38,11 +38,12 @@ class Bucket:
             self.url = url.rstrip("/")
             self._store = self._open(url, dict(storage_options or {}), create)
         else:
-            if not hasattr(url, "prefix") and type(url).__name__ != "MemoryStore":
+            in_memory = type(url).__name__ == "MemoryStore"
+            if not in_memory and not hasattr(url, "prefix"):
                 raise TypeError(
                     f"a remote store is a URL or a store of obstore, not {type(url).__name__}"
                 )
-            self.url = repr(url)
+            self.url = "memory:/" if in_memory else repr(url)
             self._store = url
 
     def _open(self, url: str, options: dict[str, Any], create: bool) -> Any:
@@ -76,7 +77,8 @@ class Bucket:
         try:
             return call()
         except (self._obstore.exceptions.BaseError, OSError) as error:
-            kind, text = type(error).__name__, str(error).partition("\n\nDebug source")[0]
+            kind = type(error).__name__
+            text = " ".join(str(error).partition("\n\nDebug source")[0].split())
             no_bucket = any(part in text for part in _NO_BUCKET)
             if kind in expected and not no_bucket:
                 return expected[kind]

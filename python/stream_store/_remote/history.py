@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from stream_store._core import crc32c
+
 from .bucket import Bucket
 from .manifest import Manifest, State, decode, follow
-from .names import FULL_EVERY, MANIFESTS, manifest_name, manifest_number
+from .names import FULL_EVERY, MANIFESTS, manifest_name, manifest_number, schema_name
 
 
 def read_manifest(bucket: Bucket, number: int) -> Manifest | None:
@@ -61,4 +63,6 @@ def read_schema(bucket: Bucket, state: State) -> memoryview:
         raise bucket.error(
             name, f"expected a schema, because {bucket.url_of(state.newest.name)} names it"
         )
+    if name != schema_name(bytes(data), crc32c(data)):
+        raise bucket.error(name, "its content is not that of its name")
     return data
