@@ -10,7 +10,6 @@ import atexit
 import os
 import shutil
 import tempfile
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -302,7 +302,10 @@ def test_a_mirror_that_was_away_for_long_reads_on(source: StreamStore, replica: 
 def test_threads_ship_and_mirror_while_rows_are_appended(
     remote: Remote, source: StreamStore, replica: Path
 ) -> None:
-    with remote.shipper(source, every=0.02) as shipper, remote.mirror(replica, every=0.02) as mirror:
+    with (
+        remote.shipper(source, every=0.02) as shipper,
+        remote.mirror(replica, every=0.02) as mirror,
+    ):
         append(source, 5)
         with StreamStore(replica, "r", wait=PATIENCE) as reader:
             for _ in range(20):

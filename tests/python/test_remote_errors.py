@@ -38,7 +38,9 @@ def test_the_shipper_that_comes_later_takes_over(
     second.ship_now()
     append(source, 5)
     for _ in range(2):  # it stays fenced
-        with pytest.raises(FencedError, match=r"manifests/0{19}1\.json: .* has taken over") as caught:
+        with pytest.raises(
+            FencedError, match=r"manifests/0{19}1\.json: .* has taken over"
+        ) as caught:
             first.ship_now()
     assert not caught.value.transient
     assert second.ship_now().rows == 15
@@ -321,7 +323,9 @@ def test_errors_of_the_object_store_name_the_object(
         with monkeypatch.context() as patched:
             patched.setattr(obstore, call, refuse)
             append(source, 1)
-            with pytest.raises(RemoteError, match=r"(schemas|manifests|packs).*: refused\Z") as caught:
+            with pytest.raises(
+                RemoteError, match=r"(schemas|manifests|packs).*: refused\Z"
+            ) as caught:
                 remote.shipper(source).ship_now()
             assert caught.value.transient == transient
             assert caught.value.url in str(caught.value)
