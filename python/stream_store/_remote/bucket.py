@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from stream_store._exchange.optional import require
 from stream_store.errors import RemoteError
@@ -36,7 +38,8 @@ class Bucket:
         self._obstore = require("obstore", "shipping and mirroring", extra="remote")
         if isinstance(url, str):
             self.url = url.rstrip("/")
-            self._store = self._open(url, dict(storage_options or {}), create)
+            self._arguments = url, dict(storage_options or {}), create
+            self._opened = self._open(*self._arguments)
         else:
             in_memory = type(url).__name__ == "MemoryStore"
             if not in_memory and not hasattr(url, "prefix"):
@@ -44,7 +47,15 @@ class Bucket:
                     f"a remote store is a URL or a store of obstore, not {type(url).__name__}"
                 )
             self.url = "memory:/" if in_memory else repr(url)
-            self._store = url
+            self._opened = url
+
+    @property
+    def _store(self) -> Any:
+        if self._opened is None:
+            self._opened = self._open(*self._arguments)
+        if self._opened is None:
+            raise FileNotFoundError(f"{self.url}: there is no such directory")
+        return self._opened
 
     def _open(self, url: str, options: dict[str, Any], create: bool) -> Any:
         stores = require("obstore.store", "shipping and mirroring", extra="remote")
@@ -54,6 +65,8 @@ class Bucket:
                 f"{url}: a remote store is a URL that begins with s3://, gs://, az:// or file://"
             )
         if scheme == "file":
+            if not create and not Path(unquote(urlsplit(url).path)).exists():
+                return None  # a shipper may create it later
             return self._answer(
                 lambda: stores.from_url(url, mkdir=create, **options), "opening", "", {}
             )
