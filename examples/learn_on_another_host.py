@@ -1,4 +1,4 @@
-"""A learner samples on one host what a collector records on another one.
+"""A learner on one host samples the rows that a collector records on another one.
 
     python examples/learn_on_another_host.py [--seconds 15] [--url file:///tmp/shipped]
 

@@ -8,7 +8,7 @@
 //     StreamStore replica = CreateReplica("replica", pack, schema, part.begin);
 //     ApplyPack(replica, next_pack, schema);
 //
-// A replica is an ordinary store, and whoever applies packs is its writer. Its records, rows and
+// A replica is an ordinary store, written by the process that applies packs. Its records, rows and
 // positions have the numbers that they have in the source, and each row the same step and the same
 // values. It has an id of its own, and the id of the source as its parent. docs/format.md specifies
 // the bytes of packs. Used by stream_store.Shipper and stream_store.Mirror of Python, which move
@@ -54,7 +54,7 @@ struct DurablePart {
 /// Throws Error(kInvalidArgument) for a temporary store, Error(kCorrupt, kIo).
 STREAM_STORE_API DurablePart Durable(const Reader& reader);
 
-/// What a record says of itself.
+/// The place, step and checksum of a record.
 struct RecordFacts {
   Step step = 0;
   std::uint64_t row = 0;
@@ -85,7 +85,7 @@ STREAM_STORE_API std::vector<std::byte> ReadPack(const Reader& reader, std::uint
 /// `schema`. A snapshot that has these records has the fields, too.
 STREAM_STORE_API std::vector<std::byte> ReadSchema(const Reader& reader, std::uint64_t records);
 
-/// What a pack contains.
+/// The content of a pack.
 struct PackFacts {
   std::array<std::uint8_t, 16> id{};  ///< of the source
   RecordPlace begin;                  ///< without field_writes
@@ -94,7 +94,7 @@ struct PackFacts {
   std::uint16_t last_session = 0;     ///< RecordFacts::session of the last record
 };
 
-/// Verifies every byte of a pack, and says what it contains.
+/// Verifies every byte of a pack, and returns its content in numbers.
 ///
 /// pack    what ReadPack() returned, at any address.
 /// schema  what ReadSchema() returned for the end of the pack or a later record.
@@ -110,7 +110,7 @@ STREAM_STORE_API PackFacts VerifyPack(std::span<const std::byte> pack,
 /// path     must be nothing or an empty directory.
 /// begin    the first retained record of the source: the first or a later record of the pack, which
 ///          starts a row.
-/// options  as for StreamStore::Open(), without limits and fields. The size of the chunks is that of
+/// options  as for StreamStore::Open(); limits and fields are ignored. The size of the chunks is that of
 ///          the source.
 /// Throws   Error: kAlreadyExists, kInvalidArgument if `begin` is not a record of the pack, as
 ///          VerifyPack(), kNoSpace, kIo. Nothing is left at `path` then.

@@ -20,8 +20,7 @@ namespace stream_store::python {
 using PlaceTuple = std::tuple<std::uint64_t, std::uint64_t, std::uint64_t, std::uint64_t>;
 
 /// (step, row, position, session, checksum)
-using RecordTuple =
-    std::tuple<Step, std::uint64_t, std::uint64_t, std::uint64_t, std::uint64_t>;
+using RecordTuple = std::tuple<Step, std::uint64_t, std::uint64_t, std::uint64_t, std::uint64_t>;
 
 /// The durable part of a store that may have a writer elsewhere.
 class SourceObject {
@@ -67,7 +66,7 @@ class ReplicaObject {
 
   std::string id() const;
 
-  /// The id of the source, or zeros if it is no replica.
+  /// The id of the source; zeros if the store was not made from another one.
   std::string parent() const;
 
  private:

@@ -25,7 +25,7 @@ namespace stream_store::internal {
 
 inline constexpr std::size_t kPackHeaderBytes = 128;
 
-/// What a pack says of itself. Counts and numbers are those of the source store.
+/// The header of a pack. Counts and numbers are those of the source store.
 struct PackHeader {
   std::uint32_t checksum_seed = 0;   ///< of the source
   StoreId id{};                      ///< of the source

@@ -1,4 +1,4 @@
-"""Errors of shipping and mirroring name the object, and the replica keeps what it has."""
+"""Errors of shipping and mirroring name the object, and the replica keeps its rows."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ class Bucket:
         )
 
     def put(self, name: str, data: Any) -> None:
-        """Write an object whose name nobody else uses."""
+        """Write an object of a name that no other program uses."""
         self._answer(lambda: self._obstore.put(self._store, name, data), "writing", name, {})
 
     def create(self, name: str, data: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""verify_remote: reads everything of a remote store, and reports what is wrong as data."""
+"""verify_remote: reads everything of a remote store, and reports damage as data."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class RemoteReport:
     """The result of `verify_remote`.
 
     Attributes:
-        findings: what is wrong, and as notices what waits to be deleted.
+        findings: damage, and as notices the objects that wait to be deleted.
         store: id of the store; empty if nothing was shipped.
         manifest: number of the newest manifest; -1 if there is none.
         first_row: the first row that is retained.
@@ -63,7 +63,7 @@ def verify_remote(
     """Read every pack of a remote store, and check all that a `Mirror` would check.
 
     Args:
-        url: what the `Shipper` was given.
+        url: the URL that the `Shipper` was given.
         progress: called with bytes checked and bytes in all; an exception it raises ends the call.
         storage_options: configuration for obstore, such as credentials, by the name of each option.
 

@@ -15,7 +15,7 @@ AHEAD_BYTES = 128 << 20
 
 
 class MissingPackError(Exception):
-    """A pack was deleted: newer manifests say by what it was replaced."""
+    """A pack was deleted: newer manifests name the pack that replaced it."""
 
     def __init__(self, pack: Pack) -> None:
         super().__init__(pack.name)

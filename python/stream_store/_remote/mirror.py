@@ -32,7 +32,7 @@ class Mirror:
     `every` seconds. It goes on after errors that may pass, such as timeouts; see `error`.
 
     Args:
-        url: what the `Shipper` was given.
+        url: the URL that the `Shipper` was given.
         path: directory of the replica. It appears with the first rows.
         every: seconds between two looks; each costs one request.
         storage_options: configuration for obstore, such as credentials, by the name of each option.

@@ -4,7 +4,7 @@ A round:
 1. Look at the durable part of the store. Nothing new: write nothing.
 2. If records that were shipped are gone, write a manifest that says so.
 3. Write the new records as packs, and after each pack the manifest that adds it.
-4. Merge small packs in the background, and delete what was replaced a while ago.
+4. Merge small packs in the background, and delete packs that were replaced a while ago.
 
 Manifests have consecutive numbers and are created, never overwritten. Of two shippers, the one that
 comes later continues the numbers, and the other one finds its next number taken.
@@ -40,7 +40,7 @@ _VALUE_BYTES = 8
 
 @dataclass(frozen=True)
 class ShipReport:
-    """What one round of a `Shipper` did.
+    """The result of one round of a `Shipper`.
 
     Attributes:
         records: number of records that were shipped.
@@ -75,7 +75,7 @@ class Publisher:
         self._fenced: FencedError | None = None
         self._schema: tuple[str, bytes] | None = None  # the last one that was written
         self._unnamed: set[str] = set()  # packs that were written, but that no manifest names
-        self._merge: Merge | None = None  # that the next manifest tells
+        self._merge: Merge | None = None  # for the next manifest
         self._merger = Merger(path, bucket, self.id)
         self._sweeper = Sweeper(bucket, grace)
 
@@ -135,7 +135,7 @@ class Publisher:
             )
 
     def _begin(self) -> None:
-        """Continue what is there. The manifest that comes next takes over from another shipper."""
+        """Continue after the newest manifest. The next one takes over from another shipper."""
         if self._began:
             return
         state = read_state(self._bucket)
@@ -300,7 +300,7 @@ class Publisher:
         self._sweeper.after(state)
 
     def _sweep(self, *, wrote: bool) -> None:
-        """Delete what is due, if this shipper still owns the remote store."""
+        """Delete the objects that are due, if this shipper still owns the remote store."""
         names = self._sweeper.due()
         if not names or self._state is None:
             return

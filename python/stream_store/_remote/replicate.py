@@ -35,7 +35,7 @@ LOOK_EVERY = 30.0
 
 @dataclass(frozen=True)
 class PullReport:
-    """What one round of a `Mirror` did.
+    """The result of one round of a `Mirror`.
 
     Attributes:
         records: number of records that were applied.

@@ -59,7 +59,7 @@ class ReplicaTest : public ChunksTest {
     return replica;
   }
 
-  /// Every record with its row, step, place and values: what a replica has in common with its source.
+  /// Every record with its row, step, place and values, which a replica and its source share.
   static std::string Records(const Reader& reader) {
     std::string text;
     const std::uint64_t begin = Durable(reader).begin.record;
