@@ -132,8 +132,8 @@ std::uint64_t Appender::ApplyPack(const PackRecords& pack, std::uint64_t end) {
                           .layout = layouts[i - cursor_.records],
                           .digest = shape.digest,
                           .begins_row = row == at.rows};
-    decided.checksum = FinishChecksum(
-        ExtendChecksum(BeginDecidedChecksum(decided), pack.values(i), shape.total));
+    decided.checksum =
+        FinishChecksum(ExtendChecksum(BeginDecidedChecksum(decided), pack.values(i), shape.total));
     StoreRecord(decided, i);
     Advance(source, shape, at);
   }
