@@ -14,6 +14,7 @@ from stream_store.errors import RemoteError, StoreFullError
 
 _LOG = logging.getLogger("stream_store")
 _LONGEST_PAUSE = 30.0  # seconds between two tries after errors
+_LOOK_EVERY = 0.05  # seconds between two looks for work
 
 
 def passes(error: BaseException) -> bool:
@@ -27,10 +28,18 @@ class Rounds:
     Thread rules: any thread may call any method. Only a monotonic clock is used.
     """
 
-    def __init__(self, what: str, work: Callable[[], object], every: float) -> None:
+    def __init__(
+        self,
+        what: str,
+        work: Callable[[], object],
+        every: float,
+        watch: Callable[[], object] | None = None,
+    ) -> None:
         self._what = what  # such as "shipping runs/a", for messages
         self._work = work
         self._every = every
+        self._watch = watch  # a value that changes when there is work; may be called at any time
+        self._watched: object = None
         self.error: Exception | None = None  # of the last round
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -38,7 +47,7 @@ class Rounds:
     def run(self) -> None:
         """Work until `stop` is called or an error does not pass, which is raised."""
         failures = 0
-        due = time.monotonic()
+        began = time.monotonic()
         while not self._stop.is_set():
             try:
                 self._work()
@@ -51,11 +60,32 @@ class Rounds:
                 if not failures:
                     _LOG.warning("%s: %s; trying again", self._what, error)
                 failures += 1
+            if failures:
+                self._stop.wait(min(self._every * 2**failures, max(_LONGEST_PAUSE, self._every)))
+                began = time.monotonic()
+            elif self._watch is not None:
+                began = self._await_change(began, self._watch)
+            else:
+                now = time.monotonic()
+                began = max(began + self._every, now)  # late rounds are not made up for
+                self._stop.wait(began - now)
+
+    def _await_change(self, began: float, watch: Callable[[], object]) -> float:
+        """Wait until a round is due and there is work, or twice as long.
+
+        Returns the time of the last change, from which the next round is due. So rounds begin right
+        after the changes, if those come at a steady rate.
+        """
+        changed = None
+        while not self._stop.is_set():
             now = time.monotonic()
-            pause = min(self._every * 2**failures, max(_LONGEST_PAUSE, self._every))
-            due = due + self._every if not failures else now + pause
-            due = max(due, now)  # rounds that took too long are not made up for
-            self._stop.wait(due - now)
+            value = watch()
+            if value != self._watched:
+                self._watched, changed = value, now
+            if now >= began + self._every * (1 if changed is not None else 2):
+                break
+            self._stop.wait(min(_LOOK_EVERY, self._every / 10))
+        return time.monotonic() if changed is None else changed
 
     def start(self) -> None:
         """Work in a thread."""

@@ -61,10 +61,11 @@ class Merger:
         self._shipper = shipper
         self._pool = ThreadPoolExecutor(1, "stream-store-merge")
         self._job: Future[Merge | None] | None = None
+        self._closed = False
 
     def start(self, group: tuple[Pack, ...]) -> None:
         """Begin to merge a group, unless another one is under way."""
-        if self._job is None and group:
+        if self._job is None and group and not self._closed:
             self._job = self._pool.submit(self._merge, group)
 
     def take(self) -> Merge | None:
@@ -76,7 +77,8 @@ class Merger:
         return job.result()
 
     def close(self) -> None:
-        """Wait for the merge under way."""
+        """Wait for the merge under way. Nothing is merged afterwards."""
+        self._closed = True
         self._pool.shutdown()
 
     def _merge(self, group: tuple[Pack, ...]) -> Merge | None:

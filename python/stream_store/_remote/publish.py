@@ -22,7 +22,7 @@ from typing import Any
 
 from stream_store._core import Source, crc32c
 from stream_store._types import Progress
-from stream_store.errors import FencedError
+from stream_store.errors import Error, FencedError
 
 from .bucket import Bucket
 from .cut import find_cut
@@ -82,6 +82,13 @@ class Publisher:
     def close(self) -> None:
         """Wait for a merge under way."""
         self._merger.close()
+
+    def durable_records(self) -> int:
+        """The number of durable records now; -1 if it cannot be read."""
+        try:
+            return -1 if self._source is None else self._source.durable()[1][0]
+        except (Error, OSError):
+            return -1  # the next round raises it
 
     def round(self, progress: Progress | None = None) -> ShipReport:
         """Ship everything that is durable now. Raises FencedError again and again."""

@@ -150,8 +150,8 @@ class Shipper:
             >>> threading.Timer(0.1, shipper.close).start()
             >>> shipper.run()
         """
-        self._rounds = Rounds(f"shipping {self._path}", self._quiet_round, self._every)
-        self._rounds.run()
+        self._rounds = rounds = self._new_rounds()
+        rounds.run()
 
     def start(self) -> None:
         """Ship every `every` seconds in a thread, until `close`. A ``with`` block does this.
@@ -163,7 +163,7 @@ class Shipper:
             >>> shipper.start()
             >>> shipper.close()
         """
-        self._rounds = Rounds(f"shipping {self._path}", self._quiet_round, self._every)
+        self._rounds = self._new_rounds()
         self._rounds.start()
 
     def close(self) -> None:
@@ -199,6 +199,15 @@ class Shipper:
         except Exception:
             if kind is None:
                 raise
+
+    def _new_rounds(self) -> Rounds:
+        """Rounds that begin right after a sync, if the writer of the store is another one."""
+        watch = self._durable if self._store is None else None
+        return Rounds(f"shipping {self._path}", self._quiet_round, self._every, watch)
+
+    def _durable(self) -> int:
+        with self._lock:
+            return self._publisher.durable_records()
 
     def _quiet_round(self) -> None:
         """A round that waits for the store to appear, and for the next one after a truncation."""

@@ -359,6 +359,33 @@ TEST_F(ReplicaTest, AKilledWriterLosesNoPack) {
   ExpectEqual();
 }
 
+// The values of a large pack are written with system calls, across chunks.
+TEST_F(ReplicaTest, ALargePackIsWholeOrNothing) {
+  StreamStore store = Open();
+  Fill(store, 10);
+  for (Step step = 10; step < 300; ++step) store.Append(step, {{1, List(600, step)}});
+  store.Sync();
+  const Reader reader = store.reader();
+  const Pack schema = SchemaOf(reader);
+  const Pack pack = ReadPack(reader, 10, reader.records(), kAll);
+  ASSERT_GT(pack.size(), std::size_t{1} << 20);
+  StreamStore replica =
+      CreateReplica(replica_, ReadPack(reader, 0, 10, kAll), schema, {}, options_);
+  const std::string before = Records(replica.reader());
+  for (const int n : {1, 2, 50}) {
+    const Faults faults;
+    Faults::Fail("pwrite", EIO, n, 1000);
+    EXPECT_EQ(ErrorOf([&] { ApplyPack(replica, pack, schema); }).code(), ErrorCode::kIo);
+    EXPECT_EQ(Records(replica.reader()), before);
+  }
+  EXPECT_EQ(ApplyPack(replica, pack, schema), reader.records() - 10);
+  Reader early = replica.reader();
+  EXPECT_EQ(Records(early), Records(reader));
+  replica.Close();
+  store.Close();
+  ExpectEqual();
+}
+
 // Out of space before the records are stored: nothing has changed, and the next try succeeds.
 TEST_F(ReplicaTest, AFullDiskChangesNothing) {
   StreamStore store = Open();
