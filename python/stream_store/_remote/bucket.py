@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,13 @@ from stream_store.errors import RemoteError
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
 #: Errors of obstore that trying again does not cure.
 _PERMANENT = (
-    *("PermissionDeniedError", "UnauthenticatedError", "InvalidPathError", "NotSupportedError"),
-    *("UnknownConfigurationKeyError", "PreconditionError"),
+    "InvalidPathError",
+    "NotSupportedError",
+    "PermissionDeniedError",
+    "UnauthenticatedError",
+    "UnknownConfigurationKeyError",
 )
-_SCHEMES = ("s3", "gs", "az", "file", "memory")
+_SCHEMES = ("s3", "gs", "az", "file")
 #: obstore tries a request again by itself only for a short time: the callers go on trying.
 _RETRIES = {"max_retries": 3, "retry_timeout": timedelta(seconds=10)}
 
@@ -58,6 +62,7 @@ class Bucket:
         return self._opened
 
     def _open(self, url: str, options: dict[str, Any], create: bool) -> Any:
+        """The store of obstore; None for a directory that does not exist yet."""
         stores = require("obstore.store", "shipping and mirroring", extra="remote")
         scheme, found, _ = url.partition("://")
         if not found or scheme not in _SCHEMES:
@@ -67,13 +72,10 @@ class Bucket:
         if scheme == "file":
             if not create and not Path(unquote(urlsplit(url).path)).exists():
                 return None  # a shipper may create it later
-            return self._answer(
-                lambda: stores.from_url(url, mkdir=create, **options), "opening", "", {}
-            )
-        retries = options.pop("retry_config", _RETRIES)
-        return self._answer(
-            lambda: stores.from_url(url, retry_config=retries, **options), "opening", "", {}
-        )
+            options = {"mkdir": create, **options}
+        else:
+            options = {"retry_config": _RETRIES, **options}
+        return self._answer(lambda: stores.from_url(url, **options), "opening", "")
 
     def url_of(self, name: str) -> str:
         """The address of an object, for messages."""
@@ -85,51 +87,66 @@ class Bucket:
             f"{self.url_of(name)}: {problem}", self.url_of(name), transient=transient
         )
 
-    def _answer(self, call: Any, operation: str, name: str, expected: dict[str, Any]) -> Any:
-        """The result of a call of obstore; `expected` has results for some of its errors."""
+    def _answer(self, call: Callable[[], Any], operation: str, name: str) -> Any:
+        """The result of a call of obstore; its errors name the object.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+            FileExistsError: there is such an object already.
+            RemoteError: any other error.
+        """
         try:
             return call()
         except (self._obstore.exceptions.BaseError, OSError) as error:
             kind = type(error).__name__
             text = " ".join(str(error).partition("\n\nDebug source")[0].split())
             no_bucket = any(part in text for part in _NO_BUCKET)
-            if kind in expected and not no_bucket:
-                return expected[kind]
+            if not no_bucket and kind in {"FileNotFoundError", "NotFoundError"}:
+                raise FileNotFoundError(name) from error
+            if kind in {"AlreadyExistsError", "PreconditionError"}:
+                raise FileExistsError(name) from error
             transient = kind not in _PERMANENT and not no_bucket and operation != "opening"
             raise self.error(name, f"{operation}: {text}", transient=transient) from error
 
     def get(self, name: str) -> memoryview | None:
         """The bytes of an object, or None if there is none."""
-        answer = self._answer(
-            lambda: memoryview(self._obstore.get(self._store, name).bytes()),
-            *("reading", name, {"FileNotFoundError": None, "NotFoundError": None}),
-        )
-        return None if answer is None else memoryview(answer)
+        try:
+            answer = self._answer(lambda: self._obstore.get(self._store, name), "reading", name)
+            return memoryview(self._answer(answer.bytes, "reading", name))
+        except FileNotFoundError:
+            return None
 
     def exists(self, name: str) -> bool:
         """Whether there is an object of that name."""
-        missing = {"FileNotFoundError": None, "NotFoundError": None}
-        return (
-            self._answer(lambda: self._obstore.head(self._store, name), "looking at", name, missing)
-            is not None
-        )
+        try:
+            self._answer(lambda: self._obstore.head(self._store, name), "looking at", name)
+        except FileNotFoundError:
+            return False
+        return True
 
     def put(self, name: str, data: Any) -> None:
         """Write an object of a name that no other program uses."""
-        self._answer(lambda: self._obstore.put(self._store, name, data), "writing", name, {})
+        try:
+            self._answer(lambda: self._obstore.put(self._store, name, data), "writing", name)
+        except FileNotFoundError as error:  # part of the place is missing
+            raise self.error(name, f"writing: {error.__cause__}", transient=True) from error
 
     def create(self, name: str, data: bytes) -> bool:
         """Write an object unless there is one of that name; returns whether it was written."""
-        answer = self._answer(
-            lambda: self._obstore.put(self._store, name, data, mode="create"),
-            *("creating", name, {"AlreadyExistsError": None, "PreconditionError": None}),
-        )
-        return answer is not None
+        try:
+            self._answer(
+                lambda: self._obstore.put(self._store, name, data, mode="create"), "creating", name
+            )
+        except FileExistsError:
+            return False
+        except FileNotFoundError as error:
+            raise self.error(name, f"creating: {error.__cause__}", transient=True) from error
+        return True
 
     def delete(self, name: str) -> None:
         """Delete an object, if there is one."""
-        missing = {"FileNotFoundError": None, "NotFoundError": None}
-        self._answer(lambda: self._obstore.delete(self._store, name), "deleting", name, missing)
+        with suppress(FileNotFoundError):
+            self._answer(lambda: self._obstore.delete(self._store, name), "deleting", name)
 
     def list(self, folder: str, after: str | None = None) -> dict[str, int]:
         """The names and sizes of the objects in a folder, in order, from those after `after` on."""
@@ -141,5 +158,8 @@ class Bucket:
                     found[str(entry["path"])] = int(entry["size"])
             return dict(sorted(found.items()))
 
-        names: dict[str, int] = self._answer(listed, "listing", folder, {"FileNotFoundError": {}})
+        try:
+            names: dict[str, int] = self._answer(listed, "listing", folder)
+        except FileNotFoundError:
+            return {}
         return names
