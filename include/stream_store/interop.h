@@ -168,7 +168,13 @@ STREAM_STORE_API const std::atomic<int>& Forks() noexcept;
 /// there is no record. Two snapshots with equal id(), records() and checksum hold the same rows.
 STREAM_STORE_API std::uint32_t LastChecksum(const Reader& reader);
 
-/// Returns the id of the store that this one is a checkpoint of, or zeros if it is not a checkpoint.
+/// Returns the number of the first record that is retained.
+STREAM_STORE_API std::uint64_t FirstRecord(const Reader& reader) noexcept;
+
+/// Returns the CRC32C of some bytes.
+STREAM_STORE_API std::uint32_t Checksum(std::span<const std::byte> bytes) noexcept;
+
+/// Returns the id of the store that this one is a checkpoint or a replica of, or zeros.
 STREAM_STORE_API std::array<std::uint8_t, 16> ParentId(const Reader& reader) noexcept;
 
 // -- Samplers that read ahead

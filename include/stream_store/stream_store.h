@@ -15,6 +15,7 @@
 #include "stream_store/priority_tree.h"
 #include "stream_store/reader.h"
 #include "stream_store/recovery.h"
+#include "stream_store/replication.h"
 #include "stream_store/sampler.h"
 #include "stream_store/sampler_options.h"
 #include "stream_store/schema.h"

@@ -10,6 +10,7 @@ class StoreObject;
 
 void BindNested(nb::module_& module);
 void BindRecovery(nb::module_& module);
+void BindReplication(nb::module_& module);
 void BindVerify(nb::module_& module);
 void BindVersion(nb::module_& module);
 void BindStore(nb::module_& module);

@@ -49,6 +49,7 @@ NB_MODULE(_core, module) {
   BindVersion(module);
   BindNested(module);
   BindRecovery(module);
+  BindReplication(module);
   BindStore(module);
   BindGroup(module);
   BindSampler(module);

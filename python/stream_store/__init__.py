@@ -12,12 +12,17 @@ when a method that needs them is called.
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from ._types import Batch
 from .errors import (
     CorruptStoreError,
     DroppedError,
     Error,
+    FencedError,
     LockedError,
+    RemoteError,
     StoreFullError,
     VersionError,
 )
@@ -38,19 +43,56 @@ from .reports import Finding, Gap, RepairReport, VerifyReport, repair, verify
 from .sampler import WindowSampler
 from .store import StreamStore
 
+if TYPE_CHECKING:
+    from ._remote.check import RemoteReport, verify_remote
+    from ._remote.mirror import Mirror
+    from ._remote.publish import ShipReport
+    from ._remote.replicate import PullReport
+    from ._remote.shipper import Shipper
+
+#: Names that are imported on first use, because few programs need them.
+_REMOTE = {
+    "Mirror": "mirror",
+    "PullReport": "replicate",
+    "RemoteReport": "check",
+    "ShipReport": "publish",
+    "Shipper": "shipper",
+    "verify_remote": "check",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _REMOTE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"._remote.{_REMOTE[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_REMOTE})
+
+
 __all__ = [
     "Batch",
     "CorruptStoreError",
     "DroppedError",
     "Error",
+    "FencedError",
     "Finding",
     "Gap",
     "LockedError",
     "MemmapBuffer",
+    "Mirror",
     "Priorities",
+    "PullReport",
     "Recovery",
+    "RemoteError",
+    "RemoteReport",
     "RepairReport",
     "Retention",
+    "ShipReport",
+    "Shipper",
     "StoreFullError",
     "StoreGroup",
     "StreamStore",
@@ -60,4 +102,5 @@ __all__ = [
     "__version__",
     "repair",
     "verify",
+    "verify_remote",
 ]

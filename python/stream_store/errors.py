@@ -91,6 +91,37 @@ class StoreFullError(Error, OSError):
     """
 
 
+class RemoteError(Error):
+    """A problem of a remote store; the message names the object.
+
+    Attributes:
+        url: the address of the object, or of the whole remote store.
+        transient: whether trying again may help, as after a timeout. `Shipper` and `Mirror` go on
+            trying in the background then.
+
+    Examples:
+        >>> import stream_store
+        >>> error = stream_store.RemoteError("s3://bucket/a: no answer", "s3://bucket/a", True)
+        >>> error.url, error.transient
+        ('s3://bucket/a', True)
+    """
+
+    def __init__(self, message: str, url: str = "", transient: bool = False) -> None:
+        super().__init__(message)
+        self.url = url
+        self.transient = transient
+
+
+class FencedError(RemoteError):
+    """Another `Shipper` has taken over the remote store, so this one must not write any more.
+
+    Examples:
+        >>> import stream_store
+        >>> issubclass(stream_store.FencedError, stream_store.RemoteError)
+        True
+    """
+
+
 for _error in (
     Error,
     CorruptStoreError,
@@ -98,6 +129,8 @@ for _error in (
     LockedError,
     VersionError,
     StoreFullError,
+    RemoteError,
+    FencedError,
 ):
     _error.__module__ = "stream_store"
 del _error

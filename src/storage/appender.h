@@ -2,9 +2,9 @@
 // "Append" and "Stage" in docs/format.md.
 //
 // It is part of a Writer; everything it owns is guarded by the append flag. Its functions live in
-// five sources: appender.cc (one step), extend.cc (several records with one publish),
-// extend_regular.cc (rows of one shape), stage.cc (rows of many calls with one publish), truncate.cc
-// (removes rows at the end).
+// six sources: appender.cc (one step), extend.cc (several records with one publish),
+// extend_regular.cc (rows of one shape), stage.cc (rows of many calls with one publish), apply.cc
+// (records of another store), truncate.cc (removes rows at the end).
 //
 // Thread rules: public functions may be called from any thread; each acquires the flag, or says
 // that it does not. A thread that holds a mutex never waits for the flag. Invariants:
@@ -35,6 +35,7 @@ namespace stream_store::internal {
 
 class Capacity;
 class Durability;
+class PackRecords;
 class StoreFiles;
 class WriterStatus;
 struct SessionStart;
@@ -67,6 +68,10 @@ class Appender {
   void PublishStaged() EXCLUDES(flag_);
   void DropStaged() noexcept EXCLUDES(flag_);
   Cursor staged_cursor() noexcept EXCLUDES(flag_);
+
+  /// Appends the records of a pack that come next, up to number `end`, and publishes them together
+  /// (apply.cc). Returns how many. Writer describes it. REQUIRES: end <= pack.end_record().
+  std::uint64_t ApplyPack(const PackRecords& pack, std::uint64_t end) EXCLUDES(flag_);
 
   /// Throws Error(kState), naming the operation, while rows are being staged. Does not acquire the
   /// flag.
@@ -224,6 +229,14 @@ class Appender {
                       Value* out) REQUIRES_LOCK(flag_);
   Refusal EncodeRegular(std::span<const Step> steps, std::span<const Column> columns,
                         const Cursor& begin) REQUIRES_LOCK(flag_);
+
+  // apply.cc
+  std::uint32_t LastContentChecksum() const noexcept REQUIRES_LOCK(flag_);
+  void RequireContinues(const PackRecords& pack) const REQUIRES_LOCK(flag_);
+  std::vector<std::uint32_t> LayoutsOfPack(const PackRecords& pack, std::uint64_t end)
+      REQUIRES_LOCK(flag_);
+  void StoreValues(const PackRecords& pack, const Cursor& at, std::uint64_t end)
+      REQUIRES_LOCK(flag_);
 
   // truncate.cc
   std::uint64_t FirstRecordOf(std::uint64_t row) const noexcept REQUIRES_LOCK(flag_);

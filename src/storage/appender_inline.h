@@ -1,6 +1,7 @@
 // The pieces of the hot path that the sources of Appender share, small enough to be inlined.
 //
-// Included by those sources only: appender.cc, extend.cc, extend_regular.cc and stage.cc. Numbers
+// Included by those sources only: appender.cc, apply.cc, extend.cc,
+// extend_regular.cc and stage.cc. Numbers
 // in comments are the steps of "Append" in docs/format.md.
 #pragma once
 

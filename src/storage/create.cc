@@ -19,6 +19,7 @@
 #include "base/random.h"
 #include "base/str_cat.h"
 #include "base/temporary.h"
+#include "storage/copy_range.h"
 #include "storage/open.h"
 
 namespace stream_store::internal {
@@ -30,19 +31,34 @@ constexpr const char* kTemporaryName = "stream_store";
 // Whether a new store is to survive a power cut.
 enum class Lifetime { kPersistent, kTemporary };
 
+// The slot of a store that has nothing from `begin` on.
+Slot EmptySlot(const StoreId& id, const Begin& begin) {
+  Slot slot = MakeSlot(id, /*session=*/0, CursorAt(begin), /*clean=*/true);
+  slot.begin = begin;
+  return slot;
+}
+
 // Writes the content of an empty store: a sentinel, the empty layout, the identity and two clean
 // slots.
 void WriteEmptyStore(const StoreFiles::Parts& parts, ChunkSet& files) {
-  const std::array<std::byte, sizeof(Record)> sentinel{};
-  files[Kind::kRecords].WriteAt(sentinel, 0);
+  const Begin& begin = parts.begin;
+  STREAM_STORE_ASSERT(begin.layout_words == 0);
+  const Record sentinel{
+      .start = begin.values, .step = 0, .row_session = 0, .layout = 0, .checksum = 0};
+  files[Kind::kRecords].WriteAt(std::as_bytes(std::span(&sentinel, 1)),
+                                begin.records * sizeof(Record));
   const std::array<std::byte, sizeof(std::uint64_t)> empty_layout{};
   files[Kind::kLayouts].WriteAt(empty_layout, 0);
   parts.control.Allocate(0, kControlBytes);
   parts.control.WriteAt(EncodeIdentity(parts.identity), kIdentityOffset);
-  Slot slot;
-  slot.id = parts.identity.id;
-  slot.clean = true;
-  WriteFirstSlots(parts.control, slot);
+  if (begin.records > 0) {
+    PrepareFirstChunks(files, begin);
+    LiveWords live{};
+    live.published = live.begin = live.durable = begin.records;
+    live.schema_revision = parts.schema.revision();
+    parts.control.WriteAt(std::as_bytes(std::span(&live, 1)), kLiveOffset);
+  }
+  WriteFirstSlots(parts.control, EmptySlot(parts.identity.id, begin));
 }
 
 void WriteSchema(const Directory& directory, const char* name, const Schema& schema,
@@ -70,10 +86,13 @@ OpenedStore Ready(StoreFiles::Parts parts) {
   opened.files = std::make_shared<StoreFiles>(std::move(parts));
   opened.files->control.session().store(1, std::memory_order_release);
   opened.files->control.state().store(kLiveOpen, std::memory_order_release);
-  opened.start.slot_sequence = 1;
-  opened.start.newest.id = opened.files->identity().id;
-  opened.start.newest.clean = true;
-  opened.start.session = 1;
+  const Begin begin = opened.files->begin();
+  opened.start = {.cursor = CursorAt(begin),
+                  .session = 1,
+                  .slot_sequence = 1,
+                  .durable_records = begin.records,
+                  .durable_rows = begin.rows,
+                  .newest = EmptySlot(opened.files->identity().id, begin)};
   return opened;
 }
 

@@ -402,9 +402,9 @@ bool ReadSource::live() const {
 // A slot is certain only when it is on disk. While a sync is running, or after one was interrupted,
 // the newest slot may be in memory only. Then the word `durable` says which slot was synced; if
 // that is not the newest one, it is the other one.
-std::uint64_t ReadSource::durable_rows() const {
+Slot ReadSource::DurableSlot() const {
   if (!files_->persistent()) {
-    return 0;
+    return {};
   }
   const Control& control = files_->control;
   control.Refresh();
@@ -414,8 +414,10 @@ std::uint64_t ReadSource::durable_rows() const {
   if (sync_interrupted && newest->records != durable) {
     newest = control.ReadSlot(static_cast<int>(~newest->sequence & 1), files_->identity().id);
   }
-  return newest ? newest->rows : 0;
+  return newest.value_or(Slot{});
 }
+
+std::uint64_t ReadSource::durable_rows() const { return DurableSlot().rows; }
 
 std::uint64_t ReadSource::CountFieldWrites(const View& view) {
   const ForkMutexLock lock(mutex_);

@@ -72,6 +72,10 @@ class ReadSource {
   /// Whether a writer has the store open.
   bool live() const;
 
+  /// The slot of the last sync that is known to have finished: what it counts survives a power
+  /// failure. That of a temporary store counts nothing. Throws Error(kCorrupt, kIo).
+  Slot DurableSlot() const;
+
   /// Rows that are certain to survive a power failure: those of the last sync that is known to have
   /// finished. 0 for a temporary store. Throws Error(kCorrupt, kIo).
   std::uint64_t durable_rows() const;

@@ -67,6 +67,14 @@ class Writer {
     return appender_.Extend(steps, columns, first_row);
   }
 
+  /// Appends those records of a pack that the store does not have, up to number `end`, with one
+  /// publish. Returns how many. Throws Error(kOutOfRange) if the pack begins after the last record;
+  /// Error(kInvalidArgument) if the last record is another one in the source, or the next one cannot
+  /// follow it; Error(kReadOnly, kClosed, kState, kNoSpace, kIo). Nothing has changed then.
+  std::uint64_t ApplyPack(const PackRecords& pack, std::uint64_t end) {
+    return appender_.ApplyPack(pack, end);
+  }
+
   /// Begins staging. Until PublishStaged() or DropStaged(), StageRows() stores rows after the
   /// published ones, and all other appends throw Error(kState).
   void BeginStaging() { appender_.BeginStaging(); }

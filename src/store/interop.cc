@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/crc32c.h"
 #include "base/freed_space.h"
 #include "base/str_cat.h"
 #include "storage/fork_guard.h"
@@ -93,6 +94,14 @@ const std::atomic<int>& Forks() noexcept { return internal::Forks(); }
 
 std::array<std::uint8_t, 16> ParentId(const Reader& reader) noexcept {
   return ReaderAccess::SourceOf(reader)->files().identity().parent;
+}
+
+std::uint64_t FirstRecord(const Reader& reader) noexcept {
+  return ReaderAccess::ViewOf(reader).begin_record;
+}
+
+std::uint32_t Checksum(std::span<const std::byte> bytes) noexcept {
+  return internal::Crc32c(bytes.data(), bytes.size());
 }
 
 std::uint32_t LastChecksum(const Reader& reader) {

@@ -157,13 +157,18 @@ struct StreamStore::Impl {
   }
 };
 
-// For interop.cc.
+// For interop.cc and replication.cc.
 struct internal::StoreAccess {
   static StreamStore::Impl& Of(StreamStore& store) { return *store.impl_; }
 
   static StreamStore Open(const std::filesystem::path& path, const Options& options, bool drops) {
     return StreamStore::Impl::Open(path, options, drops);
   }
+
+  /// Creates a store that appears at its path with the records that `fill` appends. Throws as
+  /// StreamStore::Open() with Mode::kCreate, and what `fill` throws; nothing is left at `path` then.
+  static StreamStore CreateFilled(const std::filesystem::path& path, const Options& options,
+                                  const NewStore& store, const std::function<void(Writer&)>& fill);
 };
 
 }  // namespace stream_store

@@ -10,6 +10,8 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -32,3 +34,27 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     if reporter.stats.get("skipped") and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """The address of a server for S3, one for all tests of a process."""
+    pytest.importorskip("moto")
+    from remote_helpers import s3_server
+
+    with s3_server() as (endpoint, _process):
+        yield endpoint
+
+
+@pytest.fixture(params=["memory", "local", "s3"])
+def remote(request: pytest.FixtureRequest, tmp_path: Path) -> object:
+    """An empty remote store of each kind."""
+    pytest.importorskip("obstore")
+    from remote_helpers import Remote, memory, new_bucket, s3_options
+
+    if request.param == "memory":
+        return memory()
+    if request.param == "local":
+        return Remote("local", f"file://{tmp_path}/a remote/store")
+    endpoint = request.getfixturevalue("s3_endpoint")
+    return Remote("s3", new_bucket(endpoint), s3_options(endpoint))

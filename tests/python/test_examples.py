@@ -64,6 +64,22 @@ def test_datasets_example_ends_with_windows(tmp_path: Path) -> None:
         assert store.row(1)["note"] is None
 
 
+def test_a_learner_on_another_host_follows_the_collector(tmp_path: Path) -> None:
+    pytest.importorskip("obstore")
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / "learn_on_another_host.py"), "--seconds", "4"],
+        cwd=tmp_path,
+        check=False,
+        text=True,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    assert re.search(r"learner: +[\d,]+ rows; lag +\d+\.\d+ s; error", done.stdout)
+    assert "rows and verifies: True" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.fixture
 def parts(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The modules of the demo."""

@@ -17,46 +17,15 @@ import numpy as np
 import pytest
 
 import stream_store
-from format_page import PAGE, page_reader, python_blocks
+from format_page import FORMS, PAGE, decoded, page_reader, python_blocks, table
 from store_helpers import FILES, KINDS, chunk_bytes, chunk_name, data_file, flip
 
 BEGIN, END = "<!-- example:begin -->\n", "<!-- example:end -->\n"
-FORMS = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "i64": "q"}
 REGION = 65536
 
 
 def make_example(path: Path) -> None:
     exec(python_blocks()[0], {"stream_store": stream_store, "path": path})
-
-
-def table(title: str) -> list[dict[str, Any]]:
-    """Parse the byte table under a heading: one dict per line."""
-    section = PAGE.read_text().split(f"### {title}\n", 1)[1].split("\n### ")[0]
-    rows = re.findall(r"^\| (\d+) \| (\d+) \| (\w+) \| (\w+) \| (.*?) ?\|$", section, re.MULTILINE)
-    assert rows, title
-    return [
-        {"offset": int(row[0]), "size": int(row[1]), "type": row[2], "name": row[3], "text": row[4]}
-        for row in rows
-    ]
-
-
-def decoded(title: str, data: bytes) -> dict[str, Any]:
-    """Read a block of a real file as its table specifies."""
-    found: dict[str, Any] = {}
-    for line in table(title):
-        part = data[line["offset"] : line["offset"] + line["size"]]
-        assert len(part) == line["size"]
-        kind = line["type"]
-        if kind == "zeros":
-            assert not any(part), line
-        elif kind == "text":
-            found[line["name"]] = part.decode()
-            assert f"`{part.decode()}`" in line["text"]
-        elif kind == "bytes":
-            found[line["name"]] = part.hex()
-        else:
-            (found[line["name"]],) = struct.unpack("<" + FORMS[kind], part)
-    return found
 
 
 @pytest.fixture
@@ -79,6 +48,7 @@ def example(tmp_path: Path) -> Path:
         ("`position_hints` and `row_hints`: hint", 8),
         ("`schema`: header", 48),
         ("`schema`: field", 16),
+        ("pack: header", 128),
     ],
 )
 def test_byte_tables_have_no_gap_and_no_overlap(title: str, size: int) -> None:
@@ -447,7 +417,8 @@ def test_sections_the_sources_refer_to_are_there() -> None:
     text = PAGE.read_text()
     sections = {"Chunks": 4, "Create": 6, "Append": 8, "Stage": 4, "Growth": 7, "Sync": 5}
     sections |= {"Drop": 5, "Truncate": 5, "Add fields": 3, "Close": 4, "Open for writing": 6}
-    for section, steps in {**sections, "Attach and read": 9, "Verify": 3}.items():
+    sections |= {"Attach and read": 9, "Verify": 3, "Apply": 4}
+    for section, steps in sections.items():
         body = text.split(f"### {section}\n", 1)[1].split("\n### ")[0].split("\n## ")[0]
         assert len(re.findall(r"^\d+\. ", body, re.MULTILINE)) == steps, section
     assert "\n## Rows and records\n" in text

@@ -14,6 +14,7 @@ import typer
 
 import stream_store
 
+from . import remote
 from .exit_codes import DAMAGED, FAILED, INTERRUPTED, WRONG, ArgumentError
 from .facts import describe, show_bounds, show_facts
 from .groups import (
@@ -36,6 +37,7 @@ app = typer.Typer(
 
 Store = Annotated[Path, typer.Argument(help="directory of the store")]
 Place = Annotated[Path, typer.Argument(help="directory of the store or of a group of stores")]
+Url = Annotated[str, typer.Argument(help="s3://bucket/prefix, gs://…, az://… or file:///directory")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 Lines = Annotated[bool, typer.Option("--json", help="print one JSON object per row")]
 Fields = Annotated[list[str] | None, typer.Option("--field", "-f", help="only these fields")]
@@ -171,29 +173,38 @@ def follow(
 
 
 @app.command()
-def verify(store: Place, as_json: AsJson = False) -> None:
-    """Check every byte of a store or a group. The exit code is 1 if synced data is damaged."""
-    if is_group(store):
-        with answered():
-            good = verify_group(store, as_json)
-        if not good:
-            raise typer.Exit(DAMAGED)
-        return
+def verify(
+    store: Annotated[
+        str, typer.Argument(help="directory of a store or a group, or URL of a shipped store")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Check every byte. The exit code is 1 if synced data is damaged."""
     with answered():
-        with bar("verify", hidden=as_json) as progress:
-            report = stream_store.verify(store, progress=progress)
-        if as_json:
-            print_json(report)
+        if remote.is_url(store):
+            ok = remote.verify(store, as_json)
+        elif is_group(Path(store)):
+            ok = verify_group(Path(store), as_json)
         else:
-            show_findings(report.findings, report.damages + report.notices)
-            verdict = "no damage" if report.ok else f"{report.damages:,} findings of damage"
-            say(
-                f"{store}: {verdict}; {report.good_rows:,} of {report.rows:,} rows are good, "
-                f"{report.bytes:,} bytes checked"
-            )
-            show_bounds(report)
-    if not report.ok:
+            ok = _verify(store, as_json)
+    if not ok:
         raise typer.Exit(DAMAGED)
+
+
+def _verify(store: str, as_json: bool) -> bool:
+    with bar("verify", hidden=as_json) as progress:
+        report = stream_store.verify(store, progress=progress)
+    if as_json:
+        print_json(report)
+    else:
+        show_findings(report.findings, report.damages + report.notices)
+        verdict = "no damage" if report.ok else f"{report.damages:,} findings of damage"
+        say(
+            f"{store}: {verdict}; {report.good_rows:,} of {report.rows:,} rows are good, "
+            f"{report.bytes:,} bytes checked"
+        )
+        show_bounds(report)
+    return report.ok
 
 
 @app.command()
@@ -306,6 +317,33 @@ def checkpoint(
             print_json(answer)
         else:
             say(f"{into}: {answer['rows']:,} rows" + f"; {copied:,} bytes copied" * update)
+
+
+@app.command()
+def ship(
+    store: Store,
+    url: Url,
+    every: Annotated[
+        str | None, typer.Option(help="go on, with this time between two rounds, such as 1s")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Copy the durable rows to an object store, and with --every also those that follow."""
+    with answered():
+        remote.ship(store, url, every, as_json)
+
+
+@app.command()
+def mirror(
+    url: Url,
+    store: Annotated[Path, typer.Argument(help="directory of the replica")],
+    follow: Annotated[bool, typer.Option("--follow", help="go on until Ctrl-C")] = False,
+    every: Annotated[str, typer.Option(help="time between two looks with --follow")] = "500ms",
+    as_json: AsJson = False,
+) -> None:
+    """Make or continue a replica of a store that is shipped to URL."""
+    with answered():
+        remote.mirror(url, store, follow, every, as_json)
 
 
 @app.command()

@@ -6,12 +6,12 @@ import importlib
 from typing import Any
 
 
-def require(package: str, operation: str) -> Any:
-    """An optional package; an ImportError says how to install it."""
+def require(package: str, operation: str, *, extra: str = "datasets") -> Any:
+    """An optional package; an ImportError says how to install it, with an extra of this package."""
     try:
         return importlib.import_module(package)
     except ImportError as error:
         raise ImportError(
             f"{operation} needs the `{package}` package, which is not installed: "
-            "pip install 'stream-store[datasets]'"
+            f"pip install 'stream-store[{extra}]'"
         ) from error

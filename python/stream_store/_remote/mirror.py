@@ -1,0 +1,187 @@
+"""Mirror: keeps a replica of a remote store on this host. `replicate` has the rounds."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from stream_store._arguments import absolute_path, path_text
+from stream_store._types import AnyPath, Progress
+
+from .bucket import Bucket
+from .loop import Rounds
+from .replicate import PullReport, Replicator
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class Mirror:
+    """Keeps a replica of a store that a `Shipper` ships from another host.
+
+    The replica is an ordinary store, of which this object is the writer: open it with mode "r", in
+    this process or in others, and sample from it while it grows. Its rows, positions and steps are
+    those of the source. Rows that the source drops or truncates are dropped and truncated here,
+    too.
+
+    Everything that is downloaded is verified before it is applied. A mirror that was stopped or
+    killed continues where its replica ends. In a ``with`` block, a thread looks for new rows every
+    `every` seconds. It goes on after errors that may pass, such as timeouts; see `error`.
+
+    Args:
+        url: the URL that the `Shipper` was given.
+        path: directory of the replica. It appears with the first rows.
+        every: seconds between two looks; each costs one request.
+        storage_options: configuration for obstore, such as credentials, by the name of each option.
+
+    Raises:
+        ValueError: an argument is not valid.
+        ImportError: obstore is not installed.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> remote = f"file://{Path.cwd()}/remote"
+        >>> with StreamStore("run", fields={"reward": "float32"}) as store:
+        ...     count = store.extend({"reward": [1.0, 2.0]})
+        ...     report = stream_store.Shipper(store, remote).ship_now()
+        >>> with stream_store.Mirror(remote, "replica") as mirror:
+        ...     replica = StreamStore("replica", "r", wait=60)
+        ...     replica.wait(2, timeout=60)
+        True
+    """
+
+    def __init__(
+        self,
+        url: Any,
+        path: AnyPath,
+        *,
+        every: float = 0.5,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Check the arguments; the class describes them. Nothing is read yet."""
+        if not every > 0:
+            raise ValueError(f"every must be above 0 seconds, not {every}")
+        self._path = absolute_path(path_text(path))
+        self._bucket = Bucket(url, storage_options)
+        self._replicator = Replicator(self._bucket, self._path)
+        self._every = every
+        self._lock = threading.Lock()  # held by a round
+        self._pulled_at: float | None = None
+        self._rounds: Rounds | None = None
+
+    @property
+    def url(self) -> str:
+        """Where the replica comes from."""
+        return self._bucket.url
+
+    @property
+    def error(self) -> Exception | None:
+        """The error of the last round in the background; None after a good one."""
+        return None if self._rounds is None else self._rounds.error
+
+    @property
+    def lag(self) -> float | None:
+        """Seconds since the last round that left nothing to apply began; None before it."""
+        return None if self._pulled_at is None else time.monotonic() - self._pulled_at
+
+    def pull(self, progress: Progress | None = None) -> PullReport:
+        """Apply everything that is there now.
+
+        Args:
+            progress: called with bytes downloaded and bytes in all; an exception it raises ends the
+                round.
+
+        Returns:
+            A `PullReport`. If nothing was shipped yet, its manifest is -1.
+
+        Raises:
+            RemoteError: the object store reported an error, an object is damaged or missing, or the
+                replica is one of another store. The message names the object, and the replica has
+                the rows before it.
+            LockedError: another mirror writes the replica.
+            StoreFullError: there is no space.
+
+        Examples:
+            >>> import obstore.store
+            >>> memory = obstore.store.MemoryStore()
+            >>> store = StreamStore("run", fields={"reward": "float32"})
+            >>> store.extend({"reward": [1.0, 2.0]})
+            2
+            >>> report = stream_store.Shipper(store, memory).ship_now()
+            >>> stream_store.Mirror(memory, "replica").pull().records
+            2
+        """
+        try:
+            return self._round(progress)
+        finally:
+            if self._rounds is None:
+                self._replicator.close()
+
+    def follow(self) -> None:
+        """Apply new rows every `every` seconds in this thread, until `close` is called or Ctrl-C.
+
+        Raises:
+            RemoteError: an error that does not pass; `pull` lists them.
+
+        Examples:
+            >>> import threading
+            >>> from pathlib import Path
+            >>> mirror = stream_store.Mirror(f"file://{Path.cwd()}", "replica")
+            >>> threading.Timer(0.1, mirror.close).start()
+            >>> mirror.follow()
+        """
+        self._rounds = rounds = self._new_rounds()
+        try:
+            rounds.run()
+        finally:
+            self._replicator.close()
+
+    def start(self) -> None:
+        """Apply new rows every `every` seconds in a thread, until `close`.
+
+        A ``with`` block does this.
+
+        Examples:
+            >>> from pathlib import Path
+            >>> mirror = stream_store.Mirror(f"file://{Path.cwd()}", "replica")
+            >>> mirror.start()
+            >>> mirror.close()
+        """
+        self._rounds = self._new_rounds()
+        self._rounds.start()
+
+    def close(self) -> None:
+        """End the thread, after the round under way, and close the replica.
+
+        Examples:
+            >>> from pathlib import Path
+            >>> stream_store.Mirror(f"file://{Path.cwd()}", "replica").close()
+        """
+        rounds, self._rounds = self._rounds, None
+        if rounds is not None and rounds.stop():
+            self._replicator.close()
+
+    def _new_rounds(self) -> Rounds:
+        return Rounds(f"mirroring {self.url}", self._round, self._every)
+
+    def _round(self, progress: Progress | None = None) -> PullReport:
+        with self._lock:
+            began = time.monotonic()
+            report = self._replicator.round(progress)
+            self._pulled_at = began
+            return report
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,250 @@
+"""Replicator: the rounds of a `Mirror`, without threads.
+
+A round:
+1. Read the manifests that are new. A mirror that was away for long begins with the newest full one.
+2. If the source has removed records since the last round, truncate the replica.
+3. Download the packs from the end of the replica on, verify and apply them.
+4. Add fields and drop rows as the source did, sync, and note the number of the manifest.
+
+The replica itself says where to continue, so a mirror that is killed downloads nothing twice. The
+number of the manifest is only needed to know which truncations are new: one that is too low costs a
+download, never correctness.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from stream_store._core import Replica
+from stream_store._types import Progress
+from stream_store.errors import CorruptStoreError, RemoteError, VersionError
+
+from .bucket import Bucket
+from .fetch import MissingPackError, choose_packs, download
+from .history import manifest_numbers, read_on, read_schema, read_state
+from .manifest import Pack, State
+
+#: The file in a replica that names the last manifest.
+NOTE = "mirror"
+#: Seconds after which a mirror that sees nothing new looks whether the remote store still exists.
+LOOK_EVERY = 30.0
+
+
+@dataclass(frozen=True)
+class PullReport:
+    """The result of one round of a `Mirror`.
+
+    Attributes:
+        records: number of records that were applied.
+        bytes: number of bytes of packs that were downloaded.
+        rows: number of rows of the replica now, dropped ones included.
+        manifest: number of the newest manifest; -1 if there is none yet.
+        age: seconds since the newest manifest was written, by the clocks of both hosts.
+
+    Examples:
+        >>> import stream_store
+        >>> stream_store.PullReport(records=0, bytes=0, rows=0, manifest=-1, age=0.0).rows
+        0
+    """
+
+    records: int
+    bytes: int
+    rows: int
+    manifest: int
+    age: float
+
+
+class Replicator:
+    """Keeps one replica. Belongs to one thread at a time."""
+
+    def __init__(self, bucket: Bucket, path: str) -> None:
+        self._bucket = bucket
+        self._path = path
+        self._replica: Replica | None = None
+        self._state: State | None = None
+        self._looked = 0.0
+        self._applied = -1  # number of the last manifest whose truncations were made
+        self._schema: tuple[str, memoryview] | None = None
+        self._missing: set[str] = set()  # retired packs that were deleted
+
+    def close(self) -> None:
+        """Close the replica. The next round opens it again."""
+        replica, self._replica = self._replica, None
+        if replica is not None:
+            replica.close()
+
+    def round(self, progress: Progress | None = None) -> PullReport:
+        """Bring the replica up to date."""
+        state = self._read()
+        if state is None:
+            return PullReport(0, 0, 0, -1, 0.0)
+        self._open(state)
+        self._follow_cuts(state)
+        records, downloaded = self._apply(progress)
+        self._finish(changed=bool(records))
+        assert self._state is not None
+        newest = self._state.newest
+        age = max(0.0, time.time() - newest.time)
+        return PullReport(records, downloaded, newest.end.row, newest.number, age)
+
+    # --- manifests ---
+
+    def _read(self) -> State | None:
+        if self._state is None:
+            self._state = read_state(self._bucket)
+            self._looked = time.monotonic()
+            return self._state
+        before = self._state.newest.number
+        self._state = read_on(self._bucket, self._state)
+        if self._state.newest.number == before and time.monotonic() - self._looked > LOOK_EVERY:
+            self._look(before)
+        return self._state
+
+    def _look(self, newest: int) -> None:
+        """Make sure that there is nothing new: the next manifest may have been deleted."""
+        self._looked = time.monotonic()
+        assert self._state is not None
+        if manifest_numbers(self._bucket, newest):
+            self._state = read_state(self._bucket)  # this mirror was away for too long
+        elif not self._bucket.exists(self._state.newest.name):
+            raise self._bucket.error(
+                self._state.newest.name, "expected the manifest that was there, but it is gone"
+            )
+
+    def _schema_of(self, state: State) -> memoryview:
+        if self._schema is None or self._schema[0] != state.newest.schema:
+            self._schema = (state.newest.schema, read_schema(self._bucket, state))
+        return self._schema[1]
+
+    # --- the replica ---
+
+    def _open(self, state: State) -> None:
+        """Open the replica if it is there, and make sure that it is one of this source."""
+        if self._replica is None:
+            if not Path(self._path, "control").exists():
+                self._applied = state.newest.number
+                return
+            self._replica = Replica(self._path)
+            self._applied = self._read_note(state)
+        parent = self._replica.parent
+        if parent != state.newest.store:
+            raise self._bucket.error(
+                state.newest.name,
+                f"it is of the store {state.newest.store}, but {self._path} is "
+                + (f"a replica of {parent}" if int(parent, 16) else "no replica"),
+            )
+
+    def _follow_cuts(self, state: State) -> None:
+        cuts = [cut.record for cut in state.cuts if cut.number > self._applied]
+        if self._replica is not None and cuts:
+            begin, end = self._replica.range()
+            record = min(cuts)
+            if begin[0] and record <= begin[0]:
+                raise self._bucket.error(
+                    state.newest.name,
+                    f"the source has removed all rows of {self._path}, which begins at record "
+                    f"{begin[0]}: mirror it to a new path",
+                )
+            if record < end[0]:
+                self._replica.truncate(self._replica.record(record)[1])
+        self._applied = state.newest.number
+
+    def _apply(self, progress: Progress | None) -> tuple[int, int]:
+        """Apply all packs that are new. Returns the numbers of records and of downloaded bytes."""
+        records = downloaded = 0
+        while True:
+            state = self._state
+            assert state is not None
+            packs = choose_packs(state, self._next_record(state), self._missing)
+            total = downloaded + sum(pack.bytes for pack in packs)
+            try:
+                for pack, data in download(self._bucket, packs):
+                    records += self._apply_pack(state, pack, data)
+                    downloaded += pack.bytes
+                    if progress is not None:
+                        progress(downloaded, total)
+                return records, downloaded
+            except MissingPackError as error:
+                self._note_missing(state, error.pack)
+
+    def _note_missing(self, state: State, pack: Pack) -> None:
+        """Read on after a pack was not there; newer manifests replace it."""
+        self._missing.add(pack.name)
+        self._state = read_on(self._bucket, state)
+        if pack.name in self._state.live():
+            self._look(self._state.newest.number)
+            assert self._state is not None
+            if pack.name in self._state.live():
+                raise self._bucket.error(
+                    pack.name, f"expected a pack, because {state.newest.name} lists it"
+                )
+        self._follow_cuts(self._state)
+
+    def _next_record(self, state: State) -> int:
+        begin, end = state.begin.record, state.end.record
+        if self._replica is None:
+            return begin
+        at = self._replica.range()[1][0]
+        if at > end:
+            raise self._bucket.error(
+                state.newest.name,
+                f"its records end at {end}, but {self._path} has records up to {at}: another "
+                "program has appended to the replica",
+            )
+        if at < begin:
+            raise self._bucket.error(
+                state.newest.name,
+                f"a gap: the source has dropped the records from {at} to {begin} before they were "
+                f"mirrored to {self._path}: mirror it to a new path",
+            )
+        return at
+
+    def _apply_pack(self, state: State, pack: Pack, data: memoryview) -> int:
+        url = self._bucket.url_of(pack.name)
+        schema = self._schema_of(state)
+        try:
+            if self._replica is None:
+                self._replica = Replica(self._path, data, schema, state.begin)
+                self._write_note()
+                return self._replica.range()[1][0] - state.begin.record
+            return self._replica.apply(data, schema, url)
+        except (CorruptStoreError, VersionError, IndexError, ValueError) as error:
+            raise RemoteError(f"{url}: {error}", url) from error
+
+    def _finish(self, *, changed: bool) -> None:
+        state, replica = self._state, self._replica
+        assert state is not None
+        if replica is None:
+            return
+        replica.add_fields(self._schema_of(state))
+        begin, end = replica.range()
+        if begin[1] < state.begin.row < end[1]:
+            replica.drop_before(state.begin.row)
+        if changed or self._noted != state.newest.number:
+            replica.sync()
+            self._write_note()
+
+    # --- the note ---
+
+    _noted = -1
+
+    def _write_note(self) -> None:
+        assert self._state is not None
+        newest = self._state.newest
+        text = json.dumps({"store": newest.store, "manifest": newest.number})
+        temporary = Path(self._path, NOTE + ".tmp")
+        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.replace(Path(self._path, NOTE))
+        self._noted = newest.number
+
+    def _read_note(self, state: State) -> int:
+        """The number in the note; -1 if there is none, so that all truncations are made again."""
+        try:
+            note = json.loads(Path(self._path, NOTE).read_text(encoding="utf-8"))
+            same = note["store"] == state.newest.store
+            return int(note["manifest"]) if same else -1
+        except (OSError, ValueError, KeyError, TypeError):
+            return -1

@@ -1,0 +1,228 @@
+"""Shipper: writes the durable records of a store to a remote store, round after round.
+
+`publish` has the rounds.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from stream_store._arguments import absolute_path, path_text
+from stream_store._types import AnyPath, Progress
+from stream_store.errors import DroppedError, Error, FencedError
+from stream_store.store import StreamStore
+
+from .bucket import Bucket
+from .loop import Rounds
+from .publish import Publisher, ShipReport
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+#: The largest pack that a round writes.
+PACK_BYTES = 64 << 20
+
+
+class Shipper:
+    """Ships a store to an object store, from which `Mirror` makes replicas on other hosts.
+
+    Only durable rows are shipped: a replica never has rows that the store could lose. Give the
+    `StreamStore` that writes, and each round syncs it first; of a path, rows are shipped after
+    their writer has synced them. Retention and truncation are shipped, too.
+
+    In a ``with`` block, a thread ships every `every` seconds, and once more at the end. It goes on
+    after errors that may pass, such as timeouts; see `error`.
+
+    Args:
+        store: a `StreamStore` that was opened for writing, or the path of a store, which another
+            process may write.
+        url: "s3://bucket/prefix", "gs://…", "az://…" or "file:///directory"; or a store of obstore.
+            One remote store holds one store.
+        every: seconds between two rounds. A round without new rows writes nothing.
+        pack_bytes: size of the largest object.
+        grace: seconds for which objects stay that were replaced by larger ones or dropped.
+        storage_options: configuration for obstore, such as credentials, by the name of each option.
+
+    Raises:
+        ValueError: an argument is not valid, or the store is temporary.
+        ImportError: obstore is not installed.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> remote = f"file://{Path.cwd()}/remote"
+        >>> with StreamStore("run", fields={"reward": "float32"}) as store:
+        ...     with stream_store.Shipper(store, remote, every=1):
+        ...         step = store.append_step({"reward": 1.0})
+        >>> stream_store.Mirror(remote, "replica").pull().rows
+        1
+    """
+
+    def __init__(
+        self,
+        store: StreamStore | AnyPath,
+        url: Any,
+        *,
+        every: float = 1.0,
+        pack_bytes: int = PACK_BYTES,
+        grace: float = 600.0,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Check the arguments; the class describes them. Nothing is written yet."""
+        self._store = store if isinstance(store, StreamStore) and store.mode != "r" else None
+        self._path = _path_of(store)
+        if not every > 0 or not grace >= 0 or not pack_bytes > 0:
+            raise ValueError("every and pack_bytes must be above 0, and grace at least 0")
+        self._bucket = Bucket(url, storage_options, create=True)
+        self._publisher = Publisher(self._path, self._bucket, int(pack_bytes), grace)
+        self._every = every
+        self._lock = threading.Lock()  # held by a round
+        self._shipped_at: float | None = None
+        self._rounds: Rounds | None = None
+
+    # --- facts ---
+
+    @property
+    def url(self) -> str:
+        """Where the store is shipped to."""
+        return self._bucket.url
+
+    @property
+    def error(self) -> Exception | None:
+        """The error of the last round in the background; None after a good one."""
+        return None if self._rounds is None else self._rounds.error
+
+    @property
+    def lag(self) -> float | None:
+        """Seconds since the last round that shipped all durable rows began; None before it."""
+        return None if self._shipped_at is None else time.monotonic() - self._shipped_at
+
+    # --- shipping ---
+
+    def ship_now(self, progress: Progress | None = None) -> ShipReport:
+        """Ship everything that is durable now.
+
+        Args:
+            progress: called with bytes shipped and bytes in all; an exception it raises ends the
+                round.
+
+        Returns:
+            A `ShipReport`.
+
+        Raises:
+            FencedError: another shipper has taken over.
+            RemoteError: the object store reported an error, or holds another store.
+            FileNotFoundError: there is no store yet.
+            OSError: the store cannot be read or synced.
+
+        Examples:
+            >>> import obstore.store
+            >>> memory = obstore.store.MemoryStore()
+            >>> store = StreamStore("run", fields={"reward": "float32"})
+            >>> store.extend({"reward": [1.0, 2.0]})
+            2
+            >>> stream_store.Shipper(store, memory).ship_now().records
+            2
+        """
+        with self._lock:
+            began = time.monotonic()
+            if self._store is not None and not self._store.closed:
+                self._store.sync()
+            report = self._publisher.round(progress)
+            self._shipped_at = began
+            return report
+
+    def run(self) -> None:
+        """Ship every `every` seconds in this thread, until `close` is called or Ctrl-C.
+
+        Raises:
+            FencedError: another shipper has taken over.
+            RemoteError: an error that does not pass; `ship_now` lists them.
+
+        Examples:
+            >>> import threading
+            >>> from pathlib import Path
+            >>> StreamStore("run", fields={"reward": "float32"}).close()
+            >>> shipper = stream_store.Shipper("run", f"file://{Path.cwd()}/remote")
+            >>> threading.Timer(0.1, shipper.close).start()
+            >>> shipper.run()
+        """
+        self._rounds = rounds = self._new_rounds()
+        rounds.run()
+
+    def start(self) -> None:
+        """Ship every `every` seconds in a thread, until `close`. A ``with`` block does this.
+
+        Examples:
+            >>> from pathlib import Path
+            >>> store = StreamStore("run", fields={"reward": "float32"})
+            >>> shipper = stream_store.Shipper(store, f"file://{Path.cwd()}/remote")
+            >>> shipper.start()
+            >>> shipper.close()
+        """
+        self._rounds = self._new_rounds()
+        self._rounds.start()
+
+    def close(self) -> None:
+        """Ship once more if a thread was shipping, and end it. Further calls do nothing.
+
+        Raises:
+            RemoteError: the last round failed; see `ship_now`.
+
+        Examples:
+            >>> from pathlib import Path
+            >>> store = StreamStore("run", fields={"reward": "float32"})
+            >>> stream_store.Shipper(store, f"file://{Path.cwd()}/remote").close()
+        """
+        rounds, self._rounds = self._rounds, None
+        try:
+            if rounds is not None and rounds.stop() and not isinstance(rounds.error, FencedError):
+                self._quiet_round()
+        finally:
+            self._publisher.close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self.close()
+        except Exception:
+            if kind is None:
+                raise
+
+    def _new_rounds(self) -> Rounds:
+        """Rounds that begin right after a sync, if the writer of the store is another one."""
+        watch = self._durable if self._store is None else None
+        return Rounds(f"shipping {self._path}", self._quiet_round, self._every, watch)
+
+    def _durable(self) -> int:
+        with self._lock:
+            return self._publisher.durable_records()
+
+    def _quiet_round(self) -> None:
+        """A round that waits for the store to appear, and for the next one after a truncation."""
+        try:
+            self.ship_now()
+        except (FileNotFoundError, DroppedError):
+            return
+        except Error as error:
+            if type(error) is not Error:  # else the store was cut back during the round
+                raise
+
+
+def _path_of(store: StreamStore | AnyPath) -> str:
+    if not isinstance(store, StreamStore):
+        return absolute_path(path_text(store))
+    if store.path is None:
+        raise ValueError("a temporary store cannot be shipped, because nothing of it is durable")
+    return str(store.path.absolute())
