@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,11 +45,14 @@ class Columns:
     def select(self, names: Sequence[str]) -> Columns:
         """Some of the columns, in another order."""
         chosen = [self.fields.field(name) for name in names if name in self.fields.names]
-        return Columns(
-            pa.schema(chosen, self.fields.metadata),
-            {name: shape for name, shape in self.shapes.items() if name in names},
-            *(name if name in names else None for name in (self.step, self.row, self.path)),
-            tuple(names),
+        return replace(
+            self,
+            fields=pa.schema(chosen, self.fields.metadata),
+            shapes={name: shape for name, shape in self.shapes.items() if name in names},
+            step=self.step if self.step in names else None,
+            row=self.row if self.row in names else None,
+            path=self.path if self.path in names else None,
+            names=tuple(names),
         )
 
     def schema(self) -> pa.Schema:

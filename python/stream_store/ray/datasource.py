@@ -99,12 +99,17 @@ def read(
     total = sum(len(store.rows) for store in stores)
     for node, some in found.items():
         rows = sum(len(store.rows) for store in some)
+        source = StoreDatasource(some, columns, node)
         blocks = override_num_blocks
         if blocks is not None and len(found) > 1:
             blocks = max(1, round(blocks * rows / max(total, 1)))
+        if blocks is not None and segments:
+            blocks = len(
+                source.get_read_tasks(blocks)
+            )  # Ray would divide the blocks of fewer tasks
         datasets.append(
             ray.data.read_datasource(
-                StoreDatasource(some, columns, node),
+                source,
                 override_num_blocks=blocks,
                 concurrency=concurrency,
                 num_cpus=num_cpus,
@@ -269,7 +274,8 @@ def _with_columns(
     """The columns, with those that are no fields around them."""
     path = PATH_COLUMN if _arguments.boolean("include_paths", include_paths) else None
     names = [name for name in (step_column, row_column, path) if name is not None]
-    for argument, name in (("step_column", step_column), ("row_column", row_column)):
+    given: tuple[tuple[str, Any], ...] = (("step_column", step_column), ("row_column", row_column))
+    for argument, name in given:
         if name is not None and (not isinstance(name, str) or not name):
             raise ValueError(f"{_READ}: {argument} must be a name or None, not {name!r}")
     taken = [name for name in names if name in columns.names or names.count(name) > 1]

@@ -88,7 +88,8 @@ def _merged(values: Sequence[Any], places: Sequence[NDArray[np.int64]]) -> Any:
     shape = np.max([value.shape[1:] for value in values], axis=0) if first.ndim > 1 else ()
     out = np.zeros((size, *map(int, shape)), first.dtype)
     for value, place in zip(values, places, strict=True):
-        out[(place, *map(slice, value.shape[1:]))] = value
+        inside: tuple[Any, ...] = (place, *map(slice, value.shape[1:]))
+        out[inside] = value
     return out
 
 

@@ -81,7 +81,7 @@ def _stores_at(path: Path, operation: str) -> list[str]:
 # --- nodes ---
 
 
-def paths_of_nodes(paths: AnyPaths, nodes: Nodes, operation: str) -> dict[str, list[str]] | None:
+def paths_of_nodes(paths: AnyPaths, nodes: Any, operation: str) -> dict[str, list[str]] | None:
     """The paths to look up on each node, by node id; None if they are those of this machine.
 
     `paths` may be a mapping of node ids to paths.

@@ -33,7 +33,7 @@ class StoreRows:
         key: identifies the content of the complete rows.
         specs: its fields.
         schema: their Arrow types, a `pyarrow.Schema`.
-        column_bytes: about how many bytes the rows of each column take in Arrow.
+        column_bytes: about how many bytes the rows of each column take in Arrow, if known.
         begins: the rows at which segments begin, sorted; None if rows may be divided anywhere.
     """
 
@@ -97,7 +97,10 @@ def _column_bytes(view: StreamStore) -> dict[str, float]:
     middle = (view.first_row + view.num_rows) // 2
     first = max(view.first_row, middle - _SAMPLED_ROWS // 2)
     last = min(view.num_rows, first + _SAMPLED_ROWS)
-    table = to_arrow(view, first, last).read_all()
+    try:
+        table = to_arrow(view, first, last).read_all()
+    except (OSError, ValueError):  # the task that reads a damaged row reports it
+        return {}
     part = _words(view, first, last)
     scale = (
         _words(view, view.first_row, view.num_rows) / part
@@ -171,4 +174,5 @@ def _nearest(rows: NDArray[np.int64], begins: NDArray[np.int64]) -> NDArray[np.i
     """The begin of a segment that is nearest to each row."""
     after = np.searchsorted(begins, rows).clip(1, len(begins) - 1)
     low, high = begins[after - 1], begins[after]
-    return np.where(rows - low < high - rows, low, high)
+    nearest: NDArray[np.int64] = np.where(rows - low < high - rows, low, high)
+    return nearest
