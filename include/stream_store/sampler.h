@@ -10,8 +10,9 @@
 //       batch.ReadRows({&column, 1});       // decoded into obs
 //     }
 //
-// A WindowSampler draws batches from one store, or from several stores of equal fields: with
-// replacement from everything stored so far, or without replacement, epoch by epoch. It fills a
+// A WindowSampler draws batches from one store, from several stores of equal fields, or from a group
+// (group.h), whose stores come and go: with replacement from everything stored so far, or without
+// replacement, epoch by epoch. It fills a
 // WindowBatch, which says where the windows lie and reads them into the caller's memory.
 //
 // Thread rules: a WindowSampler belongs to one thread at a time; a WindowBatch, once filled, may be
@@ -32,6 +33,7 @@
 
 #include "stream_store/columns.h"
 #include "stream_store/export.h"
+#include "stream_store/group.h"
 #include "stream_store/reader.h"
 #include "stream_store/sampler_options.h"
 #include "stream_store/types.h"
@@ -141,12 +143,23 @@ class STREAM_STORE_API WindowBatch {
     std::vector<Row> rows = {};
     std::vector<std::uint8_t> valid = {};
     std::vector<RowRun> runs = {};
-    std::vector<std::size_t> run_begins = {};  // first run of each store, then runs.size()
+    std::vector<std::size_t> run_begins = {};  // first run of each part, then runs.size()
+  };
+
+  // The windows of one store: windows_[begin, end).
+  struct Part {
+    std::size_t store;
+    std::size_t begin;
+    std::size_t end;
+    Reader reader;
   };
 
   const Places& PlacesOf(TypeId type) const;
   static void AddPlace(Places& places, std::size_t first_run, std::uint64_t place);
   void MakePlacedRuns(Places& places) const;
+  void ReadParts(std::span<const RowRun> runs, std::span<const std::size_t> run_begins,
+                 std::span<const RowsColumn> columns, Step* steps,
+                 std::vector<std::shared_ptr<const void>>& copies) const;
   void ReadPlaces(const Places& places, std::span<const RowsColumn> columns, Step* steps,
                   std::vector<std::shared_ptr<const void>>& copies) const;
   void ReadPlaced(std::span<const RowsColumn> columns, Step* steps, std::uint8_t* valid,
@@ -154,12 +167,13 @@ class STREAM_STORE_API WindowBatch {
   void RequireUnit(bool rows) const;
   void MakeRuns();
   void AddRuns(std::size_t window);
-  std::span<const RowRun> RunsOf(std::size_t store) const;
+  std::span<const std::uint64_t> WindowsOf(const Part& part) const;
 
   std::uint64_t length_ = 0;
   std::uint64_t lanes_ = 1;
   bool rows_ = false;
-  std::vector<Reader> readers_;
+  std::vector<std::uint64_t> windows_;  // all windows, store by store
+  std::vector<Part> parts_;             // of the stores that have windows, by rising number
   std::vector<std::int64_t> starts_;
   std::vector<std::int64_t> stores_;
   std::vector<std::uint32_t> lead_;
@@ -171,8 +185,8 @@ class STREAM_STORE_API WindowBatch {
   std::vector<Places>
       places_;  // of IndexedStarts (src/store/indexed_starts.h); the anchor is first
   bool by_offsets_ = false;
-  std::vector<RowRun> runs_;             // empty if there is one store and each window is one run
-  std::vector<std::size_t> run_begins_;  // first run of each store, then runs_.size()
+  std::vector<RowRun> runs_;             // empty if there is one part and each window is one run
+  std::vector<std::size_t> run_begins_;  // first run of each part, then runs_.size()
 };
 
 /// Whether the last row that an epoch covers could still grow when the epoch began. The numbers are
@@ -227,6 +241,14 @@ class STREAM_STORE_API WindowSampler {
   /// of range, options that exclude each other, segment_by fields of other types than
   /// Reader::Segments() takes.
   WindowSampler(std::vector<Reader> stores, SamplerOptions options);
+
+  /// Copies the group. Each batch or epoch is drawn from the stores that the group has then; it may
+  /// have none yet. A store that leaves the group in the middle of an epoch is read to the end of it.
+  ///
+  /// The stores are numbered as they are found, first those that are there, by name. A number is never
+  /// used again, and a state keeps the numbers of its stores; there can be 32,768 of them.
+  /// Throws as above, and as StoreGroup::Refresh().
+  WindowSampler(StoreGroup group, SamplerOptions options);
   WindowSampler(WindowSampler&&) noexcept;
   WindowSampler& operator=(WindowSampler&&) noexcept;
   ~WindowSampler();
@@ -324,19 +346,35 @@ class STREAM_STORE_API WindowSampler {
   /// Where the sampler stands now. Cost: a few words for each store.
   SamplerState state() const;
 
+  /// The stores that are left out of the group, as far as is known; none without a group. The reference
+  /// is valid until the next call.
+  const std::vector<SkippedStore>& skipped() const noexcept;
+
+  /// The ids of the stores, by number. Those of a group include stores that have left it.
+  const std::vector<std::array<std::uint8_t, 16>>& store_ids() const noexcept { return ids_; }
+
   /// Continues from the state of a sampler with the same options over the same stores, which may
   /// have grown since, or over copies of them that Reader::Checkpoint() made. A copy must have all
-  /// rows that the state saw. The seed is taken from the state; that the other options are the same
+  /// rows that the state saw. A group may have other stores by now: those that are gone are not drawn
+  /// any more, and those that are new follow with the next batch or epoch. The seed is taken from the state; that the other options are the same
   /// is not checked.
   ///
   /// Throws Error(kInvalidArgument) for the state of other stores, for an epoch that covers more
-  /// than a store has, and for an epoch if the sampler is with replacement. Nothing has changed
+  /// than a store has or rows of a store that is gone, and for an epoch if the sampler is with replacement. Nothing has changed
   /// then.
   void Restore(const SamplerState& state);
 
  private:
   friend struct internal::SamplerAccess;  // for interop.h
   std::uint64_t UnscannedRows();
+  void FollowGroup();
+  void Add(const GroupStore& member);
+  void Replace(std::size_t store, const Reader& reader);
+  void Leave(std::size_t store);
+  void FollowStores();
+  std::unique_ptr<internal::Starts> NoStarts() const;
+  std::vector<std::optional<Reader>> FindStores(const SamplerState& state) const;
+  void CheckState(const SamplerState& state) const;
   void ReadStarts(std::span<const std::uint64_t> indices, WindowBatch& batch);
   void ReturnPrefetched() noexcept;
 
@@ -353,8 +391,9 @@ class STREAM_STORE_API WindowSampler {
   [[noreturn]] void ThrowNoSuchWindow(std::size_t place, std::int64_t index) const;
   void Fill(WindowBatch& batch, Drawn drawn);
   void Weigh(WindowBatch& batch) const;
-  void FillStores(WindowBatch& batch, const internal::WindowStarts& windows);
-  void FillAnchors(WindowBatch& batch, const internal::WindowStarts& windows);
+  void ChooseStores(WindowBatch& batch, Drawn drawn);
+  void ListParts(WindowBatch& batch);
+  void FillParts(WindowBatch& batch, Drawn drawn, const internal::WindowStarts& windows);
   void ListPlaces(WindowBatch& batch) const;
   void FillPlaces(WindowBatch& batch);
   [[noreturn]] void ThrowNoStart() const;
@@ -363,10 +402,18 @@ class STREAM_STORE_API WindowSampler {
   bool EndSeen() const noexcept { return finished_ && prefetched_ == 0 && !end_prefetched_; }
 
   SamplerOptions options_;
-  std::vector<std::unique_ptr<internal::Starts>> stores_;
+  std::optional<StoreGroup> group_;
+  std::uint64_t group_version_ = 0;  // of the stores that were taken from it; 0: none yet
+  std::vector<std::unique_ptr<internal::Starts>> stores_;  // of a store that is gone: without rows
+  std::vector<std::array<std::uint8_t, 16>> ids_;          // of each store
+  std::vector<bool> gone_;                                 // of each store: it has left the group
   std::unique_ptr<internal::SamplerPriorities> priorities_;  // null without
-  std::vector<std::uint64_t> indices_;                       // of the batch under way
-  std::vector<std::vector<std::uint64_t>> places_;  // of each store: its windows of that batch
+  // Of the batch under way, and kept so that they allocate once.
+  std::vector<std::uint64_t> indices_;  // what was drawn
+  std::vector<std::uint64_t> numbers_;  // of each window: the start or the anchor, in its store
+  std::vector<std::uint64_t> found_;    // of each window: its store
+  std::vector<std::uint64_t> begins_;   // of each store: its first start, or its first window
+  std::vector<std::uint64_t> part_;     // the numbers of one store
   std::uint64_t epoch_ = 0;
   std::uint64_t batches_ = 0;
   std::uint64_t prefetched_ = 0;  // drawn, but not yet handed out; see interop.h

@@ -8,6 +8,7 @@
 #include "stream_store/dtype.h"
 #include "stream_store/error.h"
 #include "stream_store/field_write.h"
+#include "stream_store/group.h"
 #include "stream_store/nested.h"
 #include "stream_store/options.h"
 #include "stream_store/priorities.h"

@@ -15,6 +15,7 @@ void BindVersion(nb::module_& module);
 void BindStore(nb::module_& module);
 void BindArrow(nb::class_<StoreObject>& store);
 void BindSampler(nb::module_& module);
+void BindGroup(nb::module_& module);
 
 /// Adds the methods of Store that programs call in loops, in CPython's fast calling convention.
 ///

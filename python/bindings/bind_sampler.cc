@@ -15,7 +15,7 @@ using nanobind::literals::operator""_a;
 void BindSampler(nb::module_& module) {
   auto sampler =
       nb::class_<SamplerObject>(module, "Sampler", "The compiled part of WindowSampler.");
-  sampler.def("__init__", &MakeSampler, "stores"_a, "options"_a);
+  sampler.def("__init__", &MakeSampler, "stores"_a, "group"_a.none(), "options"_a);
   sampler.def("sample", &SamplerObject::Sample);
   sampler.def("next_batch", &SamplerObject::NextBatch, "iteration"_a);
   sampler.def("begin_iteration", &SamplerObject::BeginIteration);

@@ -50,6 +50,7 @@ NB_MODULE(_core, module) {
   BindNested(module);
   BindRecovery(module);
   BindStore(module);
+  BindGroup(module);
   BindSampler(module);
   BindVerify(module);
 }

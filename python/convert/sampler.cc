@@ -8,6 +8,7 @@
 #include "convert/arguments.h"
 #include "convert/arrays.h"
 #include "convert/errors.h"
+#include "convert/group.h"
 #include "convert/prefetch.h"
 #include "convert/store.h"
 
@@ -23,6 +24,9 @@ SamplerObject::SamplerObject(const Arguments& arguments)
     : options_(arguments.options), with_stores_(arguments.with_stores) {
   for (const nb::handle store : arguments.stores) {
     stores_.push_back(nb::borrow(store));
+  }
+  if (!arguments.group.is_none()) {
+    group_ = arguments.group;
   }
   if (stores_.empty()) {
     Throw(PyExc_ValueError, "WindowSampler: expected at least one store");
@@ -115,7 +119,9 @@ void SamplerObject::MakeCore() {
   }
   const Schema schema = readers[0].schema();
   // May throw, so the members are changed only afterwards.
-  core_ = std::make_unique<WindowSampler>(std::move(readers), options_);
+  core_ = group_.is_valid()
+              ? std::make_unique<WindowSampler>(GroupOf(group_).group(), options_)
+              : std::make_unique<WindowSampler>(std::move(readers), options_);
   schema_ = schema;
   generations_ = std::move(generations);
 }
@@ -178,13 +184,28 @@ bool SamplerObject::HasManyUnscannedRows() {
   return many;
 }
 
+// Warns of stores of a group that are left out, once for each name.
+void SamplerObject::ReportSkipped(const WindowSampler& sampler) {
+  for (const SkippedStore& store : sampler.skipped()) {
+    if (reported_.insert(store.name).second) {
+      Check(PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "the group leaves out store %s: %s",
+                             store.name.c_str(), store.reason.c_str()));
+    }
+  }
+}
+
 // Runs `choose` on the C++ sampler, without the GIL if it has many rows to scan.
 template <class Choose>
 bool SamplerObject::ChooseBatch(WindowBatch& batch, Choose&& choose) {
   const ChooseLock lock(*this);
   WindowSampler& sampler = core();
-  const MaybeWithoutGil released(HasManyUnscannedRows());
-  return choose(sampler, batch);
+  bool chosen = false;
+  {
+    const MaybeWithoutGil released(HasManyUnscannedRows());
+    chosen = choose(sampler, batch);
+  }
+  ReportSkipped(sampler);
+  return chosen;
 }
 
 std::unique_ptr<PendingBatch> SamplerObject::Prepare(WindowBatch batch, bool with_priorities) {
@@ -216,12 +237,14 @@ std::unique_ptr<PendingBatch> SamplerObject::Draw(const Prefetch* by) {
     if (prefetch_ != by) {
       return nullptr;
     }
-    const MaybeWithoutGil released(HasManyUnscannedRows());
     bool more = true;
-    if (options_.replacement) {
-      sampler.Sample(batch);
-    } else {
-      more = sampler.Next(batch);
+    {
+      const MaybeWithoutGil released(HasManyUnscannedRows());
+      if (options_.replacement) {
+        sampler.Sample(batch);
+      } else {
+        more = sampler.Next(batch);
+      }
     }
     if (by != nullptr) {
       interop::SetPrefetched(sampler, interop::Prefetched(sampler) + (more ? 1 : 0), !more);
@@ -229,6 +252,7 @@ std::unique_ptr<PendingBatch> SamplerObject::Draw(const Prefetch* by) {
     if (!more) {
       return nullptr;
     }
+    ReportSkipped(sampler);
   }
   return Prepare(std::move(batch), options_.priorities.has_value());
 }

@@ -2,7 +2,7 @@
 //
 // It is the class _core.Sampler, the base of `class WindowSampler` in Python. It keeps the
 // StreamStore objects alive. When one of them was cleared or its rows were replaced, it starts
-// again on the new rows.
+// again on the new rows. A sampler of a group has one StreamStore only, for the fields.
 //
 // Forks: a data loader may fork while another thread chooses windows without the GIL. In the child
 // the C++ sampler may then be half changed, so it must not be used, not even destroyed. The child
@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -96,7 +97,8 @@ class SamplerObject {
  public:
   /// The arguments of a sampler, as Python passes them.
   struct Arguments {
-    nb::list stores;         ///< StreamStore objects
+    nb::list stores;         ///< StreamStore objects; with a group, one that has its fields
+    nb::object group;        ///< a GroupObject, or None
     SamplerOptions options;  ///< without fields
     nb::object segment_by;   ///< names of fields
     nb::object lane_by;      ///< names of fields
@@ -200,6 +202,7 @@ class SamplerObject {
   std::vector<TypeId> TypesOf(const nb::object& names) const;
   void TakeFields(const Arguments& arguments);
   bool HasManyUnscannedRows();
+  void ReportSkipped(const WindowSampler& sampler);
   std::unique_ptr<PendingBatch> Prepare(WindowBatch batch, bool with_priorities);
   nb::object Complete(std::unique_ptr<PendingBatch> pending);
   void RequirePrioritiesKept() const;
@@ -210,6 +213,8 @@ class SamplerObject {
   StoreObject& StoreAt(std::size_t i) const;
 
   std::vector<nb::object> stores_;
+  nb::object group_;  // null without a group
+  std::set<std::string> reported_;  // names of stores of the group that are left out
   SamplerOptions options_;
   std::shared_ptr<const BatchTree> tree_;  // of the fields of rows
   std::shared_ptr<std::vector<OffsetsOfName>> offsets_ =

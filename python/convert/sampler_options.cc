@@ -75,7 +75,8 @@ std::optional<Priorities> PrioritiesOf(PyObject* given) {
 
 }  // namespace
 
-void MakeSampler(SamplerObject* where, nb::list stores, const nb::dict& options) {
+void MakeSampler(SamplerObject* where, nb::list stores, nb::object group,
+                 const nb::dict& options) {
   SamplerOptions made;
   made.length = Count(options, "length");
   made.unit = Is(options, "unit", "row") ? SampleUnit::kRow : SampleUnit::kValue;
@@ -102,7 +103,8 @@ void MakeSampler(SamplerObject* where, nb::list stores, const nb::dict& options)
   made.whole_segments = Truth(options, "whole_segments");
   made.exclude = Ranges(Take(options, "exclude"));
   made.priorities = PrioritiesOf(Take(options, "priorities"));
-  new (where) SamplerObject({std::move(stores), made, Borrow(Take(options, "segment_by")),
+  new (where) SamplerObject({std::move(stores), std::move(group), made,
+                             Borrow(Take(options, "segment_by")),
                              Borrow(Take(options, "lane_by")), Borrow(Take(options, "where")),
                              Borrow(Take(options, "require")), Borrow(Take(options, "offsets")),
                              Borrow(Take(options, "time_field")), Borrow(Take(options, "columns")),

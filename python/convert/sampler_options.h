@@ -7,9 +7,10 @@
 
 namespace stream_store::python {
 
-/// Sampler.__init__(stores, options). `options` is a dict with all options, which sampler.py has
+/// Sampler.__init__(stores, group, options). `group` is a Group or None. `options` is a dict with all options, which sampler.py has
 /// checked.
-void MakeSampler(SamplerObject* where, nb::list stores, const nb::dict& options);
+void MakeSampler(SamplerObject* where, nb::list stores, nb::object group,
+                 const nb::dict& options);
 
 /// Prefetch.next_batch(): returns the next batch, or None at the end.
 nb::object NextPrefetched(Prefetch& prefetch);

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <map>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -9,20 +10,12 @@
 
 #include "convert/arguments.h"
 #include "convert/errors.h"
+#include "convert/group.h"
+#include "convert/ids.h"
 #include "convert/sampler.h"
 
 namespace stream_store::python {
 namespace {
-
-std::string HexOf(const std::array<std::uint8_t, 16>& id) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (const std::uint8_t byte : id) {
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 15];
-  }
-  return text;
-}
 
 [[noreturn]] void RefuseState(const std::string& problem) {
   Throw(PyExc_ValueError, "load_state_dict: " + problem);
@@ -155,11 +148,24 @@ nb::dict SamplerObject::State() {
 }
 
 nb::list SamplerObject::StoreIds() {
-  nb::list ids;
+  const ChooseLock lock(*this);
+  WindowSampler& sampler = core();
+  sampler.NumStarts();  // takes the stores that a group has by now
+  std::map<std::array<std::uint8_t, 16>, std::array<std::uint8_t, 16>> parents;
   for (std::size_t i = 0; i < stores_.size(); ++i) {
-    const std::shared_ptr<Reader> reader = StoreAt(i).Refresh();
-    const std::string own = reader == nullptr ? "" : HexOf(reader->id());
-    const std::string parent = reader == nullptr ? "" : HexOf(interop::ParentId(*reader));
+    if (const std::shared_ptr<Reader> reader = StoreAt(i).Refresh()) {
+      parents[reader->id()] = interop::ParentId(*reader);
+    }
+  }
+  if (group_.is_valid()) {
+    for (const GroupStore& store : GroupOf(group_).group().stores()) {
+      parents[store.reader.id()] = interop::ParentId(store.reader);
+    }
+  }
+  nb::list ids;
+  for (const auto& id : sampler.store_ids()) {
+    const std::string own = HexOf(id);
+    const std::string parent = HexOf(parents[id]);
     ids.append(
         nb::make_tuple(nb::str(own.data(), own.size()), nb::str(parent.data(), parent.size())));
   }
@@ -172,7 +178,9 @@ void SamplerObject::Restore(const nb::dict& state_dict) {
   WindowSampler& sampler = core();
   SamplerState state = sampler.state();
   const nb::object ids = Own(PySequence_List(Item(state_dict, "stores").ptr()));
-  if (PyList_GET_SIZE(ids.ptr()) != static_cast<Py_ssize_t>(state.stores.size())) {
+  if (group_.is_valid()) {
+    state.stores.resize(static_cast<std::size_t>(PyList_GET_SIZE(ids.ptr())));
+  } else if (PyList_GET_SIZE(ids.ptr()) != static_cast<Py_ssize_t>(state.stores.size())) {
     RefuseState("expected the state of a sampler of " + std::to_string(state.stores.size()) +
                 " stores but found one of " + std::to_string(PyList_GET_SIZE(ids.ptr())) +
                 " stores");

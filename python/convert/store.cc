@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "convert/assert.h"
+#include "convert/ids.h"
 
 namespace stream_store::python {
 namespace {
@@ -419,13 +420,7 @@ std::string StoreObject::id() const {
   if (!has_reader()) {
     return "";
   }
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (const std::uint8_t byte : writer_ ? writer_->id() : reader_->id()) {
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 15];
-  }
-  return text;
+  return HexOf(writer_ ? writer_->id() : reader_->id());
 }
 
 void AppendLock::Wait() {

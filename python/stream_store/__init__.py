@@ -32,6 +32,7 @@ except ImportError as error:
         "`pip install -e .`; a checkout on sys.path is not enough."
     ) from error
 from ._retention import Retention
+from .group import StoreGroup
 from .priorities import Priorities
 from .reports import Finding, Gap, RepairReport, VerifyReport, repair, verify
 from .sampler import WindowSampler
@@ -51,6 +52,7 @@ __all__ = [
     "RepairReport",
     "Retention",
     "StoreFullError",
+    "StoreGroup",
     "StreamStore",
     "VerifyReport",
     "VersionError",

@@ -24,6 +24,7 @@ from ._sampler_options import (
     state_options,
 )
 from ._types import Batch
+from .group import StoreGroup
 from .store import StreamStore
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class WindowSampler(PrioritySampling):
 
     def __init__(
         self,
-        store: StreamStore | Sequence[StreamStore],
+        store: StreamStore | Sequence[StreamStore] | StoreGroup,
         length: int | None = None,
         *,
         unit: Literal["value", "row"] | None = None,
@@ -167,10 +168,12 @@ class WindowSampler(PrioritySampling):
         drop_last: bool = False,
     ) -> None:
         arguments = dict(locals())
+        self._group = store if isinstance(store, StoreGroup) else None
         self._stores, with_stores = _list_stores(store)
         self._options = sampler_options(arguments)
         self._options["with_stores"] = with_stores
-        self._core = _core.Sampler(self._stores, core_options(self._options))
+        group = None if self._group is None else self._group._core
+        self._core = _core.Sampler(self._stores, group, core_options(self._options))
         # A copy in another process may find more fields.
         if self._options["unit"] == "row" and self._options["fields"] is None:
             self._options["fields"] = declared_fields(self._stores[0]).outer_names
@@ -367,7 +370,9 @@ class WindowSampler(PrioritySampling):
             shown.append("replacement=False")
         path = self._stores[0].path
         of = "a temporary store" if path is None else repr(str(path))
-        if self._options["with_stores"]:
+        if self._group is not None:
+            of = repr(self._group)
+        elif self._options["with_stores"]:
             of = f"{len(self._stores)} stores"
         return f"<WindowSampler {', '.join(shown)} of {of}>"
 
@@ -437,9 +442,14 @@ class WindowSampler(PrioritySampling):
         self._options["seed"] = state["seed"]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        stores = self._stores if self._options["with_stores"] else self._stores[0]
         state = self.state_dict()
-        return _rebuild, (type(self), stores, self._arguments(), state, self._read_priorities())
+        return _rebuild, (type(self), self._given(), self._arguments(), state, self._read_priorities())
+
+    def _given(self) -> Any:
+        """The first argument that makes a sampler like this one."""
+        if self._group is not None:
+            return self._group
+        return self._stores if self._options["with_stores"] else self._stores[0]
 
     def _arguments(self) -> dict[str, Any]:
         """The keyword arguments that make a sampler like this one."""
@@ -461,15 +471,18 @@ def _rebuild(
 
 
 def _list_stores(store: Any) -> tuple[list[StreamStore], bool]:
-    """The stores, and whether they were given as a list."""
+    """The stores, and whether there may be several. For a group, a store that has its fields."""
     if isinstance(store, StreamStore):
         return [store], False
+    if isinstance(store, StoreGroup):
+        return [store._holder], True
+    expected = "store must be a StreamStore, a list of them or a StoreGroup"
     if isinstance(store, (str, bytes)) or not isinstance(store, Iterable):
-        raise TypeError(f"store must be a StreamStore or a list of them, not {store!r}")
+        raise TypeError(f"{expected}, not {store!r}")
     stores = list(store)
     for one in stores:
         if not isinstance(one, StreamStore):
-            raise TypeError(f"store must be a StreamStore or a list of them; {one!r} is not one")
+            raise TypeError(f"{expected}; {one!r} is not one")
     if not stores:
         raise ValueError("store must be a StreamStore or a list of at least one, found []")
     return require_equal_fields(stores), True

@@ -108,15 +108,22 @@ bool File::FreesSpaceLate() const noexcept {
   return FileSystem() == BTRFS_SUPER_MAGIC;
 }
 
-std::optional<FileId> FindFileId(const std::string& path) {
+std::optional<FileStamp> FindFileStamp(const std::string& path) {
   struct stat status{};
   if (sys().path_stat(path.c_str(), &status) == 0) {
-    return FileId{status.st_dev, status.st_ino};
+    constexpr std::int64_t kSecond = 1'000'000'000;
+    return FileStamp{.id = {status.st_dev, status.st_ino},
+                     .modified = status.st_mtim.tv_sec * kSecond + status.st_mtim.tv_nsec};
   }
   if (errno == ENOENT || errno == ENOTDIR) {
     return std::nullopt;
   }
   ThrowErrno(path, "stat", errno);
+}
+
+std::optional<FileId> FindFileId(const std::string& path) {
+  const std::optional<FileStamp> stamp = FindFileStamp(path);
+  return stamp ? std::optional(stamp->id) : std::nullopt;
 }
 
 struct stat File::Status() const {

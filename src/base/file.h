@@ -34,6 +34,17 @@ struct FileId {
 /// path may not be inspected.
 std::optional<FileId> FindFileId(const std::string& path);
 
+/// Tells whether a directory has got or lost entries: both change its time of modification. Changes
+/// within one tick of the kernel's clock, some milliseconds, may give equal stamps.
+struct FileStamp {
+  FileId id;
+  std::int64_t modified = 0;  ///< nanoseconds since 1970
+  bool operator==(const FileStamp&) const = default;
+};
+
+/// Returns the stamp of the file or directory at `path`; nothing if there is none. Throws Error(kIo).
+std::optional<FileStamp> FindFileStamp(const std::string& path);
+
 /// Owns a descriptor and closes it on destruction. Movable, not copyable.
 class File {
  public:

@@ -2,13 +2,13 @@
 
 #include "base/lock.h"
 
-#include <array>
 #include <cerrno>
 
 #include <fcntl.h>
 #include <unistd.h>
 
 #include "base/retry.h"
+#include "base/host.h"
 #include "base/str_cat.h"
 #include "base/syscalls.h"
 
@@ -47,11 +47,8 @@ bool ByteLockedElsewhere(const File& file, std::int64_t byte) {
 }
 
 std::string LockHolderText() {
-  std::array<char, 256> host{};
-  if (::gethostname(host.data(), host.size() - 1) != 0 || host[0] == '\0') {
-    return StrCat("pid ", ::getpid());
-  }
-  return StrCat("pid ", ::getpid(), " on ", host.data());
+  const std::string host = HostName();
+  return StrCat("pid ", ::getpid(), host.empty() ? "" : StrCat(" on ", host));
 }
 
 }  // namespace stream_store::internal

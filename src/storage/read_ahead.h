@@ -72,6 +72,9 @@ class ReadAhead {
     AdvisePages(begin, end, PageUse::kSoon);
   }
 
+  /// Whether reads of this thread wait for a disk, as far as is known.
+  static bool Waits() noexcept { return ThisThread().waits; }
+
   /// To be called before `view` is read from front to back: withdraws the advice that an earlier
   /// batch of this process may have given, so that the kernel reads ahead again.
   static void Sequential(const View& view) noexcept;

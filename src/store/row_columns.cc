@@ -50,6 +50,15 @@ std::vector<ColumnSink> MakeRowColumns(const View& view, std::span<const RowsCol
   return made;
 }
 
+std::vector<TypeId> TypesOf(std::span<const RowsColumn> columns) {
+  std::vector<TypeId> types;
+  types.reserve(columns.size());
+  for (const RowsColumn& column : columns) {
+    types.push_back(column.type);
+  }
+  return types;
+}
+
 void WriteBlockLengths(const ColumnSink& column, const Value* first, std::uint64_t stride,
                        std::uint64_t words, std::uint64_t rows, std::uint64_t place) {
   STREAM_STORE_ASSERT(column.block_lengths != nullptr);

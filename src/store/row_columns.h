@@ -42,6 +42,9 @@ struct ColumnSink {
 /// Throws Error(kInvalidArgument) for a type that does not exist.
 std::vector<ColumnSink> MakeRowColumns(const View& view, std::span<const RowsColumn> columns);
 
+/// The types of columns.
+std::vector<TypeId> TypesOf(std::span<const RowsColumn> columns);
+
 /// Writes the lengths of places [place, place + rows) of a block field: row i from the `words` words
 /// at `first + i * stride`. REQUIRES: column.block_lengths != nullptr.
 void WriteBlockLengths(const ColumnSink& column, const Value* first, std::uint64_t stride,

@@ -2,22 +2,31 @@
 #include "store/row_plans.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
+#include <memory>
+#include <unordered_map>
 
 #include "store/template_cache.h"
 
 namespace stream_store::internal {
 namespace {
 
-constexpr std::size_t kColumnSets = 4;    // per thread
+constexpr std::size_t kColumnSets = 4;    // of each store, per thread
+constexpr std::size_t kMostStores = 2048;  // per thread
 constexpr std::size_t kMostPlans = 1024;  // per set of columns
 constexpr std::size_t kFewestPlans = 16;
 constexpr std::size_t kMostParts = 1 << 14;  // per set of columns: bounds the memory for wide rows
 
-struct ThreadPlans {
-  // On the heap: the space for thread-local variables of a shared library is small.
-  std::vector<RowPlans> sets = std::vector<RowPlans>(kColumnSets);
+struct StorePlans {
+  std::array<RowPlans, kColumnSets> sets;
   std::size_t next = 0;  // the set that is replaced next
+};
+
+// The plans of one thread, by View::mapping_key.
+struct ThreadPlans {
+  RowPlans* last = nullptr;  // mostly wanted again
+  std::unordered_map<std::uint64_t, StorePlans> stores;
 };
 
 }  // namespace
@@ -25,15 +34,26 @@ struct ThreadPlans {
 RowPlans& RowPlans::ForThread(const View& view, std::span<const TypeId> types) {
   STREAM_STORE_ASSERT(std::ranges::all_of(
       types, [&](TypeId type) { return type < view.store_schema->schema.size(); }));
-  thread_local ThreadPlans plans;
+  // On the heap: the space for thread-local variables of a shared library is small.
+  thread_local const auto thread = std::make_unique<ThreadPlans>();
+  if (thread->last != nullptr && thread->last->Fits(view, types)) {
+    return *thread->last;
+  }
+  if (thread->stores.size() >= kMostStores && !thread->stores.contains(view.mapping_key)) {
+    thread->last = nullptr;
+    thread->stores.clear();  // most are of mappings that exist no more
+  }
+  StorePlans& plans = thread->stores[view.mapping_key];
   for (RowPlans& set : plans.sets) {
     if (set.Fits(view, types)) {
+      thread->last = &set;
       return set;
     }
   }
   RowPlans& set = plans.sets[plans.next];
   plans.next = (plans.next + 1) % kColumnSets;
   set.Reset(view, types);
+  thread->last = &set;
   return set;
 }
 
@@ -42,8 +62,6 @@ bool RowPlans::Fits(const View& view, std::span<const TypeId> types) const {
 }
 
 void RowPlans::Reset(const View& view, std::span<const TypeId> types) {
-  const std::size_t wanted = kMostParts / std::max<std::size_t>(types.size(), 1);
-  const std::size_t count = std::bit_floor(std::clamp(wanted, kFewestPlans, kMostPlans));
   slots_.clear();  // marks the set as unused until all of it is set
   types_.assign(types.begin(), types.end());
   // A column may be wanted twice, so the columns of a type are a linked list.
@@ -54,12 +72,30 @@ void RowPlans::Reset(const View& view, std::span<const TypeId> types) {
     first_of_type_[types[column]] = column;
   }
   mapping_key_ = view.mapping_key;
+  MakeSlots(kFewestPlans);
+}
+
+// Makes `count` empty slots.
+void RowPlans::MakeSlots(std::size_t count) {
+  slots_.clear();
   bits_ = static_cast<std::uint32_t>(std::countr_zero(count));
-  parts_.assign(count * types.size(), {});
+  parts_.assign(count * types_.size(), {});
   slots_.resize(count);
 }
 
-void RowPlans::Insert(const View& view, std::uint32_t layout, std::size_t index) {
+// Returns the slot for a layout. If that of another one is in the way, there are more slots from now
+// on, up to the most: the plans are made again as they are needed.
+std::size_t RowPlans::SlotFor(std::uint32_t layout) {
+  const std::size_t wanted = kMostParts / std::max<std::size_t>(types_.size(), 1);
+  const std::size_t most = std::bit_floor(std::clamp(wanted, kFewestPlans, kMostPlans));
+  if (slots_[LayoutSlot(layout, bits_)].layout != kNoLayout && slots_.size() < most) {
+    MakeSlots(std::min(most, slots_.size() * 4));
+  }
+  return LayoutSlot(layout, bits_);
+}
+
+std::size_t RowPlans::Insert(const View& view, std::uint32_t layout) {
+  const std::size_t index = SlotFor(layout);
   PlanSlot& slot = slots_[index];
   slot = {};  // empty until the plan is complete
   const std::span<RowPart> parts(parts_.data() + index * types_.size(), types_.size());
@@ -83,6 +119,7 @@ void RowPlans::Insert(const View& view, std::uint32_t layout, std::size_t index)
         }
       });
   slot = {layout, total};
+  return index;
 }
 
 }  // namespace stream_store::internal

@@ -1,10 +1,11 @@
 // Row plans: where the wanted columns lie in the records of a layout, found once and kept.
 //
 // Streams with ragged or missing fields have hundreds of layouts, and each batch meets most of them
-// again, so plans outlive the call. Each thread keeps the plans of its last few sets of columns.
-// They are a cache of layouts like LayoutCache (layout_cache.h), but an entry has one RowPart per
-// column, and there are fewer slots if there are more columns. The parts of all entries are
-// therefore in one vector.
+// again, so plans outlive the call. Each thread keeps the plans of its last few sets of columns, for
+// each store that it reads. They are a cache of layouts like LayoutCache (layout_cache.h), but an entry
+// has one RowPart per column, and the number of slots grows with the number of layouts: a batch of a
+// group reads from hundreds of stores, which mostly have one layout each. The parts of all entries
+// are therefore in one vector.
 //
 // Used by rows.cc. Thread rules: plans belong to one thread.
 #pragma once
@@ -42,9 +43,9 @@ class RowPlans {
 
   /// The plan of a layout. Valid until the next call. Throws Error(kCorrupt).
   RowPlan Find(const View& view, std::uint32_t layout) {
-    const std::size_t index = LayoutSlot(layout, bits_);
+    std::size_t index = LayoutSlot(layout, bits_);
     if (slots_[index].layout != layout) [[unlikely]] {
-      Insert(view, layout, index);
+      index = Insert(view, layout);
     }
     return {slots_[index].total, parts_.data() + index * types_.size()};
   }
@@ -54,11 +55,15 @@ class RowPlans {
 
   bool Fits(const View& view, std::span<const TypeId> types) const;
   void Reset(const View& view, std::span<const TypeId> types);
-  void Insert(const View& view, std::uint32_t layout, std::size_t index);
+  void MakeSlots(std::size_t count);
+  std::size_t SlotFor(std::uint32_t layout);
+  std::size_t Insert(const View& view, std::uint32_t layout);
+
+  // Marks an empty slot: the layout of a record has 32 bits.
+  static constexpr std::uint64_t kNoLayout = ~std::uint64_t{0};
 
   struct PlanSlot {
-    // The initial value marks an empty slot: offsets have 32 bits.
-    std::uint64_t layout = ~std::uint64_t{0};
+    std::uint64_t layout = kNoLayout;
     std::uint64_t total = 0;
   };
 

@@ -8,31 +8,21 @@
 #include "stream_store/sampler.h"
 
 #include <algorithm>
-#include <limits>
 #include <thread>
 #include <utility>
 
 #include "stream_store/error.h"
 
 #include "base/str_cat.h"
-#include "format/control.h"
-#include "storage/read_source.h"
-#include "storage/record_hints.h"
-#include "storage/safe_copy.h"
 #include "store/permutation.h"
-#include "store/read_functions.h"
-#include "store/read_via.h"
-#include "store/refusal_text.h"
 #include "store/sampler_check.h"
 #include "store/sampler_priorities.h"
 #include "store/window_starts.h"
 
 namespace stream_store {
 
-using internal::IdText;
 using internal::KeyedPermutation;
 using internal::MixKeys;
-using internal::Starts;
 using internal::StrCat;
 
 namespace {
@@ -49,8 +39,10 @@ WindowSampler::WindowSampler(std::vector<Reader> stores, SamplerOptions options)
   internal::CheckSameFields(stores);
   internal::CheckOffsets(stores[0].schema(), options_);
   for (Reader& reader : stores) {
+    ids_.push_back(reader.id());
     stores_.push_back(internal::MakeStarts(std::move(reader), options_));
   }
+  gone_.resize(stores_.size());
   if (options_.priorities) {
     priorities_ =
         std::make_unique<internal::SamplerPriorities>(*options_.priorities, stores_.size());
@@ -67,36 +59,6 @@ std::uint64_t WindowSampler::Total() const noexcept {
     total += store->count();
   }
   return total;
-}
-
-std::uint64_t WindowSampler::Refresh() {
-  for (std::size_t i = 0; i < stores_.size(); ++i) {
-    stores_[i]->Follow();
-    if (priorities_ != nullptr) {
-      priorities_->Follow(i, static_cast<internal::IndexedStarts&>(*stores_[i]));
-    }
-  }
-  return Total();
-}
-
-std::uint64_t WindowSampler::NumStarts() {
-  if (!in_epoch_ && !restored_) {
-    return Refresh();
-  }
-  // The epoch keeps its extents, so the starts stored now are counted apart.
-  std::uint64_t count = 0;
-  for (const auto& store : stores_) {
-    count += store->CountNow();
-  }
-  return count;
-}
-
-std::uint64_t WindowSampler::UnscannedRows() {
-  std::uint64_t rows = 0;
-  for (const auto& store : stores_) {
-    rows += store->UnscannedRows();
-  }
-  return rows;
 }
 
 bool WindowSampler::WaitForStart(std::chrono::nanoseconds timeout) {
@@ -121,10 +83,16 @@ void WindowSampler::ThrowNoStart() const {
     text += StrCat(", starting in rows [", options_.first_row, ", ",
                    options_.last_row ? std::to_string(*options_.last_row) : "end", "),");
   }
-  for (std::size_t i = 0; i < stores_.size(); ++i) {
+  constexpr std::size_t kMostListed = 8;
+  for (std::size_t i = 0; i < std::min(stores_.size(), kMostListed); ++i) {
     text += i == 0 ? " but" : ";";
     text += stores_.size() == 1 ? std::string(" the store") : StrCat(" store ", i);
-    text += StrCat(" has ", stores_[i]->Describe());
+    text += gone_[i] ? " is gone" : StrCat(" has ", stores_[i]->Describe());
+  }
+  if (stores_.size() > kMostListed) {
+    text += StrCat("; and so on, for ", stores_.size(), " stores");
+  } else if (stores_.empty()) {
+    text += StrCat(" but the group ", internal::PathText(group_->path()), " has no store");
   }
   throw Error(ErrorCode::kInvalidArgument, text);
 }
@@ -240,123 +208,6 @@ void WindowSampler::ReturnPrefetched() noexcept {
   finished_ = EndSeen();
   prefetched_ = 0;
   end_prefetched_ = false;
-}
-
-namespace {
-
-// The checksum of the first record of a row, which stays if the row is continued.
-std::uint32_t HeadChecksum(const Reader& reader, Row row) {
-  using internal::ReaderAccess;
-  return internal::ReadVia(
-      *ReaderAccess::SourceOf(reader), ReaderAccess::ViewOf(reader),
-      internal::FetchRange(row, row + 1, /*values=*/false), [row](const internal::View& view) {
-        const std::uint64_t first = internal::SearchRow(view, static_cast<std::uint64_t>(row));
-        return internal::LoadOnce(view.records[first].checksum);
-      });
-}
-
-// Of the first `rows` rows. Empty for a store whose rows cannot be read any more: such a state loads
-// on the store only.
-StoreCheck CheckOf(const Reader& reader, std::uint64_t rows) try {
-  StoreCheck check;
-  if (rows > reader.first_row() && rows <= reader.num_rows()) {
-    check = {rows, HeadChecksum(reader, static_cast<Row>(rows) - 1)};
-  }
-  return check;
-} catch (const Error&) {
-  return {};
-}
-
-// Rows are compared only if the store is a copy: a store may have lost rows that a state saw.
-void CheckStore(const Reader& reader, const SamplerState& state, std::size_t i) {
-  const std::array<std::uint8_t, 16>& id = state.stores[i];
-  if (id == reader.id()) {
-    return;
-  }
-  const internal::Identity& here = internal::ReaderAccess::SourceOf(reader)->files().identity();
-  if (id != here.parent) {
-    Refuse(StrCat("state: the state is of another store: expected id ", IdText(here.id),
-                  " but found ", IdText(id)));
-  }
-  const StoreCheck check = i < state.checks.size() ? state.checks[i] : StoreCheck{};
-  if (check.rows <= reader.first_row() || check.rows > reader.num_rows()) {
-    Refuse(StrCat("state: expected row ", check.rows == 0 ? 0 : check.rows - 1,
-                  " of the store that this one is a copy of, but the copy has rows ",
-                  reader.first_row(), " to ", reader.num_rows(),
-                  "; bring it up to date with checkpoint(…, update=True)"));
-  }
-  if (HeadChecksum(reader, static_cast<Row>(check.rows) - 1) != check.checksum) {
-    Refuse(StrCat("state: row ", check.rows - 1,
-                  " differs from that of the store that this one is a copy of"));
-  }
-}
-
-}  // namespace
-
-SamplerState WindowSampler::state() const {
-  SamplerState state;
-  state.seed = options_.seed;
-  state.epoch = epoch_;
-  state.batches = batches_ - prefetched_;
-  state.finished = EndSeen();
-  for (const auto& store : stores_) {
-    state.stores.push_back(store->reader().id());
-    // In an epoch, later rows do not matter, so the state does not change with them.
-    std::uint64_t rows = store->reader().num_rows();
-    if (in_epoch_ || restored_) {
-      state.extents.push_back(store->extent());
-      rows = state.extents.back().rows;
-    }
-    state.checks.push_back(CheckOf(store->reader(), rows));
-  }
-  if (priorities_ != nullptr) {
-    state.priorities = {.alpha = priorities_->options().alpha,
-                        .beta = priorities_->options().beta,
-                        .largest = priorities_->largest()};
-  }
-  return state;
-}
-
-void WindowSampler::Restore(const SamplerState& state) {
-  if (state.stores.size() != stores_.size()) {
-    Refuse(StrCat("state: expected ", stores_.size(), " stores but found ", state.stores.size()));
-  }
-  for (std::size_t i = 0; i < stores_.size(); ++i) {
-    CheckStore(stores_[i]->reader(), state, i);
-  }
-  const bool of_epoch = !state.extents.empty();
-  if (of_epoch && (options_.replacement || state.extents.size() != stores_.size())) {
-    Refuse(
-        options_.replacement
-            ? std::string("state: expected one of a sampler with replacement but it has an epoch")
-            : StrCat("state: expected one extent per store, ", stores_.size(), ", but found ",
-                     state.extents.size()));
-  }
-  if (state.priorities.has_value() != options_.priorities.has_value()) {
-    Refuse(StrCat("state: expected one of a sampler with", options_.priorities ? "" : "out",
-                  " priorities"));
-  }
-  // Restored into new objects, so that nothing has changed if one of them throws.
-  std::vector<std::unique_ptr<Starts>> restored;
-  for (std::size_t i = 0; i < stores_.size(); ++i) {
-    restored.push_back(internal::MakeStarts(stores_[i]->reader(), options_));
-    if (of_epoch) {
-      restored.back()->Restore(state.extents[i]);
-    }
-  }
-  if (priorities_ != nullptr) {
-    priorities_->Restore(*state.priorities);
-    options_.priorities = priorities_->options();
-  }
-  stores_ = std::move(restored);
-  options_.seed = state.seed;
-  epoch_ = state.epoch;
-  batches_ = state.batches;
-  prefetched_ = 0;
-  end_prefetched_ = false;
-  finished_ = state.finished;
-  restored_ = of_epoch;
-  in_epoch_ = false;
 }
 
 }  // namespace stream_store

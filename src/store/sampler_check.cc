@@ -7,7 +7,7 @@
 #include "stream_store/error.h"
 
 #include "base/str_cat.h"
-#include "store/refusal_text.h"
+#include "store/schema_difference.h"
 #include "store/sampler_priorities.h"
 #include "store/window_starts.h"
 
@@ -114,31 +114,6 @@ void CheckSamplerOptions(const SamplerOptions& options) {
   CheckTogether(options);
   CheckExclude(options.exclude);
 }
-
-namespace {
-
-std::string FieldAt(const Schema& schema, std::size_t type) {
-  if (type >= schema.size()) {
-    return "nothing";
-  }
-  const Field& field = schema.fields()[type];
-  return StrCat("'", field.name, "' (", FieldText(field), ")");
-}
-
-// Describes the first field that differs between two schemas.
-std::string DifferenceText(const Schema& first, const Schema& other) {
-  std::size_t type = 0;
-  while (type < first.size() && type < other.size() &&
-         first.fields()[type] == other.fields()[type]) {
-    ++type;
-  }
-  const std::string expected = FieldAt(first, type);
-  const std::string found = FieldAt(other, type);
-  return StrCat("type id ", type, ": expected ", expected, " but found ", found,
-                expected == found ? " of another feature" : "");
-}
-
-}  // namespace
 
 void CheckSameFields(const std::vector<Reader>& stores) {
   if (stores.empty()) {

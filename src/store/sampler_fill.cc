@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "store/indexed_starts.h"
+#include "store/search_many.h"
 #include "store/sampler_priorities.h"
 #include "store/window_index.h"
 #include "store/window_starts.h"
@@ -32,20 +33,14 @@ void WindowSampler::Fill(WindowBatch& batch, Drawn drawn) {
   batch.anchors_.resize(of_rows ? size : 0);
   batch.segments_.resize(of_rows ? size : 0);
   batch.places_.clear();
-  batch.readers_.clear();
-  for (const auto& store : stores_) {
-    batch.readers_.push_back(store->reader());
-  }
   const WindowStarts windows{.starts = batch.starts_,
                              .lead = batch.lead_,
                              .count = batch.count_,
                              .anchors = batch.anchors_,
                              .segments = batch.segments_};
-  if (drawn == Drawn::kWindows) {
-    FillAnchors(batch, windows);
-  } else {
-    FillStores(batch, windows);
-  }
+  ChooseStores(batch, drawn);
+  ListParts(batch);
+  FillParts(batch, drawn, windows);
   if (internal::NeedsIndex(options_)) {
     FillPlaces(batch);
   }
@@ -65,52 +60,79 @@ void WindowSampler::Weigh(WindowBatch& batch) const {
                                .weights = batch.weights_});
 }
 
-// One call per store, since each call may lock an index and searches for many numbers at once.
-void WindowSampler::FillStores(WindowBatch& batch, const WindowStarts& windows) {
-  const std::size_t size = indices_.size();
-  places_.resize(stores_.size());
-  if (stores_.size() == 1) {
-    places_[0].resize(size);
-    std::iota(places_[0].begin(), places_[0].end(), std::uint64_t{0});
-    stores_[0]->Resolve(indices_, places_[0], windows);
+// Finds the store of each window, and the number of its start or its anchor there.
+void WindowSampler::ChooseStores(WindowBatch& batch, Drawn drawn) {
+  if (drawn == Drawn::kNumbers && stores_.size() == 1) {
+    numbers_ = indices_;
     return;
   }
-  std::vector<std::uint64_t> numbers;
-  std::uint64_t begin = 0;  // the number of the store's first start
-  for (std::size_t which = 0; which < stores_.size(); ++which) {
-    const std::uint64_t count = stores_[which]->count();
-    std::vector<std::uint64_t>& places = places_[which];
-    numbers.clear();
-    places.clear();
-    for (std::size_t i = 0; i < size; ++i) {
-      if (indices_[i] - begin < count) {
-        numbers.push_back(indices_[i] - begin);
-        places.push_back(i);
-        batch.stores_[i] = static_cast<std::int64_t>(which);
-      }
+  numbers_.resize(indices_.size());
+  if (drawn == Drawn::kWindows) {
+    for (std::size_t i = 0; i < indices_.size(); ++i) {
+      const WindowIndex index(static_cast<std::int64_t>(indices_[i]));
+      batch.stores_[i] = static_cast<std::int64_t>(index.store());
+      numbers_[i] = index.row();
     }
-    stores_[which]->Resolve(numbers, places, windows);
-    begin += count;
+    return;
+  }
+  begins_.resize(stores_.size());
+  std::uint64_t begin = 0;
+  for (std::size_t store = 0; store < stores_.size(); ++store) {
+    begins_[store] = begin;
+    begin += stores_[store]->count();
+  }
+  // Of several stores that begin at one number, the last one is found: the others have no starts.
+  found_.resize(indices_.size());
+  internal::SearchMany(begins_.data(), begins_.size(), indices_, found_);
+  for (std::size_t i = 0; i < indices_.size(); ++i) {
+    batch.stores_[i] = static_cast<std::int64_t>(found_[i]);
+    numbers_[i] = indices_[i] - begins_[found_[i]];
   }
 }
 
-// As FillStores(), for windows that were drawn by their anchors.
-void WindowSampler::FillAnchors(WindowBatch& batch, const WindowStarts& windows) {
-  places_.resize(stores_.size());
-  std::vector<std::uint64_t> anchors;
-  for (std::size_t which = 0; which < stores_.size(); ++which) {
-    std::vector<std::uint64_t>& places = places_[which];
-    anchors.clear();
-    places.clear();
-    for (std::size_t i = 0; i < indices_.size(); ++i) {
-      const WindowIndex index(static_cast<std::int64_t>(indices_[i]));
-      if (index.store() == which) {
-        anchors.push_back(index.row());
-        places.push_back(i);
-        batch.stores_[i] = static_cast<std::int64_t>(which);
-      }
+// Lists the windows store by store, in their order.
+void WindowSampler::ListParts(WindowBatch& batch) {
+  const std::size_t size = batch.size();
+  batch.windows_.resize(size);
+  batch.parts_.clear();
+  if (stores_.size() == 1) {
+    std::iota(batch.windows_.begin(), batch.windows_.end(), std::uint64_t{0});
+    batch.parts_.push_back({.store = 0, .begin = 0, .end = size, .reader = stores_[0]->reader()});
+    return;
+  }
+  begins_.assign(stores_.size() + 1, 0);
+  for (const std::int64_t store : batch.stores_) {
+    ++begins_[static_cast<std::size_t>(store) + 1];
+  }
+  for (std::size_t store = 0; store < stores_.size(); ++store) {
+    const std::size_t begin = begins_[store];
+    begins_[store + 1] += begin;
+    if (begins_[store + 1] > begin) {
+      batch.parts_.push_back({.store = store,
+                              .begin = begin,
+                              .end = begins_[store + 1],
+                              .reader = stores_[store]->reader()});
     }
-    static_cast<IndexedStarts&>(*stores_[which]).ResolveAnchors(anchors, places, windows);
+  }
+  for (std::size_t i = 0; i < size; ++i) {
+    batch.windows_[begins_[static_cast<std::size_t>(batch.stores_[i])]++] = i;
+  }
+}
+
+// One call per store, since each call may lock an index and searches for many numbers at once.
+void WindowSampler::FillParts(WindowBatch& batch, Drawn drawn, const WindowStarts& windows) {
+  for (const WindowBatch::Part& part : batch.parts_) {
+    const std::span<const std::uint64_t> places = batch.WindowsOf(part);
+    part_.clear();
+    for (const std::uint64_t place : places) {
+      part_.push_back(numbers_[place]);
+    }
+    internal::Starts& starts = *stores_[part.store];
+    if (drawn == Drawn::kWindows) {
+      static_cast<IndexedStarts&>(starts).ResolveAnchors(part_, places, windows);
+    } else {
+      starts.Resolve(part_, places, windows);
+    }
   }
 }
 
@@ -155,9 +177,9 @@ void WindowSampler::FillPlaces(WindowBatch& batch) {
     } else {
       places.rows.resize(batch.size() * places.offsets.size());
       places.valid.resize(places.rows.size());
-      for (std::size_t which = 0; which < stores_.size(); ++which) {
-        stores_[which]->ReadRows(
-            places_[which],
+      for (const WindowBatch::Part& part : batch.parts_) {
+        stores_[part.store]->ReadRows(
+            batch.WindowsOf(part),
             {.offsets = places.offsets, .rows = places.rows, .valid = places.valid});
       }
     }

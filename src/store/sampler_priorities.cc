@@ -74,10 +74,39 @@ void CheckPriorities(const Priorities& options) {
 
 SamplerPriorities::SamplerPriorities(const Priorities& options, std::size_t stores)
     : options_(options) {
-  const bool extremes = options.normalize == WeightNormalization::kStore;
   for (std::size_t i = 0; i < stores; ++i) {
-    stores_.emplace_back(extremes);
+    AddStore();
   }
+}
+
+StorePriorities SamplerPriorities::NewStore() const {
+  return StorePriorities(options_.normalize == WeightNormalization::kStore);
+}
+
+void SamplerPriorities::AddStore() {
+  gone_.reserve(gone_.size() + 1);
+  stores_.push_back(NewStore());
+  gone_.push_back(false);
+}
+
+void SamplerPriorities::Leave(std::size_t store) {
+  stores_[store] = NewStore();
+  gone_[store] = true;
+}
+
+void SamplerPriorities::Reopen(std::size_t store) {
+  stores_[store].ReweighLater();
+  gone_[store] = false;
+}
+
+void SamplerPriorities::Rearrange(std::span<const std::optional<std::size_t>> from) {
+  std::vector<StorePriorities> stores;
+  for (const std::optional<std::size_t>& store : from) {
+    stores.push_back(store ? std::move(stores_[*store]) : NewStore());
+    stores.back().ReweighLater();
+  }
+  stores_ = std::move(stores);
+  gone_.assign(stores_.size(), false);
 }
 
 void SamplerPriorities::Follow(std::size_t store, IndexedStarts& starts) {
@@ -201,7 +230,7 @@ std::uint64_t SamplerPriorities::Update(StartsOfStores stores,
   std::vector<std::vector<double>> values(stores_.size());
   for (const std::int64_t number : indices) {
     const WindowIndex index(number);
-    if (index.store() < stores_.size()) {
+    if (index.store() < stores_.size() && !gone_[index.store()]) {
       stores_[index.store()].Prefetch(index.row());
     }
   }
@@ -223,7 +252,7 @@ std::uint64_t SamplerPriorities::Update(StartsOfStores stores,
                     ", is of store ", index.store()));
     }
     const StorePriorities& store = stores_[index.store()];
-    if (index.row() < store.tree().first_leaf()) {
+    if (gone_[index.store()] || index.row() < store.tree().first_leaf()) {
       ++dropped;
       continue;
     }

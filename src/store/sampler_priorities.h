@@ -7,8 +7,10 @@
 // Used by sampler.cc. Thread rules: an object belongs to one thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -35,6 +37,19 @@ struct DrawnWindows {
 class SamplerPriorities {
  public:
   SamplerPriorities(const Priorities& options, std::size_t stores);
+
+  /// Adds a store, with the next number.
+  void AddStore();
+
+  /// Forgets the priorities of a store that has gone. Updates of its windows are ignored.
+  void Leave(std::size_t store);
+
+  /// Makes the next Follow() of a store look at all of its rows: they come from another Starts object.
+  void Reopen(std::size_t store);
+
+  /// Gives the stores other numbers. from[i] is the number until now of the store that gets number i;
+  /// nothing for one that is new.
+  void Rearrange(std::span<const std::optional<std::size_t>> from);
 
   /// Enters the anchors that a store has now.
   void Follow(std::size_t store, IndexedStarts& starts);
@@ -77,9 +92,12 @@ class SamplerPriorities {
                      std::span<std::uint64_t> windows) const;
   double SmallestProbability(double total, double uniform) const noexcept;
 
+  StorePriorities NewStore() const;
+
   Priorities options_;
   double largest_ = 1;
   std::vector<StorePriorities> stores_;
+  std::vector<bool> gone_;  // of each store
 };
 
 /// Throws Error(kInvalidArgument), naming the first option that is out of range.

@@ -36,6 +36,9 @@ void WindowSampler::ThrowNoSuchWindow(std::size_t place, std::int64_t index) con
                        stores_.size() == 1 ? " store" : " stores"));
   }
   const std::string row = StrCat(which, "row ", window.row(), " of store ", window.store());
+  if (gone_[window.store()]) {
+    throw Error(ErrorCode::kDropped, StrCat(row, ", which has left the group"));
+  }
   const std::uint64_t first = stores_[window.store()]->extent().first_row;
   if (window.row() < first) {
     throw Error(ErrorCode::kDropped,

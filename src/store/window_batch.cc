@@ -8,42 +8,30 @@
 #include "stream_store/sampler.h"
 
 #include "base/assert.h"
+#include "storage/read_source.h"
 #include "store/read_functions.h"
+#include "store/read_via.h"
+#include "store/rows_of_stores.h"
 #include "store/window_places.h"
 
 namespace stream_store {
-namespace {
-
-// Calls visit(store, begin, count) for each stretch of consecutive windows of one store.
-template <class Visit>
-void ForEachPiece(std::span<const std::int64_t> stores, const Visit& visit) {
-  for (std::size_t begin = 0; begin < stores.size();) {
-    std::size_t end = begin + 1;
-    while (end < stores.size() && stores[end] == stores[begin]) {
-      ++end;
-    }
-    visit(static_cast<std::size_t>(stores[begin]), begin, end - begin);
-    begin = end;
-  }
+std::span<const std::uint64_t> WindowBatch::WindowsOf(const Part& part) const {
+  return std::span(windows_).subspan(part.begin, part.end - part.begin);
 }
-
-}  // namespace
 
 // Splits the windows into runs of consecutive rows, store by store. A batch of one store without
 // lanes and padding needs no runs: its windows are read as they are.
 void WindowBatch::MakeRuns() {
   runs_.clear();
   run_begins_.clear();
-  const bool plain = readers_.size() == 1 && lanes_ == 1 && count_.empty();
+  const bool plain = parts_.size() == 1 && lanes_ == 1 && count_.empty();
   if (!rows_ || plain || !places_.empty()) {
     return;
   }
-  for (std::size_t store = 0; store < readers_.size(); ++store) {
+  for (const Part& part : parts_) {
     run_begins_.push_back(runs_.size());
-    for (std::size_t i = 0; i < size(); ++i) {
-      if (stores_[i] == static_cast<std::int64_t>(store)) {
-        AddRuns(i);
-      }
+    for (const std::uint64_t window : WindowsOf(part)) {
+      AddRuns(window);
     }
   }
   run_begins_.push_back(runs_.size());
@@ -62,10 +50,6 @@ void WindowBatch::AddRuns(std::size_t window) {
   }
 }
 
-std::span<const RowRun> WindowBatch::RunsOf(std::size_t store) const {
-  return internal::RunsOfStore(runs_, run_begins_, store);
-}
-
 // A batch of rows has row numbers where a batch of values has positions, so reading it the other way
 // would return wrong data without an error.
 void WindowBatch::RequireUnit(bool rows) const {
@@ -81,10 +65,47 @@ void WindowBatch::RequireUnit(bool rows) const {
 
 void WindowBatch::ReadWindows(const WindowsOut& out) const {
   RequireUnit(/*rows=*/false);
-  ForEachPiece(stores_, [&](std::size_t store, std::size_t begin, std::size_t count) {
-    readers_[store].ReadWindows(std::span(starts_).subspan(begin, count), length_,
-                                out.From(begin * length_));
-  });
+  for (const Part& part : parts_) {
+    const std::span<const std::uint64_t> windows = WindowsOf(part);
+    for (std::size_t i = 0; i < windows.size();) {
+      const std::size_t first = windows[i];
+      std::size_t count = 1;  // windows that follow each other in the batch are read together
+      while (i + count < windows.size() && windows[i + count] == first + count) {
+        ++count;
+      }
+      part.reader.ReadWindows(std::span(starts_).subspan(first, count), length_,
+                              out.From(first * length_));
+      i += count;
+    }
+  }
+}
+
+void WindowBatch::ReadParts(std::span<const RowRun> runs, std::span<const std::size_t> run_begins,
+                            std::span<const RowsColumn> columns, Step* steps,
+                            std::vector<std::shared_ptr<const void>>& copies) const {
+  const auto copies_of = [](const Part& part) {
+    return internal::ReaderAccess::SourceOf(part.reader)->copies();
+  };
+  if (parts_.size() == 1 || std::ranges::any_of(parts_, copies_of)) {
+    for (std::size_t part = 0; part < parts_.size(); ++part) {
+      internal::Keep(parts_[part].reader.ReadRows(internal::RunsOfPart(runs, run_begins, part),
+                                                  columns, steps),
+                     copies);
+    }
+    return;
+  }
+  std::vector<internal::StoreRuns> stores;
+  for (std::size_t part = 0; part < parts_.size(); ++part) {
+    stores.push_back({&internal::ReaderAccess::ViewOf(parts_[part].reader),
+                      internal::RunsOfPart(runs, run_begins, part)});
+  }
+  internal::RowsOfStores rows(stores, columns, steps);
+  for (std::size_t part = 0; part < parts_.size(); ++part) {
+    const internal::ReadSource& source = *internal::ReaderAccess::SourceOf(parts_[part].reader);
+    internal::ReadOrCutBack(source, *stores[part].view,
+                            [&](const internal::View&) { rows.Read(part); });
+    source.CheckNotTruncated();
+  }
 }
 
 std::shared_ptr<const void> WindowBatch::ReadRows(std::span<const RowsColumn> columns, Step* steps,
@@ -102,12 +123,12 @@ std::shared_ptr<const void> WindowBatch::ReadRows(std::span<const RowsColumn> co
     return internal::OwnerOf(std::move(copies));
   }
   if (run_begins_.empty()) {
-    return readers_[0].ReadRows(starts_, length_, columns, steps);
+    return parts_[0].reader.ReadRows(starts_, length_, columns, steps);
   }
   for (std::size_t i = 0; i < count_.size(); ++i) {
     const auto clear = [&](std::uint64_t place, std::uint64_t count) {
       if (count > 0) {
-        internal::ZeroRows(internal::ReaderAccess::ViewOf(readers_[0]), place, count, columns,
+        internal::ZeroRows(internal::ReaderAccess::ViewOf(parts_[0].reader), place, count, columns,
                            steps);
         if (valid != nullptr) {
           std::memset(valid + place, 0, count);
@@ -119,9 +140,7 @@ std::shared_ptr<const void> WindowBatch::ReadRows(std::span<const RowsColumn> co
     clear(begin + lead_[i] + count_[i], length_ - lead_[i] - count_[i]);
   }
   std::vector<std::shared_ptr<const void>> copies;
-  for (std::size_t store = 0; store < readers_.size(); ++store) {
-    internal::Keep(readers_[store].ReadRows(RunsOf(store), columns, steps), copies);
-  }
+  ReadParts(runs_, run_begins_, columns, steps, copies);
   return internal::OwnerOf(std::move(copies));
 }
 
@@ -133,18 +152,19 @@ std::uint64_t WindowBatch::LongestInRows(TypeId type) const {
   std::uint64_t longest = 0;
   if (!places_.empty()) {
     const Places& places = PlacesOf(type);
-    for (std::size_t store = 0; store < readers_.size(); ++store) {
+    for (std::size_t part = 0; part < parts_.size(); ++part) {
       longest = std::max(longest,
-                         readers_[store].LongestInRows(
-                             internal::RunsOfStore(places.runs, places.run_begins, store), type));
+                         parts_[part].reader.LongestInRows(
+                             internal::RunsOfPart(places.runs, places.run_begins, part), type));
     }
     return longest;
   }
   if (run_begins_.empty()) {
-    return readers_[0].LongestInRows(starts_, length_, type);
+    return parts_[0].reader.LongestInRows(starts_, length_, type);
   }
-  for (std::size_t store = 0; store < readers_.size(); ++store) {
-    longest = std::max(longest, readers_[store].LongestInRows(RunsOf(store), type));
+  for (std::size_t part = 0; part < parts_.size(); ++part) {
+    longest = std::max(longest, parts_[part].reader.LongestInRows(
+                                    internal::RunsOfPart(runs_, run_begins_, part), type));
   }
   return longest;
 }

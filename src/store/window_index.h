@@ -1,6 +1,7 @@
 // WindowIndex: the number that identifies a window for the life of its store.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "stream_store/types.h"
@@ -11,6 +12,7 @@ namespace stream_store::internal {
 class WindowIndex {
  public:
   static constexpr unsigned kRowBits = 48;
+  static constexpr std::size_t kMostStores = std::size_t{1} << (63 - kRowBits);
 
   explicit constexpr WindowIndex(std::int64_t index) noexcept
       : index_(static_cast<std::uint64_t>(index)) {}

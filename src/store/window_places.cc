@@ -83,14 +83,12 @@ void WindowBatch::AddPlace(Places& places, std::size_t first_run, std::uint64_t 
 // Joins consecutive rows to runs, store by store.
 void WindowBatch::MakePlacedRuns(Places& places) const {
   const std::uint64_t length = places.offsets.size();
-  for (std::size_t store = 0; store < readers_.size(); ++store) {
+  for (const Part& part : parts_) {
     const std::size_t first_run = places.runs.size();
     places.run_begins.push_back(first_run);
-    for (std::size_t i = 0; i < size(); ++i) {
-      if (stores_[i] == static_cast<std::int64_t>(store)) {
-        for (std::uint64_t place = i * length; place < (i + 1) * length; ++place) {
-          AddPlace(places, first_run, place);
-        }
+    for (const std::uint64_t i : WindowsOf(part)) {
+      for (std::uint64_t place = i * length; place < (i + 1) * length; ++place) {
+        AddPlace(places, first_run, place);
       }
     }
   }
@@ -105,16 +103,12 @@ void WindowBatch::ReadPlaces(const Places& places, std::span<const RowsColumn> c
       ++end;
     }
     if (end > begin) {
-      internal::ZeroRows(internal::ReaderAccess::ViewOf(readers_[0]), begin, end - begin, columns,
+      internal::ZeroRows(internal::ReaderAccess::ViewOf(parts_[0].reader), begin, end - begin, columns,
                          steps);
     }
     begin = end + 1;
   }
-  for (std::size_t store = 0; store < readers_.size(); ++store) {
-    const std::span<const RowRun> runs =
-        internal::RunsOfStore(places.runs, places.run_begins, store);
-    internal::Keep(readers_[store].ReadRows(runs, columns, steps), copies);
-  }
+  ReadParts(places.runs, places.run_begins, columns, steps, copies);
 }
 
 void WindowBatch::ReadPlaced(std::span<const RowsColumn> columns, Step* steps, std::uint8_t* valid,

@@ -15,11 +15,11 @@
 
 namespace stream_store::internal {
 
-/// The runs of one store, whose first one is begins[store]. REQUIRES: store + 1 < begins.size().
-inline std::span<const RowRun> RunsOfStore(std::span<const RowRun> runs,
-                                           std::span<const std::size_t> begins, std::size_t store) {
-  STREAM_STORE_ASSERT(store + 1 < begins.size());
-  return runs.subspan(begins[store], begins[store + 1] - begins[store]);
+/// The runs of one part, whose first one is begins[part]. REQUIRES: part + 1 < begins.size().
+inline std::span<const RowRun> RunsOfPart(std::span<const RowRun> runs,
+                                          std::span<const std::size_t> begins, std::size_t part) {
+  STREAM_STORE_ASSERT(part + 1 < begins.size());
+  return runs.subspan(begins[part], begins[part + 1] - begins[part]);
 }
 
 /// Adds an owner of memory, as Reader::ReadRows() returns it, unless it is null.

@@ -1,0 +1,337 @@
+"""StoreGroup: the stores of several writers in one directory, read as one.
+
+The C++ side (`_core.Group`) finds the stores. Examples assume ``import numpy as np`` and
+``from stream_store import StoreGroup, StreamStore, WindowSampler``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+from . import _arguments, _core
+from ._fields import declared_fields
+from ._types import AnyPath, Fields, Progress
+from .features import difference, parse_fields
+from .reports import VerifyReport, verify
+from .store import StreamStore
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+#: Options of StreamStore that a writer of a group cannot have.
+_FIXED = ("path", "fields", "add_fields")
+
+
+class StoreGroup(Mapping[str, StreamStore]):
+    """A directory of stores with equal fields: a mapping of their names to stores to read.
+
+    Each writer has a store of its own, so writers need not know of each other. Stores come and go:
+    they appear complete, and leave the group when their directory is deleted or moved away. Give a
+    group to `WindowSampler` to sample from all stores that exist at that moment.
+
+    Every sub-directory that is a store belongs to the group, unless its name begins with a dot.
+    Fields that a store has added after those of the group are not read through the group.
+
+    Args:
+        path: the directory.
+        fields: as for `StreamStore`; creates the group if it does not exist, and must equal its
+            fields otherwise. None reads a group that exists, which may also be a directory of
+            stores that nobody has declared a group: its fields are those of the first store by
+            name.
+        on_error: what happens with a store that is damaged or has other fields: "skip" leaves it
+            out, with a RuntimeWarning that names it, and lists it in `skipped`; "raise" raises its
+            error.
+        wait: seconds to wait for the group to have fields; None does not wait.
+        safe_reads: as for `StreamStore`.
+
+    Cost:
+        Each store is opened once, for some hundred microseconds. A sampler looks at the directory
+        every 100 ms, and at each store in it every 5 s or when the directory has changed.
+
+    Raises:
+        FileNotFoundError: there is no such directory, or nothing in it that has fields.
+        ValueError: the fields differ from those of the group, or an argument is not valid.
+        CorruptStoreError: with "raise", a store is damaged.
+
+    Examples:
+        >>> group = StoreGroup("runs", fields={"obs": "float32[2]", "action": "int64"})
+        >>> with group.writer("first") as store:
+        ...     rows = store.extend({"obs": np.ones((100, 2)), "action": np.arange(100)})
+        >>> with group.writer("second") as store:
+        ...     rows = store.extend({"obs": np.zeros((50, 2)), "action": np.arange(50)})
+        >>> sampler = WindowSampler(group, 4, unit="row", batch_size=32)
+        >>> sampler.num_starts
+        144
+        >>> group.refresh(), list(group), group["second"].num_rows
+        (True, ['first', 'second'], 50)
+    """
+
+    def __init__(
+        self,
+        path: AnyPath,
+        fields: Fields | None = None,
+        *,
+        on_error: Literal["skip", "raise"] = "skip",
+        wait: float | None = None,
+        safe_reads: bool = False,
+    ) -> None:
+        if on_error not in ("skip", "raise"):
+            raise ValueError(f"on_error must be 'skip' or 'raise', not {on_error!r}")
+        self._path = Path(_arguments.absolute_path(_arguments.path_text(path)))
+        self._options = {"on_error": on_error, "safe_reads": bool(safe_reads)}
+        self._warned: set[str] = set()
+        self._stores: dict[str, StreamStore] = {}
+        specs = None if fields is None else parse_fields(fields)
+        seconds = 0.0 if wait is None else _arguments.timeout_seconds(wait)
+        reads = (on_error == "skip", bool(safe_reads))
+        self._core = _core.Group(str(self._path), specs, reads, seconds)
+        self._holder = StreamStore(self._core.fields_path(), "r")
+        self._report()
+
+    # --- facts ---
+
+    @property
+    def path(self) -> Path:
+        """The directory."""
+        return self._path
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the fields, in declared order."""
+        return self._holder.fields
+
+    @property
+    def features(self) -> dict[str, Any]:
+        """The declared features, as `StreamStore.features`."""
+        return self._holder.features
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """The stores that are left out: their names, and the reason of each."""
+        return dict(self._core.skipped())
+
+    @property
+    def kept_rows(self) -> int:
+        """The number of rows that all stores retain now."""
+        return sum(rows - first for _, _, first, rows in self._core.stores())
+
+    def refresh(self) -> bool:
+        """Look for stores that have come or gone. Samplers do so by themselves.
+
+        Returns:
+            Whether there were any.
+
+        Raises:
+            FileNotFoundError: the directory is gone.
+            CorruptStoreError: with on_error="raise", a store is damaged.
+
+        Examples:
+            >>> group = StoreGroup("runs", fields={"reward": "float32"})
+            >>> group.writer("a").close()
+            >>> group.refresh(), len(group)
+            (True, 1)
+        """
+        changed = self._core.refresh()
+        self._report()
+        return changed
+
+    def _report(self) -> None:
+        for name, reason in self._core.skipped():
+            if name not in self._warned:
+                self._warned.add(name)
+                warnings.warn(
+                    f"{self._path}: the group leaves out store {name}: {reason}",
+                    RuntimeWarning,
+                    stacklevel=3,
+                )
+
+    # --- a mapping of stores ---
+
+    def __getitem__(self, name: str) -> StreamStore:
+        """The store of this name, opened with mode "r".
+
+        Raises:
+            KeyError: the group has no such store.
+        """
+        for known, store_id, _, _ in self._core.stores():
+            if known == name:
+                return self._open(name, store_id)
+        raise KeyError(name)
+
+    def _open(self, name: str, store_id: str) -> StreamStore:
+        opened = self._stores.get(name)
+        if opened is None or opened.closed or opened.id != store_id:
+            safe_reads = bool(self._options["safe_reads"])
+            opened = StreamStore(self._path / name, "r", safe_reads=safe_reads)
+            self._stores[name] = opened
+        return opened
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names of the stores, sorted."""
+        return iter([name for name, _, _, _ in self._core.stores()])
+
+    def __len__(self) -> int:
+        """Number of stores."""
+        return len(self._core.stores())
+
+    def __bool__(self) -> bool:
+        return True  # without this, a group without stores would be false
+
+    # --- writing ---
+
+    def writer(self, name: str | None = None, **options: Any) -> StreamStore:
+        """Open a store of the group for writing. Each writer process has a store of its own.
+
+        Args:
+            name: of its directory. A store of that name is continued. None makes a new store, with
+                a name that no other writer on any host has: time, host, process and a random
+                number.
+            options: arguments of `StreamStore`, such as `retain_rows` or `sync_seconds`, which are
+                for this store alone. Its fields are those of the group.
+
+        Returns:
+            A StreamStore.
+
+        Raises:
+            ValueError: `name` is not a name of a directory or begins with a dot, or the store of
+                that name has other fields.
+            TypeError: an option is not one of `StreamStore`.
+            LockedError: another writer has the store open.
+
+        Examples:
+            >>> group = StoreGroup("runs", fields={"reward": "float32"})
+            >>> with group.writer(retain_rows=1000) as store:
+            ...     store.append_step({"reward": 1.0})
+            0
+        """
+        fixed = [option for option in _FIXED if option in options]
+        if fixed:
+            raise TypeError(f"writer: {fixed[0]} is given by the group; leave it out")
+        if name is None:
+            options.setdefault("mode", "x")
+        elif not isinstance(name, str) or not name:
+            raise ValueError(f"writer: name must be a str that is not empty, not {name!r}")
+        store = StreamStore(self._core.store_path(name or ""), **options)
+        try:
+            specs = declared_fields(self._holder).specs
+            if store.fields:
+                _require_fields(store, self._holder)
+            elif store.mode != "r":
+                store._define_fields(specs)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    # --- all rows ---
+
+    def to_dataset(
+        self,
+        split: str | None = None,
+        *,
+        step_column: str | None = None,
+        store_column: str | None = None,
+    ) -> Any:
+        """Write the rows of all stores as one `datasets.Dataset`, store by store, by name.
+
+        Args:
+            split: name of the split.
+            step_column: as for `StreamStore.to_dataset`.
+            store_column: name of a last string column with the name of the store; None leaves it
+                out.
+
+        Returns:
+            A `datasets.Dataset`.
+
+        Cost:
+            That of `StreamStore.to_dataset` for each store; a store that has not changed since is
+            not written again.
+
+        Raises:
+            ImportError: `datasets` is not installed.
+            ValueError: an argument is not valid.
+            OSError: there is no space for the files.
+
+        Examples:
+            >>> group = StoreGroup("runs", fields={"reward": "float32"})
+            >>> for name in ("a", "b"):
+            ...     with group.writer(name) as store:
+            ...         rows = store.extend({"reward": [1.0, 2.0]})
+            >>> group.to_dataset(store_column="store")[2]
+            {'reward': 1.0, 'store': 'b'}
+        """
+        from ._exchange.group import group_to_dataset
+
+        self.refresh()
+        return group_to_dataset(self, self._holder, split, step_column, store_column)
+
+    def verify(self, *, progress: Progress | None = None) -> dict[str, VerifyReport]:
+        """Check every byte of every store, also of those that are left out.
+
+        Args:
+            progress: as for `stream_store.verify`, called for one store after the other.
+
+        Returns:
+            A report for each name.
+
+        Examples:
+            >>> group = StoreGroup("runs", fields={"reward": "float32"})
+            >>> group.writer("a").close()
+            >>> {name: report.ok for name, report in group.verify().items()}
+            {'a': True}
+        """
+        self.refresh()
+        names = sorted({*self, *self.skipped})
+        return {name: verify(self._path / name, progress=progress) for name in names}
+
+    # --- protocols ---
+
+    def close(self) -> None:
+        """Close the stores that were read through the group. Writers stay open."""
+        for store in (*self._stores.values(), self._holder):
+            store.close()
+        self._stores.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        stores = len(self)
+        count = f"{stores:,} {'store' if stores == 1 else 'stores'}"
+        left_out = f", {len(self.skipped)} left out" if self.skipped else ""
+        return f"<StoreGroup {str(self._path)!r}: {count}, {self.kept_rows:,} rows{left_out}>"
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopen, (type(self), str(self._path), dict(self._options))
+
+
+def _reopen(kind: type[StoreGroup], path: str, options: dict[str, Any]) -> StoreGroup:
+    """The group that a pickled one becomes."""
+    return kind(path, **options)
+
+
+def _require_fields(store: StreamStore, group: StreamStore) -> None:
+    """Refuse a store whose first fields are not those of the group."""
+    wanted = declared_fields(group).specs
+    found = declared_fields(store).specs[: len(wanted)]
+    text = difference(wanted, found)
+    if text is not None:
+        raise ValueError(f"{store._path}: the store has other fields than the group: {text}")
