@@ -443,7 +443,13 @@ class WindowSampler(PrioritySampling):
 
     def __reduce__(self) -> tuple[Any, ...]:
         state = self.state_dict()
-        return _rebuild, (type(self), self._given(), self._arguments(), state, self._read_priorities())
+        return _rebuild, (
+            type(self),
+            self._given(),
+            self._arguments(),
+            state,
+            self._read_priorities(),
+        )
 
     def _given(self) -> Any:
         """The first argument that makes a sampler like this one."""

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from stream_store import DroppedError, Error, StreamStore
+from stream_store import DroppedError, Error, StoreGroup, StreamStore
 
 ray_data = pytest.importorskip("ray.data")
 
@@ -308,9 +308,33 @@ def test_stores_with_few_rows_have_a_schema(tmp_path: Path, rows: int) -> None:
     assert plain(dataset.take_all()) == expected_rows(tmp_path)
 
 
+def test_a_group_without_stores_has_a_schema(tmp_path: Path) -> None:
+    group = StoreGroup(tmp_path / "group", fields=FIELDS)
+    dataset = read(group)
+    assert dataset.count() == 0
+    assert dataset.schema().names == list(FIELDS)
+    write_store(tmp_path / "group" / "a", range(3))
+    assert read(group).count() == 3
+
+
+def test_fields_that_a_store_of_a_group_has_added_are_left_out(tmp_path: Path) -> None:
+    group = StoreGroup(tmp_path / "group", fields={"n": "int64"})
+    with group.writer("a") as store:
+        store.add_fields({"more": "int64"})
+        store.append_step({"n": 1, "more": 2})
+    assert read(tmp_path / "group").take_all() == [{"n": 1}]
+
+
+def test_a_store_of_a_group_with_other_fields_is_named(tmp_path: Path) -> None:
+    for name, kind in (("a", "int64"), ("b", "float32")):
+        StreamStore(tmp_path / "group" / name, fields={"n": kind}).close()
+    with pytest.raises(ValueError, match=r"group.*store b.*other fields"):
+        read(tmp_path / "group")
+
+
 REFUSALS: list[Any] = [
-    ("nothing", {}, FileNotFoundError, "nothing: .*nothing is there"),
-    ("plain", {}, ValueError, "plain: .*no file 'control'"),
+    ("nothing", {}, FileNotFoundError, "nothing: .*but found nothing"),
+    ("plain", {}, FileNotFoundError, "plain: .*a directory without stores"),
     ([], {}, ValueError, "at least one path"),
     (7, {}, TypeError, "not 7"),
     ("store", {"fields": ["m"]}, ValueError, "store: .*no field 'm'; the fields are n"),

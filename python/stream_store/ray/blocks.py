@@ -110,12 +110,12 @@ class Columns:
 
 
 def columns_of(
-    specs: Sequence[FieldSpec], own: pa.Schema, fields: Sequence[str] | None, tensors: bool
+    specs: Sequence[FieldSpec], own: pa.Schema, fields: Sequence[str], tensors: bool
 ) -> Columns:
     """The columns of fields, whose Arrow types are those of the schema `own`."""
     shapes = tensor_shapes(specs) if tensors else {}
-    shapes = {name: shape for name, shape in shapes.items() if fields is None or name in fields}
-    chosen = [own.field(name) for name in fields or own.names]
+    shapes = {name: shape for name, shape in shapes.items() if name in fields}
+    chosen = [own.field(name) for name in fields]
     exported = [
         pa.field(one.name, fixed_lists(item_type(one.type), shapes[one.name]))
         if one.name in shapes

@@ -2,7 +2,7 @@
 
 A write takes these steps:
 
-1. The driver learns the fields from the group, if it has stores, or from `fields`.
+1. The driver learns the fields from the group, if it exists, or from `fields`.
 2. Each task writes a store in a hidden directory of the group that is this write's own,
    ``.writing-<id>/<task>-<attempt>``. A task that Ray repeats writes another one. The store is
    closed, and therefore durable, before the task reports its name.
@@ -30,7 +30,7 @@ import ray.data
 from ray.data.block import Block, BlockAccessor
 from ray.data.datasource import Datasink, WriteResult
 
-from stream_store import _arguments
+from stream_store import _arguments, _core
 from stream_store._exchange.arrow import c_stream_of, import_stream
 from stream_store._fields import declared_fields
 from stream_store._types import AnyPath, Fields
@@ -38,7 +38,7 @@ from stream_store.features import FieldSpec, difference, parse_fields
 from stream_store.store import StreamStore
 
 from .columns import fields_of, plain_table
-from .paths import absolute_paths, alive_nodes, find_stores, run_on_nodes, this_node
+from .paths import absolute_paths, alive_nodes, is_store, open_group, run_on_nodes, this_node
 
 _WRITE = "stream_store.ray.write"
 
@@ -55,10 +55,10 @@ def write(
     num_cpus: float | None = None,
     memory: float | None = None,
 ) -> list[str]:
-    """Write a `ray.data.Dataset` as stores of one directory, one store per task.
+    """Write a `ray.data.Dataset` as a group, one store per task.
 
-    The directory is made if it does not exist. If it has stores already, the new ones have the same
-    fields and are added beside them. On a cluster without a shared file system, each node gets the
+    The group is made if it does not exist. If it does, the stores are added to it, and have its
+    fields. On a cluster without a shared file system, each node gets the
     stores of its own tasks, under the same path.
 
     The new stores appear when all tasks have ended, one after the other within a moment. They hold
@@ -71,10 +71,10 @@ def write(
 
     Args:
         dataset: the dataset.
-        path: directory of the stores; relative to the directory of this process.
-        fields: as for `StreamStore`. Without them, the fields are those of the stores in the
-            directory, or follow from the types of the columns, as for `from_arrow`. Texts, bytes
-            and images (tensors of uint8 with two or more dimensions) are then packed.
+        path: directory of the group; relative to the directory of this process.
+        fields: as for `StreamStore`. Without them, the fields are those of the group, or follow
+            from the types of the columns, as for `from_arrow`. Texts, bytes and images (tensors of
+            uint8 with two or more dimensions) are then packed.
         columns: the columns to write; None writes all. Columns without a field are ignored.
         step_column: int column with the steps.
         min_rows_per_store: blocks are joined until a task has this many rows.
@@ -93,8 +93,8 @@ def write(
 
     Examples:
         >>> import ray, stream_store.ray
-        >>> stores = stream_store.ray.write(ray.data.range(1000), "numbers")
-        >>> stream_store.ray.read("numbers").count()
+        >>> names = stream_store.ray.write(ray.data.range(1000), "numbers")
+        >>> stream_store.StoreGroup("numbers").kept_rows
         1000
     """
     if not isinstance(dataset, ray.data.Dataset):
@@ -105,7 +105,7 @@ def write(
         chosen = [step_column, *chosen]
     if min_rows_per_store is not None:
         _arguments.integer("min_rows_per_store", min_rows_per_store, 1)
-    specs = _known_fields(Path(directory), None if fields is None else parse_fields(fields))
+    specs = _known_fields(directory, None if fields is None else parse_fields(fields))
     sink = StoreDatasink(directory, specs, chosen, step_column, min_rows_per_store)
     resources = {"num_cpus": num_cpus, "memory": memory}
     dataset.write_datasink(
@@ -216,7 +216,11 @@ class StoreDatasink(Datasink[Written | None]):
         by_node: dict[str, list[tuple[str, str]]] = {}
         for one in written:
             by_node.setdefault(one.node, []).append((one.staged, one.name))
-        _on_nodes(_publish, {node: (self._path, self._id, some) for node, some in by_node.items()})
+        specs = written[0].specs if written else self._specs
+        if not written and specs is not None:  # a group without stores
+            by_node[this_node()] = []
+        publish = {node: (self._path, self._id, specs, some) for node, some in by_node.items()}
+        _on_nodes(_publish, publish)
         self.names = sorted(one.name for one in written)
         self._clean(published=True)
 
@@ -232,20 +236,18 @@ class StoreDatasink(Datasink[Written | None]):
                 _on_nodes(_remove, {node: (self._path, self._id, published)})
 
 
-def _known_fields(path: Path, given: list[FieldSpec] | None) -> list[FieldSpec] | None:
-    """The fields of the stores in a directory, or those that were given."""
-    stores = find_stores([str(path)], _WRITE) if path.exists() and any(path.iterdir()) else []
-    if not stores:
-        return given
-    if stores == [str(path)]:
+def _known_fields(path: str, given: list[FieldSpec] | None) -> list[FieldSpec] | None:
+    """The fields of a group, or those that were given if there is none yet."""
+    if is_store(path):
         raise ValueError(f"{path}: {_WRITE}: expected a directory of stores, but this is a store")
-    with StreamStore(stores[0], "r") as store:
-        specs = declared_fields(store).specs
+    try:
+        with open_group(path, "skip", _WRITE) as group:
+            specs = declared_fields(group._holder).specs
+    except FileNotFoundError:
+        return given
     text = None if given is None else difference(specs, given)
     if text is not None:
-        raise ValueError(
-            f"{path}: {_WRITE}: expected the fields of the stores that are there, but found {text}"
-        )
+        raise ValueError(f"{path}: {_WRITE}: the group was declared with other fields: {text}")
     return specs
 
 
@@ -261,8 +263,11 @@ def _on_nodes(function: Any, arguments: dict[str, tuple[Any, ...]]) -> None:
     run_on_nodes(function, arguments, _WRITE)
 
 
-def _publish(path: str, write_id: str, stores: Sequence[tuple[str, str]]) -> None:
-    """Give stores of this node their names, durably."""
+def _publish(
+    path: str, write_id: str, specs: list[FieldSpec], stores: Sequence[tuple[str, str]]
+) -> None:
+    """Make the group, if it does not exist, and give stores of this node their names, durably."""
+    _core.Group(path, specs, (True, False), 0.0)
     for staged, name in stores:
         (_staging(path, write_id) / staged).rename(Path(path) / name)
     directory = os.open(path, os.O_RDONLY)

@@ -48,8 +48,8 @@ def read(
     read less.
 
     Args:
-        paths: the path of a store, or of a directory whose subdirectories are stores; or a list of
-            both. A mapping of node ids to such paths names paths that are local to each node.
+        paths: the path of a store or of a `StoreGroup`, which is any directory of stores; or a list
+            of both. A mapping of node ids to such paths names paths that are local to each node.
         fields: names of fields and structs; None reads all.
         nodes: nodes that each have stores of their own under these paths: "all", or a list of node
             ids. Only tasks on a node read its stores. None means that every task can open the
@@ -70,9 +70,9 @@ def read(
         gone; the message names the store.
 
     Raises:
-        FileNotFoundError: there is nothing at a path.
-        ValueError: a path is not a store, the fields of stores differ, there is no such field, or a
-            node is not alive; the message names the path, field or node.
+        FileNotFoundError: there is neither a store nor a group at a path.
+        ValueError: the fields of stores differ, there is no such field, or a node is not alive; the
+            message names the path, field or node.
         stream_store.Error: a node died.
 
     Examples:
@@ -89,8 +89,9 @@ def read(
     found = _found_stores(paths, nodes, segments)
     stores = [store for some in found.values() for store in some]
     if not stores:
-        raise ValueError(
-            f"{_READ}: expected at least one store at {_shown(paths)}, but there is none yet"
+        raise FileNotFoundError(
+            f"{_shown(paths)}: {_READ}: expected stores on at least one of {len(found)} nodes, but "
+            "none has any"
         )
     require_equal_fields(stores, _READ)
     columns = _columns(stores[0], fields, tensors)
@@ -98,6 +99,8 @@ def read(
     datasets = []
     total = sum(len(store.rows) for store in stores)
     for node, some in found.items():
+        if not some:
+            continue
         rows = sum(len(store.rows) for store in some)
         source = StoreDatasource(some, columns, node)
         blocks = override_num_blocks
@@ -233,8 +236,9 @@ def _found_stores(
         return {None: _examine_all(absolute_paths(paths, _READ), segment_by)}
     may_lack = nodes is not None
     arguments = {node: (some, segment_by, may_lack) for node, some in by_node.items()}
-    found = run_on_nodes(_examine_all, arguments, _READ)
-    return {node: stores for node, stores in found.items() if stores}
+    found: dict[str | None, list[StoreRows]] = {}
+    found.update(run_on_nodes(_examine_all, arguments, _READ))
+    return found
 
 
 def _examine_all(
@@ -247,7 +251,7 @@ def _examine_all(
         if not may_lack:
             raise
         return []
-    return [examine(path, segment_by, _READ) for path in found]
+    return [examine(place, segment_by, _READ) for place in found]
 
 
 def _columns(store: StoreRows, fields: Sequence[str] | None, tensors: bool) -> Columns:
@@ -261,7 +265,7 @@ def _columns(store: StoreRows, fields: Sequence[str] | None, tensors: bool) -> C
             )
     if names is not None and len(set(names)) != len(names):
         raise ValueError(f"{_READ}: fields has a duplicate: {names}")
-    return columns_of(store.specs, store.schema, names, tensors)
+    return columns_of(store.specs, store.schema, names or known, tensors)
 
 
 def _with_columns(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,10 +17,11 @@ from stream_store._fields import declared_fields
 from stream_store._types import Batch
 from stream_store.errors import DroppedError
 from stream_store.features import FieldSpec
+from stream_store.group import StoreGroup
 from stream_store.sampler import WindowSampler
 from stream_store.store import StreamStore
 
-from .paths import find_stores
+from .paths import find_stores, is_store, open_group
 
 OPERATION = "stream_store.ray.Sampler"
 
@@ -71,14 +72,20 @@ class NodeSampler:
         paths: of stores, and of directories of stores.
         arguments: those of the WindowSampler.
         may_lack: whether a path may lead nowhere yet.
+        skips: whether damaged stores of a group are left out.
     """
 
-    def __init__(self, paths: Sequence[str], arguments: dict[str, Any], may_lack: bool) -> None:
+    def __init__(
+        self, paths: Sequence[str], arguments: dict[str, Any], may_lack: bool, skips: bool
+    ) -> None:
         # Stores are opened by the first call: Ray hides the type of an error of the constructor.
         self._paths = list(paths)
         self._arguments = arguments
         self._may_lack = may_lack
-        self._stores: list[StreamStore] = []
+        self._skips = skips
+        self._group: StoreGroup | None = None
+        self._specs: list[FieldSpec] = []
+        self._found: list[str] = []  # by the number of the store in batches
         self._sampler: WindowSampler | None = None
 
     def facts(self) -> NodeFacts:
@@ -88,7 +95,7 @@ class NodeSampler:
             return NodeFacts([], 0, 0, [])
         starts = sampler.num_starts
         size = _bytes_of(sampler._core.read_starts([starts // 2])) if starts else 0
-        return NodeFacts(self._found(), starts, size, declared_fields(self._stores[0]).specs)
+        return NodeFacts(self._numbered(sampler), starts, size, self._specs)
 
     def draw(self, count: int, seed: int, key: Sequence[int], known: int) -> Drawn:
         """Draw windows uniformly from all valid starts of the rows that are stored now.
@@ -117,24 +124,42 @@ class NodeSampler:
         windows = None
         if count and starts:
             windows = sampler._core.read_starts(rng.integers(0, starts, count))
-        return Drawn(starts, self._found()[known:], windows)
+        return Drawn(starts, self._numbered(sampler)[known:], windows)
 
-    def _found(self) -> list[str]:
-        return [str(store.path) for store in self._stores]
+    def _numbered(self, sampler: WindowSampler) -> list[str]:
+        """The paths of the stores, by their numbers in batches. Those of a group become more."""
+        if self._group is not None:
+            ids = [own for own, _ in sampler._core.store_ids()]
+            if len(ids) > len(self._found):
+                self._group.refresh()
+                names = {own: name for name, own, _, _ in self._group._core.stores()}
+                new = ids[len(self._found) :]
+                self._found += [str(self._group.path / names.get(own, own)) for own in new]
+        return self._found
 
     def _opened(self) -> WindowSampler | None:
-        """The sampler; None as long as there is no store."""
+        """The sampler; None as long as there is nothing at the paths."""
         if self._sampler is None:
             try:
-                found = find_stores(self._paths, OPERATION)
+                source = self._source()
             except FileNotFoundError:
-                if not self._may_lack:
-                    raise
-                found = []
-            if found:
-                self._stores = [StreamStore(path, "r") for path in found]
-                self._sampler = WindowSampler(self._stores, **self._arguments)
+                if self._may_lack:
+                    return None
+                raise
+            self._sampler = WindowSampler(source, **self._arguments)
         return self._sampler
+
+    def _source(self) -> StoreGroup | list[StreamStore]:
+        """A single group, which is followed as its stores come and go, or a list of stores."""
+        if len(self._paths) == 1 and not is_store(self._paths[0]):
+            on_error: Literal["raise", "skip"] = "skip" if self._skips else "raise"
+            self._group = open_group(self._paths[0], on_error, OPERATION)
+            self._specs = declared_fields(self._group._holder).specs
+            return self._group
+        self._found = [place.path for place in find_stores(self._paths, OPERATION)]
+        stores = [StreamStore(path, "r") for path in self._found]
+        self._specs = declared_fields(stores[0]).specs
+        return stores
 
 
 def _bytes_of(batch: Any) -> int:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from stream_store._fields import declared_fields
 from stream_store.errors import Error
+from stream_store.features import FieldSpec
+from stream_store.group import StoreGroup
 from stream_store.store import StreamStore
 
 AnyPaths = Any  # a path, a store or a group, or a sequence of them
@@ -29,7 +33,7 @@ def absolute_paths(paths: AnyPaths, operation: str) -> list[str]:
         TypeError: something is neither a path, nor a store or group with a path.
         ValueError: there is none, or a store is temporary or a snapshot.
     """
-    several = isinstance(paths, Sequence) and not isinstance(paths, (str, bytes, StreamStore))
+    several = isinstance(paths, Sequence) and not isinstance(paths, (str, bytes))
     given = list(paths) if several else [paths]
     if not given:
         raise ValueError(f"{operation}: expected at least one path, found []")
@@ -52,30 +56,58 @@ def _absolute(given: Any, operation: str) -> str:
     return str(Path(path).absolute())
 
 
-def find_stores(paths: Sequence[str], operation: str) -> list[str]:
-    """The stores that are at these paths now: a store itself, or all stores of a directory.
+@dataclass(frozen=True)
+class StorePlace:
+    """A store that was found.
+
+    Attributes:
+        path: of the store.
+        specs: the fields of its group, which are the first of its own; None without a group.
+    """
+
+    path: str
+    specs: list[FieldSpec] | None
+
+
+def find_stores(paths: Sequence[str], operation: str) -> list[StorePlace]:
+    """The stores that are at these paths now: stores themselves, or all stores of groups.
+
+    A group without stores gives the empty store that has its fields.
 
     Raises:
-        FileNotFoundError: there is nothing at a path.
-        ValueError: a path is neither a store nor a directory of stores.
+        FileNotFoundError: there is neither a store nor a group at a path.
+        ValueError: a store of a group has other fields.
     """
-    return [store for path in paths for store in _stores_at(Path(path), operation)]
+    return [store for path in paths for store in _stores_at(path, operation)]
 
 
-def _stores_at(path: Path, operation: str) -> list[str]:
-    if (path / _CONTROL).exists():
-        return [str(path)]
-    if not path.exists():
+def _stores_at(path: str, operation: str) -> list[StorePlace]:
+    if is_store(path):
+        return [StorePlace(path, None)]
+    with open_group(path, "raise", operation) as group:
+        specs = declared_fields(group._holder).specs
+        names = [str(group.path / name) for name in group]
+        return [StorePlace(one, specs) for one in names or [str(group._holder.path)]]
+
+
+def is_store(path: str) -> bool:
+    """Whether there is a store at a path."""
+    return (Path(path) / _CONTROL).exists()
+
+
+def open_group(path: str, on_error: Literal["raise", "skip"], operation: str) -> StoreGroup:
+    """The group at a path.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    try:
+        return StoreGroup(path, on_error=on_error)
+    except FileNotFoundError as error:
+        found = "a directory without stores" if Path(path).is_dir() else "nothing"
         raise FileNotFoundError(
-            f"{path}: {operation}: expected a store or a directory of stores, but nothing is there"
-        )
-    found = sorted(path.glob(f"*/{_CONTROL}"))
-    if not found and not (path / "group").exists():
-        raise ValueError(
-            f"{path}: {operation}: expected a store or a directory of stores, but it has no file "
-            "'control', and none of its directories has one"
-        )
-    return [str(control.parent) for control in found if not control.parent.name.startswith(".")]
+            f"{path}: {operation}: expected a store or a directory of stores, but found {found}"
+        ) from error
 
 
 # --- nodes ---
@@ -89,7 +121,7 @@ def paths_of_nodes(paths: AnyPaths, nodes: Any, operation: str) -> dict[str, lis
     Raises:
         ValueError: a node is not alive; the message names it.
     """
-    if isinstance(paths, Mapping):
+    if isinstance(paths, Mapping) and not isinstance(paths, StoreGroup):
         if nodes is not None:
             raise ValueError(f"{operation}: paths names the nodes already; leave nodes out")
         given = {

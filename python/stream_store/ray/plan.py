@@ -19,6 +19,8 @@ from stream_store.features import FieldSpec, difference
 from stream_store.sampler import WindowSampler
 from stream_store.store import StreamStore
 
+from .paths import StorePlace
+
 _SAMPLED_ROWS = 64
 
 
@@ -31,7 +33,7 @@ class StoreRows:
         rows: the rows.
         complete: the number of rows before the last one that could still grow.
         key: identifies the content of the complete rows.
-        specs: its fields.
+        specs: its fields; in a group, those of the group.
         schema: their Arrow types, a `pyarrow.Schema`.
         column_bytes: about how many bytes the rows of each column take in Arrow, if known.
         begins: the rows at which segments begin, sorted; None if rows may be divided anywhere.
@@ -58,15 +60,16 @@ class RowRange:
     key: tuple[Any, ...]
 
 
-def examine(path: str, segment_by: Sequence[str] | None, operation: str) -> StoreRows:
-    """Look at the store at a path.
+def examine(place: StorePlace, segment_by: Sequence[str] | None, operation: str) -> StoreRows:
+    """Look at a store.
 
     Raises:
-        ValueError: it has no fields, or `segment_by` names none of its fields.
+        ValueError: `segment_by` names none of its fields.
     """
+    path = place.path
     with StreamStore(path, "r") as store:
         view = store.snapshot()
-        specs = declared_fields(view).specs
+        specs = declared_fields(view).specs if place.specs is None else place.specs
         rows = range(view.first_row, view.num_rows)
         complete = view.first_row + WindowSampler(view, 1, unit="row").num_starts
         begins = None

@@ -46,7 +46,7 @@ class PoolOptions:
     Attributes:
         arguments: those of the WindowSampler.
         num_cpus: CPUs of an actor; None is Ray's default.
-        skips: whether nodes that die are left out, instead of an error.
+        skips: whether nodes that die, and damaged stores of groups, are left out without an error.
         may_lack: whether a node may have nothing at its paths.
         everywhere: the paths to look up on nodes that join the cluster, or None.
     """
@@ -171,9 +171,9 @@ class NodePool:
         if self._options.num_cpus is not None:
             options["num_cpus"] = self._options.num_cpus
         actor = ray.remote(NodeSampler).options(**options, scheduling_strategy=on_node(node.node))
-        may_lack = self._options.may_lack
+        how = self._options
         node.numbers = []
-        node.actor = actor.remote(node.paths, self._options.arguments, may_lack)
+        node.actor = actor.remote(node.paths, how.arguments, how.may_lack, how.skips)
         node.asked = node.actor.facts.remote()
 
     def _take_facts(self, nodes: Sequence[Node]) -> None:

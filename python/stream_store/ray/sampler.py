@@ -75,8 +75,9 @@ class Sampler:
     in the object store; they are views without a copy if one node has all stores.
 
     Args:
-        paths: the path of a store, or of a directory whose subdirectories are stores; or a list of
-            both. A mapping of node ids to such paths names paths that are local to each node.
+        paths: the path of a store or of a `StoreGroup`, which is any directory of stores; or a list
+            of both. A mapping of node ids to such paths names paths that are local to each node.
+            Stores may join and leave a group meanwhile if it is the only path of its node.
         length: as for `WindowSampler`.
         nodes: nodes that each have stores of their own under these paths: "all", or a list of node
             ids. None samples with one actor on this node.
@@ -84,16 +85,15 @@ class Sampler:
         seed: with the stores, determines all random choices.
         ahead: about how many batches are drawn ahead, at most 64 MiB. With fewer, batches have
             newer rows; with more, they arrive faster.
-        on_error: "raise" raises an error if a node dies. "skip" samples the stores of the other
-            nodes, and those of the node again when it is back.
+        on_error: "raise" raises an error if a node dies, or a store of a group is damaged. "skip"
+            samples the others, and the stores of the node again when it is back.
         num_cpus: CPUs of each actor, as for any actor of Ray.
         kwargs: further arguments of `WindowSampler`, except for `unit`, `align`, `columns`,
             `replacement`, `priorities`, `rank`, `world_size` and `drop_last`.
 
     Raises:
-        FileNotFoundError: there is nothing at a path; the message names node and path.
-        ValueError: an argument is not valid, a path is not a store, the fields of stores differ, or
-            a node is not alive.
+        FileNotFoundError: there is neither a store nor a group at a path.
+        ValueError: an argument is not valid, the fields of stores differ, or a node is not alive.
         TypeError: `WindowSampler` has no such argument.
         stream_store.Error: a node died.
 
@@ -129,7 +129,7 @@ class Sampler:
             arguments=_window_arguments(length, kwargs),
             num_cpus=num_cpus,
             skips=on_error == "skip",
-            may_lack=by_node is not None and not isinstance(paths, Mapping),
+            may_lack=nodes is not None,
             everywhere=absolute_paths(paths, OPERATION) if nodes == "all" else None,
         )
         if by_node is None:
