@@ -11,9 +11,18 @@ from ray.data import DataContext, Datasource, ReadTask
 from ray.data.block import BlockMetadata
 
 from stream_store import _arguments
+from stream_store.errors import Error
 
 from .blocks import PATH_COLUMN, Columns, columns_of
-from .paths import AnyPaths, Nodes, absolute_paths, find_stores, paths_of_nodes, run_on_nodes
+from .paths import (
+    AnyPaths,
+    Nodes,
+    absolute_paths,
+    alive_nodes,
+    find_stores,
+    paths_of_nodes,
+    run_on_nodes,
+)
 from .plan import RowRange, StoreRows, divide, examine, require_equal_fields
 
 _READ = "stream_store.ray.read"
@@ -140,7 +149,7 @@ class StoreDatasource(Datasource):
         self._node = node
 
     def get_name(self) -> str:
-        """The name of the tasks. Ray's message about a dead node has it."""
+        """The name of the tasks in messages and progress bars."""
         return "StreamStore" if self._node is None else f"StreamStore(node={self._node})"
 
     def estimate_inmemory_data_size(self) -> int:
@@ -168,6 +177,11 @@ class StoreDatasource(Datasource):
         data_context: DataContext | None = None,
     ) -> list[ReadTask]:
         """One task for each range of rows; a single one without rows if there are none."""
+        if self._node is not None and self._node not in alive_nodes():
+            raise Error(
+                f"{_READ}: node {self._node} with {', '.join(s.path for s in self._stores)} is not "
+                "alive any more"
+            )
         context = data_context or DataContext.get_current()
         names = self._get_data_columns()
         columns = self._columns if names is None else self._columns.select(names)
