@@ -92,6 +92,7 @@ def test_every_command_is_one_that_is_checked_here() -> None:
         "image_policy",
         "learn_by_priority",
         "sample_with_jax",
+        "ray_collect_and_learn",
     ]
     programs = {f"python examples/{name}.py" for name in learners}
     shell = {"make demo", "make test", "pip install .", "source install.sh"}

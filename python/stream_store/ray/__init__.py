@@ -7,7 +7,7 @@ batches of windows from the stores of every node of a cluster. All data travels 
 store. Importing `stream_store` imports neither this package nor ray.
 
 paths.py       the stores that a path names, and the nodes that they are on
-plan.py        what is known of a store before it is read; its rows, divided into ranges
+plan.py        the facts about a store before it is read; its rows, divided into ranges
 blocks.py      ranges of rows as Arrow tables, in the types of Ray
 datasource.py  the plan as a `Datasource`; `read`
 datasink.py    a `Datasink`; `write`

@@ -230,7 +230,7 @@ class StoreDatasink(Datasink[Written | None]):
         self._clean(published=False)
 
     def _clean(self, *, published: bool) -> None:
-        """On each node, remove what is left; a node that has died since is left out."""
+        """Remove the remains on each node, except for nodes that have died since."""
         for node in alive_nodes():
             with contextlib.suppress(Exception):
                 _on_nodes(_remove, {node: (self._path, self._id, published)})

@@ -217,7 +217,7 @@ class StoreDatasource(Datasource):
 
 
 def _reader(columns: Columns, ranges: list[RowRange], block_bytes: int | None) -> Any:
-    """What a task does. Ray takes the name of a function, so this is not a `partial`."""
+    """The function of a task. Ray takes its name, so it is not a `partial`."""
 
     def read_rows() -> Any:
         return columns.read(ranges, block_bytes)
@@ -244,7 +244,7 @@ def _limited(ranges: Sequence[RowRange], limit: int | None) -> list[RowRange]:
 def _found_stores(
     paths: AnyPaths, nodes: Nodes, segment_by: list[str] | None
 ) -> dict[str | None, list[StoreRows]]:
-    """The stores of each node that has some, by node id; the key is None without nodes."""
+    """The stores by node id. Without nodes, the only key is None."""
     by_node = paths_of_nodes(paths, nodes, _READ)
     if by_node is None:
         return {None: _examine_all(absolute_paths(paths, _READ), segment_by)}
@@ -289,7 +289,7 @@ def _with_columns(
     row_column: str | None,
     include_paths: bool,
 ) -> Columns:
-    """The columns, with those that are no fields around them."""
+    """The columns, with those of steps, rows and paths around them."""
     path = PATH_COLUMN if _arguments.boolean("include_paths", include_paths) else None
     names = [name for name in (step_column, row_column, path) if name is not None]
     given: tuple[tuple[str, Any], ...] = (("step_column", step_column), ("row_column", row_column))

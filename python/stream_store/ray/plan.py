@@ -1,4 +1,4 @@
-"""What is known of a store before it is read, and its rows divided into ranges, one per task.
+"""The facts about a store before it is read, and its rows divided into ranges, one per task.
 
 A plan is made once. It fixes the rows, so that a dataset stays as it is while its stores grow.
 """

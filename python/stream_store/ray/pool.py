@@ -100,7 +100,7 @@ class NodePool:
         self._looked = time.monotonic()
 
     def close(self) -> None:
-        """Give up the actors. Ray ends an actor that nobody refers to."""
+        """Give up the actors. Ray ends an actor without references."""
         for one in self.nodes:
             one.actor = one.facts = one.asked = None
 

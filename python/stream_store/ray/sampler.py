@@ -385,7 +385,7 @@ class Sampler:
         self._rounds.clear()
 
     def close(self) -> None:
-        """Release the actors and what was read ahead. Further calls do nothing.
+        """Release the actors and the batches that were read ahead. Further calls do nothing.
 
         Examples:
             >>> import stream_store.ray
@@ -406,7 +406,7 @@ class Sampler:
         return f"<Sampler of {len(self.stores)} stores on {len(self.nodes)} nodes>"
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy shares the actors, but not what was read ahead."""
+        """A copy shares the actors, but not the batches that were read ahead."""
         return self.__dict__ | {"_rounds": deque(), "_pool": self._pool.copy()}
 
 
