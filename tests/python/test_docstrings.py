@@ -176,9 +176,9 @@ def test_examples_give_what_they_say(
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     if path.startswith("stream_store.ray."):
         request.getfixturevalue("ray_cluster")
+    monkeypatch.chdir(tmp_path)
     examples = doctest.DocTestParser().get_doctest(
         text_of(PUBLIC[path]), dict(NAMES), path, None, None
     )

@@ -68,10 +68,10 @@ def test_python_of_the_page_runs(
     capsys: pytest.CaptureFixture[str],
     request: pytest.FixtureRequest,
 ) -> None:
-    (tmp_path / "runs").mkdir()
-    monkeypatch.chdir(tmp_path)
     if uses_ray(page):
         request.getfixturevalue("ray_cluster")
+    (tmp_path / "runs").mkdir()
+    monkeypatch.chdir(tmp_path)
     if any("import jax" in code for _, code in blocks(page, "python")):
         run_apart(page)  # once imported, JAX warns about every fork in this process
         return

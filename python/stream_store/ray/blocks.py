@@ -127,7 +127,7 @@ def columns_of(
 
 
 def _nullable(field: pa.Field) -> pa.Field:
-    """The field with all its types nullable, because rows may lack fields that are declared not null."""
+    """The field with all its types nullable: rows may lack fields that are declared not null."""
     kind = field.type
     if pa.types.is_struct(kind):
         kind = pa.struct([_nullable(child) for child in kind])
