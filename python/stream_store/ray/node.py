@@ -2,11 +2,12 @@
 
 It keeps no state of draws: every request has a key of its own that determines its random choices.
 A request that is repeated, because the actor was restarted, therefore gives the same windows as
-long as the stores are the same.
+long as the stores are the same. Two calls may run at a time.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -87,6 +88,7 @@ class NodeSampler:
         self._specs: list[FieldSpec] = []
         self._found: list[str] = []  # by the number of the store in batches
         self._sampler: WindowSampler | None = None
+        self._lock = threading.Lock()  # of the group, the paths and the making of the sampler
 
     def facts(self) -> NodeFacts:
         """The stores now."""
@@ -128,26 +130,29 @@ class NodeSampler:
 
     def _numbered(self, sampler: WindowSampler) -> list[str]:
         """The paths of the stores, by their numbers in batches. Those of a group become more."""
-        if self._group is not None:
+        if self._group is None:
+            return self._found
+        with self._lock:
             ids = [own for own, _ in sampler._core.store_ids()]
             if len(ids) > len(self._found):
                 self._group.refresh()
                 names = {own: name for name, own, _, _ in self._group._core.stores()}
                 new = ids[len(self._found) :]
                 self._found += [str(self._group.path / names.get(own, own)) for own in new]
-        return self._found
+            return list(self._found)
 
     def _opened(self) -> WindowSampler | None:
         """The sampler; None as long as there is nothing at the paths."""
-        if self._sampler is None:
-            try:
-                source = self._source()
-            except FileNotFoundError:
-                if self._may_lack:
-                    return None
-                raise
-            self._sampler = WindowSampler(source, **self._arguments)
-        return self._sampler
+        with self._lock:
+            if self._sampler is None:
+                try:
+                    source = self._source()
+                except FileNotFoundError:
+                    if self._may_lack:
+                        return None
+                    raise
+                self._sampler = WindowSampler(source, **self._arguments)
+            return self._sampler
 
     def _source(self) -> StoreGroup | list[StreamStore]:
         """A single group, which is followed as its stores come and go, or a list of stores."""
