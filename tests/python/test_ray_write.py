@@ -152,7 +152,7 @@ def test_blocks_of_different_types_are_refused(tmp_path: Path) -> None:
     dataset = ray_data.range(100, override_num_blocks=4).map_batches(mixed)
     with pytest.raises(ValueError, match=r"group.*field 'x'.*give fields"):
         write(dataset, tmp_path / "group")
-    assert entries(tmp_path / "group") == []
+    assert not (tmp_path / "group").exists()
     write(dataset, tmp_path / "group", fields={"x": "int64"})
     assert sorted(row["x"] for row in rows_of(tmp_path / "group")) == list(range(100))
 

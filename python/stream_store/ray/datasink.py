@@ -158,6 +158,7 @@ class StoreDatasink(Datasink[Written | None]):
         self._columns = columns
         self._step_column = step_column
         self._min_rows = min_rows
+        self._made = not Path(path).exists()
         self._id = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:8]}"
 
     @property
@@ -233,7 +234,7 @@ class StoreDatasink(Datasink[Written | None]):
         """Remove the remains on each node, except for nodes that have died since."""
         for node in alive_nodes():
             with contextlib.suppress(Exception):
-                _on_nodes(_remove, {node: (self._path, self._id, published)})
+                _on_nodes(_remove, {node: (self._path, self._id, published, self._made)})
 
 
 def _known_fields(path: str, given: list[FieldSpec] | None) -> list[FieldSpec] | None:
@@ -277,9 +278,12 @@ def _publish(
         os.close(directory)
 
 
-def _remove(path: str, write_id: str, published: bool) -> None:
-    """Remove the hidden directory of a write and, unless `published`, its stores."""
+def _remove(path: str, write_id: str, published: bool, made: bool) -> None:
+    """Remove the hidden directory of a write and, unless `published`, all that it has made."""
     shutil.rmtree(_staging(path, write_id), ignore_errors=True)
     if not published:
         for store in Path(path).glob(f"{write_id}-*"):
             shutil.rmtree(store, ignore_errors=True)
+        if made:
+            with contextlib.suppress(OSError):  # it is not empty, or was not made here
+                Path(path).rmdir()

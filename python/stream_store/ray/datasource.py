@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import ray
 import ray.data
 from ray.data import DataContext, Datasource, ReadTask
 from ray.data.block import BlockMetadata
@@ -19,6 +20,7 @@ from .paths import (
     Nodes,
     absolute_paths,
     alive_nodes,
+    connect,
     find_stores,
     paths_of_nodes,
     run_on_nodes,
@@ -27,6 +29,7 @@ from .plan import RowRange, StoreRows, divide, examine, require_equal_fields
 
 _READ = "stream_store.ray.read"
 _NUMBER_BYTES = 8.0  # of a row number or a step
+_TASK_BYTES = 32 << 20
 
 
 def read(
@@ -68,7 +71,8 @@ def read(
         row_column: name of an int64 column with the row numbers; None leaves them out.
         include_paths: whether to add a column "path" with the path of the store of each row.
         tensors: False gives fields with a fixed shape as lists.
-        override_num_blocks: as for `ray.data.read_datasource`, like all following arguments.
+        override_num_blocks: how many tasks read the rows. By default, two for each CPU of the
+            cluster, and more if each would read more than 32 MiB.
         concurrency: the most tasks at a time.
         num_cpus: CPUs of each task.
         memory: bytes of heap memory of each task.
@@ -105,28 +109,21 @@ def read(
     require_equal_fields(stores, _READ)
     columns = _columns(stores[0], fields, tensors)
     columns = _with_columns(columns, stores[0], step_column, row_column, include_paths)
+    sources = [StoreDatasource(some, columns, node) for node, some in found.items() if some]
+    sizes = [source.estimate_inmemory_data_size() for source in sources]
+    tasks = override_num_blocks or _number_of_tasks(sum(sizes))
     datasets = []
-    total = sum(len(store.rows) for store in stores)
-    for node, some in found.items():
-        if not some:
-            continue
-        rows = sum(len(store.rows) for store in some)
-        source = StoreDatasource(some, columns, node)
-        blocks = override_num_blocks
-        if blocks is not None and len(found) > 1:
-            blocks = max(1, round(blocks * rows / max(total, 1)))
-        if blocks is not None and segments:
-            blocks = len(
-                source.get_read_tasks(blocks)
-            )  # Ray would divide the blocks of fewer tasks
+    for source, size in zip(sources, sizes, strict=True):
+        share = max(1, round(tasks * size / max(1, sum(sizes))))
         datasets.append(
             ray.data.read_datasource(
                 source,
-                override_num_blocks=blocks,
+                # Ray divides the blocks of the tasks if there are fewer tasks than this.
+                override_num_blocks=len(source.get_read_tasks(share)),
                 concurrency=concurrency,
                 num_cpus=num_cpus,
                 memory=memory,
-                label_selector=None if node is None else {"ray.io/node-id": node},
+                label_selector=None if source.node is None else {"ray.io/node-id": source.node},
             )
         )
     return datasets[0].union(*datasets[1:]) if len(datasets) > 1 else datasets[0]
@@ -146,11 +143,11 @@ class StoreDatasource(Datasource):
         self._projection_map: dict[str, str] | None = None
         self._stores = list(stores)
         self._columns = columns
-        self._node = node
+        self.node = node
 
     def get_name(self) -> str:
         """The name of the tasks in messages and progress bars."""
-        return "StreamStore" if self._node is None else f"StreamStore(node={self._node})"
+        return "StreamStore" if self.node is None else f"StreamStore(node={self.node})"
 
     def estimate_inmemory_data_size(self) -> int:
         """About how many bytes the blocks take."""
@@ -177,9 +174,9 @@ class StoreDatasource(Datasource):
         data_context: DataContext | None = None,
     ) -> list[ReadTask]:
         """One task for each range of rows; a single one without rows if there are none."""
-        if self._node is not None and self._node not in alive_nodes():
+        if self.node is not None and self.node not in alive_nodes():
             raise Error(
-                f"{_READ}: node {self._node} with {', '.join(s.path for s in self._stores)} is not "
+                f"{_READ}: node {self.node} with {', '.join(s.path for s in self._stores)} is not "
                 "alive any more"
             )
         context = data_context or DataContext.get_current()
@@ -239,6 +236,19 @@ def _limited(ranges: Sequence[RowRange], limit: int | None) -> list[RowRange]:
 
 
 # --- planning ---
+
+
+def _number_of_tasks(size: int) -> int:
+    """How many tasks read `size` bytes.
+
+    It is Ray's own rule, but with larger tasks: the start of a task takes as long as reading some
+    megabytes of a store.
+    """
+    connect()
+    context = DataContext.get_current()
+    most_bytes = context.target_max_block_size or size + 1
+    usual = min(context.read_op_min_num_blocks, size // _TASK_BYTES)
+    return int(max(usual, size // most_bytes, 2 * ray.cluster_resources().get("CPU", 1), 1))
 
 
 def _found_stores(

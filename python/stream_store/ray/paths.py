@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from stream_store import _arguments
 from stream_store._fields import declared_fields
 from stream_store.errors import Error
 from stream_store.features import FieldSpec
@@ -48,12 +49,12 @@ def _absolute(given: Any, operation: str) -> str:
             f"{what}"
         )
     path = getattr(given, "path", given)
-    if not isinstance(path, (str, os.PathLike)) or isinstance(path, bytes):
+    if not isinstance(path, (str, os.PathLike)):
         raise TypeError(
             f"{operation}: expected the path of a store or of a directory of stores, or a list of "
             f"such paths, not {given!r}"
         )
-    return str(Path(path).absolute())
+    return _arguments.absolute_path(_arguments.path_text(path))
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,9 @@ def open_group(path: str, on_error: Literal["raise", "skip"], operation: str) ->
     """
     try:
         return StoreGroup(path, on_error=on_error)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         found = "a directory without stores" if Path(path).is_dir() else "nothing"
+        found = "a file" if Path(path).is_file() else found
         raise FileNotFoundError(
             f"{path}: {operation}: expected a store or a directory of stores, but found {found}"
         ) from error
@@ -143,7 +145,7 @@ def paths_of_nodes(paths: AnyPaths, nodes: Any, operation: str) -> dict[str, lis
 
 def alive_nodes() -> list[str]:
     """The ids of the nodes of the cluster, in a fixed order."""
-    _connect()
+    connect()
     return sorted(node["NodeID"] for node in ray.nodes() if node["Alive"])
 
 
@@ -159,7 +161,7 @@ def check_node(node: Any, operation: str) -> str:
 
 def this_node() -> str:
     """The id of the node of this process."""
-    _connect()
+    connect()
     return str(ray.get_runtime_context().get_node_id())
 
 
@@ -204,7 +206,7 @@ def error_of(error: ray.exceptions.RayTaskError, place: str) -> Exception:
         return Error(text)
 
 
-def _connect() -> None:
+def connect() -> None:
     """Connect to Ray as its own functions do when they are the first to be called."""
     if not ray.is_initialized():
         ray.init()
