@@ -268,8 +268,9 @@ run_pytest() {
   return "$status"
 }
 
-# All Python tests except those that mount file systems. They take a third of the time of all others together.
-check_python() { run_pytest -n "$jobs" --ignore="$mounts"; }
+# All Python tests except those that mount file systems. They take a third of the time of all others together. Tests of
+# one xdist_group run in the same process.
+check_python() { run_pytest -n "$jobs" --dist loadgroup --ignore="$mounts"; }
 
 # The packages of both languages, as their users get them. In one process, because these tests wait for compilers.
 check_package() { run_pytest tests/package; }

@@ -134,6 +134,10 @@ struct ArrowExportOptions {
   std::optional<Row> begin = {};
   std::optional<Row> end = {};
 
+  /// The names of the columns to export, in this order: fields, and structs as a whole. Without it,
+  /// all columns in the order of their declaration. The values of other fields are not read.
+  std::optional<std::vector<std::string>> columns = {};
+
   /// The name of an additional first column of int64 with the steps; if empty there is none.
   std::string step_column = {};
 
@@ -163,8 +167,9 @@ struct ArrowExportOptions {
 /// Cost    batches are made when the consumer asks for them; memory for at most two is kept. If a
 ///         field or struct is declared not null, one pass over the layouts of the records, which
 ///         ends early once a row lacks each of them.
-/// Throws  Error: kOutOfRange (rows), kInvalidArgument (the requested schema has other columns, or
-///         a type that the field cannot be converted to; the message names both).
+/// Throws  Error: kOutOfRange (rows), kInvalidArgument (options.columns names a column that does not
+///         exist, or one twice; the requested schema has other columns, or a type that the field
+///         cannot be converted to; the message names both).
 /// The stream itself reports errors by errno and get_last_error: EINVAL for a value that its
 /// requested type cannot hold, for a null where the type is not nullable, or for a row that is too
 /// large for 32-bit offsets, naming field and row; ENOMEM; EIO, also for a damaged field-write.

@@ -22,12 +22,14 @@ std::vector<ArrowField> ArrowFieldsOf(nb::handle fields);
 /// rows         (start, stop, bytes of a batch).
 /// metadata     value of the schema's key "huggingface"; "" for no such key.
 /// step_column  name of the column of steps; "" for no such column.
+/// columns      a list of the names of the columns to export, or None for all.
 nb::object ExportStream(StoreObject& store, nb::handle requested, nb::handle rows,
                         nb::handle fields, const std::string& metadata,
-                        const std::string& step_column);
+                        const std::string& step_column, nb::handle columns);
 
 /// Returns a capsule "arrow_schema" with the schema of such a stream.
-nb::object ExportSchema(StoreObject& store, nb::handle fields, const std::string& metadata);
+nb::object ExportSchema(StoreObject& store, nb::handle fields, const std::string& metadata,
+                        nb::handle columns);
 
 /// The schema of a capsule "arrow_array_stream" as nested tuples (format, name, metadata or None,
 /// children, dictionary or None). The stream can still be imported afterwards.

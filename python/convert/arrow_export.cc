@@ -3,6 +3,9 @@
 
 #include <memory>
 #include <new>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "convert/arrow.h"
 
@@ -76,6 +79,19 @@ ArrowType ArrowTypeOf(PyObject* given) {
   return type;
 }
 
+// The names of the columns to export; none for None.
+std::optional<std::vector<std::string>> ColumnsOf(nb::handle columns) {
+  if (columns.is_none()) {
+    return std::nullopt;
+  }
+  const nb::object list = Own(PySequence_List(columns.ptr()));
+  std::vector<std::string> names;
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list.ptr()); ++i) {
+    names.emplace_back(AsText(PyList_GET_ITEM(list.ptr(), i), "the name of a column"));
+  }
+  return names;
+}
+
 }  // namespace
 
 std::vector<ArrowField> ArrowFieldsOf(nb::handle fields) {
@@ -93,8 +109,9 @@ std::vector<ArrowField> ArrowFieldsOf(nb::handle fields) {
 
 nb::object ExportStream(StoreObject& store, nb::handle requested, nb::handle rows,
                         nb::handle fields, const std::string& metadata,
-                        const std::string& step_column) {
+                        const std::string& step_column, nb::handle columns) {
   ArrowExportOptions options;
+  options.columns = ColumnsOf(columns);
   if (const nb::object start = Own(PySequence_GetItem(rows.ptr(), 0)); !start.is_none()) {
     options.begin = AsInt64(start.ptr(), "start");
   }
@@ -110,8 +127,10 @@ nb::object ExportStream(StoreObject& store, nb::handle requested, nb::handle row
   return MakeCapsule(std::move(stream), kStreamName);
 }
 
-nb::object ExportSchema(StoreObject& store, nb::handle fields, const std::string& metadata) {
+nb::object ExportSchema(StoreObject& store, nb::handle fields, const std::string& metadata,
+                        nb::handle columns) {
   ArrowExportOptions options;
+  options.columns = ColumnsOf(columns);
   options.fields = ArrowFieldsOf(fields);
   options.huggingface_metadata = metadata;
   auto schema = std::make_unique<ArrowSchema>();

@@ -109,8 +109,11 @@ class Store:
         fields: Sequence[tuple[Any, int]],
         metadata: str,
         step_column: str,
+        columns: Sequence[str] | None,
     ) -> object: ...
-    def _arrow_schema(self, fields: Sequence[tuple[Any, int]], metadata: str) -> object: ...
+    def _arrow_schema(
+        self, fields: Sequence[tuple[Any, int]], metadata: str, columns: Sequence[str] | None
+    ) -> object: ...
     def _import_arrow(
         self,
         streams: tuple[object, object],

@@ -70,7 +70,7 @@ class Measure {
     units_.resize(run.parts.size());
     for (std::size_t i = 0; i < run.parts.size(); ++i) {
       units_[i] = UnitsOf(run.parts[i]);
-      bits += units_[i] * costs_[Leaf(run.parts[i])].unit_bits;
+      bits += units_[i] == 0 ? 0 : units_[i] * costs_[Leaf(run.parts[i])].unit_bits;
     }
     std::uint64_t fits = run.count;
     if (bits > 0) {
@@ -97,7 +97,9 @@ class Measure {
       fits = take_(run, fits);
     }
     for (std::size_t i = 0; i < run.parts.size(); ++i) {
-      extent_.units[Leaf(run.parts[i])] += fits * units_[i];
+      if (units_[i] > 0) {
+        extent_.units[Leaf(run.parts[i])] += fits * units_[i];
+      }
     }
     used_bits_ += fits * bits;
     extent_.end = run.row + static_cast<Row>(fits);
@@ -111,8 +113,10 @@ class Measure {
     return plan_.leaf_of_type[part.type];
   }
 
+  // 0 for a field that is not exported.
   std::uint64_t UnitsOf(const interop::RecordRun::Part& part) const {
-    return plan_.leaves[Leaf(part)].MostUnits(part.length);
+    const std::size_t leaf = Leaf(part);
+    return leaf == kNotExported ? 0 : plan_.leaves[leaf].MostUnits(part.length);
   }
 
   // The units of the first record of a run. The padding of a block field makes UnitsOf() too large
@@ -130,8 +134,11 @@ class Measure {
   // How many rows of the run, of `units` units each, fit below the limit of the leaf.
   std::uint64_t RoomFor(const interop::RecordRun& run, const interop::RecordRun::Part& part,
                         std::uint64_t units) const {
+    if (units == 0) {
+      return kNoLimit;
+    }
     const Cost& cost = costs_[Leaf(part)];
-    if (cost.limit == kNoLimit || units == 0) {
+    if (cost.limit == kNoLimit) {
       return kNoLimit;
     }
     const std::uint64_t room = cost.limit - std::min(extent_.units[Leaf(part)], cost.limit);

@@ -174,7 +174,8 @@ class Exporter {
     const std::uint64_t row = static_cast<std::uint64_t>(run.row - next_) + i;
     const Value* values = run.values + i * run.stride;
     return std::ranges::all_of(run.parts, [&](const interop::RecordRun::Part& part) {
-      NestedBuilder* nested = nested_[plan_.leaf_of_type[part.type]].get();
+      const std::uint32_t leaf = plan_.leaf_of_type[part.type];
+      NestedBuilder* nested = leaf == kNotExported ? nullptr : nested_[leaf].get();
       return nested == nullptr || nested->Write(row, {values + part.begin, part.length});
     });
   }
@@ -199,7 +200,7 @@ class Exporter {
       const auto row = static_cast<std::uint64_t>(run.row - next_);
       for (const interop::RecordRun::Part& part : run.parts) {
         const std::uint32_t leaf = plan_.leaf_of_type[part.type];
-        if (!nested_[leaf]) {
+        if (leaf != kNotExported && !nested_[leaf]) {
           builders_[leaf].Write(row, run.count, run.values + part.begin, run.stride, part.length);
         }
       }

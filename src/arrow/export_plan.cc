@@ -77,7 +77,7 @@ class ExportPlanner {
  public:
   ExportPlanner(const Schema& schema, const ArrowExportOptions& options)
       : schema_(schema), options_(options), plan_{} {
-    plan_.leaf_of_type.assign(schema.size(), 0);
+    plan_.leaf_of_type.assign(schema.size(), kNotExported);
   }
 
   ExportPlan Plan() {
@@ -115,8 +115,9 @@ class ExportPlanner {
                     TypeText(*options_.requested)));
     }
     if (asked.children.size() != root.children.size()) {
-      Refuse(StrCat("expected a requested schema of ", root.children.size(),
-                    " columns, as the store has, but found ", asked.children.size(), " columns"));
+      Refuse(StrCat("expected a requested schema of ", root.children.size(), " columns, as ",
+                    options_.columns ? "were chosen" : "the store has", ", but found ",
+                    asked.children.size(), " columns"));
     }
     root = std::move(asked);
   }

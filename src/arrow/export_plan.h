@@ -88,12 +88,15 @@ struct ExportPlan {
   std::shared_ptr<const SchemaNode> schema;
   std::vector<ColumnPlan> columns;
   std::vector<LeafPlan> leaves;
-  std::vector<std::uint32_t> leaf_of_type;  ///< by type id: index into `leaves`
+  std::vector<std::uint32_t> leaf_of_type;  ///< by type id: index into `leaves`, or kNotExported
 };
 
-/// Makes the plan. Throws Error(kInvalidArgument) naming the column and both types if
-/// options.requested has other columns than the store, or a type that a field cannot be exported
-/// as.
+/// Stands for fields that are in none of the columns.
+inline constexpr std::uint32_t kNotExported = 0xffffffff;
+
+/// Makes the plan. Throws Error(kInvalidArgument) naming the column if options.columns has one that
+/// does not exist or has one twice; and naming the column and both types if options.requested has
+/// other columns than these, or a type that a field cannot be exported as.
 ExportPlan PlanExport(const Schema& schema, const ArrowExportOptions& options);
 
 }  // namespace stream_store::arrow

@@ -1,6 +1,7 @@
 #include "arrow/schema_node.h"
 
 #include <cstring>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 
@@ -245,8 +246,26 @@ SchemaNode DefaultSchema(const Schema& schema, const ArrowExportOptions& options
   if (!options.step_column.empty()) {
     root.children.push_back(SchemaNode{.format = "l", .name = options.step_column});
   }
-  for (const ColumnNode& column : ColumnsOf(schema)) {
-    root.children.push_back(NodeOf(schema, options, column));
+  const std::vector<ColumnNode> columns = ColumnsOf(schema);
+  if (!options.columns) {
+    for (const ColumnNode& column : columns) {
+      root.children.push_back(NodeOf(schema, options, column));
+    }
+    return root;
+  }
+  std::unordered_map<std::string_view, const ColumnNode*> by_name;
+  for (const ColumnNode& column : columns) {
+    by_name.emplace(column.name, &column);
+  }
+  for (const std::string& name : *options.columns) {
+    const auto at = by_name.find(name);
+    if (at == by_name.end()) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  StrCat("exporting to Arrow: expected the names of different columns, but '", name,
+                         "' is not one, or was named before"));
+    }
+    root.children.push_back(NodeOf(schema, options, *at->second));
+    by_name.erase(at);
   }
   return root;
 }

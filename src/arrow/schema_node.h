@@ -47,7 +47,8 @@ struct ColumnNode {
 /// Error(kInvalidArgument) if two fields have the same path or one lies inside another.
 std::vector<ColumnNode> ColumnsOf(const Schema& schema);
 
-/// The schema of a stream whose consumer requests none.
+/// The schema of a stream whose consumer requests none. Throws Error(kInvalidArgument) if
+/// options.columns names a column that does not exist, or one twice.
 SchemaNode DefaultSchema(const Schema& schema, const ArrowExportOptions& options);
 
 }  // namespace stream_store::arrow

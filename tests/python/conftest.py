@@ -1,7 +1,8 @@
-"""Settings of all Python tests: Hypothesis profiles, a place for caches, a check for skipped tests.
+"""Settings of all Python tests: Hypothesis profiles, caches, one Ray, a check for skipped tests.
 
 In CI, Hypothesis draws the same examples at every run; elsewhere it draws new ones. With
-STREAMSTORE_NO_SKIP=1, a run in which any test was skipped fails.
+STREAMSTORE_NO_SKIP=1, a run in which any test was skipped fails. Tests that use Ray share one; they
+have the mark `xdist_group("ray")`, so that only one worker of pytest-xdist starts it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -25,6 +27,25 @@ settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("deep", deadline=None, max_examples=3000)  # takes hours; run it by hand
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[Any]:
+    """A Ray cluster of one node with two CPUs, to which this process is connected."""
+    ray = pytest.importorskip("ray")
+    cluster_utils = pytest.importorskip("ray.cluster_utils")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        head = {"num_cpus": 2, "object_store_memory": 80 << 20, "include_dashboard": False}
+        cluster = cluster_utils.Cluster(initialize_head=True, head_node_args=head)
+        ray.init(
+            cluster.address, log_to_driver=False, configure_logging=False, logging_level="ERROR"
+        )
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        yield cluster
+        ray.shutdown()
+        cluster.shutdown()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

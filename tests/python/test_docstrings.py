@@ -21,6 +21,7 @@ import pytest
 import stream_store
 import stream_store.features
 import stream_store.learning
+import stream_store.ray
 import stream_store.torch
 import stream_store.values
 from stream_store import Priorities, StoreGroup, StreamStore, WindowSampler
@@ -41,7 +42,7 @@ NAMES: dict[str, Any] = {
 }
 MODULES = (
     *(stream_store, stream_store.features, stream_store.learning),
-    *(stream_store.values, stream_store.torch),
+    *(stream_store.values, stream_store.torch, stream_store.ray),
 )
 
 #: Methods of Python's protocols that help() must describe. The example of their class may use them.
@@ -161,10 +162,24 @@ def test_every_entry_is_about_one_thing(path: str) -> None:
     assert not re.search(r"[.;] [A-Z]\w+(Error|Operation): ", described), described
 
 
-@pytest.mark.parametrize("path", [path for path in PUBLIC if ">>>" in text_of(PUBLIC[path])])
+def with_ray(path: str) -> Any:
+    """A parameter. The examples of stream_store.ray use the Ray of all tests."""
+    if not path.startswith("stream_store.ray."):
+        return path
+    return pytest.param(path, marks=pytest.mark.xdist_group("ray"))
+
+
+@pytest.mark.parametrize(
+    "path", [with_ray(path) for path in PUBLIC if ">>>" in text_of(PUBLIC[path])]
+)
 def test_examples_give_what_they_say(
-    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    path: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
+    if path.startswith("stream_store.ray."):
+        request.getfixturevalue("ray_cluster")
     monkeypatch.chdir(tmp_path)
     examples = doctest.DocTestParser().get_doctest(
         text_of(PUBLIC[path]), dict(NAMES), path, None, None

@@ -199,6 +199,22 @@ def test_batches_reach_jax_without_a_copy(tmp_path: Path) -> None:
     assert "0 of their observations copied" in run_example("sample_with_jax.py", cwd=tmp_path)
 
 
+@pytest.mark.xdist_group("ray")
+def test_collectors_and_a_learner_train_a_policy_with_ray(tmp_path: Path) -> None:
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("ray is missing")
+    out = run_example("ray_collect_and_learn.py", cwd=tmp_path)
+    assert float(out.split("pole up for ")[-1].split()[0]) >= 475
+    rates = [
+        float(one.replace(",", "")) for one in re.findall(r"([\d,]+) (?:steps|batches)/s", out)
+    ]
+    assert len(rates) == 2
+    assert min(rates) > 0
+    with stream_store.StoreGroup(tmp_path / "ray-output") as group:
+        assert len(group) == 2
+        assert group.kept_rows > 2000
+
+
 def test_a_policy_that_sees_two_images_plans_better_than_with_one(tmp_path: Path) -> None:
     out = run_example("image_policy.py", cwd=tmp_path)
     two, one = (float(part.split()[-1]) for part in re.findall(r"[\d.]+(?= pixels| with 1)", out))

@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,10 +49,27 @@ def run_apart(page: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("page", pages_with("python"), ids=name)
+def uses_ray(page: Path) -> bool:
+    return any("import ray" in code for _, code in blocks(page, "python"))
+
+
+def with_ray(page: Path) -> Any:
+    """A parameter. The pages that import Ray use the one of all tests."""
+    if not uses_ray(page):
+        return page
+    return pytest.param(page, marks=pytest.mark.xdist_group("ray"))
+
+
+@pytest.mark.parametrize("page", [with_ray(page) for page in pages_with("python")], ids=name)
 def test_python_of_the_page_runs(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    page: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
 ) -> None:
+    if uses_ray(page):
+        request.getfixturevalue("ray_cluster")
     (tmp_path / "runs").mkdir()
     monkeypatch.chdir(tmp_path)
     if any("import jax" in code for _, code in blocks(page, "python")):

@@ -93,6 +93,7 @@ def test_every_command_is_one_that_is_checked_here() -> None:
         "learn_by_priority",
         "sample_with_jax",
         "many_collectors",
+        "ray_collect_and_learn",
     ]
     programs = {f"python examples/{name}.py" for name in learners}
     shell = {"make demo", "make test", "pip install .", "source install.sh"}

@@ -27,21 +27,36 @@ def c_stream(
     stop: int | None = None,
     step_column: str = "",
     batch_bytes: int = BATCH_BYTES,
+    columns: Sequence[str] | None = None,
 ) -> object:
-    """A capsule "arrow_array_stream" of rows [start, stop) of a snapshot with these fields."""
+    """A capsule "arrow_array_stream" of rows [start, stop) of a snapshot with these fields.
+
+    `columns` are the outer names to export, in order; None exports all.
+    """
     first, last = row_range(core, start, stop)
     return core._arrow_stream(
         requested_schema,
         (None if start is None else first, last, batch_bytes),
         arrow_fields(fields.specs),
-        huggingface_metadata(fields.json),
+        _metadata(fields, columns),
         step_column,
+        columns,
     )
 
 
-def c_schema(core: _core.Store, fields: DeclaredFields) -> object:
-    """A capsule "arrow_schema": the schema of such a stream."""
-    return core._arrow_schema(arrow_fields(fields.specs), huggingface_metadata(fields.json))
+def c_schema(
+    core: _core.Store, fields: DeclaredFields, columns: Sequence[str] | None = None
+) -> object:
+    """A capsule "arrow_schema": the schema of such a stream, without the step column."""
+    return core._arrow_schema(arrow_fields(fields.specs), _metadata(fields, columns), columns)
+
+
+def _metadata(fields: DeclaredFields, columns: Sequence[str] | None) -> str:
+    """The features of the columns. A name without a field is left to the core, which refuses it."""
+    known = fields.json
+    if columns is not None:
+        known = {name: known[name] for name in columns if name in known}
+    return huggingface_metadata(known)
 
 
 class Rows:
@@ -55,13 +70,14 @@ class Rows:
         stop: int | None = None,
         step_column: str = "",
         batch_bytes: int = BATCH_BYTES,
+        columns: Sequence[str] | None = None,
     ) -> None:
         self._core = core
         self._fields = fields
-        self._arguments = (start, stop, step_column, batch_bytes)
+        self._arguments = (start, stop, step_column, batch_bytes, columns)
 
     def __arrow_c_schema__(self) -> object:
-        return c_schema(self._core, self._fields)
+        return c_schema(self._core, self._fields, self._arguments[-1])
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         return c_stream(self._core, self._fields, requested_schema, *self._arguments)
