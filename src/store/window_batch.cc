@@ -154,8 +154,7 @@ std::uint64_t WindowBatch::LongestInRows(TypeId type) const {
     return parts_[0].reader.LongestInRows(starts_, length_, type);
   }
   const std::span<const RowRun> runs = places == nullptr ? runs_ : places->runs;
-  const std::span<const std::size_t> begins =
-      places == nullptr ? run_begins_ : places->run_begins;
+  const std::span<const std::size_t> begins = places == nullptr ? run_begins_ : places->run_begins;
   std::uint64_t longest = 0;
   for (std::size_t part = 0; part < parts_.size(); ++part) {
     const std::uint64_t of_part =
