@@ -51,7 +51,7 @@ format: $(VENV)/.stamp-lint ## format all sources with clang-format and ruff
 	ruff format .
 	ruff check --fix --quiet . || true
 
-docs: $(VENV)/.stamp-docs $(VENV)/.stamp-package ## build the documentation site in build/site
+docs: $(VENV)/.stamp-test $(VENV)/.stamp-docs $(VENV)/.stamp-package ## build the documentation site in build/site
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --site-dir build/site
 
 bench: $(VENV)/.stamp-compare $(VENV)/.stamp-bench ## run all benchmarks and the comparison with other stores; write the report
@@ -93,7 +93,7 @@ test-tsan: $(VENV)/.stamp-venv ## C++ tests that start threads, under ThreadSani
 test-package: $(VENV)/.stamp-packaging $(VENV)/.stamp-package ## installed C++ library and wheel, with the C++ examples
 	@scripts/check.sh package
 
-test-docs: $(VENV)/.stamp-docs $(VENV)/.stamp-package ## the documentation site builds without a warning
+test-docs: $(VENV)/.stamp-test $(VENV)/.stamp-docs $(VENV)/.stamp-package ## the documentation site builds without a warning
 	@scripts/check.sh docs
 
 test-layers: ## the layers depend in one direction, no include cycle, no file over 500 lines
