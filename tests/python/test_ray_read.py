@@ -14,6 +14,7 @@ import pytest
 from stream_store import DroppedError, Error, StoreGroup, StreamStore
 
 ray_data = pytest.importorskip("ray.data")
+col = pytest.importorskip("ray.data.expressions").col
 
 from stream_store.ray import read  # noqa: E402
 
@@ -245,6 +246,19 @@ def test_dropped_rows_are_named(tmp_path: Path) -> None:
             dataset.take_all()
 
 
+def test_rows_that_are_left_are_read_after_a_drop(tmp_path: Path) -> None:
+    path = tmp_path / "bounded"
+    with StreamStore(path, fields={"n": "int64"}) as store:
+        store.extend({"n": np.arange(100)})
+        store.drop_before(20)
+        dataset = read(path, override_num_blocks=1)
+        store.drop_before(20)
+        assert numbers_of(dataset) == list(range(20, 100))
+        tail = read(path, override_num_blocks=4).filter(expr=col("n") >= 80)
+        store.extend({"n": np.arange(100)})
+        assert numbers_of(tail) == list(range(80, 100))
+
+
 def test_rows_that_were_replaced_are_noticed(tmp_path: Path) -> None:
     path = tmp_path / "changed"
     with StreamStore(path, fields={"n": "int64"}) as store:
@@ -346,6 +360,7 @@ REFUSALS: list[Any] = [
     ("store", {"segment_by": "m"}, ValueError, "store: .*segment_by"),
     ("store", {"step_column": "n"}, ValueError, "'n' already"),
     ("store", {"step_column": "x", "row_column": "x"}, ValueError, "'x' already"),
+    ("store", {"override_num_blocks": 0}, ValueError, "override_num_blocks"),
     ("store", {"nodes": ["0123"]}, ValueError, "node '0123' is not alive"),
     ("store", {"nodes": "some"}, ValueError, "nodes must be 'all'"),
     ({}, {}, ValueError, "at least one node"),

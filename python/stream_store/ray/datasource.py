@@ -99,6 +99,8 @@ def read(
         (4, 2)
     """
     segments = _arguments.names("segment_by", segment_by, one=True)
+    if override_num_blocks is not None:
+        _arguments.integer("override_num_blocks", override_num_blocks, 1)
     found = _found_stores(paths, nodes, segments)
     stores = [store for some in found.values() for store in some]
     if not stores:
