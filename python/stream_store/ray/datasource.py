@@ -86,7 +86,7 @@ def read(
         FileNotFoundError: there is neither a store nor a group at a path.
         ValueError: the fields of stores differ, there is no such field, or a node is not alive; the
             message names the path, field or node.
-        stream_store.Error: a node died.
+        Error: a node died.
 
     Examples:
         >>> import stream_store.ray
