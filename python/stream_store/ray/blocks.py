@@ -64,7 +64,7 @@ class Columns:
 
         Raises:
             DroppedError: rows were dropped since the ranges were planned.
-            stream_store.Error: a store was replaced, or its rows were truncated.
+            Error: a store was replaced, or its rows were truncated.
             FileNotFoundError: a store is no longer there.
         """
         for rows in ranges:

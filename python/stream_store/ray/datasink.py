@@ -88,7 +88,7 @@ def write(
     Raises:
         ValueError: columns cannot be stored, do not fit the fields, or differ between blocks. The
             message names the column.
-        stream_store.Error: a node died before its stores had their names.
+        Error: a node died before its stores had their names.
         OSError: a disk is full, or the directory cannot be written.
 
     Examples:

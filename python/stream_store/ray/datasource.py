@@ -86,7 +86,7 @@ def read(
         FileNotFoundError: there is neither a store nor a group at a path.
         ValueError: the fields of stores differ, there is no such field, or a node is not alive; the
             message names the path, field or node.
-        stream_store.Error: a node died.
+        Error: a node died.
 
     Examples:
         >>> import stream_store.ray
@@ -99,6 +99,8 @@ def read(
         (4, 2)
     """
     segments = _arguments.names("segment_by", segment_by, one=True)
+    if override_num_blocks is not None:
+        _arguments.integer("override_num_blocks", override_num_blocks, 1)
     found = _found_stores(paths, nodes, segments)
     stores = [store for some in found.values() for store in some]
     if not stores:

@@ -176,7 +176,7 @@ def run_on_nodes(
     """Call a function on each node, at the same time, with the arguments for that node.
 
     Raises:
-        stream_store.Error: a node died.
+        Error: a node died.
     """
     remote = ray.remote(function).options
     running = {

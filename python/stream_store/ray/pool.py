@@ -68,7 +68,7 @@ class NodePool:
     Raises:
         FileNotFoundError: there is nothing at a path.
         ValueError: the fields of stores differ.
-        stream_store.Error: a node died.
+        Error: a node died.
     """
 
     def __init__(self, paths: dict[str, list[str]], options: PoolOptions) -> None:
@@ -109,7 +109,7 @@ class NodePool:
 
         Raises:
             ValueError: no node has a valid start.
-            stream_store.Error: a node died.
+            Error: a node died.
         """
         self._look()
         if not any(one.num_starts for one in self.nodes) and self.count_starts() == 0:
@@ -142,7 +142,7 @@ class NodePool:
 
         Raises:
             Exception: the call raised it; the message names the node.
-            stream_store.Error: the node was lost.
+            Error: the node was lost.
         """
         try:
             return ray.get(reference)

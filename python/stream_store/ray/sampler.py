@@ -95,7 +95,7 @@ class Sampler:
         FileNotFoundError: there is neither a store nor a group at a path.
         ValueError: an argument is not valid, the fields of stores differ, or a node is not alive.
         TypeError: `WindowSampler` has no such argument.
-        stream_store.Error: a node died.
+        Error: a node died.
 
     Examples:
         >>> import stream_store.ray
@@ -151,7 +151,7 @@ class Sampler:
 
         Raises:
             ValueError: there is no valid start on any node, or the sampler was closed.
-            stream_store.Error: a node died, and `on_error` is "raise", or no node is left.
+            Error: a node died, and `on_error` is "raise", or no node is left.
 
         Examples:
             >>> import stream_store.ray
