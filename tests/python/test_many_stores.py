@@ -5,9 +5,12 @@ from __future__ import annotations
 import resource
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import stream_store
 from model_process import run
+from stream_store import StreamStore
 
 SHARED = """
 import glob, resource
@@ -125,3 +128,43 @@ stores[-1].append_step({"n": 1, "many": []})
 stores[0].append_step({"n": 2, "many": []})
 """
     run(SHARED + script, tmp_path)
+
+
+def test_readers_without_descriptors_do_what_others_do(tmp_path: Path) -> None:
+    fields = {"n": "int64", "many": "int64[100]"}
+    writers = [StreamStore(tmp_path / str(i), fields=fields, chunk_bytes=2**20) for i in range(24)]
+    for writer in writers:
+        writer.extend({"n": range(10), "many": np.zeros((10, 100))})
+    readers = [StreamStore(tmp_path / str(i), "r") for i in range(24)]
+    for i in (0, 20, 23):  # the first has descriptors, the last ones have none
+        writer, reader = writers[i], readers[i]
+        assert reader.live
+        for _ in range(5):  # grows into new chunks
+            count = writer.num_rows
+            rows = np.arange(count, count + 1000)
+            writer.extend({"n": rows, "many": np.repeat(rows, 100).reshape(-1, 100)})
+        assert reader.num_rows == 5010
+        found = reader.read_rows(np.arange(10, 5010))
+        assert (found["n"] == np.arange(10, 5010)).all()
+        assert (found["many"] == np.arange(10, 5010)[:, None]).all()
+        writer.sync()
+        assert reader.durable_rows == 5010
+        assert reader.checkpoint(tmp_path / f"copy{i}") == 5010
+        writer.add_fields({"more": "int8"})
+        writer.append_step({"n": 5010, "many": np.zeros(100), "more": 3})
+        assert reader.row(5010)["more"] == 3
+        writer.drop_before(4000)
+        assert reader.first_row == 4000
+        assert (reader.read_rows([4000, 5009])["n"] == [4000, 5009]).all()
+        writer.truncate(4500)
+        with pytest.raises(stream_store.Error, match="cut back"):
+            _ = reader.num_rows
+        readers[i] = reader = StreamStore(tmp_path / str(i), "r")
+        assert reader.num_rows == 4500
+        writer.close()
+        assert not reader.live
+        with StreamStore(tmp_path / str(i)) as again:
+            assert reader.live
+            again.extend({"n": [7], "many": np.zeros((1, 100)), "more": [1]})
+            assert reader.row(4500)["n"] == 7
+    assert len(list(Path("/proc/self/fd").iterdir())) < 400
