@@ -12,6 +12,7 @@ import mutant_list_lanes
 import mutant_list_nested
 import mutant_list_priorities
 import mutant_list_reading
+import mutant_list_remote
 import mutant_list_salvage
 import mutant_list_sampling
 from mutant_switch import Mutant
@@ -26,6 +27,7 @@ MUTANTS: list[Mutant] = [
     *mutant_list_priorities.MUTANTS,
     *mutant_list_lanes.MUTANTS,
     *mutant_list_groups.MUTANTS,
+    *mutant_list_remote.MUTANTS,
     *mutant_list_exchange.MUTANTS,
     *mutant_list_nested.MUTANTS,
     *mutant_list_copies.MUTANTS,

@@ -39,7 +39,7 @@ MUTANTS = [
     ),
     bug(
         "another store of the same name is the old one",
-        change(_LISTING, "files().control_id() == *control", "files().persistent()"),
+        change(_LISTING, "SourceOf(*before)->files().control_id() == *control", "true"),
         first=PYTHON,
     ),
     bug(
@@ -98,7 +98,12 @@ MUTANTS = [
     ),
     bug(
         "a store that comes back is not drawn",
-        change(_SAMPLER, "gone_[store] ||", "false ||"),
+        change(
+            _SAMPLER,
+            "gone_[store]",
+            "false",
+            within="gone_[store] || source_of",
+        ),
         first=PYTHON,
     ),
     bug(
@@ -122,7 +127,12 @@ MUTANTS = [
     ),
     bug(
         "an update of a store that is gone is an error",
-        change(_PRIORITIES, "gone_[index.store()] || index.row()", "false || index.row()"),
+        change(
+            _PRIORITIES,
+            "gone_[index.store()]",
+            "false",
+            within="gone_[index.store()] || index.row() < store",
+        ),
         first=PYTHON,
     ),
     # Batches of many stores.

@@ -71,6 +71,8 @@ TESTS = {
     "reading": ("store_read_test", "storage_test", "store_staged_test", "fuzz_test", PYTHON),
     "sampling": ("store_read_test", "storage_test", "store_threads_test", PYTHON),
     "lanes": ("store_read_test", "test_lanes.py"),
+    "groups": ("store_read_test:*Group*:*Sampler*:RowsOfStores*", "test_groups_tools.py"),
+    "remote": ("storage_test:Replica*", "test_remote.py"),
     "priorities": ("store_priority_test",),
     "exchange": ("arrow_test", "fuzz_test", PYTHON),
 }
