@@ -206,7 +206,7 @@ def test_images_are_batches_of_arrays(tmp_path: Path) -> None:
 
 def test_wrong_arguments_are_refused(group: Path, tmp_path: Path) -> None:
     for arguments, kind, message in [
-        ({"lenght": 3}, TypeError, "no argument 'lenght'"),
+        ({"size": 3}, TypeError, "no argument 'size'"),
         ({"length": 3, "priorities": None}, TypeError, "no argument 'priorities'"),
         ({}, ValueError, "length is missing"),
         ({"length": 3, "batch_size": 0}, ValueError, "batch_size"),
