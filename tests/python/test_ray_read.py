@@ -95,7 +95,7 @@ def counted(tmp_path: Path) -> Path:
     return tmp_path / "counted"
 
 
-# --- what a dataset has ---
+# --- the rows of a dataset ---
 
 
 def test_a_dataset_has_the_rows_of_all_stores(group: Path) -> None:

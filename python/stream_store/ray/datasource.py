@@ -256,7 +256,7 @@ def _number_of_tasks(size: int) -> int:
 def _found_stores(
     paths: AnyPaths, nodes: Nodes, segment_by: list[str] | None
 ) -> dict[str | None, list[StoreRows]]:
-    """The stores by node id. Without nodes, the only key is None."""
+    """The stores by node id; without nodes, by None."""
     by_node = paths_of_nodes(paths, nodes, _READ)
     if by_node is None:
         return {None: _examine_all(absolute_paths(paths, _READ), segment_by)}
