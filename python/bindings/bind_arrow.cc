@@ -11,7 +11,7 @@ using nanobind::literals::operator""_a;
 
 void BindArrow(nb::class_<StoreObject>& store) {
   store.def("_arrow_stream", &ExportStream, "requested"_a.none(), "rows"_a, "fields"_a,
-            "metadata"_a, "step_column"_a, "columns"_a.none());
+            "metadata"_a, "names"_a);
   store.def("_arrow_schema", &ExportSchema, "fields"_a, "metadata"_a, "columns"_a.none());
   store.def("_import_arrow", &ImportStreams, "streams"_a, "specs"_a.none(), "fields"_a,
             "step_column"_a, "progress"_a.none());

@@ -18,14 +18,13 @@ std::vector<ArrowField> ArrowFieldsOf(nb::handle fields);
 
 /// Returns a capsule "arrow_array_stream" of a range of rows of a snapshot.
 ///
-/// requested    a capsule "arrow_schema", or None.
-/// rows         (start, stop, bytes of a batch).
-/// metadata     value of the schema's key "huggingface"; "" for no such key.
-/// step_column  name of the column of steps; "" for no such column.
-/// columns      a list of the names of the columns to export, or None for all.
+/// requested  a capsule "arrow_schema", or None.
+/// rows       (start, stop, bytes of a batch).
+/// metadata   value of the schema's key "huggingface"; "" for no such key.
+/// names      (name of the column of steps, names of the columns to export); "" for no such column,
+///            and None for all columns.
 nb::object ExportStream(StoreObject& store, nb::handle requested, nb::handle rows,
-                        nb::handle fields, const std::string& metadata,
-                        const std::string& step_column, nb::handle columns);
+                        nb::handle fields, const std::string& metadata, nb::handle names);
 
 /// Returns a capsule "arrow_schema" with the schema of such a stream.
 nb::object ExportSchema(StoreObject& store, nb::handle fields, const std::string& metadata,

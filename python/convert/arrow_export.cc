@@ -86,6 +86,7 @@ std::optional<std::vector<std::string>> ColumnsOf(nb::handle columns) {
   }
   const nb::object list = Own(PySequence_List(columns.ptr()));
   std::vector<std::string> names;
+  names.reserve(static_cast<std::size_t>(PyList_GET_SIZE(list.ptr())));
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list.ptr()); ++i) {
     names.emplace_back(AsText(PyList_GET_ITEM(list.ptr(), i), "the name of a column"));
   }
@@ -108,10 +109,10 @@ std::vector<ArrowField> ArrowFieldsOf(nb::handle fields) {
 }
 
 nb::object ExportStream(StoreObject& store, nb::handle requested, nb::handle rows,
-                        nb::handle fields, const std::string& metadata,
-                        const std::string& step_column, nb::handle columns) {
+                        nb::handle fields, const std::string& metadata, nb::handle names) {
   ArrowExportOptions options;
-  options.columns = ColumnsOf(columns);
+  const nb::object step_column = Own(PySequence_GetItem(names.ptr(), 0));
+  options.columns = ColumnsOf(Own(PySequence_GetItem(names.ptr(), 1)));
   if (const nb::object start = Own(PySequence_GetItem(rows.ptr(), 0)); !start.is_none()) {
     options.begin = AsInt64(start.ptr(), "start");
   }
@@ -120,7 +121,7 @@ nb::object ExportStream(StoreObject& store, nb::handle requested, nb::handle row
       AsInt64(Own(PySequence_GetItem(rows.ptr(), 2)).ptr(), "batch_bytes"));
   options.fields = ArrowFieldsOf(fields);
   options.huggingface_metadata = metadata;
-  options.step_column = step_column;
+  options.step_column = AsText(step_column.ptr(), "step_column");
   options.requested = RequestedSchema(requested);
   auto stream = std::make_unique<ArrowArrayStream>();
   ExportArrow(*ReaderOf(store), options, stream.get());

@@ -49,8 +49,8 @@ nb::object Text(const std::string& text) {
 
 GroupObject& GroupOf(const nb::object& group) { return *nb::cast<GroupObject*>(group); }
 
-GroupObject::GroupObject(nb::object path, nb::object specs, std::tuple<bool, bool> reads,
-                         double wait)
+GroupObject::GroupObject(const nb::object& path, const nb::object& specs,
+                         std::tuple<bool, bool> reads, double wait)
     : group_(Open(NativePath(path), OptionsOf(specs, reads), wait)) {}
 
 nb::object GroupObject::FieldsPath() const { return Text(group_.fields_path().string()); }

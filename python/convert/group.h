@@ -23,7 +23,8 @@ class GroupObject {
   /// specs   FieldSpecs of the fields of a new group, or None.
   /// reads   (skip_damaged, safe_reads); see GroupOptions.
   /// wait    seconds to wait for the group to have fields.
-  GroupObject(nb::object path, nb::object specs, std::tuple<bool, bool> reads, double wait);
+  GroupObject(const nb::object& path, const nb::object& specs, std::tuple<bool, bool> reads,
+              double wait);
 
   /// The path of the store that has the fields.
   nb::object FieldsPath() const;

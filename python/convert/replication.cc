@@ -69,11 +69,13 @@ Options ReplicaOptions() {
 // An array of the bytes, which it owns.
 nb::object ArrayOf(std::vector<std::byte> bytes) {
   auto owner = std::make_unique<std::vector<std::byte>>(std::move(bytes));
-  auto size = static_cast<npy_intp>(owner->size());
-  nb::object array = Own(PyArray_SimpleNewFromData(1, &size, NPY_UINT8, owner->data()));
+  const auto size = static_cast<npy_intp>(owner->size());
+  nb::object array =
+      Own(PyArray_SimpleNewFromData(1, const_cast<npy_intp*>(&size), NPY_UINT8, owner->data()));
   nb::object capsule = Own(PyCapsule_New(owner.get(), nullptr, [](PyObject* held) {
     delete static_cast<std::vector<std::byte>*>(PyCapsule_GetPointer(held, nullptr));
   }));
+  // NOLINTNEXTLINE(bugprone-unused-return-value): the capsule owns it now
   static_cast<void>(owner.release());
   Check(PyArray_SetBaseObject(reinterpret_cast<PyArrayObject*>(array.ptr()),
                               capsule.release().ptr()));
@@ -111,7 +113,7 @@ SourceObject::SourceObject(nb::handle path)
 std::tuple<PlaceTuple, PlaceTuple> SourceObject::Durable() {
   return WithoutGil([&] {
     for (;;) {
-      DurablePart part = stream_store::Durable(reader_);
+      const DurablePart part = stream_store::Durable(reader_);
       try {
         reader_.Refresh();
       } catch (const Error& error) {

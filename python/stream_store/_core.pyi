@@ -108,8 +108,7 @@ class Store:
         rows: tuple[int | None, int, int],
         fields: Sequence[tuple[Any, int]],
         metadata: str,
-        step_column: str,
-        columns: Sequence[str] | None,
+        names: tuple[str, Sequence[str] | None],
     ) -> object: ...
     def _arrow_schema(
         self, fields: Sequence[tuple[Any, int]], metadata: str, columns: Sequence[str] | None

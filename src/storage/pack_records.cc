@@ -79,6 +79,28 @@ void PackRecords::TakeLayouts(std::span<const Encoding> encodings) {
   }
 }
 
+// Throws unless the record can come next and is what the source has written.
+void PackRecords::VerifyRecord(const Schema& schema, std::uint64_t i,
+                               const LayoutFacts& layout) const {
+  const PackHeader& header = parts_.header;
+  const Record& now = record(i);
+  const bool follows = BeginsRow(end_, now) || ContinuesRow(end_, now, layout);
+  if (now.start != end_.values || !follows) {
+    Throw(i, WhyNotNext(end_, {.number = i, .record = now, .layout = layout}));
+  }
+  if (layout.total > header.first_position + header.values - end_.values) {
+    Throw(i, "its values run past those of the pack");
+  }
+  if (layout.fields > 0 && schema.since(static_cast<TypeId>(layout.last_type)) > i) {
+    Throw(i, "it has a field that was added later");
+  }
+  const std::uint32_t head = BeginChecksum(header.checksum_seed, now.start, now.step,
+                                           now.row_session, now.layout, layout.digest);
+  if (FinishChecksum(ExtendChecksum(head, values(i), layout.total)) != now.checksum) {
+    Throw(i, kWrongChecksum);
+  }
+}
+
 void PackRecords::VerifyRecords(const Schema& schema) {
   std::unordered_map<std::uint32_t, std::uint32_t> places;
   for (std::uint32_t i = 0; i < keys_.size(); ++i) {
@@ -106,21 +128,7 @@ void PackRecords::VerifyRecords(const Schema& schema) {
       place = found->second;
     }
     const LayoutFacts& layout = layouts_[place].facts;
-    const bool follows = BeginsRow(end_, now) || ContinuesRow(end_, now, layout);
-    if (now.start != end_.values || !follows) {
-      Throw(i, WhyNotNext(end_, {.number = i, .record = now, .layout = layout}));
-    }
-    if (layout.total > header.first_position + header.values - end_.values) {
-      Throw(i, "its values run past those of the pack");
-    }
-    if (layout.fields > 0 && schema.since(static_cast<TypeId>(layout.last_type)) > i) {
-      Throw(i, "it has a field that was added later");
-    }
-    const std::uint32_t head = BeginChecksum(header.checksum_seed, now.start, now.step,
-                                             now.row_session, now.layout, layout.digest);
-    if (FinishChecksum(ExtendChecksum(head, values(i), layout.total)) != now.checksum) {
-      Throw(i, kWrongChecksum);
-    }
+    VerifyRecord(schema, i, layout);
     layout_of_.push_back(place);
     Advance(now, layout, end_);
   }

@@ -40,6 +40,7 @@ class PackRecords {
   /// Throws     Error(kCorrupt, kVersion), naming the pack and the record.
   PackRecords(std::span<const std::byte> bytes, const Schema& schema,
               std::span<const Encoding> encodings, const std::string& name);
+  ~PackRecords() = default;
   PackRecords(const PackRecords&) = delete;
   PackRecords& operator=(const PackRecords&) = delete;
 
@@ -89,6 +90,7 @@ class PackRecords {
 
  private:
   void TakeLayouts(std::span<const Encoding> encodings);
+  void VerifyRecord(const Schema& schema, std::uint64_t i, const LayoutFacts& layout) const;
   void VerifyRecords(const Schema& schema);
   [[noreturn]] void Throw(std::uint64_t record, const char* fault) const;
 

@@ -195,6 +195,7 @@ void GroupListing::Add(const std::string& name, const Listing& known, Listing& f
 // Skips stores that are copies of another one file by file: their rows would count twice.
 void GroupListing::RefuseSecond(Listing& found) const {
   std::vector<std::pair<std::array<std::uint8_t, 16>, std::size_t>> ids;
+  ids.reserve(found.stores.size());
   for (std::size_t i = 0; i < found.stores.size(); ++i) {
     ids.emplace_back(found.stores[i].reader.id(), i);
   }

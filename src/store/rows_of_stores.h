@@ -39,7 +39,7 @@ class RowsOfStores {
   RowsOfStores(std::span<const StoreRuns> stores, std::span<const RowsColumn> columns, Step* steps);
 
   /// Reads the runs of one store, as ReadRows() does (read_functions.h).
-  void Read(std::size_t store);
+  void Read(std::size_t which);
 
  private:
   struct RowOf {
@@ -61,6 +61,7 @@ class RowsOfStores {
     explicit Store(const StoreRuns& from)
         : view(*from.view), row{from.runs}, length{from.runs}, touched(view, row, length) {}
 
+    ~Store() = default;
     Store(const Store&) = delete;
     Store& operator=(const Store&) = delete;
 

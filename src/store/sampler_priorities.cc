@@ -218,6 +218,27 @@ void SamplerPriorities::Weigh(StartsOfStores stores, const DrawnWindows& windows
   });
 }
 
+// Whether a window still has a priority: its rows were not dropped, and its store has not gone. Throws
+// unless it is one of this sampler.
+bool SamplerPriorities::IsKept(std::int64_t number, std::size_t i) const {
+  const WindowIndex index(number);
+  if (index.store() >= stores_.size()) {
+    Refuse(StrCat("update: expected indices of ", stores_.size(),
+                  stores_.size() == 1 ? " store" : " stores", " but number ", i, ", ", number,
+                  ", is of store ", index.store()));
+  }
+  const StorePriorities& store = stores_[index.store()];
+  if (gone_[index.store()] || index.row() < store.tree().first_leaf()) {
+    return false;
+  }
+  if (index.row() >= store.tree().size() || store.PriorityOf(index.row()) < 0) {
+    Refuse(StrCat("update: expected the indices of windows but number ", i, ", ", number,
+                  ", is row ", index.row(), " of store ", index.store(),
+                  ", which is not the anchor of a window of this sampler"));
+  }
+  return true;
+}
+
 std::uint64_t SamplerPriorities::Update(StartsOfStores stores,
                                         std::span<const std::int64_t> indices,
                                         std::span<const double> priorities) {
@@ -245,22 +266,11 @@ std::uint64_t SamplerPriorities::Update(StartsOfStores stores,
                     "2^900, but number ", i, " is ", priority));
     }
     checked = std::max(checked, priority);
-    const WindowIndex index(indices[i]);
-    if (index.store() >= stores_.size()) {
-      Refuse(StrCat("update: expected indices of ", stores_.size(),
-                    stores_.size() == 1 ? " store" : " stores", " but number ", i, ", ", indices[i],
-                    ", is of store ", index.store()));
-    }
-    const StorePriorities& store = stores_[index.store()];
-    if (gone_[index.store()] || index.row() < store.tree().first_leaf()) {
+    if (!IsKept(indices[i], i)) {
       ++dropped;
       continue;
     }
-    if (index.row() >= store.tree().size() || store.PriorityOf(index.row()) < 0) {
-      Refuse(StrCat("update: expected the indices of windows but number ", i, ", ", indices[i],
-                    ", is row ", index.row(), " of store ", index.store(),
-                    ", which is not the anchor of a window of this sampler"));
-    }
+    const WindowIndex index(indices[i]);
     rows[index.store()].push_back(index.row());
     values[index.store()].push_back(priority);
     largest = std::max(largest, priority);

@@ -93,6 +93,7 @@ class SamplerPriorities {
   double SmallestProbability(double total, double uniform) const noexcept;
 
   StorePriorities NewStore() const;
+  bool IsKept(std::int64_t number, std::size_t i) const;
 
   Priorities options_;
   double largest_ = 1;

@@ -95,6 +95,7 @@ void WindowBatch::ReadParts(std::span<const RowRun> runs, std::span<const std::s
     return;
   }
   std::vector<internal::StoreRuns> stores;
+  stores.reserve(parts_.size());
   for (std::size_t part = 0; part < parts_.size(); ++part) {
     stores.push_back({&internal::ReaderAccess::ViewOf(parts_[part].reader),
                       internal::RunsOfPart(runs, run_begins, part)});

@@ -14,7 +14,7 @@ import pytest
 import stream_store
 from model_process import PATIENCE
 from remote_helpers import FIELDS, Remote, append, assert_same, content, memory
-from stream_store import StreamStore
+from stream_store import StoreGroup, StreamStore, WindowSampler
 from stream_store._remote.bucket import Bucket
 
 
@@ -397,3 +397,24 @@ def test_clocks_may_jump(
         assert mirror.pull().age >= 0
         assert_same(source.path, replica)
     assert stream_store.verify_remote(remote.place).ok
+
+
+def test_replicas_in_a_directory_are_a_group(tmp_path: Path) -> None:
+    remotes = [memory() for _ in range(2)]
+    sources = [StreamStore(tmp_path / f"source{i}", fields={"n": "int64"}) for i in range(2)]
+    shippers = [remotes[i].shipper(sources[i]) for i in range(2)]
+    mirrors = [remotes[i].mirror(tmp_path / "replicas" / str(i)) for i in range(2)]
+    seen: set[int] = set()
+    for first in (0, 1000):
+        for i, source in enumerate(sources):
+            source.extend({"n": np.arange(first, first + 1000) + i * 10_000})
+            shippers[i].ship_now()
+            mirrors[i].pull()
+        if first == 0:
+            group = StoreGroup(tmp_path / "replicas")
+            sampler = WindowSampler(group, 4, unit="row", batch_size=256)
+        assert sampler.num_starts == 2 * (first + 997)
+        for _ in range(50):
+            seen |= set(sampler.sample()["n"][:, 0].tolist())
+    assert len(seen) > 3500
+    assert {n % 10_000 // 1000 + n // 10_000 * 10 for n in seen} == {0, 1, 10, 11}

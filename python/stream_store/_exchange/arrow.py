@@ -39,8 +39,7 @@ def c_stream(
         (None if start is None else first, last, batch_bytes),
         arrow_fields(fields.specs),
         _metadata(fields, columns),
-        step_column,
-        columns,
+        (step_column, columns),
     )
 
 
