@@ -16,7 +16,10 @@ void BindGroup(nb::module_& module) {
       .def("fields_path", &GroupObject::FieldsPath)
       .def("store_path", &GroupObject::StorePath, "name"_a)
       .def("refresh", &GroupObject::Refresh)
-      .def("stores", &GroupObject::Stores)
+      .def("names", &GroupObject::Names)
+      .def("ids", &GroupObject::Ids)
+      .def("id_of", &GroupObject::IdOf, "name"_a)
+      .def("kept_rows", &GroupObject::KeptRows)
       .def("skipped", &GroupObject::Skipped);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <utility>
+#include <vector>
 
 #include "convert/errors.h"
 #include "convert/ids.h"
@@ -72,16 +73,42 @@ bool GroupObject::Refresh() {
   return changed;
 }
 
-nb::list GroupObject::Stores() const {
-  nb::list stores;
+nb::list GroupObject::Names() const {
+  nb::list names;
+  for (const GroupStore& store : group_.stores()) {
+    names.append(Text(store.name));
+  }
+  return names;
+}
+
+nb::list GroupObject::Ids() const {
+  nb::list ids;
+  for (const GroupStore& store : group_.stores()) {
+    const std::string id = HexOf(store.reader.id());
+    ids.append(nb::str(id.data(), id.size()));
+  }
+  return ids;
+}
+
+nb::object GroupObject::IdOf(nb::handle name) const {
+  const std::string wanted = NativePath(name).string();
+  const std::vector<GroupStore>& stores = group_.stores();
+  const auto found = std::ranges::lower_bound(stores, wanted, {}, &GroupStore::name);
+  if (found == stores.end() || found->name != wanted) {
+    return nb::none();
+  }
+  const std::string id = HexOf(found->reader.id());
+  return nb::str(id.data(), id.size());
+}
+
+std::uint64_t GroupObject::KeptRows() const {
+  std::uint64_t rows = 0;
   for (const GroupStore& store : group_.stores()) {
     Reader reader = store.reader;
     reader.Refresh();
-    const std::string id = HexOf(reader.id());
-    stores.append(nb::make_tuple(Text(store.name), nb::str(id.data(), id.size()),
-                                 reader.first_row(), reader.num_rows()));
+    rows += reader.kept_rows();
   }
-  return stores;
+  return rows;
 }
 
 nb::list GroupObject::Skipped() const {

@@ -6,6 +6,7 @@
 // Thread rules: the GIL guards every member; looking for stores releases it.
 #pragma once
 
+#include <cstdint>
 #include <tuple>
 
 #include "stream_store/group.h"
@@ -35,8 +36,17 @@ class GroupObject {
   /// Looks for stores that have come or gone, and returns whether there were any.
   bool Refresh();
 
-  /// For each store its name, its id, its first row and the row after its last one.
-  nb::list Stores() const;
+  /// The names of the stores, sorted.
+  nb::list Names() const;
+
+  /// Their ids, in the order of the names.
+  nb::list Ids() const;
+
+  /// The id of the store of a name, or None.
+  nb::object IdOf(nb::handle name) const;
+
+  /// The number of rows that all stores retain now.
+  std::uint64_t KeptRows() const;
 
   /// For each store that is left out its name and the reason.
   nb::list Skipped() const;

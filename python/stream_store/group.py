@@ -117,7 +117,7 @@ class StoreGroup(Mapping[str, StreamStore]):
     @property
     def kept_rows(self) -> int:
         """The number of rows that all stores retain now."""
-        return sum(rows - first for _, _, first, rows in self._core.stores())
+        return self._core.kept_rows()
 
     def refresh(self) -> bool:
         """Look for stores that have come or gone. Samplers do so by themselves.
@@ -136,6 +136,8 @@ class StoreGroup(Mapping[str, StreamStore]):
             (True, 1)
         """
         changed = self._core.refresh()
+        names = set(self) if changed else self._stores.keys()
+        self._stores = {name: store for name, store in self._stores.items() if name in names}
         self._report()
         return changed
 
@@ -151,7 +153,7 @@ class StoreGroup(Mapping[str, StreamStore]):
 
     # --- a mapping of stores ---
 
-    def __getitem__(self, name: str) -> StreamStore:
+    def __getitem__(self, name: object) -> StreamStore:
         """The store of a name, opened with mode "r".
 
         Args:
@@ -166,8 +168,9 @@ class StoreGroup(Mapping[str, StreamStore]):
             >>> group.refresh(), group["a"].num_rows
             (True, 0)
         """
-        for known, store_id, _, _ in self._core.stores():
-            if known == name:
+        if isinstance(name, str):
+            store_id = self._core.id_of(name)
+            if store_id is not None:
                 return self._open(name, store_id)
         raise KeyError(name)
 
@@ -181,11 +184,11 @@ class StoreGroup(Mapping[str, StreamStore]):
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the names of the stores, sorted."""
-        return iter([name for name, _, _, _ in self._core.stores()])
+        return iter(self._core.names())
 
     def __len__(self) -> int:
         """Number of stores."""
-        return len(self._core.stores())
+        return len(self._core.names())
 
     def __bool__(self) -> bool:
         return True  # without this, a group without stores would be false

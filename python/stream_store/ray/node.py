@@ -136,7 +136,8 @@ class NodeSampler:
             ids = [own for own, _ in sampler._core.store_ids()]
             if len(ids) > len(self._found):
                 self._group.refresh()
-                names = {own: name for name, own, _, _ in self._group._core.stores()}
+                core = self._group._core
+                names = dict(zip(core.ids(), core.names(), strict=True))
                 new = ids[len(self._found) :]
                 self._found += [str(self._group.path / names.get(own, own)) for own in new]
             return list(self._found)
