@@ -109,6 +109,11 @@ class ChunkFiles {
   /// kIo).
   File OpenOrCreate(std::uint64_t chunk) const;
 
+  /// Whether there is a file of the chunk. Throws Error(kIo).
+  bool Exists(std::uint64_t chunk) const {
+    return directory_.Contains(ChunkName(kind_, chunk).c_str());
+  }
+
   /// Deletes the file of a chunk, if there is one. Throws Error(kIo).
   void Unlink(std::uint64_t chunk) const EXCLUDES(mutex_);
 

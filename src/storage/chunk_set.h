@@ -65,18 +65,27 @@ class KindReader {
   /// Reads up to out.size() bytes from `offset`. Returns how many there were. Throws Error(kIo).
   std::size_t ReadAt(std::span<std::byte> out, std::uint64_t offset) const {
     STREAM_STORE_ASSERT(files_ != nullptr);
-    const std::size_t count = files_->ReadAt(out, offset);
-    if (count == out.size() || origin_ == nullptr || offset < begin_ || offset >= end_) {
-      return count;
+    std::size_t done = files_->ReadAt(out, offset);
+    while (done < out.size() && WasDropped(offset + done)) {
+      const std::uint64_t at = offset + done;
+      const std::uint64_t chunk_end = (at / files_->chunk_bytes() + 1) * files_->chunk_bytes();
+      const std::uint64_t part =
+          std::min<std::uint64_t>(out.size() - done, std::min(chunk_end, end_) - at);
+      std::memcpy(out.data() + done, origin_ + at, part);
+      done += part;
+      done += files_->ReadAt(out.subspan(done), offset + done);
     }
-    const std::uint64_t mapped = std::min<std::uint64_t>(out.size(), end_ - offset);
-    if (mapped > count) {
-      std::memcpy(out.data() + count, origin_ + offset + count, mapped - count);
-    }
-    return std::max<std::size_t>(count, mapped);
+    return done;
   }
 
  private:
+  // Whether the mapping has the byte, and its file is gone. A file that is there, but ends before the
+  // byte, has been shortened since it was mapped: loading from the mapping would end the process.
+  bool WasDropped(std::uint64_t byte) const {
+    return origin_ != nullptr && begin_ <= byte && byte < end_ &&
+           !files_->Exists(byte / files_->chunk_bytes());
+  }
+
   const ChunkFiles* files_ = nullptr;
   const std::byte* origin_ = nullptr;
   std::uint64_t begin_ = 0;

@@ -447,3 +447,25 @@ def test_a_store_closed_by_another_thread_says_so(path: Path) -> None:
             assert check_rows(closed) >= begin
     with pytest.raises(io.UnsupportedOperation):
         StreamStore(path, "r").append_step({})
+
+
+def test_a_store_is_copied_after_writers_were_killed_that_had_allocated_ahead(
+    tmp_path: Path,
+) -> None:
+    # The next writer gives the space back, so the files become shorter than a reader has mapped.
+    path = tmp_path / "run"
+    script = """
+store = StreamStore(sys.argv[1], fields={"x": "int64", "text": "string"})
+store.extend({"x": range(store.num_rows, store.num_rows + 20), "text": ["word"] * 20})
+store.sync()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    reader = None
+    for count in range(1, 5):
+        start(script, path).communicate()
+        reader = reader or StreamStore(path, "r")
+        assert reader.num_rows == 20 * count
+        copy = tmp_path / f"copy{count}"
+        assert reader.checkpoint(copy) == 20 * count
+        with StreamStore(copy, "r") as copied:
+            assert (copied.read_rows(slice(None))["x"] == range(20 * count)).all()
