@@ -18,7 +18,6 @@ void BindGroup(nb::module_& module) {
       .def("refresh", &GroupObject::Refresh)
       .def("names", &GroupObject::Names)
       .def("ids", &GroupObject::Ids)
-      .def("id_of", &GroupObject::IdOf, "name"_a)
       .def("kept_rows", &GroupObject::KeptRows)
       .def("skipped", &GroupObject::Skipped);
 }

@@ -12,6 +12,7 @@
 #include "bindings/bind.h"
 #include "bindings/docs.h"
 #include "convert/facts.h"
+#include "convert/group.h"
 #include "convert/methods.h"
 #include "convert/open.h"
 #include "convert/store.h"
@@ -54,6 +55,7 @@ void BindStore(nb::module_& module) {
   // Opening and declaring. StreamStore in store.py checks the arguments and calls these.
   store.def("__init__", &OpenStore, "path"_a.none(), "mode"_a, "sizes"_a, "wait"_a, "safety"_a);
   store.def("__init__", &OpenSnapshot, "source"_a, "num_rows"_a.none());
+  store.def("__init__", &OpenMember, "group"_a, "name"_a);
   store.def("__init__", &OpenHandover, "directory"_a);
   store.def("_hand_over", &HandOver);
   store.def("_require_writable", &StoreObject::RequireWritable, "operation"_a);

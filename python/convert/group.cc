@@ -90,15 +90,14 @@ nb::list GroupObject::Ids() const {
   return ids;
 }
 
-nb::object GroupObject::IdOf(nb::handle name) const {
+std::optional<Reader> GroupObject::ReaderOf(nb::handle name) const {
   const std::string wanted = NativePath(name).string();
   const std::vector<GroupStore>& stores = group_.stores();
   const auto found = std::ranges::lower_bound(stores, wanted, {}, &GroupStore::name);
   if (found == stores.end() || found->name != wanted) {
-    return nb::none();
+    return std::nullopt;
   }
-  const std::string id = HexOf(found->reader.id());
-  return nb::str(id.data(), id.size());
+  return found->reader;
 }
 
 std::uint64_t GroupObject::KeptRows() const {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <tuple>
 
 #include "stream_store/group.h"
@@ -42,8 +43,8 @@ class GroupObject {
   /// Their ids, in the order of the names.
   nb::list Ids() const;
 
-  /// The id of the store of a name, or None.
-  nb::object IdOf(nb::handle name) const;
+  /// The Reader of the store of a name, as it was found; nothing if there is none.
+  std::optional<Reader> ReaderOf(nb::handle name) const;
 
   /// The number of rows that all stores retain now.
   std::uint64_t KeptRows() const;

@@ -6,6 +6,7 @@
 
 #include "stream_store/interop.h"
 
+#include "convert/group.h"
 #include "convert/schema.h"
 
 namespace stream_store::python {
@@ -27,7 +28,17 @@ void OpenSnapshot(StoreObject* where, StoreObject& source, std::optional<std::ui
 }
 
 void OpenHandover(StoreObject* where, nb::handle directory) {
-  new (where) StoreObject(interop::TakeOver(NativePath(directory)));
+  new (where) StoreObject(interop::TakeOver(NativePath(directory)), nb::none());
+}
+
+void OpenMember(StoreObject* where, const GroupObject& group, nb::handle name) {
+  std::optional<Reader> reader = group.ReaderOf(name);
+  if (!reader) {
+    PyErr_SetObject(PyExc_KeyError, name.ptr());
+    throw nb::python_error();
+  }
+  reader->Refresh();
+  new (where) StoreObject(std::move(*reader), group.StorePath(name));
 }
 
 nb::object HandOver(StoreObject& store) {

@@ -12,6 +12,8 @@
 
 namespace stream_store::python {
 
+class GroupObject;
+
 /// Store.__init__(path, mode, sizes, wait, safety): opens a store in the memory that nanobind
 /// allocated for it.
 ///
@@ -29,6 +31,10 @@ void OpenSnapshot(StoreObject* where, StoreObject& source, std::optional<std::ui
 /// Store.__init__(directory): a temporary store of another process, from the result of HandOver()
 /// there.
 void OpenHandover(StoreObject* where, nb::handle directory);
+
+/// Store.__init__(group, name): a store of a group. Shares the mappings of the group, so it can be read
+/// also if the store has left the group. Throws KeyError if the group has no such store.
+void OpenMember(StoreObject* where, const GroupObject& group, nb::handle name);
 
 /// The hidden directory of a temporary store, as a str.
 nb::object HandOver(StoreObject& store);

@@ -183,10 +183,10 @@ bool SamplerObject::HasManyUnscannedRows() {
   return many;
 }
 
-// Warns of stores of a group that are left out, once for each name.
+// Warns of stores of a group that are left out, once for each reason.
 void SamplerObject::ReportSkipped(const WindowSampler& sampler) {
   for (const SkippedStore& store : sampler.skipped()) {
-    if (reported_.insert(store.name).second) {
+    if (reported_.insert(store.name + ": " + store.reason).second) {
       Check(PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "the group leaves out store %s: %s",
                              store.name.c_str(), store.reason.c_str()));
     }

@@ -221,7 +221,7 @@ class SamplerObject {
 
   std::vector<nb::object> stores_;
   nb::object group_;                // null without a group
-  std::set<std::string> reported_;  // names of stores of the group that are left out
+  std::set<std::string> reported_;  // the stores of the group that are left out, and why
   SamplerOptions options_;
   std::shared_ptr<const BatchTree> tree_;  // of the fields of rows
   std::shared_ptr<std::vector<OffsetsOfName>> offsets_ =

@@ -74,8 +74,8 @@ StoreObject::StoreObject(nb::object path, const std::string& mode, const Argumen
   }
 }
 
-StoreObject::StoreObject(Reader reader)
-    : path_(nb::none()),
+StoreObject::StoreObject(Reader reader, nb::object path)
+    : path_(std::move(path)),
       mode_("r"),
       kind_(Kind::kReader),
       generation_of_process_(GenerationOfProcess()) {

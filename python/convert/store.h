@@ -77,8 +77,9 @@ class StoreObject {
 
   /// Opens a store; a temporary one if `path` is None.
   StoreObject(nb::object path, const std::string& mode, const Arguments& arguments);
-  /// Wraps a reader of a temporary store of another process.
-  explicit StoreObject(Reader reader);
+  /// Wraps a Reader: of the store of a group at `path`, or of a temporary store of another process
+  /// if that is None.
+  StoreObject(Reader reader, nb::object path);
   /// A snapshot of `source`: of its first `num_rows` rows, or of all rows stored now.
   StoreObject(StoreObject& source, std::optional<std::uint64_t> num_rows);
   ~StoreObject();

@@ -83,8 +83,7 @@ class StoreGroup(Mapping[str, StreamStore]):
             raise ValueError(f"on_error must be 'skip' or 'raise', not {on_error!r}")
         self._path = Path(_arguments.absolute_path(_arguments.path_text(path)))
         self._options = {"on_error": on_error, "safe_reads": bool(safe_reads)}
-        self._warned: set[str] = set()
-        self._stores: dict[str, StreamStore] = {}
+        self._warned: set[tuple[str, str]] = set()
         specs = None if fields is None else parse_fields(fields)
         seconds = 0.0 if wait is None else _arguments.timeout_seconds(wait)
         reads = (on_error == "skip", bool(safe_reads))
@@ -136,15 +135,13 @@ class StoreGroup(Mapping[str, StreamStore]):
             (True, 1)
         """
         changed = self._core.refresh()
-        names = set(self) if changed else self._stores.keys()
-        self._stores = {name: store for name, store in self._stores.items() if name in names}
         self._report()
         return changed
 
     def _report(self) -> None:
         for name, reason in self._core.skipped():
-            if name not in self._warned:
-                self._warned.add(name)
+            if (name, reason) not in self._warned:
+                self._warned.add((name, reason))
                 warnings.warn(
                     f"{self._path}: the group leaves out store {name}: {reason}",
                     RuntimeWarning,
@@ -154,7 +151,9 @@ class StoreGroup(Mapping[str, StreamStore]):
     # --- a mapping of stores ---
 
     def __getitem__(self, name: object) -> StreamStore:
-        """The store of a name, opened with mode "r".
+        """The store of a name, with mode "r".
+
+        It follows its writer, and can be read also after it has left the group.
 
         Args:
             name: of its directory.
@@ -168,19 +167,12 @@ class StoreGroup(Mapping[str, StreamStore]):
             >>> group.refresh(), group["a"].num_rows
             (True, 0)
         """
-        if isinstance(name, str):
-            store_id = self._core.id_of(name)
-            if store_id is not None:
-                return self._open(name, store_id)
-        raise KeyError(name)
-
-    def _open(self, name: str, store_id: str) -> StreamStore:
-        opened = self._stores.get(name)
-        if opened is None or opened.closed or opened.id != store_id:
-            safe_reads = bool(self._options["safe_reads"])
-            opened = StreamStore(self._path / name, "r", safe_reads=safe_reads)
-            self._stores[name] = opened
-        return opened
+        if not isinstance(name, str):
+            raise KeyError(name)
+        store = StreamStore.__new__(StreamStore)
+        _core.Store.__init__(store, self._core, name)
+        store._absolute = str(self._path / name)
+        return store
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the names of the stores, sorted."""
@@ -303,15 +295,13 @@ class StoreGroup(Mapping[str, StreamStore]):
     # --- protocols ---
 
     def close(self) -> None:
-        """Close the stores that were read through the group. Writers stay open.
+        """Release the group. Stores, writers and samplers that were made of it stay open.
 
         Examples:
             >>> group = StoreGroup("runs", fields={"reward": "float32"})
             >>> group.close()
         """
-        for store in (*self._stores.values(), self._holder):
-            store.close()
-        self._stores.clear()
+        self._holder.close()
 
     def __enter__(self) -> Self:
         return self

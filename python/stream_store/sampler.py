@@ -481,7 +481,7 @@ def _list_stores(store: Any) -> tuple[list[StreamStore], bool]:
     if isinstance(store, StreamStore):
         return [store], False
     if isinstance(store, StoreGroup):
-        return [store._holder], True
+        return [store._holder.snapshot(store._holder.first_row)], True
     expected = "store must be a StreamStore, a list of them or a StoreGroup"
     if isinstance(store, (str, bytes)) or not isinstance(store, Iterable):
         raise TypeError(f"{expected}, not {store!r}")

@@ -28,10 +28,25 @@ bool Gone(const std::filesystem::path& path) {
 
 void ReadSource::CountAttached(int change) noexcept { attached_sources += change; }
 
+// FindPrefix(), or false if a writer has dropped chunks meanwhile that this needed.
+bool ReadSource::TryFindPrefix() {
+  const std::uint64_t begin = files_->control.begin().load(std::memory_order_acquire);
+  try {
+    return FindPrefix();
+  } catch (const Error& error) {
+    const bool missing =
+        error.code() == ErrorCode::kCorrupt || error.code() == ErrorCode::kNotFound;
+    if (!missing || begin == files_->control.begin().load(std::memory_order_acquire)) {
+      throw;
+    }
+  }
+  return false;
+}
+
 std::shared_ptr<ReadSource> ReadSource::AttachTo(Directory directory, bool copies, bool temporary) {
   std::shared_ptr<ReadSource> source(new ReadSource(
       StoreFiles::Open(std::move(directory), /*writable=*/false, copies, temporary)));
-  while (!source->FindPrefix()) {  // a writer has opened the store during the attempt
+  while (!source->TryFindPrefix()) {
   }
   if (!copies && !temporary && attached_sources.load() > kSourcesWithDescriptors) {
     source->files_->Park();

@@ -102,6 +102,7 @@ class ReadSource {
   static std::shared_ptr<ReadSource> AttachTo(Directory directory, bool copies, bool temporary);
   static void CountAttached(int change) noexcept;
   bool FindPrefix();
+  bool TryFindPrefix();
   bool SharesMappings() const noexcept;
   [[noreturn]] void ThrowCutBack() const;
   bool StillFixed();

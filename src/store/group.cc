@@ -28,6 +28,10 @@ namespace {
 constexpr std::uint64_t kFieldsChunkBytes = 1 << 20;  // of a store without rows
 constexpr std::size_t kMostNameBytes = 200;  // a hidden sibling needs 40 more of the 255 of a name
 
+bool IsStore(const fs::path& path) {
+  return internal::FindFileId((path / internal::kControlName).string()).has_value();
+}
+
 std::optional<Reader> TryOpen(const fs::path& path, const ReaderOptions& options) {
   try {
     return Reader::Open(path, options);
@@ -45,8 +49,7 @@ std::optional<Reader> FindFirstStore(const fs::path& path, const ReaderOptions& 
     return std::nullopt;
   }
   for (const std::string& name : internal::Directory::Open(path).Entries()) {
-    if (!name.starts_with('.') &&
-        internal::FindFileId((path / name / internal::kControlName).string())) {
+    if (!name.starts_with('.') && IsStore(path / name)) {
       return TryOpen(path / name, options);
     }
   }
@@ -85,6 +88,10 @@ void CreateFields(const fs::path& path, const std::vector<Field>& fields) {
 
 void DeclareFields(const fs::path& path, const std::vector<Field>& fields) {
   const Schema wanted(fields);
+  if (IsStore(path)) {
+    throw Error(ErrorCode::kAlreadyExists,
+                StrCat(PathText(path), ": creating a group: expected no store but found one"));
+  }
   if (!TryOpen(path / kGroupFieldsName, {})) {
     const std::optional<Reader> first = FindFirstStore(path, {});
     if (first) {
@@ -108,7 +115,9 @@ Reader AwaitFields(const fs::path& path, const GroupOptions& options) {
                   StrCat(PathText(path),
                          ": opening a group: expected a directory of stores, or the "
                          "fields of a new group, but found ",
-                         fs::is_directory(path) ? "no store in it" : "no directory"));
+                         IsStore(path)            ? "a store"
+                         : fs::is_directory(path) ? "no store in it"
+                                                  : "no directory"));
     }
     std::this_thread::sleep_for(kPause);
   }

@@ -42,7 +42,8 @@ def test_a_group_is_a_mapping_of_names_to_stores(tmp_path: Path) -> None:
         "writer003": 30,
     }
     assert group.kept_rows == 60
-    assert group["writer001"] is group["writer001"]
+    assert (group["writer002"].row(19)["n"], group["writer002"].mode) == (19, "r")
+    assert group["writer001"].path == tmp_path / "group" / "writer001"
     assert "writer001" in group
     assert "other" not in group
     with pytest.raises(KeyError, match="other"):
@@ -52,8 +53,36 @@ def test_a_group_is_a_mapping_of_names_to_stores(tmp_path: Path) -> None:
     assert list(again) == list(group)
     assert again.path == group.path
     with again:
-        store = again["writer001"]
-    assert store.closed
+        store, sampler = again["writer001"], sampler_of(again)
+    check(sampler.sample())  # both are open still
+    assert store.num_rows == 10
+    with pytest.raises(ValueError, match="closed"):
+        _ = again.fields
+    store = pickle.loads(pickle.dumps(store))
+    assert store.num_rows == 10
+
+
+def test_a_store_that_has_left_the_group_can_be_read_until_the_next_look(tmp_path: Path) -> None:
+    group = new_group(tmp_path)
+    write(group, 1, 30)
+    group.refresh()
+    shutil.rmtree(tmp_path / "group" / "writer001")
+    store = group["writer001"]
+    assert (store.read_rows(slice(None))["n"] == np.arange(30)).all()
+    assert [name for name, _ in group.items()] == ["writer001"]
+    group.refresh()
+    with pytest.raises(KeyError, match="writer001"):
+        group["writer001"]
+    assert store.num_rows == 30
+
+
+def test_a_store_is_no_group(tmp_path: Path) -> None:
+    StreamStore(tmp_path / "store", fields=FIELDS).close()
+    with pytest.raises(FileExistsError, match="expected no store but found one"):
+        StoreGroup(tmp_path / "store", fields=FIELDS)
+    with pytest.raises(FileNotFoundError, match="found a store"):
+        StoreGroup(tmp_path / "store")
+    assert not (tmp_path / "store" / ".group").exists()
 
 
 def test_a_sampler_draws_uniformly_from_what_exists(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,7 +27,7 @@ def group_to_dataset(
             "that no column has"
         )
     parts = [store.to_dataset(split, step_column=step_column) for store in stores.values()]
-    names = list(stores)
+    names = [os.fsencode(name).decode("utf-8", "replace") for name in stores]
     if not parts:
         empty = holder.snapshot(holder.first_row)
         parts, names = [empty.to_dataset(split, step_column=step_column)], [""]
