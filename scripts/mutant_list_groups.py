@@ -28,11 +28,6 @@ _PLANS = "src/store/row_plans.cc"
 MUTANTS = [
     # Finding stores.
     bug(
-        "a directory that has just changed is taken to have settled",
-        change(_LISTING, "now - look.stamp->modified > kSettled", "true"),
-        first=PYTHON,
-    ),
-    bug(
         "a group is never looked at thoroughly",
         change(_LISTING, "look.began - last.began >= kThorough", "false"),
         first=PYTHON,
@@ -58,7 +53,6 @@ MUTANTS = [
     bug(
         "too many open files are damage of a store",
         change(_LISTING, "number == EMFILE", "number == EMLINK"),
-        first=PYTHON,
     ),
     bug(
         "a copy of a store counts twice",
@@ -95,16 +89,6 @@ MUTANTS = [
     bug(
         "a store that is gone is still drawn",
         change(_SAMPLER, "!present[i] && !gone_[i]", "false"),
-    ),
-    bug(
-        "a store that comes back is not drawn",
-        change(
-            _SAMPLER,
-            "gone_[store]",
-            "false",
-            within="gone_[store] || source_of",
-        ),
-        first=PYTHON,
     ),
     bug(
         "an epoch counts the stores of its beginning as those of now",

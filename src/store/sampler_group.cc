@@ -100,7 +100,7 @@ void WindowSampler::Add(const GroupStore& member) {
 // Goes on with a store that was opened again: it had been gone, or rows were removed from its end.
 void WindowSampler::Replace(std::size_t store, const Reader& reader) {
   const auto source_of = [](const Reader& of) { return internal::ReaderAccess::SourceOf(of); };
-  if (gone_[store] || source_of(stores_[store]->reader()) != source_of(reader)) {
+  if (source_of(stores_[store]->reader()) != source_of(reader)) {
     stores_[store] = internal::MakeStarts(reader, options_);
     gone_[store] = false;
     if (priorities_ != nullptr) {

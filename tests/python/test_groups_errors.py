@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -116,6 +117,20 @@ def test_a_store_that_is_damaged_while_it_is_sampled(tmp_path: Path, kind: str) 
     shutil.rmtree(place)  # both continue
     wait_for(lambda: outcome() == "")
     assert strict.num_starts == 2 * starts_of(30)
+
+
+def test_damage_that_leaves_the_directory_of_the_group_as_it_is_is_found(tmp_path: Path) -> None:
+    group = new_group(tmp_path)
+    for who in range(2):
+        write(group, who, 30)
+    place = tmp_path / "group"
+    os.utime(place, (1, 1))  # it has not changed for a long time
+    sampler = sampler_of(group)
+    assert sampler.num_starts == 2 * starts_of(30)
+    DAMAGE["another version"][0](place / "writer001")
+    os.utime(place, (1, 1))
+    with pytest.warns(RuntimeWarning, match="leaves out store writer001"):
+        wait_for(lambda: sampler.num_starts == starts_of(30))
 
 
 def test_other_entries_are_no_stores(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 // have more of what users do.
 #include "stream_store/group.h"
 
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include "stream_store/error.h"
 #include "stream_store/interop.h"
@@ -151,6 +153,31 @@ TEST(GroupTest, SkipsOrRefusesOtherStores) {
   EXPECT_EQ(group.skipped()[0].code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(ErrorOf([&] { strict.Refresh(); }).code(), ErrorCode::kInvalidArgument);
   EXPECT_TRUE(strict.stores().empty());
+}
+
+// The limit lies below the descriptors that are open, so that no other one can be opened.
+TEST(GroupTest, TakesTooManyOpenFilesForNoDamage) {
+  const ScratchDirectory scratch;
+  StoreGroup group = NewGroup(scratch);
+  Write(group, 1, 3);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  int most = 0;
+  for (const int kept : {10, 11, 12, 13, 14, 15, 16, 17}) {
+    const rlimit low{.rlim_cur = static_cast<rlim_t>(kept), .rlim_max = before.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
+    try {
+      group.Refresh();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.system_errno(), EMFILE);
+      ++most;
+    }
+    EXPECT_TRUE(group.skipped().empty());
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  }
+  EXPECT_GT(most, 0);
+  group.Refresh();
+  EXPECT_EQ(Names(group), std::vector<std::string>{"w1"});
 }
 
 TEST(GroupTest, OfAnotherThingThanADirectoryIsAnError) {
