@@ -153,6 +153,6 @@ MUTANTS = [
     bug(
         "a reader without descriptors takes every writer for one that has ended",
         change(_SOURCE, "!shared_ && files_->lock.is_open()", "!shared_"),
-        first="test_groups_processes.py",
+        first="test_many_stores.py",
     ),
 ]

@@ -305,6 +305,34 @@ TEST_F(ReplicaTest, AForgedPackIsRefusedByItsContent) {
   EXPECT_EQ(Records(replica.reader()), before);
 }
 
+TEST_F(ReplicaTest, APackHasNoValuesButThoseOfItsRecords) {
+  StreamStore store = Open();
+  FillAndSync(store, 12);
+  const Reader reader = store.reader();
+  Pack bad = ReadPack(reader, 0, reader.records(), kAll);
+  bad.resize(bad.size() + sizeof(Value));
+  const std::uint64_t values = NumberAt<std::uint64_t>(bad, 64) + 1;
+  std::memcpy(bad.data() + 64, &values, sizeof(values));
+  Forge(bad);
+  const Error error = ErrorOf([&] { VerifyPack(bad, SchemaOf(reader), "a test"); });
+  EXPECT_EQ(error.code(), ErrorCode::kCorrupt);
+  EXPECT_CONTAINS(error.what(), "it has values of no record");
+}
+
+TEST_F(ReplicaTest, ARecordHasNoFieldThatWasAddedAfterIt) {
+  StreamStore store = Open();
+  FillAndSync(store, 12);
+  const Reader reader = store.reader();
+  const Schema& schema = reader.schema();
+  std::vector<std::uint64_t> since(schema.size(), 0);
+  since.back() = reader.records();
+  const Pack later = EncodeSchema(Schema(schema.fields(), since, 1), reader.id());
+  const Pack pack = ReadPack(reader, 0, reader.records(), kAll);
+  const Error error = ErrorOf([&] { VerifyPack(pack, later, "a test"); });
+  EXPECT_EQ(error.code(), ErrorCode::kCorrupt);
+  EXPECT_CONTAINS(error.what(), "it has a field that was added later");
+}
+
 TEST_F(ReplicaTest, PacksNeedNoAlignment) {
   StreamStore store = Open();
   FillAndSync(store, 20);
