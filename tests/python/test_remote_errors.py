@@ -179,7 +179,7 @@ def test_rows_that_others_append_to_a_replica_are_noticed(
         remote.mirror(replica).pull()
     append(source, 5)
     remote.shipper(source).ship_now()
-    with pytest.raises(RemoteError, match=r"packs/.*: record 6 is another one in the source"):
+    with pytest.raises(RemoteError, match=r"packs/.*: record 6 is another one in the source.*mirror it to a new path"):
         remote.mirror(replica).pull()
 
 

@@ -142,13 +142,10 @@ class Replicator:
         if self._replica is not None and cuts:
             begin, end = self._replica.range()
             record = min(cuts)
-            if begin[0] and record <= begin[0]:
-                raise self._bucket.error(
-                    state.newest.name,
-                    f"the source has removed all rows of {self._path}, which begins at record "
-                    f"{begin[0]}: mirror it to a new path",
-                )
-            if record < end[0]:
+            if record <= begin[0]:  # older than the replica, or joined with one that is
+                # The first pack that is applied verifies the row that is kept.
+                self._replica.truncate(begin[1] + (1 if begin[0] else 0))
+            elif record < end[0]:
                 self._replica.truncate(self._replica.record(record)[1])
         self._applied = state.newest.number
 
@@ -212,7 +209,9 @@ class Replicator:
                 return self._replica.range()[1][0] - state.begin.record
             return self._replica.apply(data, schema, url)
         except (CorruptStoreError, VersionError, IndexError, ValueError) as error:
-            raise RemoteError(f"{url}: {error}", url) from error
+            differs = "is another one in the source" in str(error)
+            advice = f": mirror it to a new path instead of {self._path}" if differs else ""
+            raise RemoteError(f"{url}: {error}{advice}", url) from error
 
     def _finish(self, *, changed: bool) -> None:
         state, replica = self._state, self._replica
@@ -244,7 +243,8 @@ class Replicator:
         """The number in the note; -1 if there is none, so that all truncations are made again."""
         try:
             note = json.loads(Path(self._path, NOTE).read_text(encoding="utf-8"))
-            same = note["store"] == state.newest.store
-            return int(note["manifest"]) if same else -1
+            number = int(note["manifest"])
+            same = note["store"] == state.newest.store and number <= state.newest.number
+            return number if same else -1  # the source may have been shipped anew
         except (OSError, ValueError, KeyError, TypeError):
             return -1
