@@ -11,6 +11,8 @@ import pytest
 from remote_helpers import Remote, assert_same, memory
 from stream_store import RemoteError, StreamStore
 from stream_store._remote import manifest as manifests
+from stream_store._remote import publish
+from stream_store._remote.bucket import Bucket
 from test_remote_manifests import fold, manifest, pack
 
 X = {"x": "int64"}
@@ -136,3 +138,98 @@ def test_many_cuts_become_fewer_that_remove_as_much() -> None:
 
 
 # --- manifests that are missing ---
+
+
+def five_manifests(source: StreamStore) -> tuple[Remote, Any]:
+    remote = memory()
+    shipper = remote.shipper(source)
+    for row in range(5):
+        extend(source, row * 10, 10)
+        shipper.ship_now()
+    return remote, shipper
+
+
+@pytest.mark.parametrize("number", [0, 2, 3])
+def test_a_missing_manifest_is_named_by_all(
+    source: StreamStore, replica: Path, number: int
+) -> None:
+    remote, _ = five_manifests(source)
+    name = remote.names("manifests")[number]
+    remote.bucket.delete(name)
+    left = [remote.names(folder) for folder in ("packs", "manifests", "schemas")]
+    match = rf"{name}: expected a manifest, because later ones exist"
+    with pytest.raises(RemoteError, match=match) as caught:
+        remote.mirror(replica).pull()
+    assert not caught.value.transient
+    assert not replica.exists()
+    extend(source, 50, 10)
+    with pytest.raises(RemoteError, match=match):
+        remote.shipper(source).ship_now()
+    assert [remote.names(folder) for folder in ("packs", "manifests", "schemas")] == left
+    assert [(f.severity, f.file) for f in remote.verify().findings] == [("damage", name)]
+
+
+def test_a_running_mirror_names_a_missing_manifest(source: StreamStore, replica: Path) -> None:
+    remote = memory()
+    shipper, mirror = remote.shipper(source), remote.mirror(replica)
+    for row in range(5):
+        extend(source, row, 1)
+        shipper.ship_now()
+        if row == 1:
+            mirror.pull()
+    name = remote.names("manifests")[3]
+    remote.bucket.delete(name)
+    mirror.pull()  # what is there
+    with pytest.raises(RemoteError, match=name):
+        mirror.pull()
+
+
+def test_a_remote_store_that_is_wiped_is_noticed(
+    source: StreamStore, replica: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote, shipper = five_manifests(source)
+    for folder in ("packs", "manifests", "schemas"):
+        for name in remote.names(folder):
+            remote.bucket.delete(name)
+    monkeypatch.setattr(publish, "LOOK_EVERY", 0.0)
+    assert shipper.ship_now().records == 0  # without new rows, it does not look
+    extend(source, 50, 10)
+    for _ in range(2):
+        with pytest.raises(RemoteError, match=r"manifests/0{19}4\.json: .* it is gone") as caught:
+            shipper.ship_now()
+        assert not caught.value.transient
+        assert remote.names("packs") == remote.names("manifests") == []
+    remote.shipper(source).ship_now()  # a new one ships everything again
+    remote.mirror(replica).pull()
+    assert_same(source.path, replica)
+
+
+def test_a_shipper_looks_seldom(source: StreamStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[str] = []
+    exists = Bucket.exists
+    monkeypatch.setattr(
+        Bucket, "exists", lambda self, name: looks.append(name) or exists(self, name)
+    )
+    _, shipper = five_manifests(source)
+    assert looks == []
+    shipper._publisher._looked = -1e9  # as if that was long ago
+    for row in range(5):
+        extend(source, row, 1)
+        shipper.ship_now()
+    assert len(looks) == 1
+
+
+def test_one_pull_finds_what_follows_a_deleted_manifest(
+    source: StreamStore, replica: Path
+) -> None:
+    remote = memory()
+    shipper, mirror = remote.shipper(source, grace=0), remote.mirror(replica)
+    extend(source, 0, 10)
+    shipper.ship_now()
+    mirror.pull()
+    for row in range(300):
+        extend(source, row, 1)
+        shipper.ship_now()
+    assert remote.mirror(replica.parent / "other").pull().rows == 310
+    assert mirror.pull().rows == 310
+    assert_same(source.path, replica)

@@ -115,7 +115,7 @@ class Mirror:
             2
         """
         try:
-            return self._round(progress)
+            return self._round(progress, look=True)
         finally:
             if self._rounds is None:
                 self._replicator.close()
@@ -165,12 +165,12 @@ class Mirror:
             self._replicator.close()
 
     def _new_rounds(self) -> Rounds:
-        return Rounds(f"mirroring {self.url}", self._round, self._every)
+        return Rounds(f"mirroring {self.url}", lambda: self._round(look=False), self._every)
 
-    def _round(self, progress: Progress | None = None) -> PullReport:
+    def _round(self, progress: Progress | None = None, *, look: bool) -> PullReport:
         with self._lock:
             began = time.monotonic()
-            report = self._replicator.round(progress)
+            report = self._replicator.round(progress, look=look)
             self._pulled_at = began
             return report
 

@@ -76,9 +76,12 @@ class Replicator:
         if replica is not None:
             replica.close()
 
-    def round(self, progress: Progress | None = None) -> PullReport:
-        """Bring the replica up to date."""
-        state = self._read()
+    def round(self, progress: Progress | None = None, *, look: bool = True) -> PullReport:
+        """Bring the replica up to date. Without `look`, look only now and then.
+
+        A look finds manifests that were written after one that was deleted already.
+        """
+        state = self._read(look=look)
         if state is None:
             return PullReport(0, 0, 0, -1, 0.0)
         self._open(state)
@@ -92,14 +95,15 @@ class Replicator:
 
     # --- manifests ---
 
-    def _read(self) -> State | None:
+    def _read(self, *, look: bool) -> State | None:
         if self._state is None:
             self._state = read_state(self._bucket)
             self._looked = time.monotonic()
             return self._state
         before = self._state.newest.number
         self._state = read_on(self._bucket, self._state)
-        if self._state.newest.number == before and time.monotonic() - self._looked > LOOK_EVERY:
+        look = look or time.monotonic() - self._looked > LOOK_EVERY
+        if self._state.newest.number == before and look:
             self._look(before)
         return self._state
 
@@ -107,12 +111,19 @@ class Replicator:
         """Make sure that there is nothing new: the next manifest may have been deleted."""
         self._looked = time.monotonic()
         assert self._state is not None
+        name = self._state.newest.name
+        found = None
         if manifest_numbers(self._bucket, newest):
-            self._state = read_state(self._bucket)  # this mirror was away for too long
-        elif not self._bucket.exists(self._state.newest.name):
+            found = read_state(self._bucket)  # this mirror was away for too long
+        elif self._bucket.exists(name):
+            return
+        if found is None:
             raise self._bucket.error(
-                self._state.newest.name, "expected the manifest that was there, but it is gone"
+                name,
+                "expected the manifest that was there, but it is gone: restore the remote store, "
+                "or ship to another URL and mirror that",
             )
+        self._state = found
 
     def _schema_of(self, state: State) -> memoryview:
         if self._schema is None or self._schema[0] != state.newest.schema:
