@@ -12,6 +12,7 @@ from stream_store._arguments import absolute_path, path_text
 from stream_store._types import AnyPath, Progress
 
 from .bucket import Bucket
+from .fork import require_usable
 from .loop import Rounds
 from .replicate import PullReport, Replicator
 
@@ -40,6 +41,7 @@ class Mirror:
     Raises:
         ValueError: an argument is not valid.
         ImportError: obstore is not installed.
+        RuntimeError: this process was forked from one that had used obstore; start it with "spawn".
 
     Examples:
         >>> from pathlib import Path
@@ -168,6 +170,7 @@ class Mirror:
         return Rounds(f"mirroring {self.url}", lambda: self._round(look=False), self._every)
 
     def _round(self, progress: Progress | None = None, *, look: bool) -> PullReport:
+        require_usable()  # before the lock, which a thread of the parent may have held
         with self._lock:
             began = time.monotonic()
             report = self._replicator.round(progress, look=look)

@@ -17,6 +17,7 @@ from stream_store.errors import DroppedError, Error, FencedError
 from stream_store.store import StreamStore
 
 from .bucket import Bucket
+from .fork import require_usable
 from .loop import Rounds
 from .publish import Publisher, ShipReport
 
@@ -41,7 +42,8 @@ class Shipper:
         store: a `StreamStore` that was opened for writing, or the path of a store, which another
             process may write.
         url: "s3://bucket/prefix", "gs://…", "az://…" or "file:///directory"; or a store of obstore.
-            One remote store holds one store.
+            It is taken literally: nothing is decoded, so f"file://{Path.cwd()}" is right for every
+            path. One remote store holds one store.
         every: seconds between two rounds. A round without new rows writes nothing.
         pack_bytes: size of the largest object.
         grace: seconds for which objects stay that were replaced by larger ones or dropped.
@@ -50,6 +52,7 @@ class Shipper:
     Raises:
         ValueError: an argument is not valid, or the store is temporary.
         ImportError: obstore is not installed.
+        RuntimeError: this process was forked from one that had used obstore; start it with "spawn".
 
     Examples:
         >>> from pathlib import Path
@@ -127,6 +130,7 @@ class Shipper:
             >>> stream_store.Shipper(store, memory).ship_now().records
             2
         """
+        require_usable()  # before the lock, which a thread of the parent may have held
         with self._lock:
             began = time.monotonic()
             if self._store is not None and not self._store.closed:
