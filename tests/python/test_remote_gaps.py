@@ -219,9 +219,7 @@ def test_a_shipper_looks_seldom(source: StreamStore, monkeypatch: pytest.MonkeyP
     assert len(looks) == 1
 
 
-def test_one_pull_finds_what_follows_a_deleted_manifest(
-    source: StreamStore, replica: Path
-) -> None:
+def test_one_pull_finds_what_follows_a_deleted_manifest(source: StreamStore, replica: Path) -> None:
     remote = memory()
     shipper, mirror = remote.shipper(source, grace=0), remote.mirror(replica)
     extend(source, 0, 10)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +14,9 @@ import obstore.store
 import pytest
 
 import stream_store
+from model_process import PATIENCE
 from remote_helpers import FIELDS, Remote, append, assert_same, memory
-from stream_store import Mirror, Shipper, StreamStore
+from stream_store import Mirror, Shipper, StoreGroup, StreamStore
 
 
 @pytest.fixture
@@ -23,6 +27,13 @@ def source(tmp_path: Path) -> StreamStore:
 @pytest.fixture
 def replica(tmp_path: Path) -> Path:
     return tmp_path / "replica"
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 # --- URLs ---
@@ -164,3 +175,121 @@ def test_a_forked_child_raises_instead_of_waiting(tmp_path: Path) -> None:
 
 
 # --- threads ---
+
+
+def test_a_thread_is_started_once(source: StreamStore, replica: Path) -> None:
+    remote = memory()
+    for started in (remote.shipper(source), remote.mirror(replica)):
+        before = threading.active_count()
+        again = (started.start, started.__enter__, getattr(started, "run", None) or started.follow)
+        with started:
+            for start in again:
+                with pytest.raises(RuntimeError, match="started already: close it first"):
+                    start()
+            assert threading.active_count() <= before + 1
+        wait_until(lambda before=before: threading.active_count() <= before)
+        started.start()  # after close it may
+        started.close()
+    append(source, 3)
+    remote.shipper(source).ship_now()
+    with remote.shipper(source, every=0.01) as fenced:
+        append(source, 1)
+        remote.shipper(source).ship_now()
+        wait_until(lambda: fenced.error is not None)
+        wait_until(lambda: fenced._rounds.ended)
+        fenced.start()  # and after an error
+
+
+def test_an_outage_may_last_for_days(monkeypatch: pytest.MonkeyPatch) -> None:
+    from stream_store._remote.loop import Rounds
+
+    failures = 0
+
+    def fail() -> None:
+        nonlocal failures
+        failures += 1
+        if failures == 3000:
+            rounds.stop()
+        raise stream_store.RemoteError("no answer", "s3://bucket", transient=True)
+
+    rounds = Rounds("shipping", fail, 1.0)
+    pauses: list[float] = []
+    monkeypatch.setattr(rounds._stop, "wait", pauses.append)
+    rounds.run()
+    assert failures == 3000
+    assert max(pauses) == 30
+
+
+def test_a_replica_that_is_deleted_is_an_error_at_once(source: StreamStore, replica: Path) -> None:
+    remote = memory()
+    append(source, 5)
+    shipper = remote.shipper(source)
+    shipper.ship_now()
+    with remote.mirror(replica, every=0.01) as mirror:
+        StreamStore(replica, "r", wait=PATIENCE).close()
+        wait_until(lambda: mirror.lag is not None)
+        shutil.rmtree(replica)
+        wait_until(lambda: mirror.error is not None)
+        assert isinstance(mirror.error, FileNotFoundError)
+        assert f"{replica}: the replica was deleted" in str(mirror.error)
+    mirror.close()
+    mirror.pull()  # a new replica
+    assert_same(source.path, replica)
+
+
+def test_a_replica_that_is_moved_and_replaced_is_noticed(
+    source: StreamStore, replica: Path, tmp_path: Path
+) -> None:
+    remote = memory()
+    append(source, 5)
+    remote.shipper(source).ship_now()
+    with remote.mirror(replica, every=60) as mirror:
+        wait_until(lambda: mirror.lag is not None)
+        replica.rename(tmp_path / "moved")
+        shutil.copytree(tmp_path / "moved", replica)
+        with pytest.raises(FileNotFoundError, match="deleted or moved"):
+            mirror.pull()
+        mirror.pull()
+    assert_same(source.path, replica)
+
+
+# --- arguments ---
+
+
+def test_wrong_arguments_are_errors_of_the_constructor(source: StreamStore, replica: Path) -> None:
+    place = obstore.store.MemoryStore()
+    for name in ("every", "grace"):
+        for value in (float("nan"), float("inf"), 1e300, 10**400, -1):
+            with pytest.raises(ValueError, match=f"{name} must be seconds"):
+                Shipper(source, place, **{name: value})
+        for wrong in ("1s", None, True, [1]):
+            with pytest.raises(TypeError, match=f"{name} must be seconds"):
+                Shipper(source, place, **{name: wrong})
+    for value in (1.5, "64", None, True, 2**31 + 1, 0, -5):
+        with pytest.raises(ValueError, match="pack_bytes must be an int"):
+            Shipper(source, place, pack_bytes=value)
+    for value in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="every must be seconds"):
+            Mirror(place, replica, every=value)
+
+
+def test_a_group_is_shipped_store_by_store(tmp_path: Path) -> None:
+    place = obstore.store.MemoryStore()
+    StreamStore(tmp_path / "plain" / "a", fields=FIELDS).close()
+    with StoreGroup(tmp_path / "group", fields=FIELDS) as group:
+        with pytest.raises(TypeError, match="ship each of its stores"):
+            Shipper(group, place)
+        for path in (tmp_path / "group", tmp_path / "plain"):
+            with pytest.raises(ValueError, match=f"{path} is a group of stores: ship each"):
+                Shipper(path, place)
+    Shipper(tmp_path / "plain" / "a", place)
+
+
+def test_nothing_to_verify_is_an_error(tmp_path: Path, source: StreamStore) -> None:
+    (tmp_path / "empty").mkdir()
+    for name in ("empty", "none", "source"):
+        url = f"file://{tmp_path / name}"
+        with pytest.raises(FileNotFoundError, match=f"{url}: nothing was shipped there"):
+            stream_store.verify_remote(url)
+    with pytest.raises(FileNotFoundError, match="memory:/: nothing was shipped there"):
+        stream_store.verify_remote(obstore.store.MemoryStore())

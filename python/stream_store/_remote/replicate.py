@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from stream_store._core import Replica
 from stream_store._types import Progress
-from stream_store.errors import CorruptStoreError, RemoteError, VersionError
+from stream_store.errors import CorruptStoreError, Error, RemoteError, VersionError
 
 from .bucket import Bucket
 from .fetch import MissingPackError, choose_packs, download
@@ -64,6 +65,7 @@ class Replicator:
         self._bucket = bucket
         self._path = path
         self._replica: Replica | None = None
+        self._opened = (0, 0)  # device and inode of its `control`
         self._state: State | None = None
         self._looked = 0.0
         self._applied = -1  # number of the last manifest whose truncations were made
@@ -82,6 +84,7 @@ class Replicator:
         A look finds manifests that were written after one that was deleted already.
         """
         state = self._read(look=look)
+        self._require_in_place()
         if state is None:
             return PullReport(0, 0, 0, -1, 0.0)
         self._open(state)
@@ -139,6 +142,7 @@ class Replicator:
                 self._applied = state.newest.number
                 return
             self._replica = Replica(self._path)
+            self._opened = self._identity()
             self._applied = self._read_note(state)
         parent = self._replica.parent
         if parent != state.newest.store:
@@ -147,6 +151,23 @@ class Replicator:
                 f"it is of the store {state.newest.store}, but {self._path} is "
                 + (f"a replica of {parent}" if int(parent, 16) else "no replica"),
             )
+
+    def _identity(self) -> tuple[int, int]:
+        found = Path(self._path, "control").stat()
+        return found.st_dev, found.st_ino
+
+    def _require_in_place(self) -> None:
+        """Notice that the replica was deleted or moved; the next round does without it."""
+        if self._replica is None:
+            return
+        with suppress(OSError):
+            if self._identity() == self._opened:
+                return
+        with suppress(Error, OSError):
+            self.close()
+        raise FileNotFoundError(
+            f"{self._path}: the replica was deleted or moved while it was mirrored; mirror it again"
+        )
 
     def _follow_cuts(self, state: State) -> None:
         cuts = [cut.record for cut in state.cuts if cut.number > self._applied]
@@ -216,6 +237,7 @@ class Replicator:
         try:
             if self._replica is None:
                 self._replica = Replica(self._path, data, schema, state.begin)
+                self._opened = self._identity()
                 self._write_note()
                 return self._replica.range()[1][0] - state.begin.record
             return self._replica.apply(data, schema, url)
