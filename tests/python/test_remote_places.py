@@ -287,7 +287,7 @@ def test_a_group_is_shipped_store_by_store(tmp_path: Path) -> None:
 
 def test_nothing_to_verify_is_an_error(tmp_path: Path, source: StreamStore) -> None:
     (tmp_path / "empty").mkdir()
-    for name in ("empty", "none", "source"):
+    for name in ("empty", "none", source.path.name):
         url = f"file://{tmp_path / name}"
         with pytest.raises(FileNotFoundError, match=f"{url}: nothing was shipped there"):
             stream_store.verify_remote(url)
