@@ -77,6 +77,8 @@ def test_the_prefix_of_a_bucket_is_literal(
         ("file://", "the absolute path of a directory that is not /"),
         ("file:///", "the absolute path of a directory that is not /"),
         ("file:////", "the absolute path of a directory that is not /"),
+        ("file:///.", "the absolute path of a directory that is not /"),
+        ("file:///a/..", "the absolute path of a directory that is not /"),
         ("file://data/a", "the absolute path"),
         ("file://./a", "the absolute path"),
         ("file:///d/a\0b", "cannot have the character"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from urllib.parse import quote
 
@@ -31,7 +32,9 @@ def split_url(url: str) -> tuple[str, str]:
                 "belong into storage_options"
             )
     place = rest.rstrip("/")
-    if scheme == "file" and (not place or not rest.startswith("/")):
+    if scheme == "file" and (
+        not rest.startswith("/") or os.path.normpath(place) in {"/", "//", "."}
+    ):
         raise ValueError(
             f"{url!r}: expected file:// and the absolute path of a directory that is not /, such "
             "as file:///data/a"
