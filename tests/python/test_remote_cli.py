@@ -75,6 +75,7 @@ def test_errors_are_one_line(source: Path, tmp_path: Path) -> None:
         *("ship", source, f"file://{tmp_path}/r", "--every", "soon"), code=2
     )
     assert not (tmp_path / "r").exists()
+    assert "nothing was shipped there" in cli("verify", f"file://{tmp_path}/r", code=3)
     assert "nothing is there yet" in cli("mirror", f"file://{tmp_path}/r", tmp_path / "replica")
 
 

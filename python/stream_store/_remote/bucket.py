@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from stream_store._exchange.optional import require
 from stream_store.errors import RemoteError
+
+from .fork import note_use, require_usable
+from .url import directory_of, encoded_url
 
 #: What servers say when the whole bucket is missing. obstore reports it like a missing object.
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
@@ -22,7 +23,6 @@ _PERMANENT = (
     "UnauthenticatedError",
     "UnknownConfigurationKeyError",
 )
-_SCHEMES = ("s3", "gs", "az", "file")
 #: obstore tries a request again by itself only for a short time: the callers go on trying.
 _RETRIES = {"max_retries": 3, "retry_timeout": timedelta(seconds=10)}
 
@@ -31,7 +31,7 @@ class Bucket:
     """The objects under a URL. Names are relative to it. All methods may be called by any thread.
 
     Args:
-        url: such as "s3://bucket/prefix", or a store of obstore.
+        url: such as "s3://bucket/prefix", or a store of obstore; `url` has the rules.
         storage_options: the configuration of the store, as obstore takes it.
         create: whether to create the directory of a `file://` URL.
     """
@@ -39,10 +39,12 @@ class Bucket:
     def __init__(
         self, url: Any, storage_options: Mapping[str, Any] | None = None, *, create: bool = False
     ) -> None:
+        require_usable()
         self._obstore = require("obstore", "shipping and mirroring", extra="remote")
         if isinstance(url, str):
+            self._arguments = encoded_url(url), dict(storage_options or {}), create
             self.url = url.rstrip("/")
-            self._arguments = url, dict(storage_options or {}), create
+            self._directory = directory_of(url)
             self._opened = self._open(*self._arguments)
         else:
             in_memory = type(url).__name__ == "MemoryStore"
@@ -64,13 +66,8 @@ class Bucket:
     def _open(self, url: str, options: dict[str, Any], create: bool) -> Any:
         """The store of obstore; None for a directory that does not exist yet."""
         stores = require("obstore.store", "shipping and mirroring", extra="remote")
-        scheme, found, _ = url.partition("://")
-        if not found or scheme not in _SCHEMES:
-            raise ValueError(
-                f"{url}: a remote store is a URL that begins with s3://, gs://, az:// or file://"
-            )
-        if scheme == "file":
-            if not create and not Path(unquote(urlsplit(url).path)).exists():
+        if self._directory is not None:
+            if not create and not self._directory.exists():
                 return None  # a shipper may create it later
             options = {"mkdir": create, **options}
         else:
@@ -95,6 +92,8 @@ class Bucket:
             FileExistsError: there is such an object already.
             RemoteError: any other error.
         """
+        if operation != "opening":  # which starts no thread
+            note_use()
         try:
             return call()
         except (self._obstore.exceptions.BaseError, OSError) as error:

@@ -25,8 +25,8 @@ class RemoteReport:
 
     Attributes:
         findings: damage, and as notices the objects that wait to be deleted.
-        store: id of the store; empty if nothing was shipped.
-        manifest: number of the newest manifest; -1 if there is none.
+        store: id of the store; empty if its manifests are damaged.
+        manifest: number of the newest manifest; -1 if its manifests are damaged.
         first_row: the first row that is retained.
         rows: number of rows, dropped ones included.
         packs: number of live packs.
@@ -34,10 +34,14 @@ class RemoteReport:
         ok: whether there is no damage.
 
     Examples:
-        >>> import obstore.store
-        >>> report = stream_store.verify_remote(obstore.store.MemoryStore())
-        >>> report.ok, report.manifest
-        (True, -1)
+        >>> from pathlib import Path
+        >>> url = f"file://{Path.cwd()}/remote"
+        >>> with StreamStore("run", fields={"reward": "float32"}) as store:
+        ...     step = store.append_step({"reward": 1.0})
+        ...     shipped = stream_store.Shipper(store, url).ship_now()
+        >>> report = stream_store.verify_remote(url)
+        >>> report.ok, report.manifest, report.rows
+        (True, 0, 1)
     """
 
     findings: tuple[Finding, ...]
@@ -74,6 +78,7 @@ def verify_remote(
         Downloads all live packs, one or a few at a time.
 
     Raises:
+        FileNotFoundError: nothing was shipped to the URL.
         RemoteError: the object store cannot be reached, or denies access.
         ImportError: obstore is not installed.
 
@@ -97,7 +102,7 @@ def verify_remote(
         findings.append(_damage(bucket, error))
         return RemoteReport(tuple(findings), "", -1, 0, 0, 0, 0)
     if state is None:
-        return RemoteReport((), "", -1, 0, 0, 0, 0)
+        raise FileNotFoundError(f"{bucket.url}: nothing was shipped there; it has no manifest")
     findings += _check_manifests(bucket, state)
     checked = 0
     for finding, size in _check_packs(bucket, state):

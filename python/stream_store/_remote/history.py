@@ -37,15 +37,26 @@ def read_on(bucket: Bucket, state: State) -> State:
 
 
 def read_state(bucket: Bucket) -> State | None:
-    """The state of a remote store, from its newest full manifest on; None if it is empty."""
-    numbers = manifest_numbers(bucket)
-    if not numbers:
-        return None
-    full = numbers[-1] // FULL_EVERY * FULL_EVERY
-    manifest = read_manifest(bucket, full)
-    if manifest is None:
-        raise bucket.error(manifest_name(full), "expected a manifest, because later ones exist")
-    return read_on(bucket, _follow(bucket, None, manifest))
+    """The state of a remote store, from its newest full manifest on; None if it is empty.
+
+    Raises:
+        RemoteError: a manifest is damaged, or missing while there are later ones.
+    """
+    full = -1
+    while numbers := manifest_numbers(bucket):
+        before, full = full, numbers[-1] // FULL_EVERY * FULL_EVERY
+        first = read_manifest(bucket, full)
+        state = None if first is None else read_on(bucket, _follow(bucket, None, first))
+        if state is not None and state.newest.number >= numbers[-1]:
+            return state
+        if full == before:  # else it may have been deleted while newer ones were written
+            missing = full if state is None else state.newest.number + 1
+            raise bucket.error(
+                manifest_name(missing),
+                f"expected a manifest, because later ones exist, such as {numbers[-1]}: restore "
+                "it, or ship to another URL",
+            )
+    return None
 
 
 def _follow(bucket: Bucket, state: State | None, manifest: Manifest) -> State:

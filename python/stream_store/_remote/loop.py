@@ -35,7 +35,7 @@ class Rounds:
         every: float,
         watch: Callable[[], object] | None = None,
     ) -> None:
-        self._what = what  # such as "shipping runs/a", for messages
+        self.what = what  # such as "shipping runs/a", for messages
         self._work = work
         self._every = every
         self._watch = watch  # a value that changes when there is work; may be called at any time
@@ -43,9 +43,16 @@ class Rounds:
         self.error: Exception | None = None  # of the last round
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self.ended = False
 
     def run(self) -> None:
         """Work until `stop` is called or an error does not pass, which is raised."""
+        try:
+            self._repeat()
+        finally:
+            self.ended = True
+
+    def _repeat(self) -> None:
         failures = 0
         began = time.monotonic()
         while not self._stop.is_set():
@@ -58,10 +65,11 @@ class Rounds:
                 if not passes(error):
                     raise
                 if not failures:
-                    _LOG.warning("%s: %s; trying again", self._what, error)
+                    _LOG.warning("%s: %s; trying again", self.what, error)
                 failures += 1
             if failures:
-                self._stop.wait(min(self._every * 2**failures, max(_LONGEST_PAUSE, self._every)))
+                pause = self._every * 2 ** min(failures, 32)  # a float has no room for more
+                self._stop.wait(min(pause, max(_LONGEST_PAUSE, self._every)))
                 began = time.monotonic()
             elif self._watch is not None:
                 began = self._await_change(began, self._watch)
@@ -89,14 +97,14 @@ class Rounds:
 
     def start(self) -> None:
         """Work in a thread."""
-        self._thread = threading.Thread(target=self._run_and_log, name=self._what, daemon=True)
+        self._thread = threading.Thread(target=self._run_and_log, name=self.what, daemon=True)
         self._thread.start()
 
     def _run_and_log(self) -> None:
         try:
             self.run()
         except Exception as error:
-            _LOG.error("%s: %s; it has ended", self._what, error)
+            _LOG.error("%s: %s; it has ended", self.what, error)
 
     def stop(self) -> bool:
         """End the work, and wait for a round under way. Returns whether a thread worked."""
@@ -105,3 +113,10 @@ class Rounds:
         if thread is not None and thread is not threading.current_thread():
             thread.join()
         return thread is not None
+
+
+def following(before: Rounds | None, rounds: Rounds) -> Rounds:
+    """New rounds, unless those before still work."""
+    if before is not None and not before.ended:
+        raise RuntimeError(f"{before.what} has been started already: close it first")
+    return rounds

@@ -14,6 +14,8 @@ from .names import FULL_EVERY, MOST, is_schema_name, manifest_name, pack_range
 FORMAT = 1
 #: Packs that were removed longer ago are of no use for a reader.
 MOST_RETIRED = 4096
+#: Beyond this many, the oldest cuts are joined.
+MOST_CUTS = 4096
 #: The level of a retired pack with records that the source has removed. No reader may use it.
 CUT_OFF = 1 << 20
 _ID = re.compile(r"[0-9a-f]{32}\Z")
@@ -186,7 +188,8 @@ class State:
     """A remote store after some manifest: the live packs in order, and where they begin and end.
 
     `retired` packs were removed, but may still exist. `cuts` have increasing numbers and records: a
-    cut hides those before it that removed fewer records.
+    cut hides those before it that removed fewer records. They stay after their records were dropped
+    in the source, because a mirror may have been away since before the cut.
     """
 
     newest: Manifest
@@ -248,10 +251,21 @@ def _changed(state: State, changes: Manifest) -> State:
     if changes.cuts:
         left = min(cut.record for cut in changes.cuts)
         retired = [pack._replace(level=CUT_OFF) if pack.end > left else pack for pack in retired]
-    cuts = [cut for cut in state.cuts if cut.record >= changes.begin.record]
+    cuts = list(state.cuts)
     for cut in changes.cuts:
         cuts = [*(other for other in cuts if other.record < cut.record), cut]
-    return State(changes, tuple(packs), tuple(retired[-MOST_RETIRED:]), tuple(cuts))
+    return State(changes, tuple(packs), tuple(retired[-MOST_RETIRED:]), _bounded(cuts))
+
+
+def _bounded(cuts: list[Cut]) -> tuple[Cut, ...]:
+    """At most MOST_CUTS cuts: the oldest ones become one that removes what any of them did.
+
+    A mirror that has made some of those removes too much, and downloads it again.
+    """
+    joined = len(cuts) - MOST_CUTS
+    if joined > 0:
+        cuts = [Cut(cuts[joined].number, cuts[0].record), *cuts[joined + 1 :]]
+    return tuple(cuts)
 
 
 def _valid(state: State) -> State:

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from stream_store._arguments import absolute_path, path_text
 from stream_store._types import AnyPath, Progress
+from stream_store.errors import Error
 
+from .arguments import seconds
 from .bucket import Bucket
-from .loop import Rounds
+from .fork import require_usable
+from .loop import Rounds, following
 from .replicate import PullReport, Replicator
 
 if TYPE_CHECKING:
@@ -40,6 +43,7 @@ class Mirror:
     Raises:
         ValueError: an argument is not valid.
         ImportError: obstore is not installed.
+        RuntimeError: this process was forked from one that had used obstore; start it with "spawn".
 
     Examples:
         >>> from pathlib import Path
@@ -62,12 +66,10 @@ class Mirror:
         storage_options: Mapping[str, Any] | None = None,
     ) -> None:
         """Check the arguments; the class describes them. Nothing is read yet."""
-        if not every > 0:
-            raise ValueError(f"every must be above 0 seconds, not {every}")
+        self._every = seconds("every", every)
         self._path = absolute_path(path_text(path))
         self._bucket = Bucket(url, storage_options)
         self._replicator = Replicator(self._bucket, self._path)
-        self._every = every
         self._lock = threading.Lock()  # held by a round
         self._pulled_at: float | None = None
         self._rounds: Rounds | None = None
@@ -115,7 +117,7 @@ class Mirror:
             2
         """
         try:
-            return self._round(progress)
+            return self._round(progress, look=True)
         finally:
             if self._rounds is None:
                 self._replicator.close()
@@ -125,6 +127,7 @@ class Mirror:
 
         Raises:
             RemoteError: an error that does not pass; `pull` lists them.
+            RuntimeError: it is mirroring in the background already.
 
         Examples:
             >>> import threading
@@ -133,7 +136,7 @@ class Mirror:
             >>> threading.Timer(0.1, mirror.close).start()
             >>> mirror.follow()
         """
-        self._rounds = rounds = self._new_rounds()
+        rounds = self._new_rounds()
         try:
             rounds.run()
         finally:
@@ -142,7 +145,11 @@ class Mirror:
     def start(self) -> None:
         """Apply new rows every `every` seconds in a thread, until `close`.
 
-        A ``with`` block does this.
+        A ``with`` block does this. The thread keeps this object until `close`, which must be
+        called.
+
+        Raises:
+            RuntimeError: it is mirroring already.
 
         Examples:
             >>> from pathlib import Path
@@ -150,8 +157,7 @@ class Mirror:
             >>> mirror.start()
             >>> mirror.close()
         """
-        self._rounds = self._new_rounds()
-        self._rounds.start()
+        self._new_rounds().start()
 
     def close(self) -> None:
         """End the thread, after the round under way, and close the replica.
@@ -161,16 +167,24 @@ class Mirror:
             >>> stream_store.Mirror(f"file://{Path.cwd()}", "replica").close()
         """
         rounds, self._rounds = self._rounds, None
-        if rounds is not None and rounds.stop():
+        if rounds is None or not rounds.stop():
+            return
+        try:
             self._replicator.close()
+        except (Error, OSError):
+            if rounds.error is None:  # else it was reported
+                raise
 
     def _new_rounds(self) -> Rounds:
-        return Rounds(f"mirroring {self.url}", self._round, self._every)
+        rounds = Rounds(f"mirroring {self.url}", lambda: self._round(look=False), self._every)
+        self._rounds = following(self._rounds, rounds)
+        return rounds
 
-    def _round(self, progress: Progress | None = None) -> PullReport:
+    def _round(self, progress: Progress | None = None, *, look: bool) -> PullReport:
+        require_usable()  # before the lock, which a thread of the parent may have held
         with self._lock:
             began = time.monotonic()
-            report = self._replicator.round(progress)
+            report = self._replicator.round(progress, look=look)
             self._pulled_at = began
             return report
 
@@ -184,4 +198,8 @@ class Mirror:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except Exception:
+            if kind is None:
+                raise

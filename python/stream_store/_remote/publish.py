@@ -26,7 +26,7 @@ from stream_store.errors import Error, FencedError
 
 from .bucket import Bucket
 from .cut import find_cut
-from .history import read_manifest, read_state
+from .history import manifest_numbers, read_manifest, read_state
 from .manifest import Begin, Cut, End, Manifest, Pack, State, as_written, encode, follow, make_pack
 from .merge import Merge, Merger, choose_group
 from .names import manifest_name, pack_name, schema_name
@@ -34,6 +34,8 @@ from .sweep import Sweeper
 
 #: The level of packs that are too large to be merged.
 LARGE = 1 << 16
+#: Seconds between two looks whether the remote store still exists, while something is written.
+LOOK_EVERY = 30.0
 _RECORD_BYTES = 32
 _VALUE_BYTES = 8
 
@@ -72,6 +74,7 @@ class Publisher:
         self._opened = (0, 0)  # device and inode of the `control` of the source
         self._state: State | None = None
         self._began = False
+        self._looked = 0.0
         self._fenced: FencedError | None = None
         self._schema: tuple[str, bytes] | None = None  # the last one that was written
         self._unnamed: set[str] = set()  # packs that were written, but that no manifest names
@@ -151,6 +154,7 @@ class Publisher:
             self._sweeper.begin(state)
             self._state = state
             self._commit(state.begin, state.end)
+        self._looked = time.monotonic()
         self._began = True
 
     def _ship_cut(self, begin: Begin, end: Begin) -> None:
@@ -170,6 +174,8 @@ class Publisher:
 
     def _write_packs(self, first: int, end: int) -> Iterator[Pack]:
         """Write the packs of records [first, end). The next one is read while one is uploaded."""
+        if first < end:
+            self._look()
         with ThreadPoolExecutor(1, "stream-store-upload") as pool:
             upload: Future[Pack] | None = None
             while first < end:
@@ -249,6 +255,7 @@ class Publisher:
         cut: int | None = None,
     ) -> None:
         """Write the next manifest, with these changes and those that follow from them."""
+        self._look()
         number = 0 if self._state is None else self._state.newest.number + 1
         gone = set(removed)
         self._take_merge()
@@ -274,6 +281,21 @@ class Publisher:
             cuts=() if cut is None else (Cut(number, cut),),
         )
         self._create(as_written(self._state, changes))
+
+    def _look(self) -> None:
+        """Make sure now and then that nobody has deleted the remote store meanwhile."""
+        now = time.monotonic()
+        if not self._began or self._state is None or now - self._looked < LOOK_EVERY:
+            return
+        name = self._state.newest.name
+        if not self._bucket.exists(name):
+            manifest_numbers(self._bucket)  # raises if even the bucket is gone
+            raise self._bucket.error(
+                name,
+                "expected the manifest that this shipper wrote, but it is gone: restore the remote "
+                "store, ship to another URL, or delete what is left and start again",
+            )
+        self._looked = now
 
     def _create(self, manifest: Manifest) -> None:
         """Create a manifest. That its number is taken means another shipper, or an answer lost."""

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from stream_store._core import Replica
 from stream_store._types import Progress
-from stream_store.errors import CorruptStoreError, RemoteError, VersionError
+from stream_store.errors import CorruptStoreError, Error, RemoteError, VersionError
 
 from .bucket import Bucket
 from .fetch import MissingPackError, choose_packs, download
@@ -64,6 +65,7 @@ class Replicator:
         self._bucket = bucket
         self._path = path
         self._replica: Replica | None = None
+        self._opened = (0, 0)  # device and inode of its `control`
         self._state: State | None = None
         self._looked = 0.0
         self._applied = -1  # number of the last manifest whose truncations were made
@@ -76,9 +78,13 @@ class Replicator:
         if replica is not None:
             replica.close()
 
-    def round(self, progress: Progress | None = None) -> PullReport:
-        """Bring the replica up to date."""
-        state = self._read()
+    def round(self, progress: Progress | None = None, *, look: bool = True) -> PullReport:
+        """Bring the replica up to date. Without `look`, look only now and then.
+
+        A look finds manifests that were written after one that was deleted already.
+        """
+        state = self._read(look=look)
+        self._require_in_place()
         if state is None:
             return PullReport(0, 0, 0, -1, 0.0)
         self._open(state)
@@ -92,14 +98,15 @@ class Replicator:
 
     # --- manifests ---
 
-    def _read(self) -> State | None:
+    def _read(self, *, look: bool) -> State | None:
         if self._state is None:
             self._state = read_state(self._bucket)
             self._looked = time.monotonic()
             return self._state
         before = self._state.newest.number
         self._state = read_on(self._bucket, self._state)
-        if self._state.newest.number == before and time.monotonic() - self._looked > LOOK_EVERY:
+        look = look or time.monotonic() - self._looked > LOOK_EVERY
+        if self._state.newest.number == before and look:
             self._look(before)
         return self._state
 
@@ -107,12 +114,19 @@ class Replicator:
         """Make sure that there is nothing new: the next manifest may have been deleted."""
         self._looked = time.monotonic()
         assert self._state is not None
+        name = self._state.newest.name
+        found = None
         if manifest_numbers(self._bucket, newest):
-            self._state = read_state(self._bucket)  # this mirror was away for too long
-        elif not self._bucket.exists(self._state.newest.name):
+            found = read_state(self._bucket)  # this mirror was away for too long
+        elif self._bucket.exists(name):
+            return
+        if found is None:
             raise self._bucket.error(
-                self._state.newest.name, "expected the manifest that was there, but it is gone"
+                name,
+                "expected the manifest that was there, but it is gone: restore the remote store, "
+                "or ship to another URL and mirror that",
             )
+        self._state = found
 
     def _schema_of(self, state: State) -> memoryview:
         if self._schema is None or self._schema[0] != state.newest.schema:
@@ -128,6 +142,7 @@ class Replicator:
                 self._applied = state.newest.number
                 return
             self._replica = Replica(self._path)
+            self._opened = self._identity()
             self._applied = self._read_note(state)
         parent = self._replica.parent
         if parent != state.newest.store:
@@ -137,18 +152,32 @@ class Replicator:
                 + (f"a replica of {parent}" if int(parent, 16) else "no replica"),
             )
 
+    def _identity(self) -> tuple[int, int]:
+        found = Path(self._path, "control").stat()
+        return found.st_dev, found.st_ino
+
+    def _require_in_place(self) -> None:
+        """Notice that the replica was deleted or moved; the next round does without it."""
+        if self._replica is None:
+            return
+        with suppress(OSError):
+            if self._identity() == self._opened:
+                return
+        with suppress(Error, OSError):
+            self.close()
+        raise FileNotFoundError(
+            f"{self._path}: the replica was deleted or moved while it was mirrored; mirror it again"
+        )
+
     def _follow_cuts(self, state: State) -> None:
         cuts = [cut.record for cut in state.cuts if cut.number > self._applied]
         if self._replica is not None and cuts:
             begin, end = self._replica.range()
             record = min(cuts)
-            if begin[0] and record <= begin[0]:
-                raise self._bucket.error(
-                    state.newest.name,
-                    f"the source has removed all rows of {self._path}, which begins at record "
-                    f"{begin[0]}: mirror it to a new path",
-                )
-            if record < end[0]:
+            if record <= begin[0]:  # older than the replica, or joined with one that is
+                # The first pack that is applied verifies the row that is kept.
+                self._replica.truncate(begin[1] + (1 if begin[0] else 0))
+            elif record < end[0]:
                 self._replica.truncate(self._replica.record(record)[1])
         self._applied = state.newest.number
 
@@ -208,11 +237,14 @@ class Replicator:
         try:
             if self._replica is None:
                 self._replica = Replica(self._path, data, schema, state.begin)
+                self._opened = self._identity()
                 self._write_note()
                 return self._replica.range()[1][0] - state.begin.record
             return self._replica.apply(data, schema, url)
         except (CorruptStoreError, VersionError, IndexError, ValueError) as error:
-            raise RemoteError(f"{url}: {error}", url) from error
+            differs = "is another one in the source" in str(error)
+            advice = f": mirror it to a new path instead of {self._path}" if differs else ""
+            raise RemoteError(f"{url}: {error}{advice}", url) from error
 
     def _finish(self, *, changed: bool) -> None:
         state, replica = self._state, self._replica
@@ -244,7 +276,8 @@ class Replicator:
         """The number in the note; -1 if there is none, so that all truncations are made again."""
         try:
             note = json.loads(Path(self._path, NOTE).read_text(encoding="utf-8"))
-            same = note["store"] == state.newest.store
-            return int(note["manifest"]) if same else -1
+            number = int(note["manifest"])
+            same = note["store"] == state.newest.store and number <= state.newest.number
+            return number if same else -1  # the source may have been shipped anew
         except (OSError, ValueError, KeyError, TypeError):
             return -1

@@ -11,13 +11,15 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from stream_store._arguments import absolute_path, path_text
+from stream_store._arguments import integer
 from stream_store._types import AnyPath, Progress
 from stream_store.errors import DroppedError, Error, FencedError
 from stream_store.store import StreamStore
 
+from .arguments import seconds, source_path
 from .bucket import Bucket
-from .loop import Rounds
+from .fork import require_usable
+from .loop import Rounds, following
 from .publish import Publisher, ShipReport
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 #: The largest pack that a round writes.
 PACK_BYTES = 64 << 20
+_PACK_BYTES_END = (1 << 31) + 1
 
 
 class Shipper:
@@ -41,15 +44,18 @@ class Shipper:
         store: a `StreamStore` that was opened for writing, or the path of a store, which another
             process may write.
         url: "s3://bucket/prefix", "gs://…", "az://…" or "file:///directory"; or a store of obstore.
-            One remote store holds one store.
+            It is taken literally: nothing is decoded, so f"file://{Path.cwd()}" is right for every
+            path. One remote store holds one store.
         every: seconds between two rounds. A round without new rows writes nothing.
-        pack_bytes: size of the largest object.
+        pack_bytes: size of the largest object, at most 2 GiB.
         grace: seconds for which objects stay that were replaced by larger ones or dropped.
         storage_options: configuration for obstore, such as credentials, by the name of each option.
 
     Raises:
+        TypeError: an argument has the wrong type, such as a `StoreGroup`: ship each of its stores.
         ValueError: an argument is not valid, or the store is temporary.
         ImportError: obstore is not installed.
+        RuntimeError: this process was forked from one that had used obstore; start it with "spawn".
 
     Examples:
         >>> from pathlib import Path
@@ -73,12 +79,12 @@ class Shipper:
     ) -> None:
         """Check the arguments; the class describes them. Nothing is written yet."""
         self._store = store if isinstance(store, StreamStore) and store.mode != "r" else None
-        self._path = _path_of(store)
-        if not every > 0 or not grace >= 0 or not pack_bytes > 0:
-            raise ValueError("every and pack_bytes must be above 0, and grace at least 0")
+        self._path = source_path(store)
+        self._every = seconds("every", every)
+        grace = seconds("grace", grace, zero=True)
+        pack_bytes = integer("pack_bytes", pack_bytes, 1, _PACK_BYTES_END)
         self._bucket = Bucket(url, storage_options, create=True)
-        self._publisher = Publisher(self._path, self._bucket, int(pack_bytes), grace)
-        self._every = every
+        self._publisher = Publisher(self._path, self._bucket, pack_bytes, grace)
         self._lock = threading.Lock()  # held by a round
         self._shipped_at: float | None = None
         self._rounds: Rounds | None = None
@@ -127,6 +133,7 @@ class Shipper:
             >>> stream_store.Shipper(store, memory).ship_now().records
             2
         """
+        require_usable()  # before the lock, which a thread of the parent may have held
         with self._lock:
             began = time.monotonic()
             if self._store is not None and not self._store.closed:
@@ -141,6 +148,7 @@ class Shipper:
         Raises:
             FencedError: another shipper has taken over.
             RemoteError: an error that does not pass; `ship_now` lists them.
+            RuntimeError: it is shipping in the background already.
 
         Examples:
             >>> import threading
@@ -150,11 +158,16 @@ class Shipper:
             >>> threading.Timer(0.1, shipper.close).start()
             >>> shipper.run()
         """
-        self._rounds = rounds = self._new_rounds()
-        rounds.run()
+        self._new_rounds().run()
 
     def start(self) -> None:
         """Ship every `every` seconds in a thread, until `close`. A ``with`` block does this.
+
+        The thread keeps this object and the store until `close`, which must be called, also to ship
+        the last rows.
+
+        Raises:
+            RuntimeError: it is shipping already.
 
         Examples:
             >>> from pathlib import Path
@@ -163,8 +176,7 @@ class Shipper:
             >>> shipper.start()
             >>> shipper.close()
         """
-        self._rounds = self._new_rounds()
-        self._rounds.start()
+        self._new_rounds().start()
 
     def close(self) -> None:
         """Ship once more if a thread was shipping, and end it. Further calls do nothing.
@@ -203,7 +215,9 @@ class Shipper:
     def _new_rounds(self) -> Rounds:
         """Rounds that begin right after a sync, if the writer of the store is another one."""
         watch = self._durable if self._store is None else None
-        return Rounds(f"shipping {self._path}", self._quiet_round, self._every, watch)
+        rounds = Rounds(f"shipping {self._path}", self._quiet_round, self._every, watch)
+        self._rounds = following(self._rounds, rounds)
+        return rounds
 
     def _durable(self) -> int:
         with self._lock:
@@ -218,11 +232,3 @@ class Shipper:
         except Error as error:
             if type(error) is not Error:  # else the store was cut back during the round
                 raise
-
-
-def _path_of(store: StreamStore | AnyPath) -> str:
-    if not isinstance(store, StreamStore):
-        return absolute_path(path_text(store))
-    if store.path is None:
-        raise ValueError("a temporary store cannot be shipped, because nothing of it is durable")
-    return str(store.path.absolute())
