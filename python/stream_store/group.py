@@ -330,6 +330,13 @@ class StoreGroup(Mapping[str, StreamStore]):
         return _reopen, (type(self), str(self._path), dict(self._options))
 
 
+def is_group(path: Path) -> bool:
+    """Whether the path is a directory of stores, and not a store."""
+    if (path / "control").exists() or not path.is_dir():
+        return False
+    return (path / ".group").exists() or any(path.glob("[!.]*/control"))
+
+
 def _reopen(kind: type[StoreGroup], path: str, options: dict[str, Any]) -> StoreGroup:
     """The group that a pickled one becomes."""
     return kind(path, **options)

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 import stream_store
+from stream_store.group import is_group
 
 from . import remote
 from .exit_codes import DAMAGED, FAILED, INTERRUPTED, WRONG, ArgumentError
@@ -20,7 +21,6 @@ from .facts import describe, show_bounds, show_facts
 from .groups import (
     describe_group,
     follow_group,
-    is_group,
     open_group,
     show_group,
     verify_group,

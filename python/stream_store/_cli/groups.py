@@ -18,13 +18,6 @@ from .output import bar, print_json, say, show_findings, show_table, warn
 from .rows import check_fields, show_rows
 
 
-def is_group(path: Path) -> bool:
-    """Whether the path is a directory of stores, and not a store."""
-    if (path / "control").exists() or not path.is_dir():
-        return False
-    return (path / ".group").exists() or any(path.glob("[!.]*/control"))
-
-
 def open_group(path: Path) -> StoreGroup:
     """The group at `path`. Stores that are left out are named on standard error."""
     with warnings.catch_warnings():

@@ -7,7 +7,7 @@ from typing import Any
 
 from stream_store._arguments import absolute_path, path_text
 from stream_store._types import AnyPath
-from stream_store.group import StoreGroup
+from stream_store.group import StoreGroup, is_group
 from stream_store.store import StreamStore
 
 #: More than any pause; the clocks of threads cannot count much longer.
@@ -36,19 +36,12 @@ def source_path(store: StreamStore | AnyPath) -> str:
         raise TypeError(_group_text("a StoreGroup"))
     if not isinstance(store, StreamStore):
         path = absolute_path(path_text(store))
-        if _is_group(Path(path)):
+        if is_group(Path(path)):
             raise ValueError(_group_text(path))
         return path
     if store.path is None:
         raise ValueError("a temporary store cannot be shipped, because nothing of it is durable")
     return str(store.path.absolute())
-
-
-def _is_group(path: Path) -> bool:
-    """Whether the path is a directory of stores, and not a store, which may appear later."""
-    if (path / "control").exists() or not path.is_dir():
-        return False
-    return (path / ".group").exists() or any(path.glob("[!.]*/control"))
 
 
 def _group_text(what: str) -> str:
