@@ -117,6 +117,18 @@ TEST_F(ReplicaTest, MayBeginWhereTheSourceDoes) {
 }
 
 // The begin of a source moves inside a pack. A replica that is made later starts there.
+// Each chunk of records has layouts of its own, so that the others can be dropped.
+TEST_F(ReplicaTest, DropsTheChunksOfAPack) {
+  StreamStore store = Open();
+  FillAndSync(store, 4000);
+  StreamStore replica = Replicate(store.reader());
+  store.DropBefore(3000);
+  replica.DropBefore(3000);
+  replica.Close();
+  store.Close();
+  ExpectEqual();
+}
+
 TEST_F(ReplicaTest, MayBeginInsideAPack) {
   StreamStore store = Open();
   FillAndSync(store, 400);
