@@ -65,10 +65,6 @@ MUTANTS = [
         change(_APPLY, "previous.checksum != LastContentChecksum()", "false"),
     ),
     bug(
-        "a layout of one chunk is used in the next one",
-        change(_APPLY, "known[place].chunk != layouts_chunk_", "known[place].layout == 0"),
-    ),
-    bug(
         "records keep the session of the source",
         change(_APPLY, "PackRowSession(row, session_)", "source.row_session"),
     ),
