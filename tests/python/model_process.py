@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -20,6 +21,12 @@ import stream_store
 from stream_store import StreamStore
 PATIENCE = {PATIENCE}
 """
+
+
+def take_interrupts() -> None:
+    """Let a new process be ended by SIGINT: other libraries, such as Ray, may have blocked it here."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def start(script: str, *arguments: object) -> subprocess.Popen[str]:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import stream_store
-from model_process import PATIENCE, line_of, start
+from model_process import PATIENCE, line_of, start, take_interrupts
 from store_helpers import chunk_name, data_file, flip
 from stream_store import StreamStore
 
@@ -126,6 +126,7 @@ def test_follow_prints_rows_as_they_come(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=take_interrupts,  # noqa: PLW1509 (it only sets signals)
     )
     try:
         with StreamStore(path, fields=FIELDS) as store:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from model_process import PATIENCE
+from model_process import PATIENCE, take_interrupts
 from remote_helpers import FIELDS, append, assert_same, new_bucket
 from stream_store import StreamStore
 
@@ -101,6 +101,7 @@ def test_both_follow_until_ctrl_c(s3_endpoint: str, source: Path, tmp_path: Path
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=take_interrupts,  # noqa: PLW1509 (it only sets signals)
         )
         for run in (arguments, mirror)
     ]
