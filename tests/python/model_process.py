@@ -24,7 +24,7 @@ PATIENCE = {PATIENCE}
 
 
 def take_interrupts() -> None:
-    """Let a new process be ended by SIGINT: other libraries, such as Ray, may have blocked it here."""
+    """Let a new process be ended by SIGINT, which Ray, for example, may have blocked here."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
