@@ -42,7 +42,7 @@ MUTANTS = [
         change(_LISTING, "error.code() == ErrorCode::kCutBack", "false"),
     ),
     bug(
-        "a store without a control file is no store",
+        "a store without a control file is passed over",
         change(_LISTING, "IsRestOfStore(place)", "false"),
         first=PYTHON,
     ),
@@ -64,7 +64,7 @@ MUTANTS = [
         change(_LISTING, "!skip_damaged_ && !listing.skipped.empty()", "false"),
     ),
     bug(
-        "a store that has come is no change",
+        "a store that has come is not noticed",
         change(_LISTING, "IsSame(known, *found) ? 0 : 1", "0"),
     ),
     # The fields and the writers.
@@ -96,7 +96,7 @@ MUTANTS = [
         first=PYTHON,
     ),
     bug(
-        "a read of a store that is gone says that the row is no window",
+        "a read of a store that is gone names the wrong reason",
         change(_UPDATE, "gone_[window.store()]", "false"),
         first=PYTHON,
     ),

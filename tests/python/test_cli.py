@@ -120,9 +120,8 @@ def test_head_and_tail_show_rows(path: Path) -> None:
 
 
 def test_follow_prints_rows_as_they_come(tmp_path: Path) -> None:
-    path = tmp_path / "run"
     process = subprocess.Popen(
-        command("follow", path, "--wait", PATIENCE, "--json", "-f", "many"),
+        command("follow", path := tmp_path / "run", "--wait", PATIENCE, "--json", "-f", "many"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
