@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 import obstore.store
 
 import stream_store
+from model_process import PATIENCE
 from stream_store import StreamStore
 from stream_store._remote.bucket import Bucket
 
@@ -135,3 +137,11 @@ def assert_same(source: Path, replica: Path) -> None:
     for path in (source, replica):
         report = stream_store.verify(path)
         assert report.findings == ()
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Wait until the condition holds; fail if it takes too long."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)

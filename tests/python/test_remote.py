@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 
 import stream_store
 from model_process import PATIENCE
-from remote_helpers import FIELDS, Remote, append, assert_same, content, memory
+from remote_helpers import FIELDS, Remote, append, assert_same, content, memory, wait_until
 from stream_store import StoreGroup, StreamStore, WindowSampler
 from stream_store._remote.bucket import Bucket
 
@@ -26,13 +25,6 @@ def source(tmp_path: Path) -> StreamStore:
 @pytest.fixture
 def replica(tmp_path: Path) -> Path:
     return tmp_path / "replica"
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def settle(shipper: Any) -> None:

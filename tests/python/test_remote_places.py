@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import pytest
 
 import stream_store
 from model_process import PATIENCE
-from remote_helpers import FIELDS, Remote, append, assert_same, memory
+from remote_helpers import FIELDS, Remote, append, assert_same, memory, wait_until
 from stream_store import Mirror, Shipper, StoreGroup, StreamStore
 
 
@@ -27,13 +26,6 @@ def source(tmp_path: Path) -> StreamStore:
 @pytest.fixture
 def replica(tmp_path: Path) -> Path:
     return tmp_path / "replica"
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 # --- URLs ---
