@@ -231,7 +231,7 @@ def report(group: StoreGroup, appended: dict[str, int], kills: int) -> None:
 
 
 def check_rows(name: str, store: StreamStore) -> None:
-    """The rows of a store are numbered without a gap, whoever wrote them."""
+    """The rows of a store are numbered without a gap, even after a collector was replaced."""
     if (
         store.num_rows
         and not (
