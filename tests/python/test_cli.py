@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import stream_store
+from cli_helpers import cli
 from model_process import PATIENCE, line_of, start, take_interrupts
 from store_helpers import chunk_name, data_file, flip
 from stream_store import StreamStore
@@ -38,17 +39,6 @@ def command(*arguments: object) -> list[str]:
         "from stream_store._cli import main; main()",
         *map(str, arguments),
     ]
-
-
-def cli(*arguments: object, code: int = 0) -> str:
-    """The output of a run in this process that ends with exit code `code`; errors if not 0."""
-    from typer.testing import CliRunner
-
-    from stream_store._cli.app import app
-
-    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    assert done.exit_code == code, done.output
-    return done.stdout if code in (0, 1) else done.stderr
 
 
 def fill(store: StreamStore, rows: int) -> None:
@@ -498,34 +488,3 @@ def test_rows_are_shown_where_their_text_cannot_be(tmp_path: Path, encoding: str
 
     assert json.loads(shown("--json"))["values"]["note"] == "größer 漢"
     assert "gr" in shown()
-
-
-def test_stats_shows_each_field(tmp_path: Path) -> None:
-    with StreamStore(tmp_path / "s", fields=FIELDS) as store:
-        fill(store, 9)
-    lines = cli("stats", tmp_path / "s").splitlines()
-    assert lines[0].split()[:4] == ["field", "count", "missing", "min"]
-    names = ["obs[0]", "obs[1]", "obs[2]", *list(FIELDS)[1:]]
-    assert [line.split()[0] for line in lines[1:] if not line.startswith(" ")] == names
-    found = json.loads(cli("stats", tmp_path / "s", "--json", "-f", "many"))
-    assert list(found) == ["many"]
-    assert found["many"]["max"] == 7
-    assert found["many"]["length"] == [0, 12 / 9, 3]
-    assert "Unknown field" in cli("stats", tmp_path / "s", "-f", "none", code=2)
-
-
-def test_episodes_are_listed_and_sorted(tmp_path: Path) -> None:
-    fields = {"episode": "int64", "reward": "float32"}
-    with StreamStore(tmp_path / "s", fields=fields) as store:
-        store.extend({"episode": [0, 0, 1, 2, 2, 2], "reward": [1, 1, 9, 2, 2, 0]})
-    lines = cli("episodes", tmp_path / "s", "--by", "episode").splitlines()
-    assert [line.split()[:2] for line in lines[1:]] == [["0", "2"], ["2", "1"], ["3", "3"]]
-    best = cli(
-        *("episodes", tmp_path / "s", "--by", "episode", "--sort", "reward", "-n", 1, "--json")
-    )
-    assert json.loads(best) == {"first_row": 2, "length": 1, "complete": True, "sum_reward": 9.0}
-    assert "1 of 3 segments" in cli("episodes", tmp_path / "s", "--by", "episode", "-n", 1)
-    assert "by= must name" in cli("episodes", tmp_path / "s", code=3)
-    assert "--sort must be" in cli(
-        *("episodes", tmp_path / "s", "--by", "episode", "--sort", "none"), code=2
-    )
