@@ -44,6 +44,7 @@ from .priorities import Priorities
 from .reports import Finding, Gap, RepairReport, VerifyReport, repair, verify
 from .sampler import WindowSampler
 from .store import StreamStore, open
+from .window_source import WindowSource
 
 if TYPE_CHECKING:
     from ._remote.check import RemoteReport, verify_remote
@@ -103,6 +104,7 @@ __all__ = [
     "VerifyReport",
     "VersionError",
     "WindowSampler",
+    "WindowSource",
     "__version__",
     "open",
     "repair",

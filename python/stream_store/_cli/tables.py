@@ -47,11 +47,11 @@ def _stats_rows(name: str, stats: FieldStats, quantiles: list[float]) -> Iterato
         name = f"{name} ({np.size(stats.min):,} items)"
         values = [np.min(stats.min), np.max(stats.max)] + [None] * (len(values) - 2)
         shape = ()
-    nan = 0 if stats.nan is None else stats.nan
+    nan = np.zeros(shape) if stats.nan is None else np.asarray(stats.nan)
     for index in np.ndindex(shape):
         place = f"[{', '.join(map(str, index))}]" if shape else ""
         cells = [_cell(value[index] if shape and value is not None else value) for value in values]
-        bad = int(nan[index] if shape and stats.nan is not None else np.sum(nan))
+        bad = int(nan[index] if shape else np.sum(nan))
         yield [name + place, *counts, *cells, f"{bad:,}" if bad else "", length]
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch.utils.data._utils.collate import default_collate_fn_map
 
+from stream_store.window_source import item_of
+
 from .travel import from_worker
 
 
@@ -36,17 +38,7 @@ class Sample(dict[str, Any]):
 
 
 def sample_of(batch: dict[str, Any], i: int) -> Sample:
-    return Sample((name, _item(value, i)) for name, value in batch.items())
-
-
-def _item(value: Any, i: int) -> Any:
-    """Window `i` of a tensor, of a list, or of all items of a dict: a struct, `_mask`, `_length`.
-
-    The values of a nested field may be dicts too, but their batch is a list.
-    """
-    if isinstance(value, dict):
-        return {name: _item(item, i) for name, item in value.items()}
-    return value[i]
+    return Sample((name, item_of(value, i)) for name, value in batch.items())
 
 
 class LazySample(Mapping[str, Any]):
@@ -57,7 +49,7 @@ class LazySample(Mapping[str, Any]):
         self._i = i
 
     def __getitem__(self, name: str) -> Any:
-        return _item(self._batch[name], self._i)
+        return item_of(self._batch[name], self._i)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._batch)

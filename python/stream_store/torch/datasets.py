@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Sequence
 
 from torch.utils.data import Dataset
 
 from stream_store._types import Batch
-from stream_store.group import StoreGroup
-from stream_store.sampler import WindowSampler
-from stream_store.store import StreamStore
+from stream_store.window_source import WindowSource
 
 from .batches import Samples, sample_of, to_tensors
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
 
-Stores = StreamStore | Sequence[StreamStore] | StoreGroup
-
-
-class WindowDataset(Dataset[Batch]):
+class WindowDataset(WindowSource, Dataset[Batch]):
     """The valid windows of a store, numbered from 0: a map-style dataset.
 
     `dataset[i]` is one window as a dict of tensors. A `DataLoader` reads a whole batch in one call,
@@ -73,81 +64,6 @@ class WindowDataset(Dataset[Batch]):
         [5, 3]
     """
 
-    def __init__(
-        self,
-        store: Stores,
-        length: int | None = None,
-        *,
-        unit: Literal["value", "row"] | None = None,
-        align: Literal["any", "row"] = "any",
-        segment_by: str | Sequence[str] | None = None,
-        pad: Literal["right", "left"] | None = None,
-        lanes: int = 1,
-        lane_by: str | Sequence[str] | None = None,
-        where: str | None = None,
-        exclude: npt.ArrayLike | None = None,
-        require: str | Sequence[str] | None = None,
-        offsets: Mapping[str, Iterable[int]] | None = None,
-        outside: Literal["skip", "edge", "zero", "shift"] = "skip",
-        seconds: Mapping[str, Iterable[float]] | None = None,
-        time_field: str | None = None,
-        tolerance: float = 1e-4,
-        whole_segments: bool = False,
-        rows: tuple[int | None, int | None] | None = None,
-        columns: Sequence[str] | None = None,
-        fields: Sequence[str] | None = None,
-        max_length: Mapping[str, Any] | None = None,
-    ) -> None:
-        self._store = store
-        self._arguments: dict[str, Any] = {
-            "length": length,
-            "unit": unit,
-            "align": align,
-            "segment_by": segment_by,
-            "pad": pad,
-            "lanes": lanes,
-            "lane_by": lane_by,
-            "where": where,
-            "exclude": exclude,
-            "require": require,
-            "offsets": offsets,
-            "outside": outside,
-            "seconds": seconds,
-            "time_field": time_field,
-            "tolerance": tolerance,
-            "whole_segments": whole_segments,
-            "rows": rows,
-            "columns": columns,
-            "fields": fields,
-            "max_length": max_length,
-        }
-        self._moves = _numbers_move(store, self._arguments)
-        self._snapshots: Stores | None = None
-        self.refresh()
-
-    def refresh(self) -> int:
-        """Number the valid windows of the current rows.
-
-        Returns:
-            The number of windows.
-
-        Examples:
-            >>> store = StreamStore(fields={"obs": "float32[2]"})
-            >>> rows = store.extend({"obs": np.ones((10, 2))})
-            >>> WindowDataset(store, 1, unit="row", rows=(-4, None)).refresh()
-            4
-        """
-        store = self._store
-        if self._moves:
-            store = self._snapshots = _snapshots_of(store)
-        self._sampler = WindowSampler(store, **self._arguments)
-        self._arguments["fields"] = chosen_fields(self._sampler)
-        return self._sampler.num_starts
-
-    def __len__(self) -> int:
-        """Number of windows."""
-        return self._sampler.num_starts
-
     def __getitem__(self, index: int) -> Batch:
         """Read one window.
 
@@ -168,54 +84,8 @@ class WindowDataset(Dataset[Batch]):
             >>> WindowDataset(store, 3, unit="row")[-1]["_step"]
             tensor([7, 8, 9])
         """
-        try:
-            number = operator.index(index)
-        except TypeError:
-            raise TypeError(
-                f"dataset[i] is one window: i must be an int, not {index!r} "
-                f"({type(index).__name__})"
-            ) from None
-        return sample_of(to_tensors(self._sampler._core.read_starts([number])), 0)
+        return sample_of(to_tensors(self._read_one(index)), 0)
 
     def __getitems__(self, indices: Sequence[int]) -> Samples:
         """Read several windows in one call; negative numbers count from the end."""
         return Samples(to_tensors(self._sampler._core.read_starts(indices)), len(indices))
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = self.__dict__.copy()
-        del state["_sampler"]
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        store = self._store if self._snapshots is None else self._snapshots
-        self._sampler = WindowSampler(store, **self._arguments)
-
-
-def _snapshots_of(store: Stores) -> StreamStore | list[StreamStore]:
-    """A snapshot of each store."""
-    if isinstance(store, StreamStore):
-        return store.snapshot()
-    if isinstance(store, StoreGroup):
-        store.refresh()
-        store = list(store.values())
-    return [one.snapshot() for one in store]
-
-
-def _numbers_move(store: Stores, arguments: Mapping[str, Any]) -> bool:
-    """Whether windows get other numbers when the store grows."""
-    rows = arguments["rows"] or (None, None)
-    from_the_end = any(bound is not None and bound < 0 for bound in rows)
-    lanes = arguments["lanes"] != 1 and arguments["segment_by"] is not None
-    # The anchors are numbered by their rows, and one of an earlier row may become valid later.
-    indexed = arguments["whole_segments"] or any(
-        arguments[name] is not None
-        for name in ("lane_by", "where", "exclude", "require", "offsets", "seconds")
-    )
-    return from_the_end or lanes or indexed or not isinstance(store, StreamStore)
-
-
-def chosen_fields(sampler: WindowSampler) -> list[str] | None:
-    """The fields that a sampler with the same arguments has to name; None with offsets."""
-    fields: list[str] | None = sampler._options["fields"]
-    return None if sampler._options["offsets"] else fields

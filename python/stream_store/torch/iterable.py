@@ -11,9 +11,9 @@ from torch.utils.data import IterableDataset, get_worker_info
 from stream_store._types import Batch
 from stream_store.priorities import Priorities
 from stream_store.sampler import WindowSampler
+from stream_store.window_source import Stores, chosen_fields
 
 from .batches import to_tensors
-from .datasets import Stores, chosen_fields
 from .epochs import EpochCounter
 from .travel import from_worker
 
