@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
 from pathlib import Path
 from typing import Any
@@ -360,4 +361,9 @@ def test_copies_and_wrong_arguments_are_refused(tmp_path: Path) -> None:
     envs.close()
     with pytest.raises(TypeError, match="RecordToStore records a single"):
         RecordVectorToStore(RandomEnds(), tmp_path / "other")
+    inner = make_vector("sync", MODES[0], 2)
+    with pytest.raises(ValueError, match="RecordVectorToStore: fields: unknown field 'x'"):
+        RecordVectorToStore(inner, tmp_path / "other", {"x": "int64"})
     assert not (tmp_path / "other").exists()
+    gc.collect()
+    assert not inner.closed

@@ -3,7 +3,8 @@
     >>> import stream_store.gym
 
 `RecordToStore` wraps a `gymnasium.Env` and `RecordVectorToStore` a `gymnasium.vector.VectorEnv`.
-Importing `stream_store` imports neither this package nor gymnasium.
+Importing `stream_store` imports neither this package nor gymnasium. Examples assume
+``import gymnasium`` and the names of this package.
 
 layout.py  the fields of a recording, the store, and the parts of samples that are its columns
 single.py  `RecordToStore`

@@ -276,10 +276,11 @@ class Layout:
 
 def next_episode(store: StreamStore) -> int:
     """The number after those of all episodes that the store has."""
-    first = max(store.first_row, store.num_rows - _NEWEST_ROWS)
-    if first == store.num_rows:
-        return store.num_rows  # all rows were dropped; no episode had a number as high
-    rows = store.read_rows(slice(first, None), fields=["episode"])
+    view = store.snapshot()  # so that no row is dropped meanwhile
+    first = max(view.first_row, view.num_rows - _NEWEST_ROWS)
+    if first == view.num_rows:
+        return view.num_rows  # all rows were dropped; no episode had a number as high
+    rows = view.read_rows(slice(first, None), fields=["episode"])
     return int(rows["episode"].max()) + 1
 
 

@@ -119,6 +119,12 @@ class RecordToStore(gymnasium.Wrapper[Any, Any, Any, Any]):
         Raises:
             ValueError: the store does not take a value, or is closed.
             StoreFullError: no space is left.
+
+        Examples:
+            >>> env = RecordToStore(gymnasium.make("CartPole-v1"), StreamStore())
+            >>> obs, info = env.reset(seed=7)
+            >>> int(env.store.row(0)["seed"])
+            7
         """
         first = self._layout.facts(seed, options)
         self._cut()
@@ -141,11 +147,18 @@ class RecordToStore(gymnasium.Wrapper[Any, Any, Any, Any]):
             Observation, reward, flags and info of the environment.
 
         Raises:
-            gymnasium.error.ResetNeeded: no episode has begun, or it has ended.
+            ResetNeeded: of Gymnasium; no episode has begun, or it has ended.
             RuntimeError: the store was changed by others since the last call.
             ValueError: the store does not take a value. The environment has been stepped, so call
                 `reset` before the next step.
             StoreFullError: no space is left; as above.
+
+        Examples:
+            >>> env = RecordToStore(gymnasium.make("CartPole-v1"), StreamStore())
+            >>> obs, info = env.reset(seed=7)
+            >>> obs, reward, terminated, truncated, info = env.step(1)
+            >>> int(env.store.row(0)["action"]), env.store.row(1)["action"]
+            (1, None)
         """
         row = self._row
         if not self._recording or row is None or self._store.last_step != row:
@@ -185,6 +198,13 @@ class RecordToStore(gymnasium.Wrapper[Any, Any, Any, Any]):
 
         Raises:
             OSError: the disk reported an error; everything is closed all the same.
+
+        Examples:
+            >>> env = RecordToStore(gymnasium.make("CartPole-v1"), StreamStore())
+            >>> obs, info = env.reset(seed=7)
+            >>> env.close()
+            >>> bool(env.store.row(0)["truncated"])
+            True
         """
         try:
             self._cut()

@@ -115,13 +115,14 @@ class RecordVectorToStore(gymnasium.vector.VectorWrapper):
                 "RecordVectorToStore: expected a gymnasium.vector.VectorEnv, found "
                 f"{type(envs).__name__}; RecordToStore records a single environment"
             )
-        super().__init__(envs)
         self._mode = _autoreset_mode(envs)
         spaces = (envs.single_observation_space, envs.single_action_space)
         self._layout = Layout(
             "RecordVectorToStore", *spaces, has_env=True, fields=fields, info=info
         )
         self._store, self._owns_store = self._layout.open_store(store_or_path)
+        # Not before: the destructor of a wrapper that has an environment closes it.
+        super().__init__(envs)
         self._next_episode = next_episode(self._store)
         self._episode = np.full(self.num_envs, -1, np.int64)
         self._all = np.arange(self.num_envs)
@@ -158,6 +159,13 @@ class RecordVectorToStore(gymnasium.vector.VectorWrapper):
                 or is closed.
             TypeError: the mask is not an array of bool.
             StoreFullError: no space is left.
+
+        Examples:
+            >>> envs = RecordVectorToStore(gymnasium.make_vec("CartPole-v1", 2), StreamStore())
+            >>> obs, infos = envs.reset(seed=7)
+            >>> result = envs.step(np.array([0, 1]))
+            >>> [int(row["seed"]) for row in envs.store.rows()]
+            [7, 8]
         """
         mask = self._reset_mask(options)
         facts = self._first_facts(seed, options)  # the environment may change the options
@@ -186,10 +194,17 @@ class RecordVectorToStore(gymnasium.vector.VectorWrapper):
             Observations, rewards, flags and infos of the environment.
 
         Raises:
-            gymnasium.error.ResetNeeded: environments must be reset first.
+            ResetNeeded: of Gymnasium; environments must be reset first.
             ValueError: the store does not take a value. The environments have been stepped, so
                 reset all of them before the next step.
             StoreFullError: no space is left; as above.
+
+        Examples:
+            >>> envs = RecordVectorToStore(gymnasium.make_vec("CartPole-v1", 2), StreamStore())
+            >>> obs, infos = envs.reset(seed=7)
+            >>> obs, rewards, terminated, truncated, infos = envs.step(np.array([0, 1]))
+            >>> [(int(row["env"]), int(row["action"])) for row in envs.store.rows()]
+            [(0, 0), (1, 1)]
         """
         if self._failed or not (self._open | self._resetting).all():
             self._refuse_step()
@@ -227,6 +242,13 @@ class RecordVectorToStore(gymnasium.vector.VectorWrapper):
 
         Raises:
             OSError: the disk reported an error; everything is closed all the same.
+
+        Examples:
+            >>> envs = RecordVectorToStore(gymnasium.make_vec("CartPole-v1", 2), StreamStore())
+            >>> obs, infos = envs.reset(seed=7)
+            >>> envs.close()
+            >>> envs.store.num_rows
+            2
         """
         try:
             self._cut(np.ones_like(self._open))
