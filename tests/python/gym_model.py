@@ -74,8 +74,9 @@ def flat(sample: Any) -> Any:
 
 
 def make_vector(kind: str, mode: Any, count: int, env: Any = RandomEnds) -> Any:
+    """A vector of environments that returns the same array of observations in all ticks."""
     cls = {"sync": vector.SyncVectorEnv, "async": vector.AsyncVectorEnv}[kind]
-    return cls([env] * count, autoreset_mode=mode)
+    return cls([env] * count, copy=False, autoreset_mode=mode)
 
 
 def rows_of_log(log: list[dict[str, Any]], cut: bool = True) -> list[dict[str, Any]]:

@@ -293,6 +293,19 @@ def test_a_second_run_continues_the_numbers(tmp_path: Path) -> None:
         assert_rows(list(store.rows()), expected)
 
 
+def test_a_bounded_store_drops_whole_episodes(tmp_path: Path) -> None:
+    env = RandomEnds()
+    store = StreamStore(tmp_path / "store", retain_segments=4, segment_by="episode")
+    with RecordToStore(env, store) as wrapped:
+        act(wrapped, 200)
+    store.close()
+    rows = rows_of_log(env.log)
+    store = StreamStore(tmp_path / "store")
+    assert store.first_row > 0
+    assert store.row(store.first_row)["episode"] > store.row(-1)["episode"] - 8
+    assert_rows(list(store.rows()), rows[store.first_row :])
+
+
 KILLED = """
 import os, signal, sys
 from gym_model import RandomEnds

@@ -164,12 +164,12 @@ class RecordToStore(gymnasium.Wrapper[Any, Any, Any, Any]):
         if not self._recording or row is None or self._store.last_step != row:
             self._refuse_step()
         values = [_own(leaf.get(action)) for leaf in self._action]  # the environment may change it
+        self._recording = False  # until all of it is stored
         try:
             obs, reward, terminated, truncated, info = self.env.step(action)
         except BaseException:
             self._cut()
             raise
-        self._recording = False  # unless all of it is stored
         if self._layout.has_reward:
             values.append(reward)
         values += (terminated, truncated, self._episode)
@@ -224,7 +224,7 @@ class RecordToStore(gymnasium.Wrapper[Any, Any, Any, Any]):
     # --- steps of the above ---
 
     def _cut(self) -> None:
-        """Complete the row that waits for an action as the final one of an episode that was cut."""
+        """Complete the row that waits for an action as the final row of an episode that was cut."""
         self._recording = False
         row = self._row
         if row is not None and not self._store.closed and self._store.last_step == row:

@@ -209,13 +209,12 @@ class RecordVectorToStore(gymnasium.vector.VectorWrapper):
         if self._failed or not (self._open | self._resetting).all():
             self._refuse_step()
         columns = [(leaf.name, leaf.column(actions, self.num_envs)) for leaf in self._layout.action]
+        self._failed = True  # until all of it is stored
         try:
             obs, reward, terminated, truncated, infos = self.env.step(actions)
         except BaseException:
-            self._failed = True
             self._cut(np.ones_like(self._open))
             raise
-        self._failed = True  # unless all of it is stored
         if self._layout.has_reward:
             columns.append(("reward", plain_array(reward)))
         flags = [np.asarray(plain_array(one), np.bool_) for one in (terminated, truncated)]
