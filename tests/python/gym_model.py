@@ -108,7 +108,7 @@ AFTER = ("action", "reward", *FLAGS)
 
 
 def assert_rows(stored: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
-    """The stored rows have the expected values, and lack what the expected rows lack."""
+    """The stored rows have the values of the expected ones, and lack the same fields."""
     assert len(stored) == len(expected)
     first = stored[0]["episode"] if stored else 0
     known: dict[int, int] = {}  # expected episode -> stored episode
@@ -127,7 +127,7 @@ def assert_rows(stored: list[dict[str, Any]], expected: list[dict[str, Any]]) ->
 
 
 def plain(value: Any) -> Any:
-    """A sample or a stored value as dicts, lists and numbers, without the parts that are None."""
+    """A sample or a stored value as dicts, lists and numbers. Parts that are None are left out."""
     if hasattr(value, "_asdict"):
         value = value._asdict()
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""stream_store.gym.RecordToStore: its rows, its fields, and what is left after failures."""
+"""stream_store.gym.RecordToStore: its rows, its fields, and the rows that failures leave."""
 
 from __future__ import annotations
 
@@ -344,7 +344,7 @@ def test_the_next_run_completes_the_episode_of_a_killed_one(tmp_path: Path) -> N
 
 
 class Failing(RandomEnds):
-    """Fails in the call that it is told to fail in."""
+    """Fails in the call that `fails_in` names."""
 
     ends = 0.0
     fails_in = ""

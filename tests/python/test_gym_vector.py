@@ -217,7 +217,7 @@ def test_a_bounded_store_drops_old_rows_and_is_a_dataset(tmp_path: Path) -> None
 
 
 class Failing(RandomEnds):
-    """Fails in the step or reset that it is told to fail in."""
+    """Fails in the call that `fails_in` names."""
 
     fails_in = ""
 

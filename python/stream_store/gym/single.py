@@ -24,7 +24,7 @@ _FLAGS = ["terminated", "truncated"]
 
 
 class RecordToStore(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Record an environment into a store. All calls return what the environment returns.
+    """Record an environment into a store. All calls return the results of the environment.
 
     Row t of an episode has the observation, the action taken there, and the reward and the end
     flags of that action. The final observation is a row of its own without action and reward. An

@@ -60,7 +60,7 @@ class _Observed:
 
 
 class RecordVectorToStore(gymnasium.vector.VectorWrapper):
-    """Record a vector environment into one store. All calls return what the environment returns.
+    """Record a vector environment into one store. All calls return the results of the environment.
 
     Each environment is a lane of the store: `env` is its number. The rows of a lane are those of
     `RecordToStore`, in all three modes of autoreset. A window of two rows is a transition with
@@ -130,7 +130,9 @@ class RecordVectorToStore(gymnasium.vector.VectorWrapper):
         self._resetting = np.zeros(self.num_envs, np.bool_)
         self._failed = False  # whether a step was not stored, so that all must be reset
         self._current: _Observed | None = None
-        self._facts: dict[str, list[Any]] = {}  # what the next rows have as first rows, by field
+        self._facts: dict[
+            str, list[Any]
+        ] = {}  # columns that only first rows have, for the next rows
 
     @property
     def store(self) -> StreamStore:
@@ -335,7 +337,7 @@ class RecordVectorToStore(gymnasium.vector.VectorWrapper):
             self._next_episode += count
             self._open |= mask
 
-    # --- what the environment takes and returns ---
+    # --- arguments and results of the environment ---
 
     def _observed(self, obs: Any, infos: Mapping[str, Any]) -> _Observed:
         """Copies of observations and infos of all environments."""
@@ -441,5 +443,5 @@ def _take(column: Any, envs: NDArray[np.intp]) -> Any:
 def _join(column: Any, more: Any) -> Any:
     """Two columns of one field. `more` may be a list of arrays."""
     if isinstance(column, np.ndarray):
-        return np.concatenate([column, np.stack(list(more))])
+        return np.concatenate([column, more if isinstance(more, np.ndarray) else np.array(more)])
     return [*column, *more]
