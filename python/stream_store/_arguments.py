@@ -214,6 +214,8 @@ def plain_array(value: Any) -> npt.NDArray[Any]:
     NumPy refuses tensors that require a gradient or are on another device. Their values are copied,
     floats that NumPy does not have, such as bfloat16, as float32.
     """
+    if type(value) is np.ndarray:
+        return value
     if not all(hasattr(value, name) for name in ("detach", "cpu", "is_floating_point")):
         return np.asarray(value)
     tensor = value.detach().cpu()

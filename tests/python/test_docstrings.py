@@ -15,11 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 
 import stream_store
 import stream_store.features
+import stream_store.gym
 import stream_store.learning
 import stream_store.ray
 import stream_store.torch
@@ -39,10 +41,13 @@ NAMES: dict[str, Any] = {
     "WindowBatchSampler": stream_store.torch.WindowBatchSampler,
     "DrawnWindowDataset": stream_store.torch.DrawnWindowDataset,
     "WindowIterableDataset": WindowIterableDataset,
+    "gymnasium": gymnasium,
+    "RecordToStore": stream_store.gym.RecordToStore,
+    "RecordVectorToStore": stream_store.gym.RecordVectorToStore,
 }
 MODULES = (
     *(stream_store, stream_store.features, stream_store.learning),
-    *(stream_store.values, stream_store.torch, stream_store.ray),
+    *(stream_store.values, stream_store.gym, stream_store.torch, stream_store.ray),
 )
 
 #: Methods of Python's protocols that help() must describe. The example of their class may use them.

@@ -193,6 +193,16 @@ def test_prioritised_replay_learns_a_blind_cliffwalk_in_fewer_updates(tmp_path: 
     assert float(curve[-2]) > 0.01, "uniform replay is not done then"
 
 
+def test_recorded_environments_are_learned_from(tmp_path: Path) -> None:
+    if importlib.util.find_spec("gymnasium") is None:
+        pytest.skip("gymnasium is missing")
+    lake, pole = run_example("record_gymnasium.py", "--steps", 8000, cwd=tmp_path).splitlines()
+    assert lake.startswith("FrozenLake: 8,000 transitions")
+    assert lake.endswith("return 1.0")
+    assert pole.startswith("CartPole: 8,000 transitions")
+    assert float(pole.split()[-1]) > 60, "acting at random, it is 22"
+
+
 def test_batches_reach_jax_without_a_copy(tmp_path: Path) -> None:
     if importlib.util.find_spec("jax") is None:  # importing JAX here would warn about every fork
         pytest.skip("jax is missing")

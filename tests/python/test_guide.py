@@ -6,6 +6,7 @@ against the library and run one after the other in one directory.
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import re
@@ -81,6 +82,18 @@ def test_python_of_the_page_runs(
             continue  # no later block uses the names of such a block
         exec(compile("\n" * line + code, str(page), "exec"), namespace)
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("topic", ["episodes", "gymnasium"])
+def test_the_code_of_the_page_continues_the_stores_of_an_earlier_run(
+    topic: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("gymnasium")
+    monkeypatch.chdir(tmp_path)
+    code = "".join(code for _, code in blocks(DOCS / "guide" / f"{topic}.md", "python"))
+    for _ in range(2):
+        exec(compile(code, topic, "exec"), {"__name__": "__main__"})
+        gc.collect()  # closes the stores that the code leaves open
 
 
 @pytest.mark.parametrize("page", pages_with("cpp"), ids=name)
