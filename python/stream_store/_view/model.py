@@ -235,17 +235,18 @@ def _is_image_struct(spec: FieldSpec) -> bool:
 
 
 def _field_view(spec: FieldSpec, type_id: int, encoded: bool) -> FieldView:
-    kind, components, items = Kind.OTHER, (), None
+    kind, items = Kind.OTHER, None
+    components: tuple[str, ...] = ()
     numbers = spec.info.kind in _NUMBERS and not spec.nested
     if encoded:
         kind = Kind.IMAGE
     elif spec.dtype == "string" and not spec.item_shape:
         kind = Kind.TEXT
-    elif spec.dtype == "uint8" and len(spec.shape) >= 2 and math.prod(spec.item_shape):
+    elif spec.dtype == "uint8" and len(spec.shape) >= 2 and math.prod(spec.item_shape) > 0:
         kind = Kind.IMAGE
     elif numbers and not spec.shape:
         kind, components, items = Kind.NUMBER, ("",), 1
-    elif numbers and math.prod(spec.item_shape):
+    elif numbers and math.prod(spec.item_shape) > 0:
         kind, components = Kind.VECTOR, ("",)
         items = None if spec.is_ragged else math.prod(spec.shape)
         if items is not None and items <= MAX_COMPONENTS:
@@ -284,30 +285,38 @@ def _read_numbers(
         yield _block(field, start, values, np.asarray(present))
 
 
-def _read_lists(view: StreamStore, field: FieldView, start: int, stop: int) -> Block:
-    """The block of a list field: rows are read in parts, because lists are padded to the longest."""
-    name = field.name
+def list_parts(
+    view: StreamStore, field: FieldView, start: int, stop: int
+) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
+    """Parts of rows [start, stop) that can be read at once, with the lengths of their lists.
+
+    Lists are padded to the longest that is read with them, so one long list among many rows would
+    take a lot of memory.
+    """
+    name, inner = field.name, max(math.prod(field.spec.item_shape), 1)
     batch = view.read_rows(slice(start, stop), fields=[name], max_length={name: 0})
-    lengths = np.asarray(_columns(batch["_length"])[0]) * max(math.prod(field.spec.item_shape), 1)
-    parts, first = [], start
+    lengths = np.asarray(_columns(batch["_length"])[0])
+    first = start
     while first < stop:
-        longest = np.maximum.accumulate(lengths[first - start :])
-        padded = longest * np.arange(1, len(longest) + 1)
+        left = lengths[first - start :]
+        padded = np.maximum.accumulate(left) * np.arange(1, len(left) + 1) * inner
         count = max(1, int(np.searchsorted(padded, BLOCK_ITEMS, side="right")))
-        last = min(first + count, stop)
-        (values, present), *_ = read_columns(view, [field], first, last)
-        cut = np.arange(math.prod(values.shape[1:])) < lengths[first - start : last - start, None]
-        parts.append(_block(field, first, values, np.asarray(present), cut))
-        first = last
-    join = np.concatenate
-    return Block(
-        start,
-        stop,
-        join([part.low for part in parts]),
-        join([part.high for part in parts]),
-        join([part.present for part in parts]),
-        join([part.odd for part in parts]),
-    )
+        yield first, min(first + count, stop), left[:count]
+        first += count
+
+
+def _read_lists(view: StreamStore, field: FieldView, start: int, stop: int) -> Block:
+    inner = math.prod(field.spec.item_shape)
+    parts = []
+    for first, last, lengths in list_parts(view, field, start, stop):
+        values, present = read_columns(view, [field], first, last)[0]
+        stored = np.arange(math.prod(np.shape(values)[1:])) < lengths[:, None] * inner
+        parts.append(_block(field, first, values, np.asarray(present), stored))
+    if len(parts) == 1:
+        return parts[0]
+    names = ("low", "high", "present", "odd")
+    joined = [np.concatenate([getattr(part, name) for part in parts]) for name in names]
+    return Block(start, stop, *joined)
 
 
 def _block(

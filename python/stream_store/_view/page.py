@@ -263,9 +263,7 @@ def _number(value: float) -> float:
     return value if math.isfinite(value) else 0.0
 
 
-def _part(
-    part: Reduced, fields: list[FieldView], ranges: list[list[Statistics]]
-) -> dict[str, Any]:
+def _part(part: Reduced, fields: list[FieldView], ranges: list[list[Statistics]]) -> dict[str, Any]:
     series = []
     for field, spans in zip(fields, ranges, strict=True):
         envelope = part.envelopes.get(field.name)
@@ -299,5 +297,3 @@ def _json(data: object) -> str:
     """JSON that cannot end the script element that contains it."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c")
-
-

@@ -157,9 +157,7 @@ class Segments:
         starts = np.union1d([0], begins)
         return start + begins, known[starts].tolist(), False, int(known[-1])
 
-    def _sums(
-        self, view: StreamStore, starts: NDArray[np.int64], stop: int
-    ) -> NDArray[np.float64]:
+    def _sums(self, view: StreamStore, starts: NDArray[np.int64], stop: int) -> NDArray[np.float64]:
         """(parts, summed fields) sums over the parts of a block that begin at `starts`."""
         start = int(starts[0])
         sums = np.zeros((len(starts), len(self.summed)))

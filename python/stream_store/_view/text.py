@@ -36,7 +36,7 @@ def cut(text: str, width: int) -> str:
 def value_text(value: Any, width: int = 200) -> str:
     """A value on one line; a missing one is a dash."""
     if value is None:
-        return "–"
+        return "-"
     if isinstance(value, str):
         return cut(safe(value[: width + 1]), width)
     return cut(safe(short_value(value)), width)
@@ -45,5 +45,5 @@ def value_text(value: Any, width: int = 200) -> str:
 def number_text(number: float) -> str:
     """A number with at most six digits; NaN, which marks no value, as a dash."""
     if math.isnan(number):
-        return "–"
+        return "-"
     return f"{number:,.0f}" if number.is_integer() and abs(number) < 1e9 else f"{number:.6g}"

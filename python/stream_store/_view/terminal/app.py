@@ -12,112 +12,28 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.events import Resize
-from textual.screen import ModalScreen
 from textual.widgets import Footer, Input, Static
 
-from stream_store.group import StoreGroup
-from stream_store.store import StreamStore
-from stream_store._view.model import FieldView, Kind, ViewModel
+from stream_store._view.model import FieldView, Kind, ViewModel, value_at
 from stream_store._view.page import color_of
 from stream_store._view.segments import Segment
 from stream_store._view.text import cut, number_text, safe, value_text
+from stream_store.group import StoreGroup
+from stream_store.store import StreamStore
 
 from .drawing import sparkline
 from .lines import Lines
 from .rows import RowTexts, show_value
+from .screens import Help, Stores
 from .watch import Watch
 
 _NARROW, _LOW = 72, 18  # with fewer columns or lines, one pane is shown at a time
-
-HELP = """\
-Keys
-
-  up, down, page up, page down, home, end   move in a list
-  tab, shift+tab    next pane, previous pane
-  enter, escape     go into the chosen segment, field or row; go back
-  n, p              next segment, previous segment
-  g                 go to a row by its number
-  /                 go to the next field whose name contains a text
-  f                 follow: stay at the last row while a writer appends
-  s                 choose another store of the group
-  ?                 this help
-  q                 quit
-
-Segments: name, number of rows, sums of the scalar fields, and the number of fields
-that are missing in some row. … marks the last segment while it may still grow.
-
-Fields: the value in the chosen row, then one character per part of the segment:
-each shows the value that is farthest from the middle, so spikes stay visible. A gap
-is a part without a value. At the end: least and greatest value, and missing rows.
-A list and a field with more than 8 numbers a row are one band over all their items.
-
-Images are two pixels per character. Of a stack of frames the last one is shown.
-
-Press any key to close."""
-
-
-class Help(ModalScreen[None]):
-    """The keys."""
-
-    DEFAULT_CSS = """
-    Help { align: center middle; }
-    Help VerticalScroll { width: 90; max-width: 100%; height: auto; max-height: 100%;
-        border: round $accent; padding: 0 1; background: $surface; }
-    """
-
-    def compose(self) -> ComposeResult:
-        with VerticalScroll():
-            yield Static(Text(HELP))
-
-    def on_key(self) -> None:
-        self.dismiss()
-
-
-class Stores(ModalScreen[str | None]):
-    """The stores of a group; enter chooses one."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "choose", "Choose"),
-        Binding("escape,q", "leave", "Back"),
-    ]
-    DEFAULT_CSS = """
-    Stores { align: center middle; }
-    Stores Lines { width: 70; max-width: 100%; height: 80%; border: round $accent;
-        background: $surface; }
-    """
-
-    def __init__(self, group: StoreGroup) -> None:
-        super().__init__()
-        self._group = group
-        self._names = sorted(group)
-
-    def compose(self) -> ComposeResult:
-        lines = Lines(self._line, lambda _line, _width: f"stores of {self._group.path}", "stores")
-        yield lines
-        yield Footer()
-
-    def on_mount(self) -> None:
-        self.query_one(Lines).set_count(len(self._names))
-        self.query_one(Lines).focus()
-
-    def _line(self, line: int, _width: int) -> str:
-        name = self._names[line]
-        try:
-            return f"{safe(name)}  {self._group[name].kept_rows:,} rows"
-        except Exception as error:  # the store has left the group
-            return f"{safe(name)}  {safe(str(error))}"
-
-    def action_choose(self) -> None:
-        if self._names:
-            self.dismiss(self._names[self.query_one(Lines).cursor])
-
-    def action_leave(self) -> None:
-        self.dismiss(None)
 
 
 class ViewApp(App[None]):
@@ -148,7 +64,7 @@ class ViewApp(App[None]):
         Binding("tab", "pane(1)", "Pane", priority=True),
         Binding("shift+tab", "pane(-1)", "Back", priority=True, show=False),
         Binding("enter", "enter", "Open"),
-        Binding("escape", "back", "Back", show=False),
+        Binding("escape", "leave_pane", "Back", show=False),
         Binding("n", "segment(1)", "Next"),
         Binding("p", "segment(-1)", "Previous"),
         Binding("g", "ask('row')", "Row"),
@@ -235,12 +151,13 @@ class ViewApp(App[None]):
             self.call_later(self._update)
 
     def _lines(self, name: str) -> Lines:
-        return self.query_one(f"#{name}", Lines)
+        lines: Lines = self.query_one(f"#{name}", Lines)
+        return lines
 
     def _update(self) -> None:
         """Draw what the watch has found."""
         watch = self._watch
-        if watch is None or not self.is_mounted or len(self.screen_stack) > 1:
+        if watch is None or not self.is_running or len(self.screen_stack) > 1:
             return
         if self._model.fields is not self._fields_of:
             self._read_fields()
@@ -325,7 +242,7 @@ class ViewApp(App[None]):
         by = ", ".join(self._model.by) or "block"
         sums = [] if watch is None else [field.name for field in watch.segments.summed]
         heads = "".join(f" {cut(safe(name), 9):>9}" for name in sums)
-        return f"{cut(safe(by), 9):<9}{'rows':>8}{heads} missing"
+        return f"{cut(safe(by), 8):<8}{'rows':>8} {'missing':>7}{heads}"
 
     def _segment_line(self, line: int, _width: int) -> str:
         if line >= len(self._found):
@@ -333,20 +250,22 @@ class ViewApp(App[None]):
         segment = self._found[line]
         sums = "".join(f" {cut(number_text(total), 9):>9}" for total in segment.sums.tolist())
         missing = int((segment.present < len(segment)).sum())
-        name = segment.name + ("" if segment.complete else "…")
-        return f"{cut(name, 9):<9}{len(segment):>8}{sums} {missing or ''}"
+        name = cut(segment.name, 7) + ("" if segment.complete else "…")
+        return f"{name:<8}{len(segment):>8} {missing or '':>7}{sums}"
 
     def _field_header(self, _line: int, width: int) -> str:
-        name, bars = _widths(width)
-        return f"{'field':<{name}} {'in the row':<12} {'':<{bars}} range, missing rows"
+        name, value, bars = _widths(width)
+        in_row = "in the row"[:value]
+        return f"{'field':<{name}} {in_row:<{value}} {'':<{bars}} range, missing rows"
 
     def _field_line(self, line: int, width: int) -> Text:
         if line >= len(self._series) or self._watch is None:
             return Text()
         field, series = self._series[line]
-        name, bars = _widths(width)
+        name, room, bars = _widths(width)
         shown = field.series[series] if field.components else field.name
-        text = Text(f"{cut(safe(shown), name):<{name}} {self._value(field, series):<12} ")
+        value = cut(self._value(field, series), room)
+        text = Text(f"{cut(safe(shown), name):<{name}} {value:<{room}} ")
         segment = self._segment
         if segment is None:
             return text
@@ -360,10 +279,10 @@ class ViewApp(App[None]):
             text.append(f"{drawn:<{bars}}", color_of(field, series) if self._colors else "")
             if not np.isnan(low).all():
                 least, most = np.nanmin(low), np.nanmax(high)
-                text.append(f" {number_text(float(least))} … {number_text(float(most))}")
+                text.append(f" {number_text(float(least))} … {number_text(float(most))} ")
         else:
             text.append(f"{cut(safe(field.spec.text), bars):<{bars}}")
-        return text.append(f", {missing:,} missing" if missing else "")
+        return text.append(f" {missing:,} missing" if missing else "")
 
     def _value(self, field: FieldView, series: int) -> str:
         """The short value of a field in the chosen row. The latest one is remembered."""
@@ -382,14 +301,12 @@ class ViewApp(App[None]):
         return known[1]
 
     def _read_value(self, field: FieldView) -> str:
-        from stream_store._view.model import value_at
-
         watch = self._watch
         assert watch is not None
         try:
             value = value_at(watch.view, field, self._row)
         except Exception:
-            return "–"
+            return "?"
         if value is not None and len(field.components) > 1:
             return "\t".join(value_text(item, 12) for item in np.ravel(value))
         return value_text(value, 12)
@@ -429,7 +346,7 @@ class ViewApp(App[None]):
         if self._pane < len(self.PANES) - 1:
             self.action_pane(1)
 
-    def action_back(self) -> None:
+    def action_leave_pane(self) -> None:
         prompt = self.query_one("#prompt", Input)
         if prompt.has_class("asked"):
             prompt.remove_class("asked")
@@ -539,17 +456,16 @@ class ViewApp(App[None]):
         return f"no field has {text!r} in its name"
 
 
-def _widths(width: int) -> tuple[int, int]:
-    """Columns of a field's name and of its sparkline."""
+def _widths(width: int) -> tuple[int, int, int]:
+    """Columns of a field's name, of its value in the row, and of its sparkline."""
     name = max(6, min(24, width // 4))
-    return name, max(4, width - name - 12 - 32)
+    value = 12 if width >= 56 else 0
+    return name, value, max(4, width - name - value - (32 if width >= 70 else 2))
 
 
 def _narrowed(
-    low: np.ndarray[tuple[int], np.dtype[np.float64]],
-    high: np.ndarray[tuple[int], np.dtype[np.float64]],
-    width: int,
-) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], ...]:
+    low: NDArray[np.float64], high: NDArray[np.float64], width: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The same ranges in at most `width` parts."""
     if len(low) <= width:
         return low, high

@@ -27,7 +27,7 @@ def sparkline(low: NDArray[np.float64], high: NDArray[np.float64]) -> str:
     least, most = low[found].min(), high[found].max()
     if least == most:
         return "".join(_BARS[3] if one else " " for one in found)
-    center = float(np.median((low / 2 + high / 2)[found]) * 2)
+    center = float(np.median((low / 2 + high / 2)[found]))
     value = np.where(np.abs(high - center) >= np.abs(low - center), high, low)
     level = np.clip(((value - least) / (most - least) * 7.999), 0, 7).astype(int)
     return "".join(_BARS[bar] if one else " " for bar, one in zip(level, found, strict=True))

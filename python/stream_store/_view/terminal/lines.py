@@ -18,9 +18,10 @@ from textual.strip import Strip
 MakeLine = Callable[[int, int], Text | str]
 
 
-class Lines(ScrollView, can_focus=True):
+class Lines(ScrollView):
     """A list with a cursor. `make` is called for the visible lines whenever they are drawn."""
 
+    can_focus = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "Up", show=False),
         Binding("down,j", "move(1)", "Down", show=False),

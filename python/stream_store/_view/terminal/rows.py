@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from rich.text import Text
 
-from stream_store.errors import DroppedError
-from stream_store.store import StreamStore
 from stream_store._view.model import FieldView, Kind, ViewModel, read_columns, value_at
 from stream_store._view.pictures import picture_of
 from stream_store._view.text import cut, safe, value_text
+from stream_store.errors import DroppedError
+from stream_store.store import StreamStore
 
 from .drawing import draw_picture
 
@@ -49,7 +49,7 @@ class RowTexts:
     def _read(self, view: StreamStore, first: int, last: int) -> list[str]:
         try:
             steps = self._model.steps(view, first, last).tolist()
-            lines = [f"{row}  step {step} " for row, step in zip(range(first, last), steps)]
+            lines = [f"{row}  step {step} " for row, step in enumerate(steps, first)]
             for field in self._fields:
                 options = {"max_length": {field.name: 7}} if field.items is None else {}
                 lists = field.kind is Kind.VECTOR and field.items is None
@@ -82,7 +82,7 @@ def show_value(
     if field.kind is Kind.IMAGE:
         pixels = picture_of(field, value)
         if pixels is not None:
-            shape = "" if field.encoded else f"{'×'.join(map(str, np.shape(value)))} "
+            shape = "" if field.encoded else f"{'x'.join(map(str, np.shape(value)))} "
             least, most = int(pixels.min()), int(pixels.max())
             text = draw_picture(pixels, height - 1, width, colors=colors)
             return text.append(f"{shape}from {least} to {most}")

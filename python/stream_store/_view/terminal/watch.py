@@ -11,11 +11,11 @@ import threading
 import time
 from collections.abc import Callable
 
-from stream_store.errors import DroppedError, Error
-from stream_store.store import StreamStore
 from stream_store._view.model import FieldView, ViewModel
 from stream_store._view.segments import Segment, Segments
 from stream_store._view.series import Envelope
+from stream_store.errors import DroppedError, Error
+from stream_store.store import StreamStore
 
 _PIXELS = 256
 #: Seconds between two looks at a store that does not change, and between two updates of the screen.
