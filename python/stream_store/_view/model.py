@@ -39,7 +39,7 @@ class Kind(Enum):
     VECTOR = "vector"  # several numbers a row: lists, and arrays that are not images
     IMAGE = "image"  # uint8 with two or more dimensions, or a file of `datasets.Image`
     TEXT = "text"
-    OTHER = "other"  # bytes, dates and times, nested cells, items of size zero
+    OTHER = "other"  # bytes, dates and times, nested cells
 
 
 @dataclass(frozen=True)
@@ -242,11 +242,11 @@ def _field_view(spec: FieldSpec, type_id: int, encoded: bool) -> FieldView:
         kind = Kind.IMAGE
     elif spec.dtype == "string" and not spec.item_shape:
         kind = Kind.TEXT
-    elif spec.dtype == "uint8" and len(spec.shape) >= 2 and math.prod(spec.item_shape) > 0:
+    elif spec.dtype == "uint8" and len(spec.shape) >= 2:
         kind = Kind.IMAGE
     elif numbers and not spec.shape:
         kind, components, items = Kind.NUMBER, ("",), 1
-    elif numbers and math.prod(spec.item_shape) > 0:
+    elif numbers:
         kind, components = Kind.VECTOR, ("",)
         items = None if spec.is_ragged else math.prod(spec.shape)
         if items is not None and items <= MAX_COMPONENTS:

@@ -63,14 +63,20 @@ class Segments:
     Attributes:
         found: the segments in order. They have no gap between them.
         scanned: the row to scan next.
-        summed: the fields that are summed: the first 16 scalar ones that do not cut segments.
+        summed: the fields that are summed: 16 scalar ones that do not cut segments, first those
+            with "reward" in their name.
     """
 
     def __init__(self, model: ViewModel, view: StreamStore) -> None:
         self.model = model
         self.fields = model.fields
-        numbers = [field for field in model.of_kind(Kind.NUMBER) if field.name not in model.by]
-        self.summed = [field for field in numbers if field.spec.info.kind != "bool"][:MAX_SUMS]
+        numbers = [
+            field
+            for field in model.of_kind(Kind.NUMBER)
+            if field.name not in model.by and field.spec.info.kind != "bool"
+        ]
+        numbers.sort(key=lambda field: "reward" not in field.name)
+        self.summed = numbers[:MAX_SUMS]
         self._cuts = [model.field(name) for name in model.by]
         self._of_bools = any(field.spec.info.kind == "bool" for field in self._cuts)
         blocks = max(view.kept_rows - 1, 0) // (_BLOCK * _MOST_BLOCKS)

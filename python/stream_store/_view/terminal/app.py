@@ -48,15 +48,15 @@ class ViewApp(App[None]):
     CSS = """
     Lines, #value { border: round $primary-darken-2; height: 1fr; }
     Lines:focus, #value:focus { border: round $accent; }
-    #segments { width: 36; }
+    #segments { width: 30%; min-width: 36; }
     #fields { height: 2fr; }
     #prompt { dock: bottom; height: 3; display: none; }
     #prompt.asked { display: block; }
     #facts { height: 1; }
-    .narrow Lines, .narrow #value { display: none; width: 1fr; height: 1fr; }
+    .narrow Lines, .narrow #value { display: none; width: 1fr; min-width: 1; height: 1fr; }
+    .narrow #right { width: 1fr; }
+    .narrow.segments #right { display: none; }
     .narrow .current { display: block; }
-    .narrow #left, .narrow #right { width: auto; height: 1fr; }
-    #left { width: 36; }
     """
     TITLE = "stream-store view"
     ENABLE_COMMAND_PALETTE = False
@@ -322,14 +322,15 @@ class ViewApp(App[None]):
     # --- keys ---
 
     def on_lines_moved(self, message: Lines.Moved) -> None:
-        lines = message.lines
-        if lines.id == "segments" and lines.cursor < len(self._found):
+        name, line = message.lines.id, message.line
+        if name == "segments" and line < len(self._found):
             self._following = False
-            self._choose(self._found[lines.cursor])
-        elif lines.id == "rows" and self._segment is not None:
+            self._choose(self._found[line])
+        elif name == "rows" and self._segment is not None and line < len(self._segment):
             self._following = False
-            self._row = self._segment.start + lines.cursor
-        elif lines.id == "stores":
+            self._row = self._segment.start + line
+            self._choose(self._segment)
+        elif name != "fields":
             return
         self._show_value()
         self._facts()
@@ -358,6 +359,7 @@ class ViewApp(App[None]):
         for place, name in enumerate(self.PANES):
             pane = self.query_one(f"#{name}")
             pane.set_class(place == self._pane, "current")
+            self.screen_stack[0].set_class(place == self._pane, name)
             if place == self._pane:
                 pane.focus()
         self.call_after_refresh(self._show_value)

@@ -29,15 +29,20 @@ class Lines(ScrollView):
         Binding("pagedown", "page(1)", "Page down", show=False),
         Binding("home", "jump(0)", "First", show=False),
         Binding("end", "jump(-1)", "Last", show=False),
+        Binding("left", "shift(-8)", "Left", show=False),
+        Binding("right", "shift(8)", "Right", show=False),
     ]
     DEFAULT_CSS = "Lines { height: 1fr; overflow-x: hidden; }"
 
     class Moved(Message):
-        """The cursor is on another line, because of a key or a click."""
+        """A key or a click has moved the cursor to a line.
 
-        def __init__(self, lines: Lines) -> None:
+        The message has the line, because until it arrives the cursor may have moved again.
+        """
+
+        def __init__(self, lines: Lines, line: int) -> None:
             super().__init__()
-            self.lines = lines
+            self.lines, self.line = lines, line
 
         @property
         def control(self) -> Lines:
@@ -49,6 +54,7 @@ class Lines(ScrollView):
         self._header = header
         self.count = 0
         self.cursor = 0
+        self._left = 0  # columns that are scrolled out of view
 
     def set_count(self, count: int) -> None:
         """Change the number of lines; the cursor stays inside."""
@@ -81,6 +87,10 @@ class Lines(ScrollView):
     def action_jump(self, to: int) -> None:
         self._go_and_tell(0 if to == 0 else self.count - 1)
 
+    def action_shift(self, by: int) -> None:
+        self._left = max(0, min(self._left + by, 400))
+        self.refresh()
+
     def on_click(self, event: object) -> None:
         line = self.scroll_offset.y + getattr(event, "y", 0) - 1 - self.gutter.top
         if 0 <= line < self.count:
@@ -90,15 +100,15 @@ class Lines(ScrollView):
         before = self.cursor
         self.go(line)
         if self.cursor != before:
-            self.post_message(self.Moved(self))
+            self.post_message(self.Moved(self, self.cursor))
 
     def render_line(self, y: int) -> Strip:
-        width = self.size.width
+        left, right = self._left, self._left + self.size.width
         place = self.scroll_offset.y + y - 1
         if y == 0:
-            text, style = self._header(-1, width), Style(bold=True, dim=True)
+            text, style = self._header(-1, right), Style(bold=True, dim=True)
         elif place < self.count:
-            text = self._make(place, width)
+            text = self._make(place, right)
             style = Style(reverse=place == self.cursor)
         else:
             text, style = "", Style()
@@ -109,5 +119,5 @@ class Lines(ScrollView):
                 Segment(piece.text, (piece.style or Style()) + style)
                 for piece in text.render(self.app.console, end="")
             ]
-        strip = Strip(segments).adjust_cell_length(width, style).crop(0, width)
+        strip = Strip(segments).adjust_cell_length(right, style).crop(left, right)
         return strip.apply_style(self.rich_style)

@@ -19,7 +19,7 @@ from .lines import Lines
 HELP = """\
 Keys
 
-  up, down, page up, page down, home, end   move in a list
+  up, down, page up, page down, home, end   move in a list; left, right shift it
   tab, shift+tab    next pane, previous pane
   enter, escape     go into the chosen segment, field or row; go back
   n, p              next segment, previous segment

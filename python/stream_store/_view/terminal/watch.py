@@ -71,7 +71,7 @@ class Watch:
         self._thread.join()
 
     def _run(self) -> None:
-        updated = 0.0
+        updated, dirty = 0.0, True
         while not self._ended:
             try:
                 busy = self._step()
@@ -83,10 +83,10 @@ class Watch:
                 self.scanning = False
                 self._changed()
                 return
-            if not busy or time.monotonic() - updated > _UPDATE:
-                updated = time.monotonic()
-                if not self._ended:
-                    self._changed()
+            dirty |= busy
+            if dirty and not self._ended and (not busy or time.monotonic() - updated > _UPDATE):
+                updated, dirty = time.monotonic(), False
+                self._changed()
             if not busy:
                 self._wake.wait(_LOOK)
                 self._wake.clear()
