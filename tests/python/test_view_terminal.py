@@ -33,6 +33,13 @@ class Driver:
         await self.pilot.press(*keys)
         await self.pilot.pause()
 
+    async def ask(self, key: str, text: str) -> None:
+        """Type a text into the prompt that a key opens."""
+        await self.press(key)
+        await self.until(lambda: self.app.focused.id == "prompt")
+        await self.press(*text, "enter")
+        await self.until(lambda: self.app.focused.id != "prompt")
+
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for something that the background finds."""
         end = time.monotonic() + PATIENCE
@@ -119,14 +126,14 @@ def test_keys_move_between_segments_panes_and_rows(tmp_path: Path) -> None:
         assert app.focused.id == "fields"
         await driver.press("enter", "enter", "enter")
         assert app.focused.id == "value"
-        await driver.press("g", "6", "5", "enter")
+        await driver.ask("g", "65")
         assert (app._segment.number, app._row, app.focused.id) == (3, 65, "rows")
-        await driver.press("g", "9", "9", "9", "enter")
+        await driver.ask("g", "999")
         assert app._row == 65
-        assert "row 999 is not among" in app._notifications.__iter__().__next__().message
-        await driver.press("slash", *"note", "enter")
+        assert "row 999 is not among" in next(iter(app._notifications)).message
+        await driver.ask("slash", "note")
         assert app.focused.id == "fields"
-        await driver.press("g", "3", "enter")
+        await driver.ask("g", "3")
         assert driver.value().startswith("</script><img")
         assert "\x1b" not in driver.value()
         await driver.press("question_mark")
@@ -140,7 +147,8 @@ def test_keys_move_between_segments_panes_and_rows(tmp_path: Path) -> None:
 def test_images_are_half_blocks_in_their_colors(tmp_path: Path) -> None:
     async def play(driver: Driver) -> None:
         await driver.scanned()
-        await driver.press("g", "9", "0", "enter", "slash", *"frame", "enter")
+        await driver.ask("g", "90")
+        await driver.ask("slash", "frame")
         await driver.until(lambda: "▀" in driver.value())
         assert "6x4x3 from 4 to 4" in driver.value()
 
@@ -195,12 +203,12 @@ def test_rows_that_are_dropped_meanwhile_leave(tmp_path: Path) -> None:
         drive(StreamStore(tmp_path / "run", "r"), play)
 
 
-@pytest.mark.parametrize("size", [(20, 8), (40, 12), (71, 30), (200, 60), (10, 3)])
+@pytest.mark.parametrize("size", [(20, 8), (71, 30), (72, 18), (10, 3)])
 def test_it_fits_any_size(tmp_path: Path, size: tuple[int, int]) -> None:
     async def play(driver: Driver) -> None:
         await driver.scanned()
         for pane in ("segments", "fields", "rows", "value"):
-            assert driver.app.focused.id == pane
+            await driver.until(lambda pane=pane: driver.app.focused.id == pane)
             shown = [name for name in driver.app.PANES if driver.app.query_one(f"#{name}").region]
             assert pane in shown
             assert len(shown) == (1 if size[0] < 72 or size[1] < 18 else 4)
@@ -214,14 +222,13 @@ def test_it_fits_any_size(tmp_path: Path, size: tuple[int, int]) -> None:
     [
         ({"x": "float32"}, {}),
         ({"x": "string", "y": "binary"}, {"x": ["a\x07" * 10**5, None], "y": [b"\x00" * 9, None]}),
-        ({"x": "float32"}, {"x": [np.nan, np.inf, -np.inf, None]}),
-        ({"x": "float64"}, {"x": [-1.7e308, 1.7e308]}),
+        ({"x": "float64"}, {"x": [np.nan, np.inf, -1.7e308, 1.7e308, None]}),
         ({"x": "float32[]"}, {"x": [[], None, list(range(10**5))]}),
         ({"x": "packed uint8[None,2,3]"}, {"x": [np.zeros((0, 2, 3), np.uint8), None]}),
         ({EVIL: "nested list<string>"}, {EVIL: [[EVIL], None]}),
         ({f"field {i}": "int8" for i in range(3000)}, {"field 7": [1, 2]}),
     ],
-    ids=["no-rows", "text", "odd", "huge", "long", "no-image", "nested", "many"],
+    ids=["no-rows", "text", "odd", "long", "no-image", "nested", "many"],
 )
 def test_odd_stores_are_shown(fields: Any, rows: Any) -> None:
     store = StreamStore(fields=fields)

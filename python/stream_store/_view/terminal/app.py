@@ -56,7 +56,7 @@ class ViewApp(App[None]):
     .narrow Lines, .narrow #value { display: none; width: 1fr; min-width: 1; height: 1fr; }
     .narrow #right { width: 1fr; }
     .narrow.segments #right { display: none; }
-    .narrow .current { display: block; }
+    .narrow Lines.current, .narrow #value.current { display: block; }
     """
     TITLE = "stream-store view"
     ENABLE_COMMAND_PALETTE = False
