@@ -7,14 +7,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from numpy.typing import NDArray
 
 from ._store_base import StoreBase
-
-if TYPE_CHECKING:
-    from .store import StreamStore
 
 
 class StorePictures(StoreBase):
@@ -62,10 +59,10 @@ class StorePictures(StoreBase):
         """
         from ._view.plot import plot
 
-        return plot(cast("StreamStore", self), fields, rows)
+        return plot(cast("Any", self), fields, rows)
 
     def _repr_html_(self) -> str:
         """A table for notebooks: path, rows, size, and fields with their last value."""
         from ._view.notebook import store_table
 
-        return store_table(cast("StreamStore", self))
+        return store_table(self)

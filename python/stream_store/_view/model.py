@@ -12,14 +12,15 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_store._fields import declared_fields
 from stream_store.features import FieldSpec
-from stream_store.store import StreamStore
+
+from .readable import Readable
 
 #: Rows and items that are read at once.
 BLOCK_ROWS = 65_536
@@ -105,7 +106,7 @@ class ViewModel:
             is neither int nor bool.
     """
 
-    def __init__(self, store: StreamStore, by: Sequence[str] | None = None) -> None:
+    def __init__(self, store: Readable, by: Sequence[str] | None = None) -> None:
         if not store.fields:
             raise ValueError(f"{store.path or 'temporary store'}: view: no fields are declared")
         self.store = store
@@ -113,7 +114,7 @@ class ViewModel:
         self._read_fields()
 
     def _read_fields(self) -> None:
-        self._declared = declared_fields(self.store)
+        self._declared = declared_fields(cast("Any", self.store))
         specs = self._declared.specs
         files = {spec.path for spec in specs if spec.hidden and _is_image_struct(spec)}
         self.fields = tuple(
@@ -126,7 +127,7 @@ class ViewModel:
 
     def refresh(self) -> bool:
         """Look for fields that a writer has added since. Returns whether there are any."""
-        if declared_fields(self.store) is self._declared:
+        if declared_fields(cast("Any", self.store)) is self._declared:
             return False
         self._read_fields()
         return True
@@ -167,12 +168,12 @@ class ViewModel:
 
     # --- reading ---
 
-    def look(self) -> StreamStore:
+    def look(self) -> Readable:
         """A snapshot of the current rows."""
         return self.store.snapshot()
 
     def numbers(
-        self, view: StreamStore, fields: Iterable[FieldView], start: int, stop: int
+        self, view: Readable, fields: Iterable[FieldView], start: int, stop: int
     ) -> Iterator[list[tuple[FieldView, Block]]]:
         """Read numeric fields of rows [start, stop), in blocks of rows in order.
 
@@ -189,7 +190,7 @@ class ViewModel:
                 last = min(first + rows, stop)
                 yield list(zip(group, _read_numbers(view, group, first, last), strict=True))
 
-    def presence(self, view: StreamStore, start: int, stop: int) -> NDArray[np.int64]:
+    def presence(self, view: Readable, start: int, stop: int) -> NDArray[np.int64]:
         """Count the rows of [start, stop) that have each field, in the order of `fields`.
 
         Only the index is read, not the values.
@@ -201,16 +202,16 @@ class ViewModel:
             count += found[: len(count)]  # fields that were added since are left out
         return count[[field.type_id for field in self.fields]]
 
-    def steps(self, view: StreamStore, start: int, stop: int) -> NDArray[np.int64]:
+    def steps(self, view: Readable, start: int, stop: int) -> NDArray[np.int64]:
         """The steps of rows [start, stop)."""
         return np.asarray(view.read_rows(slice(start, stop), fields=[])["_step"])
 
-    def values(self, view: StreamStore, row: int, fields: Sequence[FieldView]) -> list[Any]:
+    def values(self, view: Readable, row: int, fields: Sequence[FieldView]) -> list[Any]:
         """The decoded values of one row, None where missing. One field at a time is in memory."""
         return [value_at(view, field, row) for field in fields]
 
 
-def value_at(view: StreamStore, field: FieldView, row: int) -> Any:
+def value_at(view: Readable, field: FieldView, row: int) -> Any:
     """The decoded value of a field in a row; None where missing."""
     batch = view.read_rows(slice(row, row + 1), fields=[field.name])
     values, present = _columns(batch)[0], _columns(batch["_mask"])[0]
@@ -218,7 +219,7 @@ def value_at(view: StreamStore, field: FieldView, row: int) -> Any:
 
 
 def read_columns(
-    view: StreamStore, fields: Sequence[FieldView], start: int, stop: int, **options: Any
+    view: Readable, fields: Sequence[FieldView], start: int, stop: int, **options: Any
 ) -> list[tuple[Any, NDArray[np.bool_]]]:
     """Decoded values of rows [start, stop) and where they are present, for each field."""
     batch = view.read_rows(slice(start, stop), fields=[field.name for field in fields], **options)
@@ -274,7 +275,7 @@ def _groups(fields: Iterable[FieldView]) -> Iterator[list[FieldView]]:
 
 
 def _read_numbers(
-    view: StreamStore, fields: list[FieldView], start: int, stop: int
+    view: Readable, fields: list[FieldView], start: int, stop: int
 ) -> Iterator[Block]:
     if len(fields) == 1 and fields[0].items is None:
         yield _read_lists(view, fields[0], start, stop)
@@ -286,7 +287,7 @@ def _read_numbers(
 
 
 def list_parts(
-    view: StreamStore, field: FieldView, start: int, stop: int
+    view: Readable, field: FieldView, start: int, stop: int
 ) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
     """Parts of rows [start, stop) that can be read at once, with the lengths of their lists.
 
@@ -305,7 +306,7 @@ def list_parts(
         first += count
 
 
-def _read_lists(view: StreamStore, field: FieldView, start: int, stop: int) -> Block:
+def _read_lists(view: Readable, field: FieldView, start: int, stop: int) -> Block:
     inner = math.prod(field.spec.item_shape)
     parts = []
     for first, last, lengths in list_parts(view, field, start, stop):

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
+from typing import Any
 
 from stream_store import _core
 from stream_store._fields import declared_fields
 from stream_store._repr import represent
-from stream_store.group import StoreGroup
-from stream_store.store import StreamStore
 
 from .text import cut, safe, value_text
 
 _MOST = 50  # fields of a store, stores of a group
 
 
-def store_table(store: StreamStore) -> str:
+def store_table(store: _core.Store) -> str:
     """A small table: path, rows, size, and the fields with their type and last value."""
     try:
         if not _core.is_ready(store) or store.closed or not store.fields:
@@ -26,7 +25,7 @@ def store_table(store: StreamStore) -> str:
         return f"<pre>{escape(safe(f'{type(error).__name__}: {error}'))}</pre>"
 
 
-def _store_parts(store: StreamStore) -> tuple[str, list[str], list[list[str]], int]:
+def _store_parts(store: Any) -> tuple[str, list[str], list[list[str]], int]:
     fields = declared_fields(store)
     specs = [spec for spec in fields.specs if not spec.hidden]
     view = store.snapshot()
@@ -39,7 +38,7 @@ def _store_parts(store: StreamStore) -> tuple[str, list[str], list[list[str]], i
     return facts, ["field", "type", "last value"], lines, len(specs)
 
 
-def group_table(group: StoreGroup) -> str:
+def group_table(group: Any) -> str:
     """A small table of the stores of a group with their rows."""
     try:
         names = list(group)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_store import _arguments
 from stream_store._exchange.optional import require
-from stream_store.store import StreamStore
 
 from .model import FieldView, ViewModel
 from .page import color_of
+from .readable import Readable
 from .series import Envelope
 from .text import safe
 
@@ -23,7 +23,7 @@ MAX_FIELDS = 32
 
 
 def plot(
-    store: StreamStore, fields: str | Sequence[str] | None, rows: slice | range | None
+    store: Readable, fields: str | Sequence[str] | None, rows: slice | range | None
 ) -> NDArray[Any]:
     """What `StreamStore.plot` describes."""
     pyplot = require("matplotlib.pyplot", "plot", extra="plot")
@@ -66,18 +66,18 @@ def _chosen(model: ViewModel, fields: str | Sequence[str] | None) -> list[FieldV
     return chosen
 
 
-def _range(view: StreamStore, rows: slice | range | None) -> tuple[int, int]:
+def _range(view: Readable, rows: slice | range | None) -> tuple[int, int]:
     if rows is None:
         return view.first_row, view.num_rows
     if not isinstance(rows, (slice, range)):
         raise TypeError(f"plot: rows must be a slice, a range or None, not {type(rows).__name__}")
     if rows.step not in (None, 1):
         raise ValueError(f"plot: rows must have step 1, not {rows.step}")
-    return _arguments.row_range(view, rows.start, rows.stop)
+    return _arguments.row_range(cast("Any", view), rows.start, rows.stop)
 
 
 def _draw(
-    axis: Any, model: ViewModel, view: StreamStore, field: FieldView, start: int, stop: int
+    axis: Any, model: ViewModel, view: Readable, field: FieldView, start: int, stop: int
 ) -> None:
     # `$` begins a formula in texts of matplotlib.
     name = safe(field.name).replace("$", r"\$")

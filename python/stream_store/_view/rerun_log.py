@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from stream_store._exchange.optional import require
 from stream_store.errors import DroppedError
-from stream_store.store import StreamStore
 
 from .model import BLOCK_ITEMS, FieldView, Kind, ViewModel, list_parts, read_columns
 from .pictures import picture_of
+from .readable import Readable
 from .segments import Segments
 from .text import safe, value_text
 
@@ -136,7 +136,7 @@ class RerunLog:
 
     # --- columns ---
 
-    def _send_rows(self, view: StreamStore, first: int, last: int) -> None:
+    def _send_rows(self, view: Readable, first: int, last: int) -> None:
         found = self._segments.found
         rows = np.arange(first, last)
         starts = [segment.start for segment in found]
@@ -157,7 +157,7 @@ class RerunLog:
                     self._rr.send_columns(path, indexes, columns, recording=self.recording)
 
     def _columns(
-        self, view: StreamStore, field: FieldView, first: int, last: int
+        self, view: Readable, field: FieldView, first: int, last: int
     ) -> Iterator[tuple[Any, NDArray[np.intp]]]:
         """Columns of a field, or a list of tensors, with the places of their rows from `first`."""
         if field.spec.is_ragged and field.spec.shape:

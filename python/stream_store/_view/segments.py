@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_store.store import StreamStore
-
 from .model import BLOCK_ROWS, Kind, ViewModel, read_columns
+from .readable import Readable
 
 #: Numeric fields that are summed for each segment.
 MAX_SUMS = 16
@@ -67,7 +66,7 @@ class Segments:
             with "reward" in their name.
     """
 
-    def __init__(self, model: ViewModel, view: StreamStore) -> None:
+    def __init__(self, model: ViewModel, view: Readable) -> None:
         self.model = model
         self.fields = model.fields
         numbers = [
@@ -90,7 +89,7 @@ class Segments:
         self._value: int | None = None  # of the int field, in the last row that has it
         self._ended = False  # whether the last row ends a segment
 
-    def advance(self, view: StreamStore) -> bool:
+    def advance(self, view: Readable) -> bool:
         """Scan one block of rows. Returns whether there are more.
 
         Segments that were dropped are removed. If the store was cut below the rows that were
@@ -133,7 +132,7 @@ class Segments:
         return self.scanned < view.num_rows
 
     def _begins(
-        self, view: StreamStore, start: int, stop: int
+        self, view: Readable, start: int, stop: int
     ) -> tuple[NDArray[np.int64], list[int | None], bool, int | None]:
         """The rows of [start, stop) at which a segment begins; the labels of the parts that they
         cut; whether the last row ends a segment; and the last value of the int field.
@@ -163,7 +162,7 @@ class Segments:
         starts = np.union1d([0], begins)
         return start + begins, known[starts].tolist(), False, int(known[-1])
 
-    def _sums(self, view: StreamStore, starts: NDArray[np.int64], stop: int) -> NDArray[np.float64]:
+    def _sums(self, view: Readable, starts: NDArray[np.int64], stop: int) -> NDArray[np.float64]:
         """(parts, summed fields) sums over the parts of a block that begin at `starts`."""
         start = int(starts[0])
         sums = np.zeros((len(starts), len(self.summed)))
@@ -175,9 +174,7 @@ class Segments:
                 sums[:, place] = np.add.reduceat(numbers, starts - start)
         return sums
 
-    def _presence(
-        self, view: StreamStore, starts: NDArray[np.int64], stop: int
-    ) -> NDArray[np.int64]:
+    def _presence(self, view: Readable, starts: NDArray[np.int64], stop: int) -> NDArray[np.int64]:
         """(parts, fields) the number of rows that have each field. Only the index is read."""
         start = int(starts[0])
         steps = self.model.steps(view, start, stop)

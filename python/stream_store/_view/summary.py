@@ -1,4 +1,4 @@
-"""Summary: what a page shows of a store, read in two passes of constant memory.
+"""Summary: the contents of a page, read in two passes of constant memory.
 
 The first pass finds the segments and reduces all rows; the second reduces the segments that the
 page shows in detail.
@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_store.store import StreamStore
-
 from .model import Block, FieldView, Kind, ViewModel, value_at
 from .pictures import Pixels, picture_of, shrink
+from .readable import Readable
 from .segments import Segment, Segments
 from .series import Envelope, Statistics
 
@@ -40,7 +39,7 @@ class Reduced:
 
 @dataclass
 class Summary:
-    """The facts that a page shows.
+    """The contents of a page.
 
     Attributes:
         segments: all segments; `detailed` are the last ones, and `parts` their series.
@@ -49,7 +48,7 @@ class Summary:
         images: (segment's place in `detailed`, row, field name, pixels) of thumbnails.
     """
 
-    view: StreamStore
+    view: Readable
     model: ViewModel
     segments: Segments
     whole: Reduced
@@ -98,7 +97,7 @@ def summarize(
 
 def _reduce(
     model: ViewModel,
-    view: StreamStore,
+    view: Readable,
     fields: list[FieldView],
     into: Reduced,
     pixels: int,
@@ -128,7 +127,7 @@ def _count(statistics: list[Statistics], block: Block) -> None:
 
 
 def _thumbnails(
-    model: ViewModel, view: StreamStore, segments: list[Segment]
+    model: ViewModel, view: Readable, segments: list[Segment]
 ) -> list[tuple[int, int, str, Pixels]]:
     """A few images of each segment, as large as the space for all of them allows."""
     fields = model.of_kind(Kind.IMAGE)[:8]

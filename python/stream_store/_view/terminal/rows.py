@@ -11,9 +11,9 @@ from rich.text import Text
 
 from stream_store._view.model import FieldView, Kind, ViewModel, read_columns, value_at
 from stream_store._view.pictures import picture_of
+from stream_store._view.readable import Readable
 from stream_store._view.text import cut, safe, value_text
 from stream_store.errors import DroppedError
-from stream_store.store import StreamStore
 
 from .drawing import draw_picture
 
@@ -33,7 +33,7 @@ class RowTexts:
         del self._fields[_FIELDS:]
         self._blocks: OrderedDict[tuple[int, int], list[str]] = OrderedDict()
 
-    def line(self, view: StreamStore, row: int) -> str:
+    def line(self, view: Readable, row: int) -> str:
         """The text of a row, or why it cannot be read."""
         first = max(row - row % _AT_ONCE, view.first_row)
         last = min(row - row % _AT_ONCE + _AT_ONCE, view.num_rows)
@@ -46,7 +46,7 @@ class RowTexts:
                 self._blocks.popitem(last=False)
         return self._blocks[key][row - first]
 
-    def _read(self, view: StreamStore, first: int, last: int) -> list[str]:
+    def _read(self, view: Readable, first: int, last: int) -> list[str]:
         try:
             steps = self._model.steps(view, first, last).tolist()
             lines = [f"{row}  step {step} " for row, step in enumerate(steps, first)]
@@ -66,7 +66,7 @@ class RowTexts:
 
 
 def show_value(
-    view: StreamStore, field: FieldView, row: int, height: int, width: int, *, colors: bool
+    view: Readable, field: FieldView, row: int, height: int, width: int, *, colors: bool
 ) -> Text:
     """The whole value of a field in a row: an image, text, or numbers."""
     if not view.first_row <= row < view.num_rows:

@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable
 
 from stream_store._view.model import FieldView, ViewModel
+from stream_store._view.readable import Readable
 from stream_store._view.segments import Segment, Segments
 from stream_store._view.series import Envelope
 from stream_store.errors import DroppedError, Error
-from stream_store.store import StreamStore
 
 _PIXELS = 256
 #: Seconds between two looks at a store that does not change, and between two updates of the screen.
@@ -84,7 +84,7 @@ class Watch:
                 self._changed()
                 return
             dirty |= busy
-            if dirty and not self._ended and (not busy or time.monotonic() - updated > _UPDATE):
+            if dirty and (not busy or time.monotonic() - updated > _UPDATE):
                 updated, dirty = time.monotonic(), False
                 self._changed()
             if not busy:
@@ -109,7 +109,7 @@ class Watch:
             self.scanning = self.view.num_rows > self.segments.scanned
         return True
 
-    def _is_new(self, view: StreamStore) -> bool:
+    def _is_new(self, view: Readable) -> bool:
         store = self.model.store
         rows, first = store.num_rows, store.first_row
         return (rows, first) != (view.num_rows, view.first_row)
