@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_store.errors import DroppedError
+
 from .model import FieldView, ViewModel
 from .pictures import data_url
 from .series import Statistics
@@ -30,6 +32,7 @@ from .text import cut, number_text, safe
 #: Fields with a line in the table of fields.
 MAX_LISTED = 1000
 _NONE, _SCALE = 65535, 65534
+_TRIES = 5
 #: Colours that are readable on white and on dark gray.
 PALETTE = (
     "#2f7ed8", "#e2711d", "#2a9d5c", "#d1495b", "#8e62c4",
@@ -57,11 +60,11 @@ def write_page(
 
     Raises:
         OSError: the file cannot be written.
-        DroppedError: the writer dropped rows meanwhile.
+        DroppedError: the writer dropped rows meanwhile, in each of five tries.
     """
     if path.is_dir():
         raise IsADirectoryError(f"{path}: --html: expected a file, but found a directory")
-    text = page_of(summarize(model, progress)).encode("utf-8", "backslashreplace")
+    text = page_of(_summary(model, progress)).encode("utf-8", "backslashreplace")
     handle, name = tempfile.mkstemp(prefix=f".{path.name}", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -74,6 +77,16 @@ def write_page(
         Path(name).unlink(missing_ok=True)
         raise
     return len(text)
+
+
+def _summary(model: ViewModel, progress: Callable[[int, int], object] | None) -> Summary:
+    """A summary; it begins again if the writer drops rows meanwhile."""
+    for _ in range(_TRIES - 1):
+        try:
+            return summarize(model, progress)
+        except DroppedError:
+            continue
+    return summarize(model, progress)
 
 
 def page_of(summary: Summary) -> str:
