@@ -17,7 +17,7 @@ Prints one line ``path:line: text`` per finding and exits with 1 if there is any
 - every C++ file is listed in a CMakeLists.txt of its folder or a folder above;
 - at module level, ``python/stream_store`` imports the standard library, NumPy and itself;
   ``stream_store.torch`` also imports torch, ``stream_store.gym`` gymnasium, ``stream_store.ray``
-  ray and pyarrow, and the command line typer and rich;
+  ray and pyarrow, the command line typer and rich, and the view in the terminal textual and rich;
 - no source file is longer than 500 lines.
 """
 
@@ -66,6 +66,7 @@ OWN_IMPORTS = {
     "gym": {"gymnasium"},
     "ray": {"ray", "pyarrow"},
     "_cli": {"rich", "typer"},
+    "terminal": {"rich", "textual"},
 }
 # System headers, which only the layers in SYSTEM_LAYERS may include.
 SYSTEM_HEADER = re.compile(

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, NoReturn, SupportsIndex
 from ._held import directory_of, held_by_readers
 from ._repr import represent
 from ._retention import Retention, retention_of
-from ._store_base import StoreBase
+from ._store_pictures import StorePictures
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class StoreLife(StoreBase):
+class StoreLife(StorePictures):
     """A base class of StreamStore."""
 
     # --- dropping and removing rows ---

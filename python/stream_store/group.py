@@ -320,6 +320,12 @@ class StoreGroup(Mapping[str, StreamStore]):
         left_out = f", {len(self.skipped)} left out" if self.skipped else ""
         return f"<StoreGroup {str(self._path)!r}: {count}, {self.kept_rows:,} rows{left_out}>"
 
+    def _repr_html_(self) -> str:
+        """A table for notebooks: the stores with their rows."""
+        from ._view.notebook import group_table
+
+        return group_table(self)
+
     def __eq__(self, other: object) -> bool:
         return self is other
 

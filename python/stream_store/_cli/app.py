@@ -201,6 +201,28 @@ def episodes(
 
 
 @app.command()
+def view(
+    store: Place,
+    by: Annotated[
+        list[str] | None, typer.Option("--by", help="an int or bool field that cuts segments")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="write a page into this file")] = None,
+    rerun: Annotated[bool, typer.Option("--rerun", help="show it in the viewer of rerun")] = False,
+    save: Annotated[
+        Path | None, typer.Option(help="with --rerun, write this .rrd file instead")
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="with --rerun, go on until Ctrl-C")
+    ] = False,
+) -> None:
+    """Look into a store in the terminal, as a page, or in rerun; also while it is written."""
+    from .view import view as show  # imports what only this command needs
+
+    with answered():
+        show(store, by or [], html, rerun, save, follow)
+
+
+@app.command()
 def verify(
     store: Annotated[
         str, typer.Argument(help="directory of a store or a group, or URL of a shipped store")
