@@ -16,8 +16,8 @@ Prints one line ``path:line: text`` per finding and exits with 1 if there is any
 - no two headers in ``src/`` have the same name;
 - every C++ file is listed in a CMakeLists.txt of its folder or a folder above;
 - at module level, ``python/stream_store`` imports the standard library, NumPy and itself;
-  ``stream_store.torch`` also imports torch, ``stream_store.ray`` ray and pyarrow, and the command
-  line typer and rich;
+  ``stream_store.torch`` also imports torch, ``stream_store.ray`` ray and pyarrow,
+  ``stream_store.sb3`` Stable-Baselines3, torch and gymnasium, and the command line typer and rich;
 - no source file is longer than 500 lines.
 """
 
@@ -61,7 +61,12 @@ SOURCE_FOLDERS = ("benchmarks", "examples", "include", "python", "scripts", "src
 SOURCE_SUFFIXES = {".cc", ".h", ".py", ".pyi", ".sh", ".txt"}
 TOP_LEVEL_IMPORTS = {"numpy", PUBLIC} | set(sys.stdlib_module_names)
 # Subpackages that `import stream_store` does not import, with the packages they need.
-OWN_IMPORTS = {"torch": {"torch"}, "ray": {"ray", "pyarrow"}, "_cli": {"rich", "typer"}}
+OWN_IMPORTS = {
+    "torch": {"torch"},
+    "ray": {"ray", "pyarrow"},
+    "sb3": {"gymnasium", "stable_baselines3", "torch"},
+    "_cli": {"rich", "typer"},
+}
 # System headers, which only the layers in SYSTEM_LAYERS may include.
 SYSTEM_HEADER = re.compile(
     r"^(sys/|linux/|asm/)|^(fcntl|unistd|dirent|pthread|sched|poll|signal)\.h$"

@@ -1,0 +1,108 @@
+"""Draws the transitions of a replay buffer by priority."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_store import Priorities, WindowSampler
+from stream_store._arguments import plain_array
+
+from .transitions import Transitions
+
+
+class PriorityBatch(NamedTuple):
+    """What belongs to the batch that was sampled last; see `StreamReplayBuffer.last_batch`.
+
+    Attributes:
+        indices: int64 (batch,), for `StreamReplayBuffer.update_priorities`: the rows of the
+            transitions in the store.
+        weights: float32 tensor (batch, 1) on the device of the buffer, for the loss of each
+            transition.
+        probabilities: float64 (batch,), with which each transition was drawn.
+    """
+
+    indices: NDArray[np.int64]
+    weights: Any
+    probabilities: NDArray[np.float64]
+
+
+class PriorityDraws:
+    """Draws transitions by priority, with a WindowSampler of the rows that have an action.
+
+    The sampler also knows transitions that the buffer no longer samples, until the store drops
+    them. Their priority is set to 0 before the next draw.
+
+    Args:
+        transitions: of the buffer.
+        priorities: as for WindowSampler, without `mix`.
+
+    Raises:
+        ValueError: `mix` is given: it would also draw transitions of priority 0.
+    """
+
+    def __init__(self, transitions: Transitions, priorities: Priorities) -> None:
+        if not isinstance(priorities, Priorities):
+            raise TypeError(f"priorities must be a Priorities, not {priorities!r}")
+        if priorities.mix:
+            raise ValueError("priorities: a replay buffer does not support mix")
+        self._transitions = transitions
+        self.priorities = priorities
+        self.sampler: WindowSampler | None = None
+        transitions.keep_unlisted()
+
+    def draw(
+        self, batch_size: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.float64]]:
+        """Draw transitions: slots, rows, weights and probabilities."""
+        sampler = self._prepared(batch_size)
+        rows, weights, probabilities = sampler._core.draw_indices()
+        assert weights is not None
+        assert probabilities is not None
+        index = self._transitions.index
+        if self.priorities.normalize is None:  # the sampler has counted unlisted rows, too
+            weights *= (sampler.num_starts / (index.size * index.n_envs)) ** sampler.beta
+        slots = index.slots_of(rows)
+        if (slots < 0).any():  # all priorities are 0: every row is equally likely
+            size = index.size * index.n_envs
+            slots = np.random.randint(0, size, batch_size)  # noqa: NPY002
+            rows = index.flat_rows[slots]
+            weights = np.ones(batch_size, np.float32)
+            probabilities = np.full(batch_size, 1 / size)
+        return slots, rows, weights, probabilities
+
+    def _prepared(self, batch_size: int) -> WindowSampler:
+        """The sampler for batches of this size, which draws listed transitions only."""
+        sampler = self.sampler
+        if sampler is None or sampler._options["batch_size"] != batch_size:
+            seed = np.random.randint(1 << 31)  # noqa: NPY002
+            made = WindowSampler(
+                self._transitions.store,
+                offsets={"reward": [0]},
+                require=("reward",),
+                batch_size=batch_size,
+                priorities=self.priorities,
+                seed=int(seed),
+            )
+            if sampler is not None:
+                made.load_state_dict(sampler.state_dict() | {"batch_size": batch_size})
+                made._set_priorities(sampler._read_priorities())
+            self.sampler = sampler = made
+        unlisted = self._transitions.unlisted
+        if unlisted:
+            rows = np.concatenate([part.ravel() for part in unlisted])
+            sampler.update(rows, 0)
+            unlisted.clear()
+        return sampler
+
+    def update(self, indices: Any, priorities: Any) -> int:
+        """Set priorities of rows; returns how many rows cannot be sampled any more."""
+        if self.sampler is None:
+            raise ValueError("update_priorities: nothing has been sampled yet")
+        indices = np.asarray(plain_array(indices))
+        oldest = self._transitions.index.oldest_row()
+        known = indices >= (self._transitions.store.num_rows if oldest is None else oldest)
+        given = np.broadcast_to(plain_array(priorities), indices.shape)
+        return int((~known).sum()) + self.sampler.update(indices[known], given[known])
