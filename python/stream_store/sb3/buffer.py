@@ -256,7 +256,7 @@ class StreamReplayBuffer(ReplayBuffer):
         dones = _of_each_env("done", done, np.bool_, n_envs)
         timeouts = self._timeouts(infos) if self.handle_timeout_termination else None
         if n_envs == 1:
-            one = actions.item() if layout.action.discrete else actions[0]
+            one = actions.item() if layout.action.scalar else actions[0]
             step = {"action": one, "reward": rewards.item()}
             self._transitions.add_one(obs, next_obs, step, dones.item(), timeouts is not None)
         else:

@@ -67,7 +67,7 @@ class RingColumn:
         items = np.zeros((len(flat), *self._item_shape), self.dtype)
         if written.any():
             items[written] = self._read(flat[written])
-        return items.reshape(*slots.shape, *self._item_shape)
+        return items.reshape((*slots.shape, *self._item_shape))
 
     def __repr__(self) -> str:
         return f"<RingColumn of shape {self.shape}, {self.dtype}, in a store>"

@@ -42,10 +42,15 @@ class Column:
     @property
     def feature(self) -> str:
         """The feature of the field. Packed arrays are faster, but hold at most 4 bytes an item."""
-        if self.shape == (1,) and self.discrete:
+        if self.scalar:
             return self.dtype.name
         packed = "packed " if self.dtype.itemsize <= 4 else ""
         return f"{packed}{self.dtype.name}[{','.join(map(str, self.shape))}]"
+
+    @property
+    def scalar(self) -> bool:
+        """Whether the field holds single numbers."""
+        return self.shape == () or (self.shape == (1,) and self.discrete)
 
     @property
     def nbytes(self) -> int:
@@ -68,7 +73,7 @@ class Column:
 
     def stored(self, array: NDArray[Any]) -> NDArray[Any]:
         """The items of an array (n, *shape) as the field takes and returns them."""
-        return array.reshape(len(array)) if self.discrete and self.shape == (1,) else array
+        return array.reshape(len(array)) if self.scalar else array
 
 
 class Layout:

@@ -146,7 +146,7 @@ class Transitions:
         if (begins != self._pending or self._held[0]) and self._pending:
             self._leave_episodes(begins)
         for column, array in zip(self.layout.obs, obs, strict=True):
-            step[column.name] = array.item() if column.discrete else array[0]
+            step[column.name] = array.item() if column.scalar else array[0]
         step["episode"] = self._episode.item()
         if ended := done or timeout:
             step["terminated"], step["truncated"] = not timeout, timeout
@@ -300,12 +300,10 @@ class Transitions:
     ) -> tuple[list[NDArray[Any]], list[NDArray[Any]], NDArray[Any], NDArray[np.float32]]:
         """The arrays in the shapes of Stable-Baselines3, in which a number has an axis."""
         count = len(action)
-        if self.layout.obs[0].discrete or self.layout.keys is not None:
-            for arrays in (firsts, lasts):
-                arrays[:] = [
-                    array.reshape(count, *column.shape)
-                    for array, column in zip(arrays, self.layout.obs, strict=True)
-                ]
+        for arrays in (firsts, lasts):
+            for place, column in enumerate(self.layout.obs):
+                if column.scalar:
+                    arrays[place] = arrays[place].reshape(count, *column.shape)
         return firsts, lasts, action.reshape(count, *self.layout.action.shape), reward
 
     def read_rewards(self, slots: NDArray[np.int64]) -> NDArray[np.float32]:
