@@ -127,8 +127,6 @@ class Scan:
     """What the rows of a store say about its transitions, oldest step first.
 
     Attributes:
-        others: rows with an action that belong to no whole step, or whose next observation is
-            missing, because the process that wrote them was killed.
         episodes: one more than the largest number of an episode.
     """
 
@@ -137,12 +135,14 @@ class Scan:
     dones: NDArray[np.uint8]
     timeouts: NDArray[np.uint8]
     gaps: NDArray[np.bool_]
-    others: NDArray[np.int64]
     episodes: int
 
 
 def scan(store: StreamStore, n_envs: int) -> Scan:
     """Find the transitions in the retained rows of a store.
+
+    Steps whose next observations are missing, because the process was killed that wrote them, are
+    left out.
 
     Raises:
         ValueError: the rows are of another number of environments.
@@ -166,15 +166,12 @@ def scan(store: StreamStore, n_envs: int) -> Scan:
     next_rows = following[members]
     continues = np.zeros(members.shape, np.bool_)
     continues[:-1] = next_rows[:-1] == members[1:]
-    used = np.zeros(len(acts), np.bool_)
-    used[members] = True
     return Scan(
         rows=members + first,
         next_rows=next_rows + first,
         dones=(terminated | truncated).astype(np.uint8),
         timeouts=truncated.astype(np.uint8),
         gaps=~(continues | terminated | truncated),
-        others=np.flatnonzero(acts & ~used) + first,
         episodes=int(episode.max()) + 1 if len(episode) else 0,
     )
 

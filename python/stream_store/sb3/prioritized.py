@@ -51,7 +51,7 @@ class PriorityDraws:
         self._transitions = transitions
         self.priorities = priorities
         self.sampler: WindowSampler | None = None
-        transitions.keep_unlisted()
+        self._dropped = transitions.watch_dropped()
 
     def draw(
         self, batch_size: int
@@ -62,7 +62,7 @@ class PriorityDraws:
         assert weights is not None
         assert probabilities is not None
         index = self._transitions.index
-        if self.priorities.normalize is None:  # the sampler has counted unlisted rows, too
+        if self.priorities.normalize is None:  # the sampler has counted all rows of the store
             weights *= (sampler.num_starts / (index.size * index.n_envs)) ** sampler.beta
         slots = index.slots_of(rows)
         if (slots < 0).any():  # all priorities are 0: every row is equally likely
@@ -90,11 +90,9 @@ class PriorityDraws:
                 made.load_state_dict(sampler.state_dict() | {"batch_size": batch_size})
                 made._set_priorities(sampler._read_priorities())
             self.sampler = sampler = made
-        unlisted = self._transitions.unlisted
-        if unlisted:
-            rows = np.concatenate([part.ravel() for part in unlisted])
-            sampler.update(rows, 0)
-            unlisted.clear()
+        if self._dropped:
+            sampler.update(np.concatenate([rows.ravel() for rows in self._dropped]), 0)
+            self._dropped.clear()
         return sampler
 
     def update(self, indices: Any, priorities: Any) -> int:

@@ -17,6 +17,7 @@ is killed, the last transition of each environment is therefore not found again.
 from __future__ import annotations
 
 import os
+import weakref
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,13 @@ from .layout import Layout
 _SMALL_BYTES = 1024
 
 
+class DroppedRows(list[NDArray[np.int64]]):
+    """A list of arrays of rows, which can be referred to weakly and is compared by identity."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
+    __eq__ = object.__eq__
+
+
 class Transitions:
     """A store of transitions and the index of those that can be sampled.
 
@@ -43,19 +51,17 @@ class Transitions:
         store: the store.
         layout: the fields.
         index: the newest transitions.
-        unlisted: rows of transitions that cannot be sampled any more, since `keep_unlisted`; None
-            before.
+        dropped: lists to which the rows of transitions are appended that leave the index. Each
+            belongs to an object of `PriorityDraws`.
     """
 
     def __init__(self, store: StreamStore, layout: Layout, steps: int) -> None:
         self.store, self.layout = store, layout
         n_envs = layout.n_envs
         self.index = Index(steps, n_envs)
-        self.unlisted: list[NDArray[np.int64]] | None = None
+        self.dropped: weakref.WeakSet[DroppedRows] = weakref.WeakSet()
         found = scan(store, n_envs)
         self.index.fill(found)
-        older = found.rows[: max(len(found.rows) - steps, 0)].ravel()
-        self._found_unlisted = [found.others, older]
         self._process = os.getpid()
         self._envs = np.arange(n_envs)
         self._episode = found.episodes + np.arange(n_envs)  # the number of each one's episode
@@ -110,8 +116,8 @@ class Transitions:
         pos = index.pos
         if index.full:
             index.flags[:, pos] = 0
-            if self.unlisted is not None:
-                self.unlisted.append(index.rows[pos].copy())
+            for rows_dropped in self.dropped:
+                rows_dropped.append(index.rows[pos].copy())
         index.rows[pos] = rows
         if ended is not None and timeout is not None:
             index.dones[pos] = done
@@ -155,8 +161,8 @@ class Transitions:
         pos = index.pos
         if index.full:
             index.flags[:, pos] = 0
-            if self.unlisted is not None:
-                self.unlisted.append(index.rows[pos].copy())
+            for rows_dropped in self.dropped:
+                rows_dropped.append(index.rows[pos].copy())
         index.flat_rows[pos] = row
         if ended:
             index.flat_dones[pos] = done
@@ -318,10 +324,17 @@ class Transitions:
         """Whether this process opened the store; False in a fork of it."""
         return self._process == os.getpid()
 
-    def keep_unlisted(self) -> None:
-        """From now on, `unlisted` collects transitions that cannot be sampled any more."""
-        if self.unlisted is None:
-            self.unlisted = [rows for rows in self._found_unlisted if len(rows)]
+    def watch_dropped(self) -> DroppedRows:
+        """A list to which transitions are appended that leave the index, while it exists.
+
+        It begins with all other transitions of the store that are not in the index.
+        """
+        store = self.store
+        mask = store.read_rows(slice(store.first_row, None), fields=["reward"])["_mask"]["reward"]
+        acts = store.num_rows - len(mask) + np.flatnonzero(mask)
+        dropped = DroppedRows([acts[self.index.slots_of(acts) < 0]])
+        self.dropped.add(dropped)
+        return dropped
 
     def clear(self) -> None:
         """Remove all transitions, from the store too."""
@@ -337,8 +350,6 @@ class Transitions:
         self._held[:] = False
         self._episode = self._episode.max() + 1 + np.arange(len(self._episode))
         self._limit_rows()
-        self.unlisted = None
-        self._found_unlisted = []
 
     def sync(self) -> None:
         """Make all transitions durable."""
