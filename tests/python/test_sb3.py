@@ -348,11 +348,17 @@ def test_priorities_reach_n_step_sums_and_survive_other_batch_sizes() -> None:
         assert (batch.observations == torch.as_tensor(buffer.observations[4])).all()
         assert batch.discounts is not None
     assert isinstance(buffer.sampler, WindowSampler)
+    with pytest.raises(ValueError, match=r"found indices of float64 and shape \(1,\)"):
+        buffer.update_priorities([0.5], 1.0)
+    with pytest.raises(ValueError, match=r"priorities of shape \(3,\)"):
+        buffer.update_priorities(rows, np.ones(3))
     buffer.sampler.beta = 1.0
     assert buffer.sampler.beta == 1.0
 
 
 # --- errors ---
+
+NONES = {name: name for name in ("obs", "action", "reward", "done")} | {"next_obs": "obs"}
 
 
 @pytest.mark.parametrize(
@@ -364,6 +370,8 @@ def test_priorities_reach_n_step_sums_and_survive_other_batch_sizes() -> None:
         ({"reward": np.zeros(2)}, ValueError, "'reward' must have shape"),
         ({"done": np.zeros(3, bool)}, ValueError, "'done' must have shape"),
         ({"infos": {"episode": 1}}, TypeError, "handle_timeout_termination=False"),
+        ({"infos": [{}, {}]}, ValueError, "expected 1 infos but found 2"),
+        *(({name: None}, TypeError, f"'{field}' is None") for name, field in NONES.items()),
     ],
 )
 def test_a_bad_transition_changes_nothing(change: Any, error: Any, message: str) -> None:

@@ -245,10 +245,12 @@ class StreamReplayBuffer(ReplayBuffer):
         Raises:
             ValueError: an array does not have the shape of its space, or the buffer is closed.
                 Nothing is appended then.
-            TypeError: `infos` is not a list of dicts.
+            TypeError: `infos` is not a list of dicts, or another argument is None.
         """
         layout, n_envs = self._layout, self.n_envs
         obs, next_obs = layout.fit_obs(obs), layout.fit_obs(next_obs)
+        if action is None:
+            raise TypeError("add: 'action' is None; expected an array")
         actions = np.asarray(action, layout.action.dtype)
         if actions.shape != (n_envs, self.action_dim):
             actions = layout.fit_action(actions)
@@ -272,6 +274,8 @@ class StreamReplayBuffer(ReplayBuffer):
                 "add: infos must be a list of one dict for each environment. The dict of a vector "
                 "environment of Gymnasium needs handle_timeout_termination=False"
             ) from None
+        if len(timeouts) != self.n_envs:
+            raise ValueError(f"add: expected {self.n_envs} infos but found {len(timeouts)}")
         return _of_each_env("infos", timeouts, np.bool_, self.n_envs) if any(timeouts) else None
 
     def sample(self, batch_size: int, env: Any = None) -> Any:
@@ -440,6 +444,8 @@ def _of_each_env(name: str, given: Any, dtype: Any, n_envs: int) -> NDArray[Any]
     array = np.asarray(given, dtype)
     if array.shape == (n_envs,):
         return array
+    if given is None:
+        raise TypeError(f"add: {name!r} is None; expected an array of shape ({n_envs},)")
     return assigned(name, array, (n_envs,))
 
 

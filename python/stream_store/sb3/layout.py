@@ -62,11 +62,14 @@ class Column:
 
         Raises:
             ValueError: the shape does not fit. The message names the field.
+            TypeError: it is None.
         """
         array = np.asarray(given, self.dtype)
         expected = (n_envs, *self.shape)
         if array.shape == expected:
             return array
+        if given is None:  # NumPy makes it NaN
+            raise TypeError(f"add: {self.name!r} is None; expected an array of shape {expected}")
         if self.discrete and array.size == math.prod(expected):
             return array.reshape(expected)
         return assigned(self.name, array, expected)

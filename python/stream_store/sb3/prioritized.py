@@ -99,8 +99,14 @@ class PriorityDraws:
         """Set priorities of rows; returns how many rows cannot be sampled any more."""
         if self.sampler is None:
             raise ValueError("update_priorities: nothing has been sampled yet")
-        indices = np.asarray(plain_array(indices))
+        indices, given = plain_array(indices), plain_array(priorities)
+        if indices.dtype.kind not in "iu" or given.shape not in {indices.shape, ()}:
+            raise ValueError(
+                "update_priorities: expected the indices of a batch and a priority for each, or "
+                f"one for all; found indices of {indices.dtype} and shape {indices.shape}, and "
+                f"priorities of shape {given.shape}"
+            )
         oldest = self._transitions.index.oldest_row()
         known = indices >= (self._transitions.store.num_rows if oldest is None else oldest)
-        given = np.broadcast_to(plain_array(priorities), indices.shape)
+        given = np.broadcast_to(given, indices.shape)
         return int((~known).sum()) + self.sampler.update(indices[known], given[known])
