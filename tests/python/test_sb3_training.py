@@ -25,7 +25,10 @@ from sb3_model import ACTION, OBS, assert_same_batch, transitions
 from stream_store import LockedError, Priorities, StreamStore
 from stream_store.sb3 import StreamReplayBuffer
 
-SMALL = {"policy_kwargs": {"net_arch": [16]}, "learning_starts": 20, "seed": 1, "device": "cpu"}
+
+def small() -> dict[str, Any]:
+    """Arguments of an algorithm for quick training; it changes the inner dict."""
+    return {"policy_kwargs": {"net_arch": [16]}, "learning_starts": 20, "seed": 1, "device": "cpu"}
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +97,7 @@ def test_training_gives_the_weights_that_it_gives_with_the_buffer_of_sb3(
     ours = stream(path, n_steps=n_steps) if n_steps > 1 else stream(path)
     for given in (ours, {} if n_steps == 1 else {"n_steps": n_steps}):
         envs = make_vec_env(env, n_envs, seed=0)
-        model = algorithm("MlpPolicy", envs, buffer_size=90, batch_size=16, **SMALL, **given)
+        model = algorithm("MlpPolicy", envs, buffer_size=90, batch_size=16, **small(), **given)
         results.append(weights(model.learn(150)))
     assert torch.equal(*results)
     with StreamStore(path, "r") as store:
@@ -105,7 +108,7 @@ def test_dict_observations_of_two_environments_with_images(path: Path) -> None:
     results = []
     for given in (stream(path), {}):
         envs = make_vec_env(Maze, 2, seed=0)
-        model = DQN("MultiInputPolicy", envs, buffer_size=60, batch_size=8, **SMALL, **given)
+        model = DQN("MultiInputPolicy", envs, buffer_size=60, batch_size=8, **small(), **given)
         results.append(weights(model.learn(80)))
     assert torch.equal(*results)
     with StreamStore(path, "r") as store:
@@ -114,7 +117,7 @@ def test_dict_observations_of_two_environments_with_images(path: Path) -> None:
 
 
 def test_a_temporary_store_and_priorities_train() -> None:
-    model = DQN("MlpPolicy", "CartPole-v1", **SMALL, **stream(None, priorities=Priorities()))
+    model = DQN("MlpPolicy", "CartPole-v1", **small(), **stream(None, priorities=Priorities()))
     model.learn(100)
     buffer: Any = model.replay_buffer
     assert buffer.last_batch.weights.shape == (model.batch_size, 1)
@@ -123,7 +126,7 @@ def test_a_temporary_store_and_priorities_train() -> None:
 
 
 def test_memory_usage_option_trains_again_after_a_reset(path: Path) -> None:
-    model = DQN("MlpPolicy", "CartPole-v1", optimize_memory_usage=True, **SMALL, **stream(path))
+    model = DQN("MlpPolicy", "CartPole-v1", optimize_memory_usage=True, **small(), **stream(path))
     model.learn(60)
     with pytest.warns(UserWarning, match="last trajectory in the replay buffer will be truncated"):
         model.learn(60)
@@ -135,7 +138,7 @@ def test_memory_usage_option_trains_again_after_a_reset(path: Path) -> None:
 
 def test_a_loaded_buffer_continues_to_append(path: Path, tmp_path: Path) -> None:
     """load_replay_buffer once returned a store opened for reading, on which learn failed."""
-    model = SAC("MlpPolicy", "Pendulum-v1", **SMALL, **stream(path)).learn(60)
+    model = SAC("MlpPolicy", "Pendulum-v1", **small(), **stream(path)).learn(60)
     model.save(tmp_path / "model")
     model.save_replay_buffer(tmp_path / "buffer.pkl")
     assert (tmp_path / "buffer.pkl").stat().st_size < 5000

@@ -375,7 +375,8 @@ class StreamReplayBuffer(ReplayBuffer):
                 tensor of any device. A transition with priority 0 is not drawn any more.
 
         Returns:
-            How many were ignored, because the buffer samples these transitions no longer.
+            How many were ignored, because the buffer samples these transitions no longer, or not
+            yet: by priority, the newest one is drawn after the next `add`.
 
         Raises:
             ValueError: the buffer has no priorities, or a number is not valid.

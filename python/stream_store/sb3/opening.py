@@ -33,8 +33,7 @@ def open_transitions(path: Any, mode: Literal["a", "x"], layout: Layout, steps: 
     if path is None:
         return Transitions(StreamStore(fields=layout.fields), layout, steps)
     where = os.path.realpath(path)
-    shared = _shared.get(where)
-    if shared is not None and not shared.store.closed and shared.in_own_process:
+    if (shared := _open_here(where)) is not None:
         return _same(shared, where, mode, layout, steps)
     try:
         store = StreamStore(path, mode, fields=layout.fields)
@@ -62,13 +61,19 @@ def require_store(path: str) -> None:
     Raises:
         FileNotFoundError: there is none.
     """
-    if path not in _shared:
+    if _open_here(path) is None:
         try:
             StreamStore(path, "r").close()
         except FileNotFoundError as error:
             raise FileNotFoundError(
                 f"the saved replay buffer has its transitions in a store that is not there: {error}"
             ) from None
+
+
+def _open_here(where: str) -> Transitions | None:
+    """The transitions at a real path that this process has open; None if it has not."""
+    shared = _shared.get(where)
+    return None if shared is None or shared.store.closed or not shared.in_own_process else shared
 
 
 def _same(shared: Transitions, where: str, mode: str, layout: Layout, steps: int) -> Transitions:

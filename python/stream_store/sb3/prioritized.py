@@ -32,6 +32,7 @@ class PriorityBatch(NamedTuple):
 class PriorityDraws:
     """Draws transitions by priority, with a WindowSampler of the rows that have an action.
 
+    A row is drawn when the next one exists, so the newest transition is drawn after the next `add`.
     The sampler also knows transitions that the buffer no longer samples, until the store drops
     them. Their priority is set to 0 before the next draw.
 
@@ -58,20 +59,30 @@ class PriorityDraws:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.float64]]:
         """Draw transitions: slots, rows, weights and probabilities."""
         sampler = self._prepared(batch_size)
-        rows, weights, probabilities = sampler._core.draw_indices()
-        assert weights is not None
-        assert probabilities is not None
         index = self._transitions.index
-        if self.priorities.normalize is None:  # the sampler has counted all rows of the store
-            weights *= (sampler.num_starts / (index.size * index.n_envs)) ** sampler.beta
-        slots = index.slots_of(rows)
-        if (slots < 0).any():  # all priorities are 0: every row is equally likely
-            size = index.size * index.n_envs
-            slots = np.random.randint(0, size, batch_size)  # noqa: NPY002
-            rows = index.flat_rows[slots]
-            weights = np.ones(batch_size, np.float32)
-            probabilities = np.full(batch_size, 1 / size)
-        return slots, rows, weights, probabilities
+        size = index.size * index.n_envs
+        starts = sampler.num_starts
+        if starts > 0:
+            rows, weights, probabilities = sampler._core.draw_indices()
+            assert weights is not None
+            assert probabilities is not None
+            slots = index.slots_of(rows)
+            if (slots >= 0).all():
+                if self.priorities.normalize is None:  # the sampler has counted rows with 0, too
+                    newest = index.flat_rows[(index.last + 1) * index.n_envs - 1]
+                    drawable = size - int(newest == self._incomplete_row())
+                    weights *= (starts / drawable) ** sampler.beta
+                return slots, rows, weights, probabilities
+        # There is one transition, or all priorities are 0, which makes all rows equally likely.
+        slots = np.random.randint(0, size, batch_size)  # noqa: NPY002
+        equal = np.full(batch_size, 1 / size)
+        return slots, index.flat_rows[slots], np.ones(batch_size, np.float32), equal
+
+    def _incomplete_row(self) -> int:
+        """The last row if values may still be added, so that no sampler draws it; or -1."""
+        store = self._transitions.store
+        rows = store.num_rows
+        return rows - 1 if store.complete_rows < rows else -1
 
     def _prepared(self, batch_size: int) -> WindowSampler:
         """The sampler for batches of this size, which draws listed transitions only."""
@@ -96,7 +107,7 @@ class PriorityDraws:
         return sampler
 
     def update(self, indices: Any, priorities: Any) -> int:
-        """Set priorities of rows; returns how many rows cannot be sampled any more."""
+        """Set priorities of rows; returns how many rows cannot be drawn, or not yet."""
         if self.sampler is None:
             raise ValueError("update_priorities: nothing has been sampled yet")
         indices, given = plain_array(indices), plain_array(priorities)
@@ -108,5 +119,6 @@ class PriorityDraws:
             )
         oldest = self._transitions.index.oldest_row()
         known = indices >= (self._transitions.store.num_rows if oldest is None else oldest)
+        known &= indices != self._incomplete_row()
         given = np.broadcast_to(given, indices.shape)
         return int((~known).sum()) + self.sampler.update(indices[known], given[known])
