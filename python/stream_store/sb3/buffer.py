@@ -62,6 +62,7 @@ class StreamReplayBuffer(ReplayBuffer):
         gamma: discount of a step, for `n_steps` above 1: the one of the algorithm.
         priorities: a `Priorities`: transitions are drawn by priority instead of uniformly. See
             `last_batch` and `update_priorities`.
+        unknown: refused; the error explains the arguments of HerReplayBuffer.
 
     Attributes:
         last_batch: with priorities, a `PriorityBatch` that belongs to the batch that `sample`
@@ -75,6 +76,7 @@ class StreamReplayBuffer(ReplayBuffer):
 
     Examples:
         >>> from gymnasium import spaces
+        >>> from stream_store.sb3 import StreamReplayBuffer
         >>> buffer = StreamReplayBuffer(
         ...     1000, spaces.Box(-1, 1, (3,)), spaces.Discrete(2), device="cpu", path="run")
         >>> obs = np.zeros((1, 3), np.float32)
@@ -246,6 +248,15 @@ class StreamReplayBuffer(ReplayBuffer):
             ValueError: an array does not have the shape of its space, or the buffer is closed.
                 Nothing is appended then.
             TypeError: `infos` is not a list of dicts, or another argument is None.
+
+        Examples:
+            >>> from stream_store.sb3 import StreamReplayBuffer
+            >>> from gymnasium import spaces
+            >>> buffer = StreamReplayBuffer(100, spaces.Box(-1, 1, (3,)), spaces.Discrete(2), "cpu")
+            >>> obs = np.zeros((1, 3), np.float32)
+            >>> buffer.add(obs, obs + 1, np.array([1]), np.array([0.5]), np.array([True]), [{}])
+            >>> buffer.size()
+            1
         """
         layout, n_envs = self._layout, self.n_envs
         obs, next_obs = layout.fit_obs(obs), layout.fit_obs(next_obs)
@@ -291,6 +302,15 @@ class StreamReplayBuffer(ReplayBuffer):
 
         Raises:
             ValueError: the buffer is empty or closed.
+
+        Examples:
+            >>> from stream_store.sb3 import StreamReplayBuffer
+            >>> from gymnasium import spaces
+            >>> buffer = StreamReplayBuffer(100, spaces.Box(-1, 1, (3,)), spaces.Discrete(2), "cpu")
+            >>> obs = np.zeros((1, 3), np.float32)
+            >>> buffer.add(obs, obs + 1, np.array([1]), np.array([0.5]), np.array([True]), [{}])
+            >>> buffer.sample(4).dones.sum()
+            tensor(4.)
         """
         steps = self._index.size
         if steps == 0:
@@ -380,6 +400,17 @@ class StreamReplayBuffer(ReplayBuffer):
 
         Raises:
             ValueError: the buffer has no priorities, or a number is not valid.
+
+        Examples:
+            >>> from stream_store.sb3 import StreamReplayBuffer
+            >>> from gymnasium import spaces
+            >>> buffer = StreamReplayBuffer(
+            ...     100, spaces.Box(-1, 1, (3,)), spaces.Discrete(2), "cpu", priorities=Priorities())
+            >>> obs = np.zeros((1, 3), np.float32)
+            >>> buffer.add(obs, obs + 1, np.array([1]), np.array([0.5]), np.array([True]), [{}])
+            >>> batch = buffer.sample(4)
+            >>> buffer.update_priorities(buffer.last_batch.indices, 2.0)
+            0
         """
         if self._draws is None:
             raise ValueError(
@@ -391,7 +422,18 @@ class StreamReplayBuffer(ReplayBuffer):
     # --- lifetime ---
 
     def reset(self) -> None:
-        """Remove all transitions, from the store too. Its readers then have to open it again."""
+        """Remove all transitions, from the store too. Its readers then have to open it again.
+
+        Examples:
+            >>> from stream_store.sb3 import StreamReplayBuffer
+            >>> from gymnasium import spaces
+            >>> buffer = StreamReplayBuffer(100, spaces.Box(-1, 1, (3,)), spaces.Discrete(2), "cpu")
+            >>> obs = np.zeros((1, 3), np.float32)
+            >>> buffer.add(obs, obs + 1, np.array([1]), np.array([0.5]), np.array([True]), [{}])
+            >>> buffer.reset()
+            >>> buffer.size()
+            0
+        """
         self._transitions.clear()
         self.last_batch = None
         if self._draws is not None:
@@ -401,6 +443,16 @@ class StreamReplayBuffer(ReplayBuffer):
         """Sync and close the store, for all buffers of this process that share it.
 
         Otherwise it is closed with the last of these buffers, or when the program ends.
+
+        Examples:
+            >>> from stream_store.sb3 import StreamReplayBuffer
+            >>> from gymnasium import spaces
+            >>> buffer = StreamReplayBuffer(100, spaces.Box(-1, 1, (3,)), spaces.Discrete(2), "cpu")
+            >>> obs = np.zeros((1, 3), np.float32)
+            >>> buffer.add(obs, obs + 1, np.array([1]), np.array([0.5]), np.array([True]), [{}])
+            >>> buffer.close()
+            >>> buffer.store.closed
+            True
         """
         self._transitions.close()
 

@@ -22,6 +22,11 @@ class PriorityBatch(NamedTuple):
         weights: float32 tensor (batch, 1) on the device of the buffer, for the loss of each
             transition.
         probabilities: float64 (batch,), with which each transition was drawn.
+
+    Examples:
+        >>> from stream_store.sb3 import PriorityBatch
+        >>> PriorityBatch._fields
+        ('indices', 'weights', 'probabilities')
     """
 
     indices: NDArray[np.int64]
