@@ -22,7 +22,7 @@ from stream_store._types import AnyPath
 from stream_store.learning._checks import unit_interval
 
 from .columns import RingColumn
-from .layout import Layout, assigned
+from .layout import Layout, of_each_env
 from .opening import open_transitions, require_store
 from .prioritized import PriorityBatch, PriorityDraws
 
@@ -265,8 +265,8 @@ class StreamReplayBuffer(ReplayBuffer):
         actions = np.asarray(action, layout.action.dtype)
         if actions.shape != (n_envs, self.action_dim):
             actions = layout.fit_action(actions)
-        rewards = _of_each_env("reward", reward, np.float32, n_envs)
-        dones = _of_each_env("done", done, np.bool_, n_envs)
+        rewards = of_each_env("reward", reward, np.float32, n_envs)
+        dones = of_each_env("done", done, np.bool_, n_envs)
         timeouts = self._timeouts(infos) if self.handle_timeout_termination else None
         if n_envs == 1:
             one = actions.item() if layout.action.scalar else actions[0]
@@ -287,7 +287,7 @@ class StreamReplayBuffer(ReplayBuffer):
             ) from None
         if len(timeouts) != self.n_envs:
             raise ValueError(f"add: expected {self.n_envs} infos but found {len(timeouts)}")
-        return _of_each_env("infos", timeouts, np.bool_, self.n_envs) if any(timeouts) else None
+        return of_each_env("infos", timeouts, np.bool_, self.n_envs) if any(timeouts) else None
 
     def sample(self, batch_size: int, env: Any = None) -> Any:
         """Draw transitions: uniformly with replacement, or by priority.
@@ -405,7 +405,7 @@ class StreamReplayBuffer(ReplayBuffer):
             >>> from stream_store.sb3 import StreamReplayBuffer
             >>> from gymnasium import spaces
             >>> buffer = StreamReplayBuffer(
-            ...     100, spaces.Box(-1, 1, (3,)), spaces.Discrete(2), "cpu", priorities=Priorities())
+            ...     9, spaces.Box(-1, 1, (3,)), spaces.Discrete(2), "cpu", priorities=Priorities())
             >>> obs = np.zeros((1, 3), np.float32)
             >>> buffer.add(obs, obs + 1, np.array([1]), np.array([0.5]), np.array([True]), [{}])
             >>> batch = buffer.sample(4)
@@ -491,15 +491,6 @@ def _reopen(kind: type[StreamReplayBuffer], arguments: dict[str, Any]) -> Stream
     """The buffer that a pickled one becomes."""
     require_store(arguments["path"])
     return kind(**arguments)
-
-
-def _of_each_env(name: str, given: Any, dtype: Any, n_envs: int) -> NDArray[Any]:
-    array = np.asarray(given, dtype)
-    if array.shape == (n_envs,):
-        return array
-    if given is None:
-        raise TypeError(f"add: {name!r} is None; expected an array of shape ({n_envs},)")
-    return assigned(name, array, (n_envs,))
 
 
 def _refuse_unknown(unknown: dict[str, Any]) -> None:

@@ -196,3 +196,13 @@ def _column(name: str, space: spaces.Space, shape: Any) -> Column:
         np.dtype(space.dtype),
         isinstance(space, spaces.Discrete),
     )
+
+
+def of_each_env(name: str, given: Any, dtype: Any, n_envs: int) -> NDArray[Any]:
+    """An array (n_envs,) of what a caller gave; one number is for all environments."""
+    array = np.asarray(given, dtype)
+    if array.shape == (n_envs,):
+        return array
+    if given is None:
+        raise TypeError(f"add: {name!r} is None; expected an array of shape ({n_envs},)")
+    return assigned(name, array, (n_envs,))
