@@ -172,12 +172,16 @@ class StreamReplayBuffer(ReplayBuffer):
     @property
     def observations(self) -> Any:
         """All observations, read on demand: a RingColumn, or a dict of them."""
-        return self._layout.joined([self._obs_column(place, 0) for place in range(self._leaves)])
+        return self._layout.joined(
+            [self._obs_column(place, 0) for place in range(len(self._layout.obs))]
+        )
 
     @property
     def next_observations(self) -> Any:
         """The observations that follow, as `observations`."""
-        return self._layout.joined([self._obs_column(place, 1) for place in range(self._leaves)])
+        return self._layout.joined(
+            [self._obs_column(place, 1) for place in range(len(self._layout.obs))]
+        )
 
     @property
     def actions(self) -> RingColumn:
@@ -205,10 +209,6 @@ class StreamReplayBuffer(ReplayBuffer):
     def timeouts(self) -> NDArray[np.uint8]:
         """Whether the end of each episode was a time limit, as `dones`."""
         return self._index.timeouts
-
-    @property
-    def _leaves(self) -> int:
-        return len(self._layout.obs)
 
     def _obs_column(self, place: int, part: Literal[0, 1]) -> Any:
         column = self._layout.obs[place]
@@ -428,8 +428,6 @@ class StreamReplayBuffer(ReplayBuffer):
             >>> from stream_store.sb3 import StreamReplayBuffer
             >>> from gymnasium import spaces
             >>> buffer = StreamReplayBuffer(100, spaces.Box(-1, 1, (3,)), spaces.Discrete(2), "cpu")
-            >>> obs = np.zeros((1, 3), np.float32)
-            >>> buffer.add(obs, obs + 1, np.array([1]), np.array([0.5]), np.array([True]), [{}])
             >>> buffer.reset()
             >>> buffer.size()
             0
@@ -448,8 +446,6 @@ class StreamReplayBuffer(ReplayBuffer):
             >>> from stream_store.sb3 import StreamReplayBuffer
             >>> from gymnasium import spaces
             >>> buffer = StreamReplayBuffer(100, spaces.Box(-1, 1, (3,)), spaces.Discrete(2), "cpu")
-            >>> obs = np.zeros((1, 3), np.float32)
-            >>> buffer.add(obs, obs + 1, np.array([1]), np.array([0.5]), np.array([True]), [{}])
             >>> buffer.close()
             >>> buffer.store.closed
             True
