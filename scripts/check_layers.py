@@ -16,8 +16,7 @@ Prints one line ``path:line: text`` per finding and exits with 1 if there is any
 - no two headers in ``src/`` have the same name;
 - every C++ file is listed in a CMakeLists.txt of its folder or a folder above;
 - at module level, ``python/stream_store`` imports the standard library, NumPy and itself;
-  ``stream_store.torch`` also imports torch, ``stream_store.gym`` gymnasium, ``stream_store.ray``
-  ray and pyarrow, the command line typer and rich, and the view in the terminal textual and rich;
+  some folders also import the packages in OWN_IMPORTS, as ``stream_store.torch`` imports torch;
 - no source file is longer than 500 lines.
 """
 
@@ -67,6 +66,7 @@ OWN_IMPORTS = {
     "ray": {"ray", "pyarrow"},
     "_cli": {"rich", "typer"},
     "terminal": {"rich", "textual"},
+    "sb3": {"gymnasium", "stable_baselines3", "torch"},
 }
 # System headers, which only the layers in SYSTEM_LAYERS may include.
 SYSTEM_HEADER = re.compile(

@@ -88,7 +88,8 @@ install_parts() {
   pip install -q --no-compile -c scripts/constraints.txt "${requirements[@]}"
 }
 
-# install_torch: PyTorch, for the tests, examples and benchmarks of stream_store.torch, and torchdata, for the tests.
+# install_torch: PyTorch, for the tests, examples and benchmarks of stream_store.torch, and for the tests torchdata and
+# Stable-Baselines3.
 # STREAMSTORE_TORCH names another build of PyTorch; if it is empty, nothing is installed.
 install_torch() {
   local torch=${STREAMSTORE_TORCH-torch==2.13.0}
@@ -101,6 +102,9 @@ install_torch() {
   fi
   if ! "$venv/bin/python" -c 'import torchdata' 2>/dev/null; then
     "$venv/bin/python" -m pip install -q --no-compile torchdata==0.11.0 # accepts the torch that is installed
+  fi
+  if ! "$venv/bin/python" -c 'import stable_baselines3' 2>/dev/null; then
+    "$venv/bin/python" -m pip install -q --no-compile -c scripts/constraints.txt 'stable-baselines3>=2.9,<3'
   fi
 }
 

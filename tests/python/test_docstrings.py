@@ -24,6 +24,7 @@ import stream_store.features
 import stream_store.gym
 import stream_store.learning
 import stream_store.ray
+import stream_store.sb3
 import stream_store.torch
 import stream_store.values
 from stream_store import Priorities, StoreGroup, StreamStore, WindowSampler
@@ -48,6 +49,7 @@ NAMES: dict[str, Any] = {
 MODULES = (
     *(stream_store, stream_store.features, stream_store.learning),
     *(stream_store.values, stream_store.gym, stream_store.torch, stream_store.ray),
+    stream_store.sb3,
 )
 
 #: Methods of Python's protocols that help() must describe. The example of their class may use them.

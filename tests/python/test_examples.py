@@ -225,6 +225,15 @@ def test_collectors_and_a_learner_train_a_policy_with_ray(tmp_path: Path) -> Non
         assert group.kept_rows > 2000
 
 
+def test_training_with_stable_baselines3_continues_after_loading(tmp_path: Path) -> None:
+    pytest.importorskip("stable_baselines3")
+    out = run_example("train_sb3.py", "--steps", 2000, "--out", "out", cwd=tmp_path)
+    assert re.search(r"first run:  .* of 1,0\d\d transitions", out)
+    assert re.search(r"second run: .* of 2,0\d\d transitions", out)
+    with stream_store.StreamStore(tmp_path / "out" / "transitions", mode="r") as store:
+        assert store.num_rows > 2000
+
+
 def test_a_policy_that_sees_two_images_plans_better_than_with_one(tmp_path: Path) -> None:
     out = run_example("image_policy.py", cwd=tmp_path)
     two, one = (float(part.split()[-1]) for part in re.findall(r"[\d.]+(?= pixels| with 1)", out))
