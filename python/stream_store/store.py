@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from . import _arguments, _core, _retention
 from ._fields import declare, declared_fields, fixed_view
 from ._handover import hand_over, is_spawning
-from ._store_life import StoreLife
+from ._store_conversions import StoreConversions
 from ._types import AnyPath, Fields
 from .features import parse_fields
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _open_writers: weakref.WeakSet[StreamStore] = weakref.WeakSet()
 
 
-class StreamStore(StoreLife):
+class StreamStore(StoreConversions):
     """An append-only, memory-mapped store of a stream of steps.
 
     Nothing is on disk until fields are declared; the directory then appears complete.
