@@ -1,7 +1,7 @@
 """Statistics of features: per episode, and over the whole data set.
 
 An episode has the extremes, mean, standard deviation and five quantiles of every item of a feature;
-those of images are per channel, scaled to [0, 1], from a sample of the frames. The data set has the
+of arrays with several dimensions, of every place in the last one, over all others. Those of images are per channel, scaled to [0, 1], from a sample of the frames. The data set has the
 averages of its episodes, weighted by their numbers of frames, quantiles included: that is how the
 layout defines them.
 """
@@ -31,7 +31,7 @@ class EpisodeStats:
 
     def __init__(self) -> None:
         self._count = 0
-        self._shape: tuple[int, ...] = ()
+        self._lines = 0  # of the blocks as matrices
         self._kind = "f"
         self._min = self._max = self._mean = self._squares = np.zeros(0)
         self._numbers = np.zeros(0)
@@ -41,11 +41,10 @@ class EpisodeStats:
 
     def add(self, values: NDArray[Any]) -> None:
         """Add a block of shape (rows, ...), with at least one row."""
-        rows = len(values)
-        flat = values.reshape(rows, -1)
+        flat = values.reshape(-1, values.shape[-1] if values.ndim > 1 else 1)
         low, high, numbers, mean, squares = _moments(flat)
         if self._count == 0:
-            self._shape, self._kind = values.shape[1:] or (1,), values.dtype.kind
+            self._kind = values.dtype.kind
             self._min, self._max = low, high
             self._numbers, self._mean, self._squares = numbers, mean, squares
         else:
@@ -60,10 +59,11 @@ class EpisodeStats:
             self._mean = base + delta * weight
             self._numbers = total
         self._take_sample(flat)
-        self._count += rows
+        self._lines += len(flat)
+        self._count += len(values)
 
     def _take_sample(self, flat: NDArray[Any]) -> None:
-        offset = -self._count % self._every
+        offset = -self._lines % self._every
         part = flat[offset :: self._every]
         most = max(2, min(_SAMPLE_ROWS, _SAMPLE_BYTES // max(flat[0].nbytes, 1)))
         self._sample.append(part)
@@ -74,10 +74,10 @@ class EpisodeStats:
             self._every *= 2
 
     def result(self) -> Stats:
-        """The statistics, each of the shape of a value, (1,) for a scalar; count has shape (1,)."""
+        """The statistics, each of the length of the last dimension, 1 for a scalar; count has 1."""
         sample = np.sort(np.concatenate(self._sample).astype(np.float64), axis=0)  # NaN at the end
         valid = np.maximum((~np.isnan(sample)).sum(0), 1)
-        stats = {
+        stats: Stats = {
             "min": self._exact(self._min),
             "max": self._exact(self._max),
             "mean": self._mean,
@@ -90,9 +90,8 @@ class EpisodeStats:
             above = np.minimum(below + 1, valid - 1)
             low, high = sample[below, columns], sample[above, columns]
             stats[name] = low + (high - low) * (place - below)
-        shaped: Stats = {name: value.reshape(self._shape) for name, value in stats.items()}
-        shaped["count"] = np.array([self._count])
-        return {name: shaped[name] for name in NAMES}
+        stats["count"] = np.array([self._count])
+        return {name: stats[name] for name in NAMES}
 
     def _exact(self, values: NDArray[Any]) -> NDArray[Any]:
         """Extremes as bool, int64 or float64: the types that the library writes."""
