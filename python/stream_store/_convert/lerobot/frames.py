@@ -301,12 +301,12 @@ class _Latest:
 
 
 def _instants(
-    begin: float, number: int, fps: int, *, before: float | None = None, until: float | None = None
+    begin: float, number: int, fps: int, *, before: float = np.inf, until: float = np.inf
 ) -> Iterator[NDArray[np.float64]]:
     """Times of frames from `number` on, in parts: those < `before`, or those <= `until`."""
     while True:
         times = begin + (number + np.arange(_AT_ONCE)) / fps
-        times = times[times < before] if before is not None else times[times <= until]
+        times = times[(times < before) & (times <= until)]
         if not len(times):
             return
         yield times
