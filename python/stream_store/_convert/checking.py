@@ -77,8 +77,8 @@ class _Comparison:
             return False
         if found.shape != column.shape or found.dtype != column.dtype:
             return False
-        equal = _equal_bits(column, found).reshape(len(column), -1)
-        same: NDArray[np.bool_] = np.logical_and.reduce(equal, 1) & read["_mask"][name]
+        equal: Any = _equal_bits(column, found).reshape(len(column), -1)
+        same = np.logical_and.reduce(equal, 1) & read["_mask"][name]
         self._require(same, f"field {name!r}", column, found)
         return True
 

@@ -120,7 +120,7 @@ def row_blocks(
     fields: Sequence[str],
     block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows [start, stop) as (first row, result of `read_rows`), in blocks of about the same size."""
+    """Rows [start, stop) as (first row, result of `read_rows`), in blocks of about one size."""
     while start < stop:
         count = min(rows_of_bytes(view, start, stop, fields, block_bytes), stop - start)
         yield start, view.read_rows(slice(start, start + count), fields=fields)
