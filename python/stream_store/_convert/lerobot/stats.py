@@ -40,6 +40,7 @@ class EpisodeStats:
         self._every = 1
         self._sampled = 0
 
+    @np.errstate(all="ignore")  # data may hold infinities, or overflow
     def add(self, values: NDArray[Any]) -> None:
         """Add a block of shape (rows, ...), with at least one row."""
         flat = values.reshape(-1, values.shape[-1] if values.ndim > 1 else 1)
@@ -72,6 +73,7 @@ class EpisodeStats:
             self._sample, self._sampled = [whole], len(whole)
             self._every *= 2
 
+    @np.errstate(all="ignore")
     def result(self) -> Stats:
         """The statistics, each of the length of the last dimension, 1 for a scalar; count has 1."""
         lines = np.concatenate(self._sample).T.astype(np.float64, order="C")
@@ -183,6 +185,7 @@ class TotalStats:
         }
 
 
+@np.errstate(all="ignore")
 def _merged(one: Stats, other: Stats) -> Stats:
     first, second = float(one["count"][0]), float(other["count"][0])
     weight = second / (first + second)
