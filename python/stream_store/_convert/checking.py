@@ -71,18 +71,18 @@ class _Comparison:
         """Compare an array at once. False if the store gives it in another form."""
         if column.dtype.kind not in "biuf" or isinstance(column, np.ma.MaskedArray):
             return False
-        read = self._view.read_rows(rows, fields=[name])
+        read: dict[str, Any] = self._view.read_rows(rows, fields=[name])
         found = read.get(name)
         if not isinstance(found, np.ndarray) or found.dtype.kind not in "biuf":
             return False
         if found.shape != column.shape or found.dtype != column.dtype:
             return False
-        equal: Any = _equal_bits(column, found).reshape(len(column), -1)
-        same = np.logical_and.reduce(equal, 1) & read["_mask"][name]
+        equal = _equal_bits(column, found).reshape(len(column), -1)
+        same: Any = np.all(equal, axis=1) & np.asarray(read["_mask"][name])
         self._require(same, f"field {name!r}", column, found)
         return True
 
-    def _require(self, same: NDArray[np.bool_], what: str, expected: Any, found: Any) -> None:
+    def _require(self, same: Any, what: str, expected: Any, found: Any) -> None:
         if not same.all():
             place = int(np.argmin(same))
             self._refuse(place, what, expected[place], found[place])
