@@ -127,7 +127,8 @@ def _cells(column: Any, rows: int) -> list[Any]:
         inner = {name: _cells(one, rows) for name, one in column.items()}
         return [{name: cells[i] for name, cells in inner.items()} for i in range(rows)]
     if isinstance(column, np.ma.MaskedArray):
-        mask = np.ma.getmaskarray(column).reshape(rows, -1).all(1) if rows else np.zeros(0, bool)
+        mask: Any = np.ma.getmaskarray(column)
+        mask = mask.reshape(rows, -1).all(1) if rows else mask
         return [None if mask[i] else column.data[i] for i in range(rows)]
     return [column[i] for i in range(rows)]
 
