@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._types import Batch
 from .errors import (
+    CheckError,
     CorruptStoreError,
     DroppedError,
     Error,
@@ -44,6 +45,8 @@ from .sampler import WindowSampler
 from .store import StreamStore
 
 if TYPE_CHECKING:
+    from ._convert.convert import convert
+    from ._convert.report import ConversionReport
     from ._remote.check import RemoteReport, verify_remote
     from ._remote.mirror import Mirror
     from ._remote.publish import ShipReport
@@ -51,30 +54,34 @@ if TYPE_CHECKING:
     from ._remote.shipper import Shipper
 
 #: Names that are imported on first use, because few programs need them.
-_REMOTE = {
-    "Mirror": "mirror",
-    "PullReport": "replicate",
-    "RemoteReport": "check",
-    "ShipReport": "publish",
-    "Shipper": "shipper",
-    "verify_remote": "check",
+_LAZY = {
+    "ConversionReport": "_convert.report",
+    "Mirror": "_remote.mirror",
+    "PullReport": "_remote.replicate",
+    "RemoteReport": "_remote.check",
+    "ShipReport": "_remote.publish",
+    "Shipper": "_remote.shipper",
+    "convert": "_convert.convert",
+    "verify_remote": "_remote.check",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _REMOTE:
+    if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"._remote.{_REMOTE[name]}", __name__), name)
+    value = getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_REMOTE})
+    return sorted({*globals(), *_LAZY})
 
 
 __all__ = [
     "Batch",
+    "CheckError",
+    "ConversionReport",
     "CorruptStoreError",
     "DroppedError",
     "Error",
@@ -100,6 +107,7 @@ __all__ = [
     "VersionError",
     "WindowSampler",
     "__version__",
+    "convert",
     "repair",
     "verify",
     "verify_remote",

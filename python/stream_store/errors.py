@@ -122,7 +122,18 @@ class FencedError(RemoteError):
     """
 
 
+class CheckError(Error):
+    """A conversion with `check=True` found a value that differs from its source.
+
+    Examples:
+        >>> import stream_store
+        >>> issubclass(stream_store.CheckError, stream_store.Error)
+        True
+    """
+
+
 for _error in (
+    CheckError,
     Error,
     CorruptStoreError,
     DroppedError,

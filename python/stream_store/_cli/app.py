@@ -378,3 +378,40 @@ def export(
             return
         answer: dict[str, Any] = {"path": str(out), "rows": rows}
         print_json(answer) if as_json else say(f"{out}: {rows:,} rows")
+
+
+@app.command()
+def convert(
+    src: Annotated[Path, typer.Argument(help="a store, or data in another format")],
+    dst: Annotated[Path, typer.Argument(help="a new path")],
+    source_format: Annotated[
+        str | None, typer.Option("--from", help="format of SRC; by default its content decides")
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(help="store, lerobot, mcap, minari, parquet or arrow; default: suffix of DST"),
+    ] = None,
+    maps: Annotated[
+        list[str] | None, typer.Option("--map", help="FIELD=PATH in the source; repeatable")
+    ] = None,
+    fps: Annotated[int | None, typer.Option(help="frames per second of a LeRobotDataset")] = None,
+    by: Annotated[
+        list[str] | None, typer.Option("--by", help="int or bool field that cuts episodes")
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", "-o", help="NAME=VALUE: another argument of the Python method"),
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="continue an interrupted import")] = False,
+    check: Annotated[bool, typer.Option(help="compare every value afterwards")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Convert between a store and LeRobot, MCAP, Minari, HDF5, Zarr, Parquet or Arrow."""
+    from .convert import run_convert
+
+    with answered():
+        named = {"fps": fps, "by": by or None, "resume": resume, "check": check}
+        report = run_convert(
+            src, dst, (source_format, to), maps or [], named, option or [], as_json
+        )
+        print_json(report) if as_json else say(f"{dst}: {report}\n{report.seconds:.1f} s")

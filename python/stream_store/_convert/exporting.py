@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
+from stream_store._arguments import path_text
+from stream_store._fields import declared_fields
 from stream_store._types import AnyPath
 from stream_store.store import StreamStore
 
@@ -21,7 +26,10 @@ class Episode:
     number: int
     start: int
     stop: int
-    complete: bool  # False for the last segment if it may still grow
+
+    @property
+    def rows(self) -> int:
+        return self.stop - self.start
 
 
 @contextmanager
@@ -31,15 +39,47 @@ def new_directory(path: AnyPath, operation: str) -> Iterator[Path]:
     After an exception it is deleted. Raises FileExistsError if `path` exists, other than as an
     empty directory, before anything is written.
     """
-    yield Path()
-    raise NotImplementedError
+    target = _target(path)
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise FileExistsError(
+            f"{target}: {operation}: expected a new path or an empty directory; nothing is replaced"
+        )
+    partial = _partial(target, operation)
+    partial.mkdir()
+    try:
+        yield partial
+        if target.is_dir():
+            target.rmdir()
+        partial.rename(target)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
 
 
 @contextmanager
 def new_file(path: AnyPath, operation: str) -> Iterator[Path]:
     """The same for one file: the path of a temporary file beside `path` to write."""
-    yield Path()
-    raise NotImplementedError
+    target = _target(path)
+    if target.exists():
+        raise FileExistsError(
+            f"{target}: {operation}: expected a new path; nothing is replaced"
+        )
+    partial = _partial(target, operation)
+    try:
+        yield partial
+        os.link(partial, target)  # unlike a rename, this fails if the file was created meanwhile
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _target(path: AnyPath) -> Path:
+    return Path(os.path.abspath(path_text(path)))
+
+
+def _partial(target: Path, operation: str) -> Path:
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{target}: {operation}: there is no directory {target.parent}")
+    return target.with_name(f".{target.name}.partial-{os.getpid()}")
 
 
 def episodes_of(view: StreamStore, by: str | Sequence[str] | None) -> list[Episode]:
@@ -47,7 +87,14 @@ def episodes_of(view: StreamStore, by: str | Sequence[str] | None) -> list[Episo
 
     Empty if the snapshot has no rows.
     """
-    raise NotImplementedError
+    if view.kept_rows == 0:
+        return []
+    if by is None or (not isinstance(by, str) and not by):
+        return [Episode(0, view.first_row, view.num_rows)]
+    return [
+        Episode(number, int(start), int(stop))
+        for number, (start, stop) in enumerate(view.segments(by))
+    ]
 
 
 def row_blocks(
@@ -58,4 +105,39 @@ def row_blocks(
     block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Rows [start, stop) as (first row, result of `read_rows`), in blocks of about `block_bytes`."""
-    raise NotImplementedError
+    while start < stop:
+        count = min(rows_of_bytes(view, start, stop, fields, block_bytes), stop - start)
+        yield start, view.read_rows(slice(start, start + count), fields=fields)
+        start += count
+
+
+def rows_of_bytes(
+    view: StreamStore, start: int, stop: int, fields: Sequence[str], block_bytes: int
+) -> int:
+    """How many rows from `start` on have about `block_bytes` once they are decoded.
+
+    Fields of varying length are measured by the space that the next rows take in the store. At
+    least one.
+    """
+    chosen = set(fields)
+    fixed, varies = 1, False
+    for spec in declared_fields(view).specs:
+        if not {spec.name, spec.path[0]} & chosen or spec.hidden:
+            continue
+        if spec.fixed_length is None:
+            varies = True
+        else:
+            fixed += prod(spec.shape) * max(spec.numpy_dtype.itemsize, 1) + 1
+    count = max(1, block_bytes // fixed)
+    if varies:
+        # The stored size of all fields, halving the rows until it fits: one look-up each.
+        count = min(count, stop - start)
+        first = int(view.position_of(start))
+        while count > 1 and _end_position(view, start + count) - first > block_bytes // 8:
+            count //= 2
+    return count
+
+
+def _end_position(view: StreamStore, row: int) -> int:
+    """The position at which rows before `row` end, in values of 8 bytes."""
+    return len(view) if row >= view.num_rows else int(view.position_of(row))

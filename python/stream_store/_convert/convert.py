@@ -1,0 +1,148 @@
+"""convert: from any format to any other, with a store in between where neither side is one."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from stream_store._arguments import path_text
+from stream_store._types import AnyPath, Progress
+from stream_store.store import StreamStore
+
+from .journal import Journal
+from .registry import STORE, Format, detect, find, format_of_suffix, load
+from .report import ConversionReport
+
+
+def convert(
+    src: AnyPath,
+    dst: AnyPath,
+    *,
+    source_format: str | None = None,
+    to: str | None = None,
+    resume: bool = False,
+    check: bool = False,
+    progress: Progress | None = None,
+    **options: Any,
+) -> ConversionReport:
+    """Convert between a store and another format, or between two other formats.
+
+    The format of `src` is recognised by its content. The command is `stream-store convert`.
+
+    Args:
+        src: a store, or data in another format.
+        dst: a new path. After an error there is nothing. After a kill, `resume=True` continues an
+            import into a store.
+        source_format: name of the format of `src`; None recognises it. One of "store", "lerobot",
+            "minari", "mcap", "hdf5", "zarr", "parquet" and "arrow".
+        to: name of the format of `dst`. By default a suffix such as ".mcap" or ".parquet" decides,
+            and any other name is that of a store.
+        resume: continue an import that was interrupted; start one if there is nothing at `dst`.
+        check: read the source again afterwards, and compare every value.
+        progress: called with (rows done, rows in all; 0 if unknown); an exception ends the call.
+        options: arguments of the methods of `StreamStore`, such as `map` and `episodes` of
+            `from_lerobot`, or `fps` of `to_lerobot`.
+
+    Returns:
+        A report; of the second step if there are two.
+
+    Cost:
+        Memory does not grow with the data. Between two other formats, the rows are stored in a
+        temporary store.
+
+    Raises:
+        FileNotFoundError: there is nothing at `src`.
+        FileExistsError: there is something at `dst`; a store is accepted if it has no rows.
+        ImportError: an optional package is missing; the message names the extra.
+        ValueError: a format is not known or cannot be read or written, an argument does not fit
+            it, or a value cannot be converted.
+        CheckError: with `check`, a value differs.
+
+    Examples:
+        >>> import stream_store
+        >>> with StreamStore("run", fields={"episode": "int64", "reward": "float32"}) as store:
+        ...     rows = store.extend({"episode": [0, 0, 1], "reward": [0.5, 1.0, 2.0]})
+        >>> print(stream_store.convert("run", "rows.parquet"))
+        parquet: 3 rows in 1 episode, 2 fields: episode, reward
+        >>> stream_store.convert("rows.parquet", "copy", check=True).checked_values
+        6
+    """
+    source, target = Path(path_text(src)), Path(path_text(dst))
+    given = detect(source) if source_format is None else find(source_format)
+    wanted = find(to) if to is not None else format_of_suffix(target) or STORE
+    if source_format is not None and not source.exists():
+        detect(source)  # raises
+    if given is STORE and wanted is STORE:
+        raise ValueError(
+            f"{source}: convert: both are stores; to copy one, use checkpoint(), and for a part of "
+            "it extend() with read_rows()"
+        )
+    common: dict[str, Any] = {"check": check, "progress": progress}
+    if wanted is STORE:
+        return _into_store(source, target, given, {**common, "resume": resume}, options)
+    if resume:
+        raise ValueError(f"{target}: convert: resume is for imports into a store")
+    if given is STORE:
+        with StreamStore(source, "r") as store:
+            return _call(wanted, "exporter", store, target, {**common, **options})
+    reading, writing = _split(given, wanted, options)
+    with StreamStore() as store:
+        _call(given, "importer", store, source, {**common, **reading, **_START})
+        return _call(wanted, "exporter", store, target, {**common, **writing})
+
+
+_COMMON = ("append", "resume", "check", "progress")
+_START = {"append": False, "resume": False}
+
+
+def _into_store(
+    source: Path, target: Path, given: Format, common: dict[str, Any], options: dict[str, Any]
+) -> ConversionReport:
+    existed = target.exists()
+    with StreamStore(target) as store:
+        try:
+            return _call(given, "importer", store, source, {"append": False, **common, **options})
+        except (KeyboardInterrupt, SystemExit):
+            raise  # the journal tells where to continue
+        except BaseException:
+            store.close()
+            if not existed and not Journal.path_of(target).exists():
+                shutil.rmtree(target, ignore_errors=True)
+            raise
+
+
+def _call(
+    which: Format, side: str, store: StreamStore, path: Path, arguments: dict[str, Any]
+) -> ConversionReport:
+    reference = getattr(which, side)
+    if reference is None:
+        verb = "written" if side == "exporter" else "read"
+        raise ValueError(f"{path}: convert: {which.name} cannot be {verb}")
+    function = load(reference)
+    allowed = _parameters(function)
+    wrong = [name for name in arguments if name not in allowed]
+    if wrong:
+        raise ValueError(
+            f"{path}: convert: {which.name} has no option {', '.join(map(repr, wrong))}; it has "
+            f"{', '.join(sorted(allowed - set(_COMMON))) or 'none'}"
+        )
+    result: ConversionReport = function(store, path, **arguments)
+    return result
+
+
+def _split(
+    given: Format, wanted: Format, options: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options of the import, and those of the export; one that both have is the import's."""
+    if given.importer is None:
+        raise ValueError(f"convert: {given.name} cannot be read")
+    reading = _parameters(load(given.importer))
+    first = {name: value for name, value in options.items() if name in reading}
+    return first, {name: value for name, value in options.items() if name not in reading}
+
+
+def _parameters(function: Any) -> set[str]:
+    """Names of the keyword arguments of an importer or exporter."""
+    code = function.__code__
+    return set(code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount])
