@@ -1,7 +1,7 @@
 """Episodes in arrays, as HDF5 and Zarr hold them: a source that reads slices of the arrays.
 
-A path such as ``obs/image`` becomes the leaf ``image`` of the struct ``obs``. Values that an episode
-has once, such as attributes, are *facts*: they go to its first row.
+A path such as ``obs/image`` becomes the leaf ``image`` of the struct ``obs``. Values that an
+episode has once, such as attributes, are *facts*: they go to its first row.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_TEXT, _JSON, _BYTES = "packed string", "large_string", "packed binary"
+_TEXT, _JSON, _BYTES = "packed string", "packed large_string", "packed binary"
 _TEXTS = "nested list<string>"
 
 
@@ -18,8 +18,8 @@ def fact_feature(values: Sequence[Any]) -> str:
 
     Examples:
         >>> from stream_store._convert.facts import fact_feature
-        >>> fact_feature([1, 2]), fact_feature([1, 2.5]), fact_feature(["a"]), fact_feature([{}])
-        ('int64', 'float64', 'packed string', 'large_string')
+        >>> fact_feature([1, 2]), fact_feature([1, 2.5]), fact_feature(["a"])
+        ('int64', 'float64', 'packed string')
     """
     features = {_feature(value) for value in values if value is not None}
     if len(features) == 1:
@@ -28,9 +28,14 @@ def fact_feature(values: Sequence[Any]) -> str:
     scalars = all(np.ndim(value) == 0 for value in values if value is not None)
     if dtypes and scalars and all(dtype.kind in "iuf" for dtype in dtypes):
         both = np.result_type(*dtypes)
-        if all(np.asarray(value).astype(both) == value for value in values if value is not None):
+        if all(_fits(value, both) for value in values if value is not None):
             return both.name
     return _JSON
+
+
+def _fits(value: Any, dtype: np.dtype[Any]) -> bool:
+    array = np.asarray(value)
+    return np.array_equal(array.astype(dtype), array, equal_nan=dtype.kind == "f")
 
 
 def _feature(value: Any) -> str:
