@@ -7,8 +7,8 @@ episode has once, such as attributes, are *facts*: they go to its first row.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,16 @@ class EpisodeArrays:
     arrays: Mapping[str, tuple[StoredArray, int]]
     facts: Mapping[str, Any] = field(default_factory=dict)
     lengths: Mapping[str, int] = field(default_factory=dict)
+
+
+def with_facts(episodes: Iterable[EpisodeArrays], facts: Mapping[str, Any]) -> list[EpisodeArrays]:
+    """The episodes, the first of which that has rows gets the facts of the whole file."""
+    made = list(episodes)
+    for number, one in enumerate(made):
+        if one.rows:
+            made[number] = replace(one, facts={**facts, **one.facts})
+            break
+    return made
 
 
 class ArraySource(Source):

@@ -21,14 +21,19 @@ def fact_feature(values: Sequence[Any]) -> str:
         >>> fact_feature([1, 2]), fact_feature([1, 2.5]), fact_feature(["a"])
         ('int64', 'float64', 'packed string')
     """
-    features = {_feature(value) for value in values if value is not None}
+    values = [value for value in values if value is not None]
+    features = {_feature(value) for value in values}
     if len(features) == 1:
         return features.pop()
-    dtypes = [np.asarray(value).dtype for value in values if value is not None]
-    scalars = all(np.ndim(value) == 0 for value in values if value is not None)
+    if all(isinstance(one, (int, np.integer)) and not isinstance(one, bool) for one in values):
+        low, high = min(map(int, values)), max(map(int, values))
+        if low >= 0 and high < 2**64:
+            return "uint64" if high >= 2**63 else "int64"
+    dtypes = [np.asarray(value).dtype for value in values]
+    scalars = all(np.ndim(value) == 0 for value in values)
     if dtypes and scalars and all(dtype.kind in "iuf" for dtype in dtypes):
         both = np.result_type(*dtypes)
-        if all(_fits(value, both) for value in values if value is not None):
+        if all(_fits(value, both) for value in values):
             return both.name
     return _JSON
 
@@ -46,7 +51,7 @@ def _feature(value: Any) -> str:
     if isinstance(value, bool):
         return "bool"
     if isinstance(value, int):
-        return "int64" if -(2**63) <= value < 2**63 else _JSON
+        return "int64" if -(2**63) <= value < 2**63 else "uint64" if 0 < value < 2**64 else _JSON
     if isinstance(value, float):
         return "float64"
     if isinstance(value, (np.ndarray, np.generic)):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +24,14 @@ from stream_store._exchange.optional import require
 from stream_store._types import AnyPath, Progress
 from stream_store.store import StreamStore
 
-from .arrays import ArraySource, EpisodeArrays, StoredArray, array_feature, same_length
+from .arrays import (
+    ArraySource,
+    EpisodeArrays,
+    StoredArray,
+    array_feature,
+    same_length,
+    with_facts,
+)
 from .importing import import_source
 from .report import ConversionReport
 
@@ -209,17 +217,11 @@ class _File:
         file_facts = self._attributes(self._root, FILE_ATTRIBUTES)
         if layout == "robomimic":
             file_facts |= self._attributes(self._root["data"], FILE_ATTRIBUTES)
-        if found and file_facts:
-            first = found[0]
-            facts = {**file_facts, **first.facts}
-            found[0] = EpisodeArrays(first.number, first.rows, first.arrays, facts, first.lengths)
+        found = with_facts(found, file_facts)
         numbers = [one.number for one in found]
         if number is None and len(set(numbers)) == len(numbers):
             return found
-        return [
-            EpisodeArrays((number or 0) + index, one.rows, one.arrays, one.facts, one.lengths)
-            for index, one in enumerate(found)
-        ]
+        return [replace(one, number=(number or 0) + i) for i, one in enumerate(found)]
 
     def _recognised(self) -> str:
         root = self._root
@@ -303,7 +305,7 @@ class _File:
         start = 0
         for number, stop in enumerate(stops):
             parts = {path: (one, start) for path, one in arrays.items()}
-            yield EpisodeArrays(number, stop - start, parts, facts if number == 0 else {})
+            yield EpisodeArrays(number, stop - start, parts, {} if number else facts)
             start = stop
 
     def _columns(self, leader: str | None) -> tuple[dict[str, StoredArray], dict[str, Any], int]:
