@@ -8,6 +8,8 @@ from directories and zip files.
 
 from __future__ import annotations
 
+import os
+import zipfile
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -196,16 +198,36 @@ def _arrays(
 
 
 def _absent_chunks(zarr: Any, root: Any, path: Path) -> dict[str, str]:
-    """The arrays of which chunks are not stored: they are read as the fill value."""
+    """The arrays of which chunks are not stored: they are read as the fill value.
+
+    `nchunks_initialized` of zarr 3.1 fails if the name of an array begins with that of another.
+    """
     found = {}
     for name, array in _arrays(zarr, root, path, "", 0):
-        absent = 0 if getattr(array, "shards", None) else array.nchunks - array.nchunks_initialized
-        if absent > 0:
-            found[name] = (
-                f"{absent} of {array.nchunks} chunks are not stored and read as the fill value "
-                f"{array.fill_value}"
-            )
+        if not getattr(array, "shards", None):
+            absent = array.nchunks - sum(1 for one in _files(path, name) if _is_chunk(one))
+            if absent > 0:
+                found[name] = (
+                    f"{absent} of {array.nchunks} chunks are not stored and read as the fill "
+                    f"value {array.fill_value}"
+                )
     return found
+
+
+def _files(path: Path, name: str) -> Iterator[str]:
+    """The names of the files of an array, without folders."""
+    if path.is_dir():
+        for _, _, names in os.walk(path / name):
+            yield from names
+        return
+    with zipfile.ZipFile(path) as archive:
+        for one in archive.namelist():
+            if one.startswith(f"{name}/"):
+                yield one.rpartition("/")[2]
+
+
+def _is_chunk(name: str) -> bool:
+    return not name.startswith(".") and name not in ("", "zarr.json")
 
 
 def _fact(array: Any, where: str) -> Any:
