@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from stream_store._exchange.optional import require
+
 from .facts import fact_feature, fact_value
 from .source import BLOCK_BYTES, Block, Source, choose_fields
 
@@ -129,7 +131,7 @@ class ArraySource(Source):
         self._facts = {path: feature for path, feature in facts.items() if path in self._targets}
         fields: dict[str, Any] = {EPISODE: "int64"} if self._numbers else {}
         for path_in_file, target in self._targets.items():
-            _insert(fields, target, {**facts, **features}[path_in_file])
+            insert(fields, target, {**facts, **features}[path_in_file])
         self.fields = fields
 
     def _array_features(self) -> dict[str, Any]:
@@ -176,7 +178,7 @@ class ArraySource(Source):
                         if held > 0:
                             column = buffer.take(begin + start, begin + start + held)
                             column = _padded(column, stop - start)
-                            _insert(columns, self._targets[path], column)
+                            insert(columns, self._targets[path], column)
                 yield Block(columns, None, number, stop == episode.rows)
             buffers = used
 
@@ -192,7 +194,7 @@ class ArraySource(Source):
         for path, feature in self._facts.items():
             value = episode.facts.get(path)
             if value is not None:
-                _insert(tree, self._targets[path], fact_value(value, feature))
+                insert(tree, self._targets[path], fact_value(value, feature))
         for name, value in tree.items():
             columns[name] = [value] + [None] * (rows - 1)
 
@@ -228,6 +230,9 @@ def _padded(column: Any, rows: int) -> Any:
     lacking = rows - len(column)
     if not lacking:
         return column
+    if not isinstance(column, (list, np.ndarray)):  # an Arrow array
+        pyarrow = require("pyarrow", "conversion")
+        return pyarrow.concat_arrays([column, pyarrow.nulls(lacking, column.type)])
     if isinstance(column, list) or column.dtype == object:
         return list(column) + [None] * lacking
     mask = np.zeros((rows, *column.shape[1:]), np.bool_)
@@ -236,7 +241,7 @@ def _padded(column: Any, rows: int) -> Any:
     return np.ma.masked_array(np.concatenate([column, filler]), mask)
 
 
-def _insert(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+def insert(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
     """Put a value at a path of a tree of dicts."""
     for name in path[:-1]:
         tree = tree.setdefault(name, {})

@@ -41,7 +41,7 @@ class JsonDecoder:
             raise Unsupported(f"its JSON schema is not JSON: {error}") from None
         if not isinstance(root, Mapping):
             raise Unsupported("its JSON schema is not an object")
-        self.type, self._convert = _Schema(root).read(root, 0)
+        self.type, self._convert, self._back = _Schema(root).read(root, 0)
         if not require("pyarrow", "from_mcap", extra="mcap").types.is_struct(self.type):
             raise Unsupported("its JSON schema declares no properties")
 
@@ -64,6 +64,10 @@ class JsonDecoder:
                 f"it does not fit its JSON schema: {error}", _first(pa, rows, self.type)
             ) from None
 
+    def encode(self, value: Any) -> bytes:
+        """The message of a value that was decoded before. Members without a value are left out."""
+        return json.dumps(self._back(value), ensure_ascii=False).encode()
+
 
 def _first(pa: Any, rows: list[Any], kind: Any) -> int:
     for number, row in enumerate(rows):
@@ -81,7 +85,8 @@ class _Schema:
         self._root = root
         self._pa = require("pyarrow", "from_mcap", extra="mcap")
 
-    def read(self, schema: Any, depth: int) -> tuple[Any, _Convert]:
+    def read(self, schema: Any, depth: int) -> tuple[Any, _Convert, _Convert]:
+        """The type, the conversion from JSON, and the one back from values of a row."""
         if depth > _MAX_DEPTH:
             raise Unsupported(f"its JSON schema is nested more than {_MAX_DEPTH} levels deep")
         if isinstance(schema, Mapping) and isinstance(schema.get("$ref"), str):
@@ -92,16 +97,16 @@ class _Schema:
         if kind == _ARRAY and isinstance(schema.get("items"), Mapping):
             return self._array(schema, depth)
         if kind == "string" and schema.get("contentEncoding") == "base64":
-            return self._pa.binary(), _nullable(str, base64.b64decode)
+            return self._pa.binary(), _nullable(str, base64.b64decode), _base64
         if kind == "string":
-            return self._pa.string(), _nullable(str, str)
+            return self._pa.string(), _nullable(str, str), str
         if kind == "boolean":
-            return self._pa.bool_(), _nullable(bool, bool)
+            return self._pa.bool_(), _nullable(bool, bool), bool
         if kind == "integer":
-            return self._pa.int64(), _integer
+            return self._pa.int64(), _integer, int
         if kind == "number":
-            return self._pa.float64(), _number
-        return self._pa.string(), _text
+            return self._pa.float64(), _number, float
+        return self._pa.string(), _text, json.loads
 
     def _referred(self, reference: str) -> Any:
         found: Any = self._root
@@ -113,11 +118,12 @@ class _Schema:
             raise Unsupported(f"its JSON schema refers to {reference!r}, which is missing")
         return found
 
-    def _object(self, properties: Mapping[str, Any], depth: int) -> tuple[Any, _Convert]:
+    def _object(self, properties: Mapping[str, Any], depth: int) -> tuple[Any, _Convert, _Convert]:
         if not isinstance(properties, Mapping) or "" in properties:
             raise Unsupported("its JSON schema has properties without names")
         parts = {name: self.read(schema, depth + 1) for name, schema in properties.items()}
-        converts = {name: convert for name, (_, convert) in parts.items()}
+        converts = {name: convert for name, (_, convert, _) in parts.items()}
+        backs = {name: back for name, (_, _, back) in parts.items()}
 
         def convert(value: Any) -> Any:
             if value is None:
@@ -131,10 +137,13 @@ class _Schema:
                 row[name] = converts[name](item)
             return row
 
-        return self._pa.struct([(name, kind) for name, (kind, _) in parts.items()]), convert
+        def back(row: Any) -> Any:
+            return {name: one(row[name]) for name, one in backs.items() if row[name] is not None}
 
-    def _array(self, schema: Mapping[str, Any], depth: int) -> tuple[Any, _Convert]:
-        item, convert_item = self.read(schema["items"], depth + 1)
+        return self._pa.struct([(name, one[0]) for name, one in parts.items()]), convert, back
+
+    def _array(self, schema: Mapping[str, Any], depth: int) -> tuple[Any, _Convert, _Convert]:
+        item, convert_item, back = self.read(schema["items"], depth + 1)
         least, most = schema.get("minItems"), schema.get("maxItems")
         size = most if isinstance(most, int) and least == most and most > 0 else -1
 
@@ -147,7 +156,7 @@ class _Schema:
                 raise ValueError("an array has null items")
             return [convert_item(one) for one in value]
 
-        return self._pa.list_(item, size), convert
+        return self._pa.list_(item, size), convert, lambda row: [back(one) for one in row]
 
 
 def _kind_of(schema: Any) -> str | None:
@@ -198,6 +207,10 @@ def _number(value: Any) -> Any:
     if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
         raise TypeError(f"expected a number, found {_short(value)}")
     return value
+
+
+def _base64(value: Any) -> str:
+    return base64.b64encode(value).decode()
 
 
 def _text(value: Any) -> str:

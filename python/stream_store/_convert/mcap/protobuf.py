@@ -70,6 +70,42 @@ class ProtobufDecoder:
                 ) from None
         return pa.array(rows, self.type)
 
+    def encode(self, value: Any) -> bytes:
+        """The message of a value that was decoded before."""
+        message = self._class()
+        _fill(message, value)
+        data: bytes = message.SerializeToString()
+        return data
+
+
+def _fill(message: Any, values: Any) -> None:
+    """Set the fields of a message."""
+    for field in message.DESCRIPTOR.fields:
+        value = values[field.name]
+        if value is None:
+            continue
+        inner = field.message_type
+        if inner is None:
+            plain = value.tolist() if hasattr(value, "tolist") else value
+            if _is_repeated(field):
+                getattr(message, field.name).extend(plain)
+            else:
+                setattr(message, field.name, plain)
+        elif inner.GetOptions().map_entry:
+            target = getattr(message, field.name)
+            for pair in value:
+                if inner.fields_by_name["value"].message_type is not None:
+                    _fill(target[pair["key"]], pair["value"])
+                else:
+                    target[pair["key"]] = pair["value"]
+        elif _is_repeated(field):
+            for one in value:
+                _fill(getattr(message, field.name).add(), one)
+        else:
+            part = getattr(message, field.name)
+            part.SetInParent()
+            _fill(part, value)
+
 
 def _message(descriptor: Any, depth: int) -> tuple[Any, Callable[[Any], Any]]:
     """The Arrow type of a message, and a function that makes a dict of one."""

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from stream_store import _arguments
+from stream_store._convert.arrays import insert
 from stream_store._convert.source import BLOCK_BYTES, Block, Source, choose_fields
 from stream_store._exchange.optional import require
 from stream_store._types import AnyPath
@@ -96,17 +97,20 @@ class McapSource(Source):
             for topic in self._topics.values()
             for path, members in topic.paths().items()
         }
-        names = {one: one for one in self._topics}
-        if map is not None:
-            names = choose_fields(paths, map, self.path)
-        self._origins = {field: paths[path] for field, path in names.items()}
-        self.fields = {
-            field: self._topics[topic].feature(members)
-            for field, (topic, members) in self._origins.items()
-        }
-        self._describes = map is None
+        if map is None:
+            self._origins = [
+                (topic.own.path if topic.own else (name,), (name, ()))
+                for name, topic in self._topics.items()
+            ]
+        else:
+            chosen = choose_fields(paths, map, self.path)
+            self._origins = [((field,), paths[path]) for field, path in chosen.items()]
+        self.fields = {}
+        for target, (name, members) in self._origins:
+            insert(self.fields, target, self._topics[name].feature(members))
+        self._describes = map is None and any(one.own is None for one in self._topics.values())
         if self._describes:
-            self.fields = {**self.fields, CHANNELS: "packed string"}
+            self.fields[CHANNELS] = "packed string"
 
     # --- reading ---
 
@@ -115,7 +119,7 @@ class McapSource(Source):
         self.changes = dict(self._reasons)
         moved = 0
         last_step: int | None = None
-        topics = {topic for topic, _ in self._origins.values()}
+        topics = {topic for _, (topic, _) in self._origins}
         for number, file in enumerate(self._files):
             channels = topics_by_channel(file.channels, topics)
             rows = _Rows(channels, last_step, self._where(file))
@@ -165,13 +169,15 @@ class McapSource(Source):
                     f"{file.path}: from_mcap: topic {name!r}, message with log time "
                     f"{part.log_times[at]}: {text}; raw=[{name!r}] stores its bytes"
                 ) from error
-            array = stamped(array, part.moved, part.publish, part.sequence)
-            arrays[name] = _spread(pa, array, part.rows, len(rows.steps))
-        columns = {
-            field: member(arrays[topic], members)
-            for field, (topic, members) in self._origins.items()
-            if topic in arrays
-        }
+            if topic.own is not None:
+                arrays[name] = topic.own.column(array, part.rows, len(rows.steps))
+            else:
+                array = stamped(array, part.moved, part.publish, part.sequence)
+                arrays[name] = _spread(pa, array, part.rows, len(rows.steps))
+        columns: dict[str, Any] = {}
+        for target, (name, members) in self._origins:
+            if name in arrays:
+                insert(columns, target, member(arrays[name], members))
         if first and self._describes:
             columns[CHANNELS] = [self._description(file)] + [None] * (len(rows.steps) - 1)
         return Block(columns, np.array(rows.steps, np.int64), number, False)
@@ -180,8 +186,8 @@ class McapSource(Source):
         """What `to_mcap` needs to write the same channels again."""
         described = []
         for one in file.channels.values():
-            if one.topic in self._topics:
-                topic = self._topics[one.topic]
+            topic = self._topics.get(one.topic)
+            if topic is not None and topic.own is None:
                 described.append(
                     {
                         "topic": one.topic,

@@ -10,6 +10,7 @@ from stream_store.features.names import problem_of
 
 from .definitions import has_values, parse_definition
 from .json_messages import JsonDecoder, Unsupported
+from .own_topics import restored
 from .protobuf import ProtobufDecoder
 from .records import Channel
 from .ros import BadMessage, Decoder
@@ -113,6 +114,7 @@ class Topic:
         channel: the first of them.
         reason: why its messages are stored as bytes, or None.
         type: Arrow type of its field.
+        own: the field of another name and type that `to_mcap` wrote to it, or None.
     """
 
     def __init__(self, channel: Channel, *, raw: bool) -> None:
@@ -120,18 +122,23 @@ class Topic:
         self.name = channel.topic
         self.channel = channel
         self.decoder, self.reason = decoder_of(channel, raw=raw)
+        self.own = None if self.reason else restored(channel)
         stamps = [(name, pa.type_for_alias(kind)) for name, kind in STAMPS.items()]
         self.type = pa.struct([*self.decoder.type, *stamps])
 
     def paths(self) -> dict[str, tuple[str, ...]]:
         """The paths that `map` may name -> the members that lead there; the topic itself is ()."""
         found: dict[str, tuple[str, ...]] = {self.name: ()}
+        if self.own is not None:
+            return found
         for path in _paths(self.type):
             found[".".join((self.name, *path))] = path
         return found
 
     def feature(self, path: tuple[str, ...]) -> Any:
         """The feature of a path."""
+        if self.own is not None:
+            return self.own.feature
         kind = self.type
         for name in path:
             kind = kind.field(name).type
@@ -141,13 +148,13 @@ class Topic:
 def topics_of(
     channels: Collection[Channel], raw: Collection[str], where: object
 ) -> dict[str, Topic]:
-    """The topics of channels, by name in alphabetical order.
+    """The topics of channels by name, in the order of the channels.
 
     Raises:
         ValueError: two channels of a topic have different types.
     """
     topics: dict[str, Topic] = {}
-    for channel in sorted(channels, key=lambda one: one.topic):
+    for channel in channels:
         other = topics.get(channel.topic)
         if other is None:
             topics[channel.topic] = Topic(channel, raw=channel.topic in raw)
