@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from ._store_life import StoreLife
+from ._file_conversions import FileConversions
 from ._types import AnyPath, Progress
 
 if TYPE_CHECKING:
     from ._convert.report import ConversionReport
 
 
-class StoreConversions(StoreLife):
+class StoreConversions(FileConversions):
     """A base class of StreamStore."""
 
     # --- LeRobot ---
@@ -51,9 +51,3 @@ class StoreConversions(StoreLife):
             check=check,
             progress=progress,
         )
-
-    # --- MCAP ---
-
-    # --- Minari ---
-
-    # --- HDF5 and Zarr ---

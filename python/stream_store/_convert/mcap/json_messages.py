@@ -118,7 +118,7 @@ class _Schema:
             raise Unsupported(f"its JSON schema refers to {reference!r}, which is missing")
         return found
 
-    def _object(self, properties: Mapping[str, Any], depth: int) -> tuple[Any, _Convert, _Convert]:
+    def _object(self, properties: Any, depth: int) -> tuple[Any, _Convert, _Convert]:
         if not isinstance(properties, Mapping) or "" in properties:
             raise Unsupported("its JSON schema has properties without names")
         parts = {name: self.read(schema, depth + 1) for name, schema in properties.items()}

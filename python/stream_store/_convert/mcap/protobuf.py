@@ -120,17 +120,15 @@ def _message(descriptor: Any, depth: int) -> tuple[Any, Callable[[Any], Any]]:
         steps.append((field.name, convert, repeated, field.has_presence and not repeated))
 
     def to_dict(message: Any) -> dict[str, Any]:
-        row = {}
+        row: dict[str, Any] = {}
         for name, convert, repeated, optional in steps:
             if optional and not message.HasField(name):
                 row[name] = None
                 continue
             value = getattr(message, name)
             if repeated:
-                if hasattr(value, "items"):  # a map
-                    row[name] = [convert(pair) for pair in value.items()]
-                else:
-                    row[name] = [convert(one) for one in value] if convert else list(value)
+                items = value.items() if hasattr(value, "items") else value  # of a map
+                row[name] = [convert(one) for one in items] if convert else list(items)
             else:
                 row[name] = convert(value) if convert else value
         return row

@@ -267,7 +267,7 @@ class McapFile:
     def _load(self, file: IO[bytes], piece: _Piece, wanted: frozenset[int]) -> list[Stamped]:
         """The wanted messages of a piece, in their order."""
         data = self._chunk(file, piece) if piece.chunk else self._bytes(file, piece)
-        found = []
+        found: list[Stamped] = []
         at = 0
         size = len(data)
         while at < size:

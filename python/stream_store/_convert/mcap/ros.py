@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from struct import Struct
 from struct import error as StructError
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,8 +45,8 @@ class Wire:
         dummy: whether a message without members takes one byte.
     """
 
-    def __init__(self, order: str, body: int, most: int, *, ros2: bool) -> None:
-        self.order = order
+    def __init__(self, order: Literal["<", ">"], body: int, most: int, *, ros2: bool) -> None:
+        self.order: Literal["<", ">"] = order
         self.body = body
         self.most = most
         self.nul = ros2
@@ -257,7 +257,7 @@ class _Bytes:
 
         def walk(data: bytes, at: int) -> int:
             at += (body - at) & align
-            (length,) = length_of(data, at)
+            length: int = length_of(data, at)[0]
             at += 4
             end = at + length
             take(data[at : end - 1] if drop and length else data[at:end])
@@ -304,7 +304,7 @@ class _Numbers:
 
         def walk(data: bytes, at: int) -> int:
             at += (body - at) & align
-            (length,) = length_of(data, at)
+            length: int = length_of(data, at)[0]
             at += 4
             count(length)
             if not length:
@@ -348,7 +348,7 @@ class _Many:
             length = fixed
             if not fixed:
                 at += (body - at) & align
-                (length,) = length_of(data, at)
+                length = length_of(data, at)[0]
                 at += 4
                 if length > len(data) - at:
                     raise BadMessage(f"{length} items in {len(data) - at} bytes")

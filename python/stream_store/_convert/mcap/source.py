@@ -98,7 +98,7 @@ class McapSource(Source):
             for path, members in topic.paths().items()
         }
         if map is None:
-            self._origins = [
+            self._origins: list[tuple[tuple[str, ...], tuple[str, tuple[str, ...]]]] = [
                 (topic.own.path if topic.own else (name,), (name, ()))
                 for name, topic in self._topics.items()
             ]
