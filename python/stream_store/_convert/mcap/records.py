@@ -101,6 +101,8 @@ class McapFile:
         self._pieces: list[_Piece] = []
         with path.open("rb") as file:
             self._scan(file)
+            if self.ending is not None:
+                self._drop_torn_chunk(file)
             for piece in self._pieces:
                 if piece.chunk and not (piece.indexed and piece.channels <= self.channels.keys()):
                     self._learn(file, piece)
@@ -139,6 +141,17 @@ class McapFile:
         if size >= 2 * len(MAGIC) and file.read() == MAGIC:
             raise self.damaged(at, "expected a record, found damaged bytes")
         self.ending = f"it ends within a record at byte {at} of {size}; read up to there"
+
+    def _drop_torn_chunk(self, file: IO[bytes]) -> None:
+        """Drop the last chunk of a file that ends early, if only a part of it was written."""
+        last = self._pieces[-1] if self._pieces else None
+        if last is None or not last.chunk or last.indexed:
+            return
+        try:
+            self._chunk(file, last)
+        except ValueError:
+            self._pieces.pop()
+            self.ending = f"it ends within a chunk at byte {last.begin}; read up to there"
 
     def _record(self, file: IO[bytes], opcode: int, at: int, length: int) -> None:
         """Note a record at byte `at`, whose header was read."""
