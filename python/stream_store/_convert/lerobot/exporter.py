@@ -1,0 +1,172 @@
+"""to_lerobot: writes the episodes of a store as a LeRobotDataset v3.0."""
+
+from __future__ import annotations
+
+import operator
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stream_store._arguments import path_text
+from stream_store._convert.exporting import Episode, episodes_of, new_directory
+from stream_store._convert.report import ConversionReport
+from stream_store._exchange.arrow import Rows
+from stream_store._exchange.optional import require
+from stream_store._fields import declared_fields
+from stream_store._types import AnyPath, Progress
+from stream_store.store import StreamStore
+
+from .append import beside, check_same, link_existing, merge_into, read_state
+from .checks import check_dataset
+from .frames import MISSING, FrameReader
+from .plan import make_plan
+from .times import make_clock
+from .writer import DatasetWriter
+
+_OPERATION = "to_lerobot"
+_EPISODE = "episode_index"  # the field that an imported data set has
+
+
+def to_lerobot(
+    store: StreamStore,
+    dst: AnyPath,
+    *,
+    fps: int,
+    by: str | Sequence[str] | None = None,
+    time_field: str | None = None,
+    time_unit: float = 1e-9,
+    tolerance: float = 1e-4,
+    resample: str | None = None,
+    missing: str = "error",
+    fields: Sequence[str] | None = None,
+    task: str | None = None,
+    episode_fields: Sequence[str] = (),
+    names: Mapping[str, Any] | None = None,
+    robot_type: str | None = None,
+    images: str | None = "png",
+    video: bool = False,
+    append: bool = False,
+    check: bool = False,
+    progress: Progress | None = None,
+) -> ConversionReport:
+    """Write a LeRobotDataset; `StreamStore.to_lerobot` describes the arguments."""
+    began = time.monotonic()
+    fps = _checked_fps(fps)
+    _require_one_of("resample", resample, (None, "latest"))
+    _require_one_of("missing", missing, MISSING)
+    if resample is not None and time_field is None:
+        raise ValueError(f"{_OPERATION}: resample={resample!r} needs time_field")
+    pa = require("pyarrow", _OPERATION, extra="lerobot")
+    if not store.fields:
+        raise RuntimeError(f"{_OPERATION}: no fields are declared")
+    view = store.snapshot()
+    clock = make_clock(view, time_field, time_unit)
+    plan = make_plan(
+        view,
+        fields=fields,
+        task=task,
+        episode_fields=episode_fields,
+        names=names or {},
+        images=images,
+        video=video,
+        used=() if time_field is None else (time_field,),
+    )
+    if any(one.is_image for one in plan.features):
+        require("PIL.Image", f"{_OPERATION}: images", extra="lerobot")
+    if video:
+        require("av", f"{_OPERATION}: video=True", extra="video")
+    episodes = episodes_of(view, _cuts(view, by))
+    reader = FrameReader(
+        view, plan, fps, clock, tolerance, resample is not None, missing
+    )
+    facts = pa.schema(Rows(view, declared_fields(view), columns=plan.facts)) if plan.facts else []
+    fact_types = {field.name: field.type for field in facts}
+    target = Path(path_text(dst)).absolute()
+    state = read_state(target) if append and target.exists() else None
+    old_episodes, old_frames = (0, 0) if state is None else (state["episodes"], state["frames"])
+    place = new_directory(target, _OPERATION) if state is None else beside(target)
+    compared = None
+    with place as root:
+        writer = DatasetWriter(root, plan, fps, robot_type, fact_types)
+        if state is not None:
+            writer.start_from(state)
+        try:
+            _write(reader, writer, episodes, progress)
+            writer.finish()
+        finally:
+            writer.close()
+        if state is not None:
+            check_same(target, state, writer.info())
+        if check:
+            if state is not None:
+                link_existing(target, root)
+            compared = check_dataset(root, reader, episodes, old_episodes, plan.lossy)
+        if state is not None:
+            merge_into(target, root)
+    return ConversionReport(
+        format="lerobot",
+        rows=writer.frames - old_frames,
+        episodes=writer.episodes - old_episodes,
+        fields=tuple(one.name for one in plan.features),
+        left_out=plan.left_out,
+        changes=plan.changes,
+        seconds=time.monotonic() - began,
+        checked_values=compared,
+    )
+
+
+def _write(
+    reader: FrameReader,
+    writer: DatasetWriter,
+    episodes: Sequence[Episode],
+    progress: Progress | None,
+) -> None:
+    """Write all episodes; those without frames are named in the plan."""
+    total = reader.view.kept_rows
+    left: list[int] = []
+    rows = 0
+    for episode in episodes:
+        writer.begin(reader.count(episode))
+        for frames in reader.frames(episode):
+            writer.add(frames)
+            if progress is not None:
+                progress(episode.start - reader.view.first_row + frames.rows_done, total)
+        if not writer.end(reader.facts(episode)):
+            left.append(episode.number)
+        rows += episode.rows
+    if left:
+        shown = ", ".join(map(str, left[:20]))
+        reader.plan.left_out[f"{len(left)} episodes"] = f"no frame has all features: {shown}"
+    if reader.missing == "drop" and rows > writer.frames:
+        reader.plan.left_out[f"{rows - writer.frames} rows"] = "a feature is missing there"
+
+
+def _checked_fps(fps: Any) -> int:
+    try:
+        checked = operator.index(fps)
+    except TypeError:
+        checked = 0
+    if isinstance(fps, bool) or checked < 1:
+        raise ValueError(
+            f"{_OPERATION}: fps={fps!r}: expected an int of at least 1, which the layout needs; "
+            "resample='latest' makes frames at such a rate"
+        )
+    return checked
+
+
+def _require_one_of(name: str, value: object, allowed: Sequence[object]) -> None:
+    if value not in allowed:
+        expected = ", ".join(map(repr, allowed))
+        raise ValueError(f"{_OPERATION}: {name}={value!r}: expected one of {expected}")
+
+
+def _cuts(view: StreamStore, by: str | Sequence[str] | None) -> str | Sequence[str]:
+    if by is not None:
+        return by
+    if _EPISODE in view.fields:
+        return _EPISODE
+    raise ValueError(
+        f"{_OPERATION}: by= must name the field that cuts episodes, an int field or one or several "
+        f"bool fields; by=() makes all rows one episode. The fields are {', '.join(view.fields)}"
+    )

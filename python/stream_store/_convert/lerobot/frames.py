@@ -1,0 +1,313 @@
+"""The frames of an episode, in blocks: from its rows as they are, or resampled at regular times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_store._convert.exporting import Episode, row_blocks
+from stream_store.store import StreamStore
+
+from .plan import Feature, Plan
+from .times import Clock, require_regular
+
+_OPERATION = "to_lerobot"
+_AT_ONCE = 1 << 10  # frames of a block of resampled frames
+MISSING = ("error", "drop", "zero")
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Consecutive frames of an episode.
+
+    Attributes:
+        values: name of a feature -> an array of shape (count, ...), or a list of str or bytes.
+        tasks: the task of each frame.
+        rows_done: rows of the episode that were read so far.
+    """
+
+    count: int
+    values: dict[str, Any]
+    tasks: list[str]
+    rows_done: int
+
+
+@dataclass(frozen=True)
+class FrameReader:
+    """Reads episodes of a store as frames.
+
+    Attributes:
+        view: a snapshot.
+        plan: the features.
+        fps: frames per second.
+        clock: the times of rows; None if they are regular by definition.
+        tolerance: of regular times, in seconds.
+        resample: whether to make frames of the latest values at regular times.
+        missing: what to do with a row that lacks a feature: "error", "drop" or "zero".
+    """
+
+    view: StreamStore
+    plan: Plan
+    fps: int
+    clock: Clock | None
+    tolerance: float
+    resample: bool
+    missing: str
+
+    def frames(self, episode: Episode) -> Iterator[Frames]:
+        """The frames of an episode; none if all its rows are dropped."""
+        return self._resampled(episode) if self.resample else self._plain(episode)
+
+    def count(self, episode: Episode) -> int:
+        """About how many frames an episode has: exact unless rows are dropped or resampled."""
+        if not self.resample or self.clock is None:
+            return episode.rows
+        first, last = (self.clock.read(self.view, np.array([row])) for row in _ends(episode))
+        return max(1, int(self.clock.seconds(last, first[0])[0] * self.fps) + 1)
+
+    def facts(self, episode: Episode) -> dict[str, Any]:
+        """The first value of each field with facts, None if the episode has none."""
+        found: dict[str, Any] = dict.fromkeys(self.plan.facts)
+        if not found:
+            return found
+        for _, read in row_blocks(self.view, episode.start, episode.stop, self.plan.facts):
+            for name in self.plan.facts:
+                present = np.flatnonzero(read["_mask"][name])
+                if found[name] is None and len(present):
+                    value = read[name][int(present[0])]
+                    if name in read["_length"] and isinstance(value, np.ndarray):
+                        value = value[: int(read["_length"][name][int(present[0])])]
+                    found[name] = value.tolist() if hasattr(value, "tolist") else value
+            if all(value is not None for value in found.values()):
+                break
+        return found
+
+    def _blocks(self, episode: Episode) -> Iterator[tuple[int, dict[str, Any]]]:
+        leaves = list(dict.fromkeys(self.plan.leaves))
+        return row_blocks(self.view, episode.start, episode.stop, leaves)
+
+    # --- rows as they are ---
+
+    def _plain(self, episode: Episode) -> Iterator[Frames]:
+        number, task, origin = 0, self.plan.task_text, None
+        for start, read in self._blocks(episode):
+            rows = len(read["_step"])
+            keep = self._kept(read, start)
+            numbers = np.flatnonzero(keep)
+            if self.clock is not None and len(numbers):
+                times = self.clock.read(self.view, slice(start, start + rows))[keep]
+                origin = times[0] if origin is None else origin
+                seconds = self.clock.seconds(times, origin)
+                require_regular(seconds, number, start + numbers, self.fps, self.tolerance)
+            tasks, task = self._tasks(read, task)
+            values = {
+                one.name: self._values(one, read, numbers, start) for one in self.plan.features
+            }
+            number += len(numbers)
+            done = start + rows - episode.start
+            yield Frames(len(numbers), values, [tasks[i] for i in numbers], done)
+
+    def _kept(self, read: dict[str, Any], start: int) -> NDArray[np.bool_]:
+        """The rows that have all features, or may lack some."""
+        keep = np.ones(len(read["_step"]), np.bool_)
+        for one in self.plan.features:
+            mask = read["_mask"][one.leaf]
+            if mask.all():
+                continue
+            if self.missing == "error" or (self.missing == "zero" and one.kind == "encoded"):
+                rows = ", ".join(str(start + i) for i in np.flatnonzero(~mask)[:3])
+                raise ValueError(
+                    f"{_OPERATION}: field {one.name!r} is missing in row {rows}, and perhaps in "
+                    "others; every frame needs all features. missing='drop' leaves such rows out, "
+                    "missing='zero' writes 0 or '' (not for image files), and resample='latest' "
+                    "takes the latest value"
+                )
+            if self.missing == "drop":
+                keep &= mask
+        return keep
+
+    def _tasks(self, read: dict[str, Any], task: str) -> tuple[list[str], str]:
+        """The task of each row: the latest that is not missing; and the last of them."""
+        rows = len(read["_step"])
+        if self.plan.task is None:
+            return [task] * rows, task
+        given, mask = read[self.plan.task], read["_mask"][self.plan.task]
+        tasks = []
+        for text, present in zip(given, mask.tolist(), strict=True):
+            task = text if present else task
+            tasks.append(task)
+        return tasks, task
+
+    def _values(
+        self, feature: Feature, read: dict[str, Any], rows: NDArray[np.int64], start: int
+    ) -> Any:
+        """Values of some rows of a block."""
+        column = read[feature.leaf]
+        if feature.kind == "string":
+            return [column[i] for i in rows]
+        if feature.kind == "encoded":
+            paths, mask = read[feature.leaves[1]], read["_mask"][feature.leaves[1]]
+            return [{"bytes": column[i], "path": paths[i] if mask[i] else None} for i in rows]
+        self._require_length(feature, read, rows, start)
+        values = column if len(rows) == len(column) else column[rows]
+        return values.reshape(len(values), *(feature.shape or ()))
+
+    def _require_length(
+        self, feature: Feature, read: dict[str, Any], rows: NDArray[np.int64], start: int
+    ) -> None:
+        """Refuse lists that are not all as long as the first one."""
+        lengths = read["_length"].get(feature.leaf)
+        if lengths is None:
+            return
+        rows = rows[read["_mask"][feature.leaf][rows]]
+        if not len(rows):
+            return
+        if feature.shape is None:
+            size = int(lengths[rows[0]])
+            feature.shape = (size, *read[feature.leaf].shape[2:])
+            if size == 0:
+                raise ValueError(
+                    f"{_OPERATION}: field {feature.name!r}, row {start + int(rows[0])}: an empty "
+                    "list cannot be a feature"
+                )
+        wrong = rows[lengths[rows] != feature.shape[0]]
+        if len(wrong):
+            raise ValueError(
+                f"{_OPERATION}: field {feature.name!r}, row {start + int(wrong[0])}: expected "
+                f"{feature.shape[0]} items, as in the first row, but found {lengths[wrong[0]]}; a "
+                "feature of a LeRobotDataset has one shape. Choose other fields with fields="
+            )
+        width = feature.shape[0]
+        if read[feature.leaf].shape[1] != width:  # a row that is left out has a longer list
+            read[feature.leaf] = read[feature.leaf][:, :width]
+
+    # --- resampled ---
+
+    def _resampled(self, episode: Episode) -> Iterator[Frames]:
+        """The latest value of each feature at times that begin when all of them have one."""
+        clock = self.clock
+        assert clock is not None
+        state = _Latest(self.plan.task_text)
+        origin, last, end, done = None, -np.inf, 0.0, 0
+        begin: float | None = None
+        number = 0
+        for start, read in self._blocks(episode):
+            rows = len(read["_step"])
+            raw = clock.read(self.view, slice(start, start + rows))
+            origin = raw[0] if origin is None else origin
+            times = clock.seconds(raw, origin)
+            if (np.diff(times, prepend=last) < 0).any():
+                wrong = start + int(np.argmax(np.diff(times, prepend=last) < 0))
+                raise ValueError(
+                    f"{_OPERATION}: time_field: row {wrong} is earlier than the row before it"
+                )
+            last = end = float(times[-1])
+            done = start + rows - episode.start
+            tasks, task = self._tasks(read, state.task)
+            latest = {one.name: self._latest_rows(one, read) for one in self.plan.features}
+            if begin is None:
+                begin = self._begin(times, latest, state)
+            if begin is not None:
+                for instants in _instants(begin, number, self.fps, before=last):
+                    at = np.searchsorted(times, instants, "right") - 1
+                    values = {
+                        one.name: state.pick(one, self, read, latest[one.name], at, start)
+                        for one in self.plan.features
+                    }
+                    number += len(instants)
+                    texts = [tasks[i] if i >= 0 else state.task for i in at]
+                    yield Frames(len(instants), values, texts, done)
+            for one in self.plan.features:
+                state.keep(one, self, read, latest[one.name], start)
+            state.task = task
+        if begin is None:
+            return
+        for instants in _instants(begin, number, self.fps, until=end):
+            values = {one.name: state.repeat(one, len(instants)) for one in self.plan.features}
+            number += len(instants)
+            yield Frames(len(instants), values, [state.task] * len(instants), done)
+
+    def _latest_rows(self, feature: Feature, read: dict[str, Any]) -> NDArray[np.int64]:
+        """For each row the latest row of the block, up to it, that has the feature; or -1."""
+        mask = read["_mask"][feature.leaf]
+        return np.maximum.accumulate(np.where(mask, np.arange(len(mask)), -1))
+
+    def _begin(
+        self, times: NDArray[np.float64], latest: dict[str, NDArray[np.int64]], state: _Latest
+    ) -> float | None:
+        """The first time at which every feature has a value."""
+        ready = np.ones(len(times), np.bool_)
+        for name, rows in latest.items():
+            if name not in state.values:
+                ready &= rows >= 0
+        return float(times[int(np.argmax(ready))]) if ready.any() else None
+
+
+def _ends(episode: Episode) -> tuple[int, int]:
+    """The first and the last row."""
+    return episode.start, episode.stop - 1
+
+
+class _Latest:
+    """The latest value of each feature before the block that is read."""
+
+    def __init__(self, task: str) -> None:
+        self.task = task
+        self.values: dict[str, Any] = {}
+
+    def pick(
+        self,
+        feature: Feature,
+        reader: FrameReader,
+        read: dict[str, Any],
+        latest: NDArray[np.int64],
+        at: NDArray[np.int64],
+        start: int,
+    ) -> Any:
+        """Values at rows `at` of a block; -1 is before the block."""
+        rows = np.where(at >= 0, latest[at], -1)
+        if not (rows >= 0).any():
+            return self.repeat(feature, len(rows))
+        values = reader._values(feature, read, np.maximum(rows, rows[rows >= 0][0]), start)
+        before = np.flatnonzero(rows < 0)
+        if len(before) and not isinstance(values, np.ndarray):
+            for i in before:
+                values[i] = self.values[feature.name]
+        elif len(before):
+            values = values.copy()
+            values[before] = self.values[feature.name]
+        return values
+
+    def keep(
+        self,
+        feature: Feature,
+        reader: FrameReader,
+        read: dict[str, Any],
+        latest: NDArray[np.int64],
+        start: int,
+    ) -> None:
+        if latest[-1] >= 0:
+            self.values[feature.name] = reader._values(feature, read, latest[-1:], start)[0]
+
+    def repeat(self, feature: Feature, count: int) -> Any:
+        value = self.values[feature.name]
+        if feature.kind in ("string", "encoded"):
+            return [value] * count
+        return np.repeat(np.asarray(value)[None], count, 0)
+
+
+def _instants(
+    begin: float, number: int, fps: int, *, before: float | None = None, until: float | None = None
+) -> Iterator[NDArray[np.float64]]:
+    """Times of frames from `number` on, in parts: those < `before`, or those <= `until`."""
+    while True:
+        times = begin + (number + np.arange(_AT_ONCE)) / fps
+        times = times[times < before] if before is not None else times[times <= until]
+        if not len(times):
+            return
+        yield times
+        number += len(times)
