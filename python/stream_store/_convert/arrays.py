@@ -125,7 +125,7 @@ class ArraySource(Source):
                         f"{path}: map has {one!r} twice, for {by_path[one]!r} and {name!r}"
                     )
                 by_path[one] = name
-            self._targets = {one: (by_path[one],) for one in paths if one in by_path}
+            self._targets = {one: (name,) for one, name in by_path.items()}
             owners = set(by_path.values())
         self._numbers = EPISODE not in owners
         self._facts = {path: feature for path, feature in facts.items() if path in self._targets}

@@ -39,6 +39,7 @@ _ENDS = ("meta/episode_ends", "episode_ends")
 _DATA = "data/"
 _TEXT_BYTES = 256  # assumed for texts, whose size is not known
 _MAX_DEPTH = 32
+_BLOSC_HEADER = 16
 
 
 def from_zarr(
@@ -75,7 +76,7 @@ class ZarrSource(ArraySource):
         try:
             root = self._open(zarr, path)
             super().__init__("zarr", path, _episodes(zarr, root, path), map, {})
-            self.changes |= _absent_chunks(zarr, root, path)
+            self.changes |= _look_at_chunks(zarr, root, path)
         except BaseException:
             self.close()
             raise
@@ -197,37 +198,58 @@ def _arrays(
             yield f"{prefix}{name}", one
 
 
-def _absent_chunks(zarr: Any, root: Any, path: Path) -> dict[str, str]:
+def _look_at_chunks(zarr: Any, root: Any, path: Path) -> dict[str, str]:
     """The arrays of which chunks are not stored: they are read as the fill value.
 
     `nchunks_initialized` of zarr 3.1 fails if the name of an array begins with that of another.
+
+    Raises:
+        ValueError: a chunk has another size than its header says. The library of Blosc would read
+            bytes after its end instead.
     """
     found = {}
     for name, array in _arrays(zarr, root, path, "", 0):
-        if not getattr(array, "shards", None):
-            absent = array.nchunks - sum(1 for one in _files(path, name) if _is_chunk(one))
-            if absent > 0:
-                found[name] = (
-                    f"{absent} of {array.nchunks} chunks are not stored and read as the fill "
-                    f"value {array.fill_value}"
-                )
+        if getattr(array, "shards", None):
+            continue
+        chunks = [one for one in _files(path, name) if _is_chunk(one)]
+        if path.is_dir() and any(
+            "blosc" in type(one).__name__.lower() for one in array.compressors
+        ):
+            for chunk in chunks:
+                _check_blosc(path / name / chunk)
+        absent = array.nchunks - len(chunks)
+        if absent > 0:
+            found[name] = (
+                f"{absent} of {array.nchunks} chunks are not stored and read as the fill value "
+                f"{array.fill_value}"
+            )
     return found
 
 
 def _files(path: Path, name: str) -> Iterator[str]:
-    """The names of the files of an array, without folders."""
+    """The files of an array, relative to its directory."""
     if path.is_dir():
-        for _, _, names in os.walk(path / name):
-            yield from names
+        for folder, _, names in os.walk(path / name):
+            yield from (os.path.relpath(f"{folder}/{one}", path / name) for one in names)
         return
     with zipfile.ZipFile(path) as archive:
         for one in archive.namelist():
             if one.startswith(f"{name}/"):
-                yield one.rpartition("/")[2]
+                yield one.removeprefix(f"{name}/")
 
 
 def _is_chunk(name: str) -> bool:
-    return not name.startswith(".") and name not in ("", "zarr.json")
+    base = name.rpartition("/")[2]
+    return not base.startswith(".") and base not in ("", "zarr.json")
+
+
+def _check_blosc(path: Path) -> None:
+    with path.open("rb") as file:
+        header = file.read(_BLOSC_HEADER)
+        size = os.fstat(file.fileno()).st_size
+    stored = int.from_bytes(header[12:16], "little")
+    if len(header) < _BLOSC_HEADER or stored != size:
+        raise ValueError(f"{path}: from_zarr: expected a chunk of {stored} bytes, found {size}")
 
 
 def _fact(array: Any, where: str) -> Any:

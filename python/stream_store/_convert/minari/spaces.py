@@ -105,8 +105,8 @@ def space_json(space: Any) -> Any:
     Raises:
         ValueError: Minari has no form for it.
     """
-    if isinstance(space, (str, Mapping)):
-        return json.loads(space) if isinstance(space, str) else dict(space)
+    if isinstance(space, (str, dict)):  # a Dict space is a Mapping, too
+        return json.loads(space) if isinstance(space, str) else space
     kind = type(space).__name__
     if kind == "Box":
         return {
