@@ -84,8 +84,10 @@ class ZarrSource(ArraySource):
     def _open(self, zarr: Any, path: Path) -> Any:
         try:
             if path.is_file():
-                self._zip = zarr.storage.ZipStore(path, mode="r")
-                return zarr.open_group(self._zip, mode="r")
+                archive = zarr.storage.ZipStore(path, mode="r")
+                group = zarr.open_group(archive, mode="r")
+                self._zip = archive  # a store that failed to open cannot be closed
+                return group
             return zarr.open_group(path, mode="r")
         except Exception as error:  # of zarr, of zipfile, or of the operating system
             raise ValueError(f"{path}: from_zarr: cannot open the group: {error}") from error
