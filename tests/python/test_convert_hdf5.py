@@ -247,6 +247,16 @@ def test_wrong_layouts_and_maps_are_refused(tmp_path: Path) -> None:
     assert len(report.left_out) == 2
 
 
+def test_two_paths_cannot_have_one_field(tmp_path: Path) -> None:
+    path = tmp_path / "a.hdf5"
+    with h5py.File(path, "w") as file:
+        file["file_attrs"] = np.arange(3)
+        file.attrs["a"] = 1
+    with pytest.raises(ValueError, match=r"a\.hdf5: file_attrs: two fields have the name"):
+        StreamStore().from_hdf5(path)
+    assert imported(path, map={"x": "file_attrs"}).fields == ("episode", "x")
+
+
 def test_a_minari_file_points_to_from_minari(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "main_data.hdf5", "w") as file:
         file["episode_0/observations"] = np.zeros((4, 2))

@@ -543,3 +543,17 @@ def test_images_are_packed_bytes_with_their_metadata(tmp_path: Path) -> None:
     read = np.frombuffer(image["data"], np.uint8).reshape(image["height"], image["width"], 3)
     assert (read == pixels).all()
     assert HEADER in IMAGE
+
+
+def test_a_second_file_is_appended_after_the_last_step(tmp_path: Path) -> None:
+    path = tmp_path / "a.mcap"
+    write_ros2(path, [sample("/a", 10 * i, i) for i in range(5)])
+    store = StreamStore(tmp_path / "store")
+    store.from_mcap(path)
+    with pytest.raises(ValueError, match="append=True adds to them"):
+        store.from_mcap(path)
+    report = store.from_mcap(path, append=True, check=True)
+    assert "5 messages" in report.changes["step"]
+    assert store.read_rows(slice(None), fields=())["_step"][4:].tolist() == [40, 41, 42, 43, 44, 45]
+    assert [row["/a"]["_log_time"] for row in store.rows(5)] == [0, 10, 20, 30, 40]
+    store.close()

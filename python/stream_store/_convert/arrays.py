@@ -131,7 +131,10 @@ class ArraySource(Source):
         self._facts = {path: feature for path, feature in facts.items() if path in self._targets}
         fields: dict[str, Any] = {EPISODE: "int64"} if self._numbers else {}
         for path_in_file, target in self._targets.items():
-            insert(fields, target, {**facts, **features}[path_in_file])
+            try:
+                insert(fields, target, {**facts, **features}[path_in_file])
+            except ValueError as error:
+                raise ValueError(f"{path}: {path_in_file}: {error}") from None
         self.fields = fields
 
     def _array_features(self) -> dict[str, Any]:
@@ -242,10 +245,19 @@ def _padded(column: Any, rows: int) -> Any:
 
 
 def insert(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
-    """Put a value at a path of a tree of dicts."""
+    """Put a value at a path of a tree of dicts.
+
+    Raises:
+        ValueError: something is there already, or on the way.
+    """
+    at = tree
     for name in path[:-1]:
-        tree = tree.setdefault(name, {})
-    tree[path[-1]] = value
+        at = at.setdefault(name, {})
+        if not isinstance(at, dict):
+            break
+    if not isinstance(at, dict) or path[-1] in at:
+        raise ValueError(f"two fields have the name {'.'.join(path)!r}; choose others with map=…")
+    at[path[-1]] = value
 
 
 def array_feature(dtype: np.dtype[Any], shape: tuple[int, ...], where: str) -> str:

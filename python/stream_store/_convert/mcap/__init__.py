@@ -37,9 +37,11 @@ def from_mcap(
 ) -> ConversionReport:
     """Import a file, or the files of a directory."""
     store._require_writable("from_mcap")
+    has_rows = bool(store.fields) and store.num_rows > 0
+    after = store.last_step if append and has_rows and not resume else None
     return import_source(
         store,
-        McapSource(src, topics, raw, map),
+        McapSource(src, topics, raw, map, after),
         append=append,
         resume=resume,
         check=check,

@@ -42,6 +42,7 @@ class McapSource(Source):
         topics: the topics to import; None imports all.
         raw: topics whose messages are stored as bytes.
         map: field name -> path, a topic or ``topic.member``.
+        after: the step that all steps must be greater than, or None.
     """
 
     format = "mcap"
@@ -53,7 +54,9 @@ class McapSource(Source):
         topics: Sequence[str] | None,
         raw: Sequence[str] | None,
         map: Mapping[str, str] | None,
+        after: int | None = None,
     ) -> None:
+        self._after = after
         require("pyarrow", "from_mcap", extra="mcap")
         self.path = Path(_arguments.path_text(src))
         chosen = _arguments.names("topics", topics)
@@ -118,7 +121,7 @@ class McapSource(Source):
         """The rows of the files from number `first_episode` on."""
         self.changes = dict(self._reasons)
         moved = 0
-        last_step: int | None = None
+        last_step = self._after
         topics = {topic for _, (topic, _) in self._origins}
         for number, file in enumerate(self._files):
             channels = topics_by_channel(file.channels, topics)
