@@ -13,7 +13,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from mcap_files import EVERYTHING, everything, write_json, write_raw, write_ros2
 from stream_store import StreamStore
-from test_convert_mcap import POSE, protobuf_file
+from test_convert_mcap_encodings import POSE, protobuf_file
 
 FIELDS = {
     "obs": {"rgb": "packed uint8[8,6,3]", "gray": "packed uint8[4,4]", "x": "float32[3]"},

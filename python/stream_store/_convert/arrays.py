@@ -250,7 +250,7 @@ def insert(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
     Raises:
         ValueError: something is there already, or on the way.
     """
-    at = tree
+    at: Any = tree
     for name in path[:-1]:
         at = at.setdefault(name, {})
         if not isinstance(at, dict):

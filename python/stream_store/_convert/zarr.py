@@ -108,7 +108,7 @@ class ZarrArray(StoredArray):
         self.rows = int(array.shape[0])
         self.chunk_rows = int(array.chunks[0])
         shape = tuple(int(size) for size in array.shape[1:])
-        self._is_text = array.dtype.kind in "OTU"
+        self._is_text = array.dtype.kind in "OUT"
         if self._is_text and shape:
             raise ValueError(f"{where}: expected one text per row, found arrays of texts")
         if self._is_text:
@@ -261,7 +261,7 @@ def _fact(array: Any, where: str) -> Any:
         raise ValueError(f"{where}: from_zarr: cannot read the value: {error}") from error
     return (
         value[()]
-        if value.ndim == 0 and value.dtype.kind not in "OTU"
+        if value.ndim == 0 and value.dtype.kind not in "OUT"
         else (str(value[()]) if value.ndim == 0 else value)
     )
 

@@ -100,7 +100,7 @@ class McapFile:
         self._schemas: dict[int, tuple[str, str, bytes]] = {}
         self._pieces: list[_Piece] = []
         with path.open("rb") as file:
-            self._scan(file)
+            self.ending = self._scan(file)
             if self.ending is not None:
                 self._drop_torn_chunk(file)
             for piece in self._pieces:
@@ -120,7 +120,8 @@ class McapFile:
 
     # --- scanning ---
 
-    def _scan(self, file: IO[bytes]) -> None:
+    def _scan(self, file: IO[bytes]) -> str | None:
+        """Find all pieces; returns how the file ends early, or None."""
         size = os.fstat(file.fileno()).st_size
         if file.read(len(MAGIC)) != MAGIC:
             raise ValueError(
@@ -131,7 +132,7 @@ class McapFile:
             opcode, length = _HEADER.unpack(file.read(_HEADER.size))
             end = at + _HEADER.size + length
             if opcode == _FOOTER:
-                return
+                return None
             if opcode == 0 or end > size:  # zeros are space that a recorder had reserved
                 break
             self._record(file, opcode, at, length)
@@ -140,7 +141,7 @@ class McapFile:
         file.seek(max(0, size - len(MAGIC)))
         if size >= 2 * len(MAGIC) and file.read() == MAGIC:
             raise self.damaged(at, "expected a record, found damaged bytes")
-        self.ending = f"it ends within a record at byte {at} of {size}; read up to there"
+        return f"it ends within a record at byte {at} of {size}; read up to there"
 
     def _drop_torn_chunk(self, file: IO[bytes]) -> None:
         """Drop the last chunk of a file that ends early, if only a part of it was written."""
