@@ -104,6 +104,19 @@ install_torch() {
   fi
 }
 
+# install_lerobot: LeRobot, with which the tests open the data sets that they write. Its pins exclude the versions of
+# other packages that the tests use, so it is installed without dependencies, in a folder that only its own test sees.
+install_lerobot() {
+  local target=$venv/lerobot
+  if [[ -z ${STREAMSTORE_TORCH-torch} || -d $target/lerobot ]] ||
+    ! "$venv/bin/python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))'; then
+    return
+  fi
+  say "installing lerobot for its tests (30 MB)"
+  "$venv/bin/python" -m pip install -q --no-compile --no-deps --target "$target" \
+    lerobot==0.4.4 torchvision==0.25.0 accelerate==1.15.0 safetensors==0.8.0
+}
+
 # setup_package <folder> <assertions>: builds the extension there and installs the package, editable. The C++ tests use
 # the same folder, and so the same compiled library.
 setup_package() {
@@ -164,6 +177,9 @@ case ${1:-} in
     esac
     say "installing packages for: ${*:2}"
     install_parts "${@:2}"
+    case " ${*:2} " in
+      *" test "*) install_lerobot ;;
+    esac
     ;;
   package) setup_package build/native ON ;;
   bench) setup_package build/bench-python OFF ;;

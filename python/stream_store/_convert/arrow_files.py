@@ -1,4 +1,4 @@
-"""Parquet and Arrow files: `from_arrow` and `to_arrow` of a store, with a file on the other side."""
+"""Parquet and Arrow files: `from_arrow` and `to_arrow` of a store, with a file beside it."""
 
 from __future__ import annotations
 

@@ -77,7 +77,8 @@ class _Comparison:
             return False
         if found.shape != column.shape or found.dtype != column.dtype:
             return False
-        same = read["_mask"][name] & _equal_bits(column, found).reshape(len(column), -1).all(1)
+        equal: Any = _equal_bits(column, found).reshape(len(column), -1)
+        same = np.logical_and.reduce(equal, 1) & read["_mask"][name]
         self._require(same, f"field {name!r}", column, found)
         return True
 
@@ -151,9 +152,9 @@ def same_value(one: Any, other: Any) -> bool:
         return _same_scalar(one, other)
     if len(one) != len(other):
         return False
-    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
-        if one.dtype == other.dtype and one.dtype.kind in "biuf":
-            return one.shape == other.shape and bool(_equal_bits(one, other).all())
+    arrays = isinstance(one, np.ndarray) and isinstance(other, np.ndarray)
+    if arrays and one.dtype == other.dtype and one.dtype.kind in "biuf":
+        return one.shape == other.shape and bool(_equal_bits(one, other).all())
     return all(same_value(left, right) for left, right in zip(one, other, strict=True))
 
 

@@ -86,7 +86,7 @@ def convert(
     if given is STORE:
         with StreamStore(source, "r") as store:
             return _call(wanted, "exporter", store, target, {**common, **options})
-    reading, writing = _split(given, wanted, options)
+    reading, writing = _split(given, options)
     with StreamStore() as store:
         _call(given, "importer", store, source, {**common, **reading, **_START})
         return _call(wanted, "exporter", store, target, {**common, **writing})
@@ -131,9 +131,7 @@ def _call(
     return result
 
 
-def _split(
-    given: Format, wanted: Format, options: dict[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def _split(given: Format, options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The options of the import, and those of the export; one that both have is the import's."""
     if given.importer is None:
         raise ValueError(f"convert: {given.name} cannot be read")

@@ -14,6 +14,7 @@ from typing import Any
 from stream_store._arguments import path_text
 from stream_store._fields import declared_fields
 from stream_store._types import AnyPath
+from stream_store.errors import Error
 from stream_store.store import StreamStore
 
 from .source import BLOCK_BYTES
@@ -61,9 +62,7 @@ def new_file(path: AnyPath, operation: str) -> Iterator[Path]:
     """The same for one file: the path of a temporary file beside `path` to write."""
     target = _target(path)
     if target.exists():
-        raise FileExistsError(
-            f"{target}: {operation}: expected a new path; nothing is replaced"
-        )
+        raise FileExistsError(f"{target}: {operation}: expected a new path; nothing is replaced")
     partial = _partial(target, operation)
     try:
         yield partial
@@ -73,7 +72,7 @@ def new_file(path: AnyPath, operation: str) -> Iterator[Path]:
 
 
 def _target(path: AnyPath) -> Path:
-    return Path(os.path.abspath(path_text(path)))
+    return Path(path_text(path)).absolute()
 
 
 def _partial(target: Path, operation: str) -> Path:
@@ -93,8 +92,25 @@ def episodes_of(view: StreamStore, by: str | Sequence[str] | None) -> list[Episo
         return [Episode(0, view.first_row, view.num_rows)]
     return [
         Episode(number, int(start), int(stop))
-        for number, (start, stop) in enumerate(view.segments(by))
+        for number, (start, stop) in enumerate(_segments(view, by))
     ]
+
+
+def _segments(view: StreamStore, by: str | Sequence[str]) -> Any:
+    """The segments of a snapshot.
+
+    They depend on all rows. The rows of a store that has a path are read by system calls, because a
+    mapping would make all of its pages resident at once; see residency.py.
+    """
+    if view.path is not None:
+        try:
+            with StreamStore(view.path, "r", safe_reads=True) as reader:
+                same = reader.snapshot(view.num_rows)
+                if same.id == view.id and same.first_row == view.first_row:
+                    return same.segments(by)
+        except (Error, OSError):
+            pass  # the store is gone, or rows were dropped since; the snapshot still has them
+    return view.segments(by)
 
 
 def row_blocks(
@@ -104,7 +120,7 @@ def row_blocks(
     fields: Sequence[str],
     block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows [start, stop) as (first row, result of `read_rows`), in blocks of about `block_bytes`."""
+    """Rows [start, stop) as (first row, result of `read_rows`), in blocks of about one size."""
     while start < stop:
         count = min(rows_of_bytes(view, start, stop, fields, block_bytes), stop - start)
         yield start, view.read_rows(slice(start, start + count), fields=fields)

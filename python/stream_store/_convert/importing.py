@@ -22,10 +22,11 @@ from stream_store.store import StreamStore
 from .checking import check_rows
 from .journal import Journal, Position
 from .report import ConversionReport
+from .residency import Residency
 from .source import Block, Source
 
 #: Size at which collected episodes are committed.
-COMMIT_BYTES = 128 << 20
+COMMIT_BYTES = 64 << 20
 
 
 def import_source(
@@ -40,8 +41,8 @@ def import_source(
     """Import all episodes of a source, and close it.
 
     Whole episodes become visible together. If the process is killed or interrupted with Ctrl-C, the
-    store has whole episodes only, and a file `<store>.import` beside it tells `resume=True` where to
-    continue. After an error the store has the rows that it had before the call. Fields that were
+    store has whole episodes only, and a file `<store>.import` beside it tells `resume=True` where
+    to continue. After an error the store has the rows that it had before the call. Fields that were
     declared stay declared if rows had been committed already.
 
     Args:
@@ -77,8 +78,8 @@ def _require_fields(store: StreamStore, source: Source) -> None:
     lacking = [name for name in source.fields if name not in known]
     if lacking:
         raise ValueError(
-            f"{source.path}: {source.format}: the store has no field {_names(lacking)}; declare it, "
-            f"add it with add_fields(), or choose others with map=. It has {_names(known)}"
+            f"{source.path}: {source.format}: the store has no field {_names(lacking)}; add it "
+            f"with add_fields(), or choose others with map=. It has {_names(known)}"
         )
 
 
@@ -106,6 +107,7 @@ class _Import:
         self._begin(resume)
         self._collected = StreamStore(sync_seconds=None, sync_bytes=None)
         self._collected._define_fields(self._specs or declared_fields(store).specs)
+        self._residency = Residency(store, self._collected)
         self._rows = self._episodes = 0
 
     # --- where to begin ---
@@ -187,12 +189,17 @@ class _Import:
         for block in self._source.blocks(self._start.episode):
             whole, ended = ended and block.ends_episode, block.ends_episode
             episode = block.episode + 1
+            before = self._nbytes()
             self._take(block, whole)
+            self._residency.touched(abs(self._nbytes() - before))
             self._rows += block.rows
             self._episodes += ended
             if self._progress is not None:
                 self._progress(done + self._rows, max(total, done + self._rows) if total else 0)
         self._commit_collected(episode, last=True)
+
+    def _nbytes(self) -> int:
+        return self._collected.nbytes + (self._store.nbytes if self._store.fields else 0)
 
     def _take(self, block: Block, whole: bool) -> None:
         collected = self._collected.num_rows
@@ -219,9 +226,7 @@ class _Import:
                 step_column += "_"
         import_stream(
             self._store,
-            c_stream(
-                self._collected, declared_fields(self._collected), step_column=step_column
-            ),
+            c_stream(self._collected, declared_fields(self._collected), step_column=step_column),
             append=self._append or not first,
             specs=self._specs,
             step_column=step_column,

@@ -2,8 +2,8 @@
 
 The first line identifies the import. Each later line is written before a commit: the store has
 `row` rows now and `row + rows` after it, and the import then continues with episode `episode`. A
-commit is all or nothing, so the number of rows of the store tells whether it happened. After a power
-cut the store may have fewer rows; the import then continues after an earlier commit.
+commit is all or nothing, so the number of rows of the store tells whether it happened. After a
+power cut the store may have fewer rows; the import then continues after an earlier commit.
 """
 
 from __future__ import annotations

@@ -106,11 +106,14 @@ def choose_fields(
         ValueError: `map` is empty, or names a path that the source does not have.
         TypeError: `map` is not a mapping of str to str.
     """
-    names = dict(available) if isinstance(available, Mapping) else {path: path for path in available}
+    names = (
+        dict(available) if isinstance(available, Mapping) else {path: path for path in available}
+    )
     if map is None:
         return {name: path for path, name in names.items()}
-    if not isinstance(map, Mapping) or not all(
-        isinstance(text, str) for pair in map.items() for text in pair
+    given: object = map
+    if not isinstance(given, Mapping) or not all(
+        isinstance(text, str) for pair in given.items() for text in pair
     ):
         raise TypeError(f"{where}: map must be a mapping of field name to path in the source")
     if not map:

@@ -1,8 +1,8 @@
 """Appending episodes to an existing data set: new files are added, and only `meta/` is rewritten.
 
 The new files are written into a directory beside the data set first. Renames then move them, data
-before what describes it, and info.json last. A crash in between leaves files that info.json does not
-count; the next `to_lerobot(append=True)` refuses such a data set.
+before what describes it, and info.json last. A crash in between leaves files that info.json does
+not count; the next `to_lerobot(append=True)` refuses such a data set.
 """
 
 from __future__ import annotations
@@ -119,10 +119,9 @@ def merge_into(target: Path, root: Path) -> None:
 
 def _files(root: Path) -> list[Path]:
     """The files that a data set consists of; not others that lie beside them."""
-    found = [
+    return [
         path
         for folder in ("data", "videos", "meta")
         for path in sorted((root / folder).rglob("*"))
         if path.is_file()
     ]
-    return found

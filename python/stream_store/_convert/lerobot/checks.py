@@ -96,13 +96,13 @@ def _part(columns: dict[str, Any], start: int, stop: int) -> dict[str, Any]:
 
 def _compare(root: Path, feature: Feature, expected: Any, found: Any, row: int) -> None:
     cells = found.to_pylist() if hasattr(found, "to_pylist") else found
-    if isinstance(expected, np.ndarray) and isinstance(found, np.ndarray):
-        if expected.dtype == found.dtype and expected.shape == found.shape:
-            if expected.tobytes() == found.tobytes():
-                return
-    for place, (one, other) in enumerate(zip(expected, cells, strict=True)):
-        if feature.kind == "pixels":
-            other = decoded(other["bytes"], one.shape)
+    arrays = isinstance(expected, np.ndarray) and isinstance(found, np.ndarray)
+    alike = arrays and (expected.dtype, expected.shape) == (found.dtype, found.shape)
+    if alike and expected.tobytes() == found.tobytes():
+        return
+    for place, (one, cell) in enumerate(zip(expected, cells, strict=True)):
+        pixels = feature.kind == "pixels"
+        other = decoded(cell["bytes"], one.shape) if pixels else cell
         if not same_value(one, other):
             raise CheckError(
                 f"{root}: check: frame {row + place}, feature {feature.name!r}: expected "

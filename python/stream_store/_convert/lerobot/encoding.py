@@ -92,7 +92,9 @@ def _opened(data: bytes, name: str = "") -> Any:
     try:
         return Image.open(io.BytesIO(data))
     except OSError as error:
-        raise ValueError(f"{_OPERATION}: field {name!r}: an image cannot be read: {error}") from error
+        raise ValueError(
+            f"{_OPERATION}: field {name!r}: an image cannot be read: {error}"
+        ) from error
 
 
 def _decoded(data: bytes) -> NDArray[np.uint8]:
@@ -106,9 +108,7 @@ def decoded(data: bytes, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 def _rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """An array of shape (height, width, 3)."""
-    return np.ascontiguousarray(
-        np.repeat(image, 3, -1) if image.shape[-1] == 1 else image[..., :3]
-    )
+    return np.ascontiguousarray(np.repeat(image, 3, -1) if image.shape[-1] == 1 else image[..., :3])
 
 
 class VideoFiles:

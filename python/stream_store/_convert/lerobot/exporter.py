@@ -11,6 +11,7 @@ from typing import Any
 from stream_store._arguments import path_text
 from stream_store._convert.exporting import Episode, episodes_of, new_directory
 from stream_store._convert.report import ConversionReport
+from stream_store._convert.residency import Residency
 from stream_store._exchange.arrow import Rows
 from stream_store._exchange.optional import require
 from stream_store._fields import declared_fields
@@ -77,9 +78,7 @@ def to_lerobot(
     if video:
         require("av", f"{_OPERATION}: video=True", extra="video")
     episodes = episodes_of(view, _cuts(view, by))
-    reader = FrameReader(
-        view, plan, fps, clock, tolerance, resample is not None, missing
-    )
+    reader = FrameReader(view, plan, fps, clock, tolerance, resample is not None, missing)
     facts = pa.schema(Rows(view, declared_fields(view), columns=plan.facts)) if plan.facts else []
     fact_types = {field.name: field.type for field in facts}
     target = Path(path_text(dst)).absolute()
@@ -124,12 +123,13 @@ def _write(
 ) -> None:
     """Write all episodes; those without frames are named in the plan."""
     total = reader.view.kept_rows
+    residency = Residency(reader.view)
     left: list[int] = []
     rows = 0
     for episode in episodes:
         writer.begin(reader.count(episode))
         for frames in reader.frames(episode):
-            writer.add(frames)
+            residency.touched(writer.add(frames))
             if progress is not None:
                 progress(episode.start - reader.view.first_row + frames.rows_done, total)
         if not writer.end(reader.facts(episode)):

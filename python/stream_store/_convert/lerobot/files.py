@@ -17,8 +17,8 @@ _GROUP_BYTES = 16 << 20  # size of the tables that are written at once: row grou
 class TableFiles:
     """Parquet files that are filled one after another.
 
-    A file ends between two episodes once it has about `most_mb`. Small tables are collected, so that
-    a row group holds many short episodes.
+    A file ends between two episodes once it has about `most_mb`. Small tables are collected, so
+    that a row group holds many short episodes.
     """
 
     def __init__(

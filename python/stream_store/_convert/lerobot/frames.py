@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -57,9 +57,12 @@ class FrameReader:
     tolerance: float
     resample: bool
     missing: str
+    last_task: list[str] = field(default_factory=list)  # of the previous episode, if any
 
     def frames(self, episode: Episode) -> Iterator[Frames]:
-        """The frames of an episode; none if all its rows are dropped."""
+        """The frames of an episode; none if all its rows are dropped. Episodes come in order."""
+        if episode.number == 0 or not self.last_task:
+            self.last_task[:] = [self.plan.task_text]
         return self._resampled(episode) if self.resample else self._plain(episode)
 
     def count(self, episode: Episode) -> int:
@@ -93,7 +96,7 @@ class FrameReader:
     # --- rows as they are ---
 
     def _plain(self, episode: Episode) -> Iterator[Frames]:
-        number, task, origin = 0, self.plan.task_text, None
+        number, task, origin = 0, self.last_task[0], None
         for start, read in self._blocks(episode):
             rows = len(read["_step"])
             keep = self._kept(read, start)
@@ -104,6 +107,7 @@ class FrameReader:
                 seconds = self.clock.seconds(times, origin)
                 require_regular(seconds, number, start + numbers, self.fps, self.tolerance)
             tasks, task = self._tasks(read, task)
+            self.last_task[0] = task
             values = {
                 one.name: self._values(one, read, numbers, start) for one in self.plan.features
             }
@@ -191,7 +195,7 @@ class FrameReader:
         """The latest value of each feature at times that begin when all of them have one."""
         clock = self.clock
         assert clock is not None
-        state = _Latest(self.plan.task_text)
+        state = _Latest(self.last_task[0])
         origin, last, end, done = None, -np.inf, 0.0, 0
         begin: float | None = None
         number = 0
@@ -223,7 +227,7 @@ class FrameReader:
                     yield Frames(len(instants), values, texts, done)
             for one in self.plan.features:
                 state.keep(one, self, read, latest[one.name], start)
-            state.task = task
+            state.task = self.last_task[0] = task
         if begin is None:
             return
         for instants in _instants(begin, number, self.fps, until=end):
@@ -301,12 +305,12 @@ class _Latest:
 
 
 def _instants(
-    begin: float, number: int, fps: int, *, before: float | None = None, until: float | None = None
+    begin: float, number: int, fps: int, *, before: float = np.inf, until: float = np.inf
 ) -> Iterator[NDArray[np.float64]]:
     """Times of frames from `number` on, in parts: those < `before`, or those <= `until`."""
     while True:
         times = begin + (number + np.arange(_AT_ONCE)) / fps
-        times = times[times < before] if before is not None else times[times <= until]
+        times = times[(times < before) & (times <= until)]
         if not len(times):
             return
         yield times

@@ -47,7 +47,7 @@ class Episodes:
                     f"{path}: {operation}: the file cannot be read; a recording that was not "
                     f"finalized leaves such files: {error}"
                 ) from error
-        self.table = pa.concat_tables(tables, promote_options="permissive") if tables else None
+        self.table: Any = pa.concat_tables(tables, promote_options="permissive") if tables else None
         found = 0 if self.table is None else self.table.num_rows
         if found != info["total_episodes"]:
             raise ValueError(
@@ -87,9 +87,7 @@ class Episodes:
     def files(self) -> list[DataFile]:
         """The data files in the order of their episodes."""
         pattern = self._info.get("data_path") or DATA_PATH
-        places = zip(
-            self.column("data/chunk_index"), self.column("data/file_index"), strict=True
-        )
+        places = zip(self.column("data/chunk_index"), self.column("data/file_index"), strict=True)
         files: list[tuple[Path, list[tuple[int, int, int]]]] = []
         for number, (chunk, file) in enumerate(places):
             path = self._root / pattern.format(chunk_index=int(chunk), file_index=int(file))

@@ -163,8 +163,8 @@ def make_plan(
     if unfit:
         raise ValueError(
             f"{_OPERATION}: these fields cannot be features of a LeRobotDataset: "
-            f"{', '.join(unfit)}. Choose others with fields=; strings that hold for a whole episode "
-            "can be named in episode_fields="
+            f"{', '.join(unfit)}. Choose others with fields=; values that hold for a whole "
+            "episode can be named in episode_fields="
         )
     if not plan.features:
         raise ValueError(f"{_OPERATION}: there is no field to write")
@@ -227,15 +227,14 @@ def _plan_task(plan: Plan, specs: Mapping[str, FieldSpec], task: str | None) -> 
         plan.task_text = task
 
 
-def _feature(
-    name: str, leaf: FieldSpec | Struct, images: str | None, video: bool
-) -> Feature | str:
+def _feature(name: str, leaf: FieldSpec | Struct, images: str | None, video: bool) -> Feature | str:
     """The feature of a field, or why there is none."""
     if "/" in name:
         return "its name contains '/'"
     if isinstance(leaf, Struct):
-        if json.loads(leaf.feature).get("_type") != "Image":
-            return json.loads(leaf.feature).get("_type", "a struct")
+        kind = str(json.loads(leaf.feature).get("_type", "a struct"))
+        if kind != "Image":
+            return kind
         return Feature(name, "encoded", f"{name}.bytes", IMAGE, None, video=video)
     if leaf.dtype == "string" and not leaf.shape and not leaf.nested:
         return Feature(name, "string", leaf.name, "string", ())

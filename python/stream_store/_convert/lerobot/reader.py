@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ class LeRobotSource(Source):
             )
         self.path = path
         self._videos = videos
+        self._last_task: Any = None  # of the last row that was read
         self._info = read_info(path, _OPERATION)
         self._features: dict[str, dict[str, Any]] = self._info["features"]
         self._table = Episodes(path, self._info, _OPERATION)
@@ -103,11 +104,17 @@ class LeRobotSource(Source):
         for name, feature in self._features.items():
             if feature.get("names") and name in self._paths.values():
                 left_out[f"names of {name}"] = "a field has no names for its items"
-        self.left_out = {path: why for path, why in left_out.items() if path in available or " " in path}
+        self.left_out = {
+            path: why for path, why in left_out.items() if path in available or " " in path
+        }
         schema = self._schema()
         self.fields = {name: self._field(path, schema) for name, path in self._paths.items()}
         if any(self._kind(path) == VIDEO for path in self._paths.values()):
-            require("av", f"{_OPERATION}: reading the video columns {self._video_names()}", extra="video")
+            require(
+                "av",
+                f"{_OPERATION}: reading the video columns {self._video_names()}",
+                extra="video",
+            )
         self.changes = {
             name: f"frames of a video -> {self._videos}"
             for name, path in self._paths.items()
@@ -162,7 +169,7 @@ class LeRobotSource(Source):
         """Blocks of the chosen episodes whose number is at least `first_episode`."""
         with ExitStack() as stack:
             readers = {
-                path: stack.enter_context(VideoReader(path, self._videos))
+                path: stack.enter_context(closing(VideoReader(path, self._videos)))
                 for path in self._paths.values()
                 if self._kind(path) == VIDEO
             }
@@ -182,9 +189,7 @@ class LeRobotSource(Source):
         readers: Mapping[str, VideoReader],
     ) -> Iterator[Block]:
         """The blocks of some episodes of a data file; only their row groups are read."""
-        names = [
-            path for path in self._paths.values() if self._kind(path) in ("column", IMAGE)
-        ]
+        names = [path for path in self._paths.values() if self._kind(path) in ("column", IMAGE)]
         needed = dict.fromkeys([*names, "episode_index", "task_index", "timestamp"])
         with parquet(_OPERATION).ParquetFile(file.path, pre_buffer=False) as opened:
             if opened.metadata.num_rows != file.rows:

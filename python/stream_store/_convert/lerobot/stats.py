@@ -1,9 +1,10 @@
 """Statistics of features: per episode, and over the whole data set.
 
 An episode has the extremes, mean, standard deviation and five quantiles of every item of a feature;
-of arrays with several dimensions, of every place in the last one, over all others. Those of images are per channel, scaled to [0, 1], from a sample of the frames. The data set has the
-averages of its episodes, weighted by their numbers of frames, quantiles included: that is how the
-layout defines them.
+of arrays with several dimensions, of every place in the last one, over all others. Those of
+images are per channel, scaled to [0, 1], from a sample of the frames. The data set has the averages
+of its episodes, weighted by their numbers of frames, quantiles included: that is how the layout
+defines them.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class EpisodeStats:
         self._every = 1
         self._sampled = 0
 
+    @np.errstate(all="ignore")  # data may hold infinities, or overflow
     def add(self, values: NDArray[Any]) -> None:
         """Add a block of shape (rows, ...), with at least one row."""
         flat = values.reshape(-1, values.shape[-1] if values.ndim > 1 else 1)
@@ -51,9 +53,7 @@ class EpisodeStats:
             self._min, self._max = np.fmin(self._min, low), np.fmax(self._max, high)
             total = self._numbers + numbers
             weight = np.divide(numbers, total, out=np.zeros_like(total), where=total > 0)
-            delta = np.where(
-                (self._numbers > 0) & (numbers > 0), mean - self._mean, 0.0
-            )
+            delta = np.where((self._numbers > 0) & (numbers > 0), mean - self._mean, 0.0)
             base = np.where(self._numbers > 0, self._mean, mean)
             self._squares = self._squares + squares + delta**2 * self._numbers * weight
             self._mean = base + delta * weight
@@ -73,22 +73,24 @@ class EpisodeStats:
             self._sample, self._sampled = [whole], len(whole)
             self._every *= 2
 
+    @np.errstate(all="ignore")
     def result(self) -> Stats:
         """The statistics, each of the length of the last dimension, 1 for a scalar; count has 1."""
-        sample = np.sort(np.concatenate(self._sample).astype(np.float64), axis=0)  # NaN at the end
-        valid = np.maximum((~np.isnan(sample)).sum(0), 1)
+        lines = np.concatenate(self._sample).T.astype(np.float64, order="C")
+        sample = np.sort(lines, axis=1)  # NaN at the end
+        valid = np.maximum((~np.isnan(sample)).sum(1), 1)
         stats: Stats = {
             "min": self._exact(self._min),
             "max": self._exact(self._max),
             "mean": self._mean,
             "std": np.sqrt(np.maximum(self._squares / np.maximum(self._numbers, 1), 0)),
         }
-        columns = np.arange(sample.shape[1])
+        columns = np.arange(len(sample))
         for name, quantile in QUANTILES.items():
             place = quantile * (valid - 1)
             below = np.floor(place).astype(np.int64)
             above = np.minimum(below + 1, valid - 1)
-            low, high = sample[below, columns], sample[above, columns]
+            low, high = sample[columns, below], sample[columns, above]
             stats[name] = low + (high - low) * (place - below)
         stats["count"] = np.array([self._count])
         return {name: stats[name] for name in NAMES}
@@ -102,24 +104,22 @@ class EpisodeStats:
 
 def _moments(flat: NDArray[Any]) -> tuple[NDArray[Any], ...]:
     """min, max, number, mean and sum of squared deviations of each column, without NaN."""
-    if flat.dtype.kind == "b":
-        flat = flat.view(np.uint8).astype(np.int64)
-    elif flat.dtype.kind == "u" and flat.dtype.itemsize < 8:
-        flat = flat.astype(np.int64)
-    rows = len(flat)
-    low, high = flat.min(0), flat.max(0)
-    wide = flat.astype(np.float64)
+    lines = np.ascontiguousarray(flat.T)  # a reduction over long lines is several times faster
+    low, high = lines.min(1), lines.max(1)
+    if low.dtype.kind in "bu" and low.dtype.itemsize < 8:
+        low, high = low.astype(np.int64), high.astype(np.int64)
+    wide = lines.astype(np.float64)
     if flat.dtype.kind == "f" and np.isnan(low).any():
         nan = np.isnan(wide)
-        numbers = (rows - nan.sum(0)).astype(np.float64)
-        low, high = np.fmin.reduce(flat, 0), np.fmax.reduce(flat, 0)
-        mean = np.where(nan, 0.0, wide).sum(0) / np.maximum(numbers, 1)
-        squares = np.where(nan, 0.0, (wide - mean) ** 2).sum(0)
-        mean = np.where(numbers > 0, mean, np.nan)
-        return low, high, numbers, mean, squares
-    mean = wide.mean(0)
-    wide -= mean
-    return low, high, np.full(len(low), float(rows)), mean, np.einsum("ij,ij->j", wide, wide)
+        numbers = (len(flat) - nan.sum(1)).astype(np.float64)
+        low, high = np.fmin.reduce(lines, 1), np.fmax.reduce(lines, 1)
+        mean = np.where(nan, 0.0, wide).sum(1) / np.maximum(numbers, 1)
+        squares = np.where(nan, 0.0, (wide - mean[:, None]) ** 2).sum(1)
+        return low, high, numbers, np.where(numbers > 0, mean, np.nan), squares
+    mean = wide.mean(1)
+    wide -= mean[:, None]
+    squares = np.einsum("ij,ij->i", wide, wide)
+    return low, high, np.full(len(low), float(len(flat))), mean, squares
 
 
 class ImageStats:
@@ -185,6 +185,7 @@ class TotalStats:
         }
 
 
+@np.errstate(all="ignore")
 def _merged(one: Stats, other: Stats) -> Stats:
     first, second = float(one["count"][0]), float(other["count"][0])
     weight = second / (first + second)

@@ -50,7 +50,7 @@ class Clock:
 
     def seconds(self, times: NDArray[Any], origin: Any) -> NDArray[np.float64]:
         """Seconds since an origin, exact for int times: the difference is taken first."""
-        return (times - origin).astype(np.float64) * self.unit
+        return np.asarray((times - origin).astype(np.float64) * self.unit)
 
 
 def make_clock(view: StreamStore, field: str | None, unit: float) -> Clock | None:
@@ -61,7 +61,7 @@ def make_clock(view: StreamStore, field: str | None, unit: float) -> Clock | Non
     """
     if field is None:
         return None
-    if not (isinstance(unit, (int, float)) and unit > 0):
+    if not unit > 0:
         raise ValueError(f"{_OPERATION}: time_unit={unit!r}: expected seconds per unit")
     if field == STEP:
         return Clock(STEP, float(unit))
@@ -106,8 +106,7 @@ def require_regular(
     wrong = np.flatnonzero(~(np.abs(seconds - expected) <= tolerance))
     if len(wrong):
         shown = ", ".join(
-            f"row {rows[i]} at {seconds[i]:.6f} s instead of {expected[i]:.6f} s"
-            for i in wrong[:3]
+            f"row {rows[i]} at {seconds[i]:.6f} s instead of {expected[i]:.6f} s" for i in wrong[:3]
         )
         raise ValueError(
             f"{_OPERATION}: the times are not regular at fps={fps}: {shown} since the episode "

@@ -56,13 +56,8 @@ class VideoReader:
         self._frames: Iterator[Any] = iter(())
         self._ahead: Any = None  # a frame that was decoded but is for a later row
 
-    def __enter__(self) -> VideoReader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._close()
-
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Release the file."""
         if self._container is not None:
             self._container.close()
         self._container, self._path, self._ahead = None, None, None
@@ -80,9 +75,11 @@ class VideoReader:
         half = 0.5 / video.fps
         if self._path != video.path:
             self._open(video.path)
-        if self._ahead is not None and self._ahead.time > time + half:
-            self._seek(time)
-        elif self._ahead is None or self._ahead.time < time - 2.0:
+        if (
+            (self._ahead is not None and self._ahead.time > time + half)
+            or self._ahead is None
+            or self._ahead.time < time - 2.0
+        ):
             self._seek(time)
         frame = self._ahead
         while frame is not None and frame.time < time - half:
@@ -96,7 +93,7 @@ class VideoReader:
 
     def _open(self, path: Path) -> None:
         av = require("av", _OPERATION, extra="video")
-        self._close()
+        self.close()
         if not path.is_file():
             raise FileNotFoundError(f"{path}: {_OPERATION}: the video {self._name!r} is missing")
         try:

@@ -61,6 +61,7 @@ class DatasetWriter:
         }
         self._rows: list[dict[str, Any]] = []  # of episodes that are not in a table yet
         self._schema: Any = None
+        self._meta_place = self._meta.chunk, self._meta.file
 
     def start_from(self, state: dict[str, Any]) -> None:
         """Continue an existing data set, whose state `append.py` has read."""
@@ -84,17 +85,15 @@ class DatasetWriter:
             for one in [*self._plan.features, *self._defaults]
             if one.kind == "numeric"
         }
-        self._pictures = {
-            one.name: ImageStats(rows) for one in self._plan.features if one.is_image
-        }
+        self._pictures = {one.name: ImageStats(rows) for one in self._plan.features if one.is_image}
         for files in self._videos.values():
             files.next_episode()
 
-    def add(self, frames: Frames) -> None:
-        """Add a block of frames."""
+    def add(self, frames: Frames) -> int:
+        """Add a block of frames; returns its size in bytes."""
         count, first = frames.count, self._length
         if not count:
-            return
+            return 0
         numbers = np.arange(first, first + count)
         for task in frames.tasks:
             self._tasks.setdefault(task, len(self._tasks))
@@ -123,8 +122,10 @@ class DatasetWriter:
         if self._schema is None:  # the shapes are known only now
             stored = [one for one in self._plan.features if not one.video]
             self._schema = data_schema(self._pa, [*stored, *self._defaults])
-        self._data.add(self._pa.table(list(columns.values()), schema=self._schema))
+        table = self._pa.table(list(columns.values()), schema=self._schema)
+        self._data.add(table)
         self._length += count
+        return int(table.nbytes)
 
     def _add_stats(self, feature: Feature, values: Any) -> None:
         if feature.kind == "numeric":
@@ -135,8 +136,10 @@ class DatasetWriter:
         if not self._length:
             return False
         stats: dict[str, Stats] = {}
-        for name, one in {**self._numeric, **self._pictures}.items():
+        for name, one in self._numeric.items():
             stats[name] = one.result()
+        for name, pictures in self._pictures.items():
+            stats[name] = pictures.result()
         self._stats.add(stats)
         chunk, file = self._place
         row: dict[str, Any] = {
@@ -151,10 +154,11 @@ class DatasetWriter:
         for files in self._videos.values():
             row |= files.end_episode()
         row |= facts
-        for name, one in stats.items():
-            row |= {f"stats/{name}/{key}": value for key, value in one.items()}
-        meta_chunk, meta_file = self._meta.next_episode() if not self._rows else self._meta_place
-        self._meta_place = meta_chunk, meta_file
+        for name, found in stats.items():
+            row |= {f"stats/{name}/{key}": value for key, value in found.items()}
+        if not self._rows:  # those of a table are in one file
+            self._meta_place = self._meta.next_episode()
+        meta_chunk, meta_file = self._meta_place
         row |= {"meta/episodes/chunk_index": meta_chunk, "meta/episodes/file_index": meta_file}
         self._rows.append(row)
         if len(self._rows) == _EPISODES_AT_ONCE:
@@ -217,4 +221,3 @@ class DatasetWriter:
             "video_path": VIDEO_PATH if self._videos else None,
             "features": features,
         }
-
