@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from ._store_life import StoreLife
+from ._file_conversions import FileConversions
 from ._types import AnyPath, Progress
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .store import StreamStore
 
 
-class StoreConversions(StoreLife):
+class StoreConversions(FileConversions):
     """A base class of StreamStore."""
 
     # --- LeRobot ---
@@ -200,9 +200,3 @@ class StoreConversions(StoreLife):
             check=check,
             progress=progress,
         )
-
-    # --- MCAP ---
-
-    # --- Minari ---
-
-    # --- HDF5 and Zarr ---

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ._fields import fixed_view
 from ._hints import missing_attribute
 from ._statistics import QUANTILES, FieldStats, collect
-from ._store_life import StoreLife
+from ._store_conversions import StoreConversions
 from ._types import Progress
 from .column import Column
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     pass
 
 
-class StoreTables(StoreLife):
+class StoreTables(StoreConversions):
     """A base class of StreamStore."""
 
     def column(self, field: str) -> Column:

@@ -19,16 +19,12 @@ from ._fields import declare, declared_fields
 from ._handover import hand_over, is_spawning
 from ._opening import close_earlier_writer, open_writers
 from ._store_tables import StoreTables
-from ._store_conversions import StoreConversions
 from ._types import AnyPath, Fields
 from .errors import LockedError
 from .features import parse_fields
 
 
 class StreamStore(StoreTables):
-_open_writers: weakref.WeakSet[StreamStore] = weakref.WeakSet()
-
-class StreamStore(StoreConversions):
     """An append-only, memory-mapped store of a stream of steps.
 
     Nothing is on disk until fields are declared; the directory then appears complete.

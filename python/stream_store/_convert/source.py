@@ -40,7 +40,10 @@ class Block:
     @property
     def rows(self) -> int:
         """The number of rows."""
-        return len(next(iter(self.columns.values())))
+        column = next(iter(self.columns.values()))
+        while isinstance(column, Mapping):  # a struct, as columns of its fields
+            column = next(iter(column.values()))
+        return len(column)
 
 
 class Source(ABC):

@@ -1,0 +1,413 @@
+"""Minari data sets written from a store, as HDF5 without compression of images.
+
+The files are written here, because Minari itself can only append whole episodes that are in memory,
+and its buffers need JAX. They have the form that Minari 0.5.4 writes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_store import _arguments
+from stream_store._convert.exporting import Episode, episodes_of, new_directory, row_blocks
+from stream_store._convert.report import ConversionReport
+from stream_store._exchange.optional import require
+from stream_store._fields import declared_fields
+from stream_store._types import AnyPath, Progress
+from stream_store.errors import CheckError
+from stream_store.features import FieldSpec
+from stream_store.features.names import batch_key
+from stream_store.store import StreamStore
+
+from .source import EPISODE_METADATA, MAIN_FILE, METADATA, METADATA_FILE, NAMES
+from .spaces import Space, box, parse_space, space_json
+
+_VERSION = "0.5.4"
+_ID = re.compile(r"(?:[-_\w][-_\w/]*[-_\w]+/)?[-_\w]+?-v\d+")  # (namespace/)name-v0
+_FLAGS = ("terminations", "truncations")
+_SPACES = {"observations": "observation_space", "actions": "action_space"}
+
+
+@dataclass(frozen=True)
+class _Leaf:
+    """A field, and the dataset that it becomes.
+
+    Attributes:
+        spec: the field.
+        path: in the group of an episode, such as ``observations/image``.
+        top: its first part.
+        space: what the space says of it, or None.
+    """
+
+    spec: FieldSpec
+    path: str
+    top: str
+    space: Space | None
+
+
+def to_minari(
+    store: StreamStore,
+    dst: AnyPath,
+    *,
+    dataset_id: str | None = None,
+    episode: str = "episode",
+    obs: str = "obs",
+    action: str = "action",
+    reward: str = "reward",
+    terminated: str = "terminated",
+    truncated: str = "truncated",
+    info: str = "info",
+    observation_space: Any = None,
+    action_space: Any = None,
+    env_spec: Any = None,
+    metadata: Mapping[str, Any] | None = None,
+    check: bool = False,
+    progress: Progress | None = None,
+) -> ConversionReport:
+    """Write the episodes of a store as a data set; `StreamStore.to_minari` describes it."""
+    began = time.monotonic()
+    target = Path(_arguments.path_text(dst))
+    name = dataset_id or target.name
+    if not _ID.fullmatch(name):
+        raise ValueError(
+            f"to_minari: dataset_id {name!r}: expected '(namespace/)name-v0'; without dataset_id, "
+            "the name of the directory is taken"
+        )
+    if not store.fields or not store.kept_rows:
+        raise ValueError(f"{store._where()}: to_minari: the store has no rows")
+    names = dict(zip(NAMES, (obs, action, reward, terminated, truncated, info), strict=True))
+    view = store.snapshot()
+    known = _known_metadata(view)
+    spaces = {
+        "observation_space": observation_space or known.get("observation_space"),
+        "action_space": action_space or known.get("action_space"),
+    }
+    writer = _Writer(view, episode, names, spaces)
+    facts = {**known, **(metadata or {})}
+    if env_spec is not None:
+        facts["env_spec"] = env_spec if isinstance(env_spec, str) else env_spec.to_json()
+    with new_directory(target, "to_minari") as partial:
+        data = partial / "data"
+        data.mkdir()
+        writer.write(data / MAIN_FILE, progress)
+        written = writer.metadata(facts, name, (data / MAIN_FILE).stat().st_size)
+        (data / METADATA_FILE).write_text(json.dumps(written))
+        compared = writer.check(data / MAIN_FILE) if check else None
+    return ConversionReport(
+        format="minari",
+        rows=writer.rows,
+        episodes=writer.episodes,
+        fields=tuple(dict.fromkeys(leaf.spec.path[0] for leaf in writer.leaves)),
+        left_out=writer.left_out,
+        changes=writer.changes,
+        seconds=time.monotonic() - began,
+        checked_values=compared,
+    )
+
+
+def _known_metadata(view: StreamStore) -> dict[str, Any]:
+    """The metadata of the data set that the store was imported from."""
+    if METADATA not in view.fields:
+        return {}
+    text = view.row(view.first_row)[METADATA]
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+class _Writer:
+    """Writes the episodes of a snapshot."""
+
+    def __init__(
+        self,
+        view: StreamStore,
+        episode: str,
+        names: Mapping[str, str],
+        spaces: Mapping[str, Any],
+    ) -> None:
+        self._h5py = require("h5py", "to_minari", extra="minari")
+        self._view = view
+        self._names = names
+        self.left_out: dict[str, str] = {}
+        self.changes: dict[str, str] = {}
+        self.rows = self.episodes = self._steps = 0
+        known = declared_fields(view).outer_names
+        for name in (episode, *(names[top] for top in ("observations", "actions", "rewards"))):
+            if name not in known:
+                raise ValueError(
+                    f"{view._where()}: to_minari: the store has no field {name!r}; it has "
+                    f"{', '.join(known)}"
+                )
+        for top in _FLAGS:
+            if names[top] not in known:
+                self.changes[top] = f"all false: the store has no field {names[top]!r}"
+        self._described = {
+            top: space_json(spaces[key]) if spaces[key] is not None else None
+            for top, key in _SPACES.items()
+        }
+        self.leaves = [leaf for top in NAMES for leaf in self._leaves(top)]
+        self._fields = [leaf.spec.name for leaf in self.leaves]
+        self._texts = {leaf.path: _Texts() for leaf in self.leaves if leaf.spec.is_bytes}
+        self._episodes = episodes_of(view, episode)
+        self._numbers: list[Episode] = []  # those that are written
+        used = {episode, "seed", "options", METADATA, EPISODE_METADATA, *names.values()}
+        for name in known:
+            if name not in used:
+                self.left_out[name] = "Minari has no place for it"
+
+    def _leaves(self, top: str) -> Iterator[_Leaf]:
+        """The fields of a part of the data set."""
+        described = self._described.get(top)
+        where = f"{self._view._where()}: to_minari"
+        space = None if described is None else parse_space(described, f"{where}: space of {top}")
+        for spec in declared_fields(self._view).specs:
+            if spec.hidden or spec.path[0] != self._names[top]:
+                continue
+            if not _is_writable(spec):
+                if top == "infos":
+                    self.left_out[spec.name] = "expected numbers of a fixed shape, or texts"
+                    continue
+                raise ValueError(
+                    f"{where}: field {spec.name!r} is {spec.text}; expected numbers of a fixed "
+                    "shape, or texts"
+                )
+            part, path = space, [top]
+            for name in spec.path[1:]:
+                path.append(f"_index_{name}" if part is not None and part.kind == "Tuple" else name)
+                part = None if part is None else part.parts.get(name)
+                if space is not None and part is None:
+                    raise ValueError(f"{where}: the space of {top} has no part {spec.name!r}")
+            if part is not None and (part.parts or part.shape != spec.shape):
+                raise ValueError(
+                    f"{where}: field {spec.name!r} has the shape {spec.shape}, but its space is a "
+                    f"{part.kind} of shape {part.shape}"
+                )
+            yield _Leaf(spec, "/".join(path), top, part)
+
+    # --- writing ---
+
+    def write(self, path: Path, progress: Progress | None) -> None:
+        """Write all episodes that have a step."""
+        total = sum(one.rows for one in self._episodes)
+        with self._h5py.File(path, "w", track_order=True) as file:
+            for one in self._episodes:
+                if one.rows < 2:
+                    self.left_out[f"row {one.start}"] = "an episode without a step"
+                else:
+                    self._write_episode(file, one)
+                if progress is not None:
+                    progress(one.stop - self._view.first_row, total)
+
+    def _write_episode(self, file: Any, episode: Episode) -> None:
+        number = len(self._numbers)
+        group = file.create_group(f"episode_{number}")
+        steps = episode.rows - 1
+        group.attrs["id"] = number
+        group.attrs["total_steps"] = steps
+        for name, value in self._attributes(episode.start).items():
+            group.attrs[name] = value
+        lengths = self._lengths(episode)
+        datasets = {
+            leaf.path: group.create_dataset(
+                leaf.path,
+                shape=(lengths[leaf.path], *leaf.spec.shape),
+                maxshape=(None, *leaf.spec.shape),
+                dtype=self._h5py.string_dtype() if leaf.spec.is_bytes else leaf.spec.numpy_dtype,
+                chunks=True,
+            )
+            for leaf in self.leaves
+        }
+        for top in _FLAGS:
+            if not any(leaf.top == top for leaf in self.leaves):
+                group[top] = np.zeros(steps, np.bool_)
+        group.require_group("infos")  # as Minari writes it, also if it is empty
+        for leaf, begin, values in self._blocks(episode, lengths):
+            datasets[leaf.path][begin : begin + len(values)] = values
+            if leaf.spec.is_bytes:
+                self._texts[leaf.path].add(values)
+        self._numbers.append(episode)
+        self.episodes += 1
+        self.rows += episode.rows
+        self._steps += steps
+
+    def _blocks(
+        self, episode: Episode, lengths: Mapping[str, int]
+    ) -> Iterator[tuple[_Leaf, int, Any]]:
+        """The values of each field with their place in its dataset, checked to be there."""
+        for start, batch in row_blocks(self._view, episode.start, episode.stop, self._fields):
+            for leaf in self.leaves:
+                values = batch[batch_key(leaf.spec.name)]
+                mask = batch["_mask"][batch_key(leaf.spec.name)]
+                begin = start - episode.start
+                count = max(0, min(len(values), lengths[leaf.path] - begin))
+                if leaf.top not in _FLAGS and not mask[:count].all():
+                    row = start + int(np.argmin(mask[:count]))
+                    raise ValueError(
+                        f"{self._view._where()}: to_minari: row {row} has no "
+                        f"{leaf.spec.name!r}; each row of an episode but the last needs one"
+                    )
+                self._check_end(leaf, values[count:], mask[count:], start + count)
+                if count:
+                    yield leaf, begin, values[:count]
+
+    def _check_end(self, leaf: _Leaf, values: Any, mask: NDArray[np.bool_], row: int) -> None:
+        """Refuse a value in the last row of an episode, for which Minari has no place."""
+        if mask.any() and (leaf.top not in _FLAGS or np.any(values)):
+            raise ValueError(
+                f"{self._view._where()}: to_minari: row {row} is the last one of its episode and "
+                f"has {leaf.spec.name!r}; expected a last row with only the final observation"
+            )
+
+    def _lengths(self, episode: Episode) -> dict[str, int]:
+        """How many values each field has; those of infos may lack the one of the last row."""
+        last = self._view.read_rows([episode.stop - 1], fields=self._fields)["_mask"]
+        return {
+            leaf.path: episode.rows
+            if leaf.top == "observations"
+            or (leaf.top == "infos" and bool(last[batch_key(leaf.spec.name)][0]))
+            else episode.rows - 1
+            for leaf in self.leaves
+        }
+
+    def _attributes(self, row: int) -> dict[str, Any]:
+        """The facts in the first row of an episode."""
+        names = declared_fields(self._view).outer_names
+        facts = self._view.row(row)
+        found: dict[str, Any] = {}
+        if "seed" in names and facts["seed"] is not None:
+            found["seed"] = facts["seed"]
+        options = facts.get("options")
+        if isinstance(options, str):
+            try:
+                options = json.loads(options)
+            except ValueError:
+                options = None
+        if isinstance(options, Mapping):
+            found |= _flat("options", options)
+        for name, value in (facts.get(EPISODE_METADATA) or {}).items():
+            if value is not None:
+                found[name] = value
+        return found
+
+    # --- metadata ---
+
+    def metadata(self, facts: Mapping[str, Any], dataset_id: str, size: int) -> dict[str, Any]:
+        """The metadata of the data set."""
+        return {
+            **{name: sorted(one) if isinstance(one, set) else one for name, one in facts.items()},
+            "total_episodes": self.episodes,
+            "total_steps": self._steps,
+            "data_format": "hdf5",
+            "jpeg_encoding": False,
+            **{
+                key: json.dumps(self._described[top] or self._default_space(top))
+                for top, key in _SPACES.items()
+            },
+            "dataset_id": dataset_id,
+            "minari_version": _VERSION,
+            "dataset_size": round(size / 1e6, 1),
+        }
+
+    def _default_space(self, top: str) -> dict[str, Any]:
+        """The space that follows from the fields."""
+        tree: dict[str, Any] = {}
+        for leaf in self.leaves:
+            if leaf.top == top:
+                made = (
+                    self._texts[leaf.path].space()
+                    if leaf.spec.is_bytes
+                    else box(leaf.spec.numpy_dtype, leaf.spec.shape)
+                )
+                if len(leaf.spec.path) == 1:
+                    return made
+                at = tree
+                for name in leaf.spec.path[1:-1]:
+                    at = at.setdefault(name, {})
+                at[leaf.spec.path[-1]] = made
+        return _as_dict_space(tree)
+
+    # --- checking ---
+
+    def check(self, path: Path) -> int:
+        """Compare every value of the file with the store; returns their number."""
+        compared = 0
+        with self._h5py.File(path, "r") as file:
+            for number, episode in enumerate(self._numbers):
+                group = file[f"episode_{number}"]
+                for leaf, begin, values in self._blocks(episode, self._lengths(episode)):
+                    dataset = group[leaf.path]
+                    found = (dataset.asstr() if leaf.spec.is_bytes else dataset)[
+                        begin : begin + len(values)
+                    ]
+                    if not _same(values, found):
+                        raise CheckError(
+                            f"{path}: check: episode_{number}/{leaf.path} differs from field "
+                            f"{leaf.spec.name!r} in rows from {episode.start + begin} on"
+                        )
+                    compared += len(values)
+        return compared
+
+
+class _Texts:
+    """What a space says about texts: their lengths and characters."""
+
+    def __init__(self) -> None:
+        self._shortest: int | None = None
+        self._longest = 0
+        self._characters: set[str] = set()
+
+    def add(self, values: Sequence[str]) -> None:
+        for text in values:
+            self._shortest = len(text) if self._shortest is None else min(self._shortest, len(text))
+            self._longest = max(self._longest, len(text))
+            self._characters.update(text)
+
+    def space(self) -> dict[str, Any]:
+        return {
+            "type": "Text",
+            "max_length": max(1, self._longest),
+            "min_length": self._shortest or 0,
+            "charset": "".join(sorted(self._characters)) or " ",
+        }
+
+
+def _same(values: Any, found: Any) -> bool:
+    if isinstance(values, list):
+        return list(found) == values
+    return bool(values.dtype == found.dtype and values.tobytes() == found.tobytes())
+
+
+def _is_writable(spec: FieldSpec) -> bool:
+    if spec.dtype == "string":
+        return not spec.shape or spec.shape == (-1,)
+    return spec.info.kind in ("bool", "int", "uint", "float") and not spec.is_ragged
+
+
+def _as_dict_space(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """The space of a tree of spaces."""
+    if "type" in tree and isinstance(tree["type"], str):
+        return dict(tree)
+    parts = {name: _as_dict_space(one) for name, one in tree.items()}
+    return {"type": "Dict", "subspaces": parts}
+
+
+def _flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested values as attributes of HDF5, as Minari names them."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found |= _flat(f"{prefix}/{name}", value)
+        elif value is not None:
+            found[f"{prefix}/{name}"] = value
+    return found
