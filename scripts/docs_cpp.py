@@ -291,16 +291,16 @@ class Reference:
         """Render words of a comment: links for calls, and no accidental Markdown."""
 
         def rendered(match: re.Match[str]) -> str:
-            scope, name = match[1], match[2]
-            if match[0].startswith("`"):
-                return match[0]
+            scope, name, whole = match[1], match[2], str(match[0])
+            if whole.startswith("`"):
+                return whole
             if name is None:
-                return f"`{match[0]}`" if match[0].endswith(")") else f"\\{match[0]}"
+                return f"`{whole}`" if whole.endswith(")") else f"\\{whole}"
             keys = [f"{scope}::{name}"] if scope else [f"{owner}::{name}", name]
             if not scope and len(self.owners.get(name, ())) == 1:
                 keys.append(f"{self.owners[name][0]}::{name}")
             anchor = next((self.anchors[key] for key in keys if key in self.anchors), None)
-            return f"`{match[0]}`" if anchor is None else f"[`{match[0]}`](#{anchor})"
+            return f"`{whole}`" if anchor is None else f"[`{whole}`](#{anchor})"
 
         return WORDS.sub(rendered, text)
 
