@@ -19,7 +19,6 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path += [str(ROOT / "scripts"), str(ROOT / "python")]
 
 import pages  # noqa: E402 (its folder is on the path from here on)
-
 from stream_store._cli.app import app  # noqa: E402
 
 PAGE = ROOT / "docs" / "guide" / "command-line.md"

@@ -22,6 +22,7 @@ ENTRY = re.compile(r"(?:- )?([\w.]+(?:, [\w.]+)*) {2,}(\S.*)")
 NUMBERED = re.compile(r" *(\d+)\. +(\S.*)")
 KEYWORDS = {"Cost", "Throws", "Returns", "Throw"}
 TYPE = re.compile(r"(?:class|struct|enum class|enum)\s+(?:STREAM_STORE_API\s+)?(\w+)")
+EXPORT = "STREAM_STORE_API "
 ACCESS = re.compile(r" *(public|protected|private):")
 # In the text of a comment: code, a call, or a character that has a meaning in Markdown.
 WORDS = re.compile(r"`[^`]*`|(?:\w+\.)+\w+\(\)|(?:\b(\w+)::)?\b(\w+)\(\)|[\\\[\]*_<]")
@@ -51,7 +52,7 @@ def without_template(code: str) -> str:
     previous = None
     while previous != code:
         previous, code = code, re.sub(r"<[^<>()]*(?:\([^()]*\))?[^<>()]*>", "", code)
-    return re.sub(r"^\s*template\s*(requires [^\n]*\n)?\s*", "", code)
+    return re.sub(r"^\s*template\s*(requires [^\n]*\n)?\s*", "", code).lstrip()
 
 
 def take_declaration(lines: list[str], begin: int) -> int:
@@ -117,7 +118,7 @@ def function_name(code: str) -> str | None:
 
 def signature(code: str) -> str:
     """Return a declaration without the body or the initialisers of a function."""
-    code = code.replace("STREAM_STORE_API ", "")
+    code = without_export(code)
     if function_name(code) is None:
         return code
     depth = 0
@@ -128,6 +129,14 @@ def signature(code: str) -> str:
                 continue
             return code[:place].rstrip().rstrip(":").rstrip() + ";"
     return code
+
+
+def without_export(code: str) -> str:
+    """Return code without the macro that exports a symbol; lines that continue stay aligned."""
+    first, *rest = code.split("\n")
+    if EXPORT in first and "{" not in code.split("(", maxsplit=1)[0]:
+        rest = [line.removeprefix(" " * len(EXPORT)) for line in rest]
+    return "\n".join([first, *rest]).replace(EXPORT, "")
 
 
 def unindented(code: str) -> str:
@@ -177,10 +186,11 @@ class Reference:
         if found.type_name is None or found.code[0].lstrip().startswith("enum"):
             return
         for member in declarations(public_lines(found.code[0])):
+            heading = function_name(member.code[0])
             for code in member.code:
                 called = function_name(code)
                 if called is not None:
-                    anchor = f"{name}-{called}".replace("~", "destructor-")
+                    anchor = f"{name}-{heading or called}".replace("~", "destructor-")
                     if self.anchors.setdefault(f"{name}::{called}", anchor) == anchor:
                         self.owners.setdefault(called, []).append(name)
 
@@ -302,7 +312,7 @@ class Reference:
             anchor = next((self.anchors[key] for key in keys if key in self.anchors), None)
             return f"`{whole}`" if anchor is None else f"[`{whole}`](#{anchor})"
 
-        return WORDS.sub(rendered, text)
+        return str(WORDS.sub(rendered, text))
 
 
 def trailing(code: str) -> str:
@@ -312,7 +322,7 @@ def trailing(code: str) -> str:
 
 def entity_name(code: str) -> str:
     """Return the name that a declaration declares."""
-    plain = without_template(without_comments(code)).replace("STREAM_STORE_API ", "")
+    plain = without_template(without_comments(code)).replace(EXPORT, "")
     match = TYPE.match(plain)
     if match:
         return match[1]
@@ -322,7 +332,7 @@ def entity_name(code: str) -> str:
     using = re.match(r"\s*using (\w+)", plain)
     if using:
         return using[1]
-    return re.findall(r"\w+", re.split(r"[={;]", plain, maxsplit=1)[0])[-1]
+    return str(re.findall(r"\w+", re.split(r"[={;]", plain, maxsplit=1)[0])[-1])
 
 
 def is_data(code: str) -> bool:
@@ -345,7 +355,7 @@ def data_line(code: str) -> str:
 
 def enum_outline(code: str) -> str:
     """Return an enum without comments."""
-    lines = code.replace("STREAM_STORE_API ", "").split("\n")
+    lines = code.replace(EXPORT, "").split("\n")
     return "\n".join(line for line in map(without_comments, lines) if line.strip())
 
 
