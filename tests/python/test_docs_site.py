@@ -107,8 +107,7 @@ def test_error_codes_are_those_of_the_header() -> None:
     header = (ROOT / "include/stream_store/error.h").read_text(encoding="utf-8")
     codes = re.findall(r"^  (k\w+),\s+///< (.+) \(Python: (.+?)\)$", header, re.MULTILINE)
     assert len(codes) >= 15
-    rows = re.findall(
-        r"^\| `(k\w+)` \| (.+?) \| `(.+?)` \| .+ \|$", CODES.read_text(), re.MULTILINE
-    )
-    expected = [(code, text, name.removesuffix(" with errno")) for code, text, name in codes]
-    assert rows == expected
+    rows = re.findall(r"^\| `(k\w+)` \| (.+?) \| `(.+?)` \|", CODES.read_text(), re.MULTILINE)
+    assert [(code, text, name.removesuffix(" with errno")) for code, text, name in rows] == [
+        (code, text, name.removesuffix(" with errno")) for code, text, name in codes
+    ]
