@@ -118,10 +118,10 @@ def test_stable_baselines_trains_with_a_buffer_on_disk(tmp_path: Path) -> None:
     pytest.importorskip("stable_baselines3")
     pytest.importorskip("stream_store.sb3")
     after = """
-model.learn(150)
+model.learn(160)
 print(model.replay_buffer.size(), "transitions in", model.replay_buffer.store.path.name)
 """
-    assert run_start("You use Stable", after, tmp_path) == "150 transitions in replay\n"
+    assert run_start("You use Stable", after, tmp_path) == "160 transitions in replay\n"
 
 
 def test_a_gymnasium_environment_is_recorded(tmp_path: Path) -> None:
