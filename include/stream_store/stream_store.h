@@ -19,6 +19,7 @@
 #include "stream_store/sampler.h"
 #include "stream_store/sampler_options.h"
 #include "stream_store/schema.h"
+#include "stream_store/statistics.h"
 #include "stream_store/store.h"
 #include "stream_store/types.h"
 #include "stream_store/verify.h"

@@ -14,6 +14,7 @@ void BindReplication(nb::module_& module);
 void BindVerify(nb::module_& module);
 void BindVersion(nb::module_& module);
 void BindStore(nb::module_& module);
+void BindStatistics(nb::module_& module);
 void BindArrow(nb::class_<StoreObject>& store);
 void BindSampler(nb::module_& module);
 void BindGroup(nb::module_& module);

@@ -51,6 +51,7 @@ NB_MODULE(_core, module) {
   BindRecovery(module);
   BindReplication(module);
   BindStore(module);
+  BindStatistics(module);
   BindGroup(module);
   BindSampler(module);
   BindVerify(module);

@@ -229,9 +229,11 @@ PyObject* ReadWindows(StoreObject& store, PyObject* given_starts, std::int64_t w
 
 PyObject* GetItem(PyObject* self, PyObject* index) noexcept {
   return Guarded([&] {
+    if (PyUnicode_Check(index)) {
+      return PyObject_CallMethod(self, "_column", "O", index);
+    }
     StoreObject& store = StoreOf(self);
-    if (PyTuple_Check(index) || PyUnicode_Check(index) || index == Py_None ||
-        index == Py_Ellipsis) {
+    if (PyTuple_Check(index) || index == Py_None || index == Py_Ellipsis) {
       RefuseIndex(index);
     }
     return PySlice_Check(index) ? GetSlice(store, index) : GetPositions(store, index);

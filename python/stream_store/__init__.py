@@ -37,11 +37,13 @@ except ImportError as error:
         "`pip install -e .`; a checkout on sys.path is not enough."
     ) from error
 from ._retention import Retention
+from ._statistics import FieldStats
+from .column import Column
 from .group import StoreGroup
 from .priorities import Priorities
 from .reports import Finding, Gap, RepairReport, VerifyReport, repair, verify
 from .sampler import WindowSampler
-from .store import StreamStore
+from .store import StreamStore, open
 
 if TYPE_CHECKING:
     from ._remote.check import RemoteReport, verify_remote
@@ -75,10 +77,12 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "Batch",
+    "Column",
     "CorruptStoreError",
     "DroppedError",
     "Error",
     "FencedError",
+    "FieldStats",
     "Finding",
     "Gap",
     "LockedError",
@@ -100,6 +104,7 @@ __all__ = [
     "VersionError",
     "WindowSampler",
     "__version__",
+    "open",
     "repair",
     "verify",
     "verify_remote",

@@ -217,6 +217,16 @@ class Store:
     def drop_before(self, row: SupportsIndex) -> int: ...
 
 @final
+class Statistics:
+    def __init__(self, store: Store, types: Sequence[int]) -> None: ...
+    def read(
+        self,
+        store: Store,
+        quantiles: Sequence[float],
+        progress: Callable[[int, int], object] | None,
+    ) -> list[tuple[int, int, tuple[int, int, int], tuple[NDArray[Any], ...]]]: ...
+
+@final
 class Group:
     def __init__(
         self, path: str, specs: list[Any] | None, reads: tuple[bool, bool], wait: float

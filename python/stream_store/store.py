@@ -10,27 +10,21 @@ Examples assume ``import numpy as np`` and ``from stream_store import StreamStor
 
 from __future__ import annotations
 
-import atexit
-import io
 import operator
-import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from . import _arguments, _core, _retention
-from ._fields import declare, declared_fields, fixed_view
+from ._fields import declare, declared_fields
 from ._handover import hand_over, is_spawning
-from ._store_life import StoreLife
+from ._opening import close_earlier_writer, open_writers
+from ._store_tables import StoreTables
 from ._types import AnyPath, Fields
+from .errors import LockedError
 from .features import parse_fields
 
-if TYPE_CHECKING:
-    pass
 
-_open_writers: weakref.WeakSet[StreamStore] = weakref.WeakSet()
-
-
-class StreamStore(StoreLife):
+class StreamStore(StoreTables):
     """An append-only, memory-mapped store of a stream of steps.
 
     Nothing is on disk until fields are declared; the directory then appears complete.
@@ -67,7 +61,7 @@ class StreamStore(StoreLife):
     Raises:
         ValueError: an argument is not valid, or the fields differ from those of the store.
         LockedError: another writer has the store open. The message says if it is one of this
-            process.
+            process; in an interactive session such an earlier object is closed, with a warning.
         FileNotFoundError: mode "r", and there is no store.
         FileExistsError: mode "x", and `path` is anything but an empty directory.
         CorruptStoreError: the store is damaged.
@@ -119,14 +113,19 @@ class StreamStore(StoreLife):
             mode, (retain_rows, retain_bytes, retain_segments), segment_by, chunk_bytes
         )
         where, _, capacity, seconds = checked
-        super().__init__(
-            where, mode, (capacity, limits.chunk_bytes), seconds, (*syncs, bool(safe_reads))
-        )
+        arguments = (where, mode, (capacity, limits.chunk_bytes), seconds)
+        safety = (*syncs, bool(safe_reads))
+        try:
+            super().__init__(*arguments, safety)
+        except LockedError:
+            if where is None or not close_earlier_writer(where):
+                raise
+            super().__init__(*arguments, safety)
         if where is not None:
             self._absolute = _arguments.absolute_path(where)
         try:
             if mode != "r":
-                _open_writers.add(self)
+                open_writers.add(self)
             exists = bool(self.fields)
             if not exists:
                 limits.apply(self)  # they are stored when fields are declared
@@ -384,77 +383,6 @@ class StreamStore(StoreLife):
 
         return save_dataset(self, name, split, config_name, step_column, kwargs)
 
-    def to_arrow(self, start: int | None = None, stop: int | None = None) -> Any:
-        """Read rows [start, stop) of a snapshot as a `pyarrow.RecordBatchReader`.
-
-        `pyarrow.table(store)`, `polars.DataFrame(store)` and other consumers of Arrow streams read
-        a store directly, without this method.
-
-        Args:
-            start: first row, the first retained one by default; negative numbers count from the end
-            stop: row to stop before; None is the end.
-
-        Returns:
-            A reader, which stays valid after `close` and makes batches of about 64 MiB on demand.
-
-        Raises:
-            DroppedError: `start` names a row that was dropped.
-            ImportError: pyarrow is not installed.
-            RuntimeError: no fields are declared.
-
-        Examples:
-            >>> store = StreamStore(fields={"reward": "float32"})
-            >>> store.extend({"reward": [1.0, 2.0, 3.0]})
-            3
-            >>> store.to_arrow(1).read_all().to_pydict()
-            {'reward': [2.0, 3.0]}
-        """
-        from ._exchange.arrow import to_arrow
-
-        return to_arrow(self, start, stop)
-
-    def from_arrow(self, stream: Any, *, append: bool = False) -> int:
-        """Import the rows of an Arrow stream.
-
-        A column is imported into the field of its name; other columns are ignored. A store without
-        fields declares them from the columns. Steps continue from the last one. All rows appear at
-        once at the end; after any failure the store is as it was. Memory: one batch.
-
-        Args:
-            stream: any object with `__arrow_c_stream__`: a pyarrow Table or RecordBatchReader, a
-                polars DataFrame, a DuckDB relation, another store.
-            append: add to the rows of the store. Otherwise the rows of a temporary store are
-                replaced, and a persistent one must be empty.
-
-        Returns:
-            The number of rows imported.
-
-        Raises:
-            ValueError: a column does not fit its field; a value is not valid; or a persistent store
-                has rows and `append` is False. The message names the column, and the row if any.
-            TypeError: `stream` has no Arrow data.
-
-        Examples:
-            >>> import pyarrow
-            >>> StreamStore().from_arrow(pyarrow.table({"text": ["a", "b"]}))
-            2
-        """
-        from ._exchange.arrow import from_arrow
-
-        return from_arrow(self, stream, append)
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """A capsule with the Arrow C stream of a snapshot of all rows."""
-        from ._exchange.arrow import c_stream
-
-        return c_stream(*fixed_view(self), requested_schema)
-
-    def __arrow_c_schema__(self) -> object:
-        """A capsule with the Arrow C schema of that stream."""
-        from ._exchange.arrow import c_schema
-
-        return c_schema(*fixed_view(self))
-
     # --- pickling ---
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -473,6 +401,32 @@ class StreamStore(StoreLife):
         return _reopen, (self._absolute, rows, self._safe_reads)
 
 
+def open(path: AnyPath, *, wait: float | None = None) -> StreamStore:
+    """Open a store for reading, to look at it or to learn from it while another process writes.
+
+    This is `StreamStore(path, "r")`: it creates nothing, locks nothing and changes nothing.
+
+    Args:
+        path: directory of the store.
+        wait: seconds to wait for the store to appear.
+
+    Returns:
+        A store that follows the rows that its writer appends.
+
+    Raises:
+        FileNotFoundError: there is no store.
+        CorruptStoreError: the store is damaged.
+        VersionError: the store was written by a version with another format.
+
+    Examples:
+        >>> with StreamStore("run", fields={"reward": "float32"}) as store:
+        ...     step = store.append_step({"reward": 1.0})
+        >>> stream_store.open("run")["reward"][:]
+        array([1.], dtype=float32)
+    """
+    return StreamStore(path, "r", wait=wait)
+
+
 def _reopen(path: str, num_rows: int | None, safe_reads: bool = False) -> StreamStore:
     """The store that a pickled one becomes."""
     store = StreamStore(path, "r", safe_reads=safe_reads)
@@ -480,13 +434,3 @@ def _reopen(path: str, num_rows: int | None, safe_reads: bool = False) -> Stream
         return store
     with store:
         return store.snapshot(num_rows)
-
-
-@atexit.register
-def _close_writers() -> None:
-    """Close the stores of a script that ends without close()."""
-    for store in list(_open_writers):
-        try:
-            store.close()
-        except (OSError, ValueError, io.UnsupportedOperation):
-            continue  # the next open recovers it

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import stream_store
+from cli_helpers import cli
 from model_process import PATIENCE, line_of, start, take_interrupts
 from store_helpers import chunk_name, data_file, flip
 from stream_store import StreamStore
@@ -38,17 +39,6 @@ def command(*arguments: object) -> list[str]:
         "from stream_store._cli import main; main()",
         *map(str, arguments),
     ]
-
-
-def cli(*arguments: object, code: int = 0) -> str:
-    """The output of a run in this process that ends with exit code `code`; errors if not 0."""
-    from typer.testing import CliRunner
-
-    from stream_store._cli.app import app
-
-    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    assert done.exit_code == code, done.output
-    return done.stdout if code in (0, 1) else done.stderr
 
 
 def fill(store: StreamStore, rows: int) -> None:

@@ -82,7 +82,7 @@ def test_the_message_names_position_and_length(store: StreamStore) -> None:
     [
         *(1.0, [1.5], np.array([1.0]), np.array([]), np.float64(1), 1j),
         *(True, [True, False], np.ones(3, bool), np.bool_(True)),
-        *(None, ..., (1, 2), "a", b"a", {1}, {"a": 1}, object(), [None], ["a"]),
+        *(None, ..., (1, 2), b"a", {1}, {"a": 1}, object(), [None], ["a"]),
     ],
     ids=lambda index: type(index).__name__,  # a repr may hold an address, new in each worker
 )

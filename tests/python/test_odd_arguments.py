@@ -63,6 +63,9 @@ READS = [
     lambda s, x, y: s.row_of(x), lambda s, x, y: s.position_of(x), lambda s, x, y: s.row_at(x, y),
     lambda s, x, y: s.row_at(x), lambda s, x, y: s.segments(x), lambda s, x, y: x in s,
     lambda s, x, y: s.index_table(x, y), lambda s, x, y: s.snapshot(x), lambda s, x, y: s == x,
+    lambda s, x, y: s["a"][x], lambda s, x, y: s["s"][x], lambda s, x, y: s["n"][x],
+    lambda s, x, y: s.stats(x), lambda s, x, y: s.stats(["a"], quantiles=x),
+    lambda s, x, y: s.episodes(x, sums=y), lambda s, x, y: s.episodes("a", sums=x),
 ]
 WRITES = [
     lambda s, x, y: s.append(x, y, [1]), lambda s, x, y: s.append([9], x, y),
@@ -76,7 +79,7 @@ OTHERS = [
     lambda s, x, y: StreamStore(fields={"a": x}), lambda s, x, y: StreamStore(mode=x, capacity=y),
     lambda s, x, y: stream_store.MemmapBuffer("i4", x), lambda s, x, y: s.define_fields(x, y),
 ]
-ALLOWED = (ValueError, TypeError, IndexError, RuntimeError, MemoryError)
+ALLOWED = (ValueError, TypeError, IndexError, KeyError, RuntimeError, MemoryError)
 rng = random.Random(0)
 fill()
 for number, call in enumerate({"reads": READS, "writes": WRITES, "others": OTHERS}[sys.argv[1]]):

@@ -28,6 +28,7 @@ from .groups import (
 )
 from .output import bar, print_json, say, show_findings, show_gaps, warn
 from .rows import follow_rows, show_rows
+from .tables import show_episodes, show_stats
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -173,6 +174,33 @@ def follow(
         return
     with answered(), stream_store.StreamStore(store, "r", wait=wait) as opened:
         follow_rows(opened, max(opened.num_rows - rows, 0), field, idle, as_json)
+
+
+@app.command()
+def stats(store: Store, field: Fields = None, as_json: AsJson = False) -> None:
+    """Show counts, range, mean, deviation, quantiles and lengths of each field."""
+    with answered(), stream_store.StreamStore(store, "r") as opened:
+        show_stats(opened, field, as_json)
+
+
+@app.command()
+def episodes(
+    store: Store,
+    by: Annotated[
+        list[str] | None, typer.Option("--by", help="the int or bool field that cuts segments")
+    ] = None,
+    field: Annotated[
+        list[str] | None, typer.Option("--sum", help="a field to add up; by default all floats")
+    ] = None,
+    rows: Annotated[int, typer.Option("--rows", "-n", min=0, help="number of segments")] = 20,
+    sort: Annotated[
+        str | None, typer.Option(help="length, or a field that is added up: largest first")
+    ] = None,
+    as_json: Lines = False,
+) -> None:
+    """List segments (episodes) with their lengths and sums."""
+    with answered(), stream_store.StreamStore(store, "r") as opened:
+        show_episodes(opened, by, field, rows, sort, as_json)
 
 
 @app.command()
