@@ -14,14 +14,13 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
-from textwrap import wrap
 from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
 from sizes import COMMON
 
 HERE = Path(__file__).resolve().parent
@@ -32,6 +31,7 @@ from pages import put  # noqa: E402 (its folder is on the path from here on)
 
 RESULTS = HERE / "results"
 OURS = "StreamStore"
+OUR_COLOUR = "#1f6f5c"
 PACKAGES = (
     "numpy",
     "torch",
@@ -178,45 +178,83 @@ def ahead(compared: list[Row]) -> str:
     )
 
 
+def ratios(row: Row) -> dict[str, float]:
+    """Return the figure of each other store divided by ours."""
+    ours = row["answers"][OURS]["figure"]
+    return {
+        name: answer["figure"] / ours
+        for name, answer in row["answers"].items()
+        if name != OURS and "figure" in answer
+    }
+
+
 def compared_picture(compared: list[Row]) -> Figure:
-    """Draw bars for each task at one size, three tasks per line."""
+    """Draw the ratio of each other store to ours, on one line for each task.
+
+    The page shows the picture at 400 to 700 pixels, so it is narrow, and the names of the tasks
+    stand above the lines instead of next to them.
+    """
     chosen = [
         row
         for row in compared
-        if row["steps"] in {None, COMMON} and any("figure" in a for a in row["answers"].values())
+        if row["steps"] in {None, COMMON} and "figure" in row["answers"][OURS] and ratios(row)
     ]
-    lines = max((len(chosen) + 2) // 3, 1)
-    figure, axes = plt.subplots(
-        lines, 3, figsize=(12, 1.9 * lines + 0.4), layout="constrained", squeeze=False
+    figure, axis = plt.subplots(figsize=(5, 0.42 * len(chosen) + 1.7), layout="constrained")
+    for line, row in enumerate(chosen):
+        axis.axhline(line, color="#dfe2e6", linewidth=0.8, zorder=0)
+        ours = f"{number(row['answers'][OURS]['figure'])} {row['unit']}"
+        axis.text(
+            0, line - 0.27, f"{row['task']}: {ours}", fontsize=8, va="bottom",
+            transform=axis.get_yaxis_transform(),
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5}, zorder=2,
+        )  # fmt: skip
+    for (name, (colour, marker)), points in zip(
+        styles(compared).items(), points_of(chosen, styles(compared)), strict=True
+    ):
+        if points:
+            axis.plot(
+                *zip(*points, strict=True), linestyle="none", marker=marker, markersize=6.5,
+                color=colour, markeredgecolor="white", markeredgewidth=0.6, label=name,
+            )  # fmt: skip
+    axis.axvline(1, color=OUR_COLOUR, linewidth=2, zorder=1, label=OURS)
+    axis.set_xscale("log")
+    axis.set_ylim(len(chosen) - 0.5, -0.9)
+    axis.yaxis.set_visible(False)
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+    axis.set_xlabel("figure of the other store / figure of StreamStore")
+    axis.spines[["top", "right", "left"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    figure.suptitle(
+        f"StreamStore is ahead of stores to the right of the line;\n"
+        f"{COMMON:,} steps where the size matters",
+        fontsize=9,
     )
-    for axis in axes.flat[len(chosen) :]:
-        axis.remove()
-    for axis, row in zip(axes.flat, chosen, strict=False):
-        figures = [(n, a["figure"]) for n, a in row["answers"].items() if "figure" in a]
-        figures.sort(key=lambda item: item[1], reverse=True)
-        values = [value for _, value in figures]
-        colours = ["#1f6f5c" if name == OURS else "#c9ccd1" for name, _ in figures]
-        bars = axis.barh([name for name, _ in figures], values, color=colours)
-        axis.bar_label(bars, [number(value) for value in values], padding=2, fontsize=7)
-        axis.set_xscale("log")
-        axis.set_xlim(min(values) / 3, max(values) * (max(values) / min(values)) ** 0.15 * 2)
-        axis.xaxis.set_major_locator(LogLocator(numticks=5))
-        axis.xaxis.set_minor_locator(NullLocator())
-        axis.tick_params(labelsize=7)
-        axis.set_title("\n".join(wrap(f"{row['task']}, {row['unit']}", 46)), fontsize=8)
-        axis.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(f"Less is better; {COMMON:,} steps where the size matters")
     return figure
 
 
+def styles(compared: list[Row]) -> dict[str, tuple[str, str]]:
+    """Return a colour and a marker for each other store, the same in all charts."""
+    stores = dict.fromkeys(name for row in compared for name in row["answers"])
+    others = [name for name in stores if name != OURS]
+    return {name: (f"C{i}", "osD^vPXd"[i % 8]) for i, name in enumerate(others)}
+
+
+def points_of(chosen: list[Row], stores: Iterable[str]) -> list[list[tuple[float, int]]]:
+    """Return the ratio and the line of each task that a store has done, store by store."""
+    return [
+        [(ratios(row)[store], line) for line, row in enumerate(chosen) if store in ratios(row)]
+        for store in stores
+    ]
+
+
 def sizes_picture(compared: list[Row]) -> Figure:
-    """Draw lines over the size of the store."""
-    figure, axes = plt.subplots(1, len(LINES), figsize=(10, 4), layout="constrained", sharey=True)
-    stores = sorted({store for row in compared for store in row["answers"]} - {OURS})
-    colours = {OURS: "#1f6f5c", **{store: f"C{i}" for i, store in enumerate(stores)}}
+    """Draw lines over the size of the store, one panel above the other."""
+    figure, axes = plt.subplots(
+        len(LINES), 1, figsize=(5, 3 * len(LINES) + 0.8), layout="constrained", sharex=True
+    )
     for axis, name in zip(axes, LINES, strict=True):
         rows = [row for row in compared if row["question"] == name]
-        for store in rows[0]["answers"] if rows else ():
+        for store, (colour, marker) in {OURS: (OUR_COLOUR, "o"), **styles(compared)}.items():
             points = [
                 (row["steps"], row["answers"][store]["figure"])
                 for row in rows
@@ -224,23 +262,24 @@ def sizes_picture(compared: list[Row]) -> Figure:
             ]
             if points:
                 axis.plot(
-                    *zip(*points, strict=True), marker="o", label=store,
-                    color=colours[store], linewidth=2.5 if store == OURS else 1.2,
+                    *zip(*points, strict=True), marker=marker, label=store,
+                    color=colour, linewidth=2.5 if store == OURS else 1.2,
                 )  # fmt: skip
         axis.set_xscale("log")
         axis.set_yscale("log")
-        axis.set_xlabel("steps in the store")
+        axis.set_ylabel("µs a batch")
         axis.set_title(rows[0]["task"] if rows else name, fontsize=9)
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylabel("µs a batch")
+    axes[-1].set_xlabel("steps in the store")
     labelled = {
         label: line
         for axis in axes
         for line, label in zip(*axis.get_legend_handles_labels(), strict=True)
     }
     figure.legend(
-        labelled.values(), labelled.keys(), loc="outside lower center", ncols=5, frameon=False
-    )
+        labelled.values(), labelled.keys(), loc="outside lower center", ncols=3, frameon=False,
+        fontsize=8,
+    )  # fmt: skip
     return figure
 
 

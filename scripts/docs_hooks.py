@@ -2,12 +2,12 @@
 
 They replace two directives, each of which stands on a line of its own in a page:
 
-    ::: header stream_store/store.h    the public part of that header, with a heading per class
+    ::: header stream_store/store.h    the public part of that header; see scripts/docs_cpp.py
     ::: file CHANGELOG.md              that file of the repository, unchanged
 
-They also let mkdocstrings import `stream_store.torch` without PyTorch. The site shows signatures
-and docstrings only, which do not justify several hundred megabytes of packages. See
-https://www.mkdocs.org/user-guide/configuration/#hooks.
+They put tables into boxes that scroll, and let mkdocstrings import `stream_store.torch` without
+PyTorch: the site shows signatures and docstrings only, which do not justify several hundred
+megabytes of packages. See https://www.mkdocs.org/user-guide/configuration/#hooks.
 """
 
 from __future__ import annotations
@@ -16,19 +16,21 @@ import importlib.abc
 import importlib.machinery
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+sys.path.append(str(Path(__file__).resolve().parent))
+
+from docs_cpp import Reference  # its folder is on the path from here on
+
 ROOT = Path(__file__).resolve().parents[1]
 REPOSITORY = "https://github.com/stream-store/stream-store/blob/main"
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
+TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
+WIDE = 6  # columns
 DIRECTIVE = re.compile(r"^::: (header|file) (\S+)$", re.MULTILINE)
-# The first line of a chunk that gets a heading: a class, a struct, an enum or a function.
-ENTITY = re.compile(
-    r"^(?:class|struct|enum class)\s+(?:STREAM_STORE_API\s+)?(\w+)|^[\w:&<>\[\]* ]*?\b(\w+)\(", re.M
-)
 
 
 class StandInType(type):
@@ -93,58 +95,6 @@ def on_startup(**_: Any) -> None:
         sys.meta_path.insert(0, StandInFinder("torch"))
 
 
-def split_chunks(lines: list[str]) -> Iterator[list[str]]:
-    """Split the body of a header into its declarations, each with the comment above it."""
-    chunk: list[str] = []
-    for line in lines:
-        if not line and not chunk:
-            continue
-        # A blank line ends a declaration. Inside a declaration the lines before it are indented.
-        if not line and not chunk[-1].startswith((" ", "\t")) and not chunk[-1].endswith("{"):
-            yield chunk
-            chunk = []
-        else:
-            chunk.append(line)
-    if chunk:
-        yield chunk
-
-
-def public_part(chunk: list[str]) -> list[str]:
-    """Return the lines of a class up to its private part."""
-    private = next((i for i, line in enumerate(chunk) if line == " private:"), None)
-    if private is None:
-        return chunk
-    kept = chunk[:private]
-    while kept and not kept[-1]:
-        kept.pop()
-    return [*kept, "};"]
-
-
-def is_public(code: list[str]) -> bool:
-    """Return whether a chunk declares something that users can name."""
-    text = "\n".join(line for line in code if not line.lstrip().startswith("//"))
-    return bool(text) and not re.match(r"#|namespace internal|class \w+;", text.lstrip())
-
-
-def render_header(name: str) -> str:
-    """Render one public header: its opening comment as text, its declarations as code."""
-    lines = (ROOT / "include" / name).read_text(encoding="utf-8").splitlines()
-    opening = [line[2:].strip() for line in lines[: lines.index("#pragma once")]]
-    begin = lines.index("namespace stream_store {") + 1
-    end = lines.index("}  // namespace stream_store")
-    parts = [f"## `{name}`", "\n".join(opening)]
-    for chunk in split_chunks(lines[begin:end]):
-        code = public_part(chunk)
-        if not is_public(code):
-            continue
-        entity = ENTITY.search("\n".join(line for line in code if not line.startswith("//")))
-        if entity is not None and (entity[1] or entity[2]):
-            parts.append(f"### {entity[1] or entity[2]}")
-        shown = [line.replace("STREAM_STORE_API ", "") for line in code]
-        parts.append("\n".join(["```cpp", *shown, "```"]))
-    return "\n\n".join(parts)
-
-
 def render_file(name: str) -> str:
     """Return a page of the repository's root, with its links adapted to the site."""
     return LINK.sub(adapt_link, (ROOT / name).read_text(encoding="utf-8"))
@@ -161,5 +111,19 @@ def adapt_link(match: re.Match[str]) -> str:
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Replace the directives of a page. Called by mkdocs."""
-    render = {"header": render_header, "file": render_file}
+    headers = [name for kind, name in DIRECTIVE.findall(markdown) if kind == "header"]
+    reference = Reference(headers)
+    render = {"header": lambda name: reference.header(name, REPOSITORY), "file": render_file}
     return DIRECTIVE.sub(lambda match: render[match[1]](match[2]), markdown)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Put each table into a box that scrolls by itself. Called by mkdocs."""
+    return TABLE.sub(boxed_table, html)
+
+
+def boxed_table(match: re.Match[str]) -> str:
+    """Return a table in its box, which is marked as wide if the table has many columns."""
+    columns = match[0].partition("</thead>")[0].count("<th")
+    kind = "table-box wide" if columns >= WIDE else "table-box"
+    return f'<div class="{kind}" tabindex="0">{match[0]}</div>'

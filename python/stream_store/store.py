@@ -43,8 +43,9 @@ class StreamStore(StoreTables):
         retain_segments: how many segments, such as episodes, it retains; needs `segment_by`.
         segment_by: the fields that cut segments, as for `segments`. Rows are then dropped in whole
             segments, and never from the last one.
-        chunk_bytes: size of the files that the data is split into, a power of two from 2**20 to
-            2**30; None is 2**30, or about a 32nd of `retain_bytes`. Ignored for an existing store.
+        chunk_bytes: size of the files that the data is split into, a power of two from `2**20`
+            to `2**30`; None is `2**30`, or about a 32nd of `retain_bytes`. Ignored for an existing
+            store.
         fields: as for `define_fields`. For an existing store, a list must equal its names, and a
             mapping its names and features.
         wait: with mode "r", seconds to wait for the store to appear.

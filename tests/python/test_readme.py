@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import stream_store
 from library import compile_program
 
 ROOT = Path(__file__).parents[2]
@@ -19,6 +20,17 @@ DOCUMENTS = [README, *sorted((ROOT / "docs").rglob("*.md"))]
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README.read_text(), re.DOTALL)
+
+
+def quickstart(language: str) -> str:
+    """The program of a language, which is the last block of it."""
+    return blocks(language)[-1]
+
+
+def start(user: str, language: str = "python") -> str:
+    """The code that follows a bold sentence in "Five ways to start"."""
+    text = README.read_text().split("## Five ways to start")[1].split("\n## ")[0]
+    return re.findall(rf"\*\*{user}.*?```{language}\n(.*?)```", text, re.DOTALL)[0]
 
 
 def commands() -> list[str]:
@@ -38,7 +50,7 @@ def run(*command: str | Path, cwd: Path = ROOT) -> str:
 
 
 def test_python_block_is_the_quickstart_and_runs(tmp_path: Path) -> None:
-    (block,) = blocks("python")
+    block = quickstart("python")
     assert block.rstrip() in (ROOT / "examples" / "quickstart.py").read_text()
     (tmp_path / "block.py").write_text(block)
     out = run(sys.executable, "block.py", cwd=tmp_path)
@@ -48,17 +60,17 @@ def test_python_block_is_the_quickstart_and_runs(tmp_path: Path) -> None:
 
 def test_programs_have_about_twenty_lines() -> None:
     for language in ("python", "cpp"):
-        (block,) = blocks(language)
+        block = quickstart(language)
         assert len([line for line in block.splitlines() if line]) <= 30, language
 
 
 def test_cpp_block_is_the_quickstart() -> None:
-    (block,) = blocks("cpp")
+    block = quickstart("cpp")
     assert (ROOT / "examples" / "cpp_quickstart" / "main.cc").read_text().endswith("\n\n" + block)
 
 
 def test_cpp_block_compiles_against_the_library_and_runs(tmp_path: Path) -> None:
-    (block,) = blocks("cpp")
+    block = quickstart("cpp")
     (tmp_path / "block.cc").write_text(block)
     compile_program(tmp_path / "block.cc", tmp_path / "block")
     for total in (1000, 2000):  # a second run continues the store
@@ -75,6 +87,103 @@ def test_cmake_block_is_what_the_example_does(tmp_path: Path) -> None:
         f"add_executable(my_program main.cc)\n{block}"
     )
     run("cmake", "-S", tmp_path, "-B", tmp_path / "build")
+
+
+# --- five ways to start ---
+
+
+def run_start(user: str, after: str, cwd: Path, before: str = "") -> str:
+    """Run the code of a start in a process, between two pieces of code of the test."""
+    (cwd / "start.py").write_text(before + start(user) + after)
+    return run(sys.executable, "start.py", cwd=cwd)
+
+
+RECORD = """
+import numpy
+from stream_store import StreamStore as Store
+with Store("my_run", fields={"episode": "int64", "action": "float32[2]", "task": "string"}) as run:
+    columns = {"episode": [0, 0, 1], "task": ["push", None, "pull"]}
+    run.extend({**columns, "action": numpy.ones((3, 2))})
+"""
+
+
+def test_there_are_five_starts_and_they_come_first() -> None:
+    text = README.read_text()
+    begin, end = text.index("## Five ways to start"), text.index("## Why")
+    assert text.count("\n**You ", begin, end) == 5
+    assert text.index("\n## ") == begin - 1
+
+
+def test_stable_baselines_trains_with_a_buffer_on_disk(tmp_path: Path) -> None:
+    pytest.importorskip("stable_baselines3")
+    pytest.importorskip("stream_store.sb3")
+    after = """
+model.learn(160)
+print(model.replay_buffer.size(), "transitions in", model.replay_buffer.store.path.name)
+"""
+    assert run_start("You use Stable", after, tmp_path) == "160 transitions in replay\n"
+
+
+def test_a_gymnasium_environment_is_recorded(tmp_path: Path) -> None:
+    pytest.importorskip("stream_store.gym")
+    after = """
+env.reset(seed=1)
+over = False
+while not over:
+    _, _, terminated, truncated, _ = env.step(env.action_space.sample())
+    over = terminated or truncated
+env.close()
+store = stream_store.StreamStore("cartpole", "r")
+print(len(store.segments("episode")), store.row(0)["seed"], store.row(-2)["terminated"])
+"""
+    assert run_start("You use Gymnasium", after, tmp_path) == "1 1 True\n"
+
+
+def test_a_lerobot_dataset_is_converted(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    if not hasattr(stream_store.StreamStore, "from_lerobot"):
+        pytest.skip("this version has no converters")
+    before = RECORD + "Store('my_run', 'r').to_lerobot('my_dataset', fps=10, by='episode')\n"
+    after = "print(store.num_rows, store.row(2)['task'])\n"
+    assert run_start("You have data of LeRobot", after, tmp_path, before).endswith("3 pull\n")
+    (command,) = re.findall(r"`stream-store (convert .+?)`", README.read_text())
+    program = "from stream_store._cli import main; main()"
+    run(sys.executable, "-c", program, *command.split(), cwd=tmp_path)
+    with stream_store.StreamStore(tmp_path / command.split()[-1], "r") as store:
+        assert store.num_rows == 3
+
+
+def test_a_dataset_is_made_and_read(tmp_path: Path) -> None:
+    pytest.importorskip("datasets")
+    after = "print(dataset['task'][2], StreamStore('copy', 'r').num_rows)\n"
+    assert run_start("You use HuggingFace", after, tmp_path, RECORD).endswith("pull 3\n")
+
+
+def test_a_line_of_cpp_appends_a_step(tmp_path: Path) -> None:
+    (tmp_path / "start.cc").write_text(
+        """
+#include <iostream>
+#include <vector>
+#include "stream_store/store.h"
+
+int main() {
+  using namespace stream_store;
+  StreamStore store = StreamStore::Open(
+      "robot", {.fields = {{.name = "joints", .dtype = DType::kFloat64, .shape = {7}},
+                           {.name = "torques", .dtype = DType::kFloat64, .shape = {7}},
+                           {.name = "contact", .dtype = DType::kBool}}});
+  const TypeId joints = 0, torques = 1, contact = 2;
+  const std::vector<double> positions(7, 0.5), efforts(7, 1.5);
+  const Step now = 1'700'000'000'000'000'000;
+"""
+        + start("You write a robot", "cpp")
+        + """
+  std::cout << store.reader().num_rows() << " row of " << store.reader().size() << " values";
+}
+"""
+    )
+    compile_program(tmp_path / "start.cc", tmp_path / "start")
+    assert run(tmp_path / "start", cwd=tmp_path) == "1 row of 15 values"
 
 
 # --- commands ---
@@ -105,7 +214,7 @@ def test_command_lines_work(tmp_path: Path) -> None:
     """In their order, on the store that the Python block makes."""
     pytest.importorskip("typer")
     pytest.importorskip("datasets")
-    (block,) = blocks("python")
+    block = quickstart("python")
     (tmp_path / "block.py").write_text(block)
     run(sys.executable, "block.py", cwd=tmp_path)
     program = "from stream_store._cli import main; main()"

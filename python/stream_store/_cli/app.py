@@ -16,6 +16,7 @@ import stream_store
 from stream_store.group import is_group
 
 from . import remote
+from .completion import field_names
 from .exit_codes import DAMAGED, FAILED, INTERRUPTED, WRONG, ArgumentError
 from .facts import describe, show_bounds, show_facts
 from .groups import (
@@ -30,7 +31,6 @@ from .rows import follow_rows, show_rows
 from .tables import show_episodes, show_stats
 
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
     help="Inspect, check, copy, repair and export stores of stream_store.",
     pretty_exceptions_enable=False,
@@ -41,7 +41,10 @@ Place = Annotated[Path, typer.Argument(help="directory of the store or of a grou
 Url = Annotated[str, typer.Argument(help="s3://bucket/prefix, gs://…, az://… or file:///directory")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 Lines = Annotated[bool, typer.Option("--json", help="print one JSON object per row")]
-Fields = Annotated[list[str] | None, typer.Option("--field", "-f", help="only these fields")]
+Fields = Annotated[
+    list[str] | None,
+    typer.Option("--field", "-f", help="only these fields", autocompletion=field_names),
+]
 LIMIT = "a number, or inf to lift the limit"
 Limit = Annotated[str | None, typer.Option(help=LIMIT)]
 Count = Annotated[int, typer.Option("--rows", "-n", min=0, help="number of rows")]
