@@ -64,7 +64,7 @@ class STREAM_STORE_API AppendResult {
   ErrorCode code() const noexcept;
 
   /// As code(), so that a result can be compared with an ErrorCode or assigned to one.
-  operator ErrorCode() const noexcept { return code(); }  // NOLINT(google-explicit-constructor)
+  operator ErrorCode() const noexcept { return code(); }  // NOLINT(*-explicit-constructor)
 
   /// The row that was stored or continued; -1 if none was.
   Row row() const noexcept { return reason_ == AppendReason::kOk ? first_ : -1; }

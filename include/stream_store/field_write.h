@@ -226,12 +226,12 @@ class FieldWrite {
       static_assert(internal::kFalse<T>,
                     "A field-write needs items. Leave a missing field out of the call.");
     } else if constexpr (std::is_array_v<T> && std::is_same_v<std::remove_extent_t<T>, char>) {
-      return FieldWrite(type, Source::kBytes, values, TextLength(values, std::extent_v<T>));
+      return {type, Source::kBytes, values, TextLength(values, std::extent_v<T>)};
     } else if constexpr (std::convertible_to<const T&, std::string_view>) {
-      return FieldWrite(type, std::string_view(values));
+      return {type, std::string_view(values)};
     } else if constexpr (std::convertible_to<const T&, std::u8string_view>) {
       const std::u8string_view text(values);
-      return FieldWrite(type, Source::kBytes, text.data(), text.size());
+      return {type, Source::kBytes, text.data(), text.size()};
     } else if constexpr (std::ranges::contiguous_range<const T>) {
       return ReferToRange(type, values);
     } else {

@@ -65,6 +65,13 @@ DType RequireTimes(const View& view, TypeId type) {
   return field.dtype;
 }
 
+bool IsBefore(const TimeKey& a, const TimeKey& b) noexcept {
+  if (a.rest == Rest::kBelowAll || b.rest == Rest::kBelowAll) {
+    return b.rest != Rest::kBelowAll;
+  }
+  return a.key < b.key || (a.key == b.key && a.rest < b.rest);
+}
+
 // The row after the last one that cannot grow.
 std::uint64_t FinalEnd(const View& view) noexcept {
   return view.rows_final || view.row_count == view.first_row ? view.row_count : view.row_count - 1;
@@ -364,10 +371,7 @@ void TimeIndex::Find(const View& view, std::optional<std::int64_t> last, const A
   std::size_t from = entries.begin();
   for (std::size_t i = 0; i < out.size(); ++i) {
     const TimeKey key = AskedKey(asked, i);
-    const bool rises =
-        previous.rest == Rest::kBelowAll ||
-        (key.rest != Rest::kBelowAll &&
-         (key.key > previous.key || (key.key == previous.key && key.rest >= previous.rest)));
+    const bool rises = !IsBefore(key, previous);
     from = entries.First(rises ? from : entries.begin(), key, after);
     previous = key;
     std::size_t entry = from;
