@@ -124,10 +124,11 @@ class Robot {
     for (Clock::time_point due = begin_; due < end_; due += period, ++sample) {
       std::this_thread::sleep_until(due);
       const Clock::time_point before = Clock::now();
-      const ErrorCode code = record(sample, (due - begin_) / nanoseconds(1));
+      const AppendResult result = record(sample, (due - begin_) / nanoseconds(1));
       latencies.Add(Clock::now() - before);
-      if (code != ErrorCode::kOk) {
-        std::cerr << "sample " << sample << " was refused: code " << static_cast<int>(code) << '\n';
+      if (!result) {
+        std::array<char, 160> text;
+        std::cerr << "sample " << sample << ": " << result.Message(text, store_.schema()) << '\n';
         std::exit(1);
       }
     }

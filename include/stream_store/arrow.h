@@ -19,6 +19,10 @@
 // stream stay valid after the stream, the Reader and the store are gone.
 #pragma once
 
+#ifdef STREAM_STORE_WITHOUT_ARROW
+#error "This StreamStore was built with STREAMSTORE_WITH_ARROW=OFF: it has no exchange with Arrow."
+#endif
+
 #include <cstdint>
 #include <functional>
 #include <memory>

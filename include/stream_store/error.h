@@ -13,7 +13,7 @@ namespace stream_store {
 
 /// The kind of an error. The numbers are not persistent, and their order has no meaning.
 enum class ErrorCode {
-  kOk = 0,           ///< no error; returned by TryAppend() and TryAppendStep() only
+  kOk = 0,           ///< no error: the code of an AppendResult
   kInvalidArgument,  ///< an invalid value, name, order or length (Python: ValueError)
   kInvalidType,      ///< an object of the wrong type (Python: TypeError)
   kOutOfRange,       ///< a position or row outside the store (Python: IndexError)

@@ -160,6 +160,16 @@ STREAM_STORE_API std::uint64_t CountIndex(const Reader& reader, Row begin, Row e
 STREAM_STORE_API void ReadIndex(const Reader& reader, Row begin, Row end,
                                 std::span<IndexEntry> out);
 
+/// As Reader::RowAt() for many times, with fractions that no number holds exactly: those of times in
+/// a finer unit than that of the field.
+///
+/// rests   one for each time, which it makes larger: 0 by nothing, 1 by up to a half, 2 by more than
+///         a half but less than 1; 3 stands for a time that is less than any other. Only for a field of
+///         integers or times.
+STREAM_STORE_API void FindTimes(const Reader& reader, std::span<const std::int64_t> times,
+                                std::span<const std::uint8_t> rests, TypeId field, Side side,
+                                std::span<Row> out);
+
 /// How many forks lie between the process that loaded the library and this one. A binding compares
 /// it with the number at opening, to refuse a call in a forked child before it converts arguments.
 STREAM_STORE_API const std::atomic<int>& Forks() noexcept;

@@ -32,6 +32,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <ranges>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -53,10 +54,13 @@ struct ReaderAccess;
 struct View;
 }  // namespace internal
 
-/// Which of several equal steps Reader::RowAt() looks for, in the words of NumPy's searchsorted().
+/// Which row Reader::RowAt() looks for, by its step or time. The first two are those of NumPy's
+/// searchsorted().
 enum class Side : std::uint8_t {
-  kLeft,   ///< the first row whose step is not less than the step asked for
-  kRight,  ///< the first row whose step is greater than the step asked for
+  kLeft,      ///< the first row that is not less than the step or time asked for
+  kRight,     ///< the first row that is greater
+  kBackward,  ///< the last row that is not greater
+  kNearest,  ///< the nearest row; the one before, of two that are equally near; the first of equals
 };
 
 /// A read-only snapshot of a store. See the top of this file.
@@ -250,9 +254,44 @@ class STREAM_STORE_API Reader {
 
   // -- Searches
 
-  /// Returns the first row that is retained and whose step is >= `step` (Side::kLeft) or > `step`
-  /// (Side::kRight); num_rows() if there is no such row. Cost: O(log records).
+  /// Returns the row that is retained and stands on that side of `step`; num_rows() if there is no
+  /// such row. Cost: O(log records), twice for Side::kNearest.
   Row RowAt(Step step, Side side = Side::kLeft) const;
+
+  /// Returns the row that stands on that side of `time` by the values of a field, such as a sensor's
+  /// own clock; num_rows() if there is no such row. Rows that lack the field are skipped, and so are
+  /// those where it is NaN or NaT.
+  ///
+  /// time   in the unit of the field: nanoseconds for a timestamp_ns field. T is any number; a
+  ///        fraction counts in an integer field, too.
+  /// field  a type id: an integer, float, date, time, timestamp or duration, one value per row. Floats
+  ///        are compared as they are read, so a float32 field is compared with its rounded values.
+  /// Cost   O(log rows). The first call for a field reads all rows once; later calls read the rows
+  ///        that were added. That index is shared by all Readers of this opening of the store, or of
+  ///        its writer, and takes 16 bytes for each row that has the field.
+  /// Throws Error: kInvalidArgument if the times decrease from one retained row of this snapshot to
+  ///        a later one (it names two such rows: no search finds the right row then), if
+  ///        `time` is NaN, or for another kind of field; kCorrupt.
+  template <class T>
+    requires std::is_arithmetic_v<T>
+  Row RowAt(T time, TypeId field, Side side = Side::kLeft) const {
+    Row row = 0;
+    FindTimes(&time, ItemTypeOf<T>(), field, side, std::span<Row>(&row, 1));
+    return row;
+  }
+
+  /// As above, for many times at once, in the order asked.
+  ///
+  /// times  a contiguous range of numbers, such as std::vector or std::span. The cost is lowest if they
+  ///        never decrease: each search begins where the last one ended, as in a merge join.
+  /// out    as many rows as times; untouched if the call throws.
+  template <std::ranges::contiguous_range R>
+    requires std::is_arithmetic_v<std::ranges::range_value_t<R>>
+  void RowAt(const R& times, TypeId field, Side side, std::span<Row> out) const {
+    CheckRoom(std::ranges::size(times), out.size());
+    FindTimes(std::ranges::data(times), ItemTypeOf<std::ranges::range_value_t<R>>(), field, side,
+              out);
+  }
 
   /// Writes the row of each position, in the order asked.
   ///
@@ -337,6 +376,15 @@ class STREAM_STORE_API Reader {
     bool is_signed;
   };
 
+  template <class T>
+  static constexpr ItemType ItemTypeOf() noexcept {
+    static_assert(sizeof(T) <= 8, "Convert a long double to double.");
+    return {sizeof(T), std::is_floating_point_v<T>, std::is_signed_v<T>};
+  }
+
+  static void CheckRoom(std::size_t times, std::size_t rows);
+  void FindTimes(const void* times, ItemType item, TypeId field, Side side,
+                 std::span<Row> out) const;
   void CheckColumn(TypeId type, ItemType item, std::size_t places, std::size_t out_items,
                    std::size_t present_items) const;
 

@@ -34,6 +34,7 @@
 #include <string_view>
 #include <vector>
 
+#include "stream_store/append_result.h"
 #include "stream_store/error.h"
 #include "stream_store/export.h"
 #include "stream_store/field_write.h"
@@ -187,14 +188,15 @@ class STREAM_STORE_API StreamStore {
   /// Throws   as Append(); also Error(kInvalidArgument) if the sizes differ.
   void Append(std::span<const Step> steps, std::span<const FieldWrite> writes);
 
-  /// Append() for callers that must not throw or block: returns kOk, or the code of the Error that
-  /// Append() would throw; kNoSpace also if memory is exhausted.
+  /// Append() for callers that must not throw or block: `if (store.TryAppend(…))` is true if the step
+  /// was stored, and the result says why not. Nothing has changed then.
   ///
-  /// Cost: as Append(). While the reserved space lasts and shapes repeat, there is no exception,
-  /// allocation or system call.
-  ErrorCode TryAppend(Step step, std::span<const FieldWrite> writes) noexcept;
+  /// Cost  as Append(). While the space of Reserve() lasts and shapes repeat, and for every refusal
+  ///       with a reason below kNoSpace, there is no exception, allocation or system call.
+  ///       docs/guide/cpp.md has the recipe for real-time threads.
+  AppendResult TryAppend(Step step, std::span<const FieldWrite> writes) noexcept;
 
-  ErrorCode TryAppend(Step step, std::initializer_list<FieldWrite> writes) noexcept {
+  AppendResult TryAppend(Step step, std::initializer_list<FieldWrite> writes) noexcept {
     return TryAppend(step, std::span<const FieldWrite>(writes.begin(), writes.size()));
   }
 
@@ -209,11 +211,12 @@ class STREAM_STORE_API StreamStore {
     return AppendStep(std::span<const FieldWrite>(writes.begin(), writes.size()));
   }
 
-  /// AppendStep() that returns a code, as TryAppend() does. Writes the step to `*step` unless that
-  /// is null.
-  ErrorCode TryAppendStep(std::span<const FieldWrite> writes, Step* step = nullptr) noexcept;
+  /// AppendStep() that returns a result, as TryAppend() does. Writes the step to `*step` unless that
+  /// is null or nothing was stored.
+  AppendResult TryAppendStep(std::span<const FieldWrite> writes, Step* step = nullptr) noexcept;
 
-  ErrorCode TryAppendStep(std::initializer_list<FieldWrite> writes, Step* step = nullptr) noexcept {
+  AppendResult TryAppendStep(std::initializer_list<FieldWrite> writes,
+                             Step* step = nullptr) noexcept {
     return TryAppendStep(std::span<const FieldWrite>(writes.begin(), writes.size()), step);
   }
 

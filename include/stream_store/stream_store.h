@@ -1,9 +1,13 @@
 // The whole public API in one include: writing, reading, sampling, verifying, exchange with Arrow.
 //
-// interop.h, for bindings and exporters, is not part of it.
+// interop.h, for bindings and exporters, is not part of it. A library that was built with the CMake
+// option STREAMSTORE_WITH_ARROW=OFF has no arrow.h; its targets define STREAM_STORE_WITHOUT_ARROW.
 #pragma once
 
+#include "stream_store/append_result.h"
+#ifndef STREAM_STORE_WITHOUT_ARROW
 #include "stream_store/arrow.h"
+#endif
 #include "stream_store/columns.h"
 #include "stream_store/dtype.h"
 #include "stream_store/error.h"

@@ -76,6 +76,8 @@ void BindStore(nb::module_& module) {
   store.def("row_of", &RowOf, "positions"_a.none());
   store.def("position_of", &PositionOf, "rows"_a.none());
   store.def("row_at", &RowAt, "steps"_a.none(), "side"_a.none() = "left");
+  store.def("_row_at_times", &RowAtTimes, "times"_a, "rests"_a.none(), "field"_a, "side"_a.none());
+  store.def("_item_dtype", &ItemDtype, "field"_a.none());
   store.def("decode", &Decode, "values"_a.none(), "field"_a.none());
   store.def("segments", &Segments, "by"_a.none());
   store.def(

@@ -1,6 +1,7 @@
 // The small reads. Each converts its input, makes one C++ call and wraps the result.
 
 #include <algorithm>
+#include <utility>
 
 #include "stream_store/interop.h"
 
@@ -53,6 +54,21 @@ nb::object Map(const std::optional<Reader>& reader, Int64s& input, LookUp look_u
   return Returned(output);
 }
 
+Side SideOf(PyObject* side) {
+  const std::string_view name = AsText(side, "row_at: side");
+  constexpr std::pair<std::string_view, Side> kSides[] = {{"left", Side::kLeft},
+                                                          {"right", Side::kRight},
+                                                          {"backward", Side::kBackward},
+                                                          {"nearest", Side::kNearest}};
+  for (const auto& [known, found] : kSides) {
+    if (name == known) {
+      return found;
+    }
+  }
+  Throw(PyExc_ValueError,
+        "row_at: side must be 'left', 'right', 'backward' or 'nearest', not " + ShortRepr(side));
+}
+
 // The type id of a field whose values can be decoded one by one.
 TypeId RequireNumber(const FieldTable& fields, PyObject* name) {
   const TypeId type = fields.Require(name);
@@ -97,20 +113,52 @@ nb::object PositionOf(StoreObject& store, nb::handle rows) {
 }
 
 nb::object RowAt(StoreObject& store, nb::handle steps, nb::handle side) {
-  const std::string_view name = AsText(side.ptr(), "row_at: side");
-  const bool right = name == "right";
-  if (!right && name != "left") {
-    Throw(PyExc_ValueError, "row_at: side must be 'left' or 'right', not " + ShortRepr(side.ptr()));
-  }
+  const Side wanted = SideOf(side.ptr());
   const Int64s asked(steps.ptr(), "steps");
   const nb::object output = NewArray(NPY_INT64, asked.shape());
   const std::optional<Reader> reader = Private(store);
-  std::transform(asked.values().begin(), asked.values().end(), DataAs<Row>(output), [&](Step step) {
-    return !reader ? Row{0}
-           : right ? reader->RowAt(step, Side::kRight)
-                   : reader->RowAt(step, Side::kLeft);
-  });
+  std::transform(asked.values().begin(), asked.values().end(), DataAs<Row>(output),
+                 [&](Step step) { return !reader ? Row{0} : reader->RowAt(step, wanted); });
   return Returned(output);
+}
+
+// _times.py makes the arrays, so they are in C order, of native byte order, and nobody else's.
+nb::object RowAtTimes(StoreObject& store, nb::handle times, nb::handle rests, nb::handle field,
+                      nb::handle side) {
+  const Side wanted = SideOf(side.ptr());
+  const std::optional<Reader> reader = Private(store);
+  const TypeId type = store.shared_fields()->Require(field.ptr());
+  auto* array = reinterpret_cast<PyArrayObject*>(times.ptr());
+  const auto count = static_cast<std::size_t>(PyArray_SIZE(array));
+  const nb::object output = NewArray(
+      NPY_INT64,
+      Shape(std::span(PyArray_DIMS(array), static_cast<std::size_t>(PyArray_NDIM(array)))));
+  const std::span<Row> out(DataAs<Row>(output), count);
+  const int number = PyArray_TYPE(array);
+  const void* data = PyArray_DATA(array);
+  const std::uint8_t* rest = rests.is_none() ? nullptr
+                                             : static_cast<const std::uint8_t*>(PyArray_DATA(
+                                                   reinterpret_cast<PyArrayObject*>(rests.ptr())));
+  {
+    const MaybeWithoutGil released(true);
+    if (rest != nullptr) {
+      interop::FindTimes(*reader, {static_cast<const std::int64_t*>(data), count}, {rest, count},
+                         type, wanted, out);
+    } else if (number == NPY_DOUBLE) {
+      reader->RowAt(std::span(static_cast<const double*>(data), count), type, wanted, out);
+    } else if (number == NPY_ULONG) {
+      reader->RowAt(std::span(static_cast<const std::uint64_t*>(data), count), type, wanted, out);
+    } else {
+      reader->RowAt(std::span(static_cast<const std::int64_t*>(data), count), type, wanted, out);
+    }
+  }
+  return Returned(output);
+}
+
+nb::object ItemDtype(StoreObject& store, nb::handle field) {
+  store.Refresh();
+  const std::shared_ptr<const FieldTable> fields = store.shared_fields();
+  return (*fields)[fields->Require(field.ptr())].descr;
 }
 
 nb::object Decode(StoreObject& store, nb::handle values, nb::handle field) {

@@ -57,6 +57,16 @@ nb::object RowOf(StoreObject& store, nb::handle positions);
 nb::object PositionOf(StoreObject& store, nb::handle rows);
 nb::object RowAt(StoreObject& store, nb::handle steps, nb::handle side);
 
+/// Rows by the times of a field.
+///
+/// times  an int64, uint64 or float64 array that is the caller's own.
+/// rests  None, or a uint8 array as interop::FindTimes() takes it.
+nb::object RowAtTimes(StoreObject& store, nb::handle times, nb::handle rests, nb::handle field,
+                      nb::handle side);
+
+/// The NumPy dtype of the items of a field.
+nb::object ItemDtype(StoreObject& store, nb::handle field);
+
 /// Raw values -> the field's own dtype, same shape.
 nb::object Decode(StoreObject& store, nb::handle values, nb::handle field);
 

@@ -13,14 +13,15 @@ import operator
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, SupportsIndex, overload
+from typing import Any, SupportsIndex, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _arguments, _core
 from ._fields import declared_fields
-from ._types import AnyPath, Fields, Int, IntArray, Ints, Progress
+from ._times import comparable_times
+from ._types import AnyPath, Fields, Int, IntArray, Ints, Progress, Side
 from .features import parse_fields
 from .reports import VerifyReport, make_report
 
@@ -193,35 +194,55 @@ class StoreBase(_core.Store):
         return super().position_of(rows)  # type: ignore[no-any-return]
 
     @overload
-    def row_at(self, steps: Int, side: Literal["left", "right"] = "left") -> np.int64: ...
+    def row_at(self, steps: Int, side: Side = "left") -> np.int64: ...
     @overload
-    def row_at(
-        self, steps: IntArray, side: Literal["left", "right"] = "left"
-    ) -> NDArray[np.int64]: ...
-    def row_at(
-        self, steps: Ints, side: Literal["left", "right"] = "left"
-    ) -> np.int64 | NDArray[np.int64]:
-        """Find rows by their step, as `np.searchsorted` over the steps of all retained rows.
+    def row_at(self, steps: IntArray, side: Side = "left") -> NDArray[np.int64]: ...
+    @overload
+    def row_at(self, steps: Any, side: Side = "left", *, field: str) -> Any: ...
+    def row_at(self, steps: Any, side: Side = "left", *, field: str | None = None) -> Any:
+        """Find rows by their step, or by the times in a field, such as a sensor's own clock.
+
+        "left" and "right" are those of `np.searchsorted` over all retained rows. Rows that lack the
+        field are skipped. Its values must never decrease from row to row.
 
         Args:
-            steps: int, list or int array of any shape ``S``.
-            side: "left" finds the first row whose step is at least the given one, "right" the first
-                row whose step is greater.
+            steps: int, list or int array of any shape ``S``. With `field`, times: datetime64,
+                timedelta64, the objects of `datetime`, or numbers in the unit of the field. They
+                may be finer than that unit. Sorted times are found fastest.
+            side: "left" finds the first row that is not less than the given step or time, "right"
+                the first one that is greater, "backward" the last one that is not greater, and
+                "nearest" the nearest one: the earlier of two that are equally near, and the first
+                of equal ones.
+            field: the name of a field with one number, date, time, timestamp or duration per row.
 
         Returns:
-            Row numbers, int64 of shape ``S``, in [first_row, num_rows].
+            Row numbers, int64 of shape ``S``, in [first_row, num_rows]. num_rows stands for no such
+            row; reading it raises IndexError. If the store grows, look up and read in one snapshot.
+
+        Cost:
+            O(log num_rows) each. With `field`, the first call reads all rows once, and later calls
+            the new ones; 16 bytes of memory are kept for each row that has the field.
 
         Raises:
-            ValueError: `side` is neither "left" nor "right", or the store is closed.
+            ValueError: `side` or `field` is none of these, the store is closed, a time is NaN or
+                NaT, or the values of the field decrease: the message names two rows.
+            TypeError: the times are of another kind than the field.
 
         Examples:
-            >>> store = StreamStore(fields={"reward": "float32"})
-            >>> store.extend({"reward": [0.0, 1.0, 2.0]}, steps=[10, 20, 30])
-            3
+            >>> store = StreamStore(fields={"camera_time": "timestamp[ms]"})
+            >>> times = np.array(["2024-05-01T12:00:00.000", "2024-05-01T12:00:00.033"], "M8[ms]")
+            >>> store.extend({"camera_time": times}, steps=[10, 20])
+            2
             >>> store.row_at([10, 15, 99])
-            array([0, 1, 3])
+            array([0, 1, 2])
+            >>> at = np.datetime64("2024-05-01T12:00:00.020")
+            >>> store.row_at([at], "backward", field="camera_time")
+            array([0])
         """
-        return super().row_at(steps, side)  # type: ignore[no-any-return]
+        if field is None:
+            return super().row_at(steps, side)
+        times, rests = comparable_times(steps, self._item_dtype(field), field)
+        return self._row_at_times(times, rests, field, side)
 
     def decode(self, values: Ints, field: str) -> NDArray[Any]:
         """Convert raw values to the field's own dtype.

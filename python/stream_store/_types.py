@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, SupportsIndex, TypeAlias
+from typing import Any, Literal, SupportsIndex, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ Int: TypeAlias = int | np.integer[Any]
 IntArray: TypeAlias = Sequence[Any] | NDArray[np.integer[Any]] | range
 #: Ints of any shape.
 Ints: TypeAlias = SupportsIndex | IntArray
+#: Which row `row_at` finds.
+Side: TypeAlias = Literal["left", "right", "backward", "nearest"]
 #: A path in any form that the operating system takes.
 AnyPath: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 #: Called with (bytes done, bytes in all) while a long call runs.

@@ -68,6 +68,14 @@ const std::uint64_t* Appender::WordsOf(const ShapeCache& shape) const noexcept {
              : data_.layouts + LayoutWordBefore(cursor_.layout_words, shape.offset) + 1;
 }
 
+// A field-write that comes after one with the same field, or with a later one.
+static Refusal RefuseOrder(std::span<const FieldWrite> writes, std::size_t i) {
+  const TypeId type = writes[i].type();
+  const bool repeated = std::ranges::any_of(
+      writes.first(i), [type](const FieldWrite& write) { return write.type() == type; });
+  return Refuse(Refusal::Rule::kOrder, i, 0, repeated ? type : writes[i - 1].type());
+}
+
 // Steps 1 and 2 for a shape that differs from the last one: checks it against the schema.
 Refusal Appender::CheckShape(std::span<const FieldWrite> writes, ShapeCache& shape) {
   const std::vector<Encoding>& encodings = schema_->encodings;
@@ -82,12 +90,14 @@ Refusal Appender::CheckShape(std::span<const FieldWrite> writes, ShapeCache& sha
       return Refuse(Refusal::Rule::kUnknownType, i);
     }
     if (i > 0 && write.type() <= writes[i - 1].type()) {
-      return Refuse(Refusal::Rule::kOrder, i);
+      return RefuseOrder(writes, i);
     }
-    const std::uint64_t length =
-        EncodedWords(encodings[write.type()], write.source(), write.count());
+    const Encoding& encoding = encodings[write.type()];
+    const std::uint64_t length = EncodedWords(encoding, write.source(), write.count());
     if (length > kMaxWriteValues || total + length > kMaxWriteValues) {
-      return Refuse(Refusal::Rule::kLength, i);
+      const bool counts_words = write.source() == Source::kWords && !encoding.ragged;
+      return Refuse(Refusal::Rule::kLength, i, encoding.ragged ? 1 : 0,
+                    counts_words ? encoding.unit_words : encoding.items);
     }
     total += length;
     layout_words_[i + 1] = LayoutWord(write.type(), length);
@@ -137,13 +147,25 @@ void Appender::UseLayout(std::span<const std::uint64_t> words, ShapeCache& shape
   shape.plan.clear();
 }
 
+// Why nothing can be appended now, for the slow path. It is not thrown, because TryAppend() must not
+// allocate; StreamStore::Append() throws it.
+Refusal Appender::RefuseState() const noexcept {
+  if (const Refusal refusal = status_.RefuseWrite(); refusal.code != ErrorCode::kOk) {
+    return refusal;
+  }
+  if (capacity_.staging()) {
+    return {.code = ErrorCode::kState, .rule = Refusal::Rule::kStaging};
+  }
+  return {};
+}
+
 // Why MayFollow() returned false.
 Refusal Appender::RefusePlace(Step step, bool continues, const Cursor& at) noexcept {
   if (continues) {
-    return Refuse(Refusal::Rule::kOrder, 0);
+    return Refuse(Refusal::Rule::kOrder, 0, 0, static_cast<std::uint64_t>(at.last_type));
   }
   if (step < at.step) {
-    return Refuse(Refusal::Rule::kStepDecreases, 0);
+    return Refuse(Refusal::Rule::kStepDecreases, 0, 0, static_cast<std::uint64_t>(at.step));
   }
   return Refusal{.code = ErrorCode::kNoSpace, .rule = Refusal::Rule::kTooManyRows};
 }
@@ -245,7 +267,10 @@ inline bool Appender::AppendHeld(Step step, std::span<const FieldWrite> writes, 
   const bool continues = cursor_.rows > 0 && step == cursor_.step;
   ShapeCache& shape = shapes_[continues];
   if (!SameShape(writes, shape)) [[unlikely]] {
-    *refusal = CheckShape(writes, shape);
+    *refusal = status_.RefuseWrite();
+    if (refusal->code == ErrorCode::kOk) {
+      *refusal = CheckShape(writes, shape);
+    }
     if (refusal->code != ErrorCode::kOk) {
       return false;
     }
@@ -264,14 +289,15 @@ inline bool Appender::AppendHeld(Step step, std::span<const FieldWrite> writes, 
                         .digest = shape.digest,
                         .begins_row = !continues};
   if (continues && shape.fields == 0) [[unlikely]] {
-    status_.RequireWritable("append");
-    RequireNotStaging("append");
-    return true;  // an empty append to the last step stores nothing
+    *refusal = RefuseState();
+    return refusal->code == ErrorCode::kOk;  // an empty append to the last step stores nothing
   }
   // Step 3: all space of the call, before the first store.
   if (!capacity_.Fits(decided.start + decided.total, cursor_.records + 2)) [[unlikely]] {
-    status_.RequireWritable("append");
-    RequireNotStaging("append");
+    *refusal = RefuseState();
+    if (refusal->code != ErrorCode::kOk) {
+      return false;
+    }
     if (EnterRecordsChunk(cursor_.records)) {
       return AppendAgain(step, writes, row, refusal);
     }

@@ -195,6 +195,7 @@ class Appender {
                                 std::uint64_t words);
   Refusal CheckShape(std::span<const FieldWrite> writes, ShapeCache& shape) REQUIRES_LOCK(flag_);
   void UseLayout(std::span<const std::uint64_t> words, ShapeCache& shape) REQUIRES_LOCK(flag_);
+  Refusal RefuseState() const noexcept;
   static Refusal RefusePlace(Step step, bool continues, const Cursor& at) noexcept;
   void MakeRoom(std::uint64_t values, std::uint64_t records, std::uint64_t layout_words)
       REQUIRES_LOCK(flag_);

@@ -419,6 +419,18 @@ Slot ReadSource::DurableSlot() const {
 
 std::uint64_t ReadSource::durable_rows() const { return DurableSlot().rows; }
 
+std::shared_ptr<void> ReadSource::Kept(std::uint64_t number) {
+  const ForkMutexLock lock(mutex_);
+  const auto found = kept_.find(number);
+  return found == kept_.end() ? nullptr : found->second;
+}
+
+// The object that was kept before is destroyed after the mutex is released: it may have one itself.
+void ReadSource::Keep(std::uint64_t number, std::shared_ptr<void> object) {
+  const ForkMutexLock lock(mutex_);
+  kept_[number].swap(object);
+}
+
 std::uint64_t ReadSource::CountFieldWrites(const View& view) {
   const ForkMutexLock lock(mutex_);
   if (copies()) {

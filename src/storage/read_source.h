@@ -25,6 +25,7 @@
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 
 #include "stream_store/recovery.h"
@@ -84,6 +85,13 @@ class ReadSource {
   /// has counted before; with safe reads, all of them. Throws Error(kCorrupt, kIo).
   std::uint64_t CountFieldWrites(const View& view);
 
+  /// Returns the object that was kept under that number, or null.
+  std::shared_ptr<void> Kept(std::uint64_t number) EXCLUDES(mutex_);
+
+  /// Keeps an object for as long as this source lives, or until another one takes its number: an
+  /// index of its rows that its Readers share.
+  void Keep(std::uint64_t number, std::shared_ptr<void> object) EXCLUDES(mutex_);
+
   const StoreFiles& files() const noexcept { return *files_; }
 
   /// Whether reads must go through a SafeCopy.
@@ -134,6 +142,7 @@ class ReadSource {
   std::uint64_t counted_begin_ GUARDED_BY(mutex_) = 0;  // the first record that was counted
   std::uint64_t counted_records_ GUARDED_BY(mutex_) = 0;
   std::uint64_t counted_writes_ GUARDED_BY(mutex_) = 0;
+  std::map<std::uint64_t, std::shared_ptr<void>> kept_ GUARDED_BY(mutex_);
 };
 
 }  // namespace stream_store::internal

@@ -1,8 +1,9 @@
 // Refusal: why an append was refused. It is enough to build the message of the error, and cheap to
 // return.
 //
-// The Appender makes it without a text, because TryAppend() returns only the code.
-// store/refusal_text turns a Refusal into an Error.
+// The Appender makes it without a text, because TryAppend() must not allocate.
+// store/refusal_text turns a Refusal into an Error, and store/append_result_access into an
+// AppendResult.
 #pragma once
 
 #include <cstdint>
@@ -22,10 +23,17 @@ struct Refusal {
     kStepDecreases,
     kStepNotAfter,
     kTooManyRows,
+    kClosed,
+    kForked,
+    kSyncFailed,
+    kStaging,
   } rule = Rule::kNone;
   std::uint64_t write = 0;  ///< which field-write (Append) or column (Extend)
   std::uint64_t row = 0;    ///< which row of the call (Extend)
-  std::uint64_t item = 0;   ///< which item of it
+  /// Which item of it. Of an Append() that broke another rule than kValue, the number it was compared
+  /// with: the type id before (kOrder), the number of items that were expected (kLength, with a `row`
+  /// of 1 if multiples are accepted), or the last step (kStepDecreases).
+  std::uint64_t item = 0;
 };
 
 }  // namespace stream_store::internal

@@ -45,8 +45,9 @@ class Writer {
   /// Calls Close() and ignores its errors. In a forked child it only unmaps the files.
   ~Writer();
 
-  /// Appends one step. Returns false, with the reason in `*refusal`, if it is refused. Throws
-  /// Error(kClosed, kReadOnly, kState, kNoSpace, kIo); nothing has changed then.
+  /// Appends one step. Returns false, with the reason in `*refusal`, if it is refused, which allocates
+  /// nothing. Throws Error(kNoSpace, kIo) if the files cannot grow, and if the writer is closed
+  /// meanwhile; nothing has changed then.
   bool Append(Step step, std::span<const FieldWrite> writes, Row* row, Refusal* refusal) {
     return appender_.Append(step, writes, row, refusal);
   }
@@ -137,6 +138,9 @@ class Writer {
   /// Throws as WriterStatus::RequireWritable(). Called after a refusal: on a closed store or in a
   /// forked child, that is the error to report.
   void RequireWritable(const char* operation) const { status_.RequireWritable(operation); }
+
+  /// As above, as a Refusal; it does not allocate.
+  Refusal RefuseWrite() const noexcept { return status_.RefuseWrite(); }
 
   /// Whether a sync failed, so that the store cannot be written any more.
   bool failed() const noexcept { return status_.failed(); }

@@ -25,6 +25,19 @@ void WriterStatus::RequireWritable(const char* operation) const {
   }
 }
 
+Refusal WriterStatus::RefuseWrite() const noexcept {
+  if (forked()) {
+    return {.code = ErrorCode::kReadOnly, .rule = Refusal::Rule::kForked};
+  }
+  if (closed()) {
+    return {.code = ErrorCode::kClosed, .rule = Refusal::Rule::kClosed};
+  }
+  if (failed()) {
+    return {.code = ErrorCode::kIo, .rule = Refusal::Rule::kSyncFailed};
+  }
+  return {};
+}
+
 void WriterStatus::SetFailed(const Error& error) {
   const MutexLock lock(mutex_);
   if (!failed()) {

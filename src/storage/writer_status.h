@@ -10,6 +10,7 @@
 #include "stream_store/error.h"
 
 #include "base/mutex.h"
+#include "storage/refusal.h"
 
 namespace stream_store::internal {
 
@@ -29,6 +30,9 @@ class WriterStatus {
   /// Throws Error(kReadOnly) in a forked child, Error(kClosed), or Error(kIo) with the reason of
   /// the failed sync. `operation` begins the message: "append", "sync".
   void RequireWritable(const char* operation) const EXCLUDES(mutex_);
+
+  /// The reason for which RequireWritable() would throw, without a text. Does not allocate.
+  Refusal RefuseWrite() const noexcept;
 
   /// Returns false if the writer was closed already.
   bool SetClosed() noexcept { return !closed_.exchange(true); }

@@ -4,7 +4,7 @@
 // realloc(), which moves pages of large blocks instead of copying them, and does not touch the new
 // memory.
 //
-// Used by segment_index.h and lane_index.h. Thread rules: an object belongs to its owner.
+// Used by segment_index.h, lane_index.h and time_index.h. Thread rules: an object belongs to its owner.
 #pragma once
 
 #include <cstddef>

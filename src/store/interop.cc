@@ -14,6 +14,7 @@
 #include "store/read_via.h"
 #include "store/sampler_access.h"
 #include "store/store_impl.h"
+#include "store/time_index.h"
 #include "store/window_index.h"
 
 namespace stream_store::interop {
@@ -88,6 +89,17 @@ void ReadIndex(const Reader& reader, Row begin, Row end, std::span<IndexEntry> o
   ReadVia(source, ReaderAccess::ViewOf(reader), FetchRange(begin, end, /*values=*/false),
           [&](const View& view) { internal::ReadIndex(view, begin, end, out); });
   source.CheckNotTruncated();
+}
+
+void FindTimes(const Reader& reader, std::span<const std::int64_t> times,
+               std::span<const std::uint8_t> rests, TypeId field, Side side, std::span<Row> out) {
+  if (rests.size() != times.size() || out.size() != times.size()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                StrCat("row_at: expected as many rests and rows as times, ", times.size(),
+                       ", but found ", rests.size(), " and ", out.size()));
+  }
+  internal::FindTimes(ReaderAccess::SourceOf(reader), ReaderAccess::ViewOf(reader),
+                      {.data = times.data(), .rests = rests.data()}, field, side, out);
 }
 
 const std::atomic<int>& Forks() noexcept { return internal::Forks(); }

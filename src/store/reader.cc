@@ -18,6 +18,7 @@
 #include "store/read_functions.h"
 #include "store/read_via.h"
 #include "store/record_cursor.h"
+#include "store/time_index.h"
 
 namespace stream_store {
 
@@ -204,9 +205,42 @@ bool Reader::Wait(std::uint64_t num_rows, std::chrono::nanoseconds timeout) {
 }
 
 Row Reader::RowAt(Step step, Side side) const {
-  const bool after = side == Side::kRight;
-  return source_->copies() ? SafeCopy::RowAtStep(source_->files(), *view_, step, after)
-                           : internal::RowAtStep(*view_, step, after);
+  const bool after = side == Side::kRight || side == Side::kBackward;
+  const Row found = source_->copies() ? SafeCopy::RowAtStep(source_->files(), *view_, step, after)
+                                      : internal::RowAtStep(*view_, step, after);
+  const auto end = static_cast<Row>(view_->row_count);
+  const bool has_before = found > static_cast<Row>(view_->first_row);
+  if (side == Side::kBackward) {
+    return has_before ? found - 1 : end;
+  }
+  if (side != Side::kNearest || !has_before) {
+    return found;
+  }
+  if (found == end) {
+    return found - 1;
+  }
+  const auto distance = [](Step from, Step to) {
+    return static_cast<std::uint64_t>(to) - static_cast<std::uint64_t>(from);
+  };
+  const std::uint64_t back = distance(row(found - 1).step(), step);
+  return back <= distance(step, row(found).step()) && row(found).step() != step ? found - 1 : found;
+}
+
+void Reader::CheckRoom(std::size_t times, std::size_t rows) {
+  if (times != rows) {
+    throw Error(ErrorCode::kInvalidArgument,
+                StrCat("row_at: expected room for ", times, " rows but found ", rows));
+  }
+}
+
+void Reader::FindTimes(const void* times, ItemType item, TypeId field, Side side,
+                       std::span<Row> out) const {
+  internal::FindTimes(source_, *view_,
+                      {.data = times,
+                       .bytes = item.bytes,
+                       .is_floating = item.is_floating,
+                       .is_signed = item.is_signed},
+                      field, side, out);
 }
 
 RowView Reader::row(Row row) const {

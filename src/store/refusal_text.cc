@@ -128,6 +128,9 @@ std::string OrderText(const Schema& schema, TypeId type, std::int64_t before,
 void ThrowRefusal(const Refusal& refusal, Writer& writer, Step step,
                   std::span<const FieldWrite> writes, Step before) {
   writer.RequireWritable("append");
+  if (refusal.rule == Rule::kStaging) {
+    writer.RequireNotStaging("append");
+  }
   const Schema& schema = writer.schema();
   const std::size_t i = refusal.write;
   switch (refusal.rule) {
@@ -140,11 +143,9 @@ void ThrowRefusal(const Refusal& refusal, Writer& writer, Step step,
                 StrCat(writes.size(), " field-writes: expected at most ", kLayoutMaxFields));
       }
       if (i > 0) {
-        const TypeId type = writes[i].type();
-        const bool repeated = std::ranges::any_of(
-            writes.first(i), [type](const FieldWrite& write) { return write.type() == type; });
         ThrowAs(refusal, writer,
-                OrderText(schema, type, repeated ? type : writes[i - 1].type(), "one step"));
+                OrderText(schema, writes[i].type(), static_cast<std::int64_t>(refusal.item),
+                          "one step"));
       }
       ThrowAs(refusal, writer,
               OrderText(schema, writes[0].type(), writer.LastTypeBefore(writes[0].type()),
@@ -162,7 +163,9 @@ void ThrowRefusal(const Refusal& refusal, Writer& writer, Step step,
     case Rule::kStepNotAfter:
       ThrowAs(refusal, writer,
               StrCat("the last step, ", before, ", is the largest: no step can follow"));
-    case Rule::kNone:
+    case Rule::kStaging:
+      ThrowAs(refusal, writer, "rows were being staged");  // and are not any more
+    default:
       break;
   }
   ThrowAs(refusal, writer, "refused");

@@ -1,7 +1,7 @@
 // RowScanner: reads, row by row and each record once, what decides the windows of a row: its lane,
 // where segments end, whether it may be in a window, and whether it has the required fields.
 //
-// Used by lane_index.cc. segment_cuts.h reads only the fields that cut, for samplers that need no
+// Used by lane_index.cc and time_index.cc. segment_cuts.h reads only the fields that cut, for samplers that need no
 // more. Thread rules: an object belongs to its owner.
 #pragma once
 

@@ -34,8 +34,7 @@ std::int64_t UnitOf(DType dtype) noexcept {
   }
 }
 
-// The bits of the float64 that is equal to what a reader gets: a store keeps the full precision of
-// what was appended.
+// The bits of the float64 that is equal to what a reader gets.
 std::uint64_t AsRead(DType dtype, std::uint64_t bits) noexcept {
   return dtype == DType::kFloat32   ? WidenFloat32(NarrowToFloat32(bits))
          : dtype == DType::kFloat16 ? WidenFloat16(NarrowToFloat16(bits))
@@ -43,6 +42,11 @@ std::uint64_t AsRead(DType dtype, std::uint64_t bits) noexcept {
 }
 
 }  // namespace
+
+double FloatAsRead(DType dtype, Value value) noexcept {
+  STREAM_STORE_ASSERT(IsFloat(dtype));
+  return std::bit_cast<double>(AsRead(dtype, static_cast<std::uint64_t>(value)));
+}
 
 void CheckTimeField(const Schema& schema, TypeId type) {
   constexpr const char* kExpected =
@@ -67,7 +71,7 @@ std::optional<std::int64_t> NanosecondsOf(DType dtype, Value value) noexcept {
     const bool too_large = __builtin_mul_overflow(value, unit, &time);
     return too_large || time > kMostTime || time < -kMostTime ? std::nullopt : std::optional(time);
   }
-  const auto seconds = std::bit_cast<double>(AsRead(dtype, static_cast<std::uint64_t>(value)));
+  const double seconds = FloatAsRead(dtype, value);
   const double time = seconds * 1e9;
   if (!(std::abs(time) <= static_cast<double>(kMostTime))) {
     return std::nullopt;

@@ -1,6 +1,6 @@
 // The times of rows, in nanoseconds, as a sampler with a time_field takes them.
 //
-// Used by row_scan.cc and lane_index.h. Thread rules: pure functions.
+// Used by row_scan.cc, lane_index.h and time_index.cc. Thread rules: pure functions.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +19,10 @@ void CheckTimeField(const Schema& schema, TypeId type);
 /// 2^62 nanoseconds (146 years), so that sums of times and offsets do not overflow. REQUIRES: a dtype
 /// that CheckTimeField() accepts.
 std::optional<std::int64_t> NanosecondsOf(DType dtype, Value value) noexcept;
+
+/// The number that a reader gets for a stored float: a store keeps the full precision of what was
+/// appended. REQUIRES: IsFloat(dtype).
+double FloatAsRead(DType dtype, Value value) noexcept;
 
 /// Why the time of a row cannot be used.
 struct WrongTime {

@@ -9,6 +9,7 @@
 
 #include "base/str_cat.h"
 #include "storage/open.h"
+#include "store/append_result_access.h"
 #include "store/refusal_text.h"
 #include "store/store_impl.h"
 
@@ -19,6 +20,7 @@ using internal::PathText;
 using internal::Refusal;
 using internal::StrCat;
 using internal::Writer;
+using Results = internal::AppendResultAccess;
 
 namespace {
 
@@ -65,15 +67,22 @@ std::vector<Field> NewFields(const std::string& path, const Schema& stored, cons
   return added;
 }
 
-// For the functions that do not throw: the code that `body` returns, or that of its exception.
-template <class Body>
-ErrorCode CodeOf(const Body& body) noexcept {
+// The refusal of a closed store, or in a forked child, comes before all others.
+AppendResult ResultOf(const Refusal& refusal, const Writer& writer, Step step,
+                      std::span<const FieldWrite> writes) noexcept {
+  const Refusal state = writer.RefuseWrite();
+  return Results::Of(state.code == ErrorCode::kOk ? refusal : state, step, writes);
+}
+
+// The result of append(), which stores a step or throws.
+template <class Append>
+AppendResult Tried(const Append& append) noexcept {
   try {
-    return body();
+    return append();
   } catch (const Error& error) {
-    return error.code();
+    return Results::Because(error.code());
   } catch (...) {
-    return ErrorCode::kNoSpace;  // std::bad_alloc
+    return Results::Because(AppendReason::kNoMemory);  // std::bad_alloc
   }
 }
 
@@ -242,15 +251,17 @@ void StreamStore::Append(std::span<const Step> steps, std::span<const FieldWrite
   }
 }
 
-ErrorCode StreamStore::TryAppend(Step step, std::span<const FieldWrite> writes) noexcept {
-  return CodeOf([&] {
+AppendResult StreamStore::TryAppend(Step step, std::span<const FieldWrite> writes) noexcept {
+  Writer* const writer = impl_->writer.get();
+  if (writer == nullptr) [[unlikely]] {
+    return Results::Because(impl_->closed_undeclared ? AppendReason::kClosed
+                                                     : AppendReason::kNoFields);
+  }
+  return Tried([&] {
     Row row = 0;
     Refusal refusal;
-    Writer& writer = impl_->Declared("append");
-    if (!writer.Append(step, writes, &row, &refusal)) {
-      writer.RequireWritable("append");
-    }
-    return refusal.code;
+    return writer->Append(step, writes, &row, &refusal) ? Results::Stored(row)
+                                                        : ResultOf(refusal, *writer, step, writes);
   });
 }
 
@@ -265,18 +276,23 @@ Step StreamStore::AppendStep(std::span<const FieldWrite> writes) {
   return step;
 }
 
-ErrorCode StreamStore::TryAppendStep(std::span<const FieldWrite> writes, Step* step) noexcept {
-  return CodeOf([&] {
+AppendResult StreamStore::TryAppendStep(std::span<const FieldWrite> writes, Step* step) noexcept {
+  Writer* const writer = impl_->writer.get();
+  if (writer == nullptr) [[unlikely]] {
+    return Results::Because(impl_->closed_undeclared ? AppendReason::kClosed
+                                                     : AppendReason::kNoFields);
+  }
+  return Tried([&] {
     Row row = 0;
     Step chosen = 0;
     Refusal refusal;
-    Writer& writer = impl_->Declared("append");
-    if (!writer.AppendStep(writes, &row, &chosen, &refusal)) {
-      writer.RequireWritable("append");
-    } else if (step != nullptr) {
+    if (!writer->AppendStep(writes, &row, &chosen, &refusal)) {
+      return ResultOf(refusal, *writer, chosen, writes);
+    }
+    if (step != nullptr) {
       *step = chosen;
     }
-    return refusal.code;
+    return Results::Stored(row);
   });
 }
 

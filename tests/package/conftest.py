@@ -29,9 +29,27 @@ def shared_prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the shared library is installed."""
     build = ROOT / "build" / "package-shared"
     options = ["-DBUILD_SHARED_LIBS=ON", "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS_DEBUG="]
+    options += ["-DSTREAMSTORE_WITH_ARROW=ON"]  # which without_arrow_prefix changes
     run("cmake", "--preset", "package", "-B", build, *options)
     run("cmake", "--build", build, "-j", "2")
     prefix = tmp_path_factory.mktemp("shared")
+    run("cmake", "--install", build, "--prefix", prefix)
+    return prefix
+
+
+@pytest.fixture(scope="session")
+def without_arrow_prefix(shared_prefix: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the shared library without Arrow is installed.
+
+    Its sources are compiled with the flags of the whole one, so it is linked from the same objects,
+    with all symbols defined.
+    """
+    assert shared_prefix.exists()  # built and installed before its build folder changes
+    build = ROOT / "build" / "package-shared"
+    flags = "-DCMAKE_SHARED_LINKER_FLAGS=-Wl,--no-undefined"
+    run("cmake", "-B", build, "-DSTREAMSTORE_WITH_ARROW=OFF", flags)
+    run("cmake", "--build", build, "-j", "2")
+    prefix = tmp_path_factory.mktemp("without_arrow")
     run("cmake", "--install", build, "--prefix", prefix)
     return prefix
 

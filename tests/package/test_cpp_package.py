@@ -58,6 +58,19 @@ def test_shared_library_names_its_minor_version(shared_prefix: Path) -> None:
     assert f"Library soname: [libstream_store.so.{VERSION[0]}.{VERSION[1]}]" in out
 
 
+def test_shared_library_without_arrow_has_neither_its_code_nor_its_header(
+    shared_prefix: Path, without_arrow_prefix: Path
+) -> None:
+    def arrow_names(prefix: Path) -> set[str]:
+        names = run("nm", "-DC", "--defined-only", prefix / "lib" / "libstream_store.so")
+        return set(re.findall(r"stream_store::(ExportArrow|ImportArrow)\(", names))
+
+    assert arrow_names(shared_prefix) == {"ExportArrow", "ImportArrow"}
+    assert arrow_names(without_arrow_prefix) == set()
+    installed = (without_arrow_prefix / "include" / "stream_store").glob("*.h")
+    assert {path.name for path in HEADERS} - {path.name for path in installed} == {"arrow.h"}
+
+
 # --- using it ---
 
 
@@ -77,7 +90,7 @@ def test_find_package_gives_a_program_that_runs(
     assert linked == (kind == "shared")
 
 
-@pytest.mark.parametrize("kind", ["static", "shared"])
+@pytest.mark.parametrize("kind", ["static", "shared", "without_arrow"])
 def test_pkg_config_gives_the_flags(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
@@ -120,6 +133,78 @@ def test_as_a_part_of_another_project_it_brings_the_library_alone(way: str, tmp_
     prefix = tmp_path / "prefix"
     run("cmake", "--install", build, "--prefix", prefix)
     assert not prefix.exists(), "a project that takes us in is not made to install us"
+
+
+def test_a_program_without_arrow_includes_everything_but_its_header(
+    without_arrow_prefix: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "main.cc").write_text(
+        '#include "stream_store/stream_store.h"\n'
+        "int main() { return stream_store::StreamStore::Temporary().declared(); }\n"
+    )
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.25)\nproject(mine LANGUAGES CXX)\n"
+        "find_package(StreamStore REQUIRED)\nadd_executable(mine main.cc)\n"
+        "target_link_libraries(mine PRIVATE StreamStore::stream_store)\n"
+    )
+    build = tmp_path / "build"
+    configure(tmp_path, build, f"-DCMAKE_PREFIX_PATH={without_arrow_prefix}")
+    run("cmake", "--build", build)
+    run(build / "mine")
+    (tmp_path / "arrow.cc").write_text('#include "stream_store/arrow.h"\n')
+    flags = ["-std=c++20", "-fsyntax-only", f"-I{ROOT}/include", "-DSTREAM_STORE_WITHOUT_ARROW"]
+    done = subprocess.run(
+        ["g++", *flags, tmp_path / "arrow.cc"], check=False, text=True, capture_output=True
+    )
+    assert "built with STREAMSTORE_WITH_ARROW=OFF" in done.stderr
+
+
+def test_types_that_are_no_items_say_how_to_pass_them(tmp_path: Path) -> None:
+    wanted = {
+        "std::vector<bool>(3)": "std::vector<std::uint8_t>",
+        "static_cast<double*>(nullptr)": "std::span(pointer, count)",
+        "std::chrono::seconds(1)": "value.count() in the unit of the field",
+        "std::optional<int>(1)": "leave a missing std::optional out of the call",
+        "nullptr": "Leave a missing field out of the call.",
+        "std::vector<std::string>(3)": "The elements of this range do not convert to items.",
+        'L"wide"': "Text is stored as UTF-8",
+        "1.0L": "convert a long double to double",
+        "Dense<double, 3, 3, false, 3>()": "This Eigen matrix is column-major",
+        "Dense<double, -1, -1, false, 3>()": "This Eigen matrix is column-major",
+        "Dense<double, 2, 3, true, 5>()": "may have gaps between its coefficients",
+        "Dense<std::string, 3, 1, false, 3>()": "The coefficients do not convert to items.",
+        "Expression()": "has no memory of its own. Pass value.eval().",
+    }
+    source = """
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+#include "stream_store/field_write.h"
+template <class Item, int kRows, int kCols, bool kRowMajor, int kStride>
+struct Dense {
+  using Scalar = Item;
+  using PlainObject = Dense<Item, kRows, kCols, kRowMajor, kRowMajor ? kCols : kRows>;
+  enum { RowsAtCompileTime = kRows, ColsAtCompileTime = kCols, IsRowMajor = kRowMajor };
+  enum { InnerStrideAtCompileTime = 1, OuterStrideAtCompileTime = kStride };
+  const Item* data() const;
+  long size() const;
+};
+struct Expression {
+  using Scalar = double;
+  enum { RowsAtCompileTime = 3, ColsAtCompileTime = 1, IsRowMajor = 0 };
+};
+"""
+    for number, value in enumerate(wanted):
+        source += f"auto write{number}() {{ return stream_store::FieldWrite(0, {value}); }}\n"
+    (tmp_path / "main.cc").write_text(source)
+    flags = ["-std=c++20", "-fsyntax-only", f"-I{ROOT}/include"]
+    done = subprocess.run(
+        ["g++", *flags, tmp_path / "main.cc"], check=False, text=True, capture_output=True
+    )
+    errors = re.findall(r"error: static assertion failed: (.*)", done.stderr)
+    assert {text for text in wanted.values() if not any(text in error for error in errors)} == set()
+    assert len(re.findall(r"error:", done.stderr)) == len(errors)
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
