@@ -27,7 +27,7 @@ $(shell mkdir -p build; \
   find python -type f -name '*.py*' ! -name '*.pyc' | LC_ALL=C sort > $(FILES).new; \
   cmp -s $(FILES).new $(FILES) && rm $(FILES).new || mv $(FILES).new $(FILES))
 
-.PHONY: help demo test check campaign mutants fuzz bench format lint develop docs clean
+.PHONY: help demo test check package campaign mutants fuzz bench format lint develop docs clean
 .PHONY: test-layers test-assertions test-prose test-text test-format test-lint test-types test-workflows
 .PHONY: test-cpp test-python test-crash test-headers test-speed test-tidy test-asan test-tsan test-package test-docs
 
@@ -56,6 +56,9 @@ docs: $(VENV)/.stamp-test $(VENV)/.stamp-docs $(VENV)/.stamp-package ## build th
 
 bench: $(VENV)/.stamp-compare $(VENV)/.stamp-bench ## run all benchmarks and the comparison with other stores; write the report
 	python benchmarks/run.py
+
+package: $(VENV)/.stamp-packaging ## build and check the wheel of each Python found here, in dist/: PYTHONS="3.10 3.12" REPRODUCE=1
+	@python scripts/package.py $(if $(PYTHONS),--pythons $(PYTHONS)) $(if $(REPRODUCE),--reproduce)
 
 campaign: $(VENV)/.stamp-package ## long crash tests: KILLS= STEPS= CRASHES= WINDOWS= FUZZ_RUNS= CUTS= SEED= ONLY=
 	@scripts/check.sh campaign

@@ -75,6 +75,7 @@ check_workflows() {
   validate github-issue-config .github/ISSUE_TEMPLATE/config.yml
   validate dependabot .github/dependabot.yml
   validate citation-file-format CITATION.cff
+  zizmor --offline --quiet .github # actions are pinned, permissions small, no secret leaves a job
 }
 
 # validate <schema> <pattern>…

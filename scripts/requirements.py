@@ -23,6 +23,16 @@ else:
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def read_pyproject() -> dict[str, Any]:
+    """The content of pyproject.toml."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def list_extra(extra: str) -> list[str]:
+    """List the requirements of one extra of pyproject.toml."""
+    return expand_extra(read_pyproject()["project"], extra)
+
+
 def expand_extra(project: dict[str, Any], extra: str) -> list[str]:
     """List the requirements of one extra, following references to the project's own extras."""
     extras = project["optional-dependencies"]
@@ -56,8 +66,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("parts", nargs="+", metavar="PART", help="build-system or an extra's name")
     parts = parser.parse_args().parts
-    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    print("\n".join(list_requirements(pyproject, parts)))
+    print("\n".join(list_requirements(read_pyproject(), parts)))
 
 
 if __name__ == "__main__":

@@ -9,15 +9,16 @@
 namespace stream_store::python {
 namespace {
 
-constexpr const char* kStreamName = "arrow_array_stream";
+constexpr const char* kImportStreamName = "arrow_array_stream";
 constexpr int kMaxDepth = 256;  // Describe() recurses; Python refuses more than 64 by name
 
 ArrowArrayStream* StreamOf(nb::handle capsule, const char* what) {
-  if (PyCapsule_IsValid(capsule.ptr(), kStreamName) == 0) {
+  if (PyCapsule_IsValid(capsule.ptr(), kImportStreamName) == 0) {
     Throw(PyExc_TypeError, std::string(what) + " must be a capsule 'arrow_array_stream', not " +
                                ShortRepr(capsule.ptr()));
   }
-  auto* stream = static_cast<ArrowArrayStream*>(PyCapsule_GetPointer(capsule.ptr(), kStreamName));
+  auto* stream =
+      static_cast<ArrowArrayStream*>(PyCapsule_GetPointer(capsule.ptr(), kImportStreamName));
   if (stream->release == nullptr) {
     Throw(PyExc_ValueError, std::string(what) + ": the Arrow stream was read already");
   }

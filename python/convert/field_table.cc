@@ -32,7 +32,7 @@ nb::object MakeDescr(std::string_view name) {
   return nb::steal<nb::object>(reinterpret_cast<PyObject*>(descr));
 }
 
-nb::object PyText(const std::string& text) {
+nb::object NameText(const std::string& text) {
   return Own(
       PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "surrogateescape"));
 }
@@ -43,7 +43,7 @@ std::int64_t ClassCount(const Field& field) {
   if (field.dtype != DType::kInt64 || field.feature_json.find("ClassLabel") == std::string::npos) {
     return -1;
   }
-  return AsInt64(CallHook("class_count", PyText(field.feature_json).ptr()).ptr(),
+  return AsInt64(CallHook("class_count", NameText(field.feature_json).ptr()).ptr(),
                  "number of classes");
 }
 
@@ -54,7 +54,7 @@ bool Encodes(const Field& field) {
       (text && field.feature_json.find("\"Json\"") == std::string::npos)) {
     return false;
   }
-  return CallHook("feature_encodes", PyText(field.feature_json).ptr()).is(nb::handle(Py_True));
+  return CallHook("feature_encodes", NameText(field.feature_json).ptr()).is(nb::handle(Py_True));
 }
 
 FieldInfo MakeInfo(const Field& field) {

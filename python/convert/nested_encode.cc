@@ -18,7 +18,7 @@ namespace stream_store::python {
 namespace {
 
 constexpr double kFloat16Limit = 65520;  // rounds to infinity, as all that is larger
-constexpr std::int64_t kExactInFloat64 = std::int64_t{1} << 53;
+constexpr std::int64_t kExactFloat = std::int64_t{1} << 53;
 
 // Whether a float of `bytes` bytes can hold the number: it may be rounded, but not to infinity.
 bool FitsFloat(double real, std::uint32_t bytes) {
@@ -51,7 +51,7 @@ double RealAt(Source source, const std::byte* words, Py_ssize_t i) {
   }
   std::int64_t integer = 0;
   std::memcpy(&integer, words + 8 * i, sizeof(integer));
-  const bool exact = integer <= kExactInFloat64 && integer >= -kExactInFloat64;
+  const bool exact = integer <= kExactFloat && integer >= -kExactFloat;
   return exact ? static_cast<double>(integer) : std::numeric_limits<double>::quiet_NaN();
 }
 

@@ -12,7 +12,7 @@ namespace {
 
 constexpr const char* kWhat = "a nested type";
 
-nb::object PyText(std::string_view text) {
+nb::object TypeText(std::string_view text) {
   return Own(
       PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "surrogateescape"));
 }
@@ -38,8 +38,8 @@ nb::object TreeOf(const NestedType& type) {
     PyTuple_SET_ITEM(children.ptr(), static_cast<Py_ssize_t>(i),
                      TreeOf(type.children[i]).release().ptr());
   }
-  return nb::make_tuple(KindName(type.kind), PyText(type.format), PyText(type.name), type.nullable,
-                        type.size, children);
+  return nb::make_tuple(KindName(type.kind), TypeText(type.format), TypeText(type.name),
+                        type.nullable, type.size, children);
 }
 
 NestedType TypeOf(PyObject* tree, int depth) {
@@ -83,7 +83,7 @@ nb::object NestedTypeTree(nb::handle text) {
   return TreeOf(ParseNestedType(AsText(text.ptr(), kWhat)));
 }
 
-nb::object NestedTypeCanonical(nb::handle type) { return PyText(NestedTypeText(Given(type))); }
+nb::object NestedTypeCanonical(nb::handle type) { return TypeText(NestedTypeText(Given(type))); }
 
 nb::object EncodeNested(nb::handle type, nb::handle name, nb::handle value) {
   Arena arena;

@@ -10,7 +10,7 @@
 namespace stream_store::python {
 namespace {
 
-constexpr const char* kCall = "WindowSampler";
+constexpr const char* kBatchCall = "WindowSampler";
 
 // Reads the rows of a batch of a sampler.
 class SampledRows : public RowsReader {
@@ -102,15 +102,16 @@ void PendingBatch::MakePlain(const RowsPlan& plan) {
   valid_ = NewArray(NPY_BOOL, places);
   source->valid = DataAs<std::uint8_t>(valid_);
   rows_.push_back(std::make_unique<RowsOutput>(
-      std::move(source), RowsRequest{plan.store, kCall, plan.fields, plan.tree->types(), places,
-                                     nullptr, plan.max_length}));
+      std::move(source), RowsRequest{plan.store, kBatchCall, plan.fields, plan.tree->types(),
+                                     places, nullptr, plan.max_length}));
 }
 
 // One output of the steps of the anchors, and one for the fields of each number of offsets.
 void PendingBatch::MakeOffsets(const RowsPlan& plan) {
   rows_.push_back(std::make_unique<RowsOutput>(
       std::make_unique<SampledRows>(batch_),
-      RowsRequest{plan.store, kCall, plan.fields, {}, Shape{SizeOf(*batch_)}, nullptr, nullptr}));
+      RowsRequest{
+          plan.store, kBatchCall, plan.fields, {}, Shape{SizeOf(*batch_)}, nullptr, nullptr}));
   Py_ssize_t lengths_left =
       plan.max_length == nullptr || plan.max_length == Py_None ? 0 : PyDict_Size(plan.max_length);
   std::map<std::uint64_t, std::vector<TypeId>> by_length;
@@ -122,7 +123,7 @@ void PendingBatch::MakeOffsets(const RowsPlan& plan) {
     lengths_left -= lengths.is_valid() ? PyDict_Size(lengths.ptr()) : 0;
     rows_.push_back(std::make_unique<RowsOutput>(
         std::make_unique<SampledRows>(batch_),
-        RowsRequest{plan.store, kCall, plan.fields, types,
+        RowsRequest{plan.store, kBatchCall, plan.fields, types,
                     Shape{SizeOf(*batch_), static_cast<npy_intp>(length)}, nullptr, lengths.ptr(),
                     /*with_steps=*/false}));
   }

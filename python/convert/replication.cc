@@ -9,6 +9,7 @@
 
 #include "stream_store/interop.h"
 
+#include "convert/ids.h"
 #include "convert/store.h"
 
 namespace stream_store::python {
@@ -44,16 +45,6 @@ RecordTuple TupleOf(const RecordFacts& facts) {
 
 RecordPlace PlaceOf(const PlaceTuple& place) {
   return {std::get<0>(place), std::get<1>(place), std::get<2>(place), std::get<3>(place)};
-}
-
-std::string HexOf(const std::array<std::uint8_t, 16>& id) {
-  constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (const std::uint8_t byte : id) {
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 15];
-  }
-  return text;
 }
 
 // A mirror syncs its replica itself, after each round. Large packs are written with system calls, for

@@ -15,7 +15,7 @@
 namespace stream_store::python {
 namespace {
 
-constexpr const char* kCall = "WindowSampler";
+constexpr const char* kSamplerCall = "WindowSampler";
 constexpr std::uint64_t kManyRows = 4096;  // too many to scan with the GIL held
 
 }  // namespace
@@ -35,13 +35,13 @@ SamplerObject::SamplerObject(const Arguments& arguments)
   first.Refresh();
   fields_ = first.shared_fields();
   TakeFields(arguments);
-  tree_ =
-      std::make_shared<const BatchTree>(stores_[0].ptr(), *fields_, arguments.fields.ptr(), kCall);
+  tree_ = std::make_shared<const BatchTree>(stores_[0].ptr(), *fields_, arguments.fields.ptr(),
+                                            kSamplerCall);
   first.RequireFields(*fields_);
   fields_ = first.shared_fields();  // the tree may have fields that were added meanwhile
   max_length_ = tree_->FlatLengths(arguments.max_length.ptr());
   const bool all_columns = arguments.columns.is_none();
-  columns_ = WantedColumns(all_columns ? nullptr : arguments.columns.ptr(), kCall);
+  columns_ = WantedColumns(all_columns ? nullptr : arguments.columns.ptr(), kSamplerCall);
   MakeCore();
   if (options_.unit == SampleUnit::kRow && !max_length_.is_none()) {
     Prepare(WindowBatch(), false).reset();  // checks max_length now rather than in the first batch

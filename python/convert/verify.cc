@@ -52,22 +52,22 @@ Progress ProgressOf(nb::handle progress) {
 }
 
 // Decodes a text that may contain bytes that are not UTF-8, such as the name of a file.
-nb::object Text(const std::string& text) {
+nb::object ReportText(const std::string& text) {
   return Own(
       PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "backslashreplace"));
 }
 
-nb::object Number(std::uint64_t number) { return Own(PyLong_FromUnsignedLongLong(number)); }
+nb::object ReportNumber(std::uint64_t number) { return Own(PyLong_FromUnsignedLongLong(number)); }
 
 nb::object FindingsOf(const std::vector<Finding>& findings) {
   nb::object list = Own(PyTuple_New(static_cast<Py_ssize_t>(findings.size())));
   for (std::size_t i = 0; i < findings.size(); ++i) {
     const Finding& finding = findings[i];
     const bool damage = finding.severity == Finding::Severity::kDamage;
-    nb::object one =
-        Own(PyTuple_Pack(6, Text(damage ? "damage" : "notice").ptr(), Text(finding.file).ptr(),
-                         Number(finding.offset).ptr(), Text(finding.subject).ptr(),
-                         Text(finding.expected).ptr(), Text(finding.found).ptr()));
+    nb::object one = Own(PyTuple_Pack(
+        6, ReportText(damage ? "damage" : "notice").ptr(), ReportText(finding.file).ptr(),
+        ReportNumber(finding.offset).ptr(), ReportText(finding.subject).ptr(),
+        ReportText(finding.expected).ptr(), ReportText(finding.found).ptr()));
     PyTuple_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i), one.release().ptr());
   }
   return list;
@@ -77,20 +77,21 @@ nb::object GapsOf(const std::vector<Gap>& gaps) {
   nb::object list = Own(PyTuple_New(static_cast<Py_ssize_t>(gaps.size())));
   for (std::size_t i = 0; i < gaps.size(); ++i) {
     nb::object one =
-        Own(PyTuple_Pack(4, Number(gaps[i].first_row).ptr(), Number(gaps[i].rows).ptr(),
-                         Number(gaps[i].new_row).ptr(), Text(gaps[i].reason).ptr()));
+        Own(PyTuple_Pack(4, ReportNumber(gaps[i].first_row).ptr(), ReportNumber(gaps[i].rows).ptr(),
+                         ReportNumber(gaps[i].new_row).ptr(), ReportText(gaps[i].reason).ptr()));
     PyTuple_SET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i), one.release().ptr());
   }
   return list;
 }
 
 nb::object ReportOf(const VerifyReport& report) {
-  return Own(PyTuple_Pack(12, FindingsOf(report.findings).ptr(), Number(report.damages).ptr(),
-                          Number(report.notices).ptr(), nb::bool_(report.live).ptr(),
-                          Number(report.records).ptr(), Number(report.rows).ptr(),
-                          Number(report.values).ptr(), Number(report.good_records).ptr(),
-                          Number(report.good_rows).ptr(), Number(report.good_values).ptr(),
-                          Number(report.bytes).ptr(), nb::bool_(report.ok()).ptr()));
+  return Own(
+      PyTuple_Pack(12, FindingsOf(report.findings).ptr(), ReportNumber(report.damages).ptr(),
+                   ReportNumber(report.notices).ptr(), nb::bool_(report.live).ptr(),
+                   ReportNumber(report.records).ptr(), ReportNumber(report.rows).ptr(),
+                   ReportNumber(report.values).ptr(), ReportNumber(report.good_records).ptr(),
+                   ReportNumber(report.good_rows).ptr(), ReportNumber(report.good_values).ptr(),
+                   ReportNumber(report.bytes).ptr(), nb::bool_(report.ok()).ptr()));
 }
 
 // A copy of the refreshed reader. Throws RuntimeError if no fields are declared.
@@ -138,9 +139,9 @@ nb::object RepairPath(nb::handle path, nb::handle into, bool truncate_at_damage,
     report =
         Repair(from, to, {.truncate_at_damage = truncate_at_damage, .progress = report_progress});
   }
-  return Own(PyTuple_Pack(7, Number(report.records).ptr(), Number(report.rows).ptr(),
-                          Number(report.values).ptr(), Number(report.rows_lost).ptr(),
-                          Number(report.gap_count).ptr(), GapsOf(report.gaps).ptr(),
+  return Own(PyTuple_Pack(7, ReportNumber(report.records).ptr(), ReportNumber(report.rows).ptr(),
+                          ReportNumber(report.values).ptr(), ReportNumber(report.rows_lost).ptr(),
+                          ReportNumber(report.gap_count).ptr(), GapsOf(report.gaps).ptr(),
                           FindingsOf(report.findings).ptr()));
 }
 

@@ -7,7 +7,6 @@ opened them, so this process keeps the directory until the process object is gon
 
 from __future__ import annotations
 
-from multiprocessing import context
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -16,6 +15,8 @@ from . import _core
 
 def is_spawning() -> bool:
     """Whether this thread is pickling the arguments of a process that is being started."""
+    from multiprocessing import context  # with its sockets, a fifth of the time of our import
+
     return context.get_spawning_popen() is not None
 
 
@@ -41,6 +42,8 @@ class _PassedStore:
 
 def hand_over(core: _core.Store, kind: type[_core.Store]) -> tuple[Any, ...]:
     """The result of `object.__reduce__` for a temporary store: it becomes a `kind` again."""
+    from multiprocessing import context
+
     passed = _passed.setdefault(context.get_spawning_popen(), {})
     if core.id not in passed:
         passed[core.id] = _PassedStore(core, kind)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import numbers
 from collections.abc import Callable, Iterable, Mapping
@@ -333,6 +332,8 @@ def _later(name: str, options: Mapping[str, Any]) -> Any:
     if name == "exclude":
         if not len(value):
             return "none"
+        import hashlib  # loads OpenSSL
+
         digest = hashlib.blake2b(value.astype("<i8").tobytes(), digest_size=8).hexdigest()
         return f"{len(value) // 2} ranges, {digest}"
     if name == "priorities":

@@ -40,7 +40,7 @@ constexpr std::uint64_t kMostRows = 16'384;
 constexpr std::uint64_t kFirstRows = 256;
 constexpr std::uint64_t kTargetBytes = 4 << 20;
 
-[[noreturn]] void Refuse(const std::string& problem) {
+[[noreturn]] void RefuseImport(const std::string& problem) {
   throw Error(ErrorCode::kInvalidArgument, StrCat("importing from Arrow: ", problem));
 }
 
@@ -215,7 +215,7 @@ struct ArrowImporter::Impl {
     try {
       return arrow::NestedWriter::IsPresent(view.nested, row);
     } catch (const arrow::CellError& error) {
-      Refuse(StrCat("a column of structs: ", error.problem));
+      RefuseImport(StrCat("a column of structs: ", error.problem));
     }
   }
 
@@ -256,7 +256,7 @@ struct ArrowImporter::Impl {
     if (last) {
       const bool past = __builtin_add_overflow(*last, 1, &first);
       if (past || __builtin_add_overflow(first, static_cast<Step>(count) - 1, &end)) {
-        Refuse("the steps would exceed 2^63 - 1");
+        RefuseImport("the steps would exceed 2^63 - 1");
       }
     }
     steps.resize(count);
@@ -273,8 +273,8 @@ struct ArrowImporter::Impl {
     const std::uint64_t bytes = plan.steps->item_bytes;
     for (std::uint64_t row = 0; row < count; ++row) {
       if (column.present != nullptr && column.present[row] == 0) {
-        Refuse(StrCat("column '", plan.steps->name, "', row ", rows.rows() + row,
-                      ": a null; every row needs a step"));
+        RefuseImport(StrCat("column '", plan.steps->name, "', row ", rows.rows() + row,
+                            ": a null; every row needs a step"));
       }
       std::uint64_t word = 0;
       std::memcpy(&word, static_cast<const std::byte*>(column.data) + row * bytes, bytes);
@@ -283,8 +283,8 @@ struct ArrowImporter::Impl {
       const auto step = static_cast<Step>(word << unused) >> unused;
       steps[row] = type.is_signed ? step : static_cast<Step>(word);
       if (!type.is_signed && steps[row] < 0) {
-        Refuse(StrCat("column '", plan.steps->name, "', row ", rows.rows() + row, ": ", word,
-                      " is larger than 2^63 - 1"));
+        RefuseImport(StrCat("column '", plan.steps->name, "', row ", rows.rows() + row, ": ", word,
+                            " is larger than 2^63 - 1"));
       }
     }
   }

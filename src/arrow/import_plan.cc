@@ -17,7 +17,7 @@ using internal::StrCat;
 
 namespace {
 
-[[noreturn]] void Refuse(const std::string& problem) {
+[[noreturn]] void RefusePlan(const std::string& problem) {
   throw Error(ErrorCode::kInvalidArgument, StrCat("importing from Arrow: ", problem));
 }
 
@@ -31,19 +31,19 @@ class ImportPlanner {
   ImportPlan Plan() {
     CheckSchema(columns_);
     if (ParseFormat(columns_.format).kind != Kind::kStruct) {
-      Refuse(StrCat("expected record batches, which are structs of columns, but found ",
-                    TypeText(columns_)));
+      RefusePlan(StrCat("expected record batches, which are structs of columns, but found ",
+                        TypeText(columns_)));
     }
     PlanSteps();
     const std::size_t found = PlanStruct(columns_, ColumnsOf(fields_), {}, "", nullptr);
     if (!problems_.empty()) {
       const std::string all = Joined(problems_, "\n  ");
-      Refuse(problems_.size() == 1 ? all
-                                   : StrCat(problems_.size(), " columns do not fit:\n  ", all));
+      RefusePlan(problems_.size() == 1 ? all
+                                       : StrCat(problems_.size(), " columns do not fit:\n  ", all));
     }
     if (found == 0) {
-      Refuse(StrCat("no column is a field of the store; the columns are ", Names(columns_),
-                    "; the fields are ", FieldNames()));
+      RefusePlan(StrCat("no column is a field of the store; the columns are ", Names(columns_),
+                        "; the fields are ", FieldNames()));
     }
     std::ranges::sort(plan_.leaves, {}, &ImportLeaf::type);
     LinkMarkers();
@@ -97,16 +97,16 @@ class ImportPlanner {
       steps.path = {i};
       steps.item = ParseFormat(column.format);
       if (steps.item.kind != Kind::kInteger || column.dictionary != nullptr) {
-        Refuse(StrCat("the step column '", steps.name, "' must hold integers, not ",
-                      TypeText(column)));
+        RefusePlan(StrCat("the step column '", steps.name, "' must hold integers, not ",
+                          TypeText(column)));
       }
       steps.source = SourceOfType(steps.item);
       steps.item_bytes = ItemBytes(steps.item);
       plan_.steps = std::move(steps);
       return;
     }
-    Refuse(StrCat("there is no step column '", options_.step_column, "'; the columns are ",
-                  Names(columns_)));
+    RefusePlan(StrCat("there is no step column '", options_.step_column, "'; the columns are ",
+                      Names(columns_)));
   }
 
   // Plans the columns of one struct and returns how many of them the store has. `nodes` are the

@@ -20,7 +20,7 @@ using internal::StrCat;
 
 namespace {
 
-[[noreturn]] void Refuse(const std::string& problem) {
+[[noreturn]] void RefuseStream(const std::string& problem) {
   throw Error(ErrorCode::kInvalidArgument, StrCat("importing from Arrow: ", problem));
 }
 
@@ -29,11 +29,11 @@ class Batches {
  public:
   explicit Batches(ArrowArrayStream* stream) : stream_(stream) {
     if (stream_.empty()) {
-      Refuse("the stream was released already");
+      RefuseStream("the stream was released already");
     }
     Check(stream_->get_schema(stream_.get(), schema_.get()));
     if (schema_.empty()) {
-      Refuse("the stream has no schema");
+      RefuseStream("the stream has no schema");
     }
   }
 
@@ -73,7 +73,7 @@ std::span<const std::uint64_t> NumbersOf(const ArrowSchema& schema, const ArrowA
   if (column == nullptr || column->n_buffers != 2 || column->null_count > 0 || batch.length < 0 ||
       column->offset < 0 || batch.offset < 0 || column->length - batch.offset < batch.length ||
       (column->buffers[1] == nullptr && batch.length > 0)) {
-    Refuse("expected the row numbers as one uint64 column without nulls");
+    RefuseStream("expected the row numbers as one uint64 column without nulls");
   }
   return {static_cast<const std::uint64_t*>(column->buffers[1]) + column->offset + batch.offset,
           static_cast<std::size_t>(batch.length)};

@@ -7,7 +7,11 @@
 
 namespace stream_store::arrow {
 
+namespace {
+
 using Form = NestedNodePlan::Form;
+
+}  // namespace
 
 const std::uint8_t* NestedBuilder::validity() const noexcept {
   const Node& root = nodes_[0];

@@ -24,7 +24,7 @@ using internal::StrCat;
 
 namespace {
 
-const std::byte* ItemAt(const ItemConversion& conversion, const ArrayView& array,
+const std::byte* ItemAt(const ItemsConversion& conversion, const ArrayView& array,
                         std::uint64_t element) {
   return array.first + (array.shift + element) * conversion.from_bytes;
 }
@@ -34,20 +34,20 @@ void Store(std::byte* out, std::uint64_t i, T item) noexcept {
   std::memcpy(out + i * sizeof(T), &item, sizeof(T));
 }
 
-std::uint64_t CopyItems(const ItemConversion& conversion, const ArrayView& array,
+std::uint64_t CopyItems(const ItemsConversion& conversion, const ArrayView& array,
                         std::uint64_t begin, std::uint64_t count, std::byte* out) {
   std::memcpy(out, ItemAt(conversion, array, begin), count * conversion.to_bytes);
   return kAllConverted;
 }
 
 // Items without bytes have one zero byte each in a cell.
-std::uint64_t WriteZeros(const ItemConversion& conversion, const ArrayView& /*array*/,
+std::uint64_t WriteZeros(const ItemsConversion& conversion, const ArrayView& /*array*/,
                          std::uint64_t /*begin*/, std::uint64_t count, std::byte* out) {
   std::memset(out, 0, count * conversion.to_bytes);
   return kAllConverted;
 }
 
-std::uint64_t CopyBools(const ItemConversion& /*conversion*/, const ArrayView& array,
+std::uint64_t CopyBools(const ItemsConversion& /*conversion*/, const ArrayView& array,
                         std::uint64_t begin, std::uint64_t count, std::byte* out) {
   UnpackBits(reinterpret_cast<const std::uint8_t*>(array.first), array.shift + begin, count,
              reinterpret_cast<std::uint8_t*>(out));
@@ -57,7 +57,7 @@ std::uint64_t CopyBools(const ItemConversion& /*conversion*/, const ArrayView& a
 // Notes only whether any number is out of range, so that the loop has no branch; the rare bad one
 // is searched for afterwards.
 template <class From, class To>
-std::uint64_t ConvertIntegers(const ItemConversion& conversion, const ArrayView& array,
+std::uint64_t ConvertIntegers(const ItemsConversion& conversion, const ArrayView& array,
                               std::uint64_t begin, std::uint64_t count, std::byte* out) {
   const std::byte* from = ItemAt(conversion, array, begin);
   bool all_fit = true;
@@ -104,7 +104,7 @@ std::uint64_t LoadFloat(const std::byte* from, int bits, std::uint64_t i) {
   }
 }
 
-std::uint64_t ConvertFloats(const ItemConversion& conversion, const ArrayView& array,
+std::uint64_t ConvertFloats(const ItemsConversion& conversion, const ArrayView& array,
                             std::uint64_t begin, std::uint64_t count, std::byte* out) {
   const std::byte* from = ItemAt(conversion, array, begin);
   const bool narrows = conversion.to.bits < conversion.from.bits;
@@ -128,7 +128,7 @@ std::uint64_t ConvertFloats(const ItemConversion& conversion, const ArrayView& a
   return kAllConverted;
 }
 
-std::uint64_t ConvertDecimals(const ItemConversion& conversion, const ArrayView& array,
+std::uint64_t ConvertDecimals(const ItemsConversion& conversion, const ArrayView& array,
                               std::uint64_t begin, std::uint64_t count, std::byte* out) {
   for (std::uint64_t i = 0; i < count; ++i) {
     const WideDecimal number =
@@ -153,9 +153,9 @@ bool FitsDecimal(const Type& from, const Type& to) {
 
 }  // namespace
 
-std::optional<ItemConversion> FindConversion(const Type& from, const Type& to,
+std::optional<ItemsConversion> FindConversion(const Type& from, const Type& to,
                                              std::uint64_t to_bytes) {
-  ItemConversion found;
+  ItemsConversion found;
   found.from = from;
   found.to = to;
   found.from_bytes = BufferBytes(from);
@@ -177,7 +177,7 @@ std::optional<ItemConversion> FindConversion(const Type& from, const Type& to,
   return found;
 }
 
-std::string ConversionText(const ItemConversion& conversion, const ArrayView& array,
+std::string ConversionText(const ItemsConversion& conversion, const ArrayView& array,
                            std::uint64_t element) {
   const Type& from = conversion.from;
   const std::byte* item = ItemAt(conversion, array, element);

@@ -15,18 +15,18 @@
 
 namespace stream_store::arrow {
 
-struct ItemConversion;
+struct ItemsConversion;
 
 /// Converts elements [begin, begin + count) of `array` and writes them to `out`, one after the
 /// other. Returns kAllConverted, or the index of the first item that has no exact counterpart,
 /// counted from `begin`; `out` is unspecified then.
-using ConvertItems = std::uint64_t (*)(const ItemConversion& conversion, const ArrayView& array,
+using ConvertItems = std::uint64_t (*)(const ItemsConversion& conversion, const ArrayView& array,
                                        std::uint64_t begin, std::uint64_t count, std::byte* out);
 
 inline constexpr std::uint64_t kAllConverted = ~std::uint64_t{0};
 
 /// How the items of one column become those of a field.
-struct ItemConversion {
+struct ItemsConversion {
   ConvertItems convert = nullptr;
   Type from = {};                ///< of the column
   Type to = {};                  ///< of the field
@@ -38,11 +38,11 @@ struct ItemConversion {
 /// equal scale fit each other, whatever their widths; any other type must be the same.
 ///
 /// to_bytes  the bytes of an item in the cell.
-std::optional<ItemConversion> FindConversion(const Type& from, const Type& to,
+std::optional<ItemsConversion> FindConversion(const Type& from, const Type& to,
                                              std::uint64_t to_bytes);
 
 /// Describes an item that could not be converted: "300 is not a valid uint8".
-std::string ConversionText(const ItemConversion& conversion, const ArrayView& array,
+std::string ConversionText(const ItemsConversion& conversion, const ArrayView& array,
                            std::uint64_t element);
 
 }  // namespace stream_store::arrow

@@ -23,7 +23,7 @@ std::string_view NameOf(const ArrowSchema& schema) {
   return schema.name == nullptr ? "" : schema.name;
 }
 
-[[noreturn]] void Refuse(const std::string& problem) {
+[[noreturn]] void RefuseSource(const std::string& problem) {
   throw Error(ErrorCode::kInvalidArgument, problem);
 }
 
@@ -93,8 +93,8 @@ class NestedPlanner {
         break;
     }
     if (!fits) {
-      Refuse(StrCat("expected ", NestedTypeText(type), " at ", place, " but found ",
-                    TypeText(values)));
+      RefuseSource(StrCat("expected ", NestedTypeText(type), " at ", place, " but found ",
+                          TypeText(values)));
     }
   }
 
@@ -103,7 +103,7 @@ class NestedPlanner {
       return source.type.kind == Kind::kNull;
     }
     const auto found = FindConversion(source.type, wanted, source.item_bytes);
-    source.items = found.value_or(ItemConversion{});
+    source.items = found.value_or(ItemsConversion{});
     return found.has_value();
   }
 
@@ -112,8 +112,8 @@ class NestedPlanner {
                            const std::string& place) {
     if (ParseFormat(column.format).kind != Kind::kStruct || column.dictionary != nullptr ||
         column.n_children != 2) {
-      Refuse(StrCat("expected entries of a key and a value at ", place, " but found ",
-                    TypeText(column)));
+      RefuseSource(StrCat("expected entries of a key and a value at ", place, " but found ",
+                          TypeText(column)));
     }
     const NestedNode& node = plan_[next_++];
     NestedSource source;
@@ -137,13 +137,13 @@ class NestedPlanner {
     for (std::int64_t i = 0; i < values.n_children; ++i) {
       const std::string_view name = NameOf(*values.children[i]);
       if (!columns.emplace(name, i).second) {
-        Refuse(StrCat(place, " has two fields '", name, "'"));
+        RefuseSource(StrCat(place, " has two fields '", name, "'"));
       }
     }
     for (const NestedType& child : type.children) {
       const auto found = columns.find(child.name);
       if (found == columns.end()) {
-        Refuse(StrCat("expected a field '", child.name, "' in ", place, " but found none"));
+        RefuseSource(StrCat("expected a field '", child.name, "' in ", place, " but found none"));
       }
       const std::int64_t column = found->second;
       columns.erase(found);
@@ -154,8 +154,8 @@ class NestedPlanner {
     if (!columns.empty()) {
       const auto first = std::ranges::min_element(
           columns, {}, [](const auto& additional) { return additional.second; });
-      Refuse(StrCat(place, " has a field '", first->first,
-                    "' that the type of the store's field does not have"));
+      RefuseSource(StrCat(place, " has a field '", first->first,
+                          "' that the type of the store's field does not have"));
     }
   }
 
@@ -180,8 +180,8 @@ const ArrowSchema& UnwrapValues(const ArrowSchema& column, const std::string& pl
       at = at->dictionary;
     } else if (type.kind == Kind::kRunEnds) {
       if (at->n_children != 2) {
-        Refuse(StrCat("expected run ends and values at ", place, " but found ", at->n_children,
-                      " children"));
+        RefuseSource(StrCat("expected run ends and values at ", place, " but found ",
+                            at->n_children, " children"));
       }
       layers.push_back({.is_runs = true, .index = ParseFormat(at->children[0]->format)});
       at = at->children[1];
@@ -190,7 +190,8 @@ const ArrowSchema& UnwrapValues(const ArrowSchema& column, const std::string& pl
     }
     const Type& index = layers.back().index;
     if (index.kind != Kind::kInteger) {
-      Refuse(StrCat("expected integers as the indices of ", place, " but found ", TypeText(index)));
+      RefuseSource(
+          StrCat("expected integers as the indices of ", place, " but found ", TypeText(index)));
     }
   }
 }

@@ -17,27 +17,27 @@ using internal::StrCat;
 
 namespace {
 
-[[noreturn]] void Refuse(const std::string& problem) {
+[[noreturn]] void RefuseSchema(const std::string& problem) {
   throw Error(ErrorCode::kInvalidArgument, "Arrow schema: " + problem);
 }
 
 // Checks each pointer before it is followed: the schema comes from a foreign library.
 void CheckNode(const ArrowSchema& schema, int depth) {
   if (depth > kMaxDepth) {
-    Refuse(StrCat("expected at most ", kMaxDepth, " levels of nesting but found more"));
+    RefuseSchema(StrCat("expected at most ", kMaxDepth, " levels of nesting but found more"));
   }
   if (schema.release == nullptr) {
-    Refuse("it was released already");
+    RefuseSchema("it was released already");
   }
   if (schema.format == nullptr) {
-    Refuse("a field without a format");
+    RefuseSchema("a field without a format");
   }
   if (schema.n_children < 0 || (schema.n_children > 0 && schema.children == nullptr)) {
-    Refuse(StrCat("expected ", schema.n_children, " children but found a null pointer"));
+    RefuseSchema(StrCat("expected ", schema.n_children, " children but found a null pointer"));
   }
   for (std::int64_t i = 0; i < schema.n_children; ++i) {
     if (schema.children[i] == nullptr) {
-      Refuse(StrCat("child ", i, " is missing"));
+      RefuseSchema(StrCat("child ", i, " is missing"));
     }
     CheckNode(*schema.children[i], depth + 1);
   }
@@ -55,7 +55,7 @@ std::string CopyMetadata(const char* metadata) {
     std::int32_t number = 0;
     std::memcpy(&number, metadata + at, sizeof(number));
     if (number < 0) {
-      Refuse("metadata with a negative length");
+      RefuseSchema("metadata with a negative length");
     }
     return static_cast<std::size_t>(number);
   };
@@ -69,7 +69,7 @@ std::string CopyMetadata(const char* metadata) {
 
 SchemaNode CopyNode(const ArrowSchema& schema) {
   if (schema.dictionary != nullptr) {
-    Refuse("dictionaries cannot be requested; request the type of their values");
+    RefuseSchema("dictionaries cannot be requested; request the type of their values");
   }
   SchemaNode node;
   node.format = schema.format;
