@@ -14,7 +14,6 @@ from typing import Any
 from stream_store._arguments import path_text
 from stream_store._fields import declared_fields
 from stream_store._types import AnyPath
-from stream_store.errors import Error
 from stream_store.store import StreamStore
 
 from .source import BLOCK_BYTES
@@ -92,25 +91,8 @@ def episodes_of(view: StreamStore, by: str | Sequence[str] | None) -> list[Episo
         return [Episode(0, view.first_row, view.num_rows)]
     return [
         Episode(number, int(start), int(stop))
-        for number, (start, stop) in enumerate(_segments(view, by))
+        for number, (start, stop) in enumerate(view.segments(by))
     ]
-
-
-def _segments(view: StreamStore, by: str | Sequence[str]) -> Any:
-    """The segments of a snapshot.
-
-    They depend on all rows. The rows of a store that has a path are read by system calls, because a
-    mapping would make all of its pages resident at once; see residency.py.
-    """
-    if view.path is not None:
-        try:
-            with StreamStore(view.path, "r", safe_reads=True) as reader:
-                same = reader.snapshot(view.num_rows)
-                if same.id == view.id and same.first_row == view.first_row:
-                    return same.segments(by)
-        except (Error, OSError):
-            pass  # the store is gone, or rows were dropped since; the snapshot still has them
-    return view.segments(by)
 
 
 def row_blocks(
