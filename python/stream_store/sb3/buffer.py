@@ -86,8 +86,8 @@ class StreamReplayBuffer(ReplayBuffer):
         >>> batch = buffer.sample(64)
         >>> batch.observations.shape, batch.rewards.shape
         (torch.Size([64, 3]), torch.Size([64, 1]))
-        >>> buffer.size(), buffer.store.num_rows
-        (10, 10)
+        >>> buffer.size()
+        10
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class StreamReplayBuffer(ReplayBuffer):
 
     @property
     def full(self) -> bool:
-        """Whether all steps of the ring have been written."""
+        """Whether all steps have been written."""
         return "_index" in self.__dict__ and self._index.full
 
     @full.setter
@@ -334,7 +334,6 @@ class StreamReplayBuffer(ReplayBuffer):
         return self._batch(batch_inds * self.n_envs + envs, env)
 
     def _batch(self, slots: NDArray[np.int64], env: Any) -> Any:
-        index = self._index
         if self.n_steps > 1:
             rewards, last_slots, discounts = self._n_step(slots, env)
             obs, next_obs, action, _ = self._transitions.read(slots, last_slots)
@@ -342,7 +341,7 @@ class StreamReplayBuffer(ReplayBuffer):
             last_slots, discounts = slots, None
             obs, next_obs, action, reward = self._transitions.read(slots, slots)
             rewards = self._normalize_reward(reward.reshape(-1, 1), env)
-        terminal = index.flat_dones[last_slots] > index.flat_timeouts[last_slots]
+        terminal = self._index.flat_dones[last_slots] > self._index.flat_timeouts[last_slots]
         joined = self._layout.joined
         kind = ReplayBufferSamples if self._layout.keys is None else DictReplayBufferSamples
         return kind(
@@ -443,9 +442,8 @@ class StreamReplayBuffer(ReplayBuffer):
         Otherwise it is closed with the last of these buffers, or when the program ends.
 
         Examples:
-            >>> from stream_store.sb3 import StreamReplayBuffer
-            >>> from gymnasium import spaces
-            >>> buffer = StreamReplayBuffer(100, spaces.Box(-1, 1, (3,)), spaces.Discrete(2), "cpu")
+            >>> from gymnasium.spaces import Discrete
+            >>> buffer = stream_store.sb3.StreamReplayBuffer(100, Discrete(9), Discrete(2), "cpu")
             >>> buffer.close()
             >>> buffer.store.closed
             True
