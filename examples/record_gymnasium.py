@@ -1,4 +1,4 @@
-"""Record two kinds of environments with one line each, and learn from what they recorded.
+"""Record two kinds of environments with one line each, and learn from the recordings.
 
 1. `RecordToStore` wraps a FrozenLake, in which an agent acts at random.
 2. `RecordVectorToStore` wraps a vector of CartPoles, which reset themselves in the same step.

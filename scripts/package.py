@@ -197,7 +197,7 @@ def check_metadata(packages: list[Path]) -> None:
 
 
 def check_wheel(wheel: Path) -> str:
-    """All checks of the file of a wheel; returns what is worth reporting."""
+    """All checks of the file of a wheel; returns notable facts."""
     checks.check_size(wheel)
     checks.check_files(wheel)
     tag = checks.check_platform(wheel)

@@ -83,8 +83,8 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "Batch",
-    "Column",
     "CheckError",
+    "Column",
     "ConversionReport",
     "CorruptStoreError",
     "DroppedError",
@@ -113,8 +113,8 @@ __all__ = [
     "WindowSampler",
     "WindowSource",
     "__version__",
-    "open",
     "convert",
+    "open",
     "repair",
     "verify",
     "verify_remote",

@@ -49,7 +49,7 @@ class StoreTables(StoreConversions):
         return Column(self, field)
 
     def _column(self, field: str) -> Column:
-        """What the core's `__getitem__` calls for a str."""
+        """The core's `__getitem__` calls this for a str."""
         return self.column(field)
 
     def episodes(

@@ -1,4 +1,4 @@
-"""Opens data sets with the `lerobot` package and saves what it reads.
+"""Opens data sets with the `lerobot` package and saves their values.
 
     python lerobot_reader.py ROOT OUT [ROOT OUT …]
 
@@ -71,7 +71,7 @@ def windows(root: Path) -> list[int]:
 
 
 def save(root: Path, out: Path) -> None:
-    """Read a data set, and write what was read."""
+    """Read a data set, and write its values."""
     values, facts = read(root)
     if "action" in values:
         facts["window"] = windows(root)

@@ -1,4 +1,4 @@
-"""StreamReplayBuffer holds and draws what the buffers of Stable-Baselines3 hold and draw."""
+"""StreamReplayBuffer holds and draws the same transitions as the buffers of Stable-Baselines3."""
 
 from __future__ import annotations
 

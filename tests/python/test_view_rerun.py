@@ -1,6 +1,6 @@
 """`stream-store view --rerun`: the entities and columns that are sent, with a stand-in for rerun.
 
-rerun-sdk takes 170 MB and is not installed for the tests, so these check only what is sent.
+rerun-sdk takes 170 MB and is not installed for the tests, so these check only the messages.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from view_helpers import FIELDS, fill, filled
 
 
 class Archetype:
-    """An archetype that keeps what it was made of."""
+    """An archetype that keeps its arguments."""
 
     def __init__(self, name: str, arguments: dict[str, Any]) -> None:
         self.name, self.arguments = name, arguments
@@ -38,7 +38,7 @@ def archetype(name: str, *, single: str | None = None) -> Any:
 
 
 class Rerun(ModuleType):
-    """A stand-in: records what is sent to each entity, as rows with their times."""
+    """A stand-in: records the messages to each entity, as rows with their times."""
 
     def __init__(self) -> None:
         super().__init__("rerun")

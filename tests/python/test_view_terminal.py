@@ -24,7 +24,7 @@ PATIENCE = 20.0
 
 
 class Driver:
-    """An application that runs, and what can be seen of it."""
+    """A running application and its visible state."""
 
     def __init__(self, app: ViewApp, pilot: Any) -> None:
         self.app, self.pilot = app, pilot

@@ -104,7 +104,7 @@ def _into_store(
         try:
             return _call(given, "importer", store, source, {"append": False, **common, **options})
         except (KeyboardInterrupt, SystemExit):
-            raise  # the journal tells where to continue
+            raise  # the journal has the place to continue at
         except BaseException:
             store.close()
             if not existed and not Journal.path_of(target).exists():

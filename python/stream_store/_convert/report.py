@@ -15,7 +15,7 @@ class ConversionReport:
         rows: number of rows that this call converted.
         episodes: number of episodes that this call converted.
         fields: names of the fields (of the store) that were converted.
-        left_out: what was not converted -> why.
+        left_out: name of a part that was not converted -> the reason.
         changes: field -> how its dtype or its values differ between both sides.
         seconds: duration of the call.
         checked_values: number of values compared by `check=True`, all equal; None without it.

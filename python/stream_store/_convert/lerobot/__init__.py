@@ -11,5 +11,5 @@ files.py      data and episode files of limited size
 exporter.py   `to_lerobot`
 
 The files are written and read here, without the `lerobot` package, which needs PyTorch. The tests
-open what is written with that package.
+open the written data sets with that package.
 """

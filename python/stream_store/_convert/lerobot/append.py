@@ -22,7 +22,7 @@ _OPERATION = "to_lerobot"
 
 
 def read_state(target: Path) -> dict[str, Any]:
-    """What a writer needs to continue a data set.
+    """The state that a writer needs to continue a data set.
 
     Raises:
         FileNotFoundError, ValueError: it is not a complete data set of version 3.

@@ -61,7 +61,7 @@ class Feature:
 
 @dataclass
 class Plan:
-    """What is written.
+    """The plan of a data set.
 
     Attributes:
         features: in the order of the fields.
@@ -175,7 +175,7 @@ def make_plan(
 
 
 def _leaves(view: StreamStore) -> Iterator[tuple[str, FieldSpec | Struct]]:
-    """The fields, with structs replaced by what is inside, as (name with dots, leaf or media).
+    """The fields, with structs replaced by their fields, as (name with dots, leaf or media).
 
     Raises:
         ValueError: two have the same name, such as a field "a.b" and the leaf b of a struct a.

@@ -295,7 +295,7 @@ class _Export:
 
 
 def _description(view: StreamStore) -> dict[str, Any]:
-    """What the import noted of the file, or of all files, that the rows come from."""
+    """The notes of the import about the file, or all files, that the rows come from."""
     if CHANNELS not in view.fields:
         return {}
     merged: dict[str, Any] = {}

@@ -83,7 +83,7 @@ class McapFile:
         attachments: number of attachments, which are not messages.
 
     Raises:
-        ValueError: this is no MCAP file, or it is damaged.
+        ValueError: this is not an MCAP file, or it is damaged.
 
     Cost:
         One small read per record. Chunks without an index are read once more.

@@ -35,7 +35,7 @@ def parse_space(text: Any, where: str) -> Space:
     """Parse a space.
 
     Raises:
-        ValueError: it is none that Minari writes.
+        ValueError: Minari does not write it.
 
     Examples:
         >>> from stream_store._convert.minari.spaces import parse_space

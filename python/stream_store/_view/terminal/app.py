@@ -155,7 +155,7 @@ class ViewApp(App[None]):
         return lines
 
     def _update(self) -> None:
-        """Draw what the watch has found."""
+        """Draw the findings of the watch."""
         watch = self._watch
         if watch is None or not self.is_running or len(self.screen_stack) > 1:
             return
