@@ -34,7 +34,8 @@ PHRASES = {
     "anew (say: again, recreated)": r"\banew\b",
     "nobody, somebody, whoever": r"\b(?:nobody|somebody|whoever|whomever)\b",
     "for ever (say: forever, permanently)": r"\bfor ever\b",
-    "is none, is no (use a verb)": r"(?<!there )\b(?:is|are) (?!(?-i:None))none\b"  # not Python's None
+    # None is a value of Python.
+    "is none, is no (use a verb)": r"(?<!there )\b(?:is|are) (?!(?-i:None))none\b"
     r"|(?<!there )(?<!here )\b(?:is|are) no "
     r"(?!longer|more\b|less\b|later\b|earlier\b|greater\b|larger\b)",
     "tell for report": r"\b(?:tells?|told|telling)\b",

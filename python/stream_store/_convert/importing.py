@@ -41,8 +41,8 @@ def import_source(
     """Import all episodes of a source, and close it.
 
     Whole episodes become visible together. If the process is killed or interrupted with Ctrl-C, the
-    store has whole episodes only, and a file `<store>.import` beside it has the place where `resume=True`
-    to continue. After an error the store has the rows that it had before the call. Fields that were
+    store has whole episodes only, and a file `<store>.import` beside it has the place at which
+    `resume=True` continues. After an error the store has the rows that it had before the call. Fields that were
     declared stay declared if rows had been committed already.
 
     Args:
