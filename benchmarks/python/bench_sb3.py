@@ -102,7 +102,8 @@ def measure_training(steps: int, runs: int) -> None:
                     began = time.thread_time()
                     made.learn(steps)
                     best[who] = min(best[who], time.thread_time() - began)
-                    del made
+                    if who == "ours":
+                        made.replay_buffer.close()  # before its folder is removed
         print(
             f"{kind.__name__} on {env}, {steps} steps: {best['ours']:.3f} s with ours, "
             f"{best['theirs']:.3f} s with theirs, ratio {best['ours'] / best['theirs']:.3f}",
@@ -120,6 +121,8 @@ def learn(steps: int, seed: int, path: str | None) -> np.ndarray:
         policy_kwargs={"net_arch": [256, 256]},
     )  # fmt: skip
     made.learn(steps)
+    if path is not None:
+        made.replay_buffer.close()
     env = made.get_env()
     monitor = env.envs[0]
     returns, lengths = (
