@@ -30,11 +30,20 @@ USES = {
     "cli": "the command `stream-store`",
     "datasets": "Hugging Face `datasets`, Arrow and Parquet",
     "demo": "`make demo`",
-    "gym": "spaces of Gymnasium as fields",
+    "gym": "recording environments of Gymnasium; spaces as fields",
+    "hdf5": "importing HDF5 files",
     "jax": "batches as JAX arrays",
+    "lerobot": "LeRobotDataset v3.0, in both directions",
+    "mcap": "MCAP files, in both directions",
+    "minari": "data sets of Minari, in both directions",
+    "plot": "`store.plot()`",
     "ray": "Ray Data and Ray actors",
     "remote": "shipping to object stores",
+    "sb3": "the replay buffer of Stable-Baselines3",
     "torch": "datasets and samplers for PyTorch",
+    "video": "videos of LeRobot data sets",
+    "view": "`stream-store view --rerun`",
+    "zarr": "importing Zarr groups",
 }
 """What an extra is for. A new extra needs an entry here, or in CONTRIBUTORS."""
 

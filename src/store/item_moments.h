@@ -4,7 +4,7 @@
 // LeVeque, "Algorithms for computing the sample variance", The American Statistician 37 (1983), so
 // that large offsets, as those of times, cost no precision.
 //
-// Used by statistics.cc. Thread rules: an object belongs to one thread at a time.
+// Used by field_column.cc. Thread rules: an object belongs to one thread at a time.
 #pragma once
 
 #include <cstdint>

@@ -2,20 +2,17 @@
 #include "stream_store/statistics.h"
 
 #include <algorithm>
-#include <cstring>
-#include <optional>
 #include <utility>
 
 #include "stream_store/error.h"
 #include "stream_store/interop.h"
-#include "stream_store/nested.h"
 
 #include "base/str_cat.h"
-#include "store/item_moments.h"
+#include "store/field_column.h"
 
 namespace stream_store {
 
-using internal::ItemMoments;
+using internal::FieldColumn;
 using internal::StrCat;
 
 namespace {
@@ -23,158 +20,6 @@ namespace {
 // A block of rows is read, then added; both fit into the second-level cache.
 constexpr std::uint64_t kBlockBytes = std::uint64_t{1} << 18U;
 constexpr std::uint64_t kMostBlockRows = 2048;
-
-// Items of a ragged field that are decoded together.
-constexpr std::uint64_t kDecodedItems = 4096;
-
-std::uint64_t ItemsOfShape(const Field& field) {
-  std::uint64_t items = 1;
-  for (const std::uint32_t size : field.shape) {
-    items *= size == kRagged ? 1 : size;
-  }
-  return items;
-}
-
-bool IsRagged(const Field& field) {
-  return (!field.shape.empty() && field.shape[0] == kRagged) || field.dtype == DType::kString ||
-         field.dtype == DType::kBinary || field.dtype == DType::kNested;
-}
-
-// One field: where the rows of a block go, and the statistics so far.
-class FieldColumn {
- public:
-  FieldColumn(const Field& field, TypeId type)
-      : field_(field),
-        ragged_(IsRagged(field)),
-        width_(ragged_ ? 1 : ItemsOfShape(field)),
-        item_bytes_(InfoOf(field.dtype).item_bytes) {
-    statistics_.type = type;
-    statistics_.least_length = ragged_ ? ~std::uint64_t{0} : 0;
-    if (internal::HasMoments(field.dtype)) {
-      moments_ = internal::MakeMoments(field.dtype, width_);
-    }
-  }
-
-  FieldColumn(const FieldColumn& other)
-      : field_(other.field_),
-        ragged_(other.ragged_),
-        width_(other.width_),
-        item_bytes_(other.item_bytes_),
-        statistics_(other.statistics_),
-        moments_(other.moments_ == nullptr ? nullptr : other.moments_->Clone()) {}
-
-  FieldColumn(FieldColumn&&) = default;
-  FieldColumn& operator=(FieldColumn&&) = default;
-  FieldColumn& operator=(const FieldColumn&) = delete;
-  ~FieldColumn() = default;
-
-  // Bytes of a row in the memory of a block. At least 1, for the flag.
-  std::uint64_t RowBytes() const {
-    return 1 + (ragged_ ? sizeof(std::span<const Value>) + 8
-                        : (moments_ == nullptr ? 0 : width_ * item_bytes_));
-  }
-
-  // Where Reader::ReadRows() writes `rows` rows.
-  RowsColumn Prepare(std::uint64_t rows) {
-    present_.resize(rows);
-    RowsColumn column{.type = statistics_.type, .present = present_.data()};
-    if (ragged_) {
-      lengths_.resize(rows);
-      column.lengths = lengths_.data();
-      if (moments_ != nullptr) {
-        spans_.resize(rows);
-        column.spans = spans_.data();
-      }
-    } else if (moments_ != nullptr) {
-      items_.resize(rows * width_ * item_bytes_);
-      column.out = items_.data();
-    }
-    return column;
-  }
-
-  // Adds the rows that were read to the memory of Prepare().
-  void Add(const Reader& reader, std::uint64_t rows) {
-    const auto missing =
-        static_cast<std::uint64_t>(std::count(present_.begin(), present_.end(), std::uint8_t{0}));
-    statistics_.rows += rows - missing;
-    statistics_.missing += missing;
-    if (ragged_) {
-      AddLengths(rows);
-      AddSpans(reader, rows);
-    } else if (moments_ != nullptr) {
-      moments_->Add(items_.data(), missing == 0 ? rows : MovePresentRowsTogether(rows));
-    }
-  }
-
-  FieldStatistics Result(std::span<const double> quantiles) const {
-    FieldStatistics result = statistics_;
-    if (result.rows == 0) {
-      result.least_length = 0;
-    }
-    if (moments_ != nullptr) {
-      result.items = moments_->Results(quantiles);
-    }
-    return result;
-  }
-
- private:
-  std::uint64_t MovePresentRowsTogether(std::uint64_t rows) {
-    const std::uint64_t row_bytes = width_ * item_bytes_;
-    std::uint64_t kept = 0;
-    for (std::uint64_t row = 0; row < rows; ++row) {
-      if (present_[row] != 0) {
-        std::memmove(items_.data() + kept * row_bytes, items_.data() + row * row_bytes, row_bytes);
-        kept += 1;
-      }
-    }
-    return kept;
-  }
-
-  void AddLengths(std::uint64_t rows) {
-    for (std::uint64_t row = 0; row < rows; ++row) {
-      if (present_[row] != 0) {
-        const auto length = static_cast<std::uint64_t>(lengths_[row]);
-        statistics_.least_length = std::min(statistics_.least_length, length);
-        statistics_.most_length = std::max(statistics_.most_length, length);
-        statistics_.total_length += length;
-      }
-    }
-  }
-
-  // The items of a ragged field, decoded row by row, piece by piece.
-  void AddSpans(const Reader& reader, std::uint64_t rows) {
-    for (std::uint64_t row = 0; moments_ != nullptr && row < rows; ++row) {
-      std::span<const Value> words = spans_[row];
-      if (present_[row] == 0 || words.empty()) {
-        continue;
-      }
-      if (field_.packed) {
-        const std::span<const std::byte> bytes = PackedBytes(field_, words);
-        moments_->Add(bytes.data(), bytes.size() / item_bytes_);
-        continue;
-      }
-      while (!words.empty()) {
-        const std::uint64_t count = std::min<std::uint64_t>(words.size(), kDecodedItems);
-        items_.resize(count * item_bytes_);
-        reader.Decode(words.first(count), statistics_.type, items_.data());
-        moments_->Add(items_.data(), count);
-        words = words.subspan(count);
-      }
-    }
-  }
-
-  Field field_;
-  bool ragged_;
-  std::uint64_t width_;  // items of a row; 1 if ragged
-  std::uint64_t item_bytes_;
-  FieldStatistics statistics_;
-  std::unique_ptr<ItemMoments> moments_;
-  // The rows of one block.
-  std::vector<std::byte> items_;
-  std::vector<std::uint8_t> present_;
-  std::vector<std::int64_t> lengths_;
-  std::vector<std::span<const Value>> spans_;
-};
 
 void AddRows(const Reader& reader, Row begin, Row end, std::vector<FieldColumn>& columns) {
   std::uint64_t row_bytes = 1;

@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 
-import stream_store
 from library import compile_program
 
 ROOT = Path(__file__).parents[2]
@@ -56,15 +55,6 @@ def run_apart(page: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def lacks_a_part(code: str) -> bool:
-    """Whether a block uses a part of the package that this version does not have."""
-    modules = re.findall(r"(?:from|import) (stream_store\.\w+)", code)
-    methods = re.findall(r"\.((?:from|to)_(?:lerobot|mcap|minari|hdf5|zarr))\(", code)
-    return any(importlib.util.find_spec(module) is None for module in modules) or any(
-        not hasattr(stream_store.StreamStore, method) for method in methods
-    )
-
-
 def uses_ray(page: Path) -> bool:
     return any("import ray" in code for _, code in blocks(page, "python"))
 
@@ -95,8 +85,6 @@ def test_python_of_the_page_runs(
     for line, code in blocks(page, "python"):
         if "torchdata" in code and importlib.util.find_spec("torchdata") is None:
             continue  # no later block uses the names of such a block
-        if lacks_a_part(code):
-            continue
         exec(compile("\n" * line + code, str(page), "exec"), namespace)
     assert "Traceback" not in capsys.readouterr().err
 

@@ -116,7 +116,6 @@ def test_there_are_five_starts_and_they_come_first() -> None:
 
 def test_stable_baselines_trains_with_a_buffer_on_disk(tmp_path: Path) -> None:
     pytest.importorskip("stable_baselines3")
-    pytest.importorskip("stream_store.sb3")
     after = """
 model.learn(160)
 print(model.replay_buffer.size(), "transitions in", model.replay_buffer.store.path.name)
@@ -125,7 +124,7 @@ print(model.replay_buffer.size(), "transitions in", model.replay_buffer.store.pa
 
 
 def test_a_gymnasium_environment_is_recorded(tmp_path: Path) -> None:
-    pytest.importorskip("stream_store.gym")
+    pytest.importorskip("gymnasium")
     after = """
 env.reset(seed=1)
 over = False
@@ -141,8 +140,6 @@ print(len(store.segments("episode")), store.row(0)["seed"], store.row(-2)["termi
 
 def test_a_lerobot_dataset_is_converted(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
-    if not hasattr(stream_store.StreamStore, "from_lerobot"):
-        pytest.skip("this version has no converters")
     before = RECORD + "Store('my_run', 'r').to_lerobot('my_dataset', fps=10, by='episode')\n"
     after = "print(store.num_rows, store.row(2)['task'])\n"
     assert run_start("You have data of LeRobot", after, tmp_path, before).endswith("3 pull\n")

@@ -42,8 +42,8 @@ def import_source(
 
     Whole episodes become visible together. If the process is killed or interrupted with Ctrl-C, the
     store has whole episodes only, and a file `<store>.import` beside it has the place at which
-    `resume=True` continues. After an error the store has the rows that it had before the call. Fields that were
-    declared stay declared if rows had been committed already.
+    `resume=True` continues. After an error the store has the rows that it had before the call.
+    Fields that were declared stay declared if rows had been committed already.
 
     Args:
         store: open for writing. Without fields, it declares those of the source; otherwise every
