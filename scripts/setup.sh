@@ -103,8 +103,8 @@ install_torch() {
   if ! "$venv/bin/python" -c 'import torchdata' 2>/dev/null; then
     "$venv/bin/python" -m pip install -q --no-compile torchdata==0.11.0 # accepts the torch that is installed
   fi
-  if ! "$venv/bin/python" -c 'import stable_baselines3' 2>/dev/null; then
-    "$venv/bin/python" -m pip install -q --no-compile -c scripts/constraints.txt 'stable-baselines3>=2.9,<3'
+  if ! "$venv/bin/python" -c 'import lightning, stable_baselines3' 2>/dev/null; then
+    "$venv/bin/python" -m pip install -q --no-compile -c scripts/constraints.txt 'lightning>=2.5' 'stable-baselines3>=2.9,<3'
   fi
 }
 
