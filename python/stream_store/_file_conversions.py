@@ -9,14 +9,13 @@ Examples assume ``import numpy as np`` and ``from stream_store import StreamStor
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from ._store_life import StoreLife
 from ._types import AnyPath, Progress
 
 if TYPE_CHECKING:
     from ._convert.report import ConversionReport
-    from .store import StreamStore
 
 
 class FileConversions(StoreLife):
@@ -86,7 +85,7 @@ class FileConversions(StoreLife):
         from ._convert.mcap import from_mcap
 
         return from_mcap(
-            cast("StreamStore", self),
+            self,
             src,
             topics=topics,
             raw=raw,
@@ -146,7 +145,7 @@ class FileConversions(StoreLife):
         from ._convert.mcap import to_mcap
 
         return to_mcap(
-            cast("StreamStore", self),
+            self,
             dst,
             fields=fields,
             step_ns=step_ns,
@@ -207,7 +206,7 @@ class FileConversions(StoreLife):
         from ._convert.minari import from_minari
 
         return from_minari(
-            cast("StreamStore", self),
+            self,
             src,
             map=map,
             append=append,
@@ -281,7 +280,7 @@ class FileConversions(StoreLife):
         from ._convert.minari import to_minari
 
         return to_minari(
-            cast("StreamStore", self),
+            self,
             dst,
             dataset_id=dataset_id,
             episode=episode,
@@ -357,7 +356,7 @@ class FileConversions(StoreLife):
         from ._convert.hdf5 import from_hdf5
 
         return from_hdf5(
-            cast("StreamStore", self),
+            self,
             src,
             layout=layout,
             map=map,
@@ -416,7 +415,7 @@ class FileConversions(StoreLife):
         from ._convert.zarr import from_zarr
 
         return from_zarr(
-            cast("StreamStore", self),
+            self,
             src,
             map=map,
             append=append,

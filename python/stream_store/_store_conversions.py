@@ -7,14 +7,13 @@ optional packages.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from ._file_conversions import FileConversions
 from ._types import AnyPath, Progress
 
 if TYPE_CHECKING:
     from ._convert.report import ConversionReport
-    from .store import StreamStore
 
 
 class StoreConversions(FileConversions):
@@ -86,7 +85,7 @@ class StoreConversions(FileConversions):
         from ._convert.lerobot.importer import from_lerobot
 
         return from_lerobot(
-            cast("StreamStore", self),
+            self,
             src,
             map=map,
             episodes=episodes,
@@ -180,7 +179,7 @@ class StoreConversions(FileConversions):
         from ._convert.lerobot.exporter import to_lerobot
 
         return to_lerobot(
-            cast("StreamStore", self),
+            self,
             dst,
             fps=fps,
             by=by,

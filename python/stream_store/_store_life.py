@@ -1,4 +1,4 @@
-"""The end of rows and of stores: limits, dropping, truncating, clearing; and Python's protocols.
+"""Views of a store, the end of its rows and its own, and Python's protocols.
 
 `StreamStore` inherits from StoreLife; see store.py.
 """
@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn, SupportsIndex
+from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
 
+from . import _arguments, _core
+from ._fields import declared_fields
 from ._held import directory_of, held_by_readers
 from ._repr import represent
 from ._retention import Retention, retention_of
@@ -20,6 +23,65 @@ if TYPE_CHECKING:
 
 class StoreLife(StorePictures):
     """A base class of StreamStore."""
+
+    _absolute: str | None = None  # the path, for pickling
+
+    # --- views ---
+
+    def rows(self, start: int | None = None, stop: int | None = None) -> Iterator[dict[str, Any]]:
+        """Iterate over rows [start, stop) of a snapshot, each as `row` returns it.
+
+        Args:
+            start: first row, the first retained one by default; negative numbers count from the end
+            stop: row to stop before; None is the end.
+
+        Returns:
+            An iterator, which stays valid after `close`.
+
+        Raises:
+            DroppedError: `start` names a row that was dropped.
+            ValueError: the store is closed.
+
+        Examples:
+            >>> store = StreamStore(fields={"text": "string"})
+            >>> store.extend({"text": ["a", "b", "c"]})
+            3
+            >>> [row["text"] for row in store.rows(start=-2)]
+            ['b', 'c']
+        """
+        if not self.fields:
+            return iter(())
+        view = self.snapshot()
+        fields = declared_fields(view)
+        numbers = range(*_arguments.row_range(view, start, stop))
+        return (fields.collect(view._decode_row(number)) for number in numbers)
+
+    def snapshot(self, num_rows: int | None = None) -> Self:
+        """Make a read-only view of the first rows. Nothing is copied.
+
+        Args:
+            num_rows: the number of rows, not negative; None takes all current rows.
+
+        Returns:
+            A store that stays as it is when this one grows, is cleared or is closed.
+
+        Raises:
+            IndexError: the store has fewer rows.
+            DroppedError: rows from `num_rows` on were dropped.
+
+        Examples:
+            >>> store = StreamStore(fields={"reward": "float32"})
+            >>> store.extend({"reward": [1.0, 2.0, 3.0]})
+            3
+            >>> store.snapshot(2).num_rows
+            2
+        """
+        if num_rows is not None and not 0 <= (num_rows := operator.index(num_rows)) < 2**63:
+            raise IndexError(f"a snapshot of {num_rows} rows: expected [0, {self.num_rows}]")
+        view = type(self).__new__(type(self))
+        _core.Store.__init__(view, self, num_rows)
+        view._absolute = self._absolute
+        return view
 
     # --- dropping and removing rows ---
 

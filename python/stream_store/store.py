@@ -10,12 +10,11 @@ Examples assume ``import numpy as np`` and ``from stream_store import StreamStor
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from . import _arguments, _core, _retention
-from ._fields import declare, declared_fields
+from . import _arguments, _retention
+from ._fields import declare
 from ._handover import hand_over, is_spawning
 from ._opening import close_earlier_writer, open_writers
 from ._store_tables import StoreTables
@@ -80,8 +79,6 @@ class StreamStore(StoreTables):
         >>> store.read_rows([0, 3])["reward"]
         array([1., 2.], dtype=float32)
     """
-
-    _absolute: str | None = None  # the path, for pickling
 
     def __init__(
         self,
@@ -177,61 +174,6 @@ class StreamStore(StoreTables):
         self._define_fields(parse_fields(fields, field_features))
 
     # --- reading ---
-
-    def rows(self, start: int | None = None, stop: int | None = None) -> Iterator[dict[str, Any]]:
-        """Iterate over rows [start, stop) of a snapshot, each as `row` returns it.
-
-        Args:
-            start: first row, the first retained one by default; negative numbers count from the end
-            stop: row to stop before; None is the end.
-
-        Returns:
-            An iterator, which stays valid after `close`.
-
-        Raises:
-            DroppedError: `start` names a row that was dropped.
-            ValueError: the store is closed.
-
-        Examples:
-            >>> store = StreamStore(fields={"text": "string"})
-            >>> store.extend({"text": ["a", "b", "c"]})
-            3
-            >>> [row["text"] for row in store.rows(start=-2)]
-            ['b', 'c']
-        """
-        if not self.fields:
-            return iter(())
-        view = self.snapshot()
-        fields = declared_fields(view)
-        numbers = range(*_arguments.row_range(view, start, stop))
-        return (fields.collect(view._decode_row(number)) for number in numbers)
-
-    def snapshot(self, num_rows: int | None = None) -> StreamStore:
-        """Make a read-only view of the first rows. Nothing is copied.
-
-        Args:
-            num_rows: the number of rows, not negative; None takes all current rows.
-
-        Returns:
-            A store that stays as it is when this one grows, is cleared or is closed.
-
-        Raises:
-            IndexError: the store has fewer rows.
-            DroppedError: rows from `num_rows` on were dropped.
-
-        Examples:
-            >>> store = StreamStore(fields={"reward": "float32"})
-            >>> store.extend({"reward": [1.0, 2.0, 3.0]})
-            3
-            >>> store.snapshot(2).num_rows
-            2
-        """
-        if num_rows is not None and not 0 <= (num_rows := operator.index(num_rows)) < 2**63:
-            raise IndexError(f"a snapshot of {num_rows} rows: expected [0, {self.num_rows}]")
-        view = StreamStore.__new__(StreamStore)
-        _core.Store.__init__(view, self, num_rows)
-        view._absolute = self._absolute
-        return view
 
     # --- exchange with other libraries ---
 

@@ -12,9 +12,9 @@ from stream_store._arguments import path_text
 from stream_store._exchange.arrow import from_arrow, to_arrow
 from stream_store._exchange.optional import require
 from stream_store._fields import declared_fields
+from stream_store._store_life import StoreLife
 from stream_store._types import AnyPath, Progress
 from stream_store.errors import CheckError
-from stream_store.store import StreamStore
 
 from .checking import same_value
 from .exporting import new_file
@@ -24,7 +24,7 @@ _STREAM_SUFFIX = ".arrows"  # as of `stream-store export`
 
 
 def from_parquet(
-    store: StreamStore,
+    store: StoreLife,
     src: AnyPath,
     *,
     append: bool = False,
@@ -37,7 +37,7 @@ def from_parquet(
 
 
 def from_arrow_file(
-    store: StreamStore,
+    store: StoreLife,
     src: AnyPath,
     *,
     append: bool = False,
@@ -50,7 +50,7 @@ def from_arrow_file(
 
 
 def to_parquet(
-    store: StreamStore,
+    store: StoreLife,
     dst: AnyPath,
     *,
     check: bool = False,
@@ -61,7 +61,7 @@ def to_parquet(
 
 
 def to_arrow_file(
-    store: StreamStore,
+    store: StoreLife,
     dst: AnyPath,
     *,
     check: bool = False,
@@ -72,7 +72,7 @@ def to_arrow_file(
 
 
 def _import(
-    store: StreamStore,
+    store: StoreLife,
     path: Path,
     kind: str,
     append: bool,
@@ -106,7 +106,7 @@ def _import(
 
 
 def _export(
-    store: StreamStore, path: Path, kind: str, check: bool, progress: Progress | None
+    store: StoreLife, path: Path, kind: str, check: bool, progress: Progress | None
 ) -> ConversionReport:
     pa = require("pyarrow", f"writing {kind}")
     began = time.monotonic()
@@ -189,7 +189,7 @@ def _writer(partial: Path, path: Path, kind: str, schema: Any) -> Any:
     return pa.ipc.new_file(str(partial), schema)
 
 
-def _compare(store: StreamStore, path: Path, kind: str, first_row: int) -> int:
+def _compare(store: StoreLife, path: Path, kind: str, first_row: int) -> int:
     """Compare the file with rows of the store, in Arrow's form on both sides."""
     row = first_row
     compared = 0

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from stream_store._exchange.arrow import Rows
 from stream_store._fields import declared_fields
+from stream_store._store_life import StoreLife
 from stream_store.errors import CheckError
-from stream_store.store import StreamStore
 
 from .source import Block, Source
 
 
-def check_rows(store: StreamStore, source: Source, first_row: int) -> int:
+def check_rows(store: StoreLife, source: Source, first_row: int) -> int:
     """Compare all rows from `first_row` on with the blocks of the source.
 
     Floats are compared bit by bit, so that NaN and the sign of zero count.
@@ -51,7 +51,7 @@ def check_rows(store: StreamStore, source: Source, first_row: int) -> int:
 class _Comparison:
     """One block with the rows that were made from it."""
 
-    def __init__(self, view: StreamStore, source: Source, row: int, block: Block) -> None:
+    def __init__(self, view: StoreLife, source: Source, row: int, block: Block) -> None:
         self._view, self._source, self._row, self._block = view, source, row, block
 
     def run(self) -> int:

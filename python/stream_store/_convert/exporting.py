@@ -13,8 +13,8 @@ from typing import Any
 
 from stream_store._arguments import path_text
 from stream_store._fields import declared_fields
+from stream_store._store_life import StoreLife
 from stream_store._types import AnyPath
-from stream_store.store import StreamStore
 
 from .source import BLOCK_BYTES
 
@@ -80,7 +80,7 @@ def _partial(target: Path, operation: str) -> Path:
     return target.with_name(f".{target.name}.partial-{os.getpid()}")
 
 
-def episodes_of(view: StreamStore, by: str | Sequence[str] | None) -> list[Episode]:
+def episodes_of(view: StoreLife, by: str | Sequence[str] | None) -> list[Episode]:
     """The segments of a snapshot as episodes; without `by`, all rows are one episode.
 
     Empty if the snapshot has no rows.
@@ -96,7 +96,7 @@ def episodes_of(view: StreamStore, by: str | Sequence[str] | None) -> list[Episo
 
 
 def row_blocks(
-    view: StreamStore,
+    view: StoreLife,
     start: int,
     stop: int,
     fields: Sequence[str],
@@ -110,7 +110,7 @@ def row_blocks(
 
 
 def rows_of_bytes(
-    view: StreamStore, start: int, stop: int, fields: Sequence[str], block_bytes: int
+    view: StoreLife, start: int, stop: int, fields: Sequence[str], block_bytes: int
 ) -> int:
     """How many rows from `start` on have about `block_bytes` once they are decoded.
 
@@ -136,6 +136,6 @@ def rows_of_bytes(
     return count
 
 
-def _end_position(view: StreamStore, row: int) -> int:
+def _end_position(view: StoreLife, row: int) -> int:
     """The position at which rows before `row` end, in values of 8 bytes."""
     return len(view) if row >= view.num_rows else int(view.position_of(row))

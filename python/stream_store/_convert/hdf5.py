@@ -21,8 +21,8 @@ import numpy as np
 
 from stream_store import _arguments
 from stream_store._exchange.optional import require
+from stream_store._store_life import StoreLife
 from stream_store._types import AnyPath, Progress
-from stream_store.store import StreamStore
 
 from .arrays import (
     ArraySource,
@@ -50,7 +50,7 @@ _NUMBERED = re.compile(r"(?P<stem>.*?)(?P<number>\d+)")
 
 
 def from_hdf5(
-    store: StreamStore,
+    store: StoreLife,
     src: AnyPath,
     *,
     layout: Hdf5Layout = "auto",

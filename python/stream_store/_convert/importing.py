@@ -15,9 +15,9 @@ from typing import Any
 
 from stream_store._exchange.arrow import c_stream, import_stream, replaces_rows
 from stream_store._fields import declared_fields
+from stream_store._store_life import StoreLife
 from stream_store._types import Progress
 from stream_store.features import FieldSpec, parse_fields
-from stream_store.store import StreamStore
 
 from .checking import check_rows
 from .journal import Journal, Position
@@ -27,10 +27,11 @@ from .source import Block, Source
 
 #: Size at which collected episodes are committed.
 COMMIT_BYTES = 64 << 20
+_CAPACITY = 1_000_000  # growth step of the store that collects them, in values
 
 
 def import_source(
-    store: StreamStore,
+    store: StoreLife,
     source: Source,
     *,
     append: bool = False,
@@ -69,7 +70,7 @@ def import_source(
         source.close()
 
 
-def _require_fields(store: StreamStore, source: Source) -> None:
+def _require_fields(store: StoreLife, source: Source) -> None:
     if not source.fields:
         raise ValueError(f"{source.path}: {source.format}: there is no field to import")
     if not store.fields:
@@ -92,7 +93,7 @@ class _Import:
 
     def __init__(
         self,
-        store: StreamStore,
+        store: StoreLife,
         source: Source,
         append: bool,
         resume: bool,
@@ -105,7 +106,7 @@ class _Import:
         )
         self._journal = None if store._temporary else Journal(store)
         self._begin(resume)
-        self._collected = StreamStore(sync_seconds=None, sync_bytes=None)
+        self._collected = StoreLife(None, "a", (_CAPACITY, 0), 0.0, (0.0, 0, False))
         self._collected._define_fields(self._specs or declared_fields(store).specs)
         self._residency = Residency(store, self._collected)
         self._rows = self._episodes = 0

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stream_store.store import StreamStore
+from stream_store._store_life import StoreLife
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Position:
 class Journal:
     """The journal of one store, which has a path. Nothing is on disk before `start`."""
 
-    def __init__(self, store: StreamStore) -> None:
+    def __init__(self, store: StoreLife) -> None:
         assert store.path is not None
         self.path = self.path_of(store.path)
 

@@ -16,8 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from stream_store import _core
 from stream_store._held import directory_of
-from stream_store.store import StreamStore
 
 #: Size of data after which a conversion lets go of mapped pages.
 EVERY_BYTES = 32 << 20
@@ -27,7 +27,7 @@ _LINE = re.compile(rb"([0-9a-f]+)-([0-9a-f]+) (....) \S+ \S+ \d+ +(.*)")
 class Residency:
     """Counts the data that a conversion has touched in some stores."""
 
-    def __init__(self, *stores: StreamStore) -> None:
+    def __init__(self, *stores: _core.Store) -> None:
         self._stores = stores
         self._done = 0
 
@@ -40,7 +40,7 @@ class Residency:
                 release(store)
 
 
-def release(store: StreamStore) -> None:
+def release(store: _core.Store) -> None:
     """Unmap the pages of the files of a store, until they are used again.
 
     Does nothing where the mappings cannot be listed.

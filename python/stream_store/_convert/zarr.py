@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from stream_store import _arguments
 from stream_store._exchange.optional import require
+from stream_store._store_life import StoreLife
 from stream_store._types import AnyPath, Progress
-from stream_store.store import StreamStore
 
 from .arrays import (
     ArraySource,
@@ -43,7 +43,7 @@ _BLOSC_HEADER = 16
 
 
 def from_zarr(
-    store: StreamStore,
+    store: StoreLife,
     src: AnyPath,
     *,
     map: Mapping[str, str] | None = None,

@@ -15,8 +15,8 @@ from stream_store._convert.residency import Residency
 from stream_store._exchange.arrow import Rows
 from stream_store._exchange.optional import require
 from stream_store._fields import declared_fields
+from stream_store._store_life import StoreLife
 from stream_store._types import AnyPath, Progress
-from stream_store.store import StreamStore
 
 from .append import beside, check_same, link_existing, merge_into, read_state
 from .checks import check_dataset
@@ -30,7 +30,7 @@ _EPISODE = "episode_index"  # the field that an imported data set has
 
 
 def to_lerobot(
-    store: StreamStore,
+    store: StoreLife,
     dst: AnyPath,
     *,
     fps: int,
@@ -161,7 +161,7 @@ def _require_one_of(name: str, value: object, allowed: Sequence[object]) -> None
         raise ValueError(f"{_OPERATION}: {name}={value!r}: expected one of {expected}")
 
 
-def _cuts(view: StreamStore, by: str | Sequence[str] | None) -> str | Sequence[str]:
+def _cuts(view: StoreLife, by: str | Sequence[str] | None) -> str | Sequence[str]:
     if by is not None:
         return by
     if _EPISODE in view.fields:

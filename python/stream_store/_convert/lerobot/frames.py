@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_store._convert.exporting import Episode, row_blocks
-from stream_store.store import StreamStore
+from stream_store._store_life import StoreLife
 
 from .plan import Feature, Plan
 from .times import Clock, require_regular
@@ -50,7 +50,7 @@ class FrameReader:
         missing: what to do with a row that lacks a feature: "error", "drop" or "zero".
     """
 
-    view: StreamStore
+    view: StoreLife
     plan: Plan
     fps: int
     clock: Clock | None

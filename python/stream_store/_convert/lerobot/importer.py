@@ -8,14 +8,14 @@ from pathlib import Path
 from stream_store._arguments import path_text
 from stream_store._convert.importing import import_source
 from stream_store._convert.report import ConversionReport
+from stream_store._store_life import StoreLife
 from stream_store._types import AnyPath, Progress
-from stream_store.store import StreamStore
 
 from .reader import LeRobotSource
 
 
 def from_lerobot(
-    store: StreamStore,
+    store: StoreLife,
     src: AnyPath,
     *,
     map: Mapping[str, str] | None = None,

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stream_store._fields import declared_fields
+from stream_store._store_life import StoreLife
 from stream_store._structs import Struct
 from stream_store.features import FieldSpec
-from stream_store.store import StreamStore
 
 from .layout import DEFAULT_FEATURES, IMAGE, VIDEO
 
@@ -98,7 +98,7 @@ class Plan:
 
 
 def make_plan(
-    view: StreamStore,
+    view: StoreLife,
     *,
     fields: Sequence[str] | None,
     task: str | None,
@@ -174,7 +174,7 @@ def make_plan(
     return plan
 
 
-def _leaves(view: StreamStore) -> Iterator[tuple[str, FieldSpec | Struct]]:
+def _leaves(view: StoreLife) -> Iterator[tuple[str, FieldSpec | Struct]]:
     """The fields, with structs replaced by their fields, as (name with dots, leaf or media).
 
     Raises:

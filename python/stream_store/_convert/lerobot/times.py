@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_store._fields import declared_fields
-from stream_store.store import StreamStore
+from stream_store._store_life import StoreLife
 
 _OPERATION = "to_lerobot"
 STEP = "_step"  # the name that batches use for the step
@@ -27,7 +27,7 @@ class Clock:
     field: str
     unit: float
 
-    def read(self, view: StreamStore, rows: NDArray[np.int64] | slice) -> NDArray[Any]:
+    def read(self, view: StoreLife, rows: NDArray[np.int64] | slice) -> NDArray[Any]:
         """The raw times of rows: int64, or float64.
 
         Raises:
@@ -53,7 +53,7 @@ class Clock:
         return np.asarray((times - origin).astype(np.float64) * self.unit)
 
 
-def make_clock(view: StreamStore, field: str | None, unit: float) -> Clock | None:
+def make_clock(view: StoreLife, field: str | None, unit: float) -> Clock | None:
     """The clock of a field.
 
     Raises:

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 
 from stream_store._convert.importing import import_source
 from stream_store._convert.report import ConversionReport
+from stream_store._store_life import StoreLife
 from stream_store._types import AnyPath, Progress
-from stream_store.store import StreamStore
 
 from .export import to_mcap
 from .source import McapSource
@@ -24,7 +24,7 @@ __all__ = ["from_mcap", "to_mcap"]
 
 
 def from_mcap(
-    store: StreamStore,
+    store: StoreLife,
     src: AnyPath,
     *,
     topics: Sequence[str] | None = None,

@@ -20,9 +20,9 @@ from stream_store._convert.exporting import new_file
 from stream_store._convert.report import ConversionReport
 from stream_store._exchange.optional import require
 from stream_store._fields import declared_fields
+from stream_store._store_life import StoreLife
 from stream_store._types import AnyPath, Progress
 from stream_store.errors import CheckError
-from stream_store.store import StreamStore
 
 from .definitions import parse_definition
 from .json_messages import JsonDecoder
@@ -73,7 +73,7 @@ class _Message:
 
 
 def to_mcap(
-    store: StreamStore,
+    store: StoreLife,
     dst: AnyPath,
     *,
     fields: Sequence[str] | None = None,
@@ -115,7 +115,7 @@ def to_mcap(
 class _Export:
     """The topics of a snapshot, and its rows as messages."""
 
-    def __init__(self, view: StreamStore, chosen: Sequence[str] | None, scale: int) -> None:
+    def __init__(self, view: StoreLife, chosen: Sequence[str] | None, scale: int) -> None:
         self._view = view
         self._scale = scale
         self._where = f"{view._where()}: to_mcap"
@@ -294,7 +294,7 @@ class _Export:
         return compared
 
 
-def _description(view: StreamStore) -> dict[str, Any]:
+def _description(view: StoreLife) -> dict[str, Any]:
     """The notes of the import about the file, or all files, that the rows come from."""
     if CHANNELS not in view.fields:
         return {}

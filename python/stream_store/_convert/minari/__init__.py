@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from stream_store._convert.importing import import_source
 from stream_store._convert.report import ConversionReport
+from stream_store._store_life import StoreLife
 from stream_store._types import AnyPath, Progress
-from stream_store.store import StreamStore
 
 from .export import to_minari
 from .source import MinariSource
@@ -16,7 +16,7 @@ __all__ = ["from_minari", "to_minari"]
 
 
 def from_minari(
-    store: StreamStore,
+    store: StoreLife,
     src: AnyPath,
     *,
     map: Mapping[str, str] | None = None,

@@ -11,6 +11,7 @@ import numpy as np
 from stream_store._convert.arrays import StoredArray, array_feature
 from stream_store._exchange.optional import require
 
+from .jpeg import decoded
 from .spaces import Space
 
 
@@ -135,8 +136,6 @@ class ArrowArray(StoredArray):
 
     def read(self, start: int, stop: int) -> Any:
         """Rows [start, stop)."""
-        from .source import decoded
-
         array = self._file.column(self._path).slice(start, stop - start)
         if self._jpeg and self._shape is not None:
             return decoded(array.to_pylist(), self._shape, self.where, start)

@@ -22,11 +22,11 @@ from stream_store._convert.exporting import Episode, episodes_of, new_directory,
 from stream_store._convert.report import ConversionReport
 from stream_store._exchange.optional import require
 from stream_store._fields import declared_fields
+from stream_store._store_life import StoreLife
 from stream_store._types import AnyPath, Progress
 from stream_store.errors import CheckError
 from stream_store.features import FieldSpec
 from stream_store.features.names import batch_key
-from stream_store.store import StreamStore
 
 from .source import EPISODE_METADATA, MAIN_FILE, METADATA, METADATA_FILE, NAMES
 from .spaces import Space, box, parse_space, space_json
@@ -55,7 +55,7 @@ class _Leaf:
 
 
 def to_minari(
-    store: StreamStore,
+    store: StoreLife,
     dst: AnyPath,
     *,
     dataset_id: str | None = None,
@@ -114,7 +114,7 @@ def to_minari(
     )
 
 
-def _known_metadata(view: StreamStore) -> dict[str, Any]:
+def _known_metadata(view: StoreLife) -> dict[str, Any]:
     """The metadata of the data set that the store was imported from."""
     if METADATA not in view.fields:
         return {}
@@ -131,7 +131,7 @@ class _Writer:
 
     def __init__(
         self,
-        view: StreamStore,
+        view: StoreLife,
         episode: str,
         names: Mapping[str, str],
         spaces: Mapping[str, Any],

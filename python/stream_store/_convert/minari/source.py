@@ -6,14 +6,12 @@ more row has the last observation. The names are those that the rest of this pac
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stream_store import _arguments
 from stream_store._convert.arrays import ArraySource, EpisodeArrays, StoredArray, with_facts
@@ -22,6 +20,7 @@ from stream_store._exchange.optional import require
 from stream_store._types import AnyPath
 
 from .arrow_episodes import Kept, arrow_columns
+from .jpeg import decoded
 from .spaces import Space, parse_space
 
 MAIN_FILE = "main_data.hdf5"
@@ -174,23 +173,6 @@ class JpegArray(StoredArray):
                 f"{self.where}: from_minari: cannot read rows [{start}, {stop}): {error}"
             ) from error
         return decoded(files, self._shape, self.where, start)
-
-
-def decoded(files: Any, shape: tuple[int, ...], where: str, start: int) -> NDArray[np.uint8]:
-    """JPEG files as images of one shape."""
-    image = require("PIL.Image", "from_minari", extra="minari")
-    made = np.empty((len(files), *shape), np.uint8)
-    for index, data in enumerate(files):
-        try:
-            pixels = np.asarray(image.open(io.BytesIO(bytes(data))))
-        except OSError as error:
-            raise ValueError(f"{where}: image {start + index} cannot be decoded: {error}") from None
-        if pixels.shape != shape:
-            raise ValueError(
-                f"{where}: image {start + index}: expected the shape {shape}, found {pixels.shape}"
-            )
-        made[index] = pixels
-    return made
 
 
 def data_directory(path: Path) -> Path:
