@@ -11,12 +11,18 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from stream_store._arguments import path_text
 from stream_store._fields import declared_fields
 from stream_store._store_life import StoreLife
 from stream_store._types import AnyPath
+from stream_store.features.names import batch_key
 
+from .residency import Residency
 from .source import BLOCK_BYTES
+
+_CUT_ROWS = 1 << 15  # rows in which episodes are looked for together
 
 
 @dataclass(frozen=True)
@@ -89,10 +95,41 @@ def episodes_of(view: StoreLife, by: str | Sequence[str] | None) -> list[Episode
         return []
     if by is None or (not isinstance(by, str) and not by):
         return [Episode(0, view.first_row, view.num_rows)]
+    names = [by] if isinstance(by, str) else list(by)
+    view.snapshot(view.first_row).segments(names)  # checks the fields
+    starts = [view.first_row, *_cuts(view, names)]
+    stops = [*starts[1:], view.num_rows]
     return [
-        Episode(number, int(start), int(stop))
-        for number, (start, stop) in enumerate(view.segments(by))
+        Episode(number, start, stop)
+        for number, (start, stop) in enumerate(zip(starts, stops, strict=True))
     ]
+
+
+def _cuts(view: StoreLife, names: list[str]) -> Iterator[int]:
+    """The rows at which segments begin after the first one, as `view.segments` finds them.
+
+    Reads block by block, so that the pages of a large store are not all mapped at the same time.
+    """
+    residency = Residency(view)
+    value: Any = None  # of an int field, in the last row that has it
+    for first in range(view.first_row, view.num_rows, _CUT_ROWS):
+        stop = min(first + _CUT_ROWS, view.num_rows)
+        batch = view.read_rows(slice(first, stop), fields=names)
+        columns = [(batch[batch_key(name)], batch["_mask"][batch_key(name)]) for name in names]
+        if columns[0][0].dtype == bool:
+            ends = np.logical_or.reduce([values & present for values, present in columns])
+            yield from (
+                first + 1 + int(i) for i in np.flatnonzero(ends[: view.num_rows - first - 1])
+            )
+        else:
+            values, present = columns[0]
+            rows = np.flatnonzero(present)
+            given = values[rows]
+            if len(given):
+                before = np.concatenate([given[:1] if value is None else [value], given[:-1]])
+                yield from (first + int(i) for i in rows[given != before])
+                value = given[-1]
+        residency.touched(8 * (_end_position(view, stop) - int(view.position_of(first))))
 
 
 def row_blocks(

@@ -20,7 +20,7 @@ from stream_store import _core
 from stream_store._held import directory_of
 
 #: Size of data after which a conversion lets go of mapped pages.
-EVERY_BYTES = 32 << 20
+EVERY_BYTES = 8 << 20
 _LINE = re.compile(rb"([0-9a-f]+)-([0-9a-f]+) (....) \S+ \S+ \d+ +(.*)")
 
 
