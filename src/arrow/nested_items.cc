@@ -154,7 +154,7 @@ bool FitsDecimal(const Type& from, const Type& to) {
 }  // namespace
 
 std::optional<ItemsConversion> FindConversion(const Type& from, const Type& to,
-                                             std::uint64_t to_bytes) {
+                                              std::uint64_t to_bytes) {
   ItemsConversion found;
   found.from = from;
   found.to = to;

@@ -39,7 +39,7 @@ struct ItemsConversion {
 ///
 /// to_bytes  the bytes of an item in the cell.
 std::optional<ItemsConversion> FindConversion(const Type& from, const Type& to,
-                                             std::uint64_t to_bytes);
+                                              std::uint64_t to_bytes);
 
 /// Describes an item that could not be converted: "300 is not a valid uint8".
 std::string ConversionText(const ItemsConversion& conversion, const ArrayView& array,

@@ -38,7 +38,7 @@ struct NestedSource {
   std::int64_t column = 0;               ///< of a child: its index among those of the foreign array
   std::vector<NestedLayer> layers = {};  ///< from the outside in
   Type type = {};                        ///< of the column, inside all layers
-  ItemsConversion items = {};             ///< of kItem
+  ItemsConversion items = {};            ///< of kItem
   std::vector<NestedSource> children = {};  ///< in the order of the field's type
 };
 

@@ -23,7 +23,7 @@ namespace {
 enum class Mode : std::uint8_t { kIdle, kMoving = 200 };
 
 enum Old : std::int16_t { kOld = -3 };
-enum class Flag : bool { kNo, kYes };
+enum class Flag : bool { kOff, kOn };
 
 // What Eigen::Matrix<Scalar, Rows, Cols, Options> offers.
 template <class Item, int kRows, int kCols, bool kRowMajor>
@@ -77,7 +77,7 @@ TEST_F(FieldWriteTest, NumbersBoolsAndEnumsAreOneItem) {
   ExpectItems(true, Source::kBool, {1});
   ExpectItems(Mode::kMoving, Source::kUInt8, {200});
   ExpectItems(kOld, Source::kInt16, {-3});
-  ExpectItems(Flag::kYes, Source::kBool, {1});
+  ExpectItems(Flag::kOn, Source::kBool, {1});
   ExpectItems(std::byte{255}, Source::kUInt8, {255});
   ExpectItems(2.0F, Source::kFloat32, {2});
 }
@@ -87,7 +87,7 @@ TEST_F(FieldWriteTest, ContiguousRangesAreTheirItems) {
   ExpectItems(numbers, Source::kInt32, {1, -2, 3});
   ExpectItems(std::span(numbers).last(2), Source::kInt32, {-2, 3});
   ExpectItems(std::vector<Mode>{Mode::kMoving, Mode::kIdle}, Source::kUInt8, {200, 0});
-  ExpectItems(std::array{Flag::kYes, Flag::kNo}, Source::kBool, {1, 0});
+  ExpectItems(std::array{Flag::kOn, Flag::kOff}, Source::kBool, {1, 0});
   ExpectItems(std::vector<std::byte>(3, std::byte{9}), Source::kUInt8, {9, 9, 9});
   ExpectItems(std::vector<double>{}, Source::kFloat64, {});
   ExpectItems(std::initializer_list<int>{4, 5}, Source::kInt32, {4, 5});

@@ -106,7 +106,7 @@ def _moments(flat: NDArray[Any]) -> tuple[NDArray[Any], ...]:
     """min, max, number, mean and sum of squared deviations of each column, without NaN."""
     lines = np.ascontiguousarray(flat.T)  # a reduction over long lines is several times faster
     low, high = lines.min(1), lines.max(1)
-    if low.dtype.kind in "bu" and low.dtype.itemsize < 8:
+    if low.dtype.kind in ("b", "u") and low.dtype.itemsize < 8:
         low, high = low.astype(np.int64), high.astype(np.int64)
     wide = lines.astype(np.float64)
     if flat.dtype.kind == "f" and np.isnan(low).any():
