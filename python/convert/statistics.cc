@@ -90,7 +90,7 @@ nb::object StatisticsObject::Read(StoreObject& store, const std::vector<double>&
   if (refreshed == nullptr) {
     Throw(PyExc_RuntimeError, "no fields are declared yet; call define_fields() first");
   }
-  const Reader reader = *refreshed;
+  const Reader reader = refreshed->Snapshot();  // other threads may refresh the store meanwhile
   const auto first = static_cast<Row>(reader.first_row());
   const auto total = static_cast<Row>(reader.kept_rows());
   for (bool more = true; more;) {

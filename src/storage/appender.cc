@@ -68,13 +68,17 @@ const std::uint64_t* Appender::WordsOf(const ShapeCache& shape) const noexcept {
              : data_.layouts + LayoutWordBefore(cursor_.layout_words, shape.offset) + 1;
 }
 
+namespace {
+
 // A field-write that comes after one with the same field, or with a later one.
-static Refusal RefuseOrder(std::span<const FieldWrite> writes, std::size_t i) {
+Refusal RefuseOrder(std::span<const FieldWrite> writes, std::size_t i) {
   const TypeId type = writes[i].type();
   const bool repeated = std::ranges::any_of(
       writes.first(i), [type](const FieldWrite& write) { return write.type() == type; });
   return Refuse(Refusal::Rule::kOrder, i, 0, repeated ? type : writes[i - 1].type());
 }
+
+}  // namespace
 
 // Steps 1 and 2 for a shape that differs from the last one: checks it against the schema.
 Refusal Appender::CheckShape(std::span<const FieldWrite> writes, ShapeCache& shape) {

@@ -22,6 +22,7 @@ class ItemMoments {
   virtual ~ItemMoments() = default;
   ItemMoments() = default;
   ItemMoments& operator=(const ItemMoments&) = delete;
+  ItemMoments& operator=(ItemMoments&&) = delete;
 
   /// Adds `rows` rows that all have the field: `rows` times `width` items of the type that
   /// Reader::ReadRows() decodes them to.
@@ -34,6 +35,7 @@ class ItemMoments {
 
  protected:
   ItemMoments(const ItemMoments&) = default;
+  ItemMoments(ItemMoments&&) = default;
 };
 
 /// Whether there are statistics of the items of a type: it is a number, a bool, a date or a time.
