@@ -33,6 +33,10 @@ WIDE = 6  # columns
 DIRECTIVE = re.compile(r"^::: (header|file) (\S+)$", re.MULTILINE)
 
 
+#: Packages that the site is built without: PyTorch, and what needs it.
+STAND_INS = ("torch", "stable_baselines3")
+
+
 class StandInType(type):
     """The type of a class that takes the place of any object of a package that is not installed."""
 
@@ -90,9 +94,10 @@ class StandInFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def on_startup(**_: Any) -> None:
-    """Make `import torch` give a stand-in, also where PyTorch is installed."""
+    """Make `import torch` and the like give stand-ins, also where the packages are installed."""
     if not any(isinstance(finder, StandInFinder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, StandInFinder("torch"))
+        for package in STAND_INS:
+            sys.meta_path.insert(0, StandInFinder(package))
 
 
 def render_file(name: str) -> str:
