@@ -128,7 +128,7 @@ setup_package() {
   compiler=$(find_gcc)
   [[ -z ${STREAMSTORE_WERROR:-} ]] || werror=ON
   mkdir -p build
-  say "building the extension with $compiler in $folder: about two minutes of CPU time; all output is in $log"
+  say "building the extension with $compiler in $folder: about four minutes of CPU time; all output is in $log"
   CXX=$compiler CMAKE_BUILD_PARALLEL_LEVEL=$jobs pip install -v --no-deps --no-build-isolation \
     -C build-dir="$folder" -C cmake.define.STREAMSTORE_WERROR=$werror \
     -C cmake.define.STREAMSTORE_ASSERTIONS="$assertions" -e . 2>&1 | tee "$log" | progress || {
