@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <random>
+#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -90,6 +92,46 @@ TEST(StatisticsTest, QuantilesOfFewRowsAreExact) {
   const auto fields = statistics.Read(store.reader(), std::array{0.0, 0.5, 0.995, 1.0});
   EXPECT_EQ(fields[0].items.at(0).quantiles, (std::vector<double>{0, 50, 99.5, 100}));
   EXPECT_TRUE(std::isnan(fields[1].items.at(0).quantiles.at(0)));  // no token was appended
+}
+
+TEST(StatisticsTest, EveryTypeOfNumberHasThem) {
+  std::vector<Field> fields;
+  for (int number = 1; number <= static_cast<int>(DType::kDurationNs); ++number) {
+    fields.push_back({.name = std::to_string(number), .dtype = static_cast<DType>(number)});
+  }
+  StreamStore store = StreamStore::Temporary({.fields = fields});
+  const double one = 1;
+  std::vector<FieldWrite> writes;
+  for (std::size_t type = 0; type < fields.size(); ++type) {
+    writes.emplace_back(static_cast<TypeId>(type), one);
+  }
+  store.Append(0, writes);
+  store.Append(1, std::span(writes).first(1));
+  Statistics statistics{Schema(fields)};
+  for (const FieldStatistics& field : statistics.Read(store.reader())) {
+    const ItemStatistics& item = field.items.at(0);
+    EXPECT_EQ(item.count, field.type == 0 ? 2U : 1U);
+    EXPECT_EQ(item.mean, 1);
+    EXPECT_EQ(item.min, 1);
+    EXPECT_EQ(field.missing, 2 - item.count);
+  }
+}
+
+TEST(StatisticsTest, InfinitiesAndNaNAreCountedApart) {
+  StreamStore store = StreamStore::Temporary({.fields = Fields().fields()});
+  Statistics statistics(Fields());
+  const double infinity = std::numeric_limits<double>::infinity();
+  for (const double x : {1.0, infinity, std::nan("")}) {
+    Append(store, x, {});
+  }
+  const ItemStatistics up = statistics.Read(store.reader()).at(0).items.at(0);
+  EXPECT_EQ(up.count, 2U);
+  EXPECT_EQ(up.nan, 1U);
+  EXPECT_EQ(up.mean, infinity);
+  Append(store, -infinity, {});
+  const ItemStatistics both = statistics.Read(store.reader()).at(0).items.at(0);
+  EXPECT_TRUE(std::isnan(both.mean));
+  EXPECT_EQ(both.min, -infinity);
 }
 
 TEST(StatisticsTest, RefusesOtherFieldsAndQuantiles) {
