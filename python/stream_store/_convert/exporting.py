@@ -11,10 +11,9 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from stream_store._arguments import path_text
 from stream_store._fields import declared_fields
+from stream_store._segment_cuts import CutState, find_cuts
 from stream_store._store_life import StoreLife
 from stream_store._types import AnyPath
 from stream_store.features.names import batch_key
@@ -111,24 +110,13 @@ def _cuts(view: StoreLife, names: list[str]) -> Iterator[int]:
     Reads block by block, so that the pages of a large store are not all mapped at the same time.
     """
     residency = Residency(view)
-    value: Any = None  # of an int field, in the last row that has it
+    state = CutState()
     for first in range(view.first_row, view.num_rows, _CUT_ROWS):
         stop = min(first + _CUT_ROWS, view.num_rows)
         batch = view.read_rows(slice(first, stop), fields=names)
-        columns = [(batch[batch_key(name)], batch["_mask"][batch_key(name)]) for name in names]
-        if columns[0][0].dtype == bool:
-            ends = np.logical_or.reduce([values & present for values, present in columns])
-            yield from (
-                first + 1 + int(i) for i in np.flatnonzero(ends[: view.num_rows - first - 1])
-            )
-        else:
-            values, present = columns[0]
-            rows = np.flatnonzero(present)
-            given = values[rows]
-            if len(given):
-                before = np.concatenate([given[:1] if value is None else [value], given[:-1]])
-                yield from (first + int(i) for i in rows[given != before])
-                value = given[-1]
+        keys = [batch_key(name) for name in names]
+        begins, state = find_cuts([(batch[key], batch["_mask"][key]) for key in keys], state)
+        yield from (first + begins).tolist()
         residency.touched(8 * (_end_position(view, stop) - int(view.position_of(first))))
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_store._segment_cuts import CutState, find_cuts
+
 from .model import BLOCK_ROWS, Kind, ViewModel, read_columns
 from .readable import Readable
 
@@ -86,8 +88,7 @@ class Segments:
         self.found: list[Segment] = []
         self.scanned = row
         self._count = 0
-        self._value: int | None = None  # of the int field, in the last row that has it
-        self._ended = False  # whether the last row ends a segment
+        self._state = CutState()  # after the rows that were scanned
 
     def advance(self, view: Readable) -> bool:
         """Scan one block of rows. Returns whether there are more.
@@ -103,7 +104,7 @@ class Segments:
         start = max(self.scanned, view.first_row)
         stop = min(start + BLOCK_ROWS, view.num_rows)
         if start < stop:
-            begins, labels, ended, value = self._begins(view, start, stop)
+            begins, labels, state = self._begins(view, start, stop)
             starts = np.union1d([start], begins)
             sums = self._sums(view, starts, stop)
             present = self._presence(view, starts, stop)
@@ -124,8 +125,8 @@ class Segments:
             tail = self.found[-len(starts) :]
             for segment, end in zip(tail, [*starts[1:].tolist(), stop], strict=True):
                 segment.stop, segment.complete = end, True
-            self.found[-1].complete = ended
-            self._value, self._ended = value, ended
+            self.found[-1].complete = state.ended
+            self._state = state
         self.scanned = max(stop, start)
         while self.found and self.found[0].stop <= view.first_row:
             del self.found[0]
@@ -133,34 +134,29 @@ class Segments:
 
     def _begins(
         self, view: Readable, start: int, stop: int
-    ) -> tuple[NDArray[np.int64], list[int | None], bool, int | None]:
-        """The rows of [start, stop) at which a segment begins; the labels of the parts that they
-        cut; whether the last row ends a segment; and the last value of the int field.
+    ) -> tuple[NDArray[np.int64], list[int | None], CutState]:
+        """The rows of [start, stop) at which a segment begins, the labels of the parts that they
+        cut, and the state after them.
         """
         if not self._cuts:
             first = -(-start // self.block_rows) * self.block_rows
             begins = np.arange(first, stop, self.block_rows)
-            return begins, [None] * (len(begins) + 1), stop % self.block_rows == 0, None
-        columns = read_columns(view, self._cuts, start, stop)
+            ended = CutState(ended=stop % self.block_rows == 0)
+            return begins, [None] * (len(begins) + 1), ended
+        columns = [
+            (np.asarray(values), present)
+            for values, present in read_columns(view, self._cuts, start, stop)
+        ]
+        begins, state = find_cuts(columns, self._state)
         if self._of_bools:
-            ends = np.zeros(stop - start + 1, bool)  # of the row before, and of each row
-            ends[0] = self._ended
-            for values, present in columns:
-                ends[1:] |= np.asarray(values) & present
-            begins = start + np.flatnonzero(ends[:-1])
-            return begins, [None] * (len(begins) + 1), bool(ends[-1]), None
-        values, present = np.asarray(columns[0][0]), columns[0][1]
-        if not present.any():
-            return np.empty(0, np.int64), [self._value], False, self._value
-        # A missing value repeats the one before it, or at the front the first one after it.
-        places = np.maximum.accumulate(np.where(present, np.arange(stop - start), -1))
-        known = values[np.maximum(places, np.flatnonzero(present)[0] if self._value is None else 0)]
-        if self._value is not None:
-            known = np.where(places < 0, values.dtype.type(self._value), known)
-        before = known[0] if self._value is None else self._value
-        begins = np.flatnonzero(np.diff(known, prepend=values.dtype.type(before)) != 0)
-        starts = np.union1d([0], begins)
-        return start + begins, known[starts].tolist(), False, int(known[-1])
+            return start + begins, [None] * (len(begins) + 1), state
+        values, present = columns[0]
+        labels: list[int | None] = values[begins].tolist()
+        if begins[:1].tolist() != [0]:  # the first part continues a segment, or has no number yet
+            known = np.flatnonzero(present)
+            first = int(values[known[0]]) if self._state.value is None and len(known) else None
+            labels.insert(0, self._state.value if first is None else first)
+        return start + begins, labels, state
 
     def _sums(self, view: Readable, starts: NDArray[np.int64], stop: int) -> NDArray[np.float64]:
         """(parts, summed fields) sums over the parts of a block that begin at `starts`."""
