@@ -8,32 +8,21 @@
 #include "stream_store/nested.h"
 #include "stream_store/reader.h"
 
+#include "format/encoding.h"
+
 namespace stream_store::internal {
 namespace {
 
 // Items of a ragged field that are decoded together.
 constexpr std::uint64_t kDecodedItems = 4096;
 
-std::uint64_t ItemsOfShape(const Field& field) {
-  std::uint64_t items = 1;
-  for (const std::uint32_t size : field.shape) {
-    items *= size == kRagged ? 1 : size;
-  }
-  return items;
-}
-
-bool IsRagged(const Field& field) {
-  return (!field.shape.empty() && field.shape[0] == kRagged) || field.dtype == DType::kString ||
-         field.dtype == DType::kBinary || field.dtype == DType::kNested;
-}
-
 }  // namespace
 
-FieldColumn::FieldColumn(const Field& field, TypeId type)
-    : field_(field),
-      ragged_(IsRagged(field)),
-      width_(ragged_ ? 1 : ItemsOfShape(field)),
-      item_bytes_(InfoOf(field.dtype).item_bytes) {
+FieldColumn::FieldColumn(const Field& field, TypeId type) : field_(field) {
+  const Encoding encoding = MakeEncoding(field);
+  ragged_ = encoding.ragged;
+  width_ = ragged_ ? 1 : encoding.items;
+  item_bytes_ = encoding.item_bytes;
   statistics_.type = type;
   statistics_.least_length = ragged_ ? ~std::uint64_t{0} : 0;
   if (HasMoments(field.dtype)) {

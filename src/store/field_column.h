@@ -45,9 +45,9 @@ class FieldColumn {
   void AddSpans(const Reader& reader, std::uint64_t rows);
 
   Field field_;
-  bool ragged_;
-  std::uint64_t width_;  // items of a row; 1 if ragged
-  std::uint64_t item_bytes_;
+  bool ragged_ = false;
+  std::uint64_t width_ = 1;  // items of a row; 1 if ragged
+  std::uint64_t item_bytes_ = 0;
   FieldStatistics statistics_;
   std::unique_ptr<ItemMoments> moments_;  // null for text, bytes, decimals and nested fields
   // The rows of one block.
