@@ -125,18 +125,20 @@ Examples:
 inline constexpr char kGetItemDoc[] = R"(__getitem__($self, indices, /)
 --
 
-Read raw values at flat positions.
+Read raw values at flat positions, or give the column of a field.
 
 Args:
-    indices: int, slice, or list or int array of any shape S; each in [-len(self), len(self)).
+    indices: int, slice, or list or int array of any shape S; each in [-len(self), len(self)); or
+        the name of a field.
 
 Returns:
-    {"step", "types", "values"}, three int64 arrays of shape S that own their memory: the step, the
-    type id of the field and the raw bits of each value. `decode` turns raw bits into the field's
-    own dtype.
+    For positions {"step", "types", "values"}, three int64 arrays of shape S that own their memory:
+    the step, the type id of the field and the raw bits of each value. `decode` turns raw bits into
+    the field's own dtype. For a name a `Column`, as `column` returns it.
 
 Raises:
     IndexError: a position is out of range; the message names it.
+    KeyError: there is no field of that name.
     TypeError: `indices` is of another type.
     ValueError: the store is closed.
 

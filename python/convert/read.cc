@@ -147,10 +147,6 @@ PyObject* GetPositions(StoreObject& store, PyObject* index) {
           "a store has one dimension: index it with an int, a slice or an int array of any shape, "
           "not a tuple");
   }
-  if (PyUnicode_Check(index)) {
-    Throw(PyExc_TypeError, "positions must be ints, not " + ShortRepr(index) +
-                               "; read_rows(rows, fields=[…]) reads fields by name");
-  }
   Throw(PyExc_TypeError,
         "positions must be ints, not " + ShortRepr(index) + "; store[:] reads everything");
 }
@@ -230,7 +226,7 @@ PyObject* ReadWindows(StoreObject& store, PyObject* given_starts, std::int64_t w
 PyObject* GetItem(PyObject* self, PyObject* index) noexcept {
   return Guarded([&] {
     if (PyUnicode_Check(index)) {
-      return PyObject_CallMethod(self, "_column", "O", index);
+      return PyObject_CallMethod(self, "column", "O", index);
     }
     StoreObject& store = StoreOf(self);
     if (PyTuple_Check(index) || index == Py_None || index == Py_Ellipsis) {

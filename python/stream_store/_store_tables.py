@@ -48,10 +48,6 @@ class StoreTables(StoreConversions):
         """
         return Column(self, field)
 
-    def _column(self, field: str) -> Column:
-        """The core's `__getitem__` calls this for a str."""
-        return self.column(field)
-
     def episodes(
         self,
         by: str | Sequence[str] | None = None,
