@@ -115,9 +115,7 @@ class Transitions:
                 index.next_rows[index.last, self._open] = rows[self._open]
         pos = index.pos
         if index.full:
-            index.flags[:, pos] = 0
-            for rows_dropped in self.dropped:
-                rows_dropped.append(index.rows[pos].copy())
+            self._forget(pos)
         index.rows[pos] = rows
         if ended is not None and timeout is not None:
             index.dones[pos] = done
@@ -160,9 +158,7 @@ class Transitions:
         store.append_step(step)
         pos = index.pos
         if index.full:
-            index.flags[:, pos] = 0
-            for rows_dropped in self.dropped:
-                rows_dropped.append(index.rows[pos].copy())
+            self._forget(pos)
         index.flat_rows[pos] = row
         if ended:
             index.flat_dones[pos] = done
@@ -173,6 +169,12 @@ class Transitions:
         if ended:
             self._append_pending(self._open.copy())
         self._count_add()
+
+    def _forget(self, pos: int) -> None:
+        """Take the oldest transitions, which are at `pos`, out of the index."""
+        self.index.flags[:, pos] = 0
+        for rows_dropped in self.dropped:
+            rows_dropped.append(self.index.rows[pos].copy())
 
     def _count_add(self) -> None:
         self._adds_to_check -= 1
