@@ -170,3 +170,16 @@ def draw(space: Any, rng: Any) -> Any:
     """A sample that depends on `rng` only."""
     space.seed(int(rng.integers(1 << 30)))
     return space.sample()
+
+
+def with_spaces(observation: Any, action: Any) -> Any:
+    """A class of environments with random observations of a space."""
+
+    class Sampled(RandomEnds):
+        observation_space = observation
+        action_space = action
+
+        def observe(self) -> Any:
+            return draw(observation, self.np_random)
+
+    return Sampled

@@ -22,23 +22,10 @@ import gymnasium
 from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 
-from gym_model import RandomEnds, act, assert_rows, draw, rows_of_log
+from gym_model import RandomEnds, act, assert_rows, rows_of_log, with_spaces
 from stream_store.gym import RecordToStore
 
 INFO = {"count": "int64", "text": "string", "vector": "float64[2]"}
-
-
-def with_spaces(observation: Any, action: Any) -> Any:
-    """An environment with random observations of a space."""
-
-    class Sampled(RandomEnds):
-        observation_space = observation
-        action_space = action
-
-        def observe(self) -> Any:
-            return draw(observation, self.np_random)
-
-    return Sampled()
 
 
 def recorded(env: Any, steps: int = 80, **options: Any) -> tuple[StreamStore, list[Any]]:
@@ -149,20 +136,20 @@ SPACES = {
 def test_samples_of_all_spaces_are_recorded(name: str) -> None:
     actions = {"box", "dict", "tuple", "image", "multi"}
     action = copy.deepcopy(SPACES[name]) if name in actions else spaces.Discrete(2)
-    store, log = recorded(with_spaces(copy.deepcopy(SPACES[name]), action), 30)
+    store, log = recorded(with_spaces(copy.deepcopy(SPACES[name]), action)(), 30)
     assert_rows(list(store.rows()), rows_of_log(log))
 
 
 def test_a_stacked_sequence_of_structs_is_a_list() -> None:
     space = spaces.Sequence(spaces.Dict({"n": spaces.Discrete(4)}), stack=True)
-    store, log = recorded(with_spaces(space, spaces.Discrete(2)), 10)
+    store, log = recorded(with_spaces(space, spaces.Discrete(2))(), 10)
     for row, call in zip(store.rows(), log, strict=True):
         assert [item["n"] for item in row["obs"]] == call["obs"]["n"].tolist()
 
 
 def test_images_are_packed() -> None:
     store = StreamStore()
-    RecordToStore(with_spaces(SPACES["dict"], SPACES["image"]), store)
+    RecordToStore(with_spaces(SPACES["dict"], SPACES["image"])(), store)
     described = {spec[0]: spec[4] for spec in store._field_specs()}
     assert described["obs.e"]
     assert described["action"]
@@ -174,7 +161,7 @@ def test_images_are_packed() -> None:
 
 def test_fields_replace_or_leave_out_what_the_spaces_say() -> None:
     fields = {"obs": {"a": {"c": "int32"}, "d": "string"}, "reward": "float64", "seed": None}
-    env = with_spaces(SPACES["dict"], spaces.Discrete(2))
+    env = with_spaces(SPACES["dict"], spaces.Discrete(2))()
     store, log = recorded(env, 40, fields=fields)
     assert store.fields == ("episode", "obs.a.c", "obs.d", *AFTER)
     for row, call in zip(store.rows(), log, strict=True):
@@ -228,7 +215,7 @@ class Odd(spaces.Space[Any]):
 def test_wrong_arguments_are_refused(
     arguments: Any, kind: type[Exception], text: str, tmp_path: Path
 ) -> None:
-    env = with_spaces(SPACES["dict"], spaces.Discrete(2))
+    env = with_spaces(SPACES["dict"], spaces.Discrete(2))()
     with pytest.raises(kind, match=text):
         RecordToStore(env, tmp_path / "store", **arguments)
     assert not (tmp_path / "store").exists()
@@ -237,7 +224,7 @@ def test_wrong_arguments_are_refused(
 @pytest.mark.parametrize("odd", [Odd(), spaces.OneOf([spaces.Discrete(2), spaces.Text(3)])])
 def test_a_space_that_cannot_be_stored_is_named(odd: Any, tmp_path: Path) -> None:
     for spaces_of in ((odd, spaces.Discrete(2)), (spaces.Dict({"a": odd}), spaces.Discrete(2))):
-        env = with_spaces(*spaces_of)
+        env = with_spaces(*spaces_of)()
         with pytest.raises(
             ValueError, match=f"Gymnasium space {type(odd).__name__}.*fields={{'obs'"
         ):
@@ -432,7 +419,7 @@ def test_rows_of_others_are_noticed() -> None:
 
 def test_a_wrong_part_of_an_action_changes_nothing() -> None:
     store = StreamStore()
-    wrapped = RecordToStore(with_spaces(spaces.Discrete(2), SPACES["dict"]), store)
+    wrapped = RecordToStore(with_spaces(spaces.Discrete(2), SPACES["dict"])(), store)
     wrapped.reset()
     with pytest.raises(ValueError, match=r"'action.a.b'.*\['a'\]\['b'\]"):
         wrapped.step({"a": 3})

@@ -25,6 +25,7 @@ from gym_model import (
     lane,
     make_vector,
     rows_of_log,
+    with_spaces,
 )
 from stream_store.gym import RecordVectorToStore
 
@@ -129,19 +130,6 @@ SPACES = {
     "graph": spaces.Graph(spaces.Box(-1, 1, (2,)), None),
     "empty": spaces.Dict({"e": spaces.Dict(), "n": spaces.MultiDiscrete([2, 3])}),
 }
-
-
-def with_spaces(observation: Any, action: Any) -> Any:
-    """A class of environments with random observations of a space."""
-
-    class Sampled(RandomEnds):
-        observation_space = observation
-        action_space = action
-
-        def observe(self) -> Any:
-            return draw(observation, self.np_random)
-
-    return Sampled
 
 
 @pytest.mark.parametrize("mode", MODES)
