@@ -122,7 +122,7 @@ nb::object RowAt(StoreObject& store, nb::handle steps, nb::handle side) {
   return Returned(output);
 }
 
-// _times.py makes the arrays, so they are in C order, of native byte order, and nobody else's.
+// _times.py makes the arrays, so they are in C order, of native byte order, and not shared.
 nb::object RowAtTimes(StoreObject& store, nb::handle times, nb::handle rests, nb::handle field,
                       nb::handle side) {
   const Side wanted = SideOf(side.ptr());
