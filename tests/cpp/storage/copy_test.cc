@@ -24,14 +24,6 @@ class CopyTest : public StoreTest {
     }
   }
 
-  void Flip(const char* name, std::uint64_t at) const {
-    std::byte byte{};
-    const File file = Directory::Open(path_).OpenFile(FileOf(name).c_str(), true);
-    file.ReadAt(std::span(&byte, 1), at);
-    byte ^= std::byte{1};
-    file.WriteAt(std::span(&byte, 1), at);
-  }
-
   std::uint64_t StartOf(std::uint64_t record) const {
     std::uint64_t start = 0;
     Directory::Open(path_)

@@ -246,6 +246,15 @@ class StoreTest : public ::testing::Test {
     control.WriteAt(std::as_bytes(std::span(&live, 1)), kLiveOffset);
   }
 
+  /// Flips a bit of the file.
+  void Flip(const char* name, std::uint64_t at, int bit = 0) const {
+    std::byte byte{};
+    const File file = Directory::Open(path_).OpenFile(FileOf(name).c_str(), true);
+    file.ReadAt(std::span(&byte, 1), at);
+    byte ^= std::byte{1} << bit;
+    file.WriteAt(std::span(&byte, 1), at);
+  }
+
   std::uint64_t SizeOf(const char* name) const {
     return std::filesystem::file_size(path_ / FileOf(name));
   }

@@ -64,14 +64,6 @@ class SalvageTest : public StoreTest {
     return start;
   }
 
-  void Flip(const char* name, std::uint64_t at, int bit = 0) const {
-    std::byte byte{};
-    const File file = Directory::Open(path_).OpenFile(FileOf(name).c_str(), true);
-    file.ReadAt(std::span(&byte, 1), at);
-    byte ^= std::byte{1} << bit;
-    file.WriteAt(std::span(&byte, 1), at);
-  }
-
   void Zero(const char* name, std::uint64_t at, std::uint64_t bytes) const {
     Directory::Open(path_)
         .OpenFile(FileOf(name).c_str(), true)

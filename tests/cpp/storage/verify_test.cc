@@ -40,14 +40,6 @@ class VerifyTest : public StoreTest {
     });
   }
 
-  void Flip(const char* name, std::uint64_t at, int bit = 0) const {
-    std::byte byte{};
-    const File file = Directory::Open(path_).OpenFile(FileOf(name).c_str(), true);
-    file.ReadAt(std::span(&byte, 1), at);
-    byte ^= std::byte{1} << bit;
-    file.WriteAt(std::span(&byte, 1), at);
-  }
-
   Record RecordAt(std::uint64_t i) const {
     Record record{};
     Directory::Open(path_)
