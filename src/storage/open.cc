@@ -242,8 +242,10 @@ OpenedStore OpenForWriting(const std::filesystem::path& path) {
   control.begin().store(recovered.slot.begin.records, std::memory_order_release);
   control.layout_begin().store(recovered.slot.begin.layout_words, std::memory_order_release);
   control.published().store(recovered.cursor.records, std::memory_order_release);
-  control.durable().store(sync_interrupted ? 0 : recovered.slot.records, std::memory_order_relaxed);
-  if (!sync_interrupted) {  // else the state stays kLiveSyncing until a sync has finished
+  // After an interrupted sync, both words stay as they are until a sync has finished: readers go on
+  // using the slot that the last writer knew to be on disk.
+  if (!sync_interrupted) {
+    control.durable().store(recovered.slot.records, std::memory_order_relaxed);
     control.state().store(kLiveOpen, std::memory_order_release);
   }
   if (!TryLockByte(files.lock, kLiveLockByte)) {

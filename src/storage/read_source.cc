@@ -402,19 +402,30 @@ bool ReadSource::live() const {
 // A slot is certain only when it is on disk. While a sync is running, or after one was interrupted,
 // the newest slot may be in memory only. Then the word `durable` says which slot was synced; if
 // that is not the newest one, it is the other one.
+//
+// The slot is read before the state: a sync that is not running any more has ended after it wrote
+// that slot. The other slot may be overwritten meanwhile, but then there is a newer one. If it is not
+// valid, it is being written, or was when the power failed; both happen only after the newest one was
+// synced.
 Slot ReadSource::DurableSlot() const {
   if (!files_->persistent()) {
     return {};
   }
   const Control& control = files_->control;
-  control.Refresh();
-  const bool sync_interrupted = control.state().load(std::memory_order_acquire) == kLiveSyncing;
-  const std::uint64_t durable = control.durable().load(std::memory_order_acquire);
-  std::optional<Slot> newest = control.NewestSlot(files_->identity().id);
-  if (sync_interrupted && newest->records != durable) {
-    newest = control.ReadSlot(static_cast<int>(~newest->sequence & 1), files_->identity().id);
+  const StoreId& id = files_->identity().id;
+  for (;;) {
+    const Slot newest = control.NewestSlot(id);
+    control.Refresh();
+    const bool syncing = control.state().load(std::memory_order_acquire) == kLiveSyncing;
+    if (!syncing || newest.records == control.durable().load(std::memory_order_acquire)) {
+      return newest;
+    }
+    const std::optional<Slot> other =
+        control.ReadSlot(static_cast<int>(~newest.sequence & 1), id);
+    if (control.NewestSlot(id).sequence == newest.sequence) {
+      return other.value_or(newest);
+    }
   }
-  return newest.value_or(Slot{});
 }
 
 std::uint64_t ReadSource::durable_rows() const { return DurableSlot().rows; }

@@ -2,6 +2,8 @@
 // of a failure.
 
 #include <algorithm>
+#include <array>
+#include <optional>
 
 #include "storage/fixture.h"
 
@@ -215,6 +217,50 @@ TEST_F(DurabilityTest, AReaderUsesTheSlotThatADeadWriterConfirmed) {
     SetLive(live);
     EXPECT_EQ(Reader::Open(path_).durable_rows(), confirmed);
   }
+}
+
+// The writer that opens the store next leaves it so until it has synced: what was durable stays so.
+TEST_F(DurabilityTest, ReadersSeeNoFewerDurableRowsAfterASyncThatDidNotEnd) {
+  for (const std::uint64_t confirmed : {5U, 10U}) {
+    SCOPED_TRACE(confirmed);
+    std::filesystem::remove_all(path_);
+    WriteAndDie([](StreamStore& store) {
+      for (Step step = 0; step < 12; ++step) {
+        store.Append(step, {{0, 1}});
+        if (step % 5 == 4) store.Sync();
+      }
+    });
+    LiveWords live = Live();
+    live.state = kLiveSyncing;
+    live.durable = confirmed;
+    SetLive(live);
+    const Reader reader = Reader::Open(path_);
+    EXPECT_EQ(reader.durable_rows(), confirmed);
+    StreamStore store = Open();
+    EXPECT_EQ(reader.durable_rows(), confirmed);
+    store.Append(12, {{0, 1}});
+    EXPECT_EQ(reader.durable_rows(), 12U);
+    EXPECT_EQ(store.Sync(), 13U);
+    EXPECT_EQ(reader.durable_rows(), 13U);
+  }
+}
+
+// The power failed while the other slot was written, which was after the newest had been synced.
+TEST_F(DurabilityTest, ATornSlotBesideTheNewestOneMeansThatItIsOnDisk) {
+  WriteAndDie([](StreamStore& store) {
+    for (Step step = 0; step < 10; ++step) {
+      store.Append(step, {{0, 1}});
+      if (step % 5 == 4) store.Sync();
+    }
+  });
+  LiveWords live = Live();
+  live.state = kLiveSyncing;
+  live.durable = 5;
+  SetLive(live);
+  const std::array<std::optional<Slot>, 2> slots = Slots();
+  const int older = slots[0]->sequence < slots[1]->sequence ? 0 : 1;
+  Flip("control", kSlotOffset[older] + 16);
+  EXPECT_EQ(Reader::Open(path_).durable_rows(), 10U);
 }
 
 TEST_F(DurabilityTest, AFailedCloseLeavesWhatTheLastSyncLeft) {
