@@ -17,6 +17,7 @@ void BindReplication(nb::module_& module) {
       .def("record", &SourceObject::Record, "number"_a)
       .def("pack", &SourceObject::Pack, "first"_a, "end"_a, "most_bytes"_a)
       .def("schema", &SourceObject::Schema, "records"_a)
+      .def_prop_ro("num_records", &SourceObject::num_records)
       .def_prop_ro("id", &SourceObject::id);
   nb::class_<ReplicaObject>(module, "Replica", "The writer of a replica.")
       .def(nb::init<nb::handle>(), "path"_a)

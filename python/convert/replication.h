@@ -38,6 +38,9 @@ class SourceObject {
 
   nb::object Schema(std::uint64_t records) const;
 
+  /// Records of the store, those included that are not known to be durable.
+  std::uint64_t num_records() const noexcept { return reader_.records(); }
+
   std::string id() const;
 
  private:

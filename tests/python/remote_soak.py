@@ -31,6 +31,7 @@ import numpy as np
 from model_process import start
 from remote_helpers import Remote, new_bucket, s3_options, s3_server
 from stream_store import Error, StreamStore, verify, verify_remote
+from stream_store._remote.history import read_state
 
 FIELDS = {"number": "int64", "list": "int64[]", "text": "string"}
 ROWS_A_ROUND = 50
@@ -203,6 +204,9 @@ class Soak:
         remote = Remote("s3", self.url, s3_options(self.endpoint))
         report = verify_remote(remote.place, storage_options=remote.options)
         assert report.ok, report.findings
+        state = read_state(remote.bucket)
+        assert state is not None
+        assert state.cuts == (), "a kill loses no rows, so nothing is to be cut"
         self.check_downloads()
 
     def check_downloads(self) -> None:

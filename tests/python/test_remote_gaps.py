@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +12,11 @@ import numpy as np
 import pytest
 
 from remote_helpers import Remote, assert_same, memory
-from stream_store import RemoteError, StreamStore
+from stream_store import RemoteError, Shipper, StreamStore
 from stream_store._remote import manifest as manifests
 from stream_store._remote import publish
 from stream_store._remote.bucket import Bucket
+from stream_store._remote.history import read_state
 from test_remote_manifests import fold, manifest, pack
 
 X = {"x": "int64"}
@@ -30,6 +34,92 @@ def replica(tmp_path: Path) -> Path:
 
 def extend(store: StreamStore, first: int, count: int) -> None:
     store.extend({"x": np.arange(first, first + count)})
+
+
+# --- crashes of the writer ---
+
+WRITE_AND_DIE = """
+import os, sys
+from stream_store import StreamStore
+store = StreamStore(sys.argv[1], fields={"x": "int64"}, sync_seconds=None)
+for end in (10, 20, 30):
+    store.extend({"x": range(end - 10, end)})
+    store.sync()
+store.extend({"x": range(30, 35)})
+os._exit(0)
+"""
+
+
+def interrupt_sync(store: Path, durable: int) -> None:
+    """Make a store as if a kill had interrupted a sync; "live words" in format.md has the words."""
+    with (store / "control").open("r+b") as control:
+        control.seek(65536 + 144)
+        control.write(struct.pack("<QQ", 2, durable))
+
+
+@pytest.mark.parametrize("durable", [10, 20, 30])
+def test_a_sync_that_a_crash_interrupted_cuts_nothing(
+    tmp_path: Path, replica: Path, durable: int
+) -> None:
+    """Fewer records may be known to be durable than were shipped; they are there all the same."""
+    path = tmp_path / "source"
+    subprocess.run([sys.executable, "-c", WRITE_AND_DIE, path], check=True)
+    remote = memory()
+    assert remote.shipper(path).ship_now().rows == 30
+    mirror = remote.mirror(replica)
+    mirror.pull()
+    interrupt_sync(path, durable)
+    counts = []
+    shipper = remote.shipper(path)
+    assert shipper.ship_now(lambda *now: counts.append(now)).rows == 30
+    with StreamStore(path) as store:
+        assert shipper.ship_now().rows == 30
+        assert mirror.pull().rows == 30
+        extend(store, 35, 5)
+        store.sync()
+        assert shipper.ship_now().records == 10
+    assert mirror.pull().rows == 40
+    assert counts == []
+    assert read_state(remote.bucket).cuts == ()
+    assert_same(path, replica)
+
+
+def test_a_drop_that_a_crash_took_back_stays_in_the_remote_store(
+    tmp_path: Path, replica: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = StreamStore(tmp_path / "source", fields=X)
+    extend(source, 0, 100)
+    source.sync()
+    remote = memory()
+    shipper = remote.shipper(source)
+    old = publish.Source(source.path).durable()
+    source.drop_before(60)
+    shipper.ship_now()
+    extend(source, 100, 50)
+    source.sync()
+    new = publish.Source(source.path).durable()
+    monkeypatch.setattr(shipper._publisher, "_source", Durable(shipper, (old[0], new[1])))
+    shipper.ship_now()
+    state = read_state(remote.bucket)
+    assert (state.begin.row, state.end.row) == (60, 150)
+    remote.mirror(replica).pull()
+    with StreamStore(replica, "r") as kept:
+        assert (kept.first_row, kept.num_rows) == (60, 150)
+
+
+class Durable:
+    """A source with another durable part."""
+
+    def __init__(self, shipper: Shipper, part: Any) -> None:
+        self._source = shipper._publisher._source
+        self._part = part
+
+    def durable(self) -> Any:
+        self._source.durable()
+        return self._part
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
 
 
 # --- truncations that a mirror missed ---

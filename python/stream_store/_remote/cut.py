@@ -22,16 +22,19 @@ class CutBack:
 
 
 def find_cut(source: Source, packs: Sequence[Pack], begin: int, end: int) -> CutBack | None:
-    """Where the durable records [begin, end) differ from those of the packs; None if they do not.
+    """Where the records from `begin` on differ from those of the packs; None if they do not.
 
     A record that was appended after a truncation has another session than all records that were
     there before, so equal checksums and sessions mean equal records up to there.
+
+    The durable records end at `end`. Records of packs may lie after it: after a crash during a
+    sync, fewer records are known to be durable than before.
     """
 
     def same(pack: Pack) -> bool:
         if pack.end - 1 < begin:  # it was dropped since
             return True
-        if pack.end > end:
+        if pack.end > source.num_records:
             return False
         _, _, _, session, checksum = source.record(pack.end - 1)
         return (checksum, session) == (pack.checksum, pack.session)

@@ -104,10 +104,12 @@ class Publisher:
         self._begin()
         before = self._state
         if before is not None:
+            begin = self._later_begin(begin, end)
             self._ship_cut(begin, end)
         first = max(begin.record, 0 if self._state is None else self._state.end.record)
         records = bytes_written = 0
-        total = self._bytes_between(self._place(first, begin, end), end) if progress else 0
+        counts = progress is not None and first < end.record
+        total = self._bytes_between(self._place(first, begin, end), end) if counts else 0
         for pack in self._write_packs(first, end.record):
             self._commit(begin, self._place(pack.end, begin, end), added=(pack,))
             records += pack.end - pack.first
@@ -118,7 +120,8 @@ class Publisher:
         self._sweep(wrote=self._state is not before)
         if self._state is None:
             return ShipReport(0, 0, 0, -1)
-        self._merger.start(choose_group(self._state.packs, begin.record, self._pack_bytes))
+        durable = [pack for pack in self._state.packs if pack.end <= end.record]
+        self._merger.start(choose_group(durable, begin.record, self._pack_bytes))
         newest = self._state.newest
         return ShipReport(records, bytes_written, newest.end.row, newest.number)
 
@@ -156,6 +159,15 @@ class Publisher:
             self._commit(state.begin, state.end)
         self._looked = time.monotonic()
         self._began = True
+
+    def _later_begin(self, begin: Begin, end: Begin) -> Begin:
+        """The later begin: rows that were dropped from the remote store do not come back.
+
+        After a crash, a store may have rows again that it had dropped.
+        """
+        assert self._state is not None
+        shipped = self._state.begin
+        return shipped if begin.record < shipped.record < end.record else begin
 
     def _ship_cut(self, begin: Begin, end: Begin) -> None:
         """If records that were shipped are gone, say so, and ship again the rest of their pack."""
