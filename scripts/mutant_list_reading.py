@@ -368,8 +368,22 @@ MUTANTS = [
         "the newest slot of a dead writer counts as durable",
         change(
             "src/storage/read_source.cc",
-            "sync_interrupted && newest->records != durable",
-            "false",
+            "!syncing || newest.records ==",
+            "!syncing || newest.records >=",
+        ),
+        first="storage_test:DurabilityTest.*",
+    ),
+    bug(
+        "with a torn slot beside the newest one, nothing is durable",
+        change("src/storage/read_source.cc", "other.value_or(newest)", "other.value_or(Slot{})"),
+        first="storage_test:DurabilityTest.*",
+    ),
+    bug(
+        "a store that is opened confirms a slot that may not be on disk",
+        change(
+            "src/storage/open.cc",
+            "if (!sync_interrupted) {\n    control.durable()",
+            "if (true) {\n    control.durable()",
         ),
         first="storage_test:DurabilityTest.*",
     ),
