@@ -112,7 +112,9 @@ class Transitions:
         store.extend(columns)
         pos = index.pos
         if index.full:
-            self._forget(pos)
+            index.flags_of_step[pos] = 0
+            if self._dropped:
+                self._note_dropped(index.rows[pos].copy())
         if index.next_rows is None:
             index.flat_rows[pos] = first
         else:
@@ -133,12 +135,11 @@ class Transitions:
             self._append_pending(dones | timeouts)
         self._count_add()
 
-    def _forget(self, pos: int) -> None:
-        """Take the oldest transitions, which are at `pos`, out of the index."""
-        self.index.flags_of_step[pos] = 0
+    def _note_dropped(self, rows: NDArray[np.int64]) -> None:
+        """Tell the objects that draw by priority which rows leave the index."""
         for reference in self._dropped:
-            if (rows_dropped := reference()) is not None:
-                rows_dropped.append(self.index.rows[pos].copy())
+            if (dropped := reference()) is not None:
+                dropped.append(rows)
 
     def _count_add(self) -> None:
         self._adds_to_check -= 1
