@@ -231,9 +231,7 @@ class RecordVectorToStore(gymnasium.vector.VectorWrapper):
         else:
             ended = over.nonzero()[0]
             same_step = self._mode == _SAME_STEP
-            final = (
-                self._final(infos, ended) if same_step else observed.take(ended, self.num_envs)
-            )
+            final = self._final(infos, ended) if same_step else observed.take(ended, self.num_envs)
             self._append(self._open, columns, ended, final)
         self._facts = {}
         self._current = observed
