@@ -42,7 +42,6 @@ from ._statistics import FieldStats
 from .column import Column
 from .group import StoreGroup
 from .priorities import Priorities
-from .reports import Finding, Gap, RepairReport, VerifyReport, repair, verify
 from .sampler import WindowSampler
 from .store import StreamStore, open
 from .window_source import WindowSource
@@ -55,16 +54,23 @@ if TYPE_CHECKING:
     from ._remote.publish import ShipReport
     from ._remote.replicate import PullReport
     from ._remote.shipper import Shipper
+    from .reports import Finding, Gap, RepairReport, VerifyReport, repair, verify
 
 #: Names that are imported on first use, because few programs need them.
 _LAZY = {
     "ConversionReport": "_convert.report",
+    "Finding": "reports",
+    "Gap": "reports",
     "Mirror": "_remote.mirror",
     "PullReport": "_remote.replicate",
     "RemoteReport": "_remote.check",
+    "RepairReport": "reports",
     "ShipReport": "_remote.publish",
     "Shipper": "_remote.shipper",
+    "VerifyReport": "reports",
     "convert": "_convert.convert",
+    "repair": "reports",
+    "verify": "reports",
     "verify_remote": "_remote.check",
 }
 

@@ -16,6 +16,9 @@ from .features import FieldSpec
 
 _NUMERIC = frozenset(["bool", "int", "uint", "float", "date", "time", "timestamp", "duration"])
 
+#: The dtypes that C++ reads, as `np.dtype.char`: bools, ints, and floats of up to 64 bits.
+_READ_BY_CORE = frozenset("?bBhHiIlLqQefd")
+
 
 class Parts(NamedTuple):
     """A column whose rows are not all present or not equally long.
@@ -66,19 +69,21 @@ def numbers_column(
     """Numbers, dates or times converted as a whole.
 
     Returns None if the field or the array has others, if the shape is not that of the field, or if
-    a value is not valid.
+    a value is not valid. Numbers that C++ reads are left to it: its errors name the row, too.
     """
     is_numbers = values.dtype.kind in "biufMm" or values.dtype.name == "bfloat16"
     if not (is_numbers and takes_numbers(spec) and _has_shape(spec, values.shape[1:])):
         return None
-    if present is not None and not present.all():
+    mask = None if present is None or present.all() else present.tobytes()
+    if values.dtype.char in _READ_BY_CORE and spec.unit is None and spec.class_ids is None:
+        return Parts(values, mask)
+    if present is not None and mask is not None:
         values = values.copy()
         values[~present] = np.zeros((), values.dtype)
     try:
         converted = _values.convert_array(spec, values)
     except (ValueError, TypeError):
         return None
-    mask = None if present is None or present.all() else present.tobytes()
     return Parts(np.ascontiguousarray(converted), mask)
 
 

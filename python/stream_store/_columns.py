@@ -91,6 +91,8 @@ def _masked_column(spec: FieldSpec, given: np.ma.MaskedArray[Any, Any]) -> Colum
     """A masked array. A row is missing if all its items are masked; if some are, it is refused."""
     mask = np.ma.getmaskarray(given)
     if mask.dtype.names is None and mask.ndim > 0:
+        if mask.ndim == 1:
+            return with_mask(spec, np.asarray(given.data), ~mask)
         by_row = mask.reshape(len(mask), -1)
         some: NDArray[np.bool_] = np.logical_or.reduce(by_row, axis=1)
         missing: NDArray[np.bool_] = some & np.logical_and.reduce(by_row, axis=1)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -34,6 +32,8 @@ def write_priorities(
         "first_rows": np.array([first for first, _ in parts], np.int64),
     }
     arrays |= {f"priorities_{i}": numbers for i, (_, numbers) in enumerate(parts)}
+    import tempfile  # here, because it imports many others
+
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -62,6 +62,8 @@ def read_priorities(
     Raises:
         ValueError: it is not such a file, or it is of other stores.
     """
+    from zipfile import BadZipFile
+
     wrong = f"load_priorities: {path}: expected a file of save_priorities()"
     ids: list[str] = []
     first_rows: list[int] = []

@@ -13,7 +13,7 @@ import operator
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, SupportsIndex, overload
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,9 @@ from ._fields import declared_fields
 from ._times import comparable_times
 from ._types import AnyPath, Fields, Int, IntArray, Ints, Progress, Side
 from .features import parse_fields
-from .reports import VerifyReport, make_report
+
+if TYPE_CHECKING:
+    from .reports import VerifyReport
 
 
 class StoreBase(_core.Store):
@@ -334,6 +336,8 @@ class StoreBase(_core.Store):
             >>> StreamStore(fields={"reward": "float32"}).verify().ok
             True
         """
+        from .reports import make_report
+
         return make_report(self._verify(progress), self)
 
     def checkpoint(

@@ -16,11 +16,12 @@ from . import _arguments, _core
 from ._fields import declared_fields
 from ._types import AnyPath, Fields, Progress
 from .features import difference, parse_fields
-from .reports import VerifyReport, verify
 from .store import StreamStore
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from .reports import VerifyReport
 
 #: Options of StreamStore that a writer of a group cannot have.
 _FIXED = ("path", "fields", "add_fields")
@@ -290,6 +291,8 @@ class StoreGroup(Mapping[str, StreamStore]):
         """
         self.refresh()
         names = sorted({*self, *self.skipped})
+        from .reports import verify
+
         return {name: verify(self._path / name, progress=progress) for name in names}
 
     # --- protocols ---

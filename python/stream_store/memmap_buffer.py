@@ -5,7 +5,6 @@ from __future__ import annotations
 import mmap
 import operator
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -222,6 +221,8 @@ class MemmapBuffer:
 
 def _unlinked_file() -> int:
     """A descriptor of an unnamed file, in a directory on disk rather than in memory if possible."""
+    import tempfile  # here, because it imports many others
+
     directory = os.environ.get("TMPDIR")
     if not directory and os.access("/var/tmp", os.W_OK):
         directory = "/var/tmp"

@@ -468,6 +468,25 @@ def test_declaring_imports_numpy_alone() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_the_package_imports_numpy_and_little_else() -> None:
+    code = (
+        "import sys, numpy\n"
+        "before = set(sys.modules)\n"
+        "import stream_store\n"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert {name.partition(".")[0] for name in loaded} <= {
+        "stream_store",
+        "numpy",
+        *sys.stdlib_module_names,
+    }
+    # Each would take milliseconds.
+    late = {"asyncio", "importlib.metadata", "random", "shutil", "tempfile", "zipfile"}
+    assert not loaded & (late | {"stream_store.reports", "stream_store._hooks"})
+
+
 def test_missing_datasets_is_an_import_error_with_the_pip_line(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(ImportError, match=r"pip install 'stream-store\[datasets\]'"):

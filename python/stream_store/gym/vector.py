@@ -46,7 +46,10 @@ class _Observed:
     obs: list[Any]
     info: list[list[Any]]
 
-    def take(self, envs: NDArray[np.intp]) -> _Observed:
+    def take(self, envs: NDArray[np.intp], count: int) -> _Observed:
+        """The values of these environments, of `count` in all."""
+        if len(envs) == count:
+            return self
         return _Observed(
             [_take(column, envs) for column in self.obs],
             [_take(column, envs) for column in self.info],
@@ -208,7 +211,7 @@ class RecordVectorToStore(gymnasium.vector.VectorWrapper):
             >>> [(int(row["env"]), int(row["action"])) for row in envs.store.rows()]
             [(0, 0), (1, 1)]
         """
-        if self._failed or not (self._open | self._resetting).all():
+        if self._failed or not _all(self._open | self._resetting):
             self._refuse_step()
         columns = [(leaf.name, leaf.column(actions, self.num_envs)) for leaf in self._layout.action]
         self._failed = True  # until all of it is stored
@@ -223,12 +226,13 @@ class RecordVectorToStore(gymnasium.vector.VectorWrapper):
         columns += zip(_FLAGS, flags, strict=True)
         over = (flags[0] | flags[1]) & self._open
         observed = self._observed(obs, infos)
-        if not over.any():
+        if not _any(over):
             self._append(self._open, columns)
-        elif self._mode == _SAME_STEP:
-            self._append(self._open, columns, over, self._final(infos, over))
         else:
-            self._append(self._open, columns, over, observed.take(np.flatnonzero(over)))
+            ended = over.nonzero()[0]
+            same_step = self._mode == _SAME_STEP
+            final = self._final(infos, ended) if same_step else observed.take(ended, self.num_envs)
+            self._append(self._open, columns, ended, final)
         self._facts = {}
         self._current = observed
         self._advance(over)
@@ -272,7 +276,7 @@ class RecordVectorToStore(gymnasium.vector.VectorWrapper):
         self,
         rows: NDArray[np.bool_],
         after: Sequence[tuple[str, Any]],
-        over: NDArray[np.bool_] | None = None,
+        ended: NDArray[np.intp] | None = None,
         final: _Observed | None = None,
     ) -> None:
         """Append rows of the current observations, and then the final rows of ended episodes.
@@ -281,23 +285,19 @@ class RecordVectorToStore(gymnasium.vector.VectorWrapper):
             rows: the environments whose current observations get their rows.
             after: columns of all environments: the fields of these rows that follow the
                 observation. Final rows have the flags only, as False.
-            over: the environments whose episodes end; None for none.
+            ended: the environments whose episodes end; None for none.
             final: the final observations of these environments.
         """
         assert self._current is not None
-        envs = self._all if rows.all() else np.flatnonzero(rows)
-        columns = self._before(envs, self._current.take(envs))
-        columns |= {name: _take(column, envs) for name, column in after}
-        if over is not None and final is not None:
-            ended = np.flatnonzero(over)
-            last = self._before(ended, final) | dict.fromkeys(
-                _FLAGS, np.zeros(len(ended), np.bool_)
-            )
-            missing = [None] * len(ended)
-            columns = {
-                name: _join(column, last[name]) if name in last else [*column, *missing]
-                for name, column in columns.items()
-            }
+        envs = self._all if _all(rows) else rows.nonzero()[0]
+        columns = self._before(envs, self._current.take(envs, self.num_envs))
+        for name, column in after:
+            columns[name] = _take(column, envs)
+        if ended is not None and final is not None:
+            last = self._before(ended, final)
+            last |= dict.fromkeys(_FLAGS, np.zeros(len(ended), np.bool_))
+            for name, column in columns.items():
+                columns[name] = _join(column, last.get(name), len(ended))
         for name, facts in self._facts.items():
             column = _take(facts, envs)
             columns[name] = column + [None] * (len(columns["env"]) - len(column))
@@ -305,7 +305,8 @@ class RecordVectorToStore(gymnasium.vector.VectorWrapper):
 
     def _before(self, envs: NDArray[np.intp], observed: _Observed) -> dict[str, Any]:
         """The columns of the fields up to the infos, for observations of these environments."""
-        columns: dict[str, Any] = {"env": envs, "episode": self._episode[envs]}
+        episode = self._episode if envs is self._all else self._episode[envs]
+        columns: dict[str, Any] = {"env": envs, "episode": episode}
         for leaf, column in zip(self._layout.obs, observed.obs, strict=True):
             columns[leaf.name] = column
         columns.update(zip(self._layout.info, observed.info, strict=True))
@@ -331,9 +332,10 @@ class RecordVectorToStore(gymnasium.vector.VectorWrapper):
         self._resetting = over if self._mode == _NEXT_STEP else np.zeros_like(over)
 
     def _begin_episodes(self, mask: NDArray[np.bool_]) -> None:
-        count = int(np.count_nonzero(mask))
-        if count:
-            self._episode[mask] = self._next_episode + np.arange(count)
+        if _any(mask):
+            envs = mask.nonzero()[0]
+            count = len(envs)
+            self._episode[envs] = np.arange(self._next_episode, self._next_episode + count)
             self._next_episode += count
             self._open |= mask
 
@@ -350,9 +352,9 @@ class RecordVectorToStore(gymnasium.vector.VectorWrapper):
             ],
         )
 
-    def _final(self, infos: Mapping[str, Any], over: NDArray[np.bool_]) -> _Observed:
+    def _final(self, infos: Mapping[str, Any], ended: NDArray[np.intp]) -> _Observed:
         """The final observations and infos of environments that were reset in the same step."""
-        final, obs, ended = infos.get("final_obs"), self._layout.obs, np.flatnonzero(over)
+        final, obs = infos.get("final_obs"), self._layout.obs
         if final is None:
             raise ValueError(
                 "RecordVectorToStore: expected the final observations of a vector environment with "
@@ -361,7 +363,8 @@ class RecordVectorToStore(gymnasium.vector.VectorWrapper):
         if isinstance(final, Mapping):  # a batch, instead of an array with an object for each
             columns = [_take(leaf.column(final, self.num_envs), ended) for leaf in obs]
         else:
-            columns = [[leaf.get(final[env]) for env in ended] for leaf in obs]
+            samples = [final[env] for env in ended.tolist()]
+            columns = [[leaf.get(sample) for sample in samples] for leaf in obs]
         info = infos.get("final_info", {})
         return _Observed(
             columns,
@@ -440,8 +443,29 @@ def _take(column: Any, envs: NDArray[np.intp]) -> Any:
     return column[envs] if isinstance(column, np.ndarray) else [column[env] for env in envs]
 
 
-def _join(column: Any, more: Any) -> Any:
-    """Two columns of one field. `more` may be a list of arrays."""
-    if isinstance(column, np.ndarray):
-        return np.concatenate([column, more if isinstance(more, np.ndarray) else np.array(more)])
-    return [*column, *more]
+def _join(column: Any, more: Any, count: int) -> Any:
+    """Two columns of one field.
+
+    Args:
+        column: an array, or a list.
+        more: `count` values as an array or a list of arrays; None if all of them are missing.
+        count: number of values in `more`.
+    """
+    if not isinstance(column, np.ndarray):
+        return [*column, *([None] * count if more is None else more)]
+    if more is not None:
+        return np.concatenate([column, more])
+    # Numbers of Python are converted faster than those of NumPy.
+    plain = column.ndim == 1 and column.dtype.kind in "biuf"
+    return [*(column.tolist() if plain else column), *[None] * count]
+
+
+# NumPy's own methods take over 1 µs for the flags of few environments.
+
+
+def _all(flags: NDArray[np.bool_]) -> bool:
+    return False not in flags.tolist()
+
+
+def _any(flags: NDArray[np.bool_]) -> bool:
+    return True in flags.tolist()

@@ -22,7 +22,7 @@ from stream_store._types import AnyPath
 from stream_store.learning._checks import unit_interval
 
 from .columns import RingColumn
-from .layout import Layout, of_each_env
+from .layout import BOOL, FLOAT32, Layout
 from .opening import open_transitions, require_store
 from .prioritized import PriorityBatch, PriorityDraws
 
@@ -258,36 +258,15 @@ class StreamReplayBuffer(ReplayBuffer):
             >>> buffer.size()
             1
         """
-        layout, n_envs = self._layout, self.n_envs
-        obs, next_obs = layout.fit_obs(obs), layout.fit_obs(next_obs)
-        if action is None:
-            raise TypeError("add: 'action' is None; expected an array")
-        actions = np.asarray(action, layout.action.dtype)
-        if actions.shape != (n_envs, self.action_dim):
-            actions = layout.fit_action(actions)
-        rewards = of_each_env("reward", reward, np.float32, n_envs)
-        dones = of_each_env("done", done, np.bool_, n_envs)
-        timeouts = self._timeouts(infos) if self.handle_timeout_termination else None
-        if n_envs == 1:
-            one = actions.item() if layout.action.scalar else actions[0]
-            step = {"action": one, "reward": rewards.item()}
-            self._transitions.add_one(obs, next_obs, step, dones.item(), timeouts is not None)
-        else:
-            columns = {"action": layout.action.stored(actions), "reward": rewards}
-            self._transitions.add(obs, next_obs, columns, dones, timeouts)
-
-    def _timeouts(self, infos: Any) -> NDArray[np.bool_] | None:
-        """Which environments were truncated; None if none was."""
-        try:
-            timeouts = [info.get("TimeLimit.truncated", False) for info in infos]
-        except (AttributeError, TypeError):
-            raise TypeError(
-                "add: infos must be a list of one dict for each environment. The dict of a vector "
-                "environment of Gymnasium needs handle_timeout_termination=False"
-            ) from None
-        if len(timeouts) != self.n_envs:
-            raise ValueError(f"add: expected {self.n_envs} infos but found {len(timeouts)}")
-        return of_each_env("infos", timeouts, np.bool_, self.n_envs) if any(timeouts) else None
+        layout = self._layout
+        self._transitions.add(
+            layout.fit_obs(obs),
+            layout.fit_obs(next_obs),
+            layout.fit_action(action),
+            layout.fit_each("reward", reward, FLOAT32),
+            layout.fit_each("done", done, BOOL),
+            layout.fit_infos(infos) if self.handle_timeout_termination else None,
+        )
 
     def sample(self, batch_size: int, env: Any = None) -> Any:
         """Draw transitions: uniformly with replacement, or by priority.

@@ -36,6 +36,7 @@ class Index:
         gaps: uint8 (steps, n_envs), 1 where the next step of the ring does not continue the
             episode although it did not end.
         flags: uint8 (3, steps, n_envs), the memory of dones, timeouts and gaps.
+        flags_of_step: the same memory, (steps, 3, n_envs).
     """
 
     def __init__(self, steps: int, n_envs: int) -> None:
@@ -47,6 +48,7 @@ class Index:
         self.next_rows = np.zeros(shape, np.int64) if n_envs > 1 else None
         self.flags = np.zeros((3, *shape), np.uint8)
         self.dones, self.timeouts, self.gaps = self.flags
+        self.flags_of_step = self.flags.swapaxes(0, 1)
         # Views of the same memory that look-ups of slots use.
         self.flat_rows = self.rows.ravel()
         self.flat_next_rows = None if self.next_rows is None else self.next_rows.ravel()

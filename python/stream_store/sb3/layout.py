@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.preprocessing import get_action_dim, get_obs_shape
+
+FLOAT32, BOOL = np.dtype(np.float32), np.dtype(np.bool_)
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,15 @@ class Column:
         packed = "packed " if self.dtype.itemsize <= 4 else ""
         return f"{packed}{self.dtype.name}[{','.join(map(str, self.shape))}]"
 
-    @property
+    @cached_property
     def scalar(self) -> bool:
         """Whether the field holds single numbers."""
         return self.shape == () or (self.shape == (1,) and self.discrete)
+
+    @cached_property
+    def stored_shape(self) -> tuple[int, ...]:
+        """The shape of one item in the store."""
+        return () if self.scalar else self.shape
 
     @property
     def nbytes(self) -> int:
@@ -58,14 +66,14 @@ class Column:
         return math.prod(self.shape) * self.dtype.itemsize
 
     def fit(self, given: Any, n_envs: int) -> NDArray[Any]:
-        """An array (n_envs, *shape) of what a caller gave, converted as NumPy assigns arrays.
+        """An array (n_envs, *stored_shape), converted as NumPy assigns arrays.
 
         Raises:
             ValueError: the shape does not fit. The message names the field.
             TypeError: it is None.
         """
         array = np.asarray(given, self.dtype)
-        expected = (n_envs, *self.shape)
+        expected = (n_envs, *self.stored_shape)
         if array.shape == expected:
             return array
         if given is None:  # NumPy makes it NaN
@@ -73,10 +81,6 @@ class Column:
         if self.discrete and array.size == math.prod(expected):
             return array.reshape(expected)
         return assigned(self.name, array, expected)
-
-    def stored(self, array: NDArray[Any]) -> NDArray[Any]:
-        """The items of an array (n, *shape) as the field takes and returns them."""
-        return array.reshape(len(array)) if self.scalar else array
 
 
 class Layout:
@@ -112,6 +116,10 @@ class Layout:
             isinstance(action_space, spaces.Discrete),
         )
         self.obs_names = [column.name for column in self.obs]
+        # The form that nearly all arrays of add() have, for a test that costs little.
+        self._each_env = (n_envs,)
+        self._obs_form = (self.obs[0].dtype, (n_envs, *self.obs[0].stored_shape))
+        self._action_form = (self.action.dtype, (n_envs, *self.action.stored_shape))
         self.obs_bytes = sum(column.nbytes for column in self.obs)
 
     @property
@@ -131,10 +139,12 @@ class Layout:
             "truncated": "bool",
         }
 
-    def fit_obs(self, obs: Any) -> list[NDArray[Any]]:
-        """The arrays of an observation, each (n_envs, *shape), in the order of `obs_names`."""
+    def fit_obs(self, obs: Any) -> dict[str, NDArray[Any]]:
+        """The columns of observations, each (n_envs, ...) as the store takes it."""
         if self.keys is None:
-            return [self.obs[0].fit(obs, self.n_envs)]
+            dtype, shape = self._obs_form
+            array = np.asarray(obs, dtype)
+            return {"obs": array if array.shape == shape else self.obs[0].fit(obs, self.n_envs)}
         if not isinstance(obs, Mapping):
             raise TypeError(
                 f"add: expected a dict of observations with the keys {self.keys}, found "
@@ -143,27 +153,74 @@ class Layout:
         missing = [key for key in self.keys if key not in obs]
         if missing:
             raise KeyError(f"add: the observation lacks the keys {missing}")
-        return [
-            column.fit(obs[key], self.n_envs)
+        return {
+            column.name: column.fit(obs[key], self.n_envs)
             for key, column in zip(self.keys, self.obs, strict=True)
-        ]
+        }
 
-    def fit_action(self, actions: NDArray[Any]) -> NDArray[Any]:
-        """Actions as an array (n_envs, items), for spaces with fewer or more dimensions."""
-        expected = (self.n_envs, *self.action.shape)
-        if actions.size != math.prod(expected):
+    def fit_action(self, given: Any) -> NDArray[Any]:
+        """The column of actions, also for spaces with fewer or more dimensions than one."""
+        dtype, shape = self._action_form
+        actions = np.asarray(given, dtype)
+        if actions.shape == shape:
+            return actions
+        if given is None:
+            raise TypeError("add: 'action' is None; expected an array")
+        if actions.size != math.prod(shape):
             raise ValueError(
                 f"add: 'action' must have {math.prod(self.action.shape)} items for each of "
                 f"{self.n_envs} environments; found shape {actions.shape}"
             )
-        return actions.reshape(expected)
+        return actions.reshape(shape)
 
-    def stored_obs(self, arrays: list[NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Columns of a store for the arrays of observations."""
-        return {
-            column.name: column.stored(array)
-            for column, array in zip(self.obs, arrays, strict=True)
-        }
+    def fit_each(self, name: str, given: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
+        """An array (n_envs,) of what a caller gave; one number is for all environments."""
+        array = np.asarray(given, dtype)
+        if array.shape == self._each_env:
+            return array
+        if given is None:
+            raise TypeError(f"add: {name!r} is None; expected an array of shape {self._each_env}")
+        return assigned(name, array, self._each_env)
+
+    def fit_infos(self, infos: Any) -> NDArray[np.bool_] | None:
+        """Which environments were truncated, as their infos say; None if none was."""
+        try:
+            timeouts = [info.get("TimeLimit.truncated", False) for info in infos]
+        except (AttributeError, TypeError):
+            raise TypeError(
+                "add: infos must be a list of one dict for each environment. The dict of a vector "
+                "environment of Gymnasium needs handle_timeout_termination=False"
+            ) from None
+        if len(timeouts) != self.n_envs:
+            raise ValueError(f"add: expected {self.n_envs} infos but found {len(timeouts)}")
+        return self.fit_each("infos", timeouts, BOOL) if any(timeouts) else None
+
+    def bytes_of(self, obs: dict[str, NDArray[Any]]) -> bytes:
+        """The bytes of the columns of observations, one column after the other."""
+        if self.keys is None:
+            return obs["obs"].tobytes()
+        return b"".join(array.tobytes() for array in obs.values())
+
+    def from_bytes(self, data: bytes) -> dict[str, NDArray[Any]]:
+        """The columns whose `bytes_of` is given, as arrays that cannot be written."""
+        columns, begin = {}, 0
+        for column in self.obs:
+            shape = (self.n_envs, *column.stored_shape)
+            array = np.frombuffer(data, column.dtype, math.prod(shape), begin)
+            columns[column.name] = array.reshape(shape)
+            begin += array.nbytes
+        return columns
+
+    def differing(self, one: bytes, other: bytes) -> NDArray[np.bool_]:
+        """The environments whose observations differ, of two results of `bytes_of`."""
+        differs, begin = np.zeros(self.n_envs, np.bool_), 0
+        for column in self.obs:
+            item = np.dtype((np.void, column.nbytes))  # compared byte by byte, as NaN has to be
+            differs |= np.frombuffer(one, item, self.n_envs, begin) != np.frombuffer(
+                other, item, self.n_envs, begin
+            )
+            begin += self.n_envs * column.nbytes
+        return differs
 
     def joined(self, arrays: list[NDArray[Any]]) -> Any:
         """The arrays of observations as Stable-Baselines3 has them: one array, or a dict."""
@@ -196,13 +253,3 @@ def _column(name: str, space: spaces.Space, shape: Any) -> Column:
         np.dtype(space.dtype),
         isinstance(space, spaces.Discrete),
     )
-
-
-def of_each_env(name: str, given: Any, dtype: Any, n_envs: int) -> NDArray[Any]:
-    """An array (n_envs,) of what a caller gave; one number is for all environments."""
-    array = np.asarray(given, dtype)
-    if array.shape == (n_envs,):
-        return array
-    if given is None:
-        raise TypeError(f"add: {name!r} is None; expected an array of shape ({n_envs},)")
-    return assigned(name, array, (n_envs,))

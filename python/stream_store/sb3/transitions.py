@@ -33,10 +33,7 @@ _SMALL_BYTES = 1024
 
 
 class DroppedRows(list[NDArray[np.int64]]):
-    """A list of arrays of rows, which can be referred to weakly and is compared by identity."""
-
-    __hash__ = object.__hash__  # type: ignore[assignment]
-    __eq__ = object.__eq__
+    """A list of arrays of rows, which can be referred to weakly."""
 
 
 class Transitions:
@@ -51,24 +48,28 @@ class Transitions:
         store: the store.
         layout: the fields.
         index: the newest transitions.
-        dropped: lists to which the rows of transitions are appended that leave the index. Each
-            belongs to an object of `PriorityDraws`.
     """
 
     def __init__(self, store: StreamStore, layout: Layout, steps: int) -> None:
         self.store, self.layout = store, layout
         n_envs = layout.n_envs
         self.index = Index(steps, n_envs)
-        self.dropped: weakref.WeakSet[DroppedRows] = weakref.WeakSet()
+        # Lists to which the rows of transitions are appended that leave the index. Not a WeakSet:
+        # to find out that it is empty would be a tenth of the time of `add`.
+        self._dropped: list[weakref.ref[DroppedRows]] = []
         found = scan(store, n_envs)
         self.index.fill(found)
         self._process = os.getpid()
         self._envs = np.arange(n_envs)
-        self._episode = found.episodes + np.arange(n_envs)  # the number of each one's episode
-        self._pending: list[bytes] = []  # the newest next observations
+        self._episode = np.zeros(n_envs, np.int64)  # the number of each one's episode
+        self._next_episode = found.episodes
+        self._begin_episodes(self._envs)
+        self._pending = b""  # the newest next observations, as Layout.bytes_of has them
         self._open = np.zeros(n_envs, np.bool_)  # environments whose pending one has no row
         self._all_open = False  # whether all are
         self._held = np.zeros(n_envs, np.bool_)  # those whose pending one has a row, and may go on
+        self._any_held = False
+        self._may_leave = False  # whether one is open or held
         self._adds_to_check = 0
         self._limit_rows()
 
@@ -76,153 +77,118 @@ class Transitions:
 
     def add(
         self,
-        obs: list[NDArray[Any]],
-        next_obs: list[NDArray[Any]],
-        step: dict[str, Any],
-        done: NDArray[np.bool_],
-        timeout: NDArray[np.bool_] | None,
+        obs: dict[str, NDArray[Any]],
+        next_obs: dict[str, NDArray[Any]],
+        actions: NDArray[Any],
+        rewards: NDArray[np.float32],
+        dones: NDArray[np.bool_],
+        timeouts: NDArray[np.bool_] | None,
     ) -> None:
         """Append one transition of each environment.
 
         Args:
-            obs: arrays of the observations, as `Layout.fit_obs` makes them.
+            obs: columns of the observations, as `Layout.fit_obs` makes them; completed here to
+                those of whole rows.
             next_obs: as `obs`, the observations that follow.
-            step: "action" and "reward" as the store takes them.
-            done: (n_envs,) whether the episode ended.
-            timeout: (n_envs,) whether it was truncated; None if no episode was.
+            actions: (n_envs, ...), as `Layout.fit_action` makes them.
+            rewards: (n_envs,).
+            dones: (n_envs,) whether the episode ended.
+            timeouts: (n_envs,) whether it was truncated; None if no episode was.
         """
-        index, store = self.index, self.store
-        begins = [array.tobytes() for array in obs]
-        if self._pending:
+        index, store, layout, columns = self.index, self.store, self.layout, obs
+        begins = layout.bytes_of(obs)
+        if self._may_leave and (begins != self._pending or self._any_held):
             self._leave_episodes(begins)
-        for column, array in zip(self.layout.obs, obs, strict=True):
-            step[column.name] = column.stored(array)
-        step["episode"] = self._episode
-        step["env"] = self._envs
-        ended = None
-        if timeout is not None or b"\1" in done.tobytes():  # faster than any()
-            if timeout is None:
-                timeout = np.zeros_like(done)
-            ended = done | timeout
-            step["terminated"], step["truncated"] = done & ~timeout, timeout
+        columns["action"] = actions
+        columns["reward"] = rewards
+        columns["episode"] = self._episode
+        if index.next_rows is not None:
+            columns["env"] = self._envs
+        if timeouts is None and True in dones.tolist():  # any() takes 1 µs
+            timeouts = np.zeros_like(dones)
+        if timeouts is not None:
+            columns["terminated"], columns["truncated"] = dones & ~timeouts, timeouts
         first = store.num_rows
-        store.extend(step)
-        rows = first + self._envs
-        if index.next_rows is not None and self._pending:
+        store.extend(columns)
+        pos = index.pos
+        if index.full:
+            index.flags_of_step[pos] = 0
+            if self._dropped:
+                self._note_dropped(index.rows[pos].copy())
+        if index.next_rows is None:
+            index.flat_rows[pos] = first
+        else:
+            rows = np.arange(first, first + index.n_envs)
+            index.rows[pos] = rows
             if self._all_open:
-                index.next_rows[index.last] = rows
-            else:
-                index.next_rows[index.last, self._open] = rows[self._open]
-        pos = index.pos
-        if index.full:
-            self._forget(pos)
-        index.rows[pos] = rows
-        if ended is not None and timeout is not None:
-            index.dones[pos] = done
-            index.timeouts[pos] = timeout
+                index.next_rows[pos - 1] = rows
+            elif self._pending:
+                index.next_rows[pos - 1, self._open] = rows[self._open]
+        if timeouts is not None:
+            index.dones[pos] = dones
+            index.timeouts[pos] = timeouts
         index.advance()
-        self._pending = [array.tobytes() for array in next_obs]
+        self._pending = layout.bytes_of(next_obs)
         if not self._all_open:
-            self._open[:] = self._all_open = True
-        if ended is not None:
-            self._append_pending(ended)
+            self._open[:] = self._all_open = self._may_leave = True
+        if timeouts is not None:
+            self._append_pending(dones | timeouts)
         self._count_add()
 
-    def add_one(
-        self,
-        obs: list[NDArray[Any]],
-        next_obs: list[NDArray[Any]],
-        step: dict[str, Any],
-        done: bool,
-        timeout: bool,
-    ) -> None:
-        """Append one transition of a single environment: `add` without arrays of one number.
-
-        Args:
-            obs: as for `add`.
-            next_obs: as for `add`.
-            step: "action" and "reward" of one row. Numbers of Python are faster than NumPy's.
-            done: whether the episode ended.
-            timeout: whether it was truncated.
-        """
-        index, store = self.index, self.store
-        begins = [array.tobytes() for array in obs]
-        if (begins != self._pending or self._held[0]) and self._pending:
-            self._leave_episodes(begins)
-        for column, array in zip(self.layout.obs, obs, strict=True):
-            step[column.name] = array.item() if column.scalar else array[0]
-        step["episode"] = self._episode.item()
-        if ended := done or timeout:
-            step["terminated"], step["truncated"] = not timeout, timeout
-        row = store.num_rows
-        store.append_step(step)
-        pos = index.pos
-        if index.full:
-            self._forget(pos)
-        index.flat_rows[pos] = row
-        if ended:
-            index.flat_dones[pos] = done
-            index.flat_timeouts[pos] = timeout
-        index.advance()
-        self._pending = [array.tobytes() for array in next_obs]
-        self._open[0] = self._all_open = True
-        if ended:
-            self._append_pending(self._open.copy())
-        self._count_add()
-
-    def _forget(self, pos: int) -> None:
-        """Take the oldest transitions, which are at `pos`, out of the index."""
-        self.index.flags[:, pos] = 0
-        for rows_dropped in self.dropped:
-            rows_dropped.append(self.index.rows[pos].copy())
+    def _note_dropped(self, rows: NDArray[np.int64]) -> None:
+        """Tell the objects that draw by priority which rows leave the index."""
+        for reference in self._dropped:
+            if (dropped := reference()) is not None:
+                dropped.append(rows)
 
     def _count_add(self) -> None:
         self._adds_to_check -= 1
         if self._adds_to_check < 0:
             self._limit_rows()
 
-    def _leave_episodes(self, begins: list[bytes]) -> None:
+    def _leave_episodes(self, begins: bytes) -> None:
         """End the episodes of environments whose next transition begins with `begins` elsewhere."""
         if begins != self._pending:
-            differs = np.zeros(len(self._open), np.bool_)
-            for mine, given in zip(self._pending, begins, strict=True):
-                old, new = (
-                    np.frombuffer(one, np.uint8).reshape(len(differs), -1) for one in (mine, given)
-                )
-                differs |= (old != new).any(axis=1)
+            differs = self.layout.differing(begins, self._pending)
             left = (self._open | self._held) & differs
             if left.any():
                 self.index.gaps[self.index.last][left] = 1
                 if (written := left & self._open).any():
                     self._append_pending(written)
-        self._held[:] = False
+        self._held[:] = self._any_held = False
 
     def _append_pending(self, which: NDArray[np.bool_]) -> None:
         """Append rows with pending observations, which ends the episodes of these environments."""
-        envs = np.flatnonzero(which)
-        columns = {
-            name: array[envs] for name, array in self.layout.stored_obs(self._pending_obs()).items()
-        }
-        columns["episode"] = self._episode[envs]
-        if self.index.n_envs > 1:
+        index = self.index
+        envs = which.nonzero()[0]
+        columns = self._pending_obs()
+        columns["episode"] = self._episode
+        if len(envs) < index.n_envs:
+            columns = {name: array[envs] for name, array in columns.items()}
+        if index.n_envs > 1:
             columns["env"] = envs
         first = self.store.num_rows
         self.store.extend(columns)
-        if self.index.next_rows is not None:
-            self.index.next_rows[self.index.last, envs] = first + np.arange(len(envs))
+        if index.next_rows is not None:
+            index.next_rows[index.last, envs] = np.arange(first, first + len(envs))
         self._open[envs] = self._all_open = False
-        self._episode[envs] = self._episode.max() + 1 + np.arange(len(envs))
+        self._may_leave = self._any_held or len(envs) < index.n_envs
+        self._begin_episodes(envs)
 
-    def _pending_obs(self) -> list[NDArray[Any]]:
-        return [
-            np.frombuffer(data, column.dtype).reshape(self.index.n_envs, *column.shape)
-            for data, column in zip(self._pending, self.layout.obs, strict=True)
-        ]
+    def _begin_episodes(self, envs: NDArray[np.intp]) -> None:
+        """Give the next rows of these environments new numbers of episodes."""
+        first = self._next_episode
+        self._next_episode += len(envs)
+        self._episode[envs] = np.arange(first, first + len(envs))
+
+    def _pending_obs(self) -> dict[str, NDArray[Any]]:
+        return self.layout.from_bytes(self._pending)
 
     def flush(self) -> None:
         """Append the rows of all pending observations. Episodes that go on get a new number."""
         if self._open.any():
             self._held |= self._open
+            self._any_held = True
             self._append_pending(self._open.copy())
             self._count_add()
 
@@ -279,7 +245,7 @@ class Transitions:
         lasts = [both[name][count:] for name in layout.obs_names]
         if at_end is not None:
             envs = last_slots[at_end] % index.n_envs
-            pending = layout.stored_obs(self._pending_obs())
+            pending = self._pending_obs()
             for name, array in zip(layout.obs_names, lasts, strict=True):
                 array[at_end] = pending[name][envs]
         batch = store.read_rows(rows, fields=["action", "reward"])
@@ -335,7 +301,7 @@ class Transitions:
         mask = store.read_rows(slice(store.first_row, None), fields=["reward"])["_mask"]["reward"]
         acts = store.num_rows - len(mask) + np.flatnonzero(mask)
         dropped = DroppedRows([acts[self.index.slots_of(acts) < 0]])
-        self.dropped.add(dropped)
+        self._dropped.append(weakref.ref(dropped, self._dropped.remove))
         return dropped
 
     def clear(self) -> None:
@@ -347,10 +313,10 @@ class Transitions:
             # If rows were dropped, the first one left has to stay. It is no whole step any more.
             store.truncate(store.first_row + (store.first_row > 0))
         self.index.clear()
-        self._pending = []
-        self._open[:] = self._all_open = False
-        self._held[:] = False
-        self._episode = self._episode.max() + 1 + np.arange(len(self._episode))
+        self._pending = b""
+        self._open[:] = self._all_open = self._may_leave = False
+        self._held[:] = self._any_held = False
+        self._begin_episodes(self._envs)
         self._limit_rows()
 
     def sync(self) -> None:
