@@ -18,6 +18,7 @@ from stream_store._store_life import StoreLife
 from stream_store._types import AnyPath
 from stream_store.features.names import batch_key
 
+from .detection import is_store
 from .residency import Residency
 from .source import BLOCK_BYTES
 
@@ -76,7 +77,11 @@ def new_file(path: AnyPath, operation: str) -> Iterator[Path]:
 
 
 def _target(path: AnyPath) -> Path:
-    return Path(path_text(path)).absolute()
+    target = Path(path_text(path)).absolute()
+    for parent in target.parents:
+        if is_store(parent):
+            raise ValueError(f"{target}: expected a path outside of the store {parent}")
+    return target
 
 
 def _partial(target: Path, operation: str) -> Path:
