@@ -1,4 +1,4 @@
-"""Arguments of `convert` and of its command that do not fit: where, what, and what is left behind."""
+"""Arguments of `convert` and of its command that do not fit, and what is left behind."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_convert import run_command
 
 import stream_store
 from stream_store import StreamStore
+from test_convert import run_command
 
 
 @pytest.fixture(name="run")

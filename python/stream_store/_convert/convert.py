@@ -110,7 +110,7 @@ _START = {"append": False, "resume": False}
 def _refuse_inside(source: Path, target: Path) -> None:
     """Refuse a destination inside the source, which would become a part of what is read."""
     parent, inner = os.path.realpath(source), os.path.realpath(target)
-    if inner.startswith(os.path.join(parent, "")):
+    if inner.startswith(parent.rstrip(os.sep) + os.sep):
         raise ValueError(
             f"{target}: convert: expected a path outside of the source {source}, but it is inside"
         )
