@@ -10,6 +10,8 @@ import operator
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from ._types import Batch
 from .group import StoreGroup
 from .sampler import WindowSampler
@@ -228,14 +230,19 @@ def _snapshots_of(store: Stores) -> StreamStore | list[StreamStore]:
         return store.snapshot()
     if isinstance(store, StoreGroup):
         store.refresh()
+        if not list(store.values()):
+            raise ValueError(f"{store.path}: the group has no stores whose windows can be numbered")
         store = list(store.values())
-    return [one.snapshot() for one in store]
+    if isinstance(store, (str, bytes)) or not isinstance(store, Iterable):
+        return store  # WindowSampler raises an error
+    return [one.snapshot() if isinstance(one, StreamStore) else one for one in store]
 
 
 def _numbers_move(store: Stores, arguments: Mapping[str, Any]) -> bool:
     """Whether windows get other numbers when the store grows."""
-    rows = arguments["rows"] or (None, None)
-    from_the_end = any(bound is not None and bound < 0 for bound in rows)
+    rows = arguments["rows"]
+    bounds = rows if isinstance(rows, (tuple, list)) else ()  # WindowSampler refuses others
+    from_the_end = any(isinstance(one, (int, np.integer)) and one < 0 for one in bounds)
     lanes = arguments["lanes"] != 1 and arguments["segment_by"] is not None
     # The anchors are numbered by their rows, and one of an earlier row may become valid later.
     indexed = arguments["whole_segments"] or any(

@@ -34,14 +34,47 @@ def run_convert(
     """
     options = {name: value for name, value in named.items() if value is not None}
     if maps:
-        options["map"] = dict(_pair(text, "--map", "FIELD=PATH") for text in maps)
-    for text in other:
-        name, value = _pair(text, "--option", "NAME=VALUE")
-        options[name.replace("-", "_")] = _value(value)
+        options["map"] = _pairs(maps, "--map", "FIELD=PATH")
+    for name, value in _pairs(other, "--option", "NAME=VALUE").items():
+        option = name.replace("-", "_")
+        if option in _OWN:
+            raise ArgumentError(f"--option {name}: use {_OWN[option]} instead")
+        options[option] = _value(value)
     with bar("convert", hidden=quiet) as progress:
-        return convert(
-            src, dst, source_format=formats[0], to=formats[1], progress=progress, **options
-        )
+        try:
+            return convert(
+                src, dst, source_format=formats[0], to=formats[1], progress=progress, **options
+            )
+        except TypeError as error:  # an option takes a value of a type that _value() cannot give
+            if not other:
+                raise
+            raise ArgumentError(f"--option {', '.join(other)}: {error}") from error
+
+
+#: What to use instead of --option for arguments that the command sets itself.
+_OWN = {
+    "src": "the first argument",
+    "dst": "the second argument",
+    "store": "the arguments SRC and DST",
+    "source_format": "--from",
+    "to": "--to",
+    "map": "--map",
+    "by": "--by",
+    "fps": "--fps",
+    "resume": "--resume",
+    "check": "--check",
+    "progress": "--json, which shows no progress,",
+}
+
+
+def _pairs(texts: list[str], option: str, form: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, value = _pair(text, option, form)
+        if name in pairs:
+            raise ArgumentError(f"{option}: {name!r} is given twice")
+        pairs[name] = value
+    return pairs
 
 
 def _pair(text: str, option: str, form: str) -> tuple[str, str]:

@@ -17,19 +17,20 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
+from stream_store._view.text import safe
 from stream_store.reports import Finding, Gap
 
 _SHOWN_FINDINGS = 50
 
 
 def say(text: str) -> None:
-    """Print one line."""
-    sys.stdout.write(text + "\n")
+    """Print text. Characters in names and paths that a terminal would obey are escaped."""
+    sys.stdout.write(safe(text, lines=True) + "\n")
 
 
 def warn(text: str) -> None:
     """Print one line on standard error, after the name of the command."""
-    sys.stderr.write(f"stream-store: {text}\n")
+    sys.stderr.write(f"stream-store: {safe(text, lines=True)}\n")
 
 
 def print_json(answer: Any) -> None:
@@ -63,9 +64,9 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: 
     """Print a table that is as wide as its content."""
     table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for column in columns:
-        table.add_column(escape(column), overflow="fold")
+        table.add_column(escape(safe(column)), overflow="fold")
     for row in rows:
-        table.add_row(*(escape(str(cell)) for cell in row))
+        table.add_row(*(escape(safe(str(cell))) for cell in row))
     console().print(table)
 
 

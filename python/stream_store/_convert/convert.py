@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ from stream_store._types import AnyPath, Progress
 from stream_store.store import StreamStore
 
 from .journal import Journal
-from .registry import STORE, Format, detect, find, format_of_suffix, load
+from .registry import FORMATS, STORE, Format, detect, find, format_of_suffix, load, suffixes
 from .report import ConversionReport
 
 
@@ -45,18 +48,19 @@ def convert(
             `from_lerobot`, or `fps` of `to_lerobot`.
 
     Returns:
-        A report; of the second step if there are two.
+        A report. Between two other formats, it is that of the export, and also has what the import
+        left out or changed.
 
     Cost:
         Memory does not grow with the data. Between two other formats, the rows are stored in a
         temporary store.
 
     Raises:
-        FileNotFoundError: there is nothing at `src`.
+        FileNotFoundError: there is nothing at `src`, or no directory for the file at `dst`.
         FileExistsError: there is something at `dst`; a store is accepted if it has no rows.
         ImportError: an optional package is missing; the message names the extra.
-        ValueError: a format is not known or cannot be read or written, an argument does not fit
-            it, or a value cannot be converted.
+        ValueError: a format is not known or cannot be read or written, an argument is missing or
+            does not fit it, `dst` is inside `src`, or a value cannot be converted.
         CheckError: with `check`, a value differs.
 
     Examples:
@@ -75,9 +79,11 @@ def convert(
         detect(source)  # raises
     if given is STORE and wanted is STORE:
         raise ValueError(
-            f"{source}: convert: both are stores; to copy one, use checkpoint(), and for a part of "
-            "it extend() with read_rows()"
+            f"{source}: convert: both are stores: {target} has none of the suffixes "
+            f"{', '.join(suffixes())}, and to= (--to) names no other format. To copy a store, use "
+            "checkpoint(), and for a part of it extend() with read_rows()"
         )
+    _refuse_inside(source, target)
     common: dict[str, Any] = {"check": check, "progress": progress}
     if wanted is STORE:
         return _into_store(source, target, given, {**common, "resume": resume}, options)
@@ -88,12 +94,32 @@ def convert(
             return _call(wanted, "exporter", store, target, {**common, **options})
     reading, writing = _split(given, options)
     with StreamStore() as store:
-        _call(given, "importer", store, source, {**common, **reading, **_START})
-        return _call(wanted, "exporter", store, target, {**common, **writing})
+        first = _call(given, "importer", store, source, {**common, **reading, **_START})
+        second = _call(wanted, "exporter", store, target, {**common, **writing})
+    return replace(
+        second,
+        left_out=_joined(first.left_out, second.left_out),
+        changes=_joined(first.changes, second.changes),
+    )
 
 
 _COMMON = ("append", "resume", "check", "progress")
 _START = {"append": False, "resume": False}
+
+
+def _refuse_inside(source: Path, target: Path) -> None:
+    """Refuse a destination inside the source, which would become a part of what is read."""
+    parent, inner = os.path.realpath(source), os.path.realpath(target)
+    if inner.startswith(parent.rstrip(os.sep) + os.sep):
+        raise ValueError(
+            f"{target}: convert: expected a path outside of the source {source}, but it is inside"
+        )
+
+
+def _joined(first: Mapping[str, str], second: Mapping[str, str]) -> dict[str, str]:
+    """The notes of both steps by name; a name that both have gets both texts."""
+    both = {name: f"{first[name]}; {second[name]}" for name in first.keys() & second.keys()}
+    return {**first, **second, **both}
 
 
 def _into_store(
@@ -118,7 +144,8 @@ def _call(
     reference = getattr(which, side)
     if reference is None:
         verb = "written" if side == "exporter" else "read"
-        raise ValueError(f"{path}: convert: {which.name} cannot be {verb}")
+        others = ", ".join(one.name for one in FORMATS if getattr(one, side) is not None)
+        raise ValueError(f"{path}: convert: {which.name} cannot be {verb}, only store, {others}")
     function = load(reference)
     allowed = _parameters(function)
     wrong = [name for name in arguments if name not in allowed]
@@ -126,6 +153,11 @@ def _call(
         raise ValueError(
             f"{path}: convert: {which.name} has no option {', '.join(map(repr, wrong))}; it has "
             f"{', '.join(sorted(allowed - set(_COMMON))) or 'none'}"
+        )
+    missing = _parameters(function) - (function.__kwdefaults__ or {}).keys() - arguments.keys()
+    if missing:
+        raise ValueError(
+            f"{path}: convert: {which.name} needs the option {', '.join(sorted(missing))}"
         )
     result: ConversionReport = function(store, path, **arguments)
     return result

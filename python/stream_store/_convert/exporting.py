@@ -18,6 +18,7 @@ from stream_store._store_life import StoreLife
 from stream_store._types import AnyPath
 from stream_store.features.names import batch_key
 
+from .detection import is_store
 from .residency import Residency
 from .source import BLOCK_BYTES
 
@@ -52,7 +53,8 @@ def new_directory(path: AnyPath, operation: str) -> Iterator[Path]:
     partial = _partial(target, operation)
     partial.mkdir()
     try:
-        yield partial
+        with _naming(target, operation):
+            yield partial
         if target.is_dir():
             target.rmdir()
         partial.rename(target)
@@ -69,14 +71,31 @@ def new_file(path: AnyPath, operation: str) -> Iterator[Path]:
         raise FileExistsError(f"{target}: {operation}: expected a new path; nothing is replaced")
     partial = _partial(target, operation)
     try:
-        yield partial
+        with _naming(target, operation):
+            yield partial
         os.link(partial, target)  # unlike a rename, this fails if the file was created meanwhile
     finally:
         partial.unlink(missing_ok=True)
 
 
+@contextmanager
+def _naming(target: Path, operation: str) -> Iterator[None]:
+    """Adds the target to an error of the operating system that names no file, such as ENOSPC."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None or type(error) is not OSError:
+            raise
+        reason = os.strerror(error.errno)
+        raise OSError(error.errno, f"{operation}: {reason}", str(target)) from error
+
+
 def _target(path: AnyPath) -> Path:
-    return Path(path_text(path)).absolute()
+    target = Path(path_text(path)).absolute()
+    for parent in target.parents:
+        if is_store(parent):
+            raise ValueError(f"{target}: expected a path outside of the store {parent}")
+    return target
 
 
 def _partial(target: Path, operation: str) -> Path:

@@ -42,7 +42,12 @@ class Journal:
         return self.path.exists()
 
     def start(self, identity: dict[str, Any], row: int) -> None:
-        """Begin the journal of a new import, which replaces an older one."""
+        """Begin the journal of a new import, which replaces an older one.
+
+        Opening a store creates missing parent directories when its fields are declared, which is
+        after this.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text(json.dumps({**identity, "row": row}) + "\n", encoding="utf-8")
 
     def add(self, row: int, rows: int, episode: int) -> None:

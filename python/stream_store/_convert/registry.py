@@ -29,7 +29,8 @@ class Format:
         detect: "module:function", whether a path holds this format.
         importer: "module:function", or None if it cannot be read.
         exporter: "module:function", or None if it cannot be written.
-        suffixes: suffixes of a destination that choose this format, such as ".mcap".
+        suffixes: suffixes of a destination that choose this format, such as ".mcap"; also of one
+            that cannot be written, so that no store gets such a name by mistake.
     """
 
     name: str
@@ -71,8 +72,20 @@ FORMATS: tuple[Format, ...] = (
         "mcap:to_mcap",
         (".mcap",),
     ),
-    Format("hdf5", "an HDF5 file", "detection:is_hdf5", "hdf5:from_hdf5"),
-    Format("zarr", "a Zarr group", "detection:is_zarr", "zarr:from_zarr"),
+    Format(
+        "hdf5",
+        "an HDF5 file",
+        "detection:is_hdf5",
+        "hdf5:from_hdf5",
+        suffixes=(".hdf5", ".h5"),
+    ),
+    Format(
+        "zarr",
+        "a Zarr group",
+        "detection:is_zarr",
+        "zarr:from_zarr",
+        suffixes=(".zarr",),
+    ),
     Format(
         "parquet",
         "a Parquet file",
@@ -132,3 +145,8 @@ def detect(path: Path) -> Format:
 def format_of_suffix(path: Path) -> Format | None:
     """The format that the suffix of a destination names."""
     return next((one for one in FORMATS if path.suffix.lower() in one.suffixes), None)
+
+
+def suffixes() -> list[str]:
+    """The suffixes of destinations that name a format that can be written."""
+    return [suffix for one in FORMATS if one.exporter is not None for suffix in one.suffixes]

@@ -270,8 +270,17 @@ class Layout:
             facts["seed"] = seed
         if options is not None and "options" in self.fields:
             as_json = self._json_options and not isinstance(options, str)
-            facts["options"] = json.dumps(options) if as_json else copy.deepcopy(options)
+            facts["options"] = self._json(options) if as_json else copy.deepcopy(options)
         return facts
+
+    def _json(self, options: Any) -> str:
+        try:
+            return json.dumps(options)
+        except (TypeError, ValueError) as error:
+            raise type(error)(
+                f"{self.recorder}: options: expected values that JSON can hold, but {error}. For "
+                "arrays, declare a struct, as in fields={'options': {'goal': 'float32[2]'}}"
+            ) from error
 
 
 def next_episode(store: StreamStore) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +94,11 @@ def to_lerobot(
         try:
             _write(reader, writer, episodes, progress)
             writer.finish()
-        finally:
-            writer.close()
+        except BaseException:
+            with suppress(Exception):  # closing files that could not be written fails again
+                writer.close()
+            raise
+        writer.close()
         if state is not None:
             check_same(target, state, writer.info())
         if check:

@@ -1,0 +1,91 @@
+"""Arguments of `convert` and of its command that do not fit, and what is left behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import stream_store
+from stream_store import StreamStore
+from test_convert import run_command
+
+
+@pytest.fixture(name="run")
+def recorded_run(tmp_path: Path) -> Path:
+    with StreamStore(tmp_path / "run", fields={"episode": "int64", "x": "float32"}) as store:
+        store.extend({"episode": [0, 0, 1], "x": [1.0, 2.0, 3.0]})
+    return tmp_path / "run"
+
+
+def test_option_that_a_format_needs_is_named(run: Path) -> None:
+    with pytest.raises(ValueError, match="lerobot needs the option fps"):
+        stream_store.convert(run, run.with_name("set"), to="lerobot")
+    assert not run.with_name("set").exists()
+
+
+@pytest.mark.parametrize("name", ["inside.parquet", "deep/inside.parquet"])
+def test_destination_inside_a_store_is_refused(run: Path, name: str) -> None:
+    (run / "deep").mkdir()
+    with pytest.raises(ValueError, match="outside of the source"):
+        stream_store.convert(run, run / name)
+    stream_store.convert(run, run.with_name("rows.arrow"))
+    with pytest.raises(ValueError, match="outside of the store"):
+        stream_store.convert(run.with_name("rows.arrow"), run / name)
+    assert not (run / name).exists()
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".hdf5", ".zarr"])
+def test_suffix_of_a_format_that_cannot_be_written_makes_no_store(run: Path, suffix: str) -> None:
+    rows, target = run.with_name("rows.parquet"), run.with_name(f"out{suffix}")
+    stream_store.convert(run, rows)
+    for source in (run, rows):
+        with pytest.raises(ValueError, match="cannot be written, only store, lerobot"):
+            stream_store.convert(source, target)
+    assert not target.exists()
+    stream_store.convert(rows, target, to="store")
+    assert StreamStore(target, "r").num_rows == 3
+
+
+def test_two_stores_message_lists_the_suffixes(run: Path) -> None:
+    with pytest.raises(ValueError, match=r"both are stores: .*out\.csv has none of .*\.parquet"):
+        stream_store.convert(run, run.with_name("out.csv"))
+
+
+def test_missing_directories_of_a_store_are_created(run: Path) -> None:
+    rows = run.with_name("rows.parquet")
+    stream_store.convert(run, rows)
+    stream_store.convert(rows, run.with_name("a") / "b" / "copy")
+    assert StreamStore(run.with_name("a") / "b" / "copy", "r").num_rows == 3
+
+
+def test_report_of_two_steps_says_what_the_import_left_out(tmp_path: Path) -> None:
+    pytest.importorskip("mcap_ros2")
+    with StreamStore(tmp_path / "run", fields={"x": "float64[64]"}) as store:
+        store.extend({"x": np.random.default_rng(0).normal(size=(50, 64))})
+        store.to_mcap(tmp_path / "whole.mcap")
+    whole = (tmp_path / "whole.mcap").read_bytes()
+    (tmp_path / "cut.mcap").write_bytes(whole[:-200])
+    report = stream_store.convert(tmp_path / "cut.mcap", tmp_path / "out.parquet")
+    assert "it ends within a record" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--map", "a=x", "--map", "a=episode"], "--map: 'a' is given twice"),
+        (["-o", "map=5"], "--option map: use --map instead"),
+        (["-o", "progress=1"], "--option progress: use --json"),
+        (["--to", "lerobot", "--fps", "10", "-o", "episode-fields=5"], "--option episode-fields=5"),
+    ],
+)
+def test_command_answers_wrong_options_in_one_line(
+    run: Path, arguments: list[str], expected: str
+) -> None:
+    pytest.importorskip("typer")
+    done = run_command(run, run.with_name("out"), *arguments)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith(f"stream-store: {expected}")
+    assert done.stderr.count("\n") == 1
+    assert not run.with_name("out").exists()
