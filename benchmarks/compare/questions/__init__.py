@@ -18,6 +18,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from peers import STORES
+
 NAMES = (
     "append",
     "extend",
@@ -58,6 +60,11 @@ CALLS = {"torchrl_buffer": 10, "flashbax_buffer": 20}
 
 def question(name: str) -> Any:
     return importlib.import_module(f"{__name__}.{name}")
+
+
+def peers_of(name: str) -> tuple[str, ...]:
+    """Return the stores that are asked this question."""
+    return getattr(question(name), "PEERS", STORES)
 
 
 def refusal(peer: ModuleType, name: str) -> str | None:

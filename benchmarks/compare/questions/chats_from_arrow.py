@@ -1,4 +1,4 @@
-"""Write 30,000 chats of 2 to 5 messages from an Arrow table into a store on disk."""
+"""Write 10,000 chats of 2 to 5 messages from an Arrow table into a store on disk."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 from .exchange import ask_store, chats
 
-TASK, UNIT, SIZED, FILLED = "30,000 chats from Arrow into a store, a chat", "µs", False, False
+TASK, UNIT, SIZED, FILLED = "10,000 chats from Arrow into a store, a chat", "µs", False, False
 NEEDS = ("Tables",)
 PEERS = ("stream_store", "pyarrow_tables", "hf_datasets", "lance_table")
-ROWS = 30_000
+ROWS = 10_000
 
 
 def ask(name: str, directory: Path) -> dict[str, Any]:

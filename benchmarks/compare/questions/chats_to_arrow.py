@@ -7,10 +7,10 @@ from typing import Any
 
 from .exchange import ask_export, chats
 
-TASK, UNIT, SIZED, FILLED = "30,000 chats from a store to Arrow, a chat", "µs", False, False
+TASK, UNIT, SIZED, FILLED = "10,000 chats from a store to Arrow, a chat", "µs", False, False
 NEEDS = ("Tables",)
 PEERS = ("stream_store", "pyarrow_tables", "hf_datasets", "lance_table")
-ROWS = 30_000
+ROWS = 10_000
 
 
 def ask(name: str, directory: Path) -> dict[str, Any]:

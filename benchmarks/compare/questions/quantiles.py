@@ -7,7 +7,7 @@ from typing import Any
 
 from . import statistics
 
-TASK = "statistics of all columns of 2 M steps, with 5 quantiles"
+TASK = "statistics of all columns of 1 M steps, with 5 quantiles"
 UNIT, SIZED, FILLED = "ms", False, False
 NEEDS, PEERS = statistics.NEEDS, statistics.PEERS
 QUANTILES = (0.01, 0.1, 0.5, 0.9, 0.99)

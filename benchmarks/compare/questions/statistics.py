@@ -1,4 +1,4 @@
-"""The least, greatest and mean value and the standard deviation of each column of 2 M steps.
+"""The least, greatest and mean value and the standard deviation of each column of 1 M steps.
 
 `statistics(directory, columns, quantiles)` of a store returns a function that computes them, for
 each of the 8 numbers of an observation, the action, the reward and the end of an episode.
@@ -18,11 +18,11 @@ from peers import numbered, peer_module
 from . import least
 from .checks import require
 
-TASK = "statistics of all columns of 2 M steps"
+TASK = "statistics of all columns of 1 M steps"
 UNIT, SIZED, FILLED = "ms", False, False
 NEEDS = ("statistics",)
 PEERS = ("stream_store", "pyarrow_tables", "polars_frame", "duckdb_query")
-ROWS = 2_000_000
+ROWS = 1_000_000
 
 
 def flat(columns: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -50,4 +50,4 @@ def ask(name: str, directory: Path, quantiles: Sequence[float] = ()) -> dict[str
     columns["observation"] += np.random.default_rng(0).normal(size=(ROWS, 8)).astype(np.float32)
     collect = peer_module(name).statistics(directory, columns, quantiles)
     check(collect(), columns, quantiles)
-    return {"figure": least(collect, 5, 1) / 1e3}
+    return {"figure": least(collect, 3, 1) / 1e3}

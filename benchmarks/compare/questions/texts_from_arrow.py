@@ -1,4 +1,4 @@
-"""Write 100,000 texts of 2 to 41 words from an Arrow table into a store on disk."""
+"""Write 50,000 texts of 2 to 41 words from an Arrow table into a store on disk."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 from .exchange import ask_store, texts
 
-TASK, UNIT, SIZED, FILLED = "100,000 texts from Arrow into a store, a text", "µs", False, False
+TASK, UNIT, SIZED, FILLED = "50,000 texts from Arrow into a store, a text", "µs", False, False
 NEEDS = ("Tables",)
 PEERS = ("stream_store", "pyarrow_tables", "hf_datasets", "lance_table")
-ROWS = 100_000
+ROWS = 50_000
 
 
 def ask(name: str, directory: Path) -> dict[str, Any]:

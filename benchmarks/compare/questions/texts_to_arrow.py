@@ -7,10 +7,10 @@ from typing import Any
 
 from .exchange import ask_export, texts
 
-TASK, UNIT, SIZED, FILLED = "100,000 texts from a store to Arrow, a text", "µs", False, False
+TASK, UNIT, SIZED, FILLED = "50,000 texts from a store to Arrow, a text", "µs", False, False
 NEEDS = ("Tables",)
 PEERS = ("stream_store", "pyarrow_tables", "hf_datasets", "lance_table")
-ROWS = 100_000
+ROWS = 50_000
 
 
 def ask(name: str, directory: Path) -> dict[str, Any]:
