@@ -335,7 +335,7 @@ def write(result: Result, where: Path, name: str = "latest") -> None:
 
 def others_counted(compared: list[Row]) -> str:
     """Return the number of other stores of steps in words, as the README has it."""
-    words = "no one two three four five six seven eight nine ten eleven twelve".split()
+    words = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
     return words[max(len(row["answers"]) for row in compared) - 1]
 
 

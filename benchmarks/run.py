@@ -1,4 +1,4 @@
-"""Run every benchmark and write a report: `make bench`, or parts of it: `make bench ONLY="cpp sb3"`.
+"""Run every benchmark and write a report: `make bench`, or a part: `make bench ONLY="cpp sb3"`.
 
 Builds and runs the C++ benchmarks, runs those in benchmarks/python and the comparison with other
 stores, and writes benchmarks/results: latest.json, latest.md and charts. Both sides of a ratio are

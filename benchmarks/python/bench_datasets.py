@@ -160,7 +160,7 @@ def bench_text(rows: int) -> None:
         fields = {name: declared(table.schema.field(name).type) for name in table.column_names}
         with StreamStore(fields=fields) as store:
             into = least(lambda: store.from_arrow(table), RUNS, rows)  # noqa: B023 (called here)
-            out = least(lambda: store.to_arrow().read_all(), RUNS, rows)  # noqa: B023
+            out = least(lambda: store.to_arrow().read_all(), RUNS, rows)
             exchange.require(store.to_arrow().read_all().equals(table), what)
         copied = least(lambda: table.take(every), RUNS, rows)  # noqa: B023
         report(f"from_arrow, per row of {what}", into, 3 * copied, copied, "take of all rows")

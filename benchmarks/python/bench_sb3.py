@@ -11,8 +11,8 @@ learning  DQN on CartPole with each buffer and several seeds: the mean return of
           episodes. The buffers draw the same transitions for a seed, so that both learn the same;
           our runs use other seeds, and the difference of the means is given in standard errors.
 
-Without an argument, it prints rows of the report for run.py: `add`, `sample(256)` and DQN on CartPole
-by short settings of "calls" and "training".
+Without an argument, it prints rows of the report for run.py: `add`, `sample(256)` and DQN on
+CartPole, with short settings of "calls" and "training".
 
 Times are those of the calling thread, because other programs may run at the same time.
 """
@@ -71,7 +71,9 @@ def adder(buffer: Any, obs_space: spaces.Box, action_space: spaces.Space) -> Cal
 def call_times(name: str, rounds: int) -> np.ndarray:
     """Microseconds of add with our buffer and theirs, and of sample(256) with both."""
     obs, action, n_envs, size = CASES[name]
-    buffers = [kind(size, obs, action, "cpu", n_envs) for kind in (StreamReplayBuffer, ReplayBuffer)]
+    buffers = [
+        kind(size, obs, action, "cpu", n_envs) for kind in (StreamReplayBuffer, ReplayBuffer)
+    ]
     adds = [adder(buffer, obs, action) for buffer in buffers]
     for _ in range(size // n_envs + 100):
         for add in adds:

@@ -97,9 +97,7 @@ def chunks(rows: int, size: int = 100_000) -> Iterator[dict[str, NDArray[Any]]]:
         yield numbered(min(size, rows - first), first)
 
 
-def ring_rows(
-    rng: np.random.Generator, oldest: int, held: int, capacity: int
-) -> NDArray[np.int64]:
+def ring_rows(rng: np.random.Generator, oldest: int, held: int, capacity: int) -> NDArray[np.int64]:
     """Draw windows of a ring by hand: places of 256 x 12 rows, none across the oldest row."""
     starts = rng.integers(0, held - LENGTH + 1, BATCH)
     return (oldest + starts[:, None] + np.arange(LENGTH)) % capacity

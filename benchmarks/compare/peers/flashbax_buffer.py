@@ -85,6 +85,7 @@ class Peer:
     def close(self) -> None:
         pass
 
+
 class ByPriority:
     """The prioritised trajectory buffer with trajectories of one row."""
 

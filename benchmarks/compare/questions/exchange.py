@@ -47,7 +47,10 @@ def chats(rows: int) -> Any:
     message = pa.struct([("role", pa.string()), ("content", pa.string())])
     made = [
         [
-            {"role": ("user", "assistant")[i % 2], "content": text(row % 199 + i, 4 + (row + i) % 30)}
+            {
+                "role": ("user", "assistant")[i % 2],
+                "content": text(row % 199 + i, 4 + (row + i) % 30),
+            }
             for i in range(2 + row % 4)
         ]
         for row in range(rows)
