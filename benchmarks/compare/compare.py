@@ -2,10 +2,10 @@
 
     python benchmarks/compare/compare.py [--steps N …] [--peers NAME …] [--questions NAME …]
 
-Prints one JSON object per question and size for run.py, with the seconds that all stores took. The peers are asked one after the other, in
-two rounds, except for the largest stores, which are asked once. The lesser figure counts. A machine
-that is slow for a while therefore affects all peers alike. A peer that is not installed is reported
-as such.
+Prints one JSON object per question and size for run.py, with the seconds that all stores took. The
+peers are asked one after the other, in two rounds, except for the largest stores, which are asked
+once. The lesser figure counts. A machine that is slow for a while therefore affects all peers
+alike. A peer that is not installed is reported as such.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python measure.py PEER STEPS DIRECTORY QUESTION…
 
-Questions that read a filled store share it. Prints two lines per question: ANSWER and a JSON object,
-and TOOK with the name of the question and its seconds.
+Questions that read a filled store share it. Prints two lines per question: ANSWER and a JSON
+object, and TOOK with the name of the question and its seconds.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class ByPriority:
 
 
 class Stacks:
-    """Stacks that are stored as single frames: `stack_compress`, with the last axis of the stack."""
+    """Stacks that are stored as single frames: `stack_compress`. Their axis is the last one."""
 
     def __init__(self, directory: Path, episodes: Iterable[dict[str, NDArray[Any]]]) -> None:
         fields = {

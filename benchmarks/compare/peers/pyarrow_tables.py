@@ -56,7 +56,7 @@ def statistics(
             ends = pc.min_max(column).as_py()
             numbers = [ends["min"], ends["max"]]
             if pa.types.is_boolean(column.type):
-                column = column.cast(pa.uint8())
+                column = column.cast(pa.uint8())  # noqa: PLW2901
             numbers += [pc.mean(column).as_py(), pc.stddev(column).as_py()]
             if quantiles:
                 numbers += pc.tdigest(column, q=list(quantiles)).to_pylist()

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from tensordict import TensorDict
 
-# Its sum trees are compiled for one version of PyTorch. Next to another one, the file lacks functions
-# of autograd, which the trees never call: they may be missing if symbols are resolved on use.
+# Its sum trees are compiled for one version of PyTorch. With another one, the file lacks functions
+# of autograd. The trees never call these, so it can be loaded if symbols are resolved on use.
 _flags = sys.getdlopenflags()
 sys.setdlopenflags(os.RTLD_LAZY)
 from torchrl.data import (

@@ -1,4 +1,4 @@
-"""Checks of batches, made once before a question is timed: every value against the number of its row.
+"""Checks of batches before a question is timed: every value against the number of its row.
 
 Steps are those of `peers.numbered`: all values follow from the action, which is the row.
 """

@@ -1,4 +1,4 @@
-"""Open the same data set of LeRobot and read all of its rows; StreamStore imports it into a store."""
+"""Open the same data set of LeRobot and read all rows; StreamStore imports it into a store."""
 
 from __future__ import annotations
 

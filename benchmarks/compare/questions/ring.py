@@ -1,4 +1,4 @@
-"""Add 64 rows to a full buffer of 200,000, which drops its oldest, then draw 256 windows of 12 rows.
+"""Add 64 rows to a full buffer of 200,000, which drops its oldest, then draw 256 windows.
 
 `Ring(directory, capacity)` of a store has `extend(columns)` and `sample()`. Both calls are timed,
 over as many rows as the files of StreamStore are replaced in several times.
