@@ -54,8 +54,8 @@ format: $(VENV)/.stamp-lint ## format all sources with clang-format and ruff
 docs: $(VENV)/.stamp-test $(VENV)/.stamp-docs $(VENV)/.stamp-package ## build the documentation site in build/site
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --site-dir build/site
 
-bench: $(VENV)/.stamp-compare $(VENV)/.stamp-bench ## run all benchmarks and the comparison with other stores; write the report
-	python benchmarks/run.py
+bench: $(VENV)/.stamp-compare $(VENV)/.stamp-bench $(if $(filter ray,$(ONLY)),$(VENV)/.stamp-ray) ## run all benchmarks and the comparison with other stores; write the report: ONLY="sb3 lanes"
+	python benchmarks/run.py $(if $(ONLY),--only $(ONLY))
 
 package: $(VENV)/.stamp-packaging ## build and check the wheel of each Python found here, in dist/: PYTHONS="3.10 3.12" REPRODUCE=1
 	@python scripts/package.py $(if $(PYTHONS),--pythons $(PYTHONS)) $(if $(REPRODUCE),--reproduce)

@@ -11,6 +11,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -43,6 +44,10 @@ PACKAGES = (
     "h5py",
     "flashbax",
     "jax",
+    "polars",
+    "duckdb",
+    "stable-baselines3",
+    "ray",
 )
 
 LINES = ("row_windows", "episode_windows")
@@ -96,8 +101,10 @@ def goals_table(rows: list[Row]) -> str:
     for row in rows:
         goal, met = "", ""
         if row.get("goal") is not None:
-            goal = f"≤ {row['goal']:.3g} {row['unit']}"
-            met = "yes" if row["ours"] <= row["goal"] else "**no**"
+            rate = row.get("more_is_better", False)
+            goal = f"{'≥' if rate else '≤'} {row['goal']:.3g} {row['unit']}"
+            reached = row["ours"] >= row["goal"] if rate else row["ours"] <= row["goal"]
+            met = "yes" if reached else "**no**"
         theirs = row.get("theirs")
         competitor = (
             "" if theirs is None else f"{row['competitor']}: {number(theirs)} {row['unit']}"
@@ -108,32 +115,39 @@ def goals_table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def compared_table(compared: list[Row]) -> str:
-    """Format a row per question and size and a column per store, then notes and refusals."""
-    names = list(compared[0]["answers"])
-    lines = ["| task | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
+def compared_tables(compared: list[Row]) -> str:
+    """Format one table for each set of stores, then notes and refusals.
+
+    A table has a row per question and size, and a column per store.
+    """
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in compared:
+        groups.setdefault(tuple(row["answers"]), []).append(row)
+    tables: list[str] = []
     notes: list[str] = []
     reasons: dict[str, list[str]] = {}
-    for row in compared:
-        cells = []
-        for name in names:
-            answer = row["answers"].get(name, {"cannot": "was not asked"})
-            if "figure" not in answer:
-                cells.append("-")
-                reasons.setdefault(f"{name} {answer['cannot']}", []).append(row["task"])
-                continue
-            cells.append(number(answer["figure"]))
-            if "note" in answer:
-                notes.append(f"- [{len(notes) + 1}] {name}: {answer['note']}.")
-                cells[-1] += f" [{len(notes)}]"
-        lines.append(f"| {task(row)}, {row['unit']} | " + " | ".join(cells) + " |")
+    for names, rows in groups.items():
+        tables += ["| task | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
+        for row in rows:
+            cells = []
+            for name, answer in row["answers"].items():
+                if "figure" not in answer:
+                    cells.append("-")
+                    reasons.setdefault(f"{name} {answer['cannot']}", []).append(row["task"])
+                    continue
+                cells.append(number(answer["figure"]))
+                if "note" in answer:
+                    notes.append(f"- [{len(notes) + 1}] {name}: {answer['note']}.")
+                    cells[-1] += f" [{len(notes)}]"
+            tables.append(f"| {task(row)}, {row['unit']} | " + " | ".join(cells) + " |")
+        tables.append("")
     missing = [
         f"- {reason}: {'; '.join(dict.fromkeys(tasks))}."
         for reason, tasks in sorted(reasons.items())
     ]
     if notes:
-        lines += ["", "Notes:", "", *notes]
-    return "\n".join([*lines, "", "Reasons for missing figures:", "", *missing])
+        tables += ["Notes:", "", *notes, ""]
+    return "\n".join([*tables, "Reasons for missing figures:", "", *missing])
 
 
 def best_others(compared: list[Row]) -> list[tuple[Row, str, float]]:
@@ -304,7 +318,7 @@ def full_report(result: Result) -> str:
         f"{made['versions']}.",
     ]
     if result["compared"]:
-        parts += ["### Comparison with other stores", compared_table(result["compared"])]
+        parts += ["### Comparison with other stores", compared_tables(result["compared"])]
     parts += [
         "### Comparison with goals and with the floor of the machine",
         goals_table(result["rows"]),
@@ -312,22 +326,46 @@ def full_report(result: Result) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def write(result: Result, where: Path) -> None:
-    """Write the tables and charts of a run into a folder."""
-    (where / "latest.md").write_text(full_report(result))
-    if result["compared"]:
+def write(result: Result, where: Path, name: str = "latest") -> None:
+    """Write the tables of a run into a folder, and for the latest one the charts."""
+    (where / f"{name}.md").write_text(full_report(result))
+    if result["compared"] and name == "latest":
         save(pictures(result["compared"]), where)
+
+
+def others_counted(compared: list[Row]) -> str:
+    """Return the number of other stores of steps in words, as the README has it."""
+    words = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+    return words[max(len(row["answers"]) for row in compared) - 1]
+
+
+def wrong_claims(readme: str, result: Result) -> list[str]:
+    """Return what the README claims outside of its generated part and the run does not confirm."""
+    wrong = []
+    found = re.search(r"this build and with (\w+) other stores", readme)
+    counted = others_counted(result["compared"])
+    if found and found[1] != counted:
+        wrong.append(f'README.md compares "{found[1]} other stores", but the run has {counted}')
+    appends = [row["ours"] for row in result["rows"] if row["task"].startswith("C++ append of a")]
+    if "some tens of nanoseconds" in readme and any(not 10 <= took <= 99 for took in appends):
+        wrong.append(
+            'README.md claims "some tens of nanoseconds" for a step in C++, but the run has '
+            + ", ".join(f"{took:.3g} ns" for took in appends)
+        )
+    return wrong
 
 
 def publish(result: Result, root: Path) -> None:
     """Put the tables and charts of a run into the documents.
 
     All of them are created before the first is written. Raises SystemExit if the run lacks a
-    comparison that the documents show.
+    comparison that the documents show, or refutes a claim of the README.
     """
     compared = result["compared"]
     if not any(row["steps"] == COMMON and OURS in row["answers"] for row in compared):
         sys.exit(f"the documents compare stores of {COMMON:,} steps, and the last run had none")
+    if wrong := wrong_claims((root / "README.md").read_text(), result):
+        sys.exit("; ".join(wrong))
     page, figures = full_report(result), pictures(compared)
     readme = f"{best_table(compared)}\n\n{ahead(compared)}"
     put(root / "docs" / "benchmarks.md", "benchmark", page)

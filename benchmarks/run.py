@@ -1,9 +1,13 @@
-"""Run every benchmark and write a report: `make bench`.
+"""Run every benchmark and write a report: `make bench`, or a part: `make bench ONLY="cpp sb3"`.
 
 Builds and runs the C++ benchmarks, runs those in benchmarks/python and the comparison with other
 stores, and writes benchmarks/results: latest.json, latest.md and charts. Both sides of a ratio are
 from one run, and a figure is the least of several. `python benchmarks/report.py` puts the last run
 into the documents.
+
+A part is "cpp", "latency", a program of benchmarks/python without "bench_", "ray", which only runs
+on request, "compare", or a question of the comparison. A run of some parts writes only.json and
+only.md instead, which the documents do not show.
 """
 
 from __future__ import annotations
@@ -14,7 +18,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +31,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 BUILD = ROOT / "build" / "bench"
 RESULTS = HERE / "results"
+COMPARE = HERE / "compare"
 
 Row = dict[str, Any]
 
@@ -185,15 +192,10 @@ def latency_rows(seconds: int) -> list[Row]:
     ]
 
 
-def python_rows(gigabytes: float) -> list[Row]:
-    """Run the scripts in benchmarks/python. Each prints one JSON object per line."""
-    rows: list[Row] = []
-    for script in sorted((HERE / "python").glob("bench_*.py")):
-        options = ["--gigabytes", str(gigabytes)] if script.name == "bench_files.py" else []
-        for line in run(sys.executable, script, *options).splitlines():
-            if line.startswith("{"):
-                rows.append(json.loads(line))
-    return rows
+def python_rows(script: Path, *options: str) -> list[Row]:
+    """Run a script in benchmarks/python. It prints one JSON object per line."""
+    lines = run(sys.executable, script, *options).splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{")]
 
 
 def lag_rows() -> list[Row]:
@@ -234,11 +236,44 @@ def safety_rows() -> list[Row]:
     return rows
 
 
-def compare_rows(sizes: Sequence[int]) -> list[Row]:
-    """Ask every store the same questions."""
-    script = HERE / "compare" / "compare.py"
-    text = run(sys.executable, script, "--steps", *(str(size) for size in sizes))
+def compare_rows(sizes: Sequence[int], questions: Sequence[str]) -> list[Row]:
+    """Ask every store the same questions, all of them by default."""
+    options = ["--steps", *(str(size) for size in sizes)]
+    if questions:
+        options += ["--questions", *questions]
+    text = run(sys.executable, COMPARE / "compare.py", *options)
     return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+
+def cpp_rows() -> list[Row]:
+    """Run the C++ programs, except for the long one."""
+    rows = append_rows() + window_rows() + sampling_rows() + lanes_rows()
+    return rows + lag_rows() + safety_rows()
+
+
+def all_parts(arguments: argparse.Namespace) -> dict[str, Callable[[], list[Row]]]:
+    """Return the parts of a run that fill the table of goals, in the order of the report."""
+    parts: dict[str, Callable[[], list[Row]]] = {"cpp": cpp_rows}
+    for script in sorted((HERE / "python").glob("bench_*.py")):
+        name = script.stem.removeprefix("bench_")
+        options = ["--gigabytes", str(arguments.gigabytes)] if name == "files" else []
+        parts[name] = partial(python_rows, script, *options)
+    parts["latency"] = partial(latency_rows, arguments.seconds)
+    parts["ray"] = partial(python_rows, HERE / "python" / "ray_rates.py")
+    return parts
+
+
+def question_names() -> list[str]:
+    """Return the questions of the comparison, which is a program of its own."""
+    files = sorted((COMPARE / "questions").glob("*.py"))
+    return [file.stem for file in files if "\nTASK" in file.read_text()]
+
+
+def timed(name: str, seconds: dict[str, float], work: Callable[[], list[Row]]) -> list[Row]:
+    began = time.perf_counter()
+    rows = work()
+    seconds[name] = round(time.perf_counter() - began, 1)
+    return rows
 
 
 def main() -> None:
@@ -251,22 +286,47 @@ def main() -> None:
         "--steps", type=int, nargs="*", default=SIZES,
         help="sizes of the compared stores; without a size, nothing is compared",
     )  # fmt: skip
+    parser.add_argument("--only", nargs="*", default=[], metavar="PART", help="run these parts")
     arguments = parser.parse_args()
-    build()
-    rows = append_rows()
-    rows += window_rows()
-    rows += sampling_rows()
-    rows += lanes_rows()
-    rows += lag_rows()
-    rows += safety_rows()
-    rows += python_rows(arguments.gigabytes)
-    rows += latency_rows(arguments.seconds)
-    compared = compare_rows(arguments.steps) if arguments.steps else []
+    only, parts, questions = arguments.only, all_parts(arguments), question_names()
+    if unknown := sorted(set(only) - {*parts, *questions, "compare"}):
+        parser.error(
+            f"unknown part {', '.join(unknown)}; parts: {' '.join(parts)}; "
+            f"of the comparison: compare {' '.join(questions)}"
+        )
+    chosen = [name for name in parts if (name in only if only else name != "ray")]
+    if {"cpp", "latency"} & set(chosen):
+        build()
+    rows: list[Row] = []
+    seconds: dict[str, float] = {}
+    for name in chosen:
+        rows += timed(name, seconds, parts[name])
+    compared: list[Row] = []
+    asked = [name for name in questions if name in only and "compare" not in only]
+    if arguments.steps and (asked or not only or "compare" in only):
+        sizes = partial(compare_rows, arguments.steps, asked)
+        compared = timed("compare", seconds, sizes)
     RESULTS.mkdir(exist_ok=True)
-    result = {"machine": report.machine(), "rows": rows, "compared": compared}
-    (RESULTS / "latest.json").write_text(json.dumps(result, indent=1) + "\n")
-    report.write(result, RESULTS)
-    print((RESULTS / "latest.md").read_text())
+    result = {
+        "machine": report.machine(),
+        "rows": rows,
+        "compared": compared,
+        "seconds": seconds,
+    }
+    where = "only" if only else "latest"
+    (RESULTS / f"{where}.json").write_text(json.dumps(result, indent=1) + "\n")
+    report.write(result, RESULTS, where)
+    print((RESULTS / f"{where}.md").read_text())
+    print_times(seconds, compared)
+
+
+def print_times(seconds: dict[str, float], compared: list[Row]) -> None:
+    """Print the seconds of each part and of each question, so that slow ones are noticed."""
+    print(f"seconds: {sum(seconds.values()):,.0f} in all", file=sys.stderr)
+    for name, took in seconds.items():
+        print(f"  {took:8.1f} {name}", file=sys.stderr)
+    for row in compared:
+        print(f"  {row['seconds']:8.1f}   {report.task(row)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

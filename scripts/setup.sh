@@ -116,7 +116,7 @@ install_lerobot() {
     ! "$venv/bin/python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))'; then
     return
   fi
-  say "installing lerobot for its tests (30 MB)"
+  say "installing lerobot for its tests and benchmarks (30 MB)"
   "$venv/bin/python" -m pip install -q --no-compile --no-deps --target "$target" \
     lerobot==0.4.4 torchvision==0.25.0 accelerate==1.15.0 safetensors==0.8.0
 }
@@ -182,7 +182,7 @@ case ${1:-} in
     say "installing packages for: ${*:2}"
     install_parts "${@:2}"
     case " ${*:2} " in
-      *" test "*) install_lerobot ;;
+      *" test "* | *" compare "*) install_lerobot ;;
     esac
     ;;
   package) setup_package build/native ON ;;

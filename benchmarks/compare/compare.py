@@ -2,10 +2,10 @@
 
     python benchmarks/compare/compare.py [--steps N …] [--peers NAME …] [--questions NAME …]
 
-Prints one JSON object per question and size for run.py. The peers are asked one after the other, in
-two rounds, except for the largest stores, which are asked once. The lesser figure counts. A machine
-that is slow for a while therefore affects all peers alike. A peer that is not installed is reported
-as such.
+Prints one JSON object per question and size for run.py, with the seconds that all stores took. The
+peers are asked one after the other, in two rounds, except for the largest stores, which are asked
+once. The lesser figure counts. A machine that is slow for a while therefore affects all peers
+alike. A peer that is not installed is reported as such.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from peers import NAMES as PEERS
 from questions import NAMES as QUESTIONS
-from questions import question
+from questions import peers_of, question
 from sizes import COMMON, SIZES
 
 UNSIZED = 200_000  # steps, for questions that do not depend on the size
@@ -34,8 +34,10 @@ MINUTES = 10  # limit for one process
 Answers = dict[str, dict[str, Any]]
 
 
-def ask(peer: str, steps: int, questions: list[str], where: Path | None) -> Answers:
-    """Run one process and return its answers by question. A timeout is a refusal."""
+def ask(
+    peer: str, steps: int, questions: list[str], where: Path | None
+) -> tuple[Answers, dict[str, float]]:
+    """Run one process. Return its answers and seconds by question. A timeout is a refusal."""
     directory = Path(tempfile.mkdtemp(dir=where, prefix="stream-store-compare-"))
     command = [sys.executable, "-W", "ignore", str(HERE / "measure.py")]
     command += [peer, str(steps), str(directory), *questions]
@@ -52,11 +54,15 @@ def ask(peer: str, steps: int, questions: list[str], where: Path | None) -> Answ
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     answers: Answers = {name: {"cannot": why} for name in questions}
+    took = dict.fromkeys(questions, 0.0)
     for line in output.splitlines():
         if line.startswith("ANSWER "):
             answer = json.loads(line.removeprefix("ANSWER "))
             answers[answer.pop("question")] = answer
-    return answers
+        elif line.startswith("TOOK "):
+            _, name, seconds = line.split()
+            took[name] = float(seconds)
+    return answers, took
 
 
 def better(name: str, before: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
@@ -67,20 +73,25 @@ def better(name: str, before: dict[str, Any], answer: dict[str, Any]) -> dict[st
 
 def ask_all(
     peers: list[str], steps: int, questions: list[str], where: Path | None
-) -> dict[str, Answers]:
-    """Return the best answer of every peer, by question and peer."""
+) -> tuple[dict[str, Answers], dict[str, float]]:
+    """Return the best answer of every peer by question and peer, and the seconds by question."""
     best: dict[str, Answers] = {name: {} for name in questions}
+    took = dict.fromkeys(questions, 0.0)
     for _ in range(1 if steps > COMMON else 2):
         for peer in peers:
+            asked = [name for name in questions if peer in peers_of(name)]
+            answers: Answers = {}
             if steps > LARGEST.get(peer, steps):
                 refusal = {"cannot": f"was not measured beyond {LARGEST[peer]:,} steps"}
-                answers: Answers = dict.fromkeys(questions, refusal)
-            else:
-                answers = ask(peer, steps, questions, where)
+                answers = dict.fromkeys(asked, refusal)
+            elif asked:
+                answers, seconds = ask(peer, steps, asked, where)
+                for name in asked:
+                    took[name] += seconds[name]
             for name, answer in answers.items():
                 print(f"  {name} {steps:,} {peer}: {answer}", file=sys.stderr, flush=True)
                 best[name][peer] = better(name, best[name].get(peer, answer), answer)
-    return best
+    return best, took
 
 
 def main() -> None:
@@ -95,13 +106,17 @@ def main() -> None:
     for steps, questions in [(UNSIZED, unsized), *((steps, sized) for steps in given.steps)]:
         if not questions:
             continue
-        for name, answers in ask_all(given.peers, steps, questions, given.directory).items():
+        best, took = ask_all(given.peers, steps, questions, given.directory)
+        for name, answers in best.items():
             asked = question(name)
+            if not answers:  # no given store is asked this question
+                continue
             row = {
                 "question": name,
                 "task": asked.TASK,
                 "unit": asked.UNIT,
                 "steps": steps if asked.SIZED else None,
+                "seconds": round(took[name], 1),
                 "answers": {PEERS[peer]: answer for peer, answer in answers.items()},
             }
             print(json.dumps(row), flush=True)

@@ -2,7 +2,8 @@
 
     python measure.py PEER STEPS DIRECTORY QUESTION…
 
-Questions that read a filled store share it. Prints one line per question: ANSWER and a JSON object.
+Questions that read a filled store share it. Prints two lines per question: ANSWER and a JSON
+object, and TOOK with the name of the question and its seconds.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import json
 import os
 import sys
+import time
 import traceback
 from pathlib import Path
 from typing import Any
@@ -65,6 +67,7 @@ def main() -> None:
     filled = Filled(given.peer, given.steps, given.directory / "filled")
     for name in sorted(given.questions, key=NAMES.index):
         asked = question(name)
+        began = time.perf_counter()
         try:
             if why := refusal(peer_module(given.peer), name):
                 answer = {"cannot": why}
@@ -80,6 +83,7 @@ def main() -> None:
             traceback.print_exc()
             answer = {"cannot": f"failed: {error}"}
         print("ANSWER " + json.dumps({"question": name, **answer}), flush=True)
+        print(f"TOOK {name} {time.perf_counter() - began:.2f}", flush=True)
     os._exit(0)  # threads of some peers would keep the process alive
 
 

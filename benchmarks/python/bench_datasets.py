@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 from common import anonymous_bytes, report
-from questions import least
+from questions import exchange, least
 
 from stream_store import StreamStore
 
@@ -153,6 +153,25 @@ def bench_lists(rows: int, directory: Path) -> None:
     report(f"to_dataset, per row of {LIST} floats", took, 2 * other, other, "pyarrow's IPC writer")
 
 
+def bench_text(rows: int) -> None:
+    """Measure texts and chats from and to Arrow in memory, against `take` of all rows."""
+    every = np.arange(rows)
+    for what, table in (("texts", exchange.texts(rows)), ("chats", exchange.chats(rows))):
+        fields = {name: declared(table.schema.field(name).type) for name in table.column_names}
+        with StreamStore(fields=fields) as store:
+            into = least(lambda: store.from_arrow(table), RUNS, rows)  # noqa: B023 (called here)
+            out = least(lambda: store.to_arrow().read_all(), RUNS, rows)
+            exchange.require(store.to_arrow().read_all().equals(table), what)
+        copied = least(lambda: table.take(every), RUNS, rows)  # noqa: B023
+        report(f"from_arrow, per row of {what}", into, 3 * copied, copied, "take of all rows")
+        report(f"to_arrow, per row of {what}", out, 3 * copied, copied, "take of all rows")
+
+
+def declared(kind: Any) -> str:
+    """Return the field for a column: packed text, or a nested cell."""
+    return "packed string" if str(kind) == "string" else f"nested {kind}"
+
+
 @contextmanager
 def peak() -> Iterator[list[int]]:
     """Measure the largest increase of anonymous memory, sampled every millisecond."""
@@ -214,6 +233,7 @@ def main() -> None:
         bench_rows(arguments.rows, Path(directory))
         bench_lists(arguments.rows // 2, Path(directory))
         bench_loop(5_000)
+        bench_text(50_000)
         bench_memory([arguments.most // 100, arguments.most])
 
 

@@ -1,5 +1,6 @@
 """StreamReplayBuffer against the buffers of Stable-Baselines3: calls, training time, learning.
 
+    python benchmarks/python/bench_sb3.py
     python benchmarks/python/bench_sb3.py calls [--rounds 40]
     python benchmarks/python/bench_sb3.py training [--steps 3000] [--runs 5]
     python benchmarks/python/bench_sb3.py learning [--steps 20000] [--seeds 5]
@@ -9,6 +10,9 @@ training  CPU time of DQN on CartPole and SAC on Pendulum with each buffer, in t
 learning  DQN on CartPole with each buffer and several seeds: the mean return of each tenth of the
           episodes. The buffers draw the same transitions for a seed, so that both learn the same;
           our runs use other seeds, and the difference of the means is given in standard errors.
+
+Without an argument, it prints rows of the report for run.py: `add`, `sample(256)` and DQN on
+CartPole, with short settings of "calls" and "training".
 
 Times are those of the calling thread, because other programs may run at the same time.
 """
@@ -23,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from common import report
 from gymnasium import spaces
 from stable_baselines3 import DQN, SAC
 from stable_baselines3.common.buffers import ReplayBuffer
@@ -63,23 +68,29 @@ def adder(buffer: Any, obs_space: spaces.Box, action_space: spaces.Space) -> Cal
     return add
 
 
+def call_times(name: str, rounds: int) -> np.ndarray:
+    """Microseconds of add with our buffer and theirs, and of sample(256) with both."""
+    obs, action, n_envs, size = CASES[name]
+    buffers = [
+        kind(size, obs, action, "cpu", n_envs) for kind in (StreamReplayBuffer, ReplayBuffer)
+    ]
+    adds = [adder(buffer, obs, action) for buffer in buffers]
+    for _ in range(size // n_envs + 100):
+        for add in adds:
+            add()
+    count = 3 if obs.dtype == np.uint8 else 50
+    best = np.full(4, np.inf)
+    for _ in range(rounds):
+        calls = [(add, 4 * count) for add in adds]
+        calls += [(lambda buffer=buffer: buffer.sample(256), count) for buffer in buffers]
+        best = np.minimum(best, [seconds(*call) for call in calls])
+    return best * 1e6
+
+
 def measure_calls(rounds: int) -> None:
     print(f"{'µs':28}{'add: ours':>12}{'theirs':>10}{'sample(256): ours':>20}{'theirs':>10}")
-    for name, (obs, action, n_envs, size) in CASES.items():
-        buffers = [
-            kind(size, obs, action, "cpu", n_envs) for kind in (StreamReplayBuffer, ReplayBuffer)
-        ]
-        adds = [adder(buffer, obs, action) for buffer in buffers]
-        for _ in range(size // n_envs + 100):
-            for add in adds:
-                add()
-        count = 3 if obs.dtype == np.uint8 else 50
-        best = np.full(4, np.inf)
-        for _ in range(rounds):
-            calls = [(add, 4 * count) for add in adds]
-            calls += [(lambda buffer=buffer: buffer.sample(256), count) for buffer in buffers]
-            best = np.minimum(best, [seconds(*call) for call in calls])
-        ours, theirs, our_sample, their_sample = best * 1e6
+    for name in CASES:
+        ours, theirs, our_sample, their_sample = call_times(name, rounds)
         print(
             f"{name:28}{ours:12.1f}{theirs:10.1f}{our_sample:20.1f}{their_sample:10.1f}", flush=True
         )
@@ -91,24 +102,41 @@ def model(kind: Any, env: str, seed: int, path: str | None, **given: Any) -> Any
     return kind("MlpPolicy", make_vec_env(env, seed=seed), seed=seed, device="cpu", **given)
 
 
+def training_times(kind: Any, env: str, steps: int, runs: int) -> dict[str, float]:
+    """The least seconds of training with our buffer and with theirs."""
+    best = {"ours": np.inf, "theirs": np.inf}
+    for run in range(runs):
+        for who in ("ours", "theirs"):
+            with tempfile.TemporaryDirectory() as folder:
+                path = f"{folder}/run" if who == "ours" else None
+                made = model(kind, env, run, path, learning_starts=100, train_freq=1)
+                began = time.thread_time()
+                made.learn(steps)
+                best[who] = min(best[who], time.thread_time() - began)
+                if who == "ours":
+                    made.replay_buffer.close()  # before its folder is removed
+    return best
+
+
 def measure_training(steps: int, runs: int) -> None:
     for kind, env in ((DQN, "CartPole-v1"), (SAC, "Pendulum-v1")):
-        best = {"ours": np.inf, "theirs": np.inf}
-        for run in range(runs):
-            for who in ("ours", "theirs"):
-                with tempfile.TemporaryDirectory() as folder:
-                    path = f"{folder}/run" if who == "ours" else None
-                    made = model(kind, env, run, path, learning_starts=100, train_freq=1)
-                    began = time.thread_time()
-                    made.learn(steps)
-                    best[who] = min(best[who], time.thread_time() - began)
-                    if who == "ours":
-                        made.replay_buffer.close()  # before its folder is removed
+        best = training_times(kind, env, steps, runs)
         print(
             f"{kind.__name__} on {env}, {steps} steps: {best['ours']:.3f} s with ours, "
             f"{best['theirs']:.3f} s with theirs, ratio {best['ours'] / best['theirs']:.3f}",
             flush=True,
         )
+
+
+def report_rows(steps: int = 2000, runs: int = 3, rounds: int = 15) -> None:
+    for name in ("CartPole", "84 x 84 x 4 images"):
+        ours, theirs, our_sample, their_sample = call_times(name, rounds)
+        who = "SB3's ReplayBuffer"
+        report(f"SB3: add a transition, {name}", ours, None, theirs, who)
+        report(f"SB3: sample(256), {name}", our_sample, None, their_sample, who)
+    best = training_times(DQN, "CartPole-v1", steps, runs)
+    task = f"SB3: DQN on CartPole for {steps:,} steps, CPU time"
+    report(task, best["ours"], best["theirs"], best["theirs"], who, "s")
 
 
 def learn(steps: int, seed: int, path: str | None) -> np.ndarray:
@@ -155,14 +183,16 @@ def measure_learning(steps: int, seeds: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["calls", "training", "learning"])
+    parser.add_argument("what", nargs="?", choices=["calls", "training", "learning"])
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=5)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    if given.what == "calls":
+    if given.what is None:
+        report_rows()
+    elif given.what == "calls":
         measure_calls(given.rounds)
     elif given.what == "training":
         measure_training(given.steps or 3000, given.runs)

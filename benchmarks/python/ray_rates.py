@@ -2,8 +2,8 @@
 
     python benchmarks/python/ray_rates.py [--rows 500000] [--runs 5]
 
-Prints rows as the other programs of this folder do, but `make bench` does not run it, because it
-needs the extra `ray`:
+Prints rows as the other programs of this folder do, but only `make bench ONLY=ray` runs it, because
+it needs the extra `ray`:
 
 - rows per second of `stream_store.ray.read` and of `ray.data.read_parquet` on the same rows, both
   alternating, the best of several runs: as blocks in the object store, and as batches of NumPy;
@@ -96,6 +96,7 @@ def compare_reads(directory: Path, runs: int) -> None:
             rates["theirs"] / 1e6,
             "ray.data.read_parquet",
             unit="million rows/s",
+            more_is_better=True,
         )
 
 
@@ -117,6 +118,7 @@ def compare_samplers(directory: Path, runs: int) -> None:
         rates["theirs"],
         "WindowSampler in this process",
         unit="batches/s",
+        more_is_better=True,
     )
 
 

@@ -22,6 +22,9 @@ CANNOT = {
         ("episode_windows", "episode_windows_growing", "whole_episodes"), "has no episodes"
     ),
     **dict.fromkeys(("recover", "reopen"), "keeps the number of its rows in memory only"),
+    **dict.fromkeys(
+        ("priorities", "priority_windows", "lanes", "ring", "stacks"), "has no sampler of this kind"
+    ),
 }
 
 

@@ -24,6 +24,10 @@ CANNOT = {
     **dict.fromkeys(
         ("episode_windows", "episode_windows_growing", "whole_episodes"), "has no episodes"
     ),
+    **dict.fromkeys(("priorities", "priority_windows"), "has no priorities"),
+    "lanes": "has no index by key",
+    "stacks": "was not measured",
+    "ring": "cannot drop rows",
 }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from datasets import Dataset
+from datasets import Dataset, disable_progress_bars
 from numpy.typing import NDArray
 
 from . import LENGTH
@@ -17,6 +17,10 @@ CANNOT = {
     **dict.fromkeys(
         ("episode_windows", "episode_windows_growing", "whole_episodes"), "has no episodes"
     ),
+    **dict.fromkeys(("priorities", "priority_windows"), "has no priorities"),
+    "lanes": "has no index by key",
+    "stacks": "was not measured",
+    "ring": "cannot be appended to",
 }
 
 
@@ -47,3 +51,34 @@ class Peer:
     def reopen(self) -> int:
         self.dataset = Dataset.load_from_disk(self.path).with_format("numpy")
         return len(self.dataset)
+
+
+class Tables:
+    """From Arrow with save_to_disk; to an Arrow file row by row in Python, with from_generator.
+
+    from_generator is how datasets are made from sources that are not Arrow.
+    """
+
+    def __init__(self, directory: Path, table: Any) -> None:
+        disable_progress_bars()
+        self.directory, self.count = directory, 0
+        self.dataset = Dataset(table)
+        self.stored = self.exported = None
+
+    def store(self) -> None:
+        self.count += 1
+        path = self.directory / f"stored-{self.count}"
+        self.dataset.save_to_disk(path)
+        self.stored = Dataset.load_from_disk(path)
+
+    def export(self) -> None:
+        self.count += 1
+        self.exported = Dataset.from_generator(
+            lambda: iter(self.stored),
+            features=self.stored.features,
+            cache_dir=str(self.directory / "cache"),
+            fingerprint=f"export{self.count}",
+        )
+
+    def exported_table(self) -> Any:
+        return self.exported.data.table

@@ -24,6 +24,10 @@ CANNOT = {
         ("episode_windows", "episode_windows_growing", "whole_episodes"), "has no episodes"
     ),
     **dict.fromkeys(("loader", "loader_workers"), "returns Arrow tables (was not measured)"),
+    **dict.fromkeys(("priorities", "priority_windows"), "has no priorities"),
+    "lanes": "has no index by key that keeps the order of rows",
+    "stacks": "was not measured",
+    "ring": "was not measured: it deletes rows by rewriting fragments",
 }
 
 
@@ -51,3 +55,27 @@ class Peer:
     def reopen(self) -> int:
         self.dataset = lance.dataset(self.path)
         return int(self.dataset.count_rows())
+
+
+class Tables:
+    """From Arrow with write_dataset; to an Arrow file from the batches of a scan."""
+
+    def __init__(self, directory: Path, table: Any) -> None:
+        self.directory, self.table, self.count = directory, table, 0
+        self.exported = directory / "exported.arrow"
+
+    def store(self) -> None:
+        self.count += 1
+        self.path = str(self.directory / f"{self.count}.lance")
+        lance.write_dataset(self.table, self.path)
+
+    def export(self) -> None:
+        with (
+            pa.OSFile(str(self.exported), "wb") as sink,
+            pa.ipc.new_file(sink, self.table.schema) as writer,
+        ):
+            for batch in lance.dataset(self.path).to_batches():
+                writer.write_batch(batch)
+
+    def exported_table(self) -> Any:
+        return pa.ipc.open_file(pa.memory_map(str(self.exported))).read_all()

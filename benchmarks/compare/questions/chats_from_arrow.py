@@ -1,0 +1,17 @@
+"""Write 10,000 chats of 2 to 5 messages from an Arrow table into a store on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from .exchange import ask_store, chats
+
+TASK, UNIT, SIZED, FILLED = "10,000 chats from Arrow into a store, a chat", "µs", False, False
+NEEDS = ("Tables",)
+PEERS = ("stream_store", "pyarrow_tables", "hf_datasets", "lance_table")
+ROWS = 10_000
+
+
+def ask(name: str, directory: Path) -> dict[str, Any]:
+    return ask_store(name, directory, chats(ROWS))
