@@ -233,9 +233,11 @@ def _snapshots_of(store: Stores) -> StreamStore | list[StreamStore]:
         if not list(store.values()):
             raise ValueError(f"{store.path}: the group has no stores whose windows can be numbered")
         store = list(store.values())
-    if isinstance(store, (str, bytes)) or not isinstance(store, Iterable):
-        return store  # WindowSampler raises an error
-    return [one.snapshot() if isinstance(one, StreamStore) else one for one in store]
+    given: Any = store  # WindowSampler refuses what is no store and no list of them
+    if isinstance(given, Iterable) and not isinstance(given, (str, bytes)):
+        given = [one.snapshot() if isinstance(one, StreamStore) else one for one in given]
+    snapshots: list[StreamStore] = given
+    return snapshots
 
 
 def _numbers_move(store: Stores, arguments: Mapping[str, Any]) -> bool:

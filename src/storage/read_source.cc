@@ -420,8 +420,7 @@ Slot ReadSource::DurableSlot() const {
     if (!syncing || newest.records == control.durable().load(std::memory_order_acquire)) {
       return newest;
     }
-    const std::optional<Slot> other =
-        control.ReadSlot(static_cast<int>(~newest.sequence & 1), id);
+    const std::optional<Slot> other = control.ReadSlot(static_cast<int>(~newest.sequence & 1), id);
     if (control.NewestSlot(id).sequence == newest.sequence) {
       return other.value_or(newest);
     }
