@@ -11,11 +11,6 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 _MCAP = b"\x89MCAP0\r\n"
 
 
-def is_store(path: Path) -> bool:
-    """A store of this package."""
-    return (path / "control").is_file() and (path / "schema").is_file()
-
-
 def is_store_group(path: Path) -> bool:
     """A group of stores."""
     return path.is_dir() and bool(is_group(path))

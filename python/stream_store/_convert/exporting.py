@@ -18,9 +18,9 @@ from stream_store._store_life import StoreLife
 from stream_store._types import AnyPath
 from stream_store.features.names import batch_key
 
-from .detection import is_store
 from .residency import Residency
 from .source import BLOCK_BYTES
+from .stores import is_store
 
 _CUT_ROWS = 1 << 15  # rows in which episodes are looked for together
 

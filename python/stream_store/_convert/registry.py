@@ -45,7 +45,7 @@ class Format:
         return bool(load(self.detect)(path))
 
 
-STORE = Format("store", "a store of this package", "detection:is_store")
+STORE = Format("store", "a store of this package", "stores:is_store")
 
 #: In the order in which they are tried.
 FORMATS: tuple[Format, ...] = (
