@@ -116,7 +116,7 @@ def main() -> None:
                 "task": asked.TASK,
                 "unit": asked.UNIT,
                 "steps": steps if asked.SIZED else None,
-                "seconds": round(took[name], 1),
+                "seconds": took[name],
                 "answers": {PEERS[peer]: answer for peer, answer in answers.items()},
             }
             print(json.dumps(row), flush=True)
