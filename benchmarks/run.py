@@ -33,6 +33,10 @@ BUILD = ROOT / "build" / "bench"
 RESULTS = HERE / "results"
 COMPARE = HERE / "compare"
 
+sys.path.append(str(COMPARE))
+
+from questions import NAMES as QUESTIONS  # noqa: E402 (its folder is on the path from here on)
+
 Row = dict[str, Any]
 
 
@@ -263,12 +267,6 @@ def all_parts(arguments: argparse.Namespace) -> dict[str, Callable[[], list[Row]
     return parts
 
 
-def question_names() -> list[str]:
-    """Return the questions of the comparison, which is a program of its own."""
-    files = sorted((COMPARE / "questions").glob("*.py"))
-    return [file.stem for file in files if "\nTASK" in file.read_text()]
-
-
 def timed(name: str, seconds: dict[str, float], work: Callable[[], list[Row]]) -> list[Row]:
     began = time.perf_counter()
     rows = work()
@@ -288,7 +286,7 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("--only", nargs="*", default=[], metavar="PART", help="run these parts")
     arguments = parser.parse_args()
-    only, parts, questions = arguments.only, all_parts(arguments), question_names()
+    only, parts, questions = arguments.only, all_parts(arguments), QUESTIONS
     if unknown := sorted(set(only) - {*parts, *questions, "compare"}):
         parser.error(
             f"unknown part {', '.join(unknown)}; parts: {' '.join(parts)}; "

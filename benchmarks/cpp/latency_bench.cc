@@ -77,8 +77,8 @@ constexpr std::chrono::seconds kSyncInterval{30};
   std::exit(1);
 }
 
-// A mapped file with space for `count` appends. Another thread syncs it and touches pages ahead, as
-// the helpers of a store do.
+// A mapped file with space for `count` appends, whose pages are touched before. Another thread syncs
+// it, as a helper of a store does.
 class MappedFile {
  public:
   MappedFile(const std::filesystem::path& path, std::size_t count)

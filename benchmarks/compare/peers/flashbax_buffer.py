@@ -116,14 +116,5 @@ class ByPriority:
         self.state = jax.block_until_ready(self.set(self.state, index, jnp.asarray(priorities)))
 
 
-class Ring:
+class Ring(Peer):
     """A full trajectory buffer, which overwrites the oldest rows."""
-
-    def __init__(self, directory: Path, capacity: int) -> None:
-        self.peer = Peer(directory, capacity)
-
-    def extend(self, columns: dict[str, NDArray[Any]]) -> None:
-        self.peer.extend(columns)
-
-    def sample(self) -> Any:
-        return self.peer.sample()

@@ -16,6 +16,8 @@ from peers import peer_module
 from . import least
 from .checks import require
 
+NEEDS = ("Tables",)
+PEERS = ("stream_store", "pyarrow_tables", "hf_datasets", "lance_table")
 RUNS = 5
 WORDS = ("stream", "of", "steps", "from", "a", "robot", "that", "moves", "päckchen", "to", "it")
 
