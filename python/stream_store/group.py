@@ -289,10 +289,10 @@ class StoreGroup(Mapping[str, StreamStore]):
             >>> {name: report.ok for name, report in group.verify().items()}
             {'a': True}
         """
-        self.refresh()
-        names = sorted({*self, *self.skipped})
         from .reports import verify
 
+        self.refresh()
+        names = sorted({*self, *self.skipped})
         return {name: verify(self._path / name, progress=progress) for name in names}
 
     # --- protocols ---

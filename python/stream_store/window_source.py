@@ -230,9 +230,10 @@ def _snapshots_of(store: Stores) -> StreamStore | list[StreamStore]:
         return store.snapshot()
     if isinstance(store, StoreGroup):
         store.refresh()
-        if not list(store.values()):
+        members = list(store.values())
+        if not members:
             raise ValueError(f"{store.path}: the group has no stores whose windows can be numbered")
-        store = list(store.values())
+        store = members
     given: Any = store  # WindowSampler refuses what is no store and no list of them
     if isinstance(given, Iterable) and not isinstance(given, (str, bytes)):
         given = [one.snapshot() if isinstance(one, StreamStore) else one for one in given]

@@ -154,7 +154,7 @@ def _call(
             f"{path}: convert: {which.name} has no option {', '.join(map(repr, wrong))}; it has "
             f"{', '.join(sorted(allowed - set(_COMMON))) or 'none'}"
         )
-    missing = _parameters(function) - (function.__kwdefaults__ or {}).keys() - arguments.keys()
+    missing = allowed - (function.__kwdefaults__ or {}).keys() - arguments.keys()
     if missing:
         raise ValueError(
             f"{path}: convert: {which.name} needs the option {', '.join(sorted(missing))}"
