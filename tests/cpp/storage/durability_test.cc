@@ -41,6 +41,24 @@ class DurabilityTest : public StoreTest {
     return log;
   }
 
+  // A writer dies that has synced after every fifth step.
+  void SyncAndDie(Step steps) const {
+    WriteAndDie([steps](StreamStore& store) {
+      for (Step step = 0; step < steps; ++step) {
+        store.Append(step, {{0, 1}});
+        if (step % 5 == 4) store.Sync();
+      }
+    });
+  }
+
+  // As if the writer had died in a sync, with `confirmed` records synced before.
+  void SetSyncing(std::uint64_t confirmed) const {
+    LiveWords live = Live();
+    live.state = kLiveSyncing;
+    live.durable = confirmed;
+    SetLive(live);
+  }
+
   Faults faults_;
 };
 
@@ -203,18 +221,10 @@ TEST_F(DurabilityTest, SyncCoversWhatRecoveryFound) {
 // The live word `durable` names the slot that the dead writer knew to be on disk. The newer slot may
 // have been in memory only.
 TEST_F(DurabilityTest, AReaderUsesTheSlotThatADeadWriterConfirmed) {
-  WriteAndDie([](StreamStore& store) {
-    for (Step step = 0; step < 10; ++step) {
-      store.Append(step, {{0, 1}});
-      if (step % 5 == 4) store.Sync();
-    }
-  });
+  SyncAndDie(10);
   EXPECT_EQ(Reader::Open(path_).durable_rows(), 10U);
-  LiveWords live = Live();
   for (const std::uint64_t confirmed : {5U, 10U}) {
-    live.state = kLiveSyncing;
-    live.durable = confirmed;
-    SetLive(live);
+    SetSyncing(confirmed);
     EXPECT_EQ(Reader::Open(path_).durable_rows(), confirmed);
   }
 }
@@ -224,16 +234,8 @@ TEST_F(DurabilityTest, ReadersSeeNoFewerDurableRowsAfterASyncThatDidNotEnd) {
   for (const std::uint64_t confirmed : {5U, 10U}) {
     SCOPED_TRACE(confirmed);
     std::filesystem::remove_all(path_);
-    WriteAndDie([](StreamStore& store) {
-      for (Step step = 0; step < 12; ++step) {
-        store.Append(step, {{0, 1}});
-        if (step % 5 == 4) store.Sync();
-      }
-    });
-    LiveWords live = Live();
-    live.state = kLiveSyncing;
-    live.durable = confirmed;
-    SetLive(live);
+    SyncAndDie(12);
+    SetSyncing(confirmed);
     const Reader reader = Reader::Open(path_);
     EXPECT_EQ(reader.durable_rows(), confirmed);
     StreamStore store = Open();
@@ -247,16 +249,8 @@ TEST_F(DurabilityTest, ReadersSeeNoFewerDurableRowsAfterASyncThatDidNotEnd) {
 
 // The power failed while the other slot was written, which was after the newest had been synced.
 TEST_F(DurabilityTest, ATornSlotBesideTheNewestOneMeansThatItIsOnDisk) {
-  WriteAndDie([](StreamStore& store) {
-    for (Step step = 0; step < 10; ++step) {
-      store.Append(step, {{0, 1}});
-      if (step % 5 == 4) store.Sync();
-    }
-  });
-  LiveWords live = Live();
-  live.state = kLiveSyncing;
-  live.durable = 5;
-  SetLive(live);
+  SyncAndDie(10);
+  SetSyncing(5);
   const std::array<std::optional<Slot>, 2> slots = Slots();
   const int older = slots[0]->sequence < slots[1]->sequence ? 0 : 1;
   Flip("control", kSlotOffset[older] + 16);
