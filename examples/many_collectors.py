@@ -9,14 +9,18 @@
 3. Every second a collector is killed with SIGKILL. Half of them go on in their old stores; the
    others are replaced by collectors with new stores.
 
+A collector that is killed leaves an episode without an end. The next one in its store begins a new
+episode, so the episodes are told apart by their numbers, not by a flag on their last rows.
+
 At the end each store is verified. The program fails if a row that a collector had appended before
-it was killed is missing, if a window mixes two stores, or if the model has not become ten times
-better.
+it was killed is missing, if a window mixes two stores or episodes, or if the model has not become
+ten times better.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import shutil
 import signal
 import subprocess
@@ -34,7 +38,7 @@ FIELDS = {
     "number": "int64",  # of the step in its store
     "state": "float32[2]",  # angle and velocity
     "torque": "float32",
-    "end": "bool",
+    "episode": "int64",
 }
 EPISODE = 200  # steps
 STEP_SECONDS = 0.05
@@ -56,9 +60,10 @@ def collect(out: Path, number: int, name: str | None) -> None:
     rng = np.random.default_rng()
     store = StoreGroup(out).writer(name)
     print(store.path.name, store.num_rows, flush=True)  # type: ignore[union-attr]
-    while True:
+    first = int(store.row(-1)["episode"]) + 1 if store.num_rows else 0
+    for episode in itertools.count(first):
         state = rng.uniform(-1, 1, 2).astype(np.float32)
-        for step in range(EPISODE):
+        for _ in range(EPISODE):
             torque = float(rng.normal())
             store.append_step(
                 {
@@ -66,7 +71,7 @@ def collect(out: Path, number: int, name: str | None) -> None:
                     "number": store.num_rows,
                     "state": state,
                     "torque": torque,
-                    "end": step == EPISODE - 1,
+                    "episode": episode,
                 }
             )
             state = next_state(state, torque)
@@ -134,13 +139,14 @@ class Model:
 
 
 def sampler_of(group: StoreGroup) -> WindowSampler:
-    return WindowSampler(group, 2, unit="row", segment_by="end", batch_size=256)
+    return WindowSampler(group, 2, unit="row", segment_by="episode", batch_size=256)
 
 
 def check(batch: dict[str, np.ndarray]) -> None:
-    """Each window is two consecutive rows of one store."""
+    """Each window is two consecutive rows of one episode in one store."""
     assert (batch["collector"][:, 0] == batch["collector"][:, 1]).all()
     assert (batch["number"][:, 0] + 1 == batch["number"][:, 1]).all()
+    assert (batch["episode"][:, 0] == batch["episode"][:, 1]).all()
 
 
 def learn(group: StoreGroup, seconds: float) -> tuple[float, float]:
@@ -195,8 +201,11 @@ class Disturber(Thread):
     def end(self) -> None:
         self.over.set()
         self.join()
+        ended = [each.number for each in self.collectors if each.process.poll() is not None]
         for collector in self.collectors:
             self.kill(collector)
+        if ended:
+            raise SystemExit(f"collectors {ended} ended by themselves")
 
 
 def run(out: Path, count: int, seconds: float) -> None:

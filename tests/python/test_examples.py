@@ -247,3 +247,20 @@ def test_a_learner_samples_from_collectors_that_are_killed_and_come_back(tmp_pat
     assert re.search(
         r"[1-9]\d* kills, \d+ stores, .* damaged stores: 0; stores that lost rows: 0", out
     )
+    cut_episodes = 0
+    for store in stream_store.StoreGroup(tmp_path / "out").values():
+        rows = store.read_rows(slice(None))
+        same = np.diff(rows["episode"]) == 0
+        assert set(np.diff(rows["episode"])) <= {0, 1}
+        np.testing.assert_allclose(  # no episode goes on in the state of another
+            rows["state"][1:][same], pendulum(rows["state"], rows["torque"])[:-1][same], atol=1e-5
+        )
+        cut_episodes += int((np.bincount(rows["episode"].astype(int))[:-1] < 200).sum())
+    assert cut_episodes > 0  # a collector was killed within an episode and came back in its store
+
+
+def pendulum(state: np.ndarray, torque: np.ndarray) -> np.ndarray:
+    """The states one step of 50 ms after `state`: semi-implicit Euler steps with friction."""
+    angle, velocity = state.astype(float).T
+    velocity = velocity + 0.05 * (9.81 * np.sin(angle) - 0.1 * velocity + torque)
+    return np.stack([angle + 0.05 * velocity, velocity], axis=1)
