@@ -102,7 +102,7 @@ class RowScanner {
   std::uint64_t record_ = 0;
   std::uint64_t position_ = 0;
   std::uint64_t row_ = 0;
-  LayoutCache<Places, 3> places_;
+  GrowingLayoutCache<Places, 3, 10> places_;
 };
 
 }  // namespace stream_store::internal

@@ -101,7 +101,7 @@ class RunScan {
   RecordCursor cursor_;
   const std::uint64_t end_row_;
   bool in_row_ = false;  // a record of row cursor_.row was visited
-  LayoutCache<RunLayout, 4> layouts_;
+  GrowingLayoutCache<RunLayout, 4, 10> layouts_;
 };
 
 }  // namespace
