@@ -185,14 +185,18 @@ def latency_rows(seconds: int) -> list[Row]:
     result = json.loads(text)
     return [
         {
-            "task": f"append at 1 kHz for {seconds} s, p99.99",
+            "task": f"append at 1 kHz for {seconds} s{where}, p99.99",
             "unit": "µs",
-            "ours": result["append"]["p99_99"] / 1e3,
-            "theirs": result["clock"]["p99_99"] / 1e3,
-            "competitor": "reading the clock",
+            "ours": result[ours]["p99_99"] / 1e3,
+            "theirs": result[floor]["p99_99"] / 1e3,
+            "competitor": competitor,
             "goal": 50,
             "detail": result,
         }
+        for where, ours, floor, competitor in (
+            ("", "append", "mapped", "stores to a mapped file that is synced as often"),
+            (" in /dev/shm", "memory", "clock", "reading the clock"),
+        )
     ]
 
 
