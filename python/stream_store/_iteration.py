@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from . import _core
+from ._closing import ClosedByWith
 from ._types import Batch
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Batches:
         return batch
 
 
-class PrefetchedBatches:
+class PrefetchedBatches(ClosedByWith):
     """An iteration whose batches are read ahead; made by `WindowSampler.prefetch`.
 
     Examples:
@@ -63,14 +63,3 @@ class PrefetchedBatches:
             >>> batches.close()
         """
         self._prefetch.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

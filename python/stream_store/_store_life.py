@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
 
 from . import _arguments, _core
+from ._closing import ClosedByWith
 from ._fields import declared_fields
 from ._held import directory_of, held_by_readers
 from ._repr import represent
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class StoreLife(StorePictures):
+class StoreLife(StorePictures, ClosedByWith):
     """A base class of StreamStore."""
 
     _absolute: str | None = None  # the path, for pickling
@@ -226,11 +226,3 @@ class StoreLife(StorePictures):
         if self.closed:
             raise ValueError(f"{self._where()}: the store is closed")
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -9,25 +9,23 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import _arguments, _core
+from ._closing import ClosedByWith
 from ._fields import declared_fields
 from ._types import AnyPath, Fields, Progress
 from .features import difference, parse_fields
 from .store import StreamStore
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
-
     from .reports import VerifyReport
 
 #: Options of StreamStore that a writer of a group cannot have.
 _FIXED = ("path", "fields", "add_fields")
 
 
-class StoreGroup(Mapping[str, StreamStore]):
+class StoreGroup(ClosedByWith, Mapping[str, StreamStore]):
     """A directory of stores with equal fields: a mapping of their names to stores to read.
 
     Each writer has a store of its own, so writers need not know of each other. Stores come and go:
@@ -305,17 +303,6 @@ class StoreGroup(Mapping[str, StreamStore]):
             >>> group.close()
         """
         self._holder.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         stores = len(self)

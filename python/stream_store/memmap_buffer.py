@@ -7,17 +7,18 @@ import operator
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from ._closing import ClosedByWith
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class MemmapBuffer:
+class MemmapBuffer(ClosedByWith):
     """An array that grows at its end, in an unnamed, memory-mapped temporary file.
 
     It may be larger than memory: the system writes pages to disk when it needs their memory. The
@@ -196,14 +197,6 @@ class MemmapBuffer:
     def __enter__(self) -> Self:
         self._require_open()
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         if getattr(self, "_file", None) is not None:

@@ -113,10 +113,3 @@ class Rounds:
         if thread is not None and thread is not threading.current_thread():
             thread.join()
         return thread is not None
-
-
-def following(before: Rounds | None, rounds: Rounds) -> Rounds:
-    """New rounds, unless those before still work."""
-    if before is not None and not before.ended:
-        raise RuntimeError(f"{before.what} has been started already: close it first")
-    return rounds

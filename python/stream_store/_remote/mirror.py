@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Mapping
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stream_store._arguments import absolute_path, path_text
 from stream_store._types import AnyPath, Progress
 from stream_store.errors import Error
 
-from .arguments import seconds
+from .background import Background
 from .bucket import Bucket
-from .fork import require_usable
-from .loop import Rounds, following
+from .loop import Rounds
 from .replicate import PullReport, Replicator
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
-
-class Mirror:
+class Mirror(Background):
     """Keeps a replica of a store that a `Shipper` ships from another host.
 
     The replica is an ordinary store, of which this object is the writer: open it with mode "r", in
@@ -66,28 +59,15 @@ class Mirror:
         storage_options: Mapping[str, Any] | None = None,
     ) -> None:
         """Check the arguments; the class describes them. Nothing is read yet."""
-        self._every = seconds("every", every)
+        super().__init__(every)
         self._path = absolute_path(path_text(path))
         self._bucket = Bucket(url, storage_options)
         self._replicator = Replicator(self._bucket, self._path)
-        self._lock = threading.Lock()  # held by a round
-        self._pulled_at: float | None = None
-        self._rounds: Rounds | None = None
 
     @property
     def url(self) -> str:
         """Where the replica comes from."""
         return self._bucket.url
-
-    @property
-    def error(self) -> Exception | None:
-        """The error of the last round in the background; None after a good one."""
-        return None if self._rounds is None else self._rounds.error
-
-    @property
-    def lag(self) -> float | None:
-        """Seconds since the last round that left nothing to apply began; None before it."""
-        return None if self._pulled_at is None else time.monotonic() - self._pulled_at
 
     def pull(self, progress: Progress | None = None) -> PullReport:
         """Apply everything that is there now.
@@ -136,7 +116,7 @@ class Mirror:
             >>> threading.Timer(0.1, mirror.close).start()
             >>> mirror.follow()
         """
-        rounds = self._new_rounds()
+        rounds = self._begin()
         try:
             rounds.run()
         finally:
@@ -157,7 +137,7 @@ class Mirror:
             >>> mirror.start()
             >>> mirror.close()
         """
-        self._new_rounds().start()
+        self._begin().start()
 
     def close(self) -> None:
         """End the thread, after the round under way, and close the replica.
@@ -175,31 +155,9 @@ class Mirror:
             if rounds.error is None:  # else it was reported
                 raise
 
-    def _new_rounds(self) -> Rounds:
-        rounds = Rounds(f"mirroring {self.url}", lambda: self._round(look=False), self._every)
-        self._rounds = following(self._rounds, rounds)
-        return rounds
+    def _begin(self) -> Rounds:
+        return self._new_rounds(f"mirroring {self.url}", lambda: self._round(look=False))
 
     def _round(self, progress: Progress | None = None, *, look: bool) -> PullReport:
-        require_usable()  # before the lock, which a thread of the parent may have held
-        with self._lock:
-            began = time.monotonic()
-            report = self._replicator.round(progress, look=look)
-            self._pulled_at = began
-            return report
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            self.close()
-        except Exception:
-            if kind is None:
-                raise
+        with self._one_round():
+            return self._replicator.round(progress, look=look)

@@ -5,11 +5,8 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Mapping
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stream_store._arguments import integer
 from stream_store._types import AnyPath, Progress
@@ -17,20 +14,17 @@ from stream_store.errors import DroppedError, Error, FencedError
 from stream_store.store import StreamStore
 
 from .arguments import seconds, source_path
+from .background import Background
 from .bucket import Bucket
-from .fork import require_usable
-from .loop import Rounds, following
+from .loop import Rounds
 from .publish import Publisher, ShipReport
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 #: The largest pack that a round writes.
 PACK_BYTES = 64 << 20
 _PACK_BYTES_END = (1 << 31) + 1
 
 
-class Shipper:
+class Shipper(Background):
     """Ships a store to an object store, from which `Mirror` makes replicas on other hosts.
 
     Only durable rows are shipped: a replica never has rows that the store could lose. Give the
@@ -80,14 +74,11 @@ class Shipper:
         """Check the arguments; the class describes them. Nothing is written yet."""
         self._store = store if isinstance(store, StreamStore) and store.mode != "r" else None
         self._path = source_path(store)
-        self._every = seconds("every", every)
+        super().__init__(every)
         grace = seconds("grace", grace, zero=True)
         pack_bytes = integer("pack_bytes", pack_bytes, 1, _PACK_BYTES_END)
         self._bucket = Bucket(url, storage_options, create=True)
         self._publisher = Publisher(self._path, self._bucket, pack_bytes, grace)
-        self._lock = threading.Lock()  # held by a round
-        self._shipped_at: float | None = None
-        self._rounds: Rounds | None = None
 
     # --- facts ---
 
@@ -95,16 +86,6 @@ class Shipper:
     def url(self) -> str:
         """Where the store is shipped to."""
         return self._bucket.url
-
-    @property
-    def error(self) -> Exception | None:
-        """The error of the last round in the background; None after a good one."""
-        return None if self._rounds is None else self._rounds.error
-
-    @property
-    def lag(self) -> float | None:
-        """Seconds since the last round that shipped all durable rows began; None before it."""
-        return None if self._shipped_at is None else time.monotonic() - self._shipped_at
 
     # --- shipping ---
 
@@ -133,14 +114,10 @@ class Shipper:
             >>> stream_store.Shipper(store, memory).ship_now().records
             2
         """
-        require_usable()  # before the lock, which a thread of the parent may have held
-        with self._lock:
-            began = time.monotonic()
+        with self._one_round():
             if self._store is not None and not self._store.closed:
                 self._store.sync()
-            report = self._publisher.round(progress)
-            self._shipped_at = began
-            return report
+            return self._publisher.round(progress)
 
     def run(self) -> None:
         """Ship every `every` seconds in this thread, until `close` is called or Ctrl-C.
@@ -158,7 +135,7 @@ class Shipper:
             >>> threading.Timer(0.1, shipper.close).start()
             >>> shipper.run()
         """
-        self._new_rounds().run()
+        self._begin().run()
 
     def start(self) -> None:
         """Ship every `every` seconds in a thread, until `close`. A ``with`` block does this.
@@ -176,7 +153,7 @@ class Shipper:
             >>> shipper.start()
             >>> shipper.close()
         """
-        self._new_rounds().start()
+        self._begin().start()
 
     def close(self) -> None:
         """Ship once more if a thread was shipping, and end it. Further calls do nothing.
@@ -196,28 +173,10 @@ class Shipper:
         finally:
             self._publisher.close()
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            self.close()
-        except Exception:
-            if kind is None:
-                raise
-
-    def _new_rounds(self) -> Rounds:
+    def _begin(self) -> Rounds:
         """Rounds that begin right after a sync, if the writer of the store is another one."""
         watch = self._durable if self._store is None else None
-        rounds = Rounds(f"shipping {self._path}", self._quiet_round, self._every, watch)
-        self._rounds = following(self._rounds, rounds)
-        return rounds
+        return self._new_rounds(f"shipping {self._path}", self._quiet_round, watch)
 
     def _durable(self) -> int:
         with self._lock:

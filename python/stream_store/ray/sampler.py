@@ -20,11 +20,12 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from stream_store import _arguments
+from stream_store._closing import ClosedByWith
 from stream_store._sampler_options import sampler_options
 from stream_store._types import Batch
 from stream_store.sampler import WindowSampler
@@ -33,9 +34,6 @@ from .draws import Shares, cut, merge, with_store_numbers
 from .node import OPERATION, Drawn, generator_of
 from .paths import AnyPaths, Nodes, absolute_paths, paths_of_nodes, this_node
 from .pool import Node, NodePool, PoolOptions
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 #: Version of state_dict(). load_state_dict() refuses other versions.
 STATE_VERSION = 1
@@ -62,7 +60,7 @@ class _Round:
     windows: dict[int, Batch] = field(default_factory=dict)  # by place among the nodes
 
 
-class Sampler:
+class Sampler(ClosedByWith):
     """Draws batches of windows of rows, uniformly from the stores of all nodes of a Ray cluster.
 
     One actor per node samples the stores of its node, and batches travel through Ray's object
@@ -395,12 +393,6 @@ class Sampler:
         self._closed = True
         self._rounds.clear()
         self._pool.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<Sampler of {len(self.stores)} stores on {len(self.nodes)} nodes>"
