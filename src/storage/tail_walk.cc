@@ -203,7 +203,7 @@ const char* WalkTail(const StoreFiles& files, const StoreSchema& store_schema,
                      RecordVerifier& verifier, std::uint16_t session, std::uint64_t limit,
                      Cursor& cursor, const TailWalkOptions& options) {
   STREAM_STORE_ASSERT(limit <= verifier.record_capacity());
-  if (options.threads == 1) {
+  if (options.threads == 1 || cursor.records >= limit) {
     return WalkSerially(verifier, session, limit, cursor);
   }
   const Cursor first = cursor;

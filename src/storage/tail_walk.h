@@ -39,6 +39,9 @@ struct TailWalkOptions {
 /// Verifies the records [cursor.records, limit) and advances `cursor` past those that are valid, have
 /// this session and follow the record before. `verifier` is that of the caller, of the same files.
 ///
+/// The cursor may be beyond `limit` already, because `published` may be older than the last sync after
+/// a power cut. It stays there then.
+///
 /// Returns why the record where the cursor stopped is not valid, or null if the cursor reached
 /// `limit`. Cost: reads all of these records and their values once. If a thread cannot be started,
 /// the walk goes on with fewer. Throws Error(kIo) if the first record that is not valid could not be

@@ -235,6 +235,17 @@ TEST_F(TailWalkTest, StopsAtTheFirstRecordThatIsDamaged) {
   }
 }
 
+// After a power cut, `published` may count fewer records than the last sync.
+TEST_F(TailWalkTest, NothingIsWalkedIfTheLimitLiesBeforeTheBegin) {
+  MakeTail();
+  for (const std::uint64_t limit : {std::uint64_t{0}, published_ - 1, published_}) {
+    for (const TailWalkOptions& split : kSplits) {
+      EXPECT_EQ(Walk(split, limit, published_), Walk(kAlone, published_));
+    }
+    EXPECT_EQ(Walk({}, limit, published_), Walk(kAlone, published_));
+  }
+}
+
 TEST_F(TailWalkTest, OnlyThreadsThatCanBeStartedAreUsed) {
   MakeTail();
   const std::string expected = Walk(kAlone);
