@@ -19,6 +19,7 @@ _APPEND, _MANY = "src/storage/appender.cc", "src/storage/extend.cc"
 _STAGE, _DURABILITY = "src/storage/stage.cc", "src/storage/durability.cc"
 _RECOVER, _OPEN = "src/storage/recover.cc", "src/storage/open.cc"
 _CREATE, _CAPACITY = "src/storage/create.cc", "src/storage/capacity.cc"
+_WALK = "src/storage/tail_walk.cc"
 _GROWTH, _DATA_FILE = "src/storage/growth.cc", "src/storage/data_file.cc"
 
 _PUBLISH = "published_.store(cursor_.records, std::memory_order_release);"
@@ -185,8 +186,8 @@ MUTANTS = [
     ),
     bug(
         "records of any session believed",
-        change(_RECOVER, "SessionOfRecord(record.row_session) == session", "true"),
-        change(_RECOVER, "SessionOfRecord(verified.record.row_session) != session", "false"),
+        change(_WALK, "SessionOfRecord(record.row_session) == session", "true"),
+        change(_WALK, "SessionOfRecord(verified.record.row_session) != session", "false"),
         first=POWER,
     ),
     bug(

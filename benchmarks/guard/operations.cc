@@ -1,6 +1,8 @@
 #include "operations.h"
 
+#include <algorithm>
 #include <array>
+#include <iterator>
 #include <memory>
 #include <stdexcept>
 #include <utility>
@@ -9,7 +11,10 @@
 #include "stream_store/sampler.h"
 #include "stream_store/store.h"
 
+#include "bind.h"
+#include "chunk_operations.h"
 #include "data/data.h"
+#include "sampler_operations.h"
 
 namespace stream_store::guard {
 namespace {
@@ -17,20 +22,7 @@ namespace {
 using namespace benchmarks;  // NOLINT(google-build-using-namespace)
 
 constexpr std::uint64_t kSteps = 2000;  // per run that appends
-constexpr std::uint64_t kRuns = 2;      // one to warm up, and the counted one
-constexpr std::uint64_t kRows = 20'000;
 constexpr std::uint64_t kExportedRows = 100'000;
-constexpr std::uint64_t kBatches = 16;
-constexpr std::uint64_t kReads = kBatches * kWindows;  // windows, or scattered values, per run
-
-// Keeps the compiler from removing results as unused.
-inline void Keep() noexcept { asm volatile("" ::: "memory"); }
-
-// Binds a run to state that lives as long as the operation.
-template <class State, class Run>
-std::function<void()> Bind(std::shared_ptr<State> state, Run run) {
-  return [state = std::move(state), run] { run(*state); };
-}
 
 struct Appending {
   StreamStore store = MakeEmptyStore(kRuns * kSteps);
@@ -152,24 +144,6 @@ Operation Sample(const StreamStore& store) {
           })};
 }
 
-// Reads a stream to its end, like a consumer that releases each batch at once.
-std::uint64_t Drain(ArrowArrayStream& stream) {
-  std::uint64_t rows = 0;
-  while (true) {
-    ArrowArray batch{};
-    if (stream.get_next(&stream, &batch) != 0) {
-      throw std::runtime_error(stream.get_last_error(&stream));
-    }
-    if (batch.release == nullptr) {
-      break;
-    }
-    rows += static_cast<std::uint64_t>(batch.length);
-    batch.release(&batch);
-  }
-  stream.release(&stream);
-  return rows;
-}
-
 Operation Export() {
   auto store = std::make_shared<StreamStore>(MakeRegularStore(kExportedRows));
   return {
@@ -187,17 +161,23 @@ Operation Export() {
 std::vector<Operation> Operations() {
   const StreamStore regular = MakeRegularStore(kRows);
   const StreamStore irregular = MakeIrregularStore(kRows);
-  return {AppendOneCall(),
-          AppendTwoCalls(),
-          Extend(),
-          ReadWindows("read_windows_1", regular, 1),
-          ReadWindows("read_windows_256", regular, kWindows),
-          ReadWindows("read_windows_256_irregular", irregular, kWindows),
-          Gather(regular),
-          ReadRows("read_rows", regular, false),
-          ReadRows("read_rows_irregular", irregular, true),
-          Sample(regular),
-          Export()};
+  std::vector<Operation> operations = {
+      AppendOneCall(),
+      AppendTwoCalls(),
+      Extend(),
+      ReadWindows("read_windows_1", regular, 1),
+      ReadWindows("read_windows_256", regular, kWindows),
+      ReadWindows("read_windows_256_irregular", irregular, kWindows),
+      Gather(regular),
+      ReadRows("read_rows", regular, false),
+      ReadRows("read_rows_irregular", irregular, true),
+      Sample(regular),
+      Export()};
+  for (const std::vector<Operation>& more :
+       std::array{SamplerOperations(), ChunkOperations(), NestedOperations()}) {
+    std::ranges::copy(more, std::back_inserter(operations));
+  }
+  return operations;
 }
 
 WindowsAndMemcpy MakeWindowsAndMemcpy() {

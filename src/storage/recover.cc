@@ -4,6 +4,7 @@
 
 #include "base/str_cat.h"
 #include "storage/record_verifier.h"
+#include "storage/tail_walk.h"
 
 namespace stream_store::internal {
 namespace {
@@ -136,41 +137,15 @@ Recovered Recover(const StoreFiles& files) {
   }
   VerifyTail(files, verifier, slot);
   const std::uint64_t limit = std::min(result.published, verifier.record_capacity());
-  const char* stopped = "the records file ends";
-  const auto session = static_cast<std::uint16_t>(slot.session);
-  // Valid records that were never published may lie after the slot: those that an earlier recovery
-  // removed, or those of an abandoned import. They carry an earlier session, because a new session
-  // writes a slot before its first record.
-  const auto of_session = [session](std::uint64_t, const Record& record, std::uint64_t, bool) {
-    return SessionOfRecord(record.row_session) == session;
-  };
-  while (result.cursor.records < limit) {
-    // VerifyRun() also stops at a record that is valid but long, so a stop is not yet a fault.
-    const std::uint64_t i =
-        verifier.VerifyRun(result.cursor.records, limit, result.cursor, of_session);
-    if (i == limit) {
-      break;
-    }
-    const VerifiedRecord verified = verifier.VerifyRecord(i);
-    const char* fault = verified.fault;
-    if (fault == nullptr && SessionOfRecord(verified.record.row_session) != session) {
-      fault = "it was written by another session";
-    }
-    if (fault == nullptr) {
-      fault = WhyNotNext(result.cursor, verified);
-    }
-    if (fault != nullptr) {
-      stopped = fault;
-      break;
-    }
-    Advance(verified, result.cursor);
-  }
+  const char* stopped = WalkTail(files, *store_schema, verifier,
+                                 static_cast<std::uint16_t>(slot.session), limit, result.cursor);
   // The row of the last published record, if that survived, gives the number of lost rows.
   std::uint64_t claimed_rows = 0;
   if (result.published > slot.begin.records && result.published <= verifier.record_capacity()) {
     claimed_rows = RowOfRecord(verifier.record(result.published - 1).row_session) + 1;
   }
-  result.report = Report(result, claimed_rows, stopped);
+  result.report =
+      Report(result, claimed_rows, stopped != nullptr ? stopped : "the records file ends");
   return result;
 }
 
