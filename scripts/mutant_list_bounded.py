@@ -31,6 +31,14 @@ MUTANTS = [
         ),
     ),
     bug(
+        "a reader with safe reads does not see that missing files were dropped",
+        change(
+            "src/storage/read_source.cc",
+            "files_->control.Refresh();",
+            within="files_->control.Refresh();\n  return LoadBegin() != seen;",
+        ),
+    ),
+    bug(
         "a failed sync of the drop in a close is not reported",
         change(
             "src/store/store_impl.h",

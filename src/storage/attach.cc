@@ -30,13 +30,11 @@ void ReadSource::CountAttached(int change) noexcept { attached_sources += change
 
 // FindPrefix(), or false if a writer has dropped chunks meanwhile that this needed.
 bool ReadSource::TryFindPrefix() {
-  const std::uint64_t begin = files_->control.begin().load(std::memory_order_acquire);
+  const BeginWords seen = LoadBegin();
   try {
     return FindPrefix();
   } catch (const Error& error) {
-    const bool missing =
-        error.code() == ErrorCode::kCorrupt || error.code() == ErrorCode::kNotFound;
-    if (!missing || begin == files_->control.begin().load(std::memory_order_acquire)) {
+    if (!IsFromDrop(error, seen)) {
       throw;
     }
   }

@@ -200,15 +200,31 @@ bool ReadSource::IsCurrent(const View& view) const {
           files_->control.begin().load(std::memory_order_acquire) == view.begin_record);
 }
 
-// Moves the begin of an attached source to that of the live words, if rows were dropped. The writer
-// stores `begin` before `layout_begin`, so in this order the layouts begin early enough.
-void ReadSource::FollowBegin() {
+// The writer stores `begin` before `layout_begin`, so in this order the layouts begin early enough.
+ReadSource::BeginWords ReadSource::LoadBegin() const noexcept {
   const Control& control = files_->control;
-  const std::uint64_t layout_begin = control.layout_begin().load(std::memory_order_acquire);
-  const std::uint64_t begin = control.begin().load(std::memory_order_acquire);
+  BeginWords words;
+  words.layouts = control.layout_begin().load(std::memory_order_acquire);
+  words.records = control.begin().load(std::memory_order_acquire);
+  return words;
+}
+
+// Whether an error only means that files were missing because a writer has dropped rows since `seen` was
+// loaded. With copies, the words are from before the files were opened, so they are copied again.
+bool ReadSource::IsFromDrop(const Error& error, const BeginWords& seen) const {
+  if (error.code() != ErrorCode::kCorrupt && error.code() != ErrorCode::kNotFound) {
+    return false;
+  }
+  files_->control.Refresh();
+  return LoadBegin() != seen;
+}
+
+// Moves the begin of an attached source to that of the live words, if rows were dropped.
+void ReadSource::FollowBegin() {
+  const BeginWords begin = LoadBegin();
   const ForkMutexLock lock(mutex_);
-  if (begin > files_->begin().records) {
-    MoveBeginTo(begin, layout_begin);
+  if (begin.records > files_->begin().records) {
+    MoveBeginTo(begin.records, begin.layouts);
   }
 }
 
@@ -317,17 +333,12 @@ void ReadSource::RefreshSchema(bool empty) {
 // ones.
 void ReadSource::Advance(View& view) {
   for (;;) {
-    const Control& control = files_->control;
-    const std::uint64_t layout_begin = control.layout_begin().load(std::memory_order_acquire);
-    const std::uint64_t begin = control.begin().load(std::memory_order_acquire);
+    const BeginWords seen = LoadBegin();
     try {
       AdvanceOnce(view);
       return;
     } catch (const Error& error) {
-      const bool missing =
-          error.code() == ErrorCode::kCorrupt || error.code() == ErrorCode::kNotFound;
-      if (!missing || (begin == control.begin().load(std::memory_order_acquire) &&
-                       layout_begin == control.layout_begin().load(std::memory_order_acquire))) {
+      if (!IsFromDrop(error, seen)) {
         throw;
       }
     }

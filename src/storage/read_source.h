@@ -106,6 +106,14 @@ class ReadSource {
     std::uint64_t values = 0;
   };
 
+  // The live words that say where the retained part begins.
+  struct BeginWords {
+    std::uint64_t records = 0;
+    std::uint64_t layouts = 0;
+
+    friend bool operator==(const BeginWords&, const BeginWords&) = default;
+  };
+
   explicit ReadSource(std::shared_ptr<StoreFiles> files);
   static std::shared_ptr<ReadSource> AttachTo(Directory directory, bool copies, bool temporary);
   static void CountAttached(int change) noexcept;
@@ -116,6 +124,8 @@ class ReadSource {
   bool StillFixed();
   bool IsCurrent(const View& view) const;
   void AdvanceOnce(View& view);
+  BeginWords LoadBegin() const noexcept;
+  bool IsFromDrop(const Error& error, const BeginWords& seen) const;
   void FollowBegin();
   void MoveBeginTo(std::uint64_t record, std::uint64_t layout_begin) REQUIRES_LOCK(mutex_);
   bool KnowsSchemaOf(const View& view) const noexcept;

@@ -1,6 +1,9 @@
 // Tests of dropping rows at the begin of stores with many chunks: which files are deleted, which
 // rows readers keep, and how a store goes on after a drop.
 
+#include <string_view>
+#include <thread>
+
 #include "base/helper_thread.h"
 #include "storage/chunks_fixture.h"
 
@@ -47,6 +50,49 @@ class ChunkDropTest : public ChunksTest {
     EXPECT_TRUE(report.ok());
     for (const Finding& finding : report.findings) ADD_FAILURE() << FindingText(finding);
   }
+};
+
+// While this object exists, the next opening of a file of a kind by this thread first drops rows: one drop
+// for each entry, in their order. The files that the drop opens itself do not count.
+class DropsOnOpen {
+ public:
+  struct Drop {
+    std::string kind;
+    Row row;
+  };
+
+  DropsOnOpen(StreamStore& store, std::vector<Drop> drops) {
+    state() = {.store = &store, .thread = std::this_thread::get_id(), .drops = std::move(drops)};
+    sys().open_at = [](int directory, const char* name, int flags, mode_t mode) {
+      State& now = state();
+      if (std::this_thread::get_id() == now.thread && !now.dropping && !now.drops.empty() &&
+          std::string_view(name).starts_with(now.drops.front().kind)) {
+        now.dropping = true;
+        now.store->DropBefore(now.drops.front().row);
+        now.drops.erase(now.drops.begin());
+        now.dropping = false;
+      }
+      return RealSyscalls().open_at(directory, name, flags, mode);
+    };
+  }
+
+  /// The drops that have not happened yet.
+  static std::size_t left() { return state().drops.size(); }
+
+ private:
+  struct State {
+    StreamStore* store = nullptr;
+    std::thread::id thread = {};
+    std::vector<Drop> drops = {};
+    bool dropping = false;
+  };
+
+  static State& state() {
+    static State instance;
+    return instance;
+  }
+
+  const SyscallFaults faults_;
 };
 
 TEST_F(ChunkDropTest, DeletesTheChunksBeforeTheBegin) {
@@ -209,6 +255,36 @@ TEST_F(ChunkDropTest, OpensAStoreOfWhichAnotherWriterDropsRowsMeanwhile) {
   Fill(store, 2300);
   store.Close();
   ExpectKept(1900, 2300);
+}
+
+// The words of a reader with safe reads are a copy from before the files were opened, which did not show
+// that a file was missing because of a drop. The reader reported a healthy store as damaged.
+TEST_F(ChunkDropTest, AttachesWhileTheWriterDropsTheFilesThatItOpens) {
+  for (const bool safe : {false, true}) {
+    SCOPED_TRACE(safe ? "safe reads" : "mapped reads");
+    fs::remove_all(path_);
+    StreamStore store = Open();
+    Fill(store, 3000);
+    const DropsOnOpen drops(store, {{"schema", 1000}, {"records", 2900}});
+    const Reader reader = Reader::Open(path_, {.safe_reads = safe});
+    EXPECT_EQ(DropsOnOpen::left(), 0U);
+    EXPECT_EQ(Kept(reader), Rows(2900, 3000));
+  }
+}
+
+TEST_F(ChunkDropTest, RefreshesWhileTheWriterDropsTheFilesThatItOpens) {
+  for (const bool safe : {false, true}) {
+    SCOPED_TRACE(safe ? "safe reads" : "mapped reads");
+    fs::remove_all(path_);
+    StreamStore store = Open();
+    Fill(store, 100);
+    Reader reader = Reader::Open(path_, {.safe_reads = safe});
+    Fill(store, 3000);
+    const DropsOnOpen drops(store, {{"records", 2900}});
+    reader.Refresh();
+    EXPECT_EQ(DropsOnOpen::left(), 0U);
+    EXPECT_EQ(Kept(reader), Rows(2900, 3000));
+  }
 }
 
 TEST_F(ChunkDropTest, TruncatesAfterADrop) {
