@@ -36,6 +36,7 @@ bool ReadSource::TryFindPrefix() {
   } catch (const Error& error) {
     const bool missing =
         error.code() == ErrorCode::kCorrupt || error.code() == ErrorCode::kNotFound;
+    files_->control.Refresh();
     if (!missing || begin == files_->control.begin().load(std::memory_order_acquire)) {
       throw;
     }

@@ -326,6 +326,7 @@ void ReadSource::Advance(View& view) {
     } catch (const Error& error) {
       const bool missing =
           error.code() == ErrorCode::kCorrupt || error.code() == ErrorCode::kNotFound;
+      control.Refresh();
       if (!missing || (begin == control.begin().load(std::memory_order_acquire) &&
                        layout_begin == control.layout_begin().load(std::memory_order_acquire))) {
         throw;
