@@ -21,13 +21,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_store._safe_text import safe
 from stream_store.errors import DroppedError
 
 from .model import FieldView, ViewModel
 from .pictures import data_url
 from .series import Statistics
 from .summary import Reduced, Summary, summarize
-from .text import cut, number_text, safe
+from .text import cut, number_text
 
 #: Fields with a line in the table of fields.
 MAX_LISTED = 1000
