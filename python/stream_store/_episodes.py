@@ -9,13 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _arguments, _core
+from ._cut_fields import cut_fields_text
 from ._fields import declared_fields
 from ._store_life import StoreLife
 from .features import FieldSpec
 from .features.names import batch_key
-
-#: Fields that hold the number of an episode, in the order in which they are tried.
-EPISODE_FIELDS = ("episode", "episode_index", "episode_id")
 
 _ROWS = 1 << 16  # rows whose fields are summed together
 _SUMMED = frozenset(["bool", "int", "uint", "float"])
@@ -53,31 +51,6 @@ def _cut_fields(store: StoreLife, by: str | Sequence[str] | None) -> Sequence[st
                 f"segment_by; its int and bool fields are {cut_fields_text(store)}"
             )
     return [by] if isinstance(by, str) else by
-
-
-def default_cut_fields(store: StoreLife) -> tuple[str, ...]:
-    """The fields that cut the segments that a user is shown.
-
-    They are `segment_by` of the store, or its field of episode numbers; empty if it has neither.
-    """
-    if by := store.retention.segment_by:
-        return by
-    numbers = {
-        spec.name
-        for spec in declared_fields(store).specs
-        if not spec.hidden and not spec.shape and spec.info.kind in ("int", "uint")
-    }
-    return next(((name,) for name in EPISODE_FIELDS if name in numbers), ())
-
-
-def cut_fields_text(store: StoreLife) -> str:
-    """The names of the fields that can cut segments, for messages."""
-    names = [
-        repr(spec.name)
-        for spec in declared_fields(store).specs
-        if not spec.hidden and not spec.shape and spec.info.kind in ("bool", "int", "uint")
-    ]
-    return ", ".join(names) or "none"
 
 
 def _summed(specs: Sequence[FieldSpec], names: Sequence[str] | None) -> list[FieldSpec]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from stream_store._episodes import EPISODE_FIELDS, cut_fields_text, default_cut_fields
+from stream_store._cut_fields import EPISODE_FIELDS, cut_fields_text, default_cut_fields
 from stream_store._repr import short_value
 from stream_store._statistics import FieldStats
 from stream_store.store import StreamStore

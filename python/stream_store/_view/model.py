@@ -17,7 +17,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_store._episodes import default_cut_fields
+from stream_store._cut_fields import default_cut_fields
 from stream_store._fields import declared_fields
 from stream_store.features import FieldSpec
 
@@ -139,7 +139,7 @@ class ViewModel:
                     raise ValueError(f"view: segments by {name!r}: expected an int or bool field, "
                                      f"but found {text}")  # fmt: skip
             return tuple(self._asked_by)
-        return default_cut_fields(cast("Any", self.store))
+        return default_cut_fields(self.store)
 
     def field(self, name: str) -> FieldView:
         """The field of a name; ValueError if there is none."""
