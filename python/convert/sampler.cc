@@ -317,6 +317,10 @@ void SamplerObject::BeginEpoch() {
 
 nb::object SamplerObject::ReadStarts(nb::handle indices) {
   const Int64s given(indices.ptr(), "indices");
+  if (const std::size_t dimensions = given.shape().size(); dimensions != 1) {
+    Throw(PyExc_IndexError, "indices must be ints in a list or an array of one dimension, found " +
+                                std::to_string(dimensions) + " dimensions");
+  }
   std::vector<std::uint64_t> numbers;
   numbers.reserve(given.size());
   std::int64_t starts = 0;

@@ -58,6 +58,15 @@ def path_text(path: AnyPath) -> str:
     return text
 
 
+def store_path(path: AnyPath | None) -> str | None:
+    """The path of a store as text; None is a temporary store."""
+    if path is None:
+        return None
+    if not os.fsdecode(path):
+        raise ValueError("path is empty; None makes a temporary store")
+    return path_text(path)
+
+
 def absolute_path(path: str) -> str:
     """As `Path.absolute()`, in a tenth of its time: opening a store takes only 30 µs."""
     return path if os.path.isabs(path) else os.path.join(os.getcwd(), path)  # noqa: PTH109, PTH117, PTH118
@@ -67,10 +76,7 @@ def opening(
     path: AnyPath | None, mode: str, capacity: int, wait: float | None
 ) -> tuple[str | None, str, int, float]:
     """Path, mode, capacity and seconds to wait."""
-    if path is not None:
-        if not os.fsdecode(path):
-            raise ValueError("path is empty; None makes a temporary store")
-        path = path_text(path)
+    path = store_path(path)
     if mode not in {"a", "x", "r"}:
         raise ValueError(f"mode must be 'a', 'x' or 'r', not {mode!r}")
     if mode == "r" and path is None:
@@ -206,6 +212,29 @@ def timeout_seconds(timeout: Any) -> float:
     if not seconds >= 0:
         raise ValueError(wrong)
     return seconds
+
+
+def window_number(index: object, meaning: str = "") -> int:
+    """The index of one window in a data set; `meaning` says which number it is."""
+    try:
+        if isinstance(index, (bool, np.bool_)):
+            raise TypeError
+        return operator.index(index)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(
+            f"[i] is one window: i must be an int{meaning}, not {index!r} ({type(index).__name__})"
+        ) from None
+
+
+def window_numbers(indices: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """The indices of several windows in a data set."""
+    numbers = plain_array(indices)
+    if numbers.ndim != 1 or (numbers.dtype.kind not in "iu" and numbers.size > 0):
+        raise IndexError(
+            "indices must be ints in a list or an array of one dimension, found shape "
+            f"{numbers.shape} and dtype {numbers.dtype}"
+        )
+    return np.ascontiguousarray(numbers, np.int64)
 
 
 def plain_array(value: Any) -> npt.NDArray[Any]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _arguments, _core
+from ._cut_fields import cut_fields_text
 from ._fields import declared_fields
 from ._store_life import StoreLife
 from .features import FieldSpec
@@ -45,14 +46,9 @@ def _cut_fields(store: StoreLife, by: str | Sequence[str] | None) -> Sequence[st
     if by is None:
         by = store.retention.segment_by
         if not by:
-            candidates = [
-                repr(spec.name)
-                for spec in declared_fields(store).specs
-                if not spec.hidden and not spec.shape and spec.info.kind in ("bool", "int", "uint")
-            ]
             raise ValueError(
                 "episodes: by= must name the field that cuts segments, because the store has no "
-                f"segment_by; its int and bool fields are {', '.join(candidates) or 'none'}"
+                f"segment_by; its int and bool fields are {cut_fields_text(store)}"
             )
     return [by] if isinstance(by, str) else by
 

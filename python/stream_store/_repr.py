@@ -12,6 +12,7 @@ from . import _core
 from ._fields import declared_fields
 from ._held import directory_of, held_by_readers
 from ._retention import retention_of
+from ._safe_text import safe
 
 _SHOWN_FIELDS = 8
 _SHOWN_ITEMS = 6
@@ -33,7 +34,7 @@ def represent(core: _core.Store) -> str:
             return f"<StreamStore {where}, mode {core.mode!r}, no fields declared>"
         return _describe(core, where)
     except Exception as error:
-        return f"<StreamStore, {type(error).__name__}: {error}>"
+        return safe(f"<StreamStore, {type(error).__name__}: {error}>")
 
 
 def _describe(core: _core.Store, where: str) -> str:
@@ -57,7 +58,7 @@ def _describe(core: _core.Store, where: str) -> str:
     if core.kept_rows:
         last = fields.collect(core._decode_row(rows - 1))
         lines.append(f"  last row (step {core.last_step}): {_row(last)}")
-    return "\n".join(lines) + ">"
+    return "\n".join(map(safe, lines)) + ">"
 
 
 def _held(core: _core.Store) -> str:

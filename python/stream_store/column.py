@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._fields import declared_fields
+from ._safe_text import safe
 from ._store_life import StoreLife
 from ._structs import Struct
 from .features import FieldSpec
@@ -166,7 +167,7 @@ class Column:
         spec = self._spec
         text = "struct" if spec is None else spec.text
         rows = len(self)
-        return f"<Column {self.name!r}: {text}, {rows:,} row{'' if rows == 1 else 's'}>"
+        return f"<Column {self.name!r}: {safe(text)}, {rows:,} row{'' if rows == 1 else 's'}>"
 
     # --- rows ---
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import operator
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -198,9 +198,13 @@ class MemmapBuffer(ClosedByWith):
         self._require_open()
         return self
 
-    def __del__(self) -> None:
-        if getattr(self, "_file", None) is not None:
-            self.close()
+    # The default is a reference of its own: when the interpreter ends, modules are gone before some
+    # objects are.
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        file = getattr(self, "_file", None)
+        if file is not None:
+            self._file = None
+            close(file)
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"{self._size:,} items, {self.nbytes:,} bytes"

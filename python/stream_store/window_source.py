@@ -6,12 +6,12 @@ It has what random-access data loaders ask of a source: `__len__`, `__getitem__`
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ._arguments import window_number
 from ._types import Batch
 from .group import StoreGroup
 from .sampler import WindowSampler
@@ -193,13 +193,7 @@ class WindowSource:
 
     def _read_one(self, index: int) -> dict[str, Any]:
         """The batch of one window."""
-        try:
-            number = operator.index(index)
-        except TypeError:
-            raise TypeError(
-                f"[i] is one window: i must be an int, not {index!r} ({type(index).__name__})"
-            ) from None
-        return self._sampler._core.read_starts([number])
+        return self._sampler._core.read_starts([window_number(index)])
 
 
 def window_of(batch: Mapping[str, Any], i: int) -> dict[str, Any]:

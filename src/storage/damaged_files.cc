@@ -48,6 +48,7 @@ DamagedFiles DamagedFiles::Open(const std::filesystem::path& path, const Report&
   DamagedFiles files;
   files.directory_ = std::make_unique<Directory>(OpenStoreDirectory(path));
   const Directory& directory = *files.directory_;
+  files.place_ = &directory;
   files.path = PathText(path);
   for (const auto& [name, place] :
        {std::pair{kControlName, &DamagedFiles::control}, {kLockName, &DamagedFiles::lock}}) {
@@ -71,29 +72,81 @@ DamagedFiles DamagedFiles::Open(const std::filesystem::path& path, const Report&
   return files;
 }
 
-// Files after a short or missing one do not count; the code that needs their bytes reports that.
+// The begin that a process would use that opens the store now. The slot of a drop is written before
+// its files are unlinked, so a file that is missing because of a drop lies before it.
+Begin DamagedFiles::NewestBegin() const {
+  return control == nullptr || !identity ? begin : ReadBegin(*control, identity->id);
+}
+
+bool DamagedFiles::RowsWereDropped() const {
+  return mappings_ == nullptr && NewestBegin().records > begin.records;
+}
+
+bool DamagedFiles::FollowDrop(const Report& report) {
+  if (!RowsWereDropped()) {
+    return false;
+  }
+  begin = NewestBegin();
+  OpenKinds(report);
+  return true;
+}
+
+// Files that are dropped while they are listed end the list, or are missing at its begin.
+std::uint64_t DamagedFiles::EndNow(Kind kind) const {
+  STREAM_STORE_ASSERT(identity.has_value());
+  for (;;) {
+    const Begin newest = NewestBegin();
+    ChunkSet chunks(*place_, identity->chunk_bytes, newest);
+    try {
+      chunks[kind].Refresh();
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kCorrupt) {
+        throw;
+      }
+    }
+    if (NewestBegin().records <= newest.records) {
+      return chunks[kind].end();
+    }
+  }
+}
+
+// A writer may drop files while they are opened. Then the newest slot says where the rest begins.
 void DamagedFiles::OpenKinds(const Report& report) {
+  std::vector<Finding> findings = OpenKindsOnce();
+  while (RowsWereDropped()) {
+    begin = NewestBegin();
+    findings = OpenKindsOnce();
+  }
+  std::ranges::for_each(findings, report);
+}
+
+// Files after a short or missing one do not count; the code that needs their bytes reports that.
+std::vector<Finding> DamagedFiles::OpenKindsOnce() {
+  std::vector<Finding> findings;
   const std::uint64_t chunk_bytes = identity ? identity->chunk_bytes : kDefaultChunkBytes;
-  chunks_ = std::make_unique<ChunkSet>(*directory_, chunk_bytes, begin);
+  chunks_ = std::make_unique<ChunkSet>(*place_, chunk_bytes, begin);
   for (const auto& [kind, place] : {std::pair{Kind::kValues, &DamagedFiles::values},
                                     {Kind::kRecords, &DamagedFiles::records},
                                     {Kind::kLayouts, &DamagedFiles::layouts},
                                     {Kind::kPositionHints, &DamagedFiles::position_hints},
                                     {Kind::kRowHints, &DamagedFiles::row_hints}}) {
     ChunkFiles& files = (*chunks_)[kind];
+    (this->*place).reset();
     try {
       files.Refresh();
       this->*place = KindReader(files);
     } catch (const Error& error) {
       const std::uint64_t first = files.begin() / chunk_bytes;
       const std::string name = ChunkOf(error, KindName(kind), ChunkName(KindName(kind), first));
-      const bool missing = !directory_->Contains(name.c_str());
-      report({.file = name,
-              .subject = "the file",
-              .expected = "a regular file of at most one chunk",
-              .found = missing ? "nothing" : Reason(error, PathText(directory_->path() / name))});
+      const bool missing = !place_->Contains(name.c_str());
+      findings.push_back(
+          {.file = name,
+           .subject = "the file",
+           .expected = "a regular file of at most one chunk",
+           .found = missing ? "nothing" : Reason(error, PathText(place_->path() / name))});
     }
   }
+  return findings;
 }
 
 void DamagedFiles::ReadControl(const Report& report) {
@@ -101,6 +154,7 @@ void DamagedFiles::ReadControl(const Report& report) {
   try {
     const std::size_t count = control->ReadAt(bytes, kIdentityOffset);
     identity = DecodeIdentity(std::span(bytes).first(count), control->path());
+    session = Live(&LiveWords::session);
     published = Live(&LiveWords::published);
     begin = ReadBegin(*control, identity->id);
   } catch (const Error& error) {
@@ -139,7 +193,10 @@ DamagedFiles DamagedFiles::FromOpenStore(const StoreFiles& open, const View& vie
   const auto maps =
       view.mappings == nullptr ? open.maps() : std::static_pointer_cast<const Maps>(view.mappings);
   files.begin = maps->begin;
-  files.mappings_ = maps;
+  if (!open.copies()) {
+    files.mappings_ = maps;
+  }
+  files.place_ = &open.directory();
   files.chunks_ =
       std::make_unique<ChunkSet>(open.directory(), open.identity().chunk_bytes, maps->begin);
   const auto reader = [&](Kind kind) {

@@ -50,6 +50,21 @@ struct DamagedFiles {
             .layout_begin = begin.layout_words};
   }
 
+  /// Whether a writer has dropped rows since `begin` was read, so that files before the newest begin
+  /// may be gone. False for files whose mappings keep what was dropped. Throws Error(kIo).
+  bool RowsWereDropped() const;
+
+  /// If rows were dropped since `begin` was read, moves `begin` to that of the newest slot, opens the
+  /// files of the kinds from there on, and returns true. Then all RecordVerifiers and KindReaders of
+  /// before must be replaced, and verifiable() may be false. Reports files that are missing or
+  /// invalid. Throws Error(kIo).
+  bool FollowDrop(const Report& report);
+
+  /// How many bytes of a kind there are now: a writer may have made more since the files were opened.
+  /// Throws Error(kIo).
+  /// REQUIRES: identity.
+  std::uint64_t EndNow(Kind kind) const;
+
   /// Reads one of the live words. Throws Error(kIo).
   /// REQUIRES: control != nullptr.
   std::uint64_t Live(std::uint64_t LiveWords::* word) const;
@@ -74,13 +89,17 @@ struct DamagedFiles {
   std::vector<Encoding> encodings;  ///< of the schema
   /// Read before the schema, which therefore has all fields that these records can have.
   std::uint64_t published = 0;
+  std::uint64_t session = 0;  ///< the live word, read before everything else
 
  private:
   void ReadControl(const Report& report);
+  Begin NewestBegin() const;
   void OpenKinds(const Report& report);
+  std::vector<Finding> OpenKindsOnce();
   void ReadSchemaFile(const Directory& directory, const Report& report);
   std::vector<std::unique_ptr<File>> owned_;
   std::unique_ptr<Directory> directory_;
+  const Directory* place_ = nullptr;  // directory_, or that of the open store
   std::unique_ptr<ChunkSet> chunks_;
   std::shared_ptr<const void> mappings_;
 };

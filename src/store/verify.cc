@@ -37,7 +37,6 @@ struct FilesToScan {
       : files(DamagedFiles::Open(
             path, [this](Finding finding) { missing.push_back(std::move(finding)); })) {
     live = HasWriter();
-    session = Session();
   }
 
   bool HasWriter() const {
@@ -48,14 +47,13 @@ struct FilesToScan {
     return files.control == nullptr ? 0 : files.Live(&LiveWords::session);
   }
 
-  // Whether a writer opened the store during the scan, which had found none. A writer that has come
-  // and gone shows in the session number.
-  bool WriterCame() const { return !live && (HasWriter() || Session() != session); }
+  // Whether a writer opened the store during the scan, which had found none, or removed rows at its
+  // end. Both begin a session, so a writer that has come and gone shows in its number.
+  bool RecordsChanged() const { return Session() != files.session || (!live && HasWriter()); }
 
   std::vector<Finding> missing;
   DamagedFiles files;
   bool live = false;
-  std::uint64_t session = 0;
 };
 
 // The files of a store, and the scan that checks them.
@@ -73,14 +71,15 @@ struct ScannedFiles {
   StoreScan scan;
 };
 
-// Scans the store at `path`. If a writer came during the scan and there are findings, they may be
-// caused by that writer, so the scan is repeated, up to kAttempts in all.
+constexpr int kAttempts = 5;
+
+// Scans the store at `path`. If a writer came during the scan, or truncated the store, and there are
+// findings, they may be caused by that writer, so the scan is repeated, up to kAttempts in all.
 std::unique_ptr<ScannedFiles> ScanPath(const std::filesystem::path& path,
                                        const VerifyOptions& options, bool to_first_damage) {
-  constexpr int kAttempts = 5;
   for (int attempt = 1;; ++attempt) {
     auto scanned = std::make_unique<ScannedFiles>(path, options, to_first_damage);
-    if (scanned->scan.report().findings.empty() || !scanned->opened.WriterCame() ||
+    if (scanned->scan.report().findings.empty() || !scanned->opened.RecordsChanged() ||
         attempt == kAttempts) {
       return scanned;
     }
@@ -107,14 +106,19 @@ RepairReport CopyPrefix(StoreScan& scan, const DamagedFiles& files,
   return result;
 }
 
-// Copies all rows that are intact.
+// Copies all rows that are intact. If rows were dropped meanwhile, gaps may only be the bytes of their
+// files; unless this is the last attempt, it then throws Error(kDropped) before the copy is there.
 RepairReport CopyIntactRows(StoreScan& scan, const DamagedFiles& files,
-                            const std::filesystem::path& into, const RepairOptions& options) {
+                            const std::filesystem::path& into, const RepairOptions& options,
+                            bool last_attempt) {
   const SalvageExtent extent = scan.extent();
   GapList gaps(options.max_gaps);
   const auto choose = [&](RecordCopier& copier) {
     gaps = GapList(options.max_gaps);
     Salvage(files, extent, gaps).Run(copier);
+    if (gaps.count() > 0 && !last_attempt && files.RowsWereDropped()) {
+      throw Error(ErrorCode::kDropped, StrCat(files.path, ": repair: rows were dropped meanwhile"));
+    }
   };
   const std::uint64_t values = files.values->end() / sizeof(Value);
   const std::uint64_t most = extent.slot ? std::min(extent.slot->values, values) : values;
@@ -142,7 +146,7 @@ VerifyReport Verify(const std::filesystem::path& path, const VerifyOptions& opti
 
 VerifyReport Verify(const Reader& reader, const VerifyOptions& options) {
   internal::ReadSource& source = *internal::ReaderAccess::SourceOf(reader);
-  const DamagedFiles files =
+  DamagedFiles files =
       DamagedFiles::FromOpenStore(source.files(), internal::ReaderAccess::ViewOf(reader));
   StoreScan scan(files, reader.live(), options);
   scan.Run(/*to_first_damage=*/false);
@@ -150,22 +154,42 @@ VerifyReport Verify(const Reader& reader, const VerifyOptions& options) {
   return std::move(scan.report());
 }
 
-RepairReport Repair(const std::filesystem::path& path, const std::filesystem::path& into,
-                    const RepairOptions& options) {
-  const std::unique_ptr<ScannedFiles> scanned =
-      ScanPath(path, {.progress = options.progress}, options.truncate_at_damage);
-  const FilesToScan& opened = scanned->opened;
+namespace {
+
+RepairReport RepairScanned(ScannedFiles& scanned, const std::filesystem::path& into,
+                           const RepairOptions& options, bool last_attempt) {
+  const FilesToScan& opened = scanned.opened;
   if (!opened.files.verifiable()) {
     throw Error(ErrorCode::kCorrupt,
                 StrCat(opened.files.path,
                        ": repair: expected readable identity, schema and data files but found: ",
                        opened.missing.empty() ? "" : FindingText(opened.missing.front())));
   }
-  RepairReport report = options.truncate_at_damage
-                            ? CopyPrefix(scanned->scan, opened.files, into, options.progress)
-                            : CopyIntactRows(scanned->scan, opened.files, into, options);
-  report.findings = std::move(scanned->scan.report().findings);
+  RepairReport report =
+      options.truncate_at_damage
+          ? CopyPrefix(scanned.scan, opened.files, into, options.progress)
+          : CopyIntactRows(scanned.scan, opened.files, into, options, last_attempt);
+  report.findings = std::move(scanned.scan.report().findings);
   return report;
+}
+
+}  // namespace
+
+RepairReport Repair(const std::filesystem::path& path, const std::filesystem::path& into,
+                    const RepairOptions& options) {
+  for (int attempt = 1;; ++attempt) {
+    const std::unique_ptr<ScannedFiles> scanned =
+        ScanPath(path, {.progress = options.progress}, options.truncate_at_damage);
+    try {
+      return RepairScanned(*scanned, into, options, attempt == kAttempts);
+    } catch (const Error& error) {
+      const bool missing =
+          error.code() == ErrorCode::kCorrupt || error.code() == ErrorCode::kDropped;
+      if (!missing || attempt == kAttempts || !scanned->opened.files.RowsWereDropped()) {
+        throw;
+      }
+    }
+  }
 }
 
 namespace {

@@ -4,6 +4,18 @@
 
 namespace stream_store::internal {
 
+void StoreScan::OpenHints() {
+  const auto open = [](std::optional<WordFile<std::uint64_t>>& hints,
+                       const std::optional<KindReader>& reader) {
+    hints.reset();
+    if (reader) {
+      hints.emplace(*reader);
+    }
+  };
+  open(position_hints_, files_.position_hints);
+  open(row_hints_, files_.row_hints);
+}
+
 // Checks the hints that refer to a record. Only the first wrong one is reported: a wrong hint costs
 // a longer search but no answer depends on it, and if one is wrong usually thousands are.
 void StoreScan::CheckHints(std::uint64_t record, const Record& words, std::uint64_t total,
@@ -34,8 +46,8 @@ void StoreScan::ExpectHint(std::uint64_t slot, Kind kind, std::uint64_t record) 
       found = ~std::uint64_t{0};
     }
   }
-  if (found == record) {
-    return;
+  if (found == record || files_.RowsWereDropped()) {
+    return;  // the file of a hint may be gone
   }
   hint_reported_ = true;
   Notice(KindName(kind), slot * sizeof(std::uint64_t),

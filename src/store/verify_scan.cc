@@ -63,12 +63,7 @@ void StoreScan::Run(bool to_first_damage) {
   }
   try {
     RecordVerifier verifier(files_.verifier_parts());
-    if (files_.position_hints) {
-      position_hints_.emplace(*files_.position_hints);
-    }
-    if (files_.row_hints) {
-      row_hints_.emplace(*files_.row_hints);
-    }
+    OpenHints();
     cursor_ = good_ = CursorAt(files_.begin);
     CheckSizes(verifier);
     CheckRecords(verifier, to_first_damage);
@@ -80,114 +75,42 @@ void StoreScan::Run(bool to_first_damage) {
   }
 }
 
-void StoreScan::ReadSlots() {
-  for (const int which : {0, 1}) {
-    std::array<std::byte, kSlotBytes> bytes{};
-    const auto at = static_cast<std::size_t>(which);
-    const std::size_t count = files_.control->ReadAt(bytes, kSlotOffset[which]);
-    const auto there = std::span<const std::byte>(bytes).first(count);
-    slots_[at] = DecodeSlot(there, files_.identity->id);
-    // A torn slot is not damage: a sync under way, or a power failure during one, leaves one slot
-    // torn, and the other holds the sync before.
-    if (!slots_[at]) {
-      Notice(kControlName, kSlotOffset[which], StrCat("slot ", which), "a valid sync slot",
-             SlotProblem(there, files_.identity->id));
-    } else if ((slots_[at]->sequence & 1) != at) {
-      Notice(kControlName, kSlotOffset[which] + 24, StrCat("slot ", which),
-             "a sequence number of this place", StrCat(slots_[at]->sequence));
-    }
+// Checks that a kind has `wanted` entries. It had room for `there` when its files were opened: a
+// writer may have made more since, and synced them before the slot was read.
+void StoreScan::ExpectEnd(Kind kind, std::uint64_t wanted, std::uint64_t there,
+                          std::uint64_t entry_bytes) {
+  if (wanted > there && report_.live) {
+    const std::uint64_t sentinel = kind == Kind::kRecords ? 1 : 0;
+    there = files_.EndNow(kind) / entry_bytes;
+    there -= std::min(there, sentinel);
   }
-  slot_ = ChooseSlot(slots_[0], slots_[1]);
-  if (!slot_) {
-    Damage(kControlName, kSlotOffset[0], "both slots", "a valid sync slot", "none");
+  if (wanted > there) {
+    Damage(KindName(kind), there * entry_bytes, "its end",
+           StrCat(wanted, " entries that were synced"), StrCat(there));
   }
 }
 
-void StoreScan::ExpectZeros(std::uint64_t begin, std::uint64_t end, const char* subject) {
-  std::vector<std::byte> bytes(end - begin);
-  bytes.resize(files_.control->ReadAt(bytes, begin));
-  const auto bad = std::ranges::find_if(bytes, [](std::byte byte) { return byte != std::byte{0}; });
-  if (bad != bytes.end()) {
-    Notice(kControlName, begin + static_cast<std::uint64_t>(bad - bytes.begin()), subject, "zeros",
-           HexText(static_cast<std::uint32_t>(*bad)));
+// Ends the walk where the files that were opened end.
+void StoreScan::LimitEnd(RecordVerifier& verifier) {
+  if (!files_.persistent || report_.live) {
+    ExpectEnd(Kind::kRecords, end_, verifier.record_capacity(), sizeof(Record));
   }
-}
-
-void StoreScan::CheckControl() {
-  published_ = files_.published;
-  ReadSlots();
-  ExpectZeros(kIdentityBytes, kLiveOffset, "after the identity");
-  ExpectZeros(kLiveOffset + 8, kLiveOffset + 64, "beside `published`");
-  ExpectZeros(kLiveOffset + 80, kLiveOffset + 128, "beside `begin`");
-  ExpectZeros(kLiveOffset + 168, kSlotOffset[0], "after the live words");
-  ExpectZeros(kSlotOffset[0] + kSlotBytes, kSlotOffset[1], "after slot 0");
-  ExpectZeros(kSlotOffset[1] + kSlotBytes, kControlBytes, "after slot 1");
-  if (const std::uint64_t size = files_.control->Size(); size != kControlBytes) {
-    const auto severity =
-        size < kControlBytes ? Finding::Severity::kDamage : Finding::Severity::kNotice;
-    Add({severity, kControlName, std::min(size, kControlBytes), "its end",
-         StrCat(kControlBytes, " bytes"), StrCat(size)});
-  }
-  if (!report_.live && files_.persistent) {
-    CheckLiveWords();
-  }
-  report_.bytes += kControlBytes;
-}
-
-// Checks the live words of a store without a writer. Opening a store does not rely on them, so
-// wrong ones are not damage.
-void StoreScan::CheckLiveWords() {
-  const auto expect = [&](std::uint64_t LiveWords::* word, const char* name,
-                          std::uint64_t expected) {
-    if (const std::uint64_t found = files_.Live(word); found != expected) {
-      Notice(kControlName, DamagedFiles::LiveOffset(word), name, StrCat(expected), StrCat(found));
-    }
-  };
-  if (!slot_) {
-    return;
-  }
-  expect(&LiveWords::begin, "`begin`", slot_->begin.records);
-  expect(&LiveWords::layout_begin, "`layout_begin`", slot_->begin.layout_words);
-  if (slot_->clean) {
-    expect(&LiveWords::published, "`published` of a closed store", slot_->records);
-    expect(&LiveWords::state, "`state` of a closed store", kLiveClosed);
-    expect(&LiveWords::durable, "`durable` of a closed store", slot_->records);
-    if (files_.schema) {
-      expect(&LiveWords::schema_revision, "`schema_revision` of a closed store",
-             files_.schema->revision());
-    }
-  } else if (files_.Live(&LiveWords::state) > kLiveSyncing) {
-    expect(&LiveWords::state, "`state`", kLiveOpen);
-  }
-  if (const std::uint64_t session = files_.Live(&LiveWords::session); session < slot_->session) {
-    Notice(kControlName, DamagedFiles::LiveOffset(&LiveWords::session), "`session`",
-           StrCat("at least ", slot_->session), StrCat(session));
-  }
+  end_ = counted_ = std::max(files_.begin.records, std::min(end_, verifier.record_capacity()));
 }
 
 // Checks that the entries that the slot and `published` count lie inside the files.
 void StoreScan::CheckSizes(RecordVerifier& verifier) {
-  const auto fits = [&](const char* name, std::uint64_t wanted, std::uint64_t there,
-                        std::uint64_t bytes) {
-    if (wanted > there) {
-      Damage(name, there * bytes, "its end", StrCat(wanted, " entries that were synced"),
-             StrCat(there));
-    }
-  };
   if (slot_) {
-    fits(KindName(Kind::kRecords), slot_->records, verifier.record_capacity(), sizeof(Record));
-    fits(KindName(Kind::kValues), slot_->values, verifier.value_capacity(), sizeof(Value));
-    fits(KindName(Kind::kLayouts), slot_->layout_words, verifier.layout_capacity(), 8);
+    ExpectEnd(Kind::kRecords, slot_->records, verifier.record_capacity(), sizeof(Record));
+    ExpectEnd(Kind::kValues, slot_->values, verifier.value_capacity(), sizeof(Value));
+    ExpectEnd(Kind::kLayouts, slot_->layout_words, verifier.layout_capacity(), 8);
   }
   const bool closed = slot_ && slot_->clean && !report_.live;
   end_ = !slot_ || !closed ? published_ : slot_->records;
   if (slot_ && !report_.live) {
     end_ = std::max(end_, slot_->records);
   }
-  if (!files_.persistent || report_.live) {
-    fits(KindName(Kind::kRecords), end_, verifier.record_capacity(), sizeof(Record));
-  }
-  end_ = counted_ = std::max(files_.begin.records, std::min(end_, verifier.record_capacity()));
+  LimitEnd(verifier);
   if (verifier.has_layout_word(0) && verifier.layout_word(0) != 0) {
     Damage(KindName(Kind::kLayouts), 0, "word 0", "0, the empty layout", "something else");
   }
@@ -258,9 +181,7 @@ void StoreScan::CheckRecords(RecordVerifier& verifier, bool to_first_damage) {
   const bool all = report_.live || !files_.persistent || !slot_;
   const std::uint64_t synced = all ? end_ : std::min(end_, slot_->records);
   for (std::uint64_t i = files_.begin.records; i < end_;) {
-    if (slot_ && i == slot_->records) {
-      CompareWithSlot();
-    }
+    LookAtSlot(i);
     if (cursor_is_next_) {
       const std::uint64_t stop = EndOfRun(i);
       i = CheckRun(verifier, i, stop);
@@ -269,15 +190,12 @@ void StoreScan::CheckRecords(RecordVerifier& verifier, bool to_first_damage) {
         continue;
       }
     }
-    CheckOne(verifier, i, synced);
+    i = CheckOne(verifier, i, synced);
     if (to_first_damage && !intact_) {
       break;
     }
-    ++i;
   }
-  if (slot_ && slot_->records == end_) {
-    CompareWithSlot();
-  }
+  LookAtSlot(end_);
   if (intact_) {
     CheckSentinel(verifier);
     CheckBeyondPublished(verifier);
@@ -322,11 +240,20 @@ std::uint64_t StoreScan::CheckRun(RecordVerifier& verifier, std::uint64_t i, std
 
 // Checks a record at which a run stopped, because it is invalid or long, or one that comes after
 // damage. After damage the place of the next record is unknown, so the next record that is valid on
-// its own sets the cursor.
-void StoreScan::CheckOne(RecordVerifier& verifier, std::uint64_t i, std::uint64_t synced) {
+// its own sets the cursor. Returns the record to check next.
+std::uint64_t StoreScan::CheckOne(RecordVerifier& verifier, std::uint64_t i, std::uint64_t synced) {
   CheckedRecord checked = CheckRecord(verifier, i, cursor_is_next_ ? &cursor_ : nullptr);
-  const bool valid = !checked.finding;
   const Record& words = checked.record.record;
+  std::optional<Finding> fault_of_block;
+  if (!checked.finding) {
+    fault_of_block = CheckBlocks(verifier, i, words);
+  }
+  if (checked.finding || fault_of_block) {
+    if (const std::optional<std::uint64_t> next = SkipDropped(verifier, i)) {
+      return *next;
+    }
+  }
+  const bool valid = !checked.finding;
   if (valid && !OpeningEndsBefore(words.row_session, i)) {
     const std::uint64_t row = RowOfRecord(words.row_session);
     CheckHints(i, words, checked.record.layout.total, cursor_is_next_ && row == cursor_.rows);
@@ -339,8 +266,8 @@ void StoreScan::CheckOne(RecordVerifier& verifier, std::uint64_t i, std::uint64_
     Advance(checked.record, cursor_);
     cursor_is_next_ = true;
     last_session_ = SessionOfRecord(words.row_session);
-    if (std::optional<Finding> finding = CheckBlocks(verifier, i, words)) {
-      Add(std::move(*finding));
+    if (fault_of_block) {
+      Add(std::move(*fault_of_block));
       intact_ = false;
     }
     if (intact_) {
@@ -352,6 +279,7 @@ void StoreScan::CheckOne(RecordVerifier& verifier, std::uint64_t i, std::uint64_
     Add(std::move(*checked.finding));
     intact_ = cursor_is_next_ = false;
   }
+  return i + 1;
 }
 
 // Checks the block fields of a record that is valid otherwise. A fault does not end the walk, since
@@ -398,29 +326,6 @@ void StoreScan::AddUnsyncedEnd(std::uint64_t i, const CheckedRecord& checked) {
   end_ = i;
 }
 
-// Checks, at the last record of the slot, that the sums that the slot stores are those of the
-// records. It does not check after damage, which would only be reported again in other words.
-void StoreScan::CompareWithSlot() {
-  if (!intact_ || slot_compared_) {
-    return;
-  }
-  slot_compared_ = true;
-  const std::uint64_t which = slot_->sequence & 1;
-  const auto expect = [&](std::uint64_t offset, const char* name, std::uint64_t counted,
-                          std::uint64_t stored) {
-    if (counted != stored) {
-      Damage(kControlName, kSlotOffset[which] + offset, StrCat("slot ", which, ", ", name),
-             StrCat(counted), StrCat(stored));
-    }
-  };
-  expect(48, "values", cursor_.values, slot_->values);
-  expect(64, "rows", cursor_.rows, slot_->rows);
-  expect(72, "field-writes", cursor_.field_writes, slot_->field_writes);
-  if (cursor_.layout_words > slot_->layout_words) {
-    expect(56, "layout words", cursor_.layout_words, slot_->layout_words);
-  }
-}
-
 // The sentinel after the last record holds the end of the values. Readers use it while a writer is
 // live. Otherwise the next writer writes it again, so a wrong one is only a notice.
 void StoreScan::CheckSentinel(RecordVerifier& verifier) {
@@ -433,8 +338,8 @@ void StoreScan::CheckSentinel(RecordVerifier& verifier) {
     return;
   }
   const std::uint64_t found = verifier.record(end_).start;
-  if (found == cursor_.values) {
-    return;
+  if (found == cursor_.values || files_.RowsWereDropped()) {
+    return;  // the sentinel of what was dropped is of no use
   }
   const bool used = report_.live || !files_.persistent;
   Add({used ? Finding::Severity::kDamage : Finding::Severity::kNotice, KindName(Kind::kRecords),

@@ -27,7 +27,7 @@ class StoreScan {
  public:
   /// live  a writer has the store open, so all published records must be valid. Without a writer,
   ///       records after the last sync may be invalid, as after a power failure.
-  StoreScan(const DamagedFiles& files, bool live, VerifyOptions options)
+  StoreScan(DamagedFiles& files, bool live, VerifyOptions options)
       : files_(files), options_(std::move(options)), blocks_(files.encodings) {
     report_.live = live;
   }
@@ -63,6 +63,8 @@ class StoreScan {
   void CheckControl();
   void CheckLiveWords();
   void CheckSizes(RecordVerifier& verifier);
+  void ExpectEnd(Kind kind, std::uint64_t wanted, std::uint64_t there, std::uint64_t entry_bytes);
+  void LimitEnd(RecordVerifier& verifier);
   void CheckRecords(RecordVerifier& verifier, bool to_first_damage);
   void WriteTotals();
   CheckedRecord CheckRecord(RecordVerifier& verifier, std::uint64_t i, const Cursor* cursor);
@@ -82,24 +84,32 @@ class StoreScan {
   void AddUnsyncedEnd(std::uint64_t i, const CheckedRecord& checked);
   bool OpeningEndsBefore(std::uint64_t row_session, std::uint64_t i) const;
 
-  // Where a run that begins at record i ends: at the last record of the slot, whose sums are compared
-  // there, at the end of the walk, or where progress may be due.
+  // Where a run that begins at record i ends: at the first and the last record of the slot, between
+  // which its field-writes are counted, at the end of the walk, or where progress may be due.
   std::uint64_t EndOfRun(std::uint64_t i) const {
     constexpr std::uint64_t kRecordsPerRun = 1 << 16;  // between chances to report progress
-    const bool before_slot = slot_ && i < slot_->records;
-    return std::min({end_, i + kRecordsPerRun, before_slot ? slot_->records : end_});
+    std::uint64_t end = std::min(end_, i + kRecordsPerRun);
+    if (slot_) {
+      for (const std::uint64_t place : {slot_->begin.records, slot_->records}) {
+        end = i < place ? std::min(end, place) : end;
+      }
+    }
+    return end;
   }
 
   std::uint64_t CheckRun(RecordVerifier& verifier, std::uint64_t i, std::uint64_t stop);
-  void CheckOne(RecordVerifier& verifier, std::uint64_t i, std::uint64_t synced);
+  std::uint64_t CheckOne(RecordVerifier& verifier, std::uint64_t i, std::uint64_t synced);
+  std::optional<std::uint64_t> SkipDropped(RecordVerifier& verifier, std::uint64_t i);
+  void LookAtSlot(std::uint64_t i);
   void CompareWithSlot();
   void CheckHints(std::uint64_t record, const Record& words, std::uint64_t total, bool begins_row);
+  void OpenHints();
   void ExpectHint(std::uint64_t slot, Kind kind, std::uint64_t record);
   void CheckBeyondPublished(RecordVerifier& verifier);
   void CheckSentinel(RecordVerifier& verifier);
   void ReportProgress(std::uint64_t records, std::uint64_t values);
 
-  const DamagedFiles& files_;
+  DamagedFiles& files_;
   const VerifyOptions options_;
   BlockChecker blocks_;
   VerifyReport report_;
@@ -110,9 +120,11 @@ class StoreScan {
   std::uint64_t end_ = 0;      // records that the store says it holds; the walk ends here
   Cursor cursor_;              // the place after the last valid record
   Cursor good_;
-  bool intact_ = true;             // no damaged record so far
-  bool cursor_is_next_ = true;     // the next record should begin at cursor_: false after damage
-  bool slot_compared_ = false;     // CompareWithSlot() was done
+  bool intact_ = true;          // no damaged record so far
+  bool cursor_is_next_ = true;  // the next record should begin at cursor_: false after damage
+  bool slot_compared_ = false;  // CompareWithSlot() was done
+  std::optional<std::uint64_t>
+      writes_before_slot_;         // field-writes of the cursor where slot_ begins
   bool hint_reported_ = false;     // a wrong hint was reported
   bool calling_progress_ = false;  // in the caller's progress function
   std::optional<WordFile<std::uint64_t>> position_hints_;

@@ -9,6 +9,7 @@ import pytest
 
 from cli_helpers import cli
 from stream_store import StreamStore
+from stream_store._view.model import ViewModel
 
 pytest.importorskip("typer")
 
@@ -46,7 +47,33 @@ def test_episodes_are_listed_and_sorted(tmp_path: Path) -> None:
     )
     assert json.loads(best) == {"first_row": 2, "length": 1, "complete": True, "sum_reward": 9.0}
     assert "1 of 3 segments" in cli("episodes", tmp_path / "s", "--by", "episode", "-n", 1)
-    assert "by= must name" in cli("episodes", tmp_path / "s", code=3)
     assert "--sort must be" in cli(
         *("episodes", tmp_path / "s", "--by", "episode", "--sort", "none"), code=2
     )
+
+
+@pytest.mark.parametrize("name", ["episode", "episode_index", "episode_id"])
+def test_episodes_are_cut_by_the_field_that_view_uses(name: str, tmp_path: Path) -> None:
+    with StreamStore(tmp_path / "s", fields={"n": "int64", name: "int64"}) as store:
+        store.extend({"n": [1, 2, 3], name: [0, 0, 1]})
+    shown = cli("episodes", tmp_path / "s", "--json")
+    assert shown == cli("episodes", tmp_path / "s", "--by", name, "--json")
+    assert len(shown.splitlines()) == 2
+    with StreamStore(tmp_path / "s", "r") as store:
+        assert ViewModel(store).by == (name,)
+
+
+def test_episodes_are_cut_by_the_segments_that_the_store_retains(tmp_path: Path) -> None:
+    fields = {"episode": "int64", "done": "bool"}
+    with StreamStore(tmp_path / "s", fields=fields, retain_segments=9, segment_by="done") as store:
+        store.extend({"episode": [0, 1, 2], "done": [False, False, True]})
+    assert json.loads(cli("episodes", tmp_path / "s", "--json"))["length"] == 3
+
+
+@pytest.mark.parametrize("feature", ["float32", "int64[2]", "string", None])
+def test_episodes_ask_for_the_option_of_the_command(feature: str | None, tmp_path: Path) -> None:
+    fields = {"n": "int64"} | ({} if feature is None else {"episode": feature})
+    StreamStore(tmp_path / "s", fields=fields).close()
+    error = cli("episodes", tmp_path / "s", code=2)
+    assert "--by must name the field" in error
+    assert "its int and bool fields are 'n'" in error

@@ -233,6 +233,35 @@ def test_a_space_that_cannot_be_stored_is_named(odd: Any, tmp_path: Path) -> Non
     RecordToStore(env, StreamStore(), {"obs": None}).reset()
 
 
+@pytest.mark.parametrize(
+    ("key", "problem"),
+    [
+        ("", "the name is empty"),
+        ("a\0b", "zero byte"),
+        ("k" * 300, "bytes of UTF-8; expected at most 255"),
+        ("\ud800", "lone surrogates"),
+        (3, "it is of type int"),
+    ],
+)
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_key_that_is_no_name_is_named(
+    key: Any, problem: str, nested: bool, tmp_path: Path
+) -> None:
+    space = spaces.Dict({key: spaces.Discrete(2)})
+    if nested:
+        space = spaces.Dict({"good": spaces.Discrete(2), "in": spaces.Tuple([space])})
+    env = with_spaces(space, spaces.Discrete(2))()
+    place = "obs.in.0" if nested else "obs"
+    with pytest.raises((ValueError, TypeError)) as error:
+        RecordToStore(env, tmp_path / "store")
+    text = str(error.value)
+    assert f"The key {key!r} of the space of {place!r} cannot be the name of a field" in text
+    assert problem in text
+    assert "Rename the key" in text
+    assert "fields={'obs': None}" in text
+    assert not (tmp_path / "store").exists()
+
+
 def test_wrong_environments_and_stores_are_refused(tmp_path: Path) -> None:
     envs = gymnasium.make_vec("CartPole-v1", 2, vectorization_mode="sync")
     with pytest.raises(TypeError, match="RecordVectorToStore records a vector"):

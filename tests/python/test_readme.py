@@ -152,8 +152,8 @@ def test_a_lerobot_dataset_is_converted(tmp_path: Path) -> None:
 
 def test_a_dataset_is_made_and_read(tmp_path: Path) -> None:
     pytest.importorskip("datasets")
-    after = "print(dataset['task'][2], StreamStore('copy', 'r').num_rows)\n"
-    assert run_start("You use HuggingFace", after, tmp_path, RECORD).endswith("pull 3\n")
+    after = "print(dataset['task'][0], StreamStore('copy', 'r').num_rows)\n"
+    assert run_start("You use HuggingFace", after, tmp_path).endswith("push 1\n")
 
 
 def test_a_line_of_cpp_appends_a_step(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import os
 import pickle
 import subprocess
 import sys
@@ -269,6 +270,69 @@ def test_a_store_of_another_form_is_refused(path: Path) -> None:
     with StreamStore(path), pytest.raises(LockedError, match="this process already has it open"):
         StreamReplayBuffer(40, OBS, ACTION, "cpu", 4, path=path)
     assert StreamReplayBuffer(40, OBS, ACTION, "cpu", 4, path=path).size() == 3
+
+
+def test_an_empty_path_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^path is empty; None makes a temporary store$"):
+        StreamReplayBuffer(40, OBS, ACTION, "cpu", path="")
+
+
+@pytest.mark.parametrize("keys", [False, True])
+def test_a_store_of_other_spaces_names_each_field_that_differs(path: Path, keys: bool) -> None:
+    def space(size: int) -> spaces.Space:
+        box = spaces.Box(-1, 1, (size,), np.float32)
+        return spaces.Dict({"near": box, "far": spaces.Discrete(3)}) if keys else box
+
+    StreamReplayBuffer(40, space(3), spaces.Discrete(2), "cpu", path=path).close()
+    name = "obs.near" if keys else "obs"
+    with pytest.raises(
+        ValueError,
+        match=rf"field '{name}': expected packed float32\[4\] but found packed float32\[3\]; "
+        r"field 'action': expected packed float32\[2\] but found int64$",
+    ):
+        StreamReplayBuffer(40, space(4), spaces.Box(-1, 1, (2,)), "cpu", path=path)
+    with pytest.raises(ValueError, match=r"field 'env': expected int32 but found no such field$"):
+        StreamReplayBuffer(40, space(3), spaces.Discrete(2), "cpu", 2, path=path)
+
+
+def test_a_store_of_something_else_is_described(path: Path) -> None:
+    StreamStore(path, fields={"obs": "string", "n": "int64"}).close()
+    with pytest.raises(ValueError, match=r"field 'obs': expected .* but found string.*and 4 more"):
+        StreamReplayBuffer(40, OBS, ACTION, "cpu", path=path)
+
+
+AT_EXIT = """
+import builtins, sys
+import numpy as np
+from gymnasium import spaces
+from stream_store import MemmapBuffer
+from stream_store.sb3 import StreamReplayBuffer
+
+buffer = StreamReplayBuffer(9, spaces.Box(-1, 1, (3,)), spaces.Discrete(2), "cpu", path=PATH)
+obs = np.zeros((1, 3), np.float32)
+buffer.add(obs, obs, np.zeros(1), np.zeros(1), np.zeros(1, bool), [{}])
+# Modules that are still referred to are cleared before what builtins refers to is destroyed.
+modules = [module for name, module in sys.modules.items() if name.startswith("stream_store")]
+builtins.kept = [modules, buffer, MemmapBuffer("int64")]
+"""
+
+
+@pytest.mark.parametrize("temporary", [False, True])
+def test_a_buffer_that_outlives_the_modules_ends_silently(temporary: bool, tmp_path: Path) -> None:
+    where = None if temporary else str(tmp_path / "replay")
+    done = subprocess.run(
+        [sys.executable, "-c", AT_EXIT.replace("PATH", repr(where))],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    assert done.stderr == ""
+    if not temporary:
+        with StreamStore(tmp_path / "replay", "r") as store:
+            assert store.num_rows == 2
+        (tmp_path / "replay").rename(tmp_path.with_suffix(".read"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_saved_buffer_whose_store_is_gone_is_an_error(path: Path) -> None:

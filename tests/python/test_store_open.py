@@ -317,6 +317,21 @@ def test_repr_tells_rows_values_fields_path_and_the_last_values(path: Path) -> N
         assert repr(store).startswith("<StreamStore")
 
 
+def test_repr_escapes_what_a_terminal_would_obey(tmp_path: Path) -> None:
+    odd = "x\x1b[31m\u202e\n"
+    fields = {odd: "int64", "s": {odd: "float32"}, "kept": "bool"}
+    with StreamStore(tmp_path / "run\x1b[2J", fields=fields) as store:
+        store.append_step({odd: 1, "s": {odd: 2.0}})
+        shown = [repr(store), repr(store[odd]), repr(store["s"]), store._repr_html_()]
+        shown.append(repr(store.snapshot()))
+    shown += [repr(store), store._repr_html_()]
+    for text in shown:
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+    assert "x\\x1b[31m\\u202e\\n: int64" in shown[0]
+    assert len(shown[0].splitlines()) == 3
+
+
 def test_store_that_was_never_opened_is_harmless() -> None:
     store = StreamStore.__new__(StreamStore)
     for call in (

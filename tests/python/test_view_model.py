@@ -12,13 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_store import DroppedError, StreamStore
+from stream_store._safe_text import safe
 from stream_store._view import model as model_module
 from stream_store._view import segments as segments_module
 from stream_store._view.model import Block, Kind, ViewModel, value_at
 from stream_store._view.pictures import data_url, picture_of, png, shrink
 from stream_store._view.segments import Segments
 from stream_store._view.series import Envelope, Statistics
-from stream_store._view.text import cut, number_text, safe, value_text
+from stream_store._view.text import cut, number_text, value_text
 from view_helpers import EVIL, FIELDS, filled
 
 

@@ -187,7 +187,12 @@ def stats(store: Store, field: Fields = None, as_json: AsJson = False) -> None:
 def episodes(
     store: Store,
     by: Annotated[
-        list[str] | None, typer.Option("--by", help="the int or bool field that cuts segments")
+        list[str] | None,
+        typer.Option(
+            "--by",
+            help="the int or bool field that cuts segments; by default segment_by of the store, or "
+            "its field episode",
+        ),
     ] = None,
     field: Annotated[
         list[str] | None, typer.Option("--sum", help="a field to add up; by default all floats")

@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from stream_store._arguments import row_range
 from stream_store._fields import declared_fields
+from stream_store._file_errors import naming
 from stream_store.errors import CorruptStoreError
 from stream_store.store import StreamStore
 
@@ -121,12 +122,13 @@ def _target(out: Path) -> Path:
 def _opened(target: Path | None) -> Iterator[IO[bytes]]:
     """A file to write to, which replaces `target` at the end; None is standard output."""
     if target is None:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        with naming("standard output", "export"):
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
         return
     partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
     try:
-        with partial.open("wb") as file:
+        with naming(target, "export"), partial.open("wb") as file:
             yield file
         partial.replace(target)
     finally:

@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
-from stream_store._view.text import safe
+from stream_store._safe_text import safe
 from stream_store.reports import Finding, Gap
 
 _SHOWN_FINDINGS = 50

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from stream_store._cut_fields import EPISODE_FIELDS, cut_fields_text, default_cut_fields
 from stream_store._repr import short_value
 from stream_store._statistics import FieldStats
 from stream_store.store import StreamStore
@@ -69,7 +70,14 @@ def show_episodes(
 ) -> None:
     """Print the segments, or the first `rows` of them in the order of a column, largest first."""
     check_fields(store, by)
-    table = store.episodes(by or None, sums=sums or None)
+    cuts = by or default_cut_fields(store)
+    if not cuts:
+        raise ArgumentError(
+            "--by must name the field that cuts segments, because the store has no segment_by and "
+            f"no int field {' or '.join(EPISODE_FIELDS)}; its int and bool fields are "
+            f"{cut_fields_text(store)}"
+        )
+    table = store.episodes(cuts, sums=sums or None)
     columns = list(table.dtype.names or ())
     if order is not None:
         if order not in columns:

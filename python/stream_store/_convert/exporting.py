@@ -13,6 +13,7 @@ from typing import Any
 
 from stream_store._arguments import path_text
 from stream_store._fields import declared_fields
+from stream_store._file_errors import naming
 from stream_store._segment_cuts import CutState, find_cuts
 from stream_store._store_life import StoreLife
 from stream_store._types import AnyPath
@@ -53,7 +54,7 @@ def new_directory(path: AnyPath, operation: str) -> Iterator[Path]:
     partial = _partial(target, operation)
     partial.mkdir()
     try:
-        with _naming(target, operation):
+        with naming(target, operation):
             yield partial
         if target.is_dir():
             target.rmdir()
@@ -71,23 +72,11 @@ def new_file(path: AnyPath, operation: str) -> Iterator[Path]:
         raise FileExistsError(f"{target}: {operation}: expected a new path; nothing is replaced")
     partial = _partial(target, operation)
     try:
-        with _naming(target, operation):
+        with naming(target, operation):
             yield partial
         os.link(partial, target)  # unlike a rename, this fails if the file was created meanwhile
     finally:
         partial.unlink(missing_ok=True)
-
-
-@contextmanager
-def _naming(target: Path, operation: str) -> Iterator[None]:
-    """Adds the target to an error of the operating system that names no file, such as ENOSPC."""
-    try:
-        yield
-    except OSError as error:
-        if error.filename is not None or error.errno is None or type(error) is not OSError:
-            raise
-        reason = os.strerror(error.errno)
-        raise OSError(error.errno, f"{operation}: {reason}", str(target)) from error
 
 
 def _target(path: AnyPath) -> Path:

@@ -139,7 +139,8 @@ class _Import:
                 return
             if num_rows:
                 raise ValueError(
-                    f"{store.path}: an import was interrupted: resume=True continues it. To keep "
+                    f"{store.path}: an import was interrupted: resume=True continues it (the "
+                    f"command: --resume). To keep "
                     f"the rows as they are instead, delete {journal.path}"
                 )
             journal.remove()  # its store is gone

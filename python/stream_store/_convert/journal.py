@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stream_store._file_errors import naming
 from stream_store._store_life import StoreLife
 
 
@@ -48,11 +49,12 @@ class Journal:
         after this.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text(json.dumps({**identity, "row": row}) + "\n", encoding="utf-8")
+        with naming(self.path, "import"):
+            self.path.write_text(json.dumps({**identity, "row": row}) + "\n", encoding="utf-8")
 
     def add(self, row: int, rows: int, episode: int) -> None:
         """Write down a commit that follows."""
-        with self.path.open("a", encoding="utf-8") as file:
+        with naming(self.path, "import"), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"row": row, "rows": rows, "episode": episode}) + "\n")
 
     def remove(self) -> None:

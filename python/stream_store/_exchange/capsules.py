@@ -54,10 +54,12 @@ class CapsuleBatches:
         pyarrow = require("pyarrow", "the inspection of columns")
         self.schema = pyarrow.Schema._import_from_c(ctypes.addressof(memory))
 
-    def __del__(self) -> None:
+    # The default is a reference of its own: when the interpreter ends, modules are gone before some
+    # objects are.
+    def __del__(self, release: Any = _RELEASE_CALL) -> None:
         stream = getattr(self, "_stream", None)
         if stream is not None and stream.release:
-            _RELEASE_CALL(stream.release)(self._address)
+            release(stream.release)(self._address)
 
     def _call(self, name: str, memory: Any) -> None:
         code = getattr(self._stream, name)(self._address, ctypes.addressof(memory))

@@ -21,6 +21,7 @@ from typing import Any
 
 from stream_store import _core
 from stream_store._fields import DeclaredFields, fixed_view
+from stream_store._file_errors import naming
 
 from .arrow import BATCH_BYTES, batches_of
 from .optional import require
@@ -148,6 +149,7 @@ def _write(
     )
     with (
         progress,
+        naming(path, "to_dataset"),
         pyarrow.OSFile(str(path), "wb") as sink,
         pyarrow.ipc.new_stream(sink, schema) as writer,
     ):

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stream_store._core import Replica
+from stream_store._file_errors import naming
 from stream_store._types import Progress
 from stream_store.errors import CorruptStoreError, Error, RemoteError, VersionError
 
@@ -268,7 +269,8 @@ class Replicator:
         newest = self._state.newest
         text = json.dumps({"store": newest.store, "manifest": newest.number})
         temporary = Path(self._path, NOTE + ".tmp")
-        temporary.write_text(text + "\n", encoding="utf-8")
+        with naming(temporary, "mirror"):
+            temporary.write_text(text + "\n", encoding="utf-8")
         temporary.replace(Path(self._path, NOTE))
         self._noted = newest.number
 

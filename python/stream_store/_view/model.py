@@ -17,6 +17,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_store._cut_fields import default_cut_fields
 from stream_store._fields import declared_fields
 from stream_store.features import FieldSpec
 
@@ -27,8 +28,6 @@ BLOCK_ROWS = 65_536
 BLOCK_ITEMS = 1 << 20
 #: A vector with more items than this is shown as one band from its lowest to its highest item.
 MAX_COMPONENTS = 8
-#: Fields that hold the number of an episode, in the order in which they are tried.
-EPISODE_FIELDS = ("episode", "episode_index", "episode_id")
 _RESULTS = ("_step", "_mask", "_length")  # keys of a batch that are not fields
 _NUMBERS = {"bool", "int", "uint", "float", "decimal"}
 
@@ -140,14 +139,7 @@ class ViewModel:
                     raise ValueError(f"view: segments by {name!r}: expected an int or bool field, "
                                      f"but found {text}")  # fmt: skip
             return tuple(self._asked_by)
-        limits = self.store.retention.segment_by
-        if limits:
-            return limits
-        for name in EPISODE_FIELDS:
-            field = self._by_name.get(name)
-            if field and field.kind is Kind.NUMBER and field.spec.info.kind in ("int", "uint"):
-                return (name,)
-        return ()
+        return default_cut_fields(self.store)
 
     def field(self, name: str) -> FieldView:
         """The field of a name; ValueError if there is none."""

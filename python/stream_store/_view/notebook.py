@@ -9,8 +9,9 @@ from typing import Any
 from stream_store import _core
 from stream_store._fields import declared_fields
 from stream_store._repr import represent
+from stream_store._safe_text import safe
 
-from .text import cut, safe, value_text
+from .text import cut, value_text
 
 _MOST = 50  # fields of a store, stores of a group
 

@@ -21,13 +21,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_store._file_errors import naming
+from stream_store._safe_text import safe
 from stream_store.errors import DroppedError
 
 from .model import FieldView, ViewModel
 from .pictures import data_url
 from .series import Statistics
 from .summary import Reduced, Summary, summarize
-from .text import cut, number_text, safe
+from .text import cut, number_text
 
 #: Fields with a line in the table of fields.
 MAX_LISTED = 1000
@@ -67,7 +69,7 @@ def write_page(
     text = page_of(_summary(model, progress)).encode("utf-8", "backslashreplace")
     handle, name = tempfile.mkstemp(prefix=f".{path.name}", dir=path.parent)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with naming(path, "view"), os.fdopen(handle, "wb") as file:
             file.write(text)
         mask = os.umask(0)
         os.umask(mask)

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from stream_store import _arguments
 from stream_store._exchange.optional import require
+from stream_store._safe_text import safe
 
 from .model import FieldView, ViewModel
 from .page import color_of
 from .readable import Readable
 from .series import Envelope
-from .text import safe
 
 _PIXELS = 1500
 #: Fields that are plotted if none are named.

@@ -17,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_store._exchange.optional import require
+from stream_store._safe_text import safe
 from stream_store.errors import DroppedError
 
 from .model import BLOCK_ITEMS, FieldView, Kind, ViewModel, list_parts, read_columns
 from .pictures import picture_of
 from .readable import Readable
 from .segments import Segments
-from .text import safe, value_text
+from .text import value_text
 
 _APPLICATION = "stream_store"
 _MOST_SERIES = 64  # numbers in a row that are sent as series; more are a tensor, which is slow

@@ -3,29 +3,10 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from typing import Any
 
 from stream_store._repr import short_value
-
-_UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-
-
-def safe(text: str, *, lines: bool = False) -> str:
-    """Text in which control and invisible characters are escaped.
-
-    A terminal would obey them, and those that change the direction of writing could make one value
-    look like another. With `lines`, line breaks and tabs are kept.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    kept = "\n\t" if lines else ""
-    return "".join(
-        character
-        if character in kept or unicodedata.category(character) not in _UNSAFE
-        else character.encode("unicode_escape").decode()
-        for character in text
-    )
+from stream_store._safe_text import safe
 
 
 def cut(text: str, width: int) -> str:

@@ -26,6 +26,7 @@ from stream_store._fields import declared_fields
 from stream_store._structs import Struct, StructTree
 from stream_store._types import AnyPath
 from stream_store.features import FieldSpec, difference, parse_fields
+from stream_store.features.names import MAX_NAME_BYTES, problem_of
 from stream_store.store import StreamStore
 
 #: The fields that samplers and later runs need. They cannot be changed or left out.
@@ -182,7 +183,17 @@ class Layout:
             return parse_fields({name: feature})
         except (ValueError, TypeError) as error:
             hint = ""
-            if isinstance(feature, spaces.Space):
+            if bad := _bad_key(feature, (name,)):
+                place, problem = bad
+                hint = (
+                    f". The key {place[-1]!r} of the space of {'.'.join(map(str, place[:-1]))!r} "
+                    f"cannot be the name of a field: {problem}. A key must be a str that is not "
+                    "empty and has no zero byte, and all names on the way to a field must have at "
+                    f"most {MAX_NAME_BYTES} bytes of UTF-8 together. Rename the key in a wrapper "
+                    "of the environment, as gymnasium.wrappers.TransformObservation, or leave the "
+                    f"field out with fields={{{name!r}: None}}"
+                )
+            elif isinstance(feature, spaces.Space):
                 hint = (
                     f". The space is {feature!r:.200}. Pass a feature for its samples, as in "
                     f"fields={{{name!r}: 'float32[]'}}, or leave it out with fields={{{name!r}: "
@@ -281,6 +292,25 @@ class Layout:
                 f"{self.recorder}: options: expected values that JSON can hold, but {error}. For "
                 "arrays, declare a struct, as in fields={'options': {'goal': 'float32[2]'}}"
             ) from error
+
+
+def _bad_key(space: Any, path: tuple[Any, ...]) -> tuple[tuple[Any, ...], str] | None:
+    """The path of the first key of a Dict space that cannot be the name of a field, and why."""
+    if isinstance(space, spaces.Dict):
+        parts: list[tuple[Any, Any]] = list(space.items())
+    elif isinstance(space, spaces.Tuple):
+        parts = [(str(place), part) for place, part in enumerate(space)]
+    else:
+        return None
+    for key, part in parts:
+        inner = (*path, key)
+        if not isinstance(key, str):
+            return inner, f"it is of type {type(key).__name__}"
+        if problem := problem_of(inner):
+            return inner, problem
+        if bad := _bad_key(part, inner):
+            return bad
+    return None
 
 
 def next_episode(store: StreamStore) -> int:

@@ -17,7 +17,7 @@ from stable_baselines3.common.buffers import BaseBuffer, ReplayBuffer
 from stable_baselines3.common.type_aliases import DictReplayBufferSamples, ReplayBufferSamples
 
 from stream_store import Priorities, StreamStore, WindowSampler
-from stream_store._arguments import integer
+from stream_store._arguments import integer, store_path
 from stream_store._types import AnyPath
 from stream_store.learning._checks import unit_interval
 
@@ -121,6 +121,7 @@ class StreamReplayBuffer(ReplayBuffer):
         self.handle_timeout_termination = handle_timeout_termination
         self.last_batch: PriorityBatch | None = None
         self._layout = Layout(observation_space, action_space, n_envs)
+        path = store_path(path)
         self._path = None if path is None else os.path.realpath(path)
         self._transitions = open_transitions(path, mode, self._layout, self.buffer_size)
         self._index = self._transitions.index

@@ -12,14 +12,21 @@ import atexit
 import contextlib
 import os
 import weakref
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from stream_store import LockedError, StreamStore
+from stream_store._fields import declared_fields
+from stream_store.features import FieldSpec, parse_fields
 
 from .layout import Layout
 from .transitions import Transitions
 
+#: Fields that a message names.
+_SHOWN = 3
+
 _shared: weakref.WeakValueDictionary[str, Transitions] = weakref.WeakValueDictionary()
+_temporary: weakref.WeakSet[Transitions] = weakref.WeakSet()
 
 
 def open_transitions(path: Any, mode: Literal["a", "x"], layout: Layout, steps: int) -> Transitions:
@@ -31,7 +38,9 @@ def open_transitions(path: Any, mode: Literal["a", "x"], layout: Layout, steps: 
         FileExistsError: mode "x", and there is a store.
     """
     if path is None:
-        return Transitions(StreamStore(fields=layout.fields), layout, steps)
+        opened = Transitions(StreamStore(fields=layout.fields), layout, steps)
+        _temporary.add(opened)
+        return opened
     where = os.path.realpath(path)
     if (shared := _open_here(where)) is not None:
         return _same(shared, where, mode, layout, steps)
@@ -43,9 +52,10 @@ def open_transitions(path: Any, mode: Literal["a", "x"], layout: Layout, steps: 
             "StreamStore(path, 'r')"
         ) from None
     except ValueError as error:
+        reason = _difference(where, layout) or str(error)
         raise ValueError(
             f"{where}: the store cannot hold the transitions of these spaces and n_envs="
-            f"{layout.n_envs}: {error}"
+            f"{layout.n_envs}: {reason}"
         ) from None
     try:
         _shared[where] = opened = Transitions(store, layout, steps)
@@ -53,6 +63,28 @@ def open_transitions(path: Any, mode: Literal["a", "x"], layout: Layout, steps: 
         store.close()
         raise
     return opened
+
+
+def _difference(path: str, layout: Layout) -> str:
+    """The fields of a store that are not those of a layout; empty if that cannot be found out."""
+    try:
+        with StreamStore(path, "r") as store:
+            found = _types_of(declared_fields(store).specs)
+    except (OSError, ValueError):
+        return ""
+    expected = _types_of(parse_fields(layout.fields))
+    differences = [
+        f"field {name!r}: expected {expected.get(name, 'no such field')} but found "
+        f"{found.get(name, 'no such field')}"
+        for name in {**expected, **found}
+        if expected.get(name) != found.get(name)
+    ]
+    more = f"; and {len(differences) - _SHOWN} more" if len(differences) > _SHOWN else ""
+    return "; ".join(differences[:_SHOWN]) + more
+
+
+def _types_of(specs: Sequence[FieldSpec]) -> dict[str, str]:
+    return {spec.name: spec.text for spec in specs if not spec.hidden}
 
 
 def require_store(path: str) -> None:
@@ -99,6 +131,6 @@ def _same(shared: Transitions, where: str, mode: str, layout: Layout, steps: int
 @atexit.register
 def _close_all() -> None:
     """Close the buffers of a script that ends; stores close themselves only after this."""
-    for transitions in list(_shared.values()):
+    for transitions in [*_shared.values(), *_temporary]:
         with contextlib.suppress(OSError, ValueError):  # the next open recovers the store
             transitions.close()

@@ -290,7 +290,7 @@ class Transitions:
     @property
     def in_own_process(self) -> bool:
         """Whether this process opened the store; False in a fork of it."""
-        return self._process == os.getpid()
+        return self._process == self._getpid()
 
     def watch_dropped(self) -> DroppedRows:
         """A list to which transitions are appended that leave the index, while it exists.
@@ -331,6 +331,9 @@ class Transitions:
                 self.flush()
             finally:
                 self.store.close()
+
+    # A reference of its own: when the interpreter ends, modules are gone before some objects are.
+    _getpid = staticmethod(os.getpid)
 
     def __del__(self) -> None:
         if hasattr(self, "_held"):

@@ -75,6 +75,10 @@ class Samples(Sequence[LazySample]):
     def __getitem__(self, i: Any) -> Any:
         if isinstance(i, slice):
             return [self[k] for k in range(*i.indices(self._size))]
+        if isinstance(i, bool) or not hasattr(i, "__index__"):
+            raise TypeError(
+                f"samples[i] is one sample: i must be an int, not {i!r} ({type(i).__name__})"
+            )
         if not -self._size <= i < self._size:
             raise IndexError(f"sample {i} is outside [0, {self._size})")
         return LazySample(self.batch, i % self._size)

@@ -7,7 +7,6 @@ windows.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -195,13 +194,7 @@ class DrawnWindowDataset(Dataset[Batch]):
             >>> DrawnWindowDataset(sampler)[5]["_step"]
             tensor([5, 6, 7])
         """
-        try:
-            number = operator.index(index)
-        except TypeError:
-            raise TypeError(
-                f"dataset[i] is one window: i must be an int, its _index, not {index!r} "
-                f"({type(index).__name__})"
-            ) from None
+        number = _arguments.window_number(index, ", its _index")
         return sample_of(to_tensors(self._read_windows(self._draw([number]))), 0)
 
     def __getitems__(self, drawn: Draw | Sequence[int]) -> Samples:
@@ -215,7 +208,7 @@ class DrawnWindowDataset(Dataset[Batch]):
 
     def _draw(self, indices: Sequence[int]) -> Draw:
         """Windows that are given by their numbers alone."""
-        numbers = np.asarray(indices, np.int64)
+        numbers = _arguments.window_numbers(indices)
         if self._ids is None:
             return Draw(numbers, None, None)
         known = range(len(self._ids))

@@ -171,6 +171,7 @@ def _cuts(view: StoreLife, by: str | Sequence[str] | None) -> str | Sequence[str
     if _EPISODE in view.fields:
         return _EPISODE
     raise ValueError(
-        f"{_OPERATION}: by= must name the field that cuts episodes, an int field or one or several "
-        f"bool fields; by=() makes all rows one episode. The fields are {', '.join(view.fields)}"
+        f"{_OPERATION}: by= (--by) must name the field that cuts episodes, an int field or one or "
+        f"several bool fields; by=() makes all rows one episode. The fields are "
+        f"{', '.join(view.fields)}"
     )

@@ -20,10 +20,11 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.events import Resize
 from textual.widgets import Footer, Input, Static
 
+from stream_store._safe_text import safe
 from stream_store._view.model import FieldView, Kind, ViewModel, value_at
 from stream_store._view.page import color_of
 from stream_store._view.segments import Segment
-from stream_store._view.text import cut, number_text, safe, value_text
+from stream_store._view.text import cut, number_text, value_text
 from stream_store.group import StoreGroup
 from stream_store.store import StreamStore
 

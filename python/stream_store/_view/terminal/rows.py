@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from rich.text import Text
 
+from stream_store._safe_text import safe
 from stream_store._view.model import FieldView, Kind, ViewModel, read_columns, value_at
 from stream_store._view.pictures import picture_of
 from stream_store._view.readable import Readable
-from stream_store._view.text import cut, safe, value_text
+from stream_store._view.text import cut, value_text
 from stream_store.errors import DroppedError
 
 from .drawing import draw_picture

@@ -11,7 +11,7 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Footer, Static
 
-from stream_store._view.text import safe
+from stream_store._safe_text import safe
 from stream_store.group import StoreGroup
 
 from .lines import Lines
