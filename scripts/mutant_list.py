@@ -10,6 +10,7 @@ import mutant_list_fields
 import mutant_list_groups
 import mutant_list_lanes
 import mutant_list_nested
+import mutant_list_opening
 import mutant_list_priorities
 import mutant_list_reading
 import mutant_list_remote
@@ -31,4 +32,5 @@ MUTANTS: list[Mutant] = [
     *mutant_list_exchange.MUTANTS,
     *mutant_list_nested.MUTANTS,
     *mutant_list_copies.MUTANTS,
+    *mutant_list_opening.MUTANTS,
 ]

@@ -68,6 +68,7 @@ TESTS = {
         "crash_fault_test",
         "crash_kill_test",
     ),
+    "opening": ("storage_test",),
     "reading": ("store_read_test", "storage_test", "store_staged_test", "fuzz_test", PYTHON),
     "sampling": ("store_read_test", "storage_test", "store_threads_test", PYTHON),
     "lanes": ("store_read_test", "test_lanes.py"),

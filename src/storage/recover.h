@@ -12,7 +12,8 @@
 //   3. The last 64 KiB of records and of values below the slot are verified, because a disk may
 //      have lost bytes that it had reported as written.
 //   4. From the slot on, records are accepted one by one, as long as each is verified by its own
-//      checksum, carries the slot's session and follows the record before it.
+//      checksum, carries the slot's session and follows the record before it. Several threads share
+//      this work if it is long (tail_walk.h).
 // `published` bounds step 4 but proves nothing: the kernel writes pages to disk in any order, so
 // after a power failure the word may be newer or older than the records.
 #pragma once

@@ -3,10 +3,9 @@
 // Used by Recover() only. Whether a record is valid depends on the records before it through the
 // cursor alone, and almost all of the cursor follows from the record before. So a long tail is split
 // into ranges of records, and each range is verified as if the range before it were valid:
-//   1. The calling thread verifies the first few MiB alone. Most tails end there, because background
-//      syncs keep them short.
+//   1. The calling thread verifies the first few MiB alone. A short tail ends there.
 //   2. The rest is split into ranges of equally many records. The calling thread and up to three
-//      others each take the first range that nobody has taken, until all are taken or one has ended
+//      others each take the first range that no thread has taken, until all are taken or one has ended
 //      early. Every range before that one has then been taken, too.
 //   3. The ranges are joined in order up to the first that ended early. Its end is the end of the
 //      valid prefix, because the assumption of its first record was true: the range before it was
