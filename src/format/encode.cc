@@ -15,17 +15,11 @@
 
 #include "base/assert.h"
 #include "format/encode_loops.h"
+#include "format/item.h"
 #include "format/utf8.h"
 
 namespace stream_store::internal {
 namespace {
-
-template <class T>
-T Load(const unsigned char* items, std::uint64_t index) noexcept {
-  T item{};
-  std::memcpy(&item, items + index * sizeof(T), sizeof(T));
-  return item;
-}
 
 // Copies the first and the last kWords words, which may overlap. Both are loaded before either is
 // stored, so the compiler keeps them in registers.
@@ -93,7 +87,7 @@ std::uint64_t IntegersToIntegers(const Encoding& encoding, const unsigned char* 
       return CopyWords(encoding, items, count, out);
     }
     for (std::uint64_t i = 0; i < count; ++i) {
-      out[i] = static_cast<Value>(Load<T>(items, i));
+      out[i] = static_cast<Value>(ItemAt<T>(items, i));
     }
     return kEncodedAll;
   }
@@ -104,7 +98,7 @@ std::uint64_t IntegersToIntegers(const Encoding& encoding, const unsigned char* 
   const std::uint64_t range = highest - lowest;
   std::uint64_t bad = 0;
   for (std::uint64_t i = 0; i < count; ++i) {
-    const auto word = static_cast<std::uint64_t>(Load<T>(items, i));
+    const auto word = static_cast<std::uint64_t>(ItemAt<T>(items, i));
     bad |= static_cast<std::uint64_t>(word - lowest > range);
     out[i] = static_cast<Value>(word);
   }
@@ -130,14 +124,14 @@ struct BoolAsDouble {
 
 struct HalfAsDouble {
   static double Get(const unsigned char* items, std::uint64_t index) noexcept {
-    return std::bit_cast<double>(WidenFloat16(Load<std::uint16_t>(items, index)));
+    return std::bit_cast<double>(WidenFloat16(ItemAt<std::uint16_t>(items, index)));
   }
 };
 
 template <class T>
 struct NumberAsDouble {
   static double Get(const unsigned char* items, std::uint64_t index) noexcept {
-    return static_cast<double>(Load<T>(items, index));
+    return static_cast<double>(ItemAt<T>(items, index));
   }
 };
 
@@ -195,13 +189,13 @@ std::uint64_t Float32sToFloats(const Encoding&, const unsigned char* items, std:
                                Value* out) noexcept {
   std::uint32_t largest = 0;
   for (std::uint64_t i = 0; i < count; ++i) {
-    const auto bits = Load<std::uint32_t>(items, i);
+    const auto bits = ItemAt<std::uint32_t>(items, i);
     largest = std::max(largest, bits & 0x7fffffffU);
     out[i] = std::bit_cast<Value>(static_cast<double>(std::bit_cast<float>(bits)));
   }
   if (IsNanFloat32(largest)) [[unlikely]] {
     for (std::uint64_t i = 0; i < count; ++i) {
-      out[i] = static_cast<Value>(WidenFloat32(Load<std::uint32_t>(items, i)));
+      out[i] = static_cast<Value>(WidenFloat32(ItemAt<std::uint32_t>(items, i)));
     }
   }
   return kEncodedAll;

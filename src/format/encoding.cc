@@ -6,11 +6,11 @@
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <cstring>
 
 #include "stream_store/schema.h"
 
 #include "base/assert.h"
+#include "format/item.h"
 #include "format/layout.h"
 #include "format/nested_block.h"
 
@@ -43,13 +43,6 @@ void SetRange(Encoding& encoding, const DTypeInfo& info) {
 }
 
 constexpr std::array<std::uint8_t, 14> kSourceBytes = {1, 1, 2, 4, 8, 1, 2, 4, 8, 2, 4, 8, 1, 8};
-
-template <class T>
-T ItemAt(const void* items, std::uint64_t index) noexcept {
-  T item{};
-  std::memcpy(&item, static_cast<const char*>(items) + index * sizeof(T), sizeof(T));
-  return item;
-}
 
 template <class T>
 std::string FloatText(T number) {

@@ -1,23 +1,12 @@
 #include "store/append_result_access.h"
 
 #include <bit>
-#include <cstring>
 
 #include "format/float_bits.h"
+#include "format/item.h"
 #include "format/layout.h"
 
 namespace stream_store::internal {
-namespace {
-
-template <class T>
-T ItemAt(const void* items, std::uint64_t index) noexcept {
-  T item;
-  std::memcpy(&item, static_cast<const unsigned char*>(items) + index * sizeof(T), sizeof(T));
-  return item;
-}
-
-}  // namespace
-
 AppendResult AppendResultAccess::Because(ErrorCode code) noexcept {
   switch (code) {
     case ErrorCode::kNoSpace:
