@@ -129,8 +129,8 @@ MUTANTS = [
         "rows that became final are not looked at again",
         change(
             _STARTS,
-            "same && extent.last_row == LastRow::kFinal && extent.rows == view().row_count",
-            "same",
+            "extent.last_row == LastRow::kFinal && extent.rows == view().row_count",
+            "true",
         ),
     ),
     bug(

@@ -16,8 +16,9 @@
 // WindowBatch, which says where the windows lie and reads them into the caller's memory.
 //
 // Thread rules: a WindowSampler belongs to one thread at a time; a WindowBatch, once filled, may be
-// read by another. All samplers of the same Reader, and of its copies, share one index of its
-// segments.
+// read by another, while the sampler draws the next ones and other threads read those. Batches share
+// snapshots of the stores, which the sampler replaces but never changes. All samplers of the same Reader,
+// and of its copies, share one index of its segments, which has a lock.
 // Errors: besides the errors that a function names, functions that look at the stores throw as
 // Reader::Refresh() does, and functions that read windows throw as the Reader functions do.
 #pragma once
@@ -151,7 +152,7 @@ class STREAM_STORE_API WindowBatch {
     std::size_t store;
     std::size_t begin;
     std::size_t end;
-    Reader reader;
+    std::shared_ptr<const Reader> reader;  // other batches may read through it at the same time
   };
 
   const Places& PlacesOf(TypeId type) const;

@@ -82,8 +82,7 @@ void Control::CopyLiveWords() const {
 }
 
 std::atomic_ref<std::uint64_t> Control::Word(std::uint64_t LiveWords::* member) const noexcept {
-  auto* live = reinterpret_cast<LiveWords*>(mapping_.data() + kLiveOffset);
-  return std::atomic_ref<std::uint64_t>(live->*member);
+  return std::atomic_ref<std::uint64_t>(words()->*member);
 }
 
 std::optional<Slot> Control::ReadSlot(int which, const StoreId& id) const {

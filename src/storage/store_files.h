@@ -97,6 +97,9 @@ class Control {
     return Word(&LiveWords::schema_revision);
   }
 
+  /// The live words in the mapping; null if they are a copy. Load them through std::atomic_ref.
+  LiveWords* mapped_words() const noexcept { return copies_ ? nullptr : words(); }
+
   /// Reads slot 0 or 1 of the store `id`; nothing if it is not valid. Throws Error(kIo).
   /// REQUIRES: which == 0 || which == 1.
   std::optional<Slot> ReadSlot(int which, const StoreId& id) const;
@@ -140,6 +143,10 @@ class Control {
   }
 
  private:
+  LiveWords* words() const noexcept {
+    return reinterpret_cast<LiveWords*>(mapping_.data() + kLiveOffset);
+  }
+
   std::atomic_ref<std::uint64_t> Word(std::uint64_t LiveWords::* member) const noexcept;
   void CopyLiveWords() const;
 

@@ -61,20 +61,27 @@ std::uint64_t IndexedStarts::UnscannedRows() {
   return now.num_rows() - std::clamp(index_->rows(), now.first_row(), now.num_rows());
 }
 
-void IndexedStarts::Follow() {
+// Whether the extent is the end of the store. A last row that was not final may become final without a
+// new record, so then it is not.
+bool IndexedStarts::IsSettled() const noexcept {
+  return extent_.last_row == LastRow::kFinal &&
+         extent_.rows == ReaderAccess::ViewOf(reader_).row_count;
+}
+
+bool IndexedStarts::MoveToEnd() {
   reader_.Refresh();
-  // Sampling calls this for each batch, so if nothing was appended, it returns at once. A last row
-  // that was not final may have become final without a new record, so then it does not.
+  // Sampling calls this for each batch, so if nothing was appended, it returns at once.
   const View& view = ReaderAccess::ViewOf(reader_);
   const bool same =
       followed_ && view.record_count == seen_records_ && view.begin_record == seen_begin_;
-  if (same && extent_.last_row == LastRow::kFinal && extent_.rows == view.row_count) {
-    return;
+  if (same && IsSettled()) {
+    return true;
   }
   MoveTo(FindExtent(reader_, /*whole_rows=*/true).extent);
   seen_begin_ = ReaderAccess::ViewOf(reader_).begin_record;
   seen_records_ = ReaderAccess::ViewOf(reader_).record_count;
   followed_ = true;
+  return IsSettled();
 }
 
 std::uint64_t IndexedStarts::CountNow() {
@@ -86,6 +93,7 @@ std::uint64_t IndexedStarts::CountNow() {
 }
 
 void IndexedStarts::Restore(const EpochExtent& wanted) {
+  Moved();
   reader_.Refresh();
   const EpochExtent extent = CheckExtent(reader_, wanted);
   const std::uint64_t final_rows = ReaderAccess::FinalRows(reader_);

@@ -38,7 +38,6 @@ class IndexedStarts final : public Starts {
   const Reader& reader() const noexcept override { return reader_; }
 
   std::uint64_t UnscannedRows() override;
-  void Follow() override;
   std::uint64_t CountNow() override;
   void Restore(const EpochExtent& wanted) override;
 
@@ -102,6 +101,8 @@ class IndexedStarts final : public Starts {
     LaneRows rows() const noexcept { return {lane, begin, end}; }
   };
 
+  bool MoveToEnd() override;
+  bool IsSettled() const noexcept;
   std::unique_lock<ForkMutex> LockIndexTo(std::uint64_t rows);
   void MoveTo(const EpochExtent& extent);
   void Forget();

@@ -26,35 +26,56 @@ struct StorePlans {
 // The plans of one thread, by View::mapping_key.
 struct ThreadPlans {
   RowPlans* last = nullptr;  // mostly wanted again
+  std::size_t most_stores = kMostStores;
   std::unordered_map<std::uint64_t, StorePlans> stores;
+
+  // Most plans are of mappings that exist no more.
+  void Clear() {
+    last = nullptr;
+    stores.clear();
+  }
 };
+
+ThreadPlans& ThisThread() {
+  // On the heap: the space for thread-local variables of a shared library is small.
+  thread_local const auto thread = std::make_unique<ThreadPlans>();
+  return *thread;
+}
 
 }  // namespace
 
 RowPlans& RowPlans::ForThread(const View& view, std::span<const TypeId> types) {
   STREAM_STORE_ASSERT(std::ranges::all_of(
       types, [&](TypeId type) { return type < view.store_schema->schema.size(); }));
-  // On the heap: the space for thread-local variables of a shared library is small.
-  thread_local const auto thread = std::make_unique<ThreadPlans>();
-  if (thread->last != nullptr && thread->last->Fits(view, types)) {
-    return *thread->last;
+  ThreadPlans& thread = ThisThread();
+  if (thread.last != nullptr && thread.last->Fits(view, types)) {
+    return *thread.last;
   }
-  if (thread->stores.size() >= kMostStores && !thread->stores.contains(view.mapping_key)) {
-    thread->last = nullptr;
-    thread->stores.clear();  // most are of mappings that exist no more
+  if (thread.stores.size() >= thread.most_stores && !thread.stores.contains(view.mapping_key)) {
+    thread.Clear();
   }
-  StorePlans& plans = thread->stores[view.mapping_key];
+  StorePlans& plans = thread.stores[view.mapping_key];
   for (RowPlans& set : plans.sets) {
     if (set.Fits(view, types)) {
-      thread->last = &set;
+      thread.last = &set;
       return set;
     }
   }
   RowPlans& set = plans.sets[plans.next];
   plans.next = (plans.next + 1) % kColumnSets;
   set.Reset(view, types);
-  thread->last = &set;
+  thread.last = &set;
   return set;
+}
+
+// The calls that follow are mostly for stores that are there already, so `stores` may come on top.
+void RowPlans::MakeRoom(std::size_t stores) {
+  ThreadPlans& thread = ThisThread();
+  const std::size_t kept = std::max(kMostStores, stores);
+  if (thread.stores.size() > kept) {
+    thread.Clear();
+  }
+  thread.most_stores = kept + stores;
 }
 
 bool RowPlans::Fits(const View& view, std::span<const TypeId> types) const {

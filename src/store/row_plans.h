@@ -37,9 +37,13 @@ struct RowPlan {
 /// The plans for one list of wanted types in one set of mappings.
 class RowPlans {
  public:
-  /// This thread's plans for these columns. Valid until the next call on this thread.
+  /// This thread's plans for these columns. Valid until the next call on this thread, but also during as
+  /// many calls as the last MakeRoom() was for, if all of them are for other stores.
   /// REQUIRES: each type is below the number of types of the schema.
   static RowPlans& ForThread(const View& view, std::span<const TypeId> types);
+
+  /// Makes room for the plans of `stores` more stores, if need be by forgetting those that this thread has.
+  static void MakeRoom(std::size_t stores);
 
   /// The plan of a layout. Valid until the next call. Throws Error(kCorrupt).
   RowPlan Find(const View& view, std::uint32_t layout) {

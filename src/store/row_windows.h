@@ -27,21 +27,38 @@ namespace stream_store::internal {
 template <class RowAt, class LengthAt>
 class RowPlaces {
  public:
-  RowPlaces(const View& view, const RowAt& row, const LengthAt& length)
-      : view_(view), row_(row), length_(length), guesser_(view) {}
+  RowPlaces(const View& view, RowAt row, LengthAt length)
+      : view_(view), row_(std::move(row)), length_(std::move(length)), guesser_(view) {}
 
   void PrefetchHint(std::uint64_t i) const { guesser_.Prefetch(row_(i)); }
 
   // Touches the first record and the one after the last; those between are usually on the same
   // pages.
   std::uint64_t TouchRecords(std::uint64_t i) const {
-    const std::uint64_t first = guesser_.HintedRecord(row_(i));
-    Touch(view_.records[first]);
-    Touch(view_.records[RecordAfter(i, first)]);
+    const std::uint64_t first = GuessRecord(i);
+    const auto [begin, end] = Records(i, first);
+    Touch(*begin);
+    Touch(*end);
     return first;
   }
 
+  std::uint64_t GuessRecord(std::uint64_t i) const { return guesser_.HintedRecord(row_(i)); }
+
+  // The first record of the place, and the one after its last one, or the last one of the View.
+  std::pair<const Record*, const Record*> Records(std::uint64_t i, std::uint64_t first) const {
+    return {view_.records + first, view_.records + RecordAfter(i, first)};
+  }
+
   // Loads the records of the place, which TouchRecords() has touched.
+  std::pair<const Value*, const Value*> Values(std::uint64_t i, std::uint64_t first) const {
+    const auto start = [this](std::uint64_t record) {
+      return view_.values + std::clamp(LoadOnce(view_.records[record].start), view_.first_position,
+                                       view_.value_count);
+    };
+    return {start(first), start(RecordAfter(i, first))};
+  }
+
+  // As Values().
   void TouchValues(std::uint64_t i, std::uint64_t first) const {
     const auto [begin, end] = Values(i, first);
     if (begin < end) {
@@ -78,17 +95,9 @@ class RowPlaces {
     return std::min(first + guesser_.Records(length_(i)), view_.record_count - 1);
   }
 
-  std::pair<const Value*, const Value*> Values(std::uint64_t i, std::uint64_t first) const {
-    const auto start = [this](std::uint64_t record) {
-      return view_.values + std::clamp(LoadOnce(view_.records[record].start), view_.first_position,
-                                       view_.value_count);
-    };
-    return {start(first), start(RecordAfter(i, first))};
-  }
-
   const View& view_;
-  const RowAt& row_;
-  const LengthAt& length_;
+  RowAt row_;
+  LengthAt length_;
   RowHints guesser_;
 };
 

@@ -1,16 +1,16 @@
 // RowsOfStores: decodes rows of several stores with equal fields, as a batch of a group needs them.
 //
 // ForEachBlock() (prefetch.h) overlaps the cache misses of the places of one store. A batch of a group
-// has only a few places in each store, so it would wait for them store by store. Therefore the loops
-// that touch memory run here over the places of all stores, before the first one is read. The
-// columns are the same for all stores and are made once.
+// has only a few places in each store, so it would wait for them store by store. Therefore a block of
+// places that are touched together goes on into the next stores here, and what is looked up once for each
+// store is looked up for all stores before the first one is read. The columns are the same for all stores
+// and are made once.
 //
 // Used by window_batch.cc. Thread rules: an object belongs to one call.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <span>
 #include <vector>
 
@@ -19,6 +19,7 @@
 
 #include "storage/view.h"
 #include "store/row_columns.h"
+#include "store/row_plans.h"
 #include "store/row_windows.h"
 
 namespace stream_store::internal {
@@ -31,14 +32,16 @@ struct StoreRuns {
 
 class RowsOfStores {
  public:
-  /// Touches one word of every page that the runs need. All arguments must outlive the object.
+  /// All arguments must outlive the object. Uses the plans of this thread (row_plans.h), so that no other
+  /// rows may be read on it between this call and the last Read().
   ///
   /// stores  in the order in which they will be read, none of them with safe reads.
   ///         There is at least one.
   /// Throws  Error(kInvalidArgument) for a type that does not exist.
   RowsOfStores(std::span<const StoreRuns> stores, std::span<const RowsColumn> columns, Step* steps);
 
-  /// Reads the runs of one store, as ReadRows() does (read_functions.h).
+  /// Reads the runs of one store, as ReadRows() does (read_functions.h). To be called for each store, in
+  /// their order.
   void Read(std::size_t which);
 
  private:
@@ -56,19 +59,17 @@ class RowsOfStores {
     std::uint64_t operator()(std::uint64_t i) const { return runs[i].count; }
   };
 
-  // The runs of one store, and its places. Does not move, because `touched` refers to the others.
+  // The runs of one store, and its places.
   struct Store {
     explicit Store(const StoreRuns& from)
-        : view(*from.view), row{from.runs}, length{from.runs}, touched(view, row, length) {}
+        : view(from.view),
+          runs(from.runs),
+          touched(*from.view, RowOf{from.runs}, LengthOf{from.runs}) {}
 
-    ~Store() = default;
-    Store(const Store&) = delete;
-    Store& operator=(const Store&) = delete;
-
-    const View& view;
-    RowOf row;
-    LengthOf length;
+    const View* view;
+    std::span<const RowRun> runs;
     RowPlaces<RowOf, LengthOf> touched;
+    RowPlans* plans = nullptr;
     std::size_t begin = 0;  // in places_
     std::size_t end = 0;
   };
@@ -80,15 +81,16 @@ class RowsOfStores {
   };
 
   void ListPlaces(std::uint32_t store);
-  void Touch();
+  void TouchBlock();
   bool MarkAll();
 
   std::vector<TypeId> types_;
   std::vector<ColumnSink> columns_;
   Step* steps_;
   bool marked_ = false;  // all places are marked as present
-  std::deque<Store> stores_;
+  std::vector<Store> stores_;
   std::vector<Place> places_;  // of all stores; empty while reads of this thread wait for a disk
+  std::size_t touched_ = 0;    // the places before this one were touched
 };
 
 }  // namespace stream_store::internal

@@ -97,7 +97,8 @@ void WindowSampler::ListParts(WindowBatch& batch) {
   batch.parts_.clear();
   if (stores_.size() == 1) {
     std::iota(batch.windows_.begin(), batch.windows_.end(), std::uint64_t{0});
-    batch.parts_.push_back({.store = 0, .begin = 0, .end = size, .reader = stores_[0]->reader()});
+    batch.parts_.push_back(
+        {.store = 0, .begin = 0, .end = size, .reader = stores_[0]->SharedReader()});
     return;
   }
   begins_.assign(stores_.size() + 1, 0);
@@ -111,7 +112,7 @@ void WindowSampler::ListParts(WindowBatch& batch) {
       batch.parts_.push_back({.store = store,
                               .begin = begin,
                               .end = begins_[store + 1],
-                              .reader = stores_[store]->reader()});
+                              .reader = stores_[store]->SharedReader()});
     }
   }
   for (std::size_t i = 0; i < size; ++i) {

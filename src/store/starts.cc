@@ -53,20 +53,26 @@ std::uint64_t StoreStarts::UnscannedRows() {
 
 // --- the extent ---
 
-void StoreStarts::Follow() {
-  reader_.Refresh();
-  // Sampling calls this for each batch, so if nothing was appended, it returns at once. A last row
-  // that was not final may have become final without a new record, so then it does not.
+// Whether the extent is the end of the store. A last row that was not final may become final without a
+// new record, so then it is not.
+bool StoreStarts::IsSettled() const noexcept {
   const EpochExtent& extent = numbering_.extent;
+  return extent.last_row == LastRow::kFinal && extent.rows == view().row_count;
+}
+
+bool StoreStarts::MoveToEnd() {
+  reader_.Refresh();
+  // Sampling calls this for each batch, so if nothing was appended, it returns at once.
   const bool same =
       followed_ && view().record_count == seen_records_ && view().begin_record == seen_begin_;
-  if (same && extent.last_row == LastRow::kFinal && extent.rows == view().row_count) {
-    return;
+  if (same && IsSettled()) {
+    return true;
   }
   Number(FollowExtent(), numbering_);
   seen_begin_ = view().begin_record;
   seen_records_ = view().record_count;
   followed_ = true;
+  return IsSettled();
 }
 
 std::uint64_t StoreStarts::CountNow() {
@@ -110,6 +116,7 @@ std::unique_lock<ForkMutex> StoreStarts::LockIndexTo(std::uint64_t final_rows) {
 }
 
 void StoreStarts::Restore(const EpochExtent& wanted) {
+  Moved();
   reader_.Refresh();
   const EpochExtent extent = CheckExtent(reader_, wanted);
   if (by_segments()) {

@@ -35,7 +35,6 @@ class StoreStarts final : public Starts {
   const Reader& reader() const noexcept override { return reader_; }
 
   std::uint64_t UnscannedRows() override;
-  void Follow() override;
   std::uint64_t CountNow() override;
   void Restore(const EpochExtent& wanted) override;
 
@@ -97,6 +96,8 @@ class StoreStarts final : public Starts {
     bool holds = false;
   };
 
+  bool MoveToEnd() override;
+  bool IsSettled() const noexcept;
   EpochExtent FollowExtent();
   std::unique_lock<ForkMutex> LockIndexTo(std::uint64_t final_rows);
   void Number(const EpochExtent& extent, Numbering& made);

@@ -73,8 +73,8 @@ void WindowBatch::ReadWindows(const WindowsOut& out) const {
       while (i + count < windows.size() && windows[i + count] == first + count) {
         ++count;
       }
-      part.reader.ReadWindows(std::span(starts_).subspan(first, count), length_,
-                              out.From(first * length_));
+      part.reader->ReadWindows(std::span(starts_).subspan(first, count), length_,
+                               out.From(first * length_));
       i += count;
     }
   }
@@ -84,12 +84,12 @@ void WindowBatch::ReadParts(std::span<const RowRun> runs, std::span<const std::s
                             std::span<const RowsColumn> columns, Step* steps,
                             std::vector<std::shared_ptr<const void>>& copies) const {
   const auto copies_of = [](const Part& part) {
-    return internal::ReaderAccess::SourceOf(part.reader)->copies();
+    return internal::ReaderAccess::SourceOf(*part.reader)->copies();
   };
   if (parts_.size() == 1 || std::ranges::any_of(parts_, copies_of)) {
     for (std::size_t part = 0; part < parts_.size(); ++part) {
-      internal::Keep(parts_[part].reader.ReadRows(internal::RunsOfPart(runs, run_begins, part),
-                                                  columns, steps),
+      internal::Keep(parts_[part].reader->ReadRows(internal::RunsOfPart(runs, run_begins, part),
+                                                   columns, steps),
                      copies);
     }
     return;
@@ -97,15 +97,20 @@ void WindowBatch::ReadParts(std::span<const RowRun> runs, std::span<const std::s
   std::vector<internal::StoreRuns> stores;
   stores.reserve(parts_.size());
   for (std::size_t part = 0; part < parts_.size(); ++part) {
-    stores.push_back({&internal::ReaderAccess::ViewOf(parts_[part].reader),
+    stores.push_back({&internal::ReaderAccess::ViewOf(*parts_[part].reader),
                       internal::RunsOfPart(runs, run_begins, part)});
   }
   internal::RowsOfStores rows(stores, columns, steps);
+  const auto source_of = [this](std::size_t part) -> const internal::ReadSource& {
+    return *internal::ReaderAccess::SourceOf(*parts_[part].reader);
+  };
   for (std::size_t part = 0; part < parts_.size(); ++part) {
-    const internal::ReadSource& source = *internal::ReaderAccess::SourceOf(parts_[part].reader);
-    internal::ReadOrCutBack(source, *stores[part].view,
+    internal::ReadOrCutBack(source_of(part), *stores[part].view,
                             [&](const internal::View&) { rows.Read(part); });
-    source.CheckNotTruncated();
+  }
+  // In a loop of its own, whose cache misses overlap.
+  for (std::size_t part = 0; part < parts_.size(); ++part) {
+    source_of(part).CheckNotTruncated();
   }
 }
 
@@ -124,12 +129,12 @@ std::shared_ptr<const void> WindowBatch::ReadRows(std::span<const RowsColumn> co
     return internal::OwnerOf(std::move(copies));
   }
   if (run_begins_.empty()) {
-    return parts_[0].reader.ReadRows(starts_, length_, columns, steps);
+    return parts_[0].reader->ReadRows(starts_, length_, columns, steps);
   }
   for (std::size_t i = 0; i < count_.size(); ++i) {
     const auto clear = [&](std::uint64_t place, std::uint64_t count) {
       if (count > 0) {
-        internal::ZeroRows(internal::ReaderAccess::ViewOf(parts_[0].reader), place, count, columns,
+        internal::ZeroRows(internal::ReaderAccess::ViewOf(*parts_[0].reader), place, count, columns,
                            steps);
         if (valid != nullptr) {
           std::memset(valid + place, 0, count);
@@ -152,14 +157,14 @@ std::uint64_t WindowBatch::LongestInRows(TypeId type) const {
   }
   const Places* const places = places_.empty() ? nullptr : &PlacesOf(type);
   if (places == nullptr && run_begins_.empty()) {
-    return parts_[0].reader.LongestInRows(starts_, length_, type);
+    return parts_[0].reader->LongestInRows(starts_, length_, type);
   }
   const std::span<const RowRun> runs = places == nullptr ? runs_ : places->runs;
   const std::span<const std::size_t> begins = places == nullptr ? run_begins_ : places->run_begins;
   std::uint64_t longest = 0;
   for (std::size_t part = 0; part < parts_.size(); ++part) {
     const std::uint64_t of_part =
-        parts_[part].reader.LongestInRows(internal::RunsOfPart(runs, begins, part), type);
+        parts_[part].reader->LongestInRows(internal::RunsOfPart(runs, begins, part), type);
     longest = std::max(longest, of_part);
   }
   return longest;

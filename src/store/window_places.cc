@@ -103,7 +103,7 @@ void WindowBatch::ReadPlaces(const Places& places, std::span<const RowsColumn> c
       ++end;
     }
     if (end > begin) {
-      internal::ZeroRows(internal::ReaderAccess::ViewOf(parts_[0].reader), begin, end - begin,
+      internal::ZeroRows(internal::ReaderAccess::ViewOf(*parts_[0].reader), begin, end - begin,
                          columns, steps);
     }
     begin = end + 1;

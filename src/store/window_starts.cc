@@ -6,12 +6,50 @@
 #include "stream_store/error.h"
 
 #include "base/str_cat.h"
+#include "storage/read_source.h"
 #include "store/indexed_starts.h"
 #include "store/read_functions.h"
 #include "store/segment_index.h"
 #include "store/starts.h"
 
 namespace stream_store::internal {
+
+namespace {
+
+// Whether two Readers of one source show the same rows through the same mappings and schema.
+bool ShowTheSame(const Reader& one, const Reader& other) {
+  const View& a = ReaderAccess::ViewOf(one);
+  const View& b = ReaderAccess::ViewOf(other);
+  return a.mapping_key == b.mapping_key && a.begin_record == b.begin_record &&
+         a.record_count == b.record_count;
+}
+
+}  // namespace
+
+// Batches call this for each store, so a store that has not changed costs as little as possible.
+void Starts::Follow() {
+  if (watch_.Unchanged()) {
+    return;
+  }
+  const LiveWatch watch(ReaderAccess::SourceOf(reader())->files().control);
+  watch_ = {};
+  // A batch that nobody needs any more must not keep rows that were dropped.
+  std::shared_ptr<const Reader> shared = std::move(shared_);
+  const bool settled = MoveToEnd();
+  if (shared != nullptr && ShowTheSame(*shared, reader())) {
+    shared_ = std::move(shared);
+  }
+  if (settled) {
+    watch_ = watch;
+  }
+}
+
+std::shared_ptr<const Reader> Starts::SharedReader() {
+  if (shared_ == nullptr) {
+    shared_ = std::make_shared<const Reader>(reader());
+  }
+  return shared_;
+}
 
 bool NeedsIndex(const SamplerOptions& options) noexcept {
   return !options.lane_by.empty() || options.where || !options.exclude.empty() ||

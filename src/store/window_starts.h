@@ -21,6 +21,8 @@
 
 #include "stream_store/sampler.h"
 
+#include "storage/live_watch.h"
+
 namespace stream_store::internal {
 
 /// Where the windows of a batch lie: the columns that Starts::Resolve() fills, one element per
@@ -53,7 +55,16 @@ class Starts {
   virtual std::uint64_t UnscannedRows() = 0;
 
   /// Moves the extent to the rows and values stored now.
-  virtual void Follow() = 0;
+  void Follow();
+
+  /// The Reader as it is now, for batches to read through. They share it until Follow() finds that the
+  /// store has changed: a copy of the Reader costs several cache misses, and a batch of a group needs one
+  /// of each store.
+  ///
+  /// Several threads may read through it at once, although a Reader belongs to one thread otherwise: it is
+  /// never refreshed, and the functions of Reader that are const only load from its View and lock what the
+  /// Readers of a source share.
+  std::shared_ptr<const Reader> SharedReader();
 
   /// Returns the number of valid starts in the rows and values stored now; the extent stays as it
   /// is.
@@ -93,6 +104,20 @@ class Starts {
   Starts& operator=(const Starts&) = default;
   Starts(Starts&&) = default;
   Starts& operator=(Starts&&) = default;
+
+  /// To be called where anything but MoveToEnd() moves the Reader or the extent.
+  void Moved() noexcept {
+    watch_ = {};
+    shared_.reset();
+  }
+
+ private:
+  /// Refreshes the Reader and moves the extent to its rows and values. Returns whether the next call will
+  /// change nothing if the store has not changed by then.
+  virtual bool MoveToEnd() = 0;
+
+  LiveWatch watch_;  // of the last MoveToEnd(), if it returned true
+  std::shared_ptr<const Reader> shared_;
 };
 
 /// The kind of Starts that the options need. Throws Error(kInvalidArgument) for fields of other types

@@ -2,6 +2,7 @@
 // have more of what users do.
 #include "stream_store/group.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
@@ -273,6 +274,48 @@ TEST(GroupTest, AStateKeepsTheNumbersOfItsStores) {
   options.replacement = false;
   WindowSampler epochs(StoreGroup::Open(group.path()), options);
   EXPECT_EQ(ErrorOf([&] { epochs.Restore(with_epoch); }).code(), ErrorCode::kInvalidArgument);
+}
+
+// A store of which no word has changed since the last batch is not looked at again. Each of these changes
+// must therefore change a word that the sampler compares.
+TEST(GroupTest, ASamplerSeesEachKindOfChangeOfAStore) {
+  const ScratchDirectory scratch;
+  const StoreGroup group = NewGroup(scratch);
+  std::vector<StreamStore> stores;
+  for (const char* name : {"a", "b"}) {
+    stores.push_back(group.OpenWriter(name));
+    for (Step row = 0; row < 20; ++row) {
+      stores.back().Append(row, {{kWho, 0}, {kNumber, row}});
+    }
+  }
+  WindowSampler sampler(group, Options());
+  WindowBatch batch;
+  const auto sample = [&] {
+    sampler.Sample(batch);
+    sampler.Sample(batch);  // of stores that have not changed since the batch before
+    Read(batch);
+    return batch.anchors();
+  };
+  sample();
+  EXPECT_EQ(sampler.NumStarts(), 38U);
+  stores[1].Append(20, {{kWho, 0}, {kNumber, 20}});
+  sample();
+  EXPECT_EQ(sampler.NumStarts(), 39U);
+  const WindowBatch old = batch;
+  for (StreamStore& store : stores) {
+    store.DropBefore(15);
+  }
+  EXPECT_GE(std::ranges::min(sample()), 15);
+  EXPECT_EQ(sampler.NumStarts(), 9U);
+  Read(old);  // a batch keeps its rows
+  for (StreamStore& store : stores) {
+    store.AddFields({{.name = "more"}});
+  }
+  sample();
+  std::vector<std::uint8_t> present(batch.size() * 2, 7);
+  const RowsColumn more{.type = 2, .present = present.data()};
+  batch.ReadRows({&more, 1});
+  EXPECT_EQ(present, std::vector<std::uint8_t>(present.size(), 0));
 }
 
 TEST(GroupTest, ASamplerFollowsAWriterThatTruncates) {

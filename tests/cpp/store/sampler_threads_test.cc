@@ -141,5 +141,53 @@ TEST(SamplerThreadsTest, SamplersShareTheIndexOfLanes) {
   EXPECT_EQ(sampler.NumStarts(), starts);
 }
 
+// Batches share snapshots of the stores, which threads read while the sampler draws from newer ones.
+TEST(SamplerThreadsTest, BatchesAreReadBesideTheirSamplerAndItsWriters) {
+  constexpr std::size_t kStores = 5;
+  constexpr std::size_t kAtOnce = 3;
+  std::vector<StreamStore> stores;
+  std::vector<Reader> readers;
+  for (std::size_t i = 0; i < kStores; ++i) {
+    stores.push_back(StreamStore::Temporary({.fields = {{.name = "store"}, {.name = "row"}}}));
+    readers.push_back(stores.back().reader());
+  }
+  const auto append = [&stores](Step row) {
+    for (std::size_t i = 0; i < kStores; ++i) {
+      stores[i].Append(row, {{TypeId{0}, static_cast<std::int64_t>(i)}, {TypeId{1}, row}});
+    }
+  };
+  Step rows = 0;
+  while (rows < 100) {
+    append(rows++);
+  }
+  const auto read = [](const WindowBatch& batch) {
+    std::vector<std::int64_t> store(batch.size() * kLength);
+    std::vector<std::int64_t> row(batch.size() * kLength);
+    const RowsColumn columns[] = {{.type = 0, .out = store.data()}, {.type = 1, .out = row.data()}};
+    batch.ReadRows(columns);
+    for (std::size_t place = 0; place < row.size(); ++place) {
+      const std::size_t window = place / kLength;
+      ASSERT_EQ(store[place], batch.stores()[window]);
+      ASSERT_EQ(row[place], batch.starts()[window] + static_cast<Row>(place % kLength));
+    }
+  };
+  WindowSampler sampler(readers, {.length = kLength, .unit = SampleUnit::kRow, .batch_size = 200});
+  for (Step round = 0; round < kRows / 100; ++round) {
+    std::vector<WindowBatch> batches(kAtOnce);
+    std::vector<std::thread> threads;
+    for (WindowBatch& batch : batches) {
+      sampler.Sample(batch);
+      threads.emplace_back([&read, &batch] { read(batch); });
+      append(rows++);
+    }
+    if (round % 10 == 0) {
+      stores[static_cast<std::size_t>(round / 10) % kStores].DropBefore(rows - 50);
+    }
+    for (std::thread& thread : threads) {
+      thread.join();
+    }
+  }
+}
+
 }  // namespace
 }  // namespace stream_store::internal
