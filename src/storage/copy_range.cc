@@ -103,8 +103,7 @@ std::uint64_t SessionOf(const DamagedFiles& source) {
 void VerifyCopy(const DamagedFiles& source, Cursor cursor, std::uint64_t records, ChunkSet& files,
                 ProgressMeter& meter, const CopyFault& fail) {
   RecordVerifier::Parts parts = source.verifier_parts();
-  parts.layout_begin =
-      0;  // the files of the copy tell: a repair numbers its layouts from the first on
+  parts.layout_begin = 0;  // a repair numbers its layouts from the first on
   for (const auto& [kind, place] : {std::pair{Kind::kValues, &RecordVerifier::Parts::values},
                                     {Kind::kRecords, &RecordVerifier::Parts::records},
                                     {Kind::kLayouts, &RecordVerifier::Parts::layouts}}) {

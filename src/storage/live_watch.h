@@ -1,4 +1,4 @@
-// LiveWatch: tells whether a store has changed since a reader last looked at it.
+// LiveWatch: compares a store with its state when a reader last looked at it.
 //
 // A reader of many stores looks at each of them before every batch, and mostly nothing has changed. Then
 // the reader needs no more than three cache lines of `control`, and loads of many stores overlap. To find
@@ -30,7 +30,7 @@ class LiveWatch {
     }
   }
 
-  /// Whether a look at the store would find what it found when this object was made. False if no store is
+  /// Whether a look at the store would find the same as when this object was made. False if no store is
   /// watched. A sync alone changes nothing that a look finds.
   bool Unchanged() const noexcept { return live_ != nullptr && Load() == seen_; }
 

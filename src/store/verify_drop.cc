@@ -3,9 +3,9 @@
 
 namespace stream_store::internal {
 
-// If rows were dropped since the files were opened, goes on in what is left, and returns the record
+// If rows were dropped since the files were opened, goes on in the remaining rows, and returns the record
 // to check next. Record i failed, which may be because its file is gone, or because one before it is:
-// the bytes of both read as zeros. A record that is left is checked again, with files opened anew.
+// the bytes of both read as zeros. A record that is left is checked again, after its files were opened again.
 std::optional<std::uint64_t> StoreScan::SkipDropped(RecordVerifier& verifier, std::uint64_t i) {
   if (!files_.FollowDrop([this](Finding finding) { Add(std::move(finding)); })) {
     return std::nullopt;

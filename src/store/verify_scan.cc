@@ -339,7 +339,7 @@ void StoreScan::CheckSentinel(RecordVerifier& verifier) {
   }
   const std::uint64_t found = verifier.record(end_).start;
   if (found == cursor_.values || files_.RowsWereDropped()) {
-    return;  // the sentinel of what was dropped is of no use
+    return;  // the sentinel of dropped rows says nothing
   }
   const bool used = report_.live || !files_.persistent;
   Add({used ? Finding::Severity::kDamage : Finding::Severity::kNotice, KindName(Kind::kRecords),

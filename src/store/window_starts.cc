@@ -33,7 +33,7 @@ void Starts::Follow() {
   }
   const LiveWatch watch(ReaderAccess::SourceOf(reader())->files().control);
   watch_ = {};
-  // A batch that nobody needs any more must not keep rows that were dropped.
+  // A batch that is no longer needed must not keep rows that were dropped.
   std::shared_ptr<const Reader> shared = std::move(shared_);
   const bool settled = MoveToEnd();
   if (shared != nullptr && ShowTheSame(*shared, reader())) {

@@ -1,4 +1,4 @@
-// The walk over the unsynced tail with several threads finds what a walk from record to record finds.
+// The walk over the unsynced tail with several threads ends as a walk from record to record does.
 #include "storage/tail_walk.h"
 
 #include <atomic>

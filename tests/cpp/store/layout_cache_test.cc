@@ -1,4 +1,4 @@
-// The caches of layouts, against a map of what was inserted.
+// The caches of layouts, against a map.
 #include "store/layout_cache.h"
 
 #include <map>
@@ -27,7 +27,7 @@ void Set(Cache& cache, const View& view, std::uint32_t layout, int value) {
   EXPECT_EQ(*entry, value);
 }
 
-// What a cache returns was inserted for that layout of that store, the last time.
+// A cache returns the entry that was inserted last for that layout of that store, or none.
 template <class Cache>
 void CompareWithMap(Cache cache) {
   std::map<std::pair<std::uint64_t, std::uint32_t>, int> inserted;
