@@ -48,7 +48,7 @@ def test_several_windows_have_one_dimension(store: StreamStore, indices: Any) ->
 @pytest.mark.parametrize("indices", [[True, False], [0.0, 1.0], np.ones(2, bool)])
 def test_several_windows_are_ints(store: StreamStore, indices: Any) -> None:
     for dataset in datasets(store):
-        with pytest.raises((IndexError, TypeError), match="ints|mask"):
+        with pytest.raises((IndexError, TypeError), match=r"ints|mask"):
             dataset.__getitems__(indices)
 
 
