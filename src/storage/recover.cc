@@ -137,8 +137,9 @@ Recovered Recover(const StoreFiles& files) {
   }
   VerifyTail(files, verifier, slot);
   const std::uint64_t limit = std::min(result.published, verifier.record_capacity());
-  const char* stopped = WalkTail(files, *store_schema, verifier,
-                                 static_cast<std::uint16_t>(slot.session), limit, result.cursor);
+  const char* stopped =
+      WalkTail({files, *store_schema, static_cast<std::uint16_t>(slot.session), limit}, verifier,
+               result.cursor);
   // The row of the last published record, if that survived, gives the number of lost rows.
   std::uint64_t claimed_rows = 0;
   if (result.published > slot.begin.records && result.published <= verifier.record_capacity()) {

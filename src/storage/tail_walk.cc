@@ -61,15 +61,11 @@ struct Range {
 // The ranges of one tail, and the threads that verify them.
 class RangeWalk {
  public:
-  RangeWalk(const StoreFiles& files, const StoreSchema& store_schema, std::uint16_t session,
-            std::uint64_t limit, const Cursor& base, std::uint64_t range_records)
-      : files_(files),
-        store_schema_(store_schema),
-        session_(session),
-        limit_(limit),
+  RangeWalk(const UnsyncedTail& tail, const Cursor& base, std::uint64_t range_records)
+      : tail_(tail),
         base_(base),
         range_records_(range_records),
-        ranges_((limit - base.records + range_records - 1) / range_records),
+        ranges_((tail.limit - base.records + range_records - 1) / range_records),
         ended_(ranges_.size()) {}
 
   // Verifies all ranges with up to that many threads, then advances `cursor`, which is the base, to
@@ -101,7 +97,7 @@ class RangeWalk {
     std::optional<RecordVerifier> verifier;
     try {
       NameThisThread("ss-open");
-      verifier.emplace(files_, store_schema_);
+      verifier.emplace(tail_.files, tail_.store_schema);
     } catch (const std::exception&) {
       return;
     }
@@ -126,7 +122,7 @@ class RangeWalk {
   bool Verify(std::size_t number, RecordVerifier& verifier) noexcept {
     Range& range = ranges_[number];
     const std::uint64_t begin = base_.records + number * range_records_;
-    const std::uint64_t end = std::min(limit_, begin + range_records_);
+    const std::uint64_t end = std::min(tail_.limit, begin + range_records_);
     try {
       const std::optional<Cursor> cursor = number == 0 ? Counted(base_) : After(begin, verifier);
       if (!cursor.has_value()) {
@@ -134,7 +130,7 @@ class RangeWalk {
         return false;
       }
       range.end = *cursor;
-      range.fault = WalkSerially(verifier, session_, end, range.end);
+      range.fault = WalkSerially(verifier, tail_.session, end, range.end);
     } catch (...) {
       range.error = std::current_exception();
     }
@@ -181,10 +177,7 @@ class RangeWalk {
     return nullptr;
   }
 
-  const StoreFiles& files_;
-  const StoreSchema& store_schema_;
-  const std::uint16_t session_;
-  const std::uint64_t limit_;
+  const UnsyncedTail& tail_;
   const Cursor base_;
   const std::uint64_t range_records_;
   std::vector<Range> ranges_;
@@ -199,24 +192,24 @@ std::uint64_t BytesBetween(const Cursor& begin, const Cursor& end) noexcept {
 
 }  // namespace
 
-const char* WalkTail(const StoreFiles& files, const StoreSchema& store_schema,
-                     RecordVerifier& verifier, std::uint16_t session, std::uint64_t limit,
-                     Cursor& cursor, const TailWalkOptions& options) {
+const char* WalkTail(const UnsyncedTail& tail, RecordVerifier& verifier, Cursor& cursor,
+                     const TailWalkOptions& options) {
+  const std::uint64_t limit = tail.limit;
   STREAM_STORE_ASSERT(limit <= verifier.record_capacity());
   if (options.threads == 1 || cursor.records >= limit) {
-    return WalkSerially(verifier, session, limit, cursor);
+    return WalkSerially(verifier, tail.session, limit, cursor);
   }
   const Cursor first = cursor;
   while (cursor.records < limit && BytesBetween(first, cursor) < options.serial_bytes) {
     const std::uint64_t end = std::min(limit, cursor.records + kSerialRecords);
-    if (const char* fault = WalkSerially(verifier, session, end, cursor)) {
+    if (const char* fault = WalkSerially(verifier, tail.session, end, cursor)) {
       return fault;
     }
   }
   const unsigned threads =
       options.threads.value_or(std::min(std::thread::hardware_concurrency(), kMostThreads));
   if (cursor.records == limit || threads <= 1) {
-    return WalkSerially(verifier, session, limit, cursor);
+    return WalkSerially(verifier, tail.session, limit, cursor);
   }
   const std::uint64_t left = limit - cursor.records;
   const std::uint64_t walked = cursor.records - first.records;
@@ -224,7 +217,7 @@ const char* WalkTail(const StoreFiles& files, const StoreSchema& store_schema,
       walked == 0 ? sizeof(Record) : BytesBetween(first, cursor) / walked;
   const std::uint64_t range_records =
       std::max({options.range_bytes / bytes_each, left / kMostRanges + 1, std::uint64_t{1}});
-  RangeWalk walk(files, store_schema, session, limit, cursor, range_records);
+  RangeWalk walk(tail, cursor, range_records);
   return walk.Run(threads, verifier, cursor);
 }
 

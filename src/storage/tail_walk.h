@@ -35,19 +35,26 @@ struct TailWalkOptions {
   std::uint64_t range_bytes = 1 << 20;  ///< of one range, as far as records are equally long
 };
 
-/// Verifies the records [cursor.records, limit) and advances `cursor` past those that are valid, have
-/// this session and follow the record before. `verifier` is that of the caller, of the same files.
+/// Where the records lie that may be part of the tail.
+struct UnsyncedTail {
+  const StoreFiles& files;
+  const StoreSchema& store_schema;
+  std::uint16_t session;  ///< of the slot
+  std::uint64_t limit;    ///< the record after the last one
+};
+
+/// Verifies the records [cursor.records, tail.limit) and advances `cursor` past those that are valid,
+/// have the session and follow the record before. `verifier` is that of the caller, of the same files.
 ///
-/// The cursor may be beyond `limit` already, because `published` may be older than the last sync after
+/// The cursor may be beyond the limit already, because `published` may be older than the last sync after
 /// a power cut. It stays there then.
 ///
 /// Returns why the record where the cursor stopped is not valid, or null if the cursor reached
-/// `limit`. Cost: reads all of these records and their values once. If a thread cannot be started,
+/// the limit. Cost: reads all of these records and their values once. If a thread cannot be started,
 /// the walk goes on with fewer. Throws Error(kIo) if the first record that is not valid could not be
 /// read.
-/// REQUIRES: limit <= verifier.record_capacity().
-const char* WalkTail(const StoreFiles& files, const StoreSchema& store_schema,
-                     RecordVerifier& verifier, std::uint16_t session, std::uint64_t limit,
-                     Cursor& cursor, const TailWalkOptions& options = {});
+/// REQUIRES: tail.limit <= verifier.record_capacity().
+const char* WalkTail(const UnsyncedTail& tail, RecordVerifier& verifier, Cursor& cursor,
+                     const TailWalkOptions& options = {});
 
 }  // namespace stream_store::internal

@@ -34,8 +34,7 @@ class TailWalkTest : public ChunksTest {
     WriteAndDie([](StreamStore& store) { Fill(store, 700); });
     OpenFiles(/*writable=*/true);
     Cursor cursor;
-    ASSERT_EQ(WalkTail(*files_, *schema_, *verifier_, session_, published_, cursor, kAlone),
-              nullptr);
+    ASSERT_EQ(WalkTail(TailTo(published_), *verifier_, cursor, kAlone), nullptr);
     ASSERT_EQ(cursor.records, published_);
     values_end_ = cursor.values;
     words_end_ = cursor.layout_words;
@@ -53,15 +52,16 @@ class TailWalkTest : public ChunksTest {
         static_cast<std::uint16_t>(files_->control.NewestSlot(files_->identity().id).session);
   }
 
+  UnsyncedTail TailTo(std::uint64_t limit) const { return {*files_, *schema_, session_, limit}; }
+
   std::string Walk(const TailWalkOptions& options, std::uint64_t limit, std::uint64_t from = 0) {
     Cursor cursor;
     RecordVerifier verifier(*files_, *schema_);
     try {
-      if (const char* fault =
-              WalkTail(*files_, *schema_, verifier, session_, from, cursor, kAlone)) {
+      if (const char* fault = WalkTail(TailTo(from), verifier, cursor, kAlone)) {
         return Text(fault, cursor);
       }
-      const char* fault = WalkTail(*files_, *schema_, verifier, session_, limit, cursor, options);
+      const char* fault = WalkTail(TailTo(limit), verifier, cursor, options);
       return Text(fault, cursor);
     } catch (const Error& error) {
       return error.what();
