@@ -227,7 +227,7 @@ REFUSED = {
     "ragged": ({"x": "int8[]"}, {"x": [[1], [1, 2]]}, {}, "row 1: expected 1 items"),
     "kind": ({"x": "timestamp[ns]", "y": "binary"}, {"x": [1]}, {}, r"'x' \(.*'y' \("),
     "float fps": ({"x": "int8"}, {"x": [1]}, {"fps": 10.0}, "fps=10.0: expected an int"),
-    "by": ({"x": "int8"}, {"x": [1]}, {"by": None}, "by= must name the field"),
+    "by": ({"x": "int8"}, {"x": [1]}, {"by": None}, r"by= \(--by\) must name the field"),
     "field": ({"x": "int8"}, {"x": [1]}, {"fields": ["z"]}, "fields names 'z'"),
     "slash": ({"x/y": "int8"}, {"x/y": [1]}, {}, "its name contains '/'"),
     "video": ({"x": "int8"}, {"x": [1]}, {"video": True, "images": None}, "video=True needs"),
