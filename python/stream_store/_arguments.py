@@ -214,26 +214,25 @@ def timeout_seconds(timeout: Any) -> float:
     return seconds
 
 
-def window_number(index: object, meaning: str = "") -> int:
-    """The index of one window in a data set; `meaning` says which number it is."""
+def one_index(index: object, subject: str = "[i] is one window", kind: str = "an int") -> int:
+    """The index of one window or sample; `subject` and `kind` are for the message."""
     try:
         if isinstance(index, (bool, np.bool_)):
             raise TypeError
         return operator.index(index)  # type: ignore[arg-type]
     except TypeError:
         raise TypeError(
-            f"[i] is one window: i must be an int{meaning}, not {index!r} ({type(index).__name__})"
+            f"{subject}: i must be {kind}, not {index!r} ({type(index).__name__})"
         ) from None
 
 
-def window_numbers(indices: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """The indices of several windows in a data set."""
+def index_vector(
+    indices: npt.ArrayLike, expected: str, error: type[Exception]
+) -> npt.NDArray[np.int64]:
+    """The indices of several windows; `expected` and `error` are for other values."""
     numbers = plain_array(indices)
     if numbers.ndim != 1 or (numbers.dtype.kind not in "iu" and numbers.size > 0):
-        raise IndexError(
-            "indices must be ints in a list or an array of one dimension, found shape "
-            f"{numbers.shape} and dtype {numbers.dtype}"
-        )
+        raise error(f"{expected}, found shape {numbers.shape} and dtype {numbers.dtype}")
     return np.ascontiguousarray(numbers, np.int64)
 
 

@@ -225,13 +225,8 @@ class WindowSampler(PrioritySampling):
             >>> bool((sampler.read(batch["_index"])["obs"] == batch["obs"]).all())
             True
         """
-        indices = _arguments.plain_array(index)
-        if indices.ndim != 1 or (indices.dtype.kind not in "iu" and indices.size > 0):
-            raise ValueError(
-                "index must be an int array with one dimension, found shape "
-                f"{indices.shape} and dtype {indices.dtype}"
-            )
-        return self._core.read_indices(np.ascontiguousarray(indices, np.int64))
+        expected = "index must be an int array with one dimension"
+        return self._core.read_indices(_arguments.index_vector(index, expected, ValueError))
 
     def __iter__(self) -> Iterator[Batch]:
         """Iterate over batches: endlessly with replacement, else over the next epoch.

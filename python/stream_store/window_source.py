@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ._arguments import window_number
+from ._arguments import one_index
 from ._types import Batch
 from .group import StoreGroup
 from .sampler import WindowSampler
@@ -193,7 +193,7 @@ class WindowSource:
 
     def _read_one(self, index: int) -> dict[str, Any]:
         """The batch of one window."""
-        return self._sampler._core.read_starts([window_number(index)])
+        return self._sampler._core.read_starts([one_index(index)])
 
 
 def window_of(batch: Mapping[str, Any], i: int) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from stream_store._closing import ClosedByWith
+
 from .arguments import seconds
 from .fork import require_usable
 from .loop import Rounds
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class Background:
+class Background(ClosedByWith):
     """A base class of Shipper and Mirror."""
 
     def __init__(self, every: float) -> None:
@@ -39,9 +41,6 @@ class Background:
         return None if self._done_at is None else time.monotonic() - self._done_at
 
     def start(self) -> None:
-        raise NotImplementedError
-
-    def close(self) -> None:
         raise NotImplementedError
 
     @contextmanager
@@ -76,7 +75,7 @@ class Background:
         trace: TracebackType | None,
     ) -> None:
         try:
-            self.close()
+            super().__exit__(kind, value, trace)
         except Exception:
             if kind is None:
                 raise

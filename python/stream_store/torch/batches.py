@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data._utils.collate import default_collate_fn_map
 
+from stream_store._arguments import one_index
 from stream_store.window_source import item_of
 
 from .travel import from_worker
@@ -75,10 +76,7 @@ class Samples(Sequence[LazySample]):
     def __getitem__(self, i: Any) -> Any:
         if isinstance(i, slice):
             return [self[k] for k in range(*i.indices(self._size))]
-        if isinstance(i, bool) or not hasattr(i, "__index__"):
-            raise TypeError(
-                f"samples[i] is one sample: i must be an int, not {i!r} ({type(i).__name__})"
-            )
+        i = one_index(i, "samples[i] is one sample")
         if not -self._size <= i < self._size:
             raise IndexError(f"sample {i} is outside [0, {self._size})")
         return LazySample(self.batch, i % self._size)

@@ -194,7 +194,7 @@ class DrawnWindowDataset(Dataset[Batch]):
             >>> DrawnWindowDataset(sampler)[5]["_step"]
             tensor([5, 6, 7])
         """
-        number = _arguments.window_number(index, ", its _index")
+        number = _arguments.one_index(index, kind="an int, its _index")
         return sample_of(to_tensors(self._read_windows(self._draw([number]))), 0)
 
     def __getitems__(self, drawn: Draw | Sequence[int]) -> Samples:
@@ -208,7 +208,9 @@ class DrawnWindowDataset(Dataset[Batch]):
 
     def _draw(self, indices: Sequence[int]) -> Draw:
         """Windows that are given by their numbers alone."""
-        numbers = _arguments.window_numbers(indices)
+        numbers = _arguments.index_vector(
+            indices, "indices must be ints in a list or an array of one dimension", IndexError
+        )
         if self._ids is None:
             return Draw(numbers, None, None)
         known = range(len(self._ids))
