@@ -314,8 +314,8 @@ bool LeafLoader::IsAllowed(const std::byte* item) const {
   if (leaf_.exact_bits == 0) {
     return LoadInteger(leaf_.item, item) < leaf_.classes;
   }
-  return leaf_.item.bits == 64 ? IsExact(Load<std::uint64_t>(item, 0), leaf_.exact_bits)
-                               : IsExactHalf(Load<std::uint32_t>(item, 0));
+  return leaf_.item.bits == 64 ? IsExact(ItemAt<std::uint64_t>(item, 0), leaf_.exact_bits)
+                               : IsExactHalf(ItemAt<std::uint32_t>(item, 0));
 }
 
 }  // namespace stream_store::arrow

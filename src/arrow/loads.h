@@ -5,25 +5,19 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 
 #include "arrow/array_view.h"
 #include "arrow/bits.h"
 #include "base/assert.h"
+#include "format/item.h"
 
 namespace stream_store::arrow {
 
-/// Item i of an array at `from`.
-template <class T>
-T Load(const std::byte* from, std::uint64_t i) noexcept {
-  T item{};
-  std::memcpy(&item, from + i * sizeof(T), sizeof(T));
-  return item;
-}
+using internal::ItemAt;
 
 /// Offset i of a buffer of offsets of 32 or 64 bits.
 inline std::int64_t LoadOffset(const std::byte* offsets, int bits, std::uint64_t i) noexcept {
-  return bits == 64 ? Load<std::int64_t>(offsets, i) : Load<std::int32_t>(offsets, i);
+  return bits == 64 ? ItemAt<std::int64_t>(offsets, i) : ItemAt<std::int32_t>(offsets, i);
 }
 
 /// Whether elements [begin, end) are all present. REQUIRES: validity.bits != nullptr
@@ -59,16 +53,16 @@ inline bool IsSet(const Validity& validity, std::uint64_t i) noexcept {
 inline std::int64_t LoadInteger(const Type& type, const std::byte* item) noexcept {
   switch (type.bits) {
     case 8:
-      return type.is_signed ? std::int64_t{Load<std::int8_t>(item, 0)}
-                            : std::int64_t{Load<std::uint8_t>(item, 0)};
+      return type.is_signed ? std::int64_t{ItemAt<std::int8_t>(item, 0)}
+                            : std::int64_t{ItemAt<std::uint8_t>(item, 0)};
     case 16:
-      return type.is_signed ? std::int64_t{Load<std::int16_t>(item, 0)}
-                            : std::int64_t{Load<std::uint16_t>(item, 0)};
+      return type.is_signed ? std::int64_t{ItemAt<std::int16_t>(item, 0)}
+                            : std::int64_t{ItemAt<std::uint16_t>(item, 0)};
     case 32:
-      return type.is_signed ? std::int64_t{Load<std::int32_t>(item, 0)}
-                            : std::int64_t{Load<std::uint32_t>(item, 0)};
+      return type.is_signed ? std::int64_t{ItemAt<std::int32_t>(item, 0)}
+                            : std::int64_t{ItemAt<std::uint32_t>(item, 0)};
     default: {
-      const auto word = Load<std::int64_t>(item, 0);
+      const auto word = ItemAt<std::int64_t>(item, 0);
       return type.is_signed || word >= 0 ? word : INT64_MAX;
     }
   }

@@ -24,8 +24,8 @@ using internal::StrCat;
 
 namespace {
 
-const std::byte* ItemAt(const ItemsConversion& conversion, const ArrayView& array,
-                        std::uint64_t element) {
+const std::byte* AddressOf(const ItemsConversion& conversion, const ArrayView& array,
+                           std::uint64_t element) {
   return array.first + (array.shift + element) * conversion.from_bytes;
 }
 
@@ -36,7 +36,7 @@ void Store(std::byte* out, std::uint64_t i, T item) noexcept {
 
 std::uint64_t CopyItems(const ItemsConversion& conversion, const ArrayView& array,
                         std::uint64_t begin, std::uint64_t count, std::byte* out) {
-  std::memcpy(out, ItemAt(conversion, array, begin), count * conversion.to_bytes);
+  std::memcpy(out, AddressOf(conversion, array, begin), count * conversion.to_bytes);
   return kAllConverted;
 }
 
@@ -59,15 +59,15 @@ std::uint64_t CopyBools(const ItemsConversion& /*conversion*/, const ArrayView& 
 template <class From, class To>
 std::uint64_t ConvertIntegers(const ItemsConversion& conversion, const ArrayView& array,
                               std::uint64_t begin, std::uint64_t count, std::byte* out) {
-  const std::byte* from = ItemAt(conversion, array, begin);
+  const std::byte* from = AddressOf(conversion, array, begin);
   bool all_fit = true;
   for (std::uint64_t i = 0; i < count; ++i) {
-    const auto number = Load<From>(from, i);
+    const auto number = ItemAt<From>(from, i);
     all_fit &= std::in_range<To>(number);
     Store(out, i, static_cast<To>(number));
   }
   for (std::uint64_t i = 0; i < count && !all_fit; ++i) {
-    if (!std::in_range<To>(Load<From>(from, i))) {
+    if (!std::in_range<To>(ItemAt<From>(from, i))) {
       return i;
     }
   }
@@ -96,17 +96,17 @@ std::size_t IntegerPlace(const Type& type) {
 std::uint64_t LoadFloat(const std::byte* from, int bits, std::uint64_t i) {
   switch (bits) {
     case 16:
-      return internal::WidenFloat16(Load<std::uint16_t>(from, i));
+      return internal::WidenFloat16(ItemAt<std::uint16_t>(from, i));
     case 32:
-      return internal::WidenFloat32(Load<std::uint32_t>(from, i));
+      return internal::WidenFloat32(ItemAt<std::uint32_t>(from, i));
     default:
-      return Load<std::uint64_t>(from, i);
+      return ItemAt<std::uint64_t>(from, i);
   }
 }
 
 std::uint64_t ConvertFloats(const ItemsConversion& conversion, const ArrayView& array,
                             std::uint64_t begin, std::uint64_t count, std::byte* out) {
-  const std::byte* from = ItemAt(conversion, array, begin);
+  const std::byte* from = AddressOf(conversion, array, begin);
   const bool narrows = conversion.to.bits < conversion.from.bits;
   for (std::uint64_t i = 0; i < count; ++i) {
     const std::uint64_t number = LoadFloat(from, conversion.from.bits, i);
@@ -132,7 +132,7 @@ std::uint64_t ConvertDecimals(const ItemsConversion& conversion, const ArrayView
                               std::uint64_t begin, std::uint64_t count, std::byte* out) {
   for (std::uint64_t i = 0; i < count; ++i) {
     const WideDecimal number =
-        LoadDecimal(ItemAt(conversion, array, begin + i), conversion.from_bytes);
+        LoadDecimal(AddressOf(conversion, array, begin + i), conversion.from_bytes);
     if (!HasAtMostDigits(number, conversion.to.precision)) {
       return i;
     }
@@ -180,10 +180,10 @@ std::optional<ItemsConversion> FindConversion(const Type& from, const Type& to,
 std::string ConversionText(const ItemsConversion& conversion, const ArrayView& array,
                            std::uint64_t element) {
   const Type& from = conversion.from;
-  const std::byte* item = ItemAt(conversion, array, element);
+  const std::byte* item = AddressOf(conversion, array, element);
   if (from.kind == Kind::kInteger) {
     const bool wide = from.bits == 64 && !from.is_signed;
-    return StrCat(wide ? std::to_string(Load<std::uint64_t>(item, 0))
+    return StrCat(wide ? std::to_string(ItemAt<std::uint64_t>(item, 0))
                        : std::to_string(LoadInteger(from, item)),
                   " is not a valid ", TypeText(conversion.to));
   }

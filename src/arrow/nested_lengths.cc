@@ -88,11 +88,11 @@ void NestedWriter::ReadOffsets(const ArrayView& array, Elements present, std::ui
   for (const Range& range : present.ranges) {
     const std::byte* offsets = array.first + (array.shift + range.begin) * sizeof(Offset);
     const std::uint64_t count = range.end - range.begin;
-    const auto first = static_cast<std::int64_t>(Load<Offset>(offsets, 0));
+    const auto first = static_cast<std::int64_t>(ItemAt<Offset>(offsets, 0));
     std::int64_t before = first;
     bool rises = first >= 0;
     for (std::uint64_t i = 0; i < count; ++i) {
-      const auto next = static_cast<std::int64_t>(Load<Offset>(offsets, i + 1));
+      const auto next = static_cast<std::int64_t>(ItemAt<Offset>(offsets, i + 1));
       rises &= next >= before;
       const auto length = static_cast<std::uint64_t>(next) - static_cast<std::uint64_t>(before);
       lengths_[done + i] = length;
@@ -101,8 +101,8 @@ void NestedWriter::ReadOffsets(const ArrayView& array, Elements present, std::ui
     }
     if (!rises || static_cast<std::uint64_t>(before) > most) {
       for (std::uint64_t i = 0;; ++i) {
-        const auto begin = static_cast<std::int64_t>(Load<Offset>(offsets, i));
-        const auto end = static_cast<std::int64_t>(Load<Offset>(offsets, i + 1));
+        const auto begin = static_cast<std::int64_t>(ItemAt<Offset>(offsets, i));
+        const auto end = static_cast<std::int64_t>(ItemAt<Offset>(offsets, i + 1));
         if (begin < 0 || end < begin || static_cast<std::uint64_t>(end) > most) {
           Refuse(done + i, header,
                  StrCat("expected offsets that rise, up to ", most, ", but found ", begin, " and ",

@@ -1,5 +1,6 @@
-// ItemAt(): loads an item from memory that may be unaligned. Used for the items of callers. Thread
-// rules: a pure function.
+// ItemAt(): loads an item from memory that may be unaligned. Used for the items of callers and of
+// Arrow arrays.
+// Thread rules: a pure function.
 #pragma once
 
 #include <cstdint>
