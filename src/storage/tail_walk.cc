@@ -50,7 +50,7 @@ const char* WalkSerially(RecordVerifier& verifier, std::uint16_t session, std::u
   return nullptr;
 }
 
-// What was found in one range. Where a walk from record to record would reach the range, `end` is
+// The result of one range. Where a walk from record to record would reach the range, `end` is
 // its cursor, except that layout words and field-writes are counted from the begin of the range.
 struct Range {
   Cursor end;

@@ -7,6 +7,7 @@
 #include "format/layout.h"
 
 namespace stream_store::internal {
+
 AppendResult AppendResultAccess::Because(ErrorCode code) noexcept {
   switch (code) {
     case ErrorCode::kNoSpace:

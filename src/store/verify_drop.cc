@@ -1,4 +1,4 @@
-// What a scan does about rows that are dropped while it runs.
+// StoreScan beside a writer that drops rows: it goes on in the rows that are left.
 #include "store/verify_scan.h"
 
 namespace stream_store::internal {
