@@ -250,6 +250,8 @@ def pyplot() -> Any:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
+    # Other tests in this process draw as well: those of the documents leave their figures open.
+    plt.close("all")
     yield plt
     plt.close("all")
 
