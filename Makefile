@@ -81,7 +81,7 @@ test-crash: $(VENV)/.stamp-test $(VENV)/.stamp-package ## crash and fuzz tests a
 test-headers: $(VENV)/.stamp-venv ## each public header compiles alone
 	@scripts/check.sh headers
 
-test-speed: $(VENV)/.stamp-venv ## instruction counts of the hot paths against stored counts; ACCEPT=1 stores new ones
+test-speed: $(VENV)/.stamp-venv ## the C++ benchmarks compile; instruction counts of the hot paths against stored counts; ACCEPT=1 stores new ones
 	@scripts/check.sh speed
 
 test-tidy: $(VENV)/.stamp-lint ## clang-tidy on the library and the extension

@@ -43,9 +43,13 @@ Row = dict[str, Any]
 def run(*command: str | Path) -> str:
     """Return the standard output of a command. Its standard error is passed through."""
     print("  " + " ".join(str(part) for part in command), file=sys.stderr, flush=True)
-    return subprocess.run(
-        [str(part) for part in command], check=True, text=True, stdout=subprocess.PIPE
-    ).stdout
+    done = subprocess.run(
+        [str(part) for part in command], check=False, text=True, stdout=subprocess.PIPE
+    )
+    if done.returncode != 0:
+        sys.stderr.write(done.stdout)  # compilers and build tools report errors there
+        done.check_returncode()
+    return done.stdout
 
 
 def build() -> None:

@@ -53,6 +53,15 @@ need_googletest() {
   skip "GoogleTest is missing (Debian and Ubuntu: apt-get install libgtest-dev)"
 }
 
+need_benchmark() {
+  local probe='#include <benchmark/benchmark.h>'
+  echo "$probe" | compiles "$(find_gcc)" -fsyntax-only && return
+  if can_apt && apt_install libbenchmark-dev; then
+    return
+  fi
+  skip "Google Benchmark is missing (Debian and Ubuntu: apt-get install libbenchmark-dev)"
+}
+
 need_valgrind() {
   command -v valgrind >/dev/null && return
   if can_apt && apt_install valgrind; then
@@ -166,13 +175,16 @@ check_headers() {
   build_headers dev
 }
 
-# Compares the instructions of the hot paths with benchmarks/guard/counts.json; ACCEPT=1 replaces that file.
+# Compares the instructions of the hot paths with benchmarks/guard/counts.json; ACCEPT=1 replaces that file. Compiles
+# the C++ benchmarks, which no other piece does.
 check_speed() {
   need_valgrind
+  need_benchmark
   need_googletest # which configuring the preset needs
   local accept=() status=0
   [[ -z ${ACCEPT:-} ]] || accept=(--accept)
-  target=speed_guard build release -DCMAKE_CXX_COMPILER="$(find_gcc)"
+  target=speed_guard build release -DCMAKE_CXX_COMPILER="$(find_gcc)" -DSTREAMSTORE_BUILD_BENCHMARKS=ON
+  cmake --build --preset release -j "$jobs" --target benchmarks/all
   python benchmarks/guard/speed_guard.py build/release/benchmarks/guard/speed_guard "${accept[@]}" || status=$?
   if ((status == 77)); then
     skip "the stored counts are of another kind of processor, see above"

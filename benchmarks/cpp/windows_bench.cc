@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 
 #include "data/data.h"
+#include "format/layout.h"
 #include "store/read_functions.h"
 
 namespace stream_store::internal {
