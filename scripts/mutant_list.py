@@ -16,6 +16,7 @@ import mutant_list_reading
 import mutant_list_remote
 import mutant_list_salvage
 import mutant_list_sampling
+import mutant_list_verify
 from mutant_switch import Mutant
 
 MUTANTS: list[Mutant] = [
@@ -33,4 +34,5 @@ MUTANTS: list[Mutant] = [
     *mutant_list_nested.MUTANTS,
     *mutant_list_copies.MUTANTS,
     *mutant_list_opening.MUTANTS,
+    *mutant_list_verify.MUTANTS,
 ]

@@ -24,6 +24,9 @@ _UPDATE = "src/store/sampler_update.cc"
 _SOURCE = "src/storage/read_source.cc"
 _ATTACH = "src/storage/attach.cc"
 _PLANS = "src/store/row_plans.cc"
+_STARTS = "src/store/window_starts.cc"
+_STARTS_HEADER = "src/store/window_starts.h"
+_WATCH = "src/storage/live_watch.h"
 
 MUTANTS = [
     # Finding stores.
@@ -143,6 +146,54 @@ MUTANTS = [
         "a plan is kept in the place of another layout",
         change(_PLANS, "mapping_key_ == view.mapping_key", "true"),
         first=MANY,
+    ),
+    bug(
+        "a batch reads the rows of a store from the places of another one",
+        change(_MANY, "of.begin = places_.size();"),
+        first=MANY,
+    ),
+    # Looks at stores that have not changed.
+    bug("a store that has grown is not looked at again", change(_WATCH, "Load() == seen_", "true")),
+    bug(
+        "a store that has dropped rows is not looked at again",
+        change(_WATCH, "load(live_->begin)", "0"),
+        change(_WATCH, "load(live_->layout_begin)", "0"),
+        first=PYTHON,
+    ),
+    bug(
+        "a store that was truncated and grew again is not looked at again",
+        change(_WATCH, "load(live_->truncations)", "0"),
+        first=PYTHON,
+    ),
+    bug(
+        "a store whose writer has ended and come back is not looked at again",
+        change(_WATCH, "load(live_->session)", "0"),
+        first=PYTHON,
+    ),
+    bug(
+        "a store with new fields is not looked at again",
+        change(_WATCH, "load(live_->schema_revision)", "0"),
+        first=PYTHON,
+    ),
+    bug(
+        "a store whose last row may grow is not looked at again",
+        change(_STARTS, "settled", "true", within="if (settled) {"),
+        first=PYTHON,
+    ),
+    bug(
+        "a batch is read through the Reader of an earlier look",
+        change(_STARTS, "shared != nullptr && ShowTheSame(*shared, reader())", "shared != nullptr"),
+        first=PYTHON,
+    ),
+    bug(
+        "an epoch that was restored keeps the Reader of another one",
+        change(_STARTS_HEADER, "shared_.reset();"),
+        first="test_sampler_state.py",
+    ),
+    bug(
+        "a store is not followed after an epoch was restored",
+        change(_STARTS_HEADER, "watch_ = {};", within="watch_ = {};\n    shared_.reset();"),
+        first="test_sampler_state.py",
     ),
     # Descriptors.
     bug(

@@ -69,6 +69,7 @@ TESTS = {
         "crash_kill_test",
     ),
     "opening": ("storage_test",),
+    "verify": ("storage_test", "store_read_test", "test_reports.py"),
     "reading": ("store_read_test", "storage_test", "store_staged_test", "fuzz_test", PYTHON),
     "sampling": ("store_read_test", "storage_test", "store_threads_test", PYTHON),
     "lanes": ("store_read_test", "test_lanes.py"),
