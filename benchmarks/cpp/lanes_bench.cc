@@ -81,6 +81,25 @@ StreamStore& StoreOf(const Data& data) {
 
 bool AfterAppend(How how) { return how == kRegularAfterAppend || how == kByKeyAfterAppend; }
 
+// Appends the row of the agent whose turn it is.
+class AgentsInTurn {
+ public:
+  AgentsInTurn(StreamStore& store, const Data& data)
+      : store_(store),
+        agents_(data.agents),
+        row_(static_cast<std::int64_t>(store.reader().num_rows())) {}
+
+  void Append() {
+    store_.Append(row_, {{kReward, 1.0F}, {kDone, false}, {kAgent, row_ % agents_}});
+    ++row_;
+  }
+
+ private:
+  StreamStore& store_;
+  std::int64_t agents_;
+  std::int64_t row_;
+};
+
 SamplerOptions OptionsOf(const Data& data, How how) {
   SamplerOptions options{.length = kLength, .unit = SampleUnit::kRow, .batch_size = kWindows};
   options.segment_by = {kDone};
@@ -114,12 +133,9 @@ void Choose(benchmark::State& state) {
   WindowSampler sampler({store.reader()}, OptionsOf(data, how));
   WindowBatch batch;
   sampler.NumStarts();
-  auto row = static_cast<std::int64_t>(store.reader().num_rows());
+  AgentsInTurn agents(store, data);
   for (auto _ : state) {
-    if (AfterAppend(how)) {
-      store.Append(row, {{kReward, 1.0F}, {kDone, false}, {kAgent, row % data.agents}});
-      ++row;
-    }
+    if (AfterAppend(how)) agents.Append();
     sampler.Sample(batch);
     benchmark::DoNotOptimize(batch.starts().data());
   }
@@ -129,7 +145,8 @@ void Choose(benchmark::State& state) {
 void SampleRows(benchmark::State& state) {
   const Data data{state.range(0), state.range(1)};
   const auto how = static_cast<How>(state.range(2));
-  WindowSampler sampler({StoreOf(data).reader()}, OptionsOf(data, how));
+  StreamStore& store = StoreOf(data);
+  WindowSampler sampler({store.reader()}, OptionsOf(data, how));
   WindowBatch batch;
   RowsRoom room(/*ragged_too=*/false);
   std::vector<std::uint8_t> valid(kBatchRows);
@@ -140,7 +157,9 @@ void SampleRows(benchmark::State& state) {
     });
   }
   sampler.NumStarts();
+  AgentsInTurn agents(store, data);
   for (auto _ : state) {
+    if (AfterAppend(how)) agents.Append();
     sampler.Sample(batch);
     batch.ReadRows(columns, room.steps.data(), valid.data());
     benchmark::ClobberMemory();
