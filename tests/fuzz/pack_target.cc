@@ -93,9 +93,8 @@ Source MakeSource() {
     std::memset(buffer, 0x5a, count);
     return static_cast<ssize_t>(count);
   };
-  SmallestChunkBytes() = 4096;
   Options options = crash::RowOptions();
-  options.chunk_bytes = SmallestChunkBytes();
+  options.chunk_bytes = kMinChunkBytes;
   StreamStore store = StreamStore::Open(Place() / "source", options);
   std::uint64_t first_records = 0;
   for (Row row = 0; row < kRows; ++row) {
@@ -169,9 +168,9 @@ void MendRecords(std::vector<std::byte>& pack) {
     const std::uint64_t total = WordLength(layout->second[0]);
     const std::uint64_t start = record.start - header(56);
     if (start > values.size() || total > values.size() - start) continue;
-    const std::uint32_t state = BeginChecksum(
-        NumberAt<std::uint32_t>(pack, 12), record.start, record.step, record.row_session,
-        record.layout, LayoutDigest(layout->second));
+    const std::uint32_t state =
+        BeginChecksum(NumberAt<std::uint32_t>(pack, 12), record.start, record.step,
+                      record.row_session, record.layout, LayoutDigest(layout->second));
     record.checksum = FinishChecksum(Crc32cExtendWords(state, values.data() + start, total));
     std::memcpy(at, &record, sizeof(record));
   }
@@ -246,6 +245,7 @@ void Apply(const Offer& offer) {
 }  // namespace
 
 void FuzzPack(Bytes bytes) {
+  SmallestChunkBytes() = kMinChunkBytes;  // other targets lower it
   const std::uint8_t flags = bytes.empty() ? 0 : bytes[0];
   const bool create = (flags & kCreate) != 0;
   Offer offer = TheSource().offers[create ? 0 : 1];

@@ -41,6 +41,8 @@ enum Flags : std::uint8_t {
   kManyChunks = 16,
 };
 
+constexpr std::uint64_t kChunkBytes = 4096;
+
 const fs::path& Place() {
   static const crash::FastDirectory directory;
   return directory.path();
@@ -101,9 +103,8 @@ const Image& Template(bool died, bool many) {
       std::memset(buffer, 0x5a, count);
       return static_cast<ssize_t>(count);
     };
-    SmallestChunkBytes() = 4096;
     Options small = crash::RowOptions();
-    small.chunk_bytes = SmallestChunkBytes();
+    small.chunk_bytes = kChunkBytes;
     const std::array made = {MakeTemplates(crash::RowOptions(), 12), MakeTemplates(small, 150)};
     sys().getrandom = RealSyscalls().getrandom;
     return made;
@@ -218,6 +219,7 @@ void AppendAndReopen(const fs::path& path) {
 }  // namespace
 
 void FuzzStore(Bytes bytes) {
+  SmallestChunkBytes() = kChunkBytes;  // so that small stores have many chunks
   const std::uint8_t flags = bytes.empty() ? 0 : bytes[0];
   Image image = Template((flags & kDied) != 0, (flags & kManyChunks) != 0);
   if (!bytes.empty()) {
