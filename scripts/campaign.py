@@ -94,6 +94,8 @@ def parts(amounts: dict[str, str], full: bool) -> list[Part]:
              {**some, "FUZZ_RUNS": str(10 * runs)}),
         Part("fuzz: stores", "patches on whole stores, with corrected checksums",
              gtest("fuzz/fuzz_test", "*/store"), {**some, "FUZZ_RUNS": str(max(runs // 10, 1))}),
+        Part("fuzz: packs", "patches on packs, with corrected checksums",
+             gtest("fuzz/fuzz_test", "*/pack"), {**some, "FUZZ_RUNS": str(max(runs // 10, 1))}),
         Part("fuzz: operations", "sequences against a model",
              gtest("fuzz/fuzz_test", "*operations"),
              {**some, "FUZZ_RUNS": str(max(runs // 50, 1))}),

@@ -260,7 +260,7 @@ check_fuzz() {
   local clang target
   clang=$(find_clang) || die "fuzzing needs clang++ 14 or newer (Debian and Ubuntu: apt-get install clang-14 libclang-rt-14-dev)"
   build fuzz -DCMAKE_CXX_COMPILER="$clang"
-  for target in schema nested control store operations import; do
+  for target in schema nested control store pack operations import; do
     say "fuzz $target"
     mkdir -p "build/fuzz-corpus/$target"
     "build/fuzz/tests/fuzz/${target}_fuzzer" -max_total_time="${SECONDS_EACH:-60}" -max_len=2000 \

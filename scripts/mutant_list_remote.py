@@ -84,4 +84,16 @@ MUTANTS = [
             "true",
         ),
     ),
+    bug(
+        "a replica begins at a place that its record does not have",
+        change(_STORE, "row != begin.row || record.start != begin.position", "false"),
+    ),
+    bug(
+        "a replica begins inside a row",
+        change(_STORE, "row != rows_before", "false"),
+    ),
+    bug(
+        "a new replica does not announce the revision of its fields",
+        change("src/storage/create.cc", "live.schema_revision = parts.schema.revision();"),
+    ),
 ]

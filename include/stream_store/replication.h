@@ -112,8 +112,8 @@ STREAM_STORE_API PackFacts VerifyPack(std::span<const std::byte> pack,
 ///          starts a row.
 /// options  as for StreamStore::Open(); limits and fields are ignored. The size of the chunks is that of
 ///          the source.
-/// Throws   Error: kAlreadyExists, kInvalidArgument if `begin` is not a record of the pack, as
-///          VerifyPack(), kNoSpace, kIo. Nothing is left at `path` then.
+/// Throws   Error: kAlreadyExists, kInvalidArgument if `begin` is not the place of a record of the pack
+///          that starts a row, as VerifyPack(), kNoSpace, kIo. Nothing is left at `path` then.
 STREAM_STORE_API StreamStore CreateReplica(const std::filesystem::path& path,
                                            std::span<const std::byte> pack,
                                            std::span<const std::byte> schema,

@@ -53,11 +53,11 @@ void WriteEmptyStore(const StoreFiles::Parts& parts, ChunkSet& files) {
   parts.control.WriteAt(EncodeIdentity(parts.identity), kIdentityOffset);
   if (begin.records > 0) {
     PrepareFirstChunks(files, begin);
-    LiveWords live{};
-    live.published = live.begin = live.durable = begin.records;
-    live.schema_revision = parts.schema.revision();
-    parts.control.WriteAt(std::as_bytes(std::span(&live, 1)), kLiveOffset);
   }
+  LiveWords live{};
+  live.published = live.begin = live.durable = begin.records;
+  live.schema_revision = parts.schema.revision();
+  parts.control.WriteAt(std::as_bytes(std::span(&live, 1)), kLiveOffset);
   WriteFirstSlots(parts.control, EmptySlot(parts.identity.id, begin));
 }
 

@@ -9,6 +9,7 @@
 #include "base/directory.h"
 #include "base/str_cat.h"
 #include "format/encoding.h"
+#include "format/layout.h"
 #include "format/schema_codec.h"
 #include "storage/damaged_files.h"
 #include "storage/open.h"
@@ -143,6 +144,38 @@ std::uint64_t Apply(internal::Writer& writer, const PackRecords& pack, const Sch
   }
 }
 
+// Throws unless a replica may begin at a record of the pack: the place comes from another host, as the
+// pack does, but only the number of field-writes is not in the pack, too.
+void CheckBegin(const PackRecords& pack, const RecordPlace& begin, const std::string& path) {
+  const auto refuse = [&](const std::string& expected, const std::string& found) {
+    throw Error(ErrorCode::kInvalidArgument,
+                StrCat(path, ": creating a replica: expected ", expected, " but found ", found));
+  };
+  if (begin.record < pack.first_record() || begin.record >= pack.end_record()) {
+    refuse(StrCat("a begin in [", pack.first_record(), ", ", pack.end_record(), ")"),
+           StrCat(begin.record));
+  }
+  const internal::Record& record = pack.record(begin.record);
+  const std::uint64_t row = internal::RowOfRecord(record.row_session);
+  if (row != begin.row || record.start != begin.position) {
+    refuse(StrCat("record ", begin.record, " at row ", row, " and position ", record.start,
+                  ", as in ", pack.name(), ","),
+           StrCat("row ", begin.row, " and position ", begin.position));
+  }
+  const std::uint64_t rows_before =
+      begin.record == pack.first_record()
+          ? pack.header().rows_before
+          : internal::RowOfRecord(pack.record(begin.record - 1).row_session) + 1;
+  if (row != rows_before) {
+    refuse("a record that starts a row", StrCat("record ", begin.record, ", which continues one"));
+  }
+  const std::uint64_t most = begin.record * internal::kLayoutMaxFields;
+  if (begin.field_writes > most) {
+    refuse(StrCat("at most ", most, " field-writes in ", begin.record, " records"),
+           StrCat(begin.field_writes));
+  }
+}
+
 RecordPlace PlaceOf(std::uint64_t record, std::uint64_t row, std::uint64_t position) {
   return {.record = record, .row = row, .position = position, .field_writes = 0};
 }
@@ -245,12 +278,7 @@ StreamStore CreateReplica(const std::filesystem::path& path, std::span<const std
   const SourceSchema source(schema);
   const PackRecords records(pack, source.schema, source.encodings, "the first pack of a replica");
   RequireSource(source.id, records.header().id, records.name());
-  if (begin.record < records.first_record() || begin.record >= records.end_record()) {
-    throw Error(
-        ErrorCode::kInvalidArgument,
-        StrCat(internal::PathText(path), ": creating a replica: expected a begin in [",
-               records.first_record(), ", ", records.end_record(), ") but found ", begin.record));
-  }
+  CheckBegin(records, begin, internal::PathText(path));
   internal::NewStore store{.schema = SchemaAt(source.schema, begin.record),
                            .identity = internal::NewIdentity(records.header().chunk_bytes),
                            .begin = {.records = begin.record,

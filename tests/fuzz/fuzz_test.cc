@@ -111,7 +111,8 @@ INSTANTIATE_TEST_SUITE_P(
     Targets, FuzzTest,
     ::testing::Values(Target{"schema", FuzzSchema, 100'000}, Target{"nested", FuzzNested, 50'000},
                       Target{"control", FuzzControl, 100'000}, Target{"store", FuzzStore, 1'500},
-                      Target{"operations", FuzzOperations, 300}, Target{"import", FuzzImport, 300}),
+                      Target{"pack", FuzzPack, 3'000}, Target{"operations", FuzzOperations, 300},
+                      Target{"import", FuzzImport, 300}),
     [](const auto& of) { return std::string(of.param.name); });
 
 }  // namespace

@@ -1,8 +1,7 @@
 // Fuzz target for complete stores: applies patches to the files of an intact one.
 //
-// The input is one byte of flags, followed by patches of 12 bytes: file (u8), kind of patch (u8),
-// place (u16), word (u64). The last kinds of patches damage chunks: a file is missing, has the name
-// of another, or a wrong number or size.
+// The input is one byte of flags, followed by patches, see patch.h. Their target is a file. Patches of
+// the last kinds damage chunks: a file is missing, has the name of another, or a wrong number or size.
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -21,6 +20,7 @@
 #include "format/checksum.h"
 #include "format/control.h"
 #include "format/layout.h"
+#include "fuzz/patch.h"
 #include "fuzz/require.h"
 #include "fuzz/targets.h"
 
@@ -40,6 +40,8 @@ enum Flags : std::uint8_t {
   kDied = 8,
   kManyChunks = 16,
 };
+
+constexpr std::uint64_t kChunkBytes = 4096;
 
 const fs::path& Place() {
   static const crash::FastDirectory directory;
@@ -101,9 +103,8 @@ const Image& Template(bool died, bool many) {
       std::memset(buffer, 0x5a, count);
       return static_cast<ssize_t>(count);
     };
-    SmallestChunkBytes() = 4096;
     Options small = crash::RowOptions();
-    small.chunk_bytes = SmallestChunkBytes();
+    small.chunk_bytes = kChunkBytes;
     const std::array made = {MakeTemplates(crash::RowOptions(), 12), MakeTemplates(small, 150)};
     sys().getrandom = RealSyscalls().getrandom;
     return made;
@@ -111,59 +112,19 @@ const Image& Template(bool died, bool many) {
   return images[many ? 1 : 0][died ? 1 : 0];
 }
 
-void Patch(Image& image, Bytes patch) {
+void PatchImage(Image& image, const Patch& patch) {
   const std::vector<std::string> names = FilesOf(image);
   if (names.empty()) return;
-  const std::string& name = names[patch[0] % names.size()];
-  std::uint64_t word = 0;
-  std::memcpy(&word, patch.data() + 4, sizeof(word));
-  const std::uint64_t kind = patch[1] % (6 + crash::kChunkDamages);
-  if (kind >= 6) {
-    crash::DamageChunk(image, name, static_cast<crash::ChunkDamage>(kind - 6), word);
+  const std::string& name = names[patch.target % names.size()];
+  const std::uint64_t kind = patch.kind % (Patch::kKinds + crash::kChunkDamages);
+  if (kind >= Patch::kKinds) {
+    const auto damage = static_cast<crash::ChunkDamage>(kind - Patch::kKinds);
+    crash::DamageChunk(image, name, damage, patch.word);
     return;
   }
-  std::vector<std::byte>& file = image[name];
-  std::uint64_t at = patch[2] | static_cast<std::uint64_t>(patch[3]) << 8;
+  std::uint64_t at = patch.place;
   if (name == "control") at = (at >> 14) * kControlRegion + at % 512;
-  if (file.empty()) {
-    file.resize(word % 64);
-    return;
-  }
-  at %= file.size();
-  const std::size_t most = std::min<std::size_t>(8, file.size() - at);
-  switch (kind) {
-    case 0:  // the word
-      std::memcpy(file.data() + at, &word, most);
-      break;
-    case 1:  // one byte
-      if (most > 0) file[at] = std::byte{static_cast<std::uint8_t>(word)};
-      break;
-    case 2: {  // truncate or extend
-      std::uint64_t there = 0;
-      std::memcpy(&there, file.data() + at, most);
-      there += word % 2 == 0 ? word % 256 : 0 - word % 256;
-      std::memcpy(file.data() + at, &there, most);
-      break;
-    }
-    case 3:
-      file.resize(at);
-      break;
-    case 4:
-      file.resize(std::min<std::size_t>(file.size() + word % 4096, 600'000));
-      break;
-    case 5: {  // copy a record or block
-      const std::uint64_t from = word % file.size();
-      const std::size_t count = std::min<std::size_t>({32, file.size() - at, file.size() - from});
-      std::memmove(file.data() + at, file.data() + from, count);
-      break;
-    }
-  }
-}
-
-void MendBlock(std::vector<std::byte>& file, std::uint64_t begin, std::uint64_t size) {
-  if (file.size() < begin + size || size < 4) return;
-  const std::uint32_t sum = Crc32c(file.data() + begin, size - 4);
-  std::memcpy(file.data() + begin + size - 4, &sum, sizeof(sum));
+  ChangeBytes(image[name], kind, at, patch.word);
 }
 
 // Recomputes the checksum of every record whose layout and values lie inside the files.
@@ -258,10 +219,11 @@ void AppendAndReopen(const fs::path& path) {
 }  // namespace
 
 void FuzzStore(Bytes bytes) {
+  SmallestChunkBytes() = kChunkBytes;  // so that small stores have many chunks
   const std::uint8_t flags = bytes.empty() ? 0 : bytes[0];
   Image image = Template((flags & kDied) != 0, (flags & kManyChunks) != 0);
-  for (std::size_t at = 1; at + 12 <= bytes.size() && at < 12 * 16; at += 12) {
-    Patch(image, bytes.subspan(at, 12));
+  if (!bytes.empty()) {
+    for (const Patch& patch : PatchesIn(bytes.subspan(1))) PatchImage(image, patch);
   }
   if ((flags & kMendControl) != 0) {
     MendBlock(image["control"], 0, kIdentityBytes);

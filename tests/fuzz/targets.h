@@ -26,6 +26,10 @@ void FuzzControl(Bytes bytes);
 /// so. Opening, reading, verifying, repairing and writing give typed errors or an intact store.
 void FuzzStore(Bytes bytes);
 
+/// Changes a pack, its schema or the begin of a replica, and recomputes checksums if the first byte
+/// says so. A replica is created or grows, or the pack is refused; the replica stays intact.
+void FuzzPack(Bytes bytes);
+
 /// Runs a sequence of operations and compares the store with a model after each.
 void FuzzOperations(Bytes bytes);
 

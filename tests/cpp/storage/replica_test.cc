@@ -143,13 +143,54 @@ TEST_F(ReplicaTest, MayBeginInsideAPack) {
   const RecordPlace wrong[] = {{begin.record, begin.row + 1, begin.position, 0},
                                {begin.record, begin.row, begin.position + 1, 0},
                                {begin.record + 1, begin.row, begin.position, 0},
-                               {reader.records(), 400, reader.size(), 0}};
+                               {reader.records(), 400, reader.size(), 0},
+                               {begin.record, begin.row, std::uint64_t{1} << 60, 0},
+                               {begin.record, std::uint64_t{1} << 60, begin.position, 0},
+                               {begin.record, begin.row, begin.position, kAll}};
   for (const RecordPlace& place : wrong) {
     const std::filesystem::path path = Scratch("refused");
     EXPECT_EQ(ErrorOf([&] { CreateReplica(path, pack, SchemaOf(later), place); }).code(),
               ErrorCode::kInvalidArgument);
     EXPECT_FALSE(std::filesystem::exists(path));
   }
+}
+
+TEST_F(ReplicaTest, BeginsWithAWholeRow) {
+  StreamStore store = Open();
+  store.Append(0, {{0, 1}});
+  store.Append(0, {{2, true}});
+  store.Append(1, {{0, 2}});
+  store.Sync();
+  const Reader reader = store.reader();
+  const Pack schema = SchemaOf(reader);
+  const auto refusal = [&](const Pack& pack, std::uint64_t record) {
+    const RecordFacts facts = RecordAt(reader, record);
+    const RecordPlace begin{record, facts.row, facts.position, record};
+    return ErrorOf([&] { CreateReplica(replica_, pack, schema, begin); }).what();
+  };
+  for (const std::uint64_t first : {std::uint64_t{0}, std::uint64_t{1}}) {
+    EXPECT_EQ(
+        refusal(ReadPack(reader, first, 3, kAll), 1),
+        StrCat(replica_.string(), ": creating a replica: expected a record that starts a row ",
+               "but found record 1, which continues one"));
+  }
+  EXPECT_EQ(CreateReplica(replica_, ReadPack(reader, 0, 3, kAll), schema, {2, 1, 2, 2})
+                .reader()
+                .num_rows(),
+            2U);
+}
+
+TEST_F(ReplicaTest, IsWholeAfterItWasClosedThoughFieldsFollow) {
+  StreamStore store = Open();
+  FillAndSync(store, 30);
+  const Pack first = ReadPack(store.reader(), 0, Durable(store.reader()).end.record, kAll);
+  store.AddFields({Field{.name = "extra"}});
+  store.Append(30, {{3, 1}});
+  store.Sync();
+  CreateReplica(replica_, first, SchemaOf(store.reader()), {}).Close();
+  const VerifyReport report = Verify(replica_);
+  for (const Finding& finding : report.findings) ADD_FAILURE() << FindingText(finding);
+  EXPECT_EQ(report.rows, 30U);
 }
 
 TEST_F(ReplicaTest, FieldsAreAddedAfterTheSameRecord) {
