@@ -368,8 +368,8 @@ MUTANTS = [
         "the newest slot of a dead writer counts as durable",
         change(
             "src/storage/read_source.cc",
-            "!syncing || newest.records ==",
-            "!syncing || newest.records >=",
+            "newest.records == control.durable().load(std::memory_order_acquire)",
+            "newest.records >= control.durable().load(std::memory_order_acquire)",
         ),
         first="storage_test:DurabilityTest.*",
     ),
@@ -382,8 +382,9 @@ MUTANTS = [
         "a store that is opened confirms a slot that may not be on disk",
         change(
             "src/storage/open.cc",
-            "if (!sync_interrupted) {\n    control.durable()",
-            "if (true) {\n    control.durable()",
+            "!sync_interrupted",
+            "true",
+            within="if (!sync_interrupted) {\n    control.durable()",
         ),
         first="storage_test:DurabilityTest.*",
     ),

@@ -17,6 +17,7 @@ environment variable STREAM_STORE_MUTANT; 0 is the program without a bug.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,6 +85,28 @@ class _Place:
     inside: list[_Place] = field(default_factory=list)
 
 
+_STATEMENT = re.compile(r"(if|for|while|return|switch|throw)\b")
+_UNFINISHED = re.compile(r"([-+*/%&|^=<>!,(.]|->)$")
+_GOES_ON = re.compile(r"[.(\[]|->")
+
+
+def _is_whole(expression: str) -> bool:
+    """Whether a text may be an expression: no part of a statement, and no operand is missing."""
+    text = expression.strip().removesuffix("++").removesuffix("--")
+    return (
+        text.count("(") == text.count(")")
+        and text.count("{") == text.count("}")
+        and not _STATEMENT.match(text)
+        and not _UNFINISHED.search(text)
+    )
+
+
+def _check_expression(text: str, end: int, change: Change) -> None:
+    """Refuse a change that the operator of _switch() would take out of its context."""
+    if not _is_whole(change.old) or not _is_whole(change.new) or _GOES_ON.match(text, end):
+        raise DoesNotFit(f"{change.file}: expected a whole expression or statement: {change.old!r}")
+
+
 def _find(text: str, change: Change) -> tuple[int, int]:
     around = change.within or change.old
     if text.count(around) != 1:
@@ -91,6 +114,8 @@ def _find(text: str, change: Change) -> tuple[int, int]:
     if around.count(change.old) != 1:
         raise DoesNotFit(f"found {around.count(change.old)} times in {around!r}: {change.old!r}")
     begin = text.index(around) + around.index(change.old)
+    if not _is_statement(change):
+        _check_expression(text, begin + len(change.old), change)
     return begin, begin if change.insert else begin + len(change.old)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from mutant_switch import Change, Mutant, change, insert, problems, rewritten
 
 SOURCE = """\
@@ -48,6 +50,21 @@ def test_a_statement_is_chosen_by_a_branch(tmp_path: Path) -> None:
 def test_a_statement_is_inserted_before_another(tmp_path: Path) -> None:
     text = switched(tmp_path, insert("a.cc", "return sum;", "++sum;"))
     assert "if (STREAM_STORE_MUTANT(1)) { ++sum; } return sum;" in text
+
+
+@pytest.mark.parametrize(
+    ("old", "within"),
+    [
+        ("a +", "int sum = a + b"),
+        ("if (sum < 7)", ""),
+        ("F(int a", ""),
+        ("sum", "return sum.size()"),
+    ],
+)
+def test_a_part_of_an_expression_is_refused(tmp_path: Path, old: str, within: str) -> None:
+    (tmp_path / "a.cc").write_text(SOURCE.replace("return sum;", "return sum.size();"))
+    (found,) = problems(tmp_path, [mutant("a mutant", change("a.cc", old, "0", within))])
+    assert "expected a whole expression or statement" in found
 
 
 def test_mutants_may_change_the_same_place(tmp_path: Path) -> None:
