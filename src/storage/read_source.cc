@@ -306,16 +306,17 @@ bool ReadSource::KnowsSchemaOf(const View& view) const noexcept {
          !following_.load(std::memory_order_acquire);
 }
 
-// Reads the schema again if the writer has announced a newer one. The word is loaded after
-// `published`, so that the schema has the fields of all records of the view that is being made.
-// `empty`: the view has no records yet; until there are some, any fields may have changed. A
-// temporary store that was closed may have been deleted: its schema is then the one known here.
+// Reads the schema again if the writer has announced a newer one; without a writer, FindPrefix() has
+// read it. The word is loaded after `published`, so that the schema has the fields of all records of
+// the view that is being made. `empty`: the view has no records yet; until there are some, any fields
+// may have changed. A temporary store that was closed may have been deleted: its schema is then the
+// one known here.
 void ReadSource::RefreshSchema(bool empty) {
   const ForkMutexLock lock(mutex_);  // an older schema must not replace a newer one
   const std::uint64_t newest = files_->control.schema_revision().load(std::memory_order_acquire);
   const auto known = [&] { return files_->store_schema()->schema.revision(); };
-  const bool behind = known() < newest && following_.load(std::memory_order_acquire);
-  if (!empty && !behind) {
+  const bool behind = known() < newest;
+  if (!following_.load(std::memory_order_acquire) || (!empty && !behind)) {
     return;
   }
   if (!files_->persistent() && !files_->directory().Contains(kSchemaName)) {

@@ -73,14 +73,16 @@ class WordFile {
   }
 
  private:
-  static constexpr std::uint64_t kBlock = (128 << 10) / sizeof(Word);
+  static constexpr std::uint64_t kFirstBlock = (4 << 10) / sizeof(Word);
+  static constexpr std::uint64_t kLargestBlock = (128 << 10) / sizeof(Word);
 
   // Fills the buffer with a block that contains the requested words. Walks go up (recovery, verify)
   // or down (the tail below a slot), so the block extends in the direction from the last request to
-  // this one. If the block cannot be read, because a sector of it is bad, only the requested words
-  // are read.
+  // this one. The first blocks are small, because opening a store that was closed looks at one record
+  // only. If the block cannot be read, because a sector of it is bad, only the requested words are read.
   void Fill(std::uint64_t begin, std::uint64_t count) {
-    const std::uint64_t words = std::min(std::max(count, kBlock), end_ - begin_);
+    const std::uint64_t words = std::min(std::max(count, block_), end_ - begin_);
+    block_ = std::min(block_ * 8, kLargestBlock);
     const bool down = begin < first_ && held_ > 0;
     const std::uint64_t lowest = begin + count - std::min(begin + count, words);
     const std::uint64_t first = std::min(down ? std::max(lowest, begin_) : begin, end_ - words);
@@ -107,6 +109,7 @@ class WordFile {
   std::uint64_t end_;
   std::uint64_t first_ = 0;  // the buffer holds the words [first_, first_ + held_)
   std::uint64_t held_ = 0;
+  std::uint64_t block_ = kFirstBlock;  // words that the next Fill() reads at least
   std::vector<Word> buffer_;
 };
 
