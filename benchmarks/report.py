@@ -100,8 +100,8 @@ def goals_table(rows: list[Row]) -> str:
     lines = ["| task | ours | goal | met | competitor | ratio |", "|---|---|---|---|---|---|"]
     for row in rows:
         goal, met = "", ""
+        rate = row.get("more_is_better", False)
         if row.get("goal") is not None:
-            rate = row.get("more_is_better", False)
             goal = f"{'≥' if rate else '≤'} {row['goal']:.3g} {row['unit']}"
             reached = row["ours"] >= row["goal"] if rate else row["ours"] <= row["goal"]
             met = "yes" if reached else "**no**"
@@ -109,7 +109,9 @@ def goals_table(rows: list[Row]) -> str:
         competitor = (
             "" if theirs is None else f"{row['competitor']}: {number(theirs)} {row['unit']}"
         )
-        ratio = f"{row['ours'] / theirs:.2f}" if theirs else ""
+        ratio = ""
+        if theirs:  # below 1 where ours is better, also for rates
+            ratio = f"{theirs / row['ours'] if rate else row['ours'] / theirs:.2f}"
         ours = f"{number(row['ours'])} {row['unit']}"
         lines.append(f"| {row['task']} | {ours} | {goal} | {met} | {competitor} | {ratio} |")
     return "\n".join(lines)

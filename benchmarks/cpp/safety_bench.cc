@@ -1,7 +1,7 @@
 // Times verification from the page cache, opening after a kill, the first append after that, and a
 // checkpoint. Prints one JSON object. Verification and opening are the least of several runs. The
 // figures are processor time, except those of opening, which uses several threads, and of the first
-// append, which waits for the disk.
+// append, which waits for the disk. The floor is one pass over the files with read(), by one thread.
 //
 // Usage: safety_bench [gigabytes] [directory]
 #include <algorithm>
@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -100,6 +101,22 @@ double SecondsToOpen(const fs::path& path, std::uint32_t width) {
   return seconds;
 }
 
+// Reads all files of a store. Returns their bytes.
+std::uint64_t ReadFiles(const fs::path& path) {
+  std::vector<char> buffer(1 << 20);
+  std::uint64_t bytes = 0;
+  for (const auto& entry : fs::directory_iterator(path)) {
+    const int file = ::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC);
+    if (file < 0) std::abort();
+    for (ssize_t count = 1; count > 0; bytes += static_cast<std::uint64_t>(count)) {
+      count = ::read(file, buffer.data(), buffer.size());
+      if (count < 0) std::abort();
+    }
+    ::close(file);
+  }
+  return bytes;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -113,6 +130,9 @@ int main(int argc, char** argv) {
     std::uint64_t looked_at = 0;
     const double verify =
         Least(5, [&] { return CpuSeconds([&] { looked_at = Verify(path).bytes; }); });
+    std::uint64_t in_files = 0;
+    const double read = Least(5, [&] { return Seconds([&] { in_files = ReadFiles(path); }); });
+    const double read_gb_per_s = static_cast<double>(in_files) / read / 1e9;
     fs::remove_all(path);
     Write(path, width, bytes, /*die=*/true);
     const double attach = Least(5, [&] { return Seconds([&] { Reader::Open(path); }); });
@@ -132,6 +152,8 @@ int main(int argc, char** argv) {
               << static_cast<double>(looked_at) / verify / 1e9
               << ", \"reader_opens_after_kill_s_per_gib\": " << attach / bytes * 1073741824.0
               << ", \"writer_opens_after_kill_s_per_gib\": " << open / bytes * 1073741824.0
+              << ", \"read_gb_per_s\": " << read_gb_per_s
+              << ", \"read_s_per_gib\": " << 1.073741824 / read_gb_per_s
               << ", \"checkpoint_gb_per_s\": " << static_cast<double>(looked_at) / copy / 1e9
               << ", \"first_append_s\": " << first << ", \"gigabytes\": " << gigabytes << "}";
   }

@@ -23,9 +23,9 @@ CACHE = tempfile.mkdtemp(prefix="stream-store-cache-")
 os.environ["HF_HOME"] = CACHE
 atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
 
-# PyTorch and NumPy compute with one thread, here and in the processes that tests start. Otherwise,
-# each worker of pytest-xdist, and each of its children, would have a thread for every core, and these
-# threads wait for each other in loops.
+# PyTorch and NumPy compute with one thread, here and in the processes that tests start. Otherwise
+# each worker of pytest-xdist, and each of its children, would have a thread for every core, and
+# these threads wait for each other in loops.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 settings.register_profile("dev", deadline=None)

@@ -289,6 +289,8 @@ def test_a_rate_has_to_reach_its_goal(report: ModuleType) -> None:
     row = {"task": "reads", "unit": "rows/s", "ours": 3.0, "goal": 2, "more_is_better": True}
     assert "| reads | 3 rows/s | ≥ 2 rows/s | yes |" in report.goals_table([row])
     assert "| ≥ 4 rows/s | **no** |" in report.goals_table([{**row, "goal": 4}])
+    slower = {**row, "theirs": 6.0, "competitor": "another"}  # the ratio is above 1, as of times
+    assert "| yes | another: 6 rows/s | 2.00 |" in report.goals_table([slower])
 
 
 @pytest.mark.parametrize(
