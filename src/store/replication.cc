@@ -144,8 +144,8 @@ std::uint64_t Apply(internal::Writer& writer, const PackRecords& pack, const Sch
   }
 }
 
-// Throws unless a replica may begin at a record of the pack: the place comes from another host, as the
-// pack does, but only the number of field-writes is not in the pack, too.
+// Throws unless a replica may begin there. The place comes from another host. All of it but the number
+// of field-writes is in the pack, too, and is compared with it.
 void CheckBegin(const PackRecords& pack, const RecordPlace& begin, const std::string& path) {
   const auto refuse = [&](const std::string& expected, const std::string& found) {
     throw Error(ErrorCode::kInvalidArgument,
