@@ -161,16 +161,6 @@ MUTANTS = [
         first=PYTHON,
     ),
     bug(
-        "a store that was truncated and grew again is not looked at again",
-        change(_WATCH, "load(live_->truncations)", "0"),
-        first=PYTHON,
-    ),
-    bug(
-        "a store whose writer has ended and come back is not looked at again",
-        change(_WATCH, "load(live_->session)", "0"),
-        first=PYTHON,
-    ),
-    bug(
         "a store with new fields is not looked at again",
         change(_WATCH, "load(live_->schema_revision)", "0"),
         first=PYTHON,

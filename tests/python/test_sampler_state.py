@@ -158,6 +158,32 @@ def test_batches_of_a_snapshot_are_repeated_after_the_store_has_grown(pad: Any) 
             assert windows_of(batch) == windows_of(resumed.sample())
 
 
+def test_a_sampler_in_use_takes_the_state_of_another_number_of_rows() -> None:
+    store = StreamStore(fields={"x": "int64"})
+    store.extend({"x": np.arange(40)})
+
+    def begun() -> tuple[WindowSampler, list[Any]]:
+        sampler = WindowSampler(store, 1, unit="row", batch_size=10, replacement=False)
+        return sampler, [next(iter(sampler))["_row"]]
+
+    def sorted_rows(batches: list[Any]) -> list[int]:
+        return sorted(np.concatenate(batches).ravel().tolist())
+
+    sampler, _ = begun()
+    few, rows_of_few = begun()
+    store.extend({"x": np.arange(40, 80)})
+    many, rows_of_many = begun()
+
+    sampler.load_state_dict(many.state_dict())  # of rows that it has not looked at
+    rows_of_many += [batch["_row"] for batch in sampler]
+    assert sorted_rows(rows_of_many) == list(range(80))
+
+    sampler.load_state_dict(few.state_dict())
+    rows_of_few += [batch["_row"] for batch in sampler]
+    assert sorted_rows(rows_of_few) == list(range(40))
+    assert sorted_rows([batch["_row"] for batch in sampler]) == list(range(80))
+
+
 def test_a_sampler_pickles_with_its_state(tmp_path: Path) -> None:
     with StreamStore(tmp_path / "s", fields=FIELDS) as store:
         append(store, make_rows(np.random.default_rng(0), 50))
